@@ -1,1 +1,109 @@
-//! Placeholder.
+//! Spans, metrics and context propagation behind one facade.
+//!
+//! With the Cargo feature `otel` the facade records with OpenTelemetry and exports over OTLP; without it every
+//! handle has size 0 and every call compiles to nothing. The signatures are the same in both builds, so that
+//! calling code needs no `cfg`. [`COMPILED`] tells the builds apart where a message must.
+//!
+//! ```
+//! use telemetry::{Config, SpanKind, Telemetry};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let running = telemetry::start(Config::from_env())?;
+//! let telemetry = running.handle();
+//! {
+//!     let span = telemetry
+//!         .span(SpanKind::Internal, "tidy up")
+//!         .start(|attributes| attributes.set("app.room", "kitchen"));
+//!     span.set("app.plates", 4_i64);
+//! } // the span ends here
+//! running.shutdown(std::time::Duration::from_secs(5)).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it does not do: it never fails, blocks or slows the program. Only [`start`] and
+//! [`Running::shutdown`] return a `Result`.
+
+mod attributes;
+mod config;
+mod context;
+mod error_type;
+mod log;
+mod metric;
+pub mod semconv;
+mod span;
+mod start;
+mod value;
+
+#[cfg(not(feature = "otel"))]
+mod noop;
+#[cfg(not(feature = "otel"))]
+use noop as imp;
+
+#[cfg(feature = "otel")]
+mod otel;
+#[cfg(feature = "otel")]
+use otel as imp;
+
+use std::borrow::Cow;
+
+pub use attributes::Attributes;
+pub use config::{Config, Exporter, Log, LogFormat, Protocol, Signal};
+pub use context::{Carrier, Context};
+pub use error_type::ErrorType;
+pub use metric::{BoundHistogram, Counter, Gauge, Histogram};
+pub use span::{Entered, Span, SpanBuilder, SpanKind};
+pub use start::{Running, ShutdownError, StartError, start};
+pub use value::Value;
+
+/// Whether OpenTelemetry is compiled in (the Cargo feature `otel`).
+pub const COMPILED: bool = imp::COMPILED;
+
+/// Starts spans and creates instruments. Cheap to clone; with telemetry off, a null pointer.
+#[derive(Clone, Debug)]
+pub struct Telemetry(imp::Telemetry);
+
+impl Telemetry {
+    /// Records nothing, in any build.
+    pub fn disabled() -> Self {
+        Self(imp::Telemetry::disabled())
+    }
+
+    /// Records with the tracer and meter providers that the process has set as OpenTelemetry's global ones,
+    /// whoever set them. Nothing is recorded where none was set.
+    pub fn global() -> Self {
+        Self(imp::Telemetry::global())
+    }
+
+    /// Describes a span of this kind. The name must be of low cardinality: no id, no path, no address.
+    /// The span begins with [`SpanBuilder::start`].
+    pub fn span(&self, kind: SpanKind, name: impl Into<Cow<'static, str>>) -> SpanBuilder<'_> {
+        SpanBuilder::new(&self.0, kind, name.into())
+    }
+
+    /// The remote context that a carrier brings; none while telemetry is off, without a look at the carrier.
+    pub fn extract(&self, carrier: &dyn Carrier) -> Context {
+        if self.0.is_on() { Context::extract(carrier) } else { Context::none() }
+    }
+
+    /// A histogram with explicit bucket bounds, in the instrument's unit (UCUM, as `s`).
+    pub fn histogram(
+        &self,
+        name: &'static str,
+        unit: &'static str,
+        description: &'static str,
+        bounds: &[f64],
+    ) -> Histogram {
+        Histogram(self.0.histogram(name, unit, description, bounds))
+    }
+
+    /// A sum that only grows. The unit is UCUM, as `{job}`.
+    pub fn counter(&self, name: &'static str, unit: &'static str, description: &'static str) -> Counter {
+        Counter(self.0.counter(name, unit, description))
+    }
+
+    /// A value that is what it was last set to. The unit is UCUM, as `By`.
+    pub fn gauge(&self, name: &'static str, unit: &'static str, description: &'static str) -> Gauge {
+        Gauge(self.0.gauge(name, unit, description))
+    }
+}

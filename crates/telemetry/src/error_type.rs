@@ -1,0 +1,99 @@
+//! `error.type`: the closed list of what can go wrong, the same on spans and metrics.
+
+use std::borrow::Cow;
+
+/// Why an operation failed, as `error.type` names it. Of low cardinality by construction.
+///
+/// Semantic conventions 1.44.0, `docs/general/recording-errors.md`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorType {
+    /// A deadline passed.
+    Timeout,
+    /// No connection could be made.
+    Connect,
+    /// The name of the host could not be resolved.
+    Dns,
+    /// The TLS handshake failed.
+    Tls,
+    /// The connection broke while it was in use.
+    ConnectionReset,
+    /// The peer broke the protocol.
+    Protocol,
+    /// The body could not be sent or read to its end.
+    Body,
+    /// More came than was allowed.
+    TooLarge,
+    /// A rule of this program forbade the operation.
+    Refused,
+    /// The input could not be understood.
+    Malformed,
+    /// The job has used up its attempts.
+    Attempts,
+    /// The time to do it in had passed.
+    Expired,
+    /// The right to work on the job was lost.
+    LeaseLost,
+    /// The code panicked.
+    Panic,
+    /// An HTTP status code that is an error, 400 to 999.
+    Status(u16),
+    /// The error prefix of a Redis reply (`WRONGTYPE`); see [`ErrorType::redis`].
+    Redis(String),
+    /// None of these.
+    Other,
+}
+
+impl ErrorType {
+    /// The error type of a Redis error reply, from its first word: 1 to 24 capital letters or `_`.
+    /// Anything else is [`ErrorType::Other`], so that no server can grow the list at will.
+    pub fn redis(message: &str) -> Self {
+        let prefix = message.split([' ', ':']).next().unwrap_or_default();
+        let known = (1..=24).contains(&prefix.len())
+            && prefix.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+        if known { Self::Redis(prefix.to_owned()) } else { Self::Other }
+    }
+
+    /// The text of the attribute.
+    pub fn as_str(&self) -> Cow<'static, str> {
+        match self {
+            Self::Status(code) => Cow::Owned(code.to_string()),
+            Self::Redis(prefix) => Cow::Owned(prefix.clone()),
+            _ => Cow::Borrowed(self.known()),
+        }
+    }
+
+    fn known(&self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Connect => "connect",
+            Self::Dns => "dns",
+            Self::Tls => "tls",
+            Self::ConnectionReset => "connection_reset",
+            Self::Protocol => "protocol",
+            Self::Body => "body",
+            Self::TooLarge => "too_large",
+            Self::Refused => "refused",
+            Self::Malformed => "malformed",
+            Self::Attempts => "attempts",
+            Self::Expired => "expired",
+            Self::LeaseLost => "lease_lost",
+            Self::Panic => "panic",
+            // The convention's fallback value.
+            Self::Other | Self::Status(_) | Self::Redis(_) => "_OTHER",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redis_prefix_is_kept_and_prose_is_not() {
+        assert_eq!(ErrorType::redis("WRONGTYPE Operation against a key").as_str(), "WRONGTYPE");
+        assert_eq!(ErrorType::redis("NOGROUP: no such key").as_str(), "NOGROUP");
+        assert_eq!(ErrorType::redis("no such thing").as_str(), "_OTHER");
+        assert_eq!(ErrorType::redis("").as_str(), "_OTHER");
+        assert_eq!(ErrorType::redis(&"A".repeat(25)).as_str(), "_OTHER");
+    }
+}

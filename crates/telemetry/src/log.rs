@@ -1,0 +1,35 @@
+//! The log subscriber: `tracing` events as lines on standard error.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+use crate::config::{Log, LogFormat};
+use crate::imp;
+use crate::start::StartError;
+
+/// The SDK logs each failed export; [`otel::export`](crate) says the same once for each change of state.
+const QUIET: &str = "opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=off";
+
+pub(crate) fn install(log: &Log, bridge: imp::Bridge) -> Result<(), StartError> {
+    let filter: Targets =
+        format!("{QUIET},{}", log.filter).parse().map_err(|_| StartError::LogFilter(log.filter.clone()))?;
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match log.format {
+        LogFormat::Text => lines.with_ansi(colours()).with_target(false).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(bridge)
+        .with(lines.with_filter(filter))
+        .try_init()
+        .map_err(|_| StartError::LogInstalled)
+}
+
+/// <https://no-color.org>
+fn colours() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

@@ -1,0 +1,160 @@
+//! The backend without the feature `otel`: sizes of 0, and nothing to run.
+
+use std::future::Future;
+
+use crate::config::Config;
+use crate::span::Plan;
+use crate::start::{ShutdownError, StartError};
+use crate::{Carrier, ErrorType, Value};
+
+pub(crate) const COMPILED: bool = false;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Telemetry;
+
+impl Telemetry {
+    pub(crate) fn disabled() -> Self {
+        Self
+    }
+    pub(crate) fn global() -> Self {
+        Self
+    }
+    pub(crate) fn is_on(&self) -> bool {
+        false
+    }
+    pub(crate) fn start(&self, plan: Plan<'_>, _: impl FnOnce(&mut crate::Attributes)) -> Span {
+        let _ = (plan.kind, plan.name);
+        Span
+    }
+    pub(crate) fn histogram(
+        &self,
+        _: &'static str,
+        _: &'static str,
+        _: &'static str,
+        _: &[f64],
+    ) -> Histogram {
+        Histogram
+    }
+    pub(crate) fn counter(&self, _: &'static str, _: &'static str, _: &'static str) -> Counter {
+        Counter
+    }
+    pub(crate) fn gauge(&self, _: &'static str, _: &'static str, _: &'static str) -> Gauge {
+        Gauge
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Attributes;
+
+impl Attributes {
+    pub(crate) fn set(&mut self, _: &'static str, _: Value) {}
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Links;
+
+impl Links {
+    pub(crate) fn push(&mut self, _: &Context, _: impl FnOnce(&mut crate::Attributes)) {}
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context;
+
+impl Context {
+    pub(crate) fn none() -> Self {
+        Self
+    }
+    pub(crate) fn current() -> Self {
+        Self
+    }
+    pub(crate) fn extract(_: &dyn Carrier) -> Self {
+        Self
+    }
+    pub(crate) fn inject(&self, _: &mut dyn Carrier) {}
+    pub(crate) fn is_some(&self) -> bool {
+        false
+    }
+    pub(crate) fn trace_id(&self) -> Option<String> {
+        None
+    }
+    pub(crate) fn traceparent(&self) -> Option<String> {
+        None
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Span;
+
+impl Span {
+    pub(crate) fn is_recording(&self) -> bool {
+        false
+    }
+    pub(crate) fn set(&self, _: &'static str, _: Value) {}
+    pub(crate) fn fail(&self, _: &ErrorType) {}
+    pub(crate) fn context(&self) -> Context {
+        Context
+    }
+    pub(crate) fn run<F: Future>(&self, future: F) -> F {
+        future
+    }
+    pub(crate) fn enter(&self) -> Entered {
+        Entered
+    }
+    pub(crate) fn end(&mut self) {}
+}
+
+#[derive(Debug)]
+pub(crate) struct Entered;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Histogram;
+
+impl Histogram {
+    pub(crate) fn record(&self, _: f64, _: impl FnOnce(&mut crate::Attributes)) {}
+    pub(crate) fn bind(&self, _: impl FnOnce(&mut crate::Attributes)) -> BoundHistogram {
+        BoundHistogram
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BoundHistogram;
+
+impl BoundHistogram {
+    pub(crate) fn record(&self, _: f64) {}
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counter;
+
+impl Counter {
+    pub(crate) fn add(&self, _: u64, _: impl FnOnce(&mut crate::Attributes)) {}
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gauge;
+
+impl Gauge {
+    pub(crate) fn set(&self, _: i64, _: impl FnOnce(&mut crate::Attributes)) {}
+}
+
+/// There is nothing to run: the configuration is only read for its logs.
+#[derive(Debug)]
+pub(crate) struct Running;
+
+impl Running {
+    pub(crate) fn start(_: &Config) -> Result<Self, StartError> {
+        Ok(Self)
+    }
+    pub(crate) fn handle(&self) -> Telemetry {
+        Telemetry
+    }
+    pub(crate) fn bridge(&self, _: &Config) -> Bridge {
+        None
+    }
+    pub(crate) async fn shutdown(self, _: std::time::Duration) -> Result<(), ShutdownError> {
+        Ok(())
+    }
+}
+
+/// The layer that turns `tracing` spans into spans of ours; there is none.
+pub(crate) type Bridge = Option<tracing_subscriber::layer::Identity>;

@@ -1,0 +1,164 @@
+//! The backend on OpenTelemetry. Switched off, a handle is `None` and the first line returns.
+
+mod export;
+mod http_client;
+mod instrument;
+mod propagation;
+mod resource;
+mod running;
+mod span;
+
+use std::sync::Arc;
+
+use opentelemetry::metrics::Meter;
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState};
+use opentelemetry::{InstrumentationScope, KeyValue, global};
+use opentelemetry_sdk::trace::SdkTracer;
+
+use crate::{Carrier, Value, semconv};
+
+pub(crate) use instrument::{BoundHistogram, Counter, Gauge, Histogram};
+pub(crate) use running::{Bridge, Running};
+pub(crate) use span::{Entered, Links, Span};
+
+pub(crate) const COMPILED: bool = true;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Telemetry(Option<Arc<Recorder>>);
+
+#[derive(Debug)]
+struct Recorder {
+    tracer: Tracer,
+    meter: Meter,
+}
+
+/// The SDK's own tracer saves a box and a virtual call a span over the process-wide one.
+enum Tracer {
+    Sdk(SdkTracer),
+    Global(global::BoxedTracer),
+}
+
+impl std::fmt::Debug for Tracer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Sdk(_) => "Sdk",
+            Self::Global(_) => "Global",
+        })
+    }
+}
+
+impl Telemetry {
+    pub(crate) fn disabled() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn global() -> Self {
+        let tracer = Tracer::Global(global::tracer_with_scope(scope()));
+        Self(Some(Arc::new(Recorder { tracer, meter: global::meter_with_scope(scope()) })))
+    }
+
+    fn sdk(tracer: SdkTracer, meter: Meter) -> Self {
+        Self(Some(Arc::new(Recorder { tracer: Tracer::Sdk(tracer), meter })))
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+/// Who records: the scope of every span and instrument of ours.
+fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder("postrider")
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(semconv::SCHEMA_URL)
+        .build()
+}
+
+#[derive(Debug)]
+pub(crate) struct Attributes(Vec<KeyValue>);
+
+impl Attributes {
+    /// Room for the attributes of our spans in one allocation.
+    const CAPACITY: usize = 12;
+
+    pub(crate) fn set(&mut self, key: &'static str, value: Value) {
+        self.0.push(KeyValue::new(key, value));
+    }
+
+    fn collect(describe: impl FnOnce(&mut crate::Attributes)) -> Vec<KeyValue> {
+        let mut attributes = crate::Attributes(Self(Vec::with_capacity(Self::CAPACITY)));
+        describe(&mut attributes);
+        attributes.0.0
+    }
+}
+
+impl From<Value> for opentelemetry::Value {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Bool(value) => Self::Bool(value),
+            Value::I64(value) => Self::I64(value),
+            Value::F64(value) => Self::F64(value),
+            Value::Static(value) => Self::String(value.into()),
+            Value::String(value) => Self::String(value.into()),
+            Value::Shared(value) => Self::String(value.into()),
+        }
+    }
+}
+
+/// `None` belongs to nothing; saves an allocation that the API's own empty context would need no less.
+#[derive(Clone, Debug)]
+pub(crate) struct Context(Option<opentelemetry::Context>);
+
+impl Context {
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn current() -> Self {
+        let current = opentelemetry::Context::current();
+        Self(current.span().span_context().is_valid().then_some(current))
+    }
+
+    pub(crate) fn extract(carrier: &dyn Carrier) -> Self {
+        Self(
+            propagation::extract(carrier)
+                .map(|span| opentelemetry::Context::new().with_remote_span_context(span)),
+        )
+    }
+
+    pub(crate) fn inject(&self, carrier: &mut dyn Carrier) {
+        if let Some(span) = self.span_context() {
+            propagation::inject(&span, carrier);
+        }
+    }
+
+    pub(crate) fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(crate) fn trace_id(&self) -> Option<String> {
+        self.span_context().map(|span| span.trace_id().to_string())
+    }
+
+    pub(crate) fn traceparent(&self) -> Option<String> {
+        self.span_context().map(|span| propagation::traceparent(&span))
+    }
+
+    fn span_context(&self) -> Option<SpanContext> {
+        self.0.as_ref().map(|context| context.span().span_context().clone())
+    }
+
+    /// A parent that will not be sampled: nothing below it needs to be made at all.
+    fn is_unsampled(&self) -> bool {
+        self.0.as_ref().is_some_and(|context| {
+            let span = context.span();
+            let span = span.span_context();
+            span.is_valid() && !span.is_sampled()
+        })
+    }
+}
+
+/// The parts of a remote span's identity, checked.
+fn remote(trace_id: u128, span_id: u64, flags: u8, state: TraceState) -> SpanContext {
+    SpanContext::new(trace_id.into(), span_id.into(), TraceFlags::new(flags), true, state)
+}

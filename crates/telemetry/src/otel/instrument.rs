@@ -1,0 +1,85 @@
+//! Instruments on the OpenTelemetry API.
+
+use opentelemetry::metrics;
+
+use super::{Attributes, Telemetry};
+
+impl Telemetry {
+    pub(crate) fn histogram(
+        &self,
+        name: &'static str,
+        unit: &'static str,
+        description: &'static str,
+        bounds: &[f64],
+    ) -> Histogram {
+        Histogram(self.0.as_ref().map(|recorder| {
+            let builder = recorder.meter.f64_histogram(name).with_unit(unit).with_description(description);
+            builder.with_boundaries(bounds.to_vec()).build()
+        }))
+    }
+
+    pub(crate) fn counter(
+        &self,
+        name: &'static str,
+        unit: &'static str,
+        description: &'static str,
+    ) -> Counter {
+        Counter(self.0.as_ref().map(|recorder| {
+            recorder.meter.u64_counter(name).with_unit(unit).with_description(description).build()
+        }))
+    }
+
+    pub(crate) fn gauge(&self, name: &'static str, unit: &'static str, description: &'static str) -> Gauge {
+        Gauge(self.0.as_ref().map(|recorder| {
+            recorder.meter.i64_gauge(name).with_unit(unit).with_description(description).build()
+        }))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Histogram(Option<metrics::Histogram<f64>>);
+
+impl Histogram {
+    pub(crate) fn record(&self, value: f64, describe: impl FnOnce(&mut crate::Attributes)) {
+        if let Some(histogram) = &self.0 {
+            histogram.record(value, &Attributes::collect(describe));
+        }
+    }
+
+    pub(crate) fn bind(&self, describe: impl FnOnce(&mut crate::Attributes)) -> BoundHistogram {
+        BoundHistogram(self.0.as_ref().map(|histogram| histogram.bind(&Attributes::collect(describe)).into()))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct BoundHistogram(Option<std::sync::Arc<metrics::BoundHistogram<f64>>>);
+
+impl BoundHistogram {
+    pub(crate) fn record(&self, value: f64) {
+        if let Some(histogram) = &self.0 {
+            histogram.record(value);
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Counter(Option<metrics::Counter<u64>>);
+
+impl Counter {
+    pub(crate) fn add(&self, value: u64, describe: impl FnOnce(&mut crate::Attributes)) {
+        if let Some(counter) = &self.0 {
+            counter.add(value, &Attributes::collect(describe));
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Gauge(Option<metrics::Gauge<i64>>);
+
+impl Gauge {
+    pub(crate) fn set(&self, value: i64, describe: impl FnOnce(&mut crate::Attributes)) {
+        if let Some(gauge) = &self.0 {
+            gauge.record(value, &Attributes::collect(describe));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Spans on the OpenTelemetry API. Each lives in a context of its own, so that it can be made current and
+//! shared with its children without a copy.
+
+use std::future::Future;
+
+use opentelemetry::context::{ContextGuard, FutureExt};
+use opentelemetry::trace::{Link, SpanBuilder, SpanKind, Status, TraceContextExt, Tracer as _};
+
+use super::{Attributes, Context, Telemetry, Tracer};
+use crate::span::Plan;
+use crate::{ErrorType, Value, semconv};
+
+impl Telemetry {
+    pub(crate) fn start(&self, plan: Plan<'_>, describe: impl FnOnce(&mut crate::Attributes)) -> Span {
+        let Some(recorder) = &self.0 else { return Span::OFF };
+        let parent = plan.parent.map_or_else(Context::current, |parent| parent.0.clone());
+        if parent.is_unsampled() {
+            return Span { context: parent, ends: false };
+        }
+        let mut builder = SpanBuilder::from_name(plan.name).with_kind(kind(plan.kind));
+        builder.start_time = plan.began;
+        builder.attributes = Some(Attributes::collect(describe));
+        builder.links = plan.links.0;
+        let parent = parent.0.unwrap_or_default();
+        let context = match &recorder.tracer {
+            Tracer::Sdk(tracer) => parent.with_span(tracer.build_with_context(builder, &parent)),
+            Tracer::Global(tracer) => parent.with_span(tracer.build_with_context(builder, &parent)),
+        };
+        Span { ends: context.span().is_recording(), context: Context(Some(context)) }
+    }
+}
+
+fn kind(kind: crate::SpanKind) -> SpanKind {
+    match kind {
+        crate::SpanKind::Client => SpanKind::Client,
+        crate::SpanKind::Server => SpanKind::Server,
+        crate::SpanKind::Producer => SpanKind::Producer,
+        crate::SpanKind::Consumer => SpanKind::Consumer,
+        crate::SpanKind::Internal => SpanKind::Internal,
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Links(Option<Vec<Link>>);
+
+impl Links {
+    pub(crate) fn push(&mut self, to: &Context, describe: impl FnOnce(&mut crate::Attributes)) {
+        if let Some(span) = to.span_context() {
+            let mut attributes = crate::Attributes(Attributes(vec![]));
+            describe(&mut attributes);
+            self.0.get_or_insert_default().push(Link::new(span, attributes.0.0, 0));
+        }
+    }
+}
+
+/// A span that is not recorded holds its parent's context, to hand on, and must never end it: `ends` tells.
+#[derive(Debug)]
+pub(crate) struct Span {
+    context: Context,
+    ends: bool,
+}
+
+impl Span {
+    const OFF: Self = Self { context: Context(None), ends: false };
+
+    pub(crate) fn is_recording(&self) -> bool {
+        self.ends
+    }
+
+    pub(crate) fn set(&self, key: &'static str, value: Value) {
+        if let Some(context) = &self.context.0 {
+            context.span().set_attribute(opentelemetry::KeyValue::new(key, value));
+        }
+    }
+
+    pub(crate) fn fail(&self, error: &ErrorType) {
+        self.set(semconv::ERROR_TYPE, error.into());
+        if let Some(context) = &self.context.0 {
+            // No description: `error.type` says it.
+            context.span().set_status(Status::error(""));
+        }
+    }
+
+    pub(crate) fn context(&self) -> Context {
+        self.context.clone()
+    }
+
+    pub(crate) fn run<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        let context = self.context.0.clone();
+        async move {
+            match context {
+                Some(context) => future.with_context(context).await,
+                None => future.await,
+            }
+        }
+    }
+
+    pub(crate) fn enter(&self) -> Entered {
+        Entered { _guard: self.context.0.clone().map(opentelemetry::Context::attach) }
+    }
+
+    pub(crate) fn end(&mut self) {
+        if let (true, Some(context)) = (self.ends, &self.context.0) {
+            context.span().end();
+        }
+        self.ends = false;
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Entered {
+    _guard: Option<ContextGuard>,
+}

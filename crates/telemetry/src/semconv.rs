@@ -1,0 +1,85 @@
+//! Every attribute and metric name that we use, in one place.
+//!
+//! Semantic conventions 1.44.0. HTTP and database names are stable; messaging and Redis names are still in
+//! development and may follow a later version.
+
+/// The version of the conventions, as a schema URL.
+pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
+
+/// Why it failed; see [`ErrorType`](crate::ErrorType).
+pub const ERROR_TYPE: &str = "error.type";
+/// The host as the client names it, without the port.
+pub const SERVER_ADDRESS: &str = "server.address";
+/// The port, also where it is the scheme's default.
+pub const SERVER_PORT: &str = "server.port";
+/// The address at the other end of the socket.
+pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
+/// The port at the other end of the socket.
+pub const NETWORK_PEER_PORT: &str = "network.peer.port";
+/// `1.0`, `1.1` or `2`.
+pub const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
+/// The absolute URL, redacted.
+pub const URL_FULL: &str = "url.full";
+
+/// One of the known methods, else `_OTHER`.
+pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
+/// The method as sent, where it is not one of the known.
+pub const HTTP_REQUEST_METHOD_ORIGINAL: &str = "http.request.method_original";
+/// The ordinal of a repeated attempt, from 1; absent on the first.
+pub const HTTP_REQUEST_RESEND_COUNT: &str = "http.request.resend_count";
+/// The status code of the response.
+pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+
+/// `redis`.
+pub const DB_SYSTEM_NAME: &str = "db.system.name";
+/// The index of the database, as text.
+pub const DB_NAMESPACE: &str = "db.namespace";
+/// The command, or `PIPELINE XADD` for a batch of one kind.
+pub const DB_OPERATION_NAME: &str = "db.operation.name";
+/// The number of commands in a batch of two or more.
+pub const DB_OPERATION_BATCH_SIZE: &str = "db.operation.batch.size";
+/// The prefix of an error reply.
+pub const DB_RESPONSE_STATUS_CODE: &str = "db.response.status_code";
+/// The SHA-1 of a script, or the name of a function.
+pub const DB_STORED_PROCEDURE_NAME: &str = "db.stored_procedure.name";
+/// The command with its literals replaced by `?`.
+pub const DB_QUERY_TEXT: &str = "db.query.text";
+
+/// `redis`: a custom value, the conventions name none for Redis.
+pub const MESSAGING_SYSTEM: &str = "messaging.system";
+/// `publish`, `receive`, `process`, `ack`.
+pub const MESSAGING_OPERATION_NAME: &str = "messaging.operation.name";
+/// `send`, `receive`, `process`, `settle`.
+pub const MESSAGING_OPERATION_TYPE: &str = "messaging.operation.type";
+/// The queue.
+pub const MESSAGING_DESTINATION_NAME: &str = "messaging.destination.name";
+/// The stream entry's id.
+pub const MESSAGING_MESSAGE_ID: &str = "messaging.message.id";
+/// The job's id, the same over all its attempts.
+pub const MESSAGING_MESSAGE_CONVERSATION_ID: &str = "messaging.message.conversation_id";
+/// How many jobs a span is about.
+pub const MESSAGING_BATCH_MESSAGE_COUNT: &str = "messaging.batch.message_count";
+/// The consumer group.
+pub const MESSAGING_CONSUMER_GROUP_NAME: &str = "messaging.consumer.group.name";
+/// The consumer, one a process.
+pub const MESSAGING_CLIENT_ID: &str = "messaging.client.id";
+
+/// What became of a job: `done`, `retry`, `dead` or `release`.
+pub const POSTRIDER_JOB_OUTCOME: &str = "postrider.job.outcome";
+/// The number of this attempt, from 1.
+pub const POSTRIDER_JOB_ATTEMPT: &str = "postrider.job.attempt";
+/// Why a job went to the dead letters.
+pub const POSTRIDER_JOB_DEAD_REASON: &str = "postrider.job.dead_reason";
+
+/// Duration of an HTTP attempt, in seconds.
+pub const HTTP_CLIENT_REQUEST_DURATION: &str = "http.client.request.duration";
+/// Duration of a Redis call, in seconds.
+pub const DB_CLIENT_OPERATION_DURATION: &str = "db.client.operation.duration";
+/// Duration of the work on a job, in seconds.
+pub const MESSAGING_PROCESS_DURATION: &str = "messaging.process.duration";
+
+/// Bucket bounds in seconds that the conventions give HTTP and messaging durations.
+pub const REQUEST_SECONDS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+/// Bucket bounds in seconds that the conventions give database durations.
+pub const DATABASE_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];

@@ -1,0 +1,176 @@
+//! Calls each public item, in both builds: a backend that lags behind does not compile or fails here.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use telemetry::{
+    BoundHistogram, COMPILED, Carrier, Config, Context, Counter, Entered, ErrorType, Gauge, Histogram,
+    Running, ShutdownError, Span, SpanKind, Telemetry, Value, semconv,
+};
+
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+#[derive(Default)]
+struct Fields(HashMap<&'static str, String>);
+
+impl Carrier for Fields {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+    fn set(&mut self, name: &'static str, value: String) {
+        self.0.insert(name, value);
+    }
+}
+
+/// Telemetry that is switched on and has nobody to send to.
+fn running() -> Running {
+    let variables = |name: &str| {
+        let value = match name {
+            "OTEL_ENABLED" => "true",
+            // Port 9 is `discard`: nobody listens.
+            "OTEL_EXPORTER_OTLP_ENDPOINT" => "http://127.0.0.1:9",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    };
+    telemetry::start(Config::from_lookup(variables)).unwrap()
+}
+
+fn exercise(telemetry: &Telemetry) -> (Span, Context) {
+    let mut fields = Fields::default();
+    fields.set("traceparent", PARENT.to_owned());
+    let remote = telemetry.extract(&fields);
+    let span = telemetry
+        .span(SpanKind::Consumer, Cow::Borrowed("process x"))
+        .parent(&remote)
+        .link(&remote)
+        .link_with(&Context::none(), |attributes| attributes.set("a.b", 1_i64))
+        .began(SystemTime::now())
+        .start(|attributes| {
+            attributes.set(semconv::MESSAGING_SYSTEM, "redis");
+            attributes.set("a.bool", true);
+            attributes.set("a.number", 0.5);
+            attributes.set("a.count", 3_usize);
+            attributes.set("a.text", String::from("x"));
+            attributes.set("a.shared", std::sync::Arc::<str>::from("y"));
+        });
+    span.set(semconv::HTTP_RESPONSE_STATUS_CODE, 200_u16);
+    span.set_with("a.lazy", || Value::from("z"));
+    span.fail(&ErrorType::Status(503));
+    let histogram: Histogram =
+        telemetry.histogram("x.duration", "s", "How long x takes", semconv::REQUEST_SECONDS);
+    histogram.record(0.1, |attributes| attributes.set("a.b", "c"));
+    let bound: BoundHistogram = histogram.bind(|attributes| attributes.set("a.b", "c"));
+    bound.record(0.2);
+    let counter: Counter = telemetry.counter("x.count", "{x}", "How many x there were");
+    counter.add(1, |attributes| attributes.set("a.b", "c"));
+    let gauge: Gauge = telemetry.gauge("x.depth", "{x}", "How many x there are");
+    gauge.set(1, |attributes| attributes.set("a.b", "c"));
+    (span, remote)
+}
+
+#[tokio::test]
+async fn every_call_works_whether_it_records_or_not() {
+    let running = running();
+    for telemetry in [running.handle(), Telemetry::disabled(), Telemetry::global()] {
+        let (span, _) = exercise(&telemetry);
+        assert_eq!(span.run(async { 1 }).await, 1);
+        let entered: Entered = span.enter();
+        drop(entered);
+    }
+    let _ = running.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_span_continues_the_trace_of_its_parent() {
+    let running = running();
+    let (span, remote) = exercise(&running.handle());
+    assert_eq!(span.is_recording(), COMPILED);
+    assert_eq!(remote.is_some(), COMPILED);
+    assert_eq!(remote.traceparent().as_deref(), COMPILED.then_some(PARENT));
+    assert_eq!(span.context().trace_id(), remote.trace_id());
+    let mut out = Fields::default();
+    span.context().inject(&mut out);
+    assert_eq!(out.get("traceparent").is_some(), COMPILED);
+    assert_ne!(out.get("traceparent"), Some(PARENT));
+    assert_eq!(out.get("tracestate"), None, "an empty tracestate is not written");
+    let current = span.run(async { Context::current().traceparent() }).await;
+    assert_eq!(current, span.context().traceparent());
+    drop(span);
+    let _ = running.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn nothing_is_recorded_under_an_unsampled_parent_and_the_decision_is_handed_on() {
+    let running = running();
+    let mut fields = Fields::default();
+    let unsampled = PARENT.replace("-01", "-00");
+    fields.set("traceparent", unsampled.clone());
+    let telemetry = running.handle();
+    let span = telemetry
+        .span(SpanKind::Client, "GET")
+        .parent(&telemetry.extract(&fields))
+        .start(|_| panic!("no attribute is asked for"));
+    assert!(!span.is_recording());
+    assert_eq!(span.context().traceparent(), COMPILED.then_some(unsampled));
+    drop(span);
+    assert!(running.shutdown(Duration::from_secs(5)).await.is_ok() || COMPILED);
+}
+
+#[tokio::test]
+async fn a_disabled_handle_holds_no_context_and_asks_for_no_attribute() {
+    let running = running();
+    let outer = running.handle().span(SpanKind::Internal, "outer").parent(&Context::none()).start(|_| ());
+    let context = outer.context();
+    let inner = Telemetry::disabled()
+        .span(SpanKind::Internal, "inner")
+        .parent(&context)
+        .start(|_| panic!("no attribute is asked for"));
+    assert!(!inner.context().is_some());
+    drop(inner);
+    assert_eq!(outer.is_recording(), COMPILED, "a switched-off span must not end its parent");
+    drop(outer);
+    let _ = running.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn shutdown_says_what_was_lost() {
+    let running = running();
+    drop(exercise(&running.handle()));
+    let result = running.shutdown(Duration::from_secs(20)).await;
+    if COMPILED {
+        let (lost, ended) = match result {
+            Err(ShutdownError::SpansLost { lost, ended } | ShutdownError::Deadline { lost, ended, .. }) => {
+                (lost, ended)
+            }
+            other => panic!("a span was lost, but: {other:?}"),
+        };
+        assert_eq!((lost, ended), (1, 1));
+    } else {
+        assert!(result.is_ok());
+    }
+}
+
+#[test]
+fn handles_are_shared_between_threads_and_cost_nothing_in_the_lean_build() {
+    fn shared<T: Send + Sync>() -> usize {
+        size_of::<T>()
+    }
+    let sizes = [
+        shared::<Telemetry>(),
+        shared::<Span>(),
+        shared::<Context>(),
+        shared::<Histogram>(),
+        shared::<BoundHistogram>(),
+        shared::<Counter>(),
+        shared::<Gauge>(),
+        shared::<Running>(),
+    ];
+    if COMPILED {
+        assert_eq!(sizes[0], size_of::<usize>(), "one pointer");
+    } else {
+        assert_eq!(sizes, [0; 8]);
+    }
+    assert!(std::mem::needs_drop::<Span>(), "in both builds, so that both are used alike");
+}
