@@ -51,7 +51,7 @@ pub use attributes::Attributes;
 pub use config::{Config, Exporter, Log, LogFormat, Protocol, Signal};
 pub use context::{Carrier, Context};
 pub use error_type::ErrorType;
-pub use metric::{BoundHistogram, Counter, Gauge, Histogram};
+pub use metric::{BoundHistogram, Counter, Gauge, Histogram, Timer};
 pub use span::{Entered, Span, SpanBuilder, SpanKind};
 pub use start::{Running, ShutdownError, StartError, start};
 pub use value::Value;

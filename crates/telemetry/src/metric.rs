@@ -1,6 +1,6 @@
 //! Instruments. Each is made once and kept; a hot one is bound to its attributes once.
 
-use crate::{Attributes, imp};
+use crate::{Attributes, Value, imp};
 
 /// A distribution of values.
 #[derive(Clone, Debug)]
@@ -12,10 +12,33 @@ impl Histogram {
         self.0.record(value, attributes);
     }
 
+    /// Starts to measure a duration. The closure runs only while telemetry is on; so does the clock.
+    pub fn time(&self, attributes: impl FnOnce(&mut Attributes)) -> Timer {
+        Timer(self.0.time(attributes))
+    }
+
     /// The same instrument with fixed attributes: about a tenth of the cost of each
     /// [`record`](Histogram::record).
     pub fn bind(&self, attributes: impl FnOnce(&mut Attributes)) -> BoundHistogram {
         BoundHistogram(self.0.bind(attributes))
+    }
+}
+
+/// A duration that is being measured, for a [`Histogram`] in seconds. Dropped without
+/// [`stop`](Timer::stop), it records nothing.
+#[derive(Debug)]
+#[must_use = "a duration is recorded by `stop`"]
+pub struct Timer(imp::Timer);
+
+impl Timer {
+    /// Sets an attribute that became known late.
+    pub fn set(&mut self, key: &'static str, value: impl Into<Value>) {
+        self.0.set(key, value.into());
+    }
+
+    /// Records the seconds since the start.
+    pub fn stop(self) {
+        self.0.stop();
     }
 }
 

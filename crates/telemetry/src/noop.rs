@@ -50,10 +50,13 @@ impl Attributes {
     pub(crate) fn set(&mut self, _: &'static str, _: Value) {}
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Links;
 
 impl Links {
+    pub(crate) fn none() -> Self {
+        Self
+    }
     pub(crate) fn push(&mut self, _: &Context, _: impl FnOnce(&mut crate::Attributes)) {}
 }
 
@@ -111,9 +114,20 @@ pub(crate) struct Histogram;
 
 impl Histogram {
     pub(crate) fn record(&self, _: f64, _: impl FnOnce(&mut crate::Attributes)) {}
+    pub(crate) fn time(&self, _: impl FnOnce(&mut crate::Attributes)) -> Timer {
+        Timer
+    }
     pub(crate) fn bind(&self, _: impl FnOnce(&mut crate::Attributes)) -> BoundHistogram {
         BoundHistogram
     }
+}
+
+#[derive(Debug)]
+pub(crate) struct Timer;
+
+impl Timer {
+    pub(crate) fn set(&mut self, _: &'static str, _: Value) {}
+    pub(crate) fn stop(self) {}
 }
 
 #[derive(Clone, Copy, Debug)]

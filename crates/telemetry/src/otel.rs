@@ -17,7 +17,7 @@ use opentelemetry_sdk::trace::SdkTracer;
 
 use crate::{Carrier, Value, semconv};
 
-pub(crate) use instrument::{BoundHistogram, Counter, Gauge, Histogram};
+pub(crate) use instrument::{BoundHistogram, Counter, Gauge, Histogram, Timer};
 pub(crate) use running::{Bridge, Running};
 pub(crate) use span::{Entered, Links, Span};
 

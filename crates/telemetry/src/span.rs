@@ -42,7 +42,7 @@ pub(crate) struct Plan<'a> {
 
 impl<'a> SpanBuilder<'a> {
     pub(crate) fn new(telemetry: &'a imp::Telemetry, kind: SpanKind, name: Cow<'static, str>) -> Self {
-        let links = imp::Links::default();
+        let links = imp::Links::none();
         Self { telemetry, plan: Plan { kind, name, parent: None, links, began: None } }
     }
 

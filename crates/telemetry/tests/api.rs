@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use telemetry::{
     BoundHistogram, COMPILED, Carrier, Config, Context, Counter, Entered, ErrorType, Gauge, Histogram,
-    Running, ShutdownError, Span, SpanKind, Telemetry, Value, semconv,
+    Running, ShutdownError, Span, SpanKind, Telemetry, Timer, Value, semconv,
 };
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -34,7 +34,7 @@ fn running() -> Running {
         };
         Some(value.to_owned())
     };
-    telemetry::start(Config::from_lookup(variables)).unwrap()
+    telemetry::start(Config::from_lookup(variables)).expect("a receiver need not be there")
 }
 
 fn exercise(telemetry: &Telemetry) -> (Span, Context) {
@@ -63,6 +63,9 @@ fn exercise(telemetry: &Telemetry) -> (Span, Context) {
     histogram.record(0.1, |attributes| attributes.set("a.b", "c"));
     let bound: BoundHistogram = histogram.bind(|attributes| attributes.set("a.b", "c"));
     bound.record(0.2);
+    let mut timer: Timer = histogram.time(|attributes| attributes.set("a.b", "c"));
+    timer.set("a.d", 1_i64);
+    timer.stop();
     let counter: Counter = telemetry.counter("x.count", "{x}", "How many x there were");
     counter.add(1, |attributes| attributes.set("a.b", "c"));
     let gauge: Gauge = telemetry.gauge("x.depth", "{x}", "How many x there are");
@@ -166,11 +169,12 @@ fn handles_are_shared_between_threads_and_cost_nothing_in_the_lean_build() {
         shared::<Counter>(),
         shared::<Gauge>(),
         shared::<Running>(),
+        shared::<Timer>(),
     ];
     if COMPILED {
         assert_eq!(sizes[0], size_of::<usize>(), "one pointer");
     } else {
-        assert_eq!(sizes, [0; 8]);
+        assert_eq!(sizes, [0; 9]);
     }
     assert!(std::mem::needs_drop::<Span>(), "in both builds, so that both are used alike");
 }

@@ -1,8 +1,11 @@
 //! Instruments on the OpenTelemetry API.
 
-use opentelemetry::metrics;
+use std::time::Instant;
+
+use opentelemetry::{KeyValue, metrics};
 
 use super::{Attributes, Telemetry};
+use crate::Value;
 
 impl Telemetry {
     pub(crate) fn histogram(
@@ -46,8 +49,39 @@ impl Histogram {
         }
     }
 
+    pub(crate) fn time(&self, describe: impl FnOnce(&mut crate::Attributes)) -> Timer {
+        Timer(self.0.as_ref().map(|histogram| {
+            let attributes = Attributes::collect(describe);
+            Timing { started: Instant::now(), attributes, histogram: histogram.clone() }
+        }))
+    }
+
     pub(crate) fn bind(&self, describe: impl FnOnce(&mut crate::Attributes)) -> BoundHistogram {
         BoundHistogram(self.0.as_ref().map(|histogram| histogram.bind(&Attributes::collect(describe)).into()))
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Timer(Option<Timing>);
+
+#[derive(Debug)]
+struct Timing {
+    started: Instant,
+    attributes: Vec<KeyValue>,
+    histogram: metrics::Histogram<f64>,
+}
+
+impl Timer {
+    pub(crate) fn set(&mut self, key: &'static str, value: Value) {
+        if let Some(timing) = &mut self.0 {
+            timing.attributes.push(KeyValue::new(key, value));
+        }
+    }
+
+    pub(crate) fn stop(self) {
+        if let Some(Timing { started, attributes, histogram }) = self.0 {
+            histogram.record(started.elapsed().as_secs_f64(), &attributes);
+        }
     }
 }
 

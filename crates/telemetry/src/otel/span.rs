@@ -40,10 +40,14 @@ fn kind(kind: crate::SpanKind) -> SpanKind {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Links(Option<Vec<Link>>);
 
 impl Links {
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
     pub(crate) fn push(&mut self, to: &Context, describe: impl FnOnce(&mut crate::Attributes)) {
         if let Some(span) = to.span_context() {
             let mut attributes = crate::Attributes(Attributes(vec![]));

@@ -1,0 +1,50 @@
+//! What an HTTP client's error is called in `error.type`.
+
+use std::error::Error;
+use std::io;
+
+use telemetry::ErrorType;
+
+/// The error type of a client's error, from the chain of its causes: a broken connection, a refused one, a
+/// timeout. What hides behind types of its own is [`ErrorType::Other`]; a caller that knows them classifies
+/// them first ([`Traced::classify`](crate::Traced::classify)).
+pub fn error_type(error: &(dyn Error + 'static)) -> ErrorType {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            match error.kind() {
+                io::ErrorKind::TimedOut => return ErrorType::Timeout,
+                io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable
+                | io::ErrorKind::AddrNotAvailable => return ErrorType::Connect,
+                io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+                | io::ErrorKind::NotConnected
+                | io::ErrorKind::UnexpectedEof => return ErrorType::ConnectionReset,
+                _ => {}
+            }
+            // What an I/O error wraps is not its source, but what it wraps has one.
+            if let Some(wrapped) = error.get_ref() {
+                cause = Some(wrapped);
+                continue;
+            }
+        }
+        cause = error.source();
+    }
+    ErrorType::Other
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_counts_and_not_its_wrapping() {
+        let inner = io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert_eq!(error_type(&io::Error::other(inner)), ErrorType::Connect);
+        assert_eq!(error_type(&io::Error::from(io::ErrorKind::BrokenPipe)), ErrorType::ConnectionReset);
+        assert_eq!(error_type(&io::Error::other("what")), ErrorType::Other);
+    }
+}
