@@ -9,31 +9,36 @@ use telemetry::ErrorType;
 /// timeout. What hides behind types of its own is [`ErrorType::Other`]; a caller that knows them classifies
 /// them first ([`Traced::classify`](crate::Traced::classify)).
 pub fn error_type(error: &(dyn Error + 'static)) -> ErrorType {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            match error.kind() {
-                io::ErrorKind::TimedOut => return ErrorType::Timeout,
-                io::ErrorKind::ConnectionRefused
-                | io::ErrorKind::HostUnreachable
-                | io::ErrorKind::NetworkUnreachable
-                | io::ErrorKind::AddrNotAvailable => return ErrorType::Connect,
-                io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::BrokenPipe
-                | io::ErrorKind::NotConnected
-                | io::ErrorKind::UnexpectedEof => return ErrorType::ConnectionReset,
-                _ => {}
-            }
-            // What an I/O error wraps is not its source, but what it wraps has one.
-            if let Some(wrapped) = error.get_ref() {
-                cause = Some(wrapped);
-                continue;
-            }
+    for cause in causes(error) {
+        let Some(error) = cause.downcast_ref::<io::Error>() else { continue };
+        match error.kind() {
+            io::ErrorKind::TimedOut => return ErrorType::Timeout,
+            io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::AddrNotAvailable => return ErrorType::Connect,
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::UnexpectedEof => return ErrorType::ConnectionReset,
+            _ => {}
         }
-        cause = error.source();
     }
     ErrorType::Other
+}
+
+/// An error and all its causes, from the outside in: also what an I/O error wraps, which is not its source.
+pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let cause = next?;
+        next = match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => cause.source(),
+        };
+        Some(cause)
+    })
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ mod service;
 mod url;
 
 pub use body::TracedBody;
-pub use error_type::error_type;
+pub use error_type::{causes, error_type};
 pub use future::ResponseFuture;
 pub use service::{Attempt, Traced};
 pub use url::redacted;

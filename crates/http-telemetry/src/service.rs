@@ -52,6 +52,16 @@ impl<S> Traced<S> {
         self
     }
 
+    /// The same around another client: one made for a single attempt, say.
+    pub fn map<T>(&self, client: impl FnOnce(&S) -> T) -> Traced<T> {
+        Traced {
+            inner: client(&self.inner),
+            telemetry: self.telemetry.clone(),
+            duration: self.duration.clone(),
+            classify: self.classify,
+        }
+    }
+
     /// Sends a request, with what the caller knows of it.
     pub fn attempt<B, R>(&mut self, mut request: Request<B>, attempt: &Attempt) -> ResponseFuture<S::Future>
     where

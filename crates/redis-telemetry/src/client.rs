@@ -45,11 +45,12 @@ impl TracedClient {
         Self { client, telemetry: telemetry.clone(), duration, server }
     }
 
-    /// Runs one command, pipeline, transaction or script call under a span.
+    /// Runs one command, pipeline, transaction or script call under a span. The closure is lent a clone of the
+    /// client, which is a reference count: a future that borrowed it could not be named here.
     ///
     /// # Errors
     /// Those of the call, unchanged; the span and the metric name them too.
-    pub async fn run<T, F>(&self, command: Command<'_>, call: impl FnOnce(&Client) -> F) -> Result<T, Error>
+    pub async fn run<T, F>(&self, command: Command<'_>, call: impl FnOnce(Client) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
     {
@@ -60,7 +61,7 @@ impl TracedClient {
             None => builder,
         };
         let span = builder.start(|attributes| self.describe(&command, attributes));
-        let result = call(&self.client).await;
+        let result = call(self.client.clone()).await;
         finish(&span, timer, result.as_ref().err());
         result
     }
@@ -72,14 +73,14 @@ impl TracedClient {
     pub async fn defer<'a, T, F>(
         &'a self,
         command: Command<'a>,
-        call: impl FnOnce(&Client) -> F,
+        call: impl FnOnce(Client) -> F,
     ) -> (Result<T, Error>, Pending<'a>)
     where
         F: Future<Output = Result<T, Error>>,
     {
         let began = SystemTime::now();
         let timer = self.time(command.name);
-        let result = call(&self.client).await;
+        let result = call(self.client.clone()).await;
         (result, Pending { client: self, command, began, timer })
     }
 

@@ -10,7 +10,7 @@ pub struct Command<'a> {
     pub(crate) key: Option<&'a str>,
     pub(crate) batch: usize,
     pub(crate) script: Option<&'a str>,
-    pub(crate) text: Option<&'a dyn Fn() -> String>,
+    pub(crate) text: Option<&'a (dyn Fn() -> String + Sync)>,
     pub(crate) parent: Option<&'a Context>,
 }
 
@@ -42,7 +42,7 @@ impl<'a> Command<'a> {
 
     /// The query text, with every literal replaced by `?`. Computed only when the span is recorded; cut at
     /// 1,000 bytes. Takes the place of [`key`](Self::key).
-    pub fn text(mut self, text: &'a dyn Fn() -> String) -> Self {
+    pub fn text(mut self, text: &'a (dyn Fn() -> String + Sync)) -> Self {
         self.text = Some(text);
         self
     }

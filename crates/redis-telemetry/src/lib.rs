@@ -12,7 +12,8 @@
 //! let client = Builder::from_config(Config::from_url("redis://localhost:6379")?).build()?;
 //! client.init().await?;
 //! let redis = TracedClient::new(client, &Telemetry::global());
-//! let length: u64 = redis.run(Command::new("XLEN").key("jobs"), |client| client.xlen("jobs")).await?;
+//! let length: u64 =
+//!     redis.run(Command::new("XLEN").key("jobs"), |client| async move { client.xlen("jobs").await }).await?;
 //! # Ok(())
 //! # }
 //! ```

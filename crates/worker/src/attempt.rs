@@ -1,0 +1,129 @@
+//! The work on one delivery: decode, wait or send, judge; then it is settled.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http_telemetry::Attempt;
+use telemetry::{Context, ErrorType};
+use tracing::{debug, warn};
+
+use crate::entry::{Delivery, Lease};
+use crate::history;
+use crate::job::{Job, Malformed};
+use crate::lane::Lane;
+use crate::outcome::Outcome;
+use crate::queue::{Parking, Since, Written};
+use crate::reason::Reason;
+use crate::record::{self, Record};
+use crate::settlement::{Settlement, persist, settle};
+use crate::slots::Slot;
+use crate::trace::Process;
+
+/// Works on a delivery until it is settled. Dropped before, it leaves the job to whoever dropped it.
+pub async fn work(lane: Arc<Lane>, delivery: Arc<Delivery>, slot: Slot) {
+    let abandoned = Abandoned { lane: &lane, lease: delivery.lease };
+    if let Some((settlement, context)) = deliver(&lane, &delivery).await {
+        // The slot is for the request; the settlement waits without one.
+        drop(slot);
+        settle(&lane, delivery.lease, settlement, context).await;
+    }
+    std::mem::forget(abandoned);
+}
+
+/// A task that panics must not keep its job's lease alive for ever: put down, the lease runs out, and the job
+/// is taken over.
+struct Abandoned<'a> {
+    lane: &'a Lane,
+    lease: Lease,
+}
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        self.lane.hand.put_down(self.lease);
+    }
+}
+
+/// From the delivery to what is to be written; `None` where nothing is left to do here.
+async fn deliver(lane: &Lane, delivery: &Delivery) -> Option<(Settlement, Context)> {
+    match Job::decode(delivery) {
+        Err(malformed) => Some(malformed_entry(lane, delivery, &malformed)),
+        Ok(job) if job.wait.is_some() && !may_go(lane, delivery, &job).await => None,
+        Ok(job) => Some(attempt(lane, delivery, &job).await),
+    }
+}
+
+fn malformed_entry(lane: &Lane, delivery: &Delivery, malformed: &Malformed) -> (Settlement, Context) {
+    let process = Process::begin(lane, delivery, None);
+    let context = process.context();
+    let Malformed { reason, error } = malformed;
+    warn!(entry = %delivery.lease.entry, %reason, error, "entry buried");
+    process.dead(*reason, Some(&ErrorType::Malformed));
+    (Settlement::Bury(record::malformed(delivery, malformed, context.trace_id())), context)
+}
+
+/// Whether a job that came with a delay may be sent now. Else it waits in the schedule by then.
+async fn may_go(lane: &Lane, delivery: &Delivery, job: &Job) -> bool {
+    let Some(wait) = job.wait else { return true };
+    let parking = Parking {
+        ticket: job.ticket.clone(),
+        since: Since::Enqueued,
+        delay: wait.delay,
+        not_before: wait.not_before,
+        at: job.trail.at,
+        fields: record::without_place(&delivery.fields),
+    };
+    let parked = persist(lane, delivery.lease, &Settlement::Park(parking), &Context::none()).await;
+    parked == Some(Written::Due)
+}
+
+/// One attempt, and what it comes to.
+async fn attempt(lane: &Lane, delivery: &Delivery, job: &Job) -> (Settlement, Context) {
+    let process = Process::begin(lane, delivery, Some(job));
+    let context = process.context();
+    let at = lane.queue.clock().now();
+    let mut record = Record::new(delivery, job, process.keep().map(str::to_owned), context.trace_id());
+    if job.expires_at.is_some_and(|expires| expires <= at) {
+        let error = "the time to send it in had passed";
+        return (bury(record, process, Reason::Expired, error, &ErrorType::Expired), context);
+    }
+    confirm_lease(lane, delivery.lease).await;
+    let started = Instant::now();
+    let attempt = Attempt { parent: Some(context.clone()), resend_count: job.trail.attempts };
+    let ending = lane.sender.send(job, &attempt).await;
+    let traceparent = context.traceparent();
+    record.attempted(&ending, || history::Entry::new(at, started.elapsed(), &ending, traceparent));
+    let outcome = Outcome::judge(&ending, record.attempts, job.max_attempts, &lane.retry, fastrand::f64());
+    let error = ending.error().unwrap_or(ErrorType::Other);
+    let settlement = match outcome {
+        Outcome::Done => {
+            process.done();
+            record.done()
+        }
+        Outcome::Retry { after } => {
+            debug!(ticket = %record.ticket(), error = %error.as_str(), ?after, "attempt failed, to be tried again");
+            process.retry(&error);
+            Settlement::Park(record.parking(after))
+        }
+        Outcome::Dead { reason, error: text } => bury(record, process, reason, &text, &error),
+    };
+    (settlement, context)
+}
+
+fn bury(record: Record<'_>, process: Process, reason: Reason, text: &str, error: &ErrorType) -> Settlement {
+    warn!(ticket = %record.ticket(), %reason, error = text, "job buried");
+    process.dead(reason, Some(error));
+    Settlement::Bury(record.burial(reason, text))
+}
+
+/// Nothing is sent under a lease that may have run out: unless it was confirmed less than half a lease ago,
+/// it is confirmed first. Where it turns out lost, this task ends at its next wait.
+async fn confirm_lease(lane: &Lane, lease: Lease) {
+    let half = lane.queue.consumer().lease / 2;
+    while !lane.hand.is_fresh(lease, half) {
+        let Some(current) = lane.hand.current(lease) else {
+            // Lost: whoever took it from the hand has told this task to end.
+            return std::future::pending().await;
+        };
+        crate::leases::extend(lane, &[current]).await;
+    }
+}

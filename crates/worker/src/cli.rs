@@ -1,0 +1,141 @@
+//! The command line: `postrider worker`, `send` and `sink`.
+
+mod send;
+mod sink;
+mod worker;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use telemetry::{Config, Log, LogFormat, Telemetry};
+use tracing::warn;
+
+/// Reliable HTTP jobs from Redis, with a trace for every delivery.
+///
+/// Exit codes: 0 done; 1 it failed, or the job that was waited for is dead; 2 wrong usage; 3 the job that was
+/// waited for is not done yet.
+#[derive(Debug, Parser)]
+#[command(name = "postrider", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Worker(worker::WorkerArgs),
+    Send(send::SendArgs),
+    Sink(sink::SinkArgs),
+}
+
+#[derive(Debug, Args)]
+struct LogArgs {
+    /// How log lines are written, to standard error [default: text on a terminal, json otherwise]
+    #[arg(long, env = "POSTRIDER_LOG_FORMAT", global = true)]
+    log_format: Option<Format>,
+    /// The least level that is logged, and exceptions by module: `info,postrider=debug` [default: info; warn
+    /// for `send`]
+    #[arg(long = "log", env = "POSTRIDER_LOG", global = true)]
+    filter: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Where Redis is.
+#[derive(Debug, Args)]
+struct RedisArgs {
+    /// Where Redis is: redis://[user:password@]host[:port][/database], rediss:// for TLS,
+    /// redis-cluster://, redis-sentinel://, redis+unix://
+    // The value may hold a password: `--help` must not show it.
+    #[arg(
+        long,
+        env = "POSTRIDER_REDIS_URL",
+        default_value = "redis://127.0.0.1:6379",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    redis_url: String,
+}
+
+/// How long telemetry may take at the end.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Runs the program by its arguments and environment.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // One thread: a second one gained nothing where it was measured, and costs in every wake-up. More
+    // throughput comes from more workers.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let code = runtime.block_on(run(cli));
+    // A name lookup that hangs must not hold up the end.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(cli: Cli) -> ExitCode {
+    // Two of our dependencies use rustls; both are to use this provider.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .expect("this is the first thing that the program does with TLS");
+    let mut config = Config::from_env();
+    config.service_version = Some(env!("CARGO_PKG_VERSION"));
+    config.log = Some(cli.log.log(matches!(cli.command, Command::Send(_))));
+    let running = match telemetry::start(config) {
+        Ok(running) => running,
+        Err(error) => return failed(&error),
+    };
+    let code = cli.command.run(&running.handle()).await;
+    if let Err(error) = running.shutdown(FLUSH).await {
+        warn!("{error}");
+    }
+    code
+}
+
+impl Command {
+    async fn run(self, telemetry: &Telemetry) -> ExitCode {
+        let result = match self {
+            Self::Worker(args) => args.run(telemetry).await,
+            Self::Send(args) => args.run(telemetry).await,
+            Self::Sink(args) => args.run().await,
+        };
+        result.unwrap_or_else(|error| failed(error.as_ref()))
+    }
+}
+
+/// Prints an error with its causes.
+fn failed(error: &dyn std::error::Error) -> ExitCode {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+    eprintln!("error: {text}");
+    ExitCode::FAILURE
+}
+
+impl LogArgs {
+    fn log(&self, brief: bool) -> Log {
+        let format = match self.log_format {
+            Some(Format::Text) => LogFormat::Text,
+            Some(Format::Json) => LogFormat::Json,
+            None if std::io::stderr().is_terminal() => LogFormat::Text,
+            None => LogFormat::Json,
+        };
+        let level = if brief { "warn" } else { "info" };
+        Log { format, filter: self.filter.clone().unwrap_or_else(|| level.to_owned()) }
+    }
+}
+
+/// A duration as people write it: `500ms`, `30s`, `10m`, `1h 30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write 500ms, 30s, 10m or 1h"))
+}

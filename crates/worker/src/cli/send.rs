@@ -1,0 +1,229 @@
+//! `postrider send`
+
+use std::error::Error;
+use std::io::Read;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use clap::Args;
+use serde_json::{Map, Value, json};
+use telemetry::Telemetry;
+
+use super::{RedisArgs, duration};
+use crate::entry::{Delivery, EntryId, Fields, Lease};
+use crate::job::Job;
+use crate::queue::{Publication, Queue, QueueName, StoredResult};
+
+/// Put a job into a queue; with --wait, say what became of it
+#[derive(Debug, Args)]
+#[command(override_usage = "postrider send [OPTIONS] [METHOD] <URL>")]
+pub(super) struct SendArgs {
+    /// The method (default POST) and the URL of the request
+    #[arg(num_args = 1..=2, required = true, value_names = ["METHOD", "URL"])]
+    target: Vec<String>,
+    #[command(flatten)]
+    redis: RedisArgs,
+    /// A header of the request; may be given several times
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// The body of the request; `@FILE` is read from a file, `@-` from standard input
+    #[arg(short = 'd', long = "data", value_name = "DATA")]
+    data: Option<String>,
+    /// The queue
+    #[arg(long, env = "POSTRIDER_QUEUE", default_value = "default", value_name = "NAME")]
+    queue: QueueName,
+    /// A label for the destination and the tools: letters, digits, `_` and `-`
+    #[arg(long)]
+    id: Option<String>,
+    /// Send it only after so long
+    #[arg(long = "in", value_parser = duration, value_name = "DURATION")]
+    delay: Option<Duration>,
+    /// A deadline for each attempt [default: the worker's]
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    timeout: Option<Duration>,
+    /// How many attempts it has [default: the worker's]
+    #[arg(long, value_name = "N")]
+    max_attempts: Option<u32>,
+    /// Wait until the job is delivered or dead, and say which
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait at most
+    #[arg(long, default_value = "60s", value_parser = duration, value_name = "DURATION")]
+    wait_timeout: Duration,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What became of the job, as far as it is known.
+struct Report {
+    publication: Publication,
+    id: Option<String>,
+    queue: String,
+    outcome: &'static str,
+    result: Option<StoredResult>,
+}
+
+impl SendArgs {
+    pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        let fields = self.fields()?;
+        check(&fields)?;
+        let queue = Queue::connect_producer(&self.redis.redis_url, self.queue.clone(), telemetry).await?;
+        let publication = queue.publish(fields).await?;
+        let (outcome, result) = if self.wait {
+            match self.wait(&queue, &publication).await? {
+                Some(result) => (if result.outcome == "done" { "done" } else { "dead" }, Some(result)),
+                None => ("waiting", None),
+            }
+        } else {
+            ("enqueued", None)
+        };
+        queue.close().await;
+        let report = Report { publication, id: self.id, queue: self.queue.to_string(), outcome, result };
+        if self.json {
+            println!("{}", report.json());
+        } else {
+            println!("{}", report.text());
+        }
+        Ok(report.code())
+    }
+
+    fn fields(&self) -> Result<Fields, Box<dyn Error>> {
+        let (method, url) = match self.target.as_slice() {
+            [method, url] => (Some(method), url),
+            [url, ..] => (None, url),
+            [] => return Err("the URL is missing".into()),
+        };
+        let mut fields = Fields::new();
+        let mut push = |name: &'static str, value: Option<Bytes>| {
+            fields.extend(value.map(|value| (Bytes::from_static(name.as_bytes()), value)));
+        };
+        let millis = |time: Duration| Bytes::from(time.as_millis().to_string());
+        push("url", Some(Bytes::from(url.clone())));
+        push("method", method.map(|method| method.clone().into()));
+        push("headers", self.headers()?);
+        push("body", self.body()?);
+        push("id", self.id.clone().map(Bytes::from));
+        push("delay_ms", self.delay.map(millis));
+        push("timeout_ms", self.timeout.map(millis));
+        push("max_attempts", self.max_attempts.map(|attempts| attempts.to_string().into()));
+        // The result outlives the wait, so that the last look finds it.
+        let kept = self.wait.then(|| millis(self.wait_timeout + Duration::from_secs(60)));
+        push("result_ttl_ms", kept);
+        Ok(fields)
+    }
+
+    fn headers(&self) -> Result<Option<Bytes>, Box<dyn Error>> {
+        if self.headers.is_empty() {
+            return Ok(None);
+        }
+        let mut object = Map::new();
+        for header in &self.headers {
+            let (name, value) = header
+                .split_once(':')
+                // The text may hold a secret: it is not repeated.
+                .ok_or("a header has no colon; write -H 'name: value'")?;
+            let values = object.entry(name.trim().to_ascii_lowercase()).or_insert_with(|| json!([]));
+            if let Value::Array(values) = values {
+                values.push(value.trim().into());
+            }
+        }
+        Ok(Some(Value::Object(object).to_string().into()))
+    }
+
+    fn body(&self) -> Result<Option<Bytes>, Box<dyn Error>> {
+        match self.data.as_deref() {
+            None => Ok(None),
+            Some("@-") => {
+                let mut body = Vec::new();
+                std::io::stdin().read_to_end(&mut body)?;
+                Ok(Some(body.into()))
+            }
+            Some(data) => match data.strip_prefix('@') {
+                Some(path) => match std::fs::read(path) {
+                    Ok(body) => Ok(Some(body.into())),
+                    Err(error) => Err(format!("cannot read the body from {path}: {error}").into()),
+                },
+                None => Ok(Some(data.to_owned().into())),
+            },
+        }
+    }
+
+    async fn wait(&self, queue: &Queue, job: &Publication) -> Result<Option<StoredResult>, Box<dyn Error>> {
+        let (began, ticket) = (Instant::now(), job.entry.to_string());
+        loop {
+            let result = queue.result(&ticket).await?;
+            if result.is_some() || began.elapsed() >= self.wait_timeout {
+                return Ok(result);
+            }
+            // Quick at first, for what is done at once.
+            let pause = began.elapsed().clamp(Duration::from_millis(5), Duration::from_millis(200));
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// The worker's own check, before the job is put in.
+fn check(fields: &Fields) -> Result<(), Box<dyn Error>> {
+    let lease = Lease { entry: EntryId { millis: 0, sequence: 0 }, delivery: 1, epoch: 0 };
+    Job::decode(&Delivery { lease, fields: fields.clone() })?;
+    Ok(())
+}
+
+impl Report {
+    fn trace_id(&self) -> Option<&str> {
+        let worker = self.result.as_ref().and_then(|result| result.trace_id.as_deref());
+        self.publication.trace_id.as_deref().or(worker)
+    }
+
+    fn json(&self) -> Value {
+        let result = self.result.as_ref();
+        let ticket = self.publication.entry.to_string();
+        json!({
+            "ticket": ticket,
+            "id": self.id.as_ref().unwrap_or(&ticket),
+            "queue": self.queue,
+            "trace_id": self.trace_id(),
+            "outcome": self.outcome,
+            "status": result.and_then(|result| result.status),
+            "attempts": result.map(|result| result.attempts),
+            "reason": result.and_then(|result| result.reason.as_deref()),
+            "error": result.and_then(|result| result.error.as_deref()),
+        })
+    }
+
+    fn text(&self) -> String {
+        let ticket = self.publication.entry;
+        let mut text = match (&self.result, self.outcome) {
+            (Some(result), _) => result_text(result),
+            (None, "waiting") => "not done yet; it goes on without this command".to_owned(),
+            _ => return ticket.to_string(),
+        };
+        text = format!("{ticket}  {text}");
+        if let Some(trace_id) = self.trace_id() {
+            text.push_str("  trace ");
+            text.push_str(trace_id);
+        }
+        text
+    }
+
+    fn code(&self) -> ExitCode {
+        match self.outcome {
+            "dead" => ExitCode::FAILURE,
+            "waiting" => ExitCode::from(3),
+            _ => ExitCode::SUCCESS,
+        }
+    }
+}
+
+fn result_text(result: &StoredResult) -> String {
+    let StoredResult { outcome, status, attempts, reason, error, .. } = result;
+    let plural = if *attempts == 1 { "" } else { "s" };
+    let status = status.map_or(String::new(), |status| format!(" with {status}"));
+    let mut text = format!("{outcome}{status} after {attempts} attempt{plural}");
+    if let (Some(reason), Some(error)) = (reason, error) {
+        text.push_str(&format!(" ({reason}: {error})"));
+    }
+    text
+}

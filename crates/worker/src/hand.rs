@@ -1,0 +1,159 @@
+//! What a worker has in hand: every job from its delivery to its settlement.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use tokio::task::AbortHandle;
+
+use crate::entry::{Delivery, EntryId, Lease};
+
+/// The jobs in hand, by their entries.
+#[derive(Debug, Default)]
+pub struct Hand(Mutex<HashMap<EntryId, Held>>);
+
+#[derive(Debug)]
+struct Held {
+    delivery: Arc<Delivery>,
+    /// May be of a later delivery than the one that was taken.
+    lease: Lease,
+    /// When the call that last confirmed the lease was sent.
+    confirmed: Instant,
+    task: Option<AbortHandle>,
+}
+
+impl Hand {
+    /// Takes a delivery in hand. Answers whether to begin with it: a job that is in hand already is not
+    /// begun twice, unless the consumer group was made anew; then the old holding is given up.
+    pub fn take(&self, delivery: &Arc<Delivery>, sent: Instant) -> bool {
+        let lease = delivery.lease;
+        let mut held = self.lock();
+        if let Some(known) = held.get_mut(&lease.entry) {
+            if known.lease.epoch == lease.epoch {
+                (known.lease, known.confirmed) = (lease, sent);
+                return false;
+            }
+            abort(&known.task);
+        }
+        held.insert(lease.entry, Held { delivery: delivery.clone(), lease, confirmed: sent, task: None });
+        true
+    }
+
+    /// The task that works on it.
+    pub fn begun(&self, lease: Lease, task: AbortHandle) {
+        if let Some(held) = self.lock().get_mut(&lease.entry).filter(|held| held.lease.epoch == lease.epoch) {
+            held.task = Some(task);
+        }
+    }
+
+    /// The work is done and only the settlement is left: no cut takes it back.
+    pub fn done(&self, lease: Lease) {
+        if let Some(held) = self.lock().get_mut(&lease.entry).filter(|held| held.lease.epoch == lease.epoch) {
+            held.task = None;
+        }
+    }
+
+    /// The lease under which a job is held now; `None` where it was lost or put down.
+    pub fn current(&self, lease: Lease) -> Option<Lease> {
+        self.lock().get(&lease.entry).map(|held| held.lease).filter(|held| held.epoch == lease.epoch)
+    }
+
+    /// Puts a job down: it is settled, or not ours any more. Answers whether it was in hand.
+    pub fn put_down(&self, lease: Lease) -> bool {
+        let mut held = self.lock();
+        let same = held.get(&lease.entry).is_some_and(|held| held.lease.epoch == lease.epoch);
+        same && held.remove(&lease.entry).is_some()
+    }
+
+    /// Gives up a job whose lease is lost: what is being done for it ends.
+    pub fn lose(&self, lease: Lease) -> bool {
+        let mut held = self.lock();
+        let same = held.get(&lease.entry).is_some_and(|held| held.lease == lease);
+        if same && let Some(lost) = held.remove(&lease.entry) {
+            abort(&lost.task);
+        }
+        same
+    }
+
+    /// All leases, in ascending order of their entries.
+    pub fn leases(&self) -> Vec<Lease> {
+        let mut leases: Vec<Lease> = self.lock().values().map(|held| held.lease).collect();
+        leases.sort_unstable_by_key(|lease| lease.entry);
+        leases
+    }
+
+    /// A call that was sent then has confirmed a lease.
+    pub fn confirm(&self, lease: Lease, sent: Instant) {
+        if let Some(held) = self.lock().get_mut(&lease.entry).filter(|held| held.lease == lease) {
+            held.confirmed = held.confirmed.max(sent);
+        }
+    }
+
+    /// Whether a lease was confirmed less than so long ago.
+    pub fn is_fresh(&self, lease: Lease, within: Duration) -> bool {
+        self.lock().get(&lease.entry).is_some_and(|held| held.confirmed.elapsed() < within)
+    }
+
+    /// Ends all work and answers what was being worked on, to be handed back.
+    pub fn cut(&self) -> Vec<(Lease, Arc<Delivery>)> {
+        let cut: Vec<Held> =
+            self.lock().extract_if(|_, held| held.task.is_some()).map(|(_, held)| held).collect();
+        cut.into_iter()
+            .map(|held| {
+                abort(&held.task);
+                (held.lease, held.delivery)
+            })
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<EntryId, Held>> {
+        self.0.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+fn abort(task: &Option<AbortHandle>) {
+    if let Some(task) = task {
+        task.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery(count: u64, epoch: u32) -> Arc<Delivery> {
+        let entry = EntryId { millis: 1, sequence: 0 };
+        Arc::new(Delivery { lease: Lease { entry, delivery: count, epoch }, fields: vec![] })
+    }
+
+    #[test]
+    fn a_job_in_hand_is_not_begun_twice() {
+        let hand = Hand::default();
+        let (first, again) = (delivery(1, 0), delivery(2, 0));
+        assert!(hand.take(&first, Instant::now()));
+        assert!(!hand.take(&again, Instant::now()));
+        assert_eq!(hand.current(first.lease), Some(again.lease), "the lease takes the new count");
+    }
+
+    #[test]
+    fn a_new_epoch_gives_up_the_old_holding() {
+        let hand = Hand::default();
+        let (old, new) = (delivery(1, 0), delivery(1, 1));
+        assert!(hand.take(&old, Instant::now()));
+        assert!(hand.take(&new, Instant::now()));
+        assert_eq!(hand.current(old.lease), None);
+        assert!(!hand.put_down(old.lease), "the old task cannot put down the new holding");
+        assert!(hand.put_down(new.lease));
+    }
+
+    #[test]
+    fn a_lease_is_fresh_as_long_as_it_was_confirmed() {
+        let hand = Hand::default();
+        let taken = delivery(1, 0);
+        let Some(long_ago) = Instant::now().checked_sub(Duration::from_secs(5)) else { return };
+        hand.take(&taken, long_ago);
+        assert!(!hand.is_fresh(taken.lease, Duration::from_secs(1)));
+        hand.confirm(taken.lease, Instant::now());
+        assert!(hand.is_fresh(taken.lease, Duration::from_secs(1)));
+    }
+}

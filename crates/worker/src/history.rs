@@ -1,0 +1,119 @@
+//! The field `_history`: a bounded JSON list of a job's attempts. Pure.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use crate::outcome::Ending;
+
+/// The first attempts say how it began and the last how it ended; of those between, the eldest go.
+const MOST: usize = 32;
+
+/// What is kept of an attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// When it began, Unix milliseconds by the Redis server's clock.
+    pub at: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// The status code, where there was an answer.
+    pub status: Option<u16>,
+    /// What kept it from an answer (`error.type`).
+    pub error: Option<String>,
+    /// The `traceparent` of the attempt's process span, where it was recorded.
+    pub traceparent: Option<String>,
+}
+
+impl Entry {
+    /// An attempt that began then and ended so.
+    pub fn new(at: u64, took: Duration, ending: &Ending, traceparent: Option<String>) -> Self {
+        let error = match ending {
+            Ending::Answer(_) => None,
+            Ending::Failed { error, .. } => Some(error.as_str().into_owned()),
+        };
+        Self { at, took, status: ending.status(), error, traceparent }
+    }
+}
+
+/// Adds an attempt to a list. What is not a list is replaced by one.
+pub fn append(history: Option<&Bytes>, entry: &Entry) -> Bytes {
+    let mut list = parse(history);
+    if list.len() >= MOST {
+        list.remove(1);
+    }
+    list.push(json(entry));
+    Value::Array(list).to_string().into()
+}
+
+/// The `traceparent` of the last attempt.
+pub fn last_traceparent(history: Option<&Bytes>) -> Option<String> {
+    let list = parse(history);
+    let last = list.last()?.as_object()?;
+    let id = |name: &str| last.get(name).and_then(Value::as_str);
+    Some(format!("00-{}-{}-01", id("trace_id")?, id("span_id")?))
+}
+
+fn parse(history: Option<&Bytes>) -> Vec<Value> {
+    history.and_then(|text| serde_json::from_slice(text).ok()).unwrap_or_default()
+}
+
+fn json(entry: &Entry) -> Value {
+    let mut object = Map::new();
+    object.insert("at".into(), entry.at.into());
+    object.insert("ms".into(), u64::try_from(entry.took.as_millis()).unwrap_or(u64::MAX).into());
+    if let Some(status) = entry.status {
+        object.insert("status".into(), status.into());
+    }
+    if let Some(error) = &entry.error {
+        object.insert("error".into(), error.as_str().into());
+    }
+    let mut ids = entry.traceparent.as_deref().unwrap_or_default().split('-').skip(1);
+    if let (Some(trace), Some(span)) = (ids.next(), ids.next()) {
+        object.insert("trace_id".into(), trace.into());
+        object.insert("span_id".into(), span.into());
+    }
+    Value::Object(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(at: u64) -> Entry {
+        Entry { at, took: Duration::from_millis(7), status: Some(503), ..Entry::default() }
+    }
+
+    #[test]
+    fn attempts_are_listed_in_order() {
+        let one = append(None, &entry(1));
+        assert_eq!(one, r#"[{"at":1,"ms":7,"status":503}]"#);
+        let two = append(Some(&one), &Entry { error: Some("timeout".into()), status: None, ..entry(2) });
+        assert_eq!(two, r#"[{"at":1,"ms":7,"status":503},{"at":2,"ms":7,"error":"timeout"}]"#);
+    }
+
+    #[test]
+    fn the_last_span_comes_back() {
+        let span = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let history = append(None, &Entry { traceparent: Some(span.into()), ..entry(1) });
+        assert_eq!(last_traceparent(Some(&history)).as_deref(), Some(span));
+        assert_eq!(last_traceparent(Some(&append(None, &entry(1)))), None);
+        assert_eq!(last_traceparent(None), None);
+    }
+
+    #[test]
+    fn the_list_is_bounded_and_keeps_its_ends() {
+        let mut history = None;
+        for at in 0..100 {
+            history = Some(append(history.as_ref(), &entry(at)));
+        }
+        let list = parse(history.as_ref());
+        assert_eq!(list.len(), MOST);
+        assert_eq!((list[0]["at"].as_u64(), list[MOST - 1]["at"].as_u64()), (Some(0), Some(99)));
+    }
+
+    #[test]
+    fn nonsense_is_replaced() {
+        assert_eq!(parse(Some(&append(Some(&Bytes::from_static(b"{")), &entry(1)))).len(), 1);
+    }
+}

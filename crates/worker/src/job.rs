@@ -1,0 +1,70 @@
+//! A job: one HTTP request to be made, and its wire format, version 1. Pure.
+
+mod decode;
+mod fields;
+mod headers;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri};
+
+use crate::reason::Reason;
+
+pub use fields::{Context, Trail};
+
+/// One HTTP request to be made, with its policy.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// A label for the destination and the tools; need not be unique. Default: the ticket.
+    pub id: Bytes,
+    /// What names this job and no other, over all its attempts.
+    pub ticket: Bytes,
+    /// Where to.
+    pub uri: Uri,
+    /// Default: POST.
+    pub method: Method,
+    /// The headers of the job's own.
+    pub headers: HeaderMap,
+    /// Sent as it is.
+    pub body: Bytes,
+    /// A deadline for each attempt. Default: the worker's.
+    pub timeout: Option<Duration>,
+    /// How many attempts the job has, 1 to 100. Default: the worker's.
+    pub max_attempts: Option<u32>,
+    /// When the first attempt may be made. `None`: now, or the job has waited already.
+    pub wait: Option<Wait>,
+    /// Unix milliseconds from which on the job is not sent any more.
+    pub expires_at: Option<u64>,
+    /// How long the result is kept for whoever waits for it. Default: not at all.
+    pub result_ttl: Option<Duration>,
+    /// The producer's W3C context, as it came.
+    pub context: Context,
+    /// What the job has been through.
+    pub trail: Trail,
+}
+
+/// When a job's first attempt may be made; of the two the later counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// Counted from the time the job was enqueued.
+    pub delay: Duration,
+    /// Unix milliseconds.
+    pub not_before: u64,
+}
+
+/// Why an entry is not a job.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct Malformed {
+    /// [`Reason::Malformed`] or [`Reason::Version`].
+    pub reason: Reason,
+    /// What is wrong, in which field, and what would be right.
+    pub error: String,
+}
+
+impl Malformed {
+    fn new(error: impl Into<String>) -> Self {
+        Self { reason: Reason::Malformed, error: error.into() }
+    }
+}

@@ -1,0 +1,85 @@
+//! A lane: one queue with all that a worker does for it. What the loops of a lane share stands here.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use telemetry::{Context, Histogram, Telemetry, semconv};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::entry::{Delivery, Lease};
+use crate::hand::Hand;
+use crate::queue::{Queue, Settled};
+use crate::retry::RetryPolicy;
+use crate::scheduler::Alarm;
+use crate::sender::Sender;
+use crate::slots::{Slot, Work};
+
+/// What the loops of one queue share.
+#[derive(Debug)]
+pub struct Lane {
+    /// The queue.
+    pub queue: Queue,
+    /// What is being worked on.
+    pub hand: Hand,
+    /// To when the scheduler sleeps.
+    pub alarm: Alarm,
+    /// What sends requests.
+    pub sender: Sender,
+    /// How failed attempts are repeated.
+    pub retry: RetryPolicy,
+    /// Where jobs that are done go to be settled.
+    pub done: mpsc::Sender<Done>,
+    /// The tasks that work on jobs.
+    pub work: Work,
+    /// Set when no further job will be done.
+    pub drained: CancellationToken,
+    /// Set when the worker's time to shut down is over.
+    pub cut: CancellationToken,
+    /// Records.
+    pub telemetry: Telemetry,
+    /// `messaging.process.duration`
+    pub duration: Histogram,
+}
+
+/// A job that is done and not settled yet.
+#[derive(Debug)]
+pub struct Done {
+    /// The right to settle it.
+    pub lease: Lease,
+    /// Its process span.
+    pub context: Context,
+}
+
+impl Lane {
+    /// The histogram of process durations.
+    pub fn duration(telemetry: &Telemetry) -> Histogram {
+        telemetry.histogram(
+            semconv::MESSAGING_PROCESS_DURATION,
+            "s",
+            "Duration of processing operation",
+            semconv::REQUEST_SECONDS,
+        )
+    }
+
+    /// Begins to work on a delivery, unless it is in hand already. `sent` is when the call that brought it
+    /// was sent.
+    pub fn begin(self: &Arc<Self>, delivery: Delivery, sent: Instant, slot: Slot) {
+        let delivery = Arc::new(delivery);
+        if !self.hand.take(&delivery, sent) {
+            return;
+        }
+        let lease = delivery.lease;
+        let task = self.work.spawn(crate::attempt::work(self.clone(), delivery, slot));
+        self.hand.begun(lease, task);
+    }
+
+    /// A settlement was answered: the job is put down. What had another owner by then is told.
+    pub fn settled(&self, lease: Lease, settled: Settled) {
+        self.hand.put_down(lease);
+        if settled == Settled::Lost {
+            warn!(entry = %lease.entry, "lease lost: another worker has the job, and this one's result is dropped");
+        }
+    }
+}

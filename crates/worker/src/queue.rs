@@ -1,0 +1,210 @@
+//! The queue: every transition of a job in Redis. The only module that speaks to fred.
+
+mod connect;
+mod keys;
+mod link;
+mod produce;
+mod reply;
+mod scripts;
+mod settle;
+mod take;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use fred::interfaces::ClientLike;
+use fred::types::Value;
+use redis_telemetry::{Command, TracedClient};
+use telemetry::Telemetry;
+
+use crate::clock::Clock;
+
+pub use connect::ConnectError;
+pub use fred::error::Error;
+pub use keys::{BadQueueName, QueueName};
+pub use link::Link;
+pub use produce::{Publication, StoredResult};
+pub use reply::Settled;
+pub use settle::{Burial, Parking, Since, Written};
+pub use take::Promoted;
+
+use keys::{GROUP, Keys};
+use scripts::Scripts;
+
+/// One queue, as one process sees it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Queue(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    name: QueueName,
+    keys: Keys,
+    scripts: Scripts,
+    redis: TracedClient,
+    /// For reads that block; a producer has none.
+    reader: Option<TracedClient>,
+    telemetry: Telemetry,
+    consumer: Consumer,
+    clock: Clock,
+    link: Link,
+    epoch: AtomicU32,
+    names: Names,
+}
+
+/// Who reads: one consumer a process.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    /// Unique among all processes, now and later.
+    pub name: String,
+    /// How long a job stays with a worker that gives no sign of life.
+    pub lease: Duration,
+}
+
+/// Span names, made once: a span takes a static text without a copy, and a process has few queues.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    /// The queue.
+    pub queue: &'static str,
+    /// `publish QUEUE`
+    pub publish: &'static str,
+    /// `receive QUEUE`
+    pub receive: &'static str,
+    /// `process QUEUE`
+    pub process: &'static str,
+    /// `ack QUEUE`
+    pub ack: &'static str,
+}
+
+impl Names {
+    fn new(queue: &QueueName) -> Self {
+        let name = |operation: &str| -> &'static str { format!("{operation}{queue}").leak() };
+        Self {
+            queue: name(""),
+            publish: name("publish "),
+            receive: name("receive "),
+            process: name("process "),
+            ack: name("ack "),
+        }
+    }
+}
+
+impl Queue {
+    /// Connects as a worker: two connections, and the consumer group made where it is missing.
+    ///
+    /// # Errors
+    /// [`ConnectError`] where Redis cannot be reached now. Later the queue reconnects by itself.
+    pub async fn connect(
+        url: &str,
+        name: QueueName,
+        consumer: Consumer,
+        telemetry: &Telemetry,
+    ) -> Result<Self, ConnectError> {
+        let redis = TracedClient::new(connect::connect(url, false).await?, telemetry);
+        let reader = TracedClient::new(connect::connect(url, true).await?, telemetry);
+        Self::join_with(redis, Some(reader), name, consumer, telemetry).await
+    }
+
+    /// Connects as a producer.
+    ///
+    /// # Errors
+    /// [`ConnectError`] where Redis cannot be reached.
+    pub async fn connect_producer(
+        url: &str,
+        name: QueueName,
+        telemetry: &Telemetry,
+    ) -> Result<Self, ConnectError> {
+        let redis = TracedClient::new(connect::connect(url, false).await?, telemetry);
+        let consumer = Consumer { name: String::new(), lease: Duration::ZERO };
+        Self::join_with(redis, None, name, consumer, telemetry).await
+    }
+
+    async fn join_with(
+        redis: TracedClient,
+        reader: Option<TracedClient>,
+        name: QueueName,
+        consumer: Consumer,
+        telemetry: &Telemetry,
+    ) -> Result<Self, ConnectError> {
+        let queue = Self(Arc::new(Inner {
+            keys: Keys::new(&name),
+            names: Names::new(&name),
+            scripts: Scripts::new(),
+            clock: Clock::new(0),
+            link: Link::new(),
+            epoch: AtomicU32::new(0),
+            telemetry: telemetry.clone(),
+            name,
+            redis,
+            reader,
+            consumer,
+        }));
+        queue.join().await.map_err(|error| ConnectError::Unreachable {
+            server: queue.0.name.to_string(),
+            reason: error.to_string(),
+        })?;
+        Ok(queue)
+    }
+
+    /// Makes the consumer group where it is missing and learns Redis' time. A group that had to be made anew
+    /// while this process ran begins a new epoch: what was in flight will be delivered again.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn join(&self) -> Result<(), Error> {
+        let keys = vec![self.0.keys.jobs.clone()];
+        let reply = self.0.scripts.join.poll(&self.0.redis, keys, vec![GROUP.into()]).await?;
+        let (made, now): (u64, u64) = reply.convert()?;
+        self.0.clock.set(now);
+        if made == 1 {
+            self.0.epoch.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// The queue's span names.
+    pub fn names(&self) -> Names {
+        self.0.names
+    }
+
+    /// This process among the workers.
+    pub fn consumer(&self) -> &Consumer {
+        &self.0.consumer
+    }
+
+    /// The consumer group that all workers share.
+    pub fn group(&self) -> &'static str {
+        GROUP
+    }
+
+    /// Redis' clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// How the connection fares.
+    pub fn link(&self) -> &Link {
+        &self.0.link
+    }
+
+    /// The epoch of leases that are taken now.
+    pub fn epoch(&self) -> u32 {
+        self.0.epoch.load(Ordering::Relaxed)
+    }
+
+    /// Closes the connections.
+    pub async fn close(&self) {
+        for client in [Some(&self.0.redis), self.0.reader.as_ref()].into_iter().flatten() {
+            let quit = client.defer(Command::new("QUIT"), |client| async move { client.quit().await });
+            // Who does not answer is left alone.
+            if let Ok((_, pending)) = tokio::time::timeout(Duration::from_secs(1), quit).await {
+                pending.discard();
+            }
+        }
+    }
+
+    /// Group and consumer, with which the arguments of most scripts begin.
+    fn identity(&self) -> Vec<Value> {
+        vec![GROUP.into(), self.0.consumer.name.as_str().into()]
+    }
+}

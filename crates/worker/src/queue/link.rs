@@ -1,0 +1,49 @@
+//! How the connection to Redis fares: one log line for each change, however many loops notice it.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use super::Error;
+
+/// Whether Redis answers, as the loops of one queue see it together.
+#[derive(Debug)]
+pub struct Link {
+    away: AtomicBool,
+    since: Mutex<Instant>,
+}
+
+impl Link {
+    pub(super) fn new() -> Self {
+        Self { away: AtomicBool::new(false), since: Mutex::new(Instant::now()) }
+    }
+
+    /// A call succeeded.
+    pub fn up(&self) {
+        // A plain load first: this is called for each batch.
+        if self.away.load(Ordering::Relaxed) && self.away.swap(false, Ordering::Relaxed) {
+            *self.since.lock().expect("nothing panics while it holds this lock") = Instant::now();
+            info!("Redis answers again");
+        }
+    }
+
+    /// Whether Redis has answered for so long without a failure.
+    pub fn up_for(&self, time: Duration) -> bool {
+        let since = *self.since.lock().expect("nothing panics while it holds this lock");
+        !self.away.load(Ordering::Relaxed) && since.elapsed() >= time
+    }
+
+    /// A call failed. Answers how long to wait before the next: 50 ms doubling to 2 s, with jitter, by how
+    /// often it has failed in a row.
+    pub fn down(&self, error: &Error, in_a_row: u32) -> Duration {
+        if !self.away.swap(true, Ordering::Relaxed) {
+            // fred's error holds no password.
+            warn!(%error, "Redis does not answer as it should; trying on until it does");
+        }
+        let longest =
+            Duration::from_millis(50).saturating_mul(1 << in_a_row.min(6)).min(Duration::from_secs(2));
+        longest.mul_f64(0.5 + fastrand::f64() / 2.0)
+    }
+}

@@ -1,0 +1,36 @@
+-- Keeps the leases of a worker alive, and says that it lives.
+--
+-- KEYS[1]  jobs
+-- KEYS[2]  workers
+-- ARGV[1]  group
+-- ARGV[2]  consumer
+-- ARGV[3]  the worker's record, a JSON object to which `seen` is added
+-- ARGV[4]  at least how many entries the consumer holds
+-- ARGV[5…] entry id, delivery count; in ascending order of id; at most 1000 pairs
+-- Returns  {Redis' time in Unix ms; a text with a letter for each pair: o extended, l lost}
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local letters, mine = {}, {}
+if #ARGV > 4 then
+  local held = {}
+  for _, row in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[5], ARGV[#ARGV - 1], ARGV[4], ARGV[2])) do
+    held[row[1]] = row[4]
+  end
+  for i = 5, #ARGV, 2 do
+    if held[ARGV[i]] == tonumber(ARGV[i + 1]) then
+      letters[#letters + 1] = 'o'
+      mine[#mine + 1] = ARGV[i]
+    else
+      letters[#letters + 1] = 'l'
+    end
+  end
+  if #mine > 0 then
+    mine[#mine + 1] = 'JUSTID'
+    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(mine))
+  end
+end
+-- Refused over maxmemory where nothing is held; the leases count for more than the sign of life.
+local record = cjson.decode(ARGV[3])
+record.seen = now
+redis.pcall('HSET', KEYS[2], ARGV[2], cjson.encode(record))
+return {now, table.concat(letters)}

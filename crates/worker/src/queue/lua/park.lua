@@ -1,0 +1,54 @@
+-- Moves a job from the stream to the schedule: it waits for its time.
+--
+-- KEYS[1]  jobs
+-- KEYS[2]  waiting
+-- KEYS[3]  scheduled
+-- ARGV[1]  group
+-- ARGV[2]  consumer
+-- ARGV[3]  entry id
+-- ARGV[4]  delivery count
+-- ARGV[5]  ticket
+-- ARGV[6]  `retry`: the delay counts from now. `delay`: it counts from when the job was enqueued
+-- ARGV[7]  the delay, ms
+-- ARGV[8]  not before, Unix ms, or 0
+-- ARGV[9]  when the job was enqueued, Unix ms, or 0 where that is not known yet
+-- ARGV[10…] the fields, name and value, without `_ticket` and `_at`
+-- Returns  {letter, due, now}, times in Unix ms: o parked, d due already and still held (only for `delay`),
+--          l lost to another delivery, g gone
+local stream, group, consumer, id = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
+if not row then
+  return {'g', 0, now}
+end
+if row[2] ~= consumer or row[4] ~= tonumber(ARGV[4]) then
+  return {'l', 0, now}
+end
+
+-- The entry's id tells when it was enqueued, unless a producer made it up.
+local at = tonumber(ARGV[9])
+if at == 0 then
+  at = tonumber(string.match(id, '^%d+'))
+  if at > now or at < now - 86400000 then
+    at = now
+  end
+end
+local due = (ARGV[6] == 'retry' and now or at) + tonumber(ARGV[7])
+due = math.max(due, tonumber(ARGV[8]))
+if ARGV[6] == 'delay' and due <= now then
+  return {'d', due, now}
+end
+
+local fields = {unpack(ARGV, 10)}
+fields[#fields + 1] = '_ticket'
+fields[#fields + 1] = ARGV[5]
+fields[#fields + 1] = '_at'
+fields[#fields + 1] = string.format('%.0f', at)
+-- Allowed over maxmemory, and a script that has written is not refused later.
+redis.call('XCLAIM', stream, group, consumer, 0, id, 'JUSTID')
+redis.call('HSET', KEYS[2], ARGV[5], cmsgpack.pack(fields))
+redis.call('ZADD', KEYS[3], string.format('%.0f', due), ARGV[5])
+redis.call('XACK', stream, group, id)
+redis.call('XDEL', stream, id)
+return {'o', due, now}

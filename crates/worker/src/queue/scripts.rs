@@ -1,0 +1,102 @@
+//! The scripts, one a transition. Each file states its KEYS, ARGV and result.
+
+use fred::clients::Client;
+use fred::error::Error;
+use fred::interfaces::LuaInterface;
+use fred::types::{Key, Value};
+use redis_telemetry::{Command, Pending, TracedClient};
+use telemetry::Context;
+
+/// A script and the name under which servers keep it.
+#[derive(Debug)]
+pub(super) struct Script {
+    source: &'static str,
+    sha1: String,
+}
+
+impl Script {
+    fn new(source: &'static str) -> Self {
+        Self { source, sha1: sha1_smol::Sha1::from(source).digest().to_string() }
+    }
+
+    /// Calls the script once, under a span that is a child of `parent`. A server that does not know the
+    /// script is given it.
+    ///
+    /// # Errors
+    /// fred's, and those of the script: never taken for a malformed job.
+    pub(super) async fn call(
+        &self,
+        redis: &TracedClient,
+        parent: &Context,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> Result<Value, Error> {
+        let (result, pending) = self.evalsha(redis, keys.clone(), args.clone()).await;
+        pending.record(parent, result.as_ref().err());
+        self.or_eval(redis, result, keys, args).await
+    }
+
+    /// Calls the script once. Called again and again whether there is something to do or not, it makes a span
+    /// only where it fails.
+    ///
+    /// # Errors
+    /// As [`Script::call`].
+    pub(super) async fn poll(
+        &self,
+        redis: &TracedClient,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> Result<Value, Error> {
+        let (result, pending) = self.evalsha(redis, keys.clone(), args.clone()).await;
+        match &result {
+            Ok(_) => pending.discard(),
+            Err(error) => pending.record(&Context::none(), Some(error)),
+        }
+        self.or_eval(redis, result, keys, args).await
+    }
+
+    async fn evalsha<'a>(
+        &'a self,
+        redis: &'a TracedClient,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> (Result<Value, Error>, Pending<'a>) {
+        let sha1 = self.sha1.clone();
+        let call = |client: Client| async move { client.evalsha(sha1, keys, args).await };
+        redis.defer(Command::new("EVALSHA").script(&self.sha1), call).await
+    }
+
+    /// EVAL runs the script and makes the server keep it, on whichever node of a cluster that is.
+    async fn or_eval(
+        &self,
+        redis: &TracedClient,
+        result: Result<Value, Error>,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> Result<Value, Error> {
+        if !result.as_ref().is_err_and(|error| error.details().starts_with("NOSCRIPT")) {
+            return result;
+        }
+        let source = self.source;
+        let call = |client: Client| async move { client.eval(source, keys, args).await };
+        redis.run(Command::new("EVAL").script(&self.sha1), call).await
+    }
+}
+
+macro_rules! scripts {
+    ($($name:ident),+ $(,)?) => {
+        /// All scripts of the queue.
+        #[derive(Debug)]
+        pub(super) struct Scripts {
+            $(pub(super) $name: Script,)+
+        }
+
+        impl Scripts {
+            pub(super) fn new() -> Self {
+                Self { $($name: Script::new(include_str!(concat!("lua/", stringify!($name), ".lua"))),)+ }
+            }
+        }
+    };
+}
+
+scripts! { join, finish, conclude, park, release, bury, extend, reclaim, promote, leave }

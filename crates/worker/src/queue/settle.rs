@@ -1,0 +1,175 @@
+//! Settling: what became of jobs, each in one script that refuses a lost lease.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fred::types::Value;
+use telemetry::Context;
+
+use super::reply::{Settled, unexpected};
+use super::take::{MOST_HELD, number};
+use super::{Error, Queue};
+use crate::entry::{Fields, Lease};
+
+/// About how many dead letters are kept.
+const MOST_DEAD: u64 = 100_000;
+
+/// A job on its way to the schedule.
+#[derive(Clone, Debug)]
+pub struct Parking {
+    /// What names the job.
+    pub ticket: Bytes,
+    /// From when the delay counts.
+    pub since: Since,
+    /// How long it waits.
+    pub delay: Duration,
+    /// Unix milliseconds; 0 for any time.
+    pub not_before: u64,
+    /// When it was enqueued, Unix milliseconds, where that is known.
+    pub at: Option<u64>,
+    /// Its fields, without `_ticket` and `_at`.
+    pub fields: Fields,
+}
+
+/// From when a delay counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// From now: the wait before a retry.
+    Now,
+    /// From when the job was enqueued; a job that is due already is not moved.
+    Enqueued,
+}
+
+/// What a settlement came to, of a job that may have gone to the schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It waits, for so many milliseconds from now.
+    Waits(u64),
+    /// It is due already, and this worker still holds it.
+    Due,
+    /// It is settled otherwise, or it could not be.
+    Settled(Settled),
+}
+
+/// A job on its way to the dead letters.
+#[derive(Clone, Debug)]
+pub struct Burial {
+    /// Its fields, with `_reason` and `_error`.
+    pub fields: Fields,
+    /// The result for whoever waits for it: its ticket, how long it is kept, and what it says.
+    pub result: Option<(Bytes, Duration, String)>,
+}
+
+impl Queue {
+    /// Takes out jobs that are done: at most 256, in ascending order of their entries.
+    ///
+    /// # Errors
+    /// fred's; nothing is settled then, or all of it.
+    pub async fn finish(&self, leases: &[Lease], parent: &Context) -> Result<Vec<Settled>, Error> {
+        let mut args = self.identity();
+        args.reserve(1 + 2 * leases.len());
+        args.push(number(MOST_HELD));
+        for lease in leases {
+            args.push(lease.entry.to_string().into());
+            args.push(number(lease.delivery));
+        }
+        let keys = vec![self.0.keys.jobs.clone()];
+        Settled::parse(&self.0.scripts.finish.call(&self.0.redis, parent, keys, args).await?)
+    }
+
+    /// Takes out one job that is done and leaves its result under its ticket.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn conclude(
+        &self,
+        lease: Lease,
+        ticket: &[u8],
+        ttl: Duration,
+        result: &str,
+        parent: &Context,
+    ) -> Result<Settled, Error> {
+        let keys = vec![self.0.keys.jobs.clone(), self.0.keys.result(ticket)];
+        let mut args = self.lease(lease);
+        args.push(number(ttl.as_millis() as u64));
+        args.push(result.into());
+        Settled::parse_one(&self.0.scripts.conclude.call(&self.0.redis, parent, keys, args).await?)
+    }
+
+    /// Moves a job to the schedule.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn park(&self, lease: Lease, parking: &Parking, parent: &Context) -> Result<Written, Error> {
+        let own = &self.0.keys;
+        let keys = vec![own.jobs.clone(), own.waiting.clone(), own.scheduled.clone()];
+        let mut args = self.lease(lease);
+        args.push(parking.ticket.clone().into());
+        args.push(if parking.since == Since::Now { "retry" } else { "delay" }.into());
+        args.push(number(parking.delay.as_millis() as u64));
+        args.push(number(parking.not_before));
+        args.push(number(parking.at.unwrap_or(0)));
+        push_fields(&mut args, &parking.fields);
+        let reply = self.0.scripts.park.call(&self.0.redis, parent, keys, args).await?;
+        let (letter, due, now): (String, u64, u64) = reply.convert()?;
+        self.0.clock.set(now);
+        match letter.as_str() {
+            "o" => Ok(Written::Waits(due.saturating_sub(now))),
+            "d" => Ok(Written::Due),
+            "l" => Ok(Written::Settled(Settled::Lost)),
+            "g" => Ok(Written::Settled(Settled::Gone)),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Hands a job back to the end of the stream.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn release(&self, lease: Lease, fields: &Fields, parent: &Context) -> Result<Settled, Error> {
+        let mut args = self.lease(lease);
+        push_fields(&mut args, fields);
+        let keys = vec![self.0.keys.jobs.clone()];
+        Settled::parse_one(&self.0.scripts.release.call(&self.0.redis, parent, keys, args).await?)
+    }
+
+    /// Moves a job to the dead letters.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn bury(&self, lease: Lease, burial: &Burial, parent: &Context) -> Result<Settled, Error> {
+        let own = &self.0.keys;
+        let mut keys = vec![own.jobs.clone(), own.dead.clone()];
+        let mut args = self.lease(lease);
+        args.push(number(MOST_DEAD));
+        match &burial.result {
+            Some((ticket, ttl, result)) => {
+                keys.push(own.result(ticket));
+                args.push(number(ttl.as_millis() as u64));
+                args.push(result.as_str().into());
+            }
+            None => {
+                keys.push(own.dead.clone());
+                args.extend([number(0), "".into()]);
+            }
+        }
+        push_fields(&mut args, &burial.fields);
+        Settled::parse_one(&self.0.scripts.bury.call(&self.0.redis, parent, keys, args).await?)
+    }
+
+    /// Group, consumer, entry and delivery: what a settlement of one job begins with.
+    fn lease(&self, lease: Lease) -> Vec<Value> {
+        let mut args = self.identity();
+        args.push(lease.entry.to_string().into());
+        args.push(number(lease.delivery));
+        args
+    }
+}
+
+pub(super) fn push_fields(args: &mut Vec<Value>, fields: &Fields) {
+    args.reserve(2 * fields.len());
+    for (name, value) in fields {
+        args.push(name.clone().into());
+        args.push(value.clone().into());
+    }
+}

@@ -1,0 +1,178 @@
+//! Taking jobs: new ones, ones that a dead worker held, ones whose time has come.
+
+use std::time::Duration;
+
+use fred::clients::Client;
+use fred::interfaces::{ClientLike, StreamsInterface};
+use fred::types::Value;
+use redis_telemetry::{Command, Pending};
+use telemetry::{Context, SpanKind, semconv};
+
+use super::connect::BLOCK;
+use super::reply::{read, reclaimed, unexpected};
+use super::{Error, GROUP, Queue};
+use crate::entry::{Delivery, Lease, Producer};
+
+/// What [`Queue::promote`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Promoted {
+    /// How many jobs were moved to the stream.
+    pub moved: u64,
+    /// In how many milliseconds the next one is due; `None` where none waits.
+    pub next_in: Option<u64>,
+}
+
+impl Queue {
+    /// Takes up to `count` new jobs, and does not wait for any.
+    ///
+    /// # Errors
+    /// fred's. `NOGROUP` means that [`Queue::join`] is needed.
+    pub async fn read(&self, count: usize) -> Result<Vec<Delivery>, Error> {
+        self.read_with(&self.0.redis, count, None).await
+    }
+
+    /// Waits for a new job, at most 5 s, and takes it.
+    ///
+    /// # Errors
+    /// As [`Queue::read`].
+    pub async fn wait(&self) -> Result<Vec<Delivery>, Error> {
+        let reader = self.0.reader.as_ref().ok_or_else(unexpected)?;
+        self.read_with(reader, 1, Some(BLOCK.as_millis() as u64)).await
+    }
+
+    async fn read_with(
+        &self,
+        redis: &redis_telemetry::TracedClient,
+        count: usize,
+        block: Option<u64>,
+    ) -> Result<Vec<Delivery>, Error> {
+        let epoch = self.epoch();
+        let (key, consumer) = (self.0.keys.jobs.clone(), self.0.consumer.name.clone());
+        let (reply, pending) = redis
+            .defer(Command::new("XREADGROUP"), |client| async move {
+                client.xreadgroup(GROUP, consumer, Some(count as u64), block, false, key, ">").await
+            })
+            .await;
+        let taken = reply.and_then(|reply: Value| read(reply, epoch));
+        match &taken {
+            Ok(taken) if taken.is_empty() => pending.discard(),
+            Ok(taken) => self.received(taken, pending),
+            Err(error) => pending.record(&Context::none(), Some(error)),
+        }
+        taken
+    }
+
+    /// The span of a read that brought jobs: a root of its own, with a link to the producer of each.
+    fn received(&self, taken: &[Delivery], pending: Pending<'_>) {
+        let producers = taken.iter().map(|delivery| self.0.telemetry.extract(&Producer(&delivery.fields)));
+        let builder = self.0.telemetry.span(SpanKind::Client, self.0.names.receive);
+        let builder = builder.began(pending.began());
+        let root = Context::none();
+        let builder = producers.zip(taken).fold(builder.parent(&root), |builder, (producer, delivery)| {
+            builder.link_with(&producer, |attributes| {
+                attributes.set(semconv::MESSAGING_MESSAGE_ID, delivery.lease.entry.to_string());
+            })
+        });
+        let span = builder.start(|attributes| {
+            attributes.set(semconv::MESSAGING_SYSTEM, "redis");
+            attributes.set(semconv::MESSAGING_OPERATION_NAME, "receive");
+            attributes.set(semconv::MESSAGING_OPERATION_TYPE, "receive");
+            attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.0.names.queue);
+            attributes.set(semconv::MESSAGING_CONSUMER_GROUP_NAME, GROUP);
+            attributes.set(semconv::MESSAGING_CLIENT_ID, self.0.consumer.name.clone());
+            attributes.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, taken.len());
+        });
+        pending.record(&span.context(), None);
+    }
+
+    /// Takes over up to `count` jobs whose worker has let its lease run out.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn reclaim(&self, count: usize) -> Result<Vec<Delivery>, Error> {
+        let epoch = self.epoch();
+        let keys = vec![self.0.keys.jobs.clone(), self.0.keys.workers.clone()];
+        let mut args = self.identity();
+        args.extend([number(self.0.consumer.lease.as_millis() as u64), number(count as u64)]);
+        let reply = self.0.scripts.reclaim.poll(&self.0.redis, keys, args).await?;
+        reclaimed(reply, epoch)
+    }
+
+    /// Moves up to `count` due jobs from the schedule to the stream.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn promote(&self, count: usize) -> Result<Promoted, Error> {
+        let own = &self.0.keys;
+        let keys = vec![own.jobs.clone(), own.waiting.clone(), own.scheduled.clone(), own.dead.clone()];
+        let args = vec![number(count as u64)];
+        let reply = self.0.scripts.promote.poll(&self.0.redis, keys, args).await?;
+        let (moved, next, now): (u64, u64, u64) = reply.convert()?;
+        self.0.clock.set(now);
+        Ok(Promoted { moved, next_in: (next > 0).then(|| next.saturating_sub(now)) })
+    }
+
+    /// Keeps leases alive, in ascending order of their entries and at most 1,000, and gives a sign of life.
+    /// Answers which were not lost.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn extend(&self, leases: &[Lease]) -> Result<Vec<bool>, Error> {
+        let keys = vec![self.0.keys.jobs.clone(), self.0.keys.workers.clone()];
+        let mut args = self.identity();
+        args.push(self.record().into());
+        args.push(number(MOST_HELD));
+        for lease in leases {
+            args.push(lease.entry.to_string().into());
+            args.push(number(lease.delivery));
+        }
+        let reply = self.0.scripts.extend.poll(&self.0.redis, keys, args).await?;
+        let (now, letters): (u64, String) = reply.convert()?;
+        self.0.clock.set(now);
+        Ok(letters.bytes().map(|letter| letter == b'o').collect())
+    }
+
+    /// Takes this worker off the list; call it when everything in hand is settled. Jobs that were delivered
+    /// to it and never arrived are handed back; answers how many.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn leave(&self) -> Result<u64, Error> {
+        let mut handed_back = 0;
+        loop {
+            let keys = vec![self.0.keys.jobs.clone(), self.0.keys.workers.clone()];
+            let reply = self.0.scripts.leave.poll(&self.0.redis, keys, self.identity()).await?;
+            match reply.as_i64().ok_or_else(unexpected)? {
+                -1 => handed_back += 100,
+                last => return Ok(handed_back + last as u64),
+            }
+        }
+    }
+
+    /// Ends a [`Queue::wait`] that is under way, so that it brings nothing.
+    pub async fn wake(&self) {
+        let Some(reader) = &self.0.reader else { return };
+        let ping = |client: Client| async move { client.ping::<()>(None).await };
+        let ping = reader.defer(Command::new("PING"), ping);
+        if let Ok((_, pending)) = tokio::time::timeout(Duration::from_secs(1), ping).await {
+            pending.discard();
+        }
+    }
+
+    /// What the other workers know of this one.
+    fn record(&self) -> String {
+        serde_json::json!({
+            "lease_ms": self.0.consumer.lease.as_millis() as u64,
+            "version": env!("CARGO_PKG_VERSION"),
+        })
+        .to_string()
+    }
+}
+
+/// An upper bound of what one worker holds, for the reach of an XPENDING over its own list.
+pub(super) const MOST_HELD: u64 = 100_000;
+
+/// Numbers travel as text: a script must not see them as floats.
+pub(super) fn number(number: u64) -> Value {
+    number.to_string().into()
+}

@@ -1,0 +1,40 @@
+//! Why a job ended among the dead letters.
+
+use std::fmt;
+
+/// The closed list of reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The entry is not a valid job.
+    Malformed,
+    /// The entry's format is newer than this worker knows.
+    Version,
+    /// The egress policy forbids the destination.
+    Refused,
+    /// The destination gave an answer that a further attempt would not change.
+    FinalStatus,
+    /// The attempts are used up.
+    Attempts,
+    /// The time to send it in had passed.
+    Expired,
+}
+
+impl Reason {
+    /// The text of the field `_reason`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Version => "version",
+            Self::Refused => "refused",
+            Self::FinalStatus => "final_status",
+            Self::Attempts => "attempts",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,205 @@
+//! What the worker writes with a job when it leaves the stream without being done. Pure.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::entry::{Delivery, Fields};
+use crate::history;
+use crate::job::{Job, Malformed};
+use crate::outcome::Ending;
+use crate::queue::{Burial, Parking, Since};
+use crate::reason::Reason;
+use crate::settlement::Settlement;
+
+/// A malformed entry that cannot be carried field by field is cut to this.
+const RAW_CAP: usize = 64 * 1024;
+/// As many fields as a script can carry.
+const MOST_FIELDS: usize = 256;
+
+/// A job with what it has been through, this attempt included.
+#[derive(Debug)]
+pub struct Record<'a> {
+    delivery: &'a Delivery,
+    job: &'a Job,
+    /// How many attempts have been made.
+    pub attempts: u32,
+    status: Option<u16>,
+    history: Option<Bytes>,
+    keep: Option<String>,
+    trace_id: Option<String>,
+}
+
+impl<'a> Record<'a> {
+    /// Before an attempt. `keep` is what later attempts are to be children of.
+    pub fn new(delivery: &'a Delivery, job: &'a Job, keep: Option<String>, trace_id: Option<String>) -> Self {
+        let history = job.trail.history.clone();
+        Self { delivery, job, attempts: job.trail.attempts, status: None, history, keep, trace_id }
+    }
+
+    /// After it. The history is only written for a job that did not succeed. What the egress policy refused
+    /// was no attempt: nothing was sent.
+    pub fn attempted(&mut self, ending: &Ending, entry: impl FnOnce() -> history::Entry) {
+        if !ending.was_refused() {
+            self.attempts += 1;
+        }
+        self.status = ending.status();
+        if ending.error().is_some() {
+            self.history = Some(history::append(self.history.as_ref(), &entry()));
+        }
+    }
+
+    /// The job's ticket, for the log.
+    pub fn ticket(&self) -> Cow<'a, str> {
+        String::from_utf8_lossy(&self.job.ticket)
+    }
+
+    /// It is delivered.
+    pub fn done(self) -> Settlement {
+        match self.job.result_ttl {
+            None => Settlement::Finish,
+            Some(ttl) => Settlement::Conclude {
+                ticket: self.job.ticket.clone(),
+                ttl,
+                result: self.result("done", None, None),
+            },
+        }
+    }
+
+    /// It waits for its next attempt.
+    pub fn parking(self, after: Duration) -> Parking {
+        let mut fields = own_fields(&self.delivery.fields);
+        self.push_trail(&mut fields);
+        Parking {
+            ticket: self.job.ticket.clone(),
+            since: Since::Now,
+            delay: after,
+            not_before: 0,
+            at: self.job.trail.at,
+            fields,
+        }
+    }
+
+    /// It goes to the dead letters.
+    pub fn burial(self, reason: Reason, error: &str) -> Burial {
+        let mut fields = own_fields(&self.delivery.fields);
+        push(&mut fields, "_ticket", self.job.ticket.clone());
+        let at = self.job.trail.at.unwrap_or(self.delivery.lease.entry.millis);
+        push(&mut fields, "_at", at.to_string());
+        self.push_trail(&mut fields);
+        push(&mut fields, "_reason", reason.as_str());
+        push(&mut fields, "_error", error.to_owned());
+        let result = self
+            .job
+            .result_ttl
+            .map(|ttl| (self.job.ticket.clone(), ttl, self.result("dead", Some(reason), Some(error))));
+        Burial { fields, result }
+    }
+
+    fn push_trail(&self, fields: &mut Fields) {
+        push(fields, "_attempt", self.attempts.to_string());
+        if let Some(keep) = &self.keep {
+            push(fields, "_traceparent", keep.clone());
+        }
+        if let Some(history) = &self.history {
+            push(fields, "_history", history.clone());
+        }
+    }
+
+    fn result(&self, outcome: &str, reason: Option<Reason>, error: Option<&str>) -> String {
+        result(outcome, self.status, self.attempts, reason, error, self.trace_id.as_deref())
+    }
+}
+
+/// A malformed entry on its way to the dead letters: its own fields as they came, in order.
+pub fn malformed(delivery: &Delivery, malformed: &Malformed, trace_id: Option<String>) -> Burial {
+    let fields = &delivery.fields;
+    let mut kept = if fields.len() <= MOST_FIELDS { own_fields(fields) } else { raw(fields) };
+    let ticket = ticket(delivery);
+    push(&mut kept, "_ticket", ticket.clone());
+    push(&mut kept, "_reason", malformed.reason.as_str());
+    push(&mut kept, "_error", malformed.error.clone());
+    let result = waited_for(fields).map(|ttl| {
+        let Malformed { reason, error } = malformed;
+        (ticket, ttl, result("dead", None, 0, Some(*reason), Some(error), trace_id.as_deref()))
+    });
+    Burial { fields: kept, result }
+}
+
+/// A job that is handed back: as it came, with its ticket, since it will have another entry id.
+pub fn handed_back(delivery: &Delivery) -> Fields {
+    let mut fields = without_place(&delivery.fields);
+    push(&mut fields, "_ticket", ticket(delivery));
+    if let Some(at) = value(&delivery.fields, "_at") {
+        push(&mut fields, "_at", at);
+    }
+    fields
+}
+
+/// The fields without `_ticket` and `_at`, which the script that parks a job adds.
+pub fn without_place(fields: &Fields) -> Fields {
+    fields.iter().filter(|(name, _)| !matches!(name.as_ref(), b"_ticket" | b"_at")).cloned().collect()
+}
+
+/// The fields of the producer, in their order.
+fn own_fields(fields: &Fields) -> Fields {
+    fields.iter().filter(|(name, _)| name.first() != Some(&b'_')).cloned().collect()
+}
+
+fn ticket(delivery: &Delivery) -> Bytes {
+    value(&delivery.fields, "_ticket").unwrap_or_else(|| delivery.lease.entry.to_string().into())
+}
+
+fn value(fields: &Fields, name: &str) -> Option<Bytes> {
+    fields.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone())
+}
+
+/// How long somebody waits for the result of an entry that is no job.
+fn waited_for(fields: &Fields) -> Option<Duration> {
+    let ttl = std::str::from_utf8(&value(fields, "result_ttl_ms")?).ok()?.parse::<u32>().ok()?;
+    (ttl > 0).then(|| Duration::from_millis(ttl.into()))
+}
+
+/// What fits of the fields, a line each, with their true count.
+fn raw(fields: &Fields) -> Fields {
+    let mut raw = Vec::new();
+    for (name, value) in fields {
+        raw.extend_from_slice(name);
+        raw.push(b'=');
+        raw.extend_from_slice(value);
+        raw.push(b'\n');
+        if raw.len() > RAW_CAP {
+            raw.truncate(RAW_CAP);
+            break;
+        }
+    }
+    let mut kept = Fields::new();
+    push(&mut kept, "_raw", raw);
+    push(&mut kept, "_raw_fields", fields.len().to_string());
+    kept
+}
+
+fn push(fields: &mut Fields, name: &'static str, value: impl Into<Bytes>) {
+    fields.push((Bytes::from_static(name.as_bytes()), value.into()));
+}
+
+fn result(
+    outcome: &str,
+    status: Option<u16>,
+    attempts: u32,
+    reason: Option<Reason>,
+    error: Option<&str>,
+    trace_id: Option<&str>,
+) -> String {
+    json!({
+        "outcome": outcome,
+        "status": status,
+        "attempts": attempts,
+        "reason": reason.map(Reason::as_str),
+        "error": error,
+        "trace_id": trace_id,
+    })
+    .to_string()
+}

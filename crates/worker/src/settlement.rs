@@ -1,0 +1,102 @@
+//! Settling what an attempt came to.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use telemetry::{Context, ErrorType};
+
+use crate::entry::Lease;
+use crate::lane::{Done, Lane};
+use crate::queue::{Burial, Error, Parking, Settled, Written};
+use crate::trace::ack;
+
+/// What is to be written in Redis.
+#[derive(Debug)]
+pub enum Settlement {
+    /// The job is done.
+    Finish,
+    /// The job is done, and somebody waits for its result.
+    Conclude {
+        /// Under which it is left.
+        ticket: Bytes,
+        /// How long it is kept.
+        ttl: Duration,
+        /// What it says.
+        result: String,
+    },
+    /// The job waits in the schedule.
+    Park(Parking),
+    /// The job goes to the dead letters.
+    Bury(Burial),
+}
+
+/// Settles a job. Jobs that are done go to the settler, which takes them in groups; the rest is the exception
+/// and is settled here, so that what Redis refuses of one job holds up no other.
+pub async fn settle(lane: &Lane, lease: Lease, settlement: Settlement, context: Context) {
+    if let Settlement::Finish = settlement {
+        lane.hand.done(lease);
+        // The settler outlives every task; should it be gone, the lease runs out and the job is sent again.
+        let _ = lane.done.send(Done { lease, context }).await;
+        return;
+    }
+    let span = ack(lane, &[&context]);
+    if persist(lane, lease, &settlement, &span.context()).await.is_none() {
+        span.fail(&ErrorType::LeaseLost);
+    }
+}
+
+/// Writes a settlement, again and again until Redis answers, since each is harmless when repeated; then the
+/// job is put down, unless it is due and stays in hand. `None` where it was lost, or the worker's time is over.
+pub async fn persist(
+    lane: &Lane,
+    lease: Lease,
+    settlement: &Settlement,
+    parent: &Context,
+) -> Option<Written> {
+    for failed in 0.. {
+        // Its delivery count may have changed since.
+        let current = lane.hand.current(lease)?;
+        match write(lane, current, settlement, parent).await {
+            Ok(answer) => {
+                lane.queue.link().up();
+                match answer {
+                    Written::Due => {}
+                    Written::Waits(millis) => {
+                        lane.alarm.due_in(Duration::from_millis(millis));
+                        lane.hand.put_down(lease);
+                    }
+                    Written::Settled(Settled::Gone) if failed > 0 => lane.settled(lease, Settled::Done),
+                    Written::Settled(settled) => lane.settled(lease, settled),
+                }
+                return Some(answer);
+            }
+            Err(error) => {
+                let pause = lane.queue.link().down(&error, failed);
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = lane.cut.cancelled() => return None,
+                }
+            }
+        }
+    }
+    None
+}
+
+async fn write(
+    lane: &Lane,
+    lease: Lease,
+    settlement: &Settlement,
+    parent: &Context,
+) -> Result<Written, Error> {
+    match settlement {
+        Settlement::Park(parking) => lane.queue.park(lease, parking, parent).await,
+        Settlement::Bury(burial) => lane.queue.bury(lease, burial, parent).await.map(Written::Settled),
+        Settlement::Finish => {
+            let settled = lane.queue.finish(&[lease], parent).await?;
+            Ok(Written::Settled(settled.first().copied().unwrap_or(Settled::Gone)))
+        }
+        Settlement::Conclude { ticket, ttl, result } => {
+            lane.queue.conclude(lease, ticket, *ttl, result, parent).await.map(Written::Settled)
+        }
+    }
+}
