@@ -1,2 +1,65 @@
-//! Placeholder.
-fn main() {}
+//! The project's own commands. `cargo xtask --help` lists them.
+
+mod bench;
+mod binaries;
+mod check;
+mod demo;
+mod step;
+mod test;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own commands")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run the main job from end to end on this machine: Redis, worker, destination, traces
+    Demo,
+    /// Run all tests in both builds, with and without OpenTelemetry
+    Test {
+        /// Run only the tests whose name contains one of these
+        #[arg(last = true)]
+        filter: Vec<String>,
+    },
+    /// Format, lints, documentation, the lean build and the rules of the architecture
+    Check {
+        /// Run this step alone
+        #[arg(long, value_name = "NAME", value_parser = check::names())]
+        only: Option<String>,
+    },
+    /// Compare the worker with a bare loop that does the same jobs
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let task = Arguments::parse().command;
+    // Ctrl-C goes to everything in the foreground: what we started stops and cleans up, we wait for it and
+    // report. Without a handler we would be gone first. A caught signal is not inherited, an ignored one is.
+    if let Err(error) = ctrlc::set_handler(|| {}) {
+        eprintln!("xtask: Ctrl-C will not wait for what was started: {error}");
+    }
+    let result = match task {
+        Task::Demo => demo::run(),
+        Task::Test { filter } => test::run(&filter),
+        Task::Check { only } => check::run(only.as_deref()),
+        Task::Bench(options) => bench::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                eprintln!("\nxtask: {}", failure.message);
+            }
+            ExitCode::from(failure.code)
+        }
+    }
+}

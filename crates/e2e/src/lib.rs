@@ -1,1 +1,42 @@
-//! Placeholder.
+//! The harness of the end-to-end tests and of the demo: real servers, real processes, real bytes.
+//!
+//! [`redis`] starts a Redis-compatible server and speaks to it in plain RESP, [`sink`] is the destination of
+//! the jobs, [`process`] runs the `postrider` binaries that `cargo xtask` built, [`otlp`] is the handle on the
+//! receiver of their telemetry, [`waterfall`] draws a trace. Everything blocks, panics with a sentence when the
+//! world is not as it should be, and stops what it started when it is dropped.
+//!
+//! The library names no OpenTelemetry crate, so it is the same in the lean build; the receiver, which does, is
+//! the binary `otlp-receiver`.
+
+pub mod http_call;
+pub mod otlp;
+pub mod process;
+pub mod queue;
+pub mod redis;
+pub mod resp;
+pub mod sink;
+pub mod wait;
+pub mod waterfall;
+
+mod background;
+mod child;
+
+/// Makes two tests of each function that takes a `Build`: `otel::NAME` and `lean::NAME`.
+#[macro_export]
+macro_rules! in_both_builds {
+    ($($name:ident),+ $(,)?) => {
+        mod otel {
+            $(#[test]
+            fn $name() {
+                super::$name($crate::process::Build::Otel);
+            })+
+        }
+
+        mod lean {
+            $(#[test]
+            fn $name() {
+                super::$name($crate::process::Build::Lean);
+            })+
+        }
+    };
+}

@@ -33,7 +33,7 @@ pub async fn run(lane: Arc<Lane>, mut done: mpsc::Receiver<Done>) {
     }
 }
 
-async fn settle(lane: &Lane, group: &mut Vec<Done>) {
+async fn settle(lane: &Lane, group: &mut [Done]) {
     group.sort_unstable_by_key(|done| done.lease.entry);
     let mut leases: Vec<_> = group.iter().filter_map(|done| lane.hand.current(done.lease)).collect();
     let contexts: Vec<_> = group.iter().map(|done| &done.context).collect();

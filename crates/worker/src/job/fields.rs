@@ -61,10 +61,10 @@ impl Known {
         for (name, value) in fields {
             if name.first() == Some(&b'_') {
                 known.trail.take(name, value);
-            } else if let Some((name, slot)) = known.slot(name) {
-                if slot.replace(value.clone()).is_some() {
-                    return Err(Malformed::new(format!("field `{name}` stands twice; give it once")));
-                }
+            } else if let Some((name, slot)) = known.slot(name)
+                && slot.replace(value.clone()).is_some()
+            {
+                return Err(Malformed::new(format!("field `{name}` stands twice; give it once")));
             }
         }
         Ok(known)
