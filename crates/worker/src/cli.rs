@@ -66,7 +66,7 @@ struct RedisArgs {
 }
 
 /// How long telemetry may take at the end.
-const FLUSH: Duration = Duration::from_secs(5);
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// Runs the program by its arguments and environment.
 pub fn main() -> ExitCode {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use telemetry::Telemetry;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -49,8 +50,9 @@ pub enum RunError {
     Roots(#[from] RootsError),
 }
 
-/// How long Redis has to take the last settlements.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long Redis has to take the last settlements. With the default deadline and the flush of telemetry this
+/// stays within 30 s, the usual grace of those who kill.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// Works until `stop`, then ends in order: reads no more, lets requests in flight finish until the deadline or
 /// `hurry`, hands the rest back, settles, and leaves.
@@ -80,7 +82,7 @@ pub async fn run(
     );
     stop.cancelled().await;
     info!("stopping: no new jobs, requests in flight may finish");
-    let deadline = tokio::time::Instant::now() + config.shutdown_timeout;
+    let deadline = Instant::now() + config.shutdown_timeout;
     let mut ends = JoinSet::new();
     for lane in lanes {
         ends.spawn(lane.end(deadline, hurry.clone()));
@@ -135,15 +137,18 @@ impl Running {
         Self { lane, taking, leases, stop_leases, settler }
     }
 
-    async fn end(self, deadline: tokio::time::Instant, hurry: CancellationToken) {
+    async fn end(self, deadline: Instant, hurry: CancellationToken) {
         let Self { lane, taking, leases, stop_leases, settler } = self;
         taking.join_all().await;
-        tokio::select! {
-            () = lane.work.finished() => {}
-            () = tokio::time::sleep_until(deadline) => hand_back(&lane, "the deadline is over").await,
-            () = hurry.cancelled() => hand_back(&lane, "a second signal came").await,
-        }
+        let cut = tokio::select! {
+            () = lane.work.finished() => None,
+            () = tokio::time::sleep_until(deadline) => Some("the deadline is over"),
+            () = hurry.cancelled() => Some("a second signal came"),
+        };
         let last_words = async {
+            if let Some(why) = cut {
+                hand_back(&lane, why).await;
+            }
             lane.work.finished().await;
             lane.drained.cancel();
             let _ = settler.await;
@@ -174,8 +179,7 @@ async fn hand_back(lane: &Lane, why: &str) {
             warn!(entry = %lease.entry, %error, "a job could not be handed back; it will be taken over");
         }
     });
-    let all = futures_util::future::join_all(all);
-    let _ = tokio::time::timeout(LAST_WORDS, all).await;
+    futures_util::future::join_all(all).await;
 }
 
 /// Unique among all processes: host, process, and a random number against a process id that comes again.

@@ -1,9 +1,11 @@
 //! How the connection to Redis fares: one log line for each change, however many loops notice it.
 
+use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use telemetry::ErrorType;
 use tracing::{info, warn};
 
 use super::Error;
@@ -13,11 +15,13 @@ use super::Error;
 pub struct Link {
     away: AtomicBool,
     since: Mutex<Instant>,
+    /// What Redis has refused.
+    told: Mutex<HashSet<String>>,
 }
 
 impl Link {
     pub(super) fn new() -> Self {
-        Self { away: AtomicBool::new(false), since: Mutex::new(Instant::now()) }
+        Self { away: AtomicBool::new(false), since: Mutex::new(Instant::now()), told: Mutex::default() }
     }
 
     /// A call succeeded.
@@ -38,12 +42,46 @@ impl Link {
     /// A call failed. Answers how long to wait before the next: 50 ms doubling to 2 s, with jitter, by how
     /// often it has failed in a row.
     pub fn down(&self, error: &Error, in_a_row: u32) -> Duration {
-        if !self.away.swap(true, Ordering::Relaxed) {
+        if is_refusal(error) {
+            self.refused(error);
+        } else if !self.away.swap(true, Ordering::Relaxed) {
             // fred's error holds no password.
             warn!(%error, "Redis does not answer as it should; trying on until it does");
         }
         let longest =
             Duration::from_millis(50).saturating_mul(1 << in_a_row.min(6)).min(Duration::from_secs(2));
         longest.mul_f64(0.5 + fastrand::f64() / 2.0)
+    }
+
+    /// Redis is there and says no: a missing right, a key of a wrong type. Told once for each text.
+    fn refused(&self, error: &Error) {
+        const MOST_TEXTS: usize = 32;
+        let mut told = self.told.lock().expect("nothing panics while it holds this lock");
+        if told.len() < MOST_TEXTS && told.insert(error.details().to_owned()) {
+            warn!(%error, "Redis refuses a command; it is repeated until it is allowed, or its job's lease is lost");
+        }
+    }
+}
+
+/// Error replies that pass by themselves: of a server that starts, fails over, moves a slot, or is full.
+const PASSING: [&str; 12] = [
+    "LOADING",
+    "READONLY",
+    "CLUSTERDOWN",
+    "MASTERDOWN",
+    "TRYAGAIN",
+    "BUSY",
+    "UNBLOCKED",
+    "OOM",
+    "MISCONF",
+    "NOREPLICAS",
+    "NOAUTH",
+    "WRONGPASS",
+];
+
+fn is_refusal(error: &Error) -> bool {
+    match redis_telemetry::error_type(error) {
+        ErrorType::Redis(prefix) => !PASSING.contains(&prefix.as_str()),
+        _ => false,
     }
 }
