@@ -81,17 +81,17 @@ async fn attempt(lane: &Lane, delivery: &Delivery, job: &Job) -> (Settlement, Co
     let process = Process::begin(lane, delivery, Some(job));
     let context = process.context();
     let at = lane.queue.clock().now();
-    let mut record = Record::new(delivery, job, process.keep().map(str::to_owned), context.trace_id());
+    let mut record = Record::new(delivery, job, &context);
     if job.expires_at.is_some_and(|expires| expires <= at) {
         let error = "the time to send it in had passed";
-        return (bury(record, process, Reason::Expired, error, &ErrorType::Expired), context);
+        let settlement = bury(record, process, Reason::Expired, error, &ErrorType::Expired);
+        return (settlement, context);
     }
     confirm_lease(lane, delivery.lease).await;
     let started = Instant::now();
     let attempt = Attempt { parent: Some(context.clone()), resend_count: job.trail.attempts };
     let ending = lane.sender.send(job, &attempt).await;
-    let traceparent = context.traceparent();
-    record.attempted(&ending, || history::Entry::new(at, started.elapsed(), &ending, traceparent));
+    record.attempted(&ending, || history::Entry::new(at, started.elapsed(), &ending, context.traceparent()));
     let outcome = Outcome::judge(&ending, record.attempts, job.max_attempts, &lane.retry, fastrand::f64());
     let error = ending.error().unwrap_or(ErrorType::Other);
     let settlement = match outcome {
@@ -101,6 +101,7 @@ async fn attempt(lane: &Lane, delivery: &Delivery, job: &Job) -> (Settlement, Co
         }
         Outcome::Retry { after } => {
             debug!(ticket = %record.ticket(), error = %error.as_str(), ?after, "attempt failed, to be tried again");
+            let record = record.keeping(process.keep());
             process.retry(&error);
             Settlement::Park(record.parking(after))
         }
@@ -111,6 +112,7 @@ async fn attempt(lane: &Lane, delivery: &Delivery, job: &Job) -> (Settlement, Co
 
 fn bury(record: Record<'_>, process: Process, reason: Reason, text: &str, error: &ErrorType) -> Settlement {
     warn!(ticket = %record.ticket(), %reason, error = text, "job buried");
+    let record = record.keeping(process.keep());
     process.dead(reason, Some(error));
     Settlement::Bury(record.burial(reason, text))
 }

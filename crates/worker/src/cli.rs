@@ -14,8 +14,8 @@ use tracing::warn;
 
 /// Reliable HTTP jobs from Redis, with a trace for every delivery.
 ///
-/// Exit codes: 0 done; 1 it failed, or the job that was waited for is dead; 2 wrong usage; 3 the job that was
-/// waited for is not done yet.
+/// Exit codes: 0 done; 1 the job that was waited for is dead; 2 wrong usage; 3 the job that was waited for is
+/// not done yet; 4 it could not be done, for want of Redis or a port.
 #[derive(Debug, Parser)]
 #[command(name = "postrider", version, max_term_width = 100)]
 struct Cli {
@@ -115,12 +115,18 @@ impl Command {
 }
 
 /// Prints an error with its causes.
-fn failed(error: &dyn std::error::Error) -> ExitCode {
+fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
     eprintln!("error: {text}");
-    ExitCode::FAILURE
+    let usage = error.downcast_ref::<Usage>().is_some();
+    ExitCode::from(if usage { 2 } else { 4 })
 }
+
+/// The command was given something that it cannot use.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
 
 impl LogArgs {
     fn log(&self, brief: bool) -> Log {

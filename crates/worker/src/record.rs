@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
+use telemetry::Context;
 
 use crate::entry::{Delivery, Fields};
 use crate::history;
@@ -28,15 +29,22 @@ pub struct Record<'a> {
     pub attempts: u32,
     status: Option<u16>,
     history: Option<Bytes>,
+    trace: &'a Context,
     keep: Option<String>,
-    trace_id: Option<String>,
 }
 
 impl<'a> Record<'a> {
-    /// Before an attempt. `keep` is what later attempts are to be children of.
-    pub fn new(delivery: &'a Delivery, job: &'a Job, keep: Option<String>, trace_id: Option<String>) -> Self {
+    /// Before an attempt, whose process span is `trace`.
+    pub fn new(delivery: &'a Delivery, job: &'a Job, trace: &'a Context) -> Self {
         let history = job.trail.history.clone();
-        Self { delivery, job, attempts: job.trail.attempts, status: None, history, keep, trace_id }
+        Self { delivery, job, attempts: job.trail.attempts, status: None, history, trace, keep: None }
+    }
+
+    /// What later attempts are to be children of.
+    #[must_use]
+    pub fn keeping(mut self, keep: Option<String>) -> Self {
+        self.keep = keep;
+        self
     }
 
     /// After it. The history is only written for a job that did not succeed. What the egress policy refused
@@ -109,7 +117,7 @@ impl<'a> Record<'a> {
     }
 
     fn result(&self, outcome: &str, reason: Option<Reason>, error: Option<&str>) -> String {
-        result(outcome, self.status, self.attempts, reason, error, self.trace_id.as_deref())
+        result(outcome, self.status, self.attempts, reason, error, self.trace.trace_id().as_deref())
     }
 }
 

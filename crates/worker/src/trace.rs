@@ -13,8 +13,9 @@ use crate::reason::Reason;
 pub struct Process {
     span: Span,
     timer: Timer,
-    /// What the next attempt is to be a child of, where the producer gave nothing.
-    keep: Option<String>,
+    /// Whether the producer has said what attempts are children of; else the first attempt's span is.
+    has_producer: bool,
+    kept: Option<String>,
 }
 
 /// A `traceparent` that stands alone.
@@ -67,8 +68,7 @@ impl Process {
                 attributes.set(semconv::POSTRIDER_JOB_ATTEMPT, job.trail.attempts + 1);
             }
         });
-        let keep = if producer.is_some() { None } else { kept.or_else(|| span.context().traceparent()) };
-        Self { span, timer, keep }
+        Self { span, timer, has_producer: producer.is_some(), kept }
     }
 
     /// The span, as the parent of others.
@@ -77,8 +77,11 @@ impl Process {
     }
 
     /// What the next attempt is to be a child of; `None` where the producer has said it.
-    pub fn keep(&self) -> Option<&str> {
-        self.keep.as_deref()
+    pub fn keep(&self) -> Option<String> {
+        if self.has_producer {
+            return None;
+        }
+        self.kept.clone().or_else(|| self.span.context().traceparent())
     }
 
     /// The job is delivered.

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use telemetry::Telemetry;
 
-use super::{RedisArgs, duration};
+use super::{RedisArgs, Usage, duration};
 use crate::entry::{Delivery, EntryId, Fields, Lease};
 use crate::job::Job;
 use crate::queue::{Publication, Queue, QueueName, StoredResult};
@@ -89,11 +89,11 @@ impl SendArgs {
         Ok(report.code())
     }
 
-    fn fields(&self) -> Result<Fields, Box<dyn Error>> {
+    fn fields(&self) -> Result<Fields, Usage> {
         let (method, url) = match self.target.as_slice() {
             [method, url] => (Some(method), url),
             [url, ..] => (None, url),
-            [] => return Err("the URL is missing".into()),
+            [] => return Err(Usage("the URL is missing".to_owned())),
         };
         let mut fields = Fields::new();
         let mut push = |name: &'static str, value: Option<Bytes>| {
@@ -114,7 +114,7 @@ impl SendArgs {
         Ok(fields)
     }
 
-    fn headers(&self) -> Result<Option<Bytes>, Box<dyn Error>> {
+    fn headers(&self) -> Result<Option<Bytes>, Usage> {
         if self.headers.is_empty() {
             return Ok(None);
         }
@@ -123,7 +123,7 @@ impl SendArgs {
             let (name, value) = header
                 .split_once(':')
                 // The text may hold a secret: it is not repeated.
-                .ok_or("a header has no colon; write -H 'name: value'")?;
+                .ok_or_else(|| Usage("a header has no colon; write -H 'name: value'".to_owned()))?;
             let values = object.entry(name.trim().to_ascii_lowercase()).or_insert_with(|| json!([]));
             if let Value::Array(values) = values {
                 values.push(value.trim().into());
@@ -132,18 +132,20 @@ impl SendArgs {
         Ok(Some(Value::Object(object).to_string().into()))
     }
 
-    fn body(&self) -> Result<Option<Bytes>, Box<dyn Error>> {
+    fn body(&self) -> Result<Option<Bytes>, Usage> {
         match self.data.as_deref() {
             None => Ok(None),
             Some("@-") => {
                 let mut body = Vec::new();
-                std::io::stdin().read_to_end(&mut body)?;
+                std::io::stdin()
+                    .read_to_end(&mut body)
+                    .map_err(|error| Usage(format!("cannot read the body from standard input: {error}")))?;
                 Ok(Some(body.into()))
             }
             Some(data) => match data.strip_prefix('@') {
                 Some(path) => match std::fs::read(path) {
                     Ok(body) => Ok(Some(body.into())),
-                    Err(error) => Err(format!("cannot read the body from {path}: {error}").into()),
+                    Err(error) => Err(Usage(format!("cannot read the body from {path}: {error}"))),
                 },
                 None => Ok(Some(data.to_owned().into())),
             },
@@ -165,10 +167,11 @@ impl SendArgs {
 }
 
 /// The worker's own check, before the job is put in.
-fn check(fields: &Fields) -> Result<(), Box<dyn Error>> {
+fn check(fields: &Fields) -> Result<(), Usage> {
     let lease = Lease { entry: EntryId { millis: 0, sequence: 0 }, delivery: 1, epoch: 0 };
-    Job::decode(&Delivery { lease, fields: fields.clone() })?;
-    Ok(())
+    Job::decode(&Delivery { lease, fields: fields.clone() })
+        .map(drop)
+        .map_err(|malformed| Usage(malformed.error))
 }
 
 impl Report {
@@ -210,7 +213,7 @@ impl Report {
 
     fn code(&self) -> ExitCode {
         match self.outcome {
-            "dead" => ExitCode::FAILURE,
+            "dead" => ExitCode::from(1),
             "waiting" => ExitCode::from(3),
             _ => ExitCode::SUCCESS,
         }

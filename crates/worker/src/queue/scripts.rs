@@ -32,8 +32,13 @@ impl Script {
         args: Vec<Value>,
     ) -> Result<Value, Error> {
         let (result, pending) = self.evalsha(redis, keys.clone(), args.clone()).await;
+        if is_unknown(&result) {
+            // No error: that is how a server is given a script.
+            pending.discard();
+            return self.eval(redis, parent, keys, args).await;
+        }
         pending.record(parent, result.as_ref().err());
-        self.or_eval(redis, result, keys, args).await
+        result
     }
 
     /// Calls the script once. Called again and again whether there is something to do or not, it makes a span
@@ -50,9 +55,13 @@ impl Script {
         let (result, pending) = self.evalsha(redis, keys.clone(), args.clone()).await;
         match &result {
             Ok(_) => pending.discard(),
+            Err(_) if is_unknown(&result) => {
+                pending.discard();
+                return self.eval(redis, &Context::none(), keys, args).await;
+            }
             Err(error) => pending.record(&Context::none(), Some(error)),
         }
-        self.or_eval(redis, result, keys, args).await
+        result
     }
 
     async fn evalsha<'a>(
@@ -67,20 +76,22 @@ impl Script {
     }
 
     /// EVAL runs the script and makes the server keep it, on whichever node of a cluster that is.
-    async fn or_eval(
+    async fn eval(
         &self,
         redis: &TracedClient,
-        result: Result<Value, Error>,
+        parent: &Context,
         keys: Vec<Key>,
         args: Vec<Value>,
     ) -> Result<Value, Error> {
-        if !result.as_ref().is_err_and(|error| error.details().starts_with("NOSCRIPT")) {
-            return result;
-        }
         let source = self.source;
         let call = |client: Client| async move { client.eval(source, keys, args).await };
-        redis.run(Command::new("EVAL").script(&self.sha1), call).await
+        redis.run(Command::new("EVAL").script(&self.sha1).parent(parent), call).await
     }
+}
+
+/// Whether the server does not have the script: it is new, was restarted, or was told SCRIPT FLUSH.
+fn is_unknown(result: &Result<Value, Error>) -> bool {
+    result.as_ref().is_err_and(|error| error.details().starts_with("NOSCRIPT"))
 }
 
 macro_rules! scripts {

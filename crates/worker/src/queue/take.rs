@@ -53,7 +53,12 @@ impl Queue {
                 client.xreadgroup(GROUP, consumer, Some(count as u64), block, false, key, ">").await
             })
             .await;
-        let taken = reply.and_then(|reply: Value| read(reply, epoch));
+        let taken = match reply {
+            // The read was ended: by `wake`, or because the stream went or the server changed its role. What
+            // it is, the next read will tell.
+            Err(error) if error.details().starts_with("UNBLOCKED") => Ok(vec![]),
+            reply => reply.and_then(|reply: Value| read(reply, epoch)),
+        };
         match &taken {
             Ok(taken) if taken.is_empty() => pending.discard(),
             Ok(taken) => self.received(taken, pending),

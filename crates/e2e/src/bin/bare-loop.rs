@@ -1,0 +1,131 @@
+//! What the worker is measured against: the shortest good loop that does the same jobs with the same clients.
+//!
+//! It reads a batch, sends each job and acknowledges what has finished. Reads, requests and acknowledgements
+//! overlap, and each group is as large as what came together while the one before was under way. It has no
+//! lease, no retry, no deadline and no telemetry: a job that fails ends the program.
+//!
+//! `bare-loop REDIS_URL IN_FLIGHT JOBS` ends after that many jobs.
+
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fred::bytes_utils::Str;
+use fred::prelude::*;
+use fred::types::config::TcpConfig;
+use fred::types::streams::XReadResponse;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+type Http = hyper_util::client::legacy::Client<HttpConnector, Full<Bytes>>;
+type AnyError = Box<dyn Error>;
+
+const STREAM: &str = "postrider:{default}:jobs";
+const GROUP: &str = "bench";
+
+struct Job {
+    entry: Str,
+    url: Str,
+    body: Bytes,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), AnyError> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [redis_url, in_flight, jobs] = arguments.as_slice() else {
+        return Err("usage: bare-loop REDIS_URL IN_FLIGHT JOBS".into());
+    };
+    let redis = connect(redis_url).await?;
+    run(&redis, &http(), in_flight.parse()?, jobs.parse()?).await
+}
+
+async fn connect(url: &str) -> Result<Client, AnyError> {
+    let mut builder = Builder::from_config(Config::from_url(url)?);
+    builder.with_connection_config(|connection| {
+        connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
+    });
+    let client = builder.build()?;
+    client.init().await?;
+    client.xgroup_create::<(), _, _, _>(STREAM, GROUP, "0", true).await?;
+    Ok(client)
+}
+
+fn http() -> Http {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .retry_canceled_requests(false)
+        .build(connector)
+}
+
+async fn run(redis: &Client, http: &Http, in_flight: usize, jobs: usize) -> Result<(), AnyError> {
+    let (mut read, mut settled) = (0, 0);
+    let mut finished = Vec::new();
+    // At most one read and one acknowledgement are under way, on one connection.
+    let (mut reads, mut sends, mut acks) =
+        (FuturesUnordered::new(), FuturesUnordered::new(), FuturesUnordered::new());
+    while settled < jobs {
+        let free = in_flight.saturating_sub(sends.len()).min(jobs - read);
+        if reads.is_empty() && free > 0 {
+            reads.push(read_batch(redis, free));
+        }
+        if acks.is_empty() && !finished.is_empty() {
+            acks.push(acknowledge(redis, std::mem::take(&mut finished)));
+        }
+        tokio::select! {
+            Some(batch) = reads.next() => {
+                let batch = batch?;
+                read += batch.len();
+                sends.extend(batch.into_iter().map(|job| send(http, job)));
+            }
+            Some(entry) = sends.next() => {
+                finished.push(entry?);
+                // Whatever else has finished goes into the same acknowledgement.
+                while let Some(Some(entry)) = sends.next().now_or_never() {
+                    finished.push(entry?);
+                }
+            }
+            Some(count) = acks.next() => settled += count?,
+        }
+    }
+    Ok(())
+}
+
+async fn read_batch(redis: &Client, count: usize) -> Result<Vec<Job>, AnyError> {
+    let reply: XReadResponse<Str, Str, Str, Bytes> =
+        redis.xreadgroup_map(GROUP, "c", Some(count as u64), None, false, STREAM, ">").await?;
+    let entries: Vec<_> = reply.into_values().flatten().collect();
+    if entries.is_empty() {
+        // The producer is behind.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let job = |(entry, mut fields): (Str, std::collections::HashMap<Str, Bytes>)| {
+        let url = fields.remove("url").ok_or("a job has no url")?;
+        let body = fields.remove("body").unwrap_or_default();
+        Ok(Job { entry, url: Str::try_from(url)?, body })
+    };
+    entries.into_iter().map(job).collect()
+}
+
+/// Sends one job and returns the id of its entry.
+async fn send(http: &Http, job: Job) -> Result<Str, AnyError> {
+    let request = Request::post(&job.url[..]).body(Full::new(job.body))?;
+    let response = http.request(request).await?;
+    let status = response.status();
+    response.into_body().collect().await?;
+    if status.is_success() { Ok(job.entry) } else { Err(format!("{}: {status}", job.url).into()) }
+}
+
+/// Removes what has finished, and returns how many that were.
+async fn acknowledge(redis: &Client, entries: Vec<Str>) -> Result<usize, AnyError> {
+    let pipeline = redis.pipeline();
+    pipeline.xack::<(), _, _, _>(STREAM, GROUP, entries.clone()).await?;
+    pipeline.xdel::<(), _, _>(STREAM, entries).await?;
+    let (_, deleted): (usize, usize) = pipeline.all().await?;
+    Ok(deleted)
+}

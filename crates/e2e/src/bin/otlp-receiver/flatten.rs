@@ -1,0 +1,128 @@
+//! From the protobuf messages to the receiver's own JSON, one object for each span or metric.
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::metrics::v1::{
+    HistogramDataPoint, Metric, NumberDataPoint, metric::Data, number_data_point,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{Span, span::Link};
+use serde_json::{Map, Value, json};
+
+pub(crate) fn spans(request: ExportTraceServiceRequest) -> Vec<Value> {
+    let mut flat = Vec::new();
+    for of_resource in request.resource_spans {
+        let resource = resource(of_resource.resource.as_ref());
+        for of_scope in of_resource.scope_spans {
+            let scope = of_scope.scope.unwrap_or_default();
+            flat.extend(of_scope.spans.iter().map(|one| span(one, &scope, &resource)));
+        }
+    }
+    flat
+}
+
+pub(crate) fn metrics(request: ExportMetricsServiceRequest) -> Vec<Value> {
+    let mut flat = Vec::new();
+    for of_resource in request.resource_metrics {
+        let resource = resource(of_resource.resource.as_ref());
+        for of_scope in of_resource.scope_metrics {
+            let scope = of_scope.scope.unwrap_or_default();
+            flat.extend(of_scope.metrics.iter().map(|one| metric(one, &scope, &resource)));
+        }
+    }
+    flat
+}
+
+fn span(span: &Span, scope: &InstrumentationScope, resource: &Value) -> Value {
+    let status = span.status.clone().unwrap_or_default();
+    json!({
+        "trace_id": hex(&span.trace_id),
+        "span_id": hex(&span.span_id),
+        "parent_span_id": hex(&span.parent_span_id),
+        "trace_state": span.trace_state,
+        "name": span.name,
+        "kind": span.kind,
+        "start": span.start_time_unix_nano,
+        "end": span.end_time_unix_nano,
+        "attributes": attributes(&span.attributes),
+        "links": span.links.iter().map(link).collect::<Vec<_>>(),
+        "status_code": status.code,
+        "status_message": status.message,
+        "scope_name": scope.name,
+        "scope_version": scope.version,
+        "resource": resource,
+    })
+}
+
+fn link(link: &Link) -> Value {
+    json!({
+        "trace_id": hex(&link.trace_id),
+        "span_id": hex(&link.span_id),
+        "attributes": attributes(&link.attributes),
+    })
+}
+
+fn metric(metric: &Metric, scope: &InstrumentationScope, resource: &Value) -> Value {
+    let (kind, points): (&str, Vec<Value>) = match &metric.data {
+        Some(Data::Gauge(gauge)) => ("gauge", gauge.data_points.iter().map(number).collect()),
+        Some(Data::Sum(sum)) => ("sum", sum.data_points.iter().map(number).collect()),
+        Some(Data::Histogram(one)) => ("histogram", one.data_points.iter().map(histogram).collect()),
+        _ => ("other", Vec::new()),
+    };
+    json!({
+        "name": metric.name,
+        "unit": metric.unit,
+        "description": metric.description,
+        "kind": kind,
+        "points": points,
+        "scope_name": scope.name,
+        "resource": resource,
+    })
+}
+
+fn number(point: &NumberDataPoint) -> Value {
+    let value = match point.value {
+        Some(number_data_point::Value::AsDouble(value)) => json!(value),
+        Some(number_data_point::Value::AsInt(value)) => json!(value),
+        None => Value::Null,
+    };
+    json!({ "attributes": attributes(&point.attributes), "value": value })
+}
+
+fn histogram(point: &HistogramDataPoint) -> Value {
+    json!({
+        "attributes": attributes(&point.attributes),
+        "count": point.count,
+        "sum": point.sum,
+        "bounds": point.explicit_bounds,
+        "bucket_counts": point.bucket_counts,
+    })
+}
+
+fn resource(resource: Option<&Resource>) -> Value {
+    resource.map_or_else(|| json!({}), |resource| attributes(&resource.attributes))
+}
+
+fn attributes(pairs: &[KeyValue]) -> Value {
+    let pairs = pairs.iter().map(|pair| (pair.key.clone(), any(pair.value.as_ref())));
+    Value::Object(pairs.collect::<Map<_, _>>())
+}
+
+fn any(value: Option<&AnyValue>) -> Value {
+    match value.and_then(|value| value.value.as_ref()) {
+        Some(Any::StringValue(text)) => json!(text),
+        Some(Any::BoolValue(value)) => json!(value),
+        Some(Any::IntValue(value)) => json!(value),
+        Some(Any::DoubleValue(value)) => json!(value),
+        Some(Any::ArrayValue(list)) => list.values.iter().map(|value| any(Some(value))).collect(),
+        Some(Any::KvlistValue(list)) => attributes(&list.values),
+        Some(Any::BytesValue(bytes)) => json!(bytes),
+        _ => Value::Null,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,61 @@
+//! A child process that does not outlive its owner.
+
+use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use crate::wait;
+
+/// Killed and reaped when dropped.
+pub(crate) struct OwnedChild {
+    child: Child,
+    status: Option<ExitStatus>,
+}
+
+impl OwnedChild {
+    pub(crate) fn spawn(command: &mut Command) -> OwnedChild {
+        match command.spawn() {
+            Ok(child) => OwnedChild { child, status: None },
+            Err(error) => panic!("can not start {}: {error}", command.get_program().display()),
+        }
+    }
+
+    pub(crate) fn streams(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// Does nothing once the process is reaped: its id may belong to another one by then.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        if self.try_wait().is_none() {
+            let pid = i32::try_from(self.child.id()).expect("a process id is a positive i32");
+            nix::sys::signal::kill(Pid::from_raw(pid), signal).expect("an own child can be signalled");
+        }
+    }
+
+    pub(crate) fn try_wait(&mut self) -> Option<ExitStatus> {
+        if self.status.is_none() {
+            self.status = self.child.try_wait().expect("an own child can be waited for");
+        }
+        self.status
+    }
+
+    /// `None` when it still runs at the deadline.
+    pub(crate) fn wait(&mut self, deadline: Duration) -> Option<ExitStatus> {
+        wait::poll(deadline, || self.try_wait().ok_or(())).ok()
+    }
+
+    pub(crate) fn kill(&mut self) {
+        if self.try_wait().is_none() {
+            self.child.kill().expect("an own child can be killed");
+            self.status = self.child.wait().ok();
+        }
+    }
+}
+
+impl Drop for OwnedChild {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

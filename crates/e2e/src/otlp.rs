@@ -1,0 +1,188 @@
+//! A handle on the OTLP receiver, which is a process of its own: the binary `otlp-receiver`.
+
+mod record;
+
+use std::fmt::Display;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{ChildStdin, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::child::OwnedChild;
+use crate::{http_call, wait};
+
+pub use record::{
+    Attributes, LinkRecord, MetricKind, MetricRecord, PointRecord, SignalStats, SpanKind, SpanRecord, Status,
+};
+
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How the receiver treats what it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Takes everything.
+    Ok,
+    /// Answers UNAVAILABLE or 503, which a client may try again.
+    Refuse,
+    /// Answers UNIMPLEMENTED or 404, which a client must not try again.
+    Unimplemented,
+    /// Never answers.
+    Hang,
+    /// Takes everything, but answers after this time.
+    Slow(Duration),
+    /// Takes everything and answers that it rejected so many items.
+    Partial(u64),
+}
+
+impl Display for Mode {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Mode::Ok => formatter.write_str("ok"),
+            Mode::Refuse => formatter.write_str("refuse"),
+            Mode::Unimplemented => formatter.write_str("unimplemented"),
+            Mode::Hang => formatter.write_str("hang"),
+            Mode::Slow(delay) => write!(formatter, "slow {}", delay.as_millis()),
+            Mode::Partial(rejected) => write!(formatter, "partial {rejected}"),
+        }
+    }
+}
+
+/// A running receiver; killed and reaped when dropped.
+pub struct Receiver {
+    child: OwnedChild,
+    // The receiver ends when this closes, even if nobody runs the drop code.
+    _stdin: ChildStdin,
+    grpc: SocketAddr,
+    http: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Receiver {
+    /// Starts the binary `otlp-receiver` at `program` on three free ports of the loopback address.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come up.
+    pub fn start(program: impl AsRef<Path>) -> Receiver {
+        let mut command = Command::new(program.as_ref());
+        let mut child = OwnedChild::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+        let stdin = child.streams().stdin.take().expect("standard input is a pipe");
+        let stdout = child.streams().stdout.take().expect("standard output is a pipe");
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).expect("the receiver writes text");
+        let ready: Value = serde_json::from_str(&line).expect("the receiver says where it listens");
+        let address = |name: &str| {
+            let text = ready[name].as_str().expect("the receiver names each address");
+            text.parse().expect("the receiver names addresses with ports")
+        };
+        let (grpc, http, admin) = (address("grpc"), address("http"), address("admin"));
+        Receiver { child, _stdin: stdin, grpc, http, admin }
+    }
+
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `grpc`.
+    pub fn grpc_endpoint(&self) -> String {
+        format!("http://{}", self.grpc)
+    }
+
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `http/protobuf`.
+    pub fn http_endpoint(&self) -> String {
+        format!("http://{}", self.http)
+    }
+
+    /// Where it takes OTLP over HTTP/protobuf.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Changes how it treats what comes from now on.
+    ///
+    /// # Panics
+    ///
+    /// When the receiver is gone.
+    pub fn set_mode(&self, mode: Mode) {
+        self.admin("POST", "/mode", &mode.to_string());
+    }
+
+    /// All spans that it took, in order of arrival.
+    ///
+    /// # Panics
+    ///
+    /// When the receiver is gone.
+    pub fn spans(&self) -> Vec<SpanRecord> {
+        self.list("/spans").iter().map(SpanRecord::from_json).collect()
+    }
+
+    /// All metrics that it took, in order of arrival: one record for each metric of each export.
+    ///
+    /// # Panics
+    ///
+    /// When the receiver is gone.
+    pub fn metrics(&self) -> Vec<MetricRecord> {
+        self.list("/metrics").iter().map(MetricRecord::from_json).collect()
+    }
+
+    /// What came, by protocol and signal.
+    ///
+    /// # Panics
+    ///
+    /// When the receiver is gone.
+    pub fn stats(&self) -> Vec<SignalStats> {
+        self.list("/stats").iter().map(SignalStats::from_json).collect()
+    }
+
+    /// Export requests that came until now, whatever became of them.
+    ///
+    /// # Panics
+    ///
+    /// When the receiver is gone.
+    pub fn requests(&self) -> u64 {
+        self.stats().iter().map(|stats| stats.requests).sum()
+    }
+
+    /// Waits until `enough` says so of all spans, and returns them.
+    ///
+    /// # Panics
+    ///
+    /// With the names of the spans that came when `enough` never does within `deadline`.
+    pub fn wait_for_spans(
+        &self,
+        what: &str,
+        deadline: Duration,
+        enough: impl Fn(&[SpanRecord]) -> bool,
+    ) -> Vec<SpanRecord> {
+        wait::eventually_or(what, deadline, || {
+            let spans = self.spans();
+            if enough(&spans) {
+                return Ok(spans);
+            }
+            let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
+            Err(format!("{} spans: {}", spans.len(), names.join(", ")))
+        })
+    }
+
+    /// Sends a signal, say `SIGSTOP`, after which its ports take connections and nobody answers.
+    pub fn signal(&mut self, signal: Signal) {
+        self.child.signal(signal);
+    }
+
+    /// Kills it; its ports are closed then.
+    pub fn kill(&mut self) {
+        self.child.kill();
+    }
+
+    fn list(&self, path: &str) -> Vec<Value> {
+        let body = self.admin("GET", path, "");
+        serde_json::from_slice(&body).expect("the receiver answers with a JSON list")
+    }
+
+    fn admin(&self, method: &str, path: &str, body: &str) -> Vec<u8> {
+        let answer = http_call::exchange(self.admin, method, path, &[], body.as_bytes(), ADMIN_TIMEOUT);
+        let answer = answer.expect("the receiver answers on its admin port");
+        assert_eq!(answer.status, 200, "{method} {path} {body}: {}", String::from_utf8_lossy(&answer.body));
+        answer.body
+    }
+}

@@ -1,0 +1,272 @@
+//! What the receiver took, as plain structs. It speaks JSON of its own, so that no test depends on protobuf.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// Attributes by name. A list is a JSON array, bytes are a list of numbers.
+pub type Attributes = BTreeMap<String, Value>;
+
+/// The part that a span plays in a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SpanKind {
+    /// Not set.
+    Unspecified,
+    /// Within one program.
+    Internal,
+    /// Answers a request.
+    Server,
+    /// Makes a request and waits for its answer.
+    Client,
+    /// Hands a message over.
+    Producer,
+    /// Works on a message.
+    Consumer,
+}
+
+/// The status of a span, with its message where there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Not set.
+    Unset,
+    /// Set to Ok by the program.
+    Ok,
+    /// Set to Error, with the description, which may be empty.
+    Error(String),
+}
+
+/// A link to another span.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkRecord {
+    /// 32 hex digits.
+    pub trace_id: String,
+    /// 16 hex digits.
+    pub span_id: String,
+    /// The attributes of the link.
+    pub attributes: Attributes,
+}
+
+/// One span.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpanRecord {
+    /// 32 hex digits.
+    pub trace_id: String,
+    /// 16 hex digits.
+    pub span_id: String,
+    /// 16 hex digits; `None` for a root.
+    pub parent_span_id: Option<String>,
+    /// The `tracestate`, may be empty.
+    pub trace_state: String,
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: SpanKind,
+    /// Unix nanoseconds.
+    pub start: u64,
+    /// Unix nanoseconds.
+    pub end: u64,
+    /// Its attributes.
+    pub attributes: Attributes,
+    /// Its links, in order.
+    pub links: Vec<LinkRecord>,
+    /// Its status.
+    pub status: Status,
+    /// The name of the instrumentation scope.
+    pub scope_name: String,
+    /// The version of the instrumentation scope, may be empty.
+    pub scope_version: String,
+    /// The attributes of the resource.
+    pub resource: Attributes,
+}
+
+impl SpanRecord {
+    /// From its start to its end.
+    pub fn duration(&self) -> Duration {
+        Duration::from_nanos(self.end.saturating_sub(self.start))
+    }
+
+    /// An attribute as text, whatever its type.
+    pub fn text(&self, attribute: &str) -> Option<String> {
+        self.attributes.get(attribute).map(plain)
+    }
+
+    /// Whether it is a child of that span.
+    pub fn is_child_of(&self, parent: &SpanRecord) -> bool {
+        self.trace_id == parent.trace_id && self.parent_span_id.as_ref() == Some(&parent.span_id)
+    }
+
+    /// Whether it has a link to that span.
+    pub fn links_to(&self, other: &SpanRecord) -> bool {
+        self.links.iter().any(|link| link.trace_id == other.trace_id && link.span_id == other.span_id)
+    }
+
+    pub(super) fn from_json(value: &Value) -> SpanRecord {
+        SpanRecord {
+            trace_id: string(value, "trace_id"),
+            span_id: string(value, "span_id"),
+            parent_span_id: Some(string(value, "parent_span_id")).filter(|id| !id.is_empty()),
+            trace_state: string(value, "trace_state"),
+            name: string(value, "name"),
+            kind: kind(number(value, "kind")),
+            start: number(value, "start"),
+            end: number(value, "end"),
+            attributes: attributes(&value["attributes"]),
+            links: list(&value["links"], link),
+            status: match number(value, "status_code") {
+                0 => Status::Unset,
+                1 => Status::Ok,
+                _ => Status::Error(string(value, "status_message")),
+            },
+            scope_name: string(value, "scope_name"),
+            scope_version: string(value, "scope_version"),
+            resource: attributes(&value["resource"]),
+        }
+    }
+}
+
+/// What a metric's points are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// A value at a time.
+    Gauge,
+    /// A counter.
+    Sum,
+    /// Counts in buckets.
+    Histogram,
+    /// Any other.
+    Other,
+}
+
+/// One point of a metric; what its kind does not have is empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PointRecord {
+    /// Its attributes.
+    pub attributes: Attributes,
+    /// Of a histogram: how many values.
+    pub count: u64,
+    /// Of a histogram: their sum, in the unit of the metric.
+    pub sum: f64,
+    /// Of a histogram: the upper bounds of the buckets but the last.
+    pub bounds: Vec<f64>,
+    /// Of a histogram: how many values are in each bucket.
+    pub bucket_counts: Vec<u64>,
+    /// Of a gauge or sum: the value.
+    pub value: Option<f64>,
+}
+
+/// One metric of one export.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricRecord {
+    /// Its name.
+    pub name: String,
+    /// Its unit, in UCUM.
+    pub unit: String,
+    /// Its description.
+    pub description: String,
+    /// What its points are.
+    pub kind: MetricKind,
+    /// Its points, one for each set of attributes.
+    pub points: Vec<PointRecord>,
+    /// The name of the instrumentation scope.
+    pub scope_name: String,
+    /// The attributes of the resource.
+    pub resource: Attributes,
+}
+
+impl MetricRecord {
+    pub(super) fn from_json(value: &Value) -> MetricRecord {
+        MetricRecord {
+            name: string(value, "name"),
+            unit: string(value, "unit"),
+            description: string(value, "description"),
+            kind: match value["kind"].as_str() {
+                Some("gauge") => MetricKind::Gauge,
+                Some("sum") => MetricKind::Sum,
+                Some("histogram") => MetricKind::Histogram,
+                _ => MetricKind::Other,
+            },
+            points: list(&value["points"], point),
+            scope_name: string(value, "scope_name"),
+            resource: attributes(&value["resource"]),
+        }
+    }
+}
+
+/// What came of one signal over one protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignalStats {
+    /// `grpc` or `http`
+    pub protocol: String,
+    /// `traces` or `metrics`
+    pub signal: String,
+    /// Export requests that came.
+    pub requests: u64,
+    /// Spans or metrics that were taken.
+    pub accepted: u64,
+    /// Spans or metrics that were refused, left hanging or rejected in part.
+    pub refused: u64,
+}
+
+impl SignalStats {
+    pub(super) fn from_json(value: &Value) -> SignalStats {
+        SignalStats {
+            protocol: string(value, "protocol"),
+            signal: string(value, "signal"),
+            requests: number(value, "requests"),
+            accepted: number(value, "accepted"),
+            refused: number(value, "refused"),
+        }
+    }
+}
+
+fn kind(number: u64) -> SpanKind {
+    match number {
+        1 => SpanKind::Internal,
+        2 => SpanKind::Server,
+        3 => SpanKind::Client,
+        4 => SpanKind::Producer,
+        5 => SpanKind::Consumer,
+        _ => SpanKind::Unspecified,
+    }
+}
+
+fn link(value: &Value) -> LinkRecord {
+    LinkRecord {
+        trace_id: string(value, "trace_id"),
+        span_id: string(value, "span_id"),
+        attributes: attributes(&value["attributes"]),
+    }
+}
+
+fn point(value: &Value) -> PointRecord {
+    PointRecord {
+        attributes: attributes(&value["attributes"]),
+        count: number(value, "count"),
+        sum: value["sum"].as_f64().unwrap_or(0.0),
+        bounds: list(&value["bounds"], |bound| bound.as_f64().expect("a bound is a number")),
+        bucket_counts: list(&value["bucket_counts"], |count| count.as_u64().expect("a count is a number")),
+        value: value["value"].as_f64(),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+}
+
+fn string(value: &Value, field: &str) -> String {
+    value[field].as_str().unwrap_or_default().to_owned()
+}
+
+fn number(value: &Value, field: &str) -> u64 {
+    value[field].as_u64().unwrap_or_default()
+}
+
+fn attributes(value: &Value) -> Attributes {
+    let pairs = value.as_object().into_iter().flatten();
+    pairs.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+fn list<T>(value: &Value, read: impl Fn(&Value) -> T) -> Vec<T> {
+    value.as_array().into_iter().flatten().map(read).collect()
+}

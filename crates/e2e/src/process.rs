@@ -1,0 +1,244 @@
+//! The real `postrider` binaries, lean and with telemetry, as processes.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+pub use nix::sys::signal::Signal;
+
+use crate::child::OwnedChild;
+use crate::redis::RedisServer;
+use crate::wait;
+
+/// How long a worker may take to read its queue, on a loaded machine.
+const READY_DEADLINE: Duration = Duration::from_secs(30);
+const STOP_DEADLINE: Duration = Duration::from_secs(40);
+
+/// Which of the two binaries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// With telemetry compiled in.
+    Otel,
+    /// Without.
+    Lean,
+}
+
+impl Build {
+    /// Both, for a test that must hold in each.
+    pub const ALL: [Build; 2] = [Build::Otel, Build::Lean];
+
+    /// The path that `cargo xtask` handed over.
+    ///
+    /// # Panics
+    ///
+    /// When it did not.
+    pub fn program(self) -> PathBuf {
+        let variable = match self {
+            Build::Otel => "POSTRIDER_OTEL_BIN",
+            Build::Lean => "POSTRIDER_LEAN_BIN",
+        };
+        match std::env::var_os(variable) {
+            Some(path) if !path.is_empty() => PathBuf::from(path),
+            _ => panic!("{variable} is not set: run `cargo xtask test`, which builds both binaries"),
+        }
+    }
+
+    /// The binary with exactly `environment`, and nothing of `OTEL_*` and `POSTRIDER_*` from around.
+    fn command(self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(self.program());
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("OTEL_") || text.starts_with("POSTRIDER_") {
+                command.env_remove(&name);
+            }
+        }
+        command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null());
+        command
+    }
+}
+
+/// A running worker; killed and reaped when dropped.
+pub struct Postrider {
+    child: OwnedChild,
+    lines: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// What a command that ended by itself left.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// All of its standard output.
+    pub stdout: String,
+    /// All of its standard error.
+    pub stderr: String,
+}
+
+impl Output {
+    /// The exit code; -1 when a signal ended it.
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or(-1)
+    }
+
+    /// The one JSON object on its standard output.
+    ///
+    /// # Panics
+    ///
+    /// With both streams when it is none.
+    pub fn json(&self) -> serde_json::Value {
+        match serde_json::from_str(&self.stdout) {
+            Ok(value) => value,
+            Err(error) => panic!("not JSON ({error}): {self:?}"),
+        }
+    }
+}
+
+impl Postrider {
+    /// Starts `postrider worker` on that Redis, allowed to reach 127.0.0.0/8; `environment` wins.
+    ///
+    /// # Panics
+    ///
+    /// When there is no binary.
+    pub fn worker(
+        build: Build,
+        redis: &RedisServer,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Postrider {
+        let url = redis.url();
+        let mut variables = vec![
+            ("POSTRIDER_REDIS_URL", url.as_str()),
+            ("POSTRIDER_EGRESS_ALLOW", "127.0.0.0/8"),
+            ("POSTRIDER_LOG", "info"),
+        ];
+        variables.extend_from_slice(environment);
+        let arguments = [&["worker"], arguments].concat();
+        let mut command = build.command(&arguments, &variables);
+        let mut child = OwnedChild::spawn(command.stdout(Stdio::null()).stderr(Stdio::piped()));
+        let stderr = child.streams().stderr.take().expect("standard error is a pipe");
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let reader = std::thread::spawn({
+            let lines = Arc::clone(&lines);
+            move || {
+                for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+                    let line = String::from_utf8_lossy(&line).into_owned();
+                    lines.lock().expect("no one panics with this lock").push(line);
+                }
+            }
+        });
+        Postrider { child, lines, reader: Some(reader) }
+    }
+
+    /// Starts a worker as [`Postrider::worker`] does, and waits until it reads its queue.
+    ///
+    /// # Panics
+    ///
+    /// With its log when it does not.
+    pub fn ready_worker(
+        build: Build,
+        redis: &RedisServer,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Postrider {
+        let mut worker = Postrider::worker(build, redis, arguments, environment);
+        worker.wait_for_log("worker is ready", READY_DEADLINE);
+        worker
+    }
+
+    /// Runs a command that ends by itself, say `send`.
+    ///
+    /// # Panics
+    ///
+    /// With its output when it does not end within `deadline`.
+    pub fn run(build: Build, arguments: &[&str], environment: &[(&str, &str)], deadline: Duration) -> Output {
+        let mut command = build.command(arguments, environment);
+        let mut child = OwnedChild::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+        let stdout = read_all(child.streams().stdout.take().expect("standard output is a pipe"));
+        let stderr = read_all(child.streams().stderr.take().expect("standard error is a pipe"));
+        let status = child.wait(deadline);
+        child.kill();
+        let [stdout, stderr] = [stdout, stderr].map(|reader| reader.join().expect("reading does not panic"));
+        match status {
+            Some(status) => Output { status, stdout, stderr },
+            None => panic!("{arguments:?} still ran after {deadline:?}\n{stdout}\n{stderr}"),
+        }
+    }
+
+    /// Waits for a line of the log that contains `part`, and returns it.
+    ///
+    /// # Panics
+    ///
+    /// With the log when there is none within `deadline`, or when the worker exits without it.
+    pub fn wait_for_log(&mut self, part: &str, deadline: Duration) -> String {
+        let found = wait::poll(deadline, || {
+            let exited = self.child.try_wait().is_some();
+            if exited {
+                self.join_reader();
+            }
+            let line = self.log().into_iter().find(|line| line.contains(part));
+            if line.is_none() && !exited { Err(()) } else { Ok(line) }
+        });
+        match found {
+            Ok(Some(line)) => line,
+            _ => panic!("no line of the log contains {part:?}:\n{}", self.log().join("\n")),
+        }
+    }
+
+    /// The log until now, line by line.
+    pub fn log(&self) -> Vec<String> {
+        self.lines.lock().expect("no one panics with this lock").clone()
+    }
+
+    /// Sends a signal; does nothing once it has ended.
+    pub fn signal(&mut self, signal: Signal) {
+        self.child.signal(signal);
+    }
+
+    /// Asks the worker to end, with SIGTERM, and waits until it did.
+    ///
+    /// # Panics
+    ///
+    /// With its log when it does not.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.wait_exit(STOP_DEADLINE)
+    }
+
+    /// Kills the worker with SIGKILL and reaps it.
+    pub fn kill(&mut self) {
+        self.child.kill();
+        self.join_reader();
+    }
+
+    /// Waits until the worker ends by itself.
+    ///
+    /// # Panics
+    ///
+    /// With its log when it still runs at the deadline.
+    pub fn wait_exit(&mut self, deadline: Duration) -> ExitStatus {
+        let Some(status) = self.child.wait(deadline) else {
+            panic!("the worker still runs after {deadline:?}:\n{}", self.log().join("\n"));
+        };
+        self.join_reader();
+        status
+    }
+
+    fn join_reader(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("reading does not panic");
+        }
+    }
+}
+
+fn read_all(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What was read until an error is what there is to show.
+        let _ = stream.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}

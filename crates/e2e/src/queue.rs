@@ -1,0 +1,134 @@
+//! What stands in Redis for one queue, seen from outside: the keys of the wire format, version 1.
+
+use crate::redis::RedisServer;
+use crate::resp::Reply;
+
+/// A view of the keys of one queue.
+#[derive(Clone, Copy)]
+pub struct Queue<'a> {
+    redis: &'a RedisServer,
+    name: &'a str,
+}
+
+/// A job that ended without success.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    /// Its entry in the stream of dead letters.
+    pub entry_id: String,
+    /// All fields, in order.
+    pub fields: Vec<(String, Vec<u8>)>,
+}
+
+impl DeadLetter {
+    /// The first field of that name, as text.
+    pub fn field(&self, name: &str) -> Option<String> {
+        let (_, value) = self.fields.iter().find(|(field, _)| field == name)?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
+
+    /// Why it was buried: its `_reason`, or nothing.
+    pub fn reason(&self) -> String {
+        self.field("_reason").unwrap_or_default()
+    }
+
+    /// The fields that the producer wrote, in order.
+    pub fn own_fields(&self) -> Vec<(String, Vec<u8>)> {
+        self.fields.iter().filter(|(name, _)| !name.starts_with('_')).cloned().collect()
+    }
+}
+
+impl<'a> Queue<'a> {
+    /// The queue `name` on that server.
+    pub fn new(redis: &'a RedisServer, name: &'a str) -> Queue<'a> {
+        Queue { redis, name }
+    }
+
+    /// The key `postrider:{NAME}:WHAT`.
+    pub fn key(&self, what: &str) -> String {
+        format!("postrider:{{{}}}:{what}", self.name)
+    }
+
+    /// Puts a job into the stream as any producer would, and returns its entry id.
+    ///
+    /// # Panics
+    ///
+    /// When Redis refuses it.
+    pub fn enqueue<F: AsRef<[u8]>, V: AsRef<[u8]>>(&self, fields: &[(F, V)]) -> String {
+        let key = self.key("jobs");
+        let mut arguments: Vec<&[u8]> = vec![b"XADD", key.as_bytes(), b"*"];
+        for (name, value) in fields {
+            arguments.extend([name.as_ref(), value.as_ref()]);
+        }
+        self.redis.command(&arguments).text()
+    }
+
+    /// Jobs in the stream: ready or leased.
+    pub fn depth(&self) -> i64 {
+        self.redis.command(&["XLEN", &self.key("jobs")]).integer()
+    }
+
+    /// Jobs that a worker holds; 0 while there is no consumer group.
+    pub fn pending(&self) -> i64 {
+        pending_count(&self.redis.command(&["XPENDING", &self.key("jobs"), "postrider"]))
+    }
+
+    /// Jobs in the hash of those that wait.
+    pub fn waiting(&self) -> i64 {
+        self.redis.command(&["HLEN", &self.key("waiting")]).integer()
+    }
+
+    /// Tickets that wait for a time.
+    pub fn scheduled(&self) -> i64 {
+        self.redis.command(&["ZCARD", &self.key("scheduled")]).integer()
+    }
+
+    /// Whether nothing is left but dead letters: no job ready, leased, waiting or scheduled. All are read at one
+    /// instant, so that no job is missed that just moves from one place to another.
+    ///
+    /// # Errors
+    ///
+    /// The numbers of what is left, for a person.
+    pub fn drained(&self) -> Result<(), String> {
+        let mut connection = self.redis.connect();
+        let mut command =
+            |arguments: &[&str]| connection.command(arguments).expect("the Redis server of the test answers");
+        let jobs = self.key("jobs");
+        command(&["MULTI"]);
+        command(&["XLEN", &jobs]);
+        command(&["HLEN", &self.key("waiting")]);
+        command(&["ZCARD", &self.key("scheduled")]);
+        command(&["XPENDING", &jobs, "postrider"]);
+        let Reply::Array(replies) = command(&["EXEC"]) else { panic!("EXEC answers with an array") };
+        let [depth, waiting, scheduled] = [0, 1, 2].map(|index: usize| replies[index].integer());
+        let pending = pending_count(&replies[3]);
+        if [depth, waiting, scheduled, pending] == [0; 4] {
+            return Ok(());
+        }
+        Err(format!("{depth} in the stream, {pending} pending, {waiting} waiting, {scheduled} scheduled"))
+    }
+
+    /// The dead letters, oldest first.
+    pub fn dead(&self) -> Vec<DeadLetter> {
+        let reply = self.redis.command(&["XRANGE", &self.key("dead"), "-", "+"]);
+        reply.array().iter().map(dead_letter).collect()
+    }
+
+    /// The result that a job with `result_ttl_ms` left, as its JSON text.
+    pub fn result(&self, ticket: &str) -> Option<String> {
+        match self.redis.command(&["GET", &self.key(&format!("result:{ticket}"))]) {
+            Reply::Nil => None,
+            reply => Some(reply.text()),
+        }
+    }
+}
+
+/// The summary of `XPENDING`; an error is NOGROUP.
+fn pending_count(summary: &Reply) -> i64 {
+    if let Reply::Array(summary) = summary { summary[0].integer() } else { 0 }
+}
+
+fn dead_letter(entry: &Reply) -> DeadLetter {
+    let [id, fields] = entry.array() else { panic!("not a stream entry: {entry:?}") };
+    let fields = fields.array().chunks_exact(2).map(|pair| (pair[0].text(), pair[1].bytes().to_vec()));
+    DeadLetter { entry_id: id.text(), fields: fields.collect() }
+}

@@ -1,0 +1,159 @@
+//! A private Redis-compatible server on a free port, with nothing kept on disk unless a test asks for it.
+
+use std::ffi::{OsStr, OsString};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use crate::child::OwnedChild;
+use crate::resp::{Connection, Reply};
+use crate::wait;
+
+const START_DEADLINE: Duration = Duration::from_secs(20);
+const START_TRIES: usize = 5;
+
+/// A running server; it and its folder are gone when this is dropped.
+pub struct RedisServer {
+    /// On the loopback address.
+    pub port: u16,
+    arguments: Vec<String>,
+    // Before the folder: the server must be gone when that is removed.
+    child: OwnedChild,
+    folder: TempDir,
+}
+
+impl RedisServer {
+    /// Starts a server that keeps nothing on disk and waits until it answers.
+    ///
+    /// # Panics
+    ///
+    /// When there is no server program or it does not come up.
+    pub fn start() -> RedisServer {
+        RedisServer::start_with(&[])
+    }
+
+    /// Starts a server with more arguments, say `["--appendonly", "yes"]`; they win over the defaults.
+    ///
+    /// # Panics
+    ///
+    /// When there is no server program or it does not come up.
+    pub fn start_with(arguments: &[&str]) -> RedisServer {
+        let folder = tempfile::Builder::new().prefix("postrider-redis-").tempdir();
+        let folder = folder.expect("the folder for temporary files can be written");
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        for _ in 0..START_TRIES {
+            // Another process can take the port before the server does; it exits then.
+            let port = free_port();
+            let mut child = spawn(port, &folder, &arguments);
+            if answers(port, &mut child) {
+                return RedisServer { port, arguments, child, folder };
+            }
+        }
+        panic!("the Redis server does not start; its log says:\n{}", log_of(&folder));
+    }
+
+    /// `redis://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Opens a connection of its own, for many commands in a row.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not accept it.
+    pub fn connect(&self) -> Connection {
+        Connection::open(self.port).expect("the Redis server of the test accepts connections")
+    }
+
+    /// Sends one command with the bytes that `redis-cli` sends, on a new connection.
+    ///
+    /// # Panics
+    ///
+    /// When the server is gone. An error reply is returned.
+    pub fn command(&self, arguments: &[impl AsRef<[u8]>]) -> Reply {
+        self.connect().command(arguments).expect("the Redis server of the test answers")
+    }
+
+    /// Sends a signal, say `SIGSTOP`.
+    pub fn signal(&mut self, signal: Signal) {
+        self.child.signal(signal);
+    }
+
+    /// Kills the server as a power cut would, and leaves its folder.
+    pub fn kill(&mut self) {
+        self.child.kill();
+    }
+
+    /// Kills the server if it runs, and starts it again on the same port and folder.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come up.
+    pub fn restart(&mut self) {
+        self.child.kill();
+        for _ in 0..START_TRIES {
+            self.child = spawn(self.port, &self.folder, &self.arguments);
+            if answers(self.port, &mut self.child) {
+                return;
+            }
+        }
+        panic!("the Redis server does not start again; its log says:\n{}", log_of(&self.folder));
+    }
+}
+
+fn spawn(port: u16, folder: &TempDir, arguments: &[String]) -> OwnedChild {
+    let mut command = Command::new(server_program());
+    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--daemonize", "no"]);
+    command.args(["--save", "", "--appendonly", "no", "--logfile", "server.log"]);
+    command.arg("--dir").arg(folder.path()).args(arguments);
+    OwnedChild::spawn(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))
+}
+
+/// Waits until the server says PONG; false when it exits before.
+fn answers(port: u16, child: &mut OwnedChild) -> bool {
+    wait::eventually("the Redis server answers PING", START_DEADLINE, || {
+        if child.try_wait().is_some() {
+            return Some(false);
+        }
+        let reply = Connection::open(port).and_then(|mut connection| connection.command(&["PING"]));
+        // While it reads its files it answers LOADING.
+        matches!(reply, Ok(Reply::Simple(pong)) if pong == "PONG").then_some(true)
+    })
+}
+
+fn log_of(folder: &TempDir) -> String {
+    std::fs::read_to_string(folder.path().join("server.log")).unwrap_or_else(|error| error.to_string())
+}
+
+/// A port that was free a moment ago, on the loopback address.
+///
+/// # Panics
+///
+/// When there is none.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
+    listener.local_addr().expect("a listener has an address").port()
+}
+
+fn server_program() -> PathBuf {
+    std::env::var_os("POSTRIDER_REDIS_SERVER")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| on_path("redis-server"))
+        .or_else(|| on_path("valkey-server"))
+        .expect(
+            "no Redis server: install redis-server or valkey-server, name one in POSTRIDER_REDIS_SERVER, \
+             or run `cargo xtask test`, which fetches one",
+        )
+}
+
+/// The program of that name on the PATH.
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    let path: OsString = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(OsStr::new(program))).find(|file| file.is_file())
+}

@@ -1,0 +1,204 @@
+//! The destination of the jobs: an HTTP server that remembers what it got and behaves as its path says, whatever
+//! the query.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/ok` and whatever is not below | 200 |
+//! | `/slow/MS` | 200 after that many milliseconds |
+//! | `/flaky/N/KEY` | 503 for the first N requests with that KEY, then 200 |
+//! | `/status/CODE` | that status |
+//! | `/hang` | none, ever |
+
+mod raw;
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+use crate::background::Background;
+use crate::wait;
+
+pub use raw::RawSink;
+
+/// One request as it came.
+#[derive(Clone, Debug)]
+pub struct SinkRequest {
+    /// `POST`
+    pub method: String,
+    /// The path with its query.
+    pub path: String,
+    /// Names in lower case; the values as they came, in order for each name. [`RawSink`] sees the exact bytes.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Bytes,
+    /// When its head had come.
+    pub arrived: Instant,
+}
+
+impl SinkRequest {
+    /// The first header of that name, which is given in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A running sink; its port is closed when this is dropped.
+pub struct Sink {
+    address: SocketAddr,
+    record: Arc<Record>,
+    _server: Background,
+}
+
+#[derive(Default)]
+struct Record {
+    requests: Mutex<Vec<SinkRequest>>,
+    connections: AtomicUsize,
+    failures: Mutex<HashMap<String, u32>>,
+}
+
+impl Sink {
+    /// Starts a sink on a free port of the loopback address.
+    ///
+    /// # Panics
+    ///
+    /// When no port can be had.
+    pub fn start() -> Sink {
+        let (listener, address) = listen();
+        let record = Arc::new(Record::default());
+        let server = Background::start("sink", serve(listener, Arc::clone(&record)));
+        Sink { address, record, _server: server }
+    }
+
+    /// `http://127.0.0.1:PORT` and the path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Connections accepted until now.
+    pub fn connections(&self) -> usize {
+        self.record.connections.load(Ordering::SeqCst)
+    }
+
+    /// The requests until now, by the end of their body.
+    pub fn requests(&self) -> Vec<SinkRequest> {
+        self.record.requests.lock().expect("no one panics with this lock").clone()
+    }
+
+    /// The requests to exactly that path.
+    pub fn requests_to(&self, path: &str) -> Vec<SinkRequest> {
+        self.requests().into_iter().filter(|request| request.path == path).collect()
+    }
+
+    /// Waits for the first `count` requests and returns all.
+    ///
+    /// # Panics
+    ///
+    /// When they do not come within `deadline`.
+    pub fn wait_for(&self, count: usize, deadline: Duration) -> Vec<SinkRequest> {
+        wait::eventually_or(&format!("{count} requests at the sink"), deadline, || {
+            let requests = self.requests();
+            if requests.len() < count { Err(format!("{} requests", requests.len())) } else { Ok(requests) }
+        })
+    }
+
+    /// Waits for the first `count` requests to exactly that path.
+    ///
+    /// # Panics
+    ///
+    /// When they do not come within `deadline`.
+    pub fn wait_for_path(&self, path: &str, count: usize, deadline: Duration) -> Vec<SinkRequest> {
+        wait::eventually_or(&format!("{count} requests to {path}"), deadline, || {
+            let requests = self.requests_to(path);
+            if requests.len() < count { Err(format!("{} requests", requests.len())) } else { Ok(requests) }
+        })
+    }
+}
+
+/// Binds before any thread starts, so that the address is known and a connect never fails.
+fn listen() -> (std::net::TcpListener, SocketAddr) {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
+    listener.set_nonblocking(true).expect("a listener can be made non-blocking");
+    let address = listener.local_addr().expect("a listener has an address");
+    (listener, address)
+}
+
+async fn serve(listener: std::net::TcpListener, record: Arc<Record>) {
+    let listener = TcpListener::from_std(listener).expect("the runtime takes a non-blocking listener");
+    while let Ok((stream, _)) = listener.accept().await {
+        record.connections.fetch_add(1, Ordering::SeqCst);
+        let record = Arc::clone(&record);
+        tokio::spawn(async move {
+            let service = hyper::service::service_fn(|request| answer(request, Arc::clone(&record)));
+            // A client that goes away in the middle is what some tests are about.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    record: Arc<Record>,
+) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let arrived = Instant::now();
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let status = record.status(head.uri.path());
+    let headers = head.headers.iter().map(|(name, value)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    });
+    record.requests.lock().expect("no one panics with this lock").push(SinkRequest {
+        method: head.method.as_str().to_owned(),
+        path,
+        headers: headers.collect(),
+        body,
+        arrived,
+    });
+    linger(head.uri.path()).await;
+    let mut response = Response::new(Full::new(Bytes::from(format!("{status}\n"))));
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+/// Lets the time go by that the path asks for.
+async fn linger(path: &str) {
+    if let Some(milliseconds) = path.strip_prefix("/slow/").and_then(|rest| rest.parse().ok()) {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    } else if path == "/hang" {
+        std::future::pending::<()>().await;
+    }
+}
+
+impl Record {
+    fn status(&self, path: &str) -> StatusCode {
+        if let Some(code) = path.strip_prefix("/status/") {
+            return code.parse().unwrap_or(StatusCode::OK);
+        }
+        let Some((count, key)) = path.strip_prefix("/flaky/").and_then(|rest| rest.split_once('/')) else {
+            return StatusCode::OK;
+        };
+        let mut failures = self.failures.lock().expect("no one panics with this lock");
+        let failed = failures.entry(key.to_owned()).or_default();
+        if *failed >= count.parse().unwrap_or(0) {
+            return StatusCode::OK;
+        }
+        *failed += 1;
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+}

@@ -1,0 +1,120 @@
+//! A destination that records the exact bytes of each request.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::background::Background;
+use crate::wait;
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+type Requests = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// Answers each request with an empty 200 and keeps the connection open.
+pub struct RawSink {
+    address: SocketAddr,
+    requests: Requests,
+    _server: Background,
+}
+
+impl RawSink {
+    /// Starts it on a free port of the loopback address.
+    ///
+    /// # Panics
+    ///
+    /// When no port can be had.
+    pub fn start() -> RawSink {
+        let (listener, address) = super::listen();
+        let requests = Requests::default();
+        let server = Background::start("raw sink", serve(listener, Arc::clone(&requests)));
+        RawSink { address, requests, _server: server }
+    }
+
+    /// `http://127.0.0.1:PORT` and the path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The requests until now, each from the first byte of its head to the last of its body.
+    pub fn requests(&self) -> Vec<Vec<u8>> {
+        self.requests.lock().expect("no one panics with this lock").clone()
+    }
+
+    /// Waits for the first `count` requests and returns all.
+    ///
+    /// # Panics
+    ///
+    /// When they do not come within `deadline`.
+    pub fn wait_for(&self, count: usize, deadline: Duration) -> Vec<Vec<u8>> {
+        wait::eventually(&format!("{count} requests at the raw sink"), deadline, || {
+            Some(self.requests()).filter(|requests| requests.len() >= count)
+        })
+    }
+}
+
+async fn serve(listener: std::net::TcpListener, requests: Requests) {
+    let listener = TcpListener::from_std(listener).expect("the runtime takes a non-blocking listener");
+    while let Ok((stream, _)) = listener.accept().await {
+        let requests = Arc::clone(&requests);
+        tokio::spawn(async move {
+            // A client that goes away ends the connection and nothing else.
+            let _ = converse(stream, &requests).await;
+        });
+    }
+}
+
+async fn converse(mut stream: TcpStream, requests: &Requests) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    loop {
+        let length = loop {
+            if let Some(length) = request_length(&bytes) {
+                break length;
+            }
+            if stream.read_buf(&mut bytes).await? == 0 {
+                return Ok(());
+            }
+        };
+        let rest = bytes.split_off(length);
+        let request = std::mem::replace(&mut bytes, rest);
+        requests.lock().expect("no one panics with this lock").push(request);
+        stream.write_all(ANSWER).await?;
+    }
+}
+
+/// The length of the first request, once all of it is there.
+fn request_length(bytes: &[u8]) -> Option<usize> {
+    let head = find(bytes, b"\r\n\r\n")? + 4;
+    let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
+    if text.contains("\r\ntransfer-encoding: chunked") {
+        return find(&bytes[head..], b"0\r\n\r\n").map(|end| head + end + 5);
+    }
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let end = head + length.and_then(|length| length.trim().parse().ok()).unwrap_or(0);
+    (bytes.len() >= end).then_some(end)
+}
+
+fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
+    bytes.windows(pattern.len()).position(|window| window == pattern)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::request_length;
+
+    #[test]
+    fn a_request_ends_with_its_body() {
+        assert_eq!(request_length(b"GET / HTTP/1.1\r\n\r\n"), Some(18));
+        assert_eq!(request_length(b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\na"), None);
+        assert_eq!(request_length(b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nabGET"), Some(40));
+    }
+}

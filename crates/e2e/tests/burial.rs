@@ -1,0 +1,117 @@
+//! Tests of jobs that cannot succeed: they are buried with a reason and their own bytes, in both builds.
+
+use std::time::Duration;
+
+use e2e::process::{Build, Postrider};
+use e2e::queue::{DeadLetter, Queue};
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::wait::{eventually, eventually_or};
+
+e2e::in_both_builds!(
+    what_is_not_a_job_is_buried_as_it_came,
+    a_newer_format_is_buried_as_such,
+    a_final_status_is_buried_at_once,
+    a_job_out_of_attempts_is_buried_with_its_history,
+    an_expired_job_is_not_sent,
+    a_private_destination_is_refused_without_a_connection,
+);
+
+const SOON: Duration = Duration::from_secs(30);
+/// What no job may hold, but for its URL.
+const MALFORMED: &[&[(&str, &str)]] = &[
+    &[("body", "there is no url")],
+    &[("url", "not a url"), ("body", "x")],
+    &[("url", "ftp://127.0.0.1/x")],
+    &[("url", "http://127.0.0.1/x"), ("body", "a"), ("body", "b")],
+    &[("url", "http://127.0.0.1/x"), ("timeout_ms", "1.5")],
+    &[("url", "http://127.0.0.1/x"), ("not_before", "1700000000")],
+    &[("url", "http://127.0.0.1/x"), ("method", "NO SPACE")],
+    &[("unknown", "kept"), ("headers", "[1]"), ("url", "http://127.0.0.1/x")],
+];
+
+fn the_only_dead(queue: Queue<'_>) -> DeadLetter {
+    let dead = eventually("a dead letter", SOON, || queue.dead().pop());
+    eventually_or("an empty queue", SOON, || queue.drained());
+    assert_eq!(queue.dead().len(), 1);
+    dead
+}
+
+fn own_fields(fields: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
+    fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
+}
+
+fn what_is_not_a_job_is_buried_as_it_came(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let tickets: Vec<String> = MALFORMED.iter().map(|fields| queue.enqueue(fields)).collect();
+    queue.enqueue(&[("url", sink.url("/ok"))]);
+    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    sink.wait_for(1, SOON);
+    eventually_or("an empty queue", SOON, || queue.drained());
+    let dead = queue.dead();
+    assert_eq!(dead.len(), MALFORMED.len());
+    for (fields, ticket) in MALFORMED.iter().zip(tickets) {
+        let letter = dead.iter().find(|letter| letter.field("_ticket").as_ref() == Some(&ticket));
+        let letter = letter.unwrap_or_else(|| panic!("{fields:?} is not buried: {dead:?}"));
+        assert_eq!(letter.own_fields(), own_fields(fields));
+        assert_eq!(letter.reason(), "malformed", "{fields:?}");
+        assert!(letter.field("_error").is_some_and(|error| !error.is_empty()), "{letter:?}");
+        assert!(letter.field("_dead_at").is_some(), "{letter:?}");
+    }
+    let seconds = dead.iter().find(|letter| letter.field("not_before").is_some());
+    let error = seconds.and_then(|letter| letter.field("_error")).unwrap_or_default();
+    assert!(error.contains("seconds"), "{error}");
+}
+
+fn a_newer_format_is_buried_as_such(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    queue.enqueue(&[("v", "2"), ("url", &sink.url("/ok"))]);
+    assert_eq!(the_only_dead(queue).reason(), "version");
+    assert_eq!(sink.connections(), 0);
+}
+
+fn a_final_status_is_buried_at_once(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let url = sink.url("/status/410");
+    let fields = [("body", "hello"), ("url", url.as_str()), ("id", "order-1")];
+    let ticket = queue.enqueue(&fields);
+    let dead = the_only_dead(queue);
+    assert_eq!((dead.reason(), dead.field("_ticket")), ("final_status".to_owned(), Some(ticket)));
+    assert_eq!(dead.own_fields(), own_fields(&fields));
+    assert_eq!(sink.requests().len(), 1);
+}
+
+fn a_job_out_of_attempts_is_buried_with_its_history(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let _worker = Postrider::ready_worker(build, &redis, &["--retry-base", "50ms"], &[]);
+    queue.enqueue(&[("url", sink.url("/status/503")), ("max_attempts", "3".to_owned())]);
+    let dead = the_only_dead(queue);
+    assert_eq!((dead.reason(), sink.requests().len()), ("attempts".to_owned(), 3));
+    let history = dead.field("_history").expect("a history");
+    let history: serde_json::Value = serde_json::from_str(&history).expect("a JSON history");
+    assert_eq!(history.as_array().map(Vec::len), Some(3), "{history}");
+}
+
+fn an_expired_job_is_not_sent(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    queue.enqueue(&[("url", sink.url("/ok")), ("expires_at", "1700000000000".to_owned())]);
+    assert_eq!(the_only_dead(queue).reason(), "expired");
+    assert_eq!(sink.connections(), 0);
+}
+
+fn a_private_destination_is_refused_without_a_connection(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let _worker = Postrider::ready_worker(build, &redis, &[], &[("POSTRIDER_EGRESS_ALLOW", "")]);
+    queue.enqueue(&[("url", sink.url("/ok"))]);
+    assert_eq!(the_only_dead(queue).reason(), "refused");
+    assert_eq!(sink.connections(), 0);
+}

@@ -1,0 +1,92 @@
+//! Tests that telemetry can neither fail, block nor slow a job, whatever the receiver does.
+
+use std::time::{Duration, Instant};
+
+use e2e::otlp::{Mode, Receiver};
+use e2e::process::{Build, Postrider, Signal};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::wait::eventually_or;
+
+const SOON: Duration = Duration::from_secs(30);
+const JOBS: usize = 200;
+const SHUTDOWN_TIMEOUT: &str = "5s";
+/// The shutdown deadline and what a loaded machine needs on top.
+const STOP_DEADLINE: Duration = Duration::from_secs(15);
+
+fn receiver() -> Receiver {
+    Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"))
+}
+
+/// Runs `JOBS` jobs with telemetry on and stops the worker; returns how long the jobs took.
+fn run_jobs(receiver: &Receiver, protocol: &str) -> Duration {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let endpoint = if protocol == "grpc" { receiver.grpc_endpoint() } else { receiver.http_endpoint() };
+    let environment = [
+        ("OTEL_ENABLED", "true"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "64"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "32"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "200"),
+    ];
+    let arguments = ["--shutdown-timeout", SHUTDOWN_TIMEOUT];
+    let mut worker = Postrider::ready_worker(Build::Otel, &redis, &arguments, &environment);
+    let start = Instant::now();
+    for _ in 0..JOBS {
+        queue.enqueue(&[("url", sink.url("/ok"))]);
+    }
+    eventually_or("an empty queue", SOON, || queue.drained());
+    let took = start.elapsed();
+    assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
+    worker.signal(Signal::SIGTERM);
+    assert_eq!(worker.wait_exit(STOP_DEADLINE).code(), Some(0), "{}", worker.log().join("\n"));
+    took
+}
+
+/// What the jobs take with a receiver that works, and a wide margin for the machine.
+fn fair_time(protocol: &str) -> Duration {
+    run_jobs(&receiver(), protocol) * 5 + Duration::from_secs(2)
+}
+
+fn jobs_keep_their_pace(protocol: &str, mut receiver: Receiver, trouble: impl FnOnce(&mut Receiver)) {
+    let fair = fair_time(protocol);
+    trouble(&mut receiver);
+    let took = run_jobs(&receiver, protocol);
+    assert!(took <= fair, "{took:?} is more than {fair:?}");
+}
+
+#[test]
+fn a_closed_port_harms_no_job() {
+    for protocol in ["grpc", "http/protobuf"] {
+        jobs_keep_their_pace(protocol, receiver(), Receiver::kill);
+    }
+}
+
+#[test]
+fn a_refusing_receiver_harms_no_job() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let receiver = receiver();
+        receiver.set_mode(Mode::Refuse);
+        jobs_keep_their_pace(protocol, receiver, |_| {});
+    }
+}
+
+#[test]
+fn a_receiver_that_never_answers_harms_no_job() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let receiver = receiver();
+        receiver.set_mode(Mode::Hang);
+        jobs_keep_their_pace(protocol, receiver, |_| {});
+    }
+}
+
+#[test]
+fn a_receiver_that_is_stopped_harms_no_job() {
+    for protocol in ["grpc", "http/protobuf"] {
+        jobs_keep_their_pace(protocol, receiver(), |receiver| receiver.signal(Signal::SIGSTOP));
+    }
+}

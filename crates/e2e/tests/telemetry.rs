@@ -1,0 +1,262 @@
+//! Tests of what a worker tells an OTLP receiver about its jobs.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use e2e::otlp::{MetricKind, Receiver, SpanKind, SpanRecord, Status};
+use e2e::process::{Build, Postrider};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::wait::eventually_or;
+use serde_json::json;
+
+const SOON: Duration = Duration::from_secs(30);
+const GRPC: &str = "grpc";
+const HTTP: &str = "http/protobuf";
+
+struct Stage {
+    worker: Postrider,
+    receiver: Receiver,
+    sink: Sink,
+    redis: RedisServer,
+    protocol: &'static str,
+}
+
+impl Stage {
+    fn start(protocol: &'static str, arguments: &[&str]) -> Stage {
+        let (redis, sink) = (RedisServer::start(), Sink::start());
+        let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
+        let endpoint = endpoint(&receiver, protocol);
+        let worker =
+            Postrider::ready_worker(Build::Otel, &redis, arguments, &environment(protocol, &endpoint));
+        Stage { worker, receiver, sink, redis, protocol }
+    }
+
+    fn queue(&self) -> Queue<'_> {
+        Queue::new(&self.redis, "default")
+    }
+
+    /// With telemetry on, too; returns the trace id that it prints.
+    fn send(&self, path: &str) -> String {
+        let (url, redis) = (self.sink.url(path), self.redis.url());
+        let arguments = ["send", "POST", &url, "-d", "hello", "--json", "--redis-url", &redis];
+        let endpoint = endpoint(&self.receiver, self.protocol);
+        let output = Postrider::run(Build::Otel, &arguments, &environment(self.protocol, &endpoint), SOON);
+        assert_eq!(output.code(), 0, "{output:?}");
+        output.json()["trace_id"].as_str().expect("send names the trace").to_owned()
+    }
+
+    fn drained(&self) {
+        eventually_or("an empty queue", SOON, || self.queue().drained());
+    }
+
+    /// The spans of a trace, when `count` of them have the name.
+    fn trace(&self, trace_id: &str, name: &str, count: usize) -> Vec<SpanRecord> {
+        let of_trace = |span: &&SpanRecord| span.trace_id == trace_id;
+        let spans = self.receiver.wait_for_spans(&format!("{count} spans {name:?}"), SOON, |spans| {
+            spans.iter().filter(of_trace).filter(|span| span.name == name).count() >= count
+        });
+        spans.iter().filter(of_trace).cloned().collect()
+    }
+}
+
+fn endpoint(receiver: &Receiver, protocol: &str) -> String {
+    if protocol == GRPC { receiver.grpc_endpoint() } else { receiver.http_endpoint() }
+}
+
+fn environment<'a>(protocol: &'a str, endpoint: &'a str) -> [(&'a str, &'a str); 5] {
+    [
+        ("OTEL_ENABLED", "true"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "60000"),
+    ]
+}
+
+fn the_only<'a>(spans: &'a [SpanRecord], name: &str) -> &'a SpanRecord {
+    let named: Vec<&SpanRecord> = spans.iter().filter(|span| span.name == name).collect();
+    assert_eq!(named.len(), 1, "{name}: {spans:#?}");
+    named[0]
+}
+
+fn in_order<'a>(spans: &'a [SpanRecord], name: &str) -> Vec<&'a SpanRecord> {
+    let mut named: Vec<&SpanRecord> = spans.iter().filter(|span| span.name == name).collect();
+    named.sort_by_key(|span| span.start);
+    named
+}
+
+fn one_job_is_one_trace(protocol: &'static str) {
+    let stage = Stage::start(protocol, &[]);
+    let trace_id = stage.send("/ok");
+    let spans = stage.trace(&trace_id, "ack default", 1);
+    let [publish, process, post, ack] =
+        ["publish default", "process default", "POST", "ack default"].map(|name| the_only(&spans, name));
+    assert_eq!((publish.kind, publish.parent_span_id.as_deref()), (SpanKind::Producer, None));
+    assert_eq!(process.kind, SpanKind::Consumer);
+    assert_eq!((post.kind, ack.kind), (SpanKind::Client, SpanKind::Client));
+    assert!(process.is_child_of(publish) && post.is_child_of(process) && ack.is_child_of(process));
+    let command = spans.iter().find(|span| span.is_child_of(ack)).expect("the Redis command under ack");
+    assert_eq!(command.kind, SpanKind::Client);
+    let traceparent = format!("00-{trace_id}-{}-01", post.span_id);
+    assert_eq!(stage.sink.requests()[0].header("traceparent"), Some(traceparent.as_str()));
+    let used =
+        stage.receiver.stats().into_iter().filter(|stats| stats.requests > 0 && stats.signal == "traces");
+    let expected = if protocol == GRPC { "grpc" } else { "http" };
+    assert_eq!(used.map(|stats| stats.protocol).collect::<Vec<_>>(), [expected]);
+}
+
+#[test]
+fn one_job_is_one_trace_over_grpc() {
+    one_job_is_one_trace(GRPC);
+}
+
+#[test]
+fn one_job_is_one_trace_over_http() {
+    one_job_is_one_trace(HTTP);
+}
+
+#[test]
+fn the_first_job_of_a_worker_shows_no_error() {
+    let mut stage = Stage::start(GRPC, &[]);
+    stage.send("/ok");
+    stage.drained();
+    assert_eq!(stage.worker.stop().code(), Some(0));
+    let mut spans = stage.receiver.spans();
+    spans.retain(|span| matches!(span.status, Status::Error(_)));
+    assert_eq!(spans, []);
+}
+
+#[test]
+fn a_request_is_described_by_the_conventions() {
+    let stage = Stage::start(GRPC, &[]);
+    let trace_id = stage.send("/status/410?secret=1");
+    let spans = stage.trace(&trace_id, "process default", 1);
+    let post = the_only(&spans, "POST");
+    assert_eq!(post.attributes["http.request.method"], json!("POST"));
+    assert_eq!(post.attributes["http.response.status_code"], json!(410));
+    assert_eq!(post.attributes["error.type"], json!("410"));
+    assert_eq!(post.attributes["server.address"], json!("127.0.0.1"));
+    assert_eq!(post.attributes["server.port"], json!(stage.sink.address().port()));
+    assert!(matches!(post.status, Status::Error(_)));
+    let process = the_only(&spans, "process default");
+    assert_eq!(process.attributes["messaging.system"], json!("redis"));
+    assert_eq!(process.attributes["messaging.operation.type"], json!("process"));
+    assert!(matches!(process.status, Status::Error(_)), "this was the job's last try: {process:#?}");
+}
+
+#[test]
+fn a_job_of_a_foreign_producer_continues_its_trace() {
+    let stage = Stage::start(GRPC, &[]);
+    let (trace_id, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let traceparent = format!("00-{trace_id}-{parent}-01");
+    stage.queue().enqueue(&[("url", stage.sink.url("/ok")), ("traceparent", traceparent)]);
+    let spans = stage.trace(trace_id, "process default", 1);
+    assert_eq!(the_only(&spans, "process default").parent_span_id.as_deref(), Some(parent));
+}
+
+#[test]
+fn a_job_that_is_not_sampled_leaves_no_span() {
+    let mut stage = Stage::start(GRPC, &[]);
+    let unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    let url = stage.sink.url("/ok?unsampled");
+    stage.queue().enqueue(&[("url", url.as_str()), ("traceparent", unsampled)]);
+    let request = &stage.sink.wait_for(1, SOON)[0];
+    let traceparent = request.header("traceparent").unwrap_or_default();
+    assert!(traceparent.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{traceparent}");
+    assert!(traceparent.ends_with("-00"), "{traceparent}");
+    let later = stage.send("/ok");
+    assert_eq!(stage.worker.stop().code(), Some(0));
+    stage.trace(&later, "process default", 1);
+    let spans = stage.receiver.spans();
+    assert!(spans.iter().all(|span| span.trace_id != "0af7651916cd43dd8448eb211c80319c"), "{spans:#?}");
+}
+
+#[test]
+fn a_burst_is_settled_under_one_linked_span() {
+    const JOBS: usize = 40;
+    let mut stage = Stage::start(GRPC, &[]);
+    for _ in 0..JOBS {
+        stage.queue().enqueue(&[("url", stage.sink.url("/slow/500"))]);
+    }
+    stage.drained();
+    assert_eq!(stage.worker.stop().code(), Some(0));
+    let spans = stage.receiver.spans();
+    let processed: HashSet<&str> =
+        in_order(&spans, "process default").iter().map(|span| &*span.span_id).collect();
+    assert_eq!(processed.len(), JOBS);
+    let mut settled = 0;
+    for ack in in_order(&spans, "ack default") {
+        let count = ack.attributes.get("messaging.batch.message_count").and_then(serde_json::Value::as_u64);
+        settled += count.unwrap_or(1);
+        if count.is_none_or(|count| count < 2) {
+            continue;
+        }
+        assert_eq!(ack.parent_span_id, None);
+        assert_eq!(Some(ack.links.len() as u64), count);
+        assert!(ack.links.iter().all(|link| processed.contains(link.span_id.as_str())), "{ack:#?}");
+    }
+    assert_eq!(settled, JOBS as u64);
+    assert!(in_order(&spans, "ack default").len() < JOBS, "the jobs all ended at once");
+}
+
+#[test]
+fn a_retried_job_is_one_trace_with_links_between_its_attempts() {
+    let stage = Stage::start(GRPC, &["--retry-base", "100ms"]);
+    let trace_id = stage.send("/flaky/2/a");
+    let spans = stage.trace(&trace_id, "process default", 3);
+    let publish = the_only(&spans, "publish default");
+    let processes = in_order(&spans, "process default");
+    assert_eq!(processes.len(), 3);
+    assert!(processes.iter().all(|process| process.is_child_of(publish)), "{processes:#?}");
+    assert!(processes[1].links_to(processes[0]) && processes[2].links_to(processes[1]), "{processes:#?}");
+    let posts = in_order(&spans, "POST");
+    assert_eq!(posts.len(), 3);
+    for (post, process) in posts.iter().zip(&processes) {
+        assert!(post.is_child_of(process));
+    }
+    let statuses = posts.iter().map(|post| post.text("http.response.status_code").unwrap_or_default());
+    assert_eq!(statuses.collect::<Vec<_>>(), ["503", "503", "200"]);
+    let resends: Vec<_> = posts.iter().map(|post| post.text("http.request.resend_count")).collect();
+    assert_eq!(resends, [None, Some("1".to_owned()), Some("2".to_owned())]);
+    assert!(!matches!(processes[2].status, Status::Error(_)));
+}
+
+#[test]
+fn retries_of_a_job_without_a_producers_context_are_one_trace() {
+    let mut stage = Stage::start(GRPC, &["--retry-base", "100ms"]);
+    stage.queue().enqueue(&[("url", stage.sink.url("/flaky/2/a"))]);
+    stage.sink.wait_for(3, SOON);
+    stage.drained();
+    assert_eq!(stage.worker.stop().code(), Some(0));
+    let spans = stage.receiver.spans();
+    let processes = in_order(&spans, "process default");
+    assert_eq!(processes.len(), 3, "{spans:#?}");
+    assert_eq!(processes[0].parent_span_id, None);
+    assert!(
+        processes[1].is_child_of(processes[0]) && processes[2].is_child_of(processes[0]),
+        "{processes:#?}"
+    );
+    assert!(processes[2].links_to(processes[1]));
+}
+
+#[test]
+fn durations_arrive_in_seconds() {
+    let mut stage = Stage::start(GRPC, &[]);
+    stage.send("/slow/100");
+    stage.drained();
+    assert_eq!(stage.worker.stop().code(), Some(0));
+    let metrics = stage.receiver.metrics();
+    for name in ["http.client.request.duration", "db.client.operation.duration", "messaging.process.duration"]
+    {
+        let metric = metrics.iter().find(|metric| metric.name == name);
+        let metric = metric.unwrap_or_else(|| panic!("{name} is not among {metrics:#?}"));
+        assert_eq!((metric.unit.as_str(), metric.kind), ("s", MetricKind::Histogram));
+        assert!(metric.points.iter().all(|point| point.count > 0), "{metric:#?}");
+    }
+    let of_requests = metrics.iter().find(|metric| metric.name == "http.client.request.duration");
+    let point = &of_requests.expect("found above").points[0];
+    assert_eq!(point.count, 1);
+    assert!((0.1..10.0).contains(&point.sum), "{point:?}");
+}

@@ -1,0 +1,65 @@
+//! The worker's binary in both builds, each at a path of its own.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::step::{self, Failure};
+
+/// Which of the two builds.
+#[derive(Clone, Copy)]
+pub(crate) enum Build {
+    Otel,
+    Lean,
+}
+
+impl Build {
+    /// What Cargo is told, besides the package.
+    pub(crate) fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Otel => &[],
+            Self::Lean => &["--no-default-features"],
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Otel => "otel",
+            Self::Lean => "lean",
+        }
+    }
+}
+
+/// Builds the worker as it is shipped and copies it to `target/e2e/{otel,lean}/postrider`.
+pub(crate) fn worker(build: Build) -> Result<PathBuf, Failure> {
+    copied(build, "debug", build.name())
+}
+
+/// The same with optimisation, to `target/e2e/release-{otel,lean}/postrider`.
+pub(crate) fn release_worker(build: Build) -> Result<PathBuf, Failure> {
+    copied(build, "release", &format!("release-{}", build.name()))
+}
+
+fn copied(build: Build, profile: &str, folder: &str) -> Result<PathBuf, Failure> {
+    // `-p postrider` and not `--workspace`: with more packages selected, their features would be in it.
+    let mut cargo = step::cargo(&["build", "-p", "postrider"]);
+    cargo.args(build.flags());
+    if profile == "release" {
+        cargo.arg("--release");
+    }
+    step::run(&format!("build the worker ({}, {profile})", build.name()), &mut cargo)?;
+    // Both builds write this path, so the binary is copied before the other build comes.
+    let built = step::target().join(profile).join("postrider");
+    let copy = step::target().join("e2e").join(folder).join("postrider");
+    replace(&built, &copy).map_err(|error| {
+        Failure::from(format!("could not copy {} to {}: {error}", built.display(), copy.display()))
+    })?;
+    Ok(copy)
+}
+
+/// Copies to a temporary name first: the old file may be running, and no test may see half of the new one.
+fn replace(from: &PathBuf, to: &PathBuf) -> std::io::Result<()> {
+    let temporary = to.with_extension(format!("{}.new", std::process::id()));
+    fs::create_dir_all(to.parent().expect("the copy lies in a folder"))?;
+    fs::copy(from, &temporary)?;
+    fs::rename(&temporary, to)
+}

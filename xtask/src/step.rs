@@ -1,0 +1,111 @@
+//! Running other programs: one line says what runs, one how it ended and how long it took.
+
+use std::env;
+use std::ffi::OsStr;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+/// Why xtask ends without success, and with which exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) message: String,
+    pub(crate) code: u8,
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self { message, code: 1 }
+    }
+}
+
+/// The root of the workspace.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root of the workspace")
+}
+
+/// Where Cargo builds: `CARGO_TARGET_DIR`, or `target` in the root.
+pub(crate) fn target() -> PathBuf {
+    match env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty()) {
+        // A relative path counts from where we were called, and Cargo is called from the root.
+        Some(folder) => std::path::absolute(&folder).unwrap_or_else(|_| folder.into()),
+        None => root().join("target"),
+    }
+}
+
+/// A call of Cargo, in the root of the workspace.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(root()).env("CARGO_TARGET_DIR", target());
+    // `cargo run` describes xtask in these. Build scripts watch some of them and would run again each time
+    // that Cargo is called from here and then by hand.
+    for (name, _) in env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs one named step whose output the user sees.
+pub(crate) fn run(name: &str, command: &mut Command) -> Result<(), Failure> {
+    timed(name, || visibly(command))
+}
+
+/// Runs a command whose output the user sees.
+pub(crate) fn visibly(command: &mut Command) -> Result<(), Failure> {
+    let status = command.status().map_err(|error| not_started(command, &error))?;
+    success(command, status)
+}
+
+/// Runs one named step and says how long it took.
+pub(crate) fn timed(name: &str, step: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    eprintln!("xtask: {name} …");
+    let start = Instant::now();
+    let result = step();
+    let verdict = if result.is_ok() { "ok" } else { "FAILED" };
+    eprintln!("xtask: {name}: {verdict} ({:.1} s)", start.elapsed().as_secs_f64());
+    result
+}
+
+/// What a command prints on standard output; its standard error goes to the user.
+pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
+    let output = command.stderr(Stdio::inherit()).output().map_err(|error| not_started(command, &error))?;
+    success(command, output.status)?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Whether a command runs and succeeds; shows nothing.
+pub(crate) fn works(command: &mut Command) -> bool {
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
+}
+
+/// The exit code a shell would report.
+pub(crate) fn exit_code(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+pub(crate) fn not_started(command: &Command, error: &std::io::Error) -> Failure {
+    Failure::from(format!("could not start `{}`: {error}", line(command)))
+}
+
+fn success(command: &Command, status: ExitStatus) -> Result<(), Failure> {
+    if status.success() {
+        return Ok(());
+    }
+    let message = format!("`{}` ended with {status}; the reason stands above", line(command));
+    Err(Failure { message, code: exit_code(status) })
+}
+
+/// The command as one would type it.
+fn line(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or(OsStr::new("?"));
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,84 @@
+//! `cargo xtask test`: every test in both builds.
+//!
+//! Cargo unites the features of all selected packages, so each other selection of packages means another
+//! build of tokio, hyper and what stands on them. Hence two selections for each build and no more: the
+//! worker alone (as it is shipped) and the whole workspace. All steps of one build follow each other.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::binaries::{self, Build};
+use crate::step::{self, Failure};
+use crate::tools;
+
+/// Runs all tests, or those whose name contains one of `filter`.
+pub(crate) fn run(filter: &[String]) -> Result<(), Failure> {
+    let redis = tools::redis_server()?;
+    let nextest = step::works(&mut step::cargo(&["nextest", "--version"]));
+    let runner = if nextest { "cargo-nextest" } else { "cargo test (cargo-nextest is not installed)" };
+    eprintln!("xtask: the tests run with {runner}");
+
+    let lean = binaries::worker(Build::Lean)?;
+    if nextest {
+        // Compiles the end-to-end tests as well, and leaves them to the other build, which runs both binaries.
+        let only = ["-E", "not package(postrider-e2e)"];
+        step::run("unit tests (lean)", &mut with_nextest(Build::Lean, &only, filter))?;
+    } else {
+        step::run("compile the tests (lean)", &mut with_cargo(Build::Lean, &["--no-run".into()], &[]))?;
+        step::run("unit tests (lean)", &mut with_cargo(Build::Lean, &all_but_e2e()?, filter))?;
+    }
+    step::run("doc tests (lean)", &mut with_cargo(Build::Lean, &["--doc".into()], filter))?;
+
+    let otel = binaries::worker(Build::Otel)?;
+    let paths =
+        [("POSTRIDER_OTEL_BIN", &otel), ("POSTRIDER_LEAN_BIN", &lean), ("POSTRIDER_REDIS_SERVER", &redis)];
+    if nextest {
+        step::run("doc tests (otel)", &mut with_cargo(Build::Otel, &["--doc".into()], filter))?;
+        step::run("unit and end-to-end tests (otel)", with_nextest(Build::Otel, &[], filter).envs(paths))
+    } else {
+        step::run("all tests (otel)", with_cargo(Build::Otel, &[], filter).envs(paths))
+    }
+}
+
+fn with_nextest(build: Build, options: &[&str], filter: &[String]) -> Command {
+    let mut command = step::cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]);
+    command.args(build.flags()).args(options);
+    if !filter.is_empty() {
+        // A filter may well fit no test of one build.
+        command.arg("--no-tests=pass").arg("--").args(filter);
+    }
+    command
+}
+
+fn with_cargo(build: Build, options: &[String], filter: &[String]) -> Command {
+    let mut command = step::cargo(&["test", "--workspace", "--no-fail-fast"]);
+    command.args(build.flags()).args(options);
+    if !filter.is_empty() {
+        command.arg("--").args(filter);
+    }
+    command
+}
+
+/// The options that choose every test target but those in `crates/e2e/tests`. `--exclude` would do the same
+/// and build all dependencies once more with other features.
+fn all_but_e2e() -> Result<Vec<String>, Failure> {
+    let mut options = vec!["--lib".to_owned(), "--bins".to_owned()];
+    for folder in entries(&step::root().join("crates"))?.iter().filter(|folder| !folder.ends_with("e2e")) {
+        let tests = folder.join("tests");
+        if !tests.is_dir() {
+            continue;
+        }
+        for file in entries(&tests)?.iter().filter(|file| file.extension().is_some_and(|ext| ext == "rs")) {
+            let name = file.file_stem().unwrap_or_default().to_string_lossy();
+            options.extend(["--test".to_owned(), name.into_owned()]);
+        }
+    }
+    Ok(options)
+}
+
+fn entries(folder: &Path) -> Result<Vec<std::path::PathBuf>, Failure> {
+    let failure = |error| Failure::from(format!("could not list {}: {error}", folder.display()));
+    let entries = fs::read_dir(folder).map_err(failure)?;
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(failure)).collect()
+}
