@@ -11,12 +11,9 @@ use crate::config::{Log, LogFormat};
 use crate::imp;
 use crate::start::StartError;
 
-/// The SDK logs each failed export; [`otel::export`](crate) says the same once for each change of state.
-const QUIET: &str = "opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=off";
-
 pub(crate) fn install(log: &Log, bridge: imp::Bridge) -> Result<(), StartError> {
     let filter: Targets =
-        format!("{QUIET},{}", log.filter).parse().map_err(|_| StartError::LogFilter(log.filter.clone()))?;
+        format!("{}{}", imp::QUIET, log.filter).parse().map_err(|_| StartError::LogFilter(log.filter.clone()))?;
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match log.format {
         LogFormat::Text => lines.with_ansi(colours()).with_target(false).boxed(),

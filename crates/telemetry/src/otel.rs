@@ -23,6 +23,10 @@ pub(crate) use span::{Entered, Links, Span};
 
 pub(crate) const COMPILED: bool = true;
 
+/// What stands in front of the log filter: the SDK logs each failed export, `export` says the same once for
+/// each change of state.
+pub(crate) const QUIET: &str = "opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=off,";
+
 #[derive(Clone, Debug)]
 pub(crate) struct Telemetry(Option<Arc<Recorder>>);
 
