@@ -12,8 +12,9 @@ use crate::imp;
 use crate::start::StartError;
 
 pub(crate) fn install(log: &Log, bridge: imp::Bridge) -> Result<(), StartError> {
-    let filter: Targets =
-        format!("{}{}", imp::QUIET, log.filter).parse().map_err(|_| StartError::LogFilter(log.filter.clone()))?;
+    let filter: Targets = format!("{}{}", imp::QUIET, log.filter)
+        .parse()
+        .map_err(|_| StartError::LogFilter(log.filter.clone()))?;
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match log.format {
         LogFormat::Text => lines.with_ansi(colours()).with_target(false).boxed(),

@@ -166,3 +166,49 @@ impl Context {
 fn remote(trace_id: u128, span_id: u64, flags: u8, state: TraceState) -> SpanContext {
     SpanContext::new(trace_id.into(), span_id.into(), TraceFlags::new(flags), true, state)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use opentelemetry_sdk::error::OTelSdkResult;
+    use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+
+    use crate::{Context, ErrorType, SpanKind};
+
+    #[derive(Debug, Default, Clone)]
+    struct Kept(std::sync::Arc<Mutex<Vec<SpanData>>>);
+
+    impl SpanExporter for Kept {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            self.0.lock().unwrap().extend(batch);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn global_records_with_the_providers_that_the_process_has_set() {
+        let kept = Kept::default();
+        let provider = SdkTracerProvider::builder().with_simple_exporter(kept.clone()).build();
+        opentelemetry::global::set_tracer_provider(provider);
+        let telemetry = crate::Telemetry::global();
+        let outer = telemetry.span(SpanKind::Producer, "outer").parent(&Context::none()).start(|_| ());
+        let inner = telemetry
+            .span(SpanKind::Client, "inner")
+            .parent(&outer.context())
+            .link(&outer.context())
+            .start(|attributes| attributes.set("a.b", 1_i64));
+        inner.fail(&ErrorType::Timeout);
+        drop(inner);
+        drop(outer);
+        let spans = kept.0.lock().unwrap();
+        let [inner, outer] = spans.as_slice() else { panic!("{spans:?}") };
+        assert_eq!(inner.parent_span_id, outer.span_context.span_id());
+        assert_eq!(inner.links.links[0].span_context, outer.span_context);
+        assert_eq!(inner.span_kind, opentelemetry::trace::SpanKind::Client);
+        assert_eq!(inner.status, opentelemetry::trace::Status::error(""));
+        let attributes: Vec<_> =
+            inner.attributes.iter().map(|pair| (pair.key.as_str(), pair.value.to_string())).collect();
+        assert_eq!(attributes, [("a.b", "1".to_owned()), ("error.type", "timeout".to_owned())]);
+    }
+}
