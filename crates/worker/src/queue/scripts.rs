@@ -110,4 +110,6 @@ macro_rules! scripts {
     };
 }
 
-scripts! { join, finish, conclude, park, release, bury, extend, reclaim, promote, leave }
+scripts! {
+    join, finish, conclude, park, release, bury, extend, reclaim, promote, leave, enqueue, reshard, shrunk,
+}
