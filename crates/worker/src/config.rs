@@ -114,6 +114,10 @@ impl Config {
             let at = error.span().map_or(0, |span| span.start);
             problems.0.push((line(text, at), error.message().to_owned()));
         }
+        if !problems.0.is_empty() {
+            // What was recovered around an error of syntax is not what was meant.
+            return Err(problems);
+        }
         let mut root = Table::new(text, root, &mut problems);
         let mut config = Self::default();
         root.each_table("queues", |name, table| config.queues.extend(queue(name, table)));
@@ -208,7 +212,8 @@ mod tests {
 
     #[test]
     fn what_is_no_toml_is_told_with_its_line() {
-        assert!(problems("[queues.x]\nweight = = 1\n")[0].starts_with("2: "));
+        let told = problems("[queues.x]\nweight = = 1\n");
+        assert!(told.iter().all(|text| text.starts_with("2: ")), "{told:?}");
     }
 
     #[test]

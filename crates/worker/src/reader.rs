@@ -102,7 +102,7 @@ impl Reader {
 
     /// Nothing is there: waits until a job comes to one of the lanes, or one that failed is to be tried again.
     async fn wait(&mut self, slot: Slot) {
-        for lane in self.seats.to_wait_for() {
+        for lane in self.seats.begin_waits() {
             self.waits.push(Box::pin(async move {
                 let taken = lane.queue.wait().await;
                 Waited { lane, taken, arrived: Instant::now() }

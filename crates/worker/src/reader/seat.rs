@@ -101,7 +101,7 @@ impl Seats {
     }
 
     /// The lanes for which no blocking read is under way and which do not rest.
-    pub(super) fn to_wait_for(&mut self) -> Vec<Arc<Lane>> {
+    pub(super) fn begin_waits(&mut self) -> Vec<Arc<Lane>> {
         let idle = self.seats.iter_mut().filter(|seat| !seat.waits && seat.rests_until.is_none());
         idle.map(|seat| {
             seat.waits = true;
