@@ -19,15 +19,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The program's own OpenTelemetry providers, if it has set any: the job then belongs to the current trace.
     let redis = Redis::connect(redis_url, &Telemetry::global()).await?;
     let name: QueueName = "default".parse()?;
-    let queue = redis.producer(&name, 0);
 
     let key = IdempotencyKey { key: "order-7".to_owned(), ttl: Duration::from_secs(3600) };
     let how = Enqueuing { key: Some(key), cap: Some(1_000_000) };
-    let job = queue.enqueue(job(url, r#"{"order":7}"#), &how).await?;
+    let job = redis.enqueue(&name, job(url, r#"{"order":7}"#), &how).await?;
     println!("{}{}", job.entry, if job.known { " was there already" } else { "" });
 
     let many = (0..100).map(|number| job_number(url, number)).collect();
-    println!("and {} more", queue.enqueue_all(many).await?.len());
+    println!("and {} more", redis.producer(&name, 0).enqueue_all(many).await?.len());
     redis.close().await;
     Ok(())
 }

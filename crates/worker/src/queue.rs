@@ -8,6 +8,7 @@ mod redis;
 mod reply;
 mod scripts;
 mod settle;
+mod shard;
 mod take;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub struct Queue(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    shard: u32,
     keys: Keys,
     scripts: Arc<Scripts>,
     redis: TracedClient,

@@ -13,7 +13,7 @@ use telemetry::Telemetry;
 use super::{RedisArgs, Usage, duration};
 use crate::entry::{Delivery, EntryId, Fields, Lease};
 use crate::job::Job;
-use crate::queue::{Enqueuing, IdempotencyKey, Publication, Queue, QueueName, Redis, StoredResult};
+use crate::queue::{Enqueuing, IdempotencyKey, Publication, QueueName, Redis, StoredResult};
 
 /// Put a job into a queue; with --wait, say what became of it
 #[derive(Debug, Args)]
@@ -82,11 +82,9 @@ impl SendArgs {
         let fields = self.fields()?;
         check(&fields)?;
         let redis = Redis::connect(&self.redis.redis_url, telemetry).await?;
-        let shard = self.shard(&redis).await?;
-        let queue = redis.producer(&self.queue, shard);
-        let publication = queue.enqueue(fields, &self.enqueuing()).await?;
+        let publication = redis.enqueue(&self.queue, fields, &self.enqueuing()).await?;
         let (outcome, result) = if self.wait {
-            match self.wait(&queue, &publication).await? {
+            match self.wait(&redis, &publication).await? {
                 Some(result) => (if result.outcome == "done" { "done" } else { "dead" }, Some(result)),
                 None => ("waiting", None),
             }
@@ -101,15 +99,6 @@ impl SendArgs {
             println!("{}", report.text());
         }
         Ok(report.code())
-    }
-
-    /// Any shard will do, but for an idempotency key, which must be looked for where it was left.
-    async fn shard(&self, redis: &Redis) -> Result<u32, Box<dyn Error>> {
-        let shards = redis.shards(&self.queue).await?;
-        Ok(match &self.key {
-            Some(key) => u32::from(crc16(key.as_bytes())) % shards.now,
-            None => fastrand::u32(..shards.now),
-        })
     }
 
     fn enqueuing(&self) -> Enqueuing {
@@ -181,8 +170,9 @@ impl SendArgs {
         }
     }
 
-    async fn wait(&self, queue: &Queue, job: &Publication) -> Result<Option<StoredResult>, Box<dyn Error>> {
+    async fn wait(&self, redis: &Redis, job: &Publication) -> Result<Option<StoredResult>, Box<dyn Error>> {
         let (began, ticket) = (Instant::now(), job.entry.to_string());
+        let queue = redis.producer(&self.queue, job.shard);
         loop {
             let result = queue.result(&ticket).await?;
             if result.is_some() || began.elapsed() >= self.wait_timeout {
@@ -197,16 +187,6 @@ impl SendArgs {
 
 fn key(text: &str) -> Result<String, String> {
     if (1..=256).contains(&text.len()) { Ok(text.to_owned()) } else { Err("write 1 to 256 bytes".to_owned()) }
-}
-
-/// CRC16 as Redis Cluster computes it (XMODEM), by which every producer finds the same shard for a key.
-fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |crc, byte| {
-        (0..8).fold(
-            crc ^ u16::from(*byte) << 8,
-            |crc, _| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 },
-        )
-    })
 }
 
 /// The worker's own check, before the job is put in.
@@ -272,15 +252,4 @@ fn result_text(result: &StoredResult) -> String {
         text.push_str(&format!(" ({reason}: {error})"));
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_checksum_is_that_of_redis_cluster() {
-        // The Redis Cluster specification, appendix A.
-        assert_eq!(crc16(b"123456789"), 0x31c3);
-    }
 }

@@ -19,6 +19,8 @@ use crate::entry::{EntryId, Fields};
 pub struct Publication {
     /// The entry's id, which is the job's ticket.
     pub entry: EntryId,
+    /// The shard of the queue that it is in.
+    pub shard: u32,
     /// Whether it was there before, under the same idempotency key.
     pub known: bool,
     /// The trace that the job belongs to, where one is recorded.
@@ -106,7 +108,8 @@ impl Queue {
         }
         let entry = EntryId::parse(text.as_bytes()).ok_or_else(super::reply::unexpected)?;
         span.set(semconv::MESSAGING_MESSAGE_ID, text);
-        Ok(Publication { entry, known: letter == "k", trace_id: context.trace_id() })
+        let known = letter == "k";
+        Ok(Publication { entry, shard: self.0.shard, known, trace_id: context.trace_id() })
     }
 
     /// Puts many jobs in with one round trip; all of them or, where an error comes, some.

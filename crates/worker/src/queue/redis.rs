@@ -73,6 +73,7 @@ impl Redis {
 
     fn queue(&self, name: &QueueName, shard: u32, reader: Option<TracedClient>, consumer: Consumer) -> Queue {
         Queue(Arc::new(Inner {
+            shard,
             keys: Keys::new(name, shard),
             names: Names::new(name),
             scripts: self.scripts.clone(),
