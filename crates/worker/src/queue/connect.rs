@@ -15,6 +15,20 @@ pub(super) const BLOCK: Duration = Duration::from_secs(5);
 /// Longer than any script takes, shorter than a lease.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// fred takes every other scheme for plain Redis, `tls://` too.
+const SCHEMES: [&str; 10] = [
+    "redis",
+    "rediss",
+    "redis-cluster",
+    "rediss-cluster",
+    "redis-sentinel",
+    "rediss-sentinel",
+    "redis+unix",
+    "valkey",
+    "valkeys",
+    "unix",
+];
+
 /// The URL cannot be used, or the server cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -32,17 +46,35 @@ pub enum ConnectError {
         /// What the client said.
         reason: String,
     },
+    /// Redis is there and lets no worker in: a missing right, a key of a wrong type, no memory.
+    #[error("Redis at {server} refuses to let a worker in: {reason}")]
+    Refused {
+        /// Host and port, without user and password.
+        server: String,
+        /// What Redis said.
+        reason: String,
+    },
 }
 
 /// Connects a client. The one for blocking reads needs a connection of its own: a blocked connection answers
 /// nothing else.
 pub(super) async fn connect(url: &str, blocking: bool) -> Result<Client, ConnectError> {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    if !scheme.is_some_and(|scheme| SCHEMES.contains(&scheme)) {
+        return Err(ConnectError::Url("it has another scheme, or none".to_owned()));
+    }
     let config = Config::from_url(url).map_err(|error| ConnectError::Url(error.details().to_owned()))?;
     let unreachable =
-        |error: Error| ConnectError::Unreachable { server: server(url), reason: error.to_string() };
+        |error: Error| ConnectError::Unreachable { server: server(url), reason: reason(&error) };
     let client = build(config, blocking).map_err(unreachable)?;
     client.init().await.map_err(unreachable)?;
     Ok(client)
+}
+
+/// fred shows an I/O error as it is made: `Os { code: 111, kind: …, message: "Connection refused" }`.
+pub(super) fn reason(error: &Error) -> String {
+    let told = error.details().split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
+    told.map_or_else(|| error.to_string(), |(message, _)| message.to_owned())
 }
 
 /// Host and port of a URL, without user and password.

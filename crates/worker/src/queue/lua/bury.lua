@@ -24,8 +24,10 @@ local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 local fields = {unpack(ARGV, 8)}
 fields[#fields + 1] = '_dead_at'
 fields[#fields + 1] = now
--- Allowed over maxmemory, and a script that has written is not refused later.
-redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[3], 'JUSTID')
+-- Both change nothing and are allowed over maxmemory, after which no further write of the script is refused
+-- for it; and a right that is missing shows before anything is moved.
+redis.call('XACK', KEYS[1], ARGV[1], '0-0')
+redis.call('XDEL', KEYS[1], '0-0')
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', unpack(fields))
 if ARGV[6] ~= '0' then
   redis.call('SET', KEYS[3], ARGV[7], 'PX', ARGV[6])
