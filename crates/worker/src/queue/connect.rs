@@ -5,8 +5,8 @@ use std::time::Duration;
 use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::ClientLike;
-use fred::types::Builder;
 use fred::types::config::{Blocking, Config, ReconnectPolicy, UnresponsiveConfig};
+use fred::types::{Builder, RespVersion};
 
 /// How long a blocking read waits. Not longer, since a server before 7 does not wake a reader whose group was
 /// destroyed.
@@ -63,12 +63,23 @@ pub(super) async fn connect(url: &str, blocking: bool) -> Result<Client, Connect
     if !scheme.is_some_and(|scheme| SCHEMES.contains(&scheme)) {
         return Err(ConnectError::Url("it has another scheme, or none".to_owned()));
     }
-    let config = Config::from_url(url).map_err(|error| ConnectError::Url(error.details().to_owned()))?;
+    let mut config = Config::from_url(url).map_err(|error| ConnectError::Url(error.details().to_owned()))?;
+    config.version = resp_version(url)?;
     let unreachable =
         |error: Error| ConnectError::Unreachable { server: server(url), reason: reason(&error) };
     let client = build(config, blocking).map_err(unreachable)?;
     client.init().await.map_err(unreachable)?;
     Ok(client)
+}
+
+/// `?protocol=3` asks for RESP3, as other clients read it too; default is RESP2.
+fn resp_version(url: &str) -> Result<RespVersion, ConnectError> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    match query.split('&').find_map(|pair| pair.strip_prefix("protocol=")) {
+        None | Some("2") => Ok(RespVersion::RESP2),
+        Some("3") => Ok(RespVersion::RESP3),
+        Some(_) => Err(ConnectError::Url("`protocol` must be 2 or 3".to_owned())),
+    }
 }
 
 /// fred shows an I/O error as it is made: `Os { code: 111, kind: …, message: "Connection refused" }`.
