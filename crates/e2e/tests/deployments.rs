@@ -156,3 +156,51 @@ fn a_worker_survives_a_failover_by_sentinel_without_a_restart() {
     assert!(lines < 20, "{lines} lines:\n{}", worker.log().join("\n"));
     assert!(worker.stop().success());
 }
+
+#[test]
+fn jobs_in_hand_survive_the_migration_of_their_slot() {
+    let (nodes, sink) = (cluster(), Sink::start());
+    let url = format!("redis-cluster://127.0.0.1:{}", nodes[0].port);
+    let jobs = "postrider:{default}:jobs";
+    let slot = nodes[0].command(&["CLUSTER", "KEYSLOT", jobs]).integer();
+    let home = (slot / 5461).min(2) as usize;
+    let (from, to) = (&nodes[home], &nodes[(home + 1) % 3]);
+    let environment = [("POSTRIDER_REDIS_URL", url.as_str())];
+    let arguments = ["--retry-base", "20ms", "--lease", "2s"];
+    let mut worker = Postrider::ready_worker(BUILD, &nodes[0], &arguments, &environment);
+    // Some that end, some that are tried again, some that die: while their keys are half here and half there.
+    for path in ["/slow/1500", "/flaky/3/moved", "/status/410"] {
+        (0..5).for_each(|job| {
+            drop(Queue::new(from, "default").enqueue(&[("url", sink.url(&format!("{path}?{job}")))]))
+        });
+    }
+    sink.wait_for(10, SOON);
+    let slot = slot.to_string();
+    let id = |node: &RedisServer| node.command(&["CLUSTER", "MYID"]).text();
+    to.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &id(from)]);
+    from.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &id(to)]);
+    let port = to.port.to_string();
+    from.command(&["MIGRATE", "127.0.0.1", &port, jobs, "0", "5000"]);
+    sink.wait_for_path("/slow/1500?4", 1, SOON);
+    eventually("a slot without keys", SOON, || {
+        let keys = from.command(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]);
+        let keys: Vec<String> = keys.array().iter().map(|key| key.text()).collect();
+        for key in &keys {
+            from.command(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]);
+        }
+        keys.is_empty().then_some(())
+    });
+    for node in [to, from] {
+        node.command(&["CLUSTER", "SETSLOT", &slot, "NODE", &id(to)]);
+    }
+    let queue = Queue::new(to, "default");
+    eventually_or("an empty queue", SOON, || {
+        queue.drained().map_err(|left| format!("{left}\n{}", worker.log().join("\n")))
+    });
+    eventually("the dead letters", SOON, || (queue.dead().len() == 5).then_some(()));
+    for job in 0..5 {
+        assert!(!sink.requests_to(&format!("/slow/1500?{job}")).is_empty());
+        assert!(!sink.requests_to(&format!("/flaky/3/moved?{job}")).is_empty());
+    }
+    assert!(worker.stop().success());
+}

@@ -6,11 +6,14 @@ use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::ClientLike;
 use fred::types::config::{Blocking, Config, ReconnectPolicy, UnresponsiveConfig};
-use fred::types::{Builder, RespVersion};
+use fred::types::{Builder, ConnectHandle, RespVersion};
 
 /// How long a blocking read waits. Not longer, since a server before 7 does not wake a reader whose group was
 /// destroyed.
 pub(super) const BLOCK: Duration = Duration::from_secs(5);
+
+/// Between the end of fred's connection task and its next start.
+const RESTART: Duration = Duration::from_millis(200);
 
 /// Longer than any script takes, shorter than a lease.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
@@ -68,8 +71,18 @@ pub(super) async fn connect(url: &str, blocking: bool) -> Result<Client, Connect
     let unreachable =
         |error: Error| ConnectError::Unreachable { server: server(url), reason: reason(&error) };
     let client = build(config, blocking).map_err(unreachable)?;
-    client.init().await.map_err(unreachable)?;
+    let connection = client.init().await.map_err(unreachable)?;
+    tokio::spawn(keep(client.clone(), connection));
     Ok(client)
+}
+
+/// fred's connection task ends for good at some errors that pass, as at a redirection in the middle of a slot's
+/// migration, and then no command is ever answered again. It is started anew, until the client says QUIT.
+async fn keep(client: Client, mut connection: ConnectHandle) {
+    while !matches!(connection.await, Ok(Ok(()))) {
+        tokio::time::sleep(RESTART).await;
+        connection = client.connect();
+    }
 }
 
 /// `?protocol=3` asks for RESP3, as other clients read it too; default is RESP2.
@@ -95,6 +108,7 @@ pub(super) fn server(url: &str) -> String {
 }
 
 fn build(mut config: Config, blocking: bool) -> Result<Client, Error> {
+    let clustered = config.server.is_clustered();
     // A command on the reader's connection ends the read that blocks it: so a worker stops at once.
     config.blocking = Blocking::Interrupt;
     let wait = if blocking { BLOCK } else { Duration::ZERO };
@@ -104,8 +118,10 @@ fn build(mut config: Config, blocking: bool) -> Result<Client, Error> {
             performance.default_command_timeout = COMMAND_TIMEOUT + wait;
         })
         .with_connection_config(|connection| {
-            // fred would repeat a command whose reply was lost. Who calls repeats it, and so knows.
-            connection.max_command_attempts = 1;
+            // fred would repeat a command whose reply was lost. Who calls repeats it, and so knows. In a
+            // cluster each redirection counts as an attempt, so there must be more of them than redirections.
+            connection.max_redirections = 5;
+            connection.max_command_attempts = if clustered { 8 } else { 1 };
             connection.connection_timeout = Duration::from_secs(5);
             connection.internal_command_timeout = COMMAND_TIMEOUT;
             // A half-open connection is found by the silence on it.
