@@ -12,7 +12,7 @@ use crate::history;
 use crate::job::{Job, Malformed};
 use crate::lane::Lane;
 use crate::outcome::Outcome;
-use crate::queue::{Parking, Since, Written};
+use crate::queue::{Parking, Until, Written};
 use crate::reason::Reason;
 use crate::record::{self, Record};
 use crate::retry::RetryPolicy;
@@ -91,9 +91,7 @@ async fn may_go(lane: &Lane, delivery: &Delivery, job: &Job) -> bool {
     let Some(wait) = job.wait else { return true };
     let parking = Parking {
         ticket: job.ticket.clone(),
-        since: Since::Enqueued,
-        delay: wait.delay,
-        not_before: wait.not_before,
+        until: Until::Due { delay: wait.delay, not_before: wait.not_before },
         at: job.trail.at,
         fields: record::without_place(&delivery.fields),
     };

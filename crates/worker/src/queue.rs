@@ -28,7 +28,7 @@ pub use link::Link;
 pub use produce::{EnqueueError, Enqueuing, IdempotencyKey, Publication, StoredResult};
 pub use redis::{Redis, Shards};
 pub use reply::Settled;
-pub use settle::{Burial, Parking, Since, Written};
+pub use settle::{Burial, Parking, Until, Written};
 pub use take::{Promoted, Reclaimed};
 
 use keys::{GROUP, Keys};

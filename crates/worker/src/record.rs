@@ -11,7 +11,7 @@ use crate::entry::{Delivery, Fields};
 use crate::history;
 use crate::job::{Job, Malformed, is_label};
 use crate::outcome::Ending;
-use crate::queue::{Burial, Parking, Since};
+use crate::queue::{Burial, Parking, Until};
 use crate::reason::Reason;
 use crate::settlement::Settlement;
 
@@ -80,14 +80,7 @@ impl<'a> Record<'a> {
     pub fn parking(self, after: Duration) -> Parking {
         let mut fields = own_fields(&self.delivery.fields);
         self.push_trail(&mut fields);
-        Parking {
-            ticket: self.job.ticket.clone(),
-            since: Since::Now,
-            delay: after,
-            not_before: 0,
-            at: self.job.trail.at,
-            fields,
-        }
+        Parking { ticket: self.job.ticket.clone(), until: Until::Retry(after), at: self.job.trail.at, fields }
     }
 
     /// It goes to the dead letters.

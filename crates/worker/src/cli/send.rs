@@ -51,6 +51,9 @@ pub(super) struct SendArgs {
     /// Send it only after so long
     #[arg(long = "in", value_parser = duration, value_name = "DURATION")]
     delay: Option<Duration>,
+    /// Send it not before this time, RFC 3339 and UTC: 2026-12-24T18:00:00Z
+    #[arg(long, value_parser = time, value_name = "TIME", conflicts_with = "delay")]
+    at: Option<u64>,
     /// A deadline for each attempt [default: the worker's]
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     timeout: Option<Duration>,
@@ -126,6 +129,7 @@ impl SendArgs {
         push("body", self.body()?);
         push("id", self.id.clone().map(Bytes::from));
         push("delay_ms", self.delay.map(millis));
+        push("not_before", self.at.map(|at| at.to_string().into()));
         push("timeout_ms", self.timeout.map(millis));
         push("retry", self.retry.clone().map(Bytes::from));
         push("max_attempts", self.max_attempts.map(|attempts| attempts.to_string().into()));
@@ -186,6 +190,14 @@ impl SendArgs {
             tokio::time::sleep(pause).await;
         }
     }
+}
+
+/// Unix milliseconds.
+fn time(text: &str) -> Result<u64, String> {
+    let time = humantime::parse_rfc3339_weak(text)
+        .map_err(|error| format!("{error}; write it in UTC, as 2026-12-24T18:00:00Z"))?;
+    let since = time.duration_since(std::time::UNIX_EPOCH).map_err(|_| "that is before 1970".to_owned())?;
+    u64::try_from(since.as_millis()).map_err(|_| "that is too late".to_owned())
 }
 
 fn key(text: &str) -> Result<String, String> {

@@ -68,6 +68,13 @@ impl Keys {
         }
     }
 
+    /// Sorted set: tickets parked by a closed flow, in the order of their arrival. The flow's key is hashed, so
+    /// that it can be any text: 16 hex digits of its SHA-1.
+    pub(super) fn flow(&self, flow: &str) -> Key {
+        let hash = sha1_smol::Sha1::from(flow).digest().to_string();
+        Key::from(format!("{}flow:{}", self.prefix, &hash[..16]))
+    }
+
     /// Hash: how many shards the queue has.
     pub(super) fn meta(queue: &QueueName) -> Key {
         Key::from(format!("postrider:{{{queue}}}:meta"))

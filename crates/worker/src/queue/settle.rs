@@ -15,30 +15,36 @@ use crate::reason::Reason;
 /// About how many dead letters are kept.
 const MOST_DEAD: u64 = 100_000;
 
-/// A job on its way to the schedule.
+/// A job on its way to where it waits.
 #[derive(Clone, Debug)]
 pub struct Parking {
     /// What names the job.
     pub ticket: Bytes,
-    /// From when the delay counts.
-    pub since: Since,
-    /// How long it waits.
-    pub delay: Duration,
-    /// Unix milliseconds; 0 for any time.
-    pub not_before: u64,
+    /// For what it waits.
+    pub until: Until,
     /// When it was enqueued, Unix milliseconds, where that is known.
     pub at: Option<u64>,
     /// Its fields, without `_ticket` and `_at`.
     pub fields: Fields,
 }
 
-/// From when a delay counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Since {
-    /// From now: the wait before a retry.
-    Now,
-    /// From when the job was enqueued; a job that is due already is not moved.
-    Enqueued,
+/// For what a job waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// For its next attempt: so long from now.
+    Retry(Duration),
+    /// For the time that its producer named; a job that is due already is not moved.
+    Due {
+        /// So long after it was enqueued,
+        delay: Duration,
+        /// and not before this, Unix milliseconds; 0 for any time.
+        not_before: u64,
+    },
+    /// For its flow to admit it, in the order in which jobs were enqueued.
+    Admitted {
+        /// The flow's key.
+        flow: String,
+    },
 }
 
 /// What a settlement came to, of a job that may have gone to the schedule.
@@ -103,18 +109,23 @@ impl Queue {
         Settled::parse_one(&self.0.scripts.conclude.call(&self.0.redis, parent, keys, args).await?)
     }
 
-    /// Moves a job to the schedule.
+    /// Moves a job to the schedule, or to the set of its flow.
     ///
     /// # Errors
     /// fred's.
     pub async fn park(&self, lease: Lease, parking: &Parking, parent: &Context) -> Result<Written, Error> {
         let own = &self.0.keys;
-        let keys = vec![own.jobs.clone(), own.waiting.clone(), own.scheduled.clone()];
+        let (set, mode, delay, not_before) = match &parking.until {
+            Until::Retry(delay) => (own.scheduled.clone(), "retry", *delay, 0),
+            Until::Due { delay, not_before } => (own.scheduled.clone(), "delay", *delay, *not_before),
+            Until::Admitted { flow } => (own.flow(flow), "flow", Duration::ZERO, 0),
+        };
+        let keys = vec![own.jobs.clone(), own.waiting.clone(), set];
         let mut args = self.lease(lease);
         args.push(parking.ticket.clone().into());
-        args.push(if parking.since == Since::Now { "retry" } else { "delay" }.into());
-        args.push(number(parking.delay.as_millis() as u64));
-        args.push(number(parking.not_before));
+        args.push(mode.into());
+        args.push(number(delay.as_millis() as u64));
+        args.push(number(not_before));
         args.push(number(parking.at.unwrap_or(0)));
         push_fields(&mut args, &parking.fields);
         let reply = self.0.scripts.park.call(&self.0.redis, parent, keys, args).await?;

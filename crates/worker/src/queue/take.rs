@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fred::clients::Client;
 use fred::interfaces::{ClientLike, StreamsInterface};
-use fred::types::Value;
+use fred::types::{Key, Value};
 use redis_telemetry::{Command, Pending};
 use telemetry::{Context, SpanKind, semconv};
 
@@ -121,9 +121,21 @@ impl Queue {
     /// # Errors
     /// fred's.
     pub async fn promote(&self, count: usize) -> Result<Promoted, Error> {
+        self.move_back(self.0.keys.scheduled.clone(), count, "due").await
+    }
+
+    /// Moves up to `count` jobs that a flow held back to the stream, those first that have waited longest.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn admit(&self, flow: &str, count: usize) -> Result<Promoted, Error> {
+        self.move_back(self.0.keys.flow(flow), count, "first").await
+    }
+
+    async fn move_back(&self, set: Key, count: usize, which: &'static str) -> Result<Promoted, Error> {
         let own = &self.0.keys;
-        let keys = vec![own.jobs.clone(), own.waiting.clone(), own.scheduled.clone(), own.dead.clone()];
-        let args = vec![number(count as u64)];
+        let keys = vec![own.jobs.clone(), own.waiting.clone(), set, own.dead.clone()];
+        let args = vec![number(count as u64), which.into()];
         let reply = self.0.scripts.promote.poll(&self.0.redis, keys, args).await?;
         let (moved, next, now, ready): (u64, u64, u64, u64) = reply.convert()?;
         self.0.clock.set(now);

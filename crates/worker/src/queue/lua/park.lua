@@ -1,14 +1,15 @@
--- Moves a job from the stream to the schedule: it waits for its time.
+-- Moves a job from the stream to where it waits: to the schedule for its time, or to the set of its flow.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  waiting
--- KEYS[3]  scheduled
+-- KEYS[3]  scheduled, or the set of a flow
 -- ARGV[1]  group
 -- ARGV[2]  consumer
 -- ARGV[3]  entry id
 -- ARGV[4]  delivery count
 -- ARGV[5]  ticket
--- ARGV[6]  `retry`: the delay counts from now. `delay`: it counts from when the job was enqueued
+-- ARGV[6]  `retry`: the delay counts from now. `delay`: it counts from when the job was enqueued. `flow`: it
+--          waits for no time, in the order in which jobs were enqueued
 -- ARGV[7]  the delay, ms
 -- ARGV[8]  not before, Unix ms, or 0
 -- ARGV[9]  when the job was enqueued, Unix ms, or 0 where that is not known yet
@@ -36,6 +37,9 @@ if at == 0 then
 end
 local due = (ARGV[6] == 'retry' and now or at) + tonumber(ARGV[7])
 due = math.max(due, tonumber(ARGV[8]))
+if ARGV[6] == 'flow' then
+  due = at
+end
 if ARGV[6] == 'delay' and due <= now then
   return {'d', due, now}
 end

@@ -1,17 +1,23 @@
--- Moves due jobs from the schedule back to the stream.
+-- Moves jobs that wait back to the stream: those of the schedule that are due, or the first of a flow.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  waiting
--- KEYS[3]  scheduled
+-- KEYS[3]  scheduled, or the set of a flow
 -- KEYS[4]  dead
 -- ARGV[1]  at most how many
+-- ARGV[2]  `due`: those whose time has come. `first`: those that have waited longest
 -- Returns  {how many were moved; when the next is due, Unix ms, or 0 for none; Redis' time, Unix ms; how many
 --          jobs the stream holds}
 --
 -- A member without a job is dropped; a job that cannot be read is buried with its bytes.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[1])
+local due
+if ARGV[2] == 'first' then
+  due = redis.call('ZRANGE', KEYS[3], 0, ARGV[1] - 1)
+else
+  due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[1])
+end
 local moved = 0
 if #due > 0 then
   -- Allowed over maxmemory, and a script that has written is not refused later.
