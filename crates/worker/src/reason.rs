@@ -17,6 +17,8 @@ pub enum Reason {
     Attempts,
     /// The time to send it in had passed.
     Expired,
+    /// Somebody gave it up by hand.
+    Cancelled,
 }
 
 impl Reason {
@@ -29,6 +31,7 @@ impl Reason {
             Self::FinalStatus => "final_status",
             Self::Attempts => "attempts",
             Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
         }
     }
 }

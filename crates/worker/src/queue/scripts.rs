@@ -110,4 +110,7 @@ macro_rules! scripts {
     };
 }
 
-scripts! { join, finish, conclude, park, release, bury, extend, reclaim, promote, leave }
+scripts! {
+    join, finish, conclude, park, release, bury, extend, reclaim, promote, leave,
+    survey, peek, peek_waiting, cancel_ready, cancel_waiting, run_now, replay,
+}
