@@ -11,8 +11,9 @@ use ::telemetry::Telemetry;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::look::{LookArgs, View};
+use super::look::LookArgs;
 use super::present::{count, plain};
+use crate::queue::Inspector;
 
 /// Of how many scheduled tickets it is looked up whether their job waits.
 const LOOKED_UP: u64 = 1_000;
@@ -83,10 +84,10 @@ impl Finding {
 
 impl DoctorArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
-        let mut findings = match self.look.open(telemetry).await {
-            Ok(view) => {
-                let findings = examine(&view).await;
-                view.inspector.close().await;
+        let mut findings = match self.look.connect(telemetry).await {
+            Ok(inspector) => {
+                let findings = self.examine(&inspector).await;
+                inspector.close().await;
                 findings
             }
             Err(error) => {
@@ -103,32 +104,39 @@ impl DoctorArgs {
         }
         Ok(if worst == Level::Error { ExitCode::from(1) } else { ExitCode::SUCCESS })
     }
-}
 
-/// What cannot be asked is a finding, too, and the rest is asked nevertheless.
-async fn examine(view: &View) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let failed = |check, error: crate::queue::Error| {
-        Finding::error(check, error.to_string(), "see what Redis' log says, and the rights of this user")
-    };
-    match view.inspector.server().await {
-        Ok(server) => findings.extend(server::examine(&server)),
-        Err(error) => findings.push(failed("connection", error)),
-    }
-    let default = "default".parse().expect("a valid name");
-    match view.inspector.refused(view.queues.first().unwrap_or(&default)).await {
-        Ok(refused) => findings.extend(server::rights(&refused)),
-        Err(error) => findings.push(failed("rights", error)),
-    }
-    for queue in &view.queues {
-        let mut found = match view.inspector.survey(queue, LOOKED_UP).await {
-            Ok(survey) => queue::examine(queue, &survey),
-            Err(error) => vec![failed("queue", error)],
+    /// What cannot be asked is a finding, too, and the rest is asked nevertheless.
+    async fn examine(&self, inspector: &Inspector) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let failed = |check, error: crate::queue::Error| {
+            Finding::error(check, error.to_string(), "see what Redis' log says, and the rights of this user")
         };
-        found.iter_mut().for_each(|finding| finding.queue = Some(queue.to_string()));
-        findings.append(&mut found);
+        match inspector.server().await {
+            Ok(server) => findings.extend(server::examine(&server)),
+            Err(error) => findings.push(failed("connection", error)),
+        }
+        let queues = self.look.queues(inspector).await.unwrap_or_else(|error| {
+            findings.push(Finding::warn("queue", error.to_string(), "+scan is needed for this alone"));
+            Vec::new()
+        });
+        let default = "default".parse().expect("a valid name");
+        match inspector.refused(queues.first().unwrap_or(&default)).await {
+            Ok(refused) => findings.extend(server::rights(&refused)),
+            Err(error) => findings.push(failed("rights", error)),
+        }
+        for queue in &queues {
+            let mut found = match inspector.survey(queue, LOOKED_UP).await {
+                Ok(survey) => queue::examine(queue, &survey),
+                Err(error) => vec![failed("queue", error)],
+            };
+            found.iter_mut().for_each(|finding| finding.queue = Some(queue.to_string()));
+            findings.append(&mut found);
+        }
+        if queues.is_empty() {
+            findings.push(Finding::ok("queue", "none to look at"));
+        }
+        findings
     }
-    findings
 }
 
 fn print(findings: &[Finding]) {

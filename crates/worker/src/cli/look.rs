@@ -6,7 +6,7 @@ use clap::Args;
 use telemetry::Telemetry;
 
 use super::RedisArgs;
-use crate::queue::{BadQueueName, Inspector, QueueName};
+use crate::queue::{BadQueueName, ConnectError, Inspector, QueueName};
 
 /// Which queues, and where Redis is.
 #[derive(Debug, Args)]
@@ -25,23 +25,37 @@ pub(super) struct View {
     pub(super) queues: Vec<QueueName>,
 }
 
+/// Redis does not let this user look for queues.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot look for queues; name yours with --queue, or allow this user +scan")]
+pub(super) struct CannotSearch(#[from] crate::queue::Error);
+
 impl LookArgs {
     pub(super) async fn open(&self, telemetry: &Telemetry) -> Result<View, Box<dyn Error>> {
-        let inspector = Inspector::connect(&self.redis.redis_url, telemetry).await?;
-        let mut queues = self.queue.clone();
-        if queues.is_empty() {
-            let (found, cut) = inspector.queues().await?;
-            if cut {
-                eprintln!(
-                    "note: Redis holds many other keys; the search for queues was cut; name yours with --queue"
-                );
-            }
-            queues = found;
-        }
+        let inspector = self.connect(telemetry).await?;
+        let queues = self.queues(&inspector).await?;
         if queues.is_empty() {
             eprintln!("note: no queue was found: nothing has been put in yet, or this is another Redis");
         }
         Ok(View { inspector, queues })
+    }
+
+    pub(super) async fn connect(&self, telemetry: &Telemetry) -> Result<Inspector, ConnectError> {
+        Inspector::connect(&self.redis.redis_url, telemetry).await
+    }
+
+    /// Those that were named, else all that are found.
+    pub(super) async fn queues(&self, inspector: &Inspector) -> Result<Vec<QueueName>, CannotSearch> {
+        if !self.queue.is_empty() {
+            return Ok(self.queue.clone());
+        }
+        let (found, cut) = inspector.queues().await?;
+        if cut {
+            eprintln!(
+                "note: Redis holds many other keys, and the search for queues was cut; name yours with --queue"
+            );
+        }
+        Ok(found)
     }
 }
 
