@@ -1,5 +1,12 @@
 //! The command line: `postrider worker`, `send`, `sink`, and the commands that look at queues.
 
+/// `println!`, but for a reader that has gone, as in `postrider jobs list | head`: that is no reason to panic.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*)));
+    }};
+}
+
 mod dead;
 mod doctor;
 mod jobs;

@@ -106,9 +106,9 @@ impl ListArgs {
         }
         view.inspector.close().await;
         if self.json {
-            letters.iter().for_each(|letter| println!("{}", summary_json(letter)));
+            letters.iter().for_each(|letter| say!("{}", summary_json(letter)));
         } else {
-            println!("{}", letters_table(&letters, now));
+            say!("{}", letters_table(&letters, now));
         }
         if more {
             eprintln!("note: there are more; --limit shows them");
@@ -127,13 +127,13 @@ impl ShowArgs {
         view.inspector.close().await;
         if self.json {
             let letters: Vec<_> = found.iter().map(|letter| whole_json(letter, self.reveal)).collect();
-            println!("{}", json!({ "dead": letters }));
+            say!("{}", json!({ "dead": letters }));
         } else {
             for letter in &found {
                 let DeadLetter { queue, entry, ticket, .. } = letter;
-                println!("queue {queue}, dead letter {entry}, ticket {ticket}");
-                println!("{}", fields_table(&letter.fields, self.reveal));
-                history_table(&letter.fields).iter().for_each(|history| println!("\n{history}"));
+                say!("queue {queue}, dead letter {entry}, ticket {ticket}");
+                say!("{}", fields_table(&letter.fields, self.reveal));
+                history_table(&letter.fields).iter().for_each(|history| say!("\n{history}"));
             }
         }
         if found.is_empty() {

@@ -98,7 +98,7 @@ impl DoctorArgs {
         let worst = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
         if self.json {
             let all: Vec<_> = findings.iter().map(Finding::json).collect();
-            println!("{}", json!({"fit": worst < Level::Error, "findings": all}));
+            say!("{}", json!({"fit": worst < Level::Error, "findings": all}));
         } else {
             print(&findings);
         }
@@ -142,10 +142,10 @@ impl DoctorArgs {
 fn print(findings: &[Finding]) {
     for Finding { level, check, queue, seen, advice } in findings {
         let queue = queue.as_ref().map_or(String::new(), |queue| format!("{queue}: "));
-        println!("{:<6} {check:<12} {queue}{}", level.as_str(), plain(seen.as_bytes(), 1_000));
-        advice.iter().for_each(|advice| println!("{:20}→ {advice}", ""));
+        say!("{:<6} {check:<12} {queue}{}", level.as_str(), plain(seen.as_bytes(), 1_000));
+        advice.iter().for_each(|advice| say!("{:20}→ {advice}", ""));
     }
     let number = |level| findings.iter().filter(|finding| finding.level == level).count();
     let errors = count(number(Level::Error), "error", "errors");
-    println!("\n{errors}, {}", count(number(Level::Warn), "warning", "warnings"));
+    say!("\n{errors}, {}", count(number(Level::Warn), "warning", "warnings"));
 }

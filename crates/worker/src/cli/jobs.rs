@@ -122,9 +122,9 @@ impl ListArgs {
         let now = view.inspector.now().await?;
         view.inspector.close().await;
         if self.json {
-            jobs.iter().for_each(|job| println!("{}", summary_json(job)));
+            jobs.iter().for_each(|job| say!("{}", summary_json(job)));
         } else {
-            println!("{}", jobs_table(&jobs, now));
+            say!("{}", jobs_table(&jobs, now));
         }
         if cut {
             eprintln!("note: there are more; --limit shows up to 10000 of each queue");
@@ -146,12 +146,12 @@ impl ShowArgs {
         view.inspector.close().await;
         if self.json {
             let jobs: Vec<_> = whole.iter().map(|job| whole_json(job, self.reveal)).collect();
-            println!("{}", json!({"jobs": jobs, "cut": cut}));
+            say!("{}", json!({"jobs": jobs, "cut": cut}));
         } else {
             for job in &whole {
-                println!("queue {}, ticket {}: {}", job.queue, job.ticket, state_text(job, now));
-                println!("{}", fields_table(&job.fields, self.reveal));
-                history_table(&job.fields).iter().for_each(|history| println!("\n{history}"));
+                say!("queue {}, ticket {}: {}", job.queue, job.ticket, state_text(job, now));
+                say!("{}", fields_table(&job.fields, self.reveal));
+                history_table(&job.fields).iter().for_each(|history| say!("\n{history}"));
             }
         }
         Ok(said_where(&view, &self.id, whole.len(), cut))
@@ -164,7 +164,7 @@ impl ActArgs {
         let (jobs, cut) = find(&view, &self.id).await?;
         if jobs.len() > 1 && !self.all {
             let now = view.inspector.now().await?;
-            println!("{}", jobs_table(&jobs, now));
+            say!("{}", jobs_table(&jobs, now));
             eprintln!(
                 "error: {} bear the id {}, and nothing was done; name one by its ticket, or give --all",
                 count(jobs.len(), "job", "jobs"),
@@ -177,7 +177,7 @@ impl ActArgs {
             let outcome = act.on(&view, job).await?;
             done &= outcome.ok;
             if !self.json {
-                println!("{}  {}", job.ticket, outcome.text);
+                say!("{}  {}", job.ticket, outcome.text);
             }
             rows.push(json!({
                 "queue": job.queue.to_string(), "ticket": job.ticket, "outcome": outcome.name,
@@ -186,7 +186,7 @@ impl ActArgs {
         }
         view.inspector.close().await;
         if self.json {
-            println!("{}", json!({"jobs": rows, "cut": cut}));
+            say!("{}", json!({"jobs": rows, "cut": cut}));
         }
         let found = said_where(&view, &self.id, jobs.len(), cut);
         Ok(if done { found } else { ExitCode::from(1) })

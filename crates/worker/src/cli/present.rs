@@ -12,6 +12,8 @@ use crate::entry::Fields;
 const MASK: &str = "REDACTED";
 /// Longer texts are cut in tables.
 const LONGEST_TEXT: usize = 1_000;
+/// Long values are broken into lines, so that a table stays so narrow.
+const WIDTH: u16 = 120;
 /// A name that contains one of these is that of a secret.
 const SECRET: [&str; 9] =
     ["auth", "token", "secret", "key", "cookie", "signature", "password", "passwd", "credential"];
@@ -119,7 +121,9 @@ pub(super) fn fields_table(fields: &Fields, reveal: bool) -> Table {
             shown.map_or_else(|| plain(value, LONGEST_TEXT), |shown| plain(shown.as_bytes(), LONGEST_TEXT));
         [name, value]
     });
-    table(["FIELD", "VALUE"], rows)
+    let mut table = table(["FIELD", "VALUE"], rows);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table
 }
 
 /// All fields, for programs. A name that stands twice has a list; bytes that are not text are `{"hex":…}`.

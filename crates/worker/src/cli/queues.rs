@@ -31,7 +31,7 @@ impl QueuesArgs {
         }
         view.inspector.close().await;
         if self.json {
-            surveys.iter().for_each(|(queue, survey)| println!("{}", json_of(queue, survey)));
+            surveys.iter().for_each(|(queue, survey)| say!("{}", json_of(queue, survey)));
         } else {
             print(&surveys);
         }
@@ -41,13 +41,13 @@ impl QueuesArgs {
 
 fn print(surveys: &[(&QueueName, Survey)]) {
     let header = ["QUEUE", "READY", "IN FLIGHT", "SCHEDULED", "DEAD", "OLDEST", "WORKERS"];
-    println!("{}", table(header, surveys.iter().map(|(queue, survey)| row(queue, survey))));
+    say!("{}", table(header, surveys.iter().map(|(queue, survey)| row(queue, survey))));
     let workers: Vec<_> = surveys
         .iter()
         .flat_map(|(queue, survey)| survey.consumers.iter().map(|worker| worker_row(queue, worker)))
         .collect();
     if !workers.is_empty() {
-        println!("\n{}", table(["QUEUE", "WORKER", "HOLDS", "LAST SEEN", "STATE", "VERSION"], workers));
+        say!("\n{}", table(["QUEUE", "WORKER", "HOLDS", "LAST SEEN", "STATE", "VERSION"], workers));
     }
     for (queue, survey) in surveys {
         survey.faults.iter().for_each(|fault| eprintln!("note: queue {queue}: {fault}"));

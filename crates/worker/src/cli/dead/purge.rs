@@ -80,6 +80,6 @@ impl PurgeArgs {
     }
 
     fn say(&self, name: &str, number: u64, text: &str) {
-        if self.json { println!("{}", json!({ name: number })) } else { println!("{text}") }
+        if self.json { say!("{}", json!({ name: number })) } else { say!("{text}") }
     }
 }

@@ -130,7 +130,7 @@ impl ReplayArgs {
                 Replayed::As(job) => {
                     let (ticket, replay_of) = (job.to_string(), &letter.ticket);
                     if !self.ids.is_empty() && !self.json {
-                        println!("{replay_of}  replayed as {ticket}");
+                        say!("{replay_of}  replayed as {ticket}");
                     }
                     report.replayed.push(json!({"queue": queue, "ticket": ticket, "replay_of": replay_of}));
                 }
@@ -151,14 +151,14 @@ impl ReplayArgs {
     }
 
     fn say(&self, text: &str) {
-        if self.json { eprintln!("{text}") } else { println!("{text}") }
+        if self.json { eprintln!("{text}") } else { say!("{text}") }
     }
 }
 
 impl Report {
     fn end(&self, json: bool) -> ExitCode {
         if json {
-            println!("{}", json!({"replayed": self.replayed, "failed": self.failed}));
+            say!("{}", json!({"replayed": self.replayed, "failed": self.failed}));
         }
         if self.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) }
     }

@@ -16,7 +16,7 @@ const WHOLE: u64 = u32::MAX as u64;
 /// How many entries, and how many waiting jobs, a search looks at.
 const MOST_SEARCHED: usize = 10_000;
 /// How many of them in one call.
-const PAGE: u64 = 200;
+const PAGE: u64 = 100;
 
 /// Which jobs are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,21 +100,49 @@ impl Inspector {
         let wanted = |one: State| state.is_none_or(|state| state == one);
         let mut jobs = Vec::new();
         if wanted(State::Running) {
-            let peek = Peek { group: GROUP, order: "held", from: "-", to: "+", count: most, most: CUT };
-            jobs.extend(self.peek(&own, peek).await?.into_iter().map(|peeked| in_stream(queue, peeked)));
+            jobs.extend(self.gather(queue, &own, "held", "-".to_owned(), most).await?);
         }
         if wanted(State::Ready) && jobs.len() <= limit {
             let delivered = self.survey(queue, 0).await?.delivered;
             let from = delivered.map_or("-".to_owned(), |id| format!("({id}"));
-            let peek = Peek { group: GROUP, order: "first", from: &from, to: "+", count: most, most: CUT };
-            jobs.extend(self.peek(&own, peek).await?.into_iter().map(|peeked| in_stream(queue, peeked)));
+            jobs.extend(self.gather(queue, &own, "first", from, most).await?);
         }
-        if wanted(State::Scheduled) && jobs.len() <= limit {
-            jobs.extend(self.peek_waiting(queue, "due", "0", most, CUT).await?.1);
+        if wanted(State::Scheduled) {
+            let mut start = 0;
+            while jobs.len() <= limit {
+                let (_, page) = self.peek_waiting(queue, "due", &start.to_string(), PAGE, CUT).await?;
+                start += PAGE;
+                let last = page.is_empty();
+                jobs.extend(page);
+                if last {
+                    break;
+                }
+            }
         }
         let cut = jobs.len() > limit;
         jobs.truncate(limit);
         Ok(Listing { jobs, cut })
+    }
+
+    /// Up to so many jobs of the stream, a page at a time, so that no call holds up Redis for long.
+    async fn gather(
+        &self,
+        queue: &QueueName,
+        own: &Keys,
+        order: &'static str,
+        mut from: String,
+        most: u64,
+    ) -> Result<Vec<FoundJob>, Error> {
+        let mut jobs = Vec::new();
+        while (jobs.len() as u64) < most {
+            let count = PAGE.min(most - jobs.len() as u64);
+            let peek = Peek { group: GROUP, order, from: &from, to: "+", count, most: CUT };
+            let page = self.peek(own, peek).await?;
+            let Some(last) = page.last() else { break };
+            from = format!("({}", last.entry);
+            jobs.extend(page.into_iter().map(|peeked| in_stream(queue, peeked)));
+        }
+        Ok(jobs)
     }
 
     /// The jobs that bear an id: a ticket or an entry's id is found at once; a label, or the ticket of a job that
