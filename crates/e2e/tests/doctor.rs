@@ -23,11 +23,11 @@ e2e::in_both_builds!(
 const SOON: Duration = Duration::from_secs(30);
 
 /// What the README lists.
-const WORKER: &str = "+ping +time +eval +evalsha +xadd +xreadgroup +xack +xdel +xclaim +xpending +xrange +xtrim \
-                      +xgroup|create +xgroup|delconsumer +hget +hset +hdel +hgetall +zadd +zrem +zrange \
+const WORKER: &str = "+ping +time +eval +evalsha +xadd +xreadgroup +xack +xdel +xclaim +xpending +xrange +xtrim +xlen \
+                      +xgroup|create +xgroup|delconsumer +hget +hmget +hset +hdel +hgetall +hlen +zadd +zrem +zrange \
                       +zrangebyscore +get +set";
-const TOOLS: &str = "+scan +info +config|get +xrevrange +xlen +xinfo|stream +xinfo|groups +xinfo|consumers +hlen \
-                     +hexists +hscan +zcard +zscore +exists";
+const TOOLS: &str = "+scan +info +config|get +xrevrange +xinfo|stream +xinfo|groups +xinfo|consumers +hexists +hscan \
+                     +zcard +zscore +exists";
 
 /// The exit code, and `LEVEL CHECK` of each finding that is not ok.
 fn doctor(build: Build, url: &str, environment: &[(&str, &str)]) -> (i32, Vec<String>) {

@@ -15,6 +15,7 @@ e2e::in_both_builds!(
     a_job_is_found_by_its_ticket_its_entry_and_its_label,
     secrets_are_shown_only_on_demand,
     queues_are_counted,
+    each_shard_is_looked_at,
     a_ready_job_is_cancelled_once,
     a_waiting_job_is_cancelled_once,
     a_running_job_is_taken_from_its_worker,
@@ -151,6 +152,22 @@ fn queues_are_counted(build: Build) {
     let table = run(build, &redis, &["queues"]).stdout;
     assert!(table.contains("mail") && table.contains("alive"), "{table}");
     worker.kill();
+}
+
+fn each_shard_is_looked_at(build: Build) {
+    let redis = RedisServer::start();
+    redis.command(&["HSET", "postrider:{mail}:meta", "shards", "1", "shards_before", "2"]);
+    let second = Queue::new(&redis, "mail/1");
+    let ticket = second.enqueue(&[("url", NOWHERE), ("id", "order-1")]);
+    for arguments in [&["queues", "--queue", "mail"][..], &["queues"]] {
+        let rows = lines(build, &redis, arguments);
+        let row = rows.iter().find(|row| row["queue"] == "mail/1").expect("the second shard");
+        assert_eq!(row["ready"], 1);
+    }
+    assert_eq!(run(build, &redis, &["jobs", "cancel", "order-1", "--queue", "mail"]).code(), 0);
+    assert_eq!((second.drained(), second.dead().len()), (Ok(()), 1));
+    assert_eq!(run(build, &redis, &["dead", "replay", &ticket]).code(), 0);
+    assert_eq!((second.depth(), second.dead().len()), (1, 0));
 }
 
 fn a_ready_job_is_cancelled_once(build: Build) {

@@ -1,7 +1,7 @@
 //! The work on one delivery: decode, wait or send, judge; then it is settled.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http_telemetry::Attempt;
 use telemetry::{Context, ErrorType};
@@ -15,12 +15,16 @@ use crate::outcome::Outcome;
 use crate::queue::{Parking, Since, Written};
 use crate::reason::Reason;
 use crate::record::{self, Record};
+use crate::retry::RetryPolicy;
 use crate::settlement::{Settlement, persist, settle};
 use crate::slots::Slot;
 use crate::trace::Process;
 
+/// A job that was delivered more often without a settlement is poison.
+const MOST_DELIVERIES: u64 = 5;
+
 /// Works on a delivery until it is settled. Dropped before, it leaves the job to whoever dropped it.
-pub async fn work(lane: Arc<Lane>, delivery: Arc<Delivery>, slot: Slot) {
+pub async fn work(lane: Arc<Lane>, delivery: Arc<Delivery>, slot: Option<Slot>) {
     let abandoned = Abandoned { lane: &lane, lease: delivery.lease };
     if let Some((settlement, context)) = deliver(&lane, &delivery).await {
         // The slot is for the request; the settlement waits without one.
@@ -47,9 +51,32 @@ impl Drop for Abandoned<'_> {
 async fn deliver(lane: &Lane, delivery: &Delivery) -> Option<(Settlement, Context)> {
     match Job::decode(delivery) {
         Err(malformed) => Some(malformed_entry(lane, delivery, &malformed)),
+        Ok(job) if delivery.lease.delivery > MOST_DELIVERIES => Some(poison(lane, delivery, &job)),
         Ok(job) if job.wait.is_some() && !may_go(lane, delivery, &job).await => None,
-        Ok(job) => Some(attempt(lane, delivery, &job).await),
+        Ok(job) => match lane.retry.get(job.retry.as_deref()) {
+            Some(policy) => Some(attempt(lane, delivery, &job, policy).await),
+            None => Some(malformed_entry(lane, delivery, &unknown_policy(lane, &job))),
+        },
     }
+}
+
+fn unknown_policy(lane: &Lane, job: &Job) -> Malformed {
+    let named = String::from_utf8_lossy(job.retry.as_deref().unwrap_or_default()).into_owned();
+    let known: Vec<&str> = lane.retry.named.keys().map(String::as_str).collect();
+    let known = known.join(", ");
+    Malformed::new(
+        format!("field `retry`: no policy is named {named:?}; known are default {known}").trim_end(),
+    )
+}
+
+/// It was taken up often enough, and each time its worker died or lost it.
+fn poison(lane: &Lane, delivery: &Delivery, job: &Job) -> (Settlement, Context) {
+    let process = Process::begin(lane, delivery, Some(job));
+    let context = process.context();
+    let record = Record::new(delivery, job, &context);
+    let deliveries = delivery.lease.delivery - 1;
+    let error = format!("it was taken up {deliveries} times and never settled: its workers died or lost it");
+    (bury(lane, record, process, Reason::Poison, &error, &ErrorType::LeaseLost), context)
 }
 
 fn malformed_entry(lane: &Lane, delivery: &Delivery, malformed: &Malformed) -> (Settlement, Context) {
@@ -57,6 +84,7 @@ fn malformed_entry(lane: &Lane, delivery: &Delivery, malformed: &Malformed) -> (
     let context = process.context();
     let Malformed { reason, error } = malformed;
     warn!(entry = %delivery.lease.entry, %reason, error, "entry buried");
+    lane.counts.dead(*reason);
     process.dead(*reason, Some(&ErrorType::Malformed));
     (Settlement::Bury(record::malformed(delivery, malformed, context.trace_id())), context)
 }
@@ -77,14 +105,14 @@ async fn may_go(lane: &Lane, delivery: &Delivery, job: &Job) -> bool {
 }
 
 /// One attempt, and what it comes to.
-async fn attempt(lane: &Lane, delivery: &Delivery, job: &Job) -> (Settlement, Context) {
+async fn attempt(lane: &Lane, delivery: &Delivery, job: &Job, policy: &RetryPolicy) -> (Settlement, Context) {
     let process = Process::begin(lane, delivery, Some(job));
     let context = process.context();
     let at = lane.queue.clock().now();
     let mut record = Record::new(delivery, job, &context);
     if job.expires_at.is_some_and(|expires| expires <= at) {
         let error = "the time to send it in had passed";
-        let settlement = bury(record, process, Reason::Expired, error, &ErrorType::Expired);
+        let settlement = bury(lane, record, process, Reason::Expired, error, &ErrorType::Expired);
         return (settlement, context);
     }
     confirm_lease(lane, delivery.lease).await;
@@ -92,7 +120,8 @@ async fn attempt(lane: &Lane, delivery: &Delivery, job: &Job) -> (Settlement, Co
     let attempt = Attempt { parent: Some(context.clone()), resend_count: job.trail.attempts };
     let ending = lane.sender.send(job, &attempt).await;
     record.attempted(&ending, || history::Entry::new(at, started.elapsed(), &ending, context.traceparent()));
-    let outcome = Outcome::judge(&ending, record.attempts, job.max_attempts, &lane.retry, fastrand::f64());
+    let age = Duration::from_millis(at.saturating_sub(record::enqueued_at(delivery, job, at)));
+    let outcome = Outcome::judge(&ending, record.attempts, job.max_attempts, policy, age, fastrand::f64());
     let error = ending.error().unwrap_or(ErrorType::Other);
     let settlement = match outcome {
         Outcome::Done => {
@@ -105,12 +134,20 @@ async fn attempt(lane: &Lane, delivery: &Delivery, job: &Job) -> (Settlement, Co
             process.retry(&error);
             Settlement::Park(record.parking(after))
         }
-        Outcome::Dead { reason, error: text } => bury(record, process, reason, &text, &error),
+        Outcome::Dead { reason, error: text } => bury(lane, record, process, reason, &text, &error),
     };
     (settlement, context)
 }
 
-fn bury(record: Record<'_>, process: Process, reason: Reason, text: &str, error: &ErrorType) -> Settlement {
+fn bury(
+    lane: &Lane,
+    record: Record<'_>,
+    process: Process,
+    reason: Reason,
+    text: &str,
+    error: &ErrorType,
+) -> Settlement {
+    lane.counts.dead(reason);
     warn!(ticket = %record.ticket(), %reason, error = text, "job buried");
     let record = record.keeping(process.keep());
     process.dead(reason, Some(error));

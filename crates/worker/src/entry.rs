@@ -53,6 +53,21 @@ pub struct Delivery {
     pub fields: Fields,
 }
 
+/// More than this an entry may not hold, names and values together.
+pub const MOST_BYTES: usize = 4 << 20;
+
+impl Delivery {
+    /// How much it holds, names and values together.
+    pub fn bytes(&self) -> usize {
+        self.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
+    /// Whether it holds more than an entry may.
+    pub fn is_too_large(&self) -> bool {
+        self.bytes() > MOST_BYTES
+    }
+}
+
 /// The producer's W3C context in the fields of an entry, for reading.
 pub struct Producer<'a>(pub &'a Fields);
 

@@ -29,7 +29,9 @@ impl Hand {
         let lease = delivery.lease;
         let mut held = self.lock();
         if let Some(known) = held.get_mut(&lease.entry) {
-            if known.lease.epoch == lease.epoch {
+            // Another job under the same id: made up by a producer, after the stream was emptied.
+            let same = known.delivery.fields == delivery.fields;
+            if same && known.lease.epoch == lease.epoch {
                 (known.lease, known.confirmed) = (lease, sent);
                 return false;
             }
@@ -133,6 +135,16 @@ mod tests {
         assert!(hand.take(&first, Instant::now()));
         assert!(!hand.take(&again, Instant::now()));
         assert_eq!(hand.current(first.lease), Some(again.lease), "the lease takes the new count");
+    }
+
+    #[test]
+    fn another_job_under_the_same_id_is_begun() {
+        let hand = Hand::default();
+        let old = delivery(1, 0);
+        let mut new = Delivery::clone(&old);
+        new.fields.push(("url".into(), "http://h/".into()));
+        assert!(hand.take(&old, Instant::now()));
+        assert!(hand.take(&Arc::new(new), Instant::now()));
     }
 
     #[test]

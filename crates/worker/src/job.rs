@@ -32,6 +32,8 @@ pub struct Job {
     pub timeout: Option<Duration>,
     /// How many attempts the job has, 1 to 100. Default: the worker's.
     pub max_attempts: Option<u32>,
+    /// The name of its retry policy. Default: `default`.
+    pub retry: Option<Bytes>,
     /// When the first attempt may be made. `None`: now, or the job has waited already.
     pub wait: Option<Wait>,
     /// Unix milliseconds from which on the job is not sent any more.
@@ -64,7 +66,8 @@ pub struct Malformed {
 }
 
 impl Malformed {
-    fn new(error: impl Into<String>) -> Self {
+    /// An entry that is malformed, and why.
+    pub fn new(error: impl Into<String>) -> Self {
         Self { reason: Reason::Malformed, error: error.into() }
     }
 }

@@ -8,10 +8,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::counts::Counts;
 use crate::entry::{Delivery, Lease};
 use crate::hand::Hand;
 use crate::queue::{Queue, Settled};
-use crate::retry::RetryPolicy;
+use crate::retry::RetryPolicies;
 use crate::scheduler::Alarm;
 use crate::sender::Sender;
 use crate::slots::{Slot, Work};
@@ -19,8 +20,10 @@ use crate::slots::{Slot, Work};
 /// What the loops of one queue share.
 #[derive(Debug)]
 pub struct Lane {
-    /// The queue.
+    /// One shard of a queue.
     pub queue: Queue,
+    /// How often it is read in proportion to others.
+    pub weight: u32,
     /// What is being worked on.
     pub hand: Hand,
     /// To when the scheduler sleeps.
@@ -28,7 +31,7 @@ pub struct Lane {
     /// What sends requests.
     pub sender: Sender,
     /// How failed attempts are repeated.
-    pub retry: RetryPolicy,
+    pub retry: Arc<RetryPolicies>,
     /// Where jobs that are done go to be settled.
     pub done: mpsc::Sender<Done>,
     /// The tasks that work on jobs.
@@ -41,6 +44,8 @@ pub struct Lane {
     pub telemetry: Telemetry,
     /// `messaging.process.duration`
     pub duration: Histogram,
+    /// What is counted.
+    pub counts: Counts,
 }
 
 /// A job that is done and not settled yet.
@@ -64,8 +69,8 @@ impl Lane {
     }
 
     /// Begins to work on a delivery, unless it is in hand already. `sent` is when the call that brought it
-    /// was sent.
-    pub fn begin(self: &Arc<Self>, delivery: Delivery, sent: Instant, slot: Slot) {
+    /// was sent. Without a slot it is one of the few that may come in over them.
+    pub fn begin(self: &Arc<Self>, delivery: Delivery, sent: Instant, slot: Option<Slot>) {
         let delivery = Arc::new(delivery);
         if !self.hand.take(&delivery, sent) {
             return;
@@ -78,8 +83,9 @@ impl Lane {
     /// A settlement was answered: the job is put down. What had another owner by then is told.
     pub fn settled(&self, lease: Lease, settled: Settled) {
         self.hand.put_down(lease);
-        if settled == Settled::Lost {
-            warn!(entry = %lease.entry, "lease lost: another worker has the job, and this one's result is dropped");
+        if settled != Settled::Done {
+            self.counts.settlement_refused();
+            warn!(entry = %lease.entry, "settlement refused: the lease was lost, and the job is another worker's");
         }
     }
 }

@@ -44,6 +44,7 @@ pub async fn extend(lane: &Lane, leases: &[Lease]) -> bool {
                 if kept {
                     lane.hand.confirm(*lease, sent);
                 } else if lane.hand.lose(*lease) {
+                    lane.counts.lease_lost();
                     warn!(entry = %lease.entry, "lease lost: the job is another worker's, and its request is cancelled");
                 }
             }

@@ -17,12 +17,15 @@
 pub mod attempt;
 pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod counts;
 pub mod egress;
 pub mod entry;
 pub mod hand;
 pub mod history;
 pub mod job;
 pub mod lane;
+pub mod lanes;
 pub mod leases;
 pub mod listen;
 pub mod outcome;

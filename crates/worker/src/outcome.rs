@@ -41,7 +41,7 @@ pub enum Ending {
 }
 
 impl Outcome {
-    /// Judges attempt `number`, from 1. `random` is between 0 and 1.
+    /// Judges attempt `number`, from 1, of a job of this age. `random` is between 0 and 1.
     ///
     /// 2xx is success. 408, 425, 429, 5xx and all faults on the way are tried again while attempts are left.
     /// Everything else is final, 3xx among it: redirects are not followed.
@@ -50,6 +50,7 @@ impl Outcome {
         number: u32,
         max_attempts: Option<u32>,
         policy: &RetryPolicy,
+        age: Duration,
         random: f64,
     ) -> Self {
         let text = match ending {
@@ -71,7 +72,12 @@ impl Outcome {
             let error = format!("attempt {number} of {most} was the last: {text}");
             return Self::Dead { reason: Reason::Attempts, error };
         }
-        Self::Retry { after: policy.delay(number, random) }
+        let after = policy.delay(number, random);
+        if let Some(max_age) = policy.max_age.filter(|max_age| age + after > *max_age) {
+            let error = format!("a further attempt would come after its age of {max_age:?}: {text}");
+            return Self::Dead { reason: Reason::Expired, error };
+        }
+        Self::Retry { after }
     }
 }
 
@@ -102,11 +108,15 @@ impl Ending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::retry::Waits;
 
     fn judge(ending: Ending, number: u32) -> Outcome {
-        let policy =
-            RetryPolicy { base: Duration::from_secs(1), cap: Duration::from_secs(9), max_attempts: 3 };
-        Outcome::judge(&ending, number, None, &policy, 1.0)
+        Outcome::judge(&ending, number, None, &policy(None), Duration::from_secs(10), 1.0)
+    }
+
+    fn policy(max_age: Option<u64>) -> RetryPolicy {
+        let waits = Waits::Exponential { base: Duration::from_secs(1), cap: Duration::from_secs(9) };
+        RetryPolicy { waits, max_attempts: 3, max_age: max_age.map(Duration::from_secs) }
     }
 
     fn reason(outcome: &Outcome) -> Option<Reason> {
@@ -148,7 +158,17 @@ mod tests {
     #[test]
     fn the_last_attempt_is_the_last() {
         assert_eq!(reason(&judge(Ending::Answer(503), 3)), Some(Reason::Attempts));
-        let own = Outcome::judge(&Ending::Answer(503), 1, Some(1), &RetryPolicy::default(), 1.0);
+        let age = Duration::ZERO;
+        let own = Outcome::judge(&Ending::Answer(503), 1, Some(1), &RetryPolicy::default(), age, 1.0);
         assert_eq!(reason(&own), Some(Reason::Attempts));
+    }
+
+    #[test]
+    fn a_job_that_would_be_too_old_is_not_tried_again() {
+        let judge = |age| {
+            Outcome::judge(&Ending::Answer(503), 1, None, &policy(Some(60)), Duration::from_secs(age), 1.0)
+        };
+        assert_eq!(reason(&judge(58)), None);
+        assert_eq!(reason(&judge(60)), Some(Reason::Expired));
     }
 }

@@ -5,18 +5,19 @@ mod inspect;
 mod keys;
 mod link;
 mod produce;
+mod redis;
 mod reply;
 mod scripts;
 mod settle;
+mod shard;
 mod take;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use fred::interfaces::ClientLike;
 use fred::types::Value;
-use redis_telemetry::{Command, TracedClient};
+use redis_telemetry::TracedClient;
 use telemetry::Telemetry;
 
 use crate::clock::Clock;
@@ -24,28 +25,29 @@ use crate::clock::Clock;
 pub use connect::ConnectError;
 pub use fred::error::Error;
 pub use inspect::{
-    Cancelled, DeadLetter, FoundJob, Inspector, Listing, Place, Replayed, Search, Server, State, Survey,
-    SurveyedConsumer,
+    Cancelled, DeadLetter, FoundJob, Inspector, Listing, Place, Replayed, Search, Server, Shard, State,
+    Survey, SurveyedConsumer,
 };
 pub use keys::{BadQueueName, QueueName};
 pub use link::Link;
-pub use produce::{Publication, StoredResult};
+pub use produce::{EnqueueError, Enqueuing, IdempotencyKey, Publication, StoredResult};
+pub use redis::{Redis, Shards};
 pub use reply::Settled;
 pub use settle::{Burial, Parking, Since, Written};
-pub use take::Promoted;
+pub use take::{Promoted, Reclaimed};
 
 use keys::{GROUP, Keys};
 use scripts::Scripts;
 
-/// One queue, as one process sees it. Cheap to clone.
+/// One shard of a queue, as one process sees it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Queue(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    name: QueueName,
+    shard: u32,
     keys: Keys,
-    scripts: Scripts,
+    scripts: Arc<Scripts>,
     redis: TracedClient,
     /// For reads that block; a producer has none.
     reader: Option<TracedClient>,
@@ -95,62 +97,6 @@ impl Names {
 }
 
 impl Queue {
-    /// Connects as a worker: two connections, and the consumer group made where it is missing.
-    ///
-    /// # Errors
-    /// [`ConnectError`] where Redis cannot be reached now. Later the queue reconnects by itself.
-    pub async fn connect(
-        url: &str,
-        name: QueueName,
-        consumer: Consumer,
-        telemetry: &Telemetry,
-    ) -> Result<Self, ConnectError> {
-        let redis = TracedClient::new(connect::connect(url, false).await?, telemetry);
-        let reader = TracedClient::new(connect::connect(url, true).await?, telemetry);
-        Self::join_with(redis, Some(reader), name, consumer, telemetry).await
-    }
-
-    /// Connects as a producer.
-    ///
-    /// # Errors
-    /// [`ConnectError`] where Redis cannot be reached.
-    pub async fn connect_producer(
-        url: &str,
-        name: QueueName,
-        telemetry: &Telemetry,
-    ) -> Result<Self, ConnectError> {
-        let redis = TracedClient::new(connect::connect(url, false).await?, telemetry);
-        let consumer = Consumer { name: String::new(), lease: Duration::ZERO };
-        Self::join_with(redis, None, name, consumer, telemetry).await
-    }
-
-    async fn join_with(
-        redis: TracedClient,
-        reader: Option<TracedClient>,
-        name: QueueName,
-        consumer: Consumer,
-        telemetry: &Telemetry,
-    ) -> Result<Self, ConnectError> {
-        let queue = Self(Arc::new(Inner {
-            keys: Keys::new(&name),
-            names: Names::new(&name),
-            scripts: Scripts::new(),
-            clock: Clock::new(0),
-            link: Link::new(),
-            epoch: AtomicU32::new(0),
-            telemetry: telemetry.clone(),
-            name,
-            redis,
-            reader,
-            consumer,
-        }));
-        queue.join().await.map_err(|error| ConnectError::Unreachable {
-            server: queue.0.name.to_string(),
-            reason: error.to_string(),
-        })?;
-        Ok(queue)
-    }
-
     /// Makes the consumer group where it is missing and learns Redis' time. A group that had to be made anew
     /// while this process ran begins a new epoch: what was in flight will be delivered again.
     ///
@@ -197,14 +143,10 @@ impl Queue {
         self.0.epoch.load(Ordering::Relaxed)
     }
 
-    /// Closes the connections.
+    /// Closes the connection for reads; that for everything else is [`Redis::close`]'s.
     pub async fn close(&self) {
-        for client in [Some(&self.0.redis), self.0.reader.as_ref()].into_iter().flatten() {
-            let quit = client.defer(Command::new("QUIT"), |client| async move { client.quit().await });
-            // Who does not answer is left alone.
-            if let Ok((_, pending)) = tokio::time::timeout(Duration::from_secs(1), quit).await {
-                pending.discard();
-            }
+        if let Some(reader) = &self.0.reader {
+            redis::quit(reader).await;
         }
     }
 

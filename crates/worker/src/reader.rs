@@ -1,97 +1,169 @@
-//! The reader: takes new jobs while slots are free, and heals itself.
+//! The reader: takes new jobs from all lanes while slots are free, in the proportion of their weights, and
+//! heals itself.
+
+mod seat;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use crate::entry::Delivery;
 use crate::lane::Lane;
+use crate::lanes::Lanes;
 use crate::queue::Error;
 use crate::slots::{Slot, Slots};
+use seat::Seats;
 
 /// As many as one read takes.
 const MOST: usize = 256;
 
-/// Reads until stopped.
-pub async fn run(lane: Arc<Lane>, slots: Slots, stop: CancellationToken) {
-    let mut failed = 0;
-    loop {
-        let free = tokio::select! {
-            free = slots.take(MOST) => free,
-            () = stop.cancelled() => return,
-        };
-        match read(&lane, free, &stop).await {
-            Ok(()) => failed = 0,
-            Err(error) => {
-                tokio::select! {
-                    () = heal(&lane, &error, failed) => {}
-                    () = stop.cancelled() => return,
+/// How lanes are chosen while several have jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// In proportion to their weights.
+    Weighted,
+    /// The first that has any, in the order in which they were given.
+    Strict,
+}
+
+/// A read that blocks, and what it brings.
+struct Waited {
+    lane: Arc<Lane>,
+    taken: Result<Vec<Delivery>, Error>,
+    arrived: Instant,
+}
+
+/// Takes jobs.
+pub struct Reader {
+    seats: Seats,
+    slots: Slots,
+    /// Reads that block, at most one a lane. They go on while the reader does other things: dropped, a read
+    /// could bring a job to nobody.
+    waits: FuturesUnordered<BoxFuture<'static, Waited>>,
+}
+
+impl Reader {
+    /// A reader of these lanes, and of those that join them.
+    pub fn new(lanes: Lanes, slots: Slots, order: Order) -> Self {
+        Self { seats: Seats::new(lanes, order), slots, waits: FuturesUnordered::new() }
+    }
+
+    /// Reads until stopped.
+    pub async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let free = tokio::select! {
+                free = self.slots.take(MOST) => free,
+                Some(waited) = self.waits.next() => {
+                    // At most one job a lane comes in over the slots.
+                    self.arrived(waited, None).await;
+                    continue;
                 }
-                failed += 1;
+                () = stop.cancelled() => break,
+            };
+            self.seats.refresh();
+            if let Some(slot) = self.poll(free).await {
+                tokio::select! {
+                    () = self.wait(slot) => {}
+                    () = stop.cancelled() => break,
+                }
             }
         }
-        if stop.is_cancelled() {
-            return;
+        self.end().await;
+    }
+
+    /// Reads for all free slots without waiting. Where nothing was there, a slot is left over.
+    async fn poll(&mut self, mut free: Vec<Slot>) -> Option<Slot> {
+        let mut any = false;
+        self.seats.begin_round();
+        while !free.is_empty()
+            && let Some((seat, share)) = self.seats.next(free.len())
+        {
+            let sent = Instant::now();
+            let lane = self.seats.lane(seat);
+            match lane.queue.read(share).await {
+                Ok(taken) => {
+                    lane.queue.link().up();
+                    self.seats.answered(seat, &taken, share);
+                    any |= !taken.is_empty();
+                    let slots = free.split_off(free.len() - taken.len().min(free.len()));
+                    for (delivery, slot) in taken.into_iter().zip(slots) {
+                        lane.begin(delivery, sent, Some(slot));
+                    }
+                }
+                Err(error) => self.failed(&lane, &error).await,
+            }
+        }
+        if any { None } else { free.pop() }
+    }
+
+    /// Nothing is there: waits until a job comes to one of the lanes, or one that failed is to be tried again.
+    async fn wait(&mut self, slot: Slot) {
+        for lane in self.seats.begin_waits() {
+            self.waits.push(Box::pin(async move {
+                let taken = lane.queue.wait().await;
+                Waited { lane, taken, arrived: Instant::now() }
+            }));
+        }
+        tokio::select! {
+            Some(waited) = self.waits.next() => self.arrived(waited, Some(slot)).await,
+            () = self.seats.changed() => {}
         }
     }
-}
 
-/// Reads for all free slots without waiting; only when nothing is there, waits for one job.
-async fn read(lane: &Arc<Lane>, mut free: Vec<Slot>, stop: &CancellationToken) -> Result<(), Error> {
-    let sent = Instant::now();
-    let taken = lane.queue.read(free.len()).await?;
-    lane.queue.link().up();
-    if !taken.is_empty() {
-        begin(lane, taken, sent, free);
-        return Ok(());
+    /// Begins with what a blocking read brought.
+    async fn arrived(&mut self, waited: Waited, slot: Option<Slot>) {
+        let Waited { lane, taken, arrived } = waited;
+        self.seats.waited(&lane);
+        match taken {
+            Ok(taken) => {
+                lane.queue.link().up();
+                let mut slots = slot.into_iter();
+                for delivery in taken {
+                    lane.begin(delivery, arrived, slots.next());
+                }
+            }
+            Err(error) => self.failed(&lane, &error).await,
+        }
     }
-    free.truncate(1);
-    let waited = async {
-        let waited = lane.queue.wait().await;
-        (waited, Instant::now())
-    };
-    tokio::pin!(waited);
-    let (taken, arrived) = tokio::select! {
-        waited = &mut waited => waited,
-        () = stop.cancelled() => {
-            // The read is ended, not dropped: a job that it brings at the last moment is not left behind.
+
+    /// The group is gone after a restart without persistence, a FLUSHALL, an XGROUP DESTROY: it is made anew.
+    /// Everything else passes; the lane is left alone for a while.
+    async fn failed(&mut self, lane: &Arc<Lane>, error: &Error) {
+        let error = if error.details().starts_with("NOGROUP") {
+            match lane.queue.join().await {
+                Ok(()) => {
+                    let queue = lane.queue.names().queue;
+                    tracing::warn!(
+                        queue,
+                        "the consumer group was gone and is made anew; what was in flight will be sent again"
+                    );
+                    return;
+                }
+                Err(error) => error,
+            }
+        } else {
+            error.clone()
+        };
+        self.seats.failed(lane, &error);
+    }
+
+    /// Ends the reads that block, so that a job which one of them brings at the last moment is worked on too.
+    async fn end(mut self) {
+        for lane in self.seats.waiting() {
             lane.queue.wake().await;
-            match tokio::time::timeout(Duration::from_secs(1), waited).await {
-                Ok(waited) => waited,
-                Err(_) => return Ok(()),
+        }
+        let rest = async {
+            while let Some(waited) = self.waits.next().await {
+                // An error matters no more.
+                if waited.taken.is_ok() {
+                    self.arrived(waited, None).await;
+                }
             }
-        }
-    };
-    match taken {
-        // How a read that was woken ends.
-        Err(_) if stop.is_cancelled() => Ok(()),
-        taken => {
-            begin(lane, taken?, arrived, free);
-            Ok(())
-        }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
     }
-}
-
-fn begin(lane: &Arc<Lane>, taken: Vec<Delivery>, sent: Instant, free: Vec<Slot>) {
-    for (delivery, slot) in taken.into_iter().zip(free) {
-        lane.begin(delivery, sent, slot);
-    }
-}
-
-/// The group is gone after a restart without persistence, a FLUSHALL, an XGROUP DESTROY: it is made anew.
-/// Everything else passes.
-async fn heal(lane: &Lane, error: &Error, failed: u32) {
-    if error.details().starts_with("NOGROUP") {
-        match lane.queue.join().await {
-            Ok(()) => {
-                warn!("the consumer group was gone and is made anew; what was in flight will be sent again");
-                return;
-            }
-            Err(error) => tokio::time::sleep(lane.queue.link().down(&error, failed)).await,
-        }
-        return;
-    }
-    tokio::time::sleep(lane.queue.link().down(error, failed)).await;
 }

@@ -17,6 +17,8 @@ pub enum Reason {
     Attempts,
     /// The time to send it in had passed.
     Expired,
+    /// It was taken up again and again and never settled.
+    Poison,
     /// Somebody gave it up by hand.
     Cancelled,
 }
@@ -31,6 +33,7 @@ impl Reason {
             Self::FinalStatus => "final_status",
             Self::Attempts => "attempts",
             Self::Expired => "expired",
+            Self::Poison => "poison",
             Self::Cancelled => "cancelled",
         }
     }

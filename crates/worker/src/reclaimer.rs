@@ -7,20 +7,26 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::lane::Lane;
-use crate::slots::Slots;
+use crate::slots::{Slot, Slots, Suspect};
 
 /// At most so many at once, so that one worker does not take all that a dead one held.
 const MOST: usize = 100;
 
-/// Looks four times a lease, until stopped.
+/// A job that is delivered for the third time may have killed its workers: one of these at a time is worked
+/// on, so that a further crash counts against the one that caused it.
+const SUSPECT: u64 = 3;
+
+/// Looks four times a lease, and at once when a suspect is done while others wait; until stopped.
 pub async fn run(lane: Arc<Lane>, slots: Slots, stop: CancellationToken) {
     let lease = lane.queue.consumer().lease;
     // Idle time goes on while Redis is down: whoever comes back first would find everything idle. So nobody
     // takes anything over until it has been connected for a whole lease, in which the others have been too.
     let mut wait = lease;
+    let mut suspects_wait = false;
     loop {
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
+            () = slots.suspect_done(), if suspects_wait => {}
             () = stop.cancelled() => return,
         }
         wait = lease / 4;
@@ -31,18 +37,29 @@ pub async fn run(lane: Arc<Lane>, slots: Slots, stop: CancellationToken) {
             free = slots.take(MOST) => free,
             () = stop.cancelled() => return,
         };
-        let sent = Instant::now();
-        match lane.queue.reclaim(free.len()).await {
-            Ok(taken) => {
-                lane.queue.link().up();
-                if !taken.is_empty() {
-                    info!(jobs = taken.len(), "took over jobs of a worker that gives no sign of life");
-                }
-                for (delivery, slot) in taken.into_iter().zip(free) {
-                    lane.begin(delivery, sent, slot);
-                }
-            }
+        match reclaim(&lane, &slots, free).await {
+            Ok(passed) => suspects_wait = passed,
             Err(error) => wait = lane.queue.link().down(&error, 6),
         }
     }
+}
+
+/// Takes over what it can; answers whether suspects wait for their turn.
+async fn reclaim(lane: &Arc<Lane>, slots: &Slots, free: Vec<Slot>) -> Result<bool, crate::queue::Error> {
+    let mut suspect: Option<Suspect> = slots.suspect();
+    let sent = Instant::now();
+    let reclaimed = lane.queue.reclaim(free.len(), usize::from(suspect.is_some())).await?;
+    lane.queue.link().up();
+    if !reclaimed.taken.is_empty() {
+        let jobs = reclaimed.taken.len();
+        info!(jobs, "took over jobs of a worker that gives no sign of life");
+        lane.counts.reclaimed(jobs);
+    }
+    for (delivery, mut slot) in reclaimed.taken.into_iter().zip(free) {
+        if delivery.lease.delivery >= SUSPECT {
+            slot.suspect = suspect.take();
+        }
+        lane.begin(delivery, sent, Some(slot));
+    }
+    Ok(reclaimed.passed_suspects)
 }

@@ -124,10 +124,19 @@ impl<'a> Record<'a> {
     }
 }
 
+/// When a job was enqueued, Unix milliseconds: the entry's id tells, unless a producer made it up.
+pub fn enqueued_at(delivery: &Delivery, job: &Job, now: u64) -> u64 {
+    const DAY: u64 = 24 * 3600 * 1000;
+    let told = delivery.lease.entry.millis;
+    let believable = told <= now && told >= now.saturating_sub(DAY);
+    job.trail.at.unwrap_or(if believable { told } else { now })
+}
+
 /// A malformed entry on its way to the dead letters: its own fields as they came, in order.
 pub fn malformed(delivery: &Delivery, malformed: &Malformed, trace_id: Option<String>) -> Burial {
     let fields = &delivery.fields;
-    let mut kept = if fields.len() <= MOST_FIELDS { own_fields(fields) } else { raw(fields) };
+    let carried = fields.len() <= MOST_FIELDS && !delivery.is_too_large();
+    let mut kept = if carried { own_fields(fields) } else { raw(fields) };
     let ticket = ticket(delivery);
     push(&mut kept, "_ticket", ticket.clone());
     push(&mut kept, "_reason", malformed.reason.as_str());

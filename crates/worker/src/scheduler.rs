@@ -12,6 +12,9 @@ use crate::lane::Lane;
 
 /// As many as one script call moves, so that Redis is not held up.
 const MOST: usize = 100;
+/// With more jobs than this in the stream, one batch is moved each [`PAUSE`].
+const CROWDED: u64 = 1000;
+const PAUSE: Duration = Duration::from_millis(100);
 /// Another worker may have scheduled a job that it did not live to promote.
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -69,7 +72,10 @@ pub async fn run(lane: Arc<Lane>, stop: CancellationToken) {
                 failed = 0;
                 lane.queue.link().up();
                 if let Some(millis) = promoted.next_in {
-                    lane.alarm.due_in(Duration::from_millis(millis));
+                    // What waits for long must not stand in front of what comes now, nor the other way round.
+                    let crowded = promoted.moved > 0 && promoted.ready > CROWDED;
+                    let pause = if crowded { PAUSE } else { Duration::ZERO };
+                    lane.alarm.due_in(Duration::from_millis(millis).max(pause));
                 }
             }
             Err(error) => {

@@ -105,8 +105,9 @@ fn request(job: &Job) -> Request<Full<Bytes>> {
     let headers = request.headers_mut();
     *headers = job.headers.clone();
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
-    if !job.body.is_empty() {
-        headers.entry(CONTENT_TYPE).or_insert_with(|| content_type(&job.body));
+    // A destination that parses JSON refuses it without; of anything else the producer knows more.
+    if matches!(job.body.first(), Some(b'{' | b'[')) {
+        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     }
     set(headers, "idempotency-key", &job.ticket);
     set(headers, "postrider-id", &job.id);
@@ -125,13 +126,5 @@ fn request(job: &Job) -> Request<Full<Bytes>> {
 fn set(headers: &mut HeaderMap, name: &'static str, value: &Bytes) {
     if let Ok(value) = HeaderValue::from_maybe_shared(value.clone()) {
         headers.entry(HeaderName::from_static(name)).or_insert(value);
-    }
-}
-
-/// A guess for a job that does not say: a destination that parses JSON refuses it without.
-fn content_type(body: &Bytes) -> HeaderValue {
-    match body.first() {
-        Some(b'{' | b'[') => HeaderValue::from_static("application/json"),
-        _ => HeaderValue::from_static("application/octet-stream"),
     }
 }

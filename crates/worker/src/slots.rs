@@ -3,33 +3,71 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
 /// The right to work on one job, given back when dropped.
-pub type Slot = OwnedSemaphorePermit;
+#[derive(Debug)]
+pub struct Slot {
+    _permit: OwnedSemaphorePermit,
+    /// With it, the right to work on a suspect.
+    pub suspect: Option<Suspect>,
+}
 
-/// A bounded number of slots, shared by all queues. Who asks first is served first.
+/// The right to work on a job that may have killed its workers. There is one.
+#[derive(Debug)]
+pub struct Suspect {
+    _permit: OwnedSemaphorePermit,
+    done: Arc<Notify>,
+}
+
+impl Drop for Suspect {
+    fn drop(&mut self) {
+        self.done.notify_one();
+    }
+}
+
+/// A bounded number of slots, shared by all lanes. Who asks first is served first.
 #[derive(Clone, Debug)]
-pub struct Slots(Arc<Semaphore>);
+pub struct Slots {
+    slots: Arc<Semaphore>,
+    suspect: Arc<Semaphore>,
+    suspect_done: Arc<Notify>,
+}
 
 impl Slots {
     /// So many.
     pub fn new(slots: usize) -> Self {
-        Self(Arc::new(Semaphore::new(slots)))
+        Self {
+            slots: Arc::new(Semaphore::new(slots)),
+            suspect: Arc::new(Semaphore::new(1)),
+            suspect_done: Arc::default(),
+        }
     }
 
     /// Waits for a slot, and takes all others that are free then, up to `most`. At least one.
     pub async fn take(&self, most: usize) -> Vec<Slot> {
-        let first = self.0.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let mut slots = vec![first];
+        let slot = |permit| Slot { _permit: permit, suspect: None };
+        let first = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let mut slots = vec![slot(first)];
         while slots.len() < most
-            && let Ok(slot) = self.0.clone().try_acquire_owned()
+            && let Ok(permit) = self.slots.clone().try_acquire_owned()
         {
-            slots.push(slot);
+            slots.push(slot(permit));
         }
         slots
+    }
+
+    /// The right to work on a suspect, if it is free.
+    pub fn suspect(&self) -> Option<Suspect> {
+        let permit = self.suspect.clone().try_acquire_owned().ok()?;
+        Some(Suspect { _permit: permit, done: self.suspect_done.clone() })
+    }
+
+    /// Waits until the work on a suspect is done.
+    pub async fn suspect_done(&self) {
+        self.suspect_done.notified().await;
     }
 }
 

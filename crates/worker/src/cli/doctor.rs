@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::look::LookArgs;
 use super::present::{count, plain};
-use crate::queue::Inspector;
+use crate::queue::{Inspector, Shard};
 
 /// Of how many scheduled tickets it is looked up whether their job waits.
 const LOOKED_UP: u64 = 1_000;
@@ -119,7 +119,7 @@ impl DoctorArgs {
             findings.push(Finding::warn("queue", error.to_string(), "+scan is needed for this alone"));
             Vec::new()
         });
-        let default = "default".parse().expect("a valid name");
+        let default = Shard { queue: "default".parse().expect("a valid name"), number: 0 };
         match inspector.refused(queues.first().unwrap_or(&default)).await {
             Ok(refused) => findings.extend(server::rights(&refused)),
             Err(error) => findings.push(failed("rights", error)),

@@ -6,7 +6,7 @@ use clap::Args;
 use telemetry::Telemetry;
 
 use super::RedisArgs;
-use crate::queue::{BadQueueName, ConnectError, Inspector, QueueName};
+use crate::queue::{BadQueueName, ConnectError, Inspector, QueueName, Shard};
 
 /// Which queues, and where Redis is.
 #[derive(Debug, Args)]
@@ -22,7 +22,8 @@ pub(super) struct LookArgs {
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) inspector: Inspector,
-    pub(super) queues: Vec<QueueName>,
+    /// Each shard by itself.
+    pub(super) queues: Vec<Shard>,
 }
 
 /// Redis does not let this user look for queues.
@@ -45,9 +46,13 @@ impl LookArgs {
     }
 
     /// Those that were named, else all that are found.
-    pub(super) async fn queues(&self, inspector: &Inspector) -> Result<Vec<QueueName>, CannotSearch> {
+    pub(super) async fn queues(&self, inspector: &Inspector) -> Result<Vec<Shard>, CannotSearch> {
         if !self.queue.is_empty() {
-            return Ok(self.queue.clone());
+            let mut shards = Vec::new();
+            for queue in &self.queue {
+                shards.extend(inspector.shards(queue).await?);
+            }
+            return Ok(shards);
         }
         let (found, cut) = inspector.queues().await?;
         if cut {
@@ -62,7 +67,7 @@ impl LookArgs {
 impl View {
     /// The names, for a sentence.
     pub(super) fn names(&self) -> String {
-        let names: Vec<_> = self.queues.iter().map(QueueName::to_string).collect();
+        let names: Vec<_> = self.queues.iter().map(Shard::to_string).collect();
         if names.is_empty() { "no queue".to_owned() } else { names.join(", ") }
     }
 }

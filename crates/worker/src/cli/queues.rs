@@ -10,7 +10,7 @@ use telemetry::Telemetry;
 
 use super::look::LookArgs;
 use super::present::{brief, table};
-use crate::queue::{QueueName, Survey, SurveyedConsumer};
+use crate::queue::{Shard, Survey, SurveyedConsumer};
 
 /// Show queues: how many jobs are in which state, how old the oldest is, who works
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ impl QueuesArgs {
     }
 }
 
-fn print(surveys: &[(&QueueName, Survey)]) {
+fn print(surveys: &[(&Shard, Survey)]) {
     let header = ["QUEUE", "READY", "IN FLIGHT", "SCHEDULED", "DEAD", "OLDEST", "WORKERS"];
     say!("{}", table(header, surveys.iter().map(|(queue, survey)| row(queue, survey))));
     let workers: Vec<_> = surveys
@@ -54,7 +54,7 @@ fn print(surveys: &[(&QueueName, Survey)]) {
     }
 }
 
-fn row(queue: &QueueName, survey: &Survey) -> [String; 7] {
+fn row(queue: &Shard, survey: &Survey) -> [String; 7] {
     let oldest = match survey.oldest_ms {
         Some(age) => brief(Duration::from_millis(age)),
         None if survey.ready > 0 => "?".to_owned(),
@@ -71,7 +71,7 @@ fn row(queue: &QueueName, survey: &Survey) -> [String; 7] {
     ]
 }
 
-fn worker_row(queue: &QueueName, worker: &SurveyedConsumer) -> [String; 6] {
+fn worker_row(queue: &Shard, worker: &SurveyedConsumer) -> [String; 6] {
     let seen = worker.seen_ms.map_or("never".to_owned(), |ago| brief(Duration::from_millis(ago)) + " ago");
     [
         queue.to_string(),
@@ -87,7 +87,7 @@ fn alive(survey: &Survey) -> usize {
     survey.consumers.iter().filter(|worker| worker.alive()).count()
 }
 
-fn json_of(queue: &QueueName, survey: &Survey) -> Value {
+fn json_of(queue: &Shard, survey: &Survey) -> Value {
     let workers = survey.consumers.iter().map(|worker| {
         json!({
             "name": worker.name,

@@ -13,7 +13,7 @@ use telemetry::Telemetry;
 use super::{RedisArgs, Usage, duration};
 use crate::entry::{Delivery, EntryId, Fields, Lease};
 use crate::job::Job;
-use crate::queue::{Publication, Queue, QueueName, StoredResult};
+use crate::queue::{Enqueuing, IdempotencyKey, Publication, QueueName, Redis, StoredResult};
 
 /// Put a job into a queue; with --wait, say what became of it
 #[derive(Debug, Args)]
@@ -36,6 +36,18 @@ pub(super) struct SendArgs {
     /// A label for the destination and the tools: letters, digits, `_` and `-`
     #[arg(long)]
     id: Option<String>,
+    /// Put it in once under this key, however often the command is repeated; the answer is the first job's
+    #[arg(long, value_parser = key, value_name = "KEY")]
+    key: Option<String>,
+    /// How long a key is remembered
+    #[arg(long, default_value = "24h", value_parser = duration, value_name = "DURATION")]
+    key_ttl: Duration,
+    /// Refuse where the queue holds so many jobs [default: never]
+    #[arg(long, env = "POSTRIDER_QUEUE_CAP", value_name = "N")]
+    cap: Option<u64>,
+    /// Its retry policy, by the name that it has in the worker's configuration
+    #[arg(long, value_name = "NAME")]
+    retry: Option<String>,
     /// Send it only after so long
     #[arg(long = "in", value_parser = duration, value_name = "DURATION")]
     delay: Option<Duration>,
@@ -69,17 +81,17 @@ impl SendArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         let fields = self.fields()?;
         check(&fields)?;
-        let queue = Queue::connect_producer(&self.redis.redis_url, self.queue.clone(), telemetry).await?;
-        let publication = queue.publish(fields).await?;
+        let redis = Redis::connect(&self.redis.redis_url, telemetry).await?;
+        let publication = redis.enqueue(&self.queue, fields, &self.enqueuing()).await?;
         let (outcome, result) = if self.wait {
-            match self.wait(&queue, &publication).await? {
+            match self.wait(&redis, &publication).await? {
                 Some(result) => (if result.outcome == "done" { "done" } else { "dead" }, Some(result)),
                 None => ("waiting", None),
             }
         } else {
             ("enqueued", None)
         };
-        queue.close().await;
+        redis.close().await;
         let report = Report { publication, id: self.id, queue: self.queue.to_string(), outcome, result };
         if self.json {
             println!("{}", report.json());
@@ -87,6 +99,11 @@ impl SendArgs {
             println!("{}", report.text());
         }
         Ok(report.code())
+    }
+
+    fn enqueuing(&self) -> Enqueuing {
+        let key = self.key.clone().map(|key| IdempotencyKey { key, ttl: self.key_ttl });
+        Enqueuing { key, cap: self.cap }
     }
 
     fn fields(&self) -> Result<Fields, Usage> {
@@ -107,6 +124,7 @@ impl SendArgs {
         push("id", self.id.clone().map(Bytes::from));
         push("delay_ms", self.delay.map(millis));
         push("timeout_ms", self.timeout.map(millis));
+        push("retry", self.retry.clone().map(Bytes::from));
         push("max_attempts", self.max_attempts.map(|attempts| attempts.to_string().into()));
         // The result outlives the wait, so that the last look finds it.
         let kept = self.wait.then(|| millis(self.wait_timeout + Duration::from_secs(60)));
@@ -152,8 +170,9 @@ impl SendArgs {
         }
     }
 
-    async fn wait(&self, queue: &Queue, job: &Publication) -> Result<Option<StoredResult>, Box<dyn Error>> {
+    async fn wait(&self, redis: &Redis, job: &Publication) -> Result<Option<StoredResult>, Box<dyn Error>> {
         let (began, ticket) = (Instant::now(), job.entry.to_string());
+        let queue = redis.producer(&self.queue, job.shard);
         loop {
             let result = queue.result(&ticket).await?;
             if result.is_some() || began.elapsed() >= self.wait_timeout {
@@ -164,6 +183,10 @@ impl SendArgs {
             tokio::time::sleep(pause).await;
         }
     }
+}
+
+fn key(text: &str) -> Result<String, String> {
+    if (1..=256).contains(&text.len()) { Ok(text.to_owned()) } else { Err("write 1 to 256 bytes".to_owned()) }
 }
 
 /// The worker's own check, before the job is put in.

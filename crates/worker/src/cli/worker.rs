@@ -1,16 +1,19 @@
 //! `postrider worker`
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use telemetry::Telemetry;
 
-use super::{RedisArgs, duration};
+use super::{RedisArgs, Usage, duration};
+use crate::config::{Config, WeightedQueue};
 use crate::egress::{Allow, Egress};
 use crate::queue::QueueName;
-use crate::retry::RetryPolicy;
+use crate::reader::Order;
+use crate::retry::{RetryPolicies, RetryPolicy, Waits};
 use crate::sender::SenderConfig;
 use crate::shutdown;
 use crate::worker::{self, WorkerConfig};
@@ -20,15 +23,16 @@ use crate::worker::{self, WorkerConfig};
 pub(super) struct WorkerArgs {
     #[command(flatten)]
     redis: RedisArgs,
-    /// Which queue to read; may be given several times
-    #[arg(
-        long,
-        env = "POSTRIDER_QUEUE",
-        value_delimiter = ',',
-        default_value = "default",
-        value_name = "NAME"
-    )]
-    queue: Vec<QueueName>,
+    /// Which queue to read, and its weight: while both have jobs, one of weight 4 gives four where one of
+    /// weight 1 gives one; may be given several times [default: those of --config, else default]
+    #[arg(long, env = "POSTRIDER_QUEUE", value_delimiter = ',', value_name = "NAME[:WEIGHT]")]
+    queue: Vec<WeightedQueue>,
+    /// Read queues in the order given: the next only while those before it are empty
+    #[arg(long, env = "POSTRIDER_STRICT_ORDER")]
+    strict_order: bool,
+    /// A TOML file with queues and retry policies
+    #[arg(long, env = "POSTRIDER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
     /// How many requests are in flight at once, over all queues
     #[arg(long, env = "POSTRIDER_CONCURRENCY", default_value = "64", value_parser = at_least_one, value_name = "N")]
     concurrency: usize,
@@ -45,36 +49,45 @@ pub(super) struct WorkerArgs {
     /// The deadline of an attempt whose job has no `timeout_ms`
     #[arg(long, env = "POSTRIDER_TIMEOUT", default_value = "30s", value_parser = duration, value_name = "DURATION")]
     timeout: Duration,
-    /// How many attempts a job has that has no `max_attempts`
-    #[arg(long, env = "POSTRIDER_MAX_ATTEMPTS", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=100), value_name = "N")]
-    max_attempts: u32,
+    /// How many attempts a job has that has no `max_attempts` [default: 10]
+    #[arg(long, env = "POSTRIDER_MAX_ATTEMPTS", value_parser = clap::value_parser!(u32).range(1..=100), value_name = "N")]
+    max_attempts: Option<u32>,
     /// The longest wait before the second attempt; it doubles with each further one
-    #[arg(long, env = "POSTRIDER_RETRY_BASE", default_value = "1s", value_parser = duration, value_name = "DURATION")]
-    retry_base: Duration,
-    /// The longest wait before any attempt
-    #[arg(long, env = "POSTRIDER_RETRY_CAP", default_value = "1h", value_parser = duration, value_name = "DURATION")]
-    retry_cap: Duration,
+    /// [default: 1s]
+    #[arg(long, env = "POSTRIDER_RETRY_BASE", value_parser = duration, value_name = "DURATION")]
+    retry_base: Option<Duration>,
+    /// The longest wait before any attempt [default: 1h]
+    #[arg(long, env = "POSTRIDER_RETRY_CAP", value_parser = duration, value_name = "DURATION")]
+    retry_cap: Option<Duration>,
 }
 
 impl WorkerArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         let shutdown = shutdown::listen()?;
-        worker::run(self.config(), telemetry, shutdown.stop, shutdown.hurry).await?;
+        let config = self.worker_config()?;
+        worker::run(config, telemetry, shutdown.stop, shutdown.hurry).await?;
         Ok(ExitCode::SUCCESS)
     }
 
-    fn config(self) -> WorkerConfig {
-        let mut queues = self.queue;
-        let mut seen = Vec::new();
-        queues.retain(|queue| {
-            !seen.contains(queue) && {
-                seen.push(queue.clone());
-                true
-            }
-        });
-        WorkerConfig {
+    fn worker_config(self) -> Result<WorkerConfig, Usage> {
+        let file = match &self.config {
+            Some(path) => Config::read(path).map_err(|error| Usage(error.to_string()))?,
+            None => Config::default(),
+        };
+        let retry =
+            RetryPolicies { default: self.retry(file.default_retry.clone()), named: file.retry.named };
+        let queues = match (self.queue.is_empty(), file.queues.is_empty()) {
+            (false, _) => self.queue,
+            (true, false) => file.queues,
+            (true, true) => vec!["default".parse().map_err(Usage)?],
+        };
+        if let Some(twice) = twice(&queues) {
+            return Err(Usage(format!("the queue {twice} is named twice; name it once")));
+        }
+        Ok(WorkerConfig {
             redis_url: self.redis.redis_url,
             queues,
+            order: if self.strict_order { Order::Strict } else { Order::Weighted },
             concurrency: self.concurrency,
             lease: self.lease,
             shutdown_timeout: self.shutdown_timeout,
@@ -83,13 +96,33 @@ impl WorkerArgs {
                 connect_timeout: Duration::from_secs(10),
                 egress: Egress { allow: self.egress_allow.into_iter().flatten().collect() },
             },
-            retry: RetryPolicy {
-                base: self.retry_base,
-                cap: self.retry_cap,
-                max_attempts: self.max_attempts,
-            },
-        }
+            retry,
+        })
     }
+
+    /// A flag goes before the file, the file before the default.
+    fn retry(&self, file: Option<RetryPolicy>) -> RetryPolicy {
+        let mut policy = file.unwrap_or_default();
+        if let Some(attempts) = self.max_attempts {
+            policy.max_attempts = attempts;
+        }
+        if self.retry_base.is_some() || self.retry_cap.is_some() {
+            let (base, cap) = match policy.waits {
+                Waits::Exponential { base, cap } => (base, cap),
+                Waits::List(_) => (Duration::from_secs(1), Duration::from_secs(3600)),
+            };
+            policy.waits = Waits::Exponential {
+                base: self.retry_base.unwrap_or(base),
+                cap: self.retry_cap.unwrap_or(cap),
+            };
+        }
+        policy
+    }
+}
+
+fn twice(queues: &[WeightedQueue]) -> Option<&QueueName> {
+    let names: Vec<&QueueName> = queues.iter().map(|queue| &queue.name).collect();
+    names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)).map(|(_, name)| *name)
 }
 
 /// An empty variable is no rule, as in `POSTRIDER_EGRESS_ALLOW=`.

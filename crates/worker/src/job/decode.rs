@@ -7,7 +7,7 @@ use http::{Method, Uri};
 
 use super::fields::{Context, Known, is_label, number};
 use super::{Job, Malformed, Wait, headers};
-use crate::entry::Delivery;
+use crate::entry::{Delivery, MOST_BYTES};
 use crate::reason::Reason;
 
 /// The version of the wire format that this worker knows.
@@ -30,6 +30,10 @@ impl Job {
             let count = fields.len();
             return Err(Malformed::new(format!("{count} fields are too many; at most {MOST_FIELDS}")));
         }
+        if delivery.is_too_large() {
+            let bytes = delivery.bytes();
+            return Err(Malformed::new(format!("{bytes} bytes are too many; at most {MOST_BYTES}")));
+        }
         let known = Known::pick(fields)?;
         version(&known)?;
         unsupported(&known)?;
@@ -42,6 +46,7 @@ impl Job {
             headers: headers::parse(known.headers.as_ref())?,
             timeout: at_least_one("timeout_ms", &known.timeout_ms)?.map(Duration::from_millis),
             max_attempts: max_attempts(&known)?,
+            retry: known.retry.clone(),
             wait: wait(&known)?,
             expires_at: unix_millis("expires_at", &known.expires_at)?,
             result_ttl: at_least_one("result_ttl_ms", &known.result_ttl_ms)?.map(Duration::from_millis),
@@ -69,10 +74,6 @@ fn version(known: &Known) -> Result<(), Malformed> {
 fn unsupported(known: &Known) -> Result<(), Malformed> {
     if known.secret.is_some() {
         return Err(Malformed::new("field `secret`: this worker has no signing secrets"));
-    }
-    if let Some(policy) = known.retry.as_ref().filter(|policy| policy.as_ref() != b"default") {
-        let policy = String::from_utf8_lossy(policy);
-        return Err(Malformed::new(format!("field `retry`: no retry policy is named {policy:?}")));
     }
     Ok(())
 }
@@ -216,6 +217,12 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_has_a_size() {
+        assert!(decode(&[URL, ("body", &"x".repeat(MOST_BYTES - 100))]).is_ok());
+        assert!(refused(&[("body", &"x".repeat(MOST_BYTES))]).contains("too many"));
+    }
+
+    #[test]
     fn seconds_are_told_from_milliseconds() {
         assert!(refused(&[("not_before", "1795396101")]).contains("looks like seconds"));
         assert!(refused(&[("expires_at", "1795396101")]).contains("looks like seconds"));
@@ -256,7 +263,5 @@ mod tests {
     #[test]
     fn a_job_that_asks_for_what_is_not_there_is_not_sent_without_it() {
         assert!(refused(&[("secret", "acme")]).contains("secret"));
-        assert!(refused(&[("retry", "gentle")]).contains("retry"));
-        assert!(decode(&[URL, ("retry", "default")]).is_ok());
     }
 }

@@ -38,14 +38,17 @@ pub enum ConnectError {
 /// nothing else.
 pub(super) async fn connect(url: &str, blocking: bool) -> Result<Client, ConnectError> {
     let config = Config::from_url(url).map_err(|error| ConnectError::Url(error.details().to_owned()))?;
-    let server = config.server.hosts().first().map(|host| format!("{}:{}", host.host, host.port));
-    let unreachable = |error: Error| ConnectError::Unreachable {
-        server: server.clone().unwrap_or_default(),
-        reason: error.to_string(),
-    };
+    let unreachable =
+        |error: Error| ConnectError::Unreachable { server: server(url), reason: error.to_string() };
     let client = build(config, blocking).map_err(unreachable)?;
     client.init().await.map_err(unreachable)?;
     Ok(client)
+}
+
+/// Host and port of a URL, without user and password.
+pub(super) fn server(url: &str) -> String {
+    let hosts = Config::from_url(url).map(|config| config.server.hosts()).unwrap_or_default();
+    hosts.first().map(|host| format!("{}:{}", host.host, host.port)).unwrap_or_default()
 }
 
 fn build(mut config: Config, blocking: bool) -> Result<Client, Error> {

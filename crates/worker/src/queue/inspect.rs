@@ -19,6 +19,7 @@ use redis_telemetry::{Command, TracedClient};
 use telemetry::Telemetry;
 
 use super::keys::Keys;
+use super::redis::{MOST_SHARDS, quit};
 use super::reply::unexpected;
 use super::scripts::Scripts;
 use super::{ConnectError, Error, QueueName, connect};
@@ -37,11 +38,29 @@ pub struct Inspector {
     scripts: Scripts,
 }
 
+/// One shard of a queue, which is looked at by itself. Written as in its keys: `mail`, `mail/1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// The queue.
+    pub queue: QueueName,
+    /// Its number; a queue that is not split has the shard 0 alone.
+    pub number: u32,
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.number {
+            0 => write!(f, "{}", self.queue),
+            number => write!(f, "{}/{number}", self.queue),
+        }
+    }
+}
+
 /// A job that is not dead.
 #[derive(Clone, Debug)]
 pub struct FoundJob {
     /// The queue.
-    pub queue: QueueName,
+    pub queue: Shard,
     /// What names this job and no other.
     pub ticket: String,
     /// Where it stands.
@@ -84,7 +103,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn queues(&self) -> Result<(Vec<QueueName>, bool), Error> {
+    pub async fn queues(&self) -> Result<(Vec<Shard>, bool), Error> {
         /// With 1,000 keys each.
         const MOST_PAGES: usize = 1_000;
         let scan = |client: Client| async move {
@@ -98,13 +117,21 @@ impl Inspector {
         self.redis.run(Command::new("SCAN"), scan).await
     }
 
+    /// The shards of a queue, also those that are only read until they are empty.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn shards(&self, queue: &QueueName) -> Result<Vec<Shard>, Error> {
+        let key = Keys::meta(queue);
+        let args = vec![key.clone().into(), "shards".into(), "shards_before".into()];
+        let found = array(self.command("HMGET", Some(&key), args).await?)?;
+        let most = found.iter().filter_map(Value::as_u64).max().unwrap_or(1).clamp(1, MOST_SHARDS.into());
+        Ok((0..most as u32).map(|number| Shard { queue: queue.clone(), number }).collect())
+    }
+
     /// Closes the connection.
     pub async fn close(&self) {
-        let quit = self.redis.defer(Command::new("QUIT"), |client| async move { client.quit().await });
-        // Who does not answer is left alone.
-        if let Ok((_, pending)) = tokio::time::timeout(std::time::Duration::from_secs(1), quit).await {
-            pending.discard();
-        }
+        quit(&self.redis).await;
     }
 
     /// Sends one command; the key tells which node of a cluster it is for.
@@ -116,39 +143,43 @@ impl Inspector {
         self.redis.run(Command::new(name), call).await
     }
 
-    fn keys(queue: &QueueName) -> Keys {
-        Keys::new(queue)
+    fn keys(shard: &Shard) -> Keys {
+        Keys::new(&shard.queue, shard.number)
     }
 }
 
 async fn names<S: Scanner<Page = Vec<Key>>>(
     pages: impl Stream<Item = Result<S, Error>>,
     most: usize,
-) -> Result<(Vec<QueueName>, bool), Error> {
+) -> Result<(Vec<Shard>, bool), Error> {
     let mut pages = std::pin::pin!(pages);
     let (mut found, mut seen) = (BTreeSet::new(), 0);
     while let Some(page) = pages.next().await {
         let mut page = page?;
         let keys = page.take_results().unwrap_or_default();
-        found.extend(keys.iter().filter_map(|key| queue_of(key.as_str()?)).map(str::to_owned));
+        found.extend(keys.iter().filter_map(|key| shard_of(key.as_str()?)));
         seen += 1;
         if seen >= most {
             page.cancel();
-            return Ok((parsed(found), true));
+            return Ok((found.into_iter().filter_map(shards).collect(), true));
         }
         page.next();
     }
-    Ok((parsed(found), false))
+    Ok((found.into_iter().filter_map(shards).collect(), false))
 }
 
-fn parsed(names: BTreeSet<String>) -> Vec<QueueName> {
-    names.iter().filter_map(|name| name.parse().ok()).collect()
+fn shards((name, number): (String, u32)) -> Option<Shard> {
+    Some(Shard { queue: name.parse().ok()?, number })
 }
 
-/// The queue that a key belongs to; results of jobs tell nothing of one.
-fn queue_of(key: &str) -> Option<&str> {
-    let (name, what) = key.strip_prefix("postrider:{")?.split_once("}:")?;
-    ["jobs", "waiting", "scheduled", "dead", "workers"].contains(&what).then_some(name)
+/// Queue and shard that a key belongs to; results of jobs tell nothing of one.
+fn shard_of(key: &str) -> Option<(String, u32)> {
+    let (tag, what) = key.strip_prefix("postrider:{")?.split_once("}:")?;
+    let (name, number) = match tag.split_once('/') {
+        Some((name, number)) => (name, number.parse().ok()?),
+        None => (tag, 0),
+    };
+    ["jobs", "waiting", "scheduled", "dead", "workers"].contains(&what).then(|| (name.to_owned(), number))
 }
 
 /// The first field of that name.
@@ -187,10 +218,19 @@ mod tests {
 
     #[test]
     fn a_key_tells_its_queue() {
-        assert_eq!(queue_of("postrider:{mail}:jobs"), Some("mail"));
-        assert_eq!(queue_of("postrider:{mail}:dead"), Some("mail"));
-        for other in ["postrider:{mail}:result:1-0", "postrider:flow:{1}", "jobs", "postrider:{mail:jobs"] {
-            assert_eq!(queue_of(other), None, "{other}");
+        let of = |key: &str| shard_of(key).and_then(shards).map(|shard| shard.to_string());
+        assert_eq!(of("postrider:{mail}:jobs").as_deref(), Some("mail"));
+        assert_eq!(of("postrider:{mail/3}:dead").as_deref(), Some("mail/3"));
+        for other in [
+            "postrider:{mail}:result:1-0",
+            "postrider:{mail}:meta",
+            "postrider:flow:{1}",
+            "jobs",
+            "postrider:{mail:jobs",
+            "postrider:{a b}:jobs",
+            "postrider:{mail/x}:jobs",
+        ] {
+            assert_eq!(of(other), None, "{other}");
         }
     }
 

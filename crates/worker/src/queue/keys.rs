@@ -51,8 +51,12 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn new(queue: &QueueName) -> Self {
-        let prefix = format!("postrider:{{{queue}}}:");
+    /// Shard 0 has the hash tag `{QUEUE}`, shard n `{QUEUE/n}`.
+    pub(super) fn new(queue: &QueueName, shard: u32) -> Self {
+        let prefix = match shard {
+            0 => format!("postrider:{{{queue}}}:"),
+            shard => format!("postrider:{{{queue}/{shard}}}:"),
+        };
         let key = |name: &str| Key::from(format!("{prefix}{name}"));
         Self {
             jobs: key("jobs"),
@@ -62,6 +66,16 @@ impl Keys {
             workers: key("workers"),
             prefix,
         }
+    }
+
+    /// Hash: how many shards the queue has.
+    pub(super) fn meta(queue: &QueueName) -> Key {
+        Key::from(format!("postrider:{{{queue}}}:meta"))
+    }
+
+    /// String with TTL: the ticket of the job that was enqueued under an idempotency key.
+    pub(super) fn idempotency(&self, key: &str) -> Key {
+        Key::from(format!("{}key:{key}", self.prefix))
     }
 
     /// String with TTL: what became of a job.
@@ -86,8 +100,10 @@ mod tests {
 
     #[test]
     fn keys_are_those_of_the_wire_format() {
-        let keys = Keys::new(&"default".parse().unwrap());
+        let queue: QueueName = "default".parse().unwrap();
+        let keys = Keys::new(&queue, 0);
         assert_eq!(keys.jobs.as_str(), Some("postrider:{default}:jobs"));
+        assert_eq!(Keys::new(&queue, 3).dead.as_str(), Some("postrider:{default/3}:dead"));
         assert_eq!(keys.result(b"7-0").as_str(), Some("postrider:{default}:result:7-0"));
     }
 }

@@ -1,11 +1,16 @@
 //! The producer's side: putting jobs in, and reading what became of them.
 
+use std::time::Duration;
+
 use fred::clients::Client;
 use fred::interfaces::{KeysInterface, StreamsInterface};
+use fred::types::Value;
 use redis_telemetry::Command;
 use serde::Deserialize;
-use telemetry::{Carrier, SpanKind, semconv};
+use telemetry::{Carrier, ErrorType, Span, SpanKind, semconv};
 
+use super::settle::push_fields;
+use super::take::number;
 use super::{Error, Queue};
 use crate::entry::{EntryId, Fields};
 
@@ -14,6 +19,10 @@ use crate::entry::{EntryId, Fields};
 pub struct Publication {
     /// The entry's id, which is the job's ticket.
     pub entry: EntryId,
+    /// The shard of the queue that it is in.
+    pub shard: u32,
+    /// Whether it was there before, under the same idempotency key.
+    pub known: bool,
     /// The trace that the job belongs to, where one is recorded.
     pub trace_id: Option<String>,
 }
@@ -35,34 +44,109 @@ pub struct StoredResult {
     pub trace_id: Option<String>,
 }
 
+/// How a job is put in.
+#[derive(Clone, Debug, Default)]
+pub struct Enqueuing {
+    /// Within its time, a job is enqueued once for a key, however often the producer repeats it.
+    pub key: Option<IdempotencyKey>,
+    /// How many jobs the shard may hold. Default: any number.
+    pub cap: Option<u64>,
+}
+
+/// What makes the repetition of an enqueue harmless.
+#[derive(Clone, Debug)]
+pub struct IdempotencyKey {
+    /// 1 to 256 bytes.
+    pub key: String,
+    /// How long it is remembered.
+    pub ttl: Duration,
+}
+
+/// A job was not put in.
+#[derive(Debug, thiserror::Error)]
+pub enum EnqueueError {
+    /// The queue holds as many jobs as it may.
+    #[error(
+        "the queue is full: it holds {jobs} jobs, and its cap is {cap}; try again later, or raise the cap"
+    )]
+    Full {
+        /// How many there are, ready, running and waiting.
+        jobs: u64,
+        /// How many there may be.
+        cap: u64,
+    },
+    /// Redis. After a timeout or a broken connection the job may be in nevertheless; with an idempotency key
+    /// it can be put in again.
+    #[error("the job may not be in")]
+    Redis(#[from] Error),
+}
+
 impl Queue {
     /// Puts a job in, under a span whose context goes with it.
     ///
     /// # Errors
-    /// fred's. After a timeout or a broken connection the job may be in nevertheless.
-    pub async fn publish(&self, mut fields: Fields) -> Result<Publication, Error> {
-        let span = self.0.telemetry.span(SpanKind::Producer, self.0.names.publish).start(|attributes| {
+    /// [`EnqueueError`].
+    pub async fn enqueue(&self, mut fields: Fields, how: &Enqueuing) -> Result<Publication, EnqueueError> {
+        let span = self.publish_span(1);
+        let context = span.context();
+        context.inject(&mut Outgoing(&mut fields));
+        let (ttl, key) = match &how.key {
+            Some(own) => (own.ttl.as_millis() as u64, self.0.keys.idempotency(&own.key)),
+            None => (0, self.0.keys.jobs.clone()),
+        };
+        let keys = vec![self.0.keys.jobs.clone(), self.0.keys.waiting.clone(), key];
+        let cap = how.cap.unwrap_or(0);
+        let mut args = vec![number(ttl), number(cap)];
+        push_fields(&mut args, &fields);
+        let reply = self.0.scripts.enqueue.call(&self.0.redis, &context, keys, args).await;
+        let (letter, text): (String, String) = reply
+            .and_then(Value::convert)
+            .inspect_err(|error| span.fail(&redis_telemetry::error_type(error)))?;
+        if letter == "f" {
+            span.fail(&ErrorType::Refused);
+            return Err(EnqueueError::Full { jobs: text.parse().unwrap_or(cap), cap });
+        }
+        let entry = EntryId::parse(text.as_bytes()).ok_or_else(super::reply::unexpected)?;
+        span.set(semconv::MESSAGING_MESSAGE_ID, text);
+        let known = letter == "k";
+        Ok(Publication { entry, shard: self.0.shard, known, trace_id: context.trace_id() })
+    }
+
+    /// Puts many jobs in with one round trip; all of them or, where an error comes, some.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn enqueue_all(&self, jobs: Vec<Fields>) -> Result<Vec<EntryId>, Error> {
+        let span = self.publish_span(jobs.len());
+        let context = span.context();
+        let count = jobs.len();
+        let key = self.0.keys.jobs.clone();
+        let inject = context.clone();
+        let add = |client: Client| async move {
+            let pipeline = client.pipeline();
+            for mut fields in jobs {
+                inject.inject(&mut Outgoing(&mut fields));
+                pipeline.xadd::<(), _, _, _, _>(key.clone(), false, None::<()>, "*", fields).await?;
+            }
+            pipeline.all::<Vec<String>>().await
+        };
+        let command = Command::new("PIPELINE XADD").batch(count).parent(&context);
+        let added = self.0.redis.run(command, add).await;
+        let added = added.inspect_err(|error| span.fail(&redis_telemetry::error_type(error)))?;
+        let entry = |text: String| EntryId::parse(text.as_bytes()).ok_or_else(super::reply::unexpected);
+        added.into_iter().map(entry).collect()
+    }
+
+    fn publish_span(&self, jobs: usize) -> Span {
+        self.0.telemetry.span(SpanKind::Producer, self.0.names.publish).start(|attributes| {
             attributes.set(semconv::MESSAGING_SYSTEM, "redis");
             attributes.set(semconv::MESSAGING_OPERATION_NAME, "publish");
             attributes.set(semconv::MESSAGING_OPERATION_TYPE, "send");
             attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.0.names.queue);
-        });
-        let context = span.context();
-        context.inject(&mut Outgoing(&mut fields));
-        let key = self.0.keys.jobs.clone();
-        let command = Command::new("XADD").parent(&context);
-        let add = |client: Client| async move {
-            client.xadd::<String, _, _, _, _>(key, false, None::<()>, "*", fields).await
-        };
-        let added = self
-            .0
-            .redis
-            .run(command, add)
-            .await
-            .inspect_err(|error| span.fail(&redis_telemetry::error_type(error)))?;
-        let entry = EntryId::parse(added.as_bytes()).ok_or_else(super::reply::unexpected)?;
-        span.set(semconv::MESSAGING_MESSAGE_ID, added);
-        Ok(Publication { entry, trace_id: context.trace_id() })
+            if jobs > 1 {
+                attributes.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, jobs);
+            }
+        })
     }
 
     /// The result under a ticket; `None` while there is none.

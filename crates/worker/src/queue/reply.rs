@@ -4,6 +4,7 @@ use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
 use fred::types::Value;
 
+use super::take::Reclaimed;
 use crate::entry::{Delivery, EntryId, Fields, Lease};
 
 /// What a settlement came to.
@@ -70,16 +71,18 @@ fn delivery(entry: Value, epoch: u32) -> Result<Option<Delivery>, Error> {
 }
 
 /// The answer of reclaim.lua.
-pub(super) fn reclaimed(reply: Value, epoch: u32) -> Result<Vec<Delivery>, Error> {
-    let Value::Array(rows) = reply else { return Err(unexpected()) };
-    rows.into_iter()
-        .map(|row| {
-            let Value::Array(row) = row else { return Err(unexpected()) };
-            let [id, count, fields] = <[Value; 3]>::try_from(row).map_err(|_| unexpected())?;
-            let delivery = count.as_u64().ok_or_else(unexpected)?;
-            Ok(Delivery { lease: Lease { entry: entry_id(&id)?, delivery, epoch }, fields: flat(fields)? })
-        })
-        .collect()
+pub(super) fn reclaimed(reply: Value, epoch: u32) -> Result<Reclaimed, Error> {
+    let Value::Array(parts) = reply else { return Err(unexpected()) };
+    let [passed, Value::Array(rows)] = <[Value; 2]>::try_from(parts).map_err(|_| unexpected())? else {
+        return Err(unexpected());
+    };
+    let taken = rows.into_iter().map(|row| {
+        let Value::Array(row) = row else { return Err(unexpected()) };
+        let [id, count, fields] = <[Value; 3]>::try_from(row).map_err(|_| unexpected())?;
+        let delivery = count.as_u64().ok_or_else(unexpected)?;
+        Ok(Delivery { lease: Lease { entry: entry_id(&id)?, delivery, epoch }, fields: flat(fields)? })
+    });
+    Ok(Reclaimed { taken: taken.collect::<Result<_, _>>()?, passed_suspects: passed.as_u64() == Some(1) })
 }
 
 pub(super) fn entry_id(value: &Value) -> Result<EntryId, Error> {

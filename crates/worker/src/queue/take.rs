@@ -20,6 +20,17 @@ pub struct Promoted {
     pub moved: u64,
     /// In how many milliseconds the next one is due; `None` where none waits.
     pub next_in: Option<u64>,
+    /// How many jobs the stream holds now.
+    pub ready: u64,
+}
+
+/// What [`Queue::reclaim`] took over.
+#[derive(Clone, Debug)]
+pub struct Reclaimed {
+    /// The jobs.
+    pub taken: Vec<Delivery>,
+    /// Whether suspects were passed over, because one is being worked on.
+    pub passed_suspects: bool,
 }
 
 impl Queue {
@@ -90,15 +101,17 @@ impl Queue {
         pending.record(&span.context(), None);
     }
 
-    /// Takes over up to `count` jobs whose worker has let its lease run out.
+    /// Takes over up to `count` jobs whose worker has let its lease run out, up to `suspects` suspects among
+    /// them.
     ///
     /// # Errors
     /// fred's.
-    pub async fn reclaim(&self, count: usize) -> Result<Vec<Delivery>, Error> {
+    pub async fn reclaim(&self, count: usize, suspects: usize) -> Result<Reclaimed, Error> {
         let epoch = self.epoch();
         let keys = vec![self.0.keys.jobs.clone(), self.0.keys.workers.clone()];
         let mut args = self.identity();
-        args.extend([number(self.0.consumer.lease.as_millis() as u64), number(count as u64)]);
+        let lease = self.0.consumer.lease.as_millis() as u64;
+        args.extend([number(lease), number(count as u64), number(suspects as u64)]);
         let reply = self.0.scripts.reclaim.poll(&self.0.redis, keys, args).await?;
         reclaimed(reply, epoch)
     }
@@ -112,9 +125,9 @@ impl Queue {
         let keys = vec![own.jobs.clone(), own.waiting.clone(), own.scheduled.clone(), own.dead.clone()];
         let args = vec![number(count as u64)];
         let reply = self.0.scripts.promote.poll(&self.0.redis, keys, args).await?;
-        let (moved, next, now): (u64, u64, u64) = reply.convert()?;
+        let (moved, next, now, ready): (u64, u64, u64, u64) = reply.convert()?;
         self.0.clock.set(now);
-        Ok(Promoted { moved, next_in: (next > 0).then(|| next.saturating_sub(now)) })
+        Ok(Promoted { moved, next_in: (next > 0).then(|| next.saturating_sub(now)), ready })
     }
 
     /// Keeps leases alive, in ascending order of their entries and at most 1,000, and gives a sign of life.

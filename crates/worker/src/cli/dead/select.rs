@@ -13,7 +13,8 @@ use crate::queue::DeadLetter;
 /// Which dead letters.
 #[derive(Debug, Args)]
 pub(super) struct FilterArgs {
-    /// Only those of this reason: malformed, version, refused, final_status, attempts, expired, cancelled
+    /// Only those of this reason: malformed, version, refused, final_status, attempts, expired, poison,
+    /// cancelled
     #[arg(long, value_name = "REASON")]
     reason: Option<String>,
     /// Only those whose URL contains this
@@ -107,10 +108,11 @@ pub(super) fn confirm(question: &str, yes: bool) -> Result<bool, Usage> {
 mod tests {
     use super::*;
     use crate::entry::EntryId;
+    use crate::queue::Shard;
 
     fn letter(millis: u64, reason: &'static str, url: &'static str) -> DeadLetter {
         DeadLetter {
-            queue: "default".parse().unwrap(),
+            queue: Shard { queue: "default".parse().unwrap(), number: 0 },
             entry: EntryId { millis, sequence: 0 },
             ticket: "1-0".to_owned(),
             fields: vec![("url".into(), url.into()), ("_reason".into(), reason.into())],

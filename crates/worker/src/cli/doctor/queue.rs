@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::present::{brief, count, plain};
 use super::Finding;
-use crate::queue::{QueueName, Survey, SurveyedConsumer};
+use crate::queue::{Shard, Survey, SurveyedConsumer};
 
 /// An id so far ahead of the clock was made up.
 const AHEAD_MS: u64 = 60_000;
@@ -13,7 +13,7 @@ const STALE_MS: u64 = 60_000;
 const MANY_READY: u64 = 100_000;
 const MANY_DEAD: u64 = 90_000;
 
-pub(super) fn examine(queue: &QueueName, survey: &Survey) -> Vec<Finding> {
+pub(super) fn examine(queue: &Shard, survey: &Survey) -> Vec<Finding> {
     let mut findings: Vec<_> = survey.faults.iter().map(|fault| broken(queue, fault)).collect();
     findings.extend(group(queue, survey));
     findings.extend(last_id(queue, survey));
@@ -28,7 +28,7 @@ pub(super) fn examine(queue: &QueueName, survey: &Survey) -> Vec<Finding> {
     findings
 }
 
-fn broken(queue: &QueueName, fault: &str) -> Finding {
+fn broken(queue: &Shard, fault: &str) -> Finding {
     let advice = format!(
         "see with TYPE which of postrider:{{{queue}}}:jobs (stream), :waiting (hash), :scheduled (zset), :dead \
          (stream), :workers (hash) is something else, and move it away with RENAME"
@@ -36,16 +36,17 @@ fn broken(queue: &QueueName, fault: &str) -> Finding {
     Finding::error("keys", fault, advice)
 }
 
-fn group(queue: &QueueName, survey: &Survey) -> Option<Finding> {
+fn group(queue: &Shard, survey: &Survey) -> Option<Finding> {
     if !survey.has_stream || survey.delivered.is_some() {
         return None;
     }
     let seen = "the consumer group `postrider` is missing: nothing is read until a worker makes it";
-    let advice = format!("start `postrider worker --queue {queue}`; a worker that runs makes it by itself");
+    let advice =
+        format!("start `postrider worker --queue {}`; a worker that runs makes it by itself", queue.queue);
     Some(Finding::warn("group", seen, advice))
 }
 
-fn last_id(queue: &QueueName, survey: &Survey) -> Option<Finding> {
+fn last_id(queue: &Shard, survey: &Survey) -> Option<Finding> {
     let last = survey.last?;
     let ahead = last.millis.checked_sub(survey.now).filter(|ahead| *ahead > AHEAD_MS)?;
     let key = format!("postrider:{{{queue}}}:jobs");
@@ -83,7 +84,7 @@ fn depth(survey: &Survey) -> Vec<Finding> {
     findings
 }
 
-fn schedule(queue: &QueueName, survey: &Survey) -> Vec<Finding> {
+fn schedule(queue: &Shard, survey: &Survey) -> Vec<Finding> {
     let mut findings = Vec::new();
     if survey.without_job > 0 {
         let seen = format!(
@@ -105,7 +106,7 @@ fn schedule(queue: &QueueName, survey: &Survey) -> Vec<Finding> {
     findings
 }
 
-fn consumers(queue: &QueueName, survey: &Survey) -> Vec<Finding> {
+fn consumers(queue: &Shard, survey: &Survey) -> Vec<Finding> {
     let gone: Vec<_> = survey.consumers.iter().filter(|worker| worker.reads && !worker.alive()).collect();
     let alive = survey.consumers.iter().any(SurveyedConsumer::alive);
     let held = gone.iter().filter(|worker| worker.pending > 0).map(|worker| {
@@ -140,7 +141,7 @@ mod tests {
     }
 
     fn found(survey: &Survey) -> Vec<(Level, &'static str)> {
-        let found = examine(&"mail".parse().unwrap(), survey);
+        let found = examine(&Shard { queue: "mail".parse().unwrap(), number: 0 }, survey);
         found.iter().map(|finding| (finding.level, finding.check)).collect()
     }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use fred::types::Value;
 
+use super::super::Error;
 use super::super::settle::LONGEST_DEAD;
-use super::super::{Error, QueueName};
 use super::find::{Peek, Peeked};
-use super::{Inspector, field, ticket};
+use super::{Inspector, Shard, field, ticket};
 use crate::entry::{EntryId, Fields};
 
 /// How many dead letters a search looks at: more than are kept.
@@ -17,7 +17,7 @@ const MOST_SEARCHED: usize = 200_000;
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
     /// The queue.
-    pub queue: QueueName,
+    pub queue: Shard,
     /// Its entry among the dead letters.
     pub entry: EntryId,
     /// The ticket that it had as a job.
@@ -43,7 +43,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn last_dead(&self, queue: &QueueName) -> Result<Option<EntryId>, Error> {
+    pub async fn last_dead(&self, queue: &Shard) -> Result<Option<EntryId>, Error> {
         let peek = Peek { count: 1, most: 0, ..Peek::page("last", "-", "+") };
         let last = self.peek_at(Self::keys(queue).dead, peek).await?;
         Ok(last.first().map(|peeked| peeked.entry))
@@ -55,7 +55,7 @@ impl Inspector {
     /// fred's.
     pub async fn dead_before(
         &self,
-        queue: &QueueName,
+        queue: &Shard,
         before: Option<EntryId>,
     ) -> Result<Vec<DeadLetter>, Error> {
         let to = before.map_or("+".to_owned(), |id| format!("({id}"));
@@ -70,7 +70,7 @@ impl Inspector {
     /// fred's.
     pub async fn dead_after(
         &self,
-        queue: &QueueName,
+        queue: &Shard,
         after: Option<EntryId>,
         last: EntryId,
     ) -> Result<Vec<DeadLetter>, Error> {
@@ -84,7 +84,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn find_dead(&self, queue: &QueueName, id: &str) -> Result<Vec<DeadLetter>, Error> {
+    pub async fn find_dead(&self, queue: &Shard, id: &str) -> Result<Vec<DeadLetter>, Error> {
         if EntryId::parse(id.as_bytes()).is_some() {
             let found = self.dead_letter(queue, id).await?;
             if !found.is_empty() {
@@ -103,7 +103,7 @@ impl Inspector {
         Ok(found)
     }
 
-    async fn dead_letter(&self, queue: &QueueName, entry: &str) -> Result<Vec<DeadLetter>, Error> {
+    async fn dead_letter(&self, queue: &Shard, entry: &str) -> Result<Vec<DeadLetter>, Error> {
         let peek = Peek { group: "", ..Peek::one(entry) };
         let found = self.peek_at(Self::keys(queue).dead, peek).await?;
         Ok(found.into_iter().map(|peeked| dead_letter(queue, peeked)).collect())
@@ -113,7 +113,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn purge(&self, queue: &QueueName, entries: &[EntryId]) -> Result<u64, Error> {
+    pub async fn purge(&self, queue: &Shard, entries: &[EntryId]) -> Result<u64, Error> {
         if entries.is_empty() {
             return Ok(0);
         }
@@ -124,7 +124,7 @@ impl Inspector {
     }
 }
 
-fn dead_letter(queue: &QueueName, peeked: Peeked) -> DeadLetter {
+fn dead_letter(queue: &Shard, peeked: Peeked) -> DeadLetter {
     let Peeked { entry, fields, .. } = peeked;
     DeadLetter { queue: queue.clone(), entry, ticket: ticket(&fields, entry), fields }
 }

@@ -5,8 +5,8 @@ use fred::types::Value;
 use super::super::keys::Keys;
 use super::super::reply::{entry_id, fields, unexpected};
 use super::super::take::number;
-use super::super::{Error, GROUP, QueueName};
-use super::{FoundJob, Inspector, Place, array, field, text, ticket};
+use super::super::{Error, GROUP};
+use super::{FoundJob, Inspector, Place, Shard, array, field, text, ticket};
 use crate::entry::{EntryId, Fields};
 
 /// Longer values are cut where many jobs are looked at.
@@ -89,12 +89,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn list(
-        &self,
-        queue: &QueueName,
-        state: Option<State>,
-        limit: usize,
-    ) -> Result<Listing, Error> {
+    pub async fn list(&self, queue: &Shard, state: Option<State>, limit: usize) -> Result<Listing, Error> {
         let own = Self::keys(queue);
         let most = limit as u64 + 1;
         let wanted = |one: State| state.is_none_or(|state| state == one);
@@ -127,7 +122,7 @@ impl Inspector {
     /// Up to so many jobs of the stream, a page at a time, so that no call holds up Redis for long.
     async fn gather(
         &self,
-        queue: &QueueName,
+        queue: &Shard,
         own: &Keys,
         order: &'static str,
         mut from: String,
@@ -150,7 +145,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn find(&self, queue: &QueueName, id: &str) -> Result<Search, Error> {
+    pub async fn find(&self, queue: &Shard, id: &str) -> Result<Search, Error> {
         let own = Self::keys(queue);
         let (_, mut jobs) = self.peek_waiting(queue, "ticket", id, 1, WHOLE).await?;
         if EntryId::parse(id.as_bytes()).is_some() {
@@ -160,7 +155,7 @@ impl Inspector {
         if jobs.is_empty() { self.search(queue, &own, id).await } else { Ok(Search { jobs, cut: false }) }
     }
 
-    async fn search(&self, queue: &QueueName, own: &Keys, id: &str) -> Result<Search, Error> {
+    async fn search(&self, queue: &Shard, own: &Keys, id: &str) -> Result<Search, Error> {
         let mut search = Search::default();
         let (mut from, mut seen) = ("-".to_owned(), 0);
         loop {
@@ -234,7 +229,7 @@ impl Inspector {
     /// Jobs that wait, and where the next page begins.
     async fn peek_waiting(
         &self,
-        queue: &QueueName,
+        queue: &Shard,
         order: &'static str,
         start: &str,
         count: u64,
@@ -262,7 +257,7 @@ fn peeked(row: Value) -> Result<Peeked, Error> {
     })
 }
 
-fn in_stream(queue: &QueueName, peeked: Peeked) -> FoundJob {
+fn in_stream(queue: &Shard, peeked: Peeked) -> FoundJob {
     let Peeked { entry, fields, holder, idle_ms, deliveries } = peeked;
     let place = if holder.is_empty() {
         Place::Ready(entry)
@@ -272,7 +267,7 @@ fn in_stream(queue: &QueueName, peeked: Peeked) -> FoundJob {
     FoundJob { queue: queue.clone(), ticket: ticket(&fields, entry), place, fields }
 }
 
-fn waiting(queue: &QueueName, row: Value) -> Result<FoundJob, Error> {
+fn waiting(queue: &Shard, row: Value) -> Result<FoundJob, Error> {
     let [ticket, due, own] = <[Value; 3]>::try_from(array(row)?).map_err(|_| unexpected())?;
     // A score, which Redis writes as it writes floats.
     let due = text(&due)?.parse::<f64>().ok().filter(|due| *due >= 0.0).map(|due| due as u64);

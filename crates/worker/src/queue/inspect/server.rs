@@ -9,8 +9,8 @@ use fred::types::Value;
 use redis_telemetry::Command;
 use telemetry::ErrorType;
 
-use super::super::{Error, GROUP, QueueName};
-use super::{Inspector, array, text};
+use super::super::{Error, GROUP};
+use super::{Inspector, Shard, array, text};
 
 /// A server, or one node of a cluster.
 #[derive(Clone, Debug, Default)]
@@ -82,7 +82,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's, where the connection breaks.
-    pub async fn refused(&self, queue: &QueueName) -> Result<Vec<(String, String)>, Error> {
+    pub async fn refused(&self, queue: &Shard) -> Result<Vec<(String, String)>, Error> {
         let user = match self.command("ACL", None, vec!["WHOAMI".into()]).await {
             Ok(user) => text(&user).ok(),
             Err(_) => None,
@@ -127,7 +127,7 @@ fn owned((name, value): (&str, &str)) -> (String, String) {
 
 /// All on one key that does not exist, and none makes it: where the command would, it is given arguments that it
 /// refuses, which is after the right was checked.
-fn probes(queue: &QueueName) -> Vec<Probe> {
+fn probes(queue: &Shard) -> Vec<Probe> {
     let key = format!("postrider:{{{queue}}}:doctor");
     let of = |name: &'static str, args: &[&str]| {
         let args = args.iter().map(|arg| if *arg == "KEY" { key.as_str().into() } else { (*arg).into() });
@@ -151,6 +151,7 @@ fn probes(queue: &QueueName) -> Vec<Probe> {
         of("XINFO", &["CONSUMERS", "KEY", GROUP]),
         of("HSET", &["KEY", "a", "b", "c"]),
         of("HGET", &["KEY", "a"]),
+        of("HMGET", &["KEY", "a"]),
         of("HGETALL", &["KEY"]),
         of("HEXISTS", &["KEY", "a"]),
         of("HLEN", &["KEY"]),

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::super::reply::unexpected;
 use super::super::take::number;
-use super::super::{Error, GROUP, QueueName};
-use super::{Inspector, text};
+use super::super::{Error, GROUP};
+use super::{Inspector, Shard, text};
 use crate::entry::EntryId;
 
 /// An entry's time that is older than this was made up by its producer.
@@ -84,7 +84,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn survey(&self, queue: &QueueName, looked_up: u64) -> Result<Survey, Error> {
+    pub async fn survey(&self, queue: &Shard, looked_up: u64) -> Result<Survey, Error> {
         let own = Self::keys(queue);
         let keys = vec![own.jobs, own.waiting, own.scheduled, own.dead, own.workers];
         let reply =

@@ -5,7 +5,8 @@
 -- KEYS[3]  scheduled
 -- KEYS[4]  dead
 -- ARGV[1]  at most how many
--- Returns  {how many were moved; when the next is due, Unix ms, or 0 for none; Redis' time, Unix ms}
+-- Returns  {how many were moved; when the next is due, Unix ms, or 0 for none; Redis' time, Unix ms; how many
+--          jobs the stream holds}
 --
 -- A member without a job is dropped; a job that cannot be read is buried with its bytes.
 local time = redis.call('TIME')
@@ -33,4 +34,4 @@ for _, ticket in ipairs(due) do
   redis.call('ZREM', KEYS[3], ticket)
 end
 local next = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
-return {moved, next and tonumber(next) or 0, now}
+return {moved, next and tonumber(next) or 0, now, redis.call('XLEN', KEYS[1])}

@@ -1,4 +1,4 @@
--- Takes over jobs whose worker has let its lease run out.
+-- Takes over jobs whose worker has let its lease run out, and removes workers that are long dead.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  workers
@@ -6,10 +6,13 @@
 -- ARGV[2]  consumer
 -- ARGV[3]  the lease to measure a consumer against of which none is known, ms
 -- ARGV[4]  at most how many
--- Returns  a list of {entry id, delivery count, fields}
+-- ARGV[5]  at most how many suspects: jobs that are delivered for the third time or more
+-- Returns  {1 if suspects were passed over, else 0; a list of {entry id, delivery count, fields}}
 --
 -- Each entry is measured against the lease of the consumer that holds it; own entries are left alone.
-local group, consumer, limit = ARGV[1], ARGV[2], tonumber(ARGV[4])
+local group, consumer, limit, suspects = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local leases, shortest = {}, tonumber(ARGV[3])
 local records = redis.call('HGETALL', KEYS[2])
 for i = 1, #records, 2 do
@@ -18,26 +21,37 @@ for i = 1, #records, 2 do
   if lease then
     leases[records[i]] = lease
     shortest = math.min(shortest, lease)
+    local seen = tonumber(record.seen) or now
+    if records[i] ~= consumer and now - seen > 10 * lease
+      and #redis.call('XPENDING', KEYS[1], group, '-', '+', 1, records[i]) == 0 then
+      redis.call('XGROUP', 'DELCONSUMER', KEYS[1], group, records[i])
+      redis.call('HDEL', KEYS[2], records[i])
+    end
   end
 end
-local taken, start = {}, '-'
+local taken, passed, start = {}, 0, '-'
 repeat
   local page = redis.call('XPENDING', KEYS[1], group, 'IDLE', string.format('%.0f', shortest), start, '+', 100)
   for _, row in ipairs(page) do
-    local id, holder, idle = row[1], row[2], row[3]
+    local id, holder, idle, count = row[1], row[2], row[3], row[4] + 1
     start = '(' .. id
     if holder ~= consumer and idle >= (leases[holder] or tonumber(ARGV[3])) then
-      local entry = redis.call('XCLAIM', KEYS[1], group, consumer, 0, id)[1]
-      if entry then
-        taken[#taken + 1] = {id, row[4] + 1, entry[2]}
+      if count > 2 and suspects == 0 then
+        passed = 1
       else
-        -- Deleted while it was pending; Redis 7 has taken it off the list already.
-        redis.call('XACK', KEYS[1], group, id)
+        local entry = redis.call('XCLAIM', KEYS[1], group, consumer, 0, id)[1]
+        if entry then
+          taken[#taken + 1] = {id, count, entry[2]}
+          suspects = suspects - (count > 2 and 1 or 0)
+        else
+          -- Deleted while it was pending; Redis 7 has taken it off the list already.
+          redis.call('XACK', KEYS[1], group, id)
+        end
       end
     end
     if #taken >= limit then
-      return taken
+      return {passed, taken}
     end
   end
 until #page < 100
-return taken
+return {passed, taken}

@@ -1,0 +1,248 @@
+//! Tests of the queue's policies: weights, shards, retry policies, idempotency, caps, poison.
+
+use std::time::Duration;
+
+use e2e::process::{Build, Output, Postrider};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::wait::{eventually, eventually_or};
+
+const SOON: Duration = Duration::from_secs(30);
+const BUILD: Build = Build::Otel;
+
+fn drained(queue: Queue<'_>) {
+    eventually_or("an empty queue", SOON, || queue.drained());
+}
+
+fn send(redis: &RedisServer, arguments: &[&str]) -> Output {
+    let url = redis.url();
+    let arguments = [&["send", "--redis-url", &url], arguments].concat();
+    Postrider::run(BUILD, &arguments, &[], SOON)
+}
+
+fn flood(redis: &RedisServer, queue: &str, url: &str, jobs: usize) {
+    let queue = Queue::new(redis, queue);
+    for _ in 0..jobs {
+        queue.enqueue(&[("url", url)]);
+    }
+}
+
+/// How many of the first requests went to a path.
+fn of_first(sink: &Sink, first: usize, path: &str) -> usize {
+    sink.wait_for(first, SOON)[..first].iter().filter(|request| request.path == path).count()
+}
+
+#[test]
+fn queues_are_read_in_proportion_to_their_weights() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    flood(&redis, "default", &sink.url("/slow/5?default"), 200);
+    flood(&redis, "bulk", &sink.url("/slow/5?bulk"), 200);
+    let arguments = ["--queue", "default:4", "--queue", "bulk:1", "--concurrency", "5"];
+    let _worker = Postrider::ready_worker(BUILD, &redis, &arguments, &[]);
+    let default = of_first(&sink, 100, "/slow/5?default");
+    assert!((70..=90).contains(&default), "{default} of 100 where 80 were due");
+    sink.wait_for(400, SOON);
+    drained(Queue::new(&redis, "default"));
+    drained(Queue::new(&redis, "bulk"));
+}
+
+#[test]
+fn in_strict_order_the_first_queue_is_emptied_first() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    flood(&redis, "bulk", &sink.url("/ok?bulk"), 50);
+    flood(&redis, "urgent", &sink.url("/ok?urgent"), 50);
+    let arguments = ["--queue", "urgent,bulk", "--strict-order", "--concurrency", "2"];
+    let _worker = Postrider::ready_worker(BUILD, &redis, &arguments, &[]);
+    let urgent = of_first(&sink, 50, "/ok?urgent");
+    assert!(urgent >= 48, "{urgent} of the first 50, and two may be in flight side by side");
+    sink.wait_for(100, SOON);
+}
+
+#[test]
+fn a_queue_is_given_more_shards_and_fewer_while_jobs_run() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    flood(&redis, "default", &sink.url("/ok?0"), 3);
+    sink.wait_for_path("/ok?0", 3, SOON);
+    let meta = "postrider:{default}:meta";
+    redis.command(&["HSET", meta, "shards", "3", "shards_before", "3"]);
+    flood(&redis, "default/2", &sink.url("/ok?2"), 3);
+    sink.wait_for_path("/ok?2", 3, SOON);
+    // Fewer: what is still in a higher shard is delivered, and then the shard is given up.
+    flood(&redis, "default/1", &sink.url("/flaky/2/higher"), 1);
+    redis.command(&["HSET", meta, "shards", "1", "shards_before", "3"]);
+    sink.wait_for_path("/flaky/2/higher", 3, SOON);
+    eventually("shards that are given up", SOON, || {
+        (redis.command(&["HGET", meta, "shards_before"]).text() == "1").then_some(())
+    });
+    drained(Queue::new(&redis, "default/1"));
+}
+
+#[test]
+fn a_worker_that_starts_reads_all_shards() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    redis.command(&["HSET", "postrider:{default}:meta", "shards", "2", "shards_before", "4"]);
+    for shard in ["default", "default/1", "default/2", "default/3"] {
+        flood(&redis, shard, &sink.url("/ok"), 5);
+    }
+    let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    sink.wait_for(20, SOON);
+    for shard in ["default", "default/1", "default/2", "default/3"] {
+        drained(Queue::new(&redis, shard));
+    }
+    assert!(worker.stop().success());
+}
+
+#[test]
+fn an_idempotency_key_enqueues_once_and_answers_with_the_first_ticket() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    let url = sink.url("/ok");
+    let tickets: Vec<String> = (0..3).map(|_| send(&redis, &[&url, "--key", "order-7"]).stdout).collect();
+    assert_eq!(tickets[0], tickets[1]);
+    assert_eq!(tickets[0], tickets[2]);
+    assert_ne!(send(&redis, &[&url, "--key", "order-8"]).stdout, tickets[0]);
+    sink.wait_for(2, SOON);
+    drained(Queue::new(&redis, "default"));
+    assert_eq!(sink.requests().len(), 2);
+    let expired = send(&redis, &[&url, "--key", "brief", "--key-ttl", "1ms"]).stdout;
+    let again = eventually("a key that is forgotten", SOON, || {
+        let again = send(&redis, &[&url, "--key", "brief", "--key-ttl", "1ms"]).stdout;
+        (again != expired).then_some(again)
+    });
+    assert_ne!(again, expired);
+}
+
+#[test]
+fn a_full_queue_refuses_with_a_sentence() {
+    let redis = RedisServer::start();
+    let url = "http://192.0.2.1/";
+    for _ in 0..2 {
+        assert_eq!(send(&redis, &[url, "--cap", "2"]).code(), 0);
+    }
+    let refused = send(&redis, &[url, "--cap", "2"]);
+    assert_eq!(refused.code(), 4, "{refused:?}");
+    assert!(refused.stderr.contains("the queue is full: it holds 2 jobs"), "{refused:?}");
+    assert_eq!(Queue::new(&redis, "default").depth(), 2);
+}
+
+#[test]
+fn a_job_follows_the_retry_policy_that_it_names() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("postrider.toml");
+    let text =
+        "[retry.gentle]\nwaits = [\"10ms\", \"20ms\"]\n[retry.brief]\nbase = \"1h\"\nmax_age = \"1ms\"\n";
+    std::fs::write(&config, text).expect("a file");
+    let arguments = ["--config", config.to_str().expect("a path")];
+    let _worker = Postrider::ready_worker(BUILD, &redis, &arguments, &[]);
+    let queue = Queue::new(&redis, "default");
+    queue.enqueue(&[("url", sink.url("/status/503").as_str()), ("retry", "gentle")]);
+    queue.enqueue(&[("url", sink.url("/status/502").as_str()), ("retry", "brief")]);
+    queue.enqueue(&[("url", sink.url("/ok").as_str()), ("retry", "rough")]);
+    let dead = eventually("three dead letters", SOON, || Some(queue.dead()).filter(|dead| dead.len() == 3));
+    let reason = |part: &str| {
+        let of =
+            |letter: &&e2e::queue::DeadLetter| letter.field("url").is_some_and(|url| url.ends_with(part));
+        let letter = dead.iter().find(of).expect("a letter of that job");
+        (letter.reason(), letter.field("_error").expect("an error"))
+    };
+    assert_eq!(reason("/status/503").0, "attempts");
+    assert_eq!(reason("/status/502").0, "expired");
+    let (malformed, error) = reason("/ok");
+    assert_eq!(malformed, "malformed");
+    assert!(error.contains("no policy is named \"rough\"; known are default brief, gentle"), "{error}");
+    assert_eq!(sink.requests_to("/status/503").len(), 3, "one attempt more than there are waits");
+    assert_eq!(sink.requests().len(), 4);
+}
+
+#[test]
+fn a_wrong_configuration_is_told_whole_and_nothing_starts() {
+    let redis = RedisServer::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("postrider.toml");
+    std::fs::write(&config, "[queues.x]\nweight = 0\n[retry.y]\nbase = 1\n").expect("a file");
+    let arguments = ["worker", "--redis-url", &redis.url(), "--config", config.to_str().expect("a path")];
+    let output = Postrider::run(BUILD, &arguments, &[], SOON);
+    assert_eq!(output.code(), 2, "{output:?}");
+    assert!(output.stderr.contains("line 2") && output.stderr.contains("line 4"), "{output:?}");
+}
+
+/// Puts a job in and has it taken up so many times by a worker that is dead by now.
+fn taken_up(redis: &RedisServer, url: &str, times: u64) {
+    let entry = Queue::new(redis, "default").enqueue(&[("url", url)]);
+    let jobs = "postrider:{default}:jobs";
+    redis.command(&["XREADGROUP", "GROUP", "postrider", "ghost", "COUNT", "1", "STREAMS", jobs, ">"]);
+    let count = times.to_string();
+    redis.command(&[
+        "XCLAIM",
+        jobs,
+        "postrider",
+        "ghost",
+        "0",
+        &entry,
+        "RETRYCOUNT",
+        &count,
+        "IDLE",
+        "100000",
+        "JUSTID",
+    ]);
+}
+
+#[test]
+fn poison_is_buried_and_the_innocent_beside_it_are_not() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    redis.command(&["XGROUP", "CREATE", "postrider:{default}:jobs", "postrider", "0", "MKSTREAM"]);
+    taken_up(&redis, &sink.url("/ok?poison"), 5);
+    for suspect in 0..5 {
+        taken_up(&redis, &sink.url(&format!("/ok?suspect{suspect}")), 3);
+    }
+    taken_up(&redis, &sink.url("/ok?innocent"), 1);
+    let _worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "500ms"], &[]);
+    let queue = Queue::new(&redis, "default");
+    sink.wait_for(6, SOON);
+    drained(Queue::new(&redis, "default"));
+    let dead = queue.dead();
+    assert_eq!(dead.iter().map(e2e::queue::DeadLetter::reason).collect::<Vec<_>>(), ["poison"]);
+    assert!(sink.requests_to("/ok?poison").is_empty());
+}
+
+#[test]
+fn a_worker_that_is_long_dead_is_forgotten_once_it_holds_nothing() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let jobs = "postrider:{default}:jobs";
+    redis.command(&["XGROUP", "CREATE", jobs, "postrider", "0", "MKSTREAM"]);
+    taken_up(&redis, &sink.url("/ok"), 1);
+    let record = r#"{"seen":1,"lease_ms":500,"version":"0"}"#;
+    redis.command(&["HSET", "postrider:{default}:workers", "ghost", record]);
+    let _worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "500ms"], &[]);
+    sink.wait_for(1, SOON);
+    eventually("one worker", SOON, || {
+        let consumers = redis.command(&["XINFO", "CONSUMERS", jobs, "postrider"]).array().len();
+        let records = redis.command(&["HLEN", "postrider:{default}:workers"]).integer();
+        (consumers == 1 && records == 1).then_some(())
+    });
+}
+
+#[test]
+fn a_worker_that_was_paused_past_its_lease_cannot_settle_what_another_took_over() {
+    use nix::sys::signal::Signal;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let lease = ["--lease", "1s", "--retry-base", "10ms"];
+    let mut paused = Postrider::ready_worker(BUILD, &redis, &lease, &[]);
+    Queue::new(&redis, "default").enqueue(&[("url", sink.url("/slow/1500").as_str())]);
+    sink.wait_for(1, SOON);
+    paused.signal(Signal::SIGSTOP);
+    let other = Postrider::ready_worker(BUILD, &redis, &lease, &[]);
+    sink.wait_for(2, SOON);
+    paused.signal(Signal::SIGCONT);
+    let lost = eventually("a line that tells of it", SOON, || {
+        paused.log().into_iter().find(|line| line.contains("lease was lost") || line.contains("lease lost"))
+    });
+    assert!(lost.contains("WARN"), "{lost}");
+    drained(Queue::new(&redis, "default"));
+    assert!(Queue::new(&redis, "default").dead().is_empty());
+    assert_eq!(sink.requests().len(), 2);
+    assert!(!other.log().iter().any(|line| line.contains("lease")), "{:?}", other.log());
+}

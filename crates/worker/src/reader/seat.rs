@@ -1,0 +1,191 @@
+//! Whose turn it is: the lanes of a reader, by weight.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Order;
+use crate::entry::Delivery;
+use crate::lane::Lane;
+use crate::lanes::Lanes;
+use crate::queue::Error;
+
+/// Where one entry was too large, the next may be too, and a reply holds as many as are asked for.
+const SINGLY: u32 = 64;
+
+/// The lanes that a reader knows.
+pub(super) struct Seats {
+    lanes: Lanes,
+    order: Order,
+    seats: Vec<Seat>,
+    /// One for each seat.
+    turns: Vec<Turn>,
+}
+
+struct Seat {
+    lane: Arc<Lane>,
+    /// Left alone until then, after a failure.
+    rests_until: Option<Instant>,
+    failed: u32,
+    waits: bool,
+    /// So many reads are of one job each, after one that was too large.
+    singly: u32,
+}
+
+/// A lane's place in a smooth weighted round robin, and whether it may have jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Turn {
+    weight: u32,
+    credit: i64,
+    open: bool,
+}
+
+impl Seats {
+    pub(super) fn new(lanes: Lanes, order: Order) -> Self {
+        Self { lanes, order, seats: vec![], turns: vec![] }
+    }
+
+    /// Takes in lanes that have joined.
+    pub(super) fn refresh(&mut self) {
+        for lane in self.lanes.from(self.seats.len()) {
+            self.turns.push(Turn { weight: lane.weight, credit: 0, open: true });
+            self.seats.push(Seat { lane, rests_until: None, failed: 0, waits: false, singly: 0 });
+        }
+    }
+
+    pub(super) fn lane(&self, seat: usize) -> Arc<Lane> {
+        self.seats[seat].lane.clone()
+    }
+
+    /// Every lane may have jobs again, but those that rest.
+    pub(super) fn begin_round(&mut self) {
+        let now = Instant::now();
+        for (seat, turn) in self.seats.iter_mut().zip(&mut self.turns) {
+            if seat.rests_until.is_some_and(|until| until <= now) {
+                seat.rests_until = None;
+            }
+            turn.open = seat.rests_until.is_none();
+        }
+    }
+
+    /// Whom to ask next, and for how many.
+    pub(super) fn next(&mut self, free: usize) -> Option<(usize, usize)> {
+        let (chosen, share) = choose(&mut self.turns, self.order, free)?;
+        let singly = &mut self.seats[chosen].singly;
+        if *singly > 0 {
+            *singly -= 1;
+            return Some((chosen, 1));
+        }
+        Some((chosen, share))
+    }
+
+    /// A lane had these of so many jobs that it was asked for; with fewer, it has no more.
+    pub(super) fn answered(&mut self, seat: usize, had: &[Delivery], asked: usize) {
+        self.turns[seat].open = had.len() >= asked;
+        let seat = &mut self.seats[seat];
+        seat.failed = 0;
+        if had.iter().any(Delivery::is_too_large) {
+            seat.singly = SINGLY;
+        }
+    }
+
+    /// A lane failed: it rests.
+    pub(super) fn failed(&mut self, lane: &Arc<Lane>, error: &Error) {
+        let Some(index) = self.seats.iter().position(|seat| Arc::ptr_eq(&seat.lane, lane)) else { return };
+        let seat = &mut self.seats[index];
+        let rest = lane.queue.link().down(error, seat.failed);
+        seat.failed += 1;
+        seat.rests_until = Some(Instant::now() + rest);
+        self.turns[index].open = false;
+    }
+
+    /// The lanes for which no blocking read is under way and which do not rest.
+    pub(super) fn begin_waits(&mut self) -> Vec<Arc<Lane>> {
+        let idle = self.seats.iter_mut().filter(|seat| !seat.waits && seat.rests_until.is_none());
+        idle.map(|seat| {
+            seat.waits = true;
+            seat.lane.clone()
+        })
+        .collect()
+    }
+
+    /// The blocking read of a lane is over.
+    pub(super) fn waited(&mut self, lane: &Arc<Lane>) {
+        if let Some(seat) = self.seats.iter_mut().find(|seat| Arc::ptr_eq(&seat.lane, lane)) {
+            seat.waits = false;
+        }
+    }
+
+    /// The lanes for which a blocking read is under way.
+    pub(super) fn waiting(&self) -> Vec<Arc<Lane>> {
+        self.seats.iter().filter(|seat| seat.waits).map(|seat| seat.lane.clone()).collect()
+    }
+
+    /// Until a lane has joined, or one has rested.
+    pub(super) async fn changed(&self) {
+        let rested = self.seats.iter().filter_map(|seat| seat.rests_until).min();
+        let rested = rested.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+        tokio::select! {
+            () = self.lanes.more_than(self.seats.len()) => {}
+            () = tokio::time::sleep_until(rested) => {}
+        }
+    }
+}
+
+/// Smooth weighted round robin: each open lane gains its weight, the richest is chosen and pays what all
+/// gained. It is asked for its share of the free slots.
+fn choose(turns: &mut [Turn], order: Order, free: usize) -> Option<(usize, usize)> {
+    if order == Order::Strict {
+        return turns.iter().position(|turn| turn.open).map(|first| (first, free));
+    }
+    let total: i64 = turns.iter().filter(|turn| turn.open).map(|turn| i64::from(turn.weight)).sum();
+    for turn in turns.iter_mut().filter(|turn| turn.open) {
+        turn.credit += i64::from(turn.weight);
+    }
+    let (chosen, turn) =
+        turns.iter_mut().enumerate().filter(|(_, turn)| turn.open).max_by_key(|(_, turn)| turn.credit)?;
+    turn.credit -= total;
+    let share = free * turn.weight as usize / usize::try_from(total).unwrap_or(1).max(1);
+    Some((chosen, share.clamp(1, free)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turns(weights: &[u32]) -> Vec<Turn> {
+        weights.iter().map(|weight| Turn { weight: *weight, credit: 0, open: true }).collect()
+    }
+
+    /// How many jobs each lane gets of `rounds` slots that become free one by one.
+    fn singly(turns: &mut [Turn], order: Order, rounds: usize) -> Vec<usize> {
+        let mut got = vec![0; turns.len()];
+        for _ in 0..rounds {
+            let (chosen, share) = choose(turns, order, 1).unwrap();
+            got[chosen] += share;
+        }
+        got
+    }
+
+    #[test]
+    fn slots_go_in_proportion_to_the_weights() {
+        assert_eq!(singly(&mut turns(&[4, 1]), Order::Weighted, 100), [80, 20]);
+        assert_eq!(singly(&mut turns(&[1, 1, 1]), Order::Weighted, 99), [33, 33, 33]);
+    }
+
+    #[test]
+    fn many_free_slots_are_shared_out_at_once() {
+        let mut turns = turns(&[4, 1]);
+        assert_eq!(choose(&mut turns, Order::Weighted, 100), Some((0, 80)));
+        turns[0].open = false;
+        assert_eq!(choose(&mut turns, Order::Weighted, 20), Some((1, 20)));
+        turns[1].open = false;
+        assert_eq!(choose(&mut turns, Order::Weighted, 20), None);
+    }
+
+    #[test]
+    fn in_strict_order_the_first_takes_all() {
+        assert_eq!(singly(&mut turns(&[1, 9]), Order::Strict, 10), [10, 0]);
+    }
+}

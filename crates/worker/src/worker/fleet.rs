@@ -1,0 +1,215 @@
+//! The lanes of a worker with their loops: one for each shard of each queue.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use telemetry::Telemetry;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::WorkerConfig;
+use crate::config::WeightedQueue;
+use crate::counts::Counts;
+use crate::hand::Hand;
+use crate::lane::Lane;
+use crate::lanes::Lanes;
+use crate::queue::{ConnectError, Consumer, Queue, Redis};
+use crate::record;
+use crate::retry::RetryPolicies;
+use crate::scheduler::Alarm;
+use crate::sender::Sender;
+use crate::slots::{Slots, Work};
+use crate::{leases, reclaimer, scheduler, settler};
+
+/// How long Redis has to take the last settlements. With the default deadline and the flush of telemetry this
+/// stays within 30 s, the usual grace of those who kill.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// All lanes of a worker.
+pub(super) struct Fleet {
+    queues: Vec<WeightedQueue>,
+    redis: Redis,
+    consumer: Consumer,
+    sender: Sender,
+    retry: Arc<RetryPolicies>,
+    telemetry: Telemetry,
+    slots: Slots,
+    stop: CancellationToken,
+    lanes: Lanes,
+    running: Vec<Running>,
+    /// How many shards of each queue are read.
+    read: HashMap<String, u32>,
+}
+
+impl Fleet {
+    pub(super) fn new(
+        config: &WorkerConfig,
+        redis: Redis,
+        consumer: Consumer,
+        sender: Sender,
+        telemetry: &Telemetry,
+        slots: Slots,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            queues: config.queues.clone(),
+            redis,
+            consumer,
+            sender,
+            retry: Arc::new(config.retry.clone()),
+            telemetry: telemetry.clone(),
+            slots,
+            stop,
+            lanes: Lanes::default(),
+            running: vec![],
+            read: HashMap::new(),
+        }
+    }
+
+    pub(super) fn lanes(&self) -> Lanes {
+        self.lanes.clone()
+    }
+
+    /// Starts a lane for each shard that has none.
+    pub(super) async fn grow(&mut self) -> Result<(), ConnectError> {
+        for queue in self.queues.clone() {
+            let Ok(shards) = self.redis.shards(&queue.name).await else {
+                // At the first look the connection has just been made: shard 0 is there in any case.
+                self.start(&queue, 1).await?;
+                continue;
+            };
+            self.start(&queue, shards.read).await?;
+            if shards.read > shards.now && self.redis.shrink(&queue.name, shards).await.unwrap_or(false) {
+                info!(queue = %queue.name, shards = shards.now, "the higher shards are empty");
+            }
+        }
+        Ok(())
+    }
+
+    async fn start(&mut self, queue: &WeightedQueue, shards: u32) -> Result<(), ConnectError> {
+        let from = self.read.get(&queue.name.to_string()).copied().unwrap_or(0);
+        for shard in from..shards {
+            let connected = self.redis.worker(&queue.name, shard, self.consumer.clone()).await?;
+            let weight = share(queue.weight, shards);
+            let running = Running::start(self.lane(connected, weight), &self.slots, &self.stop);
+            self.lanes.join(running.lane.clone());
+            self.running.push(running);
+            self.read.insert(queue.name.to_string(), shard + 1);
+        }
+        Ok(())
+    }
+
+    fn lane(&self, queue: Queue, weight: u32) -> (Lane, mpsc::Receiver<crate::lane::Done>) {
+        // As many as may be done while one group is being settled.
+        let (done, to_settle) = mpsc::channel(1024);
+        let lane = Lane {
+            counts: Counts::new(&self.telemetry, queue.names().queue),
+            queue,
+            weight,
+            hand: Hand::default(),
+            alarm: Alarm::default(),
+            sender: self.sender.clone(),
+            retry: self.retry.clone(),
+            done,
+            work: Work::default(),
+            drained: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            duration: Lane::duration(&self.telemetry),
+            telemetry: self.telemetry.clone(),
+        };
+        (lane, to_settle)
+    }
+
+    /// Ends all lanes.
+    pub(super) async fn end(self, deadline: Instant, hurry: CancellationToken) {
+        let mut ends = JoinSet::new();
+        for lane in self.running {
+            ends.spawn(lane.end(deadline, hurry.clone()));
+        }
+        ends.join_all().await;
+        self.redis.close().await;
+    }
+}
+
+/// The weight of one of several shards, so that a queue does not gain by having them. Weights are scaled, for
+/// there are no fractions.
+fn share(weight: u32, shards: u32) -> u32 {
+    const SCALE: u32 = 64;
+    (weight * SCALE / shards.max(1)).max(1)
+}
+
+/// One lane with its loops.
+struct Running {
+    lane: Arc<Lane>,
+    /// Reclaimer and scheduler: they end first.
+    taking: JoinSet<()>,
+    /// They end last.
+    leases: JoinHandle<()>,
+    stop_leases: CancellationToken,
+    settler: JoinHandle<()>,
+}
+
+impl Running {
+    fn start(
+        (lane, to_settle): (Lane, mpsc::Receiver<crate::lane::Done>),
+        slots: &Slots,
+        stop: &CancellationToken,
+    ) -> Self {
+        let lane = Arc::new(lane);
+        let mut taking = JoinSet::new();
+        taking.spawn(reclaimer::run(lane.clone(), slots.clone(), stop.clone()));
+        taking.spawn(scheduler::run(lane.clone(), stop.clone()));
+        let stop_leases = CancellationToken::new();
+        let leases = tokio::spawn(leases::run(lane.clone(), stop_leases.clone()));
+        let settler = tokio::spawn(settler::run(lane.clone(), to_settle));
+        Self { lane, taking, leases, stop_leases, settler }
+    }
+
+    async fn end(self, deadline: Instant, hurry: CancellationToken) {
+        let Self { lane, taking, leases, stop_leases, settler } = self;
+        taking.join_all().await;
+        let cut = tokio::select! {
+            () = lane.work.finished() => None,
+            () = tokio::time::sleep_until(deadline) => Some("the deadline is over"),
+            () = hurry.cancelled() => Some("a second signal came"),
+        };
+        let last_words = async {
+            if let Some(why) = cut {
+                hand_back(&lane, why).await;
+            }
+            lane.work.finished().await;
+            lane.drained.cancel();
+            let _ = settler.await;
+            stop_leases.cancel();
+            let _ = leases.await;
+            match lane.queue.leave().await {
+                Ok(0) => {}
+                Ok(jobs) => info!(jobs, "handed back jobs that had not arrived yet"),
+                Err(error) => warn!(%error, "could not take leave of the queue; its jobs will be taken over"),
+            }
+            lane.queue.close().await;
+        };
+        if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
+            lane.cut.cancel();
+            warn!("Redis did not take the last settlements; what is missing will be sent again");
+        }
+    }
+}
+
+/// Ends the requests in flight and hands their jobs back: at once for any other worker, and at no cost of an
+/// attempt.
+async fn hand_back(lane: &Lane, why: &str) {
+    let cut = lane.hand.cut();
+    warn!(jobs = cut.len(), why, "requests in flight are cut and their jobs handed back");
+    let all = cut.into_iter().map(|(lease, delivery)| async move {
+        let fields = record::handed_back(&delivery);
+        if let Err(error) = lane.queue.release(lease, &fields, &telemetry::Context::none()).await {
+            warn!(entry = %lease.entry, %error, "a job could not be handed back; it will be taken over");
+        }
+    });
+    futures_util::future::join_all(all).await;
+}
