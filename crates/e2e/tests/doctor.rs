@@ -24,9 +24,9 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// What the README lists.
 const WORKER: &str = "+ping +time +eval +evalsha +xadd +xreadgroup +xack +xdel +xclaim +xpending +xrange +xtrim +xlen \
-                      +xgroup|create +xgroup|delconsumer +hget +hmget +hset +hdel +hgetall +hlen +zadd +zrem +zrange \
+                      +xgroup|create +xgroup|delconsumer +xinfo|groups +hget +hmget +hset +hdel +hgetall +hlen +hexists +zadd +zrem +zrange \
                       +zrangebyscore +get +set";
-const TOOLS: &str = "+scan +info +config|get +xrevrange +xinfo|stream +xinfo|groups +xinfo|consumers +hexists +hscan \
+const TOOLS: &str = "+scan +info +config|get +xrevrange +xinfo|stream +xinfo|consumers +hscan \
                      +zcard +zscore +exists";
 
 /// The exit code, and `LEVEL CHECK` of each finding that is not ok.

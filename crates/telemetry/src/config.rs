@@ -79,6 +79,9 @@ pub enum Protocol {
     HttpProtobuf,
 }
 
+/// The queue is allocated whole at the start: 300 MB with this many.
+const MOST_SPANS: usize = 1_000_000;
+
 impl Config {
     /// Reads the environment of the process. A value that cannot be used is left at its default, and a
     /// sentence about it stands in [`warnings`](Config::warnings).
@@ -99,9 +102,9 @@ impl Config {
             resource,
             traces: reader.signal("TRACES"),
             metrics: reader.signal("METRICS"),
-            span_queue: reader.number("OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or(16_384),
+            span_queue: reader.number("OTEL_BSP_MAX_QUEUE_SIZE", MOST_SPANS).unwrap_or(16_384),
             metric_interval: reader
-                .number("OTEL_METRIC_EXPORT_INTERVAL")
+                .number("OTEL_METRIC_EXPORT_INTERVAL", 24 * 3600 * 1000)
                 .map_or(Duration::from_secs(60), |millis| Duration::from_millis(millis as u64)),
             internals: reader.switch("POSTRIDER_TRACE_INTERNALS"),
             log: None,
@@ -121,6 +124,13 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn get(&self, name: &str) -> Option<String> {
         (self.lookup)(name)
+    }
+
+    /// Once, also where both signals meet the same variable.
+    fn warn(&mut self, warning: String) {
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     fn enabled(&mut self) -> bool {
@@ -143,11 +153,11 @@ impl Reader<'_> {
         }
     }
 
-    fn number(&mut self, name: &str) -> Option<usize> {
+    fn number(&mut self, name: &str, most: usize) -> Option<usize> {
         let value = self.get(name)?;
-        let number = value.parse().ok().filter(|number| *number > 0);
+        let number = value.parse().ok().filter(|number| (1..=most).contains(number));
         if number.is_none() {
-            self.warnings.push(format!("{name} is not a whole number above 0, its default is used"));
+            self.warn(format!("{name} is not a whole number from 1 to {most}, its default is used"));
         }
         number
     }
@@ -166,7 +176,7 @@ impl Reader<'_> {
                 "grpc" => Protocol::Grpc,
                 "http/protobuf" => Protocol::HttpProtobuf,
                 _ => {
-                    self.warnings.push(format!("{name} knows `grpc` and `http/protobuf`, `grpc` is used"));
+                    self.warn(format!("{name} knows `grpc` and `http/protobuf`, `grpc` is used"));
                     Protocol::Grpc
                 }
             },

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
@@ -15,6 +15,11 @@ pub(crate) fn install(log: &Log, bridge: imp::Bridge) -> Result<(), StartError> 
     let filter: Targets = format!("{}{}", imp::QUIET, log.filter)
         .parse()
         .map_err(|_| StartError::LogFilter(log.filter.clone()))?;
+    // A single word that is no level would name a module and silence all others.
+    let is_level = |word: &str| word.trim().parse::<LevelFilter>().is_ok();
+    if log.filter.split(',').any(|part| !part.contains('=') && !is_level(part)) {
+        return Err(StartError::LogFilter(log.filter.clone()));
+    }
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match log.format {
         LogFormat::Text => lines.with_ansi(colours()).with_target(false).boxed(),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use http_telemetry::Attempt;
 use telemetry::{Context, ErrorType};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::entry::{Delivery, Lease};
 use crate::history;
@@ -27,10 +27,10 @@ const MOST_DELIVERIES: u64 = 5;
 pub async fn work(lane: Arc<Lane>, delivery: Arc<Delivery>, slot: Option<Slot>) {
     let abandoned = Abandoned { lane: &lane, lease: delivery.lease };
     if let Some((settlement, context)) = deliver(&lane, &delivery).await {
-        // The slot is for the request; the settlement waits without one.
-        drop(slot);
+        // With the slot, so that no more jobs are taken in than can be settled.
         settle(&lane, delivery.lease, settlement, context).await;
     }
+    drop(slot);
     std::mem::forget(abandoned);
 }
 
@@ -76,16 +76,13 @@ fn poison(lane: &Lane, delivery: &Delivery, job: &Job) -> (Settlement, Context) 
     let record = Record::new(delivery, job, &context);
     let deliveries = delivery.lease.delivery - 1;
     let error = format!("it was taken up {deliveries} times and never settled: its workers died or lost it");
-    (bury(lane, record, process, Reason::Poison, &error, &ErrorType::LeaseLost), context)
+    (bury(record, process, Reason::Poison, &error, &ErrorType::LeaseLost), context)
 }
 
 fn malformed_entry(lane: &Lane, delivery: &Delivery, malformed: &Malformed) -> (Settlement, Context) {
     let process = Process::begin(lane, delivery, None);
     let context = process.context();
-    let Malformed { reason, error } = malformed;
-    warn!(entry = %delivery.lease.entry, %reason, error, "entry buried");
-    lane.counts.dead(*reason);
-    process.dead(*reason, Some(&ErrorType::Malformed));
+    process.dead(malformed.reason, Some(&ErrorType::Malformed));
     (Settlement::Bury(record::malformed(delivery, malformed, context.trace_id())), context)
 }
 
@@ -112,7 +109,7 @@ async fn attempt(lane: &Lane, delivery: &Delivery, job: &Job, policy: &RetryPoli
     let mut record = Record::new(delivery, job, &context);
     if job.expires_at.is_some_and(|expires| expires <= at) {
         let error = "the time to send it in had passed";
-        let settlement = bury(lane, record, process, Reason::Expired, error, &ErrorType::Expired);
+        let settlement = bury(record, process, Reason::Expired, error, &ErrorType::Expired);
         return (settlement, context);
     }
     confirm_lease(lane, delivery.lease).await;
@@ -134,21 +131,12 @@ async fn attempt(lane: &Lane, delivery: &Delivery, job: &Job, policy: &RetryPoli
             process.retry(&error);
             Settlement::Park(record.parking(after))
         }
-        Outcome::Dead { reason, error: text } => bury(lane, record, process, reason, &text, &error),
+        Outcome::Dead { reason, error: text } => bury(record, process, reason, &text, &error),
     };
     (settlement, context)
 }
 
-fn bury(
-    lane: &Lane,
-    record: Record<'_>,
-    process: Process,
-    reason: Reason,
-    text: &str,
-    error: &ErrorType,
-) -> Settlement {
-    lane.counts.dead(reason);
-    warn!(ticket = %record.ticket(), %reason, error = text, "job buried");
+fn bury(record: Record<'_>, process: Process, reason: Reason, text: &str, error: &ErrorType) -> Settlement {
     let record = record.keeping(process.keep());
     process.dead(reason, Some(error));
     Settlement::Bury(record.burial(reason, text))

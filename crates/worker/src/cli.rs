@@ -22,8 +22,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use telemetry::{Config, Log, LogFormat, Telemetry};
+use telemetry::{Config, Log, LogFormat, StartError, Telemetry};
 use tracing::warn;
+
+use crate::queue::ConnectError;
+use crate::worker::RunError;
 
 /// Reliable HTTP jobs from Redis, with a trace for every delivery.
 ///
@@ -141,7 +144,10 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
     eprintln!("error: {text}");
-    let usage = error.downcast_ref::<Usage>().is_some();
+    let usage = error.is::<Usage>()
+        || matches!(error.downcast_ref(), Some(StartError::LogFilter(_)))
+        || matches!(error.downcast_ref(), Some(ConnectError::Url(_)))
+        || matches!(error.downcast_ref(), Some(RunError::Connect(ConnectError::Url(_))));
     ExitCode::from(if usage { 2 } else { 4 })
 }
 
@@ -159,11 +165,23 @@ impl LogArgs {
             None => LogFormat::Json,
         };
         let level = if brief { "warn" } else { "info" };
-        Log { format, filter: self.filter.clone().unwrap_or_else(|| level.to_owned()) }
+        let filter = self.filter.clone().filter(|filter| !filter.trim().is_empty());
+        Log { format, filter: filter.unwrap_or_else(|| level.to_owned()) }
     }
 }
 
 /// A duration as people write it: `500ms`, `30s`, `10m`, `1h 30m`.
 fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write 500ms, 30s, 10m or 1h"))
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; write 500ms, 30s, 10m or 1h"))?;
+    if duration > LONGEST { Err("it must be at most 3650 days".to_owned()) } else { Ok(duration) }
 }
+
+/// A duration that is not nothing.
+fn some_time(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    if duration < Duration::from_millis(1) { Err("it must be at least 1ms".to_owned()) } else { Ok(duration) }
+}
+
+/// Longer is a mistake, and more than a clock can count.
+const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);

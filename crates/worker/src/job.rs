@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, Uri};
 
 use crate::reason::Reason;
 
+pub(crate) use fields::is_label;
 pub use fields::{Context, Trail};
 
 /// One HTTP request to be made, with its policy.

@@ -80,12 +80,19 @@ impl Lane {
         self.hand.begun(lease, task);
     }
 
-    /// A settlement was answered: the job is put down. What had another owner by then is told.
-    pub fn settled(&self, lease: Lease, settled: Settled) {
-        self.hand.put_down(lease);
-        if settled != Settled::Done {
-            self.counts.settlement_refused();
-            warn!(entry = %lease.entry, "settlement refused: the lease was lost, and the job is another worker's");
+    /// Settlements were answered: the jobs are put down. What came too late is told, once for all of them.
+    pub fn settled(&self, answers: impl IntoIterator<Item = (Lease, Settled)>) {
+        let mut refused = vec![];
+        for (lease, settled) in answers {
+            self.hand.put_down(lease);
+            if settled != Settled::Done {
+                self.counts.settlement_refused();
+                refused.push(lease.entry);
+            }
+        }
+        if let Some(first) = refused.first() {
+            let jobs = refused.len();
+            warn!(jobs, %first, "settlement refused: the lease was lost, and the jobs are another worker's, or gone");
         }
     }
 }

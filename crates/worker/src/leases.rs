@@ -40,13 +40,18 @@ pub async fn extend(lane: &Lane, leases: &[Lease]) -> bool {
     match lane.queue.extend(leases).await {
         Ok(kept) => {
             lane.queue.link().up();
+            let mut lost = vec![];
             for (lease, kept) in leases.iter().zip(kept) {
                 if kept {
                     lane.hand.confirm(*lease, sent);
                 } else if lane.hand.lose(*lease) {
                     lane.counts.lease_lost();
-                    warn!(entry = %lease.entry, "lease lost: the job is another worker's, and its request is cancelled");
+                    lost.push(lease.entry);
                 }
+            }
+            if let Some(first) = lost.first() {
+                let jobs = lost.len();
+                warn!(jobs, %first, "lease lost: the jobs are another worker's, or gone, and their requests are cut");
             }
             true
         }

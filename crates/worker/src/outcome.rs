@@ -55,7 +55,7 @@ impl Outcome {
     ) -> Self {
         let text = match ending {
             Ending::Answer(200..=299) => return Self::Done,
-            Ending::Answer(status @ (408 | 425 | 429 | 500..)) => {
+            Ending::Answer(status @ (408 | 425 | 429 | 500..=599)) => {
                 format!("the destination answered {status}")
             }
             Ending::Answer(status) => {
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn what_will_not_pass_is_final() {
-        for status in [100, 199, 300, 301, 307, 400, 404, 410, 422, 451] {
+        for status in [100, 199, 300, 301, 307, 400, 404, 410, 422, 451, 600, 999] {
             assert_eq!(reason(&judge(Ending::Answer(status), 1)), Some(Reason::FinalStatus), "{status}");
         }
         assert_eq!(reason(&judge(failed(ErrorType::Refused), 1)), Some(Reason::Refused));

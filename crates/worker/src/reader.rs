@@ -59,15 +59,16 @@ impl Reader {
                 free = self.slots.take(MOST) => free,
                 Some(waited) = self.waits.next() => {
                     // At most one job a lane comes in over the slots.
-                    self.arrived(waited, None).await;
+                    self.arrived(waited).await;
                     continue;
                 }
                 () = stop.cancelled() => break,
             };
             self.seats.refresh();
-            if let Some(slot) = self.poll(free).await {
+            if !self.poll(free).await {
+                // Without a slot: what waits for jobs must not keep others from running.
                 tokio::select! {
-                    () = self.wait(slot) => {}
+                    () = self.wait() => {}
                     () = stop.cancelled() => break,
                 }
             }
@@ -75,8 +76,8 @@ impl Reader {
         self.end().await;
     }
 
-    /// Reads for all free slots without waiting. Where nothing was there, a slot is left over.
-    async fn poll(&mut self, mut free: Vec<Slot>) -> Option<Slot> {
+    /// Reads for all free slots without waiting. Answers whether anything was there.
+    async fn poll(&mut self, mut free: Vec<Slot>) -> bool {
         let mut any = false;
         self.seats.begin_round();
         while !free.is_empty()
@@ -97,11 +98,11 @@ impl Reader {
                 Err(error) => self.failed(&lane, &error).await,
             }
         }
-        if any { None } else { free.pop() }
+        any
     }
 
     /// Nothing is there: waits until a job comes to one of the lanes, or one that failed is to be tried again.
-    async fn wait(&mut self, slot: Slot) {
+    async fn wait(&mut self) {
         for lane in self.seats.begin_waits() {
             self.waits.push(Box::pin(async move {
                 let taken = lane.queue.wait().await;
@@ -109,21 +110,20 @@ impl Reader {
             }));
         }
         tokio::select! {
-            Some(waited) = self.waits.next() => self.arrived(waited, Some(slot)).await,
+            Some(waited) = self.waits.next() => self.arrived(waited).await,
             () = self.seats.changed() => {}
         }
     }
 
-    /// Begins with what a blocking read brought.
-    async fn arrived(&mut self, waited: Waited, slot: Option<Slot>) {
+    /// Begins with what a blocking read brought, one job over the slots where none is free.
+    async fn arrived(&mut self, waited: Waited) {
         let Waited { lane, taken, arrived } = waited;
         self.seats.waited(&lane);
         match taken {
             Ok(taken) => {
                 lane.queue.link().up();
-                let mut slots = slot.into_iter();
                 for delivery in taken {
-                    lane.begin(delivery, arrived, slots.next());
+                    lane.begin(delivery, arrived, self.slots.try_take());
                 }
             }
             Err(error) => self.failed(&lane, &error).await,
@@ -160,7 +160,7 @@ impl Reader {
             while let Some(waited) = self.waits.next().await {
                 // An error matters no more.
                 if waited.taken.is_ok() {
-                    self.arrived(waited, None).await;
+                    self.arrived(waited).await;
                 }
             }
         };

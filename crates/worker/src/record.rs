@@ -9,7 +9,7 @@ use telemetry::Context;
 
 use crate::entry::{Delivery, Fields};
 use crate::history;
-use crate::job::{Job, Malformed};
+use crate::job::{Job, Malformed, is_label};
 use crate::outcome::Ending;
 use crate::queue::{Burial, Parking, Since};
 use crate::reason::Reason;
@@ -51,7 +51,7 @@ impl<'a> Record<'a> {
     /// was no attempt: nothing was sent.
     pub fn attempted(&mut self, ending: &Ending, entry: impl FnOnce() -> history::Entry) {
         if !ending.was_refused() {
-            self.attempts += 1;
+            self.attempts = self.attempts.saturating_add(1);
         }
         self.status = ending.status();
         if ending.error().is_some() {
@@ -103,7 +103,7 @@ impl<'a> Record<'a> {
             .job
             .result_ttl
             .map(|ttl| (self.job.ticket.clone(), ttl, self.result("dead", Some(reason), Some(error))));
-        Burial { fields, result }
+        Burial { ticket: self.job.ticket.clone(), reason, error: error.to_owned(), fields, result }
     }
 
     fn push_trail(&self, fields: &mut Fields) {
@@ -141,11 +141,11 @@ pub fn malformed(delivery: &Delivery, malformed: &Malformed, trace_id: Option<St
     push(&mut kept, "_ticket", ticket.clone());
     push(&mut kept, "_reason", malformed.reason.as_str());
     push(&mut kept, "_error", malformed.error.clone());
+    let Malformed { reason, error } = malformed.clone();
     let result = waited_for(fields).map(|ttl| {
-        let Malformed { reason, error } = malformed;
-        (ticket, ttl, result("dead", None, 0, Some(*reason), Some(error), trace_id.as_deref()))
+        (ticket.clone(), ttl, result("dead", None, 0, Some(reason), Some(&error), trace_id.as_deref()))
     });
-    Burial { fields: kept, result }
+    Burial { ticket, reason, error, fields: kept, result }
 }
 
 /// The result of a job that was given up, for who waits for it, and how long it is kept.
@@ -177,7 +177,8 @@ fn own_fields(fields: &Fields) -> Fields {
 }
 
 fn ticket(delivery: &Delivery) -> Bytes {
-    value(&delivery.fields, "_ticket").unwrap_or_else(|| delivery.lease.entry.to_string().into())
+    let given = value(&delivery.fields, "_ticket").filter(|ticket| is_label(ticket));
+    given.unwrap_or_else(|| delivery.lease.entry.to_string().into())
 }
 
 fn value(fields: &Fields, name: &str) -> Option<Bytes> {

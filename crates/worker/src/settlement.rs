@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use telemetry::{Context, ErrorType};
+use tracing::warn;
 
 use crate::entry::Lease;
 use crate::lane::{Done, Lane};
@@ -33,16 +34,26 @@ pub enum Settlement {
 /// Settles a job. Jobs that are done go to the settler, which takes them in groups; the rest is the exception
 /// and is settled here, so that what Redis refuses of one job holds up no other.
 pub async fn settle(lane: &Lane, lease: Lease, settlement: Settlement, context: Context) {
+    // From here on no cut takes it back: it would be sent again.
+    lane.hand.done(lease);
     if let Settlement::Finish = settlement {
-        lane.hand.done(lease);
         // The settler outlives every task; should it be gone, the lease runs out and the job is sent again.
         let _ = lane.done.send(Done { lease, context }).await;
         return;
     }
     let span = ack(lane, &[&context]);
-    if persist(lane, lease, &settlement, &span.context()).await.is_none() {
-        span.fail(&ErrorType::LeaseLost);
+    match (persist(lane, lease, &settlement, &span.context()).await, &settlement) {
+        (None, _) => span.fail(&ErrorType::LeaseLost),
+        (Some(Written::Settled(Settled::Done)), Settlement::Bury(burial)) => buried(lane, lease, burial),
+        _ => {}
     }
+}
+
+fn buried(lane: &Lane, lease: Lease, burial: &Burial) {
+    let Burial { ticket, reason, error, .. } = burial;
+    let ticket = String::from_utf8_lossy(ticket);
+    warn!(%ticket, entry = %lease.entry, %reason, error, "job buried");
+    lane.counts.dead(*reason);
 }
 
 /// Writes a settlement, again and again until Redis answers, since each is harmless when repeated; then the
@@ -65,8 +76,8 @@ pub async fn persist(
                         lane.alarm.due_in(Duration::from_millis(millis));
                         lane.hand.put_down(lease);
                     }
-                    Written::Settled(Settled::Gone) if failed > 0 => lane.settled(lease, Settled::Done),
-                    Written::Settled(settled) => lane.settled(lease, settled),
+                    Written::Settled(Settled::Gone) if failed > 0 => lane.settled([(lease, Settled::Done)]),
+                    Written::Settled(settled) => lane.settled([(lease, settled)]),
                 }
                 return Some(answer);
             }

@@ -45,12 +45,11 @@ async fn settle(lane: &Lane, group: &mut [Done]) {
         match lane.queue.finish(&leases, &span.context()).await {
             Ok(settled) => {
                 lane.queue.link().up();
-                for (lease, settled) in leases.iter().zip(settled) {
-                    // Gone at a repetition: it was settled, and the reply was lost.
-                    let settled =
-                        if failed > 0 && settled == Settled::Gone { Settled::Done } else { settled };
-                    lane.settled(*lease, settled);
-                }
+                // Gone at a repetition: it was settled, and the reply was lost.
+                let repeated = failed > 0;
+                let truly =
+                    |settled| if repeated && settled == Settled::Gone { Settled::Done } else { settled };
+                lane.settled(leases.iter().copied().zip(settled.into_iter().map(truly)));
                 return;
             }
             Err(error) => {

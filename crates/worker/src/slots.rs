@@ -59,6 +59,12 @@ impl Slots {
         slots
     }
 
+    /// A slot, if one is free.
+    pub fn try_take(&self) -> Option<Slot> {
+        let permit = self.slots.clone().try_acquire_owned().ok()?;
+        Some(Slot { _permit: permit, suspect: None })
+    }
+
     /// The right to work on a suspect, if it is free.
     pub fn suspect(&self) -> Option<Suspect> {
         let permit = self.suspect.clone().try_acquire_owned().ok()?;

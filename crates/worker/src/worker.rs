@@ -66,10 +66,18 @@ pub async fn run(
     let slots = Slots::new(config.concurrency);
     let sender = Sender::new(&config.sender, telemetry)?;
     let consumer = Consumer { name: consumer_name(), lease: config.lease };
-    let redis = Redis::connect(&config.redis_url, telemetry).await?;
+    let redis = tokio::select! {
+        redis = Redis::connect(&config.redis_url, telemetry) => redis?,
+        () = stop.cancelled() => return Ok(()),
+    };
     let mut fleet =
         Fleet::new(&config, redis, consumer.clone(), sender, telemetry, slots.clone(), stop.clone());
-    fleet.grow().await?;
+    if let Err(error) = fleet.grow().await {
+        // Lanes that have begun are ended in order; the reader has not.
+        stop.cancel();
+        fleet.end(Instant::now() + config.shutdown_timeout, hurry).await;
+        return Err(error.into());
+    }
     let reader = Reader::new(fleet.lanes(), slots, config.order);
     let reader = tokio::spawn(reader.run(stop.clone()));
     let queues: Vec<String> = config.queues.iter().map(|queue| queue.name.to_string()).collect();

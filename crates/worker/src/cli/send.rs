@@ -20,7 +20,7 @@ use crate::queue::{Enqueuing, IdempotencyKey, Publication, QueueName, Redis, Sto
 #[command(override_usage = "postrider send [OPTIONS] [METHOD] <URL>")]
 pub(super) struct SendArgs {
     /// The method (default POST) and the URL of the request
-    #[arg(num_args = 1..=2, required = true, value_names = ["METHOD", "URL"])]
+    #[arg(num_args = 1..=2, required = true, value_name = "[METHOD] URL")]
     target: Vec<String>,
     #[command(flatten)]
     redis: RedisArgs,
@@ -108,6 +108,9 @@ impl SendArgs {
 
     fn fields(&self) -> Result<Fields, Usage> {
         let (method, url) = match self.target.as_slice() {
+            [url, method] if url.contains("://") && !method.contains("://") => {
+                return Err(Usage(format!("the method stands before the URL: postrider send {method} …")));
+            }
             [method, url] => (Some(method), url),
             [url, ..] => (None, url),
             [] => return Err(Usage("the URL is missing".to_owned())),

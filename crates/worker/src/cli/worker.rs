@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use telemetry::Telemetry;
 
-use super::{RedisArgs, Usage, duration};
+use super::{RedisArgs, Usage, duration, some_time};
 use crate::config::{Config, WeightedQueue};
 use crate::egress::{Allow, Egress};
 use crate::queue::QueueName;
@@ -47,7 +47,7 @@ pub(super) struct WorkerArgs {
     #[arg(long, env = "POSTRIDER_EGRESS_ALLOW", value_delimiter = ',', value_parser = allow, value_name = "RULE")]
     egress_allow: Vec<Option<Allow>>,
     /// The deadline of an attempt whose job has no `timeout_ms`
-    #[arg(long, env = "POSTRIDER_TIMEOUT", default_value = "30s", value_parser = duration, value_name = "DURATION")]
+    #[arg(long, env = "POSTRIDER_TIMEOUT", default_value = "30s", value_parser = some_time, value_name = "DURATION")]
     timeout: Duration,
     /// How many attempts a job has that has no `max_attempts` [default: 10]
     #[arg(long, env = "POSTRIDER_MAX_ATTEMPTS", value_parser = clap::value_parser!(u32).range(1..=100), value_name = "N")]

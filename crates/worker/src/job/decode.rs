@@ -14,6 +14,8 @@ use crate::reason::Reason;
 const VERSION: u64 = 1;
 /// A Unix time in milliseconds below this one (March 1973) is one in seconds.
 const LEAST_MILLIS: u64 = 100_000_000_000;
+/// A Unix time in milliseconds above this one (the year 5138) is one in microseconds.
+const MOST_MILLIS: u64 = 100_000_000_000_000;
 /// Ten years: a longer delay is a mistake.
 const LONGEST_DELAY: u64 = 10 * 366 * 24 * 3600 * 1000;
 /// An entry with more fields than this cannot be carried by a script.
@@ -26,7 +28,8 @@ impl Job {
     /// [`Malformed`] says which field is wrong and what would be right.
     pub fn decode(delivery: &Delivery) -> Result<Self, Malformed> {
         let fields = &delivery.fields;
-        if fields.len() > MOST_FIELDS {
+        let count = fields.iter().filter(|(name, _)| name.first() != Some(&b'_')).count();
+        if count > MOST_FIELDS || fields.len() > 2 * MOST_FIELDS {
             let count = fields.len();
             return Err(Malformed::new(format!("{count} fields are too many; at most {MOST_FIELDS}")));
         }
@@ -96,8 +99,10 @@ fn url(known: &Known) -> Result<Uri, Malformed> {
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return Err(Malformed::new("field `url` holds a user name; send an `authorization` header instead"));
     }
-    if uri.port().is_some_and(|port| port.as_u16() == 0) {
-        return Err(Malformed::new("field `url`: port 0 cannot be connected to"));
+    let written = uri.authority().and_then(|authority| authority.as_str().rsplit_once(':'));
+    let written = written.filter(|(_, port)| !port.ends_with(']'));
+    if written.is_some_and(|(_, port)| !port.is_empty() && uri.port_u16().unwrap_or(0) == 0) {
+        return Err(Malformed::new("field `url`: the port must be 1 to 65535"));
     }
     Ok(uri)
 }
@@ -141,6 +146,9 @@ fn wait(known: &Known) -> Result<Option<Wait>, Malformed> {
 
 fn unix_millis(name: &str, field: &Option<Bytes>) -> Result<Option<u64>, Malformed> {
     match whole(name, field)? {
+        Some(time) if time > MOST_MILLIS => Err(Malformed::new(format!(
+            "field `{name}` is beyond the year 5000; it must be Unix time in milliseconds"
+        ))),
         Some(time) if time < LEAST_MILLIS => Err(Malformed::new(format!(
             "field `{name}` looks like seconds; it must be Unix time in milliseconds"
         ))),
@@ -226,13 +234,23 @@ mod tests {
     fn seconds_are_told_from_milliseconds() {
         assert!(refused(&[("not_before", "1795396101")]).contains("looks like seconds"));
         assert!(refused(&[("expires_at", "1795396101")]).contains("looks like seconds"));
+        assert!(refused(&[("not_before", "1795396101000000")]).contains("milliseconds"));
     }
 
     #[test]
     fn a_url_must_be_one_that_can_be_called() {
-        for wrong in
-            ["", "h", "/x", "ftp://h/", "http://", "http:///x", "http://u:p@h/", "http://h:0/", "a b"]
-        {
+        for wrong in [
+            "",
+            "h",
+            "/x",
+            "ftp://h/",
+            "http://",
+            "http:///x",
+            "http://u:p@h/",
+            "http://h:0/",
+            "http://h:99999/",
+            "a b",
+        ] {
             assert!(refused(&[("url", wrong)]).contains("`url`"), "{wrong}");
         }
         assert!(!refused(&[("url", "http://u:hunter2@h/")]).contains("hunter2"));

@@ -79,7 +79,9 @@ impl Trail {
             b"_ticket" if is_label(value) => self.ticket = Some(value.clone()),
             b"_at" => self.at = number(value).ok(),
             b"_attempt" => {
-                self.attempts = number(value).ok().and_then(|made| u32::try_from(made).ok()).unwrap_or(0);
+                // More than a job can have is none of ours.
+                let made = number(value).ok().and_then(|made| u32::try_from(made).ok());
+                self.attempts = made.filter(|made| *made <= 100).unwrap_or(0);
             }
             b"_traceparent" if value.len() <= 128 => self.traceparent = Some(value.clone()),
             b"_replay_of" if is_label(value) => self.replay_of = Some(value.clone()),
@@ -99,7 +101,7 @@ pub(super) fn number(text: &[u8]) -> Result<u64, ()> {
 }
 
 /// `[A-Za-z0-9_-]{1,128}`.
-pub(super) fn is_label(text: &[u8]) -> bool {
+pub(crate) fn is_label(text: &[u8]) -> bool {
     (1..=128).contains(&text.len())
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b'-')
 }

@@ -21,6 +21,9 @@ const RESERVED: [&str; 10] = [
     "expect",
 ];
 
+/// More than any server takes.
+const MOST: usize = 256;
+
 pub(super) fn parse(field: Option<&Bytes>) -> Result<HeaderMap, Malformed> {
     let mut headers = HeaderMap::new();
     let Some(field) = field else { return Ok(headers) };
@@ -56,6 +59,9 @@ fn push(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), Ma
     let value = HeaderValue::from_str(value).map_err(|_| {
         Malformed::new(format!("field `headers`: the value of `{name}` has a character that headers cannot"))
     })?;
+    if headers.len() >= MOST {
+        return Err(Malformed::new(format!("field `headers` has more than {MOST} values")));
+    }
     headers.append(name, value);
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::ClientLike;
-use fred::types::Builder;
 use fred::types::config::{Blocking, Config, ReconnectPolicy, UnresponsiveConfig};
+use fred::types::{Builder, RespVersion};
 
 /// How long a blocking read waits. Not longer, since a server before 7 does not wake a reader whose group was
 /// destroyed.
@@ -14,6 +14,20 @@ pub(super) const BLOCK: Duration = Duration::from_secs(5);
 
 /// Longer than any script takes, shorter than a lease.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// fred takes every other scheme for plain Redis, `tls://` too.
+const SCHEMES: [&str; 10] = [
+    "redis",
+    "rediss",
+    "redis-cluster",
+    "rediss-cluster",
+    "redis-sentinel",
+    "rediss-sentinel",
+    "redis+unix",
+    "valkey",
+    "valkeys",
+    "unix",
+];
 
 /// The URL cannot be used, or the server cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -32,17 +46,46 @@ pub enum ConnectError {
         /// What the client said.
         reason: String,
     },
+    /// Redis is there and lets no worker in: a missing right, a key of a wrong type, no memory.
+    #[error("Redis at {server} refuses to let a worker in: {reason}")]
+    Refused {
+        /// Host and port, without user and password.
+        server: String,
+        /// What Redis said.
+        reason: String,
+    },
 }
 
 /// Connects a client. The one for blocking reads needs a connection of its own: a blocked connection answers
 /// nothing else.
 pub(super) async fn connect(url: &str, blocking: bool) -> Result<Client, ConnectError> {
-    let config = Config::from_url(url).map_err(|error| ConnectError::Url(error.details().to_owned()))?;
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    if !scheme.is_some_and(|scheme| SCHEMES.contains(&scheme)) {
+        return Err(ConnectError::Url("it has another scheme, or none".to_owned()));
+    }
+    let mut config = Config::from_url(url).map_err(|error| ConnectError::Url(error.details().to_owned()))?;
+    config.version = resp_version(url)?;
     let unreachable =
-        |error: Error| ConnectError::Unreachable { server: server(url), reason: error.to_string() };
+        |error: Error| ConnectError::Unreachable { server: server(url), reason: reason(&error) };
     let client = build(config, blocking).map_err(unreachable)?;
     client.init().await.map_err(unreachable)?;
     Ok(client)
+}
+
+/// `?protocol=3` asks for RESP3, as other clients read it too; default is RESP2.
+fn resp_version(url: &str) -> Result<RespVersion, ConnectError> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    match query.split('&').find_map(|pair| pair.strip_prefix("protocol=")) {
+        None | Some("2") => Ok(RespVersion::RESP2),
+        Some("3") => Ok(RespVersion::RESP3),
+        Some(_) => Err(ConnectError::Url("`protocol` must be 2 or 3".to_owned())),
+    }
+}
+
+/// fred shows an I/O error as it is made: `Os { code: 111, kind: …, message: "Connection refused" }`.
+pub(super) fn reason(error: &Error) -> String {
+    let told = error.details().split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
+    told.map_or_else(|| error.to_string(), |(message, _)| message.to_owned())
 }
 
 /// Host and port of a URL, without user and password.

@@ -10,27 +10,46 @@ use tracing::{info, warn};
 
 use super::Error;
 
+/// For so long there must be no failure before Redis counts as there again; longer than any pause between tries.
+const STEADY: Duration = Duration::from_millis(2500);
+
 /// Whether Redis answers, as the loops of one queue see it together.
 #[derive(Debug)]
 pub struct Link {
     away: AtomicBool,
     since: Mutex<Instant>,
+    /// The last failure.
+    failed: Mutex<Option<Instant>>,
     /// What Redis has refused.
     told: Mutex<HashSet<String>>,
 }
 
 impl Link {
     pub(super) fn new() -> Self {
-        Self { away: AtomicBool::new(false), since: Mutex::new(Instant::now()), told: Mutex::default() }
+        Self {
+            away: AtomicBool::new(false),
+            since: Mutex::new(Instant::now()),
+            failed: Mutex::default(),
+            told: Mutex::default(),
+        }
     }
 
     /// A call succeeded.
     pub fn up(&self) {
-        // A plain load first: this is called for each batch.
-        if self.away.load(Ordering::Relaxed) && self.away.swap(false, Ordering::Relaxed) {
+        // A plain load first: this is called for each batch. And while some calls fail and others do not, as on
+        // a replica, it is not up.
+        if !self.away.load(Ordering::Relaxed) || self.failed_within(STEADY) {
+            return;
+        }
+        if self.away.swap(false, Ordering::Relaxed) {
             *self.since.lock().expect("nothing panics while it holds this lock") = Instant::now();
             info!("Redis answers again");
         }
+    }
+
+    fn failed_within(&self, time: Duration) -> bool {
+        let failed = *self.failed.lock().expect("nothing panics while it holds this lock");
+        failed.is_some_and(|failed| failed.elapsed() < time)
     }
 
     /// Whether Redis has answered for so long without a failure.
@@ -42,6 +61,7 @@ impl Link {
     /// A call failed. Answers how long to wait before the next: 50 ms doubling to 2 s, with jitter, by how
     /// often it has failed in a row.
     pub fn down(&self, error: &Error, in_a_row: u32) -> Duration {
+        *self.failed.lock().expect("nothing panics while it holds this lock") = Some(Instant::now());
         if is_refusal(error) {
             self.refused(error);
         } else if !self.away.swap(true, Ordering::Relaxed) {

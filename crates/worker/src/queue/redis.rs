@@ -59,9 +59,9 @@ impl Redis {
     ) -> Result<Queue, ConnectError> {
         let reader = TracedClient::new(connect::connect(&self.url, true).await?, &self.telemetry);
         let queue = self.queue(name, shard, Some(reader), consumer);
-        queue.join().await.map_err(|error| ConnectError::Unreachable {
+        queue.join().await.map_err(|error| ConnectError::Refused {
             server: connect::server(&self.url),
-            reason: error.to_string(),
+            reason: error.details().to_owned(),
         })?;
         Ok(queue)
     }

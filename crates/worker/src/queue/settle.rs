@@ -10,6 +10,7 @@ use super::reply::{Settled, unexpected};
 use super::take::{MOST_HELD, number};
 use super::{Error, Queue};
 use crate::entry::{Fields, Lease};
+use crate::reason::Reason;
 
 /// About how many dead letters are kept.
 pub(super) const MOST_DEAD: u64 = 100_000;
@@ -56,6 +57,12 @@ pub enum Written {
 /// A job on its way to the dead letters.
 #[derive(Clone, Debug)]
 pub struct Burial {
+    /// What names the job.
+    pub ticket: Bytes,
+    /// Why it is dead.
+    pub reason: Reason,
+    /// The same in one sentence.
+    pub error: String,
     /// Its fields, with `_reason` and `_error`.
     pub fields: Fields,
     /// The result for whoever waits for it: its ticket, how long it is kept, and what it says.

@@ -160,9 +160,10 @@ impl Queue {
         loop {
             let keys = vec![self.0.keys.jobs.clone(), self.0.keys.workers.clone()];
             let reply = self.0.scripts.leave.poll(&self.0.redis, keys, self.identity()).await?;
-            match reply.as_i64().ok_or_else(unexpected)? {
-                -1 => handed_back += 100,
-                last => return Ok(handed_back + last as u64),
+            let (jobs, left): (u64, u64) = reply.convert()?;
+            handed_back += jobs;
+            if left == 1 || jobs == 0 {
+                return Ok(handed_back);
             }
         }
     }

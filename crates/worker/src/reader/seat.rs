@@ -11,8 +11,10 @@ use crate::lane::Lane;
 use crate::lanes::Lanes;
 use crate::queue::Error;
 
-/// Where one entry was too large, the next may be too, and a reply holds as many as are asked for.
-const SINGLY: u32 = 64;
+/// About how much a reply may hold: it has to arrive before the command times out.
+const REPLY_BYTES: usize = 4 << 20;
+/// What an entry is taken for before one was seen: of the first, 16 are read.
+const UNKNOWN_BYTES: usize = REPLY_BYTES / 16;
 
 /// The lanes that a reader knows.
 pub(super) struct Seats {
@@ -29,8 +31,20 @@ struct Seat {
     rests_until: Option<Instant>,
     failed: u32,
     waits: bool,
-    /// So many reads are of one job each, after one that was too large.
-    singly: u32,
+    /// How much an entry holds, as a mean that follows quickly.
+    entry_bytes: usize,
+}
+
+impl Seat {
+    /// As many jobs as a reply may hold.
+    fn batch(&self) -> usize {
+        (REPLY_BYTES / self.entry_bytes.max(1)).max(1)
+    }
+
+    fn learn(&mut self, bytes: usize) {
+        // An entry that is larger counts at once, smaller ones little by little.
+        self.entry_bytes = bytes.max(self.entry_bytes - self.entry_bytes / 8);
+    }
 }
 
 /// A lane's place in a smooth weighted round robin, and whether it may have jobs.
@@ -50,7 +64,13 @@ impl Seats {
     pub(super) fn refresh(&mut self) {
         for lane in self.lanes.from(self.seats.len()) {
             self.turns.push(Turn { weight: lane.weight, credit: 0, open: true });
-            self.seats.push(Seat { lane, rests_until: None, failed: 0, waits: false, singly: 0 });
+            self.seats.push(Seat {
+                lane,
+                rests_until: None,
+                failed: 0,
+                waits: false,
+                entry_bytes: UNKNOWN_BYTES,
+            });
         }
     }
 
@@ -72,12 +92,7 @@ impl Seats {
     /// Whom to ask next, and for how many.
     pub(super) fn next(&mut self, free: usize) -> Option<(usize, usize)> {
         let (chosen, share) = choose(&mut self.turns, self.order, free)?;
-        let singly = &mut self.seats[chosen].singly;
-        if *singly > 0 {
-            *singly -= 1;
-            return Some((chosen, 1));
-        }
-        Some((chosen, share))
+        Some((chosen, share.min(self.seats[chosen].batch())))
     }
 
     /// A lane had these of so many jobs that it was asked for; with fewer, it has no more.
@@ -85,8 +100,8 @@ impl Seats {
         self.turns[seat].open = had.len() >= asked;
         let seat = &mut self.seats[seat];
         seat.failed = 0;
-        if had.iter().any(Delivery::is_too_large) {
-            seat.singly = SINGLY;
+        for delivery in had {
+            seat.learn(delivery.bytes());
         }
     }
 
@@ -96,6 +111,8 @@ impl Seats {
         let seat = &mut self.seats[index];
         let rest = lane.queue.link().down(error, seat.failed);
         seat.failed += 1;
+        // It may have been the size of the reply: from one job on, batches grow again.
+        seat.entry_bytes = REPLY_BYTES;
         seat.rests_until = Some(Instant::now() + rest);
         self.turns[index].open = false;
     }

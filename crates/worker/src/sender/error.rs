@@ -15,7 +15,7 @@ pub(super) enum SendError {
     Timeout,
     #[error("the request failed")]
     Client(#[from] legacy::Error),
-    #[error("the response broke off")]
+    #[error("the body broke off")]
     Body(#[from] hyper::Error),
 }
 

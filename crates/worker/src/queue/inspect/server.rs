@@ -69,9 +69,14 @@ impl Inspector {
     async fn config(&self) -> Result<HashMap<String, String>, Error> {
         let mut config = HashMap::new();
         for name in ["maxmemory-policy", "appendonly", "appendfsync", "save"] {
-            let flat = array(self.command("CONFIG", None, vec!["GET".into(), name.into()]).await?)?;
-            if let [name, value] = flat.as_slice() {
-                config.insert(text(name)?, text(value)?);
+            let told = self.command("CONFIG", None, vec!["GET".into(), name.into()]).await?;
+            // A map in RESP3, else a list of name and value.
+            let value = match told {
+                Value::Map(map) => map.inner().into_values().next(),
+                list => array(list)?.pop(),
+            };
+            if let Some(value) = value {
+                config.insert(name.to_owned(), text(&value)?);
             }
         }
         Ok(config)
@@ -89,12 +94,16 @@ impl Inspector {
         };
         let mut refused = Vec::new();
         for Probe(name, args) in probes(queue) {
+            let named = match args.first().and_then(Value::as_str) {
+                Some(part) if ["XINFO", "XGROUP"].contains(&name) => format!("{name}|{part}"),
+                _ => name.to_owned(),
+            };
             let said = match self.dry_run(user.as_deref(), name, &args).await {
                 Some(said) => said,
                 None => self.try_out(name, args).await?,
             };
             if said != MAY {
-                refused.push((name.to_owned(), said));
+                refused.push((named, said));
             }
         }
         Ok(refused)

@@ -25,8 +25,10 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local fields = {unpack(ARGV, 9)}
 fields[#fields + 1] = '_dead_at'
 fields[#fields + 1] = string.format('%.0f', now)
--- Allowed over maxmemory, and a script that has written is not refused later.
-redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[3], 'JUSTID')
+-- Both change nothing and are allowed over maxmemory, after which no further write of the script is refused
+-- for it; and a right that is missing shows before anything is moved.
+redis.call('XACK', KEYS[1], ARGV[1], '0-0')
+redis.call('XDEL', KEYS[1], '0-0')
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', unpack(fields))
 if ARGV[7] ~= '0' then
   redis.call('SET', KEYS[3], ARGV[8], 'PX', ARGV[7])

@@ -45,16 +45,16 @@ for _, text in ipairs({'_ticket', ARGV[3], '_reason', 'cancelled', '_error', ARG
   string.format('%.0f', now)}) do
   fields[#fields + 1] = text
 end
--- Allowed over maxmemory, and a script that has written is not refused later.
+-- These change nothing and are allowed over maxmemory, after which no further write of the script is refused
+-- for it; and a right that is missing shows before anything is moved.
+redis.call('XACK', KEYS[1], ARGV[1], '0-0')
 redis.call('XDEL', KEYS[1], '0-0')
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', unpack(fields))
 if ARGV[7] ~= '0' then
   redis.call('SET', KEYS[3], ARGV[8], 'PX', ARGV[7])
 end
-if not held.err then
-  redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
-end
 redis.call('XDEL', KEYS[1], ARGV[2])
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 -- At the end, and whatever comes of it: the job is moved.
 redis.pcall('XTRIM', KEYS[2], 'MINID', '~', string.format('%.0f', math.max(now - ARGV[6], 0)))
 return not held.err and held[1] and 'r' or 'o'

@@ -26,7 +26,9 @@ end
 for _, text in ipairs({'_reason', 'cancelled', '_error', ARGV[2], '_dead_at', string.format('%.0f', now)}) do
   fields[#fields + 1] = text
 end
--- Allowed over maxmemory, and a script that has written is not refused later.
+-- These change nothing and are allowed over maxmemory, after which no further write of the script is refused
+-- for it; and a right that is missing shows before anything is moved.
+redis.call('HDEL', KEYS[1], '')
 redis.call('ZREM', KEYS[2], '')
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', unpack(fields))
 if ARGV[5] ~= '0' then

@@ -25,7 +25,8 @@ for i = 4, #ARGV, 2 do
   end
 end
 if #finished > 0 then
-  redis.call('XACK', KEYS[1], ARGV[1], unpack(finished))
+  -- The entry first: acknowledged and not deleted, it would be delivered again if the group were made anew.
   redis.call('XDEL', KEYS[1], unpack(finished))
+  redis.call('XACK', KEYS[1], ARGV[1], unpack(finished))
 end
 return table.concat(letters)

@@ -3,9 +3,17 @@
 -- KEYS[1]  jobs
 -- ARGV[1]  group
 -- Returns  {1 if the group was made, else 0; Redis' time in Unix ms}
-local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
-if made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then
-  return made
+local made = 1
+-- Looked for first: over maxmemory even the making of a group that is there is refused.
+local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
+for _, group in ipairs(groups) do
+  -- A list of names and values: {'name', NAME, …}
+  if group[2] == ARGV[1] then
+    made = 0
+  end
+end
+if made == 1 then
+  redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
 end
 local time = redis.call('TIME')
-return {made.err and 0 or 1, time[1] * 1000 + math.floor(time[2] / 1000)}
+return {made, time[1] * 1000 + math.floor(time[2] / 1000)}

@@ -6,28 +6,37 @@
 -- KEYS[2]  workers
 -- ARGV[1]  group
 -- ARGV[2]  consumer
--- Returns  how many jobs were handed back, or -1 if there are more than 100 and the worker stays for now
+-- Returns  {how many jobs were handed back; 1 if the worker is removed, 0 if it still holds something}
+--
+-- At most 100 jobs are handed back in one call.
+redis.call('XACK', KEYS[1], ARGV[1], '0-0')
+redis.call('XDEL', KEYS[1], '0-0')
 local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 101, ARGV[2])
+local handed_back = 0
 for i = 1, math.min(#pending, 100) do
   local id = pending[i][1]
   local entry = redis.call('XRANGE', KEYS[1], id, id)[1]
-  if entry then
-    local fields, named = entry[2], false
-    for f = 1, #fields, 2 do
-      named = named or fields[f] == '_ticket'
+  -- An entry with more fields than a script can carry is left to whoever takes it over.
+  if not entry or #entry[2] <= 2048 then
+    if entry then
+      local fields, named = entry[2], false
+      for f = 1, #fields, 2 do
+        named = named or fields[f] == '_ticket'
+      end
+      if not named then
+        fields[#fields + 1] = '_ticket'
+        fields[#fields + 1] = id
+      end
+      redis.call('XADD', KEYS[1], '*', unpack(fields))
     end
-    if not named then
-      fields[#fields + 1] = '_ticket'
-      fields[#fields + 1] = id
-    end
-    redis.call('XADD', KEYS[1], '*', unpack(fields))
+    redis.call('XDEL', KEYS[1], id)
+    redis.call('XACK', KEYS[1], ARGV[1], id)
+    handed_back = handed_back + 1
   end
-  redis.call('XACK', KEYS[1], ARGV[1], id)
-  redis.call('XDEL', KEYS[1], id)
 end
-if #pending > 100 then
-  return -1
+if handed_back < #pending then
+  return {handed_back, 0}
 end
 redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
 redis.call('HDEL', KEYS[2], ARGV[2])
-return #pending
+return {handed_back, 1}

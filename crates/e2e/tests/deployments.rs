@@ -1,0 +1,158 @@
+//! Redis as people run it: cluster, failover by Sentinel, Unix socket, RESP3.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use e2e::process::{Build, Output, Postrider};
+use e2e::queue::Queue;
+use e2e::redis::{RedisServer, free_port};
+use e2e::sink::Sink;
+use e2e::wait::{eventually, eventually_or};
+
+const SOON: Duration = Duration::from_secs(40);
+const BUILD: Build = Build::Otel;
+
+fn send(url: &str, arguments: &[&str]) -> Output {
+    let arguments = [&["send", "--redis-url", url], arguments].concat();
+    Postrider::run(BUILD, &arguments, &[], SOON)
+}
+
+/// A delivered, a retried and a dead job, each sent and waited for over this URL.
+fn the_main_job(redis: &RedisServer, url: &str) {
+    let sink = Sink::start();
+    let fast = ["--retry-base", "20ms"];
+    let mut worker = Postrider::ready_worker(BUILD, redis, &fast, &[("POSTRIDER_REDIS_URL", url)]);
+    for (path, code) in [("/ok", 0), ("/flaky/2/x", 0), ("/status/410", 1)] {
+        let output = send(url, &[&sink.url(path), "--wait"]);
+        assert_eq!(output.code(), code, "{path}: {output:?}");
+    }
+    assert!(worker.stop().success());
+}
+
+#[test]
+fn resp3() {
+    let redis = RedisServer::start();
+    the_main_job(&redis, &format!("{}?protocol=3", redis.url()));
+}
+
+#[test]
+fn a_unix_socket() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("redis.sock");
+    let socket = socket.to_str().expect("a path");
+    let redis = RedisServer::start_with(&["--unixsocket", socket]);
+    the_main_job(&redis, &format!("redis+unix://{socket}"));
+}
+
+/// Three nodes, each with a third of the slots.
+fn cluster() -> Vec<RedisServer> {
+    let node = || {
+        let bus = free_port().to_string();
+        RedisServer::start_with(&["--cluster-enabled", "yes", "--cluster-port", &bus])
+    };
+    let nodes: Vec<RedisServer> = (0..3).map(|_| node()).collect();
+    for (node, slots) in nodes.iter().zip([("0", "5460"), ("5461", "10922"), ("10923", "16383")]) {
+        node.command(&["CLUSTER", "ADDSLOTSRANGE", slots.0, slots.1]);
+    }
+    let bus = |node: &RedisServer| node.command(&["CONFIG", "GET", "cluster-port"]).array()[1].text();
+    for node in &nodes[1..] {
+        nodes[0].command(&["CLUSTER", "MEET", "127.0.0.1", &node.port.to_string(), &bus(node)]);
+    }
+    for node in &nodes {
+        eventually("a cluster that is whole", SOON, || {
+            let info = node.command(&["CLUSTER", "INFO"]).text();
+            (info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")).then_some(())
+        });
+    }
+    nodes
+}
+
+#[test]
+fn the_shards_of_a_queue_spread_over_a_cluster() {
+    let (nodes, sink) = (cluster(), Sink::start());
+    let url = format!("redis-cluster://127.0.0.1:{}", nodes[0].port);
+    let meta = "postrider:{default}:meta";
+    let slot = nodes[0].command(&["CLUSTER", "KEYSLOT", meta]).integer();
+    let home = &nodes[(slot / 5461).min(2) as usize];
+    home.command(&["HSET", meta, "shards", "8", "shards_before", "8"]);
+    let environment = [("POSTRIDER_REDIS_URL", url.as_str())];
+    let mut worker = Postrider::ready_worker(BUILD, &nodes[0], &["--retry-base", "20ms"], &environment);
+    for job in 0..40 {
+        let output = send(&url, &[&sink.url(&format!("/flaky/1/{job}"))]);
+        assert_eq!(output.code(), 0, "{output:?}");
+    }
+    sink.wait_for(80, SOON);
+    let held = || nodes.iter().map(jobs_on).sum::<i64>();
+    eventually("nothing left on any node", SOON, || (held() == 0).then_some(()));
+    let used = nodes.iter().filter(|node| streams_on(node) > 0).count();
+    assert!(used >= 2, "the shards lie on {used} of 3 nodes");
+    assert!(worker.stop().success());
+}
+
+fn streams(node: &RedisServer) -> Vec<String> {
+    node.command(&["KEYS", "postrider:*:jobs"]).array().iter().map(|key| key.text()).collect()
+}
+
+fn streams_on(node: &RedisServer) -> usize {
+    streams(node).len()
+}
+
+fn jobs_on(node: &RedisServer) -> i64 {
+    streams(node).iter().map(|stream| node.command(&["XLEN", stream]).integer()).sum()
+}
+
+/// A process that is killed when the test ends, whichever way.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn sentinel(folder: &std::path::Path, primary: u16) -> (Killed, u16) {
+    let port = free_port();
+    let text = format!(
+        "port {port}\nbind 127.0.0.1\nsentinel monitor rig 127.0.0.1 {primary} 1\n\
+         sentinel down-after-milliseconds rig 1000\nsentinel failover-timeout rig 3000\n"
+    );
+    let file = folder.join("sentinel.conf");
+    std::fs::write(&file, text).expect("a file");
+    let program = std::env::var("POSTRIDER_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
+    let mut command = Command::new(program);
+    command.arg(&file).arg("--sentinel").current_dir(folder);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    (Killed(child.expect("a sentinel starts")), port)
+}
+
+#[test]
+fn a_worker_survives_a_failover_by_sentinel_without_a_restart() {
+    let sink = Sink::start();
+    let mut primary = RedisServer::start();
+    let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
+    eventually("a replica in step", SOON, || {
+        primary.command(&["INFO", "replication"]).text().contains("state=online").then_some(())
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_sentinel, port) = sentinel(folder.path(), primary.port);
+    let url = format!("redis-sentinel://127.0.0.1:{port}/0?sentinelServiceName=rig");
+    let ask = |what: &[&str]| e2e::resp::Connection::open(port).and_then(|mut open| open.command(what));
+    eventually("a sentinel that knows the replica", SOON, || {
+        let replicas = ask(&["SENTINEL", "REPLICAS", "rig"]).ok()?;
+        matches!(replicas, e2e::resp::Reply::Array(known) if known.len() == 1).then_some(())
+    });
+    let environment = [("POSTRIDER_REDIS_URL", url.as_str())];
+    let mut worker = Postrider::ready_worker(BUILD, &replica, &["--lease", "1s"], &environment);
+    assert_eq!(send(&url, &[&sink.url("/ok"), "--wait"]).code(), 0);
+    primary.kill();
+    eventually("a new primary", SOON, || {
+        replica.command(&["INFO", "replication"]).text().contains("role:master").then_some(())
+    });
+    Queue::new(&replica, "default").enqueue(&[("url", sink.url("/ok?after"))]);
+    sink.wait_for_path("/ok?after", 1, SOON);
+    eventually_or("an empty queue", SOON, || Queue::new(&replica, "default").drained());
+    let lines = worker.log().len();
+    assert!(lines < 20, "{lines} lines:\n{}", worker.log().join("\n"));
+    assert!(worker.stop().success());
+}
