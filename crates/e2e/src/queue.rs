@@ -62,6 +62,35 @@ impl<'a> Queue<'a> {
         self.redis.command(&arguments).text()
     }
 
+    /// Puts a job into the schedule, due in an hour, after its first attempt.
+    ///
+    /// # Panics
+    ///
+    /// When Redis refuses it.
+    pub fn schedule(&self, ticket: &str, fields: &[(&str, &str)]) {
+        const PARK: &str = "redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack({unpack(ARGV, 2)})) \
+                            redis.call('ZADD', KEYS[2], redis.call('TIME')[1] * 1000 + 3600000, ARGV[1])";
+        let (waiting, scheduled) = (self.key("waiting"), self.key("scheduled"));
+        let mut command = vec!["EVAL", PARK, "2", &waiting, &scheduled, ticket];
+        command.extend(fields.iter().flat_map(|(name, value)| [*name, *value]));
+        command.extend(["_attempt", "1", "_ticket", ticket, "_at", "1795396101000"]);
+        assert_eq!(self.redis.command(&command), Reply::Nil);
+    }
+
+    /// Puts a job that had a delay and an end among the dead letters, and returns its entry id there.
+    ///
+    /// # Panics
+    ///
+    /// When Redis refuses it.
+    pub fn bury(&self, ticket: &str, reason: &str, url: &str) -> String {
+        let key = self.key("dead");
+        let own = ["XADD", &key, "*", "url", url, "body", "hello", "delay_ms", "3600000"];
+        let end = ["expires_at", "1795396101000", "_ticket", ticket, "_attempt", "3", "_history"];
+        let trail =
+            [r#"[{"at":1795396101000,"ms":7,"status":503}]"#, "_reason", reason, "_error", "it failed"];
+        self.redis.command(&[&own[..], &end, &trail, &["_dead_at", "1"]].concat()).text()
+    }
+
     /// Jobs in the stream: ready or leased.
     pub fn depth(&self) -> i64 {
         self.redis.command(&["XLEN", &self.key("jobs")]).integer()

@@ -129,6 +129,28 @@ fn the_first_job_of_a_worker_shows_no_error() {
 }
 
 #[test]
+fn a_replay_is_a_new_trace_with_links_to_the_old_one() {
+    let stage = Stage::start(GRPC, &["--max-attempts", "1"]);
+    let before = stage.send("/flaky/1/a");
+    let old = stage.trace(&before, "process default", 1);
+    eventually_or(
+        "a dead letter",
+        SOON,
+        || if stage.queue().dead().len() == 1 { Ok(()) } else { Err("none") },
+    );
+    let replay = ["dead", "replay", "--all", "--yes", "--redis-url", &stage.redis.url()];
+    assert_eq!(Postrider::run(Build::Otel, &replay, &[], SOON).code(), 0);
+    let is_new = |span: &SpanRecord| span.name == "process default" && span.trace_id != before;
+    let spans = stage.receiver.wait_for_spans("the replay's span", SOON, |spans| spans.iter().any(is_new));
+    let process = spans.iter().find(|span| is_new(span)).expect("it was waited for");
+    assert_eq!(process.parent_span_id, None);
+    let linked: HashSet<_> = process.links.iter().map(|link| link.span_id.as_str()).collect();
+    let earlier = ["publish default", "process default"].map(|name| the_only(&old, name).span_id.as_str());
+    assert_eq!(linked, HashSet::from(earlier));
+    stage.drained();
+}
+
+#[test]
 fn a_request_is_described_by_the_conventions() {
     let stage = Stage::start(GRPC, &[]);
     let trace_id = stage.send("/status/410?secret=1");

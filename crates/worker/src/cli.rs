@@ -1,5 +1,18 @@
-//! The command line: `postrider worker`, `send` and `sink`.
+//! The command line: `postrider worker`, `send`, `sink`, and the commands that look at queues.
 
+/// `println!`, but for a reader that has gone, as in `postrider jobs list | head`: that is no reason to panic.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*)));
+    }};
+}
+
+mod dead;
+mod doctor;
+mod jobs;
+mod look;
+mod present;
+mod queues;
 mod send;
 mod sink;
 mod worker;
@@ -17,7 +30,8 @@ use crate::worker::RunError;
 
 /// Reliable HTTP jobs from Redis, with a trace for every delivery.
 ///
-/// Exit codes: 0 done; 1 the job that was waited for is dead; 2 wrong usage; 3 the job that was waited for is
+/// Exit codes: 0 done; 1 the job that was waited for is dead, a job that was named is not there, or the doctor
+/// found an error; 2 wrong usage; 3 the job that was waited for is
 /// not done yet; 4 it could not be done, for want of Redis or a port.
 #[derive(Debug, Parser)]
 #[command(name = "postrider", version, max_term_width = 100)]
@@ -33,6 +47,10 @@ enum Command {
     Worker(worker::WorkerArgs),
     Send(send::SendArgs),
     Sink(sink::SinkArgs),
+    Queues(queues::QueuesArgs),
+    Jobs(jobs::JobsArgs),
+    Dead(dead::DeadArgs),
+    Doctor(doctor::DoctorArgs),
 }
 
 #[derive(Debug, Args)]
@@ -40,8 +58,8 @@ struct LogArgs {
     /// How log lines are written, to standard error [default: text on a terminal, json otherwise]
     #[arg(long, env = "POSTRIDER_LOG_FORMAT", global = true)]
     log_format: Option<Format>,
-    /// The least level that is logged, and exceptions by module: `info,postrider=debug` [default: info; warn
-    /// for `send`]
+    /// The least level that is logged, and exceptions by module: `info,postrider=debug` [default: info for
+    /// `worker` and `sink`, else warn]
     #[arg(long = "log", env = "POSTRIDER_LOG", global = true)]
     filter: Option<String>,
 }
@@ -94,7 +112,7 @@ async fn run(cli: Cli) -> ExitCode {
         .expect("this is the first thing that the program does with TLS");
     let mut config = Config::from_env();
     config.service_version = Some(env!("CARGO_PKG_VERSION"));
-    config.log = Some(cli.log.log(matches!(cli.command, Command::Send(_))));
+    config.log = Some(cli.log.log(!matches!(cli.command, Command::Worker(_) | Command::Sink(_))));
     let running = match telemetry::start(config) {
         Ok(running) => running,
         Err(error) => return failed(&error),
@@ -112,6 +130,10 @@ impl Command {
             Self::Worker(args) => args.run(telemetry).await,
             Self::Send(args) => args.run(telemetry).await,
             Self::Sink(args) => args.run().await,
+            Self::Queues(args) => args.run(telemetry).await,
+            Self::Jobs(args) => args.run(telemetry).await,
+            Self::Dead(args) => args.run(telemetry).await,
+            Self::Doctor(args) => args.run(telemetry).await,
         };
         result.unwrap_or_else(|error| failed(error.as_ref()))
     }

@@ -1,6 +1,7 @@
 //! The queue: every transition of a job in Redis. The only module that speaks to fred.
 
 mod connect;
+mod inspect;
 mod keys;
 mod link;
 mod produce;
@@ -23,6 +24,10 @@ use crate::clock::Clock;
 
 pub use connect::ConnectError;
 pub use fred::error::Error;
+pub use inspect::{
+    Cancelled, DeadLetter, FoundJob, Inspector, Listing, Place, Replayed, Search, Server, Shard, State,
+    Survey, SurveyedConsumer,
+};
 pub use keys::{BadQueueName, QueueName};
 pub use link::Link;
 pub use produce::{EnqueueError, Enqueuing, IdempotencyKey, Publication, StoredResult};

@@ -19,6 +19,8 @@ pub enum Reason {
     Expired,
     /// It was taken up again and again and never settled.
     Poison,
+    /// Somebody gave it up by hand.
+    Cancelled,
 }
 
 impl Reason {
@@ -32,6 +34,7 @@ impl Reason {
             Self::Attempts => "attempts",
             Self::Expired => "expired",
             Self::Poison => "poison",
+            Self::Cancelled => "cancelled",
         }
     }
 }

@@ -101,6 +101,9 @@ impl<'a> Record<'a> {
 
     fn push_trail(&self, fields: &mut Fields) {
         push(fields, "_attempt", self.attempts.to_string());
+        if let Some(ticket) = &self.job.trail.replay_of {
+            push(fields, "_replay_of", ticket.clone());
+        }
         if let Some(keep) = &self.keep {
             push(fields, "_traceparent", keep.clone());
         }
@@ -136,6 +139,14 @@ pub fn malformed(delivery: &Delivery, malformed: &Malformed, trace_id: Option<St
         (ticket.clone(), ttl, result("dead", None, 0, Some(reason), Some(&error), trace_id.as_deref()))
     });
     Burial { ticket, reason, error, fields: kept, result }
+}
+
+/// The result of a job that was given up, for who waits for it, and how long it is kept.
+pub fn cancelled(fields: &Fields, error: &str) -> Option<(Duration, String)> {
+    let ttl = waited_for(fields)?;
+    let attempts = value(fields, "_attempt").and_then(|made| std::str::from_utf8(&made).ok()?.parse().ok());
+    let reason = Some(Reason::Cancelled);
+    Some((ttl, result("dead", None, attempts.unwrap_or(0), reason, Some(error), None)))
 }
 
 /// A job that is handed back: as it came, with its ticket, since it will have another entry id.

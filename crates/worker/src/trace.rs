@@ -1,10 +1,10 @@
 //! The span of the work on a job, and how it hangs together with the producer's and with earlier attempts.
 
-use telemetry::{Carrier, Context, ErrorType, Span, SpanKind, Timer, semconv};
+use telemetry::{Carrier, Context, ErrorType, Span, SpanKind, Telemetry, Timer, semconv};
 
 use crate::entry::{Delivery, Producer};
 use crate::history;
-use crate::job::Job;
+use crate::job::{Job, Trail};
 use crate::lane::Lane;
 use crate::reason::Reason;
 
@@ -28,9 +28,40 @@ impl Carrier for Alone {
     fn set(&mut self, _: &'static str, _: String) {}
 }
 
+/// Where a job's process span belongs.
+struct Relatives {
+    parent: Context,
+    /// The attempt before.
+    before: Context,
+    /// The `traceparent` of the first attempt, where attempts are children of that.
+    kept: Option<String>,
+    replayed: bool,
+}
+
+impl Relatives {
+    fn of(telemetry: &Telemetry, trail: Option<&Trail>, producer: &Context) -> Self {
+        let alone = |text: String| telemetry.extract(&Alone(text));
+        let replayed = trail.is_some_and(|trail| trail.replay_of.is_some());
+        let adopted = producer.is_some() && !replayed;
+        let kept = trail.and_then(|trail| trail.traceparent.as_ref()).filter(|_| !adopted);
+        let kept = kept.and_then(|text| String::from_utf8(text.to_vec()).ok());
+        let parent = match &kept {
+            Some(kept) => alone(kept.clone()),
+            None if adopted => producer.clone(),
+            None => Context::none(),
+        };
+        let before = match trail.filter(|trail| trail.attempts > 0 || replayed) {
+            Some(trail) => history::last_traceparent(trail.history.as_ref()).map_or(Context::none(), alone),
+            None => Context::none(),
+        };
+        Self { parent, before, kept, replayed }
+    }
+}
+
 impl Process {
     /// Begins the span. All attempts of a delivery are children of the producer's span, or where there was
-    /// none, of the first attempt's; each has a link to the one before. `job` is `None` for a malformed entry.
+    /// none, of the first attempt's; each has a link to the one before. A replay is a new trace, with links to
+    /// the producer and to the last attempt of the job that it was. `job` is `None` for a malformed entry.
     pub fn begin(lane: &Lane, delivery: &Delivery, job: Option<&Job>) -> Self {
         let names = lane.queue.names();
         let timer = lane.duration.time(|attributes| {
@@ -39,21 +70,11 @@ impl Process {
             attributes.set(semconv::MESSAGING_DESTINATION_NAME, names.queue);
             attributes.set(semconv::MESSAGING_CONSUMER_GROUP_NAME, lane.queue.group());
         });
-        let trail = job.map(|job| &job.trail);
-        let alone = |text: String| lane.telemetry.extract(&Alone(text));
         let producer = lane.telemetry.extract(&Producer(&delivery.fields));
-        let kept = trail.and_then(|trail| trail.traceparent.as_ref());
-        let kept =
-            kept.filter(|_| !producer.is_some()).and_then(|text| String::from_utf8(text.to_vec()).ok());
-        let parent = match &kept {
-            Some(kept) => alone(kept.clone()),
-            None => producer.clone(),
-        };
-        let before = match trail.filter(|trail| trail.attempts > 0) {
-            Some(trail) => history::last_traceparent(trail.history.as_ref()).map_or(Context::none(), alone),
-            None => Context::none(),
-        };
+        let Relatives { parent, before, kept, replayed } =
+            Relatives::of(&lane.telemetry, job.map(|job| &job.trail), &producer);
         let builder = lane.telemetry.span(SpanKind::Consumer, names.process).parent(&parent).link(&before);
+        let builder = if replayed && kept.is_none() { builder.link(&producer) } else { builder };
         let span = builder.start(|attributes| {
             attributes.set(semconv::MESSAGING_SYSTEM, "redis");
             attributes.set(semconv::MESSAGING_OPERATION_NAME, "process");
@@ -68,7 +89,7 @@ impl Process {
                 attributes.set(semconv::POSTRIDER_JOB_ATTEMPT, job.trail.attempts + 1);
             }
         });
-        Self { span, timer, has_producer: producer.is_some(), kept }
+        Self { span, timer, has_producer: producer.is_some() && !replayed, kept }
     }
 
     /// The span, as the parent of others.

@@ -28,6 +28,8 @@ pub struct Trail {
     pub traceparent: Option<Bytes>,
     /// A JSON list of the attempts.
     pub history: Option<Bytes>,
+    /// The ticket of the dead letter that was replayed as this job.
+    pub replay_of: Option<Bytes>,
 }
 
 macro_rules! known_fields {
@@ -82,6 +84,7 @@ impl Trail {
                 self.attempts = made.filter(|made| *made <= 100).unwrap_or(0);
             }
             b"_traceparent" if value.len() <= 128 => self.traceparent = Some(value.clone()),
+            b"_replay_of" if is_label(value) => self.replay_of = Some(value.clone()),
             b"_history" => self.history = Some(value.clone()),
             _ => {}
         }

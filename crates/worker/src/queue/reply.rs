@@ -89,6 +89,11 @@ pub(super) fn entry_id(value: &Value) -> Result<EntryId, Error> {
     value.as_bytes().and_then(EntryId::parse).ok_or_else(unexpected)
 }
 
+/// Names and values, one after the other.
+pub(super) fn fields(fields: Value) -> Result<Fields, Error> {
+    flat(fields)
+}
+
 fn flat(fields: Value) -> Result<Fields, Error> {
     let Value::Array(flat) = fields else { return Err(unexpected()) };
     let mut fields = Fields::with_capacity(flat.len() / 2);

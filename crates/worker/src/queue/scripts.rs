@@ -112,4 +112,5 @@ macro_rules! scripts {
 
 scripts! {
     join, finish, conclude, park, release, bury, extend, reclaim, promote, leave, enqueue, reshard, shrunk,
+    survey, peek, peek_waiting, cancel_ready, cancel_waiting, run_now, replay,
 }

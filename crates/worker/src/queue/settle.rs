@@ -13,7 +13,9 @@ use crate::entry::{Fields, Lease};
 use crate::reason::Reason;
 
 /// About how many dead letters are kept.
-const MOST_DEAD: u64 = 100_000;
+pub(super) const MOST_DEAD: u64 = 100_000;
+/// About how long dead letters are kept: 30 days.
+pub(super) const LONGEST_DEAD: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A job on its way to where it waits.
 #[derive(Clone, Debug)]
@@ -160,6 +162,7 @@ impl Queue {
         let mut keys = vec![own.jobs.clone(), own.dead.clone()];
         let mut args = self.lease(lease);
         args.push(number(MOST_DEAD));
+        args.push(number(LONGEST_DEAD.as_millis() as u64));
         match &burial.result {
             Some((ticket, ttl, result)) => {
                 keys.push(own.result(ticket));

@@ -1,0 +1,111 @@
+//! What is done to a job by hand: each in one script that is harmless when repeated.
+
+use std::time::Duration;
+
+use fred::types::{Key, Value};
+use telemetry::Context;
+
+use super::super::reply::unexpected;
+use super::super::settle::{LONGEST_DEAD, MOST_DEAD};
+use super::super::take::number;
+use super::super::{Error, GROUP};
+use super::{DeadLetter, FoundJob, Inspector, Place, text};
+use crate::entry::EntryId;
+use crate::record;
+
+/// What became of a job that was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It will not be sent.
+    Before,
+    /// A worker held it: its request may have been sent.
+    WhileRunning,
+    /// It is not there any more.
+    Gone,
+    /// It has too many fields to be moved.
+    Unmovable,
+}
+
+/// What became of a dead letter, or of a job that waited, that was to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replayed {
+    /// It stands in the stream under this id.
+    As(EntryId),
+    /// It is not there any more.
+    Gone,
+    /// It is not a job, or has too many fields.
+    NoJob,
+}
+
+impl Inspector {
+    /// Moves a job to the dead letters, wherever it was found.
+    ///
+    /// # Errors
+    /// fred's; the job is where it was then, or there and among the dead letters.
+    pub async fn cancel(&self, job: &FoundJob) -> Result<Cancelled, Error> {
+        const ERROR: &str = "cancelled by hand, with `postrider jobs cancel`";
+        let own = Self::keys(&job.queue);
+        let (result_key, result) = match record::cancelled(&job.fields, ERROR) {
+            Some((ttl, result)) => (own.result(job.ticket.as_bytes()), (ttl, result)),
+            None => (own.dead.clone(), (Duration::ZERO, String::new())),
+        };
+        let mut bounds = vec![
+            ERROR.into(),
+            number(MOST_DEAD),
+            number(LONGEST_DEAD.as_millis() as u64),
+            number(result.0.as_millis() as u64),
+            result.1.into(),
+        ];
+        let reply = match &job.place {
+            Place::Scheduled(_) => {
+                let keys = vec![own.waiting, own.scheduled, own.dead, result_key];
+                bounds.insert(0, job.ticket.as_str().into());
+                self.scripts.cancel_waiting.call(&self.redis, &Context::none(), keys, bounds).await?
+            }
+            Place::Ready(entry) | Place::Running { entry, .. } => {
+                let keys = vec![own.jobs, own.dead, result_key];
+                let mut args = vec![GROUP.into(), entry.to_string().into(), job.ticket.as_str().into()];
+                args.append(&mut bounds);
+                self.scripts.cancel_ready.call(&self.redis, &Context::none(), keys, args).await?
+            }
+        };
+        match text(&reply)?.as_str() {
+            "o" => Ok(Cancelled::Before),
+            "r" => Ok(Cancelled::WhileRunning),
+            "g" => Ok(Cancelled::Gone),
+            "b" => Ok(Cancelled::Unmovable),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Moves a job that waits to the stream.
+    ///
+    /// # Errors
+    /// fred's; the job waits then, or it waits and stands in the stream.
+    pub async fn run_now(&self, job: &FoundJob) -> Result<Replayed, Error> {
+        let own = Self::keys(&job.queue);
+        let keys: Vec<Key> = vec![own.jobs, own.waiting, own.scheduled];
+        let args: Vec<Value> = vec![job.ticket.as_str().into()];
+        moved(&self.scripts.run_now.call(&self.redis, &Context::none(), keys, args).await?)
+    }
+
+    /// Makes a new job of a dead letter, which is gone then.
+    ///
+    /// # Errors
+    /// fred's; the dead letter is there then, and the new job may be.
+    pub async fn replay(&self, letter: &DeadLetter, expires_in: Option<Duration>) -> Result<Replayed, Error> {
+        let own = Self::keys(&letter.queue);
+        let expires = expires_in.map_or(0, |time| time.as_millis().max(1) as u64);
+        let args: Vec<Value> = vec![letter.entry.to_string().into(), number(expires)];
+        let keys = vec![own.jobs, own.dead];
+        moved(&self.scripts.replay.call(&self.redis, &Context::none(), keys, args).await?)
+    }
+}
+
+fn moved(reply: &Value) -> Result<Replayed, Error> {
+    match text(reply)?.as_str() {
+        "g" => Ok(Replayed::Gone),
+        "b" => Ok(Replayed::NoJob),
+        id => EntryId::parse(id.as_bytes()).map(Replayed::As).ok_or_else(unexpected),
+    }
+}

@@ -1,0 +1,289 @@
+//! Listing jobs, and finding one by its ticket, its entry or its label.
+
+use fred::types::Value;
+
+use super::super::keys::Keys;
+use super::super::reply::{entry_id, fields, unexpected};
+use super::super::take::number;
+use super::super::{Error, GROUP};
+use super::{FoundJob, Inspector, Place, Shard, array, field, text, ticket};
+use crate::entry::{EntryId, Fields};
+
+/// Longer values are cut where many jobs are looked at.
+const CUT: u64 = 2_048;
+/// No value of Redis is longer.
+const WHOLE: u64 = u32::MAX as u64;
+/// How many entries, and how many waiting jobs, a search looks at.
+const MOST_SEARCHED: usize = 10_000;
+/// How many of them in one call.
+const PAGE: u64 = 100;
+
+/// Which jobs are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// In the stream, held by nobody.
+    Ready,
+    /// Held by a worker.
+    Running,
+    /// Waiting for a time.
+    Scheduled,
+}
+
+/// Jobs, and whether there may be more.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// The jobs, running ones first, then ready ones, then by the time at which they are due.
+    pub jobs: Vec<FoundJob>,
+    /// Whether the limit was reached.
+    pub cut: bool,
+}
+
+/// What a search came to.
+#[derive(Clone, Debug, Default)]
+pub struct Search {
+    /// All jobs that were found.
+    pub jobs: Vec<FoundJob>,
+    /// Whether the queue holds more than was looked at.
+    pub cut: bool,
+}
+
+/// Which entries of a stream, and how they are read.
+pub(super) struct Peek<'a> {
+    /// Whose holders are told.
+    pub(super) group: &'static str,
+    /// `first`, `last` or `held`.
+    pub(super) order: &'static str,
+    /// The lowest id.
+    pub(super) from: &'a str,
+    /// The highest id.
+    pub(super) to: &'a str,
+    /// At most how many.
+    pub(super) count: u64,
+    /// At most how many bytes of each value.
+    pub(super) most: u64,
+}
+
+impl<'a> Peek<'a> {
+    /// One entry, uncut.
+    pub(super) fn one(id: &'a str) -> Self {
+        Self { group: GROUP, order: "first", from: id, to: id, count: 1, most: WHOLE }
+    }
+
+    /// All entries behind `from`, a page at a time, cut.
+    pub(super) fn page(order: &'static str, from: &'a str, to: &'a str) -> Self {
+        Self { group: "", order, from, to, count: PAGE, most: CUT }
+    }
+}
+
+/// An entry as it was peeked at.
+pub(super) struct Peeked {
+    pub(super) entry: EntryId,
+    pub(super) fields: Fields,
+    holder: String,
+    idle_ms: u64,
+    deliveries: u64,
+}
+
+impl Inspector {
+    /// At most so many jobs of a queue, in that state or in any; long values are cut.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn list(&self, queue: &Shard, state: Option<State>, limit: usize) -> Result<Listing, Error> {
+        let own = Self::keys(queue);
+        let most = limit as u64 + 1;
+        let wanted = |one: State| state.is_none_or(|state| state == one);
+        let mut jobs = Vec::new();
+        if wanted(State::Running) {
+            jobs.extend(self.gather(queue, &own, "held", "-".to_owned(), most).await?);
+        }
+        if wanted(State::Ready) && jobs.len() <= limit {
+            let delivered = self.survey(queue, 0).await?.delivered;
+            let from = delivered.map_or("-".to_owned(), |id| format!("({id}"));
+            jobs.extend(self.gather(queue, &own, "first", from, most).await?);
+        }
+        if wanted(State::Scheduled) {
+            let mut start = 0;
+            while jobs.len() <= limit {
+                let (_, page) = self.peek_waiting(queue, "due", &start.to_string(), PAGE, CUT).await?;
+                start += PAGE;
+                let last = page.is_empty();
+                jobs.extend(page);
+                if last {
+                    break;
+                }
+            }
+        }
+        let cut = jobs.len() > limit;
+        jobs.truncate(limit);
+        Ok(Listing { jobs, cut })
+    }
+
+    /// Up to so many jobs of the stream, a page at a time, so that no call holds up Redis for long.
+    async fn gather(
+        &self,
+        queue: &Shard,
+        own: &Keys,
+        order: &'static str,
+        mut from: String,
+        most: u64,
+    ) -> Result<Vec<FoundJob>, Error> {
+        let mut jobs = Vec::new();
+        while (jobs.len() as u64) < most {
+            let count = PAGE.min(most - jobs.len() as u64);
+            let peek = Peek { group: GROUP, order, from: &from, to: "+", count, most: CUT };
+            let page = self.peek(own, peek).await?;
+            let Some(last) = page.last() else { break };
+            from = format!("({}", last.entry);
+            jobs.extend(page.into_iter().map(|peeked| in_stream(queue, peeked)));
+        }
+        Ok(jobs)
+    }
+
+    /// The jobs that bear an id: a ticket or an entry's id is found at once; a label, or the ticket of a job that
+    /// has another entry by now, in a search that is bounded. Long values are cut where a search was needed.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn find(&self, queue: &Shard, id: &str) -> Result<Search, Error> {
+        let own = Self::keys(queue);
+        let (_, mut jobs) = self.peek_waiting(queue, "ticket", id, 1, WHOLE).await?;
+        if EntryId::parse(id.as_bytes()).is_some() {
+            let found = self.peek(&own, Peek::one(id)).await?;
+            jobs.extend(found.into_iter().map(|peeked| in_stream(queue, peeked)));
+        }
+        if jobs.is_empty() { self.search(queue, &own, id).await } else { Ok(Search { jobs, cut: false }) }
+    }
+
+    async fn search(&self, queue: &Shard, own: &Keys, id: &str) -> Result<Search, Error> {
+        let mut search = Search::default();
+        let (mut from, mut seen) = ("-".to_owned(), 0);
+        loop {
+            let page = self.peek(own, Peek::page("first", &from, "+")).await?;
+            seen += page.len();
+            let Some(last) = page.last() else { break };
+            from = format!("({}", last.entry);
+            let last = page.len() < PAGE as usize;
+            for peeked in page.into_iter().filter(|peeked| bears(&peeked.fields, peeked.entry, id)) {
+                // Looked at again, for who holds it.
+                let entry = peeked.entry.to_string();
+                let again = self.peek(own, Peek { most: CUT, ..Peek::one(&entry) }).await?;
+                search.jobs.extend(again.into_iter().map(|peeked| in_stream(queue, peeked)));
+            }
+            if last {
+                break;
+            }
+            if seen >= MOST_SEARCHED {
+                search.cut = true;
+                break;
+            }
+        }
+        let (mut cursor, mut seen) = ("0".to_owned(), 0);
+        loop {
+            let (next, page) = self.peek_waiting(queue, "scan", &cursor, PAGE, CUT).await?;
+            seen += page.len();
+            search.jobs.extend(page.into_iter().filter(|job| labelled(&job.fields, id)));
+            if next == "0" {
+                return Ok(search);
+            }
+            if seen >= MOST_SEARCHED {
+                search.cut = true;
+                return Ok(search);
+            }
+            cursor = next;
+        }
+    }
+
+    /// The same job uncut; `None` where it has moved since.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn whole(&self, job: &FoundJob) -> Result<Option<FoundJob>, Error> {
+        match &job.place {
+            Place::Ready(entry) | Place::Running { entry, .. } => {
+                let found = self.peek(&Self::keys(&job.queue), Peek::one(&entry.to_string())).await?;
+                Ok(found.into_iter().next().map(|peeked| in_stream(&job.queue, peeked)))
+            }
+            Place::Scheduled(_) => {
+                let (_, found) = self.peek_waiting(&job.queue, "ticket", &job.ticket, 1, WHOLE).await?;
+                Ok(found.into_iter().next())
+            }
+        }
+    }
+
+    async fn peek(&self, own: &Keys, peek: Peek<'_>) -> Result<Vec<Peeked>, Error> {
+        self.peek_at(own.jobs.clone(), peek).await
+    }
+
+    pub(super) async fn peek_at(
+        &self,
+        stream: fred::types::Key,
+        peek: Peek<'_>,
+    ) -> Result<Vec<Peeked>, Error> {
+        let Peek { group, order, from, to, count, most } = peek;
+        let args = vec![group.into(), order.into(), from.into(), to.into(), number(count), number(most)];
+        let reply = self.scripts.peek.poll(&self.redis, vec![stream], args).await?;
+        array(reply)?.into_iter().map(peeked).collect()
+    }
+
+    /// Jobs that wait, and where the next page begins.
+    async fn peek_waiting(
+        &self,
+        queue: &Shard,
+        order: &'static str,
+        start: &str,
+        count: u64,
+        most: u64,
+    ) -> Result<(String, Vec<FoundJob>), Error> {
+        let own = Self::keys(queue);
+        let args = vec![order.into(), start.into(), number(count), number(most)];
+        let keys = vec![own.waiting, own.scheduled];
+        let reply = self.scripts.peek_waiting.poll(&self.redis, keys, args).await?;
+        let [cursor, rows] = <[Value; 2]>::try_from(array(reply)?).map_err(|_| unexpected())?;
+        let jobs = array(rows)?.into_iter().map(|row| waiting(queue, row)).collect::<Result<_, _>>()?;
+        Ok((text(&cursor)?, jobs))
+    }
+}
+
+fn peeked(row: Value) -> Result<Peeked, Error> {
+    let [id, own, holder, idle, deliveries] =
+        <[Value; 5]>::try_from(array(row)?).map_err(|_| unexpected())?;
+    Ok(Peeked {
+        entry: entry_id(&id)?,
+        fields: fields(own)?,
+        holder: text(&holder)?,
+        idle_ms: idle.as_u64().unwrap_or(0),
+        deliveries: deliveries.as_u64().unwrap_or(0),
+    })
+}
+
+fn in_stream(queue: &Shard, peeked: Peeked) -> FoundJob {
+    let Peeked { entry, fields, holder, idle_ms, deliveries } = peeked;
+    let place = if holder.is_empty() {
+        Place::Ready(entry)
+    } else {
+        Place::Running { entry, worker: holder, idle_ms, deliveries }
+    };
+    FoundJob { queue: queue.clone(), ticket: ticket(&fields, entry), place, fields }
+}
+
+fn waiting(queue: &Shard, row: Value) -> Result<FoundJob, Error> {
+    let [ticket, due, own] = <[Value; 3]>::try_from(array(row)?).map_err(|_| unexpected())?;
+    // A score, which Redis writes as it writes floats.
+    let due = text(&due)?.parse::<f64>().ok().filter(|due| *due >= 0.0).map(|due| due as u64);
+    Ok(FoundJob {
+        queue: queue.clone(),
+        ticket: text(&ticket)?,
+        place: Place::Scheduled(due),
+        fields: fields(own)?,
+    })
+}
+
+/// Whether an entry is the job of that ticket or label.
+fn bears(fields: &Fields, entry: EntryId, id: &str) -> bool {
+    labelled(fields, id) || ticket(fields, entry) == id
+}
+
+fn labelled(fields: &Fields, id: &str) -> bool {
+    field(fields, "id").is_some_and(|label| label == id)
+}

@@ -1,0 +1,60 @@
+-- Moves a job that somebody gave up from the stream to the dead letters, whether a worker holds it or not.
+--
+-- KEYS[1]  jobs
+-- KEYS[2]  dead
+-- KEYS[3]  result; the same key as KEYS[2] where nobody waits for one
+-- ARGV[1]  group
+-- ARGV[2]  entry id
+-- ARGV[3]  the job's ticket
+-- ARGV[4]  `_error`, one sentence
+-- ARGV[5]  about how many dead letters are kept; the eldest go
+-- ARGV[6]  about how long dead letters are kept, ms
+-- ARGV[7]  how long the result is kept, ms, or 0 for no result
+-- ARGV[8]  the result
+-- Returns  o it was ready, r a worker held it, g gone, b too many fields to be moved
+--
+-- The worker that held it finds its lease lost: it ends its request, and cannot settle the job any more.
+local entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
+if not entry then
+  return 'g'
+end
+if #entry[2] > 1024 then
+  return 'b'
+end
+local held = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)
+if held.err and not string.find(held.err, 'NOGROUP', 1, true) then
+  return held
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local kept = {_at = true, _attempt = true, _traceparent = true, _history = true, _replay_of = true}
+local fields, at = {}, string.match(ARGV[2], '^%d+')
+for i = 1, #entry[2], 2 do
+  local name, value = entry[2][i], entry[2][i + 1]
+  if string.sub(name, 1, 1) ~= '_' or kept[name] then
+    fields[#fields + 1] = name
+    fields[#fields + 1] = value
+    at = name ~= '_at' and at or nil
+  end
+end
+if at then
+  fields[#fields + 1] = '_at'
+  fields[#fields + 1] = at
+end
+for _, text in ipairs({'_ticket', ARGV[3], '_reason', 'cancelled', '_error', ARGV[4], '_dead_at',
+  string.format('%.0f', now)}) do
+  fields[#fields + 1] = text
+end
+-- These change nothing and are allowed over maxmemory, after which no further write of the script is refused
+-- for it; and a right that is missing shows before anything is moved.
+redis.call('XACK', KEYS[1], ARGV[1], '0-0')
+redis.call('XDEL', KEYS[1], '0-0')
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', unpack(fields))
+if ARGV[7] ~= '0' then
+  redis.call('SET', KEYS[3], ARGV[8], 'PX', ARGV[7])
+end
+redis.call('XDEL', KEYS[1], ARGV[2])
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
+-- At the end, and whatever comes of it: the job is moved.
+redis.pcall('XTRIM', KEYS[2], 'MINID', '~', string.format('%.0f', math.max(now - ARGV[6], 0)))
+return not held.err and held[1] and 'r' or 'o'

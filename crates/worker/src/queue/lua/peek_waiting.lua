@@ -1,0 +1,36 @@
+-- Reads jobs that wait, with their values cut.
+--
+-- KEYS[1]  waiting
+-- KEYS[2]  scheduled
+-- ARGV[1]  `due`: in the order in which they are due; `scan`: as HSCAN finds them; `ticket`: one
+-- ARGV[2]  how many to pass over; the cursor, `0` at first; the ticket
+-- ARGV[3]  at most how many, roughly so for `scan`
+-- ARGV[4]  at most how many bytes of each value
+-- Returns  {the next cursor, `0` at the end; a list of {ticket, due Unix ms or '', fields}}
+--
+-- A ticket without a job, or with one that cannot be read, has no fields.
+local tickets, cursor, most = {}, '0', tonumber(ARGV[4])
+if ARGV[1] == 'due' then
+  tickets = redis.call('ZRANGE', KEYS[2], ARGV[2], ARGV[2] + ARGV[3] - 1)
+elseif ARGV[1] == 'scan' then
+  local page = redis.call('HSCAN', KEYS[1], ARGV[2], 'COUNT', ARGV[3])
+  cursor = page[1]
+  for i = 1, #page[2], 2 do
+    tickets[#tickets + 1] = page[2][i]
+  end
+elseif redis.call('HEXISTS', KEYS[1], ARGV[2]) == 1 then
+  tickets = {ARGV[2]}
+end
+local rows = {}
+for _, ticket in ipairs(tickets) do
+  local packed = redis.call('HGET', KEYS[1], ticket)
+  local ok, fields = pcall(cmsgpack.unpack, packed or '')
+  if not ok or type(fields) ~= 'table' or #fields % 2 ~= 0 then
+    fields = {}
+  end
+  for i = 1, #fields do
+    fields[i] = i % 2 == 1 and tostring(fields[i]) or string.sub(tostring(fields[i]), 1, most)
+  end
+  rows[#rows + 1] = {ticket, redis.call('ZSCORE', KEYS[2], ticket) or '', fields}
+end
+return {cursor, rows}

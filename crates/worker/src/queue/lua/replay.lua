@@ -1,0 +1,42 @@
+-- Makes a new job of a dead letter, which is gone then.
+--
+-- KEYS[1]  jobs
+-- KEYS[2]  dead
+-- ARGV[1]  the dead letter's entry id
+-- ARGV[2]  in how many ms the new job expires, or 0 for never
+-- Returns  the new job's entry id, which is its ticket; or g gone, b no job could be made of it
+--
+-- The new job begins afresh, at once: it keeps its own fields but those of a time that is over, and the history.
+local entry = redis.call('XRANGE', KEYS[2], ARGV[1], ARGV[1])[1]
+if not entry then
+  return 'g'
+end
+local over = {delay_ms = true, not_before = true, expires_at = true}
+local fields, ticket, url = {}, ARGV[1], false
+for i = 1, #entry[2], 2 do
+  local name, value = entry[2][i], entry[2][i + 1]
+  url = url or name == 'url'
+  if name == '_ticket' then
+    ticket = value
+  end
+  if name == '_history' or (string.sub(name, 1, 1) ~= '_' and not over[name]) then
+    fields[#fields + 1] = name
+    fields[#fields + 1] = value
+  end
+end
+if not url or #fields > 1024 then
+  return 'b'
+end
+fields[#fields + 1] = '_replay_of'
+fields[#fields + 1] = ticket
+if ARGV[2] ~= '0' then
+  local time = redis.call('TIME')
+  fields[#fields + 1] = 'expires_at'
+  fields[#fields + 1] = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2])
+end
+-- This changes nothing and is allowed over maxmemory, after which no further write of the script is refused
+-- for it; and a right that is missing shows before anything is moved.
+redis.call('XDEL', KEYS[2], '0-0')
+local id = redis.call('XADD', KEYS[1], '*', unpack(fields))
+redis.call('XDEL', KEYS[2], ARGV[1])
+return id
