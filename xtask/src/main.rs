@@ -2,6 +2,7 @@
 
 mod bench;
 mod binaries;
+mod chaos;
 mod check;
 mod demo;
 mod step;
@@ -38,6 +39,8 @@ enum Task {
     },
     /// Compare the worker with a bare loop that does the same jobs
     Bench(bench::Options),
+    /// Let workers, connections and Redis die by a random plan, and account for every job
+    Chaos(chaos::Options),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Task::Test { filter } => test::run(&filter),
         Task::Check { only } => check::run(only.as_deref()),
         Task::Bench(options) => bench::run(&options),
+        Task::Chaos(options) => chaos::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -26,6 +26,10 @@ impl OwnedChild {
         &mut self.child
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Does nothing once the process is reaped: its id may belong to another one by then.
     pub(crate) fn signal(&mut self, signal: Signal) {
         if self.try_wait().is_none() {

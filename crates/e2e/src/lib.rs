@@ -9,11 +9,14 @@
 //! the binary `otlp-receiver`.
 
 pub mod http_call;
+pub mod ledger;
 pub mod otlp;
 pub mod process;
+pub mod proxy;
 pub mod queue;
 pub mod redis;
 pub mod resp;
+pub mod scripts;
 pub mod sink;
 pub mod wait;
 pub mod waterfall;

@@ -193,6 +193,16 @@ impl Postrider {
         self.lines.lock().expect("no one panics with this lock").clone()
     }
 
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    /// How it ended; `None` while it runs.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait()
+    }
+
     /// Sends a signal; does nothing once it has ended.
     pub fn signal(&mut self, signal: Signal) {
         self.child.signal(signal);

@@ -31,7 +31,7 @@ for _, ticket in ipairs(due) do
       redis.call('XADD', KEYS[1], '*', unpack(fields))
       moved = moved + 1
     else
-      redis.call('XADD', KEYS[4], '*', '_ticket', ticket, '_reason', 'malformed',
+      redis.call('XADD', KEYS[4], 'MAXLEN', '~', 100000, '*', '_ticket', ticket, '_reason', 'malformed',
         '_error', 'what waited under this ticket cannot be read', '_raw', packed,
         '_dead_at', string.format('%.0f', now))
     end

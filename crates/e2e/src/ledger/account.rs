@@ -1,0 +1,143 @@
+//! Closing the books: what became of each job, and what explains each delivery too many.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::destination::Visit;
+use super::faults::{Faults, Window};
+use super::job::Kind;
+use super::producer::Enqueued;
+use crate::queue::DeadLetter;
+
+/// The account of one run.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// Jobs that the producer has sent.
+    pub enqueued: usize,
+    /// Of them, those that Redis has acknowledged.
+    pub acknowledged: usize,
+    /// Jobs that were answered with success.
+    pub delivered: usize,
+    /// Jobs among the dead letters, by reason.
+    pub dead: BTreeMap<String, usize>,
+    /// Requests, with those that were not answered.
+    pub requests: usize,
+    /// Successes too many, by the window that explains them.
+    pub duplicates: BTreeMap<Window, usize>,
+    /// The same one by one, and what was taken for poison, for a person.
+    pub details: Vec<String>,
+    /// What was done to the workers and to Redis.
+    pub faults: BTreeMap<&'static str, usize>,
+    /// What must not be. Empty when the promise was kept.
+    pub problems: Vec<String>,
+}
+
+impl fmt::Display for Ledger {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "enqueued        {}", self.enqueued)?;
+        writeln!(formatter, "acknowledged    {}", self.acknowledged)?;
+        writeln!(formatter, "delivered       {}", self.delivered)?;
+        writeln!(formatter, "requests        {}", self.requests)?;
+        for (reason, count) in &self.dead {
+            writeln!(formatter, "dead            {count} ({reason})")?;
+        }
+        writeln!(formatter, "duplicates      {}", self.duplicates.values().sum::<usize>())?;
+        for (window, count) in &self.duplicates {
+            writeln!(formatter, "                {count} ({window:?})")?;
+        }
+        for (name, count) in &self.faults {
+            writeln!(formatter, "fault           {count} × {name}")?;
+        }
+        writeln!(formatter, "problems        {}", self.problems.len())?;
+        self.problems.iter().take(20).try_for_each(|problem| writeln!(formatter, "  {problem}"))
+    }
+}
+
+pub(super) fn close(
+    jobs: &[Enqueued],
+    visits: &[Visit],
+    dead: &[DeadLetter],
+    faults: &Faults,
+    taken: BTreeMap<&'static str, usize>,
+) -> Ledger {
+    let acknowledged = jobs.iter().filter(|job| job.acknowledged).count();
+    let mut ledger = Ledger {
+        enqueued: jobs.len(),
+        acknowledged,
+        requests: visits.len(),
+        faults: taken,
+        ..Ledger::default()
+    };
+    let mut by_job: BTreeMap<u64, Vec<&Visit>> = BTreeMap::new();
+    for visit in visits {
+        by_job.entry(visit.number).or_default().push(visit);
+    }
+    let mut letters: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for letter in dead {
+        match letter.field("body").and_then(|body| body.parse().ok()) {
+            Some(number) => letters.entry(number).or_default().push(letter.reason()),
+            None => ledger.problems.push(format!("a dead letter of no job: {letter:?}")),
+        }
+    }
+    for (number, job) in (0..).zip(jobs) {
+        let visits = by_job.remove(&number).unwrap_or_default();
+        let letters = letters.remove(&number).unwrap_or_default();
+        ledger.book(number, *job, &visits, &letters, faults);
+    }
+    for number in by_job.keys().chain(letters.keys()) {
+        ledger.problems.push(format!("job {number} was never enqueued"));
+    }
+    ledger
+}
+
+impl Ledger {
+    fn book(&mut self, number: u64, job: Enqueued, visits: &[&Visit], letters: &[String], faults: &Faults) {
+        let kind = Kind::of(number);
+        let mut successes: Vec<&&Visit> = visits.iter().filter(|visit| visit.answer == Some(200)).collect();
+        successes.sort_by_key(|visit| visit.arrived);
+        self.delivered += usize::from(!successes.is_empty());
+        for reason in letters {
+            *self.dead.entry(reason.clone()).or_default() += 1;
+            if reason == "poison" {
+                self.details.push(format!("{kind:?} {number}, dead as poison: {}", story(visits)));
+            }
+        }
+        if job.acknowledged && successes.is_empty() && letters.is_empty() {
+            self.problems.push(format!("job {number} ({kind:?}) is lost; its requests: {}", story(visits)));
+        }
+        if letters.len() > 1 {
+            self.problems.push(format!("job {number} ({kind:?}) is dead {} times", letters.len()));
+        }
+        let expected = if kind == Kind::Gone { "final_status" } else { "poison" };
+        for reason in letters.iter().filter(|reason| *reason != expected && *reason != "poison") {
+            self.problems.push(format!("job {number} ({kind:?}) is dead: {reason}"));
+        }
+        for pair in successes.windows(2) {
+            let (from, to) = (pair[0].arrived, pair[1].arrived);
+            let between = visits.iter().filter(|visit| visit.arrived >= from && visit.arrived <= to);
+            let pids: Vec<Option<u32>> = between.map(|visit| visit.pid()).collect();
+            match faults.explain(&pids, from, to) {
+                Some(fault) => {
+                    *self.duplicates.entry(fault.window).or_default() += 1;
+                    let fault = fault.tell(visits[0].arrived);
+                    self.details.push(format!("{kind:?} {number}: {}; {fault}", story(visits)));
+                }
+                None => self.problems.push(format!(
+                    "job {number} ({kind:?}) was delivered twice, and nothing explains it: {}",
+                    story(visits)
+                )),
+            }
+        }
+    }
+}
+
+/// The requests of a job: when, counted from the first, by which process, and the answer.
+fn story(visits: &[&Visit]) -> String {
+    let tell = |visit: &&Visit| {
+        let after = (visit.arrived - visits[0].arrived).as_millis();
+        let pid = visit.pid().map_or_else(|| "?".to_owned(), |pid| pid.to_string());
+        let answer = visit.answer.map_or_else(|| "none".to_owned(), |status| status.to_string());
+        format!("+{after} ms {pid} {answer}")
+    };
+    visits.iter().map(tell).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,131 @@
+//! Where the jobs go: it remembers each request, whose it was, and whether it was answered.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+use super::LEASE;
+use super::peer::Processes;
+use crate::background::Background;
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(super) struct Visit {
+    pub(super) number: u64,
+    peer: Peer,
+    pub(super) arrived: Instant,
+    /// The status that was handed to the connection; `None` when the worker went away before.
+    pub(super) answer: Option<u16>,
+}
+
+/// The worker's process, where it still lived when it had connected. To find it takes milliseconds, in which no
+/// request waits.
+type Peer = Arc<OnceLock<u32>>;
+
+impl Visit {
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.peer.get().copied()
+    }
+}
+
+pub(super) struct Destination {
+    address: SocketAddr,
+    book: Book,
+    _server: Background,
+}
+
+#[derive(Clone, Default)]
+struct Book(Arc<Mutex<Vec<Visit>>>);
+
+impl Book {
+    fn lock(&self) -> MutexGuard<'_, Vec<Visit>> {
+        self.0.lock().expect("no one panics with this lock")
+    }
+}
+
+impl Destination {
+    pub(super) fn start(processes: Processes) -> Destination {
+        let listener =
+            std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
+        listener.set_nonblocking(true).expect("a listener can be made non-blocking");
+        let address = listener.local_addr().expect("a listener has an address");
+        let book = Book::default();
+        let server = Background::start("destination", serve(listener, book.clone(), processes));
+        Destination { address, book, _server: server }
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(super) fn visits(&self) -> Vec<Visit> {
+        self.book.lock().clone()
+    }
+}
+
+async fn serve(listener: std::net::TcpListener, book: Book, processes: Processes) {
+    let listener = TcpListener::from_std(listener).expect("the runtime takes a non-blocking listener");
+    let flaky = Arc::new(Mutex::new(HashSet::new()));
+    while let Ok((stream, client)) = listener.accept().await {
+        let server = stream.local_addr().expect("a connection has an address");
+        let peer = Peer::default();
+        tokio::task::spawn_blocking({
+            let (processes, peer) = (processes.clone(), Arc::clone(&peer));
+            move || processes.at(client, server).map(|pid| peer.set(pid))
+        });
+        let (book, flaky) = (book.clone(), Arc::clone(&flaky));
+        tokio::spawn(async move {
+            let service = hyper::service::service_fn(|request| {
+                answer(request, Arc::clone(&peer), book.clone(), Arc::clone(&flaky))
+            });
+            // A worker that goes away in the middle is what this is about.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    peer: Peer,
+    book: Book,
+    flaky: Arc<Mutex<HashSet<u64>>>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let arrived = Instant::now();
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let mut response = Response::new(Full::new(Bytes::new()));
+    let Some(number) = std::str::from_utf8(&body).ok().and_then(|text| text.parse().ok()) else {
+        // Cut in the middle of its body: no job can be told from it.
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        return Ok(response);
+    };
+    let index = {
+        let mut visits = book.lock();
+        visits.push(Visit { number, peer, arrived, answer: None });
+        visits.len() - 1
+    };
+    let (pause, status) = match head.uri.path() {
+        "/slow" => (LEASE / 3, StatusCode::OK),
+        "/very-slow" => (LEASE * 3 / 2, StatusCode::OK),
+        "/gone" => (Duration::ZERO, StatusCode::GONE),
+        "/flaky" if flaky.lock().expect("no one panics with this lock").insert(number) => {
+            (Duration::ZERO, StatusCode::SERVICE_UNAVAILABLE)
+        }
+        _ => (Duration::ZERO, StatusCode::OK),
+    };
+    tokio::time::sleep(pause).await;
+    book.lock()[index].answer = Some(status.as_u16());
+    *response.status_mut() = status;
+    Ok(response)
+}

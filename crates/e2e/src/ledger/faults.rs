@@ -1,0 +1,103 @@
+//! What happened to whom and when, and which duplicates it explains.
+
+use std::time::{Duration, Instant};
+
+use super::LEASE;
+
+/// A window in which a job may be delivered twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Window {
+    /// A worker died with the job in hand.
+    Killed,
+    /// A worker was paused.
+    Paused,
+    /// A worker's connections were closed.
+    Cut,
+    /// A worker's connections were closed between a call and its reply.
+    ReplyLost,
+    /// A worker's connections were closed in the middle of a message.
+    CutInMessage,
+    /// A worker's connections swallowed everything.
+    HalfOpen,
+    /// A call of a worker was held back.
+    HeldBack,
+    /// Redis died and came again.
+    RedisRestarted,
+    /// Redis was paused.
+    RedisPaused,
+}
+
+impl Window {
+    /// How long after its end a fault still has effects: leases ran out, connections are being made anew.
+    fn echo(self) -> Duration {
+        match self {
+            Window::Killed => Duration::ZERO,
+            Window::Paused => LEASE,
+            _ => 3 * LEASE,
+        }
+    }
+}
+
+/// One fault.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fault {
+    pub(super) window: Window,
+    /// The worker it happened to; `None` for Redis, and so for all.
+    pub(super) pid: Option<u32>,
+    pub(super) from: Instant,
+    /// `None` while it lasts.
+    pub(super) to: Option<Instant>,
+}
+
+impl Fault {
+    /// What it was, of whom, and its time, in milliseconds counted from `zero`.
+    pub(super) fn tell(&self, zero: Instant) -> String {
+        let millis = |time: Instant| match time.checked_duration_since(zero) {
+            Some(after) => format!("+{}", after.as_millis()),
+            None => format!("-{}", (zero - time).as_millis()),
+        };
+        let whose = self.pid.map_or_else(|| "Redis".to_owned(), |pid| pid.to_string());
+        let to = self.to.map_or_else(|| "the end".to_owned(), millis);
+        format!("{:?} of {whose} from {} to {to} ms", self.window, millis(self.from))
+    }
+
+    fn touches(&self, from: Instant, to: Instant, echo: Duration) -> bool {
+        self.from <= to && self.to.is_none_or(|end| end + echo >= from)
+    }
+}
+
+/// All of them, in order.
+#[derive(Debug, Default)]
+pub(super) struct Faults(pub(super) Vec<Fault>);
+
+impl Faults {
+    pub(super) fn begin(&mut self, window: Window, pid: Option<u32>) {
+        self.0.push(Fault { window, pid, from: Instant::now(), to: None });
+    }
+
+    /// Ends what lasts of a worker, or of Redis.
+    pub(super) fn end(&mut self, pid: Option<u32>) {
+        for fault in self.0.iter_mut().filter(|fault| fault.pid == pid && fault.to.is_none()) {
+            fault.to = Some(Instant::now());
+        }
+    }
+
+    /// What explains that something happened twice within this time. A fault that lasted then comes before one
+    /// that only echoed; and one of the first worker before those of the others, and those before one of Redis.
+    /// Of a worker that is not known any more it must have been the death.
+    pub(super) fn explain(&self, pids: &[Option<u32>], from: Instant, to: Instant) -> Option<&Fault> {
+        let of = |fault: &Fault, pids: &[Option<u32>]| match fault.pid {
+            None => false,
+            Some(pid) => pids.contains(&Some(pid)) || fault.window == Window::Killed && pids.contains(&None),
+        };
+        let rank = |fault: &Fault| {
+            let lasted = fault.touches(from, to, Duration::ZERO);
+            let whose = if of(fault, &pids[..1]) { 0 } else { 1 + usize::from(fault.pid.is_none()) };
+            (usize::from(!lasted), whose)
+        };
+        let may = |fault: &&Fault| {
+            (fault.pid.is_none() || of(fault, pids)) && fault.touches(from, to, fault.window.echo())
+        };
+        self.0.iter().filter(may).min_by_key(|fault| rank(fault))
+    }
+}

@@ -1,0 +1,41 @@
+//! Which worker is at the other end of a connection: the kernel knows, and tells in `/proc`.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The processes that may be there: every worker that was ever started.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Processes(Arc<Mutex<Vec<u32>>>);
+
+impl Processes {
+    pub(super) fn add(&self, pid: u32) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(pid);
+    }
+
+    /// The process that holds the client's end; `None` when it is gone already.
+    pub(super) fn at(&self, client: SocketAddr, server: SocketAddr) -> Option<u32> {
+        let socket = format!("socket:[{}]", inode(client, server)?);
+        let pids = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // The latest first: the others are dead for the most part.
+        pids.into_iter().rev().find(|pid| holds(*pid, &socket))
+    }
+}
+
+fn inode(client: SocketAddr, server: SocketAddr) -> Option<String> {
+    let table = fs::read_to_string("/proc/net/tcp").ok()?;
+    let (client, server) = (format!(":{:04X}", client.port()), format!(":{:04X}", server.port()));
+    let row = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).find(|row| {
+        row.get(1).is_some_and(|local| local.ends_with(&client))
+            && row.get(2).is_some_and(|remote| remote.ends_with(&server))
+    })?;
+    row.get(9).filter(|inode| **inode != "0").map(|inode| (*inode).to_owned())
+}
+
+fn holds(pid: u32, socket: &str) -> bool {
+    let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    files.filter_map(Result::ok).filter_map(|file| fs::read_link(file.path()).ok()).any(|link| {
+        // A file that was closed in the meantime is no reason to stop.
+        link.as_os_str() == socket
+    })
+}

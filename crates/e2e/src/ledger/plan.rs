@@ -1,0 +1,197 @@
+//! What dies when: a plan made from a seed.
+
+use std::time::Duration;
+
+use super::Options;
+
+/// A step of the plan. The number is that of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// SIGKILL; [`Action::Start`] follows.
+    Kill(usize),
+    /// SIGTERM; [`Action::Start`] follows.
+    Leave(usize),
+    Start(usize),
+    /// SIGSTOP; [`Action::Resume`] follows.
+    Pause(usize),
+    Resume(usize),
+    /// Closes all its connections to Redis.
+    Cut(usize),
+    /// Its connections break in such a way; [`Action::Mend`] follows.
+    Break(usize, Break),
+    Mend(usize),
+    FlushScripts,
+    /// SIGKILL and a start.
+    RestartRedis,
+    /// SIGSTOP; [`Action::ResumeRedis`] follows.
+    PauseRedis,
+    ResumeRedis,
+}
+
+impl Action {
+    /// What the account calls it; what only ends another has no name.
+    pub(super) fn name(self) -> Option<&'static str> {
+        match self {
+            Action::Kill(_) => Some("SIGKILL of a worker"),
+            Action::Leave(_) => Some("SIGTERM of a worker"),
+            Action::Start(_) => Some("start of a worker"),
+            Action::Pause(_) => Some("SIGSTOP of a worker"),
+            Action::Cut(_) => Some("connections cut"),
+            Action::Break(_, Break::HalfOpen) => Some("connections half open"),
+            Action::Break(_, Break::RequestsAfter(_) | Break::RepliesAfter(_)) => {
+                Some("connections cut in a message")
+            }
+            Action::Break(_, Break::LoseReply(_)) => Some("replies lost"),
+            Action::Break(_, Break::HoldBack(_)) => Some("calls held back"),
+            Action::FlushScripts => Some("SCRIPT FLUSH"),
+            Action::RestartRedis => Some("SIGKILL of Redis"),
+            Action::PauseRedis => Some("SIGSTOP of Redis"),
+            Action::Resume(_) | Action::Mend(_) | Action::ResumeRedis => None,
+        }
+    }
+}
+
+/// How a connection breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Break {
+    HalfOpen,
+    RequestsAfter(usize),
+    RepliesAfter(usize),
+    /// The reply to a call of this among the calls that a worker makes is lost.
+    LoseReply(usize),
+    /// Such a call never comes to Redis.
+    HoldBack(usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    pub(super) at: Duration,
+    pub(super) action: Action,
+}
+
+/// SplitMix64: a few lines, and the same numbers for ever.
+struct Dice(u64);
+
+impl Dice {
+    fn throw(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % below
+    }
+
+    fn millis(&mut self, from: u64, to: u64) -> Duration {
+        Duration::from_millis(from + self.throw(to - from))
+    }
+
+    fn index(&mut self, below: usize) -> usize {
+        usize::try_from(self.throw(below as u64)).expect("less than a usize")
+    }
+
+    fn way_to_break(&mut self) -> Break {
+        match self.throw(8) {
+            0 => Break::HalfOpen,
+            1 => Break::RequestsAfter(self.index(3000)),
+            2 => Break::RepliesAfter(self.index(3000)),
+            3..6 => Break::LoseReply(self.index(1000)),
+            _ => Break::HoldBack(self.index(1000)),
+        }
+    }
+}
+
+/// The steps, by their times. What begins ends within the plan or soon after it.
+pub(super) fn plan(options: &Options) -> Vec<Step> {
+    let mut dice = Dice(options.seed);
+    let mut steps = Vec::new();
+    let (mut at, mut redis_free) = (Duration::from_millis(1500), Duration::ZERO);
+    let mut free = vec![Duration::ZERO; options.workers];
+    while at < options.time {
+        let roll = dice.throw(100);
+        if roll < 12 && redis_free <= at {
+            redis_free = at + of_redis(&mut dice, at, &mut steps) + dice.millis(2000, 6000);
+        } else if let Some(worker) = pick(&mut dice, &free, at) {
+            free[worker] = at + of_worker(&mut dice, at, worker, &mut steps) + dice.millis(300, 1500);
+        }
+        at += dice.millis(60, 450);
+    }
+    steps.sort_by_key(|step: &Step| step.at);
+    steps
+}
+
+/// A worker to which nothing happens at the moment. One is always left alone.
+fn pick(dice: &mut Dice, free: &[Duration], at: Duration) -> Option<usize> {
+    let idle: Vec<usize> = (0..free.len()).filter(|worker| free[*worker] <= at).collect();
+    (idle.len() > 1).then(|| idle[dice.index(idle.len())])
+}
+
+/// Answers how long it takes.
+fn of_redis(dice: &mut Dice, at: Duration, steps: &mut Vec<Step>) -> Duration {
+    let mut step = |at, action| steps.push(Step { at, action });
+    match dice.throw(6) {
+        0..3 => {
+            step(at, Action::RestartRedis);
+            Duration::from_secs(1)
+        }
+        3 => {
+            let time = dice.millis(200, 2500);
+            step(at, Action::PauseRedis);
+            step(at + time, Action::ResumeRedis);
+            time
+        }
+        _ => {
+            step(at, Action::FlushScripts);
+            Duration::ZERO
+        }
+    }
+}
+
+/// Answers how long it takes.
+fn of_worker(dice: &mut Dice, at: Duration, worker: usize, steps: &mut Vec<Step>) -> Duration {
+    let roll = dice.throw(20);
+    let (first, last, time) = match roll {
+        0..6 => (Action::Kill(worker), Action::Start(worker), dice.millis(50, 1500)),
+        6..10 => (Action::Pause(worker), Action::Resume(worker), dice.millis(200, 3000)),
+        10..12 => (Action::Leave(worker), Action::Start(worker), dice.millis(2500, 3000)),
+        12..14 => (Action::Cut(worker), Action::Mend(worker), Duration::from_millis(1)),
+        _ => {
+            let way = dice.way_to_break();
+            (Action::Break(worker, way), Action::Mend(worker), dice.millis(300, 2500))
+        }
+    };
+    steps.push(Step { at, action: first });
+    steps.push(Step { at: at + time, action: last });
+    time
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(seed: u64) -> Options {
+        Options { seed, time: Duration::from_secs(60), rate: 1, workers: 4 }
+    }
+
+    #[test]
+    fn a_seed_makes_one_plan() {
+        let text = |seed| format!("{:?}", plan(&options(seed)));
+        assert_eq!(text(7), text(7));
+        assert_ne!(text(7), text(8));
+    }
+
+    #[test]
+    fn what_is_paused_is_resumed_and_what_is_killed_is_started() {
+        for seed in 0..50 {
+            let steps = plan(&options(seed));
+            let count = |test: fn(&Action) -> bool| steps.iter().filter(|step| test(&step.action)).count();
+            assert_eq!(
+                count(|action| matches!(action, Action::Pause(_))),
+                count(|action| matches!(action, Action::Resume(_)))
+            );
+            assert_eq!(
+                count(|action| matches!(action, Action::Kill(_) | Action::Leave(_))),
+                count(|action| matches!(action, Action::Start(_)))
+            );
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The producer: a plain XADD for each job, at a steady rate, on its own connection; it repeats none.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::job;
+use crate::resp::{Connection, Reply};
+
+/// What the producer knows of a job.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Enqueued {
+    /// Redis has said so. If not, it may be in the queue or not.
+    pub(super) acknowledged: bool,
+}
+
+pub(super) struct Producer {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<Enqueued>>,
+}
+
+impl Producer {
+    pub(super) fn start(redis: u16, key: String, destination: String, rate: u32) -> Producer {
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = std::thread::spawn({
+            let stop = Arc::clone(&stop);
+            move || produce(redis, &key, &destination, Duration::from_secs(1) / rate, &stop)
+        });
+        Producer { stop, thread }
+    }
+
+    /// The jobs by their numbers.
+    pub(super) fn stop(self) -> Vec<Enqueued> {
+        self.stop.store(true, Ordering::SeqCst);
+        self.thread.join().expect("the producer does not panic")
+    }
+}
+
+fn produce(redis: u16, key: &str, destination: &str, pause: Duration, stop: &AtomicBool) -> Vec<Enqueued> {
+    let (mut jobs, mut connection, start) = (Vec::new(), None, Instant::now());
+    while !stop.load(Ordering::SeqCst) {
+        let number = jobs.len() as u64;
+        let fields = job::fields(number, destination);
+        let mut command = vec!["XADD", key, "*"];
+        command.extend(fields.iter().flat_map(|(name, value)| [*name, value.as_str()]));
+        let reply = send(&mut connection, redis, &command);
+        jobs.push(Enqueued { acknowledged: matches!(reply, Some(Reply::Bulk(_))) });
+        // By the clock of the start, so that the rate is kept after a while without Redis.
+        let due = start + pause * u32::try_from(jobs.len()).expect("a run has few jobs");
+        std::thread::sleep(due.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
+    }
+    jobs
+}
+
+/// Sends a command once, on the connection there is or a new one.
+fn send(connection: &mut Option<Connection>, redis: u16, command: &[&str]) -> Option<Reply> {
+    if connection.is_none() {
+        *connection = Connection::open(redis).ok();
+    }
+    let reply = connection.as_mut()?.command(command).ok();
+    if reply.is_none() {
+        *connection = None;
+    }
+    reply
+}

@@ -1,0 +1,139 @@
+//! The play: everything is started, the steps are taken at their times, the queue drains.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::account::{self, Ledger};
+use super::crew::Crew;
+use super::destination::Destination;
+use super::faults::{Faults, Window};
+use super::peer::Processes;
+use super::plan::{Action, Step};
+use super::producer::Producer;
+use super::{LEASE, Options};
+use crate::process::Signal;
+use crate::queue::Queue;
+use crate::redis::RedisServer;
+use crate::scripts::Script;
+use crate::wait;
+
+/// Everything that waits is due within seconds; the rest is for a loaded machine.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
+
+/// What a proxy can look for: the calls that move jobs.
+const MOVING: [Script; 7] = [
+    Script::Finish,
+    Script::Conclude,
+    Script::Park,
+    Script::Bury,
+    Script::Promote,
+    Script::Extend,
+    Script::Reclaim,
+];
+
+struct Scene {
+    redis: RedisServer,
+    crew: Crew,
+    faults: Faults,
+    /// How often each action was taken.
+    taken: BTreeMap<&'static str, usize>,
+}
+
+pub(super) fn play(options: &Options, plan: &[Step]) -> Ledger {
+    let redis = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let processes = Processes::default();
+    let destination = Destination::start(processes.clone());
+    let crew = Crew::new(&redis, options.workers, processes, calls(&redis));
+    let mut scene = Scene { redis, crew, faults: Faults::default(), taken: BTreeMap::new() };
+    scene.crew.start_all(&scene.redis);
+    let key = Queue::new(&scene.redis, "default").key("jobs");
+    let producer = Producer::start(scene.redis.port, key, destination.url(), options.rate);
+    let start = Instant::now();
+    for step in plan {
+        scene.wait_until(start + step.at);
+        scene.take(step.action);
+    }
+    scene.wait_until(start + options.time);
+    scene.crew.start_all(&scene.redis);
+    let jobs = producer.stop();
+    let drained = scene.drain();
+    if drained.is_ok() {
+        scene.crew.stop();
+    }
+    scene.taken.insert("start of a worker without Redis", scene.crew.false_starts);
+    let dead = Queue::new(&scene.redis, "default").dead();
+    let mut ledger = account::close(&jobs, &destination.visits(), &dead, &scene.faults, scene.taken);
+    if let Err(state) = drained {
+        let logs = scene.crew.logs();
+        ledger.problems.insert(0, format!("not drained within {DRAIN_DEADLINE:?}: {state}\n{logs}"));
+    }
+    ledger
+}
+
+/// The names under which Redis keeps the scripts, and the read.
+fn calls(redis: &RedisServer) -> Vec<Vec<u8>> {
+    let mut calls: Vec<Vec<u8>> = MOVING
+        .iter()
+        .map(|script| redis.command(&["SCRIPT", "LOAD", script.source()]).bytes().to_vec())
+        .collect();
+    calls.push(b"XREADGROUP".to_vec());
+    calls
+}
+
+impl Scene {
+    fn wait_until(&mut self, time: Instant) {
+        loop {
+            self.crew.look_after(&self.redis);
+            let left = time.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(LEASE / 10));
+        }
+    }
+
+    fn take(&mut self, action: Action) {
+        let (crew, faults) = (&mut self.crew, &mut self.faults);
+        match action {
+            Action::Kill(worker) => crew.end(worker, Signal::SIGKILL, faults),
+            Action::Leave(worker) => crew.end(worker, Signal::SIGTERM, faults),
+            Action::Start(worker) => crew.start(&self.redis, worker),
+            Action::Pause(worker) => crew.pause(worker, faults),
+            Action::Resume(worker) => crew.resume(worker, faults),
+            Action::Cut(worker) => crew.cut(worker, faults),
+            Action::Break(worker, way) => crew.break_connections(worker, way, faults),
+            Action::Mend(worker) => crew.mend(worker, faults),
+            Action::FlushScripts => drop(self.redis.command(&["SCRIPT", "FLUSH"])),
+            Action::RestartRedis => self.restart_redis(),
+            Action::PauseRedis => {
+                faults.begin(Window::RedisPaused, None);
+                self.redis.signal(Signal::SIGSTOP);
+            }
+            Action::ResumeRedis => {
+                self.redis.signal(Signal::SIGCONT);
+                faults.end(None);
+            }
+        }
+        if let Some(name) = action.name() {
+            *self.taken.entry(name).or_default() += 1;
+        }
+    }
+
+    fn restart_redis(&mut self) {
+        self.faults.begin(Window::RedisRestarted, None);
+        self.redis.restart();
+        self.faults.end(None);
+    }
+
+    /// # Errors
+    ///
+    /// What is left.
+    fn drain(&mut self) -> Result<(), String> {
+        let queue = Queue::new(&self.redis, "default");
+        let crew = &mut self.crew;
+        wait::poll(DRAIN_DEADLINE, || {
+            crew.look_after(&self.redis);
+            queue.drained()
+        })
+    }
+}

@@ -1,0 +1,156 @@
+//! The worker's scripts, called by EVAL from their own files, with the arguments that their headers state.
+
+mod stage;
+
+pub use stage::{Copies, Held, Stage};
+
+const GROUP: &str = "postrider";
+
+macro_rules! scripts {
+    ($($variant:ident $name:literal),+ $(,)?) => {
+        /// One of the scripts.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Script {
+            $(
+                #[doc = concat!("`", $name, ".lua`")]
+                $variant,
+            )+
+        }
+
+        impl Script {
+            /// All of them.
+            pub const ALL: &[Script] = &[$(Script::$variant,)+];
+
+            /// The file's text.
+            pub fn source(self) -> &'static str {
+                match self {
+                    $(Script::$variant => {
+                        include_str!(concat!("../../worker/src/queue/lua/", $name, ".lua"))
+                    })+
+                }
+            }
+        }
+    };
+}
+
+scripts! {
+    Join "join",
+    Finish "finish",
+    Conclude "conclude",
+    Park "park",
+    Release "release",
+    Bury "bury",
+    Extend "extend",
+    Reclaim "reclaim",
+    Promote "promote",
+    Leave "leave",
+}
+
+impl Script {
+    /// Those that end the lease of one job.
+    pub const SETTLING: [Script; 5] =
+        [Script::Finish, Script::Conclude, Script::Park, Script::Release, Script::Bury];
+
+    /// The commands that the script may call, as its text names them.
+    pub fn commands(self) -> Vec<&'static str> {
+        let mut commands: Vec<&str> = Vec::new();
+        for part in self.source().split("call('").skip(1) {
+            let command = part.split('\'').next().unwrap_or_default();
+            if !commands.contains(&command) {
+                commands.push(command);
+            }
+        }
+        commands
+    }
+}
+
+/// One call of a script.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Which.
+    pub script: Script,
+    /// KEYS
+    pub keys: Vec<String>,
+    /// ARGV
+    pub args: Vec<Vec<u8>>,
+}
+
+impl Call {
+    fn new(script: Script, keys: &[&str], args: &[&str]) -> Call {
+        let keys = keys.iter().map(|what| key(what)).collect();
+        Call { script, keys, args: args.iter().map(|arg| arg.as_bytes().to_vec()).collect() }
+    }
+
+    /// Settles one job that is held, as `script` does: it waits for now, is buried or handed back with `fields`,
+    /// or leaves a result.
+    ///
+    /// # Panics
+    ///
+    /// When the script settles nothing.
+    pub fn settle(script: Script, held: &Held, fields: &[(&str, &str)]) -> Call {
+        let own = [GROUP, &held.consumer, &held.id, &held.count];
+        let call = |keys: &[&str], more: &[&str]| Call::new(script, keys, &[&own, more].concat());
+        let result = format!("result:{}", held.id);
+        match script {
+            Script::Finish => {
+                Call::new(script, &["jobs"], &[GROUP, &held.consumer, "100000", &held.id, &held.count])
+            }
+            Script::Conclude => call(&["jobs", &result], &["60000", "{}"]),
+            Script::Park => {
+                let keys = ["jobs", "waiting", "scheduled"];
+                call(&keys, &[&held.ticket, "retry", "0", "0", "0"]).with_fields(fields)
+            }
+            Script::Release => call(&["jobs"], &[]).with_fields(fields),
+            Script::Bury => call(&["jobs", "dead", &result], &["100000", "60000", "{}"]).with_fields(fields),
+            other => panic!("{other:?} settles nothing"),
+        }
+    }
+
+    /// Extends one lease.
+    pub fn extend(held: &Held) -> Call {
+        let args = [GROUP, &held.consumer, r#"{"lease_ms":1000}"#, "100000", &held.id, &held.count];
+        Call::new(Script::Extend, &["jobs", "workers"], &args)
+    }
+
+    /// Takes over up to ten jobs whose lease is over, suspects or not; one of `lease_ms` where the holder told
+    /// none.
+    pub fn reclaim(consumer: &str, lease_ms: u32) -> Call {
+        let args = [GROUP, consumer, &lease_ms.to_string(), "10", "10"];
+        Call::new(Script::Reclaim, &["jobs", "workers"], &args)
+    }
+
+    /// Moves up to a hundred due jobs to the stream.
+    pub fn promote() -> Call {
+        Call::new(Script::Promote, &["jobs", "waiting", "scheduled", "dead"], &["100"])
+    }
+
+    /// Takes a consumer off the list.
+    pub fn leave(consumer: &str) -> Call {
+        Call::new(Script::Leave, &["jobs", "workers"], &[GROUP, consumer])
+    }
+
+    /// Makes the group.
+    pub fn join() -> Call {
+        Call::new(Script::Join, &["jobs"], &[GROUP])
+    }
+
+    fn with_fields(mut self, fields: &[(&str, &str)]) -> Call {
+        for (name, value) in fields {
+            self.args.extend([name.as_bytes().to_vec(), value.as_bytes().to_vec()]);
+        }
+        self
+    }
+
+    fn command(&self) -> Vec<Vec<u8>> {
+        let mut command: Vec<Vec<u8>> =
+            vec![b"EVAL".to_vec(), self.script.source().into(), self.keys.len().to_string().into()];
+        command.extend(self.keys.iter().map(|key| key.clone().into_bytes()));
+        command.extend(self.args.iter().cloned());
+        command
+    }
+}
+
+/// The key of the queue `default` with that last part.
+pub fn key(what: &str) -> String {
+    format!("postrider:{{default}}:{what}")
+}

@@ -1,0 +1,261 @@
+//! A Redis of its own with one queue, on which a script is tried and looked at.
+
+use std::cell::RefCell;
+
+use super::{Call, GROUP, Script, key};
+use crate::redis::RedisServer;
+use crate::resp::{Connection, Reply};
+
+/// What is held: a delivery, and the ticket of its job.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The entry.
+    pub id: String,
+    /// Whose it is.
+    pub consumer: String,
+    /// The delivery count.
+    pub count: String,
+    /// Under which the job would wait.
+    pub ticket: String,
+}
+
+/// Where the copies of a job are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copies {
+    /// In the stream, and read again one day: not delivered yet, or pending.
+    pub stream: usize,
+    /// In the hash, with a time at which it leaves it.
+    pub waiting: usize,
+    /// Among the dead letters.
+    pub dead: usize,
+    /// Kept where nobody looks: in the stream, delivered, and pending for no one; or in the hash without a time.
+    pub stray: usize,
+}
+
+impl Copies {
+    /// Those that will be worked on, or can be found among the dead letters.
+    pub fn found(self) -> usize {
+        self.stream + self.waiting + self.dead
+    }
+}
+
+/// The queue `default` with its group.
+pub struct Stage {
+    redis: RedisServer,
+    connection: RefCell<Connection>,
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Stage::new()
+    }
+}
+
+impl Stage {
+    /// # Panics
+    ///
+    /// When there is no Redis.
+    pub fn new() -> Stage {
+        let redis = RedisServer::start();
+        let connection = RefCell::new(redis.connect());
+        let stage = Stage { redis, connection };
+        stage.call(&Call::join());
+        stage
+    }
+
+    /// Sends a command.
+    ///
+    /// # Panics
+    ///
+    /// When Redis does not answer.
+    pub fn command(&self, arguments: &[impl AsRef<[u8]>]) -> Reply {
+        self.connection.borrow_mut().command(arguments).expect("the Redis server of the test answers")
+    }
+
+    /// Calls a script with all rights.
+    pub fn call(&self, call: &Call) -> Reply {
+        self.command(&call.command())
+    }
+
+    /// Calls a script as a user who lacks the right to one command.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not know the command.
+    pub fn call_without(&self, command: &str, call: &Call) -> Reply {
+        let right = format!("-{}", command.to_lowercase());
+        let made = self.command(&["ACL", "SETUSER", "limited", "reset", "on", ">pw", "~*", "+@all", &right]);
+        assert_eq!(made, Reply::Simple("OK".to_owned()));
+        let mut connection = self.redis.connect();
+        let known = connection.command(&["AUTH", "limited", "pw"]);
+        assert_eq!(known.ok(), Some(Reply::Simple("OK".to_owned())));
+        connection.command(&call.command()).expect("the Redis server of the test answers")
+    }
+
+    /// Puts a job into the stream.
+    pub fn enqueue(&self, fields: &[(&str, &str)]) -> String {
+        let key = key("jobs");
+        let mut command = vec!["XADD", &key, "*"];
+        command.extend(fields.iter().flat_map(|(name, value)| [*name, *value]));
+        self.command(&command).text()
+    }
+
+    /// Delivers all that is new to a consumer; answers the ids.
+    pub fn read(&self, consumer: &str) -> Vec<String> {
+        let streams = [key("jobs"), ">".to_owned()];
+        let command =
+            ["XREADGROUP", "GROUP", GROUP, consumer, "COUNT", "100", "STREAMS", &streams[0], &streams[1]];
+        match self.command(&command).array() {
+            [stream] => stream.array()[1].array().iter().map(|entry| entry.array()[0].text()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Puts a job into the stream and delivers it.
+    ///
+    /// # Panics
+    ///
+    /// When something else is delivered as well.
+    pub fn deliver(&self, consumer: &str, fields: &[(&str, &str)]) -> Held {
+        let id = self.enqueue(fields);
+        assert_eq!(self.read(consumer), [id.as_str()]);
+        Held { ticket: id.clone(), id, consumer: consumer.to_owned(), count: "1".to_owned() }
+    }
+
+    /// Where the copies of the job are that has `mark` among its bytes.
+    pub fn copies(&self, mark: &str) -> Copies {
+        let mut copies = Copies::default();
+        let last = self.last_delivered();
+        let pending: Vec<String> = self.pending().iter().map(|row| row.array()[0].text()).collect();
+        for (id, text) in self.entries("jobs") {
+            if text.contains(mark) {
+                let read_again = pending.contains(&id) || order(&id) > order(&last);
+                *(if read_again { &mut copies.stream } else { &mut copies.stray }) += 1;
+            }
+        }
+        copies.dead = self.entries("dead").iter().filter(|(_, text)| text.contains(mark)).count();
+        let scheduled = self.texts(&["ZRANGE", &key("scheduled"), "0", "-1"]);
+        for pair in self.texts(&["HGETALL", &key("waiting")]).chunks_exact(2) {
+            if pair[1].contains(mark) {
+                *(if scheduled.contains(&pair[0]) { &mut copies.waiting } else { &mut copies.stray }) += 1;
+            }
+        }
+        copies
+    }
+
+    /// All that stands in Redis, but for idle times: two of them are equal when nothing has moved.
+    pub fn snapshot(&self) -> String {
+        let pending: Vec<String> = self
+            .pending()
+            .iter()
+            .map(|row| row.array())
+            .map(|row| format!("{:?}", (&row[0], &row[1], &row[3])))
+            .collect();
+        let results = self.texts(&["KEYS", "*:result:*"]);
+        let hash = self.texts(&["HGETALL", &key("waiting")]);
+        let set = self.texts(&["ZRANGE", &key("scheduled"), "0", "-1", "WITHSCORES"]);
+        format!(
+            "{:?} {pending:?} {:?} {hash:?} {set:?} {results:?}",
+            self.entries("jobs"),
+            self.entries("dead")
+        )
+    }
+
+    /// The rows of XPENDING.
+    pub fn pending(&self) -> Vec<Reply> {
+        match self.command(&["XPENDING", &key("jobs"), GROUP, "-", "+", "1000"]) {
+            Reply::Array(rows) => rows,
+            _ => Vec::new(),
+        }
+    }
+
+    fn last_delivered(&self) -> String {
+        let groups = self.command(&["XINFO", "GROUPS", &key("jobs")]);
+        let Reply::Array(groups) = groups else { return "0-0".to_owned() };
+        let group = groups.first().map(Reply::array).unwrap_or_default();
+        let at =
+            group.iter().position(|name| matches!(name, Reply::Bulk(name) if name == b"last-delivered-id"));
+        at.map_or_else(|| "0-0".to_owned(), |at| group[at + 1].text())
+    }
+
+    /// The entries of a stream: id, and all fields as one text.
+    fn entries(&self, what: &str) -> Vec<(String, String)> {
+        let Reply::Array(entries) = self.command(&["XRANGE", &key(what), "-", "+"]) else {
+            return Vec::new();
+        };
+        let text = |fields: &Reply| fields.array().iter().map(|field| field.text() + " ").collect::<String>();
+        entries.iter().map(|entry| (entry.array()[0].text(), text(&entry.array()[1]))).collect()
+    }
+
+    fn texts(&self, command: &[&str]) -> Vec<String> {
+        match self.command(command) {
+            Reply::Array(replies) => replies.iter().map(Reply::text).collect(),
+            // Of a wrong type: a test made it so, and nothing of the queue is in it.
+            _ => Vec::new(),
+        }
+    }
+
+    /// A value as `waiting` holds it: the `cmsgpack` of a list that `lua` writes.
+    pub fn pack(&self, lua: &str) -> Vec<u8> {
+        self.command(&["EVAL", &format!("return cmsgpack.pack({lua})"), "0"]).bytes().to_vec()
+    }
+
+    /// Puts a member into the schedule that is due since `score`, with what it stands for.
+    pub fn schedule(&self, score: &str, ticket: &str, packed: Option<&[u8]>) {
+        if let Some(packed) = packed {
+            self.command(&[b"HSET", key("waiting").as_bytes(), ticket.as_bytes(), packed]);
+        }
+        self.command(&["ZADD", &key("scheduled"), score, ticket]);
+    }
+}
+
+fn order(id: &str) -> (u64, u64) {
+    let (millis, sequence) = id.split_once('-').unwrap_or((id, "0"));
+    (millis.parse().unwrap_or(0), sequence.parse().unwrap_or(0))
+}
+
+/// The letter with which a settling script answers for its one job.
+pub(crate) fn letter(reply: &Reply) -> String {
+    match reply {
+        Reply::Array(parts) if parts.len() == 3 => parts[0].text(),
+        Reply::Error(error) => format!("error {error}"),
+        other => other.text(),
+    }
+}
+
+impl Stage {
+    /// Settles a job; answers the letter, or `error …`.
+    pub fn settle(&self, script: Script, held: &Held, fields: &[(&str, &str)]) -> String {
+        letter(&self.call(&Call::settle(script, held, fields)))
+    }
+
+    /// The same without the right to one command.
+    pub fn settle_without(
+        &self,
+        command: &str,
+        script: Script,
+        held: &Held,
+        fields: &[(&str, &str)],
+    ) -> String {
+        letter(&self.call_without(command, &Call::settle(script, held, fields)))
+    }
+
+    /// Takes a consumer off the list; answers how many jobs were handed back, and whether it is off.
+    ///
+    /// # Panics
+    ///
+    /// When the script fails.
+    pub fn leave(&self, consumer: &str) -> (i64, bool) {
+        let reply = self.call(&Call::leave(consumer));
+        (reply.array()[0].integer(), reply.array()[1].integer() == 1)
+    }
+
+    /// Takes over what `Call::reclaim` does; answers the entries.
+    ///
+    /// # Panics
+    ///
+    /// When the script fails.
+    pub fn take_over(&self, consumer: &str, lease_ms: u32) -> Vec<Reply> {
+        self.call(&Call::reclaim(consumer, lease_ms)).array()[1].array().to_vec()
+    }
+}

@@ -1,0 +1,16 @@
+//! The promise under fire: no acknowledged job is lost, and each job that is delivered twice has a reason.
+//!
+//! `LEDGER_SEED` repeats a plan, `LEDGER_SECONDS` makes it longer; `cargo xtask chaos` does both.
+
+use e2e::ledger::{self, Options};
+
+#[test]
+fn nothing_is_lost_while_workers_connections_and_redis_die() {
+    let options = Options::from_env(15);
+    let ledger = ledger::run(&options);
+    println!("{ledger}");
+    for detail in &ledger.details {
+        println!("  {detail}");
+    }
+    assert!(ledger.problems.is_empty(), "LEDGER_SEED={}: the promise was broken, see above", options.seed);
+}

@@ -1,0 +1,224 @@
+//! A worker that dies, is paused, or loses a reply at a named point of a job's life, in both builds.
+
+use std::time::Duration;
+
+use e2e::process::{Build, Postrider, Signal};
+use e2e::proxy::{Mode, Proxy};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::scripts::Script;
+use e2e::sink::Sink;
+use e2e::wait::eventually_or;
+
+e2e::in_both_builds!(
+    killed_between_the_answer_and_its_settlement,
+    killed_while_jobs_are_promoted,
+    paused_past_its_lease,
+    the_reply_to_a_settlement_is_lost,
+    a_connection_that_is_cut_costs_no_lease,
+    the_reply_to_a_read_is_lost,
+    the_reply_to_a_takeover_is_lost,
+);
+
+const SOON: Duration = Duration::from_secs(30);
+const FAST: [&str; 6] = ["--lease", "1s", "--retry-base", "50ms", "--concurrency", "8"];
+
+type Settlement = (Script, &'static str, (&'static str, &'static str), usize, usize);
+
+/// How a job ends that comes to this settlement: its path, a field, how many requests it makes when all is well,
+/// and how many dead letters.
+const SETTLEMENTS: [Settlement; 4] = [
+    (Script::Finish, "/ok", ("unknown", "x"), 1, 0),
+    (Script::Conclude, "/ok", ("result_ttl_ms", "60000"), 1, 0),
+    (Script::Park, "/flaky/1/key", ("unknown", "x"), 2, 0),
+    (Script::Bury, "/status/410", ("unknown", "x"), 1, 1),
+];
+
+/// The name under which Redis keeps a script, which it is given if it does not have it.
+fn sha1(redis: &RedisServer, script: Script) -> Vec<u8> {
+    redis.command(&["SCRIPT", "LOAD", script.source()]).bytes().to_vec()
+}
+
+/// A worker whose Redis is behind a proxy.
+fn behind(proxy: &Proxy, build: Build, redis: &RedisServer, arguments: &[&str]) -> Postrider {
+    Postrider::ready_worker(build, redis, arguments, &[("POSTRIDER_REDIS_URL", &proxy.redis_url())])
+}
+
+fn drain(queue: Queue<'_>) {
+    eventually_or("an empty queue", SOON, || queue.drained());
+}
+
+fn killed_between_the_answer_and_its_settlement(build: Build) {
+    for (script, path, field, requests, dead) in SETTLEMENTS {
+        let (redis, sink) = (RedisServer::start(), Sink::start());
+        let (queue, proxy) = (Queue::new(&redis, "default"), Proxy::start(redis.port));
+        let mut first = behind(&proxy, build, &redis, &FAST);
+        proxy.set(Mode::HoldBack(sha1(&redis, script)));
+        queue.enqueue(&[("url", sink.url(path).as_str()), field]);
+        proxy.wait_for_strike(0, SOON);
+        first.kill();
+        assert_eq!((queue.depth(), queue.pending()), (1, 1), "{script:?}");
+        let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
+        drain(queue);
+        // The attempt whose settlement was lost is made again; of the retry it was the 503.
+        let expected = requests + usize::from(script != Script::Park);
+        assert_eq!((sink.requests().len(), queue.dead().len()), (expected, dead), "{script:?}");
+    }
+}
+
+fn killed_while_jobs_are_promoted(build: Build) {
+    const JOBS: usize = 300;
+    const IN_HAND: usize = 8;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let (queue, proxy) = (Queue::new(&redis, "default"), Proxy::start(redis.port));
+    let mut first = behind(&proxy, build, &redis, &FAST);
+    let url = sink.url("/ok");
+    for number in 0..JOBS {
+        queue.enqueue(&[("url", url.as_str()), ("delay_ms", "3000"), ("body", &number.to_string())]);
+    }
+    eventually_or("all wait", SOON, || match queue.scheduled() {
+        scheduled if scheduled == JOBS as i64 => Ok(()),
+        scheduled => Err(scheduled),
+    });
+    proxy.set(Mode::LoseReplyTo(sha1(&redis, Script::Promote)));
+    eventually_or("some are promoted", SOON, || if queue.depth() > 0 { Ok(()) } else { Err("none") });
+    assert!(proxy.struck() > 0, "the call was not seen: the worker is not of this source");
+    first.kill();
+    let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
+    drain(queue);
+    let requests = sink.requests();
+    let mut bodies: Vec<_> = requests.iter().map(|request| request.body.clone()).collect();
+    bodies.sort_unstable();
+    bodies.dedup();
+    assert_eq!(bodies.len(), JOBS, "each is delivered");
+    assert!(requests.len() <= JOBS + IN_HAND, "{} requests", requests.len());
+}
+
+fn paused_past_its_lease(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let mut first = Postrider::ready_worker(build, &redis, &FAST, &[]);
+    queue.enqueue(&[("url", sink.url("/slow/500"))]);
+    sink.wait_for(1, SOON);
+    first.signal(Signal::SIGSTOP);
+    let mut second = Postrider::ready_worker(build, &redis, &FAST, &[]);
+    drain(queue);
+    assert_eq!(second.stop().code(), Some(0));
+    first.signal(Signal::SIGCONT);
+    first.wait_for_log("lease lost", SOON);
+    // It has settled nothing, and goes on.
+    queue.enqueue(&[("url", sink.url("/ok"))]);
+    sink.wait_for(3, SOON);
+    drain(queue);
+    assert_eq!((sink.requests().len(), queue.dead().len()), (3, 0));
+    assert_eq!(first.stop().code(), Some(0));
+}
+
+/// Another connection is there long before the lease is over, and the lease is extended on it.
+fn a_connection_that_is_cut_costs_no_lease(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let (queue, proxy) = (Queue::new(&redis, "default"), Proxy::start(redis.port));
+    let mut first = behind(&proxy, build, &redis, &FAST);
+    for jobs in 1..=2 {
+        queue.enqueue(&[("url", sink.url("/slow/3000"))]);
+        sink.wait_for(jobs, SOON);
+        let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
+        proxy.cut();
+        drain(queue);
+        assert_eq!(sink.requests().len(), jobs, "{}", first.log().join("\n"));
+    }
+    assert_eq!(first.stop().code(), Some(0));
+}
+
+/// Redis has done it, and the worker does not know: it asks again, and nothing is sent twice.
+fn the_reply_to_a_settlement_is_lost(build: Build) {
+    for (script, path, field, requests, dead) in SETTLEMENTS {
+        let (redis, sink) = (RedisServer::start(), Sink::start());
+        let (queue, proxy) = (Queue::new(&redis, "default"), Proxy::start(redis.port));
+        let mut worker = behind(&proxy, build, &redis, &FAST);
+        proxy.set(Mode::LoseReplyTo(sha1(&redis, script)));
+        queue.enqueue(&[("url", sink.url(path).as_str()), field]);
+        proxy.wait_for_strike(0, SOON);
+        proxy.set(Mode::Pass);
+        drain(queue);
+        assert_eq!(worker.stop().code(), Some(0), "{script:?}");
+        assert_eq!((sink.requests().len(), queue.dead().len()), (requests, dead), "{script:?}");
+        let lost =
+            worker.log().into_iter().find(|line| line.contains("lease lost") || line.contains("lost to"));
+        assert_eq!(lost, None, "{script:?}: a lost reply is no lost lease");
+    }
+}
+
+#[test]
+#[ignore = "a blocking read counts as fresh from when its reply is seen, not from when Redis delivered"]
+fn a_job_that_came_during_a_pause_is_not_sent_late_in_both_builds() {
+    Build::ALL.into_iter().for_each(a_job_that_came_during_a_pause_is_not_sent_late);
+}
+
+/// Redis has written the job into the socket of a worker that does not run; another has taken it over since.
+fn a_job_that_came_during_a_pause_is_not_sent_late(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let mut first = Postrider::ready_worker(build, &redis, &FAST, &[]);
+    eventually_or("a read that blocks", SOON, || {
+        let clients = redis.command(&["CLIENT", "LIST", "TYPE", "normal"]).text();
+        if clients.contains("cmd=xreadgroup") && clients.contains("flags=b") { Ok(()) } else { Err(clients) }
+    });
+    first.signal(Signal::SIGSTOP);
+    queue.enqueue(&[("url", sink.url("/ok"))]);
+    eventually_or("the job is delivered to it", SOON, || match queue.pending() {
+        0 => Err("not yet"),
+        _ => Ok(()),
+    });
+    let mut second = Postrider::ready_worker(build, &redis, &FAST, &[]);
+    drain(queue);
+    assert_eq!(second.stop().code(), Some(0));
+    first.signal(Signal::SIGCONT);
+    queue.enqueue(&[("url", sink.url("/last"))]);
+    sink.wait_for_path("/last", 1, SOON);
+    drain(queue);
+    assert_eq!(sink.requests().len(), 2, "one of each");
+    assert_eq!(first.stop().code(), Some(0));
+}
+
+/// Redis has delivered a job, and the worker has never seen it. No other worker is there to take it over.
+fn the_reply_to_a_read_is_lost(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let (queue, proxy) = (Queue::new(&redis, "default"), Proxy::start(redis.port));
+    let mut worker = behind(&proxy, build, &redis, &FAST);
+    // A read may be under way already, so no reply at all comes through.
+    proxy.set(Mode::CutRepliesAfter(0));
+    queue.enqueue(&[("url", sink.url("/ok"))]);
+    eventually_or("the job is delivered", SOON, || match queue.pending() {
+        0 => Err("not yet"),
+        _ => Ok(()),
+    });
+    proxy.set(Mode::Pass);
+    drain(queue);
+    assert_eq!(sink.requests().len(), 1);
+    assert_eq!(worker.stop().code(), Some(0));
+}
+
+/// The same for jobs that it has taken over.
+fn the_reply_to_a_takeover_is_lost(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let (queue, proxy) = (Queue::new(&redis, "default"), Proxy::start(redis.port));
+    let mut first = Postrider::ready_worker(build, &redis, &FAST, &[]);
+    queue.enqueue(&[("url", sink.url("/slow/1000"))]);
+    sink.wait_for(1, SOON);
+    first.kill();
+    let mut second = behind(&proxy, build, &redis, &FAST);
+    proxy.set(Mode::LoseReplyTo(sha1(&redis, Script::Reclaim)));
+    eventually_or("the job is taken over", SOON, || {
+        let rows = redis.command(&["XPENDING", &queue.key("jobs"), "postrider", "-", "+", "1"]);
+        match rows.array() {
+            [row] if row.array()[3].integer() == 2 => Ok(()),
+            _ => Err(format!("{rows:?}")),
+        }
+    });
+    assert!(proxy.struck() > 0, "the call was not seen: the worker is not of this source");
+    proxy.set(Mode::Pass);
+    drain(queue);
+    assert_eq!(sink.requests().len(), 2);
+    assert_eq!(second.stop().code(), Some(0));
+}

@@ -1,0 +1,141 @@
+//! Tests of the scripts themselves, called by EVAL against a real server: each transition in its good case,
+//! repeated, by the wrong caller, and through the accidents that a server can have.
+//!
+//! After each accident the job is still somewhere, never nowhere; and once the accident is put right, the same
+//! call ends as if there had been none.
+
+use e2e::resp::Reply;
+use e2e::scripts::{Call, Copies, Held, Script, Stage, key};
+
+#[path = "scripts/accidents.rs"]
+mod accidents;
+#[path = "scripts/batches.rs"]
+mod batches;
+#[path = "scripts/full.rs"]
+mod full;
+#[path = "scripts/taking.rs"]
+mod taking;
+
+const MARK: &str = "the-mark-of-the-job";
+const JOB: &[(&str, &str)] = &[("url", "http://127.0.0.1/"), ("body", MARK)];
+
+fn in_stream(copies: usize) -> Copies {
+    Copies { stream: copies, ..Copies::default() }
+}
+
+/// Where a job is when the script has done its work.
+fn settled(script: Script) -> Copies {
+    match script {
+        Script::Park => Copies { waiting: 1, ..Copies::default() },
+        Script::Release => in_stream(1),
+        Script::Bury => Copies { dead: 1, ..Copies::default() },
+        _ => Copies::default(),
+    }
+}
+
+fn held_by(held: &Held, consumer: &str, count: &str) -> Held {
+    Held { consumer: consumer.to_owned(), count: count.to_owned(), ..held.clone() }
+}
+
+#[test]
+fn a_settlement_moves_the_job_and_leaves_no_lease() {
+    for script in Script::SETTLING {
+        let stage = Stage::new();
+        let held = stage.deliver("a", JOB);
+        assert_eq!(stage.settle(script, &held, JOB), "o", "{script:?}");
+        assert_eq!(stage.copies(MARK), settled(script), "{script:?}");
+        assert_eq!(stage.pending(), [], "{script:?}");
+        let result = stage.command(&["EXISTS", &key(&format!("result:{}", held.ticket))]).integer();
+        assert_eq!(result, i64::from([Script::Conclude, Script::Bury].contains(&script)), "{script:?}");
+    }
+}
+
+#[test]
+fn a_settlement_that_is_repeated_changes_nothing() {
+    for script in Script::SETTLING {
+        let stage = Stage::new();
+        let held = stage.deliver("a", JOB);
+        stage.settle(script, &held, JOB);
+        let before = stage.snapshot();
+        assert_eq!(stage.settle(script, &held, JOB), "g", "{script:?}");
+        assert_eq!(stage.snapshot(), before, "{script:?}");
+    }
+}
+
+#[test]
+fn a_settlement_by_another_than_the_holder_is_refused() {
+    for script in Script::SETTLING {
+        let stage = Stage::new();
+        let held = stage.deliver("a", JOB);
+        let before = stage.snapshot();
+        for stale in [held_by(&held, "b", "1"), held_by(&held, "a", "2"), held_by(&held, "a", "0")] {
+            assert_eq!(stage.settle(script, &stale, JOB), "l", "{script:?} {stale:?}");
+        }
+        let gone = Held { id: "1-1".to_owned(), ..held.clone() };
+        assert_eq!(stage.settle(script, &gone, JOB), "g", "{script:?}");
+        assert_eq!(stage.snapshot(), before, "{script:?}");
+    }
+}
+
+#[test]
+fn a_settlement_after_another_took_over_is_refused() {
+    for script in Script::SETTLING {
+        let stage = Stage::new();
+        let held = stage.deliver("a", JOB);
+        assert_eq!(stage.take_over("b", 0).len(), 1);
+        let before = stage.snapshot();
+        assert_eq!(stage.settle(script, &held, JOB), "l", "{script:?}");
+        assert_eq!(stage.snapshot(), before, "{script:?}");
+        assert_eq!(stage.settle(script, &held_by(&held, "b", "2"), JOB), "o", "{script:?}");
+        assert_eq!(stage.copies(MARK), settled(script), "{script:?}");
+    }
+}
+
+#[test]
+fn a_group_of_done_jobs_is_judged_one_by_one() {
+    let stage = Stage::new();
+    let [first, lost, last] = [0; 3].map(|_| stage.deliver("a", JOB));
+    stage.command(&["XCLAIM", &key("jobs"), "postrider", "b", "0", &lost.id]);
+    let mut call = Call::settle(Script::Finish, &first, &[]);
+    for held in [&lost, &last] {
+        call.args.extend([held.id.clone().into_bytes(), held.count.clone().into_bytes()]);
+    }
+    assert_eq!(stage.call(&call), Reply::Bulk(b"olo".to_vec()));
+    assert_eq!(stage.copies(MARK), in_stream(1));
+    assert_eq!(stage.call(&call), Reply::Bulk(b"glg".to_vec()));
+    assert_eq!(stage.copies(MARK), in_stream(1));
+}
+
+#[test]
+fn a_job_that_is_not_due_is_parked_and_one_that_is_due_stays_in_hand() {
+    let stage = Stage::new();
+    let held = stage.deliver("a", JOB);
+    let mut call = Call::settle(Script::Park, &held, JOB);
+    call.args[5] = b"delay".to_vec();
+    let before = stage.snapshot();
+    for _ in 0..2 {
+        assert_eq!(stage.call(&call).array()[0].text(), "d");
+        assert_eq!(stage.snapshot(), before);
+    }
+    call.args[6] = b"60000".to_vec();
+    let reply = stage.call(&call);
+    let [letter, due, now] = reply.array() else { panic!("{reply:?}") };
+    assert_eq!(letter.text(), "o");
+    assert!((50_000..=60_000).contains(&(due.integer() - now.integer())), "{reply:?}");
+    assert_eq!(stage.copies(MARK), settled(Script::Park));
+}
+
+/// The ticket of a job is chosen by whoever writes `_ticket` into the stream: nothing keeps two jobs from having
+/// the same.
+#[test]
+fn two_jobs_with_one_ticket_do_not_overwrite_each_other() {
+    let stage = Stage::new();
+    let jobs = ["first-of-two", "second-of-two"];
+    for mark in jobs {
+        let held = Held { ticket: "same".to_owned(), ..stage.deliver("a", &[("body", mark)]) };
+        stage.settle(Script::Park, &held, &[("body", mark)]);
+    }
+    for mark in jobs {
+        assert_eq!(stage.copies(mark).found(), 1, "{mark}: {}", stage.snapshot());
+    }
+}
