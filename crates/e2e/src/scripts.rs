@@ -101,7 +101,9 @@ impl Call {
                 call(&keys, &[&held.ticket, "retry", "0", "0", "0"]).with_fields(fields)
             }
             Script::Release => call(&["jobs"], &[]).with_fields(fields),
-            Script::Bury => call(&["jobs", "dead", &result], &["100000", "60000", "{}"]).with_fields(fields),
+            Script::Bury => {
+                call(&["jobs", "dead", &result], &["100000", "2592000000", "60000", "{}"]).with_fields(fields)
+            }
             other => panic!("{other:?} settles nothing"),
         }
     }
@@ -121,7 +123,7 @@ impl Call {
 
     /// Moves up to a hundred due jobs to the stream.
     pub fn promote() -> Call {
-        Call::new(Script::Promote, &["jobs", "waiting", "scheduled", "dead"], &["100"])
+        Call::new(Script::Promote, &["jobs", "waiting", "scheduled", "dead"], &["100", "due"])
     }
 
     /// Takes a consumer off the list.

@@ -34,7 +34,7 @@ pub enum Order {
 struct Waited {
     lane: Arc<Lane>,
     taken: Result<Vec<Delivery>, Error>,
-    arrived: Instant,
+    sent: Instant,
 }
 
 /// Takes jobs.
@@ -104,10 +104,10 @@ impl Reader {
     /// Nothing is there: waits until a job comes to one of the lanes, or one that failed is to be tried again.
     async fn wait(&mut self) {
         for lane in self.seats.begin_waits() {
-            self.waits.push(Box::pin(async move {
-                let taken = lane.queue.wait().await;
-                Waited { lane, taken, arrived: Instant::now() }
-            }));
+            // The lease counts from when the read was sent: paused in the middle of it, a process cannot know when
+            // the job came.
+            let sent = Instant::now();
+            self.waits.push(Box::pin(async move { Waited { taken: lane.queue.wait().await, lane, sent } }));
         }
         tokio::select! {
             Some(waited) = self.waits.next() => self.arrived(waited).await,
@@ -117,13 +117,13 @@ impl Reader {
 
     /// Begins with what a blocking read brought, one job over the slots where none is free.
     async fn arrived(&mut self, waited: Waited) {
-        let Waited { lane, taken, arrived } = waited;
+        let Waited { lane, taken, sent } = waited;
         self.seats.waited(&lane);
         match taken {
             Ok(taken) => {
                 lane.queue.link().up();
                 for delivery in taken {
-                    lane.begin(delivery, arrived, self.slots.try_take());
+                    lane.begin(delivery, sent, self.slots.try_take());
                 }
             }
             Err(error) => self.failed(&lane, &error).await,

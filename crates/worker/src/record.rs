@@ -117,12 +117,16 @@ impl<'a> Record<'a> {
     }
 }
 
-/// When a job was enqueued, Unix milliseconds: the entry's id tells, unless a producer made it up.
+/// When a job was enqueued, Unix milliseconds.
 pub fn enqueued_at(delivery: &Delivery, job: &Job, now: u64) -> u64 {
+    job.trail.at.unwrap_or_else(|| believable(delivery, now))
+}
+
+/// The entry's id tells when it was enqueued, unless a producer made it up.
+fn believable(delivery: &Delivery, now: u64) -> u64 {
     const DAY: u64 = 24 * 3600 * 1000;
     let told = delivery.lease.entry.millis;
-    let believable = told <= now && told >= now.saturating_sub(DAY);
-    job.trail.at.unwrap_or(if believable { told } else { now })
+    if told <= now && told >= now.saturating_sub(DAY) { told } else { now }
 }
 
 /// A malformed entry on its way to the dead letters: its own fields as they came, in order.
@@ -149,13 +153,12 @@ pub fn cancelled(fields: &Fields, error: &str) -> Option<(Duration, String)> {
     Some((ttl, result("dead", None, attempts.unwrap_or(0), reason, Some(error), None)))
 }
 
-/// A job that is handed back: as it came, with its ticket, since it will have another entry id.
-pub fn handed_back(delivery: &Delivery) -> Fields {
+/// A job that is handed back: as it came, with its ticket and its time, since it will have another entry id.
+pub fn handed_back(delivery: &Delivery, now: u64) -> Fields {
     let mut fields = without_place(&delivery.fields);
     push(&mut fields, "_ticket", ticket(delivery));
-    if let Some(at) = value(&delivery.fields, "_at") {
-        push(&mut fields, "_at", at);
-    }
+    let at = value(&delivery.fields, "_at").unwrap_or_else(|| believable(delivery, now).to_string().into());
+    push(&mut fields, "_at", at);
     fields
 }
 

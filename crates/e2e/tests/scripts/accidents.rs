@@ -69,7 +69,6 @@ fn a_missing_right_loses_no_job() {
 /// A worker repeats a settlement until Redis takes it. A right that is missing for hours must not fill Redis with
 /// copies, and must leave nothing behind once it is given.
 #[test]
-#[ignore = "bury: without SET each call adds a dead letter"]
 fn a_right_that_is_given_later_makes_all_good() {
     let mut wrong = Vec::new();
     for script in Script::SETTLING {
@@ -103,7 +102,6 @@ fn a_promote_without_a_right_loses_no_job() {
 }
 
 #[test]
-#[ignore = "promote: without HDEL each call adds the job to the stream once more"]
 fn a_promote_without_a_right_moves_each_job_once_in_the_end() {
     let mut wrong = Vec::new();
     for command in Script::Promote.commands() {

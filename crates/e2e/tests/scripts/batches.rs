@@ -40,7 +40,6 @@ fn a_worker_that_leaves_hands_back_what_can_be_carried() {
 
 /// Members that no promote of ours writes, in front of one that is good.
 #[test]
-#[ignore = "promote: a table or a boolean inside the list is an error of XADD, and stops all that is due behind it"]
 fn a_promote_passes_what_it_cannot_read() {
     let packed = [
         ("garbage", None),
@@ -79,7 +78,6 @@ fn a_member_without_a_job_is_dropped() {
 }
 
 #[test]
-#[ignore = "promote: a score of inf is answered as -2^63"]
 fn a_score_that_is_no_time_does_not_hide_the_next_one() {
     for score in ["inf", "1e300", "99999999999999.5"] {
         let stage = Stage::new();
@@ -91,7 +89,6 @@ fn a_score_that_is_no_time_does_not_hide_the_next_one() {
 }
 
 #[test]
-#[ignore = "promote: where it cannot bury one member it moves none behind it"]
 fn dead_letters_of_a_wrong_type_do_not_stop_a_promote() {
     let stage = Stage::new();
     stage.command(&["SET", &super::key("dead"), "of another type"]);

@@ -75,7 +75,6 @@ fn an_entry_whose_bytes_are_gone_is_taken_off_the_list() {
 }
 
 #[test]
-#[ignore = "reclaim: HGETALL of `workers` is not guarded, so nothing is ever taken over"]
 fn a_list_of_workers_of_a_wrong_type_stops_no_one() {
     let stage = Stage::new();
     let held = stage.deliver("a", JOB);
@@ -109,12 +108,11 @@ fn who_leaves_hands_back_and_is_off_the_list() {
     assert_eq!(stage.read("b").len(), 1, "anyone reads it at once");
     let again = stage.command(&["XRANGE", &key("jobs"), "-", "+"]);
     let fields: Vec<String> = again.array()[0].array()[1].array().iter().map(Reply::text).collect();
-    assert_eq!(fields[fields.len() - 2..], ["_ticket", &held.id], "it keeps its ticket");
+    assert!(fields.windows(2).any(|pair| pair == ["_ticket", &held.id]), "it keeps its ticket: {fields:?}");
 }
 
 /// A job keeps the time at which it was enqueued, or `delay_ms` would begin anew with each worker that leaves.
 #[test]
-#[ignore = "leave: writes `_ticket` without `_at`"]
 fn who_leaves_hands_back_the_time_as_well() {
     let stage = Stage::new();
     let held = stage.deliver("a", &[("url", "http://127.0.0.1/"), ("delay_ms", "60000"), ("body", MARK)]);

@@ -206,7 +206,7 @@ async fn hand_back(lane: &Lane, why: &str) {
     let cut = lane.hand.cut();
     warn!(jobs = cut.len(), why, "requests in flight are cut and their jobs handed back");
     let all = cut.into_iter().map(|(lease, delivery)| async move {
-        let fields = record::handed_back(&delivery);
+        let fields = record::handed_back(&delivery, lane.queue.clock().now());
         if let Err(error) = lane.queue.release(lease, &fields, &telemetry::Context::none()).await {
             warn!(entry = %lease.entry, %error, "a job could not be handed back; it will be taken over");
         }

@@ -18,26 +18,54 @@ if ARGV[2] == 'first' then
 else
   due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[1])
 end
+local function is_readable(fields)
+  if type(fields) ~= 'table' or #fields < 2 or #fields % 2 == 1 or #fields > 1100 then
+    return false
+  end
+  for _, part in ipairs(fields) do
+    if type(part) ~= 'string' then
+      return false
+    end
+  end
+  return true
+end
+
 local moved = 0
 if #due > 0 then
-  -- Allowed over maxmemory, and a script that has written is not refused later.
+  -- All change nothing and are allowed over maxmemory, after which no further write of the script is refused
+  -- for it; and a right that is missing shows before a job stands in two places.
   redis.call('ZREM', KEYS[3], '')
+  redis.call('HDEL', KEYS[2], '')
 end
 for _, ticket in ipairs(due) do
   local packed = redis.call('HGET', KEYS[2], ticket)
+  local ok, fields = true, nil
   if packed then
-    local ok, fields = pcall(cmsgpack.unpack, packed)
-    if ok and type(fields) == 'table' and #fields > 1 and #fields % 2 == 0 and #fields <= 1024 then
-      redis.call('XADD', KEYS[1], '*', unpack(fields))
-      moved = moved + 1
-    else
-      redis.call('XADD', KEYS[4], 'MAXLEN', '~', 100000, '*', '_ticket', ticket, '_reason', 'malformed',
-        '_error', 'what waited under this ticket cannot be read', '_raw', packed,
-        '_dead_at', string.format('%.0f', now))
-    end
-    redis.call('HDEL', KEYS[2], ticket)
+    ok, fields = pcall(cmsgpack.unpack, packed)
   end
-  redis.call('ZREM', KEYS[3], ticket)
+  if not packed then
+    redis.call('ZREM', KEYS[3], ticket)
+  elseif ok and is_readable(fields) then
+    redis.call('XADD', KEYS[1], '*', unpack(fields))
+    redis.call('HDEL', KEYS[2], ticket)
+    redis.call('ZREM', KEYS[3], ticket)
+    moved = moved + 1
+  else
+    local buried = redis.pcall('XADD', KEYS[4], 'MAXLEN', '~', 100000, '*', '_ticket', ticket,
+      '_reason', 'malformed', '_error', 'what waited under this ticket cannot be read', '_raw', packed,
+      '_dead_at', string.format('%.0f', now))
+    if type(buried) == 'table' and buried.err then
+      -- It must not stand in front of the others: it is tried again in a minute.
+      redis.call('ZADD', KEYS[3], string.format('%.0f', now + 60000), ticket)
+    else
+      redis.call('HDEL', KEYS[2], ticket)
+      redis.call('ZREM', KEYS[3], ticket)
+    end
+  end
 end
-local next = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
-return {moved, next and tonumber(next) or 0, now, redis.call('XLEN', KEYS[1])}
+local next = tonumber(redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2] or '0')
+-- A member that somebody put at the end of all time is due at none.
+if next ~= next or next < 0 or next > 1e15 then
+  next = 0
+end
+return {moved, next, now, redis.call('XLEN', KEYS[1])}

@@ -16,7 +16,8 @@ local group, consumer, limit, suspects = ARGV[1], ARGV[2], tonumber(ARGV[4]), to
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local leases, shortest = {}, tonumber(ARGV[3])
-local records = redis.call('HGETALL', KEYS[2])
+-- Of a wrong type, it is as if no worker had told its lease.
+local records = redis.pcall('HGETALL', KEYS[2])
 for i = 1, #records, 2 do
   local ok, record = pcall(cjson.decode, records[i + 1])
   local lease = ok and type(record) == 'table' and tonumber(record.lease_ms)
