@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Call, Held, JOB, MARK, Reply, Stage, held_by, in_stream, key};
+use super::{Call, Held, JOB, MARK, Reply, Script, Stage, held_by, in_stream, key};
 use e2e::wait::eventually;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -121,4 +121,30 @@ fn who_leaves_hands_back_the_time_as_well() {
     let fields: Vec<String> = again.array()[0].array()[1].array().iter().map(Reply::text).collect();
     let at = fields.iter().position(|field| field == "_at").map(|at| fields[at + 1].clone());
     assert_eq!(at.as_deref(), held.id.split('-').next(), "{fields:?}");
+}
+
+/// What a closed flow holds back waits for no time; it returns in the number that the flow admits, the eldest first.
+#[test]
+fn jobs_of_a_flow_return_in_the_order_of_their_arrival() {
+    let stage = Stage::new();
+    let flow = key("flow:0123456789abcdef");
+    for body in ["one", "two", "three"] {
+        let held = stage.deliver("a", &[("url", "http://127.0.0.1/"), ("body", body)]);
+        let mut park = Call::settle(Script::Park, &held, &[("url", "http://127.0.0.1/"), ("body", body)]);
+        park.keys[2] = flow.clone();
+        park.args[5] = b"flow".to_vec();
+        assert_eq!(stage.call(&park).array()[0].text(), "o");
+        assert_eq!(stage.call(&park).array()[0].text(), "g", "repeated, it is gone");
+    }
+    let mut admit = Call::promote();
+    admit.keys[2] = flow;
+    for (admitted, left) in [("one", 2), ("two", 1)] {
+        admit.args = vec![b"1".to_vec(), b"first".to_vec()];
+        assert_eq!(stage.call(&admit).array()[0], Reply::Integer(1));
+        let ready = stage.read("b");
+        let entry = stage.command(&["XRANGE", &key("jobs"), &ready[0], &ready[0]]);
+        let fields: Vec<String> = entry.array()[0].array()[1].array().iter().map(Reply::text).collect();
+        assert!(fields.contains(&admitted.to_owned()), "{fields:?}");
+        assert_eq!(stage.command(&["HLEN", &key("waiting")]), Reply::Integer(left));
+    }
 }

@@ -1,0 +1,95 @@
+//! Tests of many jobs at once, and of what they leave behind; and of producers in other languages.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use e2e::process::{Build, Postrider};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::wait::{eventually, eventually_or};
+
+const LONG: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_secs(30);
+const BUILD: Build = Build::Lean;
+const JOBS: &str = "postrider:{default}:jobs";
+
+/// 50,000 jobs that wait for one and the same millisecond.
+fn schedule_all_at_once(redis: &RedisServer, url: &str) {
+    let script = "for i = 1, 2500 do \
+                    local ticket = ARGV[2] .. '-' .. i \
+                    redis.call('ZADD', KEYS[2], ARGV[3], ticket) \
+                    redis.call('HSET', KEYS[1], ticket, cmsgpack.pack({'url', ARGV[1], '_ticket', ticket, '_at', '1'})) \
+                  end";
+    let (waiting, scheduled) = ("postrider:{default}:waiting", "postrider:{default}:scheduled");
+    for batch in 0..20 {
+        redis.command(&["EVAL", script, "2", waiting, scheduled, url, &batch.to_string(), "1795396101000"]);
+    }
+}
+
+#[test]
+fn jobs_that_are_due_in_one_millisecond_do_not_hold_up_the_others() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    // Nobody answers there: each is dead after one attempt, which is all that matters here.
+    schedule_all_at_once(&redis, "ftp://nowhere/");
+    let queue = Queue::new(&redis, "default");
+    assert_eq!(queue.scheduled(), 50_000);
+    let _worker =
+        Postrider::ready_worker(BUILD, &redis, &[], &[("POSTRIDER_LOG", "error,postrider::worker=info")]);
+    let mut slowest = Duration::ZERO;
+    let mut sent = 0;
+    while queue.scheduled() > 0 {
+        let began = Instant::now();
+        queue.enqueue(&[("url", sink.url("/ok"))]);
+        sent += 1;
+        sink.wait_for(sent, SOON);
+        slowest = slowest.max(began.elapsed());
+        assert!(queue.depth() <= 3_000, "the stream is not flooded: {}", queue.depth());
+    }
+    assert!(sent > 10, "other jobs went on meanwhile: {sent}");
+    eventually_or("an empty queue", LONG, || queue.drained());
+    assert!(slowest < Duration::from_secs(10), "{slowest:?}");
+}
+
+fn used_memory(redis: &RedisServer) -> i64 {
+    let info = redis.command(&["INFO", "memory"]).text();
+    let line = info.lines().find_map(|line| line.strip_prefix("used_memory_dataset:"));
+    line.and_then(|bytes| bytes.trim().parse().ok()).expect("Redis tells its memory")
+}
+
+#[test]
+fn jobs_that_went_through_leave_redis_as_large_as_before() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    let queue = Queue::new(&redis, "default");
+    let add = "for i = 1, 2000 do redis.call('XADD', KEYS[1], '*', 'url', ARGV[1], 'body', ARGV[2]) end";
+    let body = "x".repeat(512);
+    let mut through = |round: usize| {
+        redis.command(&["EVAL", add, "1", JOBS, &sink.url("/ok"), &body]);
+        sink.wait_for(2000 * round, LONG);
+        eventually_or("an empty queue", LONG, || queue.drained());
+        used_memory(&redis)
+    };
+    // The first round brings up what stays: the group, the scripts, the buffers.
+    let before = through(1);
+    let after = (2..=10).map(&mut through).last().expect("nine rounds");
+    assert!(after - before < 100_000, "{} bytes more after 18,000 jobs", after - before);
+    assert_eq!(redis.command(&["KEYS", "*"]).array().len(), 2, "the stream and the workers");
+    assert!(worker.stop().success());
+    assert_eq!(redis.command(&["KEYS", "*"]).array().len(), 1, "the stream with its group");
+}
+
+#[test]
+fn a_producer_in_python_is_ten_lines() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../worker/examples/producer.py");
+    let output = Command::new("python3")
+        .args([script, "127.0.0.1", &redis.port.to_string(), &sink.url("/ok"), r#"{"from":"Python"}"#])
+        .output()
+        .expect("python3 runs");
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains('-'), "it prints the ticket: {output:?}");
+    assert_eq!(&sink.wait_for(1, SOON)[0].body[..], br#"{"from":"Python"}"#);
+    eventually("an empty queue", SOON, || Queue::new(&redis, "default").drained().ok());
+}
