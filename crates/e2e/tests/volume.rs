@@ -93,3 +93,36 @@ fn a_producer_in_python_is_ten_lines() {
     assert_eq!(&sink.wait_for(1, SOON)[0].body[..], br#"{"from":"Python"}"#);
     eventually("an empty queue", SOON, || Queue::new(&redis, "default").drained().ok());
 }
+
+#[test]
+fn a_backlog_that_a_dead_worker_held_is_taken_over_as_fast_as_slots_allow() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    redis.command(&["XGROUP", "CREATE", JOBS, "postrider", "0", "MKSTREAM"]);
+    let add = "for i = 1, 5000 do redis.call('XADD', KEYS[1], '*', 'url', ARGV[1]) end \
+               redis.call('XREADGROUP', 'GROUP', 'postrider', 'ghost', 'COUNT', 5000, 'STREAMS', KEYS[1], '>')";
+    redis.command(&["EVAL", add, "1", JOBS, &sink.url("/ok")]);
+    let queue = Queue::new(&redis, "default");
+    assert_eq!(queue.pending(), 5000);
+    // By four looks a lease and 64 slots it would take 20 leases.
+    let lease = Duration::from_secs(5);
+    let _worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "5s"], &[("POSTRIDER_LOG", "info")]);
+    sink.wait_for(1, SOON);
+    let began = Instant::now();
+    sink.wait_for(5000, LONG);
+    eventually_or("an empty queue", LONG, || queue.drained());
+    assert!(began.elapsed() < 8 * lease, "{:?}", began.elapsed());
+    assert_eq!(sink.requests().len(), 5000, "each once");
+}
+
+#[test]
+fn workers_that_come_and_go_leave_nothing_behind() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    for round in 1..=10 {
+        let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+        Queue::new(&redis, "default").enqueue(&[("url", sink.url("/ok"))]);
+        sink.wait_for(round, SOON);
+        assert!(worker.stop().success());
+    }
+    assert_eq!(redis.command(&["XINFO", "CONSUMERS", JOBS, "postrider"]).array().len(), 0);
+    assert_eq!(redis.command(&["EXISTS", "postrider:{default}:workers"]).integer(), 0);
+}

@@ -1,7 +1,7 @@
 //! The reclaimer: takes over the jobs of workers that give no sign of life any more.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -16,7 +16,7 @@ const MOST: usize = 100;
 /// on, so that a further crash counts against the one that caused it.
 const SUSPECT: u64 = 3;
 
-/// Looks four times a lease, and at once when a suspect is done while others wait; until stopped.
+/// Looks four times a lease, at once where a look found some, and at once when a suspect is done while others wait; until stopped.
 pub async fn run(lane: Arc<Lane>, slots: Slots, stop: CancellationToken) {
     let lease = lane.queue.consumer().lease;
     // Idle time goes on while Redis is down: whoever comes back first would find everything idle. So nobody
@@ -38,14 +38,27 @@ pub async fn run(lane: Arc<Lane>, slots: Slots, stop: CancellationToken) {
             () = stop.cancelled() => return,
         };
         match reclaim(&lane, &slots, free).await {
-            Ok(passed) => suspects_wait = passed,
+            Ok(found) => {
+                suspects_wait = found.passed_suspects;
+                if found.any {
+                    wait = Duration::ZERO;
+                }
+            }
             Err(error) => wait = lane.queue.link().down(&error, 6),
         }
     }
 }
 
-/// Takes over what it can; answers whether suspects wait for their turn.
-async fn reclaim(lane: &Arc<Lane>, slots: &Slots, free: Vec<Slot>) -> Result<bool, crate::queue::Error> {
+/// What a look has found.
+struct Found {
+    /// Suspects wait for their turn.
+    passed_suspects: bool,
+    /// There were some, so there may be more.
+    any: bool,
+}
+
+/// Takes over what it can.
+async fn reclaim(lane: &Arc<Lane>, slots: &Slots, free: Vec<Slot>) -> Result<Found, crate::queue::Error> {
     let mut suspect: Option<Suspect> = slots.suspect();
     let sent = Instant::now();
     let reclaimed = lane.queue.reclaim(free.len(), usize::from(suspect.is_some())).await?;
@@ -55,11 +68,12 @@ async fn reclaim(lane: &Arc<Lane>, slots: &Slots, free: Vec<Slot>) -> Result<boo
         info!(jobs, "took over jobs of a worker that gives no sign of life");
         lane.counts.reclaimed(jobs);
     }
+    let any = !reclaimed.taken.is_empty();
     for (delivery, mut slot) in reclaimed.taken.into_iter().zip(free) {
         if delivery.lease.delivery >= SUSPECT {
             slot.suspect = suspect.take();
         }
         lane.begin(delivery, sent, Some(slot));
     }
-    Ok(reclaimed.passed_suspects)
+    Ok(Found { passed_suspects: reclaimed.passed_suspects, any })
 }
