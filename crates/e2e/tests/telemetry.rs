@@ -282,3 +282,32 @@ fn durations_arrive_in_seconds() {
     assert_eq!(point.count, 1);
     assert!((0.1..10.0).contains(&point.sum), "{point:?}");
 }
+
+#[test]
+fn a_lost_lease_a_takeover_and_a_burial_are_counted() {
+    use nix::sys::signal::Signal;
+    let lease = ["--lease", "1s"];
+    let mut stage = Stage::start(GRPC, &lease);
+    stage.send("/status/410");
+    stage.drained();
+    stage.send("/slow/1500");
+    stage.sink.wait_for(2, SOON);
+    stage.worker.signal(Signal::SIGSTOP);
+    let endpoint = stage.receiver.grpc_endpoint();
+    let mut other = Postrider::ready_worker(Build::Otel, &stage.redis, &lease, &environment(GRPC, &endpoint));
+    stage.sink.wait_for(3, SOON);
+    stage.worker.signal(Signal::SIGCONT);
+    stage.drained();
+    for worker in [&mut stage.worker, &mut other] {
+        assert_eq!(worker.stop().code(), Some(0));
+    }
+    let metrics = stage.receiver.metrics();
+    let sum = |names: &[&str]| -> f64 {
+        let of_name = metrics.iter().filter(|metric| names.contains(&metric.name.as_str()));
+        of_name.flat_map(|metric| &metric.points).filter_map(|point| point.value).sum()
+    };
+    assert_eq!(sum(&["postrider.job.reclaimed"]), 1.0, "{metrics:#?}");
+    assert_eq!(sum(&["postrider.job.dead"]), 1.0);
+    // Which of the two it is, is decided by what comes first: the answer or the next look at the lease.
+    assert_eq!(sum(&["postrider.job.leases_lost", "postrider.job.settlements_refused"]), 1.0);
+}
