@@ -22,8 +22,10 @@ fn drained(queue: Queue<'_>) {
 fn a_job_whose_delivery_was_lost_on_the_way_is_taken_up_again() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let _worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "500ms"], &[]);
-    let consumers = redis.command(&["HKEYS", "postrider:{default}:workers"]);
-    let consumer = consumers.array()[0].text();
+    let consumer = eventually("a worker that has told its name", SOON, || {
+        let consumers = redis.command(&["HKEYS", "postrider:{default}:workers"]);
+        consumers.array().first().map(e2e::resp::Reply::text)
+    });
     // Read in the worker's name, as if the reply had never come. The worker may be quicker; then once more.
     eventually("a job that the worker knows nothing of", SOON, || {
         let add = format!(
