@@ -71,11 +71,12 @@ impl<S> Traced<S> {
         R::Error: Error + 'static,
     {
         let (span, timer) = self.begin(&request, attempt);
-        if span.context().is_some() {
+        let context = span.context();
+        if context.is_some() {
             let headers = request.headers_mut();
             headers.remove(HeaderName::from_static("traceparent"));
             headers.remove(HeaderName::from_static("tracestate"));
-            span.context().inject(&mut Headers(headers));
+            context.inject(&mut Headers(headers));
         }
         let exchange = Exchange { span, timer: Some(timer), classify: self.classify };
         ResponseFuture::new(self.inner.call(request), exchange)

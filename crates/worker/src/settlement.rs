@@ -70,13 +70,16 @@ pub async fn persist(
         match write(lane, current, settlement, parent).await {
             Ok(answer) => {
                 lane.queue.link().up();
+                let answer = match answer {
+                    Written::Settled(settled) => Written::Settled(settled.after(failed)),
+                    waits => waits,
+                };
                 match answer {
                     Written::Due => {}
                     Written::Waits(millis) => {
                         lane.alarm.due_in(Duration::from_millis(millis));
                         lane.hand.put_down(lease);
                     }
-                    Written::Settled(Settled::Gone) if failed > 0 => lane.settled([(lease, Settled::Done)]),
                     Written::Settled(settled) => lane.settled([(lease, settled)]),
                 }
                 return Some(answer);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::lane::{Done, Lane};
-use crate::queue::Settled;
 use crate::trace::ack;
 
 /// As many as one script call takes.
@@ -45,11 +44,8 @@ async fn settle(lane: &Lane, group: &mut [Done]) {
         match lane.queue.finish(&leases, &span.context()).await {
             Ok(settled) => {
                 lane.queue.link().up();
-                // Gone at a repetition: it was settled, and the reply was lost.
-                let repeated = failed > 0;
-                let truly =
-                    |settled| if repeated && settled == Settled::Gone { Settled::Done } else { settled };
-                lane.settled(leases.iter().copied().zip(settled.into_iter().map(truly)));
+                let settled = settled.into_iter().map(|settled| settled.after(failed));
+                lane.settled(leases.iter().copied().zip(settled));
                 return;
             }
             Err(error) => {

@@ -19,6 +19,13 @@ pub enum Settled {
 }
 
 impl Settled {
+    /// What it means after so many calls that failed: gone at a repetition, the job was settled by a call whose
+    /// reply was lost.
+    #[must_use]
+    pub fn after(self, failed: u32) -> Self {
+        if failed > 0 && self == Self::Gone { Self::Done } else { self }
+    }
+
     pub(super) fn parse(letters: &Value) -> Result<Vec<Self>, Error> {
         let letters = letters.as_str().ok_or_else(unexpected)?;
         letters
