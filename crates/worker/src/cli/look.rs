@@ -73,6 +73,6 @@ impl View {
 }
 
 /// A name, behind which the worker's variable may have a weight, as in `mail:4`.
-fn name(text: &str) -> Result<QueueName, BadQueueName> {
+pub(super) fn name(text: &str) -> Result<QueueName, BadQueueName> {
     text.split(':').next().unwrap_or(text).parse()
 }

@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use telemetry::Telemetry;
 
+use super::look::name;
 use super::{RedisArgs, Usage, duration};
 use crate::entry::{Delivery, EntryId, Fields, Lease};
 use crate::job::Job;
@@ -31,7 +32,7 @@ pub(super) struct SendArgs {
     #[arg(short = 'd', long = "data", value_name = "DATA")]
     data: Option<String>,
     /// The queue
-    #[arg(long, env = "POSTRIDER_QUEUE", default_value = "default", value_name = "NAME")]
+    #[arg(long, env = "POSTRIDER_QUEUE", default_value = "default", value_parser = name, value_name = "NAME")]
     queue: QueueName,
     /// A label for the destination and the tools: letters, digits, `_` and `-`
     #[arg(long)]
