@@ -44,6 +44,14 @@ fn behind(proxy: &Proxy, build: Build, redis: &RedisServer, arguments: &[&str]) 
     Postrider::ready_worker(build, redis, arguments, &[("POSTRIDER_REDIS_URL", &proxy.redis_url())])
 }
 
+/// Waits until the worker has found nothing and waits for a job.
+fn wait_for_blocked_read(redis: &RedisServer) {
+    eventually_or("a read that blocks", SOON, || {
+        let clients = redis.command(&["CLIENT", "LIST", "TYPE", "normal"]).text();
+        if clients.contains("cmd=xreadgroup") && clients.contains("flags=b") { Ok(()) } else { Err(clients) }
+    });
+}
+
 fn drain(queue: Queue<'_>) {
     eventually_or("an empty queue", SOON, || queue.drained());
 }
@@ -160,10 +168,7 @@ fn a_job_that_came_during_a_pause_is_not_sent_late(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
     let mut first = Postrider::ready_worker(build, &redis, &FAST, &[]);
-    eventually_or("a read that blocks", SOON, || {
-        let clients = redis.command(&["CLIENT", "LIST", "TYPE", "normal"]).text();
-        if clients.contains("cmd=xreadgroup") && clients.contains("flags=b") { Ok(()) } else { Err(clients) }
-    });
+    wait_for_blocked_read(&redis);
     first.signal(Signal::SIGSTOP);
     queue.enqueue(&[("url", sink.url("/ok"))]);
     eventually_or("the job is delivered to it", SOON, || match queue.pending() {
@@ -186,7 +191,8 @@ fn the_reply_to_a_read_is_lost(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let (queue, proxy) = (Queue::new(&redis, "default"), Proxy::start(redis.port));
     let mut worker = behind(&proxy, build, &redis, &FAST);
-    // A read may be under way already, so no reply at all comes through.
+    // Cut before that, the worker would not come so far as to read.
+    wait_for_blocked_read(&redis);
     proxy.set(Mode::CutRepliesAfter(0));
     queue.enqueue(&[("url", sink.url("/ok"))]);
     eventually_or("the job is delivered", SOON, || match queue.pending() {
