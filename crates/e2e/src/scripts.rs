@@ -97,7 +97,7 @@ impl Call {
             }
             Script::Conclude => call(&["jobs", &result], &["60000", "{}"]),
             Script::Park => {
-                let keys = ["jobs", "waiting", "scheduled"];
+                let keys = ["jobs", "waiting", "scheduled", "scheduled"];
                 call(&keys, &[&held.ticket, "retry", "0", "0", "0"]).with_fields(fields)
             }
             Script::Release => call(&["jobs"], &[]).with_fields(fields),
@@ -123,7 +123,7 @@ impl Call {
 
     /// Moves up to a hundred due jobs to the stream.
     pub fn promote() -> Call {
-        Call::new(Script::Promote, &["jobs", "waiting", "scheduled", "dead"], &["100", "due"])
+        Call::new(Script::Promote, &["jobs", "waiting", "scheduled", "dead", "flows"], &["100", "1000"])
     }
 
     /// Takes a consumer off the list.

@@ -8,6 +8,7 @@ use telemetry::{Context, ErrorType};
 use tracing::debug;
 
 use crate::entry::{Delivery, Lease};
+use crate::flows::{self, Pass};
 use crate::history;
 use crate::job::{Job, Malformed};
 use crate::lane::Lane;
@@ -54,7 +55,13 @@ async fn deliver(lane: &Lane, delivery: &Delivery) -> Option<(Settlement, Contex
         Ok(job) if delivery.lease.delivery > MOST_DELIVERIES => Some(poison(lane, delivery, &job)),
         Ok(job) if job.wait.is_some() && !may_go(lane, delivery, &job).await => None,
         Ok(job) => match lane.retry.get(job.retry.as_deref()) {
-            Some(policy) => Some(attempt(lane, delivery, &job, policy).await),
+            Some(policy) => {
+                if let Some(error) = too_late(lane, delivery, &job, policy) {
+                    return Some(expired(lane, delivery, &job, error));
+                }
+                let pass = flows::pass(lane, delivery, &job).await?;
+                Some(attempt(lane, delivery, &job, policy, pass).await)
+            }
             None => Some(malformed_entry(lane, delivery, &unknown_policy(lane, &job))),
         },
     }
@@ -99,21 +106,40 @@ async fn may_go(lane: &Lane, delivery: &Delivery, job: &Job) -> bool {
     parked == Some(Written::Due)
 }
 
+/// Why a job is not sent any more, if its time has passed. Before it waits for its flow, and when it has waited.
+fn too_late(lane: &Lane, delivery: &Delivery, job: &Job, policy: &RetryPolicy) -> Option<&'static str> {
+    let now = lane.queue.clock().now();
+    if job.expires_at.is_some_and(|expires| expires <= now) {
+        return Some("the time to send it in had passed");
+    }
+    let age = Duration::from_millis(now.saturating_sub(record::enqueued_at(delivery, job, now)));
+    policy.max_age.filter(|max_age| age > *max_age).map(|_| "it had waited for longer than its maximum age")
+}
+
+fn expired(lane: &Lane, delivery: &Delivery, job: &Job, error: &str) -> (Settlement, Context) {
+    let process = Process::begin(lane, delivery, Some(job));
+    let context = process.context();
+    let record = Record::new(delivery, job, &context);
+    (bury(record, process, Reason::Expired, error, &ErrorType::Expired), context)
+}
+
 /// One attempt, and what it comes to.
-async fn attempt(lane: &Lane, delivery: &Delivery, job: &Job, policy: &RetryPolicy) -> (Settlement, Context) {
+async fn attempt(
+    lane: &Lane,
+    delivery: &Delivery,
+    job: &Job,
+    policy: &RetryPolicy,
+    pass: Pass,
+) -> (Settlement, Context) {
     let process = Process::begin(lane, delivery, Some(job));
     let context = process.context();
     let at = lane.queue.clock().now();
     let mut record = Record::new(delivery, job, &context);
-    if job.expires_at.is_some_and(|expires| expires <= at) {
-        let error = "the time to send it in had passed";
-        let settlement = bury(record, process, Reason::Expired, error, &ErrorType::Expired);
-        return (settlement, context);
-    }
     confirm_lease(lane, delivery.lease).await;
     let started = Instant::now();
     let attempt = Attempt { parent: Some(context.clone()), resend_count: job.trail.attempts };
     let ending = lane.sender.send(job, &attempt).await;
+    flows::end(lane, job, pass, &ending).await;
     record.attempted(&ending, || history::Entry::new(at, started.elapsed(), &ending, context.traceparent()));
     let age = Duration::from_millis(at.saturating_sub(record::enqueued_at(delivery, job, at)));
     let outcome = Outcome::judge(&ending, record.attempts, job.max_attempts, policy, age, fastrand::f64());

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
+use crate::flows::{Breaker, FlowId, FlowLimits, Limits, Rate};
 use crate::queue::QueueName;
 use crate::retry::{RetryPolicies, RetryPolicy, Waits};
 use table::Table;
@@ -28,6 +29,16 @@ use table::Table;
 ///
 /// [retry.gentle]           # or a list of waits
 /// waits = ["5s", "1m", "10m"]
+///
+/// [flows.default]          # of each destination, or flow key, that has none of its own
+/// breaker_failures = 5     # in a row; 0 turns the breaker off
+/// breaker_pause = "5s"     # doubles with each time in a row
+/// breaker_longest = "1m"
+///
+/// [flows."api.example.org:443"]
+/// concurrency = 10         # attempts at once, over all workers
+/// rate = "100/s"           # or /m, /h
+/// burst = 100
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
@@ -37,6 +48,8 @@ pub struct Config {
     pub default_retry: Option<RetryPolicy>,
     /// The other policies.
     pub retry: RetryPolicies,
+    /// How many attempts of each flow may be made.
+    pub flows: FlowLimits,
 }
 
 /// A queue to read, and how often in proportion to the others.
@@ -129,6 +142,15 @@ impl Config {
                 config.retry.named.insert(name.to_owned(), policy);
             }
         });
+        let mut named = vec![];
+        root.each_table("flows", |name, table| named.push((name.to_owned(), limits(table))));
+        for (name, limits) in named {
+            if name == "default" {
+                config.flows.default = limits;
+            } else {
+                config.flows.named.insert(FlowId::of(&name), limits);
+            }
+        }
         root.finish();
         problems.0.sort();
         if problems.0.is_empty() { Ok(config) } else { Err(problems) }
@@ -173,6 +195,27 @@ fn retry(table: &mut Table<'_, '_>) -> RetryPolicy {
         },
     };
     RetryPolicy { waits, max_attempts: most, max_age }
+}
+
+fn limits(table: &mut Table<'_, '_>) -> Limits {
+    let concurrency = table.whole("concurrency", 1, 100_000).map(|most| most as u32);
+    let rate = table.rate("rate");
+    let burst = table.whole("burst", 1, 1_000_000).map(|burst| burst as u32);
+    if burst.is_some() && rate.is_none() {
+        table.problem("`burst` belongs to `rate`; give both");
+    }
+    let rate =
+        rate.map(|per_second| Rate { per_second, burst: burst.unwrap_or((per_second.ceil() as u32).max(1)) });
+    let standard = Breaker::default();
+    let breaker = Breaker {
+        failures: table.whole("breaker_failures", 0, 1000).map_or(standard.failures, |most| most as u32),
+        pause: table.duration("breaker_pause").unwrap_or(standard.pause),
+        longest: table.duration("breaker_longest").unwrap_or(standard.longest),
+    };
+    if breaker.longest > Duration::from_secs(3600) || breaker.pause > breaker.longest {
+        table.problem("`breaker_pause` must be at most `breaker_longest`, and that at most \"1h\"");
+    }
+    Limits { concurrency, rate, breaker }
 }
 
 #[cfg(test)]
@@ -221,6 +264,22 @@ mod tests {
         assert!(problems("[retry.x]\nwaits = [\"1s\"]\nbase = \"1s\"\n")[0].contains("one or the other"));
         assert!(problems("[retry.x]\nwaits = [\"1x\", 3]\n").len() == 2);
         assert!(problems("[retry.x]\nwaits = []\n")[0].contains("empty"));
+    }
+
+    #[test]
+    fn a_flow_has_limits() {
+        let config = Config::parse(
+            "[flows.default]\nbreaker_failures = 0\n[flows.\"h:80\"]\nconcurrency = 2\nrate = \"90/m\"\n",
+        )
+        .unwrap();
+        assert_eq!(config.flows.default.breaker.failures, 0);
+        let limits = config.flows.get(FlowId::of("h:80"));
+        assert_eq!(limits.concurrency, Some(2));
+        assert_eq!(limits.rate, Some(Rate { per_second: 1.5, burst: 2 }));
+        assert_eq!(config.flows.get(FlowId::of("other")), &config.flows.default);
+        for wrong in ["rate = \"5\"", "rate = \"0/s\"", "rate = \"5/d\"", "burst = 5", "concurrency = 0"] {
+            assert_eq!(problems(&format!("[flows.x]\n{wrong}\n")).len(), 1, "{wrong}");
+        }
     }
 
     #[test]

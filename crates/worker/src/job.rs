@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Uri};
 use crate::reason::Reason;
 
 pub(crate) use fields::is_label;
-pub use fields::{Context, Trail};
+pub use fields::{Admitted, Context, Trail};
 
 /// One HTTP request to be made, with its policy.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub struct Job {
     pub max_attempts: Option<u32>,
     /// The name of its retry policy. Default: `default`.
     pub retry: Option<Bytes>,
+    /// The key of its flow. Default: the destination's `host:port`.
+    pub flow: Option<Bytes>,
     /// When the first attempt may be made. `None`: now, or the job has waited already.
     pub wait: Option<Wait>,
     /// Unix milliseconds from which on the job is not sent any more.

@@ -10,6 +10,7 @@ use tracing::warn;
 
 use crate::counts::Counts;
 use crate::entry::{Delivery, Lease};
+use crate::flows::{Flows, Held};
 use crate::hand::Hand;
 use crate::queue::{Queue, Settled};
 use crate::retry::RetryPolicies;
@@ -30,6 +31,10 @@ pub struct Lane {
     pub alarm: Alarm,
     /// What sends requests.
     pub sender: Sender,
+    /// How many attempts of each flow may be made.
+    pub flows: Flows,
+    /// Which flows hold jobs of this lane back.
+    pub held: Held,
     /// How failed attempts are repeated.
     pub retry: Arc<RetryPolicies>,
     /// Where jobs that are done go to be settled.
@@ -66,6 +71,12 @@ impl Lane {
             "Duration of processing operation",
             semconv::REQUEST_SECONDS,
         )
+    }
+
+    /// Jobs that were enqueued before this time are too old by one of the policies; Unix milliseconds, 0 for none.
+    pub fn oldest(&self) -> u64 {
+        let shortest = self.retry.shortest_age();
+        shortest.map_or(0, |age| self.queue.clock().now().saturating_sub(age.as_millis() as u64))
     }
 
     /// Begins to work on a delivery, unless it is in hand already. `sent` is when the call that brought it

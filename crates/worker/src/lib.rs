@@ -5,12 +5,12 @@
 //! 1. A producer puts it into the stream ([`queue`]; the wire format is [`job`]'s).
 //! 2. A [`reader`] takes it while a slot is free ([`slots`]), and it is in [`hand`] from then on: [`leases`]
 //!    keep it there. The [`reclaimer`] takes what a dead worker held.
-//! 3. The [`attempt`] decodes it, waits for its lease to be sure, and has the [`sender`] send it, where the
-//!    [`egress`] policy allows.
+//! 3. The [`attempt`] decodes it, has it pass its flow ([`flows`]), waits for its lease to be sure, and has the
+//!    [`sender`] send it, where the [`egress`] policy allows.
 //! 4. The answer is judged: [`outcome`], with the [`retry`] policy.
 //! 5. It is settled: done by the [`settler`], in groups; else moved to the schedule or to the dead letters
 //!    ([`settlement`], with the [`record`] and [`history`] of what it has been through).
-//! 6. The [`scheduler`] moves what waited back to the stream when its time comes.
+//! 6. The [`scheduler`] moves what waited back to the stream when its time comes, or its flow has room.
 //!
 //! What the loops of one queue share is a [`lane`]; [`worker`] starts the lanes and ends them in order.
 
@@ -21,6 +21,7 @@ pub mod config;
 pub mod counts;
 pub mod egress;
 pub mod entry;
+pub mod flows;
 pub mod hand;
 pub mod history;
 pub mod job;

@@ -1,6 +1,7 @@
 //! The queue: every transition of a job in Redis. The only module that speaks to fred.
 
 mod connect;
+mod flow;
 mod inspect;
 mod keys;
 mod link;
@@ -23,6 +24,7 @@ use telemetry::Telemetry;
 use crate::clock::Clock;
 
 pub use connect::ConnectError;
+pub use flow::{Admission, Asking, Taken, Told, Why};
 pub use fred::error::Error;
 pub use inspect::{
     Cancelled, DeadLetter, FoundJob, Inspector, Listing, Place, Replayed, Search, Server, Shard, State,

@@ -162,9 +162,14 @@ pub fn handed_back(delivery: &Delivery, now: u64) -> Fields {
     fields
 }
 
-/// The fields without `_ticket` and `_at`, which the script that parks a job adds.
+/// The fields without `_ticket` and `_at`, which the script that parks a job adds, and without `_admitted`, which
+/// holds for one delivery.
 pub fn without_place(fields: &Fields) -> Fields {
-    fields.iter().filter(|(name, _)| !matches!(name.as_ref(), b"_ticket" | b"_at")).cloned().collect()
+    fields
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_ref(), b"_ticket" | b"_at" | b"_admitted"))
+        .cloned()
+        .collect()
 }
 
 /// The fields of the producer, in their order.

@@ -1,4 +1,4 @@
-//! The scheduler: moves jobs whose time has come from the schedule to the stream.
+//! The scheduler: moves jobs whose time has come, or whose flow has room, back to the stream.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::flows::{self, FlowId};
 use crate::lane::Lane;
 
 /// As many as one script call moves, so that Redis is not held up.
@@ -63,11 +64,15 @@ pub async fn run(lane: Arc<Lane>, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = lane.alarm.ring() => {}
+            wanted = lane.held.wanted() => {
+                wake(&lane, &wanted).await;
+                continue;
+            }
             () = stop.cancelled() => return,
         }
         // Set before the call: a job that is scheduled while it runs must not be slept over.
         lane.alarm.set(LONGEST);
-        match lane.queue.promote(MOST).await {
+        match lane.queue.promote(MOST, LONGEST).await {
             Ok(promoted) => {
                 failed = 0;
                 lane.queue.link().up();
@@ -77,11 +82,23 @@ pub async fn run(lane: Arc<Lane>, stop: CancellationToken) {
                     let pause = if crowded { PAUSE } else { Duration::ZERO };
                     lane.alarm.due_in(Duration::from_millis(millis).max(pause));
                 }
+                lane.held.replace(&promoted.held);
+                wake(&lane, &promoted.due).await;
             }
             Err(error) => {
                 lane.alarm.set(lane.queue.link().down(&error, failed));
                 failed += 1;
             }
+        }
+    }
+}
+
+/// Lets those go for whom there is room in their flows.
+async fn wake(lane: &Lane, flows: &[FlowId]) {
+    for id in flows {
+        if let Err(error) = flows::wake(lane, *id).await {
+            // It is looked after again when its time comes.
+            lane.queue.link().down(&error, 0);
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::WeightedQueue;
+use crate::flows::FlowLimits;
 use crate::queue::{ConnectError, Consumer, Redis};
 use crate::reader::{Order, Reader};
 use crate::retry::RetryPolicies;
@@ -36,6 +37,8 @@ pub struct WorkerConfig {
     pub sender: SenderConfig,
     /// How failed attempts are repeated.
     pub retry: RetryPolicies,
+    /// How many attempts of each flow may be made.
+    pub flows: FlowLimits,
 }
 
 /// The worker could not start.
@@ -93,6 +96,7 @@ pub async fn run(
                 if let Err(error) = fleet.grow().await {
                     warn!(%error, "cannot look for further shards now");
                 }
+                fleet.tell_flows().await;
             }
             () = stop.cancelled() => {}
         }

@@ -30,7 +30,7 @@ pub(super) struct WorkerArgs {
     /// Read queues in the order given: the next only while those before it are empty
     #[arg(long, env = "POSTRIDER_STRICT_ORDER")]
     strict_order: bool,
-    /// A TOML file with queues and retry policies
+    /// A TOML file with queues, retry policies and flows
     #[arg(long, env = "POSTRIDER_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// How many requests are in flight at once, over all queues
@@ -97,6 +97,7 @@ impl WorkerArgs {
                 egress: Egress { allow: self.egress_allow.into_iter().flatten().collect() },
             },
             retry,
+            flows: file.flows,
         })
     }
 

@@ -91,6 +91,31 @@ impl<'a, 'i> Table<'a, 'i> {
         )
     }
 
+    /// How many in a second, as `"100/s"`, `"5/m"` or `"1000/h"`.
+    pub(super) fn rate(&mut self, key: &str) -> Option<f64> {
+        let (at, value) = self.take(key)?;
+        let rate = match &value {
+            DeValue::String(text) => text.split_once('/').and_then(|(count, unit)| {
+                let seconds = match unit.trim() {
+                    "s" => 1.0,
+                    "m" => 60.0,
+                    "h" => 3600.0,
+                    _ => return None,
+                };
+                let count: u32 = count.trim().parse().ok().filter(|count| (1..=1_000_000).contains(count))?;
+                Some(f64::from(count) / seconds)
+            }),
+            _ => None,
+        };
+        if rate.is_none() {
+            self.problem_at(
+                at,
+                format!("`{key}` must be a rate in quotes, as \"100/s\", \"5/m\" or \"1000/h\""),
+            );
+        }
+        rate
+    }
+
     fn as_duration(&mut self, key: &str, at: usize, value: &DeValue<'_>) -> Option<Duration> {
         let duration = match value {
             DeValue::String(text) => humantime::parse_duration(text).ok(),

@@ -50,6 +50,7 @@ impl Job {
             timeout: at_least_one("timeout_ms", &known.timeout_ms)?.map(Duration::from_millis),
             max_attempts: max_attempts(&known)?,
             retry: known.retry.clone(),
+            flow: flow(&known)?,
             wait: wait(&known)?,
             expires_at: unix_millis("expires_at", &known.expires_at)?,
             result_ttl: at_least_one("result_ttl_ms", &known.result_ttl_ms)?.map(Duration::from_millis),
@@ -122,6 +123,15 @@ fn id(known: &Known) -> Result<Option<Bytes>, Malformed> {
             Err(Malformed::new("field `id` must be 1 to 128 letters, digits, `_` or `-`"))
         }
         id => Ok(id.clone()),
+    }
+}
+
+fn flow(known: &Known) -> Result<Option<Bytes>, Malformed> {
+    match &known.flow {
+        Some(flow) if !(1..=256).contains(&flow.len()) => {
+            Err(Malformed::new("field `flow` must be 1 to 256 bytes"))
+        }
+        flow => Ok(flow.clone()),
     }
 }
 

@@ -28,8 +28,33 @@ pub struct Trail {
     pub traceparent: Option<Bytes>,
     /// A JSON list of the attempts.
     pub history: Option<Bytes>,
+    /// Its flow held it back and has let it go.
+    pub admitted: Option<Admitted>,
     /// The ticket of the dead letter that was replayed as this job.
     pub replay_of: Option<Bytes>,
+}
+
+/// What a job carries that waited for its flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// The flow has room for it, and a token was taken for it.
+    Yes,
+    /// It is the one that tries whether the destination answers again.
+    Trial,
+}
+
+impl Admitted {
+    /// The text of the field `_admitted`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::Trial => "trial",
+        }
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        [Self::Yes, Self::Trial].into_iter().find(|own| own.as_str().as_bytes() == text)
+    }
 }
 
 macro_rules! known_fields {
@@ -85,6 +110,7 @@ impl Trail {
             }
             b"_traceparent" if value.len() <= 128 => self.traceparent = Some(value.clone()),
             b"_replay_of" if is_label(value) => self.replay_of = Some(value.clone()),
+            b"_admitted" => self.admitted = Admitted::parse(value),
             b"_history" => self.history = Some(value.clone()),
             _ => {}
         }

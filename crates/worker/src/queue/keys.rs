@@ -3,6 +3,8 @@
 
 use fred::types::Key;
 
+use crate::flows::FlowId;
+
 /// The consumer group of all workers.
 pub(super) const GROUP: &str = "postrider";
 
@@ -45,6 +47,8 @@ pub(super) struct Keys {
     pub(super) scheduled: Key,
     /// Stream: dead letters.
     pub(super) dead: Key,
+    /// Sorted set: flows that hold jobs back, by when they are looked after.
+    pub(super) flows: Key,
     /// Hash: consumer to its last sign of life.
     pub(super) workers: Key,
     prefix: String,
@@ -63,16 +67,20 @@ impl Keys {
             waiting: key("waiting"),
             scheduled: key("scheduled"),
             dead: key("dead"),
+            flows: key("flows"),
             workers: key("workers"),
             prefix,
         }
     }
 
-    /// Sorted set: tickets parked by a closed flow, in the order of their arrival. The flow's key is hashed, so
-    /// that it can be any text: 16 hex digits of its SHA-1.
-    pub(super) fn flow(&self, flow: &str) -> Key {
-        let hash = sha1_smol::Sha1::from(flow).digest().to_string();
-        Key::from(format!("{}flow:{}", self.prefix, &hash[..16]))
+    /// Sorted set: tickets that a flow holds back, in the order of their arrival.
+    pub(super) fn flow(&self, id: FlowId) -> Key {
+        Key::from(format!("{}flow:{id}", self.prefix))
+    }
+
+    /// Hash with TTL: what all workers share of a flow, over all queues.
+    pub(super) fn limits(&self, id: FlowId) -> Key {
+        Key::from(format!("postrider:flow:{{{id}}}"))
     }
 
     /// Hash: how many shards the queue has.

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
 use fred::types::Value;
 
-use super::take::Reclaimed;
+use super::take::{Promoted, Reclaimed};
 use crate::entry::{Delivery, EntryId, Fields, Lease};
+use crate::flows::FlowId;
 
 /// What a settlement came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +91,16 @@ pub(super) fn reclaimed(reply: Value, epoch: u32) -> Result<Reclaimed, Error> {
         Ok(Delivery { lease: Lease { entry: entry_id(&id)?, delivery, epoch }, fields: flat(fields)? })
     });
     Ok(Reclaimed { taken: taken.collect::<Result<_, _>>()?, passed_suspects: passed.as_u64() == Some(1) })
+}
+
+/// The answer of promote.lua.
+pub(super) fn promoted(reply: Value) -> Result<Promoted, Error> {
+    let (moved, next, now, ready, held, due): (u64, u64, u64, u64, Vec<String>, Vec<String>) =
+        reply.convert()?;
+    // What somebody else put there is none of ours.
+    let flows = |names: Vec<String>| names.iter().filter_map(|name| FlowId::parse(name)).collect();
+    let next_in = (next > 0).then(|| next.saturating_sub(now));
+    Ok(Promoted { moved, next_in, now, ready, held: flows(held), due: flows(due) })
 }
 
 pub(super) fn entry_id(value: &Value) -> Result<EntryId, Error> {

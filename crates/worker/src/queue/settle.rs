@@ -10,6 +10,7 @@ use super::reply::{Settled, unexpected};
 use super::take::{MOST_HELD, number};
 use super::{Error, Queue};
 use crate::entry::{Fields, Lease};
+use crate::flows::FlowId;
 use crate::reason::Reason;
 
 /// About how many dead letters are kept.
@@ -44,8 +45,10 @@ pub enum Until {
     },
     /// For its flow to admit it, in the order in which jobs were enqueued.
     Admitted {
-        /// The flow's key.
-        flow: String,
+        /// Which.
+        flow: FlowId,
+        /// After how long it is looked after at the latest.
+        within: Duration,
     },
 }
 
@@ -120,9 +123,10 @@ impl Queue {
         let (set, mode, delay, not_before) = match &parking.until {
             Until::Retry(delay) => (own.scheduled.clone(), "retry", *delay, 0),
             Until::Due { delay, not_before } => (own.scheduled.clone(), "delay", *delay, *not_before),
-            Until::Admitted { flow } => (own.flow(flow), "flow", Duration::ZERO, 0),
+            Until::Admitted { flow, within } => (own.flow(*flow), "flow", *within, 0),
         };
-        let keys = vec![own.jobs.clone(), own.waiting.clone(), set];
+        let flows = if mode == "flow" { own.flows.clone() } else { set.clone() };
+        let keys = vec![own.jobs.clone(), own.waiting.clone(), set, flows];
         let mut args = self.lease(lease);
         args.push(parking.ticket.clone().into());
         args.push(mode.into());

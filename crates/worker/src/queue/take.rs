@@ -4,24 +4,31 @@ use std::time::Duration;
 
 use fred::clients::Client;
 use fred::interfaces::{ClientLike, StreamsInterface};
-use fred::types::{Key, Value};
+use fred::types::Value;
 use redis_telemetry::{Command, Pending};
 use telemetry::{Context, SpanKind, semconv};
 
 use super::connect::BLOCK;
-use super::reply::{read, reclaimed, unexpected};
+use super::reply::{promoted, read, reclaimed, unexpected};
 use super::{Error, GROUP, Queue};
 use crate::entry::{Delivery, Lease, Producer};
+use crate::flows::FlowId;
 
 /// What [`Queue::promote`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Promoted {
     /// How many jobs were moved to the stream.
     pub moved: u64,
-    /// In how many milliseconds the next one is due; `None` where none waits.
+    /// In how many milliseconds the next job or flow is due; `None` where none waits.
     pub next_in: Option<u64>,
+    /// Redis' time, Unix milliseconds.
+    pub now: u64,
     /// How many jobs the stream holds now.
     pub ready: u64,
+    /// The flows that hold jobs back, or the first 100 of them.
+    pub held: Vec<FlowId>,
+    /// Those among them that are to be looked after now.
+    pub due: Vec<FlowId>,
 }
 
 /// What [`Queue::reclaim`] took over.
@@ -116,30 +123,25 @@ impl Queue {
         reclaimed(reply, epoch)
     }
 
-    /// Moves up to `count` due jobs from the schedule to the stream.
+    /// Moves up to `count` due jobs from the schedule to the stream, and tells which flows hold jobs back. A flow
+    /// that is told as due is due again for all workers after `again`.
     ///
     /// # Errors
     /// fred's.
-    pub async fn promote(&self, count: usize) -> Result<Promoted, Error> {
-        self.move_back(self.0.keys.scheduled.clone(), count, "due").await
-    }
-
-    /// Moves up to `count` jobs that a flow held back to the stream, those first that have waited longest.
-    ///
-    /// # Errors
-    /// fred's.
-    pub async fn admit(&self, flow: &str, count: usize) -> Result<Promoted, Error> {
-        self.move_back(self.0.keys.flow(flow), count, "first").await
-    }
-
-    async fn move_back(&self, set: Key, count: usize, which: &'static str) -> Result<Promoted, Error> {
+    pub async fn promote(&self, count: usize, again: Duration) -> Result<Promoted, Error> {
         let own = &self.0.keys;
-        let keys = vec![own.jobs.clone(), own.waiting.clone(), set, own.dead.clone()];
-        let args = vec![number(count as u64), which.into()];
+        let keys = vec![
+            own.jobs.clone(),
+            own.waiting.clone(),
+            own.scheduled.clone(),
+            own.dead.clone(),
+            own.flows.clone(),
+        ];
+        let args = vec![number(count as u64), number(again.as_millis() as u64)];
         let reply = self.0.scripts.promote.poll(&self.0.redis, keys, args).await?;
-        let (moved, next, now, ready): (u64, u64, u64, u64) = reply.convert()?;
-        self.0.clock.set(now);
-        Ok(Promoted { moved, next_in: (next > 0).then(|| next.saturating_sub(now)), ready })
+        let promoted = promoted(reply)?;
+        self.0.clock.set(promoted.now);
+        Ok(promoted)
     }
 
     /// Keeps leases alive, in ascending order of their entries and at most 1,000, and gives a sign of life.

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::WorkerConfig;
 use crate::config::WeightedQueue;
 use crate::counts::Counts;
+use crate::flows::{self, Flows, Held};
 use crate::hand::Hand;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
@@ -35,6 +36,7 @@ pub(super) struct Fleet {
     redis: Redis,
     consumer: Consumer,
     sender: Sender,
+    flows: Flows,
     retry: Arc<RetryPolicies>,
     telemetry: Telemetry,
     slots: Slots,
@@ -60,6 +62,7 @@ impl Fleet {
             redis,
             consumer,
             sender,
+            flows: Flows::new(config.concurrency, config.flows.clone()),
             retry: Arc::new(config.retry.clone()),
             telemetry: telemetry.clone(),
             slots,
@@ -90,6 +93,13 @@ impl Fleet {
         Ok(())
     }
 
+    /// Tells again which attempts this worker is making, so that they are not taken for those of a dead one.
+    pub(super) async fn tell_flows(&self) {
+        if let Some(running) = self.running.first() {
+            flows::tell(&running.lane).await;
+        }
+    }
+
     async fn start(&mut self, queue: &WeightedQueue, shards: u32) -> Result<(), ConnectError> {
         let from = self.read.get(&queue.name.to_string()).copied().unwrap_or(0);
         for shard in from..shards {
@@ -113,6 +123,8 @@ impl Fleet {
             hand: Hand::default(),
             alarm: Alarm::default(),
             sender: self.sender.clone(),
+            flows: self.flows.clone(),
+            held: Held::default(),
             retry: self.retry.clone(),
             done,
             work: Work::default(),

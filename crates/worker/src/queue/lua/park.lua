@@ -3,6 +3,7 @@
 -- KEYS[1]  jobs
 -- KEYS[2]  waiting
 -- KEYS[3]  scheduled, or the set of a flow
+-- KEYS[4]  flows; the same key as KEYS[3] where the job waits for a time
 -- ARGV[1]  group
 -- ARGV[2]  consumer
 -- ARGV[3]  entry id
@@ -10,7 +11,7 @@
 -- ARGV[5]  ticket
 -- ARGV[6]  `retry`: the delay counts from now. `delay`: it counts from when the job was enqueued. `flow`: it
 --          waits for no time, in the order in which jobs were enqueued
--- ARGV[7]  the delay, ms
+-- ARGV[7]  the delay, ms; of `flow`, after how long it is to be looked after at the latest
 -- ARGV[8]  not before, Unix ms, or 0
 -- ARGV[9]  when the job was enqueued, Unix ms, or 0 where that is not known yet
 -- ARGV[10…] the fields, name and value, without `_ticket` and `_at`
@@ -38,7 +39,7 @@ end
 local due = (ARGV[6] == 'retry' and now or at) + tonumber(ARGV[7])
 due = math.max(due, tonumber(ARGV[8]))
 if ARGV[6] == 'flow' then
-  due = at
+  due = now + ARGV[7]
 end
 if ARGV[6] == 'delay' and due <= now then
   return {'d', due, now}
@@ -59,7 +60,12 @@ fields[#fields + 1] = string.format('%.0f', at)
 redis.call('XACK', stream, group, '0-0')
 redis.call('XDEL', stream, '0-0')
 -- A member without a job is harmless, a job without a member would wait for ever: the member comes first.
-redis.call('ZADD', KEYS[3], string.format('%.0f', due), ticket)
+local score = ARGV[6] == 'flow' and at or due
+redis.call('ZADD', KEYS[3], string.format('%.0f', score), ticket)
+if ARGV[6] == 'flow' then
+  -- The last part of the set's key is the flow's name in the list of those that hold jobs back.
+  redis.call('ZADD', KEYS[4], 'LT', string.format('%.0f', due), string.match(KEYS[3], '[^:]+$'))
+end
 redis.call('HSET', KEYS[2], ticket, cmsgpack.pack(fields))
 redis.call('XACK', stream, group, id)
 redis.call('XDEL', stream, id)

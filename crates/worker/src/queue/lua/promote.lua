@@ -1,23 +1,20 @@
--- Moves jobs that wait back to the stream: those of the schedule that are due, or the first of a flow.
+-- Moves jobs whose time has come from the schedule to the stream, and tells which flows hold jobs back.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  waiting
--- KEYS[3]  scheduled, or the set of a flow
+-- KEYS[3]  scheduled
 -- KEYS[4]  dead
+-- KEYS[5]  flows
 -- ARGV[1]  at most how many
--- ARGV[2]  `due`: those whose time has come. `first`: those that have waited longest
--- Returns  {how many were moved; when the next is due, Unix ms, or 0 for none; Redis' time, Unix ms; how many
---          jobs the stream holds}
+-- ARGV[2]  a flow that is told as due is due again after so long, ms, so that one worker looks after it
+-- Returns  {how many were moved; when the next job or flow is due, Unix ms, or 0 for none; Redis' time, Unix
+--          ms; how many jobs the stream holds; a list of up to 100 flows that hold jobs back; a list of up to
+--          16 among them whose time has come}
 --
 -- A member without a job is dropped; a job that cannot be read is buried with its bytes.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local due
-if ARGV[2] == 'first' then
-  due = redis.call('ZRANGE', KEYS[3], 0, ARGV[1] - 1)
-else
-  due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[1])
-end
+local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[1])
 local function is_readable(fields)
   if type(fields) ~= 'table' or #fields < 2 or #fields % 2 == 1 or #fields > 1100 then
     return false
@@ -63,9 +60,25 @@ for _, ticket in ipairs(due) do
     end
   end
 end
+
 local next = tonumber(redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2] or '0')
 -- A member that somebody put at the end of all time is due at none.
 if next ~= next or next < 0 or next > 1e15 then
   next = 0
 end
-return {moved, next, now, redis.call('XLEN', KEYS[1])}
+-- What is wrong with this key keeps no job from its time.
+local held, wake = redis.pcall('ZRANGE', KEYS[5], 0, 99, 'WITHSCORES'), {}
+local flows = {}
+for i = 1, #held, 2 do
+  local at = tonumber(held[i + 1])
+  flows[#flows + 1] = held[i]
+  if at <= now and #wake < 16 then
+    wake[#wake + 1] = held[i]
+    at = now + ARGV[2]
+    redis.pcall('ZADD', KEYS[5], 'XX', string.format('%.0f', at), held[i])
+  end
+  if next == 0 or at < next then
+    next = at
+  end
+end
+return {moved, next, now, redis.call('XLEN', KEYS[1]), flows, wake}

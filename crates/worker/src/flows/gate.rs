@@ -1,0 +1,203 @@
+//! The way of a job into its flow, before its attempt, and what is told of it afterwards.
+
+use std::time::{Duration, Instant};
+
+use telemetry::{Context, ErrorType};
+use tracing::{debug, info, warn};
+
+use super::key::{self, FlowId};
+use super::{Breaker, Entry, Pass, Verdict};
+use crate::entry::Delivery;
+use crate::job::{Admitted, Job};
+use crate::lane::Lane;
+use crate::outcome::Ending;
+use crate::queue::{Asking, Parking, Taken, Told, Until, Why};
+use crate::record;
+use crate::settlement::{Settlement, persist};
+
+/// So long a job waits in its slot for others of its flow to end: most end soon, and to park a job costs more.
+const GRACE: Duration = Duration::from_millis(50);
+/// A flow that holds jobs back is looked after so often at least.
+pub(super) const LOOK: Duration = Duration::from_secs(1);
+
+/// Begins an attempt of a job if its flow allows it. Else the job is parked, without a slot and at no cost of an
+/// attempt, until the flow admits it.
+pub async fn pass(lane: &Lane, delivery: &Delivery, job: &Job) -> Option<Pass> {
+    let id = FlowId::of_job(job);
+    let wait = match seek(lane, id, job.trail.admitted).await {
+        Ok(pass) => return Some(pass),
+        Err(wait) => wait,
+    };
+    lane.held.insert(id);
+    let parking = Parking {
+        ticket: job.ticket.clone(),
+        until: Until::Admitted { flow: id, within: wait },
+        at: job.trail.at,
+        fields: record::without_place(&delivery.fields),
+    };
+    persist(lane, delivery.lease, &Settlement::Park(parking), &Context::none()).await;
+    None
+}
+
+/// A pass, or for how long there is none.
+async fn seek(lane: &Lane, id: FlowId, admitted: Option<Admitted>) -> Result<Pass, Duration> {
+    if admitted.is_some() {
+        lane.flows.arrived(id);
+    } else if lane.held.contains(id) {
+        // Others wait already.
+        return Err(LOOK);
+    }
+    let mut pass = enter(lane, id, admitted.is_some()).await?;
+    pass.is_trial |= admitted == Some(Admitted::Trial);
+    let limits = lane.flows.limits(id);
+    // Who admitted it has taken a token for it.
+    if limits.concurrency.is_some() || limits.rate.is_some() && admitted.is_none() {
+        ask(lane, &mut pass, admitted.is_some()).await?;
+    }
+    Ok(pass)
+}
+
+/// By what this worker knows itself.
+async fn enter(lane: &Lane, id: FlowId, admitted: bool) -> Result<Pass, Duration> {
+    let until = tokio::time::Instant::now() + GRACE;
+    loop {
+        match lane.flows.enter(id, admitted, Instant::now()) {
+            Entry::Go(pass) => return Ok(pass),
+            Entry::Open(wait) => return Err(wait),
+            Entry::Trial => return trial(lane, id).await,
+            Entry::Full(room) => {
+                tokio::time::timeout_at(until, room.notified()).await.map_err(|_| LOOK)?;
+            }
+        }
+    }
+}
+
+/// The breaker has been open, and no job waits: Redis knows whether it still is, and grants one trial.
+async fn trial(lane: &Lane, id: FlowId) -> Result<Pass, Duration> {
+    let asking = Asking { making: lane.flows.counted(id), more: 1, is_made: false, is_paid: true };
+    let taken = take(lane, id, asking).await;
+    if taken.granted == 0 {
+        lane.flows.set_open(id, Some(taken.wait));
+        return Err(taken.wait);
+    }
+    let mut pass = lane.flows.enter_trial(id, Instant::now());
+    pass.is_trial = taken.why == Some(Why::Trial);
+    if !pass.is_trial {
+        lane.flows.set_open(id, None);
+    }
+    Ok(pass)
+}
+
+/// By what all workers share.
+async fn ask(lane: &Lane, pass: &mut Pass, is_paid: bool) -> Result<(), Duration> {
+    let making = lane.flows.counted(pass.id);
+    if lane.flows.limits(pass.id).concurrency.is_some() {
+        lane.flows.count(pass.id);
+        pass.is_counted = true;
+    }
+    let taken = take(lane, pass.id, Asking { making, more: 1, is_made: true, is_paid }).await;
+    if taken.granted == 0 {
+        if taken.why == Some(Why::Open) {
+            lane.flows.set_open(pass.id, Some(taken.wait));
+        }
+        return Err(taken.wait);
+    }
+    pass.is_trial |= taken.why == Some(Why::Trial);
+    Ok(())
+}
+
+/// Asks until Redis answers: without an answer nothing is sent.
+async fn take(lane: &Lane, id: FlowId, asking: Asking) -> Taken {
+    for failed in 0.. {
+        match lane.queue.take_flow(id, lane.flows.limits(id), asking).await {
+            Ok(taken) => {
+                lane.queue.link().up();
+                return taken;
+            }
+            Err(error) => tokio::time::sleep(lane.queue.link().down(&error, failed)).await,
+        }
+    }
+    unreachable!("there is no end of trying but the end of the task")
+}
+
+/// After an attempt: tells the breaker what must be told, and those who wait.
+pub async fn end(lane: &Lane, job: &Job, mut pass: Pass, ending: &Ending) {
+    let verdict = verdict(ending);
+    if let Some(verdict) = verdict {
+        pass.end(verdict);
+    }
+    let (id, is_trial, is_counted) = (pass.id, pass.is_trial, pass.is_counted);
+    drop(pass);
+    let breaker = lane.flows.limits(id).breaker;
+    let is_open = lane.flows.is_open(id);
+    match verdict {
+        Some(Verdict::Fails) => {
+            let failures = lane.flows.failures(id);
+            if breaker.failures > 0 && (is_trial || !is_open && failures >= breaker.failures) {
+                fails(lane, id, job, breaker).await;
+            }
+        }
+        Some(_) if is_trial || is_open => works(lane, id, job, breaker).await,
+        _ => {}
+    }
+    if is_counted {
+        let asking = Asking { making: lane.flows.counted(id), more: 0, is_made: false, is_paid: true };
+        if let Err(error) = lane.queue.take_flow(id, lane.flows.limits(id), asking).await {
+            debug!(%error, "the end of an attempt could not be counted; it is soon");
+        }
+    }
+    if lane.held.contains(id) {
+        lane.held.want(id);
+    }
+}
+
+/// Tells again how many attempts this worker is making of each flow that has a limit for all workers: an old
+/// number is not believed.
+pub async fn tell(lane: &Lane) {
+    for id in lane.flows.all_counted() {
+        let asking = Asking { making: lane.flows.counted(id), more: 0, is_made: false, is_paid: true };
+        if lane.queue.take_flow(id, lane.flows.limits(id), asking).await.is_err() {
+            // Redis has other troubles, which others tell.
+            return;
+        }
+    }
+}
+
+async fn fails(lane: &Lane, id: FlowId, job: &Job, breaker: Breaker) {
+    let spread = 0.75 + fastrand::f64() / 2.0;
+    let told = match lane.queue.tell_flow(id, false, breaker, spread).await {
+        Ok(told) => told,
+        Err(error) => {
+            debug!(%error, "a breaker could not be told to the other workers");
+            Told { closed_for: breaker.pause, times: 2 }
+        }
+    };
+    lane.flows.set_open(id, Some(told.closed_for));
+    let flow = key::name(job);
+    let pause = told.closed_for;
+    if told.times == 1 {
+        warn!(flow, ?pause, "the destination does not answer: its jobs wait, and one is tried after a pause");
+    } else {
+        debug!(flow, ?pause, "a trial failed");
+    }
+}
+
+async fn works(lane: &Lane, id: FlowId, job: &Job, breaker: Breaker) {
+    lane.flows.set_open(id, None);
+    match lane.queue.tell_flow(id, true, breaker, 1.0).await {
+        Ok(_) => info!(flow = key::name(job), "the destination answers again"),
+        Err(error) => debug!(%error, "a breaker could not be told to the other workers"),
+    }
+}
+
+/// An answer proves that the destination is there, but for those that are given in its place: 502, 503, 504.
+/// What was not sent proves nothing.
+fn verdict(ending: &Ending) -> Option<Verdict> {
+    match (ending.status(), ending.error()) {
+        (Some(429), _) => Some(Verdict::TooMany),
+        (Some(502..=504), _) => Some(Verdict::Fails),
+        (Some(_), _) => Some(Verdict::Works),
+        (None, Some(ErrorType::Refused)) => None,
+        (None, _) => Some(Verdict::Fails),
+    }
+}

@@ -1,0 +1,28 @@
+-- Tells the breaker of a flow, for all workers, what attempts came to.
+--
+-- KEYS[1]  flow
+-- ARGV[1]  `works`: an answer came. `fails`: as many attempts in a row as the breaker allows had none, or a
+--          trial had none
+-- ARGV[2]  how long the breaker is open the first time, ms; it doubles with each time in a row
+-- ARGV[3]  at most how long, ms
+-- ARGV[4]  by what the time is multiplied, so that not all flows wake at once
+-- Returns  {for how long the flow is closed from now, ms, 0 for not; how often in a row the breaker has opened}
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- It changes nothing and is allowed over maxmemory, after which no further write of the script is refused for it.
+redis.call('HDEL', KEYS[1], '')
+if ARGV[1] == 'works' then
+  redis.call('HDEL', KEYS[1], 'open_until', 'trial_until', 'trips')
+  return {0, 0}
+end
+local found = redis.call('HMGET', KEYS[1], 'open_until', 'trips')
+local open_until, trips = tonumber(found[1] or '0'), tonumber(found[2] or '0')
+if open_until <= now then
+  trips = trips + 1
+  local pause = math.min(ARGV[2] * 2 ^ math.min(trips - 1, 30), tonumber(ARGV[3])) * ARGV[4]
+  open_until = now + math.floor(pause)
+  redis.call('HSET', KEYS[1], 'open_until', string.format('%.0f', open_until), 'trips', string.format('%.0f', trips))
+  redis.call('HDEL', KEYS[1], 'trial_until')
+  redis.call('PEXPIRE', KEYS[1], 7200000)
+end
+return {open_until - now, trips}
