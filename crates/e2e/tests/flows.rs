@@ -1,0 +1,213 @@
+//! Flows: a destination that is dead, slow or limited keeps its own jobs waiting and nobody else's.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use e2e::process::{Build, Postrider};
+use e2e::proxy::{Mode, Proxy};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::{Sink, SinkRequest};
+use e2e::wait::{eventually, eventually_or};
+
+e2e::in_both_builds!(
+    a_destination_that_hangs_holds_few_slots,
+    a_breaker_opens_and_its_jobs_wait_at_no_cost_of_an_attempt,
+    concurrency_is_limited_over_all_workers,
+    a_rate_is_limited_over_all_workers,
+    parked_jobs_outlive_their_worker,
+    parked_jobs_expire,
+);
+
+const SOON: Duration = Duration::from_secs(60);
+const FAST: [&str; 6] = ["--lease", "1s", "--retry-base", "50ms", "--retry-cap", "1s"];
+
+/// A configuration file in a place of its own.
+struct Config(PathBuf);
+
+impl Config {
+    fn new(name: &str, text: &str) -> Config {
+        let file = format!("postrider-flows-{}-{name}.toml", std::process::id());
+        let path = std::env::temp_dir().join(file);
+        fs::write(&path, text).expect("the folder for temporary files can be written");
+        Config(path)
+    }
+
+    fn worker(&self, build: Build, redis: &RedisServer, more: &[&str]) -> Postrider {
+        let path = self.0.to_str().expect("the path is text");
+        Postrider::ready_worker(build, redis, &[&FAST, &["--config", path][..], more].concat(), &[])
+    }
+}
+
+impl Drop for Config {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn drain(queue: Queue<'_>) {
+    eventually_or("an empty queue", SOON, || queue.drained());
+}
+
+/// How many tickets are parked, over all flows.
+fn parked(redis: &RedisServer) -> i64 {
+    let flows = redis.command(&["ZRANGE", "postrider:{default}:flows", "0", "-1"]);
+    let count =
+        |flow: &str| redis.command(&["ZCARD", &format!("postrider:{{default}}:flow:{flow}")]).integer();
+    flows.array().iter().map(|flow| count(&flow.text())).sum()
+}
+
+/// The most requests that came within any stretch of `time`.
+fn most_within(requests: &[SinkRequest], time: Duration) -> usize {
+    let of = |first: &SinkRequest| {
+        let within =
+            |other: &&SinkRequest| other.arrived >= first.arrived && other.arrived - first.arrived < time;
+        requests.iter().filter(within).count()
+    };
+    requests.iter().map(of).max().unwrap_or(0)
+}
+
+/// All slots but a few are left to others from the first moment on, before any request to it has failed.
+fn a_destination_that_hangs_holds_few_slots(build: Build) {
+    const JOBS: usize = 100;
+    let (redis, dead, good) = (RedisServer::start(), Sink::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    for number in 0..JOBS {
+        queue.enqueue(&[("url", dead.url("/hang"))]);
+        queue.enqueue(&[("url", good.url(&format!("/ok?{number}")))]);
+    }
+    // With no flows, 16 jobs would hang in all slots for 20 s, and then the next 16.
+    let arguments = ["--concurrency", "16", "--timeout", "20s", "--shutdown-timeout", "0s"];
+    let mut worker = Postrider::ready_worker(build, &redis, &[&FAST[..], &arguments].concat(), &[]);
+    let began = Instant::now();
+    good.wait_for(JOBS, SOON);
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert!(dead.requests().len() <= 5, "{} requests hang", dead.requests().len());
+    eventually_or("the rest is parked", SOON, || match parked(&redis) {
+        parked if parked >= JOBS as i64 - 5 => Ok(()),
+        parked => Err(parked),
+    });
+    assert_eq!(worker.stop().code(), Some(0));
+}
+
+fn a_breaker_opens_and_its_jobs_wait_at_no_cost_of_an_attempt(build: Build) {
+    const JOBS: usize = 40;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
+    down.set(Mode::CutRequestsAfter(0));
+    let url = down.redis_url().replace("redis://", "http://");
+    let config = Config::new(
+        &format!("breaker-{build:?}"),
+        "[flows.default]\nbreaker_failures = 3\nbreaker_pause = \"300ms\"\nbreaker_longest = \"600ms\"\n",
+    );
+    let mut worker = config.worker(build, &redis, &["--concurrency", "4", "--max-attempts", "20"]);
+    for number in 0..JOBS {
+        queue.enqueue(&[("url", format!("{url}/?{number}"))]);
+    }
+    worker.wait_for_log("the destination does not answer", SOON);
+    eventually("its jobs are parked", SOON, || (parked(&redis) >= JOBS as i64 - 10).then_some(()));
+    // One trial after each pause, of at least 225 ms and then 450 ms.
+    let (began, before) = (Instant::now(), down.struck());
+    down.wait_for_strike(before + 3, SOON);
+    assert!(began.elapsed() > Duration::from_millis(900), "four trials in {:?}", began.elapsed());
+    down.set(Mode::Pass);
+    worker.wait_for_log("the destination answers again", SOON);
+    drain(queue);
+    assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
+    assert_eq!(worker.stop().code(), Some(0));
+}
+
+fn concurrency_is_limited_over_all_workers(build: Build) {
+    const JOBS: usize = 40;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let config = Config::new(
+        &format!("concurrency-{build:?}"),
+        "[flows.orders]\nconcurrency = 3\nbreaker_failures = 0\n",
+    );
+    let _workers = [(); 2].map(|()| config.worker(build, &redis, &["--concurrency", "8"]));
+    for _ in 0..JOBS {
+        queue.enqueue(&[("url", sink.url("/slow/100").as_str()), ("flow", "orders")]);
+    }
+    let requests = sink.wait_for(JOBS, SOON);
+    // Each is there for at least 100 ms.
+    let at_once = most_within(&requests, Duration::from_millis(100));
+    assert!((2..=3).contains(&at_once), "{at_once} at once");
+    drain(queue);
+    assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
+}
+
+fn a_rate_is_limited_over_all_workers(build: Build) {
+    const JOBS: usize = 50;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let flow = sink.address().to_string();
+    let text = format!("[flows.\"{flow}\"]\nrate = \"20/s\"\nburst = 10\n");
+    let config = Config::new(&format!("rate-{build:?}"), &text);
+    let _workers = [(); 2].map(|()| config.worker(build, &redis, &["--concurrency", "8"]));
+    for number in 0..JOBS {
+        queue.enqueue(&[("url", sink.url(&format!("/ok?{number:03}")))]);
+    }
+    let requests = sink.wait_for(JOBS, SOON);
+    let (first, last) = (requests.first().unwrap().arrived, requests.last().unwrap().arrived);
+    // 10 at once, and the other 40 at 20 a second.
+    assert!(last - first >= Duration::from_millis(1800), "{:?}", last - first);
+    assert!(most_within(&requests, Duration::from_secs(1)) <= 10 + 20 + 2);
+    drain(queue);
+    assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
+}
+
+/// What one worker has parked another lets go.
+fn parked_jobs_outlive_their_worker(build: Build) {
+    const JOBS: usize = 30;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
+    down.set(Mode::CutRequestsAfter(0));
+    let url = down.redis_url().replace("redis://", "http://");
+    let mut first = Postrider::ready_worker(build, &redis, &FAST, &[]);
+    for number in 0..JOBS {
+        queue.enqueue(&[("url", format!("{url}/?{number}")), ("max_attempts", "100".to_owned())]);
+    }
+    first.wait_for_log("the destination does not answer", SOON);
+    eventually("jobs are parked", SOON, || (parked(&redis) > 0).then_some(()));
+    first.kill();
+    down.set(Mode::Pass);
+    let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
+    drain(queue);
+    assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
+}
+
+/// Nobody waits for ever for a destination that does not come back.
+fn parked_jobs_expire(build: Build) {
+    const JOBS: usize = 30;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
+    down.set(Mode::CutRequestsAfter(0));
+    let url = down.redis_url().replace("redis://", "http://");
+    let config =
+        Config::new(&format!("expire-{build:?}"), "[retry.default]\nbase = \"50ms\"\nmax_age = \"4s\"\n");
+    let _worker = config.worker(build, &redis, &[]);
+    for number in 0..JOBS {
+        queue.enqueue(&[("url", format!("{url}/?{number}"))]);
+    }
+    drain(queue);
+    let reasons: Vec<String> = queue.dead().iter().map(|letter| letter.reason()).collect();
+    assert_eq!(reasons, vec!["expired"; JOBS]);
+    assert_eq!(sink.requests().len(), 0);
+}
+
+#[test]
+fn a_flow_key_has_a_length() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let _worker = Postrider::ready_worker(Build::Otel, &redis, &FAST, &[]);
+    for flow in ["", &"x".repeat(257)] {
+        queue.enqueue(&[("url", sink.url("/ok").as_str()), ("flow", flow)]);
+    }
+    queue.enqueue(&[("url", sink.url("/ok").as_str()), ("flow", &"é".repeat(100))]);
+    drain(queue);
+    let errors: Vec<_> = queue.dead().iter().filter_map(|letter| letter.field("_error")).collect();
+    assert_eq!(errors, vec!["field `flow` must be 1 to 256 bytes"; 2]);
+    assert_eq!(sink.requests().len(), 1);
+}
