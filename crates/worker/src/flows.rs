@@ -178,20 +178,23 @@ impl Flows {
         flow.window.room(self.0.slots, slow, now).saturating_sub(flow.reserved(now))
     }
 
-    /// So many jobs were admitted and are on their way, perhaps to this worker.
+    /// So many jobs are admitted and will be on their way, perhaps to this worker.
     fn expect(&self, id: FlowId, jobs: usize) {
+        if jobs == 0 {
+            return;
+        }
         let now = Instant::now();
         let mut inner = self.lock();
         let flow = inner.flow(id, now);
         flow.expected = (flow.reserved(now) + jobs, now);
     }
 
-    /// A job that was admitted has come.
-    fn arrived(&self, id: FlowId) {
+    /// Jobs that were admitted have come, or there were not as many.
+    fn expect_less(&self, id: FlowId, jobs: usize) {
         let now = Instant::now();
         let mut inner = self.lock();
         let flow = inner.flow(id, now);
-        flow.expected.0 = flow.expected.0.saturating_sub(1);
+        flow.expected.0 = flow.expected.0.saturating_sub(jobs);
     }
 
     fn counted(&self, id: FlowId) -> usize {
