@@ -6,13 +6,18 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 /// Runs until it is dropped; then all tasks of its runtime end with it.
-pub(crate) struct Background {
+pub struct Background {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Background {
-    pub(crate) fn start(name: &str, server: impl Future<Output = ()> + Send + 'static) -> Background {
+    /// Starts it.
+    ///
+    /// # Panics
+    ///
+    /// When no thread can be started.
+    pub fn start(name: &str, server: impl Future<Output = ()> + Send + 'static) -> Background {
         let (stop, stopped) = oneshot::channel();
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()

@@ -8,6 +8,7 @@
 //! The library names no OpenTelemetry crate, so it is the same in the lean build; the receiver, which does, is
 //! the binary `otlp-receiver`.
 
+pub mod background;
 pub mod http_call;
 pub mod ledger;
 pub mod otlp;
@@ -21,7 +22,6 @@ pub mod sink;
 pub mod wait;
 pub mod waterfall;
 
-mod background;
 mod child;
 
 /// Makes two tests of each function that takes a `Build`: `otel::NAME` and `lean::NAME`.
