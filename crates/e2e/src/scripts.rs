@@ -117,7 +117,7 @@ impl Call {
     /// Takes over up to ten jobs whose lease is over, suspects or not; one of `lease_ms` where the holder told
     /// none.
     pub fn reclaim(consumer: &str, lease_ms: u32) -> Call {
-        let args = [GROUP, consumer, &lease_ms.to_string(), "10", "10"];
+        let args = [GROUP, consumer, &lease_ms.to_string(), "10", "10", "0"];
         Call::new(Script::Reclaim, &["jobs", "workers"], &args)
     }
 

@@ -1,6 +1,7 @@
 //! The work on one delivery: decode, wait or send, judge; then it is settled.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use http_telemetry::Attempt;
@@ -44,6 +45,9 @@ struct Abandoned<'a> {
 
 impl Drop for Abandoned<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.lane.panicked.store(true, Ordering::Relaxed);
+        }
         self.lane.hand.put_down(self.lease);
     }
 }

@@ -1,6 +1,7 @@
 //! A lane: one queue with all that a worker does for it. What the loops of a lane share stands here.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use telemetry::{Context, Histogram, Telemetry, semconv};
@@ -41,6 +42,8 @@ pub struct Lane {
     pub done: mpsc::Sender<Done>,
     /// The tasks that work on jobs.
     pub work: Work,
+    /// Whether a task has panicked: then a job that comes back to this worker may be the cause.
+    pub panicked: AtomicBool,
     /// Set when no further job will be done.
     pub drained: CancellationToken,
     /// Set when the worker's time to shut down is over.

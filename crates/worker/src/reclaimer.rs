@@ -1,6 +1,7 @@
 //! The reclaimer: takes over the jobs of workers that give no sign of life any more.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -61,7 +62,8 @@ struct Found {
 async fn reclaim(lane: &Arc<Lane>, slots: &Slots, free: Vec<Slot>) -> Result<Found, crate::queue::Error> {
     let mut suspect: Option<Suspect> = slots.suspect();
     let sent = Instant::now();
-    let reclaimed = lane.queue.reclaim(free.len(), usize::from(suspect.is_some())).await?;
+    let counts_own = lane.panicked.load(Ordering::Relaxed);
+    let reclaimed = lane.queue.reclaim(free.len(), usize::from(suspect.is_some()), counts_own).await?;
     lane.queue.link().up();
     if !reclaimed.taken.is_empty() {
         let jobs = reclaimed.taken.len();

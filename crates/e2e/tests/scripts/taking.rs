@@ -64,6 +64,21 @@ fn a_job_that_is_taken_over_counts_one_delivery_more() {
     }
 }
 
+/// Nobody has begun with what was delivered in a reply that was lost, unless a task of this worker panicked.
+#[test]
+fn a_job_that_comes_back_to_its_own_worker_counts_as_delivered_once() {
+    let stage = Stage::new();
+    let held = stage.deliver("a", JOB);
+    for (counts_own, count) in [("0", 1), ("0", 1), ("1", 2), ("0", 2)] {
+        let mut call = Call::reclaim("a", 0);
+        call.args[5] = counts_own.into();
+        let taken = stage.call(&call);
+        let entry = taken.array()[1].array()[0].array();
+        assert_eq!((entry[0].text(), entry[1].integer()), (held.id.clone(), count));
+        assert_eq!(stage.pending()[0].array()[3].integer(), count);
+    }
+}
+
 #[test]
 fn an_entry_whose_bytes_are_gone_is_taken_off_the_list() {
     let stage = Stage::new();

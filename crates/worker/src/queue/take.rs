@@ -113,12 +113,17 @@ impl Queue {
     ///
     /// # Errors
     /// fred's.
-    pub async fn reclaim(&self, count: usize, suspects: usize) -> Result<Reclaimed, Error> {
+    pub async fn reclaim(&self, count: usize, suspects: usize, counts_own: bool) -> Result<Reclaimed, Error> {
         let epoch = self.epoch();
         let keys = vec![self.0.keys.jobs.clone(), self.0.keys.workers.clone()];
         let mut args = self.identity();
         let lease = self.0.consumer.lease.as_millis() as u64;
-        args.extend([number(lease), number(count as u64), number(suspects as u64)]);
+        args.extend([
+            number(lease),
+            number(count as u64),
+            number(suspects as u64),
+            number(counts_own.into()),
+        ]);
         let reply = self.0.scripts.reclaim.poll(&self.0.redis, keys, args).await?;
         reclaimed(reply, epoch)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use telemetry::Telemetry;
@@ -128,6 +129,7 @@ impl Fleet {
             retry: self.retry.clone(),
             done,
             work: Work::default(),
+            panicked: AtomicBool::new(false),
             drained: CancellationToken::new(),
             cut: CancellationToken::new(),
             duration: Lane::duration(&self.telemetry),

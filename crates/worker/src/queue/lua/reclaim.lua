@@ -7,10 +7,12 @@
 -- ARGV[3]  the lease to measure a consumer against of which none is known, ms
 -- ARGV[4]  at most how many
 -- ARGV[5]  at most how many suspects: jobs that are delivered for the third time or more
+-- ARGV[6]  1 if a delivery to the caller itself counts, too, else 0
 -- Returns  {1 if suspects were passed over, else 0; a list of {entry id, delivery count, fields}}
 --
 -- Each entry is measured against the lease of the consumer that holds it. That goes for the caller too: what it
 -- has in hand is kept from being idle, so what is idle for a whole lease was delivered in a reply that was lost.
+-- Nobody has begun with that, so it is no further delivery.
 -- No more are taken once the entries taken hold 4 MB, so that the reply arrives in time.
 local group, consumer, limit, suspects = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local time = redis.call('TIME')
@@ -36,13 +38,16 @@ local taken, passed, bytes, start = {}, 0, 0, '-'
 repeat
   local page = redis.call('XPENDING', KEYS[1], group, 'IDLE', string.format('%.0f', shortest), start, '+', 100)
   for _, row in ipairs(page) do
-    local id, holder, idle, count = row[1], row[2], row[3], row[4] + 1
+    local id, holder, idle, count = row[1], row[2], row[3], row[4]
     start = '(' .. id
+    if holder ~= consumer or ARGV[6] == '1' then
+      count = count + 1
+    end
     if idle >= (leases[holder] or tonumber(ARGV[3])) then
       if count > 2 and suspects == 0 then
         passed = 1
       else
-        local entry = redis.call('XCLAIM', KEYS[1], group, consumer, 0, id)[1]
+        local entry = redis.call('XCLAIM', KEYS[1], group, consumer, 0, id, 'RETRYCOUNT', count)[1]
         if entry then
           taken[#taken + 1] = {id, count, entry[2]}
           for _, part in ipairs(entry[2]) do
