@@ -8,6 +8,8 @@
 //! | `/flaky/N/KEY` | 503 for the first N requests with that KEY, then 200 |
 //! | `/status/CODE` | that status |
 //! | `/hang` | none, ever |
+//! | `/reply` | what the request's body says: a status, lines of headers, an empty line, a body |
+//! | `/reply-once/KEY` | the same for the first request with that KEY, then 200 |
 
 mod raw;
 
@@ -18,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -159,7 +161,10 @@ async fn answer(
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    let status = record.status(head.uri.path());
+    let path_only = head.uri.path();
+    let once = path_only.strip_prefix("/reply-once/").is_some_and(|key| record.is_first(key));
+    let dictated = (once || path_only == "/reply").then(|| dictated(&body));
+    let status = record.status(path_only);
     let headers = head.headers.iter().map(|(name, value)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     });
@@ -171,9 +176,33 @@ async fn answer(
         arrived,
     });
     linger(head.uri.path()).await;
+    if let Some(response) = dictated {
+        return Ok(response);
+    }
     let mut response = Response::new(Full::new(Bytes::from(format!("{status}\n"))));
     *response.status_mut() = status;
     Ok(response)
+}
+
+/// The answer that a request asks for.
+///
+/// # Panics
+///
+/// When it asks for none.
+fn dictated(text: &[u8]) -> Response<Full<Bytes>> {
+    let end = text.windows(2).position(|end| end == b"\n\n").unwrap_or(text.len());
+    let body = Bytes::copy_from_slice(text.get(end + 2..).unwrap_or_default());
+    let mut lines = text[..end].split(|byte| *byte == b'\n');
+    let mut response = Response::new(Full::new(body));
+    let status = StatusCode::from_bytes(lines.next().unwrap_or_default());
+    *response.status_mut() = status.expect("the first line is a status");
+    for line in lines {
+        let colon = line.iter().position(|byte| *byte == b':').expect("a header has a colon");
+        let name = HeaderName::from_bytes(&line[..colon]).expect("a header has a name");
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).expect("a header has a value");
+        response.headers_mut().append(name, value);
+    }
+    response
 }
 
 /// Lets the time go by that the path asks for.
@@ -186,6 +215,13 @@ async fn linger(path: &str) {
 }
 
 impl Record {
+    fn is_first(&self, key: &str) -> bool {
+        let mut failures = self.failures.lock().expect("no one panics with this lock");
+        let seen = failures.entry(format!("once {key}")).or_default();
+        *seen += 1;
+        *seen == 1
+    }
+
     fn status(&self, path: &str) -> StatusCode {
         if let Some(code) = path.strip_prefix("/status/") {
             return code.parse().unwrap_or(StatusCode::OK);

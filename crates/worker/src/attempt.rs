@@ -13,7 +13,7 @@ use crate::flows::{self, Pass};
 use crate::history;
 use crate::job::{Job, Malformed};
 use crate::lane::Lane;
-use crate::outcome::Outcome;
+use crate::outcome::{Circumstances, Outcome};
 use crate::queue::{Parking, Until, Written};
 use crate::reason::Reason;
 use crate::record::{self, Record};
@@ -142,11 +142,19 @@ async fn attempt(
     confirm_lease(lane, delivery.lease).await;
     let started = Instant::now();
     let attempt = Attempt { parent: Some(context.clone()), resend_count: job.trail.attempts };
-    let ending = lane.sender.send(job, &attempt).await;
+    let ending = lane.sender.send(job, &attempt, at).await;
+    let took = started.elapsed();
     flows::end(lane, job, pass, &ending).await;
-    record.attempted(&ending, || history::Entry::new(at, started.elapsed(), &ending, context.traceparent()));
+    record.attempted(&ending, took, || history::Entry::new(at, took, &ending, context.traceparent()));
     let age = Duration::from_millis(at.saturating_sub(record::enqueued_at(delivery, job, at)));
-    let outcome = Outcome::judge(&ending, record.attempts, job.max_attempts, policy, age, fastrand::f64());
+    let circumstances = Circumstances {
+        number: record.attempts,
+        max_attempts: job.max_attempts,
+        age,
+        left: job.expires_at.map(|expires| Duration::from_millis(expires.saturating_sub(at))),
+        random: fastrand::f64(),
+    };
+    let outcome = Outcome::judge(&ending, policy, &circumstances);
     let error = ending.error().unwrap_or(ErrorType::Other);
     let settlement = match outcome {
         Outcome::Done => {

@@ -13,6 +13,7 @@ mod jobs;
 mod look;
 mod present;
 mod queues;
+mod results;
 mod send;
 mod sink;
 mod worker;

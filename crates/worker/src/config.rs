@@ -6,11 +6,15 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::HeaderName;
+use http::header::SET_COOKIE;
 use toml::de::DeTable;
 
 use crate::flows::{Breaker, FlowId, FlowLimits, Limits, Rate};
+use crate::outcome::Overrides;
 use crate::queue::QueueName;
 use crate::retry::{RetryPolicies, RetryPolicy, Waits};
+use crate::sender::KeptResults;
 use table::Table;
 
 /// What stands in the file.
@@ -26,6 +30,9 @@ use table::Table;
 /// cap = "1h"
 /// max_attempts = 10
 /// max_age = "3d"
+/// retry_after_cap = "1d"   # at most so long a destination's Retry-After is kept to
+/// retry_statuses = ["409"] # tried again besides the usual ones; also "5xx" or "520-529"
+/// final_statuses = ["501"] # not tried again
 ///
 /// [retry.gentle]           # or a list of waits
 /// waits = ["5s", "1m", "10m"]
@@ -39,6 +46,10 @@ use table::Table;
 /// concurrency = 10         # attempts at once, over all workers
 /// rate = "100/s"           # or /m, /h
 /// burst = 100
+///
+/// [results]                # what is kept of an answer for a job with `result_ttl_ms`
+/// headers = ["content-type", "location"]
+/// max_body = 16384         # bytes, at most 65536
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
@@ -50,6 +61,8 @@ pub struct Config {
     pub retry: RetryPolicies,
     /// How many attempts of each flow may be made.
     pub flows: FlowLimits,
+    /// What of an answer is kept for who waits for the result.
+    pub results: KeptResults,
 }
 
 /// A queue to read, and how often in proportion to the others.
@@ -142,6 +155,7 @@ impl Config {
                 config.retry.named.insert(name.to_owned(), policy);
             }
         });
+        root.table("results", |table| config.results = results(table));
         let mut named = vec![];
         root.each_table("flows", |name, table| named.push((name.to_owned(), limits(table))));
         for (name, limits) in named {
@@ -194,7 +208,28 @@ fn retry(table: &mut Table<'_, '_>) -> RetryPolicy {
             cap: cap.unwrap_or(Duration::from_secs(3600)),
         },
     };
-    RetryPolicy { waits, max_attempts: most, max_age }
+    let statuses = Overrides {
+        passing: table.parsed("retry_statuses").unwrap_or_default(),
+        is_final: table.parsed("final_statuses").unwrap_or_default(),
+    };
+    if let Some((passing, other)) = statuses.contradiction() {
+        table.problem(format!(
+            "`retry_statuses` has {passing} and `final_statuses` {other}; a status is one or the other"
+        ));
+    }
+    let standard = RetryPolicy::default();
+    let retry_after_cap = table.duration("retry_after_cap").unwrap_or(standard.retry_after_cap);
+    RetryPolicy { waits, max_attempts: most, max_age, statuses, retry_after_cap }
+}
+
+fn results(table: &mut Table<'_, '_>) -> KeptResults {
+    let standard = KeptResults::default();
+    let headers: Vec<HeaderName> = table.parsed("headers").unwrap_or(standard.headers);
+    if headers.contains(&SET_COOKIE) {
+        table.problem("`headers`: set-cookie holds secrets, which are not kept; leave it out");
+    }
+    let max_body = table.whole("max_body", 0, 64 * 1024).map_or(standard.max_body, |bytes| bytes as usize);
+    KeptResults { headers, max_body }
 }
 
 fn limits(table: &mut Table<'_, '_>) -> Limits {
@@ -264,6 +299,32 @@ mod tests {
         assert!(problems("[retry.x]\nwaits = [\"1s\"]\nbase = \"1s\"\n")[0].contains("one or the other"));
         assert!(problems("[retry.x]\nwaits = [\"1x\", 3]\n").len() == 2);
         assert!(problems("[retry.x]\nwaits = []\n")[0].contains("empty"));
+    }
+
+    #[test]
+    fn a_policy_has_its_own_view_of_statuses() {
+        let config = Config::parse(
+            "[retry.x]\nretry_statuses = [\"409\", \"3xx\"]\nfinal_statuses = [\"501\"]\nretry_after_cap = \"5m\"\n",
+        )
+        .unwrap();
+        let policy = &config.retry.named["x"];
+        assert_eq!(policy.statuses.meaning(302), crate::outcome::Meaning::Passing);
+        assert_eq!(policy.retry_after_cap, Duration::from_secs(300));
+        assert!(problems("[retry.x]\nretry_statuses = [\"200\", 409, \"5x\"]\n").len() == 3);
+        assert!(
+            problems("[retry.x]\nretry_statuses = [\"5xx\"]\nfinal_statuses = [\"501\"]\n")[0]
+                .contains("one or the other")
+        );
+    }
+
+    #[test]
+    fn what_is_kept_of_answers_can_be_said() {
+        let config = Config::parse("[results]\nheaders = [\"X-Id\"]\nmax_body = 10\n").unwrap();
+        assert_eq!(config.results.headers, [HeaderName::from_static("x-id")]);
+        assert_eq!(config.results.max_body, 10);
+        assert!(problems("[results]\nheaders = [\"Set-Cookie\"]\n")[0].contains("set-cookie"));
+        assert_eq!(problems("[results]\nheaders = [\"a b\"]\nmax_body = 65537\nx = 1\n").len(), 3);
+        assert_eq!(problems("results = 1\n").len(), 1);
     }
 
     #[test]

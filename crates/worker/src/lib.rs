@@ -35,6 +35,7 @@ pub mod reader;
 pub mod reason;
 pub mod reclaimer;
 pub mod record;
+pub mod result;
 pub mod retry;
 pub mod scheduler;
 pub mod sender;

@@ -32,7 +32,7 @@ pub use inspect::{
 };
 pub use keys::{BadQueueName, QueueName};
 pub use link::Link;
-pub use produce::{EnqueueError, Enqueuing, IdempotencyKey, Publication, StoredResult};
+pub use produce::{EnqueueError, Enqueuing, IdempotencyKey, Publication};
 pub use redis::{Redis, Shards};
 pub use reply::Settled;
 pub use settle::{Burial, Parking, Until, Written};

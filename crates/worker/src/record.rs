@@ -4,15 +4,15 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::json;
 use telemetry::Context;
 
 use crate::entry::{Delivery, Fields};
 use crate::history;
 use crate::job::{Job, Malformed, is_label};
-use crate::outcome::Ending;
+use crate::outcome::{Ending, Kept};
 use crate::queue::{Burial, Parking, Until};
 use crate::reason::Reason;
+use crate::result::JobResult;
 use crate::settlement::Settlement;
 
 /// A malformed entry that cannot be carried field by field is cut to this.
@@ -28,6 +28,8 @@ pub struct Record<'a> {
     /// How many attempts have been made.
     pub attempts: u32,
     status: Option<u16>,
+    took: Option<Duration>,
+    kept: Option<Box<Kept>>,
     history: Option<Bytes>,
     trace: &'a Context,
     keep: Option<String>,
@@ -37,7 +39,17 @@ impl<'a> Record<'a> {
     /// Before an attempt, whose process span is `trace`.
     pub fn new(delivery: &'a Delivery, job: &'a Job, trace: &'a Context) -> Self {
         let history = job.trail.history.clone();
-        Self { delivery, job, attempts: job.trail.attempts, status: None, history, trace, keep: None }
+        Self {
+            delivery,
+            job,
+            attempts: job.trail.attempts,
+            status: None,
+            took: None,
+            kept: None,
+            history,
+            trace,
+            keep: None,
+        }
     }
 
     /// What later attempts are to be children of.
@@ -49,11 +61,15 @@ impl<'a> Record<'a> {
 
     /// After it. The history is only written for a job that did not succeed. What the egress policy refused
     /// was no attempt: nothing was sent.
-    pub fn attempted(&mut self, ending: &Ending, entry: impl FnOnce() -> history::Entry) {
+    pub fn attempted(&mut self, ending: &Ending, took: Duration, entry: impl FnOnce() -> history::Entry) {
         if !ending.was_refused() {
             self.attempts = self.attempts.saturating_add(1);
         }
         self.status = ending.status();
+        self.took = Some(took);
+        if let Ending::Answer(answer) = ending {
+            self.kept.clone_from(&answer.kept);
+        }
         if ending.error().is_some() {
             self.history = Some(history::append(self.history.as_ref(), &entry()));
         }
@@ -71,7 +87,7 @@ impl<'a> Record<'a> {
             Some(ttl) => Settlement::Conclude {
                 ticket: self.job.ticket.clone(),
                 ttl,
-                result: self.result("done", None, None),
+                result: self.result("done").to_json(),
             },
         }
     }
@@ -92,10 +108,11 @@ impl<'a> Record<'a> {
         self.push_trail(&mut fields);
         push(&mut fields, "_reason", reason.as_str());
         push(&mut fields, "_error", error.to_owned());
-        let result = self
-            .job
-            .result_ttl
-            .map(|ttl| (self.job.ticket.clone(), ttl, self.result("dead", Some(reason), Some(error))));
+        let result = self.job.result_ttl.map(|ttl| {
+            let (reason, error) = (Some(reason.as_str().to_owned()), Some(error.to_owned()));
+            let result = JobResult { reason, error, ..self.result("dead") };
+            (self.job.ticket.clone(), ttl, result.to_json())
+        });
         Burial { ticket: self.job.ticket.clone(), reason, error: error.to_owned(), fields, result }
     }
 
@@ -112,8 +129,19 @@ impl<'a> Record<'a> {
         }
     }
 
-    fn result(&self, outcome: &str, reason: Option<Reason>, error: Option<&str>) -> String {
-        result(outcome, self.status, self.attempts, reason, error, self.trace.trace_id().as_deref())
+    fn result(&self, outcome: &str) -> JobResult {
+        let result = JobResult {
+            outcome: outcome.to_owned(),
+            status: self.status,
+            attempts: self.attempts,
+            trace_id: self.trace.trace_id(),
+            duration_ms: self.took.map(|took| took.as_millis() as u64),
+            ..JobResult::default()
+        };
+        match &self.kept {
+            Some(kept) => result.with(kept),
+            None => result,
+        }
     }
 }
 
@@ -140,7 +168,8 @@ pub fn malformed(delivery: &Delivery, malformed: &Malformed, trace_id: Option<St
     push(&mut kept, "_error", malformed.error.clone());
     let Malformed { reason, error } = malformed.clone();
     let result = waited_for(fields).map(|ttl| {
-        (ticket.clone(), ttl, result("dead", None, 0, Some(reason), Some(&error), trace_id.as_deref()))
+        let result = JobResult { trace_id, ..JobResult::dead(0, reason, &error) };
+        (ticket.clone(), ttl, result.to_json())
     });
     Burial { ticket, reason, error, fields: kept, result }
 }
@@ -149,8 +178,8 @@ pub fn malformed(delivery: &Delivery, malformed: &Malformed, trace_id: Option<St
 pub fn cancelled(fields: &Fields, error: &str) -> Option<(Duration, String)> {
     let ttl = waited_for(fields)?;
     let attempts = value(fields, "_attempt").and_then(|made| std::str::from_utf8(&made).ok()?.parse().ok());
-    let reason = Some(Reason::Cancelled);
-    Some((ttl, result("dead", None, attempts.unwrap_or(0), reason, Some(error), None)))
+    let result = JobResult::dead(attempts.unwrap_or(0), Reason::Cancelled, error);
+    Some((ttl, result.to_json()))
 }
 
 /// A job that is handed back: as it came, with its ticket and its time, since it will have another entry id.
@@ -213,23 +242,4 @@ fn raw(fields: &Fields) -> Fields {
 
 fn push(fields: &mut Fields, name: &'static str, value: impl Into<Bytes>) {
     fields.push((Bytes::from_static(name.as_bytes()), value.into()));
-}
-
-fn result(
-    outcome: &str,
-    status: Option<u16>,
-    attempts: u32,
-    reason: Option<Reason>,
-    error: Option<&str>,
-    trace_id: Option<&str>,
-) -> String {
-    json!({
-        "outcome": outcome,
-        "status": status,
-        "attempts": attempts,
-        "reason": reason.map(Reason::as_str),
-        "error": error,
-        "trace_id": trace_id,
-    })
-    .to_string()
 }

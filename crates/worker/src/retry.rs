@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::outcome::Overrides;
+
 /// How failed attempts are repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -12,6 +14,10 @@ pub struct RetryPolicy {
     pub max_attempts: u32,
     /// A job older than this, from when it was enqueued, is not tried again. Default: none.
     pub max_age: Option<Duration>,
+    /// Which answers are tried again, where that is not as usual.
+    pub statuses: Overrides,
+    /// At most so long a wait that the destination asks for is kept to. Default: 1 day.
+    pub retry_after_cap: Duration,
 }
 
 /// The waits between attempts.
@@ -33,7 +39,13 @@ pub enum Waits {
 impl Default for RetryPolicy {
     fn default() -> Self {
         let waits = Waits::Exponential { base: Duration::from_secs(1), cap: Duration::from_secs(3600) };
-        Self { waits, max_attempts: 10, max_age: None }
+        Self {
+            waits,
+            max_attempts: 10,
+            max_age: None,
+            statuses: Overrides::default(),
+            retry_after_cap: Duration::from_secs(24 * 3600),
+        }
     }
 }
 
@@ -83,7 +95,7 @@ mod tests {
     use super::*;
 
     fn policy(waits: Waits) -> RetryPolicy {
-        RetryPolicy { waits, max_attempts: 10, max_age: None }
+        RetryPolicy { waits, ..RetryPolicy::default() }
     }
 
     #[test]

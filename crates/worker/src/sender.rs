@@ -7,11 +7,13 @@ mod deadline;
 mod error;
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Request};
+use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use http_telemetry::{Attempt, Traced};
 use hyper_util::client::legacy::Client;
@@ -20,7 +22,7 @@ use telemetry::Telemetry;
 
 use crate::egress::Egress;
 use crate::job::Job;
-use crate::outcome::Ending;
+use crate::outcome::{Answer, Ending, Kept, retry_after};
 
 use connector::Connector;
 use deadline::Deadline;
@@ -35,6 +37,24 @@ pub struct SenderConfig {
     pub connect_timeout: Duration,
     /// Which addresses may be reached.
     pub egress: Egress,
+    /// What of an answer is kept for who waits for the result.
+    pub results: KeptResults,
+}
+
+/// What of an answer is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptResults {
+    /// These headers. Default: `content-type`, `content-encoding`, `location`, `x-request-id`.
+    pub headers: Vec<HeaderName>,
+    /// So many bytes of the body, at most 64 KiB. Default: 16 KiB.
+    pub max_body: usize,
+}
+
+impl Default for KeptResults {
+    fn default() -> Self {
+        let names = ["content-type", "content-encoding", "location", "x-request-id"];
+        Self { headers: names.map(HeaderName::from_static).to_vec(), max_body: 16 * 1024 }
+    }
 }
 
 /// How much of a response's body is read; the rest is left unread and the connection closed.
@@ -47,6 +67,7 @@ const AGENT: &str = concat!("postrider/", env!("CARGO_PKG_VERSION"));
 pub struct Sender {
     client: Traced<Client<Connector, Full<Bytes>>>,
     timeout: Duration,
+    results: Arc<KeptResults>,
 }
 
 /// The roots of trust for TLS could not be loaded.
@@ -73,28 +94,63 @@ impl Sender {
             .pool_max_idle_per_host(256)
             .build(connector);
         let client = Traced::new(client, telemetry).classify(error::error_type);
-        Ok(Self { client, timeout: config.timeout })
+        Ok(Self { client, timeout: config.timeout, results: Arc::new(config.results.clone()) })
     }
 
     /// Makes one attempt. It ends with the response's body, or by the job's deadline at the latest.
-    pub async fn send(&self, job: &Job, attempt: &Attempt) -> Ending {
+    /// `now` is Unix milliseconds.
+    pub async fn send(&self, job: &Job, attempt: &Attempt, now: u64) -> Ending {
         let deadline = Instant::now() + job.timeout.unwrap_or(self.timeout);
-        match self.exchange(job, attempt, deadline).await {
-            Ok(status) => Ending::Answer(status),
+        match self.exchange(job, attempt, deadline, now).await {
+            Ok(answer) => Ending::Answer(answer),
             Err(error) => Ending::Failed { error: error::error_type(&error), text: error::sentence(&error) },
         }
     }
 
-    async fn exchange(&self, job: &Job, attempt: &Attempt, deadline: Instant) -> Result<u16, SendError> {
+    async fn exchange(
+        &self,
+        job: &Job,
+        attempt: &Attempt,
+        deadline: Instant,
+        now: u64,
+    ) -> Result<Answer, SendError> {
         let mut client = self.client.map(|client| Deadline::new(client.clone(), deadline, BODY_CAP));
         let response = client.attempt(request(job), attempt).await?;
-        let status = response.status().as_u16();
-        let mut body = pin!(response.into_body());
-        // Read to its end or to the cap, so that the connection can be used again and the span is whole. The
-        // answer stands in the head: a body that breaks off costs the connection, and shows in the span.
-        while let Some(Ok(_)) = body.frame().await {}
-        Ok(status)
+        let (head, body) = response.into_parts();
+        let status = head.status.as_u16();
+        let retry_after =
+            if head.status.is_success() { None } else { retry_after(status, &head.headers, now) };
+        let keep = job.result_ttl.map(|_| &*self.results);
+        let kept = read(body, &head.headers, keep).await;
+        Ok(Answer { status, retry_after, kept })
     }
+}
+
+/// Reads a body to its end or to the cap, so that the connection can be used again and the span is whole. The answer
+/// stands in the head: a body that breaks off costs the connection, and shows in the span.
+async fn read<B: Body<Data = Bytes>>(
+    body: B,
+    headers: &HeaderMap,
+    keep: Option<&KeptResults>,
+) -> Option<Box<Kept>> {
+    let mut body = pin!(body);
+    let (mut start, mut length) = (BytesMut::new(), 0);
+    while let Some(Ok(frame)) = body.frame().await {
+        if let (Some(keep), Ok(data)) = (keep, frame.into_data()) {
+            length += data.len();
+            let room = keep.max_body.saturating_sub(start.len());
+            start.extend_from_slice(&data[..data.len().min(room)]);
+        }
+    }
+    let keep = keep?;
+    let truncated = length > start.len() || length >= BODY_CAP;
+    let mut kept = Kept { headers: HeaderMap::new(), body: start.freeze(), truncated };
+    for name in &keep.headers {
+        headers.get_all(name).iter().for_each(|value| {
+            kept.headers.append(name, value.clone());
+        });
+    }
+    Some(Box::new(kept))
 }
 
 fn request(job: &Job) -> Request<Full<Bytes>> {

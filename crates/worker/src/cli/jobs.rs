@@ -12,6 +12,7 @@ use super::look::{LookArgs, View};
 use super::present::{
     brief, count, fields_json, fields_table, history_table, line, method, plain, table, time, url,
 };
+use super::results;
 use crate::queue::{Cancelled, FoundJob, Place, Replayed, State};
 
 /// Look at jobs that are not dead, cancel them, or run them before their time
@@ -56,14 +57,15 @@ enum Only {
     Scheduled,
 }
 
-/// Show a job with all its fields; what may be secret is masked
+/// Show a job with all its fields, or its result while that is kept; what may be secret is masked
 #[derive(Debug, Args)]
 struct ShowArgs {
     /// The job's ticket, entry or label
     id: String,
     #[command(flatten)]
     look: LookArgs,
-    /// Print one JSON document: the list `jobs`, and `cut` where the search did not reach the end
+    /// Print one JSON document: the list `jobs`, `cut` where the search did not reach the end, and the list
+    /// `results`
     #[arg(long)]
     json: bool,
     /// Show secrets, too
@@ -142,19 +144,30 @@ impl ShowArgs {
             // One that has moved since is shown as it was found.
             whole.push(view.inspector.whole(&job).await?.unwrap_or(job));
         }
+        let mut results = Vec::new();
+        for queue in &view.queues {
+            let result = view.inspector.result(queue, &self.id).await?;
+            results.extend(result.map(|result| (queue, result)));
+        }
+        let found_results = results.len();
         let now = view.inspector.now().await?;
         view.inspector.close().await;
         if self.json {
             let jobs: Vec<_> = whole.iter().map(|job| whole_json(job, self.reveal)).collect();
-            say!("{}", json!({"jobs": jobs, "cut": cut}));
+            let results: Vec<_> = results.iter().map(|(_, result)| result).collect();
+            say!("{}", json!({"jobs": jobs, "cut": cut, "results": results}));
         } else {
+            for (queue, result) in &results {
+                say!("queue {queue}, ticket {}: {}", self.id, results::line(result));
+                results::answer(result).iter().for_each(|answer| say!("{answer}"));
+            }
             for job in &whole {
                 say!("queue {}, ticket {}: {}", job.queue, job.ticket, state_text(job, now));
                 say!("{}", fields_table(&job.fields, self.reveal));
                 history_table(&job.fields).iter().for_each(|history| say!("\n{history}"));
             }
         }
-        Ok(said_where(&view, &self.id, whole.len(), cut))
+        Ok(said_where(&view, &self.id, whole.len() + found_results, cut))
     }
 }
 

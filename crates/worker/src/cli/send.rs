@@ -11,10 +11,11 @@ use serde_json::{Map, Value, json};
 use telemetry::Telemetry;
 
 use super::look::name;
-use super::{RedisArgs, Usage, duration};
+use super::{RedisArgs, Usage, duration, results};
 use crate::entry::{Delivery, EntryId, Fields, Lease};
 use crate::job::Job;
-use crate::queue::{Enqueuing, IdempotencyKey, Publication, QueueName, Redis, StoredResult};
+use crate::queue::{Enqueuing, IdempotencyKey, Publication, QueueName, Redis};
+use crate::result::JobResult;
 
 /// Put a job into a queue; with --wait, say what became of it
 #[derive(Debug, Args)]
@@ -78,7 +79,7 @@ struct Report {
     id: Option<String>,
     queue: String,
     outcome: &'static str,
-    result: Option<StoredResult>,
+    result: Option<JobResult>,
 }
 
 impl SendArgs {
@@ -178,7 +179,7 @@ impl SendArgs {
         }
     }
 
-    async fn wait(&self, redis: &Redis, job: &Publication) -> Result<Option<StoredResult>, Box<dyn Error>> {
+    async fn wait(&self, redis: &Redis, job: &Publication) -> Result<Option<JobResult>, Box<dyn Error>> {
         let (began, ticket) = (Instant::now(), job.entry.to_string());
         let queue = redis.producer(&self.queue, job.shard);
         loop {
@@ -232,13 +233,14 @@ impl Report {
             "attempts": result.map(|result| result.attempts),
             "reason": result.and_then(|result| result.reason.as_deref()),
             "error": result.and_then(|result| result.error.as_deref()),
+            "result": result,
         })
     }
 
     fn text(&self) -> String {
         let ticket = self.publication.entry;
         let mut text = match (&self.result, self.outcome) {
-            (Some(result), _) => result_text(result),
+            (Some(result), _) => results::line(result),
             (None, "waiting") => "not done yet; it goes on without this command".to_owned(),
             _ => return ticket.to_string(),
         };
@@ -246,6 +248,10 @@ impl Report {
         if let Some(trace_id) = self.trace_id() {
             text.push_str("  trace ");
             text.push_str(trace_id);
+        }
+        if let Some(answer) = self.result.as_ref().and_then(results::answer) {
+            text.push('\n');
+            text.push_str(&answer);
         }
         text
     }
@@ -257,15 +263,4 @@ impl Report {
             _ => ExitCode::SUCCESS,
         }
     }
-}
-
-fn result_text(result: &StoredResult) -> String {
-    let StoredResult { outcome, status, attempts, reason, error, .. } = result;
-    let plural = if *attempts == 1 { "" } else { "s" };
-    let status = status.map_or(String::new(), |status| format!(" with {status}"));
-    let mut text = format!("{outcome}{status} after {attempts} attempt{plural}");
-    if let (Some(reason), Some(error)) = (reason, error) {
-        text.push_str(&format!(" ({reason}: {error})"));
-    }
-    text
 }

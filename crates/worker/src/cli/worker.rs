@@ -94,6 +94,7 @@ impl WorkerArgs {
             sender: SenderConfig {
                 timeout: self.timeout,
                 connect_timeout: Duration::from_secs(10),
+                results: file.results,
                 egress: Egress { allow: self.egress_allow.into_iter().flatten().collect() },
             },
             retry,

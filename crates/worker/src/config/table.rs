@@ -52,6 +52,17 @@ impl<'a, 'i> Table<'a, 'i> {
         }
     }
 
+    /// Looks at the table under a key.
+    pub(super) fn table(&mut self, key: &str, look: impl FnOnce(&mut Table<'_, 'i>)) {
+        let Some((at, value)) = self.take(key) else { return };
+        let DeValue::Table(table) = value else {
+            return self.problem_at(at, format!("`{key}` must be a table, as [{key}]"));
+        };
+        let mut table = Table { text: self.text, span: at..at, table, problems: &mut *self.problems };
+        look(&mut table);
+        table.finish();
+    }
+
     /// A whole number within bounds.
     pub(super) fn whole(&mut self, key: &str, least: i64, most: i64) -> Option<i64> {
         let (at, value) = self.take(key)?;
@@ -114,6 +125,34 @@ impl<'a, 'i> Table<'a, 'i> {
             );
         }
         rate
+    }
+
+    /// A list of texts that can be read as something, as `["409", "5xx"]`.
+    pub(super) fn parsed<T>(&mut self, key: &str) -> Option<Vec<T>>
+    where
+        T: std::str::FromStr,
+        T::Err: Display,
+    {
+        let (at, value) = self.take(key)?;
+        let DeValue::Array(list) = value else {
+            self.problem_at(at, format!("`{key}` must be a list of texts, in brackets"));
+            return None;
+        };
+        let mut parsed = vec![];
+        for item in list.iter() {
+            let problem = match item.get_ref() {
+                DeValue::String(text) => match text.parse() {
+                    Ok(value) => {
+                        parsed.push(value);
+                        continue;
+                    }
+                    Err(error) => T::Err::to_string(&error),
+                },
+                _ => "it must be in quotes".to_owned(),
+            };
+            self.problem_at(item.span().start, format!("`{key}`: {problem}"));
+        }
+        Some(parsed)
     }
 
     fn as_duration(&mut self, key: &str, at: usize, value: &DeValue<'_>) -> Option<Duration> {

@@ -18,6 +18,8 @@ const LEAST_MILLIS: u64 = 100_000_000_000;
 const MOST_MILLIS: u64 = 100_000_000_000_000;
 /// Ten years: a longer delay is a mistake.
 const LONGEST_DELAY: u64 = 10 * 366 * 24 * 3600 * 1000;
+/// Seven days: a result is for who waits for it.
+const LONGEST_RESULT: u64 = 7 * 24 * 3600 * 1000;
 /// An entry with more fields than this cannot be carried by a script.
 const MOST_FIELDS: usize = 256;
 
@@ -53,7 +55,7 @@ impl Job {
             flow: flow(&known)?,
             wait: wait(&known)?,
             expires_at: unix_millis("expires_at", &known.expires_at)?,
-            result_ttl: at_least_one("result_ttl_ms", &known.result_ttl_ms)?.map(Duration::from_millis),
+            result_ttl: result_ttl(&known)?,
             body: known.body.unwrap_or_default(),
             context: Context { traceparent: known.traceparent, tracestate: known.tracestate },
             trail: known.trail,
@@ -123,6 +125,15 @@ fn id(known: &Known) -> Result<Option<Bytes>, Malformed> {
             Err(Malformed::new("field `id` must be 1 to 128 letters, digits, `_` or `-`"))
         }
         id => Ok(id.clone()),
+    }
+}
+
+fn result_ttl(known: &Known) -> Result<Option<Duration>, Malformed> {
+    match at_least_one("result_ttl_ms", &known.result_ttl_ms)? {
+        Some(millis) if millis > LONGEST_RESULT => {
+            Err(Malformed::new("field `result_ttl_ms` is more than seven days"))
+        }
+        millis => Ok(millis.map(Duration::from_millis)),
     }
 }
 

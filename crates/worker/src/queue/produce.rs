@@ -6,13 +6,13 @@ use fred::clients::Client;
 use fred::interfaces::{KeysInterface, StreamsInterface};
 use fred::types::Value;
 use redis_telemetry::Command;
-use serde::Deserialize;
 use telemetry::{Carrier, ErrorType, Span, SpanKind, semconv};
 
 use super::settle::push_fields;
 use super::take::number;
 use super::{Error, Queue};
 use crate::entry::{EntryId, Fields};
+use crate::result::JobResult;
 
 /// A job that was put in.
 #[derive(Clone, Debug)]
@@ -24,23 +24,6 @@ pub struct Publication {
     /// Whether it was there before, under the same idempotency key.
     pub known: bool,
     /// The trace that the job belongs to, where one is recorded.
-    pub trace_id: Option<String>,
-}
-
-/// What became of a job that asked for its result to be kept.
-#[derive(Clone, Debug, Deserialize)]
-pub struct StoredResult {
-    /// `done` or `dead`.
-    pub outcome: String,
-    /// The status code of the last answer.
-    pub status: Option<u16>,
-    /// How many attempts were made.
-    pub attempts: u32,
-    /// Why it is dead.
-    pub reason: Option<String>,
-    /// The same in one sentence.
-    pub error: Option<String>,
-    /// The trace of the delivery.
     pub trace_id: Option<String>,
 }
 
@@ -153,7 +136,7 @@ impl Queue {
     ///
     /// # Errors
     /// fred's.
-    pub async fn result(&self, ticket: &str) -> Result<Option<StoredResult>, Error> {
+    pub async fn result(&self, ticket: &str) -> Result<Option<JobResult>, Error> {
         let key = self.0.keys.result(ticket.as_bytes());
         let get = |client: Client| async move { client.get::<Option<String>, _>(key).await };
         let (found, pending) = self.0.redis.defer(Command::new("GET"), get).await;

@@ -1,6 +1,9 @@
 //! Listing jobs, and finding one by its ticket, its entry or its label.
 
+use fred::clients::Client;
+use fred::interfaces::KeysInterface;
 use fred::types::Value;
+use redis_telemetry::Command;
 
 use super::super::keys::Keys;
 use super::super::reply::{entry_id, fields, unexpected};
@@ -8,6 +11,7 @@ use super::super::take::number;
 use super::super::{Error, GROUP};
 use super::{FoundJob, Inspector, Place, Shard, array, field, text, ticket};
 use crate::entry::{EntryId, Fields};
+use crate::result::JobResult;
 
 /// Longer values are cut where many jobs are looked at.
 const CUT: u64 = 2_048;
@@ -153,6 +157,19 @@ impl Inspector {
             jobs.extend(found.into_iter().map(|peeked| in_stream(queue, peeked)));
         }
         if jobs.is_empty() { self.search(queue, &own, id).await } else { Ok(Search { jobs, cut: false }) }
+    }
+
+    /// The result of a job that asked for it to be kept, by its ticket; `None` where there is none, or not yet, or
+    /// not any more.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn result(&self, queue: &Shard, ticket: &str) -> Result<Option<JobResult>, Error> {
+        let key = Self::keys(queue).result(ticket.as_bytes());
+        let get = |client: Client| async move { client.get::<Option<String>, _>(key).await };
+        let found = self.redis.run(Command::new("GET"), get).await?;
+        // What is no result stands there under a name that somebody made up.
+        Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
     async fn search(&self, queue: &Shard, own: &Keys, id: &str) -> Result<Search, Error> {

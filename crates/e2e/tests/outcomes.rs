@@ -1,0 +1,171 @@
+//! What becomes of a job by its answer: statuses, waits that the destination asks for, results that are kept.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use e2e::process::{Build, Output, Postrider};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::wait::eventually_or;
+
+e2e::in_both_builds!(
+    a_policy_says_which_statuses_pass,
+    a_destination_is_left_alone_for_as_long_as_it_asks,
+    a_result_is_kept_for_who_waits,
+);
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// A configuration file in a place of its own.
+struct Config(PathBuf);
+
+impl Config {
+    fn new(name: &str, text: &str) -> Config {
+        let file = format!("postrider-outcomes-{}-{name}.toml", std::process::id());
+        let path = std::env::temp_dir().join(file);
+        fs::write(&path, text).expect("the folder for temporary files can be written");
+        Config(path)
+    }
+
+    fn worker(&self, build: Build, redis: &RedisServer) -> Postrider {
+        let path = self.0.to_str().expect("the path is text");
+        Postrider::ready_worker(build, redis, &["--config", path], &[])
+    }
+}
+
+impl Drop for Config {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn drain(queue: Queue<'_>) {
+    eventually_or("an empty queue", SOON, || queue.drained());
+}
+
+fn a_policy_says_which_statuses_pass(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let config = Config::new(
+        &format!("statuses-{build:?}"),
+        "[retry.default]\nwaits = [\"1ms\"]\n\
+         [retry.own]\nwaits = [\"1ms\"]\nretry_statuses = [\"409\", \"3xx\"]\nfinal_statuses = [\"500-501\"]\n",
+    );
+    let _worker = config.worker(build, &redis);
+    // Status, attempts by the usual rules, attempts by the policy `own`.
+    let cases = [(409, 1, 2), (302, 1, 2), (404, 1, 1), (410, 1, 1), (500, 2, 1), (501, 2, 1), (502, 2, 2)];
+    for (status, _, _) in cases {
+        queue.enqueue(&[("url", sink.url(&format!("/status/{status}?usual")))]);
+        queue.enqueue(&[("url", sink.url(&format!("/status/{status}?own"))), ("retry", "own".to_owned())]);
+    }
+    drain(queue);
+    for (status, usual, own) in cases {
+        let requests = |policy: &str| sink.requests_to(&format!("/status/{status}?{policy}")).len();
+        assert_eq!((requests("usual"), requests("own")), (usual, own), "{status}");
+    }
+    assert_eq!(queue.dead().len(), 2 * cases.len());
+}
+
+fn a_destination_is_left_alone_for_as_long_as_it_asks(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let config = Config::new(
+        &format!("asks-{build:?}"),
+        "[retry.default]\nwaits = [\"1ms\"]\nretry_after_cap = \"8s\"\n",
+    );
+    let _worker = config.worker(build, &redis);
+    // What is asked for, and for how long that is kept to, in milliseconds.
+    let cases = [
+        ("429\nretry-after: 2", 2000),
+        ("503\nretry-after: 1000000000000", 8000),
+        ("503\ndate: Tue, 24 Nov 2026 12:00:00 GMT\nretry-after: Tue, 24 Nov 2026 12:00:02 GMT", 2000),
+        ("503\nretry-after: Tue, 24 Nov 2020 12:00:00 GMT", 0),
+        ("503\nretry-after: soon", 0),
+        ("503\nretry-after: -5000", 0),
+        ("429\nratelimit-reset: 2", 2000),
+        ("429\nx-ratelimit-reset: 2", 2000),
+        ("500\nx-ratelimit-reset: 5000", 0),
+    ];
+    for (number, (answer, _)) in cases.into_iter().enumerate() {
+        queue.enqueue(&[("url", sink.url(&format!("/reply-once/{number}")).as_str()), ("body", answer)]);
+    }
+    drain(queue);
+    for (number, (answer, least)) in cases.into_iter().enumerate() {
+        let requests = sink.requests_to(&format!("/reply-once/{number}"));
+        assert_eq!(requests.len(), 2, "{answer}");
+        let waited = requests[1].arrived - requests[0].arrived;
+        // What was misunderstood as a long wait would take as long as the cap.
+        let (least, most) = (Duration::from_millis(least), Duration::from_millis(least.max(2000) + 5000));
+        assert!(waited >= least && waited < most, "{answer}: {waited:?}");
+    }
+    assert_eq!(queue.dead().len(), 0);
+}
+
+fn send(build: Build, redis: &RedisServer, arguments: &[&str]) -> Output {
+    let url = redis.url();
+    let arguments = [&["send", "--redis-url", &url, "--wait"], arguments].concat();
+    Postrider::run(build, &arguments, &[], SOON)
+}
+
+fn show(build: Build, redis: &RedisServer, ticket: &str, more: &[&str]) -> Output {
+    let url = redis.url();
+    Postrider::run(build, &[&["jobs", "show", ticket, "--redis-url", &url], more].concat(), &[], SOON)
+}
+
+fn a_result_is_kept_for_who_waits(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let config = Config::new(
+        &format!("results-{build:?}"),
+        "[results]\nheaders = [\"x-told\", \"content-type\"]\nmax_body = 100\n",
+    );
+    let _worker = config.worker(build, &redis);
+    let url = sink.url("/reply");
+    let answer =
+        "201\ncontent-type: text/plain\nset-cookie: hunter2\nx-told: a\nx-told: b\n\nhello \u{1b}[2J";
+    let sent = send(build, &redis, &[&url, "-d", answer]);
+    assert_eq!(sent.code(), 0, "{sent:?}");
+    assert!(sent.stdout.contains("done with 201 after 1 attempt"), "{}", sent.stdout);
+    assert!(
+        sent.stdout.contains("x-told: a, b") && sent.stdout.contains("hello \\u{1b}[2J"),
+        "{}",
+        sent.stdout
+    );
+    assert!(!sent.stdout.contains("hunter2") && !sent.stdout.contains('\u{1b}'), "{}", sent.stdout);
+
+    let sent = send(build, &redis, &[&url, "--json", "-d", &format!("200\n\n{}", "é".repeat(60))]).json();
+    let ticket = sent["ticket"].as_str().expect("a ticket").to_owned();
+    let result = &sent["result"];
+    assert_eq!(
+        (result["truncated"].as_bool(), result["body"].as_str()),
+        (Some(true), Some(&*"é".repeat(50)))
+    );
+    assert!(result["duration_ms"].is_u64(), "{result}");
+    let shown = show(build, &redis, &ticket, &[]);
+    assert_eq!(shown.code(), 0, "{shown:?}");
+    assert!(shown.stdout.contains("done with 200") && shown.stdout.contains("(cut)"), "{}", shown.stdout);
+    let shown = show(build, &redis, &ticket, &["--json"]).json();
+    assert_eq!(shown["results"][0], *result);
+
+    let dead = send(build, &redis, &[&url, "-d", "404\n\ngone"]);
+    assert_eq!(dead.code(), 1, "{dead:?}");
+    assert!(dead.stdout.contains("dead with 404") && dead.stdout.contains("gone"), "{}", dead.stdout);
+    assert_eq!(show(build, &redis, "1-1", &[]).code(), 1);
+}
+
+#[test]
+fn bytes_that_are_no_text_are_kept_in_base64() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let _worker = Postrider::ready_worker(Build::Otel, &redis, &[], &[]);
+    let url = sink.url("/reply");
+    let body = b"200\n\n\xff\x00".to_vec();
+    let ticket = queue.enqueue(&[("url", url.as_bytes()), ("body", &body), ("result_ttl_ms", b"60000")]);
+    drain(queue);
+    let result: serde_json::Value = serde_json::from_str(&queue.result(&ticket).unwrap()).unwrap();
+    assert_eq!((result["body_base64"].as_str(), result.get("body")), (Some("/wA="), None));
+    queue.enqueue(&[("url", url.as_str()), ("result_ttl_ms", "604800001")]);
+    drain(queue);
+    assert_eq!(queue.dead()[0].field("_error").unwrap(), "field `result_ttl_ms` is more than seven days");
+}

@@ -1,0 +1,158 @@
+//! Which answers are worth another attempt. Pure.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+/// What a status code means for a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// It is delivered.
+    Success,
+    /// Another attempt may bring another answer.
+    Passing,
+    /// Another attempt would bring the same answer.
+    Final,
+}
+
+/// The rules for jobs whose policy says nothing else; the first that fits counts.
+///
+/// | status | meaning |
+/// |---|---|
+/// | 2xx | success |
+/// | 408, 425, 429 (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4) | passing |
+/// | 5xx | passing |
+/// | everything else, 3xx among it: redirects are not followed | final |
+const RULES: [(RangeInclusive<u16>, Meaning); 5] = [
+    (200..=299, Meaning::Success),
+    (408..=408, Meaning::Passing),
+    (425..=425, Meaning::Passing),
+    (429..=429, Meaning::Passing),
+    (500..=599, Meaning::Passing),
+];
+
+/// Status codes as a policy names them: `409`, `5xx`, `520-529`; from 300 to 599.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statuses(RangeInclusive<u16>);
+
+/// Text that names no status codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write a status code from 300 to 599, a class or a range, as \"409\", \"5xx\" or \"520-529\"")]
+pub struct BadStatuses;
+
+impl FromStr for Statuses {
+    type Err = BadStatuses;
+
+    fn from_str(text: &str) -> Result<Self, BadStatuses> {
+        let code = |text: &str| {
+            let is_code = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse().ok().filter(|code| is_code && (300..=599).contains(code)).ok_or(BadStatuses)
+        };
+        let range = match text.split_once('-') {
+            Some((from, to)) => code(from)?..=code(to)?,
+            None => match text.strip_suffix("xx") {
+                Some(class) => {
+                    let from = code(&format!("{class}00"))?;
+                    from..=from + 99
+                }
+                None => code(text)?..=code(text)?,
+            },
+        };
+        if range.is_empty() { Err(BadStatuses) } else { Ok(Self(range)) }
+    }
+}
+
+impl fmt::Display for Statuses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (from, to) = (self.0.start(), self.0.end());
+        if from == to { write!(f, "{from}") } else { write!(f, "{from}-{to}") }
+    }
+}
+
+/// What a policy says otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// These are tried again.
+    pub passing: Vec<Statuses>,
+    /// These are not.
+    pub is_final: Vec<Statuses>,
+}
+
+impl Overrides {
+    /// What a status code means.
+    pub fn meaning(&self, status: u16) -> Meaning {
+        let among = |list: &[Statuses]| list.iter().any(|statuses| statuses.0.contains(&status));
+        if among(&self.passing) {
+            return Meaning::Passing;
+        }
+        if among(&self.is_final) {
+            return Meaning::Final;
+        }
+        RULES
+            .iter()
+            .find(|(range, _)| range.contains(&status))
+            .map_or(Meaning::Final, |(_, meaning)| *meaning)
+    }
+
+    /// Two that contradict each other, if there are any.
+    pub fn contradiction(&self) -> Option<(&Statuses, &Statuses)> {
+        let meet = |a: &Statuses, b: &Statuses| a.0.start() <= b.0.end() && b.0.start() <= a.0.end();
+        self.passing.iter().find_map(|passing| {
+            let other = self.is_final.iter().find(|other| meet(passing, other));
+            other.map(|other| (passing, other))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statuses(text: &str) -> Vec<Statuses> {
+        text.split(' ').map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn every_status_has_its_meaning() {
+        let rules = Overrides::default();
+        for status in 0..=u16::MAX {
+            let expected = match status {
+                200..=299 => Meaning::Success,
+                408 | 425 | 429 | 500..=599 => Meaning::Passing,
+                _ => Meaning::Final,
+            };
+            assert_eq!(rules.meaning(status), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_policy_may_say_otherwise() {
+        let rules = Overrides { passing: statuses("409 3xx"), is_final: statuses("501 520-529") };
+        for (status, meaning) in [
+            (409, Meaning::Passing),
+            (307, Meaning::Passing),
+            (404, Meaning::Final),
+            (501, Meaning::Final),
+            (520, Meaning::Final),
+            (529, Meaning::Final),
+            (530, Meaning::Passing),
+            (200, Meaning::Success),
+        ] {
+            assert_eq!(rules.meaning(status), meaning, "{status}");
+        }
+        assert_eq!(rules.contradiction(), None);
+        let rules = Overrides { passing: statuses("5xx"), is_final: statuses("501") };
+        let (passing, other) = rules.contradiction().unwrap();
+        assert_eq!((passing.to_string(), other.to_string()), ("500-599".to_owned(), "501".to_owned()));
+    }
+
+    #[test]
+    fn what_names_no_statuses_is_refused() {
+        for wrong in [
+            "", "x", "2xx", "200", "299", "600", "40", "4040", "5x", "6xx", "500-", "509-500", "-", "+40",
+            "5XX",
+        ] {
+            assert_eq!(wrong.parse::<Statuses>(), Err(BadStatuses), "{wrong}");
+        }
+    }
+}
