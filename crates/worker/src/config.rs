@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
+use crate::egress::Egress;
 use crate::queue::QueueName;
 use crate::retry::{RetryPolicies, RetryPolicy, Waits};
 use table::Table;
@@ -28,6 +29,13 @@ use table::Table;
 ///
 /// [retry.gentle]           # or a list of waits
 /// waits = ["5s", "1m", "10m"]
+///
+/// [egress]                 # see the module `egress` for the order of these
+/// allow = ["10.0.0.0/8", "hooks.internal:8080"]
+/// deny = ["*.evil.example", "*:25"]
+/// only = ["*.example.org"]
+/// ports = [443, 8443]
+/// schemes = ["https"]
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
@@ -37,6 +45,8 @@ pub struct Config {
     pub default_retry: Option<RetryPolicy>,
     /// The other policies.
     pub retry: RetryPolicies,
+    /// Which destinations jobs may reach.
+    pub egress: Egress,
 }
 
 /// A queue to read, and how often in proportion to the others.
@@ -129,6 +139,7 @@ impl Config {
                 config.retry.named.insert(name.to_owned(), policy);
             }
         });
+        root.one_table("egress", |table| config.egress = egress(table));
         root.finish();
         problems.0.sort();
         if problems.0.is_empty() { Ok(config) } else { Err(problems) }
@@ -147,6 +158,23 @@ fn queue(name: &str, table: &mut Table<'_, '_>) -> Option<WeightedQueue> {
             table.problem(error);
             None
         }
+    }
+}
+
+fn egress(table: &mut Table<'_, '_>) -> Egress {
+    let scheme = |text: &str| match text {
+        "http" | "https" => Ok(text.to_owned()),
+        _ => Err("a scheme is \"http\" or \"https\""),
+    };
+    for limit in ["only", "ports", "schemes"] {
+        table.not_empty(limit);
+    }
+    Egress {
+        allow: table.texts("allow", str::parse),
+        deny: table.texts("deny", str::parse),
+        only: table.texts("only", str::parse),
+        ports: table.wholes("ports", 1, u16::MAX.into()).into_iter().map(|port| port as u16).collect(),
+        schemes: table.texts("schemes", scheme),
     }
 }
 
@@ -214,6 +242,37 @@ mod tests {
     fn what_is_no_toml_is_told_with_its_line() {
         let told = problems("[queues.x]\nweight = = 1\n");
         assert!(told.iter().all(|text| text.starts_with("2: ")), "{told:?}");
+    }
+
+    #[test]
+    fn the_egress_rules_are_read() {
+        let config = Config::parse(
+            "[egress]\nallow = [\"10.0.0.0/8\", \"hooks.internal:8080\"]\ndeny = [\"*:25\"]\n\
+             only = [\"*.example.org\"]\nports = [443, 8443]\nschemes = [\"https\"]\n",
+        )
+        .unwrap();
+        let Egress { allow, deny, only, ports, schemes } = config.egress;
+        let written =
+            |rules: Vec<crate::egress::Rule>| rules.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(written(allow), ["10.0.0.0/8", "hooks.internal:8080"]);
+        assert_eq!(
+            (written(deny), written(only)),
+            (vec!["*:25".to_owned()], vec!["*.example.org".to_owned()])
+        );
+        assert_eq!((ports, schemes), (vec![443, 8443], vec!["https".to_owned()]));
+    }
+
+    #[test]
+    fn every_wrong_egress_rule_is_told_with_its_line() {
+        let told = problems(
+            "[egress]\nallow = [\n  \"10.0.0.0/99\",\n  3,\n]\ndeny = \"*\"\nports = [443, 0, \"x\"]\n\
+             schemes = [\"ftp\"]\nonly = []\ndeny_ports = [1]\n",
+        );
+        let lines: Vec<_> = told.iter().map(|text| text.split(':').next().unwrap()).collect();
+        assert_eq!(lines, ["3", "4", "6", "7", "7", "8", "9", "10"], "{told:#?}");
+        assert!(told[0].contains("`allow`: `10.0.0.0/99` is not a rule"), "{told:#?}");
+        assert!(told[6].contains("leave it out"), "{told:#?}");
+        assert!(problems("egress = 1\n")[0].contains("must be a table, as in [egress]"));
     }
 
     #[test]

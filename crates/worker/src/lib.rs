@@ -23,6 +23,7 @@ pub mod egress;
 pub mod entry;
 pub mod hand;
 pub mod history;
+pub mod host;
 pub mod job;
 pub mod lane;
 pub mod lanes;
