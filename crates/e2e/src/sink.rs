@@ -7,6 +7,7 @@
 //! | `/slow/MS` | 200 after that many milliseconds |
 //! | `/flaky/N/KEY` | 503 for the first N requests with that KEY, then 200 |
 //! | `/status/CODE` | that status |
+//! | `/redirect/CODE?URL` | that status, with the URL as its `location` |
 //! | `/hang` | none, ever |
 
 mod raw;
@@ -173,6 +174,10 @@ async fn answer(
     linger(head.uri.path()).await;
     let mut response = Response::new(Full::new(Bytes::from(format!("{status}\n"))));
     *response.status_mut() = status;
+    if head.uri.path().starts_with("/redirect/") {
+        let location = head.uri.query().unwrap_or_default().parse().expect("a query is a header value");
+        response.headers_mut().insert(http::header::LOCATION, location);
+    }
     Ok(response)
 }
 
@@ -187,7 +192,7 @@ async fn linger(path: &str) {
 
 impl Record {
     fn status(&self, path: &str) -> StatusCode {
-        if let Some(code) = path.strip_prefix("/status/") {
+        if let Some(code) = path.strip_prefix("/status/").or(path.strip_prefix("/redirect/")) {
             return code.parse().unwrap_or(StatusCode::OK);
         }
         let Some((count, key)) = path.strip_prefix("/flaky/").and_then(|rest| rest.split_once('/')) else {

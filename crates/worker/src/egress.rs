@@ -15,7 +15,7 @@ mod net;
 mod rule;
 mod special;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::host::Host;
 
@@ -104,8 +104,16 @@ impl Egress {
         if !self.ports.is_empty() && !self.ports.contains(&port) {
             return Err(Refusal::Port { host: host.to_owned(), port });
         }
-        if let Ok(Host::Address(address)) = Host::parse(host) {
-            return self.check(host, address, port);
+        match Host::parse(host) {
+            Ok(Host::Address(address)) => return self.check(host, address, port),
+            // RFC 6761 §6.3: every resolver knows it, and none may say anything else.
+            Ok(Host::Name(name)) if is_localhost(name) => {
+                let v4 = self.check(host, Ipv4Addr::LOCALHOST.into(), port);
+                return v4.or_else(|refusal| {
+                    self.check(host, Ipv6Addr::LOCALHOST.into(), port).map_err(|_| refusal)
+                });
+            }
+            _ => {}
         }
         if let Some(rule) = self.deny.iter().find(|rule| rule.covers_name(host, port)) {
             return Err(Refusal::Denied { destination: host.to_owned(), rule: rule.clone() });
@@ -135,6 +143,11 @@ impl Egress {
         }
         Err(Refusal::Special { destination: named(host, address), address, special })
     }
+}
+
+fn is_localhost(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    last.eq_ignore_ascii_case("localhost")
 }
 
 /// The address, and the host where that says something else.

@@ -53,7 +53,15 @@ fn a_literal_is_judged_before_anything_is_resolved() {
     for host in ["127.0.0.1", "2130706433", "0x7f.1", "0177.0.0.1", "127.1.", "[::1]", "[::ffff:7f00:1]"] {
         assert!(Egress::default().check_name("http", host, 80).is_err(), "{host}");
     }
-    assert!(Egress::default().check_name("http", "localhost", 80).is_ok());
+    for host in ["localhost", "LocalHost.", "db.localhost"] {
+        let refusal = Egress::default().check_name("http", host, 80).unwrap_err().to_string();
+        assert!(refusal.starts_with(&format!("127.0.0.1 ({host}) is not")), "{refusal}");
+        for rule in ["127.0.0.1", "::1", host] {
+            let egress = Egress { allow: rules(&[rule]), ..Egress::default() };
+            assert_eq!(egress.check_name("http", host, 80), Ok(()), "{rule}");
+        }
+    }
+    assert!(Egress::default().check_name("http", "localhost.example", 80).is_ok());
 }
 
 #[test]

@@ -17,6 +17,7 @@ use tower_service::Service;
 
 use super::SenderConfig;
 use super::error::{ConnectTimeout, DnsError};
+use super::server_name::server_name;
 use crate::egress::{Egress, Refusal};
 use crate::host::Host;
 
@@ -27,7 +28,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(super) fn new(config: &SenderConfig) -> std::io::Result<Connector> {
     let guard = Guard { egress: Arc::new(config.egress.clone()), timeout: config.connect_timeout };
     let builder = HttpsConnectorBuilder::new().with_native_roots()?;
-    Ok(builder.https_or_http().enable_http1().enable_http2().wrap_connector(guard))
+    let builder = builder.https_or_http().with_server_name_resolver(server_name);
+    Ok(builder.enable_http1().enable_http2().wrap_connector(guard))
 }
 
 /// Resolves, checks, and dials what is left.
