@@ -117,7 +117,11 @@ impl Config {
         Self::parse(&text).map_err(|problems| ConfigError::Wrong { path: path.to_owned(), problems })
     }
 
-    fn parse(text: &str) -> Result<Self, Problems> {
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// [`Problems`] has every line that is wrong.
+    pub fn parse(text: &str) -> Result<Self, Problems> {
         let (root, errors) = DeTable::parse_recoverable(text);
         let mut problems = Problems::default();
         for error in errors {

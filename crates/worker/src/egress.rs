@@ -9,7 +9,8 @@
 //! 4. its address is public ([`special`]), or a rule of `allow` covers it.
 //!
 //! [`Egress::check_name`] decides what needs no address, before anything is resolved; [`Egress::check`] the rest,
-//! for each address. An IPv4 address means the same in each of its forms ([`canonical`]).
+//! for each address. An IPv4 address means the same in each of its forms ([`canonical`]): allowed as an IPv4 address it
+//! is allowed in all, denied in one it is denied in that.
 
 mod net;
 mod rule;
@@ -129,9 +130,9 @@ impl Egress {
     ///
     /// # Errors
     /// The refusal, to be told to whoever reads the dead letters.
-    pub fn check(&self, host: &str, address: IpAddr, port: u16) -> Result<(), Refusal> {
-        let address = canonical(address);
-        if let Some(rule) = self.deny.iter().find(|rule| rule.touches(host, address, port)) {
+    pub fn check(&self, host: &str, came: IpAddr, port: u16) -> Result<(), Refusal> {
+        let address = canonical(came);
+        if let Some(rule) = self.deny.iter().find(|rule| rule.touches(host, came, port)) {
             return Err(Refusal::Denied { destination: named(host, address), rule: rule.clone() });
         }
         if !self.only.is_empty() && !self.only.iter().any(|rule| rule.covers(host, address, port)) {

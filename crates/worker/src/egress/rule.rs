@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::net::Net;
-use super::special::{METADATA, carried};
+use super::special::{METADATA, canonical, carried};
 use crate::host::Host;
 
 /// Destinations: a network, a host, all hosts below a name, or all; on one port or on all.
@@ -53,13 +53,15 @@ impl Rule {
         }
     }
 
-    /// Like [`Rule::covers`], and an IPv4 network covers what is wrapped up and sent to it, too.
-    pub(super) fn touches(&self, host: &str, address: IpAddr, port: u16) -> bool {
-        let wrapped = match address {
-            IpAddr::V6(v6) => carried(v6),
+    /// Whether a host is covered by any form of its address: as it came, as the IPv4 address that it means, or as the
+    /// one that it is wrapped up and sent to.
+    pub(super) fn touches(&self, host: &str, came: IpAddr, port: u16) -> bool {
+        let wrapped = match came {
+            IpAddr::V6(v6) => carried(v6).map(IpAddr::V4),
             IpAddr::V4(_) => None,
         };
-        self.covers(host, address, port) || wrapped.is_some_and(|v4| self.covers(host, v4.into(), port))
+        let mut forms = [Some(came), Some(canonical(came)), wrapped].into_iter().flatten();
+        forms.any(|address| self.covers(host, address, port))
     }
 
     /// Whether it takes an address to know whether it covers a host.

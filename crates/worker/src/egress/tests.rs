@@ -95,6 +95,8 @@ fn deny_wins_and_names_its_rule() {
         ("10.1.0.0/16", "db", "10.2.2.3", ""),
         ("8.8.8.8", "x", "64:ff9b::808:808", "denied"),
         ("8.8.8.8", "x", "2002:808:808::", "denied"),
+        ("64:ff9b::/96", "x", "64:ff9b::808:808", "8.8.8.8 (x) is denied by the rule `64:ff9b::/96`"),
+        ("64:ff9b::/96", "x", "8.8.8.8", ""),
         ("evil.example", "EVIL.example.", "8.8.8.8", "EVIL.example. is denied by the rule `evil.example`"),
         ("*.example", "evil.example", "8.8.8.8", "denied by the rule `*.example`"),
         ("*:80", "x", "8.8.8.8", "denied by the rule `*:80`"),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Method, Uri};
 
 use super::fields::{Context, Known, is_label, number};
-use super::{Job, Malformed, Wait, headers};
+use super::{Job, Malformed, Wait, headers, quoted};
 use crate::entry::{Delivery, MOST_BYTES};
 use crate::host::Host;
 use crate::reason::Reason;
@@ -109,7 +109,8 @@ fn authority(uri: &Uri) -> Result<(), Malformed> {
         return Err(Malformed::new("field `url` holds a user name; send an `authorization` header instead"));
     }
     let host = uri.host().unwrap_or_default();
-    Host::parse(host).map_err(|error| Malformed::new(format!("field `url`: the host {host:?} {error}")))?;
+    Host::parse(host)
+        .map_err(|error| Malformed::new(format!("field `url`: the host {} {error}", quoted(host))))?;
     let port = match authority.strip_prefix(host) {
         Some("" | ":") => return Ok(()),
         Some(rest) => rest.strip_prefix(':').filter(|port| port.bytes().all(|byte| byte.is_ascii_digit())),
