@@ -7,6 +7,7 @@
 //! | `/slow/MS` | 200 after that many milliseconds |
 //! | `/flaky/N/KEY` | 503 for the first N requests with that KEY, then 200 |
 //! | `/status/CODE` | that status |
+//! | `/redirect/CODE?URL` | that status, with the URL as its `location` |
 //! | `/hang` | none, ever |
 //! | `/reply` | what the request's body says: a status, lines of headers, an empty line, a body |
 //! | `/reply-once/KEY` | the same for the first request with that KEY, then 200 |
@@ -181,6 +182,10 @@ async fn answer(
     }
     let mut response = Response::new(Full::new(Bytes::from(format!("{status}\n"))));
     *response.status_mut() = status;
+    if head.uri.path().starts_with("/redirect/") {
+        let location = head.uri.query().unwrap_or_default().parse().expect("a query is a header value");
+        response.headers_mut().insert(http::header::LOCATION, location);
+    }
     Ok(response)
 }
 
@@ -223,7 +228,7 @@ impl Record {
     }
 
     fn status(&self, path: &str) -> StatusCode {
-        if let Some(code) = path.strip_prefix("/status/") {
+        if let Some(code) = path.strip_prefix("/status/").or(path.strip_prefix("/redirect/")) {
             return code.parse().unwrap_or(StatusCode::OK);
         }
         let Some((count, key)) = path.strip_prefix("/flaky/").and_then(|rest| rest.split_once('/')) else {

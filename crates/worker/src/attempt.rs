@@ -11,7 +11,7 @@ use tracing::debug;
 use crate::entry::{Delivery, Lease};
 use crate::flows::{self, Pass};
 use crate::history;
-use crate::job::{Job, Malformed};
+use crate::job::{Job, Malformed, quoted};
 use crate::lane::Lane;
 use crate::outcome::{Circumstances, Outcome};
 use crate::queue::{Parking, Until, Written};
@@ -72,12 +72,10 @@ async fn deliver(lane: &Lane, delivery: &Delivery) -> Option<(Settlement, Contex
 }
 
 fn unknown_policy(lane: &Lane, job: &Job) -> Malformed {
-    let named = String::from_utf8_lossy(job.retry.as_deref().unwrap_or_default()).into_owned();
+    let named = quoted(&String::from_utf8_lossy(job.retry.as_deref().unwrap_or_default()));
     let known: Vec<&str> = lane.retry.named.keys().map(String::as_str).collect();
     let known = known.join(", ");
-    Malformed::new(
-        format!("field `retry`: no policy is named {named:?}; known are default {known}").trim_end(),
-    )
+    Malformed::new(format!("field `retry`: no policy is named {named}; known are default {known}").trim_end())
 }
 
 /// It was taken up often enough, and each time its worker died or lost it.

@@ -10,6 +10,7 @@ use http::HeaderName;
 use http::header::SET_COOKIE;
 use toml::de::DeTable;
 
+use crate::egress::Egress;
 use crate::flows::{Breaker, FlowId, FlowLimits, Limits, Rate};
 use crate::outcome::Overrides;
 use crate::queue::QueueName;
@@ -50,6 +51,13 @@ use table::Table;
 /// [results]                # what is kept of an answer for a job with `result_ttl_ms`
 /// headers = ["content-type", "location"]
 /// max_body = 16384         # bytes, at most 65536
+///
+/// [egress]                 # see the module `egress` for the order of these
+/// allow = ["10.0.0.0/8", "hooks.internal:8080"]
+/// deny = ["*.evil.example", "*:25"]
+/// only = ["*.example.org"]
+/// ports = [443, 8443]
+/// schemes = ["https"]
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
@@ -63,6 +71,8 @@ pub struct Config {
     pub flows: FlowLimits,
     /// What of an answer is kept for who waits for the result.
     pub results: KeptResults,
+    /// Which destinations jobs may reach.
+    pub egress: Egress,
 }
 
 /// A queue to read, and how often in proportion to the others.
@@ -133,7 +143,11 @@ impl Config {
         Self::parse(&text).map_err(|problems| ConfigError::Wrong { path: path.to_owned(), problems })
     }
 
-    fn parse(text: &str) -> Result<Self, Problems> {
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// [`Problems`] has every line that is wrong.
+    pub fn parse(text: &str) -> Result<Self, Problems> {
         let (root, errors) = DeTable::parse_recoverable(text);
         let mut problems = Problems::default();
         for error in errors {
@@ -155,7 +169,7 @@ impl Config {
                 config.retry.named.insert(name.to_owned(), policy);
             }
         });
-        root.table("results", |table| config.results = results(table));
+        root.one_table("results", |table| config.results = results(table));
         let mut named = vec![];
         root.each_table("flows", |name, table| named.push((name.to_owned(), limits(table))));
         for (name, limits) in named {
@@ -165,6 +179,7 @@ impl Config {
                 config.flows.named.insert(FlowId::of(&name), limits);
             }
         }
+        root.one_table("egress", |table| config.egress = egress(table));
         root.finish();
         problems.0.sort();
         if problems.0.is_empty() { Ok(config) } else { Err(problems) }
@@ -183,6 +198,23 @@ fn queue(name: &str, table: &mut Table<'_, '_>) -> Option<WeightedQueue> {
             table.problem(error);
             None
         }
+    }
+}
+
+fn egress(table: &mut Table<'_, '_>) -> Egress {
+    let scheme = |text: &str| match text {
+        "http" | "https" => Ok(text.to_owned()),
+        _ => Err("a scheme is \"http\" or \"https\""),
+    };
+    for limit in ["only", "ports", "schemes"] {
+        table.not_empty(limit);
+    }
+    Egress {
+        allow: table.texts("allow", str::parse),
+        deny: table.texts("deny", str::parse),
+        only: table.texts("only", str::parse),
+        ports: table.wholes("ports", 1, u16::MAX.into()).into_iter().map(|port| port as u16).collect(),
+        schemes: table.texts("schemes", scheme),
     }
 }
 
@@ -209,8 +241,8 @@ fn retry(table: &mut Table<'_, '_>) -> RetryPolicy {
         },
     };
     let statuses = Overrides {
-        passing: table.parsed("retry_statuses").unwrap_or_default(),
-        is_final: table.parsed("final_statuses").unwrap_or_default(),
+        passing: table.texts("retry_statuses", str::parse),
+        is_final: table.texts("final_statuses", str::parse),
     };
     if let Some((passing, other)) = statuses.contradiction() {
         table.problem(format!(
@@ -224,7 +256,8 @@ fn retry(table: &mut Table<'_, '_>) -> RetryPolicy {
 
 fn results(table: &mut Table<'_, '_>) -> KeptResults {
     let standard = KeptResults::default();
-    let headers: Vec<HeaderName> = table.parsed("headers").unwrap_or(standard.headers);
+    let headers: Vec<HeaderName> =
+        if table.has("headers") { table.texts("headers", str::parse) } else { standard.headers };
     if headers.contains(&SET_COOKIE) {
         table.problem("`headers`: set-cookie holds secrets, which are not kept; leave it out");
     }
@@ -292,6 +325,37 @@ mod tests {
     fn what_is_no_toml_is_told_with_its_line() {
         let told = problems("[queues.x]\nweight = = 1\n");
         assert!(told.iter().all(|text| text.starts_with("2: ")), "{told:?}");
+    }
+
+    #[test]
+    fn the_egress_rules_are_read() {
+        let config = Config::parse(
+            "[egress]\nallow = [\"10.0.0.0/8\", \"hooks.internal:8080\"]\ndeny = [\"*:25\"]\n\
+             only = [\"*.example.org\"]\nports = [443, 8443]\nschemes = [\"https\"]\n",
+        )
+        .unwrap();
+        let Egress { allow, deny, only, ports, schemes } = config.egress;
+        let written =
+            |rules: Vec<crate::egress::Rule>| rules.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(written(allow), ["10.0.0.0/8", "hooks.internal:8080"]);
+        assert_eq!(
+            (written(deny), written(only)),
+            (vec!["*:25".to_owned()], vec!["*.example.org".to_owned()])
+        );
+        assert_eq!((ports, schemes), (vec![443, 8443], vec!["https".to_owned()]));
+    }
+
+    #[test]
+    fn every_wrong_egress_rule_is_told_with_its_line() {
+        let told = problems(
+            "[egress]\nallow = [\n  \"10.0.0.0/99\",\n  3,\n]\ndeny = \"*\"\nports = [443, 0, \"x\"]\n\
+             schemes = [\"ftp\"]\nonly = []\ndeny_ports = [1]\n",
+        );
+        let lines: Vec<_> = told.iter().map(|text| text.split(':').next().unwrap()).collect();
+        assert_eq!(lines, ["3", "4", "6", "7", "7", "8", "9", "10"], "{told:#?}");
+        assert!(told[0].contains("`allow`: `10.0.0.0/99` is not a rule"), "{told:#?}");
+        assert!(told[6].contains("leave it out"), "{told:#?}");
+        assert!(problems("egress = 1\n")[0].contains("must be a table, as in [egress]"));
     }
 
     #[test]

@@ -1,147 +1,162 @@
-//! The egress policy: which addresses jobs may reach. Jobs name addresses that other people chose, so what is
+//! The egress policy: which destinations jobs may reach. Jobs name addresses that other people chose, so what is
 //! not on the public internet is refused unless it is allowed.
+//!
+//! A destination must pass all of these, in this order:
+//!
+//! 1. its scheme is one of `schemes`, its port one of `ports`, where these are given;
+//! 2. no rule of `deny` covers it;
+//! 3. a rule of `only` covers it, where there are any;
+//! 4. its address is public ([`special`]), or a rule of `allow` covers it.
+//!
+//! [`Egress::check_name`] decides what needs no address, before anything is resolved; [`Egress::check`] the rest,
+//! for each address. An IPv4 address means the same in each of its forms ([`canonical`]): allowed as an IPv4 address it
+//! is allowed in all, denied in one it is denied in that.
 
 mod net;
+mod rule;
+mod special;
 
-use std::fmt;
-use std::net::IpAddr;
-use std::str::FromStr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-pub use net::{Net, is_global};
+use crate::host::Host;
 
-/// Which addresses jobs may reach: all global ones, and what the rules allow.
-#[derive(Clone, Debug, Default)]
+pub use net::{BadNet, Net};
+pub use rule::{BadRule, Rule};
+pub use special::{Special, canonical, special};
+
+/// Which destinations jobs may reach: by default all public addresses.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Egress {
-    /// What is allowed besides global addresses.
-    pub allow: Vec<Allow>,
+    /// What is allowed besides public addresses.
+    pub allow: Vec<Rule>,
+    /// What is refused, whatever else is allowed.
+    pub deny: Vec<Rule>,
+    /// Nothing but this may be reached. Default: empty, which is no limit.
+    pub only: Vec<Rule>,
+    /// The ports that may be reached. Default: empty, which is no limit.
+    pub ports: Vec<u16>,
+    /// `http` or `https`. Default: empty, which is both.
+    pub schemes: Vec<String>,
 }
 
-/// A rule that allows addresses which are not global.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allow {
-    target: Target,
-    port: Option<u16>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Target {
-    Net(Net),
-    Host(String),
-}
-
-/// An address that no rule allows.
+/// Why a destination may not be reached.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{address}{of} is not a public address; `--egress-allow {address}` (POSTRIDER_EGRESS_ALLOW) allows it",
-    of = if *host == address.to_string() { String::new() } else { format!(" ({host})") })]
-pub struct Refusal {
-    /// The host as the job names it.
-    pub host: String,
-    /// The address that it has.
-    pub address: IpAddr,
+pub enum Refusal {
+    /// The scheme is not one of `schemes`.
+    #[error("the scheme {scheme} is not one of `schemes` in [egress] of the configuration ({})", .schemes.join(", "))]
+    Scheme {
+        /// The job's.
+        scheme: String,
+        /// The policy's.
+        schemes: Vec<String>,
+    },
+    /// The port is not one of `ports`.
+    #[error("{host}: the port {port} is not one of `ports` in [egress] of the configuration")]
+    Port {
+        /// As the job names it.
+        host: String,
+        /// The job's.
+        port: u16,
+    },
+    /// A rule of `deny` covers it.
+    #[error(
+        "{destination} is denied by the rule `{rule}` of `deny` in [egress] of the configuration, \
+        which wins over what is allowed"
+    )]
+    Denied {
+        /// The host, and its address where that is known.
+        destination: String,
+        /// The rule.
+        rule: Rule,
+    },
+    /// No rule of `only` covers it.
+    #[error(
+        "{destination} is not covered by `only` in [egress] of the configuration; a rule there admits it"
+    )]
+    NotListed {
+        /// The host, and its address where that is known.
+        destination: String,
+    },
+    /// The address is not public and no rule of `allow` covers it.
+    #[error(
+        "{destination} is not a public address but {what} ({net}, {source}); `--egress-allow {address}` \
+         (POSTRIDER_EGRESS_ALLOW) allows it",
+        what = .special.what, net = .special.net, source = .special.source
+    )]
+    Special {
+        /// The host, and its address.
+        destination: String,
+        /// The canonical address.
+        address: IpAddr,
+        /// What it is.
+        special: &'static Special,
+    },
 }
-
-/// A rule that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not NET, HOST or either with :PORT, as 10.0.0.0/8, hooks.internal:8080 or [::1]:80")]
-pub struct BadRule(String);
 
 impl Egress {
-    /// Whether a connection to this address may be made.
+    /// Judges what needs no address, so that nothing is resolved in vain. `host` is as it stands in the URL.
     ///
     /// # Errors
     /// The refusal, to be told to whoever reads the dead letters.
-    pub fn check(&self, host: &str, address: IpAddr, port: u16) -> Result<(), Refusal> {
-        let address = net::canonical(address);
-        if is_global(address) || self.allow.iter().any(|rule| rule.covers(host, address, port)) {
+    pub fn check_name(&self, scheme: &str, host: &str, port: u16) -> Result<(), Refusal> {
+        if !self.schemes.is_empty() && !self.schemes.iter().any(|own| own == scheme) {
+            return Err(Refusal::Scheme { scheme: scheme.to_owned(), schemes: self.schemes.clone() });
+        }
+        if !self.ports.is_empty() && !self.ports.contains(&port) {
+            return Err(Refusal::Port { host: host.to_owned(), port });
+        }
+        match Host::parse(host) {
+            Ok(Host::Address(address)) => return self.check(host, address, port),
+            // RFC 6761 §6.3: every resolver knows it, and none may say anything else.
+            Ok(Host::Name(name)) if is_localhost(name) => {
+                let v4 = self.check(host, Ipv4Addr::LOCALHOST.into(), port);
+                return v4.or_else(|refusal| {
+                    self.check(host, Ipv6Addr::LOCALHOST.into(), port).map_err(|_| refusal)
+                });
+            }
+            _ => {}
+        }
+        if let Some(rule) = self.deny.iter().find(|rule| rule.covers_name(host, port)) {
+            return Err(Refusal::Denied { destination: host.to_owned(), rule: rule.clone() });
+        }
+        let admits = |rule: &Rule| rule.needs_address() || rule.covers_name(host, port);
+        if !self.only.is_empty() && !self.only.iter().any(admits) {
+            return Err(Refusal::NotListed { destination: host.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// Judges one address of a host that has passed [`Egress::check_name`].
+    ///
+    /// # Errors
+    /// The refusal, to be told to whoever reads the dead letters.
+    pub fn check(&self, host: &str, came: IpAddr, port: u16) -> Result<(), Refusal> {
+        let address = canonical(came);
+        if let Some(rule) = self.deny.iter().find(|rule| rule.touches(host, came, port)) {
+            return Err(Refusal::Denied { destination: named(host, address), rule: rule.clone() });
+        }
+        if !self.only.is_empty() && !self.only.iter().any(|rule| rule.covers(host, address, port)) {
+            return Err(Refusal::NotListed { destination: named(host, address) });
+        }
+        let Some(special) = special(address) else { return Ok(()) };
+        if self.allow.iter().any(|rule| rule.covers(host, address, port)) {
             return Ok(());
         }
-        Err(Refusal { host: host.to_owned(), address })
+        Err(Refusal::Special { destination: named(host, address), address, special })
     }
 }
 
-impl Allow {
-    fn covers(&self, host: &str, address: IpAddr, port: u16) -> bool {
-        self.port.is_none_or(|own| own == port)
-            && match &self.target {
-                Target::Net(net) => net.contains(address),
-                Target::Host(own) => host.trim_end_matches('.').eq_ignore_ascii_case(own),
-            }
-    }
+fn is_localhost(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    last.eq_ignore_ascii_case("localhost")
 }
 
-impl FromStr for Allow {
-    type Err = BadRule;
-
-    fn from_str(text: &str) -> Result<Self, BadRule> {
-        let bad = || BadRule(text.to_owned());
-        // A bare IPv6 network has colons of its own.
-        if let Ok(net) = text.parse() {
-            return Ok(Self { target: Target::Net(net), port: None });
-        }
-        let (target, port) = match text.rsplit_once(':') {
-            Some((target, port)) => (target, Some(port.parse().map_err(|_| bad())?)),
-            None => (text, None),
-        };
-        let bare = target.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(target);
-        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-        let target = match bare.parse() {
-            Ok(net) => Target::Net(net),
-            // A network that is none, as 10.0.0.0/99, must not pass for a host.
-            Err(_) if !bare.is_empty() && bare.bytes().all(is_host) => Target::Host(bare.to_owned()),
-            Err(_) => return Err(bad()),
-        };
-        Ok(Self { target, port })
-    }
-}
-
-impl fmt::Display for Allow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.target {
-            Target::Net(net) => write!(f, "{net}")?,
-            Target::Host(host) => f.write_str(host)?,
-        }
-        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
-    }
+/// The address, and the host where that says something else.
+fn named(host: &str, address: IpAddr) -> String {
+    let address = address.to_string();
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    if bare == address { address } else { format!("{address} ({host})") }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(rules: &[&str], host: &str, address: &str, port: u16) -> bool {
-        let egress = Egress { allow: rules.iter().map(|rule| rule.parse().unwrap()).collect() };
-        egress.check(host, address.parse().unwrap(), port).is_ok()
-    }
-
-    #[test]
-    fn only_global_addresses_are_reached_without_a_rule() {
-        assert!(check(&[], "example.org", "93.184.216.34", 443));
-        assert!(!check(&[], "localhost", "127.0.0.1", 80));
-        assert!(!check(&[], "x", "::ffff:127.0.0.1", 80), "an IPv4 address in IPv6 clothes");
-    }
-
-    #[test]
-    fn a_rule_allows_a_network_a_host_or_a_port_of_them() {
-        assert!(check(&["127.0.0.0/8"], "localhost", "127.1.2.3", 80));
-        assert!(check(&["127.0.0.1"], "x", "::ffff:127.0.0.1", 80));
-        assert!(check(&["::1"], "x", "::1", 80));
-        assert!(check(&["[::1]:80"], "x", "::1", 80));
-        assert!(!check(&["[::1]:81"], "x", "::1", 80));
-        assert!(check(&["hooks.internal:8080"], "Hooks.internal.", "10.0.0.9", 8080));
-        assert!(!check(&["hooks.internal:8080"], "hooks.internal", "10.0.0.9", 80));
-        assert!(!check(&["hooks.internal"], "evil.internal", "10.0.0.9", 80));
-    }
-
-    #[test]
-    fn a_rule_that_cannot_be_read_is_refused() {
-        for wrong in ["", "10.0.0.0/99", "10.0.0.0/8/8", ":80", "host:port", "a b", "host:99999", "*"] {
-            assert!(wrong.parse::<Allow>().is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn the_refusal_names_the_flag_that_helps() {
-        let refusal = Egress::default().check("db", "10.0.0.1".parse().unwrap(), 80).unwrap_err();
-        assert!(refusal.to_string().contains("--egress-allow 10.0.0.1"));
-    }
-}
+mod tests;

@@ -39,8 +39,9 @@ impl Entry {
 /// Adds an attempt to a list. What is not a list is replaced by one.
 pub fn append(history: Option<&Bytes>, entry: &Entry) -> Bytes {
     let mut list = parse(history);
+    // More than one too many only where it is a producer's list.
     if list.len() >= MOST {
-        list.remove(1);
+        list.drain(1..=list.len() + 1 - MOST);
     }
     list.push(json(entry));
     Value::Array(list).to_string().into()
@@ -99,6 +100,13 @@ mod tests {
         assert_eq!(last_traceparent(Some(&history)).as_deref(), Some(span));
         assert_eq!(last_traceparent(Some(&append(None, &entry(1)))), None);
         assert_eq!(last_traceparent(None), None);
+    }
+
+    #[test]
+    fn a_list_that_came_too_long_is_cut() {
+        let forged = Bytes::from(format!("[{}9]", "1,".repeat(1000)));
+        let list = parse(Some(&append(Some(&forged), &entry(5))));
+        assert_eq!((list.len(), &list[MOST - 2], &list[MOST - 1]["at"]), (MOST, &9.into(), &5.into()));
     }
 
     #[test]

@@ -74,3 +74,11 @@ impl Malformed {
         Self { reason: Reason::Malformed, error: error.into() }
     }
 }
+
+/// A part of a job in an error: in quotes, on one line, and no longer than it takes to recognize it.
+pub(crate) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(64) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}

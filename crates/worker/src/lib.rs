@@ -24,6 +24,7 @@ pub mod entry;
 pub mod flows;
 pub mod hand;
 pub mod history;
+pub mod host;
 pub mod job;
 pub mod lane;
 pub mod lanes;

@@ -5,6 +5,7 @@ mod body;
 mod connector;
 mod deadline;
 mod error;
+mod server_name;
 
 use std::pin::pin;
 use std::sync::Arc;

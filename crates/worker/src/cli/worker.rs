@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use clap::Args;
 use telemetry::Telemetry;
+use tracing::warn;
 
 use super::{RedisArgs, Usage, duration, some_time};
 use crate::config::{Config, WeightedQueue};
-use crate::egress::{Allow, Egress};
+use crate::egress::{BadRule, Egress, Rule};
 use crate::queue::QueueName;
 use crate::reader::Order;
 use crate::retry::{RetryPolicies, RetryPolicy, Waits};
@@ -30,7 +31,7 @@ pub(super) struct WorkerArgs {
     /// Read queues in the order given: the next only while those before it are empty
     #[arg(long, env = "POSTRIDER_STRICT_ORDER")]
     strict_order: bool,
-    /// A TOML file with queues, retry policies and flows
+    /// A TOML file with queues, retry policies, flows, egress rules and results
     #[arg(long, env = "POSTRIDER_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// How many requests are in flight at once, over all queues
@@ -42,10 +43,10 @@ pub(super) struct WorkerArgs {
     /// How long requests in flight may go on after the signal to stop
     #[arg(long, env = "POSTRIDER_SHUTDOWN_TIMEOUT", default_value = "25s", value_parser = duration, value_name = "DURATION")]
     shutdown_timeout: Duration,
-    /// Which addresses jobs may reach besides public ones: NET, HOST, or either with :PORT; may be given
-    /// several times
+    /// What jobs may reach besides public addresses: NET, HOST, *.HOST or *, each also with :PORT; may be given
+    /// several times, and adds to `allow` of --config
     #[arg(long, env = "POSTRIDER_EGRESS_ALLOW", value_delimiter = ',', value_parser = allow, value_name = "RULE")]
-    egress_allow: Vec<Option<Allow>>,
+    egress_allow: Vec<Option<Rule>>,
     /// The deadline of an attempt whose job has no `timeout_ms`
     #[arg(long, env = "POSTRIDER_TIMEOUT", default_value = "30s", value_parser = some_time, value_name = "DURATION")]
     timeout: Duration,
@@ -95,7 +96,7 @@ impl WorkerArgs {
                 timeout: self.timeout,
                 connect_timeout: Duration::from_secs(10),
                 results: file.results,
-                egress: Egress { allow: self.egress_allow.into_iter().flatten().collect() },
+                egress: egress(file.egress, self.egress_allow),
             },
             retry,
             flows: file.flows,
@@ -122,13 +123,22 @@ impl WorkerArgs {
     }
 }
 
+/// The flags add to the file. What gives jobs the machine's own credentials is allowed, and said.
+fn egress(mut egress: Egress, allow: Vec<Option<Rule>>) -> Egress {
+    egress.allow.extend(allow.into_iter().flatten());
+    for rule in egress.allow.iter().filter(|rule| rule.opens_metadata()) {
+        warn!(%rule, "this egress rule lets jobs reach the metadata services of clouds, which give out credentials");
+    }
+    egress
+}
+
 fn twice(queues: &[WeightedQueue]) -> Option<&QueueName> {
     let names: Vec<&QueueName> = queues.iter().map(|queue| &queue.name).collect();
     names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)).map(|(_, name)| *name)
 }
 
 /// An empty variable is no rule, as in `POSTRIDER_EGRESS_ALLOW=`.
-fn allow(text: &str) -> Result<Option<Allow>, crate::egress::BadRule> {
+fn allow(text: &str) -> Result<Option<Rule>, BadRule> {
     if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
 }
 

@@ -1,7 +1,7 @@
 //! A table of the file: values are taken out by name, and what is left over is an error.
 
 use std::fmt::Display;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -52,26 +52,87 @@ impl<'a, 'i> Table<'a, 'i> {
         }
     }
 
-    /// Looks at the table under a key.
-    pub(super) fn table(&mut self, key: &str, look: impl FnOnce(&mut Table<'_, 'i>)) {
+    /// Looks at the table below a key.
+    pub(super) fn one_table(&mut self, key: &str, look: impl FnOnce(&mut Table<'_, 'i>)) {
         let Some((at, value)) = self.take(key) else { return };
         let DeValue::Table(table) = value else {
-            return self.problem_at(at, format!("`{key}` must be a table, as [{key}]"));
+            return self.problem_at(at, format!("`{key}` must be a table, as in [{key}]"));
         };
         let mut table = Table { text: self.text, span: at..at, table, problems: &mut *self.problems };
         look(&mut table);
         table.finish();
     }
 
+    /// A list of texts, each read by `read`; empty where there is none. Every one that is wrong is told.
+    pub(super) fn texts<T, E: Display>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, E>) -> Vec<T> {
+        let mut texts = Vec::new();
+        for (at, item) in self.list(key) {
+            let DeValue::String(text) = item else {
+                self.problem_at(at, format!("`{key}` must be a list of texts in quotes"));
+                continue;
+            };
+            match read(&text) {
+                Ok(value) => texts.push(value),
+                Err(error) => self.problem_at(at, format!("`{key}`: {error}")),
+            }
+        }
+        texts
+    }
+
+    /// A list of whole numbers within bounds; empty where there is none.
+    pub(super) fn wholes(&mut self, key: &str, least: i64, most: i64) -> Vec<i64> {
+        let list = self.list(key);
+        list.into_iter().filter_map(|(at, item)| self.as_whole(key, at, &item, least..=most)).collect()
+    }
+
+    /// Whether there is something under a key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// A limit that admits nothing is not what is meant.
+    pub(super) fn not_empty(&mut self, key: &str) {
+        if let Some(DeValue::Array(list)) = self.table.get(key).map(Spanned::get_ref)
+            && list.is_empty()
+        {
+            let at = self.table[key].span().start;
+            self.problem_at(at, format!("`{key}` is empty; give at least one, or leave it out for no limit"));
+        }
+    }
+
+    fn list(&mut self, key: &str) -> Vec<(usize, DeValue<'i>)> {
+        match self.take(key) {
+            None => Vec::new(),
+            Some((_, DeValue::Array(list))) => {
+                list.into_iter().map(|item| (item.span().start, item.into_inner())).collect()
+            }
+            Some((at, _)) => {
+                self.problem_at(at, format!("`{key}` must be a list in square brackets"));
+                Vec::new()
+            }
+        }
+    }
+
     /// A whole number within bounds.
     pub(super) fn whole(&mut self, key: &str, least: i64, most: i64) -> Option<i64> {
         let (at, value) = self.take(key)?;
-        let number = match &value {
+        self.as_whole(key, at, &value, least..=most)
+    }
+
+    fn as_whole(
+        &mut self,
+        key: &str,
+        at: usize,
+        value: &DeValue<'_>,
+        bounds: RangeInclusive<i64>,
+    ) -> Option<i64> {
+        let number = match value {
             DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok(),
             _ => None,
         };
-        let number = number.filter(|number| (least..=most).contains(number));
+        let number = number.filter(|number| bounds.contains(number));
         if number.is_none() {
+            let (least, most) = (bounds.start(), bounds.end());
             self.problem_at(at, format!("`{key}` must be a whole number from {least} to {most}"));
         }
         number
@@ -125,34 +186,6 @@ impl<'a, 'i> Table<'a, 'i> {
             );
         }
         rate
-    }
-
-    /// A list of texts that can be read as something, as `["409", "5xx"]`.
-    pub(super) fn parsed<T>(&mut self, key: &str) -> Option<Vec<T>>
-    where
-        T: std::str::FromStr,
-        T::Err: Display,
-    {
-        let (at, value) = self.take(key)?;
-        let DeValue::Array(list) = value else {
-            self.problem_at(at, format!("`{key}` must be a list of texts, in brackets"));
-            return None;
-        };
-        let mut parsed = vec![];
-        for item in list.iter() {
-            let problem = match item.get_ref() {
-                DeValue::String(text) => match text.parse() {
-                    Ok(value) => {
-                        parsed.push(value);
-                        continue;
-                    }
-                    Err(error) => T::Err::to_string(&error),
-                },
-                _ => "it must be in quotes".to_owned(),
-            };
-            self.problem_at(item.span().start, format!("`{key}`: {problem}"));
-        }
-        Some(parsed)
     }
 
     fn as_duration(&mut self, key: &str, at: usize, value: &DeValue<'_>) -> Option<Duration> {

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use http::{Method, Uri};
 
 use super::fields::{Context, Known, is_label, number};
-use super::{Job, Malformed, Wait, headers};
+use super::{Job, Malformed, Wait, headers, quoted};
 use crate::entry::{Delivery, MOST_BYTES};
+use crate::host::Host;
 use crate::reason::Reason;
 
 /// The version of the wire format that this worker knows.
@@ -87,8 +88,12 @@ fn unsupported(known: &Known) -> Result<(), Malformed> {
 fn url(known: &Known) -> Result<Uri, Malformed> {
     let field = known.url.clone().ok_or_else(|| Malformed::new("field `url` is missing"))?;
     // The text is not repeated: it may hold secrets.
-    let uri = Uri::from_maybe_shared(field)
-        .map_err(|error| Malformed::new(format!("field `url` is not a URL: {error}")))?;
+    let ascii = field.is_ascii();
+    let uri = Uri::from_maybe_shared(field).map_err(|error| {
+        let hint =
+            if ascii { "" } else { "; write a host beyond ASCII as xn--…, the rest percent-encoded" };
+        Malformed::new(format!("field `url` is not a URL: {error}{hint}"))
+    })?;
     match uri.scheme_str() {
         Some("http" | "https") => {}
         Some(scheme) => {
@@ -96,18 +101,28 @@ fn url(known: &Known) -> Result<Uri, Malformed> {
         }
         None => return Err(Malformed::new("field `url` must be absolute, as https://example.org/hook")),
     }
-    if uri.host().is_none_or(str::is_empty) {
-        return Err(Malformed::new("field `url` has no host"));
-    }
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+    authority(&uri)?;
+    Ok(uri)
+}
+
+/// `HOST` or `HOST:PORT`, and nothing else: what different readers understand differently reaches none.
+fn authority(uri: &Uri) -> Result<(), Malformed> {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    if authority.contains('@') {
         return Err(Malformed::new("field `url` holds a user name; send an `authorization` header instead"));
     }
-    let written = uri.authority().and_then(|authority| authority.as_str().rsplit_once(':'));
-    let written = written.filter(|(_, port)| !port.ends_with(']'));
-    if written.is_some_and(|(_, port)| !port.is_empty() && uri.port_u16().unwrap_or(0) == 0) {
-        return Err(Malformed::new("field `url`: the port must be 1 to 65535"));
+    let host = uri.host().unwrap_or_default();
+    Host::parse(host)
+        .map_err(|error| Malformed::new(format!("field `url`: the host {} {error}", quoted(host))))?;
+    let port = match authority.strip_prefix(host) {
+        Some("" | ":") => return Ok(()),
+        Some(rest) => rest.strip_prefix(':').filter(|port| port.bytes().all(|byte| byte.is_ascii_digit())),
+        None => None,
+    };
+    match port.and_then(|port| port.parse().ok()) {
+        Some(1..=u16::MAX) => Ok(()),
+        _ => Err(Malformed::new("field `url`: the port must be 1 to 65535")),
     }
-    Ok(uri)
 }
 
 fn method(known: &Known) -> Result<Method, Malformed> {
@@ -270,6 +285,17 @@ mod tests {
             "http://u:p@h/",
             "http://h:0/",
             "http://h:99999/",
+            "http://h:+80/",
+            "http://[::1]x/",
+            "http://x[::1]/",
+            "http://@h/",
+            "http://a..b/",
+            "http://256.1.1.1/",
+            "http://[fe80::1%25eth0]/",
+            "http://ex%61mple.org/",
+            "http://bücher.example/",
+            "gopher://h/",
+            "file:///etc/passwd",
             "a b",
         ] {
             assert!(refused(&[("url", wrong)]).contains("`url`"), "{wrong}");

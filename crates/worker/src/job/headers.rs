@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
-use super::Malformed;
+use super::{Malformed, quoted};
 
 /// Headers that belong to the connection or to the framing of the message, which are the client's business
 /// (RFC 9110 §7.6.1, RFC 9112 §6). `host` is the URL's.
@@ -33,8 +33,9 @@ pub(super) fn parse(field: Option<&Bytes>) -> Result<HeaderMap, Malformed> {
         return Err(Malformed::new("field `headers` must be a JSON object of name to text"));
     };
     for (name, value) in object {
-        let key = HeaderName::try_from(&name)
-            .map_err(|_| Malformed::new(format!("field `headers`: {name:?} is not a header name")))?;
+        let key = HeaderName::try_from(&name).map_err(|_| {
+            Malformed::new(format!("field `headers`: {} is not a header name", quoted(&name)))
+        })?;
         if RESERVED.contains(&key.as_str()) {
             return Err(Malformed::new(format!(
                 "field `headers`: `{key}` is set by the worker, leave it out"
@@ -57,7 +58,8 @@ pub(super) fn parse(field: Option<&Bytes>) -> Result<HeaderMap, Malformed> {
 fn push(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), Malformed> {
     // The value may be secret: only the name is told.
     let value = HeaderValue::from_str(value).map_err(|_| {
-        Malformed::new(format!("field `headers`: the value of `{name}` has a character that headers cannot"))
+        let name = quoted(name.as_str());
+        Malformed::new(format!("field `headers`: the value of {name} has a character that headers cannot"))
     })?;
     if headers.len() >= MOST {
         return Err(Malformed::new(format!("field `headers` has more than {MOST} values")));
@@ -67,7 +69,8 @@ fn push(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), Ma
 }
 
 fn not_text(name: &HeaderName) -> Malformed {
-    Malformed::new(format!("field `headers`: the value of `{name}` must be text or a list of texts"))
+    let name = quoted(name.as_str());
+    Malformed::new(format!("field `headers`: the value of {name} must be text or a list of texts"))
 }
 
 #[cfg(test)]
