@@ -9,6 +9,7 @@ macro_rules! say {
 
 mod dead;
 mod doctor;
+mod flows;
 mod jobs;
 mod look;
 mod present;
@@ -48,6 +49,7 @@ enum Command {
     Send(send::SendArgs),
     Sink(sink::SinkArgs),
     Queues(queues::QueuesArgs),
+    Flows(flows::FlowsArgs),
     Jobs(jobs::JobsArgs),
     Dead(dead::DeadArgs),
     Doctor(doctor::DoctorArgs),
@@ -131,6 +133,7 @@ impl Command {
             Self::Send(args) => args.run(telemetry).await,
             Self::Sink(args) => args.run().await,
             Self::Queues(args) => args.run(telemetry).await,
+            Self::Flows(args) => args.run(telemetry).await,
             Self::Jobs(args) => args.run(telemetry).await,
             Self::Dead(args) => args.run(telemetry).await,
             Self::Doctor(args) => args.run(telemetry).await,
