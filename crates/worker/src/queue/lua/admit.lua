@@ -71,9 +71,10 @@ if ARGV[2] ~= '0' then
   moved = moved + move(redis.call('ZRANGE', KEYS[3], 0, ARGV[2] - 1), ARGV[3])
 end
 local left = redis.call('ZCARD', KEYS[3])
+-- The jobs are moved: what is wrong with this key keeps their number from nobody.
 if left == 0 then
-  redis.call('ZREM', KEYS[5], ARGV[1])
+  redis.pcall('ZREM', KEYS[5], ARGV[1])
 else
-  redis.call('ZADD', KEYS[5], string.format('%.0f', now + ARGV[4]), ARGV[1])
+  redis.pcall('ZADD', KEYS[5], string.format('%.0f', now + ARGV[4]), ARGV[1])
 end
 return {moved, left, now}

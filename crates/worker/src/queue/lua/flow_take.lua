@@ -22,8 +22,10 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function text(number)
   return string.format('%.0f', number)
 end
--- It changes nothing and is allowed over maxmemory, after which no further write of the script is refused for it.
+-- Both are allowed over maxmemory, after which no further write of the script is refused for it; and a right that
+-- is missing shows before a token is taken.
 redis.call('HDEL', KEYS[1], '')
+redis.call('PEXPIRE', KEYS[1], 7200000)
 local flow, others = {}, 0
 local flat = redis.call('HGETALL', KEYS[1])
 for i = 1, #flat, 2 do
@@ -74,5 +76,7 @@ if most > 0 then
   making = making + (ARGV[4] == '1' and granted or 0)
   redis.call('HSET', KEYS[1], 'w:' .. ARGV[1], text(making) .. ' ' .. text(now))
 end
-redis.call('PEXPIRE', KEYS[1], 7200000)
+if #flat == 0 then
+  redis.call('PEXPIRE', KEYS[1], 7200000)
+end
 return {granted, wait, why}

@@ -10,8 +10,10 @@
 -- Returns  {for how long the flow is closed from now, ms, 0 for not; how often in a row the breaker has opened}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
--- It changes nothing and is allowed over maxmemory, after which no further write of the script is refused for it.
+-- Both are allowed over maxmemory, after which no further write of the script is refused for it; and a right that
+-- is missing shows before the breaker opens.
 redis.call('HDEL', KEYS[1], '')
+redis.call('PEXPIRE', KEYS[1], 7200000)
 if ARGV[1] == 'works' then
   redis.call('HDEL', KEYS[1], 'open_until', 'trial_until', 'trips', 'opened_at', 'name')
   return {0, 0}
