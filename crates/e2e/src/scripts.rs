@@ -1,7 +1,9 @@
 //! The worker's scripts, called by EVAL from their own files, with the arguments that their headers state.
 
+mod flows;
 mod stage;
 
+pub use flows::{Ask, FLOW, flow_key};
 pub use stage::{Copies, Held, Stage};
 
 const GROUP: &str = "postrider";
@@ -43,6 +45,10 @@ scripts! {
     Extend "extend",
     Reclaim "reclaim",
     Promote "promote",
+    Mend "mend",
+    Admit "admit",
+    FlowTake "flow_take",
+    FlowTell "flow_tell",
     Leave "leave",
 }
 

@@ -11,8 +11,12 @@ use e2e::scripts::{Call, Copies, Held, Script, Stage, key};
 mod accidents;
 #[path = "scripts/batches.rs"]
 mod batches;
+#[path = "scripts/flow_limits.rs"]
+mod flow_limits;
 #[path = "scripts/full.rs"]
 mod full;
+#[path = "scripts/parked.rs"]
+mod parked;
 #[path = "scripts/taking.rs"]
 mod taking;
 

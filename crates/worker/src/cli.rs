@@ -9,6 +9,7 @@ macro_rules! say {
 
 mod dead;
 mod doctor;
+mod flows;
 mod jobs;
 mod look;
 mod present;
@@ -49,6 +50,7 @@ enum Command {
     Send(send::SendArgs),
     Sink(sink::SinkArgs),
     Queues(queues::QueuesArgs),
+    Flows(flows::FlowsArgs),
     Jobs(jobs::JobsArgs),
     Dead(dead::DeadArgs),
     Doctor(doctor::DoctorArgs),
@@ -132,6 +134,7 @@ impl Command {
             Self::Send(args) => args.run(telemetry).await,
             Self::Sink(args) => args.run().await,
             Self::Queues(args) => args.run(telemetry).await,
+            Self::Flows(args) => args.run(telemetry).await,
             Self::Jobs(args) => args.run(telemetry).await,
             Self::Dead(args) => args.run(telemetry).await,
             Self::Doctor(args) => args.run(telemetry).await,

@@ -30,6 +30,7 @@ pub mod lane;
 pub mod lanes;
 pub mod leases;
 pub mod listen;
+pub mod mender;
 pub mod outcome;
 pub mod queue;
 pub mod reader;

@@ -24,11 +24,11 @@ use telemetry::Telemetry;
 use crate::clock::Clock;
 
 pub use connect::ConnectError;
-pub use flow::{Admission, Asking, Taken, Told, Why};
+pub use flow::{Admission, Asking, Mended, Taken, Told, Why};
 pub use fred::error::Error;
 pub use inspect::{
-    Cancelled, DeadLetter, FoundJob, Inspector, Listing, Place, Replayed, Search, Server, Shard, State,
-    Survey, SurveyedConsumer,
+    Cancelled, DeadLetter, FoundJob, HeldFlow, Inspector, Listing, Place, Replayed, Search, Server, Shard,
+    State, Survey, SurveyedConsumer,
 };
 pub use keys::{BadQueueName, QueueName};
 pub use link::Link;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{Call, GROUP, Script, key};
+use super::{Call, FLOW, GROUP, Script, key};
 use crate::redis::RedisServer;
 use crate::resp::{Connection, Reply};
 
@@ -24,11 +24,12 @@ pub struct Held {
 pub struct Copies {
     /// In the stream, and read again one day: not delivered yet, or pending.
     pub stream: usize,
-    /// In the hash, with a time at which it leaves it.
+    /// In the hash, with a time at which it leaves it, or a flow that is looked after.
     pub waiting: usize,
     /// Among the dead letters.
     pub dead: usize,
-    /// Kept where nobody looks: in the stream, delivered, and pending for no one; or in the hash without a time.
+    /// Kept where nobody looks: in the stream, delivered, and pending for no one; or in the hash without a time and
+    /// without a flow.
     pub stray: usize,
 }
 
@@ -134,7 +135,10 @@ impl Stage {
             }
         }
         copies.dead = self.entries("dead").iter().filter(|(_, text)| text.contains(mark)).count();
-        let scheduled = self.texts(&["ZRANGE", &key("scheduled"), "0", "-1"]);
+        let mut scheduled = self.texts(&["ZRANGE", &key("scheduled"), "0", "-1"]);
+        for flow in self.texts(&["ZRANGE", &key("flows"), "0", "-1"]) {
+            scheduled.extend(self.texts(&["ZRANGE", &key(&format!("flow:{flow}")), "0", "-1"]));
+        }
         for pair in self.texts(&["HGETALL", &key("waiting")]).chunks_exact(2) {
             if pair[1].contains(mark) {
                 *(if scheduled.contains(&pair[0]) { &mut copies.waiting } else { &mut copies.stray }) += 1;
@@ -154,8 +158,9 @@ impl Stage {
         let results = self.texts(&["KEYS", "*:result:*"]);
         let hash = self.texts(&["HGETALL", &key("waiting")]);
         let set = self.texts(&["ZRANGE", &key("scheduled"), "0", "-1", "WITHSCORES"]);
+        let flow = self.texts(&["ZRANGE", &key(&format!("flow:{FLOW}")), "0", "-1", "WITHSCORES"]);
         format!(
-            "{:?} {pending:?} {:?} {hash:?} {set:?} {results:?}",
+            "{:?} {pending:?} {:?} {hash:?} {set:?} {flow:?} {results:?}",
             self.entries("jobs"),
             self.entries("dead")
         )
@@ -198,6 +203,33 @@ impl Stage {
     /// A value as `waiting` holds it: the `cmsgpack` of a list that `lua` writes.
     pub fn pack(&self, lua: &str) -> Vec<u8> {
         self.command(&["EVAL", &format!("return cmsgpack.pack({lua})"), "0"]).bytes().to_vec()
+    }
+
+    /// Parks a new job into [`FLOW`]; answers its ticket.
+    ///
+    /// # Panics
+    ///
+    /// When it is not parked.
+    pub fn hold_back(&self, fields: &[(&str, &str)]) -> String {
+        let held = self.deliver("holder", fields);
+        assert_eq!(letter(&self.call(&Call::park_into_flow(&held, fields))), "o");
+        held.ticket
+    }
+
+    /// Puts a member into the set of [`FLOW`], with what it stands for.
+    pub fn hold_back_raw(&self, score: &str, ticket: &str, packed: Option<&[u8]>) {
+        if let Some(packed) = packed {
+            self.command(&[b"HSET", key("waiting").as_bytes(), ticket.as_bytes(), packed]);
+        }
+        self.command(&["ZADD", &key(&format!("flow:{FLOW}")), score, ticket]);
+        self.command(&["ZADD", &key("flows"), "0", FLOW]);
+    }
+
+    /// Redis' clock, Unix ms.
+    pub fn now(&self) -> i64 {
+        let time = self.command(&["TIME"]);
+        let part = |index: usize| time.array()[index].text().parse::<i64>().unwrap_or(0);
+        part(0) * 1000 + part(1) / 1000
     }
 
     /// Puts a member into the schedule that is due since `score`, with what it stands for.

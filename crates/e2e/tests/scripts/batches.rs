@@ -2,6 +2,20 @@
 
 use super::{Call, JOB, MARK, Reply, Script, Stage, in_stream};
 
+/// What no script of ours writes in place of a job: its name, and Lua that makes it; none is no MessagePack at all.
+pub(super) const UNREADABLE: [(&str, Option<&str>); 10] = [
+    ("garbage", None),
+    ("nothing", Some("{}")),
+    ("a number", Some("7")),
+    ("an odd list", Some("{'url'}")),
+    ("a table inside", Some("{'url',{'nested'}}")),
+    ("a boolean inside", Some("{'url',true}")),
+    ("a map", Some("{url='x'}")),
+    ("a fraction", Some("{'url',1.5}")),
+    ("many fields", Some("(function() local l = {} for i = 1, 1022 do l[i] = 'x' end return l end)()")),
+    ("too many", Some("(function() local l = {} for i = 1, 9000 do l[i] = 'x' end return l end)()")),
+];
+
 /// More fields than Lua can hand to one call.
 fn wide() -> Vec<(&'static str, &'static str)> {
     let mut fields = vec![("body", "the-wide-one")];
@@ -41,20 +55,8 @@ fn a_worker_that_leaves_hands_back_what_can_be_carried() {
 /// Members that no promote of ours writes, in front of one that is good.
 #[test]
 fn a_promote_passes_what_it_cannot_read() {
-    let packed = [
-        ("garbage", None),
-        ("nothing", Some("{}")),
-        ("a number", Some("7")),
-        ("an odd list", Some("{'url'}")),
-        ("a table inside", Some("{'url',{'nested'}}")),
-        ("a boolean inside", Some("{'url',true}")),
-        ("a map", Some("{url='x'}")),
-        ("a fraction", Some("{'url',1.5}")),
-        ("many fields", Some("(function() local l = {} for i = 1, 1022 do l[i] = 'x' end return l end)()")),
-        ("too many", Some("(function() local l = {} for i = 1, 9000 do l[i] = 'x' end return l end)()")),
-    ];
     let mut wrong = Vec::new();
-    for (name, lua) in packed {
+    for (name, lua) in UNREADABLE {
         let stage = Stage::new();
         let bytes = lua.map_or_else(|| b"\xc1garbage".to_vec(), |lua| stage.pack(lua));
         stage.schedule("1", "bad", Some(&bytes));

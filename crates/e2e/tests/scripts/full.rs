@@ -3,7 +3,7 @@
 
 use super::{Call, JOB, MARK, Reply, Script, Stage, held_by, in_stream, key, settled};
 
-fn fill(stage: &Stage) {
+pub(super) fn fill(stage: &Stage) {
     stage.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
     stage.command(&["CONFIG", "SET", "maxmemory", "1"]);
     let refused = stage.command(&["XADD", &key("jobs"), "*", "url", "x"]);

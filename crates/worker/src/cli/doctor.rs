@@ -132,6 +132,10 @@ impl DoctorArgs {
             found.iter_mut().for_each(|finding| finding.queue = Some(queue.to_string()));
             findings.append(&mut found);
         }
+        match inspector.held_flows(&queues, false).await {
+            Ok(held) => findings.extend(queue::held_back(&held)),
+            Err(error) => findings.push(failed("flows", error)),
+        }
         if queues.is_empty() {
             findings.push(Finding::ok("queue", "none to look at"));
         }

@@ -34,7 +34,8 @@ enum Command {
     RunNow(ActArgs),
 }
 
-/// List jobs: running ones, then ready ones, then scheduled ones by the time at which they are due
+/// List jobs: running ones, then ready ones, then scheduled ones by the time at which they are due, then those
+/// that their flow holds back
 #[derive(Debug, Args)]
 struct ListArgs {
     #[command(flatten)]
@@ -55,6 +56,7 @@ enum Only {
     Ready,
     Running,
     Scheduled,
+    Parked,
 }
 
 /// Show a job with all its fields, or its result while that is kept; what may be secret is masked
@@ -114,6 +116,7 @@ impl ListArgs {
             Only::Ready => State::Ready,
             Only::Running => State::Running,
             Only::Scheduled => State::Scheduled,
+            Only::Parked => State::Parked,
         });
         let (mut jobs, mut cut) = (Vec::new(), false);
         for queue in &view.queues {
@@ -261,7 +264,7 @@ impl Act {
                 ),
             }),
             Self::RunNow => match &job.place {
-                Place::Scheduled(_) => Ok(match view.inspector.run_now(job).await? {
+                Place::Scheduled(_) | Place::Parked { .. } => Ok(match view.inspector.run_now(job).await? {
                     Replayed::As(entry) => {
                         let entry = Some(entry.to_string());
                         Outcome { entry, ..Outcome::done("ready", "is ready now") }
@@ -300,7 +303,7 @@ fn said_where(view: &View, id: &str, found: usize, cut: bool) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     eprintln!(
-        "error: no job with the id {id} is ready, running or scheduled in {}; it is delivered, or dead (see \
+        "error: no job with the id {id} is ready, running, scheduled or parked in {}; it is delivered, or dead (see \
          `postrider dead show {id}`), or in another queue",
         view.names()
     );
@@ -312,6 +315,7 @@ fn state_name(job: &FoundJob) -> &'static str {
         Place::Ready(_) => "ready",
         Place::Running { .. } => "running",
         Place::Scheduled(_) => "scheduled",
+        Place::Parked { .. } => "parked",
     }
 }
 
@@ -324,6 +328,7 @@ fn state_text(job: &FoundJob, now: u64) -> String {
             let again = if *deliveries > 1 { format!(", delivery {deliveries}") } else { String::new() };
             format!("running, held by {worker}{again}")
         }
+        Place::Parked { name, .. } => format!("parked, for {}", plain(name.as_bytes(), 100)),
         Place::Scheduled(None) => "waiting, for no time".to_owned(),
         Place::Scheduled(Some(due)) if *due <= now => "scheduled, due".to_owned(),
         Place::Scheduled(Some(due)) => format!("scheduled, due in {}", brief(millis(due - now))),
@@ -349,13 +354,14 @@ fn jobs_table(jobs: &[FoundJob], now: u64) -> comfy_table::Table {
 
 fn summary_json(job: &FoundJob) -> Value {
     let text = |name: &str| super::present::field(&job.fields, name).map(|value| plain(value, 200));
-    let (mut entry, mut worker, mut due) = (None, None, None);
+    let (mut entry, mut worker, mut due, mut flow) = (None, None, None, None);
     match &job.place {
         Place::Ready(id) => entry = Some(id.to_string()),
         Place::Running { entry: id, worker: holder, .. } => {
             (entry, worker) = (Some(id.to_string()), Some(holder.clone()));
         }
         Place::Scheduled(at) => due = *at,
+        Place::Parked { name, .. } => flow = Some(plain(name.as_bytes(), 300)),
     }
     json!({
         "queue": job.queue.to_string(),
@@ -364,6 +370,7 @@ fn summary_json(job: &FoundJob) -> Value {
         "state": state_name(job),
         "entry": entry,
         "worker": worker,
+        "parked_for": flow,
         "due_at": due,
         "due": due.map(time),
         "attempts": text("_attempt").and_then(|attempts| attempts.parse::<u32>().ok()).unwrap_or(0),

@@ -32,6 +32,11 @@ pub(super) struct View {
 pub(super) struct CannotSearch(#[from] crate::queue::Error);
 
 impl LookArgs {
+    /// Whether queues were named.
+    pub(super) fn names_queues(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     pub(super) async fn open(&self, telemetry: &Telemetry) -> Result<View, Box<dyn Error>> {
         let inspector = self.connect(telemetry).await?;
         let queues = self.queues(&inspector).await?;

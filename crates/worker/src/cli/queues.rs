@@ -4,17 +4,21 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use telemetry::Telemetry;
 
-use super::look::LookArgs;
+use super::RedisArgs;
+use super::look::{LookArgs, name};
 use super::present::{brief, table};
-use crate::queue::{Shard, Survey, SurveyedConsumer};
+use crate::queue::{QueueName, Redis, Shard, Shards, Survey, SurveyedConsumer};
 
 /// Show queues: how many jobs are in which state, how old the oldest is, who works
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct QueuesArgs {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     look: LookArgs,
     /// Print one JSON object a line, one for each queue
@@ -22,8 +26,56 @@ pub(super) struct QueuesArgs {
     json: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    Shards(ShardsArgs),
+}
+
+/// Give a queue another number of shards, while jobs run
+///
+/// Workers that run take up new shards within seconds. With fewer, the higher ones get no new jobs and are read
+/// until they are empty.
+#[derive(Debug, Args)]
+struct ShardsArgs {
+    /// The queue
+    #[arg(value_parser = name)]
+    queue: QueueName,
+    /// How many shards, 1 to 64
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    shards: u32,
+    #[command(flatten)]
+    redis: RedisArgs,
+    /// Print one JSON object: `queue`, `shards`, and how many are `read`
+    #[arg(long)]
+    json: bool,
+}
+
+impl ShardsArgs {
+    async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        let redis = Redis::connect(&self.redis.redis_url, telemetry).await?;
+        let shards = redis.reshard(&self.queue, self.shards).await;
+        redis.close().await;
+        let Shards { now, read } = shards?;
+        if self.json {
+            say!("{}", json!({"queue": self.queue.to_string(), "shards": now, "read": read}));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let plural = if now == 1 { "" } else { "s" };
+        let more = match read - now {
+            0 => String::new(),
+            1 => ", 1 more is read until it is empty".to_owned(),
+            more => format!(", {more} more are read until they are empty"),
+        };
+        say!("{}: {now} shard{plural}{more}", self.queue);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 impl QueuesArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        if let Some(Command::Shards(args)) = self.command {
+            return args.run(telemetry).await;
+        }
         let view = self.look.open(telemetry).await?;
         let mut surveys = Vec::new();
         for queue in &view.queues {
@@ -40,7 +92,7 @@ impl QueuesArgs {
 }
 
 fn print(surveys: &[(&Shard, Survey)]) {
-    let header = ["QUEUE", "READY", "IN FLIGHT", "SCHEDULED", "DEAD", "OLDEST", "WORKERS"];
+    let header = ["QUEUE", "READY", "IN FLIGHT", "SCHEDULED", "PARKED", "DEAD", "OLDEST", "WORKERS"];
     say!("{}", table(header, surveys.iter().map(|(queue, survey)| row(queue, survey))));
     let workers: Vec<_> = surveys
         .iter()
@@ -54,7 +106,7 @@ fn print(surveys: &[(&Shard, Survey)]) {
     }
 }
 
-fn row(queue: &Shard, survey: &Survey) -> [String; 7] {
+fn row(queue: &Shard, survey: &Survey) -> [String; 8] {
     let oldest = match survey.oldest_ms {
         Some(age) => brief(Duration::from_millis(age)),
         None if survey.ready > 0 => "?".to_owned(),
@@ -65,6 +117,7 @@ fn row(queue: &Shard, survey: &Survey) -> [String; 7] {
         survey.ready.to_string(),
         survey.in_flight.to_string(),
         survey.scheduled.to_string(),
+        survey.held_back().to_string(),
         survey.dead.to_string(),
         oldest,
         alive(survey).to_string(),
@@ -103,6 +156,7 @@ fn json_of(queue: &Shard, survey: &Survey) -> Value {
         "ready": survey.ready,
         "in_flight": survey.in_flight,
         "scheduled": survey.scheduled,
+        "parked": survey.held_back(),
         "waiting": survey.waiting,
         "dead": survey.dead,
         "oldest_ms": survey.oldest_ms,

@@ -50,6 +50,9 @@ pub(super) struct SendArgs {
     /// Its retry policy, by the name that it has in the worker's configuration
     #[arg(long, value_name = "NAME")]
     retry: Option<String>,
+    /// Its flow: jobs of one flow are limited together [default: those of the same host and port]
+    #[arg(long, value_name = "KEY")]
+    flow: Option<String>,
     /// Send it only after so long
     #[arg(long = "in", value_parser = duration, value_name = "DURATION")]
     delay: Option<Duration>,
@@ -133,6 +136,7 @@ impl SendArgs {
         push("delay_ms", self.delay.map(millis));
         push("not_before", self.at.map(|at| at.to_string().into()));
         push("timeout_ms", self.timeout.map(millis));
+        push("flow", self.flow.clone().map(Bytes::from));
         push("retry", self.retry.clone().map(Bytes::from));
         push("max_attempts", self.max_attempts.map(|attempts| attempts.to_string().into()));
         // The result outlives the wait, so that the last look finds it.

@@ -74,7 +74,13 @@ async fn enter(lane: &Lane, id: FlowId, admitted: bool) -> Result<Pass, Duration
 
 /// The breaker has been open, and no job waits: Redis knows whether it still is, and grants one trial.
 async fn trial(lane: &Lane, id: FlowId) -> Result<Pass, Duration> {
-    let asking = Asking { making: lane.flows.counted(id), more: 1, is_made: false, is_paid: true };
+    let asking = Asking {
+        making: lane.flows.counted(id),
+        more: 1,
+        is_made: false,
+        is_paid: true,
+        is_past_breaker: false,
+    };
     let taken = take(lane, id, asking).await;
     if taken.granted == 0 {
         lane.flows.set_open(id, Some(taken.wait));
@@ -95,7 +101,10 @@ async fn ask(lane: &Lane, pass: &mut Pass, is_paid: bool) -> Result<(), Duration
         lane.flows.count(pass.id);
         pass.is_counted = true;
     }
-    let taken = take(lane, pass.id, Asking { making, more: 1, is_made: true, is_paid }).await;
+    // What the breaker has granted, as a trial or to a job that was admitted, it must not refuse.
+    let asking =
+        Asking { making, more: 1, is_made: true, is_paid, is_past_breaker: is_paid || pass.is_trial };
+    let taken = take(lane, pass.id, asking).await;
     if taken.granted == 0 {
         if taken.why == Some(Why::Open) {
             lane.flows.set_open(pass.id, Some(taken.wait));
@@ -141,7 +150,13 @@ pub async fn end(lane: &Lane, job: &Job, mut pass: Pass, ending: &Ending) {
         _ => {}
     }
     if is_counted {
-        let asking = Asking { making: lane.flows.counted(id), more: 0, is_made: false, is_paid: true };
+        let asking = Asking {
+            making: lane.flows.counted(id),
+            more: 0,
+            is_made: false,
+            is_paid: true,
+            is_past_breaker: true,
+        };
         if let Err(error) = lane.queue.take_flow(id, lane.flows.limits(id), asking).await {
             debug!(%error, "the end of an attempt could not be counted; it is soon");
         }
@@ -155,7 +170,13 @@ pub async fn end(lane: &Lane, job: &Job, mut pass: Pass, ending: &Ending) {
 /// number is not believed.
 pub async fn tell(lane: &Lane) {
     for id in lane.flows.all_counted() {
-        let asking = Asking { making: lane.flows.counted(id), more: 0, is_made: false, is_paid: true };
+        let asking = Asking {
+            making: lane.flows.counted(id),
+            more: 0,
+            is_made: false,
+            is_paid: true,
+            is_past_breaker: true,
+        };
         if lane.queue.take_flow(id, lane.flows.limits(id), asking).await.is_err() {
             // Redis has other troubles, which others tell.
             return;
@@ -165,7 +186,8 @@ pub async fn tell(lane: &Lane) {
 
 async fn fails(lane: &Lane, id: FlowId, job: &Job, breaker: Breaker) {
     let spread = 0.75 + fastrand::f64() / 2.0;
-    let told = match lane.queue.tell_flow(id, false, breaker, spread).await {
+    let flow = key::name(job);
+    let told = match lane.queue.tell_flow(id, &flow, false, breaker, spread).await {
         Ok(told) => told,
         Err(error) => {
             debug!(%error, "a breaker could not be told to the other workers");
@@ -173,7 +195,6 @@ async fn fails(lane: &Lane, id: FlowId, job: &Job, breaker: Breaker) {
         }
     };
     lane.flows.set_open(id, Some(told.closed_for));
-    let flow = key::name(job);
     let pause = told.closed_for;
     if told.times == 1 {
         warn!(flow, ?pause, "the destination does not answer: its jobs wait, and one is tried after a pause");
@@ -184,7 +205,7 @@ async fn fails(lane: &Lane, id: FlowId, job: &Job, breaker: Breaker) {
 
 async fn works(lane: &Lane, id: FlowId, job: &Job, breaker: Breaker) {
     lane.flows.set_open(id, None);
-    match lane.queue.tell_flow(id, true, breaker, 1.0).await {
+    match lane.queue.tell_flow(id, "", true, breaker, 1.0).await {
         Ok(_) => info!(flow = key::name(job), "the destination answers again"),
         Err(error) => debug!(%error, "a breaker could not be told to the other workers"),
     }

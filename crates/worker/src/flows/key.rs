@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+use http::Uri;
 use sha1_smol::Sha1;
 
+use crate::entry::Fields;
 use crate::job::Job;
 
 /// A flow, as Redis' keys name it: the first 64 bits of the SHA-1 of its name, in 16 hex digits.
@@ -18,12 +21,16 @@ impl FlowId {
 
     /// The flow of a job. Nothing is allocated.
     pub fn of_job(job: &Job) -> Self {
-        if let Some(flow) = &job.flow {
+        Self::of_parts(job.flow.as_ref(), &job.uri)
+    }
+
+    fn of_parts(flow: Option<&Bytes>, uri: &Uri) -> Self {
+        if let Some(flow) = flow {
             return Self::hashed([flow.as_ref()]);
         }
-        let host = job.uri.host().unwrap_or_default();
+        let host = uri.host().unwrap_or_default();
         let mut port = [0; 6];
-        let port = written(port_of(job), &mut port);
+        let port = written(port_of(uri), &mut port);
         if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Self::hashed([host.to_ascii_lowercase().as_bytes(), port]);
         }
@@ -54,15 +61,31 @@ impl fmt::Display for FlowId {
 
 /// The name of a job's flow: `host:port` in small letters, or what the job says.
 pub(super) fn name(job: &Job) -> String {
-    match &job.flow {
+    name_of_parts(job.flow.as_ref(), &job.uri)
+}
+
+fn name_of_parts(flow: Option<&Bytes>, uri: &Uri) -> String {
+    match flow {
         Some(flow) => String::from_utf8_lossy(flow).into_owned(),
-        None => format!("{}:{}", job.uri.host().unwrap_or_default().to_ascii_lowercase(), port_of(job)),
+        None => format!("{}:{}", uri.host().unwrap_or_default().to_ascii_lowercase(), port_of(uri)),
     }
 }
 
-fn port_of(job: &Job) -> u16 {
-    let implied = if job.uri.scheme_str() == Some("https") { 443 } else { 80 };
-    job.uri.port_u16().unwrap_or(implied)
+/// Flow and its name, of a job that is looked at from outside; `None` where its fields tell none.
+pub fn of_fields(fields: &Fields) -> Option<(FlowId, String)> {
+    let field = |name: &str| fields.iter().find(|(own, _)| own == name).map(|(_, value)| value);
+    let flow = field("flow");
+    let uri = match (flow, field("url")) {
+        (None, None) => return None,
+        (Some(_), _) => Uri::default(),
+        (None, Some(url)) => Uri::from_maybe_shared(url.clone()).ok()?,
+    };
+    Some((FlowId::of_parts(flow, &uri), name_of_parts(flow, &uri)))
+}
+
+fn port_of(uri: &Uri) -> u16 {
+    let implied = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    uri.port_u16().unwrap_or(implied)
 }
 
 /// `:PORT`
@@ -94,6 +117,18 @@ mod tests {
         for wrong in ["", "xyz", "+123456789abcdef", "00000000000000000"] {
             assert_eq!(FlowId::parse(wrong).filter(|id| id.to_string() == wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_job_is_in_the_flow_that_its_fields_tell() {
+        let of = |fields: &[(&'static str, &'static str)]| {
+            of_fields(&fields.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
+        };
+        let named = |name: &str| Some((FlowId::of(name), name.to_owned()));
+        assert_eq!(of(&[("url", "https://Example.org/a?b")]), named("example.org:443"));
+        assert_eq!(of(&[("url", "http://[::1]:81/")]), named("[::1]:81"));
+        assert_eq!(of(&[("url", "http://h/"), ("flow", "orders")]), named("orders"));
+        assert_eq!((of(&[("url", "http://a b")]), of(&[("body", "x")])), (None, None));
     }
 
     #[test]

@@ -84,7 +84,13 @@ pub async fn wake(lane: &Lane, id: FlowId) -> Result<(), Error> {
         room = room.min(waiting as usize);
     }
     if room > 0 {
-        let asking = Asking { making: lane.flows.counted(id), more: room, is_made: false, is_paid: false };
+        let asking = Asking {
+            making: lane.flows.counted(id),
+            more: room,
+            is_made: false,
+            is_paid: false,
+            is_past_breaker: false,
+        };
         let taken = lane.queue.take_flow(id, lane.flows.limits(id), asking).await?;
         admission.count = taken.granted;
         if taken.why.is_some() {

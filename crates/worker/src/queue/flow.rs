@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fred::types::Value;
 
+use super::keys::Keys;
 use super::reply::unexpected;
 use super::take::number;
 use super::{Error, Queue};
@@ -24,6 +25,19 @@ pub struct Asking {
     pub is_made: bool,
     /// Whether tokens were taken for them before, or none are needed.
     pub is_paid: bool,
+    /// Whether the breaker has let them pass before.
+    pub is_past_breaker: bool,
+}
+
+/// Jobs that wait for nothing that ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mended {
+    /// How many there are at least.
+    pub astray: u64,
+    /// How many of them were found, and are due now.
+    pub found: u64,
+    /// The flows that hold jobs back.
+    pub flows: Vec<FlowId>,
 }
 
 /// What was granted.
@@ -89,8 +103,10 @@ impl Queue {
             number(limits.rate.map_or(0, |rate| rate.burst).into()),
             number(limits.concurrency.unwrap_or(0).into()),
             number(TRIAL.as_millis() as u64),
+            number(asking.is_past_breaker.into()),
+            number(limits.breaker.longest.as_millis() as u64),
         ];
-        let keys = vec![self.0.keys.limits(id)];
+        let keys = vec![Keys::limits(id)];
         let reply = self.0.scripts.flow_take.poll(&self.0.redis, keys, args).await?;
         let (granted, wait, why): (usize, u64, String) = reply.convert()?;
         let why = match why.as_str() {
@@ -104,13 +120,15 @@ impl Queue {
         Ok(Taken { granted, wait: Duration::from_millis(wait.max(10)), why })
     }
 
-    /// Tells the breaker of a flow that it works, or that it fails. `spread` is by what the pause is multiplied.
+    /// Tells the breaker of a flow that it works, or that it fails. `spread` is by what the pause is multiplied,
+    /// at most 1.25; `name` is what the tools show.
     ///
     /// # Errors
     /// fred's.
     pub async fn tell_flow(
         &self,
         id: FlowId,
+        name: &str,
         works: bool,
         breaker: Breaker,
         spread: f64,
@@ -120,8 +138,9 @@ impl Queue {
             number(breaker.pause.as_millis() as u64),
             number(breaker.longest.as_millis() as u64),
             spread.to_string().into(),
+            name.into(),
         ];
-        let keys = vec![self.0.keys.limits(id)];
+        let keys = vec![Keys::limits(id)];
         let reply = self.0.scripts.flow_tell.poll(&self.0.redis, keys, args).await?;
         let (millis, times): (u64, u32) = reply.convert()?;
         Ok(Told { closed_for: Duration::from_millis(millis), times })
@@ -147,5 +166,23 @@ impl Queue {
         let (moved, left, now): (usize, u64, u64) = reply.convert()?;
         self.0.clock.set(now);
         Ok((moved, left))
+    }
+
+    /// Looks at some of the jobs that wait, where the caller knows all flows that hold jobs back, and makes those
+    /// due that wait for nothing that ends.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn mend(&self, known: &[FlowId]) -> Result<Mended, Error> {
+        /// So that Redis is not held up.
+        const LOOKED_AT: u64 = 500;
+        let own = &self.0.keys;
+        let mut keys = vec![own.waiting.clone(), own.scheduled.clone(), own.flows.clone()];
+        keys.extend(known.iter().map(|flow| own.flow(*flow)));
+        let mut args = vec![number(LOOKED_AT)];
+        args.extend(known.iter().map(|flow| Value::from(flow.to_string())));
+        let reply = self.0.scripts.mend.poll(&self.0.redis, keys, args).await?;
+        let (astray, found, flows): (u64, u64, Vec<String>) = reply.convert()?;
+        Ok(Mended { astray, found, flows: flows.iter().filter_map(|flow| FlowId::parse(flow)).collect() })
     }
 }

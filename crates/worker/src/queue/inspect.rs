@@ -4,6 +4,7 @@
 mod act;
 mod dead;
 mod find;
+mod flows;
 mod server;
 mod survey;
 
@@ -24,10 +25,12 @@ use super::reply::unexpected;
 use super::scripts::Scripts;
 use super::{ConnectError, Error, QueueName, connect};
 use crate::entry::{EntryId, Fields};
+use crate::flows::FlowId;
 
 pub use act::{Cancelled, Replayed};
 pub use dead::DeadLetter;
 pub use find::{Listing, Search, State};
+pub use flows::HeldFlow;
 pub use server::Server;
 pub use survey::{Survey, SurveyedConsumer};
 
@@ -85,8 +88,15 @@ pub enum Place {
         /// How often it was delivered.
         deliveries: u64,
     },
-    /// In the schedule, until then, Unix ms; `None` where it waits for something else than a time.
+    /// In the schedule, until then, Unix ms; `None` where it waits for nothing that ends.
     Scheduled(Option<u64>),
+    /// Held back by its flow.
+    Parked {
+        /// Which.
+        flow: FlowId,
+        /// Its name.
+        name: String,
+    },
 }
 
 impl Inspector {
@@ -104,17 +114,16 @@ impl Inspector {
     /// # Errors
     /// fred's.
     pub async fn queues(&self) -> Result<(Vec<Shard>, bool), Error> {
-        /// With 1,000 keys each.
-        const MOST_PAGES: usize = 1_000;
         let scan = |client: Client| async move {
             const PATTERN: &str = "postrider:{*}:*";
             if client.is_clustered() {
-                names(client.scan_cluster(PATTERN, Some(1_000), None), MOST_PAGES).await
+                scanned(client.scan_cluster(PATTERN, Some(1_000), None), shard_of).await
             } else {
-                names(client.scan(PATTERN, Some(1_000), None), MOST_PAGES).await
+                scanned(client.scan(PATTERN, Some(1_000), None), shard_of).await
             }
         };
-        self.redis.run(Command::new("SCAN"), scan).await
+        let (found, cut) = self.redis.run(Command::new("SCAN"), scan).await?;
+        Ok((found.into_iter().filter_map(shards).collect(), cut))
     }
 
     /// The shards of a queue, also those that are only read until they are empty.
@@ -148,24 +157,27 @@ impl Inspector {
     }
 }
 
-async fn names<S: Scanner<Page = Vec<Key>>>(
+/// What the keys tell, each once, and whether the search was cut.
+async fn scanned<S: Scanner<Page = Vec<Key>>, T: Ord>(
     pages: impl Stream<Item = Result<S, Error>>,
-    most: usize,
-) -> Result<(Vec<Shard>, bool), Error> {
+    of: impl Fn(&str) -> Option<T>,
+) -> Result<(BTreeSet<T>, bool), Error> {
+    /// With 1,000 keys each.
+    const MOST_PAGES: usize = 1_000;
     let mut pages = std::pin::pin!(pages);
     let (mut found, mut seen) = (BTreeSet::new(), 0);
     while let Some(page) = pages.next().await {
         let mut page = page?;
         let keys = page.take_results().unwrap_or_default();
-        found.extend(keys.iter().filter_map(|key| shard_of(key.as_str()?)));
+        found.extend(keys.iter().filter_map(|key| of(key.as_str()?)));
         seen += 1;
-        if seen >= most {
+        if seen >= MOST_PAGES {
             page.cancel();
-            return Ok((found.into_iter().filter_map(shards).collect(), true));
+            return Ok((found, true));
         }
         page.next();
     }
-    Ok((found.into_iter().filter_map(shards).collect(), false))
+    Ok((found, false))
 }
 
 fn shards((name, number): (String, u32)) -> Option<Shard> {
@@ -179,7 +191,9 @@ fn shard_of(key: &str) -> Option<(String, u32)> {
         Some((name, number)) => (name, number.parse().ok()?),
         None => (tag, 0),
     };
-    ["jobs", "waiting", "scheduled", "dead", "workers"].contains(&what).then(|| (name.to_owned(), number))
+    ["jobs", "waiting", "scheduled", "flows", "dead", "workers"]
+        .contains(&what)
+        .then(|| (name.to_owned(), number))
 }
 
 /// The first field of that name.

@@ -79,7 +79,7 @@ impl Keys {
     }
 
     /// Hash with TTL: what all workers share of a flow, over all queues.
-    pub(super) fn limits(&self, id: FlowId) -> Key {
+    pub(super) fn limits(id: FlowId) -> Key {
         Key::from(format!("postrider:flow:{{{id}}}"))
     }
 

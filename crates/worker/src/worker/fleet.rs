@@ -25,7 +25,7 @@ use crate::retry::RetryPolicies;
 use crate::scheduler::Alarm;
 use crate::sender::Sender;
 use crate::slots::{Slots, Work};
-use crate::{leases, reclaimer, scheduler, settler};
+use crate::{leases, mender, reclaimer, scheduler, settler};
 
 /// How long Redis has to take the last settlements. With the default deadline and the flush of telemetry this
 /// stays within 30 s, the usual grace of those who kill.
@@ -159,7 +159,7 @@ fn share(weight: u32, shards: u32) -> u32 {
 /// One lane with its loops.
 struct Running {
     lane: Arc<Lane>,
-    /// Reclaimer and scheduler: they end first.
+    /// Reclaimer, scheduler and mender: they end first.
     taking: JoinSet<()>,
     /// They end last.
     leases: JoinHandle<()>,
@@ -177,6 +177,7 @@ impl Running {
         let mut taking = JoinSet::new();
         taking.spawn(reclaimer::run(lane.clone(), slots.clone(), stop.clone()));
         taking.spawn(scheduler::run(lane.clone(), stop.clone()));
+        taking.spawn(mender::run(lane.clone(), stop.clone()));
         let stop_leases = CancellationToken::new();
         let leases = tokio::spawn(leases::run(lane.clone(), stop_leases.clone()));
         let settler = tokio::spawn(settler::run(lane.clone(), to_settle));

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::super::present::{brief, count, plain};
 use super::Finding;
-use crate::queue::{Shard, Survey, SurveyedConsumer};
+use crate::flows::FlowId;
+use crate::queue::{HeldFlow, Shard, Survey, SurveyedConsumer};
 
 /// An id so far ahead of the clock was made up.
 const AHEAD_MS: u64 = 60_000;
@@ -22,7 +23,10 @@ pub(super) fn examine(queue: &Shard, survey: &Survey) -> Vec<Finding> {
     findings.extend(consumers(queue, survey));
     if findings.is_empty() {
         let Survey { ready, in_flight, scheduled, dead, .. } = survey;
-        let seen = format!("{ready} ready, {in_flight} in flight, {scheduled} scheduled, {dead} dead");
+        let parked = survey.held_back();
+        let seen = format!(
+            "{ready} ready, {in_flight} in flight, {scheduled} scheduled, {parked} parked, {dead} dead"
+        );
         findings.push(Finding::ok("queue", seen));
     }
     findings
@@ -30,8 +34,8 @@ pub(super) fn examine(queue: &Shard, survey: &Survey) -> Vec<Finding> {
 
 fn broken(queue: &Shard, fault: &str) -> Finding {
     let advice = format!(
-        "see with TYPE which of postrider:{{{queue}}}:jobs (stream), :waiting (hash), :scheduled (zset), :dead \
-         (stream), :workers (hash) is something else, and move it away with RENAME"
+        "see with TYPE which of postrider:{{{queue}}}:jobs (stream), :waiting (hash), :scheduled and :flows \
+         (zset), :dead (stream), :workers (hash) is something else, and move it away with RENAME"
     );
     Finding::error("keys", fault, advice)
 }
@@ -95,15 +99,37 @@ fn schedule(queue: &Shard, survey: &Survey) -> Vec<Finding> {
             "none is lost by it; they are dropped when they are due. Does another program write there?";
         findings.push(Finding::warn("schedule", seen, advice));
     }
-    if survey.waiting > survey.scheduled {
-        let jobs = count((survey.waiting - survey.scheduled) as usize, "job waits", "jobs wait");
+    let stray = survey.waiting.saturating_sub(survey.scheduled + survey.held_back());
+    if stray > 0 {
+        let jobs = count(stray as usize, "job waits", "jobs wait");
         let advice = format!(
-            "name each in the schedule: `ZADD postrider:{{{queue}}}:scheduled 0 TICKET`, with the tickets of \
-             `HKEYS postrider:{{{queue}}}:waiting` that are not in it"
+            "let a worker run: it finds them and lets them go. By hand, `ZADD postrider:{{{queue}}}:scheduled 0 \
+             TICKET` lets a ticket of `HKEYS postrider:{{{queue}}}:waiting` go"
         );
-        findings.push(Finding::warn("schedule", format!("{jobs} for no time, and would for ever"), advice));
+        let seen = format!("{jobs} for no time and for no flow that is looked after");
+        findings.push(Finding::warn("schedule", seen, advice));
     }
     findings
+}
+
+/// Flows whose breaker is open while jobs wait for them.
+pub(super) fn held_back(flows: &[(FlowId, HeldFlow)]) -> Option<Finding> {
+    let broken: Vec<_> = flows.iter().map(|(_, flow)| flow).filter(|flow| flow.trips > 0).collect();
+    let jobs: u64 = broken.iter().flat_map(|flow| &flow.parked).map(|(_, jobs)| jobs).sum();
+    if broken.is_empty() {
+        return None;
+    }
+    let seen = format!(
+        "{} not answer, and {} for {}",
+        count(broken.len(), "destination does", "destinations do"),
+        count(jobs as usize, "job waits", "jobs wait"),
+        if broken.len() == 1 { "it" } else { "them" }
+    );
+    Some(Finding::warn(
+        "flows",
+        seen,
+        "see `postrider flows`; each is tried again and again, nothing to do here",
+    ))
 }
 
 fn consumers(queue: &Shard, survey: &Survey) -> Vec<Finding> {
@@ -168,9 +194,27 @@ mod tests {
         assert_eq!(found(&Survey { delivered: None, ..well() }), [(Level::Warn, "group")]);
         assert_eq!(found(&Survey { without_job: 1, ..well() }), [(Level::Warn, "schedule")]);
         assert_eq!(found(&Survey { waiting: 2, scheduled: 1, ..well() }), [(Level::Warn, "schedule")]);
+        let parked = |jobs| vec![(crate::flows::FlowId::of("h:80"), jobs)];
+        let waiting = |jobs| Survey { waiting: 3, scheduled: 1, parked: parked(jobs), ..well() };
+        assert_eq!(found(&waiting(2)), [(Level::Ok, "queue")]);
+        assert_eq!(found(&waiting(1)), [(Level::Warn, "schedule")]);
         assert_eq!(found(&Survey { faults: vec!["WRONGTYPE".into()], ..well() }), [(Level::Error, "keys")]);
         let crowded = Survey { ready: 100_001, ..well() };
         assert_eq!(found(&crowded), [(Level::Warn, "workers"), (Level::Warn, "depth")]);
+    }
+
+    #[test]
+    fn flows_that_are_only_limited_are_no_finding() {
+        let queue = Shard { queue: "mail".parse().unwrap(), number: 0 };
+        let flow = |trips| {
+            (FlowId::of("h:80"), HeldFlow { trips, parked: vec![(queue.clone(), 3)], ..HeldFlow::default() })
+        };
+        assert!(held_back(&[flow(0)]).is_none());
+        let found = held_back(&[flow(0), flow(2)]).expect("a finding");
+        assert_eq!(
+            (found.level, found.seen.as_str()),
+            (Level::Warn, "1 destination does not answer, and 3 jobs wait for it")
+        );
     }
 
     #[test]

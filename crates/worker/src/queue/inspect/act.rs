@@ -5,12 +5,14 @@ use std::time::Duration;
 use fred::types::{Key, Value};
 use telemetry::Context;
 
+use super::super::keys::Keys;
 use super::super::reply::unexpected;
 use super::super::settle::{LONGEST_DEAD, MOST_DEAD};
 use super::super::take::number;
 use super::super::{Error, GROUP};
 use super::{DeadLetter, FoundJob, Inspector, Place, text};
 use crate::entry::EntryId;
+use crate::job::Admitted;
 use crate::record;
 
 /// What became of a job that was given up.
@@ -57,8 +59,9 @@ impl Inspector {
             result.1.into(),
         ];
         let reply = match &job.place {
-            Place::Scheduled(_) => {
-                let keys = vec![own.waiting, own.scheduled, own.dead, result_key];
+            Place::Scheduled(_) | Place::Parked { .. } => {
+                let (set, flows) = stands_in(&own, &job.place);
+                let keys = vec![own.waiting, set, own.dead, result_key, flows];
                 bounds.insert(0, job.ticket.as_str().into());
                 self.scripts.cancel_waiting.call(&self.redis, &Context::none(), keys, bounds).await?
             }
@@ -78,14 +81,16 @@ impl Inspector {
         }
     }
 
-    /// Moves a job that waits to the stream.
+    /// Moves a job that waits to the stream. What waited for its flow goes past its rate and its breaker; a
+    /// limit of concurrency holds.
     ///
     /// # Errors
     /// fred's; the job waits then, or it waits and stands in the stream.
     pub async fn run_now(&self, job: &FoundJob) -> Result<Replayed, Error> {
         let own = Self::keys(&job.queue);
-        let keys: Vec<Key> = vec![own.jobs, own.waiting, own.scheduled];
-        let args: Vec<Value> = vec![job.ticket.as_str().into()];
+        let (set, flows) = stands_in(&own, &job.place);
+        let keys: Vec<Key> = vec![own.jobs, own.waiting, set, flows];
+        let args: Vec<Value> = vec![job.ticket.as_str().into(), Admitted::Yes.as_str().into()];
         moved(&self.scripts.run_now.call(&self.redis, &Context::none(), keys, args).await?)
     }
 
@@ -99,6 +104,14 @@ impl Inspector {
         let args: Vec<Value> = vec![letter.entry.to_string().into(), number(expires)];
         let keys = vec![own.jobs, own.dead];
         moved(&self.scripts.replay.call(&self.redis, &Context::none(), keys, args).await?)
+    }
+}
+
+/// The set in which a job that waits stands, and that of the flows, which is the same where it waits for a time.
+fn stands_in(own: &Keys, place: &Place) -> (Key, Key) {
+    match place {
+        Place::Parked { flow, .. } => (own.flow(*flow), own.flows.clone()),
+        _ => (own.scheduled.clone(), own.scheduled.clone()),
     }
 }
 

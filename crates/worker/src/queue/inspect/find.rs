@@ -11,6 +11,7 @@ use super::super::take::number;
 use super::super::{Error, GROUP};
 use super::{FoundJob, Inspector, Place, Shard, array, field, text, ticket};
 use crate::entry::{EntryId, Fields};
+use crate::flows::{FlowId, of_fields};
 use crate::result::JobResult;
 
 /// Longer values are cut where many jobs are looked at.
@@ -31,12 +32,15 @@ pub enum State {
     Running,
     /// Waiting for a time.
     Scheduled,
+    /// Held back by its flow.
+    Parked,
 }
 
 /// Jobs, and whether there may be more.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// The jobs, running ones first, then ready ones, then by the time at which they are due.
+    /// The jobs, running ones first, then ready ones, then by the time at which they are due, then
+    /// those that wait for their flow, flow by flow, in the order in which they were enqueued.
     pub jobs: Vec<FoundJob>,
     /// Whether the limit was reached.
     pub cut: bool,
@@ -79,6 +83,20 @@ impl<'a> Peek<'a> {
     }
 }
 
+/// Which jobs that wait, and how they are read.
+struct PeekWaiting<'a> {
+    /// Of the set of a flow, else of the schedule.
+    flow: Option<FlowId>,
+    /// `due`, `scan` or `ticket`.
+    order: &'static str,
+    /// How many to pass over, the cursor, or the ticket.
+    start: &'a str,
+    /// At most how many.
+    count: u64,
+    /// At most how many bytes of each value.
+    most: u64,
+}
+
 /// An entry as it was peeked at.
 pub(super) struct Peeked {
     pub(super) entry: EntryId,
@@ -106,14 +124,13 @@ impl Inspector {
             let from = delivered.map_or("-".to_owned(), |id| format!("({id}"));
             jobs.extend(self.gather(queue, &own, "first", from, most).await?);
         }
-        if wanted(State::Scheduled) {
-            let mut start = 0;
-            while jobs.len() <= limit {
-                let (_, page) = self.peek_waiting(queue, "due", &start.to_string(), PAGE, CUT).await?;
-                start += PAGE;
-                let last = page.is_empty();
-                jobs.extend(page);
-                if last {
+        if wanted(State::Scheduled) && jobs.len() <= limit {
+            jobs.extend(self.due(queue, None, limit + 1 - jobs.len()).await?);
+        }
+        if wanted(State::Parked) && jobs.len() <= limit {
+            for flow in self.flows(queue).await? {
+                jobs.extend(self.due(queue, Some(flow), limit + 1 - jobs.len()).await?);
+                if jobs.len() > limit {
                     break;
                 }
             }
@@ -121,6 +138,28 @@ impl Inspector {
         let cut = jobs.len() > limit;
         jobs.truncate(limit);
         Ok(Listing { jobs, cut })
+    }
+
+    /// Up to so many jobs of the schedule or of a flow, the first ones, a page at a time.
+    pub(super) async fn due(
+        &self,
+        queue: &Shard,
+        flow: Option<FlowId>,
+        most: usize,
+    ) -> Result<Vec<FoundJob>, Error> {
+        let mut jobs = Vec::new();
+        let mut start = 0;
+        while jobs.len() < most {
+            let count = PAGE.min((most - jobs.len()) as u64);
+            let peek = PeekWaiting { flow, order: "due", start: &start.to_string(), count, most: CUT };
+            let (_, page) = self.peek_waiting(queue, peek).await?;
+            start += count;
+            if page.is_empty() {
+                break;
+            }
+            jobs.extend(page);
+        }
+        Ok(jobs)
     }
 
     /// Up to so many jobs of the stream, a page at a time, so that no call holds up Redis for long.
@@ -151,7 +190,7 @@ impl Inspector {
     /// fred's.
     pub async fn find(&self, queue: &Shard, id: &str) -> Result<Search, Error> {
         let own = Self::keys(queue);
-        let (_, mut jobs) = self.peek_waiting(queue, "ticket", id, 1, WHOLE).await?;
+        let mut jobs: Vec<_> = self.waits(queue, id).await?.into_iter().collect();
         if EntryId::parse(id.as_bytes()).is_some() {
             let found = self.peek(&own, Peek::one(id)).await?;
             jobs.extend(found.into_iter().map(|peeked| in_stream(queue, peeked)));
@@ -197,9 +236,12 @@ impl Inspector {
         }
         let (mut cursor, mut seen) = ("0".to_owned(), 0);
         loop {
-            let (next, page) = self.peek_waiting(queue, "scan", &cursor, PAGE, CUT).await?;
+            let peek = PeekWaiting { flow: None, order: "scan", start: &cursor, count: PAGE, most: CUT };
+            let (next, page) = self.peek_waiting(queue, peek).await?;
             seen += page.len();
-            search.jobs.extend(page.into_iter().filter(|job| labelled(&job.fields, id)));
+            for job in page.into_iter().filter(|job| labelled(&job.fields, id)) {
+                search.jobs.push(self.placed(job).await?);
+            }
             if next == "0" {
                 return Ok(search);
             }
@@ -221,11 +263,29 @@ impl Inspector {
                 let found = self.peek(&Self::keys(&job.queue), Peek::one(&entry.to_string())).await?;
                 Ok(found.into_iter().next().map(|peeked| in_stream(&job.queue, peeked)))
             }
-            Place::Scheduled(_) => {
-                let (_, found) = self.peek_waiting(&job.queue, "ticket", &job.ticket, 1, WHOLE).await?;
-                Ok(found.into_iter().next())
-            }
+            Place::Scheduled(_) | Place::Parked { .. } => self.waits(&job.queue, &job.ticket).await,
         }
+    }
+
+    /// The job of a ticket, uncut, where it waits.
+    async fn waits(&self, queue: &Shard, ticket: &str) -> Result<Option<FoundJob>, Error> {
+        let peek = PeekWaiting { flow: None, order: "ticket", start: ticket, count: 1, most: WHOLE };
+        let (_, found) = self.peek_waiting(queue, peek).await?;
+        match found.into_iter().next() {
+            Some(job) => self.placed(job).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A job that waits for no time is looked for in its flow.
+    async fn placed(&self, job: FoundJob) -> Result<FoundJob, Error> {
+        let (Place::Scheduled(None), Some((flow, name))) = (&job.place, of_fields(&job.fields)) else {
+            return Ok(job);
+        };
+        let key = Self::keys(&job.queue).flow(flow);
+        let args = vec![key.clone().into(), job.ticket.as_str().into()];
+        let stands = !matches!(self.command("ZSCORE", Some(&key), args).await?, Value::Null);
+        Ok(if stands { FoundJob { place: Place::Parked { flow, name }, ..job } } else { job })
     }
 
     async fn peek(&self, own: &Keys, peek: Peek<'_>) -> Result<Vec<Peeked>, Error> {
@@ -247,17 +307,16 @@ impl Inspector {
     async fn peek_waiting(
         &self,
         queue: &Shard,
-        order: &'static str,
-        start: &str,
-        count: u64,
-        most: u64,
+        peek: PeekWaiting<'_>,
     ) -> Result<(String, Vec<FoundJob>), Error> {
         let own = Self::keys(queue);
+        let PeekWaiting { flow, order, start, count, most } = peek;
         let args = vec![order.into(), start.into(), number(count), number(most)];
-        let keys = vec![own.waiting, own.scheduled];
+        let set = flow.map_or(own.scheduled.clone(), |flow| own.flow(flow));
+        let keys = vec![own.waiting, set];
         let reply = self.scripts.peek_waiting.poll(&self.redis, keys, args).await?;
         let [cursor, rows] = <[Value; 2]>::try_from(array(reply)?).map_err(|_| unexpected())?;
-        let jobs = array(rows)?.into_iter().map(|row| waiting(queue, row)).collect::<Result<_, _>>()?;
+        let jobs = array(rows)?.into_iter().map(|row| waiting(queue, flow, row)).collect::<Result<_, _>>()?;
         Ok((text(&cursor)?, jobs))
     }
 }
@@ -284,16 +343,21 @@ fn in_stream(queue: &Shard, peeked: Peeked) -> FoundJob {
     FoundJob { queue: queue.clone(), ticket: ticket(&fields, entry), place, fields }
 }
 
-fn waiting(queue: &Shard, row: Value) -> Result<FoundJob, Error> {
+fn waiting(queue: &Shard, flow: Option<FlowId>, row: Value) -> Result<FoundJob, Error> {
     let [ticket, due, own] = <[Value; 3]>::try_from(array(row)?).map_err(|_| unexpected())?;
-    // A score, which Redis writes as it writes floats.
-    let due = text(&due)?.parse::<f64>().ok().filter(|due| *due >= 0.0).map(|due| due as u64);
-    Ok(FoundJob {
-        queue: queue.clone(),
-        ticket: text(&ticket)?,
-        place: Place::Scheduled(due),
-        fields: fields(own)?,
-    })
+    let fields = fields(own)?;
+    let place = match flow {
+        Some(flow) => {
+            let name = of_fields(&fields).map(|(_, name)| name).unwrap_or_default();
+            Place::Parked { flow, name }
+        }
+        None => {
+            // A score, which Redis writes as it writes floats.
+            let due = text(&due)?.parse::<f64>().ok().filter(|due| *due >= 0.0).map(|due| due as u64);
+            Place::Scheduled(due)
+        }
+    };
+    Ok(FoundJob { queue: queue.clone(), ticket: text(&ticket)?, place, fields })
 }
 
 /// Whether an entry is the job of that ticket or label.

@@ -166,6 +166,8 @@ fn probes(queue: &Shard) -> Vec<Probe> {
         of("HLEN", &["KEY"]),
         of("HSCAN", &["KEY", "0"]),
         of("HDEL", &["KEY", "a"]),
+        of("HRANDFIELD", &["KEY", "1"]),
+        of("PEXPIRE", &["KEY", "1"]),
         of("ZADD", &["KEY", "XX", "1", "a"]),
         of("ZREM", &["KEY", "a"]),
         of("ZRANGE", &["KEY", "0", "0"]),

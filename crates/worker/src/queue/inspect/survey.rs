@@ -8,6 +8,7 @@ use super::super::take::number;
 use super::super::{Error, GROUP};
 use super::{Inspector, Shard, text};
 use crate::entry::EntryId;
+use crate::flows::FlowId;
 
 /// An entry's time that is older than this was made up by its producer.
 const LONGEST_WAIT_MS: u64 = 366 * 24 * 3600 * 1000;
@@ -25,6 +26,8 @@ pub struct Survey {
     pub waiting: u64,
     /// Tickets that wait for a time.
     pub scheduled: u64,
+    /// Tickets that wait for their flow, by flow.
+    pub parked: Vec<(FlowId, u64)>,
     /// Of the scheduled tickets that were looked at, how many have no job.
     pub without_job: u64,
     /// Dead letters.
@@ -62,6 +65,13 @@ pub struct SurveyedConsumer {
     pub version: Option<String>,
 }
 
+impl Survey {
+    /// How many tickets wait for their flow.
+    pub fn held_back(&self) -> u64 {
+        self.parked.iter().map(|(_, jobs)| jobs).sum()
+    }
+}
+
 impl SurveyedConsumer {
     /// Whether it has given a sign of life within ten of its leases.
     pub fn alive(&self) -> bool {
@@ -85,15 +95,34 @@ impl Inspector {
     /// # Errors
     /// fred's.
     pub async fn survey(&self, queue: &Shard, looked_up: u64) -> Result<Survey, Error> {
+        /// A flow may be held back for the first time between two looks; again and again, it is not.
+        const LOOKS: usize = 5;
         let own = Self::keys(queue);
-        let keys = vec![own.jobs, own.waiting, own.scheduled, own.dead, own.workers];
-        let reply =
-            self.scripts.survey.poll(&self.redis, keys, vec![GROUP.into(), number(looked_up)]).await?;
-        serde_json::from_str(&text(&reply)?).map(|told| parse(&told)).map_err(|_| unexpected())
+        let mut known: Vec<FlowId> = Vec::new();
+        let mut looks = 0;
+        loop {
+            let mut keys = vec![own.jobs.clone(), own.waiting.clone(), own.scheduled.clone()];
+            keys.extend([own.dead.clone(), own.workers.clone(), own.flows.clone()]);
+            keys.extend(known.iter().map(|flow| own.flow(*flow)));
+            let args = vec![GROUP.into(), number(looked_up)];
+            let reply = self.scripts.survey.poll(&self.redis, keys, args).await?;
+            let told = serde_json::from_str(&text(&reply)?).map_err(|_| unexpected())?;
+            let flows = flows(&told);
+            looks += 1;
+            if looks >= LOOKS || flows.iter().all(|flow| known.contains(flow)) {
+                return Ok(parse(&told, &known));
+            }
+            known = flows;
+        }
     }
 }
 
-fn parse(told: &Value) -> Survey {
+/// The flows that hold jobs back. What somebody else put there is none of ours.
+fn flows(told: &Value) -> Vec<FlowId> {
+    list(told, "flows").iter().filter_map(|flow| FlowId::parse(flow.as_str()?)).collect()
+}
+
+fn parse(told: &Value, known: &[FlowId]) -> Survey {
     let count = |name: &str| told[name].as_u64().unwrap_or(0);
     let id = |name: &str| told[name].as_str().and_then(|id| EntryId::parse(id.as_bytes()));
     let now = count("now");
@@ -105,6 +134,12 @@ fn parse(told: &Value) -> Survey {
         in_flight: count("pending"),
         waiting: count("waiting"),
         scheduled: count("scheduled"),
+        parked: known
+            .iter()
+            .zip(list(told, "parked"))
+            .map(|(flow, jobs)| (*flow, jobs.as_u64().unwrap_or(0)))
+            .filter(|(_, jobs)| *jobs > 0)
+            .collect(),
         without_job: count("without_job"),
         dead: count("dead"),
         has_stream: told["entries"].is_u64(),
@@ -160,15 +195,24 @@ mod tests {
     #[test]
     fn what_is_pending_is_not_ready() {
         let told = json!({"now": NOW, "entries": 5, "pending": 2, "delivered_id": "1-0", "faults": {}});
-        let survey = parse(&told);
+        let survey = parse(&told, &[]);
         assert_eq!((survey.ready, survey.in_flight, survey.has_stream), (3, 2, true));
-        assert_eq!(parse(&json!({"now": NOW, "entries": 0, "pending": 2})).ready, 0);
-        assert!(!parse(&json!({"now": NOW})).has_stream);
+        assert_eq!(parse(&json!({"now": NOW, "entries": 0, "pending": 2}), &[]).ready, 0);
+        assert!(!parse(&json!({"now": NOW}), &[]).has_stream);
+    }
+
+    #[test]
+    fn parked_jobs_are_counted_by_flow() {
+        let known = [FlowId::of("a:80"), FlowId::of("b:80")];
+        let survey = parse(&json!({"now": NOW, "parked": [3, 0]}), &known);
+        assert_eq!((survey.parked.as_slice(), survey.held_back()), ([(known[0], 3)].as_slice(), 3));
+        let told = json!({"flows": [known[1].to_string(), "not a flow"]});
+        assert_eq!((flows(&told), flows(&json!({"flows": {}}))), (vec![known[1]], vec![]));
     }
 
     #[test]
     fn an_age_is_not_read_from_an_id_that_was_made_up() {
-        let oldest = |id: &str| parse(&json!({"now": NOW, "first_ready_id": id})).oldest_ms;
+        let oldest = |id: &str| parse(&json!({"now": NOW, "first_ready_id": id}), &[]).oldest_ms;
         assert_eq!(oldest("1795396100000-3"), Some(1000));
         assert_eq!(oldest("1-1"), None);
         assert_eq!(oldest("9999999999999999-0"), None);

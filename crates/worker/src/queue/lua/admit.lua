@@ -13,7 +13,8 @@
 --          too old. Unix ms, or 0 for none
 -- Returns  {how many were moved, how many the flow still holds, Redis' time, Unix ms}
 --
--- A member without a job is dropped; a job that cannot be read is buried with its bytes.
+-- A member without a job is dropped; a job that cannot be read is buried with its bytes, or where that is refused
+-- goes behind the others.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function is_readable(fields)
@@ -38,6 +39,7 @@ local function move(tickets, mark)
   for _, ticket in ipairs(tickets) do
     local packed = redis.call('HGET', KEYS[2], ticket)
     local ok, fields = pcall(cmsgpack.unpack, packed or '')
+    local stays = false
     if packed and ok and is_readable(fields) then
       if mark then
         fields[#fields + 1] = '_admitted'
@@ -46,12 +48,17 @@ local function move(tickets, mark)
       redis.call('XADD', KEYS[1], '*', unpack(fields))
       moved = moved + 1
     elseif packed then
-      redis.call('XADD', KEYS[4], 'MAXLEN', '~', 100000, '*', '_ticket', ticket,
+      local buried = redis.pcall('XADD', KEYS[4], 'MAXLEN', '~', 100000, '*', '_ticket', ticket,
         '_reason', 'malformed', '_error', 'what waited under this ticket cannot be read', '_raw', packed,
         '_dead_at', string.format('%.0f', now))
+      stays = type(buried) == 'table' and buried.err
     end
-    redis.call('HDEL', KEYS[2], ticket)
-    redis.call('ZREM', KEYS[3], ticket)
+    if stays then
+      redis.call('ZADD', KEYS[3], string.format('%.0f', now), ticket)
+    else
+      redis.call('HDEL', KEYS[2], ticket)
+      redis.call('ZREM', KEYS[3], ticket)
+    end
   end
   return moved
 end
@@ -64,9 +71,10 @@ if ARGV[2] ~= '0' then
   moved = moved + move(redis.call('ZRANGE', KEYS[3], 0, ARGV[2] - 1), ARGV[3])
 end
 local left = redis.call('ZCARD', KEYS[3])
+-- The jobs are moved: what is wrong with this key keeps their number from nobody.
 if left == 0 then
-  redis.call('ZREM', KEYS[5], ARGV[1])
+  redis.pcall('ZREM', KEYS[5], ARGV[1])
 else
-  redis.call('ZADD', KEYS[5], string.format('%.0f', now + ARGV[4]), ARGV[1])
+  redis.pcall('ZADD', KEYS[5], string.format('%.0f', now + ARGV[4]), ARGV[1])
 end
 return {moved, left, now}

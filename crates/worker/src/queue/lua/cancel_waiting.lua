@@ -1,9 +1,10 @@
--- Moves a job that somebody gave up from the schedule to the dead letters.
+-- Moves a job that somebody gave up from where it waits to the dead letters.
 --
 -- KEYS[1]  waiting
--- KEYS[2]  scheduled
+-- KEYS[2]  scheduled, or the set of a flow
 -- KEYS[3]  dead
 -- KEYS[4]  result; the same key as KEYS[3] where nobody waits for one
+-- KEYS[5]  flows; the same key as KEYS[2] where the job waits for a time
 -- ARGV[1]  ticket
 -- ARGV[2]  `_error`, one sentence
 -- ARGV[3]  about how many dead letters are kept; the eldest go
@@ -30,12 +31,17 @@ end
 -- for it; and a right that is missing shows before anything is moved.
 redis.call('HDEL', KEYS[1], '')
 redis.call('ZREM', KEYS[2], '')
+redis.call('ZREM', KEYS[5], '')
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', unpack(fields))
 if ARGV[5] ~= '0' then
   redis.call('SET', KEYS[4], ARGV[6], 'PX', ARGV[5])
 end
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
+if KEYS[5] ~= KEYS[2] and redis.call('EXISTS', KEYS[2]) == 0 then
+  -- It was the last: the flow holds nothing back.
+  redis.call('ZREM', KEYS[5], string.match(KEYS[2], '[^:]+$'))
+end
 -- At the end, and whatever comes of it: the job is moved.
 redis.pcall('XTRIM', KEYS[3], 'MINID', '~', string.format('%.0f', math.max(now - ARGV[4], 0)))
 return 'o'

@@ -10,25 +10,29 @@
 -- ARGV[6]  most tokens
 -- ARGV[7]  most attempts at once over all workers, or 0 for no limit
 -- ARGV[8]  how long a trial may take, ms
+-- ARGV[9]  1 where the breaker has been asked before, or need not be, else 0
+-- ARGV[10] the longest that the breaker is open, ms
 -- Returns  {how many are granted; after how long to ask again, ms; why not all: - for no reason, o the breaker
 --          is open or a trial is under way, t only one, as a trial, r rate, c concurrency}
 --
--- Fields: `open_until` and `trips` of the breaker, `trial_until`, `tokens` and `tokens_at`, and for each consumer
+-- Fields: `open_until`, `opened_at`, `trips` and `name` of the breaker, `trial_until`, `tokens` and `tokens_at`, and for each consumer
 -- `w:CONSUMER` with its number of attempts and when it told it, of which none is believed after 15 s.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function text(number)
   return string.format('%.0f', number)
 end
--- It changes nothing and is allowed over maxmemory, after which no further write of the script is refused for it.
+-- Both are allowed over maxmemory, after which no further write of the script is refused for it; and a right that
+-- is missing shows before a token is taken.
 redis.call('HDEL', KEYS[1], '')
+redis.call('PEXPIRE', KEYS[1], 7200000)
 local flow, others = {}, 0
 local flat = redis.call('HGETALL', KEYS[1])
 for i = 1, #flat, 2 do
   local made, told = string.match(flat[i + 1], '^(%d+) (%d+)$')
   if string.sub(flat[i], 1, 2) ~= 'w:' then
     flow[flat[i]] = tonumber(flat[i + 1])
-  elseif not made or now - told > 15000 or made == '0' then
+  elseif not made or math.abs(now - told) > 15000 or made == '0' then
     redis.call('HDEL', KEYS[1], flat[i])
   elseif flat[i] ~= 'w:' .. ARGV[1] then
     others = others + made
@@ -37,11 +41,13 @@ end
 
 local making, granted, wait, why = tonumber(ARGV[2]), tonumber(ARGV[3]), 0, '-'
 local rate, burst, most = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-if granted > 0 and (flow.trips or 0) > 0 then
-  if (flow.open_until or 0) > now then
-    granted, wait, why = 0, flow.open_until - now, 'o'
-  elseif (flow.trial_until or 0) > now then
-    granted, wait, why = 0, math.min(flow.trial_until - now, 1000), 'o'
+if granted > 0 and ARGV[9] == '0' and (flow.trips or 0) > 0 then
+  -- Redis' clock may have been set back: a time that is too far ahead is over.
+  local open_until, trial_until = flow.open_until or 0, flow.trial_until or 0
+  if open_until > now and open_until <= now + 2 * ARGV[10] then
+    granted, wait, why = 0, open_until - now, 'o'
+  elseif trial_until > now and trial_until <= now + ARGV[8] then
+    granted, wait, why = 0, math.min(trial_until - now, 1000), 'o'
   else
     granted, wait, why = 1, 1000, 't'
   end
@@ -70,5 +76,7 @@ if most > 0 then
   making = making + (ARGV[4] == '1' and granted or 0)
   redis.call('HSET', KEYS[1], 'w:' .. ARGV[1], text(making) .. ' ' .. text(now))
 end
-redis.call('PEXPIRE', KEYS[1], 7200000)
+if #flat == 0 then
+  redis.call('PEXPIRE', KEYS[1], 7200000)
+end
 return {granted, wait, why}

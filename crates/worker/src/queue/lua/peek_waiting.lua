@@ -1,12 +1,12 @@
 -- Reads jobs that wait, with their values cut.
 --
 -- KEYS[1]  waiting
--- KEYS[2]  scheduled
--- ARGV[1]  `due`: in the order in which they are due; `scan`: as HSCAN finds them; `ticket`: one
+-- KEYS[2]  scheduled, or the set of a flow: the order, and the scores that are told
+-- ARGV[1]  `due`: in the order of KEYS[2]; `scan`: as HSCAN finds them; `ticket`: one
 -- ARGV[2]  how many to pass over; the cursor, `0` at first; the ticket
 -- ARGV[3]  at most how many, roughly so for `scan`
 -- ARGV[4]  at most how many bytes of each value
--- Returns  {the next cursor, `0` at the end; a list of {ticket, due Unix ms or '', fields}}
+-- Returns  {the next cursor, `0` at the end; a list of {ticket, score or '', fields}}
 --
 -- A ticket without a job, or with one that cannot be read, has no fields.
 local tickets, cursor, most = {}, '0', tonumber(ARGV[4])

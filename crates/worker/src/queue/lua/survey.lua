@@ -5,6 +5,8 @@
 -- KEYS[3]  scheduled
 -- KEYS[4]  dead
 -- KEYS[5]  workers
+-- KEYS[6]  flows
+-- KEYS[7…] the sets of the flows that the caller knows
 -- ARGV[1]  group
 -- ARGV[2]  of how many scheduled tickets it is looked up whether their job waits
 -- Returns  a JSON object; an empty list is written {}; `faults` lists what could not be counted
@@ -58,6 +60,11 @@ end
 told.waiting = ask('HLEN', KEYS[2])
 told.scheduled = ask('ZCARD', KEYS[3])
 told.dead = ask('XLEN', KEYS[4])
+-- Whoever finds a flow here whose set was not given asks again.
+told.flows, told.parked = ask('ZRANGE', KEYS[6], 0, 999), {}
+for i = 7, #KEYS do
+  told.parked[i - 6] = ask('ZCARD', KEYS[i])
+end
 local records = ask('HGETALL', KEYS[5]) or {}
 for i = 1, #records, 2 do
   told.workers[#told.workers + 1] = {name = records[i], record = records[i + 1]}

@@ -1,0 +1,237 @@
+//! Jobs that their flow holds back: parked, admitted, found again when they are astray.
+
+use super::batches::UNREADABLE;
+use super::full::fill;
+use super::{Call, Copies, JOB, MARK, Reply, Script, Stage, in_stream, key};
+use e2e::scripts::FLOW;
+
+const PARKED: Copies = Copies { stream: 0, waiting: 1, dead: 0, stray: 0 };
+
+fn set() -> String {
+    key(&format!("flow:{FLOW}"))
+}
+
+/// How many were moved, how many are left.
+fn admitted(reply: &Reply) -> (i64, i64) {
+    (reply.array()[0].integer(), reply.array()[1].integer())
+}
+
+fn packed(stage: &Stage) -> Vec<u8> {
+    stage.pack(&format!("{{'body','{MARK}'}}"))
+}
+
+#[test]
+fn a_key_of_a_wrong_type_parks_no_job() {
+    for target in ["waiting", "flows", &format!("flow:{FLOW}")] {
+        let stage = Stage::new();
+        let held = stage.deliver("a", JOB);
+        let park = Call::park_into_flow(&held, JOB);
+        stage.command(&["SET", &key(target), "of another type"]);
+        for _ in 0..3 {
+            let reply = stage.call(&park);
+            assert!(
+                matches!(&reply, Reply::Error(error) if error.contains("WRONGTYPE")),
+                "{target}: {reply:?}"
+            );
+            assert_eq!(stage.copies(MARK).stream, 1, "{target}");
+        }
+        stage.command(&["DEL", &key(target)]);
+        assert_eq!(stage.call(&park).array()[0].text(), "o", "{target}");
+        assert_eq!(stage.copies(MARK), PARKED, "{target}");
+    }
+}
+
+#[test]
+fn a_right_that_is_given_later_parks_each_job_once() {
+    for command in Script::Park.commands() {
+        let stage = Stage::new();
+        let held = stage.deliver("a", JOB);
+        let park = Call::park_into_flow(&held, JOB);
+        for _ in 0..5 {
+            stage.call_without(command, &park);
+            assert!(stage.copies(MARK).found() >= 1, "-{command}: {}", stage.snapshot());
+        }
+        stage.call(&park);
+        assert_eq!(stage.copies(MARK), PARKED, "-{command}: {}", stage.snapshot());
+    }
+}
+
+#[test]
+fn an_admission_without_a_right_moves_each_job_once_in_the_end() {
+    for command in Script::Admit.commands() {
+        let stage = Stage::new();
+        stage.hold_back(JOB);
+        for older_than in [0, 0, 1, 1] {
+            stage.call_without(command, &Call::admit(1, older_than));
+            assert!(stage.copies(MARK).found() >= 1, "-{command}: {}", stage.snapshot());
+        }
+        stage.call(&Call::admit(1, 0));
+        assert_eq!(stage.copies(MARK), in_stream(1), "-{command}: {}", stage.snapshot());
+    }
+}
+
+#[test]
+fn a_key_of_a_wrong_type_admits_no_job_twice() {
+    for target in ["jobs", "waiting", "flows", &format!("flow:{FLOW}")] {
+        let stage = Stage::new();
+        stage.hold_back(JOB);
+        stage.command(&["RENAME", &key(target), "aside"]);
+        stage.command(&["SET", &key(target), "of another type"]);
+        for _ in 0..3 {
+            let reply = stage.call(&Call::admit(1, 0));
+            // What flows are looked after is not needed to admit from one.
+            assert_eq!(matches!(reply, Reply::Error(_)), target != "flows", "{target}: {reply:?}");
+        }
+        stage.command(&["RENAME", "aside", &key(target)]);
+        stage.call(&Call::admit(1, 0));
+        assert_eq!(stage.copies(MARK), in_stream(1), "{target}: {}", stage.snapshot());
+    }
+}
+
+#[test]
+fn an_admission_that_is_repeated_moves_nothing_twice() {
+    let stage = Stage::new();
+    stage.hold_back(JOB);
+    stage.hold_back(&[("url", "http://127.0.0.1/"), ("body", "the-second")]);
+    assert_eq!(admitted(&stage.call(&Call::admit(0, 0))), (0, 2), "none is a number, too");
+    for expected in [(1, 1), (1, 0), (0, 0)] {
+        assert_eq!(admitted(&stage.call(&Call::admit(1, 0))), expected);
+    }
+    assert_eq!([stage.copies(MARK), stage.copies("the-second")], [in_stream(1); 2]);
+    for left in [set(), key("flows"), key("waiting")] {
+        assert_eq!(stage.command(&["EXISTS", &left]), Reply::Integer(0), "{left}");
+    }
+}
+
+#[test]
+fn jobs_that_are_too_old_go_besides_and_carry_nothing() {
+    let stage = Stage::new();
+    stage.hold_back_raw("1000", "old", Some(&packed(&stage)));
+    stage.hold_back_raw("3000", "new", Some(&stage.pack("{'body','the-new-one'}")));
+    assert_eq!(admitted(&stage.call(&Call::admit(0, 2000))), (1, 1));
+    assert_eq!((stage.copies(MARK), stage.copies("the-new-one").waiting), (in_stream(1), 1));
+    assert_eq!(stage.copies("_admitted"), Copies::default());
+    assert_eq!(admitted(&stage.call(&Call::admit(1, 2000))), (1, 0));
+    assert_eq!(stage.copies("_admitted yes"), in_stream(1));
+}
+
+#[test]
+fn an_admission_passes_what_it_cannot_read() {
+    for (name, lua) in UNREADABLE {
+        let stage = Stage::new();
+        let bytes = lua.map_or_else(|| b"\xc1garbage".to_vec(), |lua| stage.pack(lua));
+        stage.hold_back_raw("1", "bad", Some(&bytes));
+        stage.hold_back_raw("2", "good", Some(&packed(&stage)));
+        let reply = stage.call(&Call::admit(2, 0));
+        assert_eq!(admitted(&reply).1, 0, "{name}: {reply:?}");
+        assert_eq!(stage.copies(MARK), in_stream(1), "{name}: {}", stage.snapshot());
+    }
+}
+
+#[test]
+fn a_member_without_a_job_is_dropped() {
+    let stage = Stage::new();
+    stage.hold_back_raw("1", "nothing", None);
+    stage.hold_back_raw("2", "good", Some(&packed(&stage)));
+    assert_eq!(admitted(&stage.call(&Call::admit(2, 0))), (1, 0));
+    assert_eq!(stage.copies(MARK), in_stream(1));
+}
+
+#[test]
+fn dead_letters_of_a_wrong_type_do_not_stop_an_admission() {
+    let stage = Stage::new();
+    stage.command(&["SET", &key("dead"), "of another type"]);
+    stage.hold_back_raw("1", "bad", Some(b"not-msgpack"));
+    stage.hold_back_raw("2", "good", Some(&packed(&stage)));
+    for _ in 0..2 {
+        stage.call(&Call::admit(1, 0));
+        assert_eq!(stage.copies("not-msgpack").waiting, 1, "{}", stage.snapshot());
+    }
+    assert_eq!(stage.copies(MARK), in_stream(1), "{}", stage.snapshot());
+    stage.command(&["DEL", &key("dead")]);
+    assert_eq!(admitted(&stage.call(&Call::admit(1, 0))), (0, 0));
+    assert_eq!(stage.copies("not-msgpack").dead, 1);
+}
+
+#[test]
+fn a_full_redis_still_parks_and_admits() {
+    let stage = Stage::new();
+    let held = stage.deliver("a", JOB);
+    stage.hold_back_raw("1", "bad", Some(b"not-msgpack"));
+    fill(&stage);
+    assert_eq!(stage.call(&Call::park_into_flow(&held, JOB)).array()[0].text(), "o");
+    assert_eq!(stage.copies(MARK), PARKED);
+    assert_eq!(admitted(&stage.call(&Call::admit(2, 0))), (1, 0));
+    assert_eq!((stage.copies(MARK), stage.copies("not-msgpack").dead), (in_stream(1), 1));
+}
+
+/// How many are astray, how many of them are due now, which flows there are.
+fn mended(reply: &Reply) -> (i64, i64, usize) {
+    (reply.array()[0].integer(), reply.array()[1].integer(), reply.array()[2].array().len())
+}
+
+#[test]
+fn jobs_that_stand_nowhere_are_due_now() {
+    let stage = Stage::new();
+    stage.schedule("32503680000000", "later", Some(&stage.pack("{'body','later'}")));
+    stage.command(&[b"HSET", key("waiting").as_bytes(), b"stray", &packed(&stage)]);
+    assert_eq!(stage.copies(MARK).stray, 1);
+    assert_eq!(mended(&stage.call(&Call::mend(&[]))), (1, 1, 0));
+    assert_eq!(mended(&stage.call(&Call::mend(&[]))), (0, 0, 0), "once");
+    stage.call(&Call::promote());
+    assert_eq!((stage.copies(MARK), stage.copies("later").waiting), (in_stream(1), 1));
+}
+
+#[test]
+fn jobs_of_a_flow_that_nobody_looks_after_are_due_now() {
+    let stage = Stage::new();
+    stage.hold_back(JOB);
+    stage.command(&["DEL", &key("flows")]);
+    assert_eq!(mended(&stage.call(&Call::mend(&[]))), (1, 1, 0));
+    stage.call(&Call::promote());
+    assert_eq!(stage.copies(MARK), in_stream(1));
+    // It comes to its flow again, which drops the member that it had.
+    assert_eq!(admitted(&stage.call(&Call::admit(1, 0))), (0, 0));
+    assert_eq!(stage.copies(MARK), in_stream(1));
+}
+
+#[test]
+fn who_does_not_know_all_flows_mends_nothing() {
+    let stage = Stage::new();
+    stage.hold_back(JOB);
+    stage.command(&["ZADD", &key("flows"), "0", "of somebody else"]);
+    stage.command(&[b"HSET", key("waiting").as_bytes(), b"stray", &stage.pack("{'body','the-stray'}")]);
+    let before = stage.snapshot();
+    assert_eq!(mended(&stage.call(&Call::mend(&[]))), (0, 0, 1));
+    assert_eq!(stage.snapshot(), before);
+    assert_eq!(mended(&stage.call(&Call::mend(&[FLOW]))), (1, 1, 1));
+    assert_eq!((stage.copies(MARK), stage.copies("the-stray").stray), (PARKED, 0));
+}
+
+#[test]
+fn a_full_redis_is_mended_and_a_missing_right_loses_no_job() {
+    for command in Script::Mend.commands() {
+        let stage = Stage::new();
+        stage.hold_back(JOB);
+        stage.command(&["DEL", &key("flows")]);
+        fill(&stage);
+        stage.call_without(command, &Call::mend(&[]));
+        stage.call(&Call::mend(&[]));
+        assert_eq!(stage.copies(MARK), PARKED, "-{command}");
+        assert_eq!(stage.command(&["ZCARD", &key("scheduled")]), Reply::Integer(1), "-{command}");
+    }
+}
+
+#[test]
+fn a_key_of_a_wrong_type_mends_nothing() {
+    for target in ["waiting", "scheduled", "flows"] {
+        let stage = Stage::new();
+        stage.hold_back(JOB);
+        stage.command(&["RENAME", &key(target), "aside"]);
+        stage.command(&["SET", &key(target), "of another type"]);
+        stage.call(&Call::mend(&[]));
+        stage.command(&["DEL", &key(target)]);
+        stage.command(&["RENAME", "aside", &key(target)]);
+        assert_eq!(stage.copies(MARK), PARKED, "{target}");
+    }
+}
