@@ -11,7 +11,7 @@ use tracing::debug;
 use crate::entry::{Delivery, Lease};
 use crate::flows::{self, Pass};
 use crate::history;
-use crate::job::{Job, Malformed, quoted};
+use crate::job::{Admitted, Job, Malformed, quoted};
 use crate::lane::Lane;
 use crate::outcome::{Circumstances, Outcome};
 use crate::queue::{Parking, Until, Written};
@@ -57,7 +57,7 @@ async fn deliver(lane: &Lane, delivery: &Delivery) -> Option<(Settlement, Contex
     match Job::decode(delivery) {
         Err(malformed) => Some(malformed_entry(lane, delivery, &malformed)),
         Ok(job) if delivery.lease.delivery > MOST_DELIVERIES => Some(poison(lane, delivery, &job)),
-        Ok(job) if job.wait.is_some() && !may_go(lane, delivery, &job).await => None,
+        Ok(job) if job.must_wait().is_some() && !may_go(lane, delivery, &job).await => None,
         Ok(job) => match lane.retry.get(job.retry.as_deref()) {
             Some(policy) => {
                 if let Some(error) = too_late(lane, delivery, &job, policy) {
@@ -97,7 +97,7 @@ fn malformed_entry(lane: &Lane, delivery: &Delivery, malformed: &Malformed) -> (
 
 /// Whether a job that came with a delay may be sent now. Else it waits in the schedule by then.
 async fn may_go(lane: &Lane, delivery: &Delivery, job: &Job) -> bool {
-    let Some(wait) = job.wait else { return true };
+    let Some(wait) = job.must_wait() else { return true };
     let parking = Parking {
         ticket: job.ticket.clone(),
         until: Until::Due { delay: wait.delay, not_before: wait.not_before },
@@ -114,8 +114,16 @@ fn too_late(lane: &Lane, delivery: &Delivery, job: &Job, policy: &RetryPolicy) -
     if job.expires_at.is_some_and(|expires| expires <= now) {
         return Some("the time to send it in had passed");
     }
-    let age = Duration::from_millis(now.saturating_sub(record::enqueued_at(delivery, job, now)));
-    policy.max_age.filter(|max_age| age > *max_age).map(|_| "it had waited for longer than its maximum age")
+    // However late it is, its first attempt is made, unless it was its flow that it waited for.
+    let max_age = policy.max_age.filter(|_| job.trail.admitted == Some(Admitted::Old))?;
+    (age(delivery, job, now) > max_age)
+        .then_some("it had waited for its flow for longer than its maximum age")
+}
+
+/// How long ago the job could first be sent: when it was enqueued, or the time that its producer named.
+fn age(delivery: &Delivery, job: &Job, now: u64) -> Duration {
+    let since = job.first_due(record::enqueued_at(delivery, job, now));
+    Duration::from_millis(now.saturating_sub(since))
 }
 
 fn expired(lane: &Lane, delivery: &Delivery, job: &Job, error: &str) -> (Settlement, Context) {
@@ -144,11 +152,10 @@ async fn attempt(
     let took = started.elapsed();
     flows::end(lane, job, pass, &ending).await;
     record.attempted(&ending, took, || history::Entry::new(at, took, &ending, context.traceparent()));
-    let age = Duration::from_millis(at.saturating_sub(record::enqueued_at(delivery, job, at)));
     let circumstances = Circumstances {
         number: record.attempts,
         max_attempts: job.max_attempts,
-        age,
+        age: age(delivery, job, at),
         left: job.expires_at.map(|expires| Duration::from_millis(expires.saturating_sub(at))),
         random: fastrand::f64(),
     };

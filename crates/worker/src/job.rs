@@ -37,7 +37,7 @@ pub struct Job {
     pub retry: Option<Bytes>,
     /// The key of its flow. Default: the destination's `host:port`.
     pub flow: Option<Bytes>,
-    /// When the first attempt may be made. `None`: now, or the job has waited already.
+    /// When the first attempt may be made, as the producer has said.
     pub wait: Option<Wait>,
     /// Unix milliseconds from which on the job is not sent any more.
     pub expires_at: Option<u64>,
@@ -56,6 +56,21 @@ pub struct Wait {
     pub delay: Duration,
     /// Unix milliseconds.
     pub not_before: u64,
+}
+
+impl Job {
+    /// For what the job must wait; `None` where it may be sent now, or has waited already.
+    pub fn must_wait(&self) -> Option<Wait> {
+        // Who carries `_at` has been through this.
+        self.wait.filter(|_| self.trail.at.is_none())
+    }
+
+    /// When the first attempt could be made of a job that was enqueued then; Unix milliseconds.
+    pub fn first_due(&self, enqueued: u64) -> u64 {
+        self.wait.map_or(enqueued, |wait| {
+            enqueued.saturating_add(wait.delay.as_millis() as u64).max(wait.not_before)
+        })
+    }
 }
 
 /// Why an entry is not a job.

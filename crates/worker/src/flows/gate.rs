@@ -41,6 +41,7 @@ pub async fn pass(lane: &Lane, delivery: &Delivery, job: &Job) -> Option<Pass> {
 
 /// A pass, or for how long there is none.
 async fn seek(lane: &Lane, id: FlowId, admitted: Option<Admitted>) -> Result<Pass, Duration> {
+    let admitted = admitted.filter(|admitted| *admitted != Admitted::Old);
     if admitted.is_some() {
         lane.flows.expect_less(id, 1);
     } else if lane.held.contains(id) {

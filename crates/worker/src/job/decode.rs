@@ -175,8 +175,7 @@ fn wait(known: &Known) -> Result<Option<Wait>, Malformed> {
         return Err(Malformed::new("field `delay_ms` is more than ten years"));
     }
     let not_before = unix_millis("not_before", &known.not_before)?.unwrap_or(0);
-    // Who carries `_at` has been through this.
-    let waits = (delay > 0 || not_before > 0) && known.trail.at.is_none();
+    let waits = delay > 0 || not_before > 0;
     Ok(waits.then_some(Wait { delay: Duration::from_millis(delay), not_before }))
 }
 
@@ -313,7 +312,7 @@ mod tests {
     fn a_job_that_has_waited_does_not_wait_again() {
         let delayed = decode(&[URL, ("delay_ms", "100")]).unwrap();
         assert_eq!(delayed.wait, Some(Wait { delay: Duration::from_millis(100), not_before: 0 }));
-        assert_eq!(decode(&[URL, ("delay_ms", "100"), ("_at", "1795396101000")]).unwrap().wait, None);
+        assert_eq!(decode(&[URL, ("delay_ms", "100"), ("_at", "1795396101000")]).unwrap().must_wait(), None);
     }
 
     #[test]

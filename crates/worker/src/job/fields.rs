@@ -41,6 +41,8 @@ pub enum Admitted {
     Yes,
     /// It is the one that tries whether the destination answers again.
     Trial,
+    /// The flow has no room for it, and it may be too old to wait any longer.
+    Old,
 }
 
 impl Admitted {
@@ -49,11 +51,12 @@ impl Admitted {
         match self {
             Self::Yes => "yes",
             Self::Trial => "trial",
+            Self::Old => "old",
         }
     }
 
     fn parse(text: &[u8]) -> Option<Self> {
-        [Self::Yes, Self::Trial].into_iter().find(|own| own.as_str().as_bytes() == text)
+        [Self::Yes, Self::Trial, Self::Old].into_iter().find(|own| own.as_str().as_bytes() == text)
     }
 }
 

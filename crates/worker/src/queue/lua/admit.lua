@@ -9,8 +9,8 @@
 -- ARGV[2]  at most how many; none is a number too
 -- ARGV[3]  `_admitted`: what the jobs carry, so that they need not ask again
 -- ARGV[4]  after how long the flow is looked after again, ms
--- ARGV[5]  jobs that were enqueued before this time go besides, at most 100, with nothing to carry: they are
---          too old. Unix ms, or 0 for none
+-- ARGV[5]  jobs that were enqueued before this time go besides, at most 100, and carry `old`: they may be too
+--          old to wait any longer. Unix ms, or 0 for none
 -- Returns  {how many were moved, how many the flow still holds, Redis' time, Unix ms}
 --
 -- A member without a job is dropped; a job that cannot be read is buried with its bytes, or where that is refused
@@ -41,10 +41,8 @@ local function move(tickets, mark)
     local ok, fields = pcall(cmsgpack.unpack, packed or '')
     local stays = false
     if packed and ok and is_readable(fields) then
-      if mark then
-        fields[#fields + 1] = '_admitted'
-        fields[#fields + 1] = mark
-      end
+      fields[#fields + 1] = '_admitted'
+      fields[#fields + 1] = mark
       redis.call('XADD', KEYS[1], '*', unpack(fields))
       moved = moved + 1
     elseif packed then
@@ -65,7 +63,7 @@ end
 
 local moved = 0
 if ARGV[5] ~= '0' then
-  moved = move(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. ARGV[5], 'LIMIT', 0, 100), nil)
+  moved = move(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. ARGV[5], 'LIMIT', 0, 100), 'old')
 end
 if ARGV[2] ~= '0' then
   moved = moved + move(redis.call('ZRANGE', KEYS[3], 0, ARGV[2] - 1), ARGV[3])
