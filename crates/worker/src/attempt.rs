@@ -58,6 +58,9 @@ async fn deliver(lane: &Lane, delivery: &Delivery) -> Option<(Settlement, Contex
         Err(malformed) => Some(malformed_entry(lane, delivery, &malformed)),
         Ok(job) if delivery.lease.delivery > MOST_DELIVERIES => Some(poison(lane, delivery, &job)),
         Ok(job) if job.must_wait().is_some() && !may_go(lane, delivery, &job).await => None,
+        Ok(job) if job.secret.as_deref().is_some_and(|name| lane.secrets.get(name).is_none()) => {
+            Some(malformed_entry(lane, delivery, &unknown_secret(lane, &job)))
+        }
         Ok(job) => match lane.retry.get(job.retry.as_deref()) {
             Some(policy) => {
                 if let Some(error) = too_late(lane, delivery, &job, policy) {
@@ -76,6 +79,15 @@ fn unknown_policy(lane: &Lane, job: &Job) -> Malformed {
     let known: Vec<&str> = lane.retry.named.keys().map(String::as_str).collect();
     let known = known.join(", ");
     Malformed::new(format!("field `retry`: no policy is named {named}; known are default {known}").trim_end())
+}
+
+/// A job that asks for a signature does not go out without one.
+fn unknown_secret(lane: &Lane, job: &Job) -> Malformed {
+    let named = quoted(&String::from_utf8_lossy(job.secret.as_deref().unwrap_or_default()));
+    let known: Vec<&str> = lane.secrets.iter().map(|(name, _)| name).collect();
+    let known =
+        if known.is_empty() { "none is known".to_owned() } else { format!("known are {}", known.join(", ")) };
+    Malformed::new(format!("field `secret`: no secret is named {named}; {known}"))
 }
 
 /// It was taken up often enough, and each time its worker died or lost it.
@@ -147,8 +159,9 @@ async fn attempt(
     let mut record = Record::new(delivery, job, &context);
     confirm_lease(lane, delivery.lease).await;
     let started = Instant::now();
+    let secret = job.secret.as_deref().and_then(|name| lane.secrets.get(name));
     let attempt = Attempt { parent: Some(context.clone()), resend_count: job.trail.attempts };
-    let ending = lane.sender.send(job, &attempt, at).await;
+    let ending = lane.sender.send(job, &attempt, secret, at).await;
     let took = started.elapsed();
     flows::end(lane, job, pass, &ending).await;
     record.attempted(&ending, took, || history::Entry::new(at, took, &ending, context.traceparent()));

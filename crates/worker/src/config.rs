@@ -1,5 +1,6 @@
 //! The configuration file, `postrider.toml`: read whole, and every error reported at once with its line.
 
+mod secret;
 mod table;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use crate::flows::{Breaker, FlowId, FlowLimits, Limits, Rate};
 use crate::outcome::Overrides;
 use crate::queue::QueueName;
 use crate::retry::{RetryPolicies, RetryPolicy, Waits};
+use crate::secrets::Secrets;
 use crate::sender::KeptResults;
 use table::Table;
 
@@ -48,6 +50,12 @@ use table::Table;
 /// rate = "100/s"           # or /m, /h
 /// burst = 100
 ///
+/// [secrets.acme]           # a job names it in its field `secret`
+/// keys = [{ file = "/run/secrets/acme" }, { env = "ACME_OLD_KEY" }]   # signatures; whsec_… or whsk_…
+///
+/// [secrets.partner]
+/// bearer = { env = "PARTNER_TOKEN" }
+///
 /// [results]                # what is kept of an answer for a job with `result_ttl_ms`
 /// headers = ["content-type", "location"]
 /// max_body = 16384         # bytes, at most 65536
@@ -59,7 +67,7 @@ use table::Table;
 /// ports = [443, 8443]
 /// schemes = ["https"]
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Which queues to read, in the order of their names. Empty: the command line says.
     pub queues: Vec<WeightedQueue>,
@@ -71,6 +79,8 @@ pub struct Config {
     pub flows: FlowLimits,
     /// What of an answer is kept for who waits for the result.
     pub results: KeptResults,
+    /// What requests are signed with, and how they show who they are from.
+    pub secrets: Secrets,
     /// Which destinations jobs may reach.
     pub egress: Egress,
 }
@@ -169,6 +179,7 @@ impl Config {
                 config.retry.named.insert(name.to_owned(), policy);
             }
         });
+        root.each_table("secrets", |name, table| config.secrets.insert(name, secret::secret(table)));
         root.one_table("results", |table| config.results = results(table));
         let mut named = vec![];
         root.each_table("flows", |name, table| named.push((name.to_owned(), limits(table))));
@@ -389,6 +400,39 @@ mod tests {
         assert!(problems("[results]\nheaders = [\"Set-Cookie\"]\n")[0].contains("set-cookie"));
         assert_eq!(problems("[results]\nheaders = [\"a b\"]\nmax_body = 65537\nx = 1\n").len(), 3);
         assert_eq!(problems("results = 1\n").len(), 1);
+    }
+
+    #[test]
+    fn secrets_come_from_files_and_variables_and_are_never_repeated() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
+        let file = format!("{{ file = {:?} }}", path.to_str().unwrap());
+        let text = format!(
+            "[secrets.a]\nkeys = [{file}]\n[secrets.b]\nuser = \"me\"\npassword = {file}\n\
+             [secrets.c]\nheader = \"X-Key\"\nvalue = {{ env = \"PATH\" }}\ncert = {file}\nkey = {file}\n"
+        );
+        let secrets = Config::parse(&text).unwrap().secrets;
+        assert_eq!(secrets.get(b"a").unwrap().keys.len(), 1);
+        assert_eq!(secrets.get(b"b").unwrap().headers[0].0, "authorization");
+        let c = secrets.get(b"c").unwrap();
+        assert_eq!((c.headers[0].0.as_str(), c.certificate.is_some()), ("x-key", true));
+        for (wrong, part) in [
+            ("keys = [\"whsec_hunter2\"]".to_owned(), "does not stand here"),
+            ("bearer = \"hunter2\"".to_owned(), "does not stand here"),
+            ("bearer = { file = \"/nowhere/hunter\" }".to_owned(), "cannot read"),
+            ("bearer = { file = \"/\" }".to_owned(), "not a regular file"),
+            ("bearer = { env = \"POSTRIDER_NO_SUCH\" }".to_owned(), "is not set"),
+            ("bearer = { }".to_owned(), "either `file` or `env`"),
+            (format!("bearer = {file}\nuser = \"me\"\npassword = {file}"), "twice"),
+            ("user = \"me\"".to_owned(), "both `user` and `password`"),
+            (format!("cert = {file}"), "both `cert` and `key`"),
+            ("colour = 1".to_owned(), "not known"),
+        ] {
+            let told = problems(&format!("[secrets.x]\n{wrong}\n")).join("\n");
+            assert!(told.contains(part) && !told.contains("hunter2"), "{wrong}: {told}");
+        }
+        assert!(problems("[secrets.x]\n")[0].contains("needs `keys`"));
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct Job {
     pub retry: Option<Bytes>,
     /// The key of its flow. Default: the destination's `host:port`.
     pub flow: Option<Bytes>,
+    /// The name of the secret that signs it, or shows who it is from. Default: none.
+    pub secret: Option<Bytes>,
     /// When the first attempt may be made, as the producer has said.
     pub wait: Option<Wait>,
     /// Unix milliseconds from which on the job is not sent any more.

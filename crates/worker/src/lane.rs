@@ -16,6 +16,7 @@ use crate::hand::Hand;
 use crate::queue::{Queue, Settled};
 use crate::retry::RetryPolicies;
 use crate::scheduler::Alarm;
+use crate::secrets::Secrets;
 use crate::sender::Sender;
 use crate::slots::{Slot, Work};
 
@@ -36,6 +37,8 @@ pub struct Lane {
     pub flows: Flows,
     /// Which flows hold jobs of this lane back.
     pub held: Held,
+    /// What requests are signed with.
+    pub secrets: Arc<Secrets>,
     /// How failed attempts are repeated.
     pub retry: Arc<RetryPolicies>,
     /// Where jobs that are done go to be settled.

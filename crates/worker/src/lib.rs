@@ -40,6 +40,7 @@ pub mod record;
 pub mod result;
 pub mod retry;
 pub mod scheduler;
+pub mod secrets;
 pub mod sender;
 pub mod settlement;
 pub mod settler;

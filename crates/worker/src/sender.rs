@@ -24,6 +24,7 @@ use telemetry::Telemetry;
 use crate::egress::Egress;
 use crate::job::Job;
 use crate::outcome::{Answer, Ending, Kept, retry_after};
+use crate::secrets::Secret;
 
 use connector::Connector;
 use deadline::Deadline;
@@ -100,9 +101,9 @@ impl Sender {
 
     /// Makes one attempt. It ends with the response's body, or by the job's deadline at the latest.
     /// `now` is Unix milliseconds.
-    pub async fn send(&self, job: &Job, attempt: &Attempt, now: u64) -> Ending {
+    pub async fn send(&self, job: &Job, attempt: &Attempt, secret: Option<&Secret>, now: u64) -> Ending {
         let deadline = Instant::now() + job.timeout.unwrap_or(self.timeout);
-        match self.exchange(job, attempt, deadline, now).await {
+        match self.exchange(job, attempt, secret, deadline, now).await {
             Ok(answer) => Ending::Answer(answer),
             Err(error) => Ending::Failed { error: error::error_type(&error), text: error::sentence(&error) },
         }
@@ -112,11 +113,12 @@ impl Sender {
         &self,
         job: &Job,
         attempt: &Attempt,
+        secret: Option<&Secret>,
         deadline: Instant,
         now: u64,
     ) -> Result<Answer, SendError> {
         let mut client = self.client.map(|client| Deadline::new(client.clone(), deadline, BODY_CAP));
-        let response = client.attempt(request(job), attempt).await?;
+        let response = client.attempt(request(job, secret, now), attempt).await?;
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
         let retry_after =
@@ -154,7 +156,7 @@ async fn read<B: Body<Data = Bytes>>(
     Some(Box::new(kept))
 }
 
-fn request(job: &Job) -> Request<Full<Bytes>> {
+fn request(job: &Job, secret: Option<&Secret>, now: u64) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(job.body.clone()));
     *request.method_mut() = job.method.clone();
     *request.uri_mut() = job.uri.clone();
@@ -167,6 +169,9 @@ fn request(job: &Job) -> Request<Full<Bytes>> {
     }
     set(headers, "idempotency-key", &job.ticket);
     set(headers, "postrider-id", &job.id);
+    if let Some(secret) = secret {
+        secret.apply(headers, &job.ticket, &job.body, now);
+    }
     // The producer's context as it came; where this attempt has a span, that takes its place.
     for (name, value) in [("traceparent", &job.context.traceparent), ("tracestate", &job.context.tracestate)]
     {

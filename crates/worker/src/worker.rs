@@ -14,6 +14,7 @@ use crate::flows::FlowLimits;
 use crate::queue::{ConnectError, Consumer, Redis};
 use crate::reader::{Order, Reader};
 use crate::retry::RetryPolicies;
+use crate::secrets::Secrets;
 use crate::sender::{RootsError, Sender, SenderConfig};
 use crate::slots::Slots;
 use fleet::Fleet;
@@ -37,6 +38,8 @@ pub struct WorkerConfig {
     pub sender: SenderConfig,
     /// How failed attempts are repeated.
     pub retry: RetryPolicies,
+    /// What requests are signed with, by the names that jobs give.
+    pub secrets: Secrets,
     /// How many attempts of each flow may be made.
     pub flows: FlowLimits,
 }

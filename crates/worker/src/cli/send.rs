@@ -62,6 +62,9 @@ pub(super) struct SendArgs {
     /// A deadline for each attempt [default: the worker's]
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     timeout: Option<Duration>,
+    /// The name of the secret that the worker signs it with
+    #[arg(long, value_name = "NAME")]
+    secret: Option<String>,
     /// How many attempts it has [default: the worker's]
     #[arg(long, value_name = "N")]
     max_attempts: Option<u32>,
@@ -137,6 +140,7 @@ impl SendArgs {
         push("not_before", self.at.map(|at| at.to_string().into()));
         push("timeout_ms", self.timeout.map(millis));
         push("flow", self.flow.clone().map(Bytes::from));
+        push("secret", self.secret.clone().map(Bytes::from));
         push("retry", self.retry.clone().map(Bytes::from));
         push("max_attempts", self.max_attempts.map(|attempts| attempts.to_string().into()));
         // The result outlives the wait, so that the last look finds it.

@@ -100,6 +100,7 @@ impl WorkerArgs {
             },
             retry,
             flows: file.flows,
+            secrets: file.secrets,
         })
     }
 

@@ -9,6 +9,14 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Problems, line};
 
+/// Where a secret is read from.
+pub(super) enum Source {
+    /// `{ file = "PATH" }`
+    File(String),
+    /// `{ env = "NAME" }`
+    Env(String),
+}
+
 /// A table under inspection.
 pub(super) struct Table<'a, 'i> {
     text: &'a str,
@@ -29,7 +37,8 @@ impl<'a, 'i> Table<'a, 'i> {
         self.problem_at(at, problem);
     }
 
-    fn problem_at(&mut self, at: usize, problem: impl Display) {
+    /// Something is wrong at that place.
+    pub(super) fn problem_at(&mut self, at: usize, problem: impl Display) {
         self.problems.0.push((line(self.text, at), problem.to_string()));
     }
 
@@ -83,6 +92,57 @@ impl<'a, 'i> Table<'a, 'i> {
     pub(super) fn wholes(&mut self, key: &str, least: i64, most: i64) -> Vec<i64> {
         let list = self.list(key);
         list.into_iter().filter_map(|(at, item)| self.as_whole(key, at, &item, least..=most)).collect()
+    }
+
+    /// Whether anything was wrong so far, anywhere.
+    pub(super) fn has_problems(&self) -> bool {
+        !self.problems.0.is_empty()
+    }
+
+    /// A text, and where it stands.
+    pub(super) fn string(&mut self, key: &str) -> Option<(usize, String)> {
+        match self.take(key)? {
+            (at, DeValue::String(text)) => Some((at, text.into_owned())),
+            (at, _) => {
+                self.problem_at(at, format!("`{key}` must be a text in quotes"));
+                None
+            }
+        }
+    }
+
+    /// Where a secret is read from, and where that stands.
+    pub(super) fn source(&mut self, key: &str) -> Option<(usize, Source)> {
+        let (at, value) = self.take(key)?;
+        self.as_source(key, at, value)
+    }
+
+    /// A list of such places.
+    pub(super) fn sources(&mut self, key: &str) -> Vec<(usize, Source)> {
+        let list = self.list(key);
+        list.into_iter().filter_map(|(at, item)| self.as_source(key, at, item)).collect()
+    }
+
+    fn as_source(&mut self, key: &str, at: usize, value: DeValue<'i>) -> Option<(usize, Source)> {
+        let DeValue::Table(table) = value else {
+            // The text is not repeated: it may be the secret.
+            self.problem_at(
+                at,
+                format!("`{key}`: a secret does not stand here; write {{ file = \"PATH\" }} or {{ env = \"NAME\" }}"),
+            );
+            return None;
+        };
+        let mut table = Table { text: self.text, span: at..at, table, problems: &mut *self.problems };
+        let (file, env) = (table.string("file"), table.string("env"));
+        let source = match (file, env) {
+            (Some((_, file)), None) => Some((at, Source::File(file))),
+            (None, Some((_, env))) => Some((at, Source::Env(env))),
+            _ => {
+                table.problem(format!("`{key}` needs either `file` or `env`"));
+                None
+            }
+        };
+        table.finish();
+        source
     }
 
     /// Whether there is something under a key.

@@ -42,7 +42,6 @@ impl Job {
         }
         let known = Known::pick(fields)?;
         version(&known)?;
-        unsupported(&known)?;
         let ticket = known.trail.ticket.clone().unwrap_or_else(|| delivery.lease.entry.to_string().into());
         Ok(Self {
             id: id(&known)?.unwrap_or_else(|| ticket.clone()),
@@ -54,6 +53,7 @@ impl Job {
             max_attempts: max_attempts(&known)?,
             retry: known.retry.clone(),
             flow: flow(&known)?,
+            secret: known.secret.clone(),
             wait: wait(&known)?,
             expires_at: unix_millis("expires_at", &known.expires_at)?,
             result_ttl: result_ttl(&known)?,
@@ -75,14 +75,6 @@ fn version(known: &Known) -> Result<(), Malformed> {
         Some(0) => Err(Malformed::new("field `v` must be at least 1")),
         _ => Ok(()),
     }
-}
-
-/// What must not be left out silently: a job that asks for a signature must not go out without one.
-fn unsupported(known: &Known) -> Result<(), Malformed> {
-    if known.secret.is_some() {
-        return Err(Malformed::new("field `secret`: this worker has no signing secrets"));
-    }
-    Ok(())
 }
 
 fn url(known: &Known) -> Result<Uri, Malformed> {
@@ -322,10 +314,5 @@ mod tests {
         let job = decode(&[URL, ("_ticket", "a b"), ("_attempt", "-2"), ("_at", "x")]).unwrap();
         assert_eq!((job.ticket.as_ref(), job.trail.attempts), (&b"1795396101000-3"[..], 0));
         assert_eq!(job.trail.at, None);
-    }
-
-    #[test]
-    fn a_job_that_asks_for_what_is_not_there_is_not_sent_without_it() {
-        assert!(refused(&[("secret", "acme")]).contains("secret"));
     }
 }

@@ -23,6 +23,7 @@ use crate::queue::{ConnectError, Consumer, Queue, Redis};
 use crate::record;
 use crate::retry::RetryPolicies;
 use crate::scheduler::Alarm;
+use crate::secrets::Secrets;
 use crate::sender::Sender;
 use crate::slots::{Slots, Work};
 use crate::{leases, mender, reclaimer, scheduler, settler};
@@ -39,6 +40,7 @@ pub(super) struct Fleet {
     sender: Sender,
     flows: Flows,
     retry: Arc<RetryPolicies>,
+    secrets: Arc<Secrets>,
     telemetry: Telemetry,
     slots: Slots,
     stop: CancellationToken,
@@ -65,6 +67,7 @@ impl Fleet {
             sender,
             flows: Flows::new(config.concurrency, config.flows.clone()),
             retry: Arc::new(config.retry.clone()),
+            secrets: Arc::new(config.secrets.clone()),
             telemetry: telemetry.clone(),
             slots,
             stop,
@@ -127,6 +130,7 @@ impl Fleet {
             flows: self.flows.clone(),
             held: Held::default(),
             retry: self.retry.clone(),
+            secrets: self.secrets.clone(),
             done,
             work: Work::default(),
             panicked: AtomicBool::new(false),

@@ -1,0 +1,255 @@
+//! Signatures and credentials: a destination can verify them, and nothing else ever sees them.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use e2e::otlp::Receiver;
+use e2e::process::{Build, Postrider};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::resp::Reply;
+use e2e::sink::{Sink, SinkRequest};
+use e2e::wait::eventually_or;
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use tempfile::TempDir;
+
+e2e::in_both_builds!(
+    a_destination_verifies_each_attempt,
+    keys_rotate_without_a_gap,
+    a_request_shows_who_it_is_from,
+    a_secret_that_is_not_known_sends_nothing,
+);
+
+const SOON: Duration = Duration::from_secs(30);
+/// Keys and tokens, of which no other trace than at the destination may be found.
+const NEW: &str = "whsec_bmV3IGtleSBmb3IgdGhlIHRlc3RzLCBwbGFudGVk";
+const OLD: &str = "whsec_b2xkIGtleSBmb3IgdGhlIHRlc3RzLCBwbGFudGVk";
+const TOKEN: &str = "planted-token-4711";
+
+/// A configuration whose secrets stand in files and variables.
+struct Setting {
+    folder: TempDir,
+}
+
+impl Setting {
+    fn new() -> Setting {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            fs::write(folder.path().join(name), text).expect("a new folder can be written");
+        };
+        write("new", &format!("{NEW}\n"));
+        write("seed", &format!("whsk_{}", STANDARD.encode([7; 32])));
+        let file = |name: &str| format!("{{ file = {:?} }}", folder.path().join(name));
+        write(
+            "postrider.toml",
+            &format!(
+                "[retry.default]\nwaits = [\"1100ms\"]\n\
+                 [secrets.acme]\nkeys = [{}, {{ env = \"OLD_KEY\" }}]\n\
+                 [secrets.curve]\nkeys = [{}]\n\
+                 [secrets.token]\nbearer = {{ env = \"TOKEN\" }}\n\
+                 [secrets.user]\nuser = \"me\"\npassword = {{ env = \"TOKEN\" }}\n\
+                 [secrets.header]\nheader = \"X-Api-Key\"\nvalue = {{ env = \"TOKEN\" }}\n",
+                file("new"),
+                file("seed")
+            ),
+        );
+        Setting { folder }
+    }
+
+    fn worker(&self, build: Build, redis: &RedisServer, environment: &[(&str, &str)]) -> Postrider {
+        let path = self.folder.path().join("postrider.toml");
+        let path = path.to_str().expect("the path is text");
+        let secrets = [("OLD_KEY", OLD), ("TOKEN", TOKEN), ("POSTRIDER_LOG", "trace")];
+        Postrider::ready_worker(build, redis, &["--config", path], &[&secrets[..], environment].concat())
+    }
+}
+
+fn drain(queue: Queue<'_>) {
+    eventually_or("an empty queue", SOON, || queue.drained());
+}
+
+/// Whether the official library finds a request to be signed with that key.
+fn verifies(request: &SinkRequest, key: &str) -> bool {
+    const PROGRAM: &str = "import json, sys, standardwebhooks\n\
+        request = json.load(sys.stdin)\n\
+        try:\n    standardwebhooks.Webhook(request['key']).verify(request['body'], request['headers'], json_parse=False)\n\
+        except standardwebhooks.WebhookVerificationError as error:\n    print(error)\n    sys.exit(9)\n";
+    let library = std::env::var_os("POSTRIDER_STANDARDWEBHOOKS").filter(|path| Path::new(path).is_dir());
+    let library = library.expect(
+        "POSTRIDER_STANDARDWEBHOOKS names no folder with the library `standardwebhooks`; `cargo xtask test` fetches it",
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let headers: serde_json::Map<String, serde_json::Value> =
+        request.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    let body = String::from_utf8(request.body.to_vec()).expect("the tests' bodies are text");
+    let input = serde_json::json!({"key": key, "headers": headers, "body": body}).to_string();
+    fs::write(folder.path().join("input"), input).expect("a new folder can be written");
+    let input = fs::File::open(folder.path().join("input")).expect("the file is there");
+    let mut python = Command::new("python3");
+    python.args(["-I", "-c"]).arg(format!("import sys\nsys.path.insert(0, {library:?})\n{PROGRAM}"));
+    let output = python.stdin(input).output().expect("python3 can be started");
+    match output.status.code() {
+        Some(0) => true,
+        Some(9) => false,
+        _ => panic!("{}", String::from_utf8_lossy(&output.stderr)),
+    }
+}
+
+fn a_destination_verifies_each_attempt(build: Build) {
+    let (redis, sink, setting) = (RedisServer::start(), Sink::start(), Setting::new());
+    let queue = Queue::new(&redis, "default");
+    let _worker = setting.worker(build, &redis, &[]);
+    let url = sink.url("/flaky/1/signed");
+    let own = r#"{"webhook-id": "forged", "webhook-signature": "v1,forged"}"#;
+    queue.enqueue(&[
+        ("url", url.as_str()),
+        ("secret", "acme"),
+        ("headers", own),
+        ("body", "{\"hello\":\"wörld\"}"),
+    ]);
+    drain(queue);
+    let [first, second] = &sink.requests()[..] else { panic!("two attempts: {:?}", sink.requests()) };
+    for request in [first, second] {
+        assert!(verifies(request, NEW) && verifies(request, OLD), "{request:?}");
+        assert!(!verifies(request, "whsec_c29tZSBvdGhlciBrZXkgdGhhdCBpcyBsb25n"), "{request:?}");
+        let named = |name: &str| request.headers.iter().filter(|(own, _)| own == name).count();
+        assert_eq!((named("webhook-id"), named("webhook-signature")), (1, 1), "{request:?}");
+    }
+    assert_eq!(first.header("webhook-id"), second.header("webhook-id"), "the same job");
+    let stamp = |request: &SinkRequest| request.header("webhook-timestamp").unwrap().parse::<u64>().unwrap();
+    assert!(stamp(second) > stamp(first), "each attempt has its own time");
+    let Reply::Array(time) = redis.command(&["TIME"]) else { panic!("TIME answers with an array") };
+    let now: u64 = time[0].text().parse().unwrap();
+    assert!((now - 30..=now).contains(&stamp(first)), "Redis' time");
+    let mut changed = first.clone();
+    changed.body = "{\"hello\":\"World\"}".into();
+    assert!(!verifies(&changed, NEW), "a body that was changed on the way");
+}
+
+fn keys_rotate_without_a_gap(build: Build) {
+    let (redis, sink, setting) = (RedisServer::start(), Sink::start(), Setting::new());
+    let queue = Queue::new(&redis, "default");
+    let _worker = setting.worker(build, &redis, &[]);
+    for secret in ["acme", "curve"] {
+        queue.enqueue(&[("url", sink.url(&format!("/ok?{secret}")).as_str()), ("secret", secret)]);
+    }
+    drain(queue);
+    let signature = |path: &str| sink.requests_to(path)[0].header("webhook-signature").unwrap().to_owned();
+    let both = signature("/ok?acme");
+    assert_eq!(both.split(' ').filter(|part| part.starts_with("v1,")).count(), 2, "{both}");
+    let request = &sink.requests_to("/ok?curve")[0];
+    let header = |name: &str| request.header(name).unwrap();
+    let content = format!("{}.{}.", header("webhook-id"), header("webhook-timestamp"));
+    let signature = STANDARD.decode(signature("/ok?curve").strip_prefix("v1a,").unwrap()).unwrap();
+    let public = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+    let public = UnparsedPublicKey::new(&ED25519, public.public_key().as_ref());
+    public.verify(content.as_bytes(), &signature).expect("a valid Ed25519 signature");
+}
+
+fn a_request_shows_who_it_is_from(build: Build) {
+    let (redis, sink, setting) = (RedisServer::start(), Sink::start(), Setting::new());
+    let queue = Queue::new(&redis, "default");
+    let _worker = setting.worker(build, &redis, &[]);
+    for secret in ["token", "user", "header"] {
+        let url = sink.url(&format!("/ok?{secret}"));
+        queue.enqueue(&[
+            ("url", url.as_str()),
+            ("secret", secret),
+            ("headers", r#"{"authorization": "of the job"}"#),
+        ]);
+    }
+    drain(queue);
+    let header = |path: &str, name: &str| sink.requests_to(path)[0].header(name).map(str::to_owned).unwrap();
+    assert_eq!(header("/ok?token", "authorization"), format!("Bearer {TOKEN}"));
+    let pair = STANDARD.encode(format!("me:{TOKEN}"));
+    assert_eq!(header("/ok?user", "authorization"), format!("Basic {pair}"));
+    assert_eq!(header("/ok?header", "x-api-key"), TOKEN);
+    assert_eq!(header("/ok?header", "authorization"), "of the job");
+}
+
+fn a_secret_that_is_not_known_sends_nothing(build: Build) {
+    let (redis, sink, setting) = (RedisServer::start(), Sink::start(), Setting::new());
+    let queue = Queue::new(&redis, "default");
+    let _worker = setting.worker(build, &redis, &[]);
+    queue.enqueue(&[("url", sink.url("/ok").as_str()), ("secret", "acne")]);
+    queue.enqueue(&[("url", sink.url("/next"))]);
+    drain(queue);
+    let dead = queue.dead();
+    assert_eq!(dead[0].reason(), "malformed");
+    let error = dead[0].field("_error").unwrap();
+    assert!(error.contains("no secret is named \"acne\"; known are acme, curve"), "{error}");
+    assert_eq!(sink.requests().len(), 1);
+}
+
+/// Everything that Redis holds, as one text.
+fn dump(redis: &RedisServer) -> String {
+    let keys = redis.command(&["KEYS", "*"]);
+    let of = |key: &Reply| {
+        let key = key.text();
+        let read: &[&str] = match redis.command(&["TYPE", &key]).text().as_str() {
+            "stream" => &["XRANGE", &key, "-", "+"],
+            "hash" => &["HGETALL", &key],
+            "zset" => &["ZRANGE", &key, "0", "-1"],
+            _ => &["GET", &key],
+        };
+        format!("{key} {:?}", redis.command(read))
+    };
+    // Bytes are shown as numbers otherwise.
+    keys.array().iter().map(of).collect()
+}
+
+/// Under every name by which it might be written.
+fn assert_hidden(place: &str, text: &str) {
+    let bytes = |text: &str| format!("{:?}", text.as_bytes()).trim_matches(['[', ']']).to_owned();
+    for secret in [TOKEN, &NEW[6..], &OLD[6..], &STANDARD.encode(format!("me:{TOKEN}"))] {
+        assert!(!text.contains(secret) && !text.contains(&bytes(secret)), "{place} holds {secret}");
+    }
+}
+
+#[test]
+fn no_secret_is_found_anywhere_else() {
+    let (redis, sink, setting) = (RedisServer::start(), Sink::start(), Setting::new());
+    let (queue, receiver) =
+        (Queue::new(&redis, "default"), Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver")));
+    let endpoint = receiver.grpc_endpoint();
+    let mut worker = setting.worker(
+        Build::Otel,
+        &redis,
+        &[
+            ("OTEL_ENABLED", "true"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+            ("POSTRIDER_TRACE_INTERNALS", "true"),
+        ],
+    );
+    for secret in ["acme", "token", "user", "header"] {
+        for path in ["/ok", "/status/404", "/status/503"] {
+            let url = sink.url(path);
+            queue.enqueue(&[
+                ("url", url.as_str()),
+                ("secret", secret),
+                ("max_attempts", "2"),
+                ("result_ttl_ms", "60000"),
+            ]);
+        }
+    }
+    drain(queue);
+    assert_eq!(queue.dead().len(), 8);
+    let url = redis.url();
+    for arguments in [&["dead", "list", "--json"][..], &["jobs", "list", "--json"], &["doctor", "--json"]] {
+        let output = Postrider::run(Build::Otel, &[arguments, &["--redis-url", &url]].concat(), &[], SOON);
+        assert_hidden("a tool", &format!("{output:?}"));
+    }
+    assert!(worker.stop().success());
+    assert_hidden("Redis", &dump(&redis));
+    let log = worker.log().join("\n");
+    assert!(log.contains("TRACE"), "the log is at its most talkative");
+    assert_hidden("the log", &log);
+    let spans = format!("{:?}", receiver.spans());
+    assert!(spans.contains("POST"), "{spans}");
+    assert_hidden("a span", &spans);
+    assert_hidden("a metric", &format!("{:?}", receiver.metrics()));
+}

@@ -1,0 +1,107 @@
+//! Secrets by name: what a job's request is signed with, and how it shows who it is. They come from files or the
+//! environment when the worker starts and stand nowhere else: not in Redis, in a log, a span or an error.
+
+mod signing;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+pub use signing::{BadKey, SigningKey};
+
+/// All secrets of a worker, by their names.
+#[derive(Clone, Debug, Default)]
+pub struct Secrets(BTreeMap<String, Secret>);
+
+/// One of them: any of signing keys, headers and a client certificate.
+#[derive(Clone, Default)]
+pub struct Secret {
+    /// Each makes a signature, so that the keys can be changed without a gap.
+    pub keys: Vec<SigningKey>,
+    /// Set on each request, in place of the job's own.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Shown to destinations that ask for one.
+    pub certificate: Option<Certificate>,
+}
+
+/// A client certificate with its key, both in PEM.
+#[derive(Clone)]
+pub struct Certificate {
+    /// The chain, its own certificate first.
+    pub chain: Bytes,
+    /// The private key.
+    pub key: Bytes,
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl Secrets {
+    /// The secret of that name.
+    pub fn get(&self, name: &[u8]) -> Option<&Secret> {
+        self.0.get(std::str::from_utf8(name).ok()?)
+    }
+
+    /// Adds one.
+    pub fn insert(&mut self, name: &str, secret: Secret) {
+        self.0.insert(name.to_owned(), secret);
+    }
+
+    /// All of them, with their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Secret)> {
+        self.0.iter().map(|(name, secret)| (name.as_str(), secret))
+    }
+}
+
+impl Secret {
+    /// Signs a request and shows who it is from. Header values are marked as sensitive, so that they are not shown
+    /// by whoever shows headers, and are left out of HTTP/2's tables. `now` is Unix milliseconds.
+    pub fn apply(&self, headers: &mut HeaderMap, id: &Bytes, body: &[u8], now: u64) {
+        for (name, value) in &self.headers {
+            headers.insert(name, value.clone());
+        }
+        if !self.keys.is_empty() {
+            signing::sign(headers, &self.keys, id, body, now / 1000);
+        }
+    }
+}
+
+/// A header value that is a secret; `None` where it holds bytes that no header may.
+pub fn sensitive(value: &[u8]) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_bytes(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_does_not_show_itself() {
+        let value = sensitive(b"hunter2").unwrap();
+        let secret = Secret {
+            headers: vec![(http::header::AUTHORIZATION, value)],
+            certificate: Some(Certificate { chain: "hunter2".into(), key: "hunter2".into() }),
+            keys: vec!["whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==".parse().unwrap()],
+        };
+        let mut secrets = Secrets::default();
+        secrets.insert("acme", secret.clone());
+        let mut headers = HeaderMap::new();
+        secret.apply(&mut headers, &"1-0".into(), b"", 0);
+        let shown = format!("{secrets:?} {:?} {headers:?}", secret.certificate);
+        assert!(!shown.contains("hunter2") && !shown.contains("aHVudGVy"), "{shown}");
+        assert_eq!(headers["authorization"], "hunter2", "in place of the job's own");
+    }
+}
