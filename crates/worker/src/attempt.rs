@@ -148,7 +148,7 @@ async fn attempt(
     confirm_lease(lane, delivery.lease).await;
     let started = Instant::now();
     let attempt = Attempt { parent: Some(context.clone()), resend_count: job.trail.attempts };
-    let ending = lane.sender.send(job, &attempt, at).await;
+    let ending = lane.sender.send(job, &attempt, None, at).await;
     let took = started.elapsed();
     flows::end(lane, job, pass, &ending).await;
     record.attempted(&ending, took, || history::Entry::new(at, took, &ending, context.traceparent()));
@@ -170,6 +170,12 @@ async fn attempt(
             debug!(ticket = %record.ticket(), error = %error.as_str(), ?after, "attempt failed, to be tried again");
             let record = record.keeping(process.keep());
             process.retry(&error);
+            Settlement::Park(record.parking(after))
+        }
+        Outcome::Release { after } => {
+            debug!(ticket = %record.ticket(), error = %error.as_str(), ?after, "attempt put off");
+            let record = record.keeping(process.keep());
+            process.release(&error);
             Settlement::Park(record.parking(after))
         }
         Outcome::Dead { reason, error: text } => bury(record, process, reason, &text, &error),

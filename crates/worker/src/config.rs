@@ -1,5 +1,6 @@
 //! The configuration file, `postrider.toml`: read whole, and every error reported at once with its line.
 
+mod requests;
 mod table;
 
 use std::fmt;
@@ -15,7 +16,7 @@ use crate::flows::{Breaker, FlowId, FlowLimits, Limits, Rate};
 use crate::outcome::Overrides;
 use crate::queue::QueueName;
 use crate::retry::{RetryPolicies, RetryPolicy, Waits};
-use crate::sender::KeptResults;
+use crate::sender::{HttpConfig, KeptResults};
 use table::Table;
 
 /// What stands in the file.
@@ -58,6 +59,9 @@ use table::Table;
 /// only = ["*.example.org"]
 /// ports = [443, 8443]
 /// schemes = ["https"]
+///
+/// [http]                   # deadlines, limits, TLS and the proxy of requests
+/// headers_timeout = "20s"
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
@@ -73,6 +77,8 @@ pub struct Config {
     pub results: KeptResults,
     /// Which destinations jobs may reach.
     pub egress: Egress,
+    /// How requests are sent.
+    pub http: HttpConfig,
 }
 
 /// A queue to read, and how often in proportion to the others.
@@ -180,6 +186,7 @@ impl Config {
             }
         }
         root.one_table("egress", |table| config.egress = egress(table));
+        root.one_table("http", |table| config.http = requests::read(table));
         root.finish();
         problems.0.sort();
         if problems.0.is_empty() { Ok(config) } else { Err(problems) }
@@ -356,6 +363,21 @@ mod tests {
         assert!(told[0].contains("`allow`: `10.0.0.0/99` is not a rule"), "{told:#?}");
         assert!(told[6].contains("leave it out"), "{told:#?}");
         assert!(problems("egress = 1\n")[0].contains("must be a table, as in [egress]"));
+    }
+
+    #[test]
+    fn what_is_set_of_http_is_read_and_a_password_in_it_is_never_told() {
+        let text = "[http]\ntls_timeout = \"2s\"\nmin_tls = \"1.3\"\nno_proxy = [\"a.test\"]\n\
+                    proxy = \"http://me:hunter2@p:1\"\nca_files = [\"/ca.pem\"]\nmax_response_body = 1000\n";
+        let http = Config::parse(text).unwrap().http;
+        assert_eq!((http.tls_timeout, http.max_response_body), (Duration::from_secs(2), 1000));
+        assert_eq!((http.min_tls, http.no_proxy.len()), (crate::sender::TlsVersion::V1_3, 1));
+        assert!(http.proxy.is_some() && http.headers_timeout.is_none());
+        let told = problems(
+            "[http]\nproxy = \"me:hunter2@p\"\nmin_tls = \"1.1\"\nbody_timeout = \"0s\"\nca_files = [1]\nx = 1\n",
+        );
+        assert_eq!(told.len(), 5, "{told:?}");
+        assert!(!told.concat().contains("hunter2"), "{told:?}");
     }
 
     #[test]
