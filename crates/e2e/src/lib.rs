@@ -9,6 +9,7 @@
 //! the binary `otlp-receiver`.
 
 pub mod background;
+pub mod hostile;
 pub mod http_call;
 pub mod ledger;
 pub mod otlp;

@@ -132,7 +132,7 @@ impl Sink {
 }
 
 /// Binds before any thread starts, so that the address is known and a connect never fails.
-fn listen() -> (std::net::TcpListener, SocketAddr) {
+pub(crate) fn listen() -> (std::net::TcpListener, SocketAddr) {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
     listener.set_nonblocking(true).expect("a listener can be made non-blocking");
     let address = listener.local_addr().expect("a listener has an address");

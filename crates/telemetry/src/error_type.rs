@@ -11,10 +11,24 @@ pub enum ErrorType {
     Timeout,
     /// No connection could be made.
     Connect,
+    /// No connection within its deadline.
+    ConnectTimeout,
     /// The name of the host could not be resolved.
     Dns,
+    /// The name of the host was not resolved within the deadline of a lookup.
+    DnsTimeout,
     /// The TLS handshake failed.
     Tls,
+    /// The TLS handshake did not end within its deadline.
+    TlsTimeout,
+    /// The request was not taken by the peer within the deadline.
+    UploadTimeout,
+    /// The request was sent, and the head of the response did not come within the deadline.
+    HeadersTimeout,
+    /// The head of the response came, and its body did not come to an end within the deadline.
+    BodyTimeout,
+    /// The outbound proxy did not do its part.
+    Proxy,
     /// The connection broke while it was in use.
     ConnectionReset,
     /// The peer broke the protocol.
@@ -66,8 +80,15 @@ impl ErrorType {
         match self {
             Self::Timeout => "timeout",
             Self::Connect => "connect",
+            Self::ConnectTimeout => "connect_timeout",
             Self::Dns => "dns",
+            Self::DnsTimeout => "dns_timeout",
             Self::Tls => "tls",
+            Self::TlsTimeout => "tls_timeout",
+            Self::UploadTimeout => "upload_timeout",
+            Self::HeadersTimeout => "headers_timeout",
+            Self::BodyTimeout => "body_timeout",
+            Self::Proxy => "proxy",
             Self::ConnectionReset => "connection_reset",
             Self::Protocol => "protocol",
             Self::Body => "body",

@@ -84,7 +84,7 @@ fn unknown_policy(lane: &Lane, job: &Job) -> Malformed {
 /// A job that asks for a signature does not go out without one.
 fn unknown_secret(lane: &Lane, job: &Job) -> Malformed {
     let named = quoted(&String::from_utf8_lossy(job.secret.as_deref().unwrap_or_default()));
-    let known: Vec<&str> = lane.secrets.iter().map(|(name, _)| name).collect();
+    let known: Vec<&str> = lane.secrets.names().collect();
     let known =
         if known.is_empty() { "none is known".to_owned() } else { format!("known are {}", known.join(", ")) };
     Malformed::new(format!("field `secret`: no secret is named {named}; {known}"))
@@ -183,6 +183,12 @@ async fn attempt(
             debug!(ticket = %record.ticket(), error = %error.as_str(), ?after, "attempt failed, to be tried again");
             let record = record.keeping(process.keep());
             process.retry(&error);
+            Settlement::Park(record.parking(after))
+        }
+        Outcome::Release { after } => {
+            debug!(ticket = %record.ticket(), error = %error.as_str(), ?after, "attempt put off");
+            let record = record.keeping(process.keep());
+            process.release(&error);
             Settlement::Park(record.parking(after))
         }
         Outcome::Dead { reason, error: text } => bury(record, process, reason, &text, &error),

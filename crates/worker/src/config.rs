@@ -1,5 +1,6 @@
 //! The configuration file, `postrider.toml`: read whole, and every error reported at once with its line.
 
+mod requests;
 mod secret;
 mod table;
 
@@ -17,7 +18,7 @@ use crate::outcome::Overrides;
 use crate::queue::QueueName;
 use crate::retry::{RetryPolicies, RetryPolicy, Waits};
 use crate::secrets::Secrets;
-use crate::sender::KeptResults;
+use crate::sender::{HttpConfig, KeptResults};
 use table::Table;
 
 /// What stands in the file.
@@ -66,6 +67,9 @@ use table::Table;
 /// only = ["*.example.org"]
 /// ports = [443, 8443]
 /// schemes = ["https"]
+///
+/// [http]                   # deadlines, limits, TLS and the proxy of requests
+/// headers_timeout = "20s"
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -83,6 +87,8 @@ pub struct Config {
     pub secrets: Secrets,
     /// Which destinations jobs may reach.
     pub egress: Egress,
+    /// How requests are sent.
+    pub http: HttpConfig,
 }
 
 /// A queue to read, and how often in proportion to the others.
@@ -191,6 +197,7 @@ impl Config {
             }
         }
         root.one_table("egress", |table| config.egress = egress(table));
+        root.one_table("http", |table| config.http = requests::read(table));
         root.finish();
         problems.0.sort();
         if problems.0.is_empty() { Ok(config) } else { Err(problems) }
@@ -370,6 +377,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_set_of_http_is_read_and_a_password_in_it_is_never_told() {
+        let text = "[http]\ntls_timeout = \"2s\"\nmin_tls = \"1.3\"\nno_proxy = [\"a.test\"]\n\
+                    proxy = \"http://me:hunter2@p:1\"\nca_files = [\"/ca.pem\"]\nmax_response_body = 1000\n";
+        let http = Config::parse(text).unwrap().http;
+        assert_eq!((http.tls_timeout, http.max_response_body), (Duration::from_secs(2), 1000));
+        assert_eq!((http.min_tls, http.no_proxy.len()), (crate::sender::TlsVersion::V1_3, 1));
+        assert!(http.proxy.is_some() && http.headers_timeout.is_none());
+        let told = problems(
+            "[http]\nproxy = \"me:hunter2@p\"\nmin_tls = \"1.1\"\nbody_timeout = \"0s\"\nca_files = [1]\nx = 1\n",
+        );
+        assert_eq!(told.len(), 5, "{told:?}");
+        assert!(!told.concat().contains("hunter2"), "{told:?}");
+    }
+
+    #[test]
     fn a_policy_has_a_list_or_a_backoff() {
         assert!(problems("[retry.x]\nwaits = [\"1s\"]\nbase = \"1s\"\n")[0].contains("one or the other"));
         assert!(problems("[retry.x]\nwaits = [\"1x\", 3]\n").len() == 2);
@@ -410,13 +432,13 @@ mod tests {
         let file = format!("{{ file = {:?} }}", path.to_str().unwrap());
         let text = format!(
             "[secrets.a]\nkeys = [{file}]\n[secrets.b]\nuser = \"me\"\npassword = {file}\n\
-             [secrets.c]\nheader = \"X-Key\"\nvalue = {{ env = \"PATH\" }}\ncert = {file}\nkey = {file}\n"
+             [secrets.c]\nheader = \"X-Key\"\nvalue = {{ env = \"PATH\" }}\n"
         );
         let secrets = Config::parse(&text).unwrap().secrets;
         assert_eq!(secrets.get(b"a").unwrap().keys.len(), 1);
         assert_eq!(secrets.get(b"b").unwrap().headers[0].0, "authorization");
         let c = secrets.get(b"c").unwrap();
-        assert_eq!((c.headers[0].0.as_str(), c.certificate.is_some()), ("x-key", true));
+        assert_eq!(c.headers[0].0.as_str(), "x-key");
         for (wrong, part) in [
             ("keys = [\"whsec_hunter2\"]".to_owned(), "does not stand here"),
             ("bearer = \"hunter2\"".to_owned(), "does not stand here"),
@@ -427,6 +449,7 @@ mod tests {
             (format!("bearer = {file}\nuser = \"me\"\npassword = {file}"), "twice"),
             ("user = \"me\"".to_owned(), "both `user` and `password`"),
             (format!("cert = {file}"), "both `cert` and `key`"),
+            (format!("cert = {file}\nkey = {file}"), "no certificate"),
             ("colour = 1".to_owned(), "not known"),
         ] {
             let told = problems(&format!("[secrets.x]\n{wrong}\n")).join("\n");

@@ -16,6 +16,12 @@ use crate::retry::RetryPolicy;
 pub use retry_after::retry_after;
 pub use statuses::{BadStatuses, Meaning, Overrides, Statuses};
 
+/// A job that is handed back waits like one with so many attempts more: nothing grows while a fault lasts, and
+/// what is at fault is not to be flooded.
+const RELEASED_AS: u32 = 3;
+/// It waits at least so long.
+const LEAST_RELEASE: Duration = Duration::from_millis(100);
+
 /// What becomes of a job after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -24,6 +30,11 @@ pub enum Outcome {
     /// It is tried again.
     Retry {
         /// After so long.
+        after: Duration,
+    },
+    /// It is handed back, for a fault that is not its own and costs it no attempt.
+    Release {
+        /// To be taken up after so long.
         after: Duration,
     },
     /// It ends among the dead letters.
@@ -106,6 +117,10 @@ impl Outcome {
             Ending::Failed { error: ErrorType::Refused, text } => {
                 return Self::Dead { reason: Reason::Refused, error: text.clone() };
             }
+            Ending::Failed { error: ErrorType::Proxy, .. } => {
+                let after = policy.delay(at.number + RELEASED_AS, at.random);
+                return Self::Release { after: after.max(LEAST_RELEASE) };
+            }
             Ending::Failed { text, .. } => (text.clone(), Duration::ZERO),
         };
         let (number, most) = (at.number, at.max_attempts.unwrap_or(policy.max_attempts));
@@ -135,9 +150,10 @@ impl Ending {
         }
     }
 
-    /// Whether the egress policy refused to send it.
-    pub fn was_refused(&self) -> bool {
-        matches!(self, Self::Failed { error: ErrorType::Refused, .. })
+    /// Whether the destination had a part in it: not where the egress policy refused to send the job, nor where
+    /// the proxy failed.
+    pub fn was_attempt(&self) -> bool {
+        !matches!(self, Self::Failed { error: ErrorType::Refused | ErrorType::Proxy, .. })
     }
 
     /// `error.type`, where it was not a success.
@@ -205,6 +221,21 @@ mod tests {
         for error in [ErrorType::Timeout, ErrorType::Connect, ErrorType::Dns, ErrorType::Other] {
             assert_eq!(judge(failed(error), 2), after(2));
         }
+    }
+
+    #[test]
+    fn a_fault_of_the_proxy_is_not_the_jobs() {
+        let outcome = judge(failed(ErrorType::Proxy), 3);
+        assert_eq!(
+            outcome,
+            Outcome::Release { after: Duration::from_secs(9) },
+            "also after the last attempt"
+        );
+        assert!(!failed(ErrorType::Proxy).was_attempt());
+    }
+
+    #[test]
+    fn what_is_refused_is_final() {
         assert_eq!(reason(&judge(failed(ErrorType::Refused), 1)), Some(Reason::Refused));
     }
 

@@ -60,9 +60,9 @@ impl<'a> Record<'a> {
     }
 
     /// After it. The history is only written for a job that did not succeed. What the egress policy refused
-    /// was no attempt: nothing was sent.
+    /// was no attempt, nor was what the proxy failed at: nothing was sent.
     pub fn attempted(&mut self, ending: &Ending, took: Duration, entry: impl FnOnce() -> history::Entry) {
-        if !ending.was_refused() {
+        if ending.was_attempt() {
             self.attempts = self.attempts.saturating_add(1);
         }
         self.status = ending.status();

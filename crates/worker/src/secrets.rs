@@ -9,6 +9,8 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::sender::Identity;
+
 pub use signing::{BadKey, SigningKey};
 
 /// All secrets of a worker, by their names.
@@ -22,26 +24,11 @@ pub struct Secret {
     pub keys: Vec<SigningKey>,
     /// Set on each request, in place of the job's own.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Shown to destinations that ask for one.
-    pub certificate: Option<Certificate>,
-}
-
-/// A client certificate with its key, both in PEM.
-#[derive(Clone)]
-pub struct Certificate {
-    /// The chain, its own certificate first.
-    pub chain: Bytes,
-    /// The private key.
-    pub key: Bytes,
+    /// The client certificate that is shown to destinations which ask for one.
+    pub identity: Option<Identity>,
 }
 
 impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
-
-impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
     }
@@ -58,9 +45,15 @@ impl Secrets {
         self.0.insert(name.to_owned(), secret);
     }
 
-    /// All of them, with their names.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Secret)> {
-        self.0.iter().map(|(name, secret)| (name.as_str(), secret))
+    /// All names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// The client certificates, by the names of their secrets.
+    pub fn identities(&self) -> BTreeMap<String, Identity> {
+        let with = self.0.iter().filter_map(|(name, secret)| Some((name.clone(), secret.identity.clone()?)));
+        with.collect()
     }
 }
 
@@ -93,14 +86,14 @@ mod tests {
         let value = sensitive(b"hunter2").unwrap();
         let secret = Secret {
             headers: vec![(http::header::AUTHORIZATION, value)],
-            certificate: Some(Certificate { chain: "hunter2".into(), key: "hunter2".into() }),
+            identity: None,
             keys: vec!["whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==".parse().unwrap()],
         };
         let mut secrets = Secrets::default();
         secrets.insert("acme", secret.clone());
         let mut headers = HeaderMap::new();
         secret.apply(&mut headers, &"1-0".into(), b"", 0);
-        let shown = format!("{secrets:?} {:?} {headers:?}", secret.certificate);
+        let shown = format!("{secrets:?} {headers:?}");
         assert!(!shown.contains("hunter2") && !shown.contains("aHVudGVy"), "{shown}");
         assert_eq!(headers["authorization"], "hunter2", "in place of the job's own");
     }

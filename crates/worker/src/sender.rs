@@ -1,24 +1,31 @@
-//! Sends one HTTP request for a job: deadline, egress policy, body cap. The only module that knows hyper's
-//! client.
+//! Sends one HTTP request for a job: deadlines, egress policy, proxy, body cap. The only module that knows
+//! hyper's client.
 
 mod body;
 mod connector;
 mod deadline;
+mod dialled;
 mod error;
+mod pool;
+mod proxy;
+mod resolver;
 mod server_name;
+mod settings;
+mod stream;
+mod tls;
+mod upload;
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
-use http::{HeaderMap, Request};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
+use http::{HeaderMap, Request, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use http_telemetry::{Attempt, Traced};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use telemetry::Telemetry;
 
 use crate::egress::Egress;
@@ -26,21 +33,30 @@ use crate::job::Job;
 use crate::outcome::{Answer, Ending, Kept, retry_after};
 use crate::secrets::Secret;
 
-use connector::Connector;
-use deadline::Deadline;
+use connector::{Connector, place, proxy_of};
+use deadline::{Bounds, Deadline};
 use error::SendError;
+use pool::Pool;
+use resolver::Resolver;
+use stream::OpenCount;
+
+pub use proxy::{BadProxy, Proxy};
+pub use settings::{HttpConfig, TlsVersion};
+pub use tls::{Identity, TlsError};
 
 /// How requests are sent.
 #[derive(Clone, Debug)]
 pub struct SenderConfig {
     /// The deadline of an attempt whose job names none. Default: 30 s.
     pub timeout: Duration,
-    /// The deadline of a connection, part of the attempt's. Default: 10 s.
-    pub connect_timeout: Duration,
     /// Which addresses may be reached.
     pub egress: Egress,
     /// What of an answer is kept for who waits for the result.
     pub results: KeptResults,
+    /// Deadlines of the parts of an attempt, limits, TLS and the proxy.
+    pub http: HttpConfig,
+    /// Client certificates by the names under which jobs ask for them.
+    pub identities: BTreeMap<String, Identity>,
 }
 
 /// What of an answer is kept.
@@ -59,72 +75,110 @@ impl Default for KeptResults {
     }
 }
 
-/// How much of a response's body is read; the rest is left unread and the connection closed.
-const BODY_CAP: usize = 64 * 1024;
 /// Names the worker to destinations.
 const AGENT: &str = concat!("postrider/", env!("CARGO_PKG_VERSION"));
 
-/// The client that all attempts share. Cheap to clone.
+/// The clients that all attempts share. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    client: Traced<Client<Connector, Full<Bytes>>>,
-    timeout: Duration,
-    results: Arc<KeptResults>,
+    traced: Traced<()>,
+    shared: Arc<Shared>,
 }
 
-/// The roots of trust for TLS could not be loaded.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "no root certificates can be loaded: {0}; install the system's CA certificates (Debian: ca-certificates)"
-)]
-pub struct RootsError(#[from] std::io::Error);
+#[derive(Debug)]
+struct Shared {
+    timeout: Duration,
+    http: HttpConfig,
+    results: KeptResults,
+    busy: OpenCount,
+    anonymous: Pool,
+    /// A connection shows its certificate once, so who has one shares none with others.
+    identified: BTreeMap<String, Pool>,
+}
 
 impl Sender {
-    /// Makes the client.
+    /// Makes the clients.
     ///
     /// # Errors
-    /// Where the system has no root certificates.
-    pub fn new(config: &SenderConfig, telemetry: &Telemetry) -> Result<Self, RootsError> {
-        let connector = connector::new(config)?;
-        let client = Client::builder(TokioExecutor::new())
-            // A request that meets a connection which was closed while idle fails and is judged like any
-            // other: the client's own repetition would be an attempt that nobody counts.
-            .retry_canceled_requests(false)
-            // Without a timer the idle timeout does nothing; without a cap, nothing bounds the pool.
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(256)
-            .build(connector);
-        let client = Traced::new(client, telemetry).classify(error::error_type);
-        Ok(Self { client, timeout: config.timeout, results: Arc::new(config.results.clone()) })
+    /// Where there are no root certificates, or a certificate cannot be used.
+    pub fn new(config: &SenderConfig, telemetry: &Telemetry) -> Result<Self, TlsError> {
+        let (http, open, busy) = (&config.http, OpenCount::default(), OpenCount::default());
+        let roots = tls::roots(http)?;
+        let resolver = Resolver::new(http.dns_timeout);
+        let pool = |identity| -> Result<Pool, TlsError> {
+            let tls = tls::client(http, &roots, identity)?;
+            let (egress, resolver) = (config.egress.clone(), resolver.clone());
+            let connector = Connector::new(egress, http.clone(), tls, resolver, open.clone());
+            Ok(Pool::new(http, connector, open.clone(), busy.clone()))
+        };
+        let identified = config.identities.iter().map(|(name, own)| Ok((name.clone(), pool(Some(own))?)));
+        let shared = Shared {
+            timeout: config.timeout,
+            http: http.clone(),
+            results: config.results.clone(),
+            busy: busy.clone(),
+            anonymous: pool(None)?,
+            identified: identified.collect::<Result<_, TlsError>>()?,
+        };
+        let traced = Traced::new((), telemetry).classify(error::error_type);
+        Ok(Self { traced, shared: Arc::new(shared) })
     }
 
-    /// Makes one attempt. It ends with the response's body, or by the job's deadline at the latest.
-    /// `now` is Unix milliseconds.
+    /// Makes one attempt, signed and identified by the job's secret where it has one. It ends with the
+    /// response's body, or by the job's deadline at the latest. `now` is Unix milliseconds.
     pub async fn send(&self, job: &Job, attempt: &Attempt, secret: Option<&Secret>, now: u64) -> Ending {
-        let deadline = Instant::now() + job.timeout.unwrap_or(self.timeout);
-        match self.exchange(job, attempt, secret, deadline, now).await {
+        let deadline = Instant::now() + job.timeout.unwrap_or(self.shared.timeout);
+        let name = job.secret.as_deref().and_then(|name| std::str::from_utf8(name).ok());
+        let pool = name.and_then(|name| self.shared.identified.get(name));
+        let pool = pool.unwrap_or(&self.shared.anonymous);
+        let _busy = self.shared.busy.open();
+        let mut result = self.exchange(pool.client(), job, attempt, secret, deadline, now).await;
+        if result.as_ref().is_err_and(error::may_repeat) {
+            let again = Attempt { resend_count: attempt.resend_count + 1, ..attempt.clone() };
+            result = self.exchange(pool.fresh(), job, &again, secret, deadline, now).await;
+        }
+        match result {
             Ok(answer) => Ending::Answer(answer),
-            Err(error) => Ending::Failed { error: error::error_type(&error), text: error::sentence(&error) },
+            Err(error) => Ending::Failed {
+                error: error::error_type(&error),
+                text: error::sentence(&error, &place(&job.uri)),
+            },
         }
     }
 
     async fn exchange(
         &self,
+        client: pool::PoolClient,
         job: &Job,
         attempt: &Attempt,
         secret: Option<&Secret>,
-        deadline: Instant,
+        at: Instant,
         now: u64,
     ) -> Result<Answer, SendError> {
-        let mut client = self.client.map(|client| Deadline::new(client.clone(), deadline, BODY_CAP));
-        let response = client.attempt(request(job, secret, now), attempt).await?;
+        let http = &self.shared.http;
+        let bounds = Bounds {
+            at,
+            headers: http.headers_timeout,
+            body: http.body_timeout,
+            body_cap: http.max_response_body,
+        };
+        let mut client = self.traced.map(|()| Deadline::new(client, bounds));
+        let mut request = request(job, secret, now);
+        // Through a tunnel the destination would see it; there it goes with CONNECT.
+        let proxy = proxy_of(http, &job.uri).filter(|_| job.uri.scheme_str() == Some("http"));
+        if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
+        }
+        let response = client.attempt(request, attempt).await?;
+        if proxy.is_some() && response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Err(SendError::ProxyRefused);
+        }
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
         let retry_after =
             if head.status.is_success() { None } else { retry_after(status, &head.headers, now) };
-        let keep = job.result_ttl.map(|_| &*self.results);
-        let kept = read(body, &head.headers, keep).await;
+        let keep = job.result_ttl.map(|_| &self.shared.results);
+        let kept = read(body, &head.headers, keep, http.max_response_body).await;
         Ok(Answer { status, retry_after, kept })
     }
 }
@@ -135,6 +189,7 @@ async fn read<B: Body<Data = Bytes>>(
     body: B,
     headers: &HeaderMap,
     keep: Option<&KeptResults>,
+    cap: usize,
 ) -> Option<Box<Kept>> {
     let mut body = pin!(body);
     let (mut start, mut length) = (BytesMut::new(), 0);
@@ -146,7 +201,7 @@ async fn read<B: Body<Data = Bytes>>(
         }
     }
     let keep = keep?;
-    let truncated = length > start.len() || length >= BODY_CAP;
+    let truncated = length > start.len() || length >= cap;
     let mut kept = Kept { headers: HeaderMap::new(), body: start.freeze(), truncated };
     for name in &keep.headers {
         headers.get_all(name).iter().for_each(|value| {

@@ -115,6 +115,11 @@ impl Process {
         self.end("retry", Some(error));
     }
 
+    /// The job is handed back for a fault that is not its own.
+    pub fn release(self, error: &ErrorType) {
+        self.end("release", Some(error));
+    }
+
     /// The job ended among the dead letters.
     pub fn dead(self, reason: Reason, error: Option<&ErrorType>) {
         self.span.set(semconv::POSTRIDER_JOB_DEAD_REASON, reason.as_str());

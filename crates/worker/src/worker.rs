@@ -15,7 +15,7 @@ use crate::queue::{ConnectError, Consumer, Redis};
 use crate::reader::{Order, Reader};
 use crate::retry::RetryPolicies;
 use crate::secrets::Secrets;
-use crate::sender::{RootsError, Sender, SenderConfig};
+use crate::sender::{Sender, SenderConfig, TlsError};
 use crate::slots::Slots;
 use fleet::Fleet;
 
@@ -52,7 +52,7 @@ pub enum RunError {
     Connect(#[from] ConnectError),
     /// TLS to destinations.
     #[error(transparent)]
-    Roots(#[from] RootsError),
+    Roots(#[from] TlsError),
 }
 
 /// How often it is looked whether queues have more shards.

@@ -15,7 +15,7 @@ use crate::egress::{BadRule, Egress, Rule};
 use crate::queue::QueueName;
 use crate::reader::Order;
 use crate::retry::{RetryPolicies, RetryPolicy, Waits};
-use crate::sender::SenderConfig;
+use crate::sender::{BadProxy, HttpConfig, SenderConfig};
 use crate::shutdown;
 use crate::worker::{self, WorkerConfig};
 
@@ -47,6 +47,9 @@ pub(super) struct WorkerArgs {
     /// several times, and adds to `allow` of --config
     #[arg(long, env = "POSTRIDER_EGRESS_ALLOW", value_delimiter = ',', value_parser = allow, value_name = "RULE")]
     egress_allow: Vec<Option<Rule>>,
+    /// Send all requests through this proxy, http://[USER:PASSWORD@]HOST:PORT
+    #[arg(long, env = "POSTRIDER_HTTP_PROXY", hide_env_values = true, value_name = "URL")]
+    http_proxy: Option<String>,
     /// The deadline of an attempt whose job has no `timeout_ms`
     #[arg(long, env = "POSTRIDER_TIMEOUT", default_value = "30s", value_parser = some_time, value_name = "DURATION")]
     timeout: Duration,
@@ -85,6 +88,7 @@ impl WorkerArgs {
         if let Some(twice) = twice(&queues) {
             return Err(Usage(format!("the queue {twice} is named twice; name it once")));
         }
+        let http = with_proxy(file.http, self.http_proxy.as_deref())?;
         Ok(WorkerConfig {
             redis_url: self.redis.redis_url,
             queues,
@@ -94,9 +98,10 @@ impl WorkerArgs {
             shutdown_timeout: self.shutdown_timeout,
             sender: SenderConfig {
                 timeout: self.timeout,
-                connect_timeout: Duration::from_secs(10),
-                results: file.results,
                 egress: egress(file.egress, self.egress_allow),
+                results: file.results,
+                http,
+                identities: file.secrets.identities(),
             },
             retry,
             flows: file.flows,
@@ -131,6 +136,14 @@ fn egress(mut egress: Egress, allow: Vec<Option<Rule>>) -> Egress {
         warn!(%rule, "this egress rule lets jobs reach the metadata services of clouds, which give out credentials");
     }
     egress
+}
+
+/// The flag goes before the file. An empty variable is no proxy.
+fn with_proxy(mut http: HttpConfig, flag: Option<&str>) -> Result<HttpConfig, Usage> {
+    if let Some(text) = flag.filter(|text| !text.is_empty()) {
+        http.proxy = Some(text.parse().map_err(|error: BadProxy| Usage(format!("--http-proxy: {error}")))?);
+    }
+    Ok(http)
 }
 
 fn twice(queues: &[WeightedQueue]) -> Option<&QueueName> {

@@ -7,7 +7,8 @@ use http::HeaderName;
 use http::header::AUTHORIZATION;
 
 use super::table::{Source, Table};
-use crate::secrets::{Certificate, Secret, sensitive};
+use crate::secrets::{Secret, sensitive};
+use crate::sender::Identity;
 
 /// No key, token or chain of certificates is longer.
 const LONGEST: u64 = 64 * 1024;
@@ -25,15 +26,16 @@ pub(super) fn secret(table: &mut Table<'_, '_>) -> Secret {
     basic(table, &mut secret);
     own_header(table, &mut secret);
     match (source(table, "cert"), source(table, "key")) {
-        (Some((_, chain)), Some((_, key))) => {
-            secret.certificate = Some(Certificate { chain: chain.into(), key: key.into() });
-        }
+        (Some((at, chain)), Some((_, key))) => match Identity::from_pem(chain.as_bytes(), key.as_bytes()) {
+            Ok(identity) => secret.identity = Some(identity),
+            Err(error) => table.problem_at(at, error),
+        },
         (None, None) => {}
         _ => table.problem("a client certificate needs both `cert` and `key`"),
     }
     if secret.keys.is_empty()
         && secret.headers.is_empty()
-        && secret.certificate.is_none()
+        && secret.identity.is_none()
         && !table.has_problems()
     {
         table.problem("a secret needs `keys`, `bearer`, `user` and `password`, `header` and `value`, or `cert` and `key`");

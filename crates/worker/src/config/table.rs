@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
+use std::str::FromStr;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -171,6 +172,19 @@ impl<'a, 'i> Table<'a, 'i> {
                 Vec::new()
             }
         }
+    }
+
+    /// A text that is read as what it means.
+    pub(super) fn text<T: FromStr>(&mut self, key: &str) -> Option<T>
+    where
+        T::Err: Display,
+    {
+        let (at, value) = self.take(key)?;
+        let read = match &value {
+            DeValue::String(text) => text.parse().map_err(|error: T::Err| format!("`{key}`: {error}")),
+            _ => Err(format!("`{key}` must be a text in quotes")),
+        };
+        read.map_err(|problem| self.problem_at(at, problem)).ok()
     }
 
     /// A whole number within bounds.

@@ -219,7 +219,7 @@ fn verdict(ending: &Ending) -> Option<Verdict> {
         (Some(429), _) => Some(Verdict::TooMany),
         (Some(502..=504), _) => Some(Verdict::Fails),
         (Some(_), _) => Some(Verdict::Works),
-        (None, Some(ErrorType::Refused)) => None,
+        (None, Some(ErrorType::Refused | ErrorType::Proxy)) => None,
         (None, _) => Some(Verdict::Fails),
     }
 }

@@ -8,13 +8,16 @@ use super::{Malformed, quoted};
 
 /// Headers that belong to the connection or to the framing of the message, which are the client's business
 /// (RFC 9110 §7.6.1, RFC 9112 §6). `host` is the URL's.
-const RESERVED: [&str; 10] = [
+const RESERVED: [&str; 13] = [
     "host",
     "content-length",
     "transfer-encoding",
     "connection",
     "keep-alive",
     "proxy-connection",
+    "proxy-authorization",
+    "proxy-authenticate",
+    "http2-settings",
     "te",
     "trailer",
     "upgrade",
@@ -23,6 +26,8 @@ const RESERVED: [&str; 10] = [
 
 /// More than any server takes.
 const MOST: usize = 256;
+/// Names and values together; servers take 8 to 64 KiB.
+const MOST_BYTES: usize = 64 * 1024;
 
 pub(super) fn parse(field: Option<&Bytes>) -> Result<HeaderMap, Malformed> {
     let mut headers = HeaderMap::new();
@@ -51,6 +56,10 @@ pub(super) fn parse(field: Option<&Bytes>) -> Result<HeaderMap, Malformed> {
             }
             _ => return Err(not_text(&key)),
         }
+    }
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes > MOST_BYTES {
+        return Err(Malformed::new(format!("field `headers` has {bytes} bytes; at most {MOST_BYTES}")));
     }
     Ok(headers)
 }
@@ -87,6 +96,13 @@ mod tests {
         assert_eq!(headers["x-one"], "1");
         assert_eq!(headers.get_all("x-two").iter().count(), 2);
         assert!(parse(None).unwrap().is_empty());
+    }
+
+    #[test]
+    fn headers_have_a_size() {
+        let parse = |length| parse(Some(&format!(r#"{{"x":"{}"}}"#, "y".repeat(length)).into()));
+        assert!(parse(MOST_BYTES - 1).is_ok());
+        assert!(parse(MOST_BYTES).unwrap_err().error.contains("at most 65536"));
     }
 
     #[test]

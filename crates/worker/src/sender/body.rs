@@ -3,14 +3,15 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context as Task, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
 
-use super::error::SendError;
+use super::deadline::Bounds;
+use super::error::{Phase, SendError};
 
 pin_project! {
     /// Ends at the cap as if it were the body's end.
@@ -21,13 +22,17 @@ pin_project! {
         #[pin]
         sleep: Option<Sleep>,
         at: Instant,
+        limit: Option<Duration>,
         left: usize,
     }
 }
 
 impl<B> AttemptBody<B> {
-    pub(super) fn new(inner: B, at: Instant, cap: usize) -> Self {
-        Self { inner, sleep: None, at, left: cap }
+    /// From the moment on in which the head has come.
+    pub(super) fn new(inner: B, bounds: Bounds) -> Self {
+        let own = Instant::now() + bounds.body;
+        let limit = (own < bounds.at).then_some(bounds.body);
+        Self { inner, sleep: None, at: own.min(bounds.at), limit, left: bounds.body_cap }
     }
 }
 
@@ -47,6 +52,11 @@ where
         if *this.left == 0 {
             return Poll::Ready(None);
         }
+        // The timer first where there is one, or a body that never lets wait would never end.
+        let timeout = SendError::Timeout { phase: Phase::Body, limit: *this.limit };
+        if this.sleep.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(task).is_ready()) {
+            return Poll::Ready(Some(Err(timeout)));
+        }
         if let Poll::Ready(frame) = this.inner.poll_frame(task) {
             return Poll::Ready(frame.map(|frame| Ok(cut(frame?, this.left))));
         }
@@ -54,7 +64,7 @@ where
             this.sleep.set(Some(sleep_until((*this.at).into())));
         }
         match this.sleep.as_pin_mut() {
-            Some(sleep) => sleep.poll(task).map(|()| Some(Err(SendError::Timeout))),
+            Some(sleep) => sleep.poll(task).map(|()| Some(Err(timeout))),
             None => Poll::Pending,
         }
     }
@@ -78,8 +88,6 @@ fn cut(frame: Frame<Bytes>, left: &mut usize) -> Frame<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use http_body_util::{BodyExt, Full};
 
     use super::*;
@@ -92,8 +100,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_cut_at_the_cap_and_ends_there() {
-        let at = Instant::now() + Duration::from_secs(60);
-        let body = AttemptBody::new(Full::new(Bytes::from_static(b"0123456789")), at, 4);
+        let minute = Duration::from_secs(60);
+        let bounds = Bounds { at: Instant::now() + minute, headers: None, body: minute, body_cap: 4 };
+        let body = AttemptBody::new(Full::new(Bytes::from_static(b"0123456789")), bounds);
         assert_eq!(body.collect().await.unwrap().to_bytes(), "0123");
     }
 }

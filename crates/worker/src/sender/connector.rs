@@ -8,71 +8,139 @@ use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::rt::TokioIo;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-use super::SenderConfig;
-use super::error::{ConnectTimeout, DnsError};
+use super::dialled;
+use super::error::{ConnectTimeout, DnsError, ProxyError, TlsTimeout};
+use super::proxy::{Proxy, is_exempt};
+use super::resolver::Resolver;
 use super::server_name::server_name;
+use super::settings::HttpConfig;
+use super::stream::{OpenCount, Stream};
 use crate::egress::{Egress, Refusal};
 use crate::host::Host;
 
-pub(super) type Connector = HttpsConnector<Guard>;
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-pub(super) fn new(config: &SenderConfig) -> std::io::Result<Connector> {
-    let guard = Guard { egress: Arc::new(config.egress.clone()), timeout: config.connect_timeout };
-    let builder = HttpsConnectorBuilder::new().with_native_roots()?;
-    let builder = builder.https_or_http().with_server_name_resolver(server_name);
-    Ok(builder.enable_http1().enable_http2().wrap_connector(guard))
-}
-
-/// Resolves, checks, and dials what is left.
+/// Makes connections: resolves, checks, dials what is left, and secures it. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Guard {
-    egress: Arc<Egress>,
-    timeout: Duration,
+pub(super) struct Connector(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    egress: Egress,
+    http: HttpConfig,
+    tls: Arc<ClientConfig>,
+    resolver: Resolver,
+    open: OpenCount,
 }
 
-impl Guard {
-    async fn connect(self, uri: Uri) -> Result<TokioIo<TcpStream>, BoxError> {
-        let host = uri.host().unwrap_or_default();
-        let https = uri.scheme_str() == Some("https");
-        let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
-        let allowed = self.allowed(if https { "https" } else { "http" }, host, port).await?;
-        self.dial(uri.clone(), allowed).await
+impl Connector {
+    pub(super) fn new(
+        egress: Egress,
+        http: HttpConfig,
+        tls: Arc<ClientConfig>,
+        resolver: Resolver,
+        open: OpenCount,
+    ) -> Self {
+        Self(Arc::new(Shared { egress, http, tls, resolver, open }))
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = Stream;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Task<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
     }
 
-    /// Connects to one of these addresses, whatever the host would resolve to by now.
-    async fn dial(&self, uri: Uri, allowed: Vec<SocketAddr>) -> Result<TokioIo<TcpStream>, BoxError> {
-        let mut dial = HttpConnector::new_with_resolver(Fixed(allowed));
-        dial.enforce_http(false);
-        dial.set_nodelay(true);
-        dial.set_connect_timeout(Some(self.timeout));
-        // A host that is an address is dialled without asking the resolver: that address has been checked.
-        Ok(dial.call(uri).await?)
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        dialled::note();
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move { shared.connect(uri).await })
+    }
+}
+
+/// The proxy that requests to a URL go through.
+pub(super) fn proxy_of<'a>(http: &'a HttpConfig, uri: &Uri) -> Option<&'a Proxy> {
+    let host = bare(uri.host().unwrap_or_default());
+    http.proxy.as_ref().filter(|_| !is_exempt(host, &http.no_proxy))
+}
+
+impl Shared {
+    async fn connect(&self, uri: Uri) -> Result<Stream, BoxError> {
+        let https = uri.scheme_str() == Some("https");
+        let proxy = proxy_of(&self.http, &uri);
+        let timeout = self.http.connect_timeout;
+        let reached = match proxy {
+            None => within(timeout, self.direct(&uri)).await?,
+            Some(proxy) => {
+                self.check_unresolved(&uri).await?;
+                let through = within(timeout, self.through(proxy, &uri, https)).await;
+                through.map_err(|error| ProxyError { place: place(&proxy.uri), error })?
+            }
+        };
+        let open = self.open.open();
+        if !https {
+            return Ok(Stream::plain(reached, proxy.is_some(), open));
+        }
+        let name = server_name(&uri)?;
+        let tls = TlsConnector::from(Arc::clone(&self.tls));
+        match tokio::time::timeout(self.http.tls_timeout, tls.connect(name, reached)).await {
+            Ok(secured) => Ok(Stream::tls(secured?, open)),
+            Err(_) => Err(TlsTimeout(self.http.tls_timeout).into()),
+        }
+    }
+
+    async fn direct(&self, uri: &Uri) -> Result<TcpStream, BoxError> {
+        let addresses = self.allowed(uri).await?;
+        self.dial(addresses, uri.clone()).await
+    }
+
+    /// The proxy is the operator's own: its address is not a job's choice and not checked.
+    async fn through(&self, proxy: &Proxy, uri: &Uri, https: bool) -> Result<TcpStream, BoxError> {
+        let addresses = self.addresses(proxy.uri.host().unwrap_or_default()).await?;
+        let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port(&proxy.uri))).collect();
+        if !https {
+            return self.dial(addresses, proxy.uri.clone()).await;
+        }
+        let mut tunnel = Tunnel::new(proxy.uri.clone(), self.dialler(addresses));
+        if let Some(authorization) = &proxy.authorization {
+            tunnel = tunnel.with_auth(authorization.clone());
+        }
+        Ok(tunnel.call(uri.clone()).await?.into_inner())
+    }
+
+    async fn dial(&self, addresses: Vec<SocketAddr>, uri: Uri) -> Result<TcpStream, BoxError> {
+        Ok(self.dialler(addresses).call(uri).await?.into_inner())
+    }
+
+    /// Tries both families, a step apart (RFC 8305), and within one the addresses in turn, each for its share of
+    /// the deadline.
+    fn dialler(&self, addresses: Vec<SocketAddr>) -> HttpConnector<Fixed> {
+        let mut dialler = HttpConnector::new_with_resolver(Fixed(addresses));
+        dialler.enforce_http(false);
+        dialler.set_nodelay(true);
+        dialler.set_connect_timeout(Some(self.http.connect_timeout));
+        dialler
     }
 
     /// The addresses of a host that may be reached; at least one.
-    async fn allowed(&self, scheme: &str, host: &str, port: u16) -> Result<Vec<SocketAddr>, BoxError> {
+    async fn allowed(&self, uri: &Uri) -> Result<Vec<SocketAddr>, BoxError> {
+        let (scheme, host, port) =
+            (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default(), port(uri));
         self.egress.check_name(scheme, host, port)?;
-        let addresses: Vec<IpAddr> = match Host::parse(host)? {
-            Host::Address(address) => vec![address],
-            // The name as it came: a dot at its end keeps the resolver from trying search domains.
-            Host::Name(_) => tokio::net::lookup_host((host, port))
-                .await
-                .map_err(DnsError)?
-                .map(|address| address.ip())
-                .collect(),
-        };
         let mut refusal: Option<Refusal> = None;
-        let mut allowed = Vec::with_capacity(addresses.len());
-        for address in addresses {
+        let mut allowed = Vec::new();
+        for address in self.addresses(host).await? {
             match self.egress.check(host, address, port) {
                 Ok(()) => allowed.push(SocketAddr::new(address, port)),
                 Err(refused) => refusal = refusal.or(Some(refused)),
@@ -84,28 +152,58 @@ impl Guard {
             _ => Ok(allowed),
         }
     }
+
+    /// The proxy resolves the name. What can be told without a name server is checked before.
+    async fn check_unresolved(&self, uri: &Uri) -> Result<(), BoxError> {
+        let host = uri.host().unwrap_or_default();
+        match Host::parse(host)? {
+            Host::Name(name) if !is_this_machine(name) => {
+                self.egress.check_name(uri.scheme_str().unwrap_or_default(), host, port(uri))?;
+            }
+            _ => {
+                self.allowed(uri).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, BoxError> {
+        match Host::parse(host)? {
+            Host::Address(address) => Ok(vec![address]),
+            // The name as it came: a dot at its end keeps the resolver from trying search domains.
+            Host::Name(_) => self.resolver.lookup(host).await,
+        }
+    }
 }
 
-impl Service<Uri> for Guard {
-    type Response = TokioIo<TcpStream>;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+/// RFC 6761 §6.3.
+fn is_this_machine(name: &str) -> bool {
+    name.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
+}
 
-    fn poll_ready(&mut self, _: &mut Task<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
+async fn within<T>(
+    timeout: Duration,
+    connecting: impl Future<Output = Result<T, BoxError>>,
+) -> Result<T, BoxError> {
+    // Over the lookup too, which the dialler's own timeout does not cover.
+    match tokio::time::timeout(timeout, connecting).await {
+        Ok(result) => result,
+        Err(_) => Err(ConnectTimeout(timeout).into()),
     }
+}
 
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let guard = self.clone();
-        Box::pin(async move {
-            let timeout = guard.timeout;
-            // Over the lookup too, which the dialler's own timeout does not cover.
-            match tokio::time::timeout(timeout, guard.connect(uri)).await {
-                Ok(result) => result,
-                Err(_) => Err(ConnectTimeout(timeout).into()),
-            }
-        })
-    }
+/// A host without the brackets of an IPv6 address.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
+}
+
+fn port(uri: &Uri) -> u16 {
+    uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 })
+}
+
+/// `HOST:PORT` of a URL, for people.
+pub(super) fn place(uri: &Uri) -> String {
+    format!("{}:{}", uri.host().unwrap_or_default(), port(uri))
 }
 
 /// A resolver that knows its answer.
@@ -128,23 +226,44 @@ impl Service<Name> for Fixed {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tls;
     use super::*;
+
+    fn shared(egress: Egress) -> Shared {
+        let http = HttpConfig::default();
+        let tls = tls::client(&http, &Arc::new(rustls::RootCertStore::empty()), None).unwrap();
+        let resolver = Resolver::new(Duration::from_secs(5));
+        Shared { egress, http, tls, resolver, open: OpenCount::default() }
+    }
+
+    fn uri(host: &str) -> Uri {
+        format!("http://{host}/").parse().unwrap()
+    }
 
     async fn allowed(rules: &[&str], host: &str) -> Result<Vec<SocketAddr>, BoxError> {
         let allow = rules.iter().map(|rule| rule.parse().unwrap()).collect();
-        let egress = Arc::new(Egress { allow, ..Egress::default() });
-        let guard = Guard { egress, timeout: Duration::from_secs(5) };
-        guard.allowed("http", host, 80).await
+        shared(Egress { allow, ..Egress::default() }).allowed(&uri(host)).await
     }
+
+    const PRIVATE: [&str; 7] =
+        ["127.0.0.1", "[::1]", "localhost", "2130706433", "0x7f.1", "0177.0.0.1", "[::ffff:127.0.0.1]"];
 
     #[tokio::test]
     async fn every_spelling_of_a_private_address_is_refused() {
-        for host in
-            ["127.0.0.1", "[::1]", "localhost", "2130706433", "0x7f.1", "0177.0.0.1", "[::ffff:127.0.0.1]"]
-        {
+        for host in PRIVATE {
             let error = allowed(&[], host).await.expect_err(host);
             assert!(error.is::<Refusal>(), "{host}: {error}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_proxy_is_not_asked_for_a_private_address() {
+        let shared = shared(Egress::default());
+        for host in PRIVATE {
+            let error = shared.check_unresolved(&uri(host)).await.expect_err(host);
+            assert!(error.is::<Refusal>(), "{host}: {error}");
+        }
+        assert!(shared.check_unresolved(&uri("does-not-exist.invalid")).await.is_ok());
     }
 
     #[tokio::test]
@@ -154,15 +273,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_dead_first_address_does_not_keep_from_the_second() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.2:0").await.unwrap();
+        let alive = listener.local_addr().unwrap();
+        let dead = SocketAddr::new([127, 0, 0, 1].into(), alive.port());
+        let stream = shared(Egress::default()).dial(vec![dead, alive], uri("two.test")).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), alive);
+    }
+
+    #[tokio::test]
     async fn what_was_checked_is_dialled_and_the_name_is_not_resolved_again() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let guard = Guard { egress: Arc::default(), timeout: Duration::from_secs(5) };
         // Names that no resolver knows, or knows as another address: only the checked address can be meant.
         for host in ["rebound.invalid", "localhost.", "2130706434"] {
-            let uri = format!("http://{host}:{}/", address.port()).parse().unwrap();
-            let stream = guard.dial(uri, vec![address]).await.expect(host);
-            assert_eq!(stream.inner().peer_addr().unwrap(), address, "{host}");
+            let uri = uri(&format!("{host}:{}", address.port()));
+            let stream = shared(Egress::default()).dial(vec![address], uri).await.expect(host);
+            assert_eq!(stream.peer_addr().unwrap(), address, "{host}");
         }
     }
 
@@ -175,10 +302,11 @@ mod tests {
             Egress { ports: vec![443], ..Egress::default() },
             Egress { schemes: vec!["https".to_owned()], ..Egress::default() },
         ] {
-            let guard = Guard { egress: Arc::new(egress), timeout: Duration::from_secs(5) };
+            let shared = shared(egress);
             // A lookup would fail with another error.
-            let error = guard.allowed("http", "host.invalid", 80).await.unwrap_err();
+            let error = shared.allowed(&uri("host.invalid")).await.unwrap_err();
             assert!(error.is::<Refusal>(), "{error}");
+            assert!(shared.check_unresolved(&uri("host.invalid")).await.unwrap_err().is::<Refusal>());
         }
     }
 }

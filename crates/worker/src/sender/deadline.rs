@@ -1,35 +1,50 @@
-//! The deadline of an attempt, inside the traced service, so that what ends an attempt passes its span as an
+//! The deadlines of an attempt, inside the traced service, so that what ends an attempt passes its span as an
 //! error.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context as Task, Poll};
-use std::time::Instant;
+use std::sync::Arc;
+use std::task::{Context as Task, Poll, ready};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper_util::client::legacy::{self, Client, ResponseFuture};
+use hyper_util::client::legacy::ResponseFuture;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
 use tower_service::Service;
 
 use super::body::AttemptBody;
-use super::connector::Connector;
-use super::error::SendError;
+use super::dialled;
+use super::error::{Phase, SendError};
+use super::pool::PoolClient;
+use super::upload::{Progress, Upload};
+
+/// What bounds an attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// When the whole attempt ends.
+    pub(super) at: Instant,
+    /// From the connection to the head of the response.
+    pub(super) headers: Option<Duration>,
+    /// From the head of the response to the end of its body.
+    pub(super) body: Duration,
+    /// Bytes of the body that are read.
+    pub(super) body_cap: usize,
+}
 
 /// A client for one attempt.
 #[derive(Debug)]
 pub(super) struct Deadline {
-    client: Client<Connector, Full<Bytes>>,
-    at: Instant,
-    body_cap: usize,
+    client: PoolClient,
+    bounds: Bounds,
 }
 
 impl Deadline {
-    pub(super) fn new(client: Client<Connector, Full<Bytes>>, at: Instant, body_cap: usize) -> Self {
-        Self { client, at, body_cap }
+    pub(super) fn new(client: PoolClient, bounds: Bounds) -> Self {
+        Self { client, bounds }
     }
 }
 
@@ -38,18 +53,31 @@ impl Service<Request<Full<Bytes>>> for Deadline {
     type Error = SendError;
     type Future = DeadlineFuture;
 
-    fn poll_ready(&mut self, task: &mut Task<'_>) -> Poll<Result<(), SendError>> {
-        self.client.poll_ready(task).map_err(SendError::from)
+    fn poll_ready(&mut self, _: &mut Task<'_>) -> Poll<Result<(), SendError>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Full<Bytes>>) -> DeadlineFuture {
+        let began = Instant::now();
+        let progress = Arc::new(Progress::new(began));
+        let request = request.map(|body| Upload::new(whole(body), Arc::clone(&progress)));
+        let first = self.bounds.headers.map_or(self.bounds.at, |headers| self.bounds.at.min(began + headers));
         DeadlineFuture {
             response: self.client.request(request),
-            sleep: sleep_until(self.at.into()),
-            at: self.at,
-            body_cap: self.body_cap,
+            sleep: sleep_until(first.into()),
+            bounds: self.bounds,
+            progress,
+            dialled: false,
         }
     }
+}
+
+/// The one piece that such a body is.
+fn whole(body: Full<Bytes>) -> Bytes {
+    use futures_util::FutureExt;
+    use http_body_util::BodyExt;
+    let collected = body.collect().now_or_never().and_then(Result::ok);
+    collected.map(http_body_util::Collected::to_bytes).unwrap_or_default()
 }
 
 pin_project! {
@@ -58,8 +86,9 @@ pin_project! {
         response: ResponseFuture,
         #[pin]
         sleep: Sleep,
-        at: Instant,
-        body_cap: usize,
+        bounds: Bounds,
+        progress: Arc<Progress>,
+        dialled: bool,
     }
 }
 
@@ -67,16 +96,40 @@ impl Future for DeadlineFuture {
     type Output = Result<Response<AttemptBody<Incoming>>, SendError>;
 
     fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        if let Poll::Ready(result) = this.response.poll(task) {
-            let result: Result<Response<Incoming>, legacy::Error> = result;
-            let (at, cap) = (*this.at, *this.body_cap);
-            return Poll::Ready(
-                result
-                    .map(|response| response.map(|body| AttemptBody::new(body, at, cap)))
-                    .map_err(SendError::from),
-            );
+        let mut this = self.project();
+        let (polled, dialled) = dialled::watch(|| this.response.poll(task));
+        *this.dialled |= dialled;
+        if let Poll::Ready(result) = polled {
+            let bounds = *this.bounds;
+            let reused = !*this.dialled;
+            return Poll::Ready(match result {
+                Ok(response) => Ok(response.map(|body| AttemptBody::new(body, bounds))),
+                Err(error) => Err(SendError::Client { error, reused }),
+            });
         }
-        this.sleep.poll(task).map(|()| Err(SendError::Timeout))
+        loop {
+            ready!(this.sleep.as_mut().poll(task));
+            match overdue(*this.bounds, this.progress, Instant::now()) {
+                Ok(error) => return Poll::Ready(Err(error)),
+                // The connection took it later than this timer was set.
+                Err(later) => this.sleep.as_mut().reset(later.into()),
+            }
+        }
     }
+}
+
+/// What has run out, or when to look again.
+fn overdue(bounds: Bounds, progress: &Progress, now: Instant) -> Result<SendError, Instant> {
+    let phase = match progress.taken() {
+        None => Phase::Connection,
+        Some(_) if !progress.is_sent() => Phase::Upload,
+        Some(_) => Phase::Headers,
+    };
+    if now >= bounds.at {
+        return Ok(SendError::Timeout { phase, limit: None });
+    }
+    let Some(headers) = bounds.headers else { return Err(bounds.at) };
+    // Connecting has deadlines of its own; until it is done, look again one limit later.
+    let until = bounds.at.min(progress.taken().unwrap_or(now) + headers);
+    if now < until { Err(until) } else { Ok(SendError::Timeout { phase, limit: Some(headers) }) }
 }

@@ -1,0 +1,152 @@
+//! What hostile servers do.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use super::{Heads, h2};
+
+/// What it does with each connection, or each request.
+#[derive(Clone, Debug)]
+pub enum Play {
+    /// Nobody listens.
+    Refuse,
+    /// Accepts and never reads.
+    Deaf,
+    /// Resets the connection before it has read anything.
+    ResetAtOnce,
+    /// Resets the connection when the request has come.
+    ResetAfterRequest,
+    /// Reads the request and never answers.
+    Silent,
+    /// Answers each request with these bytes, and keeps the connection.
+    Answer(Vec<u8>),
+    /// Answers with these bytes and closes the connection.
+    AnswerAndClose(Vec<u8>),
+    /// Begins with these bytes, and then sends the others again and again, with a pause.
+    Drip(Vec<u8>, Vec<u8>, Duration),
+    /// Answers the first request on a connection, and closes it at the first byte of the second.
+    CloseAtReuse,
+    /// HTTP/2 that says GOAWAY to the first connection, and answers on the others.
+    GoAway,
+    /// HTTP/2 that refuses the stream of the first connection, and answers on the others.
+    RefusedStream,
+    /// A proxy that opens tunnels to where CONNECT says.
+    Tunnel,
+}
+
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+pub(super) const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+pub(super) async fn serve(
+    listener: std::net::TcpListener,
+    play: Play,
+    acceptor: Option<TlsAcceptor>,
+    heads: Heads,
+) {
+    let listener = TcpListener::from_std(listener).expect("the runtime takes a non-blocking listener");
+    for number in 0.. {
+        let Ok((tcp, _)) = listener.accept().await else { return };
+        let (play, acceptor, heads) = (play.clone(), acceptor.clone(), heads.clone());
+        tokio::spawn(async move {
+            // That the client goes away is what many plays are about.
+            let _ = connection(tcp, play, acceptor, &heads, number == 0).await;
+        });
+    }
+}
+
+async fn connection(
+    tcp: TcpStream,
+    play: Play,
+    acceptor: Option<TlsAcceptor>,
+    heads: &Heads,
+    first: bool,
+) -> io::Result<()> {
+    match play {
+        Play::Deaf => std::future::pending().await,
+        Play::ResetAtOnce => reset(tcp),
+        Play::ResetAfterRequest => {
+            let mut tcp = tcp;
+            request(&mut tcp, heads).await?;
+            reset(tcp)
+        }
+        play => match acceptor {
+            None => talk(Box::new(tcp), play, heads, first).await,
+            Some(acceptor) => talk(Box::new(acceptor.accept(tcp).await?), play, heads, first).await,
+        },
+    }
+}
+
+/// Closed with unsent bytes thrown away, the peer sees a reset.
+fn reset(tcp: TcpStream) -> io::Result<()> {
+    tcp.set_zero_linger()
+}
+
+async fn talk(mut stream: Box<dyn Stream>, play: Play, heads: &Heads, first: bool) -> io::Result<()> {
+    if matches!(play, Play::GoAway | Play::RefusedStream) {
+        return h2::speak(&mut stream, matches!(play, Play::GoAway), first).await;
+    }
+    for number in 0.. {
+        if number == 1 && matches!(play, Play::CloseAtReuse) {
+            stream.read_u8().await?;
+            return stream.shutdown().await;
+        }
+        let head = request(&mut stream, heads).await?;
+        match &play {
+            Play::Answer(bytes) => stream.write_all(bytes).await?,
+            Play::AnswerAndClose(bytes) => {
+                stream.write_all(bytes).await?;
+                return stream.shutdown().await;
+            }
+            Play::Drip(head, piece, pause) => {
+                stream.write_all(head).await?;
+                loop {
+                    stream.write_all(piece).await?;
+                    stream.flush().await?;
+                    tokio::time::sleep(*pause).await;
+                }
+            }
+            Play::Tunnel => return tunnel(stream, &head).await,
+            Play::CloseAtReuse => stream.write_all(OK).await?,
+            _ => std::future::pending().await,
+        }
+        stream.flush().await?;
+    }
+    Ok(())
+}
+
+async fn tunnel(mut stream: Box<dyn Stream>, head: &str) -> io::Result<()> {
+    let place = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next());
+    let mut beyond = TcpStream::connect(place.unwrap_or_default()).await?;
+    stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+    tokio::io::copy_bidirectional(&mut stream, &mut beyond).await?;
+    Ok(())
+}
+
+/// Reads a request to the end of its body, and returns its head.
+async fn request(stream: &mut (impl AsyncRead + Unpin), heads: &Heads) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    let end = loop {
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end + 4;
+        }
+        if stream.read_buf(&mut bytes).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    };
+    let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    while bytes.len() < end + length.unwrap_or(0) {
+        if stream.read_buf(&mut bytes).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    heads.lock().expect("no one panics with this lock").push(head.clone());
+    Ok(head)
+}
