@@ -77,6 +77,23 @@ impl<'a> Queue<'a> {
         assert_eq!(self.redis.command(&command), Reply::Nil);
     }
 
+    /// Parks a job into the set of the flow whose id is given, of which the queue is looked after in an hour.
+    ///
+    /// # Panics
+    ///
+    /// When Redis refuses it.
+    pub fn park(&self, flow: &str, ticket: &str, fields: &[(&str, &str)]) {
+        const PARK: &str = "redis.call('HSET', KEYS[1], ARGV[2], cmsgpack.pack({unpack(ARGV, 3)})) \
+                            redis.call('ZADD', KEYS[2], 1795396101000, ARGV[2]) \
+                            redis.call('ZADD', KEYS[3], redis.call('TIME')[1] * 1000 + 3600000, ARGV[1])";
+        let set = self.key(&format!("flow:{flow}"));
+        let (waiting, flows) = (self.key("waiting"), self.key("flows"));
+        let mut command = vec!["EVAL", PARK, "3", &waiting, &set, &flows, flow, ticket];
+        command.extend(fields.iter().flat_map(|(name, value)| [*name, *value]));
+        command.extend(["_ticket", ticket, "_at", "1795396101000"]);
+        assert_eq!(self.redis.command(&command), Reply::Nil);
+    }
+
     /// Puts a job that had a delay and an end among the dead letters, and returns its entry id there.
     ///
     /// # Panics

@@ -89,6 +89,46 @@ fn the_shards_of_a_queue_spread_over_a_cluster() {
     assert!(worker.stop().success());
 }
 
+/// What all workers share of a flow lies in a slot of its own, away from the queue's.
+#[test]
+fn a_flow_is_limited_and_its_jobs_parked_in_a_cluster() {
+    const JOBS: usize = 30;
+    let (nodes, sink) = (cluster(), Sink::start());
+    let url = format!("redis-cluster://127.0.0.1:{}", nodes[0].port);
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("flows.toml");
+    std::fs::write(&config, "[flows.default]\nconcurrency = 2\nrate = \"20/s\"\nburst = 5\n")
+        .expect("a file");
+    let environment = [("POSTRIDER_REDIS_URL", url.as_str())];
+    let arguments = ["--config", config.to_str().expect("a path")];
+    let mut workers = [(); 2].map(|()| Postrider::ready_worker(BUILD, &nodes[0], &arguments, &environment));
+    let slot = nodes[0].command(&["CLUSTER", "KEYSLOT", "postrider:{default}:jobs"]).integer();
+    let queue = Queue::new(&nodes[(slot / 5461).min(2) as usize], "default");
+    // Flows of several names, so that some lie on other nodes than the queue.
+    for job in 0..JOBS {
+        let flow = ["a", "b", "c"][job % 3];
+        queue.enqueue(&[("url", sink.url(&format!("/slow/20?{flow}")).as_str()), ("flow", flow)]);
+    }
+    let table = Postrider::run(BUILD, &["flows", "--json"], &environment, SOON);
+    assert_eq!(table.code(), 0, "{table:?}");
+    let requests = sink.wait_for(JOBS, SOON);
+    let of = |path: &str| requests.iter().filter(|request| request.path == path).collect::<Vec<_>>();
+    for path in ["/slow/20?a", "/slow/20?b", "/slow/20?c"] {
+        let of = of(path);
+        // 5 at once, and the other 5 at 20 a second.
+        let took = of[of.len() - 1].arrived - of[0].arrived;
+        assert!(took >= Duration::from_millis(200), "{path}: {took:?}");
+    }
+    eventually_or("an empty queue", SOON, || queue.drained());
+    let shared = |node: &RedisServer| node.command(&["KEYS", "postrider:flow:*"]).array().len();
+    assert_eq!(nodes.iter().map(shared).sum::<usize>(), 3);
+    for worker in &mut workers {
+        assert!(worker.stop().success());
+        assert!(!worker.log().join("\n").contains("CROSSSLOT"), "{}", worker.log().join("\n"));
+    }
+    assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
+}
+
 fn streams(node: &RedisServer) -> Vec<String> {
     node.command(&["KEYS", "postrider:*:jobs"]).array().iter().map(|key| key.text()).collect()
 }

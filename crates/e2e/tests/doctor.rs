@@ -18,6 +18,7 @@ e2e::in_both_builds!(
     the_least_rights_are_enough,
     a_missing_right_is_named,
     a_collector_that_does_not_answer_is_named,
+    jobs_that_stand_nowhere_are_named_and_found_by_a_worker,
 );
 
 const SOON: Duration = Duration::from_secs(30);
@@ -25,9 +26,9 @@ const SOON: Duration = Duration::from_secs(30);
 /// What the README lists.
 const WORKER: &str = "+ping +time +eval +evalsha +xadd +xreadgroup +xack +xdel +xclaim +xpending +xrange +xtrim +xlen \
                       +xgroup|create +xgroup|delconsumer +xinfo|groups +hget +hmget +hset +hdel +hgetall +hlen +hexists +zadd +zrem +zrange \
-                      +zrangebyscore +get +set";
+                      +zrangebyscore +zcard +zscore +hrandfield +pexpire +get +set";
 const TOOLS: &str = "+scan +info +config|get +xrevrange +xinfo|stream +xinfo|consumers +hscan \
-                     +zcard +zscore +exists";
+                     +exists";
 
 /// The exit code, and `LEVEL CHECK` of each finding that is not ok.
 fn doctor(build: Build, url: &str, environment: &[(&str, &str)]) -> (i32, Vec<String>) {
@@ -97,8 +98,15 @@ fn the_least_rights_are_enough(build: Build) {
     let (redis, sink) = (durable(&[]), Sink::start());
     let queue = Queue::new(&redis, "default");
     let url = user(&redis, &[WORKER]);
-    let worker = ["--retry-base", "50ms"];
-    let mut worker = Postrider::ready_worker(build, &redis, &worker, &[("POSTRIDER_REDIS_URL", &url)]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("flows.toml");
+    let text = "[flows.orders]\nconcurrency = 1\nrate = \"20/s\"\nburst = 1\n";
+    std::fs::write(&config, text).expect("a file");
+    let config = config.to_str().expect("a path");
+    let arguments = ["--retry-base", "50ms", "--config", config];
+    let mut worker = Postrider::ready_worker(build, &redis, &arguments, &[("POSTRIDER_REDIS_URL", &url)]);
+    let limited = [("url", sink.url("/slow/20")), ("flow", "orders".to_owned())];
+    (0..5).for_each(|_| drop(queue.enqueue(&limited)));
     for path in ["/flaky/2/x", "/status/410"] {
         let send = ["send", "POST", &sink.url(path), "--wait", "--redis-url", &url];
         let expected = if path == "/status/410" { 1 } else { 0 };
@@ -112,9 +120,13 @@ fn the_least_rights_are_enough(build: Build) {
     // `ACL DRYRUN` is not among them: each command is tried.
     let url = user(&redis, &[WORKER, TOOLS]);
     assert_eq!(doctor(build, &url, &[]), (0, vec![]));
-    for command in
-        [&["queues"][..], &["jobs", "list"], &["dead", "list"], &["dead", "replay", "--all", "--yes"]]
-    {
+    for command in [
+        &["queues"][..],
+        &["flows"],
+        &["jobs", "list"],
+        &["dead", "list"],
+        &["dead", "replay", "--all", "--yes"],
+    ] {
         let output = Postrider::run(build, command, &[("POSTRIDER_REDIS_URL", &url)], SOON);
         assert_eq!((output.code(), output.stderr.contains("NOPERM")), (0, false), "{output:?}");
     }
@@ -128,6 +140,9 @@ fn a_missing_right_is_named(build: Build) {
         let url = user(&redis, &[WORKER, TOOLS, "-xclaim -zscore", how]);
         assert_eq!(doctor(build, &url, &[]), expected, "{how}");
     }
+    // The keys of flows are none of a queue.
+    let url = user(&redis, &[WORKER, TOOLS, "resetkeys ~postrider:{*}:*"]);
+    assert_eq!(doctor(build, &url, &[]), (1, vec!["error rights".to_owned()]));
     let url = user(&redis, &[WORKER]);
     let (code, found) = doctor(build, &url, &[]);
     assert_eq!((code, found.iter().any(|finding| finding.starts_with("error"))), (0, false), "{found:?}");
@@ -140,4 +155,25 @@ fn a_collector_that_does_not_answer_is_named(build: Build) {
     let (code, found) = doctor(build, &redis.url(), &environment);
     assert_eq!(code, 0, "telemetry harms no job");
     assert!(!found.is_empty() && found.iter().all(|finding| finding == "warn telemetry"), "{found:?}");
+}
+
+/// Somebody has deleted the schedule and the list of flows: with no more than the least rights, a worker finds all.
+fn jobs_that_stand_nowhere_are_named_and_found_by_a_worker(build: Build) {
+    let (redis, sink) = (durable(&[]), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let url = sink.url("/ok");
+    queue.schedule("1-0", &[("url", &url)]);
+    for ticket in ["2-0", "3-0"] {
+        // The id of the flow `orders`.
+        queue.park("9658403816409e66", ticket, &[("url", &url), ("flow", "orders")]);
+    }
+    assert_eq!(doctor(build, &redis.url(), &[]), (0, vec![]));
+    redis.command(&["DEL", &queue.key("scheduled"), &queue.key("flows")]);
+    assert_eq!(doctor(build, &redis.url(), &[]), (0, vec!["warn schedule".to_owned()]));
+    let limited = user(&redis, &[WORKER]);
+    let mut worker = Postrider::ready_worker(build, &redis, &[], &[("POSTRIDER_REDIS_URL", &limited)]);
+    worker.wait_for_log("jobs waited for nothing that ends", SOON);
+    sink.wait_for(3, SOON);
+    eventually_or("an empty queue", SOON, || queue.drained());
+    assert_eq!(worker.stop().code(), Some(0));
 }

@@ -93,7 +93,11 @@ impl Trap {
     fn assert_untouched(&self) {
         for listener in &self.listeners {
             let accepted = listener.accept().map(|(_, peer)| peer);
-            assert_eq!(accepted.unwrap_err().kind(), ErrorKind::WouldBlock, "{listener:?}");
+            assert_eq!(
+                accepted.expect_err("nobody has connected").kind(),
+                ErrorKind::WouldBlock,
+                "{listener:?}"
+            );
         }
     }
 }

@@ -18,6 +18,8 @@ e2e::in_both_builds!(
     a_rate_is_limited_over_all_workers,
     parked_jobs_outlive_their_worker,
     parked_jobs_expire,
+    a_trial_passes_a_limit_of_concurrency,
+    nothing_is_left_of_a_flow,
 );
 
 const SOON: Duration = Duration::from_secs(60);
@@ -150,7 +152,7 @@ fn a_rate_is_limited_over_all_workers(build: Build) {
         queue.enqueue(&[("url", sink.url(&format!("/ok?{number:03}")))]);
     }
     let requests = sink.wait_for(JOBS, SOON);
-    let (first, last) = (requests.first().unwrap().arrived, requests.last().unwrap().arrived);
+    let (first, last) = (requests[0].arrived, requests[JOBS - 1].arrived);
     // 10 at once, and the other 40 at 20 a second.
     assert!(last - first >= Duration::from_millis(1800), "{:?}", last - first);
     assert!(most_within(&requests, Duration::from_secs(1)) <= 10 + 20 + 2);
@@ -195,6 +197,67 @@ fn parked_jobs_expire(build: Build) {
     let reasons: Vec<String> = queue.dead().iter().map(|letter| letter.reason()).collect();
     assert_eq!(reasons, vec!["expired"; JOBS]);
     assert_eq!(sink.requests().len(), 0);
+}
+
+/// The breaker grants a trial; the flow's limit of concurrency, which asks for the same attempt, must not refuse it.
+fn a_trial_passes_a_limit_of_concurrency(build: Build) {
+    const JOBS: usize = 20;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
+    down.set(Mode::CutRequestsAfter(0));
+    let url = down.redis_url().replace("redis://", "http://");
+    let config = Config::new(
+        &format!("trial-{build:?}"),
+        "[flows.default]\nconcurrency = 2\nbreaker_failures = 2\nbreaker_pause = \"200ms\"\n\
+         breaker_longest = \"400ms\"\n",
+    );
+    let mut worker = config.worker(build, &redis, &["--max-attempts", "50"]);
+    for number in 0..JOBS {
+        queue.enqueue(&[("url", format!("{url}/?{number}"))]);
+    }
+    worker.wait_for_log("the destination does not answer", SOON);
+    // Trials are made one after another, and none is lost for half a minute.
+    down.wait_for_strike(down.struck() + 4, Duration::from_secs(20));
+    down.set(Mode::Pass);
+    worker.wait_for_log("the destination answers again", Duration::from_secs(20));
+    drain(queue);
+    assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
+}
+
+/// Flows come and go with the destinations of jobs: their keys must not stay.
+fn nothing_is_left_of_a_flow(build: Build) {
+    const JOBS: usize = 40;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
+    down.set(Mode::CutRequestsAfter(0));
+    let url = down.redis_url().replace("redis://", "http://");
+    let config = Config::new(
+        &format!("left-{build:?}"),
+        "[flows.default]\nbreaker_pause = \"200ms\"\nbreaker_longest = \"200ms\"\n\
+         [flows.orders]\nconcurrency = 2\nrate = \"50/s\"\nburst = 1\n",
+    );
+    let mut worker = config.worker(build, &redis, &["--max-attempts", "50"]);
+    for number in 0..JOBS {
+        queue.enqueue(&[("url", format!("{url}/?{number}"))]);
+        queue.enqueue(&[("url", sink.url("/ok").as_str()), ("flow", "orders")]);
+    }
+    worker.wait_for_log("the destination does not answer", SOON);
+    eventually("jobs are parked", SOON, || (parked(&redis) > 0).then_some(()));
+    down.set(Mode::Pass);
+    sink.wait_for(2 * JOBS, SOON);
+    drain(queue);
+    let keys = |pattern: &str| -> Vec<String> {
+        redis.command(&["KEYS", pattern]).array().iter().map(|key| key.text()).collect()
+    };
+    eventually_or("no flow holds jobs back", SOON, || match keys("postrider:{default}:flow*") {
+        left if left.is_empty() => Ok(()),
+        left => Err(left.join(" ")),
+    });
+    let shared = keys("postrider:flow:*");
+    assert!(!shared.is_empty(), "what is shared of a limited flow is kept for a while");
+    for key in shared {
+        assert!((1..=7_200_000).contains(&redis.command(&["PTTL", &key]).integer()), "{key}");
+    }
 }
 
 #[test]

@@ -80,6 +80,38 @@ fn a_queue_is_given_more_shards_and_fewer_while_jobs_run() {
 }
 
 #[test]
+fn the_number_of_shards_is_set_by_a_command() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let url = redis.url();
+    let shards = |arguments: &[&str]| {
+        let arguments = [&["queues", "shards"], arguments, &["--redis-url", &url]].concat();
+        Postrider::run(BUILD, &arguments, &[("POSTRIDER_QUEUE", "other")], SOON)
+    };
+    let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    assert_eq!(shards(&["default", "4"]).stdout, "default: 4 shards\n");
+    flood(&redis, "default/3", &sink.url("/ok?3"), 3);
+    sink.wait_for_path("/ok?3", 3, SOON);
+    flood(&redis, "default/2", &sink.url("/flaky/2/higher"), 1);
+    assert_eq!(shards(&["default", "2"]).stdout, "default: 2 shards, 2 more are read until they are empty\n");
+    sink.wait_for_path("/flaky/2/higher", 3, SOON);
+    eventually("shards that are given up", SOON, || {
+        let found = redis.command(&["HMGET", "postrider:{default}:meta", "shards", "shards_before"]);
+        (found.array()[0].text() == "2" && found.array()[1].text() == "2").then_some(())
+    });
+    assert_eq!(shards(&["mail", "1", "--json"]).json()["read"], 1);
+    for wrong in
+        [&["default", "0"][..], &["default", "65"], &["default", "many"], &["a b", "2"], &["default"]]
+    {
+        let output = shards(wrong);
+        assert_eq!((output.code(), output.stderr.contains("error:")), (2, true), "{wrong:?}: {output:?}");
+    }
+    assert!(shards(&["default", "65"]).stderr.contains("1..=64"));
+    redis.command(&["SET", "postrider:{bad}:meta", "of another type"]);
+    let output = shards(&["bad", "2"]);
+    assert!(output.code() == 4 && output.stderr.contains("WRONGTYPE"), "{output:?}");
+}
+
+#[test]
 fn a_worker_that_starts_reads_all_shards() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     redis.command(&["HSET", "postrider:{default}:meta", "shards", "2", "shards_before", "4"]);

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::flows::FlowId;
 use crate::lane::Lane;
-use crate::queue::Mended;
+use crate::queue::{Error, Mended};
 
 /// It happens by accidents alone.
 const LOOK: Duration = Duration::from_secs(10);
@@ -24,22 +25,31 @@ pub async fn run(lane: Arc<Lane>, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
         wait = LOOK;
-        match lane.queue.mend(&known).await {
-            Ok(Mended { astray, found, mut flows }) => {
-                flows.sort_unstable();
+        match look(&lane, &mut known).await {
+            Ok(Mended { astray: 0, .. }) => {}
+            Ok(Mended { found, .. }) => {
+                wait = NEXT;
                 if found > 0 {
-                    warn!(
-                        jobs = found,
-                        "jobs waited for nothing that ends and go now: who writes to the queue's keys?"
-                    );
+                    const SEEN: &str =
+                        "jobs waited for nothing that ends and go now: who writes to the queue's keys?";
+                    warn!(jobs = found, "{SEEN}");
                     lane.alarm.due_in(Duration::ZERO);
                 }
-                if astray > 0 || flows != known {
-                    wait = NEXT;
-                }
-                known = flows;
             }
             Err(error) => debug!(%error, "could not look for jobs that are astray"),
         }
     }
+}
+
+/// Looks with the flows of the look before, and once more where they were others.
+async fn look(lane: &Lane, known: &mut Vec<FlowId>) -> Result<Mended, Error> {
+    for _ in 0..2 {
+        let mut mended = lane.queue.mend(known).await?;
+        mended.flows.sort_unstable();
+        if mended.flows == *known {
+            return Ok(mended);
+        }
+        *known = mended.flows;
+    }
+    Ok(Mended::default())
 }

@@ -55,10 +55,6 @@ fn breaker(flow: &HeldFlow, now: u64) -> &'static str {
     }
 }
 
-fn parked(flow: &HeldFlow) -> u64 {
-    flow.parked.iter().map(|(_, jobs)| jobs).sum()
-}
-
 fn row(id: FlowId, flow: &HeldFlow, now: u64) -> [String; 6] {
     let span = |from: u64, to: u64| brief(Duration::from_millis(to.saturating_sub(from)));
     let next = match (breaker(flow, now), flow.open_until) {
@@ -72,7 +68,7 @@ fn row(id: FlowId, flow: &HeldFlow, now: u64) -> [String; 6] {
         breaker(flow, now).to_owned(),
         flow.since.map_or("-".to_owned(), |since| format!("{} ago", span(since, now))),
         next,
-        parked(flow).to_string(),
+        flow.jobs().to_string(),
         queues.join(", "),
     ]
 }
@@ -88,7 +84,7 @@ fn json_of(id: FlowId, flow: &HeldFlow, now: u64) -> Value {
         "opened_at": flow.since,
         "opened": flow.since.map(time),
         "open_until": flow.open_until,
-        "parked": parked(flow),
+        "parked": flow.jobs(),
         "queues": queues,
     })
 }

@@ -115,10 +115,10 @@ fn read_target(text: &str) -> Option<Target> {
     }
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     // `::1:80` could mean two things, `[fd00::/8]:80` only one.
-    if bare.is_some() || !text.contains(':') {
-        if let Ok(net) = bare.unwrap_or(text).parse() {
-            return Some(Target::Net(net));
-        }
+    if (bare.is_some() || !text.contains(':'))
+        && let Ok(net) = bare.unwrap_or(text).parse()
+    {
+        return Some(Target::Net(net));
     }
     match Host::parse(text) {
         Ok(Host::Address(address)) => Some(Target::Net(Net::one(address))),

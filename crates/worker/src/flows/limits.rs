@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::FlowId;
 
 /// The limits of one flow.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Limits {
     /// How many attempts may be made at once, over all workers. Default: no limit but each worker's own.
     pub concurrency: Option<u32>,
@@ -41,12 +41,6 @@ pub struct Breaker {
 impl Default for Breaker {
     fn default() -> Self {
         Self { failures: 5, pause: Duration::from_secs(5), longest: Duration::from_secs(60) }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { concurrency: None, rate: None, breaker: Breaker::default() }
     }
 }
 

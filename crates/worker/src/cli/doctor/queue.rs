@@ -115,7 +115,7 @@ fn schedule(queue: &Shard, survey: &Survey) -> Vec<Finding> {
 /// Flows whose breaker is open while jobs wait for them.
 pub(super) fn held_back(flows: &[(FlowId, HeldFlow)]) -> Option<Finding> {
     let broken: Vec<_> = flows.iter().map(|(_, flow)| flow).filter(|flow| flow.trips > 0).collect();
-    let jobs: u64 = broken.iter().flat_map(|flow| &flow.parked).map(|(_, jobs)| jobs).sum();
+    let jobs: u64 = broken.iter().map(|flow| flow.jobs()).sum();
     if broken.is_empty() {
         return None;
     }

@@ -8,8 +8,17 @@ const OLDEST: (u32, u32) = (6, 2);
 /// A difference of the clocks that is worth a word, ms.
 const CLOCK_MS: i64 = 1_000;
 /// What only `queues`, `jobs`, `dead` and `doctor` call, and what the worker can do without.
-const NOT_NEEDED_TO_WORK: [&str; 7] =
-    ["SCAN", "XREVRANGE", "XINFO|STREAM", "XINFO|CONSUMERS", "XTRIM", "HSCAN", "EXISTS"];
+const NOT_NEEDED_TO_WORK: [&str; 9] = [
+    "SCAN",
+    "XREVRANGE",
+    "XINFO|STREAM",
+    "XINFO|CONSUMERS",
+    "XTRIM",
+    "HSCAN",
+    "HRANDFIELD",
+    "ZSCORE",
+    "EXISTS",
+];
 
 pub(super) fn examine(server: &Server) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("connection", format!("answers within {} ms", server.round_trip_ms))];

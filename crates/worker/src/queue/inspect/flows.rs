@@ -1,5 +1,6 @@
 //! Flows that are held back: by their breaker, or with jobs that wait for them.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use fred::clients::Client;
@@ -30,6 +31,13 @@ pub struct HeldFlow {
     pub parked: Vec<(Shard, u64)>,
 }
 
+impl HeldFlow {
+    /// How many jobs wait for it.
+    pub fn jobs(&self) -> u64 {
+        self.parked.iter().map(|(_, jobs)| jobs).sum()
+    }
+}
+
 impl Inspector {
     /// The flows of which jobs of a shard wait.
     ///
@@ -42,7 +50,8 @@ impl Inspector {
         Ok(found.iter().filter_map(|flow| FlowId::parse(flow.as_str()?.as_ref())).collect())
     }
 
-    /// The flows for which jobs of these shards wait, and all whose breaker is open where `all` is asked for.
+    /// The flows for which jobs of these shards wait, and all whose breaker is open where `all` is asked for; those
+    /// first for which most jobs wait.
     ///
     /// # Errors
     /// fred's.
@@ -66,7 +75,9 @@ impl Inspector {
             self.breaker(*flow, one).await?;
         }
         held.retain(|_, one| one.trips > 0 || !one.parked.is_empty());
-        Ok(held.into_iter().collect())
+        let mut held: Vec<_> = held.into_iter().collect();
+        held.sort_by_key(|(_, one)| (Reverse(one.jobs()), one.name.clone()));
+        Ok(held)
     }
 
     /// The name that the first of its jobs tells.

@@ -9,8 +9,10 @@ use fred::types::Value;
 use redis_telemetry::Command;
 use telemetry::ErrorType;
 
+use super::super::keys::Keys;
 use super::super::{Error, GROUP};
 use super::{Inspector, Shard, array, text};
+use crate::flows::FlowId;
 
 /// A server, or one node of a cluster.
 #[derive(Clone, Debug, Default)]
@@ -134,7 +136,7 @@ fn owned((name, value): (&str, &str)) -> (String, String) {
     (name.to_owned(), value.trim().to_owned())
 }
 
-/// All on one key that does not exist, and none makes it: where the command would, it is given arguments that it
+/// All on keys that do not exist, and none makes one: where the command would, it is given arguments that it
 /// refuses, which is after the right was checked.
 fn probes(queue: &Shard) -> Vec<Probe> {
     let key = format!("postrider:{{{queue}}}:doctor");
@@ -182,5 +184,7 @@ fn probes(queue: &Shard) -> Vec<Probe> {
         of("SCAN", &["0", "COUNT", "1"]),
         of("TIME", &[]),
         of("PING", &[]),
+        // A key of another pattern than those of queues.
+        Probe("HSET", vec![Keys::limits(FlowId::of("doctor")).into(), "a".into(), "b".into(), "c".into()]),
     ]
 }

@@ -1,0 +1,151 @@
+//! Tests of the commands that look at flows, and of those that look at jobs and queues where jobs wait for a flow.
+
+use std::time::Duration;
+
+use e2e::process::{Build, Output, Postrider};
+use e2e::queue::{DeadLetter, Queue};
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::wait::eventually;
+use serde_json::{Value, json};
+
+e2e::in_both_builds!(
+    parked_jobs_are_counted_and_found,
+    a_parked_job_is_cancelled_once,
+    a_parked_job_goes_past_its_flow,
+    flows_that_are_held_back_are_shown,
+    a_job_is_sent_into_a_flow,
+);
+
+const SOON: Duration = Duration::from_secs(30);
+/// Nothing listens there.
+const NOWHERE: &str = "http://127.0.0.1:9/x";
+
+fn run(build: Build, redis: &RedisServer, arguments: &[&str]) -> Output {
+    Postrider::run(build, arguments, &[("POSTRIDER_REDIS_URL", &redis.url())], SOON)
+}
+
+/// The exit code, and the JSON document.
+fn document(build: Build, redis: &RedisServer, arguments: &[&str]) -> (i32, Value) {
+    let output = run(build, redis, &[arguments, &["--json"]].concat());
+    (output.code(), output.json())
+}
+
+/// One JSON object a line.
+fn lines(build: Build, redis: &RedisServer, arguments: &[&str]) -> Vec<Value> {
+    let output = run(build, redis, &[arguments, &["--json"]].concat());
+    assert_eq!(output.code(), 0, "{output:?}");
+    output.stdout.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect()
+}
+
+fn outcome(answer: &Value) -> &str {
+    answer["jobs"][0]["outcome"].as_str().unwrap_or_default()
+}
+
+/// The ids of the flows `orders` and `127.0.0.1:9`.
+const ORDERS: &str = "9658403816409e66";
+const NOWHERE_FLOW: &str = "91f7fc80c958e052";
+
+fn parked_jobs_are_counted_and_found(build: Build) {
+    let redis = RedisServer::start();
+    let queue = Queue::new(&redis, "mail");
+    queue.schedule("1-0", &[("url", NOWHERE)]);
+    queue.park(ORDERS, "2-0", &[("url", NOWHERE), ("flow", "orders"), ("id", "order-2")]);
+    queue.park(NOWHERE_FLOW, "3-0", &[("url", NOWHERE), ("id", "order-3")]);
+    queue.park(NOWHERE_FLOW, "4-0", &[("url", NOWHERE)]);
+    let row = &lines(build, &redis, &["queues"])[0];
+    assert_eq!((&row["parked"], &row["scheduled"], &row["waiting"]), (&json!(3), &json!(1), &json!(4)));
+    let parked = lines(build, &redis, &["jobs", "list", "--state", "parked"]);
+    let mut told: Vec<_> = parked
+        .iter()
+        .map(|job| format!("{} {} {}", job["ticket"], job["state"], job["parked_for"]))
+        .collect();
+    told.sort();
+    let expected = [("2-0", "orders"), ("3-0", "127.0.0.1:9"), ("4-0", "127.0.0.1:9")];
+    assert_eq!(told, expected.map(|(ticket, flow)| format!(r#""{ticket}" "parked" "{flow}""#)));
+    assert_eq!(lines(build, &redis, &["jobs", "list"]).len(), 4);
+    assert_eq!(lines(build, &redis, &["jobs", "list", "--limit", "2"]).len(), 2);
+    assert_eq!(lines(build, &redis, &["jobs", "list", "--state", "scheduled"]).len(), 1);
+    for id in ["2-0", "order-2"] {
+        let (code, answer) = document(build, &redis, &["jobs", "show", id]);
+        let job = &answer["jobs"][0];
+        assert_eq!(
+            (code, &job["state"], &job["parked_for"]),
+            (0, &json!("parked"), &json!("orders")),
+            "{answer}"
+        );
+    }
+    assert!(run(build, &redis, &["jobs", "show", "3-0"]).stdout.contains("parked, for 127.0.0.1:9"));
+}
+
+fn a_parked_job_is_cancelled_once(build: Build) {
+    let redis = RedisServer::start();
+    let queue = Queue::new(&redis, "default");
+    queue.park(ORDERS, "2-0", &[("url", NOWHERE), ("flow", "orders"), ("id", "order-2")]);
+    queue.park(ORDERS, "3-0", &[("url", NOWHERE), ("flow", "orders")]);
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    for (id, left) in [("order-2", 1), ("3-0", 0)] {
+        let (code, answer) = document(build, &redis, &["jobs", "cancel", id]);
+        assert_eq!((code, outcome(&answer)), (0, "cancelled"), "{answer}");
+        assert_eq!(run(build, &redis, &["jobs", "cancel", id]).code(), 1);
+        let set = queue.key(&format!("flow:{ORDERS}"));
+        let count = |key: &str| redis.command(&["ZCARD", key]).integer();
+        assert_eq!([count(&set), count(&queue.key("flows")), queue.waiting()], [left; 3]);
+    }
+    assert_eq!(queue.dead().iter().map(DeadLetter::reason).collect::<Vec<_>>(), ["cancelled"; 2]);
+}
+
+/// Neither breaker nor rate hold what is told to run now; what waits behind it is still held.
+fn a_parked_job_goes_past_its_flow(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let url = sink.url("/ok");
+    for ticket in ["2-0", "3-0"] {
+        queue.park(ORDERS, ticket, &[("url", &url), ("flow", "orders")]);
+    }
+    let seconds = redis.command(&["TIME"]).array()[0].text().parse::<u64>().expect("a number");
+    let minute = ((seconds + 60) * 1000).to_string();
+    let shared = format!("postrider:flow:{{{ORDERS}}}");
+    redis.command(&["HSET", &shared, "trips", "1", "open_until", &minute]);
+    let (code, answer) = document(build, &redis, &["jobs", "run-now", "3-0"]);
+    assert_eq!((code, outcome(&answer)), (0, "ready"), "{answer}");
+    assert_eq!((queue.depth(), queue.waiting()), (1, 1));
+    assert_eq!(run(build, &redis, &["jobs", "run-now", "3-0"]).code(), 1);
+    let mut worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let request = &sink.wait_for(1, SOON)[0];
+    assert_eq!(request.header("idempotency-key"), Some("3-0"));
+    assert_eq!(worker.stop().code(), Some(0));
+    assert_eq!((sink.requests().len(), queue.depth(), queue.waiting()), (1, 0, 1));
+}
+
+fn flows_that_are_held_back_are_shown(build: Build) {
+    let redis = RedisServer::start();
+    let queue = Queue::new(&redis, "mail");
+    assert_eq!(lines(build, &redis, &["flows"]).len(), 0);
+    let _worker = Postrider::ready_worker(build, &redis, &["--queue", "mail", "--retry-base", "10ms"], &[]);
+    for _ in 0..20 {
+        queue.enqueue(&[("url", NOWHERE)]);
+    }
+    let flow = eventually("a flow that is held back", SOON, || {
+        let flows = lines(build, &redis, &["flows"]);
+        flows.into_iter().find(|flow| flow["breaker"] == "open" && flow["parked"].as_u64() > Some(10))
+    });
+    assert_eq!((&flow["flow"], &flow["queues"]["mail"]), (&json!("127.0.0.1:9"), &flow["parked"]));
+    assert_eq!(flow["id"], json!(NOWHERE_FLOW));
+    assert!(flow["open_until"].as_u64() > flow["opened_at"].as_u64(), "{flow}");
+    let table = run(build, &redis, &["flows"]).stdout;
+    assert!(table.contains("127.0.0.1:9") && table.contains("open") && table.contains("mail"), "{table}");
+    assert_eq!(lines(build, &redis, &["flows", "--queue", "other"]).len(), 0);
+    let doctor = run(build, &redis, &["doctor"]).stdout;
+    assert!(doctor.contains("1 destination does not answer, and"), "{doctor}");
+}
+
+fn a_job_is_sent_into_a_flow(build: Build) {
+    let redis = RedisServer::start();
+    let output = run(build, &redis, &["send", NOWHERE, "--flow", "orders"]);
+    assert_eq!(output.code(), 0, "{output:?}");
+    let (_, answer) = document(build, &redis, &["jobs", "show", output.stdout.trim()]);
+    assert_eq!(answer["jobs"][0]["fields"]["flow"], "orders");
+    let output = run(build, &redis, &["send", NOWHERE, "--flow", ""]);
+    assert!(output.code() == 2 && output.stderr.contains("`flow`"), "{output:?}");
+}
