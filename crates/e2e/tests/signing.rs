@@ -120,10 +120,12 @@ fn a_destination_verifies_each_attempt(build: Build) {
         assert_eq!((named("webhook-id"), named("webhook-signature")), (1, 1), "{request:?}");
     }
     assert_eq!(first.header("webhook-id"), second.header("webhook-id"), "the same job");
-    let stamp = |request: &SinkRequest| request.header("webhook-timestamp").unwrap().parse::<u64>().unwrap();
+    let stamp = |request: &SinkRequest| {
+        request.header("webhook-timestamp").expect("it is there").parse::<u64>().expect("it is there")
+    };
     assert!(stamp(second) > stamp(first), "each attempt has its own time");
     let Reply::Array(time) = redis.command(&["TIME"]) else { panic!("TIME answers with an array") };
-    let now: u64 = time[0].text().parse().unwrap();
+    let now: u64 = time[0].text().parse().expect("it is there");
     assert!((now - 30..=now).contains(&stamp(first)), "Redis' time");
     let mut changed = first.clone();
     changed.body = "{\"hello\":\"World\"}".into();
@@ -138,14 +140,17 @@ fn keys_rotate_without_a_gap(build: Build) {
         queue.enqueue(&[("url", sink.url(&format!("/ok?{secret}")).as_str()), ("secret", secret)]);
     }
     drain(queue);
-    let signature = |path: &str| sink.requests_to(path)[0].header("webhook-signature").unwrap().to_owned();
+    let signature =
+        |path: &str| sink.requests_to(path)[0].header("webhook-signature").expect("it is there").to_owned();
     let both = signature("/ok?acme");
     assert_eq!(both.split(' ').filter(|part| part.starts_with("v1,")).count(), 2, "{both}");
     let request = &sink.requests_to("/ok?curve")[0];
-    let header = |name: &str| request.header(name).unwrap();
+    let header = |name: &str| request.header(name).expect("it is there");
     let content = format!("{}.{}.", header("webhook-id"), header("webhook-timestamp"));
-    let signature = STANDARD.decode(signature("/ok?curve").strip_prefix("v1a,").unwrap()).unwrap();
-    let public = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+    let signature = STANDARD
+        .decode(signature("/ok?curve").strip_prefix("v1a,").expect("it is there"))
+        .expect("it is there");
+    let public = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).expect("it is there");
     let public = UnparsedPublicKey::new(&ED25519, public.public_key().as_ref());
     public.verify(content.as_bytes(), &signature).expect("a valid Ed25519 signature");
 }
@@ -163,7 +168,9 @@ fn a_request_shows_who_it_is_from(build: Build) {
         ]);
     }
     drain(queue);
-    let header = |path: &str, name: &str| sink.requests_to(path)[0].header(name).map(str::to_owned).unwrap();
+    let header = |path: &str, name: &str| {
+        sink.requests_to(path)[0].header(name).map(str::to_owned).expect("it is there")
+    };
     assert_eq!(header("/ok?token", "authorization"), format!("Bearer {TOKEN}"));
     let pair = STANDARD.encode(format!("me:{TOKEN}"));
     assert_eq!(header("/ok?user", "authorization"), format!("Basic {pair}"));
@@ -180,7 +187,7 @@ fn a_secret_that_is_not_known_sends_nothing(build: Build) {
     drain(queue);
     let dead = queue.dead();
     assert_eq!(dead[0].reason(), "malformed");
-    let error = dead[0].field("_error").unwrap();
+    let error = dead[0].field("_error").expect("it is there");
     assert!(error.contains("no secret is named \"acne\"; known are acme, curve"), "{error}");
     assert_eq!(sink.requests().len(), 1);
 }

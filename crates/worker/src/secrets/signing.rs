@@ -1,4 +1,4 @@
-//! Signatures by Standard Webhooks 1.0 (https://github.com/standard-webhooks/standard-webhooks, `spec`).
+//! Signatures by Standard Webhooks 1.0 (<https://github.com/standard-webhooks/standard-webhooks>, `spec`).
 
 use std::fmt;
 use std::str::FromStr;
