@@ -22,6 +22,11 @@ e2e::in_both_builds!(
     it_asks_for_a_password,
     its_password_changes_and_changes_back,
     the_connection_is_half_open,
+    it_is_a_replica_for_a_while,
+    it_has_lost_its_primary,
+    it_cannot_write_its_file,
+    it_comes_back_with_jobs_that_were_done,
+    it_comes_back_with_a_job_that_was_in_hand,
 );
 
 /// Reconnecting begins anew at most every five seconds, and a silence is noticed after twelve.
@@ -222,5 +227,95 @@ fn the_connection_is_half_open(build: Build) {
     stage.wait_for_trouble();
     stage.is_idle();
     proxy.set(Mode::Pass);
+    stage.ends_well();
+}
+
+/// As it is for who is still connected to the old primary after a failover: READONLY.
+fn it_is_a_replica_for_a_while(build: Build) {
+    let mut stage = Stage::plain(build);
+    let nobody = e2e::redis::free_port().to_string();
+    stage.command(&["REPLICAOF", "127.0.0.1", &nobody]);
+    stage.wait_for_trouble();
+    stage.is_idle();
+    stage.command(&["REPLICAOF", "NO", "ONE"]);
+    stage.ends_well();
+}
+
+/// MASTERDOWN.
+fn it_has_lost_its_primary(build: Build) {
+    let mut stage = Stage::plain(build);
+    let nobody = e2e::redis::free_port().to_string();
+    stage.command(&["CONFIG", "SET", "replica-serve-stale-data", "no"]);
+    stage.command(&["REPLICAOF", "127.0.0.1", &nobody]);
+    stage.wait_for_trouble();
+    stage.is_idle();
+    stage.command(&["REPLICAOF", "NO", "ONE"]);
+    stage.ends_well();
+}
+
+/// MISCONF: it takes no writes while it cannot save.
+fn it_cannot_write_its_file(build: Build) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("the path is text");
+    let redis = RedisServer::start_with(&["--save", "3600 1", "--dir", path]);
+    let mut stage = Stage::new(build, redis, &[]);
+    // A folder that is not empty cannot be replaced by a file.
+    let obstacle = folder.path().join("dump.rdb");
+    std::fs::create_dir_all(obstacle.join("full")).expect("the folder can be written");
+    let saved = |stage: &Stage, status: &str| {
+        stage.command(&["BGSAVE"]);
+        eventually_or("the end of a save", SOON, || {
+            let info = stage.redis.command(&["INFO", "persistence"]).text();
+            let is_over = info.contains("rdb_bgsave_in_progress:0");
+            let line = format!("rdb_last_bgsave_status:{status}");
+            if is_over && info.contains(&line) { Ok(()) } else { Err(info) }
+        });
+    };
+    saved(&stage, "err");
+    stage.wait_for_trouble();
+    stage.is_idle();
+    std::fs::remove_dir_all(&obstacle).expect("the obstacle is there");
+    saved(&stage, "ok");
+    stage.ends_well();
+}
+
+/// Restarted from a file that is older than the last settlements, or a replica in the place of its primary that had
+/// not got them: what was done is there again, and is done again.
+fn it_comes_back_with_jobs_that_were_done(build: Build) {
+    const JOBS: usize = 10;
+    let redis = RedisServer::start();
+    let queue = Queue::new(&redis, "default");
+    let sink = Sink::start();
+    for number in 0..JOBS {
+        queue.enqueue(&[("url", sink.url(&format!("/ok?{number}")))]);
+    }
+    assert_eq!(redis.command(&["SAVE"]).text(), "OK");
+    queue.enqueue(&[("url", sink.url("/ok?lost"))]);
+    let worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    sink.wait_for(JOBS + 1, SOON);
+    eventually_or("an empty queue", SOON, || queue.drained());
+    let mut stage = Stage { redis, sink, worker, delivered: 2 * JOBS + 1 };
+    stage.redis.restart();
+    stage.sink.wait_for(2 * JOBS + 1, SOON);
+    for number in 0..JOBS {
+        assert_eq!(stage.sink.requests_to(&format!("/ok?{number}")).len(), 2, "{number}");
+    }
+    stage.ends_well();
+}
+
+/// Redis remembers that this worker held the job; the worker has done it since.
+fn it_comes_back_with_a_job_that_was_in_hand(build: Build) {
+    let redis = RedisServer::start();
+    let queue = Queue::new(&redis, "default");
+    let sink = Sink::start();
+    let worker = Postrider::ready_worker(build, &redis, &["--lease", "1s"], &[]);
+    queue.enqueue(&[("url", sink.url("/slow/3000"))]);
+    sink.wait_for(1, SOON);
+    assert_eq!(redis.command(&["SAVE"]).text(), "OK");
+    assert_eq!(queue.pending(), 1);
+    eventually_or("an empty queue", SOON, || queue.drained());
+    let mut stage = Stage { redis, sink, worker, delivered: 2 };
+    stage.redis.restart();
+    stage.sink.wait_for(2, SOON);
     stage.ends_well();
 }
