@@ -244,3 +244,55 @@ fn jobs_in_hand_survive_the_migration_of_their_slot() {
     }
     assert!(worker.stop().success());
 }
+
+/// The node of the queue dies while scripts run on it, and its replica takes its place.
+#[test]
+fn jobs_survive_the_death_of_their_node() {
+    const JOBS: usize = 40;
+    let (mut nodes, sink) = (cluster(), Sink::start());
+    let slot = nodes[0].command(&["CLUSTER", "KEYSLOT", "postrider:{default}:jobs"]).integer();
+    let home = (slot / 5461).min(2) as usize;
+    let bus = free_port().to_string();
+    let replica = RedisServer::start_with(&["--cluster-enabled", "yes", "--cluster-port", &bus]);
+    nodes[home].command(&["CLUSTER", "MEET", "127.0.0.1", &replica.port.to_string(), &bus]);
+    let id = nodes[home].command(&["CLUSTER", "MYID"]).text();
+    eventually("the replica replicates", SOON, || {
+        replica.command(&["CLUSTER", "REPLICATE", &id]);
+        let info = replica.command(&["INFO", "replication"]).text();
+        (info.contains("role:slave") && info.contains("master_link_status:up")).then_some(())
+    });
+    let others: Vec<String> = (0..3).filter(|node| *node != home).map(|node| nodes[node].url()).collect();
+    let url = others[0].replace("redis://", "redis-cluster://");
+    let environment = [("POSTRIDER_REDIS_URL", url.as_str())];
+    let arguments = ["--retry-base", "20ms", "--lease", "2s"];
+    let mut worker = Postrider::ready_worker(BUILD, &nodes[0], &arguments, &environment);
+    let queue = Queue::new(&nodes[home], "default");
+    for job in 0..JOBS {
+        let path = ["/flaky/2/x", "/slow/300", "/ok", "/status/410"][job % 4];
+        queue.enqueue(&[("url", sink.url(&format!("{path}?{job}")))]);
+    }
+    // What the replica has not got is lost with the node, which Redis has said before.
+    let mut connection = nodes[home].connect();
+    connection.command(&["SET", "postrider:{default}:marker", "x"]).expect("the node answers");
+    let got = connection.command(&["WAIT", "1", "5000"]).expect("the node answers");
+    assert_eq!(got.integer(), 1);
+    sink.wait_for(5, SOON);
+    nodes[home].kill();
+    replica.command(&["CLUSTER", "FAILOVER", "TAKEOVER"]);
+    eventually("the replica is the primary", SOON, || {
+        replica.command(&["INFO", "replication"]).text().contains("role:master").then_some(())
+    });
+    let queue = Queue::new(&replica, "default");
+    eventually_or("an empty queue", SOON, || {
+        queue.drained().map_err(|left| format!("{left}\n{}", worker.log().join("\n")))
+    });
+    let paths: Vec<String> = sink.requests().into_iter().map(|request| request.path).collect();
+    for job in 0..JOBS {
+        let end = format!("?{job}");
+        assert!(paths.iter().any(|path| path.ends_with(&end)), "{job} was never sent");
+    }
+    let dead: std::collections::BTreeSet<_> =
+        queue.dead().iter().filter_map(|letter| letter.field("url")).collect();
+    assert_eq!(dead.len(), JOBS / 4);
+    assert!(worker.stop().success());
+}
