@@ -260,6 +260,31 @@ fn nothing_is_left_of_a_flow(build: Build) {
     }
 }
 
+/// A key of a wrong type keeps the jobs of a flow with limits waiting, and nobody else's.
+fn a_refusal_of_redis_keeps_no_slot(build: Build) {
+    const JOBS: usize = 20;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let config = Config::new(&format!("refusal-{build:?}"), "[flows.orders]\nrate = \"1000/s\"\n");
+    let mut worker = config.worker(build, &redis, &["--concurrency", "4"]);
+    let key = || redis.command(&["EVAL", "return string.sub(redis.sha1hex('orders'), 1, 16)", "0"]).text();
+    let key = format!("postrider:flow:{{{}}}", key());
+    redis.command(&["SET", &key, "of another type"]);
+    for _ in 0..JOBS {
+        queue.enqueue(&[("url", sink.url("/ok?limited").as_str()), ("flow", "orders")]);
+    }
+    queue.enqueue(&[("url", sink.url("/ok?other"))]);
+    sink.wait_for_path("/ok?other", 1, SOON);
+    eventually("all are parked", SOON, || (parked(&redis) == JOBS as i64).then_some(()));
+    assert_eq!(sink.requests().len(), 1);
+    redis.command(&["DEL", &key]);
+    drain(queue);
+    assert_eq!(sink.requests().len(), JOBS + 1);
+    let told = worker.log().iter().filter(|line| line.contains("WRONGTYPE")).count();
+    assert_eq!(told, 1, "{}", worker.log().join("\n"));
+    assert_eq!(worker.stop().code(), Some(0));
+}
+
 #[test]
 fn a_flow_key_has_a_length() {
     let (redis, sink) = (RedisServer::start(), Sink::start());

@@ -31,7 +31,7 @@ pub use inspect::{
     State, Survey, SurveyedConsumer,
 };
 pub use keys::{BadQueueName, QueueName};
-pub use link::Link;
+pub use link::{Link, is_refusal};
 pub use produce::{EnqueueError, Enqueuing, IdempotencyKey, Publication};
 pub use redis::{Redis, Shards};
 pub use reply::Settled;

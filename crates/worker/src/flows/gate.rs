@@ -11,7 +11,7 @@ use crate::entry::Delivery;
 use crate::job::{Admitted, Job};
 use crate::lane::Lane;
 use crate::outcome::Ending;
-use crate::queue::{Asking, Parking, Taken, Told, Until, Why};
+use crate::queue::{Asking, Error, Parking, Taken, Told, Until, Why, is_refusal};
 use crate::record;
 use crate::settlement::{Settlement, persist};
 
@@ -119,15 +119,31 @@ async fn ask(lane: &Lane, pass: &mut Pass, is_paid: bool) -> Result<(), Duration
 /// Asks until Redis answers: without an answer nothing is sent.
 async fn take(lane: &Lane, id: FlowId, asking: Asking) -> Taken {
     for failed in 0.. {
-        match lane.queue.take_flow(id, lane.flows.limits(id), asking).await {
-            Ok(taken) => {
-                lane.queue.link().up();
-                return taken;
-            }
+        match ask_once(lane, id, asking).await {
+            Ok(taken) => return taken,
             Err(error) => tokio::time::sleep(lane.queue.link().down(&error, failed)).await,
         }
     }
     unreachable!("there is no end of trying but the end of the task")
+}
+
+/// Where Redis refuses the call itself, for a right that is missing or a key of a wrong type, a flow with limits waits
+/// until that is mended, without a slot; one without goes by what this worker knows itself.
+pub(super) async fn ask_once(lane: &Lane, id: FlowId, asking: Asking) -> Result<Taken, Error> {
+    let limits = lane.flows.limits(id);
+    match lane.queue.take_flow(id, limits, asking).await {
+        Ok(taken) => {
+            lane.queue.link().up();
+            Ok(taken)
+        }
+        Err(error) if is_refusal(&error) => {
+            // Told once; it is no trouble with the connection.
+            lane.queue.link().down(&error, 0);
+            let granted = if limits.are_shared() { 0 } else { asking.more };
+            Ok(Taken { granted, wait: LOOK, why: None })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// After an attempt: tells the breaker what must be told, and those who wait.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::FlowId;
-use super::gate::LOOK;
+use super::gate::{LOOK, ask_once};
 use crate::job::Admitted;
 use crate::lane::Lane;
 use crate::queue::{Admission, Asking, Error, Why};
@@ -91,7 +91,7 @@ pub async fn wake(lane: &Lane, id: FlowId) -> Result<(), Error> {
             is_paid: false,
             is_past_breaker: false,
         };
-        let taken = lane.queue.take_flow(id, lane.flows.limits(id), asking).await?;
+        let taken = ask_once(lane, id, asking).await?;
         admission.count = taken.granted;
         if taken.why.is_some() {
             admission.again = taken.wait;

@@ -99,7 +99,8 @@ const PASSING: [&str; 12] = [
     "WRONGPASS",
 ];
 
-fn is_refusal(error: &Error) -> bool {
+/// Whether Redis is there and says no, for what does not pass by itself: a missing right, a key of a wrong type.
+pub fn is_refusal(error: &Error) -> bool {
     match redis_telemetry::error_type(error) {
         ErrorType::Redis(prefix) => !PASSING.contains(&prefix.as_str()),
         _ => false,
