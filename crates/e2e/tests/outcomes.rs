@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use e2e::hostile::{Hostile, Play};
 use e2e::process::{Build, Output, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
@@ -14,6 +15,8 @@ e2e::in_both_builds!(
     a_policy_says_which_statuses_pass,
     a_destination_is_left_alone_for_as_long_as_it_asks,
     a_result_is_kept_for_who_waits,
+    half_an_answer_is_not_taken_for_all_of_it,
+    no_result_is_kept_for_longer_than_seven_days,
 );
 
 const SOON: Duration = Duration::from_secs(30);
@@ -165,7 +168,38 @@ fn bytes_that_are_no_text_are_kept_in_base64() {
     drain(queue);
     let result: serde_json::Value = serde_json::from_str(&queue.result(&ticket).unwrap()).unwrap();
     assert_eq!((result["body_base64"].as_str(), result.get("body")), (Some("/wA="), None));
-    queue.enqueue(&[("url", url.as_str()), ("result_ttl_ms", "604800001")]);
+}
+
+fn half_an_answer_is_not_taken_for_all_of_it(build: Build) {
+    let redis = RedisServer::start();
+    let queue = Queue::new(&redis, "default");
+    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let half = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf";
+    let hostile = Hostile::start(Play::AnswerAndClose(half.into()), None);
+    let url = format!("http://127.0.0.1:{}/", hostile.port());
+    let ticket = queue.enqueue(&[("url", url.as_str()), ("result_ttl_ms", "60000")]);
     drain(queue);
-    assert_eq!(queue.dead()[0].field("_error").unwrap(), "field `result_ttl_ms` is more than seven days");
+    let result = queue.result(&ticket).expect("it is asked for");
+    let result: serde_json::Value = serde_json::from_str(&result).expect("a result is JSON");
+    assert_eq!(
+        (result["outcome"].as_str(), result["body"].as_str(), result["truncated"].as_bool()),
+        (Some("done"), Some("half"), Some(true)),
+        "{result}"
+    );
+}
+
+fn no_result_is_kept_for_longer_than_seven_days(build: Build) {
+    const WEEK: i64 = 7 * 24 * 3600 * 1000;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    for ttl in [WEEK + 1, u32::MAX.into()] {
+        let ticket = queue.enqueue(&[("url", sink.url("/ok")), ("result_ttl_ms", ttl.to_string())]);
+        drain(queue);
+        let dead = queue.dead();
+        let error = dead.last().and_then(|letter| letter.field("_error"));
+        assert_eq!(error.as_deref(), Some("field `result_ttl_ms` is more than seven days"));
+        let left = redis.command(&["PTTL", &queue.key(&format!("result:{ticket}"))]).integer();
+        assert!((1..=WEEK).contains(&left), "{ttl}: {left}");
+    }
 }

@@ -11,8 +11,9 @@ use http::{HeaderMap, Method, Uri};
 
 use crate::reason::Reason;
 
-pub(crate) use fields::is_label;
+pub(crate) use decode::LONGEST_RESULT;
 pub use fields::{Admitted, Context, Trail};
+pub(crate) use fields::{is_label, number};
 
 /// One HTTP request to be made, with its policy.
 #[derive(Clone, Debug)]

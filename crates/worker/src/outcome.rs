@@ -78,7 +78,7 @@ pub struct Kept {
     pub headers: HeaderMap,
     /// The body, cut.
     pub body: Bytes,
-    /// Whether there was more of it.
+    /// Whether there was more of it, or it broke off.
     pub truncated: bool,
 }
 

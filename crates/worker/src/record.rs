@@ -8,7 +8,7 @@ use telemetry::Context;
 
 use crate::entry::{Delivery, Fields};
 use crate::history;
-use crate::job::{Job, Malformed, is_label};
+use crate::job::{Job, LONGEST_RESULT, Malformed, is_label, number};
 use crate::outcome::{Ending, Kept};
 use crate::queue::{Burial, Parking, Until};
 use crate::reason::Reason;
@@ -215,10 +215,10 @@ fn value(fields: &Fields, name: &str) -> Option<Bytes> {
     fields.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone())
 }
 
-/// How long somebody waits for the result of an entry that is no job.
+/// How long somebody waits for the result of an entry that is no job; at most as long as a job may ask for.
 fn waited_for(fields: &Fields) -> Option<Duration> {
-    let ttl = std::str::from_utf8(&value(fields, "result_ttl_ms")?).ok()?.parse::<u32>().ok()?;
-    (ttl > 0).then(|| Duration::from_millis(ttl.into()))
+    let ttl = number(&value(fields, "result_ttl_ms")?).ok()?;
+    (ttl > 0).then(|| Duration::from_millis(ttl.min(LONGEST_RESULT)))
 }
 
 /// What fits of the fields, a line each, with their true count.
@@ -242,4 +242,32 @@ fn raw(fields: &Fields) -> Fields {
 
 fn push(fields: &mut Fields, name: &'static str, value: impl Into<Bytes>) {
     fields.push((Bytes::from_static(name.as_bytes()), value.into()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_result_is_kept_for_longer_than_seven_days() {
+        let kept = |ttl: &'static str| {
+            let fields = vec![("result_ttl_ms".into(), ttl.into())];
+            cancelled(&fields, "given up").map(|(kept, _)| kept.as_millis())
+        };
+        for (ttl, millis) in [
+            ("60000", Some(60_000)),
+            ("604800000", Some(604_800_000)),
+            // More than a valid job may ask for: it is refused, and who waits is to learn of it.
+            ("604800001", Some(604_800_000)),
+            ("4294967295", Some(604_800_000)),
+            ("9999999999999999", Some(604_800_000)),
+            ("0", None),
+            ("+5", None),
+            ("-5", None),
+            ("99999999999999999", None),
+            ("soon", None),
+        ] {
+            assert_eq!(kept(ttl), millis, "{ttl}");
+        }
+    }
 }

@@ -37,7 +37,7 @@ pub struct JobResult {
     /// else in Base64 (RFC 4648 §4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_base64: Option<String>,
-    /// Whether the body was longer than what is kept.
+    /// Whether the body was longer than what is kept, or broke off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
 }

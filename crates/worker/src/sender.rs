@@ -192,8 +192,12 @@ async fn read<B: Body<Data = Bytes>>(
     cap: usize,
 ) -> Option<Box<Kept>> {
     let mut body = pin!(body);
-    let (mut start, mut length) = (BytesMut::new(), 0);
-    while let Some(Ok(frame)) = body.frame().await {
+    let (mut start, mut length, mut broken) = (BytesMut::new(), 0, false);
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            broken = true;
+            break;
+        };
         if let (Some(keep), Ok(data)) = (keep, frame.into_data()) {
             length += data.len();
             let room = keep.max_body.saturating_sub(start.len());
@@ -201,7 +205,7 @@ async fn read<B: Body<Data = Bytes>>(
         }
     }
     let keep = keep?;
-    let truncated = length > start.len() || length >= cap;
+    let truncated = broken || length > start.len() || length >= cap;
     let mut kept = Kept { headers: HeaderMap::new(), body: start.freeze(), truncated };
     for name in &keep.headers {
         headers.get_all(name).iter().for_each(|value| {
@@ -242,5 +246,36 @@ fn request(job: &Job, secret: Option<&Secret>, now: u64) -> Request<Full<Bytes>>
 fn set(headers: &mut HeaderMap, name: &'static str, value: &Bytes) {
     if let Ok(value) = HeaderValue::from_maybe_shared(value.clone()) {
         headers.entry(HeaderName::from_static(name)).or_insert(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    async fn kept(parts: Vec<Result<&'static [u8], ()>>, max_body: usize) -> (Bytes, bool) {
+        let frames = parts.into_iter().map(|part| part.map(|data| Frame::data(Bytes::from_static(data))));
+        let keep = KeptResults { headers: vec![], max_body };
+        let body = StreamBody::new(stream::iter(frames));
+        let kept = read(body, &HeaderMap::new(), Some(&keep), 100).await.expect("it is asked for");
+        (kept.body, kept.truncated)
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_of_a_body_says_whether_it_is_whole() {
+        let whole = (Bytes::from_static(b"abcd"), false);
+        assert_eq!(kept(vec![Ok(b"ab"), Ok(b"cd")], 4).await, whole);
+        assert_eq!(kept(vec![Ok(b"ab"), Ok(b"cde")], 4).await, (Bytes::from_static(b"abcd"), true));
+        assert_eq!(
+            kept(vec![Ok(b"ab"), Err(())], 4).await,
+            (Bytes::from_static(b"ab"), true),
+            "it broke off"
+        );
+        assert_eq!(kept(vec![Err(())], 4).await, (Bytes::new(), true));
+        assert_eq!(kept(vec![], 4).await, (Bytes::new(), false));
     }
 }

@@ -20,7 +20,7 @@ const MOST_MILLIS: u64 = 100_000_000_000_000;
 /// Ten years: a longer delay is a mistake.
 const LONGEST_DELAY: u64 = 10 * 366 * 24 * 3600 * 1000;
 /// Seven days: a result is for who waits for it.
-const LONGEST_RESULT: u64 = 7 * 24 * 3600 * 1000;
+pub(crate) const LONGEST_RESULT: u64 = 7 * 24 * 3600 * 1000;
 /// An entry with more fields than this cannot be carried by a script.
 const MOST_FIELDS: usize = 256;
 

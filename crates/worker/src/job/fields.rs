@@ -121,7 +121,7 @@ impl Trail {
 }
 
 /// 1 to 16 digits and nothing else: no sign, no fraction, no exponent.
-pub(super) fn number(text: &[u8]) -> Result<u64, ()> {
+pub(crate) fn number(text: &[u8]) -> Result<u64, ()> {
     let digits = (1..=16).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
     if !digits {
         return Err(());
