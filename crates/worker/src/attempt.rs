@@ -155,21 +155,21 @@ async fn attempt(
 ) -> (Settlement, Context) {
     let process = Process::begin(lane, delivery, Some(job));
     let context = process.context();
-    let at = lane.queue.clock().now();
     let mut record = Record::new(delivery, job, &context);
     confirm_lease(lane, delivery.lease).await;
-    let started = Instant::now();
+    let (at, started) = (lane.queue.clock().now(), Instant::now());
     let secret = job.secret.as_deref().and_then(|name| lane.secrets.get(name));
     let attempt = Attempt { parent: Some(context.clone()), resend_count: job.trail.attempts };
     let ending = lane.sender.send(job, &attempt, secret, at).await;
     let took = started.elapsed();
     flows::end(lane, job, pass, &ending).await;
     record.attempted(&ending, took, || history::Entry::new(at, took, &ending, context.traceparent()));
+    let now = lane.queue.clock().now();
     let circumstances = Circumstances {
         number: record.attempts,
         max_attempts: job.max_attempts,
-        age: age(delivery, job, at),
-        left: job.expires_at.map(|expires| Duration::from_millis(expires.saturating_sub(at))),
+        age: age(delivery, job, now),
+        left: job.expires_at.map(|expires| Duration::from_millis(expires.saturating_sub(now))),
         random: fastrand::f64(),
     };
     let outcome = Outcome::judge(&ending, policy, &circumstances);

@@ -267,10 +267,14 @@ impl<'a, 'i> Table<'a, 'i> {
             DeValue::String(text) => humantime::parse_duration(text).ok(),
             _ => None,
         };
+        // Longer is a mistake, and more than a clock can count.
+        let duration = duration.filter(|duration| *duration <= Duration::from_secs(3650 * 24 * 3600));
         if duration.is_none() {
             self.problem_at(
                 at,
-                format!("`{key}` must be a duration in quotes, as \"500ms\", \"30s\" or \"1h\""),
+                format!(
+                    "`{key}` must be a duration in quotes, as \"500ms\", \"30s\" or \"1h\", of at most 3650 days"
+                ),
             );
         }
         duration

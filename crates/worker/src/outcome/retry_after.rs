@@ -5,6 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue};
 
+/// Unix milliseconds begin here.
+const LEAST_MILLIS: u64 = 1_000_000_000_000;
 /// Unix seconds begin here, for headers that hold either seconds to wait or a time: 2001. Nobody asks to wait for
 /// thirty years.
 const LEAST_TIME: u64 = 1_000_000_000;
@@ -28,7 +30,11 @@ pub fn retry_after(status: u16, headers: &HeaderMap, now: u64) -> Option<Duratio
     }
     let until = |value: &HeaderValue| {
         let number = seconds(text(value)?)?;
-        Some(if number >= LEAST_TIME { number.saturating_sub(now) } else { number })
+        Some(match number {
+            LEAST_MILLIS.. => (number / 1000).saturating_sub(now),
+            LEAST_TIME.. => number.saturating_sub(now),
+            _ => number,
+        })
     };
     let all = [
         longest(headers, "ratelimit", |value| parameter(text(value)?)),
@@ -139,6 +145,7 @@ mod tests {
             ("x-ratelimit-reset", "12", Some(12)),
             ("x-ratelimit-reset", "1795521630", Some(30)),
             ("x-ratelimit-reset", "1795521000", Some(0)),
+            ("x-ratelimit-reset", "1795521630000", Some(30)),
             ("x-rate-limit-reset", "1795521630", Some(30)),
             ("x-ratelimit-reset", "later", None),
         ] {
