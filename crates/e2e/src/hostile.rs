@@ -1,5 +1,6 @@
 //! Destinations and proxies that misbehave, in raw bytes where a library would be too polite.
 
+mod front;
 mod h2;
 mod play;
 mod tls;
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use crate::background::Background;
 use crate::sink;
 
+pub use front::TlsFront;
 pub use play::Play;
 pub use tls::{Certificate, Flaw};
 

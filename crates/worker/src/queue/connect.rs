@@ -95,8 +95,17 @@ fn resp_version(url: &str) -> Result<RespVersion, ConnectError> {
     }
 }
 
-/// fred shows an I/O error as it is made: `Os { code: 111, kind: …, message: "Connection refused" }`.
+/// fred shows an I/O error as it is made: `Os { code: 111, kind: …, message: "Connection refused" }`, and rustls'
+/// `Custom { kind: InvalidData, error: InvalidCertificate(UnknownIssuer) }`.
 pub(super) fn reason(error: &Error) -> String {
+    if let Some((_, flaw)) = error.details().split_once("InvalidCertificate(") {
+        let end = flaw.find([',', ' ', '{', ')']).unwrap_or(flaw.len());
+        return format!(
+            "its certificate cannot be trusted ({}); it must be for that host, in its time, and of one of the \
+             system's authorities, or those in the file that SSL_CERT_FILE names",
+            &flaw[..end]
+        );
+    }
     let told = error.details().split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
     told.map_or_else(|| error.to_string(), |(message, _)| message.to_owned())
 }

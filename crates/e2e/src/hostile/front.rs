@@ -1,0 +1,43 @@
+//! TLS in front of a server that has none.
+
+use std::net::Ipv4Addr;
+
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::Certificate;
+use crate::background::Background;
+use crate::sink;
+
+/// Ends TLS on a free port of the loopback address and passes on what comes; closed when dropped.
+pub struct TlsFront {
+    /// Where it listens.
+    pub port: u16,
+    _server: Background,
+}
+
+impl TlsFront {
+    /// In front of a server on that port.
+    ///
+    /// # Panics
+    ///
+    /// When no port can be had.
+    pub fn start(server: u16, certificate: &Certificate) -> TlsFront {
+        let (listener, address) = sink::listen();
+        let acceptor = certificate.acceptor();
+        let serve = async move {
+            let listener = TcpListener::from_std(listener).expect("the runtime takes the listener");
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    // Who does not trust the certificate goes away.
+                    let Ok(mut client) = acceptor.accept(stream).await else { return };
+                    if let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await {
+                        let _ = copy_bidirectional(&mut client, &mut server).await;
+                    }
+                });
+            }
+        };
+        TlsFront { port: address.port(), _server: Background::start("tls", serve) }
+    }
+}
