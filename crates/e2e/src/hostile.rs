@@ -13,15 +13,20 @@ use crate::sink;
 
 pub use front::TlsFront;
 pub use play::Play;
-pub use tls::{Certificate, Flaw};
+pub use tls::{Certificate, Flaw, Identity};
 
 /// What a hostile server has seen.
-pub(crate) type Heads = Arc<Mutex<Vec<String>>>;
+#[derive(Default)]
+pub(crate) struct Seen {
+    heads: Mutex<Vec<String>>,
+    /// In DER: the client's own certificate of each handshake in which it showed one.
+    certificates: Mutex<Vec<Vec<u8>>>,
+}
 
 /// A running hostile server on a free port of the loopback address.
 pub struct Hostile {
     address: SocketAddr,
-    heads: Heads,
+    seen: Arc<Seen>,
     _server: Option<Background>,
 }
 
@@ -33,17 +38,16 @@ impl Hostile {
     /// When no port can be had.
     pub fn start(play: Play, certificate: Option<&Certificate>) -> Hostile {
         let (listener, address) = sink::listen();
-        let heads = Heads::default();
+        let seen = Arc::<Seen>::default();
         let server = match play {
             // Nobody listens there any more.
             Play::Refuse => None,
             play => {
-                let serve =
-                    play::serve(listener, play, certificate.map(Certificate::acceptor), heads.clone());
+                let serve = play::serve(listener, play, certificate.map(Certificate::acceptor), seen.clone());
                 Some(Background::start("hostile", serve))
             }
         };
-        Hostile { address, heads, _server: server }
+        Hostile { address, seen, _server: server }
     }
 
     /// Its port.
@@ -57,6 +61,15 @@ impl Hostile {
     ///
     /// When a thread has panicked with the lock.
     pub fn heads(&self) -> Vec<String> {
-        self.heads.lock().expect("no one panics with this lock").clone()
+        self.seen.heads.lock().expect("no one panics with this lock").clone()
+    }
+
+    /// The certificates, in DER, that clients have shown until now: one for each handshake with one.
+    ///
+    /// # Panics
+    ///
+    /// When a thread has panicked with the lock.
+    pub fn client_certificates(&self) -> Vec<Vec<u8>> {
+        self.seen.certificates.lock().expect("no one panics with this lock").clone()
     }
 }

@@ -1,13 +1,15 @@
 //! What hostile servers do.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
-use super::{Heads, h2};
+use super::{Seen, h2};
 
 /// What it does with each connection, or each request.
 #[derive(Clone, Debug)]
@@ -47,15 +49,15 @@ pub(super) async fn serve(
     listener: std::net::TcpListener,
     play: Play,
     acceptor: Option<TlsAcceptor>,
-    heads: Heads,
+    seen: Arc<Seen>,
 ) {
     let listener = TcpListener::from_std(listener).expect("the runtime takes a non-blocking listener");
     for number in 0.. {
         let Ok((tcp, _)) = listener.accept().await else { return };
-        let (play, acceptor, heads) = (play.clone(), acceptor.clone(), heads.clone());
+        let (play, acceptor, seen) = (play.clone(), acceptor.clone(), Arc::clone(&seen));
         tokio::spawn(async move {
             // That the client goes away is what many plays are about.
-            let _ = connection(tcp, play, acceptor, &heads, number == 0).await;
+            let _ = connection(tcp, play, acceptor, &seen, number == 0).await;
         });
     }
 }
@@ -64,7 +66,7 @@ async fn connection(
     tcp: TcpStream,
     play: Play,
     acceptor: Option<TlsAcceptor>,
-    heads: &Heads,
+    seen: &Seen,
     first: bool,
 ) -> io::Result<()> {
     match play {
@@ -72,14 +74,31 @@ async fn connection(
         Play::ResetAtOnce => reset(tcp),
         Play::ResetAfterRequest => {
             let mut tcp = tcp;
-            request(&mut tcp, heads).await?;
+            request(&mut tcp, seen).await?;
             reset(tcp)
         }
         play => match acceptor {
-            None => talk(Box::new(tcp), play, heads, first).await,
-            Some(acceptor) => talk(Box::new(acceptor.accept(tcp).await?), play, heads, first).await,
+            None => talk(Box::new(tcp), play, seen, first).await,
+            Some(acceptor) => talk(Box::new(handshake(&acceptor, tcp, seen).await?), play, seen, first).await,
         },
     }
+}
+
+/// Where it refuses the client, it reads on to the end, so that a reset does not overtake the alert.
+async fn handshake(acceptor: &TlsAcceptor, tcp: TcpStream, seen: &Seen) -> io::Result<TlsStream<TcpStream>> {
+    let stream = match acceptor.accept(tcp).into_fallible().await {
+        Ok(stream) => stream,
+        Err((error, mut tcp)) => {
+            tcp.shutdown().await?;
+            tokio::io::copy(&mut tcp, &mut tokio::io::sink()).await?;
+            return Err(error);
+        }
+    };
+    if let Some([certificate, ..]) = stream.get_ref().1.peer_certificates() {
+        let mut certificates = seen.certificates.lock().expect("no one panics with this lock");
+        certificates.push(certificate.to_vec());
+    }
+    Ok(stream)
 }
 
 /// Closed with unsent bytes thrown away, the peer sees a reset.
@@ -87,7 +106,7 @@ fn reset(tcp: TcpStream) -> io::Result<()> {
     tcp.set_zero_linger()
 }
 
-async fn talk(mut stream: Box<dyn Stream>, play: Play, heads: &Heads, first: bool) -> io::Result<()> {
+async fn talk(mut stream: Box<dyn Stream>, play: Play, seen: &Seen, first: bool) -> io::Result<()> {
     if matches!(play, Play::GoAway | Play::RefusedStream) {
         return h2::speak(&mut stream, matches!(play, Play::GoAway), first).await;
     }
@@ -96,7 +115,7 @@ async fn talk(mut stream: Box<dyn Stream>, play: Play, heads: &Heads, first: boo
             stream.read_u8().await?;
             return stream.shutdown().await;
         }
-        let head = request(&mut stream, heads).await?;
+        let head = request(&mut stream, seen).await?;
         match &play {
             Play::Answer(bytes) => stream.write_all(bytes).await?,
             Play::AnswerAndClose(bytes) => {
@@ -129,7 +148,7 @@ async fn tunnel(mut stream: Box<dyn Stream>, head: &str) -> io::Result<()> {
 }
 
 /// Reads a request to the end of its body, and returns its head.
-async fn request(stream: &mut (impl AsyncRead + Unpin), heads: &Heads) -> io::Result<String> {
+async fn request(stream: &mut (impl AsyncRead + Unpin), seen: &Seen) -> io::Result<String> {
     let mut bytes = Vec::new();
     let end = loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -147,6 +166,6 @@ async fn request(stream: &mut (impl AsyncRead + Unpin), heads: &Heads) -> io::Re
         }
     }
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-    heads.lock().expect("no one panics with this lock").push(head.clone());
+    seen.heads.lock().expect("no one panics with this lock").push(head.clone());
     Ok(head)
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
-use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
 /// What is wrong with a certificate.
@@ -32,12 +33,24 @@ impl Certificate {
     ///
     /// When the machine has no random numbers.
     pub fn new(flaw: Flaw, protocols: &[&str]) -> Certificate {
+        Certificate::make(flaw, protocols, None)
+    }
+
+    /// Makes one for a server of HTTP/1.1 which turns away each client that does not show this certificate.
+    ///
+    /// # Panics
+    ///
+    /// When the machine has no random numbers.
+    pub fn demanding(client: &Identity) -> Certificate {
+        Certificate::make(Flaw::None, &["http/1.1"], Some(client))
+    }
+
+    fn make(flaw: Flaw, protocols: &[&str], client: Option<&Identity>) -> Certificate {
         let names: &[&str] = match flaw {
             Flaw::WrongHost => &["other.test"],
             _ => &["localhost", "127.0.0.1"],
         };
-        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let mut params = CertificateParams::new(names).expect("these are names");
+        let mut params = params(names);
         if flaw == Flaw::Expired {
             params.not_before = date_time_ymd(2001, 1, 1);
             params.not_after = date_time_ymd(2002, 1, 1);
@@ -46,10 +59,19 @@ impl Certificate {
         let certificate = params.self_signed(&key).expect("a certificate can be signed");
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut server = ServerConfig::builder_with_provider(provider)
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .expect("ring has all versions")
-            .with_no_client_auth()
+            .expect("ring has all versions");
+        let server = match client {
+            None => server.with_no_client_auth(),
+            Some(client) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(CertificateDer::from(client.der.clone())).expect("it is a certificate");
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+                server.with_client_cert_verifier(verifier.build().expect("it has an authority"))
+            }
+        };
+        let mut server = server
             .with_single_cert(vec![certificate.der().clone()], key)
             .expect("the key is that of the certificate");
         server.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
@@ -59,4 +81,32 @@ impl Certificate {
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.server))
     }
+}
+
+/// A client's certificate, its own authority, with its key.
+pub struct Identity {
+    /// The certificate in PEM.
+    pub cert: String,
+    /// The key in PEM.
+    pub key: String,
+    /// The certificate in DER.
+    pub der: Vec<u8>,
+}
+
+impl Identity {
+    /// Makes one with this name in it.
+    ///
+    /// # Panics
+    ///
+    /// When the machine has no random numbers.
+    pub fn new(name: &str) -> Identity {
+        let key = KeyPair::generate().expect("a key can be made");
+        let certificate = params(&[name]).self_signed(&key).expect("a certificate can be signed");
+        Identity { cert: certificate.pem(), key: key.serialize_pem(), der: certificate.der().to_vec() }
+    }
+}
+
+fn params(names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    CertificateParams::new(names).expect("these are names")
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, Error, RootCertStore};
 
 use super::settings::{HttpConfig, TlsVersion};
 
@@ -41,7 +42,7 @@ impl Identity {
     /// Reads a certificate with its chain, the leaf first, and its key.
     ///
     /// # Errors
-    /// Where one of them is not PEM, or holds none.
+    /// Where one of them is not PEM, holds none or cannot be read, or where the key is another certificate's.
     pub fn from_pem(cert: &[u8], key: &[u8]) -> Result<Self, TlsError> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(cert).collect();
         let chain = chain.map_err(|_| TlsError::Identity("its certificates are not PEM".to_owned()))?;
@@ -50,6 +51,13 @@ impl Identity {
         }
         let key = PrivateKeyDer::from_pem_slice(key)
             .map_err(|_| TlsError::Identity("its key is not a PEM private key".to_owned()))?;
+        let provider = rustls::crypto::ring::default_provider();
+        CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider).map_err(|error| {
+            TlsError::Identity(match error {
+                Error::InconsistentKeys(_) => "its key is that of another certificate".to_owned(),
+                other => other.to_string(),
+            })
+        })?;
         Ok(Self { chain, key })
     }
 }
