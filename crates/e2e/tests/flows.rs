@@ -20,6 +20,7 @@ e2e::in_both_builds!(
     parked_jobs_expire,
     a_trial_passes_a_limit_of_concurrency,
     nothing_is_left_of_a_flow,
+    a_refusal_of_redis_keeps_no_slot,
 );
 
 const SOON: Duration = Duration::from_secs(60);
