@@ -5,6 +5,7 @@ mod binaries;
 mod chaos;
 mod check;
 mod demo;
+mod fuzz;
 mod step;
 mod test;
 mod tidy;
@@ -39,6 +40,8 @@ enum Task {
     },
     /// Compare the worker with a bare loop that does the same jobs
     Bench(bench::Options),
+    /// Try what must hold of any input with input that a fuzzer makes up; needs nightly
+    Fuzz(fuzz::Options),
     /// Let workers, connections and Redis die by a random plan, and account for every job
     Chaos(chaos::Options),
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Task::Test { filter } => test::run(&filter),
         Task::Check { only } => check::run(only.as_deref()),
         Task::Bench(options) => bench::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Chaos(options) => chaos::run(&options),
     };
     match result {

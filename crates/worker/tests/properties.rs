@@ -21,6 +21,8 @@ mod history;
 mod job;
 #[path = "properties/redaction.rs"]
 mod redaction;
+#[path = "properties/retry_after.rs"]
+mod retry_after;
 #[path = "properties/rule.rs"]
 mod rule;
 
@@ -128,6 +130,12 @@ fn the_configuration_is_read_or_each_problem_has_a_line() {
 fn no_secret_of_a_url_is_shown() {
     let url = "https?://([a-z:@%]{0,12}@)?[a-z.:0-9]{1,12}(/[a-z@?]{0,5})?(\\?((sig|TOKEN|password|a)=?[a-z=?@%]{0,9}&?){0,4})?";
     holds("redaction", redaction::check, like(url));
+}
+
+#[test]
+fn a_wait_that_is_asked_for_is_kept_to_up_to_the_cap() {
+    let headers = "[a-d]((retry-after|date|ratelimit|ratelimit-reset|x-ratelimit-reset|x-rate-limit-reset):( ?[0-9]{0,22}|[+-]?[0-9.]{1,5}|Tue, [0-9]{2} Nov 20[0-9]{2} [0-2][0-9]:[0-5][0-9]:00 GMT|\"[a-z]\"(;[rt]=[0-9]{0,4}){0,3})\n){0,5}";
+    holds("retry_after", retry_after::check, like(headers));
 }
 
 #[test]

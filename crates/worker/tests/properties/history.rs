@@ -23,6 +23,9 @@ pub(crate) fn check(data: &[u8]) {
     assert!((1..=32).contains(&list.len()), "{} attempts", list.len());
     if let Ok(Value::Array(before)) = serde_json::from_slice(data) {
         assert_eq!(list.len(), (before.len() + 1).min(32));
-        assert!(before.is_empty() || list[0] == before[0], "the first attempt says how it began");
+        // Written once more: a fraction of many digits may end on another digit.
+        let first = before.first().map(|first| serde_json::from_str::<Value>(&first.to_string()));
+        let first = first.transpose().expect("what is written as JSON can be read");
+        assert!(first.is_none_or(|first| first == list[0]), "the first attempt says how it began");
     }
 }

@@ -1,0 +1,8 @@
+//! `traceparent` and `tracestate`.
+
+#![no_main]
+
+#[path = "../../crates/worker/tests/properties/context.rs"]
+mod context;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| context::check(data));

@@ -1,0 +1,8 @@
+//! The headers by which a destination asks to be left alone.
+
+#![no_main]
+
+#[path = "../../crates/worker/tests/properties/retry_after.rs"]
+mod retry_after;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| retry_after::check(data));

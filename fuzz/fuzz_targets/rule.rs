@@ -1,0 +1,8 @@
+//! The text of an egress rule.
+
+#![no_main]
+
+#[path = "../../crates/worker/tests/properties/rule.rs"]
+mod rule;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| rule::check(data));
