@@ -1,5 +1,6 @@
 //! The flows of a worker: how many attempts of each are under way, and which have to wait.
 
+mod expected;
 mod gate;
 mod key;
 mod limits;
@@ -18,6 +19,7 @@ pub use limits::{Breaker, FlowLimits, Limits, Rate};
 pub use wake::{Held, wake};
 pub use window::Verdict;
 
+use expected::Expected;
 use window::Window;
 
 /// All flows that a worker has to do with. Cheap to clone.
@@ -29,6 +31,8 @@ struct Shared {
     slots: usize,
     limits: FlowLimits,
     inner: Mutex<Inner>,
+    /// What each lane holds back.
+    held: Mutex<Vec<Arc<Held>>>,
 }
 
 #[derive(Debug, Default)]
@@ -48,8 +52,8 @@ struct Flow {
     open_until: Option<Instant>,
     /// How many attempts were counted in Redis as this worker's.
     counted: usize,
-    /// Jobs that were admitted from those that waited and have not come yet, and when.
-    expected: (usize, Instant),
+    /// Jobs that were admitted from those that waited and have not come yet.
+    expected: Expected,
     /// For those who wait for room.
     room: Option<Arc<Notify>>,
 }
@@ -96,7 +100,24 @@ impl Drop for Pass {
 impl Flows {
     /// For a worker with so many slots.
     pub fn new(slots: usize, limits: FlowLimits) -> Self {
-        Self(Arc::new(Shared { slots, limits, inner: Mutex::default() }))
+        Self(Arc::new(Shared { slots, limits, inner: Mutex::default(), held: Mutex::default() }))
+    }
+
+    /// For a lane, what flows hold back of it.
+    pub fn join(&self) -> Arc<Held> {
+        let held = Arc::new(Held::default());
+        self.held().push(held.clone());
+        held
+    }
+
+    /// There may be room in the flow: tells one of the lanes in which jobs of it wait, and each time any of them, so
+    /// that none of them waits for ever.
+    fn want(&self, id: FlowId) {
+        let lanes = self.held();
+        let (before, from) = lanes.split_at(fastrand::usize(..lanes.len().max(1)).min(lanes.len()));
+        if let Some(held) = from.iter().chain(before).find(|held| held.contains(id)) {
+            held.want(id);
+        }
     }
 
     /// The limits of a flow.
@@ -117,7 +138,7 @@ impl Flows {
             };
         }
         let room = flow.window.room(self.0.slots, slow, now);
-        let reserved = if admitted { 0 } else { flow.reserved(now) };
+        let reserved = if admitted { 0 } else { flow.expected.count(now) };
         if room <= reserved {
             return Entry::Full(flow.room.get_or_insert_default().clone());
         }
@@ -175,26 +196,26 @@ impl Flows {
         let mut inner = self.lock();
         let slow = inner.slow;
         let flow = inner.flow(id, now);
-        flow.window.room(self.0.slots, slow, now).saturating_sub(flow.reserved(now))
+        let expected = flow.expected.count(now);
+        flow.window.room(self.0.slots, slow, now).saturating_sub(expected)
     }
 
     /// So many jobs are admitted and will be on their way, perhaps to this worker.
     fn expect(&self, id: FlowId, jobs: usize) {
-        if jobs == 0 {
-            return;
+        if jobs > 0 {
+            let now = Instant::now();
+            self.lock().flow(id, now).expected.more(jobs, now);
         }
-        let now = Instant::now();
-        let mut inner = self.lock();
-        let flow = inner.flow(id, now);
-        flow.expected = (flow.reserved(now) + jobs, now);
     }
 
-    /// Jobs that were admitted have come, or there were not as many.
-    fn expect_less(&self, id: FlowId, jobs: usize) {
-        let now = Instant::now();
-        let mut inner = self.lock();
-        let flow = inner.flow(id, now);
-        flow.expected.0 = flow.expected.0.saturating_sub(jobs);
+    /// There were not as many jobs to admit.
+    fn expect_fewer(&self, id: FlowId, jobs: usize) {
+        self.lock().flow(id, Instant::now()).expected.fewer(jobs);
+    }
+
+    /// A job that was admitted so long ago has come.
+    fn came(&self, id: FlowId, after: Duration) {
+        self.lock().flow(id, Instant::now()).expected.came(after);
     }
 
     fn counted(&self, id: FlowId) -> usize {
@@ -210,6 +231,10 @@ impl Flows {
     fn all_counted(&self) -> Vec<FlowId> {
         let inner = self.lock();
         inner.flows.iter().filter(|(_, flow)| flow.counted > 0).map(|(id, _)| *id).collect()
+    }
+
+    fn held(&self) -> MutexGuard<'_, Vec<Arc<Held>>> {
+        self.0.held.lock().expect("nothing panics while it holds this lock")
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -228,7 +253,7 @@ impl Inner {
             window: Window::new(now),
             open_until: None,
             counted: 0,
-            expected: (0, now),
+            expected: Expected::new(now),
             room: None,
         })
     }
@@ -246,12 +271,6 @@ impl Flow {
     /// How many attempts of it are under way, if it is slow.
     fn slow(&self) -> usize {
         if self.window.slow { self.window.in_flight } else { 0 }
-    }
-
-    /// How many admitted jobs may still come. Another worker may have taken them.
-    fn reserved(&self, now: Instant) -> usize {
-        const LONGEST: Duration = Duration::from_secs(5);
-        if now.saturating_duration_since(self.expected.1) > LONGEST { 0 } else { self.expected.0 }
     }
 
     fn is_stale(&self, now: Instant) -> bool {

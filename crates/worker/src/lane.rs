@@ -36,7 +36,7 @@ pub struct Lane {
     /// How many attempts of each flow may be made.
     pub flows: Flows,
     /// Which flows hold jobs of this lane back.
-    pub held: Held,
+    pub held: Arc<Held>,
     /// What requests are signed with.
     pub secrets: Arc<Secrets>,
     /// How failed attempts are repeated.

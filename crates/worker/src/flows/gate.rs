@@ -24,7 +24,7 @@ pub(super) const LOOK: Duration = Duration::from_secs(1);
 /// attempt, until the flow admits it.
 pub async fn pass(lane: &Lane, delivery: &Delivery, job: &Job) -> Option<Pass> {
     let id = FlowId::of_job(job);
-    let wait = match seek(lane, id, job.trail.admitted).await {
+    let wait = match seek(lane, id, delivery, job.trail.admitted).await {
         Ok(pass) => return Some(pass),
         Err(wait) => wait,
     };
@@ -40,10 +40,16 @@ pub async fn pass(lane: &Lane, delivery: &Delivery, job: &Job) -> Option<Pass> {
 }
 
 /// A pass, or for how long there is none.
-async fn seek(lane: &Lane, id: FlowId, admitted: Option<Admitted>) -> Result<Pass, Duration> {
+async fn seek(
+    lane: &Lane,
+    id: FlowId,
+    delivery: &Delivery,
+    admitted: Option<Admitted>,
+) -> Result<Pass, Duration> {
     let admitted = admitted.filter(|admitted| *admitted != Admitted::Old);
     if admitted.is_some() {
-        lane.flows.expect_less(id, 1);
+        let entry = delivery.lease.entry;
+        lane.flows.came(id, Duration::from_millis(lane.queue.clock().now().saturating_sub(entry.millis)));
     } else if lane.held.contains(id) {
         // Others wait already.
         return Err(LOOK);
@@ -178,9 +184,7 @@ pub async fn end(lane: &Lane, job: &Job, mut pass: Pass, ending: &Ending) {
             debug!(%error, "the end of an attempt could not be counted; it is soon");
         }
     }
-    if lane.held.contains(id) {
-        lane.held.want(id);
-    }
+    lane.flows.want(id);
 }
 
 /// Tells again how many attempts this worker is making of each flow that has a limit for all workers: an old

@@ -45,7 +45,7 @@ impl Held {
     }
 
     /// There may be room in the flow.
-    pub fn want(&self, id: FlowId) {
+    pub(super) fn want(&self, id: FlowId) {
         self.wanted_now().insert(id);
         self.called.notify_one();
     }
@@ -108,7 +108,7 @@ pub async fn wake(lane: &Lane, id: FlowId) -> Result<(), Error> {
     // Before the call: a job may come before its answer does.
     lane.flows.expect(id, admission.count);
     let (moved, left) = lane.queue.admit(id, &admission).await?;
-    lane.flows.expect_less(id, admission.count.saturating_sub(moved));
+    lane.flows.expect_fewer(id, admission.count.saturating_sub(moved));
     if left > 0 {
         lane.held.insert(id);
         lane.alarm.due_in(again);

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::WorkerConfig;
 use crate::config::WeightedQueue;
 use crate::counts::Counts;
-use crate::flows::{self, Flows, Held};
+use crate::flows::{self, Flows};
 use crate::hand::Hand;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
@@ -128,7 +128,7 @@ impl Fleet {
             alarm: Alarm::default(),
             sender: self.sender.clone(),
             flows: self.flows.clone(),
-            held: Held::default(),
+            held: self.flows.join(),
             retry: self.retry.clone(),
             secrets: self.secrets.clone(),
             done,
