@@ -6,6 +6,10 @@ use crate::binaries::{self, Build};
 use crate::step::{self, Failure};
 use crate::tools;
 
+/// The tests that play.
+const ONE_QUEUE: &str = "nothing_is_lost_while_workers_connections_and_redis_die";
+const SEVERAL_QUEUES: &str = "nothing_is_lost_of_several_queues_and_shards";
+
 /// What is played.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -15,6 +19,9 @@ pub(crate) struct Options {
     /// Repeat the plan of this seed; without it there is a new one each time
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
+    /// Two queues, one of them with shards, in place of one
+    #[arg(long)]
+    shards: bool,
 }
 
 /// Builds both workers and plays; the ledger is printed.
@@ -23,8 +30,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let lean = binaries::worker(Build::Lean)?;
     let otel = binaries::worker(Build::Otel)?;
     // `--workspace`, as the tests are built: the same artefacts serve both.
-    let mut command = step::cargo(&["test", "--workspace", "--test", "ledger", "--", "--nocapture"]);
+    let mut command =
+        step::cargo(&["test", "--workspace", "--test", "ledger", "--", "--nocapture", "--exact"]);
     command
+        .arg(if options.shards { SEVERAL_QUEUES } else { ONE_QUEUE })
         .env("POSTRIDER_REDIS_SERVER", redis)
         .env("POSTRIDER_LEAN_BIN", lean)
         .env("POSTRIDER_OTEL_BIN", otel)

@@ -22,6 +22,14 @@ pub use faults::Window;
 /// How long a lease of these workers is.
 const LEASE: Duration = Duration::from_secs(1);
 
+/// Where jobs are: the hash tags of shards, of the queues that the workers read.
+pub type Homes = &'static [&'static str];
+
+/// One queue of one shard.
+pub const ONE_QUEUE: Homes = &["default"];
+/// Two queues, of which one has shards.
+pub const SEVERAL_QUEUES: Homes = &["default", "bulk", "bulk/1", "bulk/2"];
+
 /// What is played.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -33,6 +41,8 @@ pub struct Options {
     pub rate: u32,
     /// How many workers.
     pub workers: usize,
+    /// Where the jobs go, one after the other.
+    pub homes: Homes,
 }
 
 impl Options {
@@ -41,7 +51,7 @@ impl Options {
     /// # Panics
     ///
     /// When one of them is no number.
-    pub fn from_env(seconds: u64) -> Options {
+    pub fn from_env(seconds: u64, homes: Homes) -> Options {
         let number = |name: &str| {
             let text = std::env::var(name).ok()?;
             Some(text.parse::<u64>().unwrap_or_else(|_| panic!("{name} is not a number: {text:?}")))
@@ -52,6 +62,7 @@ impl Options {
             time: Duration::from_secs(number("LEDGER_SECONDS").unwrap_or(seconds)),
             rate: 80,
             workers: 4,
+            homes,
         }
     }
 }

@@ -2,11 +2,20 @@
 //!
 //! `LEDGER_SEED` repeats a plan, `LEDGER_SECONDS` makes it longer; `cargo xtask chaos` does both.
 
-use e2e::ledger::{self, Options};
+use e2e::ledger::{self, Homes, ONE_QUEUE, Options, SEVERAL_QUEUES};
 
 #[test]
 fn nothing_is_lost_while_workers_connections_and_redis_die() {
-    let options = Options::from_env(15);
+    nothing_is_lost(ONE_QUEUE);
+}
+
+#[test]
+fn nothing_is_lost_of_several_queues_and_shards() {
+    nothing_is_lost(SEVERAL_QUEUES);
+}
+
+fn nothing_is_lost(homes: Homes) {
+    let options = Options::from_env(15, homes);
     let ledger = ledger::run(&options);
     println!("{ledger}");
     for detail in &ledger.details {

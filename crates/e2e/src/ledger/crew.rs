@@ -1,8 +1,13 @@
 //! The workers, each behind a proxy of its own, and what is done to them.
 
+use std::io::Write;
 use std::time::Duration;
 
+use tempfile::NamedTempFile;
+
+use super::Homes;
 use super::faults::{Faults, Window};
+use super::job::LIMITED;
 use super::peer::Processes;
 use super::plan::Break;
 use crate::process::{Build, Postrider, Signal};
@@ -10,6 +15,14 @@ use crate::proxy::{Mode, Proxy};
 use crate::redis::RedisServer;
 
 const EXIT_DEADLINE: Duration = Duration::from_secs(40);
+
+/// A flow that lets fewer jobs pass than may come at once, and more than come in a long run.
+fn config() -> NamedTempFile {
+    let mut file = NamedTempFile::new().expect("the folder for temporary files can be written");
+    writeln!(file, "[flows.{LIMITED}]\nconcurrency = 4\nrate = \"25/s\"\nburst = 2")
+        .expect("a new file can be written");
+    file
+}
 
 /// A place for a worker; who dies is followed by another.
 pub(super) struct Place {
@@ -25,19 +38,30 @@ pub(super) struct Crew {
     processes: Processes,
     /// Parts of calls, as they stand on the wire: what a proxy can look for.
     calls: Vec<Vec<u8>>,
+    /// `--queue` of each queue.
+    queues: Vec<String>,
+    config: NamedTempFile,
     /// How many ended because there was no Redis when they began.
     pub(super) false_starts: usize,
 }
 
 impl Crew {
-    pub(super) fn new(redis: &RedisServer, count: usize, processes: Processes, calls: Vec<Vec<u8>>) -> Crew {
+    pub(super) fn new(
+        redis: &RedisServer,
+        count: usize,
+        homes: Homes,
+        processes: Processes,
+        calls: Vec<Vec<u8>>,
+    ) -> Crew {
         let places = (0..count).map(|index| Place {
             proxy: Proxy::start(redis.port),
             build: Build::ALL[index % 2],
             worker: None,
             ended: true,
         });
-        Crew { places: places.collect(), processes, calls, false_starts: 0 }
+        let queues = homes.iter().filter(|home| !home.contains('/')).map(|home| format!("--queue={home}"));
+        let (places, queues) = (places.collect(), queues.collect());
+        Crew { places, processes, calls, queues, config: config(), false_starts: 0 }
     }
 
     pub(super) fn start(&mut self, redis: &RedisServer, index: usize) {
@@ -48,7 +72,10 @@ impl Crew {
             assert!(killed || status.success(), "a worker left with {status}:\n{}", old.log().join("\n"));
         }
         let url = place.proxy.redis_url();
-        let arguments = ["--lease", "1s", "--retry-base", "50ms", "--retry-cap", "1s", "--concurrency", "16"];
+        let config = format!("--config={}", self.config.path().display());
+        let mut arguments =
+            vec!["--lease=1s", "--retry-base=50ms", "--retry-cap=1s", "--concurrency=16", &config];
+        arguments.extend(self.queues.iter().map(String::as_str));
         let worker =
             Postrider::worker(place.build, redis, &arguments, &[("POSTRIDER_REDIS_URL", url.as_str())]);
         self.processes.add(worker.pid());

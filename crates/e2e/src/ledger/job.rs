@@ -5,6 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// How many jobs in a row share one due time.
 const BURST: u64 = 40;
 
+/// The flow with limits.
+pub(super) const LIMITED: &str = "orders";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Answered at once.
@@ -23,6 +26,8 @@ pub(super) enum Kind {
     Delayed,
     /// Waits for the same millisecond as many others.
     Burst,
+    /// Of a flow with limits.
+    Limited,
 }
 
 impl Kind {
@@ -38,13 +43,14 @@ impl Kind {
             5 => Kind::Gone,
             13 => Kind::Delayed,
             2 | 10 => Kind::Watched,
+            6 | 11 => Kind::Limited,
             _ => Kind::Plain,
         }
     }
 
     pub(super) fn path(self) -> &'static str {
         match self {
-            Kind::Plain | Kind::Watched | Kind::Delayed | Kind::Burst => "/ok",
+            Kind::Plain | Kind::Watched | Kind::Delayed | Kind::Burst | Kind::Limited => "/ok",
             Kind::Flaky => "/flaky",
             Kind::Slow => "/slow",
             Kind::VerySlow => "/very-slow",
@@ -60,6 +66,7 @@ pub(super) fn fields(number: u64, base: &str) -> Vec<(&'static str, String)> {
     match kind {
         Kind::Watched => fields.push(("result_ttl_ms", "60000".to_owned())),
         Kind::Delayed => fields.push(("delay_ms", "700".to_owned())),
+        Kind::Limited => fields.push(("flow", LIMITED.to_owned())),
         Kind::Burst => fields.push(("not_before", burst_time(number).to_string())),
         _ => {}
     }

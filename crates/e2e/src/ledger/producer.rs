@@ -21,11 +21,11 @@ pub(super) struct Producer {
 }
 
 impl Producer {
-    pub(super) fn start(redis: u16, key: String, destination: String, rate: u32) -> Producer {
+    pub(super) fn start(redis: u16, keys: Vec<String>, destination: String, rate: u32) -> Producer {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = std::thread::spawn({
             let stop = Arc::clone(&stop);
-            move || produce(redis, &key, &destination, Duration::from_secs(1) / rate, &stop)
+            move || produce(redis, &keys, &destination, Duration::from_secs(1) / rate, &stop)
         });
         Producer { stop, thread }
     }
@@ -37,12 +37,18 @@ impl Producer {
     }
 }
 
-fn produce(redis: u16, key: &str, destination: &str, pause: Duration, stop: &AtomicBool) -> Vec<Enqueued> {
+fn produce(
+    redis: u16,
+    keys: &[String],
+    destination: &str,
+    pause: Duration,
+    stop: &AtomicBool,
+) -> Vec<Enqueued> {
     let (mut jobs, mut connection, start) = (Vec::new(), None, Instant::now());
     while !stop.load(Ordering::SeqCst) {
         let number = jobs.len() as u64;
         let fields = job::fields(number, destination);
-        let mut command = vec!["XADD", key, "*"];
+        let mut command = vec!["XADD", &keys[jobs.len() % keys.len()], "*"];
         command.extend(fields.iter().flat_map(|(name, value)| [*name, value.as_str()]));
         let reply = send(&mut connection, redis, &command);
         jobs.push(Enqueued { acknowledged: matches!(reply, Some(Reply::Bulk(_))) });

@@ -10,7 +10,7 @@ use super::faults::{Faults, Window};
 use super::peer::Processes;
 use super::plan::{Action, Step};
 use super::producer::Producer;
-use super::{LEASE, Options};
+use super::{Homes, LEASE, Options};
 use crate::process::Signal;
 use crate::queue::Queue;
 use crate::redis::RedisServer;
@@ -21,7 +21,7 @@ use crate::wait;
 const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
 
 /// What a proxy can look for: the calls that move jobs.
-const MOVING: [Script; 7] = [
+const MOVING: [Script; 10] = [
     Script::Finish,
     Script::Conclude,
     Script::Park,
@@ -29,10 +29,14 @@ const MOVING: [Script; 7] = [
     Script::Promote,
     Script::Extend,
     Script::Reclaim,
+    Script::Admit,
+    Script::FlowTake,
+    Script::FlowTell,
 ];
 
 struct Scene {
     redis: RedisServer,
+    homes: Homes,
     crew: Crew,
     faults: Faults,
     /// How often each action was taken.
@@ -43,11 +47,13 @@ pub(super) fn play(options: &Options, plan: &[Step]) -> Ledger {
     let redis = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
     let processes = Processes::default();
     let destination = Destination::start(processes.clone());
-    let crew = Crew::new(&redis, options.workers, processes, calls(&redis));
-    let mut scene = Scene { redis, crew, faults: Faults::default(), taken: BTreeMap::new() };
+    let crew = Crew::new(&redis, options.workers, options.homes, processes, calls(&redis));
+    let homes = options.homes;
+    let mut scene = Scene { redis, homes, crew, faults: Faults::default(), taken: BTreeMap::new() };
+    scene.prepare();
     scene.crew.start_all(&scene.redis);
-    let key = Queue::new(&scene.redis, "default").key("jobs");
-    let producer = Producer::start(scene.redis.port, key, destination.url(), options.rate);
+    let keys = scene.queues().map(|queue| queue.key("jobs")).collect();
+    let producer = Producer::start(scene.redis.port, keys, destination.url(), options.rate);
     let start = Instant::now();
     for step in plan {
         scene.wait_until(start + step.at);
@@ -61,7 +67,7 @@ pub(super) fn play(options: &Options, plan: &[Step]) -> Ledger {
         scene.crew.stop();
     }
     scene.taken.insert("start of a worker without Redis", scene.crew.false_starts);
-    let dead = Queue::new(&scene.redis, "default").dead();
+    let dead: Vec<_> = scene.queues().flat_map(|queue| queue.dead()).collect();
     let mut ledger = account::close(&jobs, &destination.visits(), &dead, &scene.faults, scene.taken);
     if let Err(state) = drained {
         let logs = scene.crew.logs();
@@ -81,6 +87,20 @@ fn calls(redis: &RedisServer) -> Vec<Vec<u8>> {
 }
 
 impl Scene {
+    /// The shards, each as what it is: a queue of its own.
+    fn queues(&self) -> impl Iterator<Item = Queue<'_>> {
+        self.homes.iter().map(|home| Queue::new(&self.redis, home))
+    }
+
+    /// Tells how many shards a queue has that has several.
+    fn prepare(&self) {
+        for (queue, last) in self.homes.iter().filter_map(|home| home.split_once('/')) {
+            let last: u32 = last.parse().expect("a shard has a number");
+            let key = Queue::new(&self.redis, queue).key("meta");
+            self.redis.command(&["HSET", &key, "shards", &(last + 1).to_string()]);
+        }
+    }
+
     fn wait_until(&mut self, time: Instant) {
         loop {
             self.crew.look_after(&self.redis);
@@ -129,11 +149,11 @@ impl Scene {
     ///
     /// What is left.
     fn drain(&mut self) -> Result<(), String> {
-        let queue = Queue::new(&self.redis, "default");
         let crew = &mut self.crew;
         wait::poll(DRAIN_DEADLINE, || {
             crew.look_after(&self.redis);
-            queue.drained()
+            let left = |home: &&str| Queue::new(&self.redis, home).drained();
+            self.homes.iter().try_for_each(|home| left(home).map_err(|left| format!("{home}: {left}")))
         })
     }
 }
