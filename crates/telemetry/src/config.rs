@@ -17,6 +17,9 @@ pub struct Config {
     pub traces: Signal,
     /// Where metrics go. `OTEL_METRICS_EXPORTER`, `OTEL_EXPORTER_OTLP_[METRICS_]{PROTOCOL,ENDPOINT}`.
     pub metrics: Signal,
+    /// Whether metrics are held ready for a Prometheus server to fetch. Default: false.
+    /// `OTEL_METRICS_EXPORTER=prometheus` or `otlp,prometheus`.
+    pub prometheus: bool,
     /// How many ended spans wait for export before new ones are dropped. Default: 16384, since the
     /// specification's 2048 lose spans at a few thousand jobs a second. `OTEL_BSP_MAX_QUEUE_SIZE`.
     pub span_queue: usize,
@@ -102,6 +105,7 @@ impl Config {
             resource,
             traces: reader.signal("TRACES"),
             metrics: reader.signal("METRICS"),
+            prometheus: reader.prometheus(),
             span_queue: reader.number("OTEL_BSP_MAX_QUEUE_SIZE", MOST_SPANS).unwrap_or(16_384),
             metric_interval: reader
                 .number("OTEL_METRIC_EXPORT_INTERVAL", 24 * 3600 * 1000)
@@ -186,14 +190,21 @@ impl Reader<'_> {
 
     fn exporter(&mut self, signal: &str) -> Exporter {
         let name = format!("OTEL_{signal}_EXPORTER");
-        match self.get(&name).map(|value| value.to_ascii_lowercase()).as_deref() {
+        match self.get(&name).map(|value| value.to_ascii_lowercase().replace(' ', "")).as_deref() {
             None | Some("otlp") => Exporter::Otlp,
             Some("none") => Exporter::None,
+            Some("prometheus") if signal == "METRICS" => Exporter::None,
+            Some("otlp,prometheus" | "prometheus,otlp") if signal == "METRICS" => Exporter::Otlp,
             Some(_) => {
                 self.warnings.push(format!("{name} knows `otlp` and `none`, `otlp` is used"));
                 Exporter::Otlp
             }
         }
+    }
+
+    fn prometheus(&self) -> bool {
+        let exporters = self.get("OTEL_METRICS_EXPORTER").unwrap_or_default();
+        exporters.split(',').any(|exporter| exporter.trim().eq_ignore_ascii_case("prometheus"))
     }
 
     /// Only the variable for all signals is a base that the signal's path is added to, and only for HTTP
@@ -328,6 +339,19 @@ mod tests {
             [("team".to_owned(), "a,b".to_owned()), ("x".to_owned(), "%zz".to_owned())]
         );
         assert_eq!(config.warnings.len(), 1);
+    }
+
+    #[test]
+    fn metrics_may_go_to_prometheus_to_a_receiver_or_to_both() {
+        let of = |value: &str| {
+            let config = config(&[("OTEL_METRICS_EXPORTER", value)]);
+            (config.prometheus, config.metrics.exporter, config.warnings.len())
+        };
+        assert_eq!(of("otlp"), (false, Exporter::Otlp, 0));
+        assert_eq!(of("Prometheus"), (true, Exporter::None, 0));
+        assert_eq!(of("otlp, prometheus"), (true, Exporter::Otlp, 0));
+        assert_eq!(of("none"), (false, Exporter::None, 0));
+        assert_eq!(of("statsd"), (false, Exporter::Otlp, 1));
     }
 
     #[test]

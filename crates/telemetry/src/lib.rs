@@ -30,6 +30,7 @@ mod context;
 mod error_type;
 mod log;
 mod metric;
+mod prometheus;
 pub mod semconv;
 mod span;
 mod start;
@@ -52,6 +53,7 @@ pub use config::{Config, Exporter, Log, LogFormat, Protocol, Signal};
 pub use context::{Carrier, Context};
 pub use error_type::ErrorType;
 pub use metric::{BoundHistogram, Counter, Gauge, Histogram, Timer};
+pub use prometheus::Prometheus;
 pub use span::{Entered, Span, SpanBuilder, SpanKind};
 pub use start::{Running, ShutdownError, StartError, start};
 pub use value::Value;
@@ -84,6 +86,12 @@ impl Telemetry {
     /// The remote context that a carrier brings; none while telemetry is off, without a look at the carrier.
     pub fn extract(&self, carrier: &dyn Carrier) -> Context {
         if self.0.is_on() { Context::extract(carrier) } else { Context::none() }
+    }
+
+    /// The metrics for a Prometheus server to fetch; `None` unless `OTEL_METRICS_EXPORTER` names `prometheus` and
+    /// telemetry is on. Always `None` without the feature `otel`.
+    pub fn prometheus(&self) -> Option<Prometheus> {
+        self.0.prometheus().map(Prometheus)
     }
 
     /// A histogram with explicit bucket bounds, in the instrument's unit (UCUM, as `s`).

@@ -25,6 +25,9 @@ impl Telemetry {
     pub(crate) fn is_on(&self) -> bool {
         false
     }
+    pub(crate) fn prometheus(&self) -> Option<Prometheus> {
+        None
+    }
     pub(crate) fn start(&self, plan: Plan<'_>, _: impl FnOnce(&mut crate::Attributes)) -> Span {
         let _ = (plan.kind, plan.name);
         Span
@@ -152,6 +155,16 @@ pub(crate) struct Gauge;
 
 impl Gauge {
     pub(crate) fn set(&self, _: i64, _: impl FnOnce(&mut crate::Attributes)) {}
+}
+
+/// There is none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Prometheus {}
+
+impl Prometheus {
+    pub(crate) fn text(&self) -> Result<String, String> {
+        match *self {}
+    }
 }
 
 /// There is nothing to run: the configuration is only read for its logs.

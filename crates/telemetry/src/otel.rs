@@ -3,6 +3,7 @@
 mod export;
 mod http_client;
 mod instrument;
+mod prometheus;
 mod propagation;
 mod resource;
 mod running;
@@ -17,6 +18,7 @@ use opentelemetry_sdk::trace::SdkTracer;
 
 use crate::{Carrier, Value, semconv};
 
+pub(crate) use self::prometheus::Prometheus;
 pub(crate) use instrument::{BoundHistogram, Counter, Gauge, Histogram, Timer};
 pub(crate) use running::{Bridge, Running};
 pub(crate) use span::{Entered, Links, Span};
@@ -34,6 +36,7 @@ pub(crate) struct Telemetry(Option<Arc<Recorder>>);
 struct Recorder {
     tracer: Tracer,
     meter: Meter,
+    prometheus: Option<Prometheus>,
 }
 
 /// The SDK's own tracer saves a box and a virtual call a span over the process-wide one.
@@ -58,11 +61,15 @@ impl Telemetry {
 
     pub(crate) fn global() -> Self {
         let tracer = Tracer::Global(global::tracer_with_scope(scope()));
-        Self(Some(Arc::new(Recorder { tracer, meter: global::meter_with_scope(scope()) })))
+        Self(Some(Arc::new(Recorder { tracer, meter: global::meter_with_scope(scope()), prometheus: None })))
     }
 
-    fn sdk(tracer: SdkTracer, meter: Meter) -> Self {
-        Self(Some(Arc::new(Recorder { tracer: Tracer::Sdk(tracer), meter })))
+    fn sdk(tracer: SdkTracer, meter: Meter, prometheus: Option<Prometheus>) -> Self {
+        Self(Some(Arc::new(Recorder { tracer: Tracer::Sdk(tracer), meter, prometheus })))
+    }
+
+    pub(crate) fn prometheus(&self) -> Option<Prometheus> {
+        self.0.as_ref()?.prometheus.clone()
     }
 
     pub(crate) fn is_on(&self) -> bool {

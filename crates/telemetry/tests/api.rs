@@ -138,6 +138,34 @@ async fn a_disabled_handle_holds_no_context_and_asks_for_no_attribute() {
 }
 
 #[tokio::test]
+async fn metrics_are_there_for_prometheus_where_it_is_asked_for() {
+    let start = |exporters: &'static str| {
+        let variables = move |name: &str| match name {
+            "OTEL_ENABLED" => Some("true".to_owned()),
+            "OTEL_TRACES_EXPORTER" => Some("none".to_owned()),
+            "OTEL_METRICS_EXPORTER" => Some(exporters.to_owned()),
+            _ => None,
+        };
+        telemetry::start(Config::from_lookup(variables)).expect("nothing is needed for that")
+    };
+    let without = start("none");
+    assert!(without.handle().prometheus().is_none());
+    let with = start("prometheus");
+    assert_eq!(with.handle().prometheus().is_some(), COMPILED);
+    if let Some(prometheus) = with.handle().prometheus() {
+        let counter = with.handle().counter("x.count", "{x}", "How many x there were");
+        counter.add(2, |attributes| attributes.set("a.b", "c"));
+        let text = prometheus.text().expect("it can be written");
+        assert!(text.contains("# HELP x_count_total How many x there were"), "{text}");
+        let line = text.lines().find(|line| line.starts_with("x_count_total{")).expect("the counter");
+        assert!(line.contains("a_b=\"c\"") && line.ends_with(" 2"), "{line}");
+    }
+    for running in [without, with] {
+        running.shutdown(Duration::from_secs(5)).await.expect("nothing is lost");
+    }
+}
+
+#[tokio::test]
 async fn shutdown_says_what_was_lost() {
     let running = running();
     drop(exercise(&running.handle()));

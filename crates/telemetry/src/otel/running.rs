@@ -18,7 +18,7 @@ use tracing_subscriber::{Layer, Registry};
 
 use super::export::{Counts, metric_exporter, span_processor};
 use super::resource::resource;
-use super::{Telemetry, scope};
+use super::{Prometheus, Telemetry, scope};
 use crate::start::{ShutdownError, StartError};
 use crate::{Config, Exporter};
 
@@ -49,11 +49,12 @@ impl Running {
             })
             .build()?;
         let counts = Arc::new(Counts::default());
-        let (traces, metrics) = {
+        let (traces, (metrics, prometheus)) = {
             let _guard = runtime.enter();
             (traces(config, &runtime, &counts)?, metrics(config, &runtime)?)
         };
-        let telemetry = Telemetry::sdk(traces.tracer_with_scope(scope()), metrics.meter_with_scope(scope()));
+        let (tracer, meter) = (traces.tracer_with_scope(scope()), metrics.meter_with_scope(scope()));
+        let telemetry = Telemetry::sdk(tracer, meter, prometheus);
         Ok(Self(Some(Providers { traces, metrics, counts, telemetry, runtime })))
     }
 
@@ -127,16 +128,21 @@ fn traces(config: &Config, runtime: &Runtime, counts: &Arc<Counts>) -> Result<Sd
     })
 }
 
-fn metrics(config: &Config, runtime: &Runtime) -> Result<SdkMeterProvider, StartError> {
-    let builder = SdkMeterProvider::builder().with_resource(resource(config));
-    Ok(match config.metrics.exporter {
-        Exporter::None => builder.build(),
-        Exporter::Otlp => {
-            let exporter = metric_exporter(&config.metrics, runtime.handle())?;
-            let reader = PeriodicReader::builder(exporter).with_interval(config.metric_interval).build();
-            builder.with_reader(reader).build()
-        }
-    })
+fn metrics(config: &Config, runtime: &Runtime) -> Result<(SdkMeterProvider, Option<Prometheus>), StartError> {
+    let mut builder = SdkMeterProvider::builder().with_resource(resource(config));
+    if config.metrics.exporter == Exporter::Otlp {
+        let exporter = metric_exporter(&config.metrics, runtime.handle())?;
+        builder = builder
+            .with_reader(PeriodicReader::builder(exporter).with_interval(config.metric_interval).build());
+    }
+    let mut prometheus = None;
+    if config.prometheus {
+        let (registry, reader) =
+            Prometheus::new().map_err(|reason| StartError::Exporter { signal: "metrics", reason })?;
+        prometheus = Some(registry);
+        builder = builder.with_reader(reader);
+    }
+    Ok((builder.build(), prometheus))
 }
 
 /// The bridge from `tracing`, where it is asked for.
