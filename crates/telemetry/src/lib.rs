@@ -34,6 +34,7 @@ mod prometheus;
 pub mod semconv;
 mod span;
 mod start;
+mod suppression;
 mod value;
 
 #[cfg(not(feature = "otel"))]
@@ -52,10 +53,11 @@ pub use attributes::Attributes;
 pub use config::{Config, Exporter, Log, LogFormat, Protocol, Signal};
 pub use context::{Carrier, Context};
 pub use error_type::ErrorType;
-pub use metric::{BoundHistogram, Counter, Gauge, Histogram, Timer};
+pub use metric::{BoundHistogram, BoundUpDownCounter, Counter, Gauge, Histogram, Timer, UpDownCounter};
 pub use prometheus::Prometheus;
 pub use span::{Entered, Span, SpanBuilder, SpanKind};
 pub use start::{Running, ShutdownError, StartError, start};
+pub use suppression::{Suppressed, is_suppressed, suppress, suppressed};
 pub use value::Value;
 
 /// Whether OpenTelemetry is compiled in (the Cargo feature `otel`).
@@ -75,6 +77,12 @@ impl Telemetry {
     /// whoever set them. Nothing is recorded where none was set.
     pub fn global() -> Self {
         Self(imp::Telemetry::global())
+    }
+
+    /// Whether anything may be recorded. Always false without the feature `otel`, so that what only telemetry
+    /// needs can stand behind it.
+    pub fn is_on(&self) -> bool {
+        self.0.is_on()
     }
 
     /// Describes a span of this kind. The name must be of low cardinality: no id, no path, no address.
@@ -108,6 +116,16 @@ impl Telemetry {
     /// A sum that only grows. The unit is UCUM, as `{job}`.
     pub fn counter(&self, name: &'static str, unit: &'static str, description: &'static str) -> Counter {
         Counter(self.0.counter(name, unit, description))
+    }
+
+    /// A sum that grows and shrinks. The unit is UCUM, as `{connection}`.
+    pub fn up_down_counter(
+        &self,
+        name: &'static str,
+        unit: &'static str,
+        description: &'static str,
+    ) -> UpDownCounter {
+        UpDownCounter(self.0.up_down_counter(name, unit, description))
     }
 
     /// A value that is what it was last set to. The unit is UCUM, as `By`.

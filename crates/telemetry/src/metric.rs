@@ -64,6 +64,33 @@ impl Counter {
     }
 }
 
+/// A sum that grows and shrinks.
+#[derive(Clone, Debug)]
+pub struct UpDownCounter(pub(crate) imp::UpDownCounter);
+
+impl UpDownCounter {
+    /// Adds to the sum, or takes from it. The closure runs only while telemetry is on.
+    pub fn add(&self, value: i64, attributes: impl FnOnce(&mut Attributes)) {
+        self.0.add(value, attributes);
+    }
+
+    /// The same instrument with fixed attributes.
+    pub fn bind(&self, attributes: impl FnOnce(&mut Attributes)) -> BoundUpDownCounter {
+        BoundUpDownCounter(self.0.bind(attributes))
+    }
+}
+
+/// An [`UpDownCounter`] with its attributes.
+#[derive(Clone, Debug)]
+pub struct BoundUpDownCounter(imp::BoundUpDownCounter);
+
+impl BoundUpDownCounter {
+    /// Adds to the sum, or takes from it.
+    pub fn add(&self, value: i64) {
+        self.0.add(value);
+    }
+}
+
 /// A value that is what it was last set to.
 #[derive(Clone, Debug)]
 pub struct Gauge(pub(crate) imp::Gauge);

@@ -44,6 +44,9 @@ impl Telemetry {
     pub(crate) fn counter(&self, _: &'static str, _: &'static str, _: &'static str) -> Counter {
         Counter
     }
+    pub(crate) fn up_down_counter(&self, _: &'static str, _: &'static str, _: &'static str) -> UpDownCounter {
+        UpDownCounter
+    }
     pub(crate) fn gauge(&self, _: &'static str, _: &'static str, _: &'static str) -> Gauge {
         Gauge
     }
@@ -148,6 +151,38 @@ pub(crate) struct Counter;
 
 impl Counter {
     pub(crate) fn add(&self, _: u64, _: impl FnOnce(&mut crate::Attributes)) {}
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UpDownCounter;
+
+impl UpDownCounter {
+    pub(crate) fn add(&self, _: i64, _: impl FnOnce(&mut crate::Attributes)) {}
+    pub(crate) fn bind(&self, _: impl FnOnce(&mut crate::Attributes)) -> BoundUpDownCounter {
+        BoundUpDownCounter
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BoundUpDownCounter;
+
+impl BoundUpDownCounter {
+    pub(crate) fn add(&self, _: i64) {}
+}
+
+pub(crate) fn is_suppressed() -> bool {
+    false
+}
+
+pub(crate) fn suppress() -> Suppressed {
+    Suppressed
+}
+
+#[derive(Debug)]
+pub(crate) struct Suppressed;
+
+pub(crate) fn suppressed<F: Future>(future: F) -> F {
+    future
 }
 
 #[derive(Clone, Copy, Debug)]

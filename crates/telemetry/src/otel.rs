@@ -8,6 +8,7 @@ mod propagation;
 mod resource;
 mod running;
 mod span;
+mod suppression;
 
 use std::sync::Arc;
 
@@ -19,9 +20,12 @@ use opentelemetry_sdk::trace::SdkTracer;
 use crate::{Carrier, Value, semconv};
 
 pub(crate) use self::prometheus::Prometheus;
-pub(crate) use instrument::{BoundHistogram, Counter, Gauge, Histogram, Timer};
+pub(crate) use instrument::{
+    BoundHistogram, BoundUpDownCounter, Counter, Gauge, Histogram, Timer, UpDownCounter,
+};
 pub(crate) use running::{Bridge, Running};
 pub(crate) use span::{Entered, Links, Span};
+pub(crate) use suppression::{Suppressed, is_suppressed, suppress, suppressed};
 
 pub(crate) const COMPILED: bool = true;
 
@@ -112,6 +116,10 @@ impl From<Value> for opentelemetry::Value {
             Value::Static(value) => Self::String(value.into()),
             Value::String(value) => Self::String(value.into()),
             Value::Shared(value) => Self::String(value.into()),
+            Value::Strings(values) => {
+                let values: Vec<opentelemetry::StringValue> = values.into_iter().map(Into::into).collect();
+                Self::Array(values.into())
+            }
         }
     }
 }

@@ -29,6 +29,29 @@ pub const HTTP_REQUEST_METHOD_ORIGINAL: &str = "http.request.method_original";
 pub const HTTP_REQUEST_RESEND_COUNT: &str = "http.request.resend_count";
 /// The status code of the response.
 pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+/// The path of the URL with its variable parts left as names; from the caller, never from the path.
+pub const URL_TEMPLATE: &str = "url.template";
+/// What the attributes of captured request headers begin with; the name follows in lower case.
+pub const HTTP_REQUEST_HEADER: &str = "http.request.header.";
+/// What the attributes of captured response headers begin with; the name follows in lower case.
+pub const HTTP_RESPONSE_HEADER: &str = "http.response.header.";
+/// `active` or `idle`.
+pub const HTTP_CONNECTION_STATE: &str = "http.connection.state";
+/// The name that is looked up.
+pub const DNS_QUESTION_NAME: &str = "dns.question.name";
+
+/// Whether the request went out on a connection that was there before.
+pub const POSTRIDER_HTTP_CONNECTION_REUSED: &str = "postrider.http.connection.reused";
+/// Seconds that the attempt's new connection took to look up the name.
+pub const POSTRIDER_HTTP_DNS_DURATION: &str = "postrider.http.dns.duration";
+/// Seconds that the attempt's new connection took to connect, with a proxy's part where there is one.
+pub const POSTRIDER_HTTP_CONNECT_DURATION: &str = "postrider.http.connect.duration";
+/// Seconds that the TLS handshake of the attempt's new connection took.
+pub const POSTRIDER_HTTP_TLS_DURATION: &str = "postrider.http.tls.duration";
+/// Seconds from the beginning of the attempt to the head of the response.
+pub const POSTRIDER_HTTP_FIRST_BYTE_DURATION: &str = "postrider.http.first_byte.duration";
+/// Seconds from the head of the response to the end of its body.
+pub const POSTRIDER_HTTP_BODY_DURATION: &str = "postrider.http.body.duration";
 
 /// `redis`.
 pub const DB_SYSTEM_NAME: &str = "db.system.name";
@@ -73,6 +96,14 @@ pub const POSTRIDER_JOB_DEAD_REASON: &str = "postrider.job.dead_reason";
 
 /// Duration of an HTTP attempt, in seconds.
 pub const HTTP_CLIENT_REQUEST_DURATION: &str = "http.client.request.duration";
+/// Attempts under way.
+pub const HTTP_CLIENT_ACTIVE_REQUESTS: &str = "http.client.active_requests";
+/// Connections that are open, by their state.
+pub const HTTP_CLIENT_OPEN_CONNECTIONS: &str = "http.client.open_connections";
+/// How long connections were open, in seconds.
+pub const HTTP_CLIENT_CONNECTION_DURATION: &str = "http.client.connection.duration";
+/// Duration of a lookup of a name, in seconds.
+pub const DNS_LOOKUP_DURATION: &str = "dns.lookup.duration";
 /// Duration of a Redis call, in seconds.
 pub const DB_CLIENT_OPERATION_DURATION: &str = "db.client.operation.duration";
 /// Duration of the work on a job, in seconds.
@@ -81,5 +112,8 @@ pub const MESSAGING_PROCESS_DURATION: &str = "messaging.process.duration";
 /// Bucket bounds in seconds that the conventions give HTTP and messaging durations.
 pub const REQUEST_SECONDS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+/// Bucket bounds in seconds that the conventions give the lives of connections.
+pub const CONNECTION_SECONDS: &[f64] =
+    &[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 /// Bucket bounds in seconds that the conventions give database durations.
 pub const DATABASE_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];

@@ -20,6 +20,8 @@ pub enum Value {
     String(String),
     /// A text shared by many spans; costs a reference count.
     Shared(Arc<str>),
+    /// Several texts, in order.
+    Strings(Vec<String>),
 }
 
 macro_rules! value_from {
@@ -41,6 +43,7 @@ value_from! {
     &'static str => Static(std::convert::identity),
     String => String(std::convert::identity),
     Arc<str> => Shared(std::convert::identity),
+    Vec<String> => Strings(std::convert::identity),
 }
 
 /// Counts above `i64::MAX` cannot occur; they would be recorded as that.

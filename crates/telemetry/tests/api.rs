@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use telemetry::{
-    BoundHistogram, COMPILED, Carrier, Config, Context, Counter, Entered, ErrorType, Gauge, Histogram,
-    Running, ShutdownError, Span, SpanKind, Telemetry, Timer, Value, semconv,
+    BoundHistogram, BoundUpDownCounter, COMPILED, Carrier, Config, Context, Counter, Entered, ErrorType,
+    Gauge, Histogram, Running, ShutdownError, Span, SpanKind, Suppressed, Telemetry, Timer, UpDownCounter,
+    Value, semconv,
 };
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -54,6 +55,7 @@ fn exercise(telemetry: &Telemetry) -> (Span, Context) {
             attributes.set("a.count", 3_usize);
             attributes.set("a.text", String::from("x"));
             attributes.set("a.shared", std::sync::Arc::<str>::from("y"));
+            attributes.set("a.list", vec![String::from("x")]);
         });
     span.set(semconv::HTTP_RESPONSE_STATUS_CODE, 200_u16);
     span.set_with("a.lazy", || Value::from("z"));
@@ -68,6 +70,10 @@ fn exercise(telemetry: &Telemetry) -> (Span, Context) {
     timer.stop();
     let counter: Counter = telemetry.counter("x.count", "{x}", "How many x there were");
     counter.add(1, |attributes| attributes.set("a.b", "c"));
+    let open: UpDownCounter = telemetry.up_down_counter("x.open", "{x}", "How many x are open");
+    open.add(1, |attributes| attributes.set("a.b", "c"));
+    let bound: BoundUpDownCounter = open.bind(|attributes| attributes.set("a.b", "c"));
+    bound.add(-1);
     let gauge: Gauge = telemetry.gauge("x.depth", "{x}", "How many x there are");
     gauge.set(1, |attributes| attributes.set("a.b", "c"));
     (span, remote)
@@ -166,6 +172,21 @@ async fn metrics_are_there_for_prometheus_where_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn suppression_holds_for_a_future_or_a_scope_and_ends_with_it() {
+    assert!(!telemetry::is_suppressed());
+    let inside = telemetry::suppressed(async {
+        tokio::task::yield_now().await;
+        telemetry::is_suppressed()
+    });
+    assert_eq!(inside.await, COMPILED);
+    assert!(!telemetry::is_suppressed());
+    let guard: Suppressed = telemetry::suppress();
+    assert_eq!(telemetry::is_suppressed(), COMPILED);
+    drop(guard);
+    assert!(!telemetry::is_suppressed());
+}
+
+#[tokio::test]
 async fn shutdown_says_what_was_lost() {
     let running = running();
     drop(exercise(&running.handle()));
@@ -196,13 +217,15 @@ fn handles_are_shared_between_threads_and_cost_nothing_in_the_lean_build() {
         shared::<BoundHistogram>(),
         shared::<Counter>(),
         shared::<Gauge>(),
+        shared::<UpDownCounter>(),
+        shared::<BoundUpDownCounter>(),
         shared::<Running>(),
         shared::<Timer>(),
     ];
     if COMPILED {
         assert_eq!(sizes[0], size_of::<usize>(), "one pointer");
     } else {
-        assert_eq!(sizes, [0; 9]);
+        assert_eq!(sizes, [0; 11]);
     }
     assert!(std::mem::needs_drop::<Span>(), "in both builds, so that both are used alike");
 }

@@ -32,6 +32,18 @@ impl Telemetry {
         }))
     }
 
+    pub(crate) fn up_down_counter(
+        &self,
+        name: &'static str,
+        unit: &'static str,
+        description: &'static str,
+    ) -> UpDownCounter {
+        UpDownCounter(self.0.as_ref().map(|recorder| {
+            let builder = recorder.meter.i64_up_down_counter(name);
+            builder.with_unit(unit).with_description(description).build()
+        }))
+    }
+
     pub(crate) fn gauge(&self, name: &'static str, unit: &'static str, description: &'static str) -> Gauge {
         Gauge(self.0.as_ref().map(|recorder| {
             recorder.meter.i64_gauge(name).with_unit(unit).with_description(description).build()
@@ -103,6 +115,33 @@ impl Counter {
     pub(crate) fn add(&self, value: u64, describe: impl FnOnce(&mut crate::Attributes)) {
         if let Some(counter) = &self.0 {
             counter.add(value, &Attributes::collect(describe));
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct UpDownCounter(Option<metrics::UpDownCounter<i64>>);
+
+impl UpDownCounter {
+    pub(crate) fn add(&self, value: i64, describe: impl FnOnce(&mut crate::Attributes)) {
+        if let Some(counter) = &self.0 {
+            counter.add(value, &Attributes::collect(describe));
+        }
+    }
+
+    pub(crate) fn bind(&self, describe: impl FnOnce(&mut crate::Attributes)) -> BoundUpDownCounter {
+        let bound = self.0.as_ref().map(|counter| counter.bind(&Attributes::collect(describe)));
+        BoundUpDownCounter(bound.map(std::sync::Arc::new))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct BoundUpDownCounter(Option<std::sync::Arc<metrics::BoundUpDownCounter<i64>>>);
+
+impl BoundUpDownCounter {
+    pub(crate) fn add(&self, value: i64) {
+        if let Some(counter) = &self.0 {
+            counter.add(value);
         }
     }
 }
