@@ -30,6 +30,7 @@ mod context;
 mod error_type;
 mod log;
 mod metric;
+mod observable;
 mod prometheus;
 pub mod semconv;
 mod span;
@@ -53,7 +54,10 @@ pub use attributes::Attributes;
 pub use config::{Config, Exporter, Log, LogFormat, Protocol, Signal};
 pub use context::{Carrier, Context};
 pub use error_type::ErrorType;
-pub use metric::{BoundHistogram, BoundUpDownCounter, Counter, Gauge, Histogram, Timer, UpDownCounter};
+pub use metric::{
+    BoundCounter, BoundHistogram, BoundUpDownCounter, Counter, Gauge, Histogram, Timer, UpDownCounter,
+};
+pub use observable::{Observable, Observer};
 pub use prometheus::Prometheus;
 pub use span::{Entered, Span, SpanBuilder, SpanKind};
 pub use start::{Running, ShutdownError, StartError, start};
@@ -126,6 +130,13 @@ impl Telemetry {
         description: &'static str,
     ) -> UpDownCounter {
         UpDownCounter(self.0.up_down_counter(name, unit, description))
+    }
+
+    /// An instrument whose values the callback tells each time metrics are collected, for as long as telemetry
+    /// runs. The callback is called on a thread of the exporter, only reads what is at hand (atomics), and must not
+    /// wait; should it panic, its values are missing and nothing else is.
+    pub fn observe(&self, what: Observable, callback: impl Fn(&Observer<'_>) + Send + Sync + 'static) {
+        self.0.observe(what, callback);
     }
 
     /// A value that is what it was last set to. The unit is UCUM, as `By`.

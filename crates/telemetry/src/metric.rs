@@ -62,6 +62,22 @@ impl Counter {
     pub fn add(&self, value: u64, attributes: impl FnOnce(&mut Attributes)) {
         self.0.add(value, attributes);
     }
+
+    /// The same instrument with fixed attributes.
+    pub fn bind(&self, attributes: impl FnOnce(&mut Attributes)) -> BoundCounter {
+        BoundCounter(self.0.bind(attributes))
+    }
+}
+
+/// A [`Counter`] with its attributes.
+#[derive(Clone, Debug)]
+pub struct BoundCounter(imp::BoundCounter);
+
+impl BoundCounter {
+    /// Adds to the sum.
+    pub fn add(&self, value: u64) {
+        self.0.add(value);
+    }
 }
 
 /// A sum that grows and shrinks.

@@ -47,6 +47,13 @@ impl Telemetry {
     pub(crate) fn up_down_counter(&self, _: &'static str, _: &'static str, _: &'static str) -> UpDownCounter {
         UpDownCounter
     }
+    pub(crate) fn observe(
+        &self,
+        what: crate::Observable,
+        _: impl Fn(&crate::Observer<'_>) + Send + Sync + 'static,
+    ) {
+        let _ = (what.kind, what.name, what.unit, what.description, what.is_fractional);
+    }
     pub(crate) fn gauge(&self, _: &'static str, _: &'static str, _: &'static str) -> Gauge {
         Gauge
     }
@@ -151,6 +158,23 @@ pub(crate) struct Counter;
 
 impl Counter {
     pub(crate) fn add(&self, _: u64, _: impl FnOnce(&mut crate::Attributes)) {}
+    pub(crate) fn bind(&self, _: impl FnOnce(&mut crate::Attributes)) -> BoundCounter {
+        BoundCounter
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BoundCounter;
+
+impl BoundCounter {
+    pub(crate) fn add(&self, _: u64) {}
+}
+
+/// Nobody asks.
+pub(crate) struct Observer<'a>(std::marker::PhantomData<&'a ()>);
+
+impl Observer<'_> {
+    pub(crate) fn record(&self, _: f64, _: impl FnOnce(&mut crate::Attributes)) {}
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -3,6 +3,7 @@
 mod export;
 mod http_client;
 mod instrument;
+mod observable;
 mod prometheus;
 mod propagation;
 mod resource;
@@ -21,8 +22,9 @@ use crate::{Carrier, Value, semconv};
 
 pub(crate) use self::prometheus::Prometheus;
 pub(crate) use instrument::{
-    BoundHistogram, BoundUpDownCounter, Counter, Gauge, Histogram, Timer, UpDownCounter,
+    BoundCounter, BoundHistogram, BoundUpDownCounter, Counter, Gauge, Histogram, Timer, UpDownCounter,
 };
+pub(crate) use observable::Observer;
 pub(crate) use running::{Bridge, Running};
 pub(crate) use span::{Entered, Links, Span};
 pub(crate) use suppression::{Suppressed, is_suppressed, suppress, suppressed};

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use telemetry::{
-    BoundHistogram, BoundUpDownCounter, COMPILED, Carrier, Config, Context, Counter, Entered, ErrorType,
-    Gauge, Histogram, Running, ShutdownError, Span, SpanKind, Suppressed, Telemetry, Timer, UpDownCounter,
-    Value, semconv,
+    BoundCounter, BoundHistogram, BoundUpDownCounter, COMPILED, Carrier, Config, Context, Counter, Entered,
+    ErrorType, Gauge, Histogram, Observable, Observer, Running, ShutdownError, Span, SpanKind, Suppressed,
+    Telemetry, Timer, UpDownCounter, Value, semconv,
 };
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -70,6 +71,17 @@ fn exercise(telemetry: &Telemetry) -> (Span, Context) {
     timer.stop();
     let counter: Counter = telemetry.counter("x.count", "{x}", "How many x there were");
     counter.add(1, |attributes| attributes.set("a.b", "c"));
+    let bound: BoundCounter = counter.bind(|attributes| attributes.set("a.b", "d"));
+    bound.add(1);
+    let observable = [
+        Observable::counter("x.seconds", "s", "How long x took").fractional(),
+        Observable::up_down_counter("x.bytes", "By", "How large x is"),
+        Observable::gauge("x.age", "s", "How old x is"),
+    ];
+    for observable in observable {
+        telemetry
+            .observe(observable, |to: &Observer<'_>| to.record(1.0, |attributes| attributes.set("a.b", "c")));
+    }
     let open: UpDownCounter = telemetry.up_down_counter("x.open", "{x}", "How many x are open");
     open.add(1, |attributes| attributes.set("a.b", "c"));
     let bound: BoundUpDownCounter = open.bind(|attributes| attributes.set("a.b", "c"));
@@ -169,6 +181,37 @@ async fn metrics_are_there_for_prometheus_where_it_is_asked_for() {
     for running in [without, with] {
         running.shutdown(Duration::from_secs(5)).await.expect("nothing is lost");
     }
+}
+
+#[tokio::test]
+async fn what_is_observed_is_told_as_long_as_it_is_there_and_a_panic_harms_nobody_else() {
+    let variables = |name: &str| match name {
+        "OTEL_ENABLED" => Some("true".to_owned()),
+        "OTEL_TRACES_EXPORTER" => Some("none".to_owned()),
+        "OTEL_METRICS_EXPORTER" => Some("prometheus".to_owned()),
+        _ => None,
+    };
+    let running = telemetry::start(Config::from_lookup(variables)).expect("nothing is needed for that");
+    let telemetry = running.handle();
+    let value = std::sync::Arc::new(AtomicU64::new(7));
+    let told = value.clone();
+    telemetry.observe(Observable::gauge("x.broken", "{x}", "Never told"), |_| panic!("as a test"));
+    telemetry.observe(Observable::gauge("x.depth", "{x}", "How many x there are"), move |to| {
+        let value = told.load(Ordering::Relaxed);
+        if value > 0 {
+            to.record(value as f64, |attributes| attributes.set("a.b", "c"));
+        }
+    });
+    if let Some(prometheus) = telemetry.prometheus() {
+        let line = |text: &str| text.lines().find(|line| line.starts_with("x_depth{")).map(str::to_owned);
+        let text = prometheus.text().expect("it can be written");
+        assert!(line(&text).is_some_and(|line| line.ends_with(" 7")), "{text}");
+        assert!(!text.lines().any(|line| line.starts_with("x_broken{")), "{text}");
+        value.store(0, Ordering::Relaxed);
+        let text = prometheus.text().expect("it can be written");
+        assert_eq!(line(&text), None, "{text}");
+    }
+    running.shutdown(Duration::from_secs(5)).await.expect("nothing is lost");
 }
 
 #[tokio::test]

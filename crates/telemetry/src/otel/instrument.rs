@@ -117,6 +117,21 @@ impl Counter {
             counter.add(value, &Attributes::collect(describe));
         }
     }
+
+    pub(crate) fn bind(&self, describe: impl FnOnce(&mut crate::Attributes)) -> BoundCounter {
+        BoundCounter(self.0.as_ref().map(|counter| counter.bind(&Attributes::collect(describe))))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct BoundCounter(Option<metrics::BoundCounter<u64>>);
+
+impl BoundCounter {
+    pub(crate) fn add(&self, value: u64) {
+        if let Some(counter) = &self.0 {
+            counter.add(value);
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
