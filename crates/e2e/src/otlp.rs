@@ -17,6 +17,7 @@ use crate::{http_call, wait};
 
 pub use record::{
     Attributes, LinkRecord, MetricKind, MetricRecord, PointRecord, SignalStats, SpanKind, SpanRecord, Status,
+    Temporality,
 };
 
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);

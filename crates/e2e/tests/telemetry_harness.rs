@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::http_call::{Answer, exchange};
-use e2e::otlp::{MetricKind, Mode, Receiver, SpanKind, Status};
+use e2e::otlp::{MetricKind, Mode, Receiver, SpanKind, Status, Temporality};
 use e2e::wait;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
@@ -58,6 +58,7 @@ fn trace_request() -> ExportTraceServiceRequest {
         attributes: vec![attribute("http.response.status_code", any_value::Value::IntValue(503))],
         links: vec![Link { trace_id: vec![1; 16], span_id: vec![2; 8], ..Link::default() }],
         status: Some(ProtoStatus { code: 2, message: "why".to_owned() }),
+        dropped_links_count: 2,
         ..Span::default()
     };
     let scope_spans = vec![ScopeSpans { scope: scope(), spans: vec![span], ..ScopeSpans::default() }];
@@ -82,7 +83,7 @@ fn metrics_request() -> ExportMetricsServiceRequest {
         ..Metric::default()
     };
     let scope_metrics =
-        vec![ScopeMetrics { scope: scope(), metrics: vec![metric], ..ScopeMetrics::default() }];
+        vec![ScopeMetrics { scope: scope(), metrics: vec![metric], schema_url: "https://a/1".to_owned() }];
     let resource_metrics =
         ResourceMetrics { resource: resource(), scope_metrics, ..ResourceMetrics::default() };
     ExportMetricsServiceRequest { resource_metrics: vec![resource_metrics] }
@@ -135,6 +136,7 @@ fn a_span_comes_over_grpc_with_all_its_parts() {
     assert_eq!(span.links[0].span_id, "02".repeat(8));
     assert_eq!(span.status, Status::Error("why".to_owned()));
     assert_eq!((span.scope_name.as_str(), span.scope_version.as_str()), ("a scope", "1.2"));
+    assert_eq!((span.dropped, span.events.len(), span.schema_url.as_str()), (2, 0, ""));
     assert_eq!(span.resource["service.name"], json!("shop"));
 }
 
@@ -146,6 +148,8 @@ fn a_metric_comes_over_http_with_all_its_parts() {
     let metric = &receiver.metrics()[0];
     assert_eq!((metric.name.as_str(), metric.unit.as_str()), ("a.duration", "s"));
     assert_eq!((metric.description.as_str(), metric.kind), ("How long.", MetricKind::Histogram));
+    assert_eq!((metric.temporality, metric.is_monotonic), (Temporality::Cumulative, false));
+    assert_eq!((metric.scope_version.as_str(), metric.schema_url.as_str()), ("1.2", "https://a/1"));
     let point = &metric.points[0];
     assert_eq!(
         (point.count, point.sum, &*point.bounds, &*point.bucket_counts),

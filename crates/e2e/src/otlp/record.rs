@@ -76,6 +76,12 @@ pub struct SpanRecord {
     pub scope_name: String,
     /// The version of the instrumentation scope, may be empty.
     pub scope_version: String,
+    /// Which conventions it keeps to, may be empty.
+    pub schema_url: String,
+    /// The names of its events.
+    pub events: Vec<String>,
+    /// How many attributes, links and events it has lost to limits.
+    pub dropped: u64,
     /// The attributes of the resource.
     pub resource: Attributes,
 }
@@ -120,6 +126,9 @@ impl SpanRecord {
             },
             scope_name: string(value, "scope_name"),
             scope_version: string(value, "scope_version"),
+            schema_url: string(value, "schema_url"),
+            events: list(&value["events"], plain),
+            dropped: number(value, "dropped"),
             resource: attributes(&value["resource"]),
         }
     }
@@ -138,6 +147,17 @@ pub enum MetricKind {
     Other,
 }
 
+/// Of when the points of a sum or histogram tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Temporality {
+    /// Of no time: a gauge.
+    None,
+    /// Since the export before.
+    Delta,
+    /// Since the start.
+    Cumulative,
+}
+
 /// One point of a metric; what its kind does not have is empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PointRecord {
@@ -153,6 +173,8 @@ pub struct PointRecord {
     pub bucket_counts: Vec<u64>,
     /// Of a gauge or sum: the value.
     pub value: Option<f64>,
+    /// Of a gauge or sum: whether the value came as a whole number.
+    pub is_whole: bool,
 }
 
 /// One metric of one export.
@@ -166,10 +188,18 @@ pub struct MetricRecord {
     pub description: String,
     /// What its points are.
     pub kind: MetricKind,
+    /// Of when they tell.
+    pub temporality: Temporality,
+    /// Of a sum: whether it only grows.
+    pub is_monotonic: bool,
     /// Its points, one for each set of attributes.
     pub points: Vec<PointRecord>,
     /// The name of the instrumentation scope.
     pub scope_name: String,
+    /// The version of the instrumentation scope, may be empty.
+    pub scope_version: String,
+    /// Which conventions it keeps to, may be empty.
+    pub schema_url: String,
     /// The attributes of the resource.
     pub resource: Attributes,
 }
@@ -186,8 +216,16 @@ impl MetricRecord {
                 Some("histogram") => MetricKind::Histogram,
                 _ => MetricKind::Other,
             },
+            temporality: match number(value, "temporality") {
+                1 => Temporality::Delta,
+                2 => Temporality::Cumulative,
+                _ => Temporality::None,
+            },
+            is_monotonic: value["is_monotonic"].as_bool().unwrap_or_default(),
             points: list(&value["points"], point),
             scope_name: string(value, "scope_name"),
+            scope_version: string(value, "scope_version"),
+            schema_url: string(value, "schema_url"),
             resource: attributes(&value["resource"]),
         }
     }
@@ -247,6 +285,7 @@ fn point(value: &Value) -> PointRecord {
         bounds: list(&value["bounds"], |bound| bound.as_f64().expect("a bound is a number")),
         bucket_counts: list(&value["bucket_counts"], |count| count.as_u64().expect("a count is a number")),
         value: value["value"].as_f64(),
+        is_whole: value["value"].is_i64() || value["value"].is_u64(),
     }
 }
 

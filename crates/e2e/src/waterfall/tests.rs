@@ -22,6 +22,9 @@ fn span(id: &str, parent: Option<&str>, name: &str, kind: SpanKind, milliseconds
         status: Status::Unset,
         scope_name: String::new(),
         scope_version: String::new(),
+        schema_url: String::new(),
+        events: vec![],
+        dropped: 0,
         resource: Attributes::new(),
     }
 }

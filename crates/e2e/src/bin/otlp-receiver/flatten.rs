@@ -17,7 +17,8 @@ pub(crate) fn spans(request: ExportTraceServiceRequest) -> Vec<Value> {
         let resource = resource(of_resource.resource.as_ref());
         for of_scope in of_resource.scope_spans {
             let scope = of_scope.scope.unwrap_or_default();
-            flat.extend(of_scope.spans.iter().map(|one| span(one, &scope, &resource)));
+            let schema = schema(&of_scope.schema_url, &of_resource.schema_url);
+            flat.extend(of_scope.spans.iter().map(|one| span(one, &scope, schema, &resource)));
         }
     }
     flat
@@ -29,13 +30,19 @@ pub(crate) fn metrics(request: ExportMetricsServiceRequest) -> Vec<Value> {
         let resource = resource(of_resource.resource.as_ref());
         for of_scope in of_resource.scope_metrics {
             let scope = of_scope.scope.unwrap_or_default();
-            flat.extend(of_scope.metrics.iter().map(|one| metric(one, &scope, &resource)));
+            let schema = schema(&of_scope.schema_url, &of_resource.schema_url);
+            flat.extend(of_scope.metrics.iter().map(|one| metric(one, &scope, schema, &resource)));
         }
     }
     flat
 }
 
-fn span(span: &Span, scope: &InstrumentationScope, resource: &Value) -> Value {
+/// The scope's own, else the resource's.
+fn schema<'a>(of_scope: &'a str, of_resource: &'a str) -> &'a str {
+    if of_scope.is_empty() { of_resource } else { of_scope }
+}
+
+fn span(span: &Span, scope: &InstrumentationScope, schema: &str, resource: &Value) -> Value {
     let status = span.status.clone().unwrap_or_default();
     json!({
         "trace_id": hex(&span.trace_id),
@@ -48,10 +55,13 @@ fn span(span: &Span, scope: &InstrumentationScope, resource: &Value) -> Value {
         "end": span.end_time_unix_nano,
         "attributes": attributes(&span.attributes),
         "links": span.links.iter().map(link).collect::<Vec<_>>(),
+        "events": span.events.iter().map(|event| event.name.as_str()).collect::<Vec<_>>(),
+        "dropped": span.dropped_attributes_count + span.dropped_links_count + span.dropped_events_count,
         "status_code": status.code,
         "status_message": status.message,
         "scope_name": scope.name,
         "scope_version": scope.version,
+        "schema_url": schema,
         "resource": resource,
     })
 }
@@ -64,20 +74,29 @@ fn link(link: &Link) -> Value {
     })
 }
 
-fn metric(metric: &Metric, scope: &InstrumentationScope, resource: &Value) -> Value {
+fn metric(metric: &Metric, scope: &InstrumentationScope, schema: &str, resource: &Value) -> Value {
     let (kind, points): (&str, Vec<Value>) = match &metric.data {
         Some(Data::Gauge(gauge)) => ("gauge", gauge.data_points.iter().map(number).collect()),
         Some(Data::Sum(sum)) => ("sum", sum.data_points.iter().map(number).collect()),
         Some(Data::Histogram(one)) => ("histogram", one.data_points.iter().map(histogram).collect()),
         _ => ("other", Vec::new()),
     };
+    let (temporality, is_monotonic) = match &metric.data {
+        Some(Data::Sum(sum)) => (sum.aggregation_temporality, sum.is_monotonic),
+        Some(Data::Histogram(one)) => (one.aggregation_temporality, false),
+        _ => (0, false),
+    };
     json!({
         "name": metric.name,
         "unit": metric.unit,
         "description": metric.description,
         "kind": kind,
+        "temporality": temporality,
+        "is_monotonic": is_monotonic,
         "points": points,
         "scope_name": scope.name,
+        "scope_version": scope.version,
+        "schema_url": schema,
         "resource": resource,
     })
 }
