@@ -49,6 +49,7 @@ scripts! {
     Admit "admit",
     FlowTake "flow_take",
     FlowTell "flow_tell",
+    FlowBack "flow_back",
     Leave "leave",
 }
 

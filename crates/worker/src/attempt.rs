@@ -54,23 +54,49 @@ impl Drop for Abandoned<'_> {
 
 /// From the delivery to what is to be written; `None` where nothing is left to do here.
 async fn deliver(lane: &Lane, delivery: &Delivery) -> Option<(Settlement, Context)> {
-    match Job::decode(delivery) {
-        Err(malformed) => Some(malformed_entry(lane, delivery, &malformed)),
-        Ok(job) if delivery.lease.delivery > MOST_DELIVERIES => Some(poison(lane, delivery, &job)),
-        Ok(job) if job.must_wait().is_some() && !may_go(lane, delivery, &job).await => None,
-        Ok(job) if job.secret.as_deref().is_some_and(|name| lane.secrets.get(name).is_none()) => {
-            Some(malformed_entry(lane, delivery, &unknown_secret(lane, &job)))
+    let job = match Job::decode(delivery) {
+        Ok(job) => job,
+        Err(malformed) => {
+            flows::decline(lane, delivery).await;
+            return Some(malformed_entry(lane, delivery, &malformed));
         }
-        Ok(job) => match lane.retry.get(job.retry.as_deref()) {
-            Some(policy) => {
-                if let Some(error) = too_late(lane, delivery, &job, policy) {
-                    return Some(expired(lane, delivery, &job, error));
-                }
-                let pass = flows::pass(lane, delivery, &job).await?;
-                Some(attempt(lane, delivery, &job, policy, pass).await)
-            }
-            None => Some(malformed_entry(lane, delivery, &unknown_policy(lane, &job))),
-        },
+    };
+    if delivery.lease.delivery <= MOST_DELIVERIES
+        && job.must_wait().is_some()
+        && !may_go(lane, delivery, &job).await
+    {
+        return None;
+    }
+    match sendable(lane, delivery, &job) {
+        Ok(policy) => {
+            let pass = flows::pass(lane, delivery, &job).await?;
+            Some(attempt(lane, delivery, &job, policy, pass).await)
+        }
+        Err(settlement) => {
+            flows::decline(lane, delivery).await;
+            Some(*settlement)
+        }
+    }
+}
+
+/// The policy of a job, or what is to be written of one that is not sent.
+fn sendable<'a>(
+    lane: &'a Lane,
+    delivery: &Delivery,
+    job: &Job,
+) -> Result<&'a RetryPolicy, Box<(Settlement, Context)>> {
+    let malformed = |malformed| Box::new(malformed_entry(lane, delivery, &malformed));
+    if delivery.lease.delivery > MOST_DELIVERIES {
+        return Err(Box::new(poison(lane, delivery, job)));
+    }
+    if job.secret.as_deref().is_some_and(|name| lane.secrets.get(name).is_none()) {
+        return Err(malformed(unknown_secret(lane, job)));
+    }
+    let policy = lane.retry.get(job.retry.as_deref());
+    let policy = policy.ok_or_else(|| malformed(unknown_policy(lane, job)))?;
+    match too_late(lane, delivery, job, policy) {
+        Some(error) => Err(Box::new(expired(lane, delivery, job, error))),
+        None => Ok(policy),
     }
 }
 

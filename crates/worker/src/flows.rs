@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-pub use gate::{end, pass, tell};
+pub use gate::{decline, end, pass, tell};
 pub use key::{FlowId, of_fields};
 pub use limits::{Breaker, FlowLimits, Limits, Rate};
 pub use wake::{Held, wake};

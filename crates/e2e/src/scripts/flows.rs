@@ -90,6 +90,12 @@ impl Call {
         Call { script: Script::FlowTell, keys: vec![flow_key()], args }
     }
 
+    /// Gives [`FLOW`] back what was granted, a token of so many at most.
+    pub fn flow_back(is_trial: bool, burst: u32) -> Call {
+        let args = vec![u8::from(is_trial).to_string().into_bytes(), burst.to_string().into_bytes()];
+        Call { script: Script::FlowBack, keys: vec![flow_key()], args }
+    }
+
     /// Looks for jobs that are astray, where these flows are known.
     pub fn mend(known: &[&str]) -> Call {
         let sets: Vec<String> = known.iter().map(|flow| format!("flow:{flow}")).collect();

@@ -233,10 +233,43 @@ fn a_breaker_that_may_not_be_told_stays_as_it_is() {
 fn a_flow_of_a_wrong_type_is_an_error_until_it_is_gone() {
     let stage = Stage::new();
     stage.command(&["SET", &flow_key(), "of another type"]);
-    for call in [Call::flow_take(BUCKET), Call::flow_tell(false), Call::flow_tell(true)] {
+    for call in
+        [Call::flow_take(BUCKET), Call::flow_tell(false), Call::flow_tell(true), Call::flow_back(true, 1)]
+    {
         let reply = stage.call(&call);
         assert!(matches!(&reply, Reply::Error(error) if error.contains("WRONGTYPE")), "{reply:?}");
     }
     stage.command(&["DEL", &flow_key()]);
     assert_eq!(granted(&stage, BUCKET), is(3, "r"));
+}
+
+#[test]
+fn what_is_not_used_is_given_back() {
+    let stage = Stage::new();
+    let back = |is_trial, burst| assert_eq!(stage.call(&Call::flow_back(is_trial, burst)), Reply::Integer(1));
+    assert_eq!(granted(&stage, BUCKET), is(3, "r"));
+    back(false, 0);
+    assert_eq!(granted(&stage, BUCKET), is(0, "r"), "it had paid none");
+    back(false, 3);
+    assert_eq!(granted(&stage, BUCKET), is(1, "r"));
+    (0..5).for_each(|_| back(false, 3));
+    assert_eq!(granted(&stage, BUCKET), is(3, "r"), "never more than the bucket holds");
+    tell(&stage, false);
+    wait_out(&stage);
+    assert_eq!(granted(&stage, Ask::default()), is(1, "t"));
+    assert_eq!(granted(&stage, Ask::default()), is(0, "o"));
+    back(true, 0);
+    assert_eq!(granted(&stage, Ask::default()), is(1, "t"), "the next is tried");
+}
+
+#[test]
+fn what_is_given_back_of_a_flow_that_is_forgotten_makes_none() {
+    let stage = Stage::new();
+    stage.call(&Call::flow_back(true, 3));
+    assert_eq!(stage.command(&["EXISTS", &flow_key()]), Reply::Integer(0));
+    let full = Stage::new();
+    assert_eq!(granted(&full, BUCKET), is(3, "r"));
+    fill(&full);
+    full.call(&Call::flow_back(false, 3));
+    assert_eq!(granted(&full, BUCKET), is(1, "r"), "a full Redis takes it back");
 }

@@ -28,6 +28,7 @@ pub async fn pass(lane: &Lane, delivery: &Delivery, job: &Job) -> Option<Pass> {
         Ok(pass) => return Some(pass),
         Err(wait) => wait,
     };
+    give_back(lane, id, job.trail.admitted).await;
     lane.held.insert(id);
     let parking = Parking {
         ticket: job.ticket.clone(),
@@ -39,6 +40,34 @@ pub async fn pass(lane: &Lane, delivery: &Delivery, job: &Job) -> Option<Pass> {
     None
 }
 
+/// A job is not sent after all, for a reason of its own. What its flow has granted it goes to the next of those that
+/// wait: many may have become too old meanwhile, and they must not use up the trials and tokens of the others.
+pub async fn decline(lane: &Lane, delivery: &Delivery) {
+    let admitted = Admitted::of(&delivery.fields).filter(|admitted| *admitted != Admitted::Old);
+    let Some((id, _)) = admitted.and_then(|_| key::of_fields(&delivery.fields)) else { return };
+    came(lane, id, delivery);
+    give_back(lane, id, admitted).await;
+    lane.flows.want(id);
+}
+
+/// Nothing depends on it: what is not given back comes again with time.
+async fn give_back(lane: &Lane, id: FlowId, admitted: Option<Admitted>) {
+    let limits = lane.flows.limits(id);
+    let is_trial = admitted == Some(Admitted::Trial);
+    if !is_trial && (limits.rate.is_none() || admitted != Some(Admitted::Yes)) {
+        return;
+    }
+    if let Err(error) = lane.queue.give_back(id, limits, is_trial).await {
+        debug!(%error, "what a flow has granted could not be given back");
+    }
+}
+
+/// A job has come that was admitted.
+fn came(lane: &Lane, id: FlowId, delivery: &Delivery) {
+    let entry = delivery.lease.entry;
+    lane.flows.came(id, Duration::from_millis(lane.queue.clock().now().saturating_sub(entry.millis)));
+}
+
 /// A pass, or for how long there is none.
 async fn seek(
     lane: &Lane,
@@ -48,8 +77,7 @@ async fn seek(
 ) -> Result<Pass, Duration> {
     let admitted = admitted.filter(|admitted| *admitted != Admitted::Old);
     if admitted.is_some() {
-        let entry = delivery.lease.entry;
-        lane.flows.came(id, Duration::from_millis(lane.queue.clock().now().saturating_sub(entry.millis)));
+        came(lane, id, delivery);
     } else if lane.held.contains(id) {
         // Others wait already.
         return Err(LOOK);
@@ -170,6 +198,10 @@ pub async fn end(lane: &Lane, job: &Job, mut pass: Pass, ending: &Ending) {
             }
         }
         Some(_) if is_trial || is_open => works(lane, id, job, breaker).await,
+        // It proved nothing of the others: the next is tried. A proxy that is down would fail all of them.
+        None if is_trial && ending.error() == Some(ErrorType::Refused) => {
+            give_back(lane, id, Some(Admitted::Trial)).await;
+        }
         _ => {}
     }
     if is_counted {

@@ -55,6 +55,11 @@ impl Admitted {
         }
     }
 
+    /// What the fields of a job say that it carries.
+    pub fn of(fields: &Fields) -> Option<Self> {
+        fields.iter().rfind(|(name, _)| name == "_admitted").and_then(|(_, value)| Self::parse(value))
+    }
+
     fn parse(text: &[u8]) -> Option<Self> {
         [Self::Yes, Self::Trial, Self::Old].into_iter().find(|own| own.as_str().as_bytes() == text)
     }

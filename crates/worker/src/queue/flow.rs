@@ -146,6 +146,15 @@ impl Queue {
         Ok(Told { closed_for: Duration::from_millis(millis), times })
     }
 
+    /// Gives back what a flow has granted to one job that is not sent after all.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn give_back(&self, id: FlowId, limits: &Limits, is_trial: bool) -> Result<(), Error> {
+        let args = vec![number(is_trial.into()), number(limits.rate.map_or(0, |rate| rate.burst).into())];
+        self.0.scripts.flow_back.poll(&self.0.redis, vec![Keys::limits(id)], args).await.map(drop)
+    }
+
     /// Moves jobs that a flow holds back to the stream, those first that have waited longest. Answers how many
     /// were moved and how many are left.
     ///

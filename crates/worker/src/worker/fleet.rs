@@ -1,6 +1,7 @@
 //! The lanes of a worker with their loops: one for each shard of each queue.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -195,6 +196,7 @@ impl Running {
             () = lane.work.finished() => None,
             () = tokio::time::sleep_until(deadline) => Some("the deadline is over"),
             () = hurry.cancelled() => Some("a second signal came"),
+            never = keep_telling(&lane) => match never {},
         };
         let last_words = async {
             if let Some(why) = cut {
@@ -216,6 +218,14 @@ impl Running {
             lane.cut.cancel();
             warn!("Redis did not take the last settlements; what is missing will be sent again");
         }
+    }
+}
+
+/// The attempts that are still being made are counted as long as they take, or others would take their places.
+async fn keep_telling(lane: &Lane) -> Infallible {
+    loop {
+        flows::tell(lane).await;
+        tokio::time::sleep(super::LOOK).await;
     }
 }
 

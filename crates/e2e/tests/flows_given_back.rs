@@ -1,0 +1,157 @@
+//! What a flow has granted and nobody uses goes to the next of its jobs, and what is in use stays counted.
+
+use std::fs;
+use std::time::{Duration, Instant, SystemTime};
+
+use e2e::process::{Build, Postrider, Signal};
+use e2e::proxy::{Mode, Proxy};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::wait::{eventually, eventually_or};
+use tempfile::TempDir;
+
+e2e::in_both_builds!(
+    jobs_that_expire_while_they_wait_do_not_keep_their_flow_closed,
+    jobs_that_expire_while_they_wait_use_no_tokens,
+    a_trial_that_is_refused_is_another_jobs,
+);
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// A configuration file in a place of its own.
+struct Config(TempDir);
+
+impl Config {
+    fn new(text: &str) -> Config {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join("postrider.toml"), text).expect("a temporary file is written");
+        Config(folder)
+    }
+
+    fn worker(&self, build: Build, redis: &RedisServer, more: &[&str]) -> Postrider {
+        let file = self.0.path().join("postrider.toml");
+        let file = ["--config", file.to_str().expect("the path is text"), "--retry-base", "50ms"];
+        Postrider::ready_worker(build, redis, &[&file, more].concat(), &[])
+    }
+}
+
+/// Unix milliseconds, so long from now.
+fn unix_millis(from_now: Duration) -> String {
+    let time = SystemTime::now() + from_now;
+    time.duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970").as_millis().to_string()
+}
+
+/// How many tickets are parked, over all flows.
+fn parked(redis: &RedisServer) -> i64 {
+    let flows = redis.command(&["ZRANGE", "postrider:{default}:flows", "0", "-1"]);
+    let count =
+        |flow: &str| redis.command(&["ZCARD", &format!("postrider:{{default}}:flow:{flow}")]).integer();
+    flows.array().iter().map(|flow| count(&flow.text())).sum()
+}
+
+fn wait_until(time: Instant) {
+    eventually("the time has come", SOON, || (Instant::now() >= time).then_some(()));
+}
+
+/// The trial that the breaker grants must come to a job that can be sent, and not be lost with each that cannot.
+fn jobs_that_expire_while_they_wait_do_not_keep_their_flow_closed(build: Build) {
+    const JOBS: usize = 20;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
+    down.set(Mode::CutRequestsAfter(0));
+    let url = down.redis_url().replace("redis://", "http://");
+    let config = Config::new(
+        "[flows.default]\nbreaker_failures = 2\nbreaker_pause = \"300ms\"\nbreaker_longest = \"300ms\"\n",
+    );
+    let mut worker = config.worker(build, &redis, &["--concurrency", "4", "--max-attempts", "100"]);
+    let (life, began) = (Duration::from_secs(3), Instant::now());
+    let expires = unix_millis(life);
+    for number in 0..JOBS {
+        queue.enqueue(&[("url", &format!("{url}/early?{number}")), ("expires_at", &expires)]);
+    }
+    for number in 0..JOBS {
+        queue.enqueue(&[("url", format!("{url}/late?{number}"))]);
+    }
+    worker.wait_for_log("the destination does not answer", SOON);
+    eventually("its jobs are parked", SOON, || (parked(&redis) >= JOBS as i64).then_some(()));
+    wait_until(began + life);
+    down.set(Mode::Pass);
+    worker.wait_for_log("the destination answers again", Duration::from_secs(20));
+    eventually_or("an empty queue", Duration::from_secs(20), || queue.drained());
+    let late = sink.requests().iter().filter(|request| request.path.starts_with("/late")).count();
+    assert_eq!(late, JOBS);
+    let dead = queue.dead();
+    assert!(!dead.is_empty() && dead.iter().all(|letter| letter.reason() == "expired"), "{dead:?}");
+}
+
+/// At one a minute, each token counts.
+fn jobs_that_expire_while_they_wait_use_no_tokens(build: Build) {
+    const EXPIRE: usize = 30;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let config = Config::new("[flows.orders]\nrate = \"20/m\"\nburst = 2\n");
+    let _worker = config.worker(build, &redis, &["--concurrency", "8"]);
+    let (life, began) = (Duration::from_secs(2), Instant::now());
+    let expires = unix_millis(life);
+    for number in 0..EXPIRE {
+        let url = sink.url(&format!("/early?{number}"));
+        queue.enqueue(&[("url", url.as_str()), ("flow", "orders"), ("expires_at", &expires)]);
+    }
+    queue.enqueue(&[("url", sink.url("/late").as_str()), ("flow", "orders")]);
+    eventually("they are parked", SOON, || (parked(&redis) >= EXPIRE as i64 - 3).then_some(()));
+    wait_until(began + life);
+    // With a token for each of them it would take a minute and a half.
+    sink.wait_for_path("/late", 1, Duration::from_secs(30));
+    eventually_or("an empty queue", SOON, || queue.drained());
+    assert!(sink.requests().len() <= 5, "the rate is kept: {}", sink.requests().len());
+    assert_eq!(queue.dead().len() + sink.requests().len(), EXPIRE + 1);
+}
+
+/// A flow of many destinations: one that is refused proves nothing of the others.
+fn a_trial_that_is_refused_is_another_jobs(build: Build) {
+    const JOBS: usize = 6;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
+    down.set(Mode::CutRequestsAfter(0));
+    let url = down.redis_url().replace("redis://", "http://");
+    let config = Config::new(
+        "[flows.customer]\nbreaker_failures = 2\nbreaker_pause = \"1s\"\nbreaker_longest = \"1s\"\n",
+    );
+    let mut worker = config.worker(build, &redis, &["--concurrency", "4", "--max-attempts", "100"]);
+    queue.enqueue(&[("url", url.as_str()), ("flow", "customer"), ("max_attempts", "2")]);
+    worker.wait_for_log("the destination does not answer", SOON);
+    for _ in 0..JOBS {
+        queue.enqueue(&[("url", "http://10.0.0.1/"), ("flow", "customer")]);
+    }
+    queue.enqueue(&[("url", format!("{url}/late").as_str()), ("flow", "customer")]);
+    down.set(Mode::Pass);
+    worker.wait_for_log("the destination answers again", Duration::from_secs(20));
+    eventually_or("an empty queue", Duration::from_secs(20), || queue.drained());
+    assert_eq!((sink.requests().len(), queue.dead().len()), (1, JOBS + 1));
+}
+
+/// The attempts of a worker that ends slowly are counted until they end.
+#[test]
+fn a_limit_of_concurrency_is_kept_while_a_worker_ends() {
+    const MOST: usize = 2;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let config = Config::new("[flows.orders]\nconcurrency = 2\nbreaker_failures = 0\n");
+    let url = sink.url("/slow/20000");
+    for _ in 0..2 * MOST {
+        queue.enqueue(&[("url", url.as_str()), ("flow", "orders")]);
+    }
+    let mut first = config.worker(Build::Lean, &redis, &["--shutdown-timeout", "60s"]);
+    eventually("the limit is reached", SOON, || (sink.connections() == MOST).then_some(()));
+    let began = Instant::now();
+    let _second = config.worker(Build::Lean, &redis, &[]);
+    first.signal(Signal::SIGTERM);
+    // What is told of attempts is believed for 15 s, which is less than they take.
+    assert_eq!(first.wait_exit(SOON).code(), Some(0));
+    assert!(began.elapsed() > Duration::from_secs(15), "the attempts took long enough to be forgotten");
+    let requests = sink.wait_for(2 * MOST, SOON);
+    let end = requests.iter().map(|request| request.arrived).min().expect("there are some");
+    let early = requests.iter().filter(|request| request.arrived < end + Duration::from_secs(20)).count();
+    assert_eq!(early, MOST, "as many at once as the flow allows");
+}
