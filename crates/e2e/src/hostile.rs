@@ -12,6 +12,7 @@ use crate::background::Background;
 use crate::sink;
 
 pub use front::TlsFront;
+pub use h2::Http2;
 pub use play::Play;
 pub use tls::{Certificate, Flaw, Identity};
 

@@ -142,10 +142,10 @@ fn a_limit_of_concurrency_is_kept_while_a_worker_ends() {
     for _ in 0..2 * MOST {
         queue.enqueue(&[("url", url.as_str()), ("flow", "orders")]);
     }
-    let mut first = config.worker(Build::Lean, &redis, &["--shutdown-timeout", "60s"]);
+    let mut first = config.worker(Build::Otel, &redis, &["--shutdown-timeout", "60s"]);
     eventually("the limit is reached", SOON, || (sink.connections() == MOST).then_some(()));
     let began = Instant::now();
-    let _second = config.worker(Build::Lean, &redis, &[]);
+    let _second = config.worker(Build::Otel, &redis, &[]);
     first.signal(Signal::SIGTERM);
     // What is told of attempts is believed for 15 s, which is less than they take.
     assert_eq!(first.wait_exit(SOON).code(), Some(0));

@@ -1,16 +1,21 @@
 //! Hostile destinations and proxies: each ends as it should, within its time, and the next job is delivered.
 
-use std::time::{Duration, Instant, SystemTime};
+#[path = "hostile/case.rs"]
+mod case;
+#[path = "hostile/http2.rs"]
+mod http2;
+#[path = "hostile/statuses.rs"]
+mod statuses;
 
-use e2e::hostile::{Certificate, Flaw, Hostile, Play};
-use e2e::process::{Build, Postrider};
-use e2e::queue::{DeadLetter, Queue};
-use e2e::redis::RedisServer;
-use e2e::sink::Sink;
-use e2e::wait::{eventually, eventually_or};
+use std::time::Duration;
+
+use case::{Case, Expected, H1, answer, flood, run};
+use e2e::hostile::{Flaw, Http2, Play};
+use e2e::process::Build;
 
 e2e::in_both_builds!(
     connections_that_break,
+    names_that_lead_nowhere,
     answers_that_are_none,
     answers_that_are_odd,
     answers_that_do_not_come,
@@ -18,65 +23,6 @@ e2e::in_both_builds!(
     connections_that_had_been_used,
     proxies,
 );
-
-const SOON: Duration = Duration::from_secs(30);
-/// An attempt's limits are a fraction of this, also on a loaded machine.
-const LONGEST: Duration = Duration::from_secs(20);
-/// Of each case; the rows may add to it.
-const HTTP: &str = "[http]\nconnect_timeout = \"2s\"\ntls_timeout = \"300ms\"\nheaders_timeout = \"300ms\"\n\
-                    body_timeout = \"300ms\"\n";
-
-/// What becomes of a job.
-enum Expected {
-    /// It is delivered, with so many requests at the destination; 0 where that does not count them.
-    Done(usize),
-    /// It is buried after two attempts, each of which ended with this error, or the status.
-    Dead(&'static str),
-    /// It cost no attempt, and stays until its time is over.
-    Released,
-}
-
-/// One case: a destination, or a proxy on the way to one.
-struct Case {
-    name: &'static str,
-    play: Play,
-    certificate: Option<(Flaw, &'static [&'static str], bool)>,
-    body: usize,
-    jobs: usize,
-    proxy: bool,
-    expected: Expected,
-}
-
-impl Case {
-    fn new(name: &'static str, play: Play, expected: Expected) -> Case {
-        Case { name, play, certificate: None, body: 10, jobs: 1, proxy: false, expected }
-    }
-
-    /// With TLS; `trusted` puts the certificate among the authorities.
-    fn tls(mut self, flaw: Flaw, protocols: &'static [&'static str], trusted: bool) -> Case {
-        self.certificate = Some((flaw, protocols, trusted));
-        self
-    }
-
-    fn body(mut self, bytes: usize) -> Case {
-        self.body = bytes;
-        self
-    }
-
-    fn jobs(mut self, jobs: usize) -> Case {
-        self.jobs = jobs;
-        self
-    }
-
-    fn proxy(mut self) -> Case {
-        self.proxy = true;
-        self
-    }
-}
-
-fn answer(text: &str) -> Play {
-    Play::Answer(text.as_bytes().to_vec())
-}
 
 fn connections_that_break(build: Build) {
     run(
@@ -94,13 +40,42 @@ fn connections_that_break(build: Build) {
     );
 }
 
+fn names_that_lead_nowhere(build: Build) {
+    let patience = "dns_timeout = \"20s\"\n";
+    let nowhere = Case::new("a name that does not exist", Play::Silent, Expected::Dead("dns"));
+    run(build, vec![nowhere.host("no-such-host.invalid").http(patience)]);
+}
+
 fn answers_that_are_none(build: Build) {
     let many: String = (0..300).map(|number| format!("x-{number}: 1\r\n")).collect();
+    let head = |line: &str| format!("HTTP/1.1 200 OK\r\n{line}\r\n\r\n");
     let large = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(1 << 20));
     run(
         build,
         vec![
             Case::new("status line", answer("HTTP/1.1 abc OK\r\n\r\n"), Expected::Dead("protocol")),
+            Case::new("a status below 100", answer("HTTP/1.1 099 OK\r\n\r\n"), Expected::Dead("protocol")),
+            Case::new("HTTP/9", answer("HTTP/9.9 200 OK\r\n\r\n"), Expected::Dead("protocol")),
+            Case::new("a folded header", answer(&head("x: a\r\n b")), Expected::Dead("protocol")),
+            Case::new("NUL in a header", answer(&head("x: a\0b")), Expected::Dead("protocol")),
+            Case::new("CR in a header", answer(&head("x: a\rb")), Expected::Dead("protocol")),
+            Case::new("a space before the colon", answer(&head("x : a")), Expected::Dead("protocol")),
+            Case::new("a negative length", answer(&head("content-length: -1")), Expected::Dead("protocol")),
+            Case::new(
+                "a length of 2⁶⁴",
+                answer(&head("content-length: 18446744073709551616")),
+                Expected::Dead("protocol"),
+            ),
+            Case::new(
+                "a header without an end",
+                flood("HTTP/1.1 200 OK\r\nx: ", "y"),
+                Expected::Dead("too_large"),
+            ),
+            Case::new(
+                "headers without an end",
+                flood("HTTP/1.1 200 OK\r\n", "x: y\r\n"),
+                Expected::Dead("too_large"),
+            ),
             Case::new("no HTTP", answer("SSH-2.0-OpenSSH_9.6\r\n\r\n"), Expected::Dead("protocol")),
             Case::new("a header of 1 MB", answer(&large), Expected::Dead("too_large")),
             Case::new(
@@ -118,6 +93,7 @@ fn answers_that_are_none(build: Build) {
 }
 
 fn answers_that_are_odd(build: Build) {
+    let chunked = |body: &str| format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{body}");
     let gzip = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 90000\r\n\r\n";
     let gzip = [gzip.as_bytes(), &[0x1f; 90_000]].concat();
     let many: String = (0..200).map(|number| format!("x-{number}: 1\r\n")).collect();
@@ -131,6 +107,15 @@ fn answers_that_are_odd(build: Build) {
                 ),
                 Expected::Done(1),
             ),
+            Case::new("bare LF", answer("HTTP/1.1 200 OK\ncontent-length: 0\n\n"), Expected::Done(1)),
+            Case::new(
+                "HTTP/1.0",
+                Play::AnswerAndClose(b"HTTP/1.0 200 OK\r\n\r\nok".to_vec()),
+                Expected::Done(1),
+            ),
+            Case::new("a chunk of 2⁶⁸ bytes", answer(&chunked("fffffffffffffffff\r\nab")), Expected::Done(1)),
+            Case::new("a chunk extension without an end", flood(&chunked("2;"), "x"), Expected::Done(1)),
+            Case::new("trailers without an end", flood(&chunked("0\r\n"), "x: y\r\n"), Expected::Done(1)),
             Case::new("204", answer("HTTP/1.1 204 No Content\r\n\r\n"), Expected::Done(1)),
             Case::new(
                 "200 headers",
@@ -164,6 +149,17 @@ fn answers_that_do_not_come(build: Build) {
                 Play::Drip(b"HTTP/1.1 200 OK\r\n".to_vec(), b"x: y\r\n".to_vec(), pause),
                 Expected::Dead("headers_timeout"),
             ),
+            Case::new(
+                "interim answers without an end",
+                flood("", "HTTP/1.1 102 Processing\r\n\r\n"),
+                Expected::Dead("headers_timeout"),
+            ),
+            Case::new(
+                "an interim answer only",
+                answer("HTTP/1.1 103 Early Hints\r\n\r\n"),
+                Expected::Dead("headers_timeout"),
+            ),
+            Case::new("the attempt's deadline", Play::Silent, Expected::Dead("headers_timeout")).timeout(100),
             Case::new("a stalled upload", Play::Deaf, Expected::Dead("upload_timeout")).body(4_000_000),
             Case::new(
                 "a body that drips",
@@ -184,7 +180,6 @@ fn answers_that_do_not_come(build: Build) {
 }
 
 fn certificates(build: Build) {
-    const H1: &[&str] = &["http/1.1"];
     let ok = || answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
     run(
         build,
@@ -192,28 +187,43 @@ fn certificates(build: Build) {
             Case::new("trusted", ok(), Expected::Done(1)).tls(Flaw::None, H1, true),
             Case::new("unknown authority", ok(), Expected::Dead("tls")).tls(Flaw::None, H1, false),
             Case::new("expired", ok(), Expected::Dead("tls")).tls(Flaw::Expired, H1, true),
+            Case::new("an old version", ok(), Expected::Dead("tls"))
+                .tls(Flaw::OldVersion, H1, true)
+                .http("min_tls = \"1.3\"\n"),
+            Case::new("an old version that is allowed", ok(), Expected::Done(1)).tls(
+                Flaw::OldVersion,
+                H1,
+                true,
+            ),
+            Case::new("no TLS at all", Play::SpeakFirst(b"220 mail\r\n".to_vec()), Expected::Dead("tls"))
+                .tls(Flaw::Plain, H1, true),
             Case::new("another host's", ok(), Expected::Dead("tls")).tls(Flaw::WrongHost, H1, true),
             Case::new("no handshake", Play::Deaf, Expected::Dead("tls_timeout")).tls(Flaw::None, H1, true),
         ],
     );
 }
 
+/// What a destination says before it is asked must answer no later request.
 fn connections_that_had_been_used(build: Build) {
+    let (ok, gone) =
+        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", "HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n");
+    let twice = format!("{ok}{gone}");
+    let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n";
+    let hidden = format!("{chunked}{gone}");
     run(
         build,
         vec![
             Case::new("close at reuse", Play::CloseAtReuse, Expected::Done(20)).jobs(20),
-            Case::new("GOAWAY", Play::GoAway, Expected::Done(0)).tls(Flaw::None, &["h2"], true),
-            Case::new("REFUSED_STREAM", Play::RefusedStream, Expected::Done(0)).tls(
-                Flaw::None,
-                &["h2"],
-                true,
-            ),
+            Case::new("GOAWAY", Play::Http2(Http2::GoAway), Expected::Done(0)).h2(),
+            Case::new("REFUSED_STREAM", Play::Http2(Http2::RefusedStream), Expected::Done(0)).h2(),
+            Case::new("two answers to a request", answer(&twice), Expected::Done(10)).jobs(10),
+            Case::new("an answer behind a body", answer(&hidden), Expected::Done(10)).jobs(10),
         ],
     );
 }
 
 fn proxies(build: Build) {
+    const IMPATIENT: &str = "connect_timeout = \"500ms\"\n";
     let ok = answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
     let status = |line: &str| answer(&format!("HTTP/1.1 {line}\r\ncontent-length: 0\r\n\r\n"));
     let https = |case: Case| case.proxy().tls(Flaw::None, &["http/1.1"], true);
@@ -230,134 +240,10 @@ fn proxies(build: Build) {
                 status("407 Proxy Authentication Required"),
                 Expected::Released,
             )),
+            https(Case::new("silence to CONNECT", Play::Silent, Expected::Released)).http(IMPATIENT),
+            https(Case::new("a flood to CONNECT", flood("HTTP/1.1 200 OK\r\nx: ", "y"), Expected::Released)),
+            https(Case::new("no HTTP to CONNECT", answer("SSH-2.0-OpenSSH\r\n\r\n"), Expected::Released)),
             https(Case::new("503 to CONNECT", status("503 Service Unavailable"), Expected::Released)),
         ],
     );
-}
-
-fn run(build: Build, cases: Vec<Case>) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    for case in cases {
-        println!("case: {}", case.name);
-        play(build, &redis, &sink, case);
-        redis.command(&["FLUSHALL"]);
-    }
-}
-
-/// Files and servers of a case, as they must live as long.
-struct Stage {
-    hostile: Hostile,
-    beyond: Option<Hostile>,
-    config: tempfile::TempDir,
-}
-
-fn stage(case: &Case) -> Stage {
-    let config = tempfile::tempdir().expect("the folder for temporary files can be written");
-    let made = case.certificate.map(|(flaw, protocols, _)| Certificate::new(flaw, protocols));
-    let mut text = HTTP.to_owned();
-    if let (Some(certificate), Some((_, _, true))) = (&made, case.certificate) {
-        let path = config.path().join("ca.pem");
-        std::fs::write(&path, &certificate.pem).expect("a file can be written");
-        text.push_str(&format!("ca_files = [{path:?}]\n"));
-    }
-    let own = if case.proxy { None } else { made.as_ref() };
-    let hostile = Hostile::start(case.play.clone(), own);
-    let mut beyond = None;
-    if case.proxy {
-        text.push_str(&format!("proxy = \"http://me:hunter2@127.0.0.1:{}\"\n", hostile.port()));
-        text.push_str("no_proxy = [\"127.0.0.1\"]\n");
-        beyond = Some(Hostile::start(answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), made.as_ref()));
-    }
-    std::fs::write(config.path().join("postrider.toml"), text).expect("a file can be written");
-    Stage { hostile, beyond, config }
-}
-
-fn play(build: Build, redis: &RedisServer, sink: &Sink, case: Case) {
-    let stage = stage(&case);
-    let queue = Queue::new(redis, "default");
-    let file = stage.config.path().join("postrider.toml");
-    let arguments =
-        ["--config", file.to_str().expect("the path is text"), "--retry-base", "20ms", "--retry-cap", "50ms"];
-    let worker = Postrider::ready_worker(build, redis, &arguments, &[]);
-    let target = stage.beyond.as_ref().unwrap_or(&stage.hostile);
-    let scheme = if case.certificate.is_some() { "https" } else { "http" };
-    let host = if case.proxy { "localhost" } else { "127.0.0.1" };
-    let url = format!("{scheme}://{host}:{}/path?token=hunter2", target.port());
-    let began = Instant::now();
-    let expires = SystemTime::now() + Duration::from_secs(2);
-    let expires = expires.duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970").as_millis();
-    for _ in 0..case.jobs {
-        let mut fields = vec![("url", url.clone()), ("body", "x".repeat(case.body))];
-        // What is delivered must be with its only attempt.
-        let attempts = if matches!(case.expected, Expected::Done(_)) { "1" } else { "2" };
-        fields.push(("max_attempts", attempts.to_owned()));
-        if matches!(case.expected, Expected::Released) {
-            fields.push(("expires_at", expires.to_string()));
-        }
-        queue.enqueue(&fields);
-        if case.jobs > 1 {
-            // One after the other, so that each finds the connection of the one before.
-            eventually_or("the job's end", SOON, || queue.drained());
-        }
-    }
-    eventually_or(case.name, SOON, || queue.drained());
-    assert!(began.elapsed() < LONGEST, "{}: {:?}", case.name, began.elapsed());
-    judge(&case, &stage, &queue.dead());
-    let before = sink.requests().len();
-    queue.enqueue(&[("url", sink.url("/ok"))]);
-    eventually("the next job", SOON, || (sink.requests().len() > before).then_some(()));
-    let log = worker.log().join("\n");
-    assert!(!log.contains("hunter2"), "{}: {log}", case.name);
-}
-
-fn judge(case: &Case, stage: &Stage, dead: &[DeadLetter]) {
-    let name = case.name;
-    match case.expected {
-        Expected::Done(requests) => {
-            assert!(dead.is_empty(), "{name}: {dead:?}");
-            if requests > 0 {
-                assert_eq!(stage.hostile.heads().len(), requests, "{name}");
-            }
-        }
-        Expected::Dead(error) => {
-            let letter = &dead[0];
-            assert_eq!(
-                (letter.reason(), letter.field("_attempt")),
-                ("attempts".into(), Some("2".into())),
-                "{name}"
-            );
-            assert_eq!(errors(letter), [error, error], "{name}: {:?}", letter.field("_error"));
-            let text = letter.field("_error").unwrap_or_default();
-            let place = format!("127.0.0.1:{}", stage.hostile.port());
-            assert!(text.contains(&place) && !text.contains("hunter2"), "{name}: {text}");
-        }
-        Expected::Released => {
-            let letter = &dead[0];
-            assert_eq!(
-                (letter.reason(), letter.field("_attempt")),
-                ("expired".into(), Some("0".into())),
-                "{name}"
-            );
-            let errors = errors(letter);
-            assert!(!errors.is_empty() && errors.iter().all(|error| error == "proxy"), "{name}: {errors:?}");
-        }
-    }
-    if case.proxy {
-        for head in stage.hostile.heads() {
-            let begins =
-                if case.certificate.is_some() { "CONNECT localhost:" } else { "POST http://localhost:" };
-            assert!(head.starts_with(begins), "{name}: {head}");
-            let authorization = "proxy-authorization: basic bwu6ahvudgvymg==";
-            assert!(head.to_lowercase().contains(authorization), "{name}: {head}");
-        }
-        let beyond = stage.beyond.iter().flat_map(Hostile::heads).collect::<String>();
-        assert!(!beyond.to_lowercase().contains("proxy-authorization"), "{name}: {beyond}");
-    }
-}
-
-/// `error.type` of each attempt.
-fn errors(letter: &DeadLetter) -> Vec<String> {
-    let history = letter.field("_history").unwrap_or_default();
-    let history: Vec<serde_json::Value> = serde_json::from_str(&history).unwrap_or_default();
-    history.iter().map(|entry| entry["error"].as_str().unwrap_or_default().to_owned()).collect()
 }

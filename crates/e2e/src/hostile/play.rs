@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{Seen, h2};
+use super::{Http2, Seen, h2};
 
 /// What it does with each connection, or each request.
 #[derive(Clone, Debug)]
@@ -28,14 +28,14 @@ pub enum Play {
     Answer(Vec<u8>),
     /// Answers with these bytes and closes the connection.
     AnswerAndClose(Vec<u8>),
+    /// Sends these bytes before it is asked for anything.
+    SpeakFirst(Vec<u8>),
     /// Begins with these bytes, and then sends the others again and again, with a pause.
     Drip(Vec<u8>, Vec<u8>, Duration),
     /// Answers the first request on a connection, and closes it at the first byte of the second.
     CloseAtReuse,
-    /// HTTP/2 that says GOAWAY to the first connection, and answers on the others.
-    GoAway,
-    /// HTTP/2 that refuses the stream of the first connection, and answers on the others.
-    RefusedStream,
+    /// HTTP/2.
+    Http2(Http2),
     /// A proxy that opens tunnels to where CONNECT says.
     Tunnel,
 }
@@ -107,8 +107,12 @@ fn reset(tcp: TcpStream) -> io::Result<()> {
 }
 
 async fn talk(mut stream: Box<dyn Stream>, play: Play, seen: &Seen, first: bool) -> io::Result<()> {
-    if matches!(play, Play::GoAway | Play::RefusedStream) {
-        return h2::speak(&mut stream, matches!(play, Play::GoAway), first).await;
+    if let Play::Http2(plays) = play {
+        return h2::speak(&mut stream, plays, first).await;
+    }
+    if let Play::SpeakFirst(bytes) = &play {
+        stream.write_all(bytes).await?;
+        stream.flush().await?;
     }
     for number in 0.. {
         if number == 1 && matches!(play, Play::CloseAtReuse) {

@@ -17,6 +17,10 @@ pub enum Flaw {
     Expired,
     /// It is another host's.
     WrongHost,
+    /// Its server knows no newer TLS than 1.2.
+    OldVersion,
+    /// Its server speaks no TLS.
+    Plain,
 }
 
 /// A certificate, its own authority, for `localhost` and 127.0.0.1.
@@ -59,8 +63,10 @@ impl Certificate {
         let certificate = params.self_signed(&key).expect("a certificate can be signed");
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions =
+            if flaw == Flaw::OldVersion { &[&rustls::version::TLS12][..] } else { rustls::ALL_VERSIONS };
         let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .expect("ring has all versions");
         let server = match client {
             None => server.with_no_client_auth(),

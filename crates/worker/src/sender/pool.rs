@@ -1,6 +1,7 @@
 //! The pool of connections, bounded over all destinations.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use hyper_util::client::legacy::{Builder, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -14,6 +15,13 @@ use super::upload::Upload;
 const MOST_HEADERS: usize = 256;
 /// More bytes of them.
 const MOST_HEADER_BYTES: usize = 64 * 1024;
+
+/// A connection of HTTP/2 that has not been heard of for so long while requests wait on it is asked for a sign of
+/// life, and closed where none comes: else all requests to its destination would go out on it for ever.
+const ASKED_AFTER: Duration = Duration::from_secs(10);
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(20);
+/// At most so much of a body waits unread on a stream of HTTP/2, and at least as much as RFC 9113 §6.9.2 says.
+const WINDOW: std::ops::RangeInclusive<usize> = 65_535..=2 << 20;
 
 /// hyper's client, as it is used here.
 pub(super) type PoolClient = Client<Connector, Upload>;
@@ -32,6 +40,7 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(http: &HttpConfig, connector: Connector, open: OpenCount, busy: OpenCount) -> Self {
+        let window = http.max_response_body.clamp(*WINDOW.start(), *WINDOW.end());
         let mut builder = Client::builder(TokioExecutor::new());
         builder
             // The client's own repetition would be one that no span shows.
@@ -39,6 +48,10 @@ impl Pool {
             .http1_max_headers(MOST_HEADERS)
             .http1_max_buf_size(MOST_HEADER_BYTES)
             .http2_max_header_list_size(MOST_HEADER_BYTES as u32)
+            .http2_initial_stream_window_size(window as u32)
+            .timer(TokioTimer::new())
+            .http2_keep_alive_interval(ASKED_AFTER)
+            .http2_keep_alive_timeout(GIVEN_UP_AFTER)
             // Without a timer the idle timeout does nothing; without a cap, nothing bounds the pool.
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(http.pool_idle_timeout);

@@ -1,0 +1,269 @@
+//! One case: a destination, or a proxy on the way to one, and what becomes of jobs to it.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use e2e::hostile::{Certificate, Flaw, Hostile, Play};
+use e2e::process::{Build, Postrider};
+use e2e::queue::{DeadLetter, Queue};
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::wait::{eventually, eventually_or};
+
+const SOON: Duration = Duration::from_secs(30);
+/// An attempt's limits are a fraction of this, also on a loaded machine.
+const LONGEST: Duration = Duration::from_secs(20);
+/// What ends at once takes less for an attempt, also on a loaded machine.
+const AT_ONCE: u64 = 5000;
+/// The limit of each phase in milliseconds, but of the connection.
+const LIMIT: u64 = 300;
+/// Of each case; the rows may add to it.
+const HTTP: &str = "[http]\nconnect_timeout = \"2s\"\ntls_timeout = \"300ms\"\nheaders_timeout = \"300ms\"\n\
+                    body_timeout = \"300ms\"\n";
+pub(super) const H1: &[&str] = &["http/1.1"];
+pub(super) const H2: &[&str] = &["h2"];
+
+/// What becomes of a job.
+pub(super) enum Expected {
+    /// It is delivered, with so many requests at the destination; 0 where that does not count them.
+    Done(usize),
+    /// It is buried after two attempts, each of which ended with this error, or the status.
+    Dead(&'static str),
+    /// It is buried after its only attempt, which this status ended.
+    Final(u16),
+    /// It cost no attempt, and stays until its time is over.
+    Released,
+}
+
+/// A case.
+pub(super) struct Case {
+    pub(super) name: &'static str,
+    play: Play,
+    certificate: Option<(Flaw, &'static [&'static str], bool)>,
+    body: usize,
+    jobs: usize,
+    proxy: bool,
+    host: Option<&'static str>,
+    timeout: Option<u64>,
+    http: &'static str,
+    expected: Expected,
+}
+
+impl Case {
+    pub(super) fn new(name: &'static str, play: Play, expected: Expected) -> Case {
+        let (certificate, body, jobs, proxy, host, timeout, http) = (None, 10, 1, false, None, None, "");
+        Case { name, play, certificate, body, jobs, proxy, host, timeout, http, expected }
+    }
+
+    /// With TLS; `trusted` puts the certificate among the authorities.
+    pub(super) fn tls(mut self, flaw: Flaw, protocols: &'static [&'static str], trusted: bool) -> Case {
+        self.certificate = Some((flaw, protocols, trusted));
+        self
+    }
+
+    /// With HTTP/2, and nothing wrong with its TLS.
+    pub(super) fn h2(self) -> Case {
+        self.tls(Flaw::None, H2, true)
+    }
+
+    pub(super) fn body(mut self, bytes: usize) -> Case {
+        self.body = bytes;
+        self
+    }
+
+    /// One after the other, so that each finds the connection of the one before.
+    pub(super) fn jobs(mut self, jobs: usize) -> Case {
+        self.jobs = jobs;
+        self
+    }
+
+    pub(super) fn proxy(mut self) -> Case {
+        self.proxy = true;
+        self
+    }
+
+    pub(super) fn host(mut self, host: &'static str) -> Case {
+        self.host = Some(host);
+        self
+    }
+
+    /// The job's own deadline, in milliseconds.
+    pub(super) fn timeout(mut self, millis: u64) -> Case {
+        self.timeout = Some(millis);
+        self
+    }
+
+    /// More lines of the table `[http]`, or others than usual.
+    pub(super) fn http(mut self, lines: &'static str) -> Case {
+        self.http = lines;
+        self
+    }
+
+    fn url(&self, stage: &Stage) -> String {
+        let target = stage.beyond.as_ref().unwrap_or(&stage.hostile);
+        let scheme = if self.certificate.is_some() { "https" } else { "http" };
+        let usual = if self.proxy { "localhost" } else { "127.0.0.1" };
+        format!("{scheme}://{}:{}/path?token=hunter2", self.host.unwrap_or(usual), target.port())
+    }
+
+    fn job(&self, url: &str) -> Vec<(&'static str, String)> {
+        let mut fields = vec![("url", url.to_owned()), ("body", "x".repeat(self.body))];
+        // What is delivered must be with its only attempt.
+        let attempts = if matches!(self.expected, Expected::Done(_)) { "1" } else { "2" };
+        fields.push(("max_attempts", attempts.to_owned()));
+        fields.extend(self.timeout.map(|millis| ("timeout_ms", millis.to_string())));
+        if matches!(self.expected, Expected::Released) {
+            let expires = SystemTime::now() + Duration::from_secs(2);
+            let expires = expires.duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
+            fields.push(("expires_at", expires.as_millis().to_string()));
+        }
+        fields
+    }
+}
+
+pub(super) fn answer(text: &str) -> Play {
+    Play::Answer(text.as_bytes().to_vec())
+}
+
+/// Begins so, and goes on with the other again and again, as fast as it can.
+pub(super) fn flood(begin: &str, piece: &str) -> Play {
+    Play::Drip(begin.into(), piece.repeat(1 + 4096 / piece.len()).into(), Duration::ZERO)
+}
+
+pub(super) fn run(build: Build, cases: Vec<Case>) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    for case in cases {
+        println!("case: {}", case.name);
+        play(build, &redis, &sink, &case);
+        redis.command(&["FLUSHALL"]);
+    }
+}
+
+/// Files and servers of a case, as they must live as long.
+struct Stage {
+    hostile: Hostile,
+    beyond: Option<Hostile>,
+    config: tempfile::TempDir,
+}
+
+fn stage(case: &Case) -> Stage {
+    let config = tempfile::tempdir().expect("the folder for temporary files can be written");
+    let made = case.certificate.map(|(flaw, protocols, _)| Certificate::new(flaw, protocols));
+    let is_own = |line: &&str| !case.http.contains(line.split(" =").next().unwrap_or_default());
+    let mut text = HTTP.lines().filter(is_own).collect::<Vec<_>>().join("\n") + "\n" + case.http;
+    if let (Some(certificate), Some((_, _, true))) = (&made, case.certificate) {
+        let path = config.path().join("ca.pem");
+        std::fs::write(&path, &certificate.pem).expect("a file can be written");
+        text.push_str(&format!("ca_files = [{path:?}]\n"));
+    }
+    let plain = matches!(case.certificate, Some((Flaw::Plain, ..)));
+    let own = if case.proxy || plain { None } else { made.as_ref() };
+    let hostile = Hostile::start(case.play.clone(), own);
+    let mut beyond = None;
+    if case.proxy {
+        text.push_str(&format!("proxy = \"http://me:hunter2@127.0.0.1:{}\"\n", hostile.port()));
+        text.push_str("no_proxy = [\"127.0.0.1\"]\n");
+        beyond = Some(Hostile::start(answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), made.as_ref()));
+    }
+    std::fs::write(config.path().join("postrider.toml"), text).expect("a file can be written");
+    Stage { hostile, beyond, config }
+}
+
+fn play(build: Build, redis: &RedisServer, sink: &Sink, case: &Case) {
+    let stage = stage(case);
+    let queue = Queue::new(redis, "default");
+    let file = stage.config.path().join("postrider.toml");
+    let arguments =
+        ["--config", file.to_str().expect("the path is text"), "--retry-base", "20ms", "--retry-cap", "50ms"];
+    // A name server that is not there is not asked for long.
+    let worker =
+        Postrider::ready_worker(build, redis, &arguments, &[("RES_OPTIONS", "timeout:1 attempts:1")]);
+    let (url, began) = (case.url(&stage), Instant::now());
+    for _ in 0..case.jobs {
+        queue.enqueue(&case.job(&url));
+        if case.jobs > 1 {
+            eventually_or("the job's end", SOON, || queue.drained());
+        }
+    }
+    eventually_or(case.name, SOON, || queue.drained());
+    assert!(began.elapsed() < LONGEST, "{}: {:?}", case.name, began.elapsed());
+    judge(case, &stage, &queue.dead());
+    let before = sink.requests().len();
+    queue.enqueue(&[("url", sink.url("/ok"))]);
+    eventually("the next job", SOON, || (sink.requests().len() > before).then_some(()));
+    let log = worker.log().join("\n");
+    assert!(!log.contains("hunter2"), "{}: {log}", case.name);
+}
+
+fn judge(case: &Case, stage: &Stage, dead: &[DeadLetter]) {
+    let name = case.name;
+    if !matches!(case.expected, Expected::Done(_)) {
+        assert_eq!(dead.len(), case.jobs, "{name}: {dead:?}");
+    }
+    let is = |letter: &DeadLetter, reason: &str, attempts: &str| {
+        let told = (letter.reason(), letter.field("_attempt").unwrap_or_default());
+        assert_eq!(told, (reason.to_owned(), attempts.to_owned()), "{name}: {letter:?}");
+    };
+    match case.expected {
+        Expected::Done(requests) => {
+            assert!(dead.is_empty(), "{name}: {dead:?}");
+            if requests > 0 {
+                assert_eq!(stage.hostile.heads().len(), requests, "{name}");
+            }
+        }
+        Expected::Dead(error) => dead.iter().for_each(|letter| {
+            is(letter, "attempts", "2");
+            in_time(letter, [error; 2], case);
+            let text = letter.field("_error").unwrap_or_default();
+            let place = case.url(stage).split('/').nth(2).unwrap_or_default().to_owned();
+            let told = if error.parse::<u16>().is_ok() { format!("answered {error}") } else { place };
+            assert!(text.contains(&told) && !text.contains("hunter2"), "{name}: {text}");
+        }),
+        Expected::Final(status) => dead.iter().for_each(|letter| {
+            is(letter, "final_status", "1");
+            in_time(letter, [status.to_string().as_str()], case);
+        }),
+        Expected::Released => dead.iter().for_each(|letter| {
+            is(letter, "expired", "0");
+            let errors: Vec<_> = attempts(letter).into_iter().map(|(error, _)| error).collect();
+            assert!(!errors.is_empty() && errors.iter().all(|error| error == "proxy"), "{name}: {errors:?}");
+        }),
+    }
+    if case.proxy {
+        judge_proxy(case, stage);
+    }
+}
+
+/// Each attempt ended as it should, and a limit neither sooner nor much later than it says.
+fn in_time<const N: usize>(letter: &DeadLetter, expected: [&str; N], case: &Case) {
+    let attempts = attempts(letter);
+    let errors: Vec<&str> = attempts.iter().map(|(error, _)| error.as_str()).collect();
+    assert_eq!(errors, expected, "{}: {:?}", case.name, letter.field("_error"));
+    for (error, millis) in attempts {
+        let limit = case.timeout.unwrap_or(LIMIT);
+        let least = if error.ends_with("_timeout") { limit } else { 0 };
+        assert!((least..least + AT_ONCE).contains(&millis), "{}: {error} after {millis} ms", case.name);
+    }
+}
+
+/// `error.type` of each attempt, or its status, and how many milliseconds it took.
+fn attempts(letter: &DeadLetter) -> Vec<(String, u64)> {
+    let history = letter.field("_history").unwrap_or_default();
+    let history: Vec<serde_json::Value> = serde_json::from_str(&history).unwrap_or_default();
+    let of = |entry: &serde_json::Value| {
+        let error = entry["error"].as_str().map_or_else(|| entry["status"].to_string(), str::to_owned);
+        (error, entry["ms"].as_u64().unwrap_or(u64::MAX))
+    };
+    history.iter().map(of).collect()
+}
+
+fn judge_proxy(case: &Case, stage: &Stage) {
+    let name = case.name;
+    for head in stage.hostile.heads() {
+        let begins = if case.certificate.is_some() { "CONNECT localhost:" } else { "POST http://localhost:" };
+        assert!(head.starts_with(begins), "{name}: {head}");
+        let authorization = "proxy-authorization: basic bwu6ahvudgvymg==";
+        assert!(head.to_lowercase().contains(authorization), "{name}: {head}");
+    }
+    let beyond = stage.beyond.iter().flat_map(Hostile::heads).collect::<String>();
+    assert!(!beyond.to_lowercase().contains("proxy-authorization"), "{name}: {beyond}");
+}

@@ -1,0 +1,56 @@
+//! Destinations that misuse HTTP/2.
+
+use std::time::Duration;
+
+use e2e::hostile::{Certificate, Flaw, Hostile, Http2, Play};
+use e2e::process::{Build, Postrider};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::wait::eventually_or;
+
+use super::case::{Case, Expected, H2, run};
+
+e2e::in_both_builds!(floods);
+
+fn case(name: &'static str, plays: Http2, expected: Expected) -> Case {
+    Case::new(name, Play::Http2(plays), expected).h2()
+}
+
+fn floods(build: Build) {
+    run(
+        build,
+        vec![
+            case("resets", Http2::Resets, Expected::Dead("protocol")),
+            case("pings", Http2::Pings, Expected::Dead("headers_timeout")),
+            case("settings", Http2::Settings, Expected::Dead("headers_timeout")),
+            case("continued headers", Http2::Continuation, Expected::Dead("protocol")),
+            case("interim answers", Http2::Interim, Expected::Dead("headers_timeout")),
+            case("empty pieces of a body", Http2::EmptyData, Expected::Done(0)),
+            case("more than was allowed", Http2::TooMuchData, Expected::Done(0)),
+            case("a header bomb", Http2::HeaderBomb, Expected::Dead("protocol")),
+            case("junk", Http2::Junk, Expected::Dead("headers_timeout")),
+        ],
+    );
+}
+
+/// The second job finds the connection of the first, on which nobody answers any more.
+#[test]
+fn a_connection_that_is_dead_is_not_used_for_ever() {
+    const SOON: Duration = Duration::from_secs(90);
+    let (redis, certificate) = (RedisServer::start(), Certificate::new(Flaw::None, H2));
+    let (queue, folder) = (Queue::new(&redis, "default"), tempfile::tempdir().expect("a temporary folder"));
+    let destination = Hostile::start(Play::Http2(Http2::DeafAtReuse), Some(&certificate));
+    let [ca, file] = ["ca.pem", "postrider.toml"].map(|name| folder.path().join(name));
+    std::fs::write(&ca, &certificate.pem).expect("a file can be written");
+    let text =
+        format!("[retry.default]\nwaits = [\"1s\"]\nmax_attempts = 100\n[http]\nca_files = [{ca:?}]\n");
+    std::fs::write(&file, text + "[flows.default]\nbreaker_failures = 0\n").expect("a file can be written");
+    let arguments = ["--config", file.to_str().expect("the path is text"), "--timeout", "1s"];
+    let _worker = Postrider::ready_worker(Build::Otel, &redis, &arguments, &[]);
+    let url = format!("https://127.0.0.1:{}/", destination.port());
+    for _ in 0..2 {
+        queue.enqueue(&[("url", &url)]);
+        eventually_or("the job's end", SOON, || queue.drained());
+    }
+    assert_eq!(queue.dead().len(), 0, "{:?}", queue.dead());
+}
