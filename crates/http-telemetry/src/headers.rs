@@ -1,5 +1,7 @@
 //! HTTP headers as a carrier of context.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use telemetry::Carrier;
 
@@ -13,6 +15,16 @@ impl Carrier for Headers<'_> {
         if values.next().is_some() { None } else { only.to_str().ok() }
     }
 
+    fn joined(&self, name: &str) -> Option<Cow<'_, str>> {
+        let values: Option<Vec<&str>> =
+            self.0.get_all(name).iter().map(|value| value.to_str().ok()).collect();
+        match values?.as_slice() {
+            [] => None,
+            [only] => Some(Cow::Borrowed(only)),
+            several => Some(Cow::Owned(several.join(","))),
+        }
+    }
+
     fn set(&mut self, name: &'static str, value: String) {
         if let Ok(value) = HeaderValue::try_from(value) {
             self.0.insert(HeaderName::from_static(name), value);
@@ -23,6 +35,15 @@ impl Carrier for Headers<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_that_may_be_split_are_joined() {
+        let mut map = HeaderMap::new();
+        assert_eq!(Headers(&mut map).joined("tracestate"), None);
+        map.append("tracestate", HeaderValue::from_static("a=1"));
+        map.append("tracestate", HeaderValue::from_static("b=2"));
+        assert_eq!(Headers(&mut map).joined("tracestate").as_deref(), Some("a=1,b=2"));
+    }
 
     #[test]
     fn a_header_that_stands_twice_is_not_read() {

@@ -1,6 +1,24 @@
-//! What to record and where to send it, from the standard `OTEL_*` variables.
+//! What to record and where to send it, from the standard `OTEL_*` variables. Which of them are honoured and
+//! which are refused stands in `docs/telemetry-variables.md`, row by row.
+
+mod limits;
+mod propagators;
+mod reader;
+mod resource;
+mod sampler;
+mod signal;
+#[cfg(test)]
+mod tests;
+mod unsupported;
 
 use std::time::Duration;
+
+pub use limits::Limits;
+pub use propagators::Propagators;
+pub use sampler::{Root, Sampler};
+pub use signal::{Compression, Exporter, Headers, Protocol, Signal, Tls};
+
+use reader::Reader;
 
 /// The configuration of telemetry; the same fields in every build.
 #[derive(Clone, Debug)]
@@ -13,25 +31,64 @@ pub struct Config {
     pub service_version: Option<&'static str>,
     /// Further attributes of the resource. `OTEL_RESOURCE_ATTRIBUTES`, percent-decoded.
     pub resource: Vec<(String, String)>,
-    /// Where spans go. `OTEL_TRACES_EXPORTER`, `OTEL_EXPORTER_OTLP_[TRACES_]{PROTOCOL,ENDPOINT}`.
+    /// Where spans go. `OTEL_TRACES_EXPORTER`, `OTEL_EXPORTER_OTLP_[TRACES_]*`.
     pub traces: Signal,
-    /// Where metrics go. `OTEL_METRICS_EXPORTER`, `OTEL_EXPORTER_OTLP_[METRICS_]{PROTOCOL,ENDPOINT}`.
+    /// Where metrics go. `OTEL_METRICS_EXPORTER`, `OTEL_EXPORTER_OTLP_[METRICS_]*`.
     pub metrics: Signal,
+    /// Where log lines go besides standard error: nowhere, by default. `OTEL_LOGS_EXPORTER`,
+    /// `OTEL_EXPORTER_OTLP_[LOGS_]*`.
+    pub logs: Signal,
     /// Whether metrics are held ready for a Prometheus server to fetch. Default: false.
     /// `OTEL_METRICS_EXPORTER=prometheus` or `otlp,prometheus`.
     pub prometheus: bool,
-    /// How many ended spans wait for export before new ones are dropped. Default: 16384, since the
-    /// specification's 2048 lose spans at a few thousand jobs a second. `OTEL_BSP_MAX_QUEUE_SIZE`.
-    pub span_queue: usize,
+    /// Which traces are recorded. Default: all that no parent has decided on. `OTEL_TRACES_SAMPLER[_ARG]`.
+    pub sampler: Sampler,
+    /// How much a span and a log line may hold. `OTEL_*_LIMIT`.
+    pub limits: Limits,
+    /// How ended spans wait. Default: 16384, since the specification's 2048 lose spans at a few thousand jobs a
+    /// second; 512 a batch; 5 s. `OTEL_BSP_*`.
+    pub span_queue: Queue,
+    /// How log lines wait. Default: 2048; 512 a batch; 1 s. `OTEL_BLRP_*`.
+    pub log_queue: Queue,
     /// How often metrics are sent. Default: 60 s. `OTEL_METRIC_EXPORT_INTERVAL`, in milliseconds.
     pub metric_interval: Duration,
+    /// Whether sums count from the start or from the export before.
+    /// `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`.
+    pub temporality: Temporality,
+    /// Which context is read and handed on, in every build and also with telemetry off. `OTEL_PROPAGATORS`.
+    pub propagators: Propagators,
     /// Whether `tracing` spans of libraries become spans too, through `tracing-opentelemetry`. Costly.
     /// Default: false. `POSTRIDER_TRACE_INTERNALS`.
     pub internals: bool,
+    /// What is logged of the SDK's own messages: a level. Default: `None`, nothing, since what is not delivered
+    /// is said once for each change of state. `OTEL_LOG_LEVEL`.
+    pub sdk_log: Option<&'static str>,
     /// How log lines are written. Default: `None`, the program has a subscriber of its own or none.
     pub log: Option<Log>,
     /// What was odd in the environment, a sentence each; [`start`](crate::start) logs them.
     pub warnings: Vec<String>,
+}
+
+/// How what was recorded waits for its export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// How many wait before new ones are dropped.
+    pub capacity: usize,
+    /// How many are sent at once, at most.
+    pub batch: usize,
+    /// How long the first of a batch waits for others.
+    pub delay: Duration,
+}
+
+/// From when a sum counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Temporality {
+    /// From the start of the process. The default.
+    Cumulative,
+    /// Counters and histograms from the export before.
+    Delta,
+    /// As delta, but what is observed stays cumulative, and so needs no memory.
+    LowMemory,
 }
 
 /// How log lines are written, to standard error.
@@ -52,39 +109,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// Where one signal goes.
-#[derive(Clone, Debug)]
-pub struct Signal {
-    /// Default: [`Exporter::Otlp`].
-    pub exporter: Exporter,
-    /// Default: [`Protocol::Grpc`].
-    pub protocol: Protocol,
-    /// The URL to send to, whole. Default: `http://localhost:4317` for gRPC,
-    /// `http://localhost:4318/v1/{signal}` for HTTP.
-    pub endpoint: Option<String>,
-}
-
-/// What sends a signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exporter {
-    /// OTLP, to a collector or a backend.
-    Otlp,
-    /// The signal is not recorded.
-    None,
-}
-
-/// How OTLP travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// `grpc`: protobuf over gRPC.
-    Grpc,
-    /// `http/protobuf`: protobuf over HTTP/1.1.
-    HttpProtobuf,
-}
-
-/// The queue is allocated whole at the start: 300 MB with this many.
-const MOST_SPANS: usize = 1_000_000;
-
 impl Config {
     /// Reads the environment of the process. A value that cannot be used is left at its default, and a
     /// sentence about it stands in [`warnings`](Config::warnings).
@@ -94,270 +118,42 @@ impl Config {
 
     /// Reads variables from anywhere. An empty value counts as unset (OpenTelemetry specification,
     /// "Environment Variable Specification", §Parsing empty value).
+    ///
+    /// With telemetry off there are warnings only of the switch itself and of propagators, which rule all the
+    /// same what is handed on.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
-        let mut reader =
-            Reader { lookup: &|name| lookup(name).filter(|value| !value.is_empty()), warnings: vec![] };
+        let mut reader = Reader::new(&lookup);
+        let enabled = reader.enabled();
+        let propagators = reader.propagators();
+        let said_in_any_case = reader.warnings.len();
         let (service_name, resource) = reader.resource();
         let mut config = Self {
-            enabled: reader.enabled(),
+            enabled,
             service_name,
             service_version: None,
             resource,
-            traces: reader.signal("TRACES"),
-            metrics: reader.signal("METRICS"),
+            traces: reader.signal("TRACES", "OTEL_BSP_EXPORT_TIMEOUT"),
+            metrics: reader.signal("METRICS", "OTEL_METRIC_EXPORT_TIMEOUT"),
+            logs: reader.signal("LOGS", "OTEL_BLRP_EXPORT_TIMEOUT"),
             prometheus: reader.prometheus(),
-            span_queue: reader.number("OTEL_BSP_MAX_QUEUE_SIZE", MOST_SPANS).unwrap_or(16_384),
-            metric_interval: reader
-                .number("OTEL_METRIC_EXPORT_INTERVAL", 24 * 3600 * 1000)
-                .map_or(Duration::from_secs(60), |millis| Duration::from_millis(millis as u64)),
+            sampler: reader.sampler(),
+            limits: reader.limits(),
+            span_queue: reader.queue("BSP", 16_384, Duration::from_secs(5)),
+            log_queue: reader.queue("BLRP", 2048, Duration::from_secs(1)),
+            metric_interval: reader.millis("OTEL_METRIC_EXPORT_INTERVAL", Duration::from_secs(60)),
+            temporality: reader.temporality(),
+            propagators,
             internals: reader.switch("POSTRIDER_TRACE_INTERNALS"),
+            sdk_log: reader.sdk_log(),
             log: None,
             warnings: vec![],
         };
-        reader.warn_if_off_by_oversight(config.enabled);
+        reader.warn_of_unsupported(config.prometheus);
+        if !enabled {
+            reader.warnings.truncate(said_in_any_case);
+            reader.warn_if_off_by_oversight();
+        }
         config.warnings = reader.warnings;
         config
-    }
-}
-
-struct Reader<'a> {
-    lookup: &'a dyn Fn(&str) -> Option<String>,
-    warnings: Vec<String>,
-}
-
-impl Reader<'_> {
-    fn get(&self, name: &str) -> Option<String> {
-        (self.lookup)(name)
-    }
-
-    /// Once, also where both signals meet the same variable.
-    fn warn(&mut self, warning: String) {
-        if !self.warnings.contains(&warning) {
-            self.warnings.push(warning);
-        }
-    }
-
-    fn enabled(&mut self) -> bool {
-        let enabled = self.switch("OTEL_ENABLED");
-        // Only `true` in any case is true here, by the specification.
-        let disabled = self.get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        enabled && !disabled
-    }
-
-    fn switch(&mut self, name: &str) -> bool {
-        let Some(value) = self.get(name) else { return false };
-        match value.to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => true,
-            "false" | "0" | "no" | "off" => false,
-            _ => {
-                self.warnings
-                    .push(format!("{name} is neither true nor false, it counts as false; set it to `true`"));
-                false
-            }
-        }
-    }
-
-    fn number(&mut self, name: &str, most: usize) -> Option<usize> {
-        let value = self.get(name)?;
-        let number = value.parse().ok().filter(|number| (1..=most).contains(number));
-        if number.is_none() {
-            self.warn(format!("{name} is not a whole number from 1 to {most}, its default is used"));
-        }
-        number
-    }
-
-    /// The signal's own variable goes before the one for all signals.
-    fn either(&self, signal: &str, what: &str) -> Option<(String, String)> {
-        [format!("OTEL_EXPORTER_OTLP_{signal}_{what}"), format!("OTEL_EXPORTER_OTLP_{what}")]
-            .into_iter()
-            .find_map(|name| self.get(&name).map(|value| (name, value)))
-    }
-
-    fn signal(&mut self, signal: &str) -> Signal {
-        let protocol = match self.either(signal, "PROTOCOL") {
-            None => Protocol::Grpc,
-            Some((name, value)) => match value.to_ascii_lowercase().as_str() {
-                "grpc" => Protocol::Grpc,
-                "http/protobuf" => Protocol::HttpProtobuf,
-                _ => {
-                    self.warn(format!("{name} knows `grpc` and `http/protobuf`, `grpc` is used"));
-                    Protocol::Grpc
-                }
-            },
-        };
-        Signal { exporter: self.exporter(signal), protocol, endpoint: self.endpoint(signal, protocol) }
-    }
-
-    fn exporter(&mut self, signal: &str) -> Exporter {
-        let name = format!("OTEL_{signal}_EXPORTER");
-        match self.get(&name).map(|value| value.to_ascii_lowercase().replace(' ', "")).as_deref() {
-            None | Some("otlp") => Exporter::Otlp,
-            Some("none") => Exporter::None,
-            Some("prometheus") if signal == "METRICS" => Exporter::None,
-            Some("otlp,prometheus" | "prometheus,otlp") if signal == "METRICS" => Exporter::Otlp,
-            Some(_) => {
-                self.warnings.push(format!("{name} knows `otlp` and `none`, `otlp` is used"));
-                Exporter::Otlp
-            }
-        }
-    }
-
-    fn prometheus(&self) -> bool {
-        let exporters = self.get("OTEL_METRICS_EXPORTER").unwrap_or_default();
-        exporters.split(',').any(|exporter| exporter.trim().eq_ignore_ascii_case("prometheus"))
-    }
-
-    /// Only the variable for all signals is a base that the signal's path is added to, and only for HTTP
-    /// (OTLP exporter specification, §Endpoint URLs for OTLP/HTTP).
-    fn endpoint(&self, signal: &str, protocol: Protocol) -> Option<String> {
-        let (name, value) = self.either(signal, "ENDPOINT")?;
-        let is_base = name == "OTEL_EXPORTER_OTLP_ENDPOINT" && protocol == Protocol::HttpProtobuf;
-        if !is_base {
-            return Some(value);
-        }
-        Some(format!("{}/v1/{}", value.trim_end_matches('/'), signal.to_ascii_lowercase()))
-    }
-
-    fn resource(&mut self) -> (String, Vec<(String, String)>) {
-        let mut attributes = vec![];
-        for pair in self.get("OTEL_RESOURCE_ATTRIBUTES").iter().flat_map(|list| list.split(',')) {
-            match pair.split_once('=') {
-                Some((key, value)) if !key.trim().is_empty() => {
-                    attributes.push((key.trim().to_owned(), percent_decode(value.trim())));
-                }
-                _ if pair.trim().is_empty() => {}
-                _ => self.warnings.push(
-                    "OTEL_RESOURCE_ATTRIBUTES has a part that is not `key=value`, it is left out".to_owned(),
-                ),
-            }
-        }
-        let given = attributes.iter().position(|(key, _)| key == "service.name");
-        let given = given.map(|index| attributes.remove(index).1);
-        let name = self.get("OTEL_SERVICE_NAME").or(given).unwrap_or_else(|| "postrider".to_owned());
-        (name, attributes)
-    }
-
-    fn warn_if_off_by_oversight(&mut self, enabled: bool) {
-        const TELLING: [&str; 4] = [
-            "OTEL_EXPORTER_OTLP_ENDPOINT",
-            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-            "OTEL_EXPORTER_OTLP_PROTOCOL",
-        ];
-        // Who says no in so many words has not overlooked anything.
-        if enabled || self.get("OTEL_SDK_DISABLED").is_some() || self.get("OTEL_ENABLED").is_some() {
-            return;
-        }
-        if let Some(name) = TELLING.iter().find(|name| self.get(name).is_some()) {
-            self.warnings.push(format!("{name} is set but telemetry is off; OTEL_ENABLED=true turns it on"));
-        }
-    }
-}
-
-/// Decodes `%XX`; what is not an escape stays as it is, what is not UTF-8 becomes U+FFFD.
-fn percent_decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let escape = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        match escape.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                decoded.push(byte);
-                at += 3;
-            }
-            None => {
-                decoded.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(variables: &[(&str, &str)]) -> Config {
-        Config::from_lookup(|name| {
-            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-        })
-    }
-
-    #[test]
-    fn telemetry_is_off_unless_asked_for() {
-        assert!(!config(&[]).enabled);
-        assert!(!config(&[("OTEL_ENABLED", "")]).enabled);
-        for yes in ["true", "TRUE", "1", "yes", "On"] {
-            assert!(config(&[("OTEL_ENABLED", yes)]).enabled, "{yes}");
-        }
-        assert!(!config(&[("OTEL_ENABLED", "true"), ("OTEL_SDK_DISABLED", "True")]).enabled);
-        assert!(config(&[("OTEL_ENABLED", "true"), ("OTEL_SDK_DISABLED", "1")]).enabled);
-    }
-
-    #[test]
-    fn an_unclear_switch_is_off_and_says_so_once() {
-        let config = config(&[("OTEL_ENABLED", "maybe")]);
-        assert!(!config.enabled);
-        assert_eq!(config.warnings.len(), 1);
-        assert!(config.warnings[0].starts_with("OTEL_ENABLED"));
-    }
-
-    #[test]
-    fn an_endpoint_without_the_switch_is_told_how_to_turn_it_on() {
-        let config = config(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317")]);
-        assert_eq!(config.warnings.len(), 1);
-        assert!(config.warnings[0].contains("OTEL_ENABLED=true"));
-    }
-
-    #[test]
-    fn the_common_endpoint_is_a_base_for_http_and_whole_for_grpc() {
-        let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/");
-        let http = config(&[base, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]);
-        assert_eq!(http.traces.endpoint.as_deref(), Some("http://collector:4318/v1/traces"));
-        assert_eq!(http.metrics.endpoint.as_deref(), Some("http://collector:4318/v1/metrics"));
-        assert_eq!(config(&[base]).traces.endpoint.as_deref(), Some("http://collector:4318/"));
-    }
-
-    #[test]
-    fn the_endpoint_of_a_signal_is_used_as_it_is() {
-        let config = config(&[
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://one:4318"),
-            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://two/x"),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-        ]);
-        assert_eq!(config.traces.endpoint.as_deref(), Some("http://two/x"));
-    }
-
-    #[test]
-    fn resource_attributes_are_percent_decoded_and_the_service_name_has_its_own_place() {
-        let config = config(&[("OTEL_RESOURCE_ATTRIBUTES", "team=a%2Cb, service.name=mailer ,bad,x=%zz")]);
-        assert_eq!(config.service_name, "mailer");
-        assert_eq!(
-            config.resource,
-            [("team".to_owned(), "a,b".to_owned()), ("x".to_owned(), "%zz".to_owned())]
-        );
-        assert_eq!(config.warnings.len(), 1);
-    }
-
-    #[test]
-    fn metrics_may_go_to_prometheus_to_a_receiver_or_to_both() {
-        let of = |value: &str| {
-            let config = config(&[("OTEL_METRICS_EXPORTER", value)]);
-            (config.prometheus, config.metrics.exporter, config.warnings.len())
-        };
-        assert_eq!(of("otlp"), (false, Exporter::Otlp, 0));
-        assert_eq!(of("Prometheus"), (true, Exporter::None, 0));
-        assert_eq!(of("otlp, prometheus"), (true, Exporter::Otlp, 0));
-        assert_eq!(of("none"), (false, Exporter::None, 0));
-        assert_eq!(of("statsd"), (false, Exporter::Otlp, 1));
-    }
-
-    #[test]
-    fn a_wrong_number_keeps_the_default_and_warns() {
-        let config = config(&[("OTEL_BSP_MAX_QUEUE_SIZE", "0")]);
-        assert_eq!(config.span_queue, 16_384);
-        assert_eq!(config.warnings.len(), 1);
     }
 }

@@ -1,11 +1,18 @@
 //! The context that spans hand to their children, in the process and across it.
 
-use crate::imp;
+use std::borrow::Cow;
+
+use crate::{Propagators, imp};
 
 /// Where a context is read from and written to: HTTP headers, the fields of a job.
 pub trait Carrier {
     /// The one value under a name (lower case); `None` when absent, not text, or there more than once.
     fn get(&self, name: &str) -> Option<&str>;
+    /// All values under a name that may be split over several, joined by commas; as `tracestate` and `baggage`.
+    /// Default: what [`get`](Carrier::get) finds, for carriers that hold a name once.
+    fn joined(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.get(name).map(Cow::Borrowed)
+    }
     /// Sets the value under a name, replacing what was there.
     fn set(&mut self, name: &'static str, value: String);
 }
@@ -26,16 +33,24 @@ impl Context {
         Self(imp::Context::current())
     }
 
-    /// The remote context in `traceparent` and `tracestate`; none where these are absent or not valid.
+    /// The remote context in `traceparent`, `tracestate` and `baggage`; none where these are absent or not valid.
+    /// What of it is read otherwise says [`Telemetry::extract`](crate::Telemetry::extract).
     ///
-    /// W3C Trace Context, §3.2 and §3.3.
+    /// W3C Trace Context, §3.2 and §3.3; W3C Baggage, §3.
     pub fn extract(carrier: &dyn Carrier) -> Self {
-        Self(imp::Context::extract(carrier))
+        Self(imp::Context::extract(carrier, Propagators::ALL))
     }
 
-    /// Writes `traceparent`, and `tracestate` where it is not empty. Nothing where the context is none.
+    /// Writes `traceparent`, and `tracestate` where it is not empty. Nothing where the context is none. Baggage is
+    /// not written: see [`inject_with`](Context::inject_with).
     pub fn inject(&self, carrier: &mut dyn Carrier) {
-        self.0.inject(carrier);
+        self.inject_with(carrier, Propagators::TRACE_CONTEXT);
+    }
+
+    /// Writes what there is of what is wanted; never an empty header. Baggage is what the producer has said to
+    /// whoever works for it: it should go only to those whom it concerns.
+    pub fn inject_with(&self, carrier: &mut dyn Carrier, what: Propagators) {
+        self.0.inject(carrier, what);
     }
 
     /// Whether it names a span. Always false without the feature `otel`.
@@ -46,6 +61,11 @@ impl Context {
     /// The trace's id as 32 lower-case hex digits.
     pub fn trace_id(&self) -> Option<String> {
         self.0.trace_id()
+    }
+
+    /// The span's id as 16 lower-case hex digits.
+    pub fn span_id(&self) -> Option<String> {
+        self.0.span_id()
     }
 
     /// The value of a `traceparent` header.

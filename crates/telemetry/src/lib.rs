@@ -35,6 +35,7 @@ mod prometheus;
 pub mod semconv;
 mod span;
 mod start;
+mod subject;
 mod suppression;
 mod value;
 
@@ -51,7 +52,10 @@ use otel as imp;
 use std::borrow::Cow;
 
 pub use attributes::Attributes;
-pub use config::{Config, Exporter, Log, LogFormat, Protocol, Signal};
+pub use config::{
+    Compression, Config, Exporter, Headers, Limits, Log, LogFormat, Propagators, Protocol, Queue, Root,
+    Sampler, Signal, Temporality, Tls,
+};
 pub use context::{Carrier, Context};
 pub use error_type::ErrorType;
 pub use metric::{
@@ -61,6 +65,7 @@ pub use observable::{Observable, Observer};
 pub use prometheus::Prometheus;
 pub use span::{Entered, Span, SpanBuilder, SpanKind};
 pub use start::{Running, ShutdownError, StartError, start};
+pub use subject::{Describe, Subject, about, belongs_to};
 pub use suppression::{Suppressed, is_suppressed, suppress, suppressed};
 pub use value::Value;
 
@@ -95,9 +100,10 @@ impl Telemetry {
         SpanBuilder::new(&self.0, kind, name.into())
     }
 
-    /// The remote context that a carrier brings; none while telemetry is off, without a look at the carrier.
+    /// The remote context that a carrier brings, as far as [`Config::propagators`] has it read; none while telemetry
+    /// is off, without a look at the carrier.
     pub fn extract(&self, carrier: &dyn Carrier) -> Context {
-        if self.0.is_on() { Context::extract(carrier) } else { Context::none() }
+        Context(self.0.extract(carrier))
     }
 
     /// The metrics for a Prometheus server to fetch; `None` unless `OTEL_METRICS_EXPORTER` names `prometheus` and

@@ -1,35 +1,56 @@
 //! The log subscriber: `tracing` events as lines on standard error.
 
+mod line;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
+use tracing_subscriber::{Layer, Registry, fmt};
 
-use crate::config::{Log, LogFormat};
+use crate::config::{Config, Log, LogFormat};
 use crate::imp;
 use crate::start::StartError;
+use line::Line;
 
-pub(crate) fn install(log: &Log, bridge: imp::Bridge) -> Result<(), StartError> {
-    let filter: Targets = format!("{}{}", imp::QUIET, log.filter)
-        .parse()
-        .map_err(|_| StartError::LogFilter(log.filter.clone()))?;
+/// A layer of the subscriber, beside the lines on standard error.
+pub(crate) type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+pub(crate) fn install(log: &Log, config: &Config, layers: Vec<BoxedLayer>) -> Result<(), StartError> {
+    let filter = filter(log, config)?;
+    let writer = fmt::layer().with_writer(std::io::stderr);
+    let lines = match log.format {
+        LogFormat::Text => {
+            let format = Line::Text(fmt::format().with_target(false).with_ansi(colours()));
+            writer.with_ansi(colours()).event_format(format).boxed()
+        }
+        LogFormat::Json => {
+            let format = Line::Json(fmt::format().json().flatten_event(true));
+            writer.fmt_fields(fmt::format::JsonFields::new()).event_format(format).boxed()
+        }
+    };
+    tracing_subscriber::registry()
+        // An empty list would count as a layer that wants nothing.
+        .with(if layers.is_empty() { None } else { Some(layers) })
+        .with(lines.with_filter(filter))
+        .try_init()
+        .map_err(|_| StartError::LogInstalled)
+}
+
+/// What is logged: as asked, and of the SDK only what its own variable says.
+pub(crate) fn filter(log: &Log, config: &Config) -> Result<Targets, StartError> {
+    let filter: Targets = log.filter.parse().map_err(|_| StartError::LogFilter(log.filter.clone()))?;
     // A single word that is no level would name a module and silence all others.
     let is_level = |word: &str| word.trim().parse::<LevelFilter>().is_ok();
     if log.filter.split(',').any(|part| !part.contains('=') && !is_level(part)) {
         return Err(StartError::LogFilter(log.filter.clone()));
     }
-    let lines = fmt::layer().with_writer(std::io::stderr);
-    let lines = match log.format {
-        LogFormat::Text => lines.with_ansi(colours()).with_target(false).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
-    };
-    tracing_subscriber::registry()
-        .with(bridge)
-        .with(lines.with_filter(filter))
-        .try_init()
-        .map_err(|_| StartError::LogInstalled)
+    // The SDK logs each failed export; ours say the same once for each change of state.
+    let level = config.sdk_log.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::OFF);
+    let named: Vec<String> = filter.iter().map(|(target, _)| target.to_owned()).collect();
+    let unnamed = imp::SDK_TARGETS.iter().filter(|target| !named.iter().any(|name| name == *target));
+    Ok(filter.with_targets(unnamed.map(|target| (*target, level))))
 }
 
 /// <https://no-color.org>

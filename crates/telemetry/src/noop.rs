@@ -2,15 +2,18 @@
 
 use std::future::Future;
 
+use tracing_subscriber::filter::Targets;
+
 use crate::config::Config;
+use crate::log::BoxedLayer;
 use crate::span::Plan;
 use crate::start::{ShutdownError, StartError};
-use crate::{Carrier, ErrorType, Value};
+use crate::{Carrier, ErrorType, Propagators, Value};
 
 pub(crate) const COMPILED: bool = false;
 
-/// What stands in front of the log filter: there is nothing to silence.
-pub(crate) const QUIET: &str = "";
+/// Whose log lines have a level of their own: there is nobody.
+pub(crate) const SDK_TARGETS: [&str; 0] = [];
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Telemetry;
@@ -24,6 +27,9 @@ impl Telemetry {
     }
     pub(crate) fn is_on(&self) -> bool {
         false
+    }
+    pub(crate) fn extract(&self, _: &dyn Carrier) -> Context {
+        Context
     }
     pub(crate) fn prometheus(&self) -> Option<Prometheus> {
         None
@@ -86,14 +92,17 @@ impl Context {
     pub(crate) fn current() -> Self {
         Self
     }
-    pub(crate) fn extract(_: &dyn Carrier) -> Self {
+    pub(crate) fn extract(_: &dyn Carrier, _: Propagators) -> Self {
         Self
     }
-    pub(crate) fn inject(&self, _: &mut dyn Carrier) {}
+    pub(crate) fn inject(&self, _: &mut dyn Carrier, _: Propagators) {}
     pub(crate) fn is_some(&self) -> bool {
         false
     }
     pub(crate) fn trace_id(&self) -> Option<String> {
+        None
+    }
+    pub(crate) fn span_id(&self) -> Option<String> {
         None
     }
     pub(crate) fn traceparent(&self) -> Option<String> {
@@ -237,13 +246,13 @@ impl Running {
     pub(crate) fn handle(&self) -> Telemetry {
         Telemetry
     }
-    pub(crate) fn bridge(&self, _: &Config) -> Bridge {
-        None
+    pub(crate) fn layers(&self, _: &Config, _: &Targets) -> Vec<BoxedLayer> {
+        vec![]
+    }
+    pub(crate) fn warnings(&self) -> &[String] {
+        &[]
     }
     pub(crate) async fn shutdown(self, _: std::time::Duration) -> Result<(), ShutdownError> {
         Ok(())
     }
 }
-
-/// The layer that turns `tracing` spans into spans of ours; there is none.
-pub(crate) type Bridge = Option<tracing_subscriber::layer::Identity>;

@@ -1,39 +1,44 @@
 //! The backend on OpenTelemetry. Switched off, a handle is `None` and the first line returns.
 
 mod export;
-mod http_client;
 mod instrument;
+mod logs;
 mod observable;
 mod prometheus;
 mod propagation;
+mod providers;
+mod queue;
+mod receiver;
 mod resource;
 mod running;
+mod self_observation;
 mod span;
 mod suppression;
+mod tally;
+mod transport;
 
 use std::sync::Arc;
 
 use opentelemetry::metrics::Meter;
-use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState};
+use opentelemetry::trace::{SpanContext, TraceContextExt};
 use opentelemetry::{InstrumentationScope, KeyValue, global};
 use opentelemetry_sdk::trace::SdkTracer;
 
-use crate::{Carrier, Value, semconv};
+use crate::{Carrier, Config, Propagators, Value, semconv};
 
 pub(crate) use self::prometheus::Prometheus;
 pub(crate) use instrument::{
     BoundCounter, BoundHistogram, BoundUpDownCounter, Counter, Gauge, Histogram, Timer, UpDownCounter,
 };
 pub(crate) use observable::Observer;
-pub(crate) use running::{Bridge, Running};
+pub(crate) use running::Running;
 pub(crate) use span::{Entered, Links, Span};
 pub(crate) use suppression::{Suppressed, is_suppressed, suppress, suppressed};
 
 pub(crate) const COMPILED: bool = true;
 
-/// What stands in front of the log filter: the SDK logs each failed export, `export` says the same once for
-/// each change of state.
-pub(crate) const QUIET: &str = "opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=off,";
+/// Whose log lines have a level of their own.
+pub(crate) const SDK_TARGETS: [&str; 3] = ["opentelemetry", "opentelemetry_sdk", "opentelemetry-prometheus"];
 
 #[derive(Clone, Debug)]
 pub(crate) struct Telemetry(Option<Arc<Recorder>>);
@@ -43,6 +48,9 @@ struct Recorder {
     tracer: Tracer,
     meter: Meter,
     prometheus: Option<Prometheus>,
+    /// Whether a parent's decision against recording holds, so that nothing need be asked.
+    follows_parent: bool,
+    propagators: Propagators,
 }
 
 /// The SDK's own tracer saves a box and a virtual call a span over the process-wide one.
@@ -67,15 +75,31 @@ impl Telemetry {
 
     pub(crate) fn global() -> Self {
         let tracer = Tracer::Global(global::tracer_with_scope(scope()));
-        Self(Some(Arc::new(Recorder { tracer, meter: global::meter_with_scope(scope()), prometheus: None })))
+        Self(Some(Arc::new(Recorder {
+            tracer,
+            meter: global::meter_with_scope(scope()),
+            prometheus: None,
+            follows_parent: true,
+            propagators: Propagators::ALL,
+        })))
     }
 
-    fn sdk(tracer: SdkTracer, meter: Meter, prometheus: Option<Prometheus>) -> Self {
-        Self(Some(Arc::new(Recorder { tracer: Tracer::Sdk(tracer), meter, prometheus })))
+    fn sdk(config: &Config, tracer: SdkTracer, meter: Meter, prometheus: Option<Prometheus>) -> Self {
+        Self(Some(Arc::new(Recorder {
+            tracer: Tracer::Sdk(tracer),
+            meter,
+            prometheus,
+            follows_parent: config.sampler.parent_based,
+            propagators: config.propagators,
+        })))
     }
 
     pub(crate) fn prometheus(&self) -> Option<Prometheus> {
         self.0.as_ref()?.prometheus.clone()
+    }
+
+    pub(crate) fn extract(&self, carrier: &dyn Carrier) -> Context {
+        self.0.as_ref().map_or_else(Context::none, |recorder| Context::extract(carrier, recorder.propagators))
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -140,25 +164,27 @@ impl Context {
         Self(current.span().span_context().is_valid().then_some(current))
     }
 
-    pub(crate) fn extract(carrier: &dyn Carrier) -> Self {
-        Self(
-            propagation::extract(carrier)
-                .map(|span| opentelemetry::Context::new().with_remote_span_context(span)),
-        )
+    pub(crate) fn extract(carrier: &dyn Carrier, what: Propagators) -> Self {
+        Self(propagation::extract(carrier, what))
     }
 
-    pub(crate) fn inject(&self, carrier: &mut dyn Carrier) {
-        if let Some(span) = self.span_context() {
-            propagation::inject(&span, carrier);
+    pub(crate) fn inject(&self, carrier: &mut dyn Carrier, what: Propagators) {
+        if let Some(context) = &self.0 {
+            propagation::inject(context, carrier, what);
         }
     }
 
+    /// It may hold baggage and no span.
     pub(crate) fn is_some(&self) -> bool {
-        self.0.is_some()
+        self.0.as_ref().is_some_and(|context| context.span().span_context().is_valid())
     }
 
     pub(crate) fn trace_id(&self) -> Option<String> {
         self.span_context().map(|span| span.trace_id().to_string())
+    }
+
+    pub(crate) fn span_id(&self) -> Option<String> {
+        self.span_context().map(|span| span.span_id().to_string())
     }
 
     pub(crate) fn traceparent(&self) -> Option<String> {
@@ -166,7 +192,8 @@ impl Context {
     }
 
     fn span_context(&self) -> Option<SpanContext> {
-        self.0.as_ref().map(|context| context.span().span_context().clone())
+        let context = self.0.as_ref()?;
+        Some(context.span().span_context().clone()).filter(SpanContext::is_valid)
     }
 
     /// A parent that will not be sampled: nothing below it needs to be made at all.
@@ -177,11 +204,6 @@ impl Context {
             span.is_valid() && !span.is_sampled()
         })
     }
-}
-
-/// The parts of a remote span's identity, checked.
-fn remote(trace_id: u128, span_id: u64, flags: u8, state: TraceState) -> SpanContext {
-    SpanContext::new(trace_id.into(), span_id.into(), TraceFlags::new(flags), true, state)
 }
 
 #[cfg(test)]

@@ -89,6 +89,10 @@ pub const MESSAGING_CLIENT_ID: &str = "messaging.client.id";
 
 /// What became of a job: `done`, `retry`, `dead` or `release`.
 pub const POSTRIDER_JOB_OUTCOME: &str = "postrider.job.outcome";
+/// The job's label.
+pub const POSTRIDER_JOB_ID: &str = "postrider.job.id";
+/// What names the job and no other, over all its attempts.
+pub const POSTRIDER_JOB_TICKET: &str = "postrider.job.ticket";
 /// The number of this attempt, from 1.
 pub const POSTRIDER_JOB_ATTEMPT: &str = "postrider.job.attempt";
 /// Why a job went to the dead letters.

@@ -9,14 +9,6 @@ use crate::{COMPILED, Config, Telemetry, imp, log};
 /// Telemetry could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An exporter cannot be built; the text says which and why.
-    #[error("the {signal} exporter cannot be built: {reason}")]
-    Exporter {
-        /// `traces` or `metrics`.
-        signal: &'static str,
-        /// What the exporter said of it.
-        reason: String,
-    },
     /// The exporters' thread could not be started.
     #[error("no thread for the exporters")]
     Thread(#[from] std::io::Error),
@@ -34,6 +26,14 @@ pub enum ShutdownError {
     /// Spans were dropped or refused during the life of the process.
     #[error("{lost} of {ended} spans were not delivered")]
     SpansLost {
+        /// How many did not arrive.
+        lost: u64,
+        /// How many there were.
+        ended: u64,
+    },
+    /// Log lines were dropped or refused during the life of the process.
+    #[error("{lost} of {ended} log lines were not delivered")]
+    LogsLost {
         /// How many did not arrive.
         lost: u64,
         /// How many there were.
@@ -66,13 +66,15 @@ pub struct Running(imp::Running);
 /// Exporters run on a thread of their own, so it matters not whether or where a tokio runtime runs.
 ///
 /// # Errors
-/// See [`StartError`]. A receiver that cannot be reached is no error.
+/// See [`StartError`]. A receiver that cannot be reached is no error, nor is a certificate that cannot be read: the
+/// signal is not sent then, and a warning says so.
 pub fn start(config: Config) -> Result<Running, StartError> {
     let running = imp::Running::start(&config)?;
     if let Some(log) = &config.log {
-        log::install(log, running.bridge(&config))?;
+        let layers = running.layers(&config, &log::filter(log, &config)?);
+        log::install(log, &config, layers)?;
     }
-    for warning in &config.warnings {
+    for warning in config.warnings.iter().chain(running.warnings()) {
         warn!("{warning}");
     }
     if config.enabled && !COMPILED {

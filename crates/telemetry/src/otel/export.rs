@@ -1,173 +1,116 @@
-//! Exporters by the configuration, and a count of what they deliver: the SDK's shutdown answers `Ok` also
-//! when every span was lost.
+//! The exporters of the three signals: each encodes a batch and hands it to its receiver.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use opentelemetry_otlp::{ExporterBuildError, MetricExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry::KeyValue;
+use opentelemetry::Value;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor,
-};
-use tokio::runtime::Handle;
-use tracing::{info, warn};
+use opentelemetry_sdk::metrics::Temporality;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use prost::Message;
 
-use super::http_client::Hyper;
-use crate::start::StartError;
-use crate::{Config, Protocol, Signal};
+use super::receiver::Receiver;
 
-pub(super) fn span_processor(
-    config: &Config,
-    runtime: &Handle,
-    counts: &Arc<Counts>,
-) -> Result<CountingProcessor, StartError> {
-    let exporter = span_exporter(&config.traces, runtime)
-        .map_err(|error| StartError::Exporter { signal: "traces", reason: error.to_string() })?;
-    let exporter = CountingExporter { exporter, counts: counts.clone(), failing: AtomicBool::new(false) };
-    let batch = BatchConfigBuilder::default().with_max_queue_size(config.span_queue).build();
-    let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batch).build();
-    Ok(CountingProcessor { processor, counts: counts.clone() })
-}
-
-pub(super) fn metric_exporter(signal: &Signal, runtime: &Handle) -> Result<MetricExporter, StartError> {
-    let built = match signal.protocol {
-        Protocol::Grpc => {
-            let mut builder = MetricExporter::builder().with_tonic();
-            if let Some(endpoint) = &signal.endpoint {
-                builder = builder.with_endpoint(endpoint);
-            }
-            builder.build()
-        }
-        Protocol::HttpProtobuf => {
-            let client = http_client(runtime);
-            client.and_then(|client| {
-                let mut builder = MetricExporter::builder().with_http().with_http_client(client);
-                if let Some(endpoint) = &signal.endpoint {
-                    builder = builder.with_endpoint(endpoint);
-                }
-                builder.build()
-            })
-        }
-    };
-    built.map_err(|error| StartError::Exporter { signal: "metrics", reason: error.to_string() })
-}
-
-fn span_exporter(
-    signal: &Signal,
-    runtime: &Handle,
-) -> Result<opentelemetry_otlp::SpanExporter, ExporterBuildError> {
-    match signal.protocol {
-        Protocol::Grpc => {
-            let mut builder = opentelemetry_otlp::SpanExporter::builder().with_tonic();
-            if let Some(endpoint) = &signal.endpoint {
-                builder = builder.with_endpoint(endpoint);
-            }
-            builder.build()
-        }
-        Protocol::HttpProtobuf => {
-            let client = http_client(runtime)?;
-            let mut builder =
-                opentelemetry_otlp::SpanExporter::builder().with_http().with_http_client(client);
-            if let Some(endpoint) = &signal.endpoint {
-                builder = builder.with_endpoint(endpoint);
-            }
-            builder.build()
-        }
-    }
-}
-
-fn http_client(runtime: &Handle) -> Result<Hyper, ExporterBuildError> {
-    Hyper::new(runtime.clone()).map_err(|error| ExporterBuildError::InternalFailure(error.to_string()))
-}
-
-/// How many spans ended and how many of them the receiver has taken.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    ended: AtomicU64,
-    delivered: AtomicU64,
-}
-
-impl Counts {
-    pub(super) fn ended(&self) -> u64 {
-        self.ended.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn lost(&self) -> u64 {
-        self.ended().saturating_sub(self.delivered.load(Ordering::Relaxed))
-    }
-}
-
-/// Counts the spans that end, dropped ones among them.
+/// Sends spans.
 #[derive(Debug)]
-pub(super) struct CountingProcessor {
-    processor: BatchSpanProcessor,
-    counts: Arc<Counts>,
+pub(super) struct Spans {
+    pub(super) receiver: Receiver,
+    pub(super) resource: ResourceAttributesWithSchema,
+    /// Characters of an attribute, where they are limited.
+    pub(super) value_length: Option<usize>,
 }
 
-impl SpanProcessor for CountingProcessor {
-    fn on_start(&self, span: &mut Span, context: &opentelemetry::Context) {
-        self.processor.on_start(span, context);
-    }
-
-    fn on_end(&self, span: SpanData) {
-        if span.span_context.is_sampled() {
-            self.counts.ended.fetch_add(1, Ordering::Relaxed);
+impl SpanExporter for Spans {
+    async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
+        if let Some(length) = self.value_length {
+            batch.iter_mut().for_each(|span| cut(span, length));
         }
-        self.processor.on_end(span);
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.processor.force_flush()
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.processor.shutdown_with_timeout(timeout)
+        let items = batch.len() as u64;
+        let resource_spans = group_spans_by_resource_and_scope(batch, &self.resource);
+        self.receiver.export(items, ExportTraceServiceRequest { resource_spans }.encode_to_vec()).await
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        self.processor.set_resource(resource);
+        self.resource = resource.into();
     }
 }
 
-/// Counts the spans that arrive, and logs when the receiver stops and starts taking them: one line a change.
+/// The SDK itself cuts no text.
+fn cut(span: &mut SpanData, length: usize) {
+    let of_links = span.links.links.iter_mut().flat_map(|link| &mut link.attributes);
+    let of_events = span.events.events.iter_mut().flat_map(|event| &mut event.attributes);
+    for pair in span.attributes.iter_mut().chain(of_links).chain(of_events) {
+        cut_value(pair, length);
+    }
+}
+
+fn cut_value(pair: &mut KeyValue, length: usize) {
+    if let Value::String(text) = &pair.value
+        && let Some((end, _)) = text.as_str().char_indices().nth(length)
+    {
+        pair.value = Value::String(text.as_str()[..end].to_owned().into());
+    }
+}
+
+/// Sends metrics.
 #[derive(Debug)]
-struct CountingExporter {
-    exporter: opentelemetry_otlp::SpanExporter,
-    counts: Arc<Counts>,
-    failing: AtomicBool,
+pub(super) struct Metrics {
+    pub(super) receiver: Receiver,
+    pub(super) temporality: Temporality,
 }
 
-impl SpanExporter for CountingExporter {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let spans = batch.len() as u64;
-        let result = self.exporter.export(batch).await;
-        match &result {
-            Ok(()) => {
-                self.counts.delivered.fetch_add(spans, Ordering::Relaxed);
-                if self.failing.swap(false, Ordering::Relaxed) {
-                    info!(lost = self.counts.lost(), "traces are delivered again");
-                }
-            }
-            Err(error) => {
-                if !self.failing.swap(true, Ordering::Relaxed) {
-                    warn!(%error, "traces are not delivered and will be dropped until the receiver takes them");
-                }
-            }
-        }
-        result
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.exporter.shutdown_with_timeout(timeout)
+impl PushMetricExporter for Metrics {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let request = ExportMetricsServiceRequest::from(metrics);
+        self.receiver.export(points(&request), request.encode_to_vec()).await
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.exporter.force_flush()
+        Ok(())
     }
 
-    fn set_resource(&mut self, resource: &Resource) {
-        self.exporter.set_resource(resource);
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn temporality(&self) -> Temporality {
+        self.temporality
+    }
+}
+
+fn points(request: &ExportMetricsServiceRequest) -> u64 {
+    let scopes = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
+    let points = scopes.flat_map(|scope| &scope.metrics).map(|metric| match &metric.data {
+        Some(Data::Gauge(gauge)) => gauge.data_points.len(),
+        Some(Data::Sum(sum)) => sum.data_points.len(),
+        Some(Data::Histogram(histogram)) => histogram.data_points.len(),
+        Some(Data::ExponentialHistogram(histogram)) => histogram.data_points.len(),
+        Some(Data::Summary(summary)) => summary.data_points.len(),
+        None => 0,
+    });
+    points.sum::<usize>() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_at_a_character() {
+        let mut pair = KeyValue::new("a.b", "grüße");
+        cut_value(&mut pair, 3);
+        assert_eq!(pair.value, Value::from("grü"));
+        cut_value(&mut pair, 3);
+        assert_eq!(pair.value, Value::from("grü"));
+        cut_value(&mut pair, 0);
+        assert_eq!(pair.value, Value::from(""));
     }
 }

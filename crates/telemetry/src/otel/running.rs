@@ -9,18 +9,23 @@ use std::time::Duration;
 
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::{Layer, Registry};
+use tokio::sync::{oneshot, watch};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets, filter_fn};
 
-use super::export::{Counts, metric_exporter, span_processor};
+use super::providers::Workshop;
 use super::resource::resource;
-use super::{Prometheus, Telemetry, scope};
+use super::self_observation::observe;
+use super::tally::Tally;
+use super::transport::Kind;
+use super::{Telemetry, logs, scope};
+use crate::Config;
+use crate::log::BoxedLayer;
 use crate::start::{ShutdownError, StartError};
-use crate::{Config, Exporter};
 
 #[derive(Debug)]
 pub(crate) struct Running(Option<Providers>);
@@ -29,8 +34,12 @@ pub(crate) struct Running(Option<Providers>);
 struct Providers {
     traces: SdkTracerProvider,
     metrics: SdkMeterProvider,
-    counts: Arc<Counts>,
+    logs: Option<SdkLoggerProvider>,
+    spans: Option<Arc<Tally>>,
+    lines: Option<Arc<Tally>>,
     telemetry: Telemetry,
+    warnings: Vec<String>,
+    closing: watch::Sender<bool>,
     runtime: Runtime,
 }
 
@@ -48,63 +57,118 @@ impl Running {
                 std::mem::forget(opentelemetry::Context::enter_telemetry_suppressed_scope());
             })
             .build()?;
-        let counts = Arc::new(Counts::default());
-        let (traces, (metrics, prometheus)) = {
-            let _guard = runtime.enter();
-            (traces(config, &runtime, &counts)?, metrics(config, &runtime)?)
+        let (closing, closed) = watch::channel(false);
+        let mut workshop = Workshop {
+            config,
+            resource: resource(config),
+            runtime: runtime.handle().clone(),
+            closing: closed,
+            warnings: vec![],
         };
-        let (tracer, meter) = (traces.tracer_with_scope(scope()), metrics.meter_with_scope(scope()));
-        let telemetry = Telemetry::sdk(tracer, meter, prometheus);
-        Ok(Self(Some(Providers { traces, metrics, counts, telemetry, runtime })))
+        let (traces, (metrics, prometheus), logs) = (workshop.traces(), workshop.metrics(), workshop.logs());
+        let warnings = workshop.warnings;
+        let tracer = traces.provider.tracer_with_scope(scope());
+        let meter = metrics.provider.meter_with_scope(scope());
+        let telemetry = Telemetry::sdk(config, tracer, meter, prometheus);
+        let lines = logs.as_ref().and_then(|logs| logs.tally.clone());
+        let signals = [
+            (Kind::Traces, config.traces.protocol, &traces.tally),
+            (Kind::Metrics, config.metrics.protocol, &metrics.tally),
+            (Kind::Logs, config.logs.protocol, &lines),
+        ];
+        for (kind, protocol, tally) in signals {
+            if let Some(tally) = tally {
+                observe(&crate::Telemetry(telemetry.clone()), kind, protocol, tally);
+            }
+        }
+        Ok(Self(Some(Providers {
+            traces: traces.provider,
+            metrics: metrics.provider,
+            logs: logs.map(|logs| logs.provider),
+            spans: traces.tally,
+            lines,
+            telemetry,
+            warnings,
+            closing,
+            runtime,
+        })))
     }
 
     pub(crate) fn handle(&self) -> Telemetry {
         self.0.as_ref().map_or_else(Telemetry::disabled, |providers| providers.telemetry.clone())
     }
 
-    /// The layer that makes `tracing` spans of libraries ours. It shares one current context with our own
-    /// spans, in both directions, as long as context activation stays on, which is its default.
-    pub(crate) fn bridge(&self, config: &Config) -> Bridge {
-        let providers = self.0.as_ref().filter(|_| config.internals)?;
-        let tracer = providers.traces.tracer_with_scope(scope());
-        let libraries = Targets::new()
-            .with_default(LevelFilter::DEBUG)
-            // What exports must not be exported.
-            .with_targets(
-                ["opentelemetry", "opentelemetry_sdk", "opentelemetry-otlp", "tonic", "tower", "h2"]
-                    .map(|target| (target, LevelFilter::OFF)),
-            );
-        let layer = tracing_opentelemetry::layer()
-            .with_tracer(tracer)
-            .with_location(false)
-            .with_threads(false)
-            .with_target(false)
-            .with_tracked_inactivity(false);
-        Some(layer.with_filter(libraries).boxed())
+    /// What was odd in files that the configuration names.
+    pub(crate) fn warnings(&self) -> &[String] {
+        self.0.as_ref().map_or(&[], |providers| &providers.warnings)
+    }
+
+    /// The layers of the log subscriber that are asked for, and none else: one that is not there costs nothing.
+    pub(crate) fn layers(&self, config: &Config, filter: &Targets) -> Vec<BoxedLayer> {
+        let Some(providers) = &self.0 else { return vec![] };
+        let internals = config.internals.then(|| bridge(&providers.traces));
+        let logs = providers.logs.as_ref().map(|provider| logs::layer(provider, filter.clone()));
+        internals.into_iter().chain(logs).collect()
     }
 
     /// Flushes first, since the SDK's shutdown does not tell whether anything arrived. Each signal has a
     /// thread, so that one that hangs costs the deadline once and never the program.
     pub(crate) async fn shutdown(self, deadline: Duration) -> Result<(), ShutdownError> {
-        let Some(Providers { traces, metrics, counts, telemetry, runtime }) = self.0 else { return Ok(()) };
+        let Some(Providers { traces, metrics, logs, spans, lines, telemetry, closing, runtime, .. }) = self.0
+        else {
+            return Ok(());
+        };
         drop(telemetry);
+        // From here on nothing is tried again for long.
+        closing.send_replace(true);
         let traces_done = on_thread("otel-traces-end", move || {
             let _ = traces.force_flush();
             let _ = traces.shutdown_with_timeout(deadline);
         });
+        let logs_done = on_thread("otel-logs-end", move || {
+            if let Some(logs) = logs {
+                let _ = logs.force_flush();
+                let _ = logs.shutdown_with_timeout(deadline);
+            }
+        });
         // The last collection and export is part of the reader's shutdown, and its result is the answer.
         let metrics_done = on_thread("otel-metrics-end", move || metrics.shutdown().is_ok());
-        let both = async { (traces_done.await, metrics_done.await) };
-        let result = tokio::time::timeout(deadline, both).await;
+        let all = async { (traces_done.await, logs_done.await, metrics_done.await) };
+        let result = tokio::time::timeout(deadline, all).await;
         runtime.shutdown_background();
-        let (lost, ended) = (counts.lost(), counts.ended());
+        let count =
+            |tally: &Option<Arc<Tally>>| tally.as_ref().map_or((0, 0), |tally| (tally.lost(), tally.ended()));
+        let ((lost, ended), (lost_lines, lines)) = (count(&spans), count(&lines));
         match result {
             Err(_) => Err(ShutdownError::Deadline { deadline, lost, ended }),
             Ok(_) if lost > 0 => Err(ShutdownError::SpansLost { lost, ended }),
-            Ok((_, metrics)) if metrics != Ok(true) => Err(ShutdownError::MetricsLost),
+            Ok((_, _, metrics)) if metrics != Ok(true) => Err(ShutdownError::MetricsLost),
+            Ok(_) if lost_lines > 0 => Err(ShutdownError::LogsLost { lost: lost_lines, ended: lines }),
             Ok(_) => Ok(()),
         }
     }
+}
+
+/// The layer that makes `tracing` spans of libraries ours. It shares one current context with our own spans, in
+/// both directions, as long as context activation stays on, which is its default. Its attributes of time, place
+/// and thread have no namespace; they are left out, as are events, which are log lines.
+fn bridge(traces: &SdkTracerProvider) -> BoxedLayer {
+    let libraries = Targets::new()
+        .with_default(LevelFilter::DEBUG)
+        // What exports must not be exported.
+        .with_targets(
+            ["opentelemetry", "opentelemetry_sdk", "tonic", "tower", "h2"]
+                .map(|target| (target, LevelFilter::OFF)),
+        );
+    tracing_opentelemetry::layer()
+        .with_tracer(traces.tracer_with_scope(scope()))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_level(false)
+        .with_tracked_inactivity(false)
+        .with_filter(libraries.and(filter_fn(|metadata| metadata.is_span())))
+        .boxed()
 }
 
 /// Runs what blocks on a thread that nobody needs to join.
@@ -117,33 +181,3 @@ fn on_thread<T: Send + 'static>(
     let _ = std::thread::Builder::new().name(name.to_owned()).spawn(move || done.send(work()).is_ok());
     receiver
 }
-
-fn traces(config: &Config, runtime: &Runtime, counts: &Arc<Counts>) -> Result<SdkTracerProvider, StartError> {
-    let builder = SdkTracerProvider::builder().with_resource(resource(config));
-    Ok(match config.traces.exporter {
-        Exporter::None => builder.with_sampler(opentelemetry_sdk::trace::Sampler::AlwaysOff).build(),
-        Exporter::Otlp => {
-            builder.with_span_processor(span_processor(config, runtime.handle(), counts)?).build()
-        }
-    })
-}
-
-fn metrics(config: &Config, runtime: &Runtime) -> Result<(SdkMeterProvider, Option<Prometheus>), StartError> {
-    let mut builder = SdkMeterProvider::builder().with_resource(resource(config));
-    if config.metrics.exporter == Exporter::Otlp {
-        let exporter = metric_exporter(&config.metrics, runtime.handle())?;
-        builder = builder
-            .with_reader(PeriodicReader::builder(exporter).with_interval(config.metric_interval).build());
-    }
-    let mut prometheus = None;
-    if config.prometheus {
-        let (registry, reader) =
-            Prometheus::new().map_err(|reason| StartError::Exporter { signal: "metrics", reason })?;
-        prometheus = Some(registry);
-        builder = builder.with_reader(reader);
-    }
-    Ok((builder.build(), prometheus))
-}
-
-/// The bridge from `tracing`, where it is asked for.
-pub(crate) type Bridge = Option<Box<dyn Layer<Registry> + Send + Sync>>;

@@ -14,7 +14,7 @@ impl Telemetry {
     pub(crate) fn start(&self, plan: Plan<'_>, describe: impl FnOnce(&mut crate::Attributes)) -> Span {
         let Some(recorder) = &self.0 else { return Span::OFF };
         let parent = plan.parent.map_or_else(Context::current, |parent| parent.0.clone());
-        if parent.is_unsampled() {
+        if recorder.follows_parent && parent.is_unsampled() {
             return Span { context: parent, ends: false };
         }
         let mut builder = SpanBuilder::from_name(plan.name).with_kind(kind(plan.kind));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Uri;
-use telemetry::{Config, Exporter, Protocol, Signal};
+use telemetry::{Config, Exporter, Signal};
 use tokio::net::TcpStream;
 
 use super::Finding;
@@ -35,13 +35,30 @@ pub(super) async fn examine() -> Vec<Finding> {
         });
         return findings;
     }
-    for (name, signal) in [("traces", &config.traces), ("metrics", &config.metrics)] {
+    let signals = [("traces", &config.traces), ("metrics", &config.metrics), ("logs", &config.logs)];
+    for (name, signal) in signals {
         findings.push(match signal.exporter {
+            Exporter::None if name == "metrics" && config.prometheus => {
+                Finding::ok(CHECK, "metrics are held ready for Prometheus")
+            }
+            Exporter::None if name == "logs" => Finding::ok(CHECK, "logs go to standard error"),
             Exporter::None => Finding::ok(CHECK, format!("{name} go nowhere")),
             Exporter::Otlp => reach(name, signal).await,
         });
     }
+    findings.extend(signals.iter().filter_map(|(_, signal)| unreadable(signal)).take(1));
     findings
+}
+
+/// A file of certificates that cannot be read, which leaves the signal unsent.
+fn unreadable(signal: &Signal) -> Option<Finding> {
+    let identity = signal.tls.identity.as_ref();
+    let files = signal.tls.authorities.iter().chain(identity.map(|(certificate, _)| certificate));
+    let failed = files.chain(identity.map(|(_, key)| key)).find_map(|path| {
+        std::fs::read(path).err().map(|error| format!("{} cannot be read: {error}", path.display()))
+    })?;
+    let advice = "put the path right that an OTEL_EXPORTER_OTLP_* variable names";
+    Some(Finding::warn(CHECK, failed, advice))
 }
 
 async fn reach(name: &str, signal: &Signal) -> Finding {
@@ -60,19 +77,10 @@ async fn reach(name: &str, signal: &Signal) -> Finding {
 
 /// Host and port of the endpoint.
 fn address(signal: &Signal) -> Result<String, String> {
-    let port = match signal.protocol {
-        Protocol::Grpc => 4317,
-        Protocol::HttpProtobuf => 4318,
-    };
-    let Some(endpoint) = &signal.endpoint else { return Ok(format!("localhost:{port}")) };
     // The text is not repeated: it may hold a password.
-    let uri: Uri = endpoint.parse().map_err(|error| format!("the endpoint is not a URL: {error}"))?;
+    let uri: Uri = signal.endpoint.parse().map_err(|error| format!("the endpoint is not a URL: {error}"))?;
     let host = uri.host().ok_or("the endpoint has no host")?;
-    let implied = match uri.scheme_str() {
-        Some("http") => 80,
-        Some("https") => 443,
-        _ => return Err("the endpoint is neither http:// nor https://".to_owned()),
-    };
+    let implied = if uri.scheme_str() == Some("https") { 443 } else { 80 };
     Ok(format!("{host}:{}", uri.port_u16().unwrap_or(implied)))
 }
 
@@ -82,13 +90,14 @@ mod tests {
 
     #[test]
     fn an_endpoint_has_a_host_and_a_port() {
-        let of = |endpoint: Option<&str>, protocol| {
-            address(&Signal { exporter: Exporter::Otlp, protocol, endpoint: endpoint.map(str::to_owned) })
+        let of = |endpoint: &'static str| {
+            let variable =
+                |name: &str| (name == "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").then(|| endpoint.to_owned());
+            address(&Config::from_lookup(variable).traces)
         };
-        assert_eq!(of(None, Protocol::Grpc).as_deref(), Ok("localhost:4317"));
-        assert_eq!(of(None, Protocol::HttpProtobuf).as_deref(), Ok("localhost:4318"));
-        assert_eq!(of(Some("http://c:99/v1/traces"), Protocol::HttpProtobuf).as_deref(), Ok("c:99"));
-        assert_eq!(of(Some("https://c"), Protocol::Grpc).as_deref(), Ok("c:443"));
-        assert!(of(Some("user:secret"), Protocol::Grpc).is_err_and(|error| !error.contains("secret")));
+        assert_eq!(of("").as_deref(), Ok("localhost:4317"));
+        assert_eq!(of("http://c:99/v1/traces").as_deref(), Ok("c:99"));
+        assert_eq!(of("https://c").as_deref(), Ok("c:443"));
+        assert!(of("https://user:secret@").is_err_and(|error| !error.contains("secret")));
     }
 }

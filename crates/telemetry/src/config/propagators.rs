@@ -1,0 +1,57 @@
+//! Which context is read from others and handed on to them.
+
+use super::reader::Reader;
+
+/// Which parts of the W3C context are read and written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Propagators {
+    /// `traceparent` and `tracestate`.
+    pub trace_context: bool,
+    /// `baggage`.
+    pub baggage: bool,
+}
+
+impl Propagators {
+    /// All that there are.
+    pub const ALL: Self = Self { trace_context: true, baggage: true };
+    /// None.
+    pub const NONE: Self = Self { trace_context: false, baggage: false };
+    /// `traceparent` and `tracestate` alone.
+    pub const TRACE_CONTEXT: Self = Self { trace_context: true, baggage: false };
+
+    /// What both of them let pass.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            trace_context: self.trace_context && other.trace_context,
+            baggage: self.baggage && other.baggage,
+        }
+    }
+}
+
+impl Reader<'_> {
+    pub(super) fn propagators(&mut self) -> Propagators {
+        const NAME: &str = "OTEL_PROPAGATORS";
+        let Some(list) = self.word(NAME) else { return Propagators::ALL };
+        let (mut known, mut others, mut none) = (Propagators::NONE, false, false);
+        for word in list.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+            match word {
+                "tracecontext" => known.trace_context = true,
+                "baggage" => known.baggage = true,
+                "none" => none = true,
+                _ => others = true,
+            }
+        }
+        let used = if none || known != Propagators::NONE { known } else { Propagators::ALL };
+        if others {
+            let rest = match used {
+                Propagators::ALL => "`tracecontext,baggage` is used",
+                Propagators { trace_context: true, .. } => "`tracecontext` is used",
+                Propagators { baggage: true, .. } => "`baggage` is used",
+                Propagators { .. } => "none is used",
+            };
+            self.warn(format!("{NAME} knows `tracecontext`, `baggage` and `none`; {rest}"));
+        }
+        used
+    }
+}

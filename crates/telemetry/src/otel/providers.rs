@@ -1,0 +1,128 @@
+//! What records and sends each signal, by the configuration. A signal that cannot be sent is not recorded, and a
+//! sentence says why.
+
+use std::sync::Arc;
+
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanLimits};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::Prometheus;
+use super::export::{Metrics, Spans};
+use super::logs::{LogQueue, Logs};
+use super::queue::SpanQueue;
+use super::receiver::Receiver;
+use super::tally::Tally;
+use super::transport::{Kind, Transport};
+use crate::{Config, Exporter, Root, Signal, Temporality};
+
+/// What all signals are made with.
+pub(super) struct Workshop<'a> {
+    pub(super) config: &'a Config,
+    pub(super) resource: Resource,
+    pub(super) runtime: Handle,
+    pub(super) closing: watch::Receiver<bool>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// What records a signal, and the count of what it sends; none where it sends nothing.
+pub(super) struct Made<P> {
+    pub(super) provider: P,
+    pub(super) tally: Option<Arc<Tally>>,
+}
+
+impl Workshop<'_> {
+    pub(super) fn traces(&mut self) -> Made<SdkTracerProvider> {
+        let (config, limits) = (self.config, self.config.limits);
+        let builder = SdkTracerProvider::builder().with_resource(self.resource.clone());
+        let Some((receiver, tally)) = self.receiver(Kind::Traces, &config.traces, config.span_queue.capacity)
+        else {
+            return Made { provider: builder.with_sampler(Sampler::AlwaysOff).build(), tally: None };
+        };
+        let exporter =
+            Spans { receiver, resource: (&self.resource).into(), value_length: limits.value_length };
+        let provider = builder
+            .with_sampler(sampler(config.sampler))
+            .with_span_limits(SpanLimits {
+                max_events_per_span: limits.events,
+                max_attributes_per_span: limits.attributes,
+                max_links_per_span: limits.links,
+                max_attributes_per_event: limits.event_attributes,
+                max_attributes_per_link: limits.link_attributes,
+            })
+            .with_span_processor(SpanQueue::new(exporter, config.span_queue, tally.clone()))
+            .build();
+        Made { provider, tally: Some(tally) }
+    }
+
+    pub(super) fn metrics(&mut self) -> (Made<SdkMeterProvider>, Option<Prometheus>) {
+        let config = self.config;
+        let mut builder = SdkMeterProvider::builder().with_resource(self.resource.clone());
+        let mut tally = None;
+        if let Some((receiver, counts)) = self.receiver(Kind::Metrics, &config.metrics, 0) {
+            let exporter = Metrics { receiver, temporality: temporality(config.temporality) };
+            let reader = PeriodicReader::builder(exporter).with_interval(config.metric_interval).build();
+            builder = builder.with_reader(reader);
+            tally = Some(counts);
+        }
+        let mut prometheus = None;
+        if config.prometheus {
+            match Prometheus::new() {
+                Ok((registry, reader)) => {
+                    builder = builder.with_reader(reader);
+                    prometheus = Some(registry);
+                }
+                Err(reason) => self.warnings.push(format!("there are no metrics for Prometheus: {reason}")),
+            }
+        }
+        (Made { provider: builder.build(), tally }, prometheus)
+    }
+
+    /// `None` where log lines go to standard error alone.
+    pub(super) fn logs(&mut self) -> Option<Made<SdkLoggerProvider>> {
+        let config = self.config;
+        let (receiver, tally) = self.receiver(Kind::Logs, &config.logs, config.log_queue.capacity)?;
+        let exporter = Logs { receiver, resource: (&self.resource).into(), limits: config.limits };
+        let provider = SdkLoggerProvider::builder()
+            .with_resource(self.resource.clone())
+            .with_log_processor(LogQueue::new(exporter, config.log_queue, tally.clone()))
+            .build();
+        Some(Made { provider, tally: Some(tally) })
+    }
+
+    fn receiver(&mut self, kind: Kind, signal: &Signal, capacity: usize) -> Option<(Receiver, Arc<Tally>)> {
+        if signal.exporter == Exporter::None {
+            return None;
+        }
+        match Transport::new(kind, signal, &self.runtime, self.closing.clone()) {
+            Ok(transport) => {
+                let tally = Arc::new(Tally::new(kind, capacity));
+                Some((Receiver::new(kind, transport, tally.clone()), tally))
+            }
+            Err(reason) => {
+                self.warnings.push(format!("{} cannot be sent, and are not recorded: {reason}", kind.name()));
+                None
+            }
+        }
+    }
+}
+
+fn sampler(sampler: crate::Sampler) -> Sampler {
+    let root = match sampler.root {
+        Root::AlwaysOn => Sampler::AlwaysOn,
+        Root::AlwaysOff => Sampler::AlwaysOff,
+        Root::Ratio(ratio) => Sampler::TraceIdRatioBased(ratio),
+    };
+    if sampler.parent_based { Sampler::ParentBased(Box::new(root)) } else { root }
+}
+
+fn temporality(temporality: Temporality) -> opentelemetry_sdk::metrics::Temporality {
+    match temporality {
+        Temporality::Cumulative => opentelemetry_sdk::metrics::Temporality::Cumulative,
+        Temporality::Delta => opentelemetry_sdk::metrics::Temporality::Delta,
+        Temporality::LowMemory => opentelemetry_sdk::metrics::Temporality::LowMemory,
+    }
+}
