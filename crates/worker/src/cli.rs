@@ -1,4 +1,4 @@
-//! The command line: `postrider worker`, `send`, `sink`, and the commands that look at queues.
+//! The command line: `postrider worker`, `send`, `sink`, `health`, and the commands that look at queues.
 
 /// `println!`, but for a reader that has gone, as in `postrider jobs list | head`: that is no reason to panic.
 macro_rules! say {
@@ -10,6 +10,7 @@ macro_rules! say {
 mod dead;
 mod doctor;
 mod flows;
+mod health;
 mod jobs;
 mod look;
 mod present;
@@ -32,8 +33,8 @@ use crate::worker::RunError;
 
 /// Reliable HTTP jobs from Redis, with a trace for every delivery.
 ///
-/// Exit codes: 0 done; 1 the job that was waited for is dead, a job that was named is not there, or the doctor
-/// found an error; 2 wrong usage; 3 the job that was waited for is
+/// Exit codes: 0 done; 1 the job that was waited for is dead, a job that was named is not there, the doctor
+/// found an error, or a worker is not well; 2 wrong usage; 3 the job that was waited for is
 /// not done yet; 4 it could not be done, for want of Redis or a port.
 #[derive(Debug, Parser)]
 #[command(name = "postrider", version, max_term_width = 100)]
@@ -49,6 +50,7 @@ enum Command {
     Worker(worker::WorkerArgs),
     Send(send::SendArgs),
     Sink(sink::SinkArgs),
+    Health(health::HealthArgs),
     Queues(queues::QueuesArgs),
     Flows(flows::FlowsArgs),
     Jobs(jobs::JobsArgs),
@@ -95,6 +97,9 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// Runs the program by its arguments and environment.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Command::Health(args) = &cli.command {
+        return args.run();
+    }
     // One thread: a second one gained nothing where it was measured, and costs in every wake-up. More
     // throughput comes from more workers.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -133,6 +138,7 @@ impl Command {
             Self::Worker(args) => args.run(telemetry).await,
             Self::Send(args) => args.run(telemetry).await,
             Self::Sink(args) => args.run().await,
+            Self::Health(args) => Ok(args.run()),
             Self::Queues(args) => args.run(telemetry).await,
             Self::Flows(args) => args.run(telemetry).await,
             Self::Jobs(args) => args.run(telemetry).await,

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Makes of a checkout its skeleton: the manifests, and an empty file for each target that they name. What is built of
+# it is the dependencies alone, and it is the same as long as no manifest changes: so their layer stays cached.
+#
+#   skeleton.sh FOLDER
+set -eu
+cd "$1"
+find . -type f ! -name Cargo.toml ! -name Cargo.lock -delete
+find . -name Cargo.toml | while read -r manifest; do
+    folder=$(dirname "$manifest")
+    grep -q '^\[package\]' "$manifest" || continue
+    mkdir -p "$folder/src"
+    : >"$folder/src/lib.rs"
+    echo 'fn main() {}' >"$folder/src/main.rs"
+    # A target is named by `name`, and its file by `path` where that is not what the name says.
+    awk '
+        function done() { if (kind in place && name != "") print (path != "" ? path : place[kind] "/" name ".rs"); kind = name = path = "" }
+        BEGIN { place["bin"] = "src/bin"; place["test"] = "tests"; place["example"] = "examples"; place["bench"] = "benches" }
+        /^\[/ { done() }
+        /^\[\[/ { kind = $0; gsub(/[][ ]/, "", kind) }
+        /^(name|path) *=/ { value = $0; sub(/^[^"]*"/, "", value); sub(/".*/, "", value); if (/^name/) name = value; else path = value }
+        END { done() }
+    ' "$manifest" | while read -r file; do
+        mkdir -p "$(dirname "$folder/$file")"
+        echo 'fn main() {}' >"$folder/$file"
+    done
+done

@@ -1,0 +1,56 @@
+# The worker's image, in either build. `cargo xtask images` makes both; by hand, from the root:
+#
+#   docker build -f docker/worker.Dockerfile --build-arg FEATURES=lean -t postrider:lean .
+#
+# Nothing here needs BuildKit, so that every engine and every version of compose can build it.
+
+ARG RUST_IMAGE=docker.io/library/rust:1.95.0-slim-bookworm
+# Of the same Debian as the image above, for the C library's sake.
+ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
+
+# What the dependencies are decided by. This runs with each change, and gives the same result after most.
+FROM ${RUST_IMAGE} AS skeleton
+WORKDIR /src
+COPY . .
+RUN sh docker/skeleton.sh /src
+
+# The dependencies: the long part, cached until a manifest changes.
+FROM ${RUST_IMAGE} AS dependencies
+# `otel` or `lean`: with OpenTelemetry or without.
+ARG FEATURES=otel
+# A profile of Cargo: `release`, or `dev` to build fast.
+ARG PROFILE=release
+# Names of functions are enough for a backtrace here; lines would double the size.
+ENV CARGO_PROFILE_RELEASE_STRIP=debuginfo CARGO_PROFILE_DEV_STRIP=debuginfo CARGO_TERM_COLOR=never
+WORKDIR /src
+COPY --from=skeleton /src .
+RUN case "$FEATURES" in otel) flags= ;; lean) flags=--no-default-features ;; \
+        *) echo "FEATURES is '$FEATURES'; write otel or lean" >&2; exit 1 ;; esac; \
+    echo "cargo build --locked --package postrider --profile $PROFILE $flags" >/build && sh -e /build
+
+FROM dependencies AS build
+COPY . .
+# Cargo goes by the time of a file, and the checkout may be older than the skeleton that was just built.
+RUN find crates -name '*.rs' -exec touch {} + && sh -e /build && install -D target/*/postrider /out/postrider
+
+FROM ${RUNTIME_IMAGE}
+ARG VERSION=unknown
+ARG REVISION=unknown
+ARG FEATURES=otel
+LABEL org.opencontainers.image.title="postrider" \
+    org.opencontainers.image.description="Reliable HTTP jobs from Redis, with a trace for every delivery (${FEATURES})" \
+    org.opencontainers.image.version="${VERSION}" \
+    org.opencontainers.image.revision="${REVISION}" \
+    org.opencontainers.image.licenses="MIT OR Apache-2.0"
+COPY --from=build /out/postrider /usr/local/bin/postrider
+# By number, so that Kubernetes can tell that it is not root. Nothing is written: run it with a read-only root.
+USER 65532:65532
+WORKDIR /
+# For /livez, /readyz and /metrics.
+ENV POSTRIDER_LISTEN=0.0.0.0:9464
+EXPOSE 9464
+# The worker ends in order, within its --shutdown-timeout (25 s) and 2 s for telemetry: give it 30.
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["/usr/local/bin/postrider", "health"]
+ENTRYPOINT ["/usr/local/bin/postrider"]
+CMD ["worker"]
