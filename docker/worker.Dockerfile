@@ -29,6 +29,8 @@ RUN case "$FEATURES" in otel) flags= ;; lean) flags=--no-default-features ;; \
     echo "cargo build --locked --package postrider --profile $PROFILE $flags" >/build && sh -e /build
 
 FROM dependencies AS build
+# The skeleton's empty files go first: the real ones may lie at other paths.
+RUN rm -rf crates xtask
 COPY . .
 # Cargo goes by the time of a file, and the checkout may be older than the skeleton that was just built.
 RUN find crates -name '*.rs' -exec touch {} + && sh -e /build && install -D target/*/postrider /out/postrider

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use crate::step::{self, Failure};
 
 /// Which of the two builds.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Build {
+    /// With OpenTelemetry
     Otel,
+    /// Without
     Lean,
 }
 

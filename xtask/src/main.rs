@@ -4,8 +4,12 @@ mod bench;
 mod binaries;
 mod chaos;
 mod check;
+mod compose;
 mod demo;
+mod engine;
 mod fuzz;
+mod images;
+mod stack;
 mod step;
 mod test;
 mod tidy;
@@ -44,6 +48,16 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Let workers, connections and Redis die by a random plan, and account for every job
     Chaos(chaos::Options),
+    /// Build the worker's images, postrider:otel and postrider:lean
+    Images(images::Options),
+    /// Start the stack of compose.yaml, send a job through it and say where to look
+    ComposeUp(compose::UpOptions),
+    /// Stop the stack
+    ComposeDown(compose::DownOptions),
+    /// Show what the stack has logged
+    ComposeLogs(compose::LogsOptions),
+    /// Test the images and the stack from outside, also while parts of it stop
+    TestStack(stack::Options),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +74,11 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Chaos(options) => chaos::run(&options),
+        Task::Images(options) => images::run(&options),
+        Task::ComposeUp(options) => compose::up(&options),
+        Task::ComposeDown(options) => compose::down(&options),
+        Task::ComposeLogs(options) => compose::logs(&options),
+        Task::TestStack(options) => stack::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

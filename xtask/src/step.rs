@@ -72,6 +72,13 @@ pub(crate) fn timed(name: &str, step: impl FnOnce() -> Result<(), Failure>) -> R
     result
 }
 
+/// Runs one named step and returns what it prints on standard output.
+pub(crate) fn timed_output(name: &str, command: &mut Command) -> Result<String, Failure> {
+    let mut printed = String::new();
+    timed(name, || output(command).map(|text| printed = text))?;
+    Ok(printed)
+}
+
 /// What a command prints on standard output; its standard error goes to the user.
 pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
     let output = command.stderr(Stdio::inherit()).output().map_err(|error| not_started(command, &error))?;

@@ -14,6 +14,7 @@ pub mod http_call;
 pub mod ledger;
 pub mod otlp;
 pub mod process;
+pub mod program;
 pub mod proxy;
 pub mod queue;
 pub mod redis;

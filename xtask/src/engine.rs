@@ -1,0 +1,59 @@
+//! The container engine and its compose, whichever of both there is: Docker or Podman, `docker compose` or
+//! `docker-compose`.
+
+use std::env;
+use std::ffi::OsString;
+use std::process::Command;
+
+use crate::step::{self, Failure};
+
+/// A client whose engine answers.
+pub(crate) struct Engine {
+    client: OsString,
+}
+
+impl Engine {
+    /// The client that `DOCKER` names, or `docker`. The one sentence without an engine is this one's.
+    pub(crate) fn find() -> Result<Self, Failure> {
+        let named = env::var_os("DOCKER").filter(|client| !client.is_empty());
+        let engine = Self { client: named.unwrap_or_else(|| "docker".into()) };
+        if step::works(engine.command().arg("info")) {
+            return Ok(engine);
+        }
+        let client = engine.client.to_string_lossy();
+        Err(format!(
+            "no container engine answers to `{client} info`: start Docker, or name another client in DOCKER, as in \
+             DOCKER=podman"
+        )
+        .into())
+    }
+
+    /// The name or the path of the client.
+    pub(crate) fn client(&self) -> &OsString {
+        &self.client
+    }
+
+    /// A call of the client, in the root of the workspace.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.client);
+        // Older clients build in the old way otherwise, and keep every layer.
+        command.current_dir(step::root()).env("DOCKER_BUILDKIT", "1");
+        command
+    }
+
+    /// The words that call compose: the engine's own command, or the program beside it.
+    pub(crate) fn compose(&self) -> Result<Vec<OsString>, Failure> {
+        if step::works(self.command().args(["compose", "version"])) {
+            return Ok(vec![self.client.clone(), "compose".into()]);
+        }
+        let mut beside = self.client.clone();
+        beside.push("-compose");
+        for program in [beside, "docker-compose".into()] {
+            if step::works(Command::new(&program).arg("version")) {
+                return Ok(vec![program]);
+            }
+        }
+        let client = self.client.to_string_lossy();
+        Err(format!("neither `{client} compose` nor `{client}-compose` runs: install one of them").into())
+    }
+}
