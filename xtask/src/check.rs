@@ -5,17 +5,19 @@ use std::fs;
 use clap::builder::PossibleValuesParser;
 
 use crate::binaries::{self, Build};
+use crate::deployment;
 use crate::step::{self, Failure, cargo};
 use crate::tidy;
 
 type Step = fn() -> Result<(), Failure>;
 
-const STEPS: [(&str, Step); 10] = [
+const STEPS: [(&str, Step); 11] = [
     ("tidy", tidy::run),
     ("fmt", || step::visibly(&mut cargo(&["fmt", "--all", "--check"]))),
     ("lean-tree", lean_tree),
     ("one-tls", one_tls),
     ("one-version", one_version),
+    ("deployment", deployment::check),
     ("clippy", || clippy(Build::Otel)),
     ("doc", || doc(Build::Otel)),
     ("clippy-lean", || clippy(Build::Lean)),

