@@ -70,8 +70,8 @@ fn users(stack: &Stack, container: &str) -> Vec<String> {
 
 pub(crate) fn redis_stops(stack: &mut Stack) {
     // More than are in flight at once, so that Redis stops in the middle.
-    jobs::put(stack, "redis", 300, 40);
-    in_flight(stack, 8);
+    jobs::put(stack, "redis", 1500, 40);
+    in_flight(stack, 4);
     stack.compose("--profile collector --profile demo stop -t 10 redis");
     let worker = stack.container("worker");
     // It says so, and does not give up.
@@ -115,14 +115,14 @@ pub(crate) fn share(stack: &mut Stack) {
 }
 
 pub(crate) fn workers_stop(stack: &mut Stack) {
-    jobs::put(stack, "killed", 1500, 48);
-    in_flight(stack, 24);
+    jobs::put(stack, "killed", 2000, 48);
+    in_flight(stack, 12);
     let workers = stack.containers("worker");
     stack.engine("kill a worker", &["kill", "--signal", "KILL", &workers[0]]);
     jobs::arrive(stack, "killed", 48);
 
-    jobs::put(stack, "stopped", 1500, 32);
-    in_flight(stack, 16);
+    jobs::put(stack, "stopped", 2000, 32);
+    in_flight(stack, 8);
     let start = Instant::now();
     stack.engine("stop a worker", &["stop", "--time", "30", &workers[1]]);
     let took = start.elapsed().as_secs();
