@@ -36,7 +36,15 @@ fn packages() -> Result<PathBuf, Failure> {
 /// Into a folder of ours: no package is added to any Python.
 fn install(folder: &Path) -> Result<(), Failure> {
     let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-warn-conflicts"]);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-compile",
+        "--no-warn-conflicts",
+    ]);
     pip.args(["--root-user-action", "ignore", "--target"]).arg(folder).args(PACKAGES);
     step::output(&mut pip).map(drop).map_err(|failure| {
         let reason = failure.message;
