@@ -20,6 +20,13 @@ pin_project! {
     }
 }
 
+impl<B> TracedBody<B> {
+    /// A body of which nothing is recorded.
+    pub(crate) fn unseen(inner: B) -> Self {
+        Self { inner, exchange: None }
+    }
+}
+
 impl<B: Body> TracedBody<B> {
     pub(crate) fn new(inner: B, mut exchange: Exchange) -> Self {
         if inner.is_end_stream() {

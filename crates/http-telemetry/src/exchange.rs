@@ -1,58 +1,141 @@
 //! One exchange under way: from the request to the end of the response's body.
 
 use std::error::Error;
+use std::sync::Arc;
+use std::time::Instant;
 
 use http::Response;
-use telemetry::{ErrorType, Span, Timer, semconv};
+use hyper_util::client::legacy;
+use telemetry::{ErrorType, Span, semconv};
 
-/// The span and the timer of an exchange. Dropped, it ends the span as it is: that is a cancellation.
+use crate::connections::ConnectionInfo;
+use crate::error_type::causes;
+use crate::hooks::ResponseHead;
+use crate::options::End;
+use crate::phases::Phases;
+use crate::recorder::Recorder;
+use crate::series::{Active, HostSeries, Measured};
+
+/// An exchange that is recorded. Dropped before the head of the response, it was cancelled: its span ends as it is,
+/// and it is not measured. Dropped later, it ends there.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) span: Span,
-    /// `None` once it has been stopped.
-    pub(crate) timer: Option<Timer>,
-    pub(crate) classify: fn(&(dyn Error + 'static)) -> ErrorType,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) began: Instant,
+    pub(crate) host: Arc<HostSeries>,
+    pub(crate) measured: Measured,
+    pub(crate) head: Option<Instant>,
+    pub(crate) ended: bool,
+    /// The connection that began to be made for it.
+    pub(crate) made: Option<Arc<Phases>>,
+    /// The connection that it uses, once that is known.
+    pub(crate) used: Option<Arc<Phases>>,
+    pub(crate) _active: Option<Active>,
 }
 
 impl Exchange {
-    /// The head of the response is there.
-    pub(crate) fn head<R>(&mut self, response: &Response<R>) {
+    /// The head of the response is there. Returns whether that ends it.
+    pub(crate) fn head<R>(&mut self, response: &Response<R>) -> bool {
+        let now = Instant::now();
+        self.head = Some(now);
         let status = response.status();
-        self.set(semconv::HTTP_RESPONSE_STATUS_CODE, status.as_u16());
-        if let Some(version) = version(response.version()) {
-            self.set(semconv::NETWORK_PROTOCOL_VERSION, version);
+        self.measured.status = status.as_u16();
+        self.measured.version = version(response.version());
+        if let Some(ConnectionInfo(used)) = response.extensions().get() {
+            used.acquire();
+            self.used = Some(Arc::clone(used));
+        }
+        if self.span.is_recording() {
+            self.describe_head(response, now);
         }
         if status.is_client_error() || status.is_server_error() {
-            self.fail(&ErrorType::Status(status.as_u16()));
+            self.fail(ErrorType::Status(status.as_u16()));
         }
+        if self.recorder.options.end == End::Head {
+            self.end(now);
+        }
+        self.ended
+    }
+
+    fn describe_head<R>(&self, response: &Response<R>, now: Instant) {
+        let span = &self.span;
+        span.set(semconv::HTTP_RESPONSE_STATUS_CODE, self.measured.status);
+        if let Some(version) = self.measured.version {
+            span.set(semconv::NETWORK_PROTOCOL_VERSION, version);
+        }
+        let first_byte = now.duration_since(self.began).as_secs_f64();
+        span.set(semconv::POSTRIDER_HTTP_FIRST_BYTE_DURATION, first_byte);
+        if let Some(used) = &self.used {
+            self.recorder.connector_is_traced();
+            let is_own = self.made.as_ref().is_some_and(|made| Arc::ptr_eq(made, used));
+            used.show(!is_own, span);
+        }
+        let options = &self.recorder.options;
+        options.captured.of_response(response.headers(), |key, values| span.set(key, values));
+        let (status, headers, extensions) = (response.status(), response.headers(), response.extensions());
+        options.hooks.response(span, &ResponseHead { status, headers, extensions });
     }
 
     /// It came to its end, which may have been an error status.
     pub(crate) fn complete(&mut self) {
-        if let Some(timer) = self.timer.take() {
-            timer.stop();
-        }
+        self.end(Instant::now());
     }
 
     /// It broke off.
     pub(crate) fn broke(&mut self, error: &(dyn Error + 'static)) {
-        let error = (self.classify)(error);
-        self.fail(&error);
+        let named = (self.recorder.options.classify)(error);
+        if self.span.is_recording() {
+            if self.head.is_none() {
+                self.show_connection(error);
+            }
+            self.recorder.options.hooks.error(&self.span, error, &named);
+        }
+        self.fail(named);
         self.complete();
     }
 
-    fn set(&mut self, key: &'static str, value: impl Into<telemetry::Value>) {
-        let value = value.into();
-        self.span.set(key, value.clone());
-        if let Some(timer) = &mut self.timer {
-            timer.set(key, value);
+    /// Of what never had an answer: how far its own connection came, or that it used another's.
+    fn show_connection(&self, error: &(dyn Error + 'static)) {
+        if let Some(made) = &self.made {
+            return made.show(false, &self.span);
+        }
+        let connected = causes(error).find_map(|cause| cause.downcast_ref::<legacy::Error>()?.connect_info());
+        let mut extras = http::Extensions::new();
+        if let Some(connected) = connected {
+            connected.get_extras(&mut extras);
+        }
+        match extras.get() {
+            Some(ConnectionInfo(used)) => used.show(true, &self.span),
+            None if self.recorder.knows_connections() => {
+                self.span.set(semconv::POSTRIDER_HTTP_CONNECTION_REUSED, true);
+            }
+            None => {}
         }
     }
 
-    fn fail(&mut self, error: &ErrorType) {
-        self.span.fail(error);
-        if let Some(timer) = &mut self.timer {
-            timer.set(semconv::ERROR_TYPE, error);
+    fn end(&mut self, now: Instant) {
+        self.ended = true;
+        if let Some(head) = self.head.filter(|head| *head < now) {
+            self.span.set(semconv::POSTRIDER_HTTP_BODY_DURATION, now.duration_since(head).as_secs_f64());
+        }
+        let seconds = now.duration_since(self.began).as_secs_f64();
+        self.recorder.series.record(&self.host, self.measured.clone(), seconds);
+    }
+
+    fn fail(&mut self, error: ErrorType) {
+        self.span.fail(&error);
+        self.measured.error = Some(error);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(used) = &self.used {
+            used.release();
+        }
+        if self.head.is_some() && !self.ended {
+            self.end(Instant::now());
         }
     }
 }

@@ -11,6 +11,7 @@ use pin_project_lite::pin_project;
 
 use crate::body::TracedBody;
 use crate::exchange::Exchange;
+use crate::watch;
 
 pin_project! {
     /// Resolves to the response, whose body carries the span on. Dropped before, it ends the span as a
@@ -19,13 +20,14 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,
+        // `None` where nothing is recorded.
         exchange: Option<Exchange>,
     }
 }
 
 impl<F> ResponseFuture<F> {
-    pub(crate) fn new(inner: F, exchange: Exchange) -> Self {
-        Self { inner, exchange: Some(exchange) }
+    pub(crate) fn new(inner: F, exchange: Option<Exchange>) -> Self {
+        Self { inner, exchange }
     }
 }
 
@@ -40,21 +42,38 @@ where
 
     fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // The span is current while the client works, for the `tracing` spans of libraries below it.
-        let entered = this.exchange.as_ref().map(|exchange| exchange.span.enter());
-        let polled = this.inner.poll(task);
-        drop(entered);
+        let polled = match this.exchange {
+            None => this.inner.poll(task),
+            Some(exchange) => exchange.poll(|| this.inner.poll(task)),
+        };
         let result = ready!(polled);
-        let mut exchange = this.exchange.take().expect("a future is not polled after it is ready");
+        let Some(mut exchange) = this.exchange.take() else {
+            return Poll::Ready(result.map(|response| response.map(TracedBody::unseen)));
+        };
         Poll::Ready(match result {
-            Ok(response) => {
-                exchange.head(&response);
-                Ok(response.map(|body| TracedBody::new(body, exchange)))
-            }
+            Ok(response) if exchange.head(&response) => Ok(response.map(TracedBody::unseen)),
+            Ok(response) => Ok(response.map(|body| TracedBody::new(body, exchange))),
             Err(error) => {
                 exchange.broke(&error);
                 Err(error)
             }
         })
+    }
+}
+
+impl Exchange {
+    fn poll<T>(&mut self, poll: impl FnOnce() -> T) -> T {
+        if !self.span.is_recording() {
+            return poll();
+        }
+        // The span is current while the client works, for the `tracing` spans of libraries below it.
+        let entered = self.span.enter();
+        let (polled, made) = watch::request(poll);
+        drop(entered);
+        if made.is_some() {
+            self.recorder.connector_is_traced();
+            self.made = made;
+        }
+        polled
     }
 }

@@ -5,12 +5,18 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use telemetry::Carrier;
 
-/// A borrowed header map.
-pub(crate) struct Headers<'a>(pub(crate) &'a mut HeaderMap);
+/// A borrowed header map, and what may be written to it.
+pub(crate) struct Headers<'a> {
+    pub(crate) map: &'a mut HeaderMap,
+    pub(crate) traces: bool,
+    pub(crate) baggage: bool,
+}
+
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 impl Carrier for Headers<'_> {
     fn get(&self, name: &str) -> Option<&str> {
-        let mut values = self.0.get_all(name).iter();
+        let mut values = self.map.get_all(name).iter();
         let only = values.next()?;
         if values.next().is_some() { None } else { only.to_str().ok() }
     }
@@ -26,8 +32,13 @@ impl Carrier for Headers<'_> {
     }
 
     fn set(&mut self, name: &'static str, value: String) {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            self.0.insert(HeaderName::from_static(name), value);
+        let may = if name == "baggage" { self.baggage } else { self.traces };
+        if let (true, Ok(value)) = (may, HeaderValue::try_from(value)) {
+            if name == "traceparent" {
+                // What the request came with belongs to another span; a state of this one follows.
+                self.map.remove(TRACESTATE);
+            }
+            self.map.insert(HeaderName::from_static(name), value);
         }
     }
 }
@@ -49,8 +60,23 @@ mod tests {
     fn a_header_that_stands_twice_is_not_read() {
         let mut map = HeaderMap::new();
         map.append("traceparent", HeaderValue::from_static("a"));
-        assert_eq!(Headers(&mut map).get("traceparent"), Some("a"));
+        assert_eq!(Headers { map: &mut map, traces: true, baggage: false }.get("traceparent"), Some("a"));
         map.append("traceparent", HeaderValue::from_static("b"));
-        assert_eq!(Headers(&mut map).get("traceparent"), None);
+        assert_eq!(Headers { map: &mut map, traces: true, baggage: false }.get("traceparent"), None);
+    }
+
+    #[test]
+    fn only_what_may_be_sent_is_written_and_an_old_state_goes() {
+        let written = |traces, baggage| {
+            let mut map = HeaderMap::new();
+            map.insert("tracestate", HeaderValue::from_static("old"));
+            let mut headers = Headers { map: &mut map, traces, baggage };
+            headers.set("traceparent", "t".to_owned());
+            headers.set("baggage", "b".to_owned());
+            ["traceparent", "tracestate", "baggage"].map(|name| map.contains_key(name))
+        };
+        assert_eq!(written(true, false), [true, false, false]);
+        assert_eq!(written(false, true), [false, true, true]);
+        assert_eq!(written(true, true), [true, false, true]);
     }
 }

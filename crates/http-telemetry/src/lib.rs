@@ -1,46 +1,125 @@
-//! A tower service that makes every HTTP attempt an OpenTelemetry span and a duration metric.
+//! A tower service that makes every HTTP attempt an OpenTelemetry span and a duration metric, and connectors that
+//! tell how its connection was made.
 //!
-//! [`Traced`] wraps any client that is a `tower_service::Service` of `http` requests, hyper-util's among them:
+//! [`Traced`] wraps any client that is a `tower_service::Service` of `http` requests, hyper-util's among them;
+//! [`TracedLayer`] does the same in a stack of tower layers. It records with the providers that the process has set
+//! as OpenTelemetry's global ones, or with those that `telemetry::start` has made from the `OTEL_*` variables:
 //!
 //! ```no_run
 //! use bytes::Bytes;
-//! use http_body_util::Full;
-//! use http_telemetry::{Attempt, Traced};
-//! use hyper_util::client::legacy::{Client, Error, connect::HttpConnector};
+//! use http_body_util::{BodyExt, Full};
+//! use http_telemetry::{
+//!     Attempt, ConnectionOptions, Connections, Traced, TracedConnector, TracedResolver, TracedTcp,
+//! };
+//! use hyper_util::client::legacy::connect::{HttpConnector, dns::GaiResolver};
+//! use hyper_util::client::legacy::Client;
 //! use hyper_util::rt::TokioExecutor;
 //! use telemetry::Telemetry;
 //!
-//! # async fn run() -> Result<(), Error> {
-//! let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-//! let mut traced = Traced::new(client, &Telemetry::global());
-//! let request = http::Request::post("http://localhost:8080/").body(Full::default()).expect("a valid request");
-//! let response = traced.attempt(request, &Attempt::default()).await?;
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let telemetry = Telemetry::global();
+//! let connections = Connections::new(&telemetry, ConnectionOptions::from_env());
+//! let resolver = TracedResolver::new(GaiResolver::new(), &connections);
+//! let tcp = TracedTcp::new(HttpConnector::new_with_resolver(resolver));
+//! let connector = TracedConnector::new(tcp, &connections);
+//! let mut builder = Client::builder(TokioExecutor::new());
+//! // The client's own repetitions would be attempts that no span shows.
+//! let client = builder.retry_canceled_requests(false).build::<_, Full<Bytes>>(connector);
+//!
+//! let mut traced = Traced::new(client, &telemetry);
+//! let request = http::Request::post("http://localhost:8080/users/7").body(Full::default())?;
+//! let attempt = Attempt { template: Some("/users/{id}".into()), ..Attempt::default() };
+//! let response = traced.attempt(request, &attempt).await?;
+//! let body = response.into_body().collect().await?.to_bytes();
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! | what | value |
-//! |---|---|
-//! | span | kind `CLIENT`, named as the method; from the call to the end of the response's body |
-//! | attributes | `http.request.method`, `server.address`, `server.port`, `url.full` (redacted); where they apply `http.response.status_code`, `network.protocol.version`, `http.request.resend_count`, `http.request.method_original`, `error.type` |
-//! | status | `Error` for a status code of 400 and above and for whatever kept the exchange from its end; a dropped future or body is a cancellation and leaves it unset |
-//! | metric | `http.client.request.duration` in seconds, of the same length |
-//! | request | `traceparent` and `tracestate` of the span; what it carried before is replaced |
+//! # What is emitted
 //!
-//! Semantic conventions 1.44.0, `docs/http/http-spans.md`. What it does not do: it neither retries nor follows
-//! redirects. Deadlines and limits belong inside the service and the body that it wraps, so that what ends an
-//! attempt is seen here as an error.
+//! One span of kind `CLIENT` for each attempt. Its name is the method, with the template behind it where there is
+//! one; `HTTP` stands for a method that is not known. It begins with the call and ends with the response's body
+//! ([`End::Body`]) or head ([`End::Head`]).
+//!
+//! | attribute | when |
+//! |---|---|
+//! | `http.request.method`, `server.address`, `server.port`, `url.full` (redacted, at most 2,048 bytes) | always, from the start |
+//! | `http.request.method_original` | the method is not among the known, and `http.request.method` is `_OTHER` |
+//! | `http.request.resend_count` | the caller has sent the request before ([`Attempt`]) |
+//! | `url.template` | the caller names one ([`Attempt`]) |
+//! | `http.request.header.*`, `http.response.header.*` (lists) | asked for ([`Captured`]) |
+//! | `http.response.status_code`, `network.protocol.version` | an answer came |
+//! | `error.type` | a status code of 400 and above, or whatever kept the exchange from its end ([`error_type()`]) |
+//! | `network.peer.address`, `network.peer.port` (of the socket) | the connector is traced |
+//! | `postrider.http.connection.reused` | the connector is traced: false where the connection was made for this attempt |
+//! | `postrider.http.dns.duration`, `postrider.http.connect.duration`, `postrider.http.tls.duration` (seconds) | it was, and had that part; also where the part failed or was cut off |
+//! | `postrider.http.first_byte.duration` (seconds) | from the beginning to the head of the response |
+//! | `postrider.http.body.duration` (seconds) | from there to the end of the body |
+//!
+//! The status is `Error` where `error.type` is set. A future that is dropped is a cancellation: the status stays
+//! unset, and nothing is measured.
+//!
+//! | metric | kind, unit | attributes | when |
+//! |---|---|---|---|
+//! | `http.client.request.duration` | histogram, `s` | `http.request.method`, `server.address`, `server.port`; `error.type`, `http.response.status_code`, `network.protocol.version` | always; as long as the span |
+//! | `http.client.active_requests` | up-down counter, `{request}` | `http.request.method`, `server.address`, `server.port` | [`Options::active_requests`] |
+//! | `http.client.open_connections` | up-down counter, `{connection}` | `http.connection.state`, `server.address`, `server.port` | [`ConnectionOptions::metrics`] |
+//! | `http.client.connection.duration` | histogram, `s` | `server.address`, `server.port` | [`ConnectionOptions::metrics`] |
+//! | `dns.lookup.duration` | histogram, `s` | `dns.question.name`; `error.type` | [`ConnectionOptions::metrics`] |
+//!
+//! Metrics know the first 100 hosts by their names ([`Options::most_hosts`]) and all later ones as `_OTHER`, and at
+//! most 1,000 sets of attributes. A connection is `active` from its making, or from the head of a response on it, to
+//! the end of the last exchange on it.
+//!
+//! A request gets `traceparent`, `tracestate` and `baggage` in place of those that it came with, as far as its host
+//! may have them ([`Propagation`]) and `OTEL_PROPAGATORS` names them. Of URLs that are [`Excluded`], and under
+//! `telemetry::suppress`, nothing is recorded and nothing sent along.
+//!
+//! # What it costs
+//!
+//! Telemetry off: a branch. A span that is not sampled: no attribute is computed. A measurement: a look at two small
+//! tables and a bound instrument, without an allocation. A traced connector: one allocation a connection, and those
+//! with which hyper-util hands its information to each response.
+//!
+//! Semantic conventions 1.44.0, `docs/http/http-spans.md` and `docs/http/http-metrics.md`. What it does not do: it
+//! neither retries nor follows redirects. Deadlines and limits belong inside the service and the body that it wraps,
+//! so that what ends an attempt is seen here as an error.
 
 mod body;
+mod capture;
+mod connect;
+mod connections;
 mod error_type;
 mod exchange;
+mod exclude;
 mod future;
 mod headers;
+mod hooks;
+mod hosts;
+mod intern;
+mod methods;
+mod options;
+mod pattern;
+mod phases;
+mod propagation;
+mod recorder;
+mod series;
 mod service;
 mod url;
+mod watch;
 
 pub use body::TracedBody;
+pub use capture::Captured;
+pub use connect::{
+    Connecting, ConnectingTcp, Resolving, TracedConnection, TracedConnector, TracedResolver, TracedTcp,
+};
+pub use connections::{ConnectionInfo, ConnectionOptions, Connections, Making, OpenConnection};
 pub use error_type::{causes, error_type};
+pub use exclude::Excluded;
 pub use future::ResponseFuture;
-pub use service::{Attempt, Traced};
-pub use url::redacted;
+pub use hooks::{Hooks, RequestHead, ResponseHead};
+pub use methods::Methods;
+pub use options::{End, Options};
+pub use propagation::{BadRecipient, Propagation, Recipient, Recipients};
+pub use service::{Attempt, Traced, TracedLayer};
+pub use url::{Redaction, redacted};

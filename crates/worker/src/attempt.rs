@@ -185,7 +185,8 @@ async fn attempt(
     confirm_lease(lane, delivery.lease).await;
     let (at, started) = (lane.queue.clock().now(), Instant::now());
     let secret = job.secret.as_deref().and_then(|name| lane.secrets.get(name));
-    let attempt = Attempt { parent: Some(context.clone()), resend_count: job.trail.attempts };
+    let attempt =
+        Attempt { parent: Some(context.clone()), resend_count: job.trail.attempts, ..Attempt::default() };
     let ending = lane.sender.send(job, &attempt, secret, at).await;
     let took = started.elapsed();
     flows::end(lane, job, pass, &ending).await;

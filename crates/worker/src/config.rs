@@ -1,5 +1,6 @@
 //! The configuration file, `postrider.toml`: read whole, and every error reported at once with its line.
 
+mod propagation;
 mod requests;
 mod secret;
 mod table;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 use http::header::SET_COOKIE;
+use http_telemetry::Propagation;
 use toml::de::DeTable;
 
 use crate::egress::Egress;
@@ -68,6 +70,10 @@ use table::Table;
 /// ports = [443, 8443]
 /// schemes = ["https"]
 ///
+/// [propagation]            # to whom the trace context of a job is sent
+/// traces_to = "all"        # or "none", or ["api.example.org", "*.internal:8080"]
+/// baggage_to = ["*.internal"]   # default: nobody
+///
 /// [http]                   # deadlines, limits, TLS and the proxy of requests
 /// headers_timeout = "20s"
 /// ```
@@ -89,6 +95,8 @@ pub struct Config {
     pub egress: Egress,
     /// How requests are sent.
     pub http: HttpConfig,
+    /// To whom the context of traces is sent.
+    pub propagation: Propagation,
 }
 
 /// A queue to read, and how often in proportion to the others.
@@ -198,6 +206,7 @@ impl Config {
         }
         root.one_table("egress", |table| config.egress = egress(table));
         root.one_table("http", |table| config.http = requests::read(table));
+        root.one_table("propagation", |table| config.propagation = propagation::read(table));
         root.finish();
         problems.0.sort();
         if problems.0.is_empty() { Ok(config) } else { Err(problems) }
@@ -374,6 +383,22 @@ mod tests {
         assert!(told[0].contains("`allow`: `10.0.0.0/99` is not a rule"), "{told:#?}");
         assert!(told[6].contains("leave it out"), "{told:#?}");
         assert!(problems("egress = 1\n")[0].contains("must be a table, as in [egress]"));
+    }
+
+    #[test]
+    fn to_whom_context_is_sent_is_a_word_or_a_list_and_every_wrong_host_is_told() {
+        let read = |text: &str| Config::parse(&format!("[propagation]\n{text}\n")).unwrap().propagation;
+        let hosts = |text: &str| text.parse::<http_telemetry::Recipients>().unwrap();
+        assert_eq!(read("traces_to = \"none\"").traces, hosts("none"));
+        assert_eq!(read("baggage_to = [\"*.a.test\"]").baggage, ["*.a.test".parse().unwrap()]);
+        assert_eq!(read("traces_to = [\"a.test\", \"b.test:1\"]").traces, hosts("a.test,b.test:1"));
+        assert_eq!(read("").traces, hosts("all"));
+        let told = problems(
+            "[propagation]\ntraces_to = [\n  \"http://a.test\",\n  1,\n]\nbaggage_to = \"all\"\nto = 1\n",
+        );
+        let lines: Vec<_> = told.iter().map(|text| &text[..1]).collect();
+        assert_eq!(lines, ["3", "4", "6", "7"], "{told:#?}");
+        assert!(told[0].contains("`traces_to`: `http://a.test` is no host"), "{told:#?}");
     }
 
     #[test]

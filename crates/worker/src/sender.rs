@@ -25,7 +25,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHORIZATION, U
 use http::{HeaderMap, Request, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
-use http_telemetry::{Attempt, Traced};
+use http_telemetry::{Attempt, ConnectionOptions, Connections, Options, Propagation, Traced};
 use telemetry::Telemetry;
 
 use crate::egress::Egress;
@@ -57,6 +57,10 @@ pub struct SenderConfig {
     pub http: HttpConfig,
     /// Client certificates by the names under which jobs ask for them.
     pub identities: BTreeMap<String, Identity>,
+    /// How attempts are recorded, and to whom the context of traces is sent: the latter holds in every build.
+    pub recording: Options,
+    /// What is recorded of connections.
+    pub connections: ConnectionOptions,
 }
 
 /// What of an answer is kept.
@@ -90,6 +94,7 @@ struct Shared {
     timeout: Duration,
     http: HttpConfig,
     results: KeptResults,
+    propagation: Propagation,
     busy: OpenCount,
     anonymous: Pool,
     /// A connection shows its certificate once, so who has one shares none with others.
@@ -105,22 +110,26 @@ impl Sender {
         let (http, open, busy) = (&config.http, OpenCount::default(), OpenCount::default());
         let roots = tls::roots(http)?;
         let resolver = Resolver::new(http.dns_timeout);
+        let connections = Connections::new(telemetry, config.connections);
         let pool = |identity| -> Result<Pool, TlsError> {
             let tls = tls::client(http, &roots, identity)?;
             let (egress, resolver) = (config.egress.clone(), resolver.clone());
-            let connector = Connector::new(egress, http.clone(), tls, resolver, open.clone());
-            Ok(Pool::new(http, connector, open.clone(), busy.clone()))
+            let (open, connections) = (open.clone(), connections.clone());
+            let connector = Connector::new(egress, http.clone(), tls, resolver, open.clone(), connections);
+            Ok(Pool::new(http, connector, open, busy.clone()))
         };
         let identified = config.identities.iter().map(|(name, own)| Ok((name.clone(), pool(Some(own))?)));
         let shared = Shared {
             timeout: config.timeout,
             http: http.clone(),
             results: config.results.clone(),
+            propagation: config.recording.propagation.clone(),
             busy: busy.clone(),
             anonymous: pool(None)?,
             identified: identified.collect::<Result<_, TlsError>>()?,
         };
-        let traced = Traced::new((), telemetry).classify(error::error_type);
+        let options = Options { classify: error::error_type, ..config.recording.clone() };
+        let traced = Traced::with_options((), telemetry, options);
         Ok(Self { traced, shared: Arc::new(shared) })
     }
 
@@ -164,6 +173,7 @@ impl Sender {
         };
         let mut client = self.traced.map(|()| Deadline::new(client, bounds));
         let mut request = request(job, secret, now);
+        forward_context(job, &self.shared.propagation, request.headers_mut());
         // Through a tunnel the destination would see it; there it goes with CONNECT.
         let proxy = proxy_of(http, &job.uri).filter(|_| job.uri.scheme_str() == Some("http"));
         if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
@@ -231,16 +241,24 @@ fn request(job: &Job, secret: Option<&Secret>, now: u64) -> Request<Full<Bytes>>
     if let Some(secret) = secret {
         secret.apply(headers, &job.ticket, &job.body, now);
     }
-    // The producer's context as it came; where this attempt has a span, that takes its place.
-    for (name, value) in [("traceparent", &job.context.traceparent), ("tracestate", &job.context.tracestate)]
-    {
-        if let Some(value) =
-            value.as_ref().and_then(|value| HeaderValue::from_maybe_shared(value.clone()).ok())
-        {
+    request
+}
+
+/// The producer's context as it came, for those who may have it; where this attempt has a span, that takes its place.
+fn forward_context(job: &Job, policy: &Propagation, headers: &mut HeaderMap) {
+    let mut forward = |name, value: &Option<Bytes>| {
+        if let Some(Ok(value)) = value.clone().map(HeaderValue::from_maybe_shared) {
             headers.insert(HeaderName::from_static(name), value);
         }
+    };
+    let context = &job.context;
+    if policy.traces_to(&job.uri) {
+        forward("traceparent", &context.traceparent);
+        forward("tracestate", &context.tracestate);
     }
-    request
+    if context.baggage.is_some() && policy.baggage_to(&job.uri) {
+        forward("baggage", &context.baggage);
+    }
 }
 
 fn set(headers: &mut HeaderMap, name: &'static str, value: &Bytes) {

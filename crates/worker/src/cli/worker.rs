@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use http_telemetry::{BadRecipient, ConnectionOptions, Options, Propagation, Recipient};
 use telemetry::Telemetry;
 use tracing::warn;
 
@@ -50,6 +51,14 @@ pub(super) struct WorkerArgs {
     /// Send all requests through this proxy, http://[USER:PASSWORD@]HOST:PORT
     #[arg(long, env = "POSTRIDER_HTTP_PROXY", hide_env_values = true, value_name = "URL")]
     http_proxy: Option<String>,
+    /// To whom the trace context of a job is sent: all, none, or a list of HOST, *.HOST or *, each also with :PORT
+    /// [default: that of --config, else all]
+    #[arg(long, env = "POSTRIDER_TRACES_TO", value_name = "all|none|HOSTS")]
+    traces_to: Option<String>,
+    /// To whom the baggage of a job is sent: HOST, *.HOST or *, each also with :PORT; may be given several times
+    /// [default: those of --config, else nobody]
+    #[arg(long, env = "POSTRIDER_BAGGAGE_TO", value_delimiter = ',', value_parser = recipient, value_name = "HOST")]
+    baggage_to: Vec<Option<Recipient>>,
     /// The deadline of an attempt whose job has no `timeout_ms`
     #[arg(long, env = "POSTRIDER_TIMEOUT", default_value = "30s", value_parser = some_time, value_name = "DURATION")]
     timeout: Duration,
@@ -89,6 +98,7 @@ impl WorkerArgs {
             return Err(Usage(format!("the queue {twice} is named twice; name it once")));
         }
         let http = with_proxy(file.http, self.http_proxy.as_deref())?;
+        let propagation = propagation(file.propagation, self.traces_to.as_deref(), self.baggage_to)?;
         Ok(WorkerConfig {
             redis_url: self.redis.redis_url,
             queues,
@@ -102,6 +112,8 @@ impl WorkerArgs {
                 results: file.results,
                 http,
                 identities: file.secrets.identities(),
+                recording: Options { propagation, ..Options::from_env() },
+                connections: ConnectionOptions::from_env(),
             },
             retry,
             flows: file.flows,
@@ -144,6 +156,28 @@ fn with_proxy(mut http: HttpConfig, flag: Option<&str>) -> Result<HttpConfig, Us
         http.proxy = Some(text.parse().map_err(|error: BadProxy| Usage(format!("--http-proxy: {error}")))?);
     }
     Ok(http)
+}
+
+/// A flag goes before the file.
+fn propagation(
+    mut policy: Propagation,
+    traces_to: Option<&str>,
+    baggage_to: Vec<Option<Recipient>>,
+) -> Result<Propagation, Usage> {
+    if let Some(text) = traces_to.filter(|text| !text.is_empty()) {
+        let traces = text.parse().map_err(|error: BadRecipient| Usage(format!("--traces-to: {error}")))?;
+        policy.traces = traces;
+    }
+    let baggage: Vec<Recipient> = baggage_to.into_iter().flatten().collect();
+    if !baggage.is_empty() {
+        policy.baggage = baggage;
+    }
+    Ok(policy)
+}
+
+/// An empty variable is no host, as in `POSTRIDER_BAGGAGE_TO=`.
+fn recipient(text: &str) -> Result<Option<Recipient>, BadRecipient> {
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
 }
 
 fn twice(queues: &[WeightedQueue]) -> Option<&QueueName> {

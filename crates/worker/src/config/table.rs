@@ -151,6 +151,11 @@ impl<'a, 'i> Table<'a, 'i> {
         self.table.contains_key(key)
     }
 
+    /// Whether there is a list under a key.
+    pub(super) fn has_list(&self, key: &str) -> bool {
+        matches!(self.table.get(key).map(Spanned::get_ref), Some(DeValue::Array(_)))
+    }
+
     /// A limit that admits nothing is not what is meant.
     pub(super) fn not_empty(&mut self, key: &str) {
         if let Some(DeValue::Array(list)) = self.table.get(key).map(Spanned::get_ref)

@@ -58,7 +58,11 @@ impl Job {
             expires_at: unix_millis("expires_at", &known.expires_at)?,
             result_ttl: result_ttl(&known)?,
             body: known.body.unwrap_or_default(),
-            context: Context { traceparent: known.traceparent, tracestate: known.tracestate },
+            context: Context {
+                traceparent: known.traceparent,
+                tracestate: known.tracestate,
+                baggage: known.baggage,
+            },
             trail: known.trail,
         })
     }

@@ -12,6 +12,8 @@ pub struct Context {
     pub traceparent: Option<Bytes>,
     /// `tracestate`.
     pub tracestate: Option<Bytes>,
+    /// `baggage`.
+    pub baggage: Option<Bytes>,
 }
 
 /// What a job has been through: the fields that begin with `_`. They are the worker's own; what a producer

@@ -8,6 +8,7 @@ use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use http::Uri;
+use http_telemetry::{Connections, Making};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
@@ -17,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use super::dialled;
-use super::error::{ConnectTimeout, DnsError, ProxyError, TlsTimeout};
+use super::error::{ConnectTimeout, DnsError, ProxyError, TlsTimeout, error_type};
 use super::proxy::{Proxy, is_exempt};
 use super::resolver::Resolver;
 use super::server_name::server_name;
@@ -39,6 +40,7 @@ struct Shared {
     tls: Arc<ClientConfig>,
     resolver: Resolver,
     open: OpenCount,
+    connections: Connections,
 }
 
 impl Connector {
@@ -48,8 +50,9 @@ impl Connector {
         tls: Arc<ClientConfig>,
         resolver: Resolver,
         open: OpenCount,
+        connections: Connections,
     ) -> Self {
-        Self(Arc::new(Shared { egress, http, tls, resolver, open }))
+        Self(Arc::new(Shared { egress, http, tls, resolver, open, connections }))
     }
 }
 
@@ -65,7 +68,8 @@ impl Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         dialled::note();
         let shared = Arc::clone(&self.0);
-        Box::pin(async move { shared.connect(uri).await })
+        let making = shared.connections.begin(&uri);
+        Box::pin(async move { shared.connect(uri, making).await })
     }
 }
 
@@ -76,47 +80,55 @@ pub(super) fn proxy_of<'a>(http: &'a HttpConfig, uri: &Uri) -> Option<&'a Proxy>
 }
 
 impl Shared {
-    async fn connect(&self, uri: Uri) -> Result<Stream, BoxError> {
+    async fn connect(&self, uri: Uri, making: Making) -> Result<Stream, BoxError> {
         let https = uri.scheme_str() == Some("https");
         let proxy = proxy_of(&self.http, &uri);
         let timeout = self.http.connect_timeout;
         let reached = match proxy {
-            None => within(timeout, self.direct(&uri)).await?,
+            None => within(timeout, self.direct(&uri, &making)).await?,
             Some(proxy) => {
                 self.check_unresolved(&uri).await?;
-                let through = within(timeout, self.through(proxy, &uri, https)).await;
+                let through = within(timeout, self.through(proxy, &uri, https, &making)).await;
                 through.map_err(|error| ProxyError { place: place(&proxy.uri), error })?
             }
         };
         let open = self.open.open();
+        making.reached(reached.peer_addr().ok());
         if !https {
-            return Ok(Stream::plain(reached, proxy.is_some(), open));
+            return Ok(Stream::plain(reached, proxy.is_some(), open, making.connected()));
         }
         let name = server_name(&uri)?;
         let tls = TlsConnector::from(Arc::clone(&self.tls));
-        match tokio::time::timeout(self.http.tls_timeout, tls.connect(name, reached)).await {
-            Ok(secured) => Ok(Stream::tls(secured?, open)),
+        let handshake = making.tls(tls.connect(name, reached));
+        match tokio::time::timeout(self.http.tls_timeout, handshake).await {
+            Ok(secured) => Ok(Stream::tls(secured?, open, making.connected())),
             Err(_) => Err(TlsTimeout(self.http.tls_timeout).into()),
         }
     }
 
-    async fn direct(&self, uri: &Uri) -> Result<TcpStream, BoxError> {
-        let addresses = self.allowed(uri).await?;
-        self.dial(addresses, uri.clone()).await
+    async fn direct(&self, uri: &Uri, making: &Making) -> Result<TcpStream, BoxError> {
+        let addresses = self.allowed(uri, Some(making)).await?;
+        making.connect(self.dial(addresses, uri.clone())).await
     }
 
     /// The proxy is the operator's own: its address is not a job's choice and not checked.
-    async fn through(&self, proxy: &Proxy, uri: &Uri, https: bool) -> Result<TcpStream, BoxError> {
-        let addresses = self.addresses(proxy.uri.host().unwrap_or_default()).await?;
+    async fn through(
+        &self,
+        proxy: &Proxy,
+        uri: &Uri,
+        https: bool,
+        making: &Making,
+    ) -> Result<TcpStream, BoxError> {
+        let addresses = self.addresses(proxy.uri.host().unwrap_or_default(), Some(making)).await?;
         let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port(&proxy.uri))).collect();
         if !https {
-            return self.dial(addresses, proxy.uri.clone()).await;
+            return making.connect(self.dial(addresses, proxy.uri.clone())).await;
         }
         let mut tunnel = Tunnel::new(proxy.uri.clone(), self.dialler(addresses));
         if let Some(authorization) = &proxy.authorization {
             tunnel = tunnel.with_auth(authorization.clone());
         }
-        Ok(tunnel.call(uri.clone()).await?.into_inner())
+        Ok(making.connect(tunnel.call(uri.clone())).await?.into_inner())
     }
 
     async fn dial(&self, addresses: Vec<SocketAddr>, uri: Uri) -> Result<TcpStream, BoxError> {
@@ -134,13 +146,13 @@ impl Shared {
     }
 
     /// The addresses of a host that may be reached; at least one.
-    async fn allowed(&self, uri: &Uri) -> Result<Vec<SocketAddr>, BoxError> {
+    async fn allowed(&self, uri: &Uri, making: Option<&Making>) -> Result<Vec<SocketAddr>, BoxError> {
         let (scheme, host, port) =
             (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default(), port(uri));
         self.egress.check_name(scheme, host, port)?;
         let mut refusal: Option<Refusal> = None;
         let mut allowed = Vec::new();
-        for address in self.addresses(host).await? {
+        for address in self.addresses(host, making).await? {
             match self.egress.check(host, address, port) {
                 Ok(()) => allowed.push(SocketAddr::new(address, port)),
                 Err(refused) => refusal = refusal.or(Some(refused)),
@@ -161,17 +173,20 @@ impl Shared {
                 self.egress.check_name(uri.scheme_str().unwrap_or_default(), host, port(uri))?;
             }
             _ => {
-                self.allowed(uri).await?;
+                self.allowed(uri, None).await?;
             }
         }
         Ok(())
     }
 
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, BoxError> {
-        match Host::parse(host)? {
-            Host::Address(address) => Ok(vec![address]),
+    async fn addresses(&self, host: &str, making: Option<&Making>) -> Result<Vec<IpAddr>, BoxError> {
+        match (Host::parse(host)?, making) {
+            (Host::Address(address), _) => Ok(vec![address]),
             // The name as it came: a dot at its end keeps the resolver from trying search domains.
-            Host::Name(_) => self.resolver.lookup(host).await,
+            (Host::Name(_), None) => self.resolver.lookup(host).await,
+            (Host::Name(_), Some(making)) => {
+                making.dns(host, |error| error_type(&**error), self.resolver.lookup(host)).await
+            }
         }
     }
 }
@@ -226,6 +241,8 @@ impl Service<Name> for Fixed {
 
 #[cfg(test)]
 mod tests {
+    use http_telemetry::ConnectionOptions;
+
     use super::super::tls;
     use super::*;
 
@@ -233,7 +250,8 @@ mod tests {
         let http = HttpConfig::default();
         let tls = tls::client(&http, &Arc::new(rustls::RootCertStore::empty()), None).unwrap();
         let resolver = Resolver::new(Duration::from_secs(5));
-        Shared { egress, http, tls, resolver, open: OpenCount::default() }
+        let connections = Connections::new(&telemetry::Telemetry::disabled(), ConnectionOptions::default());
+        Shared { egress, http, tls, resolver, open: OpenCount::default(), connections }
     }
 
     fn uri(host: &str) -> Uri {
@@ -242,7 +260,7 @@ mod tests {
 
     async fn allowed(rules: &[&str], host: &str) -> Result<Vec<SocketAddr>, BoxError> {
         let allow = rules.iter().map(|rule| rule.parse().unwrap()).collect();
-        shared(Egress { allow, ..Egress::default() }).allowed(&uri(host)).await
+        shared(Egress { allow, ..Egress::default() }).allowed(&uri(host), None).await
     }
 
     const PRIVATE: [&str; 7] =
@@ -304,7 +322,7 @@ mod tests {
         ] {
             let shared = shared(egress);
             // A lookup would fail with another error.
-            let error = shared.allowed(&uri("host.invalid")).await.unwrap_err();
+            let error = shared.allowed(&uri("host.invalid"), None).await.unwrap_err();
             assert!(error.is::<Refusal>(), "{error}");
             assert!(shared.check_unresolved(&uri("host.invalid")).await.unwrap_err().is::<Refusal>());
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as Task, Poll};
 
+use http_telemetry::OpenConnection;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
@@ -18,6 +19,7 @@ pub(super) struct Stream {
     /// Whether requests on it name the whole URL (RFC 9112 §3.2.2).
     proxied: bool,
     _open: Open,
+    known: OpenConnection,
 }
 
 enum Inner {
@@ -51,24 +53,25 @@ impl Drop for Open {
 }
 
 impl Stream {
-    pub(super) fn plain(stream: TcpStream, proxied: bool, open: Open) -> Self {
-        Self { inner: Inner::Plain(TokioIo::new(stream)), proxied, _open: open }
+    pub(super) fn plain(stream: TcpStream, proxied: bool, open: Open, known: OpenConnection) -> Self {
+        Self { inner: Inner::Plain(TokioIo::new(stream)), proxied, _open: open, known }
     }
 
-    pub(super) fn tls(stream: TlsStream<TcpStream>, open: Open) -> Self {
-        Self { inner: Inner::Tls(Box::new(TokioIo::new(stream))), proxied: false, _open: open }
+    pub(super) fn tls(stream: TlsStream<TcpStream>, open: Open, known: OpenConnection) -> Self {
+        Self { inner: Inner::Tls(Box::new(TokioIo::new(stream))), proxied: false, _open: open, known }
     }
 }
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
+        // Not with the socket's own information, which would cost each response three allocations.
+        let connected = self.known.mark(Connected::new());
         match &self.inner {
-            Inner::Plain(stream) => stream.inner().connected().proxy(self.proxied),
-            Inner::Tls(stream) => {
-                let (tcp, tls) = stream.inner().get_ref();
-                let connected = tcp.connected();
-                if tls.alpn_protocol() == Some(b"h2") { connected.negotiated_h2() } else { connected }
+            Inner::Plain(_) => connected.proxy(self.proxied),
+            Inner::Tls(stream) if stream.inner().get_ref().1.alpn_protocol() == Some(b"h2") => {
+                connected.negotiated_h2()
             }
+            Inner::Tls(_) => connected,
         }
     }
 }

@@ -1,0 +1,297 @@
+//! Connections: how long each part of making one takes, to whom it leads, and how many there are.
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::Uri;
+use hyper_util::client::legacy::connect::Connected;
+use telemetry::{Attributes, BoundHistogram, ErrorType, Histogram, Telemetry, UpDownCounter, semconv};
+
+use crate::hosts::Hosts;
+use crate::phases::{Measure, OpenCounters, Phases};
+use crate::url::{bare, port};
+use crate::watch;
+
+/// What is recorded of connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionOptions {
+    /// Whether connections and lookups are measured: `http.client.open_connections`,
+    /// `http.client.connection.duration`, `dns.lookup.duration`. Default: no. `POSTRIDER_HTTP_CONNECTION_METRICS`.
+    pub metrics: bool,
+    /// How many hosts metrics know by name; all others are `_OTHER`. Default: 100.
+    pub most_hosts: usize,
+}
+
+impl Default for ConnectionOptions {
+    fn default() -> Self {
+        Self { metrics: false, most_hosts: 100 }
+    }
+}
+
+impl ConnectionOptions {
+    /// By the variables that the fields name, from the environment of the process.
+    pub fn from_env() -> Self {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// By the variables that the fields name, from anywhere.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let metrics = lookup("POSTRIDER_HTTP_CONNECTION_METRICS");
+        Self { metrics: metrics.is_some_and(|value| crate::options::is_true(&value)), ..Self::default() }
+    }
+}
+
+/// Looks at connections. Cheap to clone; while telemetry is off, all of it does nothing.
+///
+/// A connector of one's own calls [`begin`](Connections::begin) when it is called, lets the parts run through
+/// [`Making`], and keeps an [`OpenConnection`] with what it returns. Around a connector of hyper-util's there is
+/// [`TracedConnector`](crate::TracedConnector).
+#[derive(Clone, Debug)]
+pub struct Connections(Option<Arc<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    metrics: Option<Metrics>,
+}
+
+#[derive(Debug)]
+struct Metrics {
+    open: UpDownCounter,
+    lives: Histogram,
+    lookups: Histogram,
+    hosts: Hosts<Arc<str>>,
+}
+
+impl Metrics {
+    fn new(telemetry: &Telemetry, most_hosts: usize) -> Self {
+        Self {
+            open: telemetry.up_down_counter(
+                semconv::HTTP_CLIENT_OPEN_CONNECTIONS,
+                "{connection}",
+                "Outbound HTTP connections that are active or idle",
+            ),
+            lives: telemetry.histogram(
+                semconv::HTTP_CLIENT_CONNECTION_DURATION,
+                "s",
+                "Duration of outbound HTTP connections",
+                semconv::CONNECTION_SECONDS,
+            ),
+            lookups: telemetry.histogram(
+                semconv::DNS_LOOKUP_DURATION,
+                "s",
+                "Duration of lookups of host names",
+                semconv::REQUEST_SECONDS,
+            ),
+            hosts: Hosts::new(most_hosts, |name| name),
+        }
+    }
+
+    fn host(&self, name: &str) -> Arc<str> {
+        Arc::clone(&*self.hosts.get(name, |name| name))
+    }
+}
+
+impl Connections {
+    /// Records with this handle.
+    pub fn new(telemetry: &Telemetry, options: ConnectionOptions) -> Self {
+        Self(telemetry.is_on().then(|| {
+            let metrics = options.metrics.then(|| Metrics::new(telemetry, options.most_hosts));
+            Arc::new(Inner { metrics })
+        }))
+    }
+
+    pub(crate) fn looked_up(&self, name: &str, took: Duration, error: Option<&ErrorType>) {
+        if let Some(inner) = &self.0 {
+            inner.looked_up(name, took, error);
+        }
+    }
+
+    /// A connection to a URL's host begins to be made. Called in a connector's `call` itself and not in its future,
+    /// it tells the attempt for which hyper calls the connector.
+    pub fn begin(&self, uri: &Uri) -> Making {
+        let Some(inner) = self.0.as_ref().filter(|_| !telemetry::is_suppressed()) else {
+            return Making(None);
+        };
+        let phases = Arc::new(Phases::default());
+        watch::began(&phases);
+        let place = inner.metrics.as_ref().map(|metrics| {
+            let host = metrics.host(bare(uri.host().unwrap_or_default()));
+            // Of a host without a name, only usual ports are told.
+            let all = &*host != crate::hosts::OTHER;
+            Place { host, port: port(uri).filter(|port| all || [80, 443].contains(port)) }
+        });
+        Making(Some(Made { phases, inner: Arc::clone(inner), place }))
+    }
+}
+
+/// A connection that is being made.
+#[derive(Debug)]
+#[must_use = "a connection is counted by what `connected` returns"]
+pub struct Making(Option<Made>);
+
+#[derive(Debug)]
+struct Made {
+    phases: Arc<Phases>,
+    inner: Arc<Inner>,
+    place: Option<Place>,
+}
+
+#[derive(Clone, Debug)]
+struct Place {
+    host: Arc<str>,
+    port: Option<u16>,
+}
+
+impl Place {
+    fn describe(&self, attributes: &mut Attributes) {
+        attributes.set(semconv::SERVER_ADDRESS, Arc::clone(&self.host));
+        if let Some(port) = self.port {
+            attributes.set(semconv::SERVER_PORT, port);
+        }
+    }
+}
+
+impl Making {
+    /// Looks up a name. The function says what an error is called.
+    ///
+    /// # Errors
+    /// Those of the lookup, unchanged.
+    pub async fn dns<T, E>(
+        &self,
+        name: &str,
+        classify: impl FnOnce(&E) -> ErrorType,
+        lookup: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let Some(made) = &self.0 else { return lookup.await };
+        let measure = Measure::of(&made.phases.dns);
+        let result = lookup.await;
+        drop(measure);
+        let (took, error) = (made.phases.dns.get().unwrap_or_default(), result.as_ref().err().map(classify));
+        made.inner.looked_up(name, took, error.as_ref());
+        result
+    }
+
+    /// Connects, with all that a proxy's part in it takes; lookups of a name stand beside it.
+    pub async fn connect<T>(&self, connect: impl Future<Output = T>) -> T {
+        let _measure = self.0.as_ref().map(|made| Measure::of(&made.phases.connect));
+        connect.await
+    }
+
+    /// Shakes hands.
+    pub async fn tls<T>(&self, handshake: impl Future<Output = T>) -> T {
+        let _measure = self.0.as_ref().map(|made| Measure::of(&made.phases.tls));
+        handshake.await
+    }
+
+    /// To whom the socket leads, as soon as it is known.
+    pub fn reached(&self, peer: Option<SocketAddr>) {
+        if let (Some(made), Some(peer)) = (&self.0, peer) {
+            made.phases.reached(peer);
+        }
+    }
+
+    /// The connection is made.
+    pub fn connected(self) -> OpenConnection {
+        OpenConnection(self.0.map(|made| {
+            let life = made.place.as_ref().zip(made.inner.metrics.as_ref()).map(|(place, metrics)| {
+                let open = |state: &'static str| {
+                    metrics.open.bind(|attributes| {
+                        attributes.set(semconv::HTTP_CONNECTION_STATE, state);
+                        place.describe(attributes);
+                    })
+                };
+                let counters = OpenCounters { active: open("active"), idle: open("idle") };
+                counters.active.add(1);
+                let _ = made.phases.open.set(counters);
+                Life {
+                    began: Instant::now(),
+                    lives: metrics.lives.bind(|attributes| place.describe(attributes)),
+                }
+            });
+            Open { phases: made.phases, life }
+        }))
+    }
+
+    pub(crate) fn phases(&self) -> Option<&Arc<Phases>> {
+        self.0.as_ref().map(|made| &made.phases)
+    }
+}
+
+impl Inner {
+    fn looked_up(&self, name: &str, took: Duration, error: Option<&ErrorType>) {
+        if let Some(metrics) = &self.metrics {
+            metrics.lookups.record(took.as_secs_f64(), |attributes| {
+                attributes.set(semconv::DNS_QUESTION_NAME, metrics.host(name));
+                if let Some(error) = error {
+                    attributes.set(semconv::ERROR_TYPE, error);
+                }
+            });
+        }
+    }
+}
+
+/// A connection that is open until this is dropped.
+#[derive(Debug)]
+pub struct OpenConnection(Option<Open>);
+
+#[derive(Debug)]
+struct Open {
+    phases: Arc<Phases>,
+    life: Option<Life>,
+}
+
+#[derive(Debug)]
+struct Life {
+    began: Instant,
+    lives: BoundHistogram,
+}
+
+impl OpenConnection {
+    /// Has each response on the connection carry a [`ConnectionInfo`], by which its attempt knows it.
+    pub fn mark(&self, connected: Connected) -> Connected {
+        match &self.0 {
+            Some(open) => connected.extra(ConnectionInfo(Arc::clone(&open.phases))),
+            None => connected,
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.phases.close();
+        if let Some(life) = &self.life {
+            life.lives.record(life.began.elapsed().as_secs_f64());
+        }
+    }
+}
+
+/// The connection that a response came on, among the response's extensions.
+#[derive(Clone)]
+pub struct ConnectionInfo(pub(crate) Arc<Phases>);
+
+impl ConnectionInfo {
+    /// How long the lookup of the name took, if there was one.
+    pub fn dns(&self) -> Option<Duration> {
+        self.0.dns.get()
+    }
+
+    /// How long it took to connect.
+    pub fn connect(&self) -> Option<Duration> {
+        self.0.connect.get()
+    }
+
+    /// How long the TLS handshake took, if there was one.
+    pub fn tls(&self) -> Option<Duration> {
+        self.0.tls.get()
+    }
+}
+
+impl fmt::Debug for ConnectionInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = f.debug_struct("ConnectionInfo");
+        parts.field("dns", &self.dns()).field("connect", &self.connect()).field("tls", &self.tls()).finish()
+    }
+}

@@ -1,0 +1,127 @@
+//! What can be set of how requests are recorded.
+
+use std::error::Error;
+
+use telemetry::ErrorType;
+
+use crate::capture::Captured;
+use crate::error_type::error_type;
+use crate::exclude::Excluded;
+use crate::hooks::Hooks;
+use crate::methods::Methods;
+use crate::propagation::Propagation;
+use crate::url::Redaction;
+
+/// How requests are recorded.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// When the span ends. Default: with the body.
+    pub end: End,
+    /// The methods that are called by their names. `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`.
+    pub methods: Methods,
+    /// Headers that become attributes. Default: none. `OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST`,
+    /// `OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_RESPONSE`,
+    /// `OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS`.
+    pub captured: Captured,
+    /// URLs that are let through unseen. Default: none. `POSTRIDER_HTTP_EXCLUDED_URLS`.
+    pub excluded: Excluded,
+    /// What of a URL is not shown.
+    pub redaction: Redaction,
+    /// To whom context is sent.
+    pub propagation: Propagation,
+    /// How many hosts metrics know by name; all others are `_OTHER`. Default: 100.
+    pub most_hosts: usize,
+    /// Whether requests under way are counted (`http.client.active_requests`). Default: no.
+    /// `POSTRIDER_HTTP_ACTIVE_REQUESTS`.
+    pub active_requests: bool,
+    /// What errors are called. Default: [`error_type`](crate::error_type()).
+    pub classify: fn(&(dyn Error + 'static)) -> ErrorType,
+    /// Functions that see each recorded exchange. Default: none.
+    pub hooks: Hooks,
+}
+
+/// When a span, and with it the measured duration, ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// With the response's body, so that what breaks it off shows. A body that is dropped before ends it there.
+    #[default]
+    Body,
+    /// With the response's head: for callers that keep bodies for long, or leave them.
+    Head,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            end: End::default(),
+            methods: Methods::default(),
+            captured: Captured::default(),
+            excluded: Excluded::default(),
+            redaction: Redaction::default(),
+            propagation: Propagation::default(),
+            most_hosts: 100,
+            active_requests: false,
+            classify: error_type,
+            hooks: Hooks::default(),
+        }
+    }
+}
+
+impl Options {
+    /// By the variables that the fields name, from the environment of the process.
+    pub fn from_env() -> Self {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// By the variables that the fields name, from anywhere. An empty value counts as unset.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        const CAPTURE: &str = "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_";
+        let get = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
+        let header = |name: &str| get(&format!("{CAPTURE}{name}")).unwrap_or_default();
+        let captured = Captured::default()
+            .request(&header("CLIENT_REQUEST"))
+            .response(&header("CLIENT_RESPONSE"))
+            .sanitized(&header("SANITIZE_FIELDS"));
+        let methods = get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS").map(|text| Methods::listed(&text));
+        let excluded = get("POSTRIDER_HTTP_EXCLUDED_URLS").map(|text| Excluded::listed(&text));
+        Self {
+            methods: methods.unwrap_or_default(),
+            captured,
+            excluded: excluded.unwrap_or_default(),
+            active_requests: get("POSTRIDER_HTTP_ACTIVE_REQUESTS").is_some_and(|value| is_true(&value)),
+            ..Self::default()
+        }
+    }
+}
+
+pub(crate) fn is_true(value: &str) -> bool {
+    ["true", "1", "yes", "on"].iter().any(|yes| value.trim().eq_ignore_ascii_case(yes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variables_are_read_and_an_empty_one_is_none() {
+        let options = Options::from_lookup(|name| {
+            let value = match name {
+                "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS" => "PURGE",
+                "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST" => "a",
+                "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_RESPONSE" => "b",
+                "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS" => "c",
+                "POSTRIDER_HTTP_EXCLUDED_URLS" => "d.test",
+                "POSTRIDER_HTTP_ACTIVE_REQUESTS" => "True",
+                _ => return None,
+            };
+            Some(value.to_owned())
+        });
+        assert_eq!(options.methods, Methods::listed("PURGE"));
+        assert_eq!(options.captured, Captured::default().request("a").response("b").sanitized("c"));
+        assert_eq!(options.excluded, Excluded::listed("d.test"));
+        assert!(options.active_requests);
+        let empty = Options::from_lookup(|_| Some(" ".to_owned()));
+        assert_eq!((empty.methods, empty.captured), (Methods::default(), Captured::default()));
+        assert_eq!((empty.excluded, empty.active_requests), (Excluded::default(), false));
+    }
+}
