@@ -61,7 +61,8 @@ impl TracedClient {
             None => builder,
         };
         let span = builder.start(|attributes| self.describe(&command, attributes));
-        let result = call(self.client.clone()).await;
+        // Boxed: fred's futures are of several KB, which every caller's future would carry and every task copy.
+        let result = Box::pin(call(self.client.clone())).await;
         finish(&span, timer, result.as_ref().err());
         result
     }
@@ -80,7 +81,7 @@ impl TracedClient {
     {
         let began = SystemTime::now();
         let timer = self.time(command.name);
-        let result = call(self.client.clone()).await;
+        let result = Box::pin(call(self.client.clone())).await;
         (result, Pending { client: self, command, began, timer })
     }
 
