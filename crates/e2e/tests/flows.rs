@@ -21,6 +21,7 @@ e2e::in_both_builds!(
     a_trial_passes_a_limit_of_concurrency,
     nothing_is_left_of_a_flow,
     a_refusal_of_redis_keeps_no_slot,
+    a_long_stream_does_not_go_by_way_of_the_parked,
 );
 
 const SOON: Duration = Duration::from_secs(60);
@@ -299,4 +300,37 @@ fn a_flow_key_has_a_length() {
     let errors: Vec<_> = queue.dead().iter().filter_map(|letter| letter.field("_error")).collect();
     assert_eq!(errors, vec!["field `flow` must be 1 to 256 bytes"; 2]);
     assert_eq!(sink.requests().len(), 1);
+}
+
+/// What is parked comes back at the stream's end. Were all that stand before it parked too, because others wait, a
+/// hiccup would cost a backlog several calls a job and its destination all jobs until the stream is through.
+fn a_long_stream_does_not_go_by_way_of_the_parked(build: Build) {
+    const JOBS: usize = 3000;
+    const PARKED: usize = 40;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let host = sink.address().to_string();
+    let flow =
+        redis.command(&["EVAL", "return string.sub(redis.sha1hex(ARGV[1]), 1, 16)", "0", &host]).text();
+    for number in 0..PARKED {
+        queue.park(&flow, &format!("7-{number}"), &[("url", &sink.url("/ok?parked"))]);
+    }
+    for _ in 0..JOBS {
+        queue.enqueue(&[("url", sink.url("/ok"))]);
+    }
+    let written = || {
+        let stats = redis.command(&["INFO", "commandstats"]).text();
+        let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_zadd:calls="));
+        calls.map_or(0, |calls| {
+            calls.split(',').next().unwrap_or_default().parse::<usize>().expect("a number")
+        })
+    };
+    let before = written();
+    let mut worker = Postrider::ready_worker(build, &redis, &FAST, &[]);
+    sink.wait_for(JOBS + PARKED, SOON);
+    drain(queue);
+    // To park a job takes two.
+    let parked = (written() - before) / 2;
+    assert!(parked < JOBS / 4, "{parked} of {JOBS} jobs were parked");
+    assert_eq!(worker.stop().code(), Some(0));
 }

@@ -58,12 +58,23 @@ struct Flow {
     room: Option<Arc<Notify>>,
 }
 
+/// Where a job stands among those of its flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    /// Nobody waits.
+    Free,
+    /// Others are parked, and come back at the end of the stream.
+    Behind,
+    /// It was parked, and is admitted.
+    Admitted,
+}
+
 /// Whether an attempt may begin.
 enum Entry {
     /// It has begun.
     Go(Pass),
-    /// There are enough under way; who waits is told of the next end.
-    Full(Arc<Notify>),
+    /// There are enough under way; who waits is told of the next end, which a brisk flow has soon.
+    Full { room: Arc<Notify>, is_brisk: bool },
     /// The breaker is open for so long.
     Open(Duration),
     /// The breaker was open: Redis knows who makes the trial.
@@ -127,20 +138,31 @@ impl Flows {
 
     /// Begins an attempt if the worker's own view of the flow allows it. One that was admitted from those that
     /// waited has been asked for.
-    fn enter(&self, id: FlowId, admitted: bool, now: Instant) -> Entry {
+    ///
+    /// Others leave room for those that are admitted and have not come yet, but for no more than half of it: those
+    /// come back at the end of the stream, and behind a long one that may be much later. A brisk flow has room again
+    /// before it would be missed.
+    fn enter(&self, id: FlowId, line: Line, now: Instant) -> Entry {
+        let shared = self.limits(id).are_shared();
         let mut inner = self.lock();
         let slow = inner.slow;
         let flow = inner.flow(id, now);
-        if let Some(until) = flow.open_until.filter(|_| !admitted) {
+        if let Some(until) = flow.open_until.filter(|_| line != Line::Admitted) {
             return match until.checked_duration_since(now) {
                 Some(wait) if !wait.is_zero() => Entry::Open(wait),
                 _ => Entry::Trial,
             };
         }
-        let room = flow.window.room(self.0.slots, slow, now);
-        let reserved = if admitted { 0 } else { flow.expected.count(now) };
+        let (room, is_brisk) = (flow.window.room(self.0.slots, slow, now), flow.window.is_brisk(now));
+        let reserved = match line {
+            Line::Admitted => 0,
+            _ if shared => flow.expected.count(now),
+            _ if is_brisk => 0,
+            Line::Free => flow.expected.count(now).min(flow.window.half()),
+            Line::Behind => flow.window.half(),
+        };
         if room <= reserved {
-            return Entry::Full(flow.room.get_or_insert_default().clone());
+            return Entry::Full { room: flow.room.get_or_insert_default().clone(), is_brisk };
         }
         inner.begin(id, now);
         Entry::Go(self.pass(id, now))
@@ -197,7 +219,8 @@ impl Flows {
         let slow = inner.slow;
         let flow = inner.flow(id, now);
         let expected = flow.expected.count(now);
-        flow.window.room(self.0.slots, slow, now).saturating_sub(expected)
+        let room = flow.window.room(self.0.slots, slow, now);
+        room.max(flow.window.returning(now)).saturating_sub(expected)
     }
 
     /// So many jobs are admitted and will be on their way, perhaps to this worker.

@@ -6,7 +6,8 @@ use telemetry::{Context, ErrorType};
 use tracing::{debug, info, warn};
 
 use super::key::{self, FlowId};
-use super::{Breaker, Entry, Pass, Verdict};
+use super::window::GRACE;
+use super::{Breaker, Entry, Line, Pass, Verdict};
 use crate::entry::Delivery;
 use crate::job::{Admitted, Job};
 use crate::lane::Lane;
@@ -15,8 +16,6 @@ use crate::queue::{Asking, Error, Parking, Taken, Told, Until, Why, is_refusal};
 use crate::record;
 use crate::settlement::{Settlement, persist};
 
-/// So long a job waits in its slot for others of its flow to end: most end soon, and to park a job costs more.
-const GRACE: Duration = Duration::from_millis(50);
 /// A flow that holds jobs back is looked after so often at least.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
 
@@ -78,11 +77,17 @@ async fn seek(
     let admitted = admitted.filter(|admitted| *admitted != Admitted::Old);
     if admitted.is_some() {
         came(lane, id, delivery);
-    } else if lane.held.contains(id) {
-        // Others wait already.
+    }
+    let line = match admitted {
+        Some(_) => Line::Admitted,
+        None if lane.held.contains(id) => Line::Behind,
+        None => Line::Free,
+    };
+    if line == Line::Behind && lane.flows.limits(id).are_shared() {
+        // What all workers together may begin is given out in order.
         return Err(LOOK);
     }
-    let mut pass = enter(lane, id, admitted.is_some()).await?;
+    let mut pass = enter(lane, id, line).await?;
     pass.is_trial |= admitted == Some(Admitted::Trial);
     let limits = lane.flows.limits(id);
     // Who admitted it has taken a token for it.
@@ -93,14 +98,15 @@ async fn seek(
 }
 
 /// By what this worker knows itself.
-async fn enter(lane: &Lane, id: FlowId, admitted: bool) -> Result<Pass, Duration> {
+async fn enter(lane: &Lane, id: FlowId, line: Line) -> Result<Pass, Duration> {
     let until = tokio::time::Instant::now() + GRACE;
     loop {
-        match lane.flows.enter(id, admitted, Instant::now()) {
+        match lane.flows.enter(id, line, Instant::now()) {
             Entry::Go(pass) => return Ok(pass),
             Entry::Open(wait) => return Err(wait),
             Entry::Trial => return trial(lane, id).await,
-            Entry::Full(room) => {
+            Entry::Full { is_brisk: false, .. } if line == Line::Behind => return Err(LOOK),
+            Entry::Full { room, .. } => {
                 tokio::time::timeout_at(until, room.notified()).await.map_err(|_| LOOK)?;
             }
         }

@@ -13,6 +13,9 @@ const SLOW: Duration = Duration::from_secs(1);
 /// A flow with some attempts under way and no answer for so long is not answering.
 const STALL: Duration = Duration::from_millis(250);
 
+/// Who waits in a slot for room waits so long at most: most attempts end soon, and to park a job costs more.
+pub(super) const GRACE: Duration = Duration::from_millis(50);
+
 /// How an attempt ended, as far as its destination is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -35,13 +38,15 @@ pub(super) struct Window {
     pub(super) failures: u32,
     /// Whether it takes long for an answer.
     pub(super) slow: bool,
+    /// Whether its last answer came within the grace.
+    quick: bool,
     /// The last end of an attempt, or the beginning of the first of those under way.
     moved: Instant,
 }
 
 impl Window {
     pub(super) fn new(now: Instant) -> Self {
-        Self { in_flight: 0, size: FIRST, failures: 0, slow: false, moved: now }
+        Self { in_flight: 0, size: FIRST, failures: 0, slow: false, quick: false, moved: now }
     }
 
     /// How many more attempts may begin now. `slots` is how many the worker has, `slow` how many of them slow
@@ -57,6 +62,22 @@ impl Window {
             most = most.min(3 * slots.saturating_sub(slow));
         }
         most.max(1).saturating_sub(self.in_flight)
+    }
+
+    /// Whether it answers, and so fast that whoever waits in a slot will have room there before it need be parked.
+    pub(super) fn is_brisk(&self, now: Instant) -> bool {
+        self.quick && self.failures == 0 && now.saturating_duration_since(self.moved) <= STALL
+    }
+
+    /// Half of what it may run, and of one the one.
+    pub(super) fn half(&self) -> usize {
+        self.size.div_ceil(2)
+    }
+
+    /// How many jobs of those that are parked may come back although all its room is taken: half of what it may
+    /// run, where it is brisk. Else they would wait for as long as the stream has others.
+    pub(super) fn returning(&self, now: Instant) -> usize {
+        if self.is_brisk(now) { self.half() } else { 0 }
     }
 
     pub(super) fn begin(&mut self, now: Instant) {
@@ -85,6 +106,7 @@ impl Window {
                 self.failures = self.failures.saturating_add(1);
             }
         }
+        self.quick = verdict == Verdict::Works && took <= GRACE;
         if took > SLOW {
             self.slow = true;
         } else if took < SLOW / 2 {
@@ -150,6 +172,26 @@ mod tests {
         assert_eq!(window.room(SLOTS, 0, later), 0);
         window.end(Some(Verdict::Works), STALL, SLOTS, later);
         assert!(window.room(SLOTS, 0, later) > 0);
+    }
+
+    #[test]
+    fn a_flow_is_brisk_while_its_answers_come_within_the_grace() {
+        let now = Instant::now();
+        let mut window = Window::new(now);
+        assert!(!window.is_brisk(now), "nothing is known of it");
+        window.begin(now);
+        window.end(Some(Verdict::Works), GRACE, SLOTS, now);
+        assert!(window.is_brisk(now) && window.is_brisk(now + STALL));
+        assert!(!window.is_brisk(now + STALL + QUICK), "it has stopped answering");
+        for (verdict, took) in [
+            (Verdict::Works, GRACE + QUICK),
+            (Verdict::TooMany, QUICK),
+            (Verdict::Fails, QUICK),
+        ] {
+            let mut window = window.clone();
+            window.end(Some(verdict), took, SLOTS, now);
+            assert!(!window.is_brisk(now), "{verdict:?} after {took:?}");
+        }
     }
 
     #[test]
