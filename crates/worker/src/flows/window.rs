@@ -183,11 +183,9 @@ mod tests {
         window.end(Some(Verdict::Works), GRACE, SLOTS, now);
         assert!(window.is_brisk(now) && window.is_brisk(now + STALL));
         assert!(!window.is_brisk(now + STALL + QUICK), "it has stopped answering");
-        for (verdict, took) in [
-            (Verdict::Works, GRACE + QUICK),
-            (Verdict::TooMany, QUICK),
-            (Verdict::Fails, QUICK),
-        ] {
+        for (verdict, took) in
+            [(Verdict::Works, GRACE + QUICK), (Verdict::TooMany, QUICK), (Verdict::Fails, QUICK)]
+        {
             let mut window = window.clone();
             window.end(Some(verdict), took, SLOTS, now);
             assert!(!window.is_brisk(now), "{verdict:?} after {took:?}");
