@@ -23,7 +23,7 @@ impl Carrier for Headers<'_> {
 
     fn joined(&self, name: &str) -> Option<Cow<'_, str>> {
         let values: Option<Vec<&str>> =
-            self.0.get_all(name).iter().map(|value| value.to_str().ok()).collect();
+            self.map.get_all(name).iter().map(|value| value.to_str().ok()).collect();
         match values?.as_slice() {
             [] => None,
             [only] => Some(Cow::Borrowed(only)),
