@@ -15,6 +15,8 @@ use crate::wait;
 
 const START_DEADLINE: Duration = Duration::from_secs(20);
 const START_TRIES: usize = 5;
+/// By so much the port of a cluster's bus is higher than that of its node.
+const BUS_ABOVE: u16 = 10_000;
 
 /// A running server; it and its folder are gone when this is dropped.
 pub struct RedisServer {
@@ -42,12 +44,31 @@ impl RedisServer {
     ///
     /// When there is no server program or it does not come up.
     pub fn start_with(arguments: &[&str]) -> RedisServer {
+        RedisServer::start_on(free_port, arguments)
+    }
+
+    /// Starts a node of a cluster, with no slots yet. Its bus has the port 10,000 above its own: servers before 7
+    /// can be told no other.
+    ///
+    /// # Panics
+    ///
+    /// When there is no server program or it does not come up.
+    pub fn start_cluster_node() -> RedisServer {
+        let low_port = || {
+            wait::eventually("a port with one 10,000 above it", START_DEADLINE, || {
+                Some(free_port()).filter(|port| *port < u16::MAX - BUS_ABOVE)
+            })
+        };
+        RedisServer::start_on(low_port, &["--cluster-enabled", "yes"])
+    }
+
+    fn start_on(port: impl Fn() -> u16, arguments: &[&str]) -> RedisServer {
         let folder = tempfile::Builder::new().prefix("postrider-redis-").tempdir();
         let folder = folder.expect("the folder for temporary files can be written");
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         for _ in 0..START_TRIES {
             // Another process can take the port before the server does; it exits then.
-            let port = free_port();
+            let port = port();
             let mut child = spawn(port, &folder, &arguments);
             if answers(port, &mut child) {
                 return RedisServer { port, arguments, child, folder };
@@ -109,8 +130,9 @@ impl RedisServer {
 fn spawn(port: u16, folder: &TempDir, arguments: &[String]) -> OwnedChild {
     let mut command = Command::new(server_program());
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--daemonize", "no"]);
-    command.args(["--save", "", "--appendonly", "no", "--logfile", "server.log"]);
-    command.arg("--dir").arg(folder.path()).args(arguments);
+    // The folder first: servers before 7 open the log at once, wherever they are.
+    command.arg("--dir").arg(folder.path());
+    command.args(["--save", "", "--appendonly", "no", "--logfile", "server.log"]).args(arguments);
     OwnedChild::spawn(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))
 }
 

@@ -90,7 +90,8 @@ fn killed_while_jobs_are_promoted(build: Build) {
     });
     proxy.set(Mode::LoseReplyTo(sha1(&redis, Script::Promote)));
     eventually_or("some are promoted", SOON, || if queue.depth() > 0 { Ok(()) } else { Err("none") });
-    assert!(proxy.struck() > 0, "the call was not seen: the worker is not of this source");
+    // The reply comes after what it tells. Not seen at all, the worker is not of this source.
+    proxy.wait_for_strike(0, SOON);
     first.kill();
     let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
     drain(queue);
@@ -213,8 +214,9 @@ fn the_reply_to_a_takeover_is_lost(build: Build) {
     queue.enqueue(&[("url", sink.url("/slow/1000"))]);
     sink.wait_for(1, SOON);
     first.kill();
-    let mut second = behind(&proxy, build, &redis, &FAST);
+    // Before it starts: it takes over as soon as it has been connected for a lease.
     proxy.set(Mode::LoseReplyTo(sha1(&redis, Script::Reclaim)));
+    let mut second = behind(&proxy, build, &redis, &FAST);
     eventually_or("the job is taken over", SOON, || {
         let rows = redis.command(&["XPENDING", &queue.key("jobs"), "postrider", "-", "+", "1"]);
         match rows.array() {
@@ -222,7 +224,8 @@ fn the_reply_to_a_takeover_is_lost(build: Build) {
             _ => Err(format!("{rows:?}")),
         }
     });
-    assert!(proxy.struck() > 0, "the call was not seen: the worker is not of this source");
+    // The reply comes after what it tells. Not seen at all, the worker is not of this source.
+    proxy.wait_for_strike(0, SOON);
     proxy.set(Mode::Pass);
     drain(queue);
     assert_eq!(sink.requests().len(), 2);

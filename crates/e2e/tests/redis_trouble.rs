@@ -147,11 +147,13 @@ fn it_is_away(build: Build) {
 
 fn it_loads_its_data(build: Build) {
     const KEYS: usize = 400;
-    let slow = ["--key-load-delay", "5000", "--loading-process-events-interval-bytes", "1024"];
+    // It looks after its clients each 2 MB of the file.
+    const BYTES: usize = 40_000;
+    let slow = ["--key-load-delay", "5000", "--rdbcompression", "no"];
     let mut stage = Stage::new(build, RedisServer::start_with(&slow), &[]);
     let mut connection = stage.redis.connect();
     for number in 0..KEYS {
-        let set = connection.command(&["SET", &format!("key-{number}"), &"x".repeat(200)]);
+        let set = connection.command(&["SET", &format!("key-{number}"), &"x".repeat(BYTES)]);
         assert!(set.is_ok());
     }
     stage.command(&["SAVE"]);
@@ -257,8 +259,9 @@ fn it_has_lost_its_primary(build: Build) {
 fn it_cannot_write_its_file(build: Build) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().to_str().expect("the path is text");
-    let redis = RedisServer::start_with(&["--save", "3600 1", "--dir", path]);
-    let mut stage = Stage::new(build, redis, &[]);
+    let mut stage = Stage::new(build, RedisServer::start_with(&["--dir", path]), &[]);
+    // Without a rule for saving it does not mind.
+    stage.command(&["CONFIG", "SET", "save", "3600 1"]);
     // A folder that is not empty cannot be replaced by a file.
     let obstacle = folder.path().join("dump.rdb");
     std::fs::create_dir_all(obstacle.join("full")).expect("the folder can be written");

@@ -54,26 +54,38 @@ fn jobs_that_are_due_in_one_millisecond_do_not_hold_up_the_others() {
 fn used_memory(redis: &RedisServer) -> i64 {
     let info = redis.command(&["INFO", "memory"]).text();
     let line = info.lines().find_map(|line| line.strip_prefix("used_memory_dataset:"));
-    line.and_then(|bytes| bytes.trim().parse().ok()).expect("Redis tells its memory")
+    // Some servers say what is a little less than nothing as a number without a sign.
+    let bytes = line.and_then(|bytes| bytes.trim().parse::<u64>().ok());
+    bytes.expect("Redis tells its memory").cast_signed()
 }
 
 #[test]
 fn jobs_that_went_through_leave_redis_as_large_as_before() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
+    // What Redis keeps for itself grows with what it sees for the first time: a histogram for each command, of
+    // 25 kB and more, and a log of what was slow. A server before 7 has no histograms and refuses the first.
+    redis.command(&["CONFIG", "SET", "latency-tracking", "no"]);
+    assert_eq!(redis.command(&["CONFIG", "SET", "slowlog-max-len", "0"]).text(), "OK");
     let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
     let queue = Queue::new(&redis, "default");
     let add = "for i = 1, 2000 do redis.call('XADD', KEYS[1], '*', 'url', ARGV[1], 'body', ARGV[2]) end";
     let body = "x".repeat(512);
-    let mut through = |round: usize| {
+    let through = |round: usize| {
         redis.command(&["EVAL", add, "1", JOBS, &sink.url("/ok"), &body]);
         sink.wait_for(2000 * round, LONG);
         eventually_or("an empty queue", LONG, || queue.drained());
-        used_memory(&redis)
     };
     // The first round brings up what stays: the group, the scripts, the buffers.
-    let before = through(1);
-    let after = (2..=10).map(&mut through).last().expect("nine rounds");
-    assert!(after - before < 100_000, "{} bytes more after 18,000 jobs", after - before);
+    through(1);
+    let before = used_memory(&redis);
+    for round in 2..=10 {
+        through(round);
+    }
+    // The buffers of connections shrink after a while; a leak does not.
+    eventually_or("as little memory as before", SOON, || match used_memory(&redis) - before {
+        ..100_000 => Ok(()),
+        more => Err(format!("{more} bytes more after 18,000 jobs")),
+    });
     assert_eq!(redis.command(&["KEYS", "*"]).array().len(), 2, "the stream and the workers");
     assert!(worker.stop().success());
     assert_eq!(redis.command(&["KEYS", "*"]).array().len(), 1, "the stream with its group");
