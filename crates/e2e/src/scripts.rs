@@ -1,5 +1,6 @@
 //! The worker's scripts, called by EVAL from their own files, with the arguments that their headers state.
 
+mod by_hand;
 mod flows;
 mod stage;
 
@@ -51,6 +52,11 @@ scripts! {
     FlowTell "flow_tell",
     FlowBack "flow_back",
     Leave "leave",
+    Enqueue "enqueue",
+    CancelReady "cancel_ready",
+    CancelWaiting "cancel_waiting",
+    RunNow "run_now",
+    Replay "replay",
 }
 
 impl Script {
@@ -121,10 +127,10 @@ impl Call {
         Call::new(Script::Extend, &["jobs", "workers"], &args)
     }
 
-    /// Takes over up to ten jobs whose lease is over, suspects or not; one of `lease_ms` where the holder told
-    /// none.
+    /// Takes over up to ten jobs whose lease is over, suspects or not, whatever Redis' time is; one of `lease_ms`
+    /// where the holder told none.
     pub fn reclaim(consumer: &str, lease_ms: u32) -> Call {
-        let args = [GROUP, consumer, &lease_ms.to_string(), "10", "10", "0"];
+        let args = [GROUP, consumer, &lease_ms.to_string(), "10", "10", "0", "0", "9999999999999"];
         Call::new(Script::Reclaim, &["jobs", "workers"], &args)
     }
 

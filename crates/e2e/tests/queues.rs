@@ -148,8 +148,8 @@ fn an_idempotency_key_enqueues_once_and_answers_with_the_first_ticket() {
 
 #[test]
 fn a_full_queue_refuses_with_a_sentence() {
-    let redis = RedisServer::start();
-    let url = "http://192.0.2.1/";
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let url = &sink.url("/ok");
     for _ in 0..2 {
         assert_eq!(send(&redis, &[url, "--cap", "2"]).code(), 0);
     }
@@ -157,6 +157,15 @@ fn a_full_queue_refuses_with_a_sentence() {
     assert_eq!(refused.code(), 4, "{refused:?}");
     assert!(refused.stderr.contains("the queue is full: it holds 2 jobs"), "{refused:?}");
     assert_eq!(Queue::new(&redis, "default").depth(), 2);
+    let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    sink.wait_for(2, SOON);
+    // What is refused while it is full is taken as soon as there is room.
+    for _ in 0..5 {
+        eventually("room", SOON, || (send(&redis, &[url, "--cap", "1"]).code() == 0).then_some(()));
+    }
+    sink.wait_for(7, SOON);
+    drained(Queue::new(&redis, "default"));
+    assert_eq!(sink.requests().len(), 7);
 }
 
 #[test]

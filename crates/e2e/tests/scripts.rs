@@ -11,6 +11,10 @@ use e2e::scripts::{Call, Copies, Held, Script, Stage, key};
 mod accidents;
 #[path = "scripts/batches.rs"]
 mod batches;
+#[path = "scripts/by_hand.rs"]
+mod by_hand;
+#[path = "scripts/clocks.rs"]
+mod clocks;
 #[path = "scripts/flow_limits.rs"]
 mod flow_limits;
 #[path = "scripts/full.rs"]

@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::lane::Lane;
+use crate::leases;
 use crate::slots::{Slot, Slots, Suspect};
 
 /// At most so many at once, so that one worker does not take all that a dead one held.
@@ -24,6 +25,7 @@ pub async fn run(lane: Arc<Lane>, slots: Slots, stop: CancellationToken) {
     // takes anything over until it has been connected for a whole lease, in which the others have been too.
     let mut wait = lease;
     let mut suspects_wait = false;
+    let mut clock = Steadiness::default();
     loop {
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
@@ -38,6 +40,11 @@ pub async fn run(lane: Arc<Lane>, slots: Slots, stop: CancellationToken) {
             free = slots.take(MOST) => free,
             () = stop.cancelled() => return,
         };
+        // Redis may have stalled, and idle time went on. Once it has answered, it has also heard what the others
+        // sent meanwhile to keep their leases.
+        if !leases::extend(&lane, &[]).await || !clock.is_steady(&lane) {
+            continue;
+        }
         match reclaim(&lane, &slots, free).await {
             Ok(found) => {
                 suspects_wait = found.passed_suspects;
@@ -47,6 +54,26 @@ pub async fn run(lane: Arc<Lane>, slots: Slots, stop: CancellationToken) {
             }
             Err(error) => wait = lane.queue.link().down(&error, 6),
         }
+    }
+}
+
+/// Whether Redis' clock has jumped: told once.
+#[derive(Default)]
+struct Steadiness {
+    jumped: bool,
+}
+
+impl Steadiness {
+    /// After a jump of Redis' clock all leases look as if they had run out. Within a lease, those who live extend
+    /// theirs.
+    fn is_steady(&mut self, lane: &Lane) -> bool {
+        let lease = lane.queue.consumer().lease;
+        let steady = lane.queue.clock().steady_for(lease);
+        if !steady && !self.jumped {
+            warn!(?lease, "Redis' clock has jumped: nothing is taken over from other workers for a lease");
+        }
+        self.jumped = !steady;
+        steady
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use telemetry::Telemetry;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::config::WeightedQueue;
 use crate::flows::FlowLimits;
@@ -57,6 +57,8 @@ pub enum RunError {
 
 /// How often it is looked whether queues have more shards.
 const LOOK: Duration = Duration::from_secs(2);
+/// Once in so many looks, at the first for the first time, it is looked for jobs in shards that nobody reads.
+const LOOKS: u32 = 30;
 
 /// Works until `stop`, then ends in order: reads no more, lets requests in flight finish until the deadline or
 /// `hurry`, hands the rest back, settles, and leaves.
@@ -93,15 +95,18 @@ pub async fn run(
         consumer = consumer.name,
         "worker is ready"
     );
-    while !stop.is_cancelled() {
+    for look in 0_u32.. {
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {
+                if look % LOOKS == 0 && let Err(error) = fleet.reopen().await {
+                    debug!(%error, "cannot look for jobs in shards that nobody reads");
+                }
                 if let Err(error) = fleet.grow().await {
                     warn!(%error, "cannot look for further shards now");
                 }
                 fleet.tell_flows().await;
             }
-            () = stop.cancelled() => {}
+            () = stop.cancelled() => break,
         }
     }
     info!("stopping: no new jobs, requests in flight may finish");

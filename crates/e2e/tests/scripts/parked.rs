@@ -104,6 +104,18 @@ fn an_admission_that_is_repeated_moves_nothing_twice() {
 }
 
 #[test]
+fn an_admission_moves_about_as_much_as_fits_into_a_reply() {
+    let stage = Stage::new();
+    let large = stage.pack(&format!("{{'url','http://h/','body',('{MARK}'):rep(60000)}}"));
+    for ticket in ["1", "2", "3", "4", "5", "6"] {
+        stage.hold_back_raw(ticket, ticket, Some(&large));
+    }
+    assert_eq!(admitted(&stage.call(&Call::admit(100, 0))), (4, 2));
+    assert_eq!(admitted(&stage.call(&Call::admit(1, 6))), (2, 0), "also of those that may be too old");
+    assert_eq!(stage.copies(MARK), in_stream(6));
+}
+
+#[test]
 fn jobs_that_may_be_too_old_go_besides_and_say_so() {
     let stage = Stage::new();
     stage.hold_back_raw("1000", "old", Some(&packed(&stage)));

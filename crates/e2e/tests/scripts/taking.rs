@@ -163,3 +163,55 @@ fn jobs_of_a_flow_return_in_the_order_of_their_arrival() {
         assert_eq!(stage.command(&["HLEN", &key("waiting")]), Reply::Integer(left));
     }
 }
+
+/// The list of workers is looked at before the jobs.
+#[test]
+fn a_worker_that_cannot_be_taken_off_the_list_stops_no_takeover() {
+    let right = |stage: &Stage| stage.call_without("XGROUP", &Call::reclaim("b", 0));
+    let full = |stage: &Stage| {
+        super::full::fill(stage);
+        stage.call(&Call::reclaim("b", 0))
+    };
+    for reclaim in [right as fn(&Stage) -> Reply, full] {
+        let stage = Stage::new();
+        stage.deliver("a", JOB);
+        stage.command(&["XGROUP", "CREATECONSUMER", &key("jobs"), "postrider", "ghost"]);
+        stage.command(&["HSET", &key("workers"), "ghost", r#"{"lease_ms":1000,"seen":1}"#]);
+        let reply = reclaim(&stage);
+        assert!(matches!(&reply, Reply::Array(parts) if parts[1].array().len() == 1), "{reply:?}");
+        assert_eq!(stage.copies(MARK), in_stream(1));
+    }
+}
+
+/// Without it, the others would measure what it takes by their own leases.
+#[test]
+fn a_worker_that_holds_nothing_tells_its_lease_while_redis_is_full() {
+    let stage = Stage::new();
+    super::full::fill(&stage);
+    let mut call = Call::extend(&Held {
+        id: String::new(),
+        consumer: "a".to_owned(),
+        count: String::new(),
+        ticket: String::new(),
+    });
+    call.args.truncate(4);
+    assert!(!matches!(stage.call(&call), Reply::Error(_)));
+    let record = stage.command(&["HGET", &key("workers"), "a"]).text();
+    assert!(record.contains(r#""lease_ms":1000"#), "{record}");
+}
+
+/// A script that moves hundreds of megabytes holds Redis up for all.
+#[test]
+fn a_promote_moves_about_as_much_as_fits_into_a_reply() {
+    let stage = Stage::new();
+    let large = stage.pack(&format!("{{'url','http://h/','body',('{MARK}'):rep(60000)}}"));
+    for ticket in ["1", "2", "3", "4", "5", "6", "7", "8", "9"] {
+        stage.schedule("1", ticket, Some(&large));
+    }
+    // A bit more than a megabyte each.
+    for (moved, waiting) in [(4, 5), (4, 1), (1, 0)] {
+        assert_eq!(stage.call(&Call::promote()).array()[0].integer(), moved);
+        assert_eq!(stage.command(&["ZCARD", &key("scheduled")]).integer(), waiting);
+    }
+    assert_eq!(stage.copies(MARK), in_stream(9));
+}

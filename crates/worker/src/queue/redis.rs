@@ -77,7 +77,7 @@ impl Redis {
             keys: Keys::new(name, shard),
             names: Names::new(name),
             scripts: self.scripts.clone(),
-            clock: Clock::new(0),
+            clock: Clock::new(0, (consumer.lease / 2).max(Duration::from_secs(1))),
             link: Link::new(),
             epoch: AtomicU32::new(0),
             telemetry: self.telemetry.clone(),
@@ -117,6 +117,35 @@ impl Redis {
         Ok(Shards { now, read })
     }
 
+    /// Looks whether shards hold jobs that nobody need read: a producer put them in by an old number of shards, or
+    /// the number itself was lost. They are read again until they are empty. Answers how many shards are read.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn reopen(&self, name: &QueueName, shards: Shards) -> Result<u32, Error> {
+        let counts = (shards.read..MOST_SHARDS).map(|shard| self.jobs_in(name, shard));
+        let counts = futures_util::future::try_join_all(counts).await?;
+        let Some(highest) = (shards.read..).zip(counts).filter(|(_, jobs)| *jobs > 0).last() else {
+            return Ok(shards.read);
+        };
+        let args = vec![(highest.0 + 1).to_string().into()];
+        let reply = self.scripts.reopen.poll(&self.client, vec![Keys::meta(name)], args).await?;
+        reply.convert()
+    }
+
+    /// How many jobs a shard holds that are not dead.
+    async fn jobs_in(&self, name: &QueueName, shard: u32) -> Result<u64, Error> {
+        let keys = Keys::new(name, shard);
+        let count = |client: Client| async move {
+            let jobs: u64 = client.xlen(keys.jobs).await?;
+            let waiting: u64 = client.hlen(keys.waiting).await?;
+            Ok(jobs + waiting)
+        };
+        let (count, pending) = self.client.defer(Command::new("XLEN"), count).await;
+        pending.discard();
+        count
+    }
+
     /// Where a queue has been given fewer shards and the higher ones are empty, they need not be read by new
     /// workers any more. Answers whether it is so now.
     ///
@@ -124,15 +153,7 @@ impl Redis {
     /// fred's.
     pub async fn shrink(&self, name: &QueueName, shards: Shards) -> Result<bool, Error> {
         for shard in shards.now..shards.read {
-            let keys = Keys::new(name, shard);
-            let count = |client: Client| async move {
-                let jobs: u64 = client.xlen(keys.jobs).await?;
-                let waiting: u64 = client.hlen(keys.waiting).await?;
-                Ok(jobs + waiting)
-            };
-            let (count, pending) = self.client.defer(Command::new("XLEN"), count).await;
-            pending.discard();
-            if count? > 0 {
+            if self.jobs_in(name, shard).await? > 0 {
                 return Ok(false);
             }
         }

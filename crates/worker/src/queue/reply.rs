@@ -81,7 +81,7 @@ fn delivery(entry: Value, epoch: u32) -> Result<Option<Delivery>, Error> {
 /// The answer of reclaim.lua.
 pub(super) fn reclaimed(reply: Value, epoch: u32) -> Result<Reclaimed, Error> {
     let Value::Array(parts) = reply else { return Err(unexpected()) };
-    let [passed, Value::Array(rows)] = <[Value; 2]>::try_from(parts).map_err(|_| unexpected())? else {
+    let [passed, Value::Array(rows), now] = <[Value; 3]>::try_from(parts).map_err(|_| unexpected())? else {
         return Err(unexpected());
     };
     let taken = rows.into_iter().map(|row| {
@@ -90,7 +90,11 @@ pub(super) fn reclaimed(reply: Value, epoch: u32) -> Result<Reclaimed, Error> {
         let delivery = count.as_u64().ok_or_else(unexpected)?;
         Ok(Delivery { lease: Lease { entry: entry_id(&id)?, delivery, epoch }, fields: flat(fields)? })
     });
-    Ok(Reclaimed { taken: taken.collect::<Result<_, _>>()?, passed_suspects: passed.as_u64() == Some(1) })
+    Ok(Reclaimed {
+        taken: taken.collect::<Result<_, _>>()?,
+        passed_suspects: passed.as_u64() == Some(1),
+        now: now.as_u64().ok_or_else(unexpected)?,
+    })
 }
 
 /// The answer of promote.lua.

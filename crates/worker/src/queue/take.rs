@@ -38,6 +38,8 @@ pub struct Reclaimed {
     pub taken: Vec<Delivery>,
     /// Whether suspects were passed over, because one is being worked on.
     pub passed_suspects: bool,
+    /// Redis' time, Unix milliseconds. Where it is far from what was expected, nothing was taken over.
+    pub now: u64,
 }
 
 impl Queue {
@@ -123,9 +125,14 @@ impl Queue {
             number(count as u64),
             number(suspects as u64),
             number(counts_own.into()),
+            number(self.0.clock.now()),
+            // With a third, after which each lease is extended, half of one is less than a whole one.
+            number(lease / 2),
         ]);
         let reply = self.0.scripts.reclaim.poll(&self.0.redis, keys, args).await?;
-        reclaimed(reply, epoch)
+        let reclaimed = reclaimed(reply, epoch)?;
+        self.0.clock.set(reclaimed.now);
+        Ok(reclaimed)
     }
 
     /// Moves up to `count` due jobs from the schedule to the stream, and tells which flows hold jobs back. A flow

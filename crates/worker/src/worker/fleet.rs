@@ -20,7 +20,7 @@ use crate::flows::{self, Flows};
 use crate::hand::Hand;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
-use crate::queue::{ConnectError, Consumer, Queue, Redis};
+use crate::queue::{ConnectError, Consumer, Error, Queue, Redis};
 use crate::record;
 use crate::retry::RetryPolicies;
 use crate::scheduler::Alarm;
@@ -93,6 +93,19 @@ impl Fleet {
             self.start(&queue, shards.read).await?;
             if shards.read > shards.now && self.redis.shrink(&queue.name, shards).await.unwrap_or(false) {
                 info!(queue = %queue.name, shards = shards.now, "the higher shards are empty");
+            }
+        }
+        Ok(())
+    }
+
+    /// Has shards read again that hold jobs and that nobody need read.
+    pub(super) async fn reopen(&mut self) -> Result<(), Error> {
+        for queue in &self.queues {
+            let shards = self.redis.shards(&queue.name).await?;
+            let read = self.redis.reopen(&queue.name, shards).await?;
+            if read > shards.read {
+                let queue = &queue.name;
+                warn!(%queue, shards = shards.now, read, "higher shards hold jobs and are read until they are empty");
             }
         }
         Ok(())

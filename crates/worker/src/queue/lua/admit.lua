@@ -13,6 +13,7 @@
 --          old to wait any longer. Unix ms, or 0 for none
 -- Returns  {how many were moved, how many the flow still holds, Redis' time, Unix ms}
 --
+-- No more are moved once those that were hold 4 MB, so that Redis is not held up.
 -- A member without a job is dropped; a job that cannot be read is buried with its bytes, or where that is refused
 -- goes behind the others.
 local time = redis.call('TIME')
@@ -34,9 +35,13 @@ end
 redis.call('ZREM', KEYS[3], '')
 redis.call('HDEL', KEYS[2], '')
 
+local bytes = 0
 local function move(tickets, mark)
   local moved = 0
   for _, ticket in ipairs(tickets) do
+    if bytes > 4194304 then
+      break
+    end
     local packed = redis.call('HGET', KEYS[2], ticket)
     local ok, fields = pcall(cmsgpack.unpack, packed or '')
     local stays = false
@@ -44,7 +49,7 @@ local function move(tickets, mark)
       fields[#fields + 1] = '_admitted'
       fields[#fields + 1] = mark
       redis.call('XADD', KEYS[1], '*', unpack(fields))
-      moved = moved + 1
+      moved, bytes = moved + 1, bytes + #packed
     elseif packed then
       local buried = redis.pcall('XADD', KEYS[4], 'MAXLEN', '~', 100000, '*', '_ticket', ticket,
         '_reason', 'malformed', '_error', 'what waited under this ticket cannot be read', '_raw', packed,

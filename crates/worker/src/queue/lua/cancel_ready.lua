@@ -49,10 +49,11 @@ end
 -- for it; and a right that is missing shows before anything is moved.
 redis.call('XACK', KEYS[1], ARGV[1], '0-0')
 redis.call('XDEL', KEYS[1], '0-0')
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', unpack(fields))
+-- The result first: refused, it must not leave a dead letter at each repetition.
 if ARGV[7] ~= '0' then
   redis.call('SET', KEYS[3], ARGV[8], 'PX', ARGV[7])
 end
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', unpack(fields))
 redis.call('XDEL', KEYS[1], ARGV[2])
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 -- At the end, and whatever comes of it: the job is moved.

@@ -32,10 +32,11 @@ end
 redis.call('HDEL', KEYS[1], '')
 redis.call('ZREM', KEYS[2], '')
 redis.call('ZREM', KEYS[5], '')
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', unpack(fields))
+-- The result first: refused, it must not leave a dead letter at each repetition.
 if ARGV[5] ~= '0' then
   redis.call('SET', KEYS[4], ARGV[6], 'PX', ARGV[5])
 end
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', unpack(fields))
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 if KEYS[5] ~= KEYS[2] and redis.call('EXISTS', KEYS[2]) == 0 then

@@ -12,7 +12,7 @@
 -- Refused over maxmemory, as the only script of the queue.
 if ARGV[1] ~= '0' then
   local known = redis.call('GET', KEYS[3])
-  if known then
+  if known and known ~= '' then
     return {'k', known}
   end
 end
@@ -22,6 +22,10 @@ if cap > 0 then
   if jobs >= cap then
     return {'f', tostring(jobs)}
   end
+end
+if ARGV[1] ~= '0' then
+  -- No ticket yet, and as good as no key: a right that is missing shows before the job is in.
+  redis.call('SET', KEYS[3], '', 'PX', ARGV[1])
 end
 local ticket = redis.call('XADD', KEYS[1], '*', unpack(ARGV, 3))
 if ARGV[1] ~= '0' then

@@ -29,7 +29,12 @@ if #ARGV > 4 then
     redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(mine))
   end
 end
--- Refused over maxmemory where nothing is held; the leases count for more than the sign of life.
+if #mine == 0 then
+  -- It changes nothing and is allowed over maxmemory, after which the sign of life is not refused for it: without
+  -- it, the others would not know this worker's lease.
+  redis.pcall('XACK', KEYS[1], ARGV[1], '0-0')
+end
+-- The leases count for more than the sign of life.
 local record = cjson.decode(ARGV[3])
 record.seen = now
 redis.pcall('HSET', KEYS[2], ARGV[2], cjson.encode(record))

@@ -11,6 +11,7 @@
 --          ms; how many jobs the stream holds; a list of up to 100 flows that hold jobs back; a list of up to
 --          16 among them whose time has come}
 --
+-- No more are moved once those that were hold 4 MB, so that Redis is not held up.
 -- A member without a job is dropped; a job that cannot be read is buried with its bytes.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -27,7 +28,7 @@ local function is_readable(fields)
   return true
 end
 
-local moved = 0
+local moved, bytes = 0, 0
 if #due > 0 then
   -- All change nothing and are allowed over maxmemory, after which no further write of the script is refused
   -- for it; and a right that is missing shows before a job stands in two places.
@@ -46,7 +47,7 @@ for _, ticket in ipairs(due) do
     redis.call('XADD', KEYS[1], '*', unpack(fields))
     redis.call('HDEL', KEYS[2], ticket)
     redis.call('ZREM', KEYS[3], ticket)
-    moved = moved + 1
+    moved, bytes = moved + 1, bytes + #packed
   else
     local buried = redis.pcall('XADD', KEYS[4], 'MAXLEN', '~', 100000, '*', '_ticket', ticket,
       '_reason', 'malformed', '_error', 'what waited under this ticket cannot be read', '_raw', packed,
@@ -58,6 +59,9 @@ for _, ticket in ipairs(due) do
       redis.call('HDEL', KEYS[2], ticket)
       redis.call('ZREM', KEYS[3], ticket)
     end
+  end
+  if bytes > 4194304 then
+    break
   end
 end
 

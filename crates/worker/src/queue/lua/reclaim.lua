@@ -8,8 +8,15 @@
 -- ARGV[4]  at most how many
 -- ARGV[5]  at most how many suspects: jobs that are delivered for the third time or more
 -- ARGV[6]  1 if a delivery to the caller itself counts, too, else 0
--- Returns  {1 if suspects were passed over, else 0; a list of {entry id, delivery count, fields}}
+-- ARGV[7]  Redis' time as the caller takes it to be, Unix ms
+-- ARGV[8]  by how much it may be another, ms
+-- Returns  {1 if suspects were passed over, else 0; a list of {entry id, delivery count, fields}; Redis' time, Unix
+--          ms}
 --
+-- Redis counts idle time by the clock on its wall. Where that has jumped ahead, all leases look as if they had run
+-- out: nothing is taken, and the caller waits for a lease, in which all who live extend theirs. Where it was set
+-- back, what was delivered before is not idle until that time comes again: of workers that were seen in the future
+-- the leases begin anew.
 -- Each entry is measured against the lease of the consumer that holds it. That goes for the caller too: what it
 -- has in hand is kept from being idle, so what is idle for a whole lease was delivered in a reply that was lost.
 -- Nobody has begun with that, so it is no further delivery.
@@ -17,6 +24,26 @@
 local group, consumer, limit, suspects = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if math.abs(now - ARGV[7]) > tonumber(ARGV[8]) then
+  return {0, {}, now}
+end
+-- It changes nothing and is allowed over maxmemory, after which no further write of the script is refused for it.
+redis.call('XACK', KEYS[1], group, '0-0')
+
+-- Begins the leases of a consumer anew, and answers its record.
+local function begin_anew(holder, record)
+  local from = '-'
+  repeat
+    local page = redis.call('XPENDING', KEYS[1], group, from, '+', 100, holder)
+    for _, row in ipairs(page) do
+      from = '(' .. row[1]
+      redis.call('XCLAIM', KEYS[1], group, holder, 0, row[1], 'JUSTID')
+    end
+  until #page < 100
+  record.seen = now
+  redis.pcall('HSET', KEYS[2], holder, cjson.encode(record))
+end
+
 local leases, shortest = {}, tonumber(ARGV[3])
 -- Of a wrong type, it is as if no worker had told its lease.
 local records = redis.pcall('HGETALL', KEYS[2])
@@ -27,10 +54,15 @@ for i = 1, #records, 2 do
     leases[records[i]] = lease
     shortest = math.min(shortest, lease)
     local seen = tonumber(record.seen) or now
-    if records[i] ~= consumer and now - seen > 10 * lease
+    if seen > now + lease then
+      begin_anew(records[i], record)
+    elseif records[i] ~= consumer and now - seen > 10 * lease
       and #redis.call('XPENDING', KEYS[1], group, '-', '+', 1, records[i]) == 0 then
-      redis.call('XGROUP', 'DELCONSUMER', KEYS[1], group, records[i])
-      redis.call('HDEL', KEYS[2], records[i])
+      -- What keeps this from being done keeps no job from being taken over.
+      local gone = redis.pcall('XGROUP', 'DELCONSUMER', KEYS[1], group, records[i])
+      if type(gone) ~= 'table' then
+        redis.pcall('HDEL', KEYS[2], records[i])
+      end
     end
   end
 end
@@ -61,8 +93,8 @@ repeat
       end
     end
     if #taken >= limit or bytes > 4194304 then
-      return {passed, taken}
+      return {passed, taken, now}
     end
   end
 until #page < 100
-return {passed, taken}
+return {passed, taken, now}

@@ -1,0 +1,52 @@
+//! The scripts of producers and of the tools.
+
+use super::{Call, FLOW, GROUP, Script};
+
+/// About how many dead letters are kept, and for how long, and for how long a result is; and what that says.
+const BOUNDS: [&str; 4] = ["100000", "2592000000", "60000", "{}"];
+
+impl Call {
+    /// Puts a job in, once for an idempotency key.
+    pub fn enqueue(idempotency_key: &str, cap: u32, fields: &[(&str, &str)]) -> Call {
+        let keys = ["jobs", "waiting", &format!("key:{idempotency_key}")];
+        Call::new(Script::Enqueue, &keys, &["60000", &cap.to_string()]).with_fields(fields)
+    }
+
+    /// Cancels a job in the stream.
+    pub fn cancel_ready(entry: &str) -> Call {
+        let args = [&[GROUP, entry, entry, "given up"], &BOUNDS[..]].concat();
+        Call::new(Script::CancelReady, &["jobs", "dead", &format!("result:{entry}")], &args)
+    }
+
+    /// Cancels a job in the schedule.
+    pub fn cancel_scheduled(ticket: &str) -> Call {
+        Call::cancel_waiting(ticket, "scheduled", "scheduled")
+    }
+
+    /// Cancels a job that [`FLOW`] holds back.
+    pub fn cancel_parked(ticket: &str) -> Call {
+        Call::cancel_waiting(ticket, &format!("flow:{FLOW}"), "flows")
+    }
+
+    fn cancel_waiting(ticket: &str, set: &str, flows: &str) -> Call {
+        let keys = ["waiting", set, "dead", &format!("result:{ticket}"), flows];
+        Call::new(Script::CancelWaiting, &keys, &[&[ticket, "given up"], &BOUNDS[..]].concat())
+    }
+
+    /// Lets a job of the schedule go.
+    pub fn run_scheduled_now(ticket: &str) -> Call {
+        let keys = ["jobs", "waiting", "scheduled", "scheduled"];
+        Call::new(Script::RunNow, &keys, &[ticket, "yes"])
+    }
+
+    /// Lets a job go that [`FLOW`] holds back.
+    pub fn run_parked_now(ticket: &str) -> Call {
+        let keys = ["jobs", "waiting", &format!("flow:{FLOW}"), "flows"];
+        Call::new(Script::RunNow, &keys, &[ticket, "yes"])
+    }
+
+    /// Makes a new job of a dead letter.
+    pub fn replay(entry: &str) -> Call {
+        Call::new(Script::Replay, &["jobs", "dead"], &[entry, "0"])
+    }
+}

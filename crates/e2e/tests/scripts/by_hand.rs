@@ -1,0 +1,194 @@
+//! What producers and the tools call: enqueue, cancel, run-now, replay, each through the same accidents.
+
+use e2e::scripts::FLOW;
+
+use super::full::fill;
+use super::{Call, Copies, JOB, MARK, Reply, Stage, in_stream, key};
+
+/// A transition by hand: what is called, and where the job is then.
+struct Move {
+    name: &'static str,
+    /// Puts the job where it is before, and answers the call.
+    prepare: fn(&Stage) -> Call,
+    after: Copies,
+    /// The key that it moves the job to.
+    target: &'static str,
+}
+
+const DEAD: Copies = Copies { stream: 0, waiting: 0, dead: 1, stray: 0 };
+const READY: Copies = Copies { stream: 1, waiting: 0, dead: 0, stray: 0 };
+
+const MOVES: [Move; 7] = [
+    Move {
+        name: "cancel what is ready",
+        prepare: |stage| Call::cancel_ready(&stage.enqueue(JOB)),
+        after: DEAD,
+        target: "dead",
+    },
+    Move {
+        name: "cancel what is running",
+        prepare: |stage| Call::cancel_ready(&stage.deliver("a", JOB).id),
+        after: DEAD,
+        target: "dead",
+    },
+    Move {
+        name: "cancel what is scheduled",
+        prepare: |stage| Call::cancel_scheduled(scheduled(stage)),
+        after: DEAD,
+        target: "dead",
+    },
+    Move {
+        name: "cancel what is parked",
+        prepare: |stage| Call::cancel_parked(&stage.hold_back(JOB)),
+        after: DEAD,
+        target: "dead",
+    },
+    Move {
+        name: "run what is scheduled",
+        prepare: |stage| Call::run_scheduled_now(scheduled(stage)),
+        after: READY,
+        target: "jobs",
+    },
+    Move {
+        name: "run what is parked",
+        prepare: |stage| Call::run_parked_now(&stage.hold_back(JOB)),
+        after: READY,
+        target: "jobs",
+    },
+    Move { name: "replay", prepare: |stage| Call::replay(&buried(stage)), after: READY, target: "jobs" },
+];
+
+fn scheduled(stage: &Stage) -> &'static str {
+    let job = stage.pack(&format!("{{'url','http://127.0.0.1/','body','{MARK}'}}"));
+    stage.schedule("32503680000000", "ticket", Some(&job));
+    "ticket"
+}
+
+fn buried(stage: &Stage) -> String {
+    let dead = key("dead");
+    let command = ["XADD", &dead, "*", "url", "http://127.0.0.1/", "body", MARK, "_ticket", "1-1"];
+    stage.command(&command).text()
+}
+
+fn is_error(reply: &Reply) -> bool {
+    matches!(reply, Reply::Error(_))
+}
+
+#[test]
+fn a_move_by_hand_is_made_once_however_often_it_is_asked_for() {
+    for Move { name, prepare, after, .. } in MOVES {
+        let stage = Stage::new();
+        let call = prepare(&stage);
+        let reply = stage.call(&call);
+        assert!(!is_error(&reply), "{name}: {reply:?}");
+        assert_eq!((stage.copies(MARK), stage.pending()), (after, vec![]), "{name}");
+        let before = stage.snapshot();
+        assert_eq!(stage.call(&call).text(), "g", "{name}");
+        assert_eq!(stage.snapshot(), before, "{name}");
+        let flows = stage.command(&["EXISTS", &key("flows"), &key(&format!("flow:{FLOW}"))]).integer();
+        assert_eq!(flows, 0, "{name}: nothing is left of the flow");
+    }
+}
+
+#[test]
+fn a_move_by_hand_without_a_right_is_made_once_in_the_end() {
+    let mut wrong = Vec::new();
+    for Move { name, prepare, after, .. } in MOVES {
+        let commands = prepare(&Stage::new()).script.commands();
+        assert!(commands.len() > 2, "{name}: {commands:?}");
+        for command in commands {
+            let stage = Stage::new();
+            let call = prepare(&stage);
+            for _ in 0..3 {
+                stage.call_without(command, &call);
+                assert!(stage.copies(MARK).found() >= 1, "{name} -{command}: {}", stage.snapshot());
+            }
+            stage.call(&call);
+            if stage.copies(MARK) != after {
+                wrong.push(format!("{name} -{command}: {:?}", stage.copies(MARK)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_key_of_a_wrong_type_keeps_a_move_by_hand_from_being_made() {
+    for Move { name, prepare, after, target } in MOVES {
+        let stage = Stage::new();
+        let call = prepare(&stage);
+        let backup = key("backup");
+        // What is there, if anything, is kept: the scripts of waiting jobs find another type in its place.
+        stage.command(&["RENAME", &key(target), &backup]);
+        stage.command(&["SET", &key(target), "of another type"]);
+        for _ in 0..3 {
+            assert!(is_error(&stage.call(&call)), "{name}");
+        }
+        stage.command(&["DEL", &key(target)]);
+        stage.command(&["RENAME", &backup, &key(target)]);
+        assert_eq!(stage.copies(MARK).found(), 1, "{name}: {}", stage.snapshot());
+        assert!(!is_error(&stage.call(&call)), "{name}");
+        assert_eq!(stage.copies(MARK), after, "{name}");
+    }
+}
+
+#[test]
+fn a_full_redis_makes_each_move_by_hand() {
+    for Move { name, prepare, after, .. } in MOVES {
+        let stage = Stage::new();
+        let call = prepare(&stage);
+        fill(&stage);
+        let reply = stage.call(&call);
+        assert!(!is_error(&reply), "{name}: {reply:?}");
+        assert_eq!(stage.copies(MARK), after, "{name}");
+    }
+}
+
+#[test]
+fn a_job_is_put_in_once_for_a_key() {
+    let stage = Stage::new();
+    let call = Call::enqueue("order-7", 0, JOB);
+    let first = stage.call(&call);
+    assert_eq!(first.array()[0].text(), "o");
+    let again = stage.call(&call);
+    assert_eq!((again.array()[0].text(), &again.array()[1]), ("k".to_owned(), &first.array()[1]));
+    assert_eq!(stage.copies(MARK), in_stream(1));
+    let ttl = stage.command(&["PTTL", &key("key:order-7")]).integer();
+    assert!((1..=60_000).contains(&ttl), "{ttl}");
+}
+
+#[test]
+fn a_queue_takes_as_many_jobs_as_its_cap_ready_running_and_waiting() {
+    let stage = Stage::new();
+    stage.deliver("a", JOB);
+    scheduled(&stage);
+    let enqueue = |key: &str| stage.call(&Call::enqueue(key, 3, JOB)).array()[0].text();
+    assert_eq!([enqueue("1"), enqueue("2"), enqueue("2")], ["o", "f", "f"]);
+    stage.command(&["DEL", &key("waiting")]);
+    assert_eq!([enqueue("2"), enqueue("1")], ["o", "k"], "a key that is known is no new job");
+}
+
+/// A producer that is refused repeats it, and must not fill the queue meanwhile.
+#[test]
+fn a_job_that_may_not_be_put_in_is_not_in() {
+    let mut wrong = Vec::new();
+    let call = Call::enqueue("order-7", 10, JOB);
+    for command in call.script.commands() {
+        let stage = Stage::new();
+        for _ in 0..3 {
+            let refused = is_error(&stage.call_without(command, &call));
+            if !refused || stage.copies(MARK) != Copies::default() {
+                wrong.push(format!("-{command}: refused {refused}, {:?}", stage.copies(MARK)));
+            }
+        }
+        assert_eq!(stage.call(&call).array()[0].text(), "o", "-{command}: once it may, it is in");
+        assert_eq!(stage.copies(MARK), in_stream(1), "-{command}");
+    }
+    let stage = Stage::new();
+    stage.command(&["LPUSH", &key("key:order-7"), "of another type"]);
+    assert!(is_error(&stage.call(&call)));
+    fill(&stage);
+    assert!(is_error(&stage.call(&Call::enqueue("order-8", 0, JOB))), "a full Redis takes no new job");
+    assert_eq!(stage.copies(MARK), Copies::default());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
