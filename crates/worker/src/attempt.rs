@@ -1,7 +1,7 @@
 //! The work on one delivery: decode, wait or send, judge; then it is settled.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use http_telemetry::Attempt;
@@ -10,6 +10,7 @@ use tracing::debug;
 
 use crate::entry::{Delivery, Lease};
 use crate::flows::{self, Pass};
+use crate::hand::Hand;
 use crate::history;
 use crate::job::{Admitted, Job, Malformed, quoted};
 use crate::lane::Lane;
@@ -27,7 +28,7 @@ const MOST_DELIVERIES: u64 = 5;
 
 /// Works on a delivery until it is settled. Dropped before, it leaves the job to whoever dropped it.
 pub async fn work(lane: Arc<Lane>, delivery: Arc<Delivery>, slot: Option<Slot>) {
-    let abandoned = Abandoned { lane: &lane, lease: delivery.lease };
+    let abandoned = Abandoned { hand: &lane.hand, panicked: &lane.panicked, lease: delivery.lease };
     if let Some((settlement, context)) = deliver(&lane, &delivery).await {
         // With the slot, so that no more jobs are taken in than can be settled.
         settle(&lane, delivery.lease, settlement, context).await;
@@ -39,16 +40,17 @@ pub async fn work(lane: Arc<Lane>, delivery: Arc<Delivery>, slot: Option<Slot>) 
 /// A task that panics must not keep its job's lease alive for ever: put down, the lease runs out, and the job
 /// is taken over.
 struct Abandoned<'a> {
-    lane: &'a Lane,
+    hand: &'a Hand,
+    panicked: &'a AtomicBool,
     lease: Lease,
 }
 
 impl Drop for Abandoned<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.lane.panicked.store(true, Ordering::Relaxed);
+            self.panicked.store(true, Ordering::Relaxed);
         }
-        self.lane.hand.put_down(self.lease);
+        self.hand.put_down(self.lease);
     }
 }
 
@@ -239,5 +241,37 @@ async fn confirm_lease(lane: &Lane, lease: Lease) {
             return std::future::pending().await;
         };
         crate::leases::extend(lane, &[current]).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::EntryId;
+
+    /// Takes a job in hand and ends its task so; answers the lease and whether it is held still, and whether a
+    /// panic was noticed.
+    async fn after(end: impl AsyncFnOnce()) -> (bool, bool) {
+        let (hand, panicked) = (Hand::default(), AtomicBool::new(false));
+        let lease = Lease { entry: EntryId { millis: 1, sequence: 0 }, delivery: 1, epoch: 0 };
+        hand.take(&Arc::new(Delivery { lease, fields: vec![] }), Instant::now());
+        let work = async {
+            let _abandoned = Abandoned { hand: &hand, panicked: &panicked, lease };
+            end().await;
+        };
+        // As a task does: a panic ends it and nothing else.
+        let _ = futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(work)).await;
+        (hand.current(lease).is_some(), panicked.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_keeps_no_lease_alive_and_is_remembered() {
+        assert_eq!(after(async || panic!("a fault of ours")).await, (false, true));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_is_cut_keeps_no_lease_alive_and_is_no_fault() {
+        let cut = tokio::time::timeout(Duration::ZERO, std::future::pending::<()>());
+        assert_eq!(after(async || drop(cut.await)).await, (false, false));
     }
 }

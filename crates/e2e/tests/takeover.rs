@@ -1,0 +1,218 @@
+//! Tests of what is taken over from whom, and of what nobody looks after: workers that died, in any number, keys
+//! that are gone, shards that nobody reads, what another version has written.
+
+use std::time::Duration;
+
+use e2e::process::{Build, Postrider, Signal};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::wait::{eventually, eventually_or};
+
+const SOON: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(90);
+const BUILD: Build = Build::Otel;
+const JOBS: &str = "postrider:{default}:jobs";
+const WORKERS: &str = "postrider:{default}:workers";
+
+fn drained(queue: Queue<'_>) {
+    eventually_or("an empty queue", SOON, || queue.drained());
+}
+
+/// While Redis stalls, idle time goes on; who is heard first when it goes on again may be one that takes over.
+#[test]
+fn a_stall_of_redis_takes_no_job_from_a_worker_that_lives() {
+    let (mut redis, sink) = (RedisServer::start(), Sink::start());
+    let lease = ["--lease", "3s"];
+    let _workers = [0; 3].map(|_| Postrider::ready_worker(BUILD, &redis, &lease, &[]));
+    for _ in 0..5 {
+        Queue::new(&redis, "default").enqueue(&[("url", sink.url("/slow/11000"))]);
+    }
+    sink.wait_for(5, SOON);
+    for _ in 0..3 {
+        redis.signal(Signal::SIGSTOP);
+        std::thread::sleep(Duration::from_millis(2700));
+        redis.signal(Signal::SIGCONT);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    drained(Queue::new(&redis, "default"));
+    assert_eq!(sink.requests().len(), 5, "each once");
+}
+
+/// A job whose one attempt was cut by the death or the end of a worker has it yet.
+#[test]
+fn a_takeover_and_a_handing_back_cost_no_attempt() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let arguments = ["--lease", "1s", "--shutdown-timeout", "100ms"];
+    for (round, signal) in [Signal::SIGKILL, Signal::SIGTERM].into_iter().enumerate() {
+        let mut first = Postrider::ready_worker(BUILD, &redis, &arguments, &[]);
+        queue.enqueue(&[("url", sink.url("/slow/1000")), ("max_attempts", "1".to_owned())]);
+        sink.wait_for(2 * round + 1, SOON);
+        first.signal(signal);
+        let mut second = Postrider::ready_worker(BUILD, &redis, &["--lease", "1s"], &[]);
+        drained(queue);
+        assert_eq!((sink.requests().len(), queue.dead().len()), (2 * round + 2, 0), "{signal}");
+        assert!(second.stop().success());
+    }
+}
+
+/// As after a night of crashes under a supervisor.
+#[test]
+fn thousands_of_dead_workers_are_forgotten_and_what_they_held_is_done() {
+    const GHOSTS: usize = 3000;
+    const HOLD_A_JOB: usize = 300;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let script = "redis.call('XGROUP', 'CREATE', KEYS[1], 'postrider', '0', 'MKSTREAM') \
+                  for i = 1, tonumber(ARGV[1]) do \
+                    redis.call('HSET', KEYS[2], 'ghost' .. i, '{\"lease_ms\":500,\"seen\":1}') \
+                    redis.call('XGROUP', 'CREATECONSUMER', KEYS[1], 'postrider', 'ghost' .. i) \
+                    if i <= tonumber(ARGV[2]) then \
+                      redis.call('XADD', KEYS[1], '*', 'url', ARGV[3], 'body', i) \
+                      redis.call('XREADGROUP', 'GROUP', 'postrider', 'ghost' .. i, 'STREAMS', KEYS[1], '>') \
+                    end \
+                  end";
+    let (ghosts, hold) = (GHOSTS.to_string(), HOLD_A_JOB.to_string());
+    redis.command(&["EVAL", script, "2", JOBS, WORKERS, &ghosts, &hold, &sink.url("/ok")]);
+    let queue = Queue::new(&redis, "default");
+    assert_eq!(queue.pending(), HOLD_A_JOB as i64);
+    let mut worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "1s"], &[]);
+    sink.wait_for(HOLD_A_JOB, LONG);
+    drained(queue);
+    assert_eq!(sink.requests().len(), HOLD_A_JOB, "each once");
+    eventually_or("one worker", LONG, || {
+        let consumers = redis.command(&["XINFO", "CONSUMERS", JOBS, "postrider"]).array().len();
+        let records = redis.command(&["HLEN", WORKERS]).integer();
+        if (consumers, records) == (1, 1) { Ok(()) } else { Err(format!("{consumers} and {records}")) }
+    });
+    assert!(worker.stop().success());
+    assert_eq!(redis.command(&["EXISTS", WORKERS]).integer(), 0);
+}
+
+/// How much memory a process takes, in kB.
+fn resident(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the worker runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|size| size.split_whitespace().next()?.parse().ok()).expect("the kernel tells it")
+}
+
+/// 100,000 jobs that are ready, and as many that a dead worker has held.
+#[test]
+fn a_backlog_is_worked_off_from_the_first_moment_and_not_taken_in() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let add = "for i = 1, 5000 do redis.call('XADD', KEYS[1], '*', 'url', ARGV[1]) end \
+               if ARGV[2] == 'held' then redis.call('XREADGROUP', 'GROUP', 'postrider', 'ghost', 'COUNT', 5000, \
+               'STREAMS', KEYS[1], '>') end";
+    let fill = |jobs: &str, path: &str, how: &str| {
+        redis.command(&["XGROUP", "CREATE", jobs, "postrider", "0", "MKSTREAM"]);
+        (0..20).for_each(|_| drop(redis.command(&["EVAL", add, "1", jobs, &sink.url(path), how])));
+    };
+    fill(JOBS, "/ok?ready", "ready");
+    fill("postrider:{other}:jobs", "/ok?held", "held");
+    let queues = [Queue::new(&redis, "default"), Queue::new(&redis, "other")];
+    assert_eq!((queues[0].depth(), queues[1].pending()), (100_000, 100_000));
+    let arguments = ["--lease", "1s", "--queue", "default,other,quiet"];
+    let mut worker = Postrider::ready_worker(
+        BUILD,
+        &redis,
+        &arguments,
+        &[("POSTRIDER_LOG", "error,postrider::worker=info")],
+    );
+    sink.wait_for_path("/ok?ready", 1000, LONG);
+    sink.wait_for_path("/ok?held", 1000, LONG);
+    // It does not stand behind them.
+    Queue::new(&redis, "quiet").enqueue(&[("url", sink.url("/ok?quiet"))]);
+    sink.wait_for_path("/ok?quiet", 1, SOON);
+    assert!(queues[0].depth() + queues[1].depth() > 10_000, "else nothing stood in front");
+    assert!(queues[0].pending() <= 65, "no more are taken than there are slots: {}", queues[0].pending());
+    let resident = resident(worker.pid());
+    assert!(resident < 150_000, "{resident} kB");
+    assert!(worker.stop().success());
+}
+
+/// A producer that knows the number of shards from before, or the number itself was lost.
+#[test]
+fn jobs_in_a_shard_that_nobody_reads_are_found() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    for shard in ["default/3", "default/5"] {
+        Queue::new(&redis, shard).enqueue(&[("url", sink.url("/ok"))]);
+    }
+    Queue::new(&redis, "default/63").schedule("7-0", &[("url", &sink.url("/ok?later"))]);
+    redis.command(&["ZADD", "postrider:{default/63}:scheduled", "1", "7-0"]);
+    let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    sink.wait_for(3, LONG);
+    for shard in ["default/3", "default/5", "default/63"] {
+        drained(Queue::new(&redis, shard));
+    }
+    let told = worker.wait_for_log("higher shards hold jobs", SOON);
+    assert!(told.contains("\"read\":64"), "{told}");
+    eventually("shards that are given up", SOON, || {
+        (redis.command(&["HGET", "postrider:{default}:meta", "shards_before"]).text() == "1").then_some(())
+    });
+    assert!(worker.stop().success());
+}
+
+/// Each key is evicted, or deleted by somebody, while a worker runs: no more is lost than stood in it.
+#[test]
+fn a_key_that_is_evicted_takes_no_more_than_what_stood_in_it() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let mut worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "1s", "--retry-base", "50ms"], &[]);
+    for (round, gone) in
+        ["waiting", "scheduled", "flows", "workers", "meta", "dead", "jobs"].into_iter().enumerate()
+    {
+        queue.enqueue(&[("url", sink.url(&format!("/slow/1500?{gone}")))]);
+        sink.wait_for_path(&format!("/slow/1500?{gone}"), 1, SOON);
+        queue.enqueue(&[("url", sink.url(&format!("/ok?{gone}-later"))), ("delay_ms", "700".to_owned())]);
+        eventually_or("it waits", SOON, || match queue.scheduled() {
+            1 => Ok(()),
+            other => Err(other),
+        });
+        redis.command(&["DEL", &queue.key(gone)]);
+        queue.enqueue(&[("url", sink.url(&format!("/ok?{gone}")))]);
+        sink.wait_for_path(&format!("/ok?{gone}"), 1, SOON);
+        if gone != "waiting" {
+            sink.wait_for_path(&format!("/ok?{gone}-later"), 1, SOON);
+        }
+        drained(queue);
+        assert_eq!(queue.dead().len(), 0, "{round}: {gone}");
+        assert_eq!(
+            sink.requests_to(&format!("/slow/1500?{gone}")).len(),
+            1,
+            "{gone}: it ran and was not sent again"
+        );
+    }
+    assert!(worker.stop().success());
+}
+
+/// A newer worker has left fields that this one does not know, in each place where something is left.
+#[test]
+fn what_another_version_has_left_is_understood() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let (ok, future) = (sink.url("/ok"), ("_future", "{\"a\":1}"));
+    redis.command(&["XGROUP", "CREATE", JOBS, "postrider", "0", "MKSTREAM"]);
+    let record = r#"{"lease_ms":500,"seen":1,"version":"99.0.0","zone":{"name":"north"}}"#;
+    redis.command(&["HSET", WORKERS, "newer", record, "another", "not JSON"]);
+    queue.enqueue(&[("url", ok.as_str()), ("body", "held"), future]);
+    redis.command(&["XREADGROUP", "GROUP", "postrider", "newer", "STREAMS", JOBS, ">"]);
+    queue.enqueue(&[("url", ok.as_str()), ("body", "ready"), ("new_field", "x"), future]);
+    queue.schedule("1-0", &[("url", &ok), ("body", "waits"), future]);
+    redis.command(&["ZADD", &queue.key("scheduled"), "0", "1-0"]);
+    let dead = queue.key("dead");
+    let letter =
+        ["XADD", &dead, "*", "url", &ok, "body", "dead", future.0, future.1, "_reason", "a reason to come"];
+    redis.command(&letter);
+    redis.command(&["HSET", &queue.key("meta"), "shards", "1", "future", "x"]);
+    let mut worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "1s"], &[]);
+    sink.wait_for(3, SOON);
+    let replay = ["dead", "replay", "--all", "--yes", "--redis-url", &redis.url()];
+    assert_eq!(Postrider::run(BUILD, &replay, &[], SOON).code(), 0);
+    drained(queue);
+    let mut bodies: Vec<_> = sink.wait_for(4, SOON).iter().map(|request| request.body.clone()).collect();
+    bodies.sort_unstable();
+    assert_eq!(bodies, ["dead", "held", "ready", "waits"]);
+    assert!(worker.stop().success());
+    let list = Postrider::run(BUILD, &["queues", "--redis-url", &redis.url(), "--json"], &[], SOON);
+    assert_eq!(list.code(), 0, "{list:?}");
+}
