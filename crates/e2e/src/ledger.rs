@@ -13,6 +13,7 @@ mod peer;
 mod plan;
 mod producer;
 mod scene;
+mod watch;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -25,6 +25,10 @@ pub enum Window {
     RedisRestarted,
     /// Redis was paused.
     RedisPaused,
+    /// The machine gave no processor for a third of a lease.
+    MachineBusy,
+    /// Redis did not answer for a third of a lease.
+    RedisSlow,
 }
 
 impl Window {
@@ -32,7 +36,7 @@ impl Window {
     fn echo(self) -> Duration {
         match self {
             Window::Killed => Duration::ZERO,
-            Window::Paused => LEASE,
+            Window::Paused | Window::MachineBusy | Window::RedisSlow => LEASE,
             _ => 3 * LEASE,
         }
     }
