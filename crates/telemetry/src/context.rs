@@ -58,6 +58,11 @@ impl Context {
         self.0.is_some()
     }
 
+    /// Whether the span that it names is, or will be, recorded. Always false without the feature `otel`.
+    pub fn is_sampled(&self) -> bool {
+        self.0.is_sampled()
+    }
+
     /// The trace's id as 32 lower-case hex digits.
     pub fn trace_id(&self) -> Option<String> {
         self.0.trace_id()

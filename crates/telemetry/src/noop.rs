@@ -35,7 +35,7 @@ impl Telemetry {
         None
     }
     pub(crate) fn start(&self, plan: Plan<'_>, _: impl FnOnce(&mut crate::Attributes)) -> Span {
-        let _ = (plan.kind, plan.name);
+        let _ = (plan.kind, plan.name, plan.decided_by);
         Span
     }
     pub(crate) fn histogram(
@@ -97,6 +97,9 @@ impl Context {
     }
     pub(crate) fn inject(&self, _: &mut dyn Carrier, _: Propagators) {}
     pub(crate) fn is_some(&self) -> bool {
+        false
+    }
+    pub(crate) fn is_sampled(&self) -> bool {
         false
     }
     pub(crate) fn trace_id(&self) -> Option<String> {

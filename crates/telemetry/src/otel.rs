@@ -11,6 +11,7 @@ mod queue;
 mod receiver;
 mod resource;
 mod running;
+mod sampler;
 mod self_observation;
 mod span;
 mod suppression;
@@ -177,6 +178,10 @@ impl Context {
     /// It may hold baggage and no span.
     pub(crate) fn is_some(&self) -> bool {
         self.0.as_ref().is_some_and(|context| context.span().span_context().is_valid())
+    }
+
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.0.as_ref().is_some_and(|context| context.span().span_context().is_sampled())
     }
 
     pub(crate) fn trace_id(&self) -> Option<String> {

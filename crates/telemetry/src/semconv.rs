@@ -70,7 +70,7 @@ pub const DB_QUERY_TEXT: &str = "db.query.text";
 
 /// `redis`: a custom value, the conventions name none for Redis.
 pub const MESSAGING_SYSTEM: &str = "messaging.system";
-/// `publish`, `receive`, `process`, `ack`.
+/// What is done, in our own words: `publish`, `receive`, `process`, `ack`, `retry`, `dead_letter` and others.
 pub const MESSAGING_OPERATION_NAME: &str = "messaging.operation.name";
 /// `send`, `receive`, `process`, `settle`.
 pub const MESSAGING_OPERATION_TYPE: &str = "messaging.operation.type";
@@ -87,7 +87,7 @@ pub const MESSAGING_CONSUMER_GROUP_NAME: &str = "messaging.consumer.group.name";
 /// The consumer, one a process.
 pub const MESSAGING_CLIENT_ID: &str = "messaging.client.id";
 
-/// What became of a job: `done`, `retry`, `dead` or `release`.
+/// What became of a job: `done`, `retry`, `dead` or `release`; `cut` where the work on it was ended before.
 pub const POSTRIDER_JOB_OUTCOME: &str = "postrider.job.outcome";
 /// The job's label.
 pub const POSTRIDER_JOB_ID: &str = "postrider.job.id";
@@ -95,6 +95,20 @@ pub const POSTRIDER_JOB_ID: &str = "postrider.job.id";
 pub const POSTRIDER_JOB_TICKET: &str = "postrider.job.ticket";
 /// The number of this attempt, from 1.
 pub const POSTRIDER_JOB_ATTEMPT: &str = "postrider.job.attempt";
+/// How often the job has been delivered without a settlement, this time included; absent the first time.
+pub const POSTRIDER_JOB_DELIVERIES: &str = "postrider.job.deliveries";
+/// How long the job stood ready before a worker began with it, in seconds. A metric's name too.
+pub const POSTRIDER_JOB_WAIT_DURATION: &str = "postrider.job.wait_duration";
+/// The class of an answer's status, `2xx`; `none` where there was no answer.
+pub const POSTRIDER_RESPONSE_STATUS_CLASS: &str = "postrider.response.status_class";
+/// Where jobs of a queue are: `ready`, `running`, `scheduled`, `held` or `dead`.
+pub const POSTRIDER_QUEUE_STATE: &str = "postrider.queue.state";
+/// The state of a breaker: `closed`, `open` or `half_open`.
+pub const POSTRIDER_BREAKER_STATE: &str = "postrider.breaker.state";
+/// `user` or `system`.
+pub const CPU_MODE: &str = "cpu.mode";
+/// `voluntary` or `involuntary`.
+pub const PROCESS_CONTEXT_SWITCH_TYPE: &str = "process.context_switch.type";
 /// Why a job went to the dead letters.
 pub const POSTRIDER_JOB_DEAD_REASON: &str = "postrider.job.dead_reason";
 
@@ -112,6 +126,61 @@ pub const DNS_LOOKUP_DURATION: &str = "dns.lookup.duration";
 pub const DB_CLIENT_OPERATION_DURATION: &str = "db.client.operation.duration";
 /// Duration of the work on a job, in seconds.
 pub const MESSAGING_PROCESS_DURATION: &str = "messaging.process.duration";
+/// Duration of an operation on a queue, in seconds.
+pub const MESSAGING_CLIENT_OPERATION_DURATION: &str = "messaging.client.operation.duration";
+/// Jobs that were put in.
+pub const MESSAGING_CLIENT_SENT_MESSAGES: &str = "messaging.client.sent.messages";
+/// Jobs that were taken.
+pub const MESSAGING_CLIENT_CONSUMED_MESSAGES: &str = "messaging.client.consumed.messages";
+
+/// From a job's enqueueing to its delivery, in seconds.
+pub const POSTRIDER_JOB_END_TO_END_DURATION: &str = "postrider.job.end_to_end_duration";
+/// Jobs in hand.
+pub const POSTRIDER_JOB_IN_FLIGHT: &str = "postrider.job.in_flight";
+/// Attempts to deliver.
+pub const POSTRIDER_JOB_ATTEMPTS: &str = "postrider.job.attempts";
+/// Jobs that were put off for another attempt.
+pub const POSTRIDER_JOB_RETRIES: &str = "postrider.job.retries";
+/// Jobs taken over from dead workers.
+pub const POSTRIDER_JOB_RECLAIMED: &str = "postrider.job.reclaimed";
+/// Jobs whose lease was lost.
+pub const POSTRIDER_JOB_LEASES_LOST: &str = "postrider.job.leases_lost";
+/// Settlements that came too late.
+pub const POSTRIDER_JOB_SETTLEMENTS_REFUSED: &str = "postrider.job.settlements_refused";
+/// Jobs that went to the dead letters.
+pub const POSTRIDER_JOB_DEAD: &str = "postrider.job.dead";
+/// Jobs that were put aside for their flow.
+pub const POSTRIDER_FLOW_PARKED: &str = "postrider.flow.parked";
+/// How long jobs waited for their flow, in seconds.
+pub const POSTRIDER_FLOW_WAIT_DURATION: &str = "postrider.flow.wait_duration";
+/// How often breakers were opened.
+pub const POSTRIDER_FLOW_BREAKER_TRIPS: &str = "postrider.flow.breaker_trips";
+/// Flows by the state of their breaker.
+pub const POSTRIDER_FLOW_BREAKERS: &str = "postrider.flow.breakers";
+/// What a queue holds.
+pub const POSTRIDER_QUEUE_DEPTH: &str = "postrider.queue.depth";
+/// For how long the first ready job of a queue has been there, in seconds.
+pub const POSTRIDER_QUEUE_OLDEST_AGE: &str = "postrider.queue.oldest_age";
+/// Tasks of the runtime that have not ended.
+pub const POSTRIDER_RUNTIME_TASKS: &str = "postrider.runtime.tasks";
+/// Tasks that stand in the runtime's shared queue.
+pub const POSTRIDER_RUNTIME_QUEUED_TASKS: &str = "postrider.runtime.queued_tasks";
+/// How long the runtime's threads have been busy, in seconds.
+pub const POSTRIDER_RUNTIME_BUSY_TIME: &str = "postrider.runtime.busy_time";
+/// Processor time, in seconds.
+pub const PROCESS_CPU_TIME: &str = "process.cpu.time";
+/// Physical memory, in bytes.
+pub const PROCESS_MEMORY_USAGE: &str = "process.memory.usage";
+/// Virtual memory, in bytes.
+pub const PROCESS_MEMORY_VIRTUAL: &str = "process.memory.virtual";
+/// Threads.
+pub const PROCESS_THREAD_COUNT: &str = "process.thread.count";
+/// Open file descriptors.
+pub const PROCESS_UNIX_FILE_DESCRIPTOR_COUNT: &str = "process.unix.file_descriptor.count";
+/// Context switches.
+pub const PROCESS_CONTEXT_SWITCHES: &str = "process.context_switches";
+/// For how long the process has run, in seconds.
+pub const PROCESS_UPTIME: &str = "process.uptime";
 
 /// Bucket bounds in seconds that the conventions give HTTP and messaging durations.
 pub const REQUEST_SECONDS: &[f64] =
@@ -121,3 +190,8 @@ pub const CONNECTION_SECONDS: &[f64] =
     &[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 /// Bucket bounds in seconds that the conventions give database durations.
 pub const DATABASE_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+/// Bucket bounds in seconds for how long jobs wait: from a moment to a day.
+pub const WAIT_SECONDS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
+    14_400.0, 86_400.0,
+];

@@ -36,6 +36,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) kind: SpanKind,
     pub(crate) name: Cow<'static, str>,
     pub(crate) parent: Option<&'a Context>,
+    /// Whose sampling decision holds for a root.
+    pub(crate) decided_by: Option<&'a Context>,
     pub(crate) links: imp::Links,
     pub(crate) began: Option<SystemTime>,
 }
@@ -43,12 +45,19 @@ pub(crate) struct Plan<'a> {
 impl<'a> SpanBuilder<'a> {
     pub(crate) fn new(telemetry: &'a imp::Telemetry, kind: SpanKind, name: Cow<'static, str>) -> Self {
         let links = imp::Links::none();
-        Self { telemetry, plan: Plan { kind, name, parent: None, links, began: None } }
+        Self { telemetry, plan: Plan { kind, name, parent: None, decided_by: None, links, began: None } }
     }
 
     /// The span's parent. Default: the current context. A parent of [`Context::none`] makes a root.
     pub fn parent(mut self, parent: &'a Context) -> Self {
         self.plan.parent = Some(parent);
+        self
+    }
+
+    /// Makes the span the root of a new trace that is recorded where that context is, and only there: it takes over
+    /// the sampling decision and nothing else. For a context of none the sampler decides as for any root.
+    pub fn root_as_sampled(mut self, decided_by: &'a Context) -> Self {
+        self.plan.decided_by = Some(decided_by);
         self
     }
 

@@ -108,7 +108,7 @@ async fn a_span_continues_the_trace_of_its_parent() {
     let running = running();
     let (span, remote) = exercise(&running.handle());
     assert_eq!(span.is_recording(), COMPILED);
-    assert_eq!(remote.is_some(), COMPILED);
+    assert_eq!((remote.is_some(), remote.is_sampled()), (COMPILED, COMPILED));
     assert_eq!(remote.traceparent().as_deref(), COMPILED.then_some(PARENT));
     assert_eq!(span.context().trace_id(), remote.trace_id());
     let mut out = Fields::default();
@@ -119,6 +119,24 @@ async fn a_span_continues_the_trace_of_its_parent() {
     let current = span.run(async { Context::current().traceparent() }).await;
     assert_eq!(current, span.context().traceparent());
     drop(span);
+    let _ = running.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_root_takes_over_the_decision_of_another_trace_and_nothing_else() {
+    let running = running();
+    let telemetry = running.handle();
+    let root = |text: &str| {
+        let mut fields = Fields::default();
+        fields.set("traceparent", text.to_owned());
+        let other = telemetry.extract(&fields);
+        (telemetry.span(SpanKind::Consumer, "process x").root_as_sampled(&other).start(|_| ()), other)
+    };
+    let (span, other) = root(PARENT);
+    assert_eq!(span.is_recording(), COMPILED);
+    assert_eq!(span.context().trace_id() == other.trace_id(), !COMPILED);
+    assert!(!root(&PARENT.replace("-01", "-00")).0.is_recording());
+    assert_eq!(root("").0.is_recording(), COMPILED, "the sampler decides");
     let _ = running.shutdown(Duration::from_secs(5)).await;
 }
 

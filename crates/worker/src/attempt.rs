@@ -8,6 +8,7 @@ use http_telemetry::Attempt;
 use telemetry::{Context, ErrorType};
 use tracing::debug;
 
+use crate::counts::Became;
 use crate::entry::{Delivery, Lease};
 use crate::flows::{self, Pass};
 use crate::hand::Hand;
@@ -19,7 +20,7 @@ use crate::queue::{Parking, Until, Written};
 use crate::reason::Reason;
 use crate::record::{self, Record};
 use crate::retry::RetryPolicy;
-use crate::settlement::{Settlement, persist, settle};
+use crate::settlement::{Settlement, put_aside, settle};
 use crate::slots::Slot;
 use crate::trace::Process;
 
@@ -131,7 +132,7 @@ fn poison(lane: &Lane, delivery: &Delivery, job: &Job) -> (Settlement, Context) 
 fn malformed_entry(lane: &Lane, delivery: &Delivery, malformed: &Malformed) -> (Settlement, Context) {
     let process = Process::begin(lane, delivery, None);
     let context = process.context();
-    process.dead(malformed.reason, Some(&ErrorType::Malformed));
+    process.dead(malformed.reason, &ErrorType::Malformed);
     (Settlement::Bury(record::malformed(delivery, malformed, context.trace_id())), context)
 }
 
@@ -144,8 +145,7 @@ async fn may_go(lane: &Lane, delivery: &Delivery, job: &Job) -> bool {
         at: job.trail.at,
         fields: record::without_place(&delivery.fields),
     };
-    let parked = persist(lane, delivery.lease, &Settlement::Park(parking), &Context::none()).await;
-    parked == Some(Written::Due)
+    put_aside(lane, delivery, parking).await == Some(Written::Due)
 }
 
 /// Why a job is not sent any more, if its time has passed. Before it waits for its flow, and when it has waited.
@@ -203,31 +203,49 @@ async fn attempt(
     };
     let outcome = Outcome::judge(&ending, policy, &circumstances);
     let error = ending.error().unwrap_or(ErrorType::Other);
+    if ending.was_attempt() {
+        lane.counts.attempt(became(&outcome), ending.status());
+    }
     let settlement = match outcome {
         Outcome::Done => {
             process.done();
-            record.done()
+            record.done(now)
         }
         Outcome::Retry { after } => {
             debug!(ticket = %record.ticket(), error = %error.as_str(), ?after, "attempt failed, to be tried again");
             let record = record.keeping(process.keep());
-            process.retry(&error);
-            Settlement::Park(record.parking(after))
+            process.retry();
+            Settlement::Park(record.parking(Until::Retry(after)))
         }
         Outcome::Release { after } => {
             debug!(ticket = %record.ticket(), error = %error.as_str(), ?after, "attempt put off");
             let record = record.keeping(process.keep());
-            process.release(&error);
-            Settlement::Park(record.parking(after))
+            process.release();
+            Settlement::Park(record.parking(Until::Release(after)))
         }
         Outcome::Dead { reason, error: text } => bury(record, process, reason, &text, &error),
     };
     (settlement, context)
 }
 
-fn bury(record: Record<'_>, process: Process, reason: Reason, text: &str, error: &ErrorType) -> Settlement {
+fn became(outcome: &Outcome) -> Became {
+    match outcome {
+        Outcome::Done => Became::Done,
+        Outcome::Retry { .. } => Became::Retry,
+        Outcome::Release { .. } => Became::Release,
+        Outcome::Dead { .. } => Became::Dead,
+    }
+}
+
+fn bury(
+    record: Record<'_>,
+    process: Process<'_>,
+    reason: Reason,
+    text: &str,
+    error: &ErrorType,
+) -> Settlement {
     let record = record.keeping(process.keep());
-    process.dead(reason, Some(error));
+    process.dead(reason, error);
     Settlement::Bury(record.burial(reason, text))
 }
 

@@ -21,6 +21,7 @@ use crate::queue::QueueName;
 use crate::retry::{RetryPolicies, RetryPolicy, Waits};
 use crate::secrets::Secrets;
 use crate::sender::{HttpConfig, KeptResults};
+use crate::trace::Retries;
 use table::Table;
 
 /// What stands in the file.
@@ -76,6 +77,9 @@ use table::Table;
 ///
 /// [http]                   # deadlines, limits, TLS and the proxy of requests
 /// headers_timeout = "20s"
+///
+/// [traces]
+/// retries = "link"         # or parent, none: how a further attempt's trace belongs to what was before
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -97,6 +101,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// To whom the context of traces is sent.
     pub propagation: Propagation,
+    /// How the traces of further attempts belong to what was before; `None` where the file does not say.
+    pub trace_retries: Option<Retries>,
 }
 
 /// A queue to read, and how often in proportion to the others.
@@ -207,6 +213,7 @@ impl Config {
         root.one_table("egress", |table| config.egress = egress(table));
         root.one_table("http", |table| config.http = requests::read(table));
         root.one_table("propagation", |table| config.propagation = propagation::read(table));
+        root.one_table("traces", |table| config.trace_retries = table.text("retries"));
         root.finish();
         problems.0.sort();
         if problems.0.is_empty() { Ok(config) } else { Err(problems) }

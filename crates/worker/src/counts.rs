@@ -1,56 +1,168 @@
-//! What a worker counts of its queue.
+//! What a worker counts and measures of the jobs of a queue. What happens to each job is bound to its attributes
+//! once.
 
-use telemetry::{Counter, Telemetry, semconv};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use telemetry::{Attributes, BoundCounter, BoundHistogram, BoundUpDownCounter, Counter, Telemetry, semconv};
 
 use crate::reason::Reason;
 
-/// The counters of one lane.
-#[derive(Clone, Debug)]
+/// What became of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Became {
+    /// The job is delivered.
+    Done,
+    /// There will be another.
+    Retry,
+    /// The job was handed back for a fault that is not its own.
+    Release,
+    /// The job is dead.
+    Dead,
+}
+
+impl Became {
+    const COUNT: usize = 4;
+
+    /// The text of `postrider.job.outcome`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Retry => "retry",
+            Self::Release => "release",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// By the first digit of the status; at 0 there was no answer.
+const STATUS_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+const WAITED: &str =
+    "How long a job stood ready in its queue before a worker began with it, for each delivery";
+const END_TO_END: &str = "From when a job was enqueued until it was delivered and taken out of its queue";
+const LOST: &str = "Jobs whose lease was lost while they were worked on";
+const REFUSED: &str = "Settlements that were refused because another worker has the job, or it is gone";
+const RECLAIMED: &str = "Jobs taken over from workers that gave no sign of life";
+const PARKED: &str = "Jobs that were put aside because their flow had no room for them";
+const HELD: &str = "How long jobs that had been put aside waited for their flow before their first attempt";
+
+/// The instruments of one lane.
+#[derive(Debug)]
 pub struct Counts {
     queue: &'static str,
-    leases_lost: Counter,
-    settlements_refused: Counter,
-    reclaimed: Counter,
+    waited: BoundHistogram,
+    end_to_end: BoundHistogram,
+    in_flight: BoundUpDownCounter,
+    attempts: Counter,
+    attempts_bound: [[OnceLock<BoundCounter>; STATUS_CLASSES.len()]; Became::COUNT],
+    retries: BoundCounter,
+    leases_lost: BoundCounter,
+    settlements_refused: BoundCounter,
+    reclaimed: BoundCounter,
     dead: Counter,
+    parked: BoundCounter,
+    held: BoundHistogram,
+    trips: BoundCounter,
+}
+
+/// Makes instruments that are bound to a queue.
+struct Maker<'a>(&'a Telemetry, &'static str);
+
+impl Maker<'_> {
+    fn queue(&self) -> impl FnOnce(&mut Attributes) + use<> {
+        let queue = self.1;
+        move |attributes| attributes.set(semconv::MESSAGING_DESTINATION_NAME, queue)
+    }
+
+    fn jobs(&self, name: &'static str, description: &'static str) -> BoundCounter {
+        self.0.counter(name, "{job}", description).bind(self.queue())
+    }
+
+    fn seconds(&self, name: &'static str, description: &'static str) -> BoundHistogram {
+        self.0.histogram(name, "s", description, semconv::WAIT_SECONDS).bind(self.queue())
+    }
 }
 
 impl Counts {
-    /// Counters for a queue.
+    /// Instruments for a queue.
     pub fn new(telemetry: &Telemetry, queue: &'static str) -> Self {
+        let make = Maker(telemetry, queue);
+        let in_flight = "Jobs that workers hold: being sent, or not settled yet";
+        let in_flight = telemetry.up_down_counter(semconv::POSTRIDER_JOB_IN_FLIGHT, "{job}", in_flight);
+        let attempts =
+            "Attempts to deliver, by what became of the job and by the class of the answer's status";
+        let trips = "How often this worker opened the breaker of a flow that was closed";
+        let trips = telemetry.counter(semconv::POSTRIDER_FLOW_BREAKER_TRIPS, "{trip}", trips);
+        let dead = "Jobs that went to the dead letters, by the reason";
         Self {
             queue,
-            leases_lost: telemetry.counter(
-                "postrider.job.leases_lost",
-                "{job}",
-                "Jobs whose lease was lost while they were worked on",
-            ),
-            settlements_refused: telemetry.counter(
-                "postrider.job.settlements_refused",
-                "{job}",
-                "Settlements that were refused because another worker has the job",
-            ),
-            reclaimed: telemetry.counter(
-                "postrider.job.reclaimed",
-                "{job}",
-                "Jobs taken over from workers that gave no sign of life",
-            ),
-            dead: telemetry.counter("postrider.job.dead", "{job}", "Jobs that went to the dead letters"),
+            waited: make.seconds(semconv::POSTRIDER_JOB_WAIT_DURATION, WAITED),
+            end_to_end: make.seconds(semconv::POSTRIDER_JOB_END_TO_END_DURATION, END_TO_END),
+            in_flight: in_flight.bind(make.queue()),
+            attempts: telemetry.counter(semconv::POSTRIDER_JOB_ATTEMPTS, "{attempt}", attempts),
+            attempts_bound: Default::default(),
+            retries: make.jobs(semconv::POSTRIDER_JOB_RETRIES, "Jobs that were put off for another attempt"),
+            leases_lost: make.jobs(semconv::POSTRIDER_JOB_LEASES_LOST, LOST),
+            settlements_refused: make.jobs(semconv::POSTRIDER_JOB_SETTLEMENTS_REFUSED, REFUSED),
+            reclaimed: make.jobs(semconv::POSTRIDER_JOB_RECLAIMED, RECLAIMED),
+            dead: telemetry.counter(semconv::POSTRIDER_JOB_DEAD, "{job}", dead),
+            parked: make.jobs(semconv::POSTRIDER_FLOW_PARKED, PARKED),
+            held: make.seconds(semconv::POSTRIDER_FLOW_WAIT_DURATION, HELD),
+            trips: trips.bind(make.queue()),
+        }
+    }
+
+    /// Jobs were taken in hand, or put down.
+    pub fn in_flight(&self) -> BoundUpDownCounter {
+        self.in_flight.clone()
+    }
+
+    /// A worker begins with a job that was ready for so long.
+    pub fn waited(&self, wait: Duration) {
+        self.waited.record(wait.as_secs_f64());
+    }
+
+    /// A job that had waited for its flow is begun with.
+    pub fn held(&self, wait: Duration) {
+        self.held.record(wait.as_secs_f64());
+    }
+
+    /// A job that was enqueued so long ago is delivered and settled.
+    pub fn delivered(&self, after: Duration) {
+        self.end_to_end.record(after.as_secs_f64());
+    }
+
+    /// An attempt was made, with this answer or none.
+    pub fn attempt(&self, became: Became, status: Option<u16>) {
+        let class = usize::from(status.unwrap_or(0) / 100);
+        let class = if class < STATUS_CLASSES.len() { class } else { 0 };
+        let bind = || {
+            self.attempts.bind(|attributes| {
+                attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.queue);
+                attributes.set(semconv::POSTRIDER_JOB_OUTCOME, became.as_str());
+                attributes.set(semconv::POSTRIDER_RESPONSE_STATUS_CLASS, STATUS_CLASSES[class]);
+            })
+        };
+        self.attempts_bound[became as usize][class].get_or_init(bind).add(1);
+        if became == Became::Retry {
+            self.retries.add(1);
         }
     }
 
     /// The lease of a job that was being worked on is lost.
     pub fn lease_lost(&self) {
-        self.add(&self.leases_lost, 1);
+        self.leases_lost.add(1);
     }
 
     /// A settlement came too late.
     pub fn settlement_refused(&self) {
-        self.add(&self.settlements_refused, 1);
+        self.settlements_refused.add(1);
     }
 
     /// Jobs were taken over.
     pub fn reclaimed(&self, jobs: usize) {
-        self.add(&self.reclaimed, jobs as u64);
+        self.reclaimed.add(jobs as u64);
     }
 
     /// A job went to the dead letters.
@@ -61,7 +173,13 @@ impl Counts {
         });
     }
 
-    fn add(&self, counter: &Counter, jobs: u64) {
-        counter.add(jobs, |attributes| attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.queue));
+    /// A job was put aside for its flow.
+    pub fn parked(&self) {
+        self.parked.add(1);
+    }
+
+    /// A breaker that was closed is open.
+    pub fn tripped(&self) {
+        self.trips.add(1);
     }
 }

@@ -69,6 +69,17 @@ enum Line {
     Admitted,
 }
 
+/// How many flows there are in each state of their breaker, as far as this worker knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Breakers {
+    /// Attempts are made.
+    pub closed: u64,
+    /// None is made.
+    pub open: u64,
+    /// The pause is over, and one attempt is to try.
+    pub half_open: u64,
+}
+
 /// Whether an attempt may begin.
 enum Entry {
     /// It has begun.
@@ -129,6 +140,20 @@ impl Flows {
         if let Some(held) = from.iter().chain(before).find(|held| held.contains(id)) {
             held.want(id);
         }
+    }
+
+    /// In which state the breakers are.
+    pub fn breakers(&self) -> Breakers {
+        let now = Instant::now();
+        let mut breakers = Breakers::default();
+        for flow in self.lock().flows.values() {
+            match flow.open_until {
+                None => breakers.closed += 1,
+                Some(until) if until > now => breakers.open += 1,
+                Some(_) => breakers.half_open += 1,
+            }
+        }
+        breakers
     }
 
     /// The limits of a flow.

@@ -4,13 +4,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use telemetry::BoundUpDownCounter;
 use tokio::task::AbortHandle;
 
 use crate::entry::{Delivery, EntryId, Lease};
 
 /// The jobs in hand, by their entries.
-#[derive(Debug, Default)]
-pub struct Hand(Mutex<HashMap<EntryId, Held>>);
+#[derive(Debug)]
+pub struct Hand {
+    held: Mutex<HashMap<EntryId, Held>>,
+    /// How many there are.
+    in_flight: BoundUpDownCounter,
+}
 
 #[derive(Debug)]
 struct Held {
@@ -23,6 +28,11 @@ struct Held {
 }
 
 impl Hand {
+    /// An empty hand, whose jobs are counted.
+    pub fn new(in_flight: BoundUpDownCounter) -> Self {
+        Self { held: Mutex::default(), in_flight }
+    }
+
     /// Takes a delivery in hand. Answers whether to begin with it: a job that is in hand already is not
     /// begun twice, unless the consumer group was made anew; then the old holding is given up.
     pub fn take(&self, delivery: &Arc<Delivery>, sent: Instant) -> bool {
@@ -37,7 +47,10 @@ impl Hand {
             }
             abort(&known.task);
         }
-        held.insert(lease.entry, Held { delivery: delivery.clone(), lease, confirmed: sent, task: None });
+        let job = Held { delivery: delivery.clone(), lease, confirmed: sent, task: None };
+        if held.insert(lease.entry, job).is_none() {
+            self.in_flight.add(1);
+        }
         true
     }
 
@@ -64,7 +77,11 @@ impl Hand {
     pub fn put_down(&self, lease: Lease) -> bool {
         let mut held = self.lock();
         let same = held.get(&lease.entry).is_some_and(|held| held.lease.epoch == lease.epoch);
-        same && held.remove(&lease.entry).is_some()
+        let put_down = same && held.remove(&lease.entry).is_some();
+        if put_down {
+            self.in_flight.add(-1);
+        }
+        put_down
     }
 
     /// Gives up a job whose lease is lost: what is being done for it ends.
@@ -72,6 +89,7 @@ impl Hand {
         let mut held = self.lock();
         let same = held.get(&lease.entry).is_some_and(|held| held.lease == lease);
         if same && let Some(lost) = held.remove(&lease.entry) {
+            self.in_flight.add(-1);
             abort(&lost.task);
         }
         same
@@ -100,6 +118,7 @@ impl Hand {
     pub fn cut(&self) -> Vec<(Lease, Arc<Delivery>)> {
         let cut: Vec<Held> =
             self.lock().extract_if(|_, held| held.task.is_some()).map(|(_, held)| held).collect();
+        self.in_flight.add(-(cut.len() as i64));
         cut.into_iter()
             .map(|held| {
                 abort(&held.task);
@@ -109,7 +128,7 @@ impl Hand {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<EntryId, Held>> {
-        self.0.lock().expect("nothing panics while it holds this lock")
+        self.held.lock().expect("nothing panics while it holds this lock")
     }
 }
 
@@ -123,6 +142,11 @@ fn abort(task: &Option<AbortHandle>) {
 mod tests {
     use super::*;
 
+    fn hand() -> Hand {
+        let telemetry = telemetry::Telemetry::disabled();
+        Hand::new(telemetry.up_down_counter("x.in_flight", "{job}", "Jobs in hand").bind(|_| ()))
+    }
+
     fn delivery(count: u64, epoch: u32) -> Arc<Delivery> {
         let entry = EntryId { millis: 1, sequence: 0 };
         Arc::new(Delivery { lease: Lease { entry, delivery: count, epoch }, fields: vec![] })
@@ -130,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_job_in_hand_is_not_begun_twice() {
-        let hand = Hand::default();
+        let hand = hand();
         let (first, again) = (delivery(1, 0), delivery(2, 0));
         assert!(hand.take(&first, Instant::now()));
         assert!(!hand.take(&again, Instant::now()));
@@ -139,7 +163,7 @@ mod tests {
 
     #[test]
     fn another_job_under_the_same_id_is_begun() {
-        let hand = Hand::default();
+        let hand = hand();
         let old = delivery(1, 0);
         let mut new = Delivery::clone(&old);
         new.fields.push(("url".into(), "http://h/".into()));
@@ -149,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_new_epoch_gives_up_the_old_holding() {
-        let hand = Hand::default();
+        let hand = hand();
         let (old, new) = (delivery(1, 0), delivery(1, 1));
         assert!(hand.take(&old, Instant::now()));
         assert!(hand.take(&new, Instant::now()));
@@ -160,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_lease_is_fresh_as_long_as_it_was_confirmed() {
-        let hand = Hand::default();
+        let hand = hand();
         let taken = delivery(1, 0);
         let Some(long_ago) = Instant::now().checked_sub(Duration::from_secs(5)) else { return };
         hand.take(&taken, long_ago);

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use telemetry::{Context, Histogram, Telemetry, semconv};
+use telemetry::{Context, Telemetry};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -19,6 +19,7 @@ use crate::scheduler::Alarm;
 use crate::secrets::Secrets;
 use crate::sender::Sender;
 use crate::slots::{Slot, Work};
+use crate::trace::Retries;
 
 /// What the loops of one queue share.
 #[derive(Debug)]
@@ -53,10 +54,10 @@ pub struct Lane {
     pub cut: CancellationToken,
     /// Records.
     pub telemetry: Telemetry,
-    /// `messaging.process.duration`
-    pub duration: Histogram,
-    /// What is counted.
+    /// What is counted and measured.
     pub counts: Counts,
+    /// How the traces of further attempts belong to what was before.
+    pub retries: Retries,
 }
 
 /// A job that is done and not settled yet.
@@ -66,19 +67,11 @@ pub struct Done {
     pub lease: Lease,
     /// Its process span.
     pub context: Context,
+    /// When it was enqueued, Unix milliseconds.
+    pub enqueued: u64,
 }
 
 impl Lane {
-    /// The histogram of process durations.
-    pub fn duration(telemetry: &Telemetry) -> Histogram {
-        telemetry.histogram(
-            semconv::MESSAGING_PROCESS_DURATION,
-            "s",
-            "Duration of processing operation",
-            semconv::REQUEST_SECONDS,
-        )
-    }
-
     /// Jobs that were enqueued before this time are too old by one of the policies; Unix milliseconds, 0 for none.
     pub fn oldest(&self) -> u64 {
         let shortest = self.retry.shortest_age();
@@ -97,8 +90,14 @@ impl Lane {
         self.hand.begun(lease, task);
     }
 
+    /// A job that was enqueued then is delivered and settled.
+    pub fn delivered(&self, enqueued: u64, now: u64) {
+        self.counts.delivered(Duration::from_millis(now.saturating_sub(enqueued)));
+    }
+
     /// Settlements were answered: the jobs are put down. What came too late is told, once for all of them.
-    pub fn settled(&self, answers: impl IntoIterator<Item = (Lease, Settled)>) {
+    /// Answers whether there was none of that.
+    pub fn settled(&self, answers: impl IntoIterator<Item = (Lease, Settled)>) -> bool {
         let mut refused = vec![];
         for (lease, settled) in answers {
             self.hand.put_down(lease);
@@ -111,5 +110,6 @@ impl Lane {
             let jobs = refused.len();
             warn!(jobs, %first, "settlement refused: the lease was lost, and the jobs are another worker's, or gone");
         }
+        refused.is_empty()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,26 +13,45 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-/// A longer body is refused with 413.
-const MOST_BYTES: usize = 16 << 20;
-/// How long a client may take for its headers.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much a server takes upon itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// As many connections at once; further ones wait for their turn.
+    pub connections: usize,
+    /// A longer body is refused with 413.
+    pub body: usize,
+    /// How long a client may take for its headers.
+    pub headers: Duration,
+    /// How long a connection lasts at most, where it is one request long.
+    pub single: Option<Duration>,
+}
 
 /// Serves until stopped; connections that are open then are closed.
-pub async fn serve<F>(listener: TcpListener, stop: CancellationToken, answer: fn(Request<Bytes>) -> F)
+pub async fn serve<A, F>(listener: TcpListener, stop: CancellationToken, bounds: Bounds, answer: A)
 where
+    A: Fn(Request<Bytes>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     let mut connections = JoinSet::new();
+    let places = Arc::new(Semaphore::new(bounds.connections));
+    let accept = || async {
+        let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
+        listener.accept().await.map(|(stream, _)| (stream, place))
+    };
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(stream, answer));
+            accepted = accept() => match accepted {
+                Ok((stream, place)) => {
+                    let served = connection(stream, bounds, answer.clone());
+                    connections.spawn(async move {
+                        served.await;
+                        drop(place);
+                    });
                 }
                 // Out of file descriptors, most likely: it passes when connections close.
                 Err(error) => {
@@ -45,30 +65,41 @@ where
     }
 }
 
-async fn connection<F>(stream: TcpStream, answer: fn(Request<Bytes>) -> F)
+async fn connection<A, F>(stream: TcpStream, bounds: Bounds, answer: A)
 where
+    A: Fn(Request<Bytes>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request: Request<Incoming>| async move {
-        Ok::<_, Infallible>(match whole(request).await {
-            Some(request) => answer(request).await,
-            None => refused(),
-        })
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answer = answer.clone();
+        async move {
+            Ok::<_, Infallible>(match whole(request, bounds.body).await {
+                Some(request) => answer(request).await,
+                None => refused(),
+            })
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+        .header_read_timeout(bounds.headers)
+        .keep_alive(bounds.single.is_none())
+        .serve_connection(TokioIo::new(stream), service);
+    let served = match bounds.single {
+        None => served.await,
+        Some(most) => match tokio::time::timeout(most, served).await {
+            Ok(served) => served,
+            Err(_) => return debug!("a connection took too long"),
+        },
+    };
     if let Err(error) = served {
         debug!(%error, "a connection ended with an error");
     }
 }
 
-async fn whole(request: Request<Incoming>) -> Option<Request<Bytes>> {
+async fn whole(request: Request<Incoming>, most: usize) -> Option<Request<Bytes>> {
     let (parts, body) = request.into_parts();
-    let body = Limited::new(body, MOST_BYTES).collect().await.ok()?;
+    let body = Limited::new(body, most).collect().await.ok()?;
     Some(Request::from_parts(parts, body.to_bytes()))
 }
 

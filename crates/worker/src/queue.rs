@@ -5,9 +5,11 @@ mod flow;
 mod inspect;
 mod keys;
 mod link;
+mod operation;
 mod produce;
 mod redis;
 mod reply;
+mod report;
 mod scripts;
 mod settle;
 mod shard;
@@ -32,9 +34,11 @@ pub use inspect::{
 };
 pub use keys::{BadQueueName, QueueName};
 pub use link::{Link, is_refusal};
+pub use operation::{Operation, Operations};
 pub use produce::{EnqueueError, Enqueuing, IdempotencyKey, Publication};
 pub use redis::{Redis, Shards};
 pub use reply::Settled;
+pub use report::Report;
 pub use settle::{Burial, Parking, Until, Written};
 pub use take::{Promoted, Reclaimed};
 
@@ -58,7 +62,7 @@ struct Inner {
     clock: Clock,
     link: Link,
     epoch: AtomicU32,
-    names: Names,
+    operations: Operations,
 }
 
 /// Who reads: one consumer a process.
@@ -68,34 +72,6 @@ pub struct Consumer {
     pub name: String,
     /// How long a job stays with a worker that gives no sign of life.
     pub lease: Duration,
-}
-
-/// Span names, made once: a span takes a static text without a copy, and a process has few queues.
-#[derive(Clone, Copy, Debug)]
-pub struct Names {
-    /// The queue.
-    pub queue: &'static str,
-    /// `publish QUEUE`
-    pub publish: &'static str,
-    /// `receive QUEUE`
-    pub receive: &'static str,
-    /// `process QUEUE`
-    pub process: &'static str,
-    /// `ack QUEUE`
-    pub ack: &'static str,
-}
-
-impl Names {
-    fn new(queue: &QueueName) -> Self {
-        let name = |operation: &str| -> &'static str { format!("{operation}{queue}").leak() };
-        Self {
-            queue: name(""),
-            publish: name("publish "),
-            receive: name("receive "),
-            process: name("process "),
-            ack: name("ack "),
-        }
-    }
 }
 
 impl Queue {
@@ -115,19 +91,19 @@ impl Queue {
         Ok(())
     }
 
-    /// The queue's span names.
-    pub fn names(&self) -> Names {
-        self.0.names
+    /// What is done with it, as spans and metrics tell it.
+    pub fn operations(&self) -> &Operations {
+        &self.0.operations
+    }
+
+    /// The queue's name.
+    pub fn name(&self) -> &'static str {
+        self.0.operations.queue()
     }
 
     /// This process among the workers.
     pub fn consumer(&self) -> &Consumer {
         &self.0.consumer
-    }
-
-    /// The consumer group that all workers share.
-    pub fn group(&self) -> &'static str {
-        GROUP
     }
 
     /// Redis' clock.

@@ -136,7 +136,7 @@ impl Reader {
         let error = if error.details().starts_with("NOGROUP") {
             match lane.queue.join().await {
                 Ok(()) => {
-                    let queue = lane.queue.names().queue;
+                    let queue = lane.queue.name();
                     tracing::warn!(
                         queue,
                         "the consumer group was gone and is made anew; what was in flight will be sent again"

@@ -80,23 +80,25 @@ impl<'a> Record<'a> {
         String::from_utf8_lossy(&self.job.ticket)
     }
 
-    /// It is delivered.
-    pub fn done(self) -> Settlement {
+    /// It is delivered, now by Redis' clock.
+    pub fn done(self, now: u64) -> Settlement {
+        let enqueued = enqueued_at(self.delivery, self.job, now);
         match self.job.result_ttl {
-            None => Settlement::Finish,
+            None => Settlement::Finish { enqueued },
             Some(ttl) => Settlement::Conclude {
                 ticket: self.job.ticket.clone(),
                 ttl,
                 result: self.result("done").to_json(),
+                enqueued,
             },
         }
     }
 
     /// It waits for its next attempt.
-    pub fn parking(self, after: Duration) -> Parking {
+    pub fn parking(self, until: Until) -> Parking {
         let mut fields = own_fields(&self.delivery.fields);
         self.push_trail(&mut fields);
-        Parking { ticket: self.job.ticket.clone(), until: Until::Retry(after), at: self.job.trail.at, fields }
+        Parking { ticket: self.job.ticket.clone(), until, at: self.job.trail.at, fields }
     }
 
     /// It goes to the dead letters.
@@ -211,7 +213,8 @@ fn ticket(delivery: &Delivery) -> Bytes {
     given.unwrap_or_else(|| delivery.lease.entry.to_string().into())
 }
 
-fn value(fields: &Fields, name: &str) -> Option<Bytes> {
+/// The first value under a name.
+pub fn value(fields: &Fields, name: &str) -> Option<Bytes> {
     fields.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone())
 }
 

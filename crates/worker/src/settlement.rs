@@ -6,16 +6,19 @@ use bytes::Bytes;
 use telemetry::{Context, ErrorType};
 use tracing::warn;
 
-use crate::entry::Lease;
+use crate::entry::{Delivery, Lease};
 use crate::lane::{Done, Lane};
-use crate::queue::{Burial, Error, Parking, Settled, Written};
-use crate::trace::ack;
+use crate::queue::{Burial, Error, Operation, Parking, Settled, Until, Written};
+use crate::trace::Settling;
 
 /// What is to be written in Redis.
 #[derive(Debug)]
 pub enum Settlement {
     /// The job is done.
-    Finish,
+    Finish {
+        /// When it was enqueued, Unix milliseconds.
+        enqueued: u64,
+    },
     /// The job is done, and somebody waits for its result.
     Conclude {
         /// Under which it is left.
@@ -24,6 +27,8 @@ pub enum Settlement {
         ttl: Duration,
         /// What it says.
         result: String,
+        /// When the job was enqueued, Unix milliseconds.
+        enqueued: u64,
     },
     /// The job waits in the schedule.
     Park(Parking),
@@ -31,22 +36,58 @@ pub enum Settlement {
     Bury(Burial),
 }
 
+impl Settlement {
+    /// What it is called in traces.
+    fn operation(&self) -> Operation {
+        match self {
+            Self::Finish { .. } | Self::Conclude { .. } => Operation::Ack,
+            Self::Bury(_) => Operation::DeadLetter,
+            Self::Park(parking) => match parking.until {
+                Until::Retry(_) => Operation::Retry,
+                Until::Release(_) => Operation::Release,
+                Until::Due { .. } => Operation::Delay,
+                Until::Admitted { .. } => Operation::Park,
+            },
+        }
+    }
+}
+
 /// Settles a job. Jobs that are done go to the settler, which takes them in groups; the rest is the exception
 /// and is settled here, so that what Redis refuses of one job holds up no other.
 pub async fn settle(lane: &Lane, lease: Lease, settlement: Settlement, context: Context) {
     // From here on no cut takes it back: it would be sent again.
     lane.hand.done(lease);
-    if let Settlement::Finish = settlement {
+    if let Settlement::Finish { enqueued } = settlement {
         // The settler outlives every task; should it be gone, the lease runs out and the job is sent again.
-        let _ = lane.done.send(Done { lease, context }).await;
+        let _ = lane.done.send(Done { lease, context, enqueued }).await;
         return;
     }
-    let span = ack(lane, &[&context]);
-    match (persist(lane, lease, &settlement, &span.context()).await, &settlement) {
-        (None, _) => span.fail(&ErrorType::LeaseLost),
-        (Some(Written::Settled(Settled::Done)), Settlement::Bury(burial)) => buried(lane, lease, burial),
-        _ => {}
+    let settling = Settling::begin(lane, settlement.operation(), &[&context]);
+    let written = persist(lane, lease, &settlement, &settling.context()).await;
+    if let Some(Written::Settled(Settled::Done)) = written {
+        match &settlement {
+            Settlement::Bury(burial) => buried(lane, lease, burial),
+            Settlement::Conclude { enqueued, .. } => lane.delivered(*enqueued, lane.queue.clock().now()),
+            _ => {}
+        }
     }
+    end(settling, written);
+}
+
+/// Has a job wait before any work on it has begun.
+pub async fn put_aside(lane: &Lane, delivery: &Delivery, parking: Parking) -> Option<Written> {
+    let settlement = Settlement::Park(parking);
+    let settling = Settling::waiting(lane, settlement.operation(), delivery);
+    let written = persist(lane, delivery.lease, &settlement, &settling.context()).await;
+    end(settling, written);
+    written
+}
+
+/// What came too late, or not at all, is an error of the settlement.
+fn end(settling: Settling<'_>, written: Option<Written>) {
+    let is_lost =
+        !matches!(written, Some(Written::Settled(Settled::Done) | Written::Waits(_) | Written::Due));
+    settling.end(is_lost.then_some(&ErrorType::LeaseLost));
 }
 
 fn buried(lane: &Lane, lease: Lease, burial: &Burial) {
@@ -58,12 +99,7 @@ fn buried(lane: &Lane, lease: Lease, burial: &Burial) {
 
 /// Writes a settlement, again and again until Redis answers, since each is harmless when repeated; then the
 /// job is put down, unless it is due and stays in hand. `None` where it was lost, or the worker's time is over.
-pub async fn persist(
-    lane: &Lane,
-    lease: Lease,
-    settlement: &Settlement,
-    parent: &Context,
-) -> Option<Written> {
+async fn persist(lane: &Lane, lease: Lease, settlement: &Settlement, parent: &Context) -> Option<Written> {
     for failed in 0.. {
         // Its delivery count may have changed since.
         let current = lane.hand.current(lease)?;
@@ -80,7 +116,9 @@ pub async fn persist(
                         lane.alarm.due_in(Duration::from_millis(millis));
                         lane.hand.put_down(lease);
                     }
-                    Written::Settled(settled) => lane.settled([(lease, settled)]),
+                    Written::Settled(settled) => {
+                        lane.settled([(lease, settled)]);
+                    }
                 }
                 return Some(answer);
             }
@@ -105,11 +143,11 @@ async fn write(
     match settlement {
         Settlement::Park(parking) => lane.queue.park(lease, parking, parent).await,
         Settlement::Bury(burial) => lane.queue.bury(lease, burial, parent).await.map(Written::Settled),
-        Settlement::Finish => {
+        Settlement::Finish { .. } => {
             let settled = lane.queue.finish(&[lease], parent).await?;
             Ok(Written::Settled(settled.first().copied().unwrap_or(Settled::Gone)))
         }
-        Settlement::Conclude { ticket, ttl, result } => {
+        Settlement::Conclude { ticket, ttl, result, .. } => {
             lane.queue.conclude(lease, ticket, *ttl, result, parent).await.map(Written::Settled)
         }
     }

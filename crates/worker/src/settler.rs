@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use telemetry::ErrorType;
 use tokio::sync::mpsc;
 
+use crate::entry::Lease;
 use crate::lane::{Done, Lane};
-use crate::trace::ack;
+use crate::queue::{Operation, Settled};
+use crate::trace::Settling;
 
 /// As many as one script call takes.
 const MOST: usize = 256;
@@ -36,28 +39,43 @@ async fn settle(lane: &Lane, group: &mut [Done]) {
     group.sort_unstable_by_key(|done| done.lease.entry);
     let mut leases: Vec<_> = group.iter().filter_map(|done| lane.hand.current(done.lease)).collect();
     let contexts: Vec<_> = group.iter().map(|done| &done.context).collect();
-    let span = ack(lane, &contexts);
+    let settling = Settling::begin(lane, Operation::Ack, &contexts);
     for failed in 0.. {
         if leases.is_empty() {
-            return;
+            return settling.end(Some(&ErrorType::LeaseLost));
         }
-        match lane.queue.finish(&leases, &span.context()).await {
+        match lane.queue.finish(&leases, &settling.context()).await {
             Ok(settled) => {
                 lane.queue.link().up();
-                let settled = settled.into_iter().map(|settled| settled.after(failed));
-                lane.settled(leases.iter().copied().zip(settled));
-                return;
+                let settled: Vec<_> = settled.into_iter().map(|settled| settled.after(failed)).collect();
+                delivered(lane, group, &leases, &settled);
+                let all = lane.settled(leases.iter().copied().zip(settled));
+                return settling.end((!all).then_some(&ErrorType::LeaseLost));
             }
             Err(error) => {
-                span.fail(&redis_telemetry::error_type(&error));
                 let pause = lane.queue.link().down(&error, failed);
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
-                    () = lane.cut.cancelled() => return,
+                    () = lane.cut.cancelled() => {
+                        return settling.end(Some(&redis_telemetry::error_type(&error)));
+                    }
                 }
                 // Leases may have been lost, and their delivery counts changed, in the meantime.
                 leases = leases.iter().filter_map(|lease| lane.hand.current(*lease)).collect();
             }
+        }
+    }
+}
+
+/// Measures from end to end. Both lists are in the order of the entries.
+fn delivered(lane: &Lane, group: &[Done], leases: &[Lease], settled: &[Settled]) {
+    if !lane.telemetry.is_on() {
+        return;
+    }
+    let now = lane.queue.clock().now();
+    for (lease, _) in leases.iter().zip(settled).filter(|(_, settled)| **settled == Settled::Done) {
+        if let Ok(index) = group.binary_search_by_key(&lease.entry, |done| done.lease.entry) {
+            lane.delivered(group[index].enqueued, now);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod fleet;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use telemetry::Telemetry;
@@ -11,13 +12,18 @@ use tracing::{debug, info, warn};
 
 use crate::config::WeightedQueue;
 use crate::flows::FlowLimits;
+use crate::gauges::Gauges;
+use crate::lanes::Lanes;
 use crate::queue::{ConnectError, Consumer, Redis};
 use crate::reader::{Order, Reader};
+use crate::reporter;
 use crate::retry::RetryPolicies;
 use crate::secrets::Secrets;
 use crate::sender::{Sender, SenderConfig, TlsError};
 use crate::slots::Slots;
-use fleet::Fleet;
+use crate::status::{Health, ListenError, Status};
+use crate::trace::Retries;
+use fleet::{Fleet, Shared};
 
 /// What a worker does, and how much of it.
 #[derive(Clone, Debug)]
@@ -42,6 +48,10 @@ pub struct WorkerConfig {
     pub secrets: Secrets,
     /// How many attempts of each flow may be made.
     pub flows: FlowLimits,
+    /// How the traces of further attempts belong to what was before. Default: children of the producer's span.
+    pub trace_retries: Retries,
+    /// Where the worker says how it fares. Default: nowhere.
+    pub listen: Option<SocketAddr>,
 }
 
 /// The worker could not start.
@@ -53,6 +63,9 @@ pub enum RunError {
     /// TLS to destinations.
     #[error(transparent)]
     Roots(#[from] TlsError),
+    /// The address to say how it fares.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
 }
 
 /// How often it is looked whether queues have more shards.
@@ -71,6 +84,28 @@ pub async fn run(
     stop: CancellationToken,
     hurry: CancellationToken,
 ) -> Result<(), RunError> {
+    let lanes = Lanes::default();
+    let health = Health::new(lanes.clone());
+    let status = match config.listen {
+        Some(address) => Some(Status::start(address, health.clone(), telemetry).await?),
+        None => None,
+    };
+    let result = work(&config, telemetry, lanes, &health, stop, hurry).await;
+    // To the very end it says that the worker is not ready.
+    if let Some(status) = status {
+        status.end().await;
+    }
+    result
+}
+
+async fn work(
+    config: &WorkerConfig,
+    telemetry: &Telemetry,
+    lanes: Lanes,
+    health: &Health,
+    stop: CancellationToken,
+    hurry: CancellationToken,
+) -> Result<(), RunError> {
     let slots = Slots::new(config.concurrency);
     let sender = Sender::new(&config.sender, telemetry)?;
     let consumer = Consumer { name: consumer_name(), lease: config.lease };
@@ -78,16 +113,21 @@ pub async fn run(
         redis = Redis::connect(&config.redis_url, telemetry) => redis?,
         () = stop.cancelled() => return Ok(()),
     };
-    let mut fleet =
-        Fleet::new(&config, redis, consumer.clone(), sender, telemetry, slots.clone(), stop.clone());
+    let shared =
+        Shared { lanes: lanes.clone(), slots: slots.clone(), health: health.clone(), stop: stop.clone() };
+    let mut fleet = Fleet::new(config, redis, consumer.clone(), sender, telemetry, shared);
     if let Err(error) = fleet.grow().await {
         // Lanes that have begun are ended in order; the reader has not.
         stop.cancel();
         fleet.end(Instant::now() + config.shutdown_timeout, hurry).await;
         return Err(error.into());
     }
-    let reader = Reader::new(fleet.lanes(), slots, config.order);
-    let reader = tokio::spawn(reader.run(stop.clone()));
+    let reader = Reader::new(lanes.clone(), slots, config.order);
+    let reader = tokio::spawn(health.watch("reader", reader.run(stop.clone())));
+    let gauges = Gauges::tell(telemetry);
+    let reporter =
+        gauges.map(|gauges| tokio::spawn(reporter::run(lanes, fleet.flows(), gauges, stop.clone())));
+    health.started();
     let queues: Vec<String> = config.queues.iter().map(|queue| queue.name.to_string()).collect();
     info!(
         queues = queues.join(","),
@@ -109,9 +149,13 @@ pub async fn run(
             () = stop.cancelled() => break,
         }
     }
+    health.stopping();
     info!("stopping: no new jobs, requests in flight may finish");
     let deadline = Instant::now() + config.shutdown_timeout;
     let _ = reader.await;
+    if let Some(reporter) = reporter {
+        let _ = reporter.await;
+    }
     fleet.end(deadline, hurry).await;
     info!("stopped");
     Ok(())

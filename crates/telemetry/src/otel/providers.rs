@@ -15,6 +15,7 @@ use super::export::{Metrics, Spans};
 use super::logs::{LogQueue, Logs};
 use super::queue::SpanQueue;
 use super::receiver::Receiver;
+use super::sampler::TakesOver;
 use super::tally::Tally;
 use super::transport::{Kind, Transport};
 use crate::{Config, Exporter, Root, Signal, Temporality};
@@ -45,7 +46,7 @@ impl Workshop<'_> {
         let exporter =
             Spans { receiver, resource: (&self.resource).into(), value_length: limits.value_length };
         let provider = builder
-            .with_sampler(sampler(config.sampler))
+            .with_sampler(TakesOver(sampler(config.sampler)))
             .with_span_limits(SpanLimits {
                 max_events_per_span: limits.events,
                 max_attributes_per_span: limits.attributes,

@@ -6,14 +6,18 @@ use std::future::Future;
 use opentelemetry::context::{ContextGuard, FutureExt};
 use opentelemetry::trace::{Link, SpanBuilder, SpanKind, Status, TraceContextExt, Tracer as _};
 
-use super::{Attributes, Context, Telemetry, Tracer};
+use super::{Attributes, Context, Telemetry, Tracer, sampler};
 use crate::span::Plan;
 use crate::{ErrorType, Value, semconv};
 
 impl Telemetry {
     pub(crate) fn start(&self, plan: Plan<'_>, describe: impl FnOnce(&mut crate::Attributes)) -> Span {
         let Some(recorder) = &self.0 else { return Span::OFF };
-        let parent = plan.parent.map_or_else(Context::current, |parent| parent.0.clone());
+        let parent = match (plan.decided_by, plan.parent) {
+            (Some(decided_by), _) => decided_by.0.clone(),
+            (None, Some(parent)) => parent.0.clone(),
+            (None, None) => Context::current(),
+        };
         if recorder.follows_parent && parent.is_unsampled() {
             return Span { context: parent, ends: false };
         }
@@ -21,7 +25,12 @@ impl Telemetry {
         builder.start_time = plan.began;
         builder.attributes = Some(Attributes::collect(describe));
         builder.links = plan.links.0;
-        let parent = parent.0.unwrap_or_default();
+        let is_decided = plan.decided_by.is_some() && recorder.follows_parent && parent.is_sampled();
+        let parent = match (plan.decided_by, parent.0) {
+            (Some(_), Some(other)) if is_decided => sampler::decided(&other),
+            (Some(_), _) => opentelemetry::Context::new(),
+            (None, parent) => parent.unwrap_or_default(),
+        };
         let context = match &recorder.tracer {
             Tracer::Sdk(tracer) => parent.with_span(tracer.build_with_context(builder, &parent)),
             Tracer::Global(tracer) => parent.with_span(tracer.build_with_context(builder, &parent)),

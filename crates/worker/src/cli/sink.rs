@@ -26,6 +26,9 @@ pub(super) struct SinkArgs {
     listen: SocketAddr,
 }
 
+const BOUNDS: listen::Bounds =
+    listen::Bounds { connections: 1024, body: 16 << 20, headers: Duration::from_secs(10), single: None };
+
 impl SinkArgs {
     pub(super) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
         let shutdown = shutdown::listen()?;
@@ -33,7 +36,7 @@ impl SinkArgs {
             format!("cannot listen on {}: {error}; choose another with --listen", self.listen)
         })?;
         info!("sink listens on http://{}/", listener.local_addr()?);
-        listen::serve(listener, shutdown.stop, answer).await;
+        listen::serve(listener, shutdown.stop, BOUNDS, answer).await;
         Ok(ExitCode::SUCCESS)
     }
 }

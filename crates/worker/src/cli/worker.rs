@@ -1,6 +1,7 @@
 //! `postrider worker`
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::reader::Order;
 use crate::retry::{RetryPolicies, RetryPolicy, Waits};
 use crate::sender::{BadProxy, HttpConfig, SenderConfig};
 use crate::shutdown;
+use crate::trace::Retries;
 use crate::worker::{self, WorkerConfig};
 
 /// Take jobs out of Redis and deliver them, until SIGTERM or SIGINT
@@ -69,6 +71,13 @@ pub(super) struct WorkerArgs {
     /// [default: 1s]
     #[arg(long, env = "POSTRIDER_RETRY_BASE", value_parser = duration, value_name = "DURATION")]
     retry_base: Option<Duration>,
+    /// How the trace of a further attempt belongs to what was before: a child of the producer's span (`parent`), a
+    /// trace of its own with links (`link`), or without (`none`) [default: parent]
+    #[arg(long, env = "POSTRIDER_TRACE_RETRIES", value_name = "HOW", value_parser = str::parse::<Retries>)]
+    trace_retries: Option<Retries>,
+    /// Serve /livez, /readyz and /metrics there [default: nowhere]
+    #[arg(long, env = "POSTRIDER_LISTEN", value_name = "ADDR:PORT")]
+    listen: Option<String>,
     /// The longest wait before any attempt [default: 1h]
     #[arg(long, env = "POSTRIDER_RETRY_CAP", value_parser = duration, value_name = "DURATION")]
     retry_cap: Option<Duration>,
@@ -99,6 +108,7 @@ impl WorkerArgs {
         }
         let http = with_proxy(file.http, self.http_proxy.as_deref())?;
         let propagation = propagation(file.propagation, self.traces_to.as_deref(), self.baggage_to)?;
+        let listen = self.listen.as_deref().filter(|text| !text.is_empty()).map(address).transpose()?;
         Ok(WorkerConfig {
             redis_url: self.redis.redis_url,
             queues,
@@ -117,6 +127,8 @@ impl WorkerArgs {
             },
             retry,
             flows: file.flows,
+            trace_retries: self.trace_retries.or(file.trace_retries).unwrap_or_default(),
+            listen,
             secrets: file.secrets,
         })
     }
@@ -178,6 +190,14 @@ fn propagation(
 /// An empty variable is no host, as in `POSTRIDER_BAGGAGE_TO=`.
 fn recipient(text: &str) -> Result<Option<Recipient>, BadRecipient> {
     if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
+}
+
+fn address(text: &str) -> Result<SocketAddr, Usage> {
+    text.parse().map_err(|_| {
+        Usage(format!(
+            "--listen: {text} is no address with a port; write 127.0.0.1:9090, or 0.0.0.0:9090 for all"
+        ))
+    })
 }
 
 fn twice(queues: &[WeightedQueue]) -> Option<&QueueName> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use telemetry::{Context, ErrorType};
+use telemetry::ErrorType;
 use tracing::{debug, info, warn};
 
 use super::key::{self, FlowId};
@@ -14,7 +14,7 @@ use crate::lane::Lane;
 use crate::outcome::Ending;
 use crate::queue::{Asking, Error, Parking, Taken, Told, Until, Why, is_refusal};
 use crate::record;
-use crate::settlement::{Settlement, persist};
+use crate::settlement::put_aside;
 
 /// A flow that holds jobs back is looked after so often at least.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
@@ -35,7 +35,8 @@ pub async fn pass(lane: &Lane, delivery: &Delivery, job: &Job) -> Option<Pass> {
         at: job.trail.at,
         fields: record::without_place(&delivery.fields),
     };
-    persist(lane, delivery.lease, &Settlement::Park(parking), &Context::none()).await;
+    put_aside(lane, delivery, parking).await;
+    lane.counts.parked();
     None
 }
 
@@ -256,6 +257,7 @@ async fn fails(lane: &Lane, id: FlowId, job: &Job, breaker: Breaker) {
     lane.flows.set_open(id, Some(told.closed_for));
     let pause = told.closed_for;
     if told.times == 1 {
+        lane.counts.tripped();
         warn!(flow, ?pause, "the destination does not answer: its jobs wait, and one is tried after a pause");
     } else {
         debug!(flow, ?pause, "a trial failed");

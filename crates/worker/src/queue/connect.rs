@@ -1,5 +1,6 @@
 //! The Redis connections: every setting on purpose, with its reason.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fred::clients::Client;
@@ -116,6 +117,13 @@ pub(super) fn reason(error: &Error) -> String {
 pub(super) fn server(url: &str) -> String {
     let hosts = Config::from_url(url).map(|config| config.server.hosts()).unwrap_or_default();
     hosts.first().map(|host| format!("{}:{}", host.host, host.port)).unwrap_or_default()
+}
+
+/// Host and port of the first server of a URL; none for a socket.
+pub(super) fn address(url: &str) -> Option<(Arc<str>, u16)> {
+    let config = Config::from_url(url).ok()?;
+    let host = config.server.hosts().into_iter().next()?;
+    Some((Arc::from(&*host.host), host.port))
 }
 
 fn build(mut config: Config, blocking: bool) -> Result<Client, Error> {

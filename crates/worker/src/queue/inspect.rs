@@ -9,6 +9,7 @@ mod server;
 mod survey;
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use fred::clients::Client;
@@ -20,6 +21,7 @@ use redis_telemetry::{Command, TracedClient};
 use telemetry::Telemetry;
 
 use super::keys::Keys;
+use super::operation::{Instruments, Operations};
 use super::redis::{MOST_SHARDS, quit};
 use super::reply::unexpected;
 use super::scripts::Scripts;
@@ -39,6 +41,10 @@ pub use survey::{Survey, SurveyedConsumer};
 pub struct Inspector {
     redis: TracedClient,
     scripts: Scripts,
+    telemetry: Telemetry,
+    instruments: Instruments,
+    /// What is done with each queue, once it was needed.
+    operations: Mutex<Vec<Arc<Operations>>>,
 }
 
 /// One shard of a queue, which is looked at by itself. Written as in its keys: `mail`, `mail/1`.
@@ -106,7 +112,19 @@ impl Inspector {
     /// [`ConnectError`] where Redis cannot be reached.
     pub async fn connect(url: &str, telemetry: &Telemetry) -> Result<Self, ConnectError> {
         let redis = TracedClient::new(connect::connect(url, false).await?, telemetry);
-        Ok(Self { redis, scripts: Scripts::new() })
+        let instruments = Instruments::new(telemetry, connect::address(url));
+        let operations = Mutex::default();
+        Ok(Self { redis, scripts: Scripts::new(), telemetry: telemetry.clone(), instruments, operations })
+    }
+
+    fn operations(&self, queue: &QueueName) -> Arc<Operations> {
+        let mut known = self.operations.lock().expect("nothing panics while it holds this lock");
+        if let Some(operations) = known.iter().find(|known| known.queue() == queue.as_str()) {
+            return operations.clone();
+        }
+        let operations = Arc::new(Operations::new(self.instruments.clone(), queue, ""));
+        known.push(operations.clone());
+        operations
     }
 
     /// All queues of which something stands in Redis, in alphabetical order; and whether the search was cut.

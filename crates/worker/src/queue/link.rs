@@ -58,6 +58,11 @@ impl Link {
         !self.away.load(Ordering::Relaxed) && since.elapsed() >= time
     }
 
+    /// Whether Redis answers, as far as the last calls tell.
+    pub fn is_up(&self) -> bool {
+        !self.away.load(Ordering::Relaxed)
+    }
+
     /// A call failed. Answers how long to wait before the next: 50 ms doubling to 2 s, with jitter, by how
     /// often it has failed in a row.
     pub fn down(&self, error: &Error, in_a_row: u32) -> Duration {

@@ -1,17 +1,16 @@
 //! The producer's side: putting jobs in, and reading what became of them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fred::clients::Client;
 use fred::interfaces::{KeysInterface, StreamsInterface};
-use fred::types::Value;
 use redis_telemetry::Command;
-use telemetry::{Carrier, ErrorType, Span, SpanKind, semconv};
+use telemetry::{Carrier, Context, ErrorType, Span, semconv};
 
 use super::settle::push_fields;
 use super::take::number;
-use super::{Error, Queue};
-use crate::entry::{EntryId, Fields};
+use super::{Error, Operation, Queue};
+use crate::entry::{EntryId, Fields, Producer};
 use crate::result::JobResult;
 
 /// A job that was put in.
@@ -65,14 +64,34 @@ pub enum EnqueueError {
 }
 
 impl Queue {
-    /// Puts a job in, under a span whose context goes with it.
+    /// Puts a job in, under a span whose context goes with it. A context that the job has already is left as it is,
+    /// and the span is linked to it.
     ///
     /// # Errors
     /// [`EnqueueError`].
     pub async fn enqueue(&self, mut fields: Fields, how: &Enqueuing) -> Result<Publication, EnqueueError> {
-        let span = self.publish_span(1);
+        let (span, operation, began) = self.publish_span(std::slice::from_ref(&fields));
         let context = span.context();
-        context.inject(&mut Outgoing(&mut fields));
+        self.inject(&context, operation, std::slice::from_mut(&mut fields));
+        let entered = self.enter(&context, &fields, how).await;
+        let error = match &entered {
+            Ok(_) => None,
+            Err(EnqueueError::Full { .. }) => Some(ErrorType::Refused),
+            Err(EnqueueError::Redis(error)) => Some(redis_telemetry::error_type(error)),
+        };
+        self.published(&span, operation, 1, began, error.as_ref());
+        let (entry, known) = entered?;
+        span.set_with(semconv::MESSAGING_MESSAGE_ID, || entry.to_string().into());
+        Ok(Publication { entry, shard: self.0.shard, known, trace_id: context.trace_id() })
+    }
+
+    /// Answers the entry, and whether it was there before.
+    async fn enter(
+        &self,
+        parent: &Context,
+        fields: &Fields,
+        how: &Enqueuing,
+    ) -> Result<(EntryId, bool), EnqueueError> {
         let (ttl, key) = match &how.key {
             Some(own) => (own.ttl.as_millis() as u64, self.0.keys.idempotency(&own.key)),
             None => (0, self.0.keys.jobs.clone()),
@@ -80,56 +99,86 @@ impl Queue {
         let keys = vec![self.0.keys.jobs.clone(), self.0.keys.waiting.clone(), key];
         let cap = how.cap.unwrap_or(0);
         let mut args = vec![number(ttl), number(cap)];
-        push_fields(&mut args, &fields);
-        let reply = self.0.scripts.enqueue.call(&self.0.redis, &context, keys, args).await;
-        let (letter, text): (String, String) = reply
-            .and_then(Value::convert)
-            .inspect_err(|error| span.fail(&redis_telemetry::error_type(error)))?;
+        push_fields(&mut args, fields);
+        let reply = self.0.scripts.enqueue.call(&self.0.redis, parent, keys, args).await?;
+        let (letter, text): (String, String) = reply.convert()?;
         if letter == "f" {
-            span.fail(&ErrorType::Refused);
             return Err(EnqueueError::Full { jobs: text.parse().unwrap_or(cap), cap });
         }
         let entry = EntryId::parse(text.as_bytes()).ok_or_else(super::reply::unexpected)?;
-        span.set(semconv::MESSAGING_MESSAGE_ID, text);
-        let known = letter == "k";
-        Ok(Publication { entry, shard: self.0.shard, known, trace_id: context.trace_id() })
+        Ok((entry, letter == "k"))
     }
 
     /// Puts many jobs in with one round trip; all of them or, where an error comes, some.
     ///
     /// # Errors
     /// fred's.
-    pub async fn enqueue_all(&self, jobs: Vec<Fields>) -> Result<Vec<EntryId>, Error> {
-        let span = self.publish_span(jobs.len());
-        let context = span.context();
-        let count = jobs.len();
+    pub async fn enqueue_all(&self, mut jobs: Vec<Fields>) -> Result<Vec<EntryId>, Error> {
+        let (span, operation, began) = self.publish_span(&jobs);
+        let (context, count) = (span.context(), jobs.len());
+        self.inject(&context, operation, &mut jobs);
         let key = self.0.keys.jobs.clone();
-        let inject = context.clone();
         let add = |client: Client| async move {
             let pipeline = client.pipeline();
-            for mut fields in jobs {
-                inject.inject(&mut Outgoing(&mut fields));
+            for fields in jobs {
                 pipeline.xadd::<(), _, _, _, _>(key.clone(), false, None::<()>, "*", fields).await?;
             }
             pipeline.all::<Vec<String>>().await
         };
         let command = Command::new("PIPELINE XADD").batch(count).parent(&context);
         let added = self.0.redis.run(command, add).await;
-        let added = added.inspect_err(|error| span.fail(&redis_telemetry::error_type(error)))?;
+        let error = added.as_ref().err().map(redis_telemetry::error_type);
+        self.published(&span, operation, count, began, error.as_ref());
         let entry = |text: String| EntryId::parse(text.as_bytes()).ok_or_else(super::reply::unexpected);
-        added.into_iter().map(entry).collect()
+        added?.into_iter().map(entry).collect()
     }
 
-    fn publish_span(&self, jobs: usize) -> Span {
-        self.0.telemetry.span(SpanKind::Producer, self.0.names.publish).start(|attributes| {
-            attributes.set(semconv::MESSAGING_SYSTEM, "redis");
-            attributes.set(semconv::MESSAGING_OPERATION_NAME, "publish");
-            attributes.set(semconv::MESSAGING_OPERATION_TYPE, "send");
-            attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.0.names.queue);
-            if jobs > 1 {
-                attributes.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, jobs);
+    /// The span of putting jobs in: of those that have no context yet, it is the producer's span; for jobs of which
+    /// each has one, it is a client's, with a link to each.
+    fn publish_span(&self, jobs: &[Fields]) -> (Span, Operation, Instant) {
+        let own: Vec<Context> = jobs
+            .iter()
+            .map(|fields| self.0.telemetry.extract(&Producer(fields)))
+            .filter(Context::is_some)
+            .collect();
+        let has_own = !own.is_empty() && own.len() == jobs.len();
+        let operation = if has_own { Operation::Send } else { Operation::Publish };
+        let operations = self.operations();
+        let builder = own.iter().fold(operations.span(operation), |builder, own| builder.link(own));
+        let span = builder.start(|attributes| {
+            operations.describe(operation, attributes);
+            if jobs.len() > 1 {
+                attributes.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, jobs.len());
             }
-        })
+        });
+        (span, operation, Instant::now())
+    }
+
+    /// Gives jobs the context of the span that puts them in, but for those that have one of their own.
+    fn inject(&self, context: &Context, operation: Operation, jobs: &mut [Fields]) {
+        if operation != Operation::Publish || !context.is_some() {
+            return;
+        }
+        for fields in jobs {
+            if !self.0.telemetry.extract(&Producer(fields)).is_some() {
+                context.inject(&mut Outgoing(fields));
+            }
+        }
+    }
+
+    fn published(
+        &self,
+        span: &Span,
+        operation: Operation,
+        jobs: usize,
+        began: Instant,
+        error: Option<&ErrorType>,
+    ) {
+        if let Some(error) = error {
+            span.fail(error);
+        }
+        self.operations().took(operation, began, error);
+        self.operations().sent(operation, jobs, error);
     }
 
     /// The result under a ticket; `None` while there is none.

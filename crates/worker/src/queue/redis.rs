@@ -10,8 +10,9 @@ use redis_telemetry::{Command, TracedClient};
 use telemetry::{Context, Telemetry};
 
 use super::keys::Keys;
+use super::operation::{Instruments, Operations};
 use super::scripts::Scripts;
-use super::{ConnectError, Consumer, Error, Inner, Link, Names, Queue, QueueName, connect};
+use super::{ConnectError, Consumer, Error, Inner, Link, Queue, QueueName, connect};
 use crate::clock::Clock;
 
 /// More than this is a mistake: each shard costs every worker a connection.
@@ -24,6 +25,7 @@ pub struct Redis {
     client: TracedClient,
     scripts: Arc<Scripts>,
     telemetry: Telemetry,
+    instruments: Instruments,
 }
 
 /// How many shards a queue has.
@@ -43,7 +45,8 @@ impl Redis {
     pub async fn connect(url: &str, telemetry: &Telemetry) -> Result<Self, ConnectError> {
         let client = TracedClient::new(connect::connect(url, false).await?, telemetry);
         let scripts = Arc::new(Scripts::new());
-        Ok(Self { url: url.into(), client, scripts, telemetry: telemetry.clone() })
+        let instruments = Instruments::new(telemetry, connect::address(url));
+        Ok(Self { url: url.into(), client, scripts, telemetry: telemetry.clone(), instruments })
     }
 
     /// A shard of a queue, to take jobs from: with a connection for reads, and the consumer group made where
@@ -75,7 +78,7 @@ impl Redis {
         Queue(Arc::new(Inner {
             shard,
             keys: Keys::new(name, shard),
-            names: Names::new(name),
+            operations: Operations::new(self.instruments.clone(), name, &consumer.name),
             scripts: self.scripts.clone(),
             clock: Clock::new(0, (consumer.lease / 2).max(Duration::from_secs(1))),
             link: Link::new(),

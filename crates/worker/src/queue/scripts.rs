@@ -31,12 +31,7 @@ impl Script {
         keys: Vec<Key>,
         args: Vec<Value>,
     ) -> Result<Value, Error> {
-        let (result, pending) = self.evalsha(redis, keys.clone(), args.clone()).await;
-        if is_unknown(&result) {
-            // No error: that is how a server is given a script.
-            pending.discard();
-            return self.eval(redis, parent, keys, args).await;
-        }
+        let (result, pending) = self.ask(redis, keys, args).await;
         pending.record(parent, result.as_ref().err());
         result
     }
@@ -52,16 +47,28 @@ impl Script {
         keys: Vec<Key>,
         args: Vec<Value>,
     ) -> Result<Value, Error> {
-        let (result, pending) = self.evalsha(redis, keys.clone(), args.clone()).await;
+        let (result, pending) = self.ask(redis, keys, args).await;
         match &result {
             Ok(_) => pending.discard(),
-            Err(_) if is_unknown(&result) => {
-                pending.discard();
-                return self.eval(redis, &Context::none(), keys, args).await;
-            }
             Err(error) => pending.record(&Context::none(), Some(error)),
         }
         result
+    }
+
+    /// Calls the script once; who calls decides on the span when the answer is known.
+    pub(super) async fn ask<'a>(
+        &'a self,
+        redis: &'a TracedClient,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> (Result<Value, Error>, Pending<'a>) {
+        let (result, pending) = self.evalsha(redis, keys.clone(), args.clone()).await;
+        if is_unknown(&result) {
+            // No error: that is how a server is given a script.
+            pending.discard();
+            return self.eval(redis, keys, args).await;
+        }
+        (result, pending)
     }
 
     async fn evalsha<'a>(
@@ -76,16 +83,15 @@ impl Script {
     }
 
     /// EVAL runs the script and makes the server keep it, on whichever node of a cluster that is.
-    async fn eval(
-        &self,
-        redis: &TracedClient,
-        parent: &Context,
+    async fn eval<'a>(
+        &'a self,
+        redis: &'a TracedClient,
         keys: Vec<Key>,
         args: Vec<Value>,
-    ) -> Result<Value, Error> {
+    ) -> (Result<Value, Error>, Pending<'a>) {
         let source = self.source;
         let call = |client: Client| async move { client.eval(source, keys, args).await };
-        redis.run(Command::new("EVAL").script(&self.sha1).parent(parent), call).await
+        redis.defer(Command::new("EVAL").script(&self.sha1), call).await
     }
 }
 
@@ -113,4 +119,5 @@ macro_rules! scripts {
 scripts! {
     join, finish, conclude, park, release, bury, extend, reclaim, promote, mend, admit, flow_take, flow_tell, flow_back,
     leave, enqueue, reshard, reopen, shrunk, survey, peek, peek_waiting, cancel_ready, cancel_waiting, run_now, replay,
+    report,
 }

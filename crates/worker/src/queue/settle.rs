@@ -36,6 +36,8 @@ pub struct Parking {
 pub enum Until {
     /// For its next attempt: so long from now.
     Retry(Duration),
+    /// The same, for a fault that is not its own.
+    Release(Duration),
     /// For the time that its producer named; a job that is due already is not moved.
     Due {
         /// So long after it was enqueued,
@@ -121,7 +123,7 @@ impl Queue {
     pub async fn park(&self, lease: Lease, parking: &Parking, parent: &Context) -> Result<Written, Error> {
         let own = &self.0.keys;
         let (set, mode, delay, not_before) = match &parking.until {
-            Until::Retry(delay) => (own.scheduled.clone(), "retry", *delay, 0),
+            Until::Retry(delay) | Until::Release(delay) => (own.scheduled.clone(), "retry", *delay, 0),
             Until::Due { delay, not_before } => (own.scheduled.clone(), "delay", *delay, *not_before),
             Until::Admitted { flow, within } => (own.flow(*flow), "flow", *within, 0),
         };

@@ -1,16 +1,16 @@
 //! Taking jobs: new ones, ones that a dead worker held, ones whose time has come.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fred::clients::Client;
 use fred::interfaces::{ClientLike, StreamsInterface};
 use fred::types::Value;
 use redis_telemetry::{Command, Pending};
-use telemetry::{Context, SpanKind, semconv};
+use telemetry::{Context, semconv};
 
 use super::connect::BLOCK;
 use super::reply::{promoted, read, reclaimed, unexpected};
-use super::{Error, GROUP, Queue};
+use super::{Error, GROUP, Operation, Queue};
 use crate::entry::{Delivery, Lease, Producer};
 use crate::flows::FlowId;
 
@@ -66,7 +66,7 @@ impl Queue {
         count: usize,
         block: Option<u64>,
     ) -> Result<Vec<Delivery>, Error> {
-        let epoch = self.epoch();
+        let (epoch, began) = (self.epoch(), Instant::now());
         let (key, consumer) = (self.0.keys.jobs.clone(), self.0.consumer.name.clone());
         let (reply, pending) = redis
             .defer(Command::new("XREADGROUP"), |client| async move {
@@ -81,33 +81,40 @@ impl Queue {
         };
         match &taken {
             Ok(taken) if taken.is_empty() => pending.discard(),
-            Ok(taken) => self.received(taken, pending),
+            Ok(taken) => self.received(Operation::Receive, taken, pending, began),
             Err(error) => pending.record(&Context::none(), Some(error)),
         }
         taken
     }
 
-    /// The span of a read that brought jobs: a root of its own, with a link to the producer of each.
-    fn received(&self, taken: &[Delivery], pending: Pending<'_>) {
-        let producers = taken.iter().map(|delivery| self.0.telemetry.extract(&Producer(&delivery.fields)));
-        let builder = self.0.telemetry.span(SpanKind::Client, self.0.names.receive);
-        let builder = builder.began(pending.began());
+    /// Jobs came. The span is a root of its own, with a link to the producer of each.
+    fn received(&self, operation: Operation, taken: &[Delivery], pending: Pending<'_>, began: Instant) {
+        let operations = self.operations();
+        let extract = |delivery: &Delivery| self.0.telemetry.extract(&Producer(&delivery.fields));
+        let producers: Vec<Context> = taken.iter().map(extract).collect();
+        let builder = operations.span(operation).began(pending.began());
         let root = Context::none();
-        let builder = producers.zip(taken).fold(builder.parent(&root), |builder, (producer, delivery)| {
-            builder.link_with(&producer, |attributes| {
-                attributes.set(semconv::MESSAGING_MESSAGE_ID, delivery.lease.entry.to_string());
-            })
-        });
+        // Where nothing is recorded of any of these jobs, this is not either.
+        let builder = match producers.first() {
+            Some(first) if producers.iter().all(|job| job.is_some() && !job.is_sampled()) => {
+                builder.root_as_sampled(first)
+            }
+            _ => producers.iter().zip(taken).filter(|(producer, _)| producer.is_sampled()).fold(
+                builder.parent(&root),
+                |builder, (producer, delivery)| {
+                    builder.link_with(producer, |attributes| {
+                        attributes.set(semconv::MESSAGING_MESSAGE_ID, delivery.lease.entry.to_string());
+                    })
+                },
+            ),
+        };
         let span = builder.start(|attributes| {
-            attributes.set(semconv::MESSAGING_SYSTEM, "redis");
-            attributes.set(semconv::MESSAGING_OPERATION_NAME, "receive");
-            attributes.set(semconv::MESSAGING_OPERATION_TYPE, "receive");
-            attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.0.names.queue);
-            attributes.set(semconv::MESSAGING_CONSUMER_GROUP_NAME, GROUP);
-            attributes.set(semconv::MESSAGING_CLIENT_ID, self.0.consumer.name.clone());
+            operations.describe(operation, attributes);
             attributes.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, taken.len());
         });
         pending.record(&span.context(), None);
+        operations.took(operation, began, None);
+        operations.consumed(operation, taken.len());
     }
 
     /// Takes over up to `count` jobs whose worker has let its lease run out, up to `suspects` suspects among
@@ -116,7 +123,7 @@ impl Queue {
     /// # Errors
     /// fred's.
     pub async fn reclaim(&self, count: usize, suspects: usize, counts_own: bool) -> Result<Reclaimed, Error> {
-        let epoch = self.epoch();
+        let (epoch, began) = (self.epoch(), Instant::now());
         let keys = vec![self.0.keys.jobs.clone(), self.0.keys.workers.clone()];
         let mut args = self.identity();
         let lease = self.0.consumer.lease.as_millis() as u64;
@@ -129,10 +136,17 @@ impl Queue {
             // With a third, after which each lease is extended, half of one is less than a whole one.
             number(lease / 2),
         ]);
-        let reply = self.0.scripts.reclaim.poll(&self.0.redis, keys, args).await?;
-        let reclaimed = reclaimed(reply, epoch)?;
-        self.0.clock.set(reclaimed.now);
-        Ok(reclaimed)
+        let (reply, pending) = self.0.scripts.reclaim.ask(&self.0.redis, keys, args).await;
+        let reclaimed = reply.and_then(|reply| reclaimed(reply, epoch));
+        match &reclaimed {
+            Ok(reclaimed) if reclaimed.taken.is_empty() => pending.discard(),
+            Ok(reclaimed) => self.received(Operation::Claim, &reclaimed.taken, pending, began),
+            Err(error) => pending.record(&Context::none(), Some(error)),
+        }
+        if let Ok(reclaimed) = &reclaimed {
+            self.0.clock.set(reclaimed.now);
+        }
+        reclaimed
     }
 
     /// Moves up to `count` due jobs from the schedule to the stream, and tells which flows hold jobs back. A flow
@@ -209,6 +223,8 @@ impl Queue {
         serde_json::json!({
             "lease_ms": self.0.consumer.lease.as_millis() as u64,
             "version": env!("CARGO_PKG_VERSION"),
+            // Those who measure choose one of them to tell what the queue holds.
+            "measures": self.0.telemetry.is_on(),
         })
         .to_string()
     }

@@ -20,18 +20,28 @@ use crate::flows::{self, Flows};
 use crate::hand::Hand;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
-use crate::queue::{ConnectError, Consumer, Error, Queue, Redis};
+use crate::queue::{ConnectError, Consumer, Error, Operation, Queue, Redis};
 use crate::record;
 use crate::retry::RetryPolicies;
 use crate::scheduler::Alarm;
 use crate::secrets::Secrets;
 use crate::sender::Sender;
 use crate::slots::{Slots, Work};
+use crate::status::Health;
+use crate::trace::{Retries, Settling};
 use crate::{leases, mender, reclaimer, scheduler, settler};
 
 /// How long Redis has to take the last settlements. With the default deadline and the flush of telemetry this
 /// stays within 30 s, the usual grace of those who kill.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// What the lanes of a worker share with its other parts.
+pub(super) struct Shared {
+    pub(super) lanes: Lanes,
+    pub(super) slots: Slots,
+    pub(super) health: Health,
+    pub(super) stop: CancellationToken,
+}
 
 /// All lanes of a worker.
 pub(super) struct Fleet {
@@ -43,9 +53,8 @@ pub(super) struct Fleet {
     retry: Arc<RetryPolicies>,
     secrets: Arc<Secrets>,
     telemetry: Telemetry,
-    slots: Slots,
-    stop: CancellationToken,
-    lanes: Lanes,
+    trace_retries: Retries,
+    shared: Shared,
     running: Vec<Running>,
     /// How many shards of each queue are read.
     read: HashMap<String, u32>,
@@ -58,8 +67,7 @@ impl Fleet {
         consumer: Consumer,
         sender: Sender,
         telemetry: &Telemetry,
-        slots: Slots,
-        stop: CancellationToken,
+        shared: Shared,
     ) -> Self {
         Self {
             queues: config.queues.clone(),
@@ -70,16 +78,15 @@ impl Fleet {
             retry: Arc::new(config.retry.clone()),
             secrets: Arc::new(config.secrets.clone()),
             telemetry: telemetry.clone(),
-            slots,
-            stop,
-            lanes: Lanes::default(),
+            trace_retries: config.trace_retries,
+            shared,
             running: vec![],
             read: HashMap::new(),
         }
     }
 
-    pub(super) fn lanes(&self) -> Lanes {
-        self.lanes.clone()
+    pub(super) fn flows(&self) -> Flows {
+        self.flows.clone()
     }
 
     /// Starts a lane for each shard that has none.
@@ -123,8 +130,8 @@ impl Fleet {
         for shard in from..shards {
             let connected = self.redis.worker(&queue.name, shard, self.consumer.clone()).await?;
             let weight = share(queue.weight, shards);
-            let running = Running::start(self.lane(connected, weight), &self.slots, &self.stop);
-            self.lanes.join(running.lane.clone());
+            let running = Running::start(self.lane(connected, weight), &self.shared);
+            self.shared.lanes.join(running.lane.clone());
             self.running.push(running);
             self.read.insert(queue.name.to_string(), shard + 1);
         }
@@ -134,11 +141,13 @@ impl Fleet {
     fn lane(&self, queue: Queue, weight: u32) -> (Lane, mpsc::Receiver<crate::lane::Done>) {
         // As many as may be done while one group is being settled.
         let (done, to_settle) = mpsc::channel(1024);
+        let counts = Counts::new(&self.telemetry, queue.name());
         let lane = Lane {
-            counts: Counts::new(&self.telemetry, queue.names().queue),
             queue,
             weight,
-            hand: Hand::default(),
+            hand: Hand::new(counts.in_flight()),
+            counts,
+            retries: self.trace_retries,
             alarm: Alarm::default(),
             sender: self.sender.clone(),
             flows: self.flows.clone(),
@@ -150,7 +159,6 @@ impl Fleet {
             panicked: AtomicBool::new(false),
             drained: CancellationToken::new(),
             cut: CancellationToken::new(),
-            duration: Lane::duration(&self.telemetry),
             telemetry: self.telemetry.clone(),
         };
         (lane, to_settle)
@@ -186,19 +194,18 @@ struct Running {
 }
 
 impl Running {
-    fn start(
-        (lane, to_settle): (Lane, mpsc::Receiver<crate::lane::Done>),
-        slots: &Slots,
-        stop: &CancellationToken,
-    ) -> Self {
+    fn start((lane, to_settle): (Lane, mpsc::Receiver<crate::lane::Done>), shared: &Shared) -> Self {
+        let Shared { slots, health, stop, .. } = shared;
         let lane = Arc::new(lane);
         let mut taking = JoinSet::new();
-        taking.spawn(reclaimer::run(lane.clone(), slots.clone(), stop.clone()));
-        taking.spawn(scheduler::run(lane.clone(), stop.clone()));
-        taking.spawn(mender::run(lane.clone(), stop.clone()));
+        let reclaimer = reclaimer::run(lane.clone(), slots.clone(), stop.clone());
+        taking.spawn(health.watch("reclaimer", reclaimer));
+        taking.spawn(health.watch("scheduler", scheduler::run(lane.clone(), stop.clone())));
+        taking.spawn(health.watch("mender", mender::run(lane.clone(), stop.clone())));
         let stop_leases = CancellationToken::new();
-        let leases = tokio::spawn(leases::run(lane.clone(), stop_leases.clone()));
-        let settler = tokio::spawn(settler::run(lane.clone(), to_settle));
+        let leases = leases::run(lane.clone(), stop_leases.clone());
+        let leases = tokio::spawn(health.watch("lease keeper", leases));
+        let settler = tokio::spawn(health.watch("settler", settler::run(lane.clone(), to_settle)));
         Self { lane, taking, leases, stop_leases, settler }
     }
 
@@ -249,7 +256,10 @@ async fn hand_back(lane: &Lane, why: &str) {
     warn!(jobs = cut.len(), why, "requests in flight are cut and their jobs handed back");
     let all = cut.into_iter().map(|(lease, delivery)| async move {
         let fields = record::handed_back(&delivery, lane.queue.clock().now());
-        if let Err(error) = lane.queue.release(lease, &fields, &telemetry::Context::none()).await {
+        let settling = Settling::waiting(lane, Operation::Release, &delivery);
+        let released = lane.queue.release(lease, &fields, &settling.context()).await;
+        settling.end(released.as_ref().err().map(redis_telemetry::error_type).as_ref());
+        if let Err(error) = released {
             warn!(entry = %lease.entry, %error, "a job could not be handed back; it will be taken over");
         }
     });

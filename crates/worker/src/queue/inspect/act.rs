@@ -1,19 +1,21 @@
 //! What is done to a job by hand: each in one script that is harmless when repeated.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fred::types::{Key, Value};
-use telemetry::Context;
+use telemetry::{Context, Span, semconv};
 
 use super::super::keys::Keys;
 use super::super::reply::unexpected;
 use super::super::settle::{LONGEST_DEAD, MOST_DEAD};
 use super::super::take::number;
-use super::super::{Error, GROUP};
-use super::{DeadLetter, FoundJob, Inspector, Place, text};
-use crate::entry::EntryId;
+use super::super::{Error, GROUP, Operation, Operations};
+use super::{DeadLetter, FoundJob, Inspector, Place, field, text};
+use crate::entry::{EntryId, Producer};
+use crate::history;
 use crate::job::Admitted;
 use crate::record;
+use crate::trace::Alone;
 
 /// What became of a job that was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,16 +96,44 @@ impl Inspector {
         moved(&self.scripts.run_now.call(&self.redis, &Context::none(), keys, args).await?)
     }
 
-    /// Makes a new job of a dead letter, which is gone then.
+    /// Makes a new job of a dead letter, which is gone then. Its attempts are children of the span of this, which is
+    /// the root of a new trace, with links to the producer's span and to the last attempt.
     ///
     /// # Errors
     /// fred's; the dead letter is there then, and the new job may be.
     pub async fn replay(&self, letter: &DeadLetter, expires_in: Option<Duration>) -> Result<Replayed, Error> {
+        let (operations, began) = (self.operations(&letter.queue.queue), Instant::now());
+        let span = self.replay_span(&operations, letter);
         let own = Self::keys(&letter.queue);
         let expires = expires_in.map_or(0, |time| time.as_millis().max(1) as u64);
-        let args: Vec<Value> = vec![letter.entry.to_string().into(), number(expires)];
+        let traceparent = span.context().traceparent().unwrap_or_default();
+        let args: Vec<Value> = vec![letter.entry.to_string().into(), number(expires), traceparent.into()];
         let keys = vec![own.jobs, own.dead];
-        moved(&self.scripts.replay.call(&self.redis, &Context::none(), keys, args).await?)
+        let reply = self.scripts.replay.call(&self.redis, &span.context(), keys, args).await;
+        let replayed = reply.and_then(|reply| moved(&reply));
+        let error = replayed.as_ref().err().map(redis_telemetry::error_type);
+        if let Some(error) = &error {
+            span.fail(error);
+        }
+        operations.took(Operation::Replay, began, error.as_ref());
+        match &replayed {
+            Ok(Replayed::As(job)) => {
+                span.set_with(semconv::MESSAGING_MESSAGE_ID, || job.to_string().into());
+                operations.sent(Operation::Replay, 1, None);
+            }
+            Ok(_) => {}
+            Err(_) => operations.sent(Operation::Replay, 1, error.as_ref()),
+        }
+        replayed
+    }
+
+    fn replay_span(&self, operations: &Operations, letter: &DeadLetter) -> Span {
+        let producer = self.telemetry.extract(&Producer(&letter.fields));
+        let last = history::last_traceparent(field(&letter.fields, "_history"));
+        let last = last.map_or_else(Context::none, |text| self.telemetry.extract(&Alone(text)));
+        let root = Context::none();
+        let builder = operations.span(Operation::Replay).parent(&root).link(&producer).link(&last);
+        builder.start(|attributes| operations.describe(Operation::Replay, attributes))
     }
 }
 

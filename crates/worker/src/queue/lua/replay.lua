@@ -4,6 +4,7 @@
 -- KEYS[2]  dead
 -- ARGV[1]  the dead letter's entry id
 -- ARGV[2]  in how many ms the new job expires, or 0 for never
+-- ARGV[3]  the traceparent that its attempts are children of, or an empty text
 -- Returns  the new job's entry id, which is its ticket; or g gone, b no job could be made of it
 --
 -- The new job begins afresh, at once: it keeps its own fields but those of a time that is over, and the history.
@@ -29,6 +30,10 @@ if not url or #fields > 1024 then
 end
 fields[#fields + 1] = '_replay_of'
 fields[#fields + 1] = ticket
+if ARGV[3] ~= '' then
+  fields[#fields + 1] = '_traceparent'
+  fields[#fields + 1] = ARGV[3]
+end
 if ARGV[2] ~= '0' then
   local time = redis.call('TIME')
   fields[#fields + 1] = 'expires_at'

@@ -1,0 +1,123 @@
+//! What queues hold, as the reporter has counted it last.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use telemetry::{Observable, Telemetry, semconv};
+
+use crate::queue::Report;
+
+/// The states in which jobs of a queue are, in the order of [`Depth`].
+const STATES: [&str; 5] = ["ready", "running", "scheduled", "held", "dead"];
+
+/// What all queues hold of which this worker tells. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Depths(Arc<Mutex<Vec<Arc<Depth>>>>);
+
+/// What one queue holds, over all its shards.
+#[derive(Debug)]
+pub struct Depth {
+    queue: &'static str,
+    origin: Instant,
+    /// In how many milliseconds from `origin` this is too old to be told.
+    until: AtomicU64,
+    jobs: [AtomicU64; STATES.len()],
+    oldest_ms: AtomicU64,
+}
+
+impl Depths {
+    /// Tells the depths of all queues that join, for as long as they are told.
+    pub fn new(telemetry: &Telemetry) -> Self {
+        let depths = Self::default();
+        let depth = Observable::gauge(
+            semconv::POSTRIDER_QUEUE_DEPTH,
+            "{job}",
+            "Jobs of a queue by their state; one worker tells it for all",
+        );
+        let told = depths.clone();
+        telemetry.observe(depth, move |to| {
+            for depth in told.fresh() {
+                for (state, jobs) in STATES.iter().zip(&depth.jobs) {
+                    to.record(jobs.load(Ordering::Relaxed) as f64, |attributes| {
+                        attributes.set(semconv::MESSAGING_DESTINATION_NAME, depth.queue);
+                        attributes.set(semconv::POSTRIDER_QUEUE_STATE, *state);
+                    });
+                }
+            }
+        });
+        let oldest = Observable::gauge(
+            semconv::POSTRIDER_QUEUE_OLDEST_AGE,
+            "s",
+            "For how long the first ready job of a queue has been there, 0 without one; one worker tells it for all",
+        );
+        let told = depths.clone();
+        telemetry.observe(oldest.fractional(), move |to| {
+            for depth in told.fresh() {
+                to.record(depth.oldest_ms.load(Ordering::Relaxed) as f64 / 1000.0, |attributes| {
+                    attributes.set(semconv::MESSAGING_DESTINATION_NAME, depth.queue);
+                });
+            }
+        });
+        depths
+    }
+
+    /// A queue of which this worker may come to tell.
+    pub fn join(&self, queue: &'static str) -> Arc<Depth> {
+        let depth = Arc::new(Depth {
+            queue,
+            origin: Instant::now(),
+            until: AtomicU64::new(0),
+            jobs: Default::default(),
+            oldest_ms: AtomicU64::new(0),
+        });
+        if let Ok(mut depths) = self.0.lock() {
+            depths.push(depth.clone());
+        }
+        depth
+    }
+
+    fn fresh(&self) -> Vec<Arc<Depth>> {
+        let depths = self.0.lock().map(|depths| depths.clone()).unwrap_or_default();
+        depths.into_iter().filter(|depth| depth.is_fresh()).collect()
+    }
+}
+
+impl Depth {
+    /// It was counted now, and may be told for so long.
+    pub fn set(&self, report: &Report, for_so_long: Duration) {
+        let Report { ready, running, scheduled, held, dead, oldest_ms } = *report;
+        for (own, jobs) in self.jobs.iter().zip([ready, running, scheduled, held, dead]) {
+            own.store(jobs, Ordering::Relaxed);
+        }
+        self.oldest_ms.store(oldest_ms, Ordering::Relaxed);
+        self.until.store((self.origin.elapsed() + for_so_long).as_millis() as u64, Ordering::Release);
+    }
+
+    /// It is another worker's part to tell it.
+    pub fn clear(&self) {
+        self.until.store(0, Ordering::Release);
+    }
+
+    fn is_fresh(&self) -> bool {
+        u128::from(self.until.load(Ordering::Acquire)) > self.origin.elapsed().as_millis()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_depth_is_told_while_it_is_fresh() {
+        let depths = Depths::new(&Telemetry::disabled());
+        let depth = depths.join("mail");
+        assert!(depths.fresh().is_empty());
+        depth.set(&Report { ready: 3, ..Report::default() }, Duration::from_secs(60));
+        assert_eq!(depths.fresh()[0].jobs[0].load(Ordering::Relaxed), 3);
+        depth.clear();
+        assert!(depths.fresh().is_empty());
+        depth.set(&Report::default(), Duration::ZERO);
+        assert!(depths.fresh().is_empty(), "too old");
+    }
+}

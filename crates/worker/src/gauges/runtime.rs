@@ -1,0 +1,27 @@
+//! The runtime that the worker's tasks run on.
+
+use telemetry::{Observable, Telemetry, semconv};
+use tokio::runtime::RuntimeMetrics;
+
+/// Tells of the runtime for as long as metrics are collected. All that is read are counters of the runtime.
+pub(super) fn tell(telemetry: &Telemetry, metrics: &RuntimeMetrics) {
+    let tasks = "Tasks that have not ended; each job in hand has one";
+    let tasks = Observable::up_down_counter(semconv::POSTRIDER_RUNTIME_TASKS, "{task}", tasks);
+    let own = metrics.clone();
+    telemetry.observe(tasks, move |to| to.record(own.num_alive_tasks() as f64, |_| ()));
+
+    let queued = "Tasks that stand in the runtime's shared queue, ready to run";
+    let queued = Observable::up_down_counter(semconv::POSTRIDER_RUNTIME_QUEUED_TASKS, "{task}", queued);
+    let own = metrics.clone();
+    telemetry.observe(queued, move |to| to.record(own.global_queue_depth() as f64, |_| ()));
+
+    let busy =
+        "How long the runtime's threads have run tasks; a whole second in each is a worker that has no more";
+    let busy = Observable::counter(semconv::POSTRIDER_RUNTIME_BUSY_TIME, "s", busy);
+    let own = metrics.clone();
+    telemetry.observe(busy.fractional(), move |to| {
+        let threads = 0..own.num_workers();
+        let busy: f64 = threads.map(|thread| own.worker_total_busy_duration(thread).as_secs_f64()).sum();
+        to.record(busy, |_| ());
+    });
+}

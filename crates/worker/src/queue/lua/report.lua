@@ -1,0 +1,54 @@
+-- Counts what a shard of a queue holds, for the one worker that tells it for all.
+--
+-- KEYS[1]  jobs
+-- KEYS[2]  waiting
+-- KEYS[3]  scheduled
+-- KEYS[4]  dead
+-- KEYS[5]  workers
+-- ARGV[1]  group
+-- ARGV[2]  consumer
+-- ARGV[3]  1 to count only where this worker is the one, else 0
+-- Returns  an empty list where it is not; else {Redis' time, Unix ms; how many jobs are ready, running, scheduled,
+--          held by their flows, dead; the id of the first ready job, or an empty text}
+--
+-- Of all workers that live and measure, the one with the smallest name tells. It writes nothing, so that it works
+-- where nothing can be written, and leaves nothing behind. Two may tell for a moment, when one comes or goes.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if ARGV[3] == '1' then
+  local records = redis.pcall('HGETALL', KEYS[5])
+  for i = 1, #records, 2 do
+    local ok, record = pcall(cjson.decode, records[i + 1])
+    if records[i] < ARGV[2] and ok and type(record) == 'table' and record.measures == true then
+      local seen, lease = tonumber(record.seen), tonumber(record.lease_ms)
+      if seen and lease and now - seen <= lease then
+        return {}
+      end
+    end
+  end
+end
+
+local function number(reply)
+  return type(reply) == 'number' and reply or 0
+end
+
+local entries, pending, delivered = number(redis.pcall('XLEN', KEYS[1])), 0, nil
+local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
+for _, group in ipairs(groups.err and {} or groups) do
+  local named = {}
+  for i = 1, #group, 2 do
+    named[group[i]] = group[i + 1]
+  end
+  if named.name == ARGV[1] then
+    pending, delivered = named.pending, named['last-delivered-id']
+  end
+end
+-- Entries that were deleted while they were pending are still counted as such.
+local ready, first = math.max(entries - pending, 0), ''
+if ready > 0 then
+  local reply = redis.pcall('XRANGE', KEYS[1], delivered and '(' .. delivered or '-', '+', 'COUNT', 1)
+  first = not reply.err and reply[1] and reply[1][1] or ''
+end
+local scheduled = number(redis.pcall('ZCARD', KEYS[3]))
+local held = math.max(number(redis.pcall('HLEN', KEYS[2])) - scheduled, 0)
+return {now, ready, pending, scheduled, held, number(redis.pcall('XLEN', KEYS[4])), first}
