@@ -48,10 +48,10 @@ struct Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            if let Ok(mut died) = self.health.0.died.lock() {
-                died.get_or_insert(self.name);
-            }
+        if std::thread::panicking()
+            && let Ok(mut died) = self.health.0.died.lock()
+        {
+            died.get_or_insert(self.name);
         }
     }
 }

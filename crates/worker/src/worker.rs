@@ -135,6 +135,21 @@ async fn work(
         consumer = consumer.name,
         "worker is ready"
     );
+    look(&mut fleet, &stop).await;
+    health.stopping();
+    info!("stopping: no new jobs, requests in flight may finish");
+    let deadline = Instant::now() + config.shutdown_timeout;
+    let _ = reader.await;
+    if let Some(reporter) = reporter {
+        let _ = reporter.await;
+    }
+    fleet.end(deadline, hurry).await;
+    info!("stopped");
+    Ok(())
+}
+
+/// Looks for further shards, and tells again what must not grow old, until stopped.
+async fn look(fleet: &mut Fleet, stop: &CancellationToken) {
     for look in 0_u32.. {
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {
@@ -149,16 +164,6 @@ async fn work(
             () = stop.cancelled() => break,
         }
     }
-    health.stopping();
-    info!("stopping: no new jobs, requests in flight may finish");
-    let deadline = Instant::now() + config.shutdown_timeout;
-    let _ = reader.await;
-    if let Some(reporter) = reporter {
-        let _ = reporter.await;
-    }
-    fleet.end(deadline, hurry).await;
-    info!("stopped");
-    Ok(())
 }
 
 /// Unique among all processes: host, process, and a random number against a process id that comes again.
