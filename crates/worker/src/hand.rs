@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use telemetry::BoundUpDownCounter;
+use telemetry::{BoundUpDownCounter, Telemetry};
 use tokio::task::AbortHandle;
 
 use crate::entry::{Delivery, EntryId, Lease};
@@ -25,6 +25,14 @@ struct Held {
     /// When the call that last confirmed the lease was sent.
     confirmed: Instant,
     task: Option<AbortHandle>,
+}
+
+/// An empty hand, whose jobs nobody counts.
+impl Default for Hand {
+    fn default() -> Self {
+        let nobody = Telemetry::disabled().up_down_counter("postrider.job.in_flight", "{job}", "");
+        Self::new(nobody.bind(|_| ()))
+    }
 }
 
 impl Hand {
@@ -142,11 +150,6 @@ fn abort(task: &Option<AbortHandle>) {
 mod tests {
     use super::*;
 
-    fn hand() -> Hand {
-        let telemetry = telemetry::Telemetry::disabled();
-        Hand::new(telemetry.up_down_counter("x.in_flight", "{job}", "Jobs in hand").bind(|_| ()))
-    }
-
     fn delivery(count: u64, epoch: u32) -> Arc<Delivery> {
         let entry = EntryId { millis: 1, sequence: 0 };
         Arc::new(Delivery { lease: Lease { entry, delivery: count, epoch }, fields: vec![] })
@@ -154,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_job_in_hand_is_not_begun_twice() {
-        let hand = hand();
+        let hand = Hand::default();
         let (first, again) = (delivery(1, 0), delivery(2, 0));
         assert!(hand.take(&first, Instant::now()));
         assert!(!hand.take(&again, Instant::now()));
@@ -163,7 +166,7 @@ mod tests {
 
     #[test]
     fn another_job_under_the_same_id_is_begun() {
-        let hand = hand();
+        let hand = Hand::default();
         let old = delivery(1, 0);
         let mut new = Delivery::clone(&old);
         new.fields.push(("url".into(), "http://h/".into()));
@@ -173,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_new_epoch_gives_up_the_old_holding() {
-        let hand = hand();
+        let hand = Hand::default();
         let (old, new) = (delivery(1, 0), delivery(1, 1));
         assert!(hand.take(&old, Instant::now()));
         assert!(hand.take(&new, Instant::now()));
@@ -184,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_lease_is_fresh_as_long_as_it_was_confirmed() {
-        let hand = hand();
+        let hand = Hand::default();
         let taken = delivery(1, 0);
         let Some(long_ago) = Instant::now().checked_sub(Duration::from_secs(5)) else { return };
         hand.take(&taken, long_ago);
