@@ -1,8 +1,9 @@
 //! The backend on OpenTelemetry. Switched off, a handle is `None` and the first line returns.
 
-mod export;
+mod encode;
 mod instrument;
 mod logs;
+mod metrics;
 mod observable;
 mod prometheus;
 mod propagation;

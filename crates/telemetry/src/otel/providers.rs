@@ -11,8 +11,9 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::Prometheus;
-use super::export::{Metrics, Spans};
+use super::encode::{EncodedResource, SpanEncoder};
 use super::logs::{LogQueue, Logs};
+use super::metrics::Metrics;
 use super::queue::SpanQueue;
 use super::receiver::Receiver;
 use super::sampler::TakesOver;
@@ -43,8 +44,10 @@ impl Workshop<'_> {
         else {
             return Made { provider: builder.with_sampler(Sampler::AlwaysOff).build(), tally: None };
         };
-        let exporter =
-            Spans { receiver, resource: (&self.resource).into(), value_length: limits.value_length };
+        let encoder = SpanEncoder { value_length: limits.value_length };
+        let resource = EncodedResource::new(&self.resource);
+        let queue =
+            SpanQueue::new(receiver, resource, encoder, config.span_queue, tally.clone(), &self.runtime);
         let provider = builder
             .with_sampler(TakesOver(sampler(config.sampler)))
             .with_span_limits(SpanLimits {
@@ -54,7 +57,7 @@ impl Workshop<'_> {
                 max_attributes_per_event: limits.event_attributes,
                 max_attributes_per_link: limits.link_attributes,
             })
-            .with_span_processor(SpanQueue::new(exporter, config.span_queue, tally.clone()))
+            .with_span_processor(queue)
             .build();
         Made { provider, tally: Some(tally) }
     }
