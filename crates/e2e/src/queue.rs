@@ -144,7 +144,10 @@ impl<'a> Queue<'a> {
         command(&["HLEN", &self.key("waiting")]);
         command(&["ZCARD", &self.key("scheduled")]);
         command(&["XPENDING", &jobs, "postrider"]);
-        let Reply::Array(replies) = command(&["EXEC"]) else { panic!("EXEC answers with an array") };
+        let Reply::Array(replies) = command(&["EXEC"]) else {
+            // A server that is taking the place of another, or loads its data.
+            return Err("the server answers no reads now".to_owned());
+        };
         let [depth, waiting, scheduled] = [0, 1, 2].map(|index: usize| replies[index].integer());
         let pending = pending_count(&replies[3]);
         if [depth, waiting, scheduled, pending] == [0; 4] {

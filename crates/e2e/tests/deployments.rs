@@ -265,6 +265,13 @@ fn jobs_survive_the_death_of_their_node() {
         let info = replica.command(&["INFO", "replication"]).text();
         (info.contains("role:slave") && info.contains("master_link_status:up")).then_some(())
     });
+    for node in nodes.iter().chain([&replica]) {
+        // Who does not know the replica would not follow it.
+        eventually("a cluster of four", SOON, || {
+            let info = node.command(&["CLUSTER", "INFO"]).text();
+            (info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:4")).then_some(())
+        });
+    }
     let others: Vec<String> = (0..3).filter(|node| *node != home).map(|node| nodes[node].url()).collect();
     let url = others[0].replace("redis://", "redis-cluster://");
     let environment = [("POSTRIDER_REDIS_URL", url.as_str())];
