@@ -13,7 +13,6 @@ mod peer;
 mod plan;
 mod producer;
 mod scene;
-mod watch;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

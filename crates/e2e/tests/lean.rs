@@ -8,7 +8,11 @@ use e2e::redis::RedisServer;
 use e2e::sink::{RawSink, Sink};
 use e2e::wait::eventually_or;
 
-e2e::in_both_builds!(a_trace_context_passes_through_untouched);
+e2e::in_both_builds!(
+    a_trace_context_passes_through_untouched,
+    context_is_sent_to_whom_the_policy_names,
+    a_flag_goes_before_the_file_of_whom_context_is_sent_to,
+);
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -44,6 +48,60 @@ fn a_trace_context_passes_through_untouched(build: Build) {
         assert_eq!(request.header("traceparent"), Some(context));
         assert_eq!(request.header("tracestate"), Some("a=b,c=d"));
     }
+}
+
+/// With and without telemetry: a switched-off worker must not tell whom a recording one does not.
+const RECORDING: [&[(&str, &str)]; 2] =
+    [&[], &[("OTEL_ENABLED", "true"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")]];
+
+/// Which of `traceparent`, `tracestate` and `baggage` come to 127.0.0.1 and to localhost.
+fn context_sent(
+    build: Build,
+    policy: &str,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> [[bool; 3]; 2] {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let folder = tempfile::tempdir().expect("the folder for temporary files can be written");
+    let file = folder.path().join("postrider.toml");
+    std::fs::write(&file, policy).expect("a new folder can be written");
+    let arguments = [&["--config", file.to_str().expect("the path is text")], arguments].concat();
+    let _worker = Postrider::ready_worker(build, &redis, &arguments, environment);
+    let queue = Queue::new(&redis, "default");
+    let hosts = ["127.0.0.1", "localhost"];
+    for host in hosts {
+        let url = format!("http://{host}:{}/{host}", sink.address().port());
+        let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let job =
+            [("url", url.as_str()), ("traceparent", context), ("tracestate", "a=b"), ("baggage", "c=d")];
+        queue.enqueue(&job);
+    }
+    sink.wait_for(2, SOON);
+    hosts.map(|host| {
+        let requests = sink.requests_to(&format!("/{host}"));
+        ["traceparent", "tracestate", "baggage"].map(|name| requests[0].header(name).is_some())
+    })
+}
+
+fn context_is_sent_to_whom_the_policy_names(build: Build) {
+    let listed =
+        "[propagation]\ntraces_to = [\"127.0.0.1\", \"*.localhost\"]\nbaggage_to = [\"localhost\"]\n";
+    for environment in RECORDING {
+        let sent = |policy| context_sent(build, policy, &[], environment);
+        assert_eq!(sent(""), [[true, true, false]; 2], "{environment:?}");
+        assert_eq!(sent(listed), [[true, true, false], [false, false, true]], "{environment:?}");
+        assert_eq!(sent("[propagation]\ntraces_to = \"none\"\n"), [[false; 3]; 2], "{environment:?}");
+    }
+}
+
+fn a_flag_goes_before_the_file_of_whom_context_is_sent_to(build: Build) {
+    let nobody = "[propagation]\ntraces_to = \"none\"\nbaggage_to = [\"a.test\"]\n";
+    let flags = ["--traces-to", "localhost", "--baggage-to", "127.0.0.1,b.test"];
+    assert_eq!(context_sent(build, nobody, &flags, &[]), [[false, false, true], [true, true, false]]);
+    let wrong = ["worker", "--traces-to", "http://a.test"];
+    let output = Postrider::run(build, &wrong, &[], SOON);
+    assert_eq!(output.code(), 2, "{output:?}");
+    assert!(output.stderr.contains("--traces-to: `http://a.test` is no host"), "{output:?}");
 }
 
 #[test]

@@ -25,7 +25,6 @@ e2e::in_both_builds!(
     a_replay_begins_afresh,
     only_what_was_asked_for_is_replayed,
     only_what_was_asked_for_is_purged,
-    what_is_wrong_is_said_in_a_sentence,
     an_obstacle_at_the_target_leaves_the_job_where_it_was,
     a_full_redis_takes_what_only_moves,
     old_dead_letters_go,
@@ -318,19 +317,10 @@ fn only_what_was_asked_for_is_purged(build: Build) {
     };
     assert_eq!(purge(&[]), (2, 3));
     assert_eq!(purge(&["--all"]), (2, 3), "nobody can be asked");
-    // A slip of the pen is told, and not taken for a reason of which there are none.
-    let slip = run(build, &redis, &["dead", "purge", "--reason", "atempts", "--yes"]);
-    assert!(slip.code() == 2 && slip.stderr.contains("final_status, attempts"), "{slip:?}");
     assert_eq!(purge(&["--reason", "attempts", "--yes"]), (0, 2));
     assert_eq!(purge(&["--older-than", "10s", "--yes"]), (0, 1));
     assert_eq!(purge(&["--older-than", "10s", "--yes"]), (0, 1));
     assert_eq!(purge(&["--all", "--yes"]), (0, 0));
-}
-
-fn what_is_wrong_is_said_in_a_sentence(build: Build) {
-    let redis = RedisServer::start();
-    let nothing = run(build, &redis, &["jobs", "show", "7-0"]);
-    assert!(nothing.stderr.contains("scheduled or parked in any queue;"), "{nothing:?}");
 }
 
 fn an_obstacle_at_the_target_leaves_the_job_where_it_was(build: Build) {

@@ -30,7 +30,7 @@ impl<B> TracedBody<B> {
 impl<B: Body> TracedBody<B> {
     pub(crate) fn new(inner: B, mut exchange: Exchange) -> Self {
         if inner.is_end_stream() {
-            exchange.complete();
+            exchange.complete_with_head();
             return Self { inner, exchange: None };
         }
         Self { inner, exchange: Some(exchange) }

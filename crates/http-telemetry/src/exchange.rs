@@ -77,6 +77,11 @@ impl Exchange {
         options.hooks.response(span, &ResponseHead { status, headers, extensions });
     }
 
+    /// It had no body, and so came to its end with its head.
+    pub(crate) fn complete_with_head(&mut self) {
+        self.end(self.head.unwrap_or_else(Instant::now));
+    }
+
     /// It came to its end, which may have been an error status.
     pub(crate) fn complete(&mut self) {
         self.end(Instant::now());
@@ -95,22 +100,23 @@ impl Exchange {
         self.complete();
     }
 
-    /// Of what never had an answer: how far its own connection came, or that it used another's.
+    /// Of what never had an answer: the connection that it went out on where the error tells, else how far its own
+    /// came, or that it needed none.
     fn show_connection(&self, error: &(dyn Error + 'static)) {
-        if let Some(made) = &self.made {
-            return made.show(false, &self.span);
-        }
         let connected = causes(error).find_map(|cause| cause.downcast_ref::<legacy::Error>()?.connect_info());
         let mut extras = http::Extensions::new();
         if let Some(connected) = connected {
             connected.get_extras(&mut extras);
         }
-        match extras.get() {
-            Some(ConnectionInfo(used)) => used.show(true, &self.span),
-            None if self.recorder.knows_connections() => {
+        match (extras.get(), &self.made) {
+            (Some(ConnectionInfo(used)), made) => {
+                used.show(!made.as_ref().is_some_and(|made| Arc::ptr_eq(made, used)), &self.span);
+            }
+            (None, Some(made)) => made.show(false, &self.span),
+            (None, None) if self.recorder.knows_connections() => {
                 self.span.set(semconv::POSTRIDER_HTTP_CONNECTION_REUSED, true);
             }
-            None => {}
+            (None, None) => {}
         }
     }
 

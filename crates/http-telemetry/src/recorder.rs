@@ -32,7 +32,10 @@ impl Recorder {
     }
 
     pub(crate) fn connector_is_traced(&self) {
-        self.connections.store(true, Ordering::Relaxed);
+        // Read first: a store would take the line from the other threads each time.
+        if !self.knows_connections() {
+            self.connections.store(true, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn knows_connections(&self) -> bool {

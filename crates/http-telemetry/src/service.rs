@@ -107,3 +107,46 @@ impl<S> Layer<S> for TracedLayer {
         Traced { inner, recorder: Arc::clone(&self.0) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::{Ready, ready};
+
+    use bytes::Bytes;
+    use http_body_util::{BodyExt, Full};
+
+    use super::*;
+
+    /// Answers with what it is sent.
+    struct Echo;
+
+    impl Service<Request<Full<Bytes>>> for Echo {
+        type Response = Response<Full<Bytes>>;
+        type Error = Infallible;
+        type Future = Ready<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Task<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+            let (head, body) = request.into_parts();
+            let mut response = Response::new(body);
+            *response.headers_mut() = head.headers;
+            ready(Ok(response))
+        }
+    }
+
+    #[tokio::test]
+    async fn while_telemetry_is_off_a_request_goes_as_it_came() {
+        let mut traced = Traced::with_options(Echo, &Telemetry::disabled(), Options::default());
+        let request = Request::post("http://a.test/").header("traceparent", "as it came");
+        let response = traced.call(request.body(Full::from("hello")).unwrap()).await.unwrap();
+        assert_eq!(
+            (response.headers().len(), &response.headers()["traceparent"]),
+            (1, &"as it came".parse().unwrap())
+        );
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
+    }
+}

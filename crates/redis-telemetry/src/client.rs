@@ -2,47 +2,116 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use fred::clients::Client;
 use fred::error::Error;
-use fred::interfaces::ClientLike;
-use fred::types::config::ServerConfig;
-use telemetry::{Attributes, Context, ErrorType, Histogram, Span, SpanKind, Telemetry, Timer, semconv};
+use fred::interfaces::{ClientLike, TransactionInterface};
+use fred::types::{FromValue, Value};
+use telemetry::{Attributes, Context, ErrorType, Span, SpanKind, Telemetry, semconv};
 
-use crate::{Command, error_type};
+use crate::call::{Call, texts};
+use crate::command::Command;
+use crate::error_type::failure;
+use crate::hooks::Hooks;
+use crate::series::Series;
+use crate::server::Server;
+use crate::text::QueryText;
 
-/// Redis' default port, which the conventions leave out.
-const DEFAULT_PORT: u16 = 6379;
+/// How commands are recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Whether spans have `db.query.text`. Default: no.
+    pub query_text: QueryText,
+    /// Functions that see each recorded command. Default: none.
+    pub hooks: Hooks,
+}
 
 /// A fred client that can only be used through a span. Cheap to clone.
 #[derive(Clone)]
 pub struct TracedClient {
     client: Client,
-    telemetry: Telemetry,
-    duration: Histogram,
-    server: Server,
+    shared: Arc<Shared>,
 }
 
-/// The first server of the configuration: the node that answered is not known to the caller of fred.
-#[derive(Clone)]
-struct Server {
-    address: Arc<str>,
-    port: u16,
-    database: Arc<str>,
+struct Shared {
+    telemetry: Telemetry,
+    options: Options,
+    series: Series,
+    server: Server,
 }
 
 impl TracedClient {
     /// Takes over a client. Server and database of the spans are those of its configuration.
     pub fn new(client: Client, telemetry: &Telemetry) -> Self {
-        let duration = telemetry.histogram(
-            semconv::DB_CLIENT_OPERATION_DURATION,
-            "s",
-            "Duration of database client operations",
-            semconv::DATABASE_SECONDS,
-        );
+        Self::with_options(client, telemetry, Options::default())
+    }
+
+    /// Takes over a client.
+    pub fn with_options(client: Client, telemetry: &Telemetry, options: Options) -> Self {
         let server = Server::of(&client);
-        Self { client, telemetry: telemetry.clone(), duration, server }
+        let series = Series::new(telemetry);
+        Self { client, shared: Arc::new(Shared { telemetry: telemetry.clone(), options, series, server }) }
+    }
+
+    /// Sends one command.
+    ///
+    /// # Errors
+    /// Those of the client and the server; the span and the metric name them too.
+    pub async fn send<T: FromValue>(&self, call: Call) -> Result<T, Error> {
+        let text = |shown| call.text(shown);
+        let send = |client: Client| {
+            let parts = call.parts();
+            async move {
+                let (command, arguments) = parts?;
+                client.custom(command, arguments).await
+            }
+        };
+        self.run(call.describe(&text), send).await
+    }
+
+    /// Sends several commands at once, and waits for all answers.
+    ///
+    /// # Errors
+    /// Those of the client, and the first of the server's.
+    pub async fn pipeline<T: FromValue>(&self, calls: Vec<Call>) -> Result<T, Error> {
+        let names: Vec<&'static str> = calls.iter().map(Call::name).collect();
+        let text = |shown| texts(&calls, shown);
+        let send = |client: Client| {
+            let parts: Result<Vec<_>, Error> = calls.iter().map(Call::parts).collect();
+            async move {
+                let pipeline = client.pipeline();
+                for (command, arguments) in parts? {
+                    let _: Value = pipeline.custom(command, arguments).await?;
+                }
+                pipeline.all().await
+            }
+        };
+        self.run(Command::pipeline(&names).text_by(&text), send).await
+    }
+
+    /// Runs several commands as one (`MULTI`, `EXEC`). `None` where a key has changed that was watched: that is no
+    /// error. Who watches keys needs a client of his own, since `WATCH` is about a connection.
+    ///
+    /// # Errors
+    /// Those of the client, and the first of the server's.
+    pub async fn transaction<T: FromValue>(&self, calls: Vec<Call>) -> Result<Option<T>, Error> {
+        let names: Vec<&'static str> = calls.iter().map(Call::name).collect();
+        let text = |shown| texts(&calls, shown);
+        let send = |client: Client| {
+            let parts: Result<Vec<_>, Error> = calls.iter().map(Call::parts).collect();
+            async move {
+                let transaction = client.multi();
+                for (command, arguments) in parts? {
+                    let _: Value = transaction.custom(command, arguments).await?;
+                }
+                match transaction.exec(true).await? {
+                    Value::Null => Ok(None),
+                    answers => answers.convert().map(Some),
+                }
+            }
+        };
+        self.run(Command::transaction(&names).text_by(&text), send).await
     }
 
     /// Runs one command, pipeline, transaction or script call under a span. The closure is lent a clone of the
@@ -54,16 +123,11 @@ impl TracedClient {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let timer = self.time(command.name);
-        let builder = self.telemetry.span(SpanKind::Client, command.name);
-        let builder = match command.parent {
-            Some(parent) => builder.parent(parent),
-            None => builder,
-        };
-        let span = builder.start(|attributes| self.describe(&command, attributes));
         // Boxed: fred's futures are of several KB, which every caller's future would carry and every task copy.
-        let result = Box::pin(call(self.client.clone())).await;
-        finish(&span, timer, result.as_ref().err());
+        let call = Box::pin(call(self.client.clone()));
+        let Some(recording) = self.shared.begin(&command) else { return call.await };
+        let result = call.await;
+        recording.end(result.as_ref().err());
         result
     }
 
@@ -79,107 +143,122 @@ impl TracedClient {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let began = SystemTime::now();
-        let timer = self.time(command.name);
+        let (at, began) = (SystemTime::now(), Instant::now());
         let result = Box::pin(call(self.client.clone())).await;
-        (result, Pending { client: self, command, began, timer })
+        (result, Pending { shared: &self.shared, command, at, began })
+    }
+}
+
+impl Shared {
+    fn records(&self) -> bool {
+        self.telemetry.is_on() && !telemetry::is_suppressed()
     }
 
-    fn time(&self, name: &'static str) -> Timer {
-        self.duration.time(|attributes| {
-            attributes.set(semconv::DB_SYSTEM_NAME, "redis");
-            attributes.set(semconv::DB_OPERATION_NAME, name);
-            self.server.describe(attributes);
-        })
+    fn begin<'a>(&'a self, command: &Command<'a>) -> Option<Recording<'a>> {
+        if !self.records() {
+            return None;
+        }
+        let span = self.span(command, None);
+        Some(Recording { shared: self, command: *command, span, began: Instant::now() })
+    }
+
+    fn span(&self, command: &Command<'_>, began: Option<(SystemTime, &Context)>) -> Span {
+        let builder = match command.procedure.filter(|_| command.is_function) {
+            None => self.telemetry.span(SpanKind::Client, command.name),
+            Some(name) => self.telemetry.span(SpanKind::Client, format!("{} {name}", command.name)),
+        };
+        let builder = match (began, command.parent) {
+            (Some((at, parent)), _) => builder.began(at).parent(parent),
+            (None, Some(parent)) => builder.parent(parent),
+            (None, None) => builder,
+        };
+        let span = builder.start(|attributes| self.describe(command, attributes));
+        if span.is_recording() {
+            self.options.hooks.start(&span, command);
+        }
+        span
     }
 
     fn describe(&self, command: &Command<'_>, attributes: &mut Attributes) {
         attributes.set(semconv::DB_SYSTEM_NAME, "redis");
         attributes.set(semconv::DB_OPERATION_NAME, command.name);
-        attributes.set(semconv::DB_NAMESPACE, self.server.database.clone());
         self.server.describe(attributes);
-        if command.batch > 1 {
-            attributes.set(semconv::DB_OPERATION_BATCH_SIZE, command.batch);
+        self.server.describe_peer(attributes);
+        if let Some(size) = command.batch_size() {
+            attributes.set(semconv::DB_OPERATION_BATCH_SIZE, size);
         }
-        if let Some(script) = command.script {
-            attributes.set(semconv::DB_STORED_PROCEDURE_NAME, script.to_owned());
+        if let Some(procedure) = command.procedure {
+            attributes.set(semconv::DB_STORED_PROCEDURE_NAME, procedure.to_owned());
         }
-        if let Some(text) = command.query() {
+        if let Some(text) = command.query(self.options.query_text) {
             attributes.set(semconv::DB_QUERY_TEXT, text);
+        }
+    }
+}
+
+/// A command under way. Dropped, it was cancelled: its span ends as it is, and it is not measured.
+struct Recording<'a> {
+    shared: &'a Shared,
+    command: Command<'a>,
+    span: Span,
+    began: Instant,
+}
+
+impl Recording<'_> {
+    fn end(self, error: Option<&Error>) {
+        let failure = error.and_then(failure);
+        if self.span.is_recording() {
+            if let Some(failure) = &failure {
+                self.span.fail(failure);
+                if let ErrorType::Redis(prefix) = failure {
+                    self.span.set(semconv::DB_RESPONSE_STATUS_CODE, prefix.clone());
+                }
+            }
+            self.shared.options.hooks.end(&self.span, &self.command, error);
+        }
+        if !self.command.is_blocking {
+            let seconds = self.began.elapsed().as_secs_f64();
+            self.shared.series.record(self.command.name, failure, &self.shared.server, seconds);
         }
     }
 }
 
 impl std::fmt::Debug for TracedClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TracedClient").field("server", &self.server.address).finish_non_exhaustive()
+        f.debug_struct("TracedClient").field("server", &self.shared.server.address).finish_non_exhaustive()
     }
 }
 
 /// A call that has been made and has no span yet.
 #[must_use = "either `record` it or `discard` it"]
 pub struct Pending<'a> {
-    client: &'a TracedClient,
+    shared: &'a Shared,
     command: Command<'a>,
-    began: SystemTime,
-    timer: Timer,
+    at: SystemTime,
+    began: Instant,
 }
 
 impl Pending<'_> {
     /// When the call began.
     pub fn began(&self) -> SystemTime {
-        self.began
+        self.at
     }
 
     /// Records the call as [`TracedClient::run`] would have, as a child of the given span.
     pub fn record(self, parent: &Context, error: Option<&Error>) {
-        let builder = self.client.telemetry.span(SpanKind::Client, self.command.name);
-        let span = builder
-            .began(self.began)
-            .parent(parent)
-            .start(|attributes| self.client.describe(&self.command, attributes));
-        finish(&span, self.timer, error);
+        if self.shared.records() {
+            let span = self.shared.span(&self.command, Some((self.at, parent)));
+            let Self { shared, command, began, .. } = self;
+            Recording { shared, command, span, began }.end(error);
+        }
     }
 
     /// Leaves no trace of the call.
     pub fn discard(self) {}
 }
 
-fn finish(span: &Span, mut timer: Timer, error: Option<&Error>) {
-    if let Some(error) = error.map(error_type) {
-        span.fail(&error);
-        timer.set(semconv::ERROR_TYPE, &error);
-        if let ErrorType::Redis(prefix) = error {
-            span.set(semconv::DB_RESPONSE_STATUS_CODE, prefix);
-        }
-    }
-    timer.stop();
-}
-
 impl std::fmt::Debug for Pending<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pending").field("began", &self.began).finish_non_exhaustive()
-    }
-}
-
-impl Server {
-    fn of(client: &Client) -> Self {
-        let config = client.client_config();
-        let (address, port) = match &config.server {
-            ServerConfig::Unix { path } => (path.to_string_lossy().into_owned(), 0),
-            server => server
-                .hosts()
-                .first()
-                .map_or_else(|| (String::new(), DEFAULT_PORT), |host| (host.host.to_string(), host.port)),
-        };
-        let database = config.database.unwrap_or(0).to_string();
-        Self { address: address.into(), port, database: database.into() }
-    }
-
-    fn describe(&self, attributes: &mut Attributes) {
-        attributes.set(semconv::SERVER_ADDRESS, self.address.clone());
-        if self.port != DEFAULT_PORT && self.port != 0 {
-            attributes.set(semconv::SERVER_PORT, self.port);
-        }
+        f.debug_struct("Pending").field("began", &self.at).finish_non_exhaustive()
     }
 }

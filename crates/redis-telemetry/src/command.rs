@@ -2,48 +2,96 @@
 
 use telemetry::Context;
 
+use crate::name::batch_name;
+use crate::text::QueryText;
+
 /// Describes one command, batch or script call.
 #[derive(Clone, Copy)]
 #[must_use = "a description does nothing by itself"]
 pub struct Command<'a> {
     pub(crate) name: &'static str,
     pub(crate) key: Option<&'a str>,
-    pub(crate) batch: usize,
-    pub(crate) script: Option<&'a str>,
-    pub(crate) text: Option<&'a (dyn Fn() -> String + Sync)>,
+    pub(crate) batch: Option<usize>,
+    pub(crate) procedure: Option<&'a str>,
+    /// Whether the procedure is named in the span's name, too.
+    pub(crate) is_function: bool,
+    pub(crate) is_blocking: bool,
+    pub(crate) text: Option<Text<'a>>,
     pub(crate) parent: Option<&'a Context>,
 }
 
+#[derive(Clone, Copy)]
+pub(crate) enum Text<'a> {
+    Given(&'a (dyn Fn() -> String + Sync)),
+    Shown(&'a (dyn Fn(QueryText) -> String + Sync)),
+}
+
 impl<'a> Command<'a> {
-    /// A command by its name as it is sent (`XACK`). A pipeline is `PIPELINE XADD` where all its commands are
-    /// of one kind, else `PIPELINE`; a transaction is `MULTI XADD` or `MULTI`.
+    /// A command by its name as it is sent (`XACK`).
     pub fn new(name: &'static str) -> Self {
-        Self { name, key: None, batch: 1, script: None, text: None, parent: None }
+        Self {
+            name,
+            key: None,
+            batch: None,
+            procedure: None,
+            is_function: false,
+            is_blocking: false,
+            text: None,
+            parent: None,
+        }
     }
 
-    /// The key it is about. It shows in `db.query.text`, behind the command and in front of a `?` for all
-    /// the rest, so it must hold no secret. Default: no query text.
+    /// A pipeline of these commands: `PIPELINE GET` where all are one, else `PIPELINE`. One alone is no batch and has
+    /// its own name.
+    pub fn pipeline(names: &[&'static str]) -> Self {
+        Self::new(batch_name("PIPELINE", names)).batch(names.len())
+    }
+
+    /// A transaction of these commands: `MULTI SET` where all are one, else `MULTI`.
+    pub fn transaction(names: &[&'static str]) -> Self {
+        Self::new(batch_name("MULTI", names)).batch(names.len())
+    }
+
+    /// The key it is about, for `db.query.text` where keys are shown there. Default: no query text.
     pub fn key(mut self, key: &'a str) -> Self {
         self.key = Some(key);
         self
     }
 
-    /// How many commands a pipeline or transaction holds. Default: 1, which is no batch.
+    /// How many commands a pipeline or transaction holds. Default: it is none.
     pub fn batch(mut self, commands: usize) -> Self {
-        self.batch = commands;
+        self.batch = Some(commands);
         self
     }
 
-    /// The SHA-1 of the script that is called, or the function's name.
-    pub fn script(mut self, script: &'a str) -> Self {
-        self.script = Some(script);
+    /// The SHA-1 of the script that is called.
+    pub fn script(mut self, sha1: &'a str) -> Self {
+        self.procedure = Some(sha1);
         self
     }
 
-    /// The query text, with every literal replaced by `?`. Computed only when the span is recorded; cut at
-    /// 1,000 bytes. Takes the place of [`key`](Self::key).
+    /// The name of the function that is called; it stands in the span's name, too (`FCALL pay`).
+    pub fn function(mut self, name: &'a str) -> Self {
+        self.procedure = Some(name);
+        self.is_function = true;
+        self
+    }
+
+    /// It waits for something, as `BLPOP` does, so that its duration says nothing and is not measured.
+    pub fn blocking(mut self) -> Self {
+        self.is_blocking = true;
+        self
+    }
+
+    /// The query text, with every literal replaced by `?`. Computed only when the span is recorded and query texts are
+    /// on. Takes the place of [`key`](Self::key).
     pub fn text(mut self, text: &'a (dyn Fn() -> String + Sync)) -> Self {
-        self.text = Some(text);
+        self.text = Some(Text::Given(text));
+        self
+    }
+
+    pub(crate) fn text_by(mut self, text: &'a (dyn Fn(QueryText) -> String + Sync)) -> Self {
+        self.text = Some(Text::Shown(text));
         self
     }
 
@@ -53,12 +101,29 @@ impl<'a> Command<'a> {
         self
     }
 
-    pub(crate) fn query(&self) -> Option<String> {
+    /// What it is called in `db.operation.name`.
+    pub fn operation(&self) -> &'static str {
+        self.name
+    }
+
+    /// How many commands it holds, where it is a batch.
+    pub fn batch_size(&self) -> Option<usize> {
+        self.batch.filter(|size| *size != 1)
+    }
+
+    /// The function or script that is called.
+    pub fn stored_procedure(&self) -> Option<&'a str> {
+        self.procedure
+    }
+
+    pub(crate) fn query(&self, shown: QueryText) -> Option<String> {
         const LONGEST: usize = 1000;
-        let mut text = match (self.text, self.key) {
-            (Some(text), _) => text(),
-            (None, Some(key)) => format!("{} {key} ?", self.name),
-            (None, None) => return None,
+        let mut text = match (shown, self.text, self.key) {
+            (QueryText::Off, _, _) | (_, None, None) => return None,
+            (_, Some(Text::Given(text)), _) => text(),
+            (_, Some(Text::Shown(text)), _) => text(shown),
+            (QueryText::Sanitized, None, Some(_)) => format!("{} ?", self.name),
+            (QueryText::Keys, None, Some(key)) => format!("{} {key} ?", self.name),
         };
         text.truncate(text.floor_char_boundary(LONGEST));
         Some(text)
@@ -76,14 +141,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_query_text_is_the_command_and_its_key_without_a_literal() {
-        assert_eq!(Command::new("XLEN").key("jobs").query().as_deref(), Some("XLEN jobs ?"));
-        assert_eq!(Command::new("PING").query(), None);
+    fn the_query_text_is_there_on_request_and_has_no_literal() {
+        let command = Command::new("XLEN").key("jobs");
+        let texts = [QueryText::Off, QueryText::Sanitized, QueryText::Keys].map(|shown| command.query(shown));
+        assert_eq!(texts, [None, Some("XLEN ?".to_owned()), Some("XLEN jobs ?".to_owned())]);
+        assert_eq!(Command::new("PING").query(QueryText::Keys), None);
     }
 
     #[test]
     fn a_long_text_is_cut_between_characters() {
         let long = || "é".repeat(1000);
-        assert_eq!(Command::new("GET").text(&long).query().map(|text| text.len()), Some(1000));
+        let text = Command::new("GET").text(&long).query(QueryText::Sanitized);
+        assert_eq!(text.map(|text| text.len()), Some(1000));
+    }
+
+    #[test]
+    fn one_command_is_no_batch_and_none_is() {
+        let described = |names: &[&'static str]| {
+            let command = Command::pipeline(names);
+            (command.operation(), command.batch_size())
+        };
+        assert_eq!(described(&["GET", "GET"]), ("PIPELINE GET", Some(2)));
+        assert_eq!(described(&["GET", "SET"]), ("PIPELINE", Some(2)));
+        assert_eq!(described(&["GET"]), ("GET", None));
+        assert_eq!(described(&[]), ("PIPELINE", Some(0)));
+        assert_eq!(Command::transaction(&["SET", "SET"]).operation(), "MULTI SET");
     }
 }

@@ -24,10 +24,6 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// All of them, as they are written.
-    pub const NAMES: [&str; 8] =
-        ["malformed", "version", "refused", "final_status", "attempts", "expired", "poison", "cancelled"];
-
     /// The text of the field `_reason`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -46,17 +42,5 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_reason_is_among_the_names() {
-        use Reason::{Attempts, Cancelled, Expired, FinalStatus, Malformed, Poison, Refused, Version};
-        let all = [Malformed, Version, Refused, FinalStatus, Attempts, Expired, Poison, Cancelled];
-        assert_eq!(all.map(Reason::as_str), Reason::NAMES);
     }
 }

@@ -25,10 +25,6 @@ pub enum Window {
     RedisRestarted,
     /// Redis was paused.
     RedisPaused,
-    /// The machine gave no processor for a third of a lease.
-    MachineBusy,
-    /// Redis did not answer for a third of a lease.
-    RedisSlow,
 }
 
 impl Window {
@@ -36,7 +32,7 @@ impl Window {
     fn echo(self) -> Duration {
         match self {
             Window::Killed => Duration::ZERO,
-            Window::Paused | Window::MachineBusy | Window::RedisSlow => LEASE,
+            Window::Paused => LEASE,
             _ => 3 * LEASE,
         }
     }

@@ -10,7 +10,6 @@ use super::faults::{Faults, Window};
 use super::peer::Processes;
 use super::plan::{Action, Step};
 use super::producer::Producer;
-use super::watch::Watch;
 use super::{Homes, LEASE, Options};
 use crate::process::Signal;
 use crate::queue::Queue;
@@ -55,7 +54,7 @@ pub(super) fn play(options: &Options, plan: &[Step]) -> Ledger {
     scene.crew.start_all(&scene.redis);
     let keys = scene.queues().map(|queue| queue.key("jobs")).collect();
     let producer = Producer::start(scene.redis.port, keys, destination.url(), options.rate);
-    let (start, watch) = (Instant::now(), Watch::start(scene.redis.port));
+    let start = Instant::now();
     for step in plan {
         scene.wait_until(start + step.at);
         scene.take(step.action);
@@ -67,12 +66,6 @@ pub(super) fn play(options: &Options, plan: &[Step]) -> Ledger {
     if drained.is_ok() {
         scene.crew.stop();
     }
-    // Behind what was done on purpose, which explains more.
-    let busy = watch.stop();
-    let count = |window| busy.iter().filter(|fault| fault.window == window).count();
-    scene.taken.insert("machine busy", count(Window::MachineBusy));
-    scene.taken.insert("Redis slow", count(Window::RedisSlow));
-    scene.faults.0.extend(busy);
     scene.taken.insert("start of a worker without Redis", scene.crew.false_starts);
     let dead: Vec<_> = scene.queues().flat_map(|queue| queue.dead()).collect();
     let mut ledger = account::close(&jobs, &destination.visits(), &dead, &scene.faults, scene.taken);

@@ -73,7 +73,7 @@ impl View {
     /// The names, for a sentence.
     pub(super) fn names(&self) -> String {
         let names: Vec<_> = self.queues.iter().map(Shard::to_string).collect();
-        if names.is_empty() { "any queue".to_owned() } else { names.join(", ") }
+        if names.is_empty() { "no queue".to_owned() } else { names.join(", ") }
     }
 }
 

@@ -107,9 +107,7 @@ pub(super) fn reason(error: &Error) -> String {
             &flaw[..end]
         );
     }
-    let part = |before| error.details().split_once(before).and_then(|(_, rest)| rest.split_once('"'));
-    // That of a name that is not found: `Custom { kind: Uncategorized, error: "…" }`.
-    let told = part("message: \"").or_else(|| part(", error: \""));
+    let told = error.details().split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
     told.map_or_else(|| error.to_string(), |(message, _)| message.to_owned())
 }
 
@@ -155,27 +153,4 @@ fn build(mut config: Config, blocking: bool) -> Result<Client, Error> {
         // For ever, from 100 ms doubling to 5 s: a worker outlives its Redis.
         .set_policy(ReconnectPolicy::new_exponential(0, 100, 5_000, 2))
         .build()
-}
-
-#[cfg(test)]
-mod tests {
-    use fred::error::ErrorKind;
-
-    use super::*;
-
-    #[test]
-    fn what_the_system_says_is_told_without_its_wrapping() {
-        for (details, told) in [
-            (
-                r#"Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }"#,
-                "Connection refused",
-            ),
-            (
-                r#"Custom { kind: Uncategorized, error: "Name or service not known" }"#,
-                "Name or service not known",
-            ),
-        ] {
-            assert_eq!(reason(&Error::new(ErrorKind::IO, details)), told);
-        }
-    }
 }

@@ -13,7 +13,6 @@ use super::super::present::count;
 use super::super::{Usage, duration};
 use super::select::{Filter, confirm, select};
 use crate::entry::EntryId;
-use crate::reason::Reason;
 
 /// As many as one command deletes.
 const GROUP: usize = 500;
@@ -27,7 +26,7 @@ pub(super) struct PurgeArgs {
     #[arg(long)]
     all: bool,
     /// Only those of this reason
-    #[arg(long, value_name = "REASON", value_parser = Reason::NAMES)]
+    #[arg(long, value_name = "REASON")]
     reason: Option<String>,
     /// Only those that died longer ago than this
     #[arg(long, value_parser = duration, value_name = "DURATION")]

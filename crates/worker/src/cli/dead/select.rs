@@ -9,13 +9,13 @@ use clap::Args;
 use super::super::look::View;
 use super::super::{Usage, duration};
 use crate::queue::DeadLetter;
-use crate::reason::Reason;
 
 /// Which dead letters.
 #[derive(Debug, Args)]
 pub(super) struct FilterArgs {
-    /// Only those of this reason
-    #[arg(long, value_name = "REASON", value_parser = Reason::NAMES)]
+    /// Only those of this reason: malformed, version, refused, final_status, attempts, expired, poison,
+    /// cancelled
+    #[arg(long, value_name = "REASON")]
     reason: Option<String>,
     /// Only those whose URL contains this
     #[arg(long, value_name = "TEXT")]
