@@ -155,6 +155,9 @@ impl Profile {
 /// What the profiles ask of the worker. What the user has set himself stands.
 fn settings(profiles: &[Profile], features: Build) -> Vec<(&'static str, String)> {
     let mut settings = vec![("POSTRIDER_FEATURES", features.name().to_owned())];
+    if matches!(features, Build::Lean) {
+        return settings;
+    }
     // Compose reads it, too, but what is set here would go before it.
     let file = fs::read_to_string(step::root().join(".env")).unwrap_or_default();
     let mut set = |name: &'static str, value: &str| {
@@ -268,5 +271,6 @@ mod tests {
         assert_eq!(jaeger(endpoint).as_deref(), Some("http://jaeger:4317"));
         assert_eq!(jaeger("OTEL_METRICS_EXPORTER").as_deref(), Some("none"));
         assert_eq!(of(&[Profile::Demo])("OTEL_ENABLED"), None);
+        assert_eq!(settings(&[Profile::Collector], Build::Lean).len(), 1);
     }
 }

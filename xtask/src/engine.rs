@@ -3,6 +3,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
 
 use crate::step::{self, Failure};
@@ -48,12 +49,19 @@ impl Engine {
         }
         let mut beside = self.client.clone();
         beside.push("-compose");
-        for program in [beside, "docker-compose".into()] {
+        // It speaks to Docker's socket, so it would start the stack in another engine than this one.
+        let is_docker = Path::new(&self.client).file_name().is_some_and(|name| name == "docker");
+        let elsewhere = is_docker.then(|| "docker-compose".into());
+        for program in std::iter::once(beside).chain(elsewhere) {
             if step::works(Command::new(&program).arg("version")) {
                 return Ok(vec![program]);
             }
         }
         let client = self.client.to_string_lossy();
-        Err(format!("neither `{client} compose` nor `{client}-compose` runs: install one of them").into())
+        Err(format!(
+            "neither `{client} compose` nor `{client}-compose` runs: install one of them, or leave DOCKER unset and \
+             name the engine's socket in DOCKER_HOST"
+        )
+        .into())
     }
 }

@@ -25,8 +25,16 @@ const SETTINGS: [(&str, &str); 8] = [
     ("BIND_ADDRESS", "127.0.0.1"),
 ];
 
-const PORTS: [&str; 6] =
-    ["REDIS_PORT", "SINK_PORT", "JAEGER_UI_PORT", "JAEGER_OTLP_PORT", "OTLP_GRPC_PORT", "OTLP_HTTP_PORT"];
+const PORTS: [&str; 8] = [
+    "REDIS_PORT",
+    "SINK_PORT",
+    "JAEGER_UI_PORT",
+    "JAEGER_OTLP_PORT",
+    "OTLP_GRPC_PORT",
+    "OTLP_HTTP_PORT",
+    "PROMETHEUS_PORT",
+    "GRAFANA_PORT",
+];
 
 const PROFILES: [&str; 4] = ["observability", "collector", "metrics", "demo"];
 

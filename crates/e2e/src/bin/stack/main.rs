@@ -16,10 +16,11 @@ use engine::Stack;
 
 type Scene = fn(&mut Stack);
 
-const SCENES: [(&str, Scene); 9] = [
+const SCENES: [(&str, Scene); 10] = [
     ("without telemetry, and then with Jaeger, by the documented commands", scenes::jaeger),
     ("with the Collector, one trace for each job", scenes::collector),
     ("the containers are closed", scenes::closed),
+    ("Prometheus has what the dashboard asks for", scenes::metrics),
     ("Redis stops and comes back", scenes::redis_stops),
     ("the Collector stops and comes back", scenes::collector_stops),
     ("three workers share the load", scenes::share),

@@ -1,5 +1,9 @@
 //! What is played, in this order: each scene finds the stack as the one before left it.
 
+mod metrics;
+
+pub(crate) use metrics::metrics;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Instant;
