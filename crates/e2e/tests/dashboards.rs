@@ -65,7 +65,7 @@ fn in_rules(text: &str) -> Vec<String> {
     let lines: Vec<&str> = text.lines().collect();
     let mut questions = Vec::new();
     for (number, line) in lines.iter().enumerate() {
-        let Some(value) = line.trim().strip_prefix("expr:") else { continue };
+        let Some(value) = line.trim().trim_start_matches("- ").strip_prefix("expr:") else { continue };
         let below = lines[number + 1..].iter().take_while(|below| indent(below) > indent(line));
         let text =
             if value.trim() == "|" { below.copied().collect::<Vec<_>>().join(" ") } else { value.to_owned() };

@@ -10,7 +10,9 @@ use serde_json::Value;
 use crate::engine::{DEADLINE, Stack};
 use crate::jobs;
 
-const TOOL: &str = "--profile metrics run --rm -T --no-deps --entrypoint promtool prometheus";
+/// It writes what it tests with to a temporary folder, and the root is read-only.
+const TOOL: &str =
+    "--profile metrics run --rm -T --no-deps -e TMPDIR=/prometheus --entrypoint promtool prometheus";
 /// What shows something as soon as one job was delivered.
 const SHOWN: [&str; 9] = [
     "Ready",
