@@ -112,6 +112,11 @@ fn unknown_policy(lane: &Lane, job: &Job) -> Malformed {
 
 /// A job that asks for a signature does not go out without one.
 fn unknown_secret(lane: &Lane, job: &Job) -> Malformed {
+    let name = job.secret.as_deref().unwrap_or_default();
+    if name.starts_with(b"whsec_") || name.starts_with(b"whsk_") {
+        let error = "field `secret` holds a key, which is not repeated here; it must be the name of a secret";
+        return Malformed::new(error);
+    }
     let named = quoted(&String::from_utf8_lossy(job.secret.as_deref().unwrap_or_default()));
     let known: Vec<&str> = lane.secrets.names().collect();
     let known =

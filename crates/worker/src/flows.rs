@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 pub use gate::{decline, end, pass, tell};
-pub use key::{FlowId, of_fields};
+pub use key::{FlowId, destination, of_fields};
 pub use limits::{Breaker, FlowLimits, Limits, Rate};
 pub use wake::{Held, wake};
 pub use window::Verdict;

@@ -68,6 +68,17 @@ impl<'a> Host<'a> {
     }
 }
 
+impl Host<'_> {
+    /// An IPv4 address in IPv6 clothes (`::ffff:0:0/96`) as the IPv4 address that it is.
+    #[must_use]
+    pub fn canonical(self) -> Self {
+        match self {
+            Self::Address(address) => Self::Address(address.to_canonical()),
+            name @ Self::Name(_) => name,
+        }
+    }
+}
+
 fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
         && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')

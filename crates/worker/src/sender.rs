@@ -18,15 +18,17 @@ mod upload;
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use http_telemetry::{Attempt, ConnectionOptions, Connections, Options, Propagation, Traced};
-use telemetry::Telemetry;
+use telemetry::{ErrorType, Telemetry};
+use tracing::{info, warn};
 
 use crate::egress::Egress;
 use crate::job::Job;
@@ -96,6 +98,8 @@ struct Shared {
     results: KeptResults,
     propagation: Propagation,
     busy: OpenCount,
+    /// Whether the last request that went through the proxy was the proxy's fault.
+    proxy_fails: AtomicBool,
     anonymous: Pool,
     /// A connection shows its certificate once, so who has one shares none with others.
     identified: BTreeMap<String, Pool>,
@@ -125,6 +129,7 @@ impl Sender {
             results: config.results.clone(),
             propagation: config.recording.propagation.clone(),
             busy: busy.clone(),
+            proxy_fails: AtomicBool::new(false),
             anonymous: pool(None)?,
             identified: identified.collect::<Result<_, TlsError>>()?,
         };
@@ -146,6 +151,7 @@ impl Sender {
             let again = Attempt { resend_count: attempt.resend_count + 1, ..attempt.clone() };
             result = self.exchange(pool.fresh(), job, &again, secret, deadline, now).await;
         }
+        self.shared.watch_proxy(&job.uri, &result);
         match result {
             Ok(answer) => Ending::Answer(answer),
             Err(error) => Ending::Failed {
@@ -190,6 +196,28 @@ impl Sender {
         let keep = job.result_ttl.map(|_| &self.shared.results);
         let kept = read(body, &head.headers, keep, http.max_response_body).await;
         Ok(Answer { status, retry_after, kept })
+    }
+}
+
+impl Shared {
+    /// The jobs of a proxy that fails only wait; that it fails, and that it works again, is told once.
+    fn watch_proxy(&self, uri: &Uri, result: &Result<Answer, SendError>) {
+        if proxy_of(&self.http, uri).is_none() {
+            return;
+        }
+        match result {
+            Ok(_) if self.proxy_fails.swap(false, Ordering::Relaxed) => {
+                info!("the proxy does its part again")
+            }
+            Err(error)
+                if error::error_type(error) == ErrorType::Proxy
+                    && !self.proxy_fails.swap(true, Ordering::Relaxed) =>
+            {
+                let error = error::sentence(error, &place(uri));
+                warn!(error, "the proxy fails: its jobs wait, at no cost of an attempt");
+            }
+            _ => {}
+        }
     }
 }
 

@@ -192,6 +192,8 @@ fn play(build: Build, redis: &RedisServer, sink: &Sink, case: &Case) {
     eventually("the next job", SOON, || (sink.requests().len() > before).then_some(()));
     let log = worker.log().join("\n");
     assert!(!log.contains("hunter2"), "{}: {log}", case.name);
+    let told = usize::from(matches!(case.expected, Expected::Released));
+    assert_eq!(log.matches("the proxy fails").count(), told, "{}: {log}", case.name);
 }
 
 fn judge(case: &Case, stage: &Stage, dead: &[DeadLetter]) {

@@ -106,6 +106,7 @@ impl WorkerArgs {
         if let Some(twice) = twice(&queues) {
             return Err(Usage(format!("the queue {twice} is named twice; name it once")));
         }
+        file.notes.iter().for_each(|note| warn!("{note}"));
         let http = with_proxy(file.http, self.http_proxy.as_deref())?;
         let propagation = propagation(file.propagation, self.traces_to.as_deref(), self.baggage_to)?;
         let listen = self.listen.as_deref().filter(|text| !text.is_empty()).map(address).transpose()?;

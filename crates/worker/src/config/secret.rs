@@ -7,6 +7,7 @@ use http::HeaderName;
 use http::header::AUTHORIZATION;
 
 use super::table::{Source, Table};
+use crate::job::is_reserved;
 use crate::secrets::{Secret, sensitive};
 use crate::sender::Identity;
 
@@ -68,6 +69,12 @@ fn basic(table: &mut Table<'_, '_>, secret: &mut Secret) {
 fn own_header(table: &mut Table<'_, '_>, secret: &mut Secret) {
     match (table.string("header"), source(table, "value")) {
         (Some((at, name)), Some((_, value))) => match name.parse::<HeaderName>() {
+            Ok(name) if is_reserved(&name) => {
+                table.problem_at(
+                    at,
+                    format!("`header`: `{name}` belongs to the connection; the worker sets it"),
+                );
+            }
             Ok(name) => header(table, at, "value", secret, name, &value),
             Err(error) => table.problem_at(at, format!("`header`: {error}")),
         },

@@ -1,5 +1,6 @@
 //! A table of the file: values are taken out by name, and what is left over is an error.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 use std::str::FromStr;
@@ -23,13 +24,15 @@ pub(super) struct Table<'a, 'i> {
     text: &'a str,
     span: Range<usize>,
     table: DeTable<'i>,
+    /// What may stand here, as far as it was asked for.
+    known: BTreeSet<String>,
     problems: &'a mut Problems,
 }
 
 impl<'a, 'i> Table<'a, 'i> {
     pub(super) fn new(text: &'a str, table: Spanned<DeTable<'i>>, problems: &'a mut Problems) -> Self {
         let span = table.span();
-        Self { text, span, table: table.into_inner(), problems }
+        Self { text, span, table: table.into_inner(), known: BTreeSet::new(), problems }
     }
 
     /// Something is wrong with the table as a whole.
@@ -53,7 +56,8 @@ impl<'a, 'i> Table<'a, 'i> {
             let (span, at) = (name.span(), value.span().start);
             match value.into_inner() {
                 DeValue::Table(table) => {
-                    let mut table = Table { text: self.text, span, table, problems: &mut *self.problems };
+                    let (text, known, problems) = (self.text, BTreeSet::new(), &mut *self.problems);
+                    let mut table = Table { text, span, table, known, problems };
                     look(name.as_ref(), &mut table);
                     table.finish();
                 }
@@ -68,7 +72,8 @@ impl<'a, 'i> Table<'a, 'i> {
         let DeValue::Table(table) = value else {
             return self.problem_at(at, format!("`{key}` must be a table, as in [{key}]"));
         };
-        let mut table = Table { text: self.text, span: at..at, table, problems: &mut *self.problems };
+        let (text, known, problems) = (self.text, BTreeSet::new(), &mut *self.problems);
+        let mut table = Table { text, span: at..at, table, known, problems };
         look(&mut table);
         table.finish();
     }
@@ -132,7 +137,8 @@ impl<'a, 'i> Table<'a, 'i> {
             );
             return None;
         };
-        let mut table = Table { text: self.text, span: at..at, table, problems: &mut *self.problems };
+        let (text, known, problems) = (self.text, BTreeSet::new(), &mut *self.problems);
+        let mut table = Table { text, span: at..at, table, known, problems };
         let (file, env) = (table.string("file"), table.string("env"));
         let source = match (file, env) {
             (Some((_, file)), None) => Some((at, Source::File(file))),
@@ -286,6 +292,9 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     fn take(&mut self, key: &str) -> Option<(usize, DeValue<'i>)> {
+        if !self.known.contains(key) {
+            self.known.insert(key.to_owned());
+        }
         let value = self.table.remove(key)?;
         Some((value.span().start, value.into_inner()))
     }
@@ -294,8 +303,9 @@ impl<'a, 'i> Table<'a, 'i> {
     pub(super) fn finish(&mut self) {
         let left: Vec<_> =
             self.table.keys().map(|key| (key.span().start, key.get_ref().to_string())).collect();
+        let known = self.known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         for (at, key) in left {
-            self.problem_at(at, format!("`{key}` is not known here"));
+            self.problem_at(at, format!("`{key}` is not known here; known are {known}"));
         }
         self.table.clear();
     }

@@ -1,12 +1,15 @@
 //! What is limited together: by default a destination's `host:port`, or what the job names. Pure.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
 use http::Uri;
 use sha1_smol::Sha1;
 
 use crate::entry::Fields;
+use crate::host::Host;
 use crate::job::Job;
 
 /// A flow, as Redis' keys name it: the first 64 bits of the SHA-1 of its name, in 16 hex digits.
@@ -28,13 +31,9 @@ impl FlowId {
         if let Some(flow) = flow {
             return Self::hashed([flow.as_ref()]);
         }
-        let host = uri.host().unwrap_or_default();
         let mut port = [0; 6];
         let port = written(port_of(uri), &mut port);
-        if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return Self::hashed([host.to_ascii_lowercase().as_bytes(), port]);
-        }
-        Self::hashed([host.as_bytes(), port])
+        Self::hashed([usual(uri.host().unwrap_or_default()).as_bytes(), port])
     }
 
     /// From the 16 hex digits.
@@ -59,7 +58,7 @@ impl fmt::Display for FlowId {
     }
 }
 
-/// The name of a job's flow: `host:port` in small letters, or what the job says.
+/// The name of a job's flow: `host:port` as it is mostly written, or what the job says.
 pub(super) fn name(job: &Job) -> String {
     name_of_parts(job.flow.as_ref(), &job.uri)
 }
@@ -67,8 +66,35 @@ pub(super) fn name(job: &Job) -> String {
 fn name_of_parts(flow: Option<&Bytes>, uri: &Uri) -> String {
     match flow {
         Some(flow) => String::from_utf8_lossy(flow).into_owned(),
-        None => format!("{}:{}", uri.host().unwrap_or_default().to_ascii_lowercase(), port_of(uri)),
+        None => format!("{}:{}", usual(uri.host().unwrap_or_default()), port_of(uri)),
     }
+}
+
+/// `HOST:PORT` as the flow of that destination is named; `None` for what is no such text.
+pub fn destination(text: &str) -> Option<String> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port: u16 = port.parse().ok().filter(|port| *port > 0)?;
+    Host::parse(host).ok()?;
+    Some(format!("{}:{port}", usual(host)))
+}
+
+/// A host as it is mostly written, so that nobody gets past the limits of a destination by another spelling: in small
+/// letters, without a dot at its end, an address in its usual form. Nothing is allocated for one that is written so.
+fn usual(host: &str) -> Cow<'_, str> {
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let perhaps_address = host.starts_with('[') || last.is_empty() || last.as_bytes()[0].is_ascii_digit();
+    if perhaps_address && host.parse::<Ipv4Addr>().is_err() {
+        return match Host::parse(host).map(|host| host.canonical()) {
+            Ok(Host::Address(IpAddr::V6(v6))) => format!("[{v6}]").into(),
+            Ok(Host::Address(v4)) => v4.to_string().into(),
+            Ok(Host::Name(name)) => name.to_ascii_lowercase().into(),
+            Err(_) => host.into(),
+        };
+    }
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return host.to_ascii_lowercase().into();
+    }
+    host.into()
 }
 
 /// Flow and its name, of a job that is looked at from outside; `None` where its fields tell none.
@@ -129,6 +155,30 @@ mod tests {
         assert_eq!(of(&[("url", "http://[::1]:81/")]), named("[::1]:81"));
         assert_eq!(of(&[("url", "http://h/"), ("flow", "orders")]), named("orders"));
         assert_eq!((of(&[("url", "http://a b")]), of(&[("body", "x")])), (None, None));
+    }
+
+    #[test]
+    fn a_destination_has_one_flow_in_every_spelling() {
+        for (url, name) in [
+            ("http://EXAMPLE.org./", "example.org:80"),
+            ("http://example.org:80/", "example.org:80"),
+            ("http://0x7f.1:81/", "127.0.0.1:81"),
+            ("http://2130706433/", "127.0.0.1:80"),
+            ("http://127.0.0.1./", "127.0.0.1:80"),
+            ("http://[::ffff:7f00:1]/", "127.0.0.1:80"),
+            ("http://[0:0::1]/", "[::1]:80"),
+            ("https://1.a/", "1.a:443"),
+            ("https://a.1x/", "a.1x:443"),
+        ] {
+            let uri: Uri = url.parse().unwrap();
+            assert_eq!(FlowId::of_parts(None, &uri), FlowId::of(name), "{url}");
+            assert_eq!(name_of_parts(None, &uri), name, "{url}");
+        }
+        assert_eq!(destination("API.example.org.:443").as_deref(), Some("api.example.org:443"));
+        assert_eq!(destination("[::0001]:80").as_deref(), Some("[::1]:80"));
+        for other in ["api.example.org", "orders", "a:b", "h:0", "https://h:80/", ":80", "::1"] {
+            assert_eq!(destination(other), None, "{other}");
+        }
     }
 
     #[test]

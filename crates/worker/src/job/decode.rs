@@ -21,6 +21,8 @@ const MOST_MILLIS: u64 = 100_000_000_000_000;
 const LONGEST_DELAY: u64 = 10 * 366 * 24 * 3600 * 1000;
 /// Seven days: a result is for who waits for it.
 pub(crate) const LONGEST_RESULT: u64 = 7 * 24 * 3600 * 1000;
+/// An hour: a request that takes longer is a mistake, and holds a slot.
+const LONGEST_TIMEOUT: u64 = 3600 * 1000;
 /// An entry with more fields than this cannot be carried by a script.
 const MOST_FIELDS: usize = 256;
 
@@ -49,7 +51,7 @@ impl Job {
             uri: url(&known)?,
             method: method(&known)?,
             headers: headers::parse(known.headers.as_ref())?,
-            timeout: at_least_one("timeout_ms", &known.timeout_ms)?.map(Duration::from_millis),
+            timeout: timeout(&known)?,
             max_attempts: max_attempts(&known)?,
             retry: known.retry.clone(),
             flow: flow(&known)?,
@@ -121,12 +123,35 @@ fn authority(uri: &Uri) -> Result<(), Malformed> {
     }
 }
 
+/// Methods whose spelling is known.
+const USUAL: [&str; 9] = ["POST", "GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "QUERY"];
+
 fn method(known: &Known) -> Result<Method, Malformed> {
     match known.method.as_deref() {
         None => Ok(Method::POST),
-        Some(b"CONNECT") => Err(Malformed::new("field `method`: CONNECT is for proxies")),
-        Some(text) => Method::from_bytes(text)
-            .map_err(|_| Malformed::new("field `method` is not an HTTP method, as GET or POST")),
+        Some(text) if text.eq_ignore_ascii_case(b"CONNECT") => {
+            Err(Malformed::new("field `method`: CONNECT is for proxies"))
+        }
+        Some(text) => {
+            // RFC 9110 §9.1: methods are case-sensitive, so that this one would be none that a server knows.
+            let meant = USUAL.iter().find(|usual| usual.as_bytes().eq_ignore_ascii_case(text));
+            match (meant, Method::from_bytes(text)) {
+                (Some(usual), _) if usual.as_bytes() != text => {
+                    Err(Malformed::new(format!("field `method`: capitals count; write {usual}")))
+                }
+                (_, Ok(method)) => Ok(method),
+                (_, Err(_)) => Err(Malformed::new("field `method` is not an HTTP method, as GET or POST")),
+            }
+        }
+    }
+}
+
+fn timeout(known: &Known) -> Result<Option<Duration>, Malformed> {
+    match at_least_one("timeout_ms", &known.timeout_ms)? {
+        Some(millis) if millis > LONGEST_TIMEOUT => {
+            Err(Malformed::new("field `timeout_ms` is more than an hour"))
+        }
+        millis => Ok(millis.map(Duration::from_millis)),
     }
 }
 
@@ -250,6 +275,7 @@ mod tests {
             assert!(refused(&[("timeout_ms", wrong)]).contains("timeout_ms"), "{wrong}");
         }
         assert!(refused(&[("timeout_ms", "0")]).contains("at least 1"));
+        assert!(refused(&[("timeout_ms", "3600001")]).contains("more than an hour"));
         assert!(refused(&[("max_attempts", "0")]).contains("1 to 100"));
         assert!(refused(&[("max_attempts", "101")]).contains("1 to 100"));
         assert!(refused(&[("delay_ms", "9999999999999")]).contains("ten years"));
@@ -259,6 +285,24 @@ mod tests {
     fn an_entry_has_a_size() {
         assert!(decode(&[URL, ("body", &"x".repeat(MOST_BYTES - 100))]).is_ok());
         assert!(refused(&[("body", &"x".repeat(MOST_BYTES))]).contains("too many"));
+    }
+
+    #[test]
+    fn a_method_is_written_in_capitals_where_it_is_a_usual_one() {
+        for method in ["GET", "PATCH", "QUERY", "PURGE", "M-SEARCH", "purge"] {
+            assert_eq!(decode(&[URL, ("method", method)]).unwrap().method, method);
+        }
+        for (wrong, told) in [
+            ("get", "write GET"),
+            ("Post", "write POST"),
+            ("CONNECT", "for proxies"),
+            ("connect", "for proxies"),
+            ("NO SPACE", "is not an HTTP method"),
+            ("GET\r\nx: y", "is not an HTTP method"),
+            ("", "is not an HTTP method"),
+        ] {
+            assert!(refused(&[("method", wrong)]).contains(told), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -29,6 +29,11 @@ const MOST: usize = 256;
 /// Names and values together; servers take 8 to 64 KiB.
 const MOST_BYTES: usize = 64 * 1024;
 
+/// Whether only the client may set it.
+pub(crate) fn is_reserved(name: &HeaderName) -> bool {
+    RESERVED.contains(&name.as_str())
+}
+
 pub(super) fn parse(field: Option<&Bytes>) -> Result<HeaderMap, Malformed> {
     let mut headers = HeaderMap::new();
     let Some(field) = field else { return Ok(headers) };
@@ -41,7 +46,7 @@ pub(super) fn parse(field: Option<&Bytes>) -> Result<HeaderMap, Malformed> {
         let key = HeaderName::try_from(&name).map_err(|_| {
             Malformed::new(format!("field `headers`: {} is not a header name", quoted(&name)))
         })?;
-        if RESERVED.contains(&key.as_str()) {
+        if is_reserved(&key) {
             return Err(Malformed::new(format!(
                 "field `headers`: `{key}` is set by the worker, leave it out"
             )));

@@ -122,6 +122,18 @@ mod tests {
         assert_eq!(headers["webhook-signature"], "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
+    /// Made with the Python package `cryptography` 48.0.0: `Ed25519PrivateKey.from_private_bytes(bytes(range(32)))`
+    /// signs `msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.{"test": 2432232314}`.
+    #[test]
+    fn an_ed25519_signature_is_that_of_another_implementation() {
+        let key = "whsk_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        let headers =
+            signed(&[key], "msg_p5jXN8AQM9LWM0D4loKWxJek", r#"{"test": 2432232314}"#, 1_614_265_330);
+        let signature =
+            "v1a,yoUrgEkc12aGqm0n4Sydmdz55xJfTz4AsAgieHFjmkR7LJtqVCZOQYzvvHjI5kAey+r4iaBGxTFRrl2iBQxtDQ==";
+        assert_eq!(headers["webhook-signature"], signature);
+    }
+
     #[test]
     fn each_key_makes_a_signature_and_ed25519_can_be_verified() {
         let seed = format!("whsk_{}", STANDARD.encode([7; 32]));

@@ -1,0 +1,201 @@
+//! Entries that are no jobs: each is buried with its own bytes and with what is wrong, and the next job runs.
+
+use std::time::Duration;
+
+use e2e::process::{Build, Postrider};
+use e2e::queue::{DeadLetter, Queue};
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::wait::{eventually, eventually_or};
+
+e2e::in_both_builds!(every_malformed_entry_is_buried_and_told, what_is_too_large_is_cut);
+
+const SOON: Duration = Duration::from_secs(60);
+const LARGEST: usize = 4 << 20;
+
+type Fields = Vec<(&'static str, Vec<u8>)>;
+
+fn with(name: &'static str, value: impl Into<Vec<u8>>) -> Fields {
+    vec![("url", b"http://127.0.0.1:1/".to_vec()), (name, value.into())]
+}
+
+fn url(text: impl Into<Vec<u8>>) -> Fields {
+    vec![("url", text.into())]
+}
+
+fn headers(text: &str) -> Fields {
+    with("headers", text)
+}
+
+/// Entries, and a part of what is told of each.
+fn cases() -> Vec<(Fields, &'static str)> {
+    [fields_that_are_wrong(), urls(), all_headers()].concat()
+}
+
+fn urls() -> Vec<(Fields, &'static str)> {
+    let mut cases = vec![];
+    for (text, told) in [
+        ("", "not a URL"),
+        ("http://", "not a URL"),
+        ("http:///path", "not a URL"),
+        ("/path", "must be absolute"),
+        ("h", "must be absolute"),
+        ("http://a b/", "not a URL"),
+        ("file:///etc/passwd", "not a URL"),
+        ("file://h/etc/passwd", "scheme `file`"),
+        ("gopher://h/", "scheme `gopher`"),
+        ("http://user:hunter2@h/", "a user name"),
+        ("http://bücher.example/", "xn--"),
+        ("http://h:0/", "1 to 65535"),
+        ("http://h:65536/", "the field `url`"),
+        ("http://[fe80::1%25eth0]/", "zone id"),
+        ("http://127.0.0.1\r\nHost: evil/", "not a URL"),
+        ("http://h/a\0b", "not a URL"),
+        ("http://256.1.1.1/", "ends in a number"),
+    ] {
+        cases.push((url(text), if told == "the field `url`" { "`url`" } else { told }));
+    }
+    cases.push((url(b"http://h/\xff\xfe".to_vec()), "`url`"));
+    cases
+}
+
+fn all_headers() -> Vec<(Fields, &'static str)> {
+    let mut cases = vec![];
+    let (many, deep) = (
+        (0..10_000).map(|number| format!("\"x-{number}\":\"\"")).collect::<Vec<_>>().join(","),
+        format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)),
+    );
+    for (text, told) in [
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        ("[1]", "must be a JSON object"),
+        (deep.as_str(), "not JSON"),
+        (r#"{"x":"a\r\nhost: evil"}"#, "a character that headers cannot"),
+        (r#"{"x":"a\r\n b"}"#, "a character that headers cannot"),
+        (r#"{"x":"a\nb"}"#, "a character that headers cannot"),
+        (r#"{"x":"a\u0000b"}"#, "a character that headers cannot"),
+        (r#"{"x\r\ny":"a"}"#, "is not a header name"),
+        (r#"{"x:":"a"}"#, "is not a header name"),
+        (r#"{"x ":"a"}"#, "is not a header name"),
+        (r#"{":authority":"evil"}"#, "is not a header name"),
+        (r#"{"":"a"}"#, "is not a header name"),
+        (r#"{"x":1}"#, "must be text"),
+        (&format!("{{{many}}}"), "more than 256"),
+        (r#"{"Host":"evil"}"#, "`host` is set by the worker"),
+        (r#"{"content-length":"0"}"#, "`content-length` is set by the worker"),
+        (r#"{"Transfer-Encoding":"chunked"}"#, "`transfer-encoding` is set by the worker"),
+        (r#"{"connection":"x-a"}"#, "`connection` is set by the worker"),
+        (r#"{"keep-alive":"1"}"#, "`keep-alive` is set by the worker"),
+        (r#"{"TE":"trailers"}"#, "`te` is set by the worker"),
+        (r#"{"trailer":"x"}"#, "`trailer` is set by the worker"),
+        (r#"{"upgrade":"h2c"}"#, "`upgrade` is set by the worker"),
+        (r#"{"expect":"100-continue"}"#, "`expect` is set by the worker"),
+        (r#"{"proxy-authorization":"x"}"#, "`proxy-authorization` is set by the worker"),
+        (r#"{"proxy-connection":"x"}"#, "`proxy-connection` is set by the worker"),
+    ] {
+        cases.push((headers(text), told));
+    }
+    cases.push((with("headers", b"{\"x\":\"\xff\"}".to_vec()), "not JSON"));
+    cases
+}
+
+fn fields_that_are_wrong() -> Vec<(Fields, &'static str)> {
+    let mut cases = vec![
+        (vec![("body", b"there is no url".to_vec())], "`url` is missing"),
+        (vec![("", vec![])], "`url` is missing"),
+        ([with("body", "a"), with("body", "b")[1..].to_vec()].concat(), "`body` stands twice"),
+        ([url("http://127.0.0.1:1/"), url("http://127.0.0.1:1/")].concat(), "`url` stands twice"),
+        (with("secret", "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg=="), "holds a key"),
+        (with("secret", "nobody"), "no secret is named \"nobody\""),
+        (with("retry", "nobody"), "no policy is named \"nobody\""),
+        (with("flow", ""), "1 to 256 bytes"),
+        (with("flow", [b'x'; 257]), "1 to 256 bytes"),
+    ];
+    for (name, values, told) in [
+        ("v", &["2", "9999999999999999"][..], "is newer than"),
+        ("v", &["0"], "at least 1"),
+        ("v", &["", "x", "1.0"], "1 to 16 digits"),
+        ("method", &["NO SPACE", "", "GET\r\nx: y", "\u{e9}"], "not an HTTP method"),
+        ("method", &["get", "Post"], "capitals count"),
+        ("method", &["CONNECT", "connect"], "for proxies"),
+        ("delay_ms", &["-1", "NaN", "1e3", "1.5", "", "99999999999999999", "inf"], "1 to 16 digits"),
+        ("delay_ms", &["9999999999999999"], "ten years"),
+        ("not_before", &["1700000000"], "looks like seconds"),
+        ("expires_at", &["9999999999999999"], "beyond the year 5000"),
+        ("timeout_ms", &["0"], "at least 1"),
+        ("timeout_ms", &["3600001", "9999999999999999"], "more than an hour"),
+        ("max_attempts", &["0", "101"], "1 to 100"),
+        ("max_attempts", &["18446744073709551616", "-1"], "1 to 16 digits"),
+        ("id", &["a.b", "", "a b", "a\r\nb"], "letters, digits"),
+        ("result_ttl_ms", &["604800001"], "more than seven days"),
+    ] {
+        cases.extend(values.iter().map(|value| (with(name, *value), told)));
+    }
+    let many = (0..300).flat_map(|_| with("unknown", "x")[1..].to_vec());
+    cases.push((url("http://127.0.0.1:1/").into_iter().chain(many).collect(), "301 fields are too many"));
+    cases
+}
+
+fn error(letter: &DeadLetter) -> String {
+    letter.field("_error").unwrap_or_default()
+}
+
+fn every_malformed_entry_is_buried_and_told(build: Build) {
+    let (redis, sink, cases) = (RedisServer::start(), Sink::start(), cases());
+    let queue = Queue::new(&redis, "default");
+    let worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let tickets: Vec<String> = cases
+        .iter()
+        .map(|(fields, _)| {
+            let ticket = queue.enqueue(fields);
+            queue.enqueue(&[("url", sink.url(&format!("/next?{ticket}")))]);
+            ticket
+        })
+        .collect();
+    eventually_or("an empty queue", SOON, || queue.drained());
+    let dead = queue.dead();
+    assert_eq!((dead.len(), sink.requests().len()), (cases.len(), cases.len()));
+    for ((fields, told), ticket) in cases.iter().zip(tickets) {
+        let shown: Vec<_> =
+            fields.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))).collect();
+        let shown = format!("{:.200}", format!("{shown:?}"));
+        let letter = dead.iter().find(|letter| letter.field("_ticket").as_ref() == Some(&ticket));
+        let letter = letter.unwrap_or_else(|| panic!("{shown} is not buried"));
+        let reason = if *told == "is newer than" { "version" } else { "malformed" };
+        assert_eq!(letter.reason(), reason, "{shown}");
+        assert!(error(letter).contains(told), "{shown}: {}", error(letter));
+        assert!(!error(letter).contains(char::is_control), "{shown}: {}", error(letter));
+        if fields.len() <= 256 {
+            let own: Vec<_> =
+                fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+            assert_eq!(letter.own_fields(), own, "{shown}");
+        }
+        assert_eq!(sink.requests_to(&format!("/next?{ticket}")).len(), 1, "{shown}");
+    }
+    let log = worker.log().join("\n");
+    assert!(!log.contains("hunter2") && !log.contains("aHVudGVy"), "no secret is repeated");
+}
+
+/// One byte over the limit, and a hundred megabytes.
+fn what_is_too_large_is_cut(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let url = sink.url("/ok");
+    let rest = "urlbody".len() + url.len();
+    let fields = |bytes: usize| vec![("url", url.clone().into_bytes()), ("body", vec![b'x'; bytes - rest])];
+    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    queue.enqueue(&fields(LARGEST));
+    let tickets = [LARGEST + 1, 100_000_000].map(|bytes| queue.enqueue(&fields(bytes)));
+    queue.enqueue(&[("url", sink.url("/next"))]);
+    eventually("the next job", SOON, || (sink.requests().len() == 2).then_some(()));
+    eventually_or("an empty queue", SOON, || queue.drained());
+    let dead = queue.dead();
+    assert_eq!(dead.iter().map(|letter| letter.field("_ticket")).collect::<Vec<_>>(), tickets.map(Some));
+    for letter in dead {
+        assert_eq!(letter.reason(), "malformed");
+        assert!(error(&letter).contains("bytes are too many; at most 4194304"), "{}", error(&letter));
+        let raw = letter.field("_raw").expect("what fits is kept");
+        assert!(raw.starts_with(&format!("url={url}\nbody=xxx")) && raw.len() == 64 * 1024, "{}", raw.len());
+        assert_eq!(letter.field("_raw_fields").as_deref(), Some("2"));
+    }
+}
