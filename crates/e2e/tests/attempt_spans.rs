@@ -12,8 +12,20 @@ use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Sends so many jobs, one after the other, to `localhost` there, and returns the spans of their attempts in order.
-fn attempts(destination: &Hostile, scheme: &str, settings: &str, jobs: usize) -> Vec<SpanRecord> {
+const CONNECTED: &[&str] =
+    &["http.client.open_connections", "http.client.connection.duration", "dns.lookup.duration"];
+/// What is measured of a connection that was not made.
+const LOOKED_UP: &[&str] = &["dns.lookup.duration"];
+
+/// Sends so many jobs, one after the other, to `localhost` there, and returns the spans of their attempts in order,
+/// when so much was measured.
+fn attempts(
+    destination: &Hostile,
+    scheme: &str,
+    settings: &str,
+    jobs: usize,
+    measured: &[&str],
+) -> Vec<SpanRecord> {
     let redis = RedisServer::start();
     let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
     let folder = tempfile::tempdir().expect("the folder for temporary files can be written");
@@ -36,8 +48,8 @@ fn attempts(destination: &Hostile, scheme: &str, settings: &str, jobs: usize) ->
     }
     assert_eq!(worker.stop().code(), Some(0));
     let metrics = receiver.metrics();
-    for name in ["http.client.open_connections", "http.client.connection.duration", "dns.lookup.duration"] {
-        assert!(metrics.iter().any(|metric| metric.name == name), "{name} is not among {metrics:#?}");
+    for name in measured {
+        assert!(metrics.iter().any(|metric| metric.name == *name), "{name} is not among {metrics:#?}");
     }
     let mut spans = receiver.spans();
     spans.retain(|span| span.name == "POST");
@@ -60,7 +72,7 @@ fn the_first_attempt_tells_how_its_connection_was_made_and_the_next_that_it_was_
     let ca = folder.path().join("ca.pem");
     std::fs::write(&ca, &certificate.pem).expect("a new folder can be written");
     let settings = format!("[http]\nca_files = [{:?}]\n", ca.to_str().expect("the path is text"));
-    let spans = attempts(&destination, "https", &settings, 2);
+    let spans = attempts(&destination, "https", &settings, 2, CONNECTED);
     for (span, reused) in spans.iter().zip([false, true]) {
         assert_eq!(span.attributes["http.response.status_code"], json!(200), "{span:#?}");
         assert_eq!(span.attributes["postrider.http.connection.reused"], json!(reused));
@@ -77,14 +89,14 @@ fn the_first_attempt_tells_how_its_connection_was_made_and_the_next_that_it_was_
 fn an_attempt_that_ends_on_the_way_tells_how_far_it_came() {
     let silent = Hostile::start(Play::Silent, None);
     let settings = "[http]\nheaders_timeout = \"200ms\"\n";
-    let span = attempts(&silent, "http", settings, 1).remove(0);
+    let span = attempts(&silent, "http", settings, 1, CONNECTED).remove(0);
     assert_eq!(span.text("error.type").as_deref(), Some("headers_timeout"));
     assert_eq!(span.attributes["postrider.http.connection.reused"], json!(false));
     assert_eq!(span.attributes["network.peer.port"], json!(silent.port()));
     assert!(has(&span, "dns") && has(&span, "connect") && !has(&span, "first_byte"), "{span:#?}");
 
     let deaf = Hostile::start(Play::Deaf, None);
-    let span = attempts(&deaf, "https", "[http]\ntls_timeout = \"200ms\"\n", 1).remove(0);
+    let span = attempts(&deaf, "https", "[http]\ntls_timeout = \"200ms\"\n", 1, LOOKED_UP).remove(0);
     assert_eq!(span.text("error.type").as_deref(), Some("tls_timeout"));
     let tls = span.attributes["postrider.http.tls.duration"].as_f64();
     assert!(tls.is_some_and(|tls| tls >= 0.2), "{span:#?}");

@@ -7,7 +7,7 @@ use telemetry::ErrorType;
 
 /// The error type of a client's error, from the chain of its causes: a broken connection, a refused one, a
 /// timeout. What hides behind types of its own is [`ErrorType::Other`]; a caller that knows them classifies
-/// them first ([`Traced::classify`](crate::Traced::classify)).
+/// them first ([`Options::classify`](crate::Options::classify)).
 pub fn error_type(error: &(dyn Error + 'static)) -> ErrorType {
     for cause in causes(error) {
         let Some(error) = cause.downcast_ref::<io::Error>() else { continue };
