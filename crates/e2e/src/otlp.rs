@@ -1,6 +1,8 @@
 //! A handle on the OTLP receiver, which is a process of its own: the binary `otlp-receiver`.
 
+mod line;
 mod record;
+mod tls;
 
 use std::fmt::Display;
 use std::io::{BufRead, BufReader};
@@ -14,6 +16,9 @@ use serde_json::Value;
 
 use crate::child::OwnedChild;
 use crate::{http_call, wait};
+
+pub use line::{LogLine, RequestRecord};
+pub use tls::Tls;
 
 pub use record::{
     Attributes, LinkRecord, MetricKind, MetricRecord, PointRecord, SignalStats, SpanKind, SpanRecord, Status,
@@ -29,6 +34,11 @@ pub enum Mode {
     Ok,
     /// Answers UNAVAILABLE or 503, which a client may try again.
     Refuse,
+    /// Answers the first request of each signal with RESOURCE_EXHAUSTED and RetryInfo, or 429 and Retry-After (in
+    /// whole seconds), and takes what comes then.
+    Later(Duration),
+    /// Answers UNIMPLEMENTED or 404 to this signal alone: `traces`, `metrics` or `logs`.
+    Unknown(&'static str),
     /// Answers UNIMPLEMENTED or 404, which a client must not try again.
     Unimplemented,
     /// Never answers.
@@ -44,6 +54,8 @@ impl Display for Mode {
         match self {
             Mode::Ok => formatter.write_str("ok"),
             Mode::Refuse => formatter.write_str("refuse"),
+            Mode::Later(wait) => write!(formatter, "later {}", wait.as_millis()),
+            Mode::Unknown(signal) => write!(formatter, "unknown {signal}"),
             Mode::Unimplemented => formatter.write_str("unimplemented"),
             Mode::Hang => formatter.write_str("hang"),
             Mode::Slow(delay) => write!(formatter, "slow {}", delay.as_millis()),
@@ -57,6 +69,7 @@ pub struct Receiver {
     child: OwnedChild,
     // The receiver ends when this closes, even if nobody runs the drop code.
     _stdin: ChildStdin,
+    scheme: &'static str,
     grpc: SocketAddr,
     http: SocketAddr,
     admin: SocketAddr,
@@ -69,7 +82,21 @@ impl Receiver {
     ///
     /// When it does not come up.
     pub fn start(program: impl AsRef<Path>) -> Receiver {
+        Receiver::run(Command::new(program.as_ref()), "http")
+    }
+
+    /// The same over TLS.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come up.
+    pub fn start_with_tls(program: impl AsRef<Path>, tls: &Tls) -> Receiver {
         let mut command = Command::new(program.as_ref());
+        command.args(tls.of_server());
+        Receiver::run(command, "https")
+    }
+
+    fn run(mut command: Command, scheme: &'static str) -> Receiver {
         let mut child = OwnedChild::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let stdin = child.streams().stdin.take().expect("standard input is a pipe");
         let stdout = child.streams().stdout.take().expect("standard output is a pipe");
@@ -81,17 +108,17 @@ impl Receiver {
             text.parse().expect("the receiver names addresses with ports")
         };
         let (grpc, http, admin) = (address("grpc"), address("http"), address("admin"));
-        Receiver { child, _stdin: stdin, grpc, http, admin }
+        Receiver { child, _stdin: stdin, scheme, grpc, http, admin }
     }
 
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `grpc`.
     pub fn grpc_endpoint(&self) -> String {
-        format!("http://{}", self.grpc)
+        format!("{}://{}", self.scheme, self.grpc)
     }
 
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `http/protobuf`.
     pub fn http_endpoint(&self) -> String {
-        format!("http://{}", self.http)
+        format!("{}://{}", self.scheme, self.http)
     }
 
     /// Where it takes OTLP over HTTP/protobuf.
@@ -124,6 +151,34 @@ impl Receiver {
     /// When the receiver is gone.
     pub fn metrics(&self) -> Vec<MetricRecord> {
         self.list("/metrics").iter().map(MetricRecord::from_json).collect()
+    }
+
+    /// All log lines that it took, in order of arrival.
+    ///
+    /// # Panics
+    ///
+    /// When the receiver is gone.
+    pub fn logs(&self) -> Vec<LogLine> {
+        self.list("/logs").iter().map(LogLine::from_json).collect()
+    }
+
+    /// All requests that came, whatever became of them.
+    ///
+    /// # Panics
+    ///
+    /// When the receiver is gone.
+    pub fn requests_seen(&self) -> Vec<RequestRecord> {
+        self.list("/requests").iter().map(RequestRecord::from_json).collect()
+    }
+
+    /// Everything that it took and saw, as text to search in.
+    ///
+    /// # Panics
+    ///
+    /// When the receiver is gone.
+    pub fn everything(&self) -> String {
+        let parts = ["/spans", "/metrics", "/logs"].map(|path| self.admin("GET", path, ""));
+        String::from_utf8_lossy(&parts.concat()).into_owned()
     }
 
     /// What came, by protocol and signal.

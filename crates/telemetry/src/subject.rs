@@ -13,8 +13,6 @@ pub struct Subject {
     pub job_id: String,
     /// What names the job and no other.
     pub ticket: String,
-    /// Where it came from.
-    pub queue: String,
     /// The number of this attempt, from 1.
     pub attempt: u32,
 }
@@ -26,6 +24,7 @@ pub trait Describe: Send + Sync {
 }
 
 struct Work {
+    queue: &'static str,
     what: Arc<dyn Describe>,
     /// The span that lines belong to, once there is one.
     context: RefCell<Context>,
@@ -35,10 +34,14 @@ tokio::task_local! {
     static WORK: Work;
 }
 
-/// Runs a future whose log lines are all about one thing. Costs a reference count, and a move of a few words at
+/// Runs a future whose log lines are all about one job of that queue. Costs a reference count, and a move of a few words at
 /// each poll; nothing is formatted before a line is written.
-pub fn about<F: Future>(what: Arc<dyn Describe>, future: F) -> impl Future<Output = F::Output> {
-    WORK.scope(Work { what, context: RefCell::new(Context::none()) }, future)
+pub fn about<F: Future>(
+    queue: &'static str,
+    what: Arc<dyn Describe>,
+    future: F,
+) -> impl Future<Output = F::Output> {
+    WORK.scope(Work { queue, what, context: RefCell::new(Context::none()) }, future)
 }
 
 /// Log lines of this piece of work belong to that span from here on. Nothing outside of [`about`].
@@ -46,14 +49,15 @@ pub fn belongs_to(context: &Context) {
     let _ = WORK.try_with(|work| *work.context.borrow_mut() = context.clone());
 }
 
-/// What the line that is being written is about, and its span: that of the work, else the current one.
-pub(crate) fn of_this_line() -> (Option<Subject>, Context) {
-    let of_work = WORK.try_with(|work| (work.what.subject(), work.context.borrow().clone()));
-    match of_work {
-        Ok((subject, context)) if context.is_some() => (Some(subject), context),
-        Ok((subject, _)) => (Some(subject), Context::current()),
-        Err(_) => (None, Context::current()),
-    }
+/// What the line that is being written is about, and from which queue.
+pub(crate) fn of_this_line() -> Option<(&'static str, Subject)> {
+    WORK.try_with(|work| (work.queue, work.what.subject())).ok()
+}
+
+/// The span that the line that is being written belongs to: that of the work, else the current one.
+pub(crate) fn span_of_this_line() -> Context {
+    let of_work = WORK.try_with(|work| work.context.borrow().clone());
+    of_work.ok().filter(Context::is_some).unwrap_or_else(Context::current)
 }
 
 #[cfg(test)]
@@ -65,19 +69,19 @@ mod tests {
     impl Describe for Letter {
         fn subject(&self) -> Subject {
             let word = |word: &str| word.to_owned();
-            Subject { job_id: word("a"), ticket: word("1-0"), queue: word("default"), attempt: 2 }
+            Subject { job_id: word("a"), ticket: word("1-0"), attempt: 2 }
         }
     }
 
     #[tokio::test]
     async fn lines_are_about_the_work_that_they_are_written_in_and_about_nothing_outside() {
-        assert_eq!(of_this_line().0, None);
-        let line = about(Arc::new(Letter), async {
+        assert_eq!(of_this_line(), None);
+        let line = about("default", Arc::new(Letter), async {
             belongs_to(&Context::none());
             tokio::task::yield_now().await;
-            of_this_line().0
+            of_this_line()
         });
-        assert_eq!(line.await.map(|subject| subject.attempt), Some(2));
-        assert_eq!(of_this_line().0, None);
+        assert_eq!(line.await, Some(("default", Letter.subject())));
+        assert_eq!(of_this_line(), None);
     }
 }

@@ -30,10 +30,13 @@ const MOST_DELIVERIES: u64 = 5;
 /// Works on a delivery until it is settled. Dropped before, it leaves the job to whoever dropped it.
 pub async fn work(lane: Arc<Lane>, delivery: Arc<Delivery>, slot: Option<Slot>) {
     let abandoned = Abandoned { hand: &lane.hand, panicked: &lane.panicked, lease: delivery.lease };
-    if let Some((settlement, context)) = deliver(&lane, &delivery).await {
-        // With the slot, so that no more jobs are taken in than can be settled.
-        settle(&lane, delivery.lease, settlement, context).await;
-    }
+    telemetry::about(lane.queue.names().queue, delivery.clone(), async {
+        if let Some((settlement, context)) = deliver(&lane, &delivery).await {
+            // With the slot, so that no more jobs are taken in than can be settled.
+            settle(&lane, delivery.lease, settlement, context).await;
+        }
+    })
+    .await;
     drop(slot);
     std::mem::forget(abandoned);
 }
@@ -217,13 +220,13 @@ async fn attempt(
             record.done(now)
         }
         Outcome::Retry { after } => {
-            debug!(ticket = %record.ticket(), error = %error.as_str(), ?after, "attempt failed, to be tried again");
+            debug!(error = %error.as_str(), ?after, "attempt failed, to be tried again");
             let record = record.keeping(process.keep());
             process.retry();
             Settlement::Park(record.parking(Until::Retry(after)))
         }
         Outcome::Release { after } => {
-            debug!(ticket = %record.ticket(), error = %error.as_str(), ?after, "attempt put off");
+            debug!(error = %error.as_str(), ?after, "attempt put off");
             let record = record.keeping(process.keep());
             process.release();
             Settlement::Park(record.parking(Until::Release(after)))

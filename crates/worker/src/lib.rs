@@ -30,6 +30,7 @@ pub mod job;
 pub mod lane;
 pub mod lanes;
 pub mod leases;
+mod lines;
 pub mod listen;
 pub mod mender;
 pub mod outcome;

@@ -113,6 +113,8 @@ impl<'a> Process<'a> {
         let producer = lane.telemetry.extract(&Producer(&delivery.fields));
         let relatives = Relatives::of(&lane.telemetry, job.map(|job| &job.trail), producer);
         let span = span(lane, delivery, job, &relatives, wait);
+        // What is logged of the job from here on is found in its trace.
+        telemetry::belongs_to(&span.context());
         let Relatives { kept, has_producer, .. } = relatives;
         Self { span, lane, began, has_producer, kept, has_ended: false }
     }

@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::format::{Format, Full, Json, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::subject::of_this_line;
+use crate::subject::{of_this_line, span_of_this_line};
 
 pub(super) enum Line {
     Text(Format<Full>),
@@ -63,14 +63,14 @@ where
 
 /// Name and value of what the line is about, where the event does not say it itself.
 fn details(event: &Event<'_>) -> Vec<(&'static str, Value)> {
-    let (subject, context) = of_this_line();
     let mut details: Vec<(&'static str, Value)> = vec![];
-    if let Some(subject) = subject {
+    if let Some((queue, subject)) = of_this_line() {
         details.push(("job_id", subject.job_id.into()));
         details.push(("ticket", subject.ticket.into()));
-        details.push(("queue", subject.queue.into()));
+        details.push(("queue", queue.into()));
         details.push(("attempt", subject.attempt.into()));
     }
+    let context = span_of_this_line();
     if let (Some(trace), Some(span)) = (context.trace_id(), context.span_id()) {
         details.push(("trace_id", trace.into()));
         details.push(("span_id", span.into()));

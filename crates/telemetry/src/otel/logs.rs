@@ -1,6 +1,7 @@
 //! Log lines over OTLP: `tracing` events through the official appender, with the job and the span that they are
 //! about, and with names as the conventions have them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use super::receiver::Receiver;
 use super::tally::Tally;
 use crate::log::BoxedLayer;
-use crate::subject::of_this_line;
+use crate::subject::{of_this_line, span_of_this_line};
 use crate::{Limits, Queue, semconv};
 
 /// What sends must not send itself.
@@ -70,14 +71,13 @@ impl LogProcessor for LogQueue {
         if !self.tally.admit() {
             return;
         }
-        let (subject, context) = of_this_line();
-        if let Some(subject) = subject {
+        if let Some((queue, subject)) = of_this_line() {
             record.add_attribute(semconv::POSTRIDER_JOB_ID, subject.job_id);
             record.add_attribute(semconv::POSTRIDER_JOB_TICKET, subject.ticket);
-            record.add_attribute(semconv::MESSAGING_DESTINATION_NAME, subject.queue);
+            record.add_attribute(semconv::MESSAGING_DESTINATION_NAME, queue);
             record.add_attribute(semconv::POSTRIDER_JOB_ATTEMPT, i64::from(subject.attempt));
         }
-        if let Some(span) = context.0.span_context() {
+        if let Some(span) = span_of_this_line().0.span_context() {
             record.set_trace_context(span.trace_id(), span.span_id(), Some(span.trace_flags()));
         }
         self.processor.emit(record, scope);
@@ -132,11 +132,17 @@ fn tidy_record(record: &mut LogRecord, target: &str, limits: &Limits) {
     if record.event_name.starts_with("event ") {
         record.event_name.clear();
     }
+    for attribute in &mut record.attributes {
+        attribute.key = namespaced(std::mem::take(&mut attribute.key), target);
+    }
+    // What the line is about is added last, and says what the event itself may have said.
+    let mut seen = HashSet::new();
+    record.attributes.reverse();
+    record.attributes.retain(|attribute| seen.insert(attribute.key.clone()));
     let most = limits.log_attributes as usize;
     record.dropped_attributes_count = record.attributes.len().saturating_sub(most) as u32;
     record.attributes.truncate(most);
     for attribute in &mut record.attributes {
-        attribute.key = namespaced(std::mem::take(&mut attribute.key), target);
         if let (Some(length), Some(Value::StringValue(text))) =
             (limits.log_value_length, attribute.value.as_mut().and_then(|value| value.value.as_mut()))
             && let Some((end, _)) = text.char_indices().nth(length)
@@ -151,8 +157,10 @@ fn namespaced(field: String, target: &str) -> String {
     if field.contains('.') {
         return field;
     }
-    if field == "error" {
-        return "error.message".to_owned();
+    match field.as_str() {
+        "error" => return "error.message".to_owned(),
+        "ticket" => return semconv::POSTRIDER_JOB_TICKET.to_owned(),
+        _ => {}
     }
     match target.split("::").next().unwrap_or_default() {
         "" | "postrider" | "telemetry" | "http_telemetry" | "redis_telemetry" => format!("postrider.{field}"),

@@ -1,9 +1,11 @@
 //! From the protobuf messages to the receiver's own JSON, one object for each span or metric.
 
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::{
     HistogramDataPoint, Metric, NumberDataPoint, metric::Data, number_data_point,
 };
@@ -35,6 +37,33 @@ pub(crate) fn metrics(request: ExportMetricsServiceRequest) -> Vec<Value> {
         }
     }
     flat
+}
+
+pub(crate) fn logs(request: ExportLogsServiceRequest) -> Vec<Value> {
+    let mut flat = Vec::new();
+    for of_resource in request.resource_logs {
+        let resource = resource(of_resource.resource.as_ref());
+        for of_scope in of_resource.scope_logs {
+            let scope = of_scope.scope.unwrap_or_default();
+            flat.extend(of_scope.log_records.iter().map(|one| log(one, &scope, &resource)));
+        }
+    }
+    flat
+}
+
+fn log(record: &LogRecord, scope: &InstrumentationScope, resource: &Value) -> Value {
+    json!({
+        "trace_id": hex(&record.trace_id),
+        "span_id": hex(&record.span_id),
+        "severity": record.severity_text,
+        "severity_number": record.severity_number,
+        "body": any(record.body.as_ref()),
+        "event_name": record.event_name,
+        "attributes": attributes(&record.attributes),
+        "dropped": record.dropped_attributes_count,
+        "scope_name": scope.name,
+        "resource": resource,
+    })
 }
 
 /// The scope's own, else the resource's.

@@ -1,7 +1,16 @@
 //! OTLP over gRPC.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use http::Request as HttpRequest;
+use hyper::body::Incoming;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
     MetricsService, MetricsServiceServer,
 };
@@ -16,36 +25,54 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tonic::codec::CompressionEncoding;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Response, Status};
+use tonic::service::Routes;
+use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::flatten;
 use crate::store::{PARTIAL_MESSAGE, Protocol, Signal, Store, Verdict};
+use crate::{flatten, serve};
 
 /// The largest export that is taken, well over what the SDK makes of its default batch.
 const MESSAGE_LIMIT: usize = 64 << 20;
 
-pub(crate) async fn serve(listener: TcpListener, store: Arc<Store>) -> Result<(), tonic::transport::Error> {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    store: Arc<Store>,
+) -> std::io::Result<()> {
     let traces = TraceServiceServer::new(Service(Arc::clone(&store)))
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(MESSAGE_LIMIT);
-    let metrics = MetricsServiceServer::new(Service(store))
+    let metrics = MetricsServiceServer::new(Service(Arc::clone(&store)))
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(MESSAGE_LIMIT);
-    let router = Server::builder().add_service(traces).add_service(metrics);
-    router.serve_with_incoming(TcpIncoming::from(listener)).await
+    let logs = LogsServiceServer::new(Service(Arc::clone(&store)))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(MESSAGE_LIMIT);
+    let routes = Routes::new(traces).add_service(metrics).add_service(logs).prepare();
+    let routes = TowerToHyperService::new(routes);
+    let service = move |request: HttpRequest<Incoming>| {
+        store.keep(Protocol::Grpc, request.uri().path(), request.headers());
+        let answer = routes.call(request);
+        async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+    };
+    serve::serve(listener, tls, service).await
 }
 
 struct Service(Arc<Store>);
 
 impl Service {
     /// How many items were rejected of those that were taken.
-    async fn take(&self, signal: Signal, items: Vec<Value>) -> Result<u64, Status> {
+    async fn take(&self, signal: Signal, items: Vec<Value>) -> Result<i64, Status> {
         match self.0.take(Protocol::Grpc, signal, items).await {
-            Verdict::Taken { rejected } => Ok(rejected),
+            Verdict::Taken { rejected } => Ok(rejected.cast_signed()),
             Verdict::Unavailable => Err(Status::unavailable("the test said so")),
+            Verdict::Later(wait) => {
+                let details = ErrorDetails::with_retry_info(Some(wait));
+                Err(Status::with_error_details(Code::ResourceExhausted, "the test said so", details))
+            }
             Verdict::Unimplemented => Err(Status::unimplemented("the test said so")),
         }
     }
@@ -57,11 +84,9 @@ impl TraceService for Service {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let rejected = self.take(Signal::Traces, flatten::spans(request.into_inner())).await?;
-        let partial_success = (rejected > 0).then(|| ExportTracePartialSuccess {
-            rejected_spans: rejected.cast_signed(),
-            error_message: PARTIAL_MESSAGE.to_owned(),
-        });
+        let rejected_spans = self.take(Signal::Traces, flatten::spans(request.into_inner())).await?;
+        let partial_success = (rejected_spans > 0)
+            .then(|| ExportTracePartialSuccess { rejected_spans, error_message: PARTIAL_MESSAGE.to_owned() });
         Ok(Response::new(ExportTraceServiceResponse { partial_success }))
     }
 }
@@ -72,11 +97,26 @@ impl MetricsService for Service {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        let rejected = self.take(Signal::Metrics, flatten::metrics(request.into_inner())).await?;
-        let partial_success = (rejected > 0).then(|| ExportMetricsPartialSuccess {
-            rejected_data_points: rejected.cast_signed(),
+        let rejected_data_points = self.take(Signal::Metrics, flatten::metrics(request.into_inner())).await?;
+        let partial_success = (rejected_data_points > 0).then(|| ExportMetricsPartialSuccess {
+            rejected_data_points,
             error_message: PARTIAL_MESSAGE.to_owned(),
         });
         Ok(Response::new(ExportMetricsServiceResponse { partial_success }))
+    }
+}
+
+#[tonic::async_trait]
+impl LogsService for Service {
+    async fn export(
+        &self,
+        request: Request<ExportLogsServiceRequest>,
+    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
+        let rejected_log_records = self.take(Signal::Logs, flatten::logs(request.into_inner())).await?;
+        let partial_success = (rejected_log_records > 0).then(|| ExportLogsPartialSuccess {
+            rejected_log_records,
+            error_message: PARTIAL_MESSAGE.to_owned(),
+        });
+        Ok(Response::new(ExportLogsServiceResponse { partial_success }))
     }
 }

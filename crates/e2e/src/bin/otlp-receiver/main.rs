@@ -1,12 +1,14 @@
 //! An OTLP receiver on the official protobuf definitions, for the tests and the demo.
 //!
 //! It listens on three free ports of the loopback address, says where on its standard output in one JSON line,
-//! and ends when its standard input closes, so it never outlives its parent.
+//! and ends when its standard input closes, so it never outlives its parent. With arguments, the files of
+//! `serve::acceptor`, its two ports for OTLP speak TLS.
 
 mod admin;
 mod flatten;
 mod grpc;
 mod over_http;
+mod serve;
 mod store;
 
 use std::error::Error;
@@ -20,6 +22,8 @@ use store::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
+    let files: Vec<String> = std::env::args().skip(1).collect();
+    let tls = serve::acceptor(&files);
     let store = Arc::new(Store::default());
     let [grpc, http, admin] = [listen().await?, listen().await?, listen().await?];
     let addresses = json!({
@@ -30,8 +34,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{addresses}");
     std::thread::spawn(exit_with_parent);
     tokio::select! {
-        result = grpc::serve(grpc, Arc::clone(&store)) => result?,
-        result = over_http::serve(http, Arc::clone(&store)) => result?,
+        result = grpc::serve(grpc, tls.clone(), Arc::clone(&store)) => result?,
+        result = over_http::serve(http, tls, Arc::clone(&store)) => result?,
         result = admin::serve(admin, store) => result?,
     }
     Ok(())

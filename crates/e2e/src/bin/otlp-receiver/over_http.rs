@@ -1,49 +1,56 @@
 //! OTLP over HTTP with protobuf bodies, plain or gzipped.
 
+use std::convert::Infallible;
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::read::GzDecoder;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use prost::Message;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
-use crate::admin::{accept, plain};
-use crate::flatten;
+use crate::admin::plain;
 use crate::store::{PARTIAL_MESSAGE, Protocol, Signal, Store, Verdict};
+use crate::{flatten, serve};
 
-pub(crate) async fn serve(listener: TcpListener, store: Arc<Store>) -> std::io::Result<()> {
-    accept(listener, store, answer).await
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    store: Arc<Store>,
+) -> std::io::Result<()> {
+    serve::serve(listener, tls, move |request| answer(request, Arc::clone(&store))).await
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    store: Arc<Store>,
-) -> Result<Response<Full<Bytes>>, hyper::Error> {
+async fn answer(request: Request<Incoming>, store: Arc<Store>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await?.to_bytes();
+    store.keep(Protocol::Http, head.uri.path(), &head.headers);
+    let Ok(body) = body.collect().await else { return Ok(plain(StatusCode::BAD_REQUEST, "no body")) };
+    let body = body.to_bytes();
     let signal = match (head.method.as_str(), head.uri.path()) {
         ("POST", "/v1/traces") => Signal::Traces,
         ("POST", "/v1/metrics") => Signal::Metrics,
-        _ => return Ok(plain(StatusCode::NOT_FOUND, "POST /v1/traces or /v1/metrics")),
+        ("POST", "/v1/logs") => Signal::Logs,
+        _ => return Ok(plain(StatusCode::NOT_FOUND, "POST /v1/traces, /v1/metrics or /v1/logs")),
     };
     let is_gzip = head.headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip");
     let Some(items) = items(signal, &body, is_gzip) else {
         return Ok(plain(StatusCode::BAD_REQUEST, "not an OTLP message"));
     };
     Ok(match store.take(Protocol::Http, signal, items).await {
-        Verdict::Taken { rejected } => taken(signal, rejected),
+        Verdict::Taken { rejected } => taken(rejected),
         Verdict::Unavailable => plain(StatusCode::SERVICE_UNAVAILABLE, "the test said so"),
+        Verdict::Later(wait) => later(wait),
         Verdict::Unimplemented => plain(StatusCode::NOT_FOUND, "the test said so"),
     })
 }
@@ -59,25 +66,26 @@ fn items(signal: Signal, body: &[u8], is_gzip: bool) -> Option<Vec<Value>> {
     match signal {
         Signal::Traces => ExportTraceServiceRequest::decode(message).ok().map(flatten::spans),
         Signal::Metrics => ExportMetricsServiceRequest::decode(message).ok().map(flatten::metrics),
+        Signal::Logs => ExportLogsServiceRequest::decode(message).ok().map(flatten::logs),
     }
 }
 
-fn taken(signal: Signal, rejected: u64) -> Response<Full<Bytes>> {
-    let error_message = PARTIAL_MESSAGE.to_owned();
-    let rejected = rejected.cast_signed();
-    let body = match signal {
-        Signal::Traces => {
-            let partial = ExportTracePartialSuccess { rejected_spans: rejected, error_message };
-            ExportTraceServiceResponse { partial_success: (rejected > 0).then_some(partial) }.encode_to_vec()
-        }
-        Signal::Metrics => {
-            let partial = ExportMetricsPartialSuccess { rejected_data_points: rejected, error_message };
-            ExportMetricsServiceResponse { partial_success: (rejected > 0).then_some(partial) }
-                .encode_to_vec()
-        }
+/// The answers of all signals are alike on the wire: a count in field 1, a text in field 2.
+fn taken(rejected: u64) -> Response<Full<Bytes>> {
+    let partial = ExportTracePartialSuccess {
+        rejected_spans: rejected.cast_signed(),
+        error_message: PARTIAL_MESSAGE.to_owned(),
     };
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    let kind = http::HeaderValue::from_static("application/x-protobuf");
+    let body = ExportTraceServiceResponse { partial_success: (rejected > 0).then_some(partial) };
+    let mut response = Response::new(Full::new(Bytes::from(body.encode_to_vec())));
+    let kind = HeaderValue::from_static("application/x-protobuf");
     response.headers_mut().insert("content-type", kind);
+    response
+}
+
+/// In whole seconds, as HTTP has it.
+fn later(wait: Duration) -> Response<Full<Bytes>> {
+    let mut response = plain(StatusCode::TOO_MANY_REQUESTS, "the test said so");
+    response.headers_mut().insert("retry-after", HeaderValue::from(wait.as_secs()));
     response
 }

@@ -14,20 +14,27 @@ pub(crate) enum Mode {
     #[default]
     Ok,
     Refuse,
+    /// Once for each protocol and signal.
+    Later(Duration),
     Unimplemented,
+    Unknown(Signal),
     Hang,
     Slow(Duration),
     Partial(u64),
 }
 
 impl Mode {
-    /// `ok`, `refuse`, `unimplemented`, `hang`, `slow MS` or `partial N`.
+    /// `ok`, `refuse`, `later MS`, `unimplemented`, `unknown SIGNAL`, `hang`, `slow MS` or `partial N`.
     pub(crate) fn parse(text: &str) -> Option<Mode> {
         let (word, number) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
         match word {
             "ok" => Some(Mode::Ok),
             "refuse" => Some(Mode::Refuse),
             "unimplemented" => Some(Mode::Unimplemented),
+            "unknown" => Signal::ALL.into_iter().find(|signal| signal.name() == number).map(Mode::Unknown),
+            "later" => {
+                number.parse().ok().map(|milliseconds| Mode::Later(Duration::from_millis(milliseconds)))
+            }
             "hang" => Some(Mode::Hang),
             "slow" => number.parse().ok().map(|milliseconds| Mode::Slow(Duration::from_millis(milliseconds))),
             "partial" => number.parse().ok().map(Mode::Partial),
@@ -46,6 +53,19 @@ pub(crate) enum Protocol {
 pub(crate) enum Signal {
     Traces,
     Metrics,
+    Logs,
+}
+
+impl Signal {
+    const ALL: [Signal; 3] = [Signal::Traces, Signal::Metrics, Signal::Logs];
+
+    fn name(self) -> &'static str {
+        match self {
+            Signal::Traces => "traces",
+            Signal::Metrics => "metrics",
+            Signal::Logs => "logs",
+        }
+    }
 }
 
 /// What a client is told.
@@ -55,6 +75,8 @@ pub(crate) enum Verdict {
     Taken { rejected: u64 },
     /// Not now.
     Unavailable,
+    /// After this time.
+    Later(Duration),
     /// Never.
     Unimplemented,
 }
@@ -64,7 +86,9 @@ pub(crate) struct Store {
     mode: Mutex<Mode>,
     spans: Mutex<Vec<Value>>,
     metrics: Mutex<Vec<Value>>,
-    counts: Mutex<[[Counts; 2]; 2]>,
+    logs: Mutex<Vec<Value>>,
+    requests: Mutex<Vec<Value>>,
+    counts: Mutex<[[Counts; 3]; 2]>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -72,6 +96,7 @@ struct Counts {
     requests: u64,
     accepted: u64,
     refused: u64,
+    put_off: bool,
 }
 
 impl Store {
@@ -83,31 +108,49 @@ impl Store {
     pub(crate) async fn take(&self, protocol: Protocol, signal: Signal, items: Vec<Value>) -> Verdict {
         let mode = *self.mode.lock().expect("no one panics with this lock");
         let count = items.len() as u64;
-        let (taken, rejected) = match mode {
-            Mode::Ok | Mode::Slow(_) => (true, 0),
-            Mode::Partial(rejected) => (true, rejected.min(count)),
-            Mode::Refuse | Mode::Unimplemented | Mode::Hang => (false, count),
+        let mut verdict = match mode {
+            Mode::Ok | Mode::Slow(_) => Verdict::Taken { rejected: 0 },
+            Mode::Partial(rejected) => Verdict::Taken { rejected: rejected.min(count) },
+            Mode::Unknown(unknown) if unknown != signal => Verdict::Taken { rejected: 0 },
+            Mode::Unimplemented | Mode::Unknown(_) => Verdict::Unimplemented,
+            Mode::Later(wait) => Verdict::Later(wait),
+            Mode::Refuse | Mode::Hang => Verdict::Unavailable,
         };
         {
             let mut counts = self.counts.lock().expect("no one panics with this lock");
             let counts = &mut counts[protocol as usize][signal as usize];
+            if matches!(verdict, Verdict::Later(_)) && std::mem::replace(&mut counts.put_off, true) {
+                verdict = Verdict::Taken { rejected: 0 };
+            }
+            let rejected = if let Verdict::Taken { rejected } = verdict { rejected } else { count };
             counts.requests += 1;
             counts.accepted += count - rejected;
             counts.refused += rejected;
         }
-        if taken {
+        if matches!(verdict, Verdict::Taken { .. }) {
             self.list(signal).lock().expect("no one panics with this lock").extend(items);
         }
         match mode {
-            Mode::Ok | Mode::Partial(_) => Verdict::Taken { rejected },
-            Mode::Slow(delay) => {
-                tokio::time::sleep(delay).await;
-                Verdict::Taken { rejected }
-            }
-            Mode::Refuse => Verdict::Unavailable,
-            Mode::Unimplemented => Verdict::Unimplemented,
+            Mode::Slow(delay) => tokio::time::sleep(delay).await,
             Mode::Hang => std::future::pending().await,
+            _ => {}
         }
+        verdict
+    }
+
+    /// Keeps what a request says of itself.
+    pub(crate) fn keep(&self, protocol: Protocol, path: &str, headers: &http::HeaderMap) {
+        let headers = headers.iter().map(|(name, value)| {
+            (name.to_string(), Value::from(String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        });
+        let protocol = if protocol == Protocol::Grpc { "grpc" } else { "http" };
+        let headers = Value::Object(headers.collect());
+        let request = json!({ "protocol": protocol, "path": path, "headers": headers });
+        self.requests.lock().expect("no one panics with this lock").push(request);
+    }
+
+    pub(crate) fn requests(&self) -> Value {
+        Value::Array(self.requests.lock().expect("no one panics with this lock").clone())
     }
 
     pub(crate) fn items(&self, signal: Signal) -> Value {
@@ -118,11 +161,11 @@ impl Store {
         let counts = self.counts.lock().expect("no one panics with this lock");
         let mut rows = Vec::new();
         for (protocol, protocol_name) in [(Protocol::Grpc, "grpc"), (Protocol::Http, "http")] {
-            for (signal, signal_name) in [(Signal::Traces, "traces"), (Signal::Metrics, "metrics")] {
+            for signal in Signal::ALL {
                 let counts = counts[protocol as usize][signal as usize];
                 rows.push(json!({
                     "protocol": protocol_name,
-                    "signal": signal_name,
+                    "signal": signal.name(),
                     "requests": counts.requests,
                     "accepted": counts.accepted,
                     "refused": counts.refused,
@@ -136,6 +179,7 @@ impl Store {
         match signal {
             Signal::Traces => &self.spans,
             Signal::Metrics => &self.metrics,
+            Signal::Logs => &self.logs,
         }
     }
 }
