@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use http::{HeaderMap, Method, Uri};
-use telemetry::{Attributes, Span, SpanKind, Telemetry, semconv};
+use telemetry::{Attributes, Propagators, Span, SpanKind, Telemetry, semconv};
 
 use crate::exchange::Exchange;
 use crate::headers::Headers;
@@ -125,7 +125,8 @@ impl Recorder {
             let policy = &self.options.propagation;
             let (traces, baggage) = (policy.traces_to(uri), policy.baggage_to(uri));
             if traces || baggage {
-                context.inject(&mut Headers { map, traces, baggage });
+                let what = Propagators { trace_context: traces, baggage };
+                context.inject_with(&mut Headers { map, traces, baggage }, what);
             }
         }
     }

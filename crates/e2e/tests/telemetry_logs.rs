@@ -1,0 +1,156 @@
+//! Tests of log lines: what each says of its job, and what of them a receiver gets.
+
+use std::time::Duration;
+
+use e2e::otlp::{LogLine, Receiver};
+use e2e::process::{Build, Postrider};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::wait::eventually_or;
+use serde_json::{Value, json};
+
+e2e::in_both_builds!(a_line_of_a_job_says_which_job_it_is_about, a_line_for_people_says_it_too);
+
+const SOON: Duration = Duration::from_secs(30);
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+fn receiver() -> Receiver {
+    Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"))
+}
+
+/// A job that ends among the dead letters at once, which is logged; returns its ticket.
+fn bury(redis: &RedisServer, sink: &Sink) -> String {
+    let queue = Queue::new(redis, "default");
+    let parent = format!("00-{TRACE}-b7ad6b7169203331-01");
+    let fields = [("url", sink.url("/status/410")), ("id", "order-17".into()), ("traceparent", parent)];
+    let ticket = queue.enqueue(&fields);
+    eventually_or("an empty queue", SOON, || queue.drained());
+    ticket
+}
+
+fn a_line_of_a_job_says_which_job_it_is_about(build: Build) {
+    let (redis, sink, receiver) = (RedisServer::start(), Sink::start(), receiver());
+    let endpoint = receiver.grpc_endpoint();
+    let variables = [
+        ("OTEL_ENABLED", "true"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("POSTRIDER_LOG_FORMAT", "json"),
+    ];
+    let mut worker = Postrider::ready_worker(build, &redis, &[], &variables);
+    let ticket = bury(&redis, &sink);
+    let line = worker.wait_for_log("job buried", SOON);
+    let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    assert_eq!(line["job_id"], json!("order-17"));
+    assert_eq!(line["ticket"], json!(ticket));
+    assert_eq!(line["queue"], json!("default"));
+    assert_eq!(line["attempt"], json!(1));
+    assert_eq!(worker.stop().code(), Some(0));
+    if build == Build::Lean {
+        assert_eq!((&line["trace_id"], &line["span_id"]), (&Value::Null, &Value::Null));
+        return;
+    }
+    let spans = receiver.spans();
+    let process = spans.iter().find(|span| span.name == "process default").expect("it was worked on");
+    assert_eq!((&line["trace_id"], &line["span_id"]), (&json!(TRACE), &json!(process.span_id)));
+    assert!(receiver.logs().is_empty(), "nobody has asked for them");
+    let ready = worker.log().into_iter().find(|line| line.contains("worker is ready"));
+    let ready: Value = serde_json::from_str(&ready.expect("it was waited for")).expect("a line is an object");
+    assert_eq!(ready["job_id"], Value::Null, "it is about no job");
+}
+
+fn a_line_for_people_says_it_too(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let mut worker = Postrider::ready_worker(build, &redis, &["--log-format", "text"], &[]);
+    let ticket = bury(&redis, &sink);
+    let line = worker.wait_for_log("job buried", SOON);
+    assert!(line.contains(&format!("ticket={ticket}")), "{line}");
+    assert!(line.contains("job_id=order-17") && line.ends_with("queue=default attempt=1"), "{line}");
+}
+
+/// The log lines that a receiver got of a worker which buried a job.
+fn exported(protocol: &str, filter: &str) -> (Receiver, Vec<LogLine>, String) {
+    let (redis, sink, receiver) = (RedisServer::start(), Sink::start(), receiver());
+    let endpoint = if protocol == "grpc" { receiver.grpc_endpoint() } else { receiver.http_endpoint() };
+    let variables = [
+        ("OTEL_ENABLED", "true"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_LOGS_EXPORTER", "otlp"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "50"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "100"),
+        ("POSTRIDER_LOG", filter),
+    ];
+    let mut worker = Postrider::ready_worker(Build::Otel, &redis, &[], &variables);
+    let ticket = bury(&redis, &sink);
+    worker.wait_for_log("job buried", SOON);
+    eventually_or("the line at the receiver", SOON, || {
+        let found = receiver.logs().iter().any(|line| line.body == "job buried");
+        if found { Ok(()) } else { Err("not there") }
+    });
+    assert_eq!(worker.stop().code(), Some(0));
+    let lines = receiver.logs();
+    (receiver, lines, ticket)
+}
+
+#[test]
+fn a_receiver_gets_the_line_in_the_trace_of_its_job() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let (receiver, lines, ticket) = exported(protocol, "info");
+        let spans = receiver.spans();
+        let process = spans.iter().find(|span| span.name == "process default").expect("it was worked on");
+        let buried: Vec<_> = lines.iter().filter(|line| line.body == "job buried").collect();
+        let [line] = buried.as_slice() else { panic!("{lines:#?}") };
+        assert_eq!((line.trace_id.as_str(), &line.span_id), (TRACE, &process.span_id));
+        assert_eq!(line.severity, "WARN");
+        assert_eq!(line.attributes["postrider.job.id"], json!("order-17"));
+        assert_eq!(line.attributes["postrider.job.ticket"], json!(ticket));
+        assert_eq!(line.attributes["postrider.job.attempt"], json!(1));
+        assert_eq!(line.attributes["messaging.destination.name"], json!("default"));
+        assert_eq!(line.resource["service.name"], json!("postrider"));
+    }
+}
+
+#[test]
+fn lines_keep_to_the_conventions_and_what_exports_them_is_not_exported() {
+    let (receiver, lines, _) = exported("grpc", "trace");
+    for line in &lines {
+        assert_eq!(line.event_name, "", "{line:#?}");
+        for name in line.attributes.keys() {
+            assert!(name.contains('.') && !name.starts_with("log."), "{name} has no namespace: {line:#?}");
+        }
+        let writer = line.scope_name.split("::").next().unwrap_or_default();
+        let exporting = ["opentelemetry", "opentelemetry_sdk", "hyper", "hyper_util", "h2", "tonic", "tower"];
+        assert!(!exporting.contains(&writer), "{line:#?}");
+    }
+    // Many exports were made meanwhile, and none of them made a line that made another.
+    let requests = receiver.stats().iter().map(|stats| stats.requests).sum::<u64>();
+    assert!(requests > 3, "{requests}");
+}
+
+#[test]
+fn a_log_record_holds_no_more_than_its_limits() {
+    let (redis, sink, receiver) = (RedisServer::start(), Sink::start(), receiver());
+    let endpoint = receiver.grpc_endpoint();
+    let variables = [
+        ("OTEL_ENABLED", "true"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_LOGS_EXPORTER", "otlp"),
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_METRICS_EXPORTER", "none"),
+        ("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "2"),
+        ("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "4"),
+    ];
+    let mut worker = Postrider::ready_worker(Build::Otel, &redis, &[], &variables);
+    bury(&redis, &sink);
+    worker.wait_for_log("job buried", SOON);
+    assert_eq!(worker.stop().code(), Some(0));
+    let lines = receiver.logs();
+    let buried = lines.iter().find(|line| line.body == "job buried").expect("it was flushed");
+    assert_eq!(buried.attributes.len(), 2, "{buried:#?}");
+    assert!(buried.dropped > 0);
+    let long = buried.attributes.values().filter_map(Value::as_str).filter(|text| text.chars().count() > 4);
+    assert_eq!(long.count(), 0, "{buried:#?}");
+    assert!(receiver.spans().is_empty() && receiver.metrics().is_empty());
+}
