@@ -173,7 +173,7 @@ fn the_same_span_comes_over_both_protocols() {
 fn what_is_not_otlp_is_a_bad_request() {
     let receiver = receiver();
     let status = |path| export_over_http(&receiver, path, b"\xff\xff\xff").status;
-    assert_eq!([status("/v1/traces"), status("/v1/metrics"), status("/v1/logs")], [400, 400, 404]);
+    assert_eq!([status("/v1/traces"), status("/v1/metrics"), status("/v1/profiles")], [400, 400, 404]);
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl LogLine {
 impl RequestRecord {
     pub(super) fn from_json(value: &Value) -> RequestRecord {
         let headers = object(value, "headers");
-        let headers = headers.iter().map(|(name, _)| (name.clone(), text(&value["headers"], name)));
+        let headers = headers.keys().map(|name| (name.clone(), text(&value["headers"], name)));
         RequestRecord {
             protocol: text(value, "protocol"),
             path: text(value, "path"),

@@ -1,0 +1,80 @@
+//! Secrets are planted wherever a job, a worker and its telemetry may hold one, and then looked for in everything
+//! that was emitted, at the level that says most.
+
+use std::time::Duration;
+
+use e2e::otlp::Receiver;
+use e2e::process::{Build, Postrider};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::wait::eventually_or;
+
+const SOON: Duration = Duration::from_secs(60);
+/// What is planted begins with this, and stands nowhere else.
+const PLANTED: &str = "hunter2";
+
+/// Jobs that end in each way: done, dead at once, dead after a retry, and never a job.
+fn plant(queue: &Queue<'_>, sink: &Sink) {
+    let headers =
+        r#"{"authorization":"Bearer hunter2-header","cookie":"a=hunter2-cookie","x-api-key":"hunter2-key"}"#;
+    let query = "?sig=hunter2-sig&token=hunter2-token&X-Amz-Signature=hunter2-amz&api_key=hunter2-api";
+    for path in ["/ok", "/status/410", "/status/503"] {
+        let url = sink.url(&format!("{path}{query}"));
+        let fields = [("url", url.as_str()), ("headers", headers), ("body", "hunter2-body")];
+        queue.enqueue(&[&fields[..], &[("max_attempts", "2")]].concat());
+    }
+    let refused = sink.url("/ok").replace("http://", "http://user:hunter2-userinfo@");
+    queue.enqueue(&[("url", refused.as_str()), ("body", "hunter2-body")]);
+    queue.enqueue(&[("url", "nowhere"), ("headers", headers), ("body", "hunter2-body")]);
+}
+
+fn leaks(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| line.contains(PLANTED)).collect()
+}
+
+#[test]
+fn a_secret_shows_in_no_span_metric_log_error_or_reason() {
+    let redis = RedisServer::start();
+    let (sink, receiver) = (Sink::start(), Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver")));
+    redis.command(&["ACL", "SETUSER", "worker", "on", ">hunter2-redis", "~*", "&*", "+@all"]);
+    let url = redis.url().replace("redis://", "redis://worker:hunter2-redis@");
+    let endpoint = receiver.grpc_endpoint();
+    let folder = tempfile::tempdir().expect("there is a folder for temporary files");
+    let config = folder.path().join("postrider.toml");
+    let secret = "[secrets.bank]\nbearer = { env = \"BANK\" }\n";
+    std::fs::write(&config, secret).expect("a new folder can be written");
+    let config = config.to_str().expect("the path is text");
+    let variables = [
+        ("POSTRIDER_REDIS_URL", url.as_str()),
+        ("POSTRIDER_LOG", "trace"),
+        ("POSTRIDER_TRACE_INTERNALS", "true"),
+        ("BANK", "hunter2-bank"),
+        ("OTEL_ENABLED", "true"),
+        ("OTEL_LOG_LEVEL", "debug"),
+        ("OTEL_LOGS_EXPORTER", "otlp"),
+        ("OTEL_METRICS_EXPORTER", "otlp,prometheus"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20hunter2-otlp"),
+    ];
+    let arguments = ["--config", config, "--retry-base", "50ms"];
+    let mut worker = Postrider::ready_worker(Build::Otel, &redis, &arguments, &variables);
+    let queue = Queue::new(&redis, "default");
+    plant(&queue, &sink);
+    queue.enqueue(&[("url", sink.url("/ok").as_str()), ("secret", "bank"), ("body", "hunter2-body")]);
+    eventually_or("an empty queue", SOON, || queue.drained());
+    assert_eq!(worker.stop().code(), Some(0));
+    assert!(sink.requests().iter().any(|request| request.header("authorization").is_some()), "it was sent");
+    let emitted = receiver.everything();
+    assert!(emitted.contains("process default") && emitted.contains("db.client.operation.duration"));
+    assert_eq!(leaks(&emitted.replace("},{", "},\n{")), [""; 0]);
+    assert_eq!(leaks(&worker.log().join("\n")), [""; 0]);
+    let dead = queue.dead();
+    assert!(dead.len() >= 3, "{dead:#?}");
+    for letter in &dead {
+        for name in ["_error", "_reason", "_history"] {
+            let text = letter.field(name).unwrap_or_default();
+            assert!(!text.contains(PLANTED), "{name}: {text}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Tests of what a worker says of a receiver that refuses: one line for each change, and never a job the worse.
+
+use std::time::Duration;
+
+use e2e::otlp::{Mode, Receiver};
+use e2e::process::{Build, Postrider};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::wait::eventually_or;
+use serde_json::json;
+
+const SOON: Duration = Duration::from_secs(30);
+const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
+
+struct Stage {
+    worker: Postrider,
+    receiver: Receiver,
+    sink: Sink,
+    redis: RedisServer,
+}
+
+impl Stage {
+    /// Exports come fast, and so the changes between them.
+    fn start(protocol: &str, mode: Mode, variables: &[(&str, &str)]) -> Stage {
+        let (redis, sink) = (RedisServer::start(), Sink::start());
+        let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
+        receiver.set_mode(mode);
+        let endpoint = if protocol == "grpc" { receiver.grpc_endpoint() } else { receiver.http_endpoint() };
+        let common = [
+            ("OTEL_ENABLED", "true"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+            ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "100"),
+        ];
+        let worker = Postrider::ready_worker(Build::Otel, &redis, &[], &[&common[..], variables].concat());
+        Stage { worker, receiver, sink, redis }
+    }
+
+    fn run_jobs(&self, count: usize) {
+        let queue = Queue::new(&self.redis, "default");
+        for _ in 0..count {
+            queue.enqueue(&[("url", self.sink.url("/ok"))]);
+        }
+        eventually_or("an empty queue", SOON, || queue.drained());
+    }
+
+    fn requests(&self, signal: &str) -> u64 {
+        let stats = self.receiver.stats().into_iter().filter(|stats| stats.signal == signal);
+        stats.map(|stats| stats.requests).sum()
+    }
+
+    fn wait_for_requests(&self, signal: &str, more: u64) {
+        let before = self.requests(signal);
+        eventually_or("exports", SOON, || {
+            let now = self.requests(signal);
+            if now >= before + more { Ok(()) } else { Err(format!("{now} after {before}")) }
+        });
+    }
+
+    fn lines(&self, part: &str) -> usize {
+        self.worker.log().iter().filter(|line| line.contains(part)).count()
+    }
+}
+
+#[test]
+fn a_signal_that_the_receiver_does_not_know_is_warned_of_once_and_not_sent_again() {
+    for protocol in PROTOCOLS {
+        let mut stage = Stage::start(protocol, Mode::Unknown("metrics"), &[]);
+        stage.worker.wait_for_log("OTEL_METRICS_EXPORTER=none", SOON);
+        for _ in 0..3 {
+            // Several intervals of metrics pass in that time.
+            stage.run_jobs(1);
+            stage.wait_for_requests("traces", 1);
+        }
+        assert_eq!(stage.requests("metrics"), 1, "{protocol}");
+        assert!(!stage.receiver.spans().is_empty(), "spans go on");
+        assert_eq!(stage.worker.stop().code(), Some(0));
+        assert_eq!(stage.requests("metrics"), 1, "{protocol}: nor at the end");
+        assert_eq!(stage.lines("does not know metrics"), 1, "{:#?}", stage.worker.log());
+        assert_eq!(stage.lines("not delivered"), 0, "{:#?}", stage.worker.log());
+    }
+}
+
+#[test]
+fn a_receiver_that_asks_for_time_gets_it_and_then_the_spans() {
+    for protocol in PROTOCOLS {
+        // A whole second, since HTTP knows no less.
+        let mut stage = Stage::start(protocol, Mode::Later(Duration::from_secs(1)), &[]);
+        stage.run_jobs(1);
+        let spans = stage.receiver.wait_for_spans("the spans of a job", SOON, |spans| {
+            spans.iter().any(|span| span.name == "process default")
+        });
+        assert!(!spans.is_empty());
+        assert_eq!(stage.worker.stop().code(), Some(0));
+        assert_eq!(stage.lines("not delivered"), 0, "{:#?}", stage.worker.log());
+    }
+}
+
+#[test]
+fn a_part_that_is_rejected_is_said_once_and_counted() {
+    for protocol in PROTOCOLS {
+        let mut stage = Stage::start(protocol, Mode::Partial(1), &[]);
+        for _ in 0..3 {
+            stage.run_jobs(1);
+            stage.wait_for_requests("traces", 1);
+        }
+        stage.receiver.set_mode(Mode::Ok);
+        assert_eq!(rejected(&stage, "otel.sdk.exporter.span.exported", "rejected"), Ok(()));
+        assert_eq!(stage.worker.stop().code(), Some(0));
+        assert_eq!(stage.lines("takes traces in part only"), 1, "{:#?}", stage.worker.log());
+    }
+}
+
+/// Waits until a metric of telemetry itself tells of items with that error.
+fn rejected(stage: &Stage, name: &str, error: &str) -> Result<(), String> {
+    eventually_or(name, SOON, || {
+        let metrics = stage.receiver.metrics();
+        let points = metrics.iter().filter(|metric| metric.name == name).flat_map(|metric| &metric.points);
+        let of_error = |point: &&e2e::otlp::PointRecord| {
+            point.attributes.get("error.type") == Some(&json!(error)) && point.value > Some(0.0)
+        };
+        if points.clone().any(|point| of_error(&point)) { Ok(()) } else { Err("none is told") }
+    });
+    Ok(())
+}
+
+#[test]
+fn a_receiver_that_comes_back_is_said_once_as_is_that_it_was_away() {
+    for protocol in PROTOCOLS {
+        let short = [("OTEL_EXPORTER_OTLP_TIMEOUT", "300"), ("OTEL_METRICS_EXPORTER", "none")];
+        let mut stage = Stage::start(protocol, Mode::Refuse, &short);
+        for _ in 0..3 {
+            stage.run_jobs(1);
+            stage.wait_for_requests("traces", 1);
+        }
+        stage.worker.wait_for_log("traces are not delivered", SOON);
+        stage.receiver.set_mode(Mode::Ok);
+        stage.run_jobs(1);
+        stage.worker.wait_for_log("traces are delivered again", SOON);
+        assert_eq!(stage.worker.stop().code(), Some(0));
+        assert_eq!(stage.lines("traces are not delivered"), 1, "{:#?}", stage.worker.log());
+        assert_eq!(stage.lines("traces are delivered again"), 1, "{:#?}", stage.worker.log());
+    }
+}
+
+#[test]
+fn what_finds_no_room_is_said_once_and_counted() {
+    let few = [
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "10"),
+        ("OTEL_TRACES_EXPORTER", "otlp"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:9"),
+    ];
+    let mut stage = Stage::start("grpc", Mode::Ok, &few);
+    stage.run_jobs(50);
+    assert_eq!(rejected(&stage, "otel.sdk.processor.span.processed", "queue_full"), Ok(()));
+    stage.worker.signal(e2e::process::Signal::SIGTERM);
+    assert_eq!(stage.worker.wait_exit(SOON).code(), Some(0));
+    assert_eq!(stage.lines("spans are dropped"), 1, "{:#?}", stage.worker.log());
+    assert_eq!(stage.lines("traces are not delivered"), 1, "{:#?}", stage.worker.log());
+}
