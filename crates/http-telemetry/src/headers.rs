@@ -53,9 +53,6 @@ mod tests {
 
     #[test]
     fn headers_that_may_be_split_are_joined() {
-        fn headers(map: &mut HeaderMap) -> Headers<'_> {
-            Headers { map, traces: true, baggage: false }
-        }
         let mut map = HeaderMap::new();
         assert_eq!(headers(&mut map).joined("tracestate"), None);
         map.append("tracestate", HeaderValue::from_static("a=1"));

@@ -30,7 +30,7 @@ const MOST_DELIVERIES: u64 = 5;
 /// Works on a delivery until it is settled. Dropped before, it leaves the job to whoever dropped it.
 pub async fn work(lane: Arc<Lane>, delivery: Arc<Delivery>, slot: Option<Slot>) {
     let abandoned = Abandoned { hand: &lane.hand, panicked: &lane.panicked, lease: delivery.lease };
-    telemetry::about(lane.queue.names().queue, delivery.clone(), async {
+    telemetry::about(lane.queue.name(), delivery.clone(), async {
         if let Some((settlement, context)) = deliver(&lane, &delivery).await {
             // With the slot, so that no more jobs are taken in than can be settled.
             settle(&lane, delivery.lease, settlement, context).await;
