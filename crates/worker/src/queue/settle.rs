@@ -7,7 +7,7 @@ use fred::types::Value;
 use telemetry::Context;
 
 use super::reply::{Settled, unexpected};
-use super::take::{MOST_HELD, number};
+use super::take::{MOST_HELD, number, push_leases};
 use super::{Error, Queue};
 use crate::entry::{Fields, Lease};
 use crate::flows::FlowId;
@@ -87,12 +87,8 @@ impl Queue {
     /// fred's; nothing is settled then, or all of it.
     pub async fn finish(&self, leases: &[Lease], parent: &Context) -> Result<Vec<Settled>, Error> {
         let mut args = self.identity();
-        args.reserve(1 + 2 * leases.len());
         args.push(number(MOST_HELD));
-        for lease in leases {
-            args.push(lease.entry.to_string().into());
-            args.push(number(lease.delivery));
-        }
+        push_leases(&mut args, leases);
         let keys = vec![self.0.keys.jobs.clone()];
         Settled::parse(&self.0.scripts.finish.call(&self.0.redis, parent, keys, args).await?)
     }
