@@ -52,6 +52,8 @@ struct Recorder {
     prometheus: Option<Prometheus>,
     /// Whether a parent's decision against recording holds, so that nothing need be asked.
     follows_parent: bool,
+    /// Whether the sampler does not record every root.
+    chooses: bool,
     propagators: Propagators,
 }
 
@@ -82,6 +84,8 @@ impl Telemetry {
             meter: global::meter_with_scope(scope()),
             prometheus: None,
             follows_parent: true,
+            // It may be one that looks at attributes.
+            chooses: false,
             propagators: Propagators::ALL,
         })))
     }
@@ -92,6 +96,7 @@ impl Telemetry {
             meter,
             prometheus,
             follows_parent: config.sampler.parent_based,
+            chooses: config.sampler.root != crate::Root::AlwaysOn,
             propagators: config.propagators,
         })))
     }

@@ -23,7 +23,11 @@ impl Telemetry {
         }
         let mut builder = SpanBuilder::from_name(plan.name).with_kind(kind(plan.kind));
         builder.start_time = plan.began;
-        builder.attributes = Some(Attributes::collect(describe));
+        // Samplers of ours see no attributes: where one has yet to choose, they are made for what it has chosen.
+        let mut describe = Some(describe);
+        if !(recorder.chooses && parent.0.is_none()) {
+            builder.attributes = describe.take().map(Attributes::collect);
+        }
         builder.links = plan.links.0;
         let is_decided = plan.decided_by.is_some() && recorder.follows_parent && parent.is_sampled();
         let parent = match (plan.decided_by, parent.0) {
@@ -35,7 +39,11 @@ impl Telemetry {
             Tracer::Sdk(tracer) => parent.with_span(tracer.build_with_context(builder, &parent)),
             Tracer::Global(tracer) => parent.with_span(tracer.build_with_context(builder, &parent)),
         };
-        Span { ends: context.span().is_recording(), context: Context(Some(context)) }
+        let is_recording = context.span().is_recording();
+        if let (true, Some(describe)) = (is_recording, describe) {
+            context.span().set_attributes(Attributes::collect(describe));
+        }
+        Span { ends: is_recording, context: Context(Some(context)) }
     }
 }
 
