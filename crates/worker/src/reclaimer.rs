@@ -42,7 +42,13 @@ pub async fn run(lane: Arc<Lane>, slots: Slots, stop: CancellationToken) {
         };
         // Redis may have stalled, and idle time went on. Once it has answered, it has also heard what the others
         // sent meanwhile to keep their leases.
+        let asked = Instant::now();
         if !leases::extend(&lane, &[]).await || !clock.is_steady(&lane) {
+            continue;
+        }
+        if asked.elapsed() > lease / 3 {
+            // Others may have extended just before it stalled, and hear of it as late: they have a whole lease, too.
+            wait = lease;
             continue;
         }
         match reclaim(&lane, &slots, free).await {
