@@ -244,13 +244,8 @@ fn jobs_in_hand_survive_the_migration_of_their_slot() {
     assert!(worker.stop().success());
 }
 
-/// The node of the queue dies while scripts run on it, and its replica takes its place.
-#[test]
-fn jobs_survive_the_death_of_their_node() {
-    const JOBS: usize = 40;
-    let (mut nodes, sink) = (cluster(), Sink::start());
-    let slot = nodes[0].command(&["CLUSTER", "KEYSLOT", "postrider:{default}:jobs"]).integer();
-    let home = (slot / 5461).min(2) as usize;
+/// A replica of a node of a cluster of three, which all of them know.
+fn replica_of(nodes: &[RedisServer], home: usize) -> RedisServer {
     let replica = RedisServer::start_cluster_node();
     nodes[home].command(&["CLUSTER", "MEET", "127.0.0.1", &replica.port.to_string()]);
     let id = nodes[home].command(&["CLUSTER", "MYID"]).text();
@@ -272,6 +267,25 @@ fn jobs_survive_the_death_of_their_node() {
             (info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:4")).then_some(())
         });
     }
+    replica
+}
+
+/// Waits until a replica has what was written; what it has not got is lost with the node, which Redis has said before.
+fn replicated(node: &RedisServer) {
+    let mut connection = node.connect();
+    connection.command(&["SET", "postrider:{default}:marker", "x"]).expect("the node answers");
+    let got = connection.command(&["WAIT", "1", "5000"]).expect("the node answers");
+    assert_eq!(got.integer(), 1);
+}
+
+/// The node of the queue dies while scripts run on it, and its replica takes its place.
+#[test]
+fn jobs_survive_the_death_of_their_node() {
+    const JOBS: usize = 40;
+    let (mut nodes, sink) = (cluster(), Sink::start());
+    let slot = nodes[0].command(&["CLUSTER", "KEYSLOT", "postrider:{default}:jobs"]).integer();
+    let home = (slot / 5461).min(2) as usize;
+    let replica = replica_of(&nodes, home);
     let others: Vec<String> = (0..3).filter(|node| *node != home).map(|node| nodes[node].url()).collect();
     let url = others[0].replace("redis://", "redis-cluster://");
     let environment = [("POSTRIDER_REDIS_URL", url.as_str())];
@@ -282,11 +296,7 @@ fn jobs_survive_the_death_of_their_node() {
         let path = ["/flaky/2/x", "/slow/300", "/ok", "/status/410"][job % 4];
         queue.enqueue(&[("url", sink.url(&format!("{path}?{job}")))]);
     }
-    // What the replica has not got is lost with the node, which Redis has said before.
-    let mut connection = nodes[home].connect();
-    connection.command(&["SET", "postrider:{default}:marker", "x"]).expect("the node answers");
-    let got = connection.command(&["WAIT", "1", "5000"]).expect("the node answers");
-    assert_eq!(got.integer(), 1);
+    replicated(&nodes[home]);
     sink.wait_for(5, SOON);
     nodes[home].kill();
     replica.command(&["CLUSTER", "FAILOVER", "TAKEOVER"]);
