@@ -40,10 +40,13 @@ pub(crate) fn put(stack: &Stack, name: &str, delay: u32, count: usize) {
     assert_eq!(entries, count, "entries that Redis acknowledged of {count}: {output:?}");
 }
 
-/// How many jobs are in the hands of workers.
-pub(crate) fn running(stack: &Stack) -> usize {
+/// How many jobs a worker has in hand. A consumer's name begins with that of its host, which is the container's.
+pub(crate) fn in_hand(stack: &Stack, container: &str) -> usize {
     let text = redis(stack, &format!("XPENDING {KEY} postrider"));
-    text.lines().next().and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+    let lines: Vec<&str> = text.lines().collect();
+    let consumer = lines.iter().position(|line| line.starts_with(&container[..12]));
+    let count = consumer.and_then(|at| lines.get(at + 1)?.trim().parse().ok());
+    count.unwrap_or(0)
 }
 
 /// How often the sink got each job that was `put` under this name.

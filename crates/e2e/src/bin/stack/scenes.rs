@@ -75,7 +75,7 @@ fn users(stack: &Stack, container: &str) -> Vec<String> {
 pub(crate) fn redis_stops(stack: &mut Stack) {
     // More than are in flight at once, so that Redis stops in the middle.
     jobs::put(stack, "redis", 1500, 40);
-    in_flight(stack, 4);
+    in_hand(stack, &stack.container("worker"));
     stack.compose("--profile collector --profile demo stop -t 10 redis");
     let worker = stack.container("worker");
     // It says so, and does not give up.
@@ -129,21 +129,21 @@ fn shares(stack: &Stack) -> BTreeMap<String, usize> {
 }
 
 pub(crate) fn workers_stop(stack: &mut Stack) {
-    jobs::put(stack, "killed", 2000, 48);
-    in_flight(stack, 12);
     let workers = stack.containers("worker");
+    jobs::put(stack, "killed", 4000, 24);
+    in_hand(stack, &workers[0]);
     stack.engine("kill a worker", &["kill", "--signal", "KILL", &workers[0]]);
-    jobs::arrive(stack, "killed", 48);
+    jobs::arrive(stack, "killed", 24);
 
-    jobs::put(stack, "stopped", 2000, 32);
-    in_flight(stack, 8);
+    jobs::put(stack, "stopped", 4000, 24);
+    in_hand(stack, &workers[1]);
     let start = Instant::now();
     stack.engine("stop a worker", &["stop", "--time", "30", &workers[1]]);
     let took = start.elapsed().as_secs();
     assert!(took < 28, "the worker needed {took} s to stop, which is too close to 30");
     let state = &stack.inspect(&workers[1])["State"];
     assert_eq!(state["ExitCode"], 0, "the exit code of a worker that was stopped: {state}");
-    jobs::once(&jobs::arrive(stack, "stopped", 32));
+    jobs::once(&jobs::arrive(stack, "stopped", 24));
 }
 
 pub(crate) fn lean(stack: &mut Stack) {
@@ -190,10 +190,11 @@ pub(crate) fn end(stack: &mut Stack) {
     assert!(left.is_empty(), "containers, volumes or networks that are left: {left}");
 }
 
-fn in_flight(stack: &Stack, count: usize) {
-    eventually_or(&format!("{count} jobs are in flight"), DEADLINE, || {
-        let running = jobs::running(stack);
-        if running >= count { Ok(()) } else { Err(running) }
+/// How many there are is the worker's to say: its flows open with answers and close with slowness.
+fn in_hand(stack: &Stack, worker: &str) {
+    eventually_or("the worker has jobs in hand", DEADLINE, || {
+        let jobs = jobs::in_hand(stack, worker);
+        if jobs > 0 { Ok(()) } else { Err(jobs) }
     });
 }
 
