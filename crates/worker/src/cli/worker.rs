@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use http_telemetry::{BadRecipient, ConnectionOptions, Options, Propagation, Recipient};
-use telemetry::Telemetry;
+use http_telemetry::{BadRecipient, ConnectionOptions, Options, Propagation, Recipient, Recipients};
+use telemetry::{Propagators, Telemetry};
 use tracing::warn;
 
 use super::{RedisArgs, Usage, duration, some_time};
@@ -185,7 +185,18 @@ fn propagation(
     if !baggage.is_empty() {
         policy.baggage = baggage;
     }
-    Ok(policy)
+    Ok(limited(policy, telemetry::Config::from_env().propagators))
+}
+
+/// `OTEL_PROPAGATORS` rules what goes on in every build, and with telemetry off, where it goes on untouched.
+fn limited(mut policy: Propagation, known: Propagators) -> Propagation {
+    if !known.trace_context {
+        policy.traces = Recipients::Only(vec![]);
+    }
+    if !known.baggage {
+        policy.baggage.clear();
+    }
+    policy
 }
 
 /// An empty variable is no host, as in `POSTRIDER_BAGGAGE_TO=`.

@@ -1,0 +1,61 @@
+//! Tests that `OTEL_PROPAGATORS` rules what of a job's context goes on, in both builds, and how it is kept.
+
+use std::time::Duration;
+
+use e2e::process::{Build, Postrider};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::{Sink, SinkRequest};
+
+e2e::in_both_builds!(only_the_context_that_is_named_goes_on, baggage_survives_a_retry_a_burial_and_a_replay,);
+
+const SOON: Duration = Duration::from_secs(30);
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const BAGGAGE: &str = "tenant=a;private,user=%C3%A9";
+
+fn has(request: &SinkRequest) -> [bool; 3] {
+    ["traceparent", "tracestate", "baggage"].map(|name| request.header(name).is_some())
+}
+
+fn only_the_context_that_is_named_goes_on(build: Build) {
+    let cases = [
+        ("", [true, true, true]),
+        ("tracecontext", [true, true, false]),
+        ("baggage", [false, false, true]),
+        ("none", [false; 3]),
+    ];
+    for (propagators, expected) in cases {
+        let (redis, sink) = (RedisServer::start(), Sink::start());
+        let variables = [("OTEL_PROPAGATORS", propagators), ("POSTRIDER_BAGGAGE_TO", "*")];
+        let _worker = Postrider::ready_worker(build, &redis, &[], &variables);
+        let url = sink.url("/ok");
+        let fields = [
+            ("url", url.as_str()),
+            ("traceparent", TRACEPARENT),
+            ("tracestate", "a=1"),
+            ("baggage", BAGGAGE),
+        ];
+        Queue::new(&redis, "default").enqueue(&fields);
+        assert_eq!(has(&sink.wait_for(1, SOON)[0]), expected, "{propagators:?}");
+    }
+}
+
+fn baggage_survives_a_retry_a_burial_and_a_replay(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let variables = [("POSTRIDER_BAGGAGE_TO", "127.0.0.1"), ("POSTRIDER_RETRY_BASE", "50ms")];
+    let _worker = Postrider::ready_worker(build, &redis, &["--max-attempts", "2"], &variables);
+    let queue = Queue::new(&redis, "default");
+    queue.enqueue(&[
+        ("url", sink.url("/status/503")),
+        ("delay_ms", "20".into()),
+        ("baggage", BAGGAGE.into()),
+    ]);
+    e2e::wait::eventually_or("a dead letter", SOON, || {
+        if queue.dead().len() == 1 { Ok(()) } else { Err("none") }
+    });
+    let replay = ["dead", "replay", "--all", "--yes", "--redis-url", &redis.url()];
+    assert_eq!(Postrider::run(build, &replay, &[], SOON).code(), 0);
+    for request in sink.wait_for(3, SOON) {
+        assert_eq!(request.header("baggage"), Some(BAGGAGE));
+    }
+}
