@@ -66,7 +66,9 @@ fn in_rules(text: &str) -> Vec<String> {
     let mut questions = Vec::new();
     for (number, line) in lines.iter().enumerate() {
         let Some(value) = line.trim().trim_start_matches("- ").strip_prefix("expr:") else { continue };
-        let below = lines[number + 1..].iter().take_while(|below| indent(below) > indent(line));
+        // Behind the dash of a list, where the other keys of the rule stand too.
+        let key = line.find("expr:").unwrap_or_default();
+        let below = lines[number + 1..].iter().take_while(|below| indent(below) > key);
         let text =
             if value.trim() == "|" { below.copied().collect::<Vec<_>>().join(" ") } else { value.to_owned() };
         questions.push(text);
