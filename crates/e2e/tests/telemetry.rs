@@ -1,5 +1,8 @@
 //! Tests of what a worker tells an OTLP receiver about its jobs.
 
+#[path = "telemetry/traces.rs"]
+mod traces;
+
 use std::collections::HashSet;
 use std::time::Duration;
 

@@ -98,18 +98,22 @@ impl Lane {
     /// Settlements were answered: the jobs are put down. What came too late is told, once for all of them.
     /// Answers whether there was none of that.
     pub fn settled(&self, answers: impl IntoIterator<Item = (Lease, Settled)>) -> bool {
-        let mut refused = vec![];
+        let (mut all, mut refused) = (true, vec![]);
         for (lease, settled) in answers {
-            self.hand.put_down(lease);
+            let was_held = self.hand.put_down(lease);
             if settled != Settled::Done {
-                self.counts.settlement_refused();
-                refused.push(lease.entry);
+                all = false;
+                // What is not in hand any more was told when its lease was lost.
+                if was_held {
+                    self.counts.settlement_refused();
+                    refused.push(lease.entry);
+                }
             }
         }
         if let Some(first) = refused.first() {
             let jobs = refused.len();
             warn!(jobs, %first, "settlement refused: the lease was lost, and the jobs are another worker's, or gone");
         }
-        refused.is_empty()
+        all
     }
 }

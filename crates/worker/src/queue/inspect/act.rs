@@ -103,7 +103,7 @@ impl Inspector {
     /// fred's; the dead letter is there then, and the new job may be.
     pub async fn replay(&self, letter: &DeadLetter, expires_in: Option<Duration>) -> Result<Replayed, Error> {
         let (operations, began) = (self.operations(&letter.queue.queue), Instant::now());
-        let span = self.replay_span(&operations, letter);
+        let span = self.replay_span(&operations, letter).await;
         let own = Self::keys(&letter.queue);
         let expires = expires_in.map_or(0, |time| time.as_millis().max(1) as u64);
         let traceparent = span.context().traceparent().unwrap_or_default();
@@ -127,9 +127,15 @@ impl Inspector {
         replayed
     }
 
-    fn replay_span(&self, operations: &Operations, letter: &DeadLetter) -> Span {
-        let producer = self.telemetry.extract(&Producer(&letter.fields));
-        let last = history::last_traceparent(field(&letter.fields, "_history"));
+    async fn replay_span(&self, operations: &Operations, letter: &DeadLetter) -> Span {
+        // In a list its fields are cut.
+        let whole = match self.telemetry.is_on() {
+            true => self.dead_letter(&letter.queue, &letter.entry.to_string()).await.unwrap_or_default(),
+            false => vec![],
+        };
+        let fields = whole.first().map_or(&letter.fields, |whole| &whole.fields);
+        let producer = self.telemetry.extract(&Producer(fields));
+        let last = history::last_traceparent(field(fields, "_history"));
         let last = last.map_or_else(Context::none, |text| self.telemetry.extract(&Alone(text)));
         let root = Context::none();
         let builder = operations.span(Operation::Replay).parent(&root).link(&producer).link(&last);

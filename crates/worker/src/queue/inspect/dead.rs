@@ -103,7 +103,7 @@ impl Inspector {
         Ok(found)
     }
 
-    async fn dead_letter(&self, queue: &Shard, entry: &str) -> Result<Vec<DeadLetter>, Error> {
+    pub(super) async fn dead_letter(&self, queue: &Shard, entry: &str) -> Result<Vec<DeadLetter>, Error> {
         let peek = Peek { group: "", ..Peek::one(entry) };
         let found = self.peek_at(Self::keys(queue).dead, peek).await?;
         Ok(found.into_iter().map(|peeked| dead_letter(queue, peeked)).collect())

@@ -1,0 +1,272 @@
+//! A scenario that touches every span and metric of a worker, held against a table of the semantic conventions,
+//! version 1.44.0.
+
+#[path = "conformance/metrics.rs"]
+mod metrics;
+#[path = "conformance/spans.rs"]
+mod spans;
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use e2e::http_call;
+use e2e::otlp::Receiver;
+use e2e::process::{Build, Postrider, Signal};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::wait::eventually_or;
+
+const SOON: Duration = Duration::from_secs(60);
+
+struct Stage {
+    redis: RedisServer,
+    sink: Sink,
+    receiver: Receiver,
+}
+
+impl Stage {
+    fn start() -> Self {
+        let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
+        Self { redis: RedisServer::start(), sink: Sink::start(), receiver }
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("OTEL_ENABLED", "true".to_owned()),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", self.receiver.grpc_endpoint()),
+            ("OTEL_METRICS_EXPORTER", "otlp,prometheus".to_owned()),
+            ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "500".to_owned()),
+        ]
+    }
+
+    fn worker(&self, arguments: &[&str]) -> Postrider {
+        let environment = self.environment();
+        let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        Postrider::ready_worker(Build::Otel, &self.redis, arguments, &environment)
+    }
+
+    fn run(&self, arguments: &[&str]) {
+        let redis = self.redis.url();
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--redis-url", &redis]).collect();
+        let environment = self.environment();
+        let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let output = Postrider::run(Build::Otel, &arguments, &environment, SOON);
+        assert_eq!(output.code(), 0, "{arguments:?}: {output:?}");
+    }
+
+    fn queue(&self) -> Queue<'_> {
+        Queue::new(&self.redis, "default")
+    }
+
+    fn drained(&self) {
+        eventually_or("an empty queue", SOON, || self.queue().drained());
+    }
+}
+
+/// The address that a worker says it listens on.
+fn listens(worker: &mut Postrider) -> SocketAddr {
+    let line = worker.wait_for_log("status listens on", SOON);
+    let at = line.find("http://").expect("the line has an address") + "http://".len();
+    let rest = &line[at..];
+    rest[..rest.find('/').expect("the address ends with /")].parse().expect("an address")
+}
+
+fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let answer = http_call::exchange(address, "GET", path, &[], b"", SOON).expect("it answers");
+    (answer.status, String::from_utf8(answer.body).expect("it answers with text"))
+}
+
+/// Everything that can become of a job.
+fn play(stage: &Stage) -> String {
+    let flow = tempfile::NamedTempFile::new().expect("there is room for a file");
+    std::fs::write(flow.path(), "[flows.\"narrow\"]\nconcurrency = 1\n").expect("it can be written");
+    let config = flow.path().to_str().expect("a path of ours").to_owned();
+    let common = ["--lease", "1s", "--retry-base", "50ms", "--config", &config, "--listen", "127.0.0.1:0"];
+
+    let mut first = stage.worker(&common);
+    let url = stage.sink.url("/slow/3000");
+    stage.queue().enqueue(&[("url", url.as_str())]);
+    stage.sink.wait_for(1, SOON);
+    first.kill();
+
+    let second_arguments: Vec<&str> = common.iter().copied().chain(["--shutdown-timeout", "100ms"]).collect();
+    let mut second = stage.worker(&second_arguments);
+    let address = listens(&mut second);
+    stage.run(&["send", "POST", &stage.sink.url("/ok")]);
+    stage.run(&["send", "POST", &stage.sink.url("/flaky/1/a")]);
+    stage.run(&["send", "POST", &stage.sink.url("/ok?later"), "--in", "300ms"]);
+    stage.run(&["send", "POST", &stage.sink.url("/status/410")]);
+    stage.queue().enqueue(&[("method", "GET")]);
+    for _ in 0..4 {
+        stage.queue().enqueue(&[("url", stage.sink.url("/slow/300").as_str()), ("flow", "narrow")]);
+    }
+    stage.drained();
+    stage.run(&["dead", "replay", "--reason", "final_status", "--yes"]);
+    stage.drained();
+    let depth = || get(address, "/metrics").1;
+    eventually_or("the depth of the queue", SOON, || {
+        let text = depth();
+        if text.contains("postrider_queue_depth{") { Ok(()) } else { Err(text) }
+    });
+    let text = depth();
+    // What is in flight at the end is handed back.
+    let before = stage.sink.requests().len();
+    stage.queue().enqueue(&[("url", stage.sink.url("/slow/20000"))]);
+    stage.sink.wait_for(before + 1, SOON);
+    second.signal(Signal::SIGTERM);
+    assert_eq!(second.wait_exit(SOON).code(), Some(0));
+    text
+}
+
+#[test]
+fn everything_that_a_worker_tells_keeps_to_the_conventions() {
+    let stage = Stage::start();
+    let text = play(&stage);
+    let told = stage.receiver.spans();
+    let mut faults: BTreeSet<String> = BTreeSet::new();
+    for span in &told {
+        faults.extend(spans::faults(span).iter().map(|fault| format!("span {:?}: {fault}", span.name)));
+    }
+    let names: BTreeSet<&str> = told.iter().map(|span| span.name.as_str()).collect();
+    let operations = [
+        "publish",
+        "replay",
+        "receive",
+        "claim",
+        "process",
+        "ack",
+        "retry",
+        "release",
+        "dead_letter",
+        "delay",
+        "park",
+    ];
+    for operation in operations {
+        let name = format!("{operation} default");
+        if !names.contains(name.as_str()) {
+            faults.insert(format!("there is no span {name:?}"));
+        }
+    }
+    let measured = stage.receiver.metrics();
+    for metric in &measured {
+        faults
+            .extend(metrics::faults(metric).iter().map(|fault| format!("metric {:?}: {fault}", metric.name)));
+    }
+    let has_points =
+        |name: &str| measured.iter().any(|metric| metric.name == name && !metric.points.is_empty());
+    for (name, ..) in metrics::ROWS {
+        if !has_points(name) {
+            faults.insert(format!("nothing is told of the metric {name:?}"));
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    check_with_promtool(&text);
+}
+
+/// Names of the conventions that Prometheus' own ideas of names speak against.
+const NAMES_BY_CONVENTION: [&str; 2] = ["process_thread_count ", "process_unix_file_descriptor_count "];
+
+/// Prometheus' own tool has a say, where it is installed.
+fn check_with_promtool(text: &str) {
+    let Ok(mut promtool) = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+    else {
+        eprintln!("promtool is not installed: its check of /metrics is left out");
+        return;
+    };
+    promtool.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("promtool reads");
+    let output = promtool.wait_with_output().expect("promtool ends");
+    let told = String::from_utf8_lossy(&output.stderr);
+    let of_names = "should not have \"_count\" suffix";
+    let is_expected = |line: &str| {
+        line.ends_with(of_names) && NAMES_BY_CONVENTION.iter().any(|name| line.starts_with(name))
+    };
+    let complaints: Vec<&str> = told.lines().filter(|line| !is_expected(line)).collect();
+    assert!(complaints.is_empty(), "{complaints:#?}\n{text}");
+}
+
+fn says_how_it_fares(build: Build) {
+    let (mut redis, sink) = (RedisServer::start(), Sink::start());
+    let arguments = ["--listen", "127.0.0.1:0", "--lease", "1s"];
+    let mut worker = Postrider::ready_worker(build, &redis, &arguments, &[]);
+    let address = listens(&mut worker);
+    assert_eq!(get(address, "/livez"), (200, "ok\n".to_owned()));
+    eventually_or("a worker that is ready", SOON, || match get(address, "/readyz") {
+        (200, _) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let (status, hint) = get(address, "/metrics");
+    let expected = if build == Build::Otel { "OTEL_ENABLED=true" } else { "without telemetry" };
+    assert!(status == 404 && hint.contains(expected), "{status} {hint}");
+    assert_eq!(get(address, "/").0, 404);
+
+    // A second one cannot have the same port.
+    let (taken, url) = (address.to_string(), redis.url());
+    let output = Postrider::run(build, &["worker", "--listen", &taken, "--redis-url", &url], &[], SOON);
+    assert_eq!(output.code(), 4, "{output:?}");
+
+    // While it stops, it lives and is not ready.
+    let queue = Queue::new(&redis, "default");
+    queue.enqueue(&[("url", sink.url("/slow/2000"))]);
+    sink.wait_for(1, SOON);
+    worker.signal(Signal::SIGTERM);
+    eventually_or("a worker that is not ready", SOON, || match get(address, "/readyz") {
+        (503, why) if why.starts_with("stopping") => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    assert_eq!(get(address, "/livez").0, 200);
+    assert_eq!(worker.wait_exit(SOON).code(), Some(0));
+
+    let mut worker = Postrider::ready_worker(build, &redis, &arguments, &[]);
+    let address = listens(&mut worker);
+    redis.kill();
+    eventually_or("a worker without Redis", SOON, || match get(address, "/readyz") {
+        (503, why) if why.starts_with("Redis") => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    assert_eq!(get(address, "/livez").0, 200);
+}
+
+#[test]
+fn a_worker_says_how_it_fares_otel() {
+    says_how_it_fares(Build::Otel);
+}
+
+#[test]
+fn a_worker_says_how_it_fares_lean() {
+    says_how_it_fares(Build::Lean);
+}
+
+#[test]
+fn one_worker_tells_the_depth_of_a_queue_and_another_takes_over() {
+    let redis = RedisServer::start();
+    let environment =
+        [("OTEL_ENABLED", "true"), ("OTEL_TRACES_EXPORTER", "none"), ("OTEL_METRICS_EXPORTER", "prometheus")];
+    let start = || {
+        let arguments = ["--lease", "1s", "--listen", "127.0.0.1:0"];
+        let mut worker = Postrider::ready_worker(Build::Otel, &redis, &arguments, &environment);
+        let address = listens(&mut worker);
+        (worker, address)
+    };
+    let mut workers = vec![start(), start()];
+    let tells = |address: SocketAddr| get(address, "/metrics").1.contains("postrider_queue_depth{");
+    let mut teller = None;
+    eventually_or("one that tells alone", SOON, || {
+        let told: Vec<bool> = workers.iter().map(|(_, address)| tells(*address)).collect();
+        teller = told.iter().position(|tells| *tells);
+        if told.iter().filter(|tells| **tells).count() == 1 { Ok(()) } else { Err(format!("{told:?}")) }
+    });
+    let (mut first, _) = workers.remove(teller.expect("it was waited for"));
+    first.kill();
+    let (_, address) = workers[0];
+    eventually_or("the other tells", SOON, || if tells(address) { Ok(()) } else { Err("it does not") });
+}

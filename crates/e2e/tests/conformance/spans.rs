@@ -1,0 +1,223 @@
+//! What the conventions, version 1.44.0, say of the spans that a worker makes.
+//!
+//! `docs/http/http-spans.md`, `docs/db/database-spans.md`, `docs/db/redis.md`, `docs/messaging/messaging-spans.md`,
+//! `docs/general/recording-errors.md`; and what our own documentation says of those under `postrider.`.
+
+use e2e::otlp::{SpanKind, SpanRecord, Status};
+use serde_json::Value;
+
+pub(crate) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
+
+/// What the value of an attribute is.
+#[derive(Clone, Copy)]
+pub(crate) enum Type {
+    Text,
+    Whole,
+    Number,
+    /// One of these texts.
+    OneOf(&'static [&'static str]),
+    /// A text as in `error.type`.
+    Error,
+}
+
+use Type::{Error, Number, OneOf, Text, Whole};
+
+impl Type {
+    pub(crate) fn fits(self, value: &Value) -> bool {
+        match self {
+            Text => value.as_str().is_some_and(|text| !text.is_empty()),
+            Whole => value.is_i64() || value.is_u64(),
+            Number => value.is_number(),
+            OneOf(texts) => value.as_str().is_some_and(|text| texts.contains(&text)),
+            Error => value.as_str().is_some_and(|text| {
+                let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+                (1..=24).contains(&text.len()) && text.bytes().all(known)
+            }),
+        }
+    }
+}
+
+/// A kind of spans: how they are recognised, and what they have.
+pub(crate) struct Rule {
+    pub(crate) name: &'static str,
+    pub(crate) is_it: fn(&SpanRecord) -> bool,
+    pub(crate) kind: SpanKind,
+    pub(crate) required: &'static [(&'static str, Type)],
+    pub(crate) optional: &'static [(&'static str, Type)],
+}
+
+const MESSAGING: &[(&str, Type)] = &[
+    ("messaging.system", OneOf(&["redis"])),
+    ("messaging.operation.name", Text),
+    ("messaging.operation.type", OneOf(&["send", "receive", "process", "settle"])),
+    ("messaging.destination.name", OneOf(&["default"])),
+];
+
+const SERVER: &[(&str, Type)] = &[("server.address", Text), ("server.port", Whole)];
+
+const CONSUMER: &[(&str, Type)] =
+    &[("messaging.consumer.group.name", OneOf(&["postrider"])), ("messaging.client.id", Text)];
+
+const REASONS: &[&str] =
+    &["malformed", "version", "refused", "final_status", "attempts", "expired", "poison", "cancelled"];
+
+fn operation(span: &SpanRecord) -> Option<String> {
+    span.text("messaging.operation.name")
+}
+
+pub(crate) const RULES: &[Rule] = &[
+    Rule {
+        name: "send",
+        is_it: |span| matches!(operation(span).as_deref(), Some("publish" | "replay")),
+        kind: SpanKind::Producer,
+        required: &[],
+        optional: &[
+            ("messaging.message.id", Text),
+            ("messaging.batch.message_count", Whole),
+            ("error.type", Error),
+        ],
+    },
+    Rule {
+        name: "receive",
+        is_it: |span| matches!(operation(span).as_deref(), Some("receive" | "claim")),
+        kind: SpanKind::Client,
+        required: &[("messaging.batch.message_count", Whole)],
+        optional: &[],
+    },
+    Rule {
+        name: "process",
+        is_it: |span| operation(span).as_deref() == Some("process"),
+        kind: SpanKind::Consumer,
+        required: &[
+            ("messaging.message.id", Text),
+            ("postrider.job.outcome", OneOf(&["done", "retry", "release", "dead", "cut"])),
+        ],
+        optional: &[
+            ("messaging.message.conversation_id", Text),
+            ("postrider.job.attempt", Whole),
+            ("postrider.job.wait_duration", Number),
+            ("postrider.job.deliveries", Whole),
+            ("postrider.job.dead_reason", OneOf(REASONS)),
+            ("error.type", Error),
+        ],
+    },
+    Rule {
+        name: "settle",
+        is_it: |span| {
+            let settlements = ["ack", "retry", "release", "dead_letter", "delay", "park"];
+            operation(span).is_some_and(|operation| settlements.contains(&operation.as_str()))
+        },
+        kind: SpanKind::Client,
+        required: &[],
+        optional: &[("messaging.batch.message_count", Whole), ("error.type", Error)],
+    },
+    Rule {
+        name: "redis",
+        is_it: |span| span.attributes.contains_key("db.system.name"),
+        kind: SpanKind::Client,
+        required: &[
+            ("db.system.name", OneOf(&["redis"])),
+            ("db.operation.name", Text),
+            ("db.namespace", OneOf(&["0"])),
+            ("server.address", Text),
+        ],
+        optional: &[
+            ("server.port", Whole),
+            ("network.peer.address", Text),
+            ("network.peer.port", Whole),
+            ("db.operation.batch.size", Whole),
+            ("db.stored_procedure.name", Text),
+            ("db.query.text", Text),
+            ("db.response.status_code", Error),
+            ("error.type", Error),
+        ],
+    },
+    Rule {
+        name: "request",
+        is_it: |span| span.attributes.contains_key("http.request.method"),
+        kind: SpanKind::Client,
+        required: &[
+            ("http.request.method", OneOf(&["POST"])),
+            ("server.address", Text),
+            ("server.port", Whole),
+            ("url.full", Text),
+        ],
+        optional: &[
+            ("http.response.status_code", Whole),
+            ("http.request.resend_count", Whole),
+            ("network.protocol.version", OneOf(&["1.0", "1.1", "2"])),
+            ("network.peer.address", Text),
+            ("network.peer.port", Whole),
+            ("error.type", Error),
+        ],
+    },
+];
+
+/// What is wrong with a span.
+pub(crate) fn faults(span: &SpanRecord) -> Vec<String> {
+    let Some(rule) = RULES.iter().find(|rule| (rule.is_it)(span)) else {
+        return vec!["no rule knows it".to_owned()];
+    };
+    let mut faults = vec![];
+    let mut check = |holds: bool, fault: String| {
+        if !holds {
+            faults.push(fault);
+        }
+    };
+    check(span.kind == rule.kind, format!("its kind is {:?}", span.kind));
+    let own: &[&[(&str, Type)]] = match rule.name {
+        "send" => &[MESSAGING],
+        "receive" | "process" | "settle" => &[MESSAGING, CONSUMER],
+        _ => &[],
+    };
+    let required: Vec<_> = own.iter().copied().flatten().chain(rule.required).collect();
+    for (name, _) in &required {
+        check(span.attributes.contains_key(*name), format!("it lacks {name}"));
+    }
+    let of_server = if operation(span).is_some() { SERVER } else { &[] };
+    for (name, value) in &span.attributes {
+        check(name.contains('.'), format!("{name} has no namespace"));
+        let known =
+            required.iter().copied().chain(rule.optional).chain(of_server).find(|(own, _)| own == name);
+        let is_phase = rule.name == "request" && name.starts_with("postrider.");
+        match known {
+            Some((_, kind)) => check(kind.fits(value), format!("{name} is {value}")),
+            None => check(is_phase, format!("{name} is not known")),
+        }
+    }
+    check(span.name == expected_name(span), format!("its name is {:?}", span.name));
+    let has_error = span.attributes.contains_key("error.type");
+    match &span.status {
+        Status::Error(text) => check(has_error && text.is_empty(), format!("its error is {text:?}")),
+        Status::Unset => check(!has_error, "it has error.type and no status".to_owned()),
+        Status::Ok => check(false, "its status is Ok, which is for applications".to_owned()),
+    }
+    check(must_fail(span).is_none_or(|must| must == has_error), format!("its status is {:?}", span.status));
+    check(span.schema_url == SCHEMA_URL, format!("its schema is {:?}", span.schema_url));
+    check(span.scope_name.starts_with("postrider"), format!("its scope is {:?}", span.scope_name));
+    check(!span.scope_version.is_empty(), "its scope has no version".to_owned());
+    check(span.events.is_empty(), format!("it has events: {:?}", span.events));
+    check(span.dropped == 0, "it has lost something".to_owned());
+    check(span.end >= span.start, "it ends before it begins".to_owned());
+    faults
+}
+
+fn expected_name(span: &SpanRecord) -> String {
+    let text = |name: &str| span.text(name).unwrap_or_default();
+    match operation(span) {
+        Some(operation) => format!("{operation} {}", text("messaging.destination.name")),
+        None if span.attributes.contains_key("db.system.name") => text("db.operation.name"),
+        None => text("http.request.method"),
+    }
+}
+
+/// Whether a span must tell an error; `None` where it depends.
+fn must_fail(span: &SpanRecord) -> Option<bool> {
+    if operation(span).as_deref() == Some("process") {
+        // A failure that is dealt with, by a further attempt, is none of the delivery's.
+        return Some(span.text("postrider.job.outcome").as_deref() == Some("dead"));
+    }
+    let status = span.attributes.get("http.response.status_code")?.as_u64()?;
+    // Below 400 it depends on whether the body came.
+    (status >= 400).then_some(true)
+}
