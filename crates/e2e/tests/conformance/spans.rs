@@ -14,13 +14,14 @@ pub(crate) enum Type {
     Text,
     Whole,
     Number,
+    Flag,
     /// One of these texts.
     OneOf(&'static [&'static str]),
     /// A text as in `error.type`.
     Error,
 }
 
-use Type::{Error, Number, OneOf, Text, Whole};
+use Type::{Error, Flag, Number, OneOf, Text, Whole};
 
 impl Type {
     pub(crate) fn fits(self, value: &Value) -> bool {
@@ -28,6 +29,7 @@ impl Type {
             Text => value.as_str().is_some_and(|text| !text.is_empty()),
             Whole => value.is_i64() || value.is_u64(),
             Number => value.is_number(),
+            Flag => value.is_boolean(),
             OneOf(texts) => value.as_str().is_some_and(|text| texts.contains(&text)),
             Error => value.as_str().is_some_and(|text| {
                 let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
@@ -148,6 +150,12 @@ pub(crate) const RULES: &[Rule] = &[
             ("network.protocol.version", OneOf(&["1.0", "1.1", "2"])),
             ("network.peer.address", Text),
             ("network.peer.port", Whole),
+            ("postrider.http.connection.reused", Flag),
+            ("postrider.http.dns.duration", Number),
+            ("postrider.http.connect.duration", Number),
+            ("postrider.http.tls.duration", Number),
+            ("postrider.http.first_byte.duration", Number),
+            ("postrider.http.body.duration", Number),
             ("error.type", Error),
         ],
     },
@@ -179,10 +187,9 @@ pub(crate) fn faults(span: &SpanRecord) -> Vec<String> {
         check(name.contains('.'), format!("{name} has no namespace"));
         let known =
             required.iter().copied().chain(rule.optional).chain(of_server).find(|(own, _)| own == name);
-        let is_phase = rule.name == "request" && name.starts_with("postrider.");
         match known {
             Some((_, kind)) => check(kind.fits(value), format!("{name} is {value}")),
-            None => check(is_phase, format!("{name} is not known")),
+            None => check(false, format!("{name} is not known")),
         }
     }
     check(span.name == expected_name(span), format!("its name is {:?}", span.name));

@@ -2,7 +2,6 @@
 
 use e2e::otlp::{SpanKind, SpanRecord, Status};
 use e2e::process::{Build, Postrider};
-use e2e::wait::eventually_or;
 
 use super::{GRPC, SOON, Stage, environment, in_order, the_only};
 
