@@ -47,6 +47,6 @@ impl Call {
 
     /// Makes a new job of a dead letter.
     pub fn replay(entry: &str) -> Call {
-        Call::new(Script::Replay, &["jobs", "dead"], &[entry, "0"])
+        Call::new(Script::Replay, &["jobs", "dead"], &[entry, "0", ""])
     }
 }
