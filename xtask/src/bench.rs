@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: builds everything with optimisation and runs the bench.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use clap::Args;
@@ -21,11 +22,71 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N")]
     in_flight: Option<u32>,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dead_host")]
     json: bool,
-    /// Measure instead what one dead destination among a hundred costs the others
-    #[arg(long, conflicts_with = "json")]
+    /// Where to write the plot of --sink-latency, as SVG
+    #[arg(long, value_name = "FILE", requires = "sink_latency")]
+    plot: Option<PathBuf>,
+    #[command(flatten)]
+    mode: Mode,
+}
+
+/// Another question than what the worker costs compared with the bare loop.
+#[derive(Args)]
+#[group(multiple = false)]
+struct Mode {
+    /// Allocations and instructions alone; fails where telemetry that is switched off costs more than 1 %
+    #[arg(long)]
+    counts: bool,
+    /// How throughput grows with the requests in flight, to destinations that take so many milliseconds
+    #[arg(long, value_name = "MS,MS", num_args = 0..=1, default_missing_value = "0,20,100")]
+    sink_latency: Option<String>,
+    /// What a job costs with 2 workers, and with 3 nodes of a cluster
+    #[arg(long)]
+    scale: bool,
+    /// What a job costs while a million wait
+    #[arg(long)]
+    backlog: bool,
+    /// What 10,000 requests in flight take, to a destination that takes a second
+    #[arg(long)]
+    slow_sink: bool,
+    /// What a worker without jobs takes, and how soon it has the next
+    #[arg(long)]
+    idle: bool,
+    /// How long a worker takes from its start to its first request
+    #[arg(long)]
+    startup: bool,
+    /// What one dead destination among a hundred costs the others
+    #[arg(long)]
     dead_host: bool,
+}
+
+impl Options {
+    /// As the bench's own program takes them.
+    fn words(&self) -> Vec<String> {
+        let numbers = [("--rounds", self.rounds), ("--jobs", self.jobs), ("--in-flight", self.in_flight)];
+        let numbers = numbers.into_iter().filter_map(|(name, number)| Some(format!("{name}={}", number?)));
+        let mode = &self.mode;
+        let flags = [
+            ("--json", self.json),
+            ("--counts", mode.counts),
+            ("--scale", mode.scale),
+            ("--backlog", mode.backlog),
+            ("--slow-sink", mode.slow_sink),
+            ("--idle", mode.idle),
+            ("--startup", mode.startup),
+        ];
+        let flags = flags.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name.to_owned());
+        let latency = mode.sink_latency.as_ref().map(|latencies| format!("--sink-latency={latencies}"));
+        let plot = self.plot.as_ref().map(|path| format!("--plot={}", path.display()));
+        numbers.chain(flags).chain(latency).chain(plot).collect()
+    }
+
+    fn counts(&self) -> bool {
+        let mode = &self.mode;
+        let others = [mode.scale, mode.backlog, mode.slow_sink, mode.idle, mode.startup, mode.dead_host];
+        mode.sink_latency.is_none() && !others.contains(&true)
+    }
 }
 
 /// Runs the bench on release builds.
@@ -33,14 +94,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let redis = tools::redis_server()?;
     let lean = binaries::release_worker(Build::Lean)?;
     let folder = step::target().join("release");
-    let numbers =
-        [("--rounds", options.rounds), ("--jobs", options.jobs), ("--in-flight", options.in_flight)];
-    let numbers = numbers.into_iter().filter_map(|(name, number)| Some(format!("{name}={}", number?)));
-    if options.dead_host {
+    if options.mode.dead_host {
         let programs = ["--bin", "dead-host"];
         step::run("build the bench", step::cargo(&["build", "--release", "--workspace"]).args(programs))?;
         let mut command = Command::new(folder.join("dead-host"));
-        command.env("POSTRIDER_REDIS_SERVER", redis).env("POSTRIDER_LEAN_BIN", lean).args(numbers);
+        command.env("POSTRIDER_REDIS_SERVER", redis).env("POSTRIDER_LEAN_BIN", lean).args(options.words());
         return step::run("bench", &mut command);
     }
     let otel = binaries::release_worker(Build::Otel)?;
@@ -51,10 +109,14 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     command
         .env("POSTRIDER_REDIS_SERVER", redis)
         .env("POSTRIDER_LEAN_BIN", lean)
-        .env("POSTRIDER_OTEL_BIN", otel);
-    command.env("POSTRIDER_BARE_LOOP_BIN", folder.join("bare-loop"));
-    command.env("POSTRIDER_OTLP_RECEIVER_BIN", folder.join("otlp-receiver"));
-    command.args(numbers);
-    command.args(options.json.then_some("--json"));
-    step::run("bench", &mut command)
+        .env("POSTRIDER_OTEL_BIN", otel)
+        .env("POSTRIDER_BARE_LOOP_BIN", folder.join("bare-loop"))
+        .env("POSTRIDER_OTLP_RECEIVER_BIN", folder.join("otlp-receiver"));
+    if options.counts() {
+        // Optimisation does not change how often memory is asked for, and `cargo xtask test` needs these as well.
+        for build in [Build::Lean, Build::Otel] {
+            command.env(build.counting_variable(), binaries::counting_worker(build)?);
+        }
+    }
+    step::run("bench", command.args(options.words()))
 }

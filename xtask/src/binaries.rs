@@ -1,7 +1,7 @@
 //! The worker's binary in both builds, each at a path of its own.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::step::{self, Failure};
 
@@ -29,6 +29,14 @@ impl Build {
             Self::Lean => "lean",
         }
     }
+
+    /// In which variable the tests and the bench look for [`counting_worker`].
+    pub(crate) fn counting_variable(self) -> &'static str {
+        match self {
+            Self::Otel => "POSTRIDER_OTEL_ALLOCATIONS_BIN",
+            Self::Lean => "POSTRIDER_LEAN_ALLOCATIONS_BIN",
+        }
+    }
 }
 
 /// Builds the worker as it is shipped and copies it to `target/e2e/{otel,lean}/postrider`.
@@ -41,6 +49,15 @@ pub(crate) fn release_worker(build: Build) -> Result<PathBuf, Failure> {
     copied(build, "release", &format!("release-{}", build.name()))
 }
 
+/// Builds the worker that counts its allocations, to `target/e2e/{otel,lean}/allocations`.
+pub(crate) fn counting_worker(build: Build) -> Result<PathBuf, Failure> {
+    // The selection of packages with which the tests are built, so that nothing is built for this alone.
+    let mut cargo = step::cargo(&["build", "--workspace", "--example", "allocations"]);
+    step::run(&format!("build the counting worker ({})", build.name()), cargo.args(build.flags()))?;
+    let built = step::target().join("debug").join("examples").join("allocations");
+    kept(&built, &step::target().join("e2e").join(build.name()).join("allocations"))
+}
+
 fn copied(build: Build, profile: &str, folder: &str) -> Result<PathBuf, Failure> {
     // `-p postrider` and not `--workspace`: with more packages selected, their features would be in it.
     let mut cargo = step::cargo(&["build", "-p", "postrider"]);
@@ -51,15 +68,18 @@ fn copied(build: Build, profile: &str, folder: &str) -> Result<PathBuf, Failure>
     step::run(&format!("build the worker ({}, {profile})", build.name()), &mut cargo)?;
     // Both builds write this path, so the binary is copied before the other build comes.
     let built = step::target().join(profile).join("postrider");
-    let copy = step::target().join("e2e").join(folder).join("postrider");
-    replace(&built, &copy).map_err(|error| {
+    kept(&built, &step::target().join("e2e").join(folder).join("postrider"))
+}
+
+fn kept(built: &Path, copy: &Path) -> Result<PathBuf, Failure> {
+    replace(built, copy).map_err(|error| {
         Failure::from(format!("could not copy {} to {}: {error}", built.display(), copy.display()))
     })?;
-    Ok(copy)
+    Ok(copy.to_owned())
 }
 
 /// Copies to a temporary name first: the old file may be running, and no test may see half of the new one.
-fn replace(from: &PathBuf, to: &PathBuf) -> std::io::Result<()> {
+fn replace(from: &Path, to: &Path) -> std::io::Result<()> {
     let temporary = to.with_extension(format!("{}.new", std::process::id()));
     fs::create_dir_all(to.parent().expect("the copy lies in a folder"))?;
     fs::copy(from, &temporary)?;

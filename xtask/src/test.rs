@@ -31,8 +31,13 @@ pub(crate) fn run(filter: &[String]) -> Result<(), Failure> {
     }
     step::run("doc tests (lean)", &mut with_cargo(Build::Lean, &["--doc".into()], filter))?;
 
+    let lean_counting = binaries::counting_worker(Build::Lean)?;
+
     let otel = binaries::worker(Build::Otel)?;
+    let otel_counting = binaries::counting_worker(Build::Otel)?;
     let paths = [
+        (Build::Lean.counting_variable(), &lean_counting),
+        (Build::Otel.counting_variable(), &otel_counting),
         ("POSTRIDER_OTEL_BIN", &otel),
         ("POSTRIDER_LEAN_BIN", &lean),
         ("POSTRIDER_REDIS_SERVER", &redis),

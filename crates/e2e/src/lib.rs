@@ -9,6 +9,9 @@
 //! the binary `otlp-receiver`.
 
 pub mod background;
+pub mod callgrind;
+pub mod cluster;
+pub mod drain;
 pub mod hostile;
 pub mod http_call;
 pub mod ledger;
@@ -17,6 +20,7 @@ pub mod process;
 pub mod program;
 pub mod proxy;
 pub mod queue;
+pub mod quick_sink;
 pub mod redis;
 pub mod resp;
 pub mod scripts;

@@ -59,7 +59,9 @@ impl RedisServer {
                 Some(free_port()).filter(|port| *port < u16::MAX - BUS_ABOVE)
             })
         };
-        RedisServer::start_on(low_port, &["--cluster-enabled", "yes"])
+        // A node that has met no other does not know its own address.
+        let address = ["--cluster-announce-ip", "127.0.0.1"];
+        RedisServer::start_on(low_port, &[&["--cluster-enabled", "yes"], &address[..]].concat())
     }
 
     fn start_on(port: impl Fn() -> u16, arguments: &[&str]) -> RedisServer {

@@ -18,6 +18,13 @@ pub fn interrupt() {
     INTERRUPTED.store(true, Ordering::SeqCst);
 }
 
+/// Lets time go by, for what is a measure of time; unwinds after [`interrupt`].
+pub fn unless_interrupted(time: Duration) {
+    let end = Instant::now() + time;
+    // Ends at `end`, as nobody answers.
+    let _ = poll_each(PAUSE.min(time), time, || if Instant::now() < end { Err(()) } else { Ok(()) });
+}
+
 /// Asks `probe` about every 10 ms until it has an answer.
 ///
 /// # Panics
@@ -47,7 +54,15 @@ pub fn eventually_or<T, S: Display>(
 }
 
 /// Asks `probe` at least once, and until it succeeds or `deadline` is over; the error is that of the last time.
-pub(crate) fn poll<T, E>(deadline: Duration, mut probe: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+pub(crate) fn poll<T, E>(deadline: Duration, probe: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    poll_each(PAUSE, deadline, probe)
+}
+
+fn poll_each<T, E>(
+    pause: Duration,
+    deadline: Duration,
+    mut probe: impl FnMut() -> Result<T, E>,
+) -> Result<T, E> {
     let end = Instant::now() + deadline;
     loop {
         if INTERRUPTED.load(Ordering::SeqCst) {
@@ -57,7 +72,7 @@ pub(crate) fn poll<T, E>(deadline: Duration, mut probe: impl FnMut() -> Result<T
         // Taken first, so that a slow probe gets its last chance after the deadline and not before it.
         let now = Instant::now();
         match probe() {
-            Err(_) if now < end => std::thread::sleep(PAUSE),
+            Err(_) if now < end => std::thread::sleep(pause),
             answer => return answer,
         }
     }

@@ -3,6 +3,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use e2e::cluster;
 use e2e::process::{Build, Output, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::{RedisServer, free_port};
@@ -45,30 +46,9 @@ fn a_unix_socket() {
     the_main_job(&redis, &format!("redis+unix://{socket}"));
 }
 
-/// Three nodes, each with a third of the slots.
-fn cluster() -> Vec<RedisServer> {
-    let nodes: Vec<RedisServer> = (0..3).map(|_| RedisServer::start_cluster_node()).collect();
-    for (node, slots) in nodes.iter().zip([0..=5460, 5461..=10922, 10923..=16383]) {
-        // Not ADDSLOTSRANGE, which came with Redis 7.
-        let slots: Vec<String> = slots.map(|slot| slot.to_string()).collect();
-        let command = ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str));
-        node.command(&command.collect::<Vec<_>>());
-    }
-    for node in &nodes[1..] {
-        nodes[0].command(&["CLUSTER", "MEET", "127.0.0.1", &node.port.to_string()]);
-    }
-    for node in &nodes {
-        eventually("a cluster that is whole", SOON, || {
-            let info = node.command(&["CLUSTER", "INFO"]).text();
-            (info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")).then_some(())
-        });
-    }
-    nodes
-}
-
 #[test]
 fn the_shards_of_a_queue_spread_over_a_cluster() {
-    let (nodes, sink) = (cluster(), Sink::start());
+    let (nodes, sink) = (cluster::start(3), Sink::start());
     let url = format!("redis-cluster://127.0.0.1:{}", nodes[0].port);
     let meta = "postrider:{default}:meta";
     let slot = nodes[0].command(&["CLUSTER", "KEYSLOT", meta]).integer();
@@ -92,7 +72,7 @@ fn the_shards_of_a_queue_spread_over_a_cluster() {
 #[test]
 fn a_flow_is_limited_and_its_jobs_parked_in_a_cluster() {
     const JOBS: usize = 30;
-    let (nodes, sink) = (cluster(), Sink::start());
+    let (nodes, sink) = (cluster::start(3), Sink::start());
     let url = format!("redis-cluster://127.0.0.1:{}", nodes[0].port);
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("flows.toml");
@@ -198,7 +178,7 @@ fn a_worker_survives_a_failover_by_sentinel_without_a_restart() {
 
 #[test]
 fn jobs_in_hand_survive_the_migration_of_their_slot() {
-    let (nodes, sink) = (cluster(), Sink::start());
+    let (nodes, sink) = (cluster::start(3), Sink::start());
     let url = format!("redis-cluster://127.0.0.1:{}", nodes[0].port);
     let jobs = "postrider:{default}:jobs";
     let slot = nodes[0].command(&["CLUSTER", "KEYSLOT", jobs]).integer();
@@ -282,7 +262,7 @@ fn replicated(node: &RedisServer) {
 #[test]
 fn jobs_survive_the_death_of_their_node() {
     const JOBS: usize = 40;
-    let (mut nodes, sink) = (cluster(), Sink::start());
+    let (mut nodes, sink) = (cluster::start(3), Sink::start());
     let slot = nodes[0].command(&["CLUSTER", "KEYSLOT", "postrider:{default}:jobs"]).integer();
     let home = (slot / 5461).min(2) as usize;
     let replica = replica_of(&nodes, home);

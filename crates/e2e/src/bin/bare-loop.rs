@@ -1,13 +1,13 @@
 //! What the worker is measured against: the shortest good loop that does the same jobs with the same clients.
 //!
 //! It reads a batch, sends each job and acknowledges what has finished. Reads, requests and acknowledgements
-//! overlap, and each group is as large as what came together while the one before was under way. It has no
+//! overlap, and each group is as large as what came together while the one before was under way. While there is
+//! nothing it waits for the next job on a connection of its own, and so has it at once. It has no
 //! lease, no retry, no deadline and no telemetry: a job that fails ends the program.
 //!
 //! `bare-loop REDIS_URL IN_FLIGHT JOBS` ends after that many jobs.
 
 use std::error::Error;
-use std::time::Duration;
 
 use bytes::Bytes;
 use fred::bytes_utils::Str;
@@ -27,6 +27,13 @@ type AnyError = Box<dyn Error>;
 const STREAM: &str = "postrider:{default}:jobs";
 const GROUP: &str = "bench";
 
+/// The connections.
+struct Redis {
+    redis: Client,
+    /// For reads that wait, which would hold up all else.
+    waiting: Client,
+}
+
 struct Job {
     entry: Str,
     url: Str,
@@ -39,7 +46,8 @@ async fn main() -> Result<(), AnyError> {
     let [redis_url, in_flight, jobs] = arguments.as_slice() else {
         return Err("usage: bare-loop REDIS_URL IN_FLIGHT JOBS".into());
     };
-    let redis = connect(redis_url).await?;
+    let redis = Redis { redis: connect(redis_url).await?, waiting: connect(redis_url).await? };
+    redis.redis.xgroup_create::<(), _, _, _>(STREAM, GROUP, "0", true).await?;
     run(&redis, &http(), in_flight.parse()?, jobs.parse()?).await
 }
 
@@ -50,7 +58,6 @@ async fn connect(url: &str) -> Result<Client, AnyError> {
     });
     let client = builder.build()?;
     client.init().await?;
-    client.xgroup_create::<(), _, _, _>(STREAM, GROUP, "0", true).await?;
     Ok(client)
 }
 
@@ -63,7 +70,7 @@ fn http() -> Http {
         .build(connector)
 }
 
-async fn run(redis: &Client, http: &Http, in_flight: usize, jobs: usize) -> Result<(), AnyError> {
+async fn run(redis: &Redis, http: &Http, in_flight: usize, jobs: usize) -> Result<(), AnyError> {
     let (mut read, mut settled) = (0, 0);
     let mut finished = Vec::new();
     // At most one read and one acknowledgement are under way, on one connection.
@@ -75,7 +82,7 @@ async fn run(redis: &Client, http: &Http, in_flight: usize, jobs: usize) -> Resu
             reads.push(read_batch(redis, free));
         }
         if acks.is_empty() && !finished.is_empty() {
-            acks.push(acknowledge(redis, std::mem::take(&mut finished)));
+            acks.push(acknowledge(&redis.redis, std::mem::take(&mut finished)));
         }
         tokio::select! {
             Some(batch) = reads.next() => {
@@ -96,20 +103,24 @@ async fn run(redis: &Client, http: &Http, in_flight: usize, jobs: usize) -> Resu
     Ok(())
 }
 
-async fn read_batch(redis: &Client, count: usize) -> Result<Vec<Job>, AnyError> {
-    let reply: XReadResponse<Str, Str, Str, Bytes> =
-        redis.xreadgroup_map(GROUP, "c", Some(count as u64), None, false, STREAM, ">").await?;
-    let entries: Vec<_> = reply.into_values().flatten().collect();
-    if entries.is_empty() {
-        // The producer is behind.
-        tokio::time::sleep(Duration::from_millis(1)).await;
+async fn read_batch(redis: &Redis, count: usize) -> Result<Vec<Job>, AnyError> {
+    let mut reply = read(&redis.redis, count, None).await?;
+    if reply.is_null() {
+        // 0 is for ever: the last read has its jobs in the stream already.
+        reply = read(&redis.waiting, count, Some(0)).await?;
     }
+    let reply: XReadResponse<Str, Str, Str, Bytes> = reply.into_xread_response()?;
+    let entries = reply.into_values().flatten();
     let job = |(entry, mut fields): (Str, std::collections::HashMap<Str, Bytes>)| {
         let url = fields.remove("url").ok_or("a job has no url")?;
         let body = fields.remove("body").unwrap_or_default();
         Ok(Job { entry, url: Str::try_from(url)?, body })
     };
-    entries.into_iter().map(job).collect()
+    entries.map(job).collect()
+}
+
+async fn read(redis: &Client, count: usize, block: Option<u64>) -> Result<Value, AnyError> {
+    Ok(redis.xreadgroup(GROUP, "c", Some(count as u64), block, false, STREAM, ">").await?)
 }
 
 /// Sends one job and returns the id of its entry.

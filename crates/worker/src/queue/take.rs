@@ -90,6 +90,9 @@ impl Queue {
 
     /// Jobs came. The span is a root of its own, with a link to the producer of each.
     fn received(&self, operation: Operation, taken: &[Delivery], pending: Pending<'_>, began: Instant) {
+        if !self.0.telemetry.is_on() {
+            return pending.discard();
+        }
         let operations = self.operations();
         let extract = |delivery: &Delivery| self.0.telemetry.extract(&Producer(&delivery.fields));
         let producers: Vec<Context> = taken.iter().map(extract).collect();

@@ -3,24 +3,34 @@
 //! Each round runs each variant once, on the same Redis and the same destination, every other round in reverse.
 //! What is compared is the processor time of the measured process alone, not that of Redis, of the destination
 //! or of the receiver of telemetry; the ratio is taken within one round, because machines drift. The jobs per
-//! second depend on all of them, as they share the machine.
+//! second depend on all of them, as they share the machine. Other modes answer one further question each.
 //!
 //! Run it with `cargo xtask bench`, which builds the programs and says where they are.
 
 mod arguments;
-mod cpu;
+mod backlog;
+mod compare;
+mod cost;
+mod idle;
 mod measure;
+mod plot;
+mod process;
 mod report;
-mod sink;
+mod scale;
+mod sink_latency;
+mod slow_sink;
+mod startup;
+mod summary;
 mod variant;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use arguments::Arguments;
+use arguments::{Arguments, Mode};
+use e2e::quick_sink::QuickSink;
 use e2e::redis::RedisServer;
 use e2e::wait::Interrupted;
-use measure::Measurement;
-use variant::Variant;
+use serde_json::json;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
@@ -33,44 +43,44 @@ fn main() -> ExitCode {
     if let Err(error) = stop_on_ctrl_c() {
         eprintln!("bench: Ctrl-C will not clean up: {error}");
     }
-    let rounds = match std::panic::catch_unwind(|| run(&arguments)) {
-        Ok(rounds) => rounds,
+    match std::panic::catch_unwind(|| run(&arguments)) {
+        Ok(report) => println!("{report}"),
         // The message of a panic is out already, and what was started has been stopped.
         Err(reason) => return ExitCode::from(if reason.is::<Interrupted>() { 130 } else { 101 }),
-    };
-    if arguments.json {
-        println!("{:#}", report::json(&arguments, &rounds));
-    } else {
-        println!("{}", report::table(&rounds));
     }
     ExitCode::SUCCESS
 }
 
-/// One measurement of each variant for each round, in the order of [`Variant::ALL`].
-fn run(arguments: &Arguments) -> Vec<[Measurement; 4]> {
-    for variant in Variant::ALL {
-        // Says now, and not after the first measurements, which program is missing.
-        variant.program();
-    }
+/// What is to be printed.
+fn run(arguments: &Arguments) -> String {
     let redis = RedisServer::start();
-    let url = sink::start();
-    let mut rounds = Vec::new();
-    for round in 0..arguments.rounds {
-        let mut variants = Variant::ALL;
-        if round % 2 == 1 {
-            variants.reverse();
+    let sink = || QuickSink::start(Duration::ZERO);
+    let table = match &arguments.mode {
+        Mode::Compare => {
+            let comparison = compare::run(arguments, &redis, &sink());
+            if arguments.json {
+                return format!("{:#}", report::json(arguments, &comparison));
+            }
+            return report::table(&comparison);
         }
-        let mut measured = variants.map(|variant| {
-            let measurement = measure::run(variant, &redis, &url, arguments);
-            eprintln!("round {} of {}: {variant}: {measurement}", round + 1, arguments.rounds);
-            measurement
-        });
-        if round % 2 == 1 {
-            measured.reverse();
+        Mode::Counts => {
+            let (rows, too_many) = cost::run(&redis, &sink(), arguments.in_flight.unwrap_or(64));
+            if let Some(too_many) = too_many {
+                panic!("{rows}\n{too_many}");
+            }
+            rows
         }
-        rounds.push(measured);
+        Mode::SinkLatency(latencies) => sink_latency::run(arguments, &redis, latencies),
+        Mode::Scale => scale::run(arguments, &redis, &sink()),
+        Mode::Backlog => backlog::run(arguments, &redis, &sink()),
+        Mode::SlowSink => slow_sink::run(arguments, &redis),
+        Mode::Idle => idle::run(arguments, &redis, &sink()),
+        Mode::Startup => startup::run(arguments, &redis, &sink()),
+    };
+    if arguments.json {
+        return format!("{:#}", json!({ "header": table.header, "rows": table.rows }));
     }
-    rounds
+    table.to_string()
 }
 
 /// Ends whatever is waited for, so that everything that was started is stopped.

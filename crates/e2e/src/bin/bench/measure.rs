@@ -3,25 +3,17 @@
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
+use e2e::drain::{self, STREAM, command};
+use e2e::quick_sink::QuickSink;
 use e2e::redis::RedisServer;
-use e2e::resp::{Connection, Reply};
+use e2e::resp::Connection;
 use e2e::wait;
 
-use crate::arguments::Arguments;
-use crate::cpu::{self, Usage};
+use crate::process::{self, Usage};
 use crate::variant::{Running, Variant};
 
 /// How long one run may take, and a worker to end.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
-
-const STREAM: &str = "postrider:{default}:jobs";
-const BODY_BYTES: usize = 512;
-
-/// Puts `ARGV[1]` jobs with the URL `ARGV[2]` and the body `ARGV[3]` into `KEYS[1]`.
-const PRELOAD: &str =
-    "for _ = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'url', ARGV[2], 'body', ARGV[3]) end";
-/// Few enough that no script blocks the server for long.
-const PRELOAD_BATCH: usize = 1000;
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What one run came to.
 #[derive(Clone, Copy, Debug)]
@@ -31,15 +23,38 @@ pub(crate) struct Measurement {
     pub(crate) cpu: f64,
     /// The same of Redis.
     pub(crate) redis_cpu: f64,
-    /// Spans for each job that reached the receiver. Fewer than a job has: some were dropped, unpaid for.
-    pub(crate) spans: Option<f64>,
+    /// The most memory that the process had resident, in MiB.
+    pub(crate) memory: f64,
+    /// Of a variant that exports.
+    pub(crate) spans: Option<Spans>,
+}
+
+/// What became of the spans of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spans {
+    /// For each job, at the receiver.
+    pub(crate) received: f64,
+    /// Altogether, by the worker's own account.
+    pub(crate) lost: f64,
 }
 
 impl Display for Measurement {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Measurement { jobs_per_second, cpu, redis_cpu, .. } = self;
-        write!(formatter, "{jobs_per_second:.0} jobs/s, {cpu:.1} µs/job, Redis {redis_cpu:.1} µs/job")
+        let Measurement { jobs_per_second, cpu, redis_cpu, memory, .. } = self;
+        write!(
+            formatter,
+            "{jobs_per_second:.0} jobs/s, {cpu:.1} µs/job, Redis {redis_cpu:.1} µs/job, {memory:.1} MiB"
+        )
     }
+}
+
+/// The load of a run.
+#[derive(Clone, Copy)]
+pub(crate) struct Load {
+    pub(crate) jobs: usize,
+    pub(crate) in_flight: usize,
+    /// Jobs that are settled before it is measured.
+    pub(crate) warm_up: usize,
 }
 
 /// The state of a run at one moment.
@@ -56,61 +71,122 @@ struct Moment {
 /// # Panics
 ///
 /// When the program ends or stands still before that.
-pub(crate) fn run(variant: Variant, redis: &RedisServer, url: &str, arguments: &Arguments) -> Measurement {
+pub(crate) fn run(variant: Variant, redis: &RedisServer, sink: &QuickSink, load: Load) -> Measurement {
     let mut connection = redis.connect();
-    preload(&mut connection, url, arguments.jobs);
-    let server = server_process(&mut connection);
-    let mut running = variant.start(&redis.url(), arguments);
+    drain::preload(&mut connection, STREAM, sink.url(), load.jobs);
+    let server = process::of_server(&mut connection);
+    let mut running = variant.start(&redis.url(), load.in_flight, load.jobs);
+    let mut memory = 0.0;
     let mut until = |what: &str, left: usize| {
         wait::eventually(&format!("{variant}: {what}"), PATIENCE, || {
             let moment = look(&mut connection, &running, server);
+            memory = process::peak_memory(running.process()).unwrap_or(memory);
             let ended = moment.program.ended && moment.left > left;
             assert!(!ended, "{variant} ended with {} jobs left:\n{}", moment.left, running.log());
             (moment.left <= left).then_some(moment)
         })
     };
-    let first = until("the first job is settled", arguments.jobs - 1);
+    let first = until("the first job is settled", load.jobs - 1 - load.warm_up.min(load.jobs / 2));
     let last = until("the last job is settled", 0);
-    assert!(first.left > 0, "{} jobs are too few: all were done at the first look", arguments.jobs);
+    assert!(first.left > 0, "{} jobs are too few: all were done at the first look", load.jobs);
 
     let jobs = first.left as f64;
     let micros = |from: Usage, to: Usage| (to.time - from.time).as_secs_f64() * 1e6 / jobs;
+    let received = running.exported_spans();
     Measurement {
         jobs_per_second: jobs / (last.time - first.time).as_secs_f64(),
         cpu: micros(first.program, last.program),
         redis_cpu: micros(first.redis, last.redis),
-        spans: running.exported_spans().map(|spans| spans as f64 / arguments.jobs as f64),
+        memory,
+        spans: received.map(|spans| Spans {
+            received: spans as f64 / load.jobs as f64,
+            lost: running.lost_spans() as f64,
+        }),
     }
 }
 
 fn look(connection: &mut Connection, running: &Running, server: u32) -> Moment {
-    let left = usize::try_from(command(connection, &["XLEN", STREAM]).integer());
-    let left = left.expect("a stream has no negative length");
-    let (program, redis) = (cpu::usage(running.process()), cpu::usage(server));
+    let left = drain::left(connection);
+    let (program, redis) = (process::usage(running.process()), process::usage(server));
     Moment { left, time: Instant::now(), program, redis }
 }
 
-/// Empties Redis and puts `jobs` jobs into the queue.
-fn preload(connection: &mut Connection, url: &str, jobs: usize) {
-    command(connection, &["FLUSHALL"]);
-    let body = "x".repeat(BODY_BYTES);
-    let mut left = jobs;
-    while left > 0 {
-        let batch = left.min(PRELOAD_BATCH);
-        command(connection, &["EVAL", PRELOAD, "1", STREAM, &batch.to_string(), url, &body]);
-        left -= batch;
+/// How long jobs take from being enqueued to the destination.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Latency {
+    pub(crate) p50: Duration,
+    pub(crate) p99: Duration,
+}
+
+impl Latency {
+    pub(crate) fn of(mut all: Vec<Duration>) -> Latency {
+        all.sort_unstable();
+        let at = |hundredths: usize| all[(all.len() * hundredths / 100).min(all.len() - 1)];
+        Latency { p50: at(50), p99: at(99) }
     }
 }
 
-fn server_process(connection: &mut Connection) -> u32 {
-    let info = command(connection, &["INFO", "server"]).text();
-    let process = info.lines().find_map(|line| line.strip_prefix("process_id:")?.trim().parse().ok());
-    process.expect("INFO server of Redis has a process_id")
+/// Jobs that come so often, to a program that has nothing else to do.
+pub(crate) const LATENCY_RATE: u32 = 500;
+
+/// Enqueues jobs at [`LATENCY_RATE`] for a while.
+///
+/// # Panics
+///
+/// When they do not arrive.
+pub(crate) fn latency(variant: Variant, redis: &RedisServer, sink: &QuickSink, jobs: u32) -> Latency {
+    let mut connection = redis.connect();
+    command(&mut connection, &["FLUSHALL"]);
+    // The first are for connections and for whatever is done once.
+    let warm_up = jobs / 10 + 1;
+    let mut running = variant.start(&redis.url(), 64, (warm_up + jobs) as usize);
+    let before = sink.requests();
+    paced(&mut connection, sink, warm_up);
+    sink_has(sink, &running, before + warm_up as usize);
+    sink.take_latencies();
+    paced(&mut connection, sink, jobs);
+    sink_has(sink, &running, before + (warm_up + jobs) as usize);
+    if variant != Variant::Bare {
+        running.stop();
+    }
+    Latency::of(sink.take_latencies())
 }
 
-fn command(connection: &mut Connection, arguments: &[&str]) -> Reply {
-    match connection.command(arguments).expect("the Redis server of the bench answers") {
-        Reply::Error(error) => panic!("Redis refuses {}: {error}", arguments[0]),
-        reply => reply,
+fn paced(connection: &mut Connection, sink: &QuickSink, jobs: u32) {
+    let start = Instant::now();
+    for job in 0..jobs {
+        // A producer that is late is so once, not for all jobs that follow.
+        let due = start + Duration::from_secs(1) * job / LATENCY_RATE;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        enqueue(connection, sink);
+    }
+}
+
+/// Puts a stamped job into the queue.
+pub(crate) fn enqueue(connection: &mut Connection, sink: &QuickSink) {
+    let body = sink.stamped_body();
+    command(connection, &["XADD", STREAM, "*", "url", sink.url(), "body", &body]);
+}
+
+fn sink_has(sink: &QuickSink, running: &Running, requests: usize) {
+    wait::eventually_or(&format!("{requests} requests"), PATIENCE, || match sink.requests() {
+        seen if seen >= requests => Ok(()),
+        seen => {
+            // The bare loop ends when it has done all, which is after it has sent all.
+            let ended = process::usage(running.process()).ended && sink.requests() < requests;
+            assert!(!ended, "the program ended after {seen} requests:\n{}", running.log());
+            Err(format!("{seen}"))
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_the_sorted_values() {
+        let latency = Latency::of((0..200).rev().map(Duration::from_millis).collect());
+        assert_eq!((latency.p50.as_millis(), latency.p99.as_millis()), (100, 198));
     }
 }

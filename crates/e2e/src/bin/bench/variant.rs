@@ -4,13 +4,12 @@ use std::fmt::Display;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use e2e::otlp::Receiver;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tempfile::TempDir;
-
-use crate::arguments::Arguments;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variant {
@@ -22,21 +21,29 @@ pub(crate) enum Variant {
     OtelOff,
     /// The worker that records and exports every span, over gRPC.
     OtelOn,
+    /// The same for one trace in a hundred.
+    OtelPart,
 }
 
 impl Variant {
-    pub(crate) const ALL: [Variant; 4] = [Variant::Bare, Variant::Lean, Variant::OtelOff, Variant::OtelOn];
+    pub(crate) const ALL: [Variant; 5] =
+        [Variant::Bare, Variant::Lean, Variant::OtelOff, Variant::OtelOn, Variant::OtelPart];
 
-    /// Starts the program on that Redis.
+    /// Starts the program on that Redis; the bare loop ends by itself after `jobs` jobs.
     ///
     /// # Panics
     ///
     /// When it can not be started.
-    pub(crate) fn start(self, redis_url: &str, arguments: &Arguments) -> Running {
-        let in_flight = arguments.in_flight.to_string();
+    pub(crate) fn start(self, redis_url: &str, in_flight: usize, jobs: usize) -> Running {
+        self.start_timed(redis_url, in_flight, jobs).0
+    }
+
+    /// The same, and when the program itself was started.
+    pub(crate) fn start_timed(self, redis_url: &str, in_flight: usize, jobs: usize) -> (Running, Instant) {
+        let in_flight = in_flight.to_string();
         let mut command = Command::new(self.program());
         if self == Variant::Bare {
-            command.args([redis_url, &in_flight, &arguments.jobs.to_string()]);
+            command.args([redis_url, &in_flight, &jobs.to_string()]);
         } else {
             command.args(["worker", "--redis-url", redis_url, "--queue", "default"]);
             command.args(["--concurrency", &in_flight, "--egress-allow", "127.0.0.0/8"]);
@@ -46,19 +53,40 @@ impl Variant {
                 command.env_remove(&name);
             }
         }
-        let receiver =
-            (self == Variant::OtelOn).then(|| Receiver::start(path_in("POSTRIDER_OTLP_RECEIVER_BIN")));
+        let receiver = self.is_recording().then(|| Receiver::start(path_in("POSTRIDER_OTLP_RECEIVER_BIN")));
         if let Some(receiver) = &receiver {
-            command.env("OTEL_ENABLED", "true").env("OTEL_TRACES_SAMPLER", "always_on");
-            command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+            for (name, value) in self.recording() {
+                command.env(name, value);
+            }
             command.env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.grpc_endpoint());
         }
         let folder = tempfile::Builder::new().prefix("postrider-bench-").tempdir();
         let folder = folder.expect("the folder for temporary files can be written");
         let log = File::create(folder.path().join("log")).expect("a new folder can be written");
         let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let began = Instant::now();
         let child = command.spawn().unwrap_or_else(|error| panic!("can not start {self}: {error}"));
-        Running { child, folder, receiver }
+        (Running { child, folder, receiver }, began)
+    }
+
+    pub(crate) fn is_recording(self) -> bool {
+        matches!(self, Variant::OtelOn | Variant::OtelPart)
+    }
+
+    /// What the environment says, but for the address of the receiver.
+    pub(crate) fn recording(self) -> Vec<(&'static str, &'static str)> {
+        let protocol = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+        let on = ("OTEL_ENABLED", "true");
+        match self {
+            Variant::OtelOn => vec![on, protocol, ("OTEL_TRACES_SAMPLER", "always_on")],
+            Variant::OtelPart => vec![
+                on,
+                protocol,
+                ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+                ("OTEL_TRACES_SAMPLER_ARG", "0.01"),
+            ],
+            Variant::Bare | Variant::Lean | Variant::OtelOff => Vec::new(),
+        }
     }
 
     /// Where the program is.
@@ -70,8 +98,18 @@ impl Variant {
         path_in(match self {
             Variant::Bare => "POSTRIDER_BARE_LOOP_BIN",
             Variant::Lean => "POSTRIDER_LEAN_BIN",
-            Variant::OtelOff | Variant::OtelOn => "POSTRIDER_OTEL_BIN",
+            Variant::OtelOff | Variant::OtelOn | Variant::OtelPart => "POSTRIDER_OTEL_BIN",
         })
+    }
+
+    /// The program that counts its allocations, where there is one.
+    pub(crate) fn counting_program(self) -> Option<PathBuf> {
+        let variable = match self {
+            Variant::Bare => return None,
+            Variant::Lean => "POSTRIDER_LEAN_ALLOCATIONS_BIN",
+            Variant::OtelOff | Variant::OtelOn | Variant::OtelPart => "POSTRIDER_OTEL_ALLOCATIONS_BIN",
+        };
+        std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from)
     }
 }
 
@@ -82,11 +120,12 @@ impl Display for Variant {
             Variant::Lean => "worker, lean",
             Variant::OtelOff => "worker, otel off",
             Variant::OtelOn => "worker, otel on",
+            Variant::OtelPart => "worker, otel 1 %",
         })
     }
 }
 
-fn path_in(variable: &str) -> PathBuf {
+pub(crate) fn path_in(variable: &str) -> PathBuf {
     match std::env::var_os(variable) {
         Some(path) if !path.is_empty() => path.into(),
         _ => panic!("{variable} is not set: run `cargo xtask bench`, which builds the programs"),
@@ -110,25 +149,40 @@ impl Running {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_else(|error| error.to_string())
     }
 
-    /// The spans that the receiver got, once the worker has ended by itself and so sent all it had; none where
-    /// nothing is exported.
-    pub(crate) fn exported_spans(&mut self) -> Option<u64> {
-        let receiver = self.receiver.as_ref()?;
+    /// Has the worker end by itself, and so send all the telemetry that it has.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end.
+    pub(crate) fn stop(&mut self) {
         let process = i32::try_from(self.child.id()).expect("a process id is a positive i32");
+        // It may have ended: it is not reaped yet, so the id is its own.
         nix::sys::signal::kill(Pid::from_raw(process), Signal::SIGTERM)
             .expect("an own child can be signalled");
-        e2e::wait::eventually("the worker ends on SIGTERM", crate::measure::PATIENCE, || {
+        e2e::wait::eventually("the program ends on SIGTERM", crate::measure::PATIENCE, || {
             self.child.try_wait().expect("an own child can be waited for")
         });
-        Some(
-            receiver
-                .stats()
-                .iter()
-                .filter(|stats| stats.signal == "traces")
-                .map(|stats| stats.accepted)
-                .sum(),
-        )
     }
+
+    /// The spans that the receiver got, once the worker has ended; none where nothing is exported.
+    pub(crate) fn exported_spans(&mut self) -> Option<u64> {
+        self.receiver.as_ref()?;
+        self.stop();
+        let stats = self.receiver.as_ref()?.stats();
+        Some(stats.iter().filter(|stats| stats.signal == "traces").map(|stats| stats.accepted).sum())
+    }
+
+    /// The spans that the worker says it has lost, once it has ended.
+    pub(crate) fn lost_spans(&self) -> u64 {
+        lost(&self.log())
+    }
+}
+
+/// The worker ends with `LOST of ENDED spans were not delivered` where that is so.
+fn lost(log: &str) -> u64 {
+    let before = log.split(" spans were not delivered").next().filter(|before| before.len() < log.len());
+    let lost = before.and_then(|before| before.rsplit_once(" of ")?.0.split_whitespace().next_back());
+    lost.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 impl Drop for Running {
@@ -136,5 +190,16 @@ impl Drop for Running {
         // It has ended already where these fail.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_lost_stands_in_the_log() {
+        assert_eq!(lost("INFO stopped\nWARN 12 of 345 spans were not delivered\n"), 12);
+        assert_eq!(lost("INFO 1 of 2 jobs\n"), 0);
     }
 }

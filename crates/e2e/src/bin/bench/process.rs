@@ -1,7 +1,10 @@
-//! The processor time of another process, from `/proc`.
+//! The processor time and the memory of another process, from `/proc`.
 
 use std::fs;
 use std::time::Duration;
+
+use e2e::drain::command;
+use e2e::resp::Connection;
 
 /// `USER_HZ`: the kernel counts in hundredths of a second for programs, whatever it uses itself.
 const TICK: Duration = Duration::from_millis(10);
@@ -24,6 +27,25 @@ pub(crate) fn usage(process: u32) -> Usage {
     let path = format!("/proc/{process}/stat");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     parse(&text).unwrap_or_else(|| panic!("{path} is not as proc(5) says: {text}"))
+}
+
+/// The most memory that it has had resident, in MiB; none when it has ended.
+pub(crate) fn peak_memory(process: u32) -> Option<f64> {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let kibibytes: f64 =
+        text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes / 1024.0)
+}
+
+/// The process of a Redis server.
+///
+/// # Panics
+///
+/// When it does not say.
+pub(crate) fn of_server(connection: &mut Connection) -> u32 {
+    let info = command(connection, &["INFO", "server"]).text();
+    let process = info.lines().find_map(|line| line.strip_prefix("process_id:")?.trim().parse().ok());
+    process.expect("INFO server of Redis has a process_id")
 }
 
 /// The name of the program, the second field, stands in brackets and may contain anything.

@@ -1,0 +1,65 @@
+//! The comparison: each variant once a round, every other round in reverse.
+
+use e2e::quick_sink::QuickSink;
+use e2e::redis::RedisServer;
+
+use crate::arguments::Arguments;
+use crate::cost::{self, Cost};
+use crate::measure::{self, LATENCY_RATE, Latency, Load, Measurement};
+use crate::variant::Variant;
+
+/// Seconds of jobs at a steady rate, each round.
+const LATENCY_SECONDS: u32 = 3;
+const VARIANTS: usize = Variant::ALL.len();
+
+/// One measurement of each variant, in the order of [`Variant::ALL`].
+pub(crate) struct Round {
+    pub(crate) measurements: [Measurement; VARIANTS],
+    pub(crate) latencies: [Option<Latency>; VARIANTS],
+}
+
+/// All that is known at the end.
+pub(crate) struct Comparison {
+    pub(crate) rounds: Vec<Round>,
+    pub(crate) costs: [Cost; VARIANTS],
+}
+
+pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) -> Comparison {
+    for variant in Variant::ALL {
+        // Says now, and not after the first measurements, which program is missing.
+        variant.program();
+    }
+    let load = Load { jobs: arguments.jobs, in_flight: arguments.in_flight.unwrap_or(64), warm_up: 0 };
+    let mut rounds = Vec::new();
+    for round in 0..arguments.rounds {
+        let backwards = round % 2 == 1;
+        let measurements = in_order(backwards, |variant| {
+            let measurement = measure::run(variant, redis, sink, load);
+            eprintln!("round {} of {}: {variant}: {measurement}", round + 1, arguments.rounds);
+            measurement
+        });
+        let latencies = in_order(backwards, |variant| {
+            [Variant::Bare, Variant::Lean, Variant::OtelOn].contains(&variant).then(|| {
+                let latency = measure::latency(variant, redis, sink, LATENCY_SECONDS * LATENCY_RATE);
+                eprintln!("round {} of {}: {variant}: {latency:?}", round + 1, arguments.rounds);
+                latency
+            })
+        });
+        rounds.push(Round { measurements, latencies });
+    }
+    // Counts are the same in each round.
+    let costs = Variant::ALL.map(|variant| cost::of(variant, redis, sink, load.in_flight));
+    Comparison { rounds, costs }
+}
+
+fn in_order<T>(backwards: bool, measure: impl Fn(Variant) -> T) -> [T; VARIANTS] {
+    let mut variants = Variant::ALL;
+    if backwards {
+        variants.reverse();
+    }
+    let mut results = variants.map(measure);
+    if backwards {
+        results.reverse();
+    }
+    results
+}

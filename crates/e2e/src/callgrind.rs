@@ -1,0 +1,106 @@
+//! Instructions for each job, by valgrind's callgrind: the same in each run, whatever else the machine does.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::child::OwnedChild;
+use crate::drain::{self, Drain, STREAM};
+use crate::quick_sink::QuickSink;
+use crate::redis::RedisServer;
+
+/// Jobs of the two runs whose difference counts. The first is long enough for all that is done once: connections,
+/// the slow start of a destination, tables that grow.
+const JOBS: [usize; 2] = [1_500, 4_500];
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// callgrind counts an instruction that repeats itself once for each repetition, so that a copy of a kilobyte by
+/// `rep movsb`, which a processor does in some cycles, would be a thousand. Without it glibc copies in a loop.
+const NO_REPETITIONS: (&str, &str) = ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-ERMS,-FSRM");
+
+/// Instructions that a worker needs for one job, on all threads, in user mode.
+///
+/// # Panics
+///
+/// When it does not drain its queue, or not in one go.
+pub fn worker(
+    valgrind: &Path,
+    program: &Path,
+    environment: &[(&str, &str)],
+    redis: &RedisServer,
+    sink: &QuickSink,
+    in_flight: usize,
+) -> f64 {
+    difference(|jobs| {
+        let file = tempfile::NamedTempFile::new().expect("the folder for temporary files can be written");
+        let command = command_line(valgrind, program, file.path());
+        let environment = [environment, &[NO_REPETITIONS]].concat();
+        Drain { program: &command, environment: &environment, in_flight }.run(redis, sink, jobs);
+        total(file.path())
+    })
+}
+
+/// The same of the bare loop, for a run of so many jobs; see [`difference`].
+///
+/// # Panics
+///
+/// When it fails.
+pub fn bare_loop(
+    valgrind: &Path,
+    program: &Path,
+    redis: &RedisServer,
+    sink: &QuickSink,
+    in_flight: usize,
+    jobs: usize,
+) -> f64 {
+    drain::preload(&mut redis.connect(), STREAM, sink.url(), jobs);
+    let file = tempfile::NamedTempFile::new().expect("the folder for temporary files can be written");
+    let line = command_line(valgrind, program, file.path());
+    let mut command = Command::new(&line[0]);
+    command.args(&line[1..]).args([redis.url(), in_flight.to_string(), jobs.to_string()]);
+    command.envs([NO_REPETITIONS]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let status = OwnedChild::spawn(&mut command).wait(PATIENCE).expect("the bare loop ends");
+    assert!(status.success(), "the bare loop ended with {status}");
+    total(file.path())
+}
+
+/// What one more job costs, from a run with few jobs and one with many.
+pub fn difference(run: impl Fn(usize) -> f64) -> f64 {
+    let [few, many] = JOBS.map(run);
+    (many - few) / (JOBS[1] - JOBS[0]) as f64
+}
+
+fn command_line(valgrind: &Path, program: &Path, output: &Path) -> Vec<OsString> {
+    let mut file = OsString::from("--callgrind-out-file=");
+    file.push(output);
+    // Else a thread that waits for another may spin for as long as it likes.
+    let options = ["--tool=callgrind", "--fair-sched=yes", "--quiet"].map(OsString::from);
+    let mut line = vec![valgrind.as_os_str().to_owned()];
+    line.extend(options);
+    line.extend([file, program.as_os_str().to_owned()]);
+    line
+}
+
+/// The total at the end of the file that callgrind writes.
+fn total(path: &Path) -> f64 {
+    let text = std::fs::read_to_string(path).expect("callgrind writes its file");
+    totals(&text)
+        .unwrap_or_else(|| panic!("{} has no total; it ends with {:?}", path.display(), text.lines().last()))
+}
+
+fn totals(text: &str) -> Option<f64> {
+    text.lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("totals:").or(line.strip_prefix("summary:"))?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_total_stands_near_the_end() {
+        assert_eq!(totals("events: Ir\nfn=(1) main\n16 400\n\ntotals: 401\n"), Some(401.0));
+    }
+}

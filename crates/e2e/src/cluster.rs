@@ -1,0 +1,47 @@
+//! A cluster of servers that share the slots evenly.
+
+use std::time::Duration;
+
+use crate::redis::RedisServer;
+use crate::resp::Reply;
+use crate::wait::eventually;
+
+const SOON: Duration = Duration::from_secs(30);
+const SLOTS: usize = 16384;
+
+/// Starts so many nodes and waits until each knows all.
+///
+/// # Panics
+///
+/// When they do not come together.
+pub fn start(nodes: usize) -> Vec<RedisServer> {
+    let servers: Vec<RedisServer> = (0..nodes).map(|_| RedisServer::start_cluster_node()).collect();
+    for (index, node) in servers.iter().enumerate() {
+        // Not ADDSLOTSRANGE, which came with Redis 7.
+        let slots = SLOTS * index / nodes..SLOTS * (index + 1) / nodes;
+        let slots: Vec<String> = slots.map(|slot| slot.to_string()).collect();
+        let command = ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str));
+        node.command(&command.collect::<Vec<_>>());
+    }
+    for node in &servers[1..] {
+        servers[0].command(&["CLUSTER", "MEET", "127.0.0.1", &node.port.to_string()]);
+    }
+    let known = format!("cluster_known_nodes:{nodes}");
+    for node in &servers {
+        eventually("a cluster that is whole", SOON, || {
+            let info = node.command(&["CLUSTER", "INFO"]).text();
+            (info.contains("cluster_state:ok") && info.contains(&known)).then_some(())
+        });
+    }
+    servers
+}
+
+/// The node that has the key.
+///
+/// # Panics
+///
+/// When none has.
+pub fn node_of<'a>(nodes: &'a [RedisServer], key: &str) -> &'a RedisServer {
+    let has = |node: &&RedisServer| !matches!(node.command(&["TYPE", key]), Reply::Error(_));
+    nodes.iter().find(has).expect("each slot has a node")
+}

@@ -1,0 +1,154 @@
+//! A destination that answers with as little work as can be, at once or after a while.
+//!
+//! It shares the machine with what is measured, so it does not parse more of HTTP than where a request ends. It
+//! runs on a thread of its own, as long as the process.
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+/// A body that starts so, and goes on with a number and a space, tells when it was sent.
+const STAMP: &[u8] = b"sent-at ";
+
+/// The destination, for whoever wants to know what has come.
+#[derive(Clone)]
+pub struct QuickSink {
+    url: String,
+    seen: Arc<Seen>,
+}
+
+struct Seen {
+    /// What stamps count from.
+    start: Instant,
+    delay: Duration,
+    requests: AtomicUsize,
+    latencies: Mutex<Vec<Duration>>,
+}
+
+impl QuickSink {
+    /// Starts it on a free port of the loopback address. It answers after `delay`.
+    ///
+    /// # Panics
+    ///
+    /// When no port can be had.
+    pub fn start(delay: Duration) -> QuickSink {
+        let listener =
+            std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
+        listener.set_nonblocking(true).expect("a listener can be made non-blocking");
+        let address = listener.local_addr().expect("a listener has an address");
+        let seen = Arc::new(Seen {
+            start: Instant::now(),
+            delay,
+            requests: AtomicUsize::new(0),
+            latencies: Mutex::default(),
+        });
+        let own = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+            runtime
+                .expect("a runtime needs no more than a few file descriptors")
+                .block_on(serve(listener, own));
+        });
+        QuickSink { url: format!("http://{address}/"), seen }
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// How many requests have come.
+    pub fn requests(&self) -> usize {
+        self.seen.requests.load(Ordering::Relaxed)
+    }
+
+    /// A body of 512 bytes for a job that is enqueued now.
+    pub fn stamped_body(&self) -> String {
+        let stamp = String::from_utf8_lossy(STAMP);
+        format!("{:x<512}", format!("{stamp}{} ", self.seen.start.elapsed().as_nanos()))
+    }
+
+    /// How long the jobs with a stamp took from there to here, of those that came since the last call.
+    ///
+    /// # Panics
+    ///
+    /// Never, as no thread panics with the lock.
+    pub fn take_latencies(&self) -> Vec<Duration> {
+        std::mem::take(&mut *self.seen.latencies.lock().expect("no one panics with this lock"))
+    }
+}
+
+async fn serve(listener: std::net::TcpListener, seen: Arc<Seen>) {
+    let listener = TcpListener::from_std(listener).expect("the runtime takes a non-blocking listener");
+    while let Ok((stream, _)) = listener.accept().await {
+        let seen = Arc::clone(&seen);
+        tokio::spawn(async move {
+            // A client that is killed in the middle is the end of each run.
+            let _ = answer(stream, &seen).await;
+        });
+    }
+}
+
+async fn answer(mut stream: TcpStream, seen: &Seen) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut bytes = Vec::with_capacity(4096);
+    while stream.read_buf(&mut bytes).await? > 0 {
+        while let Some((head, length)) = request(&bytes) {
+            seen.requests.fetch_add(1, Ordering::Relaxed);
+            if let Some(sent) = stamp(&bytes[head..length]) {
+                let latency = seen.start.elapsed().saturating_sub(sent);
+                seen.latencies.lock().expect("no one panics with this lock").push(latency);
+            }
+            bytes.drain(..length);
+            if !seen.delay.is_zero() {
+                tokio::time::sleep(seen.delay).await;
+            }
+            stream.write_all(ANSWER).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The length of the first request's head, and of all of it, if it has come. Its body has a `content-length`.
+fn request(bytes: &[u8]) -> Option<(usize, usize)> {
+    let head = bytes.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
+    let lines = bytes[..head].split(|byte| *byte == b'\n');
+    let length = lines.filter_map(|line| std::str::from_utf8(line).ok()?.split_once(':'));
+    let length =
+        length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).find_map(|(_, value)| {
+            let length: usize = value.trim().parse().ok()?;
+            Some(length)
+        });
+    let whole = head + length.unwrap_or(0);
+    (bytes.len() >= whole).then_some((head, whole))
+}
+
+fn stamp(body: &[u8]) -> Option<Duration> {
+    let number = body.strip_prefix(STAMP)?.split(|byte| *byte == b' ').next()?;
+    std::str::from_utf8(number).ok()?.parse().ok().map(Duration::from_nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_ends_with_its_body() {
+        let bytes = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nhiPOST";
+        assert_eq!(request(bytes), Some((bytes.len() - 6, bytes.len() - 4)));
+        assert_eq!(request(&bytes[..bytes.len() - 5]), None);
+    }
+
+    #[test]
+    fn a_stamp_is_the_time_it_was_written() {
+        let body = QuickSink::start(Duration::ZERO).stamped_body();
+        assert_eq!(body.len(), 512);
+        assert!(stamp(body.as_bytes()).is_some_and(|sent| sent < Duration::from_secs(60)));
+        assert_eq!(stamp(b"xxxx"), None);
+    }
+}

@@ -1,0 +1,62 @@
+//! Tests that a job costs no more allocations than it did: one job at a time, so that each run is like the other.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use e2e::drain::Drain;
+use e2e::otlp::Receiver;
+use e2e::quick_sink::QuickSink;
+use e2e::redis::RedisServer;
+
+/// What a job costs without telemetry, whether that is left out or switched off. It may be lowered.
+const WITHOUT_TELEMETRY: f64 = 89.0;
+/// What a job costs on the worker's thread with every span recorded. It may be lowered.
+const WITH_TELEMETRY: f64 = 124.0;
+
+const JOBS: [usize; 2] = [300, 1300];
+/// What happens now and then, as a reply that comes in two parts, adds to a run and never takes away: so one run of a
+/// few has to be within the bound.
+const RUNS: usize = 5;
+
+fn assert_at_most(variable: &str, environment: &[(&str, &str)], bound: f64) {
+    let program = std::env::var_os(variable).filter(|path| !path.is_empty());
+    let program: OsString =
+        program.unwrap_or_else(|| panic!("{variable} is not set: run `cargo xtask test`, which builds it"));
+    let drain = Drain { program: &[program], environment, in_flight: 1 };
+    let (redis, sink) = (RedisServer::start(), QuickSink::start(Duration::ZERO));
+    let count = |output: &str| output.trim().parse().expect("the program writes a number");
+    let mut measured = Vec::new();
+    for _ in 0..RUNS {
+        let a_job = drain.per_job(&redis, &sink, JOBS, count);
+        measured.push(a_job);
+        if a_job <= bound {
+            println!("{measured:.2?} allocations a job");
+            return;
+        }
+    }
+    panic!("{measured:.2?} allocations a job; at most {bound} were agreed on");
+}
+
+#[test]
+fn the_lean_worker_allocates_no_more_for_a_job() {
+    assert_at_most("POSTRIDER_LEAN_ALLOCATIONS_BIN", &[], WITHOUT_TELEMETRY);
+}
+
+#[test]
+fn telemetry_switched_off_allocates_nothing() {
+    assert_at_most("POSTRIDER_OTEL_ALLOCATIONS_BIN", &[], WITHOUT_TELEMETRY);
+}
+
+#[test]
+fn telemetry_allocates_no_more_for_a_job() {
+    let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
+    let endpoint = receiver.grpc_endpoint();
+    let environment = [
+        ("OTEL_ENABLED", "true"),
+        ("OTEL_TRACES_SAMPLER", "always_on"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
+    ];
+    assert_at_most("POSTRIDER_OTEL_ALLOCATIONS_BIN", &environment, WITH_TELEMETRY);
+    assert!(receiver.requests() > 0, "what was recorded was sent");
+}
