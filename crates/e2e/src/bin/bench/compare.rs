@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) 
         rounds.push(Round { measurements, latencies });
     }
     // Counts are the same in each round.
-    let costs = Variant::ALL.map(|variant| cost::of(variant, redis, sink, load.in_flight));
+    let costs = Variant::ALL.map(|variant| cost::of(variant, redis, sink));
     Comparison { rounds, costs }
 }
 

@@ -15,6 +15,8 @@ use crate::variant::{Variant, path_in};
 /// Jobs of the two runs whose difference counts.
 const ALLOCATION_JOBS: [usize; 2] = [2_000, 12_000];
 
+/// As many as a destination gets of which nothing is known, so that none waits for its turn, however slow valgrind is.
+const IN_FLIGHT: usize = 4;
 /// Telemetry that is switched off may cost so many instructions more than none.
 const MOST_WHEN_OFF: f64 = 1.01;
 
@@ -27,7 +29,8 @@ pub(crate) struct Cost {
     pub(crate) instructions: Option<f64>,
 }
 
-pub(crate) fn of(variant: Variant, redis: &RedisServer, sink: &QuickSink, in_flight: usize) -> Cost {
+pub(crate) fn of(variant: Variant, redis: &RedisServer, sink: &QuickSink) -> Cost {
+    let in_flight = IN_FLIGHT;
     if variant == Variant::Bare {
         let instructions = on_path("valgrind").map(|valgrind| {
             let program = variant.program();
@@ -57,9 +60,9 @@ pub(crate) fn of(variant: Variant, redis: &RedisServer, sink: &QuickSink, in_fli
 }
 
 /// The counts of all variants, and whether telemetry that is switched off costs more than it may.
-pub(crate) fn run(redis: &RedisServer, sink: &QuickSink, in_flight: usize) -> (Rows, Option<String>) {
+pub(crate) fn run(redis: &RedisServer, sink: &QuickSink) -> (Rows, Option<String>) {
     let mut rows = Rows::new(&["", "allocations/job", "instructions/job", "to lean"]);
-    let costs = Variant::ALL.map(|variant| (variant, of(variant, redis, sink, in_flight)));
+    let costs = Variant::ALL.map(|variant| (variant, of(variant, redis, sink)));
     let instructions = |wanted| costs.iter().find(|(variant, _)| *variant == wanted)?.1.instructions;
     let lean = instructions(Variant::Lean);
     for (variant, cost) in costs {

@@ -64,7 +64,7 @@ fn run(arguments: &Arguments) -> String {
             return report::table(&comparison);
         }
         Mode::Counts => {
-            let (rows, too_many) = cost::run(&redis, &sink(), arguments.in_flight.unwrap_or(64));
+            let (rows, too_many) = cost::run(&redis, &sink());
             if let Some(too_many) = too_many {
                 panic!("{rows}\n{too_many}");
             }

@@ -14,8 +14,9 @@ use crate::variant::Variant;
 const IN_FLIGHT: [usize; 6] = [1, 4, 16, 64, 256, 1024];
 /// About so long a run takes, where the destination is what it waits for.
 const SECONDS: f64 = 3.0;
-/// More than the worker reaches anywhere on a small machine.
+/// About what the worker reaches, with one request in flight and with many, where the destination takes no time.
 const MOST_A_SECOND: f64 = 10_000.0;
+const ALONE_A_SECOND: f64 = 2_000.0;
 
 pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, latencies: &[u64]) -> Rows {
     let mut rows = Rows::new(&["sink ms", "in flight", "jobs/s", "of what is possible"]);
@@ -25,7 +26,8 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, latencies: &[u64])
         let mut line = Line { name: format!("{latency} ms"), points: Vec::new() };
         for in_flight in IN_FLIGHT {
             let possible = in_flight as f64 * 1e3 / *latency as f64;
-            let jobs = (possible.min(MOST_A_SECOND) * SECONDS) as usize;
+            let jobs =
+                (possible.min(MOST_A_SECOND).min(ALONE_A_SECOND * in_flight as f64) * SECONDS) as usize;
             let load = Load { jobs: jobs.max(20), in_flight, warm_up: jobs / 2 };
             let speed = Summary::of((0..arguments.rounds).map(|_| {
                 let measurement = measure::run(Variant::Lean, redis, &sink, load);
