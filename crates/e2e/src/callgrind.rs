@@ -12,7 +12,7 @@ use crate::redis::RedisServer;
 
 /// Jobs of the two runs whose difference counts. The first is long enough for all that is done once: connections,
 /// the slow start of a destination, tables that grow.
-const JOBS: [usize; 2] = [1_500, 4_500];
+const JOBS: [usize; 2] = [500, 2_000];
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// callgrind counts an instruction that repeats itself once for each repetition, so that a copy of a kilobyte by

@@ -1,7 +1,10 @@
 //! The comparison: each variant once a round, every other round in reverse.
 
+use std::panic::AssertUnwindSafe;
+
 use e2e::quick_sink::QuickSink;
 use e2e::redis::RedisServer;
+use e2e::wait::Interrupted;
 
 use crate::arguments::Arguments;
 use crate::cost::{self, Cost};
@@ -48,8 +51,18 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) 
         rounds.push(Round { measurements, latencies });
     }
     // Counts are the same in each round.
-    let costs = Variant::ALL.map(|variant| cost::of(variant, redis, sink));
+    let costs = Variant::ALL.map(|variant| counted(variant, redis, sink));
     Comparison { rounds, costs }
+}
+
+/// What was measured before is not thrown away where this fails.
+fn counted(variant: Variant, redis: &RedisServer, sink: &QuickSink) -> Cost {
+    match std::panic::catch_unwind(AssertUnwindSafe(|| cost::of(variant, redis, sink))) {
+        Ok(cost) => cost,
+        Err(reason) if reason.is::<Interrupted>() => std::panic::resume_unwind(reason),
+        // The message is out already.
+        Err(_) => Cost { allocations: None, instructions: None },
+    }
 }
 
 fn in_order<T>(backwards: bool, measure: impl Fn(Variant) -> T) -> [T; VARIANTS] {

@@ -13,10 +13,10 @@ use crate::summary::Rows;
 use crate::variant::{Variant, path_in};
 
 /// Jobs of the two runs whose difference counts.
-const ALLOCATION_JOBS: [usize; 2] = [2_000, 12_000];
+const ALLOCATION_JOBS: [usize; 2] = [500, 3_500];
 
-/// As many as a destination gets of which nothing is known, so that none waits for its turn, however slow valgrind is.
-const IN_FLIGHT: usize = 4;
+/// So none waits for its turn, however slow valgrind makes the destination seem, and each run is like the other.
+const IN_FLIGHT: usize = 1;
 /// Telemetry that is switched off may cost so many instructions more than none.
 const MOST_WHEN_OFF: f64 = 1.01;
 
