@@ -4,6 +4,7 @@
 mod body;
 mod connector;
 mod deadline;
+mod dial;
 mod dialled;
 mod error;
 mod pool;

@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use http::Uri;
 use http_telemetry::{Connections, Making};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
+use super::dial::{Dialler, dial};
 use super::dialled;
 use super::error::{ConnectTimeout, DnsError, ProxyError, TlsTimeout, error_type};
 use super::proxy::{Proxy, is_exempt};
@@ -108,7 +107,7 @@ impl Shared {
 
     async fn direct(&self, uri: &Uri, making: &Making) -> Result<TcpStream, BoxError> {
         let addresses = self.allowed(uri, Some(making)).await?;
-        making.connect(self.dial(addresses, uri.clone())).await
+        making.connect(to_first(&addresses)).await
     }
 
     /// The proxy is the operator's own: its address is not a job's choice and not checked.
@@ -120,29 +119,16 @@ impl Shared {
         making: &Making,
     ) -> Result<TcpStream, BoxError> {
         let addresses = self.addresses(proxy.uri.host().unwrap_or_default(), Some(making)).await?;
-        let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port(&proxy.uri))).collect();
+        let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port(&proxy.uri)));
+        let addresses: Arc<[SocketAddr]> = addresses.collect();
         if !https {
-            return making.connect(self.dial(addresses, proxy.uri.clone())).await;
+            return making.connect(to_first(&addresses)).await;
         }
-        let mut tunnel = Tunnel::new(proxy.uri.clone(), self.dialler(addresses));
+        let mut tunnel = Tunnel::new(proxy.uri.clone(), Dialler(addresses));
         if let Some(authorization) = &proxy.authorization {
             tunnel = tunnel.with_auth(authorization.clone());
         }
         Ok(making.connect(tunnel.call(uri.clone())).await?.into_inner())
-    }
-
-    async fn dial(&self, addresses: Vec<SocketAddr>, uri: Uri) -> Result<TcpStream, BoxError> {
-        Ok(self.dialler(addresses).call(uri).await?.into_inner())
-    }
-
-    /// Tries both families, a step apart (RFC 8305), and within one the addresses in turn, each for its share of
-    /// the deadline.
-    fn dialler(&self, addresses: Vec<SocketAddr>) -> HttpConnector<Fixed> {
-        let mut dialler = HttpConnector::new_with_resolver(Fixed(addresses));
-        dialler.enforce_http(false);
-        dialler.set_nodelay(true);
-        dialler.set_connect_timeout(Some(self.http.connect_timeout));
-        dialler
     }
 
     /// The addresses of a host that may be reached; at least one.
@@ -196,11 +182,15 @@ fn is_this_machine(name: &str) -> bool {
     name.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
 }
 
+async fn to_first(addresses: &[SocketAddr]) -> Result<TcpStream, BoxError> {
+    Ok(dial(addresses).await?)
+}
+
 async fn within<T>(
     timeout: Duration,
     connecting: impl Future<Output = Result<T, BoxError>>,
 ) -> Result<T, BoxError> {
-    // Over the lookup too, which the dialler's own timeout does not cover.
+    // Over the lookup too.
     match tokio::time::timeout(timeout, connecting).await {
         Ok(result) => result,
         Err(_) => Err(ConnectTimeout(timeout).into()),
@@ -219,24 +209,6 @@ fn port(uri: &Uri) -> u16 {
 /// `HOST:PORT` of a URL, for people.
 pub(super) fn place(uri: &Uri) -> String {
     format!("{}:{}", uri.host().unwrap_or_default(), port(uri))
-}
-
-/// A resolver that knows its answer.
-#[derive(Clone)]
-struct Fixed(Vec<SocketAddr>);
-
-impl Service<Name> for Fixed {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = std::convert::Infallible;
-    type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, _: &mut Task<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Name) -> Self::Future {
-        std::future::ready(Ok(self.0.clone().into_iter()))
-    }
 }
 
 #[cfg(test)]
@@ -291,22 +263,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dead_first_address_does_not_keep_from_the_second() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.2:0").await.unwrap();
-        let alive = listener.local_addr().unwrap();
-        let dead = SocketAddr::new([127, 0, 0, 1].into(), alive.port());
-        let stream = shared(Egress::default()).dial(vec![dead, alive], uri("two.test")).await.unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), alive);
-    }
-
-    #[tokio::test]
     async fn what_was_checked_is_dialled_and_the_name_is_not_resolved_again() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         // Names that no resolver knows, or knows as another address: only the checked address can be meant.
         for host in ["rebound.invalid", "localhost.", "2130706434"] {
             let uri = uri(&format!("{host}:{}", address.port()));
-            let stream = shared(Egress::default()).dial(vec![address], uri).await.expect(host);
+            let stream = Dialler([address].into()).call(uri).await.expect(host).into_inner();
             assert_eq!(stream.peer_addr().unwrap(), address, "{host}");
         }
     }

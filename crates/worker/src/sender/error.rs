@@ -1,6 +1,7 @@
 //! What can end an attempt, what it is called, and whether the request may be repeated at once.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use http_telemetry::causes;
@@ -73,6 +74,15 @@ pub(super) struct DnsError(#[source] pub(super) std::io::Error);
 #[derive(Debug, thiserror::Error)]
 #[error("the host was not resolved within {0:?}")]
 pub(super) struct DnsTimeout(pub(super) Duration);
+
+/// No address of a host took a connection: the first that was refused.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection to {address}")]
+pub(super) struct NoConnection {
+    pub(super) address: SocketAddr,
+    #[source]
+    pub(super) error: std::io::Error,
+}
 
 /// No connection within the connection's deadline, which is shorter than the attempt's.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,177 @@
+//! Dials the addresses of a host until one of them answers (RFC 8305): an address that swallows packets must not
+//! use up the time in which another would answer.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Task, Poll};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tower_service::Service;
+
+use super::error::NoConnection;
+
+/// After so long without an answer the next address is dialled besides (RFC 8305 §5).
+const STEP: Duration = Duration::from_millis(250);
+/// So many addresses are tried: more than honest names have, and a name must not make the worker scan a network.
+const MOST: usize = 16;
+
+/// Connects to the first of the addresses that answers, of which there is at least one. There is no deadline but
+/// the caller's.
+pub(super) async fn dial(addresses: &[SocketAddr]) -> Result<TcpStream, NoConnection> {
+    if let [address] = addresses {
+        return connect(*address).await;
+    }
+    let mut left = in_turn(addresses).into_iter().take(MOST);
+    let (mut dialled, mut first) = (FuturesUnordered::new(), None);
+    loop {
+        let next = left.next();
+        let is_last = next.is_none();
+        dialled.extend(next.map(connect));
+        let ended = match is_last {
+            true => dialled.next().await,
+            false => match timeout(STEP, dialled.next()).await {
+                Ok(ended) => ended,
+                Err(_) => continue,
+            },
+        };
+        match ended {
+            Some(Ok(stream)) => return Ok(stream),
+            // That of the address that is preferred says most.
+            Some(Err(error)) => first = first.or(Some(error)),
+            None => return Err(first.expect("there is at least one address")),
+        }
+    }
+}
+
+async fn connect(address: SocketAddr) -> Result<TcpStream, NoConnection> {
+    let stream = TcpStream::connect(address).await.map_err(|error| NoConnection { address, error })?;
+    // A socket without it works, only slower.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+/// The families by turns, and the resolver's order within each: a whole family may be cut off (RFC 8305 §4).
+fn in_turn(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let prefers_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (mut one, mut other): (Vec<_>, Vec<_>) =
+        addresses.iter().copied().rev().partition(|address| address.is_ipv6() == prefers_v6);
+    let mut ordered = Vec::with_capacity(addresses.len());
+    while !one.is_empty() || !other.is_empty() {
+        ordered.extend(one.pop());
+        ordered.extend(other.pop());
+    }
+    ordered
+}
+
+/// Dials the same addresses whatever it is called with: for hyper's tunnel.
+#[derive(Clone)]
+pub(super) struct Dialler(pub(super) Arc<[SocketAddr]>);
+
+impl Service<Uri> for Dialler {
+    type Response = TokioIo<TcpStream>;
+    type Error = NoConnection;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Task<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let addresses = Arc::clone(&self.0);
+        Box::pin(async move { dial(&addresses).await.map(TokioIo::new) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    /// Less than a deadline shared among two addresses would give the first, and time enough for a busy machine.
+    const SOON: Duration = Duration::from_secs(3);
+
+    /// A listener whose queue is full: the kernel drops the packets of who would connect.
+    struct Swallowing {
+        address: SocketAddr,
+        _held: (TcpListener, Vec<TcpStream>),
+    }
+
+    impl Swallowing {
+        async fn on(host: &str) -> io::Result<Self> {
+            let address: SocketAddr = host.parse().expect("an address");
+            let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
+            socket.bind(address)?;
+            let listener = socket.listen(1)?;
+            let (address, mut queued) = (listener.local_addr()?, Vec::new());
+            // How many a queue takes is the system's own matter.
+            while let Ok(stream) = timeout(2 * STEP, TcpStream::connect(address)).await {
+                queued.push(stream?);
+                assert!(queued.len() < 1000, "the queue has no end");
+            }
+            Ok(Self { address, _held: (listener, queued) })
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_swallows_packets_does_not_keep_from_the_next_of_its_family() {
+        let first = Swallowing::on("127.0.0.1:0").await.unwrap();
+        let second = Swallowing::on("127.0.0.1:0").await.unwrap();
+        let alone = timeout(2 * STEP, dial(&[first.address, second.address])).await;
+        assert!(alone.is_err(), "they must not answer: {alone:?}");
+        let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
+        let alive = listener.local_addr().unwrap();
+        let stream = timeout(SOON, dial(&[first.address, second.address, alive])).await.expect("in time");
+        assert_eq!(stream.unwrap().peer_addr().unwrap(), alive);
+    }
+
+    #[tokio::test]
+    async fn a_family_that_is_cut_off_does_not_keep_from_the_other() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let alive = listener.local_addr().unwrap();
+        // Addresses of no host (RFC 6666): dropped on the way, or refused where there is no way.
+        let mut addresses: Vec<SocketAddr> =
+            vec!["[100::1]:9".parse().unwrap(), "[100::2]:9".parse().unwrap()];
+        // A machine without IPv6 has only those.
+        let swallowing = Swallowing::on("[::1]:0").await;
+        if let Ok(swallowing) = &swallowing {
+            addresses.insert(0, swallowing.address);
+        }
+        addresses.push(alive);
+        let stream = timeout(SOON, dial(&addresses)).await.expect("in time").unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), alive);
+    }
+
+    #[tokio::test]
+    async fn the_first_error_is_told_where_no_address_answers() {
+        let listeners = [
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        ];
+        let addresses = listeners.map(|listener| listener.local_addr().unwrap());
+        let error = timeout(SOON, dial(&addresses)).await.expect("refusals take no step").unwrap_err();
+        assert_eq!((error.address, error.error.kind()), (addresses[0], io::ErrorKind::ConnectionRefused));
+    }
+
+    #[test]
+    fn the_families_take_turns_and_keep_their_order() {
+        let of = |hosts: &[&str]| -> Vec<SocketAddr> {
+            hosts.iter().map(|host| format!("{host}:1").parse().unwrap()).collect()
+        };
+        assert_eq!(
+            in_turn(&of(&["[::1]", "[::2]", "[::3]", "1.1.1.1", "1.1.1.2"])),
+            of(&["[::1]", "1.1.1.1", "[::2]", "1.1.1.2", "[::3]"])
+        );
+        assert_eq!(in_turn(&of(&["1.1.1.1", "[::1]"])), of(&["1.1.1.1", "[::1]"]));
+        assert!(in_turn(&[]).is_empty());
+    }
+}
