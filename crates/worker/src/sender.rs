@@ -146,8 +146,10 @@ impl Sender {
         let name = job.secret.as_deref().and_then(|name| std::str::from_utf8(name).ok());
         let pool = name.and_then(|name| self.shared.identified.get(name));
         let pool = pool.unwrap_or(&self.shared.anonymous);
+        // Before this request counts: it has no connection yet that would not be idle.
+        let client = pool.client();
         let _busy = self.shared.busy.open();
-        let mut result = self.exchange(pool.client(), job, attempt, secret, deadline, now).await;
+        let mut result = self.exchange(client, job, attempt, secret, deadline, now).await;
         if result.as_ref().is_err_and(error::may_repeat) {
             let again = Attempt { resend_count: attempt.resend_count + 1, ..attempt.clone() };
             result = self.exchange(pool.fresh(), job, &again, secret, deadline, now).await;

@@ -77,3 +77,105 @@ impl Pool {
         self.fresh.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use bytes::Bytes;
+    use http::Request;
+    use http_body_util::BodyExt;
+    use http_telemetry::{ConnectionOptions, Connections};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
+    use super::super::resolver::Resolver;
+    use super::super::tls;
+    use super::super::upload::Progress;
+    use super::*;
+    use crate::egress::Egress;
+
+    const SOON: Duration = Duration::from_secs(30);
+
+    fn pool(http: HttpConfig) -> Pool {
+        let (open, busy) = (OpenCount::default(), OpenCount::default());
+        let egress = Egress { allow: vec!["127.0.0.0/8".parse().unwrap()], ..Egress::default() };
+        let tls = tls::client(&http, &Arc::new(rustls::RootCertStore::empty()), None).unwrap();
+        let connections = Connections::new(&telemetry::Telemetry::disabled(), ConnectionOptions::default());
+        let resolver = Resolver::new(http.dns_timeout);
+        let connector = Connector::new(egress, http.clone(), tls, resolver, open.clone(), connections);
+        Pool::new(&http, connector, open, busy)
+    }
+
+    /// A destination that takes one connection, answers all requests on it, and ends when it is closed.
+    async fn destination() -> (String, JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let answering = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (mut read, mut answered) = (Vec::new(), 0);
+            while stream.read_buf(&mut read).await.unwrap_or(0) > 0 {
+                if read.ends_with(b"\r\n\r\n") {
+                    read.clear();
+                    answered += 1;
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                }
+            }
+            answered
+        });
+        (url, answering)
+    }
+
+    async fn get(pool: &Pool, url: &str) {
+        let upload = Upload::new(Bytes::new(), Arc::new(Progress::new(Instant::now())));
+        let response = pool.client().request(Request::get(url).body(upload).unwrap()).await.unwrap();
+        response.into_body().collect().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn all_idle_connections_are_closed_where_there_are_too_many() {
+        let pool = pool(HttpConfig { max_idle: 2, pool_idle_timeout: 10 * SOON, ..HttpConfig::default() });
+        let (mut urls, mut ends) = (Vec::new(), Vec::new());
+        for _ in 0..4 {
+            let (url, end) = destination().await;
+            urls.push(url);
+            ends.push(end);
+        }
+        // Two are kept, and used again.
+        for url in [&urls[0], &urls[1], &urls[0], &urls[1]] {
+            get(&pool, url).await;
+        }
+        assert_eq!(pool.open.get(), 2);
+        // The third is one too many, which the next request finds.
+        get(&pool, &urls[2]).await;
+        assert_eq!(pool.open.get(), 3);
+        get(&pool, &urls[3]).await;
+        for (end, answered) in ends.drain(..3).zip([2, 2, 1]) {
+            let end = tokio::time::timeout(SOON, end)
+                .await
+                .expect("it is closed long before it is idle for too long");
+            assert_eq!(end.unwrap(), answered, "requests on one connection");
+        }
+        assert_eq!(pool.open.get(), 1, "the newest is kept");
+        drop(pool);
+        assert_eq!(tokio::time::timeout(SOON, ends.remove(0)).await.unwrap().unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_with_a_request_on_its_way_does_not_count_as_idle() {
+        let pool = pool(HttpConfig { max_idle: 1, pool_idle_timeout: 10 * SOON, ..HttpConfig::default() });
+        let [(first, first_end), (second, second_end)] = [destination().await, destination().await];
+        get(&pool, &first).await;
+        get(&pool, &second).await;
+        let busy = pool.busy.open();
+        get(&pool, &first).await;
+        drop(busy);
+        // Two are idle now, and one may be: the client of this request is a new one.
+        drop(pool.client());
+        for (end, answered) in [(first_end, 2), (second_end, 1)] {
+            assert_eq!(tokio::time::timeout(SOON, end).await.unwrap().unwrap(), answered);
+        }
+    }
+}
