@@ -186,6 +186,23 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_was_lost_while_it_was_settled_is_not_put_down_again() {
+        for lost_first in [true, false] {
+            let hand = Hand::default();
+            let job = delivery(1, 0);
+            assert!(hand.take(&job, Instant::now()));
+            hand.done(job.lease);
+            // Whichever answer of Redis comes first tells of the loss, and the other finds nothing to tell.
+            let told = if lost_first {
+                [hand.lose(job.lease), hand.put_down(job.lease)]
+            } else {
+                [hand.put_down(job.lease), hand.lose(job.lease)]
+            };
+            assert_eq!(told, [true, false]);
+        }
+    }
+
+    #[test]
     fn a_lease_is_fresh_as_long_as_it_was_confirmed() {
         let hand = Hand::default();
         let taken = delivery(1, 0);
