@@ -96,6 +96,19 @@ impl Receiver {
         Receiver::run(command, "https")
     }
 
+    /// Kills it and starts the binary at `program` anew on the same ports, without TLS and with nothing that it had.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come up.
+    pub fn start_again(&mut self, program: impl AsRef<Path>) {
+        self.kill();
+        let ports = [self.grpc, self.http, self.admin].map(|address| address.port().to_string());
+        let mut command = Command::new(program.as_ref());
+        command.arg(format!("--ports={}", ports.join(",")));
+        *self = Receiver::run(command, "http");
+    }
+
     fn run(mut command: Command, scheme: &'static str) -> Receiver {
         let mut child = OwnedChild::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let stdin = child.streams().stdin.take().expect("standard input is a pipe");

@@ -145,6 +145,49 @@ fn a_receiver_that_comes_back_is_said_once_as_is_that_it_was_away() {
 }
 
 #[test]
+fn a_receiver_that_is_killed_and_started_again_gets_what_comes_later_and_the_count_of_the_rest() {
+    for protocol in PROTOCOLS {
+        let few = [
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "300"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "32"),
+            ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "32"),
+        ];
+        let mut stage = Stage::start(protocol, Mode::Ok, &few);
+        stage.run_one_and_export();
+        stage.receiver.kill();
+        // More than may wait.
+        eventually_or("more spans than there is room for", SOON, || {
+            stage.run_jobs(20);
+            if stage.lines("spans are dropped") > 0 { Ok(()) } else { Err("none is dropped") }
+        });
+        for signal in ["traces", "metrics"] {
+            stage.worker.wait_for_log(&format!("{signal} are not delivered"), SOON);
+        }
+        stage.receiver.start_again(env!("CARGO_BIN_EXE_otlp-receiver"));
+        for signal in ["traces", "metrics"] {
+            stage.worker.wait_for_log(&format!("{signal} are delivered again"), SOON);
+        }
+        Queue::new(&stage.redis, "default").enqueue(&[("url", stage.sink.url("/ok?later=1"))]);
+        stage.receiver.wait_for_spans("a later job's span", SOON, |spans| {
+            spans.iter().any(|span| span.text("url.full").is_some_and(|url| url.contains("later")))
+        });
+        assert_eq!(rejected(&stage, "otel.sdk.processor.span.processed", "queue_full"), Ok(()));
+        assert_eq!(stage.worker.stop().code(), Some(0), "{protocol}");
+        let changes = [
+            "traces are not delivered",
+            "traces are delivered again",
+            "metrics are not delivered",
+            "metrics are delivered again",
+            "spans are dropped",
+            "no more spans are dropped",
+        ];
+        let told = changes.map(|change| stage.lines(change));
+        // The last of them contains the one before.
+        assert_eq!(told, [1, 1, 1, 1, 2, 1], "{protocol}: {:#?}", stage.worker.log());
+    }
+}
+
+#[test]
 fn what_finds_no_room_is_said_once_and_counted() {
     let few = [
         ("OTEL_BSP_MAX_QUEUE_SIZE", "10"),

@@ -90,3 +90,35 @@ fn a_receiver_that_is_stopped_harms_no_job() {
         jobs_keep_their_pace(protocol, receiver(), |receiver| receiver.signal(Signal::SIGSTOP));
     }
 }
+
+#[cfg(target_os = "linux")]
+mod one_core {
+    use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+    use nix::unistd::Pid;
+
+    use super::*;
+
+    /// This thread, and every process that it starts from here on, runs on one core.
+    fn stay_on_one_core() {
+        let this_thread = Pid::from_raw(0);
+        let allowed = sched_getaffinity(this_thread).expect("the kernel tells on which cores it may run");
+        let is_allowed = |core: &usize| allowed.is_set(*core).unwrap_or(false);
+        let core = (0..CpuSet::count()).find(is_allowed).expect("it may run on one");
+        let mut one = CpuSet::new();
+        one.set(core).expect("the kernel has named it");
+        sched_setaffinity(this_thread, &one).expect("a thread may give up cores");
+    }
+
+    #[test]
+    fn the_end_of_a_worker_on_one_core_keeps_its_deadline() {
+        stay_on_one_core();
+        for protocol in ["grpc", "http/protobuf"] {
+            // Each asserts that the worker ends in time.
+            let mut receiver = receiver();
+            receiver.set_mode(Mode::Hang);
+            run_jobs(&receiver, protocol);
+            receiver.kill();
+            run_jobs(&receiver, protocol);
+        }
+    }
+}

@@ -174,3 +174,6 @@ async fn run(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! An OTLP receiver on the official protobuf definitions, for the tests and the demo.
 //!
 //! It listens on three free ports of the loopback address, says where on its standard output in one JSON line,
-//! and ends when its standard input closes, so it never outlives its parent. With arguments, the files of
-//! `serve::acceptor`, its two ports for OTLP speak TLS.
+//! and ends when its standard input closes, so it never outlives its parent. With `--ports=GRPC,HTTP,ADMIN` it takes
+//! those; with further arguments, the files of `serve::acceptor`, its two ports for OTLP speak TLS.
 
 mod admin;
 mod flatten;
@@ -20,12 +20,18 @@ use tokio::net::TcpListener;
 
 use store::Store;
 
+const PORTS: &str = "--ports=";
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let files: Vec<String> = std::env::args().skip(1).collect();
+    let (given, files): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|argument| argument.starts_with(PORTS));
+    let mut ports = given.iter().flat_map(|ports| ports[PORTS.len()..].split(',')).map(str::parse::<u16>);
+    let mut port = || ports.next().unwrap_or(Ok(0));
+    let [grpc, http, admin] = [port()?, port()?, port()?];
     let tls = serve::acceptor(&files);
     let store = Arc::new(Store::default());
-    let [grpc, http, admin] = [listen().await?, listen().await?, listen().await?];
+    let [grpc, http, admin] = [listen(grpc).await?, listen(http).await?, listen(admin).await?];
     let addresses = json!({
         "grpc": grpc.local_addr()?.to_string(),
         "http": http.local_addr()?.to_string(),
@@ -41,8 +47,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn listen() -> std::io::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
+async fn listen(port: u16) -> std::io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
 }
 
 /// The parent holds the other end of standard input and never writes to it.

@@ -1,0 +1,95 @@
+//! However long a receiver takes nothing, what waits for it is bounded.
+
+use std::net::TcpListener;
+use std::time::{Instant, SystemTime};
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
+use tokio::sync::watch;
+
+use super::super::transport::{Kind, Transport};
+use super::*;
+use crate::{Config, Protocol, Signal};
+
+/// What 20,000 jobs leave: process, request, settlement and a command of Redis.
+const SPANS: usize = 20_000 * 4;
+const QUEUE: Queue = Queue { capacity: 2048, batch: 512, delay: Duration::from_millis(1) };
+/// Longer than the test: nothing is given up in it.
+const NEVER: Duration = Duration::from_secs(600);
+
+fn span(number: usize) -> SpanData {
+    let ids = (number as u64 + 1, number as u128 + 1);
+    SpanData {
+        span_context: SpanContext::new(
+            ids.1.into(),
+            ids.0.into(),
+            TraceFlags::SAMPLED,
+            false,
+            TraceState::NONE,
+        ),
+        parent_span_id: SpanId::INVALID,
+        parent_span_is_remote: false,
+        span_kind: SpanKind::Client,
+        name: "POST".into(),
+        start_time: SystemTime::UNIX_EPOCH,
+        end_time: SystemTime::UNIX_EPOCH,
+        attributes: vec![KeyValue::new("url.full", "http://127.0.0.1/"), KeyValue::new("a.b", 1_i64)],
+        dropped_attributes_count: 0,
+        events: SpanEvents::default(),
+        links: SpanLinks::default(),
+        status: Status::Unset,
+        instrumentation_scope: InstrumentationScope::default(),
+    }
+}
+
+/// Spans and bytes that wait, with the room that is kept for more.
+fn waiting(queue: &SpanQueue) -> (usize, usize) {
+    let waiting = queue.shared.lock();
+    let sum = |of: fn(&Batch) -> usize| waiting.batches.iter().map(of).sum();
+    (sum(|batch| batch.spans), sum(|batch| batch.bytes.capacity()))
+}
+
+fn stays_bounded(protocol: Protocol, address: &str) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a thread can be had");
+    let (_closing, closed) = watch::channel(false);
+    let endpoint = format!("http://{address}");
+    let signal = Signal { protocol, endpoint, timeout: NEVER, ..Config::from_env().traces };
+    let transport = Transport::new(Kind::Traces, &signal, runtime.handle(), closed).expect("it is a URL");
+    let tally = Arc::new(Tally::new(Kind::Traces, QUEUE.capacity));
+    let receiver = Receiver::new(Kind::Traces, transport, tally.clone());
+    let nobody = EncodedResource::new(&Resource::builder_empty().build());
+    let encoder = SpanEncoder::default();
+    let queue = SpanQueue::new(receiver, nobody, encoder, QUEUE, tally.clone(), runtime.handle());
+    let mut longest = vec![];
+    encoder.span(&mut longest, &span(SPANS));
+    // A vector that grows has up to twice the room that it needs.
+    let most_bytes = 2 * QUEUE.capacity * longest.len();
+    for number in 0..SPANS {
+        queue.on_end(span(number));
+        let (spans, bytes) = waiting(&queue);
+        assert!(spans <= QUEUE.capacity && bytes <= most_bytes, "{spans} spans, {bytes} bytes");
+    }
+    let counts = tally.counts();
+    let (dropped, ended) = (counts.dropped as usize, tally.ended() as usize);
+    assert_eq!((ended, counts.delivered, counts.failed), (SPANS, 0, 0));
+    // But for those that wait and one batch that is under way.
+    assert!(dropped >= SPANS - QUEUE.capacity - QUEUE.batch, "{dropped} of {SPANS} dropped");
+    let began = Instant::now();
+    assert!(queue.shutdown_with_timeout(Duration::from_millis(100)).is_err());
+    assert!(began.elapsed() < NEVER / 10, "the end waits for no export");
+    runtime.shutdown_background();
+}
+
+#[test]
+fn what_waits_for_a_receiver_that_takes_nothing_is_bounded() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let never_answers = listener.local_addr().expect("it has an address").to_string();
+    for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
+        stays_bounded(protocol, &never_answers);
+        // Nobody listens there.
+        stays_bounded(protocol, "127.0.0.1:9");
+    }
+}
