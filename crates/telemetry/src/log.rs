@@ -4,8 +4,10 @@ mod line;
 
 use std::io::IsTerminal;
 
+use tracing::Subscriber;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
@@ -18,6 +20,14 @@ use line::Line;
 pub(crate) type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 pub(crate) fn install(log: &Log, config: &Config, layers: Vec<BoxedLayer>) -> Result<(), StartError> {
+    subscriber(log, config, layers)?.try_init().map_err(|_| StartError::LogInstalled)
+}
+
+fn subscriber(
+    log: &Log,
+    config: &Config,
+    layers: Vec<BoxedLayer>,
+) -> Result<impl Subscriber + for<'a> LookupSpan<'a> + use<>, StartError> {
     let filter = filter(log, config)?;
     let writer = fmt::layer().with_writer(std::io::stderr);
     let lines = match log.format {
@@ -30,12 +40,10 @@ pub(crate) fn install(log: &Log, config: &Config, layers: Vec<BoxedLayer>) -> Re
             writer.fmt_fields(fmt::format::JsonFields::new()).event_format(format).boxed()
         }
     };
-    tracing_subscriber::registry()
+    Ok(tracing_subscriber::registry()
         // An empty list would count as a layer that wants nothing.
         .with(if layers.is_empty() { None } else { Some(layers) })
-        .with(lines.with_filter(filter))
-        .try_init()
-        .map_err(|_| StartError::LogInstalled)
+        .with(lines.with_filter(filter)))
 }
 
 /// What is logged: as asked, and of the SDK only what its own variable says.
@@ -56,4 +64,24 @@ pub(crate) fn filter(log: &Log, config: &Config) -> Result<Targets, StartError> 
 /// <https://no-color.org>
 fn colours() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_internal_span_is_not_asked_for_where_lines_begin_at_info() {
+        let config = Config::from_lookup(|_| None);
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let log = Log { filter: "info".to_owned(), format };
+            let subscriber = subscriber(&log, &config, vec![]).expect("the filter is one");
+            // With this hint the macros of a lower level compare two numbers and go on.
+            assert_eq!(subscriber.max_level_hint(), Some(LevelFilter::INFO));
+            tracing::subscriber::with_default(subscriber, || {
+                assert!(tracing::debug_span!("internal").is_disabled());
+                assert!(!tracing::info_span!("louder").is_disabled(), "or the above would prove nothing");
+            });
+        }
+    }
 }

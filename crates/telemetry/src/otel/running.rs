@@ -160,6 +160,8 @@ fn bridge(traces: &SdkTracerProvider) -> BoxedLayer {
             ["opentelemetry", "opentelemetry_sdk", "tonic", "tower", "h2"]
                 .map(|target| (target, LevelFilter::OFF)),
         );
+    // Without the hint, all that there is would be asked for at all levels.
+    let spans = filter_fn(|metadata| metadata.is_span()).with_max_level_hint(LevelFilter::DEBUG);
     tracing_opentelemetry::layer()
         .with_tracer(traces.tracer_with_scope(scope()))
         .with_location(false)
@@ -167,7 +169,7 @@ fn bridge(traces: &SdkTracerProvider) -> BoxedLayer {
         .with_target(false)
         .with_level(false)
         .with_tracked_inactivity(false)
-        .with_filter(libraries.and(filter_fn(|metadata| metadata.is_span())))
+        .with_filter(libraries.and(spans))
         .boxed()
 }
 

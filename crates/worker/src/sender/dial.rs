@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower_service::Service;
+use tracing::{Instrument, debug_span};
 
 use super::error::NoConnection;
 
@@ -50,7 +51,14 @@ pub(super) async fn dial(addresses: &[SocketAddr]) -> Result<TcpStream, NoConnec
     }
 }
 
+/// With a span of its own for `POSTRIDER_TRACE_INTERNALS`, so that a trace tells which addresses were tried.
 async fn connect(address: SocketAddr) -> Result<TcpStream, NoConnection> {
+    let (host, port) = (address.ip(), i64::from(address.port()));
+    let span = debug_span!("dial", network.peer.address = %host, network.peer.port = port);
+    open(address).instrument(span).await
+}
+
+async fn open(address: SocketAddr) -> Result<TcpStream, NoConnection> {
     let stream = TcpStream::connect(address).await.map_err(|error| NoConnection { address, error })?;
     // A socket without it works, only slower.
     let _ = stream.set_nodelay(true);

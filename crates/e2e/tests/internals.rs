@@ -1,0 +1,72 @@
+//! `POSTRIDER_TRACE_INTERNALS`: what the worker and its libraries tell of their insides joins the trace of the job.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use e2e::otlp::{Receiver, SpanKind, SpanRecord};
+use e2e::process::{Build, Postrider};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::wait::eventually_or;
+use serde_json::json;
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// All spans of a worker with one job for `localhost`, at the level that says most, and the destination's port.
+fn spans_of_a_job(internals: &str) -> (Vec<SpanRecord>, u16) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
+    let endpoint = receiver.grpc_endpoint();
+    let variables = [
+        ("OTEL_ENABLED", "true"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("POSTRIDER_TRACE_INTERNALS", internals),
+        ("POSTRIDER_LOG", "trace"),
+    ];
+    let mut worker = Postrider::ready_worker(Build::Otel, &redis, &[], &variables);
+    let queue = Queue::new(&redis, "default");
+    queue.enqueue(&[("url", sink.url("/ok").replace("127.0.0.1", "localhost"))]);
+    eventually_or("an empty queue", SOON, || queue.drained());
+    assert_eq!(worker.stop().code(), Some(0), "{}", worker.log().join("\n"));
+    assert_eq!(sink.requests().len(), 1);
+    let port = sink.url("").parse::<http::Uri>().ok().and_then(|url| url.port_u16());
+    (receiver.spans(), port.expect("the sink's URL has a port"))
+}
+
+fn named<'a>(spans: &'a [SpanRecord], name: &str) -> Vec<&'a SpanRecord> {
+    spans.iter().filter(|span| span.name == name).collect()
+}
+
+#[test]
+fn internal_spans_are_children_in_the_trace_of_the_job_and_keep_to_the_conventions() {
+    let (spans, port) = spans_of_a_job("true");
+    let [post] = named(&spans, "POST")[..] else { panic!("{spans:#?}") };
+    for (name, keys) in
+        [("resolve", &["server.address"][..]), ("dial", &["network.peer.address", "network.peer.port"])]
+    {
+        let [internal] = named(&spans, name)[..] else { panic!("{name}: {spans:#?}") };
+        assert!(internal.is_child_of(post), "{internal:#?} {post:#?}");
+        assert_eq!(internal.kind, SpanKind::Internal);
+        assert!(internal.start >= post.start && internal.duration() <= post.duration(), "{internal:#?}");
+        let told: BTreeSet<&str> = internal.attributes.keys().map(String::as_str).collect();
+        assert_eq!(told, keys.iter().copied().collect(), "nothing of time, place, level and thread");
+    }
+    assert_eq!(named(&spans, "resolve")[0].text("server.address").as_deref(), Some("localhost"));
+    assert_eq!(named(&spans, "dial")[0].attributes["network.peer.port"], json!(port), "a number");
+    for span in &spans {
+        let bare: Vec<_> = span.attributes.keys().filter(|key| !key.contains('.')).collect();
+        assert!(bare.is_empty(), "{}: {bare:?} have no namespace", span.name);
+        let of_source = |key: &&String| key.starts_with("code.") || key.starts_with("thread.");
+        assert_eq!(span.attributes.keys().find(of_source), None, "{}", span.name);
+    }
+}
+
+#[test]
+fn internal_spans_are_not_sent_unless_asked_for() {
+    let (spans, _) = spans_of_a_job("false");
+    assert_eq!(named(&spans, "POST").len(), 1);
+    for name in ["resolve", "dial"] {
+        assert_eq!(named(&spans, name), Vec::<&SpanRecord>::new());
+    }
+}
