@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use e2e::http_call::exchange;
 use e2e::otlp::Receiver;
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
@@ -13,6 +16,8 @@ use e2e::wait::eventually_or;
 const SOON: Duration = Duration::from_secs(60);
 /// What is planted begins with this, and stands nowhere else.
 const PLANTED: &str = "hunter2";
+/// So does the key that signs, which is written like this.
+const SIGNING: &str = "whsec_aHVudGVyMi1zaWduaW5nLWtleS1mb3ItdGhlLXRlc3Q=";
 
 /// Jobs that end in each way: done, dead at once, dead after a retry, and never a job.
 fn plant(queue: &Queue<'_>, sink: &Sink) {
@@ -30,7 +35,27 @@ fn plant(queue: &Queue<'_>, sink: &Sink) {
 }
 
 fn leaks(text: &str) -> Vec<&str> {
-    text.lines().filter(|line| line.contains(PLANTED)).collect()
+    let written = SIGNING.trim_start_matches("whsec_").trim_end_matches('=');
+    let encoded = STANDARD.decode(&SIGNING["whsec_".len()..]).expect("the key is in base64");
+    assert!(encoded.starts_with(PLANTED.as_bytes()), "else it would not be found");
+    // The bytes of the key as Rust would print them.
+    let bytes = format!("{encoded:?}");
+    let bytes = bytes.trim_matches(['[', ']']);
+    let is_leak = |line: &&str| [PLANTED, written, bytes].iter().any(|secret| line.contains(secret));
+    text.lines().filter(is_leak).collect()
+}
+
+/// What a Prometheus server gets of the worker, once it tells of requests.
+fn scraped(worker: &mut Postrider) -> String {
+    let line = worker.wait_for_log("status listens on http://", SOON);
+    let (_, address) = line.split_once("http://").expect("the line was looked for");
+    let address = address.split('/').next().and_then(|address| address.parse().ok()).expect("an address");
+    eventually_or("metrics of requests", SOON, || {
+        let answer =
+            exchange(address, "GET", "/metrics", &[], b"", SOON).map_err(|error| error.to_string())?;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        if text.contains("http_client_request_duration") { Ok(text) } else { Err(text) }
+    })
 }
 
 #[test]
@@ -42,7 +67,7 @@ fn a_secret_shows_in_no_span_metric_log_error_or_reason() {
     let endpoint = receiver.grpc_endpoint();
     let folder = tempfile::tempdir().expect("there is a folder for temporary files");
     let config = folder.path().join("postrider.toml");
-    let secret = "[secrets.bank]\nbearer = { env = \"BANK\" }\n";
+    let secret = "[secrets.bank]\nbearer = { env = \"BANK\" }\n[secrets.shop]\nkeys = [{ env = \"SHOP\" }]\n";
     std::fs::write(&config, secret).expect("a new folder can be written");
     let config = config.to_str().expect("the path is text");
     let variables = [
@@ -50,6 +75,7 @@ fn a_secret_shows_in_no_span_metric_log_error_or_reason() {
         ("POSTRIDER_LOG", "trace"),
         ("POSTRIDER_TRACE_INTERNALS", "true"),
         ("BANK", "hunter2-bank"),
+        ("SHOP", SIGNING),
         ("OTEL_ENABLED", "true"),
         ("OTEL_LOG_LEVEL", "debug"),
         ("OTEL_LOGS_EXPORTER", "otlp"),
@@ -57,14 +83,19 @@ fn a_secret_shows_in_no_span_metric_log_error_or_reason() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20hunter2-otlp"),
     ];
-    let arguments = ["--config", config, "--retry-base", "50ms"];
+    let arguments = ["--config", config, "--retry-base", "50ms", "--listen", "127.0.0.1:0"];
     let mut worker = Postrider::ready_worker(Build::Otel, &redis, &arguments, &variables);
     let queue = Queue::new(&redis, "default");
     plant(&queue, &sink);
-    queue.enqueue(&[("url", sink.url("/ok").as_str()), ("secret", "bank"), ("body", "hunter2-body")]);
+    for secret in ["bank", "shop"] {
+        queue.enqueue(&[("url", sink.url("/ok").as_str()), ("secret", secret), ("body", "hunter2-body")]);
+    }
     eventually_or("an empty queue", SOON, || queue.drained());
+    assert_eq!(leaks(&scraped(&mut worker)), [""; 0]);
     assert_eq!(worker.stop().code(), Some(0));
-    assert!(sink.requests().iter().any(|request| request.header("authorization").is_some()), "it was sent");
+    for header in ["authorization", "webhook-signature"] {
+        assert!(sink.requests().iter().any(|request| request.header(header).is_some()), "{header} was sent");
+    }
     let emitted = receiver.everything();
     assert!(emitted.contains("process default") && emitted.contains("db.client.operation.duration"));
     assert_eq!(leaks(&emitted.replace("},{", "},\n{")), [""; 0]);
@@ -74,7 +105,7 @@ fn a_secret_shows_in_no_span_metric_log_error_or_reason() {
     for letter in &dead {
         for name in ["_error", "_reason", "_history"] {
             let text = letter.field(name).unwrap_or_default();
-            assert!(!text.contains(PLANTED), "{name}: {text}");
+            assert_eq!(leaks(&text), [""; 0], "{name}");
         }
     }
 }
