@@ -122,4 +122,4 @@ pub use methods::Methods;
 pub use options::{End, Options};
 pub use propagation::{BadRecipient, Propagation, Recipient, Recipients};
 pub use service::{Attempt, Traced, TracedLayer};
-pub use url::{Redaction, redacted};
+pub use url::{Redaction, is_secret, redacted};

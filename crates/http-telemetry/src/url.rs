@@ -7,31 +7,23 @@ use http::Uri;
 /// A longer URL is cut, since the SDK has no limit of its own.
 const LONGEST: usize = 2048;
 
-/// Query parameters whose values do not reach a span, compared without regard to case: those of the
-/// conventions (`docs/http/http-spans.md`), of the Python instrumentation, and the common names of secrets.
-const SECRET: [&str; 19] = [
-    "x-amz-signature",
-    "x-amz-credential",
-    "x-amz-security-token",
-    "x-goog-signature",
-    "awsaccesskeyid",
-    "sig",
-    "signature",
-    "token",
-    "access_token",
-    "auth",
-    "authorization",
-    "key",
-    "api_key",
-    "apikey",
-    "code",
-    "password",
-    "passwd",
-    "secret",
-    "client_secret",
-];
+/// A name that contains one of these, in any case, is that of a secret: the parameters of the conventions
+/// (`docs/http/http-spans.md`) and of the Python instrumentation are among them, and how others are usually called.
+const PARTS: [&str; 9] =
+    ["auth", "token", "secret", "key", "cookie", "signature", "password", "passwd", "credential"];
+/// So is one that is one of these; many that contain them are not.
+const WHOLE: [&str; 2] = ["sig", "code"];
 
-/// What of a URL is not shown: user information, and the values of query parameters that are known to hold secrets.
+/// Whether a parameter, a header or a field of that name is taken to hold a secret: the rule of
+/// [`Redaction::default`]. It rather hides too much: `author` as well as `auth`.
+pub fn is_secret(name: &str) -> bool {
+    let contains = |part: &&str| {
+        name.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
+    };
+    WHOLE.iter().any(|whole| name.eq_ignore_ascii_case(whole)) || PARTS.iter().any(contains)
+}
+
+/// What of a URL is not shown: user information, and the values of query parameters that [`is_secret`] names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Redaction(Option<Vec<String>>);
 
@@ -43,7 +35,7 @@ impl Redaction {
 
     fn hides(&self, name: &str) -> bool {
         match &self.0 {
-            None => SECRET.iter().any(|secret| name.eq_ignore_ascii_case(secret)),
+            None => is_secret(name),
             Some(names) => names.iter().any(|secret| name.eq_ignore_ascii_case(secret)),
         }
     }
@@ -119,6 +111,33 @@ mod tests {
         check("https://h/a%20b?x=%2F&Sig=abc&y", "https://h/a%20b?x=%2F&Sig=REDACTED&y");
         check("https://h/?token=&a=b", "https://h/?token=REDACTED&a=b");
         check("http://h", "http://h/");
+    }
+
+    #[test]
+    fn the_parameters_of_the_conventions_and_usual_names_are_secret() {
+        for name in [
+            "X-Amz-Signature",
+            "X-Amz-Credential",
+            "X-Amz-Security-Token",
+            "AWSAccessKeyId",
+            "Signature",
+            "sig",
+            "X-Goog-Signature",
+            "access_token",
+            "session-token",
+            "Authorization",
+            "apikey",
+            "key",
+            "code",
+            "passwd",
+            "my_password",
+            "client_secret",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in ["", "a", "sign", "signal", "codec", "status_code", "page", "user"] {
+            assert!(!is_secret(name), "{name}");
+        }
     }
 
     #[test]

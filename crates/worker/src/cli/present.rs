@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use http::Uri;
+use http_telemetry::is_secret;
 use serde_json::{Map, Value, json};
 
 use crate::entry::Fields;
@@ -14,16 +15,6 @@ const MASK: &str = "REDACTED";
 const LONGEST_TEXT: usize = 1_000;
 /// Long values are broken into lines, so that a table stays so narrow.
 const WIDTH: u16 = 120;
-/// A name that contains one of these is that of a secret.
-const SECRET: [&str; 9] =
-    ["auth", "token", "secret", "key", "cookie", "signature", "password", "passwd", "credential"];
-
-/// Whether a header, a parameter or a field of that name holds a secret.
-fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    name == "sig" || SECRET.iter().any(|part| name.contains(part))
-}
-
 /// A table for people.
 pub(super) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> Table {
     let mut table = Table::new();
@@ -78,13 +69,7 @@ pub(super) fn url(fields: &Fields) -> String {
 
 fn masked_url(url: &[u8]) -> String {
     let Ok(uri) = Uri::try_from(url) else { return "(not a URL)".to_owned() };
-    let url = http_telemetry::redacted(&uri);
-    let Some((before, query)) = url.split_once('?') else { return url };
-    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((name, _)) if is_secret(name) => format!("{name}={MASK}"),
-        _ => pair.to_owned(),
-    });
-    format!("{before}?{}", pairs.collect::<Vec<_>>().join("&"))
+    http_telemetry::redacted(&uri)
 }
 
 fn masked_headers(headers: &[u8]) -> String {
