@@ -89,6 +89,20 @@ fn to_whom_context_is_sent_is_a_word_or_a_list_and_every_wrong_host_is_told() {
 }
 
 #[test]
+fn how_further_attempts_are_traced_is_a_word_and_a_wrong_one_is_told() {
+    let read = |text: &str| Config::parse(&format!("[traces]\n{text}\n")).unwrap().trace_retries;
+    assert_eq!(read("retries = \"parent\""), Some(Retries::Parent));
+    assert_eq!(read("retries = \"link\""), Some(Retries::Link));
+    assert_eq!(read("retries = \"none\""), Some(Retries::None));
+    assert_eq!(read(""), None, "the default is not the file's to say");
+    for wrong in ["retries = \"child\"", "retries = 1", "retrys = \"link\""] {
+        let told = problems(&format!("[traces]\n\n{wrong}\n"));
+        assert!(told.len() == 1 && told[0].starts_with("3: ") && told[0].contains("retr"), "{told:?}");
+    }
+    assert!(problems("[traces]\nretries = \"child\"\n")[0].contains("parent"));
+}
+
+#[test]
 fn what_is_set_of_http_is_read_and_a_password_in_it_is_never_told() {
     let text = "[http]\ntls_timeout = \"2s\"\nmin_tls = \"1.3\"\nno_proxy = [\"a.test\"]\n\
                 proxy = \"http://me:hunter2@p:1\"\nca_files = [\"/ca.pem\"]\nmax_response_body = 1000\n";
