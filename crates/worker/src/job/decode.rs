@@ -85,6 +85,10 @@ fn version(known: &Known) -> Result<(), Malformed> {
 
 fn url(known: &Known) -> Result<Uri, Malformed> {
     let field = known.url.clone().ok_or_else(|| Malformed::new("field `url` is missing"))?;
+    // What stands behind a `#` is not looked at below, since it is not sent.
+    if std::str::from_utf8(&field).is_err() {
+        return Err(Malformed::new("field `url` is not text: it must be UTF-8"));
+    }
     // The text is not repeated: it may hold secrets.
     let ascii = field.is_ascii();
     let uri = Uri::from_maybe_shared(field).map_err(|error| {
