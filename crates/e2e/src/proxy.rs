@@ -1,4 +1,4 @@
-//! A TCP proxy that stands between a worker and its Redis, and breaks what passes as it is told.
+//! A TCP proxy that stands between a worker and its Redis or a destination, and breaks what passes as it is told.
 
 mod pump;
 
@@ -64,6 +64,11 @@ impl Proxy {
     /// The URL of the Redis behind it.
     pub fn redis_url(&self) -> String {
         format!("redis://{}", self.address)
+    }
+
+    /// The URL of the HTTP server behind it, without a path.
+    pub fn http_url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// Does this from now on; a connection on which nothing was passed on any more is closed.

@@ -100,7 +100,7 @@ fn a_breaker_opens_and_its_jobs_wait_at_no_cost_of_an_attempt(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
     down.set(Mode::CutRequestsAfter(0));
-    let url = down.redis_url().replace("redis://", "http://");
+    let url = down.http_url();
     let config = Config::new(
         &format!("breaker-{build:?}"),
         "[flows.default]\nbreaker_failures = 3\nbreaker_pause = \"300ms\"\nbreaker_longest = \"600ms\"\n",
@@ -168,7 +168,7 @@ fn parked_jobs_outlive_their_worker(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
     down.set(Mode::CutRequestsAfter(0));
-    let url = down.redis_url().replace("redis://", "http://");
+    let url = down.http_url();
     let mut first = Postrider::ready_worker(build, &redis, &FAST, &[]);
     for number in 0..JOBS {
         queue.enqueue(&[("url", format!("{url}/?{number}")), ("max_attempts", "100".to_owned())]);
@@ -188,7 +188,7 @@ fn parked_jobs_expire(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
     down.set(Mode::CutRequestsAfter(0));
-    let url = down.redis_url().replace("redis://", "http://");
+    let url = down.http_url();
     let config =
         Config::new(&format!("expire-{build:?}"), "[retry.default]\nbase = \"50ms\"\nmax_age = \"4s\"\n");
     let _worker = config.worker(build, &redis, &[]);
@@ -207,7 +207,7 @@ fn a_trial_passes_a_limit_of_concurrency(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
     down.set(Mode::CutRequestsAfter(0));
-    let url = down.redis_url().replace("redis://", "http://");
+    let url = down.http_url();
     let config = Config::new(
         &format!("trial-{build:?}"),
         "[flows.default]\nconcurrency = 2\nbreaker_failures = 2\nbreaker_pause = \"200ms\"\n\
@@ -232,7 +232,7 @@ fn nothing_is_left_of_a_flow(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
     down.set(Mode::CutRequestsAfter(0));
-    let url = down.redis_url().replace("redis://", "http://");
+    let url = down.http_url();
     let config = Config::new(
         &format!("left-{build:?}"),
         "[flows.default]\nbreaker_pause = \"200ms\"\nbreaker_longest = \"200ms\"\n\

@@ -60,7 +60,7 @@ fn jobs_that_expire_while_they_wait_do_not_keep_their_flow_closed(build: Build) 
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
     down.set(Mode::CutRequestsAfter(0));
-    let url = down.redis_url().replace("redis://", "http://");
+    let url = down.http_url();
     let config = Config::new(
         "[flows.default]\nbreaker_failures = 2\nbreaker_pause = \"300ms\"\nbreaker_longest = \"300ms\"\n",
     );
@@ -114,7 +114,7 @@ fn a_trial_that_is_refused_is_another_jobs(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
     down.set(Mode::CutRequestsAfter(0));
-    let url = down.redis_url().replace("redis://", "http://");
+    let url = down.http_url();
     let config = Config::new(
         "[flows.customer]\nbreaker_failures = 2\nbreaker_pause = \"1s\"\nbreaker_longest = \"1s\"\n",
     );
