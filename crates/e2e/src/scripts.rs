@@ -106,7 +106,7 @@ impl Call {
         let result = format!("result:{}", held.id);
         match script {
             Script::Finish => {
-                Call::new(script, &["jobs"], &[GROUP, &held.consumer, "100000", &held.id, &held.count])
+                Call::new(script, &["jobs"], &[GROUP, &held.consumer, "100000", &held.count, &held.id])
             }
             Script::Conclude => call(&["jobs", &result], &["60000", "{}"]),
             Script::Park => {

@@ -106,12 +106,30 @@ fn a_group_of_done_jobs_is_judged_one_by_one() {
     stage.command(&["XCLAIM", &key("jobs"), "postrider", "b", "0", &lost.id]);
     let mut call = Call::settle(Script::Finish, &first, &[]);
     for held in [&lost, &last] {
-        call.args.extend([held.id.clone().into_bytes(), held.count.clone().into_bytes()]);
+        call.args.push(held.id.clone().into_bytes());
     }
     assert_eq!(stage.call(&call), Reply::Bulk(b"olo".to_vec()));
     assert_eq!(stage.copies(MARK), in_stream(1));
     assert_eq!(stage.call(&call), Reply::Bulk(b"glg".to_vec()));
     assert_eq!(stage.copies(MARK), in_stream(1));
+}
+
+#[test]
+fn what_is_held_between_jobs_that_are_done_stays_held() {
+    let stage = Stage::new();
+    let held = [0; 5].map(|_| stage.deliver("a", JOB));
+    let mut call = Call::settle(Script::Finish, &held[1], &[]);
+    call.args.push(held[3].id.clone().into_bytes());
+    assert_eq!(stage.call(&call), Reply::Bulk(b"oo".to_vec()));
+    assert_eq!(stage.copies(MARK), in_stream(3));
+    call.args.truncate(4);
+    call.args.extend([&held[0], &held[1]].map(|held| held.id.clone().into_bytes()));
+    assert_eq!(stage.call(&call), Reply::Bulk(b"og".to_vec()));
+    let mut earlier = Call::settle(Script::Finish, &held[2], &[]);
+    earlier.args[3] = b"2".to_vec();
+    earlier.args.push(held[4].id.clone().into_bytes());
+    assert_eq!(stage.call(&earlier), Reply::Bulk(b"ll".to_vec()));
+    assert_eq!(stage.copies(MARK), in_stream(2));
 }
 
 #[test]

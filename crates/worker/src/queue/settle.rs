@@ -7,7 +7,7 @@ use fred::types::Value;
 use telemetry::Context;
 
 use super::reply::{Settled, unexpected};
-use super::take::{MOST_HELD, number, push_leases};
+use super::take::{MOST_HELD, ids, number};
 use super::{Error, Queue};
 use crate::entry::{Fields, Lease};
 use crate::flows::FlowId;
@@ -84,13 +84,19 @@ impl Queue {
     /// Takes out jobs that are done: at most 256, in ascending order of their entries.
     ///
     /// # Errors
-    /// fred's; nothing is settled then, or all of it.
+    /// fred's; nothing may be settled then, or all of it.
     pub async fn finish(&self, leases: &[Lease], parent: &Context) -> Result<Vec<Settled>, Error> {
-        let mut args = self.identity();
-        args.push(number(MOST_HELD));
-        push_leases(&mut args, leases);
-        let keys = vec![self.0.keys.jobs.clone()];
-        Settled::parse(&self.0.scripts.finish.call(&self.0.redis, parent, keys, args).await?)
+        let mut settled = Vec::with_capacity(leases.len());
+        // Nearly all are on their first delivery: one call.
+        for same in leases.chunk_by(|one, next| one.delivery == next.delivery) {
+            let mut args = self.identity();
+            args.extend([number(MOST_HELD), number(same[0].delivery)]);
+            args.extend(ids(same));
+            let keys = vec![self.0.keys.jobs.clone()];
+            let reply = self.0.scripts.finish.call(&self.0.redis, parent, keys, args).await?;
+            settled.extend(Settled::parse(&reply)?);
+        }
+        Ok(settled)
     }
 
     /// Takes out one job that is done and leaves its result under its ticket.

@@ -244,9 +244,17 @@ pub(super) fn number(number: u64) -> Value {
     }
 }
 
-/// What a script needs of leases: the entry and the delivery count of each. The ids of all are one text, so that this
-/// costs no allocation a job, nor does a copy of it.
+/// What a script needs of leases: the entry and the delivery count of each.
 pub(super) fn push_leases(args: &mut Vec<Value>, leases: &[Lease]) {
+    args.reserve(2 * leases.len());
+    for (lease, id) in leases.iter().zip(ids(leases)) {
+        args.push(id);
+        args.push(number(lease.delivery));
+    }
+}
+
+/// The ids of entries. All are one text, so that an id costs no allocation, nor does a copy of it.
+pub(super) fn ids(leases: &[Lease]) -> impl Iterator<Item = Value> {
     use std::fmt::Write;
     /// Of the usual id: 13 digits of a time, a dash, and a few.
     const USUAL: usize = 17;
@@ -259,11 +267,6 @@ pub(super) fn push_leases(args: &mut Vec<Value>, leases: &[Lease]) {
         })
         .collect();
     let ids = Bytes::from(ids);
-    args.reserve(2 * leases.len());
     let mut start = 0;
-    for (lease, end) in leases.iter().zip(ends) {
-        args.push(Value::Bytes(ids.slice(start..end)));
-        args.push(number(lease.delivery));
-        start = end;
-    }
+    ends.into_iter().map(move |end| Value::Bytes(ids.slice(std::mem::replace(&mut start, end)..end)))
 }

@@ -4,29 +4,48 @@
 -- ARGV[1]  group
 -- ARGV[2]  consumer
 -- ARGV[3]  at least how many entries the consumer holds
--- ARGV[4…] entry id, delivery count; in ascending order of id; at most 256 pairs
--- Returns  a text with a letter for each pair: o finished, l lost to another delivery, g gone
+-- ARGV[4]  delivery count of all the entries
+-- ARGV[5…] entry id; in ascending order; at most 256
+-- Returns  a text with a letter for each entry: o finished, l lost to another delivery, g gone
 --
 -- Repeated, it answers g: nothing is pending any more.
-local held = {}
-for _, row in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[4], ARGV[#ARGV - 1], ARGV[3], ARGV[2])) do
-  held[row[1]] = row[4]
-end
-local letters, finished = {}, {}
-for i = 4, #ARGV, 2 do
-  local id = ARGV[i]
-  if held[id] == tonumber(ARGV[i + 1]) then
-    letters[#letters + 1] = 'o'
-    finished[#finished + 1] = id
-  elseif #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1) == 0 then
-    letters[#letters + 1] = 'g'
-  else
-    letters[#letters + 1] = 'l'
+local rows = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[5], ARGV[#ARGV], ARGV[3], ARGV[2])
+local count, row, held = tonumber(ARGV[4]), 1, true
+-- Both are in ascending order. Nearly always all are held still: no table of what is held is made for that.
+for i = 5, #ARGV do
+  while rows[row] and rows[row][1] ~= ARGV[i] do
+    row = row + 1
+  end
+  if not rows[row] or rows[row][4] ~= count then
+    held = false
+    break
   end
 end
-if #finished > 0 then
-  -- The entry first: acknowledged and not deleted, it would be delivered again if the group were made anew.
-  redis.call('XDEL', KEYS[1], unpack(finished))
-  redis.call('XACK', KEYS[1], ARGV[1], unpack(finished))
+local finished, first, letters = ARGV, 5, nil
+if held then
+  letters = string.rep('o', #ARGV - 4)
+else
+  local counts, each = {}, {}
+  for _, pending in ipairs(rows) do
+    counts[pending[1]] = pending[4]
+  end
+  finished, first = {}, 1
+  for i = 5, #ARGV do
+    local id = ARGV[i]
+    if counts[id] == count then
+      each[#each + 1] = 'o'
+      finished[#finished + 1] = id
+    elseif #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1) == 0 then
+      each[#each + 1] = 'g'
+    else
+      each[#each + 1] = 'l'
+    end
+  end
+  letters = table.concat(each)
 end
-return table.concat(letters)
+if #finished >= first then
+  -- The entry first: acknowledged and not deleted, it would be delivered again if the group were made anew.
+  redis.call('XDEL', KEYS[1], unpack(finished, first))
+  redis.call('XACK', KEYS[1], ARGV[1], unpack(finished, first))
+end
+return letters
