@@ -1,13 +1,12 @@
-//! The processor time and the memory of another process, from `/proc`.
+//! The processor time and the memory of another process.
 
 use std::fs;
 use std::time::Duration;
 
 use e2e::drain::command;
 use e2e::resp::Connection;
-
-/// `USER_HZ`: the kernel counts in hundredths of a second for programs, whatever it uses itself.
-const TICK: Duration = Duration::from_millis(10);
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 
 /// What a process has used until now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,15 +17,20 @@ pub(crate) struct Usage {
     pub(crate) ended: bool,
 }
 
-/// What the process has used until now.
+/// What the process has used until now, by its own clock, which counts nanoseconds (`/proc/PID/stat` has only
+/// hundredths of a second).
 ///
 /// # Panics
 ///
 /// When there is no such process.
 pub(crate) fn usage(process: u32) -> Usage {
+    let id = Pid::from_raw(i32::try_from(process).expect("a process id is a positive i32"));
+    let time = clock_getcpuclockid(id).and_then(|clock| clock.now());
+    let time = time.unwrap_or_else(|error| panic!("the processor time of process {process}: {error}"));
     let path = format!("/proc/{process}/stat");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    parse(&text).unwrap_or_else(|| panic!("{path} is not as proc(5) says: {text}"))
+    let ended = has_ended(&text).unwrap_or_else(|| panic!("{path} is not as proc(5) says: {text}"));
+    Usage { time: time.into(), ended }
 }
 
 /// The most memory that it has had resident, in MiB; none when it has ended.
@@ -48,14 +52,10 @@ pub(crate) fn of_server(connection: &mut Connection) -> u32 {
     process.expect("INFO server of Redis has a process_id")
 }
 
-/// The name of the program, the second field, stands in brackets and may contain anything.
-fn parse(stat: &str) -> Option<Usage> {
+/// The name of the program, the second field, stands in brackets and may contain anything; the state follows it.
+fn has_ended(stat: &str) -> Option<bool> {
     let (_, fields) = stat.rsplit_once(')')?;
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    let ticks = |field: usize| fields.get(field)?.parse::<u32>().ok();
-    // Fields 14 and 15 of proc(5); the first here is the third there.
-    let (user, system) = (ticks(11)?, ticks(12)?);
-    Some(Usage { time: TICK * (user + system), ended: ["Z", "X"].contains(fields.first()?) })
+    Some(["Z", "X"].contains(&fields.split_whitespace().next()?))
 }
 
 #[cfg(test)]
@@ -63,13 +63,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn user_and_system_time_are_added() {
-        let stat = "42 (a) b) S 1 2 3 4 5 6 7 8 9 10 150 25 0 0 20";
-        assert_eq!(parse(stat), Some(Usage { time: Duration::from_millis(1750), ended: false }));
+    fn the_name_of_a_program_may_have_brackets() {
+        assert_eq!(has_ended("42 (a) Z) S 1 2 3"), Some(false));
+        assert_eq!(has_ended("42 (a) Z 1 2 3"), Some(true));
+        assert_eq!(has_ended(""), None);
     }
 
     #[test]
     fn a_process_that_ended_keeps_its_time() {
-        assert!(parse("42 (a) Z 1 2 3 4 5 6 7 8 9 10 1 1 0").unwrap().ended);
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let process = child.id();
+        let ended = e2e::wait::eventually("an end", Duration::from_secs(10), || {
+            Some(usage(process)).filter(|usage| usage.ended)
+        });
+        assert!(ended.time > Duration::ZERO, "{ended:?}");
+        child.wait().unwrap();
     }
 }
