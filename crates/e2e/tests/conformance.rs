@@ -1,6 +1,8 @@
-//! A scenario that touches every span and metric of a worker, held against a table of the semantic conventions,
-//! version 1.44.0.
+//! A scenario that touches every span and metric of a worker, and writes log lines, held against tables of the
+//! semantic conventions, version 1.44.0.
 
+#[path = "conformance/logs.rs"]
+mod logs;
 #[path = "conformance/metrics.rs"]
 mod metrics;
 #[path = "conformance/spans.rs"]
@@ -15,6 +17,7 @@ use std::time::Duration;
 use e2e::http_call;
 use e2e::otlp::Receiver;
 use e2e::process::{Build, Postrider, Signal};
+use e2e::proxy::{Mode, Proxy};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
@@ -39,6 +42,7 @@ impl Stage {
             ("OTEL_ENABLED", "true".to_owned()),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", self.receiver.grpc_endpoint()),
             ("OTEL_METRICS_EXPORTER", "otlp,prometheus".to_owned()),
+            ("OTEL_LOGS_EXPORTER", "otlp".to_owned()),
             ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
             ("OTEL_METRIC_EXPORT_INTERVAL", "500".to_owned()),
         ]
@@ -66,6 +70,13 @@ impl Stage {
     fn drained(&self) {
         eventually_or("an empty queue", SOON, || self.queue().drained());
     }
+
+    /// Takes a job out by hand.
+    fn remove(&self, entry: &str) {
+        let jobs = self.queue().key("jobs");
+        self.redis.command(&["XACK", &jobs, "postrider", entry]);
+        assert_eq!(self.redis.command(&["XDEL", &jobs, entry]).integer(), 1, "{entry} is in {jobs}");
+    }
 }
 
 /// The address that a worker says it listens on.
@@ -81,22 +92,59 @@ fn get(address: SocketAddr, path: &str) -> (u16, String) {
     (answer.status, String::from_utf8(answer.body).expect("it answers with text"))
 }
 
-/// Everything that can become of a job.
-fn play(stage: &Stage) -> String {
-    let flow = tempfile::NamedTempFile::new().expect("there is room for a file");
-    std::fs::write(flow.path(), "[flows.\"narrow\"]\nconcurrency = 1\n").expect("it can be written");
-    let config = flow.path().to_str().expect("a path of ours").to_owned();
-    let common = ["--lease", "1s", "--retry-base", "50ms", "--config", &config, "--listen", "127.0.0.1:0"];
+/// A limit, and a breaker that opens soon and is tried soon.
+const CONFIG: &str = r#"
+[flows.narrow]
+concurrency = 1
 
-    let mut first = stage.worker(&common);
+[flows.broken]
+breaker_failures = 2
+breaker_pause = "200ms"
+breaker_longest = "200ms"
+"#;
+
+/// Everything that can become of a job. Returns what Prometheus would have got at the end.
+fn play(stage: &Stage) -> String {
+    let file = tempfile::NamedTempFile::new().expect("there is room for a file");
+    std::fs::write(file.path(), CONFIG).expect("it can be written");
+    let config = file.path().to_str().expect("a path of ours").to_owned();
+    let common = ["--retry-base", "50ms", "--config", &config, "--listen", "127.0.0.1:0"];
+    let quick = [&common[..], &["--lease", "1s", "--shutdown-timeout", "100ms"]].concat();
+
+    let mut killed = stage.worker(&quick);
     let url = stage.sink.url("/slow/3000");
     stage.queue().enqueue(&[("url", url.as_str())]);
     stage.sink.wait_for(1, SOON);
-    first.kill();
+    killed.kill();
 
-    let second_arguments: Vec<&str> = common.iter().copied().chain(["--shutdown-timeout", "100ms"]).collect();
-    let mut second = stage.worker(&second_arguments);
-    let address = listens(&mut second);
+    let mut worker = stage.worker(&quick);
+    let address = listens(&mut worker);
+    play_each_outcome(stage);
+    play_a_broken_destination(stage, &mut worker);
+    play_a_theft(stage, &mut worker, "/slow/20000", "lease lost");
+    let depth = || get(address, "/metrics").1;
+    eventually_or("the depth of the queue", SOON, || {
+        let text = depth();
+        if text.contains("postrider_queue_depth{") { Ok(()) } else { Err(text) }
+    });
+    let text = depth();
+    // What is in flight at the end is handed back.
+    let before = stage.sink.requests().len();
+    stage.queue().enqueue(&[("url", stage.sink.url("/slow/20000"))]);
+    stage.sink.wait_for(before + 1, SOON);
+    worker.signal(Signal::SIGTERM);
+    assert_eq!(worker.wait_exit(SOON).code(), Some(0));
+    stage.redis.command(&["FLUSHALL"]);
+
+    // A worker that learns of it when it settles, since it does not look before.
+    let mut unaware = stage.worker(&[&common[..], &["--lease", "10m"]].concat());
+    play_a_theft(stage, &mut unaware, "/slow/500", "settlement refused");
+    unaware.signal(Signal::SIGTERM);
+    assert_eq!(unaware.wait_exit(SOON).code(), Some(0));
+    text
+}
+
+fn play_each_outcome(stage: &Stage) {
     stage.run(&["send", "POST", &stage.sink.url("/ok")]);
     stage.run(&["send", "POST", &stage.sink.url("/flaky/1/a")]);
     stage.run(&["send", "POST", &stage.sink.url("/ok?later"), "--in", "300ms"]);
@@ -108,19 +156,30 @@ fn play(stage: &Stage) -> String {
     stage.drained();
     stage.run(&["dead", "replay", "--reason", "final_status", "--yes"]);
     stage.drained();
-    let depth = || get(address, "/metrics").1;
-    eventually_or("the depth of the queue", SOON, || {
-        let text = depth();
-        if text.contains("postrider_queue_depth{") { Ok(()) } else { Err(text) }
-    });
-    let text = depth();
-    // What is in flight at the end is handed back.
+}
+
+fn play_a_broken_destination(stage: &Stage, worker: &mut Postrider) {
+    let proxy = Proxy::start(stage.sink.address().port());
+    proxy.set(Mode::CutRequestsAfter(0));
+    for _ in 0..3 {
+        stage.queue().enqueue(&[("url", proxy.http_url().as_str()), ("flow", "broken")]);
+    }
+    worker.wait_for_log("the destination does not answer", SOON);
+    proxy.set(Mode::Pass);
+    worker.wait_for_log("the destination answers again", SOON);
+    stage.drained();
+}
+
+/// Another takes a job over while it is being sent.
+fn play_a_theft(stage: &Stage, worker: &mut Postrider, path: &str, told: &str) {
     let before = stage.sink.requests().len();
-    stage.queue().enqueue(&[("url", stage.sink.url("/slow/20000"))]);
+    let entry = stage.queue().enqueue(&[("url", stage.sink.url(path))]);
     stage.sink.wait_for(before + 1, SOON);
-    second.signal(Signal::SIGTERM);
-    assert_eq!(second.wait_exit(SOON).code(), Some(0));
-    text
+    let jobs = stage.queue().key("jobs");
+    let claimed = stage.redis.command(&["XCLAIM", &jobs, "postrider", "thief", "0", &entry, "JUSTID"]);
+    assert_eq!(claimed.array().len(), 1, "{claimed:?}");
+    worker.wait_for_log(told, SOON);
+    stage.remove(&entry);
 }
 
 #[test]
@@ -162,6 +221,16 @@ fn everything_that_a_worker_tells_keeps_to_the_conventions() {
     for (name, ..) in metrics::ROWS {
         if !has_points(name) {
             faults.insert(format!("nothing is told of the metric {name:?}"));
+        }
+    }
+    let lines = stage.receiver.logs();
+    for line in &lines {
+        let found = logs::faults(line, &told);
+        faults.extend(found.iter().map(|fault| format!("line {:?}: {fault}", line.body)));
+    }
+    for body in ["worker is ready", "job buried", "stopped"] {
+        if !lines.iter().any(|line| line.body == body) {
+            faults.insert(format!("there is no line {body:?}"));
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");

@@ -15,6 +15,12 @@ pub struct LogLine {
     pub span_id: String,
     /// `WARN`, say.
     pub severity: String,
+    /// 1 to 24, as in the log data model.
+    pub severity_number: u64,
+    /// When it was written, in Unix nanoseconds; 0 where that is not told.
+    pub time: u64,
+    /// When it was taken up, likewise.
+    pub observed_time: u64,
     /// Its text.
     pub body: String,
     /// The event's name, may be empty.
@@ -25,6 +31,8 @@ pub struct LogLine {
     pub dropped: u64,
     /// The module that wrote it.
     pub scope_name: String,
+    /// The schema of its scope, else of its resource; may be empty.
+    pub schema_url: String,
     /// The attributes of the resource.
     pub resource: Attributes,
 }
@@ -46,11 +54,15 @@ impl LogLine {
             trace_id: text(value, "trace_id"),
             span_id: text(value, "span_id"),
             severity: text(value, "severity"),
+            severity_number: value["severity_number"].as_u64().unwrap_or_default(),
+            time: value["time"].as_u64().unwrap_or_default(),
+            observed_time: value["observed_time"].as_u64().unwrap_or_default(),
             body: text(value, "body"),
             event_name: text(value, "event_name"),
             attributes: object(value, "attributes"),
             dropped: value["dropped"].as_u64().unwrap_or_default(),
             scope_name: text(value, "scope_name"),
+            schema_url: text(value, "schema_url"),
             resource: object(value, "resource"),
         }
     }

@@ -110,6 +110,9 @@ pub(crate) const ROWS: &[Row] = &[
     ("postrider.flow.breakers", Gauge, "{flow}", &["postrider.breaker.state"], &[]),
     ("postrider.queue.depth", Gauge, "{job}", &["messaging.destination.name", "postrider.queue.state"], &[]),
     ("postrider.queue.oldest_age", Gauge, "s", QUEUE, &[]),
+    ("postrider.job.leases_lost", Counter, "{job}", QUEUE, &[]),
+    ("postrider.job.settlements_refused", Counter, "{job}", QUEUE, &[]),
+    ("postrider.flow.breaker_trips", Counter, "{trip}", QUEUE, &[]),
     ("postrider.runtime.tasks", UpDownCounter, "{task}", &[], &[]),
     ("postrider.runtime.queued_tasks", UpDownCounter, "{task}", &[], &[]),
     ("postrider.runtime.busy_time", Counter, "s", &[], &[]),
@@ -120,13 +123,6 @@ pub(crate) const ROWS: &[Row] = &[
     ("process.unix.file_descriptor.count", UpDownCounter, "{file_descriptor}", &[], &[]),
     ("process.context_switches", Counter, "{context_switch}", &["process.context_switch.type"], &[]),
     ("process.uptime", Gauge, "s", &[], &[]),
-];
-
-/// Of these nothing need be told.
-pub(crate) const SELDOM: &[Row] = &[
-    ("postrider.job.leases_lost", Counter, "{job}", QUEUE, &[]),
-    ("postrider.job.settlements_refused", Counter, "{job}", QUEUE, &[]),
-    ("postrider.flow.breaker_trips", Counter, "{trip}", QUEUE, &[]),
 ];
 
 /// What others record of themselves, each held by tests of its own.
@@ -146,7 +142,7 @@ pub(crate) fn faults(metric: &MetricRecord) -> Vec<String> {
     for name in metric.points.iter().flat_map(|point| point.attributes.keys()) {
         check(name.contains('.'), format!("{name} has no namespace"));
     }
-    let row = ROWS.iter().chain(SELDOM).find(|row| row.0 == metric.name);
+    let row = ROWS.iter().find(|row| row.0 == metric.name);
     let Some((_, instrument, unit, required, optional)) = row else {
         let is_others = OTHERS.iter().any(|prefix| metric.name.starts_with(prefix));
         check(is_others, "no row knows it".to_owned());

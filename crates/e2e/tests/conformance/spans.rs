@@ -60,7 +60,7 @@ const SERVER: &[(&str, Type)] = &[("server.address", Text), ("server.port", Whol
 const CONSUMER: &[(&str, Type)] =
     &[("messaging.consumer.group.name", OneOf(&["postrider"])), ("messaging.client.id", Text)];
 
-const REASONS: &[&str] =
+pub(crate) const REASONS: &[&str] =
     &["malformed", "version", "refused", "final_status", "attempts", "expired", "poison", "cancelled"];
 
 fn operation(span: &SpanRecord) -> Option<String> {

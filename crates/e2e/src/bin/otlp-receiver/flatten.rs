@@ -45,14 +45,17 @@ pub(crate) fn logs(request: ExportLogsServiceRequest) -> Vec<Value> {
         let resource = resource(of_resource.resource.as_ref());
         for of_scope in of_resource.scope_logs {
             let scope = of_scope.scope.unwrap_or_default();
-            flat.extend(of_scope.log_records.iter().map(|one| log(one, &scope, &resource)));
+            let schema = schema(&of_scope.schema_url, &of_resource.schema_url);
+            flat.extend(of_scope.log_records.iter().map(|one| log(one, &scope, schema, &resource)));
         }
     }
     flat
 }
 
-fn log(record: &LogRecord, scope: &InstrumentationScope, resource: &Value) -> Value {
+fn log(record: &LogRecord, scope: &InstrumentationScope, schema: &str, resource: &Value) -> Value {
     json!({
+        "time": record.time_unix_nano,
+        "observed_time": record.observed_time_unix_nano,
         "trace_id": hex(&record.trace_id),
         "span_id": hex(&record.span_id),
         "severity": record.severity_text,
@@ -62,6 +65,7 @@ fn log(record: &LogRecord, scope: &InstrumentationScope, resource: &Value) -> Va
         "attributes": attributes(&record.attributes),
         "dropped": record.dropped_attributes_count,
         "scope_name": scope.name,
+        "schema_url": schema,
         "resource": resource,
     })
 }
