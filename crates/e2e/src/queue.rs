@@ -1,7 +1,10 @@
 //! What stands in Redis for one queue, seen from outside: the keys of the wire format, version 1.
 
+use std::time::Duration;
+
 use crate::redis::RedisServer;
 use crate::resp::Reply;
+use crate::wait;
 
 /// A view of the keys of one queue.
 #[derive(Clone, Copy)]
@@ -128,6 +131,15 @@ impl<'a> Queue<'a> {
         self.redis.command(&["ZCARD", &self.key("scheduled")]).integer()
     }
 
+    /// Tickets that are parked, over all flows of which the queue is looked after.
+    pub fn parked(&self) -> i64 {
+        let flows = self.redis.command(&["ZRANGE", &self.key("flows"), "0", "-1"]);
+        let count = |flow: &Reply| {
+            self.redis.command(&["ZCARD", &self.key(&format!("flow:{}", flow.text()))]).integer()
+        };
+        flows.array().iter().map(count).sum()
+    }
+
     /// Whether nothing is left but dead letters: no job ready, leased, waiting or scheduled. All are read at one
     /// instant, so that no job is missed that just moves from one place to another.
     ///
@@ -154,6 +166,15 @@ impl<'a> Queue<'a> {
             return Ok(());
         }
         Err(format!("{depth} in the stream, {pending} pending, {waiting} waiting, {scheduled} scheduled"))
+    }
+
+    /// Waits until nothing is left but dead letters.
+    ///
+    /// # Panics
+    ///
+    /// With the numbers of what is left when something is at the deadline.
+    pub fn wait_until_drained(&self, deadline: Duration) {
+        wait::eventually_or("an empty queue", deadline, || self.drained());
     }
 
     /// The dead letters, oldest first.

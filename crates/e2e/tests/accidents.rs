@@ -8,15 +8,11 @@ use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::{eventually, eventually_or};
+use e2e::wait::eventually;
 
 const SOON: Duration = Duration::from_secs(30);
 const BUILD: Build = Build::Otel;
 const JOBS: &str = "postrider:{default}:jobs";
-
-fn drained(queue: Queue<'_>) {
-    eventually_or("an empty queue", SOON, || queue.drained());
-}
 
 #[test]
 fn a_job_whose_delivery_was_lost_on_the_way_is_taken_up_again() {
@@ -37,7 +33,7 @@ fn a_job_whose_delivery_was_lost_on_the_way_is_taken_up_again() {
         matches!(read, e2e::resp::Reply::Array(_)).then_some(())
     });
     sink.wait_for(1, SOON);
-    drained(Queue::new(&redis, "default"));
+    Queue::new(&redis, "default").wait_until_drained(SOON);
 }
 
 #[test]
@@ -49,7 +45,7 @@ fn headers_beyond_number_are_malformed_and_the_next_job_runs() {
     queue.enqueue(&[("url", sink.url("/ok")), ("headers", format!("{{{}}}", headers.join(",")))]);
     queue.enqueue(&[("url", sink.url("/ok"))]);
     sink.wait_for(1, SOON);
-    drained(Queue::new(&redis, "default"));
+    queue.wait_until_drained(SOON);
     assert_eq!(queue.dead()[0].reason(), "malformed");
 }
 
@@ -66,7 +62,7 @@ fn a_worker_starts_and_drains_while_redis_is_full() {
     eventually("nothing left", SOON, || (queue.depth() + queue.waiting() == 0).then_some(()));
     // Some servers refuse a MULTI while they are full.
     redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
-    drained(Queue::new(&redis, "default"));
+    queue.wait_until_drained(SOON);
     assert_eq!(queue.dead().len(), 1);
 }
 
@@ -85,7 +81,7 @@ fn settlements_that_redis_refuses_bound_what_is_taken_in() {
     assert!(!worker.log().iter().any(|line| line.contains("job buried")), "nothing is buried");
     redis.command(&["DEL", "postrider:{default}:dead"]);
     eventually("all are buried", SOON, || (queue.dead().len() == 100).then_some(()));
-    drained(Queue::new(&redis, "default"));
+    queue.wait_until_drained(SOON);
     assert_eq!(sink.requests().len(), 100, "each was sent once");
     let refusals = worker.log().iter().filter(|line| line.contains("Redis refuses")).count();
     assert_eq!(refusals, 1, "told once");
@@ -102,7 +98,7 @@ fn a_missing_right_multiplies_nothing() {
     worker.wait_for_log("Redis refuses a command", SOON);
     assert_eq!((queue.depth(), queue.dead().len()), (1, 0));
     redis.command(&["ACL", "SETUSER", "worker", "+xack"]);
-    drained(Queue::new(&redis, "default"));
+    queue.wait_until_drained(SOON);
     assert_eq!(queue.dead().len(), 1);
 }
 
@@ -133,7 +129,7 @@ fn a_made_up_ticket_overwrites_no_job_that_waits() {
         queue.enqueue(&[("url", sink.url(path).as_str()), ("delay_ms", "300"), ("_ticket", "7-7")]);
     }
     sink.wait_for(2, SOON);
-    drained(Queue::new(&redis, "default"));
+    queue.wait_until_drained(SOON);
     assert_eq!(sink.requests_to("/ok?one").len(), 1);
 }
 

@@ -7,7 +7,7 @@ use e2e::otlp::{Receiver, SpanRecord};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
-use e2e::wait::eventually_or;
+use e2e::text_file::TextFile;
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -28,10 +28,7 @@ fn attempts(
 ) -> Vec<SpanRecord> {
     let redis = RedisServer::start();
     let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
-    let folder = tempfile::tempdir().expect("the folder for temporary files can be written");
-    let file = folder.path().join("postrider.toml");
-    std::fs::write(&file, format!("{settings}\n[retry.default]\nmax_attempts = 1\n"))
-        .expect("a new folder can be written");
+    let config = TextFile::new(&format!("{settings}\n[retry.default]\nmax_attempts = 1\n"));
     let endpoint = receiver.grpc_endpoint();
     let environment = [
         ("OTEL_ENABLED", "true"),
@@ -39,12 +36,11 @@ fn attempts(
         ("OTEL_BSP_SCHEDULE_DELAY", "100"),
         ("POSTRIDER_HTTP_CONNECTION_METRICS", "true"),
     ];
-    let arguments = ["--config", file.to_str().expect("the path is text")];
-    let mut worker = Postrider::ready_worker(Build::Otel, &redis, &arguments, &environment);
+    let mut worker = Postrider::ready_worker(Build::Otel, &redis, &["--config", config.path()], &environment);
     let queue = Queue::new(&redis, "default");
     for _ in 0..jobs {
         queue.enqueue(&[("url", format!("{scheme}://localhost:{}/", destination.port()))]);
-        eventually_or("the job's end", SOON, || queue.drained());
+        queue.wait_until_drained(SOON);
     }
     assert_eq!(worker.stop().code(), Some(0));
     let metrics = receiver.metrics();
@@ -68,10 +64,8 @@ fn the_first_attempt_tells_how_its_connection_was_made_and_the_next_that_it_was_
     const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
     let certificate = Certificate::new(Flaw::None, &["http/1.1"]);
     let destination = Hostile::start(Play::Answer(OK.to_vec()), Some(&certificate));
-    let folder = tempfile::tempdir().expect("the folder for temporary files can be written");
-    let ca = folder.path().join("ca.pem");
-    std::fs::write(&ca, &certificate.pem).expect("a new folder can be written");
-    let settings = format!("[http]\nca_files = [{:?}]\n", ca.to_str().expect("the path is text"));
+    let ca = TextFile::new(&certificate.pem);
+    let settings = format!("[http]\nca_files = [{:?}]\n", ca.path());
     let spans = attempts(&destination, "https", &settings, 2, CONNECTED);
     for (span, reused) in spans.iter().zip([false, true]) {
         assert_eq!(span.attributes["http.response.status_code"], json!(200), "{span:#?}");

@@ -6,7 +6,7 @@ use e2e::process::{Build, Postrider};
 use e2e::queue::{DeadLetter, Queue};
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::{eventually, eventually_or};
+use e2e::wait::eventually;
 
 e2e::in_both_builds!(
     what_is_not_a_job_is_buried_as_it_came,
@@ -32,7 +32,7 @@ const MALFORMED: &[&[(&str, &str)]] = &[
 
 fn the_only_dead(queue: Queue<'_>) -> DeadLetter {
     let dead = eventually("a dead letter", SOON, || queue.dead().pop());
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     assert_eq!(queue.dead().len(), 1);
     dead
 }
@@ -48,7 +48,7 @@ fn what_is_not_a_job_is_buried_as_it_came(build: Build) {
     queue.enqueue(&[("url", sink.url("/ok"))]);
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
     sink.wait_for(1, SOON);
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     let dead = queue.dead();
     assert_eq!(dead.len(), MALFORMED.len());
     for (fields, ticket) in MALFORMED.iter().zip(tickets) {

@@ -1,14 +1,12 @@
 //! Destinations that ask the worker who it is: only a job with the right secret is taken.
 
-use std::fs;
 use std::time::Duration;
 
 use e2e::hostile::{Certificate, Hostile, Identity, Play};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
-use e2e::wait::eventually_or;
-use tempfile::TempDir;
+use e2e::text_file::TextFile;
 
 e2e::in_both_builds!(
     a_job_with_the_secret_is_delivered_and_one_without_is_not,
@@ -19,31 +17,25 @@ const SOON: Duration = Duration::from_secs(30);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const SETTLED: &str = "[retry.default]\nmax_attempts = 1\n";
 
-/// A configuration with these client certificates, each as the name of its secret, its certificate and its key.
-fn configuration(authority: Option<&Certificate>, secrets: &[(&str, &str, &str)]) -> TempDir {
-    let folder = tempfile::tempdir().expect("the folder for temporary files can be written");
-    let write = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        fs::write(&path, text).expect("a new folder can be written");
+/// Settings with these client certificates, each as the name of its secret, its certificate and its key, and the files
+/// that they name.
+fn settings(authority: Option<&Certificate>, secrets: &[(&str, &str, &str)]) -> (String, Vec<TextFile>) {
+    let mut files = Vec::new();
+    let mut write = |text: &str| {
+        let file = TextFile::new(text);
+        let path = format!("{:?}", file.path());
+        files.push(file);
         path
     };
     let mut text = SETTLED.to_owned();
     if let Some(authority) = authority {
-        text.push_str(&format!("[http]\nca_files = [{:?}]\n", write("ca.pem", &authority.pem)));
+        text.push_str(&format!("[http]\nca_files = [{}]\n", write(&authority.pem)));
     }
     for (name, cert, key) in secrets {
-        let [cert, key] =
-            [("cert", cert), ("key", key)].map(|(kind, pem)| write(&format!("{name}.{kind}"), pem));
-        text.push_str(&format!(
-            "[secrets.{name}]\ncert = {{ file = {cert:?} }}\nkey = {{ file = {key:?} }}\n"
-        ));
+        let [cert, key] = [cert, key].map(|pem| write(pem));
+        text.push_str(&format!("[secrets.{name}]\ncert = {{ file = {cert} }}\nkey = {{ file = {key} }}\n"));
     }
-    write("postrider.toml", &text);
-    folder
-}
-
-fn file(folder: &TempDir) -> String {
-    folder.path().join("postrider.toml").to_str().expect("the path is text").to_owned()
+    (text, files)
 }
 
 fn a_job_with_the_secret_is_delivered_and_one_without_is_not(build: Build) {
@@ -51,17 +43,18 @@ fn a_job_with_the_secret_is_delivered_and_one_without_is_not(build: Build) {
     let server = Certificate::demanding(&bank);
     let destination = Hostile::start(Play::Answer(OK.to_vec()), Some(&server));
     let secrets = [("bank", &bank), ("other", &other)].map(|(name, own)| (name, &*own.cert, &*own.key));
-    let folder = configuration(Some(&server), &secrets);
+    let (text, _files) = settings(Some(&server), &secrets);
+    let config = TextFile::new(&text);
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");
-    let worker = Postrider::ready_worker(build, &redis, &["--config", &file(&folder)], &[]);
+    let worker = Postrider::ready_worker(build, &redis, &["--config", config.path()], &[]);
     let url = format!("https://127.0.0.1:{}/pay", destination.port());
     // The two without it come after one with it and before another: they must not go out on its connection.
     for secret in [Some("bank"), None, Some("other"), Some("bank")] {
         let mut fields = vec![("url", url.as_str())];
         fields.extend(secret.map(|name| ("secret", name)));
         queue.enqueue(&fields);
-        eventually_or("the job's end", SOON, || queue.drained());
+        queue.wait_until_drained(SOON);
     }
     let dead = queue.dead();
     assert_eq!(
@@ -81,16 +74,15 @@ fn a_job_with_the_secret_is_delivered_and_one_without_is_not(build: Build) {
 
 fn a_certificate_and_a_key_that_do_not_belong_together_are_told_at_the_start(build: Build) {
     let (bank, other) = (Identity::new("bank.test"), Identity::new("other.test"));
-    let folder = configuration(None, &[("fine", &bank.cert, &bank.key), ("bank", &bank.cert, &other.key)]);
-    let redis = RedisServer::start();
-    let arguments = ["worker", "--config", &file(&folder), "--redis-url", &redis.url()];
+    let (text, _files) = settings(None, &[("fine", &bank.cert, &bank.key), ("bank", &bank.cert, &other.key)]);
+    let (config, redis) = (TextFile::new(&text), RedisServer::start());
+    let arguments = ["worker", "--config", config.path(), "--redis-url", &redis.url()];
     let output = Postrider::run(build, &arguments, &[], SOON);
     assert_eq!(output.code(), 2, "{output:?}");
-    let text = fs::read_to_string(file(&folder)).expect("it was written");
     // Lines count from 1, and the certificate stands below the name.
     let line = text.lines().position(|line| line == "[secrets.bank]").expect("it was written") + 2;
     let told =
         format!("line {line}: the client certificate cannot be used: its key is that of another certificate");
-    assert!(output.stderr.contains(&told) && output.stderr.contains("postrider.toml"), "{}", output.stderr);
+    assert!(output.stderr.contains(&told) && output.stderr.contains(config.path()), "{}", output.stderr);
     assert_eq!(output.stderr.matches("line ").count(), 1, "{}", output.stderr);
 }

@@ -6,7 +6,7 @@ use e2e::process::{Build, Output, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::{RedisServer, on_path};
 use e2e::sink::Sink;
-use e2e::wait::{eventually, eventually_or};
+use e2e::wait::eventually;
 use serde_json::json;
 
 e2e::in_both_builds!(
@@ -25,10 +25,6 @@ e2e::in_both_builds!(
 
 const SOON: Duration = Duration::from_secs(30);
 const FAST_RETRY: [&str; 2] = ["--retry-base", "50ms"];
-
-fn drained(queue: Queue<'_>) {
-    eventually_or("an empty queue", SOON, || queue.drained());
-}
 
 fn send(build: Build, redis: &RedisServer, arguments: &[&str]) -> Output {
     let url = redis.url();
@@ -60,7 +56,7 @@ fn a_job_put_in_by_redis_cli_arrives_as_it_was_written(build: Build) {
     let twice = request.headers.iter().filter(|(name, _)| name == "x-two").map(|(_, value)| value);
     assert_eq!(twice.collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(&request.body[..], body);
-    drained(Queue::new(&redis, "default"));
+    Queue::new(&redis, "default").wait_until_drained(SOON);
     assert_eq!(sink.requests().len(), 1);
 }
 
@@ -77,7 +73,7 @@ fn the_redis_cli_tool_is_a_producer(build: Build) {
         .status();
     assert!(status.expect("redis-cli runs").success());
     assert_eq!(&sink.wait_for(1, SOON)[0].body[..], br#"{"hello":1}"#);
-    drained(Queue::new(&redis, "default"));
+    Queue::new(&redis, "default").wait_until_drained(SOON);
 }
 
 fn a_job_without_a_method_is_a_post(build: Build) {
@@ -150,7 +146,7 @@ fn a_failed_job_is_tried_again_as_it_was(build: Build) {
     };
     assert_eq!(constant(1), constant(0), "all other headers stay the same");
     assert_eq!(constant(2), constant(0));
-    drained(queue);
+    queue.wait_until_drained(SOON);
     assert_eq!((sink.requests().len(), queue.dead().len()), (3, 0));
 }
 
@@ -163,7 +159,7 @@ fn two_jobs_with_one_id_are_two_jobs(build: Build) {
         queue.enqueue(&[("url", url.as_str()), ("id", "same"), ("body", name)]);
     }
     sink.wait_for(6, SOON);
-    drained(queue);
+    queue.wait_until_drained(SOON);
     for name in ["a", "b"] {
         let bodies = sink.requests_to(&format!("/flaky/2/{name}")).into_iter().map(|request| request.body);
         assert_eq!(bodies.collect::<Vec<_>>(), [name, name, name]);
@@ -190,7 +186,7 @@ fn many_jobs_leave_nothing_behind(build: Build) {
     for number in 0..JOBS {
         queue.enqueue(&[("url", sink.url("/ok")), ("body", number.to_string())]);
     }
-    drained(queue);
+    queue.wait_until_drained(SOON);
     let mut bodies: Vec<usize> = sink
         .requests()
         .iter()
@@ -210,5 +206,5 @@ fn a_delayed_job_is_not_early(build: Build) {
     let arrived = sink.wait_for(1, SOON)[0].arrived;
     // An entry id is cut to milliseconds.
     assert!(arrived - before >= Duration::from_millis(699), "{:?}", arrived - before);
-    drained(queue);
+    queue.wait_until_drained(SOON);
 }

@@ -9,6 +9,7 @@ use e2e::queue::Queue;
 use e2e::redis::{RedisServer, free_port};
 use e2e::resp::Reply;
 use e2e::sink::Sink;
+use e2e::text_file::TextFile;
 use e2e::wait::{eventually, eventually_or};
 
 const SOON: Duration = Duration::from_secs(40);
@@ -74,12 +75,9 @@ fn a_flow_is_limited_and_its_jobs_parked_in_a_cluster() {
     const JOBS: usize = 30;
     let (nodes, sink) = (cluster::start(3), Sink::start());
     let url = format!("redis-cluster://127.0.0.1:{}", nodes[0].port);
-    let folder = tempfile::tempdir().expect("a folder");
-    let config = folder.path().join("flows.toml");
-    std::fs::write(&config, "[flows.default]\nconcurrency = 2\nrate = \"20/s\"\nburst = 5\n")
-        .expect("a file");
+    let config = TextFile::new("[flows.default]\nconcurrency = 2\nrate = \"20/s\"\nburst = 5\n");
     let environment = [("POSTRIDER_REDIS_URL", url.as_str())];
-    let arguments = ["--config", config.to_str().expect("a path")];
+    let arguments = ["--config", config.path()];
     let mut workers = [(); 2].map(|()| Postrider::ready_worker(BUILD, &nodes[0], &arguments, &environment));
     let slot = nodes[0].command(&["CLUSTER", "KEYSLOT", "postrider:{default}:jobs"]).integer();
     let queue = Queue::new(&nodes[(slot / 5461).min(2) as usize], "default");
@@ -98,7 +96,7 @@ fn a_flow_is_limited_and_its_jobs_parked_in_a_cluster() {
         let took = of[of.len() - 1].arrived - of[0].arrived;
         assert!(took >= Duration::from_millis(200), "{path}: {took:?}");
     }
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     let shared = |node: &RedisServer| node.command(&["KEYS", "postrider:flow:*"]).array().len();
     assert_eq!(nodes.iter().map(shared).sum::<usize>(), 3);
     for worker in &mut workers {
@@ -170,7 +168,7 @@ fn a_worker_survives_a_failover_by_sentinel_without_a_restart() {
     });
     Queue::new(&replica, "default").enqueue(&[("url", sink.url("/ok?after"))]);
     sink.wait_for_path("/ok?after", 1, SOON);
-    eventually_or("an empty queue", SOON, || Queue::new(&replica, "default").drained());
+    Queue::new(&replica, "default").wait_until_drained(SOON);
     let lines = worker.log().len();
     assert!(lines < 20, "{lines} lines:\n{}", worker.log().join("\n"));
     assert!(worker.stop().success());

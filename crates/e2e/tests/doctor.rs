@@ -6,7 +6,7 @@ use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::{RedisServer, free_port};
 use e2e::sink::Sink;
-use e2e::wait::eventually_or;
+use e2e::text_file::TextFile;
 
 e2e::in_both_builds!(
     a_server_that_is_fit_is_told_so,
@@ -98,12 +98,8 @@ fn the_least_rights_are_enough(build: Build) {
     let (redis, sink) = (durable(&[]), Sink::start());
     let queue = Queue::new(&redis, "default");
     let url = user(&redis, &[WORKER]);
-    let folder = tempfile::tempdir().expect("a folder");
-    let config = folder.path().join("flows.toml");
-    let text = "[flows.orders]\nconcurrency = 1\nrate = \"20/s\"\nburst = 1\n";
-    std::fs::write(&config, text).expect("a file");
-    let config = config.to_str().expect("a path");
-    let arguments = ["--retry-base", "50ms", "--config", config];
+    let config = TextFile::new("[flows.orders]\nconcurrency = 1\nrate = \"20/s\"\nburst = 1\n");
+    let arguments = ["--retry-base", "50ms", "--config", config.path()];
     let mut worker = Postrider::ready_worker(build, &redis, &arguments, &[("POSTRIDER_REDIS_URL", &url)]);
     let limited = [("url", sink.url("/slow/20")), ("flow", "orders".to_owned())];
     (0..5).for_each(|_| drop(queue.enqueue(&limited)));
@@ -113,7 +109,7 @@ fn the_least_rights_are_enough(build: Build) {
         let output = Postrider::run(build, &send, &[], SOON);
         assert_eq!(output.code(), expected, "{output:?}\n{}", worker.log().join("\n"));
     }
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     assert_eq!((queue.dead().len(), worker.stop().code()), (1, Some(0)));
     let log = worker.log().join("\n");
     assert!(!log.contains("NOPERM"), "{log}");
@@ -174,6 +170,6 @@ fn jobs_that_stand_nowhere_are_named_and_found_by_a_worker(build: Build) {
     let mut worker = Postrider::ready_worker(build, &redis, &[], &[("POSTRIDER_REDIS_URL", &limited)]);
     worker.wait_for_log("jobs waited for nothing that ends", SOON);
     sink.wait_for(3, SOON);
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     assert_eq!(worker.stop().code(), Some(0));
 }

@@ -8,7 +8,7 @@ use e2e::process::{Build, Postrider};
 use e2e::queue::{DeadLetter, Queue};
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::eventually_or;
+use e2e::text_file::TextFile;
 
 e2e::in_both_builds!(
     what_is_not_public_is_refused_in_every_form,
@@ -107,7 +107,7 @@ fn refused(worker: &mut Postrider, queue: Queue<'_>, sink: &Sink, urls: &[String
     let tickets: Vec<String> = urls.iter().map(|url| queue.enqueue(&[("url", url)])).collect();
     queue.enqueue(&[("url", sink.url("/next"))]);
     sink.wait_for_path("/next", 1, SOON);
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     let dead = queue.dead();
     assert_eq!(dead.len(), urls.len(), "{dead:#?}");
     let letters = urls.iter().zip(tickets).map(|(url, ticket)| {
@@ -154,17 +154,13 @@ fn the_rules_of_the_file_are_asked_in_their_order(build: Build) {
     let (redis, sink, trap) = (RedisServer::start(), Sink::start(), Trap::set());
     let queue = Queue::new(&redis, "default");
     let (open, closed) = (sink.address().port(), trap.port);
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let file = folder.path().join("postrider.toml");
-    let text = format!(
+    let config = TextFile::new(&format!(
         "[egress]\nallow = [\"127.0.0.0/8\", \"::1\"]\n\
          deny = [\"127.0.0.2\", \"127.0.0.9:{closed}\", \"*.denied.invalid\"]\n\
          only = [\"127.0.0.0/8\", \"localhost\", \"*.denied.invalid\"]\n\
          ports = [{open}, {closed}]\nschemes = [\"http\"]\n",
-    );
-    std::fs::write(&file, text).expect("a temporary file is written");
-    let file = file.to_str().expect("a temporary path is text");
-    let mut worker = Postrider::ready_worker(build, &redis, &["--config", file], &[]);
+    ));
+    let mut worker = Postrider::ready_worker(build, &redis, &["--config", config.path()], &[]);
     let cases = [
         (format!("https://127.0.0.1:{closed}/"), "the scheme https is not one of `schemes`".to_owned()),
         ("http://127.0.0.1:1/".to_owned(), "127.0.0.1: the port 1 is not one of `ports`".to_owned()),
@@ -204,7 +200,7 @@ fn an_allowed_address_is_reached_by_every_spelling(build: Build) {
         queue.enqueue(&[("url", format!("http://{host}:{port}/{number}"))]);
     }
     sink.wait_for(hosts.len(), SOON);
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     assert_eq!(queue.dead().len(), 0, "{:#?}", queue.dead());
     for (number, host) in hosts.iter().enumerate() {
         assert_eq!(sink.requests_to(&format!("/{number}")).len(), 1, "{host}");
@@ -225,7 +221,7 @@ fn a_redirect_to_a_metadata_service_is_not_followed(build: Build) {
     }
     queue.enqueue(&[("url", sink.url("/next"))]);
     sink.wait_for_path("/next", 1, SOON);
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     trap.assert_untouched();
     let dead = queue.dead();
     assert_eq!(dead.len(), paths.len(), "{dead:#?}");
@@ -238,12 +234,9 @@ fn a_redirect_to_a_metadata_service_is_not_followed(build: Build) {
 }
 
 fn a_wrong_rule_is_told_with_its_line(build: Build) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let file = folder.path().join("postrider.toml");
     let text = "[egress]\nallow = [\"10.0.0.0/99\"]\nports = [0]\nschemes = [\"ftp\"]\nonly = []\n";
-    std::fs::write(&file, text).expect("a temporary file is written");
-    let file = file.to_str().expect("a temporary path is text");
-    let output = Postrider::run(build, &["worker", "--config", file], &[], SOON);
+    let config = TextFile::new(text);
+    let output = Postrider::run(build, &["worker", "--config", config.path()], &[], SOON);
     assert_eq!(output.code(), 2, "{output:?}");
     for part in ["line 2: `allow`: `10.0.0.0/99` is not a rule", "line 3: ", "line 4: ", "line 5: "] {
         assert!(output.stderr.contains(part), "{part}: {}", output.stderr);

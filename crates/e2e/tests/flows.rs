@@ -1,7 +1,5 @@
 //! Flows: a destination that is dead, slow or limited keeps its own jobs waiting and nobody else's.
 
-use std::fs;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use e2e::process::{Build, Postrider};
@@ -9,6 +7,7 @@ use e2e::proxy::{Mode, Proxy};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::{Sink, SinkRequest};
+use e2e::text_file::TextFile;
 use e2e::wait::{eventually, eventually_or};
 
 e2e::in_both_builds!(
@@ -27,39 +26,8 @@ e2e::in_both_builds!(
 const SOON: Duration = Duration::from_secs(60);
 const FAST: [&str; 6] = ["--lease", "1s", "--retry-base", "50ms", "--retry-cap", "1s"];
 
-/// A configuration file in a place of its own.
-struct Config(PathBuf);
-
-impl Config {
-    fn new(name: &str, text: &str) -> Config {
-        let file = format!("postrider-flows-{}-{name}.toml", std::process::id());
-        let path = std::env::temp_dir().join(file);
-        fs::write(&path, text).expect("the folder for temporary files can be written");
-        Config(path)
-    }
-
-    fn worker(&self, build: Build, redis: &RedisServer, more: &[&str]) -> Postrider {
-        let path = self.0.to_str().expect("the path is text");
-        Postrider::ready_worker(build, redis, &[&FAST, &["--config", path][..], more].concat(), &[])
-    }
-}
-
-impl Drop for Config {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-fn drain(queue: Queue<'_>) {
-    eventually_or("an empty queue", SOON, || queue.drained());
-}
-
-/// How many tickets are parked, over all flows.
-fn parked(redis: &RedisServer) -> i64 {
-    let flows = redis.command(&["ZRANGE", "postrider:{default}:flows", "0", "-1"]);
-    let count =
-        |flow: &str| redis.command(&["ZCARD", &format!("postrider:{{default}}:flow:{flow}")]).integer();
-    flows.array().iter().map(|flow| count(&flow.text())).sum()
+fn configured(build: Build, redis: &RedisServer, config: &TextFile, more: &[&str]) -> Postrider {
+    Postrider::ready_worker(build, redis, &[&FAST, &["--config", config.path()][..], more].concat(), &[])
 }
 
 /// The most requests that came within any stretch of `time`.
@@ -88,7 +56,7 @@ fn a_destination_that_hangs_holds_few_slots(build: Build) {
     good.wait_for(JOBS, SOON);
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     assert!(dead.requests().len() <= 5, "{} requests hang", dead.requests().len());
-    eventually_or("the rest is parked", SOON, || match parked(&redis) {
+    eventually_or("the rest is parked", SOON, || match queue.parked() {
         parked if parked >= JOBS as i64 - 5 => Ok(()),
         parked => Err(parked),
     });
@@ -101,23 +69,22 @@ fn a_breaker_opens_and_its_jobs_wait_at_no_cost_of_an_attempt(build: Build) {
     let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
     down.set(Mode::CutRequestsAfter(0));
     let url = down.http_url();
-    let config = Config::new(
-        &format!("breaker-{build:?}"),
+    let config = TextFile::new(
         "[flows.default]\nbreaker_failures = 3\nbreaker_pause = \"300ms\"\nbreaker_longest = \"600ms\"\n",
     );
-    let mut worker = config.worker(build, &redis, &["--concurrency", "4", "--max-attempts", "20"]);
+    let mut worker = configured(build, &redis, &config, &["--concurrency", "4", "--max-attempts", "20"]);
     for number in 0..JOBS {
         queue.enqueue(&[("url", format!("{url}/?{number}"))]);
     }
     worker.wait_for_log("the destination does not answer", SOON);
-    eventually("its jobs are parked", SOON, || (parked(&redis) >= JOBS as i64 - 10).then_some(()));
+    eventually("its jobs are parked", SOON, || (queue.parked() >= JOBS as i64 - 10).then_some(()));
     // One trial after each pause, of at least 225 ms and then 450 ms.
     let (began, before) = (Instant::now(), down.struck());
     down.wait_for_strike(before + 3, SOON);
     assert!(began.elapsed() > Duration::from_millis(900), "four trials in {:?}", began.elapsed());
     down.set(Mode::Pass);
     worker.wait_for_log("the destination answers again", SOON);
-    drain(queue);
+    queue.wait_until_drained(SOON);
     assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
     assert_eq!(worker.stop().code(), Some(0));
 }
@@ -126,11 +93,8 @@ fn concurrency_is_limited_over_all_workers(build: Build) {
     const JOBS: usize = 40;
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
-    let config = Config::new(
-        &format!("concurrency-{build:?}"),
-        "[flows.orders]\nconcurrency = 3\nbreaker_failures = 0\n",
-    );
-    let _workers = [(); 2].map(|()| config.worker(build, &redis, &["--concurrency", "8"]));
+    let config = TextFile::new("[flows.orders]\nconcurrency = 3\nbreaker_failures = 0\n");
+    let _workers = [(); 2].map(|()| configured(build, &redis, &config, &["--concurrency", "8"]));
     for _ in 0..JOBS {
         queue.enqueue(&[("url", sink.url("/slow/100").as_str()), ("flow", "orders")]);
     }
@@ -138,7 +102,7 @@ fn concurrency_is_limited_over_all_workers(build: Build) {
     // Each is there for at least 100 ms.
     let at_once = most_within(&requests, Duration::from_millis(100));
     assert!((2..=3).contains(&at_once), "{at_once} at once");
-    drain(queue);
+    queue.wait_until_drained(SOON);
     assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
 }
 
@@ -148,8 +112,8 @@ fn a_rate_is_limited_over_all_workers(build: Build) {
     let queue = Queue::new(&redis, "default");
     let flow = sink.address().to_string();
     let text = format!("[flows.\"{flow}\"]\nrate = \"20/s\"\nburst = 10\n");
-    let config = Config::new(&format!("rate-{build:?}"), &text);
-    let _workers = [(); 2].map(|()| config.worker(build, &redis, &["--concurrency", "8"]));
+    let config = TextFile::new(&text);
+    let _workers = [(); 2].map(|()| configured(build, &redis, &config, &["--concurrency", "8"]));
     for number in 0..JOBS {
         queue.enqueue(&[("url", sink.url(&format!("/ok?{number:03}")))]);
     }
@@ -158,7 +122,7 @@ fn a_rate_is_limited_over_all_workers(build: Build) {
     // 10 at once, and the other 40 at 20 a second.
     assert!(last - first >= Duration::from_millis(1800), "{:?}", last - first);
     assert!(most_within(&requests, Duration::from_secs(1)) <= 10 + 20 + 2);
-    drain(queue);
+    queue.wait_until_drained(SOON);
     assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
 }
 
@@ -174,11 +138,11 @@ fn parked_jobs_outlive_their_worker(build: Build) {
         queue.enqueue(&[("url", format!("{url}/?{number}")), ("max_attempts", "100".to_owned())]);
     }
     first.wait_for_log("the destination does not answer", SOON);
-    eventually("jobs are parked", SOON, || (parked(&redis) > 0).then_some(()));
+    eventually("jobs are parked", SOON, || (queue.parked() > 0).then_some(()));
     first.kill();
     down.set(Mode::Pass);
     let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
-    drain(queue);
+    queue.wait_until_drained(SOON);
     assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
 }
 
@@ -189,13 +153,12 @@ fn parked_jobs_expire(build: Build) {
     let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
     down.set(Mode::CutRequestsAfter(0));
     let url = down.http_url();
-    let config =
-        Config::new(&format!("expire-{build:?}"), "[retry.default]\nbase = \"50ms\"\nmax_age = \"4s\"\n");
-    let _worker = config.worker(build, &redis, &[]);
+    let config = TextFile::new("[retry.default]\nbase = \"50ms\"\nmax_age = \"4s\"\n");
+    let _worker = configured(build, &redis, &config, &[]);
     for number in 0..JOBS {
         queue.enqueue(&[("url", format!("{url}/?{number}"))]);
     }
-    drain(queue);
+    queue.wait_until_drained(SOON);
     let reasons: Vec<String> = queue.dead().iter().map(|letter| letter.reason()).collect();
     assert_eq!(reasons, vec!["expired"; JOBS]);
     assert_eq!(sink.requests().len(), 0);
@@ -208,12 +171,11 @@ fn a_trial_passes_a_limit_of_concurrency(build: Build) {
     let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
     down.set(Mode::CutRequestsAfter(0));
     let url = down.http_url();
-    let config = Config::new(
-        &format!("trial-{build:?}"),
+    let config = TextFile::new(
         "[flows.default]\nconcurrency = 2\nbreaker_failures = 2\nbreaker_pause = \"200ms\"\n\
          breaker_longest = \"400ms\"\n",
     );
-    let mut worker = config.worker(build, &redis, &["--max-attempts", "50"]);
+    let mut worker = configured(build, &redis, &config, &["--max-attempts", "50"]);
     for number in 0..JOBS {
         queue.enqueue(&[("url", format!("{url}/?{number}"))]);
     }
@@ -222,7 +184,7 @@ fn a_trial_passes_a_limit_of_concurrency(build: Build) {
     down.wait_for_strike(down.struck() + 4, Duration::from_secs(20));
     down.set(Mode::Pass);
     worker.wait_for_log("the destination answers again", Duration::from_secs(20));
-    drain(queue);
+    queue.wait_until_drained(SOON);
     assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
 }
 
@@ -233,21 +195,20 @@ fn nothing_is_left_of_a_flow(build: Build) {
     let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
     down.set(Mode::CutRequestsAfter(0));
     let url = down.http_url();
-    let config = Config::new(
-        &format!("left-{build:?}"),
+    let config = TextFile::new(
         "[flows.default]\nbreaker_pause = \"200ms\"\nbreaker_longest = \"200ms\"\n\
          [flows.orders]\nconcurrency = 2\nrate = \"50/s\"\nburst = 1\n",
     );
-    let mut worker = config.worker(build, &redis, &["--max-attempts", "50"]);
+    let mut worker = configured(build, &redis, &config, &["--max-attempts", "50"]);
     for number in 0..JOBS {
         queue.enqueue(&[("url", format!("{url}/?{number}"))]);
         queue.enqueue(&[("url", sink.url("/ok").as_str()), ("flow", "orders")]);
     }
     worker.wait_for_log("the destination does not answer", SOON);
-    eventually("jobs are parked", SOON, || (parked(&redis) > 0).then_some(()));
+    eventually("jobs are parked", SOON, || (queue.parked() > 0).then_some(()));
     down.set(Mode::Pass);
     sink.wait_for(2 * JOBS, SOON);
-    drain(queue);
+    queue.wait_until_drained(SOON);
     let keys = |pattern: &str| -> Vec<String> {
         redis.command(&["KEYS", pattern]).array().iter().map(|key| key.text()).collect()
     };
@@ -267,8 +228,8 @@ fn a_refusal_of_redis_keeps_no_slot(build: Build) {
     const JOBS: usize = 20;
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
-    let config = Config::new(&format!("refusal-{build:?}"), "[flows.orders]\nrate = \"1000/s\"\n");
-    let mut worker = config.worker(build, &redis, &["--concurrency", "4"]);
+    let config = TextFile::new("[flows.orders]\nrate = \"1000/s\"\n");
+    let mut worker = configured(build, &redis, &config, &["--concurrency", "4"]);
     let key = || redis.command(&["EVAL", "return string.sub(redis.sha1hex('orders'), 1, 16)", "0"]).text();
     let key = format!("postrider:flow:{{{}}}", key());
     redis.command(&["SET", &key, "of another type"]);
@@ -277,10 +238,10 @@ fn a_refusal_of_redis_keeps_no_slot(build: Build) {
     }
     queue.enqueue(&[("url", sink.url("/ok?other"))]);
     sink.wait_for_path("/ok?other", 1, SOON);
-    eventually("all are parked", SOON, || (parked(&redis) == JOBS as i64).then_some(()));
+    eventually("all are parked", SOON, || (queue.parked() == JOBS as i64).then_some(()));
     assert_eq!(sink.requests().len(), 1);
     redis.command(&["DEL", &key]);
-    drain(queue);
+    queue.wait_until_drained(SOON);
     assert_eq!(sink.requests().len(), JOBS + 1);
     let told = worker.log().iter().filter(|line| line.contains("WRONGTYPE")).count();
     assert_eq!(told, 1, "{}", worker.log().join("\n"));
@@ -296,7 +257,7 @@ fn a_flow_key_has_a_length() {
         queue.enqueue(&[("url", sink.url("/ok").as_str()), ("flow", flow)]);
     }
     queue.enqueue(&[("url", sink.url("/ok").as_str()), ("flow", &"é".repeat(100))]);
-    drain(queue);
+    queue.wait_until_drained(SOON);
     let errors: Vec<_> = queue.dead().iter().filter_map(|letter| letter.field("_error")).collect();
     assert_eq!(errors, vec!["field `flow` must be 1 to 256 bytes"; 2]);
     assert_eq!(sink.requests().len(), 1);
@@ -328,7 +289,7 @@ fn a_long_stream_does_not_go_by_way_of_the_parked(build: Build) {
     let before = written();
     let mut worker = Postrider::ready_worker(build, &redis, &FAST, &[]);
     sink.wait_for(JOBS + PARKED, SOON);
-    drain(queue);
+    queue.wait_until_drained(SOON);
     // To park a job takes two.
     let parked = (written() - before) / 2;
     assert!(parked < JOBS / 4, "{parked} of {JOBS} jobs were parked");

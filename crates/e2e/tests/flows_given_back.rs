@@ -1,6 +1,5 @@
 //! What a flow has granted and nobody uses goes to the next of its jobs, and what is in use stays counted.
 
-use std::fs;
 use std::time::{Duration, Instant, SystemTime};
 
 use e2e::process::{Build, Postrider, Signal};
@@ -8,8 +7,8 @@ use e2e::proxy::{Mode, Proxy};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::{eventually, eventually_or};
-use tempfile::TempDir;
+use e2e::text_file::TextFile;
+use e2e::wait::eventually;
 
 e2e::in_both_builds!(
     jobs_that_expire_while_they_wait_do_not_keep_their_flow_closed,
@@ -19,35 +18,15 @@ e2e::in_both_builds!(
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// A configuration file in a place of its own.
-struct Config(TempDir);
-
-impl Config {
-    fn new(text: &str) -> Config {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        fs::write(folder.path().join("postrider.toml"), text).expect("a temporary file is written");
-        Config(folder)
-    }
-
-    fn worker(&self, build: Build, redis: &RedisServer, more: &[&str]) -> Postrider {
-        let file = self.0.path().join("postrider.toml");
-        let file = ["--config", file.to_str().expect("the path is text"), "--retry-base", "50ms"];
-        Postrider::ready_worker(build, redis, &[&file, more].concat(), &[])
-    }
+fn configured(build: Build, redis: &RedisServer, config: &TextFile, more: &[&str]) -> Postrider {
+    let arguments = ["--config", config.path(), "--retry-base", "50ms"];
+    Postrider::ready_worker(build, redis, &[&arguments, more].concat(), &[])
 }
 
 /// Unix milliseconds, so long from now.
 fn unix_millis(from_now: Duration) -> String {
     let time = SystemTime::now() + from_now;
     time.duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970").as_millis().to_string()
-}
-
-/// How many tickets are parked, over all flows.
-fn parked(redis: &RedisServer) -> i64 {
-    let flows = redis.command(&["ZRANGE", "postrider:{default}:flows", "0", "-1"]);
-    let count =
-        |flow: &str| redis.command(&["ZCARD", &format!("postrider:{{default}}:flow:{flow}")]).integer();
-    flows.array().iter().map(|flow| count(&flow.text())).sum()
 }
 
 fn wait_until(time: Instant) {
@@ -61,10 +40,10 @@ fn jobs_that_expire_while_they_wait_do_not_keep_their_flow_closed(build: Build) 
     let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
     down.set(Mode::CutRequestsAfter(0));
     let url = down.http_url();
-    let config = Config::new(
+    let config = TextFile::new(
         "[flows.default]\nbreaker_failures = 2\nbreaker_pause = \"300ms\"\nbreaker_longest = \"300ms\"\n",
     );
-    let mut worker = config.worker(build, &redis, &["--concurrency", "4", "--max-attempts", "100"]);
+    let mut worker = configured(build, &redis, &config, &["--concurrency", "4", "--max-attempts", "100"]);
     let (life, began) = (Duration::from_secs(3), Instant::now());
     let expires = unix_millis(life);
     for number in 0..JOBS {
@@ -74,11 +53,11 @@ fn jobs_that_expire_while_they_wait_do_not_keep_their_flow_closed(build: Build) 
         queue.enqueue(&[("url", format!("{url}/late?{number}"))]);
     }
     worker.wait_for_log("the destination does not answer", SOON);
-    eventually("its jobs are parked", SOON, || (parked(&redis) >= JOBS as i64).then_some(()));
+    eventually("its jobs are parked", SOON, || (queue.parked() >= JOBS as i64).then_some(()));
     wait_until(began + life);
     down.set(Mode::Pass);
     worker.wait_for_log("the destination answers again", Duration::from_secs(20));
-    eventually_or("an empty queue", Duration::from_secs(20), || queue.drained());
+    queue.wait_until_drained(Duration::from_secs(20));
     let late = sink.requests().iter().filter(|request| request.path.starts_with("/late")).count();
     assert_eq!(late, JOBS);
     let dead = queue.dead();
@@ -90,8 +69,8 @@ fn jobs_that_expire_while_they_wait_use_no_tokens(build: Build) {
     const EXPIRE: usize = 30;
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
-    let config = Config::new("[flows.orders]\nrate = \"20/m\"\nburst = 2\n");
-    let _worker = config.worker(build, &redis, &["--concurrency", "8"]);
+    let config = TextFile::new("[flows.orders]\nrate = \"20/m\"\nburst = 2\n");
+    let _worker = configured(build, &redis, &config, &["--concurrency", "8"]);
     let (life, began) = (Duration::from_secs(2), Instant::now());
     let expires = unix_millis(life);
     for number in 0..EXPIRE {
@@ -99,11 +78,11 @@ fn jobs_that_expire_while_they_wait_use_no_tokens(build: Build) {
         queue.enqueue(&[("url", url.as_str()), ("flow", "orders"), ("expires_at", &expires)]);
     }
     queue.enqueue(&[("url", sink.url("/late").as_str()), ("flow", "orders")]);
-    eventually("they are parked", SOON, || (parked(&redis) >= EXPIRE as i64 - 3).then_some(()));
+    eventually("they are parked", SOON, || (queue.parked() >= EXPIRE as i64 - 3).then_some(()));
     wait_until(began + life);
     // With a token for each of them it would take a minute and a half.
     sink.wait_for_path("/late", 1, Duration::from_secs(30));
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     assert!(sink.requests().len() <= 5, "the rate is kept: {}", sink.requests().len());
     assert_eq!(queue.dead().len() + sink.requests().len(), EXPIRE + 1);
 }
@@ -115,10 +94,10 @@ fn a_trial_that_is_refused_is_another_jobs(build: Build) {
     let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
     down.set(Mode::CutRequestsAfter(0));
     let url = down.http_url();
-    let config = Config::new(
+    let config = TextFile::new(
         "[flows.customer]\nbreaker_failures = 2\nbreaker_pause = \"1s\"\nbreaker_longest = \"1s\"\n",
     );
-    let mut worker = config.worker(build, &redis, &["--concurrency", "4", "--max-attempts", "100"]);
+    let mut worker = configured(build, &redis, &config, &["--concurrency", "4", "--max-attempts", "100"]);
     queue.enqueue(&[("url", url.as_str()), ("flow", "customer"), ("max_attempts", "2")]);
     worker.wait_for_log("the destination does not answer", SOON);
     for _ in 0..JOBS {
@@ -127,7 +106,7 @@ fn a_trial_that_is_refused_is_another_jobs(build: Build) {
     queue.enqueue(&[("url", format!("{url}/late").as_str()), ("flow", "customer")]);
     down.set(Mode::Pass);
     worker.wait_for_log("the destination answers again", Duration::from_secs(20));
-    eventually_or("an empty queue", Duration::from_secs(20), || queue.drained());
+    queue.wait_until_drained(Duration::from_secs(20));
     assert_eq!((sink.requests().len(), queue.dead().len()), (1, JOBS + 1));
 }
 
@@ -137,15 +116,15 @@ fn a_limit_of_concurrency_is_kept_while_a_worker_ends() {
     const MOST: usize = 2;
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
-    let config = Config::new("[flows.orders]\nconcurrency = 2\nbreaker_failures = 0\n");
+    let config = TextFile::new("[flows.orders]\nconcurrency = 2\nbreaker_failures = 0\n");
     let url = sink.url("/slow/20000");
     for _ in 0..2 * MOST {
         queue.enqueue(&[("url", url.as_str()), ("flow", "orders")]);
     }
-    let mut first = config.worker(Build::Otel, &redis, &["--shutdown-timeout", "60s"]);
+    let mut first = configured(Build::Otel, &redis, &config, &["--shutdown-timeout", "60s"]);
     eventually("the limit is reached", SOON, || (sink.connections() == MOST).then_some(()));
     let began = Instant::now();
-    let _second = config.worker(Build::Otel, &redis, &[]);
+    let _second = configured(Build::Otel, &redis, &config, &[]);
     first.signal(Signal::SIGTERM);
     // What is told of attempts is believed for 15 s, which is less than they take.
     assert_eq!(first.wait_exit(SOON).code(), Some(0));

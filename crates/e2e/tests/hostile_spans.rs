@@ -7,7 +7,7 @@ use e2e::otlp::{Receiver, SpanKind, SpanRecord, Status};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
-use e2e::wait::eventually_or;
+use e2e::text_file::TextFile;
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -17,24 +17,20 @@ const SOON: Duration = Duration::from_secs(30);
 fn spans_of_the_last(play: Play, jobs: usize, count: usize) -> (Hostile, Vec<SpanRecord>) {
     let (redis, destination) = (RedisServer::start(), Hostile::start(play, None));
     let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
-    let folder = tempfile::tempdir().expect("the folder for temporary files can be written");
-    let file = folder.path().join("postrider.toml");
-    std::fs::write(&file, "[http]\nbody_timeout = \"200ms\"\n[retry.default]\nmax_attempts = 1\n")
-        .expect("a new folder can be written");
+    let config = TextFile::new("[http]\nbody_timeout = \"200ms\"\n[retry.default]\nmax_attempts = 1\n");
     let endpoint = receiver.grpc_endpoint();
     let environment = [
         ("OTEL_ENABLED", "true"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_BSP_SCHEDULE_DELAY", "100"),
     ];
-    let arguments = ["--config", file.to_str().expect("the path is text")];
-    let _worker = Postrider::ready_worker(Build::Otel, &redis, &arguments, &environment);
+    let _worker = Postrider::ready_worker(Build::Otel, &redis, &["--config", config.path()], &environment);
     let queue = Queue::new(&redis, "default");
     let url = format!("http://127.0.0.1:{}/", destination.port());
     for job in 1..=jobs {
         let context = format!("00-{job:032x}-00000000000000aa-01");
         queue.enqueue(&[("url", &url), ("traceparent", &context)]);
-        eventually_or("the job's end", SOON, || queue.drained());
+        queue.wait_until_drained(SOON);
     }
     assert_eq!(queue.dead().len(), 0, "{:?}", queue.dead());
     let last = format!("{jobs:032x}");

@@ -8,7 +8,6 @@ use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::eventually_or;
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -27,7 +26,7 @@ fn spans_of_a_job(internals: &str) -> (Vec<SpanRecord>, u16) {
     let mut worker = Postrider::ready_worker(Build::Otel, &redis, &[], &variables);
     let queue = Queue::new(&redis, "default");
     queue.enqueue(&[("url", sink.url("/ok").replace("127.0.0.1", "localhost"))]);
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     assert_eq!(worker.stop().code(), Some(0), "{}", worker.log().join("\n"));
     assert_eq!(sink.requests().len(), 1);
     let port = sink.url("").parse::<http::Uri>().ok().and_then(|url| url.port_u16());

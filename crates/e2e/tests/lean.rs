@@ -6,7 +6,7 @@ use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::{RawSink, Sink};
-use e2e::wait::eventually_or;
+use e2e::text_file::TextFile;
 
 e2e::in_both_builds!(
     a_trace_context_passes_through_untouched,
@@ -21,13 +21,10 @@ const SOON: Duration = Duration::from_secs(30);
 fn requests_of(build: Build, recording: &[(&str, &str)]) -> Vec<String> {
     const CONTEXT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let (sink, redis) = (RawSink::start(), RedisServer::start());
-    let folder = tempfile::tempdir().expect("the folder for temporary files can be written");
-    let file = folder.path().join("postrider.toml");
-    std::fs::write(&file, "[secrets.acme]\nkeys = [{ env = \"ACME_KEY\" }]\n").expect("it can be written");
+    let config = TextFile::new("[secrets.acme]\nkeys = [{ env = \"ACME_KEY\" }]\n");
     let key = format!("whsec_{}", "QUJD".repeat(8));
     let environment = [recording, &[("ACME_KEY", key.as_str())]].concat();
-    let arguments = ["--config", file.to_str().expect("the path is text")];
-    let _worker = Postrider::ready_worker(build, &redis, &arguments, &environment);
+    let _worker = Postrider::ready_worker(build, &redis, &["--config", config.path()], &environment);
     let queue = Queue::new(&redis, "default");
     let url = sink.url("/path?query=1");
     let jobs: [&[(&str, &str)]; 6] = [
@@ -42,7 +39,7 @@ fn requests_of(build: Build, recording: &[(&str, &str)]) -> Vec<String> {
     for (number, fields) in jobs.iter().enumerate() {
         let ticket = queue.enqueue(&[&[("url", url.as_str())], *fields].concat());
         let all = sink.wait_for(number + 1, SOON);
-        eventually_or("an empty queue", SOON, || queue.drained());
+        queue.wait_until_drained(SOON);
         let request = String::from_utf8_lossy(&all[number]).replace(&ticket, "TICKET");
         requests.push(masked(&request.replace(&sink.address().port().to_string(), "PORT")));
     }
@@ -92,10 +89,8 @@ fn context_sent(
     environment: &[(&str, &str)],
 ) -> [[bool; 3]; 2] {
     let (redis, sink) = (RedisServer::start(), Sink::start());
-    let folder = tempfile::tempdir().expect("the folder for temporary files can be written");
-    let file = folder.path().join("postrider.toml");
-    std::fs::write(&file, policy).expect("a new folder can be written");
-    let arguments = [&["--config", file.to_str().expect("the path is text")], arguments].concat();
+    let config = TextFile::new(policy);
+    let arguments = [&["--config", config.path()], arguments].concat();
     let _worker = Postrider::ready_worker(build, &redis, &arguments, environment);
     let queue = Queue::new(&redis, "default");
     let hosts = ["127.0.0.1", "localhost"];

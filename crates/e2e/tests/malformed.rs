@@ -6,7 +6,7 @@ use e2e::process::{Build, Postrider};
 use e2e::queue::{DeadLetter, Queue};
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::{eventually, eventually_or};
+use e2e::wait::eventually;
 
 e2e::in_both_builds!(every_malformed_entry_is_buried_and_told, what_is_too_large_is_cut);
 
@@ -152,7 +152,7 @@ fn every_malformed_entry_is_buried_and_told(build: Build) {
             ticket
         })
         .collect();
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     let dead = queue.dead();
     assert_eq!((dead.len(), sink.requests().len()), (cases.len(), cases.len()));
     for ((fields, told), ticket) in cases.iter().zip(tickets) {
@@ -188,7 +188,7 @@ fn what_is_too_large_is_cut(build: Build) {
     let tickets = [LARGEST + 1, 100_000_000].map(|bytes| queue.enqueue(&fields(bytes)));
     queue.enqueue(&[("url", sink.url("/next"))]);
     eventually("the next job", SOON, || (sink.requests().len() == 2).then_some(()));
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     let dead = queue.dead();
     assert_eq!(dead.iter().map(|letter| letter.field("_ticket")).collect::<Vec<_>>(), tickets.map(Some));
     for letter in dead {

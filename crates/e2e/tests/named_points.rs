@@ -52,10 +52,6 @@ fn wait_for_blocked_read(redis: &RedisServer) {
     });
 }
 
-fn drain(queue: Queue<'_>) {
-    eventually_or("an empty queue", SOON, || queue.drained());
-}
-
 fn killed_between_the_answer_and_its_settlement(build: Build) {
     for (script, path, field, requests, dead) in SETTLEMENTS {
         let (redis, sink) = (RedisServer::start(), Sink::start());
@@ -67,7 +63,7 @@ fn killed_between_the_answer_and_its_settlement(build: Build) {
         first.kill();
         assert_eq!((queue.depth(), queue.pending()), (1, 1), "{script:?}");
         let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
-        drain(queue);
+        queue.wait_until_drained(SOON);
         // The attempt whose settlement was lost is made again; of the retry it was the 503.
         let expected = requests + usize::from(script != Script::Park);
         assert_eq!((sink.requests().len(), queue.dead().len()), (expected, dead), "{script:?}");
@@ -94,7 +90,7 @@ fn killed_while_jobs_are_promoted(build: Build) {
     proxy.wait_for_strike(0, SOON);
     first.kill();
     let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
-    drain(queue);
+    queue.wait_until_drained(SOON);
     let requests = sink.requests();
     let mut bodies: Vec<_> = requests.iter().map(|request| request.body.clone()).collect();
     bodies.sort_unstable();
@@ -111,7 +107,7 @@ fn paused_past_its_lease(build: Build) {
     sink.wait_for(1, SOON);
     first.signal(Signal::SIGSTOP);
     let mut second = Postrider::ready_worker(build, &redis, &FAST, &[]);
-    drain(queue);
+    queue.wait_until_drained(SOON);
     assert_eq!(second.stop().code(), Some(0));
     first.signal(Signal::SIGCONT);
     // Its next look at the lease tells it, or its settlement: whichever comes first.
@@ -119,7 +115,7 @@ fn paused_past_its_lease(build: Build) {
     // It has settled nothing, and goes on.
     queue.enqueue(&[("url", sink.url("/ok"))]);
     sink.wait_for(3, SOON);
-    drain(queue);
+    queue.wait_until_drained(SOON);
     assert_eq!((sink.requests().len(), queue.dead().len()), (3, 0));
     assert_eq!(first.stop().code(), Some(0));
 }
@@ -134,7 +130,7 @@ fn a_connection_that_is_cut_costs_no_lease(build: Build) {
         sink.wait_for(jobs, SOON);
         let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
         proxy.cut();
-        drain(queue);
+        queue.wait_until_drained(SOON);
         assert_eq!(sink.requests().len(), jobs, "{}", first.log().join("\n"));
     }
     assert_eq!(first.stop().code(), Some(0));
@@ -150,7 +146,7 @@ fn the_reply_to_a_settlement_is_lost(build: Build) {
         queue.enqueue(&[("url", sink.url(path).as_str()), field]);
         proxy.wait_for_strike(0, SOON);
         proxy.set(Mode::Pass);
-        drain(queue);
+        queue.wait_until_drained(SOON);
         assert_eq!(worker.stop().code(), Some(0), "{script:?}");
         assert_eq!((sink.requests().len(), queue.dead().len()), (requests, dead), "{script:?}");
         let lost =
@@ -177,12 +173,12 @@ fn a_job_that_came_during_a_pause_is_not_sent_late(build: Build) {
         _ => Ok(()),
     });
     let mut second = Postrider::ready_worker(build, &redis, &FAST, &[]);
-    drain(queue);
+    queue.wait_until_drained(SOON);
     assert_eq!(second.stop().code(), Some(0));
     first.signal(Signal::SIGCONT);
     queue.enqueue(&[("url", sink.url("/last"))]);
     sink.wait_for_path("/last", 1, SOON);
-    drain(queue);
+    queue.wait_until_drained(SOON);
     assert_eq!(sink.requests().len(), 2, "one of each");
     assert_eq!(first.stop().code(), Some(0));
 }
@@ -201,7 +197,7 @@ fn the_reply_to_a_read_is_lost(build: Build) {
         _ => Ok(()),
     });
     proxy.set(Mode::Pass);
-    drain(queue);
+    queue.wait_until_drained(SOON);
     assert_eq!(sink.requests().len(), 1);
     assert_eq!(worker.stop().code(), Some(0));
 }
@@ -227,7 +223,7 @@ fn the_reply_to_a_takeover_is_lost(build: Build) {
     // The reply comes after what it tells. Not seen at all, the worker is not of this source.
     proxy.wait_for_strike(0, SOON);
     proxy.set(Mode::Pass);
-    drain(queue);
+    queue.wait_until_drained(SOON);
     assert_eq!(sink.requests().len(), 2);
     assert_eq!(second.stop().code(), Some(0));
 }

@@ -1,7 +1,5 @@
 //! What becomes of a job by its answer: statuses, waits that the destination asks for, results that are kept.
 
-use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use e2e::hostile::{Hostile, Play};
@@ -9,7 +7,7 @@ use e2e::process::{Build, Output, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::eventually_or;
+use e2e::text_file::TextFile;
 
 e2e::in_both_builds!(
     a_policy_says_which_statuses_pass,
@@ -21,49 +19,21 @@ e2e::in_both_builds!(
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A configuration file in a place of its own.
-struct Config(PathBuf);
-
-impl Config {
-    fn new(name: &str, text: &str) -> Config {
-        let file = format!("postrider-outcomes-{}-{name}.toml", std::process::id());
-        let path = std::env::temp_dir().join(file);
-        fs::write(&path, text).expect("the folder for temporary files can be written");
-        Config(path)
-    }
-
-    fn worker(&self, build: Build, redis: &RedisServer) -> Postrider {
-        let path = self.0.to_str().expect("the path is text");
-        Postrider::ready_worker(build, redis, &["--config", path], &[])
-    }
-}
-
-impl Drop for Config {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-fn drain(queue: Queue<'_>) {
-    eventually_or("an empty queue", SOON, || queue.drained());
-}
-
 fn a_policy_says_which_statuses_pass(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
-    let config = Config::new(
-        &format!("statuses-{build:?}"),
+    let config = TextFile::new(
         "[retry.default]\nwaits = [\"1ms\"]\n\
          [retry.own]\nwaits = [\"1ms\"]\nretry_statuses = [\"409\", \"3xx\"]\nfinal_statuses = [\"500-501\"]\n",
     );
-    let _worker = config.worker(build, &redis);
+    let _worker = Postrider::ready_worker(build, &redis, &["--config", config.path()], &[]);
     // Status, attempts by the usual rules, attempts by the policy `own`.
     let cases = [(409, 1, 2), (302, 1, 2), (404, 1, 1), (410, 1, 1), (500, 2, 1), (501, 2, 1), (502, 2, 2)];
     for (status, _, _) in cases {
         queue.enqueue(&[("url", sink.url(&format!("/status/{status}?usual")))]);
         queue.enqueue(&[("url", sink.url(&format!("/status/{status}?own"))), ("retry", "own".to_owned())]);
     }
-    drain(queue);
+    queue.wait_until_drained(SOON);
     for (status, usual, own) in cases {
         let requests = |policy: &str| sink.requests_to(&format!("/status/{status}?{policy}")).len();
         assert_eq!((requests("usual"), requests("own")), (usual, own), "{status}");
@@ -74,11 +44,8 @@ fn a_policy_says_which_statuses_pass(build: Build) {
 fn a_destination_is_left_alone_for_as_long_as_it_asks(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
-    let config = Config::new(
-        &format!("asks-{build:?}"),
-        "[retry.default]\nwaits = [\"1ms\"]\nretry_after_cap = \"8s\"\n",
-    );
-    let _worker = config.worker(build, &redis);
+    let config = TextFile::new("[retry.default]\nwaits = [\"1ms\"]\nretry_after_cap = \"8s\"\n");
+    let _worker = Postrider::ready_worker(build, &redis, &["--config", config.path()], &[]);
     // What is asked for, and for how long that is kept to, in milliseconds.
     let cases = [
         ("429\nretry-after: 2", 2000),
@@ -94,7 +61,7 @@ fn a_destination_is_left_alone_for_as_long_as_it_asks(build: Build) {
     for (number, (answer, _)) in cases.into_iter().enumerate() {
         queue.enqueue(&[("url", sink.url(&format!("/reply-once/{number}")).as_str()), ("body", answer)]);
     }
-    drain(queue);
+    queue.wait_until_drained(SOON);
     for (number, (answer, least)) in cases.into_iter().enumerate() {
         let requests = sink.requests_to(&format!("/reply-once/{number}"));
         assert_eq!(requests.len(), 2, "{answer}");
@@ -119,11 +86,8 @@ fn show(build: Build, redis: &RedisServer, ticket: &str, more: &[&str]) -> Outpu
 
 fn a_result_is_kept_for_who_waits(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
-    let config = Config::new(
-        &format!("results-{build:?}"),
-        "[results]\nheaders = [\"x-told\", \"content-type\"]\nmax_body = 100\n",
-    );
-    let _worker = config.worker(build, &redis);
+    let config = TextFile::new("[results]\nheaders = [\"x-told\", \"content-type\"]\nmax_body = 100\n");
+    let _worker = Postrider::ready_worker(build, &redis, &["--config", config.path()], &[]);
     let url = sink.url("/reply");
     let answer =
         "201\ncontent-type: text/plain\nset-cookie: hunter2\nx-told: a\nx-told: b\n\nhello \u{1b}[2J";
@@ -165,7 +129,7 @@ fn bytes_that_are_no_text_are_kept_in_base64() {
     let url = sink.url("/reply");
     let body = b"200\n\n\xff\x00".to_vec();
     let ticket = queue.enqueue(&[("url", url.as_bytes()), ("body", &body), ("result_ttl_ms", b"60000")]);
-    drain(queue);
+    queue.wait_until_drained(SOON);
     let result: serde_json::Value = serde_json::from_str(&queue.result(&ticket).unwrap()).unwrap();
     assert_eq!((result["body_base64"].as_str(), result.get("body")), (Some("/wA="), None));
 }
@@ -178,7 +142,7 @@ fn half_an_answer_is_not_taken_for_all_of_it(build: Build) {
     let hostile = Hostile::start(Play::AnswerAndClose(half.into()), None);
     let url = format!("http://127.0.0.1:{}/", hostile.port());
     let ticket = queue.enqueue(&[("url", url.as_str()), ("result_ttl_ms", "60000")]);
-    drain(queue);
+    queue.wait_until_drained(SOON);
     let result = queue.result(&ticket).expect("it is asked for");
     let result: serde_json::Value = serde_json::from_str(&result).expect("a result is JSON");
     assert_eq!(
@@ -195,7 +159,7 @@ fn no_result_is_kept_for_longer_than_seven_days(build: Build) {
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
     for ttl in [WEEK + 1, u32::MAX.into()] {
         let ticket = queue.enqueue(&[("url", sink.url("/ok")), ("result_ttl_ms", ttl.to_string())]);
-        drain(queue);
+        queue.wait_until_drained(SOON);
         let dead = queue.dead();
         let error = dead.last().and_then(|letter| letter.field("_error"));
         assert_eq!(error.as_deref(), Some("field `result_ttl_ms` is more than seven days"));

@@ -11,6 +11,7 @@ use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
+use e2e::text_file::TextFile;
 use e2e::wait::eventually_or;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -65,11 +66,9 @@ fn a_secret_shows_in_no_span_metric_log_error_or_reason() {
     redis.command(&["ACL", "SETUSER", "worker", "on", ">hunter2-redis", "~*", "&*", "+@all"]);
     let url = redis.url().replace("redis://", "redis://worker:hunter2-redis@");
     let endpoint = receiver.grpc_endpoint();
-    let folder = tempfile::tempdir().expect("there is a folder for temporary files");
-    let config = folder.path().join("postrider.toml");
-    let secret = "[secrets.bank]\nbearer = { env = \"BANK\" }\n[secrets.shop]\nkeys = [{ env = \"SHOP\" }]\n";
-    std::fs::write(&config, secret).expect("a new folder can be written");
-    let config = config.to_str().expect("the path is text");
+    let config = TextFile::new(
+        "[secrets.bank]\nbearer = { env = \"BANK\" }\n[secrets.shop]\nkeys = [{ env = \"SHOP\" }]\n",
+    );
     let variables = [
         ("POSTRIDER_REDIS_URL", url.as_str()),
         ("POSTRIDER_LOG", "trace"),
@@ -83,14 +82,14 @@ fn a_secret_shows_in_no_span_metric_log_error_or_reason() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20hunter2-otlp"),
     ];
-    let arguments = ["--config", config, "--retry-base", "50ms", "--listen", "127.0.0.1:0"];
+    let arguments = ["--config", config.path(), "--retry-base", "50ms", "--listen", "127.0.0.1:0"];
     let mut worker = Postrider::ready_worker(Build::Otel, &redis, &arguments, &variables);
     let queue = Queue::new(&redis, "default");
     plant(&queue, &sink);
     for secret in ["bank", "shop"] {
         queue.enqueue(&[("url", sink.url("/ok").as_str()), ("secret", secret), ("body", "hunter2-body")]);
     }
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     assert_eq!(leaks(&scraped(&mut worker)), [""; 0]);
     assert_eq!(worker.stop().code(), Some(0));
     for header in ["authorization", "webhook-signature"] {

@@ -6,14 +6,11 @@ use e2e::process::{Build, Output, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::{eventually, eventually_or};
+use e2e::text_file::TextFile;
+use e2e::wait::eventually;
 
 const SOON: Duration = Duration::from_secs(30);
 const BUILD: Build = Build::Otel;
-
-fn drained(queue: Queue<'_>) {
-    eventually_or("an empty queue", SOON, || queue.drained());
-}
 
 fn send(redis: &RedisServer, arguments: &[&str]) -> Output {
     let url = redis.url();
@@ -43,8 +40,8 @@ fn queues_are_read_in_proportion_to_their_weights() {
     let default = of_first(&sink, 100, "/slow/5?default");
     assert!((70..=90).contains(&default), "{default} of 100 where 80 were due");
     sink.wait_for(400, SOON);
-    drained(Queue::new(&redis, "default"));
-    drained(Queue::new(&redis, "bulk"));
+    Queue::new(&redis, "default").wait_until_drained(SOON);
+    Queue::new(&redis, "bulk").wait_until_drained(SOON);
 }
 
 #[test]
@@ -76,7 +73,7 @@ fn a_queue_is_given_more_shards_and_fewer_while_jobs_run() {
     eventually("shards that are given up", SOON, || {
         (redis.command(&["HGET", meta, "shards_before"]).text() == "1").then_some(())
     });
-    drained(Queue::new(&redis, "default/1"));
+    Queue::new(&redis, "default/1").wait_until_drained(SOON);
 }
 
 #[test]
@@ -121,7 +118,7 @@ fn a_worker_that_starts_reads_all_shards() {
     let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
     sink.wait_for(20, SOON);
     for shard in ["default", "default/1", "default/2", "default/3"] {
-        drained(Queue::new(&redis, shard));
+        Queue::new(&redis, shard).wait_until_drained(SOON);
     }
     assert!(worker.stop().success());
 }
@@ -136,7 +133,7 @@ fn an_idempotency_key_enqueues_once_and_answers_with_the_first_ticket() {
     assert_eq!(tickets[0], tickets[2]);
     assert_ne!(send(&redis, &[&url, "--key", "order-8"]).stdout, tickets[0]);
     sink.wait_for(2, SOON);
-    drained(Queue::new(&redis, "default"));
+    Queue::new(&redis, "default").wait_until_drained(SOON);
     assert_eq!(sink.requests().len(), 2);
     let expired = send(&redis, &[&url, "--key", "brief", "--key-ttl", "1ms"]).stdout;
     let again = eventually("a key that is forgotten", SOON, || {
@@ -164,20 +161,17 @@ fn a_full_queue_refuses_with_a_sentence() {
         eventually("room", SOON, || (send(&redis, &[url, "--cap", "1"]).code() == 0).then_some(()));
     }
     sink.wait_for(7, SOON);
-    drained(Queue::new(&redis, "default"));
+    Queue::new(&redis, "default").wait_until_drained(SOON);
     assert_eq!(sink.requests().len(), 7);
 }
 
 #[test]
 fn a_job_follows_the_retry_policy_that_it_names() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
-    let folder = tempfile::tempdir().expect("a folder");
-    let config = folder.path().join("postrider.toml");
-    let text =
-        "[retry.gentle]\nwaits = [\"10ms\", \"20ms\"]\n[retry.brief]\nbase = \"1h\"\nmax_age = \"1ms\"\n";
-    std::fs::write(&config, text).expect("a file");
-    let arguments = ["--config", config.to_str().expect("a path")];
-    let _worker = Postrider::ready_worker(BUILD, &redis, &arguments, &[]);
+    let config = TextFile::new(
+        "[retry.gentle]\nwaits = [\"10ms\", \"20ms\"]\n[retry.brief]\nbase = \"1h\"\nmax_age = \"1ms\"\n",
+    );
+    let _worker = Postrider::ready_worker(BUILD, &redis, &["--config", config.path()], &[]);
     let queue = Queue::new(&redis, "default");
     queue.enqueue(&[("url", sink.url("/status/503").as_str()), ("retry", "gentle")]);
     queue.enqueue(&[("url", sink.url("/status/502").as_str()), ("retry", "brief")]);
@@ -201,10 +195,8 @@ fn a_job_follows_the_retry_policy_that_it_names() {
 #[test]
 fn a_wrong_configuration_is_told_whole_and_nothing_starts() {
     let redis = RedisServer::start();
-    let folder = tempfile::tempdir().expect("a folder");
-    let config = folder.path().join("postrider.toml");
-    std::fs::write(&config, "[queues.x]\nweight = 0\n[retry.y]\nbase = 1\n").expect("a file");
-    let arguments = ["worker", "--redis-url", &redis.url(), "--config", config.to_str().expect("a path")];
+    let config = TextFile::new("[queues.x]\nweight = 0\n[retry.y]\nbase = 1\n");
+    let arguments = ["worker", "--redis-url", &redis.url(), "--config", config.path()];
     let output = Postrider::run(BUILD, &arguments, &[], SOON);
     assert_eq!(output.code(), 2, "{output:?}");
     assert!(output.stderr.contains("line 2") && output.stderr.contains("line 4"), "{output:?}");
@@ -243,7 +235,7 @@ fn poison_is_buried_and_the_innocent_beside_it_are_not() {
     let _worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "500ms"], &[]);
     let queue = Queue::new(&redis, "default");
     sink.wait_for(6, SOON);
-    drained(Queue::new(&redis, "default"));
+    Queue::new(&redis, "default").wait_until_drained(SOON);
     let dead = queue.dead();
     assert_eq!(dead.iter().map(e2e::queue::DeadLetter::reason).collect::<Vec<_>>(), ["poison"]);
     assert!(sink.requests_to("/ok?poison").is_empty());
@@ -282,7 +274,7 @@ fn a_worker_that_was_paused_past_its_lease_cannot_settle_what_another_took_over(
         paused.log().into_iter().find(|line| line.contains("lease was lost") || line.contains("lease lost"))
     });
     assert!(lost.contains("WARN"), "{lost}");
-    drained(Queue::new(&redis, "default"));
+    Queue::new(&redis, "default").wait_until_drained(SOON);
     assert!(Queue::new(&redis, "default").dead().is_empty());
     assert_eq!(sink.requests().len(), 2);
     assert!(!other.log().iter().any(|line| line.contains("lease")), "{:?}", other.log());

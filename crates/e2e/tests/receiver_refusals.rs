@@ -43,7 +43,7 @@ impl Stage {
         for _ in 0..count {
             queue.enqueue(&[("url", self.sink.url("/ok"))]);
         }
-        eventually_or("an empty queue", SOON, || queue.drained());
+        queue.wait_until_drained(SOON);
     }
 
     fn requests(&self, signal: &str) -> u64 {

@@ -7,7 +7,6 @@ use e2e::process::{Build, Postrider, Signal};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::eventually_or;
 
 const SOON: Duration = Duration::from_secs(30);
 const JOBS: usize = 200;
@@ -39,7 +38,7 @@ fn run_jobs(receiver: &Receiver, protocol: &str) -> Duration {
     for _ in 0..JOBS {
         queue.enqueue(&[("url", sink.url("/ok"))]);
     }
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     let took = start.elapsed();
     assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
     worker.signal(Signal::SIGTERM);

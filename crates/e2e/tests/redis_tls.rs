@@ -7,8 +7,7 @@ use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::eventually_or;
-use tempfile::TempDir;
+use e2e::text_file::TextFile;
 
 e2e::in_both_builds!(
     jobs_go_over_tls_and_survive_a_restart_of_redis,
@@ -17,11 +16,11 @@ e2e::in_both_builds!(
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Redis with TLS in front, and where the certificate stands.
+/// Redis with TLS in front, and its certificate.
 struct Stage {
     redis: RedisServer,
     front: TlsFront,
-    folder: TempDir,
+    ca: TextFile,
 }
 
 impl Stage {
@@ -29,24 +28,18 @@ impl Stage {
         let redis = RedisServer::start();
         let certificate = Certificate::new(flaw, &[]);
         let front = TlsFront::start(redis.port, &certificate);
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("ca.pem"), &certificate.pem).expect("a new folder can be written");
-        Stage { redis, front, folder }
+        Stage { redis, front, ca: TextFile::new(&certificate.pem) }
     }
 
     fn url(&self) -> String {
         format!("rediss://default:hunter2@localhost:{}", self.front.port)
     }
-
-    fn ca(&self) -> String {
-        self.folder.path().join("ca.pem").to_str().expect("the path is text").to_owned()
-    }
 }
 
 fn jobs_go_over_tls_and_survive_a_restart_of_redis(build: Build) {
     let (mut stage, sink) = (Stage::new(Flaw::None), Sink::start());
-    let (url, ca) = (stage.url().replace("default:hunter2@", ""), stage.ca());
-    let environment = [("POSTRIDER_REDIS_URL", url.as_str()), ("SSL_CERT_FILE", &ca)];
+    let url = stage.url().replace("default:hunter2@", "");
+    let environment = [("POSTRIDER_REDIS_URL", url.as_str()), ("SSL_CERT_FILE", stage.ca.path())];
     let mut worker = Postrider::ready_worker(build, &stage.redis, &["--retry-base", "20ms"], &environment);
     let arguments = ["send", "--redis-url", &url, &sink.url("/flaky/1/x"), "--wait"];
     let sent = Postrider::run(build, &arguments, &environment[1..], SOON);
@@ -55,7 +48,7 @@ fn jobs_go_over_tls_and_survive_a_restart_of_redis(build: Build) {
     let queue = Queue::new(&stage.redis, "default");
     queue.enqueue(&[("url", sink.url("/ok"))]);
     sink.wait_for_path("/ok", 1, SOON);
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     assert_eq!(worker.stop().code(), Some(0));
 }
 
@@ -67,12 +60,11 @@ fn a_server_that_cannot_be_trusted_is_refused(build: Build) {
         (Flaw::Expired, true, "Expired"),
     ] {
         let stage = Stage::new(flaw);
-        let (url, ca) = (stage.url(), stage.ca());
+        let url = stage.url();
         // With other authorities alone.
-        let other = Certificate::new(Flaw::None, &[]);
-        std::fs::write(stage.folder.path().join("other.pem"), &other.pem).expect("the folder can be written");
-        let trusted = if is_known { ca.clone() } else { ca.replace("ca.pem", "other.pem") };
-        let environment = [("SSL_CERT_FILE", trusted.as_str())];
+        let other = TextFile::new(&Certificate::new(Flaw::None, &[]).pem);
+        let trusted = if is_known { &stage.ca } else { &other };
+        let environment = [("SSL_CERT_FILE", trusted.path())];
         let refused = Postrider::run(build, &["worker", "--redis-url", &url], &environment, SOON);
         assert_eq!(refused.code(), 4, "{flaw:?}: {refused:?}");
         let said = &refused.stderr;

@@ -64,7 +64,7 @@ impl Stage {
             requests if requests >= count => Ok(()),
             _ => Err(worker.log().join("\n")),
         });
-        eventually_or("an empty queue", SOON, || queue.drained());
+        queue.wait_until_drained(SOON);
     }
 
     /// After the trouble: jobs go through, each once, and the log is short.
@@ -296,7 +296,7 @@ fn it_comes_back_with_jobs_that_were_done(build: Build) {
     queue.enqueue(&[("url", sink.url("/ok?lost"))]);
     let worker = Postrider::ready_worker(build, &redis, &[], &[]);
     sink.wait_for(JOBS + 1, SOON);
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     let mut stage = Stage { redis, sink, worker, delivered: 2 * JOBS + 1 };
     stage.redis.restart();
     stage.sink.wait_for(2 * JOBS + 1, SOON);
@@ -316,7 +316,7 @@ fn it_comes_back_with_a_job_that_was_in_hand(build: Build) {
     sink.wait_for(1, SOON);
     assert_eq!(redis.command(&["SAVE"]).text(), "OK");
     assert_eq!(queue.pending(), 1);
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     let mut stage = Stage { redis, sink, worker, delivered: 2 };
     stage.redis.restart();
     stage.sink.wait_for(2, SOON);

@@ -6,7 +6,6 @@ use e2e::process::{Build, Postrider, Signal};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::eventually_or;
 
 e2e::in_both_builds!(
     an_idle_worker_ends_at_once,
@@ -48,7 +47,7 @@ fn a_killed_worker_loses_nothing(build: Build) {
     let _second = Postrider::ready_worker(build, &redis, &["--lease", "1s"], &[]);
     let requests = sink.wait_for(2, SOON);
     assert!(requests.iter().all(|request| request.body == "hello"));
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     assert_eq!((sink.requests().len(), queue.dead().len()), (2, 0));
 }
 

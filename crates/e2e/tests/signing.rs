@@ -1,6 +1,6 @@
 //! Signatures and credentials: a destination can verify them, and nothing else ever sees them.
 
-use std::fs;
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -13,9 +13,8 @@ use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::resp::Reply;
 use e2e::sink::{Sink, SinkRequest};
-use e2e::wait::eventually_or;
+use e2e::text_file::TextFile;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
-use tempfile::TempDir;
 
 e2e::in_both_builds!(
     a_destination_verifies_each_attempt,
@@ -32,44 +31,32 @@ const TOKEN: &str = "planted-token-4711";
 
 /// A configuration whose secrets stand in files and variables.
 struct Setting {
-    folder: TempDir,
+    config: TextFile,
+    _keys: [TextFile; 2],
 }
 
 impl Setting {
     fn new() -> Setting {
-        let folder = tempfile::tempdir().expect("a folder");
-        let write = |name: &str, text: &str| {
-            fs::write(folder.path().join(name), text).expect("a new folder can be written");
-        };
-        write("new", &format!("{NEW}\n"));
-        write("seed", &format!("whsk_{}", STANDARD.encode([7; 32])));
-        let file = |name: &str| format!("{{ file = {:?} }}", folder.path().join(name));
-        write(
-            "postrider.toml",
-            &format!(
-                "[retry.default]\nwaits = [\"1100ms\"]\n\
-                 [secrets.acme]\nkeys = [{}, {{ env = \"OLD_KEY\" }}]\n\
-                 [secrets.curve]\nkeys = [{}]\n\
-                 [secrets.token]\nbearer = {{ env = \"TOKEN\" }}\n\
-                 [secrets.user]\nuser = \"me\"\npassword = {{ env = \"TOKEN\" }}\n\
-                 [secrets.header]\nheader = \"X-Api-Key\"\nvalue = {{ env = \"TOKEN\" }}\n",
-                file("new"),
-                file("seed")
-            ),
-        );
-        Setting { folder }
+        let keys = [format!("{NEW}\n"), format!("whsk_{}", STANDARD.encode([7; 32]))];
+        let [new, seed] = keys.map(|key| TextFile::new(&key));
+        let config = TextFile::new(&format!(
+            "[retry.default]\nwaits = [\"1100ms\"]\n\
+             [secrets.acme]\nkeys = [{{ file = {:?} }}, {{ env = \"OLD_KEY\" }}]\n\
+             [secrets.curve]\nkeys = [{{ file = {:?} }}]\n\
+             [secrets.token]\nbearer = {{ env = \"TOKEN\" }}\n\
+             [secrets.user]\nuser = \"me\"\npassword = {{ env = \"TOKEN\" }}\n\
+             [secrets.header]\nheader = \"X-Api-Key\"\nvalue = {{ env = \"TOKEN\" }}\n",
+            new.path(),
+            seed.path()
+        ));
+        Setting { config, _keys: [new, seed] }
     }
 
     fn worker(&self, build: Build, redis: &RedisServer, environment: &[(&str, &str)]) -> Postrider {
-        let path = self.folder.path().join("postrider.toml");
-        let path = path.to_str().expect("the path is text");
         let secrets = [("OLD_KEY", OLD), ("TOKEN", TOKEN), ("POSTRIDER_LOG", "trace")];
-        Postrider::ready_worker(build, redis, &["--config", path], &[&secrets[..], environment].concat())
+        let arguments = ["--config", self.config.path()];
+        Postrider::ready_worker(build, redis, &arguments, &[&secrets[..], environment].concat())
     }
-}
-
-fn drain(queue: Queue<'_>) {
-    eventually_or("an empty queue", SOON, || queue.drained());
 }
 
 /// Whether the official library finds a request to be signed with that key.
@@ -82,13 +69,12 @@ fn verifies(request: &SinkRequest, key: &str) -> bool {
     let library = library.expect(
         "POSTRIDER_STANDARDWEBHOOKS names no folder with the library `standardwebhooks`; `cargo xtask test` fetches it",
     );
-    let folder = tempfile::tempdir().expect("a folder");
     let headers: serde_json::Map<String, serde_json::Value> =
         request.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
     let body = String::from_utf8(request.body.to_vec()).expect("the tests' bodies are text");
-    let input = serde_json::json!({"key": key, "headers": headers, "body": body}).to_string();
-    fs::write(folder.path().join("input"), input).expect("a new folder can be written");
-    let input = fs::File::open(folder.path().join("input")).expect("the file is there");
+    let input = serde_json::json!({"key": key, "headers": headers, "body": body});
+    let input = TextFile::new(&input.to_string());
+    let input = File::open(input.path()).expect("the file is there");
     let mut python = Command::new("python3");
     python.args(["-I", "-c"]).arg(format!("import sys\nsys.path.insert(0, {library:?})\n{PROGRAM}"));
     let output = python.stdin(input).output().expect("python3 can be started");
@@ -111,7 +97,7 @@ fn a_destination_verifies_each_attempt(build: Build) {
         ("headers", own),
         ("body", "{\"hello\":\"wörld\"}"),
     ]);
-    drain(queue);
+    queue.wait_until_drained(SOON);
     let [first, second] = &sink.requests()[..] else { panic!("two attempts: {:?}", sink.requests()) };
     for request in [first, second] {
         assert!(verifies(request, NEW) && verifies(request, OLD), "{request:?}");
@@ -139,7 +125,7 @@ fn keys_rotate_without_a_gap(build: Build) {
     for secret in ["acme", "curve"] {
         queue.enqueue(&[("url", sink.url(&format!("/ok?{secret}")).as_str()), ("secret", secret)]);
     }
-    drain(queue);
+    queue.wait_until_drained(SOON);
     let signature =
         |path: &str| sink.requests_to(path)[0].header("webhook-signature").expect("it is there").to_owned();
     let both = signature("/ok?acme");
@@ -167,7 +153,7 @@ fn a_request_shows_who_it_is_from(build: Build) {
             ("headers", r#"{"authorization": "of the job"}"#),
         ]);
     }
-    drain(queue);
+    queue.wait_until_drained(SOON);
     let header = |path: &str, name: &str| {
         sink.requests_to(path)[0].header(name).map(str::to_owned).expect("it is there")
     };
@@ -184,7 +170,7 @@ fn a_secret_that_is_not_known_sends_nothing(build: Build) {
     let _worker = setting.worker(build, &redis, &[]);
     queue.enqueue(&[("url", sink.url("/ok").as_str()), ("secret", "acne")]);
     queue.enqueue(&[("url", sink.url("/next"))]);
-    drain(queue);
+    queue.wait_until_drained(SOON);
     let dead = queue.dead();
     assert_eq!(dead[0].reason(), "malformed");
     let error = dead[0].field("_error").expect("it is there");
@@ -243,7 +229,7 @@ fn no_secret_is_found_anywhere_else() {
             ]);
         }
     }
-    drain(queue);
+    queue.wait_until_drained(SOON);
     assert_eq!(queue.dead().len(), 8);
     let url = redis.url();
     for arguments in [&["dead", "list", "--json"][..], &["jobs", "list", "--json"], &["doctor", "--json"]] {

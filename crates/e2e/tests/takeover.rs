@@ -15,10 +15,6 @@ const BUILD: Build = Build::Otel;
 const JOBS: &str = "postrider:{default}:jobs";
 const WORKERS: &str = "postrider:{default}:workers";
 
-fn drained(queue: Queue<'_>) {
-    eventually_or("an empty queue", SOON, || queue.drained());
-}
-
 /// While Redis stalls, idle time goes on; who is heard first when it goes on again may be one that takes over.
 #[test]
 fn a_stall_of_redis_takes_no_job_from_a_worker_that_lives() {
@@ -35,7 +31,7 @@ fn a_stall_of_redis_takes_no_job_from_a_worker_that_lives() {
         redis.signal(Signal::SIGCONT);
         std::thread::sleep(Duration::from_millis(500));
     }
-    drained(Queue::new(&redis, "default"));
+    Queue::new(&redis, "default").wait_until_drained(SOON);
     assert_eq!(sink.requests().len(), 5, "each once");
 }
 
@@ -51,7 +47,7 @@ fn a_takeover_and_a_handing_back_cost_no_attempt() {
         sink.wait_for(2 * round + 1, SOON);
         first.signal(signal);
         let mut second = Postrider::ready_worker(BUILD, &redis, &["--lease", "1s"], &[]);
-        drained(queue);
+        queue.wait_until_drained(SOON);
         assert_eq!((sink.requests().len(), queue.dead().len()), (2 * round + 2, 0), "{signal}");
         assert!(second.stop().success());
     }
@@ -78,7 +74,7 @@ fn thousands_of_dead_workers_are_forgotten_and_what_they_held_is_done() {
     assert_eq!(queue.pending(), HOLD_A_JOB as i64);
     let mut worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "1s"], &[]);
     sink.wait_for(HOLD_A_JOB, LONG);
-    drained(queue);
+    queue.wait_until_drained(SOON);
     assert_eq!(sink.requests().len(), HOLD_A_JOB, "each once");
     eventually_or("one worker", LONG, || {
         let consumers = redis.command(&["XINFO", "CONSUMERS", JOBS, "postrider"]).array().len();
@@ -142,7 +138,7 @@ fn jobs_in_a_shard_that_nobody_reads_are_found() {
     let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
     sink.wait_for(3, LONG);
     for shard in ["default/3", "default/5", "default/63"] {
-        drained(Queue::new(&redis, shard));
+        Queue::new(&redis, shard).wait_until_drained(SOON);
     }
     let told = worker.wait_for_log("higher shards hold jobs", SOON);
     assert!(told.contains("\"read\":64"), "{told}");
@@ -174,7 +170,7 @@ fn a_key_that_is_evicted_takes_no_more_than_what_stood_in_it() {
         if gone != "waiting" {
             sink.wait_for_path(&format!("/ok?{gone}-later"), 1, SOON);
         }
-        drained(queue);
+        queue.wait_until_drained(SOON);
         assert_eq!(queue.dead().len(), 0, "{round}: {gone}");
         assert_eq!(
             sink.requests_to(&format!("/slow/1500?{gone}")).len(),
@@ -208,7 +204,7 @@ fn what_another_version_has_left_is_understood() {
     sink.wait_for(3, SOON);
     let replay = ["dead", "replay", "--all", "--yes", "--redis-url", &redis.url()];
     assert_eq!(Postrider::run(BUILD, &replay, &[], SOON).code(), 0);
-    drained(queue);
+    queue.wait_until_drained(SOON);
     let mut bodies: Vec<_> = sink.wait_for(4, SOON).iter().map(|request| request.body.clone()).collect();
     bodies.sort_unstable();
     assert_eq!(bodies, ["dead", "held", "ready", "waits"]);

@@ -51,7 +51,7 @@ impl Stage {
     }
 
     fn drained(&self) {
-        eventually_or("an empty queue", SOON, || self.queue().drained());
+        self.queue().wait_until_drained(SOON);
     }
 
     /// The spans of a trace, when `count` of them have the name.

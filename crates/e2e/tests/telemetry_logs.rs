@@ -25,7 +25,7 @@ fn bury(redis: &RedisServer, sink: &Sink) -> String {
     let parent = format!("00-{TRACE}-b7ad6b7169203331-01");
     let fields = [("url", sink.url("/status/410")), ("id", "order-17".into()), ("traceparent", parent)];
     let ticket = queue.enqueue(&fields);
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     ticket
 }
 

@@ -8,7 +8,6 @@ use e2e::process::{Build, Output, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::eventually_or;
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -213,7 +212,7 @@ fn a_sampler_decides_with_or_without_the_parent() {
             Postrider::ready_worker(Build::Otel, &redis, &[], &[&common[..], variables].concat());
         let queue = Queue::new(&redis, "default");
         queue.enqueue(&[("url", sink.url("/ok")), ("traceparent", traceparent.to_owned())]);
-        eventually_or("an empty queue", SOON, || queue.drained());
+        queue.wait_until_drained(SOON);
         assert_eq!(worker.stop().code(), Some(0));
         let of_job = receiver.spans().into_iter().filter(|span| span.name == "process default");
         of_job.map(|span| span.trace_id).collect::<Vec<_>>()

@@ -7,7 +7,7 @@ use e2e::process::{Build, Output, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::{eventually, eventually_or};
+use e2e::wait::eventually;
 use serde_json::{Value, json};
 
 e2e::in_both_builds!(
@@ -212,7 +212,7 @@ fn a_running_job_is_taken_from_its_worker(build: Build) {
     // The one slot is free again: the worker noticed.
     queue.enqueue(&[("url", sink.url("/ok"))]);
     sink.wait_for(2, SOON);
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     assert_eq!((sink.requests().len(), queue.dead().len()), (2, 1));
 }
 
@@ -240,7 +240,7 @@ fn a_waiting_job_runs_now_and_once(build: Build) {
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
     let request = &sink.wait_for(1, SOON)[0];
     assert_eq!(request.header("idempotency-key"), Some("7-0"));
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     assert_eq!((sink.requests().len(), queue.dead().len()), (1, 0));
 }
 
@@ -258,7 +258,7 @@ fn a_dead_letter_is_replayed_once_and_delivered(build: Build) {
     let requests = sink.wait_for(2, SOON);
     assert_eq!(requests[1].body, "hello");
     assert_eq!(requests[1].header("idempotency-key"), answer["replayed"][0]["ticket"].as_str());
-    eventually_or("an empty queue", SOON, || queue.drained());
+    queue.wait_until_drained(SOON);
     assert_eq!(run(build, &redis, &["dead", "replay", &ticket]).code(), 1);
     assert_eq!((sink.requests().len(), queue.dead().len()), (2, 0));
     worker.stop();

@@ -7,7 +7,7 @@ use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::{eventually, eventually_or};
+use e2e::wait::eventually_or;
 
 const LONG: Duration = Duration::from_secs(120);
 const SOON: Duration = Duration::from_secs(30);
@@ -47,7 +47,7 @@ fn jobs_that_are_due_in_one_millisecond_do_not_hold_up_the_others() {
         assert!(queue.depth() <= 3_000, "the stream is not flooded: {}", queue.depth());
     }
     assert!(sent > 10, "other jobs went on meanwhile: {sent}");
-    eventually_or("an empty queue", LONG, || queue.drained());
+    queue.wait_until_drained(LONG);
     assert!(slowest < Duration::from_secs(10), "{slowest:?}");
 }
 
@@ -73,7 +73,7 @@ fn jobs_that_went_through_leave_redis_as_large_as_before() {
     let through = |round: usize| {
         redis.command(&["EVAL", add, "1", JOBS, &sink.url("/ok"), &body]);
         sink.wait_for(2000 * round, LONG);
-        eventually_or("an empty queue", LONG, || queue.drained());
+        queue.wait_until_drained(LONG);
     };
     // The first round brings up what stays: the group, the scripts, the buffers.
     through(1);
@@ -103,7 +103,7 @@ fn a_producer_in_python_is_ten_lines() {
     assert!(output.status.success(), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stdout).contains('-'), "it prints the ticket: {output:?}");
     assert_eq!(&sink.wait_for(1, SOON)[0].body[..], br#"{"from":"Python"}"#);
-    eventually("an empty queue", SOON, || Queue::new(&redis, "default").drained().ok());
+    Queue::new(&redis, "default").wait_until_drained(SOON);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_backlog_that_a_dead_worker_held_is_taken_over_as_fast_as_slots_allow() {
     sink.wait_for(1, SOON);
     let began = Instant::now();
     sink.wait_for(5000, LONG);
-    eventually_or("an empty queue", LONG, || queue.drained());
+    queue.wait_until_drained(LONG);
     assert!(began.elapsed() < 8 * lease, "{:?}", began.elapsed());
     assert_eq!(sink.requests().len(), 5000, "each once");
 }

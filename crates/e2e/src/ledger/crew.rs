@@ -1,9 +1,6 @@
 //! The workers, each behind a proxy of its own, and what is done to them.
 
-use std::io::Write;
 use std::time::Duration;
-
-use tempfile::NamedTempFile;
 
 use super::Homes;
 use super::faults::{Faults, Window};
@@ -13,15 +10,13 @@ use super::plan::Break;
 use crate::process::{Build, Postrider, Signal};
 use crate::proxy::{Mode, Proxy};
 use crate::redis::RedisServer;
+use crate::text_file::TextFile;
 
 const EXIT_DEADLINE: Duration = Duration::from_secs(40);
 
 /// A flow that lets fewer jobs pass than may come at once, and more than come in a long run.
-fn config() -> NamedTempFile {
-    let mut file = NamedTempFile::new().expect("the folder for temporary files can be written");
-    writeln!(file, "[flows.{LIMITED}]\nconcurrency = 4\nrate = \"25/s\"\nburst = 2")
-        .expect("a new file can be written");
-    file
+fn config() -> TextFile {
+    TextFile::new(&format!("[flows.{LIMITED}]\nconcurrency = 4\nrate = \"25/s\"\nburst = 2\n"))
 }
 
 /// A place for a worker; who dies is followed by another.
@@ -40,7 +35,7 @@ pub(super) struct Crew {
     calls: Vec<Vec<u8>>,
     /// `--queue` of each queue.
     queues: Vec<String>,
-    config: NamedTempFile,
+    config: TextFile,
     /// How many ended because there was no Redis when they began.
     pub(super) false_starts: usize,
 }
@@ -72,7 +67,7 @@ impl Crew {
             assert!(killed || status.success(), "a worker left with {status}:\n{}", old.log().join("\n"));
         }
         let url = place.proxy.redis_url();
-        let config = format!("--config={}", self.config.path().display());
+        let config = format!("--config={}", self.config.path());
         let mut arguments =
             vec!["--lease=1s", "--retry-base=50ms", "--retry-cap=1s", "--concurrency=16", &config];
         arguments.extend(self.queues.iter().map(String::as_str));

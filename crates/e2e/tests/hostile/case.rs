@@ -7,6 +7,7 @@ use e2e::process::{Build, Postrider};
 use e2e::queue::{DeadLetter, Queue};
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
+use e2e::text_file::TextFile;
 use e2e::wait::{eventually, eventually_or};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -142,18 +143,18 @@ pub(super) fn run(build: Build, cases: Vec<Case>) {
 struct Stage {
     hostile: Hostile,
     beyond: Option<Hostile>,
-    config: tempfile::TempDir,
+    config: TextFile,
+    _ca: Option<TextFile>,
 }
 
 fn stage(case: &Case) -> Stage {
-    let config = tempfile::tempdir().expect("the folder for temporary files can be written");
     let made = case.certificate.map(|(flaw, protocols, _)| Certificate::new(flaw, protocols));
     let is_own = |line: &&str| !case.http.contains(line.split(" =").next().unwrap_or_default());
     let mut text = HTTP.lines().filter(is_own).collect::<Vec<_>>().join("\n") + "\n" + case.http;
-    if let (Some(certificate), Some((_, _, true))) = (&made, case.certificate) {
-        let path = config.path().join("ca.pem");
-        std::fs::write(&path, &certificate.pem).expect("a file can be written");
-        text.push_str(&format!("ca_files = [{path:?}]\n"));
+    let known = made.as_ref().filter(|_| matches!(case.certificate, Some((_, _, true))));
+    let ca = known.map(|certificate| TextFile::new(&certificate.pem));
+    if let Some(ca) = &ca {
+        text.push_str(&format!("ca_files = [{:?}]\n", ca.path()));
     }
     let plain = matches!(case.certificate, Some((Flaw::Plain, ..)));
     let own = if case.proxy || plain { None } else { made.as_ref() };
@@ -164,16 +165,13 @@ fn stage(case: &Case) -> Stage {
         text.push_str("no_proxy = [\"127.0.0.1\"]\n");
         beyond = Some(Hostile::start(answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), made.as_ref()));
     }
-    std::fs::write(config.path().join("postrider.toml"), text).expect("a file can be written");
-    Stage { hostile, beyond, config }
+    Stage { hostile, beyond, config: TextFile::new(&text), _ca: ca }
 }
 
 fn play(build: Build, redis: &RedisServer, sink: &Sink, case: &Case) {
     let stage = stage(case);
     let queue = Queue::new(redis, "default");
-    let file = stage.config.path().join("postrider.toml");
-    let arguments =
-        ["--config", file.to_str().expect("the path is text"), "--retry-base", "20ms", "--retry-cap", "50ms"];
+    let arguments = ["--config", stage.config.path(), "--retry-base", "20ms", "--retry-cap", "50ms"];
     // A name server that is not there is not asked for long.
     let worker =
         Postrider::ready_worker(build, redis, &arguments, &[("RES_OPTIONS", "timeout:1 attempts:1")]);
@@ -181,7 +179,7 @@ fn play(build: Build, redis: &RedisServer, sink: &Sink, case: &Case) {
     for _ in 0..case.jobs {
         queue.enqueue(&case.job(&url));
         if case.jobs > 1 {
-            eventually_or("the job's end", SOON, || queue.drained());
+            queue.wait_until_drained(SOON);
         }
     }
     eventually_or(case.name, SOON, || queue.drained());

@@ -6,7 +6,7 @@ use e2e::hostile::{Certificate, Flaw, Hostile, Http2, Play};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
-use e2e::wait::eventually_or;
+use e2e::text_file::TextFile;
 
 use super::case::{Case, Expected, H2, run};
 
@@ -38,19 +38,19 @@ fn floods(build: Build) {
 fn a_connection_that_is_dead_is_not_used_for_ever() {
     const SOON: Duration = Duration::from_secs(90);
     let (redis, certificate) = (RedisServer::start(), Certificate::new(Flaw::None, H2));
-    let (queue, folder) = (Queue::new(&redis, "default"), tempfile::tempdir().expect("a temporary folder"));
+    let (queue, ca) = (Queue::new(&redis, "default"), TextFile::new(&certificate.pem));
     let destination = Hostile::start(Play::Http2(Http2::DeafAtReuse), Some(&certificate));
-    let [ca, file] = ["ca.pem", "postrider.toml"].map(|name| folder.path().join(name));
-    std::fs::write(&ca, &certificate.pem).expect("a file can be written");
-    let text =
-        format!("[retry.default]\nwaits = [\"1s\"]\nmax_attempts = 100\n[http]\nca_files = [{ca:?}]\n");
-    std::fs::write(&file, text + "[flows.default]\nbreaker_failures = 0\n").expect("a file can be written");
-    let arguments = ["--config", file.to_str().expect("the path is text"), "--timeout", "1s"];
+    let config = TextFile::new(&format!(
+        "[retry.default]\nwaits = [\"1s\"]\nmax_attempts = 100\n[http]\nca_files = [{:?}]\n\
+         [flows.default]\nbreaker_failures = 0\n",
+        ca.path()
+    ));
+    let arguments = ["--config", config.path(), "--timeout", "1s"];
     let _worker = Postrider::ready_worker(Build::Otel, &redis, &arguments, &[]);
     let url = format!("https://127.0.0.1:{}/", destination.port());
     for _ in 0..2 {
         queue.enqueue(&[("url", &url)]);
-        eventually_or("the job's end", SOON, || queue.drained());
+        queue.wait_until_drained(SOON);
     }
     assert_eq!(queue.dead().len(), 0, "{:?}", queue.dead());
 }
