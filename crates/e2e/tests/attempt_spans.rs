@@ -1,9 +1,9 @@
-//! What the spans of a worker's attempts tell of their connections.
+//! What the spans of a worker's attempts tell of their connections, and of destinations that misbehave.
 
 use std::time::Duration;
 
 use e2e::hostile::{Certificate, Flaw, Hostile, Play};
-use e2e::otlp::{Receiver, SpanRecord};
+use e2e::otlp::{Receiver, SpanKind, SpanRecord, Status};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
@@ -17,15 +17,13 @@ const CONNECTED: &[&str] =
 /// What is measured of a connection that was not made.
 const LOOKED_UP: &[&str] = &["dns.lookup.duration"];
 
-/// Sends so many jobs, one after the other, to `localhost` there, and returns the spans of their attempts in order,
-/// when so much was measured.
-fn attempts(
-    destination: &Hostile,
-    scheme: &str,
-    settings: &str,
-    jobs: usize,
-    measured: &[&str],
-) -> Vec<SpanRecord> {
+/// The trace of the n-th job.
+fn trace(job: usize) -> String {
+    format!("{job:032x}")
+}
+
+/// Sends so many jobs, one after the other, to `localhost` there, and returns who got all of the worker's telemetry.
+fn send(destination: &Hostile, scheme: &str, settings: &str, jobs: usize) -> Receiver {
     let redis = RedisServer::start();
     let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
     let config = TextFile::new(&format!("{settings}\n[retry.default]\nmax_attempts = 1\n"));
@@ -33,16 +31,29 @@ fn attempts(
     let environment = [
         ("OTEL_ENABLED", "true"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
-        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
         ("POSTRIDER_HTTP_CONNECTION_METRICS", "true"),
     ];
     let mut worker = Postrider::ready_worker(Build::Otel, &redis, &["--config", config.path()], &environment);
     let queue = Queue::new(&redis, "default");
-    for _ in 0..jobs {
-        queue.enqueue(&[("url", format!("{scheme}://localhost:{}/", destination.port()))]);
+    let url = format!("{scheme}://localhost:{}/", destination.port());
+    for job in 1..=jobs {
+        let context = format!("00-{}-00000000000000aa-01", trace(job));
+        queue.enqueue(&[("url", &url), ("traceparent", &context)]);
         queue.wait_until_drained(SOON);
     }
     assert_eq!(worker.stop().code(), Some(0));
+    receiver
+}
+
+/// The spans of the attempts of so many jobs, in order, when so much was measured.
+fn attempts(
+    destination: &Hostile,
+    scheme: &str,
+    settings: &str,
+    jobs: usize,
+    measured: &[&str],
+) -> Vec<SpanRecord> {
+    let receiver = send(destination, scheme, settings, jobs);
     let metrics = receiver.metrics();
     for name in measured {
         assert!(metrics.iter().any(|metric| metric.name == *name), "{name} is not among {metrics:#?}");
@@ -57,6 +68,24 @@ fn attempts(
 fn has(span: &SpanRecord, part: &str) -> bool {
     let seconds = span.attributes.get(&format!("postrider.http.{part}.duration"));
     seconds.and_then(serde_json::Value::as_f64).is_some_and(|seconds| seconds > 0.0)
+}
+
+/// Has so many jobs delivered there, and returns the last one's process span and the spans of its requests,
+/// in order.
+fn spans_of_the_last(destination: &Hostile, jobs: usize) -> (SpanRecord, Vec<SpanRecord>) {
+    let receiver = send(destination, "http", "[http]\nbody_timeout = \"200ms\"\n", jobs);
+    let mut spans = receiver.spans();
+    spans.retain(|span| span.trace_id == trace(jobs));
+    spans.sort_by_key(|span| span.start);
+    let named = |name: &str| spans.iter().filter(|span| span.name == name).cloned().collect::<Vec<_>>();
+    let [process] = &named("process default")[..] else { panic!("one process span: {spans:#?}") };
+    assert_eq!(named("ack default").len(), 1, "it was delivered: {spans:#?}");
+    let posts = named("POST");
+    assert!(
+        posts.iter().all(|post| post.kind == SpanKind::Client && post.is_child_of(process)),
+        "{spans:#?}"
+    );
+    (process.clone(), posts)
 }
 
 #[test]
@@ -94,4 +123,38 @@ fn an_attempt_that_ends_on_the_way_tells_how_far_it_came() {
     assert_eq!(span.text("error.type").as_deref(), Some("tls_timeout"));
     let tls = span.attributes["postrider.http.tls.duration"].as_f64();
     assert!(tls.is_some_and(|tls| tls >= 0.2), "{span:#?}");
+}
+
+#[test]
+fn a_repetition_on_a_new_connection_is_a_span_that_counts_it() {
+    let destination = Hostile::start(Play::CloseAtReuse, None);
+    let (_, posts) = spans_of_the_last(&destination, 2);
+    let [first, second] = &posts[..] else { panic!("two requests of one attempt: {posts:#?}") };
+    assert_eq!(first.attributes.get("http.request.resend_count"), None, "{first:#?}");
+    assert_eq!(first.text("error.type").as_deref(), Some("connection_reset"), "{first:#?}");
+    assert!(matches!(first.status, Status::Error(_)), "{first:#?}");
+    assert_eq!(second.attributes.get("http.request.resend_count"), Some(&json!(1)), "{second:#?}");
+    assert_eq!(second.attributes.get("http.response.status_code"), Some(&json!(200)), "{second:#?}");
+    assert_eq!(second.status, Status::Unset);
+    assert!(first.end <= second.start, "one after the other");
+    // The destination closed at the first byte, so that it has the second request of the two only.
+    let heads = destination.heads();
+    assert_eq!(heads.len(), 2, "{heads:?}");
+    let traceparent = format!("traceparent: 00-{}-{}-01", second.trace_id, second.span_id);
+    assert!(heads[1].contains(&traceparent), "{traceparent} in {}", heads[1]);
+}
+
+#[test]
+fn a_body_without_an_end_shows_though_the_job_is_delivered() {
+    let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+    let play = Play::Drip(head, b"1\r\nx\r\n".to_vec(), Duration::from_millis(20));
+    let destination = Hostile::start(play, None);
+    let (process, posts) = spans_of_the_last(&destination, 1);
+    let [post] = &posts[..] else { panic!("one request: {posts:#?}") };
+    assert_eq!(post.attributes.get("http.response.status_code"), Some(&json!(200)), "{post:#?}");
+    assert_eq!(post.text("error.type").as_deref(), Some("body_timeout"), "{post:#?}");
+    assert!(matches!(post.status, Status::Error(_)), "{post:#?}");
+    assert!(post.duration() >= Duration::from_millis(200), "the span lasts as long as the body: {post:#?}");
+    assert_eq!(destination.heads().len(), 1);
+    assert_eq!(process.attributes.get("error.type"), None, "it was delivered: {process:#?}");
 }
