@@ -134,6 +134,11 @@ impl Receiver {
         format!("{}://{}", self.scheme, self.http)
     }
 
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with this value of `OTEL_EXPORTER_OTLP_PROTOCOL`.
+    pub fn endpoint(&self, protocol: &str) -> String {
+        if protocol == "grpc" { self.grpc_endpoint() } else { self.http_endpoint() }
+    }
+
     /// Where it takes OTLP over HTTP/protobuf.
     pub fn http_address(&self) -> SocketAddr {
         self.http

@@ -26,7 +26,7 @@ impl Stage {
         let (redis, sink) = (RedisServer::start(), Sink::start());
         let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
         receiver.set_mode(mode);
-        let endpoint = if protocol == "grpc" { receiver.grpc_endpoint() } else { receiver.http_endpoint() };
+        let endpoint = receiver.endpoint(protocol);
         let common = [
             ("OTEL_ENABLED", "true"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),

@@ -22,7 +22,7 @@ fn receiver() -> Receiver {
 fn run_jobs(receiver: &Receiver, protocol: &str) -> Duration {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
-    let endpoint = if protocol == "grpc" { receiver.grpc_endpoint() } else { receiver.http_endpoint() };
+    let endpoint = receiver.endpoint(protocol);
     let environment = [
         ("OTEL_ENABLED", "true"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),

@@ -30,7 +30,7 @@ impl Stage {
     fn start(protocol: &'static str, arguments: &[&str]) -> Stage {
         let (redis, sink) = (RedisServer::start(), Sink::start());
         let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
-        let endpoint = endpoint(&receiver, protocol);
+        let endpoint = receiver.endpoint(protocol);
         let worker =
             Postrider::ready_worker(Build::Otel, &redis, arguments, &environment(protocol, &endpoint));
         Stage { worker, receiver, sink, redis, protocol }
@@ -44,7 +44,7 @@ impl Stage {
     fn send(&self, path: &str) -> String {
         let (url, redis) = (self.sink.url(path), self.redis.url());
         let arguments = ["send", "POST", &url, "-d", "hello", "--json", "--redis-url", &redis];
-        let endpoint = endpoint(&self.receiver, self.protocol);
+        let endpoint = self.receiver.endpoint(self.protocol);
         let output = Postrider::run(Build::Otel, &arguments, &environment(self.protocol, &endpoint), SOON);
         assert_eq!(output.code(), 0, "{output:?}");
         output.json()["trace_id"].as_str().expect("send names the trace").to_owned()
@@ -62,10 +62,6 @@ impl Stage {
         });
         spans.iter().filter(of_trace).cloned().collect()
     }
-}
-
-fn endpoint(receiver: &Receiver, protocol: &str) -> String {
-    if protocol == GRPC { receiver.grpc_endpoint() } else { receiver.http_endpoint() }
 }
 
 fn environment<'a>(protocol: &'a str, endpoint: &'a str) -> [(&'a str, &'a str); 5] {

@@ -71,7 +71,7 @@ fn a_line_for_people_says_it_too(build: Build) {
 /// The log lines that a receiver got of a worker which buried a job.
 fn exported(protocol: &str, filter: &str) -> (Receiver, Vec<LogLine>, String) {
     let (redis, sink, receiver) = (RedisServer::start(), Sink::start(), receiver());
-    let endpoint = if protocol == "grpc" { receiver.grpc_endpoint() } else { receiver.http_endpoint() };
+    let endpoint = receiver.endpoint(protocol);
     let variables = [
         ("OTEL_ENABLED", "true"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),

@@ -17,10 +17,6 @@ fn receiver() -> Receiver {
     Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"))
 }
 
-fn endpoint(receiver: &Receiver, protocol: &str) -> String {
-    if protocol == "grpc" { receiver.grpc_endpoint() } else { receiver.http_endpoint() }
-}
-
 /// Enqueues a job, which makes a span and measurements, with telemetry on and these variables.
 fn send(variables: &[(&str, &str)]) -> Output {
     let (redis, url) = (RedisServer::start(), "http://127.0.0.1:9/");
@@ -29,6 +25,21 @@ fn send(variables: &[(&str, &str)]) -> Output {
     let output = Postrider::run(Build::Otel, &arguments, &[&[on], variables].concat(), SOON);
     assert_eq!(output.code(), 0, "{output:?}");
     output
+}
+
+/// Does as [`send`], with a receiver that is spoken to over gRPC.
+fn sent(variables: &[(&str, &str)]) -> (Receiver, Output) {
+    let receiver = receiver();
+    let endpoint = receiver.grpc_endpoint();
+    let output = send(&[&[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())], variables].concat());
+    (receiver, output)
+}
+
+/// A worker that tells the receiver over gRPC what it does.
+fn recording(receiver: &Receiver, redis: &RedisServer, variables: &[(&str, &str)]) -> Postrider {
+    let endpoint = receiver.grpc_endpoint();
+    let common = [("OTEL_ENABLED", "true"), ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())];
+    Postrider::ready_worker(Build::Otel, redis, &[], &[&common, variables].concat())
 }
 
 /// The requests of one signal.
@@ -49,7 +60,7 @@ fn headers_go_with_each_request_of_their_signal_and_into_no_log() {
         let receiver = receiver();
         let output = send(&[
             ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint(&receiver, protocol)),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint(protocol)),
             ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer%20planted-1,x-team=a"),
             ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-metrics=planted-2"),
             ("OTEL_LOG_LEVEL", "debug"),
@@ -75,7 +86,7 @@ fn requests_are_compressed_where_that_is_asked_for() {
         let receiver = receiver();
         send(&[
             ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint(&receiver, protocol)),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint(protocol)),
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
             ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "none"),
         ]);
@@ -119,7 +130,7 @@ fn a_receiver_is_trusted_by_the_authorities_that_are_named() {
     let tls = Tls::new();
     for protocol in PROTOCOLS {
         let receiver = Receiver::start_with_tls(env!("CARGO_BIN_EXE_otlp-receiver"), &tls);
-        let endpoint = endpoint(&receiver, protocol);
+        let endpoint = receiver.endpoint(protocol);
         let common = [
             ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
@@ -140,7 +151,7 @@ fn a_client_shows_its_certificate_where_one_is_asked_for() {
     let files = [tls.authority(), tls.client_certificate(), tls.client_key()];
     for protocol in PROTOCOLS {
         let receiver = Receiver::start_with_tls(env!("CARGO_BIN_EXE_otlp-receiver"), &tls);
-        let endpoint = endpoint(&receiver, protocol);
+        let endpoint = receiver.endpoint(protocol);
         let common = [
             ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
@@ -160,9 +171,7 @@ fn a_client_shows_its_certificate_where_one_is_asked_for() {
 
 #[test]
 fn a_certificate_that_cannot_be_read_leaves_its_signal_unsent_and_is_said_once() {
-    let receiver = receiver();
-    let output = send(&[
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.grpc_endpoint()),
+    let (receiver, output) = sent(&[
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://127.0.0.1:9"),
         ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/nowhere/ca.pem"),
     ]);
@@ -173,12 +182,8 @@ fn a_certificate_that_cannot_be_read_leaves_its_signal_unsent_and_is_said_once()
 
 #[test]
 fn a_span_holds_no_more_than_its_limits() {
-    let receiver = receiver();
-    send(&[
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.grpc_endpoint()),
-        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "2"),
-        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "3"),
-    ]);
+    let (receiver, _) =
+        sent(&[("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "2"), ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "3")]);
     let spans = receiver.spans();
     let publish = spans.iter().find(|span| span.name == "publish default").expect("the job was enqueued");
     assert_eq!(publish.attributes.len(), 2, "{publish:#?}");
@@ -191,11 +196,7 @@ fn a_span_holds_no_more_than_its_limits() {
 #[test]
 fn sums_begin_anew_with_each_export_where_that_is_asked_for() {
     for (preference, expected) in [("delta", Temporality::Delta), ("cumulative", Temporality::Cumulative)] {
-        let receiver = receiver();
-        send(&[
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.grpc_endpoint()),
-            ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", preference),
-        ]);
+        let (receiver, _) = sent(&[("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", preference)]);
         let metrics = receiver.metrics();
         let duration = metrics.iter().find(|metric| metric.name == "db.client.operation.duration");
         assert_eq!(duration.expect("a command was measured").temporality, expected);
@@ -206,10 +207,7 @@ fn sums_begin_anew_with_each_export_where_that_is_asked_for() {
 fn a_sampler_decides_with_or_without_the_parent() {
     let sampled = |variables: &[(&str, &str)], traceparent: &str| {
         let (receiver, redis, sink) = (receiver(), RedisServer::start(), Sink::start());
-        let endpoint = receiver.grpc_endpoint();
-        let common = [("OTEL_ENABLED", "true"), ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())];
-        let mut worker =
-            Postrider::ready_worker(Build::Otel, &redis, &[], &[&common[..], variables].concat());
+        let mut worker = recording(&receiver, &redis, variables);
         let queue = Queue::new(&redis, "default");
         queue.enqueue(&[("url", sink.url("/ok")), ("traceparent", traceparent.to_owned())]);
         queue.wait_until_drained(SOON);
@@ -228,9 +226,7 @@ fn a_sampler_decides_with_or_without_the_parent() {
 #[test]
 fn the_random_flag_of_a_producer_goes_on_to_the_destination() {
     let (receiver, redis, sink) = (receiver(), RedisServer::start(), Sink::start());
-    let endpoint = receiver.grpc_endpoint();
-    let on = [("OTEL_ENABLED", "true"), ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())];
-    let _worker = Postrider::ready_worker(Build::Otel, &redis, &[], &on);
+    let _worker = recording(&receiver, &redis, &[]);
     let fields = [
         ("url", sink.url("/ok")),
         ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03".to_owned()),
@@ -245,9 +241,7 @@ fn the_random_flag_of_a_producer_goes_on_to_the_destination() {
 
 #[test]
 fn the_resource_says_who_sends_and_from_where() {
-    let receiver = receiver();
-    send(&[
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.grpc_endpoint()),
+    let (receiver, _) = sent(&[
         ("OTEL_SERVICE_NAME", "mailer"),
         ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test%2C1,os.type=mine"),
     ]);
@@ -267,9 +261,7 @@ fn the_resource_says_who_sends_and_from_where() {
 
 #[test]
 fn a_value_that_cannot_be_used_is_warned_of_once_and_harms_no_job() {
-    let receiver = receiver();
-    let output = send(&[
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.grpc_endpoint()),
+    let (_receiver, output) = sent(&[
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10"),
         ("OTEL_PROPAGATORS", "b3"),
         ("OTEL_CONFIG_FILE", "/etc/otel.yaml"),
