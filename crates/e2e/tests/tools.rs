@@ -1,6 +1,9 @@
 //! Tests of the commands that look at queues and move single jobs by hand: each moves exactly once, and nothing
 //! is lost whatever goes wrong.
 
+#[path = "tools/flows.rs"]
+mod flows;
+
 use std::time::Duration;
 
 use e2e::process::{Build, Output, Postrider};

@@ -1,13 +1,13 @@
 //! Tests of the commands that look at flows, and of those that look at jobs and queues where jobs wait for a flow.
 
-use std::time::Duration;
-
-use e2e::process::{Build, Output, Postrider};
+use e2e::process::{Build, Postrider};
 use e2e::queue::{DeadLetter, Queue};
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::wait::eventually;
-use serde_json::{Value, json};
+use serde_json::json;
+
+use super::{NOWHERE, SOON, document, lines, outcome, run};
 
 e2e::in_both_builds!(
     parked_jobs_are_counted_and_found,
@@ -16,31 +16,6 @@ e2e::in_both_builds!(
     flows_that_are_held_back_are_shown,
     a_job_is_sent_into_a_flow,
 );
-
-const SOON: Duration = Duration::from_secs(30);
-/// Nothing listens there.
-const NOWHERE: &str = "http://127.0.0.1:9/x";
-
-fn run(build: Build, redis: &RedisServer, arguments: &[&str]) -> Output {
-    Postrider::run(build, arguments, &[("POSTRIDER_REDIS_URL", &redis.url())], SOON)
-}
-
-/// The exit code, and the JSON document.
-fn document(build: Build, redis: &RedisServer, arguments: &[&str]) -> (i32, Value) {
-    let output = run(build, redis, &[arguments, &["--json"]].concat());
-    (output.code(), output.json())
-}
-
-/// One JSON object a line.
-fn lines(build: Build, redis: &RedisServer, arguments: &[&str]) -> Vec<Value> {
-    let output = run(build, redis, &[arguments, &["--json"]].concat());
-    assert_eq!(output.code(), 0, "{output:?}");
-    output.stdout.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect()
-}
-
-fn outcome(answer: &Value) -> &str {
-    answer["jobs"][0]["outcome"].as_str().unwrap_or_default()
-}
 
 /// The ids of the flows `orders` and `127.0.0.1:9`.
 const ORDERS: &str = "9658403816409e66";
