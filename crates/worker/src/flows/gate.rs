@@ -211,17 +211,8 @@ pub async fn end(lane: &Lane, job: &Job, mut pass: Pass, ending: &Ending) {
         }
         _ => {}
     }
-    if is_counted {
-        let asking = Asking {
-            making: lane.flows.counted(id),
-            more: 0,
-            is_made: false,
-            is_paid: true,
-            is_past_breaker: true,
-        };
-        if let Err(error) = lane.queue.take_flow(id, lane.flows.limits(id), asking).await {
-            debug!(%error, "the end of an attempt could not be counted; it is soon");
-        }
+    if is_counted && let Err(error) = tell_one(lane, id).await {
+        debug!(%error, "the end of an attempt could not be counted; it is soon");
     }
     lane.flows.want(id);
 }
@@ -230,18 +221,22 @@ pub async fn end(lane: &Lane, job: &Job, mut pass: Pass, ending: &Ending) {
 /// number is not believed.
 pub async fn tell(lane: &Lane) {
     for id in lane.flows.all_counted() {
-        let asking = Asking {
-            making: lane.flows.counted(id),
-            more: 0,
-            is_made: false,
-            is_paid: true,
-            is_past_breaker: true,
-        };
-        if lane.queue.take_flow(id, lane.flows.limits(id), asking).await.is_err() {
+        if tell_one(lane, id).await.is_err() {
             // Redis has other troubles, which others tell.
             return;
         }
     }
+}
+
+async fn tell_one(lane: &Lane, id: FlowId) -> Result<Taken, Error> {
+    let asking = Asking {
+        making: lane.flows.counted(id),
+        more: 0,
+        is_made: false,
+        is_paid: true,
+        is_past_breaker: true,
+    };
+    lane.queue.take_flow(id, lane.flows.limits(id), asking).await
 }
 
 async fn fails(lane: &Lane, id: FlowId, job: &Job, breaker: Breaker) {
