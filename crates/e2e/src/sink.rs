@@ -12,9 +12,9 @@
 //! | `/reply` | what the request's body says: a status, lines of headers, an empty line, a body |
 //! | `/reply-once/KEY` | the same for the first request with that KEY, then 200 |
 
+mod paths;
 mod raw;
 
-use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -30,6 +30,7 @@ use tokio::net::TcpListener;
 use crate::background::Background;
 use crate::wait;
 
+use paths::Paths;
 pub use raw::RawSink;
 
 /// One request as it came.
@@ -65,7 +66,7 @@ pub struct Sink {
 struct Record {
     requests: Mutex<Vec<SinkRequest>>,
     connections: AtomicUsize,
-    failures: Mutex<HashMap<String, u32>>,
+    paths: Paths,
 }
 
 impl Sink {
@@ -163,9 +164,9 @@ async fn answer(
     let body = body.collect().await?.to_bytes();
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let path_only = head.uri.path();
-    let once = path_only.strip_prefix("/reply-once/").is_some_and(|key| record.is_first(key));
+    let once = path_only.strip_prefix("/reply-once/").is_some_and(|key| record.paths.is_first(key));
     let dictated = (once || path_only == "/reply").then(|| dictated(&body));
-    let status = record.status(path_only);
+    let status = record.paths.status(path_only);
     let headers = head.headers.iter().map(|(name, value)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     });
@@ -216,30 +217,5 @@ async fn linger(path: &str) {
         tokio::time::sleep(Duration::from_millis(milliseconds)).await;
     } else if path == "/hang" {
         std::future::pending::<()>().await;
-    }
-}
-
-impl Record {
-    fn is_first(&self, key: &str) -> bool {
-        let mut failures = self.failures.lock().expect("no one panics with this lock");
-        let seen = failures.entry(format!("once {key}")).or_default();
-        *seen += 1;
-        *seen == 1
-    }
-
-    fn status(&self, path: &str) -> StatusCode {
-        if let Some(code) = path.strip_prefix("/status/").or(path.strip_prefix("/redirect/")) {
-            return code.parse().unwrap_or(StatusCode::OK);
-        }
-        let Some((count, key)) = path.strip_prefix("/flaky/").and_then(|rest| rest.split_once('/')) else {
-            return StatusCode::OK;
-        };
-        let mut failures = self.failures.lock().expect("no one panics with this lock");
-        let failed = failures.entry(key.to_owned()).or_default();
-        if *failed >= count.parse().unwrap_or(0) {
-            return StatusCode::OK;
-        }
-        *failed += 1;
-        StatusCode::SERVICE_UNAVAILABLE
     }
 }

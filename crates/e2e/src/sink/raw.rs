@@ -8,18 +8,22 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::paths::Paths;
 use crate::background::Background;
 use crate::wait;
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-
-type Requests = Arc<Mutex<Vec<Vec<u8>>>>;
-
-/// Answers each request with an empty 200 and keeps the connection open.
+/// Answers each request with the status that its path asks for, as [`Sink`](super::Sink) does, and no body, and keeps
+/// the connection open.
 pub struct RawSink {
     address: SocketAddr,
-    requests: Requests,
+    record: Arc<Record>,
     _server: Background,
+}
+
+#[derive(Default)]
+struct Record {
+    requests: Mutex<Vec<Vec<u8>>>,
+    paths: Paths,
 }
 
 impl RawSink {
@@ -30,9 +34,9 @@ impl RawSink {
     /// When no port can be had.
     pub fn start() -> RawSink {
         let (listener, address) = super::listen();
-        let requests = Requests::default();
-        let server = Background::start("raw sink", serve(listener, Arc::clone(&requests)));
-        RawSink { address, requests, _server: server }
+        let record = Arc::new(Record::default());
+        let server = Background::start("raw sink", serve(listener, Arc::clone(&record)));
+        RawSink { address, record, _server: server }
     }
 
     /// `http://127.0.0.1:PORT` and the path.
@@ -47,7 +51,7 @@ impl RawSink {
 
     /// The requests until now, each from the first byte of its head to the last of its body.
     pub fn requests(&self) -> Vec<Vec<u8>> {
-        self.requests.lock().expect("no one panics with this lock").clone()
+        self.record.requests.lock().expect("no one panics with this lock").clone()
     }
 
     /// Waits for the first `count` requests and returns all.
@@ -62,18 +66,18 @@ impl RawSink {
     }
 }
 
-async fn serve(listener: std::net::TcpListener, requests: Requests) {
+async fn serve(listener: std::net::TcpListener, record: Arc<Record>) {
     let listener = TcpListener::from_std(listener).expect("the runtime takes a non-blocking listener");
     while let Ok((stream, _)) = listener.accept().await {
-        let requests = Arc::clone(&requests);
+        let record = Arc::clone(&record);
         tokio::spawn(async move {
             // A client that goes away ends the connection and nothing else.
-            let _ = converse(stream, &requests).await;
+            let _ = converse(stream, &record).await;
         });
     }
 }
 
-async fn converse(mut stream: TcpStream, requests: &Requests) -> io::Result<()> {
+async fn converse(mut stream: TcpStream, record: &Record) -> io::Result<()> {
     let mut bytes = Vec::new();
     loop {
         let length = loop {
@@ -86,9 +90,18 @@ async fn converse(mut stream: TcpStream, requests: &Requests) -> io::Result<()> 
         };
         let rest = bytes.split_off(length);
         let request = std::mem::replace(&mut bytes, rest);
-        requests.lock().expect("no one panics with this lock").push(request);
-        stream.write_all(ANSWER).await?;
+        let status = record.paths.status(&path(&request));
+        record.requests.lock().expect("no one panics with this lock").push(request);
+        let answer = format!("HTTP/1.1 {} as asked for\r\ncontent-length: 0\r\n\r\n", status.as_u16());
+        stream.write_all(answer.as_bytes()).await?;
     }
+}
+
+/// The path of a request, without its query.
+fn path(request: &[u8]) -> String {
+    let target = request.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    String::from_utf8_lossy(path).into_owned()
 }
 
 /// The length of the first request, once all of it is there.
@@ -109,7 +122,12 @@ fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::request_length;
+    use super::{path, request_length};
+
+    #[test]
+    fn a_path_ends_before_its_query() {
+        assert_eq!(path(b"GET /status/503?a=1 HTTP/1.1\r\n\r\n"), "/status/503");
+    }
 
     #[test]
     fn a_request_ends_with_its_body() {
