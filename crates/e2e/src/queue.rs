@@ -13,13 +13,16 @@ pub struct Queue<'a> {
     name: &'a str,
 }
 
+/// The fields of a job, in order; a producer may have written any bytes, and a name twice.
+pub type Fields = Vec<(String, Vec<u8>)>;
+
 /// A job that ended without success.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
     /// Its entry in the stream of dead letters.
     pub entry_id: String,
     /// All fields, in order.
-    pub fields: Vec<(String, Vec<u8>)>,
+    pub fields: Fields,
 }
 
 impl DeadLetter {
@@ -35,7 +38,7 @@ impl DeadLetter {
     }
 
     /// The fields that the producer wrote, in order.
-    pub fn own_fields(&self) -> Vec<(String, Vec<u8>)> {
+    pub fn own_fields(&self) -> Fields {
         self.fields.iter().filter(|(name, _)| !name.starts_with('_')).cloned().collect()
     }
 }
@@ -126,6 +129,16 @@ impl<'a> Queue<'a> {
         self.redis.command(&["HLEN", &self.key("waiting")]).integer()
     }
 
+    /// The fields of a job that waits.
+    ///
+    /// # Panics
+    ///
+    /// When no job with that ticket does.
+    pub fn waiting_fields(&self, ticket: &str) -> Fields {
+        const READ: &str = "return cmsgpack.unpack(redis.call('HGET', KEYS[1], ARGV[1]))";
+        pairs(&self.redis.command(&["EVAL", READ, "1", &self.key("waiting"), ticket]))
+    }
+
     /// Tickets that wait for a time.
     pub fn scheduled(&self) -> i64 {
         self.redis.command(&["ZCARD", &self.key("scheduled")]).integer()
@@ -199,6 +212,9 @@ fn pending_count(summary: &Reply) -> i64 {
 
 fn dead_letter(entry: &Reply) -> DeadLetter {
     let [id, fields] = entry.array() else { panic!("not a stream entry: {entry:?}") };
-    let fields = fields.array().chunks_exact(2).map(|pair| (pair[0].text(), pair[1].bytes().to_vec()));
-    DeadLetter { entry_id: id.text(), fields: fields.collect() }
+    DeadLetter { entry_id: id.text(), fields: pairs(fields) }
+}
+
+fn pairs(list: &Reply) -> Fields {
+    list.array().chunks_exact(2).map(|pair| (pair[0].text(), pair[1].bytes().to_vec())).collect()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
-use e2e::sink::{RawSink, Sink};
+use e2e::sink::Sink;
 use e2e::text_file::TextFile;
 
 e2e::in_both_builds!(
@@ -15,54 +15,6 @@ e2e::in_both_builds!(
 );
 
 const SOON: Duration = Duration::from_secs(30);
-
-/// The requests of the same jobs, one after the other, without what is another's in each run: the ticket, the time
-/// of a signature and what comes of it, and the context.
-fn requests_of(build: Build, recording: &[(&str, &str)]) -> Vec<String> {
-    const CONTEXT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let (sink, redis) = (RawSink::start(), RedisServer::start());
-    let config = TextFile::new("[secrets.acme]\nkeys = [{ env = \"ACME_KEY\" }]\n");
-    let key = format!("whsec_{}", "QUJD".repeat(8));
-    let environment = [recording, &[("ACME_KEY", key.as_str())]].concat();
-    let _worker = Postrider::ready_worker(build, &redis, &["--config", config.path()], &environment);
-    let queue = Queue::new(&redis, "default");
-    let url = sink.url("/path?query=1");
-    let jobs: [&[(&str, &str)]; 6] = [
-        &[("id", "order-1"), ("headers", r#"{"X-Case":"Value","x-two":["a","b"]}"#), ("body", "hello")],
-        &[("method", "GET")],
-        &[("traceparent", CONTEXT), ("tracestate", "a=b"), ("baggage", "c=d"), ("body", "{}")],
-        &[("delay_ms", "20"), ("body", "late")],
-        &[("secret", "acme"), ("body", "signed")],
-        &[("result_ttl_ms", "1000"), ("flow", "orders"), ("timeout_ms", "5000"), ("body", "kept")],
-    ];
-    let mut requests = Vec::new();
-    for (number, fields) in jobs.iter().enumerate() {
-        let ticket = queue.enqueue(&[&[("url", url.as_str())], *fields].concat());
-        let all = sink.wait_for(number + 1, SOON);
-        queue.wait_until_drained(SOON);
-        let request = String::from_utf8_lossy(&all[number]).replace(&ticket, "TICKET");
-        requests.push(masked(&request.replace(&sink.address().port().to_string(), "PORT")));
-    }
-    requests
-}
-
-/// Without the lines that tell a run from another.
-fn masked(request: &str) -> String {
-    let own = ["traceparent:", "tracestate:", "baggage:", "webhook-timestamp:", "webhook-signature:"];
-    let lines = request.split_inclusive("\r\n");
-    lines.filter(|line| !own.iter().any(|name| line.to_ascii_lowercase().starts_with(name))).collect()
-}
-
-/// Not compiled in, switched off, and recording everything: not a byte of a request differs but the context.
-#[test]
-fn telemetry_changes_no_byte_but_the_context() {
-    let [off, on] = RECORDING;
-    let lean = requests_of(Build::Lean, off);
-    assert_eq!(lean.len(), 6);
-    assert!(lean[4].contains("webhook-id: TICKET"), "{}", lean[4]);
-    assert_eq!(requests_of(Build::Otel, off), lean);
-    assert_eq!(requests_of(Build::Otel, on), lean);
-}
 
 fn a_trace_context_passes_through_untouched(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());

@@ -1,0 +1,161 @@
+//! Tests that a worker sends the same bytes, and keeps the same of its jobs in Redis, whether telemetry is not compiled
+//! in, switched off, or records everything.
+
+use std::time::Duration;
+
+use e2e::process::{Build, Postrider};
+use e2e::queue::{Fields, Queue};
+use e2e::redis::RedisServer;
+use e2e::sink::RawSink;
+use e2e::text_file::TextFile;
+use e2e::wait::eventually_or;
+
+const SOON: Duration = Duration::from_secs(30);
+const CONTEXT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+const SETTINGS: &str = "[secrets.acme]\nkeys = [{ env = \"ACME_KEY\" }]\n\
+                        [retry.default]\nwaits = [\"20ms\"]\n[retry.later]\nwaits = [\"1h\", \"1h\"]\n";
+
+/// Jobs that are delivered or end among the dead letters, one after the other: path and fields.
+const END: [(&str, &[(&str, &str)]); 12] = [
+    (
+        "/path?query=1",
+        &[("id", "order-1"), ("headers", r#"{"X-Case":"Value","x-two":["a","b"]}"#), ("body", "hello")],
+    ),
+    ("/get", &[("method", "GET")]),
+    ("/context", &[("traceparent", CONTEXT), ("tracestate", "a=b"), ("baggage", "c=d"), ("body", "{}")]),
+    ("/late", &[("delay_ms", "20"), ("body", "late")]),
+    ("/signed", &[("secret", "acme"), ("body", "signed")]),
+    ("/kept", &[("result_ttl_ms", "1000"), ("flow", "orders"), ("timeout_ms", "5000"), ("body", "kept")]),
+    ("/flaky/1/alone", &[("id", "order-2"), ("body", "again")]),
+    ("/flaky/1/child", &[("traceparent", CONTEXT), ("secret", "acme"), ("body", "again")]),
+    ("/status/503?alone", &[("id", "order-3"), ("x-own", "kept"), ("body", "never"), ("x-own", "twice")]),
+    (
+        "/status/503?child",
+        &[("traceparent", CONTEXT), ("tracestate", "a=b"), ("_made_up", "by the producer")],
+    ),
+    ("/status/410", &[("result_ttl_ms", "1000"), ("body", "gone")]),
+    ("/malformed", &[("delay_ms", "soon"), ("body", "odd")]),
+];
+/// As many requests, and as many dead letters, come of them.
+const REQUESTS: usize = 6 + 2 * 2 + 2 * 2 + 1;
+const DEAD: usize = 4;
+
+/// Jobs that stay in the schedule, before their first attempt and before the second.
+const WAIT: [(&str, &[(&str, &str)]); 3] = [
+    ("/never", &[("delay_ms", "3600000"), ("id", "order-4"), ("body", "tomorrow")]),
+    ("/status/503?waits", &[("retry", "later"), ("x-own", "kept"), ("body", "in an hour")]),
+    ("/status/503?waits-too", &[("retry", "later"), ("traceparent", CONTEXT), ("delay_ms", "20")]),
+];
+
+/// What a worker sent and kept, but for tickets and ports, which are others in each run.
+struct Left {
+    requests: Vec<String>,
+    /// The fields of each dead letter, and then of each job that waits.
+    jobs: Vec<Vec<(String, String)>>,
+}
+
+/// Has a worker do all jobs.
+fn left_by(build: Build, recording: &[(&str, &str)]) -> Left {
+    let (sink, redis, config) = (RawSink::start(), RedisServer::start(), TextFile::new(SETTINGS));
+    let key = format!("whsec_{}", "QUJD".repeat(8));
+    let environment = [recording, &[("ACME_KEY", key.as_str())]].concat();
+    let _worker = Postrider::ready_worker(build, &redis, &["--config", config.path()], &environment);
+    let queue = Queue::new(&redis, "default");
+    let enqueue = |(path, fields): (&str, &[(&str, &str)])| {
+        queue.enqueue(&[&[("url", sink.url(path).as_str())], fields].concat())
+    };
+    let mut tickets = Vec::new();
+    for job in END {
+        tickets.push(enqueue(job));
+        queue.wait_until_drained(SOON);
+    }
+    let waiting = WAIT.map(enqueue);
+    eventually_or("the jobs wait", SOON, || {
+        match (queue.scheduled(), queue.depth(), sink.requests().len()) {
+            (3, 0, requests) if requests == REQUESTS + 2 => Ok(()),
+            numbers => Err(format!("{numbers:?}")),
+        }
+    });
+    let jobs = queue.dead().into_iter().map(|letter| letter.fields);
+    let jobs: Vec<Fields> = jobs.chain(waiting.iter().map(|ticket| queue.waiting_fields(ticket))).collect();
+    tickets.extend(waiting);
+    let port = sink.address().port().to_string();
+    let text = |bytes: &[u8]| {
+        let text = String::from_utf8(bytes.to_vec()).expect("these jobs are text").replace(&port, "PORT");
+        tickets.iter().fold(text, |text, ticket| text.replace(ticket, "TICKET"))
+    };
+    let texts = |fields: Fields| fields.into_iter().map(|(name, value)| (name, text(&value))).collect();
+    Left {
+        requests: sink.requests().iter().map(|request| text(request)).collect(),
+        jobs: jobs.into_iter().map(texts).collect(),
+    }
+}
+
+/// Without the lines that tell a run from another: the time of a signature and what comes of it, and the context.
+fn masked_request(request: &str) -> String {
+    let own = ["traceparent:", "tracestate:", "baggage:", "webhook-timestamp:", "webhook-signature:"];
+    let lines = request.split_inclusive("\r\n");
+    lines.filter(|line| !own.iter().any(|name| line.to_ascii_lowercase().starts_with(name))).collect()
+}
+
+/// Without what tells a run from another, times and durations, and what telemetry may add: `_traceparent`, and the ids
+/// in `_history`.
+fn masked_fields(fields: &[(String, String)]) -> Vec<(String, String)> {
+    let kept = fields.iter().filter(|(name, _)| name != "_traceparent");
+    let masked = kept.map(|(name, value)| {
+        let value = match name.as_str() {
+            "_at" | "_dead_at" if is_time(value) => "TIME".to_owned(),
+            "_history" => masked_history(value),
+            _ => value.clone(),
+        };
+        (name.clone(), value)
+    });
+    masked.collect()
+}
+
+fn masked_history(history: &str) -> String {
+    let cut = |text: String, before: &str, is_cut: fn(char) -> bool| {
+        let mut parts = text.split(before);
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |all, part| all + before + part.trim_start_matches(is_cut))
+    };
+    let is_digit = |char: char| char.is_ascii_digit();
+    let is_hex = |char: char| char.is_ascii_hexdigit();
+    let masked = cut(history.to_owned(), r#""at":"#, is_digit);
+    let masked = cut(masked, r#""ms":"#, is_digit);
+    let masked = cut(masked, r#""trace_id":""#, is_hex);
+    cut(masked, r#""span_id":""#, is_hex).replace(r#","trace_id":"","span_id":"""#, "")
+}
+
+/// Unix milliseconds.
+fn is_time(text: &str) -> bool {
+    text.len() == 13 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// How many fields hold ids that only who records can have.
+fn ids(left: &Left) -> usize {
+    let holds = |(name, value): &&(String, String)| {
+        name == "_traceparent" || name == "_history" && value.contains("trace_id")
+    };
+    left.jobs.iter().flatten().filter(holds).count()
+}
+
+#[test]
+fn telemetry_changes_no_byte_of_a_request_but_the_context_and_of_a_job_but_its_ids() {
+    let on = [("OTEL_ENABLED", "true"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")];
+    let lean = left_by(Build::Lean, &[]);
+    assert!(lean.requests[4].contains("webhook-id: TICKET"), "{}", lean.requests[4]);
+    assert_eq!((lean.requests.len(), lean.jobs.len()), (REQUESTS + 2, DEAD + WAIT.len()));
+    let (off, recording) = (left_by(Build::Otel, &[]), left_by(Build::Otel, &on));
+    assert_eq!((ids(&lean), ids(&off)), (0, 0));
+    // Three jobs that no producer's span belongs to keep that of their first attempt; five were attempted.
+    assert_eq!(ids(&recording), 3 + 5, "{:#?}", recording.jobs);
+    for other in [off, recording] {
+        let requests =
+            |left: &Left| left.requests.iter().map(|text| masked_request(text)).collect::<Vec<_>>();
+        assert_eq!(requests(&other), requests(&lean));
+        let jobs = |left: &Left| left.jobs.iter().map(|fields| masked_fields(fields)).collect::<Vec<_>>();
+        assert_eq!(jobs(&other), jobs(&lean));
+    }
+}
