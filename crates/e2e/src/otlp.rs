@@ -64,6 +64,10 @@ impl Display for Mode {
     }
 }
 
+/// The variables that have a worker record everything and send it to nobody.
+pub const TO_NOBODY: [(&str, &str); 2] =
+    [("OTEL_ENABLED", "true"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")];
+
 /// A running receiver; killed and reaped when dropped.
 pub struct Receiver {
     child: OwnedChild,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use e2e::otlp::TO_NOBODY;
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
@@ -30,8 +31,7 @@ fn a_trace_context_passes_through_untouched(build: Build) {
 }
 
 /// With and without telemetry: a switched-off worker must not tell whom a recording one does not.
-const RECORDING: [&[(&str, &str)]; 2] =
-    [&[], &[("OTEL_ENABLED", "true"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")]];
+const RECORDING: [&[(&str, &str)]; 2] = [&[], &TO_NOBODY];
 
 /// Which of `traceparent`, `tracestate` and `baggage` come to 127.0.0.1 and to localhost.
 fn context_sent(
@@ -84,8 +84,7 @@ fn a_flag_goes_before_the_file_of_whom_context_is_sent_to(build: Build) {
 #[test]
 fn the_lean_build_says_once_that_it_has_no_telemetry_and_works() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
-    let environment = [("OTEL_ENABLED", "true"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")];
-    let mut worker = Postrider::ready_worker(Build::Lean, &redis, &[], &environment);
+    let mut worker = Postrider::ready_worker(Build::Lean, &redis, &[], &TO_NOBODY);
     Queue::new(&redis, "default").enqueue(&[("url", sink.url("/ok"))]);
     assert_eq!(sink.wait_for(1, SOON)[0].header("traceparent"), None);
     assert_eq!(worker.stop().code(), Some(0));

@@ -1,11 +1,14 @@
-//! Tests that `OTEL_PROPAGATORS` rules what of a job's context goes on, in both builds, and how it is kept.
+//! Tests that `OTEL_PROPAGATORS` rules what of a job's context goes on, in both builds, recording or not, and how it is
+//! kept.
 
 use std::time::Duration;
 
+use e2e::otlp::TO_NOBODY;
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::{Sink, SinkRequest};
+use e2e::text_file::TextFile;
 
 e2e::in_both_builds!(only_the_context_that_is_named_goes_on, baggage_survives_a_retry_a_burial_and_a_replay,);
 
@@ -13,8 +16,18 @@ const SOON: Duration = Duration::from_secs(30);
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const BAGGAGE: &str = "tenant=a;private,user=%C3%A9";
 
-fn has(request: &SinkRequest) -> [bool; 3] {
-    ["traceparent", "tracestate", "baggage"].map(|name| request.header(name).is_some())
+const RECORDING: [&[(&str, &str)]; 2] = [&[], &TO_NOBODY];
+
+/// A job with a whole context, as it was delivered to who may have its baggage.
+fn delivered(build: Build, variables: &[(&str, &str)]) -> SinkRequest {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let config = TextFile::new("[propagation]\nbaggage_to = [\"127.0.0.1\"]\n");
+    let _worker = Postrider::ready_worker(build, &redis, &["--config", config.path()], variables);
+    let url = sink.url("/ok");
+    let fields =
+        [("url", url.as_str()), ("traceparent", TRACEPARENT), ("tracestate", "a=1"), ("baggage", BAGGAGE)];
+    Queue::new(&redis, "default").enqueue(&fields);
+    sink.wait_for(1, SOON).remove(0)
 }
 
 fn only_the_context_that_is_named_goes_on(build: Build) {
@@ -25,25 +38,26 @@ fn only_the_context_that_is_named_goes_on(build: Build) {
         ("none", [false; 3]),
     ];
     for (propagators, expected) in cases {
-        let (redis, sink) = (RedisServer::start(), Sink::start());
-        let variables = [("OTEL_PROPAGATORS", propagators), ("POSTRIDER_BAGGAGE_TO", "*")];
-        let _worker = Postrider::ready_worker(build, &redis, &[], &variables);
-        let url = sink.url("/ok");
-        let fields = [
-            ("url", url.as_str()),
-            ("traceparent", TRACEPARENT),
-            ("tracestate", "a=1"),
-            ("baggage", BAGGAGE),
-        ];
-        Queue::new(&redis, "default").enqueue(&fields);
-        assert_eq!(has(&sink.wait_for(1, SOON)[0]), expected, "{propagators:?}");
+        for recording in RECORDING {
+            let request = delivered(build, &[&[("OTEL_PROPAGATORS", propagators)], recording].concat());
+            let has = ["traceparent", "tracestate", "baggage"].map(|name| request.header(name).is_some());
+            assert_eq!(has, expected, "{propagators:?} {recording:?}");
+            let as_sent = expected[2].then_some(BAGGAGE);
+            assert_eq!(request.header("baggage"), as_sent, "{propagators:?} {recording:?}");
+        }
     }
 }
 
 fn baggage_survives_a_retry_a_burial_and_a_replay(build: Build) {
+    for recording in RECORDING {
+        baggage_survives(build, recording);
+    }
+}
+
+fn baggage_survives(build: Build, recording: &[(&str, &str)]) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
-    let variables = [("POSTRIDER_BAGGAGE_TO", "127.0.0.1"), ("POSTRIDER_RETRY_BASE", "50ms")];
-    let _worker = Postrider::ready_worker(build, &redis, &["--max-attempts", "2"], &variables);
+    let variables = [&[("POSTRIDER_BAGGAGE_TO", "127.0.0.1"), ("POSTRIDER_RETRY_BASE", "50ms")], recording];
+    let _worker = Postrider::ready_worker(build, &redis, &["--max-attempts", "2"], &variables.concat());
     let queue = Queue::new(&redis, "default");
     queue.enqueue(&[
         ("url", sink.url("/status/503")),

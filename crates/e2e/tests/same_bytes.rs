@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use e2e::otlp::TO_NOBODY;
 use e2e::process::{Build, Postrider};
 use e2e::queue::{Fields, Queue};
 use e2e::redis::RedisServer;
@@ -143,11 +144,10 @@ fn ids(left: &Left) -> usize {
 
 #[test]
 fn telemetry_changes_no_byte_of_a_request_but_the_context_and_of_a_job_but_its_ids() {
-    let on = [("OTEL_ENABLED", "true"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")];
     let lean = left_by(Build::Lean, &[]);
     assert!(lean.requests[4].contains("webhook-id: TICKET"), "{}", lean.requests[4]);
     assert_eq!((lean.requests.len(), lean.jobs.len()), (REQUESTS + 2, DEAD + WAIT.len()));
-    let (off, recording) = (left_by(Build::Otel, &[]), left_by(Build::Otel, &on));
+    let (off, recording) = (left_by(Build::Otel, &[]), left_by(Build::Otel, &TO_NOBODY));
     assert_eq!((ids(&lean), ids(&off)), (0, 0));
     // Three jobs that no producer's span belongs to keep that of their first attempt; five were attempted.
     assert_eq!(ids(&recording), 3 + 5, "{:#?}", recording.jobs);
