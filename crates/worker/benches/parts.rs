@@ -1,14 +1,18 @@
 //! The parts of a job's way that need neither Redis nor a destination: `cargo bench -p postrider`.
 
+#[path = "parts/telemetry.rs"]
+mod of_telemetry;
+
 use std::hint::black_box;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use postrider::entry::{Delivery, EntryId, Fields, Lease};
+use postrider::hand::Hand;
 use postrider::job::Job;
 use postrider::outcome::{Answer, Circumstances, Ending, Outcome};
 use postrider::retry::RetryPolicy;
-use telemetry::{Context, SpanKind, Telemetry};
 
 fn main() {
     divan::main();
@@ -17,8 +21,12 @@ fn main() {
 fn delivery(fields: &[(&'static str, &'static str)]) -> Delivery {
     let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
     let fields: Fields = fields.iter().map(|(name, value)| (bytes(name), bytes(value))).collect();
-    let entry = EntryId { millis: 1_795_396_101_000, sequence: 3 };
-    Delivery { lease: Lease { entry, delivery: 1, epoch: 0 }, fields }
+    Delivery { lease: lease(3), fields }
+}
+
+fn lease(sequence: u64) -> Lease {
+    let entry = EntryId { millis: 1_795_396_101_000, sequence };
+    Lease { entry, delivery: 1, epoch: 0 }
 }
 
 #[divan::bench]
@@ -49,18 +57,19 @@ fn judge(bencher: divan::Bencher, status: u16) {
     bencher.bench(|| Outcome::judge(black_box(&ending), &policy, &at));
 }
 
-#[divan::bench]
-fn a_span_switched_off(bencher: divan::Bencher) {
-    let telemetry = Telemetry::disabled();
-    let parent = Context::none();
-    bencher.bench(|| {
-        let builder = black_box(&telemetry).span(SpanKind::Client, "POST").parent(black_box(&parent));
-        builder.start(|attributes| attributes.set("http.request.method", "POST"))
+/// What the worker does of a settlement, for a group of so many jobs: Redis does the rest.
+#[divan::bench(args = [1, 28, 256])]
+fn settle_a_group(bencher: divan::Bencher, jobs: u64) {
+    let deliveries: Vec<Arc<Delivery>> =
+        (0..jobs).map(|job| Arc::new(Delivery { lease: lease(job), fields: Fields::new() })).collect();
+    let (hand, now) = (Hand::default(), Instant::now());
+    bencher.counter(jobs).bench_local(|| {
+        for delivery in &deliveries {
+            hand.take(delivery, now);
+        }
+        let mut done: Vec<Lease> = deliveries.iter().rev().map(|delivery| delivery.lease).collect();
+        done.sort_unstable_by_key(|lease| lease.entry);
+        let held: Vec<Lease> = done.into_iter().filter_map(|lease| hand.current(lease)).collect();
+        held.into_iter().filter(|lease| hand.put_down(*lease)).count()
     });
-}
-
-#[divan::bench]
-fn a_measurement_switched_off(bencher: divan::Bencher) {
-    let counter = Telemetry::disabled().counter("jobs", "{job}", "Jobs");
-    bencher.bench(|| black_box(&counter).add(1, |attributes| attributes.set("queue", "default")));
 }
