@@ -79,7 +79,7 @@ impl Reader {
     /// Reads for all free slots without waiting. Answers whether anything was there.
     async fn poll(&mut self, mut free: Vec<Slot>) -> bool {
         let mut any = false;
-        self.seats.begin_round();
+        self.seats.begin_round(free.len());
         while !free.is_empty()
             && let Some((seat, share)) = self.seats.next(free.len())
         {
