@@ -117,6 +117,8 @@ impl Context {
 pub(crate) struct Span;
 
 impl Span {
+    pub(crate) const OFF: Self = Self;
+
     pub(crate) fn is_recording(&self) -> bool {
         false
     }

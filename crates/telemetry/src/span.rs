@@ -94,6 +94,11 @@ impl<'a> SpanBuilder<'a> {
 pub struct Span(imp::Span);
 
 impl Span {
+    /// A span of which nothing is kept, as all are while telemetry is off.
+    pub fn none() -> Self {
+        Self(imp::Span::OFF)
+    }
+
     /// Whether anything set on it will be kept.
     pub fn is_recording(&self) -> bool {
         self.0.is_recording()

@@ -61,6 +61,7 @@ fn exercise(telemetry: &Telemetry) -> (Span, Context) {
     span.set(semconv::HTTP_RESPONSE_STATUS_CODE, 200_u16);
     span.set_with("a.lazy", || Value::from("z"));
     span.fail(&ErrorType::Status(503));
+    assert!(!Span::none().is_recording() && !Span::none().context().is_some());
     let histogram: Histogram =
         telemetry.histogram("x.duration", "s", "How long x takes", semconv::REQUEST_SECONDS);
     histogram.record(0.1, |attributes| attributes.set("a.b", "c"));

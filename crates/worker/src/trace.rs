@@ -112,9 +112,8 @@ impl<'a> Process<'a> {
         let wait = job.and_then(|job| waited(lane, delivery, job));
         let producer = lane.telemetry.extract(&Producer(&delivery.fields));
         let relatives = Relatives::of(&lane.telemetry, job.map(|job| &job.trail), producer);
-        let span = span(lane, delivery, job, &relatives, wait);
-        // What is logged of the job from here on is found in its trace.
-        telemetry::belongs_to(&span.context());
+        let span =
+            if lane.telemetry.is_on() { span(lane, delivery, job, &relatives, wait) } else { Span::none() };
         let Relatives { kept, has_producer, .. } = relatives;
         Self { span, lane, began, has_producer, kept, has_ended: false }
     }
@@ -194,7 +193,7 @@ fn span(
         }
         Retries::None => builder.parent(&root),
     };
-    builder.link(&relatives.replayed).start(|attributes| {
+    let span = builder.link(&relatives.replayed).start(|attributes| {
         operations.describe(Operation::Process, attributes);
         attributes.set(semconv::MESSAGING_MESSAGE_ID, delivery.lease.entry.to_string());
         if let Some(job) = job {
@@ -208,7 +207,10 @@ fn span(
         if delivery.lease.delivery > 1 {
             attributes.set(semconv::POSTRIDER_JOB_DELIVERIES, delivery.lease.delivery);
         }
-    })
+    });
+    // What is logged of the job from here on is found in its trace.
+    telemetry::belongs_to(&span.context());
+    span
 }
 
 /// For how long the job stood ready: its entry's id tells since when. Measured, too.
@@ -242,23 +244,7 @@ impl<'a> Settling<'a> {
     /// Of one job it is a child of its process span, of several a root with a link to each.
     pub fn begin(lane: &'a Lane, operation: Operation, jobs: &[&Context]) -> Self {
         let began = Instant::now();
-        let operations = lane.queue.operations();
-        let root = Context::none();
-        let builder = operations.span(operation);
-        let builder = match jobs {
-            [job] => builder.parent(job),
-            jobs => match jobs.iter().filter(|job| job.is_sampled()).collect::<Vec<_>>() {
-                // Nothing of them is recorded, so nor is this.
-                sampled if sampled.is_empty() => builder.parent(jobs.first().copied().unwrap_or(&root)),
-                sampled => sampled.iter().fold(builder.parent(&root), |builder, job| builder.link(job)),
-            },
-        };
-        let span = builder.start(|attributes| {
-            operations.describe(operation, attributes);
-            if jobs.len() > 1 {
-                attributes.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, jobs.len());
-            }
-        });
+        let span = if lane.telemetry.is_on() { settlement_span(lane, operation, jobs) } else { Span::none() };
         Self { span, lane, operation, began }
     }
 
@@ -283,6 +269,26 @@ impl<'a> Settling<'a> {
         }
         self.lane.queue.operations().took(self.operation, self.began, error);
     }
+}
+
+fn settlement_span(lane: &Lane, operation: Operation, jobs: &[&Context]) -> Span {
+    let operations = lane.queue.operations();
+    let root = Context::none();
+    let builder = operations.span(operation);
+    let builder = match jobs {
+        [job] => builder.parent(job),
+        jobs => match jobs.iter().filter(|job| job.is_sampled()).collect::<Vec<_>>() {
+            // Nothing of them is recorded, so nor is this.
+            sampled if sampled.is_empty() => builder.parent(jobs.first().copied().unwrap_or(&root)),
+            sampled => sampled.iter().fold(builder.parent(&root), |builder, job| builder.link(job)),
+        },
+    };
+    builder.start(|attributes| {
+        operations.describe(operation, attributes);
+        if jobs.len() > 1 {
+            attributes.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, jobs.len());
+        }
+    })
 }
 
 /// The first attempt's span, where that is what attempts are children of.

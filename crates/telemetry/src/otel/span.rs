@@ -82,7 +82,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    const OFF: Self = Self { context: Context(None), ends: false };
+    pub(crate) const OFF: Self = Self { context: Context(None), ends: false };
 
     pub(crate) fn is_recording(&self) -> bool {
         self.ends

@@ -189,6 +189,9 @@ impl Operations {
 
     /// An operation has ended, or failed.
     pub fn took(&self, operation: Operation, began: Instant, error: Option<&ErrorType>) {
+        if !self.instruments.telemetry.is_on() {
+            return;
+        }
         let seconds = began.elapsed().as_secs_f64();
         let histogram = match operation {
             Operation::Process => &self.instruments.processed,
