@@ -86,7 +86,9 @@ impl Lane {
             return;
         }
         let lease = delivery.lease;
-        let task = self.work.spawn(crate::attempt::work(self.clone(), delivery, slot));
+        // Unboxed, its 3 KB would be copied at each step of being spawned and of ending.
+        let work = Box::pin(crate::attempt::work(self.clone(), delivery, slot));
+        let task = self.work.spawn(work);
         self.hand.begun(lease, task);
     }
 
