@@ -20,6 +20,17 @@ const PLANTED: &str = "hunter2";
 /// So does the key that signs, which is written like this.
 const SIGNING: &str = "whsec_aHVudGVyMi1zaWduaW5nLWtleS1mb3ItdGhlLXRlc3Q=";
 
+/// The configuration.
+const SECRETS: &str = r#"
+    [secrets.bank]
+    bearer = { env = "BANK" }
+    [secrets.shop]
+    keys = [{ env = "SHOP" }]
+    [secrets.club]
+    header = "x-club"
+    value = { env = "CLUB" }
+"#;
+
 /// Jobs that end in each way: done, dead at once, dead after a retry, and never a job.
 fn plant(queue: &Queue<'_>, sink: &Sink) {
     let headers =
@@ -66,15 +77,15 @@ fn a_secret_shows_in_no_span_metric_log_error_or_reason() {
     redis.command(&["ACL", "SETUSER", "worker", "on", ">hunter2-redis", "~*", "&*", "+@all"]);
     let url = redis.url().replace("redis://", "redis://worker:hunter2-redis@");
     let endpoint = receiver.grpc_endpoint();
-    let config = TextFile::new(
-        "[secrets.bank]\nbearer = { env = \"BANK\" }\n[secrets.shop]\nkeys = [{ env = \"SHOP\" }]\n",
-    );
+    let config = TextFile::new(SECRETS);
     let variables = [
         ("POSTRIDER_REDIS_URL", url.as_str()),
         ("POSTRIDER_LOG", "trace"),
         ("POSTRIDER_TRACE_INTERNALS", "true"),
         ("BANK", "hunter2-bank"),
         ("SHOP", SIGNING),
+        ("CLUB", "hunter2-club"),
+        ("OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST", "authorization,cookie,x-club"),
         ("OTEL_ENABLED", "true"),
         ("OTEL_LOG_LEVEL", "debug"),
         ("OTEL_LOGS_EXPORTER", "otlp"),
@@ -86,19 +97,25 @@ fn a_secret_shows_in_no_span_metric_log_error_or_reason() {
     let mut worker = Postrider::ready_worker(Build::Otel, &redis, &arguments, &variables);
     let queue = Queue::new(&redis, "default");
     plant(&queue, &sink);
-    for secret in ["bank", "shop"] {
+    for secret in ["bank", "shop", "club"] {
         queue.enqueue(&[("url", sink.url("/ok").as_str()), ("secret", secret), ("body", "hunter2-body")]);
     }
     queue.wait_until_drained(SOON);
     assert_eq!(leaks(&scraped(&mut worker)), [""; 0]);
     assert_eq!(worker.stop().code(), Some(0));
-    for header in ["authorization", "webhook-signature"] {
+    for header in ["authorization", "webhook-signature", "x-club"] {
         assert!(sink.requests().iter().any(|request| request.header(header).is_some()), "{header} was sent");
     }
     let emitted = receiver.everything();
-    assert!(emitted.contains("process default") && emitted.contains("db.client.operation.duration"));
+    for emits in ["process default", "db.client.operation.duration", "http.request.header.x-club"] {
+        assert!(emitted.contains(emits), "{emits}");
+    }
     assert_eq!(leaks(&emitted.replace("},{", "},\n{")), [""; 0]);
     assert_eq!(leaks(&worker.log().join("\n")), [""; 0]);
+    what_is_said_of_dead_letters_leaks_nothing(&queue);
+}
+
+fn what_is_said_of_dead_letters_leaks_nothing(queue: &Queue<'_>) {
     let dead = queue.dead();
     assert!(dead.len() >= 3, "{dead:#?}");
     for letter in &dead {

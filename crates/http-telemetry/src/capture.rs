@@ -1,6 +1,6 @@
 //! Headers that are shown on spans, for those who ask for them.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use telemetry::semconv;
 
 use crate::intern::intern;
@@ -8,8 +8,9 @@ use crate::pattern::{Pattern, list};
 
 /// Which headers of requests and responses become attributes. Default: none.
 ///
-/// The values of headers that hold credentials are never shown, whatever is asked for: `authorization`,
-/// `proxy-authorization`, `cookie` and `set-cookie`.
+/// The values of headers that hold credentials are never shown, whatever is asked for: those of `authorization`,
+/// `proxy-authorization`, `cookie` and `set-cookie`, and those that are marked as sensitive
+/// ([`HeaderValue::set_sensitive`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Captured {
     request: Vec<Pattern>,
@@ -61,11 +62,8 @@ impl Captured {
         mut set: impl FnMut(&'static str, Vec<String>),
     ) {
         let mut show = |name: &HeaderName| {
-            let values: Vec<String> = headers
-                .get_all(name)
-                .iter()
-                .map(|value| self.value(name.as_str(), value.as_bytes()))
-                .collect();
+            let values: Vec<String> =
+                headers.get_all(name).iter().map(|value| self.value(name.as_str(), value)).collect();
             if let (false, Some(key)) = (values.is_empty(), intern(format!("{prefix}{name}"))) {
                 set(key, values);
             }
@@ -81,11 +79,11 @@ impl Captured {
         }
     }
 
-    fn value(&self, name: &str, value: &[u8]) -> String {
-        if SECRET.contains(&name) || any(&self.sanitized, name) {
+    fn value(&self, name: &str, value: &HeaderValue) -> String {
+        if value.is_sensitive() || SECRET.contains(&name) || any(&self.sanitized, name) {
             REDACTED.to_owned()
         } else {
-            String::from_utf8_lossy(value).into_owned()
+            String::from_utf8_lossy(value.as_bytes()).into_owned()
         }
     }
 }
@@ -101,8 +99,6 @@ fn patterns(names: &str) -> Vec<Pattern> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn shown(
@@ -143,5 +139,16 @@ mod tests {
         let shown = shown(&captured, &headers);
         assert_eq!(shown.len(), 3);
         assert!(shown.iter().all(|(_, values)| *values == texts(&["[REDACTED]"])), "{shown:?}");
+    }
+    #[test]
+    fn a_value_that_is_marked_as_sensitive_is_never_shown() {
+        let mut value = HeaderValue::from_static("hunter2");
+        value.set_sensitive(true);
+        let map = HeaderMap::from_iter([(HeaderName::from_static("x-api"), value)]);
+        for names in ["*", "x-api"] {
+            let mut shown = vec![];
+            Captured::default().request(names).of_request(&map, |_, values| shown.extend(values));
+            assert_eq!(shown, ["[REDACTED]"]);
+        }
     }
 }
