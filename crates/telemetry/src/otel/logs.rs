@@ -163,7 +163,10 @@ fn namespaced(field: String, target: &str) -> String {
         _ => {}
     }
     match target.split("::").next().unwrap_or_default() {
-        "" | "postrider" | "telemetry" | "http_telemetry" | "redis_telemetry" => format!("postrider.{field}"),
+        "" | "postrider" | "telemetry" | "http_telemetry" | "redis_telemetry" => match field.as_str() {
+            "queue" => semconv::MESSAGING_DESTINATION_NAME.to_owned(),
+            _ => format!("postrider.{field}"),
+        },
         name => format!("{name}.{field}"),
     }
 }
@@ -176,6 +179,8 @@ mod tests {
     fn an_attribute_stands_in_the_namespace_of_its_crate() {
         assert_eq!(namespaced("jobs".to_owned(), "postrider::lane"), "postrider.jobs");
         assert_eq!(namespaced("error".to_owned(), "postrider::lane"), "error.message");
+        assert_eq!(namespaced("queue".to_owned(), "postrider::lane"), "messaging.destination.name");
+        assert_eq!(namespaced("queue".to_owned(), "fred::router"), "fred.queue");
         assert_eq!(namespaced("exception.message".to_owned(), "fred"), "exception.message");
         assert_eq!(namespaced("server".to_owned(), "fred::router"), "fred.server");
     }
