@@ -16,6 +16,7 @@ e2e::in_both_builds!(
     the_stream_is_deleted,
     it_restarts_without_its_data,
     it_is_away,
+    it_is_away_as_the_worker_is_stopped,
     it_loads_its_data,
     it_stalls,
     it_holds_all_clients_back,
@@ -143,6 +144,18 @@ fn it_is_away(build: Build) {
     stage.is_idle();
     stage.redis.restart();
     stage.ends_well();
+}
+
+/// The deadline of requests in flight begins with the signal, whatever the worker is asking Redis at that time.
+fn it_is_away_as_the_worker_is_stopped(build: Build) {
+    let mut stage = Stage::plain(build);
+    stage.redis.kill();
+    stage.wait_for_trouble();
+    stage.is_idle();
+    stage.worker.signal(Signal::SIGTERM);
+    stage.worker.wait_for_log("stopping", Duration::from_secs(2));
+    let status = stage.worker.wait_exit(SOON);
+    assert_eq!(status.code(), Some(0), "{}", stage.worker.log().join("\n"));
 }
 
 fn it_loads_its_data(build: Build) {

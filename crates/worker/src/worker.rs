@@ -151,16 +151,22 @@ async fn work(
 /// Looks for further shards, and tells again what must not grow old, until stopped.
 async fn look(fleet: &mut Fleet, stop: &CancellationToken) {
     for look in 0_u32.. {
-        tokio::select! {
-            () = tokio::time::sleep(LOOK) => {
-                if look % LOOKS == 0 && let Err(error) = fleet.reopen().await {
-                    debug!(%error, "cannot look for jobs in shards that nobody reads");
-                }
-                if let Err(error) = fleet.grow().await {
-                    warn!(%error, "cannot look for further shards now");
-                }
-                fleet.tell_flows().await;
+        let looked = async {
+            tokio::time::sleep(LOOK).await;
+            if look % LOOKS == 0
+                && let Err(error) = fleet.reopen().await
+            {
+                debug!(%error, "cannot look for jobs in shards that nobody reads");
             }
+            if let Err(error) = fleet.grow().await {
+                warn!(%error, "cannot look for further shards now");
+            }
+            fleet.tell_flows().await;
+        };
+        // In the middle of it, too: a Redis that does not answer would put off the end. What may be left over is a
+        // consumer in a shard that is being started, which holds nothing and is removed as one of a dead worker.
+        tokio::select! {
+            () = looked => {}
             () = stop.cancelled() => break,
         }
     }
