@@ -253,7 +253,9 @@ async fn keep_telling(lane: &Lane) -> Infallible {
 /// attempt.
 async fn hand_back(lane: &Lane, why: &str) {
     let cut = lane.hand.cut();
-    warn!(jobs = cut.len(), why, "requests in flight are cut and their jobs handed back");
+    if !cut.is_empty() {
+        warn!(jobs = cut.len(), why, "requests in flight are cut and their jobs handed back");
+    }
     let all = cut.into_iter().map(|(lease, delivery)| async move {
         let fields = record::handed_back(&delivery, lane.queue.clock().now());
         let settling = Settling::waiting(lane, Operation::Release, &delivery);
