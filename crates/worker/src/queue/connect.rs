@@ -6,7 +6,7 @@ use std::time::Duration;
 use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::ClientLike;
-use fred::types::config::{Blocking, Config, ReconnectPolicy, UnresponsiveConfig};
+use fred::types::config::{Blocking, Config, ReconnectPolicy, Server, UnresponsiveConfig};
 use fred::types::{Builder, ConnectHandle, RespVersion};
 
 /// How long a blocking read waits. Not longer, since a server before 7 does not wake a reader whose group was
@@ -67,7 +67,7 @@ pub(super) async fn connect(url: &str, blocking: bool) -> Result<Client, Connect
     if !scheme.is_some_and(|scheme| SCHEMES.contains(&scheme)) {
         return Err(ConnectError::Url("it has another scheme, or none".to_owned()));
     }
-    let mut config = Config::from_url(url).map_err(|error| ConnectError::Url(error.details().to_owned()))?;
+    let mut config = Config::from_url(url).map_err(|error| ConnectError::Url(flaw(&error)))?;
     config.version = resp_version(url)?;
     let unreachable =
         |error: Error| ConnectError::Unreachable { server: server(url), reason: reason(&error) };
@@ -96,7 +96,18 @@ fn resp_version(url: &str) -> Result<RespVersion, ConnectError> {
     }
 }
 
-/// fred shows an I/O error as it is made: `Os { code: 111, kind: …, message: "Connection refused" }`, and rustls'
+/// What is wrong with a URL. fred shows some flaws by the names that they have inside.
+fn flaw(error: &Error) -> String {
+    match error.details() {
+        "InvalidPort" => "the port must be 1 to 65535",
+        "Invalid integer string." => "the database must be a number",
+        other => other.trim_end_matches('.'),
+    }
+    .to_owned()
+}
+
+/// fred shows an I/O error as it is made: `Os { code: 111, kind: …, message: "Connection refused" }`, a failed lookup
+/// as `Custom { kind: Uncategorized, error: "failed to lookup address information: …" }`, and rustls'
 /// `Custom { kind: InvalidData, error: InvalidCertificate(UnknownIssuer) }`.
 pub(super) fn reason(error: &Error) -> String {
     if let Some((_, flaw)) = error.details().split_once("InvalidCertificate(") {
@@ -107,14 +118,19 @@ pub(super) fn reason(error: &Error) -> String {
             &flaw[..end]
         );
     }
-    let told = error.details().split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
+    let after = |start: &str| error.details().split_once(start).and_then(|(_, rest)| rest.split_once('"'));
+    let told = after("message: \"").or_else(|| after("error: \""));
     told.map_or_else(|| error.to_string(), |(message, _)| message.to_owned())
 }
 
-/// Host and port of a URL, without user and password.
+/// Host and port of a URL, without user and password; of a socket the path.
 pub(super) fn server(url: &str) -> String {
     let hosts = Config::from_url(url).map(|config| config.server.hosts()).unwrap_or_default();
-    hosts.first().map(|host| format!("{}:{}", host.host, host.port)).unwrap_or_default()
+    let shown = |host: &Server| match host.port {
+        0 => host.host.to_string(),
+        port => format!("{}:{port}", host.host),
+    };
+    hosts.first().map(shown).unwrap_or_default()
 }
 
 /// Host and port of the first server of a URL; none for a socket.
@@ -153,4 +169,41 @@ fn build(mut config: Config, blocking: bool) -> Result<Client, Error> {
         // For ever, from 100 ms doubling to 5 s: a worker outlives its Redis.
         .set_policy(ReconnectPolicy::new_exponential(0, 100, 5_000, 2))
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use fred::error::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_in_words() {
+        let told = |details: &'static str| reason(&Error::new(ErrorKind::IO, details));
+        let refused = r#"Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }"#;
+        assert_eq!(told(refused), "Connection refused");
+        let lookup =
+            r#"Custom { kind: Uncategorized, error: "failed to lookup address information: Unknown" }"#;
+        assert_eq!(told(lookup), "failed to lookup address information: Unknown");
+        assert_eq!(told("Connection closed."), "IO Error: Connection closed.");
+    }
+
+    #[test]
+    fn a_server_is_named_without_its_password() {
+        assert_eq!(server("redis://me:hunter2@redis.internal/3"), "redis.internal:6379");
+        assert_eq!(server("redis+unix:///run/redis.sock"), "/run/redis.sock");
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_url_is_told_in_words() {
+        for (url, flaw) in [
+            ("localhost:6379", "it has another scheme, or none"),
+            ("redis://h:99999", "the port must be 1 to 65535"),
+            ("redis://h/jobs", "the database must be a number"),
+            ("redis://h?protocol=9", "`protocol` must be 2 or 3"),
+        ] {
+            let Err(ConnectError::Url(told)) = connect(url, false).await else { panic!("{url} was taken") };
+            assert_eq!(told, flaw, "{url}");
+        }
+    }
 }
