@@ -10,7 +10,11 @@ use e2e::sink::Sink;
 use e2e::wait::eventually_or;
 use serde_json::{Value, json};
 
-e2e::in_both_builds!(a_line_of_a_job_says_which_job_it_is_about, a_line_for_people_says_it_too);
+e2e::in_both_builds!(
+    a_line_of_a_job_says_which_job_it_is_about,
+    each_attempt_has_a_line_for_those_who_ask,
+    a_line_for_people_says_it_too,
+);
 
 const SOON: Duration = Duration::from_secs(30);
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -45,6 +49,11 @@ fn a_line_of_a_job_says_which_job_it_is_about(build: Build) {
     assert_eq!(line["ticket"], json!(ticket));
     assert_eq!(line["queue"], json!("default"));
     assert_eq!(line["attempt"], json!(1));
+    assert_eq!(
+        line["flow"],
+        json!(sink.url("").trim_start_matches("http://")),
+        "it says where the job was to go"
+    );
     assert_eq!(worker.stop().code(), Some(0));
     if build == Build::Lean {
         assert_eq!((&line["trace_id"], &line["span_id"]), (&Value::Null, &Value::Null));
@@ -57,6 +66,19 @@ fn a_line_of_a_job_says_which_job_it_is_about(build: Build) {
     let ready = worker.log().into_iter().find(|line| line.contains("worker is ready"));
     let ready: Value = serde_json::from_str(&ready.expect("it was waited for")).expect("a line is an object");
     assert_eq!(ready["job_id"], Value::Null, "it is about no job");
+}
+
+fn each_attempt_has_a_line_for_those_who_ask(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let arguments = ["--log", "info,postrider::attempt=debug", "--log-format", "text"];
+    let mut worker = Postrider::ready_worker(build, &redis, &arguments, &[]);
+    let queue = Queue::new(&redis, "default");
+    queue.enqueue(&[("url", sink.url("/status/503")), ("max_attempts", "2".to_owned())]);
+    let line = worker.wait_for_log("attempt failed, to be tried again", SOON);
+    assert!(line.contains("error=503") && line.ends_with("attempt=1"), "{line}");
+    queue.enqueue(&[("url", sink.url("/ok")), ("id", "order-18".to_owned())]);
+    let line = worker.wait_for_log("delivered", SOON);
+    assert!(line.contains("status=200") && line.contains("job_id=order-18"), "{line}");
 }
 
 fn a_line_for_people_says_it_too(build: Build) {

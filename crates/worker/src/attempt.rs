@@ -216,6 +216,7 @@ async fn attempt(
     }
     let settlement = match outcome {
         Outcome::Done => {
+            debug!(status = ending.status(), ?took, "delivered");
             process.done();
             record.done(now)
         }

@@ -7,8 +7,10 @@ use telemetry::{Context, ErrorType};
 use tracing::warn;
 
 use crate::entry::{Delivery, Lease};
+use crate::flows;
 use crate::lane::{Done, Lane};
 use crate::queue::{Burial, Error, Operation, Parking, Settled, Until, Written};
+use crate::reason::Reason;
 use crate::trace::Settling;
 
 /// What is to be written in Redis.
@@ -91,9 +93,12 @@ fn end(settling: Settling<'_>, written: Option<Written>) {
 }
 
 fn buried(lane: &Lane, lease: Lease, burial: &Burial) {
-    let Burial { ticket, reason, error, .. } = burial;
+    let Burial { ticket, reason, error, fields, .. } = burial;
     let ticket = String::from_utf8_lossy(ticket);
-    warn!(%ticket, entry = %lease.entry, %reason, error, "job buried");
+    // What is no job names no destination, whatever stands in its `url`.
+    let is_job = !matches!(reason, Reason::Malformed | Reason::Version);
+    let flow = is_job.then(|| flows::of_fields(fields)).flatten().map(|(_, name)| name);
+    warn!(%ticket, entry = %lease.entry, %reason, error, flow, "job buried");
     lane.counts.dead(*reason);
 }
 
