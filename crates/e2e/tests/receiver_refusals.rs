@@ -134,7 +134,8 @@ fn a_receiver_that_comes_back_is_said_once_as_is_that_it_was_away() {
         for _ in 0..3 {
             stage.run_one_and_export();
         }
-        stage.worker.wait_for_log("traces are not delivered", SOON);
+        let line = stage.worker.wait_for_log("traces are not delivered", SOON);
+        assert!(line.contains(&stage.receiver.endpoint(protocol)), "{line}");
         stage.receiver.set_mode(Mode::Ok);
         stage.run_jobs(1);
         stage.worker.wait_for_log("traces are delivered again", SOON);

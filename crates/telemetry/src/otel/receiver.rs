@@ -80,7 +80,8 @@ impl Receiver {
             }
             Refusal::Failed(error) => {
                 if self.state.swap(FAILING, Relaxed) != FAILING {
-                    warn!(%error, "{name} are not delivered and will be dropped until the receiver takes them");
+                    let receiver = self.transport.server();
+                    warn!(receiver, %error, "{name} are not delivered and will be dropped until the receiver takes them");
                 }
                 Err(OTelSdkError::InternalFailure(error))
             }

@@ -82,6 +82,7 @@ enum Attempt {
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
     way: Arc<Way>,
+    server: Arc<str>,
     runtime: Handle,
     timeout: Duration,
     /// Set when the end has come: then nothing is waited for any more.
@@ -106,11 +107,17 @@ impl Transport {
     ) -> Result<Self, String> {
         let uri: Uri =
             signal.endpoint.parse().map_err(|error| format!("the endpoint is not a URL: {error}"))?;
+        let server = server(&uri).into();
         let way = match signal.protocol {
             Protocol::Grpc => Way::Grpc(grpc::Grpc::new(kind, signal, uri)?),
             Protocol::HttpProtobuf => Way::Http(http::Http::new(signal, uri)?),
         };
-        Ok(Self { way: Arc::new(way), runtime: runtime.clone(), timeout: signal.timeout, closing })
+        Ok(Self { way: Arc::new(way), server, runtime: runtime.clone(), timeout: signal.timeout, closing })
+    }
+
+    /// Where it leads, as it may be shown.
+    pub(super) fn server(&self) -> &str {
+        &self.server
     }
 
     /// Sends an encoded request and gives back the encoded answer.
@@ -162,6 +169,12 @@ impl Transport {
     }
 }
 
+/// Scheme, host and port. A user, a path or a query may be a secret.
+fn server(uri: &Uri) -> String {
+    let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}", uri.scheme_str().unwrap_or("http"), uri.host().unwrap_or_default())
+}
+
 /// From a half of it to the whole, so that workers that failed together do not come back together.
 fn jittered(pause: Duration) -> Duration {
     let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
@@ -187,4 +200,20 @@ where
 fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_is_named_without_what_may_be_secret() {
+        let shown = |text: &str| server(&text.parse().expect("it is a URL"));
+        assert_eq!(
+            shown("https://me:hunter2@otlp.example:443/hunter2?key=hunter2"),
+            "https://otlp.example:443"
+        );
+        assert_eq!(shown("http://[::1]:4317"), "http://[::1]:4317");
+        assert_eq!(shown("https://otlp.example/v1/traces"), "https://otlp.example");
+    }
 }
