@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::process::{Build, Postrider};
+use e2e::process::{Build, Postrider, Signal};
 use e2e::queue::Queue;
 use e2e::redis::{RedisServer, free_port};
 use e2e::sink::Sink;
@@ -16,6 +16,7 @@ e2e::in_both_builds!(
     a_made_up_id_and_a_missing_group_are_named,
     a_key_of_a_wrong_type_is_an_error,
     the_least_rights_are_enough,
+    with_the_least_rights_a_worker_ends_at_once,
     a_missing_right_is_named,
     a_collector_that_does_not_answer_is_named,
     jobs_that_stand_nowhere_are_named_and_found_by_a_worker,
@@ -26,7 +27,7 @@ const SOON: Duration = Duration::from_secs(30);
 /// What the README lists.
 const WORKER: &str = "+ping +time +eval +evalsha +xadd +xreadgroup +xack +xdel +xclaim +xpending +xrange +xtrim +xlen \
                       +xgroup|create +xgroup|delconsumer +xinfo|groups +hget +hmget +hset +hdel +hgetall +hlen +hexists +zadd +zrem +zrange \
-                      +zrangebyscore +zcard +zscore +hrandfield +pexpire +get +set";
+                      +zrangebyscore +zcard +zscore +hrandfield +pexpire +get +set +client|id +client|unblock";
 const TOOLS: &str = "+scan +info +config|get +xrevrange +xinfo|stream +xinfo|consumers +hscan \
                      +exists";
 
@@ -127,6 +128,15 @@ fn the_least_rights_are_enough(build: Build) {
         assert_eq!((output.code(), output.stderr.contains("NOPERM")), (0, false), "{output:?}");
     }
     assert_eq!((queue.depth(), queue.dead().len()), (1, 0));
+}
+
+/// Whose read would block for longer.
+fn with_the_least_rights_a_worker_ends_at_once(build: Build) {
+    let redis = durable(&[]);
+    let url = user(&redis, &[WORKER]);
+    let mut worker = Postrider::ready_worker(build, &redis, &[], &[("POSTRIDER_REDIS_URL", &url)]);
+    worker.signal(Signal::SIGTERM);
+    assert_eq!(worker.wait_exit(Duration::from_secs(2)).code(), Some(0));
 }
 
 fn a_missing_right_is_named(build: Build) {

@@ -7,8 +7,9 @@ use crate::queue::Server;
 const OLDEST: (u32, u32) = (6, 2);
 /// A difference of the clocks that is worth a word, ms.
 const CLOCK_MS: i64 = 1_000;
-/// What only `queues`, `jobs`, `dead` and `doctor` call, and what the worker can do without.
-const NOT_NEEDED_TO_WORK: [&str; 9] = [
+/// What only `queues`, `jobs`, `dead` and `doctor` call, and what the worker can do without: without the last two it
+/// ends only with the read that it waits in, up to five seconds later.
+const NOT_NEEDED_TO_WORK: [&str; 11] = [
     "SCAN",
     "XREVRANGE",
     "XINFO|STREAM",
@@ -18,6 +19,8 @@ const NOT_NEEDED_TO_WORK: [&str; 9] = [
     "HRANDFIELD",
     "ZSCORE",
     "EXISTS",
+    "CLIENT|ID",
+    "CLIENT|UNBLOCK",
 ];
 
 pub(super) fn examine(server: &Server) -> Vec<Finding> {

@@ -97,7 +97,7 @@ impl Inspector {
         let mut refused = Vec::new();
         for Probe(name, args) in probes(queue) {
             let named = match args.first().and_then(Value::as_str) {
-                Some(part) if ["XINFO", "XGROUP"].contains(&name) => format!("{name}|{part}"),
+                Some(part) if ["XINFO", "XGROUP", "CLIENT"].contains(&name) => format!("{name}|{part}"),
                 _ => name.to_owned(),
             };
             let said = match self.dry_run(user.as_deref(), name, &args).await {
@@ -182,6 +182,9 @@ fn probes(queue: &Shard) -> Vec<Probe> {
         of("EVAL", &["return 1", "1", "KEY"]),
         of("EVALSHA", &["0000000000000000000000000000000000000000", "1", "KEY"]),
         of("SCAN", &["0", "COUNT", "1"]),
+        // With these a blocking read is ended; no client has the id 0.
+        of("CLIENT", &["ID"]),
+        of("CLIENT", &["UNBLOCK", "0"]),
         of("TIME", &[]),
         of("PING", &[]),
         // A key of another pattern than those of queues.
