@@ -58,14 +58,17 @@ enum Command {
     Doctor(doctor::DoctorArgs),
 }
 
+/// What all commands have stands below what is their own.
+const LAST: usize = 100;
+
 #[derive(Debug, Args)]
 struct LogArgs {
     /// How log lines are written, to standard error [default: text on a terminal, json otherwise]
-    #[arg(long, env = "POSTRIDER_LOG_FORMAT", global = true)]
+    #[arg(long, env = "POSTRIDER_LOG_FORMAT", global = true, display_order = LAST)]
     log_format: Option<Format>,
     /// The least level that is logged, and exceptions by module: `info,postrider=debug` [default: info for
     /// `worker` and `sink`, else warn]
-    #[arg(long = "log", env = "POSTRIDER_LOG", global = true)]
+    #[arg(long = "log", env = "POSTRIDER_LOG", global = true, display_order = LAST)]
     filter: Option<String>,
 }
 

@@ -30,7 +30,11 @@ pub(super) struct JobsArgs {
 enum Command {
     List(ListArgs),
     Show(ShowArgs),
+    /// Give a job up: it goes to the dead letters, with the reason `cancelled`
+    ///
+    /// A running job is taken from its worker, but its request may have been sent.
     Cancel(ActArgs),
+    /// Run a job now: before its time, or past its flow
     RunNow(ActArgs),
 }
 
@@ -75,7 +79,7 @@ struct ShowArgs {
     reveal: bool,
 }
 
-/// Act on a job
+// Without a documentation of its own, which would take the place of the commands'.
 #[derive(Debug, Args)]
 struct ActArgs {
     /// The job's ticket, entry or label

@@ -34,7 +34,7 @@ pub(super) struct WorkerArgs {
     /// Read queues in the order given: the next only while those before it are empty
     #[arg(long, env = "POSTRIDER_STRICT_ORDER")]
     strict_order: bool,
-    /// A TOML file with queues, retry policies, flows, egress rules and results
+    /// A TOML file with queues, retry policies, flows, egress rules, secrets and more
     #[arg(long, env = "POSTRIDER_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// How many requests are in flight at once, over all queues
@@ -71,6 +71,9 @@ pub(super) struct WorkerArgs {
     /// [default: 1s]
     #[arg(long, env = "POSTRIDER_RETRY_BASE", value_parser = duration, value_name = "DURATION")]
     retry_base: Option<Duration>,
+    /// The longest wait before any attempt [default: 1h]
+    #[arg(long, env = "POSTRIDER_RETRY_CAP", value_parser = duration, value_name = "DURATION")]
+    retry_cap: Option<Duration>,
     /// How the trace of a further attempt belongs to what was before: a child of the producer's span (`parent`), a
     /// trace of its own with links (`link`), or without (`none`) [default: parent]
     #[arg(long, env = "POSTRIDER_TRACE_RETRIES", value_name = "HOW", value_parser = str::parse::<Retries>)]
@@ -78,9 +81,6 @@ pub(super) struct WorkerArgs {
     /// Serve /livez, /readyz and /metrics there [default: nowhere]
     #[arg(long, env = "POSTRIDER_LISTEN", value_name = "ADDR:PORT")]
     listen: Option<String>,
-    /// The longest wait before any attempt [default: 1h]
-    #[arg(long, env = "POSTRIDER_RETRY_CAP", value_parser = duration, value_name = "DURATION")]
-    retry_cap: Option<Duration>,
 }
 
 impl WorkerArgs {
