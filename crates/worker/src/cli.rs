@@ -24,7 +24,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use telemetry::{Config, Log, LogFormat, StartError, Telemetry};
 use tracing::warn;
 
@@ -99,7 +99,8 @@ const FLUSH: Duration = Duration::from_secs(2);
 
 /// Runs the program by its arguments and environment.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::from_arg_matches(&without_empty_variables(Cli::command()).get_matches());
+    let cli = cli.unwrap_or_else(|error| error.exit());
     if let Command::Health(args) = &cli.command {
         return args.run();
     }
@@ -114,6 +115,15 @@ pub fn main() -> ExitCode {
     // A name lookup that hangs must not hold up the end.
     runtime.shutdown_background();
     code
+}
+
+/// An empty variable counts as unset, as those of OpenTelemetry do: `POSTRIDER_QUEUE=` is what a file of variables
+/// has where nothing is said.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(None::<&'static str>) } else { arg })
+        .mut_subcommands(without_empty_variables)
 }
 
 async fn run(cli: Cli) -> ExitCode {
