@@ -1,9 +1,26 @@
-//! Tests of what the command line takes.
+//! Tests of what the command line takes, and of how dead letters are named there.
 
-use e2e::process::{Build, Postrider};
+use std::time::Duration;
+
+use e2e::process::{Build, Output, Postrider};
+use e2e::queue::Queue;
 use e2e::redis::RedisServer;
+use e2e::wait::eventually;
+use serde_json::json;
 
-e2e::in_both_builds!(an_empty_variable_counts_as_unset);
+e2e::in_both_builds!(
+    an_empty_variable_counts_as_unset,
+    a_misspelt_reason_is_refused,
+    a_dead_letter_is_found_by_its_label,
+);
+
+const SOON: Duration = Duration::from_secs(30);
+/// Nothing listens there.
+const NOWHERE: &str = "http://127.0.0.1:9/x";
+
+fn run(build: Build, redis: &RedisServer, arguments: &[&str]) -> Output {
+    Postrider::run(build, arguments, &[("POSTRIDER_REDIS_URL", &redis.url())], SOON)
+}
 
 fn an_empty_variable_counts_as_unset(build: Build) {
     let redis = RedisServer::start();
@@ -14,4 +31,39 @@ fn an_empty_variable_counts_as_unset(build: Build) {
     let mut worker = Postrider::ready_worker(build, &redis, &[], &variables);
     assert!(worker.log().iter().any(|line| line.contains("default")), "{}", worker.log().join("\n"));
     assert_eq!(worker.stop().code(), Some(0));
+}
+
+fn a_misspelt_reason_is_refused(build: Build) {
+    let redis = RedisServer::start();
+    for command in [&["dead", "list"][..], &["dead", "replay", "--yes"], &["dead", "purge", "--yes"]] {
+        let output = run(build, &redis, &[command, &["--reason", "expire"]].concat());
+        assert_eq!(output.code(), 2, "{output:?}");
+        assert!(output.stderr.contains("final_status") && output.stderr.contains("expired"), "{output:?}");
+    }
+}
+
+fn a_dead_letter_is_found_by_its_label(build: Build) {
+    let redis = RedisServer::start();
+    let queue = Queue::new(&redis, "default");
+    let _worker = Postrider::ready_worker(build, &redis, &["--max-attempts", "1"], &[]);
+    let tickets =
+        ["order-17", "order-18", "order-17"].map(|id| queue.enqueue(&[("url", NOWHERE), ("id", id)]));
+    eventually("three dead letters", SOON, || (queue.dead().len() == 3).then_some(()));
+    let shown = run(build, &redis, &["dead", "show", "order-17", "--json"]);
+    let (code, answer) = (shown.code(), shown.json());
+    let mut found: Vec<_> = answer["dead"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|letter| letter["ticket"].as_str())
+        .collect();
+    found.sort_unstable();
+    assert_eq!((code, found), (0, vec![tickets[0].as_str(), tickets[2].as_str()]));
+    let listed = run(build, &redis, &["dead", "list", "--id", "order-18", "--json"]).json();
+    assert_eq!(listed["ticket"], json!(tickets[1]), "and no other");
+    // A label may be that of many: to act on them takes more than to look.
+    assert_eq!(run(build, &redis, &["dead", "replay", "order-17"]).code(), 1);
+    let replayed = run(build, &redis, &["dead", "replay", "--id", "order-17", "--yes", "--json"]);
+    let (code, answer) = (replayed.code(), replayed.json());
+    assert_eq!((code, answer["replayed"].as_array().map(Vec::len)), (0, Some(2)), "{answer}");
 }

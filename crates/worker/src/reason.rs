@@ -24,6 +24,18 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Malformed,
+        Self::Version,
+        Self::Refused,
+        Self::FinalStatus,
+        Self::Attempts,
+        Self::Expired,
+        Self::Poison,
+        Self::Cancelled,
+    ];
+
     /// The text of the field `_reason`.
     pub fn as_str(self) -> &'static str {
         match self {

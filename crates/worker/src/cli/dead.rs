@@ -21,8 +21,9 @@ use crate::queue::DeadLetter;
 
 /// Look at dead letters, replay them, or delete them
 ///
-/// An ID is the dead letter's entry id, or the ticket that it had as a job. Dead letters are kept for about
-/// 30 days, and about the last 100,000 of a queue. Exit code 1: no such dead letter, or not all could be done.
+/// An ID is the dead letter's entry id, or the ticket that it had as a job; `show` takes the job's label, too, its
+/// field `id`. Dead letters are kept for about 30 days, and about the last 100,000 of a queue. Exit code 1: no
+/// such dead letter, or not all could be done.
 #[derive(Debug, Args)]
 pub(super) struct DeadArgs {
     #[command(subcommand)]
@@ -55,7 +56,7 @@ struct ListArgs {
 /// Show a dead letter with all its fields and its attempts; what may be secret is masked
 #[derive(Debug, Args)]
 struct ShowArgs {
-    /// The entry id of the dead letter, or the job's ticket
+    /// The entry id of the dead letter, or the job's ticket or label
     id: String,
     #[command(flatten)]
     look: LookArgs,
@@ -124,6 +125,11 @@ impl ShowArgs {
         for queue in &view.queues {
             found.extend(view.inspector.find_dead(queue, &self.id).await?);
         }
+        if found.is_empty() {
+            for queue in &view.queues {
+                found.extend(view.inspector.labelled_dead(queue, &self.id).await?);
+            }
+        }
         view.inspector.close().await;
         if self.json {
             let letters: Vec<_> = found.iter().map(|letter| whole_json(letter, self.reveal)).collect();
@@ -137,15 +143,15 @@ impl ShowArgs {
             }
         }
         if found.is_empty() {
-            return Ok(not_found(&view, &self.id));
+            return Ok(not_found(&view, "entry id, ticket or label", &self.id));
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn not_found(view: &View, id: &str) -> ExitCode {
+fn not_found(view: &View, what: &str, id: &str) -> ExitCode {
     eprintln!(
-        "error: no dead letter with the entry id or ticket {id} in {}; it was replayed, purged, or is not dead \
+        "error: no dead letter with the {what} {id} in {}; it was replayed, purged, or is not dead \
          (see `postrider jobs show {id}`)",
         view.names()
     );

@@ -11,7 +11,7 @@ use telemetry::Telemetry;
 use super::super::look::LookArgs;
 use super::super::present::count;
 use super::super::{Usage, duration};
-use super::select::{Filter, confirm, select};
+use super::select::{Filter, confirm, reasons, select};
 use crate::entry::EntryId;
 
 /// As many as one command deletes.
@@ -26,7 +26,7 @@ pub(super) struct PurgeArgs {
     #[arg(long)]
     all: bool,
     /// Only those of this reason
-    #[arg(long, value_name = "REASON")]
+    #[arg(long, value_parser = reasons(), value_name = "REASON")]
     reason: Option<String>,
     /// Only those that died longer ago than this
     #[arg(long, value_parser = duration, value_name = "DURATION")]

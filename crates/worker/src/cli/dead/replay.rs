@@ -27,7 +27,7 @@ pub(super) struct ReplayArgs {
     ids: Vec<String>,
     #[command(flatten)]
     look: LookArgs,
-    /// All dead letters that --reason, --url-contains and --since leave
+    /// All dead letters that --reason, --id, --url-contains and --since leave
     #[arg(long, conflicts_with = "ids")]
     all: bool,
     #[command(flatten)]
@@ -86,7 +86,7 @@ impl ReplayArgs {
         let filtered = !self.filter.is_empty();
         match (self.ids.is_empty(), self.all || filtered) {
             (true, false) => {
-                Err(Usage("say which: IDs, --all, --reason, --url-contains or --since".to_owned()))
+                Err(Usage("say which: IDs, --all, --reason, --id, --url-contains or --since".to_owned()))
             }
             (false, true) => Err(Usage("give either IDs or a filter".to_owned())),
             _ => Ok(()),
@@ -105,7 +105,7 @@ impl ReplayArgs {
                 letters.extend(view.inspector.find_dead(queue, id).await?);
             }
             if letters.len() == before {
-                super::not_found(view, id);
+                super::not_found(view, "entry id or ticket (for a label, give --id)", id);
                 report.failed.push(json!({"id": id, "outcome": "not_found"}));
             }
         }

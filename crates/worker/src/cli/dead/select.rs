@@ -5,18 +5,22 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 
 use super::super::look::View;
 use super::super::{Usage, duration};
 use crate::queue::DeadLetter;
+use crate::reason::Reason;
 
 /// Which dead letters.
 #[derive(Debug, Args)]
 pub(super) struct FilterArgs {
-    /// Only those of this reason: malformed, version, refused, final_status, attempts, expired, poison,
-    /// cancelled
-    #[arg(long, value_name = "REASON")]
+    /// Only those of this reason
+    #[arg(long, value_parser = reasons(), value_name = "REASON")]
     reason: Option<String>,
+    /// Only those whose job bears this label, its field `id`
+    #[arg(long, value_name = "LABEL")]
+    id: Option<String>,
     /// Only those whose URL contains this
     #[arg(long, value_name = "TEXT")]
     url_contains: Option<String>,
@@ -25,10 +29,16 @@ pub(super) struct FilterArgs {
     since: Option<Duration>,
 }
 
+/// The known reasons: a misspelt one would just fit nothing.
+pub(super) fn reasons() -> PossibleValuesParser {
+    PossibleValuesParser::new(Reason::ALL.map(Reason::as_str))
+}
+
 /// The same with times by Redis' clock.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Filter {
     pub(super) reason: Option<String>,
+    pub(super) id: Option<String>,
     pub(super) url_contains: Option<String>,
     /// Unix ms.
     pub(super) not_before: Option<u64>,
@@ -40,6 +50,7 @@ impl FilterArgs {
     pub(super) fn at(&self, now: u64) -> Filter {
         Filter {
             reason: self.reason.clone(),
+            id: self.id.clone(),
             url_contains: self.url_contains.clone(),
             not_before: self.since.map(|time| now.saturating_sub(time.as_millis() as u64)),
             before: None,
@@ -47,7 +58,7 @@ impl FilterArgs {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.reason.is_none() && self.url_contains.is_none() && self.since.is_none()
+        self.reason.is_none() && self.id.is_none() && self.url_contains.is_none() && self.since.is_none()
     }
 }
 
@@ -55,6 +66,7 @@ impl Filter {
     pub(super) fn matches(&self, letter: &DeadLetter) -> bool {
         let has = |name: &str, ok: &dyn Fn(String) -> bool| letter.text(name).is_some_and(ok);
         self.reason.as_ref().is_none_or(|reason| has("_reason", &|own| own == *reason))
+            && self.id.as_ref().is_none_or(|id| has("id", &|own| own == *id))
             && self.url_contains.as_ref().is_none_or(|part| has("url", &|own| own.contains(part)))
             && self.not_before.is_none_or(|time| letter.entry.millis >= time)
             && self.before.is_none_or(|time| letter.entry.millis < time)
@@ -110,12 +122,16 @@ mod tests {
     use crate::entry::EntryId;
     use crate::queue::Shard;
 
-    fn letter(millis: u64, reason: &'static str, url: &'static str) -> DeadLetter {
+    fn letter(millis: u64, reason: &'static str, url: &'static str, id: &'static str) -> DeadLetter {
         DeadLetter {
             queue: Shard { queue: "default".parse().unwrap(), number: 0 },
             entry: EntryId { millis, sequence: 0 },
             ticket: "1-0".to_owned(),
-            fields: vec![("url".into(), url.into()), ("_reason".into(), reason.into())],
+            fields: vec![
+                ("url".into(), url.into()),
+                ("id".into(), id.into()),
+                ("_reason".into(), reason.into()),
+            ],
         }
     }
 
@@ -123,20 +139,22 @@ mod tests {
     fn a_dead_letter_must_match_in_everything() {
         let filter = Filter {
             reason: Some("attempts".into()),
+            id: Some("a".into()),
             url_contains: Some("example".into()),
             not_before: Some(100),
             before: Some(200),
         };
-        assert!(filter.matches(&letter(100, "attempts", "http://example.org/")));
+        assert!(filter.matches(&letter(100, "attempts", "http://example.org/", "a")));
         for other in [
-            letter(99, "attempts", "http://example.org/"),
-            letter(200, "attempts", "http://example.org/"),
-            letter(100, "expired", "http://example.org/"),
-            letter(100, "attempts", "http://other.org/"),
+            letter(99, "attempts", "http://example.org/", "a"),
+            letter(200, "attempts", "http://example.org/", "a"),
+            letter(100, "expired", "http://example.org/", "a"),
+            letter(100, "attempts", "http://other.org/", "a"),
+            letter(100, "attempts", "http://example.org/", "b"),
         ] {
             assert!(!filter.matches(&other), "{other:?}");
         }
-        assert!(Filter::default().matches(&letter(0, "", "")));
-        assert!(filter.is_before(&letter(99, "", "")));
+        assert!(Filter::default().matches(&letter(0, "", "", "")));
+        assert!(filter.is_before(&letter(99, "", "", "")));
     }
 }

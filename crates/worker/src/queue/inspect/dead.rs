@@ -91,12 +91,29 @@ impl Inspector {
                 return Ok(found);
             }
         }
+        self.search_dead(queue, |letter| letter.ticket == id).await
+    }
+
+    /// The dead letters whose jobs bear a label, uncut, the last ones first.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn labelled_dead(&self, queue: &Shard, label: &str) -> Result<Vec<DeadLetter>, Error> {
+        let bears = |letter: &DeadLetter| field(&letter.fields, "id").is_some_and(|own| *own == label);
+        self.search_dead(queue, bears).await
+    }
+
+    async fn search_dead(
+        &self,
+        queue: &Shard,
+        wanted: impl Fn(&DeadLetter) -> bool,
+    ) -> Result<Vec<DeadLetter>, Error> {
         let (mut found, mut before, mut seen) = (Vec::new(), None, 0);
         while seen < MOST_SEARCHED {
             let page = self.dead_before(queue, before).await?;
             let Some(last) = page.last() else { break };
             (before, seen) = (Some(last.entry), seen + page.len());
-            for letter in page.iter().filter(|letter| letter.ticket == id) {
+            for letter in page.iter().filter(|letter| wanted(letter)) {
                 found.extend(self.dead_letter(queue, &letter.entry.to_string()).await?);
             }
         }
