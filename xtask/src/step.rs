@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::time::Instant;
 
 /// Why xtask ends without success, and with which exit code.
@@ -20,9 +21,15 @@ impl From<String> for Failure {
     }
 }
 
-/// The root of the workspace.
+/// The root of the workspace: where `cargo run` finds xtask, else where it was compiled. These differ where a target
+/// folder was copied from another checkout, since Cargo takes what lies there for its own.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root of the workspace")
+    static XTASK: LazyLock<PathBuf> = LazyLock::new(|| {
+        let is_ours = env::var_os("CARGO_PKG_NAME").is_some_and(|name| name == env!("CARGO_PKG_NAME"));
+        let found = env::var_os("CARGO_MANIFEST_DIR").filter(|_| is_ours);
+        found.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+    });
+    XTASK.parent().expect("xtask lies in the root of the workspace")
 }
 
 /// Where Cargo builds: `CARGO_TARGET_DIR`, or `target` in the root.
