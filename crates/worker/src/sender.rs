@@ -43,7 +43,7 @@ use pool::Pool;
 use resolver::Resolver;
 use stream::OpenCount;
 
-pub use proxy::{BadProxy, Proxy};
+pub use proxy::{BadExempt, BadProxy, Proxy, exempt};
 pub use settings::{HttpConfig, TlsVersion};
 pub use tls::{Identity, TlsError};
 

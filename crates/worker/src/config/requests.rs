@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::table::Table;
-use crate::sender::HttpConfig;
+use crate::sender::{HttpConfig, exempt};
 
 pub(super) fn read(table: &mut Table<'_, '_>) -> HttpConfig {
     let mut http = HttpConfig::default();
@@ -21,7 +21,7 @@ pub(super) fn read(table: &mut Table<'_, '_>) -> HttpConfig {
     http.min_tls = table.text("min_tls").unwrap_or(http.min_tls);
     http.ca_files = table.texts("ca_files", str::parse);
     http.proxy = table.text("proxy");
-    http.no_proxy = table.texts("no_proxy", str::parse);
+    http.no_proxy = table.texts("no_proxy", exempt);
     http
 }
 

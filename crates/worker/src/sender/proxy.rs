@@ -1,10 +1,13 @@
 //! The outbound proxy: what it is, and which hosts go through it.
 
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Uri};
+
+use crate::host::Host;
 
 /// An HTTP proxy. Its `Debug` does not show the password.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +61,24 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
     Some(plain)
 }
 
+/// What is no host that could be reached without the proxy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no host: write a name or an address, as example.org or 192.0.2.1; networks, ports and `*` are not \
+     known here"
+)]
+pub struct BadExempt(String);
+
+/// A host that is reached without the proxy, with the hosts below it; a dot may stand before it.
+///
+/// # Errors
+/// Where it is neither a name nor an address.
+pub fn exempt(text: &str) -> Result<String, BadExempt> {
+    let host = text.strip_prefix('.').unwrap_or(text);
+    let is_host = host.parse::<Ipv6Addr>().is_ok() || Host::parse(host).is_ok() && !host.starts_with('[');
+    if is_host { Ok(text.to_owned()) } else { Err(BadExempt(text.to_owned())) }
+}
+
 /// Whether a host is one of these, or below one of them.
 pub(super) fn is_exempt(host: &str, exempt: &[String]) -> bool {
     let host = host.trim_end_matches('.');
@@ -88,6 +109,16 @@ mod tests {
             ["", "proxy:3128", "https://proxy:3128", "http://proxy", "http://p:1/x", "http://%zz@p:1"]
         {
             assert_eq!(wrong.parse::<Proxy>(), Err(BadProxy), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_exempt_is_a_host() {
+        for host in ["example.org", ".internal", "localhost", "192.0.2.1", "::1"] {
+            assert_eq!(exempt(host), Ok(host.to_owned()));
+        }
+        for wrong in ["", "*", "*.example.org", "10.0.0.0/8", "http://a.test", "a.test:80", "a b", "[::1]"] {
+            assert_eq!(exempt(wrong), Err(BadExempt(wrong.to_owned())));
         }
     }
 
