@@ -36,29 +36,28 @@ const RULES: [(RangeInclusive<u16>, Meaning); 5] = [
 pub struct Statuses(RangeInclusive<u16>);
 
 /// Text that names no status codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("write a status code from 300 to 599, a class or a range, as \"409\", \"5xx\" or \"520-529\"")]
-pub struct BadStatuses;
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no status code from 300 to 599, class or range, as \"409\", \"5xx\" or \"520-529\"")]
+pub struct BadStatuses(String);
 
 impl FromStr for Statuses {
     type Err = BadStatuses;
 
     fn from_str(text: &str) -> Result<Self, BadStatuses> {
-        let code = |text: &str| {
-            let is_code = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
-            text.parse().ok().filter(|code| is_code && (300..=599).contains(code)).ok_or(BadStatuses)
-        };
-        let range = match text.split_once('-') {
-            Some((from, to)) => code(from)?..=code(to)?,
-            None => match text.strip_suffix("xx") {
-                Some(class) => {
-                    let from = code(&format!("{class}00"))?;
-                    from..=from + 99
-                }
-                None => code(text)?..=code(text)?,
-            },
-        };
-        if range.is_empty() { Err(BadStatuses) } else { Ok(Self(range)) }
+        let range = range(text).filter(|range| !range.is_empty());
+        range.map(Self).ok_or_else(|| BadStatuses(text.to_owned()))
+    }
+}
+
+fn range(text: &str) -> Option<RangeInclusive<u16>> {
+    let code = |text: &str| {
+        let is_code = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|code| is_code && (300..=599).contains(code))
+    };
+    match (text.split_once('-'), text.strip_suffix("xx")) {
+        (Some((from, to)), _) => Some(code(from)?..=code(to)?),
+        (None, Some(class)) => code(&format!("{class}00")).map(|from| from..=from + 99),
+        (None, None) => code(text).map(|code| code..=code),
     }
 }
 
@@ -152,7 +151,7 @@ mod tests {
             "", "x", "2xx", "200", "299", "600", "40", "4040", "5x", "6xx", "500-", "509-500", "-", "+40",
             "5XX",
         ] {
-            assert_eq!(wrong.parse::<Statuses>(), Err(BadStatuses), "{wrong}");
+            assert_eq!(wrong.parse::<Statuses>(), Err(BadStatuses(wrong.to_owned())));
         }
     }
 }
