@@ -1,6 +1,7 @@
 //! The context that spans hand to their children, in the process and across it.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use crate::{Propagators, imp};
 
@@ -15,6 +16,16 @@ pub trait Carrier {
     }
     /// Sets the value under a name, replacing what was there.
     fn set(&mut self, name: &'static str, value: String);
+}
+
+/// Fields by their names, which are in lower case.
+impl Carrier for HashMap<String, String> {
+    fn get(&self, name: &str) -> Option<&str> {
+        HashMap::get(self, name).map(String::as_str)
+    }
+    fn set(&mut self, name: &'static str, value: String) {
+        self.insert(name.to_owned(), value);
+    }
 }
 
 /// Which span, here or elsewhere, something belongs to. Cheap to clone; owns no span and ends none.
