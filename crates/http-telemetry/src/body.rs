@@ -16,7 +16,7 @@ pin_project! {
     pub struct TracedBody<B> {
         #[pin]
         inner: B,
-        exchange: Option<Box<Exchange>>,
+        exchange: Option<Exchange>,
     }
 }
 
@@ -28,7 +28,7 @@ impl<B> TracedBody<B> {
 }
 
 impl<B: Body> TracedBody<B> {
-    pub(crate) fn new(inner: B, mut exchange: Box<Exchange>) -> Self {
+    pub(crate) fn new(inner: B, mut exchange: Exchange) -> Self {
         if inner.is_end_stream() {
             exchange.complete_with_head();
             return Self { inner, exchange: None };

@@ -20,13 +20,13 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,
-        // `None` where nothing is recorded. Boxed, since it would be copied with the future even then.
-        exchange: Option<Box<Exchange>>,
+        // `None` where nothing is recorded.
+        exchange: Option<Exchange>,
     }
 }
 
 impl<F> ResponseFuture<F> {
-    pub(crate) fn new(inner: F, exchange: Option<Box<Exchange>>) -> Self {
+    pub(crate) fn new(inner: F, exchange: Option<Exchange>) -> Self {
         Self { inner, exchange }
     }
 }

@@ -43,11 +43,7 @@ impl Recorder {
     }
 
     /// Begins an exchange, and writes its context to the headers. `None` where it is not recorded.
-    pub(crate) fn begin(
-        self: &Arc<Self>,
-        head: &RequestHead<'_>,
-        attempt: &Attempt,
-    ) -> Option<Box<Exchange>> {
+    pub(crate) fn begin(self: &Arc<Self>, head: &RequestHead<'_>, attempt: &Attempt) -> Option<Exchange> {
         if !self.telemetry.is_on() || telemetry::is_suppressed() || self.options.excluded.has(head.uri) {
             return None;
         }
@@ -63,7 +59,7 @@ impl Recorder {
         let told = !host_series.is_other() || [80, 443].contains(&port);
         let target = Target { method, port: if told { port } else { 0 } };
         let active = self.series.active(&host_series, target);
-        Some(Box::new(Exchange {
+        Some(Exchange {
             span,
             recorder: Arc::clone(self),
             began: Instant::now(),
@@ -74,7 +70,7 @@ impl Recorder {
             made: None,
             used: None,
             _active: active,
-        }))
+        })
     }
 
     fn span(
