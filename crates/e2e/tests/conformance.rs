@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use e2e::http_call;
-use e2e::otlp::Receiver;
+use e2e::otlp::{LogLine, MetricRecord, Receiver, SpanRecord};
 use e2e::process::{Build, Postrider, Signal};
 use e2e::proxy::{Mode, Proxy};
 use e2e::queue::Queue;
@@ -182,57 +182,63 @@ fn play_a_theft(stage: &Stage, worker: &mut Postrider, path: &str, told: &str) {
     stage.remove(&entry);
 }
 
+/// What a queue has spans of.
+const OPERATIONS: [&str; 11] = [
+    "publish",
+    "replay",
+    "receive",
+    "claim",
+    "process",
+    "ack",
+    "retry",
+    "release",
+    "dead_letter",
+    "delay",
+    "park",
+];
+
+fn faults_of_spans(told: &[SpanRecord]) -> Vec<String> {
+    let of = |span: &SpanRecord| {
+        let name = span.name.clone();
+        spans::faults(span).into_iter().map(move |fault| format!("span {name:?}: {fault}"))
+    };
+    let is_told = |name: &str| told.iter().any(|span| span.name == name);
+    let missing = OPERATIONS.iter().map(|operation| format!("{operation} default"));
+    let missing = missing.filter(|name| !is_told(name)).map(|name| format!("there is no span {name:?}"));
+    told.iter().flat_map(of).chain(missing).collect()
+}
+
+fn faults_of_metrics(measured: &[MetricRecord]) -> Vec<String> {
+    let of = |metric: &MetricRecord| {
+        let name = metric.name.clone();
+        metrics::faults(metric).into_iter().map(move |fault| format!("metric {name:?}: {fault}"))
+    };
+    let is_told = |name: &str| measured.iter().any(|metric| metric.name == name && !metric.points.is_empty());
+    let missing = metrics::ROWS.iter().map(|row| row.0).filter(|name| !is_told(name));
+    let missing = missing.map(|name| format!("nothing is told of the metric {name:?}"));
+    measured.iter().flat_map(of).chain(missing).collect()
+}
+
+fn faults_of_logs(lines: &[LogLine], told: &[SpanRecord]) -> Vec<String> {
+    let of = |line: &LogLine| {
+        let body = line.body.clone();
+        logs::faults(line, told).into_iter().map(move |fault| format!("line {body:?}: {fault}"))
+    };
+    let is_told = |body: &str| lines.iter().any(|line| line.body == body);
+    let missing = ["worker is ready", "job buried", "stopped"].into_iter().filter(|body| !is_told(body));
+    let missing = missing.map(|body| format!("there is no line {body:?}"));
+    lines.iter().flat_map(of).chain(missing).collect()
+}
+
 #[test]
 fn everything_that_a_worker_tells_keeps_to_the_conventions() {
     let stage = Stage::start();
     let text = play(&stage);
     let told = stage.receiver.spans();
-    let mut faults: BTreeSet<String> = BTreeSet::new();
-    for span in &told {
-        faults.extend(spans::faults(span).iter().map(|fault| format!("span {:?}: {fault}", span.name)));
-    }
-    let names: BTreeSet<&str> = told.iter().map(|span| span.name.as_str()).collect();
-    let operations = [
-        "publish",
-        "replay",
-        "receive",
-        "claim",
-        "process",
-        "ack",
-        "retry",
-        "release",
-        "dead_letter",
-        "delay",
-        "park",
-    ];
-    for operation in operations {
-        let name = format!("{operation} default");
-        if !names.contains(name.as_str()) {
-            faults.insert(format!("there is no span {name:?}"));
-        }
-    }
-    let measured = stage.receiver.metrics();
-    for metric in &measured {
-        faults
-            .extend(metrics::faults(metric).iter().map(|fault| format!("metric {:?}: {fault}", metric.name)));
-    }
-    let has_points =
-        |name: &str| measured.iter().any(|metric| metric.name == name && !metric.points.is_empty());
-    for (name, ..) in metrics::ROWS {
-        if !has_points(name) {
-            faults.insert(format!("nothing is told of the metric {name:?}"));
-        }
-    }
-    let lines = stage.receiver.logs();
-    for line in &lines {
-        let found = logs::faults(line, &told);
-        faults.extend(found.iter().map(|fault| format!("line {:?}: {fault}", line.body)));
-    }
-    for body in ["worker is ready", "job buried", "stopped"] {
-        if !lines.iter().any(|line| line.body == body) {
-            faults.insert(format!("there is no line {body:?}"));
-        }
-    }
+    // Each fault once, however many spans have it.
+    let mut faults: BTreeSet<String> = faults_of_spans(&told).into_iter().collect();
+    faults.extend(faults_of_metrics(&stage.receiver.metrics()));
+    faults.extend(faults_of_logs(&stage.receiver.logs(), &told));
     assert!(faults.is_empty(), "{faults:#?}");
     check_with_promtool(&text);
 }

@@ -64,7 +64,7 @@ pub async fn settle(lane: &Lane, lease: Lease, settlement: Settlement, context: 
         let _ = lane.done.send(Done { lease, context, enqueued }).await;
         return;
     }
-    let settling = Settling::begin(lane, settlement.operation(), &[&context]);
+    let settling = Settling::begin(lane, settlement.operation(), &[(lease.entry, &context)]);
     let written = persist(lane, lease, &settlement, &settling.context()).await;
     if let Some(Written::Settled(Settled::Done)) = written {
         match &settlement {

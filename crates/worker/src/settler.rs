@@ -52,8 +52,8 @@ pub async fn run(lane: Arc<Lane>, mut done: mpsc::Receiver<Done>) {
 async fn settle(lane: &Lane, group: &mut [Done]) {
     group.sort_unstable_by_key(|done| done.lease.entry);
     let mut leases: Vec<_> = group.iter().filter_map(|done| lane.hand.current(done.lease)).collect();
-    let contexts: Vec<_> = group.iter().map(|done| &done.context).collect();
-    let settling = Settling::begin(lane, Operation::Ack, &contexts);
+    let jobs: Vec<_> = group.iter().map(|done| (done.lease.entry, &done.context)).collect();
+    let settling = Settling::begin(lane, Operation::Ack, &jobs);
     for failed in 0.. {
         if leases.is_empty() {
             return settling.end(Some(&ErrorType::LeaseLost));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use telemetry::{Carrier, Context, ErrorType, Span, Telemetry, semconv};
 
 use crate::counts::Became;
-use crate::entry::{Delivery, Producer};
+use crate::entry::{Delivery, EntryId, Producer};
 use crate::history;
 use crate::job::{Job, Trail};
 use crate::lane::Lane;
@@ -195,12 +195,18 @@ fn span(
     };
     let span = builder.link(&relatives.replayed).start(|attributes| {
         operations.describe(Operation::Process, attributes);
-        attributes.set(semconv::MESSAGING_MESSAGE_ID, delivery.lease.entry.to_string());
+        let entry = delivery.lease.entry.to_string();
         if let Some(job) = job {
             let id = String::from_utf8_lossy(&job.id).into_owned();
             attributes.set(semconv::MESSAGING_MESSAGE_CONVERSATION_ID, id);
             attributes.set(semconv::POSTRIDER_JOB_ATTEMPT, job.trail.attempts + 1);
+            // Of a job that has waited the entry is a new one.
+            if job.ticket.as_ref() != entry.as_bytes() {
+                let ticket = String::from_utf8_lossy(&job.ticket).into_owned();
+                attributes.set(semconv::POSTRIDER_JOB_TICKET, ticket);
+            }
         }
+        attributes.set(semconv::MESSAGING_MESSAGE_ID, entry);
         if let Some(wait) = wait {
             attributes.set(semconv::POSTRIDER_JOB_WAIT_DURATION, wait.as_secs_f64());
         }
@@ -242,7 +248,7 @@ pub struct Settling<'a> {
 
 impl<'a> Settling<'a> {
     /// Of one job it is a child of its process span, of several a root with a link to each.
-    pub fn begin(lane: &'a Lane, operation: Operation, jobs: &[&Context]) -> Self {
+    pub fn begin(lane: &'a Lane, operation: Operation, jobs: &[(EntryId, &Context)]) -> Self {
         let began = Instant::now();
         let span = if lane.telemetry.is_on() { settlement_span(lane, operation, jobs) } else { Span::none() };
         Self { span, lane, operation, began }
@@ -254,7 +260,7 @@ impl<'a> Settling<'a> {
         let is_replay = record::value(&delivery.fields, "_replay_of").is_some();
         let producer = lane.telemetry.extract(&Producer(&delivery.fields));
         let origin = if producer.is_some() && !is_replay { producer } else { kept(lane, delivery) };
-        Self::begin(lane, operation, &[&origin])
+        Self::begin(lane, operation, &[(delivery.lease.entry, &origin)])
     }
 
     /// The span, as the parent of others.
@@ -271,22 +277,23 @@ impl<'a> Settling<'a> {
     }
 }
 
-fn settlement_span(lane: &Lane, operation: Operation, jobs: &[&Context]) -> Span {
+fn settlement_span(lane: &Lane, operation: Operation, jobs: &[(EntryId, &Context)]) -> Span {
     let operations = lane.queue.operations();
     let root = Context::none();
     let builder = operations.span(operation);
     let builder = match jobs {
-        [job] => builder.parent(job),
-        jobs => match jobs.iter().filter(|job| job.is_sampled()).collect::<Vec<_>>() {
+        [(_, job)] => builder.parent(job),
+        jobs => match jobs.iter().map(|(_, job)| *job).filter(|job| job.is_sampled()).collect::<Vec<_>>() {
             // Nothing of them is recorded, so nor is this.
-            sampled if sampled.is_empty() => builder.parent(jobs.first().copied().unwrap_or(&root)),
+            sampled if sampled.is_empty() => builder.parent(jobs.first().map_or(&root, |(_, job)| *job)),
             sampled => sampled.iter().fold(builder.parent(&root), |builder, job| builder.link(job)),
         },
     };
     builder.start(|attributes| {
         operations.describe(operation, attributes);
-        if jobs.len() > 1 {
-            attributes.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, jobs.len());
+        match jobs {
+            [(entry, _)] => attributes.set(semconv::MESSAGING_MESSAGE_ID, entry.to_string()),
+            jobs => attributes.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, jobs.len()),
         }
     })
 }

@@ -97,6 +97,7 @@ pub(crate) const RULES: &[Rule] = &[
         optional: &[
             ("messaging.message.conversation_id", Text),
             ("postrider.job.attempt", Whole),
+            ("postrider.job.ticket", Text),
             ("postrider.job.wait_duration", Number),
             ("postrider.job.deliveries", Whole),
             ("postrider.job.dead_reason", OneOf(REASONS)),
@@ -111,7 +112,11 @@ pub(crate) const RULES: &[Rule] = &[
         },
         kind: SpanKind::Client,
         required: &[],
-        optional: &[("messaging.batch.message_count", Whole), ("error.type", Error)],
+        optional: &[
+            ("messaging.message.id", Text),
+            ("messaging.batch.message_count", Whole),
+            ("error.type", Error),
+        ],
     },
     Rule {
         name: "redis",
