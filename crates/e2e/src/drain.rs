@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::child::OwnedChild;
+use crate::proxy::Proxy;
 use crate::quick_sink::QuickSink;
 use crate::redis::RedisServer;
 use crate::resp::{Connection, Reply};
@@ -36,6 +37,8 @@ pub struct Drain<'a> {
     pub environment: &'a [(&'a str, &'a str)],
     /// Jobs in the works at once.
     pub in_flight: usize,
+    /// Where the worker finds Redis, if not at the server's own address.
+    pub proxy: Option<&'a Proxy>,
 }
 
 impl Drain<'_> {
@@ -94,7 +97,8 @@ impl Drain<'_> {
                 command.env_remove(&name);
             }
         }
-        command.args(arguments).args(["worker", "--redis-url", &redis.url(), "--queue", "default"]);
+        let redis_url = self.proxy.map_or_else(|| redis.url(), Proxy::redis_url);
+        command.args(arguments).args(["worker", "--redis-url", &redis_url, "--queue", "default"]);
         command.args(["--concurrency", &self.in_flight.to_string(), "--egress-allow", "127.0.0.0/8"]);
         // A lease that is extended in one run and not in the other would count for its jobs.
         command.args(["--lease", "10m", "--log", "warn"]).envs(self.environment.iter().copied());

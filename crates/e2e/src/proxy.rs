@@ -18,6 +18,8 @@ use crate::wait;
 pub enum Mode {
     /// Passes everything on.
     Pass,
+    /// Passes everything on, and replies only after so long.
+    Slow(Duration),
     /// Passes nothing on and closes nothing, as a network does that swallows packets; who connects is accepted.
     HalfOpen,
     /// Passes so many more bytes on to the server on each connection, then closes it.

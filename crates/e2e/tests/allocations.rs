@@ -23,7 +23,7 @@ fn assert_at_most(variable: &str, environment: &[(&str, &str)], bound: f64) {
     let program = std::env::var_os(variable).filter(|path| !path.is_empty());
     let program: OsString =
         program.unwrap_or_else(|| panic!("{variable} is not set: run `cargo xtask test`, which builds it"));
-    let drain = Drain { program: &[program], environment, in_flight: 1 };
+    let drain = Drain { program: &[program], environment, in_flight: 1, proxy: None };
     let (redis, sink) = (RedisServer::start(), QuickSink::start(Duration::ZERO));
     let count = |output: &str| output.trim().parse().expect("the program writes a number");
     let mut measured = Vec::new();

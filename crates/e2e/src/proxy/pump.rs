@@ -101,6 +101,9 @@ async fn down(
         _ => bytes.len(),
     };
     passed.replies += count;
+    if let Mode::Slow(pause) = mode {
+        tokio::time::sleep(*pause).await;
+    }
     client.write_all(&bytes[..count]).await?;
     cut_short(count < bytes.len(), struck)
 }

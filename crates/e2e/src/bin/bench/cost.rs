@@ -1,7 +1,6 @@
 //! What is counted and not timed: allocations and instructions.
 
 use std::ffi::OsString;
-use std::path::Path;
 
 use e2e::callgrind;
 use e2e::drain::Drain;
@@ -14,9 +13,14 @@ use crate::variant::{Variant, path_in};
 
 /// Jobs of the two runs whose difference counts.
 const ALLOCATION_JOBS: [usize; 2] = [500, 3_500];
-
-/// So none waits for its turn, however slow valgrind makes the destination seem, and each run is like the other.
+/// So that each run is like the other.
 const IN_FLIGHT: usize = 1;
+
+/// Instructions that a job may take, as agreed; whoever makes it cheaper lowers them. Runs differ by some 0.5 %.
+const MOST: [(Variant, f64); 3] =
+    [(Variant::Lean, 128_000.0), (Variant::OtelOff, 129_000.0), (Variant::OtelOn, 184_000.0)];
+/// What happens now and then, as a job that is parked, adds to a run and never takes away.
+const RUNS: usize = 3;
 /// Telemetry that is switched off may cost so many instructions more than none.
 const MOST_WHEN_OFF: f64 = 1.01;
 
@@ -30,15 +34,6 @@ pub(crate) struct Cost {
 }
 
 pub(crate) fn of(variant: Variant, redis: &RedisServer, sink: &QuickSink) -> Cost {
-    let in_flight = IN_FLIGHT;
-    if variant == Variant::Bare {
-        let instructions = on_path("valgrind").map(|valgrind| {
-            let program = variant.program();
-            let run = |jobs| callgrind::bare_loop(&valgrind, &program, redis, sink, in_flight, jobs);
-            callgrind::difference(run)
-        });
-        return Cost { allocations: None, instructions };
-    }
     let receiver = variant.is_recording().then(|| Receiver::start(path_in("POSTRIDER_OTLP_RECEIVER_BIN")));
     let endpoint = receiver.as_ref().map(Receiver::grpc_endpoint);
     let mut environment = variant.recording();
@@ -47,36 +42,104 @@ pub(crate) fn of(variant: Variant, redis: &RedisServer, sink: &QuickSink) -> Cos
     }
     let allocations = variant.counting_program().map(|program| {
         let program = [OsString::from(program)];
-        let drain = Drain { program: &program, environment: &environment, in_flight };
+        let drain = Drain { program: &program, environment: &environment, in_flight: IN_FLIGHT, proxy: None };
         let count = |output: &str| output.trim().parse().expect("the program writes a number");
         drain.per_job(redis, sink, ALLOCATION_JOBS, count)
     });
     let instructions = on_path("valgrind").map(|valgrind| {
-        let program: &Path = &variant.program();
-        callgrind::worker(&valgrind, program, &environment, redis, sink, in_flight)
+        let bench = callgrind::Bench::new(&valgrind, redis);
+        match variant {
+            Variant::Bare => bench.bare_loop(&variant.program()),
+            _ => bench.worker(&variant.program(), &environment),
+        }
     });
     eprintln!("{variant}: allocations {allocations:.1?}, instructions {instructions:.0?} a job");
     Cost { allocations, instructions }
 }
 
-/// The counts of all variants, and whether telemetry that is switched off costs more than it may.
-pub(crate) fn run(redis: &RedisServer, sink: &QuickSink) -> (Rows, Option<String>) {
+/// The counts of all variants, and where they are more than was agreed.
+pub(crate) fn run(redis: &RedisServer, sink: &QuickSink) -> (Rows, Vec<String>) {
+    let count = || Variant::ALL.map(|variant| (variant, of(variant, redis, sink)));
+    let mut costs = count();
+    for _ in 1..RUNS {
+        if too_many(&costs).is_empty() {
+            break;
+        }
+        let again = count();
+        for ((_, cost), (_, again)) in costs.iter_mut().zip(again) {
+            *cost = cost.less(again);
+        }
+    }
+    (rows(&costs), too_many(&costs))
+}
+
+impl Cost {
+    fn less(self, other: Cost) -> Cost {
+        let less = |one: Option<f64>, other: Option<f64>| Some(one?.min(other?));
+        Cost {
+            allocations: less(self.allocations, other.allocations),
+            instructions: less(self.instructions, other.instructions),
+        }
+    }
+}
+
+fn instructions(costs: &[(Variant, Cost)], of: Variant) -> Option<f64> {
+    costs.iter().find(|(variant, _)| *variant == of)?.1.instructions
+}
+
+fn rows(costs: &[(Variant, Cost)]) -> Rows {
     let mut rows = Rows::new(&["", "allocations/job", "instructions/job", "to lean"]);
-    let costs = Variant::ALL.map(|variant| (variant, of(variant, redis, sink)));
-    let instructions = |wanted| costs.iter().find(|(variant, _)| *variant == wanted)?.1.instructions;
-    let lean = instructions(Variant::Lean);
+    let lean = instructions(costs, Variant::Lean);
     for (variant, cost) in costs {
         let ratio = cost.instructions.zip(lean).map(|(instructions, lean)| instructions / lean);
+        let text = |number: Option<f64>, decimals| {
+            number.map_or_else(String::new, |number| format!("{number:.decimals$}"))
+        };
         rows.rows.push(vec![
             variant.to_string(),
-            cost.allocations.map_or_else(String::new, |count| format!("{count:.1}")),
-            cost.instructions.map_or_else(String::new, |count| format!("{count:.0}")),
-            ratio.map_or_else(String::new, |ratio| format!("{ratio:.3}")),
+            text(cost.allocations, 1),
+            text(cost.instructions, 0),
+            text(ratio, 3),
         ]);
     }
-    let off = instructions(Variant::OtelOff).zip(lean).map(|(off, lean)| off / lean);
-    let too_many = off.filter(|ratio| *ratio > MOST_WHEN_OFF).map(|ratio| {
+    rows
+}
+
+fn too_many(costs: &[(Variant, Cost)]) -> Vec<String> {
+    let counted = |(variant, most)| Some((variant, instructions(costs, variant)?, most));
+    let above = MOST.into_iter().filter_map(counted).filter(|(_, instructions, most)| instructions > most);
+    let mut too_many: Vec<String> = above
+        .map(|(variant, instructions, most)| {
+            format!("{variant}: {instructions:.0} instructions a job, at most {most} were agreed on")
+        })
+        .collect();
+    let off = instructions(costs, Variant::OtelOff).zip(instructions(costs, Variant::Lean));
+    let off = off.map(|(off, lean)| off / lean).filter(|ratio| *ratio > MOST_WHEN_OFF);
+    too_many.extend(off.map(|ratio| {
         format!("telemetry switched off costs {ratio:.3} × the instructions of the lean build, at most {MOST_WHEN_OFF}")
-    });
-    (rows, too_many)
+    }));
+    too_many
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(lean: f64, off: f64) -> Vec<(Variant, Cost)> {
+        let cost = |count| Cost { allocations: None, instructions: Some(count) };
+        vec![(Variant::Lean, cost(lean)), (Variant::OtelOff, cost(off))]
+    }
+
+    #[test]
+    fn telemetry_that_is_switched_off_may_cost_a_hundredth() {
+        assert_eq!(too_many(&counted(100_000.0, 100_900.0)), Vec::<String>::new());
+        assert_eq!(too_many(&counted(100_000.0, 101_100.0)).len(), 1);
+        assert_eq!(too_many(&[]), Vec::<String>::new(), "nothing was counted");
+    }
+
+    #[test]
+    fn a_job_may_cost_what_was_agreed() {
+        let told = too_many(&counted(200_000.0, 200_000.0));
+        assert!(told.len() == 2 && told[0].contains("worker, lean: 200000 instructions a job"), "{told:?}");
+    }
 }

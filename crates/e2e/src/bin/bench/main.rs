@@ -65,9 +65,7 @@ fn run(arguments: &Arguments) -> String {
         }
         Mode::Counts => {
             let (rows, too_many) = cost::run(&redis, &sink());
-            if let Some(too_many) = too_many {
-                panic!("{rows}\n{too_many}");
-            }
+            assert!(too_many.is_empty(), "{rows}\n{}", too_many.join("\n"));
             rows
         }
         Mode::SinkLatency(latencies) => sink_latency::run(arguments, &redis, latencies),
