@@ -31,9 +31,9 @@ use crate::status::Health;
 use crate::trace::{Retries, Settling};
 use crate::{leases, mender, reclaimer, scheduler, settler};
 
-/// How long Redis has to take the last settlements. With the default deadline and the flush of telemetry this
-/// stays within 30 s, the usual grace of those who kill.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long Redis has to take the last settlements. With the default deadline and the flush of telemetry, 25 and 2 s,
+/// this stays within 30 s, the usual grace of those who kill.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What the lanes of a worker share with its other parts.
 pub(super) struct Shared {
