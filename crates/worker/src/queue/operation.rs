@@ -1,7 +1,8 @@
 //! What is done with the jobs of a queue, as the messaging conventions see it: names of spans, and the metrics of a
 //! client.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use telemetry::{
@@ -143,22 +144,40 @@ impl Instruments {
 #[derive(Debug)]
 pub struct Operations {
     instruments: Instruments,
-    queue: &'static str,
+    texts: Texts,
     client_id: Arc<str>,
-    /// Span names, made once: a span takes a static text without a copy, and a process has few queues.
-    names: [&'static str; Operation::ALL.len()],
     durations: [OnceLock<BoundHistogram>; Operation::ALL.len()],
     consumed: [OnceLock<BoundCounter>; Operation::ALL.len()],
 }
 
+/// A queue's name and those of its spans: a span takes a static text without a copy, and a process has few queues.
+#[derive(Clone, Copy, Debug)]
+struct Texts {
+    queue: &'static str,
+    spans: [&'static str; Operation::ALL.len()],
+}
+
+impl Texts {
+    /// Made once for each queue, since they stay for good, and a producer may ask for each job.
+    fn of(queue: &QueueName) -> Self {
+        static MADE: Mutex<BTreeMap<String, Texts>> = Mutex::new(BTreeMap::new());
+        let mut made = MADE.lock().expect("nothing panics while it holds this lock");
+        if let Some(texts) = made.get(queue.as_str()) {
+            return *texts;
+        }
+        let name = |operation: Operation| -> &'static str { format!("{} {queue}", operation.name()).leak() };
+        let texts = Self { queue: queue.to_string().leak(), spans: Operation::ALL.map(name) };
+        made.insert(queue.to_string(), texts);
+        texts
+    }
+}
+
 impl Operations {
     pub(super) fn new(instruments: Instruments, queue: &QueueName, consumer: &str) -> Self {
-        let name = |operation: Operation| -> &'static str { format!("{} {queue}", operation.name()).leak() };
         Self {
             instruments,
-            queue: queue.to_string().leak(),
+            texts: Texts::of(queue),
             client_id: consumer.into(),
-            names: Operation::ALL.map(name),
             durations: Operation::ALL.map(|_| OnceLock::new()),
             consumed: Operation::ALL.map(|_| OnceLock::new()),
         }
@@ -166,12 +185,12 @@ impl Operations {
 
     /// The queue.
     pub fn queue(&self) -> &'static str {
-        self.queue
+        self.texts.queue
     }
 
     /// The span of an operation; its attributes begin with those of [`Operations::describe`].
     pub fn span(&self, operation: Operation) -> SpanBuilder<'_> {
-        self.instruments.telemetry.span(operation.kind(), self.names[operation as usize])
+        self.instruments.telemetry.span(operation.kind(), self.texts.spans[operation as usize])
     }
 
     /// What the spans of operations have in common.
@@ -242,7 +261,7 @@ impl Operations {
     fn named(&self, operation: Operation, attributes: &mut Attributes) {
         attributes.set(semconv::MESSAGING_SYSTEM, "redis");
         attributes.set(semconv::MESSAGING_OPERATION_NAME, operation.name());
-        attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.queue);
+        attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.texts.queue);
         if operation.is_consumers() {
             attributes.set(semconv::MESSAGING_CONSUMER_GROUP_NAME, GROUP);
         }
@@ -265,5 +284,14 @@ mod tests {
         for (index, operation) in Operation::ALL.into_iter().enumerate() {
             assert_eq!(operation as usize, index, "{operation:?}");
         }
+    }
+
+    #[test]
+    fn a_queue_that_is_asked_for_again_has_the_texts_that_it_had() {
+        let texts = |queue: &str| Texts::of(&queue.parse().unwrap());
+        let (first, again, other) = (texts("mail"), texts("mail"), texts("bulk"));
+        assert!(std::ptr::eq(first.queue, again.queue));
+        assert!(std::iter::zip(first.spans, again.spans).all(|(first, again)| std::ptr::eq(first, again)));
+        assert_eq!([first.spans[0], other.spans[0]], ["publish mail", "publish bulk"]);
     }
 }
