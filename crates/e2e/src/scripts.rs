@@ -53,6 +53,7 @@ scripts! {
     FlowBack "flow_back",
     Leave "leave",
     Enqueue "enqueue",
+    EnqueueAll "enqueue_all",
     CancelReady "cancel_ready",
     CancelWaiting "cancel_waiting",
     RunNow "run_now",

@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{}{}", job.entry, if job.known { " was there already" } else { "" });
 
     let many = (0..100).map(|number| job_number(url, number)).collect();
-    println!("and {} more", redis.producer(&name, 0).enqueue_all(many).await?.len());
+    println!("and {} more", redis.enqueue_all(&name, many).await?.len());
     redis.close().await;
     Ok(())
 }

@@ -12,6 +12,14 @@ impl Call {
         Call::new(Script::Enqueue, &keys, &["60000", &cap.to_string()]).with_fields(fields)
     }
 
+    /// Puts jobs in together.
+    pub fn enqueue_all(jobs: &[&[(&str, &str)]]) -> Call {
+        jobs.iter().fold(Call::new(Script::EnqueueAll, &["jobs"], &[]), |mut call, fields| {
+            call.args.push((2 * fields.len()).to_string().into_bytes());
+            call.with_fields(fields)
+        })
+    }
+
     /// Cancels a job in the stream.
     pub fn cancel_ready(entry: &str) -> Call {
         let args = [&[GROUP, entry, entry, "given up"], &BOUNDS[..]].concat();

@@ -192,3 +192,26 @@ fn a_job_that_may_not_be_put_in_is_not_in() {
     assert_eq!(stage.copies(MARK), Copies::default());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn jobs_are_put_in_together_or_not_at_all() {
+    let stage = Stage::new();
+    let good = Call::enqueue_all(&[JOB, &[("url", "http://127.0.0.1/2")], JOB]);
+    let entries = stage.call(&good);
+    let tickets: Vec<String> = entries.array().iter().map(Reply::text).collect();
+    let stream = stage.command(&["XRANGE", &key("jobs"), "-", "+"]);
+    let in_stream: Vec<String> = stream.array().iter().map(|entry| entry.array()[0].text()).collect();
+    assert_eq!((tickets.len(), &tickets), (3, &in_stream));
+    assert_eq!(stage.copies(MARK).stream, 2);
+    assert_eq!(stage.call(&Call::enqueue_all(&[])), Reply::Array(vec![]));
+    let before = stage.snapshot();
+    let many = vec![("a", "b"); 2049];
+    for wrong in [&[][..], &many] {
+        assert!(is_error(&stage.call(&Call::enqueue_all(&[JOB, wrong]))));
+    }
+    assert!(is_error(&stage.call_without("XADD", &good)));
+    assert_eq!(stage.snapshot(), before);
+    fill(&stage);
+    assert!(is_error(&stage.call(&good)), "a full Redis takes no new job");
+    assert_eq!(stage.copies(MARK).stream, 2);
+}

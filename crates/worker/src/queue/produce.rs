@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fred::clients::Client;
-use fred::interfaces::{KeysInterface, StreamsInterface};
+use fred::interfaces::KeysInterface;
 use redis_telemetry::Command;
 use telemetry::{Carrier, Context, ErrorType, Span, semconv};
 
@@ -12,6 +12,9 @@ use super::take::number;
 use super::{Error, Operation, Queue};
 use crate::entry::{EntryId, Fields, Producer};
 use crate::result::JobResult;
+
+/// More do not go with one call: Redis does nothing else meanwhile.
+const TOGETHER: usize = 1000;
 
 /// A job that was put in.
 #[derive(Clone, Debug)]
@@ -109,28 +112,37 @@ impl Queue {
         Ok((entry, letter == "k"))
     }
 
-    /// Puts many jobs in with one round trip; all of them or, where an error comes, some.
+    /// Puts many jobs in, up to 1,000 with each call. Of those that go together all are in, or none where Redis
+    /// refuses; after a timeout or a broken connection it is one of the two.
     ///
     /// # Errors
-    /// fred's.
+    /// fred's; what went in calls before is in.
     pub async fn enqueue_all(&self, mut jobs: Vec<Fields>) -> Result<Vec<EntryId>, Error> {
         let (span, operation, began) = self.publish_span(&jobs);
-        let (context, count) = (span.context(), jobs.len());
+        let context = span.context();
         self.inject(&context, operation, &mut jobs);
-        let key = self.0.keys.jobs.clone();
-        let add = |client: Client| async move {
-            let pipeline = client.pipeline();
+        let entered = self.enter_all(&context, &jobs).await;
+        let error = entered.as_ref().err().map(redis_telemetry::error_type);
+        self.published(&span, operation, jobs.len(), began, error.as_ref());
+        entered
+    }
+
+    async fn enter_all(&self, parent: &Context, jobs: &[Fields]) -> Result<Vec<EntryId>, Error> {
+        let mut entries = Vec::with_capacity(jobs.len());
+        for jobs in jobs.chunks(TOGETHER) {
+            let mut args = Vec::new();
             for fields in jobs {
-                pipeline.xadd::<(), _, _, _, _>(key.clone(), false, None::<()>, "*", fields).await?;
+                args.push(number(2 * fields.len() as u64));
+                push_fields(&mut args, fields);
             }
-            pipeline.all::<Vec<String>>().await
-        };
-        let command = Command::new("PIPELINE XADD").batch(count).parent(&context);
-        let added = self.0.redis.run(command, add).await;
-        let error = added.as_ref().err().map(redis_telemetry::error_type);
-        self.published(&span, operation, count, began, error.as_ref());
-        let entry = |text: String| EntryId::parse(text.as_bytes()).ok_or_else(super::reply::unexpected);
-        added?.into_iter().map(entry).collect()
+            let keys = vec![self.0.keys.jobs.clone()];
+            let reply = self.0.scripts.enqueue_all.call(&self.0.redis, parent, keys, args).await?;
+            let tickets: Vec<String> = reply.convert()?;
+            let entry =
+                |ticket: String| EntryId::parse(ticket.as_bytes()).ok_or_else(super::reply::unexpected);
+            entries.extend(tickets.into_iter().map(entry).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(entries)
     }
 
     /// The span of putting jobs in: of those that have no context yet, it is the producer's span; for jobs of which

@@ -118,6 +118,6 @@ macro_rules! scripts {
 
 scripts! {
     join, finish, conclude, park, release, bury, extend, reclaim, promote, mend, admit, flow_take, flow_tell, flow_back,
-    leave, enqueue, reshard, reopen, shrunk, survey, peek, peek_waiting, cancel_ready, cancel_waiting, run_now, replay,
-    report,
+    leave, enqueue, enqueue_all, reshard, reopen, shrunk, survey, peek, peek_waiting, cancel_ready, cancel_waiting,
+    run_now, replay, report,
 }

@@ -32,6 +32,15 @@ impl Redis {
         }
         self.producer(name, now).enqueue(fields, how).await
     }
+
+    /// Puts many jobs into a queue, together into any of its shards, as [`Queue::enqueue_all`] does.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn enqueue_all(&self, name: &QueueName, jobs: Vec<Fields>) -> Result<Vec<EntryId>, Error> {
+        let shards = self.shards(name).await?;
+        self.producer(name, fastrand::u32(..shards.now)).enqueue_all(jobs).await
+    }
 }
 
 impl Queue {

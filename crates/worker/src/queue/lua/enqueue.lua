@@ -9,7 +9,7 @@
 -- Returns  {letter, text}: o enqueued, and its ticket; k the key is known, and the first job's ticket;
 --          f full, and how many jobs there are
 --
--- Refused over maxmemory, as the only script of the queue.
+-- Refused over maxmemory, as all that puts jobs in.
 if ARGV[1] ~= '0' then
   local known = redis.call('GET', KEYS[3])
   if known and known ~= '' then

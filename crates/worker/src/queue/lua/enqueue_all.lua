@@ -1,0 +1,24 @@
+-- Puts many jobs in: all of them, or none where Redis refuses.
+--
+-- KEYS[1]  jobs
+-- ARGV     of each job how many arguments its fields take, and the fields, name and value
+-- Returns  the tickets, in order
+--
+-- Refused over maxmemory, as all that puts jobs in.
+local at = 1
+while at <= #ARGV do
+  local count = tonumber(ARGV[at])
+  -- What XADD or Lua's stack would refuse in the middle is refused before the first job is in.
+  if count < 2 or count % 2 == 1 or count > 4096 then
+    return redis.error_reply('ERR a job has no fields, or too many')
+  end
+  at = at + count + 1
+end
+local tickets = {}
+at = 1
+while at <= #ARGV do
+  local last = at + tonumber(ARGV[at])
+  tickets[#tickets + 1] = redis.call('XADD', KEYS[1], '*', unpack(ARGV, at + 1, last))
+  at = last + 1
+end
+return tickets
