@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -60,7 +60,7 @@ impl Build {
     }
 }
 
-/// A running worker; killed and reaped when dropped.
+/// A running worker, or another command; killed and reaped when dropped.
 pub struct Postrider {
     child: OwnedChild,
     lines: Arc<Mutex<Vec<String>>>,
@@ -117,7 +117,27 @@ impl Postrider {
         ];
         variables.extend_from_slice(environment);
         let arguments = [&["worker"], arguments].concat();
-        let mut command = build.command(&arguments, &variables);
+        Postrider::spawn(build.command(&arguments, &variables))
+    }
+
+    /// Starts a command that reads its standard input, which is an open pipe.
+    ///
+    /// # Panics
+    ///
+    /// When there is no binary.
+    pub fn reading(
+        build: Build,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> (Postrider, ChildStdin) {
+        let mut command = build.command(arguments, environment);
+        command.stdin(Stdio::piped());
+        let mut postrider = Postrider::spawn(command);
+        let stdin = postrider.child.streams().stdin.take().expect("standard input is a pipe");
+        (postrider, stdin)
+    }
+
+    fn spawn(mut command: Command) -> Postrider {
         let mut child = OwnedChild::spawn(command.stdout(Stdio::null()).stderr(Stdio::piped()));
         let stderr = child.streams().stderr.take().expect("standard error is a pipe");
         let lines = Arc::new(Mutex::new(Vec::new()));

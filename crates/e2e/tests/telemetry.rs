@@ -1,5 +1,7 @@
 //! Tests of what a worker tells an OTLP receiver about its jobs.
 
+#[path = "telemetry/send_from.rs"]
+mod send_from;
 #[path = "telemetry/traces.rs"]
 mod traces;
 

@@ -13,7 +13,7 @@ use crate::reason::Reason;
 
 pub(crate) use decode::LONGEST_RESULT;
 pub use fields::{Admitted, Context, Trail};
-pub(crate) use fields::{is_label, number};
+pub(crate) use fields::{FIELDS, is_label, number};
 pub(crate) use headers::is_reserved;
 
 /// One HTTP request to be made, with its policy.

@@ -33,7 +33,7 @@ pub use inspect::{
     State, Survey, SurveyedConsumer,
 };
 pub use keys::{BadQueueName, QueueName};
-pub use link::{Link, is_refusal};
+pub use link::{Link, is_answer, is_refusal};
 pub use operation::{Operation, Operations};
 pub use produce::{EnqueueError, Enqueuing, IdempotencyKey, Publication};
 pub use redis::{Redis, Shards};

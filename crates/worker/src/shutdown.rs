@@ -30,7 +30,7 @@ pub fn listen() -> std::io::Result<Shutdown> {
             }
             token.cancel();
         }
-        warn!("hurrying: requests in flight are cut");
+        warn!("a second signal: hurrying");
     });
     Ok(shutdown)
 }

@@ -1,5 +1,10 @@
 //! `postrider send`
 
+mod batch;
+mod from;
+mod line;
+mod lines;
+
 use std::error::Error;
 use std::io::Read;
 use std::process::ExitCode;
@@ -11,19 +16,31 @@ use serde_json::{Map, Value, json};
 use telemetry::Telemetry;
 
 use super::look::name;
-use super::{RedisArgs, Usage, duration, results};
+use super::{RedisArgs, Usage, duration, results, some_time};
 use crate::entry::{Delivery, EntryId, Fields, Lease};
 use crate::job::Job;
 use crate::queue::{Enqueuing, IdempotencyKey, Publication, QueueName, Redis};
 use crate::result::JobResult;
+use from::FromArgs;
 
 /// Put a job into a queue; with --wait, say what became of it
+///
+/// With --from, a job for each line of a file: a JSON object whose members are the fields of a job. `url` is needed;
+/// `headers` is an object, `body` a text that is sent as it is, or any other JSON that is sent as such. A job with a
+/// `key` is put in once under it within --key-ttl, so that a file of these can be given again without harm.
+///
+/// A file is checked whole before its first job is put in. What cannot be read twice, as a pipe, is checked as it
+/// comes: what stands before a wrong line is in then. An error in the middle says with which --skip to go on.
 #[derive(Debug, Args)]
-#[command(override_usage = "postrider send [OPTIONS] [METHOD] <URL>")]
+#[command(
+    override_usage = "postrider send [OPTIONS] [METHOD] <URL>\n       postrider send [OPTIONS] --from <FILE>"
+)]
 pub(super) struct SendArgs {
     /// The method (default POST) and the URL of the request
-    #[arg(num_args = 1..=2, required = true, value_name = "[METHOD] URL")]
+    #[arg(num_args = 1..=2, required_unless_present = "file", value_name = "[METHOD] URL")]
     target: Vec<String>,
+    #[command(flatten)]
+    from: FromArgs,
     #[command(flatten)]
     redis: RedisArgs,
     /// A header of the request; may be given several times
@@ -42,7 +59,7 @@ pub(super) struct SendArgs {
     #[arg(long, value_parser = key, value_name = "KEY")]
     key: Option<String>,
     /// How long a key is remembered
-    #[arg(long, default_value = "24h", value_parser = duration, value_name = "DURATION")]
+    #[arg(long, default_value = "24h", value_parser = some_time, value_name = "DURATION")]
     key_ttl: Duration,
     /// Refuse where the queue holds so many jobs [default: never]
     #[arg(long, env = "POSTRIDER_QUEUE_CAP", value_name = "N")]
@@ -90,6 +107,9 @@ struct Report {
 
 impl SendArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        if let Some(file) = &self.from.file {
+            return from::run(&self, file, telemetry).await;
+        }
         let fields = self.fields()?;
         check(&fields)?;
         let redis = Redis::connect(&self.redis.redis_url, telemetry).await?;

@@ -69,6 +69,9 @@ impl Admitted {
 
 macro_rules! known_fields {
     ($($name:ident),+ $(,)?) => {
+        /// The names of the fields that a producer may give.
+        pub(crate) const FIELDS: &[&str] = &[$(stringify!($name),)+];
+
         /// The known fields of an entry, as they came.
         #[derive(Default)]
         pub(super) struct Known {

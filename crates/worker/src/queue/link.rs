@@ -111,3 +111,8 @@ pub fn is_refusal(error: &Error) -> bool {
         _ => false,
     }
 }
+
+/// Whether Redis itself has answered so: what it refuses it has not done. Of any other error nobody knows.
+pub fn is_answer(error: &Error) -> bool {
+    matches!(redis_telemetry::error_type(error), ErrorType::Redis(_))
+}
