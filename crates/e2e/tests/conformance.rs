@@ -22,6 +22,7 @@ use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::wait::eventually_or;
+use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -150,12 +151,24 @@ fn play_each_outcome(stage: &Stage) {
     stage.run(&["send", "POST", &stage.sink.url("/ok?later"), "--in", "300ms"]);
     stage.run(&["send", "POST", &stage.sink.url("/status/410")]);
     stage.queue().enqueue(&[("method", "GET")]);
+    play_jobs_with_a_context(stage);
     for _ in 0..4 {
         stage.queue().enqueue(&[("url", stage.sink.url("/slow/300").as_str()), ("flow", "narrow")]);
     }
     stage.drained();
     stage.run(&["dead", "replay", "--reason", "final_status", "--yes"]);
     stage.drained();
+}
+
+/// Who puts them in is not their producer.
+fn play_jobs_with_a_context(stage: &Stage) {
+    let job = |number: u8| {
+        let traceparent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b71692033{number:02}-01");
+        json!({ "url": stage.sink.url("/ok?others"), "traceparent": traceparent }).to_string()
+    };
+    let file = tempfile::NamedTempFile::new().expect("there is room for a file");
+    std::fs::write(file.path(), [job(31), job(32)].join("\n")).expect("it can be written");
+    stage.run(&["send", "--from", file.path().to_str().expect("a path of ours")]);
 }
 
 fn play_a_broken_destination(stage: &Stage, worker: &mut Postrider) {
@@ -183,8 +196,9 @@ fn play_a_theft(stage: &Stage, worker: &mut Postrider, path: &str, told: &str) {
 }
 
 /// What a queue has spans of.
-const OPERATIONS: [&str; 11] = [
+const OPERATIONS: [&str; 12] = [
     "publish",
+    "send",
     "replay",
     "receive",
     "claim",

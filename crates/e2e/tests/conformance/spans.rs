@@ -79,6 +79,18 @@ pub(crate) const RULES: &[Rule] = &[
             ("error.type", Error),
         ],
     },
+    // "Span kind", `messaging-spans.md`: a producer's span is the one whose context goes with the message.
+    Rule {
+        name: "send",
+        is_it: |span| operation(span).as_deref() == Some("send"),
+        kind: SpanKind::Client,
+        required: &[],
+        optional: &[
+            ("messaging.message.id", Text),
+            ("messaging.batch.message_count", Whole),
+            ("error.type", Error),
+        ],
+    },
     Rule {
         name: "receive",
         is_it: |span| matches!(operation(span).as_deref(), Some("receive" | "claim")),
