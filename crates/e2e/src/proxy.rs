@@ -63,6 +63,18 @@ impl Proxy {
         Proxy { address, orders, struck, _server: server }
     }
 
+    /// Starts one that closes each connection before a byte comes through, until it is told otherwise with
+    /// [`Mode::Pass`]: a server that is down.
+    ///
+    /// # Panics
+    ///
+    /// As [`Proxy::start`].
+    pub fn start_down(server: u16) -> Proxy {
+        let proxy = Proxy::start(server);
+        proxy.set(Mode::CutRequestsAfter(0));
+        proxy
+    }
+
     /// The URL of the Redis behind it.
     pub fn redis_url(&self) -> String {
         format!("redis://{}", self.address)

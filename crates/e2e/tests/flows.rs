@@ -66,8 +66,7 @@ fn a_destination_that_hangs_holds_few_slots(build: Build) {
 fn a_breaker_opens_and_its_jobs_wait_at_no_cost_of_an_attempt(build: Build) {
     const JOBS: usize = 40;
     let (redis, sink) = (RedisServer::start(), Sink::start());
-    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
-    down.set(Mode::CutRequestsAfter(0));
+    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start_down(sink.address().port()));
     let url = down.http_url();
     let config = TextFile::new(
         "[flows.default]\nbreaker_failures = 3\nbreaker_pause = \"300ms\"\nbreaker_longest = \"600ms\"\n",
@@ -130,8 +129,7 @@ fn a_rate_is_limited_over_all_workers(build: Build) {
 fn parked_jobs_outlive_their_worker(build: Build) {
     const JOBS: usize = 30;
     let (redis, sink) = (RedisServer::start(), Sink::start());
-    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
-    down.set(Mode::CutRequestsAfter(0));
+    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start_down(sink.address().port()));
     let url = down.http_url();
     let mut first = Postrider::ready_worker(build, &redis, &FAST, &[]);
     for number in 0..JOBS {
@@ -150,8 +148,7 @@ fn parked_jobs_outlive_their_worker(build: Build) {
 fn parked_jobs_expire(build: Build) {
     const JOBS: usize = 30;
     let (redis, sink) = (RedisServer::start(), Sink::start());
-    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
-    down.set(Mode::CutRequestsAfter(0));
+    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start_down(sink.address().port()));
     let url = down.http_url();
     let config = TextFile::new("[retry.default]\nbase = \"50ms\"\nmax_age = \"4s\"\n");
     let _worker = configured(build, &redis, &config, &[]);
@@ -168,8 +165,7 @@ fn parked_jobs_expire(build: Build) {
 fn a_trial_passes_a_limit_of_concurrency(build: Build) {
     const JOBS: usize = 20;
     let (redis, sink) = (RedisServer::start(), Sink::start());
-    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
-    down.set(Mode::CutRequestsAfter(0));
+    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start_down(sink.address().port()));
     let url = down.http_url();
     let config = TextFile::new(
         "[flows.default]\nconcurrency = 2\nbreaker_failures = 2\nbreaker_pause = \"200ms\"\n\
@@ -192,8 +188,7 @@ fn a_trial_passes_a_limit_of_concurrency(build: Build) {
 fn nothing_is_left_of_a_flow(build: Build) {
     const JOBS: usize = 40;
     let (redis, sink) = (RedisServer::start(), Sink::start());
-    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
-    down.set(Mode::CutRequestsAfter(0));
+    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start_down(sink.address().port()));
     let url = down.http_url();
     let config = TextFile::new(
         "[flows.default]\nbreaker_pause = \"200ms\"\nbreaker_longest = \"200ms\"\n\

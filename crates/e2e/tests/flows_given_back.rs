@@ -37,8 +37,7 @@ fn wait_until(time: Instant) {
 fn jobs_that_expire_while_they_wait_do_not_keep_their_flow_closed(build: Build) {
     const JOBS: usize = 20;
     let (redis, sink) = (RedisServer::start(), Sink::start());
-    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
-    down.set(Mode::CutRequestsAfter(0));
+    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start_down(sink.address().port()));
     let url = down.http_url();
     let config = TextFile::new(
         "[flows.default]\nbreaker_failures = 2\nbreaker_pause = \"300ms\"\nbreaker_longest = \"300ms\"\n",
@@ -91,8 +90,7 @@ fn jobs_that_expire_while_they_wait_use_no_tokens(build: Build) {
 fn a_trial_that_is_refused_is_another_jobs(build: Build) {
     const JOBS: usize = 6;
     let (redis, sink) = (RedisServer::start(), Sink::start());
-    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start(sink.address().port()));
-    down.set(Mode::CutRequestsAfter(0));
+    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start_down(sink.address().port()));
     let url = down.http_url();
     let config = TextFile::new(
         "[flows.customer]\nbreaker_failures = 2\nbreaker_pause = \"1s\"\nbreaker_longest = \"1s\"\n",
