@@ -35,7 +35,8 @@ use crate::worker::RunError;
 ///
 /// Exit codes: 0 done; 1 the job that was waited for is dead, a job that was named is not there, the doctor
 /// found an error, or a worker is not well; 2 wrong usage; 3 the job that was waited for is
-/// not done yet; 4 it could not be done, for want of Redis or a port.
+/// not done yet; 4 it could not be done, for want of Redis or a port, or since a part of the worker has
+/// panicked.
 #[derive(Debug, Parser)]
 #[command(name = "postrider", version, max_term_width = 100)]
 struct Cli {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use telemetry::{Context, ErrorType};
+use tokio::sync::mpsc::error::SendError;
 use tracing::warn;
 
 use crate::entry::{Delivery, Lease};
@@ -56,20 +57,22 @@ impl Settlement {
 
 /// Settles a job. Jobs that are done go to the settler, which takes them in groups; the rest is the exception
 /// and is settled here, so that what Redis refuses of one job holds up no other.
-pub async fn settle(lane: &Lane, lease: Lease, settlement: Settlement, context: Context) {
+pub async fn settle(lane: &Lane, lease: Lease, settlement: Settlement, mut context: Context) {
     // From here on no cut takes it back: it would be sent again.
     lane.hand.done(lease);
     if let Settlement::Finish { enqueued } = settlement {
-        // The settler outlives every task; should it be gone, the lease runs out and the job is sent again.
-        let _ = lane.done.send(Done { lease, context, enqueued }).await;
-        return;
+        let Err(SendError(done)) = lane.done.send(Done { lease, context, enqueued }).await else { return };
+        // The settler outlives every task, unless it has panicked.
+        context = done.context;
     }
     let settling = Settling::begin(lane, settlement.operation(), &[(lease.entry, &context)]);
     let written = persist(lane, lease, &settlement, &settling.context()).await;
     if let Some(Written::Settled(Settled::Done)) = written {
         match &settlement {
             Settlement::Bury(burial) => buried(lane, lease, burial),
-            Settlement::Conclude { enqueued, .. } => lane.delivered(*enqueued, lane.queue.clock().now()),
+            Settlement::Finish { enqueued } | Settlement::Conclude { enqueued, .. } => {
+                lane.delivered(*enqueued, lane.queue.clock().now());
+            }
             _ => {}
         }
     }

@@ -2,19 +2,21 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use telemetry::{Prometheus, Telemetry};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SetOnce};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info};
 
 use crate::lanes::Lanes;
 use crate::listen::{self, Bounds};
@@ -34,26 +36,10 @@ pub struct Health(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     /// Which of the loops has died.
-    died: Mutex<Option<&'static str>>,
+    died: SetOnce<&'static str>,
     lanes: Lanes,
     is_started: AtomicBool,
     is_stopping: AtomicBool,
-}
-
-/// Tells on a loop that panics.
-struct Watch {
-    health: Health,
-    name: &'static str,
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        if std::thread::panicking()
-            && let Ok(mut died) = self.health.0.died.lock()
-        {
-            died.get_or_insert(self.name);
-        }
-    }
 }
 
 impl Health {
@@ -62,13 +48,33 @@ impl Health {
         Self(Arc::new(Inner { lanes, ..Inner::default() }))
     }
 
-    /// Runs a loop that must not end before the worker does: a panic in it is told.
-    pub fn watch<F: Future>(&self, name: &'static str, task: F) -> impl Future<Output = F::Output> + use<F> {
-        let watch = Watch { health: self.clone(), name };
+    /// Runs a loop that must not end before the worker does: a panic in it is told, and goes no further.
+    pub fn watch<F>(&self, name: &'static str, task: F) -> impl Future<Output = ()> + use<F>
+    where
+        F: Future<Output = ()>,
+    {
+        let health = self.clone();
         async move {
-            let _watch = watch;
-            task.await
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+                // Why was told where it panicked; what it says may hold anything, so it is no log line of ours.
+                error!(
+                    part = name,
+                    "a part of this worker has panicked: it ends in order, and must be started anew"
+                );
+                // The first of them is the cause.
+                let _ = health.0.died.set(name);
+            }
         }
+    }
+
+    /// Waits until one of the loops has panicked.
+    pub async fn dies(&self) {
+        self.0.died.wait().await;
+    }
+
+    /// Which of the loops has panicked first; `None` where none has.
+    pub fn died(&self) -> Option<&'static str> {
+        self.0.died.get().copied()
     }
 
     /// The worker takes jobs.
@@ -83,8 +89,8 @@ impl Health {
 
     /// Why the process should be started anew; `None` where there is no reason.
     fn why_not_live(&self) -> Option<String> {
-        let died = self.0.died.lock().ok().and_then(|died| *died);
-        died.map(|name| format!("the {name} has panicked: see the log, and start this worker anew"))
+        let name = self.died()?;
+        Some(format!("the {name} has panicked: see the log, and start this worker anew"))
     }
 
     /// Why no jobs are taken now; `None` where they are.
@@ -229,6 +235,8 @@ fn plain(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::task::JoinSet;
+
     use super::*;
 
     #[test]
@@ -247,9 +255,28 @@ mod tests {
     async fn a_loop_that_panics_is_told_and_one_that_is_ended_is_not() {
         let health = Health::new(Lanes::default());
         health.watch("mender", async {}).await;
-        assert_eq!(health.why_not_live(), None);
-        let died = tokio::spawn(health.watch("reader", async { panic!("as a test") })).await;
-        assert!(died.is_err());
+        assert_eq!((health.died(), health.why_not_live()), (None, None));
+        health.watch("reader", async { panic!("as a test") }).await;
+        assert_eq!(health.died(), Some("reader"));
         assert!(health.why_not_live().unwrap().contains("the reader has panicked"));
+        health.watch("settler", async { panic!("as a consequence") }).await;
+        assert_eq!(health.died(), Some("reader"), "the first of them is the cause");
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_panics_leaves_the_others_to_end_in_order() {
+        let (health, stop) = (Health::new(Lanes::default()), CancellationToken::new());
+        let (ended, mut loops) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
+        let other = (stop.clone(), ended.clone());
+        loops.spawn(health.watch("scheduler", async move {
+            other.0.cancelled().await;
+            other.1.store(true, Ordering::Relaxed);
+        }));
+        loops.spawn(health.watch("mender", async { panic!("as a test") }));
+        health.dies().await;
+        assert!(!ended.load(Ordering::Relaxed));
+        stop.cancel();
+        loops.join_all().await;
+        assert!(ended.load(Ordering::Relaxed));
     }
 }

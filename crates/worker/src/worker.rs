@@ -54,7 +54,7 @@ pub struct WorkerConfig {
     pub listen: Option<SocketAddr>,
 }
 
-/// The worker could not start.
+/// The worker could not start, or not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// Redis.
@@ -66,6 +66,9 @@ pub enum RunError {
     /// The address to say how it fares.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// One of its loops, so that it ended.
+    #[error("the {0} has panicked; see the log, and start this worker anew")]
+    Panicked(&'static str),
 }
 
 /// How often it is looked whether queues have more shards.
@@ -77,7 +80,8 @@ const LOOKS: u32 = 30;
 /// `hurry`, hands the rest back, settles, and leaves.
 ///
 /// # Errors
-/// Where it cannot start. Once it runs, trouble passes or is waited out.
+/// Where it cannot start. Once it runs, trouble passes or is waited out, but for a loop that panics: then it ends in
+/// the same order by itself.
 pub async fn run(
     config: WorkerConfig,
     telemetry: &Telemetry,
@@ -135,7 +139,9 @@ async fn work(
         consumer = consumer.name,
         "worker is ready"
     );
-    look(&mut fleet, &stop).await;
+    look(&mut fleet, health, &stop).await;
+    // Where one of the loops has panicked, the others do not know yet.
+    stop.cancel();
     health.stopping();
     info!("stopping: no new jobs, requests in flight may finish");
     let deadline = Instant::now() + config.shutdown_timeout;
@@ -145,11 +151,11 @@ async fn work(
     }
     fleet.end(deadline, hurry).await;
     info!("stopped");
-    Ok(())
+    health.died().map_or(Ok(()), |name| Err(RunError::Panicked(name)))
 }
 
-/// Looks for further shards, and tells again what must not grow old, until stopped.
-async fn look(fleet: &mut Fleet, stop: &CancellationToken) {
+/// Looks for further shards, and tells again what must not grow old, until stopped, or until a loop has panicked.
+async fn look(fleet: &mut Fleet, health: &Health, stop: &CancellationToken) {
     for look in 0_u32.. {
         let looked = async {
             tokio::time::sleep(LOOK).await;
@@ -168,6 +174,7 @@ async fn look(fleet: &mut Fleet, stop: &CancellationToken) {
         tokio::select! {
             () = looked => {}
             () = stop.cancelled() => break,
+            () = health.dies() => break,
         }
     }
 }

@@ -168,7 +168,7 @@ impl Fleet {
     pub(super) async fn end(self, deadline: Instant, hurry: CancellationToken) {
         let mut ends = JoinSet::new();
         for lane in self.running {
-            ends.spawn(lane.end(deadline, hurry.clone()));
+            ends.spawn(self.shared.health.watch("end of a lane", lane.end(deadline, hurry.clone())));
         }
         ends.join_all().await;
         self.redis.close().await;
