@@ -12,6 +12,7 @@ pub(crate) struct Headers<'a> {
     pub(crate) baggage: bool,
 }
 
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 impl Carrier for Headers<'_> {
@@ -37,8 +38,11 @@ impl Carrier for Headers<'_> {
             if name == "traceparent" {
                 // What the request came with belongs to another span; a state of this one follows.
                 self.map.remove(TRACESTATE);
+                // Its name is known, and need not be checked for each request.
+                self.map.insert(TRACEPARENT, value);
+            } else {
+                self.map.insert(HeaderName::from_static(name), value);
             }
-            self.map.insert(HeaderName::from_static(name), value);
         }
     }
 }

@@ -12,22 +12,18 @@ pub(super) struct Parent {
 }
 
 pub(in crate::otel) fn write(span: &SpanContext) -> String {
-    let mut text = String::with_capacity(55);
-    text.push_str("00-");
-    push_hex(&mut text, &span.trace_id().to_bytes());
-    text.push('-');
-    push_hex(&mut text, &span.span_id().to_bytes());
-    text.push('-');
-    push_hex(&mut text, &[span.trace_flags().to_u8() & KNOWN_FLAGS]);
-    text
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    hex_into(&mut text[3..35], &span.trace_id().to_bytes());
+    hex_into(&mut text[36..52], &span.span_id().to_bytes());
+    hex_into(&mut text[53..], &[span.trace_flags().to_u8() & KNOWN_FLAGS]);
+    String::from_utf8(text.to_vec()).expect("digits and dashes are text")
 }
 
 /// A tenth of what `format!` takes for it, once for each request.
-fn push_hex(text: &mut String, bytes: &[u8]) {
+fn hex_into(text: &mut [u8], bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 0xf)]));
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xf)]]);
     }
 }
 
