@@ -3,18 +3,24 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use e2e::hostile::{Certificate, Flaw, Hostile, Play};
 use e2e::otlp::{Receiver, SpanKind, SpanRecord};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
-use e2e::sink::Sink;
+use e2e::text_file::TextFile;
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(30);
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
-/// All spans of a worker with one job for `localhost`, at the level that says most, and the destination's port.
+/// All spans of a worker with one job for `localhost`, over TLS, at the level that says most, and the destination's port.
 fn spans_of_a_job(internals: &str) -> (Vec<SpanRecord>, u16) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let redis = RedisServer::start();
+    let certificate = Certificate::new(Flaw::None, &["http/1.1"]);
+    let destination = Hostile::start(Play::Answer(OK.to_vec()), Some(&certificate));
+    let authority = TextFile::new(&certificate.pem);
+    let config = TextFile::new(&format!("[http]\nca_files = [{:?}]\n", authority.path()));
     let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
     let endpoint = receiver.grpc_endpoint();
     let variables = [
@@ -23,14 +29,13 @@ fn spans_of_a_job(internals: &str) -> (Vec<SpanRecord>, u16) {
         ("POSTRIDER_TRACE_INTERNALS", internals),
         ("POSTRIDER_LOG", "trace"),
     ];
-    let mut worker = Postrider::ready_worker(Build::Otel, &redis, &[], &variables);
+    let mut worker = Postrider::ready_worker(Build::Otel, &redis, &["--config", config.path()], &variables);
     let queue = Queue::new(&redis, "default");
-    queue.enqueue(&[("url", sink.url("/ok").replace("127.0.0.1", "localhost"))]);
+    queue.enqueue(&[("url", format!("https://localhost:{}/", destination.port()))]);
     queue.wait_until_drained(SOON);
     assert_eq!(worker.stop().code(), Some(0), "{}", worker.log().join("\n"));
-    assert_eq!(sink.requests().len(), 1);
-    let port = sink.url("").parse::<http::Uri>().ok().and_then(|url| url.port_u16());
-    (receiver.spans(), port.expect("the sink's URL has a port"))
+    assert_eq!(queue.dead().len(), 0, "{}", worker.log().join("\n"));
+    (receiver.spans(), destination.port())
 }
 
 fn named<'a>(spans: &'a [SpanRecord], name: &str) -> Vec<&'a SpanRecord> {
@@ -41,9 +46,11 @@ fn named<'a>(spans: &'a [SpanRecord], name: &str) -> Vec<&'a SpanRecord> {
 fn internal_spans_are_children_in_the_trace_of_the_job_and_keep_to_the_conventions() {
     let (spans, port) = spans_of_a_job("true");
     let [post] = named(&spans, "POST")[..] else { panic!("{spans:#?}") };
-    for (name, keys) in
-        [("resolve", &["server.address"][..]), ("dial", &["network.peer.address", "network.peer.port"])]
-    {
+    for (name, keys) in [
+        ("resolve", &["server.address"][..]),
+        ("dial", &["network.peer.address", "network.peer.port"]),
+        ("secure", &[]),
+    ] {
         let [internal] = named(&spans, name)[..] else { panic!("{name}: {spans:#?}") };
         assert!(internal.is_child_of(post), "{internal:#?} {post:#?}");
         assert_eq!(internal.kind, SpanKind::Internal);
@@ -65,7 +72,7 @@ fn internal_spans_are_children_in_the_trace_of_the_job_and_keep_to_the_conventio
 fn internal_spans_are_not_sent_unless_asked_for() {
     let (spans, _) = spans_of_a_job("false");
     assert_eq!(named(&spans, "POST").len(), 1);
-    for name in ["resolve", "dial"] {
+    for name in ["resolve", "dial", "secure"] {
         assert_eq!(named(&spans, name), Vec::<&SpanRecord>::new());
     }
 }
