@@ -165,6 +165,7 @@ fn namespaced(field: String, target: &str) -> String {
     match target.split("::").next().unwrap_or_default() {
         "" | "postrider" | "telemetry" | "http_telemetry" | "redis_telemetry" => match field.as_str() {
             "queue" => semconv::MESSAGING_DESTINATION_NAME.to_owned(),
+            "status" => semconv::HTTP_RESPONSE_STATUS_CODE.to_owned(),
             _ => format!("postrider.{field}"),
         },
         name => format!("{name}.{field}"),
@@ -178,6 +179,7 @@ mod tests {
     #[test]
     fn an_attribute_stands_in_the_namespace_of_its_crate() {
         assert_eq!(namespaced("jobs".to_owned(), "postrider::lane"), "postrider.jobs");
+        assert_eq!(namespaced("status".to_owned(), "postrider::attempt"), "http.response.status_code");
         assert_eq!(namespaced("error".to_owned(), "postrider::lane"), "error.message");
         assert_eq!(namespaced("queue".to_owned(), "postrider::lane"), "messaging.destination.name");
         assert_eq!(namespaced("queue".to_owned(), "fred::router"), "fred.queue");
