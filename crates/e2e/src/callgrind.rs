@@ -6,46 +6,28 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::child::OwnedChild;
-use crate::drain::{self, Drain, STREAM};
-use crate::proxy::{Mode, Proxy};
-use crate::quick_sink::QuickSink;
+use crate::drain::{self, Drain, Late, STREAM};
 use crate::redis::RedisServer;
 
 /// Jobs of the two runs whose difference counts. The first is long enough for all that is done once: connections,
 /// the slow start of a destination, tables that grow.
 const JOBS: [usize; 2] = [300, 1_800];
 const PATIENCE: Duration = Duration::from_secs(300);
-/// After how long Redis and the destination answer: longer than what the program does in between takes it under
-/// valgrind, and not the same, so that the two answers do not come together.
-const ANSWERS_AFTER: [Duration; 2] = [Duration::from_millis(3), Duration::from_millis(5)];
-
 /// callgrind counts an instruction that repeats itself once for each repetition, so that a copy of a kilobyte by
 /// `rep movsb`, which a processor does in some cycles, would be a thousand. Without it glibc copies in a loop.
 const NO_REPETITIONS: (&str, &str) = ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-ERMS,-FSRM");
 
-/// What programs are measured with: a Redis and a destination that answer only when the program has nothing else to do.
-/// Whether an answer is there at the first look differs from run to run where they answer at once, by some percent of
-/// all instructions.
+/// What programs are measured with.
 pub struct Bench<'a> {
-    valgrind: &'a Path,
-    redis: &'a RedisServer,
-    proxy: Proxy,
-    sink: QuickSink,
+    /// The program `valgrind`.
+    pub valgrind: &'a Path,
+    /// What they take jobs from.
+    pub redis: &'a RedisServer,
+    /// What they talk to.
+    pub late: &'a Late,
 }
 
 impl Bench<'_> {
-    /// A bench with that Redis.
-    ///
-    /// # Panics
-    ///
-    /// When no port can be had.
-    pub fn new<'a>(valgrind: &'a Path, redis: &'a RedisServer) -> Bench<'a> {
-        let [of_redis, of_sink] = ANSWERS_AFTER;
-        let proxy = Proxy::start(redis.port);
-        proxy.set(Mode::Slow(of_redis));
-        Bench { valgrind, redis, proxy, sink: QuickSink::start(of_sink) }
-    }
-
     /// Instructions that a worker needs for one job, one being in flight, on all threads, in user mode.
     ///
     /// # Panics
@@ -55,9 +37,8 @@ impl Bench<'_> {
         let environment = [environment, &[NO_REPETITIONS]].concat();
         self.difference(|jobs, file| {
             let line = self.command_line(program, file);
-            let (environment, proxy) = (&environment, Some(&self.proxy));
-            let drain = Drain { program: &line, environment, in_flight: 1, proxy };
-            drain.run(self.redis, &self.sink, jobs);
+            let drain = Drain { program: &line, environment: &environment, in_flight: 1, late: self.late };
+            drain.run(self.redis, jobs);
         })
     }
 
@@ -68,10 +49,10 @@ impl Bench<'_> {
     /// When it fails.
     pub fn bare_loop(&self, program: &Path) -> f64 {
         self.difference(|jobs, file| {
-            drain::preload(&mut self.redis.connect(), STREAM, self.sink.url(), jobs);
+            drain::preload(&mut self.redis.connect(), STREAM, self.late.sink.url(), jobs);
             let line = self.command_line(program, file);
             let mut command = Command::new(&line[0]);
-            command.args(&line[1..]).args([&self.proxy.redis_url(), "1", &jobs.to_string()]);
+            command.args(&line[1..]).args([&self.late.proxy.redis_url(), "1", &jobs.to_string()]);
             command.envs([NO_REPETITIONS]);
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             let status = OwnedChild::spawn(&mut command).wait(PATIENCE).expect("the bare loop ends");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::child::OwnedChild;
-use crate::proxy::Proxy;
+use crate::proxy::{Mode, Proxy};
 use crate::quick_sink::QuickSink;
 use crate::redis::RedisServer;
 use crate::resp::{Connection, Reply};
@@ -29,6 +29,33 @@ const MOST_WAITED: usize = 100;
 /// Under valgrind everything takes fifty times as long.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// A destination, and a way to Redis, that answer only when the worker has nothing else to do. Whether an answer is there
+/// at the first look differs from run to run where they answer at once, and with it what each job costs.
+pub struct Late {
+    /// Before Redis.
+    pub proxy: Proxy,
+    /// The destination.
+    pub sink: QuickSink,
+}
+
+impl Late {
+    /// After how long Redis and the destination answer: longer than what the worker does in between takes it, also under
+    /// valgrind, and not the same, so that the two answers do not come together.
+    const AFTER: [Duration; 2] = [Duration::from_millis(3), Duration::from_millis(5)];
+
+    /// Before that Redis.
+    ///
+    /// # Panics
+    ///
+    /// When no port can be had.
+    pub fn new(redis: &RedisServer) -> Late {
+        let [of_redis, of_sink] = Late::AFTER;
+        let proxy = Proxy::start(redis.port);
+        proxy.set(Mode::Slow(of_redis));
+        Late { proxy, sink: QuickSink::start(of_sink) }
+    }
+}
+
 /// What drains, and how.
 pub struct Drain<'a> {
     /// The program with what comes before `worker`.
@@ -37,8 +64,8 @@ pub struct Drain<'a> {
     pub environment: &'a [(&'a str, &'a str)],
     /// Jobs in the works at once.
     pub in_flight: usize,
-    /// Where the worker finds Redis, if not at the server's own address.
-    pub proxy: Option<&'a Proxy>,
+    /// What it talks to.
+    pub late: &'a Late,
 }
 
 impl Drain<'_> {
@@ -47,14 +74,14 @@ impl Drain<'_> {
     /// # Panics
     ///
     /// When it ends before or not at all, and when more jobs than a few were parked on the way, so that this was no plain run.
-    pub fn run(&self, redis: &RedisServer, sink: &QuickSink, jobs: usize) -> String {
+    pub fn run(&self, redis: &RedisServer, jobs: usize) -> String {
         let mut connection = redis.connect();
-        preload(&mut connection, STREAM, sink.url(), jobs);
+        preload(&mut connection, STREAM, self.late.sink.url(), jobs);
         command(&mut connection, &["CONFIG", "RESETSTAT"]);
         let folder = tempfile::Builder::new().prefix("postrider-drain-").tempdir();
         let folder = folder.expect("the folder for temporary files can be written");
         let [output, log] = ["output", "log"].map(|name| folder.path().join(name));
-        let mut child = OwnedChild::spawn(&mut self.command(redis, &output, &log));
+        let mut child = OwnedChild::spawn(&mut self.command(&output, &log));
         let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_else(|error| error.to_string());
         wait::eventually_or("an empty queue", PATIENCE, || {
             assert!(child.try_wait().is_none(), "the worker ended before its jobs:\n{}", read(&log));
@@ -78,18 +105,12 @@ impl Drain<'_> {
     /// # Panics
     ///
     /// As [`Drain::run`].
-    pub fn per_job(
-        &self,
-        redis: &RedisServer,
-        sink: &QuickSink,
-        [few, many]: [usize; 2],
-        count: impl Fn(&str) -> f64,
-    ) -> f64 {
-        let [few_cost, many_cost] = [few, many].map(|jobs| count(&self.run(redis, sink, jobs)));
+    pub fn per_job(&self, redis: &RedisServer, [few, many]: [usize; 2], count: impl Fn(&str) -> f64) -> f64 {
+        let [few_cost, many_cost] = [few, many].map(|jobs| count(&self.run(redis, jobs)));
         (many_cost - few_cost) / (many - few) as f64
     }
 
-    fn command(&self, redis: &RedisServer, output: &Path, log: &Path) -> Command {
+    fn command(&self, output: &Path, log: &Path) -> Command {
         let (program, arguments) = self.program.split_first().expect("a program has a name");
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
@@ -97,7 +118,7 @@ impl Drain<'_> {
                 command.env_remove(&name);
             }
         }
-        let redis_url = self.proxy.map_or_else(|| redis.url(), Proxy::redis_url);
+        let redis_url = self.late.proxy.redis_url();
         command.args(arguments).args(["worker", "--redis-url", &redis_url, "--queue", "default"]);
         command.args(["--concurrency", &self.in_flight.to_string(), "--egress-allow", "127.0.0.0/8"]);
         // A lease that is extended in one run and not in the other would count for its jobs.

@@ -51,13 +51,13 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) 
         rounds.push(Round { measurements, latencies });
     }
     // Counts are the same in each round.
-    let costs = Variant::ALL.map(|variant| counted(variant, redis, sink));
+    let costs = Variant::ALL.map(|variant| counted(variant, redis));
     Comparison { rounds, costs }
 }
 
 /// What was measured before is not thrown away where this fails.
-fn counted(variant: Variant, redis: &RedisServer, sink: &QuickSink) -> Cost {
-    match std::panic::catch_unwind(AssertUnwindSafe(|| cost::of(variant, redis, sink))) {
+fn counted(variant: Variant, redis: &RedisServer) -> Cost {
+    match std::panic::catch_unwind(AssertUnwindSafe(|| cost::of(variant, redis))) {
         Ok(cost) => cost,
         Err(reason) if reason.is::<Interrupted>() => std::panic::resume_unwind(reason),
         // The message is out already.

@@ -64,7 +64,7 @@ fn run(arguments: &Arguments) -> String {
             return report::table(&comparison);
         }
         Mode::Counts => {
-            let (rows, too_many) = cost::run(&redis, &sink());
+            let (rows, too_many) = cost::run(&redis);
             assert!(too_many.is_empty(), "{rows}\n{}", too_many.join("\n"));
             rows
         }
