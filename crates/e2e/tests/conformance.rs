@@ -21,6 +21,7 @@ use e2e::proxy::{Mode, Proxy};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
+use e2e::text_file::TextFile;
 use e2e::wait::eventually_or;
 use serde_json::json;
 
@@ -69,7 +70,7 @@ impl Stage {
     }
 
     fn drained(&self) {
-        eventually_or("an empty queue", SOON, || self.queue().drained());
+        self.queue().wait_until_drained(SOON);
     }
 
     /// Takes a job out by hand.
@@ -106,10 +107,8 @@ breaker_longest = "200ms"
 
 /// Everything that can become of a job. Returns what Prometheus would have got at the end.
 fn play(stage: &Stage) -> String {
-    let file = tempfile::NamedTempFile::new().expect("there is room for a file");
-    std::fs::write(file.path(), CONFIG).expect("it can be written");
-    let config = file.path().to_str().expect("a path of ours").to_owned();
-    let common = ["--retry-base", "50ms", "--config", &config, "--listen", "127.0.0.1:0"];
+    let config = TextFile::new(CONFIG);
+    let common = ["--retry-base", "50ms", "--config", config.path(), "--listen", "127.0.0.1:0"];
     let quick = [&common[..], &["--lease", "1s", "--shutdown-timeout", "100ms"]].concat();
 
     let mut killed = stage.worker(&quick);
@@ -133,15 +132,13 @@ fn play(stage: &Stage) -> String {
     let before = stage.sink.requests().len();
     stage.queue().enqueue(&[("url", stage.sink.url("/slow/20000"))]);
     stage.sink.wait_for(before + 1, SOON);
-    worker.signal(Signal::SIGTERM);
-    assert_eq!(worker.wait_exit(SOON).code(), Some(0));
+    assert_eq!(worker.stop().code(), Some(0));
     stage.redis.command(&["FLUSHALL"]);
 
     // A worker that learns of it when it settles, since it does not look before.
     let mut unaware = stage.worker(&[&common[..], &["--lease", "10m"]].concat());
     play_a_theft(stage, &mut unaware, "/slow/500", "settlement refused");
-    unaware.signal(Signal::SIGTERM);
-    assert_eq!(unaware.wait_exit(SOON).code(), Some(0));
+    assert_eq!(unaware.stop().code(), Some(0));
     text
 }
 
@@ -166,14 +163,12 @@ fn play_jobs_with_a_context(stage: &Stage) {
         let traceparent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b71692033{number:02}-01");
         json!({ "url": stage.sink.url("/ok?others"), "traceparent": traceparent }).to_string()
     };
-    let file = tempfile::NamedTempFile::new().expect("there is room for a file");
-    std::fs::write(file.path(), [job(31), job(32)].join("\n")).expect("it can be written");
-    stage.run(&["send", "--from", file.path().to_str().expect("a path of ours")]);
+    let file = TextFile::new(&[job(31), job(32)].join("\n"));
+    stage.run(&["send", "--from", file.path()]);
 }
 
 fn play_a_broken_destination(stage: &Stage, worker: &mut Postrider) {
-    let proxy = Proxy::start(stage.sink.address().port());
-    proxy.set(Mode::CutRequestsAfter(0));
+    let proxy = Proxy::start_down(stage.sink.address().port());
     for _ in 0..3 {
         stage.queue().enqueue(&[("url", proxy.http_url().as_str()), ("flow", "broken")]);
     }

@@ -9,9 +9,9 @@ use e2e::proxy::{Mode, Proxy};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
+use e2e::text_file::TextFile;
 use e2e::wait::{eventually, eventually_or};
 use serde_json::{Value, json};
-use tempfile::NamedTempFile;
 
 e2e::in_both_builds!(
     each_job_of_a_file_arrives_once,
@@ -31,20 +31,17 @@ const SOON: Duration = Duration::from_secs(60);
 /// Nothing listens there.
 const NOWHERE: &str = "http://127.0.0.1:9/x";
 
-fn file(lines: impl IntoIterator<Item = String>) -> NamedTempFile {
-    let mut file = NamedTempFile::new().expect("the folder for temporary files can be written");
+fn file(lines: impl IntoIterator<Item = String>) -> TextFile {
     let text: String = lines.into_iter().map(|line| line + "\n").collect();
-    file.write_all(text.as_bytes()).expect("a temporary file can be written");
-    file
+    TextFile::new(&text)
 }
 
 fn jobs(numbers: std::ops::RangeInclusive<u32>) -> impl Iterator<Item = String> {
     numbers.map(|number| json!({"url": NOWHERE, "body": {"number": number}}).to_string())
 }
 
-fn send(build: Build, redis_url: &str, file: &NamedTempFile, more: &[&str]) -> Output {
-    let path = file.path().to_str().expect("the path is text");
-    let arguments = [&["send", "--from", path], more].concat();
+fn send(build: Build, redis_url: &str, file: &TextFile, more: &[&str]) -> Output {
+    let arguments = [&["send", "--from", file.path()], more].concat();
     Postrider::run(build, &arguments, &[("POSTRIDER_REDIS_URL", redis_url)], SOON)
 }
 

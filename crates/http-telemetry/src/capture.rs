@@ -140,6 +140,7 @@ mod tests {
         assert_eq!(shown.len(), 3);
         assert!(shown.iter().all(|(_, values)| *values == texts(&["[REDACTED]"])), "{shown:?}");
     }
+
     #[test]
     fn a_value_that_is_marked_as_sensitive_is_never_shown() {
         let mut value = HeaderValue::from_static("hunter2");

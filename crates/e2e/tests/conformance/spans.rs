@@ -60,6 +60,10 @@ const SERVER: &[(&str, Type)] = &[("server.address", Text), ("server.port", Whol
 const CONSUMER: &[(&str, Type)] =
     &[("messaging.consumer.group.name", OneOf(&["postrider"])), ("messaging.client.id", Text)];
 
+/// Of an operation that puts in or settles one job or several.
+const OF_ONE_OR_SEVERAL: &[(&str, Type)] =
+    &[("messaging.message.id", Text), ("messaging.batch.message_count", Whole), ("error.type", Error)];
+
 pub(crate) const REASONS: &[&str] =
     &["malformed", "version", "refused", "final_status", "attempts", "expired", "poison", "cancelled"];
 
@@ -73,11 +77,7 @@ pub(crate) const RULES: &[Rule] = &[
         is_it: |span| matches!(operation(span).as_deref(), Some("publish" | "replay")),
         kind: SpanKind::Producer,
         required: &[],
-        optional: &[
-            ("messaging.message.id", Text),
-            ("messaging.batch.message_count", Whole),
-            ("error.type", Error),
-        ],
+        optional: OF_ONE_OR_SEVERAL,
     },
     // "Span kind", `messaging-spans.md`: a producer's span is the one whose context goes with the message.
     Rule {
@@ -85,11 +85,7 @@ pub(crate) const RULES: &[Rule] = &[
         is_it: |span| operation(span).as_deref() == Some("send"),
         kind: SpanKind::Client,
         required: &[],
-        optional: &[
-            ("messaging.message.id", Text),
-            ("messaging.batch.message_count", Whole),
-            ("error.type", Error),
-        ],
+        optional: OF_ONE_OR_SEVERAL,
     },
     Rule {
         name: "receive",
@@ -124,11 +120,7 @@ pub(crate) const RULES: &[Rule] = &[
         },
         kind: SpanKind::Client,
         required: &[],
-        optional: &[
-            ("messaging.message.id", Text),
-            ("messaging.batch.message_count", Whole),
-            ("error.type", Error),
-        ],
+        optional: OF_ONE_OR_SEVERAL,
     },
     Rule {
         name: "redis",

@@ -1,21 +1,17 @@
 //! What `postrider send --from` tells of jobs that it puts in together.
 
-use std::io::Write;
-
 use e2e::otlp::{SpanKind, SpanRecord};
 use e2e::process::{Build, Postrider};
+use e2e::text_file::TextFile;
 
 use super::{GRPC, SOON, Stage, environment, the_only};
 
 /// Puts the lines in, with telemetry on, and answers the spans when the worker is through with them.
 fn sent(lines: &[String]) -> Vec<SpanRecord> {
     let mut stage = Stage::start(GRPC, &[]);
-    let mut file = tempfile::NamedTempFile::new().expect("the folder for temporary files can be written");
-    let lines = lines.join("\n").replace("URL", &stage.sink.url("/ok"));
-    file.write_all(lines.as_bytes()).expect("a temporary file can be written");
-    let path = file.path().to_str().expect("the path is text");
+    let file = TextFile::new(&lines.join("\n").replace("URL", &stage.sink.url("/ok")));
     let (endpoint, redis) = (stage.receiver.grpc_endpoint(), stage.redis.url());
-    let arguments = ["send", "--from", path, "--redis-url", &redis];
+    let arguments = ["send", "--from", file.path(), "--redis-url", &redis];
     let output = Postrider::run(Build::Otel, &arguments, &environment(GRPC, &endpoint), SOON);
     assert_eq!(output.code(), 0, "{output:?}");
     stage.sink.wait_for(3, SOON);

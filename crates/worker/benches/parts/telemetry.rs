@@ -1,22 +1,12 @@
 //! One span and one measurement in each mode. Spans are recorded for a receiver that takes everything and looks at
 //! nothing; what is built without telemetry has nothing but `switched_off`.
 
+use std::collections::HashMap;
 use std::hint::black_box;
 
-use telemetry::{Carrier, Context, Span, SpanKind, Telemetry, semconv};
+use telemetry::{Context, Span, SpanKind, Telemetry, semconv};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-";
-
-/// A context that came with a job.
-struct Incoming(String);
-
-impl Carrier for Incoming {
-    fn get(&self, name: &str) -> Option<&str> {
-        (name == "traceparent").then_some(&self.0)
-    }
-
-    fn set(&mut self, _: &'static str, _: String) {}
-}
 
 /// The span of an attempt, as `http-telemetry` makes it.
 fn attempt(telemetry: &Telemetry, parent: &Context) -> Span {
@@ -42,17 +32,19 @@ fn a_measurement_switched_off(bencher: divan::Bencher) {
 
 #[divan::bench(ignore = !telemetry::COMPILED)]
 fn a_span_recorded(bencher: divan::Bencher) {
-    let running = recording::start();
-    let telemetry = running.handle();
-    let parent = sampled(&telemetry, "01");
-    bencher.bench(|| attempt(&telemetry, &parent));
+    attempts_below(bencher, "01");
 }
 
 #[divan::bench(ignore = !telemetry::COMPILED)]
 fn a_span_under_a_parent_that_is_not_sampled(bencher: divan::Bencher) {
+    attempts_below(bencher, "00");
+}
+
+/// Under a job's context with these flags.
+fn attempts_below(bencher: divan::Bencher, flags: &str) {
     let running = recording::start();
     let telemetry = running.handle();
-    let parent = sampled(&telemetry, "00");
+    let parent = telemetry.extract(&HashMap::from([("traceparent".to_owned(), format!("{PARENT}{flags}"))]));
     bencher.bench(|| attempt(&telemetry, &parent));
 }
 
@@ -69,10 +61,6 @@ fn a_measurement_that_is_bound(bencher: divan::Bencher) {
     let counter = running.handle().counter("jobs", "{job}", "Jobs");
     let bound = counter.bind(|attributes| attributes.set("a.queue", "default"));
     bencher.bench(|| bound.add(1));
-}
-
-fn sampled(telemetry: &Telemetry, flags: &str) -> Context {
-    telemetry.extract(&Incoming(format!("{PARENT}{flags}")))
 }
 
 /// Telemetry that is switched on.

@@ -84,7 +84,7 @@ impl Queue {
     /// Takes out jobs that are done: at most 256, in ascending order of their entries.
     ///
     /// # Errors
-    /// fred's; nothing may be settled then, or all of it.
+    /// fred's; none, some or all of them may be settled then.
     pub async fn finish(&self, leases: &[Lease], parent: &Context) -> Result<Vec<Settled>, Error> {
         let mut settled = Vec::with_capacity(leases.len());
         // Nearly all are on their first delivery: one call.

@@ -1,26 +1,18 @@
 //! Tests of what the command line takes, and of how dead letters are named there.
 
-use std::time::Duration;
-
-use e2e::process::{Build, Output, Postrider};
+use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::wait::eventually;
 use serde_json::json;
+
+use super::{NOWHERE, SOON, document, run};
 
 e2e::in_both_builds!(
     an_empty_variable_counts_as_unset,
     a_misspelt_reason_is_refused,
     a_dead_letter_is_found_by_its_label,
 );
-
-const SOON: Duration = Duration::from_secs(30);
-/// Nothing listens there.
-const NOWHERE: &str = "http://127.0.0.1:9/x";
-
-fn run(build: Build, redis: &RedisServer, arguments: &[&str]) -> Output {
-    Postrider::run(build, arguments, &[("POSTRIDER_REDIS_URL", &redis.url())], SOON)
-}
 
 fn an_empty_variable_counts_as_unset(build: Build) {
     let redis = RedisServer::start();
@@ -49,8 +41,7 @@ fn a_dead_letter_is_found_by_its_label(build: Build) {
     let tickets =
         ["order-17", "order-18", "order-17"].map(|id| queue.enqueue(&[("url", NOWHERE), ("id", id)]));
     eventually("three dead letters", SOON, || (queue.dead().len() == 3).then_some(()));
-    let shown = run(build, &redis, &["dead", "show", "order-17", "--json"]);
-    let (code, answer) = (shown.code(), shown.json());
+    let (code, answer) = document(build, &redis, &["dead", "show", "order-17"]);
     let mut found: Vec<_> = answer["dead"]
         .as_array()
         .expect("a list")
@@ -63,7 +54,6 @@ fn a_dead_letter_is_found_by_its_label(build: Build) {
     assert_eq!(listed["ticket"], json!(tickets[1]), "and no other");
     // A label may be that of many: to act on them takes more than to look.
     assert_eq!(run(build, &redis, &["dead", "replay", "order-17"]).code(), 1);
-    let replayed = run(build, &redis, &["dead", "replay", "--id", "order-17", "--yes", "--json"]);
-    let (code, answer) = (replayed.code(), replayed.json());
+    let (code, answer) = document(build, &redis, &["dead", "replay", "--id", "order-17", "--yes"]);
     assert_eq!((code, answer["replayed"].as_array().map(Vec::len)), (0, Some(2)), "{answer}");
 }
