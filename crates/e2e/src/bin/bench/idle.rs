@@ -13,7 +13,7 @@ use crate::process;
 use crate::summary::{Rows, Summary};
 use crate::variant::Variant;
 
-/// The kernel counts in hundredths of a second, and 0.5 % of a core are five of those in ten seconds.
+/// Long enough for what a worker does once a second.
 const IDLE: Duration = Duration::from_secs(10);
 /// Jobs that come so seldom that each finds the worker asleep.
 const WAKES: usize = 20;
