@@ -12,7 +12,6 @@ use crate::counts::Became;
 use crate::entry::{Delivery, Lease};
 use crate::flows::{self, Pass};
 use crate::hand::Hand;
-use crate::history;
 use crate::job::{Admitted, Job, Malformed, quoted};
 use crate::lane::Lane;
 use crate::outcome::{Circumstances, Outcome};
@@ -23,6 +22,7 @@ use crate::retry::RetryPolicy;
 use crate::settlement::{Settlement, put_aside, settle};
 use crate::slots::Slot;
 use crate::trace::Process;
+use crate::trail;
 
 /// A job that was delivered more often without a settlement is poison.
 const MOST_DELIVERIES: u64 = 5;
@@ -151,7 +151,7 @@ async fn may_go(lane: &Lane, delivery: &Delivery, job: &Job) -> bool {
         ticket: job.ticket.clone(),
         until: Until::Due { delay: wait.delay, not_before: wait.not_before },
         at: job.trail.at,
-        fields: record::without_place(&delivery.fields),
+        fields: trail::without_place(&delivery.fields),
     };
     put_aside(lane, delivery, parking).await == Some(Written::Due)
 }
@@ -170,7 +170,7 @@ fn too_late(lane: &Lane, delivery: &Delivery, job: &Job, policy: &RetryPolicy) -
 
 /// How long ago the job could first be sent: when it was enqueued, or the time that its producer named.
 fn age(delivery: &Delivery, job: &Job, now: u64) -> Duration {
-    let since = job.first_due(record::enqueued_at(delivery, job, now));
+    let since = job.first_due(trail::enqueued_at(delivery, job, now));
     Duration::from_millis(now.saturating_sub(since))
 }
 
@@ -200,7 +200,7 @@ async fn attempt(
     let ending = lane.sender.send(job, &attempt, secret, at).await;
     let took = started.elapsed();
     flows::end(lane, job, pass, &ending).await;
-    record.attempted(&ending, took, || history::Entry::new(at, took, &ending, context.traceparent()));
+    record.attempted(&ending, at, took);
     let now = lane.queue.clock().now();
     let circumstances = Circumstances {
         number: record.attempts,

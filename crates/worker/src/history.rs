@@ -5,8 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::outcome::Ending;
-
 /// The first attempts say how it began and the last how it ended; of those between, the eldest go.
 const MOST: usize = 32;
 
@@ -23,17 +21,6 @@ pub struct Entry {
     pub error: Option<String>,
     /// The `traceparent` of the attempt's process span, where it was recorded.
     pub traceparent: Option<String>,
-}
-
-impl Entry {
-    /// An attempt that began then and ended so.
-    pub fn new(at: u64, took: Duration, ending: &Ending, traceparent: Option<String>) -> Self {
-        let error = match ending {
-            Ending::Answer(_) => None,
-            Ending::Failed { error, .. } => Some(error.as_str().into_owned()),
-        };
-        Self { at, took, status: ending.status(), error, traceparent }
-    }
 }
 
 /// Adds an attempt to a list. What is not a list is replaced by one.

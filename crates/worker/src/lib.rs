@@ -51,4 +51,5 @@ pub mod shutdown;
 pub mod slots;
 pub mod status;
 pub mod trace;
+pub mod trail;
 pub mod worker;

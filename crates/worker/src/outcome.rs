@@ -5,12 +5,10 @@ mod statuses;
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::HeaderMap;
-
 use telemetry::ErrorType;
 
 use crate::reason::Reason;
+use crate::result::Kept;
 use crate::retry::RetryPolicy;
 
 pub use retry_after::retry_after;
@@ -69,17 +67,6 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// The rest of it, for a job whose result is kept.
     pub kept: Option<Box<Kept>>,
-}
-
-/// What is kept of an answer for who waits for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Kept {
-    /// The headers on the list.
-    pub headers: HeaderMap,
-    /// The body, cut.
-    pub body: Bytes,
-    /// Whether there was more of it, or it broke off.
-    pub truncated: bool,
 }
 
 /// What an ending is judged by besides.

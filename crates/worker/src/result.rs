@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::Kept;
 use crate::reason::Reason;
 
 /// The result of a job.
@@ -39,6 +40,17 @@ pub struct JobResult {
     pub body_base64: Option<String>,
     /// Whether the body was longer than what is kept, or broke off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
+}
+
+/// The part of a response that is kept with the result.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The headers that the worker is configured to keep.
+    pub headers: HeaderMap,
+    /// The start of the body, up to the configured size.
+    pub body: Bytes,
+    /// Whether the body was longer, or broke off.
     pub truncated: bool,
 }
 
@@ -86,7 +98,7 @@ fn text(kept: &Kept) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue};
+    use http::HeaderValue;
 
     use super::*;
 

@@ -33,7 +33,8 @@ use tracing::{info, warn};
 
 use crate::egress::Egress;
 use crate::job::Job;
-use crate::outcome::{Answer, Ending, Kept, retry_after};
+use crate::outcome::{Answer, Ending, retry_after};
+use crate::result::Kept;
 use crate::secrets::Secret;
 
 use connector::{Connector, place, proxy_of};

@@ -13,8 +13,8 @@ use crate::job::{Admitted, Job};
 use crate::lane::Lane;
 use crate::outcome::Ending;
 use crate::queue::{Asking, Error, Parking, Taken, Told, Until, Why, is_refusal};
-use crate::record;
 use crate::settlement::put_aside;
+use crate::trail;
 
 /// A flow that holds jobs back is looked after so often at least.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ pub async fn pass(lane: &Lane, delivery: &Delivery, job: &Job) -> Option<Pass> {
         ticket: job.ticket.clone(),
         until: Until::Admitted { flow: id, within: wait },
         at: job.trail.at,
-        fields: record::without_place(&delivery.fields),
+        fields: trail::without_place(&delivery.fields),
     };
     put_aside(lane, delivery, parking).await;
     lane.counts.parked();

@@ -21,7 +21,6 @@ use crate::hand::Hand;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
 use crate::queue::{ConnectError, Consumer, Error, Operation, Queue, Redis};
-use crate::record;
 use crate::retry::RetryPolicies;
 use crate::scheduler::Alarm;
 use crate::secrets::Secrets;
@@ -29,6 +28,7 @@ use crate::sender::Sender;
 use crate::slots::{Slots, Work};
 use crate::status::Health;
 use crate::trace::{Retries, Settling};
+use crate::trail;
 use crate::{leases, mender, reclaimer, scheduler, settler};
 
 /// How long Redis has to take the last settlements. With the default deadline and the flush of telemetry, 25 and 2 s,
@@ -257,7 +257,7 @@ async fn hand_back(lane: &Lane, why: &str) {
         warn!(jobs = cut.len(), why, "requests in flight are cut and their jobs handed back");
     }
     let all = cut.into_iter().map(|(lease, delivery)| async move {
-        let fields = record::handed_back(&delivery, lane.queue.clock().now());
+        let fields = trail::handed_back(&delivery, lane.queue.clock().now());
         let settling = Settling::waiting(lane, Operation::Release, &delivery);
         let released = lane.queue.release(lease, &fields, &settling.context()).await;
         settling.end(released.as_ref().err().map(redis_telemetry::error_type).as_ref());

@@ -14,8 +14,7 @@ use super::{DeadLetter, FoundJob, Inspector, Place, field, text};
 use crate::entry::{EntryId, Producer};
 use crate::history;
 use crate::job::Admitted;
-use crate::record;
-use crate::trace::Alone;
+use crate::trail::{self, Alone};
 
 /// What became of a job that was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +48,7 @@ impl Inspector {
     pub async fn cancel(&self, job: &FoundJob) -> Result<Cancelled, Error> {
         const ERROR: &str = "cancelled by hand, with `postrider jobs cancel`";
         let own = Self::keys(&job.queue);
-        let (result_key, result) = match record::cancelled(&job.fields, ERROR) {
+        let (result_key, result) = match trail::cancelled(&job.fields, ERROR) {
             Some((ttl, result)) => (own.result(job.ticket.as_bytes()), (ttl, result)),
             None => (own.dead.clone(), (Duration::ZERO, String::new())),
         };
