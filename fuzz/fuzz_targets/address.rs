@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../../crates/worker/tests/properties/address.rs"]
+#[path = "../../crates/cli/tests/properties/address.rs"]
 mod address;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| address::check(data));

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../../crates/worker/tests/properties/config.rs"]
+#[path = "../../crates/cli/tests/properties/config.rs"]
 mod config;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| config::check(data));

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../../crates/worker/tests/properties/context.rs"]
+#[path = "../../crates/cli/tests/properties/context.rs"]
 mod context;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| context::check(data));

@@ -2,9 +2,9 @@
 
 #![no_main]
 
-#[path = "../../crates/worker/tests/properties/headers.rs"]
+#[path = "../../crates/cli/tests/properties/headers.rs"]
 mod headers;
-#[path = "../../crates/worker/tests/properties/job.rs"]
+#[path = "../../crates/cli/tests/properties/job.rs"]
 mod job;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| headers::check(data));

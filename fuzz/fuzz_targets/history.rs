@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../../crates/worker/tests/properties/history.rs"]
+#[path = "../../crates/cli/tests/properties/history.rs"]
 mod history;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| history::check(data));

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../../crates/worker/tests/properties/job.rs"]
+#[path = "../../crates/cli/tests/properties/job.rs"]
 mod job;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| job::check(data));

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../../crates/worker/tests/properties/redaction.rs"]
+#[path = "../../crates/cli/tests/properties/redaction.rs"]
 mod redaction;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| redaction::check(data));

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../../crates/worker/tests/properties/retry_after.rs"]
+#[path = "../../crates/cli/tests/properties/retry_after.rs"]
 mod retry_after;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| retry_after::check(data));

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../../crates/worker/tests/properties/rule.rs"]
+#[path = "../../crates/cli/tests/properties/rule.rs"]
 mod rule;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| rule::check(data));

@@ -32,7 +32,7 @@ struct Place {
     only: &'static [&'static str],
 }
 
-const PLACES: [Place; 4] = [
+const PLACES: [Place; 5] = [
     Place {
         names: &["opentelemetry*", "tracing_opentelemetry"],
         within: "crates/",
@@ -41,7 +41,7 @@ const PLACES: [Place; 4] = [
     Place {
         names: &["fred"],
         within: "crates/",
-        only: &["crates/redis-telemetry/", "crates/worker/src/queue", "crates/e2e/"],
+        only: &["crates/redis-telemetry/", "crates/queue/", "crates/e2e/"],
     },
     Place {
         names: &["hyper", "hyper_util"],
@@ -49,11 +49,8 @@ const PLACES: [Place; 4] = [
         only: &["crates/worker/src/sender", "crates/worker/src/listen"],
     },
     // The machine's clock decides nothing: time is Redis' own. The tools may show it, and compare the two.
-    Place {
-        names: &["SystemTime"],
-        within: "crates/worker/src/",
-        only: &["crates/worker/src/cli/", "crates/worker/src/queue/inspect/"],
-    },
+    Place { names: &["SystemTime"], within: "crates/worker/src/", only: &["crates/cli/src/"] },
+    Place { names: &["SystemTime"], within: "crates/queue/src/", only: &["crates/queue/src/admin/"] },
 ];
 
 /// Checks all files and reports all failures together.
@@ -297,7 +294,7 @@ mod tests {
             "use fred as f;\nlet c = fred::new();",
             &[1, 2],
         );
-        check(crate_in_its_place, "crates/worker/src/queue/settle.rs", "use fred::prelude::*;", &[]);
+        check(crate_in_its_place, "crates/queue/src/work/settle.rs", "use fred::prelude::*;", &[]);
         check(
             crate_in_its_place,
             "crates/worker/src/job.rs",
@@ -337,7 +334,7 @@ mod tests {
 
     #[test]
     fn no_module_is_called_mod_rs() {
-        check(no_mod_rs, "crates/worker/src/queue/mod.rs", "", &[1]);
+        check(no_mod_rs, "crates/queue/src/redis/mod.rs", "", &[1]);
     }
 
     #[test]
@@ -350,11 +347,11 @@ mod tests {
     fn a_script_states_keys_arguments_and_result() {
         check(
             script_states_its_contract,
-            "crates/worker/src/queue/lua/settle.lua",
+            "crates/queue/src/redis/lua/settle.lua",
             "-- KEYS[1] the stream",
             &[1, 1],
         );
         let whole = "-- KEYS[1] the stream\n-- ARGV[1] an id\n-- Returns 1";
-        check(script_states_its_contract, "crates/worker/src/queue/lua/settle.lua", whole, &[]);
+        check(script_states_its_contract, "crates/queue/src/redis/lua/settle.lua", whole, &[]);
     }
 }

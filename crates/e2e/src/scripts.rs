@@ -28,7 +28,7 @@ macro_rules! scripts {
             pub fn source(self) -> &'static str {
                 match self {
                     $(Script::$variant => {
-                        include_str!(concat!("../../worker/src/queue/lua/", $name, ".lua"))
+                        include_str!(concat!("../../queue/src/redis/lua/", $name, ".lua"))
                     })+
                 }
             }

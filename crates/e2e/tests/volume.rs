@@ -34,8 +34,12 @@ fn jobs_that_are_due_in_one_millisecond_do_not_hold_up_the_others() {
     schedule_all_at_once(&redis, "ftp://nowhere/");
     let queue = Queue::new(&redis, "default");
     assert_eq!(queue.scheduled(), 50_000);
-    let _worker =
-        Postrider::ready_worker(BUILD, &redis, &[], &[("POSTRIDER_LOG", "error,postrider::worker=info")]);
+    let _worker = Postrider::ready_worker(
+        BUILD,
+        &redis,
+        &[],
+        &[("POSTRIDER_LOG", "error,postrider_worker::worker=info")],
+    );
     let mut slowest = Duration::ZERO;
     let mut sent = 0;
     while queue.scheduled() > 0 {

@@ -1,4 +1,4 @@
-//! The parts of a job's way that need neither Redis nor a destination: `cargo bench -p postrider`.
+//! The parts of a job's way that need neither Redis nor a destination: `cargo bench -p postrider-worker`.
 
 #[path = "parts/telemetry.rs"]
 mod of_telemetry;
@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use postrider::entry::{Delivery, EntryId, Fields, Lease};
-use postrider::hand::Hand;
-use postrider::job::Job;
-use postrider::outcome::{Answer, Circumstances, Ending, Outcome};
-use postrider::retry::RetryPolicy;
+use postrider_queue::job::Job;
+use postrider_queue::job::{Delivery, EntryId, Fields, Lease};
+use postrider_worker::hand::Hand;
+use postrider_worker::outcome::{Answer, Circumstances, Ending, Outcome};
+use postrider_worker::retry::RetryPolicy;
 
 fn main() {
     divan::main();

@@ -5,24 +5,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use http_telemetry::Attempt;
+use postrider_queue::job::{Admitted, Delivery, Job, Lease, Malformed, Reason, quoted};
+use postrider_queue::work::{Parking, Until, Written, fields};
 use telemetry::{Context, ErrorType};
 use tracing::debug;
 
 use crate::counts::Became;
-use crate::entry::{Delivery, Lease};
-use crate::flows::{self, Pass};
+use crate::flows;
+use crate::flows::Pass;
 use crate::hand::Hand;
-use crate::job::{Admitted, Job, Malformed, quoted};
 use crate::lane::Lane;
 use crate::outcome::{Circumstances, Outcome};
-use crate::queue::{Parking, Until, Written};
-use crate::reason::Reason;
 use crate::record::{self, Record};
 use crate::retry::RetryPolicy;
 use crate::settlement::{Settlement, put_aside, settle};
 use crate::slots::Slot;
 use crate::trace::Process;
-use crate::trail;
 
 /// A job that was delivered more often without a settlement is poison.
 const MOST_DELIVERIES: u64 = 5;
@@ -151,7 +149,7 @@ async fn may_go(lane: &Lane, delivery: &Delivery, job: &Job) -> bool {
         ticket: job.ticket.clone(),
         until: Until::Due { delay: wait.delay, not_before: wait.not_before },
         at: job.trail.at,
-        fields: trail::without_place(&delivery.fields),
+        fields: fields::without_place(&delivery.fields),
     };
     put_aside(lane, delivery, parking).await == Some(Written::Due)
 }
@@ -170,7 +168,7 @@ fn too_late(lane: &Lane, delivery: &Delivery, job: &Job, policy: &RetryPolicy) -
 
 /// How long ago the job could first be sent: when it was enqueued, or the time that its producer named.
 fn age(delivery: &Delivery, job: &Job, now: u64) -> Duration {
-    let since = job.first_due(trail::enqueued_at(delivery, job, now));
+    let since = job.first_due(fields::enqueued_at(delivery, job, now));
     Duration::from_millis(now.saturating_sub(since))
 }
 
@@ -274,7 +272,7 @@ async fn confirm_lease(lane: &Lane, lease: Lease) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::EntryId;
+    use postrider_queue::job::EntryId;
 
     /// Takes a job in hand and ends its task so; answers the lease and whether it is held still, and whether a
     /// panic was noticed.

@@ -4,9 +4,8 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use postrider_queue::job::Reason;
 use telemetry::{Attributes, BoundCounter, BoundHistogram, BoundUpDownCounter, Counter, Telemetry, semconv};
-
-use crate::reason::Reason;
 
 /// What became of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

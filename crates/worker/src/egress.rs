@@ -18,7 +18,7 @@ mod special;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::host::Host;
+use postrider_queue::job::Host;
 
 pub use net::{BadNet, Net};
 pub use rule::{BadRule, Rule};

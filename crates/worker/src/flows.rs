@@ -2,8 +2,6 @@
 
 mod expected;
 mod gate;
-mod key;
-mod limits;
 mod wake;
 mod window;
 
@@ -11,11 +9,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use postrider_queue::job::{FlowId, FlowLimits, Limits};
 use tokio::sync::Notify;
 
 pub use gate::{decline, end, pass, tell};
-pub use key::{FlowId, destination, of_fields};
-pub use limits::{Breaker, FlowLimits, Limits, Rate};
 pub use wake::{Held, wake};
 pub use window::Verdict;
 

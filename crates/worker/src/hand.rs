@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use postrider_queue::job::{Delivery, EntryId, Lease};
 use telemetry::{BoundUpDownCounter, Telemetry};
 use tokio::task::AbortHandle;
-
-use crate::entry::{Delivery, EntryId, Lease};
 
 /// The jobs in hand, by their entries.
 #[derive(Debug)]

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use postrider_queue::job::{Delivery, Lease};
+use postrider_queue::work::{Queue, Settled};
 use telemetry::{Context, Telemetry};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::counts::Counts;
-use crate::entry::{Delivery, Lease};
 use crate::flows::{Flows, Held};
 use crate::hand::Hand;
-use crate::queue::{Queue, Settled};
 use crate::retry::RetryPolicies;
 use crate::scheduler::Alarm;
 use crate::secrets::Secrets;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use postrider_queue::job::Lease;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::entry::Lease;
 use crate::lane::Lane;
 
 /// As many as one script call takes.

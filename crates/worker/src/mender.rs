@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use postrider_queue::Error;
+use postrider_queue::job::FlowId;
+use postrider_queue::work::Mended;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::flows::FlowId;
 use crate::lane::Lane;
-use crate::queue::{Error, Mended};
 
 /// It happens by accidents alone.
 const LOOK: Duration = Duration::from_secs(10);

@@ -5,10 +5,10 @@ mod statuses;
 
 use std::time::Duration;
 
+use postrider_queue::job::Reason;
+use postrider_queue::work::Kept;
 use telemetry::ErrorType;
 
-use crate::reason::Reason;
-use crate::result::Kept;
 use crate::retry::RetryPolicy;
 
 pub use retry_after::retry_after;

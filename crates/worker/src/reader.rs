@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use postrider_queue::Error;
+use postrider_queue::job::Delivery;
 use tokio_util::sync::CancellationToken;
 
-use crate::entry::Delivery;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
-use crate::queue::Error;
 use crate::slots::{Slot, Slots};
 use seat::Seats;
 

@@ -92,7 +92,7 @@ struct Found {
 }
 
 /// Takes over what it can.
-async fn reclaim(lane: &Arc<Lane>, slots: &Slots, free: Vec<Slot>) -> Result<Found, crate::queue::Error> {
+async fn reclaim(lane: &Arc<Lane>, slots: &Slots, free: Vec<Slot>) -> Result<Found, postrider_queue::Error> {
     let mut suspect: Option<Suspect> = slots.suspect();
     let sent = Instant::now();
     let counts_own = lane.panicked.load(Ordering::Relaxed);

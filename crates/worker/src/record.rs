@@ -4,17 +4,14 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
+use postrider_queue::JobResult;
+use postrider_queue::job::{Delivery, Fields, Job, Malformed, Reason};
+use postrider_queue::work::fields::{enqueued_at, of_malformed, own_fields, push, ticket, waited_for};
+use postrider_queue::work::{Burial, Kept, Parking, Until, history};
 use telemetry::Context;
 
-use crate::entry::{Delivery, Fields};
-use crate::history;
-use crate::job::{Job, Malformed};
 use crate::outcome::Ending;
-use crate::queue::{Burial, Parking, Until};
-use crate::reason::Reason;
-use crate::result::{JobResult, Kept};
 use crate::settlement::Settlement;
-use crate::trail::{enqueued_at, of_malformed, own_fields, push, ticket, waited_for};
 
 /// A job with what it has been through, this attempt included.
 #[derive(Debug)]

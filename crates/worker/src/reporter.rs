@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use postrider_queue::Error;
+use postrider_queue::work::Report;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -11,7 +13,6 @@ use crate::flows::Flows;
 use crate::gauges::{Depth, Gauges};
 use crate::lane::Lane;
 use crate::lanes::Lanes;
-use crate::queue::{Error, Report};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(5);

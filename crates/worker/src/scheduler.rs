@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use postrider_queue::job::FlowId;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::flows::{self, FlowId};
+use crate::flows;
 use crate::lane::Lane;
 
 /// As many as one script call moves, so that Redis is not held up.

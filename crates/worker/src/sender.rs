@@ -28,15 +28,14 @@ use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use http_telemetry::{Attempt, ConnectionOptions, Connections, Options, Propagation, Traced};
+use postrider_queue::job::Job;
+use postrider_queue::work::Kept;
 use telemetry::{ErrorType, Telemetry};
 use tracing::{info, warn};
 
 use crate::egress::Egress;
-use crate::job::Job;
 use crate::outcome::{Answer, Ending, retry_after};
-use crate::result::Kept;
 use crate::secrets::Secret;
-
 use connector::{Connector, place, proxy_of};
 use deadline::{Bounds, Deadline};
 use error::SendError;

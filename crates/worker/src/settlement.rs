@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use postrider_queue::Error;
+use postrider_queue::job::{Delivery, Lease, Reason, of_fields};
+use postrider_queue::work::{Burial, Operation, Parking, Settled, Until, Written};
 use telemetry::{Context, ErrorType};
 use tokio::sync::mpsc::error::SendError;
 use tracing::warn;
 
-use crate::entry::{Delivery, Lease};
-use crate::flows;
 use crate::lane::{Done, Lane};
-use crate::queue::{Burial, Error, Operation, Parking, Settled, Until, Written};
-use crate::reason::Reason;
 use crate::trace::Settling;
 
 /// What is to be written in Redis.
@@ -100,7 +99,7 @@ fn buried(lane: &Lane, lease: Lease, burial: &Burial) {
     let ticket = String::from_utf8_lossy(ticket);
     // What is no job names no destination, whatever stands in its `url`.
     let is_job = !matches!(reason, Reason::Malformed | Reason::Version);
-    let flow = is_job.then(|| flows::of_fields(fields)).flatten().map(|(_, name)| name);
+    let flow = is_job.then(|| of_fields(fields)).flatten().map(|(_, name)| name);
     warn!(%ticket, entry = %lease.entry, %reason, error, flow, "job buried");
     lane.counts.dead(*reason);
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use postrider_queue::job::Lease;
+use postrider_queue::work::{Operation, Settled};
 use telemetry::ErrorType;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::entry::Lease;
 use crate::lane::{Done, Lane};
-use crate::queue::{Operation, Settled};
 use crate::trace::Settling;
 
 /// As many as one script call takes.

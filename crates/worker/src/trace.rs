@@ -4,16 +4,12 @@
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use postrider_queue::job::{Delivery, EntryId, Job, Producer, Reason, Trail};
+use postrider_queue::work::{Alone, Operation, fields, history};
 use telemetry::{Context, ErrorType, Span, Telemetry, semconv};
 
 use crate::counts::Became;
-use crate::entry::{Delivery, EntryId, Producer};
-use crate::history;
-use crate::job::{Job, Trail};
 use crate::lane::Lane;
-use crate::queue::Operation;
-use crate::reason::Reason;
-use crate::trail::{self, Alone};
 
 /// How the trace of a further attempt belongs to what was before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -247,7 +243,7 @@ impl<'a> Settling<'a> {
     /// Of a job that waits before any work on it has begun, or is handed back in the middle: a child of what its
     /// attempts are children of.
     pub fn waiting(lane: &'a Lane, operation: Operation, delivery: &Delivery) -> Self {
-        let is_replay = trail::value(&delivery.fields, "_replay_of").is_some();
+        let is_replay = fields::value(&delivery.fields, "_replay_of").is_some();
         let producer = lane.telemetry.extract(&Producer(&delivery.fields));
         let origin = if producer.is_some() && !is_replay { producer } else { kept(lane, delivery) };
         Self::begin(lane, operation, &[(delivery.lease.entry, &origin)])
@@ -290,7 +286,7 @@ fn settlement_span(lane: &Lane, operation: Operation, jobs: &[(EntryId, &Context
 
 /// The first attempt's span, where that is what attempts are children of.
 fn kept(lane: &Lane, delivery: &Delivery) -> Context {
-    let text = trail::value(&delivery.fields, "_traceparent");
+    let text = fields::value(&delivery.fields, "_traceparent");
     let text = text.and_then(|text| String::from_utf8(text.to_vec()).ok());
     text.map_or_else(Context::none, |text| lane.telemetry.extract(&Alone(text)))
 }

@@ -5,16 +5,16 @@ mod fleet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use postrider_queue::job::FlowLimits;
+use postrider_queue::work::Consumer;
+use postrider_queue::{BadQueueName, ConnectError, QueueName, Redis};
 use telemetry::Telemetry;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::config::WeightedQueue;
-use crate::flows::FlowLimits;
 use crate::gauges::Gauges;
 use crate::lanes::Lanes;
-use crate::queue::{ConnectError, Consumer, Redis};
 use crate::reader::{Order, Reader};
 use crate::reporter;
 use crate::retry::RetryPolicies;
@@ -24,6 +24,32 @@ use crate::slots::Slots;
 use crate::status::{Health, ListenError, Status};
 use crate::trace::Retries;
 use fleet::{Fleet, Shared};
+
+/// A queue to read, and how often in proportion to the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightedQueue {
+    /// The queue.
+    pub name: QueueName,
+    /// 1 to 1000. Default: 1.
+    pub weight: u32,
+}
+
+impl std::str::FromStr for WeightedQueue {
+    type Err = String;
+
+    /// `NAME` or `NAME:WEIGHT`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, weight) = match text.split_once(':') {
+            Some((name, weight)) => {
+                let weight = weight.parse().ok().filter(|weight| (1..=1000).contains(weight));
+                (name, weight.ok_or("the weight of a queue must be 1 to 1000, as in bulk:1")?)
+            }
+            None => (text, 1),
+        };
+        let name = name.parse().map_err(|error: BadQueueName| error.to_string())?;
+        Ok(Self { name, weight })
+    }
+}
 
 /// What a worker does, and how much of it.
 #[derive(Clone, Debug)]

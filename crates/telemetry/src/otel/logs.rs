@@ -163,7 +163,8 @@ fn namespaced(field: String, target: &str) -> String {
         _ => {}
     }
     match target.split("::").next().unwrap_or_default() {
-        "" | "postrider" | "telemetry" | "http_telemetry" | "redis_telemetry" => match field.as_str() {
+        "" | "postrider" | "postrider_queue" | "postrider_worker" | "telemetry" | "http_telemetry"
+        | "redis_telemetry" => match field.as_str() {
             "queue" => semconv::MESSAGING_DESTINATION_NAME.to_owned(),
             "status" => semconv::HTTP_RESPONSE_STATUS_CODE.to_owned(),
             _ => format!("postrider.{field}"),

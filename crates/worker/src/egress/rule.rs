@@ -4,9 +4,10 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use postrider_queue::job::Host;
+
 use super::net::Net;
 use super::special::{METADATA, canonical, carried};
-use crate::host::Host;
 
 /// Destinations: a network, a host, all hosts below a name, or all; on one port or on all.
 #[derive(Clone, Debug, PartialEq, Eq)]

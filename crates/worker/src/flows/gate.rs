@@ -2,19 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use postrider_queue::Error;
+use postrider_queue::job::{Admitted, Breaker, Delivery, FlowId, Job, flow_name, of_fields};
+use postrider_queue::work::{Asking, Parking, Taken, Told, Until, Why, fields, is_refusal};
 use telemetry::ErrorType;
 use tracing::{debug, info, warn};
 
-use super::key::{self, FlowId};
 use super::window::GRACE;
-use super::{Breaker, Entry, Line, Pass, Verdict};
-use crate::entry::Delivery;
-use crate::job::{Admitted, Job};
+use super::{Entry, Line, Pass, Verdict};
 use crate::lane::Lane;
 use crate::outcome::Ending;
-use crate::queue::{Asking, Error, Parking, Taken, Told, Until, Why, is_refusal};
 use crate::settlement::put_aside;
-use crate::trail;
 
 /// A flow that holds jobs back is looked after so often at least.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
@@ -33,7 +31,7 @@ pub async fn pass(lane: &Lane, delivery: &Delivery, job: &Job) -> Option<Pass> {
         ticket: job.ticket.clone(),
         until: Until::Admitted { flow: id, within: wait },
         at: job.trail.at,
-        fields: trail::without_place(&delivery.fields),
+        fields: fields::without_place(&delivery.fields),
     };
     put_aside(lane, delivery, parking).await;
     lane.counts.parked();
@@ -44,7 +42,7 @@ pub async fn pass(lane: &Lane, delivery: &Delivery, job: &Job) -> Option<Pass> {
 /// wait: many may have become too old meanwhile, and they must not use up the trials and tokens of the others.
 pub async fn decline(lane: &Lane, delivery: &Delivery) {
     let admitted = Admitted::of(&delivery.fields).filter(|admitted| *admitted != Admitted::Old);
-    let Some((id, _)) = admitted.and_then(|_| key::of_fields(&delivery.fields)) else { return };
+    let Some((id, _)) = admitted.and_then(|_| of_fields(&delivery.fields)) else { return };
     came(lane, id, delivery);
     give_back(lane, id, admitted).await;
     lane.flows.want(id);
@@ -241,7 +239,7 @@ async fn tell_one(lane: &Lane, id: FlowId) -> Result<Taken, Error> {
 
 async fn fails(lane: &Lane, id: FlowId, job: &Job, breaker: Breaker) {
     let spread = 0.75 + fastrand::f64() / 2.0;
-    let flow = key::name(job);
+    let flow = flow_name(job);
     let told = match lane.queue.tell_flow(id, &flow, false, breaker, spread).await {
         Ok(told) => told,
         Err(error) => {
@@ -262,7 +260,7 @@ async fn fails(lane: &Lane, id: FlowId, job: &Job, breaker: Breaker) {
 async fn works(lane: &Lane, id: FlowId, job: &Job, breaker: Breaker) {
     lane.flows.set_open(id, None);
     match lane.queue.tell_flow(id, "", true, breaker, 1.0).await {
-        Ok(_) => info!(flow = key::name(job), "the destination answers again"),
+        Ok(_) => info!(flow = flow_name(job), "the destination answers again"),
         Err(error) => debug!(%error, "a breaker could not be told to the other workers"),
     }
 }

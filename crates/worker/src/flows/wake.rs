@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard};
 
+use postrider_queue::Error;
+use postrider_queue::job::{Admitted, FlowId};
+use postrider_queue::work::{Admission, Asking, Why};
 use tokio::sync::Notify;
 
-use super::FlowId;
 use super::gate::{LOOK, ask_once};
-use crate::job::Admitted;
 use crate::lane::Lane;
-use crate::queue::{Admission, Asking, Error, Why};
 
 /// As many as one script call moves.
 const MOST: usize = 100;

@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use postrider_queue::work::Report;
 use telemetry::{Observable, Telemetry, semconv};
-
-use crate::queue::Report;
 
 /// The states in which jobs of a queue are, in the order of [`Depth`].
 const STATES: [&str; 5] = ["ready", "running", "scheduled", "held", "dead"];

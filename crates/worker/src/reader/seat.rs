@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use postrider_queue::Error;
+use postrider_queue::job::Delivery;
 use tokio::time::Instant;
 
 use super::Order;
-use crate::entry::Delivery;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
-use crate::queue::Error;
 
 /// About how much a reply may hold: it has to arrive before the command times out.
 const REPLY_BYTES: usize = 4 << 20;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::Uri;
 use http_telemetry::{Connections, Making};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
+use postrider_queue::job::Host;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -25,7 +26,6 @@ use super::server_name::server_name;
 use super::settings::HttpConfig;
 use super::stream::{OpenCount, Stream};
 use crate::egress::{Egress, Refusal};
-use crate::host::Host;
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

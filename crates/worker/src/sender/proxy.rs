@@ -6,8 +6,7 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Uri};
-
-use crate::host::Host;
+use postrider_queue::job::Host;
 
 /// An HTTP proxy. Its `Debug` does not show the password.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,9 +1,8 @@
 //! The name that a server must prove by its certificate.
 
 use http::Uri;
+use postrider_queue::job::{BadHost, Host};
 use rustls::pki_types::ServerName;
-
-use crate::host::{BadHost, Host};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use postrider_queue::work::{Consumer, Operation, Queue, fields};
+use postrider_queue::{ConnectError, Error, Redis};
 use telemetry::Telemetry;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -13,14 +15,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::WorkerConfig;
-use crate::config::WeightedQueue;
+use super::{WeightedQueue, WorkerConfig};
 use crate::counts::Counts;
-use crate::flows::{self, Flows};
+use crate::flows;
+use crate::flows::Flows;
 use crate::hand::Hand;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
-use crate::queue::{ConnectError, Consumer, Error, Operation, Queue, Redis};
 use crate::retry::RetryPolicies;
 use crate::scheduler::Alarm;
 use crate::secrets::Secrets;
@@ -28,7 +29,6 @@ use crate::sender::Sender;
 use crate::slots::{Slots, Work};
 use crate::status::Health;
 use crate::trace::{Retries, Settling};
-use crate::trail;
 use crate::{leases, mender, reclaimer, scheduler, settler};
 
 /// How long Redis has to take the last settlements. With the default deadline and the flush of telemetry, 25 and 2 s,
@@ -257,7 +257,7 @@ async fn hand_back(lane: &Lane, why: &str) {
         warn!(jobs = cut.len(), why, "requests in flight are cut and their jobs handed back");
     }
     let all = cut.into_iter().map(|(lease, delivery)| async move {
-        let fields = trail::handed_back(&delivery, lane.queue.clock().now());
+        let fields = fields::handed_back(&delivery, lane.queue.clock().now());
         let settling = Settling::waiting(lane, Operation::Release, &delivery);
         let released = lane.queue.release(lease, &fields, &settling.context()).await;
         settling.end(released.as_ref().err().map(redis_telemetry::error_type).as_ref());

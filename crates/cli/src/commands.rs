@@ -1,0 +1,210 @@
+//! The command line: `postrider worker`, `send`, `sink`, `health`, and the commands that look at queues.
+
+/// `println!`, but for a reader that has gone, as in `postrider jobs list | head`: that is no reason to panic.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*)));
+    }};
+}
+
+mod dead;
+mod doctor;
+mod flows;
+mod health;
+mod jobs;
+mod look;
+mod present;
+mod queues;
+mod results;
+mod send;
+mod sink;
+mod worker;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use postrider_queue::ConnectError;
+use postrider_worker::worker::RunError;
+use telemetry::{Config, Log, LogFormat, StartError, Telemetry};
+use tracing::warn;
+
+/// Reliable HTTP jobs from Redis, with a trace for every delivery.
+///
+/// Exit codes: 0 done; 1 the job that was waited for is dead, a job that was named is not there, the doctor
+/// found an error, or a worker is not well; 2 wrong usage; 3 the job that was waited for is
+/// not done yet; 4 it could not be done, for want of Redis or a port, or since a part of the worker has
+/// panicked.
+#[derive(Debug, Parser)]
+#[command(name = "postrider", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Worker(worker::WorkerArgs),
+    Send(send::SendArgs),
+    Sink(sink::SinkArgs),
+    Health(health::HealthArgs),
+    Queues(queues::QueuesArgs),
+    Flows(flows::FlowsArgs),
+    Jobs(jobs::JobsArgs),
+    Dead(dead::DeadArgs),
+    Doctor(doctor::DoctorArgs),
+}
+
+/// What all commands have stands below what is their own.
+const LAST: usize = 100;
+
+#[derive(Debug, Args)]
+struct LogArgs {
+    /// How log lines are written, to standard error [default: text on a terminal, json otherwise]
+    #[arg(long, env = "POSTRIDER_LOG_FORMAT", global = true, display_order = LAST)]
+    log_format: Option<Format>,
+    /// The least level that is logged, and exceptions by module: `info,postrider=debug` [default: info for
+    /// `worker` and `sink`, else warn]
+    #[arg(long = "log", env = "POSTRIDER_LOG", global = true, display_order = LAST)]
+    filter: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Where Redis is.
+#[derive(Debug, Args)]
+struct RedisArgs {
+    /// Where Redis is: redis://[user:password@]host[:port][/database], rediss:// for TLS,
+    /// redis-cluster://, redis-sentinel://, redis+unix://
+    // The value may hold a password: `--help` must not show it.
+    #[arg(
+        long,
+        env = "POSTRIDER_REDIS_URL",
+        default_value = "redis://127.0.0.1:6379",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    redis_url: String,
+}
+
+/// How long telemetry may take at the end.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Runs the program by its arguments and environment.
+pub fn main() -> ExitCode {
+    let cli = Cli::from_arg_matches(&without_empty_variables(Cli::command()).get_matches());
+    let cli = cli.unwrap_or_else(|error| error.exit());
+    if let Command::Health(args) = &cli.command {
+        return args.run();
+    }
+    // One thread: a second one gained nothing where it was measured, and costs in every wake-up. More
+    // throughput comes from more workers.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let code = runtime.block_on(run(cli));
+    // A name lookup that hangs must not hold up the end.
+    runtime.shutdown_background();
+    code
+}
+
+/// An empty variable counts as unset, as those of OpenTelemetry do: `POSTRIDER_QUEUE=` is what a file of variables
+/// has where nothing is said.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(None::<&'static str>) } else { arg })
+        .mut_subcommands(without_empty_variables)
+}
+
+async fn run(cli: Cli) -> ExitCode {
+    // Two of our dependencies use rustls; both are to use this provider.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .expect("this is the first thing that the program does with TLS");
+    let mut config = Config::from_env();
+    config.service_version = Some(env!("CARGO_PKG_VERSION"));
+    config.log = Some(cli.log.log(!matches!(cli.command, Command::Worker(_) | Command::Sink(_))));
+    let running = match telemetry::start(config) {
+        Ok(running) => running,
+        Err(error) => return failed(&error),
+    };
+    let code = cli.command.run(&running.handle()).await;
+    if let Err(error) = running.shutdown(FLUSH).await {
+        warn!("{error}");
+    }
+    code
+}
+
+impl Command {
+    async fn run(self, telemetry: &Telemetry) -> ExitCode {
+        let result = match self {
+            Self::Worker(args) => args.run(telemetry).await,
+            Self::Send(args) => args.run(telemetry).await,
+            Self::Sink(args) => args.run().await,
+            Self::Health(args) => Ok(args.run()),
+            Self::Queues(args) => args.run(telemetry).await,
+            Self::Flows(args) => args.run(telemetry).await,
+            Self::Jobs(args) => args.run(telemetry).await,
+            Self::Dead(args) => args.run(telemetry).await,
+            Self::Doctor(args) => args.run(telemetry).await,
+        };
+        result.unwrap_or_else(|error| failed(error.as_ref()))
+    }
+}
+
+/// Prints an error with its causes.
+fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+    eprintln!("error: {text}");
+    let usage = error.is::<Usage>()
+        || matches!(error.downcast_ref(), Some(StartError::LogFilter(_)))
+        || matches!(error.downcast_ref(), Some(ConnectError::Url(_)))
+        || matches!(error.downcast_ref(), Some(RunError::Connect(ConnectError::Url(_))));
+    ExitCode::from(if usage { 2 } else { 4 })
+}
+
+/// The command was given something that it cannot use.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+impl LogArgs {
+    fn log(&self, brief: bool) -> Log {
+        let format = match self.log_format {
+            Some(Format::Text) => LogFormat::Text,
+            Some(Format::Json) => LogFormat::Json,
+            None if std::io::stderr().is_terminal() => LogFormat::Text,
+            None => LogFormat::Json,
+        };
+        let level = if brief { "warn" } else { "info" };
+        let filter = self.filter.clone().filter(|filter| !filter.trim().is_empty());
+        Log { format, filter: filter.unwrap_or_else(|| level.to_owned()) }
+    }
+}
+
+/// A duration as people write it: `500ms`, `30s`, `10m`, `1h 30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; write 500ms, 30s, 10m or 1h"))?;
+    if duration > LONGEST { Err("it must be at most 3650 days".to_owned()) } else { Ok(duration) }
+}
+
+/// A duration that is not nothing.
+fn some_time(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    if duration < Duration::from_millis(1) { Err("it must be at least 1ms".to_owned()) } else { Ok(duration) }
+}
+
+/// Longer is a mistake, and more than a clock can count.
+const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);

@@ -1,0 +1,204 @@
+//! `postrider dead`
+
+mod purge;
+mod replay;
+mod select;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use postrider_queue::admin::DeadLetter;
+use serde_json::{Value, json};
+use telemetry::Telemetry;
+
+use self::select::FilterArgs;
+use super::look::{LookArgs, View};
+use super::present::{
+    brief, field, fields_json, fields_table, history_table, line, method, plain, table, time, url,
+};
+
+/// Look at dead letters, replay them, or delete them
+///
+/// An ID is the dead letter's entry id, or the ticket that it had as a job; `show` takes the job's label, too, its
+/// field `id`. Dead letters are kept for about 30 days, and about the last 100,000 of a queue. Exit code 1: no
+/// such dead letter, or not all could be done.
+#[derive(Debug, Args)]
+pub(super) struct DeadArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(ListArgs),
+    Show(ShowArgs),
+    Replay(replay::ReplayArgs),
+    Purge(purge::PurgeArgs),
+}
+
+/// List dead letters, the last ones first
+#[derive(Debug, Args)]
+struct ListArgs {
+    #[command(flatten)]
+    look: LookArgs,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// At most so many of each queue
+    #[arg(long, default_value = "20", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200_000))]
+    limit: u32,
+    /// Print one JSON object a line, one for each dead letter
+    #[arg(long)]
+    json: bool,
+}
+
+/// Show a dead letter with all its fields and its attempts; what may be secret is masked
+#[derive(Debug, Args)]
+struct ShowArgs {
+    /// The entry id of the dead letter, or the job's ticket or label
+    id: String,
+    #[command(flatten)]
+    look: LookArgs,
+    /// Print one JSON document: the list `dead`
+    #[arg(long)]
+    json: bool,
+    /// Show secrets, too
+    #[arg(long)]
+    reveal: bool,
+}
+
+impl DeadArgs {
+    pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        match self.command {
+            Command::List(args) => args.run(telemetry).await,
+            Command::Show(args) => args.run(telemetry).await,
+            Command::Replay(args) => args.run(telemetry).await,
+            Command::Purge(args) => args.run(telemetry).await,
+        }
+    }
+}
+
+impl ListArgs {
+    async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        let view = self.look.open(telemetry).await?;
+        let now = view.inspector.now().await?;
+        let filter = self.filter.at(now);
+        let (mut letters, mut more) = (Vec::new(), false);
+        for queue in &view.queues {
+            let (mut before, mut listed) = (None, 0);
+            'pages: loop {
+                let page = view.inspector.dead_before(queue, before).await?;
+                let Some(last) = page.last() else { break };
+                before = Some(last.entry);
+                let past = filter.is_before(last);
+                for letter in page.into_iter().filter(|letter| filter.matches(letter)) {
+                    if listed == self.limit {
+                        more = true;
+                        break 'pages;
+                    }
+                    listed += 1;
+                    letters.push(letter);
+                }
+                if past {
+                    break;
+                }
+            }
+        }
+        view.inspector.close().await;
+        if self.json {
+            letters.iter().for_each(|letter| say!("{}", summary_json(letter)));
+        } else {
+            say!("{}", letters_table(&letters, now));
+        }
+        if more {
+            eprintln!("note: there are more; --limit shows them");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl ShowArgs {
+    async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        let view = self.look.open(telemetry).await?;
+        let mut found = Vec::new();
+        for queue in &view.queues {
+            found.extend(view.inspector.find_dead(queue, &self.id).await?);
+        }
+        if found.is_empty() {
+            for queue in &view.queues {
+                found.extend(view.inspector.labelled_dead(queue, &self.id).await?);
+            }
+        }
+        view.inspector.close().await;
+        if self.json {
+            let letters: Vec<_> = found.iter().map(|letter| whole_json(letter, self.reveal)).collect();
+            say!("{}", json!({ "dead": letters }));
+        } else {
+            for letter in &found {
+                let DeadLetter { queue, entry, ticket, .. } = letter;
+                say!("queue {queue}, dead letter {entry}, ticket {ticket}");
+                say!("{}", fields_table(&letter.fields, self.reveal));
+                history_table(&letter.fields).iter().for_each(|history| say!("\n{history}"));
+            }
+        }
+        if found.is_empty() {
+            return Ok(not_found(&view, "entry id, ticket or label", &self.id));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn not_found(view: &View, what: &str, id: &str) -> ExitCode {
+    eprintln!(
+        "error: no dead letter with the {what} {id} in {}; it was replayed, purged, or is not dead \
+         (see `postrider jobs show {id}`)",
+        view.names()
+    );
+    ExitCode::from(1)
+}
+
+fn letters_table(letters: &[DeadLetter], now: u64) -> comfy_table::Table {
+    table(
+        ["QUEUE", "TICKET", "ID", "DIED", "REASON", "ATTEMPTS", "METHOD", "URL", "ERROR"],
+        letters.iter().map(|letter| {
+            let ago = Duration::from_millis(now.saturating_sub(letter.entry.millis));
+            [
+                letter.queue.to_string(),
+                plain(letter.ticket.as_bytes(), 128),
+                line(&letter.fields, "id", 40),
+                format!("{} ago", brief(ago)),
+                line(&letter.fields, "_reason", 20),
+                line(&letter.fields, "_attempt", 5),
+                method(&letter.fields),
+                plain(url(&letter.fields).as_bytes(), 60),
+                line(&letter.fields, "_error", 60),
+            ]
+        }),
+    )
+}
+
+fn summary_json(letter: &DeadLetter) -> Value {
+    let text = |name: &str| field(&letter.fields, name).map(|value| plain(value, 1_000));
+    json!({
+        "queue": letter.queue.to_string(),
+        "entry": letter.entry.to_string(),
+        "ticket": letter.ticket,
+        "id": text("id"),
+        "dead_at": letter.entry.millis,
+        "died": time(letter.entry.millis),
+        "reason": text("_reason"),
+        "error": text("_error"),
+        "attempts": text("_attempt").and_then(|attempts| attempts.parse::<u32>().ok()).unwrap_or(0),
+        "method": method(&letter.fields),
+        "url": url(&letter.fields),
+    })
+}
+
+fn whole_json(letter: &DeadLetter, reveal: bool) -> Value {
+    let mut whole = summary_json(letter);
+    let history = field(&letter.fields, "_history").and_then(|text| serde_json::from_slice(text).ok());
+    whole["history"] = history.unwrap_or(Value::Null);
+    whole["fields"] = fields_json(&letter.fields, reveal);
+    whole
+}

@@ -1,0 +1,85 @@
+//! `postrider dead purge`
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use postrider_queue::job::EntryId;
+use serde_json::json;
+use telemetry::Telemetry;
+
+use super::super::look::LookArgs;
+use super::super::present::count;
+use super::super::{Usage, duration};
+use super::select::{Filter, confirm, reasons, select};
+
+/// As many as one command deletes.
+const GROUP: usize = 500;
+
+/// Delete dead letters for good
+#[derive(Debug, Args)]
+pub(super) struct PurgeArgs {
+    #[command(flatten)]
+    look: LookArgs,
+    /// All dead letters that --reason and --older-than leave
+    #[arg(long)]
+    all: bool,
+    /// Only those of this reason
+    #[arg(long, value_parser = reasons(), value_name = "REASON")]
+    reason: Option<String>,
+    /// Only those that died longer ago than this
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    older_than: Option<Duration>,
+    /// Say how many there are, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long, short = 'y')]
+    yes: bool,
+    /// Print one JSON document: the number `purged`, or `would_be_purged`
+    #[arg(long)]
+    json: bool,
+}
+
+impl PurgeArgs {
+    pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        if !self.all && self.reason.is_none() && self.older_than.is_none() {
+            return Err(Usage("say which: --all, --reason or --older-than".to_owned()).into());
+        }
+        let view = self.look.open(telemetry).await?;
+        let now = view.inspector.now().await?;
+        let filter = Filter {
+            reason: self.reason.clone(),
+            before: self.older_than.map(|time| now.saturating_sub(time.as_millis() as u64)),
+            ..Filter::default()
+        };
+        let letters = select(&view, &filter).await?;
+        let what = count(letters.len(), "dead letter", "dead letters");
+        if self.dry_run {
+            self.say("would_be_purged", letters.len() as u64, &format!("{what} would be deleted"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let question = format!("Delete {what} of {} for good?", view.names());
+        if !letters.is_empty() && !confirm(&question, self.yes)? {
+            eprintln!("nothing was deleted");
+            return Ok(ExitCode::from(1));
+        }
+        let mut purged = 0;
+        for queue in &view.queues {
+            let entries: Vec<EntryId> =
+                letters.iter().filter(|letter| letter.queue == *queue).map(|letter| letter.entry).collect();
+            for entries in entries.chunks(GROUP) {
+                purged += view.inspector.purge(queue, entries).await?;
+            }
+        }
+        view.inspector.close().await;
+        let done = count(purged as usize, "dead letter was", "dead letters were");
+        self.say("purged", purged, &format!("{done} deleted"));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn say(&self, name: &str, number: u64, text: &str) {
+        if self.json { say!("{}", json!({ name: number })) } else { say!("{text}") }
+    }
+}

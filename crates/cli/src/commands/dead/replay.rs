@@ -1,0 +1,204 @@
+//! `postrider dead replay`
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::ProgressBar;
+use postrider_queue::admin::{DeadLetter, Replayed};
+use serde_json::{Value, json};
+use telemetry::Telemetry;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::super::look::{LookArgs, View};
+use super::super::present::count;
+use super::super::{Usage, duration};
+use super::select::{FilterArgs, confirm, select};
+
+/// Make new jobs of dead letters, which are gone then
+///
+/// A new job has a ticket of its own and all its attempts; it keeps the history, and `_replay_of` names the job
+/// that it was. It is sent at once: its former delay and the time at which it expired do not count any more.
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// Entry ids of dead letters, or tickets of their jobs
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    #[command(flatten)]
+    look: LookArgs,
+    /// All dead letters that --reason, --id, --url-contains and --since leave
+    #[arg(long, conflicts_with = "ids")]
+    all: bool,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// At most so many in a time: 50/s, 100/m [default: as fast as it goes]
+    #[arg(long, value_parser = rate, value_name = "N/s")]
+    rate: Option<Duration>,
+    /// The new jobs are not sent any more after this time
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    expires_in: Option<Duration>,
+    /// Say how many there are, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long, short = 'y')]
+    yes: bool,
+    /// Print one JSON document: the list `replayed`, of `ticket` and `replay_of`, and the list `failed`
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Default)]
+struct Report {
+    replayed: Vec<Value>,
+    failed: Vec<Value>,
+}
+
+impl ReplayArgs {
+    pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        self.check()?;
+        let view = self.look.open(telemetry).await?;
+        let mut report = Report::default();
+        let letters = self.letters(&view, &mut report).await?;
+        let what = count(letters.len(), "dead letter", "dead letters");
+        if self.dry_run {
+            self.say(&format!("{what} of {} would be replayed", view.names()));
+            return Ok(report.end(self.json));
+        }
+        let ask = self.ids.is_empty() && !letters.is_empty();
+        if ask && !confirm(&format!("Replay {what} of {}?", view.names()), self.yes)? {
+            eprintln!("nothing was replayed");
+            return Ok(ExitCode::from(1));
+        }
+        let stopped = self.replay(&view, &letters, &mut report).await;
+        view.inspector.close().await;
+        let done = count(report.replayed.len(), "dead letter was", "dead letters were");
+        self.say(&format!("{done} replayed"));
+        let code = report.end(self.json);
+        match stopped {
+            Ok(()) => Ok(code),
+            Err(error) => Err(format!("stopped, and the rest is as it was: {error}").into()),
+        }
+    }
+
+    fn check(&self) -> Result<(), Usage> {
+        let filtered = !self.filter.is_empty();
+        match (self.ids.is_empty(), self.all || filtered) {
+            (true, false) => {
+                Err(Usage("say which: IDs, --all, --reason, --id, --url-contains or --since".to_owned()))
+            }
+            (false, true) => Err(Usage("give either IDs or a filter".to_owned())),
+            _ => Ok(()),
+        }
+    }
+
+    async fn letters(&self, view: &View, report: &mut Report) -> Result<Vec<DeadLetter>, Box<dyn Error>> {
+        if self.ids.is_empty() {
+            let now = view.inspector.now().await?;
+            return select(view, &self.filter.at(now)).await;
+        }
+        let mut letters = Vec::new();
+        for id in &self.ids {
+            let before = letters.len();
+            for queue in &view.queues {
+                letters.extend(view.inspector.find_dead(queue, id).await?);
+            }
+            if letters.len() == before {
+                super::not_found(view, "entry id or ticket (for a label, give --id)", id);
+                report.failed.push(json!({"id": id, "outcome": "not_found"}));
+            }
+        }
+        Ok(letters)
+    }
+
+    async fn replay(
+        &self,
+        view: &View,
+        letters: &[DeadLetter],
+        report: &mut Report,
+    ) -> Result<(), postrider_queue::Error> {
+        // Drawn to standard error, and only where that is a terminal.
+        let bar = ProgressBar::new(letters.len() as u64);
+        let mut pace = self.rate.map(pace);
+        for letter in letters {
+            if let Some(pace) = &mut pace {
+                pace.tick().await;
+            }
+            let (entry, queue) = (letter.entry.to_string(), letter.queue.to_string());
+            match view.inspector.replay(letter, self.expires_in).await? {
+                Replayed::As(job) => {
+                    let (ticket, replay_of) = (job.to_string(), &letter.ticket);
+                    if !self.ids.is_empty() && !self.json {
+                        say!("{replay_of}  replayed as {ticket}");
+                    }
+                    report.replayed.push(json!({"queue": queue, "ticket": ticket, "replay_of": replay_of}));
+                }
+                Replayed::Gone => {
+                    report.failed.push(json!({"queue": queue, "entry": entry, "outcome": "gone"}));
+                    bar.suspend(|| eprintln!("note: {entry} is gone: replayed or purged in the meantime"));
+                }
+                Replayed::NoJob => {
+                    report.failed.push(json!({"queue": queue, "entry": entry, "outcome": "no_job"}));
+                    let hint = "it has no `url`, or too many fields, so no job can be made of it; it stays";
+                    bar.suspend(|| eprintln!("error: {entry}: {hint}"));
+                }
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    fn say(&self, text: &str) {
+        if self.json { eprintln!("{text}") } else { say!("{text}") }
+    }
+}
+
+impl Report {
+    fn end(&self, json: bool) -> ExitCode {
+        if json {
+            say!("{}", json!({"replayed": self.replayed, "failed": self.failed}));
+        }
+        if self.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+    }
+}
+
+fn pace(between: Duration) -> Interval {
+    let mut pace = interval(between);
+    // A pause must not be followed by a flood.
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pace
+}
+
+/// `50/s`, `100/m` or `10/h`, as the time between two.
+fn rate(text: &str) -> Result<Duration, String> {
+    let wrong = || "write how many in a second, minute or hour: 50/s, 100/m, 10/h".to_owned();
+    let (number, unit) = text.split_once('/').ok_or_else(wrong)?;
+    let number: f64 = number.trim().parse().map_err(|_| wrong())?;
+    let unit = match unit.trim() {
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    let between = unit / number;
+    if !(0.00001..=86_400.0).contains(&between) {
+        return Err("at most 100000/s and at least one a day".to_owned());
+    }
+    Ok(Duration::from_secs_f64(between))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_time_between_two() {
+        assert_eq!(rate("50/s"), Ok(Duration::from_millis(20)));
+        assert_eq!(rate("120/m"), Ok(Duration::from_millis(500)));
+        for wrong in ["50", "x/s", "0/s", "-1/s", "1/x", "nan/s", "9e9/s"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! `postrider doctor`
+
+mod queue;
+mod server;
+mod telemetry;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Args;
+use postrider_queue::admin::{Inspector, Shard};
+use serde_json::{Value, json};
+
+use super::look::LookArgs;
+use super::present::{count, plain};
+use ::telemetry::Telemetry;
+
+/// Of how many scheduled tickets it is looked up whether their job waits.
+const LOOKED_UP: u64 = 1_000;
+
+/// Check whether this Redis, its queues and the telemetry are fit for the job, and say what to do
+///
+/// Exit code 0: nothing is wrong; 1: something is. Warnings alone are no error.
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    look: LookArgs,
+    /// Print one JSON document: `fit`, and the list `findings` of `level`, `check`, `queue`, `seen`, `advice`
+    #[arg(long)]
+    json: bool,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    Ok,
+    Warn,
+    Error,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug)]
+struct Finding {
+    level: Level,
+    check: &'static str,
+    queue: Option<String>,
+    seen: String,
+    advice: Option<String>,
+}
+
+impl Level {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl Finding {
+    fn ok(check: &'static str, seen: impl Into<String>) -> Self {
+        Self { level: Level::Ok, check, queue: None, seen: seen.into(), advice: None }
+    }
+
+    fn warn(check: &'static str, seen: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { level: Level::Warn, advice: Some(advice.into()), ..Self::ok(check, seen) }
+    }
+
+    fn error(check: &'static str, seen: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { level: Level::Error, ..Self::warn(check, seen, advice) }
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "level": self.level.as_str(),
+            "check": self.check,
+            "queue": self.queue,
+            "seen": self.seen,
+            "advice": self.advice,
+        })
+    }
+}
+
+impl DoctorArgs {
+    pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        let mut findings = match self.look.connect(telemetry).await {
+            Ok(inspector) => {
+                let findings = self.examine(&inspector).await;
+                inspector.close().await;
+                findings
+            }
+            Err(error) => {
+                vec![Finding::error("connection", error.to_string(), "see that Redis runs, and --redis-url")]
+            }
+        };
+        findings.extend(telemetry::examine().await);
+        let worst = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
+        if self.json {
+            let all: Vec<_> = findings.iter().map(Finding::json).collect();
+            say!("{}", json!({"fit": worst < Level::Error, "findings": all}));
+        } else {
+            print(&findings);
+        }
+        Ok(if worst == Level::Error { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    }
+
+    /// What cannot be asked is a finding, too, and the rest is asked nevertheless.
+    async fn examine(&self, inspector: &Inspector) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let failed = |check, error: postrider_queue::Error| {
+            Finding::error(check, error.to_string(), "see what Redis' log says, and the rights of this user")
+        };
+        match inspector.server().await {
+            Ok(server) => findings.extend(server::examine(&server)),
+            Err(error) => findings.push(failed("connection", error)),
+        }
+        let queues = self.look.queues(inspector).await.unwrap_or_else(|error| {
+            findings.push(Finding::warn("queue", error.to_string(), "+scan is needed for this alone"));
+            Vec::new()
+        });
+        let default = Shard { queue: "default".parse().expect("a valid name"), number: 0 };
+        match inspector.refused(queues.first().unwrap_or(&default)).await {
+            Ok(refused) => findings.extend(server::rights(&refused)),
+            Err(error) => findings.push(failed("rights", error)),
+        }
+        for queue in &queues {
+            let mut found = match inspector.survey(queue, LOOKED_UP).await {
+                Ok(survey) => queue::examine(queue, &survey),
+                Err(error) => vec![failed("queue", error)],
+            };
+            found.iter_mut().for_each(|finding| finding.queue = Some(queue.to_string()));
+            findings.append(&mut found);
+        }
+        match inspector.held_flows(&queues, false).await {
+            Ok(held) => findings.extend(queue::held_back(&held)),
+            Err(error) => findings.push(failed("flows", error)),
+        }
+        if queues.is_empty() {
+            findings.push(Finding::ok("queue", "none to look at"));
+        }
+        findings
+    }
+}
+
+fn print(findings: &[Finding]) {
+    for Finding { level, check, queue, seen, advice } in findings {
+        let queue = queue.as_ref().map_or(String::new(), |queue| format!("{queue}: "));
+        say!("{:<6} {check:<12} {queue}{}", level.as_str(), plain(seen.as_bytes(), 1_000));
+        advice.iter().for_each(|advice| say!("{:20}→ {advice}", ""));
+    }
+    let number = |level| findings.iter().filter(|finding| finding.level == level).count();
+    let errors = count(number(Level::Error), "error", "errors");
+    say!("\n{errors}, {}", count(number(Level::Warn), "warning", "warnings"));
+}

@@ -1,0 +1,228 @@
+//! Is this queue well? Judged by what it holds. Pure.
+
+use std::time::Duration;
+
+use postrider_queue::admin::{HeldFlow, Shard, Survey, SurveyedConsumer};
+use postrider_queue::job::FlowId;
+
+use super::super::present::{brief, count, plain};
+use super::Finding;
+
+/// An id so far ahead of the clock was made up.
+const AHEAD_MS: u64 = 60_000;
+/// A consumer that is idle for so long and no worker of those that say they live is left over.
+const STALE_MS: u64 = 60_000;
+const MANY_READY: u64 = 100_000;
+const MANY_DEAD: u64 = 90_000;
+
+pub(super) fn examine(queue: &Shard, survey: &Survey) -> Vec<Finding> {
+    let mut findings: Vec<_> = survey.faults.iter().map(|fault| broken(queue, fault)).collect();
+    findings.extend(group(queue, survey));
+    findings.extend(last_id(queue, survey));
+    findings.extend(depth(survey));
+    findings.extend(schedule(queue, survey));
+    findings.extend(consumers(queue, survey));
+    if findings.is_empty() {
+        let Survey { ready, in_flight, scheduled, dead, .. } = survey;
+        let parked = survey.held_back();
+        let seen = format!(
+            "{ready} ready, {in_flight} in flight, {scheduled} scheduled, {parked} parked, {dead} dead"
+        );
+        findings.push(Finding::ok("queue", seen));
+    }
+    findings
+}
+
+fn broken(queue: &Shard, fault: &str) -> Finding {
+    let advice = format!(
+        "see with TYPE which of postrider:{{{queue}}}:jobs (stream), :waiting (hash), :scheduled and :flows \
+         (zset), :dead (stream), :workers (hash) is something else, and move it away with RENAME"
+    );
+    Finding::error("keys", fault, advice)
+}
+
+fn group(queue: &Shard, survey: &Survey) -> Option<Finding> {
+    if !survey.has_stream || survey.delivered.is_some() {
+        return None;
+    }
+    let seen = "the consumer group `postrider` is missing: nothing is read until a worker makes it";
+    let advice =
+        format!("start `postrider worker --queue {}`; a worker that runs makes it by itself", queue.queue);
+    Some(Finding::warn("group", seen, advice))
+}
+
+fn last_id(queue: &Shard, survey: &Survey) -> Option<Finding> {
+    let last = survey.last?;
+    let ahead = last.millis.checked_sub(survey.now).filter(|ahead| *ahead > AHEAD_MS)?;
+    let key = format!("postrider:{{{queue}}}:jobs");
+    let advice = format!(
+        "let all producers write the id `*`; once the stream is empty, `XSETID {key} {}-0` puts it right",
+        survey.now
+    );
+    if last.millis == u64::MAX {
+        let seen =
+            format!("the stream's last id, {last}, is the last that there can be: no job can be put in");
+        return Some(Finding::error("last id", seen, advice));
+    }
+    let ahead = brief(Duration::from_millis(ahead));
+    let seen =
+        format!("the stream's last id, {last}, is {ahead} ahead of Redis' clock: a producer made it up");
+    Some(Finding::warn("last id", seen, advice))
+}
+
+fn depth(survey: &Survey) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let alive = survey.consumers.iter().filter(|worker| worker.alive()).count();
+    if survey.ready > 0 && alive == 0 {
+        let seen = format!("{} ready, and no worker is alive", survey.ready);
+        findings.push(Finding::warn("workers", seen, "start a worker for this queue"));
+    }
+    if survey.ready > MANY_READY {
+        let seen = format!("{} ready: more comes in than goes out", survey.ready);
+        findings.push(Finding::warn("depth", seen, "start more workers, or raise --concurrency"));
+    }
+    if survey.dead > MANY_DEAD {
+        let seen = format!("{} dead letters: beyond about 100000 the eldest are lost", survey.dead);
+        let advice = "see `postrider dead list`; replay or purge them";
+        findings.push(Finding::warn("dead", seen, advice));
+    }
+    findings
+}
+
+fn schedule(queue: &Shard, survey: &Survey) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if survey.without_job > 0 {
+        let seen = format!(
+            "{} scheduled without a job",
+            count(survey.without_job as usize, "ticket is", "tickets are")
+        );
+        let advice =
+            "none is lost by it; they are dropped when they are due. Does another program write there?";
+        findings.push(Finding::warn("schedule", seen, advice));
+    }
+    let stray = survey.waiting.saturating_sub(survey.scheduled + survey.held_back());
+    if stray > 0 {
+        let jobs = count(stray as usize, "job waits", "jobs wait");
+        let advice = format!(
+            "let a worker run: it finds them and lets them go. By hand, `ZADD postrider:{{{queue}}}:scheduled 0 \
+             TICKET` lets a ticket of `HKEYS postrider:{{{queue}}}:waiting` go"
+        );
+        let seen = format!("{jobs} for no time and for no flow that is looked after");
+        findings.push(Finding::warn("schedule", seen, advice));
+    }
+    findings
+}
+
+/// Flows whose breaker is open while jobs wait for them.
+pub(super) fn held_back(flows: &[(FlowId, HeldFlow)]) -> Option<Finding> {
+    let broken: Vec<_> = flows.iter().map(|(_, flow)| flow).filter(|flow| flow.trips > 0).collect();
+    let jobs: u64 = broken.iter().map(|flow| flow.jobs()).sum();
+    if broken.is_empty() {
+        return None;
+    }
+    let seen = format!(
+        "{} not answer, and {} for {}",
+        count(broken.len(), "destination does", "destinations do"),
+        count(jobs as usize, "job waits", "jobs wait"),
+        if broken.len() == 1 { "it" } else { "them" }
+    );
+    Some(Finding::warn(
+        "flows",
+        seen,
+        "see `postrider flows`; each is tried again and again, nothing to do here",
+    ))
+}
+
+fn consumers(queue: &Shard, survey: &Survey) -> Vec<Finding> {
+    let gone: Vec<_> = survey.consumers.iter().filter(|worker| worker.reads && !worker.alive()).collect();
+    let alive = survey.consumers.iter().any(SurveyedConsumer::alive);
+    let held = gone.iter().filter(|worker| worker.pending > 0).map(|worker| {
+        let jobs = count(worker.pending as usize, "job", "jobs");
+        let seen = format!("the worker {} is gone and holds {jobs}", plain(worker.name.as_bytes(), 100));
+        let advice = if alive {
+            "another worker takes them over when the lease is over: nothing to do"
+        } else {
+            "start a worker: it takes them over when it has been connected for a whole lease"
+        };
+        Finding::warn("workers", seen, advice)
+    });
+    let stale = gone.iter().filter(|worker| worker.pending == 0 && worker.idle_ms > STALE_MS).map(|worker| {
+        let name = plain(worker.name.as_bytes(), 100);
+        let idle = brief(Duration::from_millis(worker.idle_ms));
+        let advice = format!("XGROUP DELCONSUMER postrider:{{{queue}}}:jobs postrider {name}");
+        Finding::warn("workers", format!("the consumer {name} is left over, idle for {idle}"), advice)
+    });
+    held.chain(stale).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+    use postrider_queue::job::EntryId;
+
+    const NOW: u64 = 1_795_396_101_000;
+
+    fn well() -> Survey {
+        Survey { now: NOW, has_stream: true, delivered: Some("1-0".into()), ..Survey::default() }
+    }
+
+    fn found(survey: &Survey) -> Vec<(Level, &'static str)> {
+        let found = examine(&Shard { queue: "mail".parse().unwrap(), number: 0 }, survey);
+        found.iter().map(|finding| (finding.level, finding.check)).collect()
+    }
+
+    fn gone(pending: u64, idle_ms: u64) -> SurveyedConsumer {
+        SurveyedConsumer { name: "w".into(), pending, reads: true, idle_ms, ..SurveyedConsumer::default() }
+    }
+
+    #[test]
+    fn a_queue_that_is_well_is_told_so() {
+        assert_eq!(found(&well()), [(Level::Ok, "queue")]);
+        assert_eq!(found(&Survey { now: NOW, ..Survey::default() }), [(Level::Ok, "queue")]);
+    }
+
+    #[test]
+    fn a_made_up_id_is_named() {
+        let last = |millis| Survey { last: Some(EntryId { millis, sequence: 0 }), ..well() };
+        assert_eq!(found(&last(NOW + 59_000)), [(Level::Ok, "queue")]);
+        assert_eq!(found(&last(9_999_999_999_999_999)), [(Level::Warn, "last id")]);
+        assert_eq!(found(&last(u64::MAX)), [(Level::Error, "last id")]);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        assert_eq!(found(&Survey { delivered: None, ..well() }), [(Level::Warn, "group")]);
+        assert_eq!(found(&Survey { without_job: 1, ..well() }), [(Level::Warn, "schedule")]);
+        assert_eq!(found(&Survey { waiting: 2, scheduled: 1, ..well() }), [(Level::Warn, "schedule")]);
+        let parked = |jobs| vec![(postrider_queue::job::FlowId::of("h:80"), jobs)];
+        let waiting = |jobs| Survey { waiting: 3, scheduled: 1, parked: parked(jobs), ..well() };
+        assert_eq!(found(&waiting(2)), [(Level::Ok, "queue")]);
+        assert_eq!(found(&waiting(1)), [(Level::Warn, "schedule")]);
+        assert_eq!(found(&Survey { faults: vec!["WRONGTYPE".into()], ..well() }), [(Level::Error, "keys")]);
+        let crowded = Survey { ready: 100_001, ..well() };
+        assert_eq!(found(&crowded), [(Level::Warn, "workers"), (Level::Warn, "depth")]);
+    }
+
+    #[test]
+    fn flows_that_are_only_limited_are_no_finding() {
+        let queue = Shard { queue: "mail".parse().unwrap(), number: 0 };
+        let flow = |trips| {
+            (FlowId::of("h:80"), HeldFlow { trips, parked: vec![(queue.clone(), 3)], ..HeldFlow::default() })
+        };
+        assert!(held_back(&[flow(0)]).is_none());
+        let found = held_back(&[flow(0), flow(2)]).expect("a finding");
+        assert_eq!(
+            (found.level, found.seen.as_str()),
+            (Level::Warn, "1 destination does not answer, and 3 jobs wait for it")
+        );
+    }
+
+    #[test]
+    fn workers_that_are_gone_are_named() {
+        let with = |consumer| Survey { consumers: vec![consumer], ..well() };
+        assert_eq!(found(&with(gone(3, 0))), [(Level::Warn, "workers")]);
+        assert_eq!(found(&with(gone(0, 60_001))), [(Level::Warn, "workers")]);
+        assert_eq!(found(&with(gone(0, 1_000))), [(Level::Ok, "queue")]);
+    }
+}

@@ -1,0 +1,390 @@
+//! `postrider jobs`
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use postrider_queue::admin::{Cancelled, FoundJob, Place, Replayed, State};
+use serde_json::{Value, json};
+use telemetry::Telemetry;
+
+use super::look::{LookArgs, View};
+use super::present::{
+    brief, count, fields_json, fields_table, history_table, line, method, plain, table, time, url,
+};
+use super::results;
+
+/// Look at jobs that are not dead, cancel them, or run them before their time
+///
+/// An ID is a job's ticket, which `send` prints; the id of its entry in the stream; or its label, the field
+/// `id`. A ticket is found at once; a label is searched for, among at most 10,000 entries and 10,000 waiting
+/// jobs of each queue. Exit code 1: no such job, or it could not be done.
+#[derive(Debug, Args)]
+pub(super) struct JobsArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(ListArgs),
+    Show(ShowArgs),
+    /// Give a job up: it goes to the dead letters, with the reason `cancelled`
+    ///
+    /// A running job is taken from its worker, but its request may have been sent.
+    Cancel(ActArgs),
+    /// Run a job now: before its time, or past its flow
+    RunNow(ActArgs),
+}
+
+/// List jobs: running ones, then ready ones, then scheduled ones by the time at which they are due, then those
+/// that their flow holds back
+#[derive(Debug, Args)]
+struct ListArgs {
+    #[command(flatten)]
+    look: LookArgs,
+    /// Only jobs in this state
+    #[arg(long, value_enum)]
+    state: Option<Only>,
+    /// At most so many of each queue
+    #[arg(long, default_value = "20", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    limit: u16,
+    /// Print one JSON object a line, one for each job
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Only {
+    Ready,
+    Running,
+    Scheduled,
+    Parked,
+}
+
+/// Show a job with all its fields, or its result while that is kept; what may be secret is masked
+#[derive(Debug, Args)]
+struct ShowArgs {
+    /// The job's ticket, entry or label
+    id: String,
+    #[command(flatten)]
+    look: LookArgs,
+    /// Print one JSON document: the list `jobs`, `cut` where the search did not reach the end, and the list
+    /// `results`
+    #[arg(long)]
+    json: bool,
+    /// Show secrets, too
+    #[arg(long)]
+    reveal: bool,
+}
+
+// Without a documentation of its own, which would take the place of the commands'.
+#[derive(Debug, Args)]
+struct ActArgs {
+    /// The job's ticket, entry or label
+    id: String,
+    #[command(flatten)]
+    look: LookArgs,
+    /// Do it to all jobs that bear this label, should there be several
+    #[arg(long)]
+    all: bool,
+    /// Print one JSON document: the list `jobs` with the `outcome` of each, and `cut` where the search did not
+    /// reach the end
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is done to a job.
+#[derive(Clone, Copy)]
+enum Act {
+    Cancel,
+    RunNow,
+}
+
+impl JobsArgs {
+    pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        match self.command {
+            Command::List(args) => args.run(telemetry).await,
+            Command::Show(args) => args.run(telemetry).await,
+            Command::Cancel(args) => args.run(telemetry, Act::Cancel).await,
+            Command::RunNow(args) => args.run(telemetry, Act::RunNow).await,
+        }
+    }
+}
+
+impl ListArgs {
+    async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        let view = self.look.open(telemetry).await?;
+        let state = self.state.map(|state| match state {
+            Only::Ready => State::Ready,
+            Only::Running => State::Running,
+            Only::Scheduled => State::Scheduled,
+            Only::Parked => State::Parked,
+        });
+        let (mut jobs, mut cut) = (Vec::new(), false);
+        for queue in &view.queues {
+            let listing = view.inspector.list(queue, state, self.limit.into()).await?;
+            jobs.extend(listing.jobs);
+            cut |= listing.cut;
+        }
+        let now = view.inspector.now().await?;
+        view.inspector.close().await;
+        if self.json {
+            jobs.iter().for_each(|job| say!("{}", summary_json(job)));
+        } else {
+            say!("{}", jobs_table(&jobs, now));
+        }
+        if cut {
+            eprintln!("note: there are more; --limit shows up to 10000 of each queue");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl ShowArgs {
+    async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        let view = self.look.open(telemetry).await?;
+        let (jobs, cut) = find(&view, &self.id).await?;
+        let mut whole = Vec::new();
+        for job in jobs {
+            // One that has moved since is shown as it was found.
+            whole.push(view.inspector.whole(&job).await?.unwrap_or(job));
+        }
+        let mut results = Vec::new();
+        for queue in &view.queues {
+            let result = view.inspector.result(queue, &self.id).await?;
+            results.extend(result.map(|result| (queue, result)));
+        }
+        let found_results = results.len();
+        let now = view.inspector.now().await?;
+        view.inspector.close().await;
+        if self.json {
+            let jobs: Vec<_> = whole.iter().map(|job| whole_json(job, self.reveal)).collect();
+            let results: Vec<_> = results.iter().map(|(_, result)| result).collect();
+            say!("{}", json!({"jobs": jobs, "cut": cut, "results": results}));
+        } else {
+            for (queue, result) in &results {
+                say!("queue {queue}, ticket {}: {}", self.id, results::line(result));
+                results::answer(result).iter().for_each(|answer| say!("{answer}"));
+            }
+            for job in &whole {
+                say!("queue {}, ticket {}: {}", job.queue, job.ticket, state_text(job, now));
+                say!("{}", fields_table(&job.fields, self.reveal));
+                history_table(&job.fields).iter().for_each(|history| say!("\n{history}"));
+            }
+        }
+        Ok(said_where(&view, &self.id, whole.len() + found_results, cut))
+    }
+}
+
+impl ActArgs {
+    async fn run(self, telemetry: &Telemetry, act: Act) -> Result<ExitCode, Box<dyn Error>> {
+        let view = self.look.open(telemetry).await?;
+        let (jobs, cut) = find(&view, &self.id).await?;
+        if jobs.len() > 1 && !self.all {
+            let now = view.inspector.now().await?;
+            say!("{}", jobs_table(&jobs, now));
+            eprintln!(
+                "error: {} bear the id {}, and nothing was done; name one by its ticket, or give --all",
+                count(jobs.len(), "job", "jobs"),
+                self.id
+            );
+            return Ok(ExitCode::from(1));
+        }
+        let (mut rows, mut done) = (Vec::new(), true);
+        for job in &jobs {
+            let outcome = act.on(&view, job).await?;
+            done &= outcome.ok;
+            if !self.json {
+                say!("{}  {}", job.ticket, outcome.text);
+            }
+            rows.push(json!({
+                "queue": job.queue.to_string(), "ticket": job.ticket, "outcome": outcome.name,
+                "entry": outcome.entry,
+            }));
+        }
+        view.inspector.close().await;
+        if self.json {
+            say!("{}", json!({"jobs": rows, "cut": cut}));
+        }
+        let found = said_where(&view, &self.id, jobs.len(), cut);
+        Ok(if done { found } else { ExitCode::from(1) })
+    }
+}
+
+/// What became of an act.
+struct Outcome {
+    ok: bool,
+    name: &'static str,
+    text: String,
+    entry: Option<String>,
+}
+
+impl Outcome {
+    fn done(name: &'static str, text: &str) -> Self {
+        Self { ok: true, name, text: text.to_owned(), entry: None }
+    }
+
+    fn not(name: &'static str, text: &str) -> Self {
+        Self { ok: false, ..Self::done(name, text) }
+    }
+}
+
+impl Act {
+    /// A job may move from one place to another in the moment in which it is looked at: it is looked for again.
+    async fn on(self, view: &View, job: &FoundJob) -> Result<Outcome, Box<dyn Error>> {
+        const TRIES: usize = 3;
+        let mut job = job.clone();
+        for _ in 1..TRIES {
+            let outcome = self.once(view, &job).await?;
+            if outcome.name != "gone" {
+                return Ok(outcome);
+            }
+            let again = view.inspector.find(&job.queue, &job.ticket).await?.jobs;
+            match again.into_iter().find(|found| found.ticket == job.ticket) {
+                Some(found) => job = found,
+                None => return Ok(outcome),
+            }
+        }
+        self.once(view, &job).await
+    }
+
+    async fn once(self, view: &View, job: &FoundJob) -> Result<Outcome, Box<dyn Error>> {
+        const GONE: &str = "is not there any more: delivered, dead or cancelled in the meantime";
+        match self {
+            Self::Cancel => Ok(match view.inspector.cancel(job).await? {
+                Cancelled::Before => {
+                    Outcome::done("cancelled", "cancelled; it stands among the dead letters")
+                }
+                Cancelled::WhileRunning => Outcome::done(
+                    "cancelled_while_running",
+                    "cancelled; a worker held it: its request may have been sent",
+                ),
+                Cancelled::Gone => Outcome::not("gone", GONE),
+                Cancelled::Unmovable => Outcome::not(
+                    "unmovable",
+                    "has more than 512 fields and cannot be moved; a worker will bury it as malformed",
+                ),
+            }),
+            Self::RunNow => match &job.place {
+                Place::Scheduled(_) | Place::Parked { .. } => Ok(match view.inspector.run_now(job).await? {
+                    Replayed::As(entry) => {
+                        let entry = Some(entry.to_string());
+                        Outcome { entry, ..Outcome::done("ready", "is ready now") }
+                    }
+                    Replayed::Gone => Outcome::not("gone", GONE),
+                    Replayed::NoJob => {
+                        Outcome::not("unreadable", "cannot be read; it is buried when it is due")
+                    }
+                }),
+                Place::Ready(_) => Ok(Outcome::not("not_waiting", "does not wait: it is ready already")),
+                Place::Running { .. } => Ok(Outcome::not("not_waiting", "does not wait: a worker holds it")),
+            },
+        }
+    }
+}
+
+async fn find(view: &View, id: &str) -> Result<(Vec<FoundJob>, bool), Box<dyn Error>> {
+    let (mut jobs, mut cut) = (Vec::new(), false);
+    for queue in &view.queues {
+        let search = view.inspector.find(queue, id).await?;
+        jobs.extend(search.jobs);
+        cut |= search.cut;
+    }
+    Ok((jobs, cut))
+}
+
+/// Says where was looked, unless all is well.
+fn said_where(view: &View, id: &str, found: usize, cut: bool) -> ExitCode {
+    if cut {
+        eprintln!(
+            "note: the search was cut after 10000 entries or waiting jobs of a queue; there may be more. A ticket \
+             is found at once"
+        );
+    }
+    if found > 0 {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!(
+        "error: no job with the id {id} is ready, running, scheduled or parked in {}; it is delivered, or dead (see \
+         `postrider dead show {id}`), or in another queue",
+        view.names()
+    );
+    ExitCode::from(1)
+}
+
+fn state_name(job: &FoundJob) -> &'static str {
+    match job.place {
+        Place::Ready(_) => "ready",
+        Place::Running { .. } => "running",
+        Place::Scheduled(_) => "scheduled",
+        Place::Parked { .. } => "parked",
+    }
+}
+
+fn state_text(job: &FoundJob, now: u64) -> String {
+    let millis = Duration::from_millis;
+    match &job.place {
+        Place::Ready(_) => "ready".to_owned(),
+        Place::Running { worker, deliveries, .. } => {
+            let worker = plain(worker.as_bytes(), 100);
+            let again = if *deliveries > 1 { format!(", delivery {deliveries}") } else { String::new() };
+            format!("running, held by {worker}{again}")
+        }
+        Place::Parked { name, .. } => format!("parked, for {}", plain(name.as_bytes(), 100)),
+        Place::Scheduled(None) => "waiting, for no time".to_owned(),
+        Place::Scheduled(Some(due)) if *due <= now => "scheduled, due".to_owned(),
+        Place::Scheduled(Some(due)) => format!("scheduled, due in {}", brief(millis(due - now))),
+    }
+}
+
+fn jobs_table(jobs: &[FoundJob], now: u64) -> comfy_table::Table {
+    table(
+        ["QUEUE", "TICKET", "ID", "STATE", "ATTEMPTS", "METHOD", "URL"],
+        jobs.iter().map(|job| {
+            [
+                job.queue.to_string(),
+                plain(job.ticket.as_bytes(), 128),
+                line(&job.fields, "id", 40),
+                state_text(job, now),
+                line(&job.fields, "_attempt", 5),
+                method(&job.fields),
+                plain(url(&job.fields).as_bytes(), 80),
+            ]
+        }),
+    )
+}
+
+fn summary_json(job: &FoundJob) -> Value {
+    let text = |name: &str| super::present::field(&job.fields, name).map(|value| plain(value, 200));
+    let (mut entry, mut worker, mut due, mut flow) = (None, None, None, None);
+    match &job.place {
+        Place::Ready(id) => entry = Some(id.to_string()),
+        Place::Running { entry: id, worker: holder, .. } => {
+            (entry, worker) = (Some(id.to_string()), Some(holder.clone()));
+        }
+        Place::Scheduled(at) => due = *at,
+        Place::Parked { name, .. } => flow = Some(plain(name.as_bytes(), 300)),
+    }
+    json!({
+        "queue": job.queue.to_string(),
+        "ticket": job.ticket,
+        "id": text("id"),
+        "state": state_name(job),
+        "entry": entry,
+        "worker": worker,
+        "parked_for": flow,
+        "due_at": due,
+        "due": due.map(time),
+        "attempts": text("_attempt").and_then(|attempts| attempts.parse::<u32>().ok()).unwrap_or(0),
+        "method": method(&job.fields),
+        "url": url(&job.fields),
+    })
+}
+
+fn whole_json(job: &FoundJob, reveal: bool) -> Value {
+    let mut whole = summary_json(job);
+    whole["fields"] = fields_json(&job.fields, reveal);
+    whole
+}

@@ -1,0 +1,233 @@
+//! What jobs look like on a terminal and in JSON: secrets masked, control characters harmless. Pure.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
+use http::Uri;
+use http_telemetry::is_secret;
+use postrider_queue::job::Fields;
+use serde_json::{Map, Value, json};
+
+/// What stands in the place of a secret.
+const MASK: &str = "REDACTED";
+/// Longer texts are cut in tables.
+const LONGEST_TEXT: usize = 1_000;
+/// Long values are broken into lines, so that a table stays so narrow.
+const WIDTH: u16 = 120;
+/// A table for people.
+pub(super) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> Table {
+    let mut table = Table::new();
+    let style = TableStyle::new().header_separator(LineStyle::none().fill('─'));
+    table.load_style(style).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    table
+}
+
+/// Bytes of a job as a text that does nothing to a terminal.
+pub(super) fn plain(bytes: &[u8], longest: usize) -> String {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return format!("({} bytes that are not text)", bytes.len());
+    };
+    let mut plain = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count >= longest {
+            plain.push_str(&format!("… ({} bytes)", bytes.len()));
+            break;
+        }
+        match character {
+            '\n' => plain.push('\n'),
+            character if character.is_control() => plain.extend(character.escape_default()),
+            character => plain.push(character),
+        }
+    }
+    plain
+}
+
+/// A field on one line of a list; empty where there is none.
+pub(super) fn line(fields: &Fields, name: &str, longest: usize) -> String {
+    field(fields, name).map_or(String::new(), |value| plain(value, longest).replace('\n', " "))
+}
+
+/// The first field of that name.
+pub(super) fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a [u8]> {
+    fields.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_ref())
+}
+
+/// A job's method, which is POST unless it says otherwise.
+pub(super) fn method(fields: &Fields) -> String {
+    if field(fields, "method").is_some() { line(fields, "method", 10) } else { "POST".to_owned() }
+}
+
+/// A job's URL without what may be secret.
+pub(super) fn url(fields: &Fields) -> String {
+    field(fields, "url").map_or(String::new(), masked_url)
+}
+
+fn masked_url(url: &[u8]) -> String {
+    let Ok(uri) = Uri::try_from(url) else { return "(not a URL)".to_owned() };
+    http_telemetry::redacted(&uri)
+}
+
+fn masked_headers(headers: &[u8]) -> String {
+    match serde_json::from_slice::<Map<String, Value>>(headers) {
+        Ok(mut headers) => {
+            headers
+                .iter_mut()
+                .filter(|(name, _)| is_secret(name))
+                .for_each(|(_, value)| *value = MASK.into());
+            Value::Object(headers).to_string()
+        }
+        Err(_) => format!("({} bytes that are no JSON object)", headers.len()),
+    }
+}
+
+/// A field's value as it may be shown.
+fn masked(name: &str, value: &[u8]) -> Option<String> {
+    match name {
+        "url" => Some(masked_url(value)),
+        "headers" => Some(masked_headers(value)),
+        // A whole job that could not be read: anything may stand in it.
+        "_raw" => Some(format!("({} bytes; --reveal shows them)", value.len())),
+        name if is_secret(name) => Some(MASK.to_owned()),
+        _ => None,
+    }
+}
+
+/// All fields, for people.
+pub(super) fn fields_table(fields: &Fields, reveal: bool) -> Table {
+    let rows = fields.iter().filter(|(name, _)| name != "_history").map(|(name, value)| {
+        let name = plain(name, 100);
+        let shown = if reveal { None } else { masked(&name, value) };
+        let value =
+            shown.map_or_else(|| plain(value, LONGEST_TEXT), |shown| plain(shown.as_bytes(), LONGEST_TEXT));
+        [name, value]
+    });
+    let mut table = table(["FIELD", "VALUE"], rows);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table
+}
+
+/// All fields, for programs. A name that stands twice has a list; bytes that are not text are `{"hex":…}`.
+pub(super) fn fields_json(fields: &Fields, reveal: bool) -> Value {
+    let mut object = Map::new();
+    for (name, value) in fields {
+        let name = String::from_utf8_lossy(name).into_owned();
+        let shown = if reveal { None } else { masked(&name, value) };
+        let value = shown.map_or_else(|| bytes_json(value), Value::from);
+        match object.get_mut(&name) {
+            None => drop(object.insert(name, value)),
+            Some(Value::Array(values)) => values.push(value),
+            Some(first) => *first = json!([first.take(), value]),
+        }
+    }
+    Value::Object(object)
+}
+
+fn bytes_json(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => json!({ "hex": bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() }),
+    }
+}
+
+/// The attempts of a job; `None` where there was none.
+pub(super) fn history_table(fields: &Fields) -> Option<Table> {
+    let attempts: Vec<Value> = serde_json::from_slice(field(fields, "_history")?).ok()?;
+    let rows = attempts.iter().map(|attempt| {
+        let number = |name: &str| attempt[name].as_u64();
+        let text = |name: &str| plain(attempt[name].as_str().unwrap_or_default().as_bytes(), 100);
+        [
+            number("at").map_or(String::new(), time),
+            number("ms").map_or(String::new(), |ms| brief(Duration::from_millis(ms))),
+            number("status").map_or_else(|| text("error"), |status| status.to_string()),
+            text("trace_id"),
+        ]
+    });
+    Some(table(["ATTEMPT AT", "TOOK", "CAME TO", "TRACE"], rows))
+}
+
+/// A length of time in at most two units: `1h 5m`.
+pub(super) fn brief(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        return format!("{}ms", time.as_millis());
+    }
+    let whole = humantime::format_duration(Duration::from_secs(time.as_secs())).to_string();
+    whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
+/// A Unix time in ms, for people.
+pub(super) fn time(millis: u64) -> String {
+    /// The end of the year 9999; what lies behind was made up.
+    const LAST: u64 = 253_402_300_800_000;
+    if millis >= LAST {
+        return millis.to_string();
+    }
+    let time: SystemTime = UNIX_EPOCH + Duration::from_millis(millis);
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
+/// `1 job`, `2 jobs`.
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(pairs: &[(&'static str, &'static str)]) -> Fields {
+        pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+    }
+
+    #[test]
+    fn secrets_are_masked_wherever_they_stand() {
+        let fields = fields(&[
+            ("url", "https://u:hunter2@h/p?api_key=hunter2&a=b&X-Session-Token=hunter2"),
+            ("headers", r#"{"Authorization":"hunter2","X-Api-Key":["hunter2"],"Accept":"text/html"}"#),
+            ("my_password", "hunter2"),
+            ("_raw", "hunter2"),
+            ("body", "hello"),
+        ]);
+        let (table, json) =
+            (fields_table(&fields, false).to_string(), fields_json(&fields, false).to_string());
+        for shown in [&table, &json] {
+            assert!(!shown.contains("hunter2"), "{shown}");
+            assert!(
+                shown.contains("a=b") && shown.contains("text/html") && shown.contains("hello"),
+                "{shown}"
+            );
+        }
+        assert!(fields_json(&fields, true).to_string().contains("hunter2"));
+        assert_eq!(
+            url(&fields),
+            "https://REDACTED:REDACTED@h/p?api_key=REDACTED&a=b&X-Session-Token=REDACTED"
+        );
+    }
+
+    #[test]
+    fn what_is_not_readable_is_not_shown_as_it_is() {
+        assert_eq!(masked_headers(b"hunter2"), "(7 bytes that are no JSON object)");
+        assert_eq!(masked_url(b"hunter 2"), "(not a URL)");
+        assert_eq!(plain(b"\x1b[2J\tx", 10), "\\u{1b}[2J\\tx");
+        assert_eq!(plain(&[0xff], 10), "(1 bytes that are not text)");
+        assert_eq!(plain("äöü".as_bytes(), 2), "äö… (6 bytes)");
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_keeps_both_values() {
+        let twice: Fields =
+            vec![("a".into(), "1".into()), ("a".into(), "2".into()), ("b".into(), vec![0xff, 1].into())];
+        assert_eq!(fields_json(&twice, false), json!({"a": ["1", "2"], "b": {"hex": "ff01"}}));
+    }
+
+    #[test]
+    fn times_are_short_and_made_up_ones_do_not_matter() {
+        assert_eq!(brief(Duration::from_millis(3_723_004)), "1h 2m");
+        assert_eq!(brief(Duration::from_millis(7)), "7ms");
+        assert_eq!(time(1_795_396_101_000), "2026-11-23T01:08:21.000Z");
+        assert_eq!(time(9_999_999_999_999_999), "9999999999999999");
+    }
+}

@@ -1,0 +1,169 @@
+//! `postrider queues`
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use postrider_queue::admin::{Shard, Survey, SurveyedConsumer};
+use postrider_queue::work::Shards;
+use postrider_queue::{QueueName, Redis};
+use serde_json::{Value, json};
+use telemetry::Telemetry;
+
+use super::RedisArgs;
+use super::look::{LookArgs, name};
+use super::present::{brief, table};
+
+/// Show queues: how many jobs are in which state, how old the oldest is, who works
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct QueuesArgs {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    look: LookArgs,
+    /// Print one JSON object a line, one for each queue
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Shards(ShardsArgs),
+}
+
+/// Give a queue another number of shards, while jobs run
+///
+/// Workers that run take up new shards within seconds. With fewer, the higher ones get no new jobs and are read
+/// until they are empty.
+#[derive(Debug, Args)]
+struct ShardsArgs {
+    /// The queue
+    #[arg(value_parser = name)]
+    queue: QueueName,
+    /// How many shards, 1 to 64
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    shards: u32,
+    #[command(flatten)]
+    redis: RedisArgs,
+    /// Print one JSON object: `queue`, `shards`, and how many are `read`
+    #[arg(long)]
+    json: bool,
+}
+
+impl ShardsArgs {
+    async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        let redis = Redis::connect(&self.redis.redis_url, telemetry).await?;
+        let shards = redis.reshard(&self.queue, self.shards).await;
+        redis.close().await;
+        let Shards { now, read } = shards?;
+        if self.json {
+            say!("{}", json!({"queue": self.queue.to_string(), "shards": now, "read": read}));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let plural = if now == 1 { "" } else { "s" };
+        let more = match read - now {
+            0 => String::new(),
+            1 => ", 1 more is read until it is empty".to_owned(),
+            more => format!(", {more} more are read until they are empty"),
+        };
+        say!("{}: {now} shard{plural}{more}", self.queue);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl QueuesArgs {
+    pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        if let Some(Command::Shards(args)) = self.command {
+            return args.run(telemetry).await;
+        }
+        let view = self.look.open(telemetry).await?;
+        let mut surveys = Vec::new();
+        for queue in &view.queues {
+            surveys.push((queue, view.inspector.survey(queue, 0).await?));
+        }
+        view.inspector.close().await;
+        if self.json {
+            surveys.iter().for_each(|(queue, survey)| say!("{}", json_of(queue, survey)));
+        } else {
+            print(&surveys);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print(surveys: &[(&Shard, Survey)]) {
+    let header = ["QUEUE", "READY", "IN FLIGHT", "SCHEDULED", "PARKED", "DEAD", "OLDEST", "WORKERS"];
+    say!("{}", table(header, surveys.iter().map(|(queue, survey)| row(queue, survey))));
+    let workers: Vec<_> = surveys
+        .iter()
+        .flat_map(|(queue, survey)| survey.consumers.iter().map(|worker| worker_row(queue, worker)))
+        .collect();
+    if !workers.is_empty() {
+        say!("\n{}", table(["QUEUE", "WORKER", "HOLDS", "LAST SEEN", "STATE", "VERSION"], workers));
+    }
+    for (queue, survey) in surveys {
+        survey.faults.iter().for_each(|fault| eprintln!("note: queue {queue}: {fault}"));
+    }
+}
+
+fn row(queue: &Shard, survey: &Survey) -> [String; 8] {
+    let oldest = match survey.oldest_ms {
+        Some(age) => brief(Duration::from_millis(age)),
+        None if survey.ready > 0 => "?".to_owned(),
+        None => "-".to_owned(),
+    };
+    [
+        queue.to_string(),
+        survey.ready.to_string(),
+        survey.in_flight.to_string(),
+        survey.scheduled.to_string(),
+        survey.held_back().to_string(),
+        survey.dead.to_string(),
+        oldest,
+        alive(survey).to_string(),
+    ]
+}
+
+fn worker_row(queue: &Shard, worker: &SurveyedConsumer) -> [String; 6] {
+    let seen = worker.seen_ms.map_or("never".to_owned(), |ago| brief(Duration::from_millis(ago)) + " ago");
+    [
+        queue.to_string(),
+        super::present::plain(worker.name.as_bytes(), 100),
+        worker.pending.to_string(),
+        seen,
+        if worker.alive() { "alive" } else { "gone" }.to_owned(),
+        super::present::plain(worker.version.as_deref().unwrap_or("?").as_bytes(), 20),
+    ]
+}
+
+fn alive(survey: &Survey) -> usize {
+    survey.consumers.iter().filter(|worker| worker.alive()).count()
+}
+
+fn json_of(queue: &Shard, survey: &Survey) -> Value {
+    let workers = survey.consumers.iter().map(|worker| {
+        json!({
+            "name": worker.name,
+            "alive": worker.alive(),
+            "pending": worker.pending,
+            "seen_ms_ago": worker.seen_ms,
+            "lease_ms": worker.lease_ms,
+            "version": worker.version,
+        })
+    });
+    json!({
+        "queue": queue.to_string(),
+        "ready": survey.ready,
+        "in_flight": survey.in_flight,
+        "scheduled": survey.scheduled,
+        "parked": survey.held_back(),
+        "waiting": survey.waiting,
+        "dead": survey.dead,
+        "oldest_ms": survey.oldest_ms,
+        "workers_alive": alive(survey),
+        "workers": workers.collect::<Vec<_>>(),
+        "faults": survey.faults,
+    })
+}

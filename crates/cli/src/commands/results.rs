@@ -1,0 +1,62 @@
+//! A job's result for people.
+
+use postrider_queue::JobResult;
+
+use super::present::plain;
+
+/// More of a body than this is cut on a terminal; `--json` has all that was kept.
+const LONGEST: usize = 1000;
+
+/// What became of the job, in one line.
+pub(super) fn line(result: &JobResult) -> String {
+    let JobResult { outcome, status, attempts, reason, error, .. } = result;
+    let plural = if *attempts == 1 { "" } else { "s" };
+    let status = status.map_or(String::new(), |status| format!(" with {status}"));
+    let mut text = format!("{outcome}{status} after {attempts} attempt{plural}");
+    if let (Some(reason), Some(error)) = (reason, error) {
+        text.push_str(&format!(" ({reason}: {error})"));
+    }
+    plain(text.as_bytes(), usize::MAX)
+}
+
+/// The answer, as far as it was kept: headers, and the body if it is text. Nothing of it does anything to a
+/// terminal.
+pub(super) fn answer(result: &JobResult) -> Option<String> {
+    let mut lines: Vec<String> = vec![];
+    for (name, value) in &result.headers {
+        lines.push(format!("{name}: {}", plain(value.as_bytes(), LONGEST).replace('\n', " ")));
+    }
+    let cut = if result.truncated { " (cut)" } else { "" };
+    if let Some(body) = &result.body {
+        lines.extend(plain(body.as_bytes(), LONGEST).lines().map(str::to_owned));
+        lines.extend(result.truncated.then(|| "(cut)".to_owned()));
+    } else if let Some(body) = &result.body_base64 {
+        lines.push(format!(
+            "(about {} bytes that are not text{cut}; --json shows them in Base64)",
+            body.len() * 3 / 4
+        ));
+    }
+    if lines.is_empty() {
+        return None;
+    }
+    Some(lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_does_nothing_to_a_terminal() {
+        let result = JobResult {
+            headers: [("x".to_owned(), "a\u{1b}[2Jb".to_owned())].into(),
+            body: Some("one\ntwo\u{7}".to_owned()),
+            truncated: true,
+            ..JobResult::default()
+        };
+        assert_eq!(answer(&result).unwrap(), "  x: a\\u{1b}[2Jb\n  one\n  two\\u{7}\n  (cut)");
+        assert_eq!(answer(&JobResult::default()), None);
+        let result = JobResult { body_base64: Some("/wA=".to_owned()), ..JobResult::default() };
+        assert!(answer(&result).unwrap().contains("not text"));
+    }
+}

@@ -1,0 +1,292 @@
+//! `postrider send`
+
+mod batch;
+mod from;
+mod line;
+mod lines;
+
+use std::error::Error;
+use std::io::Read;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use clap::Args;
+use postrider_queue::job::{Delivery, EntryId, Fields, Job, Lease};
+use postrider_queue::{Enqueuing, IdempotencyKey, JobResult, Publication, QueueName, Redis};
+use serde_json::{Map, Value, json};
+use telemetry::Telemetry;
+
+use super::look::name;
+use super::{RedisArgs, Usage, duration, results, some_time};
+use from::FromArgs;
+
+/// Put a job into a queue; with --wait, say what became of it
+///
+/// With --from, a job for each line of a file: a JSON object whose members are the fields of a job. `url` is needed;
+/// `headers` is an object, `body` a text that is sent as it is, or any other JSON that is sent as such. A job with a
+/// `key` is put in once under it within --key-ttl, so that a file of these can be given again without harm.
+///
+/// A file is checked whole before its first job is put in. What cannot be read twice, as a pipe, is checked as it
+/// comes: what stands before a wrong line is in then. An error in the middle says with which --skip to go on.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "postrider send [OPTIONS] [METHOD] <URL>\n       postrider send [OPTIONS] --from <FILE>"
+)]
+pub(super) struct SendArgs {
+    /// The method (default POST) and the URL of the request
+    #[arg(num_args = 1..=2, required_unless_present = "file", value_name = "[METHOD] URL")]
+    target: Vec<String>,
+    #[command(flatten)]
+    from: FromArgs,
+    #[command(flatten)]
+    redis: RedisArgs,
+    /// A header of the request; may be given several times
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// The body of the request; `@FILE` is read from a file, `@-` from standard input
+    #[arg(short = 'd', long = "data", value_name = "DATA")]
+    data: Option<String>,
+    /// The queue
+    #[arg(long, env = "POSTRIDER_QUEUE", default_value = "default", value_parser = name, value_name = "NAME")]
+    queue: QueueName,
+    /// A label for the destination and the tools: letters, digits, `_` and `-`
+    #[arg(long)]
+    id: Option<String>,
+    /// Put it in once under this key, however often the command is repeated; the answer is the first job's
+    #[arg(long, value_parser = key, value_name = "KEY")]
+    key: Option<String>,
+    /// How long a key is remembered
+    #[arg(long, default_value = "24h", value_parser = some_time, value_name = "DURATION")]
+    key_ttl: Duration,
+    /// Refuse where the queue holds so many jobs [default: never]
+    #[arg(long, env = "POSTRIDER_QUEUE_CAP", value_name = "N")]
+    cap: Option<u64>,
+    /// Its retry policy, by the name that it has in the worker's configuration
+    #[arg(long, value_name = "NAME")]
+    retry: Option<String>,
+    /// Its flow: jobs of one flow are limited together [default: those of the same host and port]
+    #[arg(long, value_name = "KEY")]
+    flow: Option<String>,
+    /// Send it only after so long
+    #[arg(long = "in", value_parser = duration, value_name = "DURATION")]
+    delay: Option<Duration>,
+    /// Send it not before this time, RFC 3339 and UTC: 2026-12-24T18:00:00Z
+    #[arg(long, value_parser = time, value_name = "TIME", conflicts_with = "delay")]
+    at: Option<u64>,
+    /// A deadline for each attempt [default: the worker's]
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    timeout: Option<Duration>,
+    /// The name of the secret that the worker signs it with
+    #[arg(long, value_name = "NAME")]
+    secret: Option<String>,
+    /// How many attempts it has [default: the worker's]
+    #[arg(long, value_name = "N")]
+    max_attempts: Option<u32>,
+    /// Wait until the job is delivered or dead, and say which
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait at most
+    #[arg(long, default_value = "60s", value_parser = duration, value_name = "DURATION")]
+    wait_timeout: Duration,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What became of the job, as far as it is known.
+struct Report {
+    publication: Publication,
+    id: Option<String>,
+    queue: String,
+    outcome: &'static str,
+    result: Option<JobResult>,
+}
+
+impl SendArgs {
+    pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        if let Some(file) = &self.from.file {
+            return from::run(&self, file, telemetry).await;
+        }
+        let fields = self.fields()?;
+        check(&fields)?;
+        let redis = Redis::connect(&self.redis.redis_url, telemetry).await?;
+        let publication = redis.enqueue(&self.queue, fields, &self.enqueuing()).await?;
+        let (outcome, result) = if self.wait {
+            match self.wait(&redis, &publication).await? {
+                Some(result) => (if result.outcome == "done" { "done" } else { "dead" }, Some(result)),
+                None => ("waiting", None),
+            }
+        } else {
+            ("enqueued", None)
+        };
+        redis.close().await;
+        let report = Report { publication, id: self.id, queue: self.queue.to_string(), outcome, result };
+        if self.json {
+            println!("{}", report.json());
+        } else {
+            println!("{}", report.text());
+        }
+        Ok(report.code())
+    }
+
+    fn enqueuing(&self) -> Enqueuing {
+        let key = self.key.clone().map(|key| IdempotencyKey { key, ttl: self.key_ttl });
+        Enqueuing { key, cap: self.cap }
+    }
+
+    fn fields(&self) -> Result<Fields, Usage> {
+        let (method, url) = match self.target.as_slice() {
+            [url, method] if url.contains("://") && !method.contains("://") => {
+                return Err(Usage(format!("the method stands before the URL: postrider send {method} …")));
+            }
+            [method, url] => (Some(method), url),
+            [url, ..] => (None, url),
+            [] => return Err(Usage("the URL is missing".to_owned())),
+        };
+        let mut fields = Fields::new();
+        let mut push = |name: &'static str, value: Option<Bytes>| {
+            fields.extend(value.map(|value| (Bytes::from_static(name.as_bytes()), value)));
+        };
+        let millis = |time: Duration| Bytes::from(time.as_millis().to_string());
+        push("url", Some(Bytes::from(url.clone())));
+        push("method", method.map(|method| method.clone().into()));
+        push("headers", self.headers()?);
+        push("body", self.body()?);
+        push("id", self.id.clone().map(Bytes::from));
+        push("delay_ms", self.delay.map(millis));
+        push("not_before", self.at.map(|at| at.to_string().into()));
+        push("timeout_ms", self.timeout.map(millis));
+        push("flow", self.flow.clone().map(Bytes::from));
+        push("secret", self.secret.clone().map(Bytes::from));
+        push("retry", self.retry.clone().map(Bytes::from));
+        push("max_attempts", self.max_attempts.map(|attempts| attempts.to_string().into()));
+        // The result outlives the wait, so that the last look finds it.
+        let kept = self.wait.then(|| millis(self.wait_timeout + Duration::from_secs(60)));
+        push("result_ttl_ms", kept);
+        Ok(fields)
+    }
+
+    fn headers(&self) -> Result<Option<Bytes>, Usage> {
+        if self.headers.is_empty() {
+            return Ok(None);
+        }
+        let mut object = Map::new();
+        for header in &self.headers {
+            let (name, value) = header
+                .split_once(':')
+                // The text may hold a secret: it is not repeated.
+                .ok_or_else(|| Usage("a header has no colon; write -H 'name: value'".to_owned()))?;
+            let values = object.entry(name.trim().to_ascii_lowercase()).or_insert_with(|| json!([]));
+            if let Value::Array(values) = values {
+                values.push(value.trim().into());
+            }
+        }
+        Ok(Some(Value::Object(object).to_string().into()))
+    }
+
+    fn body(&self) -> Result<Option<Bytes>, Usage> {
+        match self.data.as_deref() {
+            None => Ok(None),
+            Some("@-") => {
+                let mut body = Vec::new();
+                std::io::stdin()
+                    .read_to_end(&mut body)
+                    .map_err(|error| Usage(format!("cannot read the body from standard input: {error}")))?;
+                Ok(Some(body.into()))
+            }
+            Some(data) => match data.strip_prefix('@') {
+                Some(path) => match std::fs::read(path) {
+                    Ok(body) => Ok(Some(body.into())),
+                    Err(error) => Err(Usage(format!("cannot read the body from {path}: {error}"))),
+                },
+                None => Ok(Some(data.to_owned().into())),
+            },
+        }
+    }
+
+    async fn wait(&self, redis: &Redis, job: &Publication) -> Result<Option<JobResult>, Box<dyn Error>> {
+        let (began, ticket) = (Instant::now(), job.entry.to_string());
+        let queue = redis.producer(&self.queue, job.shard);
+        loop {
+            let result = queue.result(&ticket).await?;
+            if result.is_some() || began.elapsed() >= self.wait_timeout {
+                return Ok(result);
+            }
+            // Quick at first, for what is done at once.
+            let pause = began.elapsed().clamp(Duration::from_millis(5), Duration::from_millis(200));
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// Unix milliseconds.
+fn time(text: &str) -> Result<u64, String> {
+    let time = humantime::parse_rfc3339_weak(text)
+        .map_err(|error| format!("{error}; write it in UTC, as 2026-12-24T18:00:00Z"))?;
+    let since = time.duration_since(std::time::UNIX_EPOCH).map_err(|_| "that is before 1970".to_owned())?;
+    u64::try_from(since.as_millis()).map_err(|_| "that is too late".to_owned())
+}
+
+fn key(text: &str) -> Result<String, String> {
+    if (1..=256).contains(&text.len()) { Ok(text.to_owned()) } else { Err("write 1 to 256 bytes".to_owned()) }
+}
+
+/// The worker's own check, before the job is put in.
+fn check(fields: &Fields) -> Result<(), Usage> {
+    let lease = Lease { entry: EntryId { millis: 0, sequence: 0 }, delivery: 1, epoch: 0 };
+    Job::decode(&Delivery { lease, fields: fields.clone() })
+        .map(drop)
+        .map_err(|malformed| Usage(malformed.error))
+}
+
+impl Report {
+    fn trace_id(&self) -> Option<&str> {
+        let worker = self.result.as_ref().and_then(|result| result.trace_id.as_deref());
+        self.publication.trace_id.as_deref().or(worker)
+    }
+
+    fn json(&self) -> Value {
+        let result = self.result.as_ref();
+        let ticket = self.publication.entry.to_string();
+        json!({
+            "ticket": ticket,
+            "id": self.id.as_ref().unwrap_or(&ticket),
+            "queue": self.queue,
+            "trace_id": self.trace_id(),
+            "outcome": self.outcome,
+            "status": result.and_then(|result| result.status),
+            "attempts": result.map(|result| result.attempts),
+            "reason": result.and_then(|result| result.reason.as_deref()),
+            "error": result.and_then(|result| result.error.as_deref()),
+            "result": result,
+        })
+    }
+
+    fn text(&self) -> String {
+        let ticket = self.publication.entry;
+        let mut text = match (&self.result, self.outcome) {
+            (Some(result), _) => results::line(result),
+            (None, "waiting") => "not done yet; it goes on without this command".to_owned(),
+            _ => return ticket.to_string(),
+        };
+        text = format!("{ticket}  {text}");
+        if let Some(trace_id) = self.trace_id() {
+            text.push_str("  trace ");
+            text.push_str(trace_id);
+        }
+        if let Some(answer) = self.result.as_ref().and_then(results::answer) {
+            text.push('\n');
+            text.push_str(&answer);
+        }
+        text
+    }
+
+    fn code(&self) -> ExitCode {
+        match self.outcome {
+            "dead" => ExitCode::from(1),
+            "waiting" => ExitCode::from(3),
+            _ => ExitCode::SUCCESS,
+        }
+    }
+}

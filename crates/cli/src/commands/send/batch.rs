@@ -1,0 +1,176 @@
+//! Putting in the jobs of `send --from`, in the order of their lines.
+
+use std::error::Error;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+use indicatif::ProgressBar;
+use postrider_queue::job::Fields;
+use postrider_queue::work::is_answer;
+use postrider_queue::{EnqueueError, Enqueuing, IdempotencyKey, QueueName, Redis};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::super::Usage;
+use super::line::JobLine;
+use super::lines::{Lines, Numbered};
+
+/// So many jobs go with one call,
+const MOST_JOBS: usize = 500;
+/// and so many bytes: Redis does nothing else meanwhile.
+const MOST_BYTES: usize = 1 << 20;
+/// So many calls are under way at once, of jobs that go one by one and have keys.
+const AT_ONCE: usize = 32;
+/// For so long a job waits for others at most.
+const LINGER: Duration = Duration::from_millis(50);
+
+/// The way into a queue.
+pub(super) struct Sending<'a> {
+    pub(super) redis: &'a Redis,
+    pub(super) queue: &'a QueueName,
+    pub(super) key_ttl: Duration,
+    pub(super) cap: Option<u64>,
+    pub(super) bar: ProgressBar,
+    pub(super) done: Done,
+}
+
+/// What has been done.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// Jobs that were put in.
+    pub(super) enqueued: u64,
+    /// Jobs that were there, by their keys.
+    pub(super) known: u64,
+    /// The line up to which all jobs are in.
+    pub(super) lines: u64,
+    /// Whether those behind it, which were on their way, may be in besides: Redis did not answer.
+    pub(super) unsure: bool,
+}
+
+/// Jobs that go together; either all of them have keys, or none.
+struct Batch {
+    jobs: Vec<(u64, JobLine)>,
+    bytes: usize,
+    /// When it goes, however few they are.
+    due: Instant,
+}
+
+impl Sending<'_> {
+    /// Puts in all jobs up to the first line that is wrong, or until it is stopped.
+    pub(super) async fn run(
+        &mut self,
+        lines: &mut Lines,
+        stop: &CancellationToken,
+    ) -> Result<(), Box<dyn Error>> {
+        let mut batch = Batch::new();
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err("interrupted".into()),
+                next = lines.next() => next.map_err(|error| format!("cannot read {}: {error}", lines.name))?,
+                () = sleep_until(batch.due), if !batch.jobs.is_empty() => {
+                    self.put(&mut batch).await?;
+                    continue;
+                }
+            };
+            match next {
+                Some(Numbered { number, job: Ok(job) }) => {
+                    if batch.is_full_before(&job) {
+                        self.put(&mut batch).await?;
+                    }
+                    batch.push(number, job);
+                }
+                Some(Numbered { number, job: Err(error) }) => {
+                    self.put(&mut batch).await?;
+                    return Err(Usage(format!("line {number}: {error}")).into());
+                }
+                None => break,
+            }
+        }
+        self.put(&mut batch).await?;
+        self.done.lines = lines.number;
+        Ok(())
+    }
+
+    async fn put(&mut self, batch: &mut Batch) -> Result<(), Box<dyn Error>> {
+        let jobs = std::mem::replace(batch, Batch::new()).jobs;
+        match jobs.first() {
+            None => Ok(()),
+            Some((_, job)) if job.key.is_none() && self.cap.is_none() => self.put_together(jobs).await,
+            Some(_) => self.put_singly(jobs).await,
+        }
+    }
+
+    async fn put_together(&mut self, jobs: Vec<(u64, JobLine)>) -> Result<(), Box<dyn Error>> {
+        let (first, last) = (jobs[0].0, jobs[jobs.len() - 1].0);
+        let jobs: Vec<Fields> = jobs.into_iter().map(|(_, job)| job.fields).collect();
+        let count = jobs.len() as u64;
+        match self.redis.enqueue_all(self.queue, jobs).await {
+            Ok(_) => {
+                self.done.enqueued += count;
+                self.done.lines = last;
+                self.bar.inc(count);
+                Ok(())
+            }
+            Err(error) => Err(self.failed(first, last, &error.into())),
+        }
+    }
+
+    /// What is put in again is known by its key, so several may be under way; without keys none may be in behind the
+    /// first that is not.
+    async fn put_singly(&mut self, jobs: Vec<(u64, JobLine)>) -> Result<(), Box<dyn Error>> {
+        let at_once = if jobs[0].1.key.is_some() { AT_ONCE } else { 1 };
+        let (redis, queue, cap, ttl) = (self.redis, self.queue, self.cap, self.key_ttl);
+        let put = |(number, job): (u64, JobLine)| async move {
+            let how = Enqueuing { key: job.key.map(|key| IdempotencyKey { key, ttl }), cap };
+            (number, redis.enqueue(queue, job.fields, &how).await)
+        };
+        let mut under_way = stream::iter(jobs).map(put).buffered(at_once);
+        while let Some((number, put)) = under_way.next().await {
+            match put {
+                Ok(publication) if publication.known => self.done.known += 1,
+                Ok(_) => self.done.enqueued += 1,
+                Err(error) => return Err(self.failed(number, number, &error)),
+            }
+            self.done.lines = number;
+            self.bar.inc(1);
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, first: u64, last: u64, error: &EnqueueError) -> Box<dyn Error> {
+        let lines = if first == last { format!("line {first}") } else { format!("lines {first} to {last}") };
+        match error {
+            EnqueueError::Full { .. } => format!("{lines}: {error}").into(),
+            EnqueueError::Redis(error) if is_answer(error) => {
+                format!("Redis refuses {lines}: {}", error.details()).into()
+            }
+            EnqueueError::Redis(error) => {
+                self.done.unsure = true;
+                format!("Redis does not answer to {lines}: {}", error.details()).into()
+            }
+        }
+    }
+}
+
+impl Batch {
+    fn new() -> Self {
+        Self { jobs: Vec::new(), bytes: 0, due: Instant::now() }
+    }
+
+    fn is_full_before(&self, job: &JobLine) -> bool {
+        self.jobs.first().is_some_and(|(_, first)| {
+            self.jobs.len() >= MOST_JOBS
+                || self.bytes + job.bytes() > MOST_BYTES
+                || first.key.is_some() != job.key.is_some()
+        })
+    }
+
+    fn push(&mut self, number: u64, job: JobLine) {
+        if self.jobs.is_empty() {
+            self.due = Instant::now() + LINGER;
+        }
+        self.bytes += job.bytes();
+        self.jobs.push((number, job));
+    }
+}

@@ -1,0 +1,158 @@
+//! `postrider send --from`
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use postrider_queue::Redis;
+use postrider_worker::shutdown;
+use serde_json::json;
+use telemetry::Telemetry;
+use tokio_util::sync::CancellationToken;
+
+use super::super::Usage;
+use super::super::present::count;
+use super::SendArgs;
+use super::batch::{Done, Sending};
+use super::lines::Lines;
+
+/// So many wrong lines are told of.
+const MOST_TOLD: usize = 20;
+
+#[derive(Debug, Args)]
+pub(super) struct FromArgs {
+    /// Put in a job for each line of this file, or of standard input (`-`): a JSON object of its fields, as
+    /// {"url": "https://example.org/", "body": {"hello": 1}}
+    #[arg(
+        long = "from",
+        value_name = "FILE",
+        conflicts_with_all = [
+            "target", "headers", "data", "id", "key", "retry", "flow", "delay", "at", "timeout", "secret",
+            "max_attempts", "wait", "wait_timeout",
+        ]
+    )]
+    pub(super) file: Option<PathBuf>,
+    /// Pass over so many lines of it first, to go on where an error says so
+    #[arg(
+        long,
+        requires = "file",
+        conflicts_with = "target",
+        default_value_t = 0,
+        hide_default_value = true,
+        value_name = "N"
+    )]
+    skip: u64,
+}
+
+/// Puts in the jobs of a file.
+pub(super) async fn run(
+    args: &SendArgs,
+    file: &Path,
+    telemetry: &Telemetry,
+) -> Result<ExitCode, Box<dyn Error>> {
+    let (skip, stop) = (args.from.skip, shutdown::listen()?.stop);
+    let mut lines = Lines::open(file, skip).await?;
+    let bar = match lines.extent {
+        Some(_) => ProgressBar::new(check(&mut lines, skip, &stop).await?),
+        // Whoever writes it waits for it to be read: it cannot be checked before.
+        None => ProgressBar::no_length().with_style(style("{human_pos} jobs")),
+    };
+    let redis = Redis::connect(&args.redis.redis_url, telemetry).await?;
+    let (queue, done) = (&args.queue, Done { lines: skip, ..Done::default() });
+    let mut sending = Sending { redis: &redis, queue, key_ttl: args.key_ttl, cap: args.cap, bar, done };
+    let sent = sending.run(&mut lines, &stop).await;
+    sending.bar.finish_and_clear();
+    redis.close().await;
+    if args.json {
+        say!("{}", sending.done.json(queue.as_str()));
+    }
+    match sent {
+        Ok(()) => within(&lines, skip)?,
+        Err(error) => return Err(sending.done.stopped(error.as_ref())),
+    }
+    if !args.json {
+        say!("{}", sending.done.text(queue.as_str()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Looks at all lines before the first job is put in, and answers how many jobs there are.
+async fn check(lines: &mut Lines, skip: u64, stop: &CancellationToken) -> Result<u64, Box<dyn Error>> {
+    let (_, bytes) = lines.extent.unwrap_or_default();
+    let bar = ProgressBar::new(bytes).with_style(style("checking {wide_bar} {percent}%"));
+    let (mut jobs, mut wrong, mut told) = (0, 0, String::new());
+    loop {
+        let next = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err("interrupted; nothing was put in".into()),
+            next = lines.next() => next.map_err(|error| Usage(format!("cannot read {}: {error}", lines.name)))?,
+        };
+        let Some(line) = next else { break };
+        bar.set_position(lines.position);
+        match line.job {
+            Ok(_) => jobs += 1,
+            Err(error) => {
+                wrong += 1;
+                if wrong <= MOST_TOLD {
+                    told.push_str(&format!("\n  line {}: {error}", line.number));
+                }
+            }
+        }
+    }
+    bar.finish_and_clear();
+    if wrong > MOST_TOLD {
+        told.push_str(&format!("\n  and {} more", wrong - MOST_TOLD));
+    }
+    if wrong > 0 {
+        let wrong = count(wrong, "line is", "lines are");
+        return Err(Usage(format!("{wrong} wrong in {}, and nothing was put in:{told}", lines.name)).into());
+    }
+    within(lines, skip)?;
+    lines.rewind().await?;
+    Ok(jobs)
+}
+
+/// Who passes over more lines than there are has another file in mind.
+fn within(lines: &Lines, skip: u64) -> Result<(), Usage> {
+    if skip <= lines.number {
+        return Ok(());
+    }
+    let there = count(lines.number as usize, "line", "lines");
+    Err(Usage(format!("--skip {skip}: {} has {there}", lines.name)))
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is right")
+}
+
+impl Done {
+    fn json(&self, queue: &str) -> serde_json::Value {
+        json!({"queue": queue, "enqueued": self.enqueued, "known": self.known, "lines": self.lines})
+    }
+
+    fn text(&self, queue: &str) -> String {
+        let text = format!("{} put into {queue}", count(self.enqueued as usize, "job", "jobs"));
+        match self.known {
+            0 => text,
+            known => format!("{text}; {known} known by their keys, and not put in again"),
+        }
+    }
+
+    /// An error in the middle, with what is done, and how to go on.
+    fn stopped(&self, error: &(dyn Error + 'static)) -> Box<dyn Error> {
+        let jobs = self.enqueued + self.known;
+        let (done, lines) = (count(jobs as usize, "job is in", "jobs are in"), self.lines);
+        let done = match (jobs, self.unsure) {
+            (0, false) => "nothing was put in".to_owned(),
+            (_, false) => format!("{done}; go on with --skip {lines}"),
+            (_, true) => format!(
+                "{done}, and perhaps those, too; go on with --skip {lines} (what is in comes twice then, unless it \
+                 has a `key`)"
+            ),
+        };
+        let text = format!("{error}\n{done}");
+        if error.is::<Usage>() { Usage(text).into() } else { text.into() }
+    }
+}

@@ -1,0 +1,340 @@
+//! A line of `send --from`: a JSON object whose members are the fields of a job. Pure.
+
+use bytes::Bytes;
+use postrider_queue::job::{FIELDS, Fields, quoted};
+use serde::de::IgnoredAny;
+
+use super::super::Usage;
+use super::{check, key};
+
+/// A job as a line has it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct JobLine {
+    pub(super) fields: Fields,
+    /// Its idempotency key.
+    pub(super) key: Option<String>,
+}
+
+impl JobLine {
+    /// Reads a line and checks the job as the worker would. What is wrong is told without the values, which may be
+    /// secret.
+    pub(super) fn parse(line: &[u8]) -> Result<Self, Usage> {
+        let text = std::str::from_utf8(line).map_err(|_| Usage("it is not UTF-8".to_owned()))?;
+        let json = object(text)?;
+        let mut job = Self::default();
+        let mut unknown = Vec::new();
+        for (name, value) in members(&json) {
+            let name = unquoted(name).map_err(|error| Usage(format!("the name of a field {error}")))?;
+            match FIELDS.iter().find(|known| **known == name) {
+                Some(known) => job.fields.push((Bytes::from_static(known.as_bytes()), bytes(known, value)?)),
+                None if name == "key" => job.take_key(value)?,
+                None => unknown.push(name),
+            }
+        }
+        if !unknown.is_empty() {
+            return Err(not_known(&unknown));
+        }
+        check(&job.fields)?;
+        Ok(job)
+    }
+
+    /// How much goes to Redis, names and values together.
+    pub(super) fn bytes(&self) -> usize {
+        self.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
+    fn take_key(&mut self, value: &str) -> Result<(), Usage> {
+        let text = String::from_utf8_lossy(&bytes("key", value)?).into_owned();
+        let text = key(&text).map_err(|error| Usage(format!("field `key`: {error}")))?;
+        match self.key.replace(text) {
+            Some(_) => Err(Usage("field `key` stands twice; give it once".to_owned())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The object that a line is, without what stands between its parts. Its values stay the texts that they are, so that
+/// no number in a body loses a digit.
+fn object(text: &str) -> Result<String, Usage> {
+    match text.trim_start().chars().next() {
+        Some('{') => {}
+        Some('[') => {
+            return Err(Usage(
+                "it is a JSON list; write one object a line, as `jq -c '.[]'` does".to_owned(),
+            ));
+        }
+        _ => return Err(Usage("it is not a JSON object".to_owned())),
+    }
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) => Ok(compact(text)),
+        Err(error) if error.is_eof() => {
+            Err(Usage("the object does not end on its line; write each on one, as `jq -c` does".to_owned()))
+        }
+        Err(error) => {
+            // serde_json counts lines, too, of which there is but one here.
+            let (column, text) = (error.column(), error.to_string());
+            let text = text.split(" at line ").next().unwrap_or(&text);
+            Err(Usage(format!("it is not JSON: {text} (column {column})")))
+        }
+    }
+}
+
+/// Tells what stands in the texts of JSON from what stands outside.
+#[derive(Default)]
+struct Texts {
+    is_inside: bool,
+    is_escaped: bool,
+}
+
+impl Texts {
+    /// Whether the next character stands outside.
+    fn is_outside(&mut self, character: char) -> bool {
+        let is_outside = !self.is_inside;
+        self.is_inside ^= character == '"' && !self.is_escaped;
+        self.is_escaped = self.is_inside && character == '\\' && !self.is_escaped;
+        is_outside
+    }
+}
+
+fn compact(json: &str) -> String {
+    let mut texts = Texts::default();
+    json.chars()
+        .filter(|character| !texts.is_outside(*character) || !character.is_ascii_whitespace())
+        .collect()
+}
+
+/// The members of a compact object, in their order, also those that stand twice: names and values as JSON.
+fn members(json: &str) -> Vec<(&str, &str)> {
+    let (mut texts, mut depth, mut start) = (Texts::default(), 0, 0);
+    let (mut name, mut members) = ("", Vec::new());
+    for (at, character) in json.char_indices() {
+        if !texts.is_outside(character) {
+            continue;
+        }
+        match character {
+            ':' if depth == 1 => {
+                name = &json[start..at];
+                start = at + 1;
+            }
+            ',' | '}' if depth == 1 && at > start => {
+                members.push((name, &json[start..at]));
+                start = at + 1;
+            }
+            '{' | '[' => {
+                depth += 1;
+                start = if depth == 1 { at + 1 } else { start };
+            }
+            '}' | ']' => depth -= 1,
+            _ => {}
+        }
+    }
+    members
+}
+
+/// The text that JSON stands for.
+fn unquoted(json: &str) -> Result<String, &'static str> {
+    serde_json::from_str(json).map_err(|_| "has a `\\u` that is half a letter")
+}
+
+/// What a member is in the entry of a job.
+fn bytes(name: &str, json: &str) -> Result<Bytes, Usage> {
+    let own = || Bytes::copy_from_slice(json.as_bytes());
+    match (name, json.as_bytes().first()) {
+        (_, Some(b'"')) => match unquoted(json) {
+            Ok(text) => Ok(text.into()),
+            Err(error) => Err(Usage(format!("field `{name}` {error}"))),
+        },
+        ("body", _) | ("headers", Some(b'{')) => Ok(own()),
+        ("headers", _) => Err(Usage("field `headers` must be an object, or the text of one".to_owned())),
+        (_, Some(b'-' | b'0'..=b'9')) => Ok(own()),
+        (_, Some(b'n')) => Err(Usage(format!("field `{name}` is null; leave it out"))),
+        _ => Err(Usage(format!("field `{name}` must be a text or a number"))),
+    }
+}
+
+fn not_known(names: &[String]) -> Usage {
+    let meant: Vec<_> = names.iter().map(|name| meant(name)).collect();
+    let told = names.iter().zip(&meant).map(|(name, meant)| match meant {
+        Some(meant) => format!("{} (do you mean {meant}?)", quoted(name)),
+        None => quoted(name),
+    });
+    let (told, verb) = (told.collect::<Vec<_>>().join(", "), if names.len() == 1 { "is" } else { "are" });
+    let hint = if names.iter().all(|name| name.starts_with('_')) {
+        ": what begins with `_` is the worker's own".to_owned()
+    } else if meant.contains(&None) {
+        format!("; known are key, {}", FIELDS.join(", "))
+    } else {
+        String::new()
+    };
+    Usage(format!("{told} {verb} not known here{hint}"))
+}
+
+/// What a name that is not known most likely was to be.
+fn meant(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    let distances = ["key"].iter().chain(FIELDS).map(|known| match known.starts_with(&name) {
+        true => (0, *known),
+        false => (distance(known, &name), *known),
+    });
+    let near = distances.filter(|(distance, _)| *distance <= 2 && name.len() > 2);
+    near.min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
+}
+
+/// How many bytes are to be put in, taken out or replaced to make one text of the other (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (above, byte) in one.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
+        for (left, own) in other.bytes().enumerate() {
+            let replaced = diagonal + usize::from(own != byte);
+            diagonal = row[left + 1];
+            row[left + 1] = replaced.min(diagonal + 1).min(row[left] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Vec<(String, String)> {
+        let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+        let job = JobLine::parse(line.as_bytes()).unwrap();
+        let key = job.key.map(|key| ("key".to_owned(), key));
+        job.fields.iter().map(|(name, value)| (text(name), text(value))).chain(key).collect()
+    }
+
+    /// The line with a URL, and what its other member became.
+    fn member(name: &str, json: &str) -> String {
+        let fields = parsed(&format!(r#"{{"url":"http://h/x","{name}":{json}}}"#));
+        fields[1].1.clone()
+    }
+
+    #[track_caller]
+    fn refused(line: impl AsRef<[u8]>, told: &str) {
+        let error = JobLine::parse(line.as_ref()).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_line_has_the_fields_of_a_job_in_their_order_and_a_key() {
+        let line = r#" { "key":"order-7", "method":"PUT" , "url":"http://h/x"} "#;
+        let expected = [("method", "PUT"), ("url", "http://h/x"), ("key", "order-7")];
+        assert_eq!(parsed(line), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn each_field_of_the_wire_format_is_known() {
+        for name in FIELDS.iter().filter(|name| **name != "url") {
+            let value = match *name {
+                "not_before" | "expires_at" => "1795396101000",
+                "headers" => "{}",
+                "method" => r#""PUT""#,
+                _ => "1",
+            };
+            assert_eq!(member(name, value), value.trim_matches('"'), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_no_text_is_sent_as_its_json_to_the_last_digit() {
+        for (json, sent) in [
+            (r#""a \"b\"\n""#, "a \"b\"\n"),
+            (
+                r#"{ "id" : 12345678901234567890123, "price": 10.00 }"#,
+                r#"{"id":12345678901234567890123,"price":10.00}"#,
+            ),
+            ("[ \"\u{e9} \u{20ac}\" , {} ]", "[\"\u{e9} \u{20ac}\",{}]"),
+            (r#"[ 1, "a , \" b\\", [ ] ]"#, r#"[1,"a , \" b\\",[]]"#),
+            ("null", "null"),
+            ("1e400", "1e400"),
+            ("true", "true"),
+        ] {
+            assert_eq!(member("body", json), sent);
+        }
+    }
+
+    #[test]
+    fn headers_are_an_object_or_its_text_and_numbers_are_either() {
+        for (name, json, sent) in [
+            ("headers", r#"{ "a": "b c", "d": ["e"] }"#, r#"{"a":"b c","d":["e"]}"#),
+            ("headers", r#""{\"a\": \"b\"}""#, r#"{"a": "b"}"#),
+            ("timeout_ms", "1500", "1500"),
+            ("timeout_ms", r#""1500""#, "1500"),
+            ("id", "17", "17"),
+            ("key", "17", "17"),
+        ] {
+            assert_eq!(member(name, json), sent, "{name} {json}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_on_one_line_says_how_it_should_be() {
+        refused("\"hunter2\"", "not a JSON object");
+        refused("hunter2", "not a JSON object");
+        refused(r#"[{"url":"http://h/x"}]"#, "jq -c '.[]'");
+        refused("{", "does not end on its line");
+        refused(r#"{"url":"http://hunter2"#, "does not end on its line");
+        refused(r#"{"url":"http://h/x"},"#, "trailing characters (column 21)");
+        refused(r#"{"url":"http://h/x" "body":"hunter2"}"#, "not JSON: expected `,` or `}` (column 21)");
+        refused(r#"{"body":"hunter2\x"}"#, "not JSON: invalid escape");
+        refused(b"{\"url\":\"http://h/\xff\"}", "not UTF-8");
+        refused(r#"{"\udfff":"hunter2"}"#, "the name of a field has a `\\u`");
+    }
+
+    #[test]
+    fn a_member_that_is_not_known_is_named() {
+        refused(r#"{"ulr":"http://hunter2/"}"#, "\"ulr\" (do you mean url?) is not known here");
+        for (name, meant) in
+            [("URL", "url"), ("header", "headers"), ("delay", "delay_ms"), ("flwo", "flow"), ("keys", "key")]
+        {
+            refused(
+                format!(r#"{{"{name}":1}}"#),
+                &format!("{name:?} (do you mean {meant}?) is not known here"),
+            );
+        }
+        refused(r#"{"payload":"hunter2"}"#, "\"payload\" is not known here; known are key, url, method");
+        refused(r#"{"url":"http://h/x","a":1,"b":2}"#, "\"a\", \"b\" are not known here; known are key");
+        refused(
+            r#"{"url":"http://h/x","_ticket":"7-0"}"#,
+            "\"_ticket\" is not known here: what begins with `_`",
+        );
+    }
+
+    #[test]
+    fn a_member_of_a_wrong_kind_is_named() {
+        let wrong = |name: &str, json: &str, told: &str| {
+            refused(format!(r#"{{"url":"http://h/x","{name}":{json}}}"#), told)
+        };
+        wrong("id", "null", "field `id` is null; leave it out");
+        wrong("id", "{}", "field `id` must be a text or a number");
+        wrong("secret", "[\"hunter2\"]", "field `secret` must be a text or a number");
+        wrong("flow", "true", "field `flow` must be a text or a number");
+        wrong("headers", "[\"hunter2\"]", "field `headers` must be an object");
+        wrong("headers", "null", "field `headers` must be an object");
+        wrong("key", "null", "field `key` is null");
+        wrong("key", "\"\"", "field `key`: write 1 to 256 bytes");
+        wrong("key", "\"a\",\"key\":\"b\"", "field `key` stands twice");
+        wrong("body", "\"a\",\"body\":\"b\"", "field `body` stands twice");
+        wrong("body", r#""hunter2\ud800""#, "field `body` has a `\\u`");
+    }
+
+    #[test]
+    fn the_workers_own_check_is_made() {
+        let wrong = |name: &str, json: &str, told: &str| {
+            refused(format!(r#"{{"url":"http://h/x","{name}":{json}}}"#), told)
+        };
+        refused("{}", "field `url` is missing");
+        refused(r#"{"url":"/x"}"#, "must be absolute");
+        wrong("delay_ms", "1.5", "`delay_ms` must be a whole number");
+        wrong("timeout_ms", "-1", "`timeout_ms` must be a whole number");
+        wrong("not_before", "1795396101", "looks like seconds");
+        wrong("method", "\"get\"", "write GET");
+        wrong("headers", r#"{"a":1}"#, "must be text or a list of texts");
+        wrong("headers", "\"hunter2\"", "field `headers` is not JSON");
+        wrong("id", "\"a b\"", "field `id` must be");
+        wrong("v", "2", "format version 2");
+    }
+}

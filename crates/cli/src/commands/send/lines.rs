@@ -1,0 +1,184 @@
+//! The lines of `send --from`, one in memory at a time.
+
+use std::io::{self, SeekFrom};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use postrider_queue::job::MOST_BYTES;
+use tokio::fs::File;
+use tokio::io::{AsyncBufReadExt, AsyncSeekExt, BufReader};
+
+use super::super::Usage;
+use super::line::JobLine;
+
+/// No job needs more: JSON takes at most six bytes (`\u0000`) for one.
+const LONGEST: usize = 6 * MOST_BYTES + 4096;
+/// How much is read at once.
+const BUFFER: usize = 64 * 1024;
+
+/// A file, or what else there is to be read.
+#[derive(Debug)]
+pub(super) struct Lines {
+    reader: BufReader<File>,
+    /// What it is called in a sentence.
+    pub(super) name: String,
+    /// Where it begins, and how many bytes there are from there; `None` of what can be read only once.
+    pub(super) extent: Option<(u64, u64)>,
+    /// How many bytes have been read.
+    pub(super) position: u64,
+    /// How many lines have been read.
+    pub(super) number: u64,
+    skip: u64,
+    /// The line that is being read, as much of it as may be.
+    line: Vec<u8>,
+    /// How long it is.
+    length: usize,
+}
+
+/// A line that is not empty.
+#[derive(Debug)]
+pub(super) struct Numbered {
+    /// Counted from 1.
+    pub(super) number: u64,
+    pub(super) job: Result<JobLine, Usage>,
+}
+
+impl Lines {
+    /// Opens a file, or standard input as `-`; the first lines, as many as `skip` says, are passed over.
+    pub(super) async fn open(path: &Path, skip: u64) -> Result<Self, Usage> {
+        let (name, opened) = match path.to_str() {
+            Some("-") => ("standard input".to_owned(), standard_input()),
+            _ => (path.display().to_string(), File::open(path).await),
+        };
+        let cannot = |error: io::Error| Usage(format!("cannot read {name}: {error}"));
+        let mut file = opened.map_err(cannot)?;
+        let metadata = file.metadata().await.map_err(cannot)?;
+        if metadata.is_dir() {
+            return Err(Usage(format!("cannot read {name}: it is a folder")));
+        }
+        let extent = if metadata.is_file() {
+            let start = file.stream_position().await.map_err(cannot)?;
+            Some((start, metadata.len().saturating_sub(start)))
+        } else {
+            None
+        };
+        let reader = BufReader::with_capacity(BUFFER, file);
+        Ok(Self { reader, name, extent, position: 0, number: 0, skip, line: Vec::new(), length: 0 })
+    }
+
+    /// The next line that is not empty; `None` at the end. Dropped before it is ready, it loses nothing.
+    pub(super) async fn next(&mut self) -> io::Result<Option<Numbered>> {
+        while self.read().await? {
+            self.number += 1;
+            let job = self.job();
+            self.line.clear();
+            self.length = 0;
+            if let Some(job) = job {
+                return Ok(Some(Numbered { number: self.number, job }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Begins anew; only where there is an extent.
+    pub(super) async fn rewind(&mut self) -> io::Result<()> {
+        let (start, _) = self.extent.unwrap_or_default();
+        self.reader.seek(SeekFrom::Start(start)).await?;
+        (self.position, self.number) = (0, 0);
+        Ok(())
+    }
+
+    /// Reads to the end of a line; false where there is none any more.
+    async fn read(&mut self) -> io::Result<bool> {
+        loop {
+            let read = self.reader.fill_buf().await?;
+            let end = read.iter().position(|byte| *byte == b'\n');
+            let count = end.map_or(read.len(), |end| end + 1);
+            self.length += count;
+            self.position += count as u64;
+            if self.length <= LONGEST && self.number >= self.skip {
+                self.line.extend_from_slice(&read[..count]);
+            }
+            self.reader.consume(count);
+            if end.is_some() || count == 0 {
+                return Ok(self.length > 0);
+            }
+        }
+    }
+
+    fn job(&self) -> Option<Result<JobLine, Usage>> {
+        if self.length > LONGEST {
+            return Some(Err(Usage(format!("{} bytes are too many for a job", self.length))));
+        }
+        let line = match self.number {
+            // What some editors begin a file with.
+            1 => self.line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.line),
+            _ => &self.line,
+        };
+        (!line.trim_ascii().is_empty()).then(|| JobLine::parse(line))
+    }
+}
+
+/// Not by `std::io::stdin`, whose buffer cannot begin anew, nor waits without holding up the thread.
+fn standard_input() -> io::Result<File> {
+    let own = io::stdin().as_fd().try_clone_to_owned()?;
+    Ok(File::from_std(own.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    async fn lines(text: &[u8], skip: u64) -> Vec<(u64, bool)> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text).unwrap();
+        let mut lines = Lines::open(file.path(), skip).await.unwrap();
+        let first = rest(&mut lines).await;
+        assert_eq!(lines.position, text.len() as u64);
+        lines.rewind().await.unwrap();
+        assert_eq!(rest(&mut lines).await, first, "a second reading brings the same");
+        first
+    }
+
+    async fn rest(lines: &mut Lines) -> Vec<(u64, bool)> {
+        let mut all = Vec::new();
+        while let Some(line) = lines.next().await.unwrap() {
+            all.push((line.number, line.job.is_ok()));
+        }
+        all
+    }
+
+    const JOB: &str = r#"{"url":"http://h/x"}"#;
+
+    #[tokio::test]
+    async fn lines_are_counted_and_empty_ones_passed_over() {
+        assert_eq!(lines(b"", 0).await, []);
+        assert_eq!(lines(b"\n \r\n\t\n", 0).await, []);
+        let text = format!("\u{feff}{JOB}\r\n\n{{}}\n{JOB}");
+        assert_eq!(lines(text.as_bytes(), 0).await, [(1, true), (3, false), (4, true)]);
+        assert_eq!(lines(text.as_bytes(), 2).await, [(3, false), (4, true)]);
+        assert_eq!(lines(text.as_bytes(), 9).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_too_long_is_not_kept_and_ends_where_it_ends() {
+        let long = format!("{{\"url\":\"{}\"}}\n", "x".repeat(LONGEST));
+        let text = [long.as_bytes(), JOB.as_bytes()].concat();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&text).unwrap();
+        let mut lines = Lines::open(file.path(), 0).await.unwrap();
+        let first = lines.next().await.unwrap().unwrap();
+        assert!(first.job.unwrap_err().to_string().contains("too many"));
+        assert!(lines.next().await.unwrap().unwrap().job.is_ok());
+        assert!(lines.line.capacity() <= 2 * LONGEST);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_named() {
+        let error = Lines::open(Path::new("/nowhere/jobs.jsonl"), 0).await.unwrap_err();
+        assert!(error.to_string().starts_with("cannot read /nowhere/jobs.jsonl: "), "{error}");
+        assert!(Lines::open(Path::new("/"), 0).await.unwrap_err().to_string().ends_with("it is a folder"));
+    }
+}

@@ -1,0 +1,239 @@
+//! `postrider worker`
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use http_telemetry::{BadRecipient, ConnectionOptions, Options, Propagation, Recipient, Recipients};
+use postrider_queue::QueueName;
+use postrider_worker::egress::{BadRule, Egress, Rule};
+use postrider_worker::reader::Order;
+use postrider_worker::retry::{RetryPolicies, RetryPolicy, Waits};
+use postrider_worker::sender::{BadProxy, HttpConfig, SenderConfig};
+use postrider_worker::shutdown;
+use postrider_worker::trace::Retries;
+use postrider_worker::worker::{self as engine, WeightedQueue, WorkerConfig};
+use telemetry::{Propagators, Telemetry};
+use tracing::warn;
+
+use super::{RedisArgs, Usage, duration, some_time};
+use crate::config::Config;
+
+/// Take jobs out of Redis and deliver them, until SIGTERM or SIGINT
+#[derive(Debug, Args)]
+pub(super) struct WorkerArgs {
+    #[command(flatten)]
+    redis: RedisArgs,
+    /// Which queue to read, and its weight: while both have jobs, one of weight 4 gives four where one of
+    /// weight 1 gives one; may be given several times [default: those of --config, else default]
+    #[arg(long, env = "POSTRIDER_QUEUE", value_delimiter = ',', value_name = "NAME[:WEIGHT]")]
+    queue: Vec<WeightedQueue>,
+    /// Read queues in the order given: the next only while those before it are empty
+    #[arg(long, env = "POSTRIDER_STRICT_ORDER")]
+    strict_order: bool,
+    /// A TOML file with queues, retry policies, flows, egress rules, secrets and more
+    #[arg(long, env = "POSTRIDER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How many requests are in flight at once, over all queues
+    #[arg(long, env = "POSTRIDER_CONCURRENCY", default_value = "64", value_parser = at_least_one, value_name = "N")]
+    concurrency: usize,
+    /// How long a job stays with a worker that gives no sign of life
+    #[arg(long, env = "POSTRIDER_LEASE", default_value = "30s", value_parser = lease, value_name = "DURATION")]
+    lease: Duration,
+    /// How long requests in flight may go on after the signal to stop
+    #[arg(long, env = "POSTRIDER_SHUTDOWN_TIMEOUT", default_value = "25s", value_parser = duration, value_name = "DURATION")]
+    shutdown_timeout: Duration,
+    /// What jobs may reach besides public addresses: NET, HOST, *.HOST or *, each also with :PORT; may be given
+    /// several times, and adds to `allow` of --config
+    #[arg(long, env = "POSTRIDER_EGRESS_ALLOW", value_delimiter = ',', value_parser = allow, value_name = "RULE")]
+    egress_allow: Vec<Option<Rule>>,
+    /// Send all requests through this proxy, http://[USER:PASSWORD@]HOST:PORT
+    #[arg(long, env = "POSTRIDER_HTTP_PROXY", hide_env_values = true, value_name = "URL")]
+    http_proxy: Option<String>,
+    /// To whom the trace context of a job is sent: all, none, or a list of HOST, *.HOST or *, each also with :PORT
+    /// [default: that of --config, else all]
+    #[arg(long, env = "POSTRIDER_TRACES_TO", value_name = "all|none|HOSTS")]
+    traces_to: Option<String>,
+    /// To whom the baggage of a job is sent: HOST, *.HOST or *, each also with :PORT; may be given several times
+    /// [default: those of --config, else nobody]
+    #[arg(long, env = "POSTRIDER_BAGGAGE_TO", value_delimiter = ',', value_parser = recipient, value_name = "HOST")]
+    baggage_to: Vec<Option<Recipient>>,
+    /// The deadline of an attempt whose job has no `timeout_ms`
+    #[arg(long, env = "POSTRIDER_TIMEOUT", default_value = "30s", value_parser = some_time, value_name = "DURATION")]
+    timeout: Duration,
+    /// How many attempts a job has that has no `max_attempts` [default: 10]
+    #[arg(long, env = "POSTRIDER_MAX_ATTEMPTS", value_parser = clap::value_parser!(u32).range(1..=100), value_name = "N")]
+    max_attempts: Option<u32>,
+    /// The longest wait before the second attempt; it doubles with each further one
+    /// [default: 1s]
+    #[arg(long, env = "POSTRIDER_RETRY_BASE", value_parser = duration, value_name = "DURATION")]
+    retry_base: Option<Duration>,
+    /// The longest wait before any attempt [default: 1h]
+    #[arg(long, env = "POSTRIDER_RETRY_CAP", value_parser = duration, value_name = "DURATION")]
+    retry_cap: Option<Duration>,
+    /// How the trace of a further attempt belongs to what was before: a child of the producer's span (`parent`), a
+    /// trace of its own with links (`link`), or without (`none`) [default: parent]
+    #[arg(long, env = "POSTRIDER_TRACE_RETRIES", value_name = "HOW", value_parser = str::parse::<Retries>)]
+    trace_retries: Option<Retries>,
+    /// Serve /livez, /readyz and /metrics there [default: nowhere]
+    #[arg(long, env = "POSTRIDER_LISTEN", value_name = "ADDR:PORT")]
+    listen: Option<String>,
+}
+
+impl WorkerArgs {
+    pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        let shutdown = shutdown::listen()?;
+        let config = self.worker_config()?;
+        engine::run(config, telemetry, shutdown.stop, shutdown.hurry).await?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn worker_config(self) -> Result<WorkerConfig, Usage> {
+        let file = match &self.config {
+            Some(path) => Config::read(path).map_err(|error| Usage(error.to_string()))?,
+            None => Config::default(),
+        };
+        let retry =
+            RetryPolicies { default: self.retry(file.default_retry.clone()), named: file.retry.named };
+        let queues = match (self.queue.is_empty(), file.queues.is_empty()) {
+            (false, _) => self.queue,
+            (true, false) => file.queues,
+            (true, true) => vec!["default".parse().map_err(Usage)?],
+        };
+        if let Some(twice) = twice(&queues) {
+            return Err(Usage(format!("the queue {twice} is named twice; name it once")));
+        }
+        file.notes.iter().for_each(|note| warn!("{note}"));
+        let http = with_proxy(file.http, self.http_proxy.as_deref())?;
+        let propagation = propagation(file.propagation, self.traces_to.as_deref(), self.baggage_to)?;
+        let listen = self.listen.as_deref().filter(|text| !text.is_empty()).map(address).transpose()?;
+        Ok(WorkerConfig {
+            redis_url: self.redis.redis_url,
+            queues,
+            order: if self.strict_order { Order::Strict } else { Order::Weighted },
+            concurrency: self.concurrency,
+            lease: self.lease,
+            shutdown_timeout: self.shutdown_timeout,
+            sender: SenderConfig {
+                timeout: self.timeout,
+                egress: egress(file.egress, self.egress_allow),
+                results: file.results,
+                http,
+                identities: file.secrets.identities(),
+                recording: Options { propagation, ..Options::from_env() },
+                connections: ConnectionOptions::from_env(),
+            },
+            retry,
+            flows: file.flows,
+            trace_retries: self.trace_retries.or(file.trace_retries).unwrap_or_default(),
+            listen,
+            secrets: file.secrets,
+        })
+    }
+
+    /// A flag goes before the file, the file before the default.
+    fn retry(&self, file: Option<RetryPolicy>) -> RetryPolicy {
+        let mut policy = file.unwrap_or_default();
+        if let Some(attempts) = self.max_attempts {
+            policy.max_attempts = attempts;
+        }
+        if self.retry_base.is_some() || self.retry_cap.is_some() {
+            let (base, cap) = match policy.waits {
+                Waits::Exponential { base, cap } => (base, cap),
+                Waits::List(_) => (Duration::from_secs(1), Duration::from_secs(3600)),
+            };
+            policy.waits = Waits::Exponential {
+                base: self.retry_base.unwrap_or(base),
+                cap: self.retry_cap.unwrap_or(cap),
+            };
+        }
+        policy
+    }
+}
+
+/// The flags add to the file. What gives jobs the machine's own credentials is allowed, and said.
+fn egress(mut egress: Egress, allow: Vec<Option<Rule>>) -> Egress {
+    egress.allow.extend(allow.into_iter().flatten());
+    for rule in egress.allow.iter().filter(|rule| rule.opens_metadata()) {
+        warn!(%rule, "this egress rule lets jobs reach the metadata services of clouds, which give out credentials");
+    }
+    egress
+}
+
+/// The flag goes before the file. An empty variable is no proxy.
+fn with_proxy(mut http: HttpConfig, flag: Option<&str>) -> Result<HttpConfig, Usage> {
+    if let Some(text) = flag.filter(|text| !text.is_empty()) {
+        http.proxy = Some(text.parse().map_err(|error: BadProxy| Usage(format!("--http-proxy: {error}")))?);
+    }
+    Ok(http)
+}
+
+/// A flag goes before the file.
+fn propagation(
+    mut policy: Propagation,
+    traces_to: Option<&str>,
+    baggage_to: Vec<Option<Recipient>>,
+) -> Result<Propagation, Usage> {
+    if let Some(text) = traces_to.filter(|text| !text.is_empty()) {
+        let traces = text.parse().map_err(|error: BadRecipient| Usage(format!("--traces-to: {error}")))?;
+        policy.traces = traces;
+    }
+    let baggage: Vec<Recipient> = baggage_to.into_iter().flatten().collect();
+    if !baggage.is_empty() {
+        policy.baggage = baggage;
+    }
+    Ok(limited(policy, telemetry::Config::from_env().propagators))
+}
+
+/// `OTEL_PROPAGATORS` rules what goes on in every build, and with telemetry off, where it goes on untouched.
+fn limited(mut policy: Propagation, known: Propagators) -> Propagation {
+    if !known.trace_context {
+        policy.traces = Recipients::Only(vec![]);
+    }
+    if !known.baggage {
+        policy.baggage.clear();
+    }
+    policy
+}
+
+/// An empty variable is no host, as in `POSTRIDER_BAGGAGE_TO=`.
+fn recipient(text: &str) -> Result<Option<Recipient>, BadRecipient> {
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
+}
+
+fn address(text: &str) -> Result<SocketAddr, Usage> {
+    text.parse().map_err(|_| {
+        Usage(format!(
+            "--listen: {text} is no address with a port; write 127.0.0.1:9090, or 0.0.0.0:9090 for all"
+        ))
+    })
+}
+
+fn twice(queues: &[WeightedQueue]) -> Option<&QueueName> {
+    let names: Vec<&QueueName> = queues.iter().map(|queue| &queue.name).collect();
+    names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)).map(|(_, name)| *name)
+}
+
+/// An empty variable is no rule, as in `POSTRIDER_EGRESS_ALLOW=`.
+fn allow(text: &str) -> Result<Option<Rule>, BadRule> {
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=100_000) => Ok(number),
+        _ => Err("write a whole number from 1 to 100000".to_owned()),
+    }
+}
+
+/// Shorter than this, a pause of the scheduler's or the network's would lose leases.
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = duration(text)?;
+    if lease < Duration::from_millis(500) {
+        return Err("a lease must be at least 500ms".to_owned());
+    }
+    Ok(lease)
+}

@@ -1,0 +1,282 @@
+//! The configuration file, `postrider.toml`: read whole, and every error reported at once with its line.
+
+mod flows;
+mod propagation;
+mod requests;
+mod secret;
+mod table;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::HeaderName;
+use http::header::SET_COOKIE;
+use http_telemetry::Propagation;
+use postrider_queue::job::{FlowId, FlowLimits, destination};
+use postrider_worker::egress::Egress;
+use postrider_worker::outcome::Overrides;
+use postrider_worker::retry::{RetryPolicies, RetryPolicy, Waits};
+use postrider_worker::secrets::Secrets;
+use postrider_worker::sender::{HttpConfig, KeptResults};
+use postrider_worker::trace::Retries;
+use postrider_worker::worker::WeightedQueue;
+use toml::de::DeTable;
+
+use table::Table;
+
+/// What stands in the file.
+///
+/// ```toml
+/// [queues.default]
+/// weight = 4
+///
+/// [queues.bulk]            # weight 1
+///
+/// [retry.default]          # exponential, with full jitter
+/// base = "1s"
+/// cap = "1h"
+/// max_attempts = 10
+/// max_age = "3d"
+/// retry_after_cap = "1d"   # at most so long a destination's Retry-After is kept to
+/// retry_statuses = ["409"] # tried again besides the usual ones; also "5xx" or "520-529"
+/// final_statuses = ["501"] # not tried again
+///
+/// [retry.gentle]           # or a list of waits
+/// waits = ["5s", "1m", "10m"]
+///
+/// [flows.default]          # of each destination, or flow key, that has none of its own
+/// breaker_failures = 5     # in a row; 0 turns the breaker off
+/// breaker_pause = "5s"     # doubles with each time in a row
+/// breaker_longest = "1m"
+///
+/// [flows."api.example.org:443"]
+/// concurrency = 10         # attempts at once, over all workers
+/// rate = "100/s"           # or /m, /h
+/// burst = 100
+///
+/// [secrets.acme]           # a job names it in its field `secret`
+/// keys = [{ file = "/run/secrets/acme" }, { env = "ACME_OLD_KEY" }]   # signatures; whsec_… or whsk_…
+///
+/// [secrets.partner]
+/// bearer = { env = "PARTNER_TOKEN" }
+///
+/// [results]                # what is kept of an answer for a job with `result_ttl_ms`
+/// headers = ["content-type", "location"]
+/// max_body = 16384         # bytes, at most 65536
+///
+/// [egress]                 # see the module `egress` for the order of these
+/// allow = ["10.0.0.0/8", "hooks.internal:8080"]
+/// deny = ["*.evil.example", "*:25"]
+/// only = ["*.example.org"]
+/// ports = [443, 8443]
+/// schemes = ["https"]
+///
+/// [propagation]            # to whom the trace context of a job is sent
+/// traces_to = "all"        # or "none", or ["api.example.org", "*.internal:8080"]
+/// baggage_to = ["*.internal"]   # default: nobody
+///
+/// [http]                   # deadlines, limits, TLS and the proxy of requests
+/// headers_timeout = "20s"
+///
+/// [traces]
+/// retries = "link"         # or parent, none: how a further attempt's trace belongs to what was before
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Which queues to read, in the order of their names. Empty: the command line says.
+    pub queues: Vec<WeightedQueue>,
+    /// `default` is `None` where the file does not have it: the command line says.
+    pub default_retry: Option<RetryPolicy>,
+    /// The other policies.
+    pub retry: RetryPolicies,
+    /// How many attempts of each flow may be made.
+    pub flows: FlowLimits,
+    /// What of an answer is kept for who waits for the result.
+    pub results: KeptResults,
+    /// What requests are signed with, and how they show who they are from.
+    pub secrets: Secrets,
+    /// Which destinations jobs may reach.
+    pub egress: Egress,
+    /// How requests are sent.
+    pub http: HttpConfig,
+    /// To whom the context of traces is sent.
+    pub propagation: Propagation,
+    /// How the traces of further attempts belong to what was before; `None` where the file does not say.
+    pub trace_retries: Option<Retries>,
+    /// What is no error, and most likely not what was meant.
+    pub notes: Vec<String>,
+}
+
+/// The file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read the configuration {path}: {error}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// It has errors: all of them.
+    #[error("the configuration {path} has errors:{problems}")]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problems: Problems,
+    },
+}
+
+/// What is wrong in a file, a line each.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Problems(Vec<(usize, String)>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(line, text)| write!(f, "\n  line {line}: {text}"))
+    }
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names every line that is wrong.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
+        Self::parse(&text).map_err(|problems| ConfigError::Wrong { path: path.to_owned(), problems })
+    }
+
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// [`Problems`] has every line that is wrong.
+    pub fn parse(text: &str) -> Result<Self, Problems> {
+        let (root, errors) = DeTable::parse_recoverable(text);
+        let mut problems = Problems::default();
+        for error in errors {
+            let at = error.span().map_or(0, |span| span.start);
+            problems.0.push((line(text, at), error.message().to_owned()));
+        }
+        if !problems.0.is_empty() {
+            // What was recovered around an error of syntax is not what was meant.
+            return Err(problems);
+        }
+        let mut root = Table::new(text, root, &mut problems);
+        let mut config = Self::default();
+        root.each_table("queues", |name, table| config.queues.extend(queue(name, table)));
+        root.each_table("retry", |name, table| {
+            let policy = retry(table);
+            if name == "default" {
+                config.default_retry = Some(policy);
+            } else {
+                config.retry.named.insert(name.to_owned(), policy);
+            }
+        });
+        root.each_table("secrets", |name, table| config.secrets.insert(name, secret::secret(table)));
+        root.one_table("results", |table| config.results = results(table));
+        let mut named = vec![];
+        root.each_table("flows", |name, table| named.push((name.to_owned(), flows::limits(table))));
+        for (name, limits) in named {
+            if name == "default" {
+                config.flows.default = limits;
+            } else {
+                config.notes.extend(flows::note(&name));
+                config.flows.named.extend(destination(&name).map(|own| (FlowId::of(&own), limits.clone())));
+                config.flows.named.insert(FlowId::of(&name), limits);
+            }
+        }
+        root.one_table("egress", |table| config.egress = egress(table));
+        root.one_table("http", |table| config.http = requests::read(table));
+        root.one_table("propagation", |table| config.propagation = propagation::read(table));
+        root.one_table("traces", |table| config.trace_retries = table.text("retries"));
+        root.finish();
+        problems.0.sort();
+        if problems.0.is_empty() { Ok(config) } else { Err(problems) }
+    }
+}
+
+fn line(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+}
+
+fn queue(name: &str, table: &mut Table<'_, '_>) -> Option<WeightedQueue> {
+    let weight = table.whole("weight", 1, 1000).map_or(1, |weight| weight as u32);
+    match name.parse() {
+        Ok(name) => Some(WeightedQueue { name, weight }),
+        Err(error) => {
+            table.problem(error);
+            None
+        }
+    }
+}
+
+fn egress(table: &mut Table<'_, '_>) -> Egress {
+    let scheme = |text: &str| match text {
+        "http" | "https" => Ok(text.to_owned()),
+        _ => Err("a scheme is \"http\" or \"https\""),
+    };
+    for limit in ["only", "ports", "schemes"] {
+        table.not_empty(limit);
+    }
+    Egress {
+        allow: table.texts("allow", str::parse),
+        deny: table.texts("deny", str::parse),
+        only: table.texts("only", str::parse),
+        ports: table.wholes("ports", 1, u16::MAX.into()).into_iter().map(|port| port as u16).collect(),
+        schemes: table.texts("schemes", scheme),
+    }
+}
+
+fn retry(table: &mut Table<'_, '_>) -> RetryPolicy {
+    let list = table.durations("waits");
+    let base = table.duration("base");
+    let cap = table.duration("cap");
+    let attempts = table.whole("max_attempts", 1, 100).map(|attempts| attempts as u32);
+    let max_age = table.duration("max_age");
+    if list.is_some() && (base.is_some() || cap.is_some()) {
+        table.problem(
+            "`waits` is a list of waits and leaves no place for `base` and `cap`; give one or the other",
+        );
+    }
+    let most = attempts.unwrap_or(match &list {
+        Some(list) => (list.len() as u32 + 1).min(100),
+        None => 10,
+    });
+    let waits = match list {
+        Some(list) => Waits::List(list),
+        None => Waits::Exponential {
+            base: base.unwrap_or(Duration::from_secs(1)),
+            cap: cap.unwrap_or(Duration::from_secs(3600)),
+        },
+    };
+    let statuses = Overrides {
+        passing: table.texts("retry_statuses", str::parse),
+        is_final: table.texts("final_statuses", str::parse),
+    };
+    if let Some((passing, other)) = statuses.contradiction() {
+        table.problem(format!(
+            "`retry_statuses` has {passing} and `final_statuses` {other}; a status is one or the other"
+        ));
+    }
+    let standard = RetryPolicy::default();
+    let retry_after_cap = table.duration("retry_after_cap").unwrap_or(standard.retry_after_cap);
+    RetryPolicy { waits, max_attempts: most, max_age, statuses, retry_after_cap }
+}
+
+fn results(table: &mut Table<'_, '_>) -> KeptResults {
+    let standard = KeptResults::default();
+    let headers: Vec<HeaderName> =
+        if table.has("headers") { table.texts("headers", str::parse) } else { standard.headers };
+    if headers.contains(&SET_COOKIE) {
+        table.problem("`headers`: set-cookie holds secrets, which are not kept; leave it out");
+    }
+    let max_body = table.whole("max_body", 0, 64 * 1024).map_or(standard.max_body, |bytes| bytes as usize);
+    KeptResults { headers, max_body }
+}
+
+#[cfg(test)]
+mod tests;

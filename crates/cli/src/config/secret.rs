@@ -1,0 +1,140 @@
+//! `[secrets.NAME]`: read from the files and variables that the table names.
+
+use std::fs::File;
+use std::io::Read;
+
+use http::HeaderName;
+use http::header::AUTHORIZATION;
+use postrider_queue::job::is_reserved;
+use postrider_worker::secrets::{Secret, sensitive};
+use postrider_worker::sender::Identity;
+
+use super::table::{Source, Table};
+
+/// No key, token or chain of certificates is longer.
+const LONGEST: u64 = 64 * 1024;
+
+/// Reads a secret. What is wrong is told without the value.
+pub(super) fn secret(table: &mut Table<'_, '_>) -> Secret {
+    let mut secret = Secret::default();
+    for (at, key) in sources(table, "keys") {
+        match key.parse() {
+            Ok(key) => secret.keys.push(key),
+            Err(error) => table.problem_at(at, format!("`keys`: {error}")),
+        }
+    }
+    bearer(table, &mut secret);
+    basic(table, &mut secret);
+    own_header(table, &mut secret);
+    match (source(table, "cert"), source(table, "key")) {
+        (Some((at, chain)), Some((_, key))) => match Identity::from_pem(chain.as_bytes(), key.as_bytes()) {
+            Ok(identity) => secret.identity = Some(identity),
+            Err(error) => table.problem_at(at, error),
+        },
+        (None, None) => {}
+        _ => table.problem("a client certificate needs both `cert` and `key`"),
+    }
+    if secret.keys.is_empty()
+        && secret.headers.is_empty()
+        && secret.identity.is_none()
+        && !table.has_problems()
+    {
+        table.problem("a secret needs `keys`, `bearer`, `user` and `password`, `header` and `value`, or `cert` and `key`");
+    }
+    secret
+}
+
+fn bearer(table: &mut Table<'_, '_>, secret: &mut Secret) {
+    if let Some((at, token)) = source(table, "bearer") {
+        header(table, at, "bearer", secret, AUTHORIZATION, &format!("Bearer {token}"));
+    }
+}
+
+/// RFC 7617; the user name is no secret.
+fn basic(table: &mut Table<'_, '_>, secret: &mut Secret) {
+    match (table.string("user"), source(table, "password")) {
+        (Some((at, user)), _) if user.contains(':') => {
+            table.problem_at(at, "`user` must not have a colon (RFC 7617 §2)");
+        }
+        (Some((at, user)), Some((_, password))) => {
+            use base64::Engine;
+            let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+            header(table, at, "password", secret, AUTHORIZATION, &format!("Basic {pair}"));
+        }
+        (None, None) => {}
+        _ => table.problem("basic authentication needs both `user` and `password`"),
+    }
+}
+
+fn own_header(table: &mut Table<'_, '_>, secret: &mut Secret) {
+    match (table.string("header"), source(table, "value")) {
+        (Some((at, name)), Some((_, value))) => match name.parse::<HeaderName>() {
+            Ok(name) if is_reserved(&name) => {
+                table.problem_at(
+                    at,
+                    format!("`header`: `{name}` belongs to the connection; the worker sets it"),
+                );
+            }
+            Ok(name) => header(table, at, "value", secret, name, &value),
+            Err(error) => table.problem_at(at, format!("`header`: {error}")),
+        },
+        (None, None) => {}
+        _ => table.problem("a header needs both `header` and `value`"),
+    }
+}
+
+fn header(
+    table: &mut Table<'_, '_>,
+    at: usize,
+    key: &str,
+    secret: &mut Secret,
+    name: HeaderName,
+    value: &str,
+) {
+    if secret.headers.iter().any(|(known, _)| *known == name) {
+        return table.problem_at(at, format!("the header `{name}` is set twice; give one way to do it"));
+    }
+    match sensitive(value.as_bytes()) {
+        Some(value) => secret.headers.push((name, value)),
+        None => table.problem_at(at, format!("`{key}` holds bytes that no header may have")),
+    }
+}
+
+fn source(table: &mut Table<'_, '_>, key: &str) -> Option<(usize, String)> {
+    let (at, source) = table.source(key)?;
+    read(table, key, at, &source)
+}
+
+fn sources(table: &mut Table<'_, '_>, key: &str) -> Vec<(usize, String)> {
+    let sources = table.sources(key);
+    sources.into_iter().filter_map(|(at, source)| read(table, key, at, &source)).collect()
+}
+
+fn read(table: &mut Table<'_, '_>, key: &str, at: usize, source: &Source) -> Option<(usize, String)> {
+    let text = match source {
+        Source::File(path) => file(path).map_err(|error| format!("cannot read the file {path}: {error}")),
+        Source::Env(name) => std::env::var(name).map_err(|_| format!("the variable {name} is not set")),
+    };
+    let problem = match text {
+        // As an editor leaves it.
+        Ok(text) => match text.trim_end_matches(['\r', '\n']) {
+            "" => "it is empty".to_owned(),
+            text => return Some((at, text.to_owned())),
+        },
+        Err(problem) => problem,
+    };
+    table.problem_at(at, format!("`{key}`: {problem}"));
+    None
+}
+
+fn file(path: &str) -> std::io::Result<String> {
+    let file = File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
+    let mut text = String::new();
+    if file.take(LONGEST + 1).read_to_string(&mut text)? as u64 > LONGEST {
+        return Err(std::io::Error::other("it is longer than 64 KiB"));
+    }
+    Ok(text)
+}

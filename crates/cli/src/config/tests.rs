@@ -1,0 +1,226 @@
+//! Files, and what is told of them.
+
+use postrider_queue::job::Rate;
+
+use super::*;
+
+fn problems(text: &str) -> Vec<String> {
+    let problems = Config::parse(text).expect_err("it must be refused");
+    problems.0.iter().map(|(line, text)| format!("{line}: {text}")).collect()
+}
+
+#[test]
+fn a_whole_file_is_read() {
+    let config = Config::parse(
+        "[queues.default]\nweight = 4\n[queues.bulk]\n\
+         [retry.default]\nbase = \"2s\"\nmax_age = \"1d\"\n[retry.gentle]\nwaits = [\"5s\", \"1m\"]\n",
+    )
+    .unwrap();
+    let queues: Vec<_> = config.queues.iter().map(|queue| (queue.name.to_string(), queue.weight)).collect();
+    assert_eq!(queues, [("bulk".to_owned(), 1), ("default".to_owned(), 4)]);
+    let default = config.default_retry.unwrap();
+    assert_eq!(default.max_age, Some(Duration::from_secs(86400)));
+    assert_eq!(default.delay(1, 1.0), Duration::from_secs(2));
+    assert_eq!(config.retry.named["gentle"].max_attempts, 3);
+}
+
+#[test]
+fn every_error_is_told_at_once_with_its_line() {
+    let told = problems(
+        "colour = 1\n[queues.\"a b\"]\n[queues.x]\nweight = 0\nwieght = 1\n[retry.a]\nbase = 5\nmax_attempts = \"x\"\n",
+    );
+    assert_eq!(told.len(), 6, "{told:?}");
+    let lines: Vec<_> = told.iter().map(|text| &text[..1]).collect();
+    assert_eq!(lines, ["1", "2", "4", "5", "7", "8"], "{told:?}");
+    assert!(
+        told[0]
+            .contains("known are egress, flows, http, propagation, queues, results, retry, secrets, traces"),
+        "{told:?}"
+    );
+    assert!(told[3].ends_with("`wieght` is not known here; known are weight"), "{told:?}");
+}
+
+#[test]
+fn what_is_no_toml_is_told_with_its_line() {
+    let told = problems("[queues.x]\nweight = = 1\n");
+    assert!(told.iter().all(|text| text.starts_with("2: ")), "{told:?}");
+}
+
+#[test]
+fn the_egress_rules_are_read() {
+    let config = Config::parse(
+        "[egress]\nallow = [\"10.0.0.0/8\", \"hooks.internal:8080\"]\ndeny = [\"*:25\"]\n\
+         only = [\"*.example.org\"]\nports = [443, 8443]\nschemes = [\"https\"]\n",
+    )
+    .unwrap();
+    let Egress { allow, deny, only, ports, schemes } = config.egress;
+    let written = |rules: Vec<postrider_worker::egress::Rule>| {
+        rules.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(written(allow), ["10.0.0.0/8", "hooks.internal:8080"]);
+    assert_eq!((written(deny), written(only)), (vec!["*:25".to_owned()], vec!["*.example.org".to_owned()]));
+    assert_eq!((ports, schemes), (vec![443, 8443], vec!["https".to_owned()]));
+}
+
+#[test]
+fn every_wrong_egress_rule_is_told_with_its_line() {
+    let told = problems(
+        "[egress]\nallow = [\n  \"10.0.0.0/99\",\n  3,\n]\ndeny = \"*\"\nports = [443, 0, \"x\"]\n\
+         schemes = [\"ftp\"]\nonly = []\ndeny_ports = [1]\n",
+    );
+    let lines: Vec<_> = told.iter().map(|text| text.split(':').next().unwrap()).collect();
+    assert_eq!(lines, ["3", "4", "6", "7", "7", "8", "9", "10"], "{told:#?}");
+    assert!(told[0].contains("`allow`: `10.0.0.0/99` is not a rule"), "{told:#?}");
+    assert!(told[6].contains("leave it out"), "{told:#?}");
+    assert!(problems("egress = 1\n")[0].contains("must be a table, as in [egress]"));
+}
+
+#[test]
+fn to_whom_context_is_sent_is_a_word_or_a_list_and_every_wrong_host_is_told() {
+    let read = |text: &str| Config::parse(&format!("[propagation]\n{text}\n")).unwrap().propagation;
+    let hosts = |text: &str| text.parse::<http_telemetry::Recipients>().unwrap();
+    assert_eq!(read("traces_to = \"none\"").traces, hosts("none"));
+    assert_eq!(read("baggage_to = [\"*.a.test\"]").baggage, ["*.a.test".parse().unwrap()]);
+    assert_eq!(read("traces_to = [\"a.test\", \"b.test:1\"]").traces, hosts("a.test,b.test:1"));
+    assert_eq!(read("").traces, hosts("all"));
+    let told = problems(
+        "[propagation]\ntraces_to = [\n  \"http://a.test\",\n  1,\n]\nbaggage_to = \"all\"\nto = 1\n",
+    );
+    let lines: Vec<_> = told.iter().map(|text| &text[..1]).collect();
+    assert_eq!(lines, ["3", "4", "6", "7"], "{told:#?}");
+    assert!(told[0].contains("`traces_to`: `http://a.test` is no host"), "{told:#?}");
+}
+
+#[test]
+fn how_further_attempts_are_traced_is_a_word_and_a_wrong_one_is_told() {
+    let read = |text: &str| Config::parse(&format!("[traces]\n{text}\n")).unwrap().trace_retries;
+    assert_eq!(read("retries = \"parent\""), Some(Retries::Parent));
+    assert_eq!(read("retries = \"link\""), Some(Retries::Link));
+    assert_eq!(read("retries = \"none\""), Some(Retries::None));
+    assert_eq!(read(""), None, "the default is not the file's to say");
+    for wrong in ["retries = \"child\"", "retries = 1", "retrys = \"link\""] {
+        let told = problems(&format!("[traces]\n\n{wrong}\n"));
+        assert!(told.len() == 1 && told[0].starts_with("3: ") && told[0].contains("retr"), "{told:?}");
+    }
+    assert!(problems("[traces]\nretries = \"child\"\n")[0].contains("parent"));
+}
+
+#[test]
+fn what_is_set_of_http_is_read_and_a_password_in_it_is_never_told() {
+    let text = "[http]\ntls_timeout = \"2s\"\nmin_tls = \"1.3\"\nno_proxy = [\"a.test\"]\n\
+                proxy = \"http://me:hunter2@p:1\"\nca_files = [\"/ca.pem\"]\nmax_response_body = 1000\n";
+    let http = Config::parse(text).unwrap().http;
+    assert_eq!((http.tls_timeout, http.max_response_body), (Duration::from_secs(2), 1000));
+    assert_eq!((http.min_tls, http.no_proxy.len()), (postrider_worker::sender::TlsVersion::V1_3, 1));
+    assert!(http.proxy.is_some() && http.headers_timeout.is_none());
+    let told = problems(
+        "[http]\nproxy = \"me:hunter2@p\"\nmin_tls = \"1.1\"\nbody_timeout = \"0s\"\nca_files = [1]\nx = 1\n",
+    );
+    assert_eq!(told.len(), 5, "{told:?}");
+    assert!(!told.concat().contains("hunter2"), "{told:?}");
+}
+
+#[test]
+fn a_policy_has_a_list_or_a_backoff() {
+    assert!(problems("[retry.x]\nwaits = [\"1s\"]\nbase = \"1s\"\n")[0].contains("one or the other"));
+    assert!(problems("[retry.x]\nwaits = [\"1x\", 3]\n").len() == 2);
+    assert!(problems("[retry.x]\nwaits = []\n")[0].contains("empty"));
+}
+
+#[test]
+fn a_policy_has_its_own_view_of_statuses() {
+    let config = Config::parse(
+        "[retry.x]\nretry_statuses = [\"409\", \"3xx\"]\nfinal_statuses = [\"501\"]\nretry_after_cap = \"5m\"\n",
+    )
+    .unwrap();
+    let policy = &config.retry.named["x"];
+    assert_eq!(policy.statuses.meaning(302), postrider_worker::outcome::Meaning::Passing);
+    assert_eq!(policy.retry_after_cap, Duration::from_secs(300));
+    assert!(problems("[retry.x]\nretry_statuses = [\"200\", 409, \"5x\"]\n").len() == 3);
+    assert!(
+        problems("[retry.x]\nretry_statuses = [\"5xx\"]\nfinal_statuses = [\"501\"]\n")[0]
+            .contains("one or the other")
+    );
+}
+
+#[test]
+fn what_is_kept_of_answers_can_be_said() {
+    let config = Config::parse("[results]\nheaders = [\"X-Id\"]\nmax_body = 10\n").unwrap();
+    assert_eq!(config.results.headers, [HeaderName::from_static("x-id")]);
+    assert_eq!(config.results.max_body, 10);
+    assert!(problems("[results]\nheaders = [\"Set-Cookie\"]\n")[0].contains("set-cookie"));
+    assert_eq!(problems("[results]\nheaders = [\"a b\"]\nmax_body = 65537\nx = 1\n").len(), 3);
+    assert_eq!(problems("results = 1\n").len(), 1);
+}
+
+#[test]
+fn secrets_come_from_files_and_variables_and_are_never_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    std::fs::write(&path, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
+    let file = format!("{{ file = {:?} }}", path.to_str().unwrap());
+    let text = format!(
+        "[secrets.a]\nkeys = [{file}]\n[secrets.b]\nuser = \"me\"\npassword = {file}\n\
+         [secrets.c]\nheader = \"X-Key\"\nvalue = {{ env = \"PATH\" }}\n"
+    );
+    let secrets = Config::parse(&text).unwrap().secrets;
+    assert_eq!(secrets.get(b"a").unwrap().keys.len(), 1);
+    assert_eq!(secrets.get(b"b").unwrap().headers[0].0, "authorization");
+    let c = secrets.get(b"c").unwrap();
+    assert_eq!(c.headers[0].0.as_str(), "x-key");
+    for (wrong, part) in [
+        ("keys = [\"whsec_hunter2\"]".to_owned(), "does not stand here"),
+        ("bearer = \"hunter2\"".to_owned(), "does not stand here"),
+        ("bearer = { file = \"/nowhere/hunter\" }".to_owned(), "cannot read"),
+        ("bearer = { file = \"/\" }".to_owned(), "not a regular file"),
+        ("bearer = { env = \"POSTRIDER_NO_SUCH\" }".to_owned(), "is not set"),
+        ("bearer = { }".to_owned(), "either `file` or `env`"),
+        (format!("bearer = {file}\nuser = \"me\"\npassword = {file}"), "twice"),
+        ("user = \"me\"".to_owned(), "both `user` and `password`"),
+        (format!("cert = {file}"), "both `cert` and `key`"),
+        (format!("cert = {file}\nkey = {file}"), "no certificate"),
+        (format!("header = \"Host\"\nvalue = {file}"), "belongs to the connection"),
+        (format!("header = \"transfer-encoding\"\nvalue = {file}"), "belongs to the connection"),
+        (format!("header = \"x y\"\nvalue = {file}"), "`header`"),
+        ("colour = 1".to_owned(), "not known"),
+    ] {
+        let told = problems(&format!("[secrets.x]\n{wrong}\n")).join("\n");
+        assert!(told.contains(part) && !told.contains("hunter2"), "{wrong}: {told}");
+    }
+    assert!(problems("[secrets.x]\n")[0].contains("needs `keys`"));
+}
+
+#[test]
+fn a_flow_has_limits() {
+    let config = Config::parse(
+        "[flows.default]\nbreaker_failures = 0\n[flows.\"h:80\"]\nconcurrency = 2\nrate = \"90/m\"\n",
+    )
+    .unwrap();
+    assert_eq!(config.flows.default.breaker.failures, 0);
+    let limits = config.flows.get(FlowId::of("h:80"));
+    assert_eq!(limits.concurrency, Some(2));
+    assert_eq!(limits.rate, Some(Rate { per_second: 1.5, burst: 2 }));
+    assert_eq!(config.flows.get(FlowId::of("other")), &config.flows.default);
+    let named = Config::parse("[flows.\"H.example:80\"]\nconcurrency = 3\n").unwrap();
+    for name in ["H.example:80", "h.example:80"] {
+        assert_eq!(named.flows.get(FlowId::of(name)).concurrency, Some(3), "{name}");
+    }
+    assert_eq!(named.notes.len(), 0);
+    for (name, part) in [("api.example.org", "api.example.org:443"), ("http://h.test:81/x", "h.test:81")] {
+        let notes = Config::parse(&format!("[flows.{name:?}]\nconcurrency = 3\n")).unwrap().notes;
+        assert!(notes.len() == 1 && notes[0].contains(&format!("[flows.{part:?}]")), "{notes:?}");
+    }
+    assert_eq!(Config::parse("[flows.orders]\nconcurrency = 3\n").unwrap().notes.len(), 0);
+    for wrong in ["rate = \"5\"", "rate = \"0/s\"", "rate = \"5/d\"", "burst = 5", "concurrency = 0"] {
+        assert_eq!(problems(&format!("[flows.x]\n{wrong}\n")).len(), 1, "{wrong}");
+    }
+}
+
+#[test]
+fn a_queue_may_carry_its_weight() {
+    let queue: WeightedQueue = "bulk:3".parse().unwrap();
+    assert_eq!((queue.name.to_string().as_str(), queue.weight), ("bulk", 3));
+    for wrong in ["bulk:", "bulk:0", "bulk:1001", "bu lk", ":1"] {
+        assert!(wrong.parse::<WeightedQueue>().is_err(), "{wrong}");
+    }
+}

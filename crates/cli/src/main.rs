@@ -1,0 +1,5 @@
+//! The `postrider` binary.
+
+fn main() -> std::process::ExitCode {
+    postrider::main()
+}

@@ -1,0 +1,274 @@
+//! Looking at queues from outside, and the few things that are done to their jobs by hand. Nothing here makes a
+//! key, a group or a consumer.
+
+mod act;
+mod dead;
+mod find;
+mod flows;
+mod server;
+mod survey;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use fred::clients::Client;
+use fred::interfaces::ClientLike;
+use fred::types::scan::Scanner;
+use fred::types::{CustomCommand, Key, Value};
+use futures_util::{Stream, StreamExt};
+use redis_telemetry::{Command, TracedClient};
+use telemetry::Telemetry;
+
+use crate::job::{EntryId, Fields, FlowId};
+use crate::redis::{
+    ConnectError, Error, Instruments, Keys, MOST_SHARDS, Operations, QueueName, Scripts, address, connect,
+    quit, unexpected,
+};
+
+pub use act::{Cancelled, Replayed};
+pub use dead::DeadLetter;
+pub use find::{Listing, Search, State};
+pub use flows::HeldFlow;
+pub use server::Server;
+pub use survey::{Survey, SurveyedConsumer};
+
+/// A connection for looking at queues.
+#[derive(Debug)]
+pub struct Inspector {
+    redis: TracedClient,
+    scripts: Scripts,
+    telemetry: Telemetry,
+    instruments: Instruments,
+    /// What is done with each queue, once it was needed.
+    operations: Mutex<Vec<Arc<Operations>>>,
+}
+
+/// One shard of a queue, which is looked at by itself. Written as in its keys: `mail`, `mail/1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// The queue.
+    pub queue: QueueName,
+    /// Its number; a queue that is not split has the shard 0 alone.
+    pub number: u32,
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.number {
+            0 => write!(f, "{}", self.queue),
+            number => write!(f, "{}/{number}", self.queue),
+        }
+    }
+}
+
+/// A job that is not dead.
+#[derive(Clone, Debug)]
+pub struct FoundJob {
+    /// The queue.
+    pub queue: Shard,
+    /// What names this job and no other.
+    pub ticket: String,
+    /// Where it stands.
+    pub place: Place,
+    /// What it holds; values may be cut.
+    pub fields: Fields,
+}
+
+/// Where a job stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the stream, for any worker.
+    Ready(EntryId),
+    /// In the stream, and a worker holds it.
+    Running {
+        /// Its entry.
+        entry: EntryId,
+        /// Who holds it.
+        worker: String,
+        /// Since when that worker has not extended its lease, ms.
+        idle_ms: u64,
+        /// How often it was delivered.
+        deliveries: u64,
+    },
+    /// In the schedule, until then, Unix ms; `None` where it waits for nothing that ends.
+    Scheduled(Option<u64>),
+    /// Held back by its flow.
+    Parked {
+        /// Which.
+        flow: FlowId,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl Inspector {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`ConnectError`] where Redis cannot be reached.
+    pub async fn connect(url: &str, telemetry: &Telemetry) -> Result<Self, ConnectError> {
+        let redis = TracedClient::new(connect(url, false).await?, telemetry);
+        let instruments = Instruments::new(telemetry, address(url));
+        let operations = Mutex::default();
+        Ok(Self { redis, scripts: Scripts::new(), telemetry: telemetry.clone(), instruments, operations })
+    }
+
+    fn operations(&self, queue: &QueueName) -> Arc<Operations> {
+        let mut known = self.operations.lock().expect("nothing panics while it holds this lock");
+        if let Some(operations) = known.iter().find(|known| known.queue() == queue.as_str()) {
+            return operations.clone();
+        }
+        let operations = Arc::new(Operations::new(self.instruments.clone(), queue, ""));
+        known.push(operations.clone());
+        operations
+    }
+
+    /// All queues of which something stands in Redis, in alphabetical order; and whether the search was cut.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn queues(&self) -> Result<(Vec<Shard>, bool), Error> {
+        let scan = |client: Client| async move {
+            const PATTERN: &str = "postrider:{*}:*";
+            if client.is_clustered() {
+                scanned(client.scan_cluster(PATTERN, Some(1_000), None), shard_of).await
+            } else {
+                scanned(client.scan(PATTERN, Some(1_000), None), shard_of).await
+            }
+        };
+        let (found, cut) = self.redis.run(Command::new("SCAN"), scan).await?;
+        Ok((found.into_iter().filter_map(shards).collect(), cut))
+    }
+
+    /// The shards of a queue, also those that are only read until they are empty.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn shards(&self, queue: &QueueName) -> Result<Vec<Shard>, Error> {
+        let key = Keys::meta(queue);
+        let args = vec![key.clone().into(), "shards".into(), "shards_before".into()];
+        let found = array(self.command("HMGET", Some(&key), args).await?)?;
+        let most = found.iter().filter_map(Value::as_u64).max().unwrap_or(1).clamp(1, MOST_SHARDS.into());
+        Ok((0..most as u32).map(|number| Shard { queue: queue.clone(), number }).collect())
+    }
+
+    /// Closes the connection.
+    pub async fn close(&self) {
+        quit(&self.redis).await;
+    }
+
+    /// Sends one command; the key tells which node of a cluster it is for.
+    async fn command(&self, name: &'static str, key: Option<&Key>, args: Vec<Value>) -> Result<Value, Error> {
+        let slot = key.map(Key::cluster_hash);
+        let call = |client: Client| async move {
+            client.custom(CustomCommand::new_static(name, slot, false), args).await
+        };
+        self.redis.run(Command::new(name), call).await
+    }
+
+    fn keys(shard: &Shard) -> Keys {
+        Keys::new(&shard.queue, shard.number)
+    }
+}
+
+/// What the keys tell, each once, and whether the search was cut.
+async fn scanned<S: Scanner<Page = Vec<Key>>, T: Ord>(
+    pages: impl Stream<Item = Result<S, Error>>,
+    of: impl Fn(&str) -> Option<T>,
+) -> Result<(BTreeSet<T>, bool), Error> {
+    /// With 1,000 keys each.
+    const MOST_PAGES: usize = 1_000;
+    let mut pages = std::pin::pin!(pages);
+    let (mut found, mut seen) = (BTreeSet::new(), 0);
+    while let Some(page) = pages.next().await {
+        let mut page = page?;
+        let keys = page.take_results().unwrap_or_default();
+        found.extend(keys.iter().filter_map(|key| of(key.as_str()?)));
+        seen += 1;
+        if seen >= MOST_PAGES {
+            page.cancel();
+            return Ok((found, true));
+        }
+        page.next();
+    }
+    Ok((found, false))
+}
+
+fn shards((name, number): (String, u32)) -> Option<Shard> {
+    Some(Shard { queue: name.parse().ok()?, number })
+}
+
+/// Queue and shard that a key belongs to; results of jobs tell nothing of one.
+fn shard_of(key: &str) -> Option<(String, u32)> {
+    let (tag, what) = key.strip_prefix("postrider:{")?.split_once("}:")?;
+    let (name, number) = match tag.split_once('/') {
+        Some((name, number)) => (name, number.parse().ok()?),
+        None => (tag, 0),
+    };
+    ["jobs", "waiting", "scheduled", "flows", "dead", "workers"]
+        .contains(&what)
+        .then(|| (name.to_owned(), number))
+}
+
+/// The first field of that name.
+fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a Bytes> {
+    fields.iter().find(|(own, _)| own == name).map(|(_, value)| value)
+}
+
+/// The ticket of an entry: the one that it carries, else its id.
+fn ticket(fields: &Fields, entry: EntryId) -> String {
+    let label = |text: &&Bytes| {
+        let known = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b'-';
+        (1..=128).contains(&text.len()) && text.iter().all(known)
+    };
+    match field(fields, "_ticket").filter(label) {
+        Some(ticket) => String::from_utf8_lossy(ticket).into_owned(),
+        None => entry.to_string(),
+    }
+}
+
+fn array(value: Value) -> Result<Vec<Value>, Error> {
+    match value {
+        Value::Array(values) => Ok(values),
+        Value::Null => Ok(vec![]),
+        _ => Err(unexpected()),
+    }
+}
+
+fn text(value: &Value) -> Result<String, Error> {
+    let bytes = value.as_bytes().ok_or_else(unexpected)?;
+    Ok(String::from_utf8_lossy(bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_tells_its_queue() {
+        let of = |key: &str| shard_of(key).and_then(shards).map(|shard| shard.to_string());
+        assert_eq!(of("postrider:{mail}:jobs").as_deref(), Some("mail"));
+        assert_eq!(of("postrider:{mail/3}:dead").as_deref(), Some("mail/3"));
+        for other in [
+            "postrider:{mail}:result:1-0",
+            "postrider:{mail}:meta",
+            "postrider:flow:{1}",
+            "jobs",
+            "postrider:{mail:jobs",
+            "postrider:{a b}:jobs",
+            "postrider:{mail/x}:jobs",
+        ] {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_ticket_that_is_none_does_not_count() {
+        let entry = EntryId { millis: 7, sequence: 1 };
+        let named = |ticket: &'static str| vec![("_ticket".into(), Bytes::from_static(ticket.as_bytes()))];
+        assert_eq!(ticket(&named("5-0"), entry), "5-0");
+        assert_eq!(ticket(&named("a b"), entry), "7-1");
+        assert_eq!(ticket(&Fields::new(), entry), "7-1");
+    }
+}

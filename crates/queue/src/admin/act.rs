@@ -1,0 +1,154 @@
+//! What is done to a job by hand: each in one script that is harmless when repeated.
+
+use std::time::{Duration, Instant};
+
+use fred::types::{Key, Value};
+use telemetry::{Context, Span, semconv};
+
+use super::{DeadLetter, FoundJob, Inspector, Place, field, text};
+use crate::job::{Admitted, EntryId, Producer};
+use crate::redis::{Error, GROUP, Keys, Operation, Operations, number, unexpected};
+use crate::trail::{Alone, fields as written, history};
+use crate::work::{LONGEST_DEAD, MOST_DEAD};
+
+/// What became of a job that was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It will not be sent.
+    Before,
+    /// A worker held it: its request may have been sent.
+    WhileRunning,
+    /// It is not there any more.
+    Gone,
+    /// It has too many fields to be moved.
+    Unmovable,
+}
+
+/// What became of a dead letter, or of a job that waited, that was to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replayed {
+    /// It stands in the stream under this id.
+    As(EntryId),
+    /// It is not there any more.
+    Gone,
+    /// It is not a job, or has too many fields.
+    NoJob,
+}
+
+impl Inspector {
+    /// Moves a job to the dead letters, wherever it was found.
+    ///
+    /// # Errors
+    /// fred's; the job is where it was then, or there and among the dead letters.
+    pub async fn cancel(&self, job: &FoundJob) -> Result<Cancelled, Error> {
+        const ERROR: &str = "cancelled by hand, with `postrider jobs cancel`";
+        let own = Self::keys(&job.queue);
+        let (result_key, result) = match written::cancelled(&job.fields, ERROR) {
+            Some((ttl, result)) => (own.result(job.ticket.as_bytes()), (ttl, result)),
+            None => (own.dead.clone(), (Duration::ZERO, String::new())),
+        };
+        let mut bounds = vec![
+            ERROR.into(),
+            number(MOST_DEAD),
+            number(LONGEST_DEAD.as_millis() as u64),
+            number(result.0.as_millis() as u64),
+            result.1.into(),
+        ];
+        let reply = match &job.place {
+            Place::Scheduled(_) | Place::Parked { .. } => {
+                let (set, flows) = stands_in(&own, &job.place);
+                let keys = vec![own.waiting, set, own.dead, result_key, flows];
+                bounds.insert(0, job.ticket.as_str().into());
+                self.scripts.cancel_waiting.call(&self.redis, &Context::none(), keys, bounds).await?
+            }
+            Place::Ready(entry) | Place::Running { entry, .. } => {
+                let keys = vec![own.jobs, own.dead, result_key];
+                let mut args = vec![GROUP.into(), entry.to_string().into(), job.ticket.as_str().into()];
+                args.append(&mut bounds);
+                self.scripts.cancel_ready.call(&self.redis, &Context::none(), keys, args).await?
+            }
+        };
+        match text(&reply)?.as_str() {
+            "o" => Ok(Cancelled::Before),
+            "r" => Ok(Cancelled::WhileRunning),
+            "g" => Ok(Cancelled::Gone),
+            "b" => Ok(Cancelled::Unmovable),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Moves a job that waits to the stream. What waited for its flow goes past its rate and its breaker; a
+    /// limit of concurrency holds.
+    ///
+    /// # Errors
+    /// fred's; the job waits then, or it waits and stands in the stream.
+    pub async fn run_now(&self, job: &FoundJob) -> Result<Replayed, Error> {
+        let own = Self::keys(&job.queue);
+        let (set, flows) = stands_in(&own, &job.place);
+        let keys: Vec<Key> = vec![own.jobs, own.waiting, set, flows];
+        let args: Vec<Value> = vec![job.ticket.as_str().into(), Admitted::Yes.as_str().into()];
+        moved(&self.scripts.run_now.call(&self.redis, &Context::none(), keys, args).await?)
+    }
+
+    /// Makes a new job of a dead letter, which is gone then. Its attempts are children of the span of this, which is
+    /// the root of a new trace, with links to the producer's span and to the last attempt.
+    ///
+    /// # Errors
+    /// fred's; the dead letter is there then, and the new job may be.
+    pub async fn replay(&self, letter: &DeadLetter, expires_in: Option<Duration>) -> Result<Replayed, Error> {
+        let (operations, began) = (self.operations(&letter.queue.queue), Instant::now());
+        let span = self.replay_span(&operations, letter).await;
+        let own = Self::keys(&letter.queue);
+        let expires = expires_in.map_or(0, |time| time.as_millis().max(1) as u64);
+        let traceparent = span.context().traceparent().unwrap_or_default();
+        let args: Vec<Value> = vec![letter.entry.to_string().into(), number(expires), traceparent.into()];
+        let keys = vec![own.jobs, own.dead];
+        let reply = self.scripts.replay.call(&self.redis, &span.context(), keys, args).await;
+        let replayed = reply.and_then(|reply| moved(&reply));
+        let error = replayed.as_ref().err().map(redis_telemetry::error_type);
+        if let Some(error) = &error {
+            span.fail(error);
+        }
+        operations.took(Operation::Replay, began, error.as_ref());
+        match &replayed {
+            Ok(Replayed::As(job)) => {
+                span.set_with(semconv::MESSAGING_MESSAGE_ID, || job.to_string().into());
+                operations.sent(Operation::Replay, 1, None);
+            }
+            Ok(_) => {}
+            Err(_) => operations.sent(Operation::Replay, 1, error.as_ref()),
+        }
+        replayed
+    }
+
+    async fn replay_span(&self, operations: &Operations, letter: &DeadLetter) -> Span {
+        // In a list its fields are cut.
+        let whole = match self.telemetry.is_on() {
+            true => self.dead_letter(&letter.queue, &letter.entry.to_string()).await.unwrap_or_default(),
+            false => vec![],
+        };
+        let fields = whole.first().map_or(&letter.fields, |whole| &whole.fields);
+        let producer = self.telemetry.extract(&Producer(fields));
+        let last = history::last_traceparent(field(fields, "_history"));
+        let last = last.map_or_else(Context::none, |text| self.telemetry.extract(&Alone(text)));
+        let root = Context::none();
+        let builder = operations.span(Operation::Replay).parent(&root).link(&producer).link(&last);
+        builder.start(|attributes| operations.describe(Operation::Replay, attributes))
+    }
+}
+
+/// The set in which a job that waits stands, and that of the flows, which is the same where it waits for a time.
+fn stands_in(own: &Keys, place: &Place) -> (Key, Key) {
+    match place {
+        Place::Parked { flow, .. } => (own.flow(*flow), own.flows.clone()),
+        _ => (own.scheduled.clone(), own.scheduled.clone()),
+    }
+}
+
+fn moved(reply: &Value) -> Result<Replayed, Error> {
+    match text(reply)?.as_str() {
+        "g" => Ok(Replayed::Gone),
+        "b" => Ok(Replayed::NoJob),
+        id => EntryId::parse(id.as_bytes()).map(Replayed::As).ok_or_else(unexpected),
+    }
+}

@@ -1,0 +1,147 @@
+//! Dead letters: listed, found, and purged.
+
+use std::time::Duration;
+
+use fred::types::Value;
+
+use super::find::{Peek, Peeked};
+use super::{Inspector, Shard, field, ticket};
+use crate::job::{EntryId, Fields};
+use crate::redis::Error;
+use crate::work::LONGEST_DEAD;
+
+/// How many dead letters a search looks at: more than are kept.
+const MOST_SEARCHED: usize = 200_000;
+
+/// A job that ended without success.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    /// The queue.
+    pub queue: Shard,
+    /// Its entry among the dead letters.
+    pub entry: EntryId,
+    /// The ticket that it had as a job.
+    pub ticket: String,
+    /// What it holds; values may be cut.
+    pub fields: Fields,
+}
+
+impl DeadLetter {
+    /// A field as text.
+    pub fn text(&self, name: &str) -> Option<String> {
+        field(&self.fields, name).map(|value| String::from_utf8_lossy(value).into_owned())
+    }
+}
+
+impl Inspector {
+    /// For how long dead letters are kept.
+    pub fn dead_are_kept(&self) -> Duration {
+        LONGEST_DEAD
+    }
+
+    /// The id of the last dead letter; `None` where there is none.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn last_dead(&self, queue: &Shard) -> Result<Option<EntryId>, Error> {
+        let peek = Peek { count: 1, most: 0, ..Peek::page("last", "-", "+") };
+        let last = self.peek_at(Self::keys(queue).dead, peek).await?;
+        Ok(last.first().map(|peeked| peeked.entry))
+    }
+
+    /// A page of dead letters from the last back, before that one; long values are cut. Empty at the end.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn dead_before(
+        &self,
+        queue: &Shard,
+        before: Option<EntryId>,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        let to = before.map_or("+".to_owned(), |id| format!("({id}"));
+        let page = self.peek_at(Self::keys(queue).dead, Peek::page("last", "-", &to)).await?;
+        Ok(page.into_iter().map(|peeked| dead_letter(queue, peeked)).collect())
+    }
+
+    /// A page of dead letters in their order, behind that one and up to the other; long values are cut. Empty
+    /// at the end.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn dead_after(
+        &self,
+        queue: &Shard,
+        after: Option<EntryId>,
+        last: EntryId,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        let from = after.map_or("-".to_owned(), |id| format!("({id}"));
+        let to = last.to_string();
+        let page = self.peek_at(Self::keys(queue).dead, Peek::page("first", &from, &to)).await?;
+        Ok(page.into_iter().map(|peeked| dead_letter(queue, peeked)).collect())
+    }
+
+    /// The dead letters that bear an id, uncut: an entry's id is found at once, a ticket in a search.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn find_dead(&self, queue: &Shard, id: &str) -> Result<Vec<DeadLetter>, Error> {
+        if EntryId::parse(id.as_bytes()).is_some() {
+            let found = self.dead_letter(queue, id).await?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+        self.search_dead(queue, |letter| letter.ticket == id).await
+    }
+
+    /// The dead letters whose jobs bear a label, uncut, the last ones first.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn labelled_dead(&self, queue: &Shard, label: &str) -> Result<Vec<DeadLetter>, Error> {
+        let bears = |letter: &DeadLetter| field(&letter.fields, "id").is_some_and(|own| *own == label);
+        self.search_dead(queue, bears).await
+    }
+
+    async fn search_dead(
+        &self,
+        queue: &Shard,
+        wanted: impl Fn(&DeadLetter) -> bool,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        let (mut found, mut before, mut seen) = (Vec::new(), None, 0);
+        while seen < MOST_SEARCHED {
+            let page = self.dead_before(queue, before).await?;
+            let Some(last) = page.last() else { break };
+            (before, seen) = (Some(last.entry), seen + page.len());
+            for letter in page.iter().filter(|letter| wanted(letter)) {
+                found.extend(self.dead_letter(queue, &letter.entry.to_string()).await?);
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn dead_letter(&self, queue: &Shard, entry: &str) -> Result<Vec<DeadLetter>, Error> {
+        let peek = Peek { group: "", ..Peek::one(entry) };
+        let found = self.peek_at(Self::keys(queue).dead, peek).await?;
+        Ok(found.into_iter().map(|peeked| dead_letter(queue, peeked)).collect())
+    }
+
+    /// Deletes dead letters for good; answers how many there were.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn purge(&self, queue: &Shard, entries: &[EntryId]) -> Result<u64, Error> {
+        if entries.is_empty() {
+            return Ok(0);
+        }
+        let key = Self::keys(queue).dead;
+        let mut args: Vec<Value> = vec![key.clone().into()];
+        args.extend(entries.iter().map(|entry| Value::from(entry.to_string())));
+        self.command("XDEL", Some(&key), args).await?.convert()
+    }
+}
+
+fn dead_letter(queue: &Shard, peeked: Peeked) -> DeadLetter {
+    let Peeked { entry, fields, .. } = peeked;
+    DeadLetter { queue: queue.clone(), entry, ticket: ticket(&fields, entry), fields }
+}

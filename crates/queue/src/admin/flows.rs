@@ -1,0 +1,137 @@
+//! Flows that are held back: by their breaker, or with jobs that wait for them.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use fred::clients::Client;
+use fred::interfaces::ClientLike;
+use fred::types::Value;
+use redis_telemetry::Command;
+
+use super::{Inspector, Place, Shard, array, scanned, text};
+use crate::job::FlowId;
+use crate::redis::{Error, Keys};
+
+/// As many flows of a shard are looked at.
+const MOST: u64 = 1_000;
+
+/// A flow that is held back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldFlow {
+    /// Its name, where that is known.
+    pub name: Option<String>,
+    /// Since when its breaker has been open, Unix ms.
+    pub since: Option<u64>,
+    /// Until when nothing is sent, Unix ms; then one attempt is a trial.
+    pub open_until: Option<u64>,
+    /// How often in a row its breaker has opened; 0 where it is closed.
+    pub trips: u32,
+    /// How many jobs wait for it, by shard.
+    pub parked: Vec<(Shard, u64)>,
+}
+
+impl HeldFlow {
+    /// How many jobs wait for it.
+    pub fn jobs(&self) -> u64 {
+        self.parked.iter().map(|(_, jobs)| jobs).sum()
+    }
+}
+
+impl Inspector {
+    /// The flows of which jobs of a shard wait.
+    ///
+    /// # Errors
+    /// fred's.
+    pub(super) async fn flows(&self, queue: &Shard) -> Result<Vec<FlowId>, Error> {
+        let key = Self::keys(queue).flows;
+        let args = vec![key.clone().into(), "0".into(), (MOST - 1).to_string().into()];
+        let found = array(self.command("ZRANGE", Some(&key), args).await?)?;
+        Ok(found.iter().filter_map(|flow| FlowId::parse(flow.as_str()?.as_ref())).collect())
+    }
+
+    /// The flows for which jobs of these shards wait, and all whose breaker is open where `all` is asked for; those
+    /// first for which most jobs wait.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn held_flows(&self, queues: &[Shard], all: bool) -> Result<Vec<(FlowId, HeldFlow)>, Error> {
+        let mut held: BTreeMap<FlowId, HeldFlow> = BTreeMap::new();
+        for queue in queues {
+            for (flow, jobs) in self.survey(queue, 0).await?.parked {
+                let one = held.entry(flow).or_default();
+                one.parked.push((queue.clone(), jobs));
+                if one.name.is_none() {
+                    one.name = self.name(queue, flow).await?;
+                }
+            }
+        }
+        if all {
+            for flow in self.told_of().await? {
+                held.entry(flow).or_default();
+            }
+        }
+        for (flow, one) in &mut held {
+            self.breaker(*flow, one).await?;
+        }
+        held.retain(|_, one| one.trips > 0 || !one.parked.is_empty());
+        let mut held: Vec<_> = held.into_iter().collect();
+        held.sort_by_key(|(_, one)| (Reverse(one.jobs()), one.name.clone()));
+        Ok(held)
+    }
+
+    /// The name that the first of its jobs tells.
+    async fn name(&self, queue: &Shard, flow: FlowId) -> Result<Option<String>, Error> {
+        let first = self.due(queue, Some(flow), 1).await?.into_iter().next();
+        Ok(first.and_then(|job| match job.place {
+            Place::Parked { name, .. } => Some(name).filter(|name| !name.is_empty()),
+            _ => None,
+        }))
+    }
+
+    async fn breaker(&self, flow: FlowId, held: &mut HeldFlow) -> Result<(), Error> {
+        let key = Keys::limits(flow);
+        let mut args = vec![key.clone().into()];
+        args.extend(["name", "opened_at", "open_until", "trips"].map(Value::from));
+        let found = array(self.command("HMGET", Some(&key), args).await?)?;
+        let number = |index: usize| found.get(index).and_then(|value| text(value).ok()?.parse::<u64>().ok());
+        held.trips = number(3).and_then(|trips| trips.try_into().ok()).unwrap_or(0);
+        if held.trips > 0 {
+            (held.since, held.open_until) = (number(1), number(2));
+        }
+        if held.name.is_none() {
+            held.name = found.first().and_then(|name| text(name).ok());
+        }
+        Ok(())
+    }
+
+    /// All flows of which workers have told one another anything lately.
+    async fn told_of(&self) -> Result<BTreeSet<FlowId>, Error> {
+        let scan = |client: Client| async move {
+            const PATTERN: &str = "postrider:flow:{*}";
+            if client.is_clustered() {
+                scanned(client.scan_cluster(PATTERN, Some(1_000), None), id_of).await
+            } else {
+                scanned(client.scan(PATTERN, Some(1_000), None), id_of).await
+            }
+        };
+        let (found, _) = self.redis.run(Command::new("SCAN"), scan).await?;
+        Ok(found)
+    }
+}
+
+fn id_of(key: &str) -> Option<FlowId> {
+    FlowId::parse(key.strip_prefix("postrider:flow:{")?.strip_suffix('}')?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_tells_its_flow() {
+        let flow = FlowId::of("example.org:443");
+        let key = Keys::limits(flow);
+        assert_eq!(id_of(key.as_str().unwrap()), Some(flow));
+        assert_eq!(id_of("postrider:flow:{x}"), None);
+    }
+}

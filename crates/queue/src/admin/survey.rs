@@ -1,0 +1,231 @@
+//! What a queue holds, counted at one instant.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Inspector, Shard, text};
+use crate::job::{EntryId, FlowId};
+use crate::redis::{Error, GROUP, number, unexpected};
+
+/// An entry's time that is older than this was made up by its producer.
+const LONGEST_WAIT_MS: u64 = 366 * 24 * 3600 * 1000;
+
+/// What a queue holds.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// Redis' clock, Unix ms.
+    pub now: u64,
+    /// Jobs in the stream that nobody holds.
+    pub ready: u64,
+    /// Jobs that a worker holds.
+    pub in_flight: u64,
+    /// Jobs that wait.
+    pub waiting: u64,
+    /// Tickets that wait for a time.
+    pub scheduled: u64,
+    /// Tickets that wait for their flow, by flow.
+    pub parked: Vec<(FlowId, u64)>,
+    /// Of the scheduled tickets that were looked at, how many have no job.
+    pub without_job: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// Whether the stream exists.
+    pub has_stream: bool,
+    /// The last id that the group was given; `None` where there is no group.
+    pub delivered: Option<String>,
+    /// The highest id that the stream has given out.
+    pub last: Option<EntryId>,
+    /// How long the first ready job has been there, ms; `None` where there is none, or its id tells no time.
+    pub oldest_ms: Option<u64>,
+    /// All that read or have read, and the workers that have said they live.
+    pub consumers: Vec<SurveyedConsumer>,
+    /// What could not be counted.
+    pub faults: Vec<String>,
+}
+
+/// A consumer of the group, a worker's record, or both.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SurveyedConsumer {
+    /// Its name.
+    pub name: String,
+    /// How many jobs it holds.
+    pub pending: u64,
+    /// Whether it is a consumer of the group.
+    pub reads: bool,
+    /// For how long it has done nothing as a consumer, ms.
+    pub idle_ms: u64,
+    /// How long ago it said that it lives, ms.
+    pub seen_ms: Option<u64>,
+    /// Its lease, ms.
+    pub lease_ms: Option<u64>,
+    /// Its version.
+    pub version: Option<String>,
+}
+
+impl Survey {
+    /// How many tickets wait for their flow.
+    pub fn held_back(&self) -> u64 {
+        self.parked.iter().map(|(_, jobs)| jobs).sum()
+    }
+}
+
+impl SurveyedConsumer {
+    /// Whether it has given a sign of life within ten of its leases.
+    pub fn alive(&self) -> bool {
+        match (self.seen_ms, self.lease_ms) {
+            (Some(seen), Some(lease)) => seen <= lease.saturating_mul(10),
+            _ => false,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Record {
+    seen: Option<u64>,
+    lease_ms: Option<u64>,
+    version: Option<String>,
+}
+
+impl Inspector {
+    /// Counts what a queue holds, and looks up for so many scheduled tickets whether their job waits.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn survey(&self, queue: &Shard, looked_up: u64) -> Result<Survey, Error> {
+        /// A flow may be held back for the first time between two looks; again and again, it is not.
+        const LOOKS: usize = 5;
+        let own = Self::keys(queue);
+        let mut known: Vec<FlowId> = Vec::new();
+        let mut looks = 0;
+        loop {
+            let mut keys = vec![own.jobs.clone(), own.waiting.clone(), own.scheduled.clone()];
+            keys.extend([own.dead.clone(), own.workers.clone(), own.flows.clone()]);
+            keys.extend(known.iter().map(|flow| own.flow(*flow)));
+            let args = vec![GROUP.into(), number(looked_up)];
+            let reply = self.scripts.survey.poll(&self.redis, keys, args).await?;
+            let told = serde_json::from_str(&text(&reply)?).map_err(|_| unexpected())?;
+            let flows = flows(&told);
+            looks += 1;
+            if looks >= LOOKS || flows.iter().all(|flow| known.contains(flow)) {
+                return Ok(parse(&told, &known));
+            }
+            known = flows;
+        }
+    }
+}
+
+/// The flows that hold jobs back. What somebody else put there is none of ours.
+fn flows(told: &Value) -> Vec<FlowId> {
+    list(told, "flows").iter().filter_map(|flow| FlowId::parse(flow.as_str()?)).collect()
+}
+
+fn parse(told: &Value, known: &[FlowId]) -> Survey {
+    let count = |name: &str| told[name].as_u64().unwrap_or(0);
+    let id = |name: &str| told[name].as_str().and_then(|id| EntryId::parse(id.as_bytes()));
+    let now = count("now");
+    let age = |id: EntryId| now.checked_sub(id.millis).filter(|age| *age < LONGEST_WAIT_MS);
+    Survey {
+        now,
+        // Entries that were deleted while they were pending are still counted as such.
+        ready: count("entries").saturating_sub(count("pending")),
+        in_flight: count("pending"),
+        waiting: count("waiting"),
+        scheduled: count("scheduled"),
+        parked: known
+            .iter()
+            .zip(list(told, "parked"))
+            .map(|(flow, jobs)| (*flow, jobs.as_u64().unwrap_or(0)))
+            .filter(|(_, jobs)| *jobs > 0)
+            .collect(),
+        without_job: count("without_job"),
+        dead: count("dead"),
+        has_stream: told["entries"].is_u64(),
+        delivered: told["delivered_id"].as_str().map(str::to_owned),
+        last: id("last_id"),
+        oldest_ms: id("first_ready_id").and_then(age),
+        consumers: consumers(told, now),
+        faults: list(told, "faults").iter().filter_map(|fault| Some(fault.as_str()?.to_owned())).collect(),
+    }
+}
+
+fn consumers(told: &Value, now: u64) -> Vec<SurveyedConsumer> {
+    let name = |row: &Value| row["name"].as_str().unwrap_or_default().to_owned();
+    let mut consumers: Vec<_> = list(told, "consumers")
+        .iter()
+        .map(|row| SurveyedConsumer {
+            name: name(row),
+            pending: row["pending"].as_u64().unwrap_or(0),
+            reads: true,
+            idle_ms: row["idle_ms"].as_u64().unwrap_or(0),
+            ..SurveyedConsumer::default()
+        })
+        .collect();
+    for row in list(told, "workers") {
+        let index = consumers.iter().position(|consumer| consumer.name == name(row)).unwrap_or_else(|| {
+            consumers.push(SurveyedConsumer { name: name(row), ..SurveyedConsumer::default() });
+            consumers.len() - 1
+        });
+        let record = row["record"].as_str().unwrap_or_default();
+        if let Ok(record) = serde_json::from_str::<Record>(record) {
+            let consumer = &mut consumers[index];
+            consumer.seen_ms = record.seen.map(|seen| now.saturating_sub(seen));
+            consumer.lease_ms = record.lease_ms;
+            consumer.version = record.version;
+        }
+    }
+    consumers
+}
+
+/// A list, which the script writes as an object where it is empty.
+fn list<'a>(told: &'a Value, name: &str) -> &'a [Value] {
+    told[name].as_array().map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: u64 = 1_795_396_101_000;
+
+    #[test]
+    fn what_is_pending_is_not_ready() {
+        let told = json!({"now": NOW, "entries": 5, "pending": 2, "delivered_id": "1-0", "faults": {}});
+        let survey = parse(&told, &[]);
+        assert_eq!((survey.ready, survey.in_flight, survey.has_stream), (3, 2, true));
+        assert_eq!(parse(&json!({"now": NOW, "entries": 0, "pending": 2}), &[]).ready, 0);
+        assert!(!parse(&json!({"now": NOW}), &[]).has_stream);
+    }
+
+    #[test]
+    fn parked_jobs_are_counted_by_flow() {
+        let known = [FlowId::of("a:80"), FlowId::of("b:80")];
+        let survey = parse(&json!({"now": NOW, "parked": [3, 0]}), &known);
+        assert_eq!((survey.parked.as_slice(), survey.held_back()), ([(known[0], 3)].as_slice(), 3));
+        let told = json!({"flows": [known[1].to_string(), "not a flow"]});
+        assert_eq!((flows(&told), flows(&json!({"flows": {}}))), (vec![known[1]], vec![]));
+    }
+
+    #[test]
+    fn an_age_is_not_read_from_an_id_that_was_made_up() {
+        let oldest = |id: &str| parse(&json!({"now": NOW, "first_ready_id": id}), &[]).oldest_ms;
+        assert_eq!(oldest("1795396100000-3"), Some(1000));
+        assert_eq!(oldest("1-1"), None);
+        assert_eq!(oldest("9999999999999999-0"), None);
+    }
+
+    #[test]
+    fn a_worker_is_alive_for_ten_leases() {
+        let worker = |seen: u64| {
+            let record = json!({"seen": seen, "lease_ms": 1000, "version": "0.1.0"}).to_string();
+            let told = json!({"now": NOW, "consumers": [{"name": "a", "pending": 3, "idle_ms": 9}],
+                "workers": [{"name": "a", "record": record}, {"name": "b", "record": "?"}]});
+            consumers(&told, NOW)
+        };
+        let both = worker(NOW - 10_000);
+        assert_eq!((both.len(), both[0].pending, both[0].alive()), (2, 3, true));
+        assert!(!worker(NOW - 10_001)[0].alive());
+        assert!(!both[1].alive() && !both[1].reads);
+    }
+}

@@ -1,0 +1,370 @@
+//! From the fields of an entry to a job, or to the reason why it is none.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Uri};
+
+use super::entry::{Delivery, MOST_BYTES};
+use super::fields::{Context, Known, is_label, number};
+use super::host::Host;
+use super::reason::Reason;
+use super::{Job, Malformed, Wait, headers, quoted};
+
+/// The version of the wire format that this worker knows.
+const VERSION: u64 = 1;
+/// A Unix time in milliseconds below this one (March 1973) is one in seconds.
+const LEAST_MILLIS: u64 = 100_000_000_000;
+/// A Unix time in milliseconds above this one (the year 5138) is one in microseconds.
+const MOST_MILLIS: u64 = 100_000_000_000_000;
+/// Ten years: a longer delay is a mistake.
+const LONGEST_DELAY: u64 = 10 * 366 * 24 * 3600 * 1000;
+/// Seven days: a result is for who waits for it.
+pub const LONGEST_RESULT: u64 = 7 * 24 * 3600 * 1000;
+/// An hour: a request that takes longer is a mistake, and holds a slot.
+const LONGEST_TIMEOUT: u64 = 3600 * 1000;
+/// An entry with more fields than this cannot be carried by a script.
+const MOST_FIELDS: usize = 256;
+
+impl Job {
+    /// Reads a job.
+    ///
+    /// # Errors
+    /// [`Malformed`] says which field is wrong and what would be right.
+    pub fn decode(delivery: &Delivery) -> Result<Self, Malformed> {
+        let fields = &delivery.fields;
+        let count = fields.iter().filter(|(name, _)| name.first() != Some(&b'_')).count();
+        if count > MOST_FIELDS || fields.len() > 2 * MOST_FIELDS {
+            let count = fields.len();
+            return Err(Malformed::new(format!("{count} fields are too many; at most {MOST_FIELDS}")));
+        }
+        if delivery.is_too_large() {
+            let bytes = delivery.bytes();
+            return Err(Malformed::new(format!("{bytes} bytes are too many; at most {MOST_BYTES}")));
+        }
+        let known = Known::pick(fields)?;
+        version(&known)?;
+        let ticket = known.trail.ticket.clone().unwrap_or_else(|| delivery.lease.entry.to_string().into());
+        Ok(Self {
+            id: id(&known)?.unwrap_or_else(|| ticket.clone()),
+            ticket,
+            uri: url(&known)?,
+            method: method(&known)?,
+            headers: headers::parse(known.headers.as_ref())?,
+            timeout: timeout(&known)?,
+            max_attempts: max_attempts(&known)?,
+            retry: known.retry.clone(),
+            flow: flow(&known)?,
+            secret: known.secret.clone(),
+            wait: wait(&known)?,
+            expires_at: unix_millis("expires_at", &known.expires_at)?,
+            result_ttl: result_ttl(&known)?,
+            body: known.body.unwrap_or_default(),
+            context: Context {
+                traceparent: known.traceparent,
+                tracestate: known.tracestate,
+                baggage: known.baggage,
+            },
+            trail: known.trail,
+        })
+    }
+}
+
+fn version(known: &Known) -> Result<(), Malformed> {
+    match whole("v", &known.v)? {
+        Some(v) if v > VERSION => Err(Malformed {
+            reason: Reason::Version,
+            error: format!(
+                "format version {v} is newer than this worker's {VERSION}; replay it with a newer worker"
+            ),
+        }),
+        Some(0) => Err(Malformed::new("field `v` must be at least 1")),
+        _ => Ok(()),
+    }
+}
+
+fn url(known: &Known) -> Result<Uri, Malformed> {
+    let field = known.url.clone().ok_or_else(|| Malformed::new("field `url` is missing"))?;
+    // What stands behind a `#` is not looked at below, since it is not sent.
+    if std::str::from_utf8(&field).is_err() {
+        return Err(Malformed::new("field `url` is not text: it must be UTF-8"));
+    }
+    // The text is not repeated: it may hold secrets.
+    let ascii = field.is_ascii();
+    let uri = Uri::from_maybe_shared(field).map_err(|error| {
+        let hint =
+            if ascii { "" } else { "; write a host beyond ASCII as xn--…, the rest percent-encoded" };
+        Malformed::new(format!("field `url` is not a URL: {error}{hint}"))
+    })?;
+    match uri.scheme_str() {
+        Some("http" | "https") => {}
+        Some(scheme) => {
+            return Err(Malformed::new(format!("field `url`: scheme `{scheme}` is neither http nor https")));
+        }
+        None => return Err(Malformed::new("field `url` must be absolute, as https://example.org/hook")),
+    }
+    authority(&uri)?;
+    Ok(uri)
+}
+
+/// `HOST` or `HOST:PORT`, and nothing else: what different readers understand differently reaches none.
+fn authority(uri: &Uri) -> Result<(), Malformed> {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    if authority.contains('@') {
+        return Err(Malformed::new("field `url` holds a user name; send an `authorization` header instead"));
+    }
+    let host = uri.host().unwrap_or_default();
+    Host::parse(host)
+        .map_err(|error| Malformed::new(format!("field `url`: the host {} {error}", quoted(host))))?;
+    let port = match authority.strip_prefix(host) {
+        Some("" | ":") => return Ok(()),
+        Some(rest) => rest.strip_prefix(':').filter(|port| port.bytes().all(|byte| byte.is_ascii_digit())),
+        None => None,
+    };
+    match port.and_then(|port| port.parse().ok()) {
+        Some(1..=u16::MAX) => Ok(()),
+        _ => Err(Malformed::new("field `url`: the port must be 1 to 65535")),
+    }
+}
+
+/// Methods whose spelling is known.
+const USUAL: [&str; 9] = ["POST", "GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "QUERY"];
+
+fn method(known: &Known) -> Result<Method, Malformed> {
+    match known.method.as_deref() {
+        None => Ok(Method::POST),
+        Some(text) if text.eq_ignore_ascii_case(b"CONNECT") => {
+            Err(Malformed::new("field `method`: CONNECT is for proxies"))
+        }
+        Some(text) => {
+            // RFC 9110 §9.1: methods are case-sensitive, so that this one would be none that a server knows.
+            let meant = USUAL.iter().find(|usual| usual.as_bytes().eq_ignore_ascii_case(text));
+            match (meant, Method::from_bytes(text)) {
+                (Some(usual), _) if usual.as_bytes() != text => {
+                    Err(Malformed::new(format!("field `method`: capitals count; write {usual}")))
+                }
+                (_, Ok(method)) => Ok(method),
+                (_, Err(_)) => Err(Malformed::new("field `method` is not an HTTP method, as GET or POST")),
+            }
+        }
+    }
+}
+
+fn timeout(known: &Known) -> Result<Option<Duration>, Malformed> {
+    match at_least_one("timeout_ms", &known.timeout_ms)? {
+        Some(millis) if millis > LONGEST_TIMEOUT => {
+            Err(Malformed::new("field `timeout_ms` is more than an hour"))
+        }
+        millis => Ok(millis.map(Duration::from_millis)),
+    }
+}
+
+fn id(known: &Known) -> Result<Option<Bytes>, Malformed> {
+    match &known.id {
+        Some(id) if !is_label(id) => {
+            Err(Malformed::new("field `id` must be 1 to 128 letters, digits, `_` or `-`"))
+        }
+        id => Ok(id.clone()),
+    }
+}
+
+fn result_ttl(known: &Known) -> Result<Option<Duration>, Malformed> {
+    match at_least_one("result_ttl_ms", &known.result_ttl_ms)? {
+        Some(millis) if millis > LONGEST_RESULT => {
+            Err(Malformed::new("field `result_ttl_ms` is more than seven days"))
+        }
+        millis => Ok(millis.map(Duration::from_millis)),
+    }
+}
+
+fn flow(known: &Known) -> Result<Option<Bytes>, Malformed> {
+    match &known.flow {
+        Some(flow) if !(1..=256).contains(&flow.len()) => {
+            Err(Malformed::new("field `flow` must be 1 to 256 bytes"))
+        }
+        flow => Ok(flow.clone()),
+    }
+}
+
+fn max_attempts(known: &Known) -> Result<Option<u32>, Malformed> {
+    match whole("max_attempts", &known.max_attempts)? {
+        None => Ok(None),
+        Some(attempts @ 1..=100) => Ok(Some(attempts as u32)),
+        Some(_) => Err(Malformed::new("field `max_attempts` must be 1 to 100")),
+    }
+}
+
+fn wait(known: &Known) -> Result<Option<Wait>, Malformed> {
+    let delay = whole("delay_ms", &known.delay_ms)?.unwrap_or(0);
+    if delay > LONGEST_DELAY {
+        return Err(Malformed::new("field `delay_ms` is more than ten years"));
+    }
+    let not_before = unix_millis("not_before", &known.not_before)?.unwrap_or(0);
+    let waits = delay > 0 || not_before > 0;
+    Ok(waits.then_some(Wait { delay: Duration::from_millis(delay), not_before }))
+}
+
+fn unix_millis(name: &str, field: &Option<Bytes>) -> Result<Option<u64>, Malformed> {
+    match whole(name, field)? {
+        Some(time) if time > MOST_MILLIS => Err(Malformed::new(format!(
+            "field `{name}` is beyond the year 5000; it must be Unix time in milliseconds"
+        ))),
+        Some(time) if time < LEAST_MILLIS => Err(Malformed::new(format!(
+            "field `{name}` looks like seconds; it must be Unix time in milliseconds"
+        ))),
+        time => Ok(time),
+    }
+}
+
+fn at_least_one(name: &str, field: &Option<Bytes>) -> Result<Option<u64>, Malformed> {
+    match whole(name, field)? {
+        Some(0) => Err(Malformed::new(format!("field `{name}` must be at least 1"))),
+        number => Ok(number),
+    }
+}
+
+fn whole(name: &str, field: &Option<Bytes>) -> Result<Option<u64>, Malformed> {
+    match field {
+        None => Ok(None),
+        Some(text) => number(text).map(Some).ok_or_else(|| {
+            Malformed::new(format!("field `{name}` must be a whole number of 1 to 16 digits"))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{EntryId, Fields, Lease};
+
+    fn fields(pairs: &[(&str, &str)]) -> Fields {
+        let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        pairs.iter().map(|(name, value)| (bytes(name), bytes(value))).collect()
+    }
+
+    const URL: (&str, &str) = ("url", "http://h/x");
+
+    fn decode(pairs: &[(&str, &str)]) -> Result<Job, Malformed> {
+        let entry = EntryId { millis: 1_795_396_101_000, sequence: 3 };
+        let lease = Lease { entry, delivery: 1, epoch: 0 };
+        Job::decode(&Delivery { lease, fields: fields(pairs) })
+    }
+
+    fn refused(pairs: &[(&str, &str)]) -> String {
+        let mut all = vec![URL];
+        all.retain(|(name, _)| !pairs.iter().any(|(own, _)| own == name));
+        all.extend(pairs);
+        decode(&all).map(|_| ()).expect_err("it must be refused").error
+    }
+
+    #[test]
+    fn a_url_is_enough() {
+        let job = decode(&[URL]).unwrap();
+        assert_eq!(job.method, Method::POST);
+        assert_eq!(job.ticket, "1795396101000-3");
+        assert_eq!(job.id, job.ticket);
+        assert!(job.body.is_empty());
+        assert_eq!(job.wait, None);
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored_and_known_ones_stand_once() {
+        assert!(decode(&[URL, ("colour", "red"), ("colour", "blue")]).is_ok());
+        assert!(refused(&[("body", "a"), ("body", "b")]).contains("twice"));
+    }
+
+    #[test]
+    fn numbers_are_digits_and_nothing_else() {
+        for wrong in ["", "1.5", "1e3", "+1", "-1", " 1", "12345678901234567", "nan"] {
+            assert!(refused(&[("timeout_ms", wrong)]).contains("timeout_ms"), "{wrong}");
+        }
+        assert!(refused(&[("timeout_ms", "0")]).contains("at least 1"));
+        assert!(refused(&[("timeout_ms", "3600001")]).contains("more than an hour"));
+        assert!(refused(&[("max_attempts", "0")]).contains("1 to 100"));
+        assert!(refused(&[("max_attempts", "101")]).contains("1 to 100"));
+        assert!(refused(&[("delay_ms", "9999999999999")]).contains("ten years"));
+    }
+
+    #[test]
+    fn an_entry_has_a_size() {
+        assert!(decode(&[URL, ("body", &"x".repeat(MOST_BYTES - 100))]).is_ok());
+        assert!(refused(&[("body", &"x".repeat(MOST_BYTES))]).contains("too many"));
+    }
+
+    #[test]
+    fn a_method_is_written_in_capitals_where_it_is_a_usual_one() {
+        for method in ["GET", "PATCH", "QUERY", "PURGE", "M-SEARCH", "purge"] {
+            assert_eq!(decode(&[URL, ("method", method)]).unwrap().method, method);
+        }
+        for (wrong, told) in [
+            ("get", "write GET"),
+            ("Post", "write POST"),
+            ("CONNECT", "for proxies"),
+            ("connect", "for proxies"),
+            ("NO SPACE", "is not an HTTP method"),
+            ("GET\r\nx: y", "is not an HTTP method"),
+            ("", "is not an HTTP method"),
+        ] {
+            assert!(refused(&[("method", wrong)]).contains(told), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn seconds_are_told_from_milliseconds() {
+        assert!(refused(&[("not_before", "1795396101")]).contains("looks like seconds"));
+        assert!(refused(&[("expires_at", "1795396101")]).contains("looks like seconds"));
+        assert!(refused(&[("not_before", "1795396101000000")]).contains("milliseconds"));
+    }
+
+    #[test]
+    fn a_url_must_be_one_that_can_be_called() {
+        for wrong in [
+            "",
+            "h",
+            "/x",
+            "ftp://h/",
+            "http://",
+            "http:///x",
+            "http://u:p@h/",
+            "http://h:0/",
+            "http://h:99999/",
+            "http://h:+80/",
+            "http://[::1]x/",
+            "http://x[::1]/",
+            "http://@h/",
+            "http://a..b/",
+            "http://256.1.1.1/",
+            "http://[fe80::1%25eth0]/",
+            "http://ex%61mple.org/",
+            "http://bücher.example/",
+            "gopher://h/",
+            "file:///etc/passwd",
+            "a b",
+        ] {
+            assert!(refused(&[("url", wrong)]).contains("`url`"), "{wrong}");
+        }
+        assert!(!refused(&[("url", "http://u:hunter2@h/")]).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_newer_format_has_a_reason_of_its_own() {
+        assert_eq!(decode(&[URL, ("v", "2")]).unwrap_err().reason, Reason::Version);
+        assert!(decode(&[URL, ("v", "1")]).is_ok());
+    }
+
+    #[test]
+    fn a_job_that_has_waited_does_not_wait_again() {
+        let delayed = decode(&[URL, ("delay_ms", "100")]).unwrap();
+        assert_eq!(delayed.wait, Some(Wait { delay: Duration::from_millis(100), not_before: 0 }));
+        assert_eq!(decode(&[URL, ("delay_ms", "100"), ("_at", "1795396101000")]).unwrap().must_wait(), None);
+    }
+
+    #[test]
+    fn what_the_worker_wrote_is_read_and_nonsense_in_its_place_is_not() {
+        let job = decode(&[URL, ("_ticket", "7-1"), ("_attempt", "2"), ("_at", "5")]).unwrap();
+        assert_eq!((job.ticket.as_ref(), job.trail.attempts, job.trail.at), (&b"7-1"[..], 2, Some(5)));
+        let job = decode(&[URL, ("_ticket", "a b"), ("_attempt", "-2"), ("_at", "x")]).unwrap();
+        assert_eq!((job.ticket.as_ref(), job.trail.attempts), (&b"1795396101000-3"[..], 0));
+        assert_eq!(job.trail.at, None);
+    }
+}

@@ -1,0 +1,143 @@
+//! The fields of an entry, picked out by name: each known one at most once.
+
+use bytes::Bytes;
+
+use super::Malformed;
+use super::entry::Fields;
+
+/// The W3C context of a producer, opaque: it is kept and forwarded, in every build.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// `traceparent`.
+    pub traceparent: Option<Bytes>,
+    /// `tracestate`.
+    pub tracestate: Option<Bytes>,
+    /// `baggage`.
+    pub baggage: Option<Bytes>,
+}
+
+/// What a job has been through: the fields that begin with `_`. They are the worker's own; what a producer
+/// puts there counts only where it is well formed.
+#[derive(Clone, Debug, Default)]
+pub struct Trail {
+    /// The job's ticket, where it was in the stream before under another id.
+    pub ticket: Option<Bytes>,
+    /// When it was enqueued, Unix milliseconds.
+    pub at: Option<u64>,
+    /// How many attempts have been made.
+    pub attempts: u32,
+    /// The span that attempts are children of where the producer gave none.
+    pub traceparent: Option<Bytes>,
+    /// A JSON list of the attempts.
+    pub history: Option<Bytes>,
+    /// Its flow held it back and has let it go.
+    pub admitted: Option<Admitted>,
+    /// The ticket of the dead letter that was replayed as this job.
+    pub replay_of: Option<Bytes>,
+}
+
+/// What a job carries that waited for its flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// The flow has room for it, and a token was taken for it.
+    Yes,
+    /// It is the one that tries whether the destination answers again.
+    Trial,
+    /// The flow has no room for it, and it may be too old to wait any longer.
+    Old,
+}
+
+impl Admitted {
+    /// The text of the field `_admitted`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::Trial => "trial",
+            Self::Old => "old",
+        }
+    }
+
+    /// What the fields of a job say that it carries.
+    pub fn of(fields: &Fields) -> Option<Self> {
+        fields.iter().rfind(|(name, _)| name == "_admitted").and_then(|(_, value)| Self::parse(value))
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        [Self::Yes, Self::Trial, Self::Old].into_iter().find(|own| own.as_str().as_bytes() == text)
+    }
+}
+
+macro_rules! known_fields {
+    ($($name:ident),+ $(,)?) => {
+        /// The names of the fields that a producer may give.
+        pub const FIELDS: &[&str] = &[$(stringify!($name),)+];
+
+        /// The known fields of an entry, as they came.
+        #[derive(Default)]
+        pub(super) struct Known {
+            $(pub(super) $name: Option<Bytes>,)+
+            pub(super) trail: Trail,
+        }
+
+        impl Known {
+            fn slot(&mut self, name: &[u8]) -> Option<(&'static str, &mut Option<Bytes>)> {
+                $(if name == stringify!($name).as_bytes() {
+                    return Some((stringify!($name), &mut self.$name));
+                })+
+                None
+            }
+        }
+    };
+}
+
+known_fields! {
+    url, method, headers, body, id, delay_ms, not_before, expires_at, timeout_ms, max_attempts, retry, flow,
+    secret, result_ttl_ms, traceparent, tracestate, baggage, v,
+}
+
+impl Known {
+    pub(super) fn pick(fields: &Fields) -> Result<Self, Malformed> {
+        let mut known = Self::default();
+        for (name, value) in fields {
+            if name.first() == Some(&b'_') {
+                known.trail.take(name, value);
+            } else if let Some((name, slot)) = known.slot(name)
+                && slot.replace(value.clone()).is_some()
+            {
+                return Err(Malformed::new(format!("field `{name}` stands twice; give it once")));
+            }
+        }
+        Ok(known)
+    }
+}
+
+impl Trail {
+    fn take(&mut self, name: &[u8], value: &Bytes) {
+        match name {
+            b"_ticket" if is_label(value) => self.ticket = Some(value.clone()),
+            b"_at" => self.at = number(value),
+            b"_attempt" => {
+                // More than a job can have is none of ours.
+                let made = number(value).and_then(|made| u32::try_from(made).ok());
+                self.attempts = made.filter(|made| *made <= 100).unwrap_or(0);
+            }
+            b"_traceparent" if value.len() <= 128 => self.traceparent = Some(value.clone()),
+            b"_replay_of" if is_label(value) => self.replay_of = Some(value.clone()),
+            b"_admitted" => self.admitted = Admitted::parse(value),
+            b"_history" => self.history = Some(value.clone()),
+            _ => {}
+        }
+    }
+}
+
+/// 1 to 16 digits and nothing else: no sign, no fraction, no exponent.
+pub fn number(text: &[u8]) -> Option<u64> {
+    let digits = (1..=16).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
+    digits.then(|| text.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+}
+
+/// `[A-Za-z0-9_-]{1,128}`.
+pub fn is_label(text: &[u8]) -> bool {
+    (1..=128).contains(&text.len())
+        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b'-')
+}

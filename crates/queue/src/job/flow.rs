@@ -1,0 +1,192 @@
+//! What is limited together: by default a destination's `host:port`, or what the job names. Pure.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
+use bytes::Bytes;
+use http::Uri;
+use sha1_smol::Sha1;
+
+use super::Job;
+use super::entry::Fields;
+use super::host::Host;
+
+/// A flow, as Redis' keys name it: the first 64 bits of the SHA-1 of its name, in 16 hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlowId(u64);
+
+impl FlowId {
+    /// The flow of that name.
+    pub fn of(name: &str) -> Self {
+        Self::hashed([name.as_bytes()])
+    }
+
+    /// The flow of a job. Nothing is allocated.
+    pub fn of_job(job: &Job) -> Self {
+        Self::of_parts(job.flow.as_ref(), &job.uri)
+    }
+
+    fn of_parts(flow: Option<&Bytes>, uri: &Uri) -> Self {
+        if let Some(flow) = flow {
+            return Self::hashed([flow.as_ref()]);
+        }
+        let mut port = [0; 6];
+        let port = written(port_of(uri), &mut port);
+        Self::hashed([usual(uri.host().unwrap_or_default()).as_bytes(), port])
+    }
+
+    /// From the 16 hex digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != 16 {
+            return None;
+        }
+        u64::from_str_radix(text, 16).ok().map(Self)
+    }
+
+    fn hashed<const N: usize>(parts: [&[u8]; N]) -> Self {
+        let mut hash = Sha1::new();
+        parts.into_iter().for_each(|part| hash.update(part));
+        let [a, b, c, d, e, f, g, h, ..] = hash.digest().bytes();
+        Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
+}
+
+impl fmt::Display for FlowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// The name of a job's flow: `host:port` as it is mostly written, or what the job says.
+pub fn flow_name(job: &Job) -> String {
+    name_of_parts(job.flow.as_ref(), &job.uri)
+}
+
+fn name_of_parts(flow: Option<&Bytes>, uri: &Uri) -> String {
+    match flow {
+        Some(flow) => String::from_utf8_lossy(flow).into_owned(),
+        None => format!("{}:{}", usual(uri.host().unwrap_or_default()), port_of(uri)),
+    }
+}
+
+/// `HOST:PORT` as the flow of that destination is named; `None` for what is no such text.
+pub fn destination(text: &str) -> Option<String> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port: u16 = port.parse().ok().filter(|port| *port > 0)?;
+    Host::parse(host).ok()?;
+    Some(format!("{}:{port}", usual(host)))
+}
+
+/// A host as it is mostly written, so that nobody gets past the limits of a destination by another spelling: in small
+/// letters, without a dot at its end, an address in its usual form. Nothing is allocated for one that is written so.
+fn usual(host: &str) -> Cow<'_, str> {
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let perhaps_address = host.starts_with('[') || last.is_empty() || last.as_bytes()[0].is_ascii_digit();
+    if perhaps_address && host.parse::<Ipv4Addr>().is_err() {
+        return match Host::parse(host).map(|host| host.canonical()) {
+            Ok(Host::Address(IpAddr::V6(v6))) => format!("[{v6}]").into(),
+            Ok(Host::Address(v4)) => v4.to_string().into(),
+            Ok(Host::Name(name)) => name.to_ascii_lowercase().into(),
+            Err(_) => host.into(),
+        };
+    }
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return host.to_ascii_lowercase().into();
+    }
+    host.into()
+}
+
+/// Flow and its name, of a job that is looked at from outside; `None` where its fields tell none.
+pub fn of_fields(fields: &Fields) -> Option<(FlowId, String)> {
+    let field = |name: &str| fields.iter().find(|(own, _)| own == name).map(|(_, value)| value);
+    let flow = field("flow");
+    let uri = match (flow, field("url")) {
+        (None, None) => return None,
+        (Some(_), _) => Uri::default(),
+        (None, Some(url)) => Uri::from_maybe_shared(url.clone()).ok()?,
+    };
+    Some((FlowId::of_parts(flow, &uri), name_of_parts(flow, &uri)))
+}
+
+fn port_of(uri: &Uri) -> u16 {
+    let implied = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    uri.port_u16().unwrap_or(implied)
+}
+
+/// `:PORT`
+fn written(port: u16, buffer: &mut [u8; 6]) -> &[u8] {
+    let mut at = buffer.len();
+    let mut left = port;
+    loop {
+        at -= 1;
+        buffer[at] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    at -= 1;
+    buffer[at] = b':';
+    &buffer[at..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_written_in_sixteen_digits_and_read_again() {
+        let id = FlowId::of("example.org:443");
+        assert_eq!(id.to_string().len(), 16);
+        assert_eq!(FlowId::parse(&id.to_string()), Some(id));
+        for wrong in ["", "xyz", "+123456789abcdef", "00000000000000000"] {
+            assert_eq!(FlowId::parse(wrong).filter(|id| id.to_string() == wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_job_is_in_the_flow_that_its_fields_tell() {
+        let of = |fields: &[(&'static str, &'static str)]| {
+            of_fields(&fields.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
+        };
+        let named = |name: &str| Some((FlowId::of(name), name.to_owned()));
+        assert_eq!(of(&[("url", "https://Example.org/a?b")]), named("example.org:443"));
+        assert_eq!(of(&[("url", "http://[::1]:81/")]), named("[::1]:81"));
+        assert_eq!(of(&[("url", "http://h/"), ("flow", "orders")]), named("orders"));
+        assert_eq!((of(&[("url", "http://a b")]), of(&[("body", "x")])), (None, None));
+    }
+
+    #[test]
+    fn a_destination_has_one_flow_in_every_spelling() {
+        for (url, name) in [
+            ("http://EXAMPLE.org./", "example.org:80"),
+            ("http://example.org:80/", "example.org:80"),
+            ("http://0x7f.1:81/", "127.0.0.1:81"),
+            ("http://2130706433/", "127.0.0.1:80"),
+            ("http://127.0.0.1./", "127.0.0.1:80"),
+            ("http://[::ffff:7f00:1]/", "127.0.0.1:80"),
+            ("http://[0:0::1]/", "[::1]:80"),
+            ("https://1.a/", "1.a:443"),
+            ("https://a.1x/", "a.1x:443"),
+        ] {
+            let uri: Uri = url.parse().unwrap();
+            assert_eq!(FlowId::of_parts(None, &uri), FlowId::of(name), "{url}");
+            assert_eq!(name_of_parts(None, &uri), name, "{url}");
+        }
+        assert_eq!(destination("API.example.org.:443").as_deref(), Some("api.example.org:443"));
+        assert_eq!(destination("[::0001]:80").as_deref(), Some("[::1]:80"));
+        for other in ["api.example.org", "orders", "a:b", "h:0", "https://h:80/", ":80", "::1"] {
+            assert_eq!(destination(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_destination_is_its_host_and_port() {
+        let mut buffer = [0; 6];
+        for port in [1, 80, 443, 8080, 65535] {
+            assert_eq!(written(port, &mut buffer), format!(":{port}").as_bytes());
+        }
+        assert_eq!(FlowId::hashed([b"h".as_slice(), b":80"]), FlowId::of("h:80"));
+    }
+}

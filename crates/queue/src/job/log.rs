@@ -1,0 +1,48 @@
+//! What the log lines of a job say of it.
+
+use bytes::Bytes;
+use telemetry::{Describe, Subject};
+
+use super::Job;
+use super::entry::Delivery;
+
+/// Decoded again for each line that is written, so that a job without a line costs nothing.
+impl Describe for Delivery {
+    fn subject(&self) -> Subject {
+        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+        match Job::decode(self) {
+            Ok(job) => {
+                Subject { job_id: text(&job.id), ticket: text(&job.ticket), attempt: job.trail.attempts + 1 }
+            }
+            Err(_) => {
+                let entry = self.lease.entry.to_string();
+                Subject { job_id: entry.clone(), ticket: entry, attempt: 1 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{EntryId, Lease};
+
+    fn subject(fields: &[(&'static str, &'static str)]) -> Subject {
+        let entry = EntryId { millis: 1_795_396_101_000, sequence: 0 };
+        let fields = fields.iter().map(|(name, value)| (Bytes::from(*name), Bytes::from(*value))).collect();
+        Delivery { lease: Lease { entry, delivery: 1, epoch: 0 }, fields }.subject()
+    }
+
+    #[test]
+    fn a_line_names_the_job_by_its_label_and_its_ticket() {
+        let subject = subject(&[("url", "https://example.org/"), ("id", "order-17"), ("_attempt", "2")]);
+        assert_eq!((subject.job_id.as_str(), subject.attempt), ("order-17", 3));
+        assert_eq!(subject.ticket, "1795396101000-0");
+    }
+
+    #[test]
+    fn what_is_no_job_is_named_by_its_entry() {
+        let subject = subject(&[("url", "nowhere")]);
+        assert_eq!((subject.job_id.as_str(), subject.attempt), ("1795396101000-0", 1));
+    }
+}

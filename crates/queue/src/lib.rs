@@ -1,0 +1,16 @@
+//! Jobs in Redis: what a job is, and every transition that it makes. What a producer in Rust depends on.
+//!
+//! [`Redis::enqueue`] puts a job in and [`Redis`] reads its result. The modules [`job`], [`work`] and [`admin`] are for
+//! the worker and its tools, and may change with any release.
+
+pub mod admin;
+pub mod job;
+mod produce;
+mod redis;
+mod trail;
+pub mod work;
+
+pub use job::{EntryId, Fields};
+pub use produce::{EnqueueError, Enqueuing, IdempotencyKey, Publication};
+pub use redis::{BadQueueName, ConnectError, Error, QueueName, Redis};
+pub use trail::JobResult;

@@ -1,0 +1,221 @@
+//! The producer's side: putting jobs in, and reading what became of them.
+
+use std::time::{Duration, Instant};
+
+use fred::clients::Client;
+use fred::interfaces::KeysInterface;
+use redis_telemetry::Command;
+use telemetry::{Carrier, Context, ErrorType, Span, semconv};
+
+use crate::job::{EntryId, Fields, Producer};
+use crate::redis::{Error, Operation, Queue, number, push_fields, unexpected};
+use crate::trail::JobResult;
+
+/// More do not go with one call: Redis does nothing else meanwhile.
+const TOGETHER: usize = 1000;
+
+/// A job that was put in.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// The entry's id, which is the job's ticket.
+    pub entry: EntryId,
+    /// The shard of the queue that it is in.
+    pub shard: u32,
+    /// Whether it was there before, under the same idempotency key.
+    pub known: bool,
+    /// The trace that the job belongs to, where one is recorded.
+    pub trace_id: Option<String>,
+}
+
+/// How a job is put in.
+#[derive(Clone, Debug, Default)]
+pub struct Enqueuing {
+    /// Within its time, a job is enqueued once for a key, however often the producer repeats it.
+    pub key: Option<IdempotencyKey>,
+    /// How many jobs the shard may hold. Default: any number.
+    pub cap: Option<u64>,
+}
+
+/// What makes the repetition of an enqueue harmless.
+#[derive(Clone, Debug)]
+pub struct IdempotencyKey {
+    /// 1 to 256 bytes.
+    pub key: String,
+    /// How long it is remembered.
+    pub ttl: Duration,
+}
+
+/// A job was not put in.
+#[derive(Debug, thiserror::Error)]
+pub enum EnqueueError {
+    /// The queue holds as many jobs as it may.
+    #[error(
+        "the queue is full: it holds {jobs} jobs, and its cap is {cap}; try again later, or raise the cap"
+    )]
+    Full {
+        /// How many there are, ready, running and waiting.
+        jobs: u64,
+        /// How many there may be.
+        cap: u64,
+    },
+    /// Redis. After a timeout or a broken connection the job may be in nevertheless; with an idempotency key
+    /// it can be put in again.
+    #[error("the job may not be in")]
+    Redis(#[from] Error),
+}
+
+impl Queue {
+    /// Puts a job in, under a span whose context goes with it. A context that the job has already is left as it is,
+    /// and the span is linked to it.
+    ///
+    /// # Errors
+    /// [`EnqueueError`].
+    pub async fn enqueue(&self, mut fields: Fields, how: &Enqueuing) -> Result<Publication, EnqueueError> {
+        let (span, operation, began) = self.publish_span(std::slice::from_ref(&fields));
+        let context = span.context();
+        self.inject(&context, operation, std::slice::from_mut(&mut fields));
+        let entered = self.enter(&context, &fields, how).await;
+        let error = match &entered {
+            Ok(_) => None,
+            Err(EnqueueError::Full { .. }) => Some(ErrorType::Refused),
+            Err(EnqueueError::Redis(error)) => Some(redis_telemetry::error_type(error)),
+        };
+        self.published(&span, operation, 1, began, error.as_ref());
+        let (entry, known) = entered?;
+        span.set_with(semconv::MESSAGING_MESSAGE_ID, || entry.to_string().into());
+        Ok(Publication { entry, shard: self.0.shard, known, trace_id: context.trace_id() })
+    }
+
+    /// Answers the entry, and whether it was there before.
+    async fn enter(
+        &self,
+        parent: &Context,
+        fields: &Fields,
+        how: &Enqueuing,
+    ) -> Result<(EntryId, bool), EnqueueError> {
+        let (ttl, key) = match &how.key {
+            Some(own) => (own.ttl.as_millis() as u64, self.0.keys.idempotency(&own.key)),
+            None => (0, self.0.keys.jobs.clone()),
+        };
+        let keys = vec![self.0.keys.jobs.clone(), self.0.keys.waiting.clone(), key];
+        let cap = how.cap.unwrap_or(0);
+        let mut args = vec![number(ttl), number(cap)];
+        push_fields(&mut args, fields);
+        let reply = self.0.scripts.enqueue.call(&self.0.redis, parent, keys, args).await?;
+        let (letter, text): (String, String) = reply.convert()?;
+        if letter == "f" {
+            return Err(EnqueueError::Full { jobs: text.parse().unwrap_or(cap), cap });
+        }
+        let entry = EntryId::parse(text.as_bytes()).ok_or_else(unexpected)?;
+        Ok((entry, letter == "k"))
+    }
+
+    /// Puts many jobs in, up to 1,000 with each call. Of those that go together all are in, or none where Redis
+    /// refuses; after a timeout or a broken connection it is one of the two.
+    ///
+    /// # Errors
+    /// fred's; what went in calls before is in.
+    pub async fn enqueue_all(&self, mut jobs: Vec<Fields>) -> Result<Vec<EntryId>, Error> {
+        let (span, operation, began) = self.publish_span(&jobs);
+        let context = span.context();
+        self.inject(&context, operation, &mut jobs);
+        let entered = self.enter_all(&context, &jobs).await;
+        let error = entered.as_ref().err().map(redis_telemetry::error_type);
+        self.published(&span, operation, jobs.len(), began, error.as_ref());
+        entered
+    }
+
+    async fn enter_all(&self, parent: &Context, jobs: &[Fields]) -> Result<Vec<EntryId>, Error> {
+        let mut entries = Vec::with_capacity(jobs.len());
+        for jobs in jobs.chunks(TOGETHER) {
+            let mut args = Vec::new();
+            for fields in jobs {
+                args.push(number(2 * fields.len() as u64));
+                push_fields(&mut args, fields);
+            }
+            let keys = vec![self.0.keys.jobs.clone()];
+            let reply = self.0.scripts.enqueue_all.call(&self.0.redis, parent, keys, args).await?;
+            let tickets: Vec<String> = reply.convert()?;
+            let entry = |ticket: String| EntryId::parse(ticket.as_bytes()).ok_or_else(unexpected);
+            entries.extend(tickets.into_iter().map(entry).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(entries)
+    }
+
+    /// The span of putting jobs in: of those that have no context yet, it is the producer's span; for jobs of which
+    /// each has one, it is a client's, with a link to each.
+    fn publish_span(&self, jobs: &[Fields]) -> (Span, Operation, Instant) {
+        let own: Vec<Context> = jobs
+            .iter()
+            .map(|fields| self.0.telemetry.extract(&Producer(fields)))
+            .filter(Context::is_some)
+            .collect();
+        let has_own = !own.is_empty() && own.len() == jobs.len();
+        let operation = if has_own { Operation::Send } else { Operation::Publish };
+        let operations = self.operations();
+        let builder = own.iter().fold(operations.span(operation), |builder, own| builder.link(own));
+        let span = builder.start(|attributes| {
+            operations.describe(operation, attributes);
+            if jobs.len() > 1 {
+                attributes.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, jobs.len());
+            }
+        });
+        (span, operation, Instant::now())
+    }
+
+    /// Gives jobs the context of the span that puts them in, but for those that have one of their own.
+    fn inject(&self, context: &Context, operation: Operation, jobs: &mut [Fields]) {
+        if operation != Operation::Publish || !context.is_some() {
+            return;
+        }
+        for fields in jobs {
+            if !self.0.telemetry.extract(&Producer(fields)).is_some() {
+                context.inject(&mut Outgoing(fields));
+            }
+        }
+    }
+
+    fn published(
+        &self,
+        span: &Span,
+        operation: Operation,
+        jobs: usize,
+        began: Instant,
+        error: Option<&ErrorType>,
+    ) {
+        if let Some(error) = error {
+            span.fail(error);
+        }
+        self.operations().took(operation, began, error);
+        self.operations().sent(operation, jobs, error);
+    }
+
+    /// The result under a ticket; `None` while there is none.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn result(&self, ticket: &str) -> Result<Option<JobResult>, Error> {
+        let key = self.0.keys.result(ticket.as_bytes());
+        let get = |client: Client| async move { client.get::<Option<String>, _>(key).await };
+        let (found, pending) = self.0.redis.defer(Command::new("GET"), get).await;
+        // Asked again and again while a job runs: only the answer is worth a span.
+        pending.discard();
+        let parse = |text: String| serde_json::from_str(&text).map_err(|_| unexpected());
+        found?.map(parse).transpose()
+    }
+}
+
+/// The fields of a job that is about to be put in.
+struct Outgoing<'a>(&'a mut Fields);
+
+impl Carrier for Outgoing<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        let field = self.0.iter().find(|(own, _)| own.as_ref() == name.as_bytes());
+        field.and_then(|(_, value)| std::str::from_utf8(value).ok())
+    }
+
+    fn set(&mut self, name: &'static str, value: String) {
+        self.0.retain(|(own, _)| own.as_ref() != name.as_bytes());
+        self.0.push((name.into(), value.into()));
+    }
+}

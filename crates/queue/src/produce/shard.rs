@@ -1,0 +1,90 @@
+//! Into which shard a job goes.
+
+use fred::clients::Client;
+use fred::interfaces::KeysInterface;
+use redis_telemetry::Command;
+
+use super::enqueue::{EnqueueError, Enqueuing, Publication};
+use crate::job::{EntryId, Fields};
+use crate::redis::{Error, Queue, QueueName, Redis, Shards};
+
+impl Redis {
+    /// Puts a job into a queue, in whichever of its shards is right: any, but for an idempotency key, which
+    /// must be looked for where it was left. While a queue is being given another number of shards, that may
+    /// be in either of two places.
+    ///
+    /// # Errors
+    /// [`EnqueueError`].
+    pub async fn enqueue(
+        &self,
+        name: &QueueName,
+        fields: Fields,
+        how: &Enqueuing,
+    ) -> Result<Publication, EnqueueError> {
+        let shards = self.shards(name).await?;
+        let Some(key) = &how.key else {
+            return self.producer(name, fastrand::u32(..shards.now)).enqueue(fields, how).await;
+        };
+        let [now, before] = homes(&key.key, shards);
+        if before != now
+            && let Some(entry) = self.producer(name, before).known(&key.key).await?
+        {
+            return Ok(Publication { entry, shard: before, known: true, trace_id: None });
+        }
+        self.producer(name, now).enqueue(fields, how).await
+    }
+
+    /// Puts many jobs into a queue, together into any of its shards, as [`Queue::enqueue_all`] does.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn enqueue_all(&self, name: &QueueName, jobs: Vec<Fields>) -> Result<Vec<EntryId>, Error> {
+        let shards = self.shards(name).await?;
+        self.producer(name, fastrand::u32(..shards.now)).enqueue_all(jobs).await
+    }
+}
+
+impl Queue {
+    /// The ticket of the job that was enqueued under an idempotency key.
+    async fn known(&self, key: &str) -> Result<Option<EntryId>, Error> {
+        let key = self.0.keys.idempotency(key);
+        let get = |client: Client| async move { client.get::<Option<String>, _>(key).await };
+        let found = self.0.redis.run(Command::new("GET"), get).await?;
+        Ok(found.and_then(|ticket| EntryId::parse(ticket.as_bytes())))
+    }
+}
+
+/// The shard of a key, and the one where it was before.
+fn homes(key: &str, shards: Shards) -> [u32; 2] {
+    let hash = u32::from(crc16(key.as_bytes()));
+    [hash % shards.now, hash % shards.read]
+}
+
+/// CRC16 as Redis Cluster computes it (XMODEM), by which every producer finds the same shard for a key.
+fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc, byte| {
+        (0..8).fold(
+            crc ^ u16::from(*byte) << 8,
+            |crc, _| {
+                if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 }
+            },
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_is_that_of_redis_cluster() {
+        // The Redis Cluster specification, appendix A.
+        assert_eq!(crc16(b"123456789"), 0x31c3);
+    }
+
+    #[test]
+    fn a_key_has_two_homes_while_the_number_changes() {
+        assert_eq!(homes("123456789", Shards { now: 4, read: 4 }), [3, 3]);
+        assert_eq!(homes("123456789", Shards { now: 2, read: 4 }), [1, 3]);
+    }
+}

@@ -1,0 +1,30 @@
+//! The connection to Redis and what all scripts share: keys, arguments, replies.
+
+mod args;
+mod client;
+mod clock;
+mod connect;
+mod keys;
+mod link;
+mod operation;
+mod queue;
+mod reply;
+mod scripts;
+
+pub use client::{Redis, Shards};
+pub use clock::Clock;
+pub use connect::ConnectError;
+pub use fred::error::Error;
+pub use keys::{BadQueueName, QueueName};
+pub use link::{Link, is_answer, is_refusal};
+pub use operation::{Operation, Operations};
+pub use queue::{Consumer, Queue};
+pub use reply::Settled;
+
+pub(crate) use args::{ids, number, push_fields, push_leases};
+pub(crate) use client::MOST_SHARDS;
+pub(crate) use connect::{BLOCK, address, connect, quit};
+pub(crate) use keys::{GROUP, Keys};
+pub(crate) use operation::Instruments;
+pub(crate) use reply::{entry_id, fields, read, unexpected};
+pub(crate) use scripts::Scripts;

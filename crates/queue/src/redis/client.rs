@@ -1,0 +1,176 @@
+//! A connection to Redis, and the queues behind it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use fred::clients::Client;
+use fred::error::Error;
+use fred::interfaces::{HashesInterface, StreamsInterface};
+use redis_telemetry::{Command, TracedClient};
+use telemetry::{Context, Telemetry};
+
+use super::clock::Clock;
+use super::connect::{self, ConnectError, quit};
+use super::keys::{Keys, QueueName};
+use super::link::Link;
+use super::operation::{Instruments, Operations};
+use super::queue::{Consumer, Inner, Queue};
+use super::scripts::Scripts;
+
+/// More than this is a mistake: each shard costs every worker a connection.
+pub(crate) const MOST_SHARDS: u32 = 64;
+
+/// A connection that all queues of a process share; each reader has one of its own besides. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Redis {
+    url: Arc<str>,
+    client: TracedClient,
+    scripts: Arc<Scripts>,
+    telemetry: Telemetry,
+    instruments: Instruments,
+}
+
+/// How many shards a queue has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shards {
+    /// Into which jobs are put.
+    pub now: u32,
+    /// Which are read: as many as there were, until the higher ones are empty.
+    pub read: u32,
+}
+
+impl Redis {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`ConnectError`] where Redis cannot be reached now. Later it reconnects by itself.
+    pub async fn connect(url: &str, telemetry: &Telemetry) -> Result<Self, ConnectError> {
+        let client = TracedClient::new(connect::connect(url, false).await?, telemetry);
+        let scripts = Arc::new(Scripts::new());
+        let instruments = Instruments::new(telemetry, connect::address(url));
+        Ok(Self { url: url.into(), client, scripts, telemetry: telemetry.clone(), instruments })
+    }
+
+    /// A shard of a queue, to take jobs from: with a connection for reads, and the consumer group made where
+    /// it is missing.
+    ///
+    /// # Errors
+    /// As [`Redis::connect`].
+    pub async fn worker(
+        &self,
+        name: &QueueName,
+        shard: u32,
+        consumer: Consumer,
+    ) -> Result<Queue, ConnectError> {
+        let reader = TracedClient::new(connect::connect(&self.url, true).await?, &self.telemetry);
+        let queue = self.queue(name, shard, Some(reader), consumer);
+        queue.join().await.map_err(|error| ConnectError::Refused {
+            server: connect::server(&self.url),
+            reason: error.details().to_owned(),
+        })?;
+        Ok(queue)
+    }
+
+    /// A shard of a queue, to put jobs into.
+    pub fn producer(&self, name: &QueueName, shard: u32) -> Queue {
+        self.queue(name, shard, None, Consumer { name: String::new(), lease: Duration::ZERO })
+    }
+
+    fn queue(&self, name: &QueueName, shard: u32, reader: Option<TracedClient>, consumer: Consumer) -> Queue {
+        Queue(Arc::new(Inner {
+            shard,
+            keys: Keys::new(name, shard),
+            operations: Operations::new(self.instruments.clone(), name, &consumer.name),
+            scripts: self.scripts.clone(),
+            clock: Clock::new(0, (consumer.lease / 2).max(Duration::from_secs(1))),
+            link: Link::new(),
+            epoch: AtomicU32::new(0),
+            telemetry: self.telemetry.clone(),
+            redis: self.client.clone(),
+            reader,
+            consumer,
+        }))
+    }
+
+    /// How many shards a queue has.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn shards(&self, name: &QueueName) -> Result<Shards, Error> {
+        let key = Keys::meta(name);
+        let get = |client: Client| async move {
+            client.hmget::<Vec<Option<u32>>, _, _>(key, vec!["shards", "shards_before"]).await
+        };
+        let (found, pending) = self.client.defer(Command::new("HMGET"), get).await;
+        pending.discard();
+        let number =
+            |found: Option<&Option<u32>>| found.copied().flatten().unwrap_or(1).clamp(1, MOST_SHARDS);
+        let found = found?;
+        let (now, before) = (number(found.first()), number(found.get(1)));
+        Ok(Shards { now, read: now.max(before) })
+    }
+
+    /// Gives a queue another number of shards, 1 to 64, while jobs run.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn reshard(&self, name: &QueueName, shards: u32) -> Result<Shards, Error> {
+        let keys = vec![Keys::meta(name)];
+        let args = vec![shards.clamp(1, MOST_SHARDS).to_string().into()];
+        let reply = self.scripts.reshard.call(&self.client, &Context::none(), keys, args).await?;
+        let (now, read) = reply.convert()?;
+        Ok(Shards { now, read })
+    }
+
+    /// Looks whether shards hold jobs that nobody need read: a producer put them in by an old number of shards, or
+    /// the number itself was lost. They are read again until they are empty. Answers how many shards are read.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn reopen(&self, name: &QueueName, shards: Shards) -> Result<u32, Error> {
+        let counts = (shards.read..MOST_SHARDS).map(|shard| self.jobs_in(name, shard));
+        let counts = futures_util::future::try_join_all(counts).await?;
+        let Some(highest) = (shards.read..).zip(counts).filter(|(_, jobs)| *jobs > 0).last() else {
+            return Ok(shards.read);
+        };
+        let args = vec![(highest.0 + 1).to_string().into()];
+        let reply = self.scripts.reopen.poll(&self.client, vec![Keys::meta(name)], args).await?;
+        reply.convert()
+    }
+
+    /// How many jobs a shard holds that are not dead.
+    async fn jobs_in(&self, name: &QueueName, shard: u32) -> Result<u64, Error> {
+        let keys = Keys::new(name, shard);
+        let count = |client: Client| async move {
+            let jobs: u64 = client.xlen(keys.jobs).await?;
+            let waiting: u64 = client.hlen(keys.waiting).await?;
+            Ok(jobs + waiting)
+        };
+        let (count, pending) = self.client.defer(Command::new("XLEN"), count).await;
+        pending.discard();
+        count
+    }
+
+    /// Where a queue has been given fewer shards and the higher ones are empty, they need not be read by new
+    /// workers any more. Answers whether it is so now.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn shrink(&self, name: &QueueName, shards: Shards) -> Result<bool, Error> {
+        for shard in shards.now..shards.read {
+            if self.jobs_in(name, shard).await? > 0 {
+                return Ok(false);
+            }
+        }
+        let keys = vec![Keys::meta(name)];
+        let args = vec![shards.now.to_string().into(), shards.read.to_string().into()];
+        let reply = self.scripts.shrunk.poll(&self.client, keys, args).await?;
+        Ok(reply.as_u64() == Some(1))
+    }
+
+    /// Closes the connection.
+    pub async fn close(&self) {
+        quit(&self.client).await;
+    }
+}

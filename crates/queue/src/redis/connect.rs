@@ -1,0 +1,218 @@
+//! The Redis connections: every setting on purpose, with its reason.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fred::clients::Client;
+use fred::error::Error;
+use fred::interfaces::ClientLike;
+use fred::types::config::{Blocking, Config, ReconnectPolicy, Server, UnresponsiveConfig};
+use fred::types::{Builder, ConnectHandle, RespVersion};
+use redis_telemetry::{Command, TracedClient};
+
+/// How long a blocking read waits. Not longer, since a server before 7 does not wake a reader whose group was
+/// destroyed.
+pub(crate) const BLOCK: Duration = Duration::from_secs(5);
+
+/// Between the end of fred's connection task and its next start.
+const RESTART: Duration = Duration::from_millis(200);
+
+/// Longer than any script takes, shorter than a lease.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// fred takes every other scheme for plain Redis, `tls://` too.
+const SCHEMES: [&str; 10] = [
+    "redis",
+    "rediss",
+    "redis-cluster",
+    "rediss-cluster",
+    "redis-sentinel",
+    "rediss-sentinel",
+    "redis+unix",
+    "valkey",
+    "valkeys",
+    "unix",
+];
+
+/// The URL cannot be used, or the server cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The text is not a Redis URL.
+    #[error(
+        "the Redis URL is not understood: {0}; write redis://[user:password@]host[:port][/database], \
+         rediss:// for TLS, redis-cluster://, redis-sentinel:// or redis+unix://"
+    )]
+    Url(String),
+    /// Nobody answers there, or not as Redis would.
+    #[error("no connection to Redis at {server}: {reason}")]
+    Unreachable {
+        /// Host and port, without user and password.
+        server: String,
+        /// What the client said.
+        reason: String,
+    },
+    /// Redis is there and lets no worker in: a missing right, a key of a wrong type, no memory.
+    #[error("Redis at {server} refuses to let a worker in: {reason}")]
+    Refused {
+        /// Host and port, without user and password.
+        server: String,
+        /// What Redis said.
+        reason: String,
+    },
+}
+
+/// Connects a client. The one for blocking reads needs a connection of its own: a blocked connection answers
+/// nothing else.
+pub(crate) async fn connect(url: &str, blocking: bool) -> Result<Client, ConnectError> {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    if !scheme.is_some_and(|scheme| SCHEMES.contains(&scheme)) {
+        return Err(ConnectError::Url("it has another scheme, or none".to_owned()));
+    }
+    let mut config = Config::from_url(url).map_err(|error| ConnectError::Url(flaw(&error)))?;
+    config.version = resp_version(url)?;
+    let unreachable =
+        |error: Error| ConnectError::Unreachable { server: server(url), reason: reason(&error) };
+    let client = build(config, blocking).map_err(unreachable)?;
+    let connection = client.init().await.map_err(unreachable)?;
+    tokio::spawn(keep(client.clone(), connection));
+    Ok(client)
+}
+
+/// fred's connection task ends for good at some errors that pass, as at a redirection in the middle of a slot's
+/// migration, and then no command is ever answered again. It is started anew, until the client says QUIT.
+async fn keep(client: Client, mut connection: ConnectHandle) {
+    while !matches!(connection.await, Ok(Ok(()))) {
+        tokio::time::sleep(RESTART).await;
+        connection = client.connect();
+    }
+}
+
+/// `?protocol=3` asks for RESP3, as other clients read it too; default is RESP2.
+fn resp_version(url: &str) -> Result<RespVersion, ConnectError> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    match query.split('&').find_map(|pair| pair.strip_prefix("protocol=")) {
+        None | Some("2") => Ok(RespVersion::RESP2),
+        Some("3") => Ok(RespVersion::RESP3),
+        Some(_) => Err(ConnectError::Url("`protocol` must be 2 or 3".to_owned())),
+    }
+}
+
+/// What is wrong with a URL. fred shows some flaws by the names that they have inside.
+fn flaw(error: &Error) -> String {
+    match error.details() {
+        "InvalidPort" => "the port must be 1 to 65535",
+        "Invalid integer string." => "the database must be a number",
+        other => other.trim_end_matches('.'),
+    }
+    .to_owned()
+}
+
+/// fred shows an I/O error as it is made: `Os { code: 111, kind: …, message: "Connection refused" }`, a failed lookup
+/// as `Custom { kind: Uncategorized, error: "failed to lookup address information: …" }`, and rustls'
+/// `Custom { kind: InvalidData, error: InvalidCertificate(UnknownIssuer) }`.
+pub(crate) fn reason(error: &Error) -> String {
+    if let Some((_, flaw)) = error.details().split_once("InvalidCertificate(") {
+        let end = flaw.find([',', ' ', '{', ')']).unwrap_or(flaw.len());
+        return format!(
+            "its certificate cannot be trusted ({}); it must be for that host, in its time, and of one of the \
+             system's authorities, or those in the file that SSL_CERT_FILE names",
+            &flaw[..end]
+        );
+    }
+    let after = |start: &str| error.details().split_once(start).and_then(|(_, rest)| rest.split_once('"'));
+    let told = after("message: \"").or_else(|| after("error: \""));
+    told.map_or_else(|| error.to_string(), |(message, _)| message.to_owned())
+}
+
+/// Host and port of a URL, without user and password; of a socket the path.
+pub(crate) fn server(url: &str) -> String {
+    let hosts = Config::from_url(url).map(|config| config.server.hosts()).unwrap_or_default();
+    let shown = |host: &Server| match host.port {
+        0 => host.host.to_string(),
+        port => format!("{}:{port}", host.host),
+    };
+    hosts.first().map(shown).unwrap_or_default()
+}
+
+/// Host and port of the first server of a URL; none for a socket.
+pub(crate) fn address(url: &str) -> Option<(Arc<str>, u16)> {
+    let config = Config::from_url(url).ok()?;
+    let host = config.server.hosts().into_iter().next()?;
+    Some((Arc::from(&*host.host), host.port))
+}
+
+fn build(mut config: Config, blocking: bool) -> Result<Client, Error> {
+    let clustered = config.server.is_clustered();
+    // A command on the reader's connection ends the read that blocks it: so a worker stops at once.
+    config.blocking = Blocking::Interrupt;
+    let wait = if blocking { BLOCK } else { Duration::ZERO };
+    Builder::from_config(config)
+        .with_performance_config(|performance| {
+            // fred has none by default: a lost reply would be waited for forever.
+            performance.default_command_timeout = COMMAND_TIMEOUT + wait;
+        })
+        .with_connection_config(|connection| {
+            // fred would repeat a command whose reply was lost. Who calls repeats it, and so knows. In a
+            // cluster each redirection counts as an attempt, so there must be more of them than redirections.
+            connection.max_redirections = 5;
+            connection.max_command_attempts = if clustered { 8 } else { 1 };
+            connection.connection_timeout = Duration::from_secs(5);
+            connection.internal_command_timeout = COMMAND_TIMEOUT;
+            // A half-open connection is found by the silence on it.
+            connection.unresponsive = UnresponsiveConfig {
+                max_timeout: Some(COMMAND_TIMEOUT + wait),
+                interval: Duration::from_secs(2),
+            };
+            // A password that is put right, or a failover in mid-login, needs no restart of the worker.
+            connection.reconnect_on_auth_error = true;
+            connection.tcp.nodelay = Some(true);
+        })
+        // For ever, from 100 ms doubling to 5 s: a worker outlives its Redis.
+        .set_policy(ReconnectPolicy::new_exponential(0, 100, 5_000, 2))
+        .build()
+}
+
+/// Takes leave of the server; one that does not answer is left alone.
+pub(crate) async fn quit(client: &TracedClient) {
+    let quit = client.defer(Command::new("QUIT"), |client: Client| async move { client.quit().await });
+    if let Ok((_, pending)) = tokio::time::timeout(Duration::from_secs(1), quit).await {
+        pending.discard();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fred::error::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_in_words() {
+        let told = |details: &'static str| reason(&Error::new(ErrorKind::IO, details));
+        let refused = r#"Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }"#;
+        assert_eq!(told(refused), "Connection refused");
+        let lookup =
+            r#"Custom { kind: Uncategorized, error: "failed to lookup address information: Unknown" }"#;
+        assert_eq!(told(lookup), "failed to lookup address information: Unknown");
+        assert_eq!(told("Connection closed."), "IO Error: Connection closed.");
+    }
+
+    #[test]
+    fn a_server_is_named_without_its_password() {
+        assert_eq!(server("redis://me:hunter2@redis.internal/3"), "redis.internal:6379");
+        assert_eq!(server("redis+unix:///run/redis.sock"), "/run/redis.sock");
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_url_is_told_in_words() {
+        for (url, flaw) in [
+            ("localhost:6379", "it has another scheme, or none"),
+            ("redis://h:99999", "the port must be 1 to 65535"),
+            ("redis://h/jobs", "the database must be a number"),
+            ("redis://h?protocol=9", "`protocol` must be 2 or 3"),
+        ] {
+            let Err(ConnectError::Url(told)) = connect(url, false).await else { panic!("{url} was taken") };
+            assert_eq!(told, flaw, "{url}");
+        }
+    }
+}

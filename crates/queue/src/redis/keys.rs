@@ -1,0 +1,131 @@
+//! Every Redis key of a queue, built here and nowhere else. All share one hash tag, so that each script works
+//! on one cluster slot.
+
+use fred::types::Key;
+
+use crate::job::FlowId;
+
+/// The consumer group of all workers.
+pub(crate) const GROUP: &str = "postrider";
+
+/// The name of a queue: `[A-Za-z0-9_.-]{1,64}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueName(String);
+
+/// A queue's name that is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a queue's name must be 1 to 64 letters, digits, `_`, `.` or `-`, and `{0}` is not")]
+pub struct BadQueueName(String);
+
+impl std::str::FromStr for QueueName {
+    type Err = BadQueueName;
+
+    fn from_str(name: &str) -> Result<Self, BadQueueName> {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        if (1..=64).contains(&name.len()) && name.bytes().all(known) {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(BadQueueName(name.to_owned()))
+        }
+    }
+}
+
+impl QueueName {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for QueueName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The keys of one queue. A key is shared bytes: a clone allocates nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Keys {
+    /// Stream: ready and leased jobs.
+    pub(crate) jobs: Key,
+    /// Hash: ticket to the fields of a job that waits.
+    pub(crate) waiting: Key,
+    /// Sorted set: tickets by due time.
+    pub(crate) scheduled: Key,
+    /// Stream: dead letters.
+    pub(crate) dead: Key,
+    /// Sorted set: flows that hold jobs back, by when they are looked after.
+    pub(crate) flows: Key,
+    /// Hash: consumer to its last sign of life.
+    pub(crate) workers: Key,
+    prefix: String,
+}
+
+impl Keys {
+    /// Shard 0 has the hash tag `{QUEUE}`, shard n `{QUEUE/n}`.
+    pub(crate) fn new(queue: &QueueName, shard: u32) -> Self {
+        let prefix = match shard {
+            0 => format!("postrider:{{{queue}}}:"),
+            shard => format!("postrider:{{{queue}/{shard}}}:"),
+        };
+        let key = |name: &str| Key::from(format!("{prefix}{name}"));
+        Self {
+            jobs: key("jobs"),
+            waiting: key("waiting"),
+            scheduled: key("scheduled"),
+            dead: key("dead"),
+            flows: key("flows"),
+            workers: key("workers"),
+            prefix,
+        }
+    }
+
+    /// Sorted set: tickets that a flow holds back, in the order of their arrival.
+    pub(crate) fn flow(&self, id: FlowId) -> Key {
+        Key::from(format!("{}flow:{id}", self.prefix))
+    }
+
+    /// Hash with TTL: what all workers share of a flow, over all queues.
+    pub(crate) fn limits(id: FlowId) -> Key {
+        Key::from(format!("postrider:flow:{{{id}}}"))
+    }
+
+    /// Hash: how many shards the queue has.
+    pub(crate) fn meta(queue: &QueueName) -> Key {
+        Key::from(format!("postrider:{{{queue}}}:meta"))
+    }
+
+    /// String with TTL: the ticket of the job that was enqueued under an idempotency key.
+    pub(crate) fn idempotency(&self, key: &str) -> Key {
+        Key::from(format!("{}key:{key}", self.prefix))
+    }
+
+    /// String with TTL: what became of a job.
+    pub(crate) fn result(&self, ticket: &[u8]) -> Key {
+        let mut key = format!("{}result:", self.prefix).into_bytes();
+        key.extend_from_slice(ticket);
+        Key::from(key.as_slice())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_leave_its_hash_tag() {
+        for wrong in ["", "a}b", "a/1", "a b", &"x".repeat(65), "é"] {
+            assert!(wrong.parse::<QueueName>().is_err(), "{wrong}");
+        }
+        assert!("Mail_out.v2-x".parse::<QueueName>().is_ok());
+    }
+
+    #[test]
+    fn keys_are_those_of_the_wire_format() {
+        let queue: QueueName = "default".parse().unwrap();
+        let keys = Keys::new(&queue, 0);
+        assert_eq!(keys.jobs.as_str(), Some("postrider:{default}:jobs"));
+        assert_eq!(Keys::new(&queue, 3).dead.as_str(), Some("postrider:{default/3}:dead"));
+        assert_eq!(keys.result(b"7-0").as_str(), Some("postrider:{default}:result:7-0"));
+    }
+}

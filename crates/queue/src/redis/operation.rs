@@ -1,0 +1,297 @@
+//! What is done with the jobs of a queue, as the messaging conventions see it: names of spans, and the metrics of a
+//! client.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
+
+use telemetry::{
+    Attributes, BoundCounter, BoundHistogram, Counter, ErrorType, Histogram, SpanBuilder, SpanKind,
+    Telemetry, semconv,
+};
+
+use super::keys::{GROUP, QueueName};
+
+/// An operation on a queue. Its name is of our own choice, its type is one of the conventions'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Jobs are put in, and carry the context of this span.
+    Publish,
+    /// Jobs are put in that carry a context of their own already.
+    Send,
+    /// A dead letter is made a job again.
+    Replay,
+    /// New jobs are taken.
+    Receive,
+    /// Jobs are taken over from a worker that gives no sign of life.
+    Claim,
+    /// A job is worked on.
+    Process,
+    /// Jobs are done.
+    Ack,
+    /// A job waits for its next attempt.
+    Retry,
+    /// A job is handed back, at no cost of an attempt.
+    Release,
+    /// A job goes to the dead letters.
+    DeadLetter,
+    /// A job waits for the time that its producer has named.
+    Delay,
+    /// A job waits for its flow.
+    Park,
+}
+
+impl Operation {
+    const ALL: [Self; 12] = [
+        Self::Publish,
+        Self::Send,
+        Self::Replay,
+        Self::Receive,
+        Self::Claim,
+        Self::Process,
+        Self::Ack,
+        Self::Retry,
+        Self::Release,
+        Self::DeadLetter,
+        Self::Delay,
+        Self::Park,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Send => "send",
+            Self::Replay => "replay",
+            Self::Receive => "receive",
+            Self::Claim => "claim",
+            Self::Process => "process",
+            Self::Ack => "ack",
+            Self::Retry => "retry",
+            Self::Release => "release",
+            Self::DeadLetter => "dead_letter",
+            Self::Delay => "delay",
+            Self::Park => "park",
+        }
+    }
+
+    fn type_(self) -> &'static str {
+        match self {
+            Self::Publish | Self::Send | Self::Replay => "send",
+            Self::Receive | Self::Claim => "receive",
+            Self::Process => "process",
+            Self::Ack | Self::Retry | Self::Release | Self::DeadLetter | Self::Delay | Self::Park => "settle",
+        }
+    }
+
+    fn kind(self) -> SpanKind {
+        match self {
+            Self::Publish | Self::Replay => SpanKind::Producer,
+            Self::Process => SpanKind::Consumer,
+            _ => SpanKind::Client,
+        }
+    }
+
+    /// Whether it is done as a member of the consumer group.
+    fn is_consumers(self) -> bool {
+        self.type_() != "send"
+    }
+}
+
+/// The instruments that all queues of a connection share, and where the server is.
+#[derive(Clone, Debug)]
+pub(crate) struct Instruments {
+    telemetry: Telemetry,
+    server: Option<(Arc<str>, u16)>,
+    duration: Histogram,
+    sent: Counter,
+    consumed: Counter,
+    processed: Histogram,
+}
+
+impl Instruments {
+    pub(crate) fn new(telemetry: &Telemetry, server: Option<(Arc<str>, u16)>) -> Self {
+        Self {
+            telemetry: telemetry.clone(),
+            server,
+            duration: telemetry.histogram(
+                semconv::MESSAGING_CLIENT_OPERATION_DURATION,
+                "s",
+                "Duration of operations on a queue: putting jobs in, taking them, settling them",
+                semconv::REQUEST_SECONDS,
+            ),
+            sent: telemetry.counter(
+                semconv::MESSAGING_CLIENT_SENT_MESSAGES,
+                "{message}",
+                "Jobs that were put in, or would have been",
+            ),
+            consumed: telemetry.counter(
+                semconv::MESSAGING_CLIENT_CONSUMED_MESSAGES,
+                "{message}",
+                "Jobs that were delivered to a worker, once for each delivery",
+            ),
+            processed: telemetry.histogram(
+                semconv::MESSAGING_PROCESS_DURATION,
+                "s",
+                "Duration of the work on a job, from its delivery to its outcome",
+                semconv::REQUEST_SECONDS,
+            ),
+        }
+    }
+}
+
+/// The operations on one queue: their spans, and what is measured of them. What happens for each job is bound to
+/// its attributes once.
+#[derive(Debug)]
+pub struct Operations {
+    instruments: Instruments,
+    texts: Texts,
+    client_id: Arc<str>,
+    durations: [OnceLock<BoundHistogram>; Operation::ALL.len()],
+    consumed: [OnceLock<BoundCounter>; Operation::ALL.len()],
+}
+
+/// A queue's name and those of its spans: a span takes a static text without a copy, and a process has few queues.
+#[derive(Clone, Copy, Debug)]
+struct Texts {
+    queue: &'static str,
+    spans: [&'static str; Operation::ALL.len()],
+}
+
+impl Texts {
+    /// Made once for each queue, since they stay for good, and a producer may ask for each job.
+    fn of(queue: &QueueName) -> Self {
+        static MADE: Mutex<BTreeMap<String, Texts>> = Mutex::new(BTreeMap::new());
+        let mut made = MADE.lock().expect("nothing panics while it holds this lock");
+        if let Some(texts) = made.get(queue.as_str()) {
+            return *texts;
+        }
+        let name = |operation: Operation| -> &'static str { format!("{} {queue}", operation.name()).leak() };
+        let texts = Self { queue: queue.to_string().leak(), spans: Operation::ALL.map(name) };
+        made.insert(queue.to_string(), texts);
+        texts
+    }
+}
+
+impl Operations {
+    pub(crate) fn new(instruments: Instruments, queue: &QueueName, consumer: &str) -> Self {
+        Self {
+            instruments,
+            texts: Texts::of(queue),
+            client_id: consumer.into(),
+            durations: Operation::ALL.map(|_| OnceLock::new()),
+            consumed: Operation::ALL.map(|_| OnceLock::new()),
+        }
+    }
+
+    /// The queue.
+    pub fn queue(&self) -> &'static str {
+        self.texts.queue
+    }
+
+    /// The span of an operation; its attributes begin with those of [`Operations::describe`].
+    pub fn span(&self, operation: Operation) -> SpanBuilder<'_> {
+        self.instruments.telemetry.span(operation.kind(), self.texts.spans[operation as usize])
+    }
+
+    /// What the spans of operations have in common.
+    pub fn describe(&self, operation: Operation, attributes: &mut Attributes) {
+        self.named(operation, attributes);
+        attributes.set(semconv::MESSAGING_OPERATION_TYPE, operation.type_());
+        if operation.is_consumers() {
+            attributes.set(semconv::MESSAGING_CLIENT_ID, self.client_id.clone());
+        }
+        // The work on a job has to do with no server, and there are many of its spans.
+        if operation != Operation::Process {
+            self.located(attributes);
+        }
+    }
+
+    /// An operation has ended, or failed.
+    pub fn took(&self, operation: Operation, began: Instant, error: Option<&ErrorType>) {
+        if !self.instruments.telemetry.is_on() {
+            return;
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        let histogram = match operation {
+            Operation::Process => &self.instruments.processed,
+            _ => &self.instruments.duration,
+        };
+        match error {
+            None => {
+                let bind = || histogram.bind(|attributes| self.measured(operation, attributes));
+                self.durations[operation as usize].get_or_init(bind).record(seconds);
+            }
+            Some(error) => histogram.record(seconds, |attributes| {
+                self.measured(operation, attributes);
+                attributes.set(semconv::ERROR_TYPE, error);
+            }),
+        }
+    }
+
+    /// Jobs were put in, or not.
+    pub fn sent(&self, operation: Operation, jobs: usize, error: Option<&ErrorType>) {
+        self.instruments.sent.add(jobs as u64, |attributes| {
+            self.named(operation, attributes);
+            self.located(attributes);
+            if let Some(error) = error {
+                attributes.set(semconv::ERROR_TYPE, error);
+            }
+        });
+    }
+
+    /// Jobs were taken.
+    pub fn consumed(&self, operation: Operation, jobs: usize) {
+        let bind = || {
+            self.instruments.consumed.bind(|attributes| {
+                self.named(operation, attributes);
+                self.located(attributes);
+            })
+        };
+        self.consumed[operation as usize].get_or_init(bind).add(jobs as u64);
+    }
+
+    fn measured(&self, operation: Operation, attributes: &mut Attributes) {
+        self.named(operation, attributes);
+        if operation != Operation::Process {
+            attributes.set(semconv::MESSAGING_OPERATION_TYPE, operation.type_());
+        }
+        self.located(attributes);
+    }
+
+    fn named(&self, operation: Operation, attributes: &mut Attributes) {
+        attributes.set(semconv::MESSAGING_SYSTEM, "redis");
+        attributes.set(semconv::MESSAGING_OPERATION_NAME, operation.name());
+        attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.texts.queue);
+        if operation.is_consumers() {
+            attributes.set(semconv::MESSAGING_CONSUMER_GROUP_NAME, GROUP);
+        }
+    }
+
+    fn located(&self, attributes: &mut Attributes) {
+        if let Some((address, port)) = &self.instruments.server {
+            attributes.set(semconv::SERVER_ADDRESS, address.clone());
+            attributes.set(semconv::SERVER_PORT, *port);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_operation_stands_at_its_own_place() {
+        for (index, operation) in Operation::ALL.into_iter().enumerate() {
+            assert_eq!(operation as usize, index, "{operation:?}");
+        }
+    }
+
+    #[test]
+    fn a_queue_that_is_asked_for_again_has_the_texts_that_it_had() {
+        let texts = |queue: &str| Texts::of(&queue.parse().unwrap());
+        let (first, again, other) = (texts("mail"), texts("mail"), texts("bulk"));
+        assert!(std::ptr::eq(first.queue, again.queue));
+        assert!(std::iter::zip(first.spans, again.spans).all(|(first, again)| std::ptr::eq(first, again)));
+        assert_eq!([first.spans[0], other.spans[0]], ["publish mail", "publish bulk"]);
+    }
+}

@@ -1,0 +1,96 @@
+//! From Redis' replies to ours.
+
+use bytes::Bytes;
+use fred::error::{Error, ErrorKind};
+use fred::types::Value;
+
+use crate::job::{Delivery, EntryId, Fields, Lease};
+
+/// What a settlement came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It is as asked for.
+    Done,
+    /// The job has another delivery by now; it was left alone.
+    Lost,
+    /// The job is not pending any more: a repetition of a settlement whose reply was lost, or a lost lease.
+    Gone,
+}
+
+impl Settled {
+    /// What it means after so many calls that failed: gone at a repetition, the job was settled by a call whose
+    /// reply was lost.
+    #[must_use]
+    pub fn after(self, failed: u32) -> Self {
+        if failed > 0 && self == Self::Gone { Self::Done } else { self }
+    }
+
+    pub(crate) fn parse(letters: &Value) -> Result<Vec<Self>, Error> {
+        let letters = letters.as_str().ok_or_else(unexpected)?;
+        letters
+            .bytes()
+            .map(|letter| match letter {
+                b'o' => Ok(Self::Done),
+                b'l' => Ok(Self::Lost),
+                b'g' => Ok(Self::Gone),
+                _ => Err(unexpected()),
+            })
+            .collect()
+    }
+
+    pub(crate) fn parse_one(letter: &Value) -> Result<Self, Error> {
+        Self::parse(letter)?.into_iter().next().ok_or_else(unexpected)
+    }
+}
+
+pub(crate) fn unexpected() -> Error {
+    Error::new(ErrorKind::Protocol, "Redis gave an answer of another form than its documents say")
+}
+
+/// The entries in a reply to XREADGROUP of one stream: a list of pairs, a map, or nothing.
+pub(crate) fn read(reply: Value, epoch: u32) -> Result<Vec<Delivery>, Error> {
+    let entries = match reply {
+        Value::Null => return Ok(vec![]),
+        // RESP2: [[stream, entries]]
+        Value::Array(streams) => match streams.into_iter().next() {
+            Some(Value::Array(mut pair)) => pair.pop(),
+            _ => None,
+        },
+        // RESP3: {stream: entries}
+        Value::Map(streams) => streams.inner().into_values().next(),
+        _ => None,
+    };
+    let Some(Value::Array(entries)) = entries else { return Ok(vec![]) };
+    entries.into_iter().filter_map(|entry| delivery(entry, epoch).transpose()).collect()
+}
+
+/// One entry as read for the first time. `None` where its payload is gone.
+fn delivery(entry: Value, epoch: u32) -> Result<Option<Delivery>, Error> {
+    let Value::Array(entry) = entry else { return Err(unexpected()) };
+    let mut parts = entry.into_iter();
+    let (Some(id), Some(fields)) = (parts.next(), parts.next()) else { return Err(unexpected()) };
+    if matches!(fields, Value::Null) {
+        return Ok(None);
+    }
+    let lease = Lease { entry: entry_id(&id)?, delivery: 1, epoch };
+    Ok(Some(Delivery { lease, fields: self::fields(fields)? }))
+}
+
+pub(crate) fn entry_id(value: &Value) -> Result<EntryId, Error> {
+    value.as_bytes().and_then(EntryId::parse).ok_or_else(unexpected)
+}
+
+/// Names and values, one after the other.
+pub(crate) fn fields(fields: Value) -> Result<Fields, Error> {
+    let Value::Array(flat) = fields else { return Err(unexpected()) };
+    let mut fields = Fields::with_capacity(flat.len() / 2);
+    let mut flat = flat.into_iter();
+    while let (Some(name), Some(value)) = (flat.next(), flat.next()) {
+        fields.push((bytes(name)?, bytes(value)?));
+    }
+    Ok(fields)
+}
+
+fn bytes(value: Value) -> Result<Bytes, Error> {
+    value.into_bytes().ok_or_else(unexpected)
+}

@@ -1,0 +1,123 @@
+//! The scripts, one a transition. Each file states its KEYS, ARGV and result.
+
+use fred::clients::Client;
+use fred::error::Error;
+use fred::interfaces::LuaInterface;
+use fred::types::{Key, Value};
+use redis_telemetry::{Command, Pending, TracedClient};
+use telemetry::Context;
+
+/// A script and the name under which servers keep it.
+#[derive(Debug)]
+pub(crate) struct Script {
+    source: &'static str,
+    sha1: String,
+}
+
+impl Script {
+    fn new(source: &'static str) -> Self {
+        Self { source, sha1: sha1_smol::Sha1::from(source).digest().to_string() }
+    }
+
+    /// Calls the script once, under a span that is a child of `parent`. A server that does not know the
+    /// script is given it.
+    ///
+    /// # Errors
+    /// fred's, and those of the script: never taken for a malformed job.
+    pub(crate) async fn call(
+        &self,
+        redis: &TracedClient,
+        parent: &Context,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> Result<Value, Error> {
+        let (result, pending) = self.ask(redis, keys, args).await;
+        pending.record(parent, result.as_ref().err());
+        result
+    }
+
+    /// Calls the script once. Called again and again whether there is something to do or not, it makes a span
+    /// only where it fails.
+    ///
+    /// # Errors
+    /// As [`Script::call`].
+    pub(crate) async fn poll(
+        &self,
+        redis: &TracedClient,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> Result<Value, Error> {
+        let (result, pending) = self.ask(redis, keys, args).await;
+        match &result {
+            Ok(_) => pending.discard(),
+            Err(error) => pending.record(&Context::none(), Some(error)),
+        }
+        result
+    }
+
+    /// Calls the script once; who calls decides on the span when the answer is known.
+    pub(crate) async fn ask<'a>(
+        &'a self,
+        redis: &'a TracedClient,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> (Result<Value, Error>, Pending<'a>) {
+        let (result, pending) = self.evalsha(redis, keys.clone(), args.clone()).await;
+        if is_unknown(&result) {
+            // No error: that is how a server is given a script.
+            pending.discard();
+            return self.eval(redis, keys, args).await;
+        }
+        (result, pending)
+    }
+
+    async fn evalsha<'a>(
+        &'a self,
+        redis: &'a TracedClient,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> (Result<Value, Error>, Pending<'a>) {
+        let sha1 = self.sha1.clone();
+        let call = |client: Client| async move { client.evalsha(sha1, keys, args).await };
+        redis.defer(Command::new("EVALSHA").script(&self.sha1), call).await
+    }
+
+    /// EVAL runs the script and makes the server keep it, on whichever node of a cluster that is.
+    async fn eval<'a>(
+        &'a self,
+        redis: &'a TracedClient,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> (Result<Value, Error>, Pending<'a>) {
+        let source = self.source;
+        let call = |client: Client| async move { client.eval(source, keys, args).await };
+        redis.defer(Command::new("EVAL").script(&self.sha1), call).await
+    }
+}
+
+/// Whether the server does not have the script: it is new, was restarted, or was told SCRIPT FLUSH.
+fn is_unknown(result: &Result<Value, Error>) -> bool {
+    result.as_ref().is_err_and(|error| error.details().starts_with("NOSCRIPT"))
+}
+
+macro_rules! scripts {
+    ($($name:ident),+ $(,)?) => {
+        /// All scripts of the queue.
+        #[derive(Debug)]
+        pub(crate) struct Scripts {
+            $(pub(crate) $name: Script,)+
+        }
+
+        impl Scripts {
+            pub(crate) fn new() -> Self {
+                Self { $($name: Script::new(include_str!(concat!("lua/", stringify!($name), ".lua"))),)+ }
+            }
+        }
+    };
+}
+
+scripts! {
+    join, finish, conclude, park, release, bury, extend, reclaim, promote, mend, admit, flow_take, flow_tell, flow_back,
+    leave, enqueue, enqueue_all, reshard, reopen, shrunk, survey, peek, peek_waiting, cancel_ready, cancel_waiting,
+    run_now, replay, report,
+}

@@ -1,0 +1,148 @@
+//! The fields that the worker writes with a job when it leaves the stream without being done. Pure.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use telemetry::Carrier;
+
+use super::result::JobResult;
+use crate::job::{Delivery, Fields, Job, LONGEST_RESULT, Malformed, Reason, is_label, number};
+
+/// A malformed entry that cannot be carried field by field is cut to this.
+const RAW_CAP: usize = 64 * 1024;
+/// As many fields as a script can carry.
+const MOST_FIELDS: usize = 256;
+
+/// A `traceparent` that stands alone.
+pub struct Alone(pub String);
+
+impl Carrier for Alone {
+    fn get(&self, name: &str) -> Option<&str> {
+        (name == "traceparent").then_some(self.0.as_str())
+    }
+    fn set(&mut self, _: &'static str, _: String) {}
+}
+
+/// When a job was enqueued, Unix milliseconds.
+pub fn enqueued_at(delivery: &Delivery, job: &Job, now: u64) -> u64 {
+    job.trail.at.unwrap_or_else(|| believable(delivery, now))
+}
+
+/// The entry's id tells when it was enqueued, unless a producer made it up.
+fn believable(delivery: &Delivery, now: u64) -> u64 {
+    const DAY: u64 = 24 * 3600 * 1000;
+    let told = delivery.lease.entry.millis;
+    if told <= now && told >= now.saturating_sub(DAY) { told } else { now }
+}
+
+/// The fields of the dead letter of a malformed entry: its own fields as they came, in order, and why it is malformed.
+pub fn of_malformed(delivery: &Delivery, malformed: &Malformed) -> Fields {
+    let fields = &delivery.fields;
+    let carried = fields.len() <= MOST_FIELDS && !delivery.is_too_large();
+    let mut kept = if carried { own_fields(fields) } else { raw(fields) };
+    push(&mut kept, "_ticket", ticket(delivery));
+    push(&mut kept, "_reason", malformed.reason.as_str());
+    push(&mut kept, "_error", malformed.error.clone());
+    kept
+}
+
+/// The result of a job that was given up, for who waits for it, and how long it is kept.
+pub fn cancelled(fields: &Fields, error: &str) -> Option<(Duration, String)> {
+    let ttl = waited_for(fields)?;
+    let attempts = value(fields, "_attempt").and_then(|made| std::str::from_utf8(&made).ok()?.parse().ok());
+    let result = JobResult::dead(attempts.unwrap_or(0), Reason::Cancelled, error);
+    Some((ttl, result.to_json()))
+}
+
+/// A job that is handed back: as it came, with its ticket and its time, since it will have another entry id.
+pub fn handed_back(delivery: &Delivery, now: u64) -> Fields {
+    let mut fields = without_place(&delivery.fields);
+    push(&mut fields, "_ticket", ticket(delivery));
+    let at = value(&delivery.fields, "_at").unwrap_or_else(|| believable(delivery, now).to_string().into());
+    push(&mut fields, "_at", at);
+    fields
+}
+
+/// The fields without `_ticket` and `_at`, which the script that parks a job adds, and without `_admitted`, which
+/// holds for one delivery.
+pub fn without_place(fields: &Fields) -> Fields {
+    fields
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_ref(), b"_ticket" | b"_at" | b"_admitted"))
+        .cloned()
+        .collect()
+}
+
+/// The fields of the producer, in their order.
+pub fn own_fields(fields: &Fields) -> Fields {
+    fields.iter().filter(|(name, _)| name.first() != Some(&b'_')).cloned().collect()
+}
+
+/// What names the job of a delivery, over all its attempts.
+pub fn ticket(delivery: &Delivery) -> Bytes {
+    let given = value(&delivery.fields, "_ticket").filter(|ticket| is_label(ticket));
+    given.unwrap_or_else(|| delivery.lease.entry.to_string().into())
+}
+
+/// The first value under a name.
+pub fn value(fields: &Fields, name: &str) -> Option<Bytes> {
+    fields.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone())
+}
+
+/// How long somebody waits for the result of an entry that is no job; at most as long as a job may ask for.
+pub fn waited_for(fields: &Fields) -> Option<Duration> {
+    let ttl = number(&value(fields, "result_ttl_ms")?)?;
+    (ttl > 0).then(|| Duration::from_millis(ttl.min(LONGEST_RESULT)))
+}
+
+/// What fits of the fields, a line each, with their true count.
+fn raw(fields: &Fields) -> Fields {
+    let mut raw = Vec::new();
+    for (name, value) in fields {
+        raw.extend_from_slice(name);
+        raw.push(b'=');
+        raw.extend_from_slice(value);
+        raw.push(b'\n');
+        if raw.len() > RAW_CAP {
+            raw.truncate(RAW_CAP);
+            break;
+        }
+    }
+    let mut kept = Fields::new();
+    push(&mut kept, "_raw", raw);
+    push(&mut kept, "_raw_fields", fields.len().to_string());
+    kept
+}
+
+/// Adds a field.
+pub fn push(fields: &mut Fields, name: &'static str, value: impl Into<Bytes>) {
+    fields.push((Bytes::from_static(name.as_bytes()), value.into()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_result_is_kept_for_longer_than_seven_days() {
+        let kept = |ttl: &'static str| {
+            let fields = vec![("result_ttl_ms".into(), ttl.into())];
+            cancelled(&fields, "given up").map(|(kept, _)| kept.as_millis())
+        };
+        for (ttl, millis) in [
+            ("60000", Some(60_000)),
+            ("604800000", Some(604_800_000)),
+            // More than a valid job may ask for: it is refused, and who waits is to learn of it.
+            ("604800001", Some(604_800_000)),
+            ("4294967295", Some(604_800_000)),
+            ("9999999999999999", Some(604_800_000)),
+            ("0", None),
+            ("+5", None),
+            ("-5", None),
+            ("99999999999999999", None),
+            ("soon", None),
+        ] {
+            assert_eq!(kept(ttl), millis, "{ttl}");
+        }
+    }
+}

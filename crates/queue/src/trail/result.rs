@@ -1,0 +1,130 @@
+//! What became of a job, for who waits for it: a JSON object under `postrider:{QUEUE}:result:TICKET`. Pure.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+
+use crate::job::Reason;
+
+/// The result of a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobResult {
+    /// `done` or `dead`.
+    pub outcome: String,
+    /// The status code of the last answer.
+    pub status: Option<u16>,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// Why it is dead.
+    pub reason: Option<String>,
+    /// The same in one sentence.
+    pub error: Option<String>,
+    /// The trace of the delivery.
+    pub trace_id: Option<String>,
+    /// How long the last attempt took, milliseconds.
+    #[serde(default)]
+    pub duration_ms: Option<u64>,
+    /// Headers of the last answer, those on the worker's list; of one that stands several times, the values are
+    /// separated by commas.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Its body, if it is UTF-8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// else in Base64 (RFC 4648 §4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_base64: Option<String>,
+    /// Whether the body was longer than what is kept, or broke off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
+}
+
+/// The part of a response that is kept with the result.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The headers that the worker is configured to keep.
+    pub headers: HeaderMap,
+    /// The start of the body, up to the configured size.
+    pub body: Bytes,
+    /// Whether the body was longer, or broke off.
+    pub truncated: bool,
+}
+
+impl JobResult {
+    /// The result of a job that is dead without an answer.
+    pub fn dead(attempts: u32, reason: Reason, error: &str) -> Self {
+        let (reason, error) = (Some(reason.as_str().to_owned()), Some(error.to_owned()));
+        Self { outcome: "dead".to_owned(), attempts, reason, error, ..Self::default() }
+    }
+
+    /// With what was kept of the last answer.
+    #[must_use]
+    pub fn with(mut self, kept: &Kept) -> Self {
+        for (name, value) in &kept.headers {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            let values = self.headers.entry(name.as_str().to_owned()).or_default();
+            let comma = if values.is_empty() { "" } else { ", " };
+            *values = format!("{values}{comma}{value}");
+        }
+        self.truncated = kept.truncated;
+        match text(kept) {
+            Some("") => {}
+            Some(text) => self.body = Some(text.to_owned()),
+            None => self.body_base64 = Some(STANDARD.encode(&kept.body)),
+        }
+        self
+    }
+
+    /// As it stands in Redis.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("texts and numbers can always be written")
+    }
+}
+
+/// The body, if it is text; one that was cut may be so in the middle of a letter.
+fn text(kept: &Kept) -> Option<&str> {
+    match std::str::from_utf8(&kept.body) {
+        Ok(text) => Some(text),
+        Err(error) if kept.truncated && error.error_len().is_none() => {
+            std::str::from_utf8(&kept.body[..error.valid_up_to()]).ok()
+        }
+        Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn result(body: &'static [u8], truncated: bool) -> JobResult {
+        let mut headers = HeaderMap::new();
+        headers.append("via", HeaderValue::from_static("a"));
+        headers.append("via", HeaderValue::from_static("b"));
+        JobResult::default().with(&Kept { headers, body: body.into(), truncated })
+    }
+
+    #[test]
+    fn text_is_kept_as_text_and_bytes_as_base64() {
+        assert_eq!(result("grüß".as_bytes(), false).body.as_deref(), Some("grüß"));
+        assert_eq!(result(b"\xff\x00", false).body_base64.as_deref(), Some("/wA="));
+        assert_eq!(result(b"abc\xc3", true).body.as_deref(), Some("abc"), "cut in the middle of a letter");
+        assert_eq!(result(b"abc\xc3", false).body, None);
+        assert_eq!(result(b"", false).body, None);
+        assert_eq!(result(b"", false).headers["via"], "a, b");
+    }
+
+    #[test]
+    fn it_is_read_as_it_was_written() {
+        let written = result(b"x", true);
+        assert_eq!(serde_json::from_str::<JobResult>(&written.to_json()).unwrap(), written);
+        let old =
+            r#"{"outcome":"done","status":200,"attempts":1,"reason":null,"error":null,"trace_id":null}"#;
+        assert_eq!(serde_json::from_str::<JobResult>(old).unwrap().status, Some(200));
+    }
+}

@@ -1,0 +1,17 @@
+//! The transitions of a job in Redis, each one script, and what they carry. For our own crates: unstable.
+
+mod flow;
+mod report;
+mod settle;
+mod take;
+
+pub use crate::redis::{
+    Clock, Consumer, Link, Operation, Operations, Queue, Settled, Shards, is_answer, is_refusal,
+};
+pub use crate::trail::{Alone, Kept, fields, history};
+pub use flow::{Admission, Asking, Mended, Taken, Told, Why};
+pub use report::Report;
+pub use settle::{Burial, Parking, Until, Written};
+pub use take::{Promoted, Reclaimed};
+
+pub(crate) use settle::{LONGEST_DEAD, MOST_DEAD};

@@ -1,0 +1,76 @@
+//! What a queue holds, counted by one worker for all.
+
+use fred::types::Value;
+
+use crate::job::EntryId;
+use crate::redis::{Error, GROUP, Queue, unexpected};
+
+/// An entry's time that is older than this was made up by its producer.
+const LONGEST_WAIT_MS: u64 = 366 * 24 * 3600 * 1000;
+
+/// What a shard of a queue holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Jobs that nobody holds.
+    pub ready: u64,
+    /// Jobs that workers hold.
+    pub running: u64,
+    /// Jobs that wait for a time.
+    pub scheduled: u64,
+    /// Jobs that wait for their flow.
+    pub held: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// For how long the first ready job has been there, ms; 0 where there is none.
+    pub oldest_ms: u64,
+}
+
+impl Queue {
+    /// Counts what this shard holds. `only_one` answers `None` where it is another worker's part to tell it.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn report(&self, only_one: bool) -> Result<Option<Report>, Error> {
+        let own = &self.0.keys;
+        let keys = vec![
+            own.jobs.clone(),
+            own.waiting.clone(),
+            own.scheduled.clone(),
+            own.dead.clone(),
+            own.workers.clone(),
+        ];
+        let only_one = if only_one { "1" } else { "0" };
+        let args = vec![GROUP.into(), self.0.consumer.name.as_str().into(), only_one.into()];
+        parse(self.0.scripts.report.poll(&self.0.redis, keys, args).await?)
+    }
+}
+
+fn parse(reply: Value) -> Result<Option<Report>, Error> {
+    if matches!(&reply, Value::Array(list) if list.is_empty()) || reply.is_null() {
+        return Ok(None);
+    }
+    let (now, ready, running, scheduled, held, dead, first): (u64, u64, u64, u64, u64, u64, String) =
+        reply.convert().map_err(|_| unexpected())?;
+    let age = |id: EntryId| now.checked_sub(id.millis).filter(|age| *age < LONGEST_WAIT_MS);
+    let oldest_ms = EntryId::parse(first.as_bytes()).and_then(age).unwrap_or(0);
+    Ok(Some(Report { ready, running, scheduled, held, dead, oldest_ms }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_workers_part_is_no_report_and_an_age_is_not_read_from_an_id_that_was_made_up() {
+        let reply = |first: &str| {
+            let counts = [1_795_396_101_000_i64, 5, 4, 3, 2, 1].map(Value::Integer);
+            Value::Array(counts.into_iter().chain([Value::from(first)]).collect())
+        };
+        assert_eq!(parse(Value::Array(vec![])).unwrap(), None);
+        let report = parse(reply("1795396100000-3")).unwrap().unwrap();
+        assert_eq!(report, Report { ready: 5, running: 4, scheduled: 3, held: 2, dead: 1, oldest_ms: 1000 });
+        for made_up in ["1-1", "9999999999999999-0", ""] {
+            assert_eq!(parse(reply(made_up)).unwrap().unwrap().oldest_ms, 0, "{made_up}");
+        }
+    }
+}

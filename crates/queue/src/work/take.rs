@@ -1,0 +1,262 @@
+//! Taking jobs: new ones, ones that a dead worker held, ones whose time has come.
+
+use std::time::{Duration, Instant};
+
+use fred::clients::Client;
+use fred::interfaces::{ClientLike, StreamsInterface};
+use fred::types::Value;
+use redis_telemetry::{Command, Pending};
+use telemetry::{Context, semconv};
+
+use crate::job::{Delivery, FlowId, Lease, Producer};
+use crate::redis::{
+    BLOCK, Error, GROUP, Operation, Queue, entry_id, fields, number, push_leases, read, unexpected,
+};
+
+/// What [`Queue::promote`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promoted {
+    /// How many jobs were moved to the stream.
+    pub moved: u64,
+    /// In how many milliseconds the next job or flow is due; `None` where none waits.
+    pub next_in: Option<u64>,
+    /// Redis' time, Unix milliseconds.
+    pub now: u64,
+    /// How many jobs the stream holds now.
+    pub ready: u64,
+    /// The flows that hold jobs back, or the first 100 of them.
+    pub held: Vec<FlowId>,
+    /// Those among them that are to be looked after now.
+    pub due: Vec<FlowId>,
+}
+
+/// What [`Queue::reclaim`] took over.
+#[derive(Clone, Debug)]
+pub struct Reclaimed {
+    /// The jobs.
+    pub taken: Vec<Delivery>,
+    /// Whether suspects were passed over, because one is being worked on.
+    pub passed_suspects: bool,
+    /// Redis' time, Unix milliseconds. Where it is far from what was expected, nothing was taken over.
+    pub now: u64,
+}
+
+impl Queue {
+    /// Takes up to `count` new jobs, and does not wait for any.
+    ///
+    /// # Errors
+    /// fred's. `NOGROUP` means that [`Queue::join`] is needed.
+    pub async fn read(&self, count: usize) -> Result<Vec<Delivery>, Error> {
+        self.read_with(&self.0.redis, count, None).await
+    }
+
+    /// Waits for a new job, at most 5 s, and takes it.
+    ///
+    /// # Errors
+    /// As [`Queue::read`].
+    pub async fn wait(&self) -> Result<Vec<Delivery>, Error> {
+        let reader = self.0.reader.as_ref().ok_or_else(unexpected)?;
+        self.read_with(reader, 1, Some(BLOCK.as_millis() as u64)).await
+    }
+
+    async fn read_with(
+        &self,
+        redis: &redis_telemetry::TracedClient,
+        count: usize,
+        block: Option<u64>,
+    ) -> Result<Vec<Delivery>, Error> {
+        let (epoch, began) = (self.epoch(), Instant::now());
+        let (key, consumer) = (self.0.keys.jobs.clone(), self.0.consumer.name.clone());
+        let (reply, pending) = redis
+            .defer(Command::new("XREADGROUP"), |client| async move {
+                client.xreadgroup(GROUP, consumer, Some(count as u64), block, false, key, ">").await
+            })
+            .await;
+        let taken = match reply {
+            // The read was ended: by `wake`, or because the stream went or the server changed its role. What
+            // it is, the next read will tell.
+            Err(error) if error.details().starts_with("UNBLOCKED") => Ok(vec![]),
+            reply => reply.and_then(|reply: Value| read(reply, epoch)),
+        };
+        match &taken {
+            Ok(taken) if taken.is_empty() => pending.discard(),
+            Ok(taken) => self.received(Operation::Receive, taken, pending, began),
+            Err(error) => pending.record(&Context::none(), Some(error)),
+        }
+        taken
+    }
+
+    /// Jobs came. The span is a root of its own, with a link to the producer of each.
+    fn received(&self, operation: Operation, taken: &[Delivery], pending: Pending<'_>, began: Instant) {
+        if !self.0.telemetry.is_on() {
+            return pending.discard();
+        }
+        let operations = self.operations();
+        let extract = |delivery: &Delivery| self.0.telemetry.extract(&Producer(&delivery.fields));
+        let producers: Vec<Context> = taken.iter().map(extract).collect();
+        let builder = operations.span(operation).began(pending.began());
+        let root = Context::none();
+        // Where nothing is recorded of any of these jobs, this is not either.
+        let builder = match producers.first() {
+            Some(first) if producers.iter().all(|job| job.is_some() && !job.is_sampled()) => {
+                builder.root_as_sampled(first)
+            }
+            _ => producers.iter().zip(taken).filter(|(producer, _)| producer.is_sampled()).fold(
+                builder.parent(&root),
+                |builder, (producer, delivery)| {
+                    builder.link_with(producer, |attributes| {
+                        attributes.set(semconv::MESSAGING_MESSAGE_ID, delivery.lease.entry.to_string());
+                    })
+                },
+            ),
+        };
+        let span = builder.start(|attributes| {
+            operations.describe(operation, attributes);
+            attributes.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, taken.len());
+        });
+        pending.record(&span.context(), None);
+        operations.took(operation, began, None);
+        operations.consumed(operation, taken.len());
+    }
+
+    /// Takes over up to `count` jobs whose worker has let its lease run out, up to `suspects` suspects among
+    /// them.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn reclaim(&self, count: usize, suspects: usize, counts_own: bool) -> Result<Reclaimed, Error> {
+        let (epoch, began) = (self.epoch(), Instant::now());
+        let keys = vec![self.0.keys.jobs.clone(), self.0.keys.workers.clone()];
+        let mut args = self.identity();
+        let lease = self.0.consumer.lease.as_millis() as u64;
+        args.extend([
+            number(lease),
+            number(count as u64),
+            number(suspects as u64),
+            number(counts_own.into()),
+            number(self.0.clock.now()),
+            // With a third, after which each lease is extended, half of one is less than a whole one.
+            number(lease / 2),
+        ]);
+        let (reply, pending) = self.0.scripts.reclaim.ask(&self.0.redis, keys, args).await;
+        let reclaimed = reply.and_then(|reply| reclaimed(reply, epoch));
+        match &reclaimed {
+            Ok(reclaimed) if reclaimed.taken.is_empty() => pending.discard(),
+            Ok(reclaimed) => self.received(Operation::Claim, &reclaimed.taken, pending, began),
+            Err(error) => pending.record(&Context::none(), Some(error)),
+        }
+        if let Ok(reclaimed) = &reclaimed {
+            self.0.clock.set(reclaimed.now);
+        }
+        reclaimed
+    }
+
+    /// Moves up to `count` due jobs from the schedule to the stream, and tells which flows hold jobs back. A flow
+    /// that is told as due is due again for all workers after `again`.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn promote(&self, count: usize, again: Duration) -> Result<Promoted, Error> {
+        let own = &self.0.keys;
+        let keys = vec![
+            own.jobs.clone(),
+            own.waiting.clone(),
+            own.scheduled.clone(),
+            own.dead.clone(),
+            own.flows.clone(),
+        ];
+        let args = vec![number(count as u64), number(again.as_millis() as u64)];
+        let reply = self.0.scripts.promote.poll(&self.0.redis, keys, args).await?;
+        let promoted = promoted(reply)?;
+        self.0.clock.set(promoted.now);
+        Ok(promoted)
+    }
+
+    /// Keeps leases alive, in ascending order of their entries and at most 1,000, and gives a sign of life.
+    /// Answers which were not lost.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn extend(&self, leases: &[Lease]) -> Result<Vec<bool>, Error> {
+        let keys = vec![self.0.keys.jobs.clone(), self.0.keys.workers.clone()];
+        let mut args = self.identity();
+        args.push(self.record().into());
+        args.push(number(MOST_HELD));
+        push_leases(&mut args, leases);
+        let reply = self.0.scripts.extend.poll(&self.0.redis, keys, args).await?;
+        let (now, letters): (u64, String) = reply.convert()?;
+        self.0.clock.set(now);
+        Ok(letters.bytes().map(|letter| letter == b'o').collect())
+    }
+
+    /// Takes this worker off the list; call it when everything in hand is settled. Jobs that were delivered
+    /// to it and never arrived are handed back; answers how many.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn leave(&self) -> Result<u64, Error> {
+        let mut handed_back = 0;
+        loop {
+            let keys = vec![self.0.keys.jobs.clone(), self.0.keys.workers.clone()];
+            let reply = self.0.scripts.leave.poll(&self.0.redis, keys, self.identity()).await?;
+            let (jobs, left): (u64, u64) = reply.convert()?;
+            handed_back += jobs;
+            if left == 1 || jobs == 0 {
+                return Ok(handed_back);
+            }
+        }
+    }
+
+    /// Ends a [`Queue::wait`] that is under way, so that it brings nothing.
+    pub async fn wake(&self) {
+        let Some(reader) = &self.0.reader else { return };
+        let ping = |client: Client| async move { client.ping::<()>(None).await };
+        let ping = reader.defer(Command::new("PING"), ping);
+        if let Ok((_, pending)) = tokio::time::timeout(Duration::from_secs(1), ping).await {
+            pending.discard();
+        }
+    }
+
+    /// What the other workers know of this one.
+    fn record(&self) -> String {
+        serde_json::json!({
+            "lease_ms": self.0.consumer.lease.as_millis() as u64,
+            "version": env!("CARGO_PKG_VERSION"),
+            // Those who measure choose one of them to tell what the queue holds.
+            "measures": self.0.telemetry.is_on(),
+        })
+        .to_string()
+    }
+}
+
+/// An upper bound of what one worker holds, for the reach of an XPENDING over its own list.
+pub(crate) const MOST_HELD: u64 = 100_000;
+
+/// The answer of reclaim.lua.
+fn reclaimed(reply: Value, epoch: u32) -> Result<Reclaimed, Error> {
+    let Value::Array(parts) = reply else { return Err(unexpected()) };
+    let [passed, Value::Array(rows), now] = <[Value; 3]>::try_from(parts).map_err(|_| unexpected())? else {
+        return Err(unexpected());
+    };
+    let taken = rows.into_iter().map(|row| {
+        let Value::Array(row) = row else { return Err(unexpected()) };
+        let [id, count, row_fields] = <[Value; 3]>::try_from(row).map_err(|_| unexpected())?;
+        let delivery = count.as_u64().ok_or_else(unexpected)?;
+        Ok(Delivery { lease: Lease { entry: entry_id(&id)?, delivery, epoch }, fields: fields(row_fields)? })
+    });
+    Ok(Reclaimed {
+        taken: taken.collect::<Result<_, _>>()?,
+        passed_suspects: passed.as_u64() == Some(1),
+        now: now.as_u64().ok_or_else(unexpected)?,
+    })
+}
+
+/// The answer of promote.lua.
+fn promoted(reply: Value) -> Result<Promoted, Error> {
+    let (moved, next, now, ready, held, due): (u64, u64, u64, u64, Vec<String>, Vec<String>) =
+        reply.convert()?;
+    // What somebody else put there is none of ours.
+    let flows = |names: Vec<String>| names.iter().filter_map(|name| FlowId::parse(name)).collect();
+    let next_in = (next > 0).then(|| next.saturating_sub(now));
+    Ok(Promoted { moved, next_in, now, ready, held: flows(held), due: flows(due) })
+}

@@ -1,5 +1,0 @@
-//! The `postrider` binary.
-
-fn main() -> std::process::ExitCode {
-    postrider::cli::main()
-}
