@@ -7,8 +7,8 @@ use crate::step::{self, Failure};
 use crate::tools;
 
 /// The tests that play.
-const ONE_QUEUE: &str = "nothing_is_lost_while_workers_connections_and_redis_die";
-const SEVERAL_QUEUES: &str = "nothing_is_lost_of_several_queues_and_shards";
+const ONE_QUEUE: &str = "ledger::nothing_is_lost_while_workers_connections_and_redis_die";
+const SEVERAL_QUEUES: &str = "ledger::nothing_is_lost_of_several_queues_and_shards";
 
 /// What is played.
 #[derive(Args)]
@@ -31,7 +31,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let otel = binaries::worker(Build::Otel)?;
     // `--workspace`, as the tests are built: the same artefacts serve both.
     let mut command =
-        step::cargo(&["test", "--workspace", "--test", "ledger", "--", "--nocapture", "--exact"]);
+        step::cargo(&["test", "--workspace", "--test", "worker", "--", "--nocapture", "--exact"]);
     command
         .arg(if options.shards { SEVERAL_QUEUES } else { ONE_QUEUE })
         .env("POSTRIDER_REDIS_SERVER", redis)

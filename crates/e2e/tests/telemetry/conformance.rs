@@ -1,11 +1,8 @@
 //! A scenario that touches every span and metric of a worker, and writes log lines, held against tables of the
 //! semantic conventions, version 1.44.0.
 
-#[path = "conformance/logs.rs"]
 mod logs;
-#[path = "conformance/metrics.rs"]
 mod metrics;
-#[path = "conformance/spans.rs"]
 mod spans;
 
 use std::collections::BTreeSet;

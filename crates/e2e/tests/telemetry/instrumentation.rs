@@ -7,15 +7,10 @@ use std::time::Duration;
 use e2e::otlp::{MetricRecord, PointRecord, Receiver, SpanRecord};
 use telemetry::{Config, Running, Telemetry};
 
-#[path = "instrumentation/allocations.rs"]
 mod allocations;
-#[path = "instrumentation/connections.rs"]
 mod connections;
-#[path = "instrumentation/global.rs"]
 mod global;
-#[path = "instrumentation/http.rs"]
 mod http;
-#[path = "instrumentation/redis.rs"]
 mod redis;
 
 const SOON: Duration = Duration::from_secs(30);

@@ -1,8 +1,6 @@
 //! Tests of what a worker tells an OTLP receiver about its jobs.
 
-#[path = "telemetry/send_from.rs"]
 mod send_from;
-#[path = "telemetry/traces.rs"]
 mod traces;
 
 use std::collections::HashSet;

@@ -1,10 +1,7 @@
 //! Hostile destinations and proxies: each ends as it should, within its time, and the next job is delivered.
 
-#[path = "hostile/case.rs"]
 mod case;
-#[path = "hostile/http2.rs"]
 mod http2;
-#[path = "hostile/statuses.rs"]
 mod statuses;
 
 use std::time::Duration;

@@ -7,21 +7,13 @@
 use e2e::resp::Reply;
 use e2e::scripts::{Call, Copies, Held, Script, Stage, key};
 
-#[path = "scripts/accidents.rs"]
 mod accidents;
-#[path = "scripts/batches.rs"]
 mod batches;
-#[path = "scripts/by_hand.rs"]
 mod by_hand;
-#[path = "scripts/clocks.rs"]
 mod clocks;
-#[path = "scripts/flow_limits.rs"]
 mod flow_limits;
-#[path = "scripts/full.rs"]
 mod full;
-#[path = "scripts/parked.rs"]
 mod parked;
-#[path = "scripts/taking.rs"]
 mod taking;
 
 const MARK: &str = "the-mark-of-the-job";

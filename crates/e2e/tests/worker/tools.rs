@@ -1,9 +1,7 @@
 //! Tests of the commands that look at queues and move single jobs by hand: each moves exactly once, and nothing
 //! is lost whatever goes wrong.
 
-#[path = "tools/command_line.rs"]
 mod command_line;
-#[path = "tools/flows.rs"]
 mod flows;
 
 use std::time::Duration;

@@ -1,0 +1,32 @@
+//! Tests of the worker in both builds, and of the harness. They are modules of one program, because each program of
+//! tests links the whole harness once more: a new file of tests needs its `mod` here.
+
+mod accidents;
+mod burial;
+mod client_certificates;
+mod dashboards;
+mod delivery;
+mod deployments;
+mod doctor;
+mod egress;
+mod flows;
+mod flows_given_back;
+mod harness;
+mod health;
+mod hostile;
+mod lean;
+mod ledger;
+mod malformed;
+mod named_points;
+mod outcomes;
+mod propagators;
+mod queues;
+mod redis_tls;
+mod redis_trouble;
+mod same_bytes;
+mod scripts;
+mod send_from;
+mod shutdown;
+mod takeover;
+mod tools;
+mod volume;
