@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use postrider_queue::ConnectError;
-use postrider_worker::worker::RunError;
+use postrider_worker::RunError;
 use telemetry::{Config, Log, LogFormat, StartError, Telemetry};
 use tracing::warn;
 

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use postrider_queue::job::Job;
 use postrider_queue::job::{Delivery, EntryId, Fields, Lease};
-use postrider_worker::hand::Hand;
-use postrider_worker::outcome::{Answer, Circumstances, Ending, Outcome};
-use postrider_worker::retry::RetryPolicy;
+use postrider_worker::internals::Hand;
+use postrider_worker::internals::{Answer, Circumstances, Ending, Outcome};
+use postrider_worker::internals::RetryPolicy;
 
 fn main() {
     divan::main();

@@ -1,40 +1,46 @@
 //! The core of the worker: jobs from Redis, delivered over HTTP.
 //!
-//! 1. A [`reader`] takes jobs while a slot is free ([`slots`]), and they are in [`hand`] from then on: [`leases`] keep
-//!    them there. The [`reclaimer`] takes what a dead worker held.
-//! 2. The [`attempt`] decodes a job, has it pass its flow ([`flows`]), waits for its lease to be sure, and has the
-//!    [`sender`] send it, where the [`egress`] policy allows.
-//! 3. The answer is judged: [`outcome`], with the [`retry`] policy.
-//! 4. It is settled: done by the [`settler`], in groups; else moved to the schedule or to the dead letters
-//!    ([`settlement`], with the [`record`] of what it has been through).
-//! 5. The [`scheduler`] moves what waited back to the stream when its time comes, or its flow has room.
+//! Its modules, from the ground up, each importing only from those above it in this list:
 //!
-//! What the loops of one queue share is a [`lane`]; [`worker`] starts the lanes and ends them in order.
+//! 1. `policy`: what becomes of a job after an attempt.
+//! 2. `http`: egress policy, secrets, and the sender.
+//! 3. `flows`: how many attempts of each flow are made.
+//! 4. `observe`: spans, counts and gauges.
+//! 5. `delivery`: one delivery, from the entry to what is written of it.
+//! 6. `shard`: what the loops of one shard of a queue share.
+//! 7. `loops`: they take jobs, keep their leases, settle them, and look after those that wait.
+//! 8. `engine`: starts the loops and ends them in order.
+//! 9. `process`: what there is once for each process.
 
-pub mod attempt;
-pub mod counts;
-pub mod egress;
-pub mod flows;
-pub mod gauges;
-pub mod hand;
-pub mod lane;
-pub mod lanes;
-pub mod leases;
-pub mod listen;
-pub mod mender;
-pub mod outcome;
-pub mod reader;
-pub mod reclaimer;
-pub mod record;
-pub mod reporter;
-pub mod retry;
-pub mod scheduler;
-pub mod secrets;
-pub mod sender;
-pub mod settlement;
-pub mod settler;
-pub mod shutdown;
-pub mod slots;
-pub mod status;
-pub mod trace;
-pub mod worker;
+mod delivery;
+mod engine;
+mod flows;
+mod http;
+mod loops;
+mod observe;
+mod policy;
+mod process;
+mod shard;
+
+pub use engine::{RunError, WeightedQueue, WorkerConfig, run};
+pub use process::{listen, shutdown};
+
+/// What a worker can be configured with.
+pub mod settings {
+    pub use crate::http::egress::{BadRule, Egress, Rule};
+    pub use crate::http::secrets::{BadKey, Secret, Secrets, SigningKey, sensitive};
+    pub use crate::http::sender::{
+        BadExempt, BadProxy, HttpConfig, Identity, KeptResults, Proxy, SenderConfig, TlsError, TlsVersion, exempt,
+    };
+    pub use crate::loops::reader::Order;
+    pub use crate::observe::trace::Retries;
+    pub use crate::policy::{BadStatuses, Meaning, Overrides, RetryPolicies, RetryPolicy, Statuses, Waits};
+}
+
+/// For fuzz targets, property tests and benches: unstable.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::http::egress::{Egress, Rule};
+    pub use crate::policy::{Answer, Circumstances, Ending, Outcome, RetryPolicy, retry_after};
+    pub use crate::shard::hand::Hand;
+}

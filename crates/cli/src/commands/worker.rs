@@ -9,13 +9,13 @@ use std::time::Duration;
 use clap::Args;
 use http_telemetry::{BadRecipient, ConnectionOptions, Options, Propagation, Recipient, Recipients};
 use postrider_queue::QueueName;
-use postrider_worker::egress::{BadRule, Egress, Rule};
-use postrider_worker::reader::Order;
-use postrider_worker::retry::{RetryPolicies, RetryPolicy, Waits};
-use postrider_worker::sender::{BadProxy, HttpConfig, SenderConfig};
+use postrider_worker::settings::{BadRule, Egress, Rule};
+use postrider_worker::settings::Order;
+use postrider_worker::settings::{RetryPolicies, RetryPolicy, Waits};
+use postrider_worker::settings::{BadProxy, HttpConfig, SenderConfig};
 use postrider_worker::shutdown;
-use postrider_worker::trace::Retries;
-use postrider_worker::worker::{self as engine, WeightedQueue, WorkerConfig};
+use postrider_worker::settings::Retries;
+use postrider_worker::{WeightedQueue, WorkerConfig};
 use telemetry::{Propagators, Telemetry};
 use tracing::warn;
 
@@ -87,7 +87,7 @@ impl WorkerArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         let shutdown = shutdown::listen()?;
         let config = self.worker_config()?;
-        engine::run(config, telemetry, shutdown.stop, shutdown.hurry).await?;
+        postrider_worker::run(config, telemetry, shutdown.stop, shutdown.hurry).await?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postrider_worker::sender::{HttpConfig, exempt};
+use postrider_worker::settings::{HttpConfig, exempt};
 
 use super::table::Table;
 

@@ -54,7 +54,7 @@ fn the_egress_rules_are_read() {
     )
     .unwrap();
     let Egress { allow, deny, only, ports, schemes } = config.egress;
-    let written = |rules: Vec<postrider_worker::egress::Rule>| {
+    let written = |rules: Vec<postrider_worker::settings::Rule>| {
         rules.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(written(allow), ["10.0.0.0/8", "hooks.internal:8080"]);
@@ -111,7 +111,7 @@ fn what_is_set_of_http_is_read_and_a_password_in_it_is_never_told() {
                 proxy = \"http://me:hunter2@p:1\"\nca_files = [\"/ca.pem\"]\nmax_response_body = 1000\n";
     let http = Config::parse(text).unwrap().http;
     assert_eq!((http.tls_timeout, http.max_response_body), (Duration::from_secs(2), 1000));
-    assert_eq!((http.min_tls, http.no_proxy.len()), (postrider_worker::sender::TlsVersion::V1_3, 1));
+    assert_eq!((http.min_tls, http.no_proxy.len()), (postrider_worker::settings::TlsVersion::V1_3, 1));
     assert!(http.proxy.is_some() && http.headers_timeout.is_none());
     let told = problems(
         "[http]\nproxy = \"me:hunter2@p\"\nmin_tls = \"1.1\"\nbody_timeout = \"0s\"\nca_files = [1]\nx = 1\n",
@@ -134,7 +134,7 @@ fn a_policy_has_its_own_view_of_statuses() {
     )
     .unwrap();
     let policy = &config.retry.named["x"];
-    assert_eq!(policy.statuses.meaning(302), postrider_worker::outcome::Meaning::Passing);
+    assert_eq!(policy.statuses.meaning(302), postrider_worker::settings::Meaning::Passing);
     assert_eq!(policy.retry_after_cap, Duration::from_secs(300));
     assert!(problems("[retry.x]\nretry_statuses = [\"200\", 409, \"5x\"]\n").len() == 3);
     assert!(

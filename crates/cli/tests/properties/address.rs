@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use postrider_queue::job::Host;
-use postrider_worker::egress::{Egress, Rule};
+use postrider_worker::internals::{Egress, Rule};
 
 /// First and last address of what no job may reach, of IPv4.
 const CLOSED_V4: &[(u32, u32)] = &[

@@ -1,6 +1,6 @@
 //! An egress rule that is read is written so that it is read as the same.
 
-use postrider_worker::egress::Rule;
+use postrider_worker::internals::Rule;
 
 /// A text.
 pub(crate) fn check(data: &[u8]) {

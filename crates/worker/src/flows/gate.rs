@@ -10,9 +10,9 @@ use tracing::{debug, info, warn};
 
 use super::window::GRACE;
 use super::{Entry, Line, Pass, Verdict};
-use crate::lane::Lane;
-use crate::outcome::Ending;
-use crate::settlement::put_aside;
+use crate::shard::lane::Lane;
+use crate::policy::Ending;
+use crate::delivery::settlement::put_aside;
 
 /// A flow that holds jobs back is looked after so often at least.
 pub(super) const LOOK: Duration = Duration::from_secs(1);

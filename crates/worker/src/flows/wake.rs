@@ -9,7 +9,7 @@ use postrider_queue::work::{Admission, Asking, Why};
 use tokio::sync::Notify;
 
 use super::gate::{LOOK, ask_once};
-use crate::lane::Lane;
+use crate::shard::lane::Lane;
 
 /// As many as one script call moves.
 const MOST: usize = 100;

@@ -1,0 +1,302 @@
+//! The work on one delivery: decode, wait or send, judge; then it is settled.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use http_telemetry::Attempt;
+use postrider_queue::job::{Admitted, Delivery, Job, Lease, Malformed, Reason, quoted};
+use postrider_queue::work::{Parking, Until, Written, fields};
+use telemetry::{Context, ErrorType};
+use tracing::debug;
+
+use crate::observe::counts::Became;
+use crate::flows;
+use crate::flows::Pass;
+use crate::shard::hand::Hand;
+use crate::shard::lane::Lane;
+use crate::policy::{Circumstances, Outcome};
+use crate::delivery::record::{self, Record};
+use crate::policy::RetryPolicy;
+use crate::delivery::settlement::{Settlement, put_aside, settle};
+use crate::shard::slots::Slot;
+use crate::observe::trace::Process;
+
+/// A job that was delivered more often without a settlement is poison.
+const MOST_DELIVERIES: u64 = 5;
+
+/// Works on a delivery until it is settled. Dropped before, it leaves the job to whoever dropped it.
+pub async fn work(lane: Arc<Lane>, delivery: Arc<Delivery>, slot: Option<Slot>) {
+    let abandoned = Abandoned { hand: &lane.hand, panicked: &lane.panicked, lease: delivery.lease };
+    telemetry::about(lane.queue.name(), delivery.clone(), async {
+        if let Some((settlement, context)) = deliver(&lane, &delivery).await {
+            // With the slot, so that no more jobs are taken in than can be settled.
+            settle(&lane, delivery.lease, settlement, context).await;
+        }
+    })
+    .await;
+    drop(slot);
+    std::mem::forget(abandoned);
+}
+
+/// A task that panics must not keep its job's lease alive for ever: put down, the lease runs out, and the job
+/// is taken over.
+struct Abandoned<'a> {
+    hand: &'a Hand,
+    panicked: &'a AtomicBool,
+    lease: Lease,
+}
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.panicked.store(true, Ordering::Relaxed);
+        }
+        self.hand.put_down(self.lease);
+    }
+}
+
+/// From the delivery to what is to be written; `None` where nothing is left to do here.
+async fn deliver(lane: &Lane, delivery: &Delivery) -> Option<(Settlement, Context)> {
+    let job = match Job::decode(delivery) {
+        Ok(job) => job,
+        Err(malformed) => {
+            flows::decline(lane, delivery).await;
+            return Some(malformed_entry(lane, delivery, &malformed));
+        }
+    };
+    if delivery.lease.delivery <= MOST_DELIVERIES
+        && job.must_wait().is_some()
+        && !may_go(lane, delivery, &job).await
+    {
+        return None;
+    }
+    match sendable(lane, delivery, &job) {
+        Ok(policy) => {
+            let pass = flows::pass(lane, delivery, &job).await?;
+            Some(attempt(lane, delivery, &job, policy, pass).await)
+        }
+        Err(settlement) => {
+            flows::decline(lane, delivery).await;
+            Some(*settlement)
+        }
+    }
+}
+
+/// The policy of a job, or what is to be written of one that is not sent.
+fn sendable<'a>(
+    lane: &'a Lane,
+    delivery: &Delivery,
+    job: &Job,
+) -> Result<&'a RetryPolicy, Box<(Settlement, Context)>> {
+    let malformed = |malformed| Box::new(malformed_entry(lane, delivery, &malformed));
+    if delivery.lease.delivery > MOST_DELIVERIES {
+        return Err(Box::new(poison(lane, delivery, job)));
+    }
+    if job.secret.as_deref().is_some_and(|name| lane.secrets.get(name).is_none()) {
+        return Err(malformed(unknown_secret(lane, job)));
+    }
+    let policy = lane.retry.get(job.retry.as_deref());
+    let policy = policy.ok_or_else(|| malformed(unknown_policy(lane, job)))?;
+    match too_late(lane, delivery, job, policy) {
+        Some(error) => Err(Box::new(expired(lane, delivery, job, error))),
+        None => Ok(policy),
+    }
+}
+
+fn unknown_policy(lane: &Lane, job: &Job) -> Malformed {
+    let named = quoted(&String::from_utf8_lossy(job.retry.as_deref().unwrap_or_default()));
+    let known: Vec<&str> = lane.retry.named.keys().map(String::as_str).collect();
+    let known = known.join(", ");
+    Malformed::new(format!("field `retry`: no policy is named {named}; known are default {known}").trim_end())
+}
+
+/// A job that asks for a signature does not go out without one.
+fn unknown_secret(lane: &Lane, job: &Job) -> Malformed {
+    let name = job.secret.as_deref().unwrap_or_default();
+    if name.starts_with(b"whsec_") || name.starts_with(b"whsk_") {
+        let error = "field `secret` holds a key, which is not repeated here; it must be the name of a secret";
+        return Malformed::new(error);
+    }
+    let named = quoted(&String::from_utf8_lossy(job.secret.as_deref().unwrap_or_default()));
+    let known: Vec<&str> = lane.secrets.names().collect();
+    let known =
+        if known.is_empty() { "none is known".to_owned() } else { format!("known are {}", known.join(", ")) };
+    Malformed::new(format!("field `secret`: no secret is named {named}; {known}"))
+}
+
+/// It was taken up often enough, and each time its worker died or lost it.
+fn poison(lane: &Lane, delivery: &Delivery, job: &Job) -> (Settlement, Context) {
+    let process = Process::begin(lane, delivery, Some(job));
+    let context = process.context();
+    let record = Record::new(delivery, job, &context);
+    let deliveries = delivery.lease.delivery - 1;
+    let error = format!("it was taken up {deliveries} times and never settled: its workers died or lost it");
+    (bury(record, process, Reason::Poison, &error, &ErrorType::LeaseLost), context)
+}
+
+fn malformed_entry(lane: &Lane, delivery: &Delivery, malformed: &Malformed) -> (Settlement, Context) {
+    let process = Process::begin(lane, delivery, None);
+    let context = process.context();
+    process.dead(malformed.reason, &ErrorType::Malformed);
+    (Settlement::Bury(record::malformed(delivery, malformed, context.trace_id())), context)
+}
+
+/// Whether a job that came with a delay may be sent now. Else it waits in the schedule by then.
+async fn may_go(lane: &Lane, delivery: &Delivery, job: &Job) -> bool {
+    let Some(wait) = job.must_wait() else { return true };
+    let parking = Parking {
+        ticket: job.ticket.clone(),
+        until: Until::Due { delay: wait.delay, not_before: wait.not_before },
+        at: job.trail.at,
+        fields: fields::without_place(&delivery.fields),
+    };
+    put_aside(lane, delivery, parking).await == Some(Written::Due)
+}
+
+/// Why a job is not sent any more, if its time has passed. Before it waits for its flow, and when it has waited.
+fn too_late(lane: &Lane, delivery: &Delivery, job: &Job, policy: &RetryPolicy) -> Option<&'static str> {
+    let now = lane.queue.clock().now();
+    if job.expires_at.is_some_and(|expires| expires <= now) {
+        return Some("the time to send it in had passed");
+    }
+    // However late it is, its first attempt is made, unless it was its flow that it waited for.
+    let max_age = policy.max_age.filter(|_| job.trail.admitted == Some(Admitted::Old))?;
+    (age(delivery, job, now) > max_age)
+        .then_some("it had waited for its flow for longer than its maximum age")
+}
+
+/// How long ago the job could first be sent: when it was enqueued, or the time that its producer named.
+fn age(delivery: &Delivery, job: &Job, now: u64) -> Duration {
+    let since = job.first_due(fields::enqueued_at(delivery, job, now));
+    Duration::from_millis(now.saturating_sub(since))
+}
+
+fn expired(lane: &Lane, delivery: &Delivery, job: &Job, error: &str) -> (Settlement, Context) {
+    let process = Process::begin(lane, delivery, Some(job));
+    let context = process.context();
+    let record = Record::new(delivery, job, &context);
+    (bury(record, process, Reason::Expired, error, &ErrorType::Expired), context)
+}
+
+/// One attempt, and what it comes to.
+async fn attempt(
+    lane: &Lane,
+    delivery: &Delivery,
+    job: &Job,
+    policy: &RetryPolicy,
+    pass: Pass,
+) -> (Settlement, Context) {
+    let process = Process::begin(lane, delivery, Some(job));
+    let context = process.context();
+    let mut record = Record::new(delivery, job, &context);
+    confirm_lease(lane, delivery.lease).await;
+    let (at, started) = (lane.queue.clock().now(), Instant::now());
+    let secret = job.secret.as_deref().and_then(|name| lane.secrets.get(name));
+    let attempt =
+        Attempt { parent: Some(context.clone()), resend_count: job.trail.attempts, ..Attempt::default() };
+    let ending = lane.sender.send(job, &attempt, secret, at).await;
+    let took = started.elapsed();
+    flows::end(lane, job, pass, &ending).await;
+    record.attempted(&ending, at, took);
+    let now = lane.queue.clock().now();
+    let circumstances = Circumstances {
+        number: record.attempts,
+        max_attempts: job.max_attempts,
+        age: age(delivery, job, now),
+        left: job.expires_at.map(|expires| Duration::from_millis(expires.saturating_sub(now))),
+        random: fastrand::f64(),
+    };
+    let outcome = Outcome::judge(&ending, policy, &circumstances);
+    let error = ending.error().unwrap_or(ErrorType::Other);
+    if ending.was_attempt() {
+        lane.counts.attempt(became(&outcome), ending.status());
+    }
+    let settlement = match outcome {
+        Outcome::Done => {
+            debug!(status = ending.status(), ?took, "delivered");
+            process.done();
+            record.done(now)
+        }
+        Outcome::Retry { after } => {
+            debug!(error = %error.as_str(), ?after, "attempt failed, to be tried again");
+            let record = record.keeping(process.keep());
+            process.retry();
+            Settlement::Park(record.parking(Until::Retry(after)))
+        }
+        Outcome::Release { after } => {
+            debug!(error = %error.as_str(), ?after, "attempt put off");
+            let record = record.keeping(process.keep());
+            process.release();
+            Settlement::Park(record.parking(Until::Release(after)))
+        }
+        Outcome::Dead { reason, error: text } => bury(record, process, reason, &text, &error),
+    };
+    (settlement, context)
+}
+
+fn became(outcome: &Outcome) -> Became {
+    match outcome {
+        Outcome::Done => Became::Done,
+        Outcome::Retry { .. } => Became::Retry,
+        Outcome::Release { .. } => Became::Release,
+        Outcome::Dead { .. } => Became::Dead,
+    }
+}
+
+fn bury(
+    record: Record<'_>,
+    process: Process<'_>,
+    reason: Reason,
+    text: &str,
+    error: &ErrorType,
+) -> Settlement {
+    let record = record.keeping(process.keep());
+    process.dead(reason, error);
+    Settlement::Bury(record.burial(reason, text))
+}
+
+/// Nothing is sent under a lease that may have run out: unless it was confirmed less than half a lease ago,
+/// it is confirmed first. Where it turns out lost, this task ends at its next wait.
+async fn confirm_lease(lane: &Lane, lease: Lease) {
+    let half = lane.queue.consumer().lease / 2;
+    while !lane.hand.is_fresh(lease, half) {
+        let Some(current) = lane.hand.current(lease) else {
+            // Lost: whoever took it from the hand has told this task to end.
+            return std::future::pending().await;
+        };
+        crate::loops::leases::extend(lane, &[current]).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postrider_queue::job::EntryId;
+
+    /// Takes a job in hand and ends its task so; answers the lease and whether it is held still, and whether a
+    /// panic was noticed.
+    async fn after(end: impl AsyncFnOnce()) -> (bool, bool) {
+        let (hand, panicked) = (Hand::default(), AtomicBool::new(false));
+        let lease = Lease { entry: EntryId { millis: 1, sequence: 0 }, delivery: 1, epoch: 0 };
+        hand.take(&Arc::new(Delivery { lease, fields: vec![] }), Instant::now());
+        let work = async {
+            let _abandoned = Abandoned { hand: &hand, panicked: &panicked, lease };
+            end().await;
+        };
+        // As a task does: a panic ends it and nothing else.
+        let _ = futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(work)).await;
+        (hand.current(lease).is_some(), panicked.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_keeps_no_lease_alive_and_is_remembered() {
+        assert_eq!(after(async || panic!("a fault of ours")).await, (false, true));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_is_cut_keeps_no_lease_alive_and_is_no_fault() {
+        let cut = tokio::time::timeout(Duration::ZERO, std::future::pending::<()>());
+        assert_eq!(after(async || drop(cut.await)).await, (false, false));
+    }
+}

@@ -1,0 +1,158 @@
+//! What the worker writes with a job when it leaves the stream without being done. Pure.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use postrider_queue::JobResult;
+use postrider_queue::job::{Delivery, Fields, Job, Malformed, Reason};
+use postrider_queue::work::fields::{enqueued_at, of_malformed, own_fields, push, ticket, waited_for};
+use postrider_queue::work::{Burial, Kept, Parking, Until, history};
+use telemetry::Context;
+
+use crate::policy::Ending;
+use crate::delivery::settlement::Settlement;
+
+/// A job with what it has been through, this attempt included.
+#[derive(Debug)]
+pub struct Record<'a> {
+    delivery: &'a Delivery,
+    job: &'a Job,
+    /// How many attempts have been made.
+    pub attempts: u32,
+    status: Option<u16>,
+    took: Option<Duration>,
+    kept: Option<Box<Kept>>,
+    history: Option<Bytes>,
+    trace: &'a Context,
+    keep: Option<String>,
+}
+
+impl<'a> Record<'a> {
+    /// Before an attempt, whose process span is `trace`.
+    pub fn new(delivery: &'a Delivery, job: &'a Job, trace: &'a Context) -> Self {
+        let history = job.trail.history.clone();
+        Self {
+            delivery,
+            job,
+            attempts: job.trail.attempts,
+            status: None,
+            took: None,
+            kept: None,
+            history,
+            trace,
+            keep: None,
+        }
+    }
+
+    /// What later attempts are to be children of.
+    #[must_use]
+    pub fn keeping(mut self, keep: Option<String>) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    /// After it; `at` is when it began, Unix milliseconds. The history is only written for a job that did not succeed. What the egress policy refused
+    /// was no attempt, nor was what the proxy failed at: nothing was sent.
+    pub fn attempted(&mut self, ending: &Ending, at: u64, took: Duration) {
+        if ending.was_attempt() {
+            self.attempts = self.attempts.saturating_add(1);
+        }
+        self.status = ending.status();
+        self.took = Some(took);
+        if let Ending::Answer(answer) = ending {
+            self.kept.clone_from(&answer.kept);
+        }
+        if ending.error().is_some() {
+            let error = match ending {
+                Ending::Answer(_) => None,
+                Ending::Failed { error, .. } => Some(error.as_str().into_owned()),
+            };
+            let traceparent = self.trace.traceparent();
+            let entry = history::Entry { at, took, status: ending.status(), error, traceparent };
+            self.history = Some(history::append(self.history.as_ref(), &entry));
+        }
+    }
+
+    /// The job's ticket, for the log.
+    pub fn ticket(&self) -> Cow<'a, str> {
+        String::from_utf8_lossy(&self.job.ticket)
+    }
+
+    /// It is delivered, now by Redis' clock.
+    pub fn done(self, now: u64) -> Settlement {
+        let enqueued = enqueued_at(self.delivery, self.job, now);
+        match self.job.result_ttl {
+            None => Settlement::Finish { enqueued },
+            Some(ttl) => Settlement::Conclude {
+                ticket: self.job.ticket.clone(),
+                ttl,
+                result: self.result("done").to_json(),
+                enqueued,
+            },
+        }
+    }
+
+    /// It waits for its next attempt.
+    pub fn parking(self, until: Until) -> Parking {
+        let mut fields = own_fields(&self.delivery.fields);
+        self.push_trail(&mut fields);
+        Parking { ticket: self.job.ticket.clone(), until, at: self.job.trail.at, fields }
+    }
+
+    /// It goes to the dead letters.
+    pub fn burial(self, reason: Reason, error: &str) -> Burial {
+        let mut fields = own_fields(&self.delivery.fields);
+        push(&mut fields, "_ticket", self.job.ticket.clone());
+        let at = self.job.trail.at.unwrap_or(self.delivery.lease.entry.millis);
+        push(&mut fields, "_at", at.to_string());
+        self.push_trail(&mut fields);
+        push(&mut fields, "_reason", reason.as_str());
+        push(&mut fields, "_error", error.to_owned());
+        let result = self.job.result_ttl.map(|ttl| {
+            let (reason, error) = (Some(reason.as_str().to_owned()), Some(error.to_owned()));
+            let result = JobResult { reason, error, ..self.result("dead") };
+            (self.job.ticket.clone(), ttl, result.to_json())
+        });
+        Burial { ticket: self.job.ticket.clone(), reason, error: error.to_owned(), fields, result }
+    }
+
+    fn push_trail(&self, fields: &mut Fields) {
+        push(fields, "_attempt", self.attempts.to_string());
+        if let Some(ticket) = &self.job.trail.replay_of {
+            push(fields, "_replay_of", ticket.clone());
+        }
+        if let Some(keep) = &self.keep {
+            push(fields, "_traceparent", keep.clone());
+        }
+        if let Some(history) = &self.history {
+            push(fields, "_history", history.clone());
+        }
+    }
+
+    fn result(&self, outcome: &str) -> JobResult {
+        let result = JobResult {
+            outcome: outcome.to_owned(),
+            status: self.status,
+            attempts: self.attempts,
+            trace_id: self.trace.trace_id(),
+            duration_ms: self.took.map(|took| took.as_millis() as u64),
+            ..JobResult::default()
+        };
+        match &self.kept {
+            Some(kept) => result.with(kept),
+            None => result,
+        }
+    }
+}
+
+/// A malformed entry on its way to the dead letters.
+pub fn malformed(delivery: &Delivery, malformed: &Malformed, trace_id: Option<String>) -> Burial {
+    let ticket = ticket(delivery);
+    let Malformed { reason, error } = malformed.clone();
+    let result = waited_for(&delivery.fields).map(|ttl| {
+        let result = JobResult { trace_id, ..JobResult::dead(0, reason, &error) };
+        (ticket.clone(), ttl, result.to_json())
+    });
+    Burial { ticket, reason, error, fields: of_malformed(delivery, malformed), result }
+}

@@ -1,0 +1,269 @@
+//! The lanes of a worker with their loops: one for each shard of each queue.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use postrider_queue::work::{Consumer, Operation, Queue, fields};
+use postrider_queue::{ConnectError, Error, Redis};
+use telemetry::Telemetry;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{WeightedQueue, WorkerConfig};
+use crate::observe::counts::Counts;
+use crate::flows;
+use crate::flows::Flows;
+use crate::shard::hand::Hand;
+use crate::shard::lane::Lane;
+use crate::shard::lanes::Lanes;
+use crate::policy::RetryPolicies;
+use crate::loops::scheduler::Alarm;
+use crate::http::secrets::Secrets;
+use crate::http::sender::Sender;
+use crate::shard::slots::{Slots, Work};
+use crate::process::status::Health;
+use crate::observe::trace::{Retries, Settling};
+use crate::loops::{leases, mender, reclaimer, scheduler, settler};
+
+/// How long Redis has to take the last settlements. With the default deadline and the flush of telemetry, 25 and 2 s,
+/// this stays within 30 s, the usual grace of those who kill.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What the lanes of a worker share with its other parts.
+pub(super) struct Shared {
+    pub(super) lanes: Lanes,
+    pub(super) slots: Slots,
+    pub(super) health: Health,
+    pub(super) stop: CancellationToken,
+}
+
+/// All lanes of a worker.
+pub(super) struct Fleet {
+    queues: Vec<WeightedQueue>,
+    redis: Redis,
+    consumer: Consumer,
+    sender: Sender,
+    flows: Flows,
+    retry: Arc<RetryPolicies>,
+    secrets: Arc<Secrets>,
+    telemetry: Telemetry,
+    trace_retries: Retries,
+    shared: Shared,
+    running: Vec<Running>,
+    /// How many shards of each queue are read.
+    read: HashMap<String, u32>,
+}
+
+impl Fleet {
+    pub(super) fn new(
+        config: &WorkerConfig,
+        redis: Redis,
+        consumer: Consumer,
+        sender: Sender,
+        telemetry: &Telemetry,
+        shared: Shared,
+    ) -> Self {
+        Self {
+            queues: config.queues.clone(),
+            redis,
+            consumer,
+            sender,
+            flows: Flows::new(config.concurrency, config.flows.clone()),
+            retry: Arc::new(config.retry.clone()),
+            secrets: Arc::new(config.secrets.clone()),
+            telemetry: telemetry.clone(),
+            trace_retries: config.trace_retries,
+            shared,
+            running: vec![],
+            read: HashMap::new(),
+        }
+    }
+
+    pub(super) fn flows(&self) -> Flows {
+        self.flows.clone()
+    }
+
+    /// Starts a lane for each shard that has none.
+    pub(super) async fn grow(&mut self) -> Result<(), ConnectError> {
+        for queue in self.queues.clone() {
+            let Ok(shards) = self.redis.shards(&queue.name).await else {
+                // At the first look the connection has just been made: shard 0 is there in any case.
+                self.start(&queue, 1).await?;
+                continue;
+            };
+            self.start(&queue, shards.read).await?;
+            if shards.read > shards.now && self.redis.shrink(&queue.name, shards).await.unwrap_or(false) {
+                info!(queue = %queue.name, shards = shards.now, "the higher shards are empty");
+            }
+        }
+        Ok(())
+    }
+
+    /// Has shards read again that hold jobs and that nobody need read.
+    pub(super) async fn reopen(&mut self) -> Result<(), Error> {
+        for queue in &self.queues {
+            let shards = self.redis.shards(&queue.name).await?;
+            let read = self.redis.reopen(&queue.name, shards).await?;
+            if read > shards.read {
+                let queue = &queue.name;
+                warn!(%queue, shards = shards.now, read, "higher shards hold jobs and are read until they are empty");
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells again which attempts this worker is making, so that they are not taken for those of a dead one.
+    pub(super) async fn tell_flows(&self) {
+        if let Some(running) = self.running.first() {
+            flows::tell(&running.lane).await;
+        }
+    }
+
+    async fn start(&mut self, queue: &WeightedQueue, shards: u32) -> Result<(), ConnectError> {
+        let from = self.read.get(&queue.name.to_string()).copied().unwrap_or(0);
+        for shard in from..shards {
+            let connected = self.redis.worker(&queue.name, shard, self.consumer.clone()).await?;
+            let weight = share(queue.weight, shards);
+            let running = Running::start(self.lane(connected, weight), &self.shared);
+            self.shared.lanes.join(running.lane.clone());
+            self.running.push(running);
+            self.read.insert(queue.name.to_string(), shard + 1);
+        }
+        Ok(())
+    }
+
+    fn lane(&self, queue: Queue, weight: u32) -> (Lane, mpsc::Receiver<crate::shard::lane::Done>) {
+        // As many as may be done while one group is being settled.
+        let (done, to_settle) = mpsc::channel(1024);
+        let counts = Counts::new(&self.telemetry, queue.name());
+        let lane = Lane {
+            queue,
+            weight,
+            hand: Hand::new(counts.in_flight()),
+            counts,
+            retries: self.trace_retries,
+            alarm: Alarm::default(),
+            sender: self.sender.clone(),
+            flows: self.flows.clone(),
+            held: self.flows.join(),
+            retry: self.retry.clone(),
+            secrets: self.secrets.clone(),
+            done,
+            work: Work::default(),
+            panicked: AtomicBool::new(false),
+            drained: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            telemetry: self.telemetry.clone(),
+        };
+        (lane, to_settle)
+    }
+
+    /// Ends all lanes.
+    pub(super) async fn end(self, deadline: Instant, hurry: CancellationToken) {
+        let mut ends = JoinSet::new();
+        for lane in self.running {
+            ends.spawn(self.shared.health.watch("end of a lane", lane.end(deadline, hurry.clone())));
+        }
+        ends.join_all().await;
+        self.redis.close().await;
+    }
+}
+
+/// The weight of one of several shards, so that a queue does not gain by having them. Weights are scaled, for
+/// there are no fractions.
+fn share(weight: u32, shards: u32) -> u32 {
+    const SCALE: u32 = 64;
+    (weight * SCALE / shards.max(1)).max(1)
+}
+
+/// One lane with its loops.
+struct Running {
+    lane: Arc<Lane>,
+    /// Reclaimer, scheduler and mender: they end first.
+    taking: JoinSet<()>,
+    /// They end last.
+    leases: JoinHandle<()>,
+    stop_leases: CancellationToken,
+    settler: JoinHandle<()>,
+}
+
+impl Running {
+    fn start((lane, to_settle): (Lane, mpsc::Receiver<crate::shard::lane::Done>), shared: &Shared) -> Self {
+        let Shared { slots, health, stop, .. } = shared;
+        let lane = Arc::new(lane);
+        let mut taking = JoinSet::new();
+        let reclaimer = reclaimer::run(lane.clone(), slots.clone(), stop.clone());
+        taking.spawn(health.watch("reclaimer", reclaimer));
+        taking.spawn(health.watch("scheduler", scheduler::run(lane.clone(), stop.clone())));
+        taking.spawn(health.watch("mender", mender::run(lane.clone(), stop.clone())));
+        let stop_leases = CancellationToken::new();
+        let leases = leases::run(lane.clone(), stop_leases.clone());
+        let leases = tokio::spawn(health.watch("lease keeper", leases));
+        let settler = tokio::spawn(health.watch("settler", settler::run(lane.clone(), to_settle)));
+        Self { lane, taking, leases, stop_leases, settler }
+    }
+
+    async fn end(self, deadline: Instant, hurry: CancellationToken) {
+        let Self { lane, taking, leases, stop_leases, settler } = self;
+        taking.join_all().await;
+        let cut = tokio::select! {
+            () = lane.work.finished() => None,
+            () = tokio::time::sleep_until(deadline) => Some("the deadline is over"),
+            () = hurry.cancelled() => Some("a second signal came"),
+            never = keep_telling(&lane) => match never {},
+        };
+        let last_words = async {
+            if let Some(why) = cut {
+                hand_back(&lane, why).await;
+            }
+            lane.work.finished().await;
+            lane.drained.cancel();
+            let _ = settler.await;
+            stop_leases.cancel();
+            let _ = leases.await;
+            match lane.queue.leave().await {
+                Ok(0) => {}
+                Ok(jobs) => info!(jobs, "handed back jobs that had not arrived yet"),
+                Err(error) => warn!(%error, "could not take leave of the queue; its jobs will be taken over"),
+            }
+            lane.queue.close().await;
+        };
+        if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
+            lane.cut.cancel();
+            warn!("Redis did not take the last settlements; what is missing will be sent again");
+        }
+    }
+}
+
+/// The attempts that are still being made are counted as long as they take, or others would take their places.
+async fn keep_telling(lane: &Lane) -> Infallible {
+    loop {
+        flows::tell(lane).await;
+        tokio::time::sleep(super::LOOK).await;
+    }
+}
+
+/// Ends the requests in flight and hands their jobs back: at once for any other worker, and at no cost of an
+/// attempt.
+async fn hand_back(lane: &Lane, why: &str) {
+    let cut = lane.hand.cut();
+    if !cut.is_empty() {
+        warn!(jobs = cut.len(), why, "requests in flight are cut and their jobs handed back");
+    }
+    let all = cut.into_iter().map(|(lease, delivery)| async move {
+        let fields = fields::handed_back(&delivery, lane.queue.clock().now());
+        let settling = Settling::waiting(lane, Operation::Release, &delivery);
+        let released = lane.queue.release(lease, &fields, &settling.context()).await;
+        settling.end(released.as_ref().err().map(redis_telemetry::error_type).as_ref());
+        if let Err(error) = released {
+            warn!(entry = %lease.entry, %error, "a job could not be handed back; it will be taken over");
+        }
+    });
+    futures_util::future::join_all(all).await;
+}

@@ -1,0 +1,301 @@
+//! Connections: the address that the egress policy has checked is the one that is dialled.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Task, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use http_telemetry::{Connections, Making};
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use postrider_queue::job::Host;
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tower_service::Service;
+use tracing::{Instrument, Span, debug_span};
+
+use super::dial::{Dialler, dial};
+use super::dialled;
+use super::error::{ConnectTimeout, DnsError, ProxyError, TlsTimeout, error_type};
+use super::proxy::{Proxy, is_exempt};
+use super::resolver::Resolver;
+use super::server_name::server_name;
+use super::settings::HttpConfig;
+use super::stream::{OpenCount, Stream};
+use crate::http::egress::{Egress, Refusal};
+
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Makes connections: resolves, checks, dials what is left, and secures it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Connector(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    egress: Egress,
+    http: HttpConfig,
+    tls: Arc<ClientConfig>,
+    resolver: Resolver,
+    open: OpenCount,
+    connections: Connections,
+}
+
+impl Connector {
+    pub(super) fn new(
+        egress: Egress,
+        http: HttpConfig,
+        tls: Arc<ClientConfig>,
+        resolver: Resolver,
+        open: OpenCount,
+        connections: Connections,
+    ) -> Self {
+        Self(Arc::new(Shared { egress, http, tls, resolver, open, connections }))
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = Stream;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Task<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        dialled::note();
+        let shared = Arc::clone(&self.0);
+        let making = shared.connections.begin(&uri);
+        Box::pin(async move { shared.connect(uri, making).await })
+    }
+}
+
+/// The proxy that requests to a URL go through.
+pub(super) fn proxy_of<'a>(http: &'a HttpConfig, uri: &Uri) -> Option<&'a Proxy> {
+    let host = bare(uri.host().unwrap_or_default());
+    http.proxy.as_ref().filter(|_| !is_exempt(host, &http.no_proxy))
+}
+
+impl Shared {
+    async fn connect(&self, uri: Uri, making: Making) -> Result<Stream, BoxError> {
+        let https = uri.scheme_str() == Some("https");
+        let proxy = proxy_of(&self.http, &uri);
+        let timeout = self.http.connect_timeout;
+        let reached = match proxy {
+            None => within(timeout, self.direct(&uri, &making)).await?,
+            Some(proxy) => {
+                self.check_unresolved(&uri).await?;
+                let through = within(timeout, self.through(proxy, &uri, https, &making)).await;
+                through.map_err(|error| ProxyError { place: place(&proxy.uri), error })?
+            }
+        };
+        let open = self.open.open();
+        making.reached(reached.peer_addr().ok());
+        if !https {
+            return Ok(Stream::plain(reached, proxy.is_some(), open, making.connected()));
+        }
+        let name = server_name(&uri)?;
+        let tls = TlsConnector::from(Arc::clone(&self.tls));
+        let handshake = making.tls(tls.connect(name, reached)).instrument(debug_span!("secure"));
+        match tokio::time::timeout(self.http.tls_timeout, handshake).await {
+            Ok(secured) => Ok(Stream::tls(secured?, open, making.connected())),
+            Err(_) => Err(TlsTimeout(self.http.tls_timeout).into()),
+        }
+    }
+
+    async fn direct(&self, uri: &Uri, making: &Making) -> Result<TcpStream, BoxError> {
+        let addresses = self.allowed(uri, Some(making)).await?;
+        making.connect(to_first(&addresses)).await
+    }
+
+    /// The proxy is the operator's own: its address is not a job's choice and not checked.
+    async fn through(
+        &self,
+        proxy: &Proxy,
+        uri: &Uri,
+        https: bool,
+        making: &Making,
+    ) -> Result<TcpStream, BoxError> {
+        let addresses = self.addresses(proxy.uri.host().unwrap_or_default(), Some(making)).await?;
+        let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port(&proxy.uri)));
+        let addresses: Arc<[SocketAddr]> = addresses.collect();
+        if !https {
+            return making.connect(to_first(&addresses)).await;
+        }
+        let mut tunnel = Tunnel::new(proxy.uri.clone(), Dialler(addresses));
+        if let Some(authorization) = &proxy.authorization {
+            tunnel = tunnel.with_auth(authorization.clone());
+        }
+        Ok(making.connect(tunnel.call(uri.clone())).await?.into_inner())
+    }
+
+    /// The addresses of a host that may be reached; at least one.
+    async fn allowed(&self, uri: &Uri, making: Option<&Making>) -> Result<Vec<SocketAddr>, BoxError> {
+        let (scheme, host, port) =
+            (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default(), port(uri));
+        self.egress.check_name(scheme, host, port)?;
+        let mut refusal: Option<Refusal> = None;
+        let mut allowed = Vec::new();
+        for address in self.addresses(host, making).await? {
+            match self.egress.check(host, address, port) {
+                Ok(()) => allowed.push(SocketAddr::new(address, port)),
+                Err(refused) => refusal = refusal.or(Some(refused)),
+            }
+        }
+        match refusal {
+            Some(refusal) if allowed.is_empty() => Err(refusal.into()),
+            _ if allowed.is_empty() => Err(DnsError(std::io::ErrorKind::NotFound.into()).into()),
+            _ => Ok(allowed),
+        }
+    }
+
+    /// The proxy resolves the name. What can be told without a name server is checked before.
+    async fn check_unresolved(&self, uri: &Uri) -> Result<(), BoxError> {
+        let host = uri.host().unwrap_or_default();
+        match Host::parse(host)? {
+            Host::Name(name) if !is_this_machine(name) => {
+                self.egress.check_name(uri.scheme_str().unwrap_or_default(), host, port(uri))?;
+            }
+            _ => {
+                self.allowed(uri, None).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn addresses(&self, host: &str, making: Option<&Making>) -> Result<Vec<IpAddr>, BoxError> {
+        match (Host::parse(host)?, making) {
+            (Host::Address(address), _) => Ok(vec![address]),
+            // The name as it came: a dot at its end keeps the resolver from trying search domains.
+            (Host::Name(_), None) => self.resolver.lookup(host).instrument(resolving(host)).await,
+            (Host::Name(_), Some(making)) => {
+                let lookup = self.resolver.lookup(host).instrument(resolving(host));
+                making.dns(host, |error| error_type(&**error), lookup).await
+            }
+        }
+    }
+}
+
+/// RFC 6761 §6.3.
+fn is_this_machine(name: &str) -> bool {
+    name.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
+}
+
+async fn to_first(addresses: &[SocketAddr]) -> Result<TcpStream, BoxError> {
+    Ok(dial(addresses).await?)
+}
+
+async fn within<T>(
+    timeout: Duration,
+    connecting: impl Future<Output = Result<T, BoxError>>,
+) -> Result<T, BoxError> {
+    // Over the lookup too.
+    match tokio::time::timeout(timeout, connecting).await {
+        Ok(result) => result,
+        Err(_) => Err(ConnectTimeout(timeout).into()),
+    }
+}
+
+/// A lookup, for `POSTRIDER_TRACE_INTERNALS`: a child of the attempt that waits for it. While the log begins at a
+/// higher level than debug, the macro compares two numbers and makes nothing.
+fn resolving(host: &str) -> Span {
+    debug_span!("resolve", server.address = host)
+}
+
+/// A host without the brackets of an IPv6 address.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
+}
+
+fn port(uri: &Uri) -> u16 {
+    uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 })
+}
+
+/// `HOST:PORT` of a URL, for people.
+pub(super) fn place(uri: &Uri) -> String {
+    format!("{}:{}", uri.host().unwrap_or_default(), port(uri))
+}
+
+#[cfg(test)]
+mod tests {
+    use http_telemetry::ConnectionOptions;
+
+    use super::super::tls;
+    use super::*;
+
+    fn shared(egress: Egress) -> Shared {
+        let http = HttpConfig::default();
+        let tls = tls::client(&http, &Arc::new(rustls::RootCertStore::empty()), None).unwrap();
+        let resolver = Resolver::new(Duration::from_secs(5));
+        let connections = Connections::new(&telemetry::Telemetry::disabled(), ConnectionOptions::default());
+        Shared { egress, http, tls, resolver, open: OpenCount::default(), connections }
+    }
+
+    fn uri(host: &str) -> Uri {
+        format!("http://{host}/").parse().unwrap()
+    }
+
+    async fn allowed(rules: &[&str], host: &str) -> Result<Vec<SocketAddr>, BoxError> {
+        let allow = rules.iter().map(|rule| rule.parse().unwrap()).collect();
+        shared(Egress { allow, ..Egress::default() }).allowed(&uri(host), None).await
+    }
+
+    const PRIVATE: [&str; 7] =
+        ["127.0.0.1", "[::1]", "localhost", "2130706433", "0x7f.1", "0177.0.0.1", "[::ffff:127.0.0.1]"];
+
+    #[tokio::test]
+    async fn every_spelling_of_a_private_address_is_refused() {
+        for host in PRIVATE {
+            let error = allowed(&[], host).await.expect_err(host);
+            assert!(error.is::<Refusal>(), "{host}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_proxy_is_not_asked_for_a_private_address() {
+        let shared = shared(Egress::default());
+        for host in PRIVATE {
+            let error = shared.check_unresolved(&uri(host)).await.expect_err(host);
+            assert!(error.is::<Refusal>(), "{host}: {error}");
+        }
+        assert!(shared.check_unresolved(&uri("does-not-exist.invalid")).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_is_allowed_is_dialled_on_its_port() {
+        assert_eq!(allowed(&["127.0.0.0/8"], "127.0.0.1").await.unwrap(), ["127.0.0.1:80".parse().unwrap()]);
+        assert!(allowed(&["127.0.0.0/8:81"], "127.0.0.1").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_was_checked_is_dialled_and_the_name_is_not_resolved_again() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        // Names that no resolver knows, or knows as another address: only the checked address can be meant.
+        for host in ["rebound.invalid", "localhost.", "2130706434"] {
+            let uri = uri(&format!("{host}:{}", address.port()));
+            let stream = Dialler([address].into()).call(uri).await.expect(host).into_inner();
+            assert_eq!(stream.peer_addr().unwrap(), address, "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_name_alone_decides_is_refused_before_it_is_resolved() {
+        let rules = |text: &str| vec![text.parse().unwrap()];
+        for egress in [
+            Egress { deny: rules("*.invalid"), ..Egress::default() },
+            Egress { only: rules("example.org"), ..Egress::default() },
+            Egress { ports: vec![443], ..Egress::default() },
+            Egress { schemes: vec!["https".to_owned()], ..Egress::default() },
+        ] {
+            let shared = shared(egress);
+            // A lookup would fail with another error.
+            let error = shared.allowed(&uri("host.invalid"), None).await.unwrap_err();
+            assert!(error.is::<Refusal>(), "{error}");
+            assert!(shared.check_unresolved(&uri("host.invalid")).await.unwrap_err().is::<Refusal>());
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What can end an attempt, what it is called, and whether the request may be repeated at once.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http_telemetry::causes;
+use hyper_util::client::legacy;
+use telemetry::ErrorType;
+
+use crate::http::egress::Refusal;
+
+/// What kept an attempt from an answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    #[error("{}", phase.sentence(*limit))]
+    Timeout {
+        phase: Phase,
+        /// The limit of the phase; `None` where it was the whole attempt's.
+        limit: Option<Duration>,
+    },
+    #[error("the request failed")]
+    Client {
+        #[source]
+        error: legacy::Error,
+        /// Whether the connection had carried a request before.
+        reused: bool,
+    },
+    #[error("the body broke off")]
+    Body(#[from] hyper::Error),
+    #[error("the proxy asks for a user and a password that it accepts (407)")]
+    ProxyRefused,
+}
+
+/// How far an attempt had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Connection,
+    Upload,
+    Headers,
+    Body,
+}
+
+impl Phase {
+    fn sentence(self, limit: Option<Duration>) -> String {
+        let what = match self {
+            Self::Connection => "no connection was ready",
+            Self::Upload => "the request was not taken",
+            Self::Headers => "no head of a response came",
+            Self::Body => "the response did not come to its end",
+        };
+        match limit {
+            Some(limit) => format!("{what} within {limit:?}"),
+            None => format!("{what} before the attempt's deadline"),
+        }
+    }
+
+    fn error_type(self) -> ErrorType {
+        match self {
+            Self::Connection => ErrorType::ConnectTimeout,
+            Self::Upload => ErrorType::UploadTimeout,
+            Self::Headers => ErrorType::HeadersTimeout,
+            Self::Body => ErrorType::BodyTimeout,
+        }
+    }
+}
+
+/// The name of a host could not be resolved.
+#[derive(Debug, thiserror::Error)]
+#[error("the host cannot be resolved")]
+pub(super) struct DnsError(#[source] pub(super) std::io::Error);
+
+/// The lookup of a name took too long.
+#[derive(Debug, thiserror::Error)]
+#[error("the host was not resolved within {0:?}")]
+pub(super) struct DnsTimeout(pub(super) Duration);
+
+/// No address of a host took a connection: the first that was refused.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection to {address}")]
+pub(super) struct NoConnection {
+    pub(super) address: SocketAddr,
+    #[source]
+    pub(super) error: std::io::Error,
+}
+
+/// No connection within the connection's deadline, which is shorter than the attempt's.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection within {0:?}")]
+pub(super) struct ConnectTimeout(pub(super) Duration);
+
+/// The handshake took too long.
+#[derive(Debug, thiserror::Error)]
+#[error("the TLS handshake did not end within {0:?}")]
+pub(super) struct TlsTimeout(pub(super) Duration);
+
+/// The proxy could not be reached, or did not connect to the destination.
+#[derive(Debug, thiserror::Error)]
+#[error("the proxy {place} does not do its part")]
+pub(super) struct ProxyError {
+    pub(super) place: String,
+    #[source]
+    pub(super) error: super::connector::BoxError,
+}
+
+pub(super) fn error_type(error: &(dyn Error + 'static)) -> ErrorType {
+    match causes(error).find_map(own) {
+        Some(known) => known,
+        None => match http_telemetry::error_type(error) {
+            ErrorType::Other => by_role(error),
+            ErrorType::Timeout if is_connect(error) => ErrorType::ConnectTimeout,
+            known => known,
+        },
+    }
+}
+
+/// The types of this module and of the libraries below it, the outermost first.
+fn own(cause: &(dyn Error + 'static)) -> Option<ErrorType> {
+    match cause.downcast_ref() {
+        Some(SendError::Timeout { phase, .. }) => return Some(phase.error_type()),
+        Some(SendError::ProxyRefused) => return Some(ErrorType::Proxy),
+        _ => {}
+    }
+    if cause.is::<ProxyError>() {
+        Some(ErrorType::Proxy)
+    } else if cause.is::<ConnectTimeout>() {
+        Some(ErrorType::ConnectTimeout)
+    } else if cause.is::<TlsTimeout>() {
+        Some(ErrorType::TlsTimeout)
+    } else if cause.is::<Refusal>() {
+        Some(ErrorType::Refused)
+    } else if cause.is::<DnsError>() {
+        Some(ErrorType::Dns)
+    } else if cause.is::<DnsTimeout>() {
+        Some(ErrorType::DnsTimeout)
+    } else if cause.is::<rustls::Error>() {
+        Some(ErrorType::Tls)
+    } else {
+        None
+    }
+}
+
+fn is_connect(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(
+        |cause| matches!(cause.downcast_ref(), Some(SendError::Client { error, .. }) if error.is_connect()),
+    )
+}
+
+/// What the chain of causes does not tell, hyper's own flags may.
+fn by_role(error: &(dyn Error + 'static)) -> ErrorType {
+    for cause in causes(error) {
+        if let Some(error) = cause.downcast_ref::<hyper::Error>() {
+            if error.is_parse_too_large() {
+                return ErrorType::TooLarge;
+            }
+            if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+                return ErrorType::ConnectionReset;
+            }
+            if error.is_parse() {
+                return ErrorType::Protocol;
+            }
+        }
+        if cause.is::<h2::Error>() {
+            return ErrorType::Protocol;
+        }
+    }
+    if causes(error).any(|cause| matches!(cause.downcast_ref(), Some(SendError::Body(_)))) {
+        return ErrorType::Body;
+    }
+    if is_connect(error) { ErrorType::Connect } else { ErrorType::Other }
+}
+
+/// Whether the request may be sent once more at once, within the same attempt: where the destination says that
+/// it has not worked on it (RFC 9113 §8.7), or where it closed a connection that had carried requests before,
+/// and no head of an answer came. It then most likely closed an idle connection as the request was under way
+/// (RFC 9112 §9.3.1). That it did work on it cannot be ruled out; but every request has an idempotency key, and
+/// the next attempt would repeat it just so.
+pub(super) fn may_repeat(error: &SendError) -> bool {
+    let SendError::Client { error, reused } = error else { return false };
+    if error.is_connect() {
+        return false;
+    }
+    let unprocessed = causes(error).any(|cause| {
+        cause.downcast_ref().is_some_and(|error: &h2::Error| {
+            error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
+        })
+    });
+    unprocessed || (*reused && error_type(error) == ErrorType::ConnectionReset)
+}
+
+/// The error and its causes in one sentence. None of them holds a URL or a header of the job.
+pub(super) fn sentence(error: &SendError, place: &str) -> String {
+    if let Some(refusal) = causes(error).find_map(|cause| cause.downcast_ref::<Refusal>()) {
+        return refusal.to_string();
+    }
+    let mut text = place.to_owned();
+    for cause in causes(error) {
+        let cause = cause.to_string();
+        // hyper's client says nothing that its cause does not.
+        if text.ends_with(&cause) || cause.starts_with("client error (") {
+            continue;
+        }
+        text.push_str(": ");
+        text.push_str(&cause);
+    }
+    text
+}

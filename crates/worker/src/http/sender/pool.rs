@@ -1,0 +1,181 @@
+//! The pool of connections, bounded over all destinations.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper_util::client::legacy::{Builder, Client};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::connector::Connector;
+use super::settings::HttpConfig;
+use super::stream::OpenCount;
+use super::upload::Upload;
+
+/// More headers than any honest response has.
+const MOST_HEADERS: usize = 256;
+/// More bytes of them.
+const MOST_HEADER_BYTES: usize = 64 * 1024;
+
+/// A connection of HTTP/2 that has not been heard of for so long while requests wait on it is asked for a sign of
+/// life, and closed where none comes: else all requests to its destination would go out on it for ever.
+const ASKED_AFTER: Duration = Duration::from_secs(10);
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(20);
+/// At most so much of a body waits unread on a stream of HTTP/2, and at least as much as RFC 9113 §6.9.2 says.
+const WINDOW: std::ops::RangeInclusive<usize> = 65_535..=2 << 20;
+
+/// hyper's client, as it is used here.
+pub(super) type PoolClient = Client<Connector, Upload>;
+
+/// A client that keeps connections for a next request, and one that keeps none.
+#[derive(Debug)]
+pub(super) struct Pool {
+    builder: Builder,
+    connector: Connector,
+    open: OpenCount,
+    busy: OpenCount,
+    most: usize,
+    kept: Mutex<PoolClient>,
+    fresh: PoolClient,
+}
+
+impl Pool {
+    pub(super) fn new(http: &HttpConfig, connector: Connector, open: OpenCount, busy: OpenCount) -> Self {
+        let window = http.max_response_body.clamp(*WINDOW.start(), *WINDOW.end());
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder
+            // The client's own repetition would be one that no span shows.
+            .retry_canceled_requests(false)
+            .http1_max_headers(MOST_HEADERS)
+            .http1_max_buf_size(MOST_HEADER_BYTES)
+            .http2_max_header_list_size(MOST_HEADER_BYTES as u32)
+            .http2_initial_stream_window_size(window as u32)
+            .timer(TokioTimer::new())
+            .http2_keep_alive_interval(ASKED_AFTER)
+            .http2_keep_alive_timeout(GIVEN_UP_AFTER)
+            // Without a timer the idle timeout does nothing; without a cap, nothing bounds the pool.
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(http.pool_idle_timeout);
+        let fresh = builder.pool_max_idle_per_host(0).build(connector.clone());
+        let kept = builder.pool_max_idle_per_host(http.max_idle_per_host).build(connector.clone());
+        let most = http.max_idle;
+        Self { builder, connector, open, busy, most, kept: Mutex::new(kept), fresh }
+    }
+
+    /// The client for a request. hyper bounds what is kept for one destination and not for all: where too many
+    /// are open that no request uses, all of those are closed with the client that kept them. Requests in flight
+    /// have theirs to the end.
+    pub(super) fn client(&self) -> PoolClient {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.open.get().saturating_sub(self.busy.get()) > self.most {
+            *kept = self.builder.build(self.connector.clone());
+        }
+        kept.clone()
+    }
+
+    /// A client whose every request has a connection of its own.
+    pub(super) fn fresh(&self) -> PoolClient {
+        self.fresh.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use bytes::Bytes;
+    use http::Request;
+    use http_body_util::BodyExt;
+    use http_telemetry::{ConnectionOptions, Connections};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
+    use super::super::resolver::Resolver;
+    use super::super::tls;
+    use super::super::upload::Progress;
+    use super::*;
+    use crate::http::egress::Egress;
+
+    const SOON: Duration = Duration::from_secs(30);
+
+    fn pool(http: HttpConfig) -> Pool {
+        let (open, busy) = (OpenCount::default(), OpenCount::default());
+        let egress = Egress { allow: vec!["127.0.0.0/8".parse().unwrap()], ..Egress::default() };
+        let tls = tls::client(&http, &Arc::new(rustls::RootCertStore::empty()), None).unwrap();
+        let connections = Connections::new(&telemetry::Telemetry::disabled(), ConnectionOptions::default());
+        let resolver = Resolver::new(http.dns_timeout);
+        let connector = Connector::new(egress, http.clone(), tls, resolver, open.clone(), connections);
+        Pool::new(&http, connector, open, busy)
+    }
+
+    /// A destination that takes one connection, answers all requests on it, and ends when it is closed.
+    async fn destination() -> (String, JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let answering = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (mut read, mut answered) = (Vec::new(), 0);
+            while stream.read_buf(&mut read).await.unwrap_or(0) > 0 {
+                if read.ends_with(b"\r\n\r\n") {
+                    read.clear();
+                    answered += 1;
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                }
+            }
+            answered
+        });
+        (url, answering)
+    }
+
+    async fn get(pool: &Pool, url: &str) {
+        let upload = Upload::new(Bytes::new(), Arc::new(Progress::new(Instant::now())));
+        let response = pool.client().request(Request::get(url).body(upload).unwrap()).await.unwrap();
+        response.into_body().collect().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn all_idle_connections_are_closed_where_there_are_too_many() {
+        let pool = pool(HttpConfig { max_idle: 2, pool_idle_timeout: 10 * SOON, ..HttpConfig::default() });
+        let (mut urls, mut ends) = (Vec::new(), Vec::new());
+        for _ in 0..4 {
+            let (url, end) = destination().await;
+            urls.push(url);
+            ends.push(end);
+        }
+        // Two are kept, and used again.
+        for url in [&urls[0], &urls[1], &urls[0], &urls[1]] {
+            get(&pool, url).await;
+        }
+        assert_eq!(pool.open.get(), 2);
+        // The third is one too many, which the next request finds.
+        get(&pool, &urls[2]).await;
+        assert_eq!(pool.open.get(), 3);
+        get(&pool, &urls[3]).await;
+        for (end, answered) in ends.drain(..3).zip([2, 2, 1]) {
+            let end = tokio::time::timeout(SOON, end)
+                .await
+                .expect("it is closed long before it is idle for too long");
+            assert_eq!(end.unwrap(), answered, "requests on one connection");
+        }
+        assert_eq!(pool.open.get(), 1, "the newest is kept");
+        drop(pool);
+        assert_eq!(tokio::time::timeout(SOON, ends.remove(0)).await.unwrap().unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_with_a_request_on_its_way_does_not_count_as_idle() {
+        let pool = pool(HttpConfig { max_idle: 1, pool_idle_timeout: 10 * SOON, ..HttpConfig::default() });
+        let [(first, first_end), (second, second_end)] = [destination().await, destination().await];
+        get(&pool, &first).await;
+        get(&pool, &second).await;
+        let busy = pool.busy.open();
+        get(&pool, &first).await;
+        drop(busy);
+        // Two are idle now, and one may be: the client of this request is a new one.
+        drop(pool.client());
+        for (end, answered) in [(first_end, 2), (second_end, 1)] {
+            assert_eq!(tokio::time::timeout(SOON, end).await.unwrap().unwrap(), answered);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The reader: takes new jobs from all lanes while slots are free, in the proportion of their weights, and
+//! heals itself.
+
+mod seat;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use postrider_queue::Error;
+use postrider_queue::job::Delivery;
+use tokio_util::sync::CancellationToken;
+
+use crate::shard::lane::Lane;
+use crate::shard::lanes::Lanes;
+use crate::shard::slots::{Slot, Slots};
+use seat::Seats;
+
+/// As many as one read takes.
+const MOST: usize = 256;
+
+/// How lanes are chosen while several have jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// In proportion to their weights.
+    Weighted,
+    /// The first that has any, in the order in which they were given.
+    Strict,
+}
+
+/// A read that blocks, and what it brings.
+struct Waited {
+    lane: Arc<Lane>,
+    taken: Result<Vec<Delivery>, Error>,
+    sent: Instant,
+}
+
+/// Takes jobs.
+pub struct Reader {
+    seats: Seats,
+    slots: Slots,
+    /// Reads that block, at most one a lane. They go on while the reader does other things: dropped, a read
+    /// could bring a job to nobody.
+    waits: FuturesUnordered<BoxFuture<'static, Waited>>,
+}
+
+impl Reader {
+    /// A reader of these lanes, and of those that join them.
+    pub fn new(lanes: Lanes, slots: Slots, order: Order) -> Self {
+        Self { seats: Seats::new(lanes, order), slots, waits: FuturesUnordered::new() }
+    }
+
+    /// Reads until stopped.
+    pub async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let free = tokio::select! {
+                free = self.slots.take(MOST) => free,
+                Some(waited) = self.waits.next() => {
+                    // At most one job a lane comes in over the slots.
+                    self.arrived(waited).await;
+                    continue;
+                }
+                () = stop.cancelled() => break,
+            };
+            self.seats.refresh();
+            if !self.poll(free).await {
+                // Without a slot: what waits for jobs must not keep others from running.
+                tokio::select! {
+                    () = self.wait() => {}
+                    () = stop.cancelled() => break,
+                }
+            }
+        }
+        self.end().await;
+    }
+
+    /// Reads for all free slots without waiting. Answers whether anything was there.
+    async fn poll(&mut self, mut free: Vec<Slot>) -> bool {
+        let mut any = false;
+        self.seats.begin_round(free.len());
+        while !free.is_empty()
+            && let Some((seat, share)) = self.seats.next(free.len())
+        {
+            let sent = Instant::now();
+            let lane = self.seats.lane(seat);
+            match lane.queue.read(share).await {
+                Ok(taken) => {
+                    lane.queue.link().up();
+                    self.seats.answered(seat, &taken, share);
+                    any |= !taken.is_empty();
+                    let slots = free.split_off(free.len() - taken.len().min(free.len()));
+                    for (delivery, slot) in taken.into_iter().zip(slots) {
+                        lane.begin(delivery, sent, Some(slot));
+                    }
+                }
+                Err(error) => self.failed(&lane, &error).await,
+            }
+        }
+        any
+    }
+
+    /// Nothing is there: waits until a job comes to one of the lanes, or one that failed is to be tried again.
+    async fn wait(&mut self) {
+        for lane in self.seats.begin_waits() {
+            // The lease counts from when the read was sent: paused in the middle of it, a process cannot know when
+            // the job came.
+            let sent = Instant::now();
+            self.waits.push(Box::pin(async move { Waited { taken: lane.queue.wait().await, lane, sent } }));
+        }
+        tokio::select! {
+            Some(waited) = self.waits.next() => self.arrived(waited).await,
+            () = self.seats.changed() => {}
+        }
+    }
+
+    /// Begins with what a blocking read brought, one job over the slots where none is free.
+    async fn arrived(&mut self, waited: Waited) {
+        let Waited { lane, taken, sent } = waited;
+        self.seats.waited(&lane);
+        match taken {
+            Ok(taken) => {
+                lane.queue.link().up();
+                for delivery in taken {
+                    lane.begin(delivery, sent, self.slots.try_take());
+                }
+            }
+            Err(error) => self.failed(&lane, &error).await,
+        }
+    }
+
+    /// The group is gone after a restart without persistence, a FLUSHALL, an XGROUP DESTROY: it is made anew.
+    /// Everything else passes; the lane is left alone for a while.
+    async fn failed(&mut self, lane: &Arc<Lane>, error: &Error) {
+        let error = if error.details().starts_with("NOGROUP") {
+            match lane.queue.join().await {
+                Ok(()) => {
+                    let queue = lane.queue.name();
+                    tracing::warn!(
+                        queue,
+                        "the consumer group was gone and is made anew; what was in flight will be sent again"
+                    );
+                    return;
+                }
+                Err(error) => error,
+            }
+        } else {
+            error.clone()
+        };
+        self.seats.failed(lane, &error);
+    }
+
+    /// Ends the reads that block, so that a job which one of them brings at the last moment is worked on too.
+    async fn end(mut self) {
+        for lane in self.seats.waiting() {
+            lane.queue.wake().await;
+        }
+        let rest = async {
+            while let Some(waited) = self.waits.next().await {
+                // An error matters no more.
+                if waited.taken.is_ok() {
+                    self.arrived(waited).await;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
+    }
+}

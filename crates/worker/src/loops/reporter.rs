@@ -1,0 +1,75 @@
+//! The reporter: counts what queues hold, where it is this worker's part to tell it for all.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postrider_queue::Error;
+use postrider_queue::work::Report;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::flows::Flows;
+use crate::observe::gauges::{Depth, Gauges};
+use crate::shard::lane::Lane;
+use crate::shard::lanes::Lanes;
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_secs(5);
+/// What was counted longer ago is told no more: Redis is away, or this worker stands still.
+const FRESH: Duration = Duration::from_secs(15);
+
+/// Looks at every queue, and at the flows, again and again until stopped.
+pub async fn run(lanes: Lanes, flows: Flows, gauges: Gauges, stop: CancellationToken) {
+    let mut known: HashMap<&'static str, Arc<Depth>> = HashMap::new();
+    let mut pause = Duration::ZERO;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => return,
+        }
+        gauges.breakers.set(flows.breakers());
+        for (queue, shards) in by_queue(lanes.from(0)) {
+            let depth = known.entry(queue).or_insert_with(|| gauges.depths.join(queue));
+            tokio::select! {
+                report = count(&shards) => match report {
+                    Ok(Some(report)) => depth.set(&report, FRESH),
+                    Ok(None) => depth.clear(),
+                    // What was counted last is told until it is too old; others tell of troubles with Redis.
+                    Err(error) => debug!(%error, queue, "cannot count what the queue holds now"),
+                },
+                () = stop.cancelled() => return,
+            }
+        }
+        // Not all workers at once.
+        pause = PAUSE.mul_f64(0.8 + 0.4 * fastrand::f64());
+    }
+}
+
+/// The shards of each queue, in their order.
+fn by_queue(lanes: Vec<Arc<Lane>>) -> Vec<(&'static str, Vec<Arc<Lane>>)> {
+    let mut queues: Vec<(&'static str, Vec<Arc<Lane>>)> = vec![];
+    for lane in lanes {
+        let queue = lane.queue.name();
+        match queues.iter_mut().find(|(known, _)| *known == queue) {
+            Some((_, shards)) => shards.push(lane),
+            None => queues.push((queue, vec![lane])),
+        }
+    }
+    queues
+}
+
+/// Who may tell is decided at the first shard, which every worker of the queue reads.
+async fn count(shards: &[Arc<Lane>]) -> Result<Option<Report>, Error> {
+    let mut sum = Report::default();
+    for (index, lane) in shards.iter().enumerate() {
+        let Some(report) = lane.queue.report(index == 0).await? else { return Ok(None) };
+        sum.ready += report.ready;
+        sum.running += report.running;
+        sum.scheduled += report.scheduled;
+        sum.held += report.held;
+        sum.dead += report.dead;
+        sum.oldest_ms = sum.oldest_ms.max(report.oldest_ms);
+    }
+    Ok(Some(sum))
+}

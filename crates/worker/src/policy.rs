@@ -1,0 +1,11 @@
+//! What becomes of a job: which answers are tried again, when, and how often. Pure.
+
+mod outcome;
+mod retry;
+mod retry_after;
+mod statuses;
+
+pub use outcome::{Answer, Circumstances, Ending, Outcome};
+pub use retry::{RetryPolicies, RetryPolicy, Waits};
+pub use retry_after::retry_after;
+pub use statuses::{BadStatuses, Meaning, Overrides, Statuses};

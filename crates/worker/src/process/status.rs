@@ -1,0 +1,282 @@
+//! What a worker says of itself over HTTP: whether it lives, whether it is ready, and its metrics.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use telemetry::{Prometheus, Telemetry};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, SetOnce};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::shard::lanes::Lanes;
+use crate::process::listen::{self, Bounds};
+
+/// Questions are short and seldom.
+const BOUNDS: Bounds = Bounds {
+    connections: 32,
+    body: 1024,
+    headers: Duration::from_secs(5),
+    single: Some(Duration::from_secs(30)),
+};
+
+/// How the worker fares. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Health(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Which of the loops has died.
+    died: SetOnce<&'static str>,
+    lanes: Lanes,
+    is_started: AtomicBool,
+    is_stopping: AtomicBool,
+}
+
+impl Health {
+    /// Of the worker of these lanes.
+    pub fn new(lanes: Lanes) -> Self {
+        Self(Arc::new(Inner { lanes, ..Inner::default() }))
+    }
+
+    /// Runs a loop that must not end before the worker does: a panic in it is told, and goes no further.
+    pub fn watch<F>(&self, name: &'static str, task: F) -> impl Future<Output = ()> + use<F>
+    where
+        F: Future<Output = ()>,
+    {
+        let health = self.clone();
+        async move {
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+                // Why was told where it panicked; what it says may hold anything, so it is no log line of ours.
+                error!(
+                    part = name,
+                    "a part of this worker has panicked: it ends in order, and must be started anew"
+                );
+                // The first of them is the cause.
+                let _ = health.0.died.set(name);
+            }
+        }
+    }
+
+    /// Waits until one of the loops has panicked.
+    pub async fn dies(&self) {
+        self.0.died.wait().await;
+    }
+
+    /// Which of the loops has panicked first; `None` where none has.
+    pub fn died(&self) -> Option<&'static str> {
+        self.0.died.get().copied()
+    }
+
+    /// The worker takes jobs.
+    pub fn started(&self) {
+        self.0.is_started.store(true, Ordering::Relaxed);
+    }
+
+    /// It takes no more.
+    pub fn stopping(&self) {
+        self.0.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Why the process should be started anew; `None` where there is no reason.
+    fn why_not_live(&self) -> Option<String> {
+        let name = self.died()?;
+        Some(format!("the {name} has panicked: see the log, and start this worker anew"))
+    }
+
+    /// Why no jobs are taken now; `None` where they are.
+    fn why_not_ready(&self) -> Option<String> {
+        if let Some(why) = self.why_not_live() {
+            return Some(why);
+        }
+        if self.0.is_stopping.load(Ordering::Relaxed) {
+            return Some("stopping: no new jobs, requests in flight may finish".to_owned());
+        }
+        if !self.0.is_started.load(Ordering::Relaxed) {
+            return Some("starting: not connected to Redis yet".to_owned());
+        }
+        let away = self.0.lanes.from(0).into_iter().find(|lane| !lane.queue.link().is_up())?;
+        let queue = away.queue.name();
+        Some(format!("Redis does not answer as it should, for the queue {queue}; trying on until it does"))
+    }
+}
+
+/// The server that answers.
+#[derive(Debug)]
+pub struct Status {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// The address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {error}; choose another address or port with --listen")]
+pub struct ListenError {
+    address: SocketAddr,
+    error: std::io::Error,
+}
+
+impl Status {
+    /// Answers until [`Status::end`].
+    ///
+    /// # Errors
+    /// Where the address is taken, or not this machine's.
+    pub async fn start(
+        address: SocketAddr,
+        health: Health,
+        telemetry: &Telemetry,
+    ) -> Result<Self, ListenError> {
+        let refused = |error| ListenError { address, error };
+        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        info!("status listens on http://{address}/");
+        let page = Page { health, metrics: Metrics::new(telemetry) };
+        let answer = move |request: Request<Bytes>| {
+            let page = page.clone();
+            async move { page.answer(&request).await }
+        };
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(listen::serve(listener, stop.clone(), BOUNDS, answer));
+        Ok(Self { stop, task })
+    }
+
+    /// Answers no more.
+    pub async fn end(self) {
+        self.stop.cancel();
+        let _ = self.task.await;
+    }
+}
+
+#[derive(Clone)]
+struct Page {
+    health: Health,
+    metrics: Metrics,
+}
+
+impl Page {
+    async fn answer(&self, request: &Request<Bytes>) -> Response<Full<Bytes>> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here");
+        }
+        match request.uri().path() {
+            "/livez" => judged(self.health.why_not_live()),
+            "/readyz" => judged(self.health.why_not_ready()),
+            "/metrics" => self.metrics.answer().await,
+            _ => plain(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics"),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Metrics {
+    prometheus: Option<Prometheus>,
+    /// What turns them on.
+    hint: &'static str,
+    /// One at a time, however many ask.
+    turn: Arc<Semaphore>,
+}
+
+impl Metrics {
+    fn new(telemetry: &Telemetry) -> Self {
+        let hint = if !telemetry::COMPILED {
+            "this program was built without telemetry (the Cargo feature `otel`), so it has no metrics; \
+             use the build that has it"
+        } else if telemetry.is_on() {
+            "metrics are not held ready here; start with OTEL_METRICS_EXPORTER=prometheus, or otlp,prometheus"
+        } else {
+            "telemetry is off; start with OTEL_ENABLED=true and OTEL_METRICS_EXPORTER=prometheus, or \
+             otlp,prometheus"
+        };
+        Self { prometheus: telemetry.prometheus(), hint, turn: Arc::new(Semaphore::new(1)) }
+    }
+
+    async fn answer(&self) -> Response<Full<Bytes>> {
+        let Some(prometheus) = self.prometheus.clone() else {
+            return plain(StatusCode::NOT_FOUND, self.hint);
+        };
+        let _turn = self.turn.acquire().await;
+        // On another thread, since it takes a millisecond or more.
+        let text = tokio::task::spawn_blocking(move || prometheus.text()).await;
+        match text.unwrap_or_else(|_| Err("the metrics could not be collected".to_owned())) {
+            Ok(text) => {
+                let mut response = Response::new(Full::from(text));
+                let kind = HeaderValue::from_static(Prometheus::CONTENT_TYPE);
+                response.headers_mut().insert(header::CONTENT_TYPE, kind);
+                response
+            }
+            Err(why) => plain(StatusCode::INTERNAL_SERVER_ERROR, &why),
+        }
+    }
+}
+
+fn judged(why_not: Option<String>) -> Response<Full<Bytes>> {
+    match why_not {
+        None => plain(StatusCode::OK, "ok"),
+        Some(why) => plain(StatusCode::SERVICE_UNAVAILABLE, &why),
+    }
+}
+
+fn plain(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(format!("{text}\n")));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_is_ready_between_its_start_and_its_end() {
+        let health = Health::new(Lanes::default());
+        let why = || health.why_not_ready().unwrap_or_default();
+        assert!(why().starts_with("starting"), "{}", why());
+        health.started();
+        assert_eq!(health.why_not_ready(), None);
+        health.stopping();
+        assert!(why().starts_with("stopping"), "{}", why());
+        assert_eq!(health.why_not_live(), None);
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_panics_is_told_and_one_that_is_ended_is_not() {
+        let health = Health::new(Lanes::default());
+        health.watch("mender", async {}).await;
+        assert_eq!((health.died(), health.why_not_live()), (None, None));
+        health.watch("reader", async { panic!("as a test") }).await;
+        assert_eq!(health.died(), Some("reader"));
+        assert!(health.why_not_live().unwrap().contains("the reader has panicked"));
+        health.watch("settler", async { panic!("as a consequence") }).await;
+        assert_eq!(health.died(), Some("reader"), "the first of them is the cause");
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_panics_leaves_the_others_to_end_in_order() {
+        let (health, stop) = (Health::new(Lanes::default()), CancellationToken::new());
+        let (ended, mut loops) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
+        let other = (stop.clone(), ended.clone());
+        loops.spawn(health.watch("scheduler", async move {
+            other.0.cancelled().await;
+            other.1.store(true, Ordering::Relaxed);
+        }));
+        loops.spawn(health.watch("mender", async { panic!("as a test") }));
+        health.dies().await;
+        assert!(!ended.load(Ordering::Relaxed));
+        stop.cancel();
+        loops.join_all().await;
+        assert!(ended.load(Ordering::Relaxed));
+    }
+}
