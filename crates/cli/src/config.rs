@@ -14,13 +14,13 @@ use http::HeaderName;
 use http::header::SET_COOKIE;
 use http_telemetry::Propagation;
 use postrider_queue::job::{FlowId, FlowLimits, destination};
+use postrider_worker::WeightedQueue;
 use postrider_worker::settings::Egress;
 use postrider_worker::settings::Overrides;
-use postrider_worker::settings::{RetryPolicies, RetryPolicy, Waits};
+use postrider_worker::settings::Retries;
 use postrider_worker::settings::Secrets;
 use postrider_worker::settings::{HttpConfig, KeptResults};
-use postrider_worker::settings::Retries;
-use postrider_worker::WeightedQueue;
+use postrider_worker::settings::{RetryPolicies, RetryPolicy, Waits};
 use toml::de::DeTable;
 
 use table::Table;

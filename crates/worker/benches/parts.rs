@@ -11,8 +11,8 @@ use bytes::Bytes;
 use postrider_queue::job::Job;
 use postrider_queue::job::{Delivery, EntryId, Fields, Lease};
 use postrider_worker::internals::Hand;
-use postrider_worker::internals::{Answer, Circumstances, Ending, Outcome};
 use postrider_worker::internals::RetryPolicy;
+use postrider_worker::internals::{Answer, Circumstances, Ending, Outcome};
 
 fn main() {
     divan::main();

@@ -13,16 +13,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::observe::gauges::Gauges;
-use crate::shard::lanes::Lanes;
-use crate::loops::reader::{Order, Reader};
-use crate::loops::reporter;
-use crate::policy::RetryPolicies;
 use crate::http::secrets::Secrets;
 use crate::http::sender::{Sender, SenderConfig, TlsError};
-use crate::shard::slots::Slots;
+use crate::loops::reader::{Order, Reader};
+use crate::loops::reporter;
+use crate::observe::gauges::Gauges;
+use crate::observe::retries::Retries;
+use crate::policy::RetryPolicies;
 use crate::process::status::{Health, ListenError, Status};
-use crate::observe::trace::Retries;
+use crate::shard::lanes::Lanes;
+use crate::shard::slots::Slots;
 use fleet::{Fleet, Shared};
 
 /// A queue to read, and how often in proportion to the others.

@@ -1,8 +1,7 @@
 //! The flows of a worker: how many attempts of each are under way, and which have to wait.
 
 mod expected;
-mod gate;
-mod wake;
+mod held;
 mod window;
 
 use std::collections::HashMap;
@@ -12,9 +11,8 @@ use std::time::{Duration, Instant};
 use postrider_queue::job::{FlowId, FlowLimits, Limits};
 use tokio::sync::Notify;
 
-pub use gate::{decline, end, pass, tell};
-pub use wake::{Held, wake};
-pub use window::Verdict;
+pub(crate) use held::Held;
+pub(crate) use window::{GRACE, Verdict};
 
 use expected::Expected;
 use window::Window;
@@ -57,7 +55,7 @@ struct Flow {
 
 /// Where a job stands among those of its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
+pub(crate) enum Line {
     /// Nobody waits.
     Free,
     /// Others are parked, and come back at the end of the stream.
@@ -78,7 +76,7 @@ pub struct Breakers {
 }
 
 /// Whether an attempt may begin.
-enum Entry {
+pub(crate) enum Entry {
     /// It has begun.
     Go(Pass),
     /// There are enough under way; who waits is told of the next end, which a brisk flow has soon.
@@ -94,18 +92,18 @@ enum Entry {
 pub struct Pass {
     flows: Flows,
     /// Of which flow.
-    id: FlowId,
+    pub(crate) id: FlowId,
     began: Instant,
     /// Whether it is counted in Redis.
-    is_counted: bool,
+    pub(crate) is_counted: bool,
     /// Whether its end is told whatever it is: it is a trial.
-    is_trial: bool,
+    pub(crate) is_trial: bool,
     verdict: Option<Verdict>,
 }
 
 impl Pass {
     /// How it ended.
-    fn end(&mut self, verdict: Verdict) {
+    pub(crate) fn end(&mut self, verdict: Verdict) {
         self.verdict = Some(verdict);
     }
 }
@@ -131,7 +129,7 @@ impl Flows {
 
     /// There may be room in the flow: tells one of the lanes in which jobs of it wait, and each time any of them, so
     /// that none of them waits for ever.
-    fn want(&self, id: FlowId) {
+    pub(crate) fn want(&self, id: FlowId) {
         let lanes = self.held();
         let (before, from) = lanes.split_at(fastrand::usize(..lanes.len().max(1)).min(lanes.len()));
         if let Some(held) = from.iter().chain(before).find(|held| held.contains(id)) {
@@ -164,7 +162,7 @@ impl Flows {
     /// Others leave room for those that are admitted and have not come yet, but for no more than half of it: those
     /// come back at the end of the stream, and behind a long one that may be much later. A brisk flow has room again
     /// before it would be missed.
-    fn enter(&self, id: FlowId, line: Line, now: Instant) -> Entry {
+    pub(crate) fn enter(&self, id: FlowId, line: Line, now: Instant) -> Entry {
         let shared = self.limits(id).are_shared();
         let mut inner = self.lock();
         let slow = inner.slow;
@@ -195,7 +193,7 @@ impl Flows {
     }
 
     /// Begins the attempt that Redis has granted as a trial, or since the breaker is closed.
-    fn enter_trial(&self, id: FlowId, now: Instant) -> Pass {
+    pub(crate) fn enter_trial(&self, id: FlowId, now: Instant) -> Pass {
         let mut inner = self.lock();
         inner.flow(id, now);
         inner.begin(id, now);
@@ -219,23 +217,23 @@ impl Flows {
     }
 
     /// How many failures in a row there were.
-    fn failures(&self, id: FlowId) -> u32 {
+    pub(crate) fn failures(&self, id: FlowId) -> u32 {
         self.lock().flows.get(&id).map_or(0, |flow| flow.window.failures)
     }
 
     /// The breaker is open for so long, or closed.
-    fn set_open(&self, id: FlowId, wait: Option<Duration>) {
+    pub(crate) fn set_open(&self, id: FlowId, wait: Option<Duration>) {
         let now = Instant::now();
         let mut inner = self.lock();
         inner.flow(id, now).open_until = wait.map(|wait| now + wait);
     }
 
-    fn is_open(&self, id: FlowId) -> bool {
+    pub(crate) fn is_open(&self, id: FlowId) -> bool {
         self.lock().flows.get(&id).is_some_and(|flow| flow.open_until.is_some())
     }
 
     /// How many jobs of those that wait there is room for.
-    fn room(&self, id: FlowId) -> usize {
+    pub(crate) fn room(&self, id: FlowId) -> usize {
         let now = Instant::now();
         let mut inner = self.lock();
         let slow = inner.slow;
@@ -246,7 +244,7 @@ impl Flows {
     }
 
     /// So many jobs are admitted and will be on their way, perhaps to this worker.
-    fn expect(&self, id: FlowId, jobs: usize) {
+    pub(crate) fn expect(&self, id: FlowId, jobs: usize) {
         if jobs > 0 {
             let now = Instant::now();
             self.lock().flow(id, now).expected.more(jobs, now);
@@ -254,26 +252,26 @@ impl Flows {
     }
 
     /// There were not as many jobs to admit.
-    fn expect_fewer(&self, id: FlowId, jobs: usize) {
+    pub(crate) fn expect_fewer(&self, id: FlowId, jobs: usize) {
         self.lock().flow(id, Instant::now()).expected.fewer(jobs);
     }
 
     /// A job that was admitted so long ago has come.
-    fn came(&self, id: FlowId, after: Duration) {
+    pub(crate) fn came(&self, id: FlowId, after: Duration) {
         self.lock().flow(id, Instant::now()).expected.came(after);
     }
 
-    fn counted(&self, id: FlowId) -> usize {
+    pub(crate) fn counted(&self, id: FlowId) -> usize {
         self.lock().flows.get(&id).map_or(0, |flow| flow.counted)
     }
 
-    fn count(&self, id: FlowId) {
+    pub(crate) fn count(&self, id: FlowId) {
         let now = Instant::now();
         self.lock().flow(id, now).counted += 1;
     }
 
     /// The flows of which attempts are counted in Redis.
-    fn all_counted(&self) -> Vec<FlowId> {
+    pub(crate) fn all_counted(&self) -> Vec<FlowId> {
         let inner = self.lock();
         inner.flows.iter().filter(|(_, flow)| flow.counted > 0).map(|(id, _)| *id).collect()
     }

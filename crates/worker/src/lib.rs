@@ -28,12 +28,12 @@ pub use process::{listen, shutdown};
 /// What a worker can be configured with.
 pub mod settings {
     pub use crate::http::egress::{BadRule, Egress, Rule};
-    pub use crate::http::secrets::{BadKey, Secret, Secrets, SigningKey, sensitive};
+    pub use crate::http::secrets::{BadIdentity, BadKey, Identity, Secret, Secrets, SigningKey, sensitive};
     pub use crate::http::sender::{
-        BadExempt, BadProxy, HttpConfig, Identity, KeptResults, Proxy, SenderConfig, TlsError, TlsVersion, exempt,
+        BadExempt, BadProxy, HttpConfig, KeptResults, Proxy, SenderConfig, TlsError, TlsVersion, exempt,
     };
     pub use crate::loops::reader::Order;
-    pub use crate::observe::trace::Retries;
+    pub use crate::observe::retries::Retries;
     pub use crate::policy::{BadStatuses, Meaning, Overrides, RetryPolicies, RetryPolicy, Statuses, Waits};
 }
 

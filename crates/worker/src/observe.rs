@@ -2,4 +2,5 @@
 
 pub mod counts;
 pub mod gauges;
+pub mod retries;
 pub mod trace;

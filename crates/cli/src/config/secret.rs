@@ -6,8 +6,8 @@ use std::io::Read;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 use postrider_queue::job::is_reserved;
-use postrider_worker::settings::{Secret, sensitive};
 use postrider_worker::settings::Identity;
+use postrider_worker::settings::{Secret, sensitive};
 
 use super::table::{Source, Table};
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use postrider_worker::internals::{Answer, Circumstances, Ending, Outcome, retry_after};
 use postrider_worker::internals::RetryPolicy;
+use postrider_worker::internals::{Answer, Circumstances, Ending, Outcome, retry_after};
 
 /// 2026-11-24T12:00:00Z
 const NOW: u64 = 1_795_521_600_000;

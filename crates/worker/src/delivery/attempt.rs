@@ -10,20 +10,34 @@ use postrider_queue::work::{Parking, Until, Written, fields};
 use telemetry::{Context, ErrorType};
 use tracing::debug;
 
-use crate::observe::counts::Became;
-use crate::flows;
+use super::gate;
+use super::record::{self, Record};
+use super::settlement::{Settlement, put_aside, settle};
 use crate::flows::Pass;
+use crate::observe::counts::Became;
+use crate::observe::trace::Process;
+use crate::policy::RetryPolicy;
+use crate::policy::{Circumstances, Outcome};
 use crate::shard::hand::Hand;
 use crate::shard::lane::Lane;
-use crate::policy::{Circumstances, Outcome};
-use crate::delivery::record::{self, Record};
-use crate::policy::RetryPolicy;
-use crate::delivery::settlement::{Settlement, put_aside, settle};
 use crate::shard::slots::Slot;
-use crate::observe::trace::Process;
 
 /// A job that was delivered more often without a settlement is poison.
 const MOST_DELIVERIES: u64 = 5;
+
+/// Begins to work on a delivery, unless it is in hand already. `sent` is when the call that brought it
+/// was sent. Without a slot it is one of the few that may come in over them.
+pub fn begin(lane: &Arc<Lane>, delivery: Delivery, sent: Instant, slot: Option<Slot>) {
+    let delivery = Arc::new(delivery);
+    if !lane.hand.take(&delivery, sent) {
+        return;
+    }
+    let lease = delivery.lease;
+    // Unboxed, its 3 KB would be copied at each step of being spawned and of ending.
+    let work = Box::pin(work(lane.clone(), delivery, slot));
+    let task = lane.work.spawn(work);
+    lane.hand.begun(lease, task);
+}
 
 /// Works on a delivery until it is settled. Dropped before, it leaves the job to whoever dropped it.
 pub async fn work(lane: Arc<Lane>, delivery: Arc<Delivery>, slot: Option<Slot>) {
@@ -61,7 +75,7 @@ async fn deliver(lane: &Lane, delivery: &Delivery) -> Option<(Settlement, Contex
     let job = match Job::decode(delivery) {
         Ok(job) => job,
         Err(malformed) => {
-            flows::decline(lane, delivery).await;
+            gate::decline(lane, delivery).await;
             return Some(malformed_entry(lane, delivery, &malformed));
         }
     };
@@ -73,11 +87,11 @@ async fn deliver(lane: &Lane, delivery: &Delivery) -> Option<(Settlement, Contex
     }
     match sendable(lane, delivery, &job) {
         Ok(policy) => {
-            let pass = flows::pass(lane, delivery, &job).await?;
+            let pass = gate::pass(lane, delivery, &job).await?;
             Some(attempt(lane, delivery, &job, policy, pass).await)
         }
         Err(settlement) => {
-            flows::decline(lane, delivery).await;
+            gate::decline(lane, delivery).await;
             Some(*settlement)
         }
     }
@@ -197,7 +211,7 @@ async fn attempt(
         Attempt { parent: Some(context.clone()), resend_count: job.trail.attempts, ..Attempt::default() };
     let ending = lane.sender.send(job, &attempt, secret, at).await;
     let took = started.elapsed();
-    flows::end(lane, job, pass, &ending).await;
+    gate::end(lane, job, pass, &ending).await;
     record.attempted(&ending, at, took);
     let now = lane.queue.clock().now();
     let circumstances = Circumstances {
@@ -265,7 +279,7 @@ async fn confirm_lease(lane: &Lane, lease: Lease) {
             // Lost: whoever took it from the hand has told this task to end.
             return std::future::pending().await;
         };
-        crate::loops::leases::extend(lane, &[current]).await;
+        crate::shard::lease::extend(lane, &[current]).await;
     }
 }
 

@@ -10,8 +10,8 @@ use postrider_queue::work::fields::{enqueued_at, of_malformed, own_fields, push,
 use postrider_queue::work::{Burial, Kept, Parking, Until, history};
 use telemetry::Context;
 
-use crate::policy::Ending;
 use crate::delivery::settlement::Settlement;
+use crate::policy::Ending;
 
 /// A job with what it has been through, this attempt included.
 #[derive(Debug)]

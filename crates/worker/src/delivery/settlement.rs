@@ -10,8 +10,8 @@ use telemetry::{Context, ErrorType};
 use tokio::sync::mpsc::error::SendError;
 use tracing::warn;
 
-use crate::shard::lane::{Done, Lane};
 use crate::observe::trace::Settling;
+use crate::shard::lane::{Done, Lane};
 
 /// What is to be written in Redis.
 #[derive(Debug)]

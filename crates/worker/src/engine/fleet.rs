@@ -16,20 +16,21 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{WeightedQueue, WorkerConfig};
-use crate::observe::counts::Counts;
-use crate::flows;
+use crate::delivery::gate;
 use crate::flows::Flows;
+use crate::http::secrets::Secrets;
+use crate::http::sender::Sender;
+use crate::loops::{leases, mender, reclaimer, scheduler, settler};
+use crate::observe::counts::Counts;
+use crate::observe::retries::Retries;
+use crate::observe::trace::Settling;
+use crate::policy::RetryPolicies;
+use crate::process::status::Health;
+use crate::shard::alarm::Alarm;
 use crate::shard::hand::Hand;
 use crate::shard::lane::Lane;
 use crate::shard::lanes::Lanes;
-use crate::policy::RetryPolicies;
-use crate::loops::scheduler::Alarm;
-use crate::http::secrets::Secrets;
-use crate::http::sender::Sender;
 use crate::shard::slots::{Slots, Work};
-use crate::process::status::Health;
-use crate::observe::trace::{Retries, Settling};
-use crate::loops::{leases, mender, reclaimer, scheduler, settler};
 
 /// How long Redis has to take the last settlements. With the default deadline and the flush of telemetry, 25 and 2 s,
 /// this stays within 30 s, the usual grace of those who kill.
@@ -121,7 +122,7 @@ impl Fleet {
     /// Tells again which attempts this worker is making, so that they are not taken for those of a dead one.
     pub(super) async fn tell_flows(&self) {
         if let Some(running) = self.running.first() {
-            flows::tell(&running.lane).await;
+            gate::tell(&running.lane).await;
         }
     }
 
@@ -244,7 +245,7 @@ impl Running {
 /// The attempts that are still being made are counted as long as they take, or others would take their places.
 async fn keep_telling(lane: &Lane) -> Infallible {
     loop {
-        flows::tell(lane).await;
+        gate::tell(lane).await;
         tokio::time::sleep(super::LOOK).await;
     }
 }

@@ -14,7 +14,7 @@ const SLOW: Duration = Duration::from_secs(1);
 const STALL: Duration = Duration::from_millis(250);
 
 /// Who waits in a slot for room waits so long at most: most attempts end soon, and to park a job costs more.
-pub(super) const GRACE: Duration = Duration::from_millis(50);
+pub(crate) const GRACE: Duration = Duration::from_millis(50);
 
 /// How an attempt ended, as far as its destination is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

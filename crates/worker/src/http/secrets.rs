@@ -1,6 +1,7 @@
 //! Secrets by name: what a job's request is signed with, and how it shows who it is. They come from files or the
 //! environment when the worker starts and stand nowhere else: not in Redis, in a log, a span or an error.
 
+mod identity;
 mod signing;
 
 use std::collections::BTreeMap;
@@ -9,8 +10,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::http::sender::Identity;
-
+pub use identity::{BadIdentity, Identity};
 pub use signing::{BadKey, SigningKey};
 
 /// All secrets of a worker, by their names.

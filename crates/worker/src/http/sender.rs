@@ -34,8 +34,8 @@ use telemetry::{ErrorType, Telemetry};
 use tracing::{info, warn};
 
 use crate::http::egress::Egress;
+use crate::http::secrets::{Identity, Secret};
 use crate::policy::{Answer, Ending, retry_after};
-use crate::http::secrets::Secret;
 use connector::{Connector, place, proxy_of};
 use deadline::{Bounds, Deadline};
 use error::SendError;
@@ -45,7 +45,7 @@ use stream::OpenCount;
 
 pub use proxy::{BadExempt, BadProxy, Proxy, exempt};
 pub use settings::{HttpConfig, TlsVersion};
-pub use tls::{Identity, TlsError};
+pub use tls::TlsError;
 
 /// How requests are sent.
 #[derive(Clone, Debug)]

@@ -13,6 +13,7 @@ use postrider_queue::Error;
 use postrider_queue::job::Delivery;
 use tokio_util::sync::CancellationToken;
 
+use crate::delivery::attempt::begin;
 use crate::shard::lane::Lane;
 use crate::shard::lanes::Lanes;
 use crate::shard::slots::{Slot, Slots};
@@ -92,7 +93,7 @@ impl Reader {
                     any |= !taken.is_empty();
                     let slots = free.split_off(free.len() - taken.len().min(free.len()));
                     for (delivery, slot) in taken.into_iter().zip(slots) {
-                        lane.begin(delivery, sent, Some(slot));
+                        begin(&lane, delivery, sent, Some(slot));
                     }
                 }
                 Err(error) => self.failed(&lane, &error).await,
@@ -123,7 +124,7 @@ impl Reader {
             Ok(taken) => {
                 lane.queue.link().up();
                 for delivery in taken {
-                    lane.begin(delivery, sent, self.slots.try_take());
+                    begin(&lane, delivery, sent, self.slots.try_take());
                 }
             }
             Err(error) => self.failed(&lane, &error).await,

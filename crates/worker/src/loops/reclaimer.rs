@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::delivery::attempt::begin;
 use crate::shard::lane::Lane;
-use crate::loops::leases;
+use crate::shard::lease;
 use crate::shard::slots::{Slot, Slots, Suspect};
 
 /// At most so many at once, so that one worker does not take all that a dead one held.
@@ -43,7 +44,7 @@ pub async fn run(lane: Arc<Lane>, slots: Slots, stop: CancellationToken) {
         // Redis may have stalled, and idle time went on. Once it has answered, it has also heard what the others
         // sent meanwhile to keep their leases.
         let asked = Instant::now();
-        if !leases::extend(&lane, &[]).await || !clock.is_steady(&lane) {
+        if !lease::extend(&lane, &[]).await || !clock.is_steady(&lane) {
             continue;
         }
         if asked.elapsed() > lease / 3 {
@@ -108,7 +109,7 @@ async fn reclaim(lane: &Arc<Lane>, slots: &Slots, free: Vec<Slot>) -> Result<Fou
         if delivery.lease.delivery >= SUSPECT {
             slot.suspect = suspect.take();
         }
-        lane.begin(delivery, sent, Some(slot));
+        begin(lane, delivery, sent, Some(slot));
     }
     Ok(Found { passed_suspects: reclaimed.passed_suspects, any })
 }

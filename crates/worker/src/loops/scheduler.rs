@@ -1,15 +1,12 @@
 //! The scheduler: moves jobs whose time has come, or whose flow has room, back to the stream.
 
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use postrider_queue::job::FlowId;
-use tokio::sync::Notify;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::flows;
+use crate::delivery::wake;
 use crate::shard::lane::Lane;
 
 /// As many as one script call moves, so that Redis is not held up.
@@ -19,45 +16,6 @@ const CROWDED: u64 = 1000;
 const PAUSE: Duration = Duration::from_millis(100);
 /// Another worker may have scheduled a job that it did not live to promote.
 const LONGEST: Duration = Duration::from_secs(1);
-
-/// To when the scheduler sleeps.
-#[derive(Debug)]
-pub struct Alarm {
-    at: Mutex<Instant>,
-    earlier: Notify,
-}
-
-impl Default for Alarm {
-    fn default() -> Self {
-        Self { at: Mutex::new(Instant::now()), earlier: Notify::new() }
-    }
-}
-
-impl Alarm {
-    /// This worker has scheduled a job for then.
-    pub fn due_in(&self, wait: Duration) {
-        let due = Instant::now() + wait;
-        let mut at = self.at.lock().expect("nothing panics while it holds this lock");
-        if due < *at {
-            *at = due;
-            self.earlier.notify_one();
-        }
-    }
-
-    fn set(&self, wait: Duration) {
-        *self.at.lock().expect("nothing panics while it holds this lock") = Instant::now() + wait;
-    }
-
-    async fn ring(&self) {
-        loop {
-            let at = *self.at.lock().expect("nothing panics while it holds this lock");
-            tokio::select! {
-                () = tokio::time::sleep_until(at) => return,
-                () = self.earlier.notified() => {}
-            }
-        }
-    }
-}
 
 /// Promotes until stopped.
 pub async fn run(lane: Arc<Lane>, stop: CancellationToken) {
@@ -97,28 +55,9 @@ pub async fn run(lane: Arc<Lane>, stop: CancellationToken) {
 /// Lets those go for whom there is room in their flows.
 async fn wake(lane: &Lane, flows: &[FlowId]) {
     for id in flows {
-        if let Err(error) = flows::wake(lane, *id).await {
+        if let Err(error) = wake::wake(lane, *id).await {
             // It is looked after again when its time comes.
             lane.queue.link().down(&error, 0);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_alarm_rings_at_the_earliest_time_it_was_given() {
-        let alarm = Alarm::default();
-        alarm.set(LONGEST);
-        let start = Instant::now();
-        let earlier = async {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            alarm.due_in(Duration::from_millis(50));
-            alarm.due_in(Duration::from_millis(500));
-        };
-        tokio::join!(alarm.ring(), earlier);
-        assert_eq!(start.elapsed(), Duration::from_millis(150));
     }
 }

@@ -9,8 +9,8 @@ use telemetry::ErrorType;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::shard::lane::{Done, Lane};
 use crate::observe::trace::Settling;
+use crate::shard::lane::{Done, Lane};
 
 /// As many as one script call takes.
 const MOST: usize = 256;

@@ -1,40 +1,15 @@
 //! The spans of the work on a job and of its settlement, and how they hang together with the producer's and with
 //! earlier attempts.
 
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use postrider_queue::job::{Delivery, EntryId, Job, Producer, Reason, Trail};
 use postrider_queue::work::{Alone, Operation, fields, history};
 use telemetry::{Context, ErrorType, Span, Telemetry, semconv};
 
-use crate::observe::counts::Became;
+use super::counts::Became;
+use super::retries::Retries;
 use crate::shard::lane::Lane;
-
-/// How the trace of a further attempt belongs to what was before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Retries {
-    /// All attempts of a delivery are one trace, children of the producer's span.
-    #[default]
-    Parent,
-    /// Each is a trace of its own, recorded where the producer's is, with links to it and to the attempt before.
-    Link,
-    /// Each is a trace of its own, and tells of no other.
-    None,
-}
-
-impl FromStr for Retries {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "parent" => Ok(Self::Parent),
-            "link" => Ok(Self::Link),
-            "none" => Ok(Self::None),
-            _ => Err("write parent, link or none".to_owned()),
-        }
-    }
-}
 
 /// An entry's time that is older than this was made up by its producer.
 const LONGEST_WAIT: Duration = Duration::from_secs(366 * 24 * 3600);

@@ -18,8 +18,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::shard::lanes::Lanes;
 use crate::process::listen::{self, Bounds};
+use crate::shard::lanes::Lanes;
 
 /// Questions are short and seldom.
 const BOUNDS: Bounds = Bounds {

@@ -2,24 +2,24 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use postrider_queue::job::{Delivery, Lease};
+use postrider_queue::job::Lease;
 use postrider_queue::work::{Queue, Settled};
 use telemetry::{Context, Telemetry};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::observe::counts::Counts;
+use super::alarm::Alarm;
+use super::hand::Hand;
+use super::slots::Work;
 use crate::flows::{Flows, Held};
-use crate::shard::hand::Hand;
-use crate::policy::RetryPolicies;
-use crate::loops::scheduler::Alarm;
 use crate::http::secrets::Secrets;
 use crate::http::sender::Sender;
-use crate::shard::slots::{Slot, Work};
-use crate::observe::trace::Retries;
+use crate::observe::counts::Counts;
+use crate::observe::retries::Retries;
+use crate::policy::RetryPolicies;
 
 /// What the loops of one queue share.
 #[derive(Debug)]
@@ -76,20 +76,6 @@ impl Lane {
     pub fn oldest(&self) -> u64 {
         let shortest = self.retry.shortest_age();
         shortest.map_or(0, |age| self.queue.clock().now().saturating_sub(age.as_millis() as u64))
-    }
-
-    /// Begins to work on a delivery, unless it is in hand already. `sent` is when the call that brought it
-    /// was sent. Without a slot it is one of the few that may come in over them.
-    pub fn begin(self: &Arc<Self>, delivery: Delivery, sent: Instant, slot: Option<Slot>) {
-        let delivery = Arc::new(delivery);
-        if !self.hand.take(&delivery, sent) {
-            return;
-        }
-        let lease = delivery.lease;
-        // Unboxed, its 3 KB would be copied at each step of being spawned and of ending.
-        let work = Box::pin(crate::delivery::attempt::work(self.clone(), delivery, slot));
-        let task = self.work.spawn(work);
-        self.hand.begun(lease, task);
     }
 
     /// A job that was enqueued then is delivered and settled.

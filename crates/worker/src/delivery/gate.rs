@@ -8,14 +8,13 @@ use postrider_queue::work::{Asking, Parking, Taken, Told, Until, Why, fields, is
 use telemetry::ErrorType;
 use tracing::{debug, info, warn};
 
-use super::window::GRACE;
-use super::{Entry, Line, Pass, Verdict};
-use crate::shard::lane::Lane;
+use super::settlement::put_aside;
+use crate::flows::{Entry, GRACE, Line, Pass, Verdict};
 use crate::policy::Ending;
-use crate::delivery::settlement::put_aside;
+use crate::shard::lane::Lane;
 
 /// A flow that holds jobs back is looked after so often at least.
-pub(super) const LOOK: Duration = Duration::from_secs(1);
+pub(crate) const LOOK: Duration = Duration::from_secs(1);
 
 /// Begins an attempt of a job if its flow allows it. Else the job is parked, without a slot and at no cost of an
 /// attempt, until the flow admits it.
