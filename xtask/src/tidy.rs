@@ -1,5 +1,7 @@
 //! The rules of the architecture that no lint knows. Each failure names the file and the line.
 
+mod imports;
+
 use std::fs;
 use std::path::Path;
 
@@ -46,7 +48,7 @@ const PLACES: [Place; 5] = [
     Place {
         names: &["hyper", "hyper_util"],
         within: "crates/worker/",
-        only: &["crates/worker/src/sender", "crates/worker/src/listen"],
+        only: &["crates/worker/src/http/sender", "crates/worker/src/process/listen"],
     },
     // The machine's clock decides nothing: time is Redis' own. The tools may show it, and compare the two.
     Place { names: &["SystemTime"], within: "crates/worker/src/", only: &["crates/cli/src/"] },
@@ -57,7 +59,8 @@ const PLACES: [Place; 5] = [
 pub(crate) fn run() -> Result<(), Failure> {
     let mut sources = Vec::new();
     read("", &mut sources)?;
-    let failures: Vec<String> = RULES.iter().flat_map(|rule| sources.iter().flat_map(rule)).collect();
+    let mut failures: Vec<String> = RULES.iter().flat_map(|rule| sources.iter().flat_map(rule)).collect();
+    failures.extend(imports::circles(&sources));
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }
 }
 

@@ -4,10 +4,13 @@ mod by_hand;
 mod flows;
 mod stage;
 
-pub use flows::{Ask, FLOW, flow_key};
+pub use flows::{Ask, flow_key};
 pub use stage::{Copies, Held, Stage};
 
 const GROUP: &str = "postrider";
+
+/// A flow, as Redis' keys name it.
+pub const FLOW: &str = "0123456789abcdef";
 
 macro_rules! scripts {
     ($($variant:ident $name:literal),+ $(,)?) => {

@@ -27,6 +27,7 @@
 mod attributes;
 mod config;
 mod context;
+mod error;
 mod error_type;
 mod log;
 mod metric;
@@ -57,6 +58,7 @@ pub use config::{
     Sampler, Signal, Temporality, Tls,
 };
 pub use context::{Carrier, Context};
+pub use error::{ShutdownError, StartError};
 pub use error_type::ErrorType;
 pub use metric::{
     BoundCounter, BoundHistogram, BoundUpDownCounter, Counter, Gauge, Histogram, Timer, UpDownCounter,
@@ -64,7 +66,7 @@ pub use metric::{
 pub use observable::{Observable, Observer};
 pub use prometheus::Prometheus;
 pub use span::{Entered, Span, SpanBuilder, SpanKind};
-pub use start::{Running, ShutdownError, StartError, start};
+pub use start::{Running, start};
 pub use subject::{Describe, Subject, about, belongs_to};
 pub use suppression::{Suppressed, is_suppressed, suppress, suppressed};
 pub use value::Value;

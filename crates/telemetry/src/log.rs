@@ -12,8 +12,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::config::{Config, Log, LogFormat};
+use crate::error::StartError;
 use crate::imp;
-use crate::start::StartError;
 use line::Line;
 
 /// A layer of the subscriber, beside the lines on standard error.

@@ -5,9 +5,9 @@ use std::future::Future;
 use tracing_subscriber::filter::Targets;
 
 use crate::config::Config;
+use crate::error::{ShutdownError, StartError};
 use crate::log::BoxedLayer;
 use crate::span::Plan;
-use crate::start::{ShutdownError, StartError};
 use crate::{Carrier, ErrorType, Propagators, Value};
 
 pub(crate) const COMPILED: bool = false;

@@ -1,9 +1,6 @@
 //! The scripts of flows.
 
-use super::{Call, Held, Script};
-
-/// A flow, as Redis' keys name it.
-pub const FLOW: &str = "0123456789abcdef";
+use super::{Call, FLOW, Held, Script};
 
 /// The key of what all workers share of [`FLOW`].
 pub fn flow_key() -> String {

@@ -70,7 +70,7 @@ fn a_line_of_a_job_says_which_job_it_is_about(build: Build) {
 
 fn each_attempt_has_a_line_for_those_who_ask(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
-    let arguments = ["--log", "info,postrider_worker::attempt=debug", "--log-format", "text"];
+    let arguments = ["--log", "info,postrider_worker::delivery=debug", "--log-format", "text"];
     let mut worker = Postrider::ready_worker(build, &redis, &arguments, &[]);
     let queue = Queue::new(&redis, "default");
     queue.enqueue(&[("url", sink.url("/status/503")), ("max_attempts", "2".to_owned())]);

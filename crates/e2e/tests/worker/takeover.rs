@@ -112,7 +112,7 @@ fn a_backlog_is_worked_off_from_the_first_moment_and_not_taken_in() {
         BUILD,
         &redis,
         &arguments,
-        &[("POSTRIDER_LOG", "error,postrider_worker::worker=info")],
+        &[("POSTRIDER_LOG", "error,postrider_worker::engine=info")],
     );
     sink.wait_for_path("/ok?ready", 1000, LONG);
     sink.wait_for_path("/ok?held", 1000, LONG);

@@ -38,7 +38,7 @@ fn jobs_that_are_due_in_one_millisecond_do_not_hold_up_the_others() {
         BUILD,
         &redis,
         &[],
-        &[("POSTRIDER_LOG", "error,postrider_worker::worker=info")],
+        &[("POSTRIDER_LOG", "error,postrider_worker::engine=info")],
     );
     let mut slowest = Duration::ZERO;
     let mut sent = 0;

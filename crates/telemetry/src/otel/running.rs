@@ -24,8 +24,8 @@ use super::tally::Tally;
 use super::transport::Kind;
 use super::{Telemetry, logs, scope};
 use crate::Config;
+use crate::error::{ShutdownError, StartError};
 use crate::log::BoxedLayer;
-use crate::start::{ShutdownError, StartError};
 
 #[derive(Debug)]
 pub(crate) struct Running(Option<Providers>);

@@ -9,9 +9,9 @@ use e2e::resp::Connection;
 use e2e::wait;
 
 use crate::arguments::Arguments;
-use crate::measure::PATIENCE;
 use crate::process;
 use crate::summary::{Rows, Summary};
+use crate::variant::PATIENCE;
 use crate::variant::{Running, Variant};
 
 const FEW: usize = 1_000;

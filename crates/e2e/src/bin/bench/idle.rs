@@ -8,9 +8,10 @@ use e2e::redis::RedisServer;
 use e2e::wait;
 
 use crate::arguments::Arguments;
-use crate::measure::{self, Latency, PATIENCE};
+use crate::measure::{self, Latency};
 use crate::process;
 use crate::summary::{Rows, Summary};
+use crate::variant::PATIENCE;
 use crate::variant::Variant;
 
 /// Long enough for what a worker does once a second.

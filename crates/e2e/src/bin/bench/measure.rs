@@ -10,10 +10,7 @@ use e2e::resp::Connection;
 use e2e::wait;
 
 use crate::process::{self, Usage};
-use crate::variant::{Running, Variant};
-
-/// How long one run may take, and a worker to end.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+use crate::variant::{PATIENCE, Running, Variant};
 
 /// What one run came to.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@ use e2e::quick_sink::QuickSink;
 use e2e::redis::RedisServer;
 
 use crate::arguments::Arguments;
-use crate::measure::PATIENCE;
+use crate::variant::PATIENCE;
 use crate::process;
 use crate::summary::{Rows, Summary};
 use crate::variant::Variant;

@@ -4,12 +4,15 @@ use std::fmt::Display;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use e2e::otlp::Receiver;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tempfile::TempDir;
+
+/// How long one run may take, and a worker to end.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variant {
@@ -159,7 +162,7 @@ impl Running {
         // It may have ended: it is not reaped yet, so the id is its own.
         nix::sys::signal::kill(Pid::from_raw(process), Signal::SIGTERM)
             .expect("an own child can be signalled");
-        e2e::wait::eventually("the program ends on SIGTERM", crate::measure::PATIENCE, || {
+        e2e::wait::eventually("the program ends on SIGTERM", PATIENCE, || {
             self.child.try_wait().expect("an own child can be waited for")
         });
     }

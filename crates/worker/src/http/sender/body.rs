@@ -10,8 +10,20 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
 
-use super::deadline::Bounds;
 use super::error::{Phase, SendError};
+
+/// What bounds an attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// When the whole attempt ends.
+    pub(super) at: Instant,
+    /// From the connection to the head of the response.
+    pub(super) headers: Option<Duration>,
+    /// From the head of the response to the end of its body.
+    pub(super) body: Duration,
+    /// Bytes of the body that are read.
+    pub(super) body_cap: usize,
+}
 
 pin_project! {
     /// Ends at the cap as if it were the body's end.

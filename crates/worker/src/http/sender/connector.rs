@@ -19,15 +19,13 @@ use tracing::{Instrument, Span, debug_span};
 
 use super::dial::{Dialler, dial};
 use super::dialled;
-use super::error::{ConnectTimeout, DnsError, ProxyError, TlsTimeout, error_type};
+use super::error::{BoxError, ConnectTimeout, DnsError, ProxyError, TlsTimeout, error_type};
 use super::proxy::{Proxy, is_exempt};
 use super::resolver::Resolver;
 use super::server_name::server_name;
 use super::settings::HttpConfig;
 use super::stream::{OpenCount, Stream};
 use crate::http::egress::{Egress, Refusal};
-
-pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Makes connections: resolves, checks, dials what is left, and secures it. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -16,24 +16,11 @@ use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
 use tower_service::Service;
 
-use super::body::AttemptBody;
+use super::body::{AttemptBody, Bounds};
 use super::dialled;
 use super::error::{Phase, SendError};
 use super::pool::PoolClient;
 use super::upload::{Progress, Upload};
-
-/// What bounds an attempt.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    /// When the whole attempt ends.
-    pub(super) at: Instant,
-    /// From the connection to the head of the response.
-    pub(super) headers: Option<Duration>,
-    /// From the head of the response to the end of its body.
-    pub(super) body: Duration,
-    /// Bytes of the body that are read.
-    pub(super) body_cap: usize,
-}
 
 /// A client for one attempt.
 #[derive(Debug)]

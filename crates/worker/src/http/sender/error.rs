@@ -10,6 +10,9 @@ use telemetry::ErrorType;
 
 use crate::http::egress::Refusal;
 
+/// Any error on the way to a connection.
+pub(super) type BoxError = Box<dyn Error + Send + Sync>;
+
 /// What kept an attempt from an answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SendError {
@@ -100,7 +103,7 @@ pub(super) struct TlsTimeout(pub(super) Duration);
 pub(super) struct ProxyError {
     pub(super) place: String,
     #[source]
-    pub(super) error: super::connector::BoxError,
+    pub(super) error: BoxError,
 }
 
 pub(super) fn error_type(error: &(dyn Error + 'static)) -> ErrorType {

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
-use super::connector::BoxError;
-use super::error::{DnsError, DnsTimeout};
+use super::error::{BoxError, DnsError, DnsTimeout};
 
 /// Lookups at once: half of the threads that tokio has for what blocks. One that nobody waits for any more
 /// counts until it ends.

@@ -4,7 +4,7 @@ use http::Uri;
 use postrider_queue::job::{BadHost, Host};
 use rustls::pki_types::ServerName;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use super::error::BoxError;
 
 /// The host of a URL as certificates know it: an address in any spelling is that address, a name has no dot at its
 /// end (RFC 6066 §3). So what is dialled is what is proven, and a spelling that TLS does not know comes as far as the
