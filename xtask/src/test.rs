@@ -63,14 +63,15 @@ fn with_nextest(build: Build, options: &[&str], filter: &[String]) -> Command {
 
 fn with_cargo(build: Build, options: &[String], filter: &[String]) -> Command {
     let mut command = step::cargo(&["test", "--workspace", "--no-fail-fast"]);
-    command.args(build.flags()).args(options).env("RUST_TEST_THREADS", at_once());
+    command.args(build.flags()).args(options);
     if !filter.is_empty() {
         command.arg("--").args(filter);
     }
     command
 }
 
-/// How many tests run at once: two for each core, since most wait for other processes most of their time.
+/// How many tests run at once: two for each core, since most wait for other processes most of their time. Those that
+/// need the machine for themselves stand in `.config/nextest.toml`.
 fn at_once() -> String {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     (2 * cores).to_string()
