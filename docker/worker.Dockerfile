@@ -16,14 +16,16 @@ RUN sh docker/skeleton.sh /src
 
 # The dependencies: the long part, cached until a manifest changes.
 FROM ${RUST_IMAGE} AS dependencies
-# `otel` or `lean`: with OpenTelemetry or without.
-ARG FEATURES=otel
 # A profile of Cargo: `release`, or `dev` to build fast.
 ARG PROFILE=release
 # Names of functions are enough for a backtrace here; lines would double the size.
 ENV CARGO_PROFILE_RELEASE_STRIP=debuginfo CARGO_PROFILE_DEV_STRIP=debuginfo CARGO_TERM_COLOR=never
 WORKDIR /src
 COPY --from=skeleton /src .
+# All that the lean build needs: the other needs it, too, so that it is compiled once for both images.
+RUN cargo build --locked --package postrider --profile "$PROFILE" --no-default-features
+# `otel` or `lean`: with OpenTelemetry or without.
+ARG FEATURES=otel
 RUN case "$FEATURES" in otel) flags= ;; lean) flags=--no-default-features ;; \
         *) echo "FEATURES is '$FEATURES'; write otel or lean" >&2; exit 1 ;; esac; \
     echo "cargo build --locked --package postrider --profile $PROFILE $flags" >/build && sh -e /build

@@ -4,9 +4,9 @@
 //! build of tokio, hyper and what stands on them. Hence two selections for each build and no more: the
 //! worker alone (as it is shipped) and the whole workspace. All steps of one build follow each other.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::{fs, thread};
 
 use crate::binaries::{self, Build};
 use crate::step::{self, Failure};
@@ -53,7 +53,7 @@ pub(crate) fn run(filter: &[String]) -> Result<(), Failure> {
 
 fn with_nextest(build: Build, options: &[&str], filter: &[String]) -> Command {
     let mut command = step::cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]);
-    command.args(build.flags()).args(options);
+    command.args(build.flags()).args(options).args(["--test-threads", &at_once()]);
     if !filter.is_empty() {
         // A filter may well fit no test of one build.
         command.arg("--no-tests=pass").arg("--").args(filter);
@@ -68,6 +68,13 @@ fn with_cargo(build: Build, options: &[String], filter: &[String]) -> Command {
         command.arg("--").args(filter);
     }
     command
+}
+
+/// How many tests run at once: two for each core, since most wait for other processes most of their time. Those that
+/// need the machine for themselves stand in `.config/nextest.toml`.
+fn at_once() -> String {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    (2 * cores).to_string()
 }
 
 /// The options that choose every test target but those in `crates/e2e/tests`. `--exclude` would do the same
