@@ -12,26 +12,40 @@ const SEVERITIES: [(&str, u64); 5] = [("TRACE", 1), ("DEBUG", 5), ("INFO", 9), (
 
 /// What each line about a job has, and no other.
 const OF_A_JOB: &[(&str, Type)] = &[
-    ("postrider.job.id", Text),
+    ("messaging.message.conversation_id", Text),
     ("postrider.job.ticket", Text),
     ("postrider.job.attempt", Whole),
     ("messaging.destination.name", Type::OneOf(&["default"])),
 ];
 
-/// What further attributes a line may have.
+/// What further attributes a line may have; where a span has the same, under the same name.
 const OTHERS: &[(&str, Type)] = &[
-    ("error.message", Text),
+    // `docs/exceptions/exceptions-logs.md`: `error.message` is deprecated.
+    ("exception.message", Text),
+    ("error.type", Type::Error),
+    ("http.response.status_code", Whole),
+    ("messaging.batch.message_count", Whole),
+    ("messaging.client.id", Text),
+    ("messaging.message.id", Text),
+    ("postrider.after", Text),
     ("postrider.concurrency", Whole),
-    ("postrider.consumer", Text),
-    ("postrider.entry", Text),
-    ("postrider.first", Text),
-    ("postrider.flow", Text),
-    ("postrider.jobs", Whole),
+    ("postrider.flow.name", Text),
+    ("postrider.job.dead_reason", Type::OneOf(super::spans::REASONS)),
     ("postrider.pause", Text),
     ("postrider.queues", Text),
-    ("postrider.reason", Type::OneOf(super::spans::REASONS)),
+    ("postrider.took", Text),
     ("postrider.why", Text),
 ];
+
+/// Every attribute that a line may have stands in our documentation.
+#[test]
+fn the_attributes_of_log_lines_are_documented() {
+    let page = include_str!("../../../../docs/telemetry.md");
+    let undocumented =
+        OF_A_JOB.iter().chain(OTHERS).filter(|(name, _)| !page.contains(&format!("| `{name}` |")));
+    let undocumented: Vec<&str> = undocumented.map(|(name, _)| *name).collect();
+    assert!(undocumented.is_empty(), "docs/telemetry.md has no row for {undocumented:?}");
+}
 
 /// What is wrong with a log record of a worker that sent some of those spans.
 pub(crate) fn faults(line: &LogLine, spans: &[SpanRecord]) -> Vec<String> {
@@ -82,7 +96,7 @@ fn of_its_trace(line: &LogLine, spans: &[SpanRecord]) -> Option<String> {
     let Some(span) = span else { return Some(format!("there is no span {ids:?}")) };
     // What is no job at all has no label, and is on its first delivery: its entry is its ticket.
     let label = span.text("messaging.message.conversation_id").or(span.text("messaging.message.id"));
-    let own = line.attributes.get("postrider.job.id").and_then(|id| id.as_str());
+    let own = line.attributes.get("messaging.message.conversation_id").and_then(|id| id.as_str());
     (span.name != "process default" || label.as_deref() != own)
         .then(|| format!("its span is {:?} of {label:?}", span.name))
 }

@@ -2,23 +2,45 @@
 
 use crate::semconv;
 
-/// A field's name as an attribute's: in the namespace of the crate that wrote the line.
+/// Fields of our own lines that spans have as attributes, too: both use the same name.
+const NAMES: [(&str, &str); 15] = [
+    ("attempt", semconv::POSTRIDER_JOB_ATTEMPT),
+    ("bytes", semconv::HTTP_REQUEST_BODY_SIZE),
+    ("consumer", semconv::MESSAGING_CLIENT_ID),
+    ("entry", semconv::MESSAGING_MESSAGE_ID),
+    ("error_type", semconv::ERROR_TYPE),
+    // Of several entries.
+    ("first", semconv::MESSAGING_MESSAGE_ID),
+    ("flow", semconv::POSTRIDER_FLOW_NAME),
+    ("id", semconv::MESSAGING_MESSAGE_CONVERSATION_ID),
+    ("jobs", semconv::MESSAGING_BATCH_MESSAGE_COUNT),
+    ("method", semconv::HTTP_REQUEST_METHOD),
+    ("path", semconv::URL_PATH),
+    ("queue", semconv::MESSAGING_DESTINATION_NAME),
+    ("reason", semconv::POSTRIDER_JOB_DEAD_REASON),
+    ("status", semconv::HTTP_RESPONSE_STATUS_CODE),
+    ("ticket", semconv::POSTRIDER_JOB_TICKET),
+];
+
+/// A field's name as an attribute's: that of the conventions, else one in the namespace of the crate that wrote the
+/// line.
 pub(super) fn namespaced(field: String, target: &str) -> String {
     if field.contains('.') {
         return field;
     }
-    match field.as_str() {
-        "error" => return "error.message".to_owned(),
-        "ticket" => return semconv::POSTRIDER_JOB_TICKET.to_owned(),
-        _ => {}
+    if field == "error" {
+        return semconv::EXCEPTION_MESSAGE.to_owned();
     }
-    match target.split("::").next().unwrap_or_default() {
-        "" | "postrider" | "telemetry" | "http_telemetry" | "redis_telemetry" => match field.as_str() {
-            "queue" => semconv::MESSAGING_DESTINATION_NAME.to_owned(),
-            "status" => semconv::HTTP_RESPONSE_STATUS_CODE.to_owned(),
-            _ => format!("postrider.{field}"),
-        },
-        name => format!("{name}.{field}"),
+    match (target.split("::").next().unwrap_or_default(), field.as_str()) {
+        // Why a receiver refuses telemetry; a job's reason is one of a closed list.
+        ("telemetry", "reason") => semconv::EXCEPTION_MESSAGE.to_owned(),
+        ("" | "postrider" | "telemetry" | "http_telemetry" | "redis_telemetry", _) => {
+            match NAMES.iter().find(|(own, _)| *own == field) {
+                Some((_, name)) => (*name).to_owned(),
+                None => format!("postrider.{field}"),
+            }
+        }
+        (name, _) => format!("{name}.{field}"),
     }
 }
 
@@ -28,12 +50,28 @@ mod tests {
 
     #[test]
     fn an_attribute_stands_in_the_namespace_of_its_crate() {
-        assert_eq!(namespaced("jobs".to_owned(), "postrider::lane"), "postrider.jobs");
-        assert_eq!(namespaced("status".to_owned(), "postrider::attempt"), "http.response.status_code");
-        assert_eq!(namespaced("error".to_owned(), "postrider::lane"), "error.message");
-        assert_eq!(namespaced("queue".to_owned(), "postrider::lane"), "messaging.destination.name");
-        assert_eq!(namespaced("queue".to_owned(), "fred::router"), "fred.queue");
-        assert_eq!(namespaced("exception.message".to_owned(), "fred"), "exception.message");
-        assert_eq!(namespaced("server".to_owned(), "fred::router"), "fred.server");
+        let in_target = |target: &str, field: &str| namespaced(field.to_owned(), target);
+        for (field, name) in [
+            ("jobs", "messaging.batch.message_count"),
+            ("entry", "messaging.message.id"),
+            ("reason", "postrider.job.dead_reason"),
+            ("consumer", "messaging.client.id"),
+            ("queue", "messaging.destination.name"),
+            ("status", "http.response.status_code"),
+            ("error", "exception.message"),
+            ("error_type", "error.type"),
+            ("concurrency", "postrider.concurrency"),
+        ] {
+            assert_eq!(in_target("postrider::lane", field), name);
+        }
+        assert_eq!(in_target("telemetry::otel::receiver", "reason"), "exception.message");
+        for (field, name) in [
+            ("queue", "fred.queue"),
+            ("server", "fred.server"),
+            ("error", "exception.message"),
+            ("exception.message", "exception.message"),
+        ] {
+            assert_eq!(in_target("fred::router", field), name);
+        }
     }
 }
