@@ -2,6 +2,10 @@
 //! the log records that a worker sends (`docs/general/events.md`, `docs/general/naming.md`); and what our own
 //! documentation says of the attributes under `postrider.`.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use e2e::otlp::{LogLine, SpanRecord};
 
 use super::spans::{SCHEMA_URL, Type};
@@ -36,16 +40,6 @@ const OTHERS: &[(&str, Type)] = &[
     ("postrider.took", Text),
     ("postrider.why", Text),
 ];
-
-/// Every attribute that a line may have stands in our documentation.
-#[test]
-fn the_attributes_of_log_lines_are_documented() {
-    let page = include_str!("../../../../docs/telemetry.md");
-    let undocumented =
-        OF_A_JOB.iter().chain(OTHERS).filter(|(name, _)| !page.contains(&format!("| `{name}` |")));
-    let undocumented: Vec<&str> = undocumented.map(|(name, _)| *name).collect();
-    assert!(undocumented.is_empty(), "docs/telemetry.md has no row for {undocumented:?}");
-}
 
 /// What is wrong with a log record of a worker that sent some of those spans.
 pub(crate) fn faults(line: &LogLine, spans: &[SpanRecord]) -> Vec<String> {
@@ -103,4 +97,96 @@ fn of_its_trace(line: &LogLine, spans: &[SpanRecord]) -> Option<String> {
 
 fn is_of_a_job(line: &LogLine) -> bool {
     line.attributes.contains_key("postrider.job.attempt")
+}
+
+/// Our page on what a worker exports.
+const PAGE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/telemetry.md"));
+
+#[test]
+fn the_attributes_of_log_lines_are_documented() {
+    let known = OF_A_JOB.iter().chain(OTHERS).map(|(name, _)| *name);
+    let undocumented: Vec<&str> = known.filter(|name| !PAGE.contains(&format!("| `{name}` |"))).collect();
+    assert!(undocumented.is_empty(), "docs/telemetry.md has no row for {undocumented:?}");
+}
+
+#[test]
+fn the_fields_of_log_lines_are_documented() {
+    let fields = fields_of_our_lines();
+    assert!(fields.len() > 20, "too few fields were found to believe it: {fields:?}");
+    let rows: Vec<&str> = PAGE.lines().filter(|line| line.starts_with("| `")).collect();
+    let has_row = |field: &String| {
+        let name = format!("`{field}`");
+        rows.iter().any(|row| row.split('|').nth(2).is_some_and(|names| names.contains(&name)))
+    };
+    // A field of this name is the text of the line.
+    let named = fields.iter().filter(|field| *field != "message");
+    let undocumented: Vec<_> = named.filter(|field| !has_row(field)).collect();
+    assert!(undocumented.is_empty(), "docs/telemetry.md names no attribute for {undocumented:?}");
+}
+
+/// The fields of all calls of `tracing`'s macros in the sources of our crates.
+fn fields_of_our_lines() -> BTreeSet<String> {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut folders: Vec<PathBuf> = ["telemetry", "worker", "redis-telemetry", "http-telemetry"]
+        .map(|name| crates.join(name).join("src"))
+        .into();
+    let mut fields = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("the sources are there").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                fields.extend(fields_of(&fs::read_to_string(&path).expect("a source is text")));
+            }
+        }
+    }
+    fields
+}
+
+fn fields_of(source: &str) -> BTreeSet<String> {
+    let is_in_name = |character: char| character.is_alphanumeric() || character == '_';
+    let mut fields = BTreeSet::new();
+    for name in ["trace!(", "debug!(", "info!(", "warn!(", "error!("] {
+        for (at, _) in source.match_indices(name) {
+            if !source[..at].ends_with(is_in_name) {
+                fields.extend(arguments(&source[at + name.len()..]).into_iter().filter_map(field));
+            }
+        }
+    }
+    fields
+}
+
+/// The arguments of a call that stand before its message.
+fn arguments(call: &str) -> Vec<&str> {
+    let (mut arguments, mut depth, mut start) = (vec![], 0, 0);
+    for (at, character) in call.char_indices() {
+        match character {
+            '(' | '[' | '{' => depth += 1,
+            ')' if depth == 0 => break,
+            ')' | ']' | '}' => depth -= 1,
+            ',' if depth == 0 => {
+                arguments.push(call[start..at].trim());
+                start = at + 1;
+            }
+            '"' if call[start..at].trim().is_empty() => break,
+            _ => {}
+        }
+    }
+    arguments
+}
+
+/// The name in `%name`, `?name`, `name` and `name = value`.
+fn field(argument: &str) -> Option<String> {
+    let argument = argument.trim_start_matches(['%', '?']);
+    let end = argument.find(|character: char| !(character.is_alphanumeric() || "_.".contains(character)));
+    let (name, rest) = argument.split_at(end.unwrap_or(argument.len()));
+    (rest.is_empty() || rest.trim_start().starts_with('=')).then(|| name.to_owned())
+}
+
+#[test]
+fn the_fields_of_a_call_are_told_from_its_message() {
+    let source = r#"warn!(jobs = a.join(","), %first, ?lease, flow, "text {x}, {y}"); info!("none"); tracing::debug!(a.b = 1, target: "t", "z");"#;
+    let found: Vec<String> = fields_of(source).into_iter().collect();
+    assert_eq!(found, ["a.b", "first", "flow", "jobs", "lease"]);
 }
