@@ -15,7 +15,7 @@ pub(crate) fn check() -> Result<(), Failure> {
     let packages = packages()?;
     let script = step::root().join("xtask/src/validate.py");
     let mut python = Command::new("python3");
-    python.args(["-W", "ignore"]).arg(script).arg(step::root()).env("PYTHONPATH", packages);
+    python.args(["-B", "-W", "ignore"]).arg(script).arg(step::root()).env("PYTHONPATH", packages);
     step::visibly(&mut python)
 }
 

@@ -1,4 +1,5 @@
-"""Holds the files of the deployment against the schemas that Python packages ship. No network is used.
+"""Holds the files of the deployment against the schemas that Python packages ship, and the Collector's against what it
+promises. No network is used.
 
     validate.py ROOT
 
@@ -8,6 +9,7 @@ The packages lie beside each other in the folder that PYTHONPATH names. Each fai
 import sys
 from pathlib import Path
 
+import collector
 import jsonschema
 import kubernetes_validate
 import yaml
@@ -101,6 +103,8 @@ def main(root):
             checked += 1
     for name in resources:
         fail(f"{KUBERNETES_FILES}/kustomization.yaml", f"{name} is not there")
+    for fault in collector.faults(root):
+        fail(collector.FILE, fault)
     for failure in failures:
         print(failure, file=sys.stderr)
     print(f"{checked} documents held against their schemas, {len(failures)} failures")

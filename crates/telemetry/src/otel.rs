@@ -2,6 +2,7 @@
 
 mod encode;
 mod instrument;
+mod log_attributes;
 mod logs;
 mod metrics;
 mod observable;

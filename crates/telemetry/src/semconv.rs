@@ -8,6 +8,8 @@ pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
 /// Why it failed; see [`ErrorType`](crate::ErrorType).
 pub const ERROR_TYPE: &str = "error.type";
+/// What an error says, in a log record.
+pub const EXCEPTION_MESSAGE: &str = "exception.message";
 /// The host as the client names it, without the port.
 pub const SERVER_ADDRESS: &str = "server.address";
 /// The port, also where it is the scheme's default.
@@ -20,6 +22,8 @@ pub const NETWORK_PEER_PORT: &str = "network.peer.port";
 pub const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
 /// The absolute URL, redacted.
 pub const URL_FULL: &str = "url.full";
+/// The path of a URL.
+pub const URL_PATH: &str = "url.path";
 
 /// One of the known methods, else `_OTHER`.
 pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
@@ -27,6 +31,8 @@ pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
 pub const HTTP_REQUEST_METHOD_ORIGINAL: &str = "http.request.method_original";
 /// The ordinal of a repeated attempt, from 1; absent on the first.
 pub const HTTP_REQUEST_RESEND_COUNT: &str = "http.request.resend_count";
+/// How many bytes the body of a request has.
+pub const HTTP_REQUEST_BODY_SIZE: &str = "http.request.body.size";
 /// The status code of the response.
 pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
 /// The path of the URL with its variable parts left as names; from the caller, never from the path.
@@ -89,8 +95,6 @@ pub const MESSAGING_CLIENT_ID: &str = "messaging.client.id";
 
 /// What became of a job: `done`, `retry`, `dead` or `release`; `cut` where the work on it was ended before.
 pub const POSTRIDER_JOB_OUTCOME: &str = "postrider.job.outcome";
-/// The job's label.
-pub const POSTRIDER_JOB_ID: &str = "postrider.job.id";
 /// What names the job and no other, over all its attempts.
 pub const POSTRIDER_JOB_TICKET: &str = "postrider.job.ticket";
 /// The number of this attempt, from 1.
@@ -103,6 +107,8 @@ pub const POSTRIDER_JOB_WAIT_DURATION: &str = "postrider.job.wait_duration";
 pub const POSTRIDER_RESPONSE_STATUS_CLASS: &str = "postrider.response.status_class";
 /// Where jobs of a queue are: `ready`, `running`, `scheduled`, `held` or `dead`.
 pub const POSTRIDER_QUEUE_STATE: &str = "postrider.queue.state";
+/// The name of a flow: what is limited together.
+pub const POSTRIDER_FLOW_NAME: &str = "postrider.flow.name";
 /// The state of a breaker: `closed`, `open` or `half_open`.
 pub const POSTRIDER_BREAKER_STATE: &str = "postrider.breaker.state";
 /// `user` or `system`.
@@ -161,6 +167,8 @@ pub const POSTRIDER_FLOW_BREAKERS: &str = "postrider.flow.breakers";
 pub const POSTRIDER_QUEUE_DEPTH: &str = "postrider.queue.depth";
 /// For how long the first ready job of a queue has been there, in seconds.
 pub const POSTRIDER_QUEUE_OLDEST_AGE: &str = "postrider.queue.oldest_age";
+/// When a queue's depth was last counted, in seconds since 1970.
+pub const POSTRIDER_QUEUE_COUNTED_AT: &str = "postrider.queue.counted_at";
 /// Tasks of the runtime that have not ended.
 pub const POSTRIDER_RUNTIME_TASKS: &str = "postrider.runtime.tasks";
 /// Tasks that stand in the runtime's shared queue.

@@ -44,6 +44,8 @@ impl Stage {
             ("OTEL_LOGS_EXPORTER", "otlp".to_owned()),
             ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
             ("OTEL_METRIC_EXPORT_INTERVAL", "500".to_owned()),
+            // With the lines that there are of each attempt.
+            ("POSTRIDER_LOG", "info,postrider=debug".to_owned()),
         ]
     }
 

@@ -75,7 +75,7 @@ fn each_attempt_has_a_line_for_those_who_ask(build: Build) {
     let queue = Queue::new(&redis, "default");
     queue.enqueue(&[("url", sink.url("/status/503")), ("max_attempts", "2".to_owned())]);
     let line = worker.wait_for_log("attempt failed, to be tried again", SOON);
-    assert!(line.contains("error=503") && line.ends_with("attempt=1"), "{line}");
+    assert!(line.contains("error_type=503") && line.ends_with("attempt=1"), "{line}");
     queue.enqueue(&[("url", sink.url("/ok")), ("id", "order-18".to_owned())]);
     let line = worker.wait_for_log("delivered", SOON);
     assert!(line.contains("status=200") && line.contains("job_id=order-18"), "{line}");
@@ -126,7 +126,23 @@ fn a_receiver_gets_the_line_in_the_trace_of_its_job() {
         let [line] = buried.as_slice() else { panic!("{lines:#?}") };
         assert_eq!((line.trace_id.as_str(), &line.span_id), (TRACE, &process.span_id));
         assert_eq!(line.severity, "WARN");
-        assert_eq!(line.attributes["postrider.job.id"], json!("order-17"));
+        // The names that spans have for the same.
+        assert_eq!(line.attributes["messaging.message.conversation_id"], json!("order-17"));
+        assert_eq!(
+            line.attributes["messaging.message.conversation_id"],
+            process.attributes["messaging.message.conversation_id"]
+        );
+        assert_eq!(line.attributes["messaging.message.id"], process.attributes["messaging.message.id"]);
+        assert_eq!(
+            line.attributes["postrider.job.dead_reason"],
+            process.attributes["postrider.job.dead_reason"]
+        );
+        assert!(
+            line.attributes["exception.message"].as_str().is_some_and(|text| text.contains("410")),
+            "{line:#?}"
+        );
+        let ready = lines.iter().find(|line| line.body == "worker is ready").expect("it was logged");
+        assert_eq!(ready.attributes["messaging.client.id"], process.attributes["messaging.client.id"]);
         assert_eq!(line.attributes["postrider.job.ticket"], json!(ticket));
         assert_eq!(line.attributes["postrider.job.attempt"], json!(1));
         assert_eq!(line.attributes["messaging.destination.name"], json!("default"));

@@ -254,7 +254,12 @@ fn the_resource_says_who_sends_and_from_where() {
     for key in ["service.version", "service.instance.id", "host.name", "host.arch", "telemetry.sdk.version"] {
         assert!(resource[key].as_str().is_some_and(|text| !text.is_empty()), "{key}: {resource:?}");
     }
+    let architecture = resource["host.arch"].as_str().unwrap_or_default();
+    assert!(["amd64", "arm64"].contains(&architecture), "a name of the conventions, not {architecture:?}");
+    // Both together are what identifies a process.
     assert!(resource["process.pid"].as_i64().is_some_and(|pid| pid > 1));
+    let created = resource["process.creation.time"].as_str().unwrap_or_default();
+    assert!(created.starts_with("20") && created.contains('T') && created.ends_with('Z'), "{created:?}");
     assert!(!resource.contains_key("process.command_args"), "a command line may hold a password");
     assert_eq!(receiver.metrics()[0].resource, *resource);
 }

@@ -69,6 +69,7 @@ impl Redis {
             server: connect::server(&self.url),
             reason: error.details().to_owned(),
         })?;
+        queue.operations().begin_at_zero();
         Ok(queue)
     }
 

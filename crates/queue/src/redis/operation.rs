@@ -239,6 +239,12 @@ impl Operations {
         });
     }
 
+    /// Exports what a worker counts before it counts, so that the first of it is seen as an increase.
+    pub(super) fn begin_at_zero(&self) {
+        self.consumed(Operation::Receive, 0);
+        self.consumed(Operation::Claim, 0);
+    }
+
     /// Jobs were taken.
     pub fn consumed(&self, operation: Operation, jobs: usize) {
         let bind = || {

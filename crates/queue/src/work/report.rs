@@ -23,6 +23,8 @@ pub struct Report {
     pub dead: u64,
     /// For how long the first ready job has been there, ms; 0 where there is none.
     pub oldest_ms: u64,
+    /// When this was counted: Redis' time, Unix ms.
+    pub at_ms: u64,
 }
 
 impl Queue {
@@ -53,7 +55,7 @@ fn parse(reply: Value) -> Result<Option<Report>, Error> {
         reply.convert().map_err(|_| unexpected())?;
     let age = |id: EntryId| now.checked_sub(id.millis).filter(|age| *age < LONGEST_WAIT_MS);
     let oldest_ms = EntryId::parse(first.as_bytes()).and_then(age).unwrap_or(0);
-    Ok(Some(Report { ready, running, scheduled, held, dead, oldest_ms }))
+    Ok(Some(Report { ready, running, scheduled, held, dead, oldest_ms, at_ms: now }))
 }
 
 #[cfg(test)]
@@ -68,7 +70,8 @@ mod tests {
         };
         assert_eq!(parse(Value::Array(vec![])).unwrap(), None);
         let report = parse(reply("1795396100000-3")).unwrap().unwrap();
-        assert_eq!(report, Report { ready: 5, running: 4, scheduled: 3, held: 2, dead: 1, oldest_ms: 1000 });
+        let (oldest_ms, at_ms) = (1000, 1_795_396_101_000);
+        assert_eq!(report, Report { ready: 5, running: 4, scheduled: 3, held: 2, dead: 1, oldest_ms, at_ms });
         for made_up in ["1-1", "9999999999999999-0", ""] {
             assert_eq!(parse(reply(made_up)).unwrap().unwrap().oldest_ms, 0, "{made_up}");
         }

@@ -67,8 +67,10 @@ impl Queue {
     ) -> Result<Vec<Delivery>, Error> {
         let (epoch, began) = (self.epoch(), Instant::now());
         let (key, consumer) = (self.0.keys.jobs.clone(), self.0.consumer.name.clone());
+        let command = Command::new("XREADGROUP");
+        let command = if block.is_some() { command.blocking() } else { command };
         let (reply, pending) = redis
-            .defer(Command::new("XREADGROUP"), |client| async move {
+            .defer(command, |client| async move {
                 client.xreadgroup(GROUP, consumer, Some(count as u64), block, false, key, ">").await
             })
             .await;

@@ -233,13 +233,13 @@ async fn attempt(
             record.done(now)
         }
         Outcome::Retry { after } => {
-            debug!(error = %error.as_str(), ?after, "attempt failed, to be tried again");
+            debug!(error_type = %error.as_str(), ?after, "attempt failed, to be tried again");
             let record = record.keeping(process.keep());
             process.retry();
             Settlement::Park(record.parking(Until::Retry(after)))
         }
         Outcome::Release { after } => {
-            debug!(error = %error.as_str(), ?after, "attempt put off");
+            debug!(error_type = %error.as_str(), ?after, "attempt put off");
             let record = record.keeping(process.keep());
             process.release();
             Settlement::Park(record.parking(Until::Release(after)))

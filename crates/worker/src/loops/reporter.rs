@@ -70,6 +70,7 @@ async fn count(shards: &[Arc<Lane>]) -> Result<Option<Report>, Error> {
         sum.held += report.held;
         sum.dead += report.dead;
         sum.oldest_ms = sum.oldest_ms.max(report.oldest_ms);
+        sum.at_ms = sum.at_ms.max(report.at_ms);
     }
     Ok(Some(sum))
 }

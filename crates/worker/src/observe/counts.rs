@@ -94,7 +94,7 @@ impl Counts {
         let trips = "How often this worker opened the breaker of a flow that was closed";
         let trips = telemetry.counter(semconv::POSTRIDER_FLOW_BREAKER_TRIPS, "{trip}", trips);
         let dead = "Jobs that went to the dead letters, by the reason";
-        Self {
+        let counts = Self {
             queue,
             waited: make.seconds(semconv::POSTRIDER_JOB_WAIT_DURATION, WAITED),
             end_to_end: make.seconds(semconv::POSTRIDER_JOB_END_TO_END_DURATION, END_TO_END),
@@ -109,6 +109,28 @@ impl Counts {
             parked: make.jobs(semconv::POSTRIDER_FLOW_PARKED, PARKED),
             held: make.seconds(semconv::POSTRIDER_FLOW_WAIT_DURATION, HELD),
             trips: trips.bind(make.queue()),
+        };
+        counts.begin_at_zero();
+        counts
+    }
+
+    /// Exports every counter before it counts. A counter that first appears with 1 never grows from 0 to 1, so
+    /// Prometheus' `increase` misses what it counted first.
+    fn begin_at_zero(&self) {
+        let jobs =
+            [&self.retries, &self.leases_lost, &self.settlements_refused, &self.reclaimed, &self.parked];
+        for counter in jobs.into_iter().chain([&self.trips]) {
+            counter.add(0);
+        }
+        // Jobs are cancelled by hand, and no worker counts that.
+        for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::Cancelled) {
+            self.add_dead(reason, 0);
+        }
+        self.attempts(Became::Done, class_of(Some(200))).add(0);
+        for became in [Became::Retry, Became::Release, Became::Dead] {
+            for status in [None, Some(300), Some(400), Some(500)] {
+                self.attempts(became, class_of(status)).add(0);
+            }
         }
     }
 
@@ -134,19 +156,20 @@ impl Counts {
 
     /// An attempt was made, with this answer or none.
     pub fn attempt(&self, became: Became, status: Option<u16>) {
-        let class = usize::from(status.unwrap_or(0) / 100);
-        let class = if class < STATUS_CLASSES.len() { class } else { 0 };
-        let bind = || {
+        self.attempts(became, class_of(status)).add(1);
+        if became == Became::Retry {
+            self.retries.add(1);
+        }
+    }
+
+    fn attempts(&self, became: Became, class: usize) -> &BoundCounter {
+        self.attempts_bound[became as usize][class].get_or_init(|| {
             self.attempts.bind(|attributes| {
                 attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.queue);
                 attributes.set(semconv::POSTRIDER_JOB_OUTCOME, became.as_str());
                 attributes.set(semconv::POSTRIDER_RESPONSE_STATUS_CLASS, STATUS_CLASSES[class]);
             })
-        };
-        self.attempts_bound[became as usize][class].get_or_init(bind).add(1);
-        if became == Became::Retry {
-            self.retries.add(1);
-        }
+        })
     }
 
     /// The lease of a job that was being worked on is lost.
@@ -166,7 +189,11 @@ impl Counts {
 
     /// A job went to the dead letters.
     pub fn dead(&self, reason: Reason) {
-        self.dead.add(1, |attributes| {
+        self.add_dead(reason, 1);
+    }
+
+    fn add_dead(&self, reason: Reason, jobs: u64) {
+        self.dead.add(jobs, |attributes| {
             attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.queue);
             attributes.set(semconv::POSTRIDER_JOB_DEAD_REASON, reason.as_str());
         });
@@ -181,4 +208,10 @@ impl Counts {
     pub fn tripped(&self) {
         self.trips.add(1);
     }
+}
+
+/// The place of a status in [`STATUS_CLASSES`].
+fn class_of(status: Option<u16>) -> usize {
+    let class = usize::from(status.unwrap_or(0) / 100);
+    if class < STATUS_CLASSES.len() { class } else { 0 }
 }

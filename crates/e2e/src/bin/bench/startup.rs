@@ -7,9 +7,9 @@ use e2e::quick_sink::QuickSink;
 use e2e::redis::RedisServer;
 
 use crate::arguments::Arguments;
-use crate::variant::PATIENCE;
 use crate::process;
 use crate::summary::{Rows, Summary};
+use crate::variant::PATIENCE;
 use crate::variant::Variant;
 
 /// Starts in one round.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::engine::{DEADLINE, Stack};
 
-const POSTRIDER: &str = "/usr/local/bin/postrider";
+pub(crate) const POSTRIDER: &str = "/usr/local/bin/postrider";
 const KEY: &str = "postrider:{default}:jobs";
 
 /// Sends jobs with the program in the worker's container, waits for each, and returns their trace ids.

@@ -16,9 +16,10 @@ use engine::Stack;
 
 type Scene = fn(&mut Stack);
 
-const SCENES: [(&str, Scene); 10] = [
+const SCENES: [(&str, Scene); 11] = [
     ("without telemetry, and then with Jaeger, by the documented commands", scenes::jaeger),
     ("with the Collector, one trace for each job", scenes::collector),
+    ("a failure that comes late is kept where few traces are", scenes::late_failure),
     ("the containers are closed", scenes::closed),
     ("Prometheus has what the dashboard asks for", scenes::metrics),
     ("Redis stops and comes back", scenes::redis_stops),

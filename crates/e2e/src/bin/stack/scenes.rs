@@ -1,8 +1,10 @@
 //! What is played, in this order: each scene finds the stack as the one before left it.
 
 mod metrics;
+mod sampling;
 
 pub(crate) use metrics::metrics;
+pub(crate) use sampling::late_failure;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

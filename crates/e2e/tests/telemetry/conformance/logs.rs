@@ -2,6 +2,10 @@
 //! the log records that a worker sends (`docs/general/events.md`, `docs/general/naming.md`); and what our own
 //! documentation says of the attributes under `postrider.`.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use e2e::otlp::{LogLine, SpanRecord};
 
 use super::spans::{SCHEMA_URL, Type};
@@ -12,24 +16,28 @@ const SEVERITIES: [(&str, u64); 5] = [("TRACE", 1), ("DEBUG", 5), ("INFO", 9), (
 
 /// What each line about a job has, and no other.
 const OF_A_JOB: &[(&str, Type)] = &[
-    ("postrider.job.id", Text),
+    ("messaging.message.conversation_id", Text),
     ("postrider.job.ticket", Text),
     ("postrider.job.attempt", Whole),
     ("messaging.destination.name", Type::OneOf(&["default"])),
 ];
 
-/// What further attributes a line may have.
+/// What further attributes a line may have; where a span has the same, under the same name.
 const OTHERS: &[(&str, Type)] = &[
-    ("error.message", Text),
+    // `docs/exceptions/exceptions-logs.md`: `error.message` is deprecated.
+    ("exception.message", Text),
+    ("error.type", Type::Error),
+    ("http.response.status_code", Whole),
+    ("messaging.batch.message_count", Whole),
+    ("messaging.client.id", Text),
+    ("messaging.message.id", Text),
+    ("postrider.after", Text),
     ("postrider.concurrency", Whole),
-    ("postrider.consumer", Text),
-    ("postrider.entry", Text),
-    ("postrider.first", Text),
-    ("postrider.flow", Text),
-    ("postrider.jobs", Whole),
+    ("postrider.flow.name", Text),
+    ("postrider.job.dead_reason", Type::OneOf(super::spans::REASONS)),
     ("postrider.pause", Text),
     ("postrider.queues", Text),
-    ("postrider.reason", Type::OneOf(super::spans::REASONS)),
+    ("postrider.took", Text),
     ("postrider.why", Text),
 ];
 
@@ -82,11 +90,103 @@ fn of_its_trace(line: &LogLine, spans: &[SpanRecord]) -> Option<String> {
     let Some(span) = span else { return Some(format!("there is no span {ids:?}")) };
     // What is no job at all has no label, and is on its first delivery: its entry is its ticket.
     let label = span.text("messaging.message.conversation_id").or(span.text("messaging.message.id"));
-    let own = line.attributes.get("postrider.job.id").and_then(|id| id.as_str());
+    let own = line.attributes.get("messaging.message.conversation_id").and_then(|id| id.as_str());
     (span.name != "process default" || label.as_deref() != own)
         .then(|| format!("its span is {:?} of {label:?}", span.name))
 }
 
 fn is_of_a_job(line: &LogLine) -> bool {
     line.attributes.contains_key("postrider.job.attempt")
+}
+
+/// Our page on what a worker exports.
+const PAGE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/telemetry.md"));
+
+#[test]
+fn the_attributes_of_log_lines_are_documented() {
+    let known = OF_A_JOB.iter().chain(OTHERS).map(|(name, _)| *name);
+    let undocumented: Vec<&str> = known.filter(|name| !PAGE.contains(&format!("| `{name}` |"))).collect();
+    assert!(undocumented.is_empty(), "docs/telemetry.md has no row for {undocumented:?}");
+}
+
+#[test]
+fn the_fields_of_log_lines_are_documented() {
+    let fields = fields_of_our_lines();
+    assert!(fields.len() > 20, "too few fields were found to believe it: {fields:?}");
+    let rows: Vec<&str> = PAGE.lines().filter(|line| line.starts_with("| `")).collect();
+    let has_row = |field: &String| {
+        let name = format!("`{field}`");
+        rows.iter().any(|row| row.split('|').nth(2).is_some_and(|names| names.contains(&name)))
+    };
+    // A field of this name is the text of the line.
+    let named = fields.iter().filter(|field| *field != "message");
+    let undocumented: Vec<_> = named.filter(|field| !has_row(field)).collect();
+    assert!(undocumented.is_empty(), "docs/telemetry.md names no attribute for {undocumented:?}");
+}
+
+/// The fields of all calls of `tracing`'s macros in the sources of our crates.
+fn fields_of_our_lines() -> BTreeSet<String> {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut folders: Vec<PathBuf> = ["telemetry", "worker", "redis-telemetry", "http-telemetry"]
+        .map(|name| crates.join(name).join("src"))
+        .into();
+    let mut fields = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("the sources are there").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                fields.extend(fields_of(&fs::read_to_string(&path).expect("a source is text")));
+            }
+        }
+    }
+    fields
+}
+
+fn fields_of(source: &str) -> BTreeSet<String> {
+    let is_in_name = |character: char| character.is_alphanumeric() || character == '_';
+    let mut fields = BTreeSet::new();
+    for name in ["trace!(", "debug!(", "info!(", "warn!(", "error!("] {
+        for (at, _) in source.match_indices(name) {
+            if !source[..at].ends_with(is_in_name) {
+                fields.extend(arguments(&source[at + name.len()..]).into_iter().filter_map(field));
+            }
+        }
+    }
+    fields
+}
+
+/// The arguments of a call that stand before its message.
+fn arguments(call: &str) -> Vec<&str> {
+    let (mut arguments, mut depth, mut start) = (vec![], 0, 0);
+    for (at, character) in call.char_indices() {
+        match character {
+            '(' | '[' | '{' => depth += 1,
+            ')' if depth == 0 => break,
+            ')' | ']' | '}' => depth -= 1,
+            ',' if depth == 0 => {
+                arguments.push(call[start..at].trim());
+                start = at + 1;
+            }
+            '"' if call[start..at].trim().is_empty() => break,
+            _ => {}
+        }
+    }
+    arguments
+}
+
+/// The name in `%name`, `?name`, `name` and `name = value`.
+fn field(argument: &str) -> Option<String> {
+    let argument = argument.trim_start_matches(['%', '?']);
+    let end = argument.find(|character: char| !(character.is_alphanumeric() || "_.".contains(character)));
+    let (name, rest) = argument.split_at(end.unwrap_or(argument.len()));
+    (rest.is_empty() || rest.trim_start().starts_with('=')).then(|| name.to_owned())
+}
+
+#[test]
+fn the_fields_of_a_call_are_told_from_its_message() {
+    let source = r#"warn!(jobs = a.join(","), %first, ?lease, flow, "text {x}, {y}"); info!("none"); tracing::debug!(a.b = 1, target: "t", "z");"#;
+    let found: Vec<String> = fields_of(source).into_iter().collect();
+    assert_eq!(found, ["a.b", "first", "flow", "jobs", "lease"]);
 }

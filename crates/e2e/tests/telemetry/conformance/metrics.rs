@@ -110,6 +110,7 @@ pub(crate) const ROWS: &[Row] = &[
     ("postrider.flow.breakers", Gauge, "{flow}", &["postrider.breaker.state"], &[]),
     ("postrider.queue.depth", Gauge, "{job}", &["messaging.destination.name", "postrider.queue.state"], &[]),
     ("postrider.queue.oldest_age", Gauge, "s", QUEUE, &[]),
+    ("postrider.queue.counted_at", Gauge, "s", QUEUE, &[]),
     ("postrider.job.leases_lost", Counter, "{job}", QUEUE, &[]),
     ("postrider.job.settlements_refused", Counter, "{job}", QUEUE, &[]),
     ("postrider.flow.breaker_trips", Counter, "{trip}", QUEUE, &[]),

@@ -23,6 +23,7 @@ pub struct Depth {
     until: AtomicU64,
     jobs: [AtomicU64; STATES.len()],
     oldest_ms: AtomicU64,
+    at_ms: AtomicU64,
 }
 
 impl Depths {
@@ -50,15 +51,25 @@ impl Depths {
             "s",
             "For how long the first ready job of a queue has been there, 0 without one; one worker tells it for all",
         );
-        let told = depths.clone();
-        telemetry.observe(oldest.fractional(), move |to| {
+        depths.observe_seconds(telemetry, oldest, |depth| &depth.oldest_ms);
+        let counted = Observable::gauge(
+            semconv::POSTRIDER_QUEUE_COUNTED_AT,
+            "s",
+            "When the depth of a queue was last counted: Redis' time, in seconds since 1970",
+        );
+        depths.observe_seconds(telemetry, counted, |depth| &depth.at_ms);
+        depths
+    }
+
+    fn observe_seconds(&self, telemetry: &Telemetry, what: Observable, millis: fn(&Depth) -> &AtomicU64) {
+        let told = self.clone();
+        telemetry.observe(what.fractional(), move |to| {
             for depth in told.fresh() {
-                to.record(depth.oldest_ms.load(Ordering::Relaxed) as f64 / 1000.0, |attributes| {
+                to.record(millis(&depth).load(Ordering::Relaxed) as f64 / 1000.0, |attributes| {
                     attributes.set(semconv::MESSAGING_DESTINATION_NAME, depth.queue);
                 });
             }
         });
-        depths
     }
 
     /// A queue of which this worker may come to tell.
@@ -69,6 +80,7 @@ impl Depths {
             until: AtomicU64::new(0),
             jobs: Default::default(),
             oldest_ms: AtomicU64::new(0),
+            at_ms: AtomicU64::new(0),
         });
         if let Ok(mut depths) = self.0.lock() {
             depths.push(depth.clone());
@@ -85,11 +97,12 @@ impl Depths {
 impl Depth {
     /// It was counted now, and may be told for so long.
     pub fn set(&self, report: &Report, for_so_long: Duration) {
-        let Report { ready, running, scheduled, held, dead, oldest_ms } = *report;
+        let Report { ready, running, scheduled, held, dead, oldest_ms, at_ms } = *report;
         for (own, jobs) in self.jobs.iter().zip([ready, running, scheduled, held, dead]) {
             own.store(jobs, Ordering::Relaxed);
         }
         self.oldest_ms.store(oldest_ms, Ordering::Relaxed);
+        self.at_ms.store(at_ms, Ordering::Relaxed);
         self.until.store((self.origin.elapsed() + for_so_long).as_millis() as u64, Ordering::Release);
     }
 
