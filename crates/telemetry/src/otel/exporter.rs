@@ -26,12 +26,13 @@ use connector::Connector;
 use http_client::HyperClient;
 
 pub(super) use observer::{PartialSuccess, ResponseObserver};
-pub(super) use refusal::{Refusal, outcome};
+pub(super) use refusal::{Refusal, outcome, outcome_of_ended};
 pub(super) use sender::{LogSender, MetricSender, SpanSender};
 
 /// Pause before the second attempt. It doubles with each attempt, up to [`RETRY_PAUSE_MAX`].
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
-const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// The exporter does not cut a pause short, and a shutdown has to wait for its end.
+pub(super) const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Spreads the retries of workers that failed together. Not more: a receiver that is back should be found soon.
 const RETRY_JITTER_MAX: Duration = Duration::from_millis(50);
 /// A receiver that vanished without closing its connection is noticed after one and a half of these.
@@ -164,6 +165,18 @@ fn metadata(signal: &Signal) -> MetadataMap {
         }
     }
     metadata
+}
+
+/// The variable that makes the exporter compress although the configuration does not. An exporter reads it by itself,
+/// and can be told to compress, but not to leave it.
+pub(super) fn forced_compression(kind: Kind, signal: &Signal) -> Option<String> {
+    let own = format!("OTEL_EXPORTER_OTLP_{}_COMPRESSION", kind.name().to_ascii_uppercase());
+    let first = [own, "OTEL_EXPORTER_OTLP_COMPRESSION".to_owned()].into_iter().find_map(|name| {
+        let value = std::env::var(&name).ok()?.to_ascii_lowercase();
+        ["gzip", "none"].contains(&value.as_str()).then_some((name, value))
+    });
+    let (name, value) = first?;
+    (signal.compression == Compression::None && value == "gzip").then_some(name)
 }
 
 fn server(uri: &Uri) -> String {

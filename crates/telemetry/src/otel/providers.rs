@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::Prometheus;
-use super::exporter::{ExporterBuilder, Kind, LogSender, MetricSender, SpanSender};
+use super::exporter::{ExporterBuilder, Kind, LogSender, MetricSender, SpanSender, forced_compression};
 use super::logs::LogQueue;
 use super::queue::SpanQueue;
 use super::receiver::Receiver;
@@ -115,6 +115,10 @@ impl Workshop<'_> {
         let made = ExporterBuilder::new(signal).and_then(|builder| Ok((build(&builder)?, builder)));
         match made {
             Ok((exporter, builder)) => {
+                if let Some(variable) = forced_compression(kind, signal) {
+                    let name = kind.name();
+                    self.warnings.push(format!("{name} are compressed with gzip, since {variable} says so"));
+                }
                 let tally = Arc::new(Tally::new(kind, capacity));
                 let receiver =
                     Receiver::new(kind, &builder, tally.clone(), &self.runtime, self.closing.clone());

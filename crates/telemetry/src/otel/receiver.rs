@@ -13,7 +13,10 @@ use tokio::time::sleep;
 use tracing::instrument::WithSubscriber;
 use tracing::{Dispatch, info, warn};
 
-use super::exporter::{ExporterBuilder, Kind, PartialSuccess, Refusal, ResponseObserver, outcome};
+use super::exporter::{
+    ExporterBuilder, Kind, PartialSuccess, RETRY_PAUSE_MAX, Refusal, ResponseObserver, outcome,
+    outcome_of_ended,
+};
 use super::tally::Tally;
 
 /// Takes everything, as far as is known.
@@ -24,8 +27,10 @@ const PARTIAL: u8 = 1;
 const FAILING: u8 = 2;
 /// Takes nothing until the configuration is corrected.
 const MISDIRECTED: u8 = 3;
-/// How long an export that has failed once is retried during shutdown.
-const SHUTDOWN_RETRY_TIME: Duration = Duration::from_millis(800);
+/// How long an export is retried that begins during shutdown.
+const SHUTDOWN_RETRY_TIME: Duration = Duration::from_millis(500);
+/// How long an export is retried that shutdown finds in a pause: long enough for one attempt more.
+const LAST_RETRY_TIME: Duration = RETRY_PAUSE_MAX.saturating_add(Duration::from_millis(200));
 
 #[derive(Debug)]
 pub(super) struct Receiver {
@@ -93,8 +98,8 @@ impl Receiver {
             tokio::select! {
                 biased;
                 result = export => outcome(result, &self.observer),
-                () = sleep(self.timeout) => Err(Refusal::Failed(format!("no answer within {:?}", self.timeout))),
-                () = self.shutdown_retries() => Err(Refusal::Failed("no success until shutdown".to_owned())),
+                () = sleep(self.timeout) => self.ended(format!("no answer within {:?}", self.timeout)),
+                () = self.shutdown_retries() => self.ended("the receiver took nothing until shutdown".to_owned()),
             }
         };
         let mut bounded = pin!(bounded.with_subscriber(self.subscriber.clone()));
@@ -105,15 +110,20 @@ impl Receiver {
         .await
     }
 
+    fn ended(&self, reason: String) -> Result<PartialSuccess, Refusal> {
+        Err(outcome_of_ended(reason, &self.observer))
+    }
+
     /// Completes when a shutdown waits no longer for retries. An attempt that the receiver has not answered yet is
     /// bounded by the shutdown's own deadline.
     async fn shutdown_retries(&self) {
         let mut closing = self.closing.clone();
+        let time = if *closing.borrow_and_update() { SHUTDOWN_RETRY_TIME } else { LAST_RETRY_TIME };
         if closing.wait_for(|closing| *closing).await.is_err() {
             return;
         }
         loop {
-            sleep(SHUTDOWN_RETRY_TIME).await;
+            sleep(time).await;
             if self.observer.is_retrying() {
                 return;
             }
@@ -130,7 +140,7 @@ impl Receiver {
             info!(lost = self.tally.lost(), "{name} are delivered again");
         }
         if state == PARTIAL && before != PARTIAL {
-            warn!(rejected, message, "the receiver takes {name} in part only, the rest is dropped");
+            warn!(rejected, reason = message, "the receiver takes {name} in part only, the rest is dropped");
         }
     }
 

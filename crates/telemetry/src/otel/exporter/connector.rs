@@ -16,8 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::observer::ResponseObserver;
-use super::refusal::Mistake;
+use super::observer::{ConnectionState, ResponseObserver};
+use super::refusal::{Mistake, with_causes};
 use crate::Protocol;
 
 type Stream = TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>;
@@ -52,7 +52,7 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let (protocol, observer) = (self.protocol, self.observer.clone());
-        observer.connection(None);
+        observer.connection(ConnectionState::Fine);
         let connecting = self.connector.call(uri);
         Box::pin(async move {
             match connecting.await {
@@ -61,7 +61,11 @@ impl Service<Uri> for Connector {
                     Ok(TokioIo::new(ObservedStream { stream, protocol, observer: Some(observer) }))
                 }
                 Err(error) => {
-                    observer.connection(mistake_in_handshake(&*error, protocol));
+                    let mistake = mistake_in_handshake(&*error, protocol);
+                    observer.connection(mistake.map_or_else(
+                        || ConnectionState::Failed(with_causes(&*error)),
+                        ConnectionState::Mistaken,
+                    ));
                     Err(error)
                 }
             }
@@ -83,6 +87,35 @@ impl Connection for ObservedStream {
     }
 }
 
+impl ObservedStream {
+    fn judge(&mut self, bytes: &[u8]) {
+        if let Some(observer) = self.observer.take()
+            && let Some(mistake) = mistake_in_first_bytes(bytes, self.protocol)
+        {
+            observer.connection(ConnectionState::Mistaken(mistake));
+        }
+    }
+
+    /// A receiver may answer and close the connection before the request is written. The error waits for the answer then,
+    /// since the HTTP client does not read after it: a closed connection is always readable, and its write fails again.
+    fn judge_failed_write(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<IoResult<usize>>,
+    ) -> Poll<IoResult<usize>> {
+        if self.observer.is_none() || !matches!(written, Poll::Ready(Err(_))) {
+            return written;
+        }
+        let mut bytes = [0; 16];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        if Pin::new(&mut self.stream).poll_read(context, &mut buffer).is_pending() {
+            return Poll::Pending;
+        }
+        self.judge(buffer.filled());
+        written
+    }
+}
+
 impl AsyncRead for ObservedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -91,10 +124,8 @@ impl AsyncRead for ObservedStream {
     ) -> Poll<IoResult<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if polled.is_ready()
-            && let Some(observer) = self.observer.take()
-        {
-            observer.connection(mistake_in_first_bytes(&buffer.filled()[before..], self.protocol));
+        if polled.is_ready() {
+            self.judge(&buffer.filled()[before..]);
         }
         polled
     }
@@ -106,7 +137,8 @@ impl AsyncWrite for ObservedStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<IoResult<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.judge_failed_write(context, written)
     }
 
     fn poll_write_vectored(
@@ -114,7 +146,8 @@ impl AsyncWrite for ObservedStream {
         context: &mut Context<'_>,
         slices: &[std::io::IoSlice<'_>],
     ) -> Poll<IoResult<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.judge_failed_write(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -12,7 +12,7 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, ResponseBodyTooLarge};
 
 use super::connector::Connector;
 use super::observer::{HttpFailure, ResponseObserver};
-use super::refusal::Mistake;
+use super::refusal::{Mistake, with_causes};
 use crate::Signal;
 
 /// OTLP responses are small. A longer one comes from something else.
@@ -84,12 +84,6 @@ fn mistake(response: &Response<Bytes>) -> Option<Mistake> {
     } else {
         None
     }
-}
-
-/// An error with its causes, for instance `dns error: no such host`. The client's errors contain no header and no path.
-fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

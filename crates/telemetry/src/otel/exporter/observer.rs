@@ -30,10 +30,22 @@ pub(super) struct Observed {
     pub(super) http_failure: Option<HttpFailure>,
     /// The last response shows that the receiver is not the one that is expected.
     pub(super) wrong_response: Option<Mistake>,
-    /// The last connection shows it. Stays until the next connection is made.
-    pub(super) wrong_connection: Option<Mistake>,
+    /// Stays until the next connection is made.
+    pub(super) connection: ConnectionState,
     /// An attempt has failed, and the exporter waits before the next.
     retrying: bool,
+}
+
+/// What is known of the last connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum ConnectionState {
+    /// Nothing is wrong with it, as far as is known.
+    #[default]
+    Fine,
+    /// It leads to something else than is expected.
+    Mistaken(Mistake),
+    /// It could not be made. The error with its causes.
+    Failed(String),
 }
 
 /// How many items the receiver rejected, and its reason: one line, cut.
@@ -67,12 +79,12 @@ impl ResponseObserver {
 
     pub(super) fn take(&self) -> Observed {
         let mut observed = self.lock();
-        let wrong_connection = observed.wrong_connection;
-        std::mem::replace(&mut observed, Observed { wrong_connection, ..Observed::default() })
+        let connection = observed.connection.clone();
+        std::mem::replace(&mut observed, Observed { connection, ..Observed::default() })
     }
 
-    pub(super) fn connection(&self, mistake: Option<Mistake>) {
-        self.lock().wrong_connection = mistake;
+    pub(super) fn connection(&self, state: ConnectionState) {
+        self.lock().connection = state;
     }
 
     /// One attempt over HTTP has ended.
@@ -208,13 +220,13 @@ mod tests {
     #[test]
     fn what_an_export_saw_is_forgotten_with_the_next_but_for_the_connection() {
         let observer = ResponseObserver::default();
-        observer.connection(Some(Mistake::SpeaksTls));
+        observer.connection(ConnectionState::Mistaken(Mistake::SpeaksTls));
         observer.http_attempt(Some(HttpFailure::Status(400)), Some(Mistake::SpeaksGrpc));
         observer.begin();
         let observed = observer.take();
         assert!(observed.http_failure.is_none() && observed.wrong_response.is_none());
-        assert_eq!(observed.wrong_connection, Some(Mistake::SpeaksTls));
-        observer.connection(None);
-        assert_eq!(observer.take().wrong_connection, None);
+        assert_eq!(observed.connection, ConnectionState::Mistaken(Mistake::SpeaksTls));
+        observer.connection(ConnectionState::Fine);
+        assert_eq!(observer.take().connection, ConnectionState::Fine);
     }
 }
