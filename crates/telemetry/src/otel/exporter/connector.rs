@@ -52,7 +52,6 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let (protocol, observer) = (self.protocol, self.observer.clone());
-        observer.connection(ConnectionState::Fine);
         let connecting = self.connector.call(uri);
         Box::pin(async move {
             match connecting.await {
@@ -89,10 +88,11 @@ impl Connection for ObservedStream {
 
 impl ObservedStream {
     fn judge(&mut self, bytes: &[u8]) {
-        if let Some(observer) = self.observer.take()
-            && let Some(mistake) = mistake_in_first_bytes(bytes, self.protocol)
-        {
-            observer.connection(ConnectionState::Mistaken(mistake));
+        let Some(observer) = self.observer.take() else { return };
+        // A connection that is closed without a word says nothing new.
+        if !bytes.is_empty() {
+            let mistake = mistake_in_first_bytes(bytes, self.protocol);
+            observer.connection(mistake.map_or(ConnectionState::Fine, ConnectionState::Mistaken));
         }
     }
 

@@ -30,13 +30,13 @@ pub(super) struct Observed {
     pub(super) http_failure: Option<HttpFailure>,
     /// The last response shows that the receiver is not the one that is expected.
     pub(super) wrong_response: Option<Mistake>,
-    /// Stays until the next connection is made.
+    /// Stays until another connection shows another state.
     pub(super) connection: ConnectionState,
     /// An attempt has failed, and the exporter waits before the next.
     retrying: bool,
 }
 
-/// What is known of the last connection.
+/// What the last connection has shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum ConnectionState {
     /// Nothing is wrong with it, as far as is known.
