@@ -83,14 +83,14 @@ fn run_in_hostile_environment(test: &str, protocol: &str, endpoint: &str, elsewh
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stdout));
     let warnings = text.lines().filter(|line| line.contains("compressed with gzip")).count();
-    assert_eq!(warnings, 3, "each signal says what the environment changes: {text}");
+    assert_eq!(warnings, 3, "one warning for each signal: {text}");
 }
 
 fn assert_as_in_code(request: &RequestRecord) {
     assert_eq!(request.headers["x-in-code"], "yes");
     assert!(request.headers["user-agent"].starts_with("postrider-telemetry/"), "{request:?}");
     assert!(!request.headers.contains_key("x-hostile") && !request.headers.contains_key("authorization"));
-    // The exporters cannot be told not to compress. If they can one day, no warning is needed.
+    // The exporters have no setting for "no compression". Once they do, the warning is not needed.
     let encoding = request.headers.get("grpc-encoding").or(request.headers.get("content-encoding"));
     assert_eq!(encoding.map(String::as_str), Some("gzip"), "{request:?}");
 }

@@ -15,7 +15,7 @@ fn warning(protocol: &str, endpoint: &str) -> String {
     let output = send(protocol, endpoint);
     let mut lines = output.stderr.lines().filter(|line| line.contains("traces cannot be delivered"));
     let line = lines.next().unwrap_or_else(|| panic!("{protocol} to {endpoint}: {}", output.stderr));
-    assert_eq!(lines.next(), None, "it is said once");
+    assert_eq!(lines.next(), None, "one warning");
     let server = endpoint.trim_end_matches('/');
     assert!(line.contains(&format!("delivered to {server}: ")), "{line}");
     assert!(output.stderr.contains("spans were not delivered"), "they count as lost: {}", output.stderr);

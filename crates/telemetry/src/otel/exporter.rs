@@ -1,4 +1,4 @@
-//! The official exporters, built as the configuration says. They report partial success and bad responses only in
+//! Builds the official exporters from the configuration. They report partial success and bad responses only in
 //! events of `tracing`, which [`ResponseObserver`] collects; the connector and the HTTP client add what they see.
 
 mod connector;
@@ -167,8 +167,8 @@ fn metadata(signal: &Signal) -> MetadataMap {
     metadata
 }
 
-/// The variable that makes the exporter compress although the configuration does not. An exporter reads it by itself,
-/// and can be told to compress, but not to leave it.
+/// The variable that makes the exporter compress although the configuration does not: an exporter reads it by itself, and
+/// has no setting for "no compression".
 pub(super) fn forced_compression(kind: Kind, signal: &Signal) -> Option<String> {
     let own = format!("OTEL_EXPORTER_OTLP_{}_COMPRESSION", kind.name().to_ascii_uppercase());
     let first = [own, "OTEL_EXPORTER_OTLP_COMPRESSION".to_owned()].into_iter().find_map(|name| {

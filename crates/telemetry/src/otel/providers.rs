@@ -1,5 +1,5 @@
-//! What records and sends each signal, by the configuration. A signal that cannot be sent is not recorded, and a
-//! sentence says why.
+//! Builds what records and sends each signal, from the configuration. A signal that cannot be sent is not recorded, and a
+//! warning gives the reason.
 
 use std::sync::Arc;
 
@@ -117,7 +117,7 @@ impl Workshop<'_> {
             Ok((exporter, builder)) => {
                 if let Some(variable) = forced_compression(kind, signal) {
                     let name = kind.name();
-                    self.warnings.push(format!("{name} are compressed with gzip, since {variable} says so"));
+                    self.warnings.push(format!("{name} are compressed with gzip, as {variable} demands"));
                 }
                 let tally = Arc::new(Tally::new(kind, capacity));
                 let receiver =

@@ -63,8 +63,8 @@ impl SpanQueue {
             waiting: Mutex::default(),
             full: Notify::new(),
         });
-        let (flushes, asked) = mpsc::channel(8);
-        runtime.spawn(run(shared.clone(), sender, queue.delay, asked));
+        let (flushes, requests) = mpsc::channel(8);
+        runtime.spawn(run(shared.clone(), sender, queue.delay, requests));
         Self { shared, flushes }
     }
 
@@ -73,7 +73,7 @@ impl SpanQueue {
         wait: impl FnOnce(std::sync::mpsc::Receiver<OTelSdkResult>) -> OTelSdkResult,
     ) -> OTelSdkResult {
         let (done, answer) = std::sync::mpsc::channel();
-        // Where others have asked for it and wait, there is no need to.
+        // No need where others wait for the same.
         self.flushes.try_send(done).map_err(|_| OTelSdkError::AlreadyShutdown)?;
         wait(answer)
     }
@@ -138,13 +138,13 @@ async fn run(
     shared: Arc<Shared>,
     sender: SpanSender,
     delay: Duration,
-    mut asked: mpsc::Receiver<std::sync::mpsc::Sender<OTelSdkResult>>,
+    mut requests: mpsc::Receiver<std::sync::mpsc::Sender<OTelSdkResult>>,
 ) {
     loop {
         let (unfilled, done) = tokio::select! {
             () = shared.full.notified() => (false, None),
             () = tokio::time::sleep(delay) => (true, None),
-            done = asked.recv() => match done {
+            done = requests.recv() => match done {
                 Some(done) => (true, Some(done)),
                 None => return,
             },
@@ -155,7 +155,7 @@ async fn run(
             result = result.and(sent);
         }
         if let Some(done) = done {
-            // Who asked may have gone.
+            // The caller may not wait any more.
             let _ = done.send(result);
         }
     }

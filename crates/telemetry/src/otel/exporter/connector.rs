@@ -89,7 +89,7 @@ impl Connection for ObservedStream {
 impl ObservedStream {
     fn judge(&mut self, bytes: &[u8]) {
         let Some(observer) = self.observer.take() else { return };
-        // A connection that is closed without a word says nothing new.
+        // A connection that is closed without a byte shows nothing new.
         if !bytes.is_empty() {
             let mistake = mistake_in_first_bytes(bytes, self.protocol);
             observer.connection(mistake.map_or(ConnectionState::Fine, ConnectionState::Mistaken));

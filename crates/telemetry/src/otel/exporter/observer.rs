@@ -197,7 +197,7 @@ impl Visit for Fields {
     fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
 }
 
-/// Whether tonic says that a response is not one of gRPC. Statuses from 429 on may come from a proxy before a receiver
+/// Whether tonic reports a response that is not gRPC. Statuses from 429 on may come from a proxy before a receiver
 /// that is down.
 fn is_http_response(grpc_message: &str) -> bool {
     let mapped = grpc_message.strip_prefix("grpc-status header missing, mapped from HTTP status code ");
