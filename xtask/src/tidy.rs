@@ -1,6 +1,7 @@
 //! The rules of the architecture that no lint knows. Each failure names the file and the line.
 
 mod imports;
+mod pipeline;
 
 use std::fs;
 use std::path::Path;
@@ -15,10 +16,12 @@ struct Source {
 
 type Rule = fn(&Source) -> Vec<String>;
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 11] = [
     gate_in_one_file,
     crate_in_its_place,
     opentelemetry_in_manifests,
+    pipeline::parts_in_their_files,
+    pipeline::known_packages,
     default_features,
     opens_with_docs,
     short_file,
@@ -34,11 +37,23 @@ struct Place {
     only: &'static [&'static str],
 }
 
-const PLACES: [Place; 5] = [
+const PLACES: [Place; 8] = [
     Place {
         names: &["opentelemetry*", "tracing_opentelemetry"],
         within: "crates/",
         only: &["crates/telemetry/src/otel", "crates/e2e/"],
+    },
+    // Every signal leaves through the official exporters, which are built in one place.
+    Place {
+        names: &["opentelemetry_otlp", "opentelemetry_http"],
+        within: "crates/",
+        only: &["crates/telemetry/src/otel/exporter"],
+    },
+    Place { names: &["opentelemetry_proto"], within: "crates/", only: &["crates/e2e/"] },
+    Place {
+        names: &["hyper", "hyper_util", "hyper_rustls", "prost", "reqwest", "tonic"],
+        within: "crates/telemetry/src/",
+        only: &["crates/telemetry/src/otel/exporter"],
     },
     Place {
         names: &["fred"],
@@ -270,7 +285,7 @@ mod tests {
     use super::*;
 
     /// The rule fails in exactly these lines.
-    fn check(rule: Rule, path: &str, text: &str, lines: &[usize]) {
+    pub(super) fn check(rule: Rule, path: &str, text: &str, lines: &[usize]) {
         let failures = rule(&Source { path: path.to_owned(), text: text.to_owned() });
         let expected: Vec<_> = lines.iter().map(|line| format!("{path}:{line}: ")).collect();
         let fits = failures.iter().zip(&expected).all(|(failure, start)| failure.starts_with(start));
@@ -305,6 +320,15 @@ mod tests {
             &[1],
         );
         check(crate_in_its_place, "crates/http-telemetry/src/lib.rs", "use hyper::body::Body;", &[]);
+    }
+
+    #[test]
+    fn what_sends_telemetry_is_named_with_the_exporters_only() {
+        let text =
+            "use opentelemetry_otlp::SpanExporter;\nuse opentelemetry_proto::tonic;\nhyper_util::rt::x()";
+        check(crate_in_its_place, "crates/telemetry/src/otel/queue.rs", text, &[1, 2, 3]);
+        check(crate_in_its_place, "crates/telemetry/src/otel/exporter.rs", text, &[2]);
+        check(crate_in_its_place, "crates/e2e/src/otlp.rs", text, &[1]);
     }
 
     #[test]

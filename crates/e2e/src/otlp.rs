@@ -41,6 +41,8 @@ pub enum Mode {
     Unknown(&'static str),
     /// Answers UNIMPLEMENTED or 404, which a client must not try again.
     Unimplemented,
+    /// Over HTTP, answers 200 with a page of HTML, as a login page or a proxy does.
+    Page,
     /// Never answers.
     Hang,
     /// Takes everything, but answers after this time.
@@ -57,6 +59,7 @@ impl Display for Mode {
             Mode::Later(wait) => write!(formatter, "later {}", wait.as_millis()),
             Mode::Unknown(signal) => write!(formatter, "unknown {signal}"),
             Mode::Unimplemented => formatter.write_str("unimplemented"),
+            Mode::Page => formatter.write_str("page"),
             Mode::Hang => formatter.write_str("hang"),
             Mode::Slow(delay) => write!(formatter, "slow {}", delay.as_millis()),
             Mode::Partial(rejected) => write!(formatter, "partial {rejected}"),

@@ -1,10 +1,10 @@
 //! The backend on OpenTelemetry. Switched off, a handle is `None` and the first line returns.
 
-mod encode;
+mod exporter;
 mod instrument;
 mod log_attributes;
+mod log_record;
 mod logs;
-mod metrics;
 mod observable;
 mod prometheus;
 mod propagation;
@@ -18,7 +18,6 @@ mod self_observation;
 mod span;
 mod suppression;
 mod tally;
-mod transport;
 
 use std::sync::Arc;
 
@@ -41,7 +40,8 @@ pub(crate) use suppression::{Suppressed, is_suppressed, suppress, suppressed};
 pub(crate) const COMPILED: bool = true;
 
 /// Whose log lines have a level of their own.
-pub(crate) const SDK_TARGETS: [&str; 3] = ["opentelemetry", "opentelemetry_sdk", "opentelemetry-prometheus"];
+pub(crate) const SDK_TARGETS: [&str; 4] =
+    ["opentelemetry", "opentelemetry_sdk", "opentelemetry-otlp", "opentelemetry-prometheus"];
 
 #[derive(Clone, Debug)]
 pub(crate) struct Telemetry(Option<Arc<Recorder>>);

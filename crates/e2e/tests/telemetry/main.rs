@@ -2,10 +2,12 @@
 
 mod allocations;
 mod attempt_spans;
+mod configured_in_code;
 mod conformance;
 mod instrumentation;
 mod internals;
 mod planted_secrets;
+mod receiver_mistakes;
 mod receiver_refusals;
 mod receiver_trouble;
 mod signing;

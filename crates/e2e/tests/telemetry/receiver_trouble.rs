@@ -90,6 +90,48 @@ fn a_receiver_that_is_stopped_harms_no_job() {
     }
 }
 
+/// How late the receiver starts: within the timeout of the first export.
+const LATE: Duration = Duration::from_secs(3);
+
+#[test]
+fn a_receiver_that_starts_late_gets_everything() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let (redis, sink, mut receiver) = (RedisServer::start(), Sink::start(), receiver());
+        let queue = Queue::new(&redis, "default");
+        // Its ports are known, and closed.
+        receiver.kill();
+        let endpoint = receiver.endpoint(protocol);
+        let environment = [
+            ("OTEL_ENABLED", "true"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+            ("OTEL_LOGS_EXPORTER", "otlp"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "200"),
+        ];
+        let mut worker = Postrider::ready_worker(Build::Otel, &redis, &[], &environment);
+        for _ in 0..JOBS {
+            queue.enqueue(&[("url", sink.url("/ok"))]);
+        }
+        queue.wait_until_drained(SOON);
+        std::thread::sleep(LATE);
+        receiver.start_again(env!("CARGO_BIN_EXE_otlp-receiver"));
+        // Some signals are in a pause between two attempts when the end comes, and arrive all the same.
+        receiver.wait_for_spans("the first spans", SOON, |spans| !spans.is_empty());
+        assert_eq!(worker.stop().code(), Some(0), "{protocol}: {}", worker.log().join("\n"));
+        let spans = receiver.spans().into_iter().filter(|span| span.name == "process default");
+        assert_eq!(spans.count(), JOBS, "{protocol}: {:#?}", worker.log());
+        let lines = receiver.logs();
+        let is_first = |line: &e2e::otlp::LogLine| line.body.contains("worker is ready");
+        assert!(lines.iter().any(is_first), "{protocol}: {lines:#?}, {:#?}", worker.log());
+        let lost = worker
+            .log()
+            .into_iter()
+            .filter(|line| line.contains("not delivered") || line.contains("dropped"));
+        assert_eq!(lost.collect::<Vec<_>>(), [""; 0], "{protocol}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 mod one_core {
     use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};

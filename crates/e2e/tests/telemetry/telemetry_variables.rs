@@ -120,7 +120,7 @@ fn an_endpoint_without_a_scheme_is_insecure_only_where_that_is_said() {
     let insecure = ("OTEL_EXPORTER_OTLP_INSECURE", "true");
     let output = send(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]);
     assert!(receiver.spans().is_empty(), "it speaks no TLS");
-    assert!(output.stderr.contains("not delivered"), "{}", output.stderr);
+    assert!(output.stderr.contains("does not speak TLS"), "{}", output.stderr);
     send(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), insecure]);
     assert!(!receiver.spans().is_empty());
 }

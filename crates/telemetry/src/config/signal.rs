@@ -19,7 +19,8 @@ pub struct Signal {
     pub endpoint: String,
     /// What each request carries. `HEADERS`.
     pub headers: Headers,
-    /// Default: none. `COMPRESSION`.
+    /// Default: none. `COMPRESSION`. Set to none in code, it does not prevail over an environment that says `gzip`: the
+    /// exporter reads that by itself. A warning says so.
     pub compression: Compression,
     /// How long an export may take, with all its attempts. Default: 10 s. `TIMEOUT`, in milliseconds, and the
     /// export timeout of the signal's processor, whichever is shorter.

@@ -1,5 +1,5 @@
-//! What records and sends each signal, by the configuration. A signal that cannot be sent is not recorded, and a
-//! sentence says why.
+//! Builds what records and sends each signal, from the configuration. A signal that cannot be sent is not recorded, and a
+//! warning gives the reason.
 
 use std::sync::Arc;
 
@@ -11,14 +11,12 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::Prometheus;
-use super::encode::{EncodedResource, SpanEncoder};
-use super::logs::{LogQueue, Logs};
-use super::metrics::Metrics;
+use super::exporter::{ExporterBuilder, Kind, LogSender, MetricSender, SpanSender, forced_compression};
+use super::logs::LogQueue;
 use super::queue::SpanQueue;
 use super::receiver::Receiver;
 use super::sampler::TakesOver;
 use super::tally::Tally;
-use super::transport::{Kind, Transport};
 use crate::{Config, Exporter, Root, Signal, Temporality};
 
 /// What all signals are made with.
@@ -40,14 +38,15 @@ impl Workshop<'_> {
     pub(super) fn traces(&mut self) -> Made<SdkTracerProvider> {
         let (config, limits) = (self.config, self.config.limits);
         let builder = SdkTracerProvider::builder().with_resource(self.resource.clone());
-        let Some((receiver, tally)) = self.receiver(Kind::Traces, &config.traces, config.span_queue.capacity)
-        else {
+        let made = self
+            .exporter(Kind::Traces, &config.traces, config.span_queue.capacity, |builder| builder.spans());
+        let Some((exporter, receiver, tally)) = made else {
             return Made { provider: builder.with_sampler(Sampler::AlwaysOff).build(), tally: None };
         };
-        let encoder = SpanEncoder { value_length: limits.value_length };
-        let resource = EncodedResource::new(&self.resource);
+        let mut sender = SpanSender { exporter, receiver };
+        sender.set_resource(&self.resource);
         let queue =
-            SpanQueue::new(receiver, resource, encoder, config.span_queue, tally.clone(), &self.runtime);
+            SpanQueue::new(sender, limits.value_length, config.span_queue, tally.clone(), &self.runtime);
         let provider = builder
             .with_sampler(TakesOver(sampler(config.sampler)))
             .with_span_limits(SpanLimits {
@@ -66,9 +65,11 @@ impl Workshop<'_> {
         let config = self.config;
         let mut builder = SdkMeterProvider::builder().with_resource(self.resource.clone());
         let mut tally = None;
-        if let Some((receiver, counts)) = self.receiver(Kind::Metrics, &config.metrics, 0) {
-            let exporter = Metrics { receiver, temporality: temporality(config.temporality) };
-            let reader = PeriodicReader::builder(exporter).with_interval(config.metric_interval).build();
+        let temporality = temporality(config.temporality);
+        let made = self.exporter(Kind::Metrics, &config.metrics, 0, |builder| builder.metrics(temporality));
+        if let Some((exporter, receiver, counts)) = made {
+            let sender = MetricSender { exporter, receiver };
+            let reader = PeriodicReader::builder(sender).with_interval(config.metric_interval).build();
             builder = builder.with_reader(reader);
             tally = Some(counts);
         }
@@ -88,23 +89,40 @@ impl Workshop<'_> {
     /// `None` where log lines go to standard error alone.
     pub(super) fn logs(&mut self) -> Option<Made<SdkLoggerProvider>> {
         let config = self.config;
-        let (receiver, tally) = self.receiver(Kind::Logs, &config.logs, config.log_queue.capacity)?;
-        let exporter = Logs { receiver, resource: (&self.resource).into(), limits: config.limits };
+        let capacity = config.log_queue.capacity;
+        let (exporter, receiver, tally) =
+            self.exporter(Kind::Logs, &config.logs, capacity, |builder| builder.logs())?;
+        let sender = LogSender { exporter, receiver };
         let provider = SdkLoggerProvider::builder()
             .with_resource(self.resource.clone())
-            .with_log_processor(LogQueue::new(exporter, config.log_queue, tally.clone()))
+            .with_log_processor(LogQueue::new(sender, config.log_queue, tally.clone()))
             .build();
         Some(Made { provider, tally: Some(tally) })
     }
 
-    fn receiver(&mut self, kind: Kind, signal: &Signal, capacity: usize) -> Option<(Receiver, Arc<Tally>)> {
+    fn exporter<E>(
+        &mut self,
+        kind: Kind,
+        signal: &Signal,
+        capacity: usize,
+        build: impl FnOnce(&ExporterBuilder<'_>) -> Result<E, String>,
+    ) -> Option<(E, Receiver, Arc<Tally>)> {
         if signal.exporter == Exporter::None {
             return None;
         }
-        match Transport::new(kind, signal, &self.runtime, self.closing.clone()) {
-            Ok(transport) => {
+        // The connection of a gRPC exporter is a task, spawned when it is built.
+        let _within = self.runtime.enter();
+        let made = ExporterBuilder::new(signal).and_then(|builder| Ok((build(&builder)?, builder)));
+        match made {
+            Ok((exporter, builder)) => {
+                if let Some(variable) = forced_compression(kind, signal) {
+                    let name = kind.name();
+                    self.warnings.push(format!("{name} are compressed with gzip, as {variable} demands"));
+                }
                 let tally = Arc::new(Tally::new(kind, capacity));
-                Some((Receiver::new(kind, transport, tally.clone()), tally))
+                let receiver =
+                    Receiver::new(kind, &builder, tally.clone(), &self.runtime, self.closing.clone());
+                Some((exporter, receiver, tally))
             }
             Err(reason) => {
                 self.warnings.push(format!("{} cannot be sent, and are not recorded: {reason}", kind.name()));

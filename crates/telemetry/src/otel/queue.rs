@@ -1,77 +1,70 @@
-//! Where ended spans wait for their export, encoded already: so they take a third of the room, and the thread that made
-//! a span frees what it holds. The SDK's queue would hand every span to another thread, which frees it there.
+//! The queue of ended spans. A thread that ends a span appends it to a batch, and wakes the export task only when the
+//! batch is full: the SDK's queue would hand every span to another thread. The export thread converts and sends.
+
+mod span_size;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 
-use super::encode::{EncodedResource, SpanEncoder};
-use super::receiver::Receiver;
+use super::exporter::SpanSender;
 use super::tally::Tally;
 use crate::Queue;
+use span_size::{cut_texts, encoded_bytes};
 
-/// A batch that is larger is sent although it has room for more spans: receivers take 4 MiB and no more.
-const MOST_BYTES: usize = 1 << 20;
+/// A batch of this size is sent although more spans may be added: receivers take 4 MiB by default.
+const BATCH_BYTES: usize = 1 << 20;
 
-/// Spans of one scope, encoded one behind the other.
 #[derive(Debug)]
 struct Batch {
-    scope: InstrumentationScope,
-    spans: usize,
-    bytes: Vec<u8>,
+    spans: Vec<SpanData>,
+    /// Size when encoded, estimated.
+    bytes: usize,
 }
 
-/// Takes spans from wherever they end, and gives them to a task that sends them.
+/// Takes spans from any thread, and hands them to a task that sends them.
 #[derive(Debug)]
 pub(super) struct SpanQueue {
     shared: Arc<Shared>,
-    /// Asks for all that waits to be sent.
+    /// Asks the task to send everything that waits.
     flushes: mpsc::Sender<std::sync::mpsc::Sender<OTelSdkResult>>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    encoder: SpanEncoder,
+    /// Characters of an attribute's text at most.
+    value_length: Option<usize>,
     tally: Arc<Tally>,
-    /// Spans of a batch.
-    most: usize,
-    waiting: Mutex<Waiting>,
+    /// Spans of a batch at most.
+    batch_spans: usize,
+    waiting: Mutex<VecDeque<Batch>>,
     /// A batch is full.
     full: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    batches: VecDeque<Batch>,
-    /// Bytes of the last batch that was full: the next will not have to grow step by step.
-    room: usize,
 }
 
 impl SpanQueue {
     /// Sends on that runtime, until dropped.
     pub(super) fn new(
-        receiver: Receiver,
-        resource: EncodedResource,
-        encoder: SpanEncoder,
+        sender: SpanSender,
+        value_length: Option<usize>,
         queue: Queue,
         tally: Arc<Tally>,
         runtime: &Handle,
     ) -> Self {
         let shared = Arc::new(Shared {
-            encoder,
+            value_length,
             tally,
-            most: queue.batch,
+            batch_spans: queue.batch,
             waiting: Mutex::default(),
             full: Notify::new(),
         });
-        let (flushes, asked) = mpsc::channel(8);
-        runtime.spawn(run(shared.clone(), receiver, resource, queue.delay, asked));
+        let (flushes, requests) = mpsc::channel(8);
+        runtime.spawn(run(shared.clone(), sender, queue.delay, requests));
         Self { shared, flushes }
     }
 
@@ -80,7 +73,7 @@ impl SpanQueue {
         wait: impl FnOnce(std::sync::mpsc::Receiver<OTelSdkResult>) -> OTelSdkResult,
     ) -> OTelSdkResult {
         let (done, answer) = std::sync::mpsc::channel();
-        // Where others have asked for it and wait, there is no need to.
+        // No need where others wait for the same.
         self.flushes.try_send(done).map_err(|_| OTelSdkError::AlreadyShutdown)?;
         wait(answer)
     }
@@ -89,9 +82,12 @@ impl SpanQueue {
 impl SpanProcessor for SpanQueue {
     fn on_start(&self, _: &mut Span, _: &opentelemetry::Context) {}
 
-    fn on_end(&self, span: SpanData) {
+    fn on_end(&self, mut span: SpanData) {
         if span.span_context.is_sampled() && self.shared.tally.admit() {
-            self.shared.push(&span);
+            if let Some(length) = self.shared.value_length {
+                cut_texts(&mut span, length);
+            }
+            self.shared.push(span);
         }
     }
 
@@ -105,42 +101,33 @@ impl SpanProcessor for SpanQueue {
 }
 
 impl Shared {
-    fn push(&self, span: &SpanData) {
-        let mut waiting = self.lock();
-        let Waiting { batches, room } = &mut *waiting;
-        let fits = batches.back().is_some_and(|batch| {
-            batch.spans < self.most
-                && batch.bytes.len() < MOST_BYTES
-                && batch.scope == span.instrumentation_scope
-        });
-        if !fits {
-            let scope = span.instrumentation_scope.clone();
-            batches.push_back(Batch { scope, spans: 0, bytes: Vec::with_capacity(*room) });
+    fn push(&self, span: SpanData) {
+        let bytes = encoded_bytes(&span);
+        let mut batches = self.lock();
+        if batches.back().is_none_or(|batch| self.is_full(batch)) {
+            batches.push_back(Batch { spans: Vec::with_capacity(self.batch_spans), bytes: 0 });
         }
         let Some(batch) = batches.back_mut() else { return };
-        self.encoder.span(&mut batch.bytes, span);
-        batch.spans += 1;
-        let is_full = batch.spans >= self.most || batch.bytes.len() >= MOST_BYTES;
-        if is_full {
-            *room = batch.bytes.len();
-            drop(waiting);
+        batch.spans.push(span);
+        batch.bytes += bytes;
+        if self.is_full(batch) {
+            drop(batches);
             self.full.notify_one();
         }
     }
 
+    fn is_full(&self, batch: &Batch) -> bool {
+        batch.spans.len() >= self.batch_spans || batch.bytes >= BATCH_BYTES
+    }
+
     /// The batch that has waited longest; of the last one, only where it is not to be filled any further.
     fn pop(&self, unfilled: bool) -> Option<Batch> {
-        let batches = &mut self.lock().batches;
-        let ready = match batches.front() {
-            None => false,
-            Some(first) => {
-                unfilled || batches.len() > 1 || first.spans >= self.most || first.bytes.len() >= MOST_BYTES
-            }
-        };
+        let mut batches = self.lock();
+        let ready = batches.front().is_some_and(|first| unfilled || batches.len() > 1 || self.is_full(first));
         if ready { batches.pop_front() } else { None }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Batch>> {
         // Whatever panicked in between has left whole batches.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,27 +136,26 @@ impl Shared {
 /// Sends full batches as they come, and what there is after each delay and whenever somebody asks.
 async fn run(
     shared: Arc<Shared>,
-    receiver: Receiver,
-    resource: EncodedResource,
+    sender: SpanSender,
     delay: Duration,
-    mut asked: mpsc::Receiver<std::sync::mpsc::Sender<OTelSdkResult>>,
+    mut requests: mpsc::Receiver<std::sync::mpsc::Sender<OTelSdkResult>>,
 ) {
     loop {
         let (unfilled, done) = tokio::select! {
             () = shared.full.notified() => (false, None),
             () = tokio::time::sleep(delay) => (true, None),
-            done = asked.recv() => match done {
+            done = requests.recv() => match done {
                 Some(done) => (true, Some(done)),
                 None => return,
             },
         };
         let mut result = Ok(());
-        while let Some(Batch { scope, spans, bytes }) = shared.pop(unfilled) {
-            let sent = receiver.export(spans as u64, resource.request(&scope, &bytes)).await;
+        while let Some(Batch { spans, .. }) = shared.pop(unfilled) {
+            let sent = sender.send(spans).await;
             result = result.and(sent);
         }
         if let Some(done) = done {
-            // Who asked may have gone.
+            // The caller may not wait any more.
             let _ = done.send(result);
         }
     }

@@ -17,11 +17,11 @@ use tokio::sync::{oneshot, watch};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets, filter_fn};
 
+use super::exporter::Kind;
 use super::providers::Workshop;
 use super::resource::resource;
 use super::self_observation::observe;
 use super::tally::Tally;
-use super::transport::Kind;
 use super::{Telemetry, logs, scope};
 use crate::Config;
 use crate::error::{ShutdownError, StartError};
@@ -107,7 +107,8 @@ impl Running {
     pub(crate) fn layers(&self, config: &Config, filter: &Targets) -> Vec<BoxedLayer> {
         let Some(providers) = &self.0 else { return vec![] };
         let internals = config.internals.then(|| bridge(&providers.traces));
-        let logs = providers.logs.as_ref().map(|provider| logs::layer(provider, filter.clone()));
+        let logs =
+            providers.logs.as_ref().map(|provider| logs::layer(provider, config.limits, filter.clone()));
         internals.into_iter().chain(logs).collect()
     }
 
@@ -157,7 +158,7 @@ fn bridge(traces: &SdkTracerProvider) -> BoxedLayer {
         .with_default(LevelFilter::DEBUG)
         // What exports must not be exported.
         .with_targets(
-            ["opentelemetry", "opentelemetry_sdk", "tonic", "tower", "h2"]
+            ["opentelemetry", "opentelemetry_sdk", "opentelemetry-otlp", "tonic", "tower", "h2"]
                 .map(|target| (target, LevelFilter::OFF)),
         );
     // Without the hint, all that there is would be asked for at all levels.

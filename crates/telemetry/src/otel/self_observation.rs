@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use super::exporter::Kind;
 use super::tally::{Counts, Tally};
-use super::transport::Kind;
 use crate::{Observable, Observer, Protocol, Telemetry, semconv};
 
 /// What a signal's metrics are called, and its components.

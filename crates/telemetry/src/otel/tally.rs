@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use tracing::{info, warn};
 
-use super::transport::Kind;
+use super::exporter::Kind;
 
 /// Counts the items of one signal. All counts only grow, but for those that wait.
 #[derive(Debug)]

@@ -34,8 +34,8 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::store::{PARTIAL_MESSAGE, Protocol, Signal, Store, Verdict};
 use crate::{flatten, serve};
 
-/// The largest export that is taken, well over what the SDK makes of its default batch.
-const MESSAGE_LIMIT: usize = 64 << 20;
+/// The largest export that is taken: the default of gRPC, and so of the Collector and of Jaeger.
+const MESSAGE_BYTES_MAX: usize = 4 << 20;
 
 pub(crate) async fn serve(
     listener: TcpListener,
@@ -44,13 +44,13 @@ pub(crate) async fn serve(
 ) -> std::io::Result<()> {
     let traces = TraceServiceServer::new(Service(Arc::clone(&store)))
         .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(MESSAGE_LIMIT);
+        .max_decoding_message_size(MESSAGE_BYTES_MAX);
     let metrics = MetricsServiceServer::new(Service(Arc::clone(&store)))
         .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(MESSAGE_LIMIT);
+        .max_decoding_message_size(MESSAGE_BYTES_MAX);
     let logs = LogsServiceServer::new(Service(Arc::clone(&store)))
         .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(MESSAGE_LIMIT);
+        .max_decoding_message_size(MESSAGE_BYTES_MAX);
     let routes = Routes::new(traces).add_service(metrics).add_service(logs).prepare();
     let routes = TowerToHyperService::new(routes);
     let service = move |request: HttpRequest<Incoming>| {
@@ -73,6 +73,7 @@ impl Service {
                 let details = ErrorDetails::with_retry_info(Some(wait));
                 Err(Status::with_error_details(Code::ResourceExhausted, "the test said so", details))
             }
+            Verdict::Page => Err(Status::internal("a page is for HTTP")),
             Verdict::Unimplemented => Err(Status::unimplemented("the test said so")),
         }
     }

@@ -51,6 +51,7 @@ async fn answer(request: Request<Incoming>, store: Arc<Store>) -> Result<Respons
         Verdict::Taken { rejected } => taken(rejected),
         Verdict::Unavailable => plain(StatusCode::SERVICE_UNAVAILABLE, "the test said so"),
         Verdict::Later(wait) => later(wait),
+        Verdict::Page => page(),
         Verdict::Unimplemented => plain(StatusCode::NOT_FOUND, "the test said so"),
     })
 }
@@ -80,6 +81,12 @@ fn taken(rejected: u64) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body.encode_to_vec())));
     let kind = HeaderValue::from_static("application/x-protobuf");
     response.headers_mut().insert("content-type", kind);
+    response
+}
+
+fn page() -> Response<Full<Bytes>> {
+    let mut response = plain(StatusCode::OK, "<!DOCTYPE html><html><body>Please log in</body></html>");
+    response.headers_mut().insert("content-type", HeaderValue::from_static("text/html; charset=utf-8"));
     response
 }
 

@@ -18,13 +18,14 @@ pub(crate) enum Mode {
     Later(Duration),
     Unimplemented,
     Unknown(Signal),
+    Page,
     Hang,
     Slow(Duration),
     Partial(u64),
 }
 
 impl Mode {
-    /// `ok`, `refuse`, `later MS`, `unimplemented`, `unknown SIGNAL`, `hang`, `slow MS` or `partial N`.
+    /// `ok`, `refuse`, `later MS`, `unimplemented`, `unknown SIGNAL`, `page`, `hang`, `slow MS` or `partial N`.
     pub(crate) fn parse(text: &str) -> Option<Mode> {
         let (word, number) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
         match word {
@@ -35,6 +36,7 @@ impl Mode {
             "later" => {
                 number.parse().ok().map(|milliseconds| Mode::Later(Duration::from_millis(milliseconds)))
             }
+            "page" => Some(Mode::Page),
             "hang" => Some(Mode::Hang),
             "slow" => number.parse().ok().map(|milliseconds| Mode::Slow(Duration::from_millis(milliseconds))),
             "partial" => number.parse().ok().map(Mode::Partial),
@@ -77,6 +79,8 @@ pub(crate) enum Verdict {
     Unavailable,
     /// After this time.
     Later(Duration),
+    /// A page of HTML, with status 200.
+    Page,
     /// Never.
     Unimplemented,
 }
@@ -114,6 +118,7 @@ impl Store {
             Mode::Unknown(unknown) if unknown != signal => Verdict::Taken { rejected: 0 },
             Mode::Unimplemented | Mode::Unknown(_) => Verdict::Unimplemented,
             Mode::Later(wait) => Verdict::Later(wait),
+            Mode::Page => Verdict::Page,
             Mode::Refuse | Mode::Hang => Verdict::Unavailable,
         };
         {

@@ -1,4 +1,4 @@
-//! Whom to trust, and who we are. The same for gRPC and HTTP; the one provider is `ring`.
+//! TLS from files: the authorities to trust and our own certificate, for gRPC and HTTP alike. The provider is `ring`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,23 +10,18 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::{Signal, Tls};
+use crate::{Protocol, Signal, Tls};
 
-pub(super) fn connector(
-    signal: &Signal,
-    uri: &Uri,
-    http2: bool,
-) -> Result<HttpsConnector<HttpConnector>, String> {
+pub(super) fn connector(signal: &Signal, uri: &Uri) -> Result<HttpsConnector<HttpConnector>, String> {
     let secure = uri.scheme_str() == Some("https");
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(signal.timeout));
     let builder = HttpsConnectorBuilder::new().with_tls_config(config(&signal.tls, secure)?).https_or_http();
-    Ok(if http2 {
-        builder.enable_http2().wrap_connector(http)
-    } else {
-        builder.enable_http1().wrap_connector(http)
+    Ok(match signal.protocol {
+        Protocol::Grpc => builder.enable_http2().wrap_connector(http),
+        Protocol::HttpProtobuf => builder.enable_http1().wrap_connector(http),
     })
 }
 
@@ -43,7 +38,7 @@ fn config(tls: &Tls, secure: bool) -> Result<ClientConfig, String> {
     })
 }
 
-/// Of the system only where they are needed: to read them takes some milliseconds.
+/// The system's authorities are read only where they are needed: reading them takes some milliseconds.
 fn roots(tls: &Tls, secure: bool) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = &tls.authorities {

@@ -1,0 +1,95 @@
+//! Spans, metrics and log lines leave through the official exporters, and by no other way.
+
+use super::Source;
+
+const EXPORTERS: &str = "crates/telemetry/src/otel/exporter";
+
+/// Traits of the SDK through which telemetry could leave, and the only files that implement them.
+const PARTS: [(&str, &str); 7] = [
+    ("SpanExporter", EXPORTERS),
+    ("PushMetricExporter", EXPORTERS),
+    ("LogExporter", EXPORTERS),
+    ("HttpClient", EXPORTERS),
+    ("SpanProcessor", "crates/telemetry/src/otel/queue"),
+    ("LogProcessor", "crates/telemetry/src/otel/logs"),
+    ("MetricReader", EXPORTERS),
+];
+
+/// Packages of OpenTelemetry that a manifest may name. `prometheus` is the one that is no exporter over OTLP: it is
+/// fetched.
+const PACKAGES: [&str; 9] = [
+    "opentelemetry",
+    "opentelemetry_sdk",
+    "opentelemetry-otlp",
+    "opentelemetry-http",
+    "opentelemetry-proto",
+    "opentelemetry-appender-tracing",
+    "opentelemetry-prometheus",
+    "opentelemetry-resource-detectors",
+    "tracing-opentelemetry",
+];
+
+/// `impl SpanExporter for …` and its like; tests at the end of a file may have exporters of their own.
+pub(super) fn parts_in_their_files(source: &Source) -> Vec<String> {
+    if !source.rust_in("crates/") || source.path.starts_with("crates/e2e/") {
+        return Vec::new();
+    }
+    let lines: Vec<_> = source.text.lines().collect();
+    let tests = lines.windows(2).position(|pair| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod "));
+    let code = lines.iter().take(tests.unwrap_or(lines.len()));
+    let mut failures = Vec::new();
+    for (line, text) in (1..).zip(code) {
+        let Some((name, home)) = PARTS.iter().find(|(name, _)| implements(text, name)) else { continue };
+        if !source.path.starts_with(home) {
+            let rule = format!("`{name}` is implemented only in {home}*: all signals leave by one way");
+            failures.push(source.failure(line, &rule));
+        }
+    }
+    failures
+}
+
+fn implements(line: &str, name: &str) -> bool {
+    let implementation = line.trim_start().strip_prefix("impl").and_then(|rest| rest.split_once(" for "));
+    implementation.is_some_and(|(what, _)| what.split([':', ' ', '<', '>']).any(|word| word == name))
+}
+
+pub(super) fn known_packages(source: &Source) -> Vec<String> {
+    if !source.path.ends_with("Cargo.toml") {
+        return Vec::new();
+    }
+    let lines = source.lines(|line| {
+        let name = line.split(['.', '=', ' ']).next().unwrap_or_default();
+        name.contains("opentelemetry")
+            && !name.contains('"')
+            && !name.contains('[')
+            && !PACKAGES.contains(&name)
+    });
+    let rule = "a package of OpenTelemetry that xtask/src/tidy/pipeline.rs does not know: may it be another exporter?";
+    lines.into_iter().map(|line| source.failure(line, rule)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+    use super::*;
+
+    #[test]
+    fn an_exporter_of_our_own_is_found() {
+        let exporter = "impl SpanExporter for Own {\nimpl opentelemetry_sdk::logs::LogExporter for Own {\n";
+        check(parts_in_their_files, "crates/telemetry/src/otel/own.rs", exporter, &[1, 2]);
+        check(parts_in_their_files, "crates/telemetry/src/otel/exporter/sender.rs", exporter, &[]);
+        let processor = "struct SpanProcessor;\nimpl<T> SpanProcessor for Own<T> {";
+        check(parts_in_their_files, "crates/worker/src/trace.rs", processor, &[2]);
+        check(parts_in_their_files, "crates/telemetry/src/otel/queue.rs", processor, &[]);
+        let tested = format!("//! Kept.\n#[cfg(test)]\nmod tests {{\n{exporter}}}");
+        check(parts_in_their_files, "crates/telemetry/src/otel.rs", &tested, &[]);
+    }
+
+    #[test]
+    fn a_package_that_may_be_another_exporter_is_found() {
+        let packages =
+            "[dependencies]\nopentelemetry-otlp.workspace = true\nopentelemetry-zipkin = \"0.33\"\n";
+        check(known_packages, "crates/telemetry/Cargo.toml", packages, &[3]);
+        check(known_packages, "Cargo.toml", "otel = [\"dep:opentelemetry-otlp\"]", &[]);
+    }
+}
