@@ -13,6 +13,7 @@ mod report;
 mod scripts;
 mod settle;
 mod shard;
+mod spans;
 mod take;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub use redis::{Redis, Shards};
 pub use reply::Settled;
 pub use report::Report;
 pub use settle::{Burial, Parking, Until, Written};
+pub use spans::{Receives, Spans};
 pub use take::{Promoted, Reclaimed};
 
 use keys::{GROUP, Keys};
@@ -58,6 +60,7 @@ struct Inner {
     /// For reads that block; a producer has none.
     reader: Option<TracedClient>,
     telemetry: Telemetry,
+    receives: Receives,
     consumer: Consumer,
     clock: Clock,
     link: Link,

@@ -14,7 +14,7 @@ use crate::config::WeightedQueue;
 use crate::flows::FlowLimits;
 use crate::gauges::Gauges;
 use crate::lanes::Lanes;
-use crate::queue::{ConnectError, Consumer, Redis};
+use crate::queue::{ConnectError, Consumer, Redis, Spans};
 use crate::reader::{Order, Reader};
 use crate::reporter;
 use crate::retry::RetryPolicies;
@@ -50,6 +50,8 @@ pub struct WorkerConfig {
     pub flows: FlowLimits,
     /// How the traces of further attempts belong to what was before. Default: children of the producer's span.
     pub trace_retries: Retries,
+    /// What else becomes spans. Default: reads for jobs that their producer records, and no Redis commands.
+    pub spans: Spans,
     /// Where the worker says how it fares. Default: nowhere.
     pub listen: Option<SocketAddr>,
 }
@@ -114,7 +116,7 @@ async fn work(
     let sender = Sender::new(&config.sender, telemetry)?;
     let consumer = Consumer { name: consumer_name(), lease: config.lease };
     let redis = tokio::select! {
-        redis = Redis::connect(&config.redis_url, telemetry) => redis?,
+        redis = Redis::connect_with(&config.redis_url, telemetry, config.spans) => redis?,
         () = stop.cancelled() => return Ok(()),
     };
     let shared =

@@ -11,7 +11,7 @@ use telemetry::Telemetry;
 use super::RedisArgs;
 use super::look::{LookArgs, name};
 use super::present::{brief, table};
-use crate::queue::{QueueName, Redis, Shard, Shards, Survey, SurveyedConsumer};
+use crate::queue::{QueueName, Redis, Shard, Shards, Spans, Survey, SurveyedConsumer};
 
 /// Show queues: how many jobs are in which state, how old the oldest is, who works
 #[derive(Debug, Args)]
@@ -52,7 +52,9 @@ struct ShardsArgs {
 
 impl ShardsArgs {
     async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
-        let redis = Redis::connect(&self.redis.redis_url, telemetry).await?;
+        // The one command that it sends is its span.
+        let spans = Spans { commands: true, ..Spans::default() };
+        let redis = Redis::connect_with(&self.redis.redis_url, telemetry, spans).await?;
         let shards = redis.reshard(&self.queue, self.shards).await;
         redis.close().await;
         let Shards { now, read } = shards?;

@@ -22,7 +22,7 @@ use telemetry::Telemetry;
 
 use super::keys::Keys;
 use super::operation::{Instruments, Operations};
-use super::redis::{MOST_SHARDS, quit};
+use super::redis::{MOST_SHARDS, quit, traced};
 use super::reply::unexpected;
 use super::scripts::Scripts;
 use super::{ConnectError, Error, QueueName, connect};
@@ -36,7 +36,7 @@ pub use flows::HeldFlow;
 pub use server::Server;
 pub use survey::{Survey, SurveyedConsumer};
 
-/// A connection for looking at queues.
+/// A connection for looking at queues. What only looks makes no span.
 #[derive(Debug)]
 pub struct Inspector {
     redis: TracedClient,
@@ -111,7 +111,7 @@ impl Inspector {
     /// # Errors
     /// [`ConnectError`] where Redis cannot be reached.
     pub async fn connect(url: &str, telemetry: &Telemetry) -> Result<Self, ConnectError> {
-        let redis = TracedClient::new(connect::connect(url, false).await?, telemetry);
+        let redis = traced(connect::connect(url, false).await?, telemetry, false);
         let instruments = Instruments::new(telemetry, connect::address(url));
         let operations = Mutex::default();
         Ok(Self { redis, scripts: Scripts::new(), telemetry: telemetry.clone(), instruments, operations })

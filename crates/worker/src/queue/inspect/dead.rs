@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use fred::types::Value;
+use telemetry::{Context, semconv};
 
-use super::super::Error;
 use super::super::settle::LONGEST_DEAD;
+use super::super::{Error, Operation};
 use super::find::{Peek, Peeked};
 use super::{Inspector, Shard, field, ticket};
 use crate::entry::{EntryId, Fields};
@@ -137,7 +138,11 @@ impl Inspector {
         let key = Self::keys(queue).dead;
         let mut args: Vec<Value> = vec![key.clone().into()];
         args.extend(entries.iter().map(|entry| Value::from(entry.to_string())));
-        self.command("XDEL", Some(&key), args).await?.convert()
+        let act = self.act(Operation::Purge, &queue.queue, &Context::none());
+        act.span.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, entries.len());
+        let purged = self.command("XDEL", Some(&key), args).await;
+        act.end(purged.as_ref().err());
+        purged?.convert()
     }
 }
 
