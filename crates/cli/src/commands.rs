@@ -27,7 +27,7 @@ use std::time::Duration;
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use postrider_queue::ConnectError;
 use postrider_worker::RunError;
-use telemetry::{Config, Log, LogFormat, StartError, Telemetry};
+use telemetry::{Config, Exporter, Log, LogFormat, StartError, Telemetry};
 use tracing::warn;
 
 /// Reliable HTTP jobs from Redis, with a trace for every delivery.
@@ -134,6 +134,12 @@ async fn run(cli: Cli) -> ExitCode {
     let mut config = Config::from_env();
     config.service_version = Some(env!("CARGO_PKG_VERSION"));
     config.log = Some(cli.log.log(!matches!(cli.command, Command::Worker(_) | Command::Sink(_))));
+    if !matches!(cli.command, Command::Worker(_)) {
+        // Each call would be a series of its own that ends at once. And many receivers of traces take no metrics,
+        // and would be warned of at each call.
+        config.metrics.exporter = Exporter::None;
+        config.prometheus = false;
+    }
     let running = match telemetry::start(config) {
         Ok(running) => running,
         Err(error) => return failed(&error),

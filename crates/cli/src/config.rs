@@ -5,6 +5,7 @@ mod propagation;
 mod requests;
 mod secret;
 mod table;
+mod traces;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use postrider_worker::settings::{RetryPolicies, RetryPolicy, Waits};
 use toml::de::DeTable;
 
 use table::Table;
+pub use traces::Traces;
 
 /// What stands in the file.
 ///
@@ -102,8 +104,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// To whom the context of traces is sent.
     pub propagation: Propagation,
-    /// How the traces of further attempts belong to what was before; `None` where the file does not say.
-    pub trace_retries: Option<Retries>,
+    /// What becomes spans.
+    pub traces: Traces,
     /// What is no error, and most likely not what was meant.
     pub notes: Vec<String>,
 }
@@ -192,7 +194,7 @@ impl Config {
         root.one_table("egress", |table| config.egress = egress(table));
         root.one_table("http", |table| config.http = requests::read(table));
         root.one_table("propagation", |table| config.propagation = propagation::read(table));
-        root.one_table("traces", |table| config.trace_retries = table.text("retries"));
+        root.one_table("traces", |table| config.traces = Traces::read(table));
         root.finish();
         problems.0.sort();
         if problems.0.is_empty() { Ok(config) } else { Err(problems) }

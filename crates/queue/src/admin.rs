@@ -23,7 +23,7 @@ use telemetry::Telemetry;
 use crate::job::{EntryId, Fields, FlowId};
 use crate::redis::{
     ConnectError, Error, Instruments, Keys, MOST_SHARDS, Operations, QueueName, Scripts, address, connect,
-    quit, unexpected,
+    quit, traced, unexpected,
 };
 
 pub use act::{Cancelled, Replayed};
@@ -33,7 +33,7 @@ pub use flows::HeldFlow;
 pub use server::Server;
 pub use survey::{Survey, SurveyedConsumer};
 
-/// A connection for looking at queues.
+/// A connection for looking at queues. What only looks makes no span.
 #[derive(Debug)]
 pub struct Inspector {
     redis: TracedClient,
@@ -108,7 +108,7 @@ impl Inspector {
     /// # Errors
     /// [`ConnectError`] where Redis cannot be reached.
     pub async fn connect(url: &str, telemetry: &Telemetry) -> Result<Self, ConnectError> {
-        let redis = TracedClient::new(connect(url, false).await?, telemetry);
+        let redis = traced(connect(url, false).await?, telemetry, false);
         let instruments = Instruments::new(telemetry, address(url));
         let operations = Mutex::default();
         Ok(Self { redis, scripts: Scripts::new(), telemetry: telemetry.clone(), instruments, operations })

@@ -10,6 +10,7 @@ mod operation;
 mod queue;
 mod reply;
 mod scripts;
+mod spans;
 
 pub use client::{Redis, Shards};
 pub use clock::Clock;
@@ -20,9 +21,10 @@ pub use link::{Link, is_answer, is_refusal};
 pub use operation::{Operation, Operations};
 pub use queue::{Consumer, Queue};
 pub use reply::Settled;
+pub use spans::{Receives, Spans};
 
 pub(crate) use args::{ids, number, push_fields, push_leases};
-pub(crate) use client::MOST_SHARDS;
+pub(crate) use client::{MOST_SHARDS, traced};
 pub(crate) use connect::{BLOCK, address, connect, quit};
 pub(crate) use keys::{GROUP, Keys};
 pub(crate) use operation::Instruments;

@@ -6,7 +6,8 @@ mod settle;
 mod take;
 
 pub use crate::redis::{
-    Clock, Consumer, Link, Operation, Operations, Queue, Settled, Shards, is_answer, is_refusal,
+    Clock, Consumer, Link, Operation, Operations, Queue, Receives, Settled, Shards, Spans, is_answer,
+    is_refusal,
 };
 pub use crate::trail::{Alone, Kept, fields, history};
 pub use flow::{Admission, Asking, Mended, Taken, Told, Why};

@@ -24,8 +24,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             span.set("app.redis.message", error.details().to_owned());
         }
     });
-    let redis =
-        TracedClient::with_options(client, &telemetry, Options { query_text: QueryText::Keys, hooks });
+    let options = Options { query_text: QueryText::Keys, hooks, ..Options::default() };
+    let redis = TracedClient::with_options(client, &telemetry, options);
 
     let visit = telemetry.span(SpanKind::Internal, "visit").start(|_| ());
     let work = async {

@@ -15,8 +15,10 @@ pub struct Call {
     arguments: Vec<Value>,
     /// Where the keys stand among the arguments.
     keys: Vec<usize>,
-    /// Where the function's or script's name stands.
+    /// Where the function's name or the script's SHA-1 stands.
     procedure: Option<usize>,
+    /// What the caller calls the script.
+    script_name: Option<&'static str>,
     blocking: bool,
     wrong: Option<Error>,
 }
@@ -24,7 +26,15 @@ pub struct Call {
 impl Call {
     /// A command by its name as it is sent: `XLEN`. A word that follows it, as in `CLIENT INFO`, is an argument.
     pub fn new(name: &'static str) -> Self {
-        Self { name, arguments: vec![], keys: vec![], procedure: None, blocking: false, wrong: None }
+        Self {
+            name,
+            arguments: vec![],
+            keys: vec![],
+            procedure: None,
+            script_name: None,
+            blocking: false,
+            wrong: None,
+        }
     }
 
     /// A function of the server's (`FCALL`); its keys are given at once.
@@ -35,6 +45,12 @@ impl Call {
     /// A script that the server has, by its SHA-1 (`EVALSHA`); its keys are given at once.
     pub fn script<'a>(sha1: &str, keys: impl IntoIterator<Item = &'a str>) -> Self {
         Self::procedure("EVALSHA", sha1, keys)
+    }
+
+    /// What the caller calls the script: the span is `EVALSHA pay`, and has this name instead of the SHA-1.
+    pub fn script_name(mut self, name: &'static str) -> Self {
+        self.script_name = Some(name);
+        self
     }
 
     fn procedure<'a>(command: &'static str, name: &str, keys: impl IntoIterator<Item = &'a str>) -> Self {
@@ -77,7 +93,9 @@ impl Call {
 
     pub(crate) fn describe<'a>(&'a self, text: &'a (dyn Fn(QueryText) -> String + Sync)) -> Command<'a> {
         let mut command = Command::new(self.name).text_by(text);
-        if let Some(name) = self.procedure.and_then(|at| given(&self.arguments[at])) {
+        if let Some(name) = self.script_name {
+            command = command.script_name(name);
+        } else if let Some(name) = self.procedure.and_then(|at| given(&self.arguments[at])) {
             command = if self.name == "FCALL" { command.function(name) } else { command.script(name) };
         }
         if self.blocking { command.blocking() } else { command }

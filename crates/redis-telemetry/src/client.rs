@@ -19,15 +19,23 @@ use crate::server::Server;
 use crate::text::QueryText;
 
 /// How commands are recorded.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
+    /// Whether commands are spans. Default: yes. They are measured in any case.
+    pub spans: bool,
     /// Whether spans have `db.query.text`. Default: no.
     pub query_text: QueryText,
     /// Functions that see each recorded command. Default: none.
     pub hooks: Hooks,
 }
 
-/// A fred client that can only be used through a span. Cheap to clone.
+impl Default for Options {
+    fn default() -> Self {
+        Self { spans: true, query_text: QueryText::default(), hooks: Hooks::default() }
+    }
+}
+
+/// A fred client of which no command goes unrecorded. Cheap to clone.
 #[derive(Clone)]
 pub struct TracedClient {
     client: Client,
@@ -163,7 +171,10 @@ impl Shared {
     }
 
     fn span(&self, command: &Command<'_>, began: Option<(SystemTime, &Context)>) -> Span {
-        let builder = match command.procedure.filter(|_| command.is_function) {
+        if !self.options.spans {
+            return Span::none();
+        }
+        let builder = match command.procedure.filter(|_| command.is_named) {
             None => self.telemetry.span(SpanKind::Client, command.name),
             Some(name) => self.telemetry.span(SpanKind::Client, format!("{} {name}", command.name)),
         };
@@ -230,7 +241,7 @@ impl std::fmt::Debug for TracedClient {
 }
 
 /// A call that has been made and has no span yet.
-#[must_use = "either `record` it or `discard` it"]
+#[must_use = "`record`, `measure` or `discard` it"]
 pub struct Pending<'a> {
     shared: &'a Shared,
     command: Command<'a>,
@@ -250,6 +261,14 @@ impl Pending<'_> {
             let span = self.shared.span(&self.command, Some((self.at, parent)));
             let Self { shared, command, began, .. } = self;
             Recording { shared, command, span, began }.end(error);
+        }
+    }
+
+    /// Measures the call and makes no span of it.
+    pub fn measure(self, error: Option<&Error>) {
+        if self.shared.records() {
+            let Self { shared, command, began, .. } = self;
+            Recording { shared, command, span: Span::none(), began }.end(error);
         }
     }
 

@@ -13,8 +13,8 @@ pub struct Command<'a> {
     pub(crate) key: Option<&'a str>,
     pub(crate) batch: Option<usize>,
     pub(crate) procedure: Option<&'a str>,
-    /// Whether the procedure is named in the span's name, too.
-    pub(crate) is_function: bool,
+    /// Whether the procedure has a name, which is in the span's name, too.
+    pub(crate) is_named: bool,
     pub(crate) is_blocking: bool,
     pub(crate) text: Option<Text<'a>>,
     pub(crate) parent: Option<&'a Context>,
@@ -34,7 +34,7 @@ impl<'a> Command<'a> {
             key: None,
             batch: None,
             procedure: None,
-            is_function: false,
+            is_named: false,
             is_blocking: false,
             text: None,
             parent: None,
@@ -64,16 +64,21 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// The SHA-1 of the script that is called.
+    /// The SHA-1 of the script that is called. It is not in the span's name; see [`script_name`](Self::script_name).
     pub fn script(mut self, sha1: &'a str) -> Self {
         self.procedure = Some(sha1);
         self
     }
 
-    /// The name of the function that is called; it stands in the span's name, too (`FCALL pay`).
+    /// What the caller calls the script that is called: `EVALSHA pay`. Takes the place of the SHA-1.
+    pub fn script_name(self, name: &'a str) -> Self {
+        self.function(name)
+    }
+
+    /// The name of the function that is called: `FCALL pay`.
     pub fn function(mut self, name: &'a str) -> Self {
         self.procedure = Some(name);
-        self.is_function = true;
+        self.is_named = true;
         self
     }
 

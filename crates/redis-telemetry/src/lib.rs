@@ -1,4 +1,4 @@
-//! A fred client of which no command leaves without an OpenTelemetry span and a duration metric.
+//! A fred client that measures each command and makes an OpenTelemetry span of it.
 //!
 //! fred has no hook around a command, and its client trait cannot be implemented outside of it. So [`TracedClient`]
 //! owns the client. Everyday commands are written as [`Call`]s; for everything else that fred can do, the client is
@@ -35,8 +35,10 @@
 //! # What is emitted
 //!
 //! One span of kind `CLIENT` for each command or batch, which covers the call with the client's queueing and
-//! repetitions. Its name is the command; a function's name stands behind it (`FCALL pay`); a pipeline is
+//! repetitions. Its name is the command, followed by the name of the function (`FCALL pay`) or of the script
+//! (`EVALSHA pay`, where the caller gives it: [`Call::script_name`], [`Command::script_name`]). A pipeline is
 //! `PIPELINE SET` where all its commands are one, else `PIPELINE`, a transaction `MULTI SET` or `MULTI`.
+//! [`Options::spans`] turns spans off and leaves the metric.
 //!
 //! | attribute | when |
 //! |---|---|
@@ -45,7 +47,7 @@
 //! | `server.address`; `server.port` | always, the first server of the configuration; the port is not 6379 |
 //! | `network.peer.address`, `network.peer.port` | the one server is configured by its address. fred does not tell which node of a cluster has answered |
 //! | `db.operation.batch.size` | a batch, which one command alone is not |
-//! | `db.stored_procedure.name` | a function, or a script's SHA-1 |
+//! | `db.stored_procedure.name` | a function's or script's name; a script's SHA-1 where it has no name |
 //! | `db.query.text` (at most 1,000 bytes) | asked for ([`QueryText`]); no argument is ever in it |
 //! | `db.response.status_code` | the server answered with an error: its prefix |
 //! | `error.type` | the same, or what went wrong on the way ([`error_type()`]) |

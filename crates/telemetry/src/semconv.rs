@@ -69,7 +69,7 @@ pub const DB_OPERATION_NAME: &str = "db.operation.name";
 pub const DB_OPERATION_BATCH_SIZE: &str = "db.operation.batch.size";
 /// The prefix of an error reply.
 pub const DB_RESPONSE_STATUS_CODE: &str = "db.response.status_code";
-/// The SHA-1 of a script, or the name of a function.
+/// The name of a script or a function; the SHA-1 of a script that has no name.
 pub const DB_STORED_PROCEDURE_NAME: &str = "db.stored_procedure.name";
 /// The command with its literals replaced by `?`.
 pub const DB_QUERY_TEXT: &str = "db.query.text";
@@ -78,7 +78,7 @@ pub const DB_QUERY_TEXT: &str = "db.query.text";
 pub const MESSAGING_SYSTEM: &str = "messaging.system";
 /// What is done, in our own words: `publish`, `receive`, `process`, `ack`, `retry`, `dead_letter` and others.
 pub const MESSAGING_OPERATION_NAME: &str = "messaging.operation.name";
-/// `send`, `receive`, `process`, `settle`.
+/// `create`, `send`, `receive`, `process`, `settle`.
 pub const MESSAGING_OPERATION_TYPE: &str = "messaging.operation.type";
 /// The queue.
 pub const MESSAGING_DESTINATION_NAME: &str = "messaging.destination.name";

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use postrider_queue::job::FlowLimits;
-use postrider_queue::work::Consumer;
+use postrider_queue::work::{Consumer, Spans};
 use postrider_queue::{BadQueueName, ConnectError, QueueName, Redis};
 use telemetry::Telemetry;
 use tokio::time::Instant;
@@ -76,6 +76,8 @@ pub struct WorkerConfig {
     pub flows: FlowLimits,
     /// How the traces of further attempts belong to what was before. Default: children of the producer's span.
     pub trace_retries: Retries,
+    /// What else becomes spans. Default: reads for jobs that their producer records, and no Redis commands.
+    pub spans: Spans,
     /// Where the worker says how it fares. Default: nowhere.
     pub listen: Option<SocketAddr>,
 }
@@ -140,7 +142,7 @@ async fn work(
     let sender = Sender::new(&config.sender, telemetry)?;
     let consumer = Consumer { name: consumer_name(), lease: config.lease };
     let redis = tokio::select! {
-        redis = Redis::connect(&config.redis_url, telemetry) => redis?,
+        redis = Redis::connect_with(&config.redis_url, telemetry, config.spans) => redis?,
         () = stop.cancelled() => return Ok(()),
     };
     let shared =

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use postrider_queue::admin::{Shard, Survey, SurveyedConsumer};
-use postrider_queue::work::Shards;
+use postrider_queue::work::{Shards, Spans};
 use postrider_queue::{QueueName, Redis};
 use serde_json::{Value, json};
 use telemetry::Telemetry;
@@ -54,7 +54,9 @@ struct ShardsArgs {
 
 impl ShardsArgs {
     async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
-        let redis = Redis::connect(&self.redis.redis_url, telemetry).await?;
+        // The one command that it sends is its span.
+        let spans = Spans { commands: true, ..Spans::default() };
+        let redis = Redis::connect_with(&self.redis.redis_url, telemetry, spans).await?;
         let shards = redis.reshard(&self.queue, self.shards).await;
         redis.close().await;
         let Shards { now, read } = shards?;

@@ -7,8 +7,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use http_telemetry::{BadRecipient, ConnectionOptions, Options, Propagation, Recipient, Recipients};
 use postrider_queue::QueueName;
+use postrider_queue::work::{Receives, Spans};
 use postrider_worker::settings::Order;
 use postrider_worker::settings::Retries;
 use postrider_worker::settings::{BadProxy, HttpConfig, SenderConfig};
@@ -78,6 +80,21 @@ pub(super) struct WorkerArgs {
     /// trace of its own with links (`link`), or without (`none`) [default: parent]
     #[arg(long, env = "POSTRIDER_TRACE_RETRIES", value_name = "HOW", value_parser = str::parse::<Retries>)]
     trace_retries: Option<Retries>,
+    /// Which reads that brought jobs become spans: those of which a job has a producer's span that is recorded
+    /// (`sampled`), or all (`always`) [default: sampled]
+    #[arg(long, env = "POSTRIDER_TRACE_RECEIVE", value_name = "WHICH", value_parser = str::parse::<Receives>)]
+    trace_receive: Option<Receives>,
+    /// Make each Redis command a span, below the operation that it is a part of [default: false]
+    #[arg(
+        long,
+        env = "POSTRIDER_TRACE_REDIS",
+        value_name = "true|false",
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    trace_redis: Option<bool>,
     /// Serve /livez, /readyz and /metrics there [default: nowhere]
     #[arg(long, env = "POSTRIDER_LISTEN", value_name = "ADDR:PORT")]
     listen: Option<String>,
@@ -128,7 +145,11 @@ impl WorkerArgs {
             },
             retry,
             flows: file.flows,
-            trace_retries: self.trace_retries.or(file.trace_retries).unwrap_or_default(),
+            trace_retries: self.trace_retries.or(file.traces.retries).unwrap_or_default(),
+            spans: Spans {
+                receives: self.trace_receive.or(file.traces.receive).unwrap_or_default(),
+                commands: self.trace_redis.or(file.traces.redis).unwrap_or_default(),
+            },
             listen,
             secrets: file.secrets,
         })

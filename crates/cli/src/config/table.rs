@@ -198,6 +198,16 @@ impl<'a, 'i> Table<'a, 'i> {
         read.map_err(|problem| self.problem_at(at, problem)).ok()
     }
 
+    /// True or false.
+    pub(super) fn flag(&mut self, key: &str) -> Option<bool> {
+        let (at, value) = self.take(key)?;
+        let flag = if let DeValue::Boolean(flag) = value { Some(flag) } else { None };
+        if flag.is_none() {
+            self.problem_at(at, format!("`{key}` must be true or false"));
+        }
+        flag
+    }
+
     /// A whole number within bounds.
     pub(super) fn whole(&mut self, key: &str, least: i64, most: i64) -> Option<i64> {
         let (at, value) = self.take(key)?;

@@ -1,6 +1,8 @@
 //! Files, and what is told of them.
 
 use postrider_queue::job::Rate;
+use postrider_queue::work::Receives;
+use postrider_worker::settings::Retries;
 
 use super::*;
 
@@ -93,7 +95,7 @@ fn to_whom_context_is_sent_is_a_word_or_a_list_and_every_wrong_host_is_told() {
 
 #[test]
 fn how_further_attempts_are_traced_is_a_word_and_a_wrong_one_is_told() {
-    let read = |text: &str| Config::parse(&format!("[traces]\n{text}\n")).unwrap().trace_retries;
+    let read = |text: &str| Config::parse(&format!("[traces]\n{text}\n")).unwrap().traces.retries;
     assert_eq!(read("retries = \"parent\""), Some(Retries::Parent));
     assert_eq!(read("retries = \"link\""), Some(Retries::Link));
     assert_eq!(read("retries = \"none\""), Some(Retries::None));
@@ -103,6 +105,23 @@ fn how_further_attempts_are_traced_is_a_word_and_a_wrong_one_is_told() {
         assert!(told.len() == 1 && told[0].starts_with("3: ") && told[0].contains("retr"), "{told:?}");
     }
     assert!(problems("[traces]\nretries = \"child\"\n")[0].contains("parent"));
+}
+
+#[test]
+fn which_reads_and_whether_commands_are_traced_is_read_and_a_wrong_word_is_told() {
+    let read = |text: &str| Config::parse(&format!("[traces]\n{text}\n")).unwrap().traces;
+    let traces = read("receive = \"always\"\nredis = true");
+    assert_eq!((traces.receive, traces.redis), (Some(Receives::Always), Some(true)));
+    let traces = read("receive = \"sampled\"\nredis = false");
+    assert_eq!((traces.receive, traces.redis), (Some(Receives::Sampled), Some(false)));
+    assert_eq!(read(""), Traces::default());
+    for (wrong, told_of) in
+        [("receive = true", "receive"), ("redis = \"yes\"", "`redis` must be true or false")]
+    {
+        let told = problems(&format!("[traces]\n\n{wrong}\n"));
+        assert!(told.len() == 1 && told[0].starts_with("3: ") && told[0].contains(told_of), "{told:?}");
+    }
+    assert!(problems("[traces]\nreceive = \"never\"\n")[0].contains("sampled or always"));
 }
 
 #[test]

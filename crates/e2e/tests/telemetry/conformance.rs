@@ -107,12 +107,14 @@ breaker_longest = "200ms"
 /// Everything that can become of a job. Returns what Prometheus would have got at the end.
 fn play(stage: &Stage) -> String {
     let config = TextFile::new(CONFIG);
-    let common = ["--retry-base", "50ms", "--config", config.path(), "--listen", "127.0.0.1:0"];
+    let common =
+        ["--retry-base", "50ms", "--config", config.path(), "--listen", "127.0.0.1:0", "--trace-redis"];
     let quick = [&common[..], &["--lease", "1s", "--shutdown-timeout", "100ms"]].concat();
 
     let mut killed = stage.worker(&quick);
     let url = stage.sink.url("/slow/3000");
-    stage.queue().enqueue(&[("url", url.as_str())]);
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203330-01";
+    stage.queue().enqueue(&[("url", url.as_str()), ("traceparent", traceparent)]);
     stage.sink.wait_for(1, SOON);
     killed.kill();
 
@@ -147,7 +149,8 @@ fn play_each_outcome(stage: &Stage) {
     stage.run(&["send", "POST", &stage.sink.url("/ok?later"), "--in", "300ms"]);
     stage.run(&["send", "POST", &stage.sink.url("/status/410")]);
     stage.queue().enqueue(&[("method", "GET")]);
-    play_jobs_with_a_context(stage);
+    play_jobs_that_are_put_in_together(stage);
+    play_by_hand(stage);
     for _ in 0..4 {
         stage.queue().enqueue(&[("url", stage.sink.url("/slow/300").as_str()), ("flow", "narrow")]);
     }
@@ -156,14 +159,29 @@ fn play_each_outcome(stage: &Stage) {
     stage.drained();
 }
 
-/// Who puts them in is not their producer.
-fn play_jobs_with_a_context(stage: &Stage) {
+/// Once by who is their producer, and once by who is not.
+fn play_jobs_that_are_put_in_together(stage: &Stage) {
+    let job = || json!({ "url": stage.sink.url("/ok?together") }).to_string();
+    let file = TextFile::new(&[job(), job()].join("\n"));
+    stage.run(&["send", "--from", file.path()]);
     let job = |number: u8| {
         let traceparent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b71692033{number:02}-01");
         json!({ "url": stage.sink.url("/ok?others"), "traceparent": traceparent }).to_string()
     };
     let file = TextFile::new(&[job(31), job(32)].join("\n"));
     stage.run(&["send", "--from", file.path()]);
+}
+
+fn play_by_hand(stage: &Stage) {
+    stage.run(&["send", &stage.sink.url("/ok?never"), "--in", "1h", "--id", "never"]);
+    stage.run(&["send", &stage.sink.url("/ok?now"), "--in", "1h", "--id", "now"]);
+    eventually_or("both wait", SOON, || match stage.queue().scheduled() {
+        2.. => Ok(()),
+        waiting => Err(format!("{waiting}")),
+    });
+    stage.run(&["jobs", "cancel", "never"]);
+    stage.run(&["jobs", "run-now", "now"]);
+    stage.run(&["dead", "purge", "--reason", "cancelled", "--yes"]);
 }
 
 fn play_a_broken_destination(stage: &Stage, worker: &mut Postrider) {
@@ -190,8 +208,9 @@ fn play_a_theft(stage: &Stage, worker: &mut Postrider, path: &str, told: &str) {
 }
 
 /// What a queue has spans of.
-const OPERATIONS: [&str; 12] = [
+const OPERATIONS: [&str; 16] = [
     "publish",
+    "create",
     "send",
     "replay",
     "receive",
@@ -203,6 +222,9 @@ const OPERATIONS: [&str; 12] = [
     "dead_letter",
     "delay",
     "park",
+    "cancel",
+    "run_now",
+    "purge",
 ];
 
 fn faults_of_spans(told: &[SpanRecord]) -> Vec<String> {

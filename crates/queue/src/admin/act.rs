@@ -1,5 +1,6 @@
-//! What is done to a job by hand: each in one script that is harmless when repeated.
+//! What is done to a job by hand: each in one script that is harmless when repeated, and under one span.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fred::types::{Key, Value};
@@ -7,7 +8,7 @@ use telemetry::{Context, Span, semconv};
 
 use super::{DeadLetter, FoundJob, Inspector, Place, field, text};
 use crate::job::{Admitted, EntryId, Producer};
-use crate::redis::{Error, GROUP, Keys, Operation, Operations, number, unexpected};
+use crate::redis::{Error, GROUP, Keys, Operation, Operations, QueueName, number, unexpected};
 use crate::trail::{Alone, fields as written, history};
 use crate::work::{LONGEST_DEAD, MOST_DEAD};
 
@@ -41,6 +42,13 @@ impl Inspector {
     /// # Errors
     /// fred's; the job is where it was then, or there and among the dead letters.
     pub async fn cancel(&self, job: &FoundJob) -> Result<Cancelled, Error> {
+        let act = self.act_on(Operation::Cancel, job);
+        let cancelled = self.move_to_dead(job).await;
+        act.end(cancelled.as_ref().err());
+        cancelled
+    }
+
+    async fn move_to_dead(&self, job: &FoundJob) -> Result<Cancelled, Error> {
         const ERROR: &str = "cancelled by hand, with `postrider jobs cancel`";
         let own = Self::keys(&job.queue);
         let (result_key, result) = match written::cancelled(&job.fields, ERROR) {
@@ -83,11 +91,40 @@ impl Inspector {
     /// # Errors
     /// fred's; the job waits then, or it waits and stands in the stream.
     pub async fn run_now(&self, job: &FoundJob) -> Result<Replayed, Error> {
+        let act = self.act_on(Operation::RunNow, job);
         let own = Self::keys(&job.queue);
         let (set, flows) = stands_in(&own, &job.place);
         let keys: Vec<Key> = vec![own.jobs, own.waiting, set, flows];
         let args: Vec<Value> = vec![job.ticket.as_str().into(), Admitted::Yes.as_str().into()];
-        moved(&self.scripts.run_now.call(&self.redis, &Context::none(), keys, args).await?)
+        let reply = self.scripts.run_now.call(&self.redis, &act.span.context(), keys, args).await;
+        let replayed = reply.and_then(|reply| moved(&reply));
+        act.end(replayed.as_ref().err());
+        replayed
+    }
+
+    /// Begins what is done to one job: in its trace, where it has one.
+    fn act_on(&self, operation: Operation, job: &FoundJob) -> Act {
+        let kept = || {
+            let text = field(&job.fields, "_traceparent")?;
+            Some(self.telemetry.extract(&Alone(String::from_utf8(text.to_vec()).ok()?)))
+        };
+        let producer = self.telemetry.extract(&Producer(&job.fields));
+        let is_replay = field(&job.fields, "_replay_of").is_some();
+        let origin = if producer.is_some() && !is_replay { Some(producer) } else { kept() };
+        let act = self.act(operation, &job.queue.queue, &origin.unwrap_or_else(Context::none));
+        act.span.set_with(semconv::MESSAGING_MESSAGE_ID, || match &job.place {
+            Place::Ready(entry) | Place::Running { entry, .. } => entry.to_string().into(),
+            Place::Scheduled(_) | Place::Parked { .. } => job.ticket.clone().into(),
+        });
+        act
+    }
+
+    /// Begins what is done by hand.
+    pub(super) fn act(&self, operation: Operation, queue: &QueueName, parent: &Context) -> Act {
+        let (operations, began) = (self.operations(queue), Instant::now());
+        let builder = operations.span(operation).parent(parent);
+        let span = builder.start(|attributes| operations.describe(operation, attributes));
+        Act { span, operations, operation, began }
     }
 
     /// Makes a new job of a dead letter, which is gone then. Its attempts are children of the span of this, which is
@@ -134,6 +171,25 @@ impl Inspector {
         let root = Context::none();
         let builder = operations.span(Operation::Replay).parent(&root).link(&producer).link(&last);
         builder.start(|attributes| operations.describe(Operation::Replay, attributes))
+    }
+}
+
+/// Something that is done by hand, recorded.
+pub(super) struct Act {
+    pub(super) span: Span,
+    operations: Arc<Operations>,
+    operation: Operation,
+    began: Instant,
+}
+
+impl Act {
+    /// It is done, or could not be.
+    pub(super) fn end(self, error: Option<&Error>) {
+        let error = error.map(redis_telemetry::error_type);
+        if let Some(error) = &error {
+            self.span.fail(error);
+        }
+        self.operations.took(self.operation, self.began, error.as_ref());
     }
 }
 

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use fred::types::Value;
+use telemetry::{Context, semconv};
 
 use super::find::{Peek, Peeked};
 use super::{Inspector, Shard, field, ticket};
 use crate::job::{EntryId, Fields};
-use crate::redis::Error;
+use crate::redis::{Error, Operation};
 use crate::work::LONGEST_DEAD;
 
 /// How many dead letters a search looks at: more than are kept.
@@ -137,7 +138,11 @@ impl Inspector {
         let key = Self::keys(queue).dead;
         let mut args: Vec<Value> = vec![key.clone().into()];
         args.extend(entries.iter().map(|entry| Value::from(entry.to_string())));
-        self.command("XDEL", Some(&key), args).await?.convert()
+        let act = self.act(Operation::Purge, &queue.queue, &Context::none());
+        act.span.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, entries.len());
+        let purged = self.command("XDEL", Some(&key), args).await;
+        act.end(purged.as_ref().err());
+        purged?.convert()
     }
 }
 

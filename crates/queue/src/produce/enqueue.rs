@@ -111,7 +111,8 @@ impl Queue {
     }
 
     /// Puts many jobs in, up to 1,000 with each call. Of those that go together all are in, or none where Redis
-    /// refuses; after a timeout or a broken connection it is one of the two.
+    /// refuses; after a timeout or a broken connection it is one of the two. Of several jobs each has a trace of its
+    /// own, whose root is linked to the span that puts them in; a context that a job has already is left as it is.
     ///
     /// # Errors
     /// fred's; what went in calls before is in.
@@ -119,39 +120,89 @@ impl Queue {
         let (span, operation, began) = self.publish_span(&jobs);
         let context = span.context();
         self.inject(&context, operation, &mut jobs);
-        let entered = self.enter_all(&context, &jobs).await;
+        let entered = self.enter_all(&context, operation, &mut jobs).await;
         let error = entered.as_ref().err().map(redis_telemetry::error_type);
         self.published(&span, operation, jobs.len(), began, error.as_ref());
         entered
     }
 
-    async fn enter_all(&self, parent: &Context, jobs: &[Fields]) -> Result<Vec<EntryId>, Error> {
+    async fn enter_all(
+        &self,
+        publish: &Context,
+        operation: Operation,
+        jobs: &mut [Fields],
+    ) -> Result<Vec<EntryId>, Error> {
         let mut entries = Vec::with_capacity(jobs.len());
-        for jobs in jobs.chunks(TOGETHER) {
-            let mut args = Vec::new();
-            for fields in jobs {
-                args.push(number(2 * fields.len() as u64));
-                push_fields(&mut args, fields);
+        for jobs in jobs.chunks_mut(TOGETHER) {
+            let roots = if operation == Operation::PublishAll { self.roots(publish, jobs) } else { vec![] };
+            let entered = self.enter_together(publish, jobs).await;
+            for (index, root) in roots {
+                match &entered {
+                    Ok(entered) => {
+                        root.set_with(semconv::MESSAGING_MESSAGE_ID, || entered[index].to_string().into());
+                    }
+                    Err(error) => root.fail(&redis_telemetry::error_type(error)),
+                }
             }
-            let keys = vec![self.0.keys.jobs.clone()];
-            let reply = self.0.scripts.enqueue_all.call(&self.0.redis, parent, keys, args).await?;
-            let tickets: Vec<String> = reply.convert()?;
-            let entry = |ticket: String| EntryId::parse(ticket.as_bytes()).ok_or_else(unexpected);
-            entries.extend(tickets.into_iter().map(entry).collect::<Result<Vec<_>, _>>()?);
+            entries.extend(entered?);
         }
         Ok(entries)
     }
 
-    /// The span of putting jobs in: of those that have no context yet, it is the producer's span; for jobs of which
-    /// each has one, it is a client's, with a link to each.
+    async fn enter_together(&self, parent: &Context, jobs: &[Fields]) -> Result<Vec<EntryId>, Error> {
+        let mut args = Vec::new();
+        for fields in jobs {
+            args.push(number(2 * fields.len() as u64));
+            push_fields(&mut args, fields);
+        }
+        let keys = vec![self.0.keys.jobs.clone()];
+        let reply = self.0.scripts.enqueue_all.call(&self.0.redis, parent, keys, args).await?;
+        let tickets: Vec<String> = reply.convert()?;
+        if tickets.len() != jobs.len() {
+            return Err(unexpected());
+        }
+        let entry = |ticket: String| EntryId::parse(ticket.as_bytes()).ok_or_else(unexpected);
+        tickets.into_iter().map(entry).collect()
+    }
+
+    /// Begins the trace of each job that has no context: a root, with a link to the span that puts the jobs in. It is
+    /// recorded where that span's parent is, and where that has none, as the sampler decides for each. Answers them
+    /// with the places of their jobs.
+    fn roots(&self, publish: &Context, jobs: &mut [Fields]) -> Vec<(usize, Span)> {
+        if !self.0.telemetry.is_on() {
+            return vec![];
+        }
+        let (operations, current, none) = (self.operations(), Context::current(), Context::none());
+        let linked = if publish.is_sampled() { publish } else { &none };
+        let mut roots = Vec::with_capacity(jobs.len());
+        for (index, fields) in jobs.iter_mut().enumerate() {
+            if self.0.telemetry.extract(&Producer(fields)).is_some() {
+                continue;
+            }
+            let builder = operations.span(Operation::Create).root_as_sampled(&current).link(linked);
+            let root = builder.start(|attributes| operations.describe(Operation::Create, attributes));
+            let context = root.context();
+            if context.is_some() {
+                context.inject(&mut Outgoing(fields));
+                roots.push((index, root));
+            }
+        }
+        roots
+    }
+
+    /// The span of putting jobs in: of one that has no context yet, it is the producer's span; of several, and of those
+    /// that have one, it is a client's. It is linked to each context that a job has.
     fn publish_span(&self, jobs: &[Fields]) -> (Span, Operation, Instant) {
         let own: Vec<Context> = jobs
             .iter()
             .map(|fields| self.0.telemetry.extract(&Producer(fields)))
             .filter(Context::is_some)
             .collect();
-        let has_own = !own.is_empty() && own.len() == jobs.len();
-        let operation = if has_own { Operation::Send } else { Operation::Publish };
+        let operation = match jobs.len() {
+            all if all > 0 && own.len() == all => Operation::Send,
+            0 | 1 => Operation::Publish,
+            _ => Operation::PublishAll,
+        };
         let operations = self.operations();
         let builder = own.iter().fold(operations.span(operation), |builder, own| builder.link(own));
         let span = builder.start(|attributes| {
@@ -163,15 +214,10 @@ impl Queue {
         (span, operation, Instant::now())
     }
 
-    /// Gives jobs the context of the span that puts them in, but for those that have one of their own.
+    /// Gives a job the context of the span that puts it in.
     fn inject(&self, context: &Context, operation: Operation, jobs: &mut [Fields]) {
-        if operation != Operation::Publish || !context.is_some() {
-            return;
-        }
-        for fields in jobs {
-            if !self.0.telemetry.extract(&Producer(fields)).is_some() {
-                context.inject(&mut Outgoing(fields));
-            }
+        if let (Operation::Publish, true, [fields]) = (operation, context.is_some(), jobs) {
+            context.inject(&mut Outgoing(fields));
         }
     }
 

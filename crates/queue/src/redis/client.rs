@@ -7,7 +7,7 @@ use std::time::Duration;
 use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::{HashesInterface, StreamsInterface};
-use redis_telemetry::{Command, TracedClient};
+use redis_telemetry::{Command, Options, TracedClient};
 use telemetry::{Context, Telemetry};
 
 use super::clock::Clock;
@@ -17,6 +17,7 @@ use super::link::Link;
 use super::operation::{Instruments, Operations};
 use super::queue::{Consumer, Inner, Queue};
 use super::scripts::Scripts;
+use super::spans::Spans;
 
 /// More than this is a mistake: each shard costs every worker a connection.
 pub(crate) const MOST_SHARDS: u32 = 64;
@@ -28,6 +29,7 @@ pub struct Redis {
     client: TracedClient,
     scripts: Arc<Scripts>,
     telemetry: Telemetry,
+    spans: Spans,
     instruments: Instruments,
 }
 
@@ -41,15 +43,23 @@ pub struct Shards {
 }
 
 impl Redis {
-    /// Connects.
+    /// Connects, with the default [`Spans`].
     ///
     /// # Errors
     /// [`ConnectError`] where Redis cannot be reached now. Later it reconnects by itself.
     pub async fn connect(url: &str, telemetry: &Telemetry) -> Result<Self, ConnectError> {
-        let client = TracedClient::new(connect::connect(url, false).await?, telemetry);
+        Self::connect_with(url, telemetry, Spans::default()).await
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// As [`Redis::connect`].
+    pub async fn connect_with(url: &str, telemetry: &Telemetry, spans: Spans) -> Result<Self, ConnectError> {
+        let client = traced(connect::connect(url, false).await?, telemetry, spans.commands);
         let scripts = Arc::new(Scripts::new());
         let instruments = Instruments::new(telemetry, connect::address(url));
-        Ok(Self { url: url.into(), client, scripts, telemetry: telemetry.clone(), instruments })
+        Ok(Self { url: url.into(), client, scripts, telemetry: telemetry.clone(), spans, instruments })
     }
 
     /// A shard of a queue, to take jobs from: with a connection for reads, and the consumer group made where
@@ -63,7 +73,8 @@ impl Redis {
         shard: u32,
         consumer: Consumer,
     ) -> Result<Queue, ConnectError> {
-        let reader = TracedClient::new(connect::connect(&self.url, true).await?, &self.telemetry);
+        let reader = connect::connect(&self.url, true).await?;
+        let reader = traced(reader, &self.telemetry, self.spans.commands);
         let queue = self.queue(name, shard, Some(reader), consumer);
         queue.join().await.map_err(|error| ConnectError::Refused {
             server: connect::server(&self.url),
@@ -88,6 +99,7 @@ impl Redis {
             link: Link::new(),
             epoch: AtomicU32::new(0),
             telemetry: self.telemetry.clone(),
+            receives: self.spans.receives,
             redis: self.client.clone(),
             reader,
             consumer,
@@ -174,4 +186,9 @@ impl Redis {
     pub async fn close(&self) {
         quit(&self.client).await;
     }
+}
+
+/// A client that measures each command, and makes a span of it where `spans` says so.
+pub(crate) fn traced(client: Client, telemetry: &Telemetry, spans: bool) -> TracedClient {
+    TracedClient::with_options(client, telemetry, Options { spans, ..Options::default() })
 }

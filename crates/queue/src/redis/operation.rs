@@ -15,8 +15,12 @@ use super::keys::{GROUP, QueueName};
 /// An operation on a queue. Its name is of our own choice, its type is one of the conventions'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Jobs are put in, and carry the context of this span.
+    /// A job is put in, and carries the context of this span.
     Publish,
+    /// Jobs are put in together, and each carries the context of its own [`Operation::Create`].
+    PublishAll,
+    /// The trace of a job begins that is put in with others.
+    Create,
     /// Jobs are put in that carry a context of their own already.
     Send,
     /// A dead letter is made a job again.
@@ -39,11 +43,19 @@ pub enum Operation {
     Delay,
     /// A job waits for its flow.
     Park,
+    /// A job is given up by hand.
+    Cancel,
+    /// A job that waits is made ready by hand.
+    RunNow,
+    /// Dead letters are deleted by hand.
+    Purge,
 }
 
 impl Operation {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 17] = [
         Self::Publish,
+        Self::PublishAll,
+        Self::Create,
         Self::Send,
         Self::Replay,
         Self::Receive,
@@ -55,11 +67,15 @@ impl Operation {
         Self::DeadLetter,
         Self::Delay,
         Self::Park,
+        Self::Cancel,
+        Self::RunNow,
+        Self::Purge,
     ];
 
     fn name(self) -> &'static str {
         match self {
-            Self::Publish => "publish",
+            Self::Publish | Self::PublishAll => "publish",
+            Self::Create => "create",
             Self::Send => "send",
             Self::Replay => "replay",
             Self::Receive => "receive",
@@ -71,29 +87,43 @@ impl Operation {
             Self::DeadLetter => "dead_letter",
             Self::Delay => "delay",
             Self::Park => "park",
+            Self::Cancel => "cancel",
+            Self::RunNow => "run_now",
+            Self::Purge => "purge",
         }
     }
 
     fn type_(self) -> &'static str {
         match self {
-            Self::Publish | Self::Send | Self::Replay => "send",
+            Self::Create => "create",
+            Self::Publish | Self::PublishAll | Self::Send | Self::Replay => "send",
             Self::Receive | Self::Claim => "receive",
             Self::Process => "process",
             Self::Ack | Self::Retry | Self::Release | Self::DeadLetter | Self::Delay | Self::Park => "settle",
+            Self::Cancel | Self::RunNow | Self::Purge => "settle",
         }
     }
 
     fn kind(self) -> SpanKind {
         match self {
-            Self::Publish | Self::Replay => SpanKind::Producer,
+            Self::Publish | Self::Create | Self::Replay => SpanKind::Producer,
             Self::Process => SpanKind::Consumer,
             _ => SpanKind::Client,
         }
     }
 
+    fn is_by_hand(self) -> bool {
+        matches!(self, Self::Cancel | Self::RunNow | Self::Purge)
+    }
+
+    /// Whether it has to do with the server.
+    fn is_located(self) -> bool {
+        !matches!(self, Self::Create | Self::Process)
+    }
+
     /// Whether it is done as a member of the consumer group.
     fn is_consumers(self) -> bool {
-        self.type_() != "send"
+        !matches!(self.type_(), "create" | "send") && !self.is_by_hand()
     }
 }
 
@@ -200,8 +230,8 @@ impl Operations {
         if operation.is_consumers() {
             attributes.set(semconv::MESSAGING_CLIENT_ID, self.client_id.clone());
         }
-        // The work on a job has to do with no server, and there are many of its spans.
-        if operation != Operation::Process {
+        // There are many spans of the others.
+        if operation.is_located() {
             self.located(attributes);
         }
     }
@@ -290,6 +320,36 @@ mod tests {
         for (index, operation) in Operation::ALL.into_iter().enumerate() {
             assert_eq!(operation as usize, index, "{operation:?}");
         }
+    }
+
+    #[test]
+    fn jobs_that_a_producer_puts_in_are_counted_by_what_became_of_them() {
+        // The commands of this program send no metrics: it is programs with this library that have these.
+        let config = telemetry::Config::from_lookup(|name| match name {
+            "OTEL_ENABLED" => Some("true".to_owned()),
+            "OTEL_TRACES_EXPORTER" => Some("none".to_owned()),
+            "OTEL_METRICS_EXPORTER" => Some("prometheus".to_owned()),
+            _ => None,
+        });
+        let running = telemetry::start(config).unwrap();
+        let telemetry = running.handle();
+        let instruments = Instruments::new(&telemetry, Some(("redis.test".into(), 6379)));
+        let operations = Operations::new(instruments, &"mail".parse().unwrap(), "");
+        operations.sent(Operation::Publish, 1, None);
+        operations.sent(Operation::PublishAll, 2, None);
+        operations.sent(Operation::Send, 3, Some(&ErrorType::Timeout));
+        let text = telemetry.prometheus().map_or(String::new(), |prometheus| prometheus.text().unwrap());
+        if text.is_empty() {
+            assert!(!telemetry.is_on(), "only the lean build has no metrics");
+            return;
+        }
+        let sent = text.lines().filter(|line| line.starts_with("messaging_client_sent_messages_total{"));
+        let sent: Vec<&str> = sent.collect();
+        let has = |parts: [&str; 4]| sent.iter().any(|line| parts.iter().all(|part| line.contains(part)));
+        let (queue, server) = ("destination_name=\"mail\"", "server_address=\"redis.test\"");
+        assert!(has(["operation_name=\"publish\"", queue, server, "} 3"]), "{text}");
+        assert!(has(["operation_name=\"send\"", queue, "error_type=\"timeout\"", "} 3"]), "{text}");
+        assert_eq!(sent.len(), 2, "{text}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::keys::{GROUP, Keys};
 use super::link::Link;
 use super::operation::Operations;
 use super::scripts::Scripts;
+use super::spans::Receives;
 
 /// One shard of a queue, as one process sees it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,6 +30,7 @@ pub(crate) struct Inner {
     /// For reads that block; a producer has none.
     pub(crate) reader: Option<TracedClient>,
     pub(crate) telemetry: Telemetry,
+    pub(crate) receives: Receives,
     pub(crate) consumer: Consumer,
     pub(crate) clock: Clock,
     pub(crate) link: Link,

@@ -7,16 +7,17 @@ use fred::types::{Key, Value};
 use redis_telemetry::{Command, Pending, TracedClient};
 use telemetry::Context;
 
-/// A script and the name under which servers keep it.
+/// A script: what spans call it, and the SHA-1 under which servers keep it.
 #[derive(Debug)]
 pub(crate) struct Script {
+    name: &'static str,
     source: &'static str,
     sha1: String,
 }
 
 impl Script {
-    fn new(source: &'static str) -> Self {
-        Self { source, sha1: sha1_smol::Sha1::from(source).digest().to_string() }
+    fn new(name: &'static str, source: &'static str) -> Self {
+        Self { name, source, sha1: sha1_smol::Sha1::from(source).digest().to_string() }
     }
 
     /// Calls the script once, under a span that is a child of `parent`. A server that does not know the
@@ -79,7 +80,7 @@ impl Script {
     ) -> (Result<Value, Error>, Pending<'a>) {
         let sha1 = self.sha1.clone();
         let call = |client: Client| async move { client.evalsha(sha1, keys, args).await };
-        redis.defer(Command::new("EVALSHA").script(&self.sha1), call).await
+        redis.defer(Command::new("EVALSHA").script_name(self.name), call).await
     }
 
     /// EVAL runs the script and makes the server keep it, on whichever node of a cluster that is.
@@ -91,7 +92,7 @@ impl Script {
     ) -> (Result<Value, Error>, Pending<'a>) {
         let source = self.source;
         let call = |client: Client| async move { client.eval(source, keys, args).await };
-        redis.defer(Command::new("EVAL").script(&self.sha1), call).await
+        redis.defer(Command::new("EVAL").script_name(self.name), call).await
     }
 }
 
@@ -110,7 +111,12 @@ macro_rules! scripts {
 
         impl Scripts {
             pub(crate) fn new() -> Self {
-                Self { $($name: Script::new(include_str!(concat!("lua/", stringify!($name), ".lua"))),)+ }
+                Self {
+                    $($name: Script::new(
+                        stringify!($name),
+                        include_str!(concat!("lua/", stringify!($name), ".lua")),
+                    ),)+
+                }
             }
         }
     };

@@ -6,11 +6,11 @@ use fred::clients::Client;
 use fred::interfaces::{ClientLike, StreamsInterface};
 use fred::types::Value;
 use redis_telemetry::{Command, Pending};
-use telemetry::{Context, semconv};
+use telemetry::{Context, Span, semconv};
 
 use crate::job::{Delivery, FlowId, Lease, Producer};
 use crate::redis::{
-    BLOCK, Error, GROUP, Operation, Queue, entry_id, fields, number, push_leases, read, unexpected,
+    BLOCK, Error, GROUP, Operation, Queue, Receives, entry_id, fields, number, push_leases, read, unexpected,
 };
 
 /// What [`Queue::promote`] did.
@@ -88,37 +88,38 @@ impl Queue {
         taken
     }
 
-    /// Jobs came. The span is a root of its own, with a link to the producer of each.
+    /// Jobs came.
     fn received(&self, operation: Operation, taken: &[Delivery], pending: Pending<'_>, began: Instant) {
         if !self.0.telemetry.is_on() {
             return pending.discard();
         }
+        match self.receive_span(operation, taken, &pending) {
+            Some(span) => pending.record(&span.context(), None),
+            None => pending.measure(None),
+        }
         let operations = self.operations();
-        let extract = |delivery: &Delivery| self.0.telemetry.extract(&Producer(&delivery.fields));
-        let producers: Vec<Context> = taken.iter().map(extract).collect();
-        let builder = operations.span(operation).began(pending.began());
-        let root = Context::none();
-        // Where nothing is recorded of any of these jobs, this is not either.
-        let builder = match producers.first() {
-            Some(first) if producers.iter().all(|job| job.is_some() && !job.is_sampled()) => {
-                builder.root_as_sampled(first)
-            }
-            _ => producers.iter().zip(taken).filter(|(producer, _)| producer.is_sampled()).fold(
-                builder.parent(&root),
-                |builder, (producer, delivery)| {
-                    builder.link_with(producer, |attributes| {
-                        attributes.set(semconv::MESSAGING_MESSAGE_ID, delivery.lease.entry.to_string());
-                    })
-                },
-            ),
-        };
-        let span = builder.start(|attributes| {
-            operations.describe(operation, attributes);
-            attributes.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, taken.len());
-        });
-        pending.record(&span.context(), None);
         operations.took(operation, began, None);
         operations.consumed(operation, taken.len());
+    }
+
+    /// The span of a read: a root of its own, with a link to each producer's span that is recorded. Without such a
+    /// span it belongs to nothing, and is made only where it is asked for.
+    fn receive_span(&self, operation: Operation, taken: &[Delivery], pending: &Pending<'_>) -> Option<Span> {
+        let producer = |delivery: &Delivery| self.0.telemetry.extract(&Producer(&delivery.fields));
+        let producers = taken.iter().map(|delivery| (producer(delivery), delivery.lease.entry));
+        let sampled: Vec<_> = producers.filter(|(producer, _)| producer.is_sampled()).collect();
+        if sampled.is_empty() && self.0.receives == Receives::Sampled {
+            return None;
+        }
+        let (operations, root) = (self.operations(), Context::none());
+        let builder = operations.span(operation).began(pending.began()).parent(&root);
+        let builder = sampled.iter().fold(builder, |builder, (producer, entry)| {
+            builder.link_with(producer, |link| link.set(semconv::MESSAGING_MESSAGE_ID, entry.to_string()))
+        });
+        Some(builder.start(|attributes| {
+            operations.describe(operation, attributes);
+            attributes.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, taken.len());
+        }))
     }
 
     /// Takes over up to `count` jobs whose worker has let its lease run out, up to `suspects` suspects among

@@ -28,13 +28,6 @@ const WAIT: &[u32] = &[
 type Row = (&'static str, Instrument, &'static str, &'static [&'static str], &'static [&'static str]);
 
 const QUEUE: &[&str] = &["messaging.destination.name"];
-const SENT: &[&str] = &[
-    "messaging.system",
-    "messaging.operation.name",
-    "messaging.destination.name",
-    "server.address",
-    "server.port",
-];
 const CONSUMED: &[&str] = &[
     "messaging.system",
     "messaging.operation.name",
@@ -83,7 +76,6 @@ pub(crate) const ROWS: &[Row] = &[
         ],
         &["messaging.consumer.group.name", "error.type"],
     ),
-    ("messaging.client.sent.messages", Counter, "{message}", SENT, ERROR),
     ("messaging.client.consumed.messages", Counter, "{message}", CONSUMED, ERROR),
     ("messaging.process.duration", Histogram(REQUEST), "s", CONSUMED, ERROR),
     ("postrider.job.wait_duration", Histogram(WAIT), "s", QUEUE, &[]),

@@ -51,7 +51,7 @@ pub(crate) struct Rule {
 const MESSAGING: &[(&str, Type)] = &[
     ("messaging.system", OneOf(&["redis"])),
     ("messaging.operation.name", Text),
-    ("messaging.operation.type", OneOf(&["send", "receive", "process", "settle"])),
+    ("messaging.operation.type", OneOf(&["create", "send", "receive", "process", "settle"])),
     ("messaging.destination.name", OneOf(&["default"])),
 ];
 
@@ -71,13 +71,34 @@ fn operation(span: &SpanRecord) -> Option<String> {
     span.text("messaging.operation.name")
 }
 
+/// Whether one job was put in, or several.
+fn is_publish(span: &SpanRecord, several: bool) -> bool {
+    operation(span).as_deref() == Some("publish")
+        && span.attributes.contains_key("messaging.batch.message_count") == several
+}
+
 pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "send",
-        is_it: |span| matches!(operation(span).as_deref(), Some("publish" | "replay")),
+        is_it: |span| operation(span).as_deref() == Some("replay") || is_publish(span, false),
         kind: SpanKind::Producer,
         required: &[],
-        optional: OF_ONE_OR_SEVERAL,
+        optional: &[("messaging.message.id", Text), ("error.type", Error)],
+    },
+    // Of several jobs each has a span of its own, whose context goes with it.
+    Rule {
+        name: "create",
+        is_it: |span| operation(span).as_deref() == Some("create"),
+        kind: SpanKind::Producer,
+        required: &[("messaging.message.id", Text)],
+        optional: &[],
+    },
+    Rule {
+        name: "send",
+        is_it: |span| is_publish(span, true),
+        kind: SpanKind::Client,
+        required: &[("messaging.batch.message_count", Whole)],
+        optional: &[("error.type", Error)],
     },
     // "Span kind", `messaging-spans.md`: a producer's span is the one whose context goes with the message.
     Rule {
@@ -118,6 +139,13 @@ pub(crate) const RULES: &[Rule] = &[
             let settlements = ["ack", "retry", "release", "dead_letter", "delay", "park"];
             operation(span).is_some_and(|operation| settlements.contains(&operation.as_str()))
         },
+        kind: SpanKind::Client,
+        required: &[],
+        optional: OF_ONE_OR_SEVERAL,
+    },
+    Rule {
+        name: "by hand",
+        is_it: |span| matches!(operation(span).as_deref(), Some("cancel" | "run_now" | "purge")),
         kind: SpanKind::Client,
         required: &[],
         optional: OF_ONE_OR_SEVERAL,
@@ -183,7 +211,7 @@ pub(crate) fn faults(span: &SpanRecord) -> Vec<String> {
     };
     check(span.kind == rule.kind, format!("its kind is {:?}", span.kind));
     let own: &[&[(&str, Type)]] = match rule.name {
-        "send" => &[MESSAGING],
+        "create" | "send" | "by hand" => &[MESSAGING],
         "receive" | "process" | "settle" => &[MESSAGING, CONSUMER],
         _ => &[],
     };
@@ -222,6 +250,10 @@ fn expected_name(span: &SpanRecord) -> String {
     let text = |name: &str| span.text(name).unwrap_or_default();
     match operation(span) {
         Some(operation) => format!("{operation} {}", text("messaging.destination.name")),
+        // "Name", `database-spans.md`: the target of a script is its name.
+        None if span.attributes.contains_key("db.stored_procedure.name") => {
+            format!("{} {}", text("db.operation.name"), text("db.stored_procedure.name"))
+        }
         None if span.attributes.contains_key("db.system.name") => text("db.operation.name"),
         None => text("http.request.method"),
     }

@@ -116,6 +116,48 @@ fn every_path_of_the_client_makes_one_span() {
 }
 
 #[test]
+fn a_script_is_called_what_its_caller_calls_it() {
+    let (stage, server) = (Stage::start(), RedisServer::start());
+    stage.run(async {
+        let redis = connect(&server, &stage, Options::default()).await;
+        let sha1: String = redis.send(Call::new("SCRIPT").arg("LOAD").arg("return 1")).await.expect("loaded");
+        let _: i64 = redis.send(Call::script(&sha1, ["a"]).script_name("pay")).await.expect("a script");
+        let _: i64 = redis.send(Call::script(&sha1, ["a"])).await.expect("a script");
+        let call = |client: Client| async move { client.evalsha(sha1, "a", Value::Null).await };
+        let _: i64 = redis.run(Command::new("EVALSHA").script_name("pay"), call).await.expect("a script");
+    });
+    let got = stage.end();
+    assert_eq!(got.names(), ["SCRIPT", "EVALSHA pay", "EVALSHA", "EVALSHA pay"]);
+    let scripts = got.spans.iter().filter_map(|span| span.text("db.stored_procedure.name"));
+    assert_eq!(scripts.map(|name| name.len()).collect::<Vec<_>>(), ["pay".len(), 40, "pay".len()]);
+    assert!(got.spans[1..].iter().all(|span| span.attributes["db.operation.name"] == json!("EVALSHA")));
+}
+
+#[test]
+fn without_spans_commands_are_measured() {
+    let (stage, server) = (Stage::start(), RedisServer::start());
+    stage.run(async {
+        let redis = connect(&server, &stage, Options { spans: false, ..Options::default() }).await;
+        let _: () = redis.send(set("a")).await.expect("it is set");
+        redis.send::<Value>(Call::new("INCR").key("a")).await.expect_err("it is no number");
+        let _: Value = redis.pipeline(vec![set("a"), set("b")]).await.expect("a pipeline");
+        // What is decided on afterwards, of a client with spans and of one without.
+        let with = connect(&server, &stage, Options::default()).await;
+        let read = |_| std::future::ready(Ok::<_, Error>(()));
+        redis.defer(Command::new("GET"), read).await.1.record(&telemetry::Context::none(), None);
+        with.defer(Command::new("MGET"), read).await.1.measure(None);
+    });
+    let got = stage.end();
+    assert_eq!(got.names(), Vec::<&str>::new());
+    let points = got.points("db.client.operation.duration");
+    let mut measured: Vec<_> =
+        points.iter().map(|point| (text(point, "db.operation.name"), text(point, "error.type"))).collect();
+    measured.sort_unstable();
+    let all = [("GET", None), ("INCR", Some("ERR")), ("MGET", None), ("PIPELINE SET", None), ("SET", None)];
+    assert_eq!(measured, all.map(|(name, error)| (Some(name), error)));
+}
+
+#[test]
 fn an_error_is_named_by_its_prefix_and_measured() {
     let (stage, server) = (Stage::start(), RedisServer::start());
     stage.run(async {

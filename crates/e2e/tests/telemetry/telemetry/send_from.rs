@@ -1,20 +1,24 @@
 //! What `postrider send --from` tells of jobs that it puts in together.
 
-use e2e::otlp::{SpanKind, SpanRecord};
+use std::collections::HashSet;
+
+use e2e::otlp::{SpanKind, SpanRecord, Status};
 use e2e::process::{Build, Postrider};
 use e2e::text_file::TextFile;
 
 use super::{GRPC, SOON, Stage, environment, the_only};
 
-/// Puts the lines in, with telemetry on, and answers the spans when the worker is through with them.
-fn sent(lines: &[String]) -> Vec<SpanRecord> {
+/// Puts the lines in, with telemetry on and these variables, and answers the spans when the worker is through with
+/// them.
+fn sent(lines: &[String], variables: &[(&str, &str)]) -> Vec<SpanRecord> {
     let mut stage = Stage::start(GRPC, &[]);
     let file = TextFile::new(&lines.join("\n").replace("URL", &stage.sink.url("/ok")));
     let (endpoint, redis) = (stage.receiver.grpc_endpoint(), stage.redis.url());
     let arguments = ["send", "--from", file.path(), "--redis-url", &redis];
-    let output = Postrider::run(Build::Otel, &arguments, &environment(GRPC, &endpoint), SOON);
+    let environment = [&environment(GRPC, &endpoint)[..], variables].concat();
+    let output = Postrider::run(Build::Otel, &arguments, &environment, SOON);
     assert_eq!(output.code(), 0, "{output:?}");
-    stage.sink.wait_for(3, SOON);
+    stage.sink.wait_for(lines.len(), SOON);
     stage.drained();
     assert_eq!(stage.worker.stop().code(), Some(0));
     stage.receiver.spans()
@@ -48,26 +52,92 @@ fn links(span: &SpanRecord) -> Vec<(String, String)> {
     span.links.iter().map(|link| (link.trace_id.clone(), link.span_id.clone())).collect()
 }
 
+/// Of each job that was put in with others: its root, its work.
+fn traces<'a>(spans: &'a [SpanRecord]) -> Vec<(&'a SpanRecord, &'a SpanRecord)> {
+    let roots = spans.iter().filter(|span| span.name == "create default");
+    let work = |root: &SpanRecord| {
+        let of_root = |span: &&SpanRecord| span.name == "process default" && span.trace_id == root.trace_id;
+        let work: Vec<&'a SpanRecord> = spans.iter().filter(of_root).collect();
+        assert_eq!(work.len(), 1, "one job is one trace: {spans:#?}");
+        work[0]
+    };
+    roots.map(|root| (root, work(root))).collect()
+}
+
 #[test]
 fn jobs_that_each_bring_a_context_keep_it_and_are_sent_under_one_span_with_a_link_to_each() {
-    let spans = sent(&[1, 2, 3].map(with_context));
+    let spans = sent(&[1, 2, 3].map(with_context), &[]);
     let send = the_only(&spans, "send default");
     assert_eq!((send.kind, send.parent_span_id.as_deref()), (SpanKind::Client, None));
     assert_eq!(send.text("messaging.batch.message_count").as_deref(), Some("3"));
     assert_eq!(links(send), [1, 2, 3].map(|number| (trace_id(number), parent_id(number))));
     assert_eq!(parents(&spans), [1, 2, 3].map(|number| (trace_id(number), Some(parent_id(number)))));
-    assert!(spans.iter().all(|span| span.name != "publish default"));
-    assert!(spans.iter().any(|span| span.name.starts_with("EVAL") && span.is_child_of(send)));
+    assert!(spans.iter().all(|span| !["publish default", "create default"].contains(&&*span.name)));
 }
 
 #[test]
-fn jobs_that_bring_no_context_get_that_of_the_span_that_puts_them_in() {
-    let spans = sent(&[without_context(), with_context(2), without_context()]);
+fn each_job_of_a_batch_is_a_trace_whose_root_is_linked_to_the_span_that_puts_them_in() {
+    let spans = sent(&[without_context(), with_context(2), without_context()], &[]);
     let publish = the_only(&spans, "publish default");
-    assert_eq!((publish.kind, publish.parent_span_id.as_deref()), (SpanKind::Producer, None));
+    assert_eq!((publish.kind, publish.parent_span_id.as_deref()), (SpanKind::Client, None));
+    assert_eq!(publish.text("messaging.batch.message_count").as_deref(), Some("3"));
     assert_eq!(links(publish), [(trace_id(2), parent_id(2))]);
-    let own = (publish.trace_id.clone(), Some(publish.span_id.clone()));
-    let mut expected = vec![own.clone(), own, (trace_id(2), Some(parent_id(2)))];
-    expected.sort();
-    assert_eq!(parents(&spans), expected);
+    let traces = traces(&spans);
+    let ids: HashSet<&str> = traces.iter().map(|(root, _)| root.trace_id.as_str()).collect();
+    assert_eq!((traces.len(), ids.len()), (2, 2), "{spans:#?}");
+    assert!(!ids.contains(publish.trace_id.as_str()));
+    for (root, work) in traces {
+        assert_eq!((root.kind, root.parent_span_id.as_deref()), (SpanKind::Producer, None));
+        assert_eq!(links(root), [(publish.trace_id.clone(), publish.span_id.clone())]);
+        assert_eq!(root.text("messaging.operation.type").as_deref(), Some("create"));
+        assert_eq!(root.text("messaging.message.id"), work.text("messaging.message.id"));
+        assert!(work.is_child_of(root), "{work:#?}");
+    }
+    assert!(parents(&spans).contains(&(trace_id(2), Some(parent_id(2)))));
+}
+
+#[test]
+fn one_job_alone_is_put_in_as_without_a_file() {
+    let spans = sent(&[without_context()], &[]);
+    let publish = the_only(&spans, "publish default");
+    assert_eq!(
+        (publish.kind, publish.attributes.get("messaging.batch.message_count")),
+        (SpanKind::Producer, None)
+    );
+    assert!(the_only(&spans, "process default").is_child_of(publish));
+    assert!(spans.iter().all(|span| span.name != "create default"));
+}
+
+#[test]
+fn the_sampler_decides_for_each_job_of_a_batch() {
+    let half = [("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.5")];
+    let jobs: Vec<String> = (0..100).map(|_| without_context()).collect();
+    let spans = sent(&jobs, &half);
+    let traces = traces(&spans);
+    assert!((10..=90).contains(&traces.len()), "about half of them: {}", traces.len());
+    // What is not recorded when it is put in is not recorded later.
+    assert_eq!(parents(&spans).len(), traces.len());
+    let publishes = spans.iter().filter(|span| span.name == "publish default").count();
+    // A link goes to a span that there is.
+    assert!(traces.iter().all(|(root, _)| root.links.len() == publishes), "{publishes} {traces:#?}");
+}
+
+#[test]
+fn jobs_that_redis_does_not_take_are_failed_roots() {
+    let stage = Stage::start(GRPC, &[]);
+    stage.redis.command(&["DEL", "postrider:{default}:jobs"]);
+    stage.redis.command(&["SET", "postrider:{default}:jobs", "no stream"]);
+    let file = TextFile::new(
+        &[without_context(), without_context()].join("\n").replace("URL", &stage.sink.url("/ok")),
+    );
+    let (endpoint, redis) = (stage.receiver.grpc_endpoint(), stage.redis.url());
+    let arguments = ["send", "--from", file.path(), "--redis-url", &redis];
+    let output = Postrider::run(Build::Otel, &arguments, &environment(GRPC, &endpoint), SOON);
+    assert_eq!(output.code(), 4, "{output:?}");
+    let spans = stage.receiver.spans();
+    let failed: Vec<_> = spans.iter().filter(|span| matches!(span.status, Status::Error(_))).collect();
+    let mut names: Vec<_> = failed.iter().map(|span| span.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["create default", "create default", "publish default"], "{spans:#?}");
+    assert!(failed.iter().all(|span| span.text("error.type").as_deref() == Some("WRONGTYPE")), "{failed:#?}");
 }
