@@ -31,6 +31,8 @@ struct Arguments {
 enum Task {
     /// Run the main job from end to end on this machine: Redis, worker, destination, traces
     Demo,
+    /// Draw docs/trace.svg, the trace of a job that needs two attempts, from a real run
+    Picture,
     /// Run all tests in both builds, with and without OpenTelemetry
     Test {
         /// Run only the tests whose name contains one of these
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
     }
     let result = match task {
         Task::Demo => demo::run(),
+        Task::Picture => demo::picture(),
         Task::Test { filter } => test::run(&filter),
         Task::Check { only } => check::run(only.as_deref()),
         Task::Bench(options) => bench::run(&options),

@@ -6,6 +6,7 @@
 //! | `/ok` and whatever is not below | 200 |
 //! | `/slow/MS` | 200 after that many milliseconds |
 //! | `/flaky/N/KEY` | 503 for the first N requests with that KEY, then 200 |
+//! | `/flaky/N/KEY/MS` | the same after that many milliseconds |
 //! | `/status/CODE` | that status |
 //! | `/redirect/CODE?URL` | that status, with the URL as its `location` |
 //! | `/hang` | none, ever |
@@ -213,7 +214,8 @@ fn dictated(text: &[u8]) -> Response<Full<Bytes>> {
 
 /// Lets the time go by that the path asks for.
 async fn linger(path: &str) {
-    if let Some(milliseconds) = path.strip_prefix("/slow/").and_then(|rest| rest.parse().ok()) {
+    let flaky = path.strip_prefix("/flaky/").and_then(|rest| rest.splitn(3, '/').nth(2));
+    if let Some(milliseconds) = path.strip_prefix("/slow/").or(flaky).and_then(|rest| rest.parse().ok()) {
         tokio::time::sleep(Duration::from_millis(milliseconds)).await;
     } else if path == "/hang" {
         std::future::pending::<()>().await;

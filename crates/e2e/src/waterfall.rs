@@ -1,11 +1,16 @@
-//! A trace as a waterfall on a terminal, at most 100 columns wide.
+//! A trace as a waterfall: on a terminal, at most 100 columns wide, or as a picture ([`svg`]).
 
-use std::collections::HashMap;
+mod svg;
+mod tree;
+
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use crate::otlp::{LinkRecord, SpanKind, SpanRecord, Status};
+
+pub use svg::svg;
+use tree::{Axis, Row};
 
 const COLUMNS: usize = 100;
 const NAME_COLUMNS: usize = 28;
@@ -46,7 +51,7 @@ pub fn render(spans: &[SpanRecord], colour: Colour) -> String {
         spans.len(),
         duration_text(Duration::from_nanos(axis.length)),
     );
-    for row in rows(spans) {
+    for row in tree::rows(spans) {
         drawing.row(&row, &mut text);
     }
     text
@@ -64,20 +69,7 @@ pub fn duration_text(duration: Duration) -> String {
     }
 }
 
-/// The time from the first start to the last end, in Unix nanoseconds.
-#[derive(Clone, Copy)]
-struct Axis {
-    start: u64,
-    length: u64,
-}
-
 impl Axis {
-    fn of(spans: &[SpanRecord]) -> Option<Axis> {
-        let start = spans.iter().map(|span| span.start).min()?;
-        let end = spans.iter().map(|span| span.end).max()?;
-        Some(Axis { start, length: end.saturating_sub(start).max(1) })
-    }
-
     fn column(self, time: u64) -> usize {
         let part =
             u128::from(time.saturating_sub(self.start)) * BAR_COLUMNS as u128 / u128::from(self.length);
@@ -91,47 +83,17 @@ impl Axis {
     }
 }
 
-/// A span and where it stands in the tree.
-struct Row<'a> {
-    span: &'a SpanRecord,
-    branch: String,
-    /// What the lines below it begin with.
-    trunk: String,
+impl Row<'_> {
+    /// The lines of the tree before its name.
+    fn branch(&self) -> String {
+        let Some((is_last, above)) = self.lasts.split_last() else { return String::new() };
+        trunk(above) + if *is_last { "└─ " } else { "├─ " }
+    }
 }
 
-fn rows(spans: &[SpanRecord]) -> Vec<Row<'_>> {
-    let mut children: HashMap<Option<&str>, Vec<&SpanRecord>> = HashMap::new();
-    for span in spans {
-        let parent = span.parent_span_id.as_deref();
-        let known = parent.filter(|id| *id != span.span_id && spans.iter().any(|other| other.span_id == *id));
-        children.entry(known).or_default().push(span);
-    }
-    for siblings in children.values_mut() {
-        siblings.sort_by_key(|span| (span.start, span.end));
-    }
-    let mut rows = Vec::new();
-    for root in children.remove(&None).unwrap_or_default() {
-        rows.push(Row { span: root, branch: String::new(), trunk: String::new() });
-        descend(root, "", &mut children, &mut rows);
-    }
-    rows
-}
-
-/// Takes the children out of the map, so that a span that stands twice is drawn once.
-fn descend<'a>(
-    parent: &'a SpanRecord,
-    trunk: &str,
-    children: &mut HashMap<Option<&'a str>, Vec<&'a SpanRecord>>,
-    rows: &mut Vec<Row<'a>>,
-) {
-    let siblings = children.remove(&Some(parent.span_id.as_str())).unwrap_or_default();
-    for (index, span) in siblings.iter().enumerate() {
-        let is_last = index + 1 == siblings.len();
-        let branch = format!("{trunk}{}", if is_last { "└─ " } else { "├─ " });
-        let trunk = format!("{trunk}{}", if is_last { "   " } else { "│  " });
-        rows.push(Row { span, branch, trunk: trunk.clone() });
-        descend(span, &trunk, children, rows);
-    }
+/// The lines of the tree that go on below these.
+fn trunk(lasts: &[bool]) -> String {
+    lasts.iter().map(|is_last| if *is_last { "   " } else { "│  " }).collect()
 }
 
 struct Drawing<'a> {
@@ -144,7 +106,7 @@ impl Drawing<'_> {
     fn row(&self, row: &Row<'_>, text: &mut String) {
         let span = row.span;
         let is_error = matches!(span.status, Status::Error(_));
-        let name = fit(&format!("{}{}", row.branch, span.name), NAME_COLUMNS);
+        let name = fit(&format!("{}{}", row.branch(), span.name), NAME_COLUMNS);
         let (first, end) = self.axis.bar(span);
         let before = self.colour.paint("2", &"·".repeat(first));
         let after = self.colour.paint("2", &"·".repeat(BAR_COLUMNS - end));
@@ -160,7 +122,7 @@ impl Drawing<'_> {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{}", line.trim_end());
         for link in &span.links {
-            let line = fit(&format!("{}   ⇢ link to {}", row.trunk, self.link_target(link)), COLUMNS);
+            let line = fit(&format!("{}   ⇢ link to {}", trunk(&row.lasts), self.link_target(link)), COLUMNS);
             let _ = writeln!(text, "{}", self.colour.paint("2", line.trim_end()));
         }
     }

@@ -7,7 +7,13 @@ use crate::otlp::Attributes;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-fn span(id: &str, parent: Option<&str>, name: &str, kind: SpanKind, milliseconds: (u64, u64)) -> SpanRecord {
+pub(super) fn span(
+    id: &str,
+    parent: Option<&str>,
+    name: &str,
+    kind: SpanKind,
+    milliseconds: (u64, u64),
+) -> SpanRecord {
     SpanRecord {
         trace_id: TRACE.to_owned(),
         span_id: id.to_owned(),
@@ -29,7 +35,7 @@ fn span(id: &str, parent: Option<&str>, name: &str, kind: SpanKind, milliseconds
     }
 }
 
-fn retried_job() -> Vec<SpanRecord> {
+pub(super) fn retried_job() -> Vec<SpanRecord> {
     let mut failed = span("c1c1c1c1c1c1c1c1", Some("b1b1b1b1b1b1b1b1"), "POST", SpanKind::Client, (10, 20));
     failed.status = Status::Error(String::new());
     failed.attributes.insert("error.type".to_owned(), json!("503"));

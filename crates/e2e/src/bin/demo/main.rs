@@ -1,13 +1,20 @@
 //! The demo: five jobs through a real Redis and a real worker, and the traces that they leave.
 //!
-//! `cargo xtask demo` runs it. It stops everything it started, whichever way it ends: with 0, with 1 and a
-//! sentence on standard error, or with 130 after Ctrl-C or SIGTERM.
+//! `cargo xtask demo` runs it. With the name of a file, as `cargo xtask picture` runs it, it draws the trace of one
+//! job to that file instead. It stops everything it started, whichever way it ends: with 0, with 1 and a sentence
+//! on standard error, or with 130 after Ctrl-C or SIGTERM.
 
+mod picture;
 mod play;
 mod report;
+mod stage;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    e2e::program::run("demo", play::run)
+    e2e::program::run("demo", || match std::env::args_os().nth(1) {
+        Some(file) => picture::draw(Path::new(&file)),
+        None => play::run(),
+    })
 }

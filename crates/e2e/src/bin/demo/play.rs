@@ -1,19 +1,16 @@
 //! What happens in the demo, step by step.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use e2e::otlp::{Receiver, SpanRecord};
-use e2e::process::{Build, Postrider};
+use e2e::otlp::SpanRecord;
 use e2e::queue::Queue;
-use e2e::redis::RedisServer;
-use e2e::sink::{Sink, SinkRequest};
+use e2e::sink::SinkRequest;
 use e2e::wait;
 
 use crate::report::{self, Fate, Story};
+use crate::stage::{Stage, step};
 
 const QUEUE: &str = "default";
-const SEND_DEADLINE: Duration = Duration::from_secs(10);
 const FATE_DEADLINE: Duration = Duration::from_secs(30);
 const SPANS_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -30,22 +27,13 @@ struct Job {
     trace_id: Option<String>,
 }
 
-/// What is running, in the order in which it is stopped.
-struct Stage {
-    worker: Postrider,
-    receiver: Receiver,
-    sink: Sink,
-    redis: RedisServer,
-}
-
 pub(crate) fn run() {
-    let mut stage = set_up();
+    println!("Postrider: reliable HTTP jobs from Redis, with a trace for every delivery\n");
+    let mut stage = Stage::set_up(QUEUE, &["--retry-base", "200ms"]);
     let jobs = enqueue(&stage);
     step("waiting", "until each job is delivered or dead");
     wait_for_fates(&stage, &jobs);
-    step("worker", "SIGTERM: it finishes what it holds and sends the rest of its telemetry");
-    let status = stage.worker.stop();
-    assert!(status.success(), "the worker ended with {status}:\n{}", stage.worker.log().join("\n"));
+    stage.stop_worker();
     let stories = tell(&stage, &jobs);
     print!("{}", report::table(&stories));
     for story in &stories {
@@ -53,37 +41,6 @@ pub(crate) fn run() {
     }
     drop(stage);
     println!("Nothing is left running.");
-}
-
-fn step(who: &str, what: &str) {
-    println!("{who:>9}  {what}");
-}
-
-fn set_up() -> Stage {
-    println!("Postrider: reliable HTTP jobs from Redis, with a trace for every delivery\n");
-    let redis = RedisServer::start();
-    step("redis", &format!("private, at {}", redis.url()));
-    let sink = Sink::start();
-    step("sink", &format!("the destination, at {}", sink.url("/")));
-    let receiver = Receiver::start(receiver_program());
-    step("receiver", &format!("takes OTLP over gRPC, at {}", receiver.grpc_endpoint()));
-    let endpoint = receiver.grpc_endpoint();
-    let environment = telemetry(&endpoint);
-    let arguments = ["--retry-base", "200ms"];
-    let worker = Postrider::ready_worker(Build::Otel, &redis, &arguments, &environment);
-    step("worker", "reads the queue `default`");
-    Stage { worker, receiver, sink, redis }
-}
-
-fn receiver_program() -> PathBuf {
-    let own = std::env::current_exe().expect("the demo knows where its program is");
-    let program = own.with_file_name("otlp-receiver");
-    assert!(program.is_file(), "{} is missing: run `cargo xtask demo`", program.display());
-    program
-}
-
-fn telemetry(endpoint: &str) -> [(&str, &str); 3] {
-    [("OTEL_ENABLED", "true"), ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_BSP_SCHEDULE_DELAY", "200")]
 }
 
 fn enqueue(stage: &Stage) -> Vec<Job> {
@@ -99,16 +56,7 @@ fn enqueue(stage: &Stage) -> Vec<Job> {
 }
 
 fn send(stage: &Stage, name: &'static str, path: &'static str) -> Job {
-    let url = stage.sink.url(path);
-    step("send", &format!("POST {url}"));
-    let arguments =
-        ["send", "POST", &url, "-d", r#"{"hello":1}"#, "--json", "--redis-url", &stage.redis.url()];
-    let endpoint = stage.receiver.grpc_endpoint();
-    let output = Postrider::run(Build::Otel, &arguments, &telemetry(&endpoint), SEND_DEADLINE);
-    assert!(output.status.success(), "postrider send ended with {}: {}", output.status, output.stderr);
-    let answer = output.json();
-    let ticket = answer["ticket"].as_str().unwrap_or_default().to_owned();
-    let trace_id = answer["trace_id"].as_str().map(ToOwned::to_owned);
+    let (ticket, trace_id) = stage.send(path);
     Job { name, path, enqueued_by: BY_SEND, ticket, trace_id }
 }
 
