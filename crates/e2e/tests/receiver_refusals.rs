@@ -109,8 +109,8 @@ fn a_receiver_that_asks_for_time_gets_it_and_then_the_spans() {
 fn a_part_that_is_rejected_is_said_once_with_the_reason_and_counted() {
     for protocol in PROTOCOLS {
         let mut stage = Stage::start(protocol, Mode::Partial(1), &[WITH_LOGS]);
+        stage.run_jobs(1);
         for signal in ["traces", "metrics", "logs"] {
-            stage.run_one_and_export(signal);
             let line = stage.worker.wait_for_log(&format!("takes {signal} in part only"), SOON);
             assert!(
                 line.contains("\"rejected\":1") && line.contains("the test said so"),
