@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use tokio::net::TcpSocket;
 
 use crate::child::OwnedChild;
 use crate::{http_call, wait};
@@ -80,6 +81,8 @@ pub struct Receiver {
     grpc: SocketAddr,
     http: SocketAddr,
     admin: SocketAddr,
+    /// Of a killed receiver: its ports, bound and closed.
+    held: Vec<TcpSocket>,
 }
 
 impl Receiver {
@@ -128,7 +131,7 @@ impl Receiver {
             text.parse().expect("the receiver names addresses with ports")
         };
         let (grpc, http, admin) = (address("grpc"), address("http"), address("admin"));
-        Receiver { child, _stdin: stdin, scheme, grpc, http, admin }
+        Receiver { child, _stdin: stdin, scheme, grpc, http, admin, held: Vec::new() }
     }
 
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `grpc`.
@@ -250,9 +253,23 @@ impl Receiver {
         self.child.signal(signal);
     }
 
-    /// Kills it; its ports are closed then.
+    /// Kills it. Its ports are closed then, and no other program gets them while it is not started again: a destination
+    /// of another test would take what is meant for nobody.
+    ///
+    /// # Panics
+    ///
+    /// When another program has a port already.
     pub fn kill(&mut self) {
         self.child.kill();
+        let hold = |address| {
+            let socket = TcpSocket::new_v4()?;
+            // The receiver that comes next may bind it as well, since this one does not listen.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            Ok(socket)
+        };
+        let held: std::io::Result<_> = [self.grpc, self.http].into_iter().map(hold).collect();
+        self.held = held.expect("the ports of a killed program are free");
     }
 
     fn list(&self, path: &str) -> Vec<Value> {
