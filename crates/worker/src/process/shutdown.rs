@@ -31,7 +31,7 @@ pub fn listen() -> std::io::Result<Shutdown> {
             }
             token.cancel();
         }
-        warn!("received a second signal: ending without waiting for requests in flight");
+        warn!("received a second signal: not waiting for requests in flight any more");
     });
     Ok(shutdown)
 }
