@@ -1,4 +1,4 @@
-//! The flows of a worker: how many attempts of each are under way, and which have to wait.
+//! The flows of a worker: how many attempts of each are under way, and which jobs must wait.
 
 mod expected;
 mod held;
@@ -17,7 +17,7 @@ pub(crate) use window::{GRACE, Verdict};
 use expected::Expected;
 use window::Window;
 
-/// All flows that a worker has to do with. Cheap to clone.
+/// All flows that a worker knows. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Flows(Arc<Shared>);
 
@@ -26,16 +26,16 @@ struct Shared {
     slots: usize,
     limits: FlowLimits,
     inner: Mutex<Inner>,
-    /// What each lane holds back.
+    /// The flows that hold jobs, for each shard.
     held: Mutex<Vec<Arc<Held>>>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     flows: HashMap<FlowId, Flow>,
-    /// How many attempts of slow flows are under way.
+    /// Attempts of slow flows under way.
     slow: usize,
-    /// With so many flows those are looked for that can be forgotten.
+    /// Number of flows at which stale ones are removed.
     sweep_at: usize,
 }
 
@@ -43,66 +43,66 @@ struct Inner {
 #[derive(Debug)]
 struct Flow {
     window: Window,
-    /// Until then the breaker is open, as far as this worker knows. Once it has passed, Redis is asked.
+    /// The breaker is open until then, as far as this worker knows. After that, the worker asks Redis.
     open_until: Option<Instant>,
-    /// How many attempts were counted in Redis as this worker's.
+    /// Attempts that Redis counts as this worker's.
     counted: usize,
-    /// Jobs that were admitted from those that waited and have not come yet.
+    /// Held jobs that were admitted and have not arrived yet.
     expected: Expected,
-    /// For those who wait for room.
+    /// Notifies tasks that wait for room.
     room: Option<Arc<Notify>>,
 }
 
-/// Where a job stands among those of its flow.
+/// Position of a job among the jobs of its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Line {
-    /// Nobody waits.
+    /// The flow holds no jobs.
     Free,
-    /// Others are parked, and come back at the end of the stream.
+    /// The flow holds other jobs, which return at the end of the stream.
     Behind,
-    /// It was parked, and is admitted.
+    /// The job was held, and is admitted.
     Admitted,
 }
 
-/// How many flows there are in each state of their breaker, as far as this worker knows.
+/// Number of flows in each state of their breaker, as far as this worker knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Breakers {
     /// Attempts are made.
     pub closed: u64,
-    /// None is made.
+    /// No attempts are made.
     pub open: u64,
-    /// The pause is over, and one attempt is to try.
+    /// The pause is over; one attempt is made as a trial.
     pub half_open: u64,
 }
 
 /// Whether an attempt may begin.
 pub(crate) enum Entry {
-    /// It has begun.
+    /// The attempt has begun.
     Go(Pass),
-    /// There are enough under way; who waits is told of the next end, which a brisk flow has soon.
+    /// The limit is reached. Waiters are notified when an attempt ends, which is soon for a brisk flow.
     Full { room: Arc<Notify>, is_brisk: bool },
-    /// The breaker is open for so long.
+    /// The breaker is open for this time.
     Open(Duration),
-    /// The breaker was open: Redis knows who makes the trial.
+    /// The breaker was open. Redis decides which worker makes the trial.
     Trial,
 }
 
-/// An attempt under way, until it is dropped.
+/// An attempt under way. Dropping it ends the attempt.
 #[derive(Debug)]
 pub struct Pass {
     flows: Flows,
-    /// Of which flow.
+    /// The attempt's flow.
     pub(crate) id: FlowId,
     began: Instant,
-    /// Whether it is counted in Redis.
+    /// Whether Redis counts it.
     pub(crate) is_counted: bool,
-    /// Whether its end is told whatever it is: it is a trial.
+    /// Whether it is a trial. Any result of a trial is reported to Redis.
     pub(crate) is_trial: bool,
     verdict: Option<Verdict>,
 }
 
 impl Pass {
-    /// How it ended.
+    /// Sets the result.
     pub(crate) fn end(&mut self, verdict: Verdict) {
         self.verdict = Some(verdict);
     }
@@ -115,20 +115,20 @@ impl Drop for Pass {
 }
 
 impl Flows {
-    /// For a worker with so many slots.
+    /// The flows of a worker with this number of slots.
     pub fn new(slots: usize, limits: FlowLimits) -> Self {
         Self(Arc::new(Shared { slots, limits, inner: Mutex::default(), held: Mutex::default() }))
     }
 
-    /// For a lane, what flows hold back of it.
+    /// Adds a shard. Returns the set of flows that hold its jobs.
     pub fn join(&self) -> Arc<Held> {
         let held = Arc::new(Held::default());
         self.held().push(held.clone());
         held
     }
 
-    /// There may be room in the flow: tells one of the lanes in which jobs of it wait, and each time any of them, so
-    /// that none of them waits for ever.
+    /// The flow may have room: notifies one shard with held jobs of the flow. The shard is chosen at random,
+    /// so that none waits for ever.
     pub(crate) fn want(&self, id: FlowId) {
         let lanes = self.held();
         let (before, from) = lanes.split_at(fastrand::usize(..lanes.len().max(1)).min(lanes.len()));
@@ -137,7 +137,7 @@ impl Flows {
         }
     }
 
-    /// In which state the breakers are.
+    /// Counts the flows in each breaker state.
     pub fn breakers(&self) -> Breakers {
         let now = Instant::now();
         let mut breakers = Breakers::default();
@@ -156,12 +156,12 @@ impl Flows {
         self.0.limits.get(id)
     }
 
-    /// Begins an attempt if the worker's own view of the flow allows it. One that was admitted from those that
-    /// waited has been asked for.
+    /// Begins an attempt if the worker's own view of the flow allows it. The breaker is not checked for
+    /// admitted jobs: Redis has admitted them.
     ///
-    /// Others leave room for those that are admitted and have not come yet, but for no more than half of it: those
-    /// come back at the end of the stream, and behind a long one that may be much later. A brisk flow has room again
-    /// before it would be missed.
+    /// Other jobs leave room for admitted jobs that have not arrived yet, but at most half of the limit:
+    /// admitted jobs return at the end of the stream, which takes long if the stream is long. A brisk flow
+    /// reserves no room, since it soon has room again.
     pub(crate) fn enter(&self, id: FlowId, line: Line, now: Instant) -> Entry {
         let shared = self.limits(id).are_shared();
         let mut inner = self.lock();
@@ -192,7 +192,7 @@ impl Flows {
         Pass { flows: self.clone(), id, began: now, is_counted: false, is_trial: false, verdict: None }
     }
 
-    /// Begins the attempt that Redis has granted as a trial, or since the breaker is closed.
+    /// Begins an attempt that Redis has granted, as a trial or because the breaker is closed.
     pub(crate) fn enter_trial(&self, id: FlowId, now: Instant) -> Pass {
         let mut inner = self.lock();
         inner.flow(id, now);
@@ -209,19 +209,19 @@ impl Flows {
         flow.counted = flow.counted.saturating_sub(usize::from(pass.is_counted));
         let is = flow.slow();
         if let Some(room) = &flow.room {
-            // With each answer there may be one more than before.
+            // A response may raise the limit by one, which makes room for two.
             room.notify_one();
             room.notify_one();
         }
         inner.slow = inner.slow + is - was;
     }
 
-    /// How many failures in a row there were.
+    /// Consecutive failures.
     pub(crate) fn failures(&self, id: FlowId) -> u32 {
         self.lock().flows.get(&id).map_or(0, |flow| flow.window.failures)
     }
 
-    /// The breaker is open for so long, or closed.
+    /// Sets the breaker open for `wait`, or closed.
     pub(crate) fn set_open(&self, id: FlowId, wait: Option<Duration>) {
         let now = Instant::now();
         let mut inner = self.lock();
@@ -232,7 +232,7 @@ impl Flows {
         self.lock().flows.get(&id).is_some_and(|flow| flow.open_until.is_some())
     }
 
-    /// How many jobs of those that wait there is room for.
+    /// How many held jobs there is room for.
     pub(crate) fn room(&self, id: FlowId) -> usize {
         let now = Instant::now();
         let mut inner = self.lock();
@@ -243,7 +243,7 @@ impl Flows {
         room.max(flow.window.returning(now)).saturating_sub(expected)
     }
 
-    /// So many jobs are admitted and will be on their way, perhaps to this worker.
+    /// Expects this number of admitted jobs, which another worker may fetch.
     pub(crate) fn expect(&self, id: FlowId, jobs: usize) {
         if jobs > 0 {
             let now = Instant::now();
@@ -251,12 +251,12 @@ impl Flows {
         }
     }
 
-    /// There were not as many jobs to admit.
+    /// Fewer jobs than expected were admitted, by `jobs`.
     pub(crate) fn expect_fewer(&self, id: FlowId, jobs: usize) {
         self.lock().flow(id, Instant::now()).expected.fewer(jobs);
     }
 
-    /// A job that was admitted so long ago has come.
+    /// An admitted job has arrived. `after` is the time since its admission.
     pub(crate) fn came(&self, id: FlowId, after: Duration) {
         self.lock().flow(id, Instant::now()).expected.came(after);
     }
@@ -270,7 +270,7 @@ impl Flows {
         self.lock().flow(id, now).counted += 1;
     }
 
-    /// The flows of which attempts are counted in Redis.
+    /// The flows with attempts that Redis counts.
     pub(crate) fn all_counted(&self) -> Vec<FlowId> {
         let inner = self.lock();
         inner.flows.iter().filter(|(_, flow)| flow.counted > 0).map(|(id, _)| *id).collect()
@@ -311,7 +311,7 @@ impl Inner {
 }
 
 impl Flow {
-    /// How many attempts of it are under way, if it is slow.
+    /// Attempts under way if the flow is slow, else 0.
     fn slow(&self) -> usize {
         if self.window.slow { self.window.in_flight } else { 0 }
     }

@@ -1,4 +1,4 @@
-//! One request on its way: who may be reached, what it is signed with, how it is sent.
+//! One HTTP request: the egress policy, secrets, and the sender.
 
 pub mod egress;
 pub mod secrets;

@@ -1,16 +1,16 @@
 //! The core of the worker: jobs from Redis, delivered over HTTP.
 //!
-//! Its modules, from the ground up, each importing only from those above it in this list:
+//! Its modules, from the ground up. Each imports only from those above it in this list:
 //!
-//! 1. `policy`: what becomes of a job after an attempt.
+//! 1. `policy`: the outcome of an attempt.
 //! 2. `http`: egress policy, secrets, and the sender.
-//! 3. `flows`: how many attempts of each flow are made.
+//! 3. `flows`: limits on the attempts of each flow.
 //! 4. `observe`: spans, counts and gauges.
-//! 5. `delivery`: one delivery, from the entry to what is written of it.
-//! 6. `shard`: what the loops of one shard of a queue share.
-//! 7. `loops`: they take jobs, keep their leases, settle them, and look after those that wait.
-//! 8. `engine`: starts the loops and ends them in order.
-//! 9. `process`: what there is once for each process.
+//! 5. `delivery`: one delivery, from its stream entry to its settlement.
+//! 6. `shard`: the state that the loops of one shard share.
+//! 7. `loops`: fetch jobs, renew their leases, settle them, and release waiting jobs.
+//! 8. `engine`: starts the loops and stops them in order.
+//! 9. `process`: the server for probes and metrics, and the signals: one of each per process.
 
 mod delivery;
 mod engine;
@@ -25,7 +25,7 @@ mod shard;
 pub use engine::{RunError, WeightedQueue, WorkerConfig, run};
 pub use process::{listen, shutdown};
 
-/// What a worker can be configured with.
+/// Types of a worker's configuration.
 pub mod settings {
     pub use crate::http::egress::{BadRule, Egress, Rule};
     pub use crate::http::secrets::{BadIdentity, BadKey, Identity, Secret, Secrets, SigningKey, sensitive};

@@ -1,4 +1,4 @@
-//! What becomes of a job: which answers are tried again, when, and how often. Pure.
+//! The outcome of an attempt: which responses are retried, when, and how often. Pure.
 
 mod outcome;
 mod retry;

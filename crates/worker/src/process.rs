@@ -1,4 +1,4 @@
-//! What there is once for each process: the server for probes and metrics, and the signals that end it.
+//! One per process: the server for probes and metrics, and the signals that end the process.
 
 pub mod listen;
 pub mod shutdown;

@@ -1,4 +1,4 @@
-//! What the loops of one shard of a queue share.
+//! The state that the loops of one shard share.
 
 pub mod alarm;
 pub mod hand;

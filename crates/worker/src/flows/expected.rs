@@ -1,17 +1,17 @@
-//! How many jobs of a flow were admitted and may still come. Pure.
+//! Jobs of a flow that were admitted and may still arrive. Pure.
 
 use std::time::{Duration, Instant};
 
-/// Jobs that were admitted are expected for a while: by then they have come, or another worker has taken them, of
-/// which nobody tells. How long that takes, those tell that come.
+/// Number of admitted jobs that are expected. A job is expected for a limited time: by then it has arrived,
+/// or another worker has fetched it, which this worker does not see. Arrivals show how long that takes.
 #[derive(Clone, Debug)]
 pub(super) struct Expected {
-    /// Since [`Self::turned`].
+    /// Admitted since [`Self::turned`].
     young: usize,
-    /// Before.
+    /// Admitted before.
     old: usize,
     turned: Instant,
-    /// For at least so long a job is expected, and for at most twice as long.
+    /// A job is expected for at least this time, and for at most twice this time.
     life: Duration,
 }
 
@@ -24,7 +24,7 @@ impl Expected {
         Self { young: 0, old: 0, turned: now, life: Self::FIRST }
     }
 
-    /// How many there are.
+    /// How many jobs are expected.
     pub(super) fn count(&mut self, now: Instant) -> usize {
         let passed = now.saturating_duration_since(self.turned);
         if passed >= self.life {
@@ -34,20 +34,20 @@ impl Expected {
         self.young + self.old
     }
 
-    /// So many more were admitted.
+    /// Adds jobs that were admitted.
     pub(super) fn more(&mut self, jobs: usize, now: Instant) {
         self.count(now);
         self.young += jobs;
     }
 
-    /// So many are not expected any more, of those first that were admitted first.
+    /// Removes jobs, the oldest first.
     pub(super) fn fewer(&mut self, jobs: usize) {
         let old = self.old.min(jobs);
         self.old -= old;
         self.young = self.young.saturating_sub(jobs - old);
     }
 
-    /// One has come, so long after it was admitted.
+    /// A job has arrived. `after` is the time since its admission.
     pub(super) fn came(&mut self, after: Duration) {
         self.fewer(1);
         self.life = after.saturating_mul(2).clamp(Self::LEAST, Self::LONGEST);
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_come_is_not_expected_for_ever() {
+    fn a_job_that_does_not_arrive_is_not_expected_for_ever() {
         let start = Instant::now();
         let mut expected = Expected::new(start);
         expected.more(8, start);
@@ -73,19 +73,19 @@ mod tests {
         assert_eq!(
             expected.count(at(start, 1499)),
             1,
-            "those before are gone, though more were admitted since"
+            "earlier jobs have expired, although more were admitted since"
         );
         assert_eq!(expected.count(at(start, 9000)), 0);
     }
 
     #[test]
-    fn who_comes_tells_how_long_it_takes() {
+    fn an_arrival_sets_how_long_others_are_expected() {
         let start = Instant::now();
         let mut expected = Expected::new(start);
         expected.more(3, start);
         expected.came(Duration::from_millis(1));
         assert_eq!(expected.count(start), 2);
-        assert_eq!(expected.count(at(start, 100)), 0, "it takes a moment, so the others are another's");
+        assert_eq!(expected.count(at(start, 100)), 0, "arrival is quick, so another worker has the others");
         expected.more(3, at(start, 100));
         expected.came(Duration::from_secs(2));
         assert_eq!(expected.count(at(start, 4000)), 2, "there are many jobs before them");
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_can_come_than_are_expected() {
+    fn the_count_does_not_fall_below_zero() {
         let start = Instant::now();
         let mut expected = Expected::new(start);
         expected.more(2, start);

@@ -1,4 +1,4 @@
-//! Which flows hold jobs of a shard back.
+//! The flows that hold jobs of a shard.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard};
@@ -6,43 +6,43 @@ use std::sync::{Mutex, MutexGuard};
 use postrider_queue::job::FlowId;
 use tokio::sync::Notify;
 
-/// The flows that hold jobs of a lane back, as far as this worker knows.
+/// The flows that hold jobs of a shard, as far as this worker knows.
 #[derive(Debug, Default)]
 pub struct Held {
     flows: Mutex<HashSet<FlowId>>,
-    /// Those in which there is room again.
+    /// Flows that may have room again.
     wanted: Mutex<HashSet<FlowId>>,
     called: Notify,
 }
 
 impl Held {
-    /// Whether jobs of the flow wait.
+    /// Whether the flow holds jobs.
     pub fn contains(&self, id: FlowId) -> bool {
         self.flows().contains(&id)
     }
 
-    /// A job of the flow waits.
+    /// Adds a flow that holds a job.
     pub fn insert(&self, id: FlowId) {
         self.flows().insert(id);
     }
 
-    /// Redis has told which they are.
+    /// Replaces all flows with those that Redis has returned.
     pub fn replace(&self, flows: &[FlowId]) {
         let mut held = self.flows();
-        // Mostly there are none, and were none.
+        // Usually both are empty.
         if !held.is_empty() || !flows.is_empty() {
             held.clear();
             held.extend(flows);
         }
     }
 
-    /// There may be room in the flow.
+    /// Reports that the flow may have room.
     pub(crate) fn want(&self, id: FlowId) {
         self.wanted_now().insert(id);
         self.called.notify_one();
     }
 
-    /// Waits for flows in which there may be room.
+    /// Waits for flows that may have room.
     pub async fn wanted(&self) -> Vec<FlowId> {
         loop {
             let wanted: Vec<FlowId> = self.wanted_now().drain().collect();
@@ -53,7 +53,7 @@ impl Held {
         }
     }
 
-    /// No job of the flow waits any more.
+    /// Removes a flow that holds no more jobs.
     pub(crate) fn remove(&self, id: FlowId) {
         self.flows().remove(&id);
     }

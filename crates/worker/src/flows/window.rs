@@ -1,46 +1,46 @@
-//! How many attempts of one flow a worker makes at once, by how its destination answers. Pure.
+//! Limits the concurrent attempts of one flow in a worker, by how its destination responds. Pure.
 //!
-//! A flow begins with a few attempts and may make more with each answer, as TCP does in its slow start, so that
-//! a dead destination holds few slots while nothing is known of it. A flow that takes long for an answer shares
-//! what slow flows may hold together; one that has stopped answering gets no more.
+//! A flow begins with a few attempts, and each response raises its limit, as in TCP's slow start. So a dead
+//! destination holds few slots before it is known to be dead. Slow flows share a limit on the slots that they
+//! hold together. A flow that has stopped responding gets no more attempts.
 
 use std::time::{Duration, Instant};
 
-/// How many attempts a flow may make at once of which nothing is known.
+/// Limit of concurrent attempts of a new flow.
 pub(super) const FIRST: usize = 4;
-/// An attempt that takes longer makes its flow slow, one that takes half as long makes it fast again.
+/// An attempt that takes longer makes its flow slow. One that takes less than half makes it fast again.
 const SLOW: Duration = Duration::from_secs(1);
-/// A flow with some attempts under way and no answer for so long is not answering.
+/// A flow with [`FIRST`] attempts under way and no response for this time has stopped responding.
 const STALL: Duration = Duration::from_millis(250);
 
-/// Who waits in a slot for room waits so long at most: most attempts end soon, and to park a job costs more.
+/// How long a job in a slot waits for room: most attempts end soon, and holding a job costs more.
 pub(crate) const GRACE: Duration = Duration::from_millis(50);
 
-/// How an attempt ended, as far as its destination is concerned.
+/// What the result of an attempt shows about its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It answered.
+    /// It responded.
     Works,
-    /// It answered that there were too many requests.
+    /// It responded that there were too many requests.
     TooMany,
-    /// It did not answer, or something before it said that it does not.
+    /// It did not respond, or a gateway in front of it reported so.
     Fails,
 }
 
-/// One flow, as one worker sees it.
+/// The limit of one flow in one worker, and what it depends on.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
     /// Attempts under way.
     pub(super) in_flight: usize,
-    /// How many there may be.
+    /// Limit of attempts under way.
     size: usize,
-    /// Failures in a row.
+    /// Consecutive failures.
     pub(super) failures: u32,
-    /// Whether it takes long for an answer.
+    /// Whether its responses take long.
     pub(super) slow: bool,
-    /// Whether its last answer came within the grace.
+    /// Whether its last response came within [`GRACE`].
     quick: bool,
-    /// The last end of an attempt, or the beginning of the first of those under way.
+    /// When an attempt last ended, or when the first of those under way began.
     moved: Instant,
 }
 
@@ -49,14 +49,14 @@ impl Window {
         Self { in_flight: 0, size: FIRST, failures: 0, slow: false, quick: false, moved: now }
     }
 
-    /// How many more attempts may begin now. `slots` is how many the worker has, `slow` how many of them slow
-    /// flows hold.
+    /// How many more attempts may begin now. The worker has `slots` slots; slow flows hold `slow` of them.
     pub(super) fn room(&self, slots: usize, slow: usize, now: Instant) -> usize {
         if self.in_flight >= FIRST && now.saturating_duration_since(self.moved) > STALL {
             return 0;
         }
-        // A quarter of the slots is always left to others; of what slow flows hold, more is left the more of
-        // them there are (dynamic thresholds: Choudhury and Hahne, 1998).
+        // A quarter of the slots is always left to other flows. A slow flow gets at most three times the
+        // slots that slow flows leave free, so that they never take all together (dynamic thresholds:
+        // Choudhury and Hahne, 1998).
         let mut most = self.size.min(slots - slots / 4);
         if self.slow {
             most = most.min(3 * slots.saturating_sub(slow));
@@ -64,18 +64,18 @@ impl Window {
         most.max(1).saturating_sub(self.in_flight)
     }
 
-    /// Whether it answers, and so fast that whoever waits in a slot will have room there before it need be parked.
+    /// Whether it responds so fast that a job that waits in its slot gets room before it must be held.
     pub(super) fn is_brisk(&self, now: Instant) -> bool {
         self.quick && self.failures == 0 && now.saturating_duration_since(self.moved) <= STALL
     }
 
-    /// Half of what it may run, and of one the one.
+    /// Half of the limit, rounded up.
     pub(super) fn half(&self) -> usize {
         self.size.div_ceil(2)
     }
 
-    /// How many jobs of those that are parked may come back although all its room is taken: half of what it may
-    /// run, where it is brisk. Else they would wait for as long as the stream has others.
+    /// How many held jobs may return although there is no room: half of the limit if the flow is brisk.
+    /// Otherwise they would wait as long as the stream has other jobs.
     pub(super) fn returning(&self, now: Instant) -> usize {
         if self.is_brisk(now) { self.half() } else { 0 }
     }
@@ -87,7 +87,7 @@ impl Window {
         self.in_flight += 1;
     }
 
-    /// An attempt is over, without a verdict where it was cut short.
+    /// Records the end of an attempt. `verdict` is `None` if the attempt was cut short.
     pub(super) fn end(&mut self, verdict: Option<Verdict>, took: Duration, slots: usize, now: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
         let Some(verdict) = verdict else { return };
@@ -114,7 +114,7 @@ impl Window {
         }
     }
 
-    /// Whether it can be forgotten: whoever comes later begins anew.
+    /// Whether the flow can be forgotten: a later job begins with a new window.
     pub(super) fn is_stale(&self, now: Instant) -> bool {
         const FORGOTTEN: Duration = Duration::from_secs(60);
         self.in_flight == 0 && now.saturating_duration_since(self.moved) > FORGOTTEN
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_begins_small_and_grows_with_its_answers() {
+    fn a_flow_begins_small_and_grows_with_its_responses() {
         let now = Instant::now();
         let mut window = Window::new(now);
         assert_eq!(fill(&mut window, 0, now), FIRST);
@@ -143,7 +143,7 @@ mod tests {
             window.end(Some(Verdict::Works), QUICK, SLOTS, now);
             fill(&mut window, 0, now);
         }
-        assert_eq!(window.in_flight, 48, "a quarter is left to others");
+        assert_eq!(window.in_flight, 48, "a quarter is left to other flows");
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_that_stops_answering_gets_no_more() {
+    fn a_flow_that_stops_responding_gets_no_more() {
         let now = Instant::now();
         let mut window = Window::new(now);
         (0..40).for_each(|_| window.end(Some(Verdict::Works), QUICK, SLOTS, now));
@@ -175,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_is_brisk_while_its_answers_come_within_the_grace() {
+    fn a_flow_is_brisk_while_its_responses_come_within_the_grace() {
         let now = Instant::now();
         let mut window = Window::new(now);
-        assert!(!window.is_brisk(now), "nothing is known of it");
+        assert!(!window.is_brisk(now), "it has not responded yet");
         window.begin(now);
         window.end(Some(Verdict::Works), GRACE, SLOTS, now);
         assert!(window.is_brisk(now) && window.is_brisk(now + STALL));
-        assert!(!window.is_brisk(now + STALL + QUICK), "it has stopped answering");
+        assert!(!window.is_brisk(now + STALL + QUICK), "it has stopped responding");
         for (verdict, took) in
             [(Verdict::Works, GRACE + QUICK), (Verdict::TooMany, QUICK), (Verdict::Fails, QUICK)]
         {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_flows_leave_room_together() {
+    fn slow_flows_together_leave_slots_free() {
         let now = Instant::now();
         let mut windows = vec![Window::new(now); 8];
         for window in &mut windows {

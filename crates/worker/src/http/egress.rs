@@ -1,16 +1,16 @@
-//! The egress policy: which destinations jobs may reach. Jobs name addresses that other people chose, so what is
-//! not on the public internet is refused unless it is allowed.
+//! The egress policy: which destinations jobs may reach. Jobs contain addresses that other people chose, so
+//! an address that is not on the public internet is refused unless it is allowed.
 //!
 //! A destination must pass all of these, in this order:
 //!
-//! 1. its scheme is one of `schemes`, its port one of `ports`, where these are given;
+//! 1. its scheme is one of `schemes`, its port one of `ports`, if these are given;
 //! 2. no rule of `deny` covers it;
-//! 3. a rule of `only` covers it, where there are any;
+//! 3. a rule of `only` covers it, if there are any;
 //! 4. its address is public ([`special`]), or a rule of `allow` covers it.
 //!
-//! [`Egress::check_name`] decides what needs no address, before anything is resolved; [`Egress::check`] the rest,
-//! for each address. An IPv4 address means the same in each of its forms ([`canonical`]): allowed as an IPv4 address it
-//! is allowed in all, denied in one it is denied in that.
+//! [`Egress::check_name`] decides what needs no address, before the name is resolved. [`Egress::check`]
+//! decides the rest for each address. An IPv4 address is the same in all its forms ([`canonical`]): a rule
+//! for the IPv4 address covers all forms, and a rule of `deny` for one form covers that form.
 
 mod net;
 mod rule;
@@ -27,11 +27,11 @@ pub use special::{Special, canonical, special};
 /// Which destinations jobs may reach: by default all public addresses.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Egress {
-    /// What is allowed besides public addresses.
+    /// Destinations that are allowed besides public addresses.
     pub allow: Vec<Rule>,
-    /// What is refused, whatever else is allowed.
+    /// Destinations that are refused, even if another rule allows them.
     pub deny: Vec<Rule>,
-    /// Nothing but this may be reached. Default: empty, which is no limit.
+    /// The only destinations that may be reached. Default: empty, which is no limit.
     pub only: Vec<Rule>,
     /// The ports that may be reached. Default: empty, which is no limit.
     pub ports: Vec<u16>,
@@ -61,20 +61,20 @@ pub enum Refusal {
     /// A rule of `deny` covers it.
     #[error(
         "{destination} is denied by the rule `{rule}` of `deny` in [egress] of the configuration, \
-        which wins over what is allowed"
+        which takes precedence over `allow`"
     )]
     Denied {
-        /// The host, and its address where that is known.
+        /// The host, and its address if that is known.
         destination: String,
         /// The rule.
         rule: Rule,
     },
     /// No rule of `only` covers it.
     #[error(
-        "{destination} is not covered by `only` in [egress] of the configuration; a rule there admits it"
+        "{destination} is not covered by `only` in [egress] of the configuration; a rule there allows it"
     )]
     NotListed {
-        /// The host, and its address where that is known.
+        /// The host, and its address if that is known.
         destination: String,
     },
     /// The address is not public and no rule of `allow` covers it.
@@ -94,10 +94,10 @@ pub enum Refusal {
 }
 
 impl Egress {
-    /// Judges what needs no address, so that nothing is resolved in vain. `host` is as it stands in the URL.
+    /// Checks what needs no address, so that no refused name is resolved. `host` is as in the URL.
     ///
     /// # Errors
-    /// The refusal, to be told to whoever reads the dead letters.
+    /// The refusal, for the dead letter.
     pub fn check_name(&self, scheme: &str, host: &str, port: u16) -> Result<(), Refusal> {
         if !self.schemes.is_empty() && !self.schemes.iter().any(|own| own == scheme) {
             return Err(Refusal::Scheme { scheme: scheme.to_owned(), schemes: self.schemes.clone() });
@@ -107,7 +107,7 @@ impl Egress {
         }
         match Host::parse(host) {
             Ok(Host::Address(address)) => return self.check(host, address, port),
-            // RFC 6761 §6.3: every resolver knows it, and none may say anything else.
+            // RFC 6761 §6.3: every resolver must resolve it to loopback addresses.
             Ok(Host::Name(name)) if is_localhost(name) => {
                 let v4 = self.check(host, Ipv4Addr::LOCALHOST.into(), port);
                 return v4.or_else(|refusal| {
@@ -126,10 +126,10 @@ impl Egress {
         Ok(())
     }
 
-    /// Judges one address of a host that has passed [`Egress::check_name`].
+    /// Checks one address of a host that has passed [`Egress::check_name`].
     ///
     /// # Errors
-    /// The refusal, to be told to whoever reads the dead letters.
+    /// The refusal, for the dead letter.
     pub fn check(&self, host: &str, came: IpAddr, port: u16) -> Result<(), Refusal> {
         let address = canonical(came);
         if let Some(rule) = self.deny.iter().find(|rule| rule.touches(host, came, port)) {
@@ -151,7 +151,7 @@ fn is_localhost(name: &str) -> bool {
     last.eq_ignore_ascii_case("localhost")
 }
 
-/// The address, and the host where that says something else.
+/// The address, and the host if that is not the address.
 fn named(host: &str, address: IpAddr) -> String {
     let address = address.to_string();
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);

@@ -1,5 +1,5 @@
-//! Secrets by name: what a job's request is signed with, and how it shows who it is. They come from files or the
-//! environment when the worker starts and stand nowhere else: not in Redis, in a log, a span or an error.
+//! Secrets by name, which sign and authenticate a job's request. The worker reads them from files or the
+//! environment when it starts. They never appear in Redis, logs, spans or errors.
 
 mod identity;
 mod signing;
@@ -17,14 +17,14 @@ pub use signing::{BadKey, SigningKey};
 #[derive(Clone, Debug, Default)]
 pub struct Secrets(BTreeMap<String, Secret>);
 
-/// One of them: any of signing keys, headers and a client certificate.
+/// One secret: any of signing keys, headers and a client certificate.
 #[derive(Clone, Default)]
 pub struct Secret {
-    /// Each makes a signature, so that the keys can be changed without a gap.
+    /// Each key makes a signature, so that keys can be rotated without a gap.
     pub keys: Vec<SigningKey>,
-    /// Set on each request, in place of the job's own.
+    /// Headers that are set on each request and replace the job's own.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The client certificate that is shown to destinations which ask for one.
+    /// The client certificate for destinations that request one.
     pub identity: Option<Identity>,
 }
 
@@ -40,7 +40,7 @@ impl Secrets {
         self.0.get(std::str::from_utf8(name).ok()?)
     }
 
-    /// Adds one.
+    /// Adds a secret.
     pub fn insert(&mut self, name: &str, secret: Secret) {
         self.0.insert(name.to_owned(), secret);
     }
@@ -58,8 +58,8 @@ impl Secrets {
 }
 
 impl Secret {
-    /// Signs a request and shows who it is from. Header values are marked as sensitive, so that they are not shown
-    /// by whoever shows headers, and are left out of HTTP/2's tables. `now` is Unix milliseconds.
+    /// Signs a request and sets the secret's headers. Header values are marked as sensitive, so that `Debug`
+    /// does not show them and HTTP/2 leaves them out of its tables. `now` is in Unix milliseconds.
     pub fn apply(&self, headers: &mut HeaderMap, id: &Bytes, body: &[u8], now: u64) {
         for (name, value) in &self.headers {
             headers.insert(name, value.clone());
@@ -70,7 +70,7 @@ impl Secret {
     }
 }
 
-/// A header value that is a secret; `None` where it holds bytes that no header may.
+/// A header value that is a secret; `None` if it contains bytes that no header may have.
 pub fn sensitive(value: &[u8]) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_bytes(value).ok()?;
     value.set_sensitive(true);
@@ -95,6 +95,6 @@ mod tests {
         secret.apply(&mut headers, &"1-0".into(), b"", 0);
         let shown = format!("{secrets:?} {headers:?}");
         assert!(!shown.contains("hunter2") && !shown.contains("aHVudGVy"), "{shown}");
-        assert_eq!(headers["authorization"], "hunter2", "in place of the job's own");
+        assert_eq!(headers["authorization"], "hunter2", "it replaces the job's own");
     }
 }

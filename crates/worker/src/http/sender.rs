@@ -1,4 +1,4 @@
-//! Sends one HTTP request for a job: deadlines, egress policy, proxy, body cap. The only module that knows
+//! Sends one HTTP request for a job: deadlines, egress policy, proxy, body cap. The only module that uses
 //! hyper's client.
 
 mod body;
@@ -51,28 +51,28 @@ pub use tls::TlsError;
 /// How requests are sent.
 #[derive(Clone, Debug)]
 pub struct SenderConfig {
-    /// The deadline of an attempt whose job names none. Default: 30 s.
+    /// Deadline of an attempt if its job sets none. Default: 30 s.
     pub timeout: Duration,
-    /// Which addresses may be reached.
+    /// The addresses that may be reached.
     pub egress: Egress,
-    /// What of an answer is kept for who waits for the result.
+    /// The part of a response that is kept as a job's result.
     pub results: KeptResults,
     /// Deadlines of the parts of an attempt, limits, TLS and the proxy.
     pub http: HttpConfig,
-    /// Client certificates by the names under which jobs ask for them.
+    /// Client certificates, by the name of the secret that a job sets.
     pub identities: BTreeMap<String, Identity>,
-    /// How attempts are recorded, and to whom the context of traces is sent: the latter holds in every build.
+    /// How attempts are recorded, and which hosts receive trace context. The latter applies in every build.
     pub recording: Options,
-    /// What is recorded of connections.
+    /// How connections are recorded.
     pub connections: ConnectionOptions,
 }
 
-/// What of an answer is kept.
+/// The part of a response that is kept as a job's result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptResults {
-    /// These headers. Default: `content-type`, `content-encoding`, `location`, `x-request-id`.
+    /// Headers that are kept. Default: `content-type`, `content-encoding`, `location`, `x-request-id`.
     pub headers: Vec<HeaderName>,
-    /// So many bytes of the body, at most 64 KiB. Default: 16 KiB.
+    /// Bytes of the body that are kept, at most 64 KiB. Default: 16 KiB.
     pub max_body: usize,
 }
 
@@ -83,7 +83,7 @@ impl Default for KeptResults {
     }
 }
 
-/// Names the worker to destinations.
+/// The default `user-agent`.
 const AGENT: &str = concat!("postrider/", env!("CARGO_PKG_VERSION"));
 
 /// The clients that all attempts share. Cheap to clone.
@@ -100,18 +100,18 @@ struct Shared {
     results: KeptResults,
     propagation: Propagation,
     busy: OpenCount,
-    /// Whether the last request that went through the proxy was the proxy's fault.
+    /// Whether the last request through the proxy failed because of the proxy.
     proxy_fails: AtomicBool,
     anonymous: Pool,
-    /// A connection shows its certificate once, so who has one shares none with others.
+    /// By secret. A connection presents one client certificate, so each certificate has its own pool.
     identified: BTreeMap<String, Pool>,
 }
 
 impl Sender {
-    /// Makes the clients.
+    /// Creates the clients.
     ///
     /// # Errors
-    /// Where there are no root certificates, or a certificate cannot be used.
+    /// If there are no root certificates, or a certificate cannot be used.
     pub fn new(config: &SenderConfig, telemetry: &Telemetry) -> Result<Self, TlsError> {
         let (http, open, busy) = (&config.http, OpenCount::default(), OpenCount::default());
         let roots = tls::roots(http)?;
@@ -140,14 +140,14 @@ impl Sender {
         Ok(Self { traced, shared: Arc::new(shared) })
     }
 
-    /// Makes one attempt, signed and identified by the job's secret where it has one. It ends with the
-    /// response's body, or by the job's deadline at the latest. `now` is Unix milliseconds.
+    /// Makes one attempt, signed and identified with the job's secret if it has one. The attempt ends with
+    /// the response's body, at the latest at the job's deadline. `now` is in Unix milliseconds.
     pub async fn send(&self, job: &Job, attempt: &Attempt, secret: Option<&Secret>, now: u64) -> Ending {
         let deadline = Instant::now() + job.timeout.unwrap_or(self.shared.timeout);
         let name = job.secret.as_deref().and_then(|name| std::str::from_utf8(name).ok());
         let pool = name.and_then(|name| self.shared.identified.get(name));
         let pool = pool.unwrap_or(&self.shared.anonymous);
-        // Before this request counts: it has no connection yet that would not be idle.
+        // Before this request counts as busy, since it does not use a connection yet.
         let client = pool.client();
         let _busy = self.shared.busy.open();
         let mut result = self.exchange(client, job, attempt, secret, deadline, now).await;
@@ -184,7 +184,7 @@ impl Sender {
         let mut client = self.traced.map(|()| Deadline::new(client, bounds));
         let mut request = request(job, secret, now);
         forward_context(job, &self.shared.propagation, request.headers_mut());
-        // Through a tunnel the destination would see it; there it goes with CONNECT.
+        // Only for `http`: in a tunnel the destination would see the header, so there CONNECT carries it.
         let proxy = proxy_of(http, &job.uri).filter(|_| job.uri.scheme_str() == Some("http"));
         if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
@@ -204,29 +204,29 @@ impl Sender {
 }
 
 impl Shared {
-    /// The jobs of a proxy that fails only wait; that it fails, and that it works again, is told once.
+    /// Logs once when the proxy fails, and once when it recovers. Its jobs only wait.
     fn watch_proxy(&self, uri: &Uri, result: &Result<Answer, SendError>) {
         if proxy_of(&self.http, uri).is_none() {
             return;
         }
         match result {
             Ok(_) if self.proxy_fails.swap(false, Ordering::Relaxed) => {
-                info!("the proxy does its part again")
+                info!("the proxy has recovered")
             }
             Err(error)
                 if error::error_type(error) == ErrorType::Proxy
                     && !self.proxy_fails.swap(true, Ordering::Relaxed) =>
             {
                 let error = error::sentence(error, &place(uri));
-                warn!(error, "the proxy fails: its jobs wait, at no cost of an attempt");
+                warn!(error, "the proxy fails: its jobs wait, without using up an attempt");
             }
             _ => {}
         }
     }
 }
 
-/// Reads a body to its end or to the cap, so that the connection can be used again and the span is whole. The answer
-/// stands in the head: a body that breaks off costs the connection, and shows in the span.
+/// Reads a body to its end or to the cap, so that the connection can be reused and the span is complete. The
+/// head decides the outcome. A body that breaks off only costs the connection, and the span shows it.
 async fn read<B: Body<Data = Bytes>>(
     body: B,
     headers: &HeaderMap,
@@ -264,7 +264,7 @@ fn request(job: &Job, secret: Option<&Secret>, now: u64) -> Request<Full<Bytes>>
     let headers = request.headers_mut();
     *headers = job.headers.clone();
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
-    // A destination that parses JSON refuses it without; of anything else the producer knows more.
+    // A destination that parses JSON refuses it without this header. Producers know the type of other bodies.
     if matches!(job.body.first(), Some(b'{' | b'[')) {
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     }
@@ -276,7 +276,7 @@ fn request(job: &Job, secret: Option<&Secret>, now: u64) -> Request<Full<Bytes>>
     request
 }
 
-/// The producer's context as it came, for those who may have it; where this attempt has a span, that takes its place.
+/// Forwards the producer's context to hosts that may receive it. If this attempt has a span, that replaces it.
 fn forward_context(job: &Job, policy: &Propagation, headers: &mut HeaderMap) {
     let mut forward = |name, value: &Option<Bytes>| {
         if let Some(Ok(value)) = value.clone().map(HeaderValue::from_maybe_shared) {
@@ -311,12 +311,12 @@ mod tests {
         let frames = parts.into_iter().map(|part| part.map(|data| Frame::data(Bytes::from_static(data))));
         let keep = KeptResults { headers: vec![], max_body };
         let body = StreamBody::new(stream::iter(frames));
-        let kept = read(body, &HeaderMap::new(), Some(&keep), 100).await.expect("it is asked for");
+        let kept = read(body, &HeaderMap::new(), Some(&keep), 100).await.expect("a result is kept");
         (kept.body, kept.truncated)
     }
 
     #[tokio::test]
-    async fn what_is_kept_of_a_body_says_whether_it_is_whole() {
+    async fn a_kept_body_is_marked_if_it_is_not_whole() {
         let whole = (Bytes::from_static(b"abcd"), false);
         assert_eq!(kept(vec![Ok(b"ab"), Ok(b"cd")], 4).await, whole);
         assert_eq!(kept(vec![Ok(b"ab"), Ok(b"cde")], 4).await, (Bytes::from_static(b"abcd"), true));

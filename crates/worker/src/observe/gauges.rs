@@ -1,4 +1,4 @@
-//! What is told each time metrics are collected: of the process, of its runtime, and what the reporter has counted.
+//! Values that each collection of metrics reads: of the process, of its runtime, and of the queue stats.
 
 mod breakers;
 mod depths;
@@ -10,17 +10,17 @@ use telemetry::Telemetry;
 pub use breakers::BreakerStates;
 pub use depths::{Depth, Depths};
 
-/// What the reporter counts. Cheap to clone.
+/// Gauges that are set from the queue stats. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Gauges {
-    /// What queues hold.
+    /// Depths of queues.
     pub depths: Depths,
-    /// In which state the breakers of flows are.
+    /// Breaker states of flows.
     pub breakers: BreakerStates,
 }
 
 impl Gauges {
-    /// Tells of this process for as long as metrics are collected; `None` where nothing is recorded.
+    /// Registers all instruments; `None` if telemetry is off.
     pub fn tell(telemetry: &Telemetry) -> Option<Self> {
         if !telemetry.is_on() {
             return None;

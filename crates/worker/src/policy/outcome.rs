@@ -1,4 +1,4 @@
-//! From the result of an attempt to what becomes of the job. Pure.
+//! Decides the outcome of an attempt from its result. Pure.
 
 use std::time::Duration;
 
@@ -9,80 +9,81 @@ use telemetry::ErrorType;
 use super::retry::RetryPolicy;
 use super::statuses::Meaning;
 
-/// A job that is handed back waits like one with so many attempts more: nothing grows while a fault lasts, and
-/// what is at fault is not to be flooded.
+/// A job that is handed back waits like a job with this number of attempts more. The number does not grow
+/// while the fault lasts, and the faulty part must not be flooded.
 const RELEASED_AS: u32 = 3;
-/// It waits at least so long.
+/// Minimum wait of a job that is handed back.
 const LEAST_RELEASE: Duration = Duration::from_millis(100);
 
-/// What becomes of a job after an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is delivered.
+    /// The job is delivered.
     Done,
-    /// It is tried again.
+    /// The job is tried again.
     Retry {
-        /// After so long.
+        /// The wait before the next attempt.
         after: Duration,
     },
-    /// It is handed back, for a fault that is not its own and costs it no attempt.
+    /// The job is handed back. The fault is not its own and uses up no attempt.
     Release {
-        /// To be taken up after so long.
+        /// The wait before the job is ready again.
         after: Duration,
     },
-    /// It ends among the dead letters.
+    /// The job is dead-lettered.
     Dead {
         /// Why.
         reason: Reason,
-        /// The same in one sentence, without secrets.
+        /// The reason in one sentence, without secrets.
         error: String,
     },
 }
 
-/// How an attempt ended.
+/// The result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// With an answer.
+    /// A response.
     Answer(Answer),
-    /// With none.
+    /// No response.
     Failed {
-        /// What kept it from an answer.
+        /// Why there is no response.
         error: ErrorType,
-        /// The same in one sentence, without secrets.
+        /// The error in one sentence, without secrets.
         text: String,
     },
 }
 
-/// An answer, as far as it matters.
+/// The parts of a response that the worker uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// For how long the destination asks to be left alone.
+    /// The wait that the destination asks for.
     pub retry_after: Option<Duration>,
-    /// The rest of it, for a job whose result is kept.
+    /// Headers and body, for a job whose result is kept.
     pub kept: Option<Box<Kept>>,
 }
 
-/// What an ending is judged by besides.
+/// Facts about the job that the outcome depends on besides the result.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances {
-    /// Which attempt it was, from 1.
+    /// The number of the attempt, from 1.
     pub number: u32,
-    /// How many the job says it has.
+    /// The job's own limit of attempts, if it has one.
     pub max_attempts: Option<u32>,
-    /// How long ago the job was enqueued.
+    /// Time since the job was enqueued.
     pub age: Duration,
-    /// How long it may still be sent, by its `expires_at`.
+    /// Time until the job's `expires_at`, if it has one.
     pub left: Option<Duration>,
-    /// Between 0 and 1.
+    /// A random number between 0 and 1.
     pub random: f64,
 }
 
 impl Outcome {
-    /// Judges an attempt by the rules of its policy ([`Overrides::meaning`]). All faults on the way are tried again
-    /// while attempts are left, and so is an answer that may pass: after the policy's wait, or what the destination
-    /// asks for up to the policy's cap, whichever is longer. What would come too late is not waited for.
+    /// Judges an attempt by the rules of its policy ([`Overrides::meaning`]). Network faults and statuses
+    /// that may pass are tried again while attempts are left. The wait is the policy's, or the one that the
+    /// destination asks for up to the policy's cap, if that is longer. If the next attempt would be too late,
+    /// the job is dead-lettered.
     pub fn judge(ending: &Ending, policy: &RetryPolicy, at: &Circumstances) -> Self {
         let (text, asked) = match ending {
             Ending::Answer(answer) => {
@@ -91,7 +92,7 @@ impl Outcome {
                     Meaning::Success => return Self::Done,
                     Meaning::Passing => (text, answer.retry_after.unwrap_or_default()),
                     Meaning::Final => {
-                        let error = format!("{text}, which a repetition would not change");
+                        let error = format!("{text}, which a retry would not change");
                         return Self::Dead { reason: Reason::FinalStatus, error };
                     }
                 }
@@ -112,11 +113,11 @@ impl Outcome {
         }
         let after = policy.delay(number, at.random).max(asked.min(policy.retry_after_cap));
         if let Some(max_age) = policy.max_age.filter(|max_age| at.age + after > *max_age) {
-            let error = format!("a further attempt would come after its age of {max_age:?}: {text}");
+            let error = format!("a further attempt would exceed the maximum age of {max_age:?}: {text}");
             return Self::Dead { reason: Reason::Expired, error };
         }
         if at.left.is_some_and(|left| after > left) {
-            let error = format!("a further attempt would come after its time: {text}");
+            let error = format!("a further attempt would come after `expires_at`: {text}");
             return Self::Dead { reason: Reason::Expired, error };
         }
         Self::Retry { after }
@@ -124,7 +125,7 @@ impl Outcome {
 }
 
 impl Ending {
-    /// The status code, where there was an answer.
+    /// The status code, if there was a response.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Answer(answer) => Some(answer.status),
@@ -132,13 +133,13 @@ impl Ending {
         }
     }
 
-    /// Whether the destination had a part in it: not where the egress policy refused to send the job, nor where
-    /// the proxy failed.
+    /// Whether the destination was involved: not if the egress policy refused the request, nor if the proxy
+    /// failed.
     pub fn was_attempt(&self) -> bool {
         !matches!(self, Self::Failed { error: ErrorType::Refused | ErrorType::Proxy, .. })
     }
 
-    /// `error.type`, where it was not a success.
+    /// `error.type`, unless the result is a success.
     pub fn error(&self) -> Option<ErrorType> {
         match self {
             Self::Answer(Answer { status: 200..=299, .. }) => None,
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_judged_by_its_status() {
+    fn a_response_is_judged_by_its_status() {
         assert_eq!(judge(answer(204), 3), Outcome::Done);
         assert_eq!(judge(answer(503), 1), after(1));
         for status in [100, 301, 404, 410, 999] {
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_on_the_way_are_tried_again() {
+    fn network_faults_are_tried_again() {
         for error in [ErrorType::Timeout, ErrorType::Connect, ErrorType::Dns, ErrorType::Other] {
             assert_eq!(judge(failed(error), 2), after(2));
         }
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_final() {
+    fn a_refusal_is_final() {
         assert_eq!(reason(&judge(failed(ErrorType::Refused), 1)), Some(Reason::Refused));
     }
 
@@ -229,13 +230,13 @@ mod tests {
     }
 
     #[test]
-    fn what_the_destination_asks_for_is_waited_for_up_to_a_cap() {
+    fn the_wait_that_a_destination_asks_for_is_kept_up_to_a_cap() {
         let policy = RetryPolicy { retry_after_cap: Duration::from_secs(100), ..policy() };
         let asks = |seconds, at: Circumstances| {
             let retry_after = Some(Duration::from_secs(seconds));
             Outcome::judge(&Ending::Answer(Answer { status: 429, retry_after, kept: None }), &policy, &at)
         };
-        assert_eq!(asks(0, AT), after(1), "never sooner than the policy says");
+        assert_eq!(asks(0, AT), after(1), "never sooner than the policy's wait");
         assert_eq!(asks(60, AT), after(60));
         assert_eq!(asks(u64::MAX, AT), after(100));
         let left = Some(Duration::from_secs(59));

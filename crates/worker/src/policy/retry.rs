@@ -1,38 +1,38 @@
-//! Retry policies: how often, how long between, and until when. Pure.
+//! Retry policies: how many attempts, the waits between them, and the maximum age. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::statuses::Overrides;
 
-/// How failed attempts are repeated.
+/// How failed attempts are retried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// The waits between attempts.
     pub waits: Waits,
-    /// How many attempts a job has that does not say. Default: 10; for a list, one more than it has waits.
+    /// Attempts of a job that sets no limit itself. Default: 10; for a list, one more than it has waits.
     pub max_attempts: u32,
-    /// A job older than this, from when it was enqueued, is not tried again. Default: none.
+    /// A job that was enqueued longer ago than this is not tried again. Default: none.
     pub max_age: Option<Duration>,
-    /// Which answers are tried again, where that is not as usual.
+    /// Exceptions from the default rules for status codes.
     pub statuses: Overrides,
-    /// At most so long a wait that the destination asks for is kept to. Default: 1 day.
+    /// The longest wait that a destination can ask for. Default: 1 day.
     pub retry_after_cap: Duration,
 }
 
 /// The waits between attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waits {
-    /// Exponential backoff with full jitter: a random time between nothing and `base * 2^(n-1)`, at most
-    /// `cap`, after attempt n. Full jitter spreads the jobs that failed together.
+    /// Exponential backoff with full jitter: a random time between 0 and `base * 2^(n-1)`, at most `cap`,
+    /// after attempt n. Full jitter spreads jobs that failed together.
     Exponential {
         /// Default: 1 s.
         base: Duration,
         /// Default: 1 h.
         cap: Duration,
     },
-    /// These, one after the other; the last one again and again. Each is lengthened by up to a tenth, which
-    /// spreads the jobs that failed together.
+    /// These waits in order; after that, the last one each time. Each wait is lengthened by up to a tenth,
+    /// which spreads jobs that failed together.
     List(Vec<Duration>),
 }
 
@@ -66,17 +66,17 @@ impl RetryPolicy {
     }
 }
 
-/// The policies that jobs may name; `default` is that of jobs which name none.
+/// The policies that jobs may name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RetryPolicies {
-    /// That of jobs which name none.
+    /// The policy of jobs that name none.
     pub default: RetryPolicy,
-    /// The others.
+    /// The other policies.
     pub named: BTreeMap<String, RetryPolicy>,
 }
 
 impl RetryPolicies {
-    /// The policy under a name; `None` where there is none.
+    /// The policy under a name; `None` if there is none.
     pub fn get(&self, name: Option<&[u8]>) -> Option<&RetryPolicy> {
         match name {
             None | Some(b"default") => Some(&self.default),

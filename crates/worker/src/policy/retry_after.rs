@@ -1,22 +1,23 @@
-//! How long a destination asks to wait. Pure.
+//! The wait that a destination asks for. Pure.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue};
 
-/// Unix milliseconds begin here.
+/// The smallest number that is a time in Unix milliseconds: 2001.
 const LEAST_MILLIS: u64 = 1_000_000_000_000;
-/// Unix seconds begin here, for headers that hold either seconds to wait or a time: 2001. Nobody asks to wait for
-/// thirty years.
+/// The smallest number that is a time in Unix seconds: 2001. Smaller numbers are seconds to wait: nobody asks
+/// to wait for thirty years.
 const LEAST_TIME: u64 = 1_000_000_000;
 
-/// The wait that an answer with this status asks for, by `Retry-After` (RFC 9110 §10.2.3: seconds or a date), and
-/// at 429 and 503 also by `RateLimit` and `RateLimit-Reset` (draft-ietf-httpapi-ratelimit-headers, versions 10 and
-/// 7) and by `X-RateLimit-Reset` (seconds to wait, or a Unix time). `now` is Unix milliseconds; a date is measured
-/// against the answer's own `Date` where it has one, since that is the clock that it was made with.
+/// The wait that a response with this status asks for, by `Retry-After` (RFC 9110 §10.2.3: seconds or a
+/// date), and for 429 and 503 also by `RateLimit` and `RateLimit-Reset`
+/// (draft-ietf-httpapi-ratelimit-headers, versions 10 and 7) and by `X-RateLimit-Reset` (seconds to wait, or
+/// a Unix time). `now` is in Unix milliseconds. A date is compared with the response's own `Date` if it has
+/// one, since both come from the same clock.
 ///
-/// Of several values the longest counts. What cannot be understood is ignored: it asks for nothing.
+/// The longest of several values counts. Values that cannot be parsed are ignored.
 pub fn retry_after(status: u16, headers: &HeaderMap, now: u64) -> Option<Duration> {
     if headers.is_empty() {
         return None;
@@ -53,7 +54,7 @@ fn text(value: &HeaderValue) -> Option<&str> {
     value.to_str().ok().map(str::trim)
 }
 
-/// Digits and nothing else; as many as one likes.
+/// Digits and nothing else, any number of them.
 fn seconds(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_measured_against_the_answers_own() {
+    fn a_date_is_compared_with_the_date_of_the_response() {
         let headers =
             [("date", "Tue, 24 Nov 2026 15:00:00 GMT"), ("retry-after", "Tue, 24 Nov 2026 15:00:30 GMT")];
         assert_eq!(asked(503, &headers), Some(30));
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn no_bytes_are_too_strange() {
+    fn random_bytes_cause_no_panic() {
         let mut random = fastrand::Rng::with_seed(7);
         for _ in 0..20_000 {
             let bytes: Vec<u8> = (0..random.usize(..40)).map(|_| random.u8(32..)).collect();

@@ -1,28 +1,28 @@
-//! Which answers are worth another attempt. Pure.
+//! Which status codes are worth another attempt. Pure.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// What a status code means for a job.
+/// The class of a status code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// It is delivered.
+    /// The job is delivered.
     Success,
-    /// Another attempt may bring another answer.
+    /// Another attempt may get another response.
     Passing,
-    /// Another attempt would bring the same answer.
+    /// Another attempt would get the same response.
     Final,
 }
 
-/// The rules for jobs whose policy says nothing else; the first that fits counts.
+/// The default rules. The first match counts.
 ///
-/// | status | meaning |
+/// | status | class |
 /// |---|---|
 /// | 2xx | success |
 /// | 408, 425, 429 (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4) | passing |
 /// | 5xx | passing |
-/// | everything else, 3xx among it: redirects are not followed | final |
+/// | everything else, including 3xx: redirects are not followed | final |
 const RULES: [(RangeInclusive<u16>, Meaning); 5] = [
     (200..=299, Meaning::Success),
     (408..=408, Meaning::Passing),
@@ -37,7 +37,7 @@ pub struct Statuses(RangeInclusive<u16>);
 
 /// Text that names no status codes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no status code from 300 to 599, class or range, as \"409\", \"5xx\" or \"520-529\"")]
+#[error("`{0}` is not a status code from 300 to 599, a class or a range, as \"409\", \"5xx\" or \"520-529\"")]
 pub struct BadStatuses(String);
 
 impl FromStr for Statuses {
@@ -68,7 +68,7 @@ impl fmt::Display for Statuses {
     }
 }
 
-/// What a policy says otherwise.
+/// A policy's exceptions from the default rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// These are tried again.
@@ -78,7 +78,7 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    /// What a status code means.
+    /// The class of a status code.
     pub fn meaning(&self, status: u16) -> Meaning {
         let among = |list: &[Statuses]| list.iter().any(|statuses| statuses.0.contains(&status));
         if among(&self.passing) {
@@ -93,7 +93,7 @@ impl Overrides {
             .map_or(Meaning::Final, |(_, meaning)| *meaning)
     }
 
-    /// Two that contradict each other, if there are any.
+    /// Two entries that contradict each other, if there are any.
     pub fn contradiction(&self) -> Option<(&Statuses, &Statuses)> {
         let meet = |a: &Statuses, b: &Statuses| a.0.start() <= b.0.end() && b.0.start() <= a.0.end();
         self.passing.iter().find_map(|passing| {
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn every_status_has_its_meaning() {
+    fn every_status_has_its_class() {
         let rules = Overrides::default();
         for status in 0..=u16::MAX {
             let expected = match status {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_may_say_otherwise() {
+    fn a_policy_may_have_exceptions() {
         let rules = Overrides { passing: statuses("409 3xx"), is_final: statuses("501 520-529") };
         for (status, meaning) in [
             (409, Meaning::Passing),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_statuses_is_refused() {
+    fn text_that_names_no_statuses_is_refused() {
         for wrong in [
             "", "x", "2xx", "200", "299", "600", "40", "4040", "5x", "6xx", "500-", "509-500", "-", "+40",
             "5XX",

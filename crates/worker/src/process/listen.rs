@@ -1,4 +1,4 @@
-//! A small HTTP server. The only module that knows hyper's server.
+//! A small HTTP server. The only module that uses hyper's server.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -18,16 +18,16 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-/// How much a server takes upon itself.
+/// Limits of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// As many connections at once; further ones wait for their turn.
+    /// Concurrent connections. Further ones wait.
     pub connections: usize,
-    /// A longer body is refused with 413.
+    /// Bytes of a request's body. A longer body is refused with 413.
     pub body: usize,
     /// How long a client may take for its headers.
     pub headers: Duration,
-    /// How long a connection lasts at most, where it is one request long.
+    /// If set, a connection is for one request and lasts at most this long.
     pub single: Option<Duration>,
 }
 
@@ -53,7 +53,7 @@ where
                         drop(place);
                     });
                 }
-                // Out of file descriptors, most likely: it passes when connections close.
+                // Most likely there are no file descriptors left, until connections close.
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,27 +1,28 @@
-//! The signals that end a program: the first stops it in order, the second hurries it.
+//! The signals that end a program: after the first, it waits for requests in flight; after the second, it
+//! does not.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-/// What signals ask for.
+/// Tokens that the signals cancel.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
-    /// A first SIGTERM or SIGINT came.
+    /// Cancelled by the first SIGTERM or SIGINT.
     pub stop: CancellationToken,
-    /// A second one came.
+    /// Cancelled by the second one.
     pub hurry: CancellationToken,
 }
 
 /// Listens for signals from now on.
 ///
 /// # Errors
-/// Where the system gives no signal handler.
+/// If the system installs no signal handler.
 pub fn listen() -> std::io::Result<Shutdown> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let shutdown = Shutdown::default();
     let told = shutdown.clone();
-    // Ends with the program: a third signal finds nothing left to hurry.
+    // Runs until the program ends. A third signal has no effect.
     tokio::spawn(async move {
         for token in [told.stop, told.hurry] {
             tokio::select! {
@@ -30,7 +31,7 @@ pub fn listen() -> std::io::Result<Shutdown> {
             }
             token.cancel();
         }
-        warn!("a second signal: hurrying");
+        warn!("received a second signal: not waiting for requests in flight any more");
     });
     Ok(shutdown)
 }

@@ -1,4 +1,4 @@
-//! What a worker says of itself over HTTP: whether it lives, whether it is ready, and its metrics.
+//! A worker's HTTP endpoint: liveness, readiness, and metrics.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use tracing::{error, info};
 use crate::process::listen::{self, Bounds};
 use crate::shard::lanes::Lanes;
 
-/// Questions are short and seldom.
+/// Requests are short and rare.
 const BOUNDS: Bounds = Bounds {
     connections: 32,
     body: 1024,
@@ -29,13 +29,13 @@ const BOUNDS: Bounds = Bounds {
     single: Some(Duration::from_secs(30)),
 };
 
-/// How the worker fares. Cheap to clone.
+/// The health of the worker. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Health(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Which of the loops has died.
+    /// The loop that panicked first.
     died: SetOnce<&'static str>,
     lanes: Lanes,
     is_started: AtomicBool,
@@ -43,12 +43,12 @@ struct Inner {
 }
 
 impl Health {
-    /// Of the worker of these lanes.
+    /// The health of the worker with these shards.
     pub fn new(lanes: Lanes) -> Self {
         Self(Arc::new(Inner { lanes, ..Inner::default() }))
     }
 
-    /// Runs a loop that must not end before the worker does: a panic in it is told, and goes no further.
+    /// Runs a loop that must not end before the worker does. A panic in it is caught and reported.
     pub fn watch<F>(&self, name: &'static str, task: F) -> impl Future<Output = ()> + use<F>
     where
         F: Future<Output = ()>,
@@ -56,12 +56,12 @@ impl Health {
         let health = self.clone();
         async move {
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
-                // Why was told where it panicked; what it says may hold anything, so it is no log line of ours.
+                // The panic hook has printed the message. It may contain anything, so it is not logged here.
                 error!(
                     part = name,
-                    "a part of this worker has panicked: it ends in order, and must be started anew"
+                    "a part of this worker has panicked: the worker ends in order, and must be restarted"
                 );
-                // The first of them is the cause.
+                // The first panic is the cause.
                 let _ = health.0.died.set(name);
             }
         }
@@ -72,28 +72,28 @@ impl Health {
         self.0.died.wait().await;
     }
 
-    /// Which of the loops has panicked first; `None` where none has.
+    /// The loop that panicked first; `None` if none has.
     pub fn died(&self) -> Option<&'static str> {
         self.0.died.get().copied()
     }
 
-    /// The worker takes jobs.
+    /// The worker fetches jobs.
     pub fn started(&self) {
         self.0.is_started.store(true, Ordering::Relaxed);
     }
 
-    /// It takes no more.
+    /// The worker fetches no more jobs.
     pub fn stopping(&self) {
         self.0.is_stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Why the process should be started anew; `None` where there is no reason.
+    /// Why the process should be restarted; `None` if there is no reason.
     fn why_not_live(&self) -> Option<String> {
         let name = self.died()?;
-        Some(format!("the {name} has panicked: see the log, and start this worker anew"))
+        Some(format!("the {name} has panicked: see the log, and restart this worker"))
     }
 
-    /// Why no jobs are taken now; `None` where they are.
+    /// Why the worker fetches no jobs now; `None` if it does.
     fn why_not_ready(&self) -> Option<String> {
         if let Some(why) = self.why_not_live() {
             return Some(why);
@@ -106,18 +106,18 @@ impl Health {
         }
         let away = self.0.lanes.from(0).into_iter().find(|lane| !lane.queue.link().is_up())?;
         let queue = away.queue.name();
-        Some(format!("Redis does not answer as it should, for the queue {queue}; trying on until it does"))
+        Some(format!("Redis does not answer as it should, for the queue {queue}; retrying until it does"))
     }
 }
 
-/// The server that answers.
+/// The server of the endpoint.
 #[derive(Debug)]
 pub struct Status {
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-/// The address cannot be listened on.
+/// The worker cannot listen on the address.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {error}; choose another address or port with --listen")]
 pub struct ListenError {
@@ -126,10 +126,10 @@ pub struct ListenError {
 }
 
 impl Status {
-    /// Answers until [`Status::end`].
+    /// Serves until [`Status::end`].
     ///
     /// # Errors
-    /// Where the address is taken, or not this machine's.
+    /// If the address is in use, or is not an address of this machine.
     pub async fn start(
         address: SocketAddr,
         health: Health,
@@ -149,7 +149,7 @@ impl Status {
         Ok(Self { stop, task })
     }
 
-    /// Answers no more.
+    /// Stops the server.
     pub async fn end(self) {
         self.stop.cancel();
         let _ = self.task.await;
@@ -165,7 +165,7 @@ struct Page {
 impl Page {
     async fn answer(&self, request: &Request<Bytes>) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here");
+            return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are supported here");
         }
         match request.uri().path() {
             "/livez" => judged(self.health.why_not_live()),
@@ -179,9 +179,9 @@ impl Page {
 #[derive(Clone)]
 struct Metrics {
     prometheus: Option<Prometheus>,
-    /// What turns them on.
+    /// How to turn the metrics on.
     hint: &'static str,
-    /// One at a time, however many ask.
+    /// Metrics are collected for one request at a time.
     turn: Arc<Semaphore>,
 }
 
@@ -191,7 +191,7 @@ impl Metrics {
             "this program was built without telemetry (the Cargo feature `otel`), so it has no metrics; \
              use the build that has it"
         } else if telemetry.is_on() {
-            "metrics are not held ready here; start with OTEL_METRICS_EXPORTER=prometheus, or otlp,prometheus"
+            "metrics are not served here; start with OTEL_METRICS_EXPORTER=prometheus, or otlp,prometheus"
         } else {
             "telemetry is off; start with OTEL_ENABLED=true and OTEL_METRICS_EXPORTER=prometheus, or \
              otlp,prometheus"
@@ -252,15 +252,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_loop_that_panics_is_told_and_one_that_is_ended_is_not() {
+    async fn a_loop_that_panics_is_reported_and_one_that_ends_is_not() {
         let health = Health::new(Lanes::default());
-        health.watch("mender", async {}).await;
+        health.watch("sweeper", async {}).await;
         assert_eq!((health.died(), health.why_not_live()), (None, None));
-        health.watch("reader", async { panic!("as a test") }).await;
-        assert_eq!(health.died(), Some("reader"));
-        assert!(health.why_not_live().unwrap().contains("the reader has panicked"));
-        health.watch("settler", async { panic!("as a consequence") }).await;
-        assert_eq!(health.died(), Some("reader"), "the first of them is the cause");
+        health.watch("fetcher", async { panic!("as a test") }).await;
+        assert_eq!(health.died(), Some("fetcher"));
+        assert!(health.why_not_live().unwrap().contains("the fetcher has panicked"));
+        health.watch("completer", async { panic!("as a consequence") }).await;
+        assert_eq!(health.died(), Some("fetcher"), "the first panic is the cause");
     }
 
     #[tokio::test]
@@ -272,7 +272,7 @@ mod tests {
             other.0.cancelled().await;
             other.1.store(true, Ordering::Relaxed);
         }));
-        loops.spawn(health.watch("mender", async { panic!("as a test") }));
+        loops.spawn(health.watch("sweeper", async { panic!("as a test") }));
         health.dies().await;
         assert!(!ended.load(Ordering::Relaxed));
         stop.cancel();

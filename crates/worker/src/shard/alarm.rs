@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// To when the scheduler sleeps.
+/// The time at which the scheduler wakes next.
 #[derive(Debug)]
 pub struct Alarm {
     at: Mutex<Instant>,
@@ -20,7 +20,7 @@ impl Default for Alarm {
 }
 
 impl Alarm {
-    /// This worker has scheduled a job for then.
+    /// This worker has scheduled a job that is due after `wait`.
     pub fn due_in(&self, wait: Duration) {
         let due = Instant::now() + wait;
         let mut at = self.at.lock().expect("nothing panics while it holds this lock");

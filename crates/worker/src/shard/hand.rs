@@ -1,4 +1,4 @@
-//! What a worker has in hand: every job from its delivery to its settlement.
+//! The jobs in flight in a worker: every job from its delivery to its settlement.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,11 +8,11 @@ use postrider_queue::job::{Delivery, EntryId, Lease};
 use telemetry::{BoundUpDownCounter, Telemetry};
 use tokio::task::AbortHandle;
 
-/// The jobs in hand, by their entries.
+/// The jobs in flight, by their entries.
 #[derive(Debug)]
 pub struct Hand {
     held: Mutex<HashMap<EntryId, Held>>,
-    /// How many there are.
+    /// The metric that counts them.
     in_flight: BoundUpDownCounter,
 }
 
@@ -26,7 +26,7 @@ struct Held {
     task: Option<AbortHandle>,
 }
 
-/// An empty hand, whose jobs nobody counts.
+/// Empty, without a metric.
 impl Default for Hand {
     fn default() -> Self {
         let nobody = Telemetry::disabled().up_down_counter("postrider.job.in_flight", "{job}", "");
@@ -35,18 +35,18 @@ impl Default for Hand {
 }
 
 impl Hand {
-    /// An empty hand, whose jobs are counted.
+    /// Empty, with the metric that counts the jobs.
     pub fn new(in_flight: BoundUpDownCounter) -> Self {
         Self { held: Mutex::default(), in_flight }
     }
 
-    /// Takes a delivery in hand. Answers whether to begin with it: a job that is in hand already is not
-    /// begun twice, unless the consumer group was made anew; then the old holding is given up.
+    /// Adds a delivery. Returns whether to begin with it: a job that is already in flight does not begin
+    /// twice, unless the consumer group was created again; then the old delivery is given up.
     pub fn take(&self, delivery: &Arc<Delivery>, sent: Instant) -> bool {
         let lease = delivery.lease;
         let mut held = self.lock();
         if let Some(known) = held.get_mut(&lease.entry) {
-            // Another job under the same id: made up by a producer, after the stream was emptied.
+            // It may be another job: a producer chose the same entry id after the stream was emptied.
             let same = known.delivery.fields == delivery.fields;
             if same && known.lease.epoch == lease.epoch {
                 (known.lease, known.confirmed) = (lease, sent);
@@ -61,26 +61,26 @@ impl Hand {
         true
     }
 
-    /// The task that works on it.
+    /// Records the task that works on a job.
     pub fn begun(&self, lease: Lease, task: AbortHandle) {
         if let Some(held) = self.lock().get_mut(&lease.entry).filter(|held| held.lease.epoch == lease.epoch) {
             held.task = Some(task);
         }
     }
 
-    /// The work is done and only the settlement is left: no cut takes it back.
+    /// The work is done and only the settlement is left, so [`Hand::cut`] leaves the job out.
     pub fn done(&self, lease: Lease) {
         if let Some(held) = self.lock().get_mut(&lease.entry).filter(|held| held.lease.epoch == lease.epoch) {
             held.task = None;
         }
     }
 
-    /// The lease under which a job is held now; `None` where it was lost or put down.
+    /// The current lease of a job; `None` if it was lost or the job is not in flight any more.
     pub fn current(&self, lease: Lease) -> Option<Lease> {
         self.lock().get(&lease.entry).map(|held| held.lease).filter(|held| held.epoch == lease.epoch)
     }
 
-    /// Puts a job down: it is settled, or not ours any more. Answers whether it was in hand.
+    /// Removes a job that is settled, or not ours any more. Returns whether it was in flight.
     pub fn put_down(&self, lease: Lease) -> bool {
         let mut held = self.lock();
         let same = held.get(&lease.entry).is_some_and(|held| held.lease.epoch == lease.epoch);
@@ -91,7 +91,7 @@ impl Hand {
         put_down
     }
 
-    /// Gives up a job whose lease is lost: what is being done for it ends.
+    /// Gives up a job whose lease is lost, and aborts its task. Returns whether it was in flight.
     pub fn lose(&self, lease: Lease) -> bool {
         let mut held = self.lock();
         let same = held.get(&lease.entry).is_some_and(|held| held.lease == lease);
@@ -109,19 +109,19 @@ impl Hand {
         leases
     }
 
-    /// A call that was sent then has confirmed a lease.
+    /// A call that was sent at `sent` has confirmed a lease.
     pub fn confirm(&self, lease: Lease, sent: Instant) {
         if let Some(held) = self.lock().get_mut(&lease.entry).filter(|held| held.lease == lease) {
             held.confirmed = held.confirmed.max(sent);
         }
     }
 
-    /// Whether a lease was confirmed less than so long ago.
+    /// Whether a lease was confirmed within this time.
     pub fn is_fresh(&self, lease: Lease, within: Duration) -> bool {
         self.lock().get(&lease.entry).is_some_and(|held| held.confirmed.elapsed() < within)
     }
 
-    /// Ends all work and answers what was being worked on, to be handed back.
+    /// Aborts all tasks and returns their jobs, to be handed back.
     pub fn cut(&self) -> Vec<(Lease, Arc<Delivery>)> {
         let cut: Vec<Held> =
             self.lock().extract_if(|_, held| held.task.is_some()).map(|(_, held)| held).collect();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_in_hand_is_not_begun_twice() {
+    fn a_job_in_flight_does_not_begin_twice() {
         let hand = Hand::default();
         let (first, again) = (delivery(1, 0), delivery(2, 0));
         assert!(hand.take(&first, Instant::now()));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn another_job_under_the_same_id_is_begun() {
+    fn another_job_under_the_same_id_begins() {
         let hand = Hand::default();
         let old = delivery(1, 0);
         let mut new = Delivery::clone(&old);
@@ -174,24 +174,24 @@ mod tests {
     }
 
     #[test]
-    fn a_new_epoch_gives_up_the_old_holding() {
+    fn a_new_epoch_gives_up_the_old_delivery() {
         let hand = Hand::default();
         let (old, new) = (delivery(1, 0), delivery(1, 1));
         assert!(hand.take(&old, Instant::now()));
         assert!(hand.take(&new, Instant::now()));
         assert_eq!(hand.current(old.lease), None);
-        assert!(!hand.put_down(old.lease), "the old task cannot put down the new holding");
+        assert!(!hand.put_down(old.lease), "the old task cannot remove the new delivery");
         assert!(hand.put_down(new.lease));
     }
 
     #[test]
-    fn a_job_that_was_lost_while_it_was_settled_is_not_put_down_again() {
+    fn a_job_that_was_lost_while_it_was_settled_is_not_removed_again() {
         for lost_first in [true, false] {
             let hand = Hand::default();
             let job = delivery(1, 0);
             assert!(hand.take(&job, Instant::now()));
             hand.done(job.lease);
-            // Whichever answer of Redis comes first tells of the loss, and the other finds nothing to tell.
+            // The first reply of Redis reports the loss, and the other finds nothing to report.
             let told = if lost_first {
                 [hand.lose(job.lease), hand.put_down(job.lease)]
             } else {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_is_fresh_as_long_as_it_was_confirmed() {
+    fn a_lease_is_fresh_after_it_was_confirmed() {
         let hand = Hand::default();
         let taken = delivery(1, 0);
         let Some(long_ago) = Instant::now().checked_sub(Duration::from_secs(5)) else { return };

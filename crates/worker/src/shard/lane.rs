@@ -1,4 +1,4 @@
-//! A lane: one queue with all that a worker does for it. What the loops of a lane share stands here.
+//! One shard of a queue in a worker, with the state that its loops share.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -21,46 +21,46 @@ use crate::observe::counts::Counts;
 use crate::observe::retries::Retries;
 use crate::policy::RetryPolicies;
 
-/// What the loops of one queue share.
+/// The state that the loops of one shard share.
 #[derive(Debug)]
 pub struct Lane {
     /// One shard of a queue.
     pub queue: Queue,
-    /// How often it is read in proportion to others.
+    /// How often jobs are fetched from it, relative to other shards.
     pub weight: u32,
-    /// What is being worked on.
+    /// The jobs in flight.
     pub hand: Hand,
-    /// To when the scheduler sleeps.
+    /// When the scheduler wakes next.
     pub alarm: Alarm,
-    /// What sends requests.
+    /// Sends requests.
     pub sender: Sender,
-    /// How many attempts of each flow may be made.
+    /// Limits on the attempts of each flow.
     pub flows: Flows,
-    /// Which flows hold jobs of this lane back.
+    /// The flows that hold jobs of this shard.
     pub held: Arc<Held>,
-    /// What requests are signed with.
+    /// Secrets that sign and authenticate requests.
     pub secrets: Arc<Secrets>,
-    /// How failed attempts are repeated.
+    /// How failed attempts are retried.
     pub retry: Arc<RetryPolicies>,
-    /// Where jobs that are done go to be settled.
+    /// Sends successful jobs to the completer.
     pub done: mpsc::Sender<Done>,
     /// The tasks that work on jobs.
     pub work: Work,
-    /// Whether a task has panicked: then a job that comes back to this worker may be the cause.
+    /// Whether a task has panicked. If so, a job that returns to this worker may be the cause.
     pub panicked: AtomicBool,
-    /// Set when no further job will be done.
+    /// Cancelled when no further job will end.
     pub drained: CancellationToken,
-    /// Set when the worker's time to shut down is over.
+    /// Cancelled when the worker's time to shut down is over.
     pub cut: CancellationToken,
-    /// Records.
+    /// Records spans and metrics.
     pub telemetry: Telemetry,
-    /// What is counted and measured.
+    /// Counters and histograms.
     pub counts: Counts,
-    /// How the traces of further attempts belong to what was before.
+    /// How traces of further attempts are connected to the earlier ones.
     pub retries: Retries,
 }
 
-/// A job that is done and not settled yet.
+/// A successful job that is not settled yet.
 #[derive(Debug)]
 pub struct Done {
     /// The right to settle it.
@@ -72,26 +72,26 @@ pub struct Done {
 }
 
 impl Lane {
-    /// Jobs that were enqueued before this time are too old by one of the policies; Unix milliseconds, 0 for none.
+    /// Jobs that were enqueued before this time are too old by some policy. Unix milliseconds, 0 for none.
     pub fn oldest(&self) -> u64 {
         let shortest = self.retry.shortest_age();
         shortest.map_or(0, |age| self.queue.clock().now().saturating_sub(age.as_millis() as u64))
     }
 
-    /// A job that was enqueued then is delivered and settled.
+    /// Counts a job that is delivered and settled. Both times are Unix milliseconds.
     pub fn delivered(&self, enqueued: u64, now: u64) {
         self.counts.delivered(Duration::from_millis(now.saturating_sub(enqueued)));
     }
 
-    /// Settlements were answered: the jobs are put down. What came too late is told, once for all of them.
-    /// Answers whether there was none of that.
+    /// Removes jobs after Redis has replied to their settlements. Logs once for all settlements that were too
+    /// late. Returns whether there were none.
     pub fn settled(&self, answers: impl IntoIterator<Item = (Lease, Settled)>) -> bool {
         let (mut all, mut refused) = (true, vec![]);
         for (lease, settled) in answers {
             let was_held = self.hand.put_down(lease);
             if settled != Settled::Done {
                 all = false;
-                // What is not in hand any more was told when its lease was lost.
+                // A job that is not in flight any more was reported when its lease was lost.
                 if was_held {
                     self.counts.settlement_refused();
                     refused.push(lease.entry);
@@ -100,7 +100,7 @@ impl Lane {
         }
         if let Some(first) = refused.first() {
             let jobs = refused.len();
-            warn!(jobs, %first, "settlement refused: the lease was lost, and the jobs are another worker's, or gone");
+            warn!(jobs, %first, "settlement refused: the lease was lost; another worker has the jobs, or they are gone");
         }
         all
     }

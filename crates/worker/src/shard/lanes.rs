@@ -1,5 +1,5 @@
-//! The lanes of a worker. Lanes join while it runs, when a queue is given more shards; none leaves before the
-//! end, since a producer that knows the old number may go on putting jobs into a shard.
+//! The shards of a worker. Shards join while it runs, when a queue gets more of them. None leaves before the
+//! end, since a producer that knows the old number of shards may continue to enqueue jobs into any of them.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::shard::lane::Lane;
 
-/// A growing list of lanes. Cheap to clone.
+/// A growing list of shards. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Lanes(Arc<Shared>);
 
@@ -18,18 +18,18 @@ struct Shared {
 }
 
 impl Lanes {
-    /// A lane joins.
+    /// Adds a shard.
     pub fn join(&self, lane: Arc<Lane>) {
         self.list().push(lane);
         self.0.joined.notify_one();
     }
 
-    /// The lanes behind the first so many.
+    /// The shards after the first `known` ones.
     pub fn from(&self, known: usize) -> Vec<Arc<Lane>> {
         self.list().get(known..).unwrap_or_default().to_vec()
     }
 
-    /// Waits until there are more than so many. For one reader.
+    /// Waits until there are more than `known` shards. Only one task may wait.
     pub async fn more_than(&self, known: usize) {
         while self.list().len() <= known {
             self.0.joined.notified().await;

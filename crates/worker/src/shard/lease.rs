@@ -1,4 +1,4 @@
-//! Extends leases, before an attempt and by the loop that keeps them.
+//! Extends leases, before an attempt and in the heartbeat.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::lane::Lane;
 
-/// Extends leases; gives up what was lost. Answers whether Redis did answer.
+/// Extends leases and gives up jobs whose lease is lost. Returns whether Redis replied.
 pub async fn extend(lane: &Lane, leases: &[Lease]) -> bool {
     let sent = Instant::now();
     match lane.queue.extend(leases).await {
@@ -24,7 +24,7 @@ pub async fn extend(lane: &Lane, leases: &[Lease]) -> bool {
             }
             if let Some(first) = lost.first() {
                 let jobs = lost.len();
-                warn!(jobs, %first, "lease lost: the jobs are another worker's, or gone, and their requests are cut");
+                warn!(jobs, %first, "lease lost: another worker has the jobs, or they are gone; their requests are aborted");
             }
             true
         }

@@ -1,4 +1,4 @@
-//! Slots: how many jobs are worked on at once, and the tasks that do it.
+//! Slots, which limit the jobs that are worked on at once, and the tasks that work on them.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use tokio_util::task::TaskTracker;
 #[derive(Debug)]
 pub struct Slot {
     _permit: OwnedSemaphorePermit,
-    /// With it, the right to work on a suspect.
+    /// The right to work on a suspect, if this slot has it.
     pub suspect: Option<Suspect>,
 }
 
-/// The right to work on a job that may have killed its workers. There is one.
+/// The right to work on a suspect: a job that may have killed its workers. There is only one such right.
 #[derive(Debug)]
 pub struct Suspect {
     _permit: OwnedSemaphorePermit,
@@ -28,7 +28,7 @@ impl Drop for Suspect {
     }
 }
 
-/// A bounded number of slots, shared by all lanes. Who asks first is served first.
+/// A limited number of slots, shared by all shards: first come, first served.
 #[derive(Clone, Debug)]
 pub struct Slots {
     slots: Arc<Semaphore>,
@@ -37,7 +37,7 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// So many.
+    /// Creates this number of slots.
     pub fn new(slots: usize) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(slots)),
@@ -46,7 +46,7 @@ impl Slots {
         }
     }
 
-    /// Waits for a slot, and takes all others that are free then, up to `most`. At least one.
+    /// Waits for a slot, then takes all other free ones, up to `most` in total. Returns at least one.
     pub async fn take(&self, most: usize) -> Vec<Slot> {
         let slot = |permit| Slot { _permit: permit, suspect: None };
         let first = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");

@@ -4,14 +4,14 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// A network: an address and how many of its first bits count.
+/// A network: an address and the length of its prefix in bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Net {
     address: IpAddr,
     bits: u8,
 }
 
-/// It is not `ADDRESS` or `ADDRESS/BITS`.
+/// The text is not `ADDRESS` or `ADDRESS/BITS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a network, as 10.0.0.0/8")]
 pub struct BadNet;
@@ -32,18 +32,18 @@ impl Net {
         Self { address: IpAddr::V6(Ipv6Addr::from_bits(bits)), bits: 128 }
     }
 
-    /// One address. An IPv4 address in IPv6 clothes (`::ffff:0:0/96`) is the IPv4 address.
+    /// One address. An IPv4-mapped IPv6 address (`::ffff:0:0/96`) is the IPv4 address.
     pub fn one(address: IpAddr) -> Self {
         let address = address.to_canonical();
         Self { address, bits: if address.is_ipv4() { 32 } else { 128 } }
     }
 
-    /// Whether its addresses are IPv6's.
+    /// Whether it is an IPv6 network.
     pub fn is_v6(&self) -> bool {
         self.address.is_ipv6()
     }
 
-    /// Whether the network holds an address. An IPv4 network holds no IPv6 address, nor the other way round.
+    /// Whether the network contains an address. An IPv4 network contains no IPv6 address, and vice versa.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
@@ -75,7 +75,7 @@ impl FromStr for Net {
         };
         let address: IpAddr = address.parse().map_err(|_| BadNet)?;
         let Some(bits) = bits else { return Ok(Self::one(address)) };
-        // A sign is no digit.
+        // `parse` would accept a sign.
         if !bits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(BadNet);
         }
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused() {
+    fn text_that_is_not_a_network_is_refused() {
         for wrong in
             ["", "/", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "10.0.0/8", "::/129", "::1%lo", "h/8"]
         {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_holds_its_own_family_only() {
+    fn a_network_contains_its_own_family_only() {
         let all_v4: Net = "0.0.0.0/0".parse().unwrap();
         let all_v6: Net = "::/0".parse().unwrap();
         assert!(all_v4.contains("255.1.2.3".parse().unwrap()) && !all_v4.contains("::1".parse().unwrap()));

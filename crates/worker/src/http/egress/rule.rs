@@ -1,4 +1,4 @@
-//! A rule: which destinations it is about. `NET`, `HOST`, `*.HOST` or `*`, each also with `:PORT`.
+//! A rule covers destinations: `NET`, `HOST`, `*.HOST` or `*`, each also with `:PORT`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -34,7 +34,7 @@ enum Target {
 pub struct BadRule(String);
 
 impl Rule {
-    /// Whether a host is covered by its name or spelling alone, whatever its address.
+    /// Whether a host is covered by its name or spelling alone, for any address.
     pub(super) fn covers_name(&self, host: &str, port: u16) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host);
         self.port.is_none_or(|own| own == port)
@@ -54,8 +54,8 @@ impl Rule {
         }
     }
 
-    /// Whether a host is covered by any form of its address: as it came, as the IPv4 address that it means, or as the
-    /// one that it is wrapped up and sent to.
+    /// Whether a host is covered by any form of its address: unchanged, as the IPv4 address that it is
+    /// equivalent to, or as the IPv4 address that its packets are tunnelled to.
     pub(super) fn touches(&self, host: &str, came: IpAddr, port: u16) -> bool {
         let wrapped = match came {
             IpAddr::V6(v6) => carried(v6).map(IpAddr::V4),
@@ -65,12 +65,12 @@ impl Rule {
         forms.any(|address| self.covers(host, address, port))
     }
 
-    /// Whether it takes an address to know whether it covers a host.
+    /// Whether it needs an address to decide whether it covers a host.
     pub(super) fn needs_address(&self) -> bool {
         matches!(self.target, Target::Net(_))
     }
 
-    /// Whether it covers a metadata service of a cloud, which gives credentials to whoever asks.
+    /// Whether it covers a metadata service of a cloud, which gives credentials to every client.
     pub fn opens_metadata(&self) -> bool {
         let port = self.port.unwrap_or(80);
         METADATA.iter().any(|text| text.parse().is_ok_and(|address| self.covers("", address, port)))
@@ -85,13 +85,13 @@ impl FromStr for Rule {
     type Err = BadRule;
 
     fn from_str(text: &str) -> Result<Self, BadRule> {
-        // A bare IPv6 network has colons of its own.
+        // A bare IPv6 network contains colons.
         if let Ok(net) = text.parse() {
             return Ok(Self { target: Target::Net(net), port: None });
         }
         let bad = || BadRule(text.to_owned());
         let (target, port) = match text.rsplit_once(':') {
-            // `[::1]` is an address and no port.
+            // `[::1]` is an address without a port.
             Some((target, port)) if !port.ends_with(']') => (target, Some(read_port(port).ok_or_else(bad)?)),
             _ => (text, None),
         };
@@ -115,7 +115,7 @@ fn read_target(text: &str) -> Option<Target> {
         };
     }
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    // `::1:80` could mean two things, `[fd00::/8]:80` only one.
+    // `::1:80` is ambiguous, `[fd00::/8]:80` is not.
     if (bare.is_some() || !text.contains(':'))
         && let Ok(net) = bare.unwrap_or(text).parse()
     {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_covers_what_is_below_a_name_and_not_the_name() {
+    fn a_star_covers_subdomains_and_not_the_name_itself() {
         let below = rule("*.Example.org:443");
         assert!(below.covers_name("a.example.ORG.", 443) && below.covers_name("a.b.example.org", 443));
         for other in ["example.org", "badexample.org", "example.org.evil"] {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_opens_the_metadata_services_is_known() {
+    fn rules_that_open_the_metadata_services_are_recognized() {
         for open in
             ["0.0.0.0/0", "::/0", "169.254.0.0/16", "169.254.169.254:80", "fd00::/8", "*", "100.64.0.0/10"]
         {

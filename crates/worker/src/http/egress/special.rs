@@ -1,7 +1,8 @@
-//! Which addresses are not those of a host on the public internet.
+//! Addresses that are not on the public internet.
 //!
-//! Of IPv4 all is public that is not listed; of IPv6 only 2000::/3 is handed out (RFC 4291 §2.4), and of that what
-//! is not listed. An address that carries an IPv4 address is as public as that one.
+//! An IPv4 address is public if it is not listed here. An IPv6 address is public if it is not listed here and
+//! is in 2000::/3, the only part that is allocated (RFC 4291 §2.4). An address that carries an IPv4 address
+//! is as public as that one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,11 +11,11 @@ use super::net::Net;
 /// A network that is not public.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Special {
-    /// Which addresses.
+    /// The addresses.
     pub net: Net,
     /// What they are.
     pub what: &'static str,
-    /// Where it stands.
+    /// The document that reserves them.
     pub source: &'static str,
 }
 
@@ -26,17 +27,18 @@ const fn v6(first: [u16; 4], bits: u8, what: &'static str, source: &'static str)
     Special { net: Net::v6(first, bits), what, source }
 }
 
-/// The IANA IPv4 Special-Purpose Address Registry (RFC 6890 and its updates), multicast, and what clouds keep
-/// for themselves. The first that fits names an address.
+/// The IANA IPv4 Special-Purpose Address Registry (RFC 6890 and its updates), multicast, and addresses that
+/// clouds reserve. The first match counts.
 ///
-/// Of the registry are left out what is reachable from everywhere: 192.31.196.0/24 and 192.175.48.0/24 (AS112,
-/// RFC 7535 and 7534) and 192.52.193.0/24 (AMT, RFC 7450). The same holds for 192.0.0.9 and 192.0.0.10, but they
-/// are anycast addresses of this network's own gear (RFC 7723, RFC 8155), and no destinations.
+/// The networks of the registry that are globally reachable are left out: 192.31.196.0/24 and 192.175.48.0/24
+/// (AS112, RFC 7535 and 7534) and 192.52.193.0/24 (AMT, RFC 7450). 192.0.0.9 and 192.0.0.10 are globally
+/// reachable, too, but they are anycast addresses of the local network's equipment (RFC 7723, RFC 8155), not
+/// destinations.
 static SPECIAL_V4: [Special; 20] = [
     v4([169, 254, 169, 254], 32, "the metadata service of clouds", "RFC 3927"),
     v4([100, 100, 100, 200], 32, "the metadata service of Alibaba Cloud", "RFC 6598"),
     v4([192, 0, 0, 192], 32, "the metadata service of Oracle Cloud", "RFC 6890"),
-    // A public address that is routed nowhere but inside Azure's own networks, where it hands out the machine's
+    // A public address that is routed only inside Azure's own networks, where it serves the machine's
     // configuration and certificates.
     v4([168, 63, 129, 16], 32, "the platform service of Azure", "Azure"),
     v4([0, 0, 0, 0], 8, "this network", "RFC 791"),
@@ -57,14 +59,14 @@ static SPECIAL_V4: [Special; 20] = [
     v4([240, 0, 0, 0], 4, "reserved", "RFC 1112"),
 ];
 
-/// The IANA IPv6 Special-Purpose Address Registry, as above. 2001::/23 stands as a whole: the parts of it that
-/// are reachable from everywhere (anycast of PCP, TURN and SRP, AMT, AS112, ORCHIDv2, DRIP) serve no HTTP.
+/// The IANA IPv6 Special-Purpose Address Registry, as above. 2001::/23 is listed as a whole: its globally
+/// reachable parts (anycast of PCP, TURN and SRP, AMT, AS112, ORCHIDv2, DRIP) serve no HTTP.
 static SPECIAL_V6: [Special; 18] = [
     Special { net: METADATA_AWS, what: "the metadata service of AWS", source: "RFC 4193" },
     Special { net: METADATA_GOOGLE, what: "the metadata service of Google Cloud", source: "RFC 4193" },
     Special { net: UNSPECIFIED, what: "this host", source: "RFC 4291" },
     Special { net: LOOPBACK, what: "loopback", source: "RFC 4291" },
-    v6([0, 0, 0, 0], 96, "IPv4-compatible, which is given up", "RFC 4291 §2.5.5.1"),
+    v6([0, 0, 0, 0], 96, "IPv4-compatible, which is deprecated", "RFC 4291 §2.5.5.1"),
     v6([0x64, 0xff9b, 1, 0], 48, "for this network's NAT64", "RFC 8215"),
     v6([0x100, 0, 0, 0], 64, "for discarding", "RFC 6666"),
     v6([0x100, 0, 0, 1], 64, "a dummy", "RFC 9780"),
@@ -88,11 +90,11 @@ const METADATA_GOOGLE: Net = Net::host_v6(0xfd20_00ce_0000_0000_0000_0000_0000_0
 const HANDED_OUT_V6: Net = Net::v6([0x2000, 0, 0, 0], 3);
 static RESERVED_V6: Special = v6([0, 0, 0, 0], 0, "reserved", "RFC 4291 §2.4");
 
-/// Where clouds answer everybody who asks from inside, some of them with credentials.
+/// Addresses at which clouds respond to every client inside, some of them with credentials.
 pub(super) const METADATA: [&str; 6] =
     ["169.254.169.254", "100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254", "fd20:ce::254"];
 
-/// What an address is, where it is not public. It must be [`canonical`].
+/// The special network of an address; `None` if the address is public. It must be [`canonical`].
 pub fn special(address: IpAddr) -> Option<&'static Special> {
     let among = |nets: &'static [Special]| nets.iter().find(|special| special.net.contains(address));
     match address {
@@ -103,10 +105,12 @@ pub fn special(address: IpAddr) -> Option<&'static Special> {
     }
 }
 
-/// The IPv4 address that an IPv6 address is another name of, else itself: `::ffff:0:0/96` on this machine (RFC
-/// 4291 §2.5.5.2), `64:ff9b::/96` behind a NAT64, where all of IPv4 is reached so (RFC 6052 §2.1).
+/// The IPv4 address that an IPv6 address is equivalent to, else the address itself: `::ffff:0:0/96` on this
+/// machine (RFC 4291 §2.5.5.2), `64:ff9b::/96` behind a NAT64, which reaches all of IPv4 by it (RFC 6052
+/// §2.1).
 ///
-/// The prefixes that networks choose for a NAT64 of their own cannot be known; deny them where there is one.
+/// A network can choose another prefix for its NAT64, which cannot be known here; deny the prefix in such a
+/// network.
 pub fn canonical(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) if v6.to_bits() >> 32 == 0x0064_ff9b_u128 << 64 => low(v6, 0).into(),
@@ -114,8 +118,8 @@ pub fn canonical(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The IPv4 address of the gateway or host that packets to an IPv6 address are wrapped up and sent to: 6to4 (RFC
-/// 3056 §2) and ISATAP (RFC 5214 §6.1).
+/// The IPv4 address of the gateway or host that packets to an IPv6 address are tunnelled to: 6to4 (RFC 3056
+/// §2) and ISATAP (RFC 5214 §6.1).
 pub(super) fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
         [0x2002, ..] => Some(low(address, 80)),
@@ -153,7 +157,7 @@ mod tests {
         ("203.0.113.0", "203.0.113.255", "for documentation"),
         ("224.0.0.0", "239.255.255.255", "multicast"),
         ("240.0.0.0", "255.255.255.254", "reserved"),
-        ("::2", "::fffe:ffff", "IPv4-compatible, which is given up"),
+        ("::2", "::fffe:ffff", "IPv4-compatible, which is deprecated"),
         ("64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff", "for this network's NAT64"),
         ("100::", "100::ffff:ffff:ffff:ffff", "for discarding"),
         ("100:0:0:1::", "100:0:0:1:ffff:ffff:ffff:ffff", "a dummy"),

@@ -6,7 +6,7 @@ fn rules(texts: &[&str]) -> Vec<Rule> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-/// The verdict on a destination whose name has this address; an empty text is "may be reached".
+/// The verdict on a destination whose name has this address; an empty text means that it may be reached.
 fn verdict(egress: &Egress, url: &str, address: &str) -> String {
     let uri: http::Uri = url.parse().unwrap();
     let scheme = uri.scheme_str().unwrap();
@@ -49,7 +49,7 @@ fn only_public_addresses_are_reached_without_a_rule() {
 }
 
 #[test]
-fn a_literal_is_judged_before_anything_is_resolved() {
+fn a_literal_is_checked_before_anything_is_resolved() {
     for host in ["127.0.0.1", "2130706433", "0x7f.1", "0177.0.0.1", "127.1.", "[::1]", "[::ffff:7f00:1]"] {
         assert!(Egress::default().check_name("http", host, 80).is_err(), "{host}");
     }
@@ -127,7 +127,7 @@ fn only_limits_and_opens_nothing() {
 }
 
 #[test]
-fn schemes_and_ports_are_judged_first() {
+fn schemes_and_ports_are_checked_first() {
     let egress = Egress {
         schemes: vec!["https".to_owned()],
         ports: vec![443, 8443],

@@ -12,7 +12,7 @@ pub struct Identity {
     pub(crate) key: PrivateKeyDer<'static>,
 }
 
-/// A client certificate or key that cannot be used. It never holds a part of one.
+/// A client certificate or key that cannot be used. The error never contains a part of it.
 #[derive(Debug, thiserror::Error)]
 #[error("the client certificate cannot be used: {0}")]
 pub struct BadIdentity(pub(crate) String);
@@ -21,12 +21,12 @@ impl Identity {
     /// Reads a certificate with its chain, the leaf first, and its key.
     ///
     /// # Errors
-    /// Where one of them is not PEM, holds none or cannot be read, or where the key is another certificate's.
+    /// If one of them is not PEM, is missing or cannot be read, or if the key belongs to another certificate.
     pub fn from_pem(cert: &[u8], key: &[u8]) -> Result<Self, BadIdentity> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(cert).collect();
         let chain = chain.map_err(|_| BadIdentity("its certificates are not PEM".to_owned()))?;
         if chain.is_empty() {
-            return Err(BadIdentity("it holds no certificate".to_owned()));
+            return Err(BadIdentity("it contains no certificate".to_owned()));
         }
         let key = PrivateKeyDer::from_pem_slice(key)
             .map_err(|_| BadIdentity("its key is not a PEM private key".to_owned()))?;
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_certificate_is_told_without_showing_it() {
+    fn text_that_is_not_a_certificate_is_refused_without_showing_it() {
         let error = Identity::from_pem(b"hunter2", b"hunter2").unwrap_err().to_string();
         assert!(error.contains("no certificate") && !error.contains("hunter2"), "{error}");
     }

@@ -16,25 +16,25 @@ use ring::signature::Ed25519KeyPair;
 pub enum SigningKey {
     /// `whsec_` and 24 to 64 bytes in Base64: HMAC-SHA256, the signature `v1`.
     Symmetric(Arc<hmac::Key>),
-    /// `whsk_` and an Ed25519 key in Base64, its seed of 32 bytes or that with the public key behind it: the
+    /// `whsk_` and an Ed25519 key in Base64, its seed of 32 bytes or the seed followed by the public key: the
     /// signature `v1a`.
     Asymmetric(Arc<Ed25519KeyPair>),
 }
 
-/// Text that is no signing key. It is not repeated.
+/// Text that is not a signing key. The error does not repeat it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadKey {
-    /// It begins otherwise.
+    /// It has another prefix.
     #[error("a signing key begins with `whsec_` or `whsk_`")]
     Prefix,
-    /// What follows is not Base64.
-    #[error("what follows `whsec_` or `whsk_` must be Base64")]
+    /// The text after the prefix is not Base64.
+    #[error("the text after `whsec_` or `whsk_` must be Base64")]
     Base64,
     /// It is too short or too long.
-    #[error("a key behind `whsec_` must have 24 to 64 bytes, one behind `whsk_` 32 or 64")]
+    #[error("a key after `whsec_` must have 24 to 64 bytes, a key after `whsk_` 32 or 64")]
     Length,
     /// The parts of an Ed25519 key do not belong together.
-    #[error("the public key behind the private one is not its own")]
+    #[error("the public key does not belong to the private key before it")]
     Pair,
 }
 
@@ -66,8 +66,8 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// Sets `webhook-id`, `webhook-timestamp` and `webhook-signature`, in place of the job's own. What is signed is
-/// `id.timestamp.body`; of several keys the signatures stand side by side. `now` is Unix seconds.
+/// Sets `webhook-id`, `webhook-timestamp` and `webhook-signature`, which replace the job's own. The signed
+/// content is `id.timestamp.body`. Spaces separate the signatures of several keys. `now` is in Unix seconds.
 pub(super) fn sign(headers: &mut HeaderMap, keys: &[SigningKey], id: &Bytes, body: &[u8], now: u64) {
     let timestamp = now.to_string();
     let mut content = Vec::with_capacity(id.len() + timestamp.len() + body.len() + 2);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_without_being_repeated() {
+    fn text_that_is_not_a_key_is_refused_without_being_repeated() {
         for (text, error) in [
             ("", BadKey::Prefix),
             ("hunter2", BadKey::Prefix),

@@ -12,25 +12,25 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::error::{Phase, SendError};
 
-/// What bounds an attempt.
+/// Limits of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     /// When the whole attempt ends.
     pub(super) at: Instant,
-    /// From the connection to the head of the response.
+    /// Time from the connection to the head of the response.
     pub(super) headers: Option<Duration>,
-    /// From the head of the response to the end of its body.
+    /// Time from the head of the response to the end of its body.
     pub(super) body: Duration,
-    /// Bytes of the body that are read.
+    /// Bytes of the body that are read at most.
     pub(super) body_cap: usize,
 }
 
 pin_project! {
-    /// Ends at the cap as if it were the body's end.
+    /// A response's body. It ends at the cap as if that were its real end.
     pub(super) struct AttemptBody<B> {
         #[pin]
         inner: B,
-        // Made when the body lets wait; most are there with the head.
+        // Created when the body is not ready at once. Most bodies arrive with the head.
         #[pin]
         sleep: Option<Sleep>,
         at: Instant,
@@ -40,7 +40,7 @@ pin_project! {
 }
 
 impl<B> AttemptBody<B> {
-    /// From the moment on in which the head has come.
+    /// Its time limit starts now: the head has arrived.
     pub(super) fn new(inner: B, bounds: Bounds) -> Self {
         let own = Instant::now() + bounds.body;
         let limit = (own < bounds.at).then_some(bounds.body);
@@ -64,7 +64,7 @@ where
         if *this.left == 0 {
             return Poll::Ready(None);
         }
-        // The timer first where there is one, or a body that never lets wait would never end.
+        // Polls the timer first if there is one, or a body that is always ready would never end.
         let timeout = SendError::Timeout { phase: Phase::Body, limit: *this.limit };
         if this.sleep.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(task).is_ready()) {
             return Poll::Ready(Some(Err(timeout)));

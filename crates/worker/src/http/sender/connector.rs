@@ -1,4 +1,4 @@
-//! Connections: the address that the egress policy has checked is the one that is dialled.
+//! Makes connections. The worker dials the same address that the egress policy has checked.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -27,7 +27,8 @@ use super::settings::HttpConfig;
 use super::stream::{OpenCount, Stream};
 use crate::http::egress::{Egress, Refusal};
 
-/// Makes connections: resolves, checks, dials what is left, and secures it. Cheap to clone.
+/// Makes connections: resolves the host, checks its addresses, dials the allowed ones, and makes the TLS
+/// handshake. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Connector(Arc<Shared>);
 
@@ -109,7 +110,7 @@ impl Shared {
         making.connect(to_first(&addresses)).await
     }
 
-    /// The proxy is the operator's own: its address is not a job's choice and not checked.
+    /// The operator chooses the proxy, not a job, so its address is not checked.
     async fn through(
         &self,
         proxy: &Proxy,
@@ -130,7 +131,7 @@ impl Shared {
         Ok(making.connect(tunnel.call(uri.clone())).await?.into_inner())
     }
 
-    /// The addresses of a host that may be reached; at least one.
+    /// The allowed addresses of a host; at least one.
     async fn allowed(&self, uri: &Uri, making: Option<&Making>) -> Result<Vec<SocketAddr>, BoxError> {
         let (scheme, host, port) =
             (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default(), port(uri));
@@ -150,7 +151,7 @@ impl Shared {
         }
     }
 
-    /// The proxy resolves the name. What can be told without a name server is checked before.
+    /// Checks what needs no name server: the proxy resolves the name.
     async fn check_unresolved(&self, uri: &Uri) -> Result<(), BoxError> {
         let host = uri.host().unwrap_or_default();
         match Host::parse(host)? {
@@ -167,7 +168,7 @@ impl Shared {
     async fn addresses(&self, host: &str, making: Option<&Making>) -> Result<Vec<IpAddr>, BoxError> {
         match (Host::parse(host)?, making) {
             (Host::Address(address), _) => Ok(vec![address]),
-            // The name as it came: a dot at its end keeps the resolver from trying search domains.
+            // The name unchanged: a dot at its end keeps the resolver from trying search domains.
             (Host::Name(_), None) => self.resolver.lookup(host).instrument(resolving(host)).await,
             (Host::Name(_), Some(making)) => {
                 let lookup = self.resolver.lookup(host).instrument(resolving(host));
@@ -190,15 +191,15 @@ async fn within<T>(
     timeout: Duration,
     connecting: impl Future<Output = Result<T, BoxError>>,
 ) -> Result<T, BoxError> {
-    // Over the lookup too.
+    // This includes the lookup.
     match tokio::time::timeout(timeout, connecting).await {
         Ok(result) => result,
         Err(_) => Err(ConnectTimeout(timeout).into()),
     }
 }
 
-/// A lookup, for `POSTRIDER_TRACE_INTERNALS`: a child of the attempt that waits for it. While the log begins at a
-/// higher level than debug, the macro compares two numbers and makes nothing.
+/// The span of a lookup, for `POSTRIDER_TRACE_INTERNALS`: a child of the attempt that waits for it. If the
+/// log level is above debug, the macro compares two numbers and creates nothing.
 fn resolving(host: &str) -> Span {
     debug_span!("resolve", server.address = host)
 }
@@ -212,7 +213,7 @@ fn port(uri: &Uri) -> u16 {
     uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 })
 }
 
-/// `HOST:PORT` of a URL, for people.
+/// `HOST:PORT` of a URL, for logs and errors.
 pub(super) fn place(uri: &Uri) -> String {
     format!("{}:{}", uri.host().unwrap_or_default(), port(uri))
 }
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_proxy_is_not_asked_for_a_private_address() {
+    async fn a_private_address_is_refused_before_the_proxy() {
         let shared = shared(Egress::default());
         for host in PRIVATE {
             let error = shared.check_unresolved(&uri(host)).await.expect_err(host);
@@ -263,16 +264,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_allowed_is_dialled_on_its_port() {
+    async fn an_allowed_address_is_dialled_on_its_port() {
         assert_eq!(allowed(&["127.0.0.0/8"], "127.0.0.1").await.unwrap(), ["127.0.0.1:80".parse().unwrap()]);
         assert!(allowed(&["127.0.0.0/8:81"], "127.0.0.1").await.is_err());
     }
 
     #[tokio::test]
-    async fn what_was_checked_is_dialled_and_the_name_is_not_resolved_again() {
+    async fn the_checked_address_is_dialled_and_the_name_is_not_resolved_again() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        // Names that no resolver knows, or knows as another address: only the checked address can be meant.
+        // No resolver knows these names, or it knows another address: only the checked address can respond.
         for host in ["rebound.invalid", "localhost.", "2130706434"] {
             let uri = uri(&format!("{host}:{}", address.port()));
             let stream = Dialler([address].into()).call(uri).await.expect(host).into_inner();
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_name_alone_decides_is_refused_before_it_is_resolved() {
+    async fn a_name_that_no_rule_admits_is_refused_before_it_is_resolved() {
         let rules = |text: &str| vec![text.parse().unwrap()];
         for egress in [
             Egress { deny: rules("*.invalid"), ..Egress::default() },

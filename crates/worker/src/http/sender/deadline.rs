@@ -1,5 +1,4 @@
-//! The deadlines of an attempt, inside the traced service, so that what ends an attempt passes its span as an
-//! error.
+//! The deadlines of an attempt, inside the traced service, so that the span records a timeout as an error.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -59,7 +58,7 @@ impl Service<Request<Full<Bytes>>> for Deadline {
     }
 }
 
-/// The one piece that such a body is.
+/// The bytes of a body, which is one piece and ready at once.
 fn whole(body: Full<Bytes>) -> Bytes {
     use futures_util::FutureExt;
     use http_body_util::BodyExt;
@@ -98,14 +97,14 @@ impl Future for DeadlineFuture {
             ready!(this.sleep.as_mut().poll(task));
             match overdue(*this.bounds, this.progress, Instant::now()) {
                 Ok(error) => return Poll::Ready(Err(error)),
-                // The connection took it later than this timer was set.
+                // The connection took the request after this timer was set.
                 Err(later) => this.sleep.as_mut().reset(later.into()),
             }
         }
     }
 }
 
-/// What has run out, or when to look again.
+/// The timeout that has expired, or when to check again.
 fn overdue(bounds: Bounds, progress: &Progress, now: Instant) -> Result<SendError, Instant> {
     let phase = match progress.taken() {
         None => Phase::Connection,
@@ -116,7 +115,7 @@ fn overdue(bounds: Bounds, progress: &Progress, now: Instant) -> Result<SendErro
         return Ok(SendError::Timeout { phase, limit: None });
     }
     let Some(headers) = bounds.headers else { return Err(bounds.at) };
-    // Connecting has deadlines of its own; until it is done, look again one limit later.
+    // Connecting has its own deadlines. Until it is done, check again one limit later.
     let until = bounds.at.min(progress.taken().unwrap_or(now) + headers);
     if now < until { Err(until) } else { Ok(SendError::Timeout { phase, limit: Some(headers) }) }
 }

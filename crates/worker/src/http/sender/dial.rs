@@ -1,5 +1,5 @@
-//! Dials the addresses of a host until one of them answers (RFC 8305): an address that swallows packets must not
-//! use up the time in which another would answer.
+//! Dials the addresses of a host until one of them responds (RFC 8305). An address that drops packets must
+//! not use up the time in which another one would respond.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -18,13 +18,13 @@ use tracing::{Instrument, debug_span};
 
 use super::error::NoConnection;
 
-/// After so long without an answer the next address is dialled besides (RFC 8305 §5).
+/// Time without a response after which the next address is dialled as well (RFC 8305 §5).
 const STEP: Duration = Duration::from_millis(250);
-/// So many addresses are tried: more than honest names have, and a name must not make the worker scan a network.
+/// Addresses that are tried for one name. Honest names have fewer, and no name may make the worker scan a
+/// network.
 const MOST: usize = 16;
 
-/// Connects to the first of the addresses that answers, of which there is at least one. There is no deadline but
-/// the caller's.
+/// Connects to the first address that responds. `addresses` must not be empty. The caller sets a deadline.
 pub(super) async fn dial(addresses: &[SocketAddr]) -> Result<TcpStream, NoConnection> {
     if let [address] = addresses {
         return connect(*address).await;
@@ -44,14 +44,14 @@ pub(super) async fn dial(addresses: &[SocketAddr]) -> Result<TcpStream, NoConnec
         };
         match ended {
             Some(Ok(stream)) => return Ok(stream),
-            // That of the address that is preferred says most.
+            // The error of the preferred address is the most useful one.
             Some(Err(error)) => first = first.or(Some(error)),
             None => return Err(first.expect("there is at least one address")),
         }
     }
 }
 
-/// With a span of its own for `POSTRIDER_TRACE_INTERNALS`, so that a trace tells which addresses were tried.
+/// Has its own span for `POSTRIDER_TRACE_INTERNALS`, so that a trace shows which addresses were tried.
 async fn connect(address: SocketAddr) -> Result<TcpStream, NoConnection> {
     let (host, port) = (address.ip(), i64::from(address.port()));
     let span = debug_span!("dial", network.peer.address = %host, network.peer.port = port);
@@ -60,12 +60,12 @@ async fn connect(address: SocketAddr) -> Result<TcpStream, NoConnection> {
 
 async fn open(address: SocketAddr) -> Result<TcpStream, NoConnection> {
     let stream = TcpStream::connect(address).await.map_err(|error| NoConnection { address, error })?;
-    // A socket without it works, only slower.
+    // A socket without it works, but slower.
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
-/// The families by turns, and the resolver's order within each: a whole family may be cut off (RFC 8305 §4).
+/// Alternates the families, each in the resolver's order: a whole family may be unreachable (RFC 8305 §4).
 fn in_turn(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let prefers_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (mut one, mut other): (Vec<_>, Vec<_>) =
@@ -78,7 +78,7 @@ fn in_turn(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     ordered
 }
 
-/// Dials the same addresses whatever it is called with: for hyper's tunnel.
+/// Dials its own addresses and ignores the URI, for hyper's tunnel.
 #[derive(Clone)]
 pub(super) struct Dialler(pub(super) Arc<[SocketAddr]>);
 
@@ -105,10 +105,10 @@ mod tests {
 
     use super::*;
 
-    /// Less than a deadline shared among two addresses would give the first, and time enough for a busy machine.
+    /// Shorter than the first address's half of a shared deadline, and long enough for a busy machine.
     const SOON: Duration = Duration::from_secs(3);
 
-    /// A listener whose queue is full: the kernel drops the packets of who would connect.
+    /// A listener whose queue is full: the kernel drops the packets of new connections.
     struct Swallowing {
         address: SocketAddr,
         _held: (TcpListener, Vec<TcpStream>),
@@ -121,7 +121,7 @@ mod tests {
             socket.bind(address)?;
             let listener = socket.listen(1)?;
             let (address, mut queued) = (listener.local_addr()?, Vec::new());
-            // How many a queue takes is the system's own matter.
+            // The system decides how many connections a queue takes.
             while let Ok(stream) = timeout(2 * STEP, TcpStream::connect(address)).await {
                 queued.push(stream?);
                 assert!(queued.len() < 1000, "the queue has no end");
@@ -131,11 +131,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_swallows_packets_does_not_keep_from_the_next_of_its_family() {
+    async fn an_address_that_drops_packets_does_not_block_the_next_of_its_family() {
         let first = Swallowing::on("127.0.0.1:0").await.unwrap();
         let second = Swallowing::on("127.0.0.1:0").await.unwrap();
         let alone = timeout(2 * STEP, dial(&[first.address, second.address])).await;
-        assert!(alone.is_err(), "they must not answer: {alone:?}");
+        assert!(alone.is_err(), "they must not respond: {alone:?}");
         let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
         let alive = listener.local_addr().unwrap();
         let stream = timeout(SOON, dial(&[first.address, second.address, alive])).await.expect("in time");
@@ -143,13 +143,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_family_that_is_cut_off_does_not_keep_from_the_other() {
+    async fn an_unreachable_family_does_not_block_the_other() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let alive = listener.local_addr().unwrap();
-        // Addresses of no host (RFC 6666): dropped on the way, or refused where there is no way.
+        // Discard-only addresses (RFC 6666): packets are dropped, or refused if there is no route.
         let mut addresses: Vec<SocketAddr> =
             vec!["[100::1]:9".parse().unwrap(), "[100::2]:9".parse().unwrap()];
-        // A machine without IPv6 has only those.
+        // A machine without IPv6 has only the discard-only addresses.
         let swallowing = Swallowing::on("[::1]:0").await;
         if let Ok(swallowing) = &swallowing {
             addresses.insert(0, swallowing.address);
@@ -160,18 +160,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_error_is_told_where_no_address_answers() {
+    async fn the_first_error_is_returned_if_no_address_responds() {
         let listeners = [
             TcpListener::bind("127.0.0.1:0").await.unwrap(),
             TcpListener::bind("127.0.0.1:0").await.unwrap(),
         ];
         let addresses = listeners.map(|listener| listener.local_addr().unwrap());
-        let error = timeout(SOON, dial(&addresses)).await.expect("refusals take no step").unwrap_err();
+        let error = timeout(SOON, dial(&addresses)).await.expect("refusals need no waiting").unwrap_err();
         assert_eq!((error.address, error.error.kind()), (addresses[0], io::ErrorKind::ConnectionRefused));
     }
 
     #[test]
-    fn the_families_take_turns_and_keep_their_order() {
+    fn the_families_alternate_and_keep_their_order() {
         let of = |hosts: &[&str]| -> Vec<SocketAddr> {
             hosts.iter().map(|host| format!("{host}:1").parse().unwrap()).collect()
         };

@@ -1,5 +1,5 @@
-//! Whether a request went out on a connection that was there before. hyper's client does not tell; but it calls
-//! its connector, while it is polled, only where it has no connection at hand.
+//! Detects whether a request used an existing connection. hyper's client does not report it, but while it is
+//! polled it calls its connector only if it has no idle connection.
 
 use std::cell::Cell;
 
@@ -7,12 +7,12 @@ thread_local! {
     static DIALLED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Says that a connection is being made.
+/// Records that a connection is being made.
 pub(super) fn note() {
     DIALLED.set(true);
 }
 
-/// Polls a request, and tells whether a connection began to be made for it meanwhile.
+/// Polls a request. Also returns whether the poll began to make a connection.
 pub(super) fn watch<T>(poll: impl FnOnce() -> T) -> (T, bool) {
     DIALLED.set(false);
     let polled = poll();

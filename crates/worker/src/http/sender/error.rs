@@ -1,4 +1,4 @@
-//! What can end an attempt, what it is called, and whether the request may be repeated at once.
+//! Errors that end an attempt, their `error.type`, and whether the request may be repeated at once.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -13,13 +13,13 @@ use crate::http::egress::Refusal;
 /// Any error on the way to a connection.
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// What kept an attempt from an answer.
+/// Why an attempt got no response.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SendError {
     #[error("{}", phase.sentence(*limit))]
     Timeout {
         phase: Phase,
-        /// The limit of the phase; `None` where it was the whole attempt's.
+        /// The limit of the phase; `None` if it was that of the whole attempt.
         limit: Option<Duration>,
     },
     #[error("the request failed")]
@@ -31,11 +31,11 @@ pub(super) enum SendError {
     },
     #[error("the body broke off")]
     Body(#[from] hyper::Error),
-    #[error("the proxy asks for a user and a password that it accepts (407)")]
+    #[error("the proxy requires a user and a password that it accepts (407)")]
     ProxyRefused,
 }
 
-/// How far an attempt had come.
+/// The progress of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Connection,
@@ -48,9 +48,9 @@ impl Phase {
     fn sentence(self, limit: Option<Duration>) -> String {
         let what = match self {
             Self::Connection => "no connection was ready",
-            Self::Upload => "the request was not taken",
-            Self::Headers => "no head of a response came",
-            Self::Body => "the response did not come to its end",
+            Self::Upload => "the request was not completely sent",
+            Self::Headers => "no response headers arrived",
+            Self::Body => "the response did not end",
         };
         match limit {
             Some(limit) => format!("{what} within {limit:?}"),
@@ -78,7 +78,7 @@ pub(super) struct DnsError(#[source] pub(super) std::io::Error);
 #[error("the host was not resolved within {0:?}")]
 pub(super) struct DnsTimeout(pub(super) Duration);
 
-/// No address of a host took a connection: the first that was refused.
+/// No address of a host accepted a connection. This is the first failure.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection to {address}")]
 pub(super) struct NoConnection {
@@ -99,7 +99,7 @@ pub(super) struct TlsTimeout(pub(super) Duration);
 
 /// The proxy could not be reached, or did not connect to the destination.
 #[derive(Debug, thiserror::Error)]
-#[error("the proxy {place} does not do its part")]
+#[error("the proxy {place} failed")]
 pub(super) struct ProxyError {
     pub(super) place: String,
     #[source]
@@ -117,7 +117,7 @@ pub(super) fn error_type(error: &(dyn Error + 'static)) -> ErrorType {
     }
 }
 
-/// The types of this module and of the libraries below it, the outermost first.
+/// Classifies the error types of this module and of the libraries below it.
 fn own(cause: &(dyn Error + 'static)) -> Option<ErrorType> {
     match cause.downcast_ref() {
         Some(SendError::Timeout { phase, .. }) => return Some(phase.error_type()),
@@ -149,7 +149,7 @@ fn is_connect(error: &(dyn Error + 'static)) -> bool {
     )
 }
 
-/// What the chain of causes does not tell, hyper's own flags may.
+/// Classifies an error by hyper's flags if the types of its causes are not enough.
 fn by_role(error: &(dyn Error + 'static)) -> ErrorType {
     for cause in causes(error) {
         if let Some(error) = cause.downcast_ref::<hyper::Error>() {
@@ -173,11 +173,11 @@ fn by_role(error: &(dyn Error + 'static)) -> ErrorType {
     if is_connect(error) { ErrorType::Connect } else { ErrorType::Other }
 }
 
-/// Whether the request may be sent once more at once, within the same attempt: where the destination says that
-/// it has not worked on it (RFC 9113 §8.7), or where it closed a connection that had carried requests before,
-/// and no head of an answer came. It then most likely closed an idle connection as the request was under way
-/// (RFC 9112 §9.3.1). That it did work on it cannot be ruled out; but every request has an idempotency key, and
-/// the next attempt would repeat it just so.
+/// Whether the request may be sent again at once, within the same attempt. This holds if the destination
+/// reports that it has not processed the request (RFC 9113 §8.7). It also holds if the destination closed a
+/// reused connection before the head of a response: then it most likely closed an idle connection while the
+/// request was under way (RFC 9112 §9.3.1). It may have processed the request all the same, but every request
+/// has an idempotency key, and the next attempt would repeat it in the same way.
 pub(super) fn may_repeat(error: &SendError) -> bool {
     let SendError::Client { error, reused } = error else { return false };
     if error.is_connect() {
@@ -191,7 +191,7 @@ pub(super) fn may_repeat(error: &SendError) -> bool {
     unprocessed || (*reused && error_type(error) == ErrorType::ConnectionReset)
 }
 
-/// The error and its causes in one sentence. None of them holds a URL or a header of the job.
+/// The error and its causes in one sentence. None of them contains a URL or a header of the job.
 pub(super) fn sentence(error: &SendError, place: &str) -> String {
     if let Some(refusal) = causes(error).find_map(|cause| cause.downcast_ref::<Refusal>()) {
         return refusal.to_string();
@@ -199,7 +199,7 @@ pub(super) fn sentence(error: &SendError, place: &str) -> String {
     let mut text = place.to_owned();
     for cause in causes(error) {
         let cause = cause.to_string();
-        // hyper's client says nothing that its cause does not.
+        // The error of hyper's client adds nothing to its cause.
         if text.ends_with(&cause) || cause.starts_with("client error (") {
             continue;
         }

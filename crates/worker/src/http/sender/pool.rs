@@ -1,4 +1,4 @@
-//! The pool of connections, bounded over all destinations.
+//! The connection pool, with a limit over all destinations.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,22 +11,22 @@ use super::settings::HttpConfig;
 use super::stream::OpenCount;
 use super::upload::Upload;
 
-/// More headers than any honest response has.
+/// Headers of a response. Honest responses have fewer.
 const MOST_HEADERS: usize = 256;
-/// More bytes of them.
+/// Bytes of a response's headers. Honest responses have fewer.
 const MOST_HEADER_BYTES: usize = 64 * 1024;
 
-/// A connection of HTTP/2 that has not been heard of for so long while requests wait on it is asked for a sign of
-/// life, and closed where none comes: else all requests to its destination would go out on it for ever.
+/// The worker pings an HTTP/2 connection that is silent for this time while requests wait on it. Otherwise
+/// all requests to the destination of a dead connection would use it for ever.
 const ASKED_AFTER: Duration = Duration::from_secs(10);
+/// The connection is closed if the ping gets no reply for this time.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(20);
-/// At most so much of a body waits unread on a stream of HTTP/2, and at least as much as RFC 9113 §6.9.2 says.
+/// Bytes of a body that may wait unread on an HTTP/2 stream. The minimum is that of RFC 9113 §6.9.2.
 const WINDOW: std::ops::RangeInclusive<usize> = 65_535..=2 << 20;
 
-/// hyper's client, as it is used here.
 pub(super) type PoolClient = Client<Connector, Upload>;
 
-/// A client that keeps connections for a next request, and one that keeps none.
+/// A client that keeps idle connections, and one that keeps none.
 #[derive(Debug)]
 pub(super) struct Pool {
     builder: Builder,
@@ -43,7 +43,7 @@ impl Pool {
         let window = http.max_response_body.clamp(*WINDOW.start(), *WINDOW.end());
         let mut builder = Client::builder(TokioExecutor::new());
         builder
-            // The client's own repetition would be one that no span shows.
+            // No span would show a retry by the client.
             .retry_canceled_requests(false)
             .http1_max_headers(MOST_HEADERS)
             .http1_max_buf_size(MOST_HEADER_BYTES)
@@ -61,9 +61,9 @@ impl Pool {
         Self { builder, connector, open, busy, most, kept: Mutex::new(kept), fresh }
     }
 
-    /// The client for a request. hyper bounds what is kept for one destination and not for all: where too many
-    /// are open that no request uses, all of those are closed with the client that kept them. Requests in flight
-    /// have theirs to the end.
+    /// The client for a request. hyper limits the idle connections of one destination, not of all. If too
+    /// many are idle, a new client replaces the one that keeps them, which closes them all. Requests in
+    /// flight keep their connections to the end.
     pub(super) fn client(&self) -> PoolClient {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if self.open.get().saturating_sub(self.busy.get()) > self.most {
@@ -72,7 +72,7 @@ impl Pool {
         kept.clone()
     }
 
-    /// A client whose every request has a connection of its own.
+    /// A client that makes a new connection for each request.
     pub(super) fn fresh(&self) -> PoolClient {
         self.fresh.clone()
     }
@@ -109,7 +109,7 @@ mod tests {
         Pool::new(&http, connector, open, busy)
     }
 
-    /// A destination that takes one connection, answers all requests on it, and ends when it is closed.
+    /// A destination that accepts one connection, responds to all requests on it, and ends when it is closed.
     async fn destination() -> (String, JoinHandle<usize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_idle_connections_are_closed_where_there_are_too_many() {
+    async fn all_idle_connections_are_closed_if_there_are_too_many() {
         let pool = pool(HttpConfig { max_idle: 2, pool_idle_timeout: 10 * SOON, ..HttpConfig::default() });
         let (mut urls, mut ends) = (Vec::new(), Vec::new());
         for _ in 0..4 {
@@ -143,19 +143,18 @@ mod tests {
             urls.push(url);
             ends.push(end);
         }
-        // Two are kept, and used again.
+        // Two are kept and reused.
         for url in [&urls[0], &urls[1], &urls[0], &urls[1]] {
             get(&pool, url).await;
         }
         assert_eq!(pool.open.get(), 2);
-        // The third is one too many, which the next request finds.
+        // The third is one too many, which the next request notices.
         get(&pool, &urls[2]).await;
         assert_eq!(pool.open.get(), 3);
         get(&pool, &urls[3]).await;
         for (end, answered) in ends.drain(..3).zip([2, 2, 1]) {
-            let end = tokio::time::timeout(SOON, end)
-                .await
-                .expect("it is closed long before it is idle for too long");
+            let end =
+                tokio::time::timeout(SOON, end).await.expect("it is closed long before its idle timeout");
             assert_eq!(end.unwrap(), answered, "requests on one connection");
         }
         assert_eq!(pool.open.get(), 1, "the newest is kept");
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_with_a_request_on_its_way_does_not_count_as_idle() {
+    async fn a_connection_with_a_request_under_way_does_not_count_as_idle() {
         let pool = pool(HttpConfig { max_idle: 1, pool_idle_timeout: 10 * SOON, ..HttpConfig::default() });
         let [(first, first_end), (second, second_end)] = [destination().await, destination().await];
         get(&pool, &first).await;
@@ -172,7 +171,7 @@ mod tests {
         let busy = pool.busy.open();
         get(&pool, &first).await;
         drop(busy);
-        // Two are idle now, and one may be: the client of this request is a new one.
+        // Two are idle now and one may be, so this request gets a new client.
         drop(pool.client());
         for (end, answered) in [(first_end, 2), (second_end, 1)] {
             assert_eq!(tokio::time::timeout(SOON, end).await.unwrap().unwrap(), answered);

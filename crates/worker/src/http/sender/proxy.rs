@@ -1,4 +1,4 @@
-//! The outbound proxy: what it is, and which hosts go through it.
+//! The outbound proxy, and the hosts that are reached without it.
 
 use std::net::Ipv6Addr;
 use std::str::FromStr;
@@ -13,11 +13,11 @@ use postrider_queue::job::Host;
 pub struct Proxy {
     /// `http://HOST:PORT/`
     pub(super) uri: Uri,
-    /// What it wants to know of its user (RFC 9110 §11.7.2).
+    /// The header `proxy-authorization`, if the proxy has a user (RFC 9110 §11.7.2).
     pub(super) authorization: Option<HeaderValue>,
 }
 
-/// A proxy that cannot be used. The text is not repeated, since it may hold a password.
+/// A proxy that cannot be used. The error does not repeat the text, which may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the proxy must be given as http://[USER:PASSWORD@]HOST:PORT")]
 pub struct BadProxy;
@@ -48,7 +48,7 @@ fn authorization(user: &str) -> Result<HeaderValue, BadProxy> {
     Ok(value)
 }
 
-/// Without percent-encoding (RFC 3986 §2.1).
+/// Decodes percent-encoding (RFC 3986 §2.1).
 fn decoded(text: &str) -> Option<Vec<u8>> {
     let mut parts = text.split('%');
     let mut plain = parts.next()?.as_bytes().to_vec();
@@ -60,25 +60,25 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
     Some(plain)
 }
 
-/// What is no host that could be reached without the proxy.
+/// Text that is not a host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no host: write a name or an address, as example.org or 192.0.2.1; networks, ports and `*` are not \
-     known here"
+    "`{0}` is not a host: write a name or an address, as example.org or 192.0.2.1; networks, ports and `*` are \
+     not supported here"
 )]
 pub struct BadExempt(String);
 
-/// A host that is reached without the proxy, with the hosts below it; a dot may stand before it.
+/// Checks a host that is reached without the proxy, as are its subdomains. It may begin with a dot.
 ///
 /// # Errors
-/// Where it is neither a name nor an address.
+/// If it is neither a name nor an address.
 pub fn exempt(text: &str) -> Result<String, BadExempt> {
     let host = text.strip_prefix('.').unwrap_or(text);
     let is_host = host.parse::<Ipv6Addr>().is_ok() || Host::parse(host).is_ok() && !host.starts_with('[');
     if is_host { Ok(text.to_owned()) } else { Err(BadExempt(text.to_owned())) }
 }
 
-/// Whether a host is one of these, or below one of them.
+/// Whether a host is in the list, or is a subdomain of a host in it.
 pub(super) fn is_exempt(host: &str, exempt: &[String]) -> bool {
     let host = host.trim_end_matches('.');
     exempt.iter().any(|own| {
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxy_may_want_a_user_whose_password_is_not_shown() {
+    fn a_proxy_may_have_a_user_whose_password_is_not_shown() {
         let proxy: Proxy = "http://me:p%40ss@proxy.internal:3128".parse().unwrap();
         assert_eq!(proxy.uri, "http://proxy.internal:3128/");
         assert_eq!(proxy.authorization.clone().unwrap(), "Basic bWU6cEBzcw==");
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_is_refused() {
+    fn text_that_is_not_a_proxy_is_refused() {
         for wrong in
             ["", "proxy:3128", "https://proxy:3128", "http://proxy", "http://p:1/x", "http://%zz@p:1"]
         {
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_exempt_is_a_host() {
+    fn only_a_host_can_be_exempt() {
         for host in ["example.org", ".internal", "localhost", "192.0.2.1", "::1"] {
             assert_eq!(exempt(host), Ok(host.to_owned()));
         }
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_exempt_with_those_below_it() {
+    fn a_host_is_exempt_with_its_subdomains() {
         let exempt = ["example.org".to_owned(), ".internal".to_owned()];
         for host in ["example.org", "Hooks.Example.org.", "db.internal"] {
             assert!(is_exempt(host, &exempt), "{host}");

@@ -1,5 +1,5 @@
-//! The system's resolver, which blocks: on threads beside, not on all of them at once, and on one for each name, so
-//! that a name whose servers do not answer holds up no other.
+//! The system's resolver. It blocks, so it runs on tokio's blocking threads: on a limited number of them, and
+//! on one thread for each name, so that a name whose servers do not respond delays no other.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,11 +11,10 @@ use tokio::sync::{Semaphore, watch};
 
 use super::error::{BoxError, DnsError, DnsTimeout};
 
-/// Lookups at once: half of the threads that tokio has for what blocks. One that nobody waits for any more
-/// counts until it ends.
+/// Concurrent lookups: half of tokio's blocking threads. A lookup without waiters counts until it ends.
 const MOST: usize = 256;
 
-/// What was found, for all who have asked.
+/// The result of a lookup, shared by all its waiters.
 type Found = Result<Vec<IpAddr>, Arc<io::Error>>;
 type Asked = watch::Receiver<Option<Found>>;
 
@@ -23,7 +22,7 @@ type Asked = watch::Receiver<Option<Found>>;
 #[derive(Clone, Debug)]
 pub(super) struct Resolver {
     room: Arc<Semaphore>,
-    /// The lookups under way by their names: who asks for the same meanwhile gets the same answer.
+    /// The lookups under way, by name. Concurrent lookups of the same name share one query.
     running: Arc<Mutex<HashMap<String, Asked>>>,
     timeout: Duration,
     system: fn(&str) -> io::Result<Vec<IpAddr>>,
@@ -54,7 +53,7 @@ impl Resolver {
         found.clone().map_err(|error| io::Error::new(error.kind(), error))
     }
 
-    /// Begins a lookup once there is room, unless another has begun the same meanwhile.
+    /// Begins a lookup once there is room, unless another task has begun one of the same name by then.
     async fn begin(&self, host: &str) -> io::Result<Asked> {
         let room = Arc::clone(&self.room).acquire_owned().await.map_err(io::Error::other)?;
         let mut running = self.running();
@@ -68,7 +67,7 @@ impl Resolver {
             let found = (own.system)(&host).map_err(Arc::new);
             own.running().remove(&host);
             drop(room);
-            // Perhaps nobody waits any more.
+            // There may be no waiters any more.
             let _ = tell.send(Some(found));
         });
         Ok(asked)
@@ -79,7 +78,7 @@ impl Resolver {
     }
 }
 
-/// The lookup of a name that has not ended, nor died without an answer.
+/// The lookup of a name that is still running.
 fn under_way(running: &HashMap<String, Asked>, host: &str) -> Option<Asked> {
     running.get(host).filter(|asked| asked.has_changed().is_ok()).cloned()
 }
@@ -98,7 +97,8 @@ mod tests {
     use super::*;
     use telemetry::ErrorType;
 
-    /// A name server: `stuck.*` waits for its end, `broken.*` fails, all others are found.
+    /// A name server: `stuck.*` blocks until [`Server::end`], `broken.*` fails, `empty.*` has no address, and
+    /// all others are found.
     struct Server {
         asked: AtomicUsize,
         is_over: Mutex<bool>,
@@ -124,14 +124,14 @@ mod tests {
             Ok(vec![Ipv4Addr::LOCALHOST.into()])
         }
 
-        /// Lets the stuck ones go: the runtime waits for its threads.
+        /// Unblocks stuck lookups: the runtime waits for its threads.
         fn end(&self) {
             *self.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
             self.called.notify_all();
         }
     }
 
-    /// Ends the server whichever way the test ends.
+    /// Ends the server when the test ends, also if it fails.
     struct Ended(&'static Server);
 
     impl Drop for Ended {
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lookup_that_does_not_end_is_given_up_and_said_to_be_one() {
+    async fn a_lookup_that_does_not_end_is_a_dns_timeout() {
         static SERVER: Server = Server::new();
         let _ended = Ended(&SERVER);
         let resolver = resolver(Duration::from_millis(20), |host| SERVER.answer(host));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_is_stuck_holds_up_no_other_however_often_it_is_asked_for() {
+    async fn a_stuck_name_delays_no_other_however_often_it_is_looked_up() {
         static SERVER: Server = Server::new();
         let _ended = Ended(&SERVER);
         let resolver = resolver(Duration::from_secs(30), |host| SERVER.answer(host));
@@ -173,14 +173,14 @@ mod tests {
         assert_eq!(SERVER.asked.load(Ordering::SeqCst), 2, "one lookup for each name");
         SERVER.end();
         for asker in stuck {
-            assert_eq!(asker.await.unwrap().unwrap(), [Ipv4Addr::LOCALHOST], "all get the one answer");
+            assert_eq!(asker.await.unwrap().unwrap(), [Ipv4Addr::LOCALHOST], "all share the one result");
         }
         assert!(resolver.running().is_empty());
         assert_eq!(resolver.room.available_permits(), MOST);
     }
 
     #[tokio::test]
-    async fn nothing_is_remembered_of_a_lookup_that_has_ended() {
+    async fn the_result_of_a_lookup_is_not_cached() {
         static SERVER: Server = Server::new();
         let resolver = resolver(Duration::from_secs(30), |host| SERVER.answer(host));
         for asked in 1..=3 {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_room_is_given_up_as_well() {
+    async fn a_lookup_that_waits_for_room_times_out_as_well() {
         let resolver = resolver(Duration::from_millis(20), |_| Ok(vec![Ipv4Addr::LOCALHOST.into()]));
         let room = resolver.room.clone().acquire_many_owned(MOST as u32).await.unwrap();
         assert!(resolver.lookup("a.test").await.unwrap_err().is::<DnsTimeout>());

@@ -1,4 +1,4 @@
-//! The name that a server must prove by its certificate.
+//! The name that a server's certificate must prove.
 
 use http::Uri;
 use postrider_queue::job::{BadHost, Host};
@@ -6,12 +6,12 @@ use rustls::pki_types::ServerName;
 
 use super::error::BoxError;
 
-/// The host of a URL as certificates know it: an address in any spelling is that address, a name has no dot at its
-/// end (RFC 6066 §3). So what is dialled is what is proven, and a spelling that TLS does not know comes as far as the
-/// egress policy.
+/// The host of a URL as certificates contain it: any spelling of an address is that address, and a name has
+/// no dot at its end (RFC 6066 §3). So the certificate proves the host that is dialled, and the egress policy
+/// also sees spellings that TLS does not know.
 ///
 /// # Errors
-/// Where the host is none, or a name that TLS does not know.
+/// If the URL has no valid host, or TLS does not accept the name.
 pub(super) fn server_name(uri: &Uri) -> Result<ServerName<'static>, BoxError> {
     match Host::parse(uri.host().ok_or(BadHost::Empty)?)? {
         Host::Address(address) => Ok(ServerName::IpAddress(address.into())),

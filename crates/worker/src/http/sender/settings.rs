@@ -1,4 +1,4 @@
-//! What can be set of the way requests are sent: the table `[http]` of the configuration.
+//! Settings for sending requests: the table `[http]` of the configuration.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -6,37 +6,36 @@ use std::time::Duration;
 
 use super::proxy::Proxy;
 
-/// Deadlines and limits of requests. The deadline of the whole attempt stands beside it.
+/// Deadlines and limits of requests. The deadline of the whole attempt is in `SenderConfig`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpConfig {
-    /// For a connection, the lookup of its address included. Default: 10 s.
+    /// Time for a connection, including the lookup. Default: 10 s.
     pub connect_timeout: Duration,
-    /// For the lookup of an address. Default: 5 s.
+    /// Time for the lookup of an address. Default: 5 s.
     pub dns_timeout: Duration,
-    /// For the TLS handshake. Default: 10 s.
+    /// Time for the TLS handshake. Default: 10 s.
     pub tls_timeout: Duration,
-    /// From the connection to the head of the response, the request's upload included. Default: as long as the
-    /// attempt, so that a job's own `timeout_ms` holds.
+    /// Time from the connection to the head of the response, including the request's upload. Default: the
+    /// deadline of the attempt, so that a job's own `timeout_ms` applies.
     pub headers_timeout: Option<Duration>,
-    /// From the head of the response to the end of its body. Default: 10 s.
+    /// Time from the head of the response to the end of its body. Default: 10 s.
     pub body_timeout: Duration,
-    /// Bytes of a response's body that are read; the rest is left unread and the connection closed. Default:
-    /// 65,536.
+    /// Bytes of a response's body that are read. The connection of a longer body is closed. Default: 65,536.
     pub max_response_body: usize,
-    /// How long a connection is kept for a next request. Default: 30 s.
+    /// How long an idle connection is kept. Default: 30 s.
     pub pool_idle_timeout: Duration,
-    /// How many are kept for one destination. Default: 256.
+    /// Idle connections that are kept for one destination. Default: 256.
     pub max_idle_per_host: usize,
-    /// How many are kept over all destinations; with one more, all of them are closed. Default: 512.
+    /// Idle connections that are kept over all destinations. One more closes all of them. Default: 512.
     pub max_idle: usize,
-    /// The least version of TLS. Default: 1.2.
+    /// The minimum version of TLS. Default: 1.2.
     pub min_tls: TlsVersion,
-    /// PEM files with authorities that are trusted besides the system's.
+    /// PEM files of authorities that are trusted in addition to the system's.
     pub ca_files: Vec<PathBuf>,
-    /// Through which requests go out. Default: none.
+    /// The proxy that requests go through. Default: none.
     pub proxy: Option<Proxy>,
-    /// Hosts that are reached without the proxy, with the hosts below them: `example.org` means
-    /// `hooks.example.org`, too.
+    /// Hosts that are reached without the proxy, including their subdomains: `example.org` also covers
+    /// `hooks.example.org`.
     pub no_proxy: Vec<String>,
 }
 
@@ -56,7 +55,7 @@ impl FromStr for TlsVersion {
         match text {
             "1.2" => Ok(Self::V1_2),
             "1.3" => Ok(Self::V1_3),
-            _ => Err("the least version of TLS is \"1.2\" or \"1.3\""),
+            _ => Err("the minimum version of TLS is \"1.2\" or \"1.3\""),
         }
     }
 }

@@ -24,15 +24,15 @@ pub(super) struct Stream {
 
 enum Inner {
     Plain(TokioIo<TcpStream>),
-    // Boxed: it is many times the size of the other.
+    // Boxed: it is many times as large as the other variant.
     Tls(Box<TokioIo<TlsStream<TcpStream>>>),
 }
 
-/// How many there are: connections that are open, requests that are on their way.
+/// Counts open connections, or requests under way.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OpenCount(Arc<AtomicUsize>);
 
-/// One of them.
+/// Counts as one until it is dropped.
 pub(super) struct Open(OpenCount);
 
 impl OpenCount {
@@ -64,7 +64,7 @@ impl Stream {
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        // Not with the socket's own information, which would cost each response three allocations.
+        // Without the socket's addresses, which would cost each response three allocations.
         let connected = self.known.mark(Connected::new());
         match &self.inner {
             Inner::Plain(_) => connected.proxy(self.proxied),

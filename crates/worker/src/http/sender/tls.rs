@@ -1,4 +1,4 @@
-//! TLS: whom to trust, which versions, and who the worker is to those who ask.
+//! TLS: trusted authorities, versions, and client certificates.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 use super::settings::{HttpConfig, TlsVersion};
 use crate::http::secrets::{BadIdentity, Identity};
 
-/// A certificate or key that cannot be used. It never holds a part of one.
+/// A certificate or key that cannot be used. The error never contains a part of it.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The system has no root certificates, and none are configured.
@@ -31,10 +31,10 @@ pub enum TlsError {
     Identity(#[from] BadIdentity),
 }
 
-/// Whom to trust: the system's authorities and the configured ones.
+/// The trusted authorities: the system's and the configured ones.
 pub(super) fn roots(config: &HttpConfig) -> Result<Arc<RootCertStore>, TlsError> {
     let mut roots = RootCertStore::empty();
-    // Single certificates that cannot be read are common, and others may do.
+    // Single unreadable certificates are common, and the others may be enough.
     let found = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(found.certs);
     for path in &config.ca_files {
@@ -55,7 +55,7 @@ fn add(path: &Path, roots: &mut RootCertStore) -> Result<(), String> {
         roots.add(certificate).map_err(|error| error.to_string())?;
         count += 1;
     }
-    if count == 0 { Err("it holds no PEM certificate".to_owned()) } else { Ok(()) }
+    if count == 0 { Err("it contains no PEM certificate".to_owned()) } else { Ok(()) }
 }
 
 pub(super) fn client(

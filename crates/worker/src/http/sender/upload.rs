@@ -1,4 +1,4 @@
-//! The body of a request, which tells how far the connection has taken it.
+//! The body of a request, which records how far the connection has read it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// How much a connection takes at once. What it has no room for is not asked for.
+/// Bytes that a connection takes at once. It takes no more while it has no room.
 const PIECE: usize = 64 * 1024;
 
 /// A body in pieces.
@@ -19,7 +19,7 @@ pub(super) struct Upload {
     progress: Arc<Progress>,
 }
 
-/// How far a request has come. Nanoseconds since the attempt began; 0 for not yet.
+/// The progress of a request, in nanoseconds since the attempt began; 0 means not yet.
 #[derive(Debug)]
 pub(super) struct Progress {
     began: Instant,
@@ -77,7 +77,7 @@ impl Body for Upload {
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
-    /// A connection that takes a request asks this first.
+    /// A connection that takes a request calls this first.
     fn is_end_stream(&self) -> bool {
         self.progress.mark(&self.progress.taken);
         let ends = self.left.is_empty();
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_body_tells_when_it_was_taken_and_when_it_was_sent() {
+    async fn a_body_records_when_it_was_taken_and_when_it_was_sent() {
         let progress = Arc::new(Progress::new(Instant::now()));
         let mut body = Upload::new(Bytes::from(vec![b'x'; PIECE + 1]), Arc::clone(&progress));
         assert_eq!((progress.taken(), body.size_hint().exact()), (None, Some(PIECE as u64 + 1)));

@@ -1,4 +1,4 @@
-//! In which state the breakers of flows are, as far as this worker knows.
+//! Breaker states of flows, as far as this worker knows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,16 +9,16 @@ use crate::flows::Breakers;
 
 const STATES: [&str; 3] = ["closed", "open", "half_open"];
 
-/// How many flows there are in each state, as counted last. Cheap to clone.
+/// The number of flows in each state at the last count. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct BreakerStates(Arc<[AtomicU64; STATES.len()]>);
 
 impl BreakerStates {
-    /// Tells them for as long as metrics are collected.
+    /// Registers the gauge.
     pub(super) fn new(telemetry: &Telemetry) -> Self {
         let states = Self::default();
         let told = states.clone();
-        let what = "Flows that this worker knows, by the state of their breaker as far as it knows it";
+        let what = "Flows that this worker knows, by the state of their breaker as this worker knows it";
         telemetry.observe(Observable::gauge(semconv::POSTRIDER_FLOW_BREAKERS, "{flow}", what), move |to| {
             for (state, flows) in STATES.iter().zip(&*told.0) {
                 let flows = flows.load(Ordering::Relaxed) as f64;
@@ -28,7 +28,7 @@ impl BreakerStates {
         states
     }
 
-    /// They were counted now.
+    /// Sets the numbers of a new count.
     pub fn set(&self, breakers: Breakers) {
         let Breakers { closed, open, half_open } = breakers;
         for (own, flows) in self.0.iter().zip([closed, open, half_open]) {

@@ -1,4 +1,4 @@
-//! What queues hold, as the reporter has counted it last.
+//! Depths of queues, as the depth sampler has counted them last.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 use postrider_queue::work::Report;
 use telemetry::{Observable, Telemetry, semconv};
 
-/// The states in which jobs of a queue are, in the order of [`Depth`].
+/// The states of jobs of a queue, in the order of [`Depth`].
 const STATES: [&str; 5] = ["ready", "running", "scheduled", "held", "dead"];
 
-/// What all queues hold of which this worker tells. Cheap to clone.
+/// Depths of all queues that this worker may report. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Depths(Arc<Mutex<Vec<Arc<Depth>>>>);
 
-/// What one queue holds, over all its shards.
+/// The depth of one queue, over all its shards.
 #[derive(Debug)]
 pub struct Depth {
     queue: &'static str,
     origin: Instant,
-    /// In how many milliseconds from `origin` this is too old to be told.
+    /// Milliseconds after `origin` from which on this is too old to be reported.
     until: AtomicU64,
     jobs: [AtomicU64; STATES.len()],
     oldest_ms: AtomicU64,
@@ -27,13 +27,13 @@ pub struct Depth {
 }
 
 impl Depths {
-    /// Tells the depths of all queues that join, for as long as they are told.
+    /// Registers the gauges. They report all queues that join, while their depths are fresh.
     pub fn new(telemetry: &Telemetry) -> Self {
         let depths = Self::default();
         let depth = Observable::gauge(
             semconv::POSTRIDER_QUEUE_DEPTH,
             "{job}",
-            "Jobs of a queue by their state; one worker tells it for all",
+            "Jobs of a queue by their state; one worker reports it for all",
         );
         let told = depths.clone();
         telemetry.observe(depth, move |to| {
@@ -49,7 +49,7 @@ impl Depths {
         let oldest = Observable::gauge(
             semconv::POSTRIDER_QUEUE_OLDEST_AGE,
             "s",
-            "For how long the first ready job of a queue has been there, 0 without one; one worker tells it for all",
+            "How long the first ready job of a queue has been there, 0 without one; one worker reports it for all",
         );
         depths.observe_seconds(telemetry, oldest, |depth| &depth.oldest_ms);
         let counted = Observable::gauge(
@@ -72,7 +72,7 @@ impl Depths {
         });
     }
 
-    /// A queue of which this worker may come to tell.
+    /// Adds a queue that this worker may report.
     pub fn join(&self, queue: &'static str) -> Arc<Depth> {
         let depth = Arc::new(Depth {
             queue,
@@ -95,7 +95,7 @@ impl Depths {
 }
 
 impl Depth {
-    /// It was counted now, and may be told for so long.
+    /// Sets the numbers of a new count, which are reported for this time.
     pub fn set(&self, report: &Report, for_so_long: Duration) {
         let Report { ready, running, scheduled, held, dead, oldest_ms, at_ms } = *report;
         for (own, jobs) in self.jobs.iter().zip([ready, running, scheduled, held, dead]) {
@@ -106,7 +106,7 @@ impl Depth {
         self.until.store((self.origin.elapsed() + for_so_long).as_millis() as u64, Ordering::Release);
     }
 
-    /// It is another worker's part to tell it.
+    /// Stops reporting: another worker reports it.
     pub fn clear(&self) {
         self.until.store(0, Ordering::Release);
     }
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_depth_is_told_while_it_is_fresh() {
+    fn a_depth_is_reported_while_it_is_fresh() {
         let depths = Depths::new(&Telemetry::disabled());
         let depth = depths.join("mail");
         assert!(depths.fresh().is_empty());

@@ -1,6 +1,6 @@
-//! The process as the kernel sees it, from `/proc`. Where that is missing, nothing is told.
+//! The process as the kernel sees it, from `/proc`. If that is missing, nothing is reported.
 //!
-//! It is read on the exporter's thread, at most once a second, and takes some ten microseconds.
+//! The exporter's thread reads it at most once a second, which takes some ten microseconds.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use telemetry::{Observable, Observer, Telemetry, semconv};
 
-/// Linux tells times to programs in hundredths of a second, whatever it counts in itself.
+/// Linux reports times to programs in hundredths of a second, whatever its internal clock.
 const TICKS_PER_SECOND: f64 = 100.0;
-/// For so long what was read stands for all instruments.
+/// How long one sample serves all instruments.
 const FRESH: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -44,7 +44,7 @@ impl Last {
     }
 }
 
-/// Tells of the process for as long as metrics are collected.
+/// Registers the instruments of the process.
 pub(super) fn tell(telemetry: &Telemetry) {
     use Observable as O;
     let last = Arc::new(Last::default());
@@ -86,7 +86,7 @@ pub(super) fn tell(telemetry: &Telemetry) {
             to.record(switches, |attributes| attributes.set(semconv::PROCESS_CONTEXT_SWITCH_TYPE, kind));
         }
     });
-    let uptime = O::gauge(semconv::PROCESS_UPTIME, "s", "For how long the process has run");
+    let uptime = O::gauge(semconv::PROCESS_UPTIME, "s", "How long the process has run");
     observe(uptime.fractional(), |to, sample| to.record(sample.uptime_seconds, |_| ()));
 }
 
@@ -94,12 +94,12 @@ fn read() -> Option<Sample> {
     let text = |path: &str| fs::read_to_string(path).ok();
     let descriptors = fs::read_dir("/proc/self/fd").ok()?.count();
     let sample = parse(&text("/proc/self/stat")?, &text("/proc/self/status")?, &text("/proc/uptime")?)?;
-    // The one through which they are counted is gone again.
+    // Without the descriptor that was open to count them.
     Some(Sample { file_descriptors: descriptors.saturating_sub(1) as f64, ..sample })
 }
 
-/// Manual page `proc_pid_stat(5)`: behind the program's name in brackets, which may hold anything, the fields are
-/// counted from 3.
+/// Manual page `proc_pid_stat(5)`: the fields after the program's name in brackets are counted from 3. The
+/// name may contain anything.
 fn parse(stat: &str, status: &str, uptime: &str) -> Option<Sample> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |field: usize| Some(fields.get(field - 3)?.parse::<f64>().ok()? / TICKS_PER_SECOND);

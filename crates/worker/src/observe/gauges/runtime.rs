@@ -3,20 +3,20 @@
 use telemetry::{Observable, Telemetry, semconv};
 use tokio::runtime::RuntimeMetrics;
 
-/// Tells of the runtime for as long as metrics are collected. All that is read are counters of the runtime.
+/// Registers the instruments of the runtime, which only read its counters.
 pub(super) fn tell(telemetry: &Telemetry, metrics: &RuntimeMetrics) {
-    let tasks = "Tasks that have not ended; each job in hand has one";
+    let tasks = "Tasks that have not ended; each job in flight has one";
     let tasks = Observable::up_down_counter(semconv::POSTRIDER_RUNTIME_TASKS, "{task}", tasks);
     let own = metrics.clone();
     telemetry.observe(tasks, move |to| to.record(own.num_alive_tasks() as f64, |_| ()));
 
-    let queued = "Tasks that stand in the runtime's shared queue, ready to run";
+    let queued = "Tasks in the runtime's shared queue, ready to run";
     let queued = Observable::up_down_counter(semconv::POSTRIDER_RUNTIME_QUEUED_TASKS, "{task}", queued);
     let own = metrics.clone();
     telemetry.observe(queued, move |to| to.record(own.global_queue_depth() as f64, |_| ()));
 
     let busy =
-        "How long the runtime's threads have run tasks; a whole second in each is a worker that has no more";
+        "How long the runtime's threads have run tasks; one second per second in each thread is full load";
     let busy = Observable::counter(semconv::POSTRIDER_RUNTIME_BUSY_TIME, "s", busy);
     let own = metrics.clone();
     telemetry.observe(busy.fractional(), move |to| {
