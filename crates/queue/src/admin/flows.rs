@@ -20,7 +20,7 @@ const MOST: u64 = 1_000;
 pub struct HeldFlow {
     /// Its name, if known.
     pub name: Option<String>,
-    /// Since when its breaker has been open, Unix ms.
+    /// When its breaker opened, Unix ms.
     pub since: Option<u64>,
     /// When the breaker's pause ends, Unix ms. Then one attempt is a trial.
     pub open_until: Option<u64>,

@@ -142,7 +142,7 @@ impl Queue {
         Ok(Told { closed_for: Duration::from_millis(millis), times })
     }
 
-    /// Returns what a flow granted to one job that is not sent after all.
+    /// Gives back what a flow granted to one job that is not sent after all.
     ///
     /// # Errors
     /// fred's.

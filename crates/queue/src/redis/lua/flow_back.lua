@@ -1,4 +1,4 @@
--- Returns what a flow granted to a job that is not sent after all.
+-- Gives back what a flow granted to a job that is not sent after all.
 --
 -- KEYS[1]  flow
 -- ARGV[1]  1 if the job was to be the trial, else 0
