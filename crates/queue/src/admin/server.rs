@@ -135,8 +135,8 @@ fn owned((name, value): (&str, &str)) -> (String, String) {
     (name.to_owned(), value.trim().to_owned())
 }
 
-/// All use keys that do not exist, and none creates one. A command that would gets arguments that it refuses,
-/// and it checks the right before its arguments.
+/// All use keys that do not exist, and none creates one: a command that would gets arguments that Redis
+/// refuses after it has checked the right.
 fn probes(queue: &Shard) -> Vec<Probe> {
     let key = format!("postrider:{{{queue}}}:doctor");
     let of = |name: &'static str, args: &[&str]| {

@@ -92,7 +92,7 @@ impl Inspector {
     /// # Errors
     /// fred's.
     pub async fn survey(&self, queue: &Shard, looked_up: u64) -> Result<Survey, Error> {
-        /// A flow may start to hold jobs between two looks, but not again and again.
+        /// A flow may start to hold jobs between two calls, but not again and again.
         const LOOKS: usize = 5;
         let own = Self::keys(queue);
         let mut known: Vec<FlowId> = Vec::new();

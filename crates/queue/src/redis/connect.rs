@@ -106,10 +106,10 @@ fn flaw(error: &Error) -> String {
     .to_owned()
 }
 
-/// The readable part of an error. fred shows errors in their debug format: an I/O error as `Os { code: 111,
-/// kind: …, message: "Connection refused" }`, a failed lookup as `Custom { kind: Uncategorized, error:
-/// "failed to lookup address information: …" }`, an error of rustls as `Custom { kind: InvalidData, error:
-/// InvalidCertificate(UnknownIssuer) }`.
+/// The readable part of an error. fred shows errors in their debug format: an I/O error as
+/// `Os { code: 111, kind: …, message: "Connection refused" }`, a failed lookup as
+/// `Custom { kind: Uncategorized, error: "failed to lookup address information: …" }`, an error of rustls
+/// as `Custom { kind: InvalidData, error: InvalidCertificate(UnknownIssuer) }`.
 pub(crate) fn reason(error: &Error) -> String {
     if let Some((_, flaw)) = error.details().split_once("InvalidCertificate(") {
         let end = flaw.find([',', ' ', '{', ')']).unwrap_or(flaw.len());

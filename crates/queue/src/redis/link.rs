@@ -82,7 +82,7 @@ impl Link {
         const MOST_TEXTS: usize = 32;
         let mut told = self.told.lock().expect("nothing panics while it holds this lock");
         if told.len() < MOST_TEXTS && told.insert(error.details().to_owned()) {
-            warn!(%error, "Redis refuses a command; retrying until it is allowed, or its lease is lost");
+            warn!(%error, "Redis refuses a command; retrying until it is allowed or the job's lease is lost");
         }
     }
 }
