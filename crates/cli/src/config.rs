@@ -1,4 +1,4 @@
-//! The configuration file, `postrider.toml`: read whole, and every error reported at once with its line.
+//! Reads the configuration file, `postrider.toml`, and reports all errors at once, each with its line.
 
 mod flows;
 mod propagation;
@@ -27,7 +27,7 @@ use toml::de::DeTable;
 use table::Table;
 pub use traces::Traces;
 
-/// What stands in the file.
+/// The contents of the file.
 ///
 /// ```toml
 /// [queues.default]
@@ -40,16 +40,16 @@ pub use traces::Traces;
 /// cap = "1h"
 /// max_attempts = 10
 /// max_age = "3d"
-/// retry_after_cap = "1d"   # at most so long a destination's Retry-After is kept to
-/// retry_statuses = ["409"] # tried again besides the usual ones; also "5xx" or "520-529"
-/// final_statuses = ["501"] # not tried again
+/// retry_after_cap = "1d"   # the longest Retry-After that is honoured
+/// retry_statuses = ["409"] # retried in addition to the usual ones; also "5xx" or "520-529"
+/// final_statuses = ["501"] # not retried
 ///
 /// [retry.gentle]           # or a list of waits
 /// waits = ["5s", "1m", "10m"]
 ///
-/// [flows.default]          # of each destination, or flow key, that has none of its own
+/// [flows.default]          # for each destination, or flow key, without its own table
 /// breaker_failures = 5     # in a row; 0 turns the breaker off
-/// breaker_pause = "5s"     # doubles with each time in a row
+/// breaker_pause = "5s"     # doubles each time in a row
 /// breaker_longest = "1m"
 ///
 /// [flows."api.example.org:443"]
@@ -63,7 +63,7 @@ pub use traces::Traces;
 /// [secrets.partner]
 /// bearer = { env = "PARTNER_TOKEN" }
 ///
-/// [results]                # what is kept of an answer for a job with `result_ttl_ms`
+/// [results]                # the kept part of a response, for a job with `result_ttl_ms`
 /// headers = ["content-type", "location"]
 /// max_body = 16384         # bytes, at most 65536
 ///
@@ -74,35 +74,35 @@ pub use traces::Traces;
 /// ports = [443, 8443]
 /// schemes = ["https"]
 ///
-/// [propagation]            # to whom the trace context of a job is sent
+/// [propagation]            # the destinations that receive the trace context of a job
 /// traces_to = "all"        # or "none", or ["api.example.org", "*.internal:8080"]
-/// baggage_to = ["*.internal"]   # default: nobody
+/// baggage_to = ["*.internal"]   # default: none
 ///
 /// [http]                   # deadlines, limits, TLS and the proxy of requests
 /// headers_timeout = "20s"
 ///
 /// [traces]
-/// retries = "link"         # or parent, none: how a further attempt's trace belongs to what was before
+/// retries = "link"         # or parent, none: how a further attempt's trace relates to the earlier one
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// Which queues to read, in the order of their names. Empty: the command line says.
+    /// The queues to read, in the order of their names. Empty: the command line names them.
     pub queues: Vec<WeightedQueue>,
-    /// `default` is `None` where the file does not have it: the command line says.
+    /// The policy `default`; `None` if the file has none: the command line sets it.
     pub default_retry: Option<RetryPolicy>,
     /// The other policies.
     pub retry: RetryPolicies,
-    /// How many attempts of each flow may be made.
+    /// The limits of each flow.
     pub flows: FlowLimits,
-    /// What of an answer is kept for who waits for the result.
+    /// The part of a response that is kept with the result.
     pub results: KeptResults,
-    /// What requests are signed with, and how they show who they are from.
+    /// The secrets that sign and authenticate requests.
     pub secrets: Secrets,
-    /// Which destinations jobs may reach.
+    /// The destinations that jobs may reach.
     pub egress: Egress,
     /// How requests are sent.
     pub http: HttpConfig,
-    /// To whom the context of traces is sent.
+    /// The destinations that receive trace context.
     pub propagation: Propagation,
     /// What becomes spans.
     pub traces: Traces,
@@ -118,20 +118,20 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         error: std::io::Error,
     },
-    /// It has errors: all of them.
+    /// It has errors.
     #[error("the configuration {path} has errors:{problems}")]
     Wrong {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// All errors.
         problems: Problems,
     },
 }
 
-/// What is wrong in a file, a line each.
+/// The errors of a file, each with its line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Problems(Vec<(usize, String)>);
 
@@ -155,7 +155,7 @@ impl Config {
     /// Reads the text of a file.
     ///
     /// # Errors
-    /// [`Problems`] has every line that is wrong.
+    /// [`Problems`] names every line that is wrong.
     pub fn parse(text: &str) -> Result<Self, Problems> {
         let (root, errors) = DeTable::parse_recoverable(text);
         let mut problems = Problems::default();
@@ -164,7 +164,7 @@ impl Config {
             problems.0.push((line(text, at), error.message().to_owned()));
         }
         if !problems.0.is_empty() {
-            // What was recovered around an error of syntax is not what was meant.
+            // Values recovered around a syntax error are unreliable.
             return Err(problems);
         }
         let mut root = Table::new(text, root, &mut problems);
@@ -240,9 +240,7 @@ fn retry(table: &mut Table<'_, '_>) -> RetryPolicy {
     let attempts = table.whole("max_attempts", 1, 100).map(|attempts| attempts as u32);
     let max_age = table.duration("max_age");
     if list.is_some() && (base.is_some() || cap.is_some()) {
-        table.problem(
-            "`waits` is a list of waits and leaves no place for `base` and `cap`; give one or the other",
-        );
+        table.problem("`waits` is a list of waits and excludes `base` and `cap`; give one or the other");
     }
     let most = attempts.unwrap_or(match &list {
         Some(list) => (list.len() as u32 + 1).min(100),
@@ -274,7 +272,7 @@ fn results(table: &mut Table<'_, '_>) -> KeptResults {
     let headers: Vec<HeaderName> =
         if table.has("headers") { table.texts("headers", str::parse) } else { standard.headers };
     if headers.contains(&SET_COOKIE) {
-        table.problem("`headers`: set-cookie holds secrets, which are not kept; leave it out");
+        table.problem("`headers`: set-cookie contains secrets and is never kept; leave it out");
     }
     let max_body = table.whole("max_body", 0, 64 * 1024).map_or(standard.max_body, |bytes| bytes as usize);
     KeptResults { headers, max_body }

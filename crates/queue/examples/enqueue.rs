@@ -1,4 +1,4 @@
-//! A Rust program as a producer: one job under an idempotency key, then many in one round trip.
+//! A producer in Rust: enqueues one job under an idempotency key, then many in one round trip.
 //!
 //! `cargo run -p postrider-queue --example enqueue -- redis://127.0.0.1:6379 http://127.0.0.1:8080/`
 
@@ -15,14 +15,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let [redis_url, url] = arguments.as_slice() else {
         return Err("usage: enqueue REDIS_URL URL".into());
     };
-    // The program's own OpenTelemetry providers, if it has set any: the job then belongs to the current trace.
+    // Uses the program's own OpenTelemetry providers, if it has set any: then the job joins the current
+    // trace.
     let redis = Redis::connect(redis_url, &Telemetry::global()).await?;
     let name: QueueName = "default".parse()?;
 
     let key = IdempotencyKey { key: "order-7".to_owned(), ttl: Duration::from_secs(3600) };
     let how = Enqueuing { key: Some(key), cap: Some(1_000_000) };
     let job = redis.enqueue(&name, job(url, r#"{"order":7}"#), &how).await?;
-    println!("{}{}", job.entry, if job.known { " was there already" } else { "" });
+    println!("{}{}", job.entry, if job.known { " existed already" } else { "" });
 
     let many = (0..100).map(|number| job_number(url, number)).collect();
     println!("and {} more", redis.enqueue_all(&name, many).await?.len());

@@ -1,8 +1,8 @@
-"""A producer in Python, with nothing but the standard library: a job is one XADD.
+"""A producer in Python, with only the standard library: a job is one XADD.
 
 python3 producer.py HOST PORT URL BODY
 
-With the package redis the same is one line:
+With the package redis, it is one line:
     redis.Redis(host, port).xadd("postrider:{default}:jobs", {"url": url, "body": body})
 """
 

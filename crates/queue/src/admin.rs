@@ -1,5 +1,5 @@
-//! Looking at queues from outside, and the few things that are done to their jobs by hand. Nothing here makes a
-//! key, a group or a consumer.
+//! Inspects queues from outside, and changes single jobs by hand. Nothing here creates a key, a group or a
+//! consumer.
 
 mod act;
 mod dead;
@@ -40,16 +40,16 @@ pub struct Inspector {
     scripts: Scripts,
     telemetry: Telemetry,
     instruments: Instruments,
-    /// What is done with each queue, once it was needed.
+    /// The operations of each queue that was used.
     operations: Mutex<Vec<Arc<Operations>>>,
 }
 
-/// One shard of a queue, which is looked at by itself. Written as in its keys: `mail`, `mail/1`.
+/// One shard of a queue. Written as in its keys: `mail`, `mail/1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shard {
     /// The queue.
     pub queue: QueueName,
-    /// Its number; a queue that is not split has the shard 0 alone.
+    /// Its number. A queue that is not split has only shard 0.
     pub number: u32,
 }
 
@@ -67,37 +67,37 @@ impl std::fmt::Display for Shard {
 pub struct FoundJob {
     /// The queue.
     pub queue: Shard,
-    /// What names this job and no other.
+    /// The job id, which is unique.
     pub ticket: String,
-    /// Where it stands.
+    /// Where it is.
     pub place: Place,
-    /// What it holds; values may be cut.
+    /// Its fields; values may be truncated.
     pub fields: Fields,
 }
 
-/// Where a job stands.
+/// Where a job is, and so its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In the stream, for any worker.
     Ready(EntryId),
-    /// In the stream, and a worker holds it.
+    /// In the stream, and in flight at a worker.
     Running {
         /// Its entry.
         entry: EntryId,
-        /// Who holds it.
+        /// The worker.
         worker: String,
-        /// Since when that worker has not extended its lease, ms.
+        /// Time since the worker's last renewal of the lease, ms.
         idle_ms: u64,
         /// How often it was delivered.
         deliveries: u64,
     },
-    /// In the schedule, until then, Unix ms; `None` where it waits for nothing that ends.
+    /// In the schedule, until this time, Unix ms; `None` for an orphan, which nothing will make ready.
     Scheduled(Option<u64>),
-    /// Held back by its flow.
+    /// Held by its flow.
     Parked {
-        /// Which.
+        /// The flow's id.
         flow: FlowId,
-        /// Its name.
+        /// The flow's name.
         name: String,
     },
 }
@@ -106,7 +106,7 @@ impl Inspector {
     /// Connects.
     ///
     /// # Errors
-    /// [`ConnectError`] where Redis cannot be reached.
+    /// [`ConnectError`] if Redis cannot be reached.
     pub async fn connect(url: &str, telemetry: &Telemetry) -> Result<Self, ConnectError> {
         let redis = traced(connect(url, false).await?, telemetry, false);
         let instruments = Instruments::new(telemetry, address(url));
@@ -124,7 +124,7 @@ impl Inspector {
         operations
     }
 
-    /// All queues of which something stands in Redis, in alphabetical order; and whether the search was cut.
+    /// All queues that have a key in Redis, in alphabetical order; and whether the search stopped early.
     ///
     /// # Errors
     /// fred's.
@@ -141,7 +141,7 @@ impl Inspector {
         Ok((found.into_iter().filter_map(shards).collect(), cut))
     }
 
-    /// The shards of a queue, also those that are only read until they are empty.
+    /// The shards of a queue, including those that are only read until they are empty.
     ///
     /// # Errors
     /// fred's.
@@ -158,7 +158,7 @@ impl Inspector {
         quit(&self.redis).await;
     }
 
-    /// Sends one command; the key tells which node of a cluster it is for.
+    /// Sends one command. The key selects the node of a cluster.
     async fn command(&self, name: &'static str, key: Option<&Key>, args: Vec<Value>) -> Result<Value, Error> {
         let slot = key.map(Key::cluster_hash);
         let call = |client: Client| async move {
@@ -172,7 +172,7 @@ impl Inspector {
     }
 }
 
-/// What the keys tell, each once, and whether the search was cut.
+/// The results of `of` for the scanned keys, each once, and whether the search stopped early.
 async fn scanned<S: Scanner<Page = Vec<Key>>, T: Ord>(
     pages: impl Stream<Item = Result<S, Error>>,
     of: impl Fn(&str) -> Option<T>,
@@ -199,7 +199,7 @@ fn shards((name, number): (String, u32)) -> Option<Shard> {
     Some(Shard { queue: name.parse().ok()?, number })
 }
 
-/// Queue and shard that a key belongs to; results of jobs tell nothing of one.
+/// The queue and shard of a key. Results of jobs do not count.
 fn shard_of(key: &str) -> Option<(String, u32)> {
     let (tag, what) = key.strip_prefix("postrider:{")?.split_once("}:")?;
     let (name, number) = match tag.split_once('/') {
@@ -216,7 +216,7 @@ fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a Bytes> {
     fields.iter().find(|(own, _)| own == name).map(|(_, value)| value)
 }
 
-/// The ticket of an entry: the one that it carries, else its id.
+/// The job id of an entry: the one that it carries, else the entry's id.
 fn ticket(fields: &Fields, entry: EntryId) -> String {
     let label = |text: &&Bytes| {
         let known = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b'-';
@@ -246,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_tells_its_queue() {
+    fn a_key_contains_its_queue() {
         let of = |key: &str| shard_of(key).and_then(shards).map(|shard| shard.to_string());
         assert_eq!(of("postrider:{mail}:jobs").as_deref(), Some("mail"));
         assert_eq!(of("postrider:{mail/3}:dead").as_deref(), Some("mail/3"));
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_that_is_none_does_not_count() {
+    fn an_invalid_job_id_is_ignored() {
         let entry = EntryId { millis: 7, sequence: 1 };
         let named = |ticket: &'static str| vec![("_ticket".into(), Bytes::from_static(ticket.as_bytes()))];
         assert_eq!(ticket(&named("5-0"), entry), "5-0");

@@ -27,17 +27,17 @@ pub use reason::Reason;
 /// One HTTP request to be made, with its policy.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// A label for the destination and the tools; need not be unique. Default: the ticket.
+    /// A label for the destination and the tools; need not be unique. Default: the job id.
     pub id: Bytes,
-    /// What names this job and no other, over all its attempts.
+    /// The job id: unique, and the same on every attempt.
     pub ticket: Bytes,
-    /// Where to.
+    /// The destination.
     pub uri: Uri,
     /// Default: POST.
     pub method: Method,
-    /// The headers of the job's own.
+    /// The job's own headers.
     pub headers: HeaderMap,
-    /// Sent as it is.
+    /// Sent unchanged.
     pub body: Bytes,
     /// A deadline for each attempt. Default: the worker's.
     pub timeout: Option<Duration>,
@@ -47,37 +47,37 @@ pub struct Job {
     pub retry: Option<Bytes>,
     /// The key of its flow. Default: the destination's `host:port`.
     pub flow: Option<Bytes>,
-    /// The name of the secret that signs it, or shows who it is from. Default: none.
+    /// The name of the secret that signs or authenticates its requests. Default: none.
     pub secret: Option<Bytes>,
-    /// When the first attempt may be made, as the producer has said.
+    /// The producer's delay of the first attempt.
     pub wait: Option<Wait>,
-    /// Unix milliseconds from which on the job is not sent any more.
+    /// The job is not sent after this time, Unix milliseconds.
     pub expires_at: Option<u64>,
-    /// How long the result is kept for whoever waits for it. Default: not at all.
+    /// How long the result is kept. Default: not at all.
     pub result_ttl: Option<Duration>,
-    /// The producer's W3C context, as it came.
+    /// The producer's W3C context, unchanged.
     pub context: Context,
-    /// What the job has been through.
+    /// The worker's own fields.
     pub trail: Trail,
 }
 
-/// When a job's first attempt may be made; of the two the later counts.
+/// When a job's first attempt may be made: the later of two times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// Counted from the time the job was enqueued.
+    /// The delay after the enqueue.
     pub delay: Duration,
-    /// Unix milliseconds.
+    /// The earliest time, Unix milliseconds.
     pub not_before: u64,
 }
 
 impl Job {
-    /// For what the job must wait; `None` where it may be sent now, or has waited already.
+    /// The wait that the job still needs; `None` if it may be sent now, or has waited already.
     pub fn must_wait(&self) -> Option<Wait> {
-        // Who carries `_at` has been through this.
+        // A job with `_at` was scheduled before.
         self.wait.filter(|_| self.trail.at.is_none())
     }
 
-    /// When the first attempt could be made of a job that was enqueued then; Unix milliseconds.
+    /// When the first attempt is due for a job that was enqueued at `enqueued`; both in Unix milliseconds.
     pub fn first_due(&self, enqueued: u64) -> u64 {
         self.wait.map_or(enqueued, |wait| {
             enqueued.saturating_add(wait.delay.as_millis() as u64).max(wait.not_before)
@@ -91,18 +91,18 @@ impl Job {
 pub struct Malformed {
     /// [`Reason::Malformed`] or [`Reason::Version`].
     pub reason: Reason,
-    /// What is wrong, in which field, and what would be right.
+    /// What is wrong, in which field, and what to write instead.
     pub error: String,
 }
 
 impl Malformed {
-    /// An entry that is malformed, and why.
+    /// A malformed entry, and why it is malformed.
     pub fn new(error: impl Into<String>) -> Self {
         Self { reason: Reason::Malformed, error: error.into() }
     }
 }
 
-/// A part of a job in an error: in quotes, on one line, and no longer than it takes to recognize it.
+/// Quotes a part of a job for an error: on one line, cut after 64 characters.
 pub fn quoted(text: &str) -> String {
     match text.char_indices().nth(64) {
         Some((end, _)) => format!("{:?}…", &text[..end]),

@@ -1,7 +1,8 @@
-//! Jobs in Redis: what a job is, and every transition that it makes. What a producer in Rust depends on.
+//! Jobs in Redis: the format of a job, and every transition that it makes. Producers in Rust depend on this
+//! crate.
 //!
-//! [`Redis::enqueue`] puts a job in and [`Redis`] reads its result. The modules [`job`], [`work`] and [`admin`] are for
-//! the worker and its tools, and may change with any release.
+//! [`Redis::enqueue`] enqueues a job, and [`Redis`] reads its result. The modules [`job`], [`work`] and
+//! [`admin`] are for the worker and its tools, and may change with any release.
 
 pub mod admin;
 pub mod job;

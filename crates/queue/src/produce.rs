@@ -1,4 +1,4 @@
-//! The producer's side: routing to shards, putting jobs in, results.
+//! The producer's side: choosing shards, enqueueing jobs, reading results.
 
 mod enqueue;
 mod shard;

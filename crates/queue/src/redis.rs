@@ -1,4 +1,4 @@
-//! The connection to Redis and what all scripts share: keys, arguments, replies.
+//! The connection to Redis, and the keys, arguments and replies that all scripts share.
 
 mod args;
 mod client;

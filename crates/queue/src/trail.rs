@@ -1,4 +1,4 @@
-//! What is written with a job and about it: its history, its result, the fields of a job that waits, its trace.
+//! The worker's records of a job: its history, its result, the fields of a waiting job, its trace.
 
 pub mod fields;
 pub mod history;

@@ -1,4 +1,5 @@
-//! The transitions of a job in Redis, each one script, and what they carry. For our own crates: unstable.
+//! The transitions of a job in Redis, each one script, with their arguments. Unstable: for our own crates
+//! only.
 
 mod flow;
 mod report;

@@ -15,12 +15,12 @@ use super::look::LookArgs;
 use super::present::{count, plain};
 use ::telemetry::Telemetry;
 
-/// Of how many scheduled tickets it is looked up whether their job waits.
+/// How many scheduled job ids are checked for a missing job.
 const LOOKED_UP: u64 = 1_000;
 
-/// Check whether this Redis, its queues and the telemetry are fit for the job, and say what to do
+/// Check Redis, its queues and the telemetry, and advise what to do
 ///
-/// Exit code 0: nothing is wrong; 1: something is. Warnings alone are no error.
+/// Exit code 0: no error; 1: an error. Warnings are not errors.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub(super) struct DoctorArgs {
     json: bool,
 }
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
     Ok,
@@ -38,7 +38,7 @@ enum Level {
     Error,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug)]
 struct Finding {
     level: Level,
@@ -91,7 +91,11 @@ impl DoctorArgs {
                 findings
             }
             Err(error) => {
-                vec![Finding::error("connection", error.to_string(), "see that Redis runs, and --redis-url")]
+                vec![Finding::error(
+                    "connection",
+                    error.to_string(),
+                    "check that Redis runs, and --redis-url",
+                )]
             }
         };
         findings.extend(telemetry::examine().await);
@@ -105,18 +109,22 @@ impl DoctorArgs {
         Ok(if worst == Level::Error { ExitCode::from(1) } else { ExitCode::SUCCESS })
     }
 
-    /// What cannot be asked is a finding, too, and the rest is asked nevertheless.
+    /// Runs all checks. A check that fails is a finding too, and does not stop the others.
     async fn examine(&self, inspector: &Inspector) -> Vec<Finding> {
         let mut findings = Vec::new();
         let failed = |check, error: postrider_queue::Error| {
-            Finding::error(check, error.to_string(), "see what Redis' log says, and the rights of this user")
+            Finding::error(check, error.to_string(), "see Redis' log, and check the rights of this user")
         };
         match inspector.server().await {
             Ok(server) => findings.extend(server::examine(&server)),
             Err(error) => findings.push(failed("connection", error)),
         }
         let queues = self.look.queues(inspector).await.unwrap_or_else(|error| {
-            findings.push(Finding::warn("queue", error.to_string(), "+scan is needed for this alone"));
+            findings.push(Finding::warn(
+                "queue",
+                error.to_string(),
+                "allow +scan, which only this check needs",
+            ));
             Vec::new()
         });
         let default = Shard { queue: "default".parse().expect("a valid name"), number: 0 };
@@ -137,7 +145,7 @@ impl DoctorArgs {
             Err(error) => findings.push(failed("flows", error)),
         }
         if queues.is_empty() {
-            findings.push(Finding::ok("queue", "none to look at"));
+            findings.push(Finding::ok("queue", "there are none"));
         }
         findings
     }

@@ -6,7 +6,8 @@ use postrider_queue::job::{Breaker, Host, Limits, Rate, destination};
 
 use super::table::Table;
 
-/// Any text may be a flow key; one that looks like a host or a URL was more likely meant to be a destination.
+/// A note on a name that looks like a host or a URL. Any text may be a flow key, but this one is more likely
+/// a destination without its port.
 pub(super) fn note(name: &str) -> Option<String> {
     let host = name.split_once("://").map_or(name, |(_, rest)| rest.split('/').next().unwrap_or_default());
     let is_host = host.contains('.') && Host::parse(host).is_ok();
@@ -14,8 +15,8 @@ pub(super) fn note(name: &str) -> Option<String> {
     (is_url || is_host && destination(name).is_none()).then(|| {
         let with_port = if is_host { format!("{host}:443") } else { host.to_owned() };
         format!(
-            "[flows.{name:?}] holds for jobs whose field `flow` is {name:?} and for no destination; a destination is \
-             named with its port, as [flows.{with_port:?}]"
+            "[flows.{name:?}] applies to jobs whose field `flow` is {name:?} and to no destination; write a \
+             destination with its port, as [flows.{with_port:?}]"
         )
     })
 }
@@ -36,7 +37,9 @@ pub(super) fn limits(table: &mut Table<'_, '_>) -> Limits {
         longest: table.duration("breaker_longest").unwrap_or(standard.longest),
     };
     if breaker.longest > Duration::from_secs(3600) || breaker.pause > breaker.longest {
-        table.problem("`breaker_pause` must be at most `breaker_longest`, and that at most \"1h\"");
+        table.problem(
+            "`breaker_pause` must be at most `breaker_longest`, and `breaker_longest` at most \"1h\"",
+        );
     }
     Limits { concurrency, rate, breaker }
 }

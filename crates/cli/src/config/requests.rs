@@ -32,7 +32,7 @@ fn timeout(table: &mut Table<'_, '_>, key: &str, value: &mut Duration) {
     }
 }
 
-/// A deadline that is over before it begins is a mistake.
+/// Reports a deadline that has passed before it starts.
 fn at_least(table: &mut Table<'_, '_>, key: &str, duration: Duration) -> Duration {
     if duration < Duration::from_millis(1) {
         table.problem(format!("`{key}` must be at least 1ms"));

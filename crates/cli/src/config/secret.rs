@@ -1,4 +1,4 @@
-//! `[secrets.NAME]`: read from the files and variables that the table names.
+//! `[secrets.NAME]`: reads secrets from the files and variables that the table names.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,10 +11,10 @@ use postrider_worker::settings::{Secret, sensitive};
 
 use super::table::{Source, Table};
 
-/// No key, token or chain of certificates is longer.
+/// The maximum size of a secret, in bytes: no key, token or chain of certificates is longer.
 const LONGEST: u64 = 64 * 1024;
 
-/// Reads a secret. What is wrong is told without the value.
+/// Reads a secret. Errors never contain its value.
 pub(super) fn secret(table: &mut Table<'_, '_>) -> Secret {
     let mut secret = Secret::default();
     for (at, key) in sources(table, "keys") {
@@ -50,7 +50,7 @@ fn bearer(table: &mut Table<'_, '_>, secret: &mut Secret) {
     }
 }
 
-/// RFC 7617; the user name is no secret.
+/// Basic authentication (RFC 7617). The user name is not secret.
 fn basic(table: &mut Table<'_, '_>, secret: &mut Secret) {
     match (table.string("user"), source(table, "password")) {
         (Some((at, user)), _) if user.contains(':') => {
@@ -116,7 +116,7 @@ fn read(table: &mut Table<'_, '_>, key: &str, at: usize, source: &Source) -> Opt
         Source::Env(name) => std::env::var(name).map_err(|_| format!("the variable {name} is not set")),
     };
     let problem = match text {
-        // As an editor leaves it.
+        // Editors end a file with a line break.
         Ok(text) => match text.trim_end_matches(['\r', '\n']) {
             "" => "it is empty".to_owned(),
             text => return Some((at, text.to_owned())),

@@ -1,4 +1,4 @@
-//! A table of the file: values are taken out by name, and what is left over is an error.
+//! A table of the file. Values are taken out by name, and a remaining key is an error.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Problems, line};
 
-/// Where a secret is read from.
+/// The source of a secret.
 pub(super) enum Source {
     /// `{ file = "PATH" }`
     File(String),
@@ -19,12 +19,12 @@ pub(super) enum Source {
     Env(String),
 }
 
-/// A table under inspection.
+/// A table that is being read.
 pub(super) struct Table<'a, 'i> {
     text: &'a str,
     span: Range<usize>,
     table: DeTable<'i>,
-    /// What may stand here, as far as it was asked for.
+    /// The keys that were asked for: those that the table may have.
     known: BTreeSet<String>,
     problems: &'a mut Problems,
 }
@@ -35,18 +35,18 @@ impl<'a, 'i> Table<'a, 'i> {
         Self { text, span, table: table.into_inner(), known: BTreeSet::new(), problems }
     }
 
-    /// Something is wrong with the table as a whole.
+    /// Reports an error of the table as a whole.
     pub(super) fn problem(&mut self, problem: impl Display) {
         let at = self.span.start;
         self.problem_at(at, problem);
     }
 
-    /// Something is wrong at that place.
+    /// Reports an error at a byte offset.
     pub(super) fn problem_at(&mut self, at: usize, problem: impl Display) {
         self.problems.0.push((line(self.text, at), problem.to_string()));
     }
 
-    /// Looks at each table below a key.
+    /// Reads each table below a key.
     pub(super) fn each_table(&mut self, key: &str, mut look: impl FnMut(&str, &mut Table<'_, 'i>)) {
         let Some((at, value)) = self.take(key) else { return };
         let DeValue::Table(tables) = value else {
@@ -66,7 +66,7 @@ impl<'a, 'i> Table<'a, 'i> {
         }
     }
 
-    /// Looks at the table below a key.
+    /// Reads the table below a key.
     pub(super) fn one_table(&mut self, key: &str, look: impl FnOnce(&mut Table<'_, 'i>)) {
         let Some((at, value)) = self.take(key) else { return };
         let DeValue::Table(table) = value else {
@@ -78,7 +78,7 @@ impl<'a, 'i> Table<'a, 'i> {
         table.finish();
     }
 
-    /// A list of texts, each read by `read`; empty where there is none. Every one that is wrong is told.
+    /// A list of texts, each parsed by `read`; empty without the key. Every wrong text is reported.
     pub(super) fn texts<T, E: Display>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, E>) -> Vec<T> {
         let mut texts = Vec::new();
         for (at, item) in self.list(key) {
@@ -94,18 +94,18 @@ impl<'a, 'i> Table<'a, 'i> {
         texts
     }
 
-    /// A list of whole numbers within bounds; empty where there is none.
+    /// A list of whole numbers within bounds; empty without the key.
     pub(super) fn wholes(&mut self, key: &str, least: i64, most: i64) -> Vec<i64> {
         let list = self.list(key);
         list.into_iter().filter_map(|(at, item)| self.as_whole(key, at, &item, least..=most)).collect()
     }
 
-    /// Whether anything was wrong so far, anywhere.
+    /// Whether the file has any error so far.
     pub(super) fn has_problems(&self) -> bool {
         !self.problems.0.is_empty()
     }
 
-    /// A text, and where it stands.
+    /// A text, and its byte offset.
     pub(super) fn string(&mut self, key: &str) -> Option<(usize, String)> {
         match self.take(key)? {
             (at, DeValue::String(text)) => Some((at, text.into_owned())),
@@ -116,13 +116,13 @@ impl<'a, 'i> Table<'a, 'i> {
         }
     }
 
-    /// Where a secret is read from, and where that stands.
+    /// The source of a secret, and its byte offset.
     pub(super) fn source(&mut self, key: &str) -> Option<(usize, Source)> {
         let (at, value) = self.take(key)?;
         self.as_source(key, at, value)
     }
 
-    /// A list of such places.
+    /// A list of sources of secrets, with their byte offsets.
     pub(super) fn sources(&mut self, key: &str) -> Vec<(usize, Source)> {
         let list = self.list(key);
         list.into_iter().filter_map(|(at, item)| self.as_source(key, at, item)).collect()
@@ -133,7 +133,9 @@ impl<'a, 'i> Table<'a, 'i> {
             // The text is not repeated: it may be the secret.
             self.problem_at(
                 at,
-                format!("`{key}`: a secret does not stand here; write {{ file = \"PATH\" }} or {{ env = \"NAME\" }}"),
+                format!(
+                    "`{key}`: no secrets in this file; write {{ file = \"PATH\" }} or {{ env = \"NAME\" }}"
+                ),
             );
             return None;
         };
@@ -152,17 +154,17 @@ impl<'a, 'i> Table<'a, 'i> {
         source
     }
 
-    /// Whether there is something under a key.
+    /// Whether a key has a value.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
 
-    /// Whether there is a list under a key.
+    /// Whether the value of a key is a list.
     pub(super) fn has_list(&self, key: &str) -> bool {
         matches!(self.table.get(key).map(Spanned::get_ref), Some(DeValue::Array(_)))
     }
 
-    /// A limit that admits nothing is not what is meant.
+    /// Reports an empty list: a limit that admits nothing is a mistake.
     pub(super) fn not_empty(&mut self, key: &str) {
         if let Some(DeValue::Array(list)) = self.table.get(key).map(Spanned::get_ref)
             && list.is_empty()
@@ -185,7 +187,7 @@ impl<'a, 'i> Table<'a, 'i> {
         }
     }
 
-    /// A text that is read as what it means.
+    /// A text, parsed.
     pub(super) fn text<T: FromStr>(&mut self, key: &str) -> Option<T>
     where
         T::Err: Display,
@@ -258,7 +260,7 @@ impl<'a, 'i> Table<'a, 'i> {
         )
     }
 
-    /// How many in a second, as `"100/s"`, `"5/m"` or `"1000/h"`.
+    /// A rate as a number for each second, from `"100/s"`, `"5/m"` or `"1000/h"`.
     pub(super) fn rate(&mut self, key: &str) -> Option<f64> {
         let (at, value) = self.take(key)?;
         let rate = match &value {
@@ -288,7 +290,7 @@ impl<'a, 'i> Table<'a, 'i> {
             DeValue::String(text) => humantime::parse_duration(text).ok(),
             _ => None,
         };
-        // Longer is a mistake, and more than a clock can count.
+        // A longer duration is a mistake, and would overflow a clock.
         let duration = duration.filter(|duration| *duration <= Duration::from_secs(3650 * 24 * 3600));
         if duration.is_none() {
             self.problem_at(
@@ -309,7 +311,7 @@ impl<'a, 'i> Table<'a, 'i> {
         Some((value.span().start, value.into_inner()))
     }
 
-    /// What nobody asked for is an error: most likely it is misspelt.
+    /// Reports each remaining key: most likely it is misspelt.
     pub(super) fn finish(&mut self) {
         let left: Vec<_> =
             self.table.keys().map(|key| (key.span().start, key.get_ref().to_string())).collect();

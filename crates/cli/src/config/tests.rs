@@ -1,4 +1,4 @@
-//! Files, and what is told of them.
+//! Configuration files, and the errors in them.
 
 use postrider_queue::job::Rate;
 use postrider_queue::work::Receives;
@@ -27,7 +27,7 @@ fn a_whole_file_is_read() {
 }
 
 #[test]
-fn every_error_is_told_at_once_with_its_line() {
+fn all_errors_are_reported_at_once_with_their_lines() {
     let told = problems(
         "colour = 1\n[queues.\"a b\"]\n[queues.x]\nweight = 0\nwieght = 1\n[retry.a]\nbase = 5\nmax_attempts = \"x\"\n",
     );
@@ -43,7 +43,7 @@ fn every_error_is_told_at_once_with_its_line() {
 }
 
 #[test]
-fn what_is_no_toml_is_told_with_its_line() {
+fn a_syntax_error_is_reported_with_its_line() {
     let told = problems("[queues.x]\nweight = = 1\n");
     assert!(told.iter().all(|text| text.starts_with("2: ")), "{told:?}");
 }
@@ -65,7 +65,7 @@ fn the_egress_rules_are_read() {
 }
 
 #[test]
-fn every_wrong_egress_rule_is_told_with_its_line() {
+fn every_wrong_egress_rule_is_reported_with_its_line() {
     let told = problems(
         "[egress]\nallow = [\n  \"10.0.0.0/99\",\n  3,\n]\ndeny = \"*\"\nports = [443, 0, \"x\"]\n\
          schemes = [\"ftp\"]\nonly = []\ndeny_ports = [1]\n",
@@ -78,7 +78,7 @@ fn every_wrong_egress_rule_is_told_with_its_line() {
 }
 
 #[test]
-fn to_whom_context_is_sent_is_a_word_or_a_list_and_every_wrong_host_is_told() {
+fn the_recipients_of_context_are_a_word_or_a_list_and_every_wrong_host_is_reported() {
     let read = |text: &str| Config::parse(&format!("[propagation]\n{text}\n")).unwrap().propagation;
     let hosts = |text: &str| text.parse::<http_telemetry::Recipients>().unwrap();
     assert_eq!(read("traces_to = \"none\"").traces, hosts("none"));
@@ -99,7 +99,7 @@ fn how_further_attempts_are_traced_is_a_word_and_a_wrong_one_is_told() {
     assert_eq!(read("retries = \"parent\""), Some(Retries::Parent));
     assert_eq!(read("retries = \"link\""), Some(Retries::Link));
     assert_eq!(read("retries = \"none\""), Some(Retries::None));
-    assert_eq!(read(""), None, "the default is not the file's to say");
+    assert_eq!(read(""), None, "the file does not set the default");
     for wrong in ["retries = \"child\"", "retries = 1", "retrys = \"link\""] {
         let told = problems(&format!("[traces]\n\n{wrong}\n"));
         assert!(told.len() == 1 && told[0].starts_with("3: ") && told[0].contains("retr"), "{told:?}");
@@ -163,7 +163,7 @@ fn a_policy_has_its_own_view_of_statuses() {
 }
 
 #[test]
-fn what_is_kept_of_answers_can_be_said() {
+fn the_kept_part_of_responses_can_be_set() {
     let config = Config::parse("[results]\nheaders = [\"X-Id\"]\nmax_body = 10\n").unwrap();
     assert_eq!(config.results.headers, [HeaderName::from_static("x-id")]);
     assert_eq!(config.results.max_body, 10);
@@ -188,8 +188,8 @@ fn secrets_come_from_files_and_variables_and_are_never_repeated() {
     let c = secrets.get(b"c").unwrap();
     assert_eq!(c.headers[0].0.as_str(), "x-key");
     for (wrong, part) in [
-        ("keys = [\"whsec_hunter2\"]".to_owned(), "does not stand here"),
-        ("bearer = \"hunter2\"".to_owned(), "does not stand here"),
+        ("keys = [\"whsec_hunter2\"]".to_owned(), "no secrets in this file"),
+        ("bearer = \"hunter2\"".to_owned(), "no secrets in this file"),
         ("bearer = { file = \"/nowhere/hunter\" }".to_owned(), "cannot read"),
         ("bearer = { file = \"/\" }".to_owned(), "not a regular file"),
         ("bearer = { env = \"POSTRIDER_NO_SUCH\" }".to_owned(), "is not set"),

@@ -12,35 +12,35 @@ use crate::redis::{Error, GROUP, Keys, Operation, Operations, QueueName, number,
 use crate::trail::{Alone, fields as written, history};
 use crate::work::{LONGEST_DEAD, MOST_DEAD};
 
-/// What became of a job that was given up.
+/// The result of cancelling a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancelled {
-    /// It will not be sent.
+    /// The job was not running and will not be sent.
     Before,
-    /// A worker held it: its request may have been sent.
+    /// It was running: its request may have been sent.
     WhileRunning,
-    /// It is not there any more.
+    /// It no longer exists.
     Gone,
-    /// It has too many fields to be moved.
+    /// It has too many fields for a script to move it.
     Unmovable,
 }
 
-/// What became of a dead letter, or of a job that waited, that was to run.
+/// The result of replaying a dead letter, or of running a waiting job now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replayed {
-    /// It stands in the stream under this id.
+    /// The job is in the stream under this id.
     As(EntryId),
-    /// It is not there any more.
+    /// It no longer exists.
     Gone,
     /// It is not a job, or has too many fields.
     NoJob,
 }
 
 impl Inspector {
-    /// Moves a job to the dead letters, wherever it was found.
+    /// Cancels a job in any state and dead-letters it.
     ///
     /// # Errors
-    /// fred's; the job is where it was then, or there and among the dead letters.
+    /// fred's. The job is then where it was, or both there and among the dead letters.
     pub async fn cancel(&self, job: &FoundJob) -> Result<Cancelled, Error> {
         let act = self.act_on(Operation::Cancel, job);
         let cancelled = self.move_to_dead(job).await;
@@ -85,11 +85,11 @@ impl Inspector {
         }
     }
 
-    /// Moves a job that waits to the stream. What waited for its flow goes past its rate and its breaker; a
-    /// limit of concurrency holds.
+    /// Moves a scheduled or held job to the stream. A held job passes its flow's rate limit and breaker, but
+    /// not its concurrency limit.
     ///
     /// # Errors
-    /// fred's; the job waits then, or it waits and stands in the stream.
+    /// fred's. The job then still waits, or both waits and is in the stream.
     pub async fn run_now(&self, job: &FoundJob) -> Result<Replayed, Error> {
         let act = self.act_on(Operation::RunNow, job);
         let own = Self::keys(&job.queue);
@@ -127,11 +127,11 @@ impl Inspector {
         Act { span, operations, operation, began }
     }
 
-    /// Makes a new job of a dead letter, which is gone then. Its attempts are children of the span of this, which is
-    /// the root of a new trace, with links to the producer's span and to the last attempt.
+    /// Replaces a dead letter by a new job. The replay's span is the root of a new trace, with links to the
+    /// producer's span and to the last attempt. The new job's attempts are children of this span.
     ///
     /// # Errors
-    /// fred's; the dead letter is there then, and the new job may be.
+    /// fred's. The dead letter then still exists, and the new job may exist.
     pub async fn replay(&self, letter: &DeadLetter, expires_in: Option<Duration>) -> Result<Replayed, Error> {
         let (operations, began) = (self.operations(&letter.queue.queue), Instant::now());
         let span = self.replay_span(&operations, letter).await;
@@ -159,7 +159,7 @@ impl Inspector {
     }
 
     async fn replay_span(&self, operations: &Operations, letter: &DeadLetter) -> Span {
-        // In a list its fields are cut.
+        // The fields of a listed letter are truncated.
         let whole = match self.telemetry.is_on() {
             true => self.dead_letter(&letter.queue, &letter.entry.to_string()).await.unwrap_or_default(),
             false => vec![],

@@ -1,4 +1,4 @@
-//! Dead letters: listed, found, and purged.
+//! Lists, finds and purges dead letters.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::job::{EntryId, Fields};
 use crate::redis::{Error, Operation};
 use crate::work::LONGEST_DEAD;
 
-/// How many dead letters a search looks at: more than are kept.
+/// How many dead letters a search reads at most: more than are kept.
 const MOST_SEARCHED: usize = 200_000;
 
 /// A job that ended without success.
@@ -21,9 +21,9 @@ pub struct DeadLetter {
     pub queue: Shard,
     /// Its entry among the dead letters.
     pub entry: EntryId,
-    /// The ticket that it had as a job.
+    /// The id of the job.
     pub ticket: String,
-    /// What it holds; values may be cut.
+    /// Its fields; values may be truncated.
     pub fields: Fields,
 }
 
@@ -35,12 +35,12 @@ impl DeadLetter {
 }
 
 impl Inspector {
-    /// For how long dead letters are kept.
+    /// How long dead letters are kept.
     pub fn dead_are_kept(&self) -> Duration {
         LONGEST_DEAD
     }
 
-    /// The id of the last dead letter; `None` where there is none.
+    /// The id of the last dead letter; `None` if there is none.
     ///
     /// # Errors
     /// fred's.
@@ -50,7 +50,8 @@ impl Inspector {
         Ok(last.first().map(|peeked| peeked.entry))
     }
 
-    /// A page of dead letters from the last back, before that one; long values are cut. Empty at the end.
+    /// A page of dead letters before `before`, or from the last one, in descending order; long values are
+    /// truncated. Empty at the end.
     ///
     /// # Errors
     /// fred's.
@@ -64,8 +65,8 @@ impl Inspector {
         Ok(page.into_iter().map(|peeked| dead_letter(queue, peeked)).collect())
     }
 
-    /// A page of dead letters in their order, behind that one and up to the other; long values are cut. Empty
-    /// at the end.
+    /// A page of dead letters after `after` and up to `last`, in ascending order; long values are truncated.
+    /// Empty at the end.
     ///
     /// # Errors
     /// fred's.
@@ -81,7 +82,7 @@ impl Inspector {
         Ok(page.into_iter().map(|peeked| dead_letter(queue, peeked)).collect())
     }
 
-    /// The dead letters that bear an id, uncut: an entry's id is found at once, a ticket in a search.
+    /// The dead letters with an id, with whole values: an entry's id is looked up, a job id is searched for.
     ///
     /// # Errors
     /// fred's.
@@ -95,7 +96,7 @@ impl Inspector {
         self.search_dead(queue, |letter| letter.ticket == id).await
     }
 
-    /// The dead letters whose jobs bear a label, uncut, the last ones first.
+    /// The dead letters whose jobs have a label, with whole values, the last ones first.
     ///
     /// # Errors
     /// fred's.
@@ -127,7 +128,7 @@ impl Inspector {
         Ok(found.into_iter().map(|peeked| dead_letter(queue, peeked)).collect())
     }
 
-    /// Deletes dead letters for good; answers how many there were.
+    /// Deletes dead letters for good, and returns how many it deleted.
     ///
     /// # Errors
     /// fred's.

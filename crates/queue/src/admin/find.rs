@@ -1,4 +1,4 @@
-//! Listing jobs, and finding one by its ticket, its entry or its label.
+//! Lists jobs, and finds one by its id, its entry or its label.
 
 use fred::clients::Client;
 use fred::interfaces::KeysInterface;
@@ -10,50 +10,50 @@ use crate::job::{EntryId, Fields, FlowId, of_fields};
 use crate::redis::{Error, GROUP, Keys, entry_id, fields, number, unexpected};
 use crate::trail::JobResult;
 
-/// Longer values are cut where many jobs are looked at.
+/// Lists truncate longer values to this, bytes.
 const CUT: u64 = 2_048;
-/// No value of Redis is longer.
+/// No value of Redis is longer, bytes.
 const WHOLE: u64 = u32::MAX as u64;
-/// How many entries, and how many waiting jobs, a search looks at.
+/// How many entries, and how many waiting jobs, a search reads at most.
 const MOST_SEARCHED: usize = 10_000;
-/// How many of them in one call.
+/// How many jobs a call reads.
 const PAGE: u64 = 100;
 
-/// Which jobs are listed.
+/// The state of the jobs to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// In the stream, held by nobody.
+    /// In the stream, for any worker.
     Ready,
-    /// Held by a worker.
+    /// In flight at a worker.
     Running,
     /// Waiting for a time.
     Scheduled,
-    /// Held back by its flow.
+    /// Held by its flow.
     Parked,
 }
 
 /// Jobs, and whether there may be more.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// The jobs, running ones first, then ready ones, then by the time at which they are due, then
-    /// those that wait for their flow, flow by flow, in the order in which they were enqueued.
+    /// The jobs: running, then ready, then scheduled by their due time, then held, flow by flow in the order
+    /// in which they were enqueued.
     pub jobs: Vec<FoundJob>,
     /// Whether the limit was reached.
     pub cut: bool,
 }
 
-/// What a search came to.
+/// The result of a search.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
     /// All jobs that were found.
     pub jobs: Vec<FoundJob>,
-    /// Whether the queue holds more than was looked at.
+    /// Whether the search stopped before the end of the queue.
     pub cut: bool,
 }
 
-/// Which entries of a stream, and how they are read.
+/// Which entries of a stream to read, and how.
 pub(super) struct Peek<'a> {
-    /// Whose holders are told.
+    /// The group whose consumers are returned as holders; empty for none.
     pub(super) group: &'static str,
     /// `first`, `last` or `held`.
     pub(super) order: &'static str,
@@ -61,39 +61,39 @@ pub(super) struct Peek<'a> {
     pub(super) from: &'a str,
     /// The highest id.
     pub(super) to: &'a str,
-    /// At most how many.
+    /// The number of entries at most.
     pub(super) count: u64,
-    /// At most how many bytes of each value.
+    /// The number of bytes of each value at most.
     pub(super) most: u64,
 }
 
 impl<'a> Peek<'a> {
-    /// One entry, uncut.
+    /// One entry, with whole values.
     pub(super) fn one(id: &'a str) -> Self {
         Self { group: GROUP, order: "first", from: id, to: id, count: 1, most: WHOLE }
     }
 
-    /// All entries behind `from`, a page at a time, cut.
+    /// A page of entries, with truncated values.
     pub(super) fn page(order: &'static str, from: &'a str, to: &'a str) -> Self {
         Self { group: "", order, from, to, count: PAGE, most: CUT }
     }
 }
 
-/// Which jobs that wait, and how they are read.
+/// Which waiting jobs to read, and how.
 struct PeekWaiting<'a> {
-    /// Of the set of a flow, else of the schedule.
+    /// The flow that holds them; `None` for scheduled jobs.
     flow: Option<FlowId>,
     /// `due`, `scan` or `ticket`.
     order: &'static str,
-    /// How many to pass over, the cursor, or the ticket.
+    /// The number of jobs to skip, the cursor, or the job id.
     start: &'a str,
-    /// At most how many.
+    /// The number of jobs at most.
     count: u64,
-    /// At most how many bytes of each value.
+    /// The number of bytes of each value at most.
     most: u64,
 }
 
-/// An entry as it was peeked at.
+/// An entry that [`Peek`] read.
 pub(super) struct Peeked {
     pub(super) entry: EntryId,
     pub(super) fields: Fields,
@@ -103,7 +103,7 @@ pub(super) struct Peeked {
 }
 
 impl Inspector {
-    /// At most so many jobs of a queue, in that state or in any; long values are cut.
+    /// Up to `limit` jobs of a queue, in one state or in any; long values are truncated.
     ///
     /// # Errors
     /// fred's.
@@ -136,7 +136,7 @@ impl Inspector {
         Ok(Listing { jobs, cut })
     }
 
-    /// Up to so many jobs of the schedule or of a flow, the first ones, a page at a time.
+    /// The first jobs of the schedule or of a flow, up to `most`, read a page at a time.
     pub(super) async fn due(
         &self,
         queue: &Shard,
@@ -158,7 +158,7 @@ impl Inspector {
         Ok(jobs)
     }
 
-    /// Up to so many jobs of the stream, a page at a time, so that no call holds up Redis for long.
+    /// Up to `most` jobs of the stream, read a page at a time so that no call blocks Redis for long.
     async fn gather(
         &self,
         queue: &Shard,
@@ -179,8 +179,8 @@ impl Inspector {
         Ok(jobs)
     }
 
-    /// The jobs that bear an id: a ticket or an entry's id is found at once; a label, or the ticket of a job that
-    /// has another entry by now, in a search that is bounded. Long values are cut where a search was needed.
+    /// The jobs with an id. The id of a waiting job or of an entry is looked up. A label, or the id of a job
+    /// that now has another entry, needs a bounded search, which truncates long values.
     ///
     /// # Errors
     /// fred's.
@@ -194,8 +194,8 @@ impl Inspector {
         if jobs.is_empty() { self.search(queue, &own, id).await } else { Ok(Search { jobs, cut: false }) }
     }
 
-    /// The result of a job that asked for it to be kept, by its ticket; `None` where there is none, or not yet, or
-    /// not any more.
+    /// The kept result of a job, by its id; `None` if the job keeps none, has none yet, or its result has
+    /// expired.
     ///
     /// # Errors
     /// fred's.
@@ -203,7 +203,7 @@ impl Inspector {
         let key = Self::keys(queue).result(ticket.as_bytes());
         let get = |client: Client| async move { client.get::<Option<String>, _>(key).await };
         let found = self.redis.run(Command::new("GET"), get).await?;
-        // What is no result stands there under a name that somebody made up.
+        // A value that is no result is the producer's own, under a made-up job id.
         Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
@@ -217,7 +217,7 @@ impl Inspector {
             from = format!("({}", last.entry);
             let last = page.len() < PAGE as usize;
             for peeked in page.into_iter().filter(|peeked| bears(&peeked.fields, peeked.entry, id)) {
-                // Looked at again, for who holds it.
+                // Read again, with its holder.
                 let entry = peeked.entry.to_string();
                 let again = self.peek(own, Peek { most: CUT, ..Peek::one(&entry) }).await?;
                 search.jobs.extend(again.into_iter().map(|peeked| in_stream(queue, peeked)));
@@ -249,7 +249,7 @@ impl Inspector {
         }
     }
 
-    /// The same job uncut; `None` where it has moved since.
+    /// The same job with whole values; `None` if it has moved since.
     ///
     /// # Errors
     /// fred's.
@@ -263,7 +263,7 @@ impl Inspector {
         }
     }
 
-    /// The job of a ticket, uncut, where it waits.
+    /// The waiting job of an id, with whole values.
     async fn waits(&self, queue: &Shard, ticket: &str) -> Result<Option<FoundJob>, Error> {
         let peek = PeekWaiting { flow: None, order: "ticket", start: ticket, count: 1, most: WHOLE };
         let (_, found) = self.peek_waiting(queue, peek).await?;
@@ -273,7 +273,7 @@ impl Inspector {
         }
     }
 
-    /// A job that waits for no time is looked for in its flow.
+    /// Looks for a job that is not in the schedule in the set of its flow.
     async fn placed(&self, job: FoundJob) -> Result<FoundJob, Error> {
         let (Place::Scheduled(None), Some((flow, name))) = (&job.place, of_fields(&job.fields)) else {
             return Ok(job);
@@ -299,7 +299,7 @@ impl Inspector {
         array(reply)?.into_iter().map(peeked).collect()
     }
 
-    /// Jobs that wait, and where the next page begins.
+    /// The next cursor, and a page of waiting jobs.
     async fn peek_waiting(
         &self,
         queue: &Shard,
@@ -348,7 +348,7 @@ fn waiting(queue: &Shard, flow: Option<FlowId>, row: Value) -> Result<FoundJob, 
             Place::Parked { flow, name }
         }
         None => {
-            // A score, which Redis writes as it writes floats.
+            // Redis writes a score as a float.
             let due = text(&due)?.parse::<f64>().ok().filter(|due| *due >= 0.0).map(|due| due as u64);
             Place::Scheduled(due)
         }
@@ -356,7 +356,7 @@ fn waiting(queue: &Shard, flow: Option<FlowId>, row: Value) -> Result<FoundJob, 
     Ok(FoundJob { queue: queue.clone(), ticket: text(&ticket)?, place, fields })
 }
 
-/// Whether an entry is the job of that ticket or label.
+/// Whether an entry is the job of an id or a label.
 fn bears(fields: &Fields, entry: EntryId, id: &str) -> bool {
     labelled(fields, id) || ticket(fields, entry) == id
 }

@@ -1,4 +1,4 @@
-//! Flows that are held back: by their breaker, or with jobs that wait for them.
+//! Flows whose breaker is open, or that hold jobs.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,33 +12,33 @@ use super::{Inspector, Place, Shard, array, scanned, text};
 use crate::job::FlowId;
 use crate::redis::{Error, Keys};
 
-/// As many flows of a shard are looked at.
+/// How many flows of a shard are listed at most.
 const MOST: u64 = 1_000;
 
-/// A flow that is held back.
+/// A flow whose breaker is open, or that holds jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeldFlow {
-    /// Its name, where that is known.
+    /// Its name, if known.
     pub name: Option<String>,
-    /// Since when its breaker has been open, Unix ms.
+    /// When its breaker opened, Unix ms.
     pub since: Option<u64>,
-    /// Until when nothing is sent, Unix ms; then one attempt is a trial.
+    /// When the breaker's pause ends, Unix ms. Then one attempt is a trial.
     pub open_until: Option<u64>,
-    /// How often in a row its breaker has opened; 0 where it is closed.
+    /// How often in a row its breaker has opened; 0 if it is closed.
     pub trips: u32,
-    /// How many jobs wait for it, by shard.
+    /// How many jobs it holds, by shard.
     pub parked: Vec<(Shard, u64)>,
 }
 
 impl HeldFlow {
-    /// How many jobs wait for it.
+    /// How many jobs it holds in all shards.
     pub fn jobs(&self) -> u64 {
         self.parked.iter().map(|(_, jobs)| jobs).sum()
     }
 }
 
 impl Inspector {
-    /// The flows of which jobs of a shard wait.
+    /// The flows that hold jobs of a shard.
     ///
     /// # Errors
     /// fred's.
@@ -49,8 +49,8 @@ impl Inspector {
         Ok(found.iter().filter_map(|flow| FlowId::parse(flow.as_str()?.as_ref())).collect())
     }
 
-    /// The flows for which jobs of these shards wait, and all whose breaker is open where `all` is asked for; those
-    /// first for which most jobs wait.
+    /// The flows that hold jobs of these shards, and with `all` every flow whose breaker is open. The flows
+    /// that hold most jobs come first.
     ///
     /// # Errors
     /// fred's.
@@ -79,7 +79,7 @@ impl Inspector {
         Ok(held)
     }
 
-    /// The name that the first of its jobs tells.
+    /// The flow's name, read from its first job.
     async fn name(&self, queue: &Shard, flow: FlowId) -> Result<Option<String>, Error> {
         let first = self.due(queue, Some(flow), 1).await?.into_iter().next();
         Ok(first.and_then(|job| match job.place {
@@ -104,7 +104,7 @@ impl Inspector {
         Ok(())
     }
 
-    /// All flows of which workers have told one another anything lately.
+    /// All flows whose state workers have shared lately.
     async fn told_of(&self) -> Result<BTreeSet<FlowId>, Error> {
         let scan = |client: Client| async move {
             const PATTERN: &str = "postrider:flow:{*}";
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_tells_its_flow() {
+    fn a_key_contains_its_flow() {
         let flow = FlowId::of("example.org:443");
         let key = Keys::limits(flow);
         assert_eq!(id_of(key.as_str().unwrap()), Some(flow));

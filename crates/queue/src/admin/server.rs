@@ -1,4 +1,4 @@
-//! What the server says of itself, as far as it lets this user ask.
+//! The server's version, settings, clock and rights, as far as this user may ask for them.
 
 use std::collections::HashMap;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -16,19 +16,19 @@ use crate::redis::{Error, GROUP, Keys};
 /// A server, or one node of a cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Server {
-    /// Its INFO, by name; empty where the user may not ask.
+    /// Its INFO, by name; empty if the user may not call INFO.
     pub info: HashMap<String, String>,
-    /// Settings that CONFIG GET told; empty where the user may not ask.
+    /// Its settings from CONFIG GET; empty if the user may not call that.
     pub config: HashMap<String, String>,
     /// How far its clock is ahead of this machine's, ms.
     pub ahead_ms: i64,
     /// How long a command takes, ms.
     pub round_trip_ms: u64,
-    /// Whether this is one node of several.
+    /// Whether this is a node of a cluster.
     pub cluster: bool,
 }
 
-/// What ACL DRYRUN says of a command that is allowed.
+/// The reply of ACL DRYRUN for an allowed command.
 const MAY: &str = "OK";
 
 /// A command that the worker or the tools need, with arguments that do nothing.
@@ -36,10 +36,10 @@ const MAY: &str = "OK";
 struct Probe(&'static str, Vec<Value>);
 
 impl Inspector {
-    /// Asks the server for what it says of itself.
+    /// Reads the server's INFO, settings and clock.
     ///
     /// # Errors
-    /// fred's, where not even the time is told.
+    /// fred's, if not even TIME works.
     pub async fn server(&self) -> Result<Server, Error> {
         let (before, began) = (SystemTime::now(), Instant::now());
         let theirs = self.now().await? as i64;
@@ -83,11 +83,10 @@ impl Inspector {
         Ok(config)
     }
 
-    /// The commands that this user may not call of those that the worker and the tools need, with what the
-    /// server says.
+    /// The commands that the worker and the tools need and this user may not call, with the server's message.
     ///
     /// # Errors
-    /// fred's, where the connection breaks.
+    /// fred's, if the connection breaks.
     pub async fn refused(&self, queue: &Shard) -> Result<Vec<(String, String)>, Error> {
         let user = match self.command("ACL", None, vec!["WHOAMI".into()]).await {
             Ok(user) => text(&user).ok(),
@@ -110,20 +109,21 @@ impl Inspector {
         Ok(refused)
     }
 
-    /// Whether the user may, as the server tells without doing it; `None` where it does not tell.
+    /// The reply of ACL DRYRUN, which does not run the command; `None` if the server or the user cannot call
+    /// it.
     async fn dry_run(&self, user: Option<&str>, name: &'static str, args: &[Value]) -> Option<String> {
         let mut call: Vec<Value> = vec!["DRYRUN".into(), user?.into(), name.into()];
         call.extend(args.iter().cloned());
         text(&self.command("ACL", None, call).await.ok()?).ok()
     }
 
-    /// Calls the command, with arguments that do nothing. The right is checked before anything else.
+    /// Calls the command with arguments that do nothing. Redis checks the right before the arguments.
     async fn try_out(&self, name: &'static str, args: Vec<Value>) -> Result<String, Error> {
         match self.command(name, None, args).await {
             Ok(_) => Ok(MAY.to_owned()),
             Err(error) => match redis_telemetry::error_type(&error) {
                 ErrorType::Redis(prefix) if prefix == "NOPERM" => Ok(error.details().to_owned()),
-                // Refused for its arguments, which is what they are for.
+                // Refused for its arguments, as intended.
                 ErrorType::Redis(_) => Ok(MAY.to_owned()),
                 _ => Err(error),
             },
@@ -135,8 +135,8 @@ fn owned((name, value): (&str, &str)) -> (String, String) {
     (name.to_owned(), value.trim().to_owned())
 }
 
-/// All on keys that do not exist, and none makes one: where the command would, it is given arguments that it
-/// refuses, which is after the right was checked.
+/// All use keys that do not exist, and none creates one: a command that would gets arguments that Redis
+/// refuses after it has checked the right.
 fn probes(queue: &Shard) -> Vec<Probe> {
     let key = format!("postrider:{{{queue}}}:doctor");
     let of = |name: &'static str, args: &[&str]| {
@@ -181,12 +181,12 @@ fn probes(queue: &Shard) -> Vec<Probe> {
         of("EVAL", &["return 1", "1", "KEY"]),
         of("EVALSHA", &["0000000000000000000000000000000000000000", "1", "KEY"]),
         of("SCAN", &["0", "COUNT", "1"]),
-        // With these a blocking read is ended; no client has the id 0.
+        // These end a blocking read. No client has the id 0.
         of("CLIENT", &["ID"]),
         of("CLIENT", &["UNBLOCK", "0"]),
         of("TIME", &[]),
         of("PING", &[]),
-        // A key of another pattern than those of queues.
+        // This key has another pattern than those of queues.
         Probe("HSET", vec![Keys::limits(FlowId::of("doctor")).into(), "a".into(), "b".into(), "c".into()]),
     ]
 }

@@ -1,4 +1,4 @@
-//! What a queue holds, counted at one instant.
+//! Counts the jobs of a queue at one instant.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -7,39 +7,39 @@ use super::{Inspector, Shard, text};
 use crate::job::{EntryId, FlowId};
 use crate::redis::{Error, GROUP, number, unexpected};
 
-/// An entry's time that is older than this was made up by its producer.
+/// An entry's id with an older time was chosen by its producer, ms.
 const LONGEST_WAIT_MS: u64 = 366 * 24 * 3600 * 1000;
 
-/// What a queue holds.
+/// The contents of a queue.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
     /// Redis' clock, Unix ms.
     pub now: u64,
-    /// Jobs in the stream that nobody holds.
+    /// Jobs in the stream, for any worker.
     pub ready: u64,
-    /// Jobs that a worker holds.
+    /// Jobs in flight at a worker: running.
     pub in_flight: u64,
-    /// Jobs that wait.
+    /// Jobs that are scheduled, held or orphaned.
     pub waiting: u64,
-    /// Tickets that wait for a time.
+    /// Job ids in the schedule.
     pub scheduled: u64,
-    /// Tickets that wait for their flow, by flow.
+    /// Job ids that each flow holds.
     pub parked: Vec<(FlowId, u64)>,
-    /// Of the scheduled tickets that were looked at, how many have no job.
+    /// How many of the checked scheduled job ids have no job.
     pub without_job: u64,
     /// Dead letters.
     pub dead: u64,
     /// Whether the stream exists.
     pub has_stream: bool,
-    /// The last id that the group was given; `None` where there is no group.
+    /// The last id that was delivered to the group; `None` without a group.
     pub delivered: Option<String>,
-    /// The highest id that the stream has given out.
+    /// The highest id that the stream has generated.
     pub last: Option<EntryId>,
-    /// How long the first ready job has been there, ms; `None` where there is none, or its id tells no time.
+    /// The age of the first ready job, ms; `None` if there is none, or its id contains no time.
     pub oldest_ms: Option<u64>,
-    /// All that read or have read, and the workers that have said they live.
+    /// The consumers of the group, and the workers with a record.
     pub consumers: Vec<SurveyedConsumer>,
-    /// What could not be counted.
+    /// The errors of counts that failed.
     pub faults: Vec<String>,
 }
 
@@ -48,13 +48,13 @@ pub struct Survey {
 pub struct SurveyedConsumer {
     /// Its name.
     pub name: String,
-    /// How many jobs it holds.
+    /// How many jobs it has in flight.
     pub pending: u64,
     /// Whether it is a consumer of the group.
     pub reads: bool,
-    /// For how long it has done nothing as a consumer, ms.
+    /// Time since its last command as a consumer, ms.
     pub idle_ms: u64,
-    /// How long ago it said that it lives, ms.
+    /// Time since its last heartbeat, ms.
     pub seen_ms: Option<u64>,
     /// Its lease, ms.
     pub lease_ms: Option<u64>,
@@ -63,14 +63,14 @@ pub struct SurveyedConsumer {
 }
 
 impl Survey {
-    /// How many tickets wait for their flow.
+    /// How many jobs the flows hold.
     pub fn held_back(&self) -> u64 {
         self.parked.iter().map(|(_, jobs)| jobs).sum()
     }
 }
 
 impl SurveyedConsumer {
-    /// Whether it has given a sign of life within ten of its leases.
+    /// Whether its last heartbeat is at most ten of its leases old.
     pub fn alive(&self) -> bool {
         match (self.seen_ms, self.lease_ms) {
             (Some(seen), Some(lease)) => seen <= lease.saturating_mul(10),
@@ -87,12 +87,12 @@ struct Record {
 }
 
 impl Inspector {
-    /// Counts what a queue holds, and looks up for so many scheduled tickets whether their job waits.
+    /// Counts the jobs of a queue, and checks the job of the first `looked_up` scheduled job ids.
     ///
     /// # Errors
     /// fred's.
     pub async fn survey(&self, queue: &Shard, looked_up: u64) -> Result<Survey, Error> {
-        /// A flow may be held back for the first time between two looks; again and again, it is not.
+        /// A flow may start to hold jobs between two calls, but not again and again.
         const LOOKS: usize = 5;
         let own = Self::keys(queue);
         let mut known: Vec<FlowId> = Vec::new();
@@ -114,7 +114,7 @@ impl Inspector {
     }
 }
 
-/// The flows that hold jobs back. What somebody else put there is none of ours.
+/// The flows that hold jobs. Foreign members are ignored.
 fn flows(told: &Value) -> Vec<FlowId> {
     list(told, "flows").iter().filter_map(|flow| FlowId::parse(flow.as_str()?)).collect()
 }
@@ -126,7 +126,7 @@ fn parse(told: &Value, known: &[FlowId]) -> Survey {
     let age = |id: EntryId| now.checked_sub(id.millis).filter(|age| *age < LONGEST_WAIT_MS);
     Survey {
         now,
-        // Entries that were deleted while they were pending are still counted as such.
+        // Redis still counts entries as pending that were deleted while they were pending.
         ready: count("entries").saturating_sub(count("pending")),
         in_flight: count("pending"),
         waiting: count("waiting"),
@@ -176,7 +176,7 @@ fn consumers(told: &Value, now: u64) -> Vec<SurveyedConsumer> {
     consumers
 }
 
-/// A list, which the script writes as an object where it is empty.
+/// A list. The script writes an empty list as an object.
 fn list<'a>(told: &'a Value, name: &str) -> &'a [Value] {
     told[name].as_array().map_or(&[], Vec::as_slice)
 }
@@ -190,7 +190,7 @@ mod tests {
     const NOW: u64 = 1_795_396_101_000;
 
     #[test]
-    fn what_is_pending_is_not_ready() {
+    fn pending_jobs_are_not_ready() {
         let told = json!({"now": NOW, "entries": 5, "pending": 2, "delivered_id": "1-0", "faults": {}});
         let survey = parse(&told, &[]);
         assert_eq!((survey.ready, survey.in_flight, survey.has_stream), (3, 2, true));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn parked_jobs_are_counted_by_flow() {
+    fn held_jobs_are_counted_by_flow() {
         let known = [FlowId::of("a:80"), FlowId::of("b:80")];
         let survey = parse(&json!({"now": NOW, "parked": [3, 0]}), &known);
         assert_eq!((survey.parked.as_slice(), survey.held_back()), ([(known[0], 3)].as_slice(), 3));
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_age_is_not_read_from_an_id_that_was_made_up() {
+    fn an_id_that_a_producer_chose_has_no_age() {
         let oldest = |id: &str| parse(&json!({"now": NOW, "first_ready_id": id}), &[]).oldest_ms;
         assert_eq!(oldest("1795396100000-3"), Some(1000));
         assert_eq!(oldest("1-1"), None);

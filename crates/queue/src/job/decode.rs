@@ -1,4 +1,4 @@
-//! From the fields of an entry to a job, or to the reason why it is none.
+//! Decodes the fields of an entry into a job, or into the reason why it is not a job.
 
 use std::time::Duration;
 
@@ -13,24 +13,24 @@ use super::{Job, Malformed, Wait, headers, quoted};
 
 /// The version of the wire format that this worker knows.
 const VERSION: u64 = 1;
-/// A Unix time in milliseconds below this one (March 1973) is one in seconds.
+/// A smaller Unix time (before March 1973) is in seconds, not in milliseconds.
 const LEAST_MILLIS: u64 = 100_000_000_000;
-/// A Unix time in milliseconds above this one (the year 5138) is one in microseconds.
+/// A greater Unix time (after the year 5138) is in microseconds, not in milliseconds.
 const MOST_MILLIS: u64 = 100_000_000_000_000;
-/// Ten years: a longer delay is a mistake.
+/// Ten years, in milliseconds: a longer delay is a mistake.
 const LONGEST_DELAY: u64 = 10 * 366 * 24 * 3600 * 1000;
-/// Seven days: a result is for who waits for it.
+/// Seven days, in milliseconds: results are for callers that wait for them.
 pub const LONGEST_RESULT: u64 = 7 * 24 * 3600 * 1000;
-/// An hour: a request that takes longer is a mistake, and holds a slot.
+/// An hour, in milliseconds: a longer request is a mistake, and occupies a slot.
 const LONGEST_TIMEOUT: u64 = 3600 * 1000;
-/// An entry with more fields than this cannot be carried by a script.
+/// A script cannot carry an entry with more fields.
 const MOST_FIELDS: usize = 256;
 
 impl Job {
     /// Reads a job.
     ///
     /// # Errors
-    /// [`Malformed`] says which field is wrong and what would be right.
+    /// [`Malformed`] names the wrong field and what to write instead.
     pub fn decode(delivery: &Delivery) -> Result<Self, Malformed> {
         let fields = &delivery.fields;
         let count = fields.iter().filter(|(name, _)| name.first() != Some(&b'_')).count();
@@ -85,7 +85,7 @@ fn version(known: &Known) -> Result<(), Malformed> {
 
 fn url(known: &Known) -> Result<Uri, Malformed> {
     let field = known.url.clone().ok_or_else(|| Malformed::new("field `url` is missing"))?;
-    // What stands behind a `#` is not looked at below, since it is not sent.
+    // The checks below ignore the fragment after `#`, which is not sent.
     if std::str::from_utf8(&field).is_err() {
         return Err(Malformed::new("field `url` is not text: it must be UTF-8"));
     }
@@ -107,7 +107,7 @@ fn url(known: &Known) -> Result<Uri, Malformed> {
     Ok(uri)
 }
 
-/// `HOST` or `HOST:PORT`, and nothing else: what different readers understand differently reaches none.
+/// Accepts only `HOST` or `HOST:PORT`: a text that parsers read differently reaches no destination.
 fn authority(uri: &Uri) -> Result<(), Malformed> {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     if authority.contains('@') {
@@ -127,7 +127,7 @@ fn authority(uri: &Uri) -> Result<(), Malformed> {
     }
 }
 
-/// Methods whose spelling is known.
+/// Methods whose spelling is checked.
 const USUAL: [&str; 9] = ["POST", "GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "QUERY"];
 
 fn method(known: &Known) -> Result<Method, Malformed> {
@@ -137,7 +137,7 @@ fn method(known: &Known) -> Result<Method, Malformed> {
             Err(Malformed::new("field `method`: CONNECT is for proxies"))
         }
         Some(text) => {
-            // RFC 9110 §9.1: methods are case-sensitive, so that this one would be none that a server knows.
+            // RFC 9110 §9.1: methods are case-sensitive, so no server would know `get`.
             let meant = USUAL.iter().find(|usual| usual.as_bytes().eq_ignore_ascii_case(text));
             match (meant, Method::from_bytes(text)) {
                 (Some(usual), _) if usual.as_bytes() != text => {
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_are_ignored_and_known_ones_stand_once() {
+    fn unknown_fields_are_ignored_and_known_ones_are_given_once() {
         assert!(decode(&[URL, ("colour", "red"), ("colour", "blue")]).is_ok());
         assert!(refused(&[("body", "a"), ("body", "b")]).contains("twice"));
     }
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_is_written_in_capitals_where_it_is_a_usual_one() {
+    fn a_usual_method_must_be_in_capitals() {
         for method in ["GET", "PATCH", "QUERY", "PURGE", "M-SEARCH", "purge"] {
             assert_eq!(decode(&[URL, ("method", method)]).unwrap().method, method);
         }
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_told_from_milliseconds() {
+    fn seconds_are_distinguished_from_milliseconds() {
         assert!(refused(&[("not_before", "1795396101")]).contains("looks like seconds"));
         assert!(refused(&[("expires_at", "1795396101")]).contains("looks like seconds"));
         assert!(refused(&[("not_before", "1795396101000000")]).contains("milliseconds"));
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_has_a_reason_of_its_own() {
+    fn a_newer_format_has_its_own_reason() {
         assert_eq!(decode(&[URL, ("v", "2")]).unwrap_err().reason, Reason::Version);
         assert!(decode(&[URL, ("v", "1")]).is_ok());
     }
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_worker_wrote_is_read_and_nonsense_in_its_place_is_not() {
+    fn the_workers_fields_are_read_and_invalid_ones_are_ignored() {
         let job = decode(&[URL, ("_ticket", "7-1"), ("_attempt", "2"), ("_at", "5")]).unwrap();
         assert_eq!((job.ticket.as_ref(), job.trail.attempts, job.trail.at), (&b"7-1"[..], 2, Some(5)));
         let job = decode(&[URL, ("_ticket", "a b"), ("_attempt", "-2"), ("_at", "x")]).unwrap();

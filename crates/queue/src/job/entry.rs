@@ -29,40 +29,40 @@ impl fmt::Display for EntryId {
 
 /// The right of this worker to work on one delivery of a job.
 ///
-/// Redis knows it by entry, consumer and delivery count; the epoch tells deliveries apart that look the same
-/// because the consumer group was made anew.
+/// Redis identifies it by entry, consumer and delivery count. These can repeat after the consumer group was
+/// recreated; then the epoch distinguishes the deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// The entry.
     pub entry: EntryId,
-    /// How often the entry has been delivered, this time included.
+    /// How often the entry has been delivered, including this time.
     pub delivery: u64,
-    /// How often this process has made the group anew.
+    /// How often this process has recreated the group.
     pub epoch: u32,
 }
 
-/// The fields of an entry in their order, names and values as they came.
+/// The fields of an entry in their order, names and values unchanged.
 pub type Fields = Vec<(Bytes, Bytes)>;
 
-/// An entry that was read or taken over.
+/// An entry that was fetched or taken over.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// The right to work on it.
     pub lease: Lease,
-    /// What it holds.
+    /// Its fields.
     pub fields: Fields,
 }
 
-/// More than this an entry may not hold, names and values together.
+/// The maximum size of an entry, names and values together, in bytes.
 pub const MOST_BYTES: usize = 4 << 20;
 
 impl Delivery {
-    /// How much it holds, names and values together.
+    /// Its size, names and values together.
     pub fn bytes(&self) -> usize {
         self.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
 
-    /// Whether it holds more than an entry may.
+    /// Whether it is larger than [`MOST_BYTES`].
     pub fn is_too_large(&self) -> bool {
         self.bytes() > MOST_BYTES
     }
@@ -78,7 +78,7 @@ impl telemetry::Carrier for Producer<'_> {
         if values.next().is_some() { None } else { std::str::from_utf8(value).ok() }
     }
 
-    /// An entry that was read is not written.
+    /// Does nothing: a fetched entry is not changed.
     fn set(&mut self, _: &'static str, _: String) {}
 }
 

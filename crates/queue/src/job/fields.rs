@@ -1,11 +1,11 @@
-//! The fields of an entry, picked out by name: each known one at most once.
+//! The known fields of an entry by name, each at most once.
 
 use bytes::Bytes;
 
 use super::Malformed;
 use super::entry::Fields;
 
-/// The W3C context of a producer, opaque: it is kept and forwarded, in every build.
+/// The W3C context of a producer. Every build keeps and forwards it unparsed.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     /// `traceparent`.
@@ -16,34 +16,34 @@ pub struct Context {
     pub baggage: Option<Bytes>,
 }
 
-/// What a job has been through: the fields that begin with `_`. They are the worker's own; what a producer
-/// puts there counts only where it is well formed.
+/// The fields that begin with `_`: the worker's own record of the job. A producer's value counts only if it
+/// is valid.
 #[derive(Clone, Debug, Default)]
 pub struct Trail {
-    /// The job's ticket, where it was in the stream before under another id.
+    /// The job id, if the job was in the stream before under another entry id.
     pub ticket: Option<Bytes>,
     /// When it was enqueued, Unix milliseconds.
     pub at: Option<u64>,
-    /// How many attempts have been made.
+    /// How many attempts were made.
     pub attempts: u32,
-    /// The span that attempts are children of where the producer gave none.
+    /// The parent span of the attempts, if the producer gave none.
     pub traceparent: Option<Bytes>,
     /// A JSON list of the attempts.
     pub history: Option<Bytes>,
-    /// Its flow held it back and has let it go.
+    /// The mark of a job that its flow held and then admitted.
     pub admitted: Option<Admitted>,
-    /// The ticket of the dead letter that was replayed as this job.
+    /// The job id of the dead letter that was replayed as this job.
     pub replay_of: Option<Bytes>,
 }
 
-/// What a job carries that waited for its flow.
+/// The mark of a job that its flow held and then admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admitted {
-    /// The flow has room for it, and a token was taken for it.
+    /// It is within the flow's limit, and its token was taken.
     Yes,
-    /// It is the one that tries whether the destination answers again.
+    /// It is the trial of whether the destination answers again.
     Trial,
-    /// The flow has no room for it, and it may be too old to wait any longer.
+    /// It exceeds the flow's limit, but may be too old to wait any longer.
     Old,
 }
 
@@ -57,7 +57,7 @@ impl Admitted {
         }
     }
 
-    /// What the fields of a job say that it carries.
+    /// The mark in a job's fields.
     pub fn of(fields: &Fields) -> Option<Self> {
         fields.iter().rfind(|(name, _)| name == "_admitted").and_then(|(_, value)| Self::parse(value))
     }
@@ -72,7 +72,7 @@ macro_rules! known_fields {
         /// The names of the fields that a producer may give.
         pub const FIELDS: &[&str] = &[$(stringify!($name),)+];
 
-        /// The known fields of an entry, as they came.
+        /// The known fields of an entry, unchanged.
         #[derive(Default)]
         pub(super) struct Known {
             $(pub(super) $name: Option<Bytes>,)+
@@ -117,7 +117,7 @@ impl Trail {
             b"_ticket" if is_label(value) => self.ticket = Some(value.clone()),
             b"_at" => self.at = number(value),
             b"_attempt" => {
-                // More than a job can have is none of ours.
+                // No worker writes more than a job can have.
                 let made = number(value).and_then(|made| u32::try_from(made).ok());
                 self.attempts = made.filter(|made| *made <= 100).unwrap_or(0);
             }

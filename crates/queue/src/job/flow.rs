@@ -1,4 +1,5 @@
-//! What is limited together: by default a destination's `host:port`, or what the job names. Pure.
+//! A flow: the jobs that are limited together, by default of a destination's `host:port`, else of a key that
+//! the job names. Pure.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,17 +13,17 @@ use super::Job;
 use super::entry::Fields;
 use super::host::Host;
 
-/// A flow, as Redis' keys name it: the first 64 bits of the SHA-1 of its name, in 16 hex digits.
+/// A flow's id in Redis' keys: the first 64 bits of the SHA-1 of its name, in 16 hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlowId(u64);
 
 impl FlowId {
-    /// The flow of that name.
+    /// The id of a flow by its name.
     pub fn of(name: &str) -> Self {
         Self::hashed([name.as_bytes()])
     }
 
-    /// The flow of a job. Nothing is allocated.
+    /// The flow of a job. Allocates nothing.
     pub fn of_job(job: &Job) -> Self {
         Self::of_parts(job.flow.as_ref(), &job.uri)
     }
@@ -36,7 +37,7 @@ impl FlowId {
         Self::hashed([usual(uri.host().unwrap_or_default()).as_bytes(), port])
     }
 
-    /// From the 16 hex digits.
+    /// Parses the 16 hex digits.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != 16 {
             return None;
@@ -58,7 +59,7 @@ impl fmt::Display for FlowId {
     }
 }
 
-/// The name of a job's flow: `host:port` as it is mostly written, or what the job says.
+/// The name of a job's flow: the key that the job names, else `host:port` in its usual form.
 pub fn flow_name(job: &Job) -> String {
     name_of_parts(job.flow.as_ref(), &job.uri)
 }
@@ -70,7 +71,7 @@ fn name_of_parts(flow: Option<&Bytes>, uri: &Uri) -> String {
     }
 }
 
-/// `HOST:PORT` as the flow of that destination is named; `None` for what is no such text.
+/// The name of a destination's flow from a text `HOST:PORT`; `None` for any other text.
 pub fn destination(text: &str) -> Option<String> {
     let (host, port) = text.rsplit_once(':')?;
     let port: u16 = port.parse().ok().filter(|port| *port > 0)?;
@@ -78,8 +79,9 @@ pub fn destination(text: &str) -> Option<String> {
     Some(format!("{}:{port}", usual(host)))
 }
 
-/// A host as it is mostly written, so that nobody gets past the limits of a destination by another spelling: in small
-/// letters, without a dot at its end, an address in its usual form. Nothing is allocated for one that is written so.
+/// A host in its usual form, so that another spelling does not bypass a destination's limits: in lower case,
+/// without a dot at its end, an address in its usual form. Allocates nothing for a host that is already in
+/// this form.
 fn usual(host: &str) -> Cow<'_, str> {
     let last = host.rsplit('.').next().unwrap_or_default();
     let perhaps_address = host.starts_with('[') || last.is_empty() || last.as_bytes()[0].is_ascii_digit();
@@ -97,7 +99,7 @@ fn usual(host: &str) -> Cow<'_, str> {
     host.into()
 }
 
-/// Flow and its name, of a job that is looked at from outside; `None` where its fields tell none.
+/// The flow and its name from the fields of an undecoded job; `None` if the fields name none.
 pub fn of_fields(fields: &Fields) -> Option<(FlowId, String)> {
     let field = |name: &str| fields.iter().find(|(own, _)| own == name).map(|(_, value)| value);
     let flow = field("flow");
@@ -146,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_in_the_flow_that_its_fields_tell() {
+    fn a_job_is_in_the_flow_of_its_fields() {
         let of = |fields: &[(&'static str, &'static str)]| {
             of_fields(&fields.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
         };

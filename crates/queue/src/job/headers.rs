@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::{Malformed, quoted};
 
-/// Headers that belong to the connection or to the framing of the message, which are the client's business
-/// (RFC 9110 §7.6.1, RFC 9112 §6). `host` is the URL's.
+/// Headers of the connection or of the message's framing, which the client sets (RFC 9110 §7.6.1, RFC 9112
+/// §6). `host` comes from the URL.
 const RESERVED: [&str; 13] = [
     "host",
     "content-length",
@@ -24,12 +24,12 @@ const RESERVED: [&str; 13] = [
     "expect",
 ];
 
-/// More than any server takes.
+/// The maximum number of values: more than any server accepts.
 const MOST: usize = 256;
-/// Names and values together; servers take 8 to 64 KiB.
+/// The maximum size of names and values together, in bytes. Servers accept 8 to 64 KiB.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// Whether only the client may set it.
+/// Whether only the client may set this header.
 pub fn is_reserved(name: &HeaderName) -> bool {
     RESERVED.contains(&name.as_str())
 }
@@ -70,7 +70,7 @@ pub(super) fn parse(field: Option<&Bytes>) -> Result<HeaderMap, Malformed> {
 }
 
 fn push(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), Malformed> {
-    // The value may be secret: only the name is told.
+    // The value may be secret: the error contains only the name.
     let value = HeaderValue::from_str(value).map_err(|_| {
         let name = quoted(name.as_str());
         Malformed::new(format!("field `headers`: the value of {name} has a character that headers cannot"))
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_break_the_request_is_refused_by_name_and_never_by_value() {
+    fn an_invalid_header_is_refused_by_name_and_never_by_value() {
         for wrong in [
             "[]",
             "{",

@@ -1,8 +1,8 @@
-//! The host of a URL: an address, however it is spelt, or a name. Pure.
+//! The host of a URL: an address in any spelling, or a name. Pure.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// What a URL's host is.
+/// The host of a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Host<'a> {
     /// An address. Nothing needs to be resolved.
@@ -14,34 +14,34 @@ pub enum Host<'a> {
 /// What is wrong with a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadHost {
-    /// There is none.
+    /// The text is empty.
     #[error("is empty")]
     Empty,
     /// `[fe80::1%25eth0]`, RFC 6874.
-    #[error("has a zone id, which no destination needs; leave `%` and what follows out")]
+    #[error("has a zone id, which no destination needs; leave out `%` and the rest")]
     Zone,
-    /// What stands in brackets is not an IPv6 address.
+    /// The text in brackets is not an IPv6 address.
     #[error("is not an IPv6 address in brackets, as [2001:db8::1]")]
     Bracketed,
     /// It ends in a number as an IPv4 address does.
     #[error("ends in a number and is not an IPv4 address, as 192.0.2.1")]
     Number,
     /// A name with characters beyond ASCII.
-    #[error("has letters beyond ASCII; write the name in its form for DNS, as xn--bcher-kva.example")]
+    #[error("has letters beyond ASCII; write the name in its DNS form, as xn--bcher-kva.example")]
     International,
-    /// It is not a name that DNS knows (RFC 1035 §2.3.4, and the underscore of RFC 2782).
+    /// It is not a DNS name (RFC 1035 §2.3.4, with the underscore of RFC 2782).
     #[error("is not a host name: labels of 1 to 63 letters, digits, `-` or `_`, in all up to 253 characters")]
     Name,
 }
 
 impl<'a> Host<'a> {
-    /// Reads a host as it stands in a URL, an IPv6 address in brackets.
+    /// Parses the host of a URL; an IPv6 address is in brackets.
     ///
-    /// A host whose last label is a number is an IPv4 address or nothing (WHATWG URL §3.5), with 1 to 4 parts in
-    /// decimal, octal or hex: `0x7f.1` and `2130706433` are 127.0.0.1, as the system's resolver reads them.
+    /// A host whose last label is a number must be an IPv4 address (WHATWG URL §3.5), with 1 to 4 parts in
+    /// decimal, octal or hex: `0x7f.1` and `2130706433` are 127.0.0.1, as for the system's resolver.
     ///
     /// # Errors
-    /// [`BadHost`], which continues a sentence that begins with the host.
+    /// [`BadHost`]. Its text continues a sentence that begins with the host.
     pub fn parse(text: &'a str) -> Result<Self, BadHost> {
         if let Some(rest) = text.strip_prefix('[') {
             let inner = rest.strip_suffix(']').ok_or(BadHost::Bracketed)?;
@@ -69,7 +69,7 @@ impl<'a> Host<'a> {
 }
 
 impl Host<'_> {
-    /// An IPv4 address in IPv6 clothes (`::ffff:0:0/96`) as the IPv4 address that it is.
+    /// Converts an IPv4-mapped IPv6 address (`::ffff:0:0/96`) to its IPv4 address.
     #[must_use]
     pub fn canonical(self) -> Self {
         match self {
@@ -84,7 +84,7 @@ fn is_label(label: &str) -> bool {
         && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
-/// `inet_aton` of POSIX: the last part fills all bytes that are left.
+/// Parses as POSIX `inet_aton`: the last part fills all remaining bytes.
 fn ipv4(text: &str) -> Option<Ipv4Addr> {
     let parts: Vec<u32> = text.split('.').map(number).collect::<Option<_>>()?;
     let (last, first) = parts.split_last()?;
@@ -99,14 +99,14 @@ fn ipv4(text: &str) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from_bits(bits))
 }
 
-/// A part of an IPv4 address: `0x` begins hex, another `0` octal.
+/// Parses a part of an IPv4 address: the prefix `0x` means hex, any other `0` octal.
 fn number(text: &str) -> Option<u32> {
     let (digits, radix) = match text.as_bytes() {
         [b'0', b'x' | b'X', ..] => (&text[2..], 16),
         [b'0', _, ..] => (&text[1..], 8),
         _ => (text, 10),
     };
-    // `from_str_radix` would take a sign.
+    // `from_str_radix` would accept a sign.
     if digits.starts_with('+') { None } else { u32::from_str_radix(digits, radix).ok() }
 }
 
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_is_refused_and_it_is_said_why() {
+    fn any_other_text_is_refused_with_its_reason() {
         for (wrong, why) in [
             ("", BadHost::Empty),
             (".", BadHost::Empty),

@@ -1,4 +1,4 @@
-//! What a flow may do, as the configuration says.
+//! The configured limits of flows.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,29 +8,29 @@ use super::flow::FlowId;
 /// The limits of one flow.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Limits {
-    /// How many attempts may be made at once, over all workers. Default: no limit but each worker's own.
+    /// The maximum number of attempts at once, over all workers. Default: only each worker's own limit.
     pub concurrency: Option<u32>,
-    /// How many attempts may be begun, over all workers. Default: no limit.
+    /// The rate of new attempts, over all workers. Default: no limit.
     pub rate: Option<Rate>,
-    /// When attempts are stopped, over all workers, since the destination does not answer.
+    /// Stops attempts of all workers while the destination does not answer.
     pub breaker: Breaker,
 }
 
-/// A bucket of tokens: each attempt takes one.
+/// A token bucket: each attempt takes one token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
-    /// Tokens that come in a second.
+    /// Tokens added in a second.
     pub per_second: f64,
-    /// How many there are at most, and at first. Default: what comes in a second, at least 1.
+    /// The size of the bucket, which starts full. Default: the tokens of a second, at least 1.
     pub burst: u32,
 }
 
-/// A circuit breaker. It opens after some attempts in a row that had no answer, or one of 502, 503 or 504; then
-/// nothing is sent for a pause, then one trial, whose answer closes it. Each pause in a row is twice as long as
-/// the one before, give or take a quarter, so that not all flows wake at once.
+/// A circuit breaker. It opens after some attempts in a row that had no response, or 502, 503 or 504. Nothing
+/// is sent for a pause, then one trial, whose response closes it. Each pause in a row is twice as long as the
+/// one before, give or take a quarter, so that not all flows wake at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Breaker {
-    /// How many in a row, by the count of one worker. 0 turns it off. Default: 5.
+    /// Failures in a row that open it, as one worker counts. 0 turns it off. Default: 5.
     pub failures: u32,
     /// The first pause. Default: 5 s.
     pub pause: Duration,
@@ -45,7 +45,7 @@ impl Default for Breaker {
 }
 
 impl Limits {
-    /// Whether an attempt must be asked for in Redis.
+    /// Whether an attempt needs Redis' permission.
     pub fn are_shared(&self) -> bool {
         self.concurrency.is_some() || self.rate.is_some()
     }
@@ -54,9 +54,9 @@ impl Limits {
 /// The limits of all flows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FlowLimits {
-    /// Of a flow that has none of its own.
+    /// The limits of a flow without its own.
     pub default: Limits,
-    /// Of these.
+    /// The limits of single flows.
     pub named: HashMap<FlowId, Limits>,
 }
 

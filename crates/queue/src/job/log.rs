@@ -1,4 +1,4 @@
-//! What the log lines of a job say of it.
+//! The fields of a job's log lines.
 
 use bytes::Bytes;
 use telemetry::{Describe, Subject};
@@ -6,7 +6,7 @@ use telemetry::{Describe, Subject};
 use super::Job;
 use super::entry::Delivery;
 
-/// Decoded again for each line that is written, so that a job without a line costs nothing.
+/// Decodes the job again for each line, so that a job without a line costs nothing.
 impl Describe for Delivery {
     fn subject(&self) -> Subject {
         let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
@@ -34,14 +34,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_names_the_job_by_its_label_and_its_ticket() {
+    fn a_line_has_the_jobs_label_and_job_id() {
         let subject = subject(&[("url", "https://example.org/"), ("id", "order-17"), ("_attempt", "2")]);
         assert_eq!((subject.job_id.as_str(), subject.attempt), ("order-17", 3));
         assert_eq!(subject.ticket, "1795396101000-0");
     }
 
     #[test]
-    fn what_is_no_job_is_named_by_its_entry() {
+    fn a_malformed_entry_is_named_by_its_id() {
         let subject = subject(&[("url", "nowhere")]);
         assert_eq!((subject.job_id.as_str(), subject.attempt), ("1795396101000-0", 1));
     }

@@ -1,4 +1,4 @@
-//! Why a job ended among the dead letters.
+//! Why a job was dead-lettered.
 
 use std::fmt;
 
@@ -11,15 +11,15 @@ pub enum Reason {
     Version,
     /// The egress policy forbids the destination.
     Refused,
-    /// The destination gave an answer that a further attempt would not change.
+    /// The response has a status that a further attempt would not change.
     FinalStatus,
     /// The attempts are used up.
     Attempts,
-    /// The time to send it in had passed.
+    /// It expired before it could be sent.
     Expired,
-    /// It was taken up again and again and never settled.
+    /// It was delivered again and again and never settled.
     Poison,
-    /// Somebody gave it up by hand.
+    /// It was cancelled by hand.
     Cancelled,
 }
 

@@ -1,4 +1,4 @@
-//! The producer's side: putting jobs in, and reading what became of them.
+//! The producer's side: enqueueing jobs, and reading their results.
 
 use std::time::{Duration, Instant};
 
@@ -11,32 +11,32 @@ use crate::job::{EntryId, Fields, Producer};
 use crate::redis::{Error, Operation, Queue, number, push_fields, unexpected};
 use crate::trail::JobResult;
 
-/// More do not go with one call: Redis does nothing else meanwhile.
+/// How many jobs one call enqueues at most: it blocks Redis.
 const TOGETHER: usize = 1000;
 
-/// A job that was put in.
+/// An enqueued job.
 #[derive(Clone, Debug)]
 pub struct Publication {
-    /// The entry's id, which is the job's ticket.
+    /// The entry's id, which is the job id.
     pub entry: EntryId,
-    /// The shard of the queue that it is in.
+    /// The shard of the queue that contains it.
     pub shard: u32,
-    /// Whether it was there before, under the same idempotency key.
+    /// Whether the job existed before, under the same idempotency key.
     pub known: bool,
-    /// The trace that the job belongs to, where one is recorded.
+    /// The job's trace, if it is recorded.
     pub trace_id: Option<String>,
 }
 
-/// How a job is put in.
+/// How to enqueue a job.
 #[derive(Clone, Debug, Default)]
 pub struct Enqueuing {
-    /// Within its time, a job is enqueued once for a key, however often the producer repeats it.
+    /// Enqueues one job for a key within the key's TTL, however often the producer repeats the call.
     pub key: Option<IdempotencyKey>,
-    /// How many jobs the shard may hold. Default: any number.
+    /// The cap on the shard's jobs. Default: none.
     pub cap: Option<u64>,
 }
 
-/// What makes the repetition of an enqueue harmless.
+/// A key that makes a repeated enqueue harmless.
 #[derive(Clone, Debug)]
 pub struct IdempotencyKey {
     /// 1 to 256 bytes.
@@ -45,28 +45,28 @@ pub struct IdempotencyKey {
     pub ttl: Duration,
 }
 
-/// A job was not put in.
+/// A job was not enqueued.
 #[derive(Debug, thiserror::Error)]
 pub enum EnqueueError {
-    /// The queue holds as many jobs as it may.
+    /// The queue has reached its cap.
     #[error(
         "the queue is full: it holds {jobs} jobs, and its cap is {cap}; try again later, or raise the cap"
     )]
     Full {
-        /// How many there are, ready, running and waiting.
+        /// The number of jobs that are ready, running or waiting.
         jobs: u64,
-        /// How many there may be.
+        /// The cap.
         cap: u64,
     },
-    /// Redis. After a timeout or a broken connection the job may be in nevertheless; with an idempotency key
-    /// it can be put in again.
-    #[error("the job may not be in")]
+    /// Redis failed. After a timeout or a broken connection the job may be enqueued nevertheless. With an
+    /// idempotency key the producer can repeat the call.
+    #[error("the job may not be enqueued")]
     Redis(#[from] Error),
 }
 
 impl Queue {
-    /// Puts a job in, under a span whose context goes with it. A context that the job has already is left as it is,
-    /// and the span is linked to it.
+    /// Enqueues a job under a span, and gives the job the span's context. A context that the job already has
+    /// is kept, and the span links to it.
     ///
     /// # Errors
     /// [`EnqueueError`].
@@ -86,7 +86,7 @@ impl Queue {
         Ok(Publication { entry, shard: self.0.shard, known, trace_id: context.trace_id() })
     }
 
-    /// Answers the entry, and whether it was there before.
+    /// Returns the entry, and whether it existed before.
     async fn enter(
         &self,
         parent: &Context,
@@ -115,7 +115,7 @@ impl Queue {
     /// own, whose root is linked to the span that puts them in; a context that a job has already is left as it is.
     ///
     /// # Errors
-    /// fred's; what went in calls before is in.
+    /// fred's. The jobs of earlier calls are enqueued.
     pub async fn enqueue_all(&self, mut jobs: Vec<Fields>) -> Result<Vec<EntryId>, Error> {
         let (span, operation, began) = self.publish_span(&jobs);
         let context = span.context();
@@ -236,7 +236,7 @@ impl Queue {
         self.operations().sent(operation, jobs, error);
     }
 
-    /// The result under a ticket; `None` while there is none.
+    /// The result of a job id; `None` while there is none.
     ///
     /// # Errors
     /// fred's.
@@ -244,14 +244,14 @@ impl Queue {
         let key = self.0.keys.result(ticket.as_bytes());
         let get = |client: Client| async move { client.get::<Option<String>, _>(key).await };
         let (found, pending) = self.0.redis.defer(Command::new("GET"), get).await;
-        // Asked again and again while a job runs: only the answer is worth a span.
+        // Callers poll this while a job runs: it is not worth a span.
         pending.discard();
         let parse = |text: String| serde_json::from_str(&text).map_err(|_| unexpected());
         found?.map(parse).transpose()
     }
 }
 
-/// The fields of a job that is about to be put in.
+/// The fields of a job that is about to be enqueued.
 struct Outgoing<'a>(&'a mut Fields);
 
 impl Carrier for Outgoing<'_> {

@@ -1,4 +1,4 @@
-//! Into which shard a job goes.
+//! Chooses the shard of a job.
 
 use fred::clients::Client;
 use fred::interfaces::KeysInterface;
@@ -9,9 +9,8 @@ use crate::job::{EntryId, Fields};
 use crate::redis::{Error, Queue, QueueName, Redis, Shards};
 
 impl Redis {
-    /// Puts a job into a queue, in whichever of its shards is right: any, but for an idempotency key, which
-    /// must be looked for where it was left. While a queue is being given another number of shards, that may
-    /// be in either of two places.
+    /// Enqueues a job into any shard of a queue. An idempotency key always selects the same shard. While the
+    /// number of shards changes, that may be one of two shards.
     ///
     /// # Errors
     /// [`EnqueueError`].
@@ -34,7 +33,7 @@ impl Redis {
         self.producer(name, now).enqueue(fields, how).await
     }
 
-    /// Puts many jobs into a queue, together into any of its shards, as [`Queue::enqueue_all`] does.
+    /// Enqueues many jobs together into any shard of a queue, as [`Queue::enqueue_all`] does.
     ///
     /// # Errors
     /// fred's.
@@ -45,7 +44,7 @@ impl Redis {
 }
 
 impl Queue {
-    /// The ticket of the job that was enqueued under an idempotency key.
+    /// The id of the job that was enqueued under an idempotency key.
     async fn known(&self, key: &str) -> Result<Option<EntryId>, Error> {
         let key = self.0.keys.idempotency(key);
         let get = |client: Client| async move { client.get::<Option<String>, _>(key).await };
@@ -54,13 +53,13 @@ impl Queue {
     }
 }
 
-/// The shard of a key, and the one where it was before.
+/// The shard of a key, and its shard before the number of shards changed.
 fn homes(key: &str, shards: Shards) -> [u32; 2] {
     let hash = u32::from(crc16(key.as_bytes()));
     [hash % shards.now, hash % shards.read]
 }
 
-/// CRC16 as Redis Cluster computes it (XMODEM), by which every producer finds the same shard for a key.
+/// CRC16 as Redis Cluster computes it (XMODEM), so that every producer finds the same shard for a key.
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, byte| {
         (0..8).fold(

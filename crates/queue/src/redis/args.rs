@@ -5,7 +5,7 @@ use fred::types::Value;
 
 use crate::job::{Fields, Lease};
 
-/// Numbers travel as text: a script must not see them as floats.
+/// Sends a number as text: a script must not see it as a float.
 pub(crate) fn number(number: u64) -> Value {
     // Most are delivery counts.
     const SMALL: [&str; 8] = ["0", "1", "2", "3", "4", "5", "6", "7"];
@@ -15,7 +15,7 @@ pub(crate) fn number(number: u64) -> Value {
     }
 }
 
-/// What a script needs of leases: the entry and the delivery count of each.
+/// Adds the entry and the delivery count of each lease.
 pub(crate) fn push_leases(args: &mut Vec<Value>, leases: &[Lease]) {
     args.reserve(2 * leases.len());
     for (lease, id) in leases.iter().zip(ids(leases)) {
@@ -24,16 +24,16 @@ pub(crate) fn push_leases(args: &mut Vec<Value>, leases: &[Lease]) {
     }
 }
 
-/// The ids of entries. All are one text, so that an id costs no allocation, nor does a copy of it.
+/// The ids of entries. All are slices of one text, so that an id costs no allocation, nor does its copy.
 pub(crate) fn ids(leases: &[Lease]) -> impl Iterator<Item = Value> {
     use std::fmt::Write;
-    /// Of the usual id: 13 digits of a time, a dash, and a few.
+    /// The usual length of an id: 13 digits of a time, a dash, and a few more digits.
     const USUAL: usize = 17;
     let mut ids = String::with_capacity(leases.len() * USUAL);
     let ends: Vec<usize> = leases
         .iter()
         .map(|lease| {
-            write!(ids, "{}", lease.entry).expect("a text can be written to");
+            write!(ids, "{}", lease.entry).expect("writing to a String cannot fail");
             ids.len()
         })
         .collect();

@@ -1,4 +1,4 @@
-//! A connection to Redis, and the queues behind it.
+//! A connection to Redis, and its queues.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -19,10 +19,10 @@ use super::queue::{Consumer, Inner, Queue};
 use super::scripts::Scripts;
 use super::spans::Spans;
 
-/// More than this is a mistake: each shard costs every worker a connection.
+/// The maximum number of shards of a queue. Each shard costs every worker a connection.
 pub(crate) const MOST_SHARDS: u32 = 64;
 
-/// A connection that all queues of a process share; each reader has one of its own besides. Cheap to clone.
+/// A connection that all queues of a process share. Each fetcher also has its own. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Redis {
     url: Arc<str>,
@@ -36,9 +36,9 @@ pub struct Redis {
 /// How many shards a queue has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shards {
-    /// Into which jobs are put.
+    /// The shards that producers use.
     pub now: u32,
-    /// Which are read: as many as there were, until the higher ones are empty.
+    /// The shards that workers read: the former number too, until the higher shards are empty.
     pub read: u32,
 }
 
@@ -46,7 +46,7 @@ impl Redis {
     /// Connects, with the default [`Spans`].
     ///
     /// # Errors
-    /// [`ConnectError`] where Redis cannot be reached now. Later it reconnects by itself.
+    /// [`ConnectError`] if Redis cannot be reached now. Later the client reconnects by itself.
     pub async fn connect(url: &str, telemetry: &Telemetry) -> Result<Self, ConnectError> {
         Self::connect_with(url, telemetry, Spans::default()).await
     }
@@ -62,8 +62,8 @@ impl Redis {
         Ok(Self { url: url.into(), client, scripts, telemetry: telemetry.clone(), spans, instruments })
     }
 
-    /// A shard of a queue, to take jobs from: with a connection for reads, and the consumer group made where
-    /// it is missing.
+    /// A shard of a queue for a worker, with its own connection for blocking reads. Creates the consumer
+    /// group if it is missing.
     ///
     /// # Errors
     /// As [`Redis::connect`].
@@ -84,7 +84,7 @@ impl Redis {
         Ok(queue)
     }
 
-    /// A shard of a queue, to put jobs into.
+    /// A shard of a queue for a producer.
     pub fn producer(&self, name: &QueueName, shard: u32) -> Queue {
         self.queue(name, shard, None, Consumer { name: String::new(), lease: Duration::ZERO })
     }
@@ -124,7 +124,7 @@ impl Redis {
         Ok(Shards { now, read: now.max(before) })
     }
 
-    /// Gives a queue another number of shards, 1 to 64, while jobs run.
+    /// Changes the number of shards of a queue, 1 to 64, while jobs run.
     ///
     /// # Errors
     /// fred's.
@@ -136,8 +136,9 @@ impl Redis {
         Ok(Shards { now, read })
     }
 
-    /// Looks whether shards hold jobs that nobody need read: a producer put them in by an old number of shards, or
-    /// the number itself was lost. They are read again until they are empty. Answers how many shards are read.
+    /// Makes workers read shards again that hold jobs and that no worker reads, until they are empty. A
+    /// producer used an old number of shards, or the number itself was lost. Returns the number of shards
+    /// that are read.
     ///
     /// # Errors
     /// fred's.
@@ -152,7 +153,7 @@ impl Redis {
         reply.convert()
     }
 
-    /// How many jobs a shard holds that are not dead.
+    /// How many jobs a shard holds, without dead letters.
     async fn jobs_in(&self, name: &QueueName, shard: u32) -> Result<u64, Error> {
         let keys = Keys::new(name, shard);
         let count = |client: Client| async move {
@@ -165,8 +166,8 @@ impl Redis {
         count
     }
 
-    /// Where a queue has been given fewer shards and the higher ones are empty, they need not be read by new
-    /// workers any more. Answers whether it is so now.
+    /// Stops the reading of the higher shards after a queue got fewer shards, if they are empty. Returns
+    /// whether it did.
     ///
     /// # Errors
     /// fred's.

@@ -1,23 +1,23 @@
-//! The Redis server's clock, as far as this process knows it.
+//! The Redis server's clock, as this process knows it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The last time that Redis told, carried on by the monotonic clock. The clock on the wall of this machine
-/// plays no part, so that one which is an hour off harms no job.
+/// The last time that Redis returned, advanced by the monotonic clock. The wall clock of this machine is not
+/// used, so that a clock which is an hour off harms no job.
 #[derive(Debug)]
 pub struct Clock {
     origin: Instant,
-    /// What Redis' clock showed at `origin`, in Unix milliseconds.
+    /// Redis' time at `origin`, Unix milliseconds.
     redis_at_origin: AtomicU64,
-    /// By how much Redis may tell another time than was expected: its answers come late.
+    /// How far Redis' time may be from the expected one: its replies arrive late.
     tolerance: Duration,
-    /// When it last told one that was further off, in milliseconds since `origin`.
+    /// When Redis last returned a time outside the tolerance, in milliseconds since `origin`.
     jumped: AtomicU64,
 }
 
 impl Clock {
-    /// Starts from a time that Redis told now.
+    /// Starts from a time that Redis has just returned.
     pub fn new(redis_millis: u64, tolerance: Duration) -> Self {
         Self {
             origin: Instant::now(),
@@ -27,7 +27,7 @@ impl Clock {
         }
     }
 
-    /// Redis told its time again.
+    /// Sets the time that Redis has just returned.
     pub fn set(&self, redis_millis: u64) {
         let elapsed = self.elapsed();
         let told = redis_millis.saturating_sub(elapsed);
@@ -42,7 +42,8 @@ impl Clock {
         self.redis_at_origin.load(Ordering::Relaxed) + self.elapsed()
     }
 
-    /// Whether Redis' clock has not jumped for so long: somebody has set it, or a machine was asleep.
+    /// Whether Redis' clock has not jumped for `time`. It jumps when somebody sets it, or a machine was
+    /// asleep.
     pub fn steady_for(&self, time: Duration) -> bool {
         let since = self.elapsed().saturating_sub(self.jumped.load(Ordering::Relaxed));
         u128::from(since) >= time.as_millis()
@@ -60,20 +61,19 @@ mod tests {
     const NOW: u64 = 1_795_396_101_000;
     const TOLERANCE: Duration = Duration::from_secs(15);
 
-    /// That it was made is no jump.
     fn clock() -> Clock {
         Clock::new(NOW, TOLERANCE)
     }
 
     #[test]
-    fn it_shows_what_redis_told_carried_on() {
+    fn it_advances_the_last_time_of_redis() {
         let clock = clock();
         clock.set(NOW + 10_000);
         assert!((NOW + 10_000..NOW + 15_000).contains(&clock.now()), "{}", clock.now());
     }
 
     #[test]
-    fn an_answer_that_is_late_is_no_jump_and_a_clock_that_was_set_is() {
+    fn a_late_reply_is_no_jump_and_a_clock_that_was_set_is_one() {
         let moments = Duration::from_millis(20);
         for (told, jumps) in [
             (NOW + 10_000, false),

@@ -1,4 +1,4 @@
-//! The Redis connections: every setting on purpose, with its reason.
+//! The Redis connections. Each setting has its reason here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use fred::types::config::{Blocking, Config, ReconnectPolicy, Server, Unresponsiv
 use fred::types::{Builder, ConnectHandle, RespVersion};
 use redis_telemetry::{Command, TracedClient};
 
-/// How long a blocking read waits. Not longer, since a server before 7 does not wake a reader whose group was
-/// destroyed.
+/// How long a blocking read waits. Not longer, since a server before Redis 7 does not wake a client whose
+/// group was destroyed.
 pub(crate) const BLOCK: Duration = Duration::from_secs(5);
 
-/// Between the end of fred's connection task and its next start.
+/// The pause between the end of fred's connection task and its next start.
 const RESTART: Duration = Duration::from_millis(200);
 
-/// Longer than any script takes, shorter than a lease.
+/// The deadline of a command: longer than any script takes, shorter than a lease.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// fred takes every other scheme for plain Redis, `tls://` too.
+/// The known schemes. fred takes every other scheme for plain Redis, even `tls://`.
 const SCHEMES: [&str; 10] = [
     "redis",
     "rediss",
@@ -43,26 +43,25 @@ pub enum ConnectError {
          rediss:// for TLS, redis-cluster://, redis-sentinel:// or redis+unix://"
     )]
     Url(String),
-    /// Nobody answers there, or not as Redis would.
+    /// The server does not answer, or not as Redis would.
     #[error("no connection to Redis at {server}: {reason}")]
     Unreachable {
         /// Host and port, without user and password.
         server: String,
-        /// What the client said.
+        /// The client's error.
         reason: String,
     },
-    /// Redis is there and lets no worker in: a missing right, a key of a wrong type, no memory.
+    /// Redis answers and refuses to let a worker in: a missing right, a key of a wrong type, no memory.
     #[error("Redis at {server} refuses to let a worker in: {reason}")]
     Refused {
         /// Host and port, without user and password.
         server: String,
-        /// What Redis said.
+        /// Redis' error.
         reason: String,
     },
 }
 
-/// Connects a client. The one for blocking reads needs a connection of its own: a blocked connection answers
-/// nothing else.
+/// Connects a client. Blocking reads need their own connection: a blocked connection answers nothing else.
 pub(crate) async fn connect(url: &str, blocking: bool) -> Result<Client, ConnectError> {
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     if !scheme.is_some_and(|scheme| SCHEMES.contains(&scheme)) {
@@ -78,8 +77,8 @@ pub(crate) async fn connect(url: &str, blocking: bool) -> Result<Client, Connect
     Ok(client)
 }
 
-/// fred's connection task ends for good at some errors that pass, as at a redirection in the middle of a slot's
-/// migration, and then no command is ever answered again. It is started anew, until the client says QUIT.
+/// Restarts fred's connection task until the client sends QUIT. The task ends for good at some errors that
+/// pass, such as a redirection while a slot migrates, and then every command would hang.
 async fn keep(client: Client, mut connection: ConnectHandle) {
     while !matches!(connection.await, Ok(Ok(()))) {
         tokio::time::sleep(RESTART).await;
@@ -87,7 +86,7 @@ async fn keep(client: Client, mut connection: ConnectHandle) {
     }
 }
 
-/// `?protocol=3` asks for RESP3, as other clients read it too; default is RESP2.
+/// `?protocol=3` selects RESP3, as in other clients. The default is RESP2.
 fn resp_version(url: &str) -> Result<RespVersion, ConnectError> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     match query.split('&').find_map(|pair| pair.strip_prefix("protocol=")) {
@@ -97,7 +96,7 @@ fn resp_version(url: &str) -> Result<RespVersion, ConnectError> {
     }
 }
 
-/// What is wrong with a URL. fred shows some flaws by the names that they have inside.
+/// What is wrong with a URL. fred shows some flaws by its internal names.
 fn flaw(error: &Error) -> String {
     match error.details() {
         "InvalidPort" => "the port must be 1 to 65535",
@@ -107,15 +106,16 @@ fn flaw(error: &Error) -> String {
     .to_owned()
 }
 
-/// fred shows an I/O error as it is made: `Os { code: 111, kind: …, message: "Connection refused" }`, a failed lookup
-/// as `Custom { kind: Uncategorized, error: "failed to lookup address information: …" }`, and rustls'
-/// `Custom { kind: InvalidData, error: InvalidCertificate(UnknownIssuer) }`.
+/// The readable part of an error. fred shows errors in their debug format: an I/O error as
+/// `Os { code: 111, kind: …, message: "Connection refused" }`, a failed lookup as
+/// `Custom { kind: Uncategorized, error: "failed to lookup address information: …" }`, an error of rustls
+/// as `Custom { kind: InvalidData, error: InvalidCertificate(UnknownIssuer) }`.
 pub(crate) fn reason(error: &Error) -> String {
     if let Some((_, flaw)) = error.details().split_once("InvalidCertificate(") {
         let end = flaw.find([',', ' ', '{', ')']).unwrap_or(flaw.len());
         return format!(
-            "its certificate cannot be trusted ({}); it must be for that host, in its time, and of one of the \
-             system's authorities, or those in the file that SSL_CERT_FILE names",
+            "its certificate cannot be trusted ({}); it must be valid now, for that host, and issued by an \
+             authority of the system or of the file that SSL_CERT_FILE names",
             &flaw[..end]
         );
     }
@@ -124,7 +124,7 @@ pub(crate) fn reason(error: &Error) -> String {
     told.map_or_else(|| error.to_string(), |(message, _)| message.to_owned())
 }
 
-/// Host and port of a URL, without user and password; of a socket the path.
+/// Host and port of a URL, without user and password; the path of a socket.
 pub(crate) fn server(url: &str) -> String {
     let hosts = Config::from_url(url).map(|config| config.server.hosts()).unwrap_or_default();
     let shown = |host: &Server| match host.port {
@@ -143,27 +143,28 @@ pub(crate) fn address(url: &str) -> Option<(Arc<str>, u16)> {
 
 fn build(mut config: Config, blocking: bool) -> Result<Client, Error> {
     let clustered = config.server.is_clustered();
-    // A command on the reader's connection ends the read that blocks it: so a worker stops at once.
+    // A command on the fetcher's connection ends its blocking read, so that a worker stops at once.
     config.blocking = Blocking::Interrupt;
     let wait = if blocking { BLOCK } else { Duration::ZERO };
     Builder::from_config(config)
         .with_performance_config(|performance| {
-            // fred has none by default: a lost reply would be waited for forever.
+            // fred has no default: the client would wait for a lost reply forever.
             performance.default_command_timeout = COMMAND_TIMEOUT + wait;
         })
         .with_connection_config(|connection| {
-            // fred would repeat a command whose reply was lost. Who calls repeats it, and so knows. In a
-            // cluster each redirection counts as an attempt, so there must be more of them than redirections.
+            // fred would repeat a command whose reply was lost, and hide it. The caller repeats it instead.
+            // In a cluster each redirection counts as an attempt, so there must be more attempts than
+            // redirections.
             connection.max_redirections = 5;
             connection.max_command_attempts = if clustered { 8 } else { 1 };
             connection.connection_timeout = Duration::from_secs(5);
             connection.internal_command_timeout = COMMAND_TIMEOUT;
-            // A half-open connection is found by the silence on it.
+            // Silence reveals a half-open connection.
             connection.unresponsive = UnresponsiveConfig {
                 max_timeout: Some(COMMAND_TIMEOUT + wait),
                 interval: Duration::from_secs(2),
             };
-            // A password that is put right, or a failover in mid-login, needs no restart of the worker.
+            // The worker needs no restart after a corrected password, or a failover during the login.
             connection.reconnect_on_auth_error = true;
             connection.tcp.nodelay = Some(true);
         })
@@ -172,7 +173,7 @@ fn build(mut config: Config, blocking: bool) -> Result<Client, Error> {
         .build()
 }
 
-/// Takes leave of the server; one that does not answer is left alone.
+/// Sends QUIT, and ignores a server that does not answer within 1 s.
 pub(crate) async fn quit(client: &TracedClient) {
     let quit = client.defer(Command::new("QUIT"), |client: Client| async move { client.quit().await });
     if let Ok((_, pending)) = tokio::time::timeout(Duration::from_secs(1), quit).await {
@@ -187,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_told_in_words() {
+    fn a_reason_is_readable() {
         let told = |details: &'static str| reason(&Error::new(ErrorKind::IO, details));
         let refused = r#"Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }"#;
         assert_eq!(told(refused), "Connection refused");
@@ -204,14 +205,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_wrong_with_a_url_is_told_in_words() {
+    async fn a_flaw_of_a_url_is_readable() {
         for (url, flaw) in [
             ("localhost:6379", "it has another scheme, or none"),
             ("redis://h:99999", "the port must be 1 to 65535"),
             ("redis://h/jobs", "the database must be a number"),
             ("redis://h?protocol=9", "`protocol` must be 2 or 3"),
         ] {
-            let Err(ConnectError::Url(told)) = connect(url, false).await else { panic!("{url} was taken") };
+            let Err(ConnectError::Url(told)) = connect(url, false).await else {
+                panic!("{url} was accepted")
+            };
             assert_eq!(told, flaw, "{url}");
         }
     }

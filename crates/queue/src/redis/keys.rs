@@ -1,5 +1,5 @@
-//! Every Redis key of a queue, built here and nowhere else. All share one hash tag, so that each script works
-//! on one cluster slot.
+//! Builds all Redis keys. All keys of a shard have one hash tag, so that each script works on one cluster
+//! slot.
 
 use fred::types::Key;
 
@@ -12,7 +12,7 @@ pub(crate) const GROUP: &str = "postrider";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueName(String);
 
-/// A queue's name that is none.
+/// A text is not a queue's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a queue's name must be 1 to 64 letters, digits, `_`, `.` or `-`, and `{0}` is not")]
 pub struct BadQueueName(String);
@@ -46,17 +46,17 @@ impl std::fmt::Display for QueueName {
 /// The keys of one queue. A key is shared bytes: a clone allocates nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
-    /// Stream: ready and leased jobs.
+    /// Stream: ready and running jobs.
     pub(crate) jobs: Key,
-    /// Hash: ticket to the fields of a job that waits.
+    /// Hash: job id to the fields of a waiting job.
     pub(crate) waiting: Key,
-    /// Sorted set: tickets by due time.
+    /// Sorted set: job ids by due time.
     pub(crate) scheduled: Key,
     /// Stream: dead letters.
     pub(crate) dead: Key,
-    /// Sorted set: flows that hold jobs back, by when they are looked after.
+    /// Sorted set: flows that hold jobs, by the time of their next check.
     pub(crate) flows: Key,
-    /// Hash: consumer to its last sign of life.
+    /// Hash: consumer to its last heartbeat.
     pub(crate) workers: Key,
     prefix: String,
 }
@@ -80,12 +80,12 @@ impl Keys {
         }
     }
 
-    /// Sorted set: tickets that a flow holds back, in the order of their arrival.
+    /// Sorted set: ids of the jobs that a flow holds, in the order in which they were enqueued.
     pub(crate) fn flow(&self, id: FlowId) -> Key {
         Key::from(format!("{}flow:{id}", self.prefix))
     }
 
-    /// Hash with TTL: what all workers share of a flow, over all queues.
+    /// Hash with TTL: the state of a flow that all workers share, over all queues.
     pub(crate) fn limits(id: FlowId) -> Key {
         Key::from(format!("postrider:flow:{{{id}}}"))
     }
@@ -95,12 +95,12 @@ impl Keys {
         Key::from(format!("postrider:{{{queue}}}:meta"))
     }
 
-    /// String with TTL: the ticket of the job that was enqueued under an idempotency key.
+    /// String with TTL: the id of the job that was enqueued under an idempotency key.
     pub(crate) fn idempotency(&self, key: &str) -> Key {
         Key::from(format!("{}key:{key}", self.prefix))
     }
 
-    /// String with TTL: what became of a job.
+    /// String with TTL: the result of a job.
     pub(crate) fn result(&self, ticket: &[u8]) -> Key {
         let mut key = format!("{}result:", self.prefix).into_bytes();
         key.extend_from_slice(ticket);

@@ -1,4 +1,4 @@
-//! How the connection to Redis fares: one log line for each change, however many loops notice it.
+//! The state of the connection to Redis. Logs one line for each change, however many loops notice it.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -9,17 +9,17 @@ use fred::error::Error;
 use telemetry::ErrorType;
 use tracing::{info, warn};
 
-/// For so long there must be no failure before Redis counts as there again; longer than any pause between tries.
+/// The time without a failure before Redis counts as up again. Longer than any pause between tries.
 const STEADY: Duration = Duration::from_millis(2500);
 
-/// Whether Redis answers, as the loops of one queue see it together.
+/// Whether Redis answers, by the calls of all loops of one queue.
 #[derive(Debug)]
 pub struct Link {
     away: AtomicBool,
     since: Mutex<Instant>,
     /// The last failure.
     failed: Mutex<Option<Instant>>,
-    /// What Redis has refused.
+    /// The refusals that were logged.
     told: Mutex<HashSet<String>>,
 }
 
@@ -35,8 +35,8 @@ impl Link {
 
     /// A call succeeded.
     pub fn up(&self) {
-        // A plain load first: this is called for each batch. And while some calls fail and others do not, as on
-        // a replica, it is not up.
+        // A plain load first: each batch calls this. While only some calls fail, as on a replica, Redis is
+        // not up.
         if !self.away.load(Ordering::Relaxed) || self.failed_within(STEADY) {
             return;
         }
@@ -51,43 +51,43 @@ impl Link {
         failed.is_some_and(|failed| failed.elapsed() < time)
     }
 
-    /// Whether Redis has answered for so long without a failure.
+    /// Whether Redis has answered without a failure for `time`.
     pub fn up_for(&self, time: Duration) -> bool {
         let since = *self.since.lock().expect("nothing panics while it holds this lock");
         !self.away.load(Ordering::Relaxed) && since.elapsed() >= time
     }
 
-    /// Whether Redis answers, as far as the last calls tell.
+    /// Whether the last calls succeeded.
     pub fn is_up(&self) -> bool {
         !self.away.load(Ordering::Relaxed)
     }
 
-    /// A call failed. Answers how long to wait before the next: 50 ms doubling to 2 s, with jitter, by how
-    /// often it has failed in a row.
+    /// A call failed. Returns the pause before the next, by the number of failures in a row: 50 ms doubling
+    /// to 2 s, with jitter.
     pub fn down(&self, error: &Error, in_a_row: u32) -> Duration {
         *self.failed.lock().expect("nothing panics while it holds this lock") = Some(Instant::now());
         if is_refusal(error) {
             self.refused(error);
         } else if !self.away.swap(true, Ordering::Relaxed) {
             // fred's error holds no password.
-            warn!(%error, "Redis does not answer as it should; trying on until it does");
+            warn!(%error, "Redis does not answer as it should; retrying until it does");
         }
         let longest =
             Duration::from_millis(50).saturating_mul(1 << in_a_row.min(6)).min(Duration::from_secs(2));
         longest.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 
-    /// Redis is there and says no: a missing right, a key of a wrong type. Told once for each text.
+    /// Logs a refusal once for each text.
     fn refused(&self, error: &Error) {
         const MOST_TEXTS: usize = 32;
         let mut told = self.told.lock().expect("nothing panics while it holds this lock");
         if told.len() < MOST_TEXTS && told.insert(error.details().to_owned()) {
-            warn!(%error, "Redis refuses a command; it is repeated until it is allowed, or its job's lease is lost");
+            warn!(%error, "Redis refuses a command; retrying until it is allowed or the job's lease is lost");
         }
     }
 }
 
-/// Error replies that pass by themselves: of a server that starts, fails over, moves a slot, or is full.
+/// Error replies that pass by themselves: the server starts, fails over, moves a slot, or is full.
 const PASSING: [&str; 12] = [
     "LOADING",
     "READONLY",
@@ -103,7 +103,8 @@ const PASSING: [&str; 12] = [
     "WRONGPASS",
 ];
 
-/// Whether Redis is there and says no, for what does not pass by itself: a missing right, a key of a wrong type.
+/// Whether Redis refuses a command for a reason that does not pass by itself: a missing right, a key of a
+/// wrong type.
 pub fn is_refusal(error: &Error) -> bool {
     match redis_telemetry::error_type(error) {
         ErrorType::Redis(prefix) => !PASSING.contains(&prefix.as_str()),
@@ -111,7 +112,8 @@ pub fn is_refusal(error: &Error) -> bool {
     }
 }
 
-/// Whether Redis itself has answered so: what it refuses it has not done. Of any other error nobody knows.
+/// Whether the error is Redis' own reply: then the command had no effect. After any other error, that is
+/// unknown.
 pub fn is_answer(error: &Error) -> bool {
     matches!(redis_telemetry::error_type(error), ErrorType::Redis(_))
 }

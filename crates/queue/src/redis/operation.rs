@@ -1,4 +1,4 @@
-//! What is done with the jobs of a queue, as the messaging conventions see it: names of spans, and the metrics of a
+//! Operations on the jobs of a queue by the messaging conventions: names of spans, and the metrics of a
 //! client.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use telemetry::{
 
 use super::keys::{GROUP, QueueName};
 
-/// An operation on a queue. Its name is of our own choice, its type is one of the conventions'.
+/// An operation on a queue. Its name is our own; its type is one that the conventions define.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// A job is put in, and carries the context of this span.
@@ -23,25 +23,25 @@ pub enum Operation {
     Create,
     /// Jobs are put in that carry a context of their own already.
     Send,
-    /// A dead letter is made a job again.
+    /// Replace a dead letter by a new job.
     Replay,
-    /// New jobs are taken.
+    /// Fetch new jobs.
     Receive,
-    /// Jobs are taken over from a worker that gives no sign of life.
+    /// Take over jobs from a worker without a heartbeat.
     Claim,
-    /// A job is worked on.
+    /// Work on a job.
     Process,
-    /// Jobs are done.
+    /// Settle succeeded jobs.
     Ack,
-    /// A job waits for its next attempt.
+    /// Schedule a job's next attempt.
     Retry,
-    /// A job is handed back, at no cost of an attempt.
+    /// Hand a job back, which costs it no attempt.
     Release,
-    /// A job goes to the dead letters.
+    /// Dead-letter a job.
     DeadLetter,
-    /// A job waits for the time that its producer has named.
+    /// Schedule a job for its producer's time.
     Delay,
-    /// A job waits for its flow.
+    /// Hold a job for its flow.
     Park,
     /// A job is given up by hand.
     Cancel,
@@ -127,7 +127,7 @@ impl Operation {
     }
 }
 
-/// The instruments that all queues of a connection share, and where the server is.
+/// The instruments that all queues of a connection share, and the server's address.
 #[derive(Clone, Debug)]
 pub(crate) struct Instruments {
     telemetry: Telemetry,
@@ -146,13 +146,13 @@ impl Instruments {
             duration: telemetry.histogram(
                 semconv::MESSAGING_CLIENT_OPERATION_DURATION,
                 "s",
-                "Duration of operations on a queue: putting jobs in, taking them, settling them",
+                "Duration of operations on a queue: enqueueing, fetching and settling jobs",
                 semconv::REQUEST_SECONDS,
             ),
             sent: telemetry.counter(
                 semconv::MESSAGING_CLIENT_SENT_MESSAGES,
                 "{message}",
-                "Jobs that were put in, or would have been",
+                "Jobs that a producer enqueued, or failed to enqueue",
             ),
             consumed: telemetry.counter(
                 semconv::MESSAGING_CLIENT_CONSUMED_MESSAGES,
@@ -169,8 +169,8 @@ impl Instruments {
     }
 }
 
-/// The operations on one queue: their spans, and what is measured of them. What happens for each job is bound to
-/// its attributes once.
+/// The operations on one queue, with their spans and metrics. Metrics of each job are bound to their
+/// attributes once.
 #[derive(Debug)]
 pub struct Operations {
     instruments: Instruments,
@@ -180,7 +180,8 @@ pub struct Operations {
     consumed: [OnceLock<BoundCounter>; Operation::ALL.len()],
 }
 
-/// A queue's name and those of its spans: a span takes a static text without a copy, and a process has few queues.
+/// The names of a queue and of its spans. They are static, so that a span needs no copy; a process has few
+/// queues.
 #[derive(Clone, Copy, Debug)]
 struct Texts {
     queue: &'static str,
@@ -188,7 +189,7 @@ struct Texts {
 }
 
 impl Texts {
-    /// Made once for each queue, since they stay for good, and a producer may ask for each job.
+    /// Leaks the texts once for each queue: they are never freed, and a producer may call this for each job.
     fn of(queue: &QueueName) -> Self {
         static MADE: Mutex<BTreeMap<String, Texts>> = Mutex::new(BTreeMap::new());
         let mut made = MADE.lock().expect("nothing panics while it holds this lock");
@@ -223,7 +224,7 @@ impl Operations {
         self.instruments.telemetry.span(operation.kind(), self.texts.spans[operation as usize])
     }
 
-    /// What the spans of operations have in common.
+    /// Sets the common attributes of operations' spans.
     pub fn describe(&self, operation: Operation, attributes: &mut Attributes) {
         self.named(operation, attributes);
         attributes.set(semconv::MESSAGING_OPERATION_TYPE, operation.type_());
@@ -236,7 +237,7 @@ impl Operations {
         }
     }
 
-    /// An operation has ended, or failed.
+    /// Records the duration of an operation that ended or failed.
     pub fn took(&self, operation: Operation, began: Instant, error: Option<&ErrorType>) {
         if !self.instruments.telemetry.is_on() {
             return;
@@ -258,7 +259,7 @@ impl Operations {
         }
     }
 
-    /// Jobs were put in, or not.
+    /// Counts jobs that were enqueued, or failed to be.
     pub fn sent(&self, operation: Operation, jobs: usize, error: Option<&ErrorType>) {
         self.instruments.sent.add(jobs as u64, |attributes| {
             self.named(operation, attributes);
@@ -269,13 +270,13 @@ impl Operations {
         });
     }
 
-    /// Exports what a worker counts before it counts, so that the first of it is seen as an increase.
+    /// Exports a worker's counters at zero, so that the first job is visible as an increase.
     pub(super) fn begin_at_zero(&self) {
         self.consumed(Operation::Receive, 0);
         self.consumed(Operation::Claim, 0);
     }
 
-    /// Jobs were taken.
+    /// Counts fetched jobs.
     pub fn consumed(&self, operation: Operation, jobs: usize) {
         let bind = || {
             self.instruments.consumed.bind(|attributes| {
@@ -316,7 +317,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_operation_stands_at_its_own_place() {
+    fn each_operation_is_at_its_own_index() {
         for (index, operation) in Operation::ALL.into_iter().enumerate() {
             assert_eq!(operation as usize, index, "{operation:?}");
         }

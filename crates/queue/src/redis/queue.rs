@@ -1,4 +1,4 @@
-//! One shard of a queue, as a process sees it.
+//! One shard of a queue in a process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,7 +17,7 @@ use super::operation::Operations;
 use super::scripts::Scripts;
 use super::spans::Receives;
 
-/// One shard of a queue, as one process sees it. Cheap to clone.
+/// One shard of a queue in a process. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Queue(pub(crate) Arc<Inner>);
 
@@ -27,7 +27,7 @@ pub(crate) struct Inner {
     pub(crate) keys: Keys,
     pub(crate) scripts: Arc<Scripts>,
     pub(crate) redis: TracedClient,
-    /// For reads that block; a producer has none.
+    /// The connection for blocking reads; a producer has none.
     pub(crate) reader: Option<TracedClient>,
     pub(crate) telemetry: Telemetry,
     pub(crate) receives: Receives,
@@ -38,18 +38,18 @@ pub(crate) struct Inner {
     pub(crate) operations: Operations,
 }
 
-/// Who reads: one consumer a process.
+/// A consumer of the group: one for each process.
 #[derive(Clone, Debug)]
 pub struct Consumer {
     /// Unique among all processes, now and later.
     pub name: String,
-    /// How long a job stays with a worker that gives no sign of life.
+    /// How long a job stays with a worker without a heartbeat.
     pub lease: Duration,
 }
 
 impl Queue {
-    /// Makes the consumer group where it is missing and learns Redis' time. A group that had to be made anew
-    /// while this process ran begins a new epoch: what was in flight will be delivered again.
+    /// Creates the consumer group if it is missing, and reads Redis' time. A created group starts a new
+    /// epoch: Redis delivers jobs in flight again.
     ///
     /// # Errors
     /// fred's.
@@ -64,7 +64,7 @@ impl Queue {
         Ok(())
     }
 
-    /// What is done with it, as spans and metrics tell it.
+    /// Its operations, with their spans and metrics.
     pub fn operations(&self) -> &Operations {
         &self.0.operations
     }
@@ -74,7 +74,7 @@ impl Queue {
         self.0.operations.queue()
     }
 
-    /// This process among the workers.
+    /// This process' consumer.
     pub fn consumer(&self) -> &Consumer {
         &self.0.consumer
     }
@@ -84,24 +84,24 @@ impl Queue {
         &self.0.clock
     }
 
-    /// How the connection fares.
+    /// The state of the connection.
     pub fn link(&self) -> &Link {
         &self.0.link
     }
 
-    /// The epoch of leases that are taken now.
+    /// The epoch of new leases.
     pub fn epoch(&self) -> u32 {
         self.0.epoch.load(Ordering::Relaxed)
     }
 
-    /// Closes the connection for reads; that for everything else is [`Redis::close`]'s.
+    /// Closes the connection for blocking reads. [`Redis::close`] closes the other one.
     pub async fn close(&self) {
         if let Some(reader) = &self.0.reader {
             quit(reader).await;
         }
     }
 
-    /// Group and consumer, with which the arguments of most scripts begin.
+    /// Group and consumer: the first arguments of most scripts.
     pub(crate) fn identity(&self) -> Vec<Value> {
         vec![GROUP.into(), self.0.consumer.name.as_str().into()]
     }

@@ -1,4 +1,4 @@
-//! From Redis' replies to ours.
+//! Parses Redis' replies.
 
 use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
@@ -6,20 +6,21 @@ use fred::types::Value;
 
 use crate::job::{Delivery, EntryId, Fields, Lease};
 
-/// What a settlement came to.
+/// The result of a settlement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// It is as asked for.
+    /// The job is settled.
     Done,
-    /// The job has another delivery by now; it was left alone.
+    /// The job has another delivery by now. Nothing was changed.
     Lost,
-    /// The job is not pending any more: a repetition of a settlement whose reply was lost, or a lost lease.
+    /// The job is no longer pending: the call repeats a settlement whose reply was lost, or the lease is
+    /// lost.
     Gone,
 }
 
 impl Settled {
-    /// What it means after so many calls that failed: gone at a repetition, the job was settled by a call whose
-    /// reply was lost.
+    /// The result after `failed` failed calls: if a repeated call finds the job gone, an earlier call settled
+    /// it and its reply was lost.
     #[must_use]
     pub fn after(self, failed: u32) -> Self {
         if failed > 0 && self == Self::Gone { Self::Done } else { self }
@@ -44,10 +45,10 @@ impl Settled {
 }
 
 pub(crate) fn unexpected() -> Error {
-    Error::new(ErrorKind::Protocol, "Redis gave an answer of another form than its documents say")
+    Error::new(ErrorKind::Protocol, "Redis sent a reply of an undocumented form")
 }
 
-/// The entries in a reply to XREADGROUP of one stream: a list of pairs, a map, or nothing.
+/// The entries of a reply to XREADGROUP for one stream: a list of pairs, a map, or nothing.
 pub(crate) fn read(reply: Value, epoch: u32) -> Result<Vec<Delivery>, Error> {
     let entries = match reply {
         Value::Null => return Ok(vec![]),
@@ -64,7 +65,7 @@ pub(crate) fn read(reply: Value, epoch: u32) -> Result<Vec<Delivery>, Error> {
     entries.into_iter().filter_map(|entry| delivery(entry, epoch).transpose()).collect()
 }
 
-/// One entry as read for the first time. `None` where its payload is gone.
+/// One entry on its first delivery. `None` if its payload is gone.
 fn delivery(entry: Value, epoch: u32) -> Result<Option<Delivery>, Error> {
     let Value::Array(entry) = entry else { return Err(unexpected()) };
     let mut parts = entry.into_iter();
@@ -80,7 +81,7 @@ pub(crate) fn entry_id(value: &Value) -> Result<EntryId, Error> {
     value.as_bytes().and_then(EntryId::parse).ok_or_else(unexpected)
 }
 
-/// Names and values, one after the other.
+/// Fields from a list that alternates names and values.
 pub(crate) fn fields(fields: Value) -> Result<Fields, Error> {
     let Value::Array(flat) = fields else { return Err(unexpected()) };
     let mut fields = Fields::with_capacity(flat.len() / 2);

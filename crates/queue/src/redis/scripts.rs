@@ -1,4 +1,4 @@
-//! The scripts, one a transition. Each file states its KEYS, ARGV and result.
+//! The Lua scripts, one for each transition. Each file documents its KEYS, ARGV and result.
 
 use fred::clients::Client;
 use fred::error::Error;
@@ -20,11 +20,11 @@ impl Script {
         Self { name, source, sha1: sha1_smol::Sha1::from(source).digest().to_string() }
     }
 
-    /// Calls the script once, under a span that is a child of `parent`. A server that does not know the
-    /// script is given it.
+    /// Calls the script once, under a child span of `parent`. Sends the source to a server that does not know
+    /// the script.
     ///
     /// # Errors
-    /// fred's, and those of the script: never taken for a malformed job.
+    /// fred's, and those of the script. Callers never take them for a malformed job.
     pub(crate) async fn call(
         &self,
         redis: &TracedClient,
@@ -37,8 +37,7 @@ impl Script {
         result
     }
 
-    /// Calls the script once. Called again and again whether there is something to do or not, it makes a span
-    /// only where it fails.
+    /// Calls the script once, for loops that poll: it creates a span only for an error.
     ///
     /// # Errors
     /// As [`Script::call`].
@@ -56,7 +55,7 @@ impl Script {
         result
     }
 
-    /// Calls the script once; who calls decides on the span when the answer is known.
+    /// Calls the script once. The caller decides on the span when it knows the result.
     pub(crate) async fn ask<'a>(
         &'a self,
         redis: &'a TracedClient,
@@ -65,7 +64,7 @@ impl Script {
     ) -> (Result<Value, Error>, Pending<'a>) {
         let (result, pending) = self.evalsha(redis, keys.clone(), args.clone()).await;
         if is_unknown(&result) {
-            // No error: that is how a server is given a script.
+            // This is no error: EVAL sends the script.
             pending.discard();
             return self.eval(redis, keys, args).await;
         }
@@ -83,7 +82,7 @@ impl Script {
         redis.defer(Command::new("EVALSHA").script_name(self.name), call).await
     }
 
-    /// EVAL runs the script and makes the server keep it, on whichever node of a cluster that is.
+    /// EVAL runs the script and makes the server cache it, on the right node of a cluster.
     async fn eval<'a>(
         &'a self,
         redis: &'a TracedClient,
@@ -96,7 +95,7 @@ impl Script {
     }
 }
 
-/// Whether the server does not have the script: it is new, was restarted, or was told SCRIPT FLUSH.
+/// Whether the server does not have the script: it is new, was restarted, or got SCRIPT FLUSH.
 fn is_unknown(result: &Result<Value, Error>) -> bool {
     result.as_ref().is_err_and(|error| error.details().starts_with("NOSCRIPT"))
 }

@@ -1,4 +1,4 @@
-//! The fields that the worker writes with a job when it leaves the stream without being done. Pure.
+//! The fields that the worker writes with a job that leaves the stream without success. Pure.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use telemetry::Carrier;
 use super::result::JobResult;
 use crate::job::{Delivery, Fields, Job, LONGEST_RESULT, Malformed, Reason, is_label, number};
 
-/// A malformed entry that cannot be carried field by field is cut to this.
+/// The size in bytes to which a malformed entry is truncated if a script cannot carry its fields.
 const RAW_CAP: usize = 64 * 1024;
-/// As many fields as a script can carry.
+/// The number of fields that a script can carry.
 const MOST_FIELDS: usize = 256;
 
-/// A `traceparent` that stands alone.
+/// A `traceparent` alone.
 pub struct Alone(pub String);
 
 impl Carrier for Alone {
@@ -28,14 +28,15 @@ pub fn enqueued_at(delivery: &Delivery, job: &Job, now: u64) -> u64 {
     job.trail.at.unwrap_or_else(|| believable(delivery, now))
 }
 
-/// The entry's id tells when it was enqueued, unless a producer made it up.
+/// The time in the entry's id, unless a producer chose the id: then `now`.
 fn believable(delivery: &Delivery, now: u64) -> u64 {
     const DAY: u64 = 24 * 3600 * 1000;
     let told = delivery.lease.entry.millis;
     if told <= now && told >= now.saturating_sub(DAY) { told } else { now }
 }
 
-/// The fields of the dead letter of a malformed entry: its own fields as they came, in order, and why it is malformed.
+/// The fields of a malformed entry's dead letter: its own fields, unchanged and in order, and why it is
+/// malformed.
 pub fn of_malformed(delivery: &Delivery, malformed: &Malformed) -> Fields {
     let fields = &delivery.fields;
     let carried = fields.len() <= MOST_FIELDS && !delivery.is_too_large();
@@ -46,7 +47,7 @@ pub fn of_malformed(delivery: &Delivery, malformed: &Malformed) -> Fields {
     kept
 }
 
-/// The result of a job that was given up, for who waits for it, and how long it is kept.
+/// The result of a cancelled job, and how long it is kept; `None` if the job keeps no result.
 pub fn cancelled(fields: &Fields, error: &str) -> Option<(Duration, String)> {
     let ttl = waited_for(fields)?;
     let attempts = value(fields, "_attempt").and_then(|made| std::str::from_utf8(&made).ok()?.parse().ok());
@@ -54,7 +55,8 @@ pub fn cancelled(fields: &Fields, error: &str) -> Option<(Duration, String)> {
     Some((ttl, result.to_json()))
 }
 
-/// A job that is handed back: as it came, with its ticket and its time, since it will have another entry id.
+/// The fields of a job that is handed back: unchanged, with its job id and its time, since its entry id will
+/// change.
 pub fn handed_back(delivery: &Delivery, now: u64) -> Fields {
     let mut fields = without_place(&delivery.fields);
     push(&mut fields, "_ticket", ticket(delivery));
@@ -63,8 +65,8 @@ pub fn handed_back(delivery: &Delivery, now: u64) -> Fields {
     fields
 }
 
-/// The fields without `_ticket` and `_at`, which the script that parks a job adds, and without `_admitted`, which
-/// holds for one delivery.
+/// The fields without `_ticket` and `_at`, which the script adds that schedules or holds a job, and without
+/// `_admitted`, which is valid for one delivery.
 pub fn without_place(fields: &Fields) -> Fields {
     fields
         .iter()
@@ -73,29 +75,29 @@ pub fn without_place(fields: &Fields) -> Fields {
         .collect()
 }
 
-/// The fields of the producer, in their order.
+/// The producer's fields, in their order.
 pub fn own_fields(fields: &Fields) -> Fields {
     fields.iter().filter(|(name, _)| name.first() != Some(&b'_')).cloned().collect()
 }
 
-/// What names the job of a delivery, over all its attempts.
+/// The job id of a delivery, which is the same on every attempt.
 pub fn ticket(delivery: &Delivery) -> Bytes {
     let given = value(&delivery.fields, "_ticket").filter(|ticket| is_label(ticket));
     given.unwrap_or_else(|| delivery.lease.entry.to_string().into())
 }
 
-/// The first value under a name.
+/// The first value of a name.
 pub fn value(fields: &Fields, name: &str) -> Option<Bytes> {
     fields.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone())
 }
 
-/// How long somebody waits for the result of an entry that is no job; at most as long as a job may ask for.
+/// How long the result of an entry is kept, even of a malformed one; at most [`LONGEST_RESULT`].
 pub fn waited_for(fields: &Fields) -> Option<Duration> {
     let ttl = number(&value(fields, "result_ttl_ms")?)?;
     (ttl > 0).then(|| Duration::from_millis(ttl.min(LONGEST_RESULT)))
 }
 
-/// What fits of the fields, a line each, with their true count.
+/// As much of the fields as [`RAW_CAP`] allows, a line each, with their true count.
 fn raw(fields: &Fields) -> Fields {
     let mut raw = Vec::new();
     for (name, value) in fields {
@@ -127,12 +129,12 @@ mod tests {
     fn no_result_is_kept_for_longer_than_seven_days() {
         let kept = |ttl: &'static str| {
             let fields = vec![("result_ttl_ms".into(), ttl.into())];
-            cancelled(&fields, "given up").map(|(kept, _)| kept.as_millis())
+            cancelled(&fields, "cancelled").map(|(kept, _)| kept.as_millis())
         };
         for (ttl, millis) in [
             ("60000", Some(60_000)),
             ("604800000", Some(604_800_000)),
-            // More than a valid job may ask for: it is refused, and who waits is to learn of it.
+            // More than a valid job may ask for: it is refused, and its caller must see the result.
             ("604800001", Some(604_800_000)),
             ("4294967295", Some(604_800_000)),
             ("9999999999999999", Some(604_800_000)),

@@ -5,28 +5,29 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-/// The first attempts say how it began and the last how it ended; of those between, the eldest go.
+/// The maximum number of attempts in a history. The first attempt and the last ones are kept; the oldest
+/// between them are dropped.
 const MOST: usize = 32;
 
-/// What is kept of an attempt.
+/// The record of an attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// When it began, Unix milliseconds by the Redis server's clock.
+    /// When it began, Unix milliseconds by Redis' clock.
     pub at: u64,
     /// How long it took.
     pub took: Duration,
-    /// The status code, where there was an answer.
+    /// The status code, if there was a response.
     pub status: Option<u16>,
-    /// What kept it from an answer (`error.type`).
+    /// Why there was no response (`error.type`).
     pub error: Option<String>,
-    /// The `traceparent` of the attempt's process span, where it was recorded.
+    /// The `traceparent` of the attempt's process span, if it was recorded.
     pub traceparent: Option<String>,
 }
 
-/// Adds an attempt to a list. What is not a list is replaced by one.
+/// Adds an attempt to a list, and replaces any other text by a list.
 pub fn append(history: Option<&Bytes>, entry: &Entry) -> Bytes {
     let mut list = parse(history);
-    // More than one too many only where it is a producer's list.
+    // Only a producer's list is longer.
     if list.len() >= MOST {
         list.drain(1..=list.len() + 1 - MOST);
     }
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_span_comes_back() {
+    fn the_last_traceparent_is_read_back() {
         let span = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let history = append(None, &Entry { traceparent: Some(span.into()), ..entry(1) });
         assert_eq!(last_traceparent(Some(&history)).as_deref(), Some(span));
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_came_too_long_is_cut() {
+    fn a_list_that_is_too_long_is_truncated() {
         let forged = Bytes::from(format!("[{}9]", "1,".repeat(1000)));
         let list = parse(Some(&append(Some(&forged), &entry(5))));
         assert_eq!((list.len(), &list[MOST - 2], &list[MOST - 1]["at"]), (MOST, &9.into(), &5.into()));
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_replaced() {
+    fn an_invalid_list_is_replaced() {
         assert_eq!(parse(Some(&append(Some(&Bytes::from_static(b"{")), &entry(1)))).len(), 1);
     }
 }

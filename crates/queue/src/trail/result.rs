@@ -1,4 +1,4 @@
-//! What became of a job, for who waits for it: a JSON object under `postrider:{QUEUE}:result:TICKET`. Pure.
+//! The result of a job: a JSON object under `postrider:{QUEUE}:result:JOB_ID`. Pure.
 
 use std::collections::BTreeMap;
 
@@ -15,30 +15,30 @@ use crate::job::Reason;
 pub struct JobResult {
     /// `done` or `dead`.
     pub outcome: String,
-    /// The status code of the last answer.
+    /// The status code of the last response.
     pub status: Option<u16>,
     /// How many attempts were made.
     pub attempts: u32,
     /// Why it is dead.
     pub reason: Option<String>,
-    /// The same in one sentence.
+    /// The reason in one sentence.
     pub error: Option<String>,
     /// The trace of the delivery.
     pub trace_id: Option<String>,
-    /// How long the last attempt took, milliseconds.
+    /// The duration of the last attempt, milliseconds.
     #[serde(default)]
     pub duration_ms: Option<u64>,
-    /// Headers of the last answer, those on the worker's list; of one that stands several times, the values are
+    /// The headers of the last response that are on the worker's list. Several values of one header are
     /// separated by commas.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Its body, if it is UTF-8,
+    /// The body of the last response, if it is UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// else in Base64 (RFC 4648 §4).
+    /// Any other body, in Base64 (RFC 4648 §4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_base64: Option<String>,
-    /// Whether the body was longer than what is kept, or broke off.
+    /// Whether the body was longer than the kept part, or broke off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
 }
@@ -55,13 +55,13 @@ pub struct Kept {
 }
 
 impl JobResult {
-    /// The result of a job that is dead without an answer.
+    /// The result of a job that is dead without a response.
     pub fn dead(attempts: u32, reason: Reason, error: &str) -> Self {
         let (reason, error) = (Some(reason.as_str().to_owned()), Some(error.to_owned()));
         Self { outcome: "dead".to_owned(), attempts, reason, error, ..Self::default() }
     }
 
-    /// With what was kept of the last answer.
+    /// Adds the kept part of the last response.
     #[must_use]
     pub fn with(mut self, kept: &Kept) -> Self {
         for (name, value) in &kept.headers {
@@ -79,13 +79,13 @@ impl JobResult {
         self
     }
 
-    /// As it stands in Redis.
+    /// Its text in Redis.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("texts and numbers can always be written")
+        serde_json::to_string(self).expect("texts and numbers always serialize")
     }
 }
 
-/// The body, if it is text; one that was cut may be so in the middle of a letter.
+/// The body, if it is text. A truncated body may end in the middle of a character.
 fn text(kept: &Kept) -> Option<&str> {
     match std::str::from_utf8(&kept.body) {
         Ok(text) => Some(text),
@@ -113,7 +113,11 @@ mod tests {
     fn text_is_kept_as_text_and_bytes_as_base64() {
         assert_eq!(result("grüß".as_bytes(), false).body.as_deref(), Some("grüß"));
         assert_eq!(result(b"\xff\x00", false).body_base64.as_deref(), Some("/wA="));
-        assert_eq!(result(b"abc\xc3", true).body.as_deref(), Some("abc"), "cut in the middle of a letter");
+        assert_eq!(
+            result(b"abc\xc3", true).body.as_deref(),
+            Some("abc"),
+            "truncated in the middle of a character"
+        );
         assert_eq!(result(b"abc\xc3", false).body, None);
         assert_eq!(result(b"", false).body, None);
         assert_eq!(result(b"", false).headers["via"], "a, b");

@@ -1,4 +1,4 @@
-//! Flows: what all workers share of them, and the jobs that they hold back.
+//! Flows: their state that all workers share, and the jobs that they hold.
 
 use std::time::Duration;
 
@@ -7,41 +7,41 @@ use fred::types::Value;
 use crate::job::{Admitted, Breaker, FlowId, Limits};
 use crate::redis::{Error, Keys, Queue, number, unexpected};
 
-/// A trial that is not told of after so long was lost with its worker.
+/// A trial without a report after this time was lost with its worker.
 const TRIAL: Duration = Duration::from_secs(30);
 
-/// What a worker asks of a flow.
+/// A worker's request for attempts of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asking {
-    /// How many attempts it is making, by its count in Redis.
+    /// How many attempts the worker makes now, for its count in Redis.
     pub making: usize,
     /// How many more it wants to make.
     pub more: usize,
-    /// Whether it makes them itself and now; else they are counted by who does.
+    /// Whether it makes them itself and now; else the worker that makes them counts them.
     pub is_made: bool,
-    /// Whether tokens were taken for them before, or none are needed.
+    /// Whether their tokens were taken before, or none are needed.
     pub is_paid: bool,
-    /// Whether the breaker has let them pass before.
+    /// Whether the breaker let them pass before.
     pub is_past_breaker: bool,
 }
 
-/// Jobs that wait for nothing that ends.
+/// Orphaned jobs: waiting jobs that nothing points to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mended {
-    /// How many there are at least.
+    /// A lower bound of their number.
     pub astray: u64,
-    /// How many of them were found, and are due now.
+    /// How many of them were found and scheduled for now.
     pub found: u64,
-    /// The flows that hold jobs back.
+    /// The flows that hold jobs.
     pub flows: Vec<FlowId>,
 }
 
-/// What was granted.
+/// A flow's reply to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// So many attempts.
+    /// The number of attempts granted.
     pub granted: usize,
-    /// After how long to ask again.
+    /// The time until the next request.
     pub wait: Duration,
     /// Why not all, or only one.
     pub why: Option<Why>,
@@ -60,31 +60,31 @@ pub enum Why {
     Concurrency,
 }
 
-/// What the breaker is told to be.
+/// The state of a breaker after a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// For so long nothing is sent; zero where it is closed.
+    /// How long it stays open from now; zero if it is closed.
     pub closed_for: Duration,
     /// How often in a row it has opened.
     pub times: u32,
 }
 
-/// How jobs that wait for their flow come back.
+/// How a flow admits the jobs that it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admission {
-    /// How many.
+    /// The number of jobs.
     pub count: usize,
-    /// What they carry.
+    /// The mark that they carry.
     pub admitted: Admitted,
-    /// When to look after the rest.
+    /// The time until the flow's next check.
     pub again: Duration,
-    /// Those that were enqueued before this time come back besides: they are too old. Unix milliseconds, 0 for
+    /// Jobs enqueued before this time are admitted in addition: they are too old. Unix milliseconds, 0 for
     /// none.
     pub older_than: u64,
 }
 
 impl Queue {
-    /// Asks for attempts of a flow. What is granted and not used costs tokens, and nothing else.
+    /// Acquires attempts of a flow. A granted attempt that is not used costs a token, and nothing else.
     ///
     /// # Errors
     /// fred's.
@@ -116,8 +116,8 @@ impl Queue {
         Ok(Taken { granted, wait: Duration::from_millis(wait.max(10)), why })
     }
 
-    /// Tells the breaker of a flow that it works, or that it fails. `spread` is by what the pause is multiplied,
-    /// at most 1.25; `name` is what the tools show.
+    /// Reports to the breaker of a flow whether the destination works. `spread` is the factor of the pause,
+    /// at most 1.25; the tools show `name`.
     ///
     /// # Errors
     /// fred's.
@@ -142,7 +142,7 @@ impl Queue {
         Ok(Told { closed_for: Duration::from_millis(millis), times })
     }
 
-    /// Gives back what a flow has granted to one job that is not sent after all.
+    /// Gives back what a flow granted to one job that is not sent after all.
     ///
     /// # Errors
     /// fred's.
@@ -151,8 +151,8 @@ impl Queue {
         self.0.scripts.flow_back.poll(&self.0.redis, vec![Keys::limits(id)], args).await.map(drop)
     }
 
-    /// Moves jobs that a flow holds back to the stream, those first that have waited longest. Answers how many
-    /// were moved and how many are left.
+    /// Moves jobs that a flow holds to the stream, oldest first. Returns how many it moved and how many are
+    /// left.
     ///
     /// # Errors
     /// fred's.
@@ -173,13 +173,13 @@ impl Queue {
         Ok((moved, left))
     }
 
-    /// Looks at some of the jobs that wait, where the caller knows all flows that hold jobs back, and makes those
-    /// due that wait for nothing that ends.
+    /// Checks some waiting jobs, if the caller knows all flows that hold jobs, and schedules the orphans for
+    /// now.
     ///
     /// # Errors
     /// fred's.
     pub async fn mend(&self, known: &[FlowId]) -> Result<Mended, Error> {
-        /// So that Redis is not held up.
+        /// How many jobs to check at most: the script blocks Redis.
         const LOOKED_AT: u64 = 500;
         let own = &self.0.keys;
         let mut keys = vec![own.waiting.clone(), own.scheduled.clone(), own.flows.clone()];

@@ -1,19 +1,19 @@
-//! What a queue holds, counted by one worker for all.
+//! Queue stats: one worker counts the jobs for all.
 
 use fred::types::Value;
 
 use crate::job::EntryId;
 use crate::redis::{Error, GROUP, Queue, unexpected};
 
-/// An entry's time that is older than this was made up by its producer.
+/// An entry's id with an older time was chosen by its producer, ms.
 const LONGEST_WAIT_MS: u64 = 366 * 24 * 3600 * 1000;
 
-/// What a shard of a queue holds.
+/// The jobs of a shard, by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Jobs that nobody holds.
+    /// Jobs in the stream, for any worker.
     pub ready: u64,
-    /// Jobs that workers hold.
+    /// Jobs in flight at workers.
     pub running: u64,
     /// Jobs that wait for a time.
     pub scheduled: u64,
@@ -21,14 +21,14 @@ pub struct Report {
     pub held: u64,
     /// Dead letters.
     pub dead: u64,
-    /// For how long the first ready job has been there, ms; 0 where there is none.
+    /// The age of the first ready job, ms; 0 if there is none.
     pub oldest_ms: u64,
-    /// When this was counted: Redis' time, Unix ms.
+    /// The time of the count: Redis' time, Unix ms.
     pub at_ms: u64,
 }
 
 impl Queue {
-    /// Counts what this shard holds. `only_one` answers `None` where it is another worker's part to tell it.
+    /// Counts the jobs of this shard. With `only_one`, returns `None` if another worker reports.
     ///
     /// # Errors
     /// fred's.
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_workers_part_is_no_report_and_an_age_is_not_read_from_an_id_that_was_made_up() {
+    fn another_workers_part_is_no_report_and_an_id_that_a_producer_chose_has_no_age() {
         let reply = |first: &str| {
             let counts = [1_795_396_101_000_i64, 5, 4, 3, 2, 1].map(Value::Integer);
             Value::Array(counts.into_iter().chain([Value::from(first)]).collect())

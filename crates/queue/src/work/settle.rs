@@ -1,4 +1,4 @@
-//! Settling: what became of jobs, each in one script that refuses a lost lease.
+//! Settles jobs. Each settlement is one script, which refuses a lost lease.
 
 use std::time::Duration;
 
@@ -15,76 +15,76 @@ pub(crate) const MOST_DEAD: u64 = 100_000;
 /// About how long dead letters are kept: 30 days.
 pub(crate) const LONGEST_DEAD: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// A job on its way to where it waits.
+/// A job to schedule or to hold.
 #[derive(Clone, Debug)]
 pub struct Parking {
-    /// What names the job.
+    /// The job id.
     pub ticket: Bytes,
-    /// For what it waits.
+    /// What it waits for.
     pub until: Until,
-    /// When it was enqueued, Unix milliseconds, where that is known.
+    /// When it was enqueued, Unix milliseconds, if known.
     pub at: Option<u64>,
     /// Its fields, without `_ticket` and `_at`.
     pub fields: Fields,
 }
 
-/// For what a job waits.
+/// What a job waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// For its next attempt: so long from now.
+    /// Its next attempt, after this time.
     Retry(Duration),
-    /// The same, for a fault that is not its own.
+    /// Its next attempt, after this time, for a fault that is not its own.
     Release(Duration),
-    /// For the time that its producer named; a job that is due already is not moved.
+    /// The time that its producer set. A job that is already due is not moved.
     Due {
-        /// So long after it was enqueued,
+        /// The delay after the enqueue.
         delay: Duration,
-        /// and not before this, Unix milliseconds; 0 for any time.
+        /// The earliest time, Unix milliseconds; 0 for none.
         not_before: u64,
     },
-    /// For its flow to admit it, in the order in which jobs were enqueued.
+    /// Its flow, which admits jobs in the order in which they were enqueued.
     Admitted {
-        /// Which.
+        /// The flow.
         flow: FlowId,
-        /// After how long it is looked after at the latest.
+        /// The time until the flow's next check at the latest.
         within: Duration,
     },
 }
 
-/// What a settlement came to, of a job that may have gone to the schedule.
+/// The result of scheduling or holding a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// It waits, for so many milliseconds from now.
+    /// It waits for this time from now, milliseconds.
     Waits(u64),
-    /// It is due already, and this worker still holds it.
+    /// It is already due, and still in flight at this worker.
     Due,
-    /// It is settled otherwise, or it could not be.
+    /// It was not moved: the lease is lost, or an earlier call settled it.
     Settled(Settled),
 }
 
-/// A job on its way to the dead letters.
+/// A job to dead-letter.
 #[derive(Clone, Debug)]
 pub struct Burial {
-    /// What names the job.
+    /// The job id.
     pub ticket: Bytes,
     /// Why it is dead.
     pub reason: Reason,
-    /// The same in one sentence.
+    /// The reason in one sentence.
     pub error: String,
     /// Its fields, with `_reason` and `_error`.
     pub fields: Fields,
-    /// The result for whoever waits for it: its ticket, how long it is kept, and what it says.
+    /// The result, if the job keeps one: job id, how long it is kept, and its text.
     pub result: Option<(Bytes, Duration, String)>,
 }
 
 impl Queue {
-    /// Takes out jobs that are done: at most 256, in ascending order of their entries.
+    /// Removes succeeded jobs: at most 256, in ascending order of their entries.
     ///
     /// # Errors
-    /// fred's; none, some or all of them may be settled then.
+    /// fred's. Then none, some or all of them may be settled.
     pub async fn finish(&self, leases: &[Lease], parent: &Context) -> Result<Vec<Settled>, Error> {
         let mut settled = Vec::with_capacity(leases.len());
-        // Nearly all are on their first delivery: one call.
+        // Nearly all jobs are on their first delivery, which needs one call.
         for same in leases.chunk_by(|one, next| one.delivery == next.delivery) {
             let mut args = self.identity();
             args.extend([number(MOST_HELD), number(same[0].delivery)]);
@@ -96,7 +96,7 @@ impl Queue {
         Ok(settled)
     }
 
-    /// Takes out one job that is done and leaves its result under its ticket.
+    /// Removes one succeeded job and stores its result under its job id.
     ///
     /// # Errors
     /// fred's.
@@ -158,7 +158,7 @@ impl Queue {
         Settled::parse_one(&self.0.scripts.release.call(&self.0.redis, parent, keys, args).await?)
     }
 
-    /// Moves a job to the dead letters.
+    /// Dead-letters a job.
     ///
     /// # Errors
     /// fred's.
@@ -183,7 +183,7 @@ impl Queue {
         Settled::parse_one(&self.0.scripts.bury.call(&self.0.redis, parent, keys, args).await?)
     }
 
-    /// Group, consumer, entry and delivery: what a settlement of one job begins with.
+    /// Group, consumer, entry and delivery: the first arguments of a settlement of one job.
     fn lease(&self, lease: Lease) -> Vec<Value> {
         let mut args = self.identity();
         args.push(lease.entry.to_string().into());

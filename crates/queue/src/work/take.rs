@@ -1,4 +1,4 @@
-//! Taking jobs: new ones, ones that a dead worker held, ones whose time has come.
+//! Fetches new jobs, takes over jobs of dead workers, and moves due jobs to the stream.
 
 use std::time::{Duration, Instant};
 
@@ -13,36 +13,36 @@ use crate::redis::{
     BLOCK, Error, GROUP, Operation, Queue, Receives, entry_id, fields, number, push_leases, read, unexpected,
 };
 
-/// What [`Queue::promote`] did.
+/// The result of [`Queue::promote`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Promoted {
-    /// How many jobs were moved to the stream.
+    /// How many jobs it moved to the stream.
     pub moved: u64,
-    /// In how many milliseconds the next job or flow is due; `None` where none waits.
+    /// The time until the next job or flow is due, milliseconds; `None` if none waits.
     pub next_in: Option<u64>,
     /// Redis' time, Unix milliseconds.
     pub now: u64,
-    /// How many jobs the stream holds now.
+    /// How many jobs are in the stream now.
     pub ready: u64,
-    /// The flows that hold jobs back, or the first 100 of them.
+    /// The flows that hold jobs, or the first 100 of them.
     pub held: Vec<FlowId>,
-    /// Those among them that are to be looked after now.
+    /// The flows among them whose check is due.
     pub due: Vec<FlowId>,
 }
 
-/// What [`Queue::reclaim`] took over.
+/// The result of [`Queue::reclaim`].
 #[derive(Clone, Debug)]
 pub struct Reclaimed {
     /// The jobs.
     pub taken: Vec<Delivery>,
-    /// Whether suspects were passed over, because one is being worked on.
+    /// Whether it skipped suspects, because one is running.
     pub passed_suspects: bool,
-    /// Redis' time, Unix milliseconds. Where it is far from what was expected, nothing was taken over.
+    /// Redis' time, Unix milliseconds. If it is far from the expected time, nothing was taken over.
     pub now: u64,
 }
 
 impl Queue {
-    /// Takes up to `count` new jobs, and does not wait for any.
+    /// Fetches up to `count` new jobs without waiting.
     ///
     /// # Errors
     /// fred's. `NOGROUP` means that [`Queue::join`] is needed.
@@ -50,7 +50,7 @@ impl Queue {
         self.read_with(&self.0.redis, count, None).await
     }
 
-    /// Waits for a new job, at most 5 s, and takes it.
+    /// Waits for a new job, at most 5 s, and fetches it.
     ///
     /// # Errors
     /// As [`Queue::read`].
@@ -75,8 +75,8 @@ impl Queue {
             })
             .await;
         let taken = match reply {
-            // The read was ended: by `wake`, or because the stream went or the server changed its role. What
-            // it is, the next read will tell.
+            // `wake` ended the read, or the stream was deleted, or the server changed its role. The next read
+            // shows which.
             Err(error) if error.details().starts_with("UNBLOCKED") => Ok(vec![]),
             reply => reply.and_then(|reply: Value| read(reply, epoch)),
         };
@@ -138,7 +138,8 @@ impl Queue {
             number(suspects as u64),
             number(counts_own.into()),
             number(self.0.clock.now()),
-            // With a third, after which each lease is extended, half of one is less than a whole one.
+            // A heartbeat renews each lease after a third of it. Half a lease more is still less than a
+            // lease.
             number(lease / 2),
         ]);
         let (reply, pending) = self.0.scripts.reclaim.ask(&self.0.redis, keys, args).await;
@@ -154,8 +155,8 @@ impl Queue {
         reclaimed
     }
 
-    /// Moves up to `count` due jobs from the schedule to the stream, and tells which flows hold jobs back. A flow
-    /// that is told as due is due again for all workers after `again`.
+    /// Moves up to `count` due jobs from the schedule to the stream, and returns the flows that hold jobs. A
+    /// flow that is returned as due is due again for all workers after `again`.
     ///
     /// # Errors
     /// fred's.
@@ -175,8 +176,8 @@ impl Queue {
         Ok(promoted)
     }
 
-    /// Keeps leases alive, in ascending order of their entries and at most 1,000, and gives a sign of life.
-    /// Answers which were not lost.
+    /// Renews up to 1,000 leases, in ascending order of their entries, and records the worker's heartbeat.
+    /// Returns whether each lease was renewed, or lost.
     ///
     /// # Errors
     /// fred's.
@@ -192,8 +193,8 @@ impl Queue {
         Ok(letters.bytes().map(|letter| letter == b'o').collect())
     }
 
-    /// Takes this worker off the list; call it when everything in hand is settled. Jobs that were delivered
-    /// to it and never arrived are handed back; answers how many.
+    /// Removes this worker; call it when nothing is in flight. Hands back jobs that were delivered to it and
+    /// never arrived, and returns their number.
     ///
     /// # Errors
     /// fred's.
@@ -210,7 +211,7 @@ impl Queue {
         }
     }
 
-    /// Ends a [`Queue::wait`] that is under way, so that it brings nothing.
+    /// Ends a running [`Queue::wait`], which then returns no job.
     pub async fn wake(&self) {
         let Some(reader) = &self.0.reader else { return };
         let ping = |client: Client| async move { client.ping::<()>(None).await };
@@ -220,22 +221,22 @@ impl Queue {
         }
     }
 
-    /// What the other workers know of this one.
+    /// This worker's record for the other workers.
     fn record(&self) -> String {
         serde_json::json!({
             "lease_ms": self.0.consumer.lease.as_millis() as u64,
             "version": env!("CARGO_PKG_VERSION"),
-            // Those who measure choose one of them to tell what the queue holds.
+            // One of the workers that measure reports the queue stats.
             "measures": self.0.telemetry.is_on(),
         })
         .to_string()
     }
 }
 
-/// An upper bound of what one worker holds, for the reach of an XPENDING over its own list.
+/// An upper bound of one worker's jobs in flight: the COUNT of an XPENDING over its own entries.
 pub(crate) const MOST_HELD: u64 = 100_000;
 
-/// The answer of reclaim.lua.
+/// Parses the reply of reclaim.lua.
 fn reclaimed(reply: Value, epoch: u32) -> Result<Reclaimed, Error> {
     let Value::Array(parts) = reply else { return Err(unexpected()) };
     let [passed, Value::Array(rows), now] = <[Value; 3]>::try_from(parts).map_err(|_| unexpected())? else {
@@ -254,11 +255,11 @@ fn reclaimed(reply: Value, epoch: u32) -> Result<Reclaimed, Error> {
     })
 }
 
-/// The answer of promote.lua.
+/// Parses the reply of promote.lua.
 fn promoted(reply: Value) -> Result<Promoted, Error> {
     let (moved, next, now, ready, held, due): (u64, u64, u64, u64, Vec<String>, Vec<String>) =
         reply.convert()?;
-    // What somebody else put there is none of ours.
+    // Foreign members are ignored.
     let flows = |names: Vec<String>| names.iter().filter_map(|name| FlowId::parse(name)).collect();
     let next_in = (next > 0).then(|| next.saturating_sub(now));
     Ok(Promoted { moved, next_in, now, ready, held: flows(held), due: flows(due) })

@@ -1,4 +1,4 @@
-//! Is this queue well? Judged by what it holds. Pure.
+//! Checks the contents of a queue. Pure.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use postrider_queue::job::FlowId;
 use super::super::present::{brief, count, plain};
 use super::Finding;
 
-/// An id so far ahead of the clock was made up.
+/// An id that is further ahead of the clock was chosen by a producer.
 const AHEAD_MS: u64 = 60_000;
-/// A consumer that is idle for so long and no worker of those that say they live is left over.
+/// A consumer that is idle for longer, and not a live worker, is left over.
 const STALE_MS: u64 = 60_000;
 const MANY_READY: u64 = 100_000;
 const MANY_DEAD: u64 = 90_000;
@@ -25,9 +25,8 @@ pub(super) fn examine(queue: &Shard, survey: &Survey) -> Vec<Finding> {
     if findings.is_empty() {
         let Survey { ready, in_flight, scheduled, dead, .. } = survey;
         let parked = survey.held_back();
-        let seen = format!(
-            "{ready} ready, {in_flight} in flight, {scheduled} scheduled, {parked} parked, {dead} dead"
-        );
+        let seen =
+            format!("{ready} ready, {in_flight} running, {scheduled} scheduled, {parked} held, {dead} dead");
         findings.push(Finding::ok("queue", seen));
     }
     findings
@@ -35,8 +34,8 @@ pub(super) fn examine(queue: &Shard, survey: &Survey) -> Vec<Finding> {
 
 fn broken(queue: &Shard, fault: &str) -> Finding {
     let advice = format!(
-        "see with TYPE which of postrider:{{{queue}}}:jobs (stream), :waiting (hash), :scheduled and :flows \
-         (zset), :dead (stream), :workers (hash) is something else, and move it away with RENAME"
+        "find with TYPE which of postrider:{{{queue}}}:jobs (stream), :waiting (hash), :scheduled and :flows \
+         (zset), :dead (stream), :workers (hash) has another type, and move it away with RENAME"
     );
     Finding::error("keys", fault, advice)
 }
@@ -45,9 +44,9 @@ fn group(queue: &Shard, survey: &Survey) -> Option<Finding> {
     if !survey.has_stream || survey.delivered.is_some() {
         return None;
     }
-    let seen = "the consumer group `postrider` is missing: nothing is read until a worker makes it";
+    let seen = "the consumer group `postrider` is missing: nothing is read until a worker creates it";
     let advice =
-        format!("start `postrider worker --queue {}`; a worker that runs makes it by itself", queue.queue);
+        format!("start `postrider worker --queue {}`; a running worker creates it by itself", queue.queue);
     Some(Finding::warn("group", seen, advice))
 }
 
@@ -56,17 +55,15 @@ fn last_id(queue: &Shard, survey: &Survey) -> Option<Finding> {
     let ahead = last.millis.checked_sub(survey.now).filter(|ahead| *ahead > AHEAD_MS)?;
     let key = format!("postrider:{{{queue}}}:jobs");
     let advice = format!(
-        "let all producers write the id `*`; once the stream is empty, `XSETID {key} {}-0` puts it right",
+        "let all producers write the id `*`; when the stream is empty, correct it with `XSETID {key} {}-0`",
         survey.now
     );
     if last.millis == u64::MAX {
-        let seen =
-            format!("the stream's last id, {last}, is the last that there can be: no job can be put in");
+        let seen = format!("the stream's last id, {last}, is the greatest possible: no job can be enqueued");
         return Some(Finding::error("last id", seen, advice));
     }
     let ahead = brief(Duration::from_millis(ahead));
-    let seen =
-        format!("the stream's last id, {last}, is {ahead} ahead of Redis' clock: a producer made it up");
+    let seen = format!("the stream's last id, {last}, is {ahead} ahead of Redis' clock: a producer chose it");
     Some(Finding::warn("last id", seen, advice))
 }
 
@@ -78,11 +75,11 @@ fn depth(survey: &Survey) -> Vec<Finding> {
         findings.push(Finding::warn("workers", seen, "start a worker for this queue"));
     }
     if survey.ready > MANY_READY {
-        let seen = format!("{} ready: more comes in than goes out", survey.ready);
+        let seen = format!("{} ready: producers are faster than workers", survey.ready);
         findings.push(Finding::warn("depth", seen, "start more workers, or raise --concurrency"));
     }
     if survey.dead > MANY_DEAD {
-        let seen = format!("{} dead letters: beyond about 100000 the eldest are lost", survey.dead);
+        let seen = format!("{} dead letters: above about 100000 the oldest are deleted", survey.dead);
         let advice = "see `postrider dead list`; replay or purge them";
         findings.push(Finding::warn("dead", seen, advice));
     }
@@ -94,26 +91,26 @@ fn schedule(queue: &Shard, survey: &Survey) -> Vec<Finding> {
     if survey.without_job > 0 {
         let seen = format!(
             "{} scheduled without a job",
-            count(survey.without_job as usize, "ticket is", "tickets are")
+            count(survey.without_job as usize, "job id is", "job ids are")
         );
         let advice =
-            "none is lost by it; they are dropped when they are due. Does another program write there?";
+            "no job is lost: they are dropped when they are due. Does another program write these keys?";
         findings.push(Finding::warn("schedule", seen, advice));
     }
     let stray = survey.waiting.saturating_sub(survey.scheduled + survey.held_back());
     if stray > 0 {
         let jobs = count(stray as usize, "job waits", "jobs wait");
         let advice = format!(
-            "let a worker run: it finds them and lets them go. By hand, `ZADD postrider:{{{queue}}}:scheduled 0 \
-             TICKET` lets a ticket of `HKEYS postrider:{{{queue}}}:waiting` go"
+            "start a worker: it requeues them. By hand, `ZADD postrider:{{{queue}}}:scheduled 0 JOB_ID` \
+             requeues a job id of `HKEYS postrider:{{{queue}}}:waiting`"
         );
-        let seen = format!("{jobs} for no time and for no flow that is looked after");
+        let seen = format!("{jobs} in neither the schedule nor a known flow");
         findings.push(Finding::warn("schedule", seen, advice));
     }
     findings
 }
 
-/// Flows whose breaker is open while jobs wait for them.
+/// Reports flows whose breaker is open.
 pub(super) fn held_back(flows: &[(FlowId, HeldFlow)]) -> Option<Finding> {
     let broken: Vec<_> = flows.iter().map(|(_, flow)| flow).filter(|flow| flow.trips > 0).collect();
     let jobs: u64 = broken.iter().map(|flow| flow.jobs()).sum();
@@ -129,7 +126,7 @@ pub(super) fn held_back(flows: &[(FlowId, HeldFlow)]) -> Option<Finding> {
     Some(Finding::warn(
         "flows",
         seen,
-        "see `postrider flows`; each is tried again and again, nothing to do here",
+        "see `postrider flows`; the workers keep retrying each, nothing to do here",
     ))
 }
 
@@ -138,11 +135,11 @@ fn consumers(queue: &Shard, survey: &Survey) -> Vec<Finding> {
     let alive = survey.consumers.iter().any(SurveyedConsumer::alive);
     let held = gone.iter().filter(|worker| worker.pending > 0).map(|worker| {
         let jobs = count(worker.pending as usize, "job", "jobs");
-        let seen = format!("the worker {} is gone and holds {jobs}", plain(worker.name.as_bytes(), 100));
+        let seen = format!("the worker {} is gone with {jobs}", plain(worker.name.as_bytes(), 100));
         let advice = if alive {
-            "another worker takes them over when the lease is over: nothing to do"
+            "another worker takes them over when the lease expires: nothing to do"
         } else {
-            "start a worker: it takes them over when it has been connected for a whole lease"
+            "start a worker: it takes them over after it has been connected for a whole lease"
         };
         Finding::warn("workers", seen, advice)
     });
@@ -177,13 +174,13 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_is_well_is_told_so() {
+    fn a_healthy_queue_is_ok() {
         assert_eq!(found(&well()), [(Level::Ok, "queue")]);
         assert_eq!(found(&Survey { now: NOW, ..Survey::default() }), [(Level::Ok, "queue")]);
     }
 
     #[test]
-    fn a_made_up_id_is_named() {
+    fn an_id_that_a_producer_chose_is_reported() {
         let last = |millis| Survey { last: Some(EntryId { millis, sequence: 0 }), ..well() };
         assert_eq!(found(&last(NOW + 59_000)), [(Level::Ok, "queue")]);
         assert_eq!(found(&last(9_999_999_999_999_999)), [(Level::Warn, "last id")]);
@@ -191,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn a_missing_group_and_missing_jobs_are_reported() {
         assert_eq!(found(&Survey { delivered: None, ..well() }), [(Level::Warn, "group")]);
         assert_eq!(found(&Survey { without_job: 1, ..well() }), [(Level::Warn, "schedule")]);
         assert_eq!(found(&Survey { waiting: 2, scheduled: 1, ..well() }), [(Level::Warn, "schedule")]);
@@ -219,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn workers_that_are_gone_are_named() {
+    fn workers_that_are_gone_are_reported() {
         let with = |consumer| Survey { consumers: vec![consumer], ..well() };
         assert_eq!(found(&with(gone(3, 0))), [(Level::Warn, "workers")]);
         assert_eq!(found(&with(gone(0, 60_001))), [(Level::Warn, "workers")]);

@@ -1,4 +1,4 @@
-//! Is this Redis fit? Judged by what it says of itself. Pure.
+//! Checks the server by its INFO, settings, clock and rights. Pure.
 
 use postrider_queue::admin::Server;
 
@@ -6,10 +6,10 @@ use super::{Finding, Level};
 
 /// The oldest version that works: XPENDING with IDLE and exclusive ranges.
 const OLDEST: (u32, u32) = (6, 2);
-/// A difference of the clocks that is worth a word, ms.
+/// The tolerated difference of the clocks, ms.
 const CLOCK_MS: i64 = 1_000;
-/// What only `queues`, `jobs`, `dead` and `doctor` call, and what the worker can do without: without the last two it
-/// ends only with the read that it waits in, up to five seconds later.
+/// Commands that only `queues`, `jobs`, `dead` and `doctor` call, or that the worker can do without. Without
+/// the last two, a worker stops only when its blocking read ends, up to five seconds later.
 const NOT_NEEDED_TO_WORK: [&str; 11] = [
     "SCAN",
     "XREVRANGE",
@@ -27,11 +27,11 @@ const NOT_NEEDED_TO_WORK: [&str; 11] = [
 pub(super) fn examine(server: &Server) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("connection", format!("answers within {} ms", server.round_trip_ms))];
     if server.cluster {
-        findings.push(Finding::ok("connection", "a cluster; what follows is said of one of its nodes"));
+        findings.push(Finding::ok("connection", "a cluster; the server's checks are of one of its nodes"));
     }
     if server.info.is_empty() {
         let advice = "allow +info for the doctor's user";
-        findings.push(Finding::warn("server", "INFO is not allowed: most cannot be checked", advice));
+        findings.push(Finding::warn("server", "INFO is not allowed: most checks are impossible", advice));
     } else {
         findings.push(version(server));
         findings.push(role(server));
@@ -87,15 +87,15 @@ fn persistence(server: &Server) -> Finding {
             Some("always") => Finding::ok(CHECK, "append-only file, appendfsync always"),
             Some("no") => Finding::warn(
                 CHECK,
-                "append-only file, appendfsync no: a power loss takes what the system had not written, about 30 s",
+                "append-only file, appendfsync no: a power loss loses unwritten data, about the last 30 s",
                 "set appendfsync everysec, or always",
             ),
             Some(fsync) => Finding::ok(
                 CHECK,
-                format!("append-only file, appendfsync {fsync}: a power loss may take the last second"),
+                format!("append-only file, appendfsync {fsync}: a power loss may lose the last second"),
             ),
             None => {
-                Finding::ok(CHECK, "append-only file; appendfsync is not told, as CONFIG GET is not allowed")
+                Finding::ok(CHECK, "append-only file; appendfsync is unknown, as CONFIG GET is not allowed")
             }
         };
     }
@@ -117,7 +117,7 @@ fn saving(server: &Server) -> Vec<Finding> {
         }
     }
     if info(server, "loading") == "1" {
-        findings.push(Finding::warn("server", "is loading its files", "wait until it is done"));
+        findings.push(Finding::warn("server", "is loading its files", "wait until it has finished"));
     }
     findings
 }
@@ -129,14 +129,14 @@ fn memory(server: &Server) -> Finding {
         let all = number(server, "total_system_memory");
         let seen = format!("{} used, no maxmemory, {} in the machine", mib(used), mib(all));
         if all > 0 && used > all / 10 * 8 {
-            let advice = "set maxmemory, so that Redis refuses jobs rather than being killed; add memory";
+            let advice = "set maxmemory, so that Redis refuses jobs instead of being killed; add memory";
             return Finding::warn("memory", seen, advice);
         }
         return Finding::ok("memory", seen);
     }
     let seen = format!("{} of maxmemory {} used", mib(used), mib(most));
     let advice =
-        "new jobs are refused when it is full, and what is in drains: add memory, or purge dead letters";
+        "a full Redis refuses new jobs, and workers drain the rest: add memory, or purge dead letters";
     if used >= most {
         Finding::error("memory", seen, advice)
     } else if used > most / 10 * 9 {
@@ -150,10 +150,10 @@ fn eviction(server: &Server) -> Finding {
     const CHECK: &str = "eviction";
     let policy = server.config.get("maxmemory-policy").or_else(|| server.info.get("maxmemory_policy"));
     let Some(policy) = policy.map(String::as_str) else {
-        let advice = "see that it is noeviction, or allow +info";
-        return Finding::warn(CHECK, "maxmemory-policy is not told", advice);
+        let advice = "check that it is noeviction, or allow +info";
+        return Finding::warn(CHECK, "maxmemory-policy is unknown", advice);
     };
-    let advice = "CONFIG SET maxmemory-policy noeviction, and in the server's configuration";
+    let advice = "CONFIG SET maxmemory-policy noeviction, and set it in the server's configuration";
     match policy {
         "noeviction" => Finding::ok(CHECK, "maxmemory-policy noeviction"),
         // The queues' keys have no TTL.
@@ -167,7 +167,7 @@ fn eviction(server: &Server) -> Finding {
             if full {
                 return Finding::error(CHECK, seen, advice);
             }
-            Finding::warn(CHECK, format!("{seen}; not while no maxmemory is set"), advice)
+            Finding::warn(CHECK, format!("{seen}, but no maxmemory is set"), advice)
         }
     }
 }
@@ -179,14 +179,15 @@ fn clock(server: &Server) -> Finding {
     }
     let way = if ahead > 0 { "ahead of" } else { "behind" };
     let seen = format!("Redis' clock is {} ms {way} this machine's", ahead.abs());
-    let advice = "jobs go by Redis' clock alone, but `not_before` and `expires_at` come from producers: use NTP on both";
+    let advice =
+        "jobs use only Redis' clock, but `not_before` and `expires_at` come from producers: use NTP on both";
     Finding::warn("clock", seen, advice)
 }
 
-/// What the user may not call.
+/// Reports the commands that the user may not call.
 pub(super) fn rights(refused: &[(String, String)]) -> Vec<Finding> {
     if refused.is_empty() {
-        return vec![Finding::ok("rights", "this user may call all that is needed")];
+        return vec![Finding::ok("rights", "this user may call all needed commands")];
     }
     let finding = |(command, said): &(String, String)| {
         let level = if NOT_NEEDED_TO_WORK.contains(&command.as_str()) { Level::Warn } else { Level::Error };
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_lost_is_said() {
+    fn a_possible_loss_of_jobs_is_reported() {
         let seen = |info: &[(&str, &str)], config: &[(&str, &str)]| {
             let finding = persistence(&server(info, config));
             (finding.level, finding.seen)

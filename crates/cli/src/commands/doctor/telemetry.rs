@@ -1,4 +1,4 @@
-//! Does telemetry arrive? It harms no job where it does not, so nothing here is an error.
+//! Checks whether telemetry arrives. Nothing here is an error, since lost telemetry harms no job.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(super) async fn examine() -> Vec<Finding> {
     if !telemetry::COMPILED {
         let seen = "this build has none";
         return vec![if set {
-            Finding::warn(CHECK, format!("{seen}, and OTEL_* is set"), "use the build with telemetry")
+            Finding::warn(CHECK, format!("{seen}, but OTEL_* is set"), "use the build with telemetry")
         } else {
             Finding::ok(CHECK, seen)
         }];
@@ -25,11 +25,11 @@ pub(super) async fn examine() -> Vec<Finding> {
     let mut findings: Vec<_> = config
         .warnings
         .iter()
-        .map(|warning| Finding::warn(CHECK, warning.as_str(), "put the variable right"))
+        .map(|warning| Finding::warn(CHECK, warning.as_str(), "correct the variable"))
         .collect();
     if !config.enabled {
         findings.push(if set {
-            Finding::warn(CHECK, "off, though OTEL_* is set", "OTEL_ENABLED=true turns it on")
+            Finding::warn(CHECK, "off, though OTEL_* is set", "turn it on with OTEL_ENABLED=true")
         } else {
             Finding::ok(CHECK, "off")
         });
@@ -39,10 +39,10 @@ pub(super) async fn examine() -> Vec<Finding> {
     for (name, signal) in signals {
         findings.push(match signal.exporter {
             Exporter::None if name == "metrics" && config.prometheus => {
-                Finding::ok(CHECK, "metrics are held ready for Prometheus")
+                Finding::ok(CHECK, "metrics are served for Prometheus")
             }
             Exporter::None if name == "logs" => Finding::ok(CHECK, "logs go to standard error"),
-            Exporter::None => Finding::ok(CHECK, format!("{name} go nowhere")),
+            Exporter::None => Finding::ok(CHECK, format!("{name} are not exported")),
             Exporter::Otlp => reach(name, signal).await,
         });
     }
@@ -50,14 +50,14 @@ pub(super) async fn examine() -> Vec<Finding> {
     findings
 }
 
-/// A file of certificates that cannot be read, which leaves the signal unsent.
+/// Reports a certificate or key file that cannot be read: the signal is not sent.
 fn unreadable(signal: &Signal) -> Option<Finding> {
     let identity = signal.tls.identity.as_ref();
     let files = signal.tls.authorities.iter().chain(identity.map(|(certificate, _)| certificate));
     let failed = files.chain(identity.map(|(_, key)| key)).find_map(|path| {
         std::fs::read(path).err().map(|error| format!("{} cannot be read: {error}", path.display()))
     })?;
-    let advice = "put the path right that an OTEL_EXPORTER_OTLP_* variable names";
+    let advice = "correct the path in the OTEL_EXPORTER_OTLP_* variable";
     Some(Finding::warn(CHECK, failed, advice))
 }
 
@@ -72,12 +72,12 @@ async fn reach(name: &str, signal: &Signal) -> Finding {
         Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
     };
     let seen = format!("{name} go to {address}, which does not answer: {failed}");
-    Finding::warn(CHECK, seen, "start the collector, or put OTEL_EXPORTER_OTLP_ENDPOINT right")
+    Finding::warn(CHECK, seen, "start the collector, or correct OTEL_EXPORTER_OTLP_ENDPOINT")
 }
 
 /// Host and port of the endpoint.
 fn address(signal: &Signal) -> Result<String, String> {
-    // The text is not repeated: it may hold a password.
+    // The error does not contain the text, which may hold a password.
     let uri: Uri = signal.endpoint.parse().map_err(|error| format!("the endpoint is not a URL: {error}"))?;
     let host = uri.host().ok_or("the endpoint has no host")?;
     let implied = if uri.scheme_str() == Some("https") { 443 } else { 80 };

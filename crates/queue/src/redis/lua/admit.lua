@@ -1,21 +1,21 @@
--- Moves the first jobs that a flow held back to the stream, and says when to look after the rest.
+-- Moves the first jobs that a flow holds to the stream, and schedules the flow's next check.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  waiting
 -- KEYS[3]  the set of the flow
 -- KEYS[4]  dead
 -- KEYS[5]  flows
--- ARGV[1]  the flow, as the last part of KEYS[3] names it
--- ARGV[2]  at most how many; none is a number too
--- ARGV[3]  `_admitted`: what the jobs carry, so that they need not ask again
--- ARGV[4]  after how long the flow is looked after again, ms
--- ARGV[5]  jobs that were enqueued before this time go besides, at most 100, and carry `old`: they may be too
+-- ARGV[1]  the flow: the last part of KEYS[3]
+-- ARGV[2]  the number of jobs to move at most; may be 0
+-- ARGV[3]  the value of `_admitted` that the moved jobs carry, so that they need not ask the flow again
+-- ARGV[4]  the time until the flow's next check, ms
+-- ARGV[5]  up to 100 jobs enqueued before this time are moved in addition and carry `old`: they may be too
 --          old to wait any longer. Unix ms, or 0 for none
--- Returns  {how many were moved, how many the flow still holds, Redis' time, Unix ms}
+-- Returns  {jobs moved, jobs that the flow still holds, Redis' time in Unix ms}
 --
--- No more are moved once those that were hold 4 MB, so that Redis is not held up.
--- A member without a job is dropped; a job that cannot be read is buried with its bytes, or where that is refused
--- goes behind the others.
+-- The script stops after 4 MB of jobs, so that it does not block Redis. A member without a job is dropped. A
+-- job that cannot be read is dead-lettered with its bytes; where Redis refuses that, it moves behind the
+-- others.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function is_readable(fields)
@@ -30,8 +30,8 @@ local function is_readable(fields)
   return true
 end
 
--- They change nothing and are allowed over maxmemory, after which no further write of the script is refused for
--- it; and a right that is missing shows before a job stands in two places.
+-- These change nothing. Redis allows them over maxmemory, and then allows the script's later writes too. A
+-- missing right shows before a job is in two places.
 redis.call('ZREM', KEYS[3], '')
 redis.call('HDEL', KEYS[2], '')
 
@@ -52,7 +52,7 @@ local function move(tickets, mark)
       moved, bytes = moved + 1, bytes + #packed
     elseif packed then
       local buried = redis.pcall('XADD', KEYS[4], 'MAXLEN', '~', 100000, '*', '_ticket', ticket,
-        '_reason', 'malformed', '_error', 'what waited under this ticket cannot be read', '_raw', packed,
+        '_reason', 'malformed', '_error', 'the waiting job with this id cannot be read', '_raw', packed,
         '_dead_at', string.format('%.0f', now))
       stays = type(buried) == 'table' and buried.err
     end
@@ -74,7 +74,7 @@ if ARGV[2] ~= '0' then
   moved = moved + move(redis.call('ZRANGE', KEYS[3], 0, ARGV[2] - 1), ARGV[3])
 end
 local left = redis.call('ZCARD', KEYS[3])
--- The jobs are moved: what is wrong with this key keeps their number from nobody.
+-- The jobs are moved: an error on this key must not hide their number.
 if left == 0 then
   redis.pcall('ZREM', KEYS[5], ARGV[1])
 else

@@ -1,19 +1,19 @@
--- Moves a job that somebody gave up from the stream to the dead letters, whether a worker holds it or not.
+-- Cancels a job that is in the stream, ready or running, and dead-letters it.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  dead
--- KEYS[3]  result; the same key as KEYS[2] where nobody waits for one
+-- KEYS[3]  result; the same key as KEYS[2] without a result
 -- ARGV[1]  group
 -- ARGV[2]  entry id
--- ARGV[3]  the job's ticket
+-- ARGV[3]  job id
 -- ARGV[4]  `_error`, one sentence
--- ARGV[5]  about how many dead letters are kept; the eldest go
+-- ARGV[5]  about how many dead letters are kept; the oldest are deleted
 -- ARGV[6]  about how long dead letters are kept, ms
 -- ARGV[7]  how long the result is kept, ms, or 0 for no result
 -- ARGV[8]  the result
--- Returns  o it was ready, r a worker held it, g gone, b too many fields to be moved
+-- Returns  o it was ready, r it was running, g gone, b too many fields to move it
 --
--- The worker that held it finds its lease lost: it ends its request, and cannot settle the job any more.
+-- The worker that ran it finds its lease lost: it aborts the request, and can no longer settle the job.
 local entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
 if not entry then
   return 'g'
@@ -45,17 +45,17 @@ for _, text in ipairs({'_ticket', ARGV[3], '_reason', 'cancelled', '_error', ARG
   string.format('%.0f', now)}) do
   fields[#fields + 1] = text
 end
--- These change nothing and are allowed over maxmemory, after which no further write of the script is refused
--- for it; and a right that is missing shows before anything is moved.
+-- These change nothing. Redis allows them over maxmemory, and then allows the script's later writes too. A
+-- missing right shows before anything is moved.
 redis.call('XACK', KEYS[1], ARGV[1], '0-0')
 redis.call('XDEL', KEYS[1], '0-0')
--- The result first: refused, it must not leave a dead letter at each repetition.
+-- The result first: if Redis refuses it, a repeated call must not add another dead letter.
 if ARGV[7] ~= '0' then
   redis.call('SET', KEYS[3], ARGV[8], 'PX', ARGV[7])
 end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', unpack(fields))
 redis.call('XDEL', KEYS[1], ARGV[2])
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
--- At the end, and whatever comes of it: the job is moved.
+-- Last, and its errors are ignored: the job is moved.
 redis.pcall('XTRIM', KEYS[2], 'MINID', '~', string.format('%.0f', math.max(now - ARGV[6], 0)))
 return not held.err and held[1] and 'r' or 'o'

@@ -1,4 +1,4 @@
--- Takes out one job that is done and leaves its result for whoever waits for it.
+-- Removes one succeeded job and stores its result.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  result
@@ -16,8 +16,8 @@ end
 if row[2] ~= ARGV[2] or row[4] ~= tonumber(ARGV[4]) then
   return 'l'
 end
--- Both change nothing and are allowed over maxmemory, after which no further write of the script is refused
--- for it; and a right that is missing shows before anything is moved.
+-- Both change nothing. Redis allows them over maxmemory, and then allows the script's later writes too. A
+-- missing right shows before anything is moved.
 redis.call('XACK', KEYS[1], ARGV[1], '0-0')
 redis.call('XDEL', KEYS[1], '0-0')
 redis.call('SET', KEYS[2], ARGV[6], 'PX', ARGV[5])

@@ -1,15 +1,15 @@
--- Puts a job in, once for each idempotency key, and not beyond a cap.
+-- Enqueues a job, once for each idempotency key, and only below a cap.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  waiting
 -- KEYS[3]  idempotency key; the same key as KEYS[1] for none
 -- ARGV[1]  how long the idempotency key is kept, ms; 0 for none
--- ARGV[2]  how many jobs the queue may hold, ready, running and waiting; 0 for any number
+-- ARGV[2]  the cap on the queue's ready, running and waiting jobs; 0 for none
 -- ARGV[3…] the fields, name and value
--- Returns  {letter, text}: o enqueued, and its ticket; k the key is known, and the first job's ticket;
---          f full, and how many jobs there are
+-- Returns  {letter, text}: o enqueued, and its job id; k the key is known, and the first job's id; f full,
+--          and the number of jobs
 --
--- Refused over maxmemory, as all that puts jobs in.
+-- Redis refuses it over maxmemory, as every enqueue.
 if ARGV[1] ~= '0' then
   local known = redis.call('GET', KEYS[3])
   if known and known ~= '' then
@@ -24,7 +24,7 @@ if cap > 0 then
   end
 end
 if ARGV[1] ~= '0' then
-  -- No ticket yet, and as good as no key: a right that is missing shows before the job is in.
+  -- No job id yet, which counts as no key: a missing right shows before the job is enqueued.
   redis.call('SET', KEYS[3], '', 'PX', ARGV[1])
 end
 local ticket = redis.call('XADD', KEYS[1], '*', unpack(ARGV, 3))

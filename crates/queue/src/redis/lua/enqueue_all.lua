@@ -1,14 +1,14 @@
--- Puts many jobs in: all of them, or none where Redis refuses.
+-- Enqueues many jobs: all of them, or none where Redis refuses.
 --
 -- KEYS[1]  jobs
--- ARGV     of each job how many arguments its fields take, and the fields, name and value
--- Returns  the tickets, in order
+-- ARGV     for each job, the number of arguments of its fields, then the fields, name and value
+-- Returns  the job ids, in order
 --
--- Refused over maxmemory, as all that puts jobs in.
+-- Redis refuses it over maxmemory, as every enqueue.
 local at = 1
 while at <= #ARGV do
   local count = tonumber(ARGV[at])
-  -- What XADD or Lua's stack would refuse in the middle is refused before the first job is in.
+  -- Refuse before the first XADD what XADD or Lua's stack would refuse in the middle.
   if count < 2 or count % 2 == 1 or count > 4096 then
     return redis.error_reply('ERR a job has no fields, or too many')
   end

@@ -1,11 +1,11 @@
--- Keeps the leases of a worker alive, and says that it lives.
+-- Renews a worker's leases, and records its heartbeat.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  workers
 -- ARGV[1]  group
 -- ARGV[2]  consumer
--- ARGV[3]  the worker's record, a JSON object to which `seen` is added
--- ARGV[4]  at least how many entries the consumer holds
+-- ARGV[3]  the worker's record, a JSON object to which the script adds `seen`
+-- ARGV[4]  an upper bound of the entries that the consumer holds
 -- ARGV[5…] entry id, delivery count; in ascending order of id; at most 1000 pairs
 -- Returns  {Redis' time in Unix ms; a text with a letter for each pair: o extended, l lost}
 local time = redis.call('TIME')
@@ -30,11 +30,11 @@ if #ARGV > 4 then
   end
 end
 if #mine == 0 then
-  -- It changes nothing and is allowed over maxmemory, after which the sign of life is not refused for it: without
-  -- it, the others would not know this worker's lease.
+  -- It changes nothing. Redis allows it over maxmemory, and then allows the heartbeat too. Without the
+  -- heartbeat, the other workers would not know this worker's lease.
   redis.pcall('XACK', KEYS[1], ARGV[1], '0-0')
 end
--- The leases count for more than the sign of life.
+-- The leases matter more than the heartbeat.
 local record = cjson.decode(ARGV[3])
 record.seen = now
 redis.pcall('HSET', KEYS[2], ARGV[2], cjson.encode(record))

@@ -1,17 +1,17 @@
--- Takes out jobs that are done.
+-- Removes succeeded jobs.
 --
 -- KEYS[1]  jobs
 -- ARGV[1]  group
 -- ARGV[2]  consumer
--- ARGV[3]  at least how many entries the consumer holds
+-- ARGV[3]  an upper bound of the entries that the consumer holds
 -- ARGV[4]  delivery count of all the entries
 -- ARGV[5…] entry id; in ascending order; at most 256
 -- Returns  a text with a letter for each entry: o finished, l lost to another delivery, g gone
 --
--- Repeated, it answers g: nothing is pending any more.
+-- A repeated call returns g: nothing is pending any more.
 local rows = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[5], ARGV[#ARGV], ARGV[3], ARGV[2])
 local count, row, held = tonumber(ARGV[4]), 1, true
--- Both are in ascending order. Nearly always all are held still: no table of what is held is made for that.
+-- Both are in ascending order. Nearly always, the consumer still holds all entries: that case needs no table.
 for i = 5, #ARGV do
   while rows[row] and rows[row][1] ~= ARGV[i] do
     row = row + 1
@@ -44,7 +44,7 @@ else
   letters = table.concat(each)
 end
 if #finished >= first then
-  -- The entry first: acknowledged and not deleted, it would be delivered again if the group were made anew.
+  -- Delete before acknowledging: a recreated group would deliver an acknowledged entry that still exists.
   redis.call('XDEL', KEYS[1], unpack(finished, first))
   redis.call('XACK', KEYS[1], ARGV[1], unpack(finished, first))
 end

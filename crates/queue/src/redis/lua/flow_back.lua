@@ -1,12 +1,12 @@
--- Gives back what a flow has granted to a job that is not sent after all.
+-- Gives back what a flow granted to a job that is not sent after all.
 --
 -- KEYS[1]  flow
--- ARGV[1]  1 if it was to be the trial, else 0
--- ARGV[2]  most tokens, or 0 where it had none to pay
+-- ARGV[1]  1 if the job was to be the trial, else 0
+-- ARGV[2]  the size of the bucket, or 0 where the job took no token
 -- Returns  1
 --
--- Sent twice, it gives a token too many, and never more than the bucket holds.
--- Both are allowed over maxmemory, after which no further write of the script is refused for it.
+-- A repeated call returns one token too many, and never more than the bucket holds. Redis allows both over
+-- maxmemory, and then allows the script's later writes too.
 redis.call('HDEL', KEYS[1], '')
 redis.call('PEXPIRE', KEYS[1], 7200000)
 if ARGV[1] == '1' then

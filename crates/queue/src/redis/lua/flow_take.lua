@@ -1,29 +1,30 @@
--- Asks for the right to make attempts of a flow: of its breaker, its bucket of tokens, and its limit of
--- concurrency over all workers.
+-- Acquires the right to make attempts of a flow from its breaker, its token bucket, and its concurrency limit
+-- over all workers.
 --
 -- KEYS[1]  flow
 -- ARGV[1]  consumer
--- ARGV[2]  how many attempts of the flow the consumer is making
--- ARGV[3]  for how many more it asks; for none it only tells what it is making
--- ARGV[4]  1 if what is granted is to be counted as being made by it, else 0
+-- ARGV[2]  the number of attempts of the flow that the consumer makes now
+-- ARGV[3]  the number of further attempts that it asks for; with 0 it only reports ARGV[2]
+-- ARGV[4]  1 if the granted attempts count as the consumer's at once, else 0
 -- ARGV[5]  tokens a second, or 0 for no limit
--- ARGV[6]  most tokens
--- ARGV[7]  most attempts at once over all workers, or 0 for no limit
+-- ARGV[6]  the size of the bucket
+-- ARGV[7]  the limit of attempts at once over all workers, or 0 for none
 -- ARGV[8]  how long a trial may take, ms
--- ARGV[9]  1 where the breaker has been asked before, or need not be, else 0
--- ARGV[10] the longest that the breaker is open, ms
--- Returns  {how many are granted; after how long to ask again, ms; why not all: - for no reason, o the breaker
---          is open or a trial is under way, t only one, as a trial, r rate, c concurrency}
+-- ARGV[9]  1 to skip the breaker, as it was asked before or need not be asked, else 0
+-- ARGV[10] the longest pause of the breaker, ms
+-- Returns  {attempts granted; time until the next request, ms; why not all: - for no reason, o the breaker is
+--          open or a trial is under way, t only one, as a trial, r rate, c concurrency}
 --
--- Fields: `open_until`, `opened_at`, `trips` and `name` of the breaker, `trial_until`, `tokens` and `tokens_at`, and for each consumer
--- `w:CONSUMER` with its number of attempts and when it told it, of which none is believed after 15 s.
+-- Fields: `open_until`, `opened_at`, `trips` and `name` of the breaker, `trial_until`, `tokens` and
+-- `tokens_at`, and for each consumer `w:CONSUMER` with its number of attempts and the time of that report,
+-- which expires after 15 s.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function text(number)
   return string.format('%.0f', number)
 end
--- Both are allowed over maxmemory, after which no further write of the script is refused for it; and a right that
--- is missing shows before a token is taken.
+-- Redis allows both over maxmemory, and then allows the script's later writes too. A missing right shows
+-- before a token is taken.
 redis.call('HDEL', KEYS[1], '')
 redis.call('PEXPIRE', KEYS[1], 7200000)
 local flow, others = {}, 0
@@ -42,7 +43,7 @@ end
 local making, granted, wait, why = tonumber(ARGV[2]), tonumber(ARGV[3]), 0, '-'
 local rate, burst, most = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 if granted > 0 and ARGV[9] == '0' and (flow.trips or 0) > 0 then
-  -- Redis' clock may have been set back: a time that is too far ahead is over.
+  -- Redis' clock may have been set back: a time that is too far ahead counts as over.
   local open_until, trial_until = flow.open_until or 0, flow.trial_until or 0
   if open_until > now and open_until <= now + 2 * ARGV[10] then
     granted, wait, why = 0, open_until - now, 'o'

@@ -1,17 +1,17 @@
--- Tells the breaker of a flow, for all workers, what attempts came to.
+-- Reports the outcome of attempts to a flow's breaker, which all workers share.
 --
 -- KEYS[1]  flow
--- ARGV[1]  `works`: an answer came. `fails`: as many attempts in a row as the breaker allows had none, or a
---          trial had none
--- ARGV[2]  how long the breaker is open the first time, ms; it doubles with each time in a row
--- ARGV[3]  at most how long, ms
--- ARGV[4]  by what the time is multiplied, so that not all flows wake at once: at most 1.25
+-- ARGV[1]  `works`: there was a response. `fails`: a trial, or the breaker's limit of attempts in a row, had
+--          no response
+-- ARGV[2]  the breaker's first pause, ms; each further pause in a row is twice as long
+-- ARGV[3]  the longest pause, ms
+-- ARGV[4]  the factor of the pause, at most 1.25, so that not all flows wake at once
 -- ARGV[5]  the flow's name, for people
--- Returns  {for how long the flow is closed from now, ms, 0 for not; how often in a row the breaker has opened}
+-- Returns  {how long the breaker stays open from now, ms, 0 if closed; how often in a row it has opened}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
--- Both are allowed over maxmemory, after which no further write of the script is refused for it; and a right that
--- is missing shows before the breaker opens.
+-- Redis allows both over maxmemory, and then allows the script's later writes too. A missing right shows
+-- before the breaker opens.
 redis.call('HDEL', KEYS[1], '')
 redis.call('PEXPIRE', KEYS[1], 7200000)
 if ARGV[1] == 'works' then

@@ -1,10 +1,10 @@
--- Makes the consumer group where it is missing, from the first entry on, so that nothing is passed over.
+-- Creates the consumer group if it is missing. It starts at the first entry, so that no entry is skipped.
 --
 -- KEYS[1]  jobs
 -- ARGV[1]  group
--- Returns  {1 if the group was made, else 0; Redis' time in Unix ms}
+-- Returns  {1 if the group was created, else 0; Redis' time in Unix ms}
 local made = 1
--- Looked for first: over maxmemory even the making of a group that is there is refused.
+-- Check first: over maxmemory, Redis refuses XGROUP CREATE even for a group that exists.
 local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
 for _, group in ipairs(groups) do
   -- A list of names and values: {'name', NAME, …}

@@ -1,16 +1,18 @@
--- Finds jobs that wait and stand neither in the schedule nor in the set of a flow that is looked after, since
--- somebody meddled with the keys: they are due now.
+-- Schedules orphaned jobs for now: waiting jobs that are neither in the schedule nor in the set of a known
+-- flow, since somebody changed the keys by hand.
 --
 -- KEYS[1]  waiting
 -- KEYS[2]  scheduled
 -- KEYS[3]  flows
 -- KEYS[4…] the sets of the flows that the caller knows
--- ARGV[1]  at most how many jobs are looked at, any
+-- ARGV[1]  the number of waiting jobs to check at most, chosen at random
 -- ARGV[2…] the flows that the caller knows
--- Returns  {how many jobs are astray at least, how many of them are due now, the flows that hold jobs back}
+-- Returns  {a lower bound of the orphaned jobs, how many of them the script scheduled, the flows that hold
+--          jobs}
 --
--- Where the caller does not know all flows, nothing is done and 0 are astray. A job of a flow that is not looked
--- after comes to its flow again, which then is, and so the others of the flow are found, too.
+-- Where the caller does not know all flows, the script changes nothing and returns 0 orphaned jobs. A
+-- scheduled orphan reaches its flow again. KEYS[3] then lists the flow, so the flow's other jobs are found
+-- too.
 local astray, known, flows = redis.call('HLEN', KEYS[1]) - redis.call('ZCARD', KEYS[2]), {}, {}
 if astray <= 0 then
   return {0, 0, {}}
@@ -31,7 +33,7 @@ if not complete or astray <= 0 or redis.call('ZCARD', KEYS[3]) > 1000 then
 end
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
--- It changes nothing and is allowed over maxmemory, after which no further write of the script is refused for it.
+-- It changes nothing. Redis allows it over maxmemory, and then allows the script's later writes too.
 redis.call('HDEL', KEYS[1], '')
 local found = 0
 for _, ticket in ipairs(redis.call('HRANDFIELD', KEYS[1], ARGV[1])) do

@@ -1,22 +1,22 @@
--- Moves a job from the stream to where it waits: to the schedule for its time, or to the set of its flow.
+-- Moves a job from the stream to the schedule, or to the set of the flow that holds it.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  waiting
 -- KEYS[3]  scheduled, or the set of a flow
--- KEYS[4]  flows; the same key as KEYS[3] where the job waits for a time
+-- KEYS[4]  flows; the same key as KEYS[3] for a scheduled job
 -- ARGV[1]  group
 -- ARGV[2]  consumer
 -- ARGV[3]  entry id
 -- ARGV[4]  delivery count
--- ARGV[5]  ticket
--- ARGV[6]  `retry`: the delay counts from now. `delay`: it counts from when the job was enqueued. `flow`: it
---          waits for no time, in the order in which jobs were enqueued
--- ARGV[7]  the delay, ms; of `flow`, after how long it is to be looked after at the latest
+-- ARGV[5]  job id
+-- ARGV[6]  `retry`: the delay counts from now. `delay`: it counts from when the job was enqueued. `flow`: the
+--          flow holds the job, in the order in which jobs were enqueued
+-- ARGV[7]  the delay, ms; for `flow`, the time until the flow's next check at the latest
 -- ARGV[8]  not before, Unix ms, or 0
 -- ARGV[9]  when the job was enqueued, Unix ms, or 0 where that is not known yet
 -- ARGV[10…] the fields, name and value, without `_ticket` and `_at`
--- Returns  {letter, due, now}, times in Unix ms: o parked, d due already and still held (only for `delay`),
---          l lost to another delivery, g gone
+-- Returns  {letter, due, now}, times in Unix ms: o scheduled or held, d already due and still leased (only
+--          for `delay`), l lost to another delivery, g gone
 local stream, group, consumer, id = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -28,7 +28,7 @@ if row[2] ~= consumer or row[4] ~= tonumber(ARGV[4]) then
   return {'l', 0, now}
 end
 
--- The entry's id tells when it was enqueued, unless a producer made it up.
+-- The entry's id contains the time of the enqueue, unless a producer chose the id.
 local at = tonumber(ARGV[9])
 if at == 0 then
   at = tonumber(string.match(id, '^%d+'))
@@ -45,7 +45,7 @@ if ARGV[6] == 'delay' and due <= now then
   return {'d', due, now}
 end
 
--- Nothing overwrites a job that waits: a producer may have made this ticket up.
+-- Never overwrite a waiting job: a producer may have made up this job id.
 local ticket = ARGV[5]
 if redis.call('HEXISTS', KEYS[2], ticket) == 1 then
   ticket = string.sub(ticket, 1, 80) .. '-' .. id
@@ -55,15 +55,15 @@ fields[#fields + 1] = '_ticket'
 fields[#fields + 1] = ticket
 fields[#fields + 1] = '_at'
 fields[#fields + 1] = string.format('%.0f', at)
--- Both change nothing and are allowed over maxmemory, after which no further write of the script is refused
--- for it; and a right that is missing shows before anything is moved.
+-- Both change nothing. Redis allows them over maxmemory, and then allows the script's later writes too. A
+-- missing right shows before anything is moved.
 redis.call('XACK', stream, group, '0-0')
 redis.call('XDEL', stream, '0-0')
--- A member without a job is harmless, a job without a member would wait for ever: the member comes first.
+-- Add the member first: a member without a job is harmless, a job without a member would wait for ever.
 local score = ARGV[6] == 'flow' and at or due
 redis.call('ZADD', KEYS[3], string.format('%.0f', score), ticket)
 if ARGV[6] == 'flow' then
-  -- The last part of the set's key is the flow's name in the list of those that hold jobs back.
+  -- The last part of the set's key names the flow in the list of flows that hold jobs.
   redis.call('ZADD', KEYS[4], 'LT', string.format('%.0f', due), string.match(KEYS[3], '[^:]+$'))
 end
 redis.call('HSET', KEYS[2], ticket, cmsgpack.pack(fields))

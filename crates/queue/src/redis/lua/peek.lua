@@ -1,13 +1,15 @@
--- Reads entries of a stream with their values cut, so that large bodies stay where they are.
+-- Reads entries of a stream with their values truncated, so that large bodies stay in Redis.
 --
 -- KEYS[1]  the stream
--- ARGV[1]  the group by which it is told who holds an entry, or '' for nobody
--- ARGV[2]  `first`: from the first on; `last`: from the last back; `held`: the group's pending ones
+-- ARGV[1]  the group whose consumers are returned as holders, or '' for none
+-- ARGV[2]  `first`: ascending from the first; `last`: descending from the last; `held`: the group's pending
+--          entries
 -- ARGV[3]  the lowest id
 -- ARGV[4]  the highest id
--- ARGV[5]  at most how many
--- ARGV[6]  at most how many bytes of each value
--- Returns  a list of {entry id, fields, holder, idle ms, delivery count}; the holder is '' where nobody is
+-- ARGV[5]  the number of entries at most
+-- ARGV[6]  the number of bytes of each value at most
+-- Returns  a list of {entry id, fields, holder, idle ms, delivery count}; the holder is '' for an entry
+--          without one
 local most = tonumber(ARGV[6])
 
 local function row(entry, pending)
@@ -22,7 +24,7 @@ local rows = {}
 if ARGV[2] == 'held' then
   local held = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[4], ARGV[5])
   if held.err then
-    -- Where there is no group, nobody holds anything.
+    -- Without a group, no entry has a holder.
     return string.find(held.err, 'NOGROUP', 1, true) and {} or held
   end
   for _, pending in ipairs(held) do
@@ -33,7 +35,7 @@ if ARGV[2] == 'held' then
   end
   return rows
 end
--- One at a time: many large ones at once would fill the server's memory.
+-- One at a time: many large entries at once would fill the server's memory.
 local from, to = ARGV[3], ARGV[4]
 while #rows < tonumber(ARGV[5]) do
   local entry

@@ -1,14 +1,14 @@
--- Reads jobs that wait, with their values cut.
+-- Reads waiting jobs with their values truncated.
 --
 -- KEYS[1]  waiting
--- KEYS[2]  scheduled, or the set of a flow: the order, and the scores that are told
--- ARGV[1]  `due`: in the order of KEYS[2]; `scan`: as HSCAN finds them; `ticket`: one
--- ARGV[2]  how many to pass over; the cursor, `0` at first; the ticket
--- ARGV[3]  at most how many, roughly so for `scan`
--- ARGV[4]  at most how many bytes of each value
--- Returns  {the next cursor, `0` at the end; a list of {ticket, score or '', fields}}
+-- KEYS[2]  scheduled, or the set of a flow: the order, and the scores that are returned
+-- ARGV[1]  `due`: in the order of KEYS[2]; `scan`: as HSCAN finds them; `ticket`: the one job of an id
+-- ARGV[2]  the number of jobs to skip; the cursor, `0` at first; the job id
+-- ARGV[3]  the number of jobs at most, roughly so for `scan`
+-- ARGV[4]  the number of bytes of each value at most
+-- Returns  {the next cursor, `0` at the end; a list of {job id, score or '', fields}}
 --
--- A ticket without a job, or with one that cannot be read, has no fields.
+-- The fields are empty for a job id without a job, or with a job that cannot be read.
 local tickets, cursor, most = {}, '0', tonumber(ARGV[4])
 if ARGV[1] == 'due' then
   tickets = redis.call('ZRANGE', KEYS[2], ARGV[2], ARGV[2] + ARGV[3] - 1)

@@ -1,18 +1,18 @@
--- Moves jobs whose time has come from the schedule to the stream, and tells which flows hold jobs back.
+-- Moves due jobs from the schedule to the stream, and returns the flows that hold jobs.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  waiting
 -- KEYS[3]  scheduled
 -- KEYS[4]  dead
 -- KEYS[5]  flows
--- ARGV[1]  at most how many
--- ARGV[2]  a flow that is told as due is due again after so long, ms, so that one worker looks after it
--- Returns  {how many were moved; when the next job or flow is due, Unix ms, or 0 for none; Redis' time, Unix
---          ms; how many jobs the stream holds; a list of up to 100 flows that hold jobs back; a list of up to
---          16 among them whose time has come}
+-- ARGV[1]  the number of jobs to move at most
+-- ARGV[2]  the time until a flow that is returned as due is due again, ms, so that one worker checks it
+-- Returns  {jobs moved; when the next job or flow is due, Unix ms, or 0 for none; Redis' time, Unix ms; jobs
+--          in the stream; a list of up to 100 flows that hold jobs; a list of up to 16 of these flows that
+--          are due}
 --
--- No more are moved once those that were hold 4 MB, so that Redis is not held up.
--- A member without a job is dropped; a job that cannot be read is buried with its bytes.
+-- The script stops after 4 MB of jobs, so that it does not block Redis. A member without a job is dropped. A
+-- job that cannot be read is dead-lettered with its bytes.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[1])
@@ -30,8 +30,8 @@ end
 
 local moved, bytes = 0, 0
 if #due > 0 then
-  -- All change nothing and are allowed over maxmemory, after which no further write of the script is refused
-  -- for it; and a right that is missing shows before a job stands in two places.
+  -- Both change nothing. Redis allows them over maxmemory, and then allows the script's later writes too. A
+  -- missing right shows before a job is in two places.
   redis.call('ZREM', KEYS[3], '')
   redis.call('HDEL', KEYS[2], '')
 end
@@ -50,10 +50,10 @@ for _, ticket in ipairs(due) do
     moved, bytes = moved + 1, bytes + #packed
   else
     local buried = redis.pcall('XADD', KEYS[4], 'MAXLEN', '~', 100000, '*', '_ticket', ticket,
-      '_reason', 'malformed', '_error', 'what waited under this ticket cannot be read', '_raw', packed,
+      '_reason', 'malformed', '_error', 'the waiting job with this id cannot be read', '_raw', packed,
       '_dead_at', string.format('%.0f', now))
     if type(buried) == 'table' and buried.err then
-      -- It must not stand in front of the others: it is tried again in a minute.
+      -- Try again in a minute: it must not block the jobs behind it.
       redis.call('ZADD', KEYS[3], string.format('%.0f', now + 60000), ticket)
     else
       redis.call('HDEL', KEYS[2], ticket)
@@ -66,11 +66,11 @@ for _, ticket in ipairs(due) do
 end
 
 local next = tonumber(redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2] or '0')
--- A member that somebody put at the end of all time is due at none.
+-- A member whose score is not a usable time is never due.
 if next ~= next or next < 0 or next > 1e15 then
   next = 0
 end
--- What is wrong with this key keeps no job from its time.
+-- An error on this key must not delay a job.
 local held, wake = redis.pcall('ZRANGE', KEYS[5], 0, 99, 'WITHSCORES'), {}
 local flows = {}
 for i = 1, #held, 2 do

@@ -1,36 +1,35 @@
--- Takes over jobs whose worker has let its lease run out, and removes workers that are long dead.
+-- Takes over jobs whose lease has expired, and removes workers that are long dead.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  workers
 -- ARGV[1]  group
 -- ARGV[2]  consumer
--- ARGV[3]  the lease to measure a consumer against of which none is known, ms
--- ARGV[4]  at most how many
--- ARGV[5]  at most how many suspects: jobs that are delivered for the third time or more
--- ARGV[6]  1 if a delivery to the caller itself counts, too, else 0
--- ARGV[7]  Redis' time as the caller takes it to be, Unix ms
--- ARGV[8]  by how much it may be another, ms
--- Returns  {1 if suspects were passed over, else 0; a list of {entry id, delivery count, fields}; Redis' time, Unix
---          ms}
+-- ARGV[3]  the lease of a consumer that has not reported its own, ms
+-- ARGV[4]  the number of jobs to take over at most
+-- ARGV[5]  the number of suspects among them at most: jobs that are delivered for the third time or more
+-- ARGV[6]  1 if a delivery to the caller itself counts too, else 0
+-- ARGV[7]  Redis' time as the caller expects it, Unix ms
+-- ARGV[8]  the tolerance of ARGV[7], ms
+-- Returns  {1 if suspects were skipped, else 0; a list of {entry id, delivery count, fields}; Redis' time,
+--          Unix ms}
 --
--- Redis counts idle time by the clock on its wall. Where that has jumped ahead, all leases look as if they had run
--- out: nothing is taken, and the caller waits for a lease, in which all who live extend theirs. Where it was set
--- back, what was delivered before is not idle until that time comes again: of workers that were seen in the future
--- the leases begin anew.
--- Each entry is measured against the lease of the consumer that holds it. That goes for the caller too: what it
--- has in hand is kept from being idle, so what is idle for a whole lease was delivered in a reply that was lost.
--- Nobody has begun with that, so it is no further delivery.
--- No more are taken once the entries taken hold 4 MB, so that the reply arrives in time.
+-- Redis measures idle time by its wall clock. After the clock has jumped ahead, all leases look expired: the
+-- script takes nothing, and the caller waits for a lease, in which all live workers renew theirs. After the
+-- clock was set back, entries delivered before are not idle until that time comes again: the script restarts
+-- the leases of workers that were seen in the future. An entry is compared with the lease of the consumer
+-- that holds it. That includes the caller: its heartbeat renews what is in flight, so an entry that is idle
+-- for a whole lease was delivered in a reply that was lost. No worker has started that job, so taking it is
+-- no further delivery. The script stops after 4 MB of entries, so that the reply arrives in time.
 local group, consumer, limit, suspects = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if math.abs(now - ARGV[7]) > tonumber(ARGV[8]) then
   return {0, {}, now}
 end
--- It changes nothing and is allowed over maxmemory, after which no further write of the script is refused for it.
+-- It changes nothing. Redis allows it over maxmemory, and then allows the script's later writes too.
 redis.call('XACK', KEYS[1], group, '0-0')
 
--- Begins the leases of a consumer anew, and answers its record.
+-- Restarts the leases of a consumer, and updates its record.
 local function begin_anew(holder, record)
   local from = '-'
   repeat
@@ -45,7 +44,7 @@ local function begin_anew(holder, record)
 end
 
 local leases, shortest = {}, tonumber(ARGV[3])
--- Of a wrong type, it is as if no worker had told its lease.
+-- A key of a wrong type counts as if no worker had reported its lease.
 local records = redis.pcall('HGETALL', KEYS[2])
 for i = 1, #records, 2 do
   local ok, record = pcall(cjson.decode, records[i + 1])
@@ -58,7 +57,7 @@ for i = 1, #records, 2 do
       begin_anew(records[i], record)
     elseif records[i] ~= consumer and now - seen > 10 * lease
       and #redis.call('XPENDING', KEYS[1], group, '-', '+', 1, records[i]) == 0 then
-      -- What keeps this from being done keeps no job from being taken over.
+      -- An error here must not prevent the takeover of jobs.
       local gone = redis.pcall('XGROUP', 'DELCONSUMER', KEYS[1], group, records[i])
       if type(gone) ~= 'table' then
         redis.pcall('HDEL', KEYS[2], records[i])
@@ -87,7 +86,7 @@ repeat
           end
           suspects = suspects - (count > 2 and 1 or 0)
         else
-          -- Deleted while it was pending; Redis 7 has taken it off the list already.
+          -- Deleted while it was pending. Redis 7 has removed it from the list already.
           redis.call('XACK', KEYS[1], group, id)
         end
       end

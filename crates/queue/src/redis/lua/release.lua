@@ -1,4 +1,4 @@
--- Hands a job back: it stands at the end of the stream again, for any worker, at once.
+-- Hands a job back: moves it to the end of the stream, ready for any worker.
 --
 -- KEYS[1]  jobs
 -- ARGV[1]  group
@@ -14,8 +14,8 @@ end
 if row[2] ~= ARGV[2] or row[4] ~= tonumber(ARGV[4]) then
   return 'l'
 end
--- Both change nothing and are allowed over maxmemory, after which no further write of the script is refused
--- for it; and a right that is missing shows before anything is moved.
+-- Both change nothing. Redis allows them over maxmemory, and then allows the script's later writes too. A
+-- missing right shows before anything is moved.
 redis.call('XACK', KEYS[1], ARGV[1], '0-0')
 redis.call('XDEL', KEYS[1], '0-0')
 redis.call('XADD', KEYS[1], '*', unpack(ARGV, 5))

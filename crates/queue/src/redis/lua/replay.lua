@@ -1,13 +1,13 @@
--- Makes a new job of a dead letter, which is gone then.
+-- Replaces a dead letter by a new job.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  dead
 -- ARGV[1]  the dead letter's entry id
--- ARGV[2]  in how many ms the new job expires, or 0 for never
--- ARGV[3]  the traceparent that its attempts are children of, or an empty text
--- Returns  the new job's entry id, which is its ticket; or g gone, b no job could be made of it
+-- ARGV[2]  the time until the new job expires, ms, or 0 for never
+-- ARGV[3]  the traceparent of its attempts' parent, or an empty text
+-- Returns  the new job's entry id, which is its job id; or g gone, b no job can be made of it
 --
--- The new job begins afresh, at once: it keeps its own fields but those of a time that is over, and the history.
+-- The new job is ready at once. It keeps the history and its own fields, except those of times that are over.
 local entry = redis.call('XRANGE', KEYS[2], ARGV[1], ARGV[1])[1]
 if not entry then
   return 'g'
@@ -39,8 +39,8 @@ if ARGV[2] ~= '0' then
   fields[#fields + 1] = 'expires_at'
   fields[#fields + 1] = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2])
 end
--- This changes nothing and is allowed over maxmemory, after which no further write of the script is refused
--- for it; and a right that is missing shows before anything is moved.
+-- It changes nothing. Redis allows it over maxmemory, and then allows the script's later writes too. A
+-- missing right shows before anything is moved.
 redis.call('XDEL', KEYS[2], '0-0')
 local id = redis.call('XADD', KEYS[1], '*', unpack(fields))
 redis.call('XDEL', KEYS[2], ARGV[1])

@@ -1,4 +1,4 @@
--- Counts what a shard of a queue holds, for the one worker that tells it for all.
+-- Counts the jobs of a shard, for the one worker that reports the queue stats for all.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  waiting
@@ -7,12 +7,13 @@
 -- KEYS[5]  workers
 -- ARGV[1]  group
 -- ARGV[2]  consumer
--- ARGV[3]  1 to count only where this worker is the one, else 0
--- Returns  an empty list where it is not; else {Redis' time, Unix ms; how many jobs are ready, running, scheduled,
---          held by their flows, dead; the id of the first ready job, or an empty text}
+-- ARGV[3]  1 to count only if this worker is the one, else 0
+-- Returns  an empty list if it is not; else {Redis' time, Unix ms; the numbers of jobs that are ready,
+--          running, scheduled, held, dead; the id of the first ready job, or an empty text}
 --
--- Of all workers that live and measure, the one with the smallest name tells. It writes nothing, so that it works
--- where nothing can be written, and leaves nothing behind. Two may tell for a moment, when one comes or goes.
+-- The worker with the smallest name reports, among those that are alive and measure. The script writes
+-- nothing: it works where Redis refuses writes, and leaves nothing behind. For a moment, two workers may
+-- report when one starts or stops.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if ARGV[3] == '1' then
@@ -43,7 +44,7 @@ for _, group in ipairs(groups.err and {} or groups) do
     pending, delivered = named.pending, named['last-delivered-id']
   end
 end
--- Entries that were deleted while they were pending are still counted as such.
+-- Redis still counts entries as pending that were deleted while they were pending.
 local ready, first = math.max(entries - pending, 0), ''
 if ready > 0 then
   local reply = redis.pcall('XRANGE', KEYS[1], delivered and '(' .. delivered or '-', '+', 'COUNT', 1)

@@ -1,12 +1,12 @@
--- Moves one job from where it waits to the stream before its time, or before its flow admits it.
+-- Moves one scheduled or held job to the stream, before its time or before its flow admits it.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  waiting
 -- KEYS[3]  scheduled, or the set of a flow
--- KEYS[4]  flows; the same key as KEYS[3] where the job waits for a time
--- ARGV[1]  ticket
--- ARGV[2]  `_admitted`: what a job carries that goes past its flow
--- Returns  the new entry's id, or g gone, b not a job that could be moved
+-- KEYS[4]  flows; the same key as KEYS[3] for a scheduled job
+-- ARGV[1]  job id
+-- ARGV[2]  the value of `_admitted` for a held job, so that it passes its flow
+-- Returns  the new entry's id, or g gone, b not a job that can be moved
 local packed = redis.call('HGET', KEYS[2], ARGV[1])
 if not packed then
   return 'g'
@@ -15,8 +15,8 @@ local ok, fields = pcall(cmsgpack.unpack, packed)
 if not ok or type(fields) ~= 'table' or #fields < 2 or #fields % 2 ~= 0 or #fields > 1024 then
   return 'b'
 end
--- These change nothing and are allowed over maxmemory, after which no further write of the script is refused
--- for it; and a right that is missing shows before anything is moved.
+-- These change nothing. Redis allows them over maxmemory, and then allows the script's later writes too. A
+-- missing right shows before anything is moved.
 redis.call('HDEL', KEYS[2], '')
 redis.call('ZREM', KEYS[3], '')
 redis.call('ZREM', KEYS[4], '')
@@ -28,7 +28,7 @@ local id = redis.call('XADD', KEYS[1], '*', unpack(fields))
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])
 if KEYS[4] ~= KEYS[3] and redis.call('EXISTS', KEYS[3]) == 0 then
-  -- It was the last: the flow holds nothing back.
+  -- It was the flow's last held job.
   redis.call('ZREM', KEYS[4], string.match(KEYS[3], '[^:]+$'))
 end
 return id

@@ -1,4 +1,4 @@
--- Counts what a queue holds, at one instant. Nothing of the jobs themselves leaves Redis.
+-- Counts the jobs of a queue at one instant. No content of a job leaves Redis.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  waiting
@@ -8,8 +8,8 @@
 -- KEYS[6]  flows
 -- KEYS[7…] the sets of the flows that the caller knows
 -- ARGV[1]  group
--- ARGV[2]  of how many scheduled tickets it is looked up whether their job waits
--- Returns  a JSON object; an empty list is written {}; `faults` lists what could not be counted
+-- ARGV[2]  the number of scheduled job ids to check for a missing job
+-- Returns  a JSON object; an empty list is written {}; `faults` lists the errors of counts that failed
 local time = redis.call('TIME')
 local told = {now = time[1] * 1000 + math.floor(time[2] / 1000), faults = {}, consumers = {}, workers = {}}
 
@@ -48,7 +48,7 @@ local function survey_stream()
       end
     end
   end
-  -- Behind the last id that there can be, there is nothing to ask for.
+  -- The range is an error after the greatest possible id: nothing can follow it.
   local from = told.delivered_id and '(' .. told.delivered_id or '-'
   local first = redis.pcall('XRANGE', KEYS[1], from, '+', 'COUNT', 1)
   told.first_ready_id = not first.err and first[1] and first[1][1] or nil
@@ -60,7 +60,7 @@ end
 told.waiting = ask('HLEN', KEYS[2])
 told.scheduled = ask('ZCARD', KEYS[3])
 told.dead = ask('XLEN', KEYS[4])
--- Whoever finds a flow here whose set was not given asks again.
+-- A caller that finds a flow here whose set it did not give calls again.
 told.flows, told.parked = ask('ZRANGE', KEYS[6], 0, 999), {}
 for i = 7, #KEYS do
   told.parked[i - 6] = ask('ZCARD', KEYS[i])
