@@ -15,8 +15,8 @@ use crate::hand::Hand;
 use crate::history;
 use crate::job::{Admitted, Job, Malformed, quoted};
 use crate::lane::Lane;
-use crate::outcome::{Circumstances, Outcome};
-use crate::queue::{Parking, Until, Written};
+use crate::outcome::{Answer, Circumstances, Ending, Outcome};
+use crate::queue::{Parking, Until, WaitReason, Written};
 use crate::reason::Reason;
 use crate::record::{self, Record};
 use crate::retry::RetryPolicy;
@@ -64,7 +64,7 @@ async fn deliver(lane: &Lane, delivery: &Delivery) -> Option<(Settlement, Contex
         Ok(job) => job,
         Err(malformed) => {
             flows::decline(lane, delivery).await;
-            return Some(malformed_entry(lane, delivery, &malformed));
+            return Some(malformed_entry(lane, delivery, None, &malformed));
         }
     };
     if delivery.lease.delivery <= MOST_DELIVERIES
@@ -91,7 +91,7 @@ fn sendable<'a>(
     delivery: &Delivery,
     job: &Job,
 ) -> Result<&'a RetryPolicy, Box<(Settlement, Context)>> {
-    let malformed = |malformed| Box::new(malformed_entry(lane, delivery, &malformed));
+    let malformed = |malformed| Box::new(malformed_entry(lane, delivery, Some(job), &malformed));
     if delivery.lease.delivery > MOST_DELIVERIES {
         return Err(Box::new(poison(lane, delivery, job)));
     }
@@ -137,10 +137,16 @@ fn poison(lane: &Lane, delivery: &Delivery, job: &Job) -> (Settlement, Context) 
     (bury(record, process, Reason::Poison, &error, &ErrorType::LeaseLost), context)
 }
 
-fn malformed_entry(lane: &Lane, delivery: &Delivery, malformed: &Malformed) -> (Settlement, Context) {
-    let process = Process::begin(lane, delivery, None);
+/// What is no job, or asks for what this worker does not have.
+fn malformed_entry(
+    lane: &Lane,
+    delivery: &Delivery,
+    job: Option<&Job>,
+    malformed: &Malformed,
+) -> (Settlement, Context) {
+    let process = Process::begin(lane, delivery, job);
     let context = process.context();
-    process.dead(malformed.reason, &ErrorType::Malformed);
+    process.dead(malformed.reason, &ErrorType::Malformed, &malformed.error);
     (Settlement::Bury(record::malformed(delivery, malformed, context.trace_id())), context)
 }
 
@@ -150,10 +156,11 @@ async fn may_go(lane: &Lane, delivery: &Delivery, job: &Job) -> bool {
     let parking = Parking {
         ticket: job.ticket.clone(),
         until: Until::Due { delay: wait.delay, not_before: wait.not_before },
+        why: WaitReason::Delay,
         at: job.trail.at,
         fields: record::without_place(&delivery.fields),
     };
-    put_aside(lane, delivery, parking).await == Some(Written::Due)
+    put_aside(lane, delivery, job, parking).await == Some(Written::Due)
 }
 
 /// Why a job is not sent any more, if its time has passed. Before it waits for its flow, and when it has waited.
@@ -224,17 +231,29 @@ async fn attempt(
             debug!(error = %error.as_str(), ?after, "attempt failed, to be tried again");
             let record = record.keeping(process.keep());
             process.retry();
-            Settlement::Park(record.parking(Until::Retry(after)))
+            Settlement::Park(record.parking(Until::Retry(after), pause(&ending, policy, after)))
         }
         Outcome::Release { after } => {
             debug!(error = %error.as_str(), ?after, "attempt put off");
             let record = record.keeping(process.keep());
             process.release();
-            Settlement::Park(record.parking(Until::Release(after)))
+            Settlement::Park(record.parking(Until::Release(after), WaitReason::Proxy))
         }
         Outcome::Dead { reason, error: text } => bury(record, process, reason, &text, &error),
     };
     (settlement, context)
+}
+
+/// Whose pause it is before the next attempt.
+fn pause(ending: &Ending, policy: &RetryPolicy, after: Duration) -> WaitReason {
+    match ending {
+        Ending::Answer(Answer { retry_after: Some(asked), .. })
+            if (*asked).min(policy.retry_after_cap) == after =>
+        {
+            WaitReason::RetryAfter
+        }
+        _ => WaitReason::Backoff,
+    }
 }
 
 fn became(outcome: &Outcome) -> Became {
@@ -254,7 +273,7 @@ fn bury(
     error: &ErrorType,
 ) -> Settlement {
     let record = record.keeping(process.keep());
-    process.dead(reason, error);
+    process.dead(reason, error, text);
     Settlement::Bury(record.burial(reason, text))
 }
 
@@ -281,7 +300,7 @@ mod tests {
     async fn after(end: impl AsyncFnOnce()) -> (bool, bool) {
         let (hand, panicked) = (Hand::default(), AtomicBool::new(false));
         let lease = Lease { entry: EntryId { millis: 1, sequence: 0 }, delivery: 1, epoch: 0 };
-        hand.take(&Arc::new(Delivery { lease, fields: vec![] }), Instant::now());
+        hand.take(&Arc::new(Delivery::new(lease, vec![])), Instant::now());
         let work = async {
             let _abandoned = Abandoned { hand: &hand, panicked: &panicked, lease };
             end().await;

@@ -2,6 +2,7 @@
 
 mod expected;
 mod gate;
+mod hold;
 mod key;
 mod limits;
 mod wake;

@@ -39,7 +39,7 @@ pub use produce::{EnqueueError, Enqueuing, IdempotencyKey, Publication};
 pub use redis::{Redis, Shards};
 pub use reply::Settled;
 pub use report::Report;
-pub use settle::{Burial, Parking, Until, Written};
+pub use settle::{Burial, Parking, Until, WaitReason, Written};
 pub use take::{Promoted, Reclaimed};
 
 use keys::{GROUP, Keys};

@@ -10,7 +10,7 @@ use crate::entry::{Delivery, Fields};
 use crate::history;
 use crate::job::{Job, LONGEST_RESULT, Malformed, is_label, number};
 use crate::outcome::{Ending, Kept};
-use crate::queue::{Burial, Parking, Until};
+use crate::queue::{Burial, Parking, Until, WaitReason};
 use crate::reason::Reason;
 use crate::result::JobResult;
 use crate::settlement::Settlement;
@@ -95,10 +95,10 @@ impl<'a> Record<'a> {
     }
 
     /// It waits for its next attempt.
-    pub fn parking(self, until: Until) -> Parking {
+    pub fn parking(self, until: Until, why: WaitReason) -> Parking {
         let mut fields = own_fields(&self.delivery.fields);
         self.push_trail(&mut fields);
-        Parking { ticket: self.job.ticket.clone(), until, at: self.job.trail.at, fields }
+        Parking { ticket: self.job.ticket.clone(), until, why, at: self.job.trail.at, fields }
     }
 
     /// It goes to the dead letters.
@@ -201,6 +201,14 @@ pub fn without_place(fields: &Fields) -> Fields {
         .filter(|(name, _)| !matches!(name.as_ref(), b"_ticket" | b"_at" | b"_admitted"))
         .cloned()
         .collect()
+}
+
+/// Has a job carry on the trace that its first span began.
+pub fn keep_trace(fields: &mut Fields, traceparent: Option<String>) {
+    if let Some(traceparent) = traceparent {
+        fields.retain(|(name, _)| name != "_traceparent");
+        push(fields, "_traceparent", traceparent);
+    }
 }
 
 /// The fields of the producer, in their order.

@@ -1,19 +1,24 @@
 //! The spans of the work on a job and of its settlement, and how they hang together with the producer's and with
 //! earlier attempts.
 
+mod origin;
+mod waits;
+
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use telemetry::{Carrier, Context, ErrorType, Span, Telemetry, semconv};
+use telemetry::{Attributes, Context, ErrorType, Span, semconv};
 
 use crate::counts::Became;
-use crate::entry::{Delivery, EntryId, Producer};
-use crate::history;
-use crate::job::{Job, Trail};
+use crate::entry::{Delivery, EntryId};
+use crate::job::Job;
 use crate::lane::Lane;
 use crate::queue::Operation;
 use crate::reason::Reason;
-use crate::record;
+
+pub use origin::Alone;
+use origin::{Before, Origin};
+use waits::Waits;
 
 /// How the trace of a further attempt belongs to what was before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,82 +45,33 @@ impl FromStr for Retries {
     }
 }
 
-/// An entry's time that is older than this was made up by its producer.
-const LONGEST_WAIT: Duration = Duration::from_secs(366 * 24 * 3600);
-
 /// The work on one delivery, recorded.
 #[derive(Debug)]
 pub struct Process<'a> {
     span: Span,
     lane: &'a Lane,
     began: Instant,
-    /// Whether the producer has said what attempts are children of; else the first attempt's span is.
-    has_producer: bool,
-    kept: Option<String>,
+    origin: Origin,
     has_ended: bool,
 }
 
-/// A `traceparent` that stands alone.
-pub struct Alone(pub String);
-
-impl Carrier for Alone {
-    fn get(&self, name: &str) -> Option<&str> {
-        (name == "traceparent").then_some(self.0.as_str())
-    }
-    fn set(&mut self, _: &'static str, _: String) {}
-}
-
-/// Where a job's process span belongs.
-struct Relatives {
-    /// The producer's span, or where there was none, the first attempt's: what attempts are children of.
-    origin: Context,
-    /// The attempt before.
-    before: Context,
-    /// The producer's span of the job that this one replays.
-    replayed: Context,
-    /// The `traceparent` of the first attempt, where attempts are children of that.
-    kept: Option<String>,
-    has_producer: bool,
-    /// Whether there was an attempt of this job before.
-    is_again: bool,
-}
-
-impl Relatives {
-    fn of(telemetry: &Telemetry, trail: Option<&Trail>, producer: Context) -> Self {
-        let alone = |text: String| telemetry.extract(&Alone(text));
-        let is_replay = trail.is_some_and(|trail| trail.replay_of.is_some());
-        let has_producer = producer.is_some() && !is_replay;
-        let kept = trail.and_then(|trail| trail.traceparent.as_ref()).filter(|_| !has_producer);
-        let kept = kept.and_then(|text| String::from_utf8(text.to_vec()).ok());
-        let replayed = if is_replay && kept.is_none() { producer.clone() } else { Context::none() };
-        let origin = match &kept {
-            Some(kept) => alone(kept.clone()),
-            None if has_producer => producer,
-            None => Context::none(),
-        };
-        let is_again = trail.is_some_and(|trail| trail.attempts > 0 || !is_replay && trail.history.is_some());
-        let before = match trail.filter(|_| is_again || is_replay) {
-            Some(trail) => history::last_traceparent(trail.history.as_ref()).map_or(Context::none(), alone),
-            None => Context::none(),
-        };
-        Self { origin, before, replayed, kept, has_producer, is_again }
-    }
-}
-
 impl<'a> Process<'a> {
-    /// Begins the span. All attempts of a delivery are children of the producer's span, or where there was
-    /// none, of the first attempt's; each has a link to the one before; or as [`Retries`] says. A replay is a new
-    /// trace, with links to the producer and to the last attempt of the job that it was. `job` is `None` for a
+    /// Begins the span. All attempts of a job are children of the producer's span, or where there was none, of the
+    /// first span that was made for the job; each has a link to the one before; or as [`Retries`] says. A replay is a
+    /// new trace, with links to the producer and to the last attempt of the job that it was. `job` is `None` for a
     /// malformed entry.
     pub fn begin(lane: &'a Lane, delivery: &Delivery, job: Option<&Job>) -> Self {
         let began = Instant::now();
-        let wait = job.and_then(|job| waited(lane, delivery, job));
-        let producer = lane.telemetry.extract(&Producer(&delivery.fields));
-        let relatives = Relatives::of(&lane.telemetry, job.map(|job| &job.trail), producer);
-        let span =
-            if lane.telemetry.is_on() { span(lane, delivery, job, &relatives, wait) } else { Span::none() };
-        let Relatives { kept, has_producer, .. } = relatives;
-        Self { span, lane, began, has_producer, kept, has_ended: false }
+        let waits = job.map_or_else(Waits::default, |job| Waits::of(lane, delivery, job));
+        let origin = Origin::of(&lane.telemetry, delivery, job);
+        let span = if lane.telemetry.is_on() {
+            let span = span(lane, delivery, job, &origin, waits);
+            begins_trace(delivery, &origin, &span);
+            span
+        } else {
+            Span::none()
+        };
+        Self { span, lane, began, origin, has_ended: false }
     }
 
     /// The span, as the parent of others.
@@ -125,41 +81,41 @@ impl<'a> Process<'a> {
 
     /// What the next attempt is to be a child of; `None` where the producer has said it.
     pub fn keep(&self) -> Option<String> {
-        if self.has_producer {
-            return None;
-        }
-        self.kept.clone().or_else(|| self.span.context().traceparent())
+        self.origin.to_keep(&self.span.context())
     }
 
     /// The job is delivered.
     pub fn done(self) {
-        self.end(Became::Done, None);
+        self.end(Became::Done);
     }
 
     /// The attempt failed and there will be another: as far as this delivery goes, the failure is dealt with, so
     /// it is the attempt's span alone that tells an error.
     pub fn retry(self) {
-        self.end(Became::Retry, None);
+        self.end(Became::Retry);
     }
 
     /// The job is handed back for a fault that is not its own.
     pub fn release(self) {
-        self.end(Became::Release, None);
+        self.end(Became::Release);
     }
 
-    /// The job ended among the dead letters.
-    pub fn dead(self, reason: Reason, error: &ErrorType) {
+    /// The job ended among the dead letters. `text` says why in one sentence, without secrets.
+    pub fn dead(mut self, reason: Reason, error: &ErrorType, text: &str) {
+        self.ends(Became::Dead);
         self.span.set(semconv::POSTRIDER_JOB_DEAD_REASON, reason.as_str());
-        self.end(Became::Dead, Some(error));
+        self.span.fail_with(error, || text.to_owned().into());
+        self.lane.queue.operations().took(Operation::Process, self.began, Some(error));
     }
 
-    fn end(mut self, became: Became, error: Option<&ErrorType>) {
+    fn end(mut self, became: Became) {
+        self.ends(became);
+        self.lane.queue.operations().took(Operation::Process, self.began, None);
+    }
+
+    fn ends(&mut self, became: Became) {
         self.has_ended = true;
         self.span.set(semconv::POSTRIDER_JOB_OUTCOME, became.as_str());
-        if let Some(error) = error {
-            self.span.fail(error);
-        }
-        self.lane.queue.operations().took(Operation::Process, self.began, error);
     }
 }
 
@@ -175,31 +131,36 @@ impl Drop for Process<'_> {
     }
 }
 
-fn span(
-    lane: &Lane,
-    delivery: &Delivery,
-    job: Option<&Job>,
-    relatives: &Relatives,
-    wait: Option<Duration>,
-) -> Span {
+/// Where nothing was recorded of a job before, this is what its other spans are children of.
+fn begins_trace(delivery: &Delivery, origin: &Origin, span: &Span) {
+    if !origin.is_known() {
+        // Set before it cannot be: then it would be known.
+        let _ = delivery.first_span.set(span.context());
+    }
+}
+
+fn span(lane: &Lane, delivery: &Delivery, job: Option<&Job>, origin: &Origin, waits: Waits) -> Span {
     let operations = lane.queue.operations();
     let root = Context::none();
+    let before = Before::of(&lane.telemetry, delivery, job, origin);
     let builder = operations.span(Operation::Process);
     let builder = match lane.retries {
-        _ if !relatives.is_again => builder.parent(&relatives.origin).link(&relatives.before),
-        Retries::Parent => builder.parent(&relatives.origin).link(&relatives.before),
-        Retries::Link => {
-            builder.root_as_sampled(&relatives.origin).link(&relatives.origin).link(&relatives.before)
+        Retries::Link if before.is_again => {
+            before.link(builder.root_as_sampled(origin.context()).link(origin.context()))
         }
-        Retries::None => builder.parent(&root),
+        Retries::None if before.is_again => builder.parent(&root),
+        _ => before.link(builder.parent(origin.context())),
     };
-    let span = builder.link(&relatives.replayed).start(|attributes| {
+    let span = builder.start(|attributes| {
+        // The name is the same for all: this tells one from the other.
+        if let Some(job) = job {
+            attributes.set(semconv::POSTRIDER_JOB_ATTEMPT, job.trail.attempts + 1);
+        }
         operations.describe(Operation::Process, attributes);
         let entry = delivery.lease.entry.to_string();
         if let Some(job) = job {
             let id = String::from_utf8_lossy(&job.id).into_owned();
             attributes.set(semconv::MESSAGING_MESSAGE_CONVERSATION_ID, id);
-            attributes.set(semconv::POSTRIDER_JOB_ATTEMPT, job.trail.attempts + 1);
             // Of a job that has waited the entry is a new one.
             if job.ticket.as_ref() != entry.as_bytes() {
                 let ticket = String::from_utf8_lossy(&job.ticket).into_owned();
@@ -207,9 +168,7 @@ fn span(
             }
         }
         attributes.set(semconv::MESSAGING_MESSAGE_ID, entry);
-        if let Some(wait) = wait {
-            attributes.set(semconv::POSTRIDER_JOB_WAIT_DURATION, wait.as_secs_f64());
-        }
+        waits.describe(attributes);
         if delivery.lease.delivery > 1 {
             attributes.set(semconv::POSTRIDER_JOB_DELIVERIES, delivery.lease.delivery);
         }
@@ -217,24 +176,6 @@ fn span(
     // What is logged of the job from here on is found in its trace.
     telemetry::belongs_to(&span.context());
     span
-}
-
-/// For how long the job stood ready: its entry's id tells since when. Measured, too.
-fn waited(lane: &Lane, delivery: &Delivery, job: &Job) -> Option<Duration> {
-    if !lane.telemetry.is_on() {
-        return None;
-    }
-    let ready = delivery.lease.entry.millis;
-    let wait = Duration::from_millis(lane.queue.clock().now().saturating_sub(ready));
-    if wait > LONGEST_WAIT {
-        return None;
-    }
-    lane.counts.waited(wait);
-    // Of a later attempt nothing tells when it began to wait.
-    if let (Some(_), 0, Some(enqueued)) = (job.trail.admitted, job.trail.attempts, job.trail.at) {
-        lane.counts.held(Duration::from_millis(ready.saturating_sub(job.first_due(enqueued))));
-    }
-    Some(wait)
 }
 
 /// The settlement of jobs under way, recorded.
@@ -247,20 +188,59 @@ pub struct Settling<'a> {
 }
 
 impl<'a> Settling<'a> {
-    /// Of one job it is a child of its process span, of several a root with a link to each.
-    pub fn begin(lane: &'a Lane, operation: Operation, jobs: &[(EntryId, &Context)]) -> Self {
+    /// Of one job it is a child of its process span, of several a root with a link to each. `describe` sets what one
+    /// job has besides.
+    pub fn begin(
+        lane: &'a Lane,
+        operation: Operation,
+        jobs: &[(EntryId, &Context)],
+        describe: impl FnOnce(&mut Attributes),
+    ) -> Self {
         let began = Instant::now();
-        let span = if lane.telemetry.is_on() { settlement_span(lane, operation, jobs) } else { Span::none() };
+        let span = if lane.telemetry.is_on() {
+            settlement_span(lane, operation, jobs, describe)
+        } else {
+            Span::none()
+        };
         Self { span, lane, operation, began }
     }
 
     /// Of a job that waits before any work on it has begun, or is handed back in the middle: a child of what its
-    /// attempts are children of.
-    pub fn waiting(lane: &'a Lane, operation: Operation, delivery: &Delivery) -> Self {
-        let is_replay = record::value(&delivery.fields, "_replay_of").is_some();
-        let producer = lane.telemetry.extract(&Producer(&delivery.fields));
-        let origin = if producer.is_some() && !is_replay { producer } else { kept(lane, delivery) };
-        Self::begin(lane, operation, &[(delivery.lease.entry, &origin)])
+    /// attempts are children of. Answers its `_traceparent` besides, where the job's fields do not have it yet.
+    pub fn waiting(
+        lane: &'a Lane,
+        operation: Operation,
+        delivery: &Delivery,
+        job: Option<&Job>,
+        describe: impl FnOnce(&mut Attributes),
+    ) -> (Self, Option<String>) {
+        let began = Instant::now();
+        if !lane.telemetry.is_on() {
+            return (Self { span: Span::none(), lane, operation, began }, None);
+        }
+        let origin = Origin::of(&lane.telemetry, delivery, job);
+        let operations = lane.queue.operations();
+        let builder = operations.span(operation).parent(origin.context());
+        let builder = match origin.is_known() {
+            true => builder,
+            false => Before::of(&lane.telemetry, delivery, job, &origin).link(builder),
+        };
+        let span = builder.start(|attributes| {
+            operations.describe(operation, attributes);
+            attributes.set(semconv::MESSAGING_MESSAGE_ID, delivery.lease.entry.to_string());
+            describe(attributes);
+        });
+        begins_trace(delivery, &origin, &span);
+        let keep = if origin.is_written() { None } else { origin.to_keep(&span.context()) };
+        (Self { span, lane, operation, began }, keep)
+    }
+
+    /// The job is due after so long by Redis' clock, or its flow is asked again.
+    pub fn due_in(&self, wait: Duration) {
+        self.span.set_with(semconv::POSTRIDER_JOB_DUE_AT, || {
+            let due = Duration::from_millis(self.lane.queue.clock().now()) + wait;
+            humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + due).to_string().into()
+        });
     }
 
     /// The span, as the parent of others.
@@ -277,7 +257,12 @@ impl<'a> Settling<'a> {
     }
 }
 
-fn settlement_span(lane: &Lane, operation: Operation, jobs: &[(EntryId, &Context)]) -> Span {
+fn settlement_span(
+    lane: &Lane,
+    operation: Operation,
+    jobs: &[(EntryId, &Context)],
+    describe: impl FnOnce(&mut Attributes),
+) -> Span {
     let operations = lane.queue.operations();
     let root = Context::none();
     let builder = operations.span(operation);
@@ -295,12 +280,6 @@ fn settlement_span(lane: &Lane, operation: Operation, jobs: &[(EntryId, &Context
             [(entry, _)] => attributes.set(semconv::MESSAGING_MESSAGE_ID, entry.to_string()),
             jobs => attributes.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, jobs.len()),
         }
+        describe(attributes);
     })
-}
-
-/// The first attempt's span, where that is what attempts are children of.
-fn kept(lane: &Lane, delivery: &Delivery) -> Context {
-    let text = record::value(&delivery.fields, "_traceparent");
-    let text = text.and_then(|text| String::from_utf8(text.to_vec()).ok());
-    text.map_or_else(Context::none, |text| lane.telemetry.extract(&Alone(text)))
 }

@@ -75,7 +75,7 @@ fn delivery(entry: Value, epoch: u32) -> Result<Option<Delivery>, Error> {
         return Ok(None);
     }
     let lease = Lease { entry: entry_id(&id)?, delivery: 1, epoch };
-    Ok(Some(Delivery { lease, fields: flat(fields)? }))
+    Ok(Some(Delivery::new(lease, flat(fields)?)))
 }
 
 /// The answer of reclaim.lua.
@@ -88,7 +88,8 @@ pub(super) fn reclaimed(reply: Value, epoch: u32) -> Result<Reclaimed, Error> {
         let Value::Array(row) = row else { return Err(unexpected()) };
         let [id, count, fields] = <[Value; 3]>::try_from(row).map_err(|_| unexpected())?;
         let delivery = count.as_u64().ok_or_else(unexpected)?;
-        Ok(Delivery { lease: Lease { entry: entry_id(&id)?, delivery, epoch }, fields: flat(fields)? })
+        let lease = Lease { entry: entry_id(&id)?, delivery, epoch };
+        Ok(Delivery::new(lease, flat(fields)?))
     });
     Ok(Reclaimed {
         taken: taken.collect::<Result<_, _>>()?,

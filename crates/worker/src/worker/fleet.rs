@@ -20,16 +20,15 @@ use crate::flows::{self, Flows};
 use crate::hand::Hand;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
-use crate::queue::{ConnectError, Consumer, Error, Operation, Queue, Redis};
-use crate::record;
+use crate::queue::{ConnectError, Consumer, Error, Queue, Redis};
 use crate::retry::RetryPolicies;
 use crate::scheduler::Alarm;
 use crate::secrets::Secrets;
 use crate::sender::Sender;
 use crate::slots::{Slots, Work};
 use crate::status::Health;
-use crate::trace::{Retries, Settling};
-use crate::{leases, mender, reclaimer, scheduler, settler};
+use crate::trace::Retries;
+use crate::{leases, mender, reclaimer, scheduler, settlement, settler};
 
 /// How long Redis has to take the last settlements. With the default deadline and the flush of telemetry, 25 and 2 s,
 /// this stays within 30 s, the usual grace of those who kill.
@@ -256,14 +255,6 @@ async fn hand_back(lane: &Lane, why: &str) {
     if !cut.is_empty() {
         warn!(jobs = cut.len(), why, "requests in flight are cut and their jobs handed back");
     }
-    let all = cut.into_iter().map(|(lease, delivery)| async move {
-        let fields = record::handed_back(&delivery, lane.queue.clock().now());
-        let settling = Settling::waiting(lane, Operation::Release, &delivery);
-        let released = lane.queue.release(lease, &fields, &settling.context()).await;
-        settling.end(released.as_ref().err().map(redis_telemetry::error_type).as_ref());
-        if let Err(error) = released {
-            warn!(entry = %lease.entry, %error, "a job could not be handed back; it will be taken over");
-        }
-    });
+    let all = cut.iter().map(|(lease, delivery)| settlement::hand_back(lane, *lease, delivery));
     futures_util::future::join_all(all).await;
 }
