@@ -1,9 +1,13 @@
 //! Tests of what a worker tells an OTLP receiver about its jobs.
 
+#[path = "telemetry/first_spans.rs"]
+mod first_spans;
 #[path = "telemetry/send_from.rs"]
 mod send_from;
 #[path = "telemetry/traces.rs"]
 mod traces;
+#[path = "telemetry/w3c.rs"]
+mod w3c;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -181,6 +185,22 @@ fn a_job_of_a_foreign_producer_continues_its_trace() {
 }
 
 #[test]
+fn a_job_of_a_producer_that_puts_its_context_into_the_headers_continues_its_trace() {
+    let stage = Stage::start(GRPC, &[]);
+    let (trace_id, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let headers =
+        format!(r#"{{"Traceparent":"00-{trace_id}-{parent}-01","tracestate":"a=1","x-own":"kept"}}"#);
+    stage.queue().enqueue(&[("url", stage.sink.url("/ok")), ("headers", headers)]);
+    let spans = stage.trace(trace_id, "process default", 1);
+    assert_eq!(the_only(&spans, "process default").parent_span_id.as_deref(), Some(parent));
+    let post = stage.trace(trace_id, "POST", 1);
+    let request = &stage.sink.requests()[0];
+    let expected = format!("00-{trace_id}-{}-01", the_only(&post, "POST").span_id);
+    assert_eq!(request.header("traceparent"), Some(expected.as_str()));
+    assert_eq!((request.header("tracestate"), request.header("x-own")), (Some("a=1"), Some("kept")));
+}
+
+#[test]
 fn a_job_that_is_not_sampled_leaves_no_span() {
     let mut stage = Stage::start(GRPC, &[]);
     let unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
@@ -190,6 +210,7 @@ fn a_job_that_is_not_sampled_leaves_no_span() {
     let traceparent = request.header("traceparent").unwrap_or_default();
     assert!(traceparent.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{traceparent}");
     assert!(traceparent.ends_with("-00"), "{traceparent}");
+    assert_ne!(traceparent, unsampled, "the request is not the producer's span");
     let later = stage.send("/ok");
     assert_eq!(stage.worker.stop().code(), Some(0));
     stage.trace(&later, "process default", 1);
