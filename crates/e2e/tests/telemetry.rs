@@ -201,6 +201,20 @@ fn a_job_of_a_producer_that_puts_its_context_into_the_headers_continues_its_trac
 }
 
 #[test]
+fn a_context_that_send_is_given_as_a_header_is_the_producers() {
+    let stage = Stage::start(GRPC, &[]);
+    let (trace_id, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let header = format!("traceparent: 00-{trace_id}-{parent}-01");
+    let (url, redis) = (stage.sink.url("/ok"), stage.redis.url());
+    let endpoint = stage.receiver.grpc_endpoint();
+    let arguments = ["send", "POST", &url, "-H", &header, "--redis-url", &redis];
+    let output = Postrider::run(Build::Otel, &arguments, &environment(GRPC, &endpoint), SOON);
+    assert_eq!(output.code(), 0, "{output:?}");
+    let spans = stage.trace(trace_id, "process default", 1);
+    assert_eq!(the_only(&spans, "process default").parent_span_id.as_deref(), Some(parent));
+}
+
+#[test]
 fn a_job_that_is_not_sampled_leaves_no_span() {
     let mut stage = Stage::start(GRPC, &[]);
     let unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
