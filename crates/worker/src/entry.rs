@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer as _};
 use telemetry::Context;
 
 /// The id of a stream entry, `MS-SEQ`.
@@ -100,7 +100,7 @@ impl telemetry::Carrier for Producer<'_> {
     fn set(&mut self, _: &'static str, _: String) {}
 }
 
-/// The one text under a name in a JSON object. Nothing is parsed where the name is not in it.
+/// The one value of a header. Nothing is parsed where the name is not there.
 fn header<'a>(headers: &'a [u8], name: &str) -> Option<&'a str> {
     let is_name = |part: &[u8]| part.eq_ignore_ascii_case(name.as_bytes());
     if !headers.windows(name.len()).any(is_name) {
@@ -115,6 +115,15 @@ struct Header<'a> {
     name: &'a str,
 }
 
+/// The value of a header in JSON.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Values<'a> {
+    One(&'a str),
+    #[serde(borrow)]
+    List(Vec<&'a str>),
+}
+
 impl<'de> Visitor<'de> for Header<'_> {
     type Value = Option<&'de str>;
 
@@ -127,8 +136,16 @@ impl<'de> Visitor<'de> for Header<'_> {
         while let Some(name) = headers.next_key::<String>()? {
             if !name.eq_ignore_ascii_case(self.name) {
                 headers.next_value::<IgnoredAny>()?;
-            } else if found.replace(headers.next_value()?).is_some() {
-                return Ok(None);
+                continue;
+            }
+            let values = match headers.next_value()? {
+                Values::One(value) => vec![value],
+                Values::List(values) => values,
+            };
+            for value in values {
+                if found.replace(value).is_some() {
+                    return Ok(None);
+                }
             }
         }
         Ok(found)
@@ -149,6 +166,7 @@ mod tests {
         };
         let headers = r#"{"x":["1"],"TraceParent":"p","y":{"traceparent":"no"}}"#;
         assert_eq!(get(&[("headers", headers)]).as_deref(), Some("p"));
+        assert_eq!(get(&[("headers", r#"{"traceparent":["p"]}"#)]).as_deref(), Some("p"));
         assert_eq!(get(&[("headers", headers), ("traceparent", "f")]).as_deref(), Some("f"));
         assert_eq!(get(&[("traceparent", "f"), ("traceparent", "f")]), None);
         for none in [
