@@ -98,7 +98,8 @@ impl Connections {
     /// Records with this handle.
     pub fn new(telemetry: &Telemetry, options: ConnectionOptions) -> Self {
         Self(telemetry.is_on().then(|| {
-            let metrics = options.metrics.then(|| Metrics::new(telemetry, options.most_hosts));
+            let telemetry = telemetry.scoped(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+            let metrics = options.metrics.then(|| Metrics::new(&telemetry, options.most_hosts));
             Arc::new(Inner { metrics })
         }))
     }

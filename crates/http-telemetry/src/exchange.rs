@@ -50,7 +50,9 @@ impl Exchange {
             self.describe_head(response, now);
         }
         if status.is_client_error() || status.is_server_error() {
-            self.fail(ErrorType::Status(status.as_u16()));
+            let error = ErrorType::Status(status.as_u16());
+            self.span.fail(&error);
+            self.measured.error = Some(error);
         }
         if self.recorder.options.end == End::Head {
             self.end(now);
@@ -96,7 +98,11 @@ impl Exchange {
             }
             self.recorder.options.hooks.error(&self.span, error, &named);
         }
-        self.fail(named);
+        match self.recorder.options.describe {
+            Some(describe) => self.span.fail_with(&named, || describe(error).into()),
+            None => self.span.fail(&named),
+        }
+        self.measured.error = Some(named);
         self.complete();
     }
 
@@ -127,11 +133,6 @@ impl Exchange {
         }
         let seconds = now.duration_since(self.began).as_secs_f64();
         self.recorder.series.record(&self.host, self.measured.clone(), seconds);
-    }
-
-    fn fail(&mut self, error: ErrorType) {
-        self.span.fail(&error);
-        self.measured.error = Some(error);
     }
 }
 

@@ -56,8 +56,9 @@
 //! | `postrider.http.first_byte.duration` (seconds) | from the beginning to the head of the response |
 //! | `postrider.http.body.duration` (seconds) | from there to the end of the body |
 //!
-//! The status is `Error` where `error.type` is set. A future that is dropped is a cancellation: the status stays
-//! unset, and nothing is measured.
+//! The status is `Error` where `error.type` is set, described by a sentence where no status code says it
+//! ([`Options::describe`]). A future that is dropped is a cancellation: the status stays unset, and nothing is measured.
+//! The instrumentation scope is this package's name.
 //!
 //! | metric | kind, unit | attributes | when |
 //! |---|---|---|---|
@@ -72,7 +73,8 @@
 //! the end of the last exchange on it.
 //!
 //! A request gets `traceparent`, `tracestate` and `baggage` in place of those that it came with, as far as its host
-//! may have them ([`Propagation`]) and `OTEL_PROPAGATORS` names them. Of URLs that are [`Excluded`], and under
+//! may have them ([`Propagation`]) and `OTEL_PROPAGATORS` names them. In an unsampled trace the request gets a span id of
+//! its own that is not sampled. Of URLs that are [`Excluded`], and under
 //! `telemetry::suppress`, nothing is recorded and nothing sent along.
 //!
 //! # What it costs

@@ -36,6 +36,9 @@ pub struct Options {
     pub active_requests: bool,
     /// What errors are called. Default: [`error_type`](crate::error_type()).
     pub classify: fn(&(dyn Error + 'static)) -> ErrorType,
+    /// The description of a failed span, one sentence without secrets, from what kept its exchange from its end.
+    /// Default: what the error type means.
+    pub describe: Option<fn(&(dyn Error + 'static)) -> String>,
     /// Functions that see each recorded exchange. Default: none.
     pub hooks: Hooks,
 }
@@ -62,6 +65,7 @@ impl Default for Options {
             most_hosts: 100,
             active_requests: false,
             classify: error_type,
+            describe: None,
             hooks: Hooks::default(),
         }
     }

@@ -27,8 +27,9 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn new(telemetry: &Telemetry, options: Options) -> Self {
-        let series = Series::new(telemetry, options.most_hosts, options.active_requests);
-        Self { telemetry: telemetry.clone(), options, series, connections: AtomicBool::new(false) }
+        let telemetry = telemetry.scoped(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        let series = Series::new(&telemetry, options.most_hosts, options.active_requests);
+        Self { telemetry, options, series, connections: AtomicBool::new(false) }
     }
 
     pub(crate) fn connector_is_traced(&self) {
@@ -120,14 +121,11 @@ impl Recorder {
 
     /// Writes the context of an exchange to the headers of its request, as far as the host may have it.
     pub(crate) fn inject(&self, exchange: &Exchange, uri: &Uri, map: &mut HeaderMap) {
-        let context = exchange.span.context();
-        if context.is_some() {
-            let policy = &self.options.propagation;
-            let (traces, baggage) = (policy.traces_to(uri), policy.baggage_to(uri));
-            if traces || baggage {
-                let what = Propagators { trace_context: traces, baggage };
-                context.inject_with(&mut Headers { map, traces, baggage }, what);
-            }
+        let policy = &self.options.propagation;
+        let (traces, baggage) = (policy.traces_to(uri), policy.baggage_to(uri));
+        if traces || baggage {
+            let what = Propagators { trace_context: traces, baggage };
+            exchange.span.inject(&mut Headers { map, traces, baggage }, what);
         }
     }
 }

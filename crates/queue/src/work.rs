@@ -13,7 +13,7 @@ pub use crate::redis::{
 pub use crate::trail::{Alone, Kept, fields, history};
 pub use flow::{Admission, Asking, Mended, Taken, Told, Why};
 pub use report::Report;
-pub use settle::{Burial, Parking, Until, Written};
+pub use settle::{Burial, Parking, Until, WaitReason, Written};
 pub use take::{Promoted, Reclaimed};
 
 pub(crate) use settle::{LONGEST_DEAD, MOST_DEAD};

@@ -12,7 +12,7 @@ use telemetry::{Attributes, Context, ErrorType, Span, SpanKind, Telemetry, semco
 
 use crate::call::{Call, texts};
 use crate::command::Command;
-use crate::error_type::failure;
+use crate::error_type::{description, failure};
 use crate::hooks::Hooks;
 use crate::series::Series;
 use crate::server::Server;
@@ -57,9 +57,9 @@ impl TracedClient {
 
     /// Takes over a client.
     pub fn with_options(client: Client, telemetry: &Telemetry, options: Options) -> Self {
-        let server = Server::of(&client);
-        let series = Series::new(telemetry);
-        Self { client, shared: Arc::new(Shared { telemetry: telemetry.clone(), options, series, server }) }
+        let telemetry = telemetry.scoped(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        let (server, series) = (Server::of(&client), Series::new(&telemetry));
+        Self { client, shared: Arc::new(Shared { telemetry, options, series, server }) }
     }
 
     /// Sends one command.
@@ -220,7 +220,7 @@ impl Recording<'_> {
         let failure = error.and_then(failure);
         if self.span.is_recording() {
             if let Some(failure) = &failure {
-                self.span.fail(failure);
+                self.span.fail_with(failure, || error.map_or("".into(), |error| description(error, failure)));
                 if let ErrorType::Redis(prefix) = failure {
                     self.span.set(semconv::DB_RESPONSE_STATUS_CODE, prefix.clone());
                 }

@@ -1,5 +1,7 @@
 //! What a Redis error is called in `error.type`.
 
+use std::borrow::Cow;
+
 use fred::error::{Error, ErrorKind};
 use telemetry::ErrorType;
 
@@ -29,6 +31,40 @@ pub(crate) fn failure(error: &Error) -> Option<ErrorType> {
     }
 }
 
+/// Error replies whose text is Redis' own. Others may be a script's, and hold whatever it was given.
+const OWN: [&str; 18] = [
+    "BUSY",
+    "BUSYGROUP",
+    "CLUSTERDOWN",
+    "CROSSSLOT",
+    "EXECABORT",
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOAUTH",
+    "NOGROUP",
+    "NOPERM",
+    "NOREPLICAS",
+    "NOSCRIPT",
+    "OOM",
+    "READONLY",
+    "TRYAGAIN",
+    "WRONGPASS",
+    "WRONGTYPE",
+];
+
+/// A failure in one sentence, for people. Where Redis quotes what it was sent, the sentence ends.
+pub(crate) fn description(error: &Error, failure: &ErrorType) -> Cow<'static, str> {
+    match failure {
+        ErrorType::Redis(prefix) if OWN.contains(&prefix.as_str()) => {
+            let text = error.details();
+            let end = text.find(['\'', '"', '`']).unwrap_or(text.len());
+            Cow::Owned(text[..end].trim_end().to_owned())
+        }
+        _ => Cow::Borrowed(failure.sentence()),
+    }
+}
+
 /// fred has one kind for what its user cancels and for what it gives up itself.
 fn is_broken_off(error: &Error) -> bool {
     ["Connection closed unexpectedly", "Max reconnection attempts"]
@@ -47,6 +83,20 @@ mod tests {
         assert_eq!(named(ErrorKind::Timeout, "Request timed out."), ErrorType::Timeout);
         assert_eq!(named(ErrorKind::IO, "Connection refused"), ErrorType::ConnectionReset);
         assert_eq!(named(ErrorKind::Canceled, "Canceled."), ErrorType::Other);
+    }
+
+    #[test]
+    fn a_description_repeats_nothing_that_was_sent() {
+        let described = |details: &'static str| {
+            let error = Error::new(ErrorKind::Unknown, details);
+            description(&error, &error_type(&error)).into_owned()
+        };
+        let wrong = "WRONGTYPE Operation against a key holding the wrong kind of value";
+        assert_eq!(described(wrong), wrong);
+        assert_eq!(described("NOGROUP No such key 'hunter2' or consumer group"), "NOGROUP No such key");
+        for reply in ["ERR unknown command 'hunter2'", "CARD 4111 hunter2 was refused"] {
+            assert_eq!(described(reply), "the Redis server answered with an error");
+        }
     }
 
     #[test]

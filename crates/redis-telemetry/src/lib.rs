@@ -52,7 +52,8 @@
 //! | `db.response.status_code` | the server answered with an error: its prefix |
 //! | `error.type` | the same, or what went wrong on the way ([`error_type()`]) |
 //!
-//! The status is `Error` where `error.type` is set. No errors are: a transaction that a watched key has kept from
+//! The status is `Error` where `error.type` is set, described by Redis' own sentence where its text is known to repeat
+//! nothing that was sent. The instrumentation scope is this package's name. No errors are: a transaction that a watched key has kept from
 //! running, an answer of nothing, and what the caller breaks off; a future that is dropped is not measured.
 //!
 //! | metric | kind, unit | attributes |

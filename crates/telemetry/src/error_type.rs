@@ -76,6 +76,37 @@ impl ErrorType {
         }
     }
 
+    /// What it means, in one sentence: the description of a failed span whose caller says no more. Empty for a status
+    /// code, which says all there is (`docs/http/http-spans.md`, "Status").
+    pub fn sentence(&self) -> &'static str {
+        match self {
+            Self::Timeout => "a deadline passed",
+            Self::Connect => "no connection could be made",
+            Self::ConnectTimeout => "no connection was made within its deadline",
+            Self::Dns => "the host could not be resolved",
+            Self::DnsTimeout => "the host was not resolved within the deadline of a lookup",
+            Self::Tls => "the TLS handshake failed",
+            Self::TlsTimeout => "the TLS handshake did not end within its deadline",
+            Self::UploadTimeout => "the peer did not take the request within the deadline",
+            Self::HeadersTimeout => "the head of the response did not come within the deadline",
+            Self::BodyTimeout => "the body of the response did not come to an end within the deadline",
+            Self::Proxy => "the outbound proxy failed",
+            Self::ConnectionReset => "the connection broke while it was in use",
+            Self::Protocol => "the peer broke the protocol",
+            Self::Body => "the body could not be sent or read to its end",
+            Self::TooLarge => "more came than is allowed",
+            Self::Refused => "a rule of this program forbids it",
+            Self::Malformed => "the input could not be understood",
+            Self::Attempts => "the job has used up its attempts",
+            Self::Expired => "the time to do it in had passed",
+            Self::LeaseLost => "the lease was lost: the job is another worker's, or gone",
+            Self::Panic => "the code panicked",
+            Self::Status(_) => "",
+            Self::Redis(_) => "the Redis server answered with an error",
+            Self::Other => "it failed for an unknown reason",
+        }
+    }
+
     fn known(&self) -> &'static str {
         match self {
             Self::Timeout => "timeout",

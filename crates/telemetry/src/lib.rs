@@ -90,6 +90,13 @@ impl Telemetry {
         Self(imp::Telemetry::global())
     }
 
+    /// Records under another name, as an instrumentation library does with its package's name and version: spans and
+    /// metrics carry it as their instrumentation scope. Default: `postrider`.
+    #[must_use]
+    pub fn scoped(&self, name: &'static str, version: &'static str) -> Self {
+        Self(self.0.scoped(name, version))
+    }
+
     /// Whether anything may be recorded. Always false without the feature `otel`, so that what only telemetry
     /// needs can stand behind it.
     pub fn is_on(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The backend without the feature `otel`: sizes of 0, and nothing to run.
 
+use std::borrow::Cow;
 use std::future::Future;
 
 use tracing_subscriber::filter::Targets;
@@ -23,6 +24,9 @@ impl Telemetry {
         Self
     }
     pub(crate) fn global() -> Self {
+        Self
+    }
+    pub(crate) fn scoped(&self, _: &'static str, _: &'static str) -> Self {
         Self
     }
     pub(crate) fn is_on(&self) -> bool {
@@ -123,7 +127,8 @@ impl Span {
         false
     }
     pub(crate) fn set(&self, _: &'static str, _: Value) {}
-    pub(crate) fn fail(&self, _: &ErrorType) {}
+    pub(crate) fn fail(&self, _: &ErrorType, _: Cow<'static, str>) {}
+    pub(crate) fn inject(&self, _: &mut dyn Carrier, _: Propagators) {}
     pub(crate) fn context(&self) -> Context {
         Context
     }

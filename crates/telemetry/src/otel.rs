@@ -21,10 +21,11 @@ mod tally;
 
 use std::sync::Arc;
 
-use opentelemetry::metrics::Meter;
-use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry::metrics::{Meter, MeterProvider as _};
+use opentelemetry::trace::{SpanContext, TraceContextExt, TracerProvider as _};
 use opentelemetry::{InstrumentationScope, KeyValue, global};
-use opentelemetry_sdk::trace::SdkTracer;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
 use crate::{Carrier, Config, Propagators, Value, semconv};
 
@@ -50,6 +51,14 @@ pub(crate) struct Telemetry(Option<Arc<Recorder>>);
 struct Recorder {
     tracer: Tracer,
     meter: Meter,
+    settings: Settings,
+}
+
+/// What recorders of all scopes have in common.
+#[derive(Clone, Debug)]
+struct Settings {
+    /// `None` for the process-wide ones.
+    providers: Option<(SdkTracerProvider, SdkMeterProvider)>,
     prometheus: Option<Prometheus>,
     /// Whether a parent's decision against recording holds, so that nothing need be asked.
     follows_parent: bool,
@@ -79,35 +88,48 @@ impl Telemetry {
     }
 
     pub(crate) fn global() -> Self {
-        let tracer = Tracer::Global(global::tracer_with_scope(scope()));
-        Self(Some(Arc::new(Recorder {
-            tracer,
-            meter: global::meter_with_scope(scope()),
+        let settings = Settings {
+            providers: None,
             prometheus: None,
             follows_parent: true,
             // It may be one that looks at attributes.
             chooses: false,
             propagators: Propagators::ALL,
-        })))
+        };
+        Self(Some(Arc::new(Recorder::new(settings, scope(NAME, VERSION)))))
     }
 
-    fn sdk(config: &Config, tracer: SdkTracer, meter: Meter, prometheus: Option<Prometheus>) -> Self {
-        Self(Some(Arc::new(Recorder {
-            tracer: Tracer::Sdk(tracer),
-            meter,
+    fn sdk(
+        config: &Config,
+        traces: &SdkTracerProvider,
+        metrics: &SdkMeterProvider,
+        prometheus: Option<Prometheus>,
+    ) -> Self {
+        let settings = Settings {
+            providers: Some((traces.clone(), metrics.clone())),
             prometheus,
             follows_parent: config.sampler.parent_based,
             chooses: config.sampler.root != crate::Root::AlwaysOn,
             propagators: config.propagators,
-        })))
+        };
+        Self(Some(Arc::new(Recorder::new(settings, scope(NAME, VERSION)))))
+    }
+
+    pub(crate) fn scoped(&self, name: &'static str, version: &'static str) -> Self {
+        let scoped = |recorder: &Arc<Recorder>| {
+            Arc::new(Recorder::new(recorder.settings.clone(), scope(name, version)))
+        };
+        Self(self.0.as_ref().map(scoped))
     }
 
     pub(crate) fn prometheus(&self) -> Option<Prometheus> {
-        self.0.as_ref()?.prometheus.clone()
+        self.0.as_ref()?.settings.prometheus.clone()
     }
 
     pub(crate) fn extract(&self, carrier: &dyn Carrier) -> Context {
-        self.0.as_ref().map_or_else(Context::none, |recorder| Context::extract(carrier, recorder.propagators))
+        self.0
+            .as_ref()
+            .map_or_else(Context::none, |recorder| Context::extract(carrier, recorder.settings.propagators))
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -115,12 +137,27 @@ impl Telemetry {
     }
 }
 
-/// Who records: the scope of every span and instrument of ours.
-fn scope() -> InstrumentationScope {
-    InstrumentationScope::builder("postrider")
-        .with_version(env!("CARGO_PKG_VERSION"))
-        .with_schema_url(semconv::SCHEMA_URL)
-        .build()
+impl Recorder {
+    fn new(settings: Settings, scope: InstrumentationScope) -> Self {
+        let (tracer, meter) = match &settings.providers {
+            Some((traces, metrics)) => {
+                (Tracer::Sdk(traces.tracer_with_scope(scope.clone())), metrics.meter_with_scope(scope))
+            }
+            None => {
+                let tracer = global::tracer_with_scope(scope.clone());
+                (Tracer::Global(tracer), global::meter_with_scope(scope))
+            }
+        };
+        Self { tracer, meter, settings }
+    }
+}
+
+/// Who records where nobody has named himself: the worker.
+const NAME: &str = "postrider";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+fn scope(name: &'static str, version: &'static str) -> InstrumentationScope {
+    InstrumentationScope::builder(name).with_version(version).with_schema_url(semconv::SCHEMA_URL).build()
 }
 
 #[derive(Debug)]
@@ -245,19 +282,24 @@ mod tests {
         let telemetry = crate::Telemetry::global();
         let outer = telemetry.span(SpanKind::Producer, "outer").parent(&Context::none()).start(|_| ());
         let inner = telemetry
+            .scoped("a-library", "1.2.3")
             .span(SpanKind::Client, "inner")
             .parent(&outer.context())
             .link(&outer.context())
             .start(|attributes| attributes.set("a.b", 1_i64));
         inner.fail(&ErrorType::Timeout);
         drop(inner);
+        outer.fail_with(&ErrorType::Other, || "the bucket was empty".into());
         drop(outer);
         let spans = kept.0.lock().unwrap();
         let [inner, outer] = spans.as_slice() else { panic!("{spans:?}") };
         assert_eq!(inner.parent_span_id, outer.span_context.span_id());
         assert_eq!(inner.links.links[0].span_context, outer.span_context);
         assert_eq!(inner.span_kind, opentelemetry::trace::SpanKind::Client);
-        assert_eq!(inner.status, opentelemetry::trace::Status::error(""));
+        assert_eq!(inner.status, opentelemetry::trace::Status::error("a deadline passed"));
+        assert_eq!(outer.status, opentelemetry::trace::Status::error("the bucket was empty"));
+        let scopes = [outer, inner].map(|span| span.instrumentation_scope.clone());
+        assert_eq!(scopes.map(|scope| scope.name().to_owned()), ["postrider", "a-library"]);
         let attributes: Vec<_> =
             inner.attributes.iter().map(|pair| (pair.key.as_str(), pair.value.to_string())).collect();
         assert_eq!(attributes, [("a.b", "1".to_owned()), ("error.type", "timeout".to_owned())]);

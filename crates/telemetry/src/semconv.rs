@@ -103,12 +103,22 @@ pub const POSTRIDER_JOB_ATTEMPT: &str = "postrider.job.attempt";
 pub const POSTRIDER_JOB_DELIVERIES: &str = "postrider.job.deliveries";
 /// How long the job stood ready before a worker began with it, in seconds. A metric's name too.
 pub const POSTRIDER_JOB_WAIT_DURATION: &str = "postrider.job.wait_duration";
+/// For how long the job was scheduled before it was ready, in seconds.
+pub const POSTRIDER_JOB_SCHEDULE_DURATION: &str = "postrider.job.schedule_duration";
+/// For how long the job's flow held it before it was ready, in seconds.
+pub const POSTRIDER_JOB_HOLD_DURATION: &str = "postrider.job.hold_duration";
+/// When the job that waits is due, or its flow is asked again, as in RFC 3339.
+pub const POSTRIDER_JOB_DUE_AT: &str = "postrider.job.due_at";
+/// The flow of the job that waits: its field `flow`, or the destination's `host:port`.
+pub const POSTRIDER_FLOW_NAME: &str = "postrider.flow.name";
+/// Why the job is held: `breaker`, `rate`, `concurrency`, `window`, `order` or `redis`.
+pub const POSTRIDER_HOLD_REASON: &str = "postrider.hold.reason";
+/// Why the job is scheduled: `delay`, `backoff`, `retry_after`, `proxy` or `shutdown`.
+pub const POSTRIDER_SCHEDULE_REASON: &str = "postrider.schedule.reason";
 /// The class of an answer's status, `2xx`; `none` where there was no answer.
 pub const POSTRIDER_RESPONSE_STATUS_CLASS: &str = "postrider.response.status_class";
 /// Where jobs of a queue are: `ready`, `running`, `scheduled`, `held` or `dead`.
 pub const POSTRIDER_QUEUE_STATE: &str = "postrider.queue.state";
-/// The name of a flow: what is limited together.
-pub const POSTRIDER_FLOW_NAME: &str = "postrider.flow.name";
 /// The state of a breaker: `closed`, `open` or `half_open`.
 pub const POSTRIDER_BREAKER_STATE: &str = "postrider.breaker.state";
 /// `user` or `system`.

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::time::SystemTime;
 
-use crate::{Attributes, Context, ErrorType, Value, imp};
+use crate::{Attributes, Carrier, Context, ErrorType, Propagators, Value, imp};
 
 /// The role of a span in a conversation between programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,10 +118,17 @@ impl Span {
         }
     }
 
-    /// The operation failed: status `Error`, and `error.type`. Otherwise the status stays unset.
+    /// The operation failed: status `Error`, described by what the error type means, and `error.type`. Otherwise the
+    /// status stays unset.
     pub fn fail(&self, error: &ErrorType) {
+        self.fail_with(error, || error.sentence().into());
+    }
+
+    /// The operation failed, and the caller knows more than the error type says: one sentence, without secrets. The
+    /// closure runs only if the span is recorded.
+    pub fn fail_with(&self, error: &ErrorType, describe: impl FnOnce() -> Cow<'static, str>) {
         if self.0.is_recording() {
-            self.0.fail(error);
+            self.0.fail(error, describe());
         }
     }
 
@@ -129,6 +136,13 @@ impl Span {
     /// it would have had for a parent; none while telemetry is off.
     pub fn context(&self) -> Context {
         Context(self.0.context())
+    }
+
+    /// Writes the context to what is sent on behalf of this span: see [`Context::inject_with`]. In an unsampled trace
+    /// no span is made, and what is sent gets a span id of its own, still unsampled: a receiver must not take the
+    /// parent's span for the sender's (W3C Trace Context, §3.3). Writes nothing where the context is none.
+    pub fn inject(&self, carrier: &mut dyn Carrier, what: Propagators) {
+        self.0.inject(carrier, what);
     }
 
     /// Runs a future with this span as the current context at each poll.

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use telemetry::{
     BoundCounter, BoundHistogram, BoundUpDownCounter, COMPILED, Carrier, Config, Context, Counter, Entered,
-    ErrorType, Gauge, Histogram, Observable, Observer, Running, ShutdownError, Span, SpanKind, Suppressed,
-    Telemetry, Timer, UpDownCounter, Value, semconv,
+    ErrorType, Gauge, Histogram, Observable, Observer, Propagators, Running, ShutdownError, Span, SpanKind,
+    Suppressed, Telemetry, Timer, UpDownCounter, Value, semconv,
 };
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -88,6 +88,7 @@ async fn every_call_works_whether_it_records_or_not() {
     for telemetry in [running.handle(), Telemetry::disabled(), Telemetry::global()] {
         let (span, _) = exercise(&telemetry);
         assert_eq!(span.run(async { 1 }).await, 1);
+        span.fail_with(&ErrorType::Other, || "it is empty".into());
         let entered: Entered = span.enter();
         drop(entered);
     }
@@ -143,7 +144,12 @@ async fn nothing_is_recorded_under_an_unsampled_parent_and_the_decision_is_hande
         .parent(&telemetry.extract(&fields))
         .start(|_| panic!("no attribute is asked for"));
     assert!(!span.is_recording());
-    assert_eq!(span.context().traceparent(), COMPILED.then_some(unsampled));
+    assert_eq!(span.context().traceparent().as_deref(), COMPILED.then_some(unsampled.as_str()));
+    let mut sent = Fields::default();
+    span.inject(&mut sent, Propagators { trace_context: true, baggage: true });
+    let is_own =
+        |sent: &String| *sent != unsampled && sent.starts_with(&unsampled[..36]) && sent.ends_with("-00");
+    assert_eq!(sent.get("traceparent").map(is_own), COMPILED.then_some(true), "{sent:?}");
     drop(span);
     assert!(running.shutdown(Duration::from_secs(5)).await.is_ok() || COMPILED);
 }
@@ -180,12 +186,14 @@ async fn metrics_are_there_for_prometheus_where_it_is_asked_for() {
     let with = start("prometheus");
     assert_eq!(with.handle().prometheus().is_some(), COMPILED);
     if let Some(prometheus) = with.handle().prometheus() {
-        let counter = with.handle().counter("x.count", "{x}", "How many x there were");
+        let handle = with.handle().scoped("a-library", "1.2.3");
+        let counter = handle.counter("x.count", "{x}", "How many x there were");
         counter.add(2, |attributes| attributes.set("a.b", "c"));
         let text = prometheus.text().expect("it can be written");
         assert!(text.contains("# HELP x_count_total How many x there were"), "{text}");
         let line = text.lines().find(|line| line.starts_with("x_count_total{")).expect("the counter");
         assert!(line.contains("a_b=\"c\"") && line.ends_with(" 2"), "{line}");
+        assert!(line.contains("otel_scope_name=\"a-library\""), "{line}");
     }
     for running in [without, with] {
         running.shutdown(Duration::from_secs(5)).await.expect("nothing is lost");

@@ -21,7 +21,7 @@ fn main() {
 fn delivery(fields: &[(&'static str, &'static str)]) -> Delivery {
     let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
     let fields: Fields = fields.iter().map(|(name, value)| (bytes(name), bytes(value))).collect();
-    Delivery { lease: lease(3), fields }
+    Delivery::new(lease(3), fields)
 }
 
 fn lease(sequence: u64) -> Lease {
@@ -61,7 +61,7 @@ fn judge(bencher: divan::Bencher, status: u16) {
 #[divan::bench(args = [1, 28, 256])]
 fn settle_a_group(bencher: divan::Bencher, jobs: u64) {
     let deliveries: Vec<Arc<Delivery>> =
-        (0..jobs).map(|job| Arc::new(Delivery { lease: lease(job), fields: Fields::new() })).collect();
+        (0..jobs).map(|job| Arc::new(Delivery::new(lease(job), Fields::new()))).collect();
     let (hand, now) = (Hand::default(), Instant::now());
     bencher.counter(jobs).bench_local(|| {
         for delivery in &deliveries {

@@ -2,6 +2,8 @@
 
 pub mod attempt;
 pub mod gate;
+mod hold;
 pub mod record;
 pub mod settlement;
+pub mod trace;
 pub mod wake;

@@ -3,4 +3,3 @@
 pub mod counts;
 pub mod gauges;
 pub mod retries;
-pub mod trace;

@@ -235,9 +235,7 @@ fn key(text: &str) -> Result<String, String> {
 /// The worker's own check, before the job is put in.
 fn check(fields: &Fields) -> Result<(), Usage> {
     let lease = Lease { entry: EntryId { millis: 0, sequence: 0 }, delivery: 1, epoch: 0 };
-    Job::decode(&Delivery { lease, fields: fields.clone() })
-        .map(drop)
-        .map_err(|malformed| Usage(malformed.error))
+    Job::decode(&Delivery::new(lease, fields.clone())).map(drop).map_err(|malformed| Usage(malformed.error))
 }
 
 impl Report {

@@ -28,7 +28,7 @@ fn field(data: &[u8]) -> (Bytes, Bytes) {
 /// Reads a job as the worker does.
 pub(crate) fn decode(fields: Fields) -> Result<Job, Malformed> {
     let entry = EntryId { millis: 1_795_396_101_000, sequence: 0 };
-    Job::decode(&Delivery { lease: Lease { entry, delivery: 1, epoch: 0 }, fields })
+    Job::decode(&Delivery::new(Lease { entry, delivery: 1, epoch: 0 }, fields))
 }
 
 /// The sentence is there, is short, and is a line of printable text.

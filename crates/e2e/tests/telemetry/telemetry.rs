@@ -1,9 +1,12 @@
 //! Tests of what a worker tells an OTLP receiver about its jobs.
 
 mod commands;
+mod first_spans;
 mod noise;
 mod send_from;
 mod traces;
+#[path = "telemetry/w3c.rs"]
+mod w3c;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -179,6 +182,36 @@ fn a_job_of_a_foreign_producer_continues_its_trace() {
 }
 
 #[test]
+fn a_job_of_a_producer_that_puts_its_context_into_the_headers_continues_its_trace() {
+    let stage = Stage::start(GRPC, &[]);
+    let (trace_id, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let headers =
+        format!(r#"{{"Traceparent":"00-{trace_id}-{parent}-01","tracestate":"a=1","x-own":"kept"}}"#);
+    stage.queue().enqueue(&[("url", stage.sink.url("/ok")), ("headers", headers)]);
+    let spans = stage.trace(trace_id, "process default", 1);
+    assert_eq!(the_only(&spans, "process default").parent_span_id.as_deref(), Some(parent));
+    let post = stage.trace(trace_id, "POST", 1);
+    let request = &stage.sink.requests()[0];
+    let expected = format!("00-{trace_id}-{}-01", the_only(&post, "POST").span_id);
+    assert_eq!(request.header("traceparent"), Some(expected.as_str()));
+    assert_eq!((request.header("tracestate"), request.header("x-own")), (Some("a=1"), Some("kept")));
+}
+
+#[test]
+fn a_context_that_send_is_given_as_a_header_is_the_producers() {
+    let stage = Stage::start(GRPC, &[]);
+    let (trace_id, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let header = format!("traceparent: 00-{trace_id}-{parent}-01");
+    let (url, redis) = (stage.sink.url("/ok"), stage.redis.url());
+    let endpoint = stage.receiver.grpc_endpoint();
+    let arguments = ["send", "POST", &url, "-H", &header, "--redis-url", &redis];
+    let output = Postrider::run(Build::Otel, &arguments, &environment(GRPC, &endpoint), SOON);
+    assert_eq!(output.code(), 0, "{output:?}");
+    let spans = stage.trace(trace_id, "process default", 1);
+    assert_eq!(the_only(&spans, "process default").parent_span_id.as_deref(), Some(parent));
+}
+
+#[test]
 fn a_job_that_is_not_sampled_leaves_no_span() {
     let mut stage = Stage::start(GRPC, &[]);
     let unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
@@ -188,6 +221,7 @@ fn a_job_that_is_not_sampled_leaves_no_span() {
     let traceparent = request.header("traceparent").unwrap_or_default();
     assert!(traceparent.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{traceparent}");
     assert!(traceparent.ends_with("-00"), "{traceparent}");
+    assert_ne!(traceparent, unsampled, "the request is not the producer's span");
     let later = stage.send("/ok");
     assert_eq!(stage.worker.stop().code(), Some(0));
     stage.trace(&later, "process default", 1);

@@ -11,6 +11,8 @@ use e2e::text_file::TextFile;
 
 e2e::in_both_builds!(
     a_trace_context_passes_through_untouched,
+    a_trace_context_in_the_headers_passes_through_untouched,
+    context_in_the_headers_is_sent_to_whom_the_policy_names,
     context_is_sent_to_whom_the_policy_names,
     a_flag_goes_before_the_file_of_whom_context_is_sent_to,
 );
@@ -27,6 +29,34 @@ fn a_trace_context_passes_through_untouched(build: Build) {
     for request in sink.wait_for(2, SOON) {
         assert_eq!(request.header("traceparent"), Some(context));
         assert_eq!(request.header("tracestate"), Some("a=b,c=d"));
+    }
+}
+
+fn a_trace_context_in_the_headers_passes_through_untouched(build: Build) {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let _worker = Postrider::ready_worker(build, &redis, &["--retry-base", "50ms"], &[]);
+    let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    let headers = format!(r#"{{"TraceParent":"{context}","tracestate":"a=b"}}"#);
+    let queue = Queue::new(&redis, "default");
+    queue.enqueue(&[("url", sink.url("/flaky/1/a")), ("headers", headers)]);
+    for request in sink.wait_for(2, SOON) {
+        assert_eq!(request.header("traceparent"), Some(context));
+        assert_eq!(request.header("tracestate"), Some("a=b"));
+    }
+}
+
+fn context_in_the_headers_is_sent_to_whom_the_policy_names(build: Build) {
+    for environment in RECORDING {
+        for (policy, expected) in [("all", [true, true, false]), ("none", [false; 3])] {
+            let (redis, sink) = (RedisServer::start(), Sink::start());
+            let _worker = Postrider::ready_worker(build, &redis, &["--traces-to", policy], environment);
+            let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+            let headers = format!(r#"{{"traceparent":"{context}","tracestate":"a=b","baggage":"c=d"}}"#);
+            Queue::new(&redis, "default").enqueue(&[("url", sink.url("/ok")), ("headers", headers)]);
+            let request = &sink.wait_for(1, SOON)[0];
+            let sent = ["traceparent", "tracestate", "baggage"].map(|name| request.header(name).is_some());
+            assert_eq!(sent, expected, "{policy} {environment:?}");
+        }
     }
 }
 

@@ -18,13 +18,14 @@ const SETTINGS: &str = "[secrets.acme]\nkeys = [{ env = \"ACME_KEY\" }]\n\
                         [retry.default]\nwaits = [\"20ms\"]\n[retry.later]\nwaits = [\"1h\", \"1h\"]\n";
 
 /// Jobs that are delivered or end among the dead letters, one after the other: path and fields.
-const END: [(&str, &[(&str, &str)]); 12] = [
+const END: [(&str, &[(&str, &str)]); 13] = [
     (
         "/path?query=1",
         &[("id", "order-1"), ("headers", r#"{"X-Case":"Value","x-two":["a","b"]}"#), ("body", "hello")],
     ),
     ("/get", &[("method", "GET")]),
     ("/context", &[("traceparent", CONTEXT), ("tracestate", "a=b"), ("baggage", "c=d"), ("body", "{}")]),
+    ("/context-in-headers", &[("headers", r#"{"TraceParent":"as it came","x-own":"1"}"#), ("body", "{}")]),
     ("/late", &[("delay_ms", "20"), ("body", "late")]),
     ("/signed", &[("secret", "acme"), ("body", "signed")]),
     ("/kept", &[("result_ttl_ms", "1000"), ("flow", "orders"), ("timeout_ms", "5000"), ("body", "kept")]),
@@ -39,7 +40,7 @@ const END: [(&str, &[(&str, &str)]); 12] = [
     ("/malformed", &[("delay_ms", "soon"), ("body", "odd")]),
 ];
 /// As many requests, and as many dead letters, come of them.
-const REQUESTS: usize = 6 + 2 * 2 + 2 * 2 + 1;
+const REQUESTS: usize = 7 + 2 * 2 + 2 * 2 + 1;
 const DEAD: usize = 4;
 
 /// Jobs that stay in the schedule, before their first attempt and before the second.
@@ -145,12 +146,13 @@ fn ids(left: &Left) -> usize {
 #[test]
 fn telemetry_changes_no_byte_of_a_request_but_the_context_and_of_a_job_but_its_ids() {
     let lean = left_by(Build::Lean, &[]);
-    assert!(lean.requests[4].contains("webhook-id: TICKET"), "{}", lean.requests[4]);
+    assert!(lean.requests[3].contains("traceparent: as it came\r\n"), "{}", lean.requests[3]);
+    assert!(lean.requests[5].contains("webhook-id: TICKET"), "{}", lean.requests[5]);
     assert_eq!((lean.requests.len(), lean.jobs.len()), (REQUESTS + 2, DEAD + WAIT.len()));
     let (off, recording) = (left_by(Build::Otel, &[]), left_by(Build::Otel, &TO_NOBODY));
     assert_eq!((ids(&lean), ids(&off)), (0, 0));
-    // Three jobs that no producer's span belongs to keep that of their first attempt; five were attempted.
-    assert_eq!(ids(&recording), 3 + 5, "{:#?}", recording.jobs);
+    // Four jobs that no producer's span belongs to keep the first that was made for them; five were attempted.
+    assert_eq!(ids(&recording), 4 + 5, "{:#?}", recording.jobs);
     for other in [off, recording] {
         let requests =
             |left: &Left| left.requests.iter().map(|text| masked_request(text)).collect::<Vec<_>>();

@@ -44,13 +44,20 @@ impl Job {
         }
         let known = Known::pick(fields)?;
         version(&known)?;
+        let mut headers = headers::parse(known.headers.as_ref())?;
+        let context = Context {
+            traceparent: known.traceparent.clone(),
+            tracestate: known.tracestate.clone(),
+            baggage: known.baggage.clone(),
+        };
+        let context = context.completed_by(&mut headers);
         let ticket = known.trail.ticket.clone().unwrap_or_else(|| delivery.lease.entry.to_string().into());
         Ok(Self {
             id: id(&known)?.unwrap_or_else(|| ticket.clone()),
             ticket,
             uri: url(&known)?,
             method: method(&known)?,
-            headers: headers::parse(known.headers.as_ref())?,
+            headers,
             timeout: timeout(&known)?,
             max_attempts: max_attempts(&known)?,
             retry: known.retry.clone(),
@@ -60,11 +67,7 @@ impl Job {
             expires_at: unix_millis("expires_at", &known.expires_at)?,
             result_ttl: result_ttl(&known)?,
             body: known.body.unwrap_or_default(),
-            context: Context {
-                traceparent: known.traceparent,
-                tracestate: known.tracestate,
-                baggage: known.baggage,
-            },
+            context,
             trail: known.trail,
         })
     }
@@ -247,7 +250,7 @@ mod tests {
     fn decode(pairs: &[(&str, &str)]) -> Result<Job, Malformed> {
         let entry = EntryId { millis: 1_795_396_101_000, sequence: 3 };
         let lease = Lease { entry, delivery: 1, epoch: 0 };
-        Job::decode(&Delivery { lease, fields: fields(pairs) })
+        Job::decode(&Delivery::new(lease, fields(pairs)))
     }
 
     fn refused(pairs: &[(&str, &str)]) -> String {
@@ -357,6 +360,27 @@ mod tests {
         let delayed = decode(&[URL, ("delay_ms", "100")]).unwrap();
         assert_eq!(delayed.wait, Some(Wait { delay: Duration::from_millis(100), not_before: 0 }));
         assert_eq!(decode(&[URL, ("delay_ms", "100"), ("_at", "1795396101000")]).unwrap().must_wait(), None);
+    }
+
+    #[test]
+    fn a_context_in_the_headers_counts_where_no_field_has_one() {
+        let text = |value: Option<Bytes>| value.map(|value| String::from_utf8(value.to_vec()).unwrap());
+        let context = |pairs: &[(&str, &str)]| {
+            let job = decode(&[&[URL], pairs].concat()).unwrap();
+            let left: Vec<String> = job.headers.keys().map(ToString::to_string).collect();
+            let Context { traceparent, tracestate, baggage } = job.context;
+            ([traceparent, tracestate, baggage].map(text), left)
+        };
+        let some =
+            |values: [&str; 3]| values.map(|value| Some(value.to_owned()).filter(|value| value != "-"));
+        let headers = r#"{"TraceParent":"p","tracestate":["a=1","b=2"],"Baggage":"c=3","x":"y"}"#;
+        assert_eq!(context(&[("headers", headers)]), (some(["p", "a=1,b=2", "c=3"]), vec!["x".to_owned()]));
+        let field = [("headers", headers), ("traceparent", "f")];
+        assert_eq!(context(&field).0, some(["f", "-", "c=3"]), "another span's state is not sent with it");
+        let all = [&field[..], &[("tracestate", "d=4"), ("baggage", "e=5")]].concat();
+        assert_eq!(context(&all), (some(["f", "d=4", "e=5"]), vec!["x".to_owned()]));
+        assert_eq!(context(&[("headers", r#"{"x":"y"}"#), ("tracestate", "d=4")]).0, some(["-", "d=4", "-"]));
+        assert_eq!(context(&[("headers", r#"{"traceparent":["p","q"]}"#)]).0, some(["p,q", "-", "-"]));
     }
 
     #[test]

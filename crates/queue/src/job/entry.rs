@@ -1,8 +1,12 @@
 //! Stream entries: their ids, their fields, and the right to work on one.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer as _};
+use telemetry::Context;
 
 /// The id of a stream entry, `MS-SEQ`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,12 +55,19 @@ pub struct Delivery {
     pub lease: Lease,
     /// Its fields.
     pub fields: Fields,
+    /// The first span that was made for it, where its fields name none that it belongs to.
+    pub first_span: OnceLock<Context>,
 }
 
 /// The maximum size of an entry, names and values together, in bytes.
 pub const MOST_BYTES: usize = 4 << 20;
 
 impl Delivery {
+    /// A delivery without a span so far.
+    pub fn new(lease: Lease, fields: Fields) -> Self {
+        Self { lease, fields, first_span: OnceLock::new() }
+    }
+
     /// Its size, names and values together.
     pub fn bytes(&self) -> usize {
         self.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
@@ -68,11 +79,18 @@ impl Delivery {
     }
 }
 
-/// The producer's W3C context in the fields of an entry, for reading.
+/// The producer's W3C context in the fields of an entry, for reading before the job is decoded: in the fields of those
+/// names, or where `traceparent` is absent, in the job's headers.
 pub struct Producer<'a>(pub &'a Fields);
 
 impl telemetry::Carrier for Producer<'_> {
     fn get(&self, name: &str) -> Option<&str> {
+        let field = |name: &str| self.0.iter().find(|(own, _)| own.as_ref() == name.as_bytes());
+        if field("traceparent").is_none()
+            && let Some(header) = field("headers").and_then(|(_, headers)| header(headers, name))
+        {
+            return Some(header);
+        }
         let mut values = self.0.iter().filter(|(own, _)| own.as_ref() == name.as_bytes());
         let (_, value) = values.next()?;
         if values.next().is_some() { None } else { std::str::from_utf8(value).ok() }
@@ -82,9 +100,84 @@ impl telemetry::Carrier for Producer<'_> {
     fn set(&mut self, _: &'static str, _: String) {}
 }
 
+/// The one value of a header. Nothing is parsed where the name is not there.
+fn header<'a>(headers: &'a [u8], name: &str) -> Option<&'a str> {
+    let is_name = |part: &[u8]| part.eq_ignore_ascii_case(name.as_bytes());
+    if !headers.windows(name.len()).any(is_name) {
+        return None;
+    }
+    let mut json = serde_json::Deserializer::from_slice(headers);
+    json.deserialize_map(Header { name }).ok().flatten()
+}
+
+/// Looks for a header.
+struct Header<'a> {
+    name: &'a str,
+}
+
+/// The value of a header in JSON.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Values<'a> {
+    One(&'a str),
+    #[serde(borrow)]
+    List(Vec<&'a str>),
+}
+
+impl<'de> Visitor<'de> for Header<'_> {
+    type Value = Option<&'de str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut headers: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(name) = headers.next_key::<String>()? {
+            if !name.eq_ignore_ascii_case(self.name) {
+                headers.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let values = match headers.next_value()? {
+                Values::One(value) => vec![value],
+                Values::List(values) => values,
+            };
+            for value in values {
+                if found.replace(value).is_some() {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use telemetry::Carrier;
+
     use super::*;
+
+    #[test]
+    fn a_producers_context_is_in_the_fields_or_in_the_headers() {
+        let get = |pairs: &[(&'static str, &'static str)]| {
+            let fields = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            Producer(&fields).get("traceparent").map(str::to_owned)
+        };
+        let headers = r#"{"x":["1"],"TraceParent":"p","y":{"traceparent":"no"}}"#;
+        assert_eq!(get(&[("headers", headers)]).as_deref(), Some("p"));
+        assert_eq!(get(&[("headers", r#"{"traceparent":["p"]}"#)]).as_deref(), Some("p"));
+        assert_eq!(get(&[("headers", headers), ("traceparent", "f")]).as_deref(), Some("f"));
+        assert_eq!(get(&[("traceparent", "f"), ("traceparent", "f")]), None);
+        for none in [
+            r#"{"traceparent":["p","q"]}"#,
+            r#"{"traceparent":"p","TRACEPARENT":"q"}"#,
+            "{\"traceparent\"",
+            "[]",
+        ] {
+            assert_eq!(get(&[("headers", none)]), None, "{none}");
+        }
+    }
 
     #[test]
     fn an_id_is_read_and_written_alike_and_ordered_by_time() {

@@ -1,11 +1,16 @@
 //! The known fields of an entry by name, each at most once.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName};
+use telemetry::Carrier;
 
 use super::Malformed;
 use super::entry::Fields;
 
-/// The W3C context of a producer. Every build keeps and forwards it unparsed.
+/// The W3C context of a producer. Every build keeps and forwards it unparsed. It comes from the fields of these
+/// names, or from the headers of the job.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     /// `traceparent`.
@@ -14,6 +19,61 @@ pub struct Context {
     pub tracestate: Option<Bytes>,
     /// `baggage`.
     pub baggage: Option<Bytes>,
+}
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+
+impl Context {
+    /// Takes the context out of a job's own headers, where some producers put it. A field has precedence over the
+    /// header of its name, and the `traceparent` of a field over both of its headers: their `tracestate` belongs to
+    /// another span.
+    pub(super) fn completed_by(self, headers: &mut HeaderMap) -> Self {
+        if headers.is_empty() {
+            return self;
+        }
+        let (traceparent, tracestate) = (take(headers, &TRACEPARENT), take(headers, &TRACESTATE));
+        let baggage = self.baggage.or(take(headers, &BAGGAGE));
+        match (self.traceparent, traceparent) {
+            (Some(traceparent), _) => {
+                Self { traceparent: Some(traceparent), tracestate: self.tracestate, baggage }
+            }
+            (None, Some(traceparent)) => Self { traceparent: Some(traceparent), tracestate, baggage },
+            (None, None) => Self { traceparent: None, tracestate: self.tracestate.or(tracestate), baggage },
+        }
+    }
+
+    fn field(&self, name: &str) -> Option<&Bytes> {
+        match name {
+            "traceparent" => self.traceparent.as_ref(),
+            "tracestate" => self.tracestate.as_ref(),
+            "baggage" => self.baggage.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// Removes a header. Several of one name become one, as RFC 9110, §5.3, has it.
+fn take(headers: &mut HeaderMap, name: &HeaderName) -> Option<Bytes> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next()?;
+    let joined = values.fold(Cow::Borrowed(first.as_bytes()), |joined, value| {
+        [&*joined, b",", value.as_bytes()].concat().into()
+    });
+    let joined = Bytes::from(joined.into_owned());
+    headers.remove(name);
+    Some(joined)
+}
+
+/// For reading.
+impl Carrier for Context {
+    fn get(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.field(name)?).ok()
+    }
+
+    /// A job that was decoded is not written.
+    fn set(&mut self, _: &'static str, _: String) {}
 }
 
 /// The fields that begin with `_`: the worker's own record of the job. A producer's value counts only if it

@@ -30,7 +30,7 @@ mod tests {
     fn subject(fields: &[(&'static str, &'static str)]) -> Subject {
         let entry = EntryId { millis: 1_795_396_101_000, sequence: 0 };
         let fields = fields.iter().map(|(name, value)| (Bytes::from(*name), Bytes::from(*value))).collect();
-        Delivery { lease: Lease { entry, delivery: 1, epoch: 0 }, fields }.subject()
+        Delivery::new(Lease { entry, delivery: 1, epoch: 0 }, fields).subject()
     }
 
     #[test]

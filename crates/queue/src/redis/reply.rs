@@ -74,7 +74,7 @@ fn delivery(entry: Value, epoch: u32) -> Result<Option<Delivery>, Error> {
         return Ok(None);
     }
     let lease = Lease { entry: entry_id(&id)?, delivery: 1, epoch };
-    Ok(Some(Delivery { lease, fields: self::fields(fields)? }))
+    Ok(Some(Delivery::new(lease, self::fields(fields)?)))
 }
 
 pub(crate) fn entry_id(value: &Value) -> Result<EntryId, Error> {

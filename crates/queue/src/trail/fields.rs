@@ -75,6 +75,14 @@ pub fn without_place(fields: &Fields) -> Fields {
         .collect()
 }
 
+/// Makes a job carry on the trace that its first span started.
+pub fn keep_trace(fields: &mut Fields, traceparent: Option<String>) {
+    if let Some(traceparent) = traceparent {
+        fields.retain(|(name, _)| name != "_traceparent");
+        push(fields, "_traceparent", traceparent);
+    }
+}
+
 /// The producer's fields, in their order.
 pub fn own_fields(fields: &Fields) -> Fields {
     fields.iter().filter(|(name, _)| name.first() != Some(&b'_')).cloned().collect()

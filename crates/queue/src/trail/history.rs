@@ -43,6 +43,14 @@ pub fn last_traceparent(history: Option<&Bytes>) -> Option<String> {
     Some(format!("00-{}-{}-01", id("trace_id")?, id("span_id")?))
 }
 
+/// When the last attempt ended, Unix milliseconds.
+pub fn last_end(history: Option<&Bytes>) -> Option<u64> {
+    let list = parse(history);
+    let last = list.last()?.as_object()?;
+    let number = |name: &str| last.get(name).and_then(Value::as_u64);
+    Some(number("at")?.saturating_add(number("ms")?))
+}
+
 fn parse(history: Option<&Bytes>) -> Vec<Value> {
     history.and_then(|text| serde_json::from_slice(text).ok()).unwrap_or_default()
 }
@@ -88,6 +96,7 @@ mod tests {
         assert_eq!(last_traceparent(Some(&history)).as_deref(), Some(span));
         assert_eq!(last_traceparent(Some(&append(None, &entry(1)))), None);
         assert_eq!(last_traceparent(None), None);
+        assert_eq!((last_end(Some(&history)), last_end(None)), (Some(8), None));
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Parking {
     pub ticket: Bytes,
     /// What it waits for.
     pub until: Until,
+    /// Why.
+    pub why: WaitReason,
     /// When it was enqueued, Unix milliseconds, if known.
     pub at: Option<u64>,
     /// Its fields, without `_ticket` and `_at`.
@@ -49,6 +51,52 @@ pub enum Until {
         /// The time until the flow's next check at the latest.
         within: Duration,
     },
+}
+
+/// Why a job waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitReason {
+    /// Its producer has named a time.
+    Delay,
+    /// The retry policy has a pause before the next attempt.
+    Backoff,
+    /// The destination has asked for it.
+    RetryAfter,
+    /// The outbound proxy fails.
+    Proxy,
+    /// The worker ends, and hands it back.
+    Shutdown,
+    /// The breaker of its flow is open, or tries with another job.
+    Breaker,
+    /// Its flow has a rate.
+    Rate,
+    /// Its flow has a limit of concurrency.
+    Concurrency,
+    /// As many attempts of its flow are under way as the destination takes from this worker.
+    Window,
+    /// Others of its flow have waited longer.
+    Order,
+    /// Redis refuses to say whether there is room in its flow.
+    Redis,
+}
+
+impl WaitReason {
+    /// The text of the attribute.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delay => "delay",
+            Self::Backoff => "backoff",
+            Self::RetryAfter => "retry_after",
+            Self::Proxy => "proxy",
+            Self::Shutdown => "shutdown",
+            Self::Breaker => "breaker",
+            Self::Rate => "rate",
+            Self::Concurrency => "concurrency",
+            Self::Window => "window",
+            Self::Order => "order",
+            Self::Redis => "redis",
+        }
+    }
 }
 
 /// The result of scheduling or holding a job.

@@ -246,7 +246,8 @@ fn reclaimed(reply: Value, epoch: u32) -> Result<Reclaimed, Error> {
         let Value::Array(row) = row else { return Err(unexpected()) };
         let [id, count, row_fields] = <[Value; 3]>::try_from(row).map_err(|_| unexpected())?;
         let delivery = count.as_u64().ok_or_else(unexpected)?;
-        Ok(Delivery { lease: Lease { entry: entry_id(&id)?, delivery, epoch }, fields: fields(row_fields)? })
+        let lease = Lease { entry: entry_id(&id)?, delivery, epoch };
+        Ok(Delivery::new(lease, fields(row_fields)?))
     });
     Ok(Reclaimed {
         taken: taken.collect::<Result<_, _>>()?,

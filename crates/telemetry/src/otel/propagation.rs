@@ -12,7 +12,7 @@ mod tracestate;
 use std::sync::Arc;
 
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceState};
 
 use crate::{Carrier, Propagators};
 
@@ -65,10 +65,15 @@ fn span(carrier: &dyn Carrier) -> Option<Context> {
 
 /// Writes what there is of what is wanted. Never an empty header.
 pub(super) fn inject(context: &Context, carrier: &mut dyn Carrier, what: Propagators) {
+    inject_as(context, context.span().span_context().span_id(), carrier, what);
+}
+
+/// The same with another span id: that of a span which nobody records.
+pub(super) fn inject_as(context: &Context, id: SpanId, carrier: &mut dyn Carrier, what: Propagators) {
     let span = context.span();
     let span = span.span_context();
     if what.trace_context && span.is_valid() {
-        carrier.set(TRACEPARENT, traceparent(span));
+        carrier.set(TRACEPARENT, traceparent::write_as(span, id));
         let state =
             context.get::<Foreign>().map_or_else(|| span.trace_state().header(), |it| it.0.to_string());
         if !state.is_empty() {

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -22,7 +21,7 @@ use super::providers::Workshop;
 use super::resource::resource;
 use super::self_observation::observe;
 use super::tally::Tally;
-use super::{Telemetry, logs, scope};
+use super::{NAME, Telemetry, VERSION, logs, scope};
 use crate::Config;
 use crate::error::{ShutdownError, StartError};
 use crate::log::BoxedLayer;
@@ -67,18 +66,17 @@ impl Running {
         };
         let (traces, (metrics, prometheus), logs) = (workshop.traces(), workshop.metrics(), workshop.logs());
         let warnings = workshop.warnings;
-        let tracer = traces.provider.tracer_with_scope(scope());
-        let meter = metrics.provider.meter_with_scope(scope());
-        let telemetry = Telemetry::sdk(config, tracer, meter, prometheus);
+        let telemetry = Telemetry::sdk(config, &traces.provider, &metrics.provider, prometheus);
         let lines = logs.as_ref().and_then(|logs| logs.tally.clone());
         let signals = [
             (Kind::Traces, config.traces.protocol, &traces.tally),
             (Kind::Metrics, config.metrics.protocol, &metrics.tally),
             (Kind::Logs, config.logs.protocol, &lines),
         ];
+        let own = telemetry.scoped(env!("CARGO_PKG_NAME"), VERSION);
         for (kind, protocol, tally) in signals {
             if let Some(tally) = tally {
-                observe(&crate::Telemetry(telemetry.clone()), kind, protocol, tally);
+                observe(&crate::Telemetry(own.clone()), kind, protocol, tally);
             }
         }
         Ok(Self(Some(Providers {
@@ -164,7 +162,7 @@ fn bridge(traces: &SdkTracerProvider) -> BoxedLayer {
     // Without the hint, all that there is would be asked for at all levels.
     let spans = filter_fn(|metadata| metadata.is_span()).with_max_level_hint(LevelFilter::DEBUG);
     tracing_opentelemetry::layer()
-        .with_tracer(traces.tracer_with_scope(scope()))
+        .with_tracer(traces.tracer_with_scope(scope(NAME, VERSION)))
         .with_location(false)
         .with_threads(false)
         .with_target(false)

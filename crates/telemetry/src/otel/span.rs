@@ -1,14 +1,16 @@
 //! Spans on the OpenTelemetry API. Each lives in a context of its own, so that it can be made current and
 //! shared with its children without a copy.
 
+use std::borrow::Cow;
 use std::future::Future;
 
 use opentelemetry::context::{ContextGuard, FutureExt};
 use opentelemetry::trace::{Link, SpanBuilder, SpanKind, Status, TraceContextExt, Tracer as _};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
-use super::{Attributes, Context, Telemetry, Tracer, sampler};
+use super::{Attributes, Context, Telemetry, Tracer, propagation, sampler};
 use crate::span::Plan;
-use crate::{ErrorType, Value, semconv};
+use crate::{Carrier, ErrorType, Propagators, Value, semconv};
 
 impl Telemetry {
     pub(crate) fn start(&self, plan: Plan<'_>, describe: impl FnOnce(&mut crate::Attributes)) -> Span {
@@ -18,18 +20,19 @@ impl Telemetry {
             (None, Some(parent)) => parent.0.clone(),
             (None, None) => Context::current(),
         };
-        if recorder.follows_parent && parent.is_unsampled() {
+        let settings = &recorder.settings;
+        if settings.follows_parent && parent.is_unsampled() {
             return Span { context: parent, ends: false };
         }
         let mut builder = SpanBuilder::from_name(plan.name).with_kind(kind(plan.kind));
         builder.start_time = plan.began;
         // Samplers of ours see no attributes: where one has yet to choose, they are made for what it has chosen.
         let mut describe = Some(describe);
-        if !(recorder.chooses && parent.0.is_none()) {
+        if !(settings.chooses && parent.0.is_none()) {
             builder.attributes = describe.take().map(Attributes::collect);
         }
         builder.links = plan.links.0;
-        let is_decided = plan.decided_by.is_some() && recorder.follows_parent && parent.is_sampled();
+        let is_decided = plan.decided_by.is_some() && settings.follows_parent && parent.is_sampled();
         let parent = match (plan.decided_by, parent.0) {
             (Some(_), Some(other)) if is_decided => sampler::decided(&other),
             (Some(_), _) => opentelemetry::Context::new(),
@@ -94,12 +97,19 @@ impl Span {
         }
     }
 
-    pub(crate) fn fail(&self, error: &ErrorType) {
+    pub(crate) fn fail(&self, error: &ErrorType, description: Cow<'static, str>) {
         self.set(semconv::ERROR_TYPE, error.into());
         if let Some(context) = &self.context.0 {
-            // No description: `error.type` says it.
-            context.span().set_status(Status::error(""));
+            context.span().set_status(Status::error(description));
         }
+    }
+
+    pub(crate) fn inject(&self, carrier: &mut dyn Carrier, what: Propagators) {
+        let Some(context) = self.context.0.as_ref().filter(|_| self.context.is_some()) else { return };
+        if self.ends || !self.context.is_unsampled() {
+            return propagation::inject(context, carrier, what);
+        }
+        propagation::inject_as(context, RandomIdGenerator::default().new_span_id(), carrier, what);
     }
 
     pub(crate) fn context(&self) -> Context {

@@ -6,18 +6,17 @@ use std::time::{Duration, Instant};
 
 use http_telemetry::Attempt;
 use postrider_queue::job::{Admitted, Delivery, Job, Lease, Malformed, Reason, quoted};
-use postrider_queue::work::{Parking, Until, Written, fields};
+use postrider_queue::work::{Parking, Until, WaitReason, Written, fields};
 use telemetry::{Context, ErrorType};
 use tracing::debug;
 
 use super::gate;
 use super::record::{self, Record};
 use super::settlement::{Settlement, put_aside, settle};
+use super::trace::Process;
 use crate::flows::Pass;
 use crate::observe::counts::Became;
-use crate::observe::trace::Process;
-use crate::policy::RetryPolicy;
-use crate::policy::{Circumstances, Outcome};
+use crate::policy::{Answer, Circumstances, Ending, Outcome, RetryPolicy};
 use crate::shard::hand::Hand;
 use crate::shard::lane::Lane;
 use crate::shard::slots::Slot;
@@ -76,7 +75,7 @@ async fn deliver(lane: &Lane, delivery: &Delivery) -> Option<(Settlement, Contex
         Ok(job) => job,
         Err(malformed) => {
             gate::decline(lane, delivery).await;
-            return Some(malformed_entry(lane, delivery, &malformed));
+            return Some(malformed_entry(lane, delivery, None, &malformed));
         }
     };
     if delivery.lease.delivery <= MOST_DELIVERIES
@@ -103,7 +102,7 @@ fn sendable<'a>(
     delivery: &Delivery,
     job: &Job,
 ) -> Result<&'a RetryPolicy, Box<(Settlement, Context)>> {
-    let malformed = |malformed| Box::new(malformed_entry(lane, delivery, &malformed));
+    let malformed = |malformed| Box::new(malformed_entry(lane, delivery, Some(job), &malformed));
     if delivery.lease.delivery > MOST_DELIVERIES {
         return Err(Box::new(poison(lane, delivery, job)));
     }
@@ -149,10 +148,16 @@ fn poison(lane: &Lane, delivery: &Delivery, job: &Job) -> (Settlement, Context) 
     (bury(record, process, Reason::Poison, &error, &ErrorType::LeaseLost), context)
 }
 
-fn malformed_entry(lane: &Lane, delivery: &Delivery, malformed: &Malformed) -> (Settlement, Context) {
-    let process = Process::begin(lane, delivery, None);
+/// What is no job, or asks for what this worker does not have.
+fn malformed_entry(
+    lane: &Lane,
+    delivery: &Delivery,
+    job: Option<&Job>,
+    malformed: &Malformed,
+) -> (Settlement, Context) {
+    let process = Process::begin(lane, delivery, job);
     let context = process.context();
-    process.dead(malformed.reason, &ErrorType::Malformed);
+    process.dead(malformed.reason, &ErrorType::Malformed, &malformed.error);
     (Settlement::Bury(record::malformed(delivery, malformed, context.trace_id())), context)
 }
 
@@ -162,10 +167,11 @@ async fn may_go(lane: &Lane, delivery: &Delivery, job: &Job) -> bool {
     let parking = Parking {
         ticket: job.ticket.clone(),
         until: Until::Due { delay: wait.delay, not_before: wait.not_before },
+        why: WaitReason::Delay,
         at: job.trail.at,
         fields: fields::without_place(&delivery.fields),
     };
-    put_aside(lane, delivery, parking).await == Some(Written::Due)
+    put_aside(lane, delivery, job, parking).await == Some(Written::Due)
 }
 
 /// Why a job is not sent any more, if its time has passed. Before it waits for its flow, and when it has waited.
@@ -236,17 +242,29 @@ async fn attempt(
             debug!(error_type = %error.as_str(), ?after, "attempt failed, to be tried again");
             let record = record.keeping(process.keep());
             process.retry();
-            Settlement::Park(record.parking(Until::Retry(after)))
+            Settlement::Park(record.parking(Until::Retry(after), pause(&ending, policy, after)))
         }
         Outcome::Release { after } => {
             debug!(error_type = %error.as_str(), ?after, "attempt put off");
             let record = record.keeping(process.keep());
             process.release();
-            Settlement::Park(record.parking(Until::Release(after)))
+            Settlement::Park(record.parking(Until::Release(after), WaitReason::Proxy))
         }
         Outcome::Dead { reason, error: text } => bury(record, process, reason, &text, &error),
     };
     (settlement, context)
+}
+
+/// Whose pause it is before the next attempt.
+fn pause(ending: &Ending, policy: &RetryPolicy, after: Duration) -> WaitReason {
+    match ending {
+        Ending::Answer(Answer { retry_after: Some(asked), .. })
+            if (*asked).min(policy.retry_after_cap) == after =>
+        {
+            WaitReason::RetryAfter
+        }
+        _ => WaitReason::Backoff,
+    }
 }
 
 fn became(outcome: &Outcome) -> Became {
@@ -266,7 +284,7 @@ fn bury(
     error: &ErrorType,
 ) -> Settlement {
     let record = record.keeping(process.keep());
-    process.dead(reason, error);
+    process.dead(reason, error, text);
     Settlement::Bury(record.burial(reason, text))
 }
 
@@ -293,7 +311,7 @@ mod tests {
     async fn after(end: impl AsyncFnOnce()) -> (bool, bool) {
         let (hand, panicked) = (Hand::default(), AtomicBool::new(false));
         let lease = Lease { entry: EntryId { millis: 1, sequence: 0 }, delivery: 1, epoch: 0 };
-        hand.take(&Arc::new(Delivery { lease, fields: vec![] }), Instant::now());
+        hand.take(&Arc::new(Delivery::new(lease, vec![])), Instant::now());
         let work = async {
             let _abandoned = Abandoned { hand: &hand, panicked: &panicked, lease };
             end().await;

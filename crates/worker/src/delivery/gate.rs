@@ -4,35 +4,34 @@ use std::time::{Duration, Instant};
 
 use postrider_queue::Error;
 use postrider_queue::job::{Admitted, Breaker, Delivery, FlowId, Job, flow_name, of_fields};
-use postrider_queue::work::{Asking, Parking, Taken, Told, Until, Why, fields, is_refusal};
+use postrider_queue::work::{Asking, Parking, Taken, Told, Until, WaitReason, Why, fields, is_refusal};
 use telemetry::ErrorType;
 use tracing::{debug, info, warn};
 
+use super::hold::{Hold, LOOK};
 use super::settlement::put_aside;
 use crate::flows::{Entry, GRACE, Line, Pass, Verdict};
 use crate::policy::Ending;
 use crate::shard::lane::Lane;
 
-/// A flow that holds jobs back is looked after so often at least.
-pub(crate) const LOOK: Duration = Duration::from_secs(1);
-
 /// Begins an attempt of a job if its flow allows it. Else the job is parked, without a slot and at no cost of an
 /// attempt, until the flow admits it.
 pub async fn pass(lane: &Lane, delivery: &Delivery, job: &Job) -> Option<Pass> {
     let id = FlowId::of_job(job);
-    let wait = match seek(lane, id, delivery, job.trail.admitted).await {
+    let Hold { within, why } = match seek(lane, id, delivery, job.trail.admitted).await {
         Ok(pass) => return Some(pass),
-        Err(wait) => wait,
+        Err(hold) => hold,
     };
     give_back(lane, id, job.trail.admitted).await;
     lane.held.insert(id);
     let parking = Parking {
         ticket: job.ticket.clone(),
-        until: Until::Admitted { flow: id, within: wait },
+        until: Until::Admitted { flow: id, within },
+        why,
         at: job.trail.at,
         fields: fields::without_place(&delivery.fields),
     };
-    put_aside(lane, delivery, parking).await;
+    put_aside(lane, delivery, job, parking).await;
     lane.counts.parked();
     None
 }
@@ -65,13 +64,13 @@ fn came(lane: &Lane, id: FlowId, delivery: &Delivery) {
     lane.flows.came(id, Duration::from_millis(lane.queue.clock().now().saturating_sub(entry.millis)));
 }
 
-/// A pass, or for how long there is none.
+/// A pass, or why there is none.
 async fn seek(
     lane: &Lane,
     id: FlowId,
     delivery: &Delivery,
     admitted: Option<Admitted>,
-) -> Result<Pass, Duration> {
+) -> Result<Pass, Hold> {
     let admitted = admitted.filter(|admitted| *admitted != Admitted::Old);
     if admitted.is_some() {
         came(lane, id, delivery);
@@ -83,7 +82,7 @@ async fn seek(
     };
     if line == Line::Behind && lane.flows.limits(id).are_shared() {
         // What all workers together may begin is given out in order.
-        return Err(LOOK);
+        return Err(Hold::by(WaitReason::Order));
     }
     let mut pass = enter(lane, id, line).await?;
     pass.is_trial |= admitted == Some(Admitted::Trial);
@@ -96,23 +95,26 @@ async fn seek(
 }
 
 /// By what this worker knows itself.
-async fn enter(lane: &Lane, id: FlowId, line: Line) -> Result<Pass, Duration> {
+async fn enter(lane: &Lane, id: FlowId, line: Line) -> Result<Pass, Hold> {
     let until = tokio::time::Instant::now() + GRACE;
     loop {
         match lane.flows.enter(id, line, Instant::now()) {
             Entry::Go(pass) => return Ok(pass),
-            Entry::Open(wait) => return Err(wait),
+            Entry::Open(within) => return Err(Hold { within, why: WaitReason::Breaker }),
             Entry::Trial => return trial(lane, id).await,
-            Entry::Full { is_brisk: false, .. } if line == Line::Behind => return Err(LOOK),
+            Entry::Full { is_brisk: false, .. } if line == Line::Behind => {
+                return Err(Hold::by(WaitReason::Window));
+            }
             Entry::Full { room, .. } => {
-                tokio::time::timeout_at(until, room.notified()).await.map_err(|_| LOOK)?;
+                let full = |_| Hold::by(WaitReason::Window);
+                tokio::time::timeout_at(until, room.notified()).await.map_err(full)?;
             }
         }
     }
 }
 
 /// The breaker has been open, and no job waits: Redis knows whether it still is, and grants one trial.
-async fn trial(lane: &Lane, id: FlowId) -> Result<Pass, Duration> {
+async fn trial(lane: &Lane, id: FlowId) -> Result<Pass, Hold> {
     let asking = Asking {
         making: lane.flows.counted(id),
         more: 1,
@@ -123,7 +125,7 @@ async fn trial(lane: &Lane, id: FlowId) -> Result<Pass, Duration> {
     let taken = take(lane, id, asking).await;
     if taken.granted == 0 {
         lane.flows.set_open(id, Some(taken.wait));
-        return Err(taken.wait);
+        return Err(Hold::by_answer(taken));
     }
     let mut pass = lane.flows.enter_trial(id, Instant::now());
     pass.is_trial = taken.why == Some(Why::Trial);
@@ -134,7 +136,7 @@ async fn trial(lane: &Lane, id: FlowId) -> Result<Pass, Duration> {
 }
 
 /// By what all workers share.
-async fn ask(lane: &Lane, pass: &mut Pass, is_paid: bool) -> Result<(), Duration> {
+async fn ask(lane: &Lane, pass: &mut Pass, is_paid: bool) -> Result<(), Hold> {
     let making = lane.flows.counted(pass.id);
     if lane.flows.limits(pass.id).concurrency.is_some() {
         lane.flows.count(pass.id);
@@ -148,7 +150,7 @@ async fn ask(lane: &Lane, pass: &mut Pass, is_paid: bool) -> Result<(), Duration
         if taken.why == Some(Why::Open) {
             lane.flows.set_open(pass.id, Some(taken.wait));
         }
-        return Err(taken.wait);
+        return Err(Hold::by_answer(taken));
     }
     pass.is_trial |= taken.why == Some(Why::Trial);
     Ok(())

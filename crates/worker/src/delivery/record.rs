@@ -7,7 +7,7 @@ use bytes::Bytes;
 use postrider_queue::JobResult;
 use postrider_queue::job::{Delivery, Fields, Job, Malformed, Reason};
 use postrider_queue::work::fields::{enqueued_at, of_malformed, own_fields, push, ticket, waited_for};
-use postrider_queue::work::{Burial, Kept, Parking, Until, history};
+use postrider_queue::work::{Burial, Kept, Parking, Until, WaitReason, history};
 use telemetry::Context;
 
 use crate::delivery::settlement::Settlement;
@@ -94,10 +94,10 @@ impl<'a> Record<'a> {
     }
 
     /// It waits for its next attempt.
-    pub fn parking(self, until: Until) -> Parking {
+    pub fn parking(self, until: Until, why: WaitReason) -> Parking {
         let mut fields = own_fields(&self.delivery.fields);
         self.push_trail(&mut fields);
-        Parking { ticket: self.job.ticket.clone(), until, at: self.job.trail.at, fields }
+        Parking { ticket: self.job.ticket.clone(), until, why, at: self.job.trail.at, fields }
     }
 
     /// It goes to the dead letters.

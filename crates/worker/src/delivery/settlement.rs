@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use postrider_queue::Error;
-use postrider_queue::job::{Delivery, Lease, Reason, of_fields};
-use postrider_queue::work::{Burial, Operation, Parking, Settled, Until, Written};
-use telemetry::{Context, ErrorType};
+use postrider_queue::job::{Delivery, Fields, Job, Lease, Reason, of_fields};
+use postrider_queue::work::{Burial, Operation, Parking, Settled, Until, WaitReason, Written, fields};
+use telemetry::{Attributes, Context, ErrorType, semconv};
 use tokio::sync::mpsc::error::SendError;
 use tracing::warn;
 
-use crate::observe::trace::Settling;
+use super::trace::Settling;
 use crate::shard::lane::{Done, Lane};
 
 /// What is to be written in Redis.
@@ -52,6 +52,24 @@ impl Settlement {
             },
         }
     }
+
+    /// Of a job that waits, its span says why and for which flow.
+    fn describe(&self, attributes: &mut Attributes) {
+        if let Self::Park(parking) = self {
+            let reason = match parking.until {
+                Until::Admitted { .. } => semconv::POSTRIDER_HOLD_REASON,
+                _ => semconv::POSTRIDER_SCHEDULE_REASON,
+            };
+            attributes.set(reason, parking.why.as_str());
+            describe_flow(&parking.fields, attributes);
+        }
+    }
+}
+
+fn describe_flow(fields: &Fields, attributes: &mut Attributes) {
+    if let Some((_, flow)) = of_fields(fields) {
+        attributes.set(semconv::POSTRIDER_FLOW_NAME, flow);
+    }
 }
 
 /// Settles a job. Jobs that are done go to the settler, which takes them in groups; the rest is the exception
@@ -64,7 +82,9 @@ pub async fn settle(lane: &Lane, lease: Lease, settlement: Settlement, mut conte
         // The settler outlives every task, unless it has panicked.
         context = done.context;
     }
-    let settling = Settling::begin(lane, settlement.operation(), &[(lease.entry, &context)]);
+    let jobs = [(lease.entry, &context)];
+    let settling =
+        Settling::begin(lane, settlement.operation(), &jobs, |attributes| settlement.describe(attributes));
     let written = persist(lane, lease, &settlement, &settling.context()).await;
     if let Some(Written::Settled(Settled::Done)) = written {
         match &settlement {
@@ -79,16 +99,42 @@ pub async fn settle(lane: &Lane, lease: Lease, settlement: Settlement, mut conte
 }
 
 /// Has a job wait before any work on it has begun.
-pub async fn put_aside(lane: &Lane, delivery: &Delivery, parking: Parking) -> Option<Written> {
-    let settlement = Settlement::Park(parking);
-    let settling = Settling::waiting(lane, settlement.operation(), delivery);
+pub async fn put_aside(lane: &Lane, delivery: &Delivery, job: &Job, parking: Parking) -> Option<Written> {
+    let mut settlement = Settlement::Park(parking);
+    let (settling, trace) =
+        Settling::waiting(lane, settlement.operation(), delivery, Some(job), |attributes| {
+            settlement.describe(attributes);
+        });
+    if let Settlement::Park(parking) = &mut settlement {
+        fields::keep_trace(&mut parking.fields, trace);
+    }
     let written = persist(lane, delivery.lease, &settlement, &settling.context()).await;
     end(settling, written);
     written
 }
 
+/// Hands back a job whose request was cut: at once for any other worker, and at no cost of an attempt.
+pub async fn hand_back(lane: &Lane, lease: Lease, delivery: &Delivery) {
+    let job = Job::decode(delivery).ok();
+    let mut fields = fields::handed_back(delivery, lane.queue.clock().now());
+    let (settling, trace) =
+        Settling::waiting(lane, Operation::Release, delivery, job.as_ref(), |attributes| {
+            attributes.set(semconv::POSTRIDER_SCHEDULE_REASON, WaitReason::Shutdown.as_str());
+            describe_flow(&delivery.fields, attributes);
+        });
+    fields::keep_trace(&mut fields, trace);
+    let released = lane.queue.release(lease, &fields, &settling.context()).await;
+    settling.end(released.as_ref().err().map(redis_telemetry::error_type).as_ref());
+    if let Err(error) = released {
+        warn!(entry = %lease.entry, %error, "a job could not be handed back; it will be taken over");
+    }
+}
+
 /// What came too late, or not at all, is an error of the settlement.
 fn end(settling: Settling<'_>, written: Option<Written>) {
+    if let Some(Written::Waits(millis)) = written {
+        settling.due_in(Duration::from_millis(millis));
+    }
     let is_lost =
         !matches!(written, Some(Written::Settled(Settled::Done) | Written::Waits(_) | Written::Due));
     settling.end(is_lost.then_some(&ErrorType::LeaseLost));

@@ -4,7 +4,8 @@ use postrider_queue::Error;
 use postrider_queue::job::{Admitted, FlowId};
 use postrider_queue::work::{Admission, Asking, Why};
 
-use super::gate::{LOOK, ask_once};
+use super::gate::ask_once;
+use super::hold::LOOK;
 use crate::shard::lane::Lane;
 
 /// As many as one script call moves.

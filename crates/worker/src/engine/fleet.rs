@@ -17,13 +17,13 @@ use tracing::{info, warn};
 
 use super::{WeightedQueue, WorkerConfig};
 use crate::delivery::gate;
+use crate::delivery::settlement;
 use crate::flows::Flows;
 use crate::http::secrets::Secrets;
 use crate::http::sender::Sender;
 use crate::loops::{leases, mender, reclaimer, scheduler, settler};
 use crate::observe::counts::Counts;
 use crate::observe::retries::Retries;
-use crate::observe::trace::Settling;
 use crate::policy::RetryPolicies;
 use crate::process::status::Health;
 use crate::shard::alarm::Alarm;
@@ -257,14 +257,6 @@ async fn hand_back(lane: &Lane, why: &str) {
     if !cut.is_empty() {
         warn!(jobs = cut.len(), why, "requests in flight are cut and their jobs handed back");
     }
-    let all = cut.into_iter().map(|(lease, delivery)| async move {
-        let fields = fields::handed_back(&delivery, lane.queue.clock().now());
-        let settling = Settling::waiting(lane, Operation::Release, &delivery);
-        let released = lane.queue.release(lease, &fields, &settling.context()).await;
-        settling.end(released.as_ref().err().map(redis_telemetry::error_type).as_ref());
-        if let Err(error) = released {
-            warn!(entry = %lease.entry, %error, "a job could not be handed back; it will be taken over");
-        }
-    });
+    let all = cut.iter().map(|(lease, delivery)| settlement::hand_back(lane, *lease, delivery));
     futures_util::future::join_all(all).await;
 }

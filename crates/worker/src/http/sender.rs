@@ -135,7 +135,8 @@ impl Sender {
             anonymous: pool(None)?,
             identified: identified.collect::<Result<_, TlsError>>()?,
         };
-        let options = Options { classify: error::error_type, ..config.recording.clone() };
+        let (classify, describe) = (error::error_type, Some(error::description as fn(&_) -> _));
+        let options = Options { classify, describe, ..config.recording.clone() };
         let traced = Traced::with_options((), telemetry, options);
         Ok(Self { traced, shared: Arc::new(shared) })
     }

@@ -9,7 +9,7 @@ use telemetry::ErrorType;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::observe::trace::Settling;
+use crate::delivery::trace::Settling;
 use crate::shard::lane::{Done, Lane};
 
 /// As many as one script call takes.
@@ -53,7 +53,7 @@ async fn settle(lane: &Lane, group: &mut [Done]) {
     group.sort_unstable_by_key(|done| done.lease.entry);
     let mut leases: Vec<_> = group.iter().filter_map(|done| lane.hand.current(done.lease)).collect();
     let jobs: Vec<_> = group.iter().map(|done| (done.lease.entry, &done.context)).collect();
-    let settling = Settling::begin(lane, Operation::Ack, &jobs);
+    let settling = Settling::begin(lane, Operation::Ack, &jobs, |_| ());
     for failed in 0.. {
         if leases.is_empty() {
             return settling.end(Some(&ErrorType::LeaseLost));

@@ -151,7 +151,7 @@ mod tests {
 
     fn delivery(count: u64, epoch: u32) -> Arc<Delivery> {
         let entry = EntryId { millis: 1, sequence: 0 };
-        Arc::new(Delivery { lease: Lease { entry, delivery: count, epoch }, fields: vec![] })
+        Arc::new(Delivery::new(Lease { entry, delivery: count, epoch }, vec![]))
     }
 
     #[test]

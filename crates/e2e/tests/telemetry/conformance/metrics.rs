@@ -156,7 +156,12 @@ pub(crate) fn faults(metric: &MetricRecord) -> Vec<String> {
         }
     }
     check(metric.schema_url == super::spans::SCHEMA_URL, format!("its schema is {:?}", metric.schema_url));
-    check(metric.scope_name.starts_with("postrider"), format!("its scope is {:?}", metric.scope_name));
+    let scope = match metric.name.split('.').next() {
+        Some("db") => "postrider-redis",
+        Some("http") => "postrider-http",
+        _ => "postrider",
+    };
+    check(metric.scope_name == scope, format!("its scope is {:?}", metric.scope_name));
     faults
 }
 

@@ -19,9 +19,11 @@ pub(crate) enum Type {
     OneOf(&'static [&'static str]),
     /// A text as in `error.type`.
     Error,
+    /// A time as in RFC 3339.
+    Time,
 }
 
-use Type::{Error, Flag, Number, OneOf, Text, Whole};
+use Type::{Error, Flag, Number, OneOf, Text, Time, Whole};
 
 impl Type {
     pub(crate) fn fits(self, value: &Value) -> bool {
@@ -29,6 +31,7 @@ impl Type {
             Text => value.as_str().is_some_and(|text| !text.is_empty()),
             Whole => value.is_i64() || value.is_u64(),
             Number => value.is_number(),
+            Time => value.as_str().is_some_and(|text| text.len() == 24 && text.ends_with('Z')),
             Flag => value.is_boolean(),
             OneOf(texts) => value.as_str().is_some_and(|text| texts.contains(&text)),
             Error => value.as_str().is_some_and(|text| {
@@ -128,6 +131,8 @@ pub(crate) const RULES: &[Rule] = &[
             ("postrider.job.attempt", Whole),
             ("postrider.job.ticket", Text),
             ("postrider.job.wait_duration", Number),
+            ("postrider.job.schedule_duration", Number),
+            ("postrider.job.hold_duration", Number),
             ("postrider.job.deliveries", Whole),
             ("postrider.job.dead_reason", OneOf(REASONS)),
             ("error.type", Error),
@@ -135,10 +140,30 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "settle",
-        is_it: |span| {
-            let settlements = ["ack", "retry", "release", "dead_letter", "delay", "park"];
-            operation(span).is_some_and(|operation| settlements.contains(&operation.as_str()))
-        },
+        is_it: |span| operation(span).as_deref() == Some("park"),
+        kind: SpanKind::Client,
+        required: &[
+            ("messaging.message.id", Text),
+            ("postrider.hold.reason", OneOf(&["breaker", "rate", "concurrency", "window", "order", "redis"])),
+            ("postrider.flow.name", Text),
+            ("postrider.job.due_at", Time),
+        ],
+        optional: &[("error.type", Error)],
+    },
+    Rule {
+        name: "settle",
+        is_it: |span| matches!(operation(span).as_deref(), Some("delay" | "retry" | "release")),
+        kind: SpanKind::Client,
+        required: &[
+            ("messaging.message.id", Text),
+            ("postrider.schedule.reason", OneOf(&["delay", "backoff", "retry_after", "proxy", "shutdown"])),
+            ("postrider.flow.name", Text),
+        ],
+        optional: &[("postrider.job.due_at", Time), ("error.type", Error)],
+    },
+    Rule {
+        name: "settle",
+        is_it: |span| matches!(operation(span).as_deref(), Some("ack" | "dead_letter")),
         kind: SpanKind::Client,
         required: &[],
         optional: OF_ONE_OR_SEVERAL,
@@ -231,19 +256,36 @@ pub(crate) fn faults(span: &SpanRecord) -> Vec<String> {
     }
     check(span.name == expected_name(span), format!("its name is {:?}", span.name));
     let has_error = span.attributes.contains_key("error.type");
-    match &span.status {
-        Status::Error(text) => check(has_error && text.is_empty(), format!("its error is {text:?}")),
-        Status::Unset => check(!has_error, "it has error.type and no status".to_owned()),
-        Status::Ok => check(false, "its status is Ok, which is for applications".to_owned()),
-    }
+    check(is_status_told(span, has_error), format!("its status is {:?}", span.status));
     check(must_fail(span).is_none_or(|must| must == has_error), format!("its status is {:?}", span.status));
     check(span.schema_url == SCHEMA_URL, format!("its schema is {:?}", span.schema_url));
-    check(span.scope_name.starts_with("postrider"), format!("its scope is {:?}", span.scope_name));
+    check(span.scope_name == scope(rule), format!("its scope is {:?}", span.scope_name));
     check(!span.scope_version.is_empty(), "its scope has no version".to_owned());
     check(span.events.is_empty(), format!("it has events: {:?}", span.events));
     check(span.dropped == 0, "it has lost something".to_owned());
     check(span.end >= span.start, "it ends before it begins".to_owned());
     faults
+}
+
+/// The package that makes such spans.
+fn scope(rule: &Rule) -> &'static str {
+    match rule.name {
+        "redis" => "postrider-redis",
+        "request" => "postrider-http",
+        _ => "postrider",
+    }
+}
+
+/// Whether a span says in a sentence what failed, unless the status code says it ("Status", `http-spans.md`). Ok is
+/// for applications.
+fn is_status_told(span: &SpanRecord, has_error: bool) -> bool {
+    let status = span.attributes.get("http.response.status_code").and_then(Value::as_u64);
+    let is_by_code = status.is_some_and(|status| status >= 400);
+    match &span.status {
+        Status::Error(text) => has_error && text.is_empty() == is_by_code,
+        Status::Unset => !has_error,
+        Status::Ok => false,
+    }
 }
 
 fn expected_name(span: &SpanRecord) -> String {

@@ -114,7 +114,7 @@ fn a_connection_that_is_refused_and_a_name_that_is_unknown_are_told_and_measured
     spans.sort_by_key(|span| span.start);
     let [refused, unknown] = spans.as_slice() else { panic!("two spans: {spans:#?}") };
     assert_eq!(refused.text("error.type").as_deref(), Some("connect"));
-    assert_eq!(refused.status, Status::Error(String::new()));
+    assert_eq!(refused.status, Status::Error("no connection could be made".to_owned()));
     assert!(seconds(refused, "connect").is_some() && seconds(refused, "dns").is_none(), "{refused:#?}");
     assert!(seconds(unknown, "dns").is_some(), "{unknown:#?}");
     for span in [refused, unknown] {

@@ -148,7 +148,7 @@ fn a_body_that_breaks_off_is_an_error_and_a_body_that_is_left_is_none() {
     let broken = Canned { breaks: true, ..Canned::answering(200) };
     let got = one(get("http://a.test/"), &broken, Options::default(), &Attempt::default());
     assert_eq!(got.span().text("error.type").as_deref(), Some("connection_reset"));
-    assert_eq!(got.span().status, Status::Error(String::new()));
+    assert_eq!(got.span().status, Status::Error("the connection broke while it was in use".to_owned()));
     assert_eq!(text(got.points("http.client.request.duration")[0], "error.type"), Some("connection_reset"));
 
     let stage = Stage::start();

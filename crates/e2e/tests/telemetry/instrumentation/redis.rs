@@ -169,7 +169,8 @@ fn an_error_is_named_by_its_prefix_and_measured() {
     let span = got.span();
     assert_eq!(span.attributes["db.response.status_code"], json!("WRONGTYPE"));
     assert_eq!(span.attributes["error.type"], json!("WRONGTYPE"));
-    assert_eq!(span.status, Status::Error(String::new()));
+    let told = "WRONGTYPE Operation against a key holding the wrong kind of value".to_owned();
+    assert_eq!(span.status, Status::Error(told));
     let point = got.points("db.client.operation.duration")[0];
     assert_eq!(text(point, "error.type"), Some("WRONGTYPE"));
     assert_eq!(text(point, "db.response.status_code"), Some("WRONGTYPE"));

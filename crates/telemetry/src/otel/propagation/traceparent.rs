@@ -12,9 +12,13 @@ pub(super) struct Parent {
 }
 
 pub(in crate::otel) fn write(span: &SpanContext) -> String {
+    write_as(span, span.span_id())
+}
+
+pub(super) fn write_as(span: &SpanContext, id: SpanId) -> String {
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
     hex_into(&mut text[3..35], &span.trace_id().to_bytes());
-    hex_into(&mut text[36..52], &span.span_id().to_bytes());
+    hex_into(&mut text[36..52], &id.to_bytes());
     hex_into(&mut text[53..], &[span.trace_flags().to_u8() & KNOWN_FLAGS]);
     String::from_utf8(text.to_vec()).expect("digits and dashes are text")
 }

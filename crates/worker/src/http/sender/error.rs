@@ -191,19 +191,30 @@ pub(super) fn may_repeat(error: &SendError) -> bool {
     unprocessed || (*reused && error_type(error) == ErrorType::ConnectionReset)
 }
 
-/// The error and its causes in one sentence. None of them contains a URL or a header of the job.
+/// The error and its causes in one sentence, starting with where it happened. None of them contains a URL or a
+/// header of the job.
 pub(super) fn sentence(error: &SendError, place: &str) -> String {
+    sentence_from(error, place.to_owned())
+}
+
+/// The same for a span, which tells the place in other attributes.
+pub(super) fn description(error: &(dyn Error + 'static)) -> String {
+    sentence_from(error, String::new())
+}
+
+fn sentence_from(error: &(dyn Error + 'static), mut text: String) -> String {
     if let Some(refusal) = causes(error).find_map(|cause| cause.downcast_ref::<Refusal>()) {
         return refusal.to_string();
     }
-    let mut text = place.to_owned();
     for cause in causes(error) {
         let cause = cause.to_string();
         // The error of hyper's client adds nothing to its cause.
-        if text.ends_with(&cause) || cause.starts_with("client error (") {
+        if (!text.is_empty() && text.ends_with(&cause)) || cause.starts_with("client error (") {
             continue;
         }
-        text.push_str(": ");
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
         text.push_str(&cause);
     }
     text

@@ -1,0 +1,256 @@
+//! The spans of the work on a job and of its settlement, and how they hang together with the producer's and with
+//! earlier attempts.
+
+mod origin;
+mod waits;
+
+use std::time::{Duration, Instant};
+
+use postrider_queue::job::{Delivery, EntryId, Job, Reason};
+use postrider_queue::work::Operation;
+use telemetry::{Attributes, Context, ErrorType, Span, semconv};
+
+use crate::observe::counts::Became;
+use crate::observe::retries::Retries;
+use crate::shard::lane::Lane;
+use origin::{Before, Origin};
+use waits::Waits;
+
+/// The work on one delivery, recorded.
+#[derive(Debug)]
+pub struct Process<'a> {
+    span: Span,
+    lane: &'a Lane,
+    began: Instant,
+    origin: Origin,
+    has_ended: bool,
+}
+
+impl<'a> Process<'a> {
+    /// Begins the span. All attempts of a job are children of the producer's span, or where there was none, of the
+    /// first span that was made for the job; each has a link to the one before; or as [`Retries`] says. A replay is a
+    /// new trace, with links to the producer and to the last attempt of the job that it was. `job` is `None` for a
+    /// malformed entry.
+    pub fn begin(lane: &'a Lane, delivery: &Delivery, job: Option<&Job>) -> Self {
+        let began = Instant::now();
+        let waits = job.map_or_else(Waits::default, |job| Waits::of(lane, delivery, job));
+        let origin = Origin::of(&lane.telemetry, delivery, job);
+        let span = if lane.telemetry.is_on() {
+            let span = span(lane, delivery, job, &origin, waits);
+            begins_trace(delivery, &origin, &span);
+            span
+        } else {
+            Span::none()
+        };
+        Self { span, lane, began, origin, has_ended: false }
+    }
+
+    /// The span, as the parent of others.
+    pub fn context(&self) -> Context {
+        self.span.context()
+    }
+
+    /// What the next attempt is to be a child of; `None` where the producer has said it.
+    pub fn keep(&self) -> Option<String> {
+        self.origin.to_keep(&self.span.context())
+    }
+
+    /// The job is delivered.
+    pub fn done(self) {
+        self.end(Became::Done);
+    }
+
+    /// The attempt failed and there will be another: as far as this delivery goes, the failure is dealt with, so
+    /// it is the attempt's span alone that tells an error.
+    pub fn retry(self) {
+        self.end(Became::Retry);
+    }
+
+    /// The job is handed back for a fault that is not its own.
+    pub fn release(self) {
+        self.end(Became::Release);
+    }
+
+    /// The job ended among the dead letters. `text` says why in one sentence, without secrets.
+    pub fn dead(mut self, reason: Reason, error: &ErrorType, text: &str) {
+        self.ends(Became::Dead);
+        self.span.set(semconv::POSTRIDER_JOB_DEAD_REASON, reason.as_str());
+        self.span.fail_with(error, || text.to_owned().into());
+        self.lane.queue.operations().took(Operation::Process, self.began, Some(error));
+    }
+
+    fn end(mut self, became: Became) {
+        self.ends(became);
+        self.lane.queue.operations().took(Operation::Process, self.began, None);
+    }
+
+    fn ends(&mut self, became: Became) {
+        self.has_ended = true;
+        self.span.set(semconv::POSTRIDER_JOB_OUTCOME, became.as_str());
+    }
+}
+
+/// Ended before there was an outcome: its lease was lost, or the worker's time was over. That is no error, but a
+/// panic is.
+impl Drop for Process<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.span.set(semconv::POSTRIDER_JOB_OUTCOME, "cut");
+            let error = std::thread::panicking().then_some(&ErrorType::Panic);
+            self.lane.queue.operations().took(Operation::Process, self.began, error);
+        }
+    }
+}
+
+/// Where nothing was recorded of a job before, this is what its other spans are children of.
+fn begins_trace(delivery: &Delivery, origin: &Origin, span: &Span) {
+    if !origin.is_known() {
+        // Set before it cannot be: then it would be known.
+        let _ = delivery.first_span.set(span.context());
+    }
+}
+
+fn span(lane: &Lane, delivery: &Delivery, job: Option<&Job>, origin: &Origin, waits: Waits) -> Span {
+    let operations = lane.queue.operations();
+    let root = Context::none();
+    let before = Before::of(&lane.telemetry, delivery, job, origin);
+    let builder = operations.span(Operation::Process);
+    let builder = match lane.retries {
+        Retries::Link if before.is_again => {
+            before.link(builder.root_as_sampled(origin.context()).link(origin.context()))
+        }
+        Retries::None if before.is_again => builder.parent(&root),
+        _ => before.link(builder.parent(origin.context())),
+    };
+    let span = builder.start(|attributes| {
+        // The name is the same for all: this tells one from the other.
+        if let Some(job) = job {
+            attributes.set(semconv::POSTRIDER_JOB_ATTEMPT, job.trail.attempts + 1);
+        }
+        operations.describe(Operation::Process, attributes);
+        let entry = delivery.lease.entry.to_string();
+        if let Some(job) = job {
+            let id = String::from_utf8_lossy(&job.id).into_owned();
+            attributes.set(semconv::MESSAGING_MESSAGE_CONVERSATION_ID, id);
+            // Of a job that has waited the entry is a new one.
+            if job.ticket.as_ref() != entry.as_bytes() {
+                let ticket = String::from_utf8_lossy(&job.ticket).into_owned();
+                attributes.set(semconv::POSTRIDER_JOB_TICKET, ticket);
+            }
+        }
+        attributes.set(semconv::MESSAGING_MESSAGE_ID, entry);
+        waits.describe(attributes);
+        if delivery.lease.delivery > 1 {
+            attributes.set(semconv::POSTRIDER_JOB_DELIVERIES, delivery.lease.delivery);
+        }
+    });
+    // What is logged of the job from here on is found in its trace.
+    telemetry::belongs_to(&span.context());
+    span
+}
+
+/// The settlement of jobs under way, recorded.
+#[derive(Debug)]
+pub struct Settling<'a> {
+    span: Span,
+    lane: &'a Lane,
+    operation: Operation,
+    began: Instant,
+}
+
+impl<'a> Settling<'a> {
+    /// Of one job it is a child of its process span, of several a root with a link to each. `describe` sets what one
+    /// job has besides.
+    pub fn begin(
+        lane: &'a Lane,
+        operation: Operation,
+        jobs: &[(EntryId, &Context)],
+        describe: impl FnOnce(&mut Attributes),
+    ) -> Self {
+        let began = Instant::now();
+        let span = if lane.telemetry.is_on() {
+            settlement_span(lane, operation, jobs, describe)
+        } else {
+            Span::none()
+        };
+        Self { span, lane, operation, began }
+    }
+
+    /// Of a job that waits before any work on it has begun, or is handed back in the middle: a child of what its
+    /// attempts are children of. Answers its `_traceparent` besides, where the job's fields do not have it yet.
+    pub fn waiting(
+        lane: &'a Lane,
+        operation: Operation,
+        delivery: &Delivery,
+        job: Option<&Job>,
+        describe: impl FnOnce(&mut Attributes),
+    ) -> (Self, Option<String>) {
+        let began = Instant::now();
+        if !lane.telemetry.is_on() {
+            return (Self { span: Span::none(), lane, operation, began }, None);
+        }
+        let origin = Origin::of(&lane.telemetry, delivery, job);
+        let operations = lane.queue.operations();
+        let builder = operations.span(operation).parent(origin.context());
+        let builder = match origin.is_known() {
+            true => builder,
+            false => Before::of(&lane.telemetry, delivery, job, &origin).link(builder),
+        };
+        let span = builder.start(|attributes| {
+            operations.describe(operation, attributes);
+            attributes.set(semconv::MESSAGING_MESSAGE_ID, delivery.lease.entry.to_string());
+            describe(attributes);
+        });
+        begins_trace(delivery, &origin, &span);
+        let keep = if origin.is_written() { None } else { origin.to_keep(&span.context()) };
+        (Self { span, lane, operation, began }, keep)
+    }
+
+    /// The job is due after so long by Redis' clock, or its flow is asked again.
+    pub fn due_in(&self, wait: Duration) {
+        self.span.set_with(semconv::POSTRIDER_JOB_DUE_AT, || {
+            let due = Duration::from_millis(self.lane.queue.clock().now()) + wait;
+            humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + due).to_string().into()
+        });
+    }
+
+    /// The span, as the parent of others.
+    pub fn context(&self) -> Context {
+        self.span.context()
+    }
+
+    /// It is written, or was refused.
+    pub fn end(self, error: Option<&ErrorType>) {
+        if let Some(error) = error {
+            self.span.fail(error);
+        }
+        self.lane.queue.operations().took(self.operation, self.began, error);
+    }
+}
+
+fn settlement_span(
+    lane: &Lane,
+    operation: Operation,
+    jobs: &[(EntryId, &Context)],
+    describe: impl FnOnce(&mut Attributes),
+) -> Span {
+    let operations = lane.queue.operations();
+    let root = Context::none();
+    let builder = operations.span(operation);
+    let builder = match jobs {
+        [(_, job)] => builder.parent(job),
+        jobs => match jobs.iter().map(|(_, job)| *job).filter(|job| job.is_sampled()).collect::<Vec<_>>() {
+            // Nothing of them is recorded, so nor is this.
+            sampled if sampled.is_empty() => builder.parent(jobs.first().map_or(&root, |(_, job)| *job)),
+            sampled => sampled.iter().fold(builder.parent(&root), |builder, job| builder.link(job)),
+        },
+    };
+    builder.start(|attributes| {
+        operations.describe(operation, attributes);
+        match jobs {
+            [(entry, _)] => attributes.set(semconv::MESSAGING_MESSAGE_ID, entry.to_string()),
+            jobs => attributes.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, jobs.len()),
+        }
+        describe(attributes);
+    })
+}

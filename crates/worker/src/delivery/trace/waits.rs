@@ -1,0 +1,134 @@
+//! For how long a job waited before a delivery, and for what.
+
+use std::time::Duration;
+
+use postrider_queue::job::{Delivery, Job};
+use postrider_queue::work::history;
+use telemetry::{Attributes, semconv};
+
+use crate::shard::lane::Lane;
+
+/// An entry's time that is older than this was made up by its producer.
+const LONGEST_WAIT: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// The parts of a wait, as far as the job's fields tell them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Waits {
+    /// In the stream.
+    ready: Option<Duration>,
+    /// For a time: the producer's, or that of a further attempt.
+    scheduled: Option<Duration>,
+    /// For its flow.
+    held: Option<Duration>,
+}
+
+impl Waits {
+    /// Measured, too.
+    pub(super) fn of(lane: &Lane, delivery: &Delivery, job: &Job) -> Self {
+        if !lane.telemetry.is_on() {
+            return Self::default();
+        }
+        // The id of the entry tells since when the job is ready.
+        let ready_at = delivery.lease.entry.millis;
+        let waits = Self::until(ready_at, lane.queue.clock().now(), job);
+        if let Some(ready) = waits.ready {
+            lane.counts.waited(ready);
+            if let Some(held) = waits.held {
+                lane.counts.held(held);
+            }
+        }
+        waits
+    }
+
+    fn until(ready_at: u64, now: u64, job: &Job) -> Self {
+        let ready = Duration::from_millis(now.saturating_sub(ready_at));
+        if ready > LONGEST_WAIT {
+            return Self::default();
+        }
+        let (scheduled, held) = before(ready_at, job);
+        let held = held.filter(|held| *held <= LONGEST_WAIT);
+        Self { ready: Some(ready), scheduled, held }
+    }
+
+    pub(super) fn describe(&self, attributes: &mut Attributes) {
+        let parts = [
+            (semconv::POSTRIDER_JOB_WAIT_DURATION, self.ready),
+            (semconv::POSTRIDER_JOB_SCHEDULE_DURATION, self.scheduled),
+            (semconv::POSTRIDER_JOB_HOLD_DURATION, self.held),
+        ];
+        for (name, part) in parts {
+            if let Some(part) = part {
+                attributes.set(name, part.as_secs_f64());
+            }
+        }
+    }
+}
+
+/// For how long a job was scheduled and held, before it was ready.
+fn before(ready_at: u64, job: &Job) -> (Option<Duration>, Option<Duration>) {
+    let trail = &job.trail;
+    let is_again = trail.attempts > 0 || trail.replay_of.is_none() && trail.history.is_some();
+    let since = |from: u64, to: u64| Some(Duration::from_millis(to.saturating_sub(from)));
+    if is_again {
+        // Of one that was held after it was scheduled, nothing tells when the one ended and the other began.
+        let ended = history::last_end(trail.history.as_ref()).filter(|_| trail.admitted.is_none());
+        return (ended.and_then(|ended| since(ended, ready_at)), None);
+    }
+    let Some(enqueued) = trail.at else { return (None, None) };
+    let due = job.first_due(enqueued);
+    let scheduled = job.wait.and_then(|_| since(enqueued, due.min(ready_at)));
+    (scheduled, trail.admitted.and_then(|_| since(due, ready_at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use postrider_queue::job::{EntryId, Lease};
+
+    const ENQUEUED: u64 = 1_795_396_101_000;
+
+    /// The parts of the wait of a job that came back to the stream ten seconds after it was enqueued, and was delivered a
+    /// second later: ready, scheduled, held.
+    fn waits(fields: &[(&'static str, &str)]) -> [Option<u64>; 3] {
+        let entry = EntryId { millis: ENQUEUED + 10_000, sequence: 0 };
+        let lease = Lease { entry, delivery: 1, epoch: 0 };
+        let fields = [&[("url", "http://a.test/")], fields].concat();
+        let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        let fields = fields.iter().map(|(name, value)| (bytes(name), bytes(value))).collect();
+        let job = Job::decode(&Delivery::new(lease, fields)).expect("a job");
+        let Waits { ready, scheduled, held } = Waits::until(entry.millis, ENQUEUED + 11_000, &job);
+        [ready, scheduled, held].map(|part| part.map(|part| part.as_millis() as u64))
+    }
+
+    #[test]
+    fn a_wait_is_told_by_what_it_was_for() {
+        let at = &ENQUEUED.to_string();
+        assert_eq!(waits(&[]), [Some(1000), None, None]);
+        assert_eq!(waits(&[("_at", at)]), [Some(1000), None, None], "it was handed back");
+        let delayed = [("_at", at.as_str()), ("delay_ms", "4000")];
+        assert_eq!(waits(&delayed), [Some(1000), Some(4000), None]);
+        assert_eq!(waits(&[("_at", at), ("_admitted", "yes")]), [Some(1000), None, Some(10_000)]);
+        let both = [&delayed[..], &[("_admitted", "trial")]].concat();
+        assert_eq!(waits(&both), [Some(1000), Some(4000), Some(6000)]);
+    }
+
+    #[test]
+    fn of_a_further_attempt_the_one_before_tells() {
+        let history = format!(r#"[{{"at":{},"ms":500,"status":503}}]"#, ENQUEUED + 2000);
+        let again = [("_at", "1"), ("_attempt", "1"), ("_history", history.as_str()), ("delay_ms", "4000")];
+        assert_eq!(waits(&again), [Some(1000), Some(7500), None]);
+        let held = [&again[..], &[("_admitted", "yes")]].concat();
+        assert_eq!(waits(&held), [Some(1000), None, None], "which of the two it was is not known");
+        let released = [("_history", history.as_str())];
+        assert_eq!(waits(&released), [Some(1000), Some(7500), None]);
+        let replay = [("_replay_of", "7-1"), ("_history", history.as_str())];
+        assert_eq!(waits(&replay), [Some(1000), None, None], "another life");
+    }
+
+    #[test]
+    fn what_was_made_up_is_not_told() {
+        assert_eq!(waits(&[("_at", "5"), ("_admitted", "yes")]), [Some(1000), None, None]);
+    }
+}
