@@ -99,7 +99,7 @@ fn jobs_that_went_through_leave_redis_as_large_as_before() {
 fn a_producer_in_python_is_ten_lines() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../worker/examples/producer.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../queue/examples/producer.py");
     let output = Command::new("python3")
         .args([script, "127.0.0.1", &redis.port.to_string(), &sink.url("/ok"), r#"{"from":"Python"}"#])
         .output()
