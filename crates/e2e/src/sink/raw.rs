@@ -31,7 +31,7 @@ impl RawSink {
     ///
     /// # Panics
     ///
-    /// When no port can be had.
+    /// If no port is free.
     pub fn start() -> RawSink {
         let (listener, address) = super::listen();
         let record = Arc::new(Record::default());
@@ -58,7 +58,7 @@ impl RawSink {
     ///
     /// # Panics
     ///
-    /// When they do not come within `deadline`.
+    /// If they do not arrive within `deadline`.
     pub fn wait_for(&self, count: usize, deadline: Duration) -> Vec<Vec<u8>> {
         wait::eventually(&format!("{count} requests at the raw sink"), deadline, || {
             Some(self.requests()).filter(|requests| requests.len() >= count)
