@@ -1,7 +1,7 @@
-//! The demo: five jobs through a real Redis and a real worker, and the traces that they leave.
+//! The demo: five jobs through a real Redis and a real worker, and their traces.
 //!
-//! `cargo xtask demo` runs it. It stops everything it started, whichever way it ends: with 0, with 1 and a
-//! sentence on standard error, or with 130 after Ctrl-C or SIGTERM.
+//! `cargo xtask demo` runs it. It stops everything it started, however it ends: with 0, with 1 and a sentence
+//! on standard error, or with 130 after Ctrl-C or SIGTERM.
 
 mod play;
 mod report;

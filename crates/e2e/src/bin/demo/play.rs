@@ -1,4 +1,4 @@
-//! What happens in the demo, step by step.
+//! The steps of the demo.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,11 +17,11 @@ const SEND_DEADLINE: Duration = Duration::from_secs(10);
 const FATE_DEADLINE: Duration = Duration::from_secs(30);
 const SPANS_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How a job came into the queue.
+/// How a job was enqueued.
 const BY_SEND: &str = "send";
 const BY_XADD: &str = "XADD";
 
-/// A job that was put into the queue.
+/// An enqueued job.
 struct Job {
     name: &'static str,
     path: &'static str,
@@ -30,7 +30,7 @@ struct Job {
     trace_id: Option<String>,
 }
 
-/// What is running, in the order in which it is stopped.
+/// The running parts, in the order in which they are stopped.
 struct Stage {
     worker: Postrider,
     receiver: Receiver,
@@ -43,7 +43,7 @@ pub(crate) fn run() {
     let jobs = enqueue(&stage);
     step("waiting", "until each job is delivered or dead");
     wait_for_fates(&stage, &jobs);
-    step("worker", "SIGTERM: it finishes what it holds and sends the rest of its telemetry");
+    step("worker", "SIGTERM: it finishes its jobs in flight and exports the rest of its telemetry");
     let status = stage.worker.stop();
     assert!(status.success(), "the worker ended with {status}:\n{}", stage.worker.log().join("\n"));
     let stories = tell(&stage, &jobs);
@@ -66,7 +66,7 @@ fn set_up() -> Stage {
     let sink = Sink::start();
     step("sink", &format!("the destination, at {}", sink.url("/")));
     let receiver = Receiver::start(receiver_program());
-    step("receiver", &format!("takes OTLP over gRPC, at {}", receiver.grpc_endpoint()));
+    step("receiver", &format!("accepts OTLP over gRPC, at {}", receiver.grpc_endpoint()));
     let endpoint = receiver.grpc_endpoint();
     let environment = telemetry(&endpoint);
     let arguments = ["--retry-base", "200ms"];
@@ -117,14 +117,14 @@ fn wait_for_fates(stage: &Stage, jobs: &[Job]) {
     wait::eventually_or("every job is delivered or dead", FATE_DEADLINE, || {
         let unseen = jobs.iter().find(|job| stage.sink.requests_to(job.path).is_empty());
         let state = match unseen {
-            Some(job) => Err(format!("nothing came to {}", job.path)),
+            Some(job) => Err(format!("no request to {}", job.path)),
             None => queue.drained(),
         };
         state.map_err(|state| format!("{state}; the worker's log:\n{}", stage.worker.log().join("\n")))
     });
 }
 
-/// Puts together what the sink, Redis and the receiver know of each job.
+/// Combines the data of the sink, Redis and the receiver on each job.
 fn tell(stage: &Stage, jobs: &[Job]) -> Vec<Story> {
     let dead = Queue::new(&stage.redis, QUEUE).dead();
     let heard: Vec<(&Job, Vec<SinkRequest>)> =
@@ -152,7 +152,7 @@ fn tell(stage: &Stage, jobs: &[Job]) -> Vec<Story> {
     heard.iter().zip(traces.clone()).map(story).collect()
 }
 
-/// As the producer knows it; else as the destination does.
+/// The trace id that the producer knows, or else the one that the destination received.
 fn trace_id(job: &Job, requests: &[SinkRequest]) -> String {
     let from_request = || {
         let traceparent = requests.last()?.header("traceparent")?;
