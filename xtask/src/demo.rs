@@ -6,11 +6,11 @@ use crate::binaries::{self, Build};
 use crate::step::{self, Failure};
 use crate::tools;
 
-/// Builds what is missing, runs the demo and passes on its exit code.
+/// Builds the programs, runs the demo and returns its exit code.
 pub(crate) fn run() -> Result<(), Failure> {
     let redis = tools::redis_server()?;
     let worker = binaries::worker(Build::Otel)?;
-    // `--workspace`, as the tests are built: the same artefacts serve both.
+    // `--workspace`, like the tests, so that both use the same artefacts.
     let demo = &["build", "--workspace", "--bin", "demo", "--bin", "otlp-receiver"];
     step::run("build the demo", &mut step::cargo(demo))?;
 
@@ -20,6 +20,6 @@ pub(crate) fn run() -> Result<(), Failure> {
     if status.success() {
         return Ok(());
     }
-    // The demo has said itself what went wrong.
+    // The demo has already printed the error.
     Err(Failure { message: String::new(), code: step::exit_code(status) })
 }
