@@ -134,8 +134,7 @@ impl Stack {
         let text = step::output(&mut self.call(&["port", service, &port_inside.to_string()]))?;
         let open = text.trim();
         let port = open.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-        let message =
-            format!("`port {service} {port_inside}` of compose printed `{open}`, which is not an address");
+        let message = format!("`port {service} {port_inside}` of compose printed `{open}`, not an address");
         let (host, port) = port.ok_or_else(|| Failure::from(message))?;
         // Open on all addresses, so also on the loopback address.
         let host = host.trim_matches(['[', ']']).parse().ok().filter(|host: &IpAddr| !host.is_unspecified());

@@ -86,11 +86,7 @@ impl Drain<'_> {
         let mut child = OwnedChild::spawn(&mut self.command(&output, &log));
         let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_else(|error| error.to_string());
         wait::eventually_or("an empty queue", PATIENCE, || {
-            assert!(
-                child.try_wait().is_none(),
-                "the worker ended before its jobs were done:\n{}",
-                read(&log)
-            );
+            assert!(child.try_wait().is_none(), "the worker ended too early:\n{}", read(&log));
             match left(&mut connection) {
                 0 => Ok(()),
                 left => Err(format!("{left} jobs")),

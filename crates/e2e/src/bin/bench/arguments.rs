@@ -64,10 +64,7 @@ impl Arguments {
                 "--in-flight" => arguments.in_flight = Some(number()?),
                 "--json" => arguments.json = true,
                 "--plot" => arguments.plot = Some(value.into()),
-                _ => {
-                    arguments.mode =
-                        mode(name, value).ok_or(format!("`{word}` is unknown; known are {KNOWN}"))?
-                }
+                _ => arguments.mode = mode(name, value).ok_or(format!("`{word}`: use {KNOWN}"))?,
             }
         }
         Ok(arguments)

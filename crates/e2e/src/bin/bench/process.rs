@@ -29,8 +29,7 @@ pub(crate) fn usage(process: u32) -> Usage {
     let time = time.unwrap_or_else(|error| panic!("the processor time of process {process}: {error}"));
     let path = format!("/proc/{process}/stat");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let ended =
-        has_ended(&text).unwrap_or_else(|| panic!("{path} does not have the format of proc(5): {text}"));
+    let ended = has_ended(&text).unwrap_or_else(|| panic!("{path} is not as in proc(5): {text}"));
     Usage { time: time.into(), ended }
 }
 
