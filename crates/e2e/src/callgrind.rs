@@ -20,6 +20,7 @@ const NO_REPETITIONS: (&str, &str) = ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-ERMS,
 
 /// The set-up for measuring programs.
 pub struct Bench<'a> {
+    /// The path of `valgrind`.
     pub valgrind: &'a Path,
     /// The server they fetch jobs from.
     pub redis: &'a RedisServer,
