@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes of a checkout its skeleton: the manifests, and an empty file for each target that they name. What is built of
-# it is the dependencies alone, and it is the same as long as no manifest changes: so their layer stays cached.
+# Reduces a checkout to its skeleton: the manifests, and an empty file for each target that they name. A build of the
+# skeleton contains only the dependencies and changes only with a manifest, so its layer stays cached.
 #
 #   skeleton.sh FOLDER
 set -eu
@@ -12,7 +12,7 @@ find . -name Cargo.toml | while read -r manifest; do
     mkdir -p "$folder/src"
     : >"$folder/src/lib.rs"
     echo 'fn main() {}' >"$folder/src/main.rs"
-    # A target is named by `name`, and its file by `path` where that is not what the name says.
+    # `name` names a target. `path` is its file if it differs from the default path of this name.
     awk '
         function done() { if (kind in place && name != "") print (path != "" ? path : place[kind] "/" name ".rs"); kind = name = path = "" }
         BEGIN { place["bin"] = "src/bin"; place["test"] = "tests"; place["example"] = "examples"; place["bench"] = "benches" }

@@ -9,16 +9,16 @@ use crate::binaries::{self, Build};
 use crate::step::{self, Failure};
 use crate::tools;
 
-/// What the bench is told; the defaults are its own.
+/// Options passed to the bench, which has the defaults.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How often each variant runs
+    /// Runs of each variant
     #[arg(long, value_name = "N")]
     rounds: Option<u32>,
-    /// Jobs of one run
+    /// Jobs per run
     #[arg(long, value_name = "N")]
     jobs: Option<u32>,
-    /// Jobs in the works at once
+    /// Jobs in flight at most
     #[arg(long, value_name = "N")]
     in_flight: Option<u32>,
     /// Print JSON
@@ -31,38 +31,38 @@ pub(crate) struct Options {
     mode: Mode,
 }
 
-/// Another question than what the worker costs compared with the bare loop.
+/// A measurement other than the comparison of the worker with the bare loop.
 #[derive(Args)]
 #[group(multiple = false)]
 struct Mode {
-    /// Allocations and instructions alone; fails where telemetry that is switched off costs more than 1 %
+    /// Only allocations and instructions; fails if telemetry switched off costs more than 1 %
     #[arg(long)]
     counts: bool,
-    /// How throughput grows with the requests in flight, to destinations that take so many milliseconds
+    /// Throughput by requests in flight, for destinations with these latencies in milliseconds
     #[arg(long, value_name = "MS,MS", num_args = 0..=1, default_missing_value = "0,20,100")]
     sink_latency: Option<String>,
-    /// What a job costs with 2 workers, and with 3 nodes of a cluster
+    /// Cost of a job with 2 workers, and with 3 nodes of a cluster
     #[arg(long)]
     scale: bool,
-    /// What a job costs while a million wait
+    /// Cost of a job while a million wait
     #[arg(long)]
     backlog: bool,
-    /// What 10,000 requests in flight take, to a destination that takes a second
+    /// Cost of 10,000 requests in flight to a destination that takes a second
     #[arg(long)]
     slow_sink: bool,
-    /// What a worker without jobs takes, and how soon it has the next
+    /// Cost of an idle worker, and how soon it starts the next job
     #[arg(long)]
     idle: bool,
-    /// How long a worker takes from its start to its first request
+    /// Time from a worker's start to its first request
     #[arg(long)]
     startup: bool,
-    /// What one dead destination among a hundred costs the others
+    /// Cost of one dead destination among a hundred for the others
     #[arg(long)]
     dead_host: bool,
 }
 
 impl Options {
-    /// As the bench's own program takes them.
+    /// The arguments for the bench's program.
     fn words(&self) -> Vec<String> {
         let numbers = [("--rounds", self.rounds), ("--jobs", self.jobs), ("--in-flight", self.in_flight)];
         let numbers = numbers.into_iter().filter_map(|(name, number)| Some(format!("{name}={}", number?)));
@@ -113,7 +113,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         .env("POSTRIDER_BARE_LOOP_BIN", folder.join("bare-loop"))
         .env("POSTRIDER_OTLP_RECEIVER_BIN", folder.join("otlp-receiver"));
     if options.counts() {
-        // Optimisation does not change how often memory is asked for, and `cargo xtask test` needs these as well.
+        // Optimisation does not change the number of allocations, and `cargo xtask test` needs these builds,
+        // too.
         for build in [Build::Lean, Build::Otel] {
             command.env(build.counting_variable(), binaries::counting_worker(build)?);
         }

@@ -1,4 +1,4 @@
-//! The worker's binary in both builds, each at a path of its own.
+//! The worker's binary in both builds, each at its own path.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use crate::step::{self, Failure};
 pub(crate) enum Build {
     /// With OpenTelemetry
     Otel,
-    /// Without
+    /// Without OpenTelemetry
     Lean,
 }
 
 impl Build {
-    /// What Cargo is told, besides the package.
+    /// Cargo's flags for this build, without the package.
     pub(crate) fn flags(self) -> &'static [&'static str] {
         match self {
             Self::Otel => &[],
@@ -30,7 +30,7 @@ impl Build {
         }
     }
 
-    /// In which variable the tests and the bench look for [`counting_worker`].
+    /// The variable in which the tests and the bench look for [`counting_worker`].
     pub(crate) fn counting_variable(self) -> &'static str {
         match self {
             Self::Otel => "POSTRIDER_OTEL_ALLOCATIONS_BIN",
@@ -39,7 +39,7 @@ impl Build {
     }
 }
 
-/// Builds the worker as it is shipped and copies it to `target/e2e/{otel,lean}/postrider`.
+/// Builds the worker as released and copies it to `target/e2e/{otel,lean}/postrider`.
 pub(crate) fn worker(build: Build) -> Result<PathBuf, Failure> {
     copied(build, "debug", build.name())
 }
@@ -51,7 +51,7 @@ pub(crate) fn release_worker(build: Build) -> Result<PathBuf, Failure> {
 
 /// Builds the worker that counts its allocations, to `target/e2e/{otel,lean}/allocations`.
 pub(crate) fn counting_worker(build: Build) -> Result<PathBuf, Failure> {
-    // The selection of packages with which the tests are built, so that nothing is built for this alone.
+    // The same selection of packages as for the tests, so that Cargo builds no dependency again.
     let mut cargo = step::cargo(&["build", "--workspace", "--example", "allocations"]);
     step::run(&format!("build the counting worker ({})", build.name()), cargo.args(build.flags()))?;
     let built = step::target().join("debug").join("examples").join("allocations");
@@ -59,14 +59,14 @@ pub(crate) fn counting_worker(build: Build) -> Result<PathBuf, Failure> {
 }
 
 fn copied(build: Build, profile: &str, folder: &str) -> Result<PathBuf, Failure> {
-    // `-p postrider` and not `--workspace`: with more packages selected, their features would be in it.
+    // `-p postrider` and not `--workspace`: other selected packages would add their features.
     let mut cargo = step::cargo(&["build", "-p", "postrider"]);
     cargo.args(build.flags());
     if profile == "release" {
         cargo.arg("--release");
     }
     step::run(&format!("build the worker ({}, {profile})", build.name()), &mut cargo)?;
-    // Both builds write this path, so the binary is copied before the other build comes.
+    // Both builds write this path, so copy the binary before the other build runs.
     let built = step::target().join(profile).join("postrider");
     kept(&built, &step::target().join("e2e").join(folder).join("postrider"))
 }
@@ -78,10 +78,10 @@ fn kept(built: &Path, copy: &Path) -> Result<PathBuf, Failure> {
     Ok(copy.to_owned())
 }
 
-/// Copies to a temporary name first: the old file may be running, and no test may see half of the new one.
+/// Copies to a temporary name first: the old file may be running, and no test may see an incomplete file.
 fn replace(from: &Path, to: &Path) -> std::io::Result<()> {
     let temporary = to.with_extension(format!("{}.new", std::process::id()));
-    fs::create_dir_all(to.parent().expect("the copy lies in a folder"))?;
+    fs::create_dir_all(to.parent().expect("the copy is in a folder"))?;
     fs::copy(from, &temporary)?;
     fs::rename(&temporary, to)
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask chaos`: the ledger of the end-to-end tests, for as long as one likes.
+//! `cargo xtask chaos`: the ledger of the end-to-end tests, for any duration.
 
 use clap::Args;
 
@@ -6,30 +6,30 @@ use crate::binaries::{self, Build};
 use crate::step::{self, Failure};
 use crate::tools;
 
-/// The tests that play.
+/// The tests to run.
 const ONE_QUEUE: &str = "ledger::nothing_is_lost_while_workers_connections_and_redis_die";
 const SEVERAL_QUEUES: &str = "ledger::nothing_is_lost_of_several_queues_and_shards";
 
-/// What is played.
+/// The settings of the run.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How long jobs come and things die
+    /// For how long jobs are enqueued and faults happen
     #[arg(long, value_name = "N", default_value_t = 5)]
     minutes: u64,
-    /// Repeat the plan of this seed; without it there is a new one each time
+    /// Repeat the plan of this seed [default: a new seed each time]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Two queues, one of them with shards, in place of one
+    /// Use two queues, one of them with shards, instead of one
     #[arg(long)]
     shards: bool,
 }
 
-/// Builds both workers and plays; the ledger is printed.
+/// Builds both workers, runs the plan and prints the ledger.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let redis = tools::redis_server()?;
     let lean = binaries::worker(Build::Lean)?;
     let otel = binaries::worker(Build::Otel)?;
-    // `--workspace`, as the tests are built: the same artefacts serve both.
+    // `--workspace`, like the tests, so that both use the same artefacts.
     let mut command =
         step::cargo(&["test", "--workspace", "--test", "worker", "--", "--nocapture", "--exact"]);
     command

@@ -1,4 +1,4 @@
-//! `cargo xtask check`: everything but the tests. The cheap steps come first.
+//! `cargo xtask check`: everything except the tests. The cheap steps run first.
 
 use std::fs;
 
@@ -26,16 +26,16 @@ const STEPS: [(&str, Step); 12] = [
     ("lean-binary", lean_binary),
 ];
 
-/// What `--only` takes.
+/// The values of `--only`.
 pub(crate) fn names() -> PossibleValuesParser {
     PossibleValuesParser::new(STEPS.map(|(name, _)| name))
 }
 
-/// Runs the steps up to the first that fails, or one alone.
+/// Runs the steps until one fails, or only one.
 pub(crate) fn run(only: Option<&str>) -> Result<(), Failure> {
     for (name, step) in STEPS.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
         step::timed(&format!("check {name}"), step).map_err(|failure| {
-            let hint = format!("`cargo xtask check --only {name}` repeats this step alone");
+            let hint = format!("`cargo xtask check --only {name}` repeats only this step");
             Failure { message: format!("{}\n{hint}", failure.message), ..failure }
         })?;
     }
@@ -54,32 +54,32 @@ fn doc(build: Build) -> Result<(), Failure> {
     step::visibly(&mut command)
 }
 
-/// `cargo tree -i opentelemetry` would end with 101 when the crate is absent, and as well on any other error.
+/// `cargo tree -i opentelemetry` exits with 101 if the crate is absent, but also on any other error.
 fn lean_tree() -> Result<(), Failure> {
     let tree = step::output(&mut cargo(&["tree", "--workspace", "--no-default-features"]))?;
     absent(
         &tree,
         "opentelemetry",
         "cargo tree --workspace --no-default-features",
-        "look for a `default = [\"otel\"]` too many, a missing `default-features = false` in the root's \
+        "look for an unwanted `default = [\"otel\"]`, a missing `default-features = false` in the root's \
          [workspace.dependencies], or a dev-dependency",
     )
 }
 
-/// The rules of `tidy` say that nothing else sends telemetry; this one, that the official exporter is there to do it.
+/// The rules of `tidy` forbid other ways to send telemetry; this one requires the official exporter.
 fn official_exporter() -> Result<(), Failure> {
     let tree = step::output(&mut cargo(&["tree", "--package", "postrider", "--edges", "normal"]))?;
     present(
         &tree,
         "opentelemetry-otlp",
         "cargo tree --package postrider",
-        "telemetry leaves through the official exporter",
+        "the official exporter must send telemetry",
     )
 }
 
 fn one_tls() -> Result<(), Failure> {
     let tree = step::output(&mut cargo(&["tree", "--workspace"]))?;
-    let advice = "`ring` is the one TLS provider; a dependency has its default features on";
+    let advice = "`ring` must be the only TLS provider; a dependency has its default features on";
     absent(&tree, "aws-lc", "cargo tree --workspace", advice)
 }
 
@@ -116,7 +116,7 @@ fn one_version() -> Result<(), Failure> {
     }
 }
 
-/// The packages of a lock file whose name contains `word` and that stand in it more than once.
+/// The packages whose name contains `word` and that a lock file contains more than once.
 fn twice<'a>(lock: &'a str, word: &str) -> Vec<&'a str> {
     let names = lock.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
     let mut names: Vec<_> = names.filter(|name| name.contains(word)).collect();
@@ -126,7 +126,7 @@ fn twice<'a>(lock: &'a str, word: &str) -> Vec<&'a str> {
     twice
 }
 
-/// A debug build names the source files of the crates it is made of, so a leak shows.
+/// A debug build contains the paths of its crates' source files, so a leaked crate is found.
 fn lean_binary() -> Result<(), Failure> {
     let path = binaries::worker(Build::Lean)?;
     let bytes = fs::read(&path).map_err(|error| Failure::from(format!("{}: {error}", path.display())))?;

@@ -1,6 +1,6 @@
-"""Holds what docker/collector/config.yaml means against what it promises: which spans leave, and how often.
+"""Checks which spans docker/collector/config.yaml exports, and that it exports each once.
 
-The Collector itself is not needed: its two processors that decide are played here, as their documentation describes them
+This does not need the Collector. It simulates the two processors that decide, as their documentation describes them
 (tailsamplingprocessor and filterprocessor of Contrib, 0.156).
 """
 
@@ -48,12 +48,12 @@ def matches(policy, spans):
         return any(options["min_value"] <= span.resends <= options["max_value"] for span in spans)
     if kind == "probabilistic":
         return float(options["sampling_percentage"]) >= 100
-    raise AssertionError(f"a policy of the type {kind} is not known here")
+    raise AssertionError(f"unknown policy type {kind}")
 
 
 def tail_sampling(options, spans):
-    """What is kept. Decisions of dropped traces that are cached leave the trace's memory at once; so their later spans are
-    decided on again, but for as many traces as the cache holds."""
+    """The kept spans. A cached decision to drop a trace removes it from memory at once. Its later spans are decided on
+    again, unless the cache still has the decision."""
     wait = float(options["decision_wait"].removesuffix("s"))
     cache = options["decision_cache"]
     assert cache["sampled_cache_size"] > options["num_traces"], "a decision is forgotten before its trace"
@@ -82,7 +82,7 @@ def tail_sampling(options, spans):
 
 
 def exported(config, spans):
-    """What all pipelines of traces export, in the order of their names."""
+    """The spans that all pipelines of traces export, in the order of the pipelines."""
     out = []
     for name, pipeline in config["service"]["pipelines"].items():
         if name.split("/")[0] != "traces":
@@ -97,7 +97,7 @@ def exported(config, spans):
                 conditions = [CONDITIONS[condition] for condition in options["trace_conditions"]]
                 left = [span for span in left if not any(drops(span) for drops in conditions)]
             else:
-                assert processor in PASS_ON, f"{processor} is not known here"
+                assert processor in PASS_ON, f"unknown processor {processor}"
         out += left
     return out
 
@@ -110,7 +110,7 @@ def load(root, environment):
 
 
 def attempt(trace, at, failed, **more):
-    """The spans of an attempt that ends then."""
+    """The spans of an attempt that ends at `at` seconds."""
     return [
         Span(f"process {trace}", trace, at, type="process"),
         Span(f"POST {trace}", trace, at, failed=failed, **more),
@@ -123,7 +123,7 @@ def enqueued(trace, at):
 
 
 def scenes():
-    """Name; spans; the names of those that are exported where no share of the rest is kept."""
+    """For each scene: its name, its spans, and the names of the exported spans if no share of the rest is kept."""
     everything = lambda spans: [span.name for span in spans]
     ordinary = [*enqueued("good", 0), *attempt("good", 1, failed=False)]
     yield "a job without trouble is dropped", ordinary, []
@@ -131,34 +131,34 @@ def scenes():
     yield "a trace with a failure is kept whole", spans, everything(spans)
     late = attempt("late", 60, failed=True)
     others = [*enqueued("other", 20), *attempt("other", 20, failed=False)]
-    yield "a failure that comes late keeps what comes with it", [*enqueued("late", 0), *others, *late], everything(late)
+    yield "a late failure keeps the spans that arrive with it", [*enqueued("late", 0), *others, *late], everything(late)
     yield (
-        "and leaves itself where no other trace was dropped since",
+        "a late failure itself is exported if no other trace was dropped since",
         [*enqueued("late", 0), *late],
         [span.name for span in late if span.failed],
     )
     spans = [*enqueued("twice", 0), *attempt("twice", 1, failed=True), *attempt("twice", 90, failed=False)]
-    yield "what comes later of a trace that is kept is kept", spans, everything(spans)
+    yield "later spans of a kept trace are kept", spans, everything(spans)
     spans = [*enqueued("again", 0), *others, *attempt("again", 60, failed=False, resends=1)]
     yield "a request that was repeated is kept", spans, everything(spans[-3:])
     spans = [Span("process slow", "slow", 4, seconds=3, type="process"), Span("POST slow", "slow", 4, seconds=3)]
     yield "slow work is kept", spans, everything(spans)
     read = [Span("receive", "read", 5, seconds=4.4, type="receive"), Span("XREADGROUP", "read", 5, seconds=4.4)]
     yield "a read that waited for jobs is not slow", read, []
-    yield "one that failed is a failure", [Span("XREADGROUP", "read", 5, failed=True)], ["XREADGROUP"]
+    yield "a failed read is a failure", [Span("XREADGROUP", "read", 5, failed=True)], ["XREADGROUP"]
 
 
 def faults(root):
-    """What does not hold, one text each."""
+    """The broken promises, one text each."""
     none, everything = load(root, {"TRACES_KEPT_PERCENT": "0"}), load(root, {})
     for name, spans, expected in scenes():
         left = sorted(span.name for span in exported(none, spans))
         if left != sorted(expected):
-            yield f"{name}: {left} are exported, not {sorted(expected)}"
+            yield f"{name}: exports {left}, not {sorted(expected)}"
         left = sorted(span.name for span in exported(everything, spans))
         if left != sorted(span.name for span in spans):
-            yield f"{name}: all are to be kept, and {left} are exported"
+            yield f"{name}: all must be kept, but {left} are exported"
     for file in (FILE, "docker/collector/slim.yaml"):
-        # Workers export every 60 s unless OTEL_METRIC_EXPORT_INTERVAL says otherwise.
+        # Workers export every 60 s by default (OTEL_METRIC_EXPORT_INTERVAL).
         if "metric_expiration: ${env:METRICS_EXPIRATION:-2m}" not in (root / file).read_text():
-            yield f"{file}: metrics of a worker that has left are offered for longer than two exports take"
+            yield f"{file}: metrics of a stopped worker are served for longer than two export intervals"

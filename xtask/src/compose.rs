@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::images;
 use crate::step::{self, Failure};
 
-/// What runs besides the worker and Redis.
+/// The services besides the worker, Redis and the sink.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Profile {
     /// Jaeger
@@ -24,31 +24,31 @@ pub(crate) enum Profile {
     Collector,
     /// Prometheus and Grafana
     Metrics,
-    /// A small echo server that jobs may reach; the sample job goes there, so it always runs
+    /// A small echo server that jobs may reach; always runs, because the sample job goes to it
     Demo,
 }
 
-/// How the stack comes up.
+/// How the stack is started.
 #[derive(Args)]
 pub(crate) struct UpOptions {
-    /// What runs besides the worker, Redis and the sink; may be given several times
+    /// Services besides the worker, Redis and the sink; may be given several times
     #[arg(long, value_enum, value_name = "PROFILE")]
     profile: Vec<Profile>,
     /// The build of the worker
     #[arg(long, value_enum, default_value = "otel")]
     features: Build,
-    /// How many workers
+    /// Number of workers
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     scale: u16,
-    /// Build the image anew, also where there is one
+    /// Build the image even if there is one
     #[arg(long)]
     build: bool,
 }
 
-/// How the stack goes down.
+/// How the stack is stopped.
 #[derive(Args)]
 pub(crate) struct DownOptions {
-    /// Remove what it has stored, too: jobs, traces in the Collector's queue, metrics
+    /// Also remove stored data: jobs, traces in the Collector's queue, metrics
     #[arg(long)]
     volumes: bool,
 }
@@ -56,7 +56,7 @@ pub(crate) struct DownOptions {
 /// What is shown.
 #[derive(Args)]
 pub(crate) struct LogsOptions {
-    /// Go on until Ctrl-C
+    /// Follow the log until Ctrl-C
     #[arg(long, short)]
     follow: bool,
     /// Only these services
@@ -64,7 +64,7 @@ pub(crate) struct LogsOptions {
     services: Vec<String>,
 }
 
-/// The stack, as compose is called for it.
+/// The stack, with its calls of compose.
 struct Stack {
     engine: Engine,
     compose: Vec<OsString>,
@@ -72,7 +72,7 @@ struct Stack {
     settings: Vec<(&'static str, String)>,
 }
 
-/// Starts what was asked for, sends a job through it and says where to look.
+/// Starts the selected services, sends a job through them and prints the addresses.
 pub(crate) fn up(options: &UpOptions) -> Result<(), Failure> {
     let mut profiles = options.profile.clone();
     profiles.push(Profile::Demo);
@@ -84,13 +84,13 @@ pub(crate) fn up(options: &UpOptions) -> Result<(), Failure> {
     }
     let scale = format!("worker={}", options.scale);
     step::run("start the stack", &mut stack.call(&["up", "-d", "--scale", &scale]))?;
-    step::timed("wait until all of it is well", || wait::all(&stack))?;
+    step::timed("wait until all services are healthy", || wait::all(&stack))?;
     let sample = step::timed_output("send a job through it", &mut sample(&stack))?;
     print!("{}", where_to_look(&stack, sample.trim()));
     Ok(())
 }
 
-/// Stops everything of the stack, whatever profile it was started with.
+/// Stops all services of the stack, of every profile.
 pub(crate) fn down(options: &DownOptions) -> Result<(), Failure> {
     let stack = Stack::new(Profile::value_variants().to_vec(), Vec::new())?;
     let mut command = stack.call(&["down", "--remove-orphans"]);
@@ -98,7 +98,7 @@ pub(crate) fn down(options: &DownOptions) -> Result<(), Failure> {
     step::run("stop the stack", &mut command)
 }
 
-/// Shows what the services have logged.
+/// Shows the logs of the services.
 pub(crate) fn logs(options: &LogsOptions) -> Result<(), Failure> {
     let stack = Stack::new(Profile::value_variants().to_vec(), Vec::new())?;
     let mut command = stack.call(&["logs"]);
@@ -113,7 +113,8 @@ impl Stack {
         Ok(Self { engine, compose, profiles, settings })
     }
 
-    /// A call of compose with the stack's profiles and settings. It reads the rest from the environment and .env.
+    /// A call of compose with the stack's profiles and settings. Compose reads the rest from the environment
+    /// and .env.
     fn call(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.compose[0]);
         command.args(&self.compose[1..]).current_dir(step::root());
@@ -128,14 +129,14 @@ impl Stack {
         self.profiles.contains(&profile)
     }
 
-    /// Where a port of a service is open on this machine.
+    /// The address of a service's port on this machine.
     fn published(&self, service: &str, port_inside: u16) -> Result<SocketAddr, Failure> {
         let text = step::output(&mut self.call(&["port", service, &port_inside.to_string()]))?;
         let open = text.trim();
         let port = open.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-        let message = format!("`port {service} {port_inside}` of compose said `{open}`, which is no address");
+        let message = format!("`port {service} {port_inside}` of compose printed `{open}`, not an address");
         let (host, port) = port.ok_or_else(|| Failure::from(message))?;
-        // Open on all addresses, so also here.
+        // Open on all addresses, so also on the loopback address.
         let host = host.trim_matches(['[', ']']).parse().ok().filter(|host: &IpAddr| !host.is_unspecified());
         Ok(SocketAddr::new(host.unwrap_or(Ipv4Addr::LOCALHOST.into()), port))
     }
@@ -152,13 +153,13 @@ impl Profile {
     }
 }
 
-/// What the profiles ask of the worker. What the user has set himself stands.
+/// The worker settings that the profiles need. The user's own settings take precedence.
 fn settings(profiles: &[Profile], features: Build) -> Vec<(&'static str, String)> {
     let mut settings = vec![("POSTRIDER_FEATURES", features.name().to_owned())];
     if matches!(features, Build::Lean) {
         return settings;
     }
-    // Compose reads it, too, but what is set here would go before it.
+    // Compose also reads .env, but values set here would take precedence.
     let file = fs::read_to_string(step::root().join(".env")).unwrap_or_default();
     let mut set = |name: &'static str, value: &str| {
         if env::var_os(name).is_none_or(|set| set.is_empty()) && !sets(&file, name) {
@@ -181,7 +182,7 @@ fn settings(profiles: &[Profile], features: Build) -> Vec<(&'static str, String)
         set("OTEL_TRACES_EXPORTER", "none");
     }
     if !collector {
-        // Jaeger takes no metrics; Prometheus gets them from the worker itself.
+        // Jaeger accepts no metrics; Prometheus scrapes them from the worker.
         set("OTEL_METRICS_EXPORTER", if prometheus { "prometheus" } else { "none" });
     }
     settings
@@ -193,7 +194,7 @@ fn sets(file: &str, name: &str) -> bool {
     lines.any(|(set, value)| set.trim() == name && !value.trim().is_empty())
 }
 
-/// Sent inside the worker's container: the program is there, and so is its telemetry.
+/// Sends the job from the worker's container, which has the program and its telemetry settings.
 fn sample(stack: &Stack) -> Command {
     let send =
         ["exec", "-T", "worker", "/usr/local/bin/postrider", "send", "POST", "http://sink:8080/sample"];
@@ -228,11 +229,11 @@ fn where_to_look(stack: &Stack, sample: &str) -> String {
         }
     }
     row("logs", "cargo xtask compose-logs --follow worker");
-    row("the end", "cargo xtask compose-down");
+    row("stop", "cargo xtask compose-down");
     text
 }
 
-/// `postrider send --wait` ends its line with `trace` and the id, where there is one.
+/// The trace id at the end of the line that `postrider send --wait` prints, if there is one.
 fn trace_id(line: &str) -> Option<&str> {
     let id = line.rsplit_once("trace ")?.1.trim();
     (id.len() == 32 && id.chars().all(|character| character.is_ascii_hexdigit())).then_some(id)
@@ -243,14 +244,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_trace_of_the_sample_is_found_in_what_was_printed() {
+    fn the_trace_of_the_sample_is_found_in_the_output() {
         let id = "4bf92f3577b34da6a3ce929d0e0e4736";
         assert_eq!(trace_id(&format!("1795-0  done with 200 after 1 attempt  trace {id}")), Some(id));
         assert_eq!(trace_id("1795-0  done with 200 after 1 attempt"), None);
     }
 
     #[test]
-    fn what_stands_in_the_file_of_the_user_is_seen() {
+    fn variables_in_the_file_of_the_user_are_found() {
         let file = "# OTEL_ENABLED=true\nOTEL_TRACES_EXPORTER=\n OTEL_METRICS_EXPORTER=otlp\n";
         let found =
             ["OTEL_ENABLED", "OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"].map(|name| sets(file, name));

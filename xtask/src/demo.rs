@@ -21,7 +21,7 @@ pub(crate) fn picture() -> Result<(), Failure> {
 fn play(arguments: &[PathBuf]) -> Result<(), Failure> {
     let redis = tools::redis_server()?;
     let worker = binaries::worker(Build::Otel)?;
-    // `--workspace`, as the tests are built: the same artefacts serve both.
+    // `--workspace`, like the tests, so that both use the same artefacts.
     let demo = &["build", "--workspace", "--bin", "demo", "--bin", "otlp-receiver"];
     step::run("build the demo", &mut step::cargo(demo))?;
 
@@ -31,6 +31,6 @@ fn play(arguments: &[PathBuf]) -> Result<(), Failure> {
     if status.success() {
         return Ok(());
     }
-    // The demo has said itself what went wrong.
+    // The demo has already printed the error.
     Err(Failure { message: String::new(), code: step::exit_code(status) })
 }

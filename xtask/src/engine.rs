@@ -1,5 +1,4 @@
-//! The container engine and its compose, whichever of both there is: Docker or Podman, `docker compose` or
-//! `docker-compose`.
+//! The container engine and its compose: Docker or Podman, `docker compose` or `docker-compose`.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,13 +7,13 @@ use std::process::Command;
 
 use crate::step::{self, Failure};
 
-/// A client whose engine answers.
+/// The client of an engine that responds.
 pub(crate) struct Engine {
     client: OsString,
 }
 
 impl Engine {
-    /// The client that `DOCKER` names, or `docker`. The one sentence without an engine is this one's.
+    /// The client in `DOCKER`, or `docker`. This is the only error without an engine.
     pub(crate) fn find() -> Result<Self, Failure> {
         let named = env::var_os("DOCKER").filter(|client| !client.is_empty());
         let engine = Self { client: named.unwrap_or_else(|| "docker".into()) };
@@ -37,19 +36,19 @@ impl Engine {
     /// A call of the client, in the root of the workspace.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.client);
-        // Older clients build in the old way otherwise, and keep every layer.
+        // Older clients use the old builder otherwise, and keep every layer.
         command.current_dir(step::root()).env("DOCKER_BUILDKIT", "1");
         command
     }
 
-    /// The words that call compose: the engine's own command, or the program beside it.
+    /// The command line of compose: a subcommand of the client, or a separate program.
     pub(crate) fn compose(&self) -> Result<Vec<OsString>, Failure> {
         if step::works(self.command().args(["compose", "version"])) {
             return Ok(vec![self.client.clone(), "compose".into()]);
         }
         let mut beside = self.client.clone();
         beside.push("-compose");
-        // It speaks to Docker's socket, so it would start the stack in another engine than this one.
+        // It uses Docker's socket, so with another client it would start the stack in the wrong engine.
         let is_docker = Path::new(&self.client).file_name().is_some_and(|name| name == "docker");
         let elsewhere = is_docker.then(|| "docker-compose".into());
         for program in std::iter::once(beside).chain(elsewhere) {

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: what must hold of any input, tried with input that a fuzzer makes up.
+//! `cargo xtask fuzz`: tests properties of all inputs with a fuzzer's inputs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ const CARGO_FUZZ: &str = "cargo-fuzz@0.13.2";
 pub(crate) struct Options {
     /// Which target to run: the name of a file in fuzz/fuzz_targets [default: all, one after the other]
     target: Option<String>,
-    /// For how long to run each
+    /// Seconds to run each target
     #[arg(long, default_value_t = 60)]
     seconds: u32,
 }
 
-/// Runs the targets. What they find stands in `target/fuzz/artifacts`, and what they learn in `target/fuzz/corpus`;
-/// the committed corpus stays as it is.
+/// Runs the targets. Failing inputs go to `target/fuzz/artifacts`, new corpus inputs to `target/fuzz/corpus`.
+/// The committed corpus does not change.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let targets = targets()?;
     let chosen: Vec<&String> = match &options.target {
@@ -27,7 +27,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         Some(name) => targets.iter().filter(|target| *target == name).collect(),
     };
     if chosen.is_empty() {
-        return Err(format!("there is no such target; there are: {}", targets.join(", ")).into());
+        return Err(format!("unknown target; known are: {}", targets.join(", ")).into());
     }
     if !step::works(Command::new("rustup").args(["run", "nightly", "cargo", "--version"])) {
         let advice =
@@ -67,7 +67,7 @@ fn cargo_fuzz() -> Result<PathBuf, Failure> {
     let program = tools.join("bin/cargo-fuzz");
     if !step::works(Command::new(&program).arg("--version")) {
         let mut install = step::cargo(&["install", CARGO_FUZZ, "--locked", "--quiet", "--root"]);
-        // Built beside the workspace's own, whose target directory would be taken.
+        // Uses its own target folder: Cargo has locked the workspace's.
         step::run("install cargo-fuzz", install.arg(&tools).env("CARGO_TARGET_DIR", tools.join("build")))?;
     }
     Ok(program)

@@ -8,10 +8,10 @@ use crate::binaries::Build;
 use crate::engine::Engine;
 use crate::step::{self, Failure};
 
-/// What is built.
+/// What to build.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// One build alone
+    /// Only this build
     #[arg(long, value_enum)]
     features: Option<Build>,
     /// The profile of Cargo: `dev` builds fast, for tests
@@ -19,7 +19,7 @@ pub(crate) struct Options {
     profile: String,
 }
 
-/// Builds what was asked for and says how large it is.
+/// Builds the selected images and prints their sizes.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let engine = Engine::find()?;
     let builds = options.features.map_or(vec![Build::Otel, Build::Lean], |build| vec![build]);
@@ -55,7 +55,7 @@ pub(crate) fn tag(build: Build) -> String {
     format!("postrider:{}", build.name())
 }
 
-/// The commit that is checked out, and whether it is all; a checkout without Git has none.
+/// The checked-out commit, with a suffix if files differ from it, or `unknown` without Git.
 fn revision() -> String {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).current_dir(step::root()).output().ok()?;

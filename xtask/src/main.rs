@@ -29,7 +29,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run the main job from end to end on this machine: Redis, worker, destination, traces
+    /// Run a demo on this machine: Redis, worker, destination, traces
     Demo,
     /// Draw docs/trace.svg, the trace of a job that needs two attempts, from a real run
     Picture,
@@ -39,36 +39,37 @@ enum Task {
         #[arg(last = true)]
         filter: Vec<String>,
     },
-    /// Format, lints, documentation, the lean build and the rules of the architecture
+    /// Check format, lints, documentation, the lean build and the rules of the architecture
     Check {
-        /// Run this step alone
+        /// Run only this step
         #[arg(long, value_name = "NAME", value_parser = check::names())]
         only: Option<String>,
     },
     /// Compare the worker with a bare loop that does the same jobs
     Bench(bench::Options),
-    /// Try what must hold of any input with input that a fuzzer makes up; needs nightly
+    /// Fuzz the parsers and decoders; needs nightly
     Fuzz(fuzz::Options),
-    /// Let workers, connections and Redis die by a random plan, and account for every job
+    /// Kill workers, connections and Redis by a random plan, and account for every job
     Chaos(chaos::Options),
     /// Build the worker's images, postrider:otel and postrider:lean
     Images(images::Options),
-    /// Start the stack of compose.yaml, send a job through it and say where to look
+    /// Start the stack of compose.yaml, send a job through it and print its addresses
     ComposeUp(compose::UpOptions),
     /// Stop the stack
     ComposeDown(compose::DownOptions),
-    /// Show what the stack has logged
+    /// Show the logs of the stack
     ComposeLogs(compose::LogsOptions),
-    /// Test the images and the stack from outside, also while parts of it stop
+    /// Test the images and the stack from outside, also while parts of it are stopped
     TestStack(stack::Options),
 }
 
 fn main() -> ExitCode {
     let task = Arguments::parse().command;
-    // Ctrl-C goes to everything in the foreground: what we started stops and cleans up, we wait for it and
-    // report. Without a handler we would be gone first. A caught signal is not inherited, an ignored one is.
+    // Ctrl-C reaches all foreground processes: child processes stop and clean up, and xtask waits for them
+    // and reports. Without a handler xtask would exit first. Child processes inherit ignored signals, but not
+    // caught ones.
     if let Err(error) = ctrlc::set_handler(|| {}) {
-        eprintln!("xtask: Ctrl-C will not wait for what was started: {error}");
+        eprintln!("xtask: Ctrl-C will not wait for child processes: {error}");
     }
     let result = match task {
         Task::Demo => demo::run(),

@@ -1,4 +1,5 @@
-//! `cargo xtask test-stack`: builds the images and has `crates/e2e/src/bin/stack` test them from outside.
+//! `cargo xtask test-stack`: builds the images and runs `crates/e2e/src/bin/stack`, which tests them from
+//! outside.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -10,22 +11,22 @@ use crate::engine::Engine;
 use crate::images;
 use crate::step::{self, Failure};
 
-/// How the stack is tested.
+/// The settings of the test.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The profile of Cargo that the images are built with
+    /// Cargo's profile for the images
     #[arg(long, value_name = "NAME", default_value = "release")]
     profile: String,
-    /// Test the images that are there
+    /// Test the existing images
     #[arg(long)]
     no_build: bool,
-    /// Read traces not from Jaeger but from this file in the receiver's container, as the Collector's file exporter
-    /// writes it
+    /// Read traces not from Jaeger but from this file in the receiver's container, in the format of the
+    /// Collector's file exporter
     #[arg(long, value_name = "PATH")]
     traces_file: Option<String>,
 }
 
-/// Builds and tests; what the test started, it stops.
+/// Builds the images and runs the test, which stops everything it started.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let engine = Engine::find()?;
     let compose = engine.compose()?;
@@ -34,7 +35,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             images::image(&engine, build, &options.profile)?;
         }
     }
-    // `--workspace`, as the tests are built: the same artefacts serve both.
+    // `--workspace`, like the tests, so that both use the same artefacts.
     step::run("build the test", &mut step::cargo(&["build", "--workspace", "--bin", "stack"]))?;
     let mut command = Command::new(step::target().join("debug/stack"));
     command.current_dir(step::root()).env("POSTRIDER_COMPOSE", compose.join(&OsString::from(" ")));

@@ -1,4 +1,4 @@
-//! Running other programs: one line says what runs, one how it ended and how long it took.
+//! Runs other programs: prints one line when a step starts, and one with its result and duration.
 
 use std::env;
 use std::ffi::OsStr;
@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::time::Instant;
 
-/// Why xtask ends without success, and with which exit code.
+/// Why xtask fails, and its exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) message: String,
@@ -21,21 +21,21 @@ impl From<String> for Failure {
     }
 }
 
-/// The root of the workspace: where `cargo run` finds xtask, else where it was compiled. These differ where a target
-/// folder was copied from another checkout, since Cargo takes what lies there for its own.
+/// The root of the workspace: the location of xtask from `cargo run`, or else where it was compiled. They
+/// differ if a target folder was copied from another checkout, because Cargo reuses what it finds there.
 pub(crate) fn root() -> &'static Path {
     static XTASK: LazyLock<PathBuf> = LazyLock::new(|| {
         let is_ours = env::var_os("CARGO_PKG_NAME").is_some_and(|name| name == env!("CARGO_PKG_NAME"));
         let found = env::var_os("CARGO_MANIFEST_DIR").filter(|_| is_ours);
         found.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
     });
-    XTASK.parent().expect("xtask lies in the root of the workspace")
+    XTASK.parent().expect("xtask is in the root of the workspace")
 }
 
-/// Where Cargo builds: `CARGO_TARGET_DIR`, or `target` in the root.
+/// Cargo's target folder: `CARGO_TARGET_DIR`, or `target` in the root.
 pub(crate) fn target() -> PathBuf {
     match env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty()) {
-        // A relative path counts from where we were called, and Cargo is called from the root.
+        // A relative path starts at the caller's folder, but Cargo runs in the root.
         Some(folder) => std::path::absolute(&folder).unwrap_or_else(|_| folder.into()),
         None => root().join("target"),
     }
@@ -45,8 +45,8 @@ pub(crate) fn target() -> PathBuf {
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(root()).env("CARGO_TARGET_DIR", target());
-    // `cargo run` describes xtask in these. Build scripts watch some of them and would run again each time
-    // that Cargo is called from here and then by hand.
+    // `cargo run` sets these variables for xtask. Build scripts watch some of them and would run again
+    // whenever Cargo is called first from here and then by hand.
     for (name, _) in env::vars_os() {
         if name
             .to_str()
@@ -69,7 +69,7 @@ pub(crate) fn visibly(command: &mut Command) -> Result<(), Failure> {
     success(command, status)
 }
 
-/// Runs one named step and says how long it took.
+/// Runs one named step and prints how long it took.
 pub(crate) fn timed(name: &str, step: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     eprintln!("xtask: {name} …");
     let start = Instant::now();
@@ -79,27 +79,27 @@ pub(crate) fn timed(name: &str, step: impl FnOnce() -> Result<(), Failure>) -> R
     result
 }
 
-/// Runs one named step and returns what it prints on standard output.
+/// Runs one named step and returns its standard output.
 pub(crate) fn timed_output(name: &str, command: &mut Command) -> Result<String, Failure> {
     let mut printed = String::new();
     timed(name, || output(command).map(|text| printed = text))?;
     Ok(printed)
 }
 
-/// What a command prints on standard output; its standard error goes to the user.
+/// The standard output of a command. Its standard error goes to the user.
 pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
     let output = command.stderr(Stdio::inherit()).output().map_err(|error| not_started(command, &error))?;
     success(command, output.status)?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Whether a command runs and succeeds; shows nothing.
+/// Whether a command runs and succeeds. Shows no output.
 pub(crate) fn works(command: &mut Command) -> bool {
     let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
 }
 
-/// The exit code a shell would report.
+/// The exit code that a shell would report.
 pub(crate) fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
@@ -113,11 +113,11 @@ fn success(command: &Command, status: ExitStatus) -> Result<(), Failure> {
     if status.success() {
         return Ok(());
     }
-    let message = format!("`{}` ended with {status}; the reason stands above", line(command));
+    let message = format!("`{}` ended with {status}; see its output above", line(command));
     Err(Failure { message, code: exit_code(status) })
 }
 
-/// The command as one would type it.
+/// The command as typed in a shell.
 fn line(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(OsStr::new("?"));
     let words = std::iter::once(program).chain(command.get_args());

@@ -1,8 +1,8 @@
 //! `cargo xtask test`: every test in both builds.
 //!
-//! Cargo unites the features of all selected packages, so each other selection of packages means another
-//! build of tokio, hyper and what stands on them. Hence two selections for each build and no more: the
-//! worker alone (as it is shipped) and the whole workspace. All steps of one build follow each other.
+//! Cargo unites the features of all selected packages, so each further selection of packages causes another
+//! build of tokio, hyper and the crates that use them. So there are only two selections for each build: the
+//! worker alone (as released) and the whole workspace. All steps of one build run in sequence.
 
 use std::path::Path;
 use std::process::Command;
@@ -18,11 +18,11 @@ pub(crate) fn run(filter: &[String]) -> Result<(), Failure> {
     let webhooks = tools::webhooks_library()?;
     let nextest = step::works(&mut step::cargo(&["nextest", "--version"]));
     let runner = if nextest { "cargo-nextest" } else { "cargo test (cargo-nextest is not installed)" };
-    eprintln!("xtask: the tests run with {runner}");
+    eprintln!("xtask: running the tests with {runner}");
 
     let lean = binaries::worker(Build::Lean)?;
     if nextest {
-        // Compiles the end-to-end tests as well, and leaves them to the other build, which runs both binaries.
+        // Also compiles the end-to-end tests, but the other build runs them, with both binaries.
         let only = ["-E", "not package(postrider-e2e)"];
         step::run("unit tests (lean)", &mut with_nextest(Build::Lean, &only, filter))?;
     } else {
@@ -55,7 +55,7 @@ fn with_nextest(build: Build, options: &[&str], filter: &[String]) -> Command {
     let mut command = step::cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]);
     command.args(build.flags()).args(options).args(["--test-threads", &at_once()]);
     if !filter.is_empty() {
-        // A filter may well fit no test of one build.
+        // A filter may match no test of one build.
         command.arg("--no-tests=pass").arg("--").args(filter);
     }
     command
@@ -70,15 +70,15 @@ fn with_cargo(build: Build, options: &[String], filter: &[String]) -> Command {
     command
 }
 
-/// How many tests run at once: two for each core, since most wait for other processes most of their time. Those that
-/// need the machine for themselves stand in `.config/nextest.toml`.
+/// Tests that run at once: two per core, because most tests wait for other processes most of the time.
+/// `.config/nextest.toml` lists the tests that need the machine for themselves.
 fn at_once() -> String {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     (2 * cores).to_string()
 }
 
-/// The options that choose every test target but those in `crates/e2e/tests`. `--exclude` would do the same
-/// and build all dependencies once more with other features.
+/// The options that select every test target except those in `crates/e2e/tests`. `--exclude` would do the
+/// same, but build all dependencies again with other features.
 fn all_but_e2e() -> Result<Vec<String>, Failure> {
     let mut options = vec!["--lib".to_owned(), "--bins".to_owned()];
     for folder in entries(&step::root().join("crates"))?.iter().filter(|folder| !folder.ends_with("e2e")) {

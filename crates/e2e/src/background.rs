@@ -1,11 +1,11 @@
-//! A server on a thread and a runtime of its own, so that tests of any flavour can use it.
+//! A server on its own thread and runtime, so that both blocking and async tests can use it.
 
 use std::future::Future;
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-/// Runs until it is dropped; then all tasks of its runtime end with it.
+/// Runs until it is dropped. Its runtime's tasks end with it.
 pub struct Background {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -16,7 +16,7 @@ impl Background {
     ///
     /// # Panics
     ///
-    /// When no thread can be started.
+    /// If no thread can be started.
     pub fn start(name: &str, server: impl Future<Output = ()> + Send + 'static) -> Background {
         let (stop, stopped) = oneshot::channel();
         let work = move || {

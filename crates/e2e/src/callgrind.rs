@@ -1,4 +1,5 @@
-//! Instructions for each job, by valgrind's callgrind: the same in each run, whatever else the machine does.
+//! Instructions per job, counted by valgrind's callgrind. The count does not depend on other load of the
+//! machine.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -9,30 +10,30 @@ use crate::child::OwnedChild;
 use crate::drain::{self, Drain, Late, STREAM};
 use crate::redis::RedisServer;
 
-/// Jobs of the two runs whose difference counts. The first is long enough for all that is done once: connections,
-/// the slow start of a destination, tables that grow.
+/// Jobs of the two runs. The result is their difference. The first run is long enough for all one-time work:
+/// connections, the slow start of a destination, growing tables.
 const JOBS: [usize; 2] = [300, 1_800];
 const PATIENCE: Duration = Duration::from_secs(300);
-/// callgrind counts an instruction that repeats itself once for each repetition, so that a copy of a kilobyte by
-/// `rep movsb`, which a processor does in some cycles, would be a thousand. Without it glibc copies in a loop.
+/// callgrind counts a repeated instruction once per repetition. A copy of a kilobyte by `rep movsb`, a few
+/// cycles on a processor, would count as a thousand instructions. Without it glibc copies in a loop.
 const NO_REPETITIONS: (&str, &str) = ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-ERMS,-FSRM");
 
-/// What programs are measured with.
+/// The set-up for measuring programs.
 pub struct Bench<'a> {
-    /// The program `valgrind`.
+    /// The path of `valgrind`.
     pub valgrind: &'a Path,
-    /// What they take jobs from.
+    /// The server they fetch jobs from.
     pub redis: &'a RedisServer,
-    /// What they talk to.
+    /// The proxy and the destination they connect to.
     pub late: &'a Late,
 }
 
 impl Bench<'_> {
-    /// Instructions that a worker needs for one job, one being in flight, on all threads, in user mode.
+    /// Instructions of a worker per job, with one job in flight, on all threads, in user mode.
     ///
     /// # Panics
     ///
-    /// When it does not drain its queue, or not in one go.
+    /// If it does not drain its queue, or schedules or retries more than a few jobs.
     pub fn worker(&self, program: &Path, environment: &[(&str, &str)]) -> f64 {
         let environment = [environment, &[NO_REPETITIONS]].concat();
         self.difference(|jobs, file| {
@@ -42,11 +43,11 @@ impl Bench<'_> {
         })
     }
 
-    /// The same of the bare loop.
+    /// Instructions of the bare loop per job.
     ///
     /// # Panics
     ///
-    /// When it fails.
+    /// If it fails.
     pub fn bare_loop(&self, program: &Path) -> f64 {
         self.difference(|jobs, file| {
             drain::preload(&mut self.redis.connect(), STREAM, self.late.sink.url(), jobs);
@@ -60,7 +61,7 @@ impl Bench<'_> {
         })
     }
 
-    /// What one more job costs, from a run with few jobs and one with many.
+    /// The cost of one more job: the difference of a run with few jobs and one with many, per job.
     fn difference(&self, run: impl Fn(usize, &Path)) -> f64 {
         let [few, many] = JOBS.map(|jobs| {
             let file = tempfile::NamedTempFile::new().expect("the folder for temporary files can be written");
@@ -73,7 +74,7 @@ impl Bench<'_> {
     fn command_line(&self, program: &Path, output: &Path) -> Vec<OsString> {
         let mut file = OsString::from("--callgrind-out-file=");
         file.push(output);
-        // Else a thread that waits for another may spin for as long as it likes.
+        // Without `--fair-sched=yes` a thread that waits for another may spin for any time.
         let options = ["--tool=callgrind", "--fair-sched=yes", "--quiet"].map(OsString::from);
         let mut line = vec![self.valgrind.as_os_str().to_owned()];
         line.extend(options);
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_total_stands_near_the_end() {
+    fn the_total_is_found_near_the_end() {
         assert_eq!(totals("events: Ir\nfn=(1) main\n16 400\n\ntotals: 401\n"), Some(401.0));
     }
 }

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 
 use crate::wait;
 
-/// Killed and reaped when dropped.
+/// Kills and reaps the process when dropped.
 pub(crate) struct OwnedChild {
     child: Child,
     status: Option<ExitStatus>,
@@ -18,7 +18,7 @@ impl OwnedChild {
     pub(crate) fn spawn(command: &mut Command) -> OwnedChild {
         match command.spawn() {
             Ok(child) => OwnedChild { child, status: None },
-            Err(error) => panic!("can not start {}: {error}", command.get_program().display()),
+            Err(error) => panic!("cannot start {}: {error}", command.get_program().display()),
         }
     }
 
@@ -30,7 +30,7 @@ impl OwnedChild {
         self.child.id()
     }
 
-    /// Does nothing once the process is reaped: its id may belong to another one by then.
+    /// Does nothing once the process is reaped: another process may have its id by then.
     pub(crate) fn signal(&mut self, signal: Signal) {
         if self.try_wait().is_none() {
             let pid = i32::try_from(self.child.id()).expect("a process id is a positive i32");
@@ -45,7 +45,7 @@ impl OwnedChild {
         self.status
     }
 
-    /// `None` when it still runs at the deadline.
+    /// Returns `None` if the process still runs at the deadline.
     pub(crate) fn wait(&mut self, deadline: Duration) -> Option<ExitStatus> {
         wait::poll(deadline, || self.try_wait().ok_or(())).ok()
     }

@@ -1,4 +1,4 @@
-//! A cluster of servers that share the slots evenly.
+//! A cluster of servers, each with an equal part of the slots.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use crate::wait::eventually;
 const SOON: Duration = Duration::from_secs(30);
 const SLOTS: usize = 16384;
 
-/// Starts so many nodes and waits until each knows all.
+/// Starts `nodes` nodes and waits until each knows all others.
 ///
 /// # Panics
 ///
-/// When they do not come together.
+/// If they do not form a cluster.
 pub fn start(nodes: usize) -> Vec<RedisServer> {
     let servers: Vec<RedisServer> = (0..nodes).map(|_| RedisServer::start_cluster_node()).collect();
     for (index, node) in servers.iter().enumerate() {
-        // Not ADDSLOTSRANGE, which came with Redis 7.
+        // Not ADDSLOTSRANGE: servers before Redis 7 do not have it.
         let slots = SLOTS * index / nodes..SLOTS * (index + 1) / nodes;
         let slots: Vec<String> = slots.map(|slot| slot.to_string()).collect();
         let command = ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str));
@@ -28,7 +28,7 @@ pub fn start(nodes: usize) -> Vec<RedisServer> {
     }
     let known = format!("cluster_known_nodes:{nodes}");
     for node in &servers {
-        eventually("a cluster that is whole", SOON, || {
+        eventually("a complete cluster", SOON, || {
             let info = node.command(&["CLUSTER", "INFO"]).text();
             (info.contains("cluster_state:ok") && info.contains(&known)).then_some(())
         });
@@ -40,7 +40,7 @@ pub fn start(nodes: usize) -> Vec<RedisServer> {
 ///
 /// # Panics
 ///
-/// When none has.
+/// If no node has it.
 pub fn node_of<'a>(nodes: &'a [RedisServer], key: &str) -> &'a RedisServer {
     let has = |node: &&RedisServer| !matches!(node.command(&["TYPE", key]), Reply::Error(_));
     nodes.iter().find(has).expect("each slot has a node")

@@ -1,5 +1,5 @@
-//! A worker that drains a queue of so many jobs and ends: for what is counted over a whole run, so that the
-//! difference of two runs is the cost of the jobs that one has more.
+//! A worker that drains a queue of a given number of jobs and ends. A measurement covers a whole run; the
+//! difference of two runs is the cost of the additional jobs.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -19,35 +19,37 @@ use crate::wait;
 pub const STREAM: &str = "postrider:{default}:jobs";
 const BODY_BYTES: usize = 512;
 
-/// Puts `ARGV[1]` jobs with the URL `ARGV[2]` and the body `ARGV[3]` into `KEYS[1]`.
+/// Adds `ARGV[1]` jobs with the URL `ARGV[2]` and the body `ARGV[3]` to the stream `KEYS[1]`.
 const PRELOAD: &str =
     "for _ = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'url', ARGV[2], 'body', ARGV[3]) end";
-/// Few enough that no script blocks the server for long.
+/// Jobs per script call: few enough that a call does not block the server for long.
 const PRELOAD_BATCH: usize = 1000;
-/// One in so many may be parked or tried again: while valgrind translates the program, a destination seems to stall.
+/// At most one job in this many may be scheduled, held or retried: a destination seems to stall while
+/// valgrind translates the program.
 const MOST_WAITED: usize = 100;
 /// Under valgrind everything takes fifty times as long.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A destination, and a way to Redis, that answer only when the worker has nothing else to do. Whether an answer is there
-/// at the first look differs from run to run where they answer at once, and with it what each job costs.
+/// A destination and a proxy before Redis that respond only when the worker has nothing else to do. If they
+/// responded at once, the first poll would find the response in some runs and not in others, and the cost of
+/// a job would vary.
 pub struct Late {
-    /// Before Redis.
+    /// The proxy before Redis.
     pub proxy: Proxy,
     /// The destination.
     pub sink: QuickSink,
 }
 
 impl Late {
-    /// After how long Redis and the destination answer: longer than what the worker does in between takes it, also under
-    /// valgrind, and not the same, so that the two answers do not come together.
+    /// Delays of Redis and the destination. They are longer than the worker's own work in between, even under
+    /// valgrind, and they differ so that the two responses do not arrive together.
     const AFTER: [Duration; 2] = [Duration::from_millis(3), Duration::from_millis(5)];
 
-    /// Before that Redis.
+    /// Starts both, the proxy before `redis`.
     ///
     /// # Panics
     ///
-    /// When no port can be had.
+    /// If no port is free.
     pub fn new(redis: &RedisServer) -> Late {
         let [of_redis, of_sink] = Late::AFTER;
         let proxy = Proxy::start(redis.port);
@@ -56,24 +58,24 @@ impl Late {
     }
 }
 
-/// What drains, and how.
+/// The worker's program and settings.
 pub struct Drain<'a> {
-    /// The program with what comes before `worker`.
+    /// The program and the arguments before `worker`.
     pub program: &'a [OsString],
-    /// Nothing of `OTEL_*` and `POSTRIDER_*` besides.
+    /// The only variables `OTEL_*` and `POSTRIDER_*` of the worker.
     pub environment: &'a [(&'a str, &'a str)],
-    /// Jobs in the works at once.
+    /// Jobs in flight at most.
     pub in_flight: usize,
-    /// What it talks to.
+    /// The proxy and the destination it connects to.
     pub late: &'a Late,
 }
 
 impl Drain<'_> {
-    /// Runs the worker until `jobs` jobs are done, and returns its standard output.
+    /// Runs the worker until `jobs` jobs are done. Returns its standard output.
     ///
     /// # Panics
     ///
-    /// When it ends before or not at all, and when more jobs than a few were parked on the way, so that this was no plain run.
+    /// If it ends early or does not end, or if it schedules, holds or retries more than a few jobs.
     pub fn run(&self, redis: &RedisServer, jobs: usize) -> String {
         let mut connection = redis.connect();
         preload(&mut connection, STREAM, self.late.sink.url(), jobs);
@@ -84,7 +86,7 @@ impl Drain<'_> {
         let mut child = OwnedChild::spawn(&mut self.command(&output, &log));
         let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_else(|error| error.to_string());
         wait::eventually_or("an empty queue", PATIENCE, || {
-            assert!(child.try_wait().is_none(), "the worker ended before its jobs:\n{}", read(&log));
+            assert!(child.try_wait().is_none(), "the worker ended too early:\n{}", read(&log));
             match left(&mut connection) {
                 0 => Ok(()),
                 left => Err(format!("{left} jobs")),
@@ -93,14 +95,14 @@ impl Drain<'_> {
         child.signal(Signal::SIGTERM);
         let status = child.wait(PATIENCE).expect("the worker ends on SIGTERM");
         assert!(status.success(), "the worker ended with {status}:\n{}", read(&log));
-        // Whatever waits, waits in a sorted set.
+        // Every waiting job is in a sorted set.
         let statistics = command(&mut connection, &["INFO", "commandstats"]).text();
         let (waited, most) = (calls(&statistics, "zadd"), jobs / MOST_WAITED);
-        assert!(waited <= most, "{waited} of {jobs} jobs were parked or tried again:\n{}", read(&log));
+        assert!(waited <= most, "{waited} of {jobs} jobs waited or were retried:\n{}", read(&log));
         read(&output)
     }
 
-    /// What one more job adds to the number that is counted in a run: `count` finds it in the standard output.
+    /// The cost of one more job: `count` finds a run's cost in its standard output.
     ///
     /// # Panics
     ///
@@ -121,7 +123,7 @@ impl Drain<'_> {
         let redis_url = self.late.proxy.redis_url();
         command.args(arguments).args(["worker", "--redis-url", &redis_url, "--queue", "default"]);
         command.args(["--concurrency", &self.in_flight.to_string(), "--egress-allow", "127.0.0.0/8"]);
-        // A lease that is extended in one run and not in the other would count for its jobs.
+        // A lease that is extended in one run but not in the other would change the cost per job.
         command.args(["--lease", "10m", "--log", "warn"]).envs(self.environment.iter().copied());
         let file = |path| std::fs::File::create(path).expect("a new folder can be written");
         command.stdin(Stdio::null()).stdout(file(output)).stderr(file(log));
@@ -129,27 +131,27 @@ impl Drain<'_> {
     }
 }
 
-/// How often a command was called, by `INFO commandstats`.
+/// The number of calls of a command, from `INFO commandstats`.
 fn calls(statistics: &str, command: &str) -> usize {
     let line = statistics.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
     line.and_then(|line| line.split(',').next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Empties Redis and puts `jobs` jobs into a stream.
+/// Empties Redis and adds `jobs` jobs to a stream.
 ///
 /// # Panics
 ///
-/// When Redis refuses.
+/// If Redis returns an error.
 pub fn preload(connection: &mut Connection, stream: &str, url: &str, jobs: usize) {
     command(connection, &["FLUSHALL"]);
     add(connection, stream, url, jobs);
 }
 
-/// Puts `jobs` jobs into a stream.
+/// Adds `jobs` jobs to a stream.
 ///
 /// # Panics
 ///
-/// When Redis refuses.
+/// If Redis returns an error.
 pub fn add(connection: &mut Connection, stream: &str, url: &str, jobs: usize) {
     let body = "x".repeat(BODY_BYTES);
     let mut left = jobs;
@@ -160,11 +162,11 @@ pub fn add(connection: &mut Connection, stream: &str, url: &str, jobs: usize) {
     }
 }
 
-/// How many jobs of the queue `default` are not done.
+/// The number of jobs of the queue `default` that are not done.
 ///
 /// # Panics
 ///
-/// When Redis refuses.
+/// If Redis returns an error.
 pub fn left(connection: &mut Connection) -> usize {
     let left = command(connection, &["XLEN", STREAM]).integer()
         + command(connection, &["HLEN", "postrider:{default}:waiting"]).integer();
@@ -175,10 +177,10 @@ pub fn left(connection: &mut Connection) -> usize {
 ///
 /// # Panics
 ///
-/// When it is an error.
+/// If it is an error.
 pub fn command(connection: &mut Connection, arguments: &[&str]) -> Reply {
     match connection.command(arguments).expect("the Redis server answers") {
-        Reply::Error(error) => panic!("Redis refuses {}: {error}", arguments[0]),
+        Reply::Error(error) => panic!("Redis rejects {}: {error}", arguments[0]),
         reply => reply,
     }
 }
@@ -188,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_stand_in_the_statistics() {
+    fn calls_are_read_from_the_statistics() {
         let statistics = "# Commandstats\r\ncmdstat_hset:calls=7,usec=1\r\ncmdstat_zadd:calls=12,usec=3\r\n";
         assert_eq!([calls(statistics, "zadd"), calls(statistics, "xadd")], [12, 0]);
     }

@@ -1,4 +1,4 @@
-//! Destinations and proxies that misbehave, in raw bytes where a library would be too polite.
+//! Destinations and proxies that misbehave. They write raw bytes where a library would send only valid HTTP.
 
 mod front;
 mod h2;
@@ -16,11 +16,11 @@ pub use h2::Http2;
 pub use play::Play;
 pub use tls::{Certificate, Flaw, Identity};
 
-/// What a hostile server has seen.
+/// What a hostile server has received.
 #[derive(Default)]
 pub(crate) struct Seen {
     heads: Mutex<Vec<String>>,
-    /// In DER: the client's own certificate of each handshake in which it showed one.
+    /// The client certificate of each handshake that has one, in DER.
     certificates: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -32,16 +32,16 @@ pub struct Hostile {
 }
 
 impl Hostile {
-    /// Starts one; with a certificate it speaks TLS.
+    /// Starts one. With a certificate it uses TLS.
     ///
     /// # Panics
     ///
-    /// When no port can be had.
+    /// If no port is free.
     pub fn start(play: Play, certificate: Option<&Certificate>) -> Hostile {
         let (listener, address) = sink::listen();
         let seen = Arc::<Seen>::default();
         let server = match play {
-            // Nobody listens there any more.
+            // The listener is dropped, so nothing listens there.
             Play::Refuse => None,
             play => {
                 let serve = play::serve(listener, play, certificate.map(Certificate::acceptor), seen.clone());
@@ -56,20 +56,20 @@ impl Hostile {
         self.address.port()
     }
 
-    /// The heads of the requests until now.
+    /// The heads of the requests so far.
     ///
     /// # Panics
     ///
-    /// When a thread has panicked with the lock.
+    /// If a thread panicked while it held the lock.
     pub fn heads(&self) -> Vec<String> {
         self.seen.heads.lock().expect("no one panics with this lock").clone()
     }
 
-    /// The certificates, in DER, that clients have shown until now: one for each handshake with one.
+    /// The client certificates so far, in DER: one for each handshake that has one.
     ///
     /// # Panics
     ///
-    /// When a thread has panicked with the lock.
+    /// If a thread panicked while it held the lock.
     pub fn client_certificates(&self) -> Vec<Vec<u8>> {
         self.seen.certificates.lock().expect("no one panics with this lock").clone()
     }

@@ -4,20 +4,20 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// `200`
     pub status: u16,
-    /// What followed the head.
+    /// Everything after the head.
     pub body: Vec<u8>,
 }
 
-/// Sends a request and reads the answer to the end of the connection.
+/// Sends a request and reads the response until the connection ends.
 ///
 /// # Errors
 ///
-/// When the connection fails, nothing comes within `timeout`, or the answer is not HTTP.
+/// If the connection fails, nothing arrives within `timeout`, or the response is not HTTP.
 pub fn exchange(
     address: SocketAddr,
     method: &str,
@@ -38,7 +38,7 @@ pub fn exchange(
     stream.write_all(body)?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
-    parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not an HTTP answer"))
+    parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not an HTTP response"))
 }
 
 fn parse(bytes: &[u8]) -> Option<Answer> {

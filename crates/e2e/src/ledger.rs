@@ -1,8 +1,9 @@
-//! The ledger: numbered jobs from a producer to a destination, while what is between them dies by a plan; and at
-//! the end the account of each of them.
+//! The ledger: a producer sends numbered jobs to a destination while a plan kills the parts between them. At
+//! the end the ledger accounts for each job.
 //!
-//! The plan is made from a seed, so a run can be repeated, though not to the microsecond: processes are scheduled
-//! by the machine. Each worker has a proxy of its own before Redis, so that a fault of its connection is its own.
+//! A seed decides the plan, so a run can be repeated, though not to the microsecond: the machine schedules
+//! the processes. Each worker has its own proxy before Redis, so that a connection fault affects only this
+//! worker.
 
 mod account;
 mod crew;
@@ -19,38 +20,38 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub use account::Ledger;
 pub use faults::Window;
 
-/// How long a lease of these workers is.
+/// The lease of these workers.
 const LEASE: Duration = Duration::from_secs(1);
 
-/// Where jobs are: the hash tags of shards, of the queues that the workers read.
+/// Where the jobs are: the hash tags of the shards that the workers read.
 pub type Homes = &'static [&'static str];
 
 /// One queue of one shard.
 pub const ONE_QUEUE: Homes = &["default"];
-/// Two queues, of which one has shards.
+/// Two queues, one of them with further shards.
 pub const SEVERAL_QUEUES: Homes = &["default", "bulk", "bulk/1", "bulk/2"];
 
-/// What is played.
+/// The settings of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// From which the plan is made.
+    /// The seed of the plan.
     pub seed: u64,
-    /// How long jobs come and things die.
+    /// For how long jobs are enqueued and faults happen.
     pub time: Duration,
-    /// How many jobs a second.
+    /// Jobs enqueued per second.
     pub rate: u32,
-    /// How many workers.
+    /// The number of workers.
     pub workers: usize,
-    /// Where the jobs go, one after the other.
+    /// The shards that get the jobs, in turn.
     pub homes: Homes,
 }
 
 impl Options {
-    /// `LEDGER_SEED` and `LEDGER_SECONDS`, or a seed of the clock and `seconds`.
+    /// `LEDGER_SEED` and `LEDGER_SECONDS`, or a seed from the clock and `seconds`.
     ///
     /// # Panics
     ///
-    /// When one of them is no number.
+    /// If one of them is not a number.
     pub fn from_env(seconds: u64, homes: Homes) -> Options {
         let number = |name: &str| {
             let text = std::env::var(name).ok()?;
@@ -67,11 +68,11 @@ impl Options {
     }
 }
 
-/// Plays the plan, lets the queue drain and closes the books.
+/// Executes the plan, waits until the queue is drained, and returns the ledger.
 ///
 /// # Panics
 ///
-/// When the harness itself fails, and when a worker ends that should not.
+/// If the harness itself fails, or if a worker exits unexpectedly.
 pub fn run(options: &Options) -> Ledger {
     println!(
         "ledger: LEDGER_SEED={} LEDGER_SECONDS={} ({} workers, {} jobs a second)",

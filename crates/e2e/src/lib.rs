@@ -1,12 +1,12 @@
 //! The harness of the end-to-end tests and of the demo: real servers, real processes, real bytes.
 //!
-//! [`redis`] starts a Redis-compatible server and speaks to it in plain RESP, [`sink`] is the destination of
-//! the jobs, [`process`] runs the `postrider` binaries that `cargo xtask` built, [`otlp`] is the handle on the
-//! receiver of their telemetry, [`waterfall`] draws a trace. Everything blocks, panics with a sentence when the
-//! world is not as it should be, and stops what it started when it is dropped.
+//! [`redis`] starts a Redis-compatible server and sends it plain RESP, [`sink`] is the destination of the
+//! jobs, [`process`] runs the `postrider` binaries that `cargo xtask` built, [`otlp`] controls the receiver
+//! of their telemetry, [`waterfall`] draws a trace. Everything blocks, panics with a sentence on failure, and
+//! stops what it started when it is dropped.
 //!
-//! The library names no OpenTelemetry crate, so it is the same in the lean build; the receiver, which does, is
-//! the binary `otlp-receiver`.
+//! The library uses no OpenTelemetry crate, so it is the same in the lean build. The receiver, which uses
+//! one, is the binary `otlp-receiver`.
 
 pub mod background;
 pub mod callgrind;

@@ -1,4 +1,4 @@
-//! A handle on the OTLP receiver, which is a process of its own: the binary `otlp-receiver`.
+//! Controls the OTLP receiver, which runs as its own process: the binary `otlp-receiver`.
 
 mod line;
 mod record;
@@ -28,27 +28,27 @@ pub use record::{
 
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How the receiver treats what it gets.
+/// How the receiver responds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Takes everything.
+    /// Accepts everything.
     Ok,
-    /// Answers UNAVAILABLE or 503, which a client may try again.
+    /// Answers UNAVAILABLE or 503, which a client may retry.
     Refuse,
-    /// Answers the first request of each signal with RESOURCE_EXHAUSTED and RetryInfo, or 429 and Retry-After (in
-    /// whole seconds), and takes what comes then.
+    /// Answers the first request of each signal with RESOURCE_EXHAUSTED and RetryInfo, or 429 and Retry-After
+    /// (in whole seconds), and accepts all later ones.
     Later(Duration),
-    /// Answers UNIMPLEMENTED or 404 to this signal alone: `traces`, `metrics` or `logs`.
+    /// Answers only this signal with UNIMPLEMENTED or 404: `traces`, `metrics` or `logs`.
     Unknown(&'static str),
-    /// Answers UNIMPLEMENTED or 404, which a client must not try again.
+    /// Answers UNIMPLEMENTED or 404, which a client must not retry.
     Unimplemented,
-    /// Over HTTP, answers 200 with a page of HTML, as a login page or a proxy does.
+    /// Over HTTP, answers 200 with an HTML page, like a login page or a proxy.
     Page,
     /// Never answers.
     Hang,
-    /// Takes everything, but answers after this time.
+    /// Accepts everything, but answers after this time.
     Slow(Duration),
-    /// Takes everything and answers that it rejected so many items.
+    /// Accepts everything and answers that it rejected this number of items.
     Partial(u64),
 }
 
@@ -68,14 +68,14 @@ impl Display for Mode {
     }
 }
 
-/// The variables that have a worker record everything and send it to nobody.
+/// Variables that make a worker record all telemetry and send it to a closed port.
 pub const TO_NOBODY: [(&str, &str); 2] =
     [("OTEL_ENABLED", "true"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")];
 
-/// A running receiver; killed and reaped when dropped.
+/// A running receiver. It is killed and reaped when dropped.
 pub struct Receiver {
     child: OwnedChild,
-    // The receiver ends when this closes, even if nobody runs the drop code.
+    // The receiver ends when this closes, even if no drop code runs.
     _stdin: ChildStdin,
     scheme: &'static str,
     grpc: SocketAddr,
@@ -90,27 +90,27 @@ impl Receiver {
     ///
     /// # Panics
     ///
-    /// When it does not come up.
+    /// If it does not start.
     pub fn start(program: impl AsRef<Path>) -> Receiver {
         Receiver::run(Command::new(program.as_ref()), "http")
     }
 
-    /// The same over TLS.
+    /// Starts it with TLS.
     ///
     /// # Panics
     ///
-    /// When it does not come up.
+    /// If it does not start.
     pub fn start_with_tls(program: impl AsRef<Path>, tls: &Tls) -> Receiver {
         let mut command = Command::new(program.as_ref());
         command.args(tls.of_server());
         Receiver::run(command, "https")
     }
 
-    /// Kills it and starts the binary at `program` anew on the same ports, without TLS and with nothing that it had.
+    /// Kills it and starts the binary at `program` on the same ports, without TLS and with no records.
     ///
     /// # Panics
     ///
-    /// When it does not come up.
+    /// If it does not start.
     pub fn start_again(&mut self, program: impl AsRef<Path>) {
         self.kill();
         let ports = [self.grpc, self.http, self.admin].map(|address| address.port().to_string());
@@ -125,7 +125,7 @@ impl Receiver {
         let stdout = child.streams().stdout.take().expect("standard output is a pipe");
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).expect("the receiver writes text");
-        let ready: Value = serde_json::from_str(&line).expect("the receiver says where it listens");
+        let ready: Value = serde_json::from_str(&line).expect("the receiver reports its addresses");
         let address = |name: &str| {
             let text = ready[name].as_str().expect("the receiver names each address");
             text.parse().expect("the receiver names addresses with ports")
@@ -149,89 +149,89 @@ impl Receiver {
         if protocol == "grpc" { self.grpc_endpoint() } else { self.http_endpoint() }
     }
 
-    /// Where it takes OTLP over HTTP/protobuf.
+    /// Its address for OTLP over HTTP/protobuf.
     pub fn http_address(&self) -> SocketAddr {
         self.http
     }
 
-    /// Changes how it treats what comes from now on.
+    /// Changes how it responds to later requests.
     ///
     /// # Panics
     ///
-    /// When the receiver is gone.
+    /// If the receiver does not run.
     pub fn set_mode(&self, mode: Mode) {
         self.admin("POST", "/mode", &mode.to_string());
     }
 
-    /// All spans that it took, in order of arrival.
+    /// All accepted spans, in order of arrival.
     ///
     /// # Panics
     ///
-    /// When the receiver is gone.
+    /// If the receiver does not run.
     pub fn spans(&self) -> Vec<SpanRecord> {
         self.list("/spans").iter().map(SpanRecord::from_json).collect()
     }
 
-    /// All metrics that it took, in order of arrival: one record for each metric of each export.
+    /// All accepted metrics, in order of arrival: one record for each metric of each export.
     ///
     /// # Panics
     ///
-    /// When the receiver is gone.
+    /// If the receiver does not run.
     pub fn metrics(&self) -> Vec<MetricRecord> {
         self.list("/metrics").iter().map(MetricRecord::from_json).collect()
     }
 
-    /// All log lines that it took, in order of arrival.
+    /// All accepted log lines, in order of arrival.
     ///
     /// # Panics
     ///
-    /// When the receiver is gone.
+    /// If the receiver does not run.
     pub fn logs(&self) -> Vec<LogLine> {
         self.list("/logs").iter().map(LogLine::from_json).collect()
     }
 
-    /// All requests that came, whatever became of them.
+    /// All requests received, accepted or not.
     ///
     /// # Panics
     ///
-    /// When the receiver is gone.
+    /// If the receiver does not run.
     pub fn requests_seen(&self) -> Vec<RequestRecord> {
         self.list("/requests").iter().map(RequestRecord::from_json).collect()
     }
 
-    /// Everything that it took and saw, as text to search in.
+    /// All accepted spans, metrics and logs, as text to search in.
     ///
     /// # Panics
     ///
-    /// When the receiver is gone.
+    /// If the receiver does not run.
     pub fn everything(&self) -> String {
         let parts = ["/spans", "/metrics", "/logs"].map(|path| self.admin("GET", path, ""));
         String::from_utf8_lossy(&parts.concat()).into_owned()
     }
 
-    /// What came, by protocol and signal.
+    /// Received requests and items, by protocol and signal.
     ///
     /// # Panics
     ///
-    /// When the receiver is gone.
+    /// If the receiver does not run.
     pub fn stats(&self) -> Vec<SignalStats> {
         self.list("/stats").iter().map(SignalStats::from_json).collect()
     }
 
-    /// Export requests that came until now, whatever became of them.
+    /// The number of export requests received, accepted or not.
     ///
     /// # Panics
     ///
-    /// When the receiver is gone.
+    /// If the receiver does not run.
     pub fn requests(&self) -> u64 {
         self.stats().iter().map(|stats| stats.requests).sum()
     }
 
-    /// Waits until `enough` says so of all spans, and returns them.
+    /// Waits until `enough` returns true for all spans, and returns them.
     ///
     /// # Panics
     ///
-    /// With the names of the spans that came when `enough` never does within `deadline`.
+    /// With the names of the received spans if `enough` returns false until `deadline`.
     pub fn wait_for_spans(
         &self,
         what: &str,
@@ -248,7 +248,7 @@ impl Receiver {
         })
     }
 
-    /// Sends a signal, say `SIGSTOP`, after which its ports take connections and nobody answers.
+    /// Sends a signal. After `SIGSTOP` its ports accept connections but do not answer.
     pub fn signal(&mut self, signal: Signal) {
         self.child.signal(signal);
     }
@@ -274,7 +274,7 @@ impl Receiver {
 
     fn list(&self, path: &str) -> Vec<Value> {
         let body = self.admin("GET", path, "");
-        serde_json::from_slice(&body).expect("the receiver answers with a JSON list")
+        serde_json::from_slice(&body).expect("the receiver returns a JSON list")
     }
 
     fn admin(&self, method: &str, path: &str, body: &str) -> Vec<u8> {

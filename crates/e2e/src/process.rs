@@ -13,7 +13,7 @@ use crate::child::OwnedChild;
 use crate::redis::RedisServer;
 use crate::wait;
 
-/// How long a worker may take to read its queue, on a loaded machine.
+/// Time for a worker to start to read its queue on a loaded machine.
 const READY_DEADLINE: Duration = Duration::from_secs(30);
 const STOP_DEADLINE: Duration = Duration::from_secs(40);
 
@@ -27,14 +27,14 @@ pub enum Build {
 }
 
 impl Build {
-    /// Both, for a test that must hold in each.
+    /// Both, for a test that must pass with each.
     pub const ALL: [Build; 2] = [Build::Otel, Build::Lean];
 
-    /// The path that `cargo xtask` handed over.
+    /// The path that `cargo xtask` set in the environment.
     ///
     /// # Panics
     ///
-    /// When it did not.
+    /// If it is not set.
     pub fn program(self) -> PathBuf {
         let variable = match self {
             Build::Otel => "POSTRIDER_OTEL_BIN",
@@ -46,7 +46,7 @@ impl Build {
         }
     }
 
-    /// The binary with exactly `environment`, and nothing of `OTEL_*` and `POSTRIDER_*` from around.
+    /// The binary with exactly `environment`, without inherited `OTEL_*` and `POSTRIDER_*` variables.
     fn command(self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
         let mut command = Command::new(self.program());
         for (name, _) in std::env::vars_os() {
@@ -60,17 +60,17 @@ impl Build {
     }
 }
 
-/// A running worker, or another command; killed and reaped when dropped.
+/// A running worker, or another command. It is killed and reaped when dropped.
 pub struct Postrider {
     child: OwnedChild,
     lines: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
 }
 
-/// What a command that ended by itself left.
+/// The result of a command that ended by itself.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// How it ended.
+    /// The exit status.
     pub status: ExitStatus,
     /// All of its standard output.
     pub stdout: String,
@@ -79,16 +79,16 @@ pub struct Output {
 }
 
 impl Output {
-    /// The exit code; -1 when a signal ended it.
+    /// The exit code, or -1 if a signal ended it.
     pub fn code(&self) -> i32 {
         self.status.code().unwrap_or(-1)
     }
 
-    /// The one JSON object on its standard output.
+    /// The JSON object on its standard output.
     ///
     /// # Panics
     ///
-    /// With both streams when it is none.
+    /// With both streams if it is not one JSON object.
     pub fn json(&self) -> serde_json::Value {
         match serde_json::from_str(&self.stdout) {
             Ok(value) => value,
@@ -98,11 +98,11 @@ impl Output {
 }
 
 impl Postrider {
-    /// Starts `postrider worker` on that Redis, allowed to reach 127.0.0.0/8; `environment` wins.
+    /// Starts `postrider worker` on that Redis, allowed to reach 127.0.0.0/8. `environment` takes precedence.
     ///
     /// # Panics
     ///
-    /// When there is no binary.
+    /// If there is no binary.
     pub fn worker(
         build: Build,
         redis: &RedisServer,
@@ -120,11 +120,11 @@ impl Postrider {
         Postrider::spawn(build.command(&arguments, &variables))
     }
 
-    /// Starts a command that reads its standard input, which is an open pipe.
+    /// Starts a command whose standard input is an open pipe.
     ///
     /// # Panics
     ///
-    /// When there is no binary.
+    /// If there is no binary.
     pub fn reading(
         build: Build,
         arguments: &[&str],
@@ -153,11 +153,11 @@ impl Postrider {
         Postrider { child, lines, reader: Some(reader) }
     }
 
-    /// Starts a worker as [`Postrider::worker`] does, and waits until it reads its queue.
+    /// Starts a worker like [`Postrider::worker`] and waits until it reads its queue.
     ///
     /// # Panics
     ///
-    /// With its log when it does not.
+    /// With its log if it does not.
     pub fn ready_worker(
         build: Build,
         redis: &RedisServer,
@@ -169,11 +169,11 @@ impl Postrider {
         worker
     }
 
-    /// Runs a command that ends by itself, say `send`.
+    /// Runs a command that ends by itself, for example `send`.
     ///
     /// # Panics
     ///
-    /// With its output when it does not end within `deadline`.
+    /// With its output if it does not end within `deadline`.
     pub fn run(build: Build, arguments: &[&str], environment: &[(&str, &str)], deadline: Duration) -> Output {
         let mut command = build.command(arguments, environment);
         let mut child = OwnedChild::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
@@ -188,11 +188,11 @@ impl Postrider {
         }
     }
 
-    /// Waits for a line of the log that contains `part`, and returns it.
+    /// Waits for a log line that contains `part`, and returns it.
     ///
     /// # Panics
     ///
-    /// With the log when there is none within `deadline`, or when the worker exits without it.
+    /// With the log if there is none within `deadline`, or if the worker exits without it.
     pub fn wait_for_log(&mut self, part: &str, deadline: Duration) -> String {
         let found = wait::poll(deadline, || {
             let exited = self.child.try_wait().is_some();
@@ -204,35 +204,35 @@ impl Postrider {
         });
         match found {
             Ok(Some(line)) => line,
-            _ => panic!("no line of the log contains {part:?}:\n{}", self.log().join("\n")),
+            _ => panic!("no log line contains {part:?}:\n{}", self.log().join("\n")),
         }
     }
 
-    /// The log until now, line by line.
+    /// The log lines so far.
     pub fn log(&self) -> Vec<String> {
         self.lines.lock().expect("no one panics with this lock").clone()
     }
 
-    /// The id of its process.
+    /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.pid()
     }
 
-    /// How it ended; `None` while it runs.
+    /// Its exit status, or `None` while it runs.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.child.try_wait()
     }
 
-    /// Sends a signal; does nothing once it has ended.
+    /// Sends a signal. Does nothing once the process has ended.
     pub fn signal(&mut self, signal: Signal) {
         self.child.signal(signal);
     }
 
-    /// Asks the worker to end, with SIGTERM, and waits until it did.
+    /// Sends SIGTERM to the worker and waits until it exits.
     ///
     /// # Panics
     ///
-    /// With its log when it does not.
+    /// With its log if it does not.
     pub fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::SIGTERM);
         self.wait_exit(STOP_DEADLINE)
@@ -248,7 +248,7 @@ impl Postrider {
     ///
     /// # Panics
     ///
-    /// With its log when it still runs at the deadline.
+    /// With its log if it still runs at the deadline.
     pub fn wait_exit(&mut self, deadline: Duration) -> ExitStatus {
         let Some(status) = self.child.wait(deadline) else {
             panic!("the worker still runs after {deadline:?}:\n{}", self.log().join("\n"));
@@ -267,7 +267,7 @@ impl Postrider {
 fn read_all(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        // What was read until an error is what there is to show.
+        // On an error, the bytes read so far are the result.
         let _ = stream.read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     })

@@ -1,5 +1,5 @@
-//! A program that plays something with the harness, as the demo: it ends with a sentence, and stops what it
-//! started whichever way it ends.
+//! Runs a program that uses the harness, like the demo: it prints one sentence on failure, and stops what it
+//! started however it ends.
 
 use std::any::Any;
 use std::process::ExitCode;
@@ -11,16 +11,16 @@ use crate::wait::{self, Interrupted};
 
 const INTERRUPTED: u8 = 130;
 
-/// Plays: 0 when it is through, 1 and a sentence on standard error when the world was not as it should be, 130
-/// after Ctrl-C or SIGTERM.
+/// Runs `play`. The exit code is 0 on success, 1 with a sentence on standard error on failure, and 130 after
+/// Ctrl-C or SIGTERM.
 pub fn run(name: &str, play: fn()) -> ExitCode {
-    // The harness panics with a sentence for a person, who has no use for a line number. It is printed at the
-    // end, as after Ctrl-C, which reaches the child processes as well, it would mean nothing.
+    // The harness panics with a sentence for a person, who does not need a line number. `run` prints it at
+    // the end: Ctrl-C also reaches the child processes, and the failures that follow are no news.
     std::panic::set_hook(Box::new(|_| {}));
     let (end, ended) = oneshot::channel::<()>();
     let play = std::thread::spawn(move || {
         play();
-        // Dropped in any case, also when the play panics.
+        // Also dropped when `play` panics.
         drop(end);
     });
     let is_interrupted = interrupted_before(ended);

@@ -1,4 +1,4 @@
-//! A TCP proxy that stands between a worker and its Redis or a destination, and breaks what passes as it is told.
+//! A TCP proxy between a worker and its Redis or a destination. A [`Mode`] decides what it breaks.
 
 mod pump;
 
@@ -13,26 +13,27 @@ use tokio::sync::watch;
 use crate::background::Background;
 use crate::wait;
 
-/// What the proxy does with what passes.
+/// What the proxy does with the bytes it receives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Passes everything on.
+    /// Forwards everything.
     Pass,
-    /// Passes everything on, and replies only after so long.
+    /// Forwards everything, but replies only after this time.
     Slow(Duration),
-    /// Passes nothing on and closes nothing, as a network does that swallows packets; who connects is accepted.
+    /// Forwards nothing and closes nothing, like a network that drops packets. It accepts new connections.
     HalfOpen,
-    /// Passes so many more bytes on to the server on each connection, then closes it.
+    /// Forwards this number of further bytes to the server on each connection, then closes it.
     CutRequestsAfter(usize),
-    /// Passes so many more bytes back to the client on each connection, then closes it.
+    /// Forwards this number of further bytes to the client on each connection, then closes it.
     CutRepliesAfter(usize),
-    /// Passes on a request that contains this, and closes the connection instead of passing the reply back.
+    /// Forwards a request that contains these bytes, and closes the connection instead of forwarding the
+    /// reply.
     LoseReplyTo(Vec<u8>),
-    /// Passes nothing on of a connection from a request on that contains this, and keeps it open.
+    /// Forwards nothing on a connection from the first request that contains these bytes, and keeps it open.
     HoldBack(Vec<u8>),
 }
 
-/// A running proxy; its connections are closed when it is dropped.
+/// A running proxy. Its connections close when it is dropped.
 pub struct Proxy {
     address: SocketAddr,
     orders: watch::Sender<Order>,
@@ -40,7 +41,7 @@ pub struct Proxy {
     _server: Background,
 }
 
-/// The mode, and how often everything was cut until now.
+/// The mode, and the number of calls of [`Proxy::cut`] so far.
 #[derive(Clone, Debug)]
 struct Order {
     mode: Mode,
@@ -52,7 +53,7 @@ impl Proxy {
     ///
     /// # Panics
     ///
-    /// When no port can be had.
+    /// If no port is free.
     pub fn start(server: u16) -> Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
         listener.set_nonblocking(true).expect("a listener can be made non-blocking");
@@ -63,8 +64,8 @@ impl Proxy {
         Proxy { address, orders, struck, _server: server }
     }
 
-    /// Starts one that closes each connection before a byte comes through, until it is told otherwise with
-    /// [`Mode::Pass`]: a server that is down.
+    /// Starts one that closes each connection before it forwards a byte, like a server that is down, until
+    /// the mode changes to [`Mode::Pass`].
     ///
     /// # Panics
     ///
@@ -85,7 +86,7 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// Does this from now on; a connection on which nothing was passed on any more is closed.
+    /// Changes the mode. Closes a connection whose bytes the old mode held back.
     pub fn set(&self, mode: Mode) {
         self.orders.send_modify(|order| order.mode = mode);
     }
@@ -95,16 +96,16 @@ impl Proxy {
         self.orders.send_modify(|order| order.cuts += 1);
     }
 
-    /// How often the mode has struck: closed a connection, or held a request back.
+    /// How often the mode has taken effect: closed a connection or held a request back.
     pub fn struck(&self) -> u64 {
         self.struck.load(Ordering::SeqCst)
     }
 
-    /// Waits until the mode has struck more than `before` times.
+    /// Waits until the mode has taken effect more than `before` times.
     ///
     /// # Panics
     ///
-    /// When it does not within `deadline`.
+    /// If it does not within `deadline`.
     pub fn wait_for_strike(&self, before: u64, deadline: Duration) {
         wait::eventually("the proxy strikes", deadline, || (self.struck() > before).then_some(()));
     }
@@ -115,7 +116,7 @@ async fn serve(listener: TcpListener, server: u16, orders: watch::Receiver<Order
     while let Ok((client, _)) = listener.accept().await {
         let (orders, struck) = (orders.clone(), Arc::clone(&struck));
         tokio::spawn(async move {
-            // Where no server listens the client finds its connection closed, as it would without the proxy.
+            // If no server listens, the client's connection is closed, as it would be without the proxy.
             if let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await {
                 pump::run(client, server, orders, &struck).await;
             }

@@ -1,4 +1,4 @@
-//! What stands in Redis for one queue, seen from outside: the keys of the wire format, version 1.
+//! The keys of one queue in Redis as a client sees them: the wire format, version 1.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ pub struct Queue<'a> {
     name: &'a str,
 }
 
-/// The fields of a job, in order; a producer may have written any bytes, and a name twice.
+/// The fields of a job, in order. A producer may have written any bytes, and a name twice.
 pub type Fields = Vec<(String, Vec<u8>)>;
 
 /// A job that ended without success.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
-    /// Its entry in the stream of dead letters.
+    /// The id of its entry in the stream of dead letters.
     pub entry_id: String,
     /// All fields, in order.
     pub fields: Fields,
@@ -32,7 +32,7 @@ impl DeadLetter {
         Some(String::from_utf8_lossy(value).into_owned())
     }
 
-    /// Why it was buried: its `_reason`, or nothing.
+    /// Why it was dead-lettered: its `_reason`, or empty.
     pub fn reason(&self) -> String {
         self.field("_reason").unwrap_or_default()
     }
@@ -54,11 +54,11 @@ impl<'a> Queue<'a> {
         format!("postrider:{{{}}}:{what}", self.name)
     }
 
-    /// Puts a job into the stream as any producer would, and returns its entry id.
+    /// Adds a job to the stream like any producer, and returns its entry id.
     ///
     /// # Panics
     ///
-    /// When Redis refuses it.
+    /// If Redis returns an error.
     pub fn enqueue<F: AsRef<[u8]>, V: AsRef<[u8]>>(&self, fields: &[(F, V)]) -> String {
         let key = self.key("jobs");
         let mut arguments: Vec<&[u8]> = vec![b"XADD", key.as_bytes(), b"*"];
@@ -68,11 +68,11 @@ impl<'a> Queue<'a> {
         self.redis.command(&arguments).text()
     }
 
-    /// Puts a job into the schedule, due in an hour, after its first attempt.
+    /// Adds a job to the schedule, due in an hour, after its first attempt.
     ///
     /// # Panics
     ///
-    /// When Redis refuses it.
+    /// If Redis returns an error.
     pub fn schedule(&self, ticket: &str, fields: &[(&str, &str)]) {
         const PARK: &str = "redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack({unpack(ARGV, 2)})) \
                             redis.call('ZADD', KEYS[2], redis.call('TIME')[1] * 1000 + 3600000, ARGV[1])";
@@ -83,11 +83,11 @@ impl<'a> Queue<'a> {
         assert_eq!(self.redis.command(&command), Reply::Nil);
     }
 
-    /// Parks a job into the set of the flow whose id is given, of which the queue is looked after in an hour.
+    /// Holds a job in the set of the flow with this id. The flow is due in an hour.
     ///
     /// # Panics
     ///
-    /// When Redis refuses it.
+    /// If Redis returns an error.
     pub fn park(&self, flow: &str, ticket: &str, fields: &[(&str, &str)]) {
         const PARK: &str = "redis.call('HSET', KEYS[1], ARGV[2], cmsgpack.pack({unpack(ARGV, 3)})) \
                             redis.call('ZADD', KEYS[2], 1795396101000, ARGV[2]) \
@@ -100,11 +100,11 @@ impl<'a> Queue<'a> {
         assert_eq!(self.redis.command(&command), Reply::Nil);
     }
 
-    /// Puts a job that had a delay and an end among the dead letters, and returns its entry id there.
+    /// Adds a job that had a delay and an expiry to the dead letters, and returns its entry id there.
     ///
     /// # Panics
     ///
-    /// When Redis refuses it.
+    /// If Redis returns an error.
     pub fn bury(&self, ticket: &str, reason: &str, url: &str) -> String {
         let key = self.key("dead");
         let own = ["XADD", &key, "*", "url", url, "body", "hello", "delay_ms", "3600000"];
@@ -114,37 +114,37 @@ impl<'a> Queue<'a> {
         self.redis.command(&[&own[..], &end, &trail, &["_dead_at", "1"]].concat()).text()
     }
 
-    /// Jobs in the stream: ready or leased.
+    /// Jobs in the stream: ready or running.
     pub fn depth(&self) -> i64 {
         self.redis.command(&["XLEN", &self.key("jobs")]).integer()
     }
 
-    /// Jobs that a worker holds; 0 while there is no consumer group.
+    /// Running jobs; 0 while there is no consumer group.
     pub fn pending(&self) -> i64 {
         pending_count(&self.redis.command(&["XPENDING", &self.key("jobs"), "postrider"]))
     }
 
-    /// Jobs in the hash of those that wait.
+    /// Jobs in the hash of waiting jobs.
     pub fn waiting(&self) -> i64 {
         self.redis.command(&["HLEN", &self.key("waiting")]).integer()
     }
 
-    /// The fields of a job that waits.
+    /// The fields of a waiting job.
     ///
     /// # Panics
     ///
-    /// When no job with that ticket does.
+    /// If no job with that id waits.
     pub fn waiting_fields(&self, ticket: &str) -> Fields {
         const READ: &str = "return cmsgpack.unpack(redis.call('HGET', KEYS[1], ARGV[1]))";
         pairs(&self.redis.command(&["EVAL", READ, "1", &self.key("waiting"), ticket]))
     }
 
-    /// Tickets that wait for a time.
+    /// The number of scheduled jobs.
     pub fn scheduled(&self) -> i64 {
         self.redis.command(&["ZCARD", &self.key("scheduled")]).integer()
     }
 
-    /// Tickets that are parked, over all flows of which the queue is looked after.
+    /// The number of held jobs, over all flows in the set of flows.
     pub fn parked(&self) -> i64 {
         let flows = self.redis.command(&["ZRANGE", &self.key("flows"), "0", "-1"]);
         let count = |flow: &Reply| {
@@ -153,12 +153,12 @@ impl<'a> Queue<'a> {
         flows.array().iter().map(count).sum()
     }
 
-    /// Whether nothing is left but dead letters: no job ready, leased, waiting or scheduled. All are read at one
-    /// instant, so that no job is missed that just moves from one place to another.
+    /// Whether only dead letters are left: no job ready, running, scheduled or held. One transaction reads
+    /// all numbers, so that no job is missed while it moves from one place to another.
     ///
     /// # Errors
     ///
-    /// The numbers of what is left, for a person.
+    /// The remaining numbers, for a person.
     pub fn drained(&self) -> Result<(), String> {
         let mut connection = self.redis.connect();
         let mut command =
@@ -170,8 +170,8 @@ impl<'a> Queue<'a> {
         command(&["ZCARD", &self.key("scheduled")]);
         command(&["XPENDING", &jobs, "postrider"]);
         let Reply::Array(replies) = command(&["EXEC"]) else {
-            // A server that is taking the place of another, or loads its data.
-            return Err("the server answers no reads now".to_owned());
+            // The server is becoming the primary, or loads its data.
+            return Err("the server accepts no reads now".to_owned());
         };
         let [depth, waiting, scheduled] = [0, 1, 2].map(|index: usize| replies[index].integer());
         let pending = pending_count(&replies[3]);
@@ -181,11 +181,11 @@ impl<'a> Queue<'a> {
         Err(format!("{depth} in the stream, {pending} pending, {waiting} waiting, {scheduled} scheduled"))
     }
 
-    /// Waits until nothing is left but dead letters.
+    /// Waits until only dead letters are left.
     ///
     /// # Panics
     ///
-    /// With the numbers of what is left when something is at the deadline.
+    /// With the remaining numbers if the queue is not drained at the deadline.
     pub fn wait_until_drained(&self, deadline: Duration) {
         wait::eventually_or("an empty queue", deadline, || self.drained());
     }
@@ -196,7 +196,7 @@ impl<'a> Queue<'a> {
         reply.array().iter().map(dead_letter).collect()
     }
 
-    /// The result that a job with `result_ttl_ms` left, as its JSON text.
+    /// The result of a job with `result_ttl_ms`, as its JSON text.
     pub fn result(&self, ticket: &str) -> Option<String> {
         match self.redis.command(&["GET", &self.key(&format!("result:{ticket}"))]) {
             Reply::Nil => None,
@@ -205,7 +205,7 @@ impl<'a> Queue<'a> {
     }
 }
 
-/// The summary of `XPENDING`; an error is NOGROUP.
+/// The count in the summary of `XPENDING`. An error is NOGROUP.
 fn pending_count(summary: &Reply) -> i64 {
     if let Reply::Array(summary) = summary { summary[0].integer() } else { 0 }
 }

@@ -1,7 +1,7 @@
-//! A destination that answers with as little work as can be, at once or after a while.
+//! A destination that responds with as little work as possible, at once or after a delay.
 //!
-//! It shares the machine with what is measured, so it does not parse more of HTTP than where a request ends. It
-//! runs on a thread of its own, as long as the process.
+//! It shares the machine with the measured program, so it only parses where an HTTP request ends. It runs on
+//! its own thread until the process ends.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,10 +12,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-/// A body that starts so, and goes on with a number and a space, tells when it was sent.
+/// A body that starts with this, followed by a number and a space, contains the time when it was sent.
 const STAMP: &[u8] = b"sent-at ";
 
-/// The destination, for whoever wants to know what has come.
+/// The destination, and what it has received.
 #[derive(Clone)]
 pub struct QuickSink {
     url: String,
@@ -23,7 +23,7 @@ pub struct QuickSink {
 }
 
 struct Seen {
-    /// What stamps count from.
+    /// Stamps count from here.
     start: Instant,
     delay: Duration,
     requests: AtomicUsize,
@@ -31,11 +31,11 @@ struct Seen {
 }
 
 impl QuickSink {
-    /// Starts it on a free port of the loopback address. It answers after `delay`.
+    /// Starts it on a free port of the loopback address. It responds after `delay`.
     ///
     /// # Panics
     ///
-    /// When no port can be had.
+    /// If no port is free.
     pub fn start(delay: Duration) -> QuickSink {
         let listener =
             std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
@@ -57,12 +57,12 @@ impl QuickSink {
         QuickSink { url: format!("http://{address}/"), seen }
     }
 
-    /// Where it is.
+    /// Its URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// How many requests have come.
+    /// How many requests it has received.
     pub fn requests(&self) -> usize {
         self.seen.requests.load(Ordering::Relaxed)
     }
@@ -73,7 +73,7 @@ impl QuickSink {
         format!("{:x<512}", format!("{stamp}{} ", self.seen.start.elapsed().as_nanos()))
     }
 
-    /// How long the jobs with a stamp took from there to here, of those that came since the last call.
+    /// The latencies, from enqueue to arrival, of the stamped jobs that arrived since the last call.
     ///
     /// # Panics
     ///
@@ -88,7 +88,7 @@ async fn serve(listener: std::net::TcpListener, seen: Arc<Seen>) {
     while let Ok((stream, _)) = listener.accept().await {
         let seen = Arc::clone(&seen);
         tokio::spawn(async move {
-            // A client that is killed in the middle is the end of each run.
+            // Each run ends by killing the client within a request.
             let _ = answer(stream, &seen).await;
         });
     }
@@ -114,7 +114,8 @@ async fn answer(mut stream: TcpStream, seen: &Seen) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The length of the first request's head, and of all of it, if it has come. Its body has a `content-length`.
+/// The lengths of the first request's head and of the whole request, if it has arrived. Its body has a
+/// `content-length`.
 fn request(bytes: &[u8]) -> Option<(usize, usize)> {
     let head = bytes.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
     let lines = bytes[..head].split(|byte| *byte == b'\n');

@@ -1,4 +1,4 @@
-//! A private Redis-compatible server on a free port, with nothing kept on disk unless a test asks for it.
+//! A private Redis-compatible server on a free port. It keeps nothing on disk unless a test asks for it.
 
 use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, TcpListener};
@@ -15,15 +15,15 @@ use crate::wait;
 
 const START_DEADLINE: Duration = Duration::from_secs(20);
 const START_TRIES: usize = 5;
-/// By so much the port of a cluster's bus is higher than that of its node.
+/// The port of a node's cluster bus is this much above the node's own port.
 const BUS_ABOVE: u16 = 10_000;
 
-/// A running server; it and its folder are gone when this is dropped.
+/// A running server. It stops and its folder is removed when this is dropped.
 pub struct RedisServer {
     /// On the loopback address.
     pub port: u16,
     arguments: Vec<String>,
-    // Before the folder: the server must be gone when that is removed.
+    // Before the folder: the server must stop before the folder is removed.
     child: OwnedChild,
     folder: TempDir,
 }
@@ -33,26 +33,27 @@ impl RedisServer {
     ///
     /// # Panics
     ///
-    /// When there is no server program or it does not come up.
+    /// If there is no server program or it does not start.
     pub fn start() -> RedisServer {
         RedisServer::start_with(&[])
     }
 
-    /// Starts a server with more arguments, say `["--appendonly", "yes"]`; they win over the defaults.
+    /// Starts a server with more arguments, for example `["--appendonly", "yes"]`. They override the
+    /// defaults.
     ///
     /// # Panics
     ///
-    /// When there is no server program or it does not come up.
+    /// If there is no server program or it does not start.
     pub fn start_with(arguments: &[&str]) -> RedisServer {
         RedisServer::start_on(free_port, arguments)
     }
 
-    /// Starts a node of a cluster, with no slots yet. Its bus has the port 10,000 above its own: servers before 7
-    /// can be told no other.
+    /// Starts a node of a cluster, without slots. The port of its bus is its own plus 10,000, which servers
+    /// before 7 cannot change.
     ///
     /// # Panics
     ///
-    /// When there is no server program or it does not come up.
+    /// If there is no server program or it does not start.
     pub fn start_cluster_node() -> RedisServer {
         let low_port = || {
             wait::eventually("a port with one 10,000 above it", START_DEADLINE, || {
@@ -76,7 +77,7 @@ impl RedisServer {
                 return RedisServer { port, arguments, child, folder };
             }
         }
-        panic!("the Redis server does not start; its log says:\n{}", log_of(&folder));
+        panic!("the Redis server does not start; its log:\n{}", log_of(&folder));
     }
 
     /// `redis://127.0.0.1:PORT`
@@ -84,11 +85,11 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Opens a connection of its own, for many commands in a row.
+    /// Opens a new connection, for many commands in a row.
     ///
     /// # Panics
     ///
-    /// When the server does not accept it.
+    /// If the server does not accept it.
     pub fn connect(&self) -> Connection {
         Connection::open(self.port).expect("the Redis server of the test accepts connections")
     }
@@ -97,17 +98,17 @@ impl RedisServer {
     ///
     /// # Panics
     ///
-    /// When the server is gone. An error reply is returned.
+    /// If the server does not run. An error reply is returned.
     pub fn command(&self, arguments: &[impl AsRef<[u8]>]) -> Reply {
         self.connect().command(arguments).expect("the Redis server of the test answers")
     }
 
-    /// Sends a signal, say `SIGSTOP`.
+    /// Sends a signal, for example `SIGSTOP`.
     pub fn signal(&mut self, signal: Signal) {
         self.child.signal(signal);
     }
 
-    /// Kills the server as a power cut would, and leaves its folder.
+    /// Kills the server like a power failure, and leaves its folder.
     pub fn kill(&mut self) {
         self.child.kill();
     }
@@ -116,7 +117,7 @@ impl RedisServer {
     ///
     /// # Panics
     ///
-    /// When it does not come up.
+    /// If it does not start.
     pub fn restart(&mut self) {
         self.child.kill();
         for _ in 0..START_TRIES {
@@ -125,27 +126,27 @@ impl RedisServer {
                 return;
             }
         }
-        panic!("the Redis server does not start again; its log says:\n{}", log_of(&self.folder));
+        panic!("the Redis server does not start again; its log:\n{}", log_of(&self.folder));
     }
 }
 
 fn spawn(port: u16, folder: &TempDir, arguments: &[String]) -> OwnedChild {
     let mut command = Command::new(server_program());
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--daemonize", "no"]);
-    // The folder first: servers before 7 open the log at once, wherever they are.
+    // The folder first: servers before 7 open the log at once, in the current folder.
     command.arg("--dir").arg(folder.path());
     command.args(["--save", "", "--appendonly", "no", "--logfile", "server.log"]).args(arguments);
     OwnedChild::spawn(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))
 }
 
-/// Waits until the server says PONG; false when it exits before.
+/// Waits until the server replies PONG. Returns false if it exits first.
 fn answers(port: u16, child: &mut OwnedChild) -> bool {
     wait::eventually("the Redis server answers PING", START_DEADLINE, || {
         if child.try_wait().is_some() {
             return Some(false);
         }
         let reply = Connection::open(port).and_then(|mut connection| connection.command(&["PING"]));
-        // While it reads its files it answers LOADING.
+        // While it loads its files it replies LOADING.
         matches!(reply, Ok(Reply::Simple(pong)) if pong == "PONG").then_some(true)
     })
 }
@@ -158,7 +159,7 @@ fn log_of(folder: &TempDir) -> String {
 ///
 /// # Panics
 ///
-/// When there is none.
+/// If there is none.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
     listener.local_addr().expect("a listener has an address").port()

@@ -1,4 +1,5 @@
-//! RESP2, the protocol of Redis, as `redis-cli` speaks it: an array of bulk strings there, one reply back.
+//! RESP2, the protocol of Redis, as `redis-cli` uses it: it sends an array of bulk strings and receives one
+//! reply.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -29,7 +30,7 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// When it is something else.
+    /// If the reply has another type.
     pub fn integer(&self) -> i64 {
         match self {
             Reply::Integer(number) => *number,
@@ -41,7 +42,7 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// When it is something else.
+    /// If the reply has another type.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Reply::Bulk(bytes) => bytes,
@@ -50,11 +51,11 @@ impl Reply {
         }
     }
 
-    /// The text of a bulk or simple string; what is not UTF-8 is replaced.
+    /// The text of a bulk or simple string. Bytes that are not UTF-8 are replaced.
     ///
     /// # Panics
     ///
-    /// When it is something else.
+    /// If the reply has another type.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(self.bytes()).into_owned()
     }
@@ -63,7 +64,7 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// When it is something else.
+    /// If the reply has another type.
     pub fn array(&self) -> &[Reply] {
         match self {
             Reply::Array(replies) => replies,
@@ -84,7 +85,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// When nothing listens there.
+    /// If nothing listens there.
     pub fn open(port: u16) -> io::Result<Connection> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_nodelay(true)?;
@@ -93,11 +94,11 @@ impl Connection {
         Ok(Connection { stream: BufReader::new(stream) })
     }
 
-    /// Sends a command and reads its reply; an error reply is a [`Reply`], too.
+    /// Sends a command and reads its reply. An error reply is also a [`Reply`].
     ///
     /// # Errors
     ///
-    /// When the connection breaks or nothing comes for ten seconds.
+    /// If the connection breaks or nothing arrives for ten seconds.
     pub fn command(&mut self, arguments: &[impl AsRef<[u8]>]) -> io::Result<Reply> {
         self.stream.get_mut().write_all(&encode(arguments))?;
         self.reply()

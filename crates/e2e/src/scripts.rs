@@ -1,4 +1,4 @@
-//! The worker's scripts, called by EVAL from their own files, with the arguments that their headers state.
+//! The worker's scripts, called by EVAL from their own files, with the arguments that their headers define.
 
 mod by_hand;
 mod flows;
@@ -9,7 +9,7 @@ pub use stage::{Copies, Held, Stage};
 
 const GROUP: &str = "postrider";
 
-/// A flow, as Redis' keys name it.
+/// The id of a flow, as it appears in Redis keys.
 pub const FLOW: &str = "0123456789abcdef";
 
 macro_rules! scripts {
@@ -64,11 +64,11 @@ scripts! {
 }
 
 impl Script {
-    /// Those that end the lease of one job.
+    /// The scripts that end the lease of one job.
     pub const SETTLING: [Script; 5] =
         [Script::Finish, Script::Conclude, Script::Park, Script::Release, Script::Bury];
 
-    /// The commands that the script may call, as its text names them.
+    /// The commands that the script may call, from its text.
     pub fn commands(self) -> Vec<&'static str> {
         let mut commands: Vec<&str> = Vec::new();
         for part in self.source().split("call('").skip(1) {
@@ -84,7 +84,7 @@ impl Script {
 /// One call of a script.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Which.
+    /// The script to call.
     pub script: Script,
     /// KEYS
     pub keys: Vec<String>,
@@ -98,12 +98,12 @@ impl Call {
         Call { script, keys, args: args.iter().map(|arg| arg.as_bytes().to_vec()).collect() }
     }
 
-    /// Settles one job that is held, as `script` does: it waits for now, is buried or handed back with `fields`,
-    /// or leaves a result.
+    /// Settles one running job with `script`: schedules it for now, dead-letters it or hands it back with
+    /// `fields`, or stores a result.
     ///
     /// # Panics
     ///
-    /// When the script settles nothing.
+    /// If the script does not settle jobs.
     pub fn settle(script: Script, held: &Held, fields: &[(&str, &str)]) -> Call {
         let own = [GROUP, &held.consumer, &held.id, &held.count];
         let call = |keys: &[&str], more: &[&str]| Call::new(script, keys, &[&own, more].concat());
@@ -131,8 +131,8 @@ impl Call {
         Call::new(Script::Extend, &["jobs", "workers"], &args)
     }
 
-    /// Takes over up to ten jobs whose lease is over, suspects or not, whatever Redis' time is; one of `lease_ms`
-    /// where the holder told none.
+    /// Takes over up to ten jobs with an expired lease, suspects or not, at any Redis time. `lease_ms` is the
+    /// lease of a worker that stored none.
     pub fn reclaim(consumer: &str, lease_ms: u32) -> Call {
         let args = [GROUP, consumer, &lease_ms.to_string(), "10", "10", "0", "0", "9999999999999"];
         Call::new(Script::Reclaim, &["jobs", "workers"], &args)
@@ -143,12 +143,12 @@ impl Call {
         Call::new(Script::Promote, &["jobs", "waiting", "scheduled", "dead", "flows"], &["100", "1000"])
     }
 
-    /// Takes a consumer off the list.
+    /// Removes a consumer from the list.
     pub fn leave(consumer: &str) -> Call {
         Call::new(Script::Leave, &["jobs", "workers"], &[GROUP, consumer])
     }
 
-    /// Makes the group.
+    /// Creates the group.
     pub fn join() -> Call {
         Call::new(Script::Join, &["jobs"], &[GROUP])
     }

@@ -1,17 +1,17 @@
-//! The destination of the jobs: an HTTP server that remembers what it got and behaves as its path says, whatever
-//! the query.
+//! The destination of the jobs: an HTTP server that records its requests. The path, without the query,
+//! decides the response.
 //!
-//! | path | answer |
+//! | path | response |
 //! |---|---|
-//! | `/ok` and whatever is not below | 200 |
+//! | `/ok` and any path not below | 200 |
 //! | `/slow/MS` | 200 after that many milliseconds |
 //! | `/flaky/N/KEY` | 503 for the first N requests with that KEY, then 200 |
 //! | `/flaky/N/KEY/MS` | the same after that many milliseconds |
 //! | `/status/CODE` | that status |
 //! | `/redirect/CODE?URL` | that status, with the URL as its `location` |
 //! | `/hang` | none, ever |
-//! | `/reply` | what the request's body says: a status, lines of headers, an empty line, a body |
-//! | `/reply-once/KEY` | the same for the first request with that KEY, then 200 |
+//! | `/reply` | as in the request's body: a status, lines of headers, an empty line, a body |
+//! | `/reply-once/KEY` | the same to the first request with that KEY, then 200 |
 
 mod paths;
 mod raw;
@@ -34,29 +34,29 @@ use crate::wait;
 use paths::Paths;
 pub use raw::RawSink;
 
-/// One request as it came.
+/// One request as received.
 #[derive(Clone, Debug)]
 pub struct SinkRequest {
     /// `POST`
     pub method: String,
     /// The path with its query.
     pub path: String,
-    /// Names in lower case; the values as they came, in order for each name. [`RawSink`] sees the exact bytes.
+    /// Names in lower case; values as received, in order for each name. [`RawSink`] records the exact bytes.
     pub headers: Vec<(String, String)>,
     /// The whole body.
     pub body: Bytes,
-    /// When its head had come.
+    /// When its head was complete.
     pub arrived: Instant,
 }
 
 impl SinkRequest {
-    /// The first header of that name, which is given in lower case.
+    /// The first header of that name. `name` is in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// A running sink; its port is closed when this is dropped.
+/// A running sink. Its port closes when this is dropped.
 pub struct Sink {
     address: SocketAddr,
     record: Arc<Record>,
@@ -75,7 +75,7 @@ impl Sink {
     ///
     /// # Panics
     ///
-    /// When no port can be had.
+    /// If no port is free.
     pub fn start() -> Sink {
         let (listener, address) = listen();
         let record = Arc::new(Record::default());
@@ -93,12 +93,12 @@ impl Sink {
         self.address
     }
 
-    /// Connections accepted until now.
+    /// The number of connections accepted so far.
     pub fn connections(&self) -> usize {
         self.record.connections.load(Ordering::SeqCst)
     }
 
-    /// The requests until now, by the end of their body.
+    /// The requests so far, ordered by the end of their body.
     pub fn requests(&self) -> Vec<SinkRequest> {
         self.record.requests.lock().expect("no one panics with this lock").clone()
     }
@@ -112,7 +112,7 @@ impl Sink {
     ///
     /// # Panics
     ///
-    /// When they do not come within `deadline`.
+    /// If they do not arrive within `deadline`.
     pub fn wait_for(&self, count: usize, deadline: Duration) -> Vec<SinkRequest> {
         wait::eventually_or(&format!("{count} requests at the sink"), deadline, || {
             let requests = self.requests();
@@ -124,7 +124,7 @@ impl Sink {
     ///
     /// # Panics
     ///
-    /// When they do not come within `deadline`.
+    /// If they do not arrive within `deadline`.
     pub fn wait_for_path(&self, path: &str, count: usize, deadline: Duration) -> Vec<SinkRequest> {
         wait::eventually_or(&format!("{count} requests to {path}"), deadline, || {
             let requests = self.requests_to(path);
@@ -148,7 +148,7 @@ async fn serve(listener: std::net::TcpListener, record: Arc<Record>) {
         let record = Arc::clone(&record);
         tokio::spawn(async move {
             let service = hyper::service::service_fn(|request| answer(request, Arc::clone(&record)));
-            // A client that goes away in the middle is what some tests are about.
+            // Some tests close the connection within a request.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -191,11 +191,11 @@ async fn answer(
     Ok(response)
 }
 
-/// The answer that a request asks for.
+/// The response that a request's body contains.
 ///
 /// # Panics
 ///
-/// When it asks for none.
+/// If the body contains none.
 fn dictated(text: &[u8]) -> Response<Full<Bytes>> {
     let end = text.windows(2).position(|end| end == b"\n\n").unwrap_or(text.len());
     let body = Bytes::copy_from_slice(text.get(end + 2..).unwrap_or_default());
@@ -212,7 +212,7 @@ fn dictated(text: &[u8]) -> Response<Full<Bytes>> {
     response
 }
 
-/// Lets the time go by that the path asks for.
+/// Waits for the time that the path asks for.
 async fn linger(path: &str) {
     let flaky = path.strip_prefix("/flaky/").and_then(|rest| rest.splitn(3, '/').nth(2));
     if let Some(milliseconds) = path.strip_prefix("/slow/").or(flaky).and_then(|rest| rest.parse().ok()) {

@@ -1,18 +1,18 @@
-//! A file with a text: a worker's configuration, or a key or certificate that it names.
+//! A text file: a worker's configuration, or a key or certificate for it.
 
 use std::io::Write;
 
 use tempfile::NamedTempFile;
 
-/// A file in the folder for temporary files, which its owner alone may read; removed when dropped.
+/// A temporary file that only its owner may read. It is removed when dropped.
 pub struct TextFile(NamedTempFile);
 
 impl TextFile {
-    /// Makes a file with this text.
+    /// Creates a file with this text.
     ///
     /// # Panics
     ///
-    /// When the folder for temporary files cannot be written.
+    /// If the folder for temporary files cannot be written.
     pub fn new(text: &str) -> TextFile {
         let file = tempfile::Builder::new().prefix("postrider-").tempfile();
         let mut file = file.expect("the folder for temporary files can be written");
@@ -20,11 +20,11 @@ impl TextFile {
         TextFile(file)
     }
 
-    /// Where it stands.
+    /// Its path.
     ///
     /// # Panics
     ///
-    /// When the name of the folder for temporary files is no text.
+    /// If the path is not valid UTF-8.
     pub fn path(&self) -> &str {
         self.0.path().to_str().expect("the folder for temporary files has a text for a name")
     }

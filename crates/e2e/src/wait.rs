@@ -8,28 +8,28 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// What a wait unwinds with after [`interrupt`].
+/// The panic payload of a wait after [`interrupt`].
 #[derive(Debug)]
 pub struct Interrupted;
 
-/// Ends each wait of this process, now and later, by unwinding with [`Interrupted`], so that every owner on the
-/// stack stops what it started. For the demo's Ctrl-C.
+/// Ends each current and later wait of this process by unwinding with [`Interrupted`], so that every owner on
+/// the stack stops what it started. For the demo's Ctrl-C.
 pub fn interrupt() {
     INTERRUPTED.store(true, Ordering::SeqCst);
 }
 
-/// Lets time go by, for what is a measure of time; unwinds after [`interrupt`].
+/// Waits for `time`, for a measurement over time. Unwinds after [`interrupt`].
 pub fn unless_interrupted(time: Duration) {
     let end = Instant::now() + time;
-    // Ends at `end`, as nobody answers.
+    // The result carries nothing: the wait succeeds at `end`.
     let _ = poll_each(PAUSE.min(time), time, || if Instant::now() < end { Err(()) } else { Ok(()) });
 }
 
-/// Asks `probe` about every 10 ms until it has an answer.
+/// Calls `probe` about every 10 ms until it returns a value.
 ///
 /// # Panics
 ///
-/// With `what` when there is none within `deadline`.
+/// With `what` if it returns none within `deadline`.
 pub fn eventually<T>(what: &str, deadline: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
     match poll(deadline, || probe().ok_or(())) {
         Ok(answer) => answer,
@@ -37,11 +37,11 @@ pub fn eventually<T>(what: &str, deadline: Duration, mut probe: impl FnMut() -> 
     }
 }
 
-/// Like [`eventually`], for a probe that can say how far things are.
+/// Like [`eventually`], for a probe that can report its state.
 ///
 /// # Panics
 ///
-/// With `what` and the last state when there is no answer within `deadline`.
+/// With `what` and the last state if `probe` does not succeed within `deadline`.
 pub fn eventually_or<T, S: Display>(
     what: &str,
     deadline: Duration,
@@ -53,7 +53,7 @@ pub fn eventually_or<T, S: Display>(
     }
 }
 
-/// Asks `probe` at least once, and until it succeeds or `deadline` is over; the error is that of the last time.
+/// Calls `probe` at least once, until it succeeds or `deadline` is over. The error is the last one.
 pub(crate) fn poll<T, E>(deadline: Duration, probe: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     poll_each(PAUSE, deadline, probe)
 }
@@ -66,10 +66,10 @@ fn poll_each<T, E>(
     let end = Instant::now() + deadline;
     loop {
         if INTERRUPTED.load(Ordering::SeqCst) {
-            // Not `panic!`: whoever pressed Ctrl-C needs no message about it.
+            // Not `panic!`: the user who pressed Ctrl-C needs no message about it.
             std::panic::resume_unwind(Box::new(Interrupted));
         }
-        // Taken first, so that a slow probe gets its last chance after the deadline and not before it.
+        // Taken first, so that a slow probe is called once more after the deadline.
         let now = Instant::now();
         match probe() {
             Err(_) if now < end => std::thread::sleep(pause),

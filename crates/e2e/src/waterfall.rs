@@ -76,7 +76,7 @@ impl Axis {
         usize::try_from(part).map_or(BAR_COLUMNS, |column| column.min(BAR_COLUMNS))
     }
 
-    /// At least one cell, however short the span.
+    /// At least one cell wide, however short the span is.
     fn bar(self, span: &SpanRecord) -> (usize, usize) {
         let first = self.column(span.start).min(BAR_COLUMNS - 1);
         (first, self.column(span.end).clamp(first + 1, BAR_COLUMNS))
@@ -136,7 +136,7 @@ impl Drawing<'_> {
     }
 }
 
-/// The status code, and for an error what it was.
+/// The status code, and the error of a failed span.
 fn note(span: &SpanRecord) -> String {
     let code = span.text("http.response.status_code");
     let Status::Error(message) = &span.status else { return code.unwrap_or_default() };
@@ -162,7 +162,7 @@ fn short_id(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
 }
 
-/// Exactly that many columns: cut with an ellipsis, or filled with spaces.
+/// Exactly `columns` columns: shortened with an ellipsis or padded with spaces.
 fn fit(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return format!("{text:columns$}");

@@ -1,4 +1,5 @@
-//! Waiting until a stack is well. Images without a shell have no health check, so they are asked from here.
+//! Waits until the stack is healthy. Images without a shell have no health check, so xtask sends them
+//! requests.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,12 +9,12 @@ use std::time::{Duration, Instant};
 use super::{Profile, Stack};
 use crate::step::{self, Failure};
 
-/// Images may have to warm up, and Redis to read its file.
+/// Images may have to warm up, and Redis to load its file.
 const DEADLINE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(300);
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// Waits for the services that the profiles start, together no longer than the deadline.
+/// Waits for the services of the profiles, in total until the deadline.
 pub(super) fn all(stack: &Stack) -> Result<(), Failure> {
     let end = Instant::now() + DEADLINE;
     for service in ["redis", "sink", "worker"] {
@@ -68,9 +69,10 @@ fn healthy(stack: &Stack, service: &str) -> Result<bool, Failure> {
     Ok(states.lines().all(|state| state.trim() == "healthy"))
 }
 
-/// Whether a server of HTTP/2 answers, as gRPC's is: a proxy of the engine accepts connections before it is there.
+/// Whether an HTTP/2 server, as used by gRPC, responds. Connecting is not enough: the engine's proxy accepts
+/// connections before the server runs.
 fn takes_grpc(address: SocketAddr) -> Result<bool, Failure> {
-    // The client's preface with empty settings; the server's own settings, a frame of type 4, are its answer.
+    // The client's preface with empty settings. The server responds with its own settings, a frame of type 4.
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
     let mut head = [0; 9];
     let answered = connected(address).and_then(|mut stream| {

@@ -1,7 +1,7 @@
-//! No file imports itself by way of others.
+//! No file imports itself through others.
 //!
-//! An import is a `use`, or a path that begins with `crate::`, `super::` or `self::`, outside of tests. `mod child` and
-//! `pub use child::…` are none, and a child may use what its parent defines.
+//! An import is a `use`, or a path that starts with `crate::`, `super::` or `self::`, outside of tests. `mod
+//! child` and `pub use child::…` are not imports, and a child may use its parent's definitions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ type Module = Vec<String>;
 /// The files of one crate, or of one binary.
 struct Tree<'a> {
     files: BTreeMap<Module, &'a Source>,
-    /// What a module hands on: a name, and the module in which it is defined.
+    /// The re-exports of a module: a name, and the module that defines it.
     handed_on: BTreeMap<(Module, String), Module>,
 }
 
@@ -63,7 +63,7 @@ impl<'a> Tree<'a> {
         self.handed_on = handed_on;
     }
 
-    /// The module in which a path ends; `None` for one that leads out of the crate.
+    /// The module in which a path ends; `None` if the path leaves the crate.
     fn home(&self, from: &Module, path: &[String]) -> Option<Module> {
         let (mut at, mut rest) = match path.first()?.as_str() {
             "crate" => (Module::new(), &path[1..]),
@@ -96,7 +96,7 @@ impl<'a> Tree<'a> {
         let homes = found.into_iter().flat_map(|found| {
             let is_public = found.is_public;
             let homes = found.paths.into_iter().filter_map(|path| self.home(module, &path));
-            // A parent that hands on what its children define imports nothing.
+            // A parent that re-exports its children's definitions imports nothing.
             homes.filter(move |home| !(is_public && home.starts_with(module))).collect::<Vec<_>>()
         });
         homes.filter(|home| !module.starts_with(home)).collect()
@@ -121,7 +121,7 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// The circle that is closed first on a walk from a module.
+/// The first circle found on a walk from a module.
 fn walk(
     at: &Module,
     imports: &BTreeMap<&Module, BTreeSet<Module>>,
@@ -197,7 +197,7 @@ fn expand(tree: &str) -> Vec<Vec<String>> {
     paths.map(|path| start.iter().cloned().chain(path).collect()).collect()
 }
 
-/// Splits at the commas that stand in no further braces.
+/// Splits at the commas outside of further braces.
 fn split_list(list: &str) -> Vec<&str> {
     let (mut parts, mut depth, mut from) = (vec![], 0, 0);
     for (at, character) in list.char_indices() {
@@ -215,7 +215,7 @@ fn split_list(list: &str) -> Vec<&str> {
     parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
-/// Paths in code that begin with `crate::`, `super::` or `self::`.
+/// Paths in code that start with `crate::`, `super::` or `self::`.
 fn inline(code: &str) -> Vec<Vec<String>> {
     let in_word = |character: char| character.is_alphanumeric() || character == '_';
     let mut found = vec![];
@@ -230,7 +230,7 @@ fn inline(code: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// What stands before the tests, which are last in a file.
+/// The text before the tests, which are last in a file.
 fn without_tests(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod ").next().unwrap_or(text)
 }
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_may_use_what_its_parent_defines_and_a_parent_may_hand_on() {
+    fn a_child_may_use_its_parent_and_a_parent_may_re_export() {
         let tree = sources(&[
             ("crates/x/src/lib.rs", "mod a;\npub use a::{A, B};\n"),
             ("crates/x/src/a.rs", "mod b;\npub use b::B;\npub struct A;\n"),
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn siblings_that_import_each_other_by_way_of_their_parent_are_found() {
+    fn siblings_that_import_each_other_through_their_parent_are_found() {
         let tree = sources(&[
             ("crates/x/src/lib.rs", "mod a;\n"),
             ("crates/x/src/a.rs", "mod b;\nmod c;\npub use b::B;\npub(crate) use c::{C as Other};\n"),

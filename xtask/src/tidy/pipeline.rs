@@ -1,10 +1,10 @@
-//! Spans, metrics and log lines leave through the official exporters, and by no other way.
+//! Spans, metrics and log lines leave only through the official exporters.
 
 use super::Source;
 
 const EXPORTERS: &str = "crates/telemetry/src/otel/exporter";
 
-/// Traits of the SDK through which telemetry could leave, and the only files that implement them.
+/// Traits of the SDK that could send telemetry, and the only files that may implement them.
 const PARTS: [(&str, &str); 7] = [
     ("SpanExporter", EXPORTERS),
     ("PushMetricExporter", EXPORTERS),
@@ -15,8 +15,8 @@ const PARTS: [(&str, &str); 7] = [
     ("MetricReader", EXPORTERS),
 ];
 
-/// Packages of OpenTelemetry that a manifest may name. `prometheus` is the one that is no exporter over OTLP: it is
-/// fetched.
+/// Packages of OpenTelemetry that a manifest may name. `prometheus` is the only one that does not export over
+/// OTLP: it is scraped.
 const PACKAGES: [&str; 9] = [
     "opentelemetry",
     "opentelemetry_sdk",
@@ -29,7 +29,7 @@ const PACKAGES: [&str; 9] = [
     "tracing-opentelemetry",
 ];
 
-/// `impl SpanExporter for …` and its like; tests at the end of a file may have exporters of their own.
+/// Finds `impl SpanExporter for …` and similar. Tests at the end of a file may implement exporters.
 pub(super) fn parts_in_their_files(source: &Source) -> Vec<String> {
     if !source.rust_in("crates/") || source.path.starts_with("crates/e2e/") {
         return Vec::new();
@@ -41,7 +41,7 @@ pub(super) fn parts_in_their_files(source: &Source) -> Vec<String> {
     for (line, text) in (1..).zip(code) {
         let Some((name, home)) = PARTS.iter().find(|(name, _)| implements(text, name)) else { continue };
         if !source.path.starts_with(home) {
-            let rule = format!("`{name}` is implemented only in {home}*: all signals leave by one way");
+            let rule = format!("`{name}` is implemented only in {home}*: all signals leave in one way");
             failures.push(source.failure(line, &rule));
         }
     }
@@ -64,7 +64,7 @@ pub(super) fn known_packages(source: &Source) -> Vec<String> {
             && !name.contains('[')
             && !PACKAGES.contains(&name)
     });
-    let rule = "a package of OpenTelemetry that xtask/src/tidy/pipeline.rs does not know: may it be another exporter?";
+    let rule = "xtask/src/tidy/pipeline.rs does not list this OpenTelemetry package: is it an exporter?";
     lines.into_iter().map(|line| source.failure(line, rule)).collect()
 }
 
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_that_may_be_another_exporter_is_found() {
+    fn an_unlisted_package_is_found() {
         let packages =
             "[dependencies]\nopentelemetry-otlp.workspace = true\nopentelemetry-zipkin = \"0.33\"\n";
         check(known_packages, "crates/telemetry/Cargo.toml", packages, &[3]);

@@ -1,11 +1,11 @@
-//! What the worker is measured against: the shortest good loop that does the same jobs with the same clients.
+//! The reference for the worker's cost: the shortest good loop that does the same jobs with the same clients.
 //!
-//! It reads a batch, sends each job and acknowledges what has finished. Reads, requests and acknowledgements
-//! overlap, and each group is as large as what came together while the one before was under way. While there is
-//! nothing it waits for the next job on a connection of its own, and so has it at once. It has no
-//! lease, no retry, no deadline and no telemetry: a job that fails ends the program.
+//! It reads a batch, sends each job and acknowledges finished jobs. Reads, requests and acknowledgements
+//! overlap. Each batch contains everything that arrived while the previous one was in progress. When the
+//! queue is empty, it waits for the next job on a second connection, so it receives the job at once. It has
+//! no lease, retry, deadline or telemetry: a failed job ends the program.
 //!
-//! `bare-loop REDIS_URL IN_FLIGHT JOBS` ends after that many jobs.
+//! `bare-loop REDIS_URL IN_FLIGHT JOBS` exits after `JOBS` jobs.
 
 use std::error::Error;
 
@@ -27,10 +27,9 @@ type AnyError = Box<dyn Error>;
 const STREAM: &str = "postrider:{default}:jobs";
 const GROUP: &str = "bench";
 
-/// The connections.
 struct Redis {
     redis: Client,
-    /// For reads that wait, which would hold up all else.
+    /// For blocking reads, which would delay all other commands.
     waiting: Client,
 }
 
@@ -73,7 +72,7 @@ fn http() -> Http {
 async fn run(redis: &Redis, http: &Http, in_flight: usize, jobs: usize) -> Result<(), AnyError> {
     let (mut read, mut settled) = (0, 0);
     let mut finished = Vec::new();
-    // At most one read and one acknowledgement are under way, on one connection.
+    // At most one read and one acknowledgement are in progress, on one connection.
     let (mut reads, mut sends, mut acks) =
         (FuturesUnordered::new(), FuturesUnordered::new(), FuturesUnordered::new());
     while settled < jobs {
@@ -92,7 +91,7 @@ async fn run(redis: &Redis, http: &Http, in_flight: usize, jobs: usize) -> Resul
             }
             Some(entry) = sends.next() => {
                 finished.push(entry?);
-                // Whatever else has finished goes into the same acknowledgement.
+                // Other finished jobs go into the same acknowledgement.
                 while let Some(Some(entry)) = sends.next().now_or_never() {
                     finished.push(entry?);
                 }
@@ -106,7 +105,7 @@ async fn run(redis: &Redis, http: &Http, in_flight: usize, jobs: usize) -> Resul
 async fn read_batch(redis: &Redis, count: usize) -> Result<Vec<Job>, AnyError> {
     let mut reply = read(&redis.redis, count, None).await?;
     if reply.is_null() {
-        // 0 is for ever: the last read has its jobs in the stream already.
+        // 0 blocks without limit: the last read finds its jobs already in the stream.
         reply = read(&redis.waiting, count, Some(0)).await?;
     }
     let reply: XReadResponse<Str, Str, Str, Bytes> = reply.into_xread_response()?;
@@ -132,7 +131,7 @@ async fn send(http: &Http, job: Job) -> Result<Str, AnyError> {
     if status.is_success() { Ok(job.entry) } else { Err(format!("{}: {status}", job.url).into()) }
 }
 
-/// Removes what has finished, and returns how many that were.
+/// Removes finished jobs and returns their number.
 async fn acknowledge(redis: &Client, entries: Vec<Str>) -> Result<usize, AnyError> {
     let pipeline = redis.pipeline();
     pipeline.xack::<(), _, _, _>(STREAM, GROUP, entries.clone()).await?;

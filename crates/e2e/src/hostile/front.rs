@@ -9,7 +9,8 @@ use super::Certificate;
 use crate::background::Background;
 use crate::sink;
 
-/// Ends TLS on a free port of the loopback address and passes on what comes; closed when dropped.
+/// Terminates TLS on a free port of the loopback address and forwards the bytes. Its port closes when
+/// dropped.
 pub struct TlsFront {
     /// Where it listens.
     pub port: u16,
@@ -21,7 +22,7 @@ impl TlsFront {
     ///
     /// # Panics
     ///
-    /// When no port can be had.
+    /// If no port is free.
     pub fn start(server: u16, certificate: &Certificate) -> TlsFront {
         let (listener, address) = sink::listen();
         let acceptor = certificate.acceptor();
@@ -30,7 +31,7 @@ impl TlsFront {
             while let Ok((stream, _)) = listener.accept().await {
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
-                    // Who does not trust the certificate goes away.
+                    // A client that does not trust the certificate closes the connection.
                     let Ok(mut client) = acceptor.accept(stream).await else { return };
                     if let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await {
                         let _ = copy_bidirectional(&mut client, &mut server).await;

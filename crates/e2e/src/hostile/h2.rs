@@ -8,32 +8,34 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// What a server of HTTP/2 does with a request.
+/// What an HTTP/2 server does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Http2 {
-    /// Says GOAWAY to the first connection, and answers on the others.
+    /// Sends GOAWAY on the first connection, and answers on the others.
     GoAway,
     /// Refuses the stream of the first connection, and answers on the others.
     RefusedStream,
-    /// Resets each stream, without a word on whether it was worked on (CVE-2023-44487, from the other side).
+    /// Resets each stream without reporting whether it was processed (CVE-2023-44487, but sent by the
+    /// server).
     Resets,
-    /// Answers the first request of the first connection and hears nothing more of it; answers on the others.
+    /// Answers the first request of the first connection and ignores its later ones. Answers on the other
+    /// connections.
     DeafAtReuse,
     /// Sends pings without end.
     Pings,
     /// Sends settings without end.
     Settings,
-    /// Begins with headers that are continued without end (CVE-2024-27316).
+    /// Starts with headers that continue without end (CVE-2024-27316).
     Continuation,
-    /// Sends interim answers without end.
+    /// Sends interim responses without end.
     Interim,
-    /// Answers, and sends empty pieces of a body without end (CVE-2019-9518).
+    /// Answers with headers, then sends empty DATA frames without end (CVE-2019-9518).
     EmptyData,
-    /// Answers with more of a body than the client allowed.
+    /// Answers with a longer body than the client's window allows.
     TooMuchData,
-    /// Answers with a header list that is small on the wire and large when it is unpacked (CVE-2016-6581).
+    /// Answers with a header list that is small on the wire and large when decoded (CVE-2016-6581).
     HeaderBomb,
-    /// Sends frames that are none.
+    /// Sends invalid frames.
     Junk,
 }
 
@@ -52,7 +54,7 @@ const END_HEADERS: u8 = 4;
 const STATUS_200: &[u8] = &[0x88];
 const STATUS_103: &[u8] = &[0x08, 0x03, b'1', b'0', b'3'];
 
-/// A frame of a stream; 0 is the connection.
+/// A frame of a stream. Stream 0 is the connection.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("frames are short").to_be_bytes();
     let head = [length[1], length[2], length[3], kind, flags];
@@ -93,7 +95,7 @@ async fn answer(connection: &mut dyn Stream, plays: Http2, first: bool, stream: 
     let begins = frame(HEADERS, END_HEADERS, stream, STATUS_200);
     match plays {
         Http2::GoAway if first => {
-            // No stream was worked on, and nothing is wrong.
+            // Stream id 0 and NO_ERROR: the server processed no stream, and nothing is wrong.
             connection.write_all(&frame(GOAWAY, 0, 0, &[0; 8])).await?;
             connection.shutdown().await
         }
@@ -117,7 +119,7 @@ async fn answer(connection: &mut dyn Stream, plays: Http2, first: bool, stream: 
         Http2::EmptyData => flood(connection, &begins, &frame(DATA, 0, stream, &[])).await,
         Http2::TooMuchData => flood(connection, &begins, &frame(DATA, 0, stream, &[b'x'; 16_384])).await,
         Http2::HeaderBomb => {
-            // A header of 4,000 bytes is put into the table, and then named 4,000 times by its index.
+            // A header of 4,000 bytes goes into the table. 4,000 indexes then refer to it.
             let add = [&[0x40, 0x01, b'x', 0x7f, 0xa1, 0x1e][..], &[b'y'; 4000]].concat();
             let block = [STATUS_200, &add, &[0xbe; 4000]].concat();
             connection.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)).await
@@ -127,7 +129,7 @@ async fn answer(connection: &mut dyn Stream, plays: Http2, first: bool, stream: 
     }
 }
 
-/// Until the client goes away; what it says is read, so that it is never held up.
+/// Writes until the client closes the connection, and reads everything so that the client never blocks.
 async fn flood(connection: &mut dyn Stream, begin: &[u8], piece: &[u8]) -> io::Result<()> {
     connection.write_all(begin).await?;
     let pieces = piece.repeat(64);

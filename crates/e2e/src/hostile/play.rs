@@ -1,4 +1,4 @@
-//! What hostile servers do.
+//! How hostile servers behave.
 
 use std::io;
 use std::sync::Arc;
@@ -12,32 +12,32 @@ use tokio_rustls::server::TlsStream;
 use super::Seen;
 use super::h2::{self, Http2, Stream};
 
-/// What it does with each connection, or each request.
+/// What the server does with each connection or each request.
 #[derive(Clone, Debug)]
 pub enum Play {
-    /// Nobody listens.
+    /// Nothing listens on the port.
     Refuse,
     /// Accepts and never reads.
     Deaf,
-    /// Resets the connection before it has read anything.
+    /// Resets the connection before it reads anything.
     ResetAtOnce,
-    /// Resets the connection when the request has come.
+    /// Resets the connection after it has read the request.
     ResetAfterRequest,
     /// Reads the request and never answers.
     Silent,
-    /// Answers each request with these bytes, and keeps the connection.
+    /// Answers each request with these bytes, and keeps the connection open.
     Answer(Vec<u8>),
     /// Answers with these bytes and closes the connection.
     AnswerAndClose(Vec<u8>),
-    /// Sends these bytes before it is asked for anything.
+    /// Sends these bytes before it receives a request.
     SpeakFirst(Vec<u8>),
-    /// Begins with these bytes, and then sends the others again and again, with a pause.
+    /// Sends the first bytes once, then the second again and again, with a pause.
     Drip(Vec<u8>, Vec<u8>, Duration),
     /// Answers the first request on a connection, and closes it at the first byte of the second.
     CloseAtReuse,
     /// HTTP/2.
     Http2(Http2),
-    /// A proxy that opens tunnels to where CONNECT says.
+    /// A proxy that opens tunnels to the target of CONNECT.
     Tunnel,
 }
 
@@ -54,7 +54,7 @@ pub(super) async fn serve(
         let Ok((tcp, _)) = listener.accept().await else { return };
         let (play, acceptor, seen) = (play.clone(), acceptor.clone(), Arc::clone(&seen));
         tokio::spawn(async move {
-            // That the client goes away is what many plays are about.
+            // Many tests make the client close the connection.
             let _ = connection(tcp, play, acceptor, &seen, number == 0).await;
         });
     }
@@ -82,7 +82,7 @@ async fn connection(
     }
 }
 
-/// Where it refuses the client, it reads on to the end, so that a reset does not overtake the alert.
+/// On an error it reads to the end of the stream, so that a reset does not overtake the alert.
 async fn handshake(acceptor: &TlsAcceptor, tcp: TcpStream, seen: &Seen) -> io::Result<TlsStream<TcpStream>> {
     let stream = match acceptor.accept(tcp).into_fallible().await {
         Ok(stream) => stream,
@@ -99,7 +99,7 @@ async fn handshake(acceptor: &TlsAcceptor, tcp: TcpStream, seen: &Seen) -> io::R
     Ok(stream)
 }
 
-/// Closed with unsent bytes thrown away, the peer sees a reset.
+/// Closing discards unsent bytes, so the peer receives a reset.
 fn reset(tcp: TcpStream) -> io::Result<()> {
     tcp.set_zero_linger()
 }

@@ -8,43 +8,43 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
-/// What is wrong with a certificate.
+/// What is wrong with a certificate or its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
     /// Nothing.
     None,
-    /// Its time has passed.
+    /// It has expired.
     Expired,
-    /// It is another host's.
+    /// It is for another host.
     WrongHost,
-    /// Its server knows no newer TLS than 1.2.
+    /// Its server supports no TLS newer than 1.2.
     OldVersion,
-    /// Its server speaks no TLS.
+    /// Its server does not use TLS.
     Plain,
 }
 
-/// A certificate, its own authority, for `localhost` and 127.0.0.1.
+/// A self-signed certificate for `localhost` and 127.0.0.1.
 pub struct Certificate {
-    /// For those who are to trust it.
+    /// For clients that must trust it.
     pub pem: String,
     server: Arc<ServerConfig>,
 }
 
 impl Certificate {
-    /// Makes one, offered for these protocols (ALPN).
+    /// Creates one for a server that offers these protocols (ALPN).
     ///
     /// # Panics
     ///
-    /// When the machine has no random numbers.
+    /// If the machine has no random numbers.
     pub fn new(flaw: Flaw, protocols: &[&str]) -> Certificate {
         Certificate::make(flaw, protocols, None)
     }
 
-    /// Makes one for a server of HTTP/1.1 which turns away each client that does not show this certificate.
+    /// Creates one for an HTTP/1.1 server that rejects each client without this client certificate.
     ///
     /// # Panics
     ///
-    /// When the machine has no random numbers.
+    /// If the machine has no random numbers.
     pub fn demanding(client: &Identity) -> Certificate {
         Certificate::make(Flaw::None, &["http/1.1"], Some(client))
     }
@@ -89,7 +89,7 @@ impl Certificate {
     }
 }
 
-/// A client's certificate, its own authority, with its key.
+/// A client's self-signed certificate with its key.
 pub struct Identity {
     /// The certificate in PEM.
     pub cert: String,
@@ -100,11 +100,11 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Makes one with this name in it.
+    /// Creates one for this name.
     ///
     /// # Panics
     ///
-    /// When the machine has no random numbers.
+    /// If the machine has no random numbers.
     pub fn new(name: &str) -> Identity {
         let key = KeyPair::generate().expect("a key can be made");
         let certificate = params(&[name]).self_signed(&key).expect("a certificate can be signed");

@@ -1,4 +1,4 @@
-//! Closing the books: what became of each job, and what explains each delivery too many.
+//! The account at the end: the result of each job, and the fault that explains each duplicate delivery.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,23 +12,23 @@ use crate::queue::DeadLetter;
 /// The account of one run.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    /// Jobs that the producer has sent.
+    /// Jobs that the producer sent.
     pub enqueued: usize,
-    /// Of them, those that Redis has acknowledged.
+    /// Sent jobs that Redis acknowledged.
     pub acknowledged: usize,
-    /// Jobs that were answered with success.
+    /// Jobs that received a successful response.
     pub delivered: usize,
     /// Jobs among the dead letters, by reason.
     pub dead: BTreeMap<String, usize>,
-    /// Requests, with those that were not answered.
+    /// Requests, including those without a response.
     pub requests: usize,
-    /// Successes too many, by the window that explains them.
+    /// Duplicate successes, by the fault window that explains them.
     pub duplicates: BTreeMap<Window, usize>,
-    /// The same one by one, and what was taken for poison, for a person.
+    /// One line for each duplicate and each poison dead letter, for a person.
     pub details: Vec<String>,
-    /// What was done to the workers and to Redis.
+    /// The number of faults of the workers and of Redis, by name.
     pub faults: BTreeMap<&'static str, usize>,
-    /// What must not be. Empty when the promise was kept.
+    /// Broken promises. Empty when every promise was kept.
     pub problems: Vec<String>,
 }
 
@@ -131,7 +131,7 @@ impl Ledger {
     }
 }
 
-/// The requests of a job: when, counted from the first, by which process, and the answer.
+/// The requests of a job: the time since the first one, the process, and the response.
 fn story(visits: &[&Visit]) -> String {
     let tell = |visit: &&Visit| {
         let after = (visit.arrived - visits[0].arrived).as_millis();

@@ -1,4 +1,4 @@
-//! The workers, each behind a proxy of its own, and what is done to them.
+//! The workers, each behind its own proxy, and the faults applied to them.
 
 use std::time::Duration;
 
@@ -14,29 +14,29 @@ use crate::text_file::TextFile;
 
 const EXIT_DEADLINE: Duration = Duration::from_secs(40);
 
-/// A flow that lets fewer jobs pass than may come at once, and more than come in a long run.
+/// Configures a flow whose limits are below a burst of jobs but above the rate of a long run.
 fn config() -> TextFile {
     TextFile::new(&format!("[flows.{LIMITED}]\nconcurrency = 4\nrate = \"25/s\"\nburst = 2\n"))
 }
 
-/// A place for a worker; who dies is followed by another.
+/// A slot for a worker. A dead worker is replaced by another.
 pub(super) struct Place {
     proxy: Proxy,
     build: Build,
     worker: Option<Postrider>,
-    /// The plan has ended it, and will start another.
+    /// The plan has ended the worker and will start another.
     ended: bool,
 }
 
 pub(super) struct Crew {
     pub(super) places: Vec<Place>,
     processes: Processes,
-    /// Parts of calls, as they stand on the wire: what a proxy can look for.
+    /// Parts of calls as they appear on the wire, which a proxy can search for.
     calls: Vec<Vec<u8>>,
     /// `--queue` of each queue.
     queues: Vec<String>,
     config: TextFile,
-    /// How many ended because there was no Redis when they began.
+    /// The number of workers that ended because there was no Redis when they started.
     pub(super) false_starts: usize,
 }
 
@@ -64,7 +64,7 @@ impl Crew {
         if let Some(mut old) = place.worker.take() {
             let status = old.wait_exit(EXIT_DEADLINE);
             let killed = status.code().is_none();
-            assert!(killed || status.success(), "a worker left with {status}:\n{}", old.log().join("\n"));
+            assert!(killed || status.success(), "a worker exited with {status}:\n{}", old.log().join("\n"));
         }
         let url = place.proxy.redis_url();
         let config = format!("--config={}", self.config.path());
@@ -77,7 +77,7 @@ impl Crew {
         (place.worker, place.ended) = (Some(worker), false);
     }
 
-    /// Starts all that the plan has ended.
+    /// Starts all workers that the plan has ended.
     pub(super) fn start_all(&mut self, redis: &RedisServer) {
         for index in 0..self.places.len() {
             if self.places[index].ended {
@@ -86,8 +86,8 @@ impl Crew {
         }
     }
 
-    /// A supervisor's work: a worker that finds no Redis when it begins says so and ends; it is started again.
-    /// None may end otherwise.
+    /// Does a supervisor's work: restarts a worker that logs that it finds no Redis at its start and exits.
+    /// No worker may end by itself in another way.
     pub(super) fn look_after(&mut self, redis: &RedisServer) {
         for index in 0..self.places.len() {
             let place = &mut self.places[index];
@@ -145,7 +145,7 @@ impl Crew {
         faults.end(self.pid(index));
     }
 
-    /// Ends all in order. Each has to say that it succeeded.
+    /// Stops all workers gracefully. Each must report success.
     pub(super) fn stop(&mut self) {
         let workers = self.places.iter_mut().filter_map(|place| place.worker.as_mut());
         let mut workers: Vec<&mut Postrider> = workers.collect();
@@ -154,7 +154,7 @@ impl Crew {
         }
         for worker in workers {
             let status = worker.wait_exit(EXIT_DEADLINE);
-            assert!(status.success(), "a worker left with {status}:\n{}", worker.log().join("\n"));
+            assert!(status.success(), "a worker exited with {status}:\n{}", worker.log().join("\n"));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Where the jobs go: it remembers each request, whose it was, and whether it was answered.
+//! The destination of the jobs. It records each request, its worker, and whether it was answered.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -23,12 +23,12 @@ pub(super) struct Visit {
     pub(super) number: u64,
     peer: Peer,
     pub(super) arrived: Instant,
-    /// The status that was handed to the connection; `None` when the worker went away before.
+    /// The status passed to the connection. `None` if the worker disconnected before.
     pub(super) answer: Option<u16>,
 }
 
-/// The worker's process, where it still lived when it had connected. To find it takes milliseconds, in which no
-/// request waits.
+/// The process of the worker, if it was alive at the lookup after its connect. The lookup takes milliseconds,
+/// and no request waits for it.
 type Peer = Arc<OnceLock<u32>>;
 
 impl Visit {
@@ -87,7 +87,7 @@ async fn serve(listener: std::net::TcpListener, book: Book, processes: Processes
             let service = hyper::service::service_fn(|request| {
                 answer(request, Arc::clone(&peer), book.clone(), Arc::clone(&flaky))
             });
-            // A worker that goes away in the middle is what this is about.
+            // The tests make workers close connections within a request.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -106,7 +106,7 @@ async fn answer(
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let mut response = Response::new(Full::new(Bytes::new()));
     let Some(number) = std::str::from_utf8(&body).ok().and_then(|text| text.parse().ok()) else {
-        // Cut in the middle of its body: no job can be told from it.
+        // The body was cut, so the job is unknown.
         *response.status_mut() = StatusCode::BAD_REQUEST;
         return Ok(response);
     };

@@ -1,4 +1,4 @@
-//! What happened to whom and when, and which duplicates it explains.
+//! The faults with their time and worker, and which duplicates they explain.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use super::LEASE;
 /// A window in which a job may be delivered twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Window {
-    /// A worker died with the job in hand.
+    /// A worker died with the job in flight.
     Killed,
     /// A worker was paused.
     Paused,
@@ -17,18 +17,18 @@ pub enum Window {
     ReplyLost,
     /// A worker's connections were closed in the middle of a message.
     CutInMessage,
-    /// A worker's connections swallowed everything.
+    /// A worker's connections forwarded nothing.
     HalfOpen,
     /// A call of a worker was held back.
     HeldBack,
-    /// Redis died and came again.
+    /// Redis was killed and restarted.
     RedisRestarted,
     /// Redis was paused.
     RedisPaused,
 }
 
 impl Window {
-    /// How long after its end a fault still has effects: leases ran out, connections are being made anew.
+    /// How long a fault has effects after its end: leases expire and workers reconnect.
     fn echo(self) -> Duration {
         match self {
             Window::Killed => Duration::ZERO,
@@ -42,7 +42,7 @@ impl Window {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fault {
     pub(super) window: Window,
-    /// The worker it happened to; `None` for Redis, and so for all.
+    /// The process id of the affected worker, or `None` for Redis, which affects all workers.
     pub(super) pid: Option<u32>,
     pub(super) from: Instant,
     /// `None` while it lasts.
@@ -50,7 +50,7 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    /// What it was, of whom, and its time, in milliseconds counted from `zero`.
+    /// The fault, its process and its time, in milliseconds since `zero`.
     pub(super) fn tell(&self, zero: Instant) -> String {
         let millis = |time: Instant| match time.checked_duration_since(zero) {
             Some(after) => format!("+{}", after.as_millis()),
@@ -66,7 +66,7 @@ impl Fault {
     }
 }
 
-/// All of them, in order.
+/// All faults, in order.
 #[derive(Debug, Default)]
 pub(super) struct Faults(pub(super) Vec<Fault>);
 
@@ -75,16 +75,16 @@ impl Faults {
         self.0.push(Fault { window, pid, from: Instant::now(), to: None });
     }
 
-    /// Ends what lasts of a worker, or of Redis.
+    /// Ends the current fault of a worker, or of Redis.
     pub(super) fn end(&mut self, pid: Option<u32>) {
         for fault in self.0.iter_mut().filter(|fault| fault.pid == pid && fault.to.is_none()) {
             fault.to = Some(Instant::now());
         }
     }
 
-    /// What explains that something happened twice within this time. A fault that lasted then comes before one
-    /// that only echoed; and one of the first worker before those of the others, and those before one of Redis.
-    /// Of a worker that is not known any more it must have been the death.
+    /// The fault that explains a second delivery within this time. A fault active in that time comes before
+    /// one with later effects; a fault of the first worker comes before those of other workers, and these
+    /// before one of Redis. If the worker is unknown, the fault must be its death.
     pub(super) fn explain(&self, pids: &[Option<u32>], from: Instant, to: Instant) -> Option<&Fault> {
         let of = |fault: &Fault, pids: &[Option<u32>]| match fault.pid {
             None => false,

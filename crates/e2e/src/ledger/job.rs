@@ -1,8 +1,8 @@
-//! What kinds of jobs there are: a job's number says its kind, and its path tells the destination.
+//! The kinds of jobs. A job's number decides its kind, and its path controls the destination.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// How many jobs in a row share one due time.
+/// The number of consecutive jobs that share one due time.
 const BURST: u64 = 40;
 
 /// The flow with limits.
@@ -10,23 +10,23 @@ pub(super) const LIMITED: &str = "orders";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Answered at once.
+    /// Succeeds at once.
     Plain,
-    /// Somebody waits for its result.
+    /// Has a waiting client for its result.
     Watched,
-    /// Answered with 503 once.
+    /// Gets a 503 once.
     Flaky,
-    /// Answered after a part of a lease.
+    /// Succeeds after a part of a lease.
     Slow,
-    /// Answered after more than a lease.
+    /// Succeeds after more than a lease.
     VerySlow,
-    /// Answered with 410: it ends among the dead letters.
+    /// Gets a 410 and becomes a dead letter.
     Gone,
     /// Waits before its first attempt.
     Delayed,
     /// Waits for the same millisecond as many others.
     Burst,
-    /// Of a flow with limits.
+    /// Belongs to a flow with limits.
     Limited,
 }
 
@@ -73,7 +73,8 @@ pub(super) fn fields(number: u64, base: &str) -> Vec<(&'static str, String)> {
     fields
 }
 
-/// A whole second, the one after the next, for all of a burst that are enqueued within a second of each other.
+/// A whole second, one to two seconds from now, shared by the jobs of a burst enqueued within the same
+/// second.
 fn burst_time(number: u64) -> u128 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis());
     debug_assert!(number % 400 - 300 < BURST);

@@ -1,10 +1,10 @@
-//! Which worker is at the other end of a connection: the kernel knows, and tells in `/proc`.
+//! Finds the worker at the other end of a connection, from the kernel's tables in `/proc`.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The processes that may be there: every worker that was ever started.
+/// The candidates: every worker started so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Processes(Arc<Mutex<Vec<u32>>>);
 
@@ -13,11 +13,11 @@ impl Processes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(pid);
     }
 
-    /// The process that holds the client's end; `None` when it is gone already.
+    /// The process that has the client's end open, or `None` if it is already gone.
     pub(super) fn at(&self, client: SocketAddr, server: SocketAddr) -> Option<u32> {
         let socket = format!("socket:[{}]", inode(client, server)?);
         let pids = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // The latest first: the others are dead for the most part.
+        // The latest first: most others are dead.
         pids.into_iter().rev().find(|pid| holds(*pid, &socket))
     }
 }
@@ -35,7 +35,7 @@ fn inode(client: SocketAddr, server: SocketAddr) -> Option<String> {
 fn holds(pid: u32, socket: &str) -> bool {
     let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
     files.filter_map(Result::ok).filter_map(|file| fs::read_link(file.path()).ok()).any(|link| {
-        // A file that was closed in the meantime is no reason to stop.
+        // A file closed during the search is no reason to stop.
         link.as_os_str() == socket
     })
 }

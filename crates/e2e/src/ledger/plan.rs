@@ -1,10 +1,10 @@
-//! What dies when: a plan made from a seed.
+//! Which part fails when: a plan made from a seed.
 
 use std::time::Duration;
 
 use super::Options;
 
-/// A step of the plan. The number is that of a worker.
+/// A step of the plan. The number is the worker's index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// SIGKILL; [`Action::Start`] follows.
@@ -17,7 +17,7 @@ pub(super) enum Action {
     Resume(usize),
     /// Closes all its connections to Redis.
     Cut(usize),
-    /// Its connections break in such a way; [`Action::Mend`] follows.
+    /// Breaks its connections in this way; [`Action::Mend`] follows.
     Break(usize, Break),
     Mend(usize),
     FlushScripts,
@@ -29,7 +29,7 @@ pub(super) enum Action {
 }
 
 impl Action {
-    /// What the account calls it; what only ends another has no name.
+    /// The name in the account. `None` for an action that only ends another.
     pub(super) fn name(self) -> Option<&'static str> {
         match self {
             Action::Kill(_) => Some("SIGKILL of a worker"),
@@ -57,9 +57,9 @@ pub(super) enum Break {
     HalfOpen,
     RequestsAfter(usize),
     RepliesAfter(usize),
-    /// The reply to a call of this among the calls that a worker makes is lost.
+    /// Loses the reply to one of the calls that a worker makes, chosen by this number.
     LoseReply(usize),
-    /// Such a call never comes to Redis.
+    /// Holds back such a call, so that it never reaches Redis.
     HoldBack(usize),
 }
 
@@ -69,7 +69,7 @@ pub(super) struct Step {
     pub(super) action: Action,
 }
 
-/// SplitMix64: a few lines, and the same numbers for ever.
+/// SplitMix64: a few lines, and the same numbers in every version.
 struct Dice(u64);
 
 impl Dice {
@@ -100,7 +100,7 @@ impl Dice {
     }
 }
 
-/// The steps, by their times. What begins ends within the plan or soon after it.
+/// The steps, ordered by time. Each fault ends within the plan or soon after it.
 pub(super) fn plan(options: &Options) -> Vec<Step> {
     let mut dice = Dice(options.seed);
     let mut steps = Vec::new();
@@ -119,13 +119,13 @@ pub(super) fn plan(options: &Options) -> Vec<Step> {
     steps
 }
 
-/// A worker to which nothing happens at the moment. One is always left alone.
+/// A worker without a current fault. At least one worker always stays without a fault.
 fn pick(dice: &mut Dice, free: &[Duration], at: Duration) -> Option<usize> {
     let idle: Vec<usize> = (0..free.len()).filter(|worker| free[*worker] <= at).collect();
     (idle.len() > 1).then(|| idle[dice.index(idle.len())])
 }
 
-/// Answers how long it takes.
+/// Adds a fault of Redis and returns how long it takes.
 fn of_redis(dice: &mut Dice, at: Duration, steps: &mut Vec<Step>) -> Duration {
     let mut step = |at, action| steps.push(Step { at, action });
     match dice.throw(6) {
@@ -146,7 +146,7 @@ fn of_redis(dice: &mut Dice, at: Duration, steps: &mut Vec<Step>) -> Duration {
     }
 }
 
-/// Answers how long it takes.
+/// Adds a fault of a worker and returns how long it takes.
 fn of_worker(dice: &mut Dice, at: Duration, worker: usize, steps: &mut Vec<Step>) -> Duration {
     let roll = dice.throw(20);
     let (first, last, time) = match roll {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_paused_is_resumed_and_what_is_killed_is_started() {
+    fn paused_workers_are_resumed_and_killed_workers_are_restarted() {
         for seed in 0..50 {
             let steps = plan(&options(seed));
             let count = |test: fn(&Action) -> bool| steps.iter().filter(|step| test(&step.action)).count();

@@ -1,4 +1,4 @@
-//! The producer: a plain XADD for each job, at a steady rate, on its own connection; it repeats none.
+//! The producer: a plain XADD for each job, at a steady rate, on its own connection. It never retries.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use super::job;
 use crate::resp::{Connection, Reply};
 
-/// What the producer knows of a job.
+/// The producer's record of a job.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Enqueued {
-    /// Redis has said so. If not, it may be in the queue or not.
+    /// Whether Redis has acknowledged the job. If not, it may or may not be in the queue.
     pub(super) acknowledged: bool,
 }
 
@@ -30,7 +30,7 @@ impl Producer {
         Producer { stop, thread }
     }
 
-    /// The jobs by their numbers.
+    /// Stops and returns the jobs, indexed by number.
     pub(super) fn stop(self) -> Vec<Enqueued> {
         self.stop.store(true, Ordering::SeqCst);
         self.thread.join().expect("the producer does not panic")
@@ -52,14 +52,14 @@ fn produce(
         command.extend(fields.iter().flat_map(|(name, value)| [*name, value.as_str()]));
         let reply = send(&mut connection, redis, &command);
         jobs.push(Enqueued { acknowledged: matches!(reply, Some(Reply::Bulk(_))) });
-        // By the clock of the start, so that the rate is kept after a while without Redis.
+        // Relative to the start, so that the average rate is kept after a time without Redis.
         let due = start + pause * u32::try_from(jobs.len()).expect("a run has few jobs");
         std::thread::sleep(due.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
     }
     jobs
 }
 
-/// Sends a command once, on the connection there is or a new one.
+/// Sends a command once, on the existing connection or a new one.
 fn send(connection: &mut Option<Connection>, redis: u16, command: &[&str]) -> Option<Reply> {
     if connection.is_none() {
         *connection = Connection::open(redis).ok();

@@ -1,4 +1,5 @@
-//! The play: everything is started, the steps are taken at their times, the queue drains.
+//! Executes the plan: starts everything, takes the steps at their times, and waits until the queue is
+//! drained.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,10 +18,10 @@ use crate::redis::RedisServer;
 use crate::scripts::Script;
 use crate::wait;
 
-/// Everything that waits is due within seconds; the rest is for a loaded machine.
+/// Every waiting job is due within seconds. The rest of the time is for a loaded machine.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
 
-/// What a proxy can look for: the calls that move jobs.
+/// The calls that move jobs. A proxy can search for them.
 const MOVING: [Script; 10] = [
     Script::Finish,
     Script::Conclude,
@@ -76,7 +77,7 @@ pub(super) fn play(options: &Options, plan: &[Step]) -> Ledger {
     ledger
 }
 
-/// The names under which Redis keeps the scripts, and the read.
+/// The SHA1 digests of the scripts in Redis, and the name of the read command.
 fn calls(redis: &RedisServer) -> Vec<Vec<u8>> {
     let mut calls: Vec<Vec<u8>> = MOVING
         .iter()
@@ -87,12 +88,12 @@ fn calls(redis: &RedisServer) -> Vec<Vec<u8>> {
 }
 
 impl Scene {
-    /// The shards, each as what it is: a queue of its own.
+    /// The shards. Each is read as its own queue.
     fn queues(&self) -> impl Iterator<Item = Queue<'_>> {
         self.homes.iter().map(|home| Queue::new(&self.redis, home))
     }
 
-    /// Tells how many shards a queue has that has several.
+    /// Stores the number of shards of each queue that has several.
     fn prepare(&self) {
         for (queue, last) in self.homes.iter().filter_map(|home| home.split_once('/')) {
             let last: u32 = last.parse().expect("a shard has a number");
@@ -147,7 +148,7 @@ impl Scene {
 
     /// # Errors
     ///
-    /// What is left.
+    /// The jobs that are left.
     fn drain(&mut self) -> Result<(), String> {
         let crew = &mut self.crew;
         wait::poll(DRAIN_DEADLINE, || {

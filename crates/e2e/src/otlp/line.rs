@@ -1,4 +1,4 @@
-//! Log lines and requests that the receiver took, as plain structs.
+//! Log lines and requests that the receiver accepted, as plain structs.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ pub struct LogLine {
     pub trace_id: String,
     /// 16 hex digits, may be empty.
     pub span_id: String,
-    /// `WARN`, say.
+    /// For example `WARN`.
     pub severity: String,
     /// 1 to 24, as in the log data model.
     pub severity_number: u64,
-    /// When it was written, in Unix nanoseconds; 0 where that is not told.
+    /// When it was written, in Unix nanoseconds, or 0 if unset.
     pub time: u64,
-    /// When it was taken up, likewise.
+    /// When the log pipeline observed it, in Unix nanoseconds, or 0 if unset.
     pub observed_time: u64,
     /// Its text.
     pub body: String,
@@ -27,17 +27,17 @@ pub struct LogLine {
     pub event_name: String,
     /// Its attributes.
     pub attributes: Attributes,
-    /// How many attributes it has lost to limits.
+    /// The number of attributes dropped by limits.
     pub dropped: u64,
     /// The module that wrote it.
     pub scope_name: String,
-    /// The schema of its scope, else of its resource; may be empty.
+    /// The schema URL of its scope, or else of its resource; may be empty.
     pub schema_url: String,
     /// The attributes of the resource.
     pub resource: Attributes,
 }
 
-/// One request, as its head says.
+/// The protocol, path and headers of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestRecord {
     /// `grpc` or `http`.

@@ -1,4 +1,5 @@
-//! What the receiver took, as plain structs. It speaks JSON of its own, so that no test depends on protobuf.
+//! Records that the receiver accepted, as plain structs. The receiver sends its own JSON, so that no test
+//! depends on protobuf.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use serde_json::Value;
 /// Attributes by name. A list is a JSON array, bytes are a list of numbers.
 pub type Attributes = BTreeMap<String, Value>;
 
-/// The part that a span plays in a call.
+/// The role of a span in a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SpanKind {
     /// Not set.
@@ -17,15 +18,15 @@ pub enum SpanKind {
     Internal,
     /// Answers a request.
     Server,
-    /// Makes a request and waits for its answer.
+    /// Makes a request and waits for its response.
     Client,
-    /// Hands a message over.
+    /// Sends a message.
     Producer,
-    /// Works on a message.
+    /// Processes a message.
     Consumer,
 }
 
-/// The status of a span, with its message where there is one.
+/// The status of a span, with an optional message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
     /// Not set.
@@ -76,18 +77,18 @@ pub struct SpanRecord {
     pub scope_name: String,
     /// The version of the instrumentation scope, may be empty.
     pub scope_version: String,
-    /// Which conventions it keeps to, may be empty.
+    /// The schema URL of its conventions, may be empty.
     pub schema_url: String,
     /// The names of its events.
     pub events: Vec<String>,
-    /// How many attributes, links and events it has lost to limits.
+    /// The number of attributes, links and events dropped by limits.
     pub dropped: u64,
     /// The attributes of the resource.
     pub resource: Attributes,
 }
 
 impl SpanRecord {
-    /// From its start to its end.
+    /// The time from its start to its end.
     pub fn duration(&self) -> Duration {
         Duration::from_nanos(self.end.saturating_sub(self.start))
     }
@@ -134,7 +135,7 @@ impl SpanRecord {
     }
 }
 
-/// What a metric's points are.
+/// The type of a metric's points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
     /// A value at a time.
@@ -147,33 +148,33 @@ pub enum MetricKind {
     Other,
 }
 
-/// Of when the points of a sum or histogram tell.
+/// Which time span the points of a sum or histogram cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Temporality {
-    /// Of no time: a gauge.
+    /// None: a gauge.
     None,
-    /// Since the export before.
+    /// Since the previous export.
     Delta,
     /// Since the start.
     Cumulative,
 }
 
-/// One point of a metric; what its kind does not have is empty.
+/// One point of a metric. Fields that its kind does not have are empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PointRecord {
     /// Its attributes.
     pub attributes: Attributes,
-    /// Of a histogram: how many values.
+    /// The number of values of a histogram.
     pub count: u64,
-    /// Of a histogram: their sum, in the unit of the metric.
+    /// The sum of the values of a histogram, in the unit of the metric.
     pub sum: f64,
-    /// Of a histogram: the upper bounds of the buckets but the last.
+    /// The upper bounds of the buckets of a histogram, except the last.
     pub bounds: Vec<f64>,
-    /// Of a histogram: how many values are in each bucket.
+    /// The number of values in each bucket of a histogram.
     pub bucket_counts: Vec<u64>,
-    /// Of a gauge or sum: the value.
+    /// The value of a gauge or sum.
     pub value: Option<f64>,
-    /// Of a gauge or sum: whether the value came as a whole number.
+    /// Whether the value of a gauge or sum was an integer.
     pub is_whole: bool,
 }
 
@@ -186,11 +187,11 @@ pub struct MetricRecord {
     pub unit: String,
     /// Its description.
     pub description: String,
-    /// What its points are.
+    /// The type of its points.
     pub kind: MetricKind,
-    /// Of when they tell.
+    /// The time span that they cover.
     pub temporality: Temporality,
-    /// Of a sum: whether it only grows.
+    /// For a sum: whether it only grows.
     pub is_monotonic: bool,
     /// Its points, one for each set of attributes.
     pub points: Vec<PointRecord>,
@@ -198,7 +199,7 @@ pub struct MetricRecord {
     pub scope_name: String,
     /// The version of the instrumentation scope, may be empty.
     pub scope_version: String,
-    /// Which conventions it keeps to, may be empty.
+    /// The schema URL of its conventions, may be empty.
     pub schema_url: String,
     /// The attributes of the resource.
     pub resource: Attributes,
@@ -231,18 +232,18 @@ impl MetricRecord {
     }
 }
 
-/// What came of one signal over one protocol.
+/// Counts of one signal over one protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignalStats {
     /// `grpc` or `http`
     pub protocol: String,
     /// `traces` or `metrics`
     pub signal: String,
-    /// Export requests that came.
+    /// Export requests received.
     pub requests: u64,
-    /// Spans or metrics that were taken.
+    /// Spans or metrics accepted.
     pub accepted: u64,
-    /// Spans or metrics that were refused, left hanging or rejected in part.
+    /// Spans or metrics that were refused, left without a response, or rejected in part.
     pub refused: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Certificates of a receiver and of whoever sends to it, in files.
+//! Certificates, in files, of a receiver and its clients.
 
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
@@ -10,20 +10,20 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// A receiver that takes anybody.
+    /// For a receiver that accepts any client.
     ///
     /// # Panics
     ///
-    /// When the machine has no random numbers or no folder for temporary files.
+    /// If the machine has no random numbers or no folder for temporary files.
     pub fn new() -> Tls {
         Tls::make(false)
     }
 
-    /// A receiver that takes only the client.
+    /// For a receiver that accepts only this client.
     ///
     /// # Panics
     ///
-    /// When the machine has no random numbers or no folder for temporary files.
+    /// If the machine has no random numbers or no folder for temporary files.
     pub fn demanding() -> Tls {
         Tls::make(true)
     }
@@ -45,12 +45,12 @@ impl Tls {
         tls
     }
 
-    /// What to trust.
+    /// The certificate to trust.
     pub fn authority(&self) -> String {
         self.path("server.pem")
     }
 
-    /// Who the client is.
+    /// The client's certificate.
     pub fn client_certificate(&self) -> String {
         self.path("client.pem")
     }

@@ -18,18 +18,18 @@ impl From<io::Error> for Closed {
     }
 }
 
-/// What has passed since the mode was set.
+/// The bytes forwarded since the mode was set.
 #[derive(Default)]
 struct Passed {
     requests: usize,
     replies: usize,
-    /// The request whose reply is to be lost has passed.
+    /// The request whose reply will be lost has been forwarded.
     awaited: bool,
-    /// Nothing passes any more until the mode is set anew; the connection is closed then.
+    /// Nothing is forwarded until the mode changes, which closes the connection.
     silent: bool,
 }
 
-/// Passes on what comes until one side closes or the mode does. Closing is dropping both.
+/// Forwards bytes until one side or the mode closes the connection. Dropping both sides closes it.
 pub(super) async fn run(
     mut client: TcpStream,
     mut server: TcpStream,
@@ -39,7 +39,7 @@ pub(super) async fn run(
     let cuts = orders.borrow_and_update().cuts;
     let mut passed = Passed::default();
     let (mut request, mut reply) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
-    // Small messages go at once, as the sides mean them.
+    // Small messages are sent at once, as the two sides send them.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     loop {
         let mode = orders.borrow().mode.clone();

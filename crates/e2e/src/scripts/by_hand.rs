@@ -1,18 +1,19 @@
-//! The scripts of producers and of the tools.
+//! The scripts of producers and tools.
 
 use super::{Call, FLOW, GROUP, Script};
 
-/// About how many dead letters are kept, and for how long, and for how long a result is; and what that says.
+/// The approximate number of dead letters kept, their lifetime, the lifetime of a result (both ms), and the
+/// result.
 const BOUNDS: [&str; 4] = ["100000", "2592000000", "60000", "{}"];
 
 impl Call {
-    /// Puts a job in, once for an idempotency key.
+    /// Enqueues a job, once per idempotency key.
     pub fn enqueue(idempotency_key: &str, cap: u32, fields: &[(&str, &str)]) -> Call {
         let keys = ["jobs", "waiting", &format!("key:{idempotency_key}")];
         Call::new(Script::Enqueue, &keys, &["60000", &cap.to_string()]).with_fields(fields)
     }
 
-    /// Puts jobs in together.
+    /// Enqueues jobs together.
     pub fn enqueue_all(jobs: &[&[(&str, &str)]]) -> Call {
         jobs.iter().fold(Call::new(Script::EnqueueAll, &["jobs"], &[]), |mut call, fields| {
             call.args.push((2 * fields.len()).to_string().into_bytes());
@@ -31,7 +32,7 @@ impl Call {
         Call::cancel_waiting(ticket, "scheduled", "scheduled")
     }
 
-    /// Cancels a job that [`FLOW`] holds back.
+    /// Cancels a job that [`FLOW`] holds.
     pub fn cancel_parked(ticket: &str) -> Call {
         Call::cancel_waiting(ticket, &format!("flow:{FLOW}"), "flows")
     }
@@ -41,19 +42,19 @@ impl Call {
         Call::new(Script::CancelWaiting, &keys, &[&[ticket, "given up"], &BOUNDS[..]].concat())
     }
 
-    /// Lets a job of the schedule go.
+    /// Runs a scheduled job now.
     pub fn run_scheduled_now(ticket: &str) -> Call {
         let keys = ["jobs", "waiting", "scheduled", "scheduled"];
         Call::new(Script::RunNow, &keys, &[ticket, "yes"])
     }
 
-    /// Lets a job go that [`FLOW`] holds back.
+    /// Runs a job now that [`FLOW`] holds.
     pub fn run_parked_now(ticket: &str) -> Call {
         let keys = ["jobs", "waiting", &format!("flow:{FLOW}"), "flows"];
         Call::new(Script::RunNow, &keys, &[ticket, "yes"])
     }
 
-    /// Makes a new job of a dead letter.
+    /// Enqueues a dead letter as a new job.
     pub fn replay(entry: &str) -> Call {
         Call::new(Script::Replay, &["jobs", "dead"], &[entry, "0", ""])
     }

@@ -2,29 +2,29 @@
 
 use super::{Call, FLOW, Held, Script};
 
-/// The key of what all workers share of [`FLOW`].
+/// The key of the state of [`FLOW`] that all workers share.
 pub fn flow_key() -> String {
     format!("postrider:flow:{{{FLOW}}}")
 }
 
-/// What a worker asks of a flow, and the flow's limits.
+/// A worker's request to a flow, with the flow's limits.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
-    /// Who asks.
+    /// The consumer that asks.
     pub consumer: &'a str,
-    /// How many attempts it is making.
+    /// The number of its current attempts.
     pub making: u32,
-    /// How many more it wants.
+    /// The number of further attempts it asks for.
     pub more: u32,
-    /// Whether it makes them itself.
+    /// Whether it makes the attempts itself.
     pub is_made: bool,
-    /// Tokens a second, 0 for any number.
+    /// Tokens per second, 0 for no limit.
     pub rate: u32,
-    /// Most tokens.
+    /// Tokens at most.
     pub burst: u32,
-    /// Most attempts at once, 0 for any number.
+    /// Concurrent attempts at most, 0 for no limit.
     pub most: u32,
-    /// Whether the breaker is not asked.
+    /// Whether to skip the breaker.
     pub is_past_breaker: bool,
 }
 
@@ -44,7 +44,7 @@ impl Default for Ask<'_> {
 }
 
 impl Call {
-    /// Parks a job that is held into the set of [`FLOW`], which is looked after within a minute.
+    /// Holds a running job in the set of [`FLOW`], which is due within a minute.
     pub fn park_into_flow(held: &Held, fields: &[(&str, &str)]) -> Call {
         let mut call = Call::settle(Script::Park, held, fields);
         call.keys[2] = super::key(&format!("flow:{FLOW}"));
@@ -54,7 +54,7 @@ impl Call {
         call
     }
 
-    /// Admits so many jobs of [`FLOW`], and those that were enqueued before a time, Unix ms, besides.
+    /// Admits `count` jobs of [`FLOW`], and also those enqueued before `older_than`, Unix ms.
     pub fn admit(count: u32, older_than: u64) -> Call {
         let set = format!("flow:{FLOW}");
         let keys = ["jobs", "waiting", &set, "dead", "flows"];
@@ -62,7 +62,7 @@ impl Call {
         Call::new(Script::Admit, &keys, &args)
     }
 
-    /// Asks [`FLOW`] for attempts; a trial may take 30 s, and the breaker is open for 60 s at most.
+    /// Asks [`FLOW`] for attempts. A trial may take 30 s, and the breaker is open for at most 60 s.
     pub fn flow_take(ask: Ask<'_>) -> Call {
         let text = |number: u32| number.to_string().into_bytes();
         let args = vec![
@@ -80,20 +80,21 @@ impl Call {
         Call { script: Script::FlowTake, keys: vec![flow_key()], args }
     }
 
-    /// Tells the breaker of [`FLOW`], which is open for 5 s the first time and for 60 s at most.
+    /// Reports an outcome to the breaker of [`FLOW`], which is open for 5 s the first time and at most for 60
+    /// s.
     pub fn flow_tell(works: bool) -> Call {
         let what = if works { "works" } else { "fails" };
         let args = [what, "5000", "60000", "1", "h:80"].map(|arg| arg.as_bytes().to_vec()).to_vec();
         Call { script: Script::FlowTell, keys: vec![flow_key()], args }
     }
 
-    /// Gives [`FLOW`] back what was granted, a token of so many at most.
+    /// Returns a granted attempt to [`FLOW`], and a token up to `burst`.
     pub fn flow_back(is_trial: bool, burst: u32) -> Call {
         let args = vec![u8::from(is_trial).to_string().into_bytes(), burst.to_string().into_bytes()];
         Call { script: Script::FlowBack, keys: vec![flow_key()], args }
     }
 
-    /// Looks for jobs that are astray, where these flows are known.
+    /// Sweeps orphaned jobs. These flows are known.
     pub fn mend(known: &[&str]) -> Call {
         let sets: Vec<String> = known.iter().map(|flow| format!("flow:{flow}")).collect();
         let keys = ["waiting", "scheduled", "flows"].into_iter().chain(sets.iter().map(String::as_str));

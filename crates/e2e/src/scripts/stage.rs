@@ -1,4 +1,4 @@
-//! A Redis of its own with one queue, on which a script is tried and looked at.
+//! A private Redis with one queue, to call a script and inspect the result.
 
 use std::cell::RefCell;
 
@@ -6,35 +6,35 @@ use super::{Call, FLOW, GROUP, Script, key};
 use crate::redis::RedisServer;
 use crate::resp::{Connection, Reply};
 
-/// What is held: a delivery, and the ticket of its job.
+/// A running job: its delivery and job id.
 #[derive(Clone, Debug)]
 pub struct Held {
-    /// The entry.
+    /// The id of its stream entry.
     pub id: String,
-    /// Whose it is.
+    /// The consumer that it was delivered to.
     pub consumer: String,
     /// The delivery count.
     pub count: String,
-    /// Under which the job would wait.
+    /// The job's id when it waits.
     pub ticket: String,
 }
 
-/// Where the copies of a job are.
+/// The number of copies of a job by place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Copies {
-    /// In the stream, and read again one day: not delivered yet, or pending.
+    /// In the stream, and to be read again: not delivered yet, or pending.
     pub stream: usize,
-    /// In the hash, with a time at which it leaves it, or a flow that is looked after.
+    /// In the hash of waiting jobs, with a due time or a flow in the set of flows.
     pub waiting: usize,
     /// Among the dead letters.
     pub dead: usize,
-    /// Kept where nobody looks: in the stream, delivered, and pending for no one; or in the hash without a time and
+    /// Lost: in the stream, delivered, but pending for no consumer; or in the hash without a due time and
     /// without a flow.
     pub stray: usize,
 }
 
 impl Copies {
-    /// Those that will be worked on, or can be found among the dead letters.
+    /// Copies that a worker will process, or that are dead letters.
     pub fn found(self) -> usize {
         self.stream + self.waiting + self.dead
     }
@@ -55,7 +55,7 @@ impl Default for Stage {
 impl Stage {
     /// # Panics
     ///
-    /// When there is no Redis.
+    /// If there is no Redis.
     pub fn new() -> Stage {
         let redis = RedisServer::start();
         let connection = RefCell::new(redis.connect());
@@ -68,21 +68,21 @@ impl Stage {
     ///
     /// # Panics
     ///
-    /// When Redis does not answer.
+    /// If Redis does not reply.
     pub fn command(&self, arguments: &[impl AsRef<[u8]>]) -> Reply {
         self.connection.borrow_mut().command(arguments).expect("the Redis server of the test answers")
     }
 
-    /// Calls a script with all rights.
+    /// Calls a script as a user with all permissions.
     pub fn call(&self, call: &Call) -> Reply {
         self.command(&call.command())
     }
 
-    /// Calls a script as a user who lacks the right to one command.
+    /// Calls a script as a user without the permission for one command.
     ///
     /// # Panics
     ///
-    /// When the server does not know the command.
+    /// If the server does not know the command.
     pub fn call_without(&self, command: &str, call: &Call) -> Reply {
         let right = format!("-{}", command.to_lowercase());
         let made = self.command(&["ACL", "SETUSER", "limited", "reset", "on", ">pw", "~*", "+@all", &right]);
@@ -101,7 +101,7 @@ impl Stage {
         self.command(&command).text()
     }
 
-    /// Delivers all that is new to a consumer; answers the ids.
+    /// Delivers all new entries to a consumer and returns their ids.
     pub fn read(&self, consumer: &str) -> Vec<String> {
         let streams = [key("jobs"), ">".to_owned()];
         let command =
@@ -116,14 +116,14 @@ impl Stage {
     ///
     /// # Panics
     ///
-    /// When something else is delivered as well.
+    /// If another job is delivered, too.
     pub fn deliver(&self, consumer: &str, fields: &[(&str, &str)]) -> Held {
         let id = self.enqueue(fields);
         assert_eq!(self.read(consumer), [id.as_str()]);
         Held { ticket: id.clone(), id, consumer: consumer.to_owned(), count: "1".to_owned() }
     }
 
-    /// Where the copies of the job are that has `mark` among its bytes.
+    /// The number of copies, by place, of the job whose bytes contain `mark`.
     pub fn copies(&self, mark: &str) -> Copies {
         let mut copies = Copies::default();
         let last = self.last_delivered();
@@ -147,7 +147,7 @@ impl Stage {
         copies
     }
 
-    /// All that stands in Redis, but for idle times: two of them are equal when nothing has moved.
+    /// All state in Redis except idle times. Two equal snapshots mean that nothing has moved.
     pub fn snapshot(&self) -> String {
         let pending: Vec<String> = self
             .pending()
@@ -195,28 +195,28 @@ impl Stage {
     fn texts(&self, command: &[&str]) -> Vec<String> {
         match self.command(command) {
             Reply::Array(replies) => replies.iter().map(Reply::text).collect(),
-            // Of a wrong type: a test made it so, and nothing of the queue is in it.
+            // The key has a wrong type, set by a test, so it contains no jobs.
             _ => Vec::new(),
         }
     }
 
-    /// A value as `waiting` holds it: the `cmsgpack` of a list that `lua` writes.
+    /// A value of `waiting`: the `cmsgpack` of the list `lua`.
     pub fn pack(&self, lua: &str) -> Vec<u8> {
         self.command(&["EVAL", &format!("return cmsgpack.pack({lua})"), "0"]).bytes().to_vec()
     }
 
-    /// Parks a new job into [`FLOW`]; answers its ticket.
+    /// Holds a new job in [`FLOW`] and returns its id.
     ///
     /// # Panics
     ///
-    /// When it is not parked.
+    /// If it is not held.
     pub fn hold_back(&self, fields: &[(&str, &str)]) -> String {
         let held = self.deliver("holder", fields);
         assert_eq!(letter(&self.call(&Call::park_into_flow(&held, fields))), "o");
         held.ticket
     }
 
-    /// Puts a member into the set of [`FLOW`], with what it stands for.
+    /// Adds a member to the set of [`FLOW`], with its packed job if given.
     pub fn hold_back_raw(&self, score: &str, ticket: &str, packed: Option<&[u8]>) {
         if let Some(packed) = packed {
             self.command(&[b"HSET", key("waiting").as_bytes(), ticket.as_bytes(), packed]);
@@ -232,7 +232,7 @@ impl Stage {
         part(0) * 1000 + part(1) / 1000
     }
 
-    /// Puts a member into the schedule that is due since `score`, with what it stands for.
+    /// Adds a member to the schedule, due since `score`, with its packed job if given.
     pub fn schedule(&self, score: &str, ticket: &str, packed: Option<&[u8]>) {
         if let Some(packed) = packed {
             self.command(&[b"HSET", key("waiting").as_bytes(), ticket.as_bytes(), packed]);
@@ -246,7 +246,7 @@ fn order(id: &str) -> (u64, u64) {
     (millis.parse().unwrap_or(0), sequence.parse().unwrap_or(0))
 }
 
-/// The letter with which a settling script answers for its one job.
+/// The letter that a settling script returns for its one job.
 pub(crate) fn letter(reply: &Reply) -> String {
     match reply {
         Reply::Array(parts) if parts.len() == 3 => parts[0].text(),
@@ -256,12 +256,12 @@ pub(crate) fn letter(reply: &Reply) -> String {
 }
 
 impl Stage {
-    /// Settles a job; answers the letter, or `error …`.
+    /// Settles a job and returns the letter, or `error …`.
     pub fn settle(&self, script: Script, held: &Held, fields: &[(&str, &str)]) -> String {
         letter(&self.call(&Call::settle(script, held, fields)))
     }
 
-    /// The same without the right to one command.
+    /// The same without the permission for one command.
     pub fn settle_without(
         &self,
         command: &str,
@@ -272,21 +272,21 @@ impl Stage {
         letter(&self.call_without(command, &Call::settle(script, held, fields)))
     }
 
-    /// Takes a consumer off the list; answers how many jobs were handed back, and whether it is off.
+    /// Removes a consumer from the list. Returns the number of jobs handed back, and whether it was removed.
     ///
     /// # Panics
     ///
-    /// When the script fails.
+    /// If the script fails.
     pub fn leave(&self, consumer: &str) -> (i64, bool) {
         let reply = self.call(&Call::leave(consumer));
         (reply.array()[0].integer(), reply.array()[1].integer() == 1)
     }
 
-    /// Takes over what `Call::reclaim` does; answers the entries.
+    /// Takes over jobs by `Call::reclaim` and returns the entries.
     ///
     /// # Panics
     ///
-    /// When the script fails.
+    /// If the script fails.
     pub fn take_over(&self, consumer: &str, lease_ms: u32) -> Vec<Reply> {
         self.call(&Call::reclaim(consumer, lease_ms)).array()[1].array().to_vec()
     }

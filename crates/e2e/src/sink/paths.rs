@@ -1,16 +1,16 @@
-//! What a path asks a destination for.
+//! How the path of a request decides the response.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 
 use http::StatusCode;
 
-/// Remembers what was asked for by a key, for the paths that count.
+/// Counts requests by key, for the paths that count.
 #[derive(Default)]
 pub(super) struct Paths(Mutex<HashMap<String, u32>>);
 
 impl Paths {
-    /// The status of the answer to the next request to this path, which has no query.
+    /// The status of the response to the next request to this path, which has no query.
     pub(super) fn status(&self, path: &str) -> StatusCode {
         if let Some(code) = path.strip_prefix("/status/").or(path.strip_prefix("/redirect/")) {
             return code.parse().unwrap_or(StatusCode::OK);
@@ -29,7 +29,7 @@ impl Paths {
         self.seen(&format!("once {key}")) == 1
     }
 
-    /// How often this was asked for, this time included.
+    /// How often this key was requested, including this time.
     fn seen(&self, what: &str) -> u32 {
         let mut seen = self.0.lock().expect("no one panics with this lock");
         let seen = seen.entry(what.to_owned()).or_default();

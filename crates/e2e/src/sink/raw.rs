@@ -12,7 +12,7 @@ use super::paths::Paths;
 use crate::background::Background;
 use crate::wait;
 
-/// Answers each request with the status that its path asks for, as [`Sink`](super::Sink) does, and no body, and keeps
+/// Answers each request with the status of its path, like [`Sink`](super::Sink), without a body, and keeps
 /// the connection open.
 pub struct RawSink {
     address: SocketAddr,
@@ -31,7 +31,7 @@ impl RawSink {
     ///
     /// # Panics
     ///
-    /// When no port can be had.
+    /// If no port is free.
     pub fn start() -> RawSink {
         let (listener, address) = super::listen();
         let record = Arc::new(Record::default());
@@ -49,7 +49,7 @@ impl RawSink {
         self.address
     }
 
-    /// The requests until now, each from the first byte of its head to the last of its body.
+    /// The requests so far, each from the first byte of its head to the last of its body.
     pub fn requests(&self) -> Vec<Vec<u8>> {
         self.record.requests.lock().expect("no one panics with this lock").clone()
     }
@@ -58,7 +58,7 @@ impl RawSink {
     ///
     /// # Panics
     ///
-    /// When they do not come within `deadline`.
+    /// If they do not arrive within `deadline`.
     pub fn wait_for(&self, count: usize, deadline: Duration) -> Vec<Vec<u8>> {
         wait::eventually(&format!("{count} requests at the raw sink"), deadline, || {
             Some(self.requests()).filter(|requests| requests.len() >= count)
@@ -71,7 +71,7 @@ async fn serve(listener: std::net::TcpListener, record: Arc<Record>) {
     while let Ok((stream, _)) = listener.accept().await {
         let record = Arc::clone(&record);
         tokio::spawn(async move {
-            // A client that goes away ends the connection and nothing else.
+            // A client that disconnects ends only its connection.
             let _ = converse(stream, &record).await;
         });
     }
@@ -104,7 +104,7 @@ fn path(request: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
 }
 
-/// The length of the first request, once all of it is there.
+/// The length of the first request, once it is complete.
 fn request_length(bytes: &[u8]) -> Option<usize> {
     let head = find(bytes, b"\r\n\r\n")? + 4;
     let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();

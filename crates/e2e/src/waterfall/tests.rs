@@ -1,4 +1,4 @@
-//! Tests of the drawing, on traces made by hand.
+//! Tests of the drawing, with traces written by hand.
 
 use serde_json::json;
 
@@ -56,7 +56,7 @@ pub(super) fn retried_job() -> Vec<SpanRecord> {
 }
 
 #[test]
-fn spans_stand_under_their_parent_in_order_of_time() {
+fn spans_are_below_their_parent_in_order_of_time() {
     let expected = "\
 trace 0af7651916cd43dd8448eb211c80319c · 4 spans · 100.0 ms
 publish default              PRODUCER   1.0 ms  █·····························
@@ -69,7 +69,7 @@ publish default              PRODUCER   1.0 ms  █··············�
 }
 
 #[test]
-fn a_span_whose_parent_is_not_there_is_a_root() {
+fn a_span_without_its_parent_in_the_trace_is_a_root() {
     let spans = [span("b1b1b1b1b1b1b1b1", Some("ffffffffffffffff"), "POST", SpanKind::Client, (0, 0))];
     assert!(render(&spans, Colour::Off).contains("\nPOST "));
 }

@@ -124,7 +124,7 @@ fn a_part_that_is_rejected_is_said_once_with_the_reason_and_counted() {
         for signal in ["traces", "metrics", "logs"] {
             let line = stage.worker.wait_for_log(&format!("takes {signal} in part only"), SOON);
             assert!(
-                line.contains("\"rejected\":1") && line.contains("the test said so"),
+                line.contains("\"rejected\":1") && line.contains("set by the test"),
                 "{protocol}: {line}"
             );
         }

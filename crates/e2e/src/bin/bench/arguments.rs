@@ -2,40 +2,40 @@
 
 use std::path::PathBuf;
 
-/// What one call measures.
+/// The settings of one call.
 pub(crate) struct Arguments {
-    /// Which question is answered.
+    /// What to measure.
     pub(crate) mode: Mode,
-    /// How often each variant runs.
+    /// Runs of each variant.
     pub(crate) rounds: usize,
-    /// Jobs of one run.
+    /// Jobs per run.
     pub(crate) jobs: usize,
-    /// Jobs in the works at once, where that was given.
+    /// Jobs in flight at most, if given.
     pub(crate) in_flight: Option<usize>,
     /// Prints JSON instead of a table.
     pub(crate) json: bool,
-    /// Where the plot of [`Mode::SinkLatency`] is written to.
+    /// The file for the plot of [`Mode::SinkLatency`].
     pub(crate) plot: Option<PathBuf>,
 }
 
-/// The questions.
+/// The measurements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// What the worker costs compared with the bare loop.
+    /// The cost of the worker compared with the bare loop.
     Compare,
-    /// Allocations and instructions alone, which are the same whatever else the machine does.
+    /// Only allocations and instructions, which do not depend on other load of the machine.
     Counts,
-    /// How the throughput grows with the requests in flight, to destinations that take so many milliseconds.
+    /// Throughput by requests in flight, for destinations with these latencies in milliseconds.
     SinkLatency(Vec<u64>),
-    /// What a job costs with more workers, and with more nodes of a cluster.
+    /// The cost of a job with more workers, and with more nodes of a cluster.
     Scale,
-    /// What a job costs when very many wait.
+    /// The cost of a job while very many wait.
     Backlog,
-    /// What very many requests in flight take, to a destination that takes a second.
+    /// The cost of very many requests in flight to a destination that takes a second.
     SlowSink,
-    /// What a worker without jobs takes, and how soon it has the next.
+    /// The cost of an idle worker, and how soon it starts the next job.
     Idle,
-    /// How long a worker takes from its start to its first request.
+    /// The time from a worker's start to its first request.
     Startup,
 }
 
@@ -64,7 +64,7 @@ impl Arguments {
                 "--in-flight" => arguments.in_flight = Some(number()?),
                 "--json" => arguments.json = true,
                 "--plot" => arguments.plot = Some(value.into()),
-                _ => arguments.mode = mode(name, value).ok_or(format!("`{word}`: there are {KNOWN}"))?,
+                _ => arguments.mode = mode(name, value).ok_or(format!("`{word}`: use {KNOWN}"))?,
             }
         }
         Ok(arguments)
@@ -96,19 +96,19 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_taken_and_the_rest_keeps_its_default() {
+    fn a_number_is_read_and_the_rest_keeps_its_default() {
         let arguments = parse(&["--jobs=7", "--json"]).unwrap();
         assert_eq!((arguments.jobs, arguments.rounds, arguments.json), (7, 5, true));
         assert_eq!(arguments.mode, Mode::Compare);
     }
 
     #[test]
-    fn zero_jobs_can_not_be_measured() {
+    fn zero_jobs_are_rejected() {
         assert!(parse(&["--jobs=0"]).is_err());
     }
 
     #[test]
-    fn a_mode_is_one_of_those_that_there_are() {
+    fn an_unknown_mode_is_rejected() {
         assert_eq!(parse(&["--sink-latency=0,20"]).unwrap().mode, Mode::SinkLatency(vec![0, 20]));
         assert!(parse(&["--sink-latency=soon"]).is_err());
         assert!(parse(&["--scales"]).is_err());

@@ -1,4 +1,4 @@
-//! Whether a job costs the same when a thousand times as many wait behind it.
+//! Whether a job costs the same when a thousand times as many jobs wait.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::variant::{Running, Variant};
 const FEW: usize = 1_000;
 const MANY: usize = 1_000_000;
 
-/// As many jobs are measured in both: a thousand at a time, and off the head of a million.
+/// Both measure the same number of jobs: a thousand at a time, and the first of a million.
 pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) -> Rows {
     let in_flight = arguments.in_flight.unwrap_or(64);
     let jobs = arguments.jobs.min(MANY / 2);
@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) 
     rows
 }
 
-/// The time and the processor time of `jobs` jobs, a thousand at a time. What there is at first warms up.
+/// The time and the processor time of `jobs` jobs, a thousand at a time. The preloaded jobs are the warm-up.
 fn few(
     connection: &mut Connection,
     running: &Running,
@@ -59,7 +59,7 @@ fn few(
         drained_to(connection, running, 0);
         time += start.elapsed();
     }
-    // Less than a thousand at the end would be something else.
+    // The last batch is full, too: a smaller one would measure something else. Scale to `jobs`.
     let share = jobs as f64 / (jobs.div_ceil(FEW) * FEW) as f64;
     (time.mul_f64(share), (process::usage(running.process()).time - before).mul_f64(share))
 }
@@ -71,12 +71,12 @@ fn many(connection: &mut Connection, running: &Running, _: &QuickSink, jobs: usi
     (start.elapsed(), process::usage(running.process()).time - before)
 }
 
-/// More closely than [`wait`] would see it.
+/// Polls more often than [`wait`] does.
 fn drained_to(connection: &mut Connection, running: &Running, left: usize) {
     let end = Instant::now() + PATIENCE;
     while drain::left(connection) > left {
         assert!(!process::usage(running.process()).ended, "the worker ended:\n{}", running.log());
-        assert!(Instant::now() < end, "the worker stands still:\n{}", running.log());
+        assert!(Instant::now() < end, "the worker has stalled:\n{}", running.log());
         wait::unless_interrupted(Duration::from_millis(1));
     }
 }

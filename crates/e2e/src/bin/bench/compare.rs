@@ -1,4 +1,4 @@
-//! The comparison: each variant once a round, every other round in reverse.
+//! The comparison: each round runs each variant once, every other round in reverse order.
 
 use std::panic::AssertUnwindSafe;
 
@@ -11,7 +11,7 @@ use crate::cost::{self, Cost};
 use crate::measure::{self, LATENCY_RATE, Latency, Load, Measurement};
 use crate::variant::Variant;
 
-/// Seconds of jobs at a steady rate, each round.
+/// Seconds of jobs at a steady rate, per round.
 const LATENCY_SECONDS: u32 = 3;
 const VARIANTS: usize = Variant::ALL.len();
 
@@ -21,7 +21,7 @@ pub(crate) struct Round {
     pub(crate) latencies: [Option<Latency>; VARIANTS],
 }
 
-/// All that is known at the end.
+/// All results.
 pub(crate) struct Comparison {
     pub(crate) rounds: Vec<Round>,
     pub(crate) costs: [Cost; VARIANTS],
@@ -29,7 +29,7 @@ pub(crate) struct Comparison {
 
 pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) -> Comparison {
     for variant in Variant::ALL {
-        // Says now, and not after the first measurements, which program is missing.
+        // Reports a missing program now, not after the first measurements.
         variant.program();
     }
     let load = Load { jobs: arguments.jobs, in_flight: arguments.in_flight.unwrap_or(64), warm_up: 0 };
@@ -55,12 +55,12 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) 
     Comparison { rounds, costs }
 }
 
-/// What was measured before is not thrown away where this fails.
+/// A failure here does not discard the earlier measurements.
 fn counted(variant: Variant, redis: &RedisServer) -> Cost {
     match std::panic::catch_unwind(AssertUnwindSafe(|| cost::of(variant, redis))) {
         Ok(cost) => cost,
         Err(reason) if reason.is::<Interrupted>() => std::panic::resume_unwind(reason),
-        // The message is out already.
+        // The panic has already printed its message.
         Err(_) => Cost { allocations: None, instructions: None },
     }
 }

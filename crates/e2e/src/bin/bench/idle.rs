@@ -1,4 +1,4 @@
-//! What a worker without jobs takes, and how soon it has the next.
+//! The cost of a worker without jobs, and how soon it starts the next job.
 
 use std::time::{Duration, Instant};
 
@@ -14,9 +14,9 @@ use crate::summary::{Rows, Summary};
 use crate::variant::PATIENCE;
 use crate::variant::Variant;
 
-/// Long enough for what a worker does once a second.
+/// Long enough for work that a worker does once a second.
 const IDLE: Duration = Duration::from_secs(10);
-/// Jobs that come so seldom that each finds the worker asleep.
+/// Jobs so far apart that each has to wake the worker.
 const WAKES: usize = 20;
 const PAUSE: Duration = Duration::from_millis(150);
 

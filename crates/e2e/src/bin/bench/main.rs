@@ -1,11 +1,12 @@
-//! How much the worker costs, compared with a bare loop that does the same jobs with the same clients.
+//! The cost of the worker, compared with a bare loop that does the same jobs with the same clients.
 //!
-//! Each round runs each variant once, on the same Redis and the same destination, every other round in reverse.
-//! What is compared is the processor time of the measured process alone, not that of Redis, of the destination
-//! or of the receiver of telemetry; the ratio is taken within one round, because machines drift. The jobs per
-//! second depend on all of them, as they share the machine. Other modes answer one further question each.
+//! Each round runs each variant once, on the same Redis and destination. Every other round runs them in
+//! reverse order. The comparison uses the processor time of the measured process only, not of Redis, the
+//! destination or the telemetry receiver. Ratios are taken within one round, because machines drift. The jobs
+//! per second depend on all of these processes, because they share the machine. Each other mode measures one
+//! further thing.
 //!
-//! Run it with `cargo xtask bench`, which builds the programs and says where they are.
+//! Run it with `cargo xtask bench`, which builds the programs and passes their paths.
 
 mod arguments;
 mod backlog;
@@ -45,13 +46,13 @@ fn main() -> ExitCode {
     }
     match std::panic::catch_unwind(|| run(&arguments)) {
         Ok(report) => println!("{report}"),
-        // The message of a panic is out already, and what was started has been stopped.
+        // The panic has already printed its message, and everything started has been stopped.
         Err(reason) => return ExitCode::from(if reason.is::<Interrupted>() { 130 } else { 101 }),
     }
     ExitCode::SUCCESS
 }
 
-/// What is to be printed.
+/// Returns the report to print.
 fn run(arguments: &Arguments) -> String {
     let redis = RedisServer::start();
     let sink = || QuickSink::start(Duration::ZERO);
@@ -81,7 +82,7 @@ fn run(arguments: &Arguments) -> String {
     table.to_string()
 }
 
-/// Ends whatever is waited for, so that everything that was started is stopped.
+/// Ends all waits, so that everything started is stopped.
 fn stop_on_ctrl_c() -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     std::thread::spawn(move || {

@@ -12,26 +12,26 @@ use e2e::wait;
 use crate::process::{self, Usage};
 use crate::variant::{PATIENCE, Running, Variant};
 
-/// What one run came to.
+/// The result of one run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measurement {
     pub(crate) jobs_per_second: f64,
     /// Processor time of the measured process, in microseconds for each job.
     pub(crate) cpu: f64,
-    /// The same of Redis.
+    /// The same for Redis.
     pub(crate) redis_cpu: f64,
-    /// The most memory that the process had resident, in MiB.
+    /// The peak resident memory of the process, in MiB.
     pub(crate) memory: f64,
-    /// Of a variant that exports.
+    /// For a variant that exports.
     pub(crate) spans: Option<Spans>,
 }
 
-/// What became of the spans of a run.
+/// The spans of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spans {
-    /// For each job, at the receiver.
+    /// Received per job.
     pub(crate) received: f64,
-    /// Altogether, by the worker's own account.
+    /// Lost in total, as logged by the worker.
     pub(crate) lost: f64,
 }
 
@@ -50,7 +50,7 @@ impl Display for Measurement {
 pub(crate) struct Load {
     pub(crate) jobs: usize,
     pub(crate) in_flight: usize,
-    /// Jobs that are settled before it is measured.
+    /// Jobs that are settled before the measurement starts.
     pub(crate) warm_up: usize,
 }
 
@@ -67,7 +67,7 @@ struct Moment {
 ///
 /// # Panics
 ///
-/// When the program ends or stands still before that.
+/// If the program ends or stalls before that.
 pub(crate) fn run(variant: Variant, redis: &RedisServer, sink: &QuickSink, load: Load) -> Measurement {
     let mut connection = redis.connect();
     drain::preload(&mut connection, STREAM, sink.url(), load.jobs);
@@ -85,7 +85,7 @@ pub(crate) fn run(variant: Variant, redis: &RedisServer, sink: &QuickSink, load:
     };
     let first = until("the first job is settled", load.jobs - 1 - load.warm_up.min(load.jobs / 2));
     let last = until("the last job is settled", 0);
-    assert!(first.left > 0, "{} jobs are too few: all were done at the first look", load.jobs);
+    assert!(first.left > 0, "{} jobs are too few: all were done at the first check", load.jobs);
 
     let jobs = first.left as f64;
     let micros = |from: Usage, to: Usage| (to.time - from.time).as_secs_f64() * 1e6 / jobs;
@@ -108,7 +108,7 @@ fn look(connection: &mut Connection, running: &Running, server: u32) -> Moment {
     Moment { left, time: Instant::now(), program, redis }
 }
 
-/// How long jobs take from being enqueued to the destination.
+/// The time from enqueue to the destination.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Latency {
     pub(crate) p50: Duration,
@@ -123,18 +123,18 @@ impl Latency {
     }
 }
 
-/// Jobs that come so often, to a program that has nothing else to do.
+/// Jobs per second, to a program that has nothing else to do.
 pub(crate) const LATENCY_RATE: u32 = 500;
 
-/// Enqueues jobs at [`LATENCY_RATE`] for a while.
+/// Enqueues jobs at [`LATENCY_RATE`] and measures their latency.
 ///
 /// # Panics
 ///
-/// When they do not arrive.
+/// If they do not arrive.
 pub(crate) fn latency(variant: Variant, redis: &RedisServer, sink: &QuickSink, jobs: u32) -> Latency {
     let mut connection = redis.connect();
     command(&mut connection, &["FLUSHALL"]);
-    // The first are for connections and for whatever is done once.
+    // The first jobs are for connections and other one-time work.
     let warm_up = jobs / 10 + 1;
     let mut running = variant.start(&redis.url(), 64, (warm_up + jobs) as usize);
     let before = sink.requests();
@@ -152,14 +152,14 @@ pub(crate) fn latency(variant: Variant, redis: &RedisServer, sink: &QuickSink, j
 fn paced(connection: &mut Connection, sink: &QuickSink, jobs: u32) {
     let start = Instant::now();
     for job in 0..jobs {
-        // A producer that is late is so once, not for all jobs that follow.
+        // Relative to the start, so that one late job does not delay all later ones.
         let due = start + Duration::from_secs(1) * job / LATENCY_RATE;
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         enqueue(connection, sink);
     }
 }
 
-/// Puts a stamped job into the queue.
+/// Adds a stamped job to the queue.
 pub(crate) fn enqueue(connection: &mut Connection, sink: &QuickSink) {
     let body = sink.stamped_body();
     command(connection, &["XADD", STREAM, "*", "url", sink.url(), "body", &body]);
@@ -169,7 +169,7 @@ fn sink_has(sink: &QuickSink, running: &Running, requests: usize) {
     wait::eventually_or(&format!("{requests} requests"), PATIENCE, || match sink.requests() {
         seen if seen >= requests => Ok(()),
         seen => {
-            // The bare loop ends when it has done all, which is after it has sent all.
+            // The bare loop exits when all jobs are done, which is after it has sent them.
             let ended = process::usage(running.process()).ended && sink.requests() < requests;
             assert!(!ended, "the program ended after {seen} requests:\n{}", running.log());
             Err(format!("{seen}"))

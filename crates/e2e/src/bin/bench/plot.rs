@@ -11,9 +11,9 @@ pub(crate) struct Line {
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 420.0;
-/// Room for the labels.
+/// Space for the labels, in units of the view box.
 const MARGIN: f64 = 70.0;
-/// Told apart also by those who see no colours, as each line has its name at its end.
+/// Each line also has its name at its end, so colours are not needed to distinguish them.
 const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 
 /// Whole powers of a base that enclose the values.

@@ -8,32 +8,32 @@ use e2e::resp::Connection;
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 
-/// What a process has used until now.
+/// The resources that a process has used so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// In user mode and in the kernel, all threads, those that ended included.
+    /// In user mode and in the kernel, of all threads including ended ones.
     pub(crate) time: Duration,
-    /// It has ended, and its owner has not taken note of it yet.
+    /// The process has ended, but its parent has not reaped it.
     pub(crate) ended: bool,
 }
 
-/// What the process has used until now, by its own clock, which counts nanoseconds (`/proc/PID/stat` has only
-/// hundredths of a second).
+/// The usage so far. The process's own clock counts in nanoseconds; `/proc/PID/stat` only has hundredths of a
+/// second.
 ///
 /// # Panics
 ///
-/// When there is no such process.
+/// If there is no such process.
 pub(crate) fn usage(process: u32) -> Usage {
     let id = Pid::from_raw(i32::try_from(process).expect("a process id is a positive i32"));
     let time = clock_getcpuclockid(id).and_then(|clock| clock.now());
     let time = time.unwrap_or_else(|error| panic!("the processor time of process {process}: {error}"));
     let path = format!("/proc/{process}/stat");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let ended = has_ended(&text).unwrap_or_else(|| panic!("{path} is not as proc(5) says: {text}"));
+    let ended = has_ended(&text).unwrap_or_else(|| panic!("{path} is not as in proc(5): {text}"));
     Usage { time: time.into(), ended }
 }
 
-/// The most memory that it has had resident, in MiB; none when it has ended.
+/// The peak resident memory, in MiB, or `None` once the process has ended.
 pub(crate) fn peak_memory(process: u32) -> Option<f64> {
     let text = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let kibibytes: f64 =
@@ -41,18 +41,18 @@ pub(crate) fn peak_memory(process: u32) -> Option<f64> {
     Some(kibibytes / 1024.0)
 }
 
-/// The process of a Redis server.
+/// The process id of a Redis server.
 ///
 /// # Panics
 ///
-/// When it does not say.
+/// If the reply does not contain it.
 pub(crate) fn of_server(connection: &mut Connection) -> u32 {
     let info = command(connection, &["INFO", "server"]).text();
     let process = info.lines().find_map(|line| line.strip_prefix("process_id:")?.trim().parse().ok());
     process.expect("INFO server of Redis has a process_id")
 }
 
-/// The name of the program, the second field, stands in brackets and may contain anything; the state follows it.
+/// The program's name, the second field, is in parentheses and may contain anything. The state follows it.
 fn has_ended(stat: &str) -> Option<bool> {
     let (_, fields) = stat.rsplit_once(')')?;
     Some(["Z", "X"].contains(&fields.split_whitespace().next()?))

@@ -24,7 +24,7 @@ const HEADER: [&str; 13] = [
     "lost",
 ];
 
-/// What is reported of one variant; the ratios are to the bare loop in the same round.
+/// The results of one variant. Ratios are to the bare loop in the same round.
 struct Row {
     variant: Variant,
     jobs_per_second: Summary,

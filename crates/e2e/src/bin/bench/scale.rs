@@ -1,4 +1,4 @@
-//! What a job costs with more workers, and with more nodes of a cluster.
+//! The cost of a job with more workers, and with more nodes of a cluster.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::summary::{Rows, Summary};
 use crate::variant::PATIENCE;
 use crate::variant::{Running, Variant};
 
-/// A deployment: where the jobs lie, and who takes them.
+/// A deployment: the nodes with the jobs, and the workers.
 struct Setup<'a> {
     name: &'static str,
     nodes: &'a [RedisServer],
@@ -23,7 +23,7 @@ struct Setup<'a> {
     workers: usize,
 }
 
-/// What one run came to.
+/// The result of one run.
 struct Run {
     jobs_per_second: f64,
     cpu: f64,
@@ -112,7 +112,7 @@ impl Setup<'_> {
                 (now <= left).then(|| (now, Instant::now(), used(&programs), used(&servers)))
             })
         };
-        // All workers have begun by then.
+        // By then all workers have started.
         let first = until(jobs * 9 / 10);
         let last = until(0);
         let done = first.0 as f64;

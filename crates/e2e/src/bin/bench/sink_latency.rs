@@ -1,4 +1,4 @@
-//! Throughput against requests in flight, to destinations that take so long.
+//! Throughput by requests in flight, for destinations with different latencies.
 
 use std::time::Duration;
 
@@ -12,9 +12,10 @@ use crate::summary::{Rows, Summary};
 use crate::variant::Variant;
 
 const IN_FLIGHT: [usize; 6] = [1, 4, 16, 64, 256, 1024];
-/// About so long a run takes, where the destination is what it waits for.
+/// The approximate duration of a run when the destination is the bottleneck.
 const SECONDS: f64 = 3.0;
-/// About what the worker reaches, with one request in flight and with many, where the destination takes no time.
+/// The approximate jobs per second of the worker to a destination without latency, with many requests in
+/// flight and with one.
 const MOST_A_SECOND: f64 = 10_000.0;
 const ALONE_A_SECOND: f64 = 2_000.0;
 

@@ -1,4 +1,4 @@
-//! Very many requests in flight at once, to a destination that takes a second.
+//! Very many concurrent requests to a destination that takes a second.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 pub(crate) fn run(arguments: &Arguments, redis: &RedisServer) -> Rows {
     let sink = QuickSink::start(SECOND);
     let in_flight = arguments.in_flight.unwrap_or(10_000);
-    // The destination's window opens with its answers, so the first waves are smaller.
+    // The destination's window opens with its responses, so the first waves are smaller.
     let load = Load { jobs: arguments.jobs.max(12 * in_flight), in_flight, warm_up: 4 * in_flight };
     let rounds: Vec<_> = (0..arguments.rounds)
         .map(|round| {

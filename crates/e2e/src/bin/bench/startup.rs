@@ -1,4 +1,4 @@
-//! How long a worker takes from its start to its first request.
+//! The time from a worker's start to its first request.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::summary::{Rows, Summary};
 use crate::variant::PATIENCE;
 use crate::variant::Variant;
 
-/// Starts in one round.
+/// Starts per round.
 const STARTS: usize = 10;
 
 pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) -> Rows {
@@ -30,7 +30,7 @@ fn start(variant: Variant, redis: &RedisServer, sink: &QuickSink) -> Duration {
     let (running, began) = variant.start_timed(&redis.url(), 64, 1);
     while sink.requests() == before {
         assert!(began.elapsed() < PATIENCE, "{variant} sends nothing:\n{}", running.log());
-        // The bare loop ends with its one job.
+        // The bare loop exits after its one job.
         let ended = process::usage(running.process()).ended && sink.requests() == before;
         assert!(!ended, "{variant} ended:\n{}", running.log());
         std::thread::sleep(Duration::from_micros(200));

@@ -1,4 +1,4 @@
-//! One quantity over all rounds, and the tables that show it.
+//! One quantity over all rounds, and tables of them.
 
 use std::fmt::Display;
 
@@ -16,7 +16,7 @@ pub(crate) struct Summary {
 impl Summary {
     /// # Panics
     ///
-    /// Of no values.
+    /// If there are no values.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Summary {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_unstable_by(f64::total_cmp);
@@ -28,7 +28,7 @@ impl Summary {
         Summary { median, min: values[0], max: values[values.len() - 1] }
     }
 
-    /// `median (min–max)`, or the one value that there is.
+    /// `median (min–max)`, or the value if all are equal.
     pub(crate) fn text(&self, decimals: usize) -> String {
         let Summary { median, min, max } = self;
         let [median, min, max] = [median, min, max].map(|value| format!("{value:.decimals$}"));
@@ -40,7 +40,7 @@ impl Summary {
     }
 }
 
-/// A table whose first column names what the others are about.
+/// A table. The first column names the subject of each row.
 pub(crate) struct Rows {
     pub(crate) header: Vec<&'static str>,
     pub(crate) rows: Vec<Vec<String>>,
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn one_value_stands_alone() {
+    fn one_value_has_no_range() {
         assert_eq!(Summary::of([1.0]).text(0), "1");
     }
 }

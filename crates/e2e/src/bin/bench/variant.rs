@@ -1,4 +1,4 @@
-//! The programs that are compared, and how each is started.
+//! The compared programs, and how each is started.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-/// How long one run may take, and a worker to end.
+/// The time limit of a run, and for a worker to exit.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub(crate) enum Variant {
     Bare,
     /// The worker without OpenTelemetry.
     Lean,
-    /// The worker with OpenTelemetry, switched off as it is by default.
+    /// The worker with OpenTelemetry, switched off, which is the default.
     OtelOff,
-    /// The worker that records and exports every span, over gRPC.
+    /// The worker that records and exports every span over gRPC.
     OtelOn,
     /// The same for one trace in a hundred.
     OtelPart,
@@ -32,16 +32,16 @@ impl Variant {
     pub(crate) const ALL: [Variant; 5] =
         [Variant::Bare, Variant::Lean, Variant::OtelOff, Variant::OtelOn, Variant::OtelPart];
 
-    /// Starts the program on that Redis; the bare loop ends by itself after `jobs` jobs.
+    /// Starts the program on that Redis. The bare loop exits by itself after `jobs` jobs.
     ///
     /// # Panics
     ///
-    /// When it can not be started.
+    /// If it cannot be started.
     pub(crate) fn start(self, redis_url: &str, in_flight: usize, jobs: usize) -> Running {
         self.start_timed(redis_url, in_flight, jobs).0
     }
 
-    /// The same, and when the program itself was started.
+    /// The same, with the time at which the program itself was started.
     pub(crate) fn start_timed(self, redis_url: &str, in_flight: usize, jobs: usize) -> (Running, Instant) {
         let in_flight = in_flight.to_string();
         let mut command = Command::new(self.program());
@@ -68,7 +68,7 @@ impl Variant {
         let log = File::create(folder.path().join("log")).expect("a new folder can be written");
         let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let began = Instant::now();
-        let child = command.spawn().unwrap_or_else(|error| panic!("can not start {self}: {error}"));
+        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {self}: {error}"));
         (Running { child, folder, receiver }, began)
     }
 
@@ -76,7 +76,7 @@ impl Variant {
         matches!(self, Variant::OtelOn | Variant::OtelPart)
     }
 
-    /// What the environment says, but for the address of the receiver.
+    /// The environment variables, except the receiver's address.
     pub(crate) fn recording(self) -> Vec<(&'static str, &'static str)> {
         let protocol = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
         let on = ("OTEL_ENABLED", "true");
@@ -92,11 +92,11 @@ impl Variant {
         }
     }
 
-    /// Where the program is.
+    /// The path of the program.
     ///
     /// # Panics
     ///
-    /// When the variable that says so is not set.
+    /// If its variable is not set.
     pub(crate) fn program(self) -> PathBuf {
         path_in(match self {
             Variant::Bare => "POSTRIDER_BARE_LOOP_BIN",
@@ -105,7 +105,7 @@ impl Variant {
         })
     }
 
-    /// The program that counts its allocations, where there is one.
+    /// The program that counts its allocations, if there is one.
     pub(crate) fn counting_program(self) -> Option<PathBuf> {
         let variable = match self {
             Variant::Bare => return None,
@@ -135,7 +135,7 @@ pub(crate) fn path_in(variable: &str) -> PathBuf {
     }
 }
 
-/// A program under measurement; killed and reaped when dropped.
+/// A measured program. It is killed and reaped when dropped.
 pub(crate) struct Running {
     child: Child,
     folder: TempDir,
@@ -147,19 +147,19 @@ impl Running {
         self.child.id()
     }
 
-    /// What it wrote on standard error.
+    /// Its standard error output.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_else(|error| error.to_string())
     }
 
-    /// Has the worker end by itself, and so send all the telemetry that it has.
+    /// Stops the worker gracefully, so that it exports its remaining telemetry.
     ///
     /// # Panics
     ///
-    /// When it does not end.
+    /// If it does not exit.
     pub(crate) fn stop(&mut self) {
         let process = i32::try_from(self.child.id()).expect("a process id is a positive i32");
-        // It may have ended: it is not reaped yet, so the id is its own.
+        // It may have ended, but it is not reaped yet, so the id is still its own.
         nix::sys::signal::kill(Pid::from_raw(process), Signal::SIGTERM)
             .expect("an own child can be signalled");
         e2e::wait::eventually("the program ends on SIGTERM", PATIENCE, || {
@@ -167,7 +167,7 @@ impl Running {
         });
     }
 
-    /// The spans that the receiver got, once the worker has ended; none where nothing is exported.
+    /// Stops the worker and returns the spans that the receiver accepted. `None` if nothing is exported.
     pub(crate) fn exported_spans(&mut self) -> Option<u64> {
         self.receiver.as_ref()?;
         self.stop();
@@ -175,13 +175,13 @@ impl Running {
         Some(stats.iter().filter(|stats| stats.signal == "traces").map(|stats| stats.accepted).sum())
     }
 
-    /// The spans that the worker says it has lost, once it has ended.
+    /// The spans that the worker logs as lost when it exits.
     pub(crate) fn lost_spans(&self) -> u64 {
         lost(&self.log())
     }
 }
 
-/// The worker ends with `LOST of ENDED spans were not delivered` where that is so.
+/// The worker logs `LOST of ENDED spans were not delivered` when it exits, if it lost any.
 fn lost(log: &str) -> u64 {
     let before = log.split(" spans were not delivered").next().filter(|before| before.len() < log.len());
     let lost = before.and_then(|before| before.rsplit_once(" of ")?.0.split_whitespace().next_back());
@@ -190,7 +190,7 @@ fn lost(log: &str) -> u64 {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has ended already where these fail.
+        // These fail if it has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_lost_stands_in_the_log() {
+    fn lost_spans_are_read_from_the_log() {
         assert_eq!(lost("INFO stopped\nWARN 12 of 345 spans were not delivered\n"), 12);
         assert_eq!(lost("INFO 1 of 2 jobs\n"), 0);
     }

@@ -1,4 +1,5 @@
-//! Destinations on ports of their own, that answer at once with as little work as can be, and one that never does.
+//! Destinations on separate ports. All respond at once with as little work as possible, except one that never
+//! responds.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use tokio::net::TcpStream;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
-/// They end when this is dropped.
+/// They stop when this is dropped.
 pub(crate) struct Destinations {
     ports: Vec<u16>,
     one_more: u16,
@@ -41,7 +42,7 @@ impl Destinations {
         self.ports.iter().map(|port| url(*port)).collect()
     }
 
-    /// One whose answers are not counted.
+    /// The URL of a destination whose responses are not counted.
     pub(crate) fn one_more_url(&self) -> String {
         url(self.one_more)
     }
@@ -50,7 +51,7 @@ impl Destinations {
         url(self.dead)
     }
 
-    /// How many requests were answered by those that are counted.
+    /// The number of responses of the counted destinations.
     pub(crate) fn answers(&self) -> usize {
         self.answers.load(Ordering::Relaxed)
     }
@@ -82,7 +83,7 @@ async fn serve(listener: TcpListener, answers: Option<Arc<AtomicUsize>>, is_aliv
     }
 }
 
-/// Answers each request: all have a body of 512 bytes and come one at a time.
+/// Answers each request: all have a body of 512 bytes and arrive one at a time.
 async fn answer(mut stream: TcpStream, answers: Option<Arc<AtomicUsize>>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut bytes = Vec::with_capacity(4096);

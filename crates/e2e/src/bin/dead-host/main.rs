@@ -1,10 +1,11 @@
-//! What one dead destination among a hundred costs the other ninety-nine.
+//! The cost of one dead destination among a hundred for the other ninety-nine.
 //!
-//! Each round drains a queue with jobs for a hundred destinations twice, every other round in reverse: once all of
-//! them answer at once, once one of them takes connections and never answers. What is compared is the throughput
-//! of the ninety-nine that answer in both, as a ratio within one round, because machines drift.
+//! Each round drains a queue with jobs for a hundred destinations twice: once all of them respond at once,
+//! and once one of them accepts connections but never responds. Every other round runs them in reverse order.
+//! The result is the throughput of the ninety-nine that respond in both, as a ratio within one round, because
+//! machines drift.
 //!
-//! Run it with `cargo xtask bench --dead-host`, which builds the programs and says where they are.
+//! Run it with `cargo xtask bench --dead-host`, which builds the programs and passes their paths.
 
 mod destinations;
 
@@ -19,11 +20,11 @@ const DESTINATIONS: usize = 100;
 const PATIENCE: Duration = Duration::from_secs(120);
 const STREAM: &str = "postrider:{default}:jobs";
 
-/// Puts `ARGV[1]` jobs for each of the URLs from `ARGV[2]` on into `KEYS[1]`, one for each in turn.
+/// Adds `ARGV[1]` jobs for each of the URLs from `ARGV[2]` on to `KEYS[1]`, one for each in turn.
 const PRELOAD: &str = "for _ = 1, ARGV[1] do for i = 2, #ARGV do \
                        redis.call('XADD', KEYS[1], '*', 'url', ARGV[i], 'body', string.rep('x', 512)) end end";
 
-/// A worker; killed and reaped when dropped.
+/// A worker. It is killed and reaped when dropped.
 struct Worker(Child);
 
 impl Worker {
@@ -42,7 +43,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // It has ended already where these fail.
+        // These fail if it has already ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -84,7 +85,7 @@ fn numbers() -> Option<[usize; 3]> {
     Some(numbers)
 }
 
-/// Jobs a second of those destinations that answer in any case, from their first answer to their last.
+/// Jobs per second of the destinations that respond in both runs, from their first response to their last.
 fn throughput(redis: &RedisServer, jobs: usize, in_flight: usize, one_is_dead: bool) -> f64 {
     let destinations = Destinations::start(DESTINATIONS - 1);
     redis.command(&["FLUSHALL"]);

@@ -1,4 +1,4 @@
-//! The demo: five jobs through a real Redis and a real worker, and the traces that they leave.
+//! The demo: five jobs through a real Redis and a real worker, and their traces.
 //!
 //! `cargo xtask demo` runs it. With the name of a file, as `cargo xtask picture` runs it, it draws the trace of one
 //! job to that file instead. It stops everything it started, whichever way it ends: with 0, with 1 and a sentence

@@ -1,4 +1,4 @@
-//! What happens in the demo, step by step.
+//! The steps of the demo.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ const QUEUE: &str = "default";
 const FATE_DEADLINE: Duration = Duration::from_secs(30);
 const SPANS_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How a job came into the queue.
+/// How a job was enqueued.
 const BY_SEND: &str = "send";
 const BY_XADD: &str = "XADD";
 
-/// A job that was put into the queue.
+/// An enqueued job.
 struct Job {
     name: &'static str,
     path: &'static str,
@@ -65,14 +65,14 @@ fn wait_for_fates(stage: &Stage, jobs: &[Job]) {
     wait::eventually_or("every job is delivered or dead", FATE_DEADLINE, || {
         let unseen = jobs.iter().find(|job| stage.sink.requests_to(job.path).is_empty());
         let state = match unseen {
-            Some(job) => Err(format!("nothing came to {}", job.path)),
+            Some(job) => Err(format!("no request to {}", job.path)),
             None => queue.drained(),
         };
         state.map_err(|state| format!("{state}; the worker's log:\n{}", stage.worker.log().join("\n")))
     });
 }
 
-/// Puts together what the sink, Redis and the receiver know of each job.
+/// Combines the data of the sink, Redis and the receiver on each job.
 fn tell(stage: &Stage, jobs: &[Job]) -> Vec<Story> {
     let dead = Queue::new(&stage.redis, QUEUE).dead();
     let heard: Vec<(&Job, Vec<SinkRequest>)> =
@@ -100,7 +100,7 @@ fn tell(stage: &Stage, jobs: &[Job]) -> Vec<Story> {
     heard.iter().zip(traces.clone()).map(story).collect()
 }
 
-/// As the producer knows it; else as the destination does.
+/// The trace id that the producer knows, or else the one that the destination received.
 fn trace_id(job: &Job, requests: &[SinkRequest]) -> String {
     let from_request = || {
         let traceparent = requests.last()?.header("traceparent")?;

@@ -1,17 +1,17 @@
-//! What the demo shows of its jobs.
+//! The demo's report on its jobs.
 
 use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use e2e::otlp::SpanRecord;
 use e2e::waterfall::{self, Colour};
 
-/// What became of a job.
+/// The outcome of a job.
 pub(crate) enum Fate {
     Delivered,
     /// With the reason of its dead letter.
     Dead(String),
 }
 
-/// All that is known of one job.
+/// The report on one job.
 pub(crate) struct Story {
     pub(crate) name: &'static str,
     pub(crate) enqueued_by: &'static str,
@@ -51,7 +51,7 @@ pub(crate) fn trace(story: &Story) -> String {
     let sentence = match story.name {
         "plain" => {
             "The plain job: `publish` is the producer, `process` the worker, `POST` the request itself, `ack`\n\
-             its settlement in Redis; the bars show when each began and how long it took."
+             its settlement in Redis; the bars show when each started and how long it took."
         }
         "retried" => {
             "The retried job: all three attempts are one trace under one `publish`; each `process` links to\n\

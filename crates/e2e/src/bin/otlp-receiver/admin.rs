@@ -1,4 +1,4 @@
-//! The port for the tests: what came, and how to treat what comes.
+//! The admin port for the tests: returns records and sets the mode.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! From the protobuf messages to the receiver's own JSON, one object for each span or metric.
+//! Converts the protobuf messages to the receiver's own JSON, one object for each span or metric.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -70,7 +70,7 @@ fn log(record: &LogRecord, scope: &InstrumentationScope, schema: &str, resource:
     })
 }
 
-/// The scope's own, else the resource's.
+/// The scope's schema URL, or else the resource's.
 fn schema<'a>(of_scope: &'a str, of_resource: &'a str) -> &'a str {
     if of_scope.is_empty() { of_resource } else { of_scope }
 }

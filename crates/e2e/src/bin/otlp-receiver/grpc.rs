@@ -34,7 +34,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::store::{PARTIAL_MESSAGE, Protocol, Signal, Store, Verdict};
 use crate::{flatten, serve};
 
-/// The largest export that is taken: the default of gRPC, and so of the Collector and of Jaeger.
+/// The largest export that is accepted, in bytes: the default of gRPC, of the Collector and of Jaeger.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
 
 pub(crate) async fn serve(
@@ -64,17 +64,17 @@ pub(crate) async fn serve(
 struct Service(Arc<Store>);
 
 impl Service {
-    /// How many items were rejected of those that were taken.
+    /// Stores accepted items and returns the number of rejected ones.
     async fn take(&self, signal: Signal, items: Vec<Value>) -> Result<i64, Status> {
         match self.0.take(Protocol::Grpc, signal, items).await {
             Verdict::Taken { rejected } => Ok(rejected.cast_signed()),
-            Verdict::Unavailable => Err(Status::unavailable("the test said so")),
+            Verdict::Unavailable => Err(Status::unavailable("set by the test")),
             Verdict::Later(wait) => {
                 let details = ErrorDetails::with_retry_info(Some(wait));
-                Err(Status::with_error_details(Code::ResourceExhausted, "the test said so", details))
+                Err(Status::with_error_details(Code::ResourceExhausted, "set by the test", details))
             }
             Verdict::Page => Err(Status::internal("a page is for HTTP")),
-            Verdict::Unimplemented => Err(Status::unimplemented("the test said so")),
+            Verdict::Unimplemented => Err(Status::unimplemented("set by the test")),
         }
     }
 }

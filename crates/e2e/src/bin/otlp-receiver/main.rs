@@ -1,8 +1,9 @@
 //! An OTLP receiver on the official protobuf definitions, for the tests and the demo.
 //!
-//! It listens on three free ports of the loopback address, says where on its standard output in one JSON line,
-//! and ends when its standard input closes, so it never outlives its parent. With `--ports=GRPC,HTTP,ADMIN` it takes
-//! those; with further arguments, the files of `serve::acceptor`, its two ports for OTLP speak TLS.
+//! It listens on three free ports of the loopback address, prints their addresses to its standard output as
+//! one line of JSON, and exits when its standard input closes, so it never outlives its parent.
+//! `--ports=GRPC,HTTP,ADMIN` sets the ports. Further arguments, the files of `serve::acceptor`, turn on TLS
+//! for its two OTLP ports.
 
 mod admin;
 mod flatten;

@@ -49,10 +49,10 @@ async fn answer(request: Request<Incoming>, store: Arc<Store>) -> Result<Respons
     };
     Ok(match store.take(Protocol::Http, signal, items).await {
         Verdict::Taken { rejected } => taken(rejected),
-        Verdict::Unavailable => plain(StatusCode::SERVICE_UNAVAILABLE, "the test said so"),
+        Verdict::Unavailable => plain(StatusCode::SERVICE_UNAVAILABLE, "set by the test"),
         Verdict::Later(wait) => later(wait),
         Verdict::Page => page(),
-        Verdict::Unimplemented => plain(StatusCode::NOT_FOUND, "the test said so"),
+        Verdict::Unimplemented => plain(StatusCode::NOT_FOUND, "set by the test"),
     })
 }
 
@@ -71,7 +71,7 @@ fn items(signal: Signal, body: &[u8], is_gzip: bool) -> Option<Vec<Value>> {
     }
 }
 
-/// The answers of all signals are alike on the wire: a count in field 1, a text in field 2.
+/// The responses of all signals have the same encoding: a count in field 1, a text in field 2.
 fn taken(rejected: u64) -> Response<Full<Bytes>> {
     let partial = ExportTracePartialSuccess {
         rejected_spans: rejected.cast_signed(),
@@ -90,9 +90,9 @@ fn page() -> Response<Full<Bytes>> {
     response
 }
 
-/// In whole seconds, as HTTP has it.
+/// `retry-after` is in whole seconds, as HTTP requires.
 fn later(wait: Duration) -> Response<Full<Bytes>> {
-    let mut response = plain(StatusCode::TOO_MANY_REQUESTS, "the test said so");
+    let mut response = plain(StatusCode::TOO_MANY_REQUESTS, "set by the test");
     response.headers_mut().insert("retry-after", HeaderValue::from(wait.as_secs()));
     response
 }

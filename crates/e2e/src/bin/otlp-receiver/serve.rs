@@ -1,4 +1,4 @@
-//! Connections, plain or over TLS, to both protocols' ports.
+//! Connections to the ports of both protocols, with or without TLS.
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -55,13 +55,14 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    // A client that goes away is its own business.
+    // A connection error only concerns its client.
     let _ = auto::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), hyper::service::service_fn(service))
         .await;
 }
 
-/// By `CERTIFICATE KEY [AUTHORITY OF CLIENTS]`, files in PEM; with the last, a client must show a certificate.
+/// Configures TLS from `CERTIFICATE KEY [AUTHORITY OF CLIENTS]`, files in PEM. With the third file, a client
+/// must show a certificate.
 pub(crate) fn acceptor(files: &[String]) -> Option<TlsAcceptor> {
     let (certificate, key) = (files.first()?, files.get(1)?);
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -1,12 +1,12 @@
-//! What came, and how the receiver treats what comes.
+//! Stores received telemetry and decides how the receiver responds.
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// What a client is told about items that it should not send again.
-pub(crate) const PARTIAL_MESSAGE: &str = "the test said so";
+/// The message to a client about items that it should not send again.
+pub(crate) const PARTIAL_MESSAGE: &str = "set by the test";
 
 /// See `e2e::otlp::Mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,18 +70,18 @@ impl Signal {
     }
 }
 
-/// What a client is told.
+/// The response to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Taken, but for so many items.
+    /// Accepted, except `rejected` items.
     Taken { rejected: u64 },
-    /// Not now.
+    /// Refused; the client may retry.
     Unavailable,
-    /// After this time.
+    /// Refused; the client may retry after this time.
     Later(Duration),
-    /// A page of HTML, with status 200.
+    /// An HTML page with status 200.
     Page,
-    /// Never.
+    /// Refused; the client must not retry.
     Unimplemented,
 }
 
@@ -108,7 +108,7 @@ impl Store {
         *self.mode.lock().expect("no one panics with this lock") = mode;
     }
 
-    /// Takes `items` as the mode says; never returns while it hangs.
+    /// Handles `items` as the mode requires. Never returns in the mode `Hang`.
     pub(crate) async fn take(&self, protocol: Protocol, signal: Signal, items: Vec<Value>) -> Verdict {
         let mode = *self.mode.lock().expect("no one panics with this lock");
         let count = items.len() as u64;
@@ -143,7 +143,7 @@ impl Store {
         verdict
     }
 
-    /// Keeps what a request says of itself.
+    /// Stores a request's protocol, path and headers.
     pub(crate) fn keep(&self, protocol: Protocol, path: &str, headers: &http::HeaderMap) {
         let headers = headers.iter().map(|(name, value)| {
             (name.to_string(), Value::from(String::from_utf8_lossy(value.as_bytes()).into_owned()))

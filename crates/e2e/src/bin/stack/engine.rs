@@ -1,4 +1,4 @@
-//! Calls of the container engine and of compose, for one project that is removed in the end.
+//! Calls the container engine and compose, for one project that is removed at the end.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,13 +9,13 @@ use std::time::Duration;
 use e2e::wait::eventually_or;
 use serde_json::Value;
 
-/// Containers start, health checks come every few seconds, and the machine may be busy.
+/// Time for containers to start and pass health checks, every few seconds, on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
-/// What each scene has; a scene may change it.
+/// The settings of each scene. A scene may change them.
 const SETTINGS: [(&str, &str); 8] = [
     ("POSTRIDER_FEATURES", "otel"),
-    // Short, so that what a dead worker held is taken over soon.
+    // Short, so that jobs of a dead worker are taken over soon.
     ("POSTRIDER_LEASE", "5s"),
     ("POSTRIDER_CONCURRENCY", "8"),
     ("POSTRIDER_RETRY_BASE", "200ms"),
@@ -38,7 +38,7 @@ const PORTS: [&str; 8] = [
 
 const PROFILES: [&str; 4] = ["observability", "collector", "metrics", "demo"];
 
-/// A compose project of our own; removed with its volumes when it is dropped.
+/// A compose project with its own name. It is removed with its volumes when this is dropped.
 pub(crate) struct Stack {
     engine: String,
     compose: Vec<String>,
@@ -47,7 +47,7 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// Starts nothing yet.
+    /// Does not start anything.
     pub(crate) fn new() -> Self {
         let variable = |name: &str| {
             std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test-stack`"))
@@ -55,7 +55,7 @@ impl Stack {
         let compose = variable("POSTRIDER_COMPOSE").split(' ').map(str::to_owned).collect();
         let mut settings: BTreeMap<String, String> =
             SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        // All are held until all are known, so that no port is given twice.
+        // All listeners stay open until each port is known, so that no port is used twice.
         let listeners: Vec<_> =
             PORTS.map(|name| (name, TcpListener::bind("127.0.0.1:0").expect("a port is free"))).into();
         for (name, listener) in &listeners {
@@ -66,7 +66,7 @@ impl Stack {
         Self { engine: variable("POSTRIDER_ENGINE"), compose, project, settings }
     }
 
-    /// From the next call of compose on.
+    /// Changes a setting for the following calls of compose.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.settings.insert(name.to_owned(), value.to_owned());
     }
@@ -75,12 +75,12 @@ impl Stack {
         &self.settings[name]
     }
 
-    /// What the engine's client prints; `what` is the sentence when it fails.
+    /// The standard output of the engine's client. `what` names the call in a failure.
     pub(crate) fn engine(&self, what: &str, arguments: &[&str]) -> String {
         text(what, &run(Command::new(&self.engine).args(arguments), b""))
     }
 
-    /// Both outputs of the engine's client together, as `logs` has them.
+    /// Both outputs of the engine's client. `logs` writes to both.
     pub(crate) fn engine_all(&self, arguments: &[&str]) -> String {
         let output = run(Command::new(&self.engine).args(arguments), b"");
         String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
@@ -91,12 +91,12 @@ impl Stack {
         run(Command::new(&self.engine).args(arguments), b"").status.success()
     }
 
-    /// `compose` with the words of one who types it.
+    /// Runs `compose` with a command line.
     pub(crate) fn compose(&self, line: &str) -> String {
         text(line, &run(self.compose_command().args(line.split(' ')), b""))
     }
 
-    /// Runs a program in the one container of a service and gives it `input`.
+    /// Runs a program in the only container of a service with `input`.
     pub(crate) fn exec(&self, service: &str, program: &[&str], input: &[u8]) -> Output {
         let container = self.container(service);
         let mut command = Command::new(&self.engine);
@@ -104,7 +104,7 @@ impl Stack {
         run(&mut command, input)
     }
 
-    /// The containers of a service, also those that stopped.
+    /// The containers of a service, including stopped ones.
     pub(crate) fn containers(&self, service: &str) -> Vec<String> {
         let project = format!("label=com.docker.compose.project={}", self.project);
         let service = format!("label=com.docker.compose.service={service}");
@@ -118,7 +118,7 @@ impl Stack {
         containers.into_iter().next().unwrap_or_else(|| panic!("{service} has no container"))
     }
 
-    /// What the engine knows of a container.
+    /// The engine's description of a container.
     pub(crate) fn inspect(&self, container: &str) -> Value {
         let text = self.engine("inspect a container", &["inspect", container]);
         let list: Value = serde_json::from_str(&text).expect("`inspect` prints JSON");
@@ -141,7 +141,7 @@ impl Stack {
         if state["Running"] == true { health.to_owned() } else { "stopped".to_owned() }
     }
 
-    /// What of the project is there, of any kind.
+    /// The containers, volumes and networks of the project that exist.
     pub(crate) fn leftovers(&self) -> String {
         let label = format!("label=com.docker.compose.project={}", self.project);
         let kinds: [&[&str]; 3] = [&["ps", "-aq"], &["volume", "ls", "-q"], &["network", "ls", "-q"]];
@@ -161,7 +161,7 @@ impl Stack {
     fn compose_command(&self) -> Command {
         let mut command = Command::new(&self.compose[0]);
         command.args(&self.compose[1..]);
-        // What the caller's own shell has set for his stack is none of ours.
+        // Variables that the caller set for another stack must not change this one.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OTEL_")) {
             command.env_remove(name);
         }
@@ -176,7 +176,7 @@ impl Drop for Stack {
             for service in ["worker", "sink", "redis", "otel-collector"] {
                 for container in self.containers(service) {
                     let logs = self.engine_all(&["logs", "--tail", "15", &container]);
-                    eprintln!("--- the end of what {service} {container:.12} logged:\n{logs}");
+                    eprintln!("--- last log lines of {service} {container:.12}:\n{logs}");
                 }
             }
         }
@@ -192,7 +192,7 @@ fn run(command: &mut Command, input: &[u8]) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("could not start {program}: {error}"));
     let mut stdin = child.stdin.take().expect("it was asked for");
-    // A program that reads nothing closes it.
+    // A program that does not read its standard input closes it.
     let _ = stdin.write_all(input);
     drop(stdin);
     child.wait_with_output().unwrap_or_else(|error| panic!("could not wait for {program}: {error}"))

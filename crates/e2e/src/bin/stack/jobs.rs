@@ -1,4 +1,4 @@
-//! Putting jobs in, and what became of them: by what the sink has logged and what is left in Redis.
+//! Enqueues jobs and reads their results from the sink's log and from Redis.
 
 use std::collections::BTreeMap;
 
@@ -24,13 +24,13 @@ pub(crate) fn send(stack: &Stack, name: &str, count: usize) -> Vec<Option<String
             let report: Value = serde_json::from_str(&text).unwrap_or_else(|_| {
                 panic!("`postrider send` printed `{text}`, {}", String::from_utf8_lossy(&output.stderr))
             });
-            assert_eq!(report["outcome"], "done", "what became of {url}: {report}");
+            assert_eq!(report["outcome"], "done", "the outcome of {url}: {report}");
             report["trace_id"].as_str().map(str::to_owned)
         })
         .collect()
 }
 
-/// Puts jobs in as any program would, with `XADD`. The sink answers after `delay` milliseconds.
+/// Enqueues jobs like any program, with `XADD`. The sink answers after `delay` milliseconds.
 pub(crate) fn put(stack: &Stack, name: &str, delay: u32, count: usize) {
     let lines: String = (0..count)
         .map(|number| format!("XADD {KEY} * url http://sink:8080/delay/{delay} id {name}-{number} body x\n"))
@@ -40,7 +40,8 @@ pub(crate) fn put(stack: &Stack, name: &str, delay: u32, count: usize) {
     assert_eq!(entries, count, "entries that Redis acknowledged of {count}: {output:?}");
 }
 
-/// How many jobs a worker has in hand. A consumer's name begins with that of its host, which is the container's.
+/// The number of a worker's jobs in flight. A consumer's name starts with its host name, which is the
+/// container's id.
 pub(crate) fn in_hand(stack: &Stack, container: &str) -> usize {
     let text = redis(stack, &format!("XPENDING {KEY} postrider"));
     let lines: Vec<&str> = text.lines().collect();
@@ -49,7 +50,7 @@ pub(crate) fn in_hand(stack: &Stack, container: &str) -> usize {
     count.unwrap_or(0)
 }
 
-/// How often the sink got each job that was `put` under this name.
+/// How often the sink received each job that was `put` under this name.
 pub(crate) fn received(stack: &Stack, name: &str) -> BTreeMap<usize, usize> {
     let mut received = BTreeMap::new();
     let logs = stack.engine_all(&["logs", &stack.container("sink")]);
@@ -64,13 +65,13 @@ pub(crate) fn received(stack: &Stack, name: &str) -> BTreeMap<usize, usize> {
     received
 }
 
-/// Waits until the sink has each of the jobs and Redis holds none; returns how often it got them.
+/// Waits until the sink has received each job and Redis has none left. Returns how often it received them.
 pub(crate) fn arrive(stack: &Stack, name: &str, count: usize) -> BTreeMap<usize, usize> {
     eventually_or(&format!("all {count} jobs of `{name}` arrive"), DEADLINE, || {
         let received = received(stack, name);
         if received.len() == count { Ok(received) } else { Err(format!("{} of {count}", received.len())) }
     });
-    eventually_or("Redis holds no job", DEADLINE, || {
+    eventually_or("Redis has no job left", DEADLINE, || {
         let left = ["XLEN {}:jobs", "HLEN {}:waiting", "ZCARD {}:scheduled", "XLEN {}:dead"]
             .map(|command| redis(stack, &command.replace("{}", "postrider:{default}")).trim().to_owned());
         if left.iter().all(|left| left == "0") { Ok(()) } else { Err(left.join(", ")) }
@@ -78,7 +79,7 @@ pub(crate) fn arrive(stack: &Stack, name: &str, count: usize) -> BTreeMap<usize,
     received(stack, name)
 }
 
-/// Fails where a job was sent twice.
+/// Fails if a job was sent more than once.
 pub(crate) fn once(received: &BTreeMap<usize, usize>) {
     let twice: Vec<_> = received.iter().filter(|(_, times)| **times != 1).collect();
     assert!(twice.is_empty(), "jobs that the sink got more than once, (number, times): {twice:?}");

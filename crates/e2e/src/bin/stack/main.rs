@@ -1,8 +1,8 @@
-//! The stack of compose.yaml, tested from outside: what the sink got, what the receiver of traces got, what the engine
-//! says of the containers, while parts of it are stopped.
+//! Tests the stack of compose.yaml from outside: reads the sink's log, the trace receiver's spans and the
+//! engine's state of the containers while parts of the stack are stopped.
 //!
-//! `cargo xtask test-stack` builds the images and runs it. It has a compose project and ports of its own, so it
-//! disturbs no stack that runs, and removes everything it started, whichever way it ends.
+//! `cargo xtask test-stack` builds the images and runs it. It has its own compose project and ports, so it
+//! does not disturb a running stack. It removes everything it started, however it ends.
 
 mod engine;
 mod jobs;
@@ -19,7 +19,7 @@ type Scene = fn(&mut Stack);
 const SCENES: [(&str, Scene); 11] = [
     ("without telemetry, and then with Jaeger, by the documented commands", scenes::jaeger),
     ("with the Collector, one trace for each job", scenes::collector),
-    ("a failure that comes late is kept where few traces are", scenes::late_failure),
+    ("a late failure is kept when few traces are", scenes::late_failure),
     ("the containers are closed", scenes::closed),
     ("Prometheus has what the dashboard asks for", scenes::metrics),
     ("Redis stops and comes back", scenes::redis_stops),

@@ -1,4 +1,4 @@
-//! What is played, in this order: each scene finds the stack as the one before left it.
+//! The scenes, in this order: each starts with the stack as the previous one left it.
 
 mod metrics;
 mod sampling;
@@ -15,10 +15,10 @@ use e2e::wait::eventually_or;
 use crate::engine::{DEADLINE, Stack};
 use crate::{jobs, traces};
 
-/// The user that the image names; nobody else's.
+/// The user id of the image.
 const USER: &str = "65532";
 
-/// The stack as it is documented: off at first, then on by two variables and one command.
+/// The stack as documented: telemetry off at first, then on by two variables and one command.
 pub(crate) fn jaeger(stack: &mut Stack) {
     stack.compose("--profile observability --profile demo up -d");
     stack.healthy("worker", 1);
@@ -45,7 +45,7 @@ pub(crate) fn collector(stack: &mut Stack) {
     jobs::once(&jobs::arrive(stack, "bulk", 100));
 }
 
-/// What the engine says of the containers, and what happens to one who tries.
+/// Checks the containers' restrictions in the engine, and that writing to their root fails.
 pub(crate) fn closed(stack: &mut Stack) {
     for service in ["worker", "sink"] {
         let container = stack.container(service);
@@ -68,19 +68,19 @@ pub(crate) fn closed(stack: &mut Stack) {
     }
 }
 
-/// By number, of each process of a container.
+/// The user ids of a container's processes.
 fn users(stack: &Stack, container: &str) -> Vec<String> {
     let text = stack.engine("list the processes", &["top", container, "-eo", "uid,pid"]);
     text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
 pub(crate) fn redis_stops(stack: &mut Stack) {
-    // More than are in flight at once, so that Redis stops in the middle.
+    // More than are in flight at once, so that Redis stops while some wait.
     jobs::put(stack, "redis", 1500, 40);
     in_hand(stack, &stack.container("worker"));
     stack.compose("--profile collector --profile demo stop -t 10 redis");
     let worker = stack.container("worker");
-    // It says so, and does not give up.
+    // The worker reports that it is not ready, and keeps running.
     eventually_or("the worker is not ready without Redis", DEADLINE, || {
         let inspected = stack.inspect(&worker);
         assert_eq!(inspected["State"]["Running"], true, "the worker ended without Redis");
@@ -119,7 +119,7 @@ pub(crate) fn share(stack: &mut Stack) {
     });
 }
 
-/// How many jobs each worker has had in hand, as far as the receiver knows.
+/// The number of jobs that each worker has processed, from the receiver's spans.
 fn shares(stack: &Stack) -> BTreeMap<String, usize> {
     let mut shares = BTreeMap::new();
     for span in traces::spans(stack, "otel-collector") {
@@ -159,20 +159,20 @@ pub(crate) fn lean(stack: &mut Stack) {
     assert!(traces.iter().all(Option::is_none), "traces of the lean image: {traces:?}");
     jobs::put(stack, "lean", 5, 100);
     jobs::once(&jobs::arrive(stack, "lean", 100));
-    // Not their spans, which may come late.
-    assert_eq!(workers(stack), before, "who has sent spans, before and after");
+    // Not their spans, which may arrive late.
+    assert_eq!(workers(stack), before, "the workers that have sent spans, before and after");
 
     for (image, is_in) in [("postrider:otel", true), ("postrider:lean", false)] {
-        assert_eq!(names_opentelemetry(stack, image), is_in, "whether {image} has OpenTelemetry in it");
+        assert_eq!(names_opentelemetry(stack, image), is_in, "whether {image} contains OpenTelemetry");
     }
 }
 
-/// Who has sent spans.
+/// The workers that have sent spans.
 fn workers(stack: &Stack) -> BTreeSet<String> {
     traces::spans(stack, "otel-collector").into_iter().map(|span| span.worker).collect()
 }
 
-/// Whether the binary of an image has been made of a crate of OpenTelemetry's: messages name their source files.
+/// Whether an image's binary contains a crate of OpenTelemetry: panic messages contain source paths.
 fn names_opentelemetry(stack: &Stack, image: &str) -> bool {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let copy = folder.path().join("postrider");
@@ -192,9 +192,10 @@ pub(crate) fn end(stack: &mut Stack) {
     assert!(left.is_empty(), "containers, volumes or networks that are left: {left}");
 }
 
-/// How many there are is the worker's to say: its flows open with answers and close with slowness.
+/// Waits until the worker has jobs in flight. Their number depends on its flows, whose limit rises and falls
+/// with responses.
 fn in_hand(stack: &Stack, worker: &str) {
-    eventually_or("the worker has jobs in hand", DEADLINE, || {
+    eventually_or("the worker has jobs in flight", DEADLINE, || {
         let jobs = jobs::in_hand(stack, worker);
         if jobs > 0 { Ok(()) } else { Err(jobs) }
     });

@@ -1,4 +1,4 @@
-//! What the receiver of traces has: asked of Jaeger, or read from a file of OTLP in JSON.
+//! The spans of the trace receiver: queried from Jaeger, or read from a file of OTLP in JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,28 +12,28 @@ use crate::engine::{DEADLINE, Stack};
 
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// A span, as far as it matters here.
+/// The fields of a span that the scenes need.
 #[derive(Debug)]
 pub(crate) struct Span {
     pub(crate) trace: String,
     pub(crate) name: String,
-    /// The worker that made it: `service.instance.id`.
+    /// The worker that created it: `service.instance.id`.
     pub(crate) worker: String,
 }
 
-/// All spans that the receiver has. `receiver` is the service that the worker sends to.
+/// All spans of the receiver. `receiver` is the service that the worker exports to.
 pub(crate) fn spans(stack: &Stack, receiver: &str) -> Vec<Span> {
     match std::env::var("POSTRIDER_TRACES_FILE") {
         Ok(file) => from_file(stack, receiver, &file),
-        // Whatever is between, it ends there.
+        // All traces end in Jaeger, also through the Collector.
         Err(_) => from_jaeger(stack),
     }
 }
 
-/// Waits until each of these traces is whole: sent, processed and requested, once each.
+/// Waits until each of these traces is complete: one span each for publish, process and request.
 pub(crate) fn whole(stack: &Stack, receiver: &str, traces: &[String]) {
     let distinct: BTreeSet<_> = traces.iter().collect();
-    assert_eq!(distinct.len(), traces.len(), "a trace for each job, but there are {traces:?}");
+    assert_eq!(distinct.len(), traces.len(), "each job needs its own trace: {traces:?}");
     let expected = ["POST", "process default", "publish default"];
     eventually_or(&format!("{} whole traces at {receiver}", traces.len()), DEADLINE, || {
         let mut names: BTreeMap<&String, Vec<String>> =
@@ -58,7 +58,7 @@ fn from_jaeger(stack: &Stack) -> Vec<Span> {
     let port = stack.setting("JAEGER_UI_PORT").parse().expect("we have set it");
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let path = "/api/traces?service=postrider&lookback=1h&limit=1500";
-    // It may not be up yet, and answers in chunks, whose sizes stand between the lines of JSON.
+    // It may not run yet. It answers in chunks, whose sizes are between the lines of JSON.
     let Ok(answer) = exchange(address, "GET", path, &[], b"", ANSWER) else { return Vec::new() };
     let text = String::from_utf8_lossy(&answer.body);
     let json = unchunked(&text).unwrap_or_else(|| text.into_owned());
@@ -78,7 +78,7 @@ fn from_jaeger(stack: &Stack) -> Vec<Span> {
     spans
 }
 
-/// The body of an answer with `transfer-encoding: chunked`.
+/// The body of a response with `transfer-encoding: chunked`.
 fn unchunked(mut text: &str) -> Option<String> {
     let mut body = String::new();
     loop {
@@ -96,12 +96,12 @@ fn from_file(stack: &Stack, receiver: &str, file: &str) -> Vec<Span> {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let copy = folder.path().join("traces.jsonl");
     let from = format!("{}:{file}", stack.container(receiver));
-    // Nothing may have come yet.
+    // There may be no spans yet.
     if !stack.engine_can(&["cp", &from, &copy.to_string_lossy()]) {
         return Vec::new();
     }
     let text = std::fs::read_to_string(&copy).expect("the engine has just written it");
-    // The last line may be half written.
+    // The last line may be incomplete.
     text.lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .flat_map(|line| of_line(&line))

@@ -1,4 +1,4 @@
-//! Prometheus: its files by its own tool, and the answers to what the dashboard asks.
+//! Prometheus: its own tool checks its files, and each query of the dashboard must return a result.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use serde_json::Value;
 use crate::engine::{DEADLINE, Stack};
 use crate::jobs;
 
-/// It writes what it tests with to a temporary folder, and the root is read-only.
+/// promtool writes its test data to a temporary folder, and the root is read-only.
 const TOOL: &str =
     "--profile metrics run --rm -T --no-deps -e TMPDIR=/prometheus --entrypoint promtool prometheus";
-/// What shows something as soon as one job was delivered.
+/// The panels that show data as soon as one job was delivered.
 const SHOWN: [&str; 9] = [
     "Ready",
     "Delivered",
@@ -30,12 +30,12 @@ pub(crate) fn metrics(stack: &mut Stack) {
     stack.compose(&format!("{TOOL} check config /etc/prometheus/prometheus.yml"));
     stack.compose(&format!("{TOOL} test rules /etc/prometheus/alerts.test.yml"));
 
-    // Beside the Collector, which stays.
+    // The Collector keeps running.
     stack.set("OTEL_METRICS_EXPORTER", "prometheus");
     stack.compose("--profile collector --profile demo up -d worker");
     stack.compose("--profile metrics up -d prometheus");
     stack.healthy("worker", 1);
-    // In two parts: a rate needs two looks, between which something came to be.
+    // In two parts: a rate needs two scrapes with an increase in between.
     jobs::put(stack, "early", 5, 20);
     jobs::arrive(stack, "early", 20);
     let is_seen =
@@ -54,7 +54,7 @@ pub(crate) fn metrics(stack: &mut Stack) {
     for panel in panels {
         let title = panel["title"].as_str().unwrap_or_default();
         for target in panel["targets"].as_array().into_iter().flatten() {
-            let question = target["expr"].as_str().expect("a target has a question");
+            let question = target["expr"].as_str().expect("a target has a query");
             answered(stack, title, &question.replace("$__rate_interval", "2m").replace("$queue", ".*"));
         }
     }
@@ -63,7 +63,7 @@ pub(crate) fn metrics(stack: &mut Stack) {
     stack.healthy("worker", 1);
 }
 
-/// Prometheus understands the question, and has something to show where it must.
+/// Waits until Prometheus accepts the query, with data for the panels that must have some.
 fn answered(stack: &Stack, title: &str, question: &str) {
     eventually_or(&format!("“{title}”, {question}"), DEADLINE, || match ask(stack, question) {
         None => Err("Prometheus does not answer this"),
@@ -72,7 +72,7 @@ fn answered(stack: &Stack, title: &str, question: &str) {
     });
 }
 
-/// The series that answer a question, now.
+/// The current result of a query.
 fn ask(stack: &Stack, question: &str) -> Option<Vec<Value>> {
     let port = stack.setting("PROMETHEUS_PORT").parse().expect("we have set it");
     let query: String = question.bytes().map(|byte| format!("%{byte:02X}")).collect();

@@ -1,4 +1,4 @@
-//! What the Collector keeps of jobs where it keeps no share of their traces.
+//! Checks which traces the Collector keeps when it keeps no share of successful ones.
 
 use e2e::wait::eventually_or;
 use serde_json::Value;
@@ -13,7 +13,7 @@ const LATER: &str = "15s";
 
 pub(crate) fn late_failure(stack: &mut Stack) {
     if std::env::var_os("POSTRIDER_TRACES_FILE").is_some() {
-        eprintln!("test-stack: left out: what stands in for the Collector does not sample");
+        eprintln!("test-stack: skipped: the replacement of the Collector does not sample");
         return;
     }
     stack.set("TRACES_KEPT_PERCENT", "0");
@@ -28,20 +28,20 @@ pub(crate) fn late_failure(stack: &mut Stack) {
         if requests == 1 { Ok(()) } else { Err(format!("{requests} spans of it")) }
     });
     let kept: Vec<_> = spans.iter().filter(|span| good.contains(&span.trace)).collect();
-    assert!(kept.is_empty(), "nothing failed in these traces, and no share is kept: {kept:?}");
+    assert!(kept.is_empty(), "successful traces are not kept: {kept:?}");
     stack.set("TRACES_KEPT_PERCENT", "100");
     stack.compose("--profile collector --profile demo up -d");
     stack.healthy("worker", 1);
 }
 
-/// Sends a job that waits and then fails once and for all; returns its trace id.
+/// Sends a job that waits and then fails with a final status. Returns its trace id.
 fn fail(stack: &Stack) -> String {
     let url = "http://sink:8080/status/410";
     let send = [POSTRIDER, "send", "POST", url, "--data", "x", "--in", LATER, "--wait", "--json"];
     let output = stack.exec("worker", &send, b"");
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("`postrider send` printed {}", String::from_utf8_lossy(&output.stdout)));
-    assert_eq!(report["outcome"], "dead", "what became of a job for {url}: {report}");
+    assert_eq!(report["outcome"], "dead", "the outcome of a job for {url}: {report}");
     // The scenes after this one expect a queue without dead letters.
     let purge = stack.exec("worker", &[POSTRIDER, "dead", "purge", "--all", "--yes"], b"");
     assert!(purge.status.success(), "`dead purge` ended with {}", purge.status);
