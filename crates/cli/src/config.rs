@@ -18,7 +18,6 @@ use postrider_queue::job::{FlowId, FlowLimits, destination};
 use postrider_worker::WeightedQueue;
 use postrider_worker::settings::Egress;
 use postrider_worker::settings::Overrides;
-use postrider_worker::settings::Retries;
 use postrider_worker::settings::Secrets;
 use postrider_worker::settings::{HttpConfig, KeptResults};
 use postrider_worker::settings::{RetryPolicies, RetryPolicy, Waits};

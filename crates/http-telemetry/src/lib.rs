@@ -87,6 +87,7 @@
 //! neither retries nor follows redirects. Deadlines and limits belong inside the service and the body that it wraps,
 //! so that what ends an attempt is seen here as an error.
 
+mod begin;
 mod body;
 mod capture;
 mod connect;
@@ -110,6 +111,7 @@ mod service;
 mod url;
 mod watch;
 
+pub use begin::Attempt;
 pub use body::TracedBody;
 pub use capture::Captured;
 pub use connect::{
@@ -123,5 +125,5 @@ pub use hooks::{Hooks, RequestHead, ResponseHead};
 pub use methods::Methods;
 pub use options::{End, Options};
 pub use propagation::{BadRecipient, Propagation, Recipient, Recipients};
-pub use service::{Attempt, Traced, TracedLayer};
+pub use service::{Traced, TracedLayer};
 pub use url::{Redaction, is_secret, redacted};

@@ -6,32 +6,20 @@ use std::task::{Context as Task, Poll};
 
 use http::{Request, Response};
 use http_body::Body;
-use telemetry::{Context, Telemetry};
+use telemetry::Telemetry;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::begin::{Attempt, head};
 use crate::future::ResponseFuture;
 use crate::options::Options;
-use crate::recorder::{self, Recorder};
+use crate::recorder::Recorder;
 
 /// A client whose every request is a span. Cheap to clone where the client is.
 #[derive(Clone, Debug)]
 pub struct Traced<S> {
     inner: S,
     recorder: Arc<Recorder>,
-}
-
-/// What the caller knows of an attempt and the request does not say. Where the client is called as a service, it may
-/// stand in the request's extensions.
-#[derive(Clone, Debug, Default)]
-pub struct Attempt {
-    /// The span that the attempt is a child of. Default: the current one.
-    pub parent: Option<Context>,
-    /// How often this request has been sent before. Default: 0.
-    pub resend_count: u32,
-    /// The path with its variable parts left as names, as `/users/{id}`: it becomes a part of the span's name. Must
-    /// come from code, not from the path. Default: none.
-    pub template: Option<Arc<str>>,
 }
 
 impl<S> Traced<S> {
@@ -58,7 +46,7 @@ impl<S> Traced<S> {
         R: Body,
         R::Error: Error + 'static,
     {
-        let exchange = self.recorder.begin(&recorder::head(&request), attempt);
+        let exchange = self.recorder.begin(&head(&request), attempt);
         if let Some(exchange) = &exchange {
             let mut headers = std::mem::take(request.headers_mut());
             self.recorder.inject(exchange, request.uri(), &mut headers);

@@ -3,6 +3,7 @@
 
 mod connector;
 mod http_client;
+mod mistake;
 mod observer;
 mod refusal;
 mod sender;

@@ -1,6 +1,5 @@
 //! What the worker writes with a job when it leaves the stream without being done. Pure.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -72,11 +71,6 @@ impl<'a> Record<'a> {
             let entry = history::Entry { at, took, status: ending.status(), error, traceparent };
             self.history = Some(history::append(self.history.as_ref(), &entry));
         }
-    }
-
-    /// The job's ticket, for the log.
-    pub fn ticket(&self) -> Cow<'a, str> {
-        String::from_utf8_lossy(&self.job.ticket)
     }
 
     /// It is delivered, now by Redis' clock.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use postrider_queue::work::{Consumer, Operation, Queue, fields};
+use postrider_queue::work::{Consumer, Queue};
 use postrider_queue::{ConnectError, Error, Redis};
 use telemetry::Telemetry;
 use tokio::sync::mpsc;

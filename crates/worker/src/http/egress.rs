@@ -20,7 +20,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use postrider_queue::job::Host;
 
-pub use net::{BadNet, Net};
 pub use rule::{BadRule, Rule};
 pub use special::{Special, canonical, special};
 

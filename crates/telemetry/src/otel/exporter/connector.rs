@@ -16,8 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::mistake::Mistake;
 use super::observer::{ConnectionState, ResponseObserver};
-use super::refusal::{Mistake, with_causes};
+use super::refusal::with_causes;
 use crate::Protocol;
 
 type Stream = TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>;

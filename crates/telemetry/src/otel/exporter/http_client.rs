@@ -11,8 +11,9 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, ResponseBodyTooLarge};
 
 use super::connector::Connector;
+use super::mistake::Mistake;
 use super::observer::{HttpFailure, ResponseObserver};
-use super::refusal::{Mistake, with_causes};
+use super::refusal::with_causes;
 use crate::Signal;
 
 /// OTLP responses are small. A longer one comes from something else.

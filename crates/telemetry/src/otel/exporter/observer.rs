@@ -13,7 +13,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Dispatch, Event, Metadata, Subscriber};
 
-use super::refusal::Mistake;
+use super::mistake::Mistake;
 
 /// Characters of a receiver's message that are logged.
 const MESSAGE_CHARS_MAX: usize = 200;
