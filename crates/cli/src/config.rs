@@ -24,7 +24,7 @@ use postrider_worker::settings::{RetryPolicies, RetryPolicy, Waits};
 use toml::de::DeTable;
 
 use table::Table;
-pub use traces::Traces;
+pub(crate) use traces::Traces;
 
 /// The contents of the file.
 ///

@@ -1,9 +1,9 @@
 //! A delivery, from the entry to what is written of it.
 
-pub mod attempt;
-pub mod gate;
+pub(crate) mod attempt;
+pub(crate) mod gate;
 mod hold;
-pub mod record;
-pub mod settlement;
-pub mod trace;
-pub mod wake;
+pub(crate) mod record;
+pub(crate) mod settlement;
+pub(crate) mod trace;
+pub(crate) mod wake;

@@ -19,7 +19,7 @@ use window::Window;
 
 /// All flows that a worker knows. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Flows(Arc<Shared>);
+pub(crate) struct Flows(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -66,7 +66,7 @@ pub(crate) enum Line {
 
 /// Number of flows in each state of their breaker, as far as this worker knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Breakers {
+pub(crate) struct Breakers {
     /// Attempts are made.
     pub closed: u64,
     /// No attempts are made.
@@ -89,7 +89,7 @@ pub(crate) enum Entry {
 
 /// An attempt under way. Dropping it ends the attempt.
 #[derive(Debug)]
-pub struct Pass {
+pub(crate) struct Pass {
     flows: Flows,
     /// The attempt's flow.
     pub(crate) id: FlowId,
@@ -116,12 +116,12 @@ impl Drop for Pass {
 
 impl Flows {
     /// The flows of a worker with this number of slots.
-    pub fn new(slots: usize, limits: FlowLimits) -> Self {
+    pub(crate) fn new(slots: usize, limits: FlowLimits) -> Self {
         Self(Arc::new(Shared { slots, limits, inner: Mutex::default(), held: Mutex::default() }))
     }
 
     /// Adds a shard. Returns the set of flows that hold its jobs.
-    pub fn join(&self) -> Arc<Held> {
+    pub(crate) fn join(&self) -> Arc<Held> {
         let held = Arc::new(Held::default());
         self.held().push(held.clone());
         held
@@ -138,7 +138,7 @@ impl Flows {
     }
 
     /// Counts the flows in each breaker state.
-    pub fn breakers(&self) -> Breakers {
+    pub(crate) fn breakers(&self) -> Breakers {
         let now = Instant::now();
         let mut breakers = Breakers::default();
         for flow in self.lock().flows.values() {
@@ -152,7 +152,7 @@ impl Flows {
     }
 
     /// The limits of a flow.
-    pub fn limits(&self, id: FlowId) -> &Limits {
+    pub(crate) fn limits(&self, id: FlowId) -> &Limits {
         self.0.limits.get(id)
     }
 

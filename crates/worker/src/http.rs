@@ -1,5 +1,5 @@
 //! One HTTP request: the egress policy, secrets, and the sender.
 
-pub mod egress;
-pub mod secrets;
-pub mod sender;
+pub(crate) mod egress;
+pub(crate) mod secrets;
+pub(crate) mod sender;

@@ -1,5 +1,5 @@
 //! What is recorded of jobs: spans, counts, and gauges.
 
-pub mod counts;
-pub mod gauges;
-pub mod retries;
+pub(crate) mod counts;
+pub(crate) mod gauges;
+pub(crate) mod retries;

@@ -2,4 +2,4 @@
 
 pub mod listen;
 pub mod shutdown;
-pub mod status;
+pub(crate) mod status;

@@ -1,8 +1,8 @@
 //! The state that the loops of one shard share.
 
-pub mod alarm;
-pub mod hand;
-pub mod lane;
-pub mod lanes;
-pub mod lease;
-pub mod slots;
+pub(crate) mod alarm;
+pub(crate) mod hand;
+pub(crate) mod lane;
+pub(crate) mod lanes;
+pub(crate) mod lease;
+pub(crate) mod slots;

@@ -26,7 +26,7 @@ const MOST_DELIVERIES: u64 = 5;
 
 /// Begins to work on a delivery, unless it is in hand already. `sent` is when the call that brought it
 /// was sent. Without a slot it is one of the few that may come in over them.
-pub fn begin(lane: &Arc<Lane>, delivery: Delivery, sent: Instant, slot: Option<Slot>) {
+pub(crate) fn begin(lane: &Arc<Lane>, delivery: Delivery, sent: Instant, slot: Option<Slot>) {
     let delivery = Arc::new(delivery);
     if !lane.hand.take(&delivery, sent) {
         return;
@@ -39,7 +39,7 @@ pub fn begin(lane: &Arc<Lane>, delivery: Delivery, sent: Instant, slot: Option<S
 }
 
 /// Works on a delivery until it is settled. Dropped before, it leaves the job to whoever dropped it.
-pub async fn work(lane: Arc<Lane>, delivery: Arc<Delivery>, slot: Option<Slot>) {
+pub(crate) async fn work(lane: Arc<Lane>, delivery: Arc<Delivery>, slot: Option<Slot>) {
     let abandoned = Abandoned { hand: &lane.hand, panicked: &lane.panicked, lease: delivery.lease };
     telemetry::about(lane.queue.name(), delivery.clone(), async {
         if let Some((settlement, context)) = deliver(&lane, &delivery).await {

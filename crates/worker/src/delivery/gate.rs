@@ -16,7 +16,7 @@ use crate::shard::lane::Lane;
 
 /// Begins an attempt of a job if its flow allows it. Else the job is parked, without a slot and at no cost of an
 /// attempt, until the flow admits it.
-pub async fn pass(lane: &Lane, delivery: &Delivery, job: &Job) -> Option<Pass> {
+pub(crate) async fn pass(lane: &Lane, delivery: &Delivery, job: &Job) -> Option<Pass> {
     let id = FlowId::of_job(job);
     let Hold { within, why } = match seek(lane, id, delivery, job.trail.admitted).await {
         Ok(pass) => return Some(pass),
@@ -38,7 +38,7 @@ pub async fn pass(lane: &Lane, delivery: &Delivery, job: &Job) -> Option<Pass> {
 
 /// A job is not sent after all, for a reason of its own. What its flow has granted it goes to the next of those that
 /// wait: many may have become too old meanwhile, and they must not use up the trials and tokens of the others.
-pub async fn decline(lane: &Lane, delivery: &Delivery) {
+pub(crate) async fn decline(lane: &Lane, delivery: &Delivery) {
     let admitted = Admitted::of(&delivery.fields).filter(|admitted| *admitted != Admitted::Old);
     let Some((id, _)) = admitted.and_then(|_| of_fields(&delivery.fields)) else { return };
     came(lane, id, delivery);
@@ -187,7 +187,7 @@ pub(super) async fn ask_once(lane: &Lane, id: FlowId, asking: Asking) -> Result<
 }
 
 /// After an attempt: tells the breaker what must be told, and those who wait.
-pub async fn end(lane: &Lane, job: &Job, mut pass: Pass, ending: &Ending) {
+pub(crate) async fn end(lane: &Lane, job: &Job, mut pass: Pass, ending: &Ending) {
     let verdict = verdict(ending);
     if let Some(verdict) = verdict {
         pass.end(verdict);
@@ -218,7 +218,7 @@ pub async fn end(lane: &Lane, job: &Job, mut pass: Pass, ending: &Ending) {
 
 /// Tells again how many attempts this worker is making of each flow that has a limit for all workers: an old
 /// number is not believed.
-pub async fn tell(lane: &Lane) {
+pub(crate) async fn tell(lane: &Lane) {
     for id in lane.flows.all_counted() {
         if tell_one(lane, id).await.is_err() {
             // Redis has other troubles, which others tell.

@@ -14,7 +14,7 @@ use crate::policy::Ending;
 
 /// A job with what it has been through, this attempt included.
 #[derive(Debug)]
-pub struct Record<'a> {
+pub(crate) struct Record<'a> {
     delivery: &'a Delivery,
     job: &'a Job,
     /// How many attempts have been made.
@@ -29,7 +29,7 @@ pub struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// Before an attempt, whose process span is `trace`.
-    pub fn new(delivery: &'a Delivery, job: &'a Job, trace: &'a Context) -> Self {
+    pub(crate) fn new(delivery: &'a Delivery, job: &'a Job, trace: &'a Context) -> Self {
         let history = job.trail.history.clone();
         Self {
             delivery,
@@ -46,14 +46,14 @@ impl<'a> Record<'a> {
 
     /// What later attempts are to be children of.
     #[must_use]
-    pub fn keeping(mut self, keep: Option<String>) -> Self {
+    pub(crate) fn keeping(mut self, keep: Option<String>) -> Self {
         self.keep = keep;
         self
     }
 
     /// After it; `at` is when it began, Unix milliseconds. The history is only written for a job that did not succeed. What the egress policy refused
     /// was no attempt, nor was what the proxy failed at: nothing was sent.
-    pub fn attempted(&mut self, ending: &Ending, at: u64, took: Duration) {
+    pub(crate) fn attempted(&mut self, ending: &Ending, at: u64, took: Duration) {
         if ending.was_attempt() {
             self.attempts = self.attempts.saturating_add(1);
         }
@@ -74,7 +74,7 @@ impl<'a> Record<'a> {
     }
 
     /// It is delivered, now by Redis' clock.
-    pub fn done(self, now: u64) -> Settlement {
+    pub(crate) fn done(self, now: u64) -> Settlement {
         let enqueued = enqueued_at(self.delivery, self.job, now);
         match self.job.result_ttl {
             None => Settlement::Finish { enqueued },
@@ -88,14 +88,14 @@ impl<'a> Record<'a> {
     }
 
     /// It waits for its next attempt.
-    pub fn parking(self, until: Until, why: WaitReason) -> Parking {
+    pub(crate) fn parking(self, until: Until, why: WaitReason) -> Parking {
         let mut fields = own_fields(&self.delivery.fields);
         self.push_trail(&mut fields);
         Parking { ticket: self.job.ticket.clone(), until, why, at: self.job.trail.at, fields }
     }
 
     /// It goes to the dead letters.
-    pub fn burial(self, reason: Reason, error: &str) -> Burial {
+    pub(crate) fn burial(self, reason: Reason, error: &str) -> Burial {
         let mut fields = own_fields(&self.delivery.fields);
         push(&mut fields, "_ticket", self.job.ticket.clone());
         let at = self.job.trail.at.unwrap_or(self.delivery.lease.entry.millis);
@@ -141,7 +141,7 @@ impl<'a> Record<'a> {
 }
 
 /// A malformed entry on its way to the dead letters.
-pub fn malformed(delivery: &Delivery, malformed: &Malformed, trace_id: Option<String>) -> Burial {
+pub(crate) fn malformed(delivery: &Delivery, malformed: &Malformed, trace_id: Option<String>) -> Burial {
     let ticket = ticket(delivery);
     let Malformed { reason, error } = malformed.clone();
     let result = waited_for(&delivery.fields).map(|ttl| {

@@ -15,7 +15,7 @@ use crate::shard::lane::{Done, Lane};
 
 /// What is to be written in Redis.
 #[derive(Debug)]
-pub enum Settlement {
+pub(crate) enum Settlement {
     /// The job is done.
     Finish {
         /// When it was enqueued, Unix milliseconds.
@@ -74,7 +74,7 @@ fn describe_flow(fields: &Fields, attributes: &mut Attributes) {
 
 /// Settles a job. Jobs that are done go to the settler, which takes them in groups; the rest is the exception
 /// and is settled here, so that what Redis refuses of one job holds up no other.
-pub async fn settle(lane: &Lane, lease: Lease, settlement: Settlement, mut context: Context) {
+pub(crate) async fn settle(lane: &Lane, lease: Lease, settlement: Settlement, mut context: Context) {
     // From here on no cut takes it back: it would be sent again.
     lane.hand.done(lease);
     if let Settlement::Finish { enqueued } = settlement {
@@ -99,7 +99,12 @@ pub async fn settle(lane: &Lane, lease: Lease, settlement: Settlement, mut conte
 }
 
 /// Has a job wait before any work on it has begun.
-pub async fn put_aside(lane: &Lane, delivery: &Delivery, job: &Job, parking: Parking) -> Option<Written> {
+pub(crate) async fn put_aside(
+    lane: &Lane,
+    delivery: &Delivery,
+    job: &Job,
+    parking: Parking,
+) -> Option<Written> {
     let mut settlement = Settlement::Park(parking);
     let (settling, trace) =
         Settling::waiting(lane, settlement.operation(), delivery, Some(job), |attributes| {
@@ -114,7 +119,7 @@ pub async fn put_aside(lane: &Lane, delivery: &Delivery, job: &Job, parking: Par
 }
 
 /// Hands back a job whose request was cut: at once for any other worker, and at no cost of an attempt.
-pub async fn hand_back(lane: &Lane, lease: Lease, delivery: &Delivery) {
+pub(crate) async fn hand_back(lane: &Lane, lease: Lease, delivery: &Delivery) {
     let job = Job::decode(delivery).ok();
     let mut fields = fields::handed_back(delivery, lane.queue.clock().now());
     let (settling, trace) =

@@ -18,7 +18,7 @@ use waits::Waits;
 
 /// The work on one delivery, recorded.
 #[derive(Debug)]
-pub struct Process<'a> {
+pub(crate) struct Process<'a> {
     span: Span,
     lane: &'a Lane,
     began: Instant,
@@ -31,7 +31,7 @@ impl<'a> Process<'a> {
     /// first span that was made for the job; each has a link to the one before; or as [`Retries`] says. A replay is a
     /// new trace, with links to the producer and to the last attempt of the job that it was. `job` is `None` for a
     /// malformed entry.
-    pub fn begin(lane: &'a Lane, delivery: &Delivery, job: Option<&Job>) -> Self {
+    pub(crate) fn begin(lane: &'a Lane, delivery: &Delivery, job: Option<&Job>) -> Self {
         let began = Instant::now();
         let waits = job.map_or_else(Waits::default, |job| Waits::of(lane, delivery, job));
         let origin = Origin::of(&lane.telemetry, delivery, job);
@@ -46,33 +46,33 @@ impl<'a> Process<'a> {
     }
 
     /// The span, as the parent of others.
-    pub fn context(&self) -> Context {
+    pub(crate) fn context(&self) -> Context {
         self.span.context()
     }
 
     /// What the next attempt is to be a child of; `None` where the producer has said it.
-    pub fn keep(&self) -> Option<String> {
+    pub(crate) fn keep(&self) -> Option<String> {
         self.origin.to_keep(&self.span.context())
     }
 
     /// The job is delivered.
-    pub fn done(self) {
+    pub(crate) fn done(self) {
         self.end(Became::Done);
     }
 
     /// The attempt failed and there will be another: as far as this delivery goes, the failure is dealt with, so
     /// it is the attempt's span alone that tells an error.
-    pub fn retry(self) {
+    pub(crate) fn retry(self) {
         self.end(Became::Retry);
     }
 
     /// The job is handed back for a fault that is not its own.
-    pub fn release(self) {
+    pub(crate) fn release(self) {
         self.end(Became::Release);
     }
 
     /// The job ended among the dead letters. `text` says why in one sentence, without secrets.
-    pub fn dead(mut self, reason: Reason, error: &ErrorType, text: &str) {
+    pub(crate) fn dead(mut self, reason: Reason, error: &ErrorType, text: &str) {
         self.ends(Became::Dead);
         self.span.set(semconv::POSTRIDER_JOB_DEAD_REASON, reason.as_str());
         self.span.fail_with(error, || text.to_owned().into());
@@ -151,7 +151,7 @@ fn span(lane: &Lane, delivery: &Delivery, job: Option<&Job>, origin: &Origin, wa
 
 /// The settlement of jobs under way, recorded.
 #[derive(Debug)]
-pub struct Settling<'a> {
+pub(crate) struct Settling<'a> {
     span: Span,
     lane: &'a Lane,
     operation: Operation,
@@ -161,7 +161,7 @@ pub struct Settling<'a> {
 impl<'a> Settling<'a> {
     /// Of one job it is a child of its process span, of several a root with a link to each. `describe` sets what one
     /// job has besides.
-    pub fn begin(
+    pub(crate) fn begin(
         lane: &'a Lane,
         operation: Operation,
         jobs: &[(EntryId, &Context)],
@@ -178,7 +178,7 @@ impl<'a> Settling<'a> {
 
     /// Of a job that waits before any work on it has begun, or is handed back in the middle: a child of what its
     /// attempts are children of. Answers its `_traceparent` besides, where the job's fields do not have it yet.
-    pub fn waiting(
+    pub(crate) fn waiting(
         lane: &'a Lane,
         operation: Operation,
         delivery: &Delivery,
@@ -207,7 +207,7 @@ impl<'a> Settling<'a> {
     }
 
     /// The job is due after so long by Redis' clock, or its flow is asked again.
-    pub fn due_in(&self, wait: Duration) {
+    pub(crate) fn due_in(&self, wait: Duration) {
         self.span.set_with(semconv::POSTRIDER_JOB_DUE_AT, || {
             let due = Duration::from_millis(self.lane.queue.clock().now()) + wait;
             humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + due).to_string().into()
@@ -215,12 +215,12 @@ impl<'a> Settling<'a> {
     }
 
     /// The span, as the parent of others.
-    pub fn context(&self) -> Context {
+    pub(crate) fn context(&self) -> Context {
         self.span.context()
     }
 
     /// It is written, or was refused.
-    pub fn end(self, error: Option<&ErrorType>) {
+    pub(crate) fn end(self, error: Option<&ErrorType>) {
         if let Some(error) = error {
             self.span.fail(error);
         }

@@ -15,7 +15,7 @@ const MOST: usize = 100;
 ///
 /// # Errors
 /// fred's.
-pub async fn wake(lane: &Lane, id: FlowId) -> Result<(), Error> {
+pub(crate) async fn wake(lane: &Lane, id: FlowId) -> Result<(), Error> {
     let mut room = lane.flows.room(id).min(MOST);
     let mut admission =
         Admission { count: 0, admitted: Admitted::Yes, again: LOOK, older_than: lane.oldest() };

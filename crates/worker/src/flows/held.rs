@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 /// The flows that hold jobs of a shard, as far as this worker knows.
 #[derive(Debug, Default)]
-pub struct Held {
+pub(crate) struct Held {
     flows: Mutex<HashSet<FlowId>>,
     /// Flows that may have room again.
     wanted: Mutex<HashSet<FlowId>>,
@@ -17,17 +17,17 @@ pub struct Held {
 
 impl Held {
     /// Whether the flow holds jobs.
-    pub fn contains(&self, id: FlowId) -> bool {
+    pub(crate) fn contains(&self, id: FlowId) -> bool {
         self.flows().contains(&id)
     }
 
     /// Adds a flow that holds a job.
-    pub fn insert(&self, id: FlowId) {
+    pub(crate) fn insert(&self, id: FlowId) {
         self.flows().insert(id);
     }
 
     /// Replaces all flows with those that Redis has returned.
-    pub fn replace(&self, flows: &[FlowId]) {
+    pub(crate) fn replace(&self, flows: &[FlowId]) {
         let mut held = self.flows();
         // Usually both are empty.
         if !held.is_empty() || !flows.is_empty() {
@@ -43,7 +43,7 @@ impl Held {
     }
 
     /// Waits for flows that may have room.
-    pub async fn wanted(&self) -> Vec<FlowId> {
+    pub(crate) async fn wanted(&self) -> Vec<FlowId> {
         loop {
             let wanted: Vec<FlowId> = self.wanted_now().drain().collect();
             if !wanted.is_empty() {

@@ -18,7 +18,7 @@ pub(crate) const GRACE: Duration = Duration::from_millis(50);
 
 /// What the result of an attempt shows about its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It responded.
     Works,
     /// It responded that there were too many requests.

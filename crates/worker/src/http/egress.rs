@@ -21,7 +21,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use postrider_queue::job::Host;
 
 pub use rule::{BadRule, Rule};
-pub use special::{Special, canonical, special};
+pub(crate) use special::{Special, canonical, special};
 
 /// Which destinations jobs may reach: by default all public addresses.
 #[derive(Clone, Debug, Default, PartialEq)]

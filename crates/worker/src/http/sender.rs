@@ -88,7 +88,7 @@ const AGENT: &str = concat!("postrider/", env!("CARGO_PKG_VERSION"));
 
 /// The clients that all attempts share. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Sender {
+pub(crate) struct Sender {
     traced: Traced<()>,
     shared: Arc<Shared>,
 }
@@ -112,7 +112,7 @@ impl Sender {
     ///
     /// # Errors
     /// If there are no root certificates, or a certificate cannot be used.
-    pub fn new(config: &SenderConfig, telemetry: &Telemetry) -> Result<Self, TlsError> {
+    pub(crate) fn new(config: &SenderConfig, telemetry: &Telemetry) -> Result<Self, TlsError> {
         let (http, open, busy) = (&config.http, OpenCount::default(), OpenCount::default());
         let roots = tls::roots(http)?;
         let resolver = Resolver::new(http.dns_timeout);
@@ -143,7 +143,13 @@ impl Sender {
 
     /// Makes one attempt, signed and identified with the job's secret if it has one. The attempt ends with
     /// the response's body, at the latest at the job's deadline. `now` is in Unix milliseconds.
-    pub async fn send(&self, job: &Job, attempt: &Attempt, secret: Option<&Secret>, now: u64) -> Ending {
+    pub(crate) async fn send(
+        &self,
+        job: &Job,
+        attempt: &Attempt,
+        secret: Option<&Secret>,
+        now: u64,
+    ) -> Ending {
         let deadline = Instant::now() + job.timeout.unwrap_or(self.shared.timeout);
         let name = job.secret.as_deref().and_then(|name| std::str::from_utf8(name).ok());
         let pool = name.and_then(|name| self.shared.identified.get(name));

@@ -12,7 +12,7 @@ use crate::shard::lease::extend;
 const MOST: usize = 1000;
 
 /// Extends three times a lease, until stopped.
-pub async fn run(lane: Arc<Lane>, stop: CancellationToken) {
+pub(crate) async fn run(lane: Arc<Lane>, stop: CancellationToken) {
     let mut pause = Duration::ZERO;
     loop {
         tokio::select! {

@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_secs(10);
 const NEXT: Duration = Duration::from_millis(100);
 
 /// Looks every 10 s, and more often while there is something to find; until stopped.
-pub async fn run(lane: Arc<Lane>, stop: CancellationToken) {
+pub(crate) async fn run(lane: Arc<Lane>, stop: CancellationToken) {
     let mut wait = LOOK;
     let mut known = Vec::new();
     loop {

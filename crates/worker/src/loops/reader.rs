@@ -39,7 +39,7 @@ struct Waited {
 }
 
 /// Takes jobs.
-pub struct Reader {
+pub(crate) struct Reader {
     seats: Seats,
     slots: Slots,
     /// Reads that block, at most one a lane. They go on while the reader does other things: dropped, a read
@@ -49,12 +49,12 @@ pub struct Reader {
 
 impl Reader {
     /// A reader of these lanes, and of those that join them.
-    pub fn new(lanes: Lanes, slots: Slots, order: Order) -> Self {
+    pub(crate) fn new(lanes: Lanes, slots: Slots, order: Order) -> Self {
         Self { seats: Seats::new(lanes, order), slots, waits: FuturesUnordered::new() }
     }
 
     /// Reads until stopped.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let free = tokio::select! {
                 free = self.slots.take(MOST) => free,

@@ -20,7 +20,7 @@ const MOST: usize = 100;
 const SUSPECT: u64 = 3;
 
 /// Looks four times a lease, at once where a look found some, and at once when a suspect is done while others wait; until stopped.
-pub async fn run(lane: Arc<Lane>, slots: Slots, stop: CancellationToken) {
+pub(crate) async fn run(lane: Arc<Lane>, slots: Slots, stop: CancellationToken) {
     let lease = lane.queue.consumer().lease;
     // Idle time goes on while Redis is down: whoever comes back first would find everything idle. So nobody
     // takes anything over until it has been connected for a whole lease, in which the others have been too.

@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 const FRESH: Duration = Duration::from_secs(15);
 
 /// Looks at every queue, and at the flows, again and again until stopped.
-pub async fn run(lanes: Lanes, flows: Flows, gauges: Gauges, stop: CancellationToken) {
+pub(crate) async fn run(lanes: Lanes, flows: Flows, gauges: Gauges, stop: CancellationToken) {
     let mut known: HashMap<&'static str, Arc<Depth>> = HashMap::new();
     let mut pause = Duration::ZERO;
     loop {

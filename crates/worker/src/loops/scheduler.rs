@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// Promotes until stopped.
-pub async fn run(lane: Arc<Lane>, stop: CancellationToken) {
+pub(crate) async fn run(lane: Arc<Lane>, stop: CancellationToken) {
     let mut failed = 0;
     loop {
         tokio::select! {

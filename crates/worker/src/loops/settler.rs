@@ -20,7 +20,7 @@ const MOST: usize = 256;
 const GATHER: Duration = Duration::from_millis(1);
 
 /// Settles until no further job will be done.
-pub async fn run(lane: Arc<Lane>, mut done: mpsc::Receiver<Done>) {
+pub(crate) async fn run(lane: Arc<Lane>, mut done: mpsc::Receiver<Done>) {
     let mut group = Vec::with_capacity(MOST);
     let mut open = true;
     let mut earliest = Instant::now();

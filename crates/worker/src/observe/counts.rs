@@ -9,7 +9,7 @@ use telemetry::{Attributes, BoundCounter, BoundHistogram, BoundUpDownCounter, Co
 
 /// What became of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Became {
+pub(crate) enum Became {
     /// The job is delivered.
     Done,
     /// There will be another.
@@ -24,7 +24,7 @@ impl Became {
     const COUNT: usize = 4;
 
     /// The text of `postrider.job.outcome`.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Retry => "retry",
@@ -48,7 +48,7 @@ const HELD: &str = "How long jobs that had been put aside waited for their flow 
 
 /// The instruments of one lane.
 #[derive(Debug)]
-pub struct Counts {
+pub(crate) struct Counts {
     queue: &'static str,
     waited: BoundHistogram,
     end_to_end: BoundHistogram,
@@ -85,7 +85,7 @@ impl Maker<'_> {
 
 impl Counts {
     /// Instruments for a queue.
-    pub fn new(telemetry: &Telemetry, queue: &'static str) -> Self {
+    pub(crate) fn new(telemetry: &Telemetry, queue: &'static str) -> Self {
         let make = Maker(telemetry, queue);
         let in_flight = "Jobs that workers hold: being sent, or not settled yet";
         let in_flight = telemetry.up_down_counter(semconv::POSTRIDER_JOB_IN_FLIGHT, "{job}", in_flight);
@@ -135,27 +135,27 @@ impl Counts {
     }
 
     /// Jobs were taken in hand, or put down.
-    pub fn in_flight(&self) -> BoundUpDownCounter {
+    pub(crate) fn in_flight(&self) -> BoundUpDownCounter {
         self.in_flight.clone()
     }
 
     /// A worker begins with a job that was ready for so long.
-    pub fn waited(&self, wait: Duration) {
+    pub(crate) fn waited(&self, wait: Duration) {
         self.waited.record(wait.as_secs_f64());
     }
 
     /// A job that had waited for its flow is begun with.
-    pub fn held(&self, wait: Duration) {
+    pub(crate) fn held(&self, wait: Duration) {
         self.held.record(wait.as_secs_f64());
     }
 
     /// A job that was enqueued so long ago is delivered and settled.
-    pub fn delivered(&self, after: Duration) {
+    pub(crate) fn delivered(&self, after: Duration) {
         self.end_to_end.record(after.as_secs_f64());
     }
 
     /// An attempt was made, with this answer or none.
-    pub fn attempt(&self, became: Became, status: Option<u16>) {
+    pub(crate) fn attempt(&self, became: Became, status: Option<u16>) {
         self.attempts(became, class_of(status)).add(1);
         if became == Became::Retry {
             self.retries.add(1);
@@ -173,22 +173,22 @@ impl Counts {
     }
 
     /// The lease of a job that was being worked on is lost.
-    pub fn lease_lost(&self) {
+    pub(crate) fn lease_lost(&self) {
         self.leases_lost.add(1);
     }
 
     /// A settlement came too late.
-    pub fn settlement_refused(&self) {
+    pub(crate) fn settlement_refused(&self) {
         self.settlements_refused.add(1);
     }
 
     /// Jobs were taken over.
-    pub fn reclaimed(&self, jobs: usize) {
+    pub(crate) fn reclaimed(&self, jobs: usize) {
         self.reclaimed.add(jobs as u64);
     }
 
     /// A job went to the dead letters.
-    pub fn dead(&self, reason: Reason) {
+    pub(crate) fn dead(&self, reason: Reason) {
         self.add_dead(reason, 1);
     }
 
@@ -200,12 +200,12 @@ impl Counts {
     }
 
     /// A job was put aside for its flow.
-    pub fn parked(&self) {
+    pub(crate) fn parked(&self) {
         self.parked.add(1);
     }
 
     /// A breaker that was closed is open.
-    pub fn tripped(&self) {
+    pub(crate) fn tripped(&self) {
         self.trips.add(1);
     }
 }

@@ -7,12 +7,12 @@ mod runtime;
 
 use telemetry::Telemetry;
 
-pub use breakers::BreakerStates;
-pub use depths::{Depth, Depths};
+pub(crate) use breakers::BreakerStates;
+pub(crate) use depths::{Depth, Depths};
 
 /// Gauges that are set from the queue stats. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Gauges {
+pub(crate) struct Gauges {
     /// Depths of queues.
     pub depths: Depths,
     /// Breaker states of flows.
@@ -21,7 +21,7 @@ pub struct Gauges {
 
 impl Gauges {
     /// Registers all instruments; `None` if telemetry is off.
-    pub fn tell(telemetry: &Telemetry) -> Option<Self> {
+    pub(crate) fn tell(telemetry: &Telemetry) -> Option<Self> {
         if !telemetry.is_on() {
             return None;
         }

@@ -31,7 +31,7 @@ const BOUNDS: Bounds = Bounds {
 
 /// The health of the worker. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Health(Arc<Inner>);
+pub(crate) struct Health(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -44,12 +44,12 @@ struct Inner {
 
 impl Health {
     /// The health of the worker with these shards.
-    pub fn new(lanes: Lanes) -> Self {
+    pub(crate) fn new(lanes: Lanes) -> Self {
         Self(Arc::new(Inner { lanes, ..Inner::default() }))
     }
 
     /// Runs a loop that must not end before the worker does. A panic in it is caught and reported.
-    pub fn watch<F>(&self, name: &'static str, task: F) -> impl Future<Output = ()> + use<F>
+    pub(crate) fn watch<F>(&self, name: &'static str, task: F) -> impl Future<Output = ()> + use<F>
     where
         F: Future<Output = ()>,
     {
@@ -68,22 +68,22 @@ impl Health {
     }
 
     /// Waits until one of the loops has panicked.
-    pub async fn dies(&self) {
+    pub(crate) async fn dies(&self) {
         self.0.died.wait().await;
     }
 
     /// The loop that panicked first; `None` if none has.
-    pub fn died(&self) -> Option<&'static str> {
+    pub(crate) fn died(&self) -> Option<&'static str> {
         self.0.died.get().copied()
     }
 
     /// The worker fetches jobs.
-    pub fn started(&self) {
+    pub(crate) fn started(&self) {
         self.0.is_started.store(true, Ordering::Relaxed);
     }
 
     /// The worker fetches no more jobs.
-    pub fn stopping(&self) {
+    pub(crate) fn stopping(&self) {
         self.0.is_stopping.store(true, Ordering::Relaxed);
     }
 
@@ -112,7 +112,7 @@ impl Health {
 
 /// The server of the endpoint.
 #[derive(Debug)]
-pub struct Status {
+pub(crate) struct Status {
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -130,7 +130,7 @@ impl Status {
     ///
     /// # Errors
     /// If the address is in use, or is not an address of this machine.
-    pub async fn start(
+    pub(crate) async fn start(
         address: SocketAddr,
         health: Health,
         telemetry: &Telemetry,
@@ -150,7 +150,7 @@ impl Status {
     }
 
     /// Stops the server.
-    pub async fn end(self) {
+    pub(crate) async fn end(self) {
         self.stop.cancel();
         let _ = self.task.await;
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// The time at which the scheduler wakes next.
 #[derive(Debug)]
-pub struct Alarm {
+pub(crate) struct Alarm {
     at: Mutex<Instant>,
     earlier: Notify,
 }
@@ -21,7 +21,7 @@ impl Default for Alarm {
 
 impl Alarm {
     /// This worker has scheduled a job that is due after `wait`.
-    pub fn due_in(&self, wait: Duration) {
+    pub(crate) fn due_in(&self, wait: Duration) {
         let due = Instant::now() + wait;
         let mut at = self.at.lock().expect("nothing panics while it holds this lock");
         if due < *at {

@@ -23,7 +23,7 @@ use crate::policy::RetryPolicies;
 
 /// The state that the loops of one shard share.
 #[derive(Debug)]
-pub struct Lane {
+pub(crate) struct Lane {
     /// One shard of a queue.
     pub queue: Queue,
     /// How often jobs are fetched from it, relative to other shards.
@@ -62,7 +62,7 @@ pub struct Lane {
 
 /// A successful job that is not settled yet.
 #[derive(Debug)]
-pub struct Done {
+pub(crate) struct Done {
     /// The right to settle it.
     pub lease: Lease,
     /// Its process span.
@@ -73,19 +73,19 @@ pub struct Done {
 
 impl Lane {
     /// Jobs that were enqueued before this time are too old by some policy. Unix milliseconds, 0 for none.
-    pub fn oldest(&self) -> u64 {
+    pub(crate) fn oldest(&self) -> u64 {
         let shortest = self.retry.shortest_age();
         shortest.map_or(0, |age| self.queue.clock().now().saturating_sub(age.as_millis() as u64))
     }
 
     /// Counts a job that is delivered and settled. Both times are Unix milliseconds.
-    pub fn delivered(&self, enqueued: u64, now: u64) {
+    pub(crate) fn delivered(&self, enqueued: u64, now: u64) {
         self.counts.delivered(Duration::from_millis(now.saturating_sub(enqueued)));
     }
 
     /// Removes jobs after Redis has replied to their settlements. Logs once for all settlements that were too
     /// late. Returns whether there were none.
-    pub fn settled(&self, answers: impl IntoIterator<Item = (Lease, Settled)>) -> bool {
+    pub(crate) fn settled(&self, answers: impl IntoIterator<Item = (Lease, Settled)>) -> bool {
         let (mut all, mut refused) = (true, vec![]);
         for (lease, settled) in answers {
             let was_held = self.hand.put_down(lease);

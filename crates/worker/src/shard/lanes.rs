@@ -9,7 +9,7 @@ use crate::shard::lane::Lane;
 
 /// A growing list of shards. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Lanes(Arc<Shared>);
+pub(crate) struct Lanes(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -19,18 +19,18 @@ struct Shared {
 
 impl Lanes {
     /// Adds a shard.
-    pub fn join(&self, lane: Arc<Lane>) {
+    pub(crate) fn join(&self, lane: Arc<Lane>) {
         self.list().push(lane);
         self.0.joined.notify_one();
     }
 
     /// The shards after the first `known` ones.
-    pub fn from(&self, known: usize) -> Vec<Arc<Lane>> {
+    pub(crate) fn from(&self, known: usize) -> Vec<Arc<Lane>> {
         self.list().get(known..).unwrap_or_default().to_vec()
     }
 
     /// Waits until there are more than `known` shards. Only one task may wait.
-    pub async fn more_than(&self, known: usize) {
+    pub(crate) async fn more_than(&self, known: usize) {
         while self.list().len() <= known {
             self.0.joined.notified().await;
         }

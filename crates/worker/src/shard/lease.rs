@@ -8,7 +8,7 @@ use tracing::warn;
 use super::lane::Lane;
 
 /// Extends leases and gives up jobs whose lease is lost. Returns whether Redis replied.
-pub async fn extend(lane: &Lane, leases: &[Lease]) -> bool {
+pub(crate) async fn extend(lane: &Lane, leases: &[Lease]) -> bool {
     let sent = Instant::now();
     match lane.queue.extend(leases).await {
         Ok(kept) => {

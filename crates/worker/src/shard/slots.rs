@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 
 /// The right to work on one job, given back when dropped.
 #[derive(Debug)]
-pub struct Slot {
+pub(crate) struct Slot {
     _permit: OwnedSemaphorePermit,
     /// The right to work on a suspect, if this slot has it.
     pub suspect: Option<Suspect>,
@@ -17,7 +17,7 @@ pub struct Slot {
 
 /// The right to work on a suspect: a job that may have killed its workers. There is only one such right.
 #[derive(Debug)]
-pub struct Suspect {
+pub(crate) struct Suspect {
     _permit: OwnedSemaphorePermit,
     done: Arc<Notify>,
 }
@@ -30,7 +30,7 @@ impl Drop for Suspect {
 
 /// A limited number of slots, shared by all shards: first come, first served.
 #[derive(Clone, Debug)]
-pub struct Slots {
+pub(crate) struct Slots {
     slots: Arc<Semaphore>,
     suspect: Arc<Semaphore>,
     suspect_done: Arc<Notify>,
@@ -38,7 +38,7 @@ pub struct Slots {
 
 impl Slots {
     /// Creates this number of slots.
-    pub fn new(slots: usize) -> Self {
+    pub(crate) fn new(slots: usize) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(slots)),
             suspect: Arc::new(Semaphore::new(1)),
@@ -47,7 +47,7 @@ impl Slots {
     }
 
     /// Waits for a slot, then takes all other free ones, up to `most` in total. Returns at least one.
-    pub async fn take(&self, most: usize) -> Vec<Slot> {
+    pub(crate) async fn take(&self, most: usize) -> Vec<Slot> {
         let slot = |permit| Slot { _permit: permit, suspect: None };
         let first = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
         let mut slots = vec![slot(first)];
@@ -60,35 +60,35 @@ impl Slots {
     }
 
     /// A slot, if one is free.
-    pub fn try_take(&self) -> Option<Slot> {
+    pub(crate) fn try_take(&self) -> Option<Slot> {
         let permit = self.slots.clone().try_acquire_owned().ok()?;
         Some(Slot { _permit: permit, suspect: None })
     }
 
     /// The right to work on a suspect, if it is free.
-    pub fn suspect(&self) -> Option<Suspect> {
+    pub(crate) fn suspect(&self) -> Option<Suspect> {
         let permit = self.suspect.clone().try_acquire_owned().ok()?;
         Some(Suspect { _permit: permit, done: self.suspect_done.clone() })
     }
 
     /// Waits until the work on a suspect is done.
-    pub async fn suspect_done(&self) {
+    pub(crate) async fn suspect_done(&self) {
         self.suspect_done.notified().await;
     }
 }
 
 /// The tasks that work on jobs: owned, counted, and waited for.
 #[derive(Clone, Debug, Default)]
-pub struct Work(TaskTracker);
+pub(crate) struct Work(TaskTracker);
 
 impl Work {
     /// Starts a task.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.0.spawn(task).abort_handle()
     }
 
     /// Waits until all are done.
-    pub async fn finished(&self) {
+    pub(crate) async fn finished(&self) {
         self.0.close();
         self.0.wait().await;
     }

@@ -95,7 +95,7 @@ pub(super) const METADATA: [&str; 6] =
     ["169.254.169.254", "100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254", "fd20:ce::254"];
 
 /// The special network of an address; `None` if the address is public. It must be [`canonical`].
-pub fn special(address: IpAddr) -> Option<&'static Special> {
+pub(crate) fn special(address: IpAddr) -> Option<&'static Special> {
     let among = |nets: &'static [Special]| nets.iter().find(|special| special.net.contains(address));
     match address {
         IpAddr::V4(_) => among(&SPECIAL_V4),
@@ -111,7 +111,7 @@ pub fn special(address: IpAddr) -> Option<&'static Special> {
 ///
 /// A network can choose another prefix for its NAT64, which cannot be known here; deny the prefix in such a
 /// network.
-pub fn canonical(address: IpAddr) -> IpAddr {
+pub(crate) fn canonical(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) if v6.to_bits() >> 32 == 0x0064_ff9b_u128 << 64 => low(v6, 0).into(),
         canonical => canonical,

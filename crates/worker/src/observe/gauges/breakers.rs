@@ -11,7 +11,7 @@ const STATES: [&str; 3] = ["closed", "open", "half_open"];
 
 /// The number of flows in each state at the last count. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct BreakerStates(Arc<[AtomicU64; STATES.len()]>);
+pub(crate) struct BreakerStates(Arc<[AtomicU64; STATES.len()]>);
 
 impl BreakerStates {
     /// Registers the gauge.
@@ -29,7 +29,7 @@ impl BreakerStates {
     }
 
     /// Sets the numbers of a new count.
-    pub fn set(&self, breakers: Breakers) {
+    pub(crate) fn set(&self, breakers: Breakers) {
         let Breakers { closed, open, half_open } = breakers;
         for (own, flows) in self.0.iter().zip([closed, open, half_open]) {
             own.store(flows, Ordering::Relaxed);

@@ -12,11 +12,11 @@ const STATES: [&str; 5] = ["ready", "running", "scheduled", "held", "dead"];
 
 /// Depths of all queues that this worker may report. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Depths(Arc<Mutex<Vec<Arc<Depth>>>>);
+pub(crate) struct Depths(Arc<Mutex<Vec<Arc<Depth>>>>);
 
 /// The depth of one queue, over all its shards.
 #[derive(Debug)]
-pub struct Depth {
+pub(crate) struct Depth {
     queue: &'static str,
     origin: Instant,
     /// Milliseconds after `origin` from which on this is too old to be reported.
@@ -28,7 +28,7 @@ pub struct Depth {
 
 impl Depths {
     /// Registers the gauges. They report all queues that join, while their depths are fresh.
-    pub fn new(telemetry: &Telemetry) -> Self {
+    pub(crate) fn new(telemetry: &Telemetry) -> Self {
         let depths = Self::default();
         let depth = Observable::gauge(
             semconv::POSTRIDER_QUEUE_DEPTH,
@@ -73,7 +73,7 @@ impl Depths {
     }
 
     /// Adds a queue that this worker may report.
-    pub fn join(&self, queue: &'static str) -> Arc<Depth> {
+    pub(crate) fn join(&self, queue: &'static str) -> Arc<Depth> {
         let depth = Arc::new(Depth {
             queue,
             origin: Instant::now(),
@@ -96,7 +96,7 @@ impl Depths {
 
 impl Depth {
     /// Sets the numbers of a new count, which are reported for this time.
-    pub fn set(&self, report: &Report, for_so_long: Duration) {
+    pub(crate) fn set(&self, report: &Report, for_so_long: Duration) {
         let Report { ready, running, scheduled, held, dead, oldest_ms, at_ms } = *report;
         for (own, jobs) in self.jobs.iter().zip([ready, running, scheduled, held, dead]) {
             own.store(jobs, Ordering::Relaxed);
@@ -107,7 +107,7 @@ impl Depth {
     }
 
     /// Stops reporting: another worker reports it.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.until.store(0, Ordering::Release);
     }
 
