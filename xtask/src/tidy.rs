@@ -2,6 +2,7 @@
 
 mod imports;
 mod pipeline;
+mod words;
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +17,7 @@ struct Source {
 
 type Rule = fn(&Source) -> Vec<String>;
 
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 12] = [
     gate_in_one_file,
     crate_in_its_place,
     opentelemetry_in_manifests,
@@ -28,6 +29,7 @@ const RULES: [Rule; 11] = [
     no_mod_rs,
     named_paths_exist,
     script_states_its_contract,
+    words::old_words,
 ];
 
 /// Where code may name a crate. A `*` at the end of a name matches any rest.

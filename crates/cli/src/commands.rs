@@ -12,12 +12,12 @@ mod doctor;
 mod flows;
 mod health;
 mod jobs;
-mod look;
-mod present;
 mod queues;
+mod render;
 mod results;
 mod send;
 mod sink;
+mod target;
 mod worker;
 
 use std::io::IsTerminal;

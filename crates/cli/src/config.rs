@@ -194,7 +194,7 @@ impl Config {
         root.one_table("http", |table| config.http = requests::read(table));
         root.one_table("propagation", |table| config.propagation = propagation::read(table));
         root.one_table("traces", |table| config.traces = Traces::read(table));
-        root.finish();
+        root.complete();
         problems.0.sort();
         if problems.0.is_empty() { Ok(config) } else { Err(problems) }
     }

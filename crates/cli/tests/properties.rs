@@ -63,7 +63,7 @@ const URL: &str =
 #[test]
 fn an_entry_is_a_job_that_can_be_sent_or_is_refused_in_a_sentence() {
     let others =
-        "(method|headers|body|id|delay_ms|not_before|timeout_ms|max_attempts|retry|v|_ticket|_attempt|x)";
+        "(method|headers|body|id|delay_ms|not_before|timeout_ms|max_attempts|retry|v|_job_id|_attempt|x)";
     let fields = (URL, vec((others, "[ -~]{0,12}|[0-9]{1,17}|GET|\\{\"a\":\"b\"\\}"), 0..4));
     let fields = fields.prop_map(|(url, others)| {
         let mut data = format!("url={url}").into_bytes();

@@ -73,13 +73,13 @@ impl<'a> Queue<'a> {
     /// # Panics
     ///
     /// If Redis returns an error.
-    pub fn schedule(&self, ticket: &str, fields: &[(&str, &str)]) {
-        const PARK: &str = "redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack({unpack(ARGV, 2)})) \
+    pub fn schedule(&self, job_id: &str, fields: &[(&str, &str)]) {
+        const POSTPONE: &str = "redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack({unpack(ARGV, 2)})) \
                             redis.call('ZADD', KEYS[2], redis.call('TIME')[1] * 1000 + 3600000, ARGV[1])";
         let (waiting, scheduled) = (self.key("waiting"), self.key("scheduled"));
-        let mut command = vec!["EVAL", PARK, "2", &waiting, &scheduled, ticket];
+        let mut command = vec!["EVAL", POSTPONE, "2", &waiting, &scheduled, job_id];
         command.extend(fields.iter().flat_map(|(name, value)| [*name, *value]));
-        command.extend(["_attempt", "1", "_ticket", ticket, "_at", "1795396101000"]);
+        command.extend(["_attempt", "1", "_job_id", job_id, "_enqueued_at", "1795396101000"]);
         assert_eq!(self.redis.command(&command), Reply::Nil);
     }
 
@@ -88,15 +88,15 @@ impl<'a> Queue<'a> {
     /// # Panics
     ///
     /// If Redis returns an error.
-    pub fn park(&self, flow: &str, ticket: &str, fields: &[(&str, &str)]) {
-        const PARK: &str = "redis.call('HSET', KEYS[1], ARGV[2], cmsgpack.pack({unpack(ARGV, 3)})) \
+    pub fn postpone(&self, flow: &str, job_id: &str, fields: &[(&str, &str)]) {
+        const POSTPONE: &str = "redis.call('HSET', KEYS[1], ARGV[2], cmsgpack.pack({unpack(ARGV, 3)})) \
                             redis.call('ZADD', KEYS[2], 1795396101000, ARGV[2]) \
                             redis.call('ZADD', KEYS[3], redis.call('TIME')[1] * 1000 + 3600000, ARGV[1])";
         let set = self.key(&format!("flow:{flow}"));
         let (waiting, flows) = (self.key("waiting"), self.key("flows"));
-        let mut command = vec!["EVAL", PARK, "3", &waiting, &set, &flows, flow, ticket];
+        let mut command = vec!["EVAL", POSTPONE, "3", &waiting, &set, &flows, flow, job_id];
         command.extend(fields.iter().flat_map(|(name, value)| [*name, *value]));
-        command.extend(["_ticket", ticket, "_at", "1795396101000"]);
+        command.extend(["_job_id", job_id, "_enqueued_at", "1795396101000"]);
         assert_eq!(self.redis.command(&command), Reply::Nil);
     }
 
@@ -105,10 +105,10 @@ impl<'a> Queue<'a> {
     /// # Panics
     ///
     /// If Redis returns an error.
-    pub fn bury(&self, ticket: &str, reason: &str, url: &str) -> String {
+    pub fn dead_letter(&self, job_id: &str, reason: &str, url: &str) -> String {
         let key = self.key("dead");
         let own = ["XADD", &key, "*", "url", url, "body", "hello", "delay_ms", "3600000"];
-        let end = ["expires_at", "1795396101000", "_ticket", ticket, "_attempt", "3", "_history"];
+        let end = ["expires_at", "1795396101000", "_job_id", job_id, "_attempt", "3", "_history"];
         let trail =
             [r#"[{"at":1795396101000,"ms":7,"status":503}]"#, "_reason", reason, "_error", "it failed"];
         self.redis.command(&[&own[..], &end, &trail, &["_dead_at", "1"]].concat()).text()
@@ -134,9 +134,9 @@ impl<'a> Queue<'a> {
     /// # Panics
     ///
     /// If no job with that id waits.
-    pub fn waiting_fields(&self, ticket: &str) -> Fields {
+    pub fn waiting_fields(&self, job_id: &str) -> Fields {
         const READ: &str = "return cmsgpack.unpack(redis.call('HGET', KEYS[1], ARGV[1]))";
-        pairs(&self.redis.command(&["EVAL", READ, "1", &self.key("waiting"), ticket]))
+        pairs(&self.redis.command(&["EVAL", READ, "1", &self.key("waiting"), job_id]))
     }
 
     /// The number of scheduled jobs.
@@ -145,7 +145,7 @@ impl<'a> Queue<'a> {
     }
 
     /// The number of held jobs, over all flows in the set of flows.
-    pub fn parked(&self) -> i64 {
+    pub fn held(&self) -> i64 {
         let flows = self.redis.command(&["ZRANGE", &self.key("flows"), "0", "-1"]);
         let count = |flow: &Reply| {
             self.redis.command(&["ZCARD", &self.key(&format!("flow:{}", flow.text()))]).integer()
@@ -197,8 +197,8 @@ impl<'a> Queue<'a> {
     }
 
     /// The result of a job with `result_ttl_ms`, as its JSON text.
-    pub fn result(&self, ticket: &str) -> Option<String> {
-        match self.redis.command(&["GET", &self.key(&format!("result:{ticket}"))]) {
+    pub fn result(&self, job_id: &str) -> Option<String> {
+        match self.redis.command(&["GET", &self.key(&format!("result:{job_id}"))]) {
             Reply::Nil => None,
             reply => Some(reply.text()),
         }

@@ -41,19 +41,19 @@ macro_rules! scripts {
 
 scripts! {
     Join "join",
-    Finish "finish",
-    Conclude "conclude",
-    Park "park",
+    Complete "complete",
+    CompleteWithResult "complete_with_result",
+    Postpone "postpone",
     Release "release",
-    Bury "bury",
+    DeadLetter "dead_letter",
     Extend "extend",
     Reclaim "reclaim",
     Promote "promote",
-    Mend "mend",
+    Sweep "sweep",
     Admit "admit",
-    FlowTake "flow_take",
-    FlowTell "flow_tell",
-    FlowBack "flow_back",
+    FlowAcquire "flow_acquire",
+    FlowReport "flow_report",
+    FlowRelease "flow_release",
     Leave "leave",
     Enqueue "enqueue",
     EnqueueAll "enqueue_all",
@@ -66,7 +66,7 @@ scripts! {
 impl Script {
     /// The scripts that end the lease of one job.
     pub const SETTLING: [Script; 5] =
-        [Script::Finish, Script::Conclude, Script::Park, Script::Release, Script::Bury];
+        [Script::Complete, Script::CompleteWithResult, Script::Postpone, Script::Release, Script::DeadLetter];
 
     /// The commands that the script may call, from its text.
     pub fn commands(self) -> Vec<&'static str> {
@@ -109,16 +109,16 @@ impl Call {
         let call = |keys: &[&str], more: &[&str]| Call::new(script, keys, &[&own, more].concat());
         let result = format!("result:{}", held.id);
         match script {
-            Script::Finish => {
+            Script::Complete => {
                 Call::new(script, &["jobs"], &[GROUP, &held.consumer, "100000", &held.count, &held.id])
             }
-            Script::Conclude => call(&["jobs", &result], &["60000", "{}"]),
-            Script::Park => {
+            Script::CompleteWithResult => call(&["jobs", &result], &["60000", "{}"]),
+            Script::Postpone => {
                 let keys = ["jobs", "waiting", "scheduled", "scheduled"];
-                call(&keys, &[&held.ticket, "retry", "0", "0", "0"]).with_fields(fields)
+                call(&keys, &[&held.job_id, "retry", "0", "0", "0"]).with_fields(fields)
             }
             Script::Release => call(&["jobs"], &[]).with_fields(fields),
-            Script::Bury => {
+            Script::DeadLetter => {
                 call(&["jobs", "dead", &result], &["100000", "2592000000", "60000", "{}"]).with_fields(fields)
             }
             other => panic!("{other:?} settles nothing"),

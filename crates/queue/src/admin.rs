@@ -68,7 +68,7 @@ pub struct FoundJob {
     /// The queue.
     pub queue: Shard,
     /// The job id, which is unique.
-    pub ticket: String,
+    pub id: String,
     /// Where it is.
     pub place: Place,
     /// Its fields; values may be truncated.
@@ -94,7 +94,7 @@ pub enum Place {
     /// In the schedule, until this time, Unix ms; `None` for an orphan, which nothing will make ready.
     Scheduled(Option<u64>),
     /// Held by its flow.
-    Parked {
+    Held {
         /// The flow's id.
         flow: FlowId,
         /// The flow's name.
@@ -217,13 +217,13 @@ fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a Bytes> {
 }
 
 /// The job id of an entry: the one that it carries, else the entry's id.
-fn ticket(fields: &Fields, entry: EntryId) -> String {
+fn job_id(fields: &Fields, entry: EntryId) -> String {
     let label = |text: &&Bytes| {
         let known = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b'-';
         (1..=128).contains(&text.len()) && text.iter().all(known)
     };
-    match field(fields, "_ticket").filter(label) {
-        Some(ticket) => String::from_utf8_lossy(ticket).into_owned(),
+    match field(fields, "_job_id").filter(label) {
+        Some(job_id) => String::from_utf8_lossy(job_id).into_owned(),
         None => entry.to_string(),
     }
 }
@@ -266,9 +266,9 @@ mod tests {
     #[test]
     fn an_invalid_job_id_is_ignored() {
         let entry = EntryId { millis: 7, sequence: 1 };
-        let named = |ticket: &'static str| vec![("_ticket".into(), Bytes::from_static(ticket.as_bytes()))];
-        assert_eq!(ticket(&named("5-0"), entry), "5-0");
-        assert_eq!(ticket(&named("a b"), entry), "7-1");
-        assert_eq!(ticket(&Fields::new(), entry), "7-1");
+        let named = |job_id: &'static str| vec![("_job_id".into(), Bytes::from_static(job_id.as_bytes()))];
+        assert_eq!(job_id(&named("5-0"), entry), "5-0");
+        assert_eq!(job_id(&named("a b"), entry), "7-1");
+        assert_eq!(job_id(&Fields::new(), entry), "7-1");
     }
 }

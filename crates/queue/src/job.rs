@@ -28,9 +28,9 @@ pub use reason::Reason;
 #[derive(Clone, Debug)]
 pub struct Job {
     /// A label for the destination and the tools; need not be unique. Default: the job id.
-    pub id: Bytes,
+    pub label: Bytes,
     /// The job id: unique, and the same on every attempt.
-    pub ticket: Bytes,
+    pub id: Bytes,
     /// The destination.
     pub uri: Uri,
     /// Default: POST.

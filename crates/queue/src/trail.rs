@@ -4,5 +4,5 @@ pub mod fields;
 pub mod history;
 mod result;
 
-pub use fields::Alone;
+pub use fields::TraceparentOnly;
 pub use result::{JobResult, Kept};

@@ -1,19 +1,19 @@
 //! The transitions of a job in Redis, each one script, with their arguments. Unstable: for our own crates
 //! only.
 
+mod fetch;
 mod flow;
-mod report;
 mod settle;
-mod take;
+mod stats;
 
 pub use crate::redis::{
     Clock, Consumer, Link, Operation, Operations, Queue, Receives, Settled, Shards, Spans, is_answer,
     is_refusal,
 };
-pub use crate::trail::{Alone, Kept, fields, history};
-pub use flow::{Admission, Asking, Mended, Taken, Told, Why};
-pub use report::Report;
-pub use settle::{Burial, Parking, Until, WaitReason, Written};
-pub use take::{Promoted, Reclaimed};
+pub use crate::trail::{Kept, TraceparentOnly, fields, history};
+pub use fetch::{Promoted, Reclaimed};
+pub use flow::{Admission, BreakerState, FlowLimit, FlowRequest, Grant, Swept};
+pub use settle::{NewDeadLetter, Postponement, Until, WaitReason, Written};
+pub use stats::QueueStats;
 
 pub(crate) use settle::{LONGEST_DEAD, MOST_DEAD};

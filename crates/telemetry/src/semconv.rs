@@ -96,7 +96,7 @@ pub const MESSAGING_CLIENT_ID: &str = "messaging.client.id";
 /// What became of a job: `done`, `retry`, `dead` or `release`; `cut` where the work on it was ended before.
 pub const POSTRIDER_JOB_OUTCOME: &str = "postrider.job.outcome";
 /// What names the job and no other, over all its attempts.
-pub const POSTRIDER_JOB_TICKET: &str = "postrider.job.ticket";
+pub const POSTRIDER_JOB_ID: &str = "postrider.job.id";
 /// The number of this attempt, from 1.
 pub const POSTRIDER_JOB_ATTEMPT: &str = "postrider.job.attempt";
 /// How often the job has been delivered without a settlement, this time included; absent the first time.
@@ -166,7 +166,7 @@ pub const POSTRIDER_JOB_SETTLEMENTS_REFUSED: &str = "postrider.job.settlements_r
 /// Jobs that went to the dead letters.
 pub const POSTRIDER_JOB_DEAD: &str = "postrider.job.dead";
 /// Jobs that were put aside for their flow.
-pub const POSTRIDER_FLOW_PARKED: &str = "postrider.flow.parked";
+pub const POSTRIDER_JOB_HOLDS: &str = "postrider.job.holds";
 /// How long jobs waited for their flow, in seconds.
 pub const POSTRIDER_FLOW_WAIT_DURATION: &str = "postrider.flow.wait_duration";
 /// How often breakers were opened.

@@ -10,9 +10,9 @@ use crate::Context;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
     /// The job's label.
+    pub label: String,
+    /// The job id.
     pub job_id: String,
-    /// What names the job and no other.
-    pub ticket: String,
     /// The number of this attempt, from 1.
     pub attempt: u32,
 }
@@ -69,7 +69,7 @@ mod tests {
     impl Describe for Letter {
         fn subject(&self) -> Subject {
             let word = |word: &str| word.to_owned();
-            Subject { job_id: word("a"), ticket: word("1-0"), attempt: 2 }
+            Subject { label: word("a"), job_id: word("1-0"), attempt: 2 }
         }
     }
 

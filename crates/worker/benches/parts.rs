@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use postrider_queue::job::Job;
 use postrider_queue::job::{Delivery, EntryId, Fields, Lease};
-use postrider_worker::internals::Hand;
+use postrider_worker::internals::InFlight;
 use postrider_worker::internals::RetryPolicy;
-use postrider_worker::internals::{Answer, Circumstances, Ending, Outcome};
+use postrider_worker::internals::{Answer, Circumstances, Outcome, SendResult};
 
 fn main() {
     divan::main();
@@ -51,7 +51,7 @@ fn decode_a_job_with_headers_and_context(bencher: divan::Bencher) {
 #[divan::bench(args = [200, 404, 503])]
 fn judge(bencher: divan::Bencher, status: u16) {
     let policy = RetryPolicy::default();
-    let ending = Ending::Answer(Answer { status, ..Answer::default() });
+    let ending = SendResult::Answer(Answer { status, ..Answer::default() });
     let at =
         Circumstances { number: 1, max_attempts: None, age: Duration::from_secs(1), left: None, random: 0.5 };
     bencher.bench(|| Outcome::judge(black_box(&ending), &policy, &at));
@@ -62,14 +62,14 @@ fn judge(bencher: divan::Bencher, status: u16) {
 fn settle_a_group(bencher: divan::Bencher, jobs: u64) {
     let deliveries: Vec<Arc<Delivery>> =
         (0..jobs).map(|job| Arc::new(Delivery::new(lease(job), Fields::new()))).collect();
-    let (hand, now) = (Hand::default(), Instant::now());
+    let (in_flight, now) = (InFlight::default(), Instant::now());
     bencher.counter(jobs).bench_local(|| {
         for delivery in &deliveries {
-            hand.take(delivery, now);
+            in_flight.take(delivery, now);
         }
         let mut done: Vec<Lease> = deliveries.iter().rev().map(|delivery| delivery.lease).collect();
         done.sort_unstable_by_key(|lease| lease.entry);
-        let held: Vec<Lease> = done.into_iter().filter_map(|lease| hand.current(lease)).collect();
-        held.into_iter().filter(|lease| hand.put_down(*lease)).count()
+        let held: Vec<Lease> = done.into_iter().filter_map(|lease| in_flight.current(lease)).collect();
+        held.into_iter().filter(|lease| in_flight.put_down(*lease)).count()
     });
 }

@@ -1,6 +1,6 @@
-//! A worker: its lanes, its loops, and its end.
+//! A worker: its shards, its loops, and its end.
 
-mod fleet;
+mod shards;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use tracing::{debug, info, warn};
 
 use crate::http::secrets::Secrets;
 use crate::http::sender::{Sender, SenderConfig, TlsError};
-use crate::loops::reader::{Order, Reader};
-use crate::loops::reporter;
+use crate::loops::depth_sampler;
+use crate::loops::fetcher::{Fetcher, Order};
 use crate::observe::gauges::Gauges;
 use crate::observe::retries::Retries;
 use crate::policy::RetryPolicies;
 use crate::process::status::{Health, ListenError, Status};
-use crate::shard::lanes::Lanes;
+use crate::shard::list::ShardList;
 use crate::shard::slots::Slots;
-use fleet::{Fleet, Shared};
+use shards::{Shards, Shared};
 
 /// A queue to read, and how often in proportion to the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,13 +116,13 @@ pub async fn run(
     stop: CancellationToken,
     hurry: CancellationToken,
 ) -> Result<(), RunError> {
-    let lanes = Lanes::default();
-    let health = Health::new(lanes.clone());
+    let shards = ShardList::default();
+    let health = Health::new(shards.clone());
     let status = match config.listen {
         Some(address) => Some(Status::start(address, health.clone(), telemetry).await?),
         None => None,
     };
-    let result = work(&config, telemetry, lanes, &health, stop, hurry).await;
+    let result = work(&config, telemetry, shards, &health, stop, hurry).await;
     // To the very end it says that the worker is not ready.
     if let Some(status) = status {
         status.end().await;
@@ -133,7 +133,7 @@ pub async fn run(
 async fn work(
     config: &WorkerConfig,
     telemetry: &Telemetry,
-    lanes: Lanes,
+    shards: ShardList,
     health: &Health,
     stop: CancellationToken,
     hurry: CancellationToken,
@@ -146,19 +146,19 @@ async fn work(
         () = stop.cancelled() => return Ok(()),
     };
     let shared =
-        Shared { lanes: lanes.clone(), slots: slots.clone(), health: health.clone(), stop: stop.clone() };
-    let mut fleet = Fleet::new(config, redis, consumer.clone(), sender, telemetry, shared);
-    if let Err(error) = fleet.grow().await {
-        // Lanes that have begun are ended in order; the reader has not.
+        Shared { shards: shards.clone(), slots: slots.clone(), health: health.clone(), stop: stop.clone() };
+    let mut engine_shards = Shards::new(config, redis, consumer.clone(), sender, telemetry, shared);
+    if let Err(error) = engine_shards.grow().await {
+        // Shards that have begun are ended in order; the reader has not.
         stop.cancel();
-        fleet.end(Instant::now() + config.shutdown_timeout, hurry).await;
+        engine_shards.end(Instant::now() + config.shutdown_timeout, hurry).await;
         return Err(error.into());
     }
-    let reader = Reader::new(lanes.clone(), slots, config.order);
-    let reader = tokio::spawn(health.watch("reader", reader.run(stop.clone())));
+    let fetcher = Fetcher::new(shards.clone(), slots, config.order);
+    let fetcher = tokio::spawn(health.watch("fetcher", fetcher.run(stop.clone())));
     let gauges = Gauges::tell(telemetry);
-    let reporter =
-        gauges.map(|gauges| tokio::spawn(reporter::run(lanes, fleet.flows(), gauges, stop.clone())));
+    let sampler = gauges
+        .map(|gauges| tokio::spawn(depth_sampler::run(shards, engine_shards.flows(), gauges, stop.clone())));
     health.started();
     let queues: Vec<String> = config.queues.iter().map(|queue| queue.name.to_string()).collect();
     info!(
@@ -167,35 +167,35 @@ async fn work(
         consumer = consumer.name,
         "worker is ready"
     );
-    look(&mut fleet, health, &stop).await;
+    look(&mut engine_shards, health, &stop).await;
     // Where one of the loops has panicked, the others do not know yet.
     stop.cancel();
     health.stopping();
     info!("stopping: no new jobs, requests in flight may finish");
     let deadline = Instant::now() + config.shutdown_timeout;
-    let _ = reader.await;
-    if let Some(reporter) = reporter {
-        let _ = reporter.await;
+    let _ = fetcher.await;
+    if let Some(sampler) = sampler {
+        let _ = sampler.await;
     }
-    fleet.end(deadline, hurry).await;
+    engine_shards.end(deadline, hurry).await;
     info!("stopped");
     health.died().map_or(Ok(()), |name| Err(RunError::Panicked(name)))
 }
 
 /// Looks for further shards, and tells again what must not grow old, until stopped, or until a loop has panicked.
-async fn look(fleet: &mut Fleet, health: &Health, stop: &CancellationToken) {
+async fn look(engine_shards: &mut Shards, health: &Health, stop: &CancellationToken) {
     for look in 0_u32.. {
         let looked = async {
             tokio::time::sleep(LOOK).await;
             if look % LOOKS == 0
-                && let Err(error) = fleet.reopen().await
+                && let Err(error) = engine_shards.reopen().await
             {
                 debug!(%error, "cannot look for jobs in shards that nobody reads");
             }
-            if let Err(error) = fleet.grow().await {
+            if let Err(error) = engine_shards.grow().await {
                 warn!(%error, "cannot look for further shards now");
             }
-            fleet.tell_flows().await;
+            engine_shards.tell_flows().await;
         };
         // In the middle of it, too: a Redis that does not answer would put off the end. What may be left over is a
         // consumer in a shard that is being started, which holds nothing and is removed as one of a dead worker.

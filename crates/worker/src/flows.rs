@@ -130,8 +130,8 @@ impl Flows {
     /// The flow may have room: notifies one shard with held jobs of the flow. The shard is chosen at random,
     /// so that none waits for ever.
     pub(crate) fn want(&self, id: FlowId) {
-        let lanes = self.held();
-        let (before, from) = lanes.split_at(fastrand::usize(..lanes.len().max(1)).min(lanes.len()));
+        let shards = self.held();
+        let (before, from) = shards.split_at(fastrand::usize(..shards.len().max(1)).min(shards.len()));
         if let Some(held) = from.iter().chain(before).find(|held| held.contains(id)) {
             held.want(id);
         }

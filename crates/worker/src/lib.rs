@@ -32,15 +32,17 @@ pub mod settings {
     pub use crate::http::sender::{
         BadExempt, BadProxy, HttpConfig, KeptResults, Proxy, SenderConfig, TlsError, TlsVersion, exempt,
     };
-    pub use crate::loops::reader::Order;
+    pub use crate::loops::fetcher::Order;
     pub use crate::observe::retries::Retries;
-    pub use crate::policy::{BadStatuses, Meaning, Overrides, RetryPolicies, RetryPolicy, Statuses, Waits};
+    pub use crate::policy::{
+        BadStatuses, Overrides, RetryPolicies, RetryPolicy, StatusClass, Statuses, Waits,
+    };
 }
 
 /// For fuzz targets, property tests and benches: unstable.
 #[doc(hidden)]
 pub mod internals {
     pub use crate::http::egress::{Egress, Rule};
-    pub use crate::policy::{Answer, Circumstances, Ending, Outcome, RetryPolicy, retry_after};
-    pub use crate::shard::hand::Hand;
+    pub use crate::policy::{Answer, Circumstances, Outcome, RetryPolicy, SendResult, retry_after};
+    pub use crate::shard::in_flight::InFlight;
 }

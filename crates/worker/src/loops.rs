@@ -1,9 +1,9 @@
 //! The loops of a worker: each takes jobs, keeps them, settles them, or looks after those that wait.
 
-pub(crate) mod leases;
-pub(crate) mod mender;
-pub(crate) mod reader;
+pub(crate) mod completer;
+pub(crate) mod depth_sampler;
+pub(crate) mod fetcher;
+pub(crate) mod heartbeat;
 pub(crate) mod reclaimer;
-pub(crate) mod reporter;
 pub(crate) mod scheduler;
-pub(crate) mod settler;
+pub(crate) mod sweeper;

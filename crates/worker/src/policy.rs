@@ -5,7 +5,7 @@ mod retry;
 mod retry_after;
 mod statuses;
 
-pub use outcome::{Answer, Circumstances, Ending, Outcome};
+pub use outcome::{Answer, Circumstances, Outcome, SendResult};
 pub use retry::{RetryPolicies, RetryPolicy, Waits};
 pub use retry_after::retry_after;
-pub use statuses::{BadStatuses, Meaning, Overrides, Statuses};
+pub use statuses::{BadStatuses, Overrides, StatusClass, Statuses};

@@ -14,15 +14,15 @@ use serde_json::{Value, json};
 use telemetry::Telemetry;
 
 use self::select::FilterArgs;
-use super::look::{LookArgs, View};
-use super::present::{
+use super::render::{
     brief, field, fields_json, fields_table, history_table, line, method, plain, table, time, url,
 };
+use super::target::{LookArgs, View};
 
 /// Look at dead letters, replay them, or delete them
 ///
-/// An ID is the dead letter's entry id, or the ticket that it had as a job; `show` takes the job's label, too, its
-/// field `id`. Dead letters are kept for about 30 days, and about the last 100,000 of a queue. Exit code 1: no
+/// An ID is the dead letter's entry id, or the job id that it had as a job; `show` takes the job's label, too, its
+/// field `label`. Dead letters are kept for about 30 days, and about the last 100,000 of a queue. Exit code 1: no
 /// such dead letter, or not all could be done.
 #[derive(Debug, Args)]
 pub(super) struct DeadArgs {
@@ -56,7 +56,7 @@ struct ListArgs {
 /// Show a dead letter with all its fields and its attempts; what may be secret is masked
 #[derive(Debug, Args)]
 struct ShowArgs {
-    /// The entry id of the dead letter, or the job's ticket or label
+    /// The entry id of the dead letter, or the job id or label
     id: String,
     #[command(flatten)]
     look: LookArgs,
@@ -136,14 +136,14 @@ impl ShowArgs {
             say!("{}", json!({ "dead": letters }));
         } else {
             for letter in &found {
-                let DeadLetter { queue, entry, ticket, .. } = letter;
-                say!("queue {queue}, dead letter {entry}, ticket {ticket}");
+                let DeadLetter { queue, entry, job_id, .. } = letter;
+                say!("queue {queue}, dead letter {entry}, job id {job_id}");
                 say!("{}", fields_table(&letter.fields, self.reveal));
                 history_table(&letter.fields).iter().for_each(|history| say!("\n{history}"));
             }
         }
         if found.is_empty() {
-            return Ok(not_found(&view, "entry id, ticket or label", &self.id));
+            return Ok(not_found(&view, "entry id, job id or label", &self.id));
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -160,13 +160,13 @@ fn not_found(view: &View, what: &str, id: &str) -> ExitCode {
 
 fn letters_table(letters: &[DeadLetter], now: u64) -> comfy_table::Table {
     table(
-        ["QUEUE", "TICKET", "ID", "DIED", "REASON", "ATTEMPTS", "METHOD", "URL", "ERROR"],
+        ["QUEUE", "JOB_ID", "ID", "DIED", "REASON", "ATTEMPTS", "METHOD", "URL", "ERROR"],
         letters.iter().map(|letter| {
             let ago = Duration::from_millis(now.saturating_sub(letter.entry.millis));
             [
                 letter.queue.to_string(),
-                plain(letter.ticket.as_bytes(), 128),
-                line(&letter.fields, "id", 40),
+                plain(letter.job_id.as_bytes(), 128),
+                line(&letter.fields, "label", 40),
                 format!("{} ago", brief(ago)),
                 line(&letter.fields, "_reason", 20),
                 line(&letter.fields, "_attempt", 5),
@@ -183,8 +183,8 @@ fn summary_json(letter: &DeadLetter) -> Value {
     json!({
         "queue": letter.queue.to_string(),
         "entry": letter.entry.to_string(),
-        "ticket": letter.ticket,
-        "id": text("id"),
+        "job_id": letter.job_id,
+        "label": text("label"),
         "dead_at": letter.entry.millis,
         "died": time(letter.entry.millis),
         "reason": text("_reason"),

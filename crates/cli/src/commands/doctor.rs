@@ -11,8 +11,8 @@ use clap::Args;
 use postrider_queue::admin::{Inspector, Shard};
 use serde_json::{Value, json};
 
-use super::look::LookArgs;
-use super::present::{count, plain};
+use super::render::{count, plain};
+use super::target::LookArgs;
 use ::telemetry::Telemetry;
 
 /// How many scheduled job ids are checked for a missing job.

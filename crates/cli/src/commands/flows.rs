@@ -10,8 +10,8 @@ use postrider_queue::job::FlowId;
 use serde_json::{Map, Value, json};
 use telemetry::Telemetry;
 
-use super::look::LookArgs;
-use super::present::{brief, plain, table, time};
+use super::render::{brief, plain, table, time};
+use super::target::LookArgs;
 
 /// Show flows that are held back: destinations whose breaker is open, and those for which jobs wait
 ///
@@ -36,7 +36,7 @@ impl FlowsArgs {
         if self.json {
             flows.iter().for_each(|(id, flow)| say!("{}", json_of(*id, flow, now)));
         } else {
-            let header = ["FLOW", "BREAKER", "SINCE", "NEXT TRIAL", "PARKED", "QUEUES"];
+            let header = ["FLOW", "BREAKER", "SINCE", "NEXT TRIAL", "HELD", "QUEUES"];
             say!("{}", table(header, flows.iter().map(|(id, flow)| row(*id, flow, now))));
         }
         Ok(ExitCode::SUCCESS)
@@ -62,7 +62,7 @@ fn row(id: FlowId, flow: &HeldFlow, now: u64) -> [String; 6] {
         ("half-open", _) => "now".to_owned(),
         _ => "-".to_owned(),
     };
-    let queues: Vec<_> = flow.parked.iter().map(|(queue, jobs)| format!("{queue} {jobs}")).collect();
+    let queues: Vec<_> = flow.held.iter().map(|(queue, jobs)| format!("{queue} {jobs}")).collect();
     [
         name(id, flow),
         breaker(flow, now).to_owned(),
@@ -75,7 +75,7 @@ fn row(id: FlowId, flow: &HeldFlow, now: u64) -> [String; 6] {
 
 fn json_of(id: FlowId, flow: &HeldFlow, now: u64) -> Value {
     let queues: Map<String, Value> =
-        flow.parked.iter().map(|(queue, jobs)| (queue.to_string(), (*jobs).into())).collect();
+        flow.held.iter().map(|(queue, jobs)| (queue.to_string(), (*jobs).into())).collect();
     json!({
         "flow": flow.name.as_ref().map(|name| plain(name.as_bytes(), 256)),
         "id": id.to_string(),
@@ -84,7 +84,7 @@ fn json_of(id: FlowId, flow: &HeldFlow, now: u64) -> Value {
         "opened_at": flow.since,
         "opened": flow.since.map(time),
         "open_until": flow.open_until,
-        "parked": flow.jobs(),
+        "held": flow.jobs(),
         "queues": queues,
     })
 }

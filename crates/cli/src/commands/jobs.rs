@@ -9,16 +9,16 @@ use postrider_queue::admin::{Cancelled, FoundJob, Place, Replayed, State};
 use serde_json::{Value, json};
 use telemetry::Telemetry;
 
-use super::look::{LookArgs, View};
-use super::present::{
+use super::render::{
     brief, count, fields_json, fields_table, history_table, line, method, plain, table, time, url,
 };
 use super::results;
+use super::target::{LookArgs, View};
 
 /// Look at jobs that are not dead, cancel them, or run them before their time
 ///
-/// An ID is a job's ticket, which `send` prints; the id of its entry in the stream; or its label, the field
-/// `id`. A ticket is found at once; a label is searched for, among at most 10,000 entries and 10,000 waiting
+/// An ID is a job id, which `send` prints; the id of its entry in the stream; or its label, the field
+/// `label`. A job id is found at once; a label is searched for, among at most 10,000 entries and 10,000 waiting
 /// jobs of each queue. Exit code 1: no such job, or it could not be done.
 #[derive(Debug, Args)]
 pub(super) struct JobsArgs {
@@ -60,13 +60,13 @@ enum Only {
     Ready,
     Running,
     Scheduled,
-    Parked,
+    Held,
 }
 
 /// Show a job with all its fields, or its result while that is kept; what may be secret is masked
 #[derive(Debug, Args)]
 struct ShowArgs {
-    /// The job's ticket, entry or label
+    /// The job id, entry or label
     id: String,
     #[command(flatten)]
     look: LookArgs,
@@ -82,7 +82,7 @@ struct ShowArgs {
 // Without a documentation of its own, which would take the place of the commands'.
 #[derive(Debug, Args)]
 struct ActArgs {
-    /// The job's ticket, entry or label
+    /// The job id, entry or label
     id: String,
     #[command(flatten)]
     look: LookArgs,
@@ -120,7 +120,7 @@ impl ListArgs {
             Only::Ready => State::Ready,
             Only::Running => State::Running,
             Only::Scheduled => State::Scheduled,
-            Only::Parked => State::Parked,
+            Only::Held => State::Held,
         });
         let (mut jobs, mut cut) = (Vec::new(), false);
         for queue in &view.queues {
@@ -165,11 +165,11 @@ impl ShowArgs {
             say!("{}", json!({"jobs": jobs, "cut": cut, "results": results}));
         } else {
             for (queue, result) in &results {
-                say!("queue {queue}, ticket {}: {}", self.id, results::line(result));
+                say!("queue {queue}, job id {}: {}", self.id, results::line(result));
                 results::answer(result).iter().for_each(|answer| say!("{answer}"));
             }
             for job in &whole {
-                say!("queue {}, ticket {}: {}", job.queue, job.ticket, state_text(job, now));
+                say!("queue {}, job id {}: {}", job.queue, job.id, state_text(job, now));
                 say!("{}", fields_table(&job.fields, self.reveal));
                 history_table(&job.fields).iter().for_each(|history| say!("\n{history}"));
             }
@@ -186,7 +186,7 @@ impl ActArgs {
             let now = view.inspector.now().await?;
             say!("{}", jobs_table(&jobs, now));
             eprintln!(
-                "error: {} bear the id {}, and nothing was done; name one by its ticket, or give --all",
+                "error: {} bear the id {}, and nothing was done; name one by its job id, or give --all",
                 count(jobs.len(), "job", "jobs"),
                 self.id
             );
@@ -197,10 +197,10 @@ impl ActArgs {
             let outcome = act.on(&view, job).await?;
             done &= outcome.ok;
             if !self.json {
-                say!("{}  {}", job.ticket, outcome.text);
+                say!("{}  {}", job.id, outcome.text);
             }
             rows.push(json!({
-                "queue": job.queue.to_string(), "ticket": job.ticket, "outcome": outcome.name,
+                "queue": job.queue.to_string(), "job_id": job.id, "outcome": outcome.name,
                 "entry": outcome.entry,
             }));
         }
@@ -241,8 +241,8 @@ impl Act {
             if outcome.name != "gone" {
                 return Ok(outcome);
             }
-            let again = view.inspector.find(&job.queue, &job.ticket).await?.jobs;
-            match again.into_iter().find(|found| found.ticket == job.ticket) {
+            let again = view.inspector.find(&job.queue, &job.id).await?.jobs;
+            match again.into_iter().find(|found| found.id == job.id) {
                 Some(found) => job = found,
                 None => return Ok(outcome),
             }
@@ -264,18 +264,18 @@ impl Act {
                 Cancelled::Gone => Outcome::not("gone", GONE),
                 Cancelled::Unmovable => Outcome::not(
                     "unmovable",
-                    "has more than 512 fields and cannot be moved; a worker will bury it as malformed",
+                    "has more than 512 fields and cannot be moved; a worker will dead-letter it as malformed",
                 ),
             }),
             Self::RunNow => match &job.place {
-                Place::Scheduled(_) | Place::Parked { .. } => Ok(match view.inspector.run_now(job).await? {
+                Place::Scheduled(_) | Place::Held { .. } => Ok(match view.inspector.run_now(job).await? {
                     Replayed::As(entry) => {
                         let entry = Some(entry.to_string());
                         Outcome { entry, ..Outcome::done("ready", "is ready now") }
                     }
                     Replayed::Gone => Outcome::not("gone", GONE),
                     Replayed::NoJob => {
-                        Outcome::not("unreadable", "cannot be read; it is buried when it is due")
+                        Outcome::not("unreadable", "cannot be read; it is dead-lettered when it is due")
                     }
                 }),
                 Place::Ready(_) => Ok(Outcome::not("not_waiting", "does not wait: it is ready already")),
@@ -299,7 +299,7 @@ async fn find(view: &View, id: &str) -> Result<(Vec<FoundJob>, bool), Box<dyn Er
 fn said_where(view: &View, id: &str, found: usize, cut: bool) -> ExitCode {
     if cut {
         eprintln!(
-            "note: the search was cut after 10000 entries or waiting jobs of a queue; there may be more. A ticket \
+            "note: the search was cut after 10000 entries or waiting jobs of a queue; there may be more. A job id \
              is found at once"
         );
     }
@@ -307,7 +307,7 @@ fn said_where(view: &View, id: &str, found: usize, cut: bool) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     eprintln!(
-        "error: no job with the id {id} is ready, running, scheduled or parked in {}; it is delivered, or dead (see \
+        "error: no job with the id {id} is ready, running, scheduled or held in {}; it is delivered, or dead (see \
          `postrider dead show {id}`), or in another queue",
         view.names()
     );
@@ -319,7 +319,7 @@ fn state_name(job: &FoundJob) -> &'static str {
         Place::Ready(_) => "ready",
         Place::Running { .. } => "running",
         Place::Scheduled(_) => "scheduled",
-        Place::Parked { .. } => "parked",
+        Place::Held { .. } => "held",
     }
 }
 
@@ -332,7 +332,7 @@ fn state_text(job: &FoundJob, now: u64) -> String {
             let again = if *deliveries > 1 { format!(", delivery {deliveries}") } else { String::new() };
             format!("running, held by {worker}{again}")
         }
-        Place::Parked { name, .. } => format!("parked, for {}", plain(name.as_bytes(), 100)),
+        Place::Held { name, .. } => format!("held, for {}", plain(name.as_bytes(), 100)),
         Place::Scheduled(None) => "waiting, for no time".to_owned(),
         Place::Scheduled(Some(due)) if *due <= now => "scheduled, due".to_owned(),
         Place::Scheduled(Some(due)) => format!("scheduled, due in {}", brief(millis(due - now))),
@@ -341,12 +341,12 @@ fn state_text(job: &FoundJob, now: u64) -> String {
 
 fn jobs_table(jobs: &[FoundJob], now: u64) -> comfy_table::Table {
     table(
-        ["QUEUE", "TICKET", "ID", "STATE", "ATTEMPTS", "METHOD", "URL"],
+        ["QUEUE", "JOB_ID", "ID", "STATE", "ATTEMPTS", "METHOD", "URL"],
         jobs.iter().map(|job| {
             [
                 job.queue.to_string(),
-                plain(job.ticket.as_bytes(), 128),
-                line(&job.fields, "id", 40),
+                plain(job.id.as_bytes(), 128),
+                line(&job.fields, "label", 40),
                 state_text(job, now),
                 line(&job.fields, "_attempt", 5),
                 method(&job.fields),
@@ -357,7 +357,7 @@ fn jobs_table(jobs: &[FoundJob], now: u64) -> comfy_table::Table {
 }
 
 fn summary_json(job: &FoundJob) -> Value {
-    let text = |name: &str| super::present::field(&job.fields, name).map(|value| plain(value, 200));
+    let text = |name: &str| super::render::field(&job.fields, name).map(|value| plain(value, 200));
     let (mut entry, mut worker, mut due, mut flow) = (None, None, None, None);
     match &job.place {
         Place::Ready(id) => entry = Some(id.to_string()),
@@ -365,16 +365,16 @@ fn summary_json(job: &FoundJob) -> Value {
             (entry, worker) = (Some(id.to_string()), Some(holder.clone()));
         }
         Place::Scheduled(at) => due = *at,
-        Place::Parked { name, .. } => flow = Some(plain(name.as_bytes(), 300)),
+        Place::Held { name, .. } => flow = Some(plain(name.as_bytes(), 300)),
     }
     json!({
         "queue": job.queue.to_string(),
-        "ticket": job.ticket,
-        "id": text("id"),
+        "job_id": job.id,
+        "label": text("label"),
         "state": state_name(job),
         "entry": entry,
         "worker": worker,
-        "parked_for": flow,
+        "held_for": flow,
         "due_at": due,
         "due": due.map(time),
         "attempts": text("_attempt").and_then(|attempts| attempts.parse::<u32>().ok()).unwrap_or(0),

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use telemetry::Telemetry;
 
 use super::RedisArgs;
-use super::look::{LookArgs, name};
-use super::present::{brief, table};
+use super::render::{brief, table};
+use super::target::{LookArgs, name};
 
 /// Show queues: how many jobs are in which state, how old the oldest is, who works
 #[derive(Debug, Args)]
@@ -96,7 +96,7 @@ impl QueuesArgs {
 }
 
 fn print(surveys: &[(&Shard, Survey)]) {
-    let header = ["QUEUE", "READY", "IN FLIGHT", "SCHEDULED", "PARKED", "DEAD", "OLDEST", "WORKERS"];
+    let header = ["QUEUE", "READY", "IN FLIGHT", "SCHEDULED", "HELD", "DEAD", "OLDEST", "WORKERS"];
     say!("{}", table(header, surveys.iter().map(|(queue, survey)| row(queue, survey))));
     let workers: Vec<_> = surveys
         .iter()
@@ -132,11 +132,11 @@ fn worker_row(queue: &Shard, worker: &SurveyedConsumer) -> [String; 6] {
     let seen = worker.seen_ms.map_or("never".to_owned(), |ago| brief(Duration::from_millis(ago)) + " ago");
     [
         queue.to_string(),
-        super::present::plain(worker.name.as_bytes(), 100),
+        super::render::plain(worker.name.as_bytes(), 100),
         worker.pending.to_string(),
         seen,
         if worker.alive() { "alive" } else { "gone" }.to_owned(),
-        super::present::plain(worker.version.as_deref().unwrap_or("?").as_bytes(), 20),
+        super::render::plain(worker.version.as_deref().unwrap_or("?").as_bytes(), 20),
     ]
 }
 
@@ -160,7 +160,7 @@ fn json_of(queue: &Shard, survey: &Survey) -> Value {
         "ready": survey.ready,
         "in_flight": survey.in_flight,
         "scheduled": survey.scheduled,
-        "parked": survey.held_back(),
+        "held": survey.held_back(),
         "waiting": survey.waiting,
         "dead": survey.dead,
         "oldest_ms": survey.oldest_ms,

@@ -2,7 +2,7 @@
 
 use postrider_queue::JobResult;
 
-use super::present::plain;
+use super::render::plain;
 
 /// More of a body than this is cut on a terminal; `--json` has all that was kept.
 const LONGEST: usize = 1000;

@@ -17,7 +17,7 @@ use postrider_queue::{Enqueuing, IdempotencyKey, JobResult, Publication, QueueNa
 use serde_json::{Map, Value, json};
 use telemetry::Telemetry;
 
-use super::look::name;
+use super::target::name;
 use super::{RedisArgs, Usage, duration, results, some_time};
 use from::FromArgs;
 
@@ -52,7 +52,7 @@ pub(super) struct SendArgs {
     queue: QueueName,
     /// A label for the destination and the tools: letters, digits, `_` and `-`
     #[arg(long)]
-    id: Option<String>,
+    label: Option<String>,
     /// Put it in once under this key, however often the command is repeated; the answer is the first job's
     #[arg(long, value_parser = key, value_name = "KEY")]
     key: Option<String>,
@@ -97,7 +97,7 @@ pub(super) struct SendArgs {
 /// What became of the job, as far as it is known.
 struct Report {
     publication: Publication,
-    id: Option<String>,
+    label: Option<String>,
     queue: String,
     outcome: &'static str,
     result: Option<JobResult>,
@@ -121,7 +121,8 @@ impl SendArgs {
             ("enqueued", None)
         };
         redis.close().await;
-        let report = Report { publication, id: self.id, queue: self.queue.to_string(), outcome, result };
+        let report =
+            Report { publication, label: self.label, queue: self.queue.to_string(), outcome, result };
         if self.json {
             println!("{}", report.json());
         } else {
@@ -153,7 +154,7 @@ impl SendArgs {
         push("method", method.map(|method| method.clone().into()));
         push("headers", self.headers()?);
         push("body", self.body()?);
-        push("id", self.id.clone().map(Bytes::from));
+        push("label", self.label.clone().map(Bytes::from));
         push("delay_ms", self.delay.map(millis));
         push("not_before", self.at.map(|at| at.to_string().into()));
         push("timeout_ms", self.timeout.map(millis));
@@ -206,10 +207,10 @@ impl SendArgs {
     }
 
     async fn wait(&self, redis: &Redis, job: &Publication) -> Result<Option<JobResult>, Box<dyn Error>> {
-        let (began, ticket) = (Instant::now(), job.entry.to_string());
+        let (began, job_id) = (Instant::now(), job.entry.to_string());
         let queue = redis.producer(&self.queue, job.shard);
         loop {
-            let result = queue.result(&ticket).await?;
+            let result = queue.result(&job_id).await?;
             if result.is_some() || began.elapsed() >= self.wait_timeout {
                 return Ok(result);
             }
@@ -246,10 +247,10 @@ impl Report {
 
     fn json(&self) -> Value {
         let result = self.result.as_ref();
-        let ticket = self.publication.entry.to_string();
+        let job_id = self.publication.entry.to_string();
         json!({
-            "ticket": ticket,
-            "id": self.id.as_ref().unwrap_or(&ticket),
+            "job_id": job_id,
+            "label": self.label.as_ref().unwrap_or(&job_id),
             "queue": self.queue,
             "trace_id": self.trace_id(),
             "outcome": self.outcome,
@@ -262,13 +263,13 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        let ticket = self.publication.entry;
+        let job_id = self.publication.entry;
         let mut text = match (&self.result, self.outcome) {
             (Some(result), _) => results::line(result),
             (None, "waiting") => "not done yet; it goes on without this command".to_owned(),
-            _ => return ticket.to_string(),
+            _ => return job_id.to_string(),
         };
-        text = format!("{ticket}  {text}");
+        text = format!("{job_id}  {text}");
         if let Some(trace_id) = self.trace_id() {
             text.push_str("  trace ");
             text.push_str(trace_id);

@@ -59,7 +59,7 @@ impl<'a, 'i> Table<'a, 'i> {
                     let (text, known, problems) = (self.text, BTreeSet::new(), &mut *self.problems);
                     let mut table = Table { text, span, table, known, problems };
                     look(name.as_ref(), &mut table);
-                    table.finish();
+                    table.complete();
                 }
                 _ => self.problem_at(at, format!("`{key}.{}` must be a table", name.as_ref())),
             }
@@ -75,7 +75,7 @@ impl<'a, 'i> Table<'a, 'i> {
         let (text, known, problems) = (self.text, BTreeSet::new(), &mut *self.problems);
         let mut table = Table { text, span: at..at, table, known, problems };
         look(&mut table);
-        table.finish();
+        table.complete();
     }
 
     /// A list of texts, each parsed by `read`; empty without the key. Every wrong text is reported.
@@ -150,7 +150,7 @@ impl<'a, 'i> Table<'a, 'i> {
                 None
             }
         };
-        table.finish();
+        table.complete();
         source
     }
 
@@ -312,7 +312,7 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// Reports each remaining key: most likely it is misspelt.
-    pub(super) fn finish(&mut self) {
+    pub(super) fn complete(&mut self) {
         let left: Vec<_> =
             self.table.keys().map(|key| (key.span().start, key.get_ref().to_string())).collect();
         let known = self.known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");

@@ -48,7 +48,7 @@ fn sendable(job: &Job, url: &Bytes) {
     }
     assert!(job.max_attempts.is_none_or(|attempts| (1..=100).contains(&attempts)));
     assert!(job.timeout.is_none_or(|timeout| !timeout.is_zero()));
-    for label in [&job.id, &job.ticket] {
+    for label in [&job.label, &job.id] {
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
         assert!((1..=128).contains(&label.len()) && label.iter().all(plain), "{label:?}");
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use postrider_worker::internals::RetryPolicy;
-use postrider_worker::internals::{Answer, Circumstances, Ending, Outcome, retry_after};
+use postrider_worker::internals::{Answer, Circumstances, Outcome, SendResult, retry_after};
 
 /// 2026-11-24T12:00:00Z
 const NOW: u64 = 1_795_521_600_000;
@@ -37,7 +37,7 @@ fn waits(status: u16, asked: Option<Duration>) {
     let at = Circumstances { number: 1, max_attempts: None, age: Duration::ZERO, left: None, random: 0.0 };
     let answer = Answer { status, retry_after: asked, kept: None };
     let after = asked.unwrap_or_default().min(policy.retry_after_cap);
-    assert_eq!(Outcome::judge(&Ending::Answer(answer), &policy, &at), Outcome::Retry { after });
+    assert_eq!(Outcome::judge(&SendResult::Answer(answer), &policy, &at), Outcome::Retry { after });
 }
 
 fn pair(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {

@@ -140,7 +140,7 @@ impl Crew {
         self.places[index].proxy.set(mode);
     }
 
-    pub(super) fn mend(&mut self, index: usize, faults: &mut Faults) {
+    pub(super) fn sweep(&mut self, index: usize, faults: &mut Faults) {
         self.places[index].proxy.set(Mode::Pass);
         faults.end(self.pid(index));
     }

@@ -17,9 +17,9 @@ pub(super) enum Action {
     Resume(usize),
     /// Closes all its connections to Redis.
     Cut(usize),
-    /// Breaks its connections in this way; [`Action::Mend`] follows.
+    /// Breaks its connections in this way; [`Action::Sweep`] follows.
     Break(usize, Break),
-    Mend(usize),
+    Sweep(usize),
     FlushScripts,
     /// SIGKILL and a start.
     RestartRedis,
@@ -46,7 +46,7 @@ impl Action {
             Action::FlushScripts => Some("SCRIPT FLUSH"),
             Action::RestartRedis => Some("SIGKILL of Redis"),
             Action::PauseRedis => Some("SIGSTOP of Redis"),
-            Action::Resume(_) | Action::Mend(_) | Action::ResumeRedis => None,
+            Action::Resume(_) | Action::Sweep(_) | Action::ResumeRedis => None,
         }
     }
 }
@@ -153,10 +153,10 @@ fn of_worker(dice: &mut Dice, at: Duration, worker: usize, steps: &mut Vec<Step>
         0..6 => (Action::Kill(worker), Action::Start(worker), dice.millis(50, 1500)),
         6..10 => (Action::Pause(worker), Action::Resume(worker), dice.millis(200, 3000)),
         10..12 => (Action::Leave(worker), Action::Start(worker), dice.millis(2500, 3000)),
-        12..14 => (Action::Cut(worker), Action::Mend(worker), Duration::from_millis(1)),
+        12..14 => (Action::Cut(worker), Action::Sweep(worker), Duration::from_millis(1)),
         _ => {
             let way = dice.way_to_break();
-            (Action::Break(worker, way), Action::Mend(worker), dice.millis(300, 2500))
+            (Action::Break(worker, way), Action::Sweep(worker), dice.millis(300, 2500))
         }
     };
     steps.push(Step { at, action: first });

@@ -23,16 +23,16 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
 
 /// The calls that move jobs. A proxy can search for them.
 const MOVING: [Script; 10] = [
-    Script::Finish,
-    Script::Conclude,
-    Script::Park,
-    Script::Bury,
+    Script::Complete,
+    Script::CompleteWithResult,
+    Script::Postpone,
+    Script::DeadLetter,
     Script::Promote,
     Script::Extend,
     Script::Reclaim,
     Script::Admit,
-    Script::FlowTake,
-    Script::FlowTell,
+    Script::FlowAcquire,
+    Script::FlowReport,
 ];
 
 struct Scene {
@@ -123,7 +123,7 @@ impl Scene {
             Action::Resume(worker) => crew.resume(worker, faults),
             Action::Cut(worker) => crew.cut(worker, faults),
             Action::Break(worker, way) => crew.break_connections(worker, way, faults),
-            Action::Mend(worker) => crew.mend(worker, faults),
+            Action::Sweep(worker) => crew.sweep(worker, faults),
             Action::FlushScripts => drop(self.redis.command(&["SCRIPT", "FLUSH"])),
             Action::RestartRedis => self.restart_redis(),
             Action::PauseRedis => {

@@ -28,30 +28,30 @@ impl Call {
     }
 
     /// Cancels a job in the schedule.
-    pub fn cancel_scheduled(ticket: &str) -> Call {
-        Call::cancel_waiting(ticket, "scheduled", "scheduled")
+    pub fn cancel_scheduled(job_id: &str) -> Call {
+        Call::cancel_waiting(job_id, "scheduled", "scheduled")
     }
 
     /// Cancels a job that [`FLOW`] holds.
-    pub fn cancel_parked(ticket: &str) -> Call {
-        Call::cancel_waiting(ticket, &format!("flow:{FLOW}"), "flows")
+    pub fn cancel_held(job_id: &str) -> Call {
+        Call::cancel_waiting(job_id, &format!("flow:{FLOW}"), "flows")
     }
 
-    fn cancel_waiting(ticket: &str, set: &str, flows: &str) -> Call {
-        let keys = ["waiting", set, "dead", &format!("result:{ticket}"), flows];
-        Call::new(Script::CancelWaiting, &keys, &[&[ticket, "given up"], &BOUNDS[..]].concat())
+    fn cancel_waiting(job_id: &str, set: &str, flows: &str) -> Call {
+        let keys = ["waiting", set, "dead", &format!("result:{job_id}"), flows];
+        Call::new(Script::CancelWaiting, &keys, &[&[job_id, "given up"], &BOUNDS[..]].concat())
     }
 
     /// Runs a scheduled job now.
-    pub fn run_scheduled_now(ticket: &str) -> Call {
+    pub fn run_scheduled_now(job_id: &str) -> Call {
         let keys = ["jobs", "waiting", "scheduled", "scheduled"];
-        Call::new(Script::RunNow, &keys, &[ticket, "yes"])
+        Call::new(Script::RunNow, &keys, &[job_id, "yes"])
     }
 
     /// Runs a job now that [`FLOW`] holds.
-    pub fn run_parked_now(ticket: &str) -> Call {
+    pub fn run_held_now(job_id: &str) -> Call {
         let keys = ["jobs", "waiting", &format!("flow:{FLOW}"), "flows"];
-        Call::new(Script::RunNow, &keys, &[ticket, "yes"])
+        Call::new(Script::RunNow, &keys, &[job_id, "yes"])
     }
 
     /// Enqueues a dead letter as a new job.

@@ -45,8 +45,8 @@ impl Default for Ask<'_> {
 
 impl Call {
     /// Holds a running job in the set of [`FLOW`], which is due within a minute.
-    pub fn park_into_flow(held: &Held, fields: &[(&str, &str)]) -> Call {
-        let mut call = Call::settle(Script::Park, held, fields);
+    pub fn postpone_into_flow(held: &Held, fields: &[(&str, &str)]) -> Call {
+        let mut call = Call::settle(Script::Postpone, held, fields);
         call.keys[2] = super::key(&format!("flow:{FLOW}"));
         call.keys[3] = super::key("flows");
         call.args[5] = b"flow".to_vec();
@@ -63,7 +63,7 @@ impl Call {
     }
 
     /// Asks [`FLOW`] for attempts. A trial may take 30 s, and the breaker is open for at most 60 s.
-    pub fn flow_take(ask: Ask<'_>) -> Call {
+    pub fn flow_acquire(ask: Ask<'_>) -> Call {
         let text = |number: u32| number.to_string().into_bytes();
         let args = vec![
             ask.consumer.into(),
@@ -77,27 +77,27 @@ impl Call {
             text(ask.is_past_breaker.into()),
             b"60000".to_vec(),
         ];
-        Call { script: Script::FlowTake, keys: vec![flow_key()], args }
+        Call { script: Script::FlowAcquire, keys: vec![flow_key()], args }
     }
 
     /// Reports an outcome to the breaker of [`FLOW`], which is open for 5 s the first time and at most for 60
     /// s.
-    pub fn flow_tell(works: bool) -> Call {
+    pub fn flow_report(works: bool) -> Call {
         let what = if works { "works" } else { "fails" };
         let args = [what, "5000", "60000", "1", "h:80"].map(|arg| arg.as_bytes().to_vec()).to_vec();
-        Call { script: Script::FlowTell, keys: vec![flow_key()], args }
+        Call { script: Script::FlowReport, keys: vec![flow_key()], args }
     }
 
     /// Returns a granted attempt to [`FLOW`], and a token up to `burst`.
-    pub fn flow_back(is_trial: bool, burst: u32) -> Call {
+    pub fn flow_release(is_trial: bool, burst: u32) -> Call {
         let args = vec![u8::from(is_trial).to_string().into_bytes(), burst.to_string().into_bytes()];
-        Call { script: Script::FlowBack, keys: vec![flow_key()], args }
+        Call { script: Script::FlowRelease, keys: vec![flow_key()], args }
     }
 
     /// Sweeps orphaned jobs. These flows are known.
-    pub fn mend(known: &[&str]) -> Call {
+    pub fn sweep(known: &[&str]) -> Call {
         let sets: Vec<String> = known.iter().map(|flow| format!("flow:{flow}")).collect();
         let keys = ["waiting", "scheduled", "flows"].into_iter().chain(sets.iter().map(String::as_str));
-        Call::new(Script::Mend, &keys.collect::<Vec<_>>(), &[&["500"], known].concat())
+        Call::new(Script::Sweep, &keys.collect::<Vec<_>>(), &[&["500"], known].concat())
     }
 }

@@ -16,7 +16,7 @@ pub struct Held {
     /// The delivery count.
     pub count: String,
     /// The job's id when it waits.
-    pub ticket: String,
+    pub job_id: String,
 }
 
 /// The number of copies of a job by place.
@@ -120,7 +120,7 @@ impl Stage {
     pub fn deliver(&self, consumer: &str, fields: &[(&str, &str)]) -> Held {
         let id = self.enqueue(fields);
         assert_eq!(self.read(consumer), [id.as_str()]);
-        Held { ticket: id.clone(), id, consumer: consumer.to_owned(), count: "1".to_owned() }
+        Held { job_id: id.clone(), id, consumer: consumer.to_owned(), count: "1".to_owned() }
     }
 
     /// The number of copies, by place, of the job whose bytes contain `mark`.
@@ -212,16 +212,16 @@ impl Stage {
     /// If it is not held.
     pub fn hold_back(&self, fields: &[(&str, &str)]) -> String {
         let held = self.deliver("holder", fields);
-        assert_eq!(letter(&self.call(&Call::park_into_flow(&held, fields))), "o");
-        held.ticket
+        assert_eq!(letter(&self.call(&Call::postpone_into_flow(&held, fields))), "o");
+        held.job_id
     }
 
     /// Adds a member to the set of [`FLOW`], with its packed job if given.
-    pub fn hold_back_raw(&self, score: &str, ticket: &str, packed: Option<&[u8]>) {
+    pub fn hold_back_raw(&self, score: &str, job_id: &str, packed: Option<&[u8]>) {
         if let Some(packed) = packed {
-            self.command(&[b"HSET", key("waiting").as_bytes(), ticket.as_bytes(), packed]);
+            self.command(&[b"HSET", key("waiting").as_bytes(), job_id.as_bytes(), packed]);
         }
-        self.command(&["ZADD", &key(&format!("flow:{FLOW}")), score, ticket]);
+        self.command(&["ZADD", &key(&format!("flow:{FLOW}")), score, job_id]);
         self.command(&["ZADD", &key("flows"), "0", FLOW]);
     }
 
@@ -233,11 +233,11 @@ impl Stage {
     }
 
     /// Adds a member to the schedule, due since `score`, with its packed job if given.
-    pub fn schedule(&self, score: &str, ticket: &str, packed: Option<&[u8]>) {
+    pub fn schedule(&self, score: &str, job_id: &str, packed: Option<&[u8]>) {
         if let Some(packed) = packed {
-            self.command(&[b"HSET", key("waiting").as_bytes(), ticket.as_bytes(), packed]);
+            self.command(&[b"HSET", key("waiting").as_bytes(), job_id.as_bytes(), packed]);
         }
-        self.command(&["ZADD", &key("scheduled"), score, ticket]);
+        self.command(&["ZADD", &key("scheduled"), score, job_id]);
     }
 }
 

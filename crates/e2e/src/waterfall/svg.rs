@@ -201,8 +201,8 @@ impl Picture<'_> {
     fn legend(&self, middle: f64, text: &mut String) {
         let is_here = |class: &Class| self.rows.iter().any(|row| Class::of(row.span) == *class);
         let entries = Class::ALL.into_iter().filter(is_here).map(|class| {
-            let (name, meaning) = (class.name(), class.meaning());
-            format!("<tspan class=\"{name}\">■</tspan> {meaning}\u{a0}\u{a0} ")
+            let (name, class) = (class.name(), class.class());
+            format!("<tspan class=\"{name}\">■</tspan> {class}\u{a0}\u{a0} ")
         });
         let (entries, y) = (entries.collect::<String>(), middle + BASELINE);
         put(

@@ -173,8 +173,8 @@ fn play_jobs_that_are_put_in_together(stage: &Stage) {
 }
 
 fn play_by_hand(stage: &Stage) {
-    stage.run(&["send", &stage.sink.url("/ok?never"), "--in", "1h", "--id", "never"]);
-    stage.run(&["send", &stage.sink.url("/ok?now"), "--in", "1h", "--id", "now"]);
+    stage.run(&["send", &stage.sink.url("/ok?never"), "--in", "1h", "--label", "never"]);
+    stage.run(&["send", &stage.sink.url("/ok?now"), "--in", "1h", "--label", "now"]);
     eventually_or("both wait", SOON, || match stage.queue().scheduled() {
         2.. => Ok(()),
         waiting => Err(format!("{waiting}")),
@@ -221,7 +221,7 @@ const OPERATIONS: [&str; 16] = [
     "release",
     "dead_letter",
     "delay",
-    "park",
+    "postpone",
     "cancel",
     "run_now",
     "purge",
@@ -255,7 +255,8 @@ fn faults_of_logs(lines: &[LogLine], told: &[SpanRecord]) -> Vec<String> {
         logs::faults(line, told).into_iter().map(move |fault| format!("line {body:?}: {fault}"))
     };
     let is_told = |body: &str| lines.iter().any(|line| line.body == body);
-    let missing = ["worker is ready", "job buried", "stopped"].into_iter().filter(|body| !is_told(body));
+    let missing =
+        ["worker is ready", "job dead-lettered", "stopped"].into_iter().filter(|body| !is_told(body));
     let missing = missing.map(|body| format!("there is no line {body:?}"));
     lines.iter().flat_map(of).chain(missing).collect()
 }

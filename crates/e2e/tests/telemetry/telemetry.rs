@@ -318,7 +318,7 @@ fn durations_arrive_in_seconds() {
 }
 
 #[test]
-fn a_lost_lease_a_takeover_and_a_burial_are_counted() {
+fn a_lost_lease_a_takeover_and_a_dead_lettering_are_counted() {
     use nix::sys::signal::Signal;
     // Long enough for a loaded machine not to lose one that is none of the matter.
     let lease = ["--lease", "3s"];

@@ -23,14 +23,14 @@ fn receiver() -> Receiver {
     Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"))
 }
 
-/// A job that ends among the dead letters at once, which is logged; returns its ticket.
-fn bury(redis: &RedisServer, sink: &Sink) -> String {
+/// A job that ends among the dead letters at once, which is logged; returns its job id.
+fn dead_letter(redis: &RedisServer, sink: &Sink) -> String {
     let queue = Queue::new(redis, "default");
     let parent = format!("00-{TRACE}-b7ad6b7169203331-01");
-    let fields = [("url", sink.url("/status/410")), ("id", "order-17".into()), ("traceparent", parent)];
-    let ticket = queue.enqueue(&fields);
+    let fields = [("url", sink.url("/status/410")), ("label", "order-17".into()), ("traceparent", parent)];
+    let job_id = queue.enqueue(&fields);
     queue.wait_until_drained(SOON);
-    ticket
+    job_id
 }
 
 fn a_line_of_a_job_says_which_job_it_is_about(build: Build) {
@@ -42,11 +42,11 @@ fn a_line_of_a_job_says_which_job_it_is_about(build: Build) {
         ("POSTRIDER_LOG_FORMAT", "json"),
     ];
     let mut worker = Postrider::ready_worker(build, &redis, &[], &variables);
-    let ticket = bury(&redis, &sink);
-    let line = worker.wait_for_log("job buried", SOON);
+    let job_id = dead_letter(&redis, &sink);
+    let line = worker.wait_for_log("job dead-lettered", SOON);
     let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
     assert_eq!(line["job_id"], json!("order-17"));
-    assert_eq!(line["ticket"], json!(ticket));
+    assert_eq!(line["job_id"], json!(job_id));
     assert_eq!(line["queue"], json!("default"));
     assert_eq!(line["attempt"], json!(1));
     assert_eq!(
@@ -76,7 +76,7 @@ fn each_attempt_has_a_line_for_those_who_ask(build: Build) {
     queue.enqueue(&[("url", sink.url("/status/503")), ("max_attempts", "2".to_owned())]);
     let line = worker.wait_for_log("attempt failed, to be tried again", SOON);
     assert!(line.contains("error_type=503") && line.ends_with("attempt=1"), "{line}");
-    queue.enqueue(&[("url", sink.url("/ok")), ("id", "order-18".to_owned())]);
+    queue.enqueue(&[("url", sink.url("/ok")), ("label", "order-18".to_owned())]);
     let line = worker.wait_for_log("delivered", SOON);
     assert!(line.contains("status=200") && line.contains("job_id=order-18"), "{line}");
 }
@@ -84,13 +84,13 @@ fn each_attempt_has_a_line_for_those_who_ask(build: Build) {
 fn a_line_for_people_says_it_too(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let mut worker = Postrider::ready_worker(build, &redis, &["--log-format", "text"], &[]);
-    let ticket = bury(&redis, &sink);
-    let line = worker.wait_for_log("job buried", SOON);
-    assert!(line.contains(&format!("ticket={ticket}")), "{line}");
+    let job_id = dead_letter(&redis, &sink);
+    let line = worker.wait_for_log("job dead-lettered", SOON);
+    assert!(line.contains(&format!("job_id={job_id}")), "{line}");
     assert!(line.contains("job_id=order-17") && line.ends_with("queue=default attempt=1"), "{line}");
 }
 
-/// The log lines that a receiver got of a worker which buried a job.
+/// The log lines that a receiver got of a worker which dead-lettered a job.
 fn exported(protocol: &str, filter: &str) -> (Receiver, Vec<LogLine>, String) {
     let (redis, sink, receiver) = (RedisServer::start(), Sink::start(), receiver());
     let endpoint = receiver.endpoint(protocol);
@@ -105,25 +105,25 @@ fn exported(protocol: &str, filter: &str) -> (Receiver, Vec<LogLine>, String) {
         ("POSTRIDER_LOG", filter),
     ];
     let mut worker = Postrider::ready_worker(Build::Otel, &redis, &[], &variables);
-    let ticket = bury(&redis, &sink);
-    worker.wait_for_log("job buried", SOON);
+    let job_id = dead_letter(&redis, &sink);
+    worker.wait_for_log("job dead-lettered", SOON);
     eventually_or("the line at the receiver", SOON, || {
-        let found = receiver.logs().iter().any(|line| line.body == "job buried");
+        let found = receiver.logs().iter().any(|line| line.body == "job dead-lettered");
         if found { Ok(()) } else { Err("not there") }
     });
     assert_eq!(worker.stop().code(), Some(0));
     let lines = receiver.logs();
-    (receiver, lines, ticket)
+    (receiver, lines, job_id)
 }
 
 #[test]
 fn a_receiver_gets_the_line_in_the_trace_of_its_job() {
     for protocol in ["grpc", "http/protobuf"] {
-        let (receiver, lines, ticket) = exported(protocol, "info");
+        let (receiver, lines, job_id) = exported(protocol, "info");
         let spans = receiver.spans();
         let process = spans.iter().find(|span| span.name == "process default").expect("it was worked on");
-        let buried: Vec<_> = lines.iter().filter(|line| line.body == "job buried").collect();
-        let [line] = buried.as_slice() else { panic!("{lines:#?}") };
+        let dead_lettered: Vec<_> = lines.iter().filter(|line| line.body == "job dead-lettered").collect();
+        let [line] = dead_lettered.as_slice() else { panic!("{lines:#?}") };
         assert_eq!((line.trace_id.as_str(), &line.span_id), (TRACE, &process.span_id));
         assert_eq!(line.severity, "WARN");
         // The names that spans have for the same.
@@ -143,7 +143,7 @@ fn a_receiver_gets_the_line_in_the_trace_of_its_job() {
         );
         let ready = lines.iter().find(|line| line.body == "worker is ready").expect("it was logged");
         assert_eq!(ready.attributes["messaging.client.id"], process.attributes["messaging.client.id"]);
-        assert_eq!(line.attributes["postrider.job.ticket"], json!(ticket));
+        assert_eq!(line.attributes["postrider.job.id"], json!(job_id));
         assert_eq!(line.attributes["postrider.job.attempt"], json!(1));
         assert_eq!(line.attributes["messaging.destination.name"], json!("default"));
         assert_eq!(line.resource["service.name"], json!("postrider"));
@@ -181,17 +181,18 @@ fn a_log_record_holds_no_more_than_its_limits() {
         ("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "4"),
     ];
     let mut worker = Postrider::ready_worker(Build::Otel, &redis, &[], &variables);
-    bury(&redis, &sink);
-    worker.wait_for_log("job buried", SOON);
+    dead_letter(&redis, &sink);
+    worker.wait_for_log("job dead-lettered", SOON);
     assert_eq!(worker.stop().code(), Some(0));
     let lines = receiver.logs();
-    let buried = lines.iter().find(|line| line.body == "job buried").expect("it was flushed");
-    assert_eq!(buried.attributes.len(), 2, "{buried:#?}");
+    let dead_lettered = lines.iter().find(|line| line.body == "job dead-lettered").expect("it was flushed");
+    assert_eq!(dead_lettered.attributes.len(), 2, "{dead_lettered:#?}");
     assert_eq!(
-        buried.dropped, 0,
+        dead_lettered.dropped, 0,
         "the exporter counts dropped attributes now: say so in docs/telemetry-variables.md"
     );
-    let long = buried.attributes.values().filter_map(Value::as_str).filter(|text| text.chars().count() > 4);
-    assert_eq!(long.count(), 0, "{buried:#?}");
+    let long =
+        dead_lettered.attributes.values().filter_map(Value::as_str).filter(|text| text.chars().count() > 4);
+    assert_eq!(long.count(), 0, "{dead_lettered:#?}");
     assert!(receiver.spans().is_empty() && receiver.metrics().is_empty());
 }

@@ -77,10 +77,10 @@ fn settlements_that_redis_refuses_bound_what_is_taken_in() {
     let mut worker = Postrider::ready_worker(BUILD, &redis, &["--concurrency", "4"], &[]);
     worker.wait_for_log("Redis refuses a command", SOON);
     sink.wait_for(4, SOON);
-    assert!(queue.pending() <= 5, "{} jobs are in hand", queue.pending());
-    assert!(!worker.log().iter().any(|line| line.contains("job buried")), "nothing is buried");
+    assert!(queue.pending() <= 5, "{} jobs are in flight", queue.pending());
+    assert!(!worker.log().iter().any(|line| line.contains("job dead-lettered")), "nothing is dead-lettered");
     redis.command(&["DEL", "postrider:{default}:dead"]);
-    eventually("all are buried", SOON, || (queue.dead().len() == 100).then_some(()));
+    eventually("all are dead-lettered", SOON, || (queue.dead().len() == 100).then_some(()));
     queue.wait_until_drained(SOON);
     assert_eq!(sink.requests().len(), 100, "each was sent once");
     let refusals = worker.log().iter().filter(|line| line.contains("Redis refuses")).count();
@@ -121,12 +121,12 @@ fn an_answer_of_success_is_one_though_its_body_breaks_off() {
 }
 
 #[test]
-fn a_made_up_ticket_overwrites_no_job_that_waits() {
+fn a_made_up_job_id_overwrites_no_job_that_waits() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
     let queue = Queue::new(&redis, "default");
     for path in ["/ok?one", "/ok?two"] {
-        queue.enqueue(&[("url", sink.url(path).as_str()), ("delay_ms", "300"), ("_ticket", "7-7")]);
+        queue.enqueue(&[("url", sink.url(path).as_str()), ("delay_ms", "300"), ("_job_id", "7-7")]);
     }
     sink.wait_for(2, SOON);
     queue.wait_until_drained(SOON);

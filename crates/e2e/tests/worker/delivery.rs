@@ -1,4 +1,4 @@
-//! Tests of the main job: what stands in the stream is delivered, tried again or buried, in both builds.
+//! Tests of the main job: what stands in the stream is delivered, tried again or dead-lettered, in both builds.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ e2e::in_both_builds!(
     the_redis_cli_tool_is_a_producer,
     a_job_without_a_method_is_a_post,
     send_says_what_became_of_the_job,
-    send_prints_the_ticket,
+    send_prints_the_job_id,
     send_refuses_what_is_not_a_job,
     a_failed_job_is_tried_again_as_it_was,
     two_jobs_with_one_id_are_two_jobs,
@@ -103,7 +103,7 @@ fn send_says_what_became_of_the_job(build: Build) {
     assert_eq!((code, outcome), (3, json!("waiting")));
 }
 
-fn send_prints_the_ticket(build: Build) {
+fn send_prints_the_job_id(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let url = sink.url("/ok");
     let output = send(build, &redis, &["PUT", &url, "-H", "X-One: 1", "-d", "hello"]);
@@ -132,7 +132,7 @@ fn a_failed_job_is_tried_again_as_it_was(build: Build) {
     let url = sink.url("/flaky/2/a");
     queue.enqueue(&[
         ("url", url.as_str()),
-        ("id", "order-1"),
+        ("label", "order-1"),
         ("body", "hello"),
         ("headers", r#"{"A":"b"}"#),
     ]);
@@ -156,7 +156,7 @@ fn two_jobs_with_one_id_are_two_jobs(build: Build) {
     let _worker = Postrider::ready_worker(build, &redis, &FAST_RETRY, &[]);
     for name in ["a", "b"] {
         let url = sink.url(&format!("/flaky/2/{name}"));
-        queue.enqueue(&[("url", url.as_str()), ("id", "same"), ("body", name)]);
+        queue.enqueue(&[("url", url.as_str()), ("label", "same"), ("body", name)]);
     }
     sink.wait_for(6, SOON);
     queue.wait_until_drained(SOON);

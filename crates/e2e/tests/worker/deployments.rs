@@ -71,7 +71,7 @@ fn the_shards_of_a_queue_spread_over_a_cluster() {
 
 /// What all workers share of a flow lies in a slot of its own, away from the queue's.
 #[test]
-fn a_flow_is_limited_and_its_jobs_parked_in_a_cluster() {
+fn a_flow_is_limited_and_its_jobs_held_in_a_cluster() {
     const JOBS: usize = 30;
     let (nodes, sink) = (cluster::start(3), Sink::start());
     let url = format!("redis-cluster://127.0.0.1:{}", nodes[0].port);

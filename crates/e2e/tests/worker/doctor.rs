@@ -169,9 +169,9 @@ fn jobs_that_stand_nowhere_are_named_and_found_by_a_worker(build: Build) {
     let queue = Queue::new(&redis, "default");
     let url = sink.url("/ok");
     queue.schedule("1-0", &[("url", &url)]);
-    for ticket in ["2-0", "3-0"] {
+    for job_id in ["2-0", "3-0"] {
         // The id of the flow `orders`.
-        queue.park("9658403816409e66", ticket, &[("url", &url), ("flow", "orders")]);
+        queue.postpone("9658403816409e66", job_id, &[("url", &url), ("flow", "orders")]);
     }
     assert_eq!(doctor(build, &redis.url(), &[]), (0, vec![]));
     redis.command(&["DEL", &queue.key("scheduled"), &queue.key("flows")]);

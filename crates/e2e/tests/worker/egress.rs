@@ -1,4 +1,4 @@
-//! Tests of the egress policy: what must not be reached is buried without a packet, and the next job is delivered.
+//! Tests of the egress policy: what must not be reached is dead-lettered without a packet, and the next job is delivered.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
@@ -104,20 +104,20 @@ impl Trap {
 
 /// Lets a worker meet all the URLs and then one that may be reached; returns the dead letters by URL, in order.
 fn refused(worker: &mut Postrider, queue: Queue<'_>, sink: &Sink, urls: &[String]) -> Vec<DeadLetter> {
-    let tickets: Vec<String> = urls.iter().map(|url| queue.enqueue(&[("url", url)])).collect();
+    let job_ids: Vec<String> = urls.iter().map(|url| queue.enqueue(&[("url", url)])).collect();
     queue.enqueue(&[("url", sink.url("/next"))]);
     sink.wait_for_path("/next", 1, SOON);
     queue.wait_until_drained(SOON);
     let dead = queue.dead();
     assert_eq!(dead.len(), urls.len(), "{dead:#?}");
-    let letters = urls.iter().zip(tickets).map(|(url, ticket)| {
+    let letters = urls.iter().zip(job_ids).map(|(url, job_id)| {
         let letter = dead.iter().find(|letter| letter.field("url").as_ref() == Some(url));
-        let letter = letter.unwrap_or_else(|| panic!("{url} is not buried: {dead:#?}")).clone();
-        assert_eq!((letter.reason().as_str(), letter.field("_ticket")), ("refused", Some(ticket)), "{url}");
+        let letter = letter.unwrap_or_else(|| panic!("{url} is not dead-lettered: {dead:#?}")).clone();
+        assert_eq!((letter.reason().as_str(), letter.field("_job_id")), ("refused", Some(job_id)), "{url}");
         assert_eq!(letter.field("_attempt").as_deref(), Some("0"), "no attempt was made: {letter:?}");
-        let entry = letter.field("_ticket").unwrap_or_default();
+        let entry = letter.field("_job_id").unwrap_or_default();
         let line = worker.wait_for_log(&entry, SOON);
-        assert!(line.contains("job buried") && line.contains(&error(&letter)), "{line}");
+        assert!(line.contains("job dead-lettered") && line.contains(&error(&letter)), "{line}");
         letter
     });
     letters.collect()

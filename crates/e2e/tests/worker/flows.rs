@@ -15,12 +15,12 @@ e2e::in_both_builds!(
     a_breaker_opens_and_its_jobs_wait_at_no_cost_of_an_attempt,
     concurrency_is_limited_over_all_workers,
     a_rate_is_limited_over_all_workers,
-    parked_jobs_outlive_their_worker,
-    parked_jobs_expire,
+    held_jobs_outlive_their_worker,
+    held_jobs_expire,
     a_trial_passes_a_limit_of_concurrency,
     nothing_is_left_of_a_flow,
     a_refusal_of_redis_keeps_no_slot,
-    a_long_stream_does_not_go_by_way_of_the_parked,
+    a_long_stream_does_not_go_by_way_of_the_held,
 );
 
 const SOON: Duration = Duration::from_secs(60);
@@ -56,9 +56,9 @@ fn a_destination_that_hangs_holds_few_slots(build: Build) {
     good.wait_for(JOBS, SOON);
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     assert!(dead.requests().len() <= 5, "{} requests hang", dead.requests().len());
-    eventually_or("the rest is parked", SOON, || match queue.parked() {
-        parked if parked >= JOBS as i64 - 5 => Ok(()),
-        parked => Err(parked),
+    eventually_or("the rest is held", SOON, || match queue.held() {
+        held if held >= JOBS as i64 - 5 => Ok(()),
+        held => Err(held),
     });
     assert_eq!(worker.stop().code(), Some(0));
 }
@@ -76,7 +76,7 @@ fn a_breaker_opens_and_its_jobs_wait_at_no_cost_of_an_attempt(build: Build) {
         queue.enqueue(&[("url", format!("{url}/?{number}"))]);
     }
     worker.wait_for_log("the destination does not answer", SOON);
-    eventually("its jobs are parked", SOON, || (queue.parked() >= JOBS as i64 - 10).then_some(()));
+    eventually("its jobs are held", SOON, || (queue.held() >= JOBS as i64 - 10).then_some(()));
     // One trial after each pause, of at least 225 ms and then 450 ms.
     let (began, before) = (Instant::now(), down.struck());
     down.wait_for_strike(before + 3, SOON);
@@ -125,8 +125,8 @@ fn a_rate_is_limited_over_all_workers(build: Build) {
     assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
 }
 
-/// What one worker has parked another lets go.
-fn parked_jobs_outlive_their_worker(build: Build) {
+/// What one worker has held another lets go.
+fn held_jobs_outlive_their_worker(build: Build) {
     const JOBS: usize = 30;
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let (queue, down) = (Queue::new(&redis, "default"), Proxy::start_down(sink.address().port()));
@@ -136,7 +136,7 @@ fn parked_jobs_outlive_their_worker(build: Build) {
         queue.enqueue(&[("url", format!("{url}/?{number}")), ("max_attempts", "100".to_owned())]);
     }
     first.wait_for_log("the destination does not answer", SOON);
-    eventually("jobs are parked", SOON, || (queue.parked() > 0).then_some(()));
+    eventually("jobs are held", SOON, || (queue.held() > 0).then_some(()));
     first.kill();
     down.set(Mode::Pass);
     let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
@@ -145,7 +145,7 @@ fn parked_jobs_outlive_their_worker(build: Build) {
 }
 
 /// Nobody waits for ever for a destination that does not come back.
-fn parked_jobs_expire(build: Build) {
+fn held_jobs_expire(build: Build) {
     const JOBS: usize = 30;
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let (queue, down) = (Queue::new(&redis, "default"), Proxy::start_down(sink.address().port()));
@@ -200,7 +200,7 @@ fn nothing_is_left_of_a_flow(build: Build) {
         queue.enqueue(&[("url", sink.url("/ok").as_str()), ("flow", "orders")]);
     }
     worker.wait_for_log("the destination does not answer", SOON);
-    eventually("jobs are parked", SOON, || (queue.parked() > 0).then_some(()));
+    eventually("jobs are held", SOON, || (queue.held() > 0).then_some(()));
     down.set(Mode::Pass);
     sink.wait_for(2 * JOBS, SOON);
     queue.wait_until_drained(SOON);
@@ -233,7 +233,7 @@ fn a_refusal_of_redis_keeps_no_slot(build: Build) {
     }
     queue.enqueue(&[("url", sink.url("/ok?other"))]);
     sink.wait_for_path("/ok?other", 1, SOON);
-    eventually("all are parked", SOON, || (queue.parked() == JOBS as i64).then_some(()));
+    eventually("all are held", SOON, || (queue.held() == JOBS as i64).then_some(()));
     assert_eq!(sink.requests().len(), 1);
     redis.command(&["DEL", &key]);
     queue.wait_until_drained(SOON);
@@ -258,18 +258,18 @@ fn a_flow_key_has_a_length() {
     assert_eq!(sink.requests().len(), 1);
 }
 
-/// What is parked comes back at the stream's end. Were all that stand before it parked too, because others wait, a
+/// What is held comes back at the stream's end. Were all that stand before it held too, because others wait, a
 /// hiccup would cost a backlog several calls a job and its destination all jobs until the stream is through.
-fn a_long_stream_does_not_go_by_way_of_the_parked(build: Build) {
+fn a_long_stream_does_not_go_by_way_of_the_held(build: Build) {
     const JOBS: usize = 3000;
-    const PARKED: usize = 40;
+    const HELD: usize = 40;
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
     let host = sink.address().to_string();
     let flow =
         redis.command(&["EVAL", "return string.sub(redis.sha1hex(ARGV[1]), 1, 16)", "0", &host]).text();
-    for number in 0..PARKED {
-        queue.park(&flow, &format!("7-{number}"), &[("url", &sink.url("/ok?parked"))]);
+    for number in 0..HELD {
+        queue.postpone(&flow, &format!("7-{number}"), &[("url", &sink.url("/ok?held"))]);
     }
     for _ in 0..JOBS {
         queue.enqueue(&[("url", sink.url("/ok"))]);
@@ -283,10 +283,10 @@ fn a_long_stream_does_not_go_by_way_of_the_parked(build: Build) {
     };
     let before = written();
     let mut worker = Postrider::ready_worker(build, &redis, &FAST, &[]);
-    sink.wait_for(JOBS + PARKED, SOON);
+    sink.wait_for(JOBS + HELD, SOON);
     queue.wait_until_drained(SOON);
-    // To park a job takes two.
-    let parked = (written() - before) / 2;
-    assert!(parked < JOBS / 4, "{parked} of {JOBS} jobs were parked");
+    // To hold a job takes two.
+    let held = (written() - before) / 2;
+    assert!(held < JOBS / 4, "{held} of {JOBS} jobs were held");
     assert_eq!(worker.stop().code(), Some(0));
 }

@@ -52,7 +52,7 @@ fn jobs_that_expire_while_they_wait_do_not_keep_their_flow_closed(build: Build) 
         queue.enqueue(&[("url", format!("{url}/late?{number}"))]);
     }
     worker.wait_for_log("the destination does not answer", SOON);
-    eventually("its jobs are parked", SOON, || (queue.parked() >= JOBS as i64).then_some(()));
+    eventually("its jobs are held", SOON, || (queue.held() >= JOBS as i64).then_some(()));
     wait_until(began + life);
     down.set(Mode::Pass);
     worker.wait_for_log("the destination answers again", Duration::from_secs(20));
@@ -77,7 +77,7 @@ fn jobs_that_expire_while_they_wait_use_no_tokens(build: Build) {
         queue.enqueue(&[("url", url.as_str()), ("flow", "orders"), ("expires_at", &expires)]);
     }
     queue.enqueue(&[("url", sink.url("/late").as_str()), ("flow", "orders")]);
-    eventually("they are parked", SOON, || (queue.parked() >= EXPIRE as i64 - 3).then_some(()));
+    eventually("they are held", SOON, || (queue.held() >= EXPIRE as i64 - 3).then_some(()));
     wait_until(began + life);
     // With a token for each of them it would take a minute and a half.
     sink.wait_for_path("/late", 1, Duration::from_secs(30));

@@ -2,9 +2,9 @@
 //! tests links the whole harness once more: a new file of tests needs its `mod` here.
 
 mod accidents;
-mod burial;
 mod client_certificates;
 mod dashboards;
+mod dead_letters;
 mod delivery;
 mod deployments;
 mod doctor;

@@ -1,4 +1,4 @@
-//! Entries that are no jobs: each is buried with its own bytes and with what is wrong, and the next job runs.
+//! Entries that are no jobs: each is dead-lettered with its own bytes and with what is wrong, and the next job runs.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::wait::eventually;
 
-e2e::in_both_builds!(every_malformed_entry_is_buried_and_told, what_is_too_large_is_cut);
+e2e::in_both_builds!(every_malformed_entry_is_dead_lettered_and_told, what_is_too_large_is_cut);
 
 const SOON: Duration = Duration::from_secs(60);
 const LARGEST: usize = 4 << 20;
@@ -126,7 +126,7 @@ fn fields_that_are_wrong() -> Vec<(Fields, &'static str)> {
         ("timeout_ms", &["3600001", "9999999999999999"], "more than an hour"),
         ("max_attempts", &["0", "101"], "1 to 100"),
         ("max_attempts", &["18446744073709551616", "-1"], "1 to 16 digits"),
-        ("id", &["a.b", "", "a b", "a\r\nb"], "letters, digits"),
+        ("label", &["a.b", "", "a b", "a\r\nb"], "letters, digits"),
         ("result_ttl_ms", &["604800001"], "more than seven days"),
     ] {
         cases.extend(values.iter().map(|value| (with(name, *value), told)));
@@ -140,27 +140,27 @@ fn error(letter: &DeadLetter) -> String {
     letter.field("_error").unwrap_or_default()
 }
 
-fn every_malformed_entry_is_buried_and_told(build: Build) {
+fn every_malformed_entry_is_dead_lettered_and_told(build: Build) {
     let (redis, sink, cases) = (RedisServer::start(), Sink::start(), cases());
     let queue = Queue::new(&redis, "default");
     let worker = Postrider::ready_worker(build, &redis, &[], &[]);
-    let tickets: Vec<String> = cases
+    let job_ids: Vec<String> = cases
         .iter()
         .map(|(fields, _)| {
-            let ticket = queue.enqueue(fields);
-            queue.enqueue(&[("url", sink.url(&format!("/next?{ticket}")))]);
-            ticket
+            let job_id = queue.enqueue(fields);
+            queue.enqueue(&[("url", sink.url(&format!("/next?{job_id}")))]);
+            job_id
         })
         .collect();
     queue.wait_until_drained(SOON);
     let dead = queue.dead();
     assert_eq!((dead.len(), sink.requests().len()), (cases.len(), cases.len()));
-    for ((fields, told), ticket) in cases.iter().zip(tickets) {
+    for ((fields, told), job_id) in cases.iter().zip(job_ids) {
         let shown: Vec<_> =
             fields.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))).collect();
         let shown = format!("{:.200}", format!("{shown:?}"));
-        let letter = dead.iter().find(|letter| letter.field("_ticket").as_ref() == Some(&ticket));
-        let letter = letter.unwrap_or_else(|| panic!("{shown} is not buried"));
+        let letter = dead.iter().find(|letter| letter.field("_job_id").as_ref() == Some(&job_id));
+        let letter = letter.unwrap_or_else(|| panic!("{shown} is not dead-lettered"));
         let reason = if *told == "is newer than" { "version" } else { "malformed" };
         assert_eq!(letter.reason(), reason, "{shown}");
         assert!(error(letter).contains(told), "{shown}: {}", error(letter));
@@ -170,7 +170,7 @@ fn every_malformed_entry_is_buried_and_told(build: Build) {
                 fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
             assert_eq!(letter.own_fields(), own, "{shown}");
         }
-        assert_eq!(sink.requests_to(&format!("/next?{ticket}")).len(), 1, "{shown}");
+        assert_eq!(sink.requests_to(&format!("/next?{job_id}")).len(), 1, "{shown}");
     }
     let log = worker.log().join("\n");
     assert!(!log.contains("hunter2") && !log.contains("aHVudGVy"), "no secret is repeated");
@@ -185,12 +185,12 @@ fn what_is_too_large_is_cut(build: Build) {
     let fields = |bytes: usize| vec![("url", url.clone().into_bytes()), ("body", vec![b'x'; bytes - rest])];
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
     queue.enqueue(&fields(LARGEST));
-    let tickets = [LARGEST + 1, 100_000_000].map(|bytes| queue.enqueue(&fields(bytes)));
+    let job_ids = [LARGEST + 1, 100_000_000].map(|bytes| queue.enqueue(&fields(bytes)));
     queue.enqueue(&[("url", sink.url("/next"))]);
     eventually("the next job", SOON, || (sink.requests().len() == 2).then_some(()));
     queue.wait_until_drained(SOON);
     let dead = queue.dead();
-    assert_eq!(dead.iter().map(|letter| letter.field("_ticket")).collect::<Vec<_>>(), tickets.map(Some));
+    assert_eq!(dead.iter().map(|letter| letter.field("_job_id")).collect::<Vec<_>>(), job_ids.map(Some));
     for letter in dead {
         assert_eq!(letter.reason(), "malformed");
         assert!(error(&letter).contains("bytes are too many; at most 4194304"), "{}", error(&letter));

@@ -28,10 +28,10 @@ type Settlement = (Script, &'static str, (&'static str, &'static str), usize, us
 /// How a job ends that comes to this settlement: its path, a field, how many requests it makes when all is well,
 /// and how many dead letters.
 const SETTLEMENTS: [Settlement; 4] = [
-    (Script::Finish, "/ok", ("unknown", "x"), 1, 0),
-    (Script::Conclude, "/ok", ("result_ttl_ms", "60000"), 1, 0),
-    (Script::Park, "/flaky/1/key", ("unknown", "x"), 2, 0),
-    (Script::Bury, "/status/410", ("unknown", "x"), 1, 1),
+    (Script::Complete, "/ok", ("unknown", "x"), 1, 0),
+    (Script::CompleteWithResult, "/ok", ("result_ttl_ms", "60000"), 1, 0),
+    (Script::Postpone, "/flaky/1/key", ("unknown", "x"), 2, 0),
+    (Script::DeadLetter, "/status/410", ("unknown", "x"), 1, 1),
 ];
 
 /// The name under which Redis keeps a script, which it is given if it does not have it.
@@ -65,7 +65,7 @@ fn killed_between_the_answer_and_its_settlement(build: Build) {
         let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
         queue.wait_until_drained(SOON);
         // The attempt whose settlement was lost is made again; of the retry it was the 503.
-        let expected = requests + usize::from(script != Script::Park);
+        let expected = requests + usize::from(script != Script::Postpone);
         assert_eq!((sink.requests().len(), queue.dead().len()), (expected, dead), "{script:?}");
     }
 }

@@ -79,9 +79,9 @@ fn send(build: Build, redis: &RedisServer, arguments: &[&str]) -> Output {
     Postrider::run(build, &arguments, &[], SOON)
 }
 
-fn show(build: Build, redis: &RedisServer, ticket: &str, more: &[&str]) -> Output {
+fn show(build: Build, redis: &RedisServer, job_id: &str, more: &[&str]) -> Output {
     let url = redis.url();
-    Postrider::run(build, &[&["jobs", "show", ticket, "--redis-url", &url], more].concat(), &[], SOON)
+    Postrider::run(build, &[&["jobs", "show", job_id, "--redis-url", &url], more].concat(), &[], SOON)
 }
 
 fn a_result_is_kept_for_who_waits(build: Build) {
@@ -102,17 +102,17 @@ fn a_result_is_kept_for_who_waits(build: Build) {
     assert!(!sent.stdout.contains("hunter2") && !sent.stdout.contains('\u{1b}'), "{}", sent.stdout);
 
     let sent = send(build, &redis, &[&url, "--json", "-d", &format!("200\n\n{}", "é".repeat(60))]).json();
-    let ticket = sent["ticket"].as_str().expect("a ticket").to_owned();
+    let job_id = sent["job_id"].as_str().expect("a job_id").to_owned();
     let result = &sent["result"];
     assert_eq!(
         (result["truncated"].as_bool(), result["body"].as_str()),
         (Some(true), Some(&*"é".repeat(50)))
     );
     assert!(result["duration_ms"].is_u64(), "{result}");
-    let shown = show(build, &redis, &ticket, &[]);
+    let shown = show(build, &redis, &job_id, &[]);
     assert_eq!(shown.code(), 0, "{shown:?}");
     assert!(shown.stdout.contains("done with 200") && shown.stdout.contains("(cut)"), "{}", shown.stdout);
-    let shown = show(build, &redis, &ticket, &["--json"]).json();
+    let shown = show(build, &redis, &job_id, &["--json"]).json();
     assert_eq!(shown["results"][0], *result);
 
     let dead = send(build, &redis, &[&url, "-d", "404\n\ngone"]);
@@ -128,9 +128,9 @@ fn bytes_that_are_no_text_are_kept_in_base64() {
     let _worker = Postrider::ready_worker(Build::Otel, &redis, &[], &[]);
     let url = sink.url("/reply");
     let body = b"200\n\n\xff\x00".to_vec();
-    let ticket = queue.enqueue(&[("url", url.as_bytes()), ("body", &body), ("result_ttl_ms", b"60000")]);
+    let job_id = queue.enqueue(&[("url", url.as_bytes()), ("body", &body), ("result_ttl_ms", b"60000")]);
     queue.wait_until_drained(SOON);
-    let result: serde_json::Value = serde_json::from_str(&queue.result(&ticket).unwrap()).unwrap();
+    let result: serde_json::Value = serde_json::from_str(&queue.result(&job_id).unwrap()).unwrap();
     assert_eq!((result["body_base64"].as_str(), result.get("body")), (Some("/wA="), None));
 }
 
@@ -141,9 +141,9 @@ fn half_an_answer_is_not_taken_for_all_of_it(build: Build) {
     let half = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf";
     let hostile = Hostile::start(Play::AnswerAndClose(half.into()), None);
     let url = format!("http://127.0.0.1:{}/", hostile.port());
-    let ticket = queue.enqueue(&[("url", url.as_str()), ("result_ttl_ms", "60000")]);
+    let job_id = queue.enqueue(&[("url", url.as_str()), ("result_ttl_ms", "60000")]);
     queue.wait_until_drained(SOON);
-    let result = queue.result(&ticket).expect("it is asked for");
+    let result = queue.result(&job_id).expect("it is asked for");
     let result: serde_json::Value = serde_json::from_str(&result).expect("a result is JSON");
     assert_eq!(
         (result["outcome"].as_str(), result["body"].as_str(), result["truncated"].as_bool()),
@@ -158,12 +158,12 @@ fn no_result_is_kept_for_longer_than_seven_days(build: Build) {
     let queue = Queue::new(&redis, "default");
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
     for ttl in [WEEK + 1, u32::MAX.into()] {
-        let ticket = queue.enqueue(&[("url", sink.url("/ok")), ("result_ttl_ms", ttl.to_string())]);
+        let job_id = queue.enqueue(&[("url", sink.url("/ok")), ("result_ttl_ms", ttl.to_string())]);
         queue.wait_until_drained(SOON);
         let dead = queue.dead();
         let error = dead.last().and_then(|letter| letter.field("_error"));
         assert_eq!(error.as_deref(), Some("field `result_ttl_ms` is more than seven days"));
-        let left = redis.command(&["PTTL", &queue.key(&format!("result:{ticket}"))]).integer();
+        let left = redis.command(&["PTTL", &queue.key(&format!("result:{job_id}"))]).integer();
         assert!((1..=WEEK).contains(&left), "{ttl}: {left}");
     }
 }

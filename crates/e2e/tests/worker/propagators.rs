@@ -10,7 +10,10 @@ use e2e::redis::RedisServer;
 use e2e::sink::{Sink, SinkRequest};
 use e2e::text_file::TextFile;
 
-e2e::in_both_builds!(only_the_context_that_is_named_goes_on, baggage_survives_a_retry_a_burial_and_a_replay,);
+e2e::in_both_builds!(
+    only_the_context_that_is_named_goes_on,
+    baggage_survives_a_retry_a_dead_lettering_and_a_replay,
+);
 
 const SOON: Duration = Duration::from_secs(30);
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -48,7 +51,7 @@ fn only_the_context_that_is_named_goes_on(build: Build) {
     }
 }
 
-fn baggage_survives_a_retry_a_burial_and_a_replay(build: Build) {
+fn baggage_survives_a_retry_a_dead_lettering_and_a_replay(build: Build) {
     for recording in RECORDING {
         baggage_survives(build, recording);
     }

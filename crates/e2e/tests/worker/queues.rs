@@ -124,14 +124,14 @@ fn a_worker_that_starts_reads_all_shards() {
 }
 
 #[test]
-fn an_idempotency_key_enqueues_once_and_answers_with_the_first_ticket() {
+fn an_idempotency_key_enqueues_once_and_answers_with_the_first_job_id() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
     let url = sink.url("/ok");
-    let tickets: Vec<String> = (0..3).map(|_| send(&redis, &[&url, "--key", "order-7"]).stdout).collect();
-    assert_eq!(tickets[0], tickets[1]);
-    assert_eq!(tickets[0], tickets[2]);
-    assert_ne!(send(&redis, &[&url, "--key", "order-8"]).stdout, tickets[0]);
+    let job_ids: Vec<String> = (0..3).map(|_| send(&redis, &[&url, "--key", "order-7"]).stdout).collect();
+    assert_eq!(job_ids[0], job_ids[1]);
+    assert_eq!(job_ids[0], job_ids[2]);
+    assert_ne!(send(&redis, &[&url, "--key", "order-8"]).stdout, job_ids[0]);
     sink.wait_for(2, SOON);
     Queue::new(&redis, "default").wait_until_drained(SOON);
     assert_eq!(sink.requests().len(), 2);
@@ -224,7 +224,7 @@ fn taken_up(redis: &RedisServer, url: &str, times: u64) {
 }
 
 #[test]
-fn poison_is_buried_and_the_innocent_beside_it_are_not() {
+fn poison_is_dead_lettered_and_the_innocent_beside_it_are_not() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     redis.command(&["XGROUP", "CREATE", "postrider:{default}:jobs", "postrider", "0", "MKSTREAM"]);
     taken_up(&redis, &sink.url("/ok?poison"), 5);

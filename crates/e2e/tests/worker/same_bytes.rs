@@ -21,7 +21,7 @@ const SETTINGS: &str = "[secrets.acme]\nkeys = [{ env = \"ACME_KEY\" }]\n\
 const END: [(&str, &[(&str, &str)]); 13] = [
     (
         "/path?query=1",
-        &[("id", "order-1"), ("headers", r#"{"X-Case":"Value","x-two":["a","b"]}"#), ("body", "hello")],
+        &[("label", "order-1"), ("headers", r#"{"X-Case":"Value","x-two":["a","b"]}"#), ("body", "hello")],
     ),
     ("/get", &[("method", "GET")]),
     ("/context", &[("traceparent", CONTEXT), ("tracestate", "a=b"), ("baggage", "c=d"), ("body", "{}")]),
@@ -29,9 +29,9 @@ const END: [(&str, &[(&str, &str)]); 13] = [
     ("/late", &[("delay_ms", "20"), ("body", "late")]),
     ("/signed", &[("secret", "acme"), ("body", "signed")]),
     ("/kept", &[("result_ttl_ms", "1000"), ("flow", "orders"), ("timeout_ms", "5000"), ("body", "kept")]),
-    ("/flaky/1/alone", &[("id", "order-2"), ("body", "again")]),
+    ("/flaky/1/alone", &[("label", "order-2"), ("body", "again")]),
     ("/flaky/1/child", &[("traceparent", CONTEXT), ("secret", "acme"), ("body", "again")]),
-    ("/status/503?alone", &[("id", "order-3"), ("x-own", "kept"), ("body", "never"), ("x-own", "twice")]),
+    ("/status/503?alone", &[("label", "order-3"), ("x-own", "kept"), ("body", "never"), ("x-own", "twice")]),
     (
         "/status/503?child",
         &[("traceparent", CONTEXT), ("tracestate", "a=b"), ("_made_up", "by the producer")],
@@ -45,12 +45,12 @@ const DEAD: usize = 4;
 
 /// Jobs that stay in the schedule, before their first attempt and before the second.
 const WAIT: [(&str, &[(&str, &str)]); 3] = [
-    ("/never", &[("delay_ms", "3600000"), ("id", "order-4"), ("body", "tomorrow")]),
+    ("/never", &[("delay_ms", "3600000"), ("label", "order-4"), ("body", "tomorrow")]),
     ("/status/503?waits", &[("retry", "later"), ("x-own", "kept"), ("body", "in an hour")]),
     ("/status/503?waits-too", &[("retry", "later"), ("traceparent", CONTEXT), ("delay_ms", "20")]),
 ];
 
-/// What a worker sent and kept, but for tickets and ports, which are others in each run.
+/// What a worker sent and kept, but for job ids and ports, which are others in each run.
 struct Left {
     requests: Vec<String>,
     /// The fields of each dead letter, and then of each job that waits.
@@ -67,9 +67,9 @@ fn left_by(build: Build, recording: &[(&str, &str)]) -> Left {
     let enqueue = |(path, fields): (&str, &[(&str, &str)])| {
         queue.enqueue(&[&[("url", sink.url(path).as_str())], fields].concat())
     };
-    let mut tickets = Vec::new();
+    let mut job_ids = Vec::new();
     for job in END {
-        tickets.push(enqueue(job));
+        job_ids.push(enqueue(job));
         queue.wait_until_drained(SOON);
     }
     let waiting = WAIT.map(enqueue);
@@ -80,12 +80,12 @@ fn left_by(build: Build, recording: &[(&str, &str)]) -> Left {
         }
     });
     let jobs = queue.dead().into_iter().map(|letter| letter.fields);
-    let jobs: Vec<Fields> = jobs.chain(waiting.iter().map(|ticket| queue.waiting_fields(ticket))).collect();
-    tickets.extend(waiting);
+    let jobs: Vec<Fields> = jobs.chain(waiting.iter().map(|job_id| queue.waiting_fields(job_id))).collect();
+    job_ids.extend(waiting);
     let port = sink.address().port().to_string();
     let text = |bytes: &[u8]| {
         let text = String::from_utf8(bytes.to_vec()).expect("these jobs are text").replace(&port, "PORT");
-        tickets.iter().fold(text, |text, ticket| text.replace(ticket, "TICKET"))
+        job_ids.iter().fold(text, |text, job_id| text.replace(job_id, "JOB_ID"))
     };
     let texts = |fields: Fields| fields.into_iter().map(|(name, value)| (name, text(&value))).collect();
     Left {
@@ -107,7 +107,7 @@ fn masked_fields(fields: &[(String, String)]) -> Vec<(String, String)> {
     let kept = fields.iter().filter(|(name, _)| name != "_traceparent");
     let masked = kept.map(|(name, value)| {
         let value = match name.as_str() {
-            "_at" | "_dead_at" if is_time(value) => "TIME".to_owned(),
+            "_enqueued_at" | "_dead_at" if is_time(value) => "TIME".to_owned(),
             "_history" => masked_history(value),
             _ => value.clone(),
         };

@@ -13,7 +13,7 @@ mod by_hand;
 mod clocks;
 mod flow_limits;
 mod full;
-mod parked;
+mod held;
 mod taking;
 
 const MARK: &str = "the-mark-of-the-job";
@@ -26,9 +26,9 @@ fn in_stream(copies: usize) -> Copies {
 /// Where a job is when the script has done its work.
 fn settled(script: Script) -> Copies {
     match script {
-        Script::Park => Copies { waiting: 1, ..Copies::default() },
+        Script::Postpone => Copies { waiting: 1, ..Copies::default() },
         Script::Release => in_stream(1),
-        Script::Bury => Copies { dead: 1, ..Copies::default() },
+        Script::DeadLetter => Copies { dead: 1, ..Copies::default() },
         _ => Copies::default(),
     }
 }
@@ -45,8 +45,12 @@ fn a_settlement_moves_the_job_and_leaves_no_lease() {
         assert_eq!(stage.settle(script, &held, JOB), "o", "{script:?}");
         assert_eq!(stage.copies(MARK), settled(script), "{script:?}");
         assert_eq!(stage.pending(), [], "{script:?}");
-        let result = stage.command(&["EXISTS", &key(&format!("result:{}", held.ticket))]).integer();
-        assert_eq!(result, i64::from([Script::Conclude, Script::Bury].contains(&script)), "{script:?}");
+        let result = stage.command(&["EXISTS", &key(&format!("result:{}", held.job_id))]).integer();
+        assert_eq!(
+            result,
+            i64::from([Script::CompleteWithResult, Script::DeadLetter].contains(&script)),
+            "{script:?}"
+        );
     }
 }
 
@@ -96,7 +100,7 @@ fn a_group_of_done_jobs_is_judged_one_by_one() {
     let stage = Stage::new();
     let [first, lost, last] = [0; 3].map(|_| stage.deliver("a", JOB));
     stage.command(&["XCLAIM", &key("jobs"), "postrider", "b", "0", &lost.id]);
-    let mut call = Call::settle(Script::Finish, &first, &[]);
+    let mut call = Call::settle(Script::Complete, &first, &[]);
     for held in [&lost, &last] {
         call.args.push(held.id.clone().into_bytes());
     }
@@ -110,14 +114,14 @@ fn a_group_of_done_jobs_is_judged_one_by_one() {
 fn what_is_held_between_jobs_that_are_done_stays_held() {
     let stage = Stage::new();
     let held = [0; 5].map(|_| stage.deliver("a", JOB));
-    let mut call = Call::settle(Script::Finish, &held[1], &[]);
+    let mut call = Call::settle(Script::Complete, &held[1], &[]);
     call.args.push(held[3].id.clone().into_bytes());
     assert_eq!(stage.call(&call), Reply::Bulk(b"oo".to_vec()));
     assert_eq!(stage.copies(MARK), in_stream(3));
     call.args.truncate(4);
     call.args.extend([&held[0], &held[1]].map(|held| held.id.clone().into_bytes()));
     assert_eq!(stage.call(&call), Reply::Bulk(b"og".to_vec()));
-    let mut earlier = Call::settle(Script::Finish, &held[2], &[]);
+    let mut earlier = Call::settle(Script::Complete, &held[2], &[]);
     earlier.args[3] = b"2".to_vec();
     earlier.args.push(held[4].id.clone().into_bytes());
     assert_eq!(stage.call(&earlier), Reply::Bulk(b"ll".to_vec()));
@@ -125,10 +129,10 @@ fn what_is_held_between_jobs_that_are_done_stays_held() {
 }
 
 #[test]
-fn a_job_that_is_not_due_is_parked_and_one_that_is_due_stays_in_hand() {
+fn a_job_that_is_not_due_is_held_and_one_that_is_due_stays_in_hand() {
     let stage = Stage::new();
     let held = stage.deliver("a", JOB);
-    let mut call = Call::settle(Script::Park, &held, JOB);
+    let mut call = Call::settle(Script::Postpone, &held, JOB);
     call.args[5] = b"delay".to_vec();
     let before = stage.snapshot();
     for _ in 0..2 {
@@ -140,18 +144,18 @@ fn a_job_that_is_not_due_is_parked_and_one_that_is_due_stays_in_hand() {
     let [letter, due, now] = reply.array() else { panic!("{reply:?}") };
     assert_eq!(letter.text(), "o");
     assert!((50_000..=60_000).contains(&(due.integer() - now.integer())), "{reply:?}");
-    assert_eq!(stage.copies(MARK), settled(Script::Park));
+    assert_eq!(stage.copies(MARK), settled(Script::Postpone));
 }
 
-/// The ticket of a job is chosen by whoever writes `_ticket` into the stream: nothing keeps two jobs from having
+/// The job id of a job is chosen by whoever writes `_job_id` into the stream: nothing keeps two jobs from having
 /// the same.
 #[test]
-fn two_jobs_with_one_ticket_do_not_overwrite_each_other() {
+fn two_jobs_with_one_job_id_do_not_overwrite_each_other() {
     let stage = Stage::new();
     let jobs = ["first-of-two", "second-of-two"];
     for mark in jobs {
-        let held = Held { ticket: "same".to_owned(), ..stage.deliver("a", &[("body", mark)]) };
-        stage.settle(Script::Park, &held, &[("body", mark)]);
+        let held = Held { job_id: "same".to_owned(), ..stage.deliver("a", &[("body", mark)]) };
+        stage.settle(Script::Postpone, &held, &[("body", mark)]);
     }
     for mark in jobs {
         assert_eq!(stage.copies(mark).found(), 1, "{mark}: {}", stage.snapshot());

@@ -247,7 +247,7 @@ fn what_is_about_one_job_does_not_go_with_a_file(build: Build) {
         &["-H", "a: b"],
         &["--wait"],
         &["--wait-timeout", "1s"],
-        &["--id", "a"],
+        &["--label", "a"],
         &["--key", "a"],
         &["--in", "1s"],
         &["--at", "2026-12-24T18:00:00Z"],

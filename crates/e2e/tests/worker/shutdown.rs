@@ -60,7 +60,11 @@ fn a_request_that_hangs_is_cut_and_handed_back(build: Build) {
     sink.wait_for(1, SOON);
     first.signal(Signal::SIGTERM);
     assert_eq!(first.wait_exit(SOON).code(), Some(0));
-    assert_eq!((queue.pending(), queue.dead().len()), (0, 0), "no lease is left and nothing is buried");
+    assert_eq!(
+        (queue.pending(), queue.dead().len()),
+        (0, 0),
+        "no lease is left and nothing is dead-lettered"
+    );
     // The one attempt is still to be had, and the new worker need not wait for a lease to end.
     let _second = Postrider::ready_worker(build, &redis, &arguments, &[]);
     sink.wait_for(2, SOON);

@@ -14,7 +14,7 @@ use e2e::wait::eventually;
 use serde_json::{Value, json};
 
 e2e::in_both_builds!(
-    a_job_is_found_by_its_ticket_its_entry_and_its_label,
+    a_job_is_found_by_its_job_id_its_entry_and_its_label,
     secrets_are_shown_only_on_demand,
     queues_are_counted,
     each_shard_is_looked_at,
@@ -58,17 +58,17 @@ fn outcome(answer: &Value) -> &str {
     answer["jobs"][0]["outcome"].as_str().unwrap_or_default()
 }
 
-fn a_job_is_found_by_its_ticket_its_entry_and_its_label(build: Build) {
+fn a_job_is_found_by_its_job_id_its_entry_and_its_label(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "mail");
-    let ready = queue.enqueue(&[("url", NOWHERE), ("id", "order-1")]);
-    let again = queue.enqueue(&[("url", NOWHERE), ("_ticket", "1795396101000-7")]);
-    queue.schedule("1795396102000-0", &[("url", NOWHERE), ("id", "order-2")]);
+    let ready = queue.enqueue(&[("url", NOWHERE), ("label", "order-1")]);
+    let again = queue.enqueue(&[("url", NOWHERE), ("_job_id", "1795396101000-7")]);
+    queue.schedule("1795396102000-0", &[("url", NOWHERE), ("label", "order-2")]);
     let found = |id: &str| {
         let (code, answer) = document(build, &redis, &["jobs", "show", id]);
         assert_eq!((code, answer["cut"].as_bool()), (0, Some(false)), "{id}: {answer}");
-        let tickets = answer["jobs"].as_array().expect("a list").iter().map(|job| job["ticket"].to_string());
-        tickets.collect::<Vec<_>>().join(" ").replace('"', "")
+        let job_ids = answer["jobs"].as_array().expect("a list").iter().map(|job| job["job_id"].to_string());
+        job_ids.collect::<Vec<_>>().join(" ").replace('"', "")
     };
     assert_eq!([found(&ready), found("order-1")], [ready.clone(), ready]);
     assert_eq!([found(&again), found("1795396101000-7")], ["1795396101000-7", "1795396101000-7"]);
@@ -87,13 +87,13 @@ fn secrets_are_shown_only_on_demand(build: Build) {
     let redis = RedisServer::start();
     let headers = r#"{"Authorization":"hunter2","Accept":"x"}"#;
     let url = "http://127.0.0.1:9/x?token=hunter2";
-    let ticket = Queue::new(&redis, "default").enqueue(&[("url", url), ("headers", headers)]);
-    for arguments in [&["jobs", "show", &ticket][..], &["jobs", "show", &ticket, "--json"], &["jobs", "list"]]
+    let job_id = Queue::new(&redis, "default").enqueue(&[("url", url), ("headers", headers)]);
+    for arguments in [&["jobs", "show", &job_id][..], &["jobs", "show", &job_id, "--json"], &["jobs", "list"]]
     {
         let output = run(build, &redis, arguments);
-        assert!(output.stdout.contains(&ticket) && !output.stdout.contains("hunter2"), "{output:?}");
+        assert!(output.stdout.contains(&job_id) && !output.stdout.contains("hunter2"), "{output:?}");
     }
-    let (_, all) = document(build, &redis, &["jobs", "show", &ticket, "--reveal"]);
+    let (_, all) = document(build, &redis, &["jobs", "show", &job_id, "--reveal"]);
     assert_eq!(
         (all["jobs"][0]["fields"]["headers"].as_str(), all["jobs"][0]["fields"]["url"].as_str()),
         (Some(headers), Some(url))
@@ -104,7 +104,7 @@ fn queues_are_counted(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "mail");
     queue.schedule("1-0", &[("url", NOWHERE)]);
-    queue.bury("2-0", "attempts", NOWHERE);
+    queue.dead_letter("2-0", "attempts", NOWHERE);
     let mut worker = Postrider::ready_worker(build, &redis, &["--queue", "mail", "--concurrency", "1"], &[]);
     queue.enqueue(&[("url", sink.url("/hang"))]);
     sink.wait_for(1, SOON);
@@ -127,7 +127,7 @@ fn each_shard_is_looked_at(build: Build) {
     let redis = RedisServer::start();
     redis.command(&["HSET", "postrider:{mail}:meta", "shards", "1", "shards_before", "2"]);
     let second = Queue::new(&redis, "mail/1");
-    let ticket = second.enqueue(&[("url", NOWHERE), ("id", "order-1")]);
+    let job_id = second.enqueue(&[("url", NOWHERE), ("label", "order-1")]);
     for arguments in [&["queues", "--queue", "mail"][..], &["queues"]] {
         let rows = lines(build, &redis, arguments);
         let row = rows.iter().find(|row| row["queue"] == "mail/1").expect("the second shard");
@@ -135,20 +135,20 @@ fn each_shard_is_looked_at(build: Build) {
     }
     assert_eq!(run(build, &redis, &["jobs", "cancel", "order-1", "--queue", "mail"]).code(), 0);
     assert_eq!((second.drained(), second.dead().len()), (Ok(()), 1));
-    assert_eq!(run(build, &redis, &["dead", "replay", &ticket]).code(), 0);
+    assert_eq!(run(build, &redis, &["dead", "replay", &job_id]).code(), 0);
     assert_eq!((second.depth(), second.dead().len()), (1, 0));
 }
 
 fn the_newer_protocol_shows_the_same(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "mail");
-    let ticket = queue.enqueue(&[("url", NOWHERE)]);
+    let job_id = queue.enqueue(&[("url", NOWHERE)]);
     queue.schedule("7-0", &[("url", NOWHERE)]);
-    queue.bury("8-0", "attempts", NOWHERE);
+    queue.dead_letter("8-0", "attempts", NOWHERE);
     let newer = format!("{}?protocol=3", redis.url());
     for arguments in [
         &["jobs", "list", "--json"][..],
-        &["jobs", "show", &ticket, "--json"],
+        &["jobs", "show", &job_id, "--json"],
         &["jobs", "show", "7-0", "--json"],
         &["dead", "list", "--json"],
         &["dead", "show", "8-0", "--json"],
@@ -173,32 +173,32 @@ fn the_newer_protocol_shows_the_same(build: Build) {
 fn a_ready_job_is_cancelled_once(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");
-    let ticket =
+    let job_id =
         queue.enqueue(&[("url", NOWHERE), ("result_ttl_ms", "60000"), ("body", "hello"), ("_junk", "x")]);
-    let (code, answer) = document(build, &redis, &["jobs", "cancel", &ticket]);
+    let (code, answer) = document(build, &redis, &["jobs", "cancel", &job_id]);
     assert_eq!((code, outcome(&answer)), (0, "cancelled"), "{answer}");
-    assert_eq!(run(build, &redis, &["jobs", "cancel", &ticket]).code(), 1);
+    assert_eq!(run(build, &redis, &["jobs", "cancel", &job_id]).code(), 1);
     assert_eq!(queue.drained(), Ok(()));
     let dead = queue.dead();
     assert_eq!(
-        (dead.len(), dead[0].reason(), dead[0].field("_ticket")),
-        (1, "cancelled".to_owned(), Some(ticket.clone()))
+        (dead.len(), dead[0].reason(), dead[0].field("_job_id")),
+        (1, "cancelled".to_owned(), Some(job_id.clone()))
     );
     assert_eq!(dead[0].own_fields().len(), 3);
     assert_eq!(dead[0].field("_junk"), None);
-    assert!(queue.result(&ticket).is_some_and(|result| result.contains("cancelled")));
+    assert!(queue.result(&job_id).is_some_and(|result| result.contains("cancelled")));
 }
 
 fn a_waiting_job_is_cancelled_once(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");
-    queue.schedule("7-0", &[("url", NOWHERE), ("id", "order-1")]);
+    queue.schedule("7-0", &[("url", NOWHERE), ("label", "order-1")]);
     let (code, answer) = document(build, &redis, &["jobs", "cancel", "order-1"]);
     assert_eq!((code, outcome(&answer)), (0, "cancelled"), "{answer}");
     assert_eq!(run(build, &redis, &["jobs", "cancel", "7-0"]).code(), 1);
     assert_eq!((queue.drained(), queue.dead().len()), (Ok(()), 1));
     assert_eq!(
-        (queue.dead()[0].reason(), queue.dead()[0].field("_ticket")),
+        (queue.dead()[0].reason(), queue.dead()[0].field("_job_id")),
         ("cancelled".into(), Some("7-0".into()))
     );
 }
@@ -207,9 +207,9 @@ fn a_running_job_is_taken_from_its_worker(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
     let _worker = Postrider::ready_worker(build, &redis, &["--lease", "1s", "--concurrency", "1"], &[]);
-    let ticket = queue.enqueue(&[("url", sink.url("/hang"))]);
+    let job_id = queue.enqueue(&[("url", sink.url("/hang"))]);
     sink.wait_for(1, SOON);
-    let output = run(build, &redis, &["jobs", "cancel", &ticket]);
+    let output = run(build, &redis, &["jobs", "cancel", &job_id]);
     assert_eq!(output.code(), 0);
     assert!(output.stdout.contains("may have been sent"), "{output:?}");
     // The one slot is free again: the worker noticed.
@@ -222,11 +222,11 @@ fn a_running_job_is_taken_from_its_worker(build: Build) {
 fn several_jobs_with_one_label_are_named_and_left_alone(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");
-    let tickets = [queue.enqueue(&[("url", NOWHERE), ("id", "same")]), "7-0".to_owned()];
-    queue.schedule("7-0", &[("url", NOWHERE), ("id", "same")]);
+    let job_ids = [queue.enqueue(&[("url", NOWHERE), ("label", "same")]), "7-0".to_owned()];
+    queue.schedule("7-0", &[("url", NOWHERE), ("label", "same")]);
     let output = run(build, &redis, &["jobs", "cancel", "same"]);
     assert_eq!((output.code(), queue.depth(), queue.waiting()), (1, 1, 1));
-    assert!(tickets.iter().all(|ticket| output.stdout.contains(ticket)), "{output:?}");
+    assert!(job_ids.iter().all(|job_id| output.stdout.contains(job_id)), "{output:?}");
     assert_eq!(run(build, &redis, &["jobs", "cancel", "same", "--all"]).code(), 0);
     assert_eq!((queue.drained(), queue.dead().len()), (Ok(()), 2));
 }
@@ -252,17 +252,17 @@ fn a_dead_letter_is_replayed_once_and_delivered(build: Build) {
     let queue = Queue::new(&redis, "default");
     let mut worker = Postrider::ready_worker(build, &redis, &[], &[]);
     let url = sink.url("/flaky/1/x");
-    let ticket = queue.enqueue(&[("url", url.as_str()), ("max_attempts", "1"), ("body", "hello")]);
+    let job_id = queue.enqueue(&[("url", url.as_str()), ("max_attempts", "1"), ("body", "hello")]);
     eventually("a dead letter", SOON, || queue.dead().pop());
-    let shown = run(build, &redis, &["dead", "show", &ticket]).stdout;
+    let shown = run(build, &redis, &["dead", "show", &job_id]).stdout;
     assert!(shown.contains("attempts") && shown.contains("ATTEMPT AT") && shown.contains("503"), "{shown}");
-    let (code, answer) = document(build, &redis, &["dead", "replay", &ticket]);
-    assert_eq!((code, answer["replayed"][0]["replay_of"].as_str()), (0, Some(ticket.as_str())), "{answer}");
+    let (code, answer) = document(build, &redis, &["dead", "replay", &job_id]);
+    assert_eq!((code, answer["replayed"][0]["replay_of"].as_str()), (0, Some(job_id.as_str())), "{answer}");
     let requests = sink.wait_for(2, SOON);
     assert_eq!(requests[1].body, "hello");
-    assert_eq!(requests[1].header("idempotency-key"), answer["replayed"][0]["ticket"].as_str());
+    assert_eq!(requests[1].header("idempotency-key"), answer["replayed"][0]["job_id"].as_str());
     queue.wait_until_drained(SOON);
-    assert_eq!(run(build, &redis, &["dead", "replay", &ticket]).code(), 1);
+    assert_eq!(run(build, &redis, &["dead", "replay", &job_id]).code(), 1);
     assert_eq!((sink.requests().len(), queue.dead().len()), (2, 0));
     worker.stop();
 }
@@ -270,7 +270,7 @@ fn a_dead_letter_is_replayed_once_and_delivered(build: Build) {
 fn a_replay_begins_afresh(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");
-    let entry = queue.bury("7-0", "attempts", NOWHERE);
+    let entry = queue.dead_letter("7-0", "attempts", NOWHERE);
     let (code, answer) = document(build, &redis, &["dead", "replay", &entry, "--expires-in", "1h"]);
     assert_eq!(code, 0, "{answer}");
     let reply = redis.command(&["XRANGE", &queue.key("jobs"), "-", "+"]);
@@ -287,8 +287,8 @@ fn a_replay_begins_afresh(build: Build) {
 fn only_what_was_asked_for_is_replayed(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");
-    for (ticket, reason) in [("1-0", "attempts"), ("2-0", "expired"), ("3-0", "attempts")] {
-        queue.bury(ticket, reason, &format!("http://127.0.0.1:9/{ticket}"));
+    for (job_id, reason) in [("1-0", "attempts"), ("2-0", "expired"), ("3-0", "attempts")] {
+        queue.dead_letter(job_id, reason, &format!("http://127.0.0.1:9/{job_id}"));
     }
     let left = || (queue.depth(), queue.dead().len());
     assert_eq!(
@@ -299,7 +299,7 @@ fn only_what_was_asked_for_is_replayed(build: Build) {
     assert_eq!((run(build, &redis, &["dead", "replay"]).code(), left()), (2, (0, 3)));
     assert_eq!((run(build, &redis, &["dead", "replay", "--all", "--dry-run"]).code(), left()), (0, (0, 3)));
     let listed = lines(build, &redis, &["dead", "list", "--url-contains", "/3-0", "--since", "1h"]);
-    assert_eq!(listed.iter().map(|letter| letter["ticket"].clone()).collect::<Vec<_>>(), ["3-0"]);
+    assert_eq!(listed.iter().map(|letter| letter["job_id"].clone()).collect::<Vec<_>>(), ["3-0"]);
     let arguments = ["dead", "replay", "--all", "--reason", "attempts", "--yes", "--rate", "100/s"];
     let (code, answer) = document(build, &redis, &arguments);
     assert_eq!((code, left()), (0, (2, 1)), "{answer}");
@@ -312,7 +312,7 @@ fn only_what_was_asked_for_is_purged(build: Build) {
     let queue = Queue::new(&redis, "default");
     redis.command(&["XADD", &queue.key("dead"), "1795396101000-0", "url", NOWHERE, "_reason", "expired"]);
     for reason in ["attempts", "expired"] {
-        queue.bury("2-0", reason, NOWHERE);
+        queue.dead_letter("2-0", reason, NOWHERE);
     }
     let purge = |arguments: &[&str]| {
         let output = run(build, &redis, &[&["dead", "purge"], arguments].concat());
@@ -332,8 +332,8 @@ fn an_obstacle_at_the_target_leaves_the_job_where_it_was(build: Build) {
     let ready = queue.enqueue(&[("url", NOWHERE)]);
     queue.schedule("7-0", &[("url", NOWHERE)]);
     redis.command(&["SET", &queue.key("dead"), "obstacle"]);
-    for ticket in [ready.as_str(), "7-0"] {
-        let output = run(build, &redis, &["jobs", "cancel", ticket]);
+    for job_id in [ready.as_str(), "7-0"] {
+        let output = run(build, &redis, &["jobs", "cancel", job_id]);
         assert!(output.code() == 4 && output.stderr.contains("WRONGTYPE"), "{output:?}");
     }
     assert_eq!((queue.depth(), queue.waiting(), queue.scheduled()), (1, 1, 1));
@@ -355,8 +355,8 @@ fn a_full_redis_takes_what_only_moves(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");
     let ready = queue.enqueue(&[("url", NOWHERE)]);
-    for ticket in ["7-0", "8-0"] {
-        queue.schedule(ticket, &[("url", NOWHERE)]);
+    for job_id in ["7-0", "8-0"] {
+        queue.schedule(job_id, &[("url", NOWHERE)]);
     }
     redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
     for arguments in [["jobs", "cancel", &ready], ["jobs", "cancel", "7-0"], ["jobs", "run-now", "8-0"]] {

@@ -17,9 +17,9 @@ const JOBS: &str = "postrider:{default}:jobs";
 /// 50,000 jobs that wait for one and the same millisecond.
 fn schedule_all_at_once(redis: &RedisServer, url: &str) {
     let script = "for i = 1, 2500 do \
-                    local ticket = ARGV[2] .. '-' .. i \
-                    redis.call('ZADD', KEYS[2], ARGV[3], ticket) \
-                    redis.call('HSET', KEYS[1], ticket, cmsgpack.pack({'url', ARGV[1], '_ticket', ticket, '_at', '1'})) \
+                    local job id = ARGV[2] .. '-' .. i \
+                    redis.call('ZADD', KEYS[2], ARGV[3], job id) \
+                    redis.call('HSET', KEYS[1], job id, cmsgpack.pack({'url', ARGV[1], '_job_id', job id, '_enqueued_at', '1'})) \
                   end";
     let (waiting, scheduled) = ("postrider:{default}:waiting", "postrider:{default}:scheduled");
     for batch in 0..20 {
@@ -105,7 +105,7 @@ fn a_producer_in_python_is_ten_lines() {
         .output()
         .expect("python3 runs");
     assert!(output.status.success(), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains('-'), "it prints the ticket: {output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains('-'), "it prints the job_id: {output:?}");
     assert_eq!(&sink.wait_for(1, SOON)[0].body[..], br#"{"from":"Python"}"#);
     Queue::new(&redis, "default").wait_until_drained(SOON);
 }

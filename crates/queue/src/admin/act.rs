@@ -9,7 +9,7 @@ use telemetry::{Context, Span, semconv};
 use super::{DeadLetter, FoundJob, Inspector, Place, field, text};
 use crate::job::{Admitted, EntryId, Producer};
 use crate::redis::{Error, GROUP, Keys, Operation, Operations, QueueName, number, unexpected};
-use crate::trail::{Alone, fields as written, history};
+use crate::trail::{TraceparentOnly, fields as written, history};
 use crate::work::{LONGEST_DEAD, MOST_DEAD};
 
 /// The result of cancelling a job.
@@ -52,7 +52,7 @@ impl Inspector {
         const ERROR: &str = "cancelled by hand, with `postrider jobs cancel`";
         let own = Self::keys(&job.queue);
         let (result_key, result) = match written::cancelled(&job.fields, ERROR) {
-            Some((ttl, result)) => (own.result(job.ticket.as_bytes()), (ttl, result)),
+            Some((ttl, result)) => (own.result(job.id.as_bytes()), (ttl, result)),
             None => (own.dead.clone(), (Duration::ZERO, String::new())),
         };
         let mut bounds = vec![
@@ -63,15 +63,15 @@ impl Inspector {
             result.1.into(),
         ];
         let reply = match &job.place {
-            Place::Scheduled(_) | Place::Parked { .. } => {
+            Place::Scheduled(_) | Place::Held { .. } => {
                 let (set, flows) = stands_in(&own, &job.place);
                 let keys = vec![own.waiting, set, own.dead, result_key, flows];
-                bounds.insert(0, job.ticket.as_str().into());
+                bounds.insert(0, job.id.as_str().into());
                 self.scripts.cancel_waiting.call(&self.redis, &Context::none(), keys, bounds).await?
             }
             Place::Ready(entry) | Place::Running { entry, .. } => {
                 let keys = vec![own.jobs, own.dead, result_key];
-                let mut args = vec![GROUP.into(), entry.to_string().into(), job.ticket.as_str().into()];
+                let mut args = vec![GROUP.into(), entry.to_string().into(), job.id.as_str().into()];
                 args.append(&mut bounds);
                 self.scripts.cancel_ready.call(&self.redis, &Context::none(), keys, args).await?
             }
@@ -95,7 +95,7 @@ impl Inspector {
         let own = Self::keys(&job.queue);
         let (set, flows) = stands_in(&own, &job.place);
         let keys: Vec<Key> = vec![own.jobs, own.waiting, set, flows];
-        let args: Vec<Value> = vec![job.ticket.as_str().into(), Admitted::Yes.as_str().into()];
+        let args: Vec<Value> = vec![job.id.as_str().into(), Admitted::Yes.as_str().into()];
         let reply = self.scripts.run_now.call(&self.redis, &act.span.context(), keys, args).await;
         let replayed = reply.and_then(|reply| moved(&reply));
         act.end(replayed.as_ref().err());
@@ -106,7 +106,7 @@ impl Inspector {
     fn act_on(&self, operation: Operation, job: &FoundJob) -> Act {
         let kept = || {
             let text = field(&job.fields, "_traceparent")?;
-            Some(self.telemetry.extract(&Alone(String::from_utf8(text.to_vec()).ok()?)))
+            Some(self.telemetry.extract(&TraceparentOnly(String::from_utf8(text.to_vec()).ok()?)))
         };
         let producer = self.telemetry.extract(&Producer(&job.fields));
         let is_replay = field(&job.fields, "_replay_of").is_some();
@@ -114,7 +114,7 @@ impl Inspector {
         let act = self.act(operation, &job.queue.queue, &origin.unwrap_or_else(Context::none));
         act.span.set_with(semconv::MESSAGING_MESSAGE_ID, || match &job.place {
             Place::Ready(entry) | Place::Running { entry, .. } => entry.to_string().into(),
-            Place::Scheduled(_) | Place::Parked { .. } => job.ticket.clone().into(),
+            Place::Scheduled(_) | Place::Held { .. } => job.id.clone().into(),
         });
         act
     }
@@ -167,7 +167,7 @@ impl Inspector {
         let fields = whole.first().map_or(&letter.fields, |whole| &whole.fields);
         let producer = self.telemetry.extract(&Producer(fields));
         let last = history::last_traceparent(field(fields, "_history"));
-        let last = last.map_or_else(Context::none, |text| self.telemetry.extract(&Alone(text)));
+        let last = last.map_or_else(Context::none, |text| self.telemetry.extract(&TraceparentOnly(text)));
         let root = Context::none();
         let builder = operations.span(Operation::Replay).parent(&root).link(&producer).link(&last);
         builder.start(|attributes| operations.describe(Operation::Replay, attributes))
@@ -196,7 +196,7 @@ impl Act {
 /// The set in which a job that waits stands, and that of the flows, which is the same where it waits for a time.
 fn stands_in(own: &Keys, place: &Place) -> (Key, Key) {
     match place {
-        Place::Parked { flow, .. } => (own.flow(*flow), own.flows.clone()),
+        Place::Held { flow, .. } => (own.flow(*flow), own.flows.clone()),
         _ => (own.scheduled.clone(), own.scheduled.clone()),
     }
 }

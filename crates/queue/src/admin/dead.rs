@@ -6,7 +6,7 @@ use fred::types::Value;
 use telemetry::{Context, semconv};
 
 use super::find::{Peek, Peeked};
-use super::{Inspector, Shard, field, ticket};
+use super::{Inspector, Shard, field, job_id};
 use crate::job::{EntryId, Fields};
 use crate::redis::{Error, Operation};
 use crate::work::LONGEST_DEAD;
@@ -22,7 +22,7 @@ pub struct DeadLetter {
     /// Its entry among the dead letters.
     pub entry: EntryId,
     /// The id of the job.
-    pub ticket: String,
+    pub job_id: String,
     /// Its fields; values may be truncated.
     pub fields: Fields,
 }
@@ -93,7 +93,7 @@ impl Inspector {
                 return Ok(found);
             }
         }
-        self.search_dead(queue, |letter| letter.ticket == id).await
+        self.search_dead(queue, |letter| letter.job_id == id).await
     }
 
     /// The dead letters whose jobs have a label, with whole values, the last ones first.
@@ -101,7 +101,7 @@ impl Inspector {
     /// # Errors
     /// fred's.
     pub async fn labelled_dead(&self, queue: &Shard, label: &str) -> Result<Vec<DeadLetter>, Error> {
-        let bears = |letter: &DeadLetter| field(&letter.fields, "id").is_some_and(|own| *own == label);
+        let bears = |letter: &DeadLetter| field(&letter.fields, "label").is_some_and(|own| *own == label);
         self.search_dead(queue, bears).await
     }
 
@@ -149,5 +149,5 @@ impl Inspector {
 
 fn dead_letter(queue: &Shard, peeked: Peeked) -> DeadLetter {
     let Peeked { entry, fields, .. } = peeked;
-    DeadLetter { queue: queue.clone(), entry, ticket: ticket(&fields, entry), fields }
+    DeadLetter { queue: queue.clone(), entry, job_id: job_id(&fields, entry), fields }
 }

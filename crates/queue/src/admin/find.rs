@@ -5,7 +5,7 @@ use fred::interfaces::KeysInterface;
 use fred::types::Value;
 use redis_telemetry::Command;
 
-use super::{FoundJob, Inspector, Place, Shard, array, field, text, ticket};
+use super::{FoundJob, Inspector, Place, Shard, array, field, job_id, text};
 use crate::job::{EntryId, Fields, FlowId, of_fields};
 use crate::redis::{Error, GROUP, Keys, entry_id, fields, number, unexpected};
 use crate::trail::JobResult;
@@ -29,7 +29,7 @@ pub enum State {
     /// Waiting for a time.
     Scheduled,
     /// Held by its flow.
-    Parked,
+    Held,
 }
 
 /// Jobs, and whether there may be more.
@@ -83,7 +83,7 @@ impl<'a> Peek<'a> {
 struct PeekWaiting<'a> {
     /// The flow that holds them; `None` for scheduled jobs.
     flow: Option<FlowId>,
-    /// `due`, `scan` or `ticket`.
+    /// `due`, `scan` or `job_id`.
     order: &'static str,
     /// The number of jobs to skip, the cursor, or the job id.
     start: &'a str,
@@ -123,7 +123,7 @@ impl Inspector {
         if wanted(State::Scheduled) && jobs.len() <= limit {
             jobs.extend(self.due(queue, None, limit + 1 - jobs.len()).await?);
         }
-        if wanted(State::Parked) && jobs.len() <= limit {
+        if wanted(State::Held) && jobs.len() <= limit {
             for flow in self.flows(queue).await? {
                 jobs.extend(self.due(queue, Some(flow), limit + 1 - jobs.len()).await?);
                 if jobs.len() > limit {
@@ -199,8 +199,8 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn result(&self, queue: &Shard, ticket: &str) -> Result<Option<JobResult>, Error> {
-        let key = Self::keys(queue).result(ticket.as_bytes());
+    pub async fn result(&self, queue: &Shard, job_id: &str) -> Result<Option<JobResult>, Error> {
+        let key = Self::keys(queue).result(job_id.as_bytes());
         let get = |client: Client| async move { client.get::<Option<String>, _>(key).await };
         let found = self.redis.run(Command::new("GET"), get).await?;
         // A value that is no result is the producer's own, under a made-up job id.
@@ -259,13 +259,13 @@ impl Inspector {
                 let found = self.peek(&Self::keys(&job.queue), Peek::one(&entry.to_string())).await?;
                 Ok(found.into_iter().next().map(|peeked| in_stream(&job.queue, peeked)))
             }
-            Place::Scheduled(_) | Place::Parked { .. } => self.waits(&job.queue, &job.ticket).await,
+            Place::Scheduled(_) | Place::Held { .. } => self.waits(&job.queue, &job.id).await,
         }
     }
 
     /// The waiting job of an id, with whole values.
-    async fn waits(&self, queue: &Shard, ticket: &str) -> Result<Option<FoundJob>, Error> {
-        let peek = PeekWaiting { flow: None, order: "ticket", start: ticket, count: 1, most: WHOLE };
+    async fn waits(&self, queue: &Shard, job_id: &str) -> Result<Option<FoundJob>, Error> {
+        let peek = PeekWaiting { flow: None, order: "job_id", start: job_id, count: 1, most: WHOLE };
         let (_, found) = self.peek_waiting(queue, peek).await?;
         match found.into_iter().next() {
             Some(job) => self.placed(job).await.map(Some),
@@ -279,9 +279,9 @@ impl Inspector {
             return Ok(job);
         };
         let key = Self::keys(&job.queue).flow(flow);
-        let args = vec![key.clone().into(), job.ticket.as_str().into()];
+        let args = vec![key.clone().into(), job.id.as_str().into()];
         let stands = !matches!(self.command("ZSCORE", Some(&key), args).await?, Value::Null);
-        Ok(if stands { FoundJob { place: Place::Parked { flow, name }, ..job } } else { job })
+        Ok(if stands { FoundJob { place: Place::Held { flow, name }, ..job } } else { job })
     }
 
     async fn peek(&self, own: &Keys, peek: Peek<'_>) -> Result<Vec<Peeked>, Error> {
@@ -336,16 +336,16 @@ fn in_stream(queue: &Shard, peeked: Peeked) -> FoundJob {
     } else {
         Place::Running { entry, worker: holder, idle_ms, deliveries }
     };
-    FoundJob { queue: queue.clone(), ticket: ticket(&fields, entry), place, fields }
+    FoundJob { queue: queue.clone(), id: job_id(&fields, entry), place, fields }
 }
 
 fn waiting(queue: &Shard, flow: Option<FlowId>, row: Value) -> Result<FoundJob, Error> {
-    let [ticket, due, own] = <[Value; 3]>::try_from(array(row)?).map_err(|_| unexpected())?;
+    let [job_id, due, own] = <[Value; 3]>::try_from(array(row)?).map_err(|_| unexpected())?;
     let fields = fields(own)?;
     let place = match flow {
         Some(flow) => {
             let name = of_fields(&fields).map(|(_, name)| name).unwrap_or_default();
-            Place::Parked { flow, name }
+            Place::Held { flow, name }
         }
         None => {
             // Redis writes a score as a float.
@@ -353,14 +353,14 @@ fn waiting(queue: &Shard, flow: Option<FlowId>, row: Value) -> Result<FoundJob, 
             Place::Scheduled(due)
         }
     };
-    Ok(FoundJob { queue: queue.clone(), ticket: text(&ticket)?, place, fields })
+    Ok(FoundJob { queue: queue.clone(), id: text(&job_id)?, place, fields })
 }
 
 /// Whether an entry is the job of an id or a label.
 fn bears(fields: &Fields, entry: EntryId, id: &str) -> bool {
-    labelled(fields, id) || ticket(fields, entry) == id
+    labelled(fields, id) || job_id(fields, entry) == id
 }
 
 fn labelled(fields: &Fields, id: &str) -> bool {
-    field(fields, "id").is_some_and(|label| label == id)
+    field(fields, "label").is_some_and(|label| label == id)
 }

@@ -27,13 +27,13 @@ pub struct HeldFlow {
     /// How often in a row its breaker has opened; 0 if it is closed.
     pub trips: u32,
     /// How many jobs it holds, by shard.
-    pub parked: Vec<(Shard, u64)>,
+    pub held: Vec<(Shard, u64)>,
 }
 
 impl HeldFlow {
     /// How many jobs it holds in all shards.
     pub fn jobs(&self) -> u64 {
-        self.parked.iter().map(|(_, jobs)| jobs).sum()
+        self.held.iter().map(|(_, jobs)| jobs).sum()
     }
 }
 
@@ -57,9 +57,9 @@ impl Inspector {
     pub async fn held_flows(&self, queues: &[Shard], all: bool) -> Result<Vec<(FlowId, HeldFlow)>, Error> {
         let mut held: BTreeMap<FlowId, HeldFlow> = BTreeMap::new();
         for queue in queues {
-            for (flow, jobs) in self.survey(queue, 0).await?.parked {
+            for (flow, jobs) in self.survey(queue, 0).await?.held {
                 let one = held.entry(flow).or_default();
-                one.parked.push((queue.clone(), jobs));
+                one.held.push((queue.clone(), jobs));
                 if one.name.is_none() {
                     one.name = self.name(queue, flow).await?;
                 }
@@ -73,7 +73,7 @@ impl Inspector {
         for (flow, one) in &mut held {
             self.breaker(*flow, one).await?;
         }
-        held.retain(|_, one| one.trips > 0 || !one.parked.is_empty());
+        held.retain(|_, one| one.trips > 0 || !one.held.is_empty());
         let mut held: Vec<_> = held.into_iter().collect();
         held.sort_by_key(|(_, one)| (Reverse(one.jobs()), one.name.clone()));
         Ok(held)
@@ -83,7 +83,7 @@ impl Inspector {
     async fn name(&self, queue: &Shard, flow: FlowId) -> Result<Option<String>, Error> {
         let first = self.due(queue, Some(flow), 1).await?.into_iter().next();
         Ok(first.and_then(|job| match job.place {
-            Place::Parked { name, .. } => Some(name).filter(|name| !name.is_empty()),
+            Place::Held { name, .. } => Some(name).filter(|name| !name.is_empty()),
             _ => None,
         }))
     }

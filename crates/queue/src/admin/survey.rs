@@ -24,7 +24,7 @@ pub struct Survey {
     /// Job ids in the schedule.
     pub scheduled: u64,
     /// Job ids that each flow holds.
-    pub parked: Vec<(FlowId, u64)>,
+    pub held: Vec<(FlowId, u64)>,
     /// How many of the checked scheduled job ids have no job.
     pub without_job: u64,
     /// Dead letters.
@@ -65,7 +65,7 @@ pub struct SurveyedConsumer {
 impl Survey {
     /// How many jobs the flows hold.
     pub fn held_back(&self) -> u64 {
-        self.parked.iter().map(|(_, jobs)| jobs).sum()
+        self.held.iter().map(|(_, jobs)| jobs).sum()
     }
 }
 
@@ -131,9 +131,9 @@ fn parse(told: &Value, known: &[FlowId]) -> Survey {
         in_flight: count("pending"),
         waiting: count("waiting"),
         scheduled: count("scheduled"),
-        parked: known
+        held: known
             .iter()
-            .zip(list(told, "parked"))
+            .zip(list(told, "held"))
             .map(|(flow, jobs)| (*flow, jobs.as_u64().unwrap_or(0)))
             .filter(|(_, jobs)| *jobs > 0)
             .collect(),
@@ -201,8 +201,8 @@ mod tests {
     #[test]
     fn held_jobs_are_counted_by_flow() {
         let known = [FlowId::of("a:80"), FlowId::of("b:80")];
-        let survey = parse(&json!({"now": NOW, "parked": [3, 0]}), &known);
-        assert_eq!((survey.parked.as_slice(), survey.held_back()), ([(known[0], 3)].as_slice(), 3));
+        let survey = parse(&json!({"now": NOW, "held": [3, 0]}), &known);
+        assert_eq!((survey.held.as_slice(), survey.held_back()), ([(known[0], 3)].as_slice(), 3));
         let told = json!({"flows": [known[1].to_string(), "not a flow"]});
         assert_eq!((flows(&told), flows(&json!({"flows": {}}))), (vec![known[1]], vec![]));
     }

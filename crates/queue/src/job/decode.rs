@@ -51,10 +51,10 @@ impl Job {
             baggage: known.baggage.clone(),
         };
         let context = context.completed_by(&mut headers);
-        let ticket = known.trail.ticket.clone().unwrap_or_else(|| delivery.lease.entry.to_string().into());
+        let job_id = known.trail.job_id.clone().unwrap_or_else(|| delivery.lease.entry.to_string().into());
         Ok(Self {
-            id: id(&known)?.unwrap_or_else(|| ticket.clone()),
-            ticket,
+            label: label(&known)?.unwrap_or_else(|| job_id.clone()),
+            id: job_id,
             uri: url(&known)?,
             method: method(&known)?,
             headers,
@@ -162,12 +162,12 @@ fn timeout(known: &Known) -> Result<Option<Duration>, Malformed> {
     }
 }
 
-fn id(known: &Known) -> Result<Option<Bytes>, Malformed> {
-    match &known.id {
-        Some(id) if !is_label(id) => {
-            Err(Malformed::new("field `id` must be 1 to 128 letters, digits, `_` or `-`"))
+fn label(known: &Known) -> Result<Option<Bytes>, Malformed> {
+    match &known.label {
+        Some(label) if !is_label(label) => {
+            Err(Malformed::new("field `label` must be 1 to 128 letters, digits, `_` or `-`"))
         }
-        id => Ok(id.clone()),
+        label => Ok(label.clone()),
     }
 }
 
@@ -264,8 +264,8 @@ mod tests {
     fn a_url_is_enough() {
         let job = decode(&[URL]).unwrap();
         assert_eq!(job.method, Method::POST);
-        assert_eq!(job.ticket, "1795396101000-3");
-        assert_eq!(job.id, job.ticket);
+        assert_eq!(job.id, "1795396101000-3");
+        assert_eq!(job.label, job.id);
         assert!(job.body.is_empty());
         assert_eq!(job.wait, None);
     }
@@ -359,7 +359,10 @@ mod tests {
     fn a_job_that_has_waited_does_not_wait_again() {
         let delayed = decode(&[URL, ("delay_ms", "100")]).unwrap();
         assert_eq!(delayed.wait, Some(Wait { delay: Duration::from_millis(100), not_before: 0 }));
-        assert_eq!(decode(&[URL, ("delay_ms", "100"), ("_at", "1795396101000")]).unwrap().must_wait(), None);
+        assert_eq!(
+            decode(&[URL, ("delay_ms", "100"), ("_enqueued_at", "1795396101000")]).unwrap().must_wait(),
+            None
+        );
     }
 
     #[test]
@@ -385,10 +388,10 @@ mod tests {
 
     #[test]
     fn the_workers_fields_are_read_and_invalid_ones_are_ignored() {
-        let job = decode(&[URL, ("_ticket", "7-1"), ("_attempt", "2"), ("_at", "5")]).unwrap();
-        assert_eq!((job.ticket.as_ref(), job.trail.attempts, job.trail.at), (&b"7-1"[..], 2, Some(5)));
-        let job = decode(&[URL, ("_ticket", "a b"), ("_attempt", "-2"), ("_at", "x")]).unwrap();
-        assert_eq!((job.ticket.as_ref(), job.trail.attempts), (&b"1795396101000-3"[..], 0));
+        let job = decode(&[URL, ("_job_id", "7-1"), ("_attempt", "2"), ("_enqueued_at", "5")]).unwrap();
+        assert_eq!((job.id.as_ref(), job.trail.attempts, job.trail.at), (&b"7-1"[..], 2, Some(5)));
+        let job = decode(&[URL, ("_job_id", "a b"), ("_attempt", "-2"), ("_enqueued_at", "x")]).unwrap();
+        assert_eq!((job.id.as_ref(), job.trail.attempts), (&b"1795396101000-3"[..], 0));
         assert_eq!(job.trail.at, None);
     }
 }

@@ -81,7 +81,7 @@ impl Carrier for Context {
 #[derive(Clone, Debug, Default)]
 pub struct Trail {
     /// The job id, if the job was in the stream before under another entry id.
-    pub ticket: Option<Bytes>,
+    pub job_id: Option<Bytes>,
     /// When it was enqueued, Unix milliseconds.
     pub at: Option<u64>,
     /// How many attempts were made.
@@ -151,7 +151,7 @@ macro_rules! known_fields {
 }
 
 known_fields! {
-    url, method, headers, body, id, delay_ms, not_before, expires_at, timeout_ms, max_attempts, retry, flow,
+    url, method, headers, body, label, delay_ms, not_before, expires_at, timeout_ms, max_attempts, retry, flow,
     secret, result_ttl_ms, traceparent, tracestate, baggage, v,
 }
 
@@ -174,8 +174,8 @@ impl Known {
 impl Trail {
     fn take(&mut self, name: &[u8], value: &Bytes) {
         match name {
-            b"_ticket" if is_label(value) => self.ticket = Some(value.clone()),
-            b"_at" => self.at = number(value),
+            b"_job_id" if is_label(value) => self.job_id = Some(value.clone()),
+            b"_enqueued_at" => self.at = number(value),
             b"_attempt" => {
                 // No worker writes more than a job can have.
                 let made = number(value).and_then(|made| u32::try_from(made).ok());

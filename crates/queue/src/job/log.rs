@@ -12,11 +12,11 @@ impl Describe for Delivery {
         let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
         match Job::decode(self) {
             Ok(job) => {
-                Subject { job_id: text(&job.id), ticket: text(&job.ticket), attempt: job.trail.attempts + 1 }
+                Subject { label: text(&job.label), job_id: text(&job.id), attempt: job.trail.attempts + 1 }
             }
             Err(_) => {
                 let entry = self.lease.entry.to_string();
-                Subject { job_id: entry.clone(), ticket: entry, attempt: 1 }
+                Subject { label: entry.clone(), job_id: entry, attempt: 1 }
             }
         }
     }
@@ -35,14 +35,14 @@ mod tests {
 
     #[test]
     fn a_line_has_the_jobs_label_and_job_id() {
-        let subject = subject(&[("url", "https://example.org/"), ("id", "order-17"), ("_attempt", "2")]);
-        assert_eq!((subject.job_id.as_str(), subject.attempt), ("order-17", 3));
-        assert_eq!(subject.ticket, "1795396101000-0");
+        let subject = subject(&[("url", "https://example.org/"), ("label", "order-17"), ("_attempt", "2")]);
+        assert_eq!((subject.label.as_str(), subject.attempt), ("order-17", 3));
+        assert_eq!(subject.job_id, "1795396101000-0");
     }
 
     #[test]
     fn a_malformed_entry_is_named_by_its_id() {
         let subject = subject(&[("url", "nowhere")]);
-        assert_eq!((subject.job_id.as_str(), subject.attempt), ("1795396101000-0", 1));
+        assert_eq!((subject.label.as_str(), subject.attempt), ("1795396101000-0", 1));
     }
 }

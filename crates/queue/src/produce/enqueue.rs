@@ -157,12 +157,12 @@ impl Queue {
         }
         let keys = vec![self.0.keys.jobs.clone()];
         let reply = self.0.scripts.enqueue_all.call(&self.0.redis, parent, keys, args).await?;
-        let tickets: Vec<String> = reply.convert()?;
-        if tickets.len() != jobs.len() {
+        let job_ids: Vec<String> = reply.convert()?;
+        if job_ids.len() != jobs.len() {
             return Err(unexpected());
         }
-        let entry = |ticket: String| EntryId::parse(ticket.as_bytes()).ok_or_else(unexpected);
-        tickets.into_iter().map(entry).collect()
+        let entry = |job_id: String| EntryId::parse(job_id.as_bytes()).ok_or_else(unexpected);
+        job_ids.into_iter().map(entry).collect()
     }
 
     /// Begins the trace of each job that has no context: a root, with a link to the span that puts the jobs in. It is
@@ -240,8 +240,8 @@ impl Queue {
     ///
     /// # Errors
     /// fred's.
-    pub async fn result(&self, ticket: &str) -> Result<Option<JobResult>, Error> {
-        let key = self.0.keys.result(ticket.as_bytes());
+    pub async fn result(&self, job_id: &str) -> Result<Option<JobResult>, Error> {
+        let key = self.0.keys.result(job_id.as_bytes());
         let get = |client: Client| async move { client.get::<Option<String>, _>(key).await };
         let (found, pending) = self.0.redis.defer(Command::new("GET"), get).await;
         // Callers poll this while a job runs: it is not worth a span.

@@ -49,7 +49,7 @@ impl Queue {
         let key = self.0.keys.idempotency(key);
         let get = |client: Client| async move { client.get::<Option<String>, _>(key).await };
         let found = self.0.redis.run(Command::new("GET"), get).await?;
-        Ok(found.and_then(|ticket| EntryId::parse(ticket.as_bytes())))
+        Ok(found.and_then(|job_id| EntryId::parse(job_id.as_bytes())))
     }
 }
 

@@ -101,9 +101,9 @@ impl Keys {
     }
 
     /// String with TTL: the result of a job.
-    pub(crate) fn result(&self, ticket: &[u8]) -> Key {
+    pub(crate) fn result(&self, job_id: &[u8]) -> Key {
         let mut key = format!("{}result:", self.prefix).into_bytes();
-        key.extend_from_slice(ticket);
+        key.extend_from_slice(job_id);
         Key::from(key.as_slice())
     }
 }

@@ -122,7 +122,7 @@ macro_rules! scripts {
 }
 
 scripts! {
-    join, finish, conclude, park, release, bury, extend, reclaim, promote, mend, admit, flow_take, flow_tell, flow_back,
+    join, complete, complete_with_result, postpone, release, dead_letter, extend, reclaim, promote, sweep, admit, flow_acquire, flow_report, flow_release,
     leave, enqueue, enqueue_all, reshard, reopen, shrunk, survey, peek, peek_waiting, cancel_ready, cancel_waiting,
-    run_now, replay, report,
+    run_now, replay, stats,
 }

@@ -14,9 +14,9 @@ const RAW_CAP: usize = 64 * 1024;
 const MOST_FIELDS: usize = 256;
 
 /// A `traceparent` alone.
-pub struct Alone(pub String);
+pub struct TraceparentOnly(pub String);
 
-impl Carrier for Alone {
+impl Carrier for TraceparentOnly {
     fn get(&self, name: &str) -> Option<&str> {
         (name == "traceparent").then_some(self.0.as_str())
     }
@@ -41,7 +41,7 @@ pub fn of_malformed(delivery: &Delivery, malformed: &Malformed) -> Fields {
     let fields = &delivery.fields;
     let carried = fields.len() <= MOST_FIELDS && !delivery.is_too_large();
     let mut kept = if carried { own_fields(fields) } else { raw(fields) };
-    push(&mut kept, "_ticket", ticket(delivery));
+    push(&mut kept, "_job_id", job_id(delivery));
     push(&mut kept, "_reason", malformed.reason.as_str());
     push(&mut kept, "_error", malformed.error.clone());
     kept
@@ -59,18 +59,19 @@ pub fn cancelled(fields: &Fields, error: &str) -> Option<(Duration, String)> {
 /// change.
 pub fn handed_back(delivery: &Delivery, now: u64) -> Fields {
     let mut fields = without_place(&delivery.fields);
-    push(&mut fields, "_ticket", ticket(delivery));
-    let at = value(&delivery.fields, "_at").unwrap_or_else(|| believable(delivery, now).to_string().into());
-    push(&mut fields, "_at", at);
+    push(&mut fields, "_job_id", job_id(delivery));
+    let at = value(&delivery.fields, "_enqueued_at")
+        .unwrap_or_else(|| believable(delivery, now).to_string().into());
+    push(&mut fields, "_enqueued_at", at);
     fields
 }
 
-/// The fields without `_ticket` and `_at`, which the script adds that schedules or holds a job, and without
+/// The fields without `_job_id` and `_at`, which the script adds that schedules or holds a job, and without
 /// `_admitted`, which is valid for one delivery.
 pub fn without_place(fields: &Fields) -> Fields {
     fields
         .iter()
-        .filter(|(name, _)| !matches!(name.as_ref(), b"_ticket" | b"_at" | b"_admitted"))
+        .filter(|(name, _)| !matches!(name.as_ref(), b"_job_id" | b"_enqueued_at" | b"_admitted"))
         .cloned()
         .collect()
 }
@@ -89,8 +90,8 @@ pub fn own_fields(fields: &Fields) -> Fields {
 }
 
 /// The job id of a delivery, which is the same on every attempt.
-pub fn ticket(delivery: &Delivery) -> Bytes {
-    let given = value(&delivery.fields, "_ticket").filter(|ticket| is_label(ticket));
+pub fn job_id(delivery: &Delivery) -> Bytes {
+    let given = value(&delivery.fields, "_job_id").filter(|job_id| is_label(job_id));
     given.unwrap_or_else(|| delivery.lease.entry.to_string().into())
 }
 

@@ -12,7 +12,7 @@ const TRIAL: Duration = Duration::from_secs(30);
 
 /// A worker's request for attempts of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asking {
+pub struct FlowRequest {
     /// How many attempts the worker makes now, for its count in Redis.
     pub making: usize,
     /// How many more it wants to make.
@@ -27,7 +27,7 @@ pub struct Asking {
 
 /// Orphaned jobs: waiting jobs that nothing points to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mended {
+pub struct Swept {
     /// A lower bound of their number.
     pub astray: u64,
     /// How many of them were found and scheduled for now.
@@ -38,18 +38,18 @@ pub struct Mended {
 
 /// A flow's reply to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken {
+pub struct Grant {
     /// The number of attempts granted.
     pub granted: usize,
     /// The time until the next request.
     pub wait: Duration,
     /// Why not all, or only one.
-    pub why: Option<Why>,
+    pub why: Option<FlowLimit>,
 }
 
 /// What limits a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum FlowLimit {
     /// Its breaker is open.
     Open,
     /// Its breaker allows one attempt, as a trial.
@@ -62,7 +62,7 @@ pub enum Why {
 
 /// The state of a breaker after a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct BreakerState {
     /// How long it stays open from now; zero if it is closed.
     pub closed_for: Duration,
     /// How often in a row it has opened.
@@ -88,32 +88,37 @@ impl Queue {
     ///
     /// # Errors
     /// fred's.
-    pub async fn take_flow(&self, id: FlowId, limits: &Limits, asking: Asking) -> Result<Taken, Error> {
-        let rate = limits.rate.filter(|_| !asking.is_paid);
+    pub async fn acquire_flow(
+        &self,
+        id: FlowId,
+        limits: &Limits,
+        request: FlowRequest,
+    ) -> Result<Grant, Error> {
+        let rate = limits.rate.filter(|_| !request.is_paid);
         let args: Vec<Value> = vec![
             self.0.consumer.name.as_str().into(),
-            number(asking.making as u64),
-            number(asking.more as u64),
-            number(asking.is_made.into()),
+            number(request.making as u64),
+            number(request.more as u64),
+            number(request.is_made.into()),
             rate.map_or(0.0, |rate| rate.per_second).to_string().into(),
             number(limits.rate.map_or(0, |rate| rate.burst).into()),
             number(limits.concurrency.unwrap_or(0).into()),
             number(TRIAL.as_millis() as u64),
-            number(asking.is_past_breaker.into()),
+            number(request.is_past_breaker.into()),
             number(limits.breaker.longest.as_millis() as u64),
         ];
         let keys = vec![Keys::limits(id)];
-        let reply = self.0.scripts.flow_take.poll(&self.0.redis, keys, args).await?;
+        let reply = self.0.scripts.flow_acquire.poll(&self.0.redis, keys, args).await?;
         let (granted, wait, why): (usize, u64, String) = reply.convert()?;
         let why = match why.as_str() {
             "-" => None,
-            "o" => Some(Why::Open),
-            "t" => Some(Why::Trial),
-            "r" => Some(Why::Rate),
-            "c" => Some(Why::Concurrency),
+            "o" => Some(FlowLimit::Open),
+            "t" => Some(FlowLimit::Trial),
+            "r" => Some(FlowLimit::Rate),
+            "c" => Some(FlowLimit::Concurrency),
             _ => return Err(unexpected()),
         };
-        Ok(Taken { granted, wait: Duration::from_millis(wait.max(10)), why })
+        Ok(Grant { granted, wait: Duration::from_millis(wait.max(10)), why })
     }
 
     /// Reports to the breaker of a flow whether the destination works. `spread` is the factor of the pause,
@@ -121,14 +126,14 @@ impl Queue {
     ///
     /// # Errors
     /// fred's.
-    pub async fn tell_flow(
+    pub async fn report_flow(
         &self,
         id: FlowId,
         name: &str,
         works: bool,
         breaker: Breaker,
         spread: f64,
-    ) -> Result<Told, Error> {
+    ) -> Result<BreakerState, Error> {
         let args: Vec<Value> = vec![
             if works { "works" } else { "fails" }.into(),
             number(breaker.pause.as_millis() as u64),
@@ -137,18 +142,18 @@ impl Queue {
             name.into(),
         ];
         let keys = vec![Keys::limits(id)];
-        let reply = self.0.scripts.flow_tell.poll(&self.0.redis, keys, args).await?;
+        let reply = self.0.scripts.flow_report.poll(&self.0.redis, keys, args).await?;
         let (millis, times): (u64, u32) = reply.convert()?;
-        Ok(Told { closed_for: Duration::from_millis(millis), times })
+        Ok(BreakerState { closed_for: Duration::from_millis(millis), times })
     }
 
     /// Gives back what a flow granted to one job that is not sent after all.
     ///
     /// # Errors
     /// fred's.
-    pub async fn give_back(&self, id: FlowId, limits: &Limits, is_trial: bool) -> Result<(), Error> {
+    pub async fn release_flow(&self, id: FlowId, limits: &Limits, is_trial: bool) -> Result<(), Error> {
         let args = vec![number(is_trial.into()), number(limits.rate.map_or(0, |rate| rate.burst).into())];
-        self.0.scripts.flow_back.poll(&self.0.redis, vec![Keys::limits(id)], args).await.map(drop)
+        self.0.scripts.flow_release.poll(&self.0.redis, vec![Keys::limits(id)], args).await.map(drop)
     }
 
     /// Moves jobs that a flow holds to the stream, oldest first. Returns how many it moved and how many are
@@ -178,7 +183,7 @@ impl Queue {
     ///
     /// # Errors
     /// fred's.
-    pub async fn mend(&self, known: &[FlowId]) -> Result<Mended, Error> {
+    pub async fn sweep(&self, known: &[FlowId]) -> Result<Swept, Error> {
         /// How many jobs to check at most: the script blocks Redis.
         const LOOKED_AT: u64 = 500;
         let own = &self.0.keys;
@@ -186,8 +191,8 @@ impl Queue {
         keys.extend(known.iter().map(|flow| own.flow(*flow)));
         let mut args = vec![number(LOOKED_AT)];
         args.extend(known.iter().map(|flow| Value::from(flow.to_string())));
-        let reply = self.0.scripts.mend.poll(&self.0.redis, keys, args).await?;
+        let reply = self.0.scripts.sweep.poll(&self.0.redis, keys, args).await?;
         let (astray, found, flows): (u64, u64, Vec<String>) = reply.convert()?;
-        Ok(Mended { astray, found, flows: flows.iter().filter_map(|flow| FlowId::parse(flow)).collect() })
+        Ok(Swept { astray, found, flows: flows.iter().filter_map(|flow| FlowId::parse(flow)).collect() })
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fred::types::Value;
 use telemetry::Context;
 
-use super::take::MOST_HELD;
+use super::fetch::MOST_HELD;
 use crate::job::{Fields, FlowId, Lease, Reason};
 use crate::redis::{Error, Queue, Settled, ids, number, push_fields, unexpected};
 
@@ -17,16 +17,16 @@ pub(crate) const LONGEST_DEAD: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A job to schedule or to hold.
 #[derive(Clone, Debug)]
-pub struct Parking {
+pub struct Postponement {
     /// The job id.
-    pub ticket: Bytes,
+    pub job_id: Bytes,
     /// What it waits for.
     pub until: Until,
     /// Why.
     pub why: WaitReason,
     /// When it was enqueued, Unix milliseconds, if known.
     pub at: Option<u64>,
-    /// Its fields, without `_ticket` and `_at`.
+    /// Its fields, without `_job_id` and `_at`.
     pub fields: Fields,
 }
 
@@ -112,9 +112,9 @@ pub enum Written {
 
 /// A job to dead-letter.
 #[derive(Clone, Debug)]
-pub struct Burial {
+pub struct NewDeadLetter {
     /// The job id.
-    pub ticket: Bytes,
+    pub job_id: Bytes,
     /// Why it is dead.
     pub reason: Reason,
     /// The reason in one sentence.
@@ -130,7 +130,7 @@ impl Queue {
     ///
     /// # Errors
     /// fred's. Then none, some or all of them may be settled.
-    pub async fn finish(&self, leases: &[Lease], parent: &Context) -> Result<Vec<Settled>, Error> {
+    pub async fn complete(&self, leases: &[Lease], parent: &Context) -> Result<Vec<Settled>, Error> {
         let mut settled = Vec::with_capacity(leases.len());
         // Nearly all jobs are on their first delivery, which needs one call.
         for same in leases.chunk_by(|one, next| one.delivery == next.delivery) {
@@ -138,7 +138,7 @@ impl Queue {
             args.extend([number(MOST_HELD), number(same[0].delivery)]);
             args.extend(ids(same));
             let keys = vec![self.0.keys.jobs.clone()];
-            let reply = self.0.scripts.finish.call(&self.0.redis, parent, keys, args).await?;
+            let reply = self.0.scripts.complete.call(&self.0.redis, parent, keys, args).await?;
             settled.extend(Settled::parse(&reply)?);
         }
         Ok(settled)
@@ -148,28 +148,35 @@ impl Queue {
     ///
     /// # Errors
     /// fred's.
-    pub async fn conclude(
+    pub async fn complete_with_result(
         &self,
         lease: Lease,
-        ticket: &[u8],
+        job_id: &[u8],
         ttl: Duration,
         result: &str,
         parent: &Context,
     ) -> Result<Settled, Error> {
-        let keys = vec![self.0.keys.jobs.clone(), self.0.keys.result(ticket)];
+        let keys = vec![self.0.keys.jobs.clone(), self.0.keys.result(job_id)];
         let mut args = self.lease(lease);
         args.push(number(ttl.as_millis() as u64));
         args.push(result.into());
-        Settled::parse_one(&self.0.scripts.conclude.call(&self.0.redis, parent, keys, args).await?)
+        Settled::parse_one(
+            &self.0.scripts.complete_with_result.call(&self.0.redis, parent, keys, args).await?,
+        )
     }
 
     /// Moves a job to the schedule, or to the set of its flow.
     ///
     /// # Errors
     /// fred's.
-    pub async fn park(&self, lease: Lease, parking: &Parking, parent: &Context) -> Result<Written, Error> {
+    pub async fn postpone(
+        &self,
+        lease: Lease,
+        postponement: &Postponement,
+        parent: &Context,
+    ) -> Result<Written, Error> {
         let own = &self.0.keys;
-        let (set, mode, delay, not_before) = match &parking.until {
+        let (set, mode, delay, not_before) = match &postponement.until {
             Until::Retry(delay) | Until::Release(delay) => (own.scheduled.clone(), "retry", *delay, 0),
             Until::Due { delay, not_before } => (own.scheduled.clone(), "delay", *delay, *not_before),
             Until::Admitted { flow, within } => (own.flow(*flow), "flow", *within, 0),
@@ -177,13 +184,13 @@ impl Queue {
         let flows = if mode == "flow" { own.flows.clone() } else { set.clone() };
         let keys = vec![own.jobs.clone(), own.waiting.clone(), set, flows];
         let mut args = self.lease(lease);
-        args.push(parking.ticket.clone().into());
+        args.push(postponement.job_id.clone().into());
         args.push(mode.into());
         args.push(number(delay.as_millis() as u64));
         args.push(number(not_before));
-        args.push(number(parking.at.unwrap_or(0)));
-        push_fields(&mut args, &parking.fields);
-        let reply = self.0.scripts.park.call(&self.0.redis, parent, keys, args).await?;
+        args.push(number(postponement.at.unwrap_or(0)));
+        push_fields(&mut args, &postponement.fields);
+        let reply = self.0.scripts.postpone.call(&self.0.redis, parent, keys, args).await?;
         let (letter, due, now): (String, u64, u64) = reply.convert()?;
         self.0.clock.set(now);
         match letter.as_str() {
@@ -210,15 +217,20 @@ impl Queue {
     ///
     /// # Errors
     /// fred's.
-    pub async fn bury(&self, lease: Lease, burial: &Burial, parent: &Context) -> Result<Settled, Error> {
+    pub async fn dead_letter(
+        &self,
+        lease: Lease,
+        dead_lettering: &NewDeadLetter,
+        parent: &Context,
+    ) -> Result<Settled, Error> {
         let own = &self.0.keys;
         let mut keys = vec![own.jobs.clone(), own.dead.clone()];
         let mut args = self.lease(lease);
         args.push(number(MOST_DEAD));
         args.push(number(LONGEST_DEAD.as_millis() as u64));
-        match &burial.result {
-            Some((ticket, ttl, result)) => {
-                keys.push(own.result(ticket));
+        match &dead_lettering.result {
+            Some((job_id, ttl, result)) => {
+                keys.push(own.result(job_id));
                 args.push(number(ttl.as_millis() as u64));
                 args.push(result.as_str().into());
             }
@@ -227,8 +239,8 @@ impl Queue {
                 args.extend([number(0), "".into()]);
             }
         }
-        push_fields(&mut args, &burial.fields);
-        Settled::parse_one(&self.0.scripts.bury.call(&self.0.redis, parent, keys, args).await?)
+        push_fields(&mut args, &dead_lettering.fields);
+        Settled::parse_one(&self.0.scripts.dead_letter.call(&self.0.redis, parent, keys, args).await?)
     }
 
     /// Group, consumer, entry and delivery: the first arguments of a settlement of one job.

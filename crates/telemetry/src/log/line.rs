@@ -65,8 +65,8 @@ where
 fn details(event: &Event<'_>) -> Vec<(&'static str, Value)> {
     let mut details: Vec<(&'static str, Value)> = vec![];
     if let Some((queue, subject)) = of_this_line() {
+        details.push(("label", subject.label.into()));
         details.push(("job_id", subject.job_id.into()));
-        details.push(("ticket", subject.ticket.into()));
         details.push(("queue", queue.into()));
         details.push(("attempt", subject.attempt.into()));
     }

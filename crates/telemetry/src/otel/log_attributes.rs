@@ -19,7 +19,7 @@ const NAMES: [(&str, &str); 15] = [
     ("queue", semconv::MESSAGING_DESTINATION_NAME),
     ("reason", semconv::POSTRIDER_JOB_DEAD_REASON),
     ("status", semconv::HTTP_RESPONSE_STATUS_CODE),
-    ("ticket", semconv::POSTRIDER_JOB_TICKET),
+    ("job_id", semconv::POSTRIDER_JOB_ID),
 ];
 
 /// A field's name as an attribute's: that of the conventions, else one in the namespace of the crate that wrote the

@@ -48,8 +48,8 @@ impl Logger for NormalizedLogger {
 
     fn emit(&self, mut record: NormalizedRecord) {
         if let Some((queue, subject)) = of_this_line() {
-            record.add_attribute(semconv::MESSAGING_MESSAGE_CONVERSATION_ID, subject.job_id);
-            record.add_attribute(semconv::POSTRIDER_JOB_TICKET, subject.ticket);
+            record.add_attribute(semconv::MESSAGING_MESSAGE_CONVERSATION_ID, subject.label);
+            record.add_attribute(semconv::POSTRIDER_JOB_ID, subject.job_id);
             record.add_attribute(semconv::MESSAGING_DESTINATION_NAME, queue);
             record.add_attribute(semconv::POSTRIDER_JOB_ATTEMPT, i64::from(subject.attempt));
         }

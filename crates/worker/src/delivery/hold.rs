@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postrider_queue::work::{Taken, WaitReason, Why};
+use postrider_queue::work::{FlowLimit, Grant, WaitReason};
 
 /// A flow that holds jobs back is looked after so often at least.
 pub(crate) const LOOK: Duration = Duration::from_secs(1);
@@ -21,11 +21,11 @@ impl Hold {
     }
 
     /// By what Redis has answered.
-    pub(super) fn by_answer(taken: Taken) -> Self {
+    pub(super) fn by_answer(taken: Grant) -> Self {
         let why = match taken.why {
-            Some(Why::Open | Why::Trial) => WaitReason::Breaker,
-            Some(Why::Rate) => WaitReason::Rate,
-            Some(Why::Concurrency) => WaitReason::Concurrency,
+            Some(FlowLimit::Open | FlowLimit::Trial) => WaitReason::Breaker,
+            Some(FlowLimit::Rate) => WaitReason::Rate,
+            Some(FlowLimit::Concurrency) => WaitReason::Concurrency,
             None => WaitReason::Redis,
         };
         Self { within: taken.wait, why }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use postrider_queue::JobResult;
 use postrider_queue::job::{Delivery, Fields, Job, Malformed, Reason};
-use postrider_queue::work::fields::{enqueued_at, of_malformed, own_fields, push, ticket, waited_for};
-use postrider_queue::work::{Burial, Kept, Parking, Until, WaitReason, history};
+use postrider_queue::work::fields::{enqueued_at, job_id, of_malformed, own_fields, push, waited_for};
+use postrider_queue::work::{Kept, NewDeadLetter, Postponement, Until, WaitReason, history};
 use telemetry::Context;
 
 use crate::delivery::settlement::Settlement;
-use crate::policy::Ending;
+use crate::policy::SendResult;
 
 /// A job with what it has been through, this attempt included.
 #[derive(Debug)]
@@ -53,19 +53,19 @@ impl<'a> Record<'a> {
 
     /// After it; `at` is when it began, Unix milliseconds. The history is only written for a job that did not succeed. What the egress policy refused
     /// was no attempt, nor was what the proxy failed at: nothing was sent.
-    pub(crate) fn attempted(&mut self, ending: &Ending, at: u64, took: Duration) {
+    pub(crate) fn attempted(&mut self, ending: &SendResult, at: u64, took: Duration) {
         if ending.was_attempt() {
             self.attempts = self.attempts.saturating_add(1);
         }
         self.status = ending.status();
         self.took = Some(took);
-        if let Ending::Answer(answer) = ending {
+        if let SendResult::Answer(answer) = ending {
             self.kept.clone_from(&answer.kept);
         }
         if ending.error().is_some() {
             let error = match ending {
-                Ending::Answer(_) => None,
-                Ending::Failed { error, .. } => Some(error.as_str().into_owned()),
+                SendResult::Answer(_) => None,
+                SendResult::Failed { error, .. } => Some(error.as_str().into_owned()),
             };
             let traceparent = self.trace.traceparent();
             let entry = history::Entry { at, took, status: ending.status(), error, traceparent };
@@ -77,9 +77,9 @@ impl<'a> Record<'a> {
     pub(crate) fn done(self, now: u64) -> Settlement {
         let enqueued = enqueued_at(self.delivery, self.job, now);
         match self.job.result_ttl {
-            None => Settlement::Finish { enqueued },
-            Some(ttl) => Settlement::Conclude {
-                ticket: self.job.ticket.clone(),
+            None => Settlement::Complete { enqueued },
+            Some(ttl) => Settlement::CompleteWithResult {
+                job_id: self.job.id.clone(),
                 ttl,
                 result: self.result("done").to_json(),
                 enqueued,
@@ -88,33 +88,33 @@ impl<'a> Record<'a> {
     }
 
     /// It waits for its next attempt.
-    pub(crate) fn parking(self, until: Until, why: WaitReason) -> Parking {
+    pub(crate) fn postponement(self, until: Until, why: WaitReason) -> Postponement {
         let mut fields = own_fields(&self.delivery.fields);
         self.push_trail(&mut fields);
-        Parking { ticket: self.job.ticket.clone(), until, why, at: self.job.trail.at, fields }
+        Postponement { job_id: self.job.id.clone(), until, why, at: self.job.trail.at, fields }
     }
 
     /// It goes to the dead letters.
-    pub(crate) fn burial(self, reason: Reason, error: &str) -> Burial {
+    pub(crate) fn dead_lettering(self, reason: Reason, error: &str) -> NewDeadLetter {
         let mut fields = own_fields(&self.delivery.fields);
-        push(&mut fields, "_ticket", self.job.ticket.clone());
+        push(&mut fields, "_job_id", self.job.id.clone());
         let at = self.job.trail.at.unwrap_or(self.delivery.lease.entry.millis);
-        push(&mut fields, "_at", at.to_string());
+        push(&mut fields, "_enqueued_at", at.to_string());
         self.push_trail(&mut fields);
         push(&mut fields, "_reason", reason.as_str());
         push(&mut fields, "_error", error.to_owned());
         let result = self.job.result_ttl.map(|ttl| {
             let (reason, error) = (Some(reason.as_str().to_owned()), Some(error.to_owned()));
             let result = JobResult { reason, error, ..self.result("dead") };
-            (self.job.ticket.clone(), ttl, result.to_json())
+            (self.job.id.clone(), ttl, result.to_json())
         });
-        Burial { ticket: self.job.ticket.clone(), reason, error: error.to_owned(), fields, result }
+        NewDeadLetter { job_id: self.job.id.clone(), reason, error: error.to_owned(), fields, result }
     }
 
     fn push_trail(&self, fields: &mut Fields) {
         push(fields, "_attempt", self.attempts.to_string());
-        if let Some(ticket) = &self.job.trail.replay_of {
-            push(fields, "_replay_of", ticket.clone());
+        if let Some(job_id) = &self.job.trail.replay_of {
+            push(fields, "_replay_of", job_id.clone());
         }
         if let Some(keep) = &self.keep {
             push(fields, "_traceparent", keep.clone());
@@ -141,12 +141,16 @@ impl<'a> Record<'a> {
 }
 
 /// A malformed entry on its way to the dead letters.
-pub(crate) fn malformed(delivery: &Delivery, malformed: &Malformed, trace_id: Option<String>) -> Burial {
-    let ticket = ticket(delivery);
+pub(crate) fn malformed(
+    delivery: &Delivery,
+    malformed: &Malformed,
+    trace_id: Option<String>,
+) -> NewDeadLetter {
+    let job_id = job_id(delivery);
     let Malformed { reason, error } = malformed.clone();
     let result = waited_for(&delivery.fields).map(|ttl| {
         let result = JobResult { trace_id, ..JobResult::dead(0, reason, &error) };
-        (ticket.clone(), ttl, result.to_json())
+        (job_id.clone(), ttl, result.to_json())
     });
-    Burial { ticket, reason, error, fields: of_malformed(delivery, malformed), result }
+    NewDeadLetter { job_id, reason, error, fields: of_malformed(delivery, malformed), result }
 }

@@ -5,26 +5,28 @@ use std::time::Duration;
 use bytes::Bytes;
 use postrider_queue::Error;
 use postrider_queue::job::{Delivery, Fields, Job, Lease, Reason, of_fields};
-use postrider_queue::work::{Burial, Operation, Parking, Settled, Until, WaitReason, Written, fields};
+use postrider_queue::work::{
+    NewDeadLetter, Operation, Postponement, Settled, Until, WaitReason, Written, fields,
+};
 use telemetry::{Attributes, Context, ErrorType, semconv};
 use tokio::sync::mpsc::error::SendError;
 use tracing::warn;
 
 use super::trace::Settling;
-use crate::shard::lane::{Done, Lane};
+use crate::shard::runtime::{Done, ShardRuntime};
 
 /// What is to be written in Redis.
 #[derive(Debug)]
 pub(crate) enum Settlement {
     /// The job is done.
-    Finish {
+    Complete {
         /// When it was enqueued, Unix milliseconds.
         enqueued: u64,
     },
     /// The job is done, and somebody waits for its result.
-    Conclude {
+    CompleteWithResult {
         /// Under which it is left.
-        ticket: Bytes,
+        job_id: Bytes,
         /// How long it is kept.
         ttl: Duration,
         /// What it says.
@@ -33,35 +35,35 @@ pub(crate) enum Settlement {
         enqueued: u64,
     },
     /// The job waits in the schedule.
-    Park(Parking),
+    Postpone(Postponement),
     /// The job goes to the dead letters.
-    Bury(Burial),
+    DeadLetter(NewDeadLetter),
 }
 
 impl Settlement {
     /// What it is called in traces.
     fn operation(&self) -> Operation {
         match self {
-            Self::Finish { .. } | Self::Conclude { .. } => Operation::Ack,
-            Self::Bury(_) => Operation::DeadLetter,
-            Self::Park(parking) => match parking.until {
+            Self::Complete { .. } | Self::CompleteWithResult { .. } => Operation::Ack,
+            Self::DeadLetter(_) => Operation::DeadLetter,
+            Self::Postpone(postponement) => match postponement.until {
                 Until::Retry(_) => Operation::Retry,
                 Until::Release(_) => Operation::Release,
                 Until::Due { .. } => Operation::Delay,
-                Until::Admitted { .. } => Operation::Park,
+                Until::Admitted { .. } => Operation::Postpone,
             },
         }
     }
 
     /// Of a job that waits, its span says why and for which flow.
     fn describe(&self, attributes: &mut Attributes) {
-        if let Self::Park(parking) = self {
-            let reason = match parking.until {
+        if let Self::Postpone(postponement) = self {
+            let reason = match postponement.until {
                 Until::Admitted { .. } => semconv::POSTRIDER_HOLD_REASON,
                 _ => semconv::POSTRIDER_SCHEDULE_REASON,
             };
-            attributes.set(reason, parking.why.as_str());
-            describe_flow(&parking.fields, attributes);
+            attributes.set(reason, postponement.why.as_str());
+            describe_flow(&postponement.fields, attributes);
         }
     }
 }
@@ -72,25 +74,25 @@ fn describe_flow(fields: &Fields, attributes: &mut Attributes) {
     }
 }
 
-/// Settles a job. Jobs that are done go to the settler, which takes them in groups; the rest is the exception
+/// Settles a job. Jobs that are done go to the completer, which takes them in groups; the rest is the exception
 /// and is settled here, so that what Redis refuses of one job holds up no other.
-pub(crate) async fn settle(lane: &Lane, lease: Lease, settlement: Settlement, mut context: Context) {
+pub(crate) async fn settle(shard: &ShardRuntime, lease: Lease, settlement: Settlement, mut context: Context) {
     // From here on no cut takes it back: it would be sent again.
-    lane.hand.done(lease);
-    if let Settlement::Finish { enqueued } = settlement {
-        let Err(SendError(done)) = lane.done.send(Done { lease, context, enqueued }).await else { return };
-        // The settler outlives every task, unless it has panicked.
+    shard.in_flight.done(lease);
+    if let Settlement::Complete { enqueued } = settlement {
+        let Err(SendError(done)) = shard.done.send(Done { lease, context, enqueued }).await else { return };
+        // The completer outlives every task, unless it has panicked.
         context = done.context;
     }
     let jobs = [(lease.entry, &context)];
     let settling =
-        Settling::begin(lane, settlement.operation(), &jobs, |attributes| settlement.describe(attributes));
-    let written = persist(lane, lease, &settlement, &settling.context()).await;
+        Settling::begin(shard, settlement.operation(), &jobs, |attributes| settlement.describe(attributes));
+    let written = persist(shard, lease, &settlement, &settling.context()).await;
     if let Some(Written::Settled(Settled::Done)) = written {
         match &settlement {
-            Settlement::Bury(burial) => buried(lane, lease, burial),
-            Settlement::Finish { enqueued } | Settlement::Conclude { enqueued, .. } => {
-                lane.delivered(*enqueued, lane.queue.clock().now());
+            Settlement::DeadLetter(dead_lettering) => dead_lettered(shard, lease, dead_lettering),
+            Settlement::Complete { enqueued } | Settlement::CompleteWithResult { enqueued, .. } => {
+                shard.delivered(*enqueued, shard.queue.clock().now());
             }
             _ => {}
         }
@@ -99,36 +101,36 @@ pub(crate) async fn settle(lane: &Lane, lease: Lease, settlement: Settlement, mu
 }
 
 /// Has a job wait before any work on it has begun.
-pub(crate) async fn put_aside(
-    lane: &Lane,
+pub(crate) async fn postpone_unsent(
+    shard: &ShardRuntime,
     delivery: &Delivery,
     job: &Job,
-    parking: Parking,
+    postponement: Postponement,
 ) -> Option<Written> {
-    let mut settlement = Settlement::Park(parking);
+    let mut settlement = Settlement::Postpone(postponement);
     let (settling, trace) =
-        Settling::waiting(lane, settlement.operation(), delivery, Some(job), |attributes| {
+        Settling::waiting(shard, settlement.operation(), delivery, Some(job), |attributes| {
             settlement.describe(attributes);
         });
-    if let Settlement::Park(parking) = &mut settlement {
-        fields::keep_trace(&mut parking.fields, trace);
+    if let Settlement::Postpone(postponement) = &mut settlement {
+        fields::keep_trace(&mut postponement.fields, trace);
     }
-    let written = persist(lane, delivery.lease, &settlement, &settling.context()).await;
+    let written = persist(shard, delivery.lease, &settlement, &settling.context()).await;
     end(settling, written);
     written
 }
 
 /// Hands back a job whose request was cut: at once for any other worker, and at no cost of an attempt.
-pub(crate) async fn hand_back(lane: &Lane, lease: Lease, delivery: &Delivery) {
+pub(crate) async fn hand_back(shard: &ShardRuntime, lease: Lease, delivery: &Delivery) {
     let job = Job::decode(delivery).ok();
-    let mut fields = fields::handed_back(delivery, lane.queue.clock().now());
+    let mut fields = fields::handed_back(delivery, shard.queue.clock().now());
     let (settling, trace) =
-        Settling::waiting(lane, Operation::Release, delivery, job.as_ref(), |attributes| {
+        Settling::waiting(shard, Operation::Release, delivery, job.as_ref(), |attributes| {
             attributes.set(semconv::POSTRIDER_SCHEDULE_REASON, WaitReason::Shutdown.as_str());
             describe_flow(&delivery.fields, attributes);
         });
     fields::keep_trace(&mut fields, trace);
-    let released = lane.queue.release(lease, &fields, &settling.context()).await;
+    let released = shard.queue.release(lease, &fields, &settling.context()).await;
     settling.end(released.as_ref().err().map(redis_telemetry::error_type).as_ref());
     if let Err(error) = released {
         warn!(entry = %lease.entry, %error, "a job could not be handed back; it will be taken over");
@@ -145,25 +147,30 @@ fn end(settling: Settling<'_>, written: Option<Written>) {
     settling.end(is_lost.then_some(&ErrorType::LeaseLost));
 }
 
-fn buried(lane: &Lane, lease: Lease, burial: &Burial) {
-    let Burial { ticket, reason, error, fields, .. } = burial;
-    let ticket = String::from_utf8_lossy(ticket);
+fn dead_lettered(shard: &ShardRuntime, lease: Lease, dead_lettering: &NewDeadLetter) {
+    let NewDeadLetter { job_id, reason, error, fields, .. } = dead_lettering;
+    let job_id = String::from_utf8_lossy(job_id);
     // What is no job names no destination, whatever stands in its `url`.
     let is_job = !matches!(reason, Reason::Malformed | Reason::Version);
     let flow = is_job.then(|| of_fields(fields)).flatten().map(|(_, name)| name);
-    warn!(%ticket, entry = %lease.entry, %reason, error, flow, "job buried");
-    lane.counts.dead(*reason);
+    warn!(%job_id, entry = %lease.entry, %reason, error, flow, "job dead-lettered");
+    shard.counts.dead(*reason);
 }
 
 /// Writes a settlement, again and again until Redis answers, since each is harmless when repeated; then the
-/// job is put down, unless it is due and stays in hand. `None` where it was lost, or the worker's time is over.
-async fn persist(lane: &Lane, lease: Lease, settlement: &Settlement, parent: &Context) -> Option<Written> {
+/// job is put down, unless it is due and stays in flight. `None` where it was lost, or the worker's time is over.
+async fn persist(
+    shard: &ShardRuntime,
+    lease: Lease,
+    settlement: &Settlement,
+    parent: &Context,
+) -> Option<Written> {
     for failed in 0.. {
         // Its delivery count may have changed since.
-        let current = lane.hand.current(lease)?;
-        match write(lane, current, settlement, parent).await {
+        let current = shard.in_flight.current(lease)?;
+        match write(shard, current, settlement, parent).await {
             Ok(answer) => {
-                lane.queue.link().up();
+                shard.queue.link().up();
                 let answer = match answer {
                     Written::Settled(settled) => Written::Settled(settled.after(failed)),
                     waits => waits,
@@ -171,20 +178,20 @@ async fn persist(lane: &Lane, lease: Lease, settlement: &Settlement, parent: &Co
                 match answer {
                     Written::Due => {}
                     Written::Waits(millis) => {
-                        lane.alarm.due_in(Duration::from_millis(millis));
-                        lane.hand.put_down(lease);
+                        shard.alarm.due_in(Duration::from_millis(millis));
+                        shard.in_flight.put_down(lease);
                     }
                     Written::Settled(settled) => {
-                        lane.settled([(lease, settled)]);
+                        shard.settled([(lease, settled)]);
                     }
                 }
                 return Some(answer);
             }
             Err(error) => {
-                let pause = lane.queue.link().down(&error, failed);
+                let pause = shard.queue.link().down(&error, failed);
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
-                    () = lane.cut.cancelled() => return None,
+                    () = shard.cut.cancelled() => return None,
                 }
             }
         }
@@ -193,20 +200,22 @@ async fn persist(lane: &Lane, lease: Lease, settlement: &Settlement, parent: &Co
 }
 
 async fn write(
-    lane: &Lane,
+    shard: &ShardRuntime,
     lease: Lease,
     settlement: &Settlement,
     parent: &Context,
 ) -> Result<Written, Error> {
     match settlement {
-        Settlement::Park(parking) => lane.queue.park(lease, parking, parent).await,
-        Settlement::Bury(burial) => lane.queue.bury(lease, burial, parent).await.map(Written::Settled),
-        Settlement::Finish { .. } => {
-            let settled = lane.queue.finish(&[lease], parent).await?;
+        Settlement::Postpone(postponement) => shard.queue.postpone(lease, postponement, parent).await,
+        Settlement::DeadLetter(dead_lettering) => {
+            shard.queue.dead_letter(lease, dead_lettering, parent).await.map(Written::Settled)
+        }
+        Settlement::Complete { .. } => {
+            let settled = shard.queue.complete(&[lease], parent).await?;
             Ok(Written::Settled(settled.first().copied().unwrap_or(Settled::Gone)))
         }
-        Settlement::Conclude { ticket, ttl, result, .. } => {
-            lane.queue.conclude(lease, ticket, *ttl, result, parent).await.map(Written::Settled)
+        Settlement::CompleteWithResult { job_id, ttl, result, .. } => {
+            shard.queue.complete_with_result(lease, job_id, *ttl, result, parent).await.map(Written::Settled)
         }
     }
 }

@@ -10,9 +10,9 @@ use postrider_queue::job::{Delivery, EntryId, Job, Reason};
 use postrider_queue::work::Operation;
 use telemetry::{Attributes, Context, ErrorType, Span, semconv};
 
-use crate::observe::counts::Became;
+use crate::observe::counters::Became;
 use crate::observe::retries::Retries;
-use crate::shard::lane::Lane;
+use crate::shard::runtime::ShardRuntime;
 use origin::{Before, Origin};
 use waits::Waits;
 
@@ -20,7 +20,7 @@ use waits::Waits;
 #[derive(Debug)]
 pub(crate) struct Process<'a> {
     span: Span,
-    lane: &'a Lane,
+    shard: &'a ShardRuntime,
     began: Instant,
     origin: Origin,
     has_ended: bool,
@@ -31,18 +31,18 @@ impl<'a> Process<'a> {
     /// first span that was made for the job; each has a link to the one before; or as [`Retries`] says. A replay is a
     /// new trace, with links to the producer and to the last attempt of the job that it was. `job` is `None` for a
     /// malformed entry.
-    pub(crate) fn begin(lane: &'a Lane, delivery: &Delivery, job: Option<&Job>) -> Self {
+    pub(crate) fn begin(shard: &'a ShardRuntime, delivery: &Delivery, job: Option<&Job>) -> Self {
         let began = Instant::now();
-        let waits = job.map_or_else(Waits::default, |job| Waits::of(lane, delivery, job));
-        let origin = Origin::of(&lane.telemetry, delivery, job);
-        let span = if lane.telemetry.is_on() {
-            let span = span(lane, delivery, job, &origin, waits);
+        let waits = job.map_or_else(Waits::default, |job| Waits::of(shard, delivery, job));
+        let origin = Origin::of(&shard.telemetry, delivery, job);
+        let span = if shard.telemetry.is_on() {
+            let span = span(shard, delivery, job, &origin, waits);
             begins_trace(delivery, &origin, &span);
             span
         } else {
             Span::none()
         };
-        Self { span, lane, began, origin, has_ended: false }
+        Self { span, shard, began, origin, has_ended: false }
     }
 
     /// The span, as the parent of others.
@@ -76,12 +76,12 @@ impl<'a> Process<'a> {
         self.ends(Became::Dead);
         self.span.set(semconv::POSTRIDER_JOB_DEAD_REASON, reason.as_str());
         self.span.fail_with(error, || text.to_owned().into());
-        self.lane.queue.operations().took(Operation::Process, self.began, Some(error));
+        self.shard.queue.operations().took(Operation::Process, self.began, Some(error));
     }
 
     fn end(mut self, became: Became) {
         self.ends(became);
-        self.lane.queue.operations().took(Operation::Process, self.began, None);
+        self.shard.queue.operations().took(Operation::Process, self.began, None);
     }
 
     fn ends(&mut self, became: Became) {
@@ -97,7 +97,7 @@ impl Drop for Process<'_> {
         if !self.has_ended {
             self.span.set(semconv::POSTRIDER_JOB_OUTCOME, "cut");
             let error = std::thread::panicking().then_some(&ErrorType::Panic);
-            self.lane.queue.operations().took(Operation::Process, self.began, error);
+            self.shard.queue.operations().took(Operation::Process, self.began, error);
         }
     }
 }
@@ -110,12 +110,12 @@ fn begins_trace(delivery: &Delivery, origin: &Origin, span: &Span) {
     }
 }
 
-fn span(lane: &Lane, delivery: &Delivery, job: Option<&Job>, origin: &Origin, waits: Waits) -> Span {
-    let operations = lane.queue.operations();
+fn span(shard: &ShardRuntime, delivery: &Delivery, job: Option<&Job>, origin: &Origin, waits: Waits) -> Span {
+    let operations = shard.queue.operations();
     let root = Context::none();
-    let before = Before::of(&lane.telemetry, delivery, job, origin);
+    let before = Before::of(&shard.telemetry, delivery, job, origin);
     let builder = operations.span(Operation::Process);
-    let builder = match lane.retries {
+    let builder = match shard.retries {
         Retries::Link if before.is_again => {
             before.link(builder.root_as_sampled(origin.context()).link(origin.context()))
         }
@@ -130,12 +130,12 @@ fn span(lane: &Lane, delivery: &Delivery, job: Option<&Job>, origin: &Origin, wa
         operations.describe(Operation::Process, attributes);
         let entry = delivery.lease.entry.to_string();
         if let Some(job) = job {
-            let id = String::from_utf8_lossy(&job.id).into_owned();
+            let id = String::from_utf8_lossy(&job.label).into_owned();
             attributes.set(semconv::MESSAGING_MESSAGE_CONVERSATION_ID, id);
             // Of a job that has waited the entry is a new one.
-            if job.ticket.as_ref() != entry.as_bytes() {
-                let ticket = String::from_utf8_lossy(&job.ticket).into_owned();
-                attributes.set(semconv::POSTRIDER_JOB_TICKET, ticket);
+            if job.id.as_ref() != entry.as_bytes() {
+                let job_id = String::from_utf8_lossy(&job.id).into_owned();
+                attributes.set(semconv::POSTRIDER_JOB_ID, job_id);
             }
         }
         attributes.set(semconv::MESSAGING_MESSAGE_ID, entry);
@@ -153,7 +153,7 @@ fn span(lane: &Lane, delivery: &Delivery, job: Option<&Job>, origin: &Origin, wa
 #[derive(Debug)]
 pub(crate) struct Settling<'a> {
     span: Span,
-    lane: &'a Lane,
+    shard: &'a ShardRuntime,
     operation: Operation,
     began: Instant,
 }
@@ -162,39 +162,39 @@ impl<'a> Settling<'a> {
     /// Of one job it is a child of its process span, of several a root with a link to each. `describe` sets what one
     /// job has besides.
     pub(crate) fn begin(
-        lane: &'a Lane,
+        shard: &'a ShardRuntime,
         operation: Operation,
         jobs: &[(EntryId, &Context)],
         describe: impl FnOnce(&mut Attributes),
     ) -> Self {
         let began = Instant::now();
-        let span = if lane.telemetry.is_on() {
-            settlement_span(lane, operation, jobs, describe)
+        let span = if shard.telemetry.is_on() {
+            settlement_span(shard, operation, jobs, describe)
         } else {
             Span::none()
         };
-        Self { span, lane, operation, began }
+        Self { span, shard, operation, began }
     }
 
     /// Of a job that waits before any work on it has begun, or is handed back in the middle: a child of what its
     /// attempts are children of. Answers its `_traceparent` besides, where the job's fields do not have it yet.
     pub(crate) fn waiting(
-        lane: &'a Lane,
+        shard: &'a ShardRuntime,
         operation: Operation,
         delivery: &Delivery,
         job: Option<&Job>,
         describe: impl FnOnce(&mut Attributes),
     ) -> (Self, Option<String>) {
         let began = Instant::now();
-        if !lane.telemetry.is_on() {
-            return (Self { span: Span::none(), lane, operation, began }, None);
+        if !shard.telemetry.is_on() {
+            return (Self { span: Span::none(), shard, operation, began }, None);
         }
-        let origin = Origin::of(&lane.telemetry, delivery, job);
-        let operations = lane.queue.operations();
+        let origin = Origin::of(&shard.telemetry, delivery, job);
+        let operations = shard.queue.operations();
         let builder = operations.span(operation).parent(origin.context());
         let builder = match origin.is_known() {
             true => builder,
-            false => Before::of(&lane.telemetry, delivery, job, &origin).link(builder),
+            false => Before::of(&shard.telemetry, delivery, job, &origin).link(builder),
         };
         let span = builder.start(|attributes| {
             operations.describe(operation, attributes);
@@ -203,13 +203,13 @@ impl<'a> Settling<'a> {
         });
         begins_trace(delivery, &origin, &span);
         let keep = if origin.is_written() { None } else { origin.to_keep(&span.context()) };
-        (Self { span, lane, operation, began }, keep)
+        (Self { span, shard, operation, began }, keep)
     }
 
     /// The job is due after so long by Redis' clock, or its flow is asked again.
     pub(crate) fn due_in(&self, wait: Duration) {
         self.span.set_with(semconv::POSTRIDER_JOB_DUE_AT, || {
-            let due = Duration::from_millis(self.lane.queue.clock().now()) + wait;
+            let due = Duration::from_millis(self.shard.queue.clock().now()) + wait;
             humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + due).to_string().into()
         });
     }
@@ -224,17 +224,17 @@ impl<'a> Settling<'a> {
         if let Some(error) = error {
             self.span.fail(error);
         }
-        self.lane.queue.operations().took(self.operation, self.began, error);
+        self.shard.queue.operations().took(self.operation, self.began, error);
     }
 }
 
 fn settlement_span(
-    lane: &Lane,
+    shard: &ShardRuntime,
     operation: Operation,
     jobs: &[(EntryId, &Context)],
     describe: impl FnOnce(&mut Attributes),
 ) -> Span {
-    let operations = lane.queue.operations();
+    let operations = shard.queue.operations();
     let root = Context::none();
     let builder = operations.span(operation);
     let builder = match jobs {

@@ -35,7 +35,7 @@ use tracing::{info, warn};
 
 use crate::http::egress::Egress;
 use crate::http::secrets::{Identity, Secret};
-use crate::policy::{Answer, Ending, retry_after};
+use crate::policy::{Answer, SendResult, retry_after};
 use body::Bounds;
 use connector::{Connector, place, proxy_of};
 use deadline::Deadline;
@@ -149,7 +149,7 @@ impl Sender {
         attempt: &Attempt,
         secret: Option<&Secret>,
         now: u64,
-    ) -> Ending {
+    ) -> SendResult {
         let deadline = Instant::now() + job.timeout.unwrap_or(self.shared.timeout);
         let name = job.secret.as_deref().and_then(|name| std::str::from_utf8(name).ok());
         let pool = name.and_then(|name| self.shared.identified.get(name));
@@ -164,8 +164,8 @@ impl Sender {
         }
         self.shared.watch_proxy(&job.uri, &result);
         match result {
-            Ok(answer) => Ending::Answer(answer),
-            Err(error) => Ending::Failed {
+            Ok(answer) => SendResult::Answer(answer),
+            Err(error) => SendResult::Failed {
                 error: error::error_type(&error),
                 text: error::sentence(&error, &place(&job.uri)),
             },
@@ -275,10 +275,10 @@ fn request(job: &Job, secret: Option<&Secret>, now: u64) -> Request<Full<Bytes>>
     if matches!(job.body.first(), Some(b'{' | b'[')) {
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     }
-    set(headers, "idempotency-key", &job.ticket);
-    set(headers, "postrider-id", &job.id);
+    set(headers, "idempotency-key", &job.id);
+    set(headers, "postrider-label", &job.label);
     if let Some(secret) = secret {
-        secret.apply(headers, &job.ticket, &job.body, now);
+        secret.apply(headers, &job.id, &job.body, now);
     }
     request
 }

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::delivery::attempt::begin;
-use crate::shard::lane::Lane;
 use crate::shard::lease;
+use crate::shard::runtime::ShardRuntime;
 use crate::shard::slots::{Slot, Slots, Suspect};
 
 /// At most so many at once, so that one worker does not take all that a dead one held.
@@ -20,8 +20,8 @@ const MOST: usize = 100;
 const SUSPECT: u64 = 3;
 
 /// Looks four times a lease, at once where a look found some, and at once when a suspect is done while others wait; until stopped.
-pub(crate) async fn run(lane: Arc<Lane>, slots: Slots, stop: CancellationToken) {
-    let lease = lane.queue.consumer().lease;
+pub(crate) async fn run(shard: Arc<ShardRuntime>, slots: Slots, stop: CancellationToken) {
+    let lease = shard.queue.consumer().lease;
     // Idle time goes on while Redis is down: whoever comes back first would find everything idle. So nobody
     // takes anything over until it has been connected for a whole lease, in which the others have been too.
     let mut wait = lease;
@@ -34,7 +34,7 @@ pub(crate) async fn run(lane: Arc<Lane>, slots: Slots, stop: CancellationToken) 
             () = stop.cancelled() => return,
         }
         wait = lease / 4;
-        if !lane.queue.link().up_for(lease) {
+        if !shard.queue.link().up_for(lease) {
             continue;
         }
         let free = tokio::select! {
@@ -44,7 +44,7 @@ pub(crate) async fn run(lane: Arc<Lane>, slots: Slots, stop: CancellationToken) 
         // Redis may have stalled, and idle time went on. Once it has answered, it has also heard what the others
         // sent meanwhile to keep their leases.
         let asked = Instant::now();
-        if !lease::extend(&lane, &[]).await || !clock.is_steady(&lane) {
+        if !lease::extend(&shard, &[]).await || !clock.is_steady(&shard) {
             continue;
         }
         if asked.elapsed() > lease / 3 {
@@ -52,14 +52,14 @@ pub(crate) async fn run(lane: Arc<Lane>, slots: Slots, stop: CancellationToken) 
             wait = lease;
             continue;
         }
-        match reclaim(&lane, &slots, free).await {
+        match reclaim(&shard, &slots, free).await {
             Ok(found) => {
                 suspects_wait = found.passed_suspects;
                 if found.any {
                     wait = Duration::ZERO;
                 }
             }
-            Err(error) => wait = lane.queue.link().down(&error, 6),
+            Err(error) => wait = shard.queue.link().down(&error, 6),
         }
     }
 }
@@ -73,9 +73,9 @@ struct Steadiness {
 impl Steadiness {
     /// After a jump of Redis' clock all leases look as if they had run out. Within a lease, those who live extend
     /// theirs.
-    fn is_steady(&mut self, lane: &Lane) -> bool {
-        let lease = lane.queue.consumer().lease;
-        let steady = lane.queue.clock().steady_for(lease);
+    fn is_steady(&mut self, shard: &ShardRuntime) -> bool {
+        let lease = shard.queue.consumer().lease;
+        let steady = shard.queue.clock().steady_for(lease);
         if !steady && !self.jumped {
             warn!(?lease, "Redis' clock has jumped: nothing is taken over from other workers for a lease");
         }
@@ -93,23 +93,27 @@ struct Found {
 }
 
 /// Takes over what it can.
-async fn reclaim(lane: &Arc<Lane>, slots: &Slots, free: Vec<Slot>) -> Result<Found, postrider_queue::Error> {
+async fn reclaim(
+    shard: &Arc<ShardRuntime>,
+    slots: &Slots,
+    free: Vec<Slot>,
+) -> Result<Found, postrider_queue::Error> {
     let mut suspect: Option<Suspect> = slots.suspect();
     let sent = Instant::now();
-    let counts_own = lane.panicked.load(Ordering::Relaxed);
-    let reclaimed = lane.queue.reclaim(free.len(), usize::from(suspect.is_some()), counts_own).await?;
-    lane.queue.link().up();
+    let counts_own = shard.panicked.load(Ordering::Relaxed);
+    let reclaimed = shard.queue.reclaim(free.len(), usize::from(suspect.is_some()), counts_own).await?;
+    shard.queue.link().up();
     if !reclaimed.taken.is_empty() {
         let jobs = reclaimed.taken.len();
         info!(jobs, "took over jobs of a worker that gives no sign of life");
-        lane.counts.reclaimed(jobs);
+        shard.counts.reclaimed(jobs);
     }
     let any = !reclaimed.taken.is_empty();
     for (delivery, mut slot) in reclaimed.taken.into_iter().zip(free) {
         if delivery.lease.delivery >= SUSPECT {
             slot.suspect = suspect.take();
         }
-        begin(lane, delivery, sent, Some(slot));
+        begin(shard, delivery, sent, Some(slot));
     }
     Ok(Found { passed_suspects: reclaimed.passed_suspects, any })
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use postrider_queue::job::FlowId;
 use tokio_util::sync::CancellationToken;
 
-use crate::delivery::wake;
-use crate::shard::lane::Lane;
+use crate::delivery::flow_wake;
+use crate::shard::runtime::ShardRuntime;
 
 /// As many as one script call moves, so that Redis is not held up.
 const MOST: usize = 100;
@@ -18,34 +18,34 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// Promotes until stopped.
-pub(crate) async fn run(lane: Arc<Lane>, stop: CancellationToken) {
+pub(crate) async fn run(shard: Arc<ShardRuntime>, stop: CancellationToken) {
     let mut failed = 0;
     loop {
         tokio::select! {
-            () = lane.alarm.ring() => {}
-            wanted = lane.held.wanted() => {
-                wake(&lane, &wanted).await;
+            () = shard.alarm.ring() => {}
+            wanted = shard.held.wanted() => {
+                wake(&shard, &wanted).await;
                 continue;
             }
             () = stop.cancelled() => return,
         }
         // Set before the call: a job that is scheduled while it runs must not be slept over.
-        lane.alarm.set(LONGEST);
-        match lane.queue.promote(MOST, LONGEST).await {
+        shard.alarm.set(LONGEST);
+        match shard.queue.promote(MOST, LONGEST).await {
             Ok(promoted) => {
                 failed = 0;
-                lane.queue.link().up();
+                shard.queue.link().up();
                 if let Some(millis) = promoted.next_in {
                     // What waits for long must not stand in front of what comes now, nor the other way round.
                     let crowded = promoted.moved > 0 && promoted.ready > CROWDED;
                     let pause = if crowded { PAUSE } else { Duration::ZERO };
-                    lane.alarm.due_in(Duration::from_millis(millis).max(pause));
+                    shard.alarm.due_in(Duration::from_millis(millis).max(pause));
                 }
-                lane.held.replace(&promoted.held);
-                wake(&lane, &promoted.due).await;
+                shard.held.replace(&promoted.held);
+                wake(&shard, &promoted.due).await;
             }
             Err(error) => {
-                lane.alarm.set(lane.queue.link().down(&error, failed));
+                shard.alarm.set(shard.queue.link().down(&error, failed));
                 failed += 1;
             }
         }
@@ -53,11 +53,11 @@ pub(crate) async fn run(lane: Arc<Lane>, stop: CancellationToken) {
 }
 
 /// Lets those go for whom there is room in their flows.
-async fn wake(lane: &Lane, flows: &[FlowId]) {
+async fn wake(shard: &ShardRuntime, flows: &[FlowId]) {
     for id in flows {
-        if let Err(error) = wake::wake(lane, *id).await {
+        if let Err(error) = flow_wake::wake(shard, *id).await {
             // It is looked after again when its time comes.
-            lane.queue.link().down(&error, 0);
+            shard.queue.link().down(&error, 0);
         }
     }
 }

@@ -7,7 +7,7 @@ use postrider_queue::work::Kept;
 use telemetry::ErrorType;
 
 use super::retry::RetryPolicy;
-use super::statuses::Meaning;
+use super::statuses::StatusClass;
 
 /// A job that is handed back waits like a job with this number of attempts more. The number does not grow
 /// while the fault lasts, and the faulty part must not be flooded.
@@ -41,7 +41,7 @@ pub enum Outcome {
 
 /// The result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum SendResult {
     /// A response.
     Answer(Answer),
     /// No response.
@@ -80,31 +80,31 @@ pub struct Circumstances {
 }
 
 impl Outcome {
-    /// Judges an attempt by the rules of its policy ([`Overrides::meaning`]). Network faults and statuses
+    /// Judges an attempt by the rules of its policy ([`Overrides::class`]). Network faults and statuses
     /// that may pass are tried again while attempts are left. The wait is the policy's, or the one that the
     /// destination asks for up to the policy's cap, if that is longer. If the next attempt would be too late,
     /// the job is dead-lettered.
-    pub fn judge(ending: &Ending, policy: &RetryPolicy, at: &Circumstances) -> Self {
+    pub fn judge(ending: &SendResult, policy: &RetryPolicy, at: &Circumstances) -> Self {
         let (text, asked) = match ending {
-            Ending::Answer(answer) => {
+            SendResult::Answer(answer) => {
                 let text = format!("the destination answered {}", answer.status);
-                match policy.statuses.meaning(answer.status) {
-                    Meaning::Success => return Self::Done,
-                    Meaning::Passing => (text, answer.retry_after.unwrap_or_default()),
-                    Meaning::Final => {
+                match policy.statuses.class(answer.status) {
+                    StatusClass::Success => return Self::Done,
+                    StatusClass::Passing => (text, answer.retry_after.unwrap_or_default()),
+                    StatusClass::Final => {
                         let error = format!("{text}, which a retry would not change");
                         return Self::Dead { reason: Reason::FinalStatus, error };
                     }
                 }
             }
-            Ending::Failed { error: ErrorType::Refused, text } => {
+            SendResult::Failed { error: ErrorType::Refused, text } => {
                 return Self::Dead { reason: Reason::Refused, error: text.clone() };
             }
-            Ending::Failed { error: ErrorType::Proxy, .. } => {
+            SendResult::Failed { error: ErrorType::Proxy, .. } => {
                 let after = policy.delay(at.number + RELEASED_AS, at.random);
                 return Self::Release { after: after.max(LEAST_RELEASE) };
             }
-            Ending::Failed { text, .. } => (text.clone(), Duration::ZERO),
+            SendResult::Failed { text, .. } => (text.clone(), Duration::ZERO),
         };
         let (number, most) = (at.number, at.max_attempts.unwrap_or(policy.max_attempts));
         if number >= most {
@@ -124,7 +124,7 @@ impl Outcome {
     }
 }
 
-impl Ending {
+impl SendResult {
     /// The status code, if there was a response.
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -167,11 +167,11 @@ mod tests {
         RetryPolicy { waits, max_attempts: 3, ..RetryPolicy::default() }
     }
 
-    fn answer(status: u16) -> Ending {
-        Ending::Answer(Answer { status, ..Answer::default() })
+    fn answer(status: u16) -> SendResult {
+        SendResult::Answer(Answer { status, ..Answer::default() })
     }
 
-    fn judge(ending: Ending, number: u32) -> Outcome {
+    fn judge(ending: SendResult, number: u32) -> Outcome {
         Outcome::judge(&ending, &policy(), &Circumstances { number, ..AT })
     }
 
@@ -182,8 +182,8 @@ mod tests {
         }
     }
 
-    fn failed(error: ErrorType) -> Ending {
-        Ending::Failed { error, text: "no luck".to_owned() }
+    fn failed(error: ErrorType) -> SendResult {
+        SendResult::Failed { error, text: "no luck".to_owned() }
     }
 
     fn after(seconds: u64) -> Outcome {
@@ -234,7 +234,7 @@ mod tests {
         let policy = RetryPolicy { retry_after_cap: Duration::from_secs(100), ..policy() };
         let asks = |seconds, at: Circumstances| {
             let retry_after = Some(Duration::from_secs(seconds));
-            Outcome::judge(&Ending::Answer(Answer { status: 429, retry_after, kept: None }), &policy, &at)
+            Outcome::judge(&SendResult::Answer(Answer { status: 429, retry_after, kept: None }), &policy, &at)
         };
         assert_eq!(asks(0, AT), after(1), "never sooner than the policy's wait");
         assert_eq!(asks(60, AT), after(60));

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// The class of a status code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub enum StatusClass {
     /// The job is delivered.
     Success,
     /// Another attempt may get another response.
@@ -23,12 +23,12 @@ pub enum Meaning {
 /// | 408, 425, 429 (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4) | passing |
 /// | 5xx | passing |
 /// | everything else, including 3xx: redirects are not followed | final |
-const RULES: [(RangeInclusive<u16>, Meaning); 5] = [
-    (200..=299, Meaning::Success),
-    (408..=408, Meaning::Passing),
-    (425..=425, Meaning::Passing),
-    (429..=429, Meaning::Passing),
-    (500..=599, Meaning::Passing),
+const RULES: [(RangeInclusive<u16>, StatusClass); 5] = [
+    (200..=299, StatusClass::Success),
+    (408..=408, StatusClass::Passing),
+    (425..=425, StatusClass::Passing),
+    (429..=429, StatusClass::Passing),
+    (500..=599, StatusClass::Passing),
 ];
 
 /// Status codes as a policy names them: `409`, `5xx`, `520-529`; from 300 to 599.
@@ -79,18 +79,18 @@ pub struct Overrides {
 
 impl Overrides {
     /// The class of a status code.
-    pub fn meaning(&self, status: u16) -> Meaning {
+    pub fn class(&self, status: u16) -> StatusClass {
         let among = |list: &[Statuses]| list.iter().any(|statuses| statuses.0.contains(&status));
         if among(&self.passing) {
-            return Meaning::Passing;
+            return StatusClass::Passing;
         }
         if among(&self.is_final) {
-            return Meaning::Final;
+            return StatusClass::Final;
         }
         RULES
             .iter()
             .find(|(range, _)| range.contains(&status))
-            .map_or(Meaning::Final, |(_, meaning)| *meaning)
+            .map_or(StatusClass::Final, |(_, class)| *class)
     }
 
     /// Two entries that contradict each other, if there are any.
@@ -116,28 +116,28 @@ mod tests {
         let rules = Overrides::default();
         for status in 0..=u16::MAX {
             let expected = match status {
-                200..=299 => Meaning::Success,
-                408 | 425 | 429 | 500..=599 => Meaning::Passing,
-                _ => Meaning::Final,
+                200..=299 => StatusClass::Success,
+                408 | 425 | 429 | 500..=599 => StatusClass::Passing,
+                _ => StatusClass::Final,
             };
-            assert_eq!(rules.meaning(status), expected, "{status}");
+            assert_eq!(rules.class(status), expected, "{status}");
         }
     }
 
     #[test]
     fn a_policy_may_have_exceptions() {
         let rules = Overrides { passing: statuses("409 3xx"), is_final: statuses("501 520-529") };
-        for (status, meaning) in [
-            (409, Meaning::Passing),
-            (307, Meaning::Passing),
-            (404, Meaning::Final),
-            (501, Meaning::Final),
-            (520, Meaning::Final),
-            (529, Meaning::Final),
-            (530, Meaning::Passing),
-            (200, Meaning::Success),
+        for (status, class) in [
+            (409, StatusClass::Passing),
+            (307, StatusClass::Passing),
+            (404, StatusClass::Final),
+            (501, StatusClass::Final),
+            (520, StatusClass::Final),
+            (529, StatusClass::Final),
+            (530, StatusClass::Passing),
+            (200, StatusClass::Success),
         ] {
-            assert_eq!(rules.meaning(status), meaning, "{status}");
+            assert_eq!(rules.class(status), class, "{status}");
         }
         assert_eq!(rules.contradiction(), None);
         let rules = Overrides { passing: statuses("5xx"), is_final: statuses("501") };

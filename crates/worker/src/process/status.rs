@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::process::listen::{self, Bounds};
-use crate::shard::lanes::Lanes;
+use crate::shard::list::ShardList;
 
 /// Requests are short and rare.
 const BOUNDS: Bounds = Bounds {
@@ -37,15 +37,15 @@ pub(crate) struct Health(Arc<Inner>);
 struct Inner {
     /// The loop that panicked first.
     died: SetOnce<&'static str>,
-    lanes: Lanes,
+    shards: ShardList,
     is_started: AtomicBool,
     is_stopping: AtomicBool,
 }
 
 impl Health {
     /// The health of the worker with these shards.
-    pub(crate) fn new(lanes: Lanes) -> Self {
-        Self(Arc::new(Inner { lanes, ..Inner::default() }))
+    pub(crate) fn new(shards: ShardList) -> Self {
+        Self(Arc::new(Inner { shards, ..Inner::default() }))
     }
 
     /// Runs a loop that must not end before the worker does. A panic in it is caught and reported.
@@ -104,7 +104,7 @@ impl Health {
         if !self.0.is_started.load(Ordering::Relaxed) {
             return Some("starting: not connected to Redis yet".to_owned());
         }
-        let away = self.0.lanes.from(0).into_iter().find(|lane| !lane.queue.link().is_up())?;
+        let away = self.0.shards.from(0).into_iter().find(|shard| !shard.queue.link().is_up())?;
         let queue = away.queue.name();
         Some(format!("Redis does not answer as it should, for the queue {queue}; retrying until it does"))
     }
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_worker_is_ready_between_its_start_and_its_end() {
-        let health = Health::new(Lanes::default());
+        let health = Health::new(ShardList::default());
         let why = || health.why_not_ready().unwrap_or_default();
         assert!(why().starts_with("starting"), "{}", why());
         health.started();
@@ -253,7 +253,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_loop_that_panics_is_reported_and_one_that_ends_is_not() {
-        let health = Health::new(Lanes::default());
+        let health = Health::new(ShardList::default());
         health.watch("sweeper", async {}).await;
         assert_eq!((health.died(), health.why_not_live()), (None, None));
         health.watch("fetcher", async { panic!("as a test") }).await;
@@ -265,7 +265,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_loop_that_panics_leaves_the_others_to_end_in_order() {
-        let (health, stop) = (Health::new(Lanes::default()), CancellationToken::new());
+        let (health, stop) = (Health::new(ShardList::default()), CancellationToken::new());
         let (ended, mut loops) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
         let other = (stop.clone(), ended.clone());
         loops.spawn(health.watch("scheduler", async move {

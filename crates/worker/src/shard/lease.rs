@@ -5,20 +5,20 @@ use std::time::Instant;
 use postrider_queue::job::Lease;
 use tracing::warn;
 
-use super::lane::Lane;
+use super::runtime::ShardRuntime;
 
 /// Extends leases and gives up jobs whose lease is lost. Returns whether Redis replied.
-pub(crate) async fn extend(lane: &Lane, leases: &[Lease]) -> bool {
+pub(crate) async fn extend(shard: &ShardRuntime, leases: &[Lease]) -> bool {
     let sent = Instant::now();
-    match lane.queue.extend(leases).await {
+    match shard.queue.extend(leases).await {
         Ok(kept) => {
-            lane.queue.link().up();
+            shard.queue.link().up();
             let mut lost = vec![];
             for (lease, kept) in leases.iter().zip(kept) {
                 if kept {
-                    lane.hand.confirm(*lease, sent);
-                } else if lane.hand.lose(*lease) {
-                    lane.counts.lease_lost();
+                    shard.in_flight.confirm(*lease, sent);
+                } else if shard.in_flight.lose(*lease) {
+                    shard.counts.lease_lost();
                     lost.push(lease.entry);
                 }
             }
@@ -29,7 +29,7 @@ pub(crate) async fn extend(lane: &Lane, leases: &[Lease]) -> bool {
             true
         }
         Err(error) => {
-            let pause = lane.queue.link().down(&error, 0);
+            let pause = shard.queue.link().down(&error, 0);
             tokio::time::sleep(pause).await;
             false
         }

@@ -9,8 +9,8 @@ use postrider_queue::job::EntryId;
 use serde_json::json;
 use telemetry::Telemetry;
 
-use super::super::look::LookArgs;
-use super::super::present::count;
+use super::super::render::count;
+use super::super::target::LookArgs;
 use super::super::{Usage, duration};
 use super::select::{Filter, confirm, reasons, select};
 

@@ -11,23 +11,23 @@ use serde_json::{Value, json};
 use telemetry::Telemetry;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::super::look::{LookArgs, View};
-use super::super::present::count;
+use super::super::render::count;
+use super::super::target::{LookArgs, View};
 use super::super::{Usage, duration};
 use super::select::{FilterArgs, confirm, select};
 
 /// Make new jobs of dead letters, which are gone then
 ///
-/// A new job has a ticket of its own and all its attempts; it keeps the history, and `_replay_of` names the job
+/// A new job has a job id of its own and all its attempts; it keeps the history, and `_replay_of` names the job
 /// that it was. It is sent at once: its former delay and the time at which it expired do not count any more.
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
-    /// Entry ids of dead letters, or tickets of their jobs
+    /// Entry ids of dead letters, or job ids of their jobs
     #[arg(value_name = "ID")]
     ids: Vec<String>,
     #[command(flatten)]
     look: LookArgs,
-    /// All dead letters that --reason, --id, --url-contains and --since leave
+    /// All dead letters that --reason, --label, --url-contains and --since leave
     #[arg(long, conflicts_with = "ids")]
     all: bool,
     #[command(flatten)]
@@ -44,7 +44,7 @@ pub(super) struct ReplayArgs {
     /// Do not ask
     #[arg(long, short = 'y')]
     yes: bool,
-    /// Print one JSON document: the list `replayed`, of `ticket` and `replay_of`, and the list `failed`
+    /// Print one JSON document: the list `replayed`, of `job_id` and `replay_of`, and the list `failed`
     #[arg(long)]
     json: bool,
 }
@@ -86,7 +86,7 @@ impl ReplayArgs {
         let filtered = !self.filter.is_empty();
         match (self.ids.is_empty(), self.all || filtered) {
             (true, false) => {
-                Err(Usage("say which: IDs, --all, --reason, --id, --url-contains or --since".to_owned()))
+                Err(Usage("say which: IDs, --all, --reason, --label, --url-contains or --since".to_owned()))
             }
             (false, true) => Err(Usage("give either IDs or a filter".to_owned())),
             _ => Ok(()),
@@ -105,7 +105,7 @@ impl ReplayArgs {
                 letters.extend(view.inspector.find_dead(queue, id).await?);
             }
             if letters.len() == before {
-                super::not_found(view, "entry id or ticket (for a label, give --id)", id);
+                super::not_found(view, "entry id or job id (for a label, give --label)", id);
                 report.failed.push(json!({"id": id, "outcome": "not_found"}));
             }
         }
@@ -128,11 +128,11 @@ impl ReplayArgs {
             let (entry, queue) = (letter.entry.to_string(), letter.queue.to_string());
             match view.inspector.replay(letter, self.expires_in).await? {
                 Replayed::As(job) => {
-                    let (ticket, replay_of) = (job.to_string(), &letter.ticket);
+                    let (job_id, replay_of) = (job.to_string(), &letter.job_id);
                     if !self.ids.is_empty() && !self.json {
-                        say!("{replay_of}  replayed as {ticket}");
+                        say!("{replay_of}  replayed as {job_id}");
                     }
-                    report.replayed.push(json!({"queue": queue, "ticket": ticket, "replay_of": replay_of}));
+                    report.replayed.push(json!({"queue": queue, "job_id": job_id, "replay_of": replay_of}));
                 }
                 Replayed::Gone => {
                     report.failed.push(json!({"queue": queue, "entry": entry, "outcome": "gone"}));

@@ -9,7 +9,7 @@ use clap::builder::PossibleValuesParser;
 use postrider_queue::admin::DeadLetter;
 use postrider_queue::job::Reason;
 
-use super::super::look::View;
+use super::super::target::View;
 use super::super::{Usage, duration};
 
 /// Which dead letters.
@@ -18,9 +18,9 @@ pub(super) struct FilterArgs {
     /// Only those of this reason
     #[arg(long, value_parser = reasons(), value_name = "REASON")]
     reason: Option<String>,
-    /// Only those whose job bears this label, its field `id`
+    /// Only those whose job bears this label, its field `label`
     #[arg(long, value_name = "LABEL")]
-    id: Option<String>,
+    label: Option<String>,
     /// Only those whose URL contains this
     #[arg(long, value_name = "TEXT")]
     url_contains: Option<String>,
@@ -38,7 +38,7 @@ pub(super) fn reasons() -> PossibleValuesParser {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Filter {
     pub(super) reason: Option<String>,
-    pub(super) id: Option<String>,
+    pub(super) label: Option<String>,
     pub(super) url_contains: Option<String>,
     /// Unix ms.
     pub(super) not_before: Option<u64>,
@@ -50,7 +50,7 @@ impl FilterArgs {
     pub(super) fn at(&self, now: u64) -> Filter {
         Filter {
             reason: self.reason.clone(),
-            id: self.id.clone(),
+            label: self.label.clone(),
             url_contains: self.url_contains.clone(),
             not_before: self.since.map(|time| now.saturating_sub(time.as_millis() as u64)),
             before: None,
@@ -58,7 +58,7 @@ impl FilterArgs {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.reason.is_none() && self.id.is_none() && self.url_contains.is_none() && self.since.is_none()
+        self.reason.is_none() && self.label.is_none() && self.url_contains.is_none() && self.since.is_none()
     }
 }
 
@@ -66,7 +66,7 @@ impl Filter {
     pub(super) fn matches(&self, letter: &DeadLetter) -> bool {
         let has = |name: &str, ok: &dyn Fn(String) -> bool| letter.text(name).is_some_and(ok);
         self.reason.as_ref().is_none_or(|reason| has("_reason", &|own| own == *reason))
-            && self.id.as_ref().is_none_or(|id| has("id", &|own| own == *id))
+            && self.label.as_ref().is_none_or(|label| has("label", &|own| own == *label))
             && self.url_contains.as_ref().is_none_or(|part| has("url", &|own| own.contains(part)))
             && self.not_before.is_none_or(|time| letter.entry.millis >= time)
             && self.before.is_none_or(|time| letter.entry.millis < time)
@@ -122,14 +122,14 @@ mod tests {
     use postrider_queue::admin::Shard;
     use postrider_queue::job::EntryId;
 
-    fn letter(millis: u64, reason: &'static str, url: &'static str, id: &'static str) -> DeadLetter {
+    fn letter(millis: u64, reason: &'static str, url: &'static str, label: &'static str) -> DeadLetter {
         DeadLetter {
             queue: Shard { queue: "default".parse().unwrap(), number: 0 },
             entry: EntryId { millis, sequence: 0 },
-            ticket: "1-0".to_owned(),
+            job_id: "1-0".to_owned(),
             fields: vec![
                 ("url".into(), url.into()),
-                ("id".into(), id.into()),
+                ("label".into(), label.into()),
                 ("_reason".into(), reason.into()),
             ],
         }
@@ -139,7 +139,7 @@ mod tests {
     fn a_dead_letter_must_match_in_everything() {
         let filter = Filter {
             reason: Some("attempts".into()),
-            id: Some("a".into()),
+            label: Some("a".into()),
             url_contains: Some("example".into()),
             not_before: Some(100),
             before: Some(200),

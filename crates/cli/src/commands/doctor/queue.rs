@@ -5,7 +5,7 @@ use std::time::Duration;
 use postrider_queue::admin::{HeldFlow, Shard, Survey, SurveyedConsumer};
 use postrider_queue::job::FlowId;
 
-use super::super::present::{brief, count, plain};
+use super::super::render::{brief, count, plain};
 use super::Finding;
 
 /// An id that is further ahead of the clock was chosen by a producer.
@@ -24,9 +24,9 @@ pub(super) fn examine(queue: &Shard, survey: &Survey) -> Vec<Finding> {
     findings.extend(consumers(queue, survey));
     if findings.is_empty() {
         let Survey { ready, in_flight, scheduled, dead, .. } = survey;
-        let parked = survey.held_back();
+        let held = survey.held_back();
         let seen =
-            format!("{ready} ready, {in_flight} running, {scheduled} scheduled, {parked} held, {dead} dead");
+            format!("{ready} ready, {in_flight} running, {scheduled} scheduled, {held} held, {dead} dead");
         findings.push(Finding::ok("queue", seen));
     }
     findings
@@ -192,8 +192,8 @@ mod tests {
         assert_eq!(found(&Survey { delivered: None, ..well() }), [(Level::Warn, "group")]);
         assert_eq!(found(&Survey { without_job: 1, ..well() }), [(Level::Warn, "schedule")]);
         assert_eq!(found(&Survey { waiting: 2, scheduled: 1, ..well() }), [(Level::Warn, "schedule")]);
-        let parked = |jobs| vec![(postrider_queue::job::FlowId::of("h:80"), jobs)];
-        let waiting = |jobs| Survey { waiting: 3, scheduled: 1, parked: parked(jobs), ..well() };
+        let held = |jobs| vec![(postrider_queue::job::FlowId::of("h:80"), jobs)];
+        let waiting = |jobs| Survey { waiting: 3, scheduled: 1, held: held(jobs), ..well() };
         assert_eq!(found(&waiting(2)), [(Level::Ok, "queue")]);
         assert_eq!(found(&waiting(1)), [(Level::Warn, "schedule")]);
         assert_eq!(found(&Survey { faults: vec!["WRONGTYPE".into()], ..well() }), [(Level::Error, "keys")]);
@@ -205,7 +205,7 @@ mod tests {
     fn flows_that_are_only_limited_are_no_finding() {
         let queue = Shard { queue: "mail".parse().unwrap(), number: 0 };
         let flow = |trips| {
-            (FlowId::of("h:80"), HeldFlow { trips, parked: vec![(queue.clone(), 3)], ..HeldFlow::default() })
+            (FlowId::of("h:80"), HeldFlow { trips, held: vec![(queue.clone(), 3)], ..HeldFlow::default() })
         };
         assert!(held_back(&[flow(0)]).is_none());
         let found = held_back(&[flow(0), flow(2)]).expect("a finding");

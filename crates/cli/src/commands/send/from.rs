@@ -13,7 +13,7 @@ use telemetry::Telemetry;
 use tokio_util::sync::CancellationToken;
 
 use super::super::Usage;
-use super::super::present::count;
+use super::super::render::count;
 use super::SendArgs;
 use super::batch::{Done, Sending};
 use super::lines::Lines;
@@ -29,7 +29,7 @@ pub(super) struct FromArgs {
         long = "from",
         value_name = "FILE",
         conflicts_with_all = [
-            "target", "headers", "data", "id", "key", "retry", "flow", "delay", "at", "timeout", "secret",
+            "target", "headers", "data", "label", "key", "retry", "flow", "delay", "at", "timeout", "secret",
             "max_attempts", "wait", "wait_timeout",
         ]
     )]

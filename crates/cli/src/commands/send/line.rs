@@ -263,7 +263,7 @@ mod tests {
             ("headers", r#""{\"a\": \"b\"}""#, r#"{"a": "b"}"#),
             ("timeout_ms", "1500", "1500"),
             ("timeout_ms", r#""1500""#, "1500"),
-            ("id", "17", "17"),
+            ("label", "17", "17"),
             ("key", "17", "17"),
         ] {
             assert_eq!(member(name, json), sent, "{name} {json}");
@@ -298,8 +298,8 @@ mod tests {
         refused(r#"{"payload":"hunter2"}"#, "\"payload\" is not known here; known are key, url, method");
         refused(r#"{"url":"http://h/x","a":1,"b":2}"#, "\"a\", \"b\" are not known here; known are key");
         refused(
-            r#"{"url":"http://h/x","_ticket":"7-0"}"#,
-            "\"_ticket\" is not known here: what begins with `_`",
+            r#"{"url":"http://h/x","_job_id":"7-0"}"#,
+            "\"_job_id\" is not known here: what begins with `_`",
         );
     }
 
@@ -308,8 +308,8 @@ mod tests {
         let wrong = |name: &str, json: &str, told: &str| {
             refused(format!(r#"{{"url":"http://h/x","{name}":{json}}}"#), told)
         };
-        wrong("id", "null", "field `id` is null; leave it out");
-        wrong("id", "{}", "field `id` must be a text or a number");
+        wrong("label", "null", "field `label` is null; leave it out");
+        wrong("label", "{}", "field `label` must be a text or a number");
         wrong("secret", "[\"hunter2\"]", "field `secret` must be a text or a number");
         wrong("flow", "true", "field `flow` must be a text or a number");
         wrong("headers", "[\"hunter2\"]", "field `headers` must be an object");
@@ -334,7 +334,7 @@ mod tests {
         wrong("method", "\"get\"", "write GET");
         wrong("headers", r#"{"a":1}"#, "must be text or a list of texts");
         wrong("headers", "\"hunter2\"", "field `headers` is not JSON");
-        wrong("id", "\"a b\"", "field `id` must be");
+        wrong("label", "\"a b\"", "field `label` must be");
         wrong("v", "2", "format version 2");
     }
 }

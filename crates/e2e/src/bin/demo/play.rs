@@ -23,7 +23,7 @@ struct Job {
     name: &'static str,
     path: &'static str,
     enqueued_by: &'static str,
-    ticket: String,
+    job_id: String,
     trace_id: Option<String>,
 }
 
@@ -49,15 +49,15 @@ fn enqueue(stage: &Stage) -> Vec<Job> {
     let mut jobs: Vec<Job> = sent.into_iter().map(|(name, path)| send(stage, name, path)).collect();
     let path = "/ok?from=xadd";
     let fields = [("url", stage.sink.url(path)), ("body", r#"{"hello":"from any language"}"#.to_owned())];
-    let ticket = Queue::new(&stage.redis, QUEUE).enqueue(&fields);
+    let job_id = Queue::new(&stage.redis, QUEUE).enqueue(&fields);
     step("XADD", &format!("postrider:{{default}}:jobs * url {} body …", stage.sink.url(path)));
-    jobs.push(Job { name: "foreign", path, enqueued_by: BY_XADD, ticket, trace_id: None });
+    jobs.push(Job { name: "foreign", path, enqueued_by: BY_XADD, job_id, trace_id: None });
     jobs
 }
 
 fn send(stage: &Stage, name: &'static str, path: &'static str) -> Job {
-    let (ticket, trace_id) = stage.send(path);
-    Job { name, path, enqueued_by: BY_SEND, ticket, trace_id }
+    let (job_id, trace_id) = stage.send(path);
+    Job { name, path, enqueued_by: BY_SEND, job_id, trace_id }
 }
 
 fn wait_for_fates(stage: &Stage, jobs: &[Job]) {
@@ -84,7 +84,7 @@ fn tell(stage: &Stage, jobs: &[Job]) -> Vec<Story> {
         traces.iter().all(is_processed)
     });
     let story = |((job, requests), trace_id): (&(&Job, Vec<SinkRequest>), String)| {
-        let letter = dead.iter().find(|letter| letter.field("_ticket").as_ref() == Some(&job.ticket));
+        let letter = dead.iter().find(|letter| letter.field("_job_id").as_ref() == Some(&job.job_id));
         let spans: Vec<SpanRecord> = spans.iter().filter(|span| span.trace_id == trace_id).cloned().collect();
         Story {
             name: job.name,

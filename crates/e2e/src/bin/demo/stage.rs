@@ -40,7 +40,7 @@ impl Stage {
         Stage { worker, receiver, sink, redis, queue }
     }
 
-    /// Sends a job with `postrider send`: its ticket and its trace.
+    /// Sends a job with `postrider send`: its job id and its trace.
     pub(crate) fn send(&self, path: &str) -> (String, Option<String>) {
         let url = self.sink.url(path);
         step("send", &format!("POST {url}"));
@@ -51,8 +51,8 @@ impl Stage {
         let output = Postrider::run(Build::Otel, &arguments, &telemetry(&endpoint), SEND_DEADLINE);
         assert!(output.status.success(), "postrider send ended with {}: {}", output.status, output.stderr);
         let answer = output.json();
-        let ticket = answer["ticket"].as_str().unwrap_or_default().to_owned();
-        (ticket, answer["trace_id"].as_str().map(ToOwned::to_owned))
+        let job_id = answer["job_id"].as_str().unwrap_or_default().to_owned();
+        (job_id, answer["trace_id"].as_str().map(ToOwned::to_owned))
     }
 
     /// Stops the worker. All of its telemetry has left then.

@@ -67,7 +67,7 @@ impl Service {
     /// Stores accepted items and returns the number of rejected ones.
     async fn take(&self, signal: Signal, items: Vec<Value>) -> Result<i64, Status> {
         match self.0.take(Protocol::Grpc, signal, items).await {
-            Verdict::Taken { rejected } => Ok(rejected.cast_signed()),
+            Verdict::Grant { rejected } => Ok(rejected.cast_signed()),
             Verdict::Unavailable => Err(Status::unavailable("set by the test")),
             Verdict::Later(wait) => {
                 let details = ErrorDetails::with_retry_info(Some(wait));

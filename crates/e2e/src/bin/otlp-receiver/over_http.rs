@@ -48,7 +48,7 @@ async fn answer(request: Request<Incoming>, store: Arc<Store>) -> Result<Respons
         return Ok(plain(StatusCode::BAD_REQUEST, "not an OTLP message"));
     };
     Ok(match store.take(Protocol::Http, signal, items).await {
-        Verdict::Taken { rejected } => taken(rejected),
+        Verdict::Grant { rejected } => taken(rejected),
         Verdict::Unavailable => plain(StatusCode::SERVICE_UNAVAILABLE, "set by the test"),
         Verdict::Later(wait) => later(wait),
         Verdict::Page => page(),

@@ -74,7 +74,7 @@ impl Signal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Accepted, except `rejected` items.
-    Taken { rejected: u64 },
+    Grant { rejected: u64 },
     /// Refused; the client may retry.
     Unavailable,
     /// Refused; the client may retry after this time.
@@ -113,9 +113,9 @@ impl Store {
         let mode = *self.mode.lock().expect("no one panics with this lock");
         let count = items.len() as u64;
         let mut verdict = match mode {
-            Mode::Ok | Mode::Slow(_) => Verdict::Taken { rejected: 0 },
-            Mode::Partial(rejected) => Verdict::Taken { rejected: rejected.min(count) },
-            Mode::Unknown(unknown) if unknown != signal => Verdict::Taken { rejected: 0 },
+            Mode::Ok | Mode::Slow(_) => Verdict::Grant { rejected: 0 },
+            Mode::Partial(rejected) => Verdict::Grant { rejected: rejected.min(count) },
+            Mode::Unknown(unknown) if unknown != signal => Verdict::Grant { rejected: 0 },
             Mode::Unimplemented | Mode::Unknown(_) => Verdict::Unimplemented,
             Mode::Later(wait) => Verdict::Later(wait),
             Mode::Page => Verdict::Page,
@@ -125,14 +125,14 @@ impl Store {
             let mut counts = self.counts.lock().expect("no one panics with this lock");
             let counts = &mut counts[protocol as usize][signal as usize];
             if matches!(verdict, Verdict::Later(_)) && std::mem::replace(&mut counts.put_off, true) {
-                verdict = Verdict::Taken { rejected: 0 };
+                verdict = Verdict::Grant { rejected: 0 };
             }
-            let rejected = if let Verdict::Taken { rejected } = verdict { rejected } else { count };
+            let rejected = if let Verdict::Grant { rejected } = verdict { rejected } else { count };
             counts.requests += 1;
             counts.accepted += count - rejected;
             counts.refused += rejected;
         }
-        if matches!(verdict, Verdict::Taken { .. }) {
+        if matches!(verdict, Verdict::Grant { .. }) {
             self.list(signal).lock().expect("no one panics with this lock").extend(items);
         }
         match mode {

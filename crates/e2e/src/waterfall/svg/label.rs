@@ -49,7 +49,7 @@ impl Class {
     }
 
     /// In the legend.
-    pub(super) fn meaning(self) -> &'static str {
+    pub(super) fn class(self) -> &'static str {
         match self {
             Class::Producer => "producer",
             Class::Consumer => "consumer",

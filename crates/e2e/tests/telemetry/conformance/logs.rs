@@ -17,7 +17,7 @@ const SEVERITIES: [(&str, u64); 5] = [("TRACE", 1), ("DEBUG", 5), ("INFO", 9), (
 /// What each line about a job has, and no other.
 const OF_A_JOB: &[(&str, Type)] = &[
     ("messaging.message.conversation_id", Text),
-    ("postrider.job.ticket", Text),
+    ("postrider.job.id", Text),
     ("postrider.job.attempt", Whole),
     ("messaging.destination.name", Type::OneOf(&["default"])),
 ];
@@ -88,7 +88,7 @@ fn of_its_trace(line: &LogLine, spans: &[SpanRecord]) -> Option<String> {
     }
     let span = spans.iter().find(|span| (span.trace_id.as_str(), span.span_id.as_str()) == ids);
     let Some(span) = span else { return Some(format!("there is no span {ids:?}")) };
-    // What is no job at all has no label, and is on its first delivery: its entry is its ticket.
+    // What is no job at all has no label, and is on its first delivery: its entry is its job id.
     let label = span.text("messaging.message.conversation_id").or(span.text("messaging.message.id"));
     let own = line.attributes.get("messaging.message.conversation_id").and_then(|id| id.as_str());
     (span.name != "process default" || label.as_deref() != own)

@@ -98,7 +98,7 @@ pub(crate) const ROWS: &[Row] = &[
         &["messaging.destination.name", "postrider.job.dead_reason"],
         &[],
     ),
-    ("postrider.flow.parked", Counter, "{job}", QUEUE, &[]),
+    ("postrider.job.holds", Counter, "{job}", QUEUE, &[]),
     ("postrider.flow.breakers", Gauge, "{flow}", &["postrider.breaker.state"], &[]),
     ("postrider.queue.depth", Gauge, "{job}", &["messaging.destination.name", "postrider.queue.state"], &[]),
     ("postrider.queue.oldest_age", Gauge, "s", QUEUE, &[]),

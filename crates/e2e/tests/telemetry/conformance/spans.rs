@@ -129,7 +129,7 @@ pub(crate) const RULES: &[Rule] = &[
         optional: &[
             ("messaging.message.conversation_id", Text),
             ("postrider.job.attempt", Whole),
-            ("postrider.job.ticket", Text),
+            ("postrider.job.id", Text),
             ("postrider.job.wait_duration", Number),
             ("postrider.job.schedule_duration", Number),
             ("postrider.job.hold_duration", Number),
@@ -140,7 +140,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "settle",
-        is_it: |span| operation(span).as_deref() == Some("park"),
+        is_it: |span| operation(span).as_deref() == Some("postpone"),
         kind: SpanKind::Client,
         required: &[
             ("messaging.message.id", Text),

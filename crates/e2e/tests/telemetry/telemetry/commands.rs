@@ -54,10 +54,10 @@ impl Stage {
 #[test]
 fn a_command_that_only_looks_exports_nothing() {
     let stage = Stage::start();
-    let entry = stage.queue().enqueue(&[("url", NOWHERE), ("id", "order-1")]);
-    stage.queue().schedule("1795396102000-0", &[("url", NOWHERE), ("id", "order-2")]);
-    stage.queue().park("127.0.0.1:9", "1795396103000-0", &[("url", NOWHERE)]);
-    stage.queue().bury("1795396104000-0", "attempts", NOWHERE);
+    let entry = stage.queue().enqueue(&[("url", NOWHERE), ("label", "order-1")]);
+    stage.queue().schedule("1795396102000-0", &[("url", NOWHERE), ("label", "order-2")]);
+    stage.queue().postpone("127.0.0.1:9", "1795396103000-0", &[("url", NOWHERE)]);
+    stage.queue().dead_letter("1795396104000-0", "attempts", NOWHERE);
     for arguments in [
         &["queues"][..],
         &["queues", "--queue", "default"],
@@ -100,11 +100,11 @@ fn a_command_that_changes_something_makes_one_span_of_it() {
     let alone = stage.span_of(&["jobs", "run-now", "1795396102000-1"], "run_now default");
     assert_eq!(alone.parent_span_id, None);
 
-    stage.queue().bury("1795396104000-0", "attempts", NOWHERE);
+    stage.queue().dead_letter("1795396104000-0", "attempts", NOWHERE);
     stage.span_of(&["dead", "replay", "1795396104000-0"], "replay default");
 
-    stage.queue().bury("1795396104000-1", "expired", NOWHERE);
-    stage.queue().bury("1795396104000-2", "expired", NOWHERE);
+    stage.queue().dead_letter("1795396104000-1", "expired", NOWHERE);
+    stage.queue().dead_letter("1795396104000-2", "expired", NOWHERE);
     let purge = stage.span_of(&["dead", "purge", "--reason", "expired", "--yes"], "purge default");
     assert_eq!(purge.attributes["messaging.batch.message_count"], json!(2));
 

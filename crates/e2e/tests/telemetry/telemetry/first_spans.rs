@@ -121,12 +121,12 @@ fn a_job_that_is_held_is_one_trace() {
     let held: Vec<&&SpanRecord> = processes.iter().filter(|span| span.parent_span_id.is_some()).collect();
     assert_eq!(held.len(), 2, "{spans:#?}");
     for process in held {
-        let park = spans.iter().find(|span| process.is_child_of(span)).expect("its parent is there");
-        assert_eq!((park.name.as_str(), park.parent_span_id.as_deref()), ("park default", None));
-        let reason = park.text("postrider.hold.reason").unwrap_or_default();
-        assert!(["concurrency", "order", "window"].contains(&reason.as_str()), "{park:#?}");
-        assert_eq!(park.text("postrider.flow.name").as_deref(), Some("narrow"));
-        assert!(park.text("postrider.job.due_at").is_some());
+        let postpone = spans.iter().find(|span| process.is_child_of(span)).expect("its parent is there");
+        assert_eq!((postpone.name.as_str(), postpone.parent_span_id.as_deref()), ("hold default", None));
+        let reason = postpone.text("postrider.hold.reason").unwrap_or_default();
+        assert!(["concurrency", "order", "window"].contains(&reason.as_str()), "{postpone:#?}");
+        assert_eq!(postpone.text("postrider.flow.name").as_deref(), Some("narrow"));
+        assert!(postpone.text("postrider.job.due_at").is_some());
         assert!(
             number(process, "postrider.job.hold_duration").is_some_and(|held| held > 0.1),
             "{process:#?}"
@@ -151,13 +151,16 @@ fn a_replay_that_is_held_begins_its_trace_with_that_and_links_to_the_old_one() {
     let spans = stage
         .receiver
         .wait_for_spans("three attempts", SOON, |spans| in_order(spans, "process default").len() == 3);
-    let park = the_only(&spans, "park default");
+    let postpone = the_only(&spans, "hold default");
     let old = spans.iter().find(|span| span.trace_id == trace_id && span.name == "process default");
     let old = old.expect("the first attempt is the producer's");
-    assert!(park.parent_span_id.is_none() && park.links_to(old), "{park:#?}");
-    assert!(park.links.iter().any(|link| link.span_id == producer), "{park:#?}");
+    assert!(postpone.parent_span_id.is_none() && postpone.links_to(old), "{postpone:#?}");
+    assert!(postpone.links.iter().any(|link| link.span_id == producer), "{postpone:#?}");
     let processes = in_order(&spans, "process default");
-    assert!(processes.iter().any(|process| process.is_child_of(park) && process.links_to(old)), "{spans:#?}");
+    assert!(
+        processes.iter().any(|process| process.is_child_of(postpone) && process.links_to(old)),
+        "{spans:#?}"
+    );
     stage.drained();
 }
 
@@ -171,13 +174,13 @@ fn a_job_that_is_delayed_retried_and_held_is_one_trace() {
     stage.queue().enqueue(&[("url", proxy.http_url().as_str()), ("flow", "broken"), ("delay_ms", "100")]);
     stage
         .receiver
-        .wait_for_spans("a hold", SOON, |spans| spans.iter().any(|span| span.name == "park default"));
+        .wait_for_spans("a hold", SOON, |spans| spans.iter().any(|span| span.name == "hold default"));
     proxy.set(Mode::Pass);
     stage.sink.wait_for(1, SOON);
     let spans = one_trace(&mut stage, "delay default");
-    let park = in_order(&spans, "park default")[0];
-    assert_eq!(park.text("postrider.hold.reason").as_deref(), Some("breaker"));
-    assert!(park.is_child_of(the_only(&spans, "delay default")), "{spans:#?}");
+    let postpone = in_order(&spans, "hold default")[0];
+    assert_eq!(postpone.text("postrider.hold.reason").as_deref(), Some("breaker"));
+    assert!(postpone.is_child_of(the_only(&spans, "delay default")), "{spans:#?}");
     assert!(in_order(&spans, "process default").len() >= 2, "{spans:#?}");
 }
 
@@ -219,12 +222,12 @@ fn a_job_whose_first_span_is_not_sampled_leaves_no_span_anywhere() {
     let recording = environment(GRPC, &endpoint);
     let mut first = Postrider::ready_worker(Build::Otel, &redis, &[], &[&recording[..], &never].concat());
     let queue = e2e::queue::Queue::new(&redis, "default");
-    let ticket = queue.enqueue(&[("url", sink.url("/ok").as_str()), ("delay_ms", "3000")]);
+    let job_id = queue.enqueue(&[("url", sink.url("/ok").as_str()), ("delay_ms", "3000")]);
     eventually_or("a job in the schedule", SOON, || match queue.scheduled() {
         1 => Ok(()),
         other => Err(format!("{other}")),
     });
-    let fields = queue.waiting_fields(&ticket);
+    let fields = queue.waiting_fields(&job_id);
     assert_eq!(first.stop().code(), Some(0));
     let kept = fields.iter().find(|(name, _)| name == "_traceparent").expect("the decision is kept");
     let kept = String::from_utf8(kept.1.clone()).expect("a text");
@@ -254,6 +257,6 @@ fn a_wait_says_whether_the_destination_asked_for_it_or_a_rate_is_kept_to() {
     let spans = stage.receiver.spans();
     let reason = the_only(&spans, "retry default").text("postrider.schedule.reason");
     assert_eq!(reason.as_deref(), Some("retry_after"));
-    let park = in_order(&spans, "park default")[0];
-    assert_eq!(park.text("postrider.hold.reason").as_deref(), Some("rate"));
+    let postpone = in_order(&spans, "hold default")[0];
+    assert_eq!(postpone.text("postrider.hold.reason").as_deref(), Some("rate"));
 }

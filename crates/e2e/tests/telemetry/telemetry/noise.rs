@@ -87,10 +87,10 @@ fn with_the_switch_each_command_is_a_span_named_by_its_script() {
     // The server is given the script at the first call.
     for (ack, (name, command)) in acks.iter().zip([("EVAL finish", "EVAL"), ("EVALSHA finish", "EVALSHA")]) {
         let below = spans.iter().filter(|span| span.is_child_of(ack)).collect::<Vec<_>>();
-        let [finish] = below[..] else { panic!("{spans:#?}") };
-        assert_eq!(finish.name, name);
-        assert_eq!(finish.attributes["db.operation.name"], json!(command));
-        assert_eq!(finish.attributes["db.stored_procedure.name"], json!("finish"));
+        let [complete] = below[..] else { panic!("{spans:#?}") };
+        assert_eq!(complete.name, name);
+        assert_eq!(complete.attributes["db.operation.name"], json!(command));
+        assert_eq!(complete.attributes["db.stored_procedure.name"], json!("complete"));
     }
     let read = spans.iter().filter(|span| span.name == "XREADGROUP").collect::<Vec<_>>();
     let [read] = read[..] else { panic!("a read that is no span has none below it: {spans:#?}") };

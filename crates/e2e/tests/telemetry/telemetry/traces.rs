@@ -75,7 +75,7 @@ fn a_delay_and_a_takeover_stay_in_the_producers_trace() {
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let url = stage.sink.url("/slow/3000");
     let fields = [("url", url.as_str()), ("traceparent", traceparent), ("delay_ms", "300")];
-    let ticket = stage.queue().enqueue(&fields);
+    let job_id = stage.queue().enqueue(&fields);
     stage.sink.wait_for(1, SOON);
     stage.worker.kill();
     let endpoint = stage.receiver.grpc_endpoint();
@@ -89,12 +89,12 @@ fn a_delay_and_a_takeover_stay_in_the_producers_trace() {
         assert_eq!(the_only(&spans, name).parent_span_id.as_deref(), Some("b7ad6b7169203331"), "{name}");
     }
     assert_eq!(the_only(&spans, "process default").text("postrider.job.deliveries").as_deref(), Some("2"));
-    // The ticket finds all of it, and the entry what was done of this delivery.
-    assert_eq!(the_only(&spans, "delay default").text("messaging.message.id"), Some(ticket.clone()));
+    // The job id finds all of it, and the entry what was done of this delivery.
+    assert_eq!(the_only(&spans, "delay default").text("messaging.message.id"), Some(job_id.clone()));
     let process = the_only(&spans, "process default");
-    assert_eq!(process.text("postrider.job.ticket"), Some(ticket.clone()));
+    assert_eq!(process.text("postrider.job.id"), Some(job_id.clone()));
     let entry = process.text("messaging.message.id");
-    assert_ne!(entry, Some(ticket));
+    assert_ne!(entry, Some(job_id));
     assert_eq!(the_only(&spans, "ack default").text("messaging.message.id"), entry);
     let claim = stage.receiver.spans().into_iter().find(|span| span.name == "claim default");
     let claim = claim.expect("the takeover has a span");

@@ -62,7 +62,7 @@ fn of_a_queue(queue: &'static str) -> Vec<(&'static str, Vec<(&'static str, &'st
         "postrider_job_reclaimed_total",
         "postrider_job_leases_lost_total",
         "postrider_job_settlements_refused_total",
-        "postrider_flow_parked_total",
+        "postrider_job_holds_total",
         "postrider_flow_breaker_trips_total",
     ]
     .map(|name| (name, vec![(QUEUE, queue)]))

@@ -27,9 +27,9 @@ pub(super) const H2: &[&str] = &["h2"];
 pub(super) enum Expected {
     /// It is delivered, with so many requests at the destination; 0 where that does not count them.
     Done(usize),
-    /// It is buried after two attempts, each of which ended with this error, or the status.
+    /// It is dead-lettered after two attempts, each of which ended with this error, or the status.
     Dead(&'static str),
-    /// It is buried after its only attempt, which this status ended.
+    /// It is dead-lettered after its only attempt, which this status ended.
     Final(u16),
     /// It cost no attempt, and stays until its time is over.
     Released,

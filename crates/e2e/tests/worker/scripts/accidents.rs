@@ -5,8 +5,8 @@ use super::{Call, JOB, MARK, Script, Stage, in_stream, key, settled};
 /// Keys that a script writes besides the stream; SET overwrites any type, so a result is not among them.
 fn targets(script: Script) -> &'static [&'static str] {
     match script {
-        Script::Park => &["waiting", "scheduled"],
-        Script::Bury => &["dead"],
+        Script::Postpone => &["waiting", "scheduled"],
+        Script::DeadLetter => &["dead"],
         _ => &[],
     }
 }
@@ -56,7 +56,7 @@ fn a_stream_of_a_wrong_type_is_an_error_and_nothing_else() {
 /// Each command that a script may call is forbidden once.
 #[test]
 fn a_missing_right_loses_no_job() {
-    for script in [Script::Park, Script::Release, Script::Bury] {
+    for script in [Script::Postpone, Script::Release, Script::DeadLetter] {
         for command in script.commands() {
             let stage = Stage::new();
             let held = stage.deliver("a", JOB);
@@ -94,7 +94,7 @@ fn a_right_that_is_given_later_makes_all_good() {
 fn a_promote_without_a_right_loses_no_job() {
     for command in Script::Promote.commands() {
         let stage = Stage::new();
-        stage.schedule("1", "ticket", Some(&stage.pack(&format!("{{'body','{MARK}'}}"))));
+        stage.schedule("1", "job_id", Some(&stage.pack(&format!("{{'body','{MARK}'}}"))));
         for _ in 0..2 {
             stage.call_without(command, &Call::promote());
             assert!(stage.copies(MARK).found() >= 1, "-{command}: {}", stage.snapshot());
@@ -107,7 +107,7 @@ fn a_promote_without_a_right_moves_each_job_once_in_the_end() {
     let mut wrong = Vec::new();
     for command in Script::Promote.commands() {
         let stage = Stage::new();
-        stage.schedule("1", "ticket", Some(&stage.pack(&format!("{{'body','{MARK}'}}"))));
+        stage.schedule("1", "job_id", Some(&stage.pack(&format!("{{'body','{MARK}'}}"))));
         for _ in 0..5 {
             stage.call_without(command, &Call::promote());
             assert!(stage.copies(MARK).found() >= 1, "-{command}: {}", stage.snapshot());

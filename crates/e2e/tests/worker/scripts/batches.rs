@@ -1,4 +1,4 @@
-//! One entry or member that cannot be carried: it stays or is buried, and stops nothing else.
+//! One entry or member that cannot be carried: it stays or is dead-lettered, and stops nothing else.
 
 use super::{Call, JOB, MARK, Reply, Script, Stage, in_stream};
 
@@ -25,7 +25,7 @@ fn wide() -> Vec<(&'static str, &'static str)> {
 
 #[test]
 fn an_entry_with_too_many_fields_stays_pending() {
-    for script in [Script::Park, Script::Release, Script::Bury] {
+    for script in [Script::Postpone, Script::Release, Script::DeadLetter] {
         let stage = Stage::new();
         let fields = wide();
         let held = stage.deliver("a", &fields);

@@ -38,8 +38,8 @@ const MOVES: [Move; 7] = [
         target: "dead",
     },
     Move {
-        name: "cancel what is parked",
-        prepare: |stage| Call::cancel_parked(&stage.hold_back(JOB)),
+        name: "cancel what is held",
+        prepare: |stage| Call::cancel_held(&stage.hold_back(JOB)),
         after: DEAD,
         target: "dead",
     },
@@ -50,23 +50,28 @@ const MOVES: [Move; 7] = [
         target: "jobs",
     },
     Move {
-        name: "run what is parked",
-        prepare: |stage| Call::run_parked_now(&stage.hold_back(JOB)),
+        name: "run what is held",
+        prepare: |stage| Call::run_held_now(&stage.hold_back(JOB)),
         after: READY,
         target: "jobs",
     },
-    Move { name: "replay", prepare: |stage| Call::replay(&buried(stage)), after: READY, target: "jobs" },
+    Move {
+        name: "replay",
+        prepare: |stage| Call::replay(&dead_lettered(stage)),
+        after: READY,
+        target: "jobs",
+    },
 ];
 
 fn scheduled(stage: &Stage) -> &'static str {
     let job = stage.pack(&format!("{{'url','http://127.0.0.1/','body','{MARK}'}}"));
-    stage.schedule("32503680000000", "ticket", Some(&job));
-    "ticket"
+    stage.schedule("32503680000000", "job_id", Some(&job));
+    "job_id"
 }
 
-fn buried(stage: &Stage) -> String {
+fn dead_lettered(stage: &Stage) -> String {
     let dead = key("dead");
-    let command = ["XADD", &dead, "*", "url", "http://127.0.0.1/", "body", MARK, "_ticket", "1-1"];
+    let command = ["XADD", &dead, "*", "url", "http://127.0.0.1/", "body", MARK, "_job_id", "1-1"];
     stage.command(&command).text()
 }
 
@@ -198,10 +203,10 @@ fn jobs_are_put_in_together_or_not_at_all() {
     let stage = Stage::new();
     let good = Call::enqueue_all(&[JOB, &[("url", "http://127.0.0.1/2")], JOB]);
     let entries = stage.call(&good);
-    let tickets: Vec<String> = entries.array().iter().map(Reply::text).collect();
+    let job_ids: Vec<String> = entries.array().iter().map(Reply::text).collect();
     let stream = stage.command(&["XRANGE", &key("jobs"), "-", "+"]);
     let in_stream: Vec<String> = stream.array().iter().map(|entry| entry.array()[0].text()).collect();
-    assert_eq!((tickets.len(), &tickets), (3, &in_stream));
+    assert_eq!((job_ids.len(), &job_ids), (3, &in_stream));
     assert_eq!(stage.copies(MARK).stream, 2);
     assert_eq!(stage.call(&Call::enqueue_all(&[])), Reply::Array(vec![]));
     let before = stage.snapshot();

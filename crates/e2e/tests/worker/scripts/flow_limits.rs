@@ -6,7 +6,7 @@ use e2e::scripts::{Ask, flow_key};
 
 /// How many are granted, after how many ms to ask again, and why.
 fn take(stage: &Stage, ask: Ask<'_>) -> (i64, i64, String) {
-    let reply = stage.call(&Call::flow_take(ask));
+    let reply = stage.call(&Call::flow_acquire(ask));
     let [granted, wait, why] = reply.array() else { panic!("{reply:?}") };
     (granted.integer(), wait.integer(), why.text())
 }
@@ -23,7 +23,7 @@ fn is(granted: i64, why: &str) -> (i64, String) {
 
 /// For how long the breaker is open, ms, and how often in a row.
 fn tell(stage: &Stage, works: bool) -> (i64, i64) {
-    let reply = stage.call(&Call::flow_tell(works));
+    let reply = stage.call(&Call::flow_report(works));
     (reply.array()[0].integer(), reply.array()[1].integer())
 }
 
@@ -178,16 +178,18 @@ fn a_clock_that_is_set_back_closes_no_flow() {
 #[test]
 fn what_is_shared_of_a_flow_is_forgotten_in_time() {
     let two_hours = 7_000_000..=7_200_000;
-    for call in
-        [Call::flow_take(BUCKET), Call::flow_take(Ask { most: 1, ..Ask::default() }), Call::flow_tell(false)]
-    {
+    for call in [
+        Call::flow_acquire(BUCKET),
+        Call::flow_acquire(Ask { most: 1, ..Ask::default() }),
+        Call::flow_report(false),
+    ] {
         let stage = Stage::new();
         for _ in 0..2 {
             stage.call(&call);
             assert!(two_hours.contains(&ttl(&stage)), "{call:?}: {}", ttl(&stage));
             stage.command(&["PEXPIRE", &flow_key(), "1000000"]);
         }
-        stage.call(&Call::flow_take(BUCKET));
+        stage.call(&Call::flow_acquire(BUCKET));
         assert!(two_hours.contains(&ttl(&stage)), "{call:?}: {}", ttl(&stage));
     }
 }
@@ -204,10 +206,10 @@ fn a_full_redis_still_grants_and_still_opens() {
 
 #[test]
 fn a_missing_right_costs_no_token() {
-    for command in Script::FlowTake.commands() {
+    for command in Script::FlowAcquire.commands() {
         let stage = Stage::new();
         assert_eq!(granted(&stage, Ask { more: 1, most: 9, ..BUCKET }), is(1, "-"));
-        let ask = Call::flow_take(Ask { more: 1, making: 1, most: 9, ..BUCKET });
+        let ask = Call::flow_acquire(Ask { more: 1, making: 1, most: 9, ..BUCKET });
         for _ in 0..5 {
             let reply = stage.call_without(command, &ask);
             assert!(matches!(reply, Reply::Error(_)), "-{command}: {reply:?}");
@@ -218,10 +220,10 @@ fn a_missing_right_costs_no_token() {
 
 #[test]
 fn a_breaker_that_may_not_be_told_stays_as_it_is() {
-    for command in Script::FlowTell.commands() {
+    for command in Script::FlowReport.commands() {
         let stage = Stage::new();
         for _ in 0..3 {
-            let reply = stage.call_without(command, &Call::flow_tell(false));
+            let reply = stage.call_without(command, &Call::flow_report(false));
             assert!(matches!(reply, Reply::Error(_)), "-{command}: {reply:?}");
         }
         assert_eq!(granted(&stage, Ask::default()), is(1, "-"), "-{command}");
@@ -233,9 +235,12 @@ fn a_breaker_that_may_not_be_told_stays_as_it_is() {
 fn a_flow_of_a_wrong_type_is_an_error_until_it_is_gone() {
     let stage = Stage::new();
     stage.command(&["SET", &flow_key(), "of another type"]);
-    for call in
-        [Call::flow_take(BUCKET), Call::flow_tell(false), Call::flow_tell(true), Call::flow_back(true, 1)]
-    {
+    for call in [
+        Call::flow_acquire(BUCKET),
+        Call::flow_report(false),
+        Call::flow_report(true),
+        Call::flow_release(true, 1),
+    ] {
         let reply = stage.call(&call);
         assert!(matches!(&reply, Reply::Error(error) if error.contains("WRONGTYPE")), "{reply:?}");
     }
@@ -246,7 +251,8 @@ fn a_flow_of_a_wrong_type_is_an_error_until_it_is_gone() {
 #[test]
 fn what_is_not_used_is_given_back() {
     let stage = Stage::new();
-    let back = |is_trial, burst| assert_eq!(stage.call(&Call::flow_back(is_trial, burst)), Reply::Integer(1));
+    let back =
+        |is_trial, burst| assert_eq!(stage.call(&Call::flow_release(is_trial, burst)), Reply::Integer(1));
     assert_eq!(granted(&stage, BUCKET), is(3, "r"));
     back(false, 0);
     assert_eq!(granted(&stage, BUCKET), is(0, "r"), "it had paid none");
@@ -265,11 +271,11 @@ fn what_is_not_used_is_given_back() {
 #[test]
 fn what_is_given_back_of_a_flow_that_is_forgotten_makes_none() {
     let stage = Stage::new();
-    stage.call(&Call::flow_back(true, 3));
+    stage.call(&Call::flow_release(true, 3));
     assert_eq!(stage.command(&["EXISTS", &flow_key()]), Reply::Integer(0));
     let full = Stage::new();
     assert_eq!(granted(&full, BUCKET), is(3, "r"));
     fill(&full);
-    full.call(&Call::flow_back(false, 3));
+    full.call(&Call::flow_release(false, 3));
     assert_eq!(granted(&full, BUCKET), is(1, "r"), "a full Redis takes it back");
 }

@@ -123,7 +123,7 @@ fn who_leaves_hands_back_and_is_off_the_list() {
     assert_eq!(stage.read("b").len(), 1, "anyone reads it at once");
     let again = stage.command(&["XRANGE", &key("jobs"), "-", "+"]);
     let fields: Vec<String> = again.array()[0].array()[1].array().iter().map(Reply::text).collect();
-    assert!(fields.windows(2).any(|pair| pair == ["_ticket", &held.id]), "it keeps its ticket: {fields:?}");
+    assert!(fields.windows(2).any(|pair| pair == ["_job_id", &held.id]), "it keeps its job_id: {fields:?}");
 }
 
 /// A job keeps the time at which it was enqueued, or `delay_ms` would begin anew with each worker that leaves.
@@ -134,7 +134,7 @@ fn who_leaves_hands_back_the_time_as_well() {
     stage.call(&Call::leave("a"));
     let again = stage.command(&["XRANGE", &key("jobs"), "-", "+"]);
     let fields: Vec<String> = again.array()[0].array()[1].array().iter().map(Reply::text).collect();
-    let at = fields.iter().position(|field| field == "_at").map(|at| fields[at + 1].clone());
+    let at = fields.iter().position(|field| field == "_enqueued_at").map(|at| fields[at + 1].clone());
     assert_eq!(at.as_deref(), held.id.split('-').next(), "{fields:?}");
 }
 
@@ -145,11 +145,12 @@ fn jobs_of_a_flow_return_in_the_order_of_their_arrival() {
     let flow = key("flow:0123456789abcdef");
     for body in ["one", "two", "three"] {
         let held = stage.deliver("a", &[("url", "http://127.0.0.1/"), ("body", body)]);
-        let mut park = Call::settle(Script::Park, &held, &[("url", "http://127.0.0.1/"), ("body", body)]);
-        park.keys[2] = flow.clone();
-        park.args[5] = b"flow".to_vec();
-        assert_eq!(stage.call(&park).array()[0].text(), "o");
-        assert_eq!(stage.call(&park).array()[0].text(), "g", "repeated, it is gone");
+        let mut postpone =
+            Call::settle(Script::Postpone, &held, &[("url", "http://127.0.0.1/"), ("body", body)]);
+        postpone.keys[2] = flow.clone();
+        postpone.args[5] = b"flow".to_vec();
+        assert_eq!(stage.call(&postpone).array()[0].text(), "o");
+        assert_eq!(stage.call(&postpone).array()[0].text(), "g", "repeated, it is gone");
     }
     let mut admit = Call::promote();
     admit.keys[2] = flow;
@@ -192,7 +193,7 @@ fn a_worker_that_holds_nothing_tells_its_lease_while_redis_is_full() {
         id: String::new(),
         consumer: "a".to_owned(),
         count: String::new(),
-        ticket: String::new(),
+        job_id: String::new(),
     });
     call.args.truncate(4);
     assert!(!matches!(stage.call(&call), Reply::Error(_)));
@@ -205,8 +206,8 @@ fn a_worker_that_holds_nothing_tells_its_lease_while_redis_is_full() {
 fn a_promote_moves_about_as_much_as_fits_into_a_reply() {
     let stage = Stage::new();
     let large = stage.pack(&format!("{{'url','http://h/','body',('{MARK}'):rep(60000)}}"));
-    for ticket in ["1", "2", "3", "4", "5", "6", "7", "8", "9"] {
-        stage.schedule("1", ticket, Some(&large));
+    for job_id in ["1", "2", "3", "4", "5", "6", "7", "8", "9"] {
+        stage.schedule("1", job_id, Some(&large));
     }
     // A bit more than a megabyte each.
     for (moved, waiting) in [(4, 5), (4, 1), (1, 0)] {

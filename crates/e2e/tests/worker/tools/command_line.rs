@@ -38,22 +38,22 @@ fn a_dead_letter_is_found_by_its_label(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");
     let _worker = Postrider::ready_worker(build, &redis, &["--max-attempts", "1"], &[]);
-    let tickets =
-        ["order-17", "order-18", "order-17"].map(|id| queue.enqueue(&[("url", NOWHERE), ("id", id)]));
+    let job_ids =
+        ["order-17", "order-18", "order-17"].map(|id| queue.enqueue(&[("url", NOWHERE), ("label", id)]));
     eventually("three dead letters", SOON, || (queue.dead().len() == 3).then_some(()));
     let (code, answer) = document(build, &redis, &["dead", "show", "order-17"]);
     let mut found: Vec<_> = answer["dead"]
         .as_array()
         .expect("a list")
         .iter()
-        .filter_map(|letter| letter["ticket"].as_str())
+        .filter_map(|letter| letter["job_id"].as_str())
         .collect();
     found.sort_unstable();
-    assert_eq!((code, found), (0, vec![tickets[0].as_str(), tickets[2].as_str()]));
-    let listed = run(build, &redis, &["dead", "list", "--id", "order-18", "--json"]).json();
-    assert_eq!(listed["ticket"], json!(tickets[1]), "and no other");
+    assert_eq!((code, found), (0, vec![job_ids[0].as_str(), job_ids[2].as_str()]));
+    let listed = run(build, &redis, &["dead", "list", "--label", "order-18", "--json"]).json();
+    assert_eq!(listed["job_id"], json!(job_ids[1]), "and no other");
     // A label may be that of many: to act on them takes more than to look.
     assert_eq!(run(build, &redis, &["dead", "replay", "order-17"]).code(), 1);
-    let (code, answer) = document(build, &redis, &["dead", "replay", "--id", "order-17", "--yes"]);
+    let (code, answer) = document(build, &redis, &["dead", "replay", "--label", "order-17", "--yes"]);
     assert_eq!((code, answer["replayed"].as_array().map(Vec::len)), (0, Some(2)), "{answer}");
 }

@@ -10,9 +10,9 @@ use serde_json::json;
 use super::{NOWHERE, SOON, document, lines, outcome, run};
 
 e2e::in_both_builds!(
-    parked_jobs_are_counted_and_found,
-    a_parked_job_is_cancelled_once,
-    a_parked_job_goes_past_its_flow,
+    held_jobs_are_counted_and_found,
+    a_held_job_is_cancelled_once,
+    a_held_job_goes_past_its_flow,
     flows_that_are_held_back_are_shown,
     a_job_is_sent_into_a_flow,
 );
@@ -21,23 +21,21 @@ e2e::in_both_builds!(
 const ORDERS: &str = "9658403816409e66";
 const NOWHERE_FLOW: &str = "91f7fc80c958e052";
 
-fn parked_jobs_are_counted_and_found(build: Build) {
+fn held_jobs_are_counted_and_found(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "mail");
     queue.schedule("1-0", &[("url", NOWHERE)]);
-    queue.park(ORDERS, "2-0", &[("url", NOWHERE), ("flow", "orders"), ("id", "order-2")]);
-    queue.park(NOWHERE_FLOW, "3-0", &[("url", NOWHERE), ("id", "order-3")]);
-    queue.park(NOWHERE_FLOW, "4-0", &[("url", NOWHERE)]);
+    queue.postpone(ORDERS, "2-0", &[("url", NOWHERE), ("flow", "orders"), ("label", "order-2")]);
+    queue.postpone(NOWHERE_FLOW, "3-0", &[("url", NOWHERE), ("label", "order-3")]);
+    queue.postpone(NOWHERE_FLOW, "4-0", &[("url", NOWHERE)]);
     let row = &lines(build, &redis, &["queues"])[0];
-    assert_eq!((&row["parked"], &row["scheduled"], &row["waiting"]), (&json!(3), &json!(1), &json!(4)));
-    let parked = lines(build, &redis, &["jobs", "list", "--state", "parked"]);
-    let mut told: Vec<_> = parked
-        .iter()
-        .map(|job| format!("{} {} {}", job["ticket"], job["state"], job["parked_for"]))
-        .collect();
+    assert_eq!((&row["held"], &row["scheduled"], &row["waiting"]), (&json!(3), &json!(1), &json!(4)));
+    let held = lines(build, &redis, &["jobs", "list", "--state", "held"]);
+    let mut told: Vec<_> =
+        held.iter().map(|job| format!("{} {} {}", job["job_id"], job["state"], job["held_for"])).collect();
     told.sort();
     let expected = [("2-0", "orders"), ("3-0", "127.0.0.1:9"), ("4-0", "127.0.0.1:9")];
-    assert_eq!(told, expected.map(|(ticket, flow)| format!(r#""{ticket}" "parked" "{flow}""#)));
+    assert_eq!(told, expected.map(|(job_id, flow)| format!(r#""{job_id}" "held" "{flow}""#)));
     assert_eq!(lines(build, &redis, &["jobs", "list"]).len(), 4);
     assert_eq!(lines(build, &redis, &["jobs", "list", "--limit", "2"]).len(), 2);
     assert_eq!(lines(build, &redis, &["jobs", "list", "--state", "scheduled"]).len(), 1);
@@ -45,19 +43,19 @@ fn parked_jobs_are_counted_and_found(build: Build) {
         let (code, answer) = document(build, &redis, &["jobs", "show", id]);
         let job = &answer["jobs"][0];
         assert_eq!(
-            (code, &job["state"], &job["parked_for"]),
-            (0, &json!("parked"), &json!("orders")),
+            (code, &job["state"], &job["held_for"]),
+            (0, &json!("held"), &json!("orders")),
             "{answer}"
         );
     }
-    assert!(run(build, &redis, &["jobs", "show", "3-0"]).stdout.contains("parked, for 127.0.0.1:9"));
+    assert!(run(build, &redis, &["jobs", "show", "3-0"]).stdout.contains("held, for 127.0.0.1:9"));
 }
 
-fn a_parked_job_is_cancelled_once(build: Build) {
+fn a_held_job_is_cancelled_once(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");
-    queue.park(ORDERS, "2-0", &[("url", NOWHERE), ("flow", "orders"), ("id", "order-2")]);
-    queue.park(ORDERS, "3-0", &[("url", NOWHERE), ("flow", "orders")]);
+    queue.postpone(ORDERS, "2-0", &[("url", NOWHERE), ("flow", "orders"), ("label", "order-2")]);
+    queue.postpone(ORDERS, "3-0", &[("url", NOWHERE), ("flow", "orders")]);
     redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
     for (id, left) in [("order-2", 1), ("3-0", 0)] {
         let (code, answer) = document(build, &redis, &["jobs", "cancel", id]);
@@ -71,12 +69,12 @@ fn a_parked_job_is_cancelled_once(build: Build) {
 }
 
 /// Neither breaker nor rate hold what is told to run now; what waits behind it is still held.
-fn a_parked_job_goes_past_its_flow(build: Build) {
+fn a_held_job_goes_past_its_flow(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
     let url = sink.url("/ok");
-    for ticket in ["2-0", "3-0"] {
-        queue.park(ORDERS, ticket, &[("url", &url), ("flow", "orders")]);
+    for job_id in ["2-0", "3-0"] {
+        queue.postpone(ORDERS, job_id, &[("url", &url), ("flow", "orders")]);
     }
     let seconds = redis.command(&["TIME"]).array()[0].text().parse::<u64>().expect("a number");
     let minute = ((seconds + 60) * 1000).to_string();
@@ -103,9 +101,9 @@ fn flows_that_are_held_back_are_shown(build: Build) {
     }
     let flow = eventually("a flow that is held back", SOON, || {
         let flows = lines(build, &redis, &["flows"]);
-        flows.into_iter().find(|flow| flow["breaker"] == "open" && flow["parked"].as_u64() > Some(10))
+        flows.into_iter().find(|flow| flow["breaker"] == "open" && flow["held"].as_u64() > Some(10))
     });
-    assert_eq!((&flow["flow"], &flow["queues"]["mail"]), (&json!("127.0.0.1:9"), &flow["parked"]));
+    assert_eq!((&flow["flow"], &flow["queues"]["mail"]), (&json!("127.0.0.1:9"), &flow["held"]));
     assert_eq!(flow["id"], json!(NOWHERE_FLOW));
     assert!(flow["open_until"].as_u64() > flow["opened_at"].as_u64(), "{flow}");
     let table = run(build, &redis, &["flows"]).stdout;

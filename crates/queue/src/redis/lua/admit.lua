@@ -36,13 +36,13 @@ redis.call('ZREM', KEYS[3], '')
 redis.call('HDEL', KEYS[2], '')
 
 local bytes = 0
-local function move(tickets, mark)
+local function move(job_ids, mark)
   local moved = 0
-  for _, ticket in ipairs(tickets) do
+  for _, job_id in ipairs(job_ids) do
     if bytes > 4194304 then
       break
     end
-    local packed = redis.call('HGET', KEYS[2], ticket)
+    local packed = redis.call('HGET', KEYS[2], job_id)
     local ok, fields = pcall(cmsgpack.unpack, packed or '')
     local stays = false
     if packed and ok and is_readable(fields) then
@@ -51,16 +51,16 @@ local function move(tickets, mark)
       redis.call('XADD', KEYS[1], '*', unpack(fields))
       moved, bytes = moved + 1, bytes + #packed
     elseif packed then
-      local buried = redis.pcall('XADD', KEYS[4], 'MAXLEN', '~', 100000, '*', '_ticket', ticket,
+      local dead_lettered = redis.pcall('XADD', KEYS[4], 'MAXLEN', '~', 100000, '*', '_job_id', job_id,
         '_reason', 'malformed', '_error', 'the waiting job with this id cannot be read', '_raw', packed,
         '_dead_at', string.format('%.0f', now))
-      stays = type(buried) == 'table' and buried.err
+      stays = type(dead_lettered) == 'table' and dead_lettered.err
     end
     if stays then
-      redis.call('ZADD', KEYS[3], string.format('%.0f', now), ticket)
+      redis.call('ZADD', KEYS[3], string.format('%.0f', now), job_id)
     else
-      redis.call('HDEL', KEYS[2], ticket)
-      redis.call('ZREM', KEYS[3], ticket)
+      redis.call('HDEL', KEYS[2], job_id)
+      redis.call('ZREM', KEYS[3], job_id)
     end
   end
   return moved

@@ -27,21 +27,21 @@ if held.err and not string.find(held.err, 'NOGROUP', 1, true) then
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local kept = {_at = true, _attempt = true, _traceparent = true, _history = true, _replay_of = true}
+local kept = {_enqueued_at = true, _attempt = true, _traceparent = true, _history = true, _replay_of = true}
 local fields, at = {}, string.match(ARGV[2], '^%d+')
 for i = 1, #entry[2], 2 do
   local name, value = entry[2][i], entry[2][i + 1]
   if string.sub(name, 1, 1) ~= '_' or kept[name] then
     fields[#fields + 1] = name
     fields[#fields + 1] = value
-    at = name ~= '_at' and at or nil
+    at = name ~= '_enqueued_at' and at or nil
   end
 end
 if at then
-  fields[#fields + 1] = '_at'
+  fields[#fields + 1] = '_enqueued_at'
   fields[#fields + 1] = at
 end
-for _, text in ipairs({'_ticket', ARGV[3], '_reason', 'cancelled', '_error', ARGV[4], '_dead_at',
+for _, text in ipairs({'_job_id', ARGV[3], '_reason', 'cancelled', '_error', ARGV[4], '_dead_at',
   string.format('%.0f', now)}) do
   fields[#fields + 1] = text
 end

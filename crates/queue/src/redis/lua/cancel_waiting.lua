@@ -22,7 +22,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local ok, fields = pcall(cmsgpack.unpack, packed)
 if not ok or type(fields) ~= 'table' or #fields < 2 or #fields % 2 ~= 0 or #fields > 1024 then
-  fields = {'_ticket', ARGV[1], '_raw', packed}
+  fields = {'_job_id', ARGV[1], '_raw', packed}
 end
 for _, text in ipairs({'_reason', 'cancelled', '_error', ARGV[2], '_dead_at', string.format('%.0f', now)}) do
   fields[#fields + 1] = text

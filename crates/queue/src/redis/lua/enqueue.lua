@@ -27,8 +27,8 @@ if ARGV[1] ~= '0' then
   -- No job id yet, which counts as no key: a missing right shows before the job is enqueued.
   redis.call('SET', KEYS[3], '', 'PX', ARGV[1])
 end
-local ticket = redis.call('XADD', KEYS[1], '*', unpack(ARGV, 3))
+local job_id = redis.call('XADD', KEYS[1], '*', unpack(ARGV, 3))
 if ARGV[1] ~= '0' then
-  redis.call('SET', KEYS[3], ticket, 'PX', ARGV[1])
+  redis.call('SET', KEYS[3], job_id, 'PX', ARGV[1])
 end
-return {'o', ticket}
+return {'o', job_id}

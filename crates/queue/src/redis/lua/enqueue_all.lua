@@ -14,11 +14,11 @@ while at <= #ARGV do
   end
   at = at + count + 1
 end
-local tickets = {}
+local job_ids = {}
 at = 1
 while at <= #ARGV do
   local last = at + tonumber(ARGV[at])
-  tickets[#tickets + 1] = redis.call('XADD', KEYS[1], '*', unpack(ARGV, at + 1, last))
+  job_ids[#job_ids + 1] = redis.call('XADD', KEYS[1], '*', unpack(ARGV, at + 1, last))
   at = last + 1
 end
-return tickets
+return job_ids

@@ -23,17 +23,17 @@ for i = 1, math.min(#pending, 100) do
     if entry then
       local fields, named, dated = entry[2], false, false
       for index = 1, #fields, 2 do
-        named = named or fields[index] == '_ticket'
-        dated = dated or fields[index] == '_at'
+        named = named or fields[index] == '_job_id'
+        dated = dated or fields[index] == '_enqueued_at'
       end
       if not named then
-        fields[#fields + 1] = '_ticket'
+        fields[#fields + 1] = '_job_id'
         fields[#fields + 1] = id
       end
       if not dated then
         -- A delay counts from this time, and not from the new entry's id.
         local at = tonumber(string.match(id, '^%d+'))
-        fields[#fields + 1] = '_at'
+        fields[#fields + 1] = '_enqueued_at'
         fields[#fields + 1] = string.format('%.0f', (at > now or at < now - 86400000) and now or at)
       end
       redis.call('XADD', KEYS[1], '*', unpack(fields))

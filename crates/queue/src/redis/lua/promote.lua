@@ -35,29 +35,29 @@ if #due > 0 then
   redis.call('ZREM', KEYS[3], '')
   redis.call('HDEL', KEYS[2], '')
 end
-for _, ticket in ipairs(due) do
-  local packed = redis.call('HGET', KEYS[2], ticket)
+for _, job_id in ipairs(due) do
+  local packed = redis.call('HGET', KEYS[2], job_id)
   local ok, fields = true, nil
   if packed then
     ok, fields = pcall(cmsgpack.unpack, packed)
   end
   if not packed then
-    redis.call('ZREM', KEYS[3], ticket)
+    redis.call('ZREM', KEYS[3], job_id)
   elseif ok and is_readable(fields) then
     redis.call('XADD', KEYS[1], '*', unpack(fields))
-    redis.call('HDEL', KEYS[2], ticket)
-    redis.call('ZREM', KEYS[3], ticket)
+    redis.call('HDEL', KEYS[2], job_id)
+    redis.call('ZREM', KEYS[3], job_id)
     moved, bytes = moved + 1, bytes + #packed
   else
-    local buried = redis.pcall('XADD', KEYS[4], 'MAXLEN', '~', 100000, '*', '_ticket', ticket,
+    local dead_lettered = redis.pcall('XADD', KEYS[4], 'MAXLEN', '~', 100000, '*', '_job_id', job_id,
       '_reason', 'malformed', '_error', 'the waiting job with this id cannot be read', '_raw', packed,
       '_dead_at', string.format('%.0f', now))
-    if type(buried) == 'table' and buried.err then
+    if type(dead_lettered) == 'table' and dead_lettered.err then
       -- Try again in a minute: it must not block the jobs behind it.
-      redis.call('ZADD', KEYS[3], string.format('%.0f', now + 60000), ticket)
+      redis.call('ZADD', KEYS[3], string.format('%.0f', now + 60000), job_id)
     else
-      redis.call('HDEL', KEYS[2], ticket)
-      redis.call('ZREM', KEYS[3], ticket)
+      redis.call('HDEL', KEYS[2], job_id)
+      redis.call('ZREM', KEYS[3], job_id)
     end
   end
   if bytes > 4194304 then

@@ -13,12 +13,12 @@ if not entry then
   return 'g'
 end
 local over = {delay_ms = true, not_before = true, expires_at = true}
-local fields, ticket, url = {}, ARGV[1], false
+local fields, job_id, url = {}, ARGV[1], false
 for i = 1, #entry[2], 2 do
   local name, value = entry[2][i], entry[2][i + 1]
   url = url or name == 'url'
-  if name == '_ticket' then
-    ticket = value
+  if name == '_job_id' then
+    job_id = value
   end
   if name == '_history' or (string.sub(name, 1, 1) ~= '_' and not over[name]) then
     fields[#fields + 1] = name
@@ -29,7 +29,7 @@ if not url or #fields > 1024 then
   return 'b'
 end
 fields[#fields + 1] = '_replay_of'
-fields[#fields + 1] = ticket
+fields[#fields + 1] = job_id
 if ARGV[3] ~= '' then
   fields[#fields + 1] = '_traceparent'
   fields[#fields + 1] = ARGV[3]

@@ -61,9 +61,9 @@ told.waiting = ask('HLEN', KEYS[2])
 told.scheduled = ask('ZCARD', KEYS[3])
 told.dead = ask('XLEN', KEYS[4])
 -- A caller that finds a flow here whose set it did not give calls again.
-told.flows, told.parked = ask('ZRANGE', KEYS[6], 0, 999), {}
+told.flows, told.held = ask('ZRANGE', KEYS[6], 0, 999), {}
 for i = 7, #KEYS do
-  told.parked[i - 6] = ask('ZCARD', KEYS[i])
+  told.held[i - 6] = ask('ZCARD', KEYS[i])
 end
 local records = ask('HGETALL', KEYS[5]) or {}
 for i = 1, #records, 2 do
@@ -71,8 +71,8 @@ for i = 1, #records, 2 do
 end
 told.without_job = 0
 if ARGV[2] ~= '0' then
-  for _, ticket in ipairs(ask('ZRANGE', KEYS[3], 0, ARGV[2] - 1) or {}) do
-    if ask('HEXISTS', KEYS[2], ticket) == 0 then
+  for _, job_id in ipairs(ask('ZRANGE', KEYS[3], 0, ARGV[2] - 1) or {}) do
+    if ask('HEXISTS', KEYS[2], job_id) == 0 then
       told.without_job = told.without_job + 1
     end
   end

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use postrider_queue::job::{Delivery, Job, Producer, Trail};
-use postrider_queue::work::{Alone, fields, history};
+use postrider_queue::work::{TraceparentOnly, fields, history};
 use telemetry::{Context, SpanBuilder, Telemetry};
 
 /// What the spans of a job are children of: the producer's span, or where there is none, the first span that was made
@@ -32,7 +32,7 @@ impl Origin {
             }
         }
         let text = kept.as_ref().and_then(|text| String::from_utf8(text.to_vec()).ok());
-        let context = text.map_or_else(Context::none, |text| Context::extract(&Alone(text)));
+        let context = text.map_or_else(Context::none, |text| Context::extract(&TraceparentOnly(text)));
         match delivery.first_span.get() {
             Some(first) if !context.is_some() => {
                 Self { context: first.clone(), is_producers: false, kept: None }
@@ -98,7 +98,7 @@ impl Before {
         let is_replay = is_replay(delivery, job);
         let is_again = trail.is_some_and(|trail| trail.attempts > 0 || !is_replay && trail.history.is_some());
         let history = trail.filter(|_| is_again || is_replay).and_then(last_span);
-        let attempt = history.map_or_else(Context::none, |text| Context::extract(&Alone(text)));
+        let attempt = history.map_or_else(Context::none, |text| Context::extract(&TraceparentOnly(text)));
         let is_first = is_replay && !origin.is_known();
         let replayed = if is_first { producer(telemetry, delivery, job) } else { Context::none() };
         Self { attempt, replayed, is_again }

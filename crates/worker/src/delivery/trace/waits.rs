@@ -6,7 +6,7 @@ use postrider_queue::job::{Delivery, Job};
 use postrider_queue::work::history;
 use telemetry::{Attributes, semconv};
 
-use crate::shard::lane::Lane;
+use crate::shard::runtime::ShardRuntime;
 
 /// An entry's time that is older than this was made up by its producer.
 const LONGEST_WAIT: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -24,17 +24,17 @@ pub(super) struct Waits {
 
 impl Waits {
     /// Measured, too.
-    pub(super) fn of(lane: &Lane, delivery: &Delivery, job: &Job) -> Self {
-        if !lane.telemetry.is_on() {
+    pub(super) fn of(shard: &ShardRuntime, delivery: &Delivery, job: &Job) -> Self {
+        if !shard.telemetry.is_on() {
             return Self::default();
         }
         // The id of the entry tells since when the job is ready.
         let ready_at = delivery.lease.entry.millis;
-        let waits = Self::until(ready_at, lane.queue.clock().now(), job);
+        let waits = Self::until(ready_at, shard.queue.clock().now(), job);
         if let Some(ready) = waits.ready {
-            lane.counts.waited(ready);
+            shard.counts.waited(ready);
             if let Some(held) = waits.held {
-                lane.counts.held(held);
+                shard.counts.hold_ended(held);
             }
         }
         waits
@@ -106,10 +106,10 @@ mod tests {
     fn a_wait_is_told_by_what_it_was_for() {
         let at = &ENQUEUED.to_string();
         assert_eq!(waits(&[]), [Some(1000), None, None]);
-        assert_eq!(waits(&[("_at", at)]), [Some(1000), None, None], "it was handed back");
-        let delayed = [("_at", at.as_str()), ("delay_ms", "4000")];
+        assert_eq!(waits(&[("_enqueued_at", at)]), [Some(1000), None, None], "it was handed back");
+        let delayed = [("_enqueued_at", at.as_str()), ("delay_ms", "4000")];
         assert_eq!(waits(&delayed), [Some(1000), Some(4000), None]);
-        assert_eq!(waits(&[("_at", at), ("_admitted", "yes")]), [Some(1000), None, Some(10_000)]);
+        assert_eq!(waits(&[("_enqueued_at", at), ("_admitted", "yes")]), [Some(1000), None, Some(10_000)]);
         let both = [&delayed[..], &[("_admitted", "trial")]].concat();
         assert_eq!(waits(&both), [Some(1000), Some(4000), Some(6000)]);
     }
@@ -117,7 +117,8 @@ mod tests {
     #[test]
     fn of_a_further_attempt_the_one_before_tells() {
         let history = format!(r#"[{{"at":{},"ms":500,"status":503}}]"#, ENQUEUED + 2000);
-        let again = [("_at", "1"), ("_attempt", "1"), ("_history", history.as_str()), ("delay_ms", "4000")];
+        let again =
+            [("_enqueued_at", "1"), ("_attempt", "1"), ("_history", history.as_str()), ("delay_ms", "4000")];
         assert_eq!(waits(&again), [Some(1000), Some(7500), None]);
         let held = [&again[..], &[("_admitted", "yes")]].concat();
         assert_eq!(waits(&held), [Some(1000), None, None], "which of the two it was is not known");
@@ -129,6 +130,6 @@ mod tests {
 
     #[test]
     fn what_was_made_up_is_not_told() {
-        assert_eq!(waits(&[("_at", "5"), ("_admitted", "yes")]), [Some(1000), None, None]);
+        assert_eq!(waits(&[("_enqueued_at", "5"), ("_admitted", "yes")]), [Some(1000), None, None]);
     }
 }

@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use postrider_queue::work::Report;
+use postrider_queue::work::QueueStats;
 use telemetry::{Observable, Telemetry, semconv};
 
 /// The states of jobs of a queue, in the order of [`Depth`].
 const STATES: [&str; 5] = ["ready", "running", "scheduled", "held", "dead"];
 
-/// Depths of all queues that this worker may report. Cheap to clone.
+/// Depths of all queues that this worker may stats. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Depths(Arc<Mutex<Vec<Arc<Depth>>>>);
 
@@ -27,7 +27,7 @@ pub(crate) struct Depth {
 }
 
 impl Depths {
-    /// Registers the gauges. They report all queues that join, while their depths are fresh.
+    /// Registers the gauges. They stats all queues that join, while their depths are fresh.
     pub(crate) fn new(telemetry: &Telemetry) -> Self {
         let depths = Self::default();
         let depth = Observable::gauge(
@@ -72,7 +72,7 @@ impl Depths {
         });
     }
 
-    /// Adds a queue that this worker may report.
+    /// Adds a queue that this worker may stats.
     pub(crate) fn join(&self, queue: &'static str) -> Arc<Depth> {
         let depth = Arc::new(Depth {
             queue,
@@ -96,8 +96,8 @@ impl Depths {
 
 impl Depth {
     /// Sets the numbers of a new count, which are reported for this time.
-    pub(crate) fn set(&self, report: &Report, for_so_long: Duration) {
-        let Report { ready, running, scheduled, held, dead, oldest_ms, at_ms } = *report;
+    pub(crate) fn set(&self, stats: &QueueStats, for_so_long: Duration) {
+        let QueueStats { ready, running, scheduled, held, dead, oldest_ms, at_ms } = *stats;
         for (own, jobs) in self.jobs.iter().zip([ready, running, scheduled, held, dead]) {
             own.store(jobs, Ordering::Relaxed);
         }
@@ -125,11 +125,11 @@ mod tests {
         let depths = Depths::new(&Telemetry::disabled());
         let depth = depths.join("mail");
         assert!(depths.fresh().is_empty());
-        depth.set(&Report { ready: 3, ..Report::default() }, Duration::from_secs(60));
+        depth.set(&QueueStats { ready: 3, ..QueueStats::default() }, Duration::from_secs(60));
         assert_eq!(depths.fresh()[0].jobs[0].load(Ordering::Relaxed), 3);
         depth.clear();
         assert!(depths.fresh().is_empty());
-        depth.set(&Report::default(), Duration::ZERO);
+        depth.set(&QueueStats::default(), Duration::ZERO);
         assert!(depths.fresh().is_empty(), "too old");
     }
 }

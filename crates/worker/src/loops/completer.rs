@@ -1,4 +1,4 @@
-//! The settler: takes out jobs that are done, at once while it is idle and in groups under load.
+//! The completer: takes out jobs that are done, at once while it is idle and in groups under load.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::delivery::trace::Settling;
-use crate::shard::lane::{Done, Lane};
+use crate::shard::runtime::{Done, ShardRuntime};
 
 /// As many as one script call takes.
 const MOST: usize = 256;
@@ -20,7 +20,7 @@ const MOST: usize = 256;
 const GATHER: Duration = Duration::from_millis(1);
 
 /// Settles until no further job will be done.
-pub(crate) async fn run(lane: Arc<Lane>, mut done: mpsc::Receiver<Done>) {
+pub(crate) async fn run(shard: Arc<ShardRuntime>, mut done: mpsc::Receiver<Done>) {
     let mut group = Vec::with_capacity(MOST);
     let mut open = true;
     let mut earliest = Instant::now();
@@ -37,11 +37,11 @@ pub(crate) async fn run(lane: Arc<Lane>, mut done: mpsc::Receiver<Done>) {
                         group.push(more);
                     }
                 }
-                settle(&lane, &mut group).await;
+                settle(&shard, &mut group).await;
                 earliest = Instant::now() + GATHER;
                 group.clear();
             }
-            () = lane.drained.cancelled(), if open => {
+            () = shard.drained.cancelled(), if open => {
                 done.close();
                 open = false;
             }
@@ -49,47 +49,47 @@ pub(crate) async fn run(lane: Arc<Lane>, mut done: mpsc::Receiver<Done>) {
     }
 }
 
-async fn settle(lane: &Lane, group: &mut [Done]) {
+async fn settle(shard: &ShardRuntime, group: &mut [Done]) {
     group.sort_unstable_by_key(|done| done.lease.entry);
-    let mut leases: Vec<_> = group.iter().filter_map(|done| lane.hand.current(done.lease)).collect();
+    let mut leases: Vec<_> = group.iter().filter_map(|done| shard.in_flight.current(done.lease)).collect();
     let jobs: Vec<_> = group.iter().map(|done| (done.lease.entry, &done.context)).collect();
-    let settling = Settling::begin(lane, Operation::Ack, &jobs, |_| ());
+    let settling = Settling::begin(shard, Operation::Ack, &jobs, |_| ());
     for failed in 0.. {
         if leases.is_empty() {
             return settling.end(Some(&ErrorType::LeaseLost));
         }
-        match lane.queue.finish(&leases, &settling.context()).await {
+        match shard.queue.complete(&leases, &settling.context()).await {
             Ok(settled) => {
-                lane.queue.link().up();
+                shard.queue.link().up();
                 let settled: Vec<_> = settled.into_iter().map(|settled| settled.after(failed)).collect();
-                delivered(lane, group, &leases, &settled);
-                let all = lane.settled(leases.iter().copied().zip(settled));
+                delivered(shard, group, &leases, &settled);
+                let all = shard.settled(leases.iter().copied().zip(settled));
                 return settling.end((!all).then_some(&ErrorType::LeaseLost));
             }
             Err(error) => {
-                let pause = lane.queue.link().down(&error, failed);
+                let pause = shard.queue.link().down(&error, failed);
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
-                    () = lane.cut.cancelled() => {
+                    () = shard.cut.cancelled() => {
                         return settling.end(Some(&redis_telemetry::error_type(&error)));
                     }
                 }
                 // Leases may have been lost, and their delivery counts changed, in the meantime.
-                leases = leases.iter().filter_map(|lease| lane.hand.current(*lease)).collect();
+                leases = leases.iter().filter_map(|lease| shard.in_flight.current(*lease)).collect();
             }
         }
     }
 }
 
 /// Measures from end to end. Both lists are in the order of the entries.
-fn delivered(lane: &Lane, group: &[Done], leases: &[Lease], settled: &[Settled]) {
-    if !lane.telemetry.is_on() {
+fn delivered(shard: &ShardRuntime, group: &[Done], leases: &[Lease], settled: &[Settled]) {
+    if !shard.telemetry.is_on() {
         return;
     }
-    let now = lane.queue.clock().now();
+    let now = shard.queue.clock().now();
     for (lease, _) in leases.iter().zip(settled).filter(|(_, settled)| **settled == Settled::Done) {
         if let Ok(index) = group.binary_search_by_key(&lease.entry, |done| done.lease.entry) {
-            lane.delivered(group[index].enqueued, now);
+            shard.delivered(group[index].enqueued, now);
         }
     }
 }

@@ -10,7 +10,7 @@ const LONGEST_WAIT_MS: u64 = 366 * 24 * 3600 * 1000;
 
 /// The jobs of a shard, by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct QueueStats {
     /// Jobs in the stream, for any worker.
     pub ready: u64,
     /// Jobs in flight at workers.
@@ -28,11 +28,11 @@ pub struct Report {
 }
 
 impl Queue {
-    /// Counts the jobs of this shard. With `only_one`, returns `None` if another worker reports.
+    /// Counts the jobs of this shard. With `only_one`, returns `None` if another worker statss.
     ///
     /// # Errors
     /// fred's.
-    pub async fn report(&self, only_one: bool) -> Result<Option<Report>, Error> {
+    pub async fn stats(&self, only_one: bool) -> Result<Option<QueueStats>, Error> {
         let own = &self.0.keys;
         let keys = vec![
             own.jobs.clone(),
@@ -43,11 +43,11 @@ impl Queue {
         ];
         let only_one = if only_one { "1" } else { "0" };
         let args = vec![GROUP.into(), self.0.consumer.name.as_str().into(), only_one.into()];
-        parse(self.0.scripts.report.poll(&self.0.redis, keys, args).await?)
+        parse(self.0.scripts.stats.poll(&self.0.redis, keys, args).await?)
     }
 }
 
-fn parse(reply: Value) -> Result<Option<Report>, Error> {
+fn parse(reply: Value) -> Result<Option<QueueStats>, Error> {
     if matches!(&reply, Value::Array(list) if list.is_empty()) || reply.is_null() {
         return Ok(None);
     }
@@ -55,7 +55,7 @@ fn parse(reply: Value) -> Result<Option<Report>, Error> {
         reply.convert().map_err(|_| unexpected())?;
     let age = |id: EntryId| now.checked_sub(id.millis).filter(|age| *age < LONGEST_WAIT_MS);
     let oldest_ms = EntryId::parse(first.as_bytes()).and_then(age).unwrap_or(0);
-    Ok(Some(Report { ready, running, scheduled, held, dead, oldest_ms, at_ms: now }))
+    Ok(Some(QueueStats { ready, running, scheduled, held, dead, oldest_ms, at_ms: now }))
 }
 
 #[cfg(test)]
@@ -63,15 +63,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_workers_part_is_no_report_and_an_id_that_a_producer_chose_has_no_age() {
+    fn another_workers_part_is_no_stats_and_an_id_that_a_producer_chose_has_no_age() {
         let reply = |first: &str| {
             let counts = [1_795_396_101_000_i64, 5, 4, 3, 2, 1].map(Value::Integer);
             Value::Array(counts.into_iter().chain([Value::from(first)]).collect())
         };
         assert_eq!(parse(Value::Array(vec![])).unwrap(), None);
-        let report = parse(reply("1795396100000-3")).unwrap().unwrap();
+        let stats = parse(reply("1795396100000-3")).unwrap().unwrap();
         let (oldest_ms, at_ms) = (1000, 1_795_396_101_000);
-        assert_eq!(report, Report { ready: 5, running: 4, scheduled: 3, held: 2, dead: 1, oldest_ms, at_ms });
+        assert_eq!(
+            stats,
+            QueueStats { ready: 5, running: 4, scheduled: 3, held: 2, dead: 1, oldest_ms, at_ms }
+        );
         for made_up in ["1-1", "9999999999999999-0", ""] {
             assert_eq!(parse(reply(made_up)).unwrap().unwrap().oldest_ms, 0, "{made_up}");
         }

@@ -1,7 +1,7 @@
-//! The reader: takes new jobs from all lanes while slots are free, in the proportion of their weights, and
+//! The reader: takes new jobs from all shards while slots are free, in the proportion of their weights, and
 //! heals itself.
 
-mod seat;
+mod round_robin;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,15 +14,15 @@ use postrider_queue::job::Delivery;
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::attempt::begin;
-use crate::shard::lane::Lane;
-use crate::shard::lanes::Lanes;
+use crate::shard::list::ShardList;
+use crate::shard::runtime::ShardRuntime;
 use crate::shard::slots::{Slot, Slots};
-use seat::Seats;
+use round_robin::RoundRobin;
 
 /// As many as one read takes.
 const MOST: usize = 256;
 
-/// How lanes are chosen while several have jobs.
+/// How shards are chosen while several have jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// In proportion to their weights.
@@ -33,24 +33,24 @@ pub enum Order {
 
 /// A read that blocks, and what it brings.
 struct Waited {
-    lane: Arc<Lane>,
+    shard: Arc<ShardRuntime>,
     taken: Result<Vec<Delivery>, Error>,
     sent: Instant,
 }
 
 /// Takes jobs.
-pub(crate) struct Reader {
-    seats: Seats,
+pub(crate) struct Fetcher {
+    sources: RoundRobin,
     slots: Slots,
-    /// Reads that block, at most one a lane. They go on while the reader does other things: dropped, a read
+    /// Reads that block, at most one a shard. They go on while the reader does other things: dropped, a read
     /// could bring a job to nobody.
     waits: FuturesUnordered<BoxFuture<'static, Waited>>,
 }
 
-impl Reader {
-    /// A reader of these lanes, and of those that join them.
-    pub(crate) fn new(lanes: Lanes, slots: Slots, order: Order) -> Self {
-        Self { seats: Seats::new(lanes, order), slots, waits: FuturesUnordered::new() }
+impl Fetcher {
+    /// A reader of these shards, and of those that join them.
+    pub(crate) fn new(shards: ShardList, slots: Slots, order: Order) -> Self {
+        Self { sources: RoundRobin::new(shards, order), slots, waits: FuturesUnordered::new() }
     }
 
     /// Reads until stopped.
@@ -59,13 +59,13 @@ impl Reader {
             let free = tokio::select! {
                 free = self.slots.take(MOST) => free,
                 Some(waited) = self.waits.next() => {
-                    // At most one job a lane comes in over the slots.
+                    // At most one job a shard comes in over the slots.
                     self.arrived(waited).await;
                     continue;
                 }
                 () = stop.cancelled() => break,
             };
-            self.seats.refresh();
+            self.sources.refresh();
             if !self.poll(free).await {
                 // Without a slot: what waits for jobs must not keep others from running.
                 tokio::select! {
@@ -80,64 +80,64 @@ impl Reader {
     /// Reads for all free slots without waiting. Answers whether anything was there.
     async fn poll(&mut self, mut free: Vec<Slot>) -> bool {
         let mut any = false;
-        self.seats.begin_round(free.len());
+        self.sources.begin_round(free.len());
         while !free.is_empty()
-            && let Some((seat, share)) = self.seats.next(free.len())
+            && let Some((source, share)) = self.sources.next(free.len())
         {
             let sent = Instant::now();
-            let lane = self.seats.lane(seat);
-            match lane.queue.read(share).await {
+            let shard = self.sources.shard(source);
+            match shard.queue.read(share).await {
                 Ok(taken) => {
-                    lane.queue.link().up();
-                    self.seats.answered(seat, &taken, share);
+                    shard.queue.link().up();
+                    self.sources.answered(source, &taken, share);
                     any |= !taken.is_empty();
                     let slots = free.split_off(free.len() - taken.len().min(free.len()));
                     for (delivery, slot) in taken.into_iter().zip(slots) {
-                        begin(&lane, delivery, sent, Some(slot));
+                        begin(&shard, delivery, sent, Some(slot));
                     }
                 }
-                Err(error) => self.failed(&lane, &error).await,
+                Err(error) => self.failed(&shard, &error).await,
             }
         }
         any
     }
 
-    /// Nothing is there: waits until a job comes to one of the lanes, or one that failed is to be tried again.
+    /// Nothing is there: waits until a job comes to one of the shards, or one that failed is to be tried again.
     async fn wait(&mut self) {
-        for lane in self.seats.begin_waits() {
+        for shard in self.sources.begin_waits() {
             // The lease counts from when the read was sent: paused in the middle of it, a process cannot know when
             // the job came.
             let sent = Instant::now();
-            self.waits.push(Box::pin(async move { Waited { taken: lane.queue.wait().await, lane, sent } }));
+            self.waits.push(Box::pin(async move { Waited { taken: shard.queue.wait().await, shard, sent } }));
         }
         tokio::select! {
             Some(waited) = self.waits.next() => self.arrived(waited).await,
-            () = self.seats.changed() => {}
+            () = self.sources.changed() => {}
         }
     }
 
     /// Begins with what a blocking read brought, one job over the slots where none is free.
     async fn arrived(&mut self, waited: Waited) {
-        let Waited { lane, taken, sent } = waited;
-        self.seats.waited(&lane);
+        let Waited { shard, taken, sent } = waited;
+        self.sources.waited(&shard);
         match taken {
             Ok(taken) => {
-                lane.queue.link().up();
+                shard.queue.link().up();
                 for delivery in taken {
-                    begin(&lane, delivery, sent, self.slots.try_take());
+                    begin(&shard, delivery, sent, self.slots.try_take());
                 }
             }
-            Err(error) => self.failed(&lane, &error).await,
+            Err(error) => self.failed(&shard, &error).await,
         }
     }
 
     /// The group is gone after a restart without persistence, a FLUSHALL, an XGROUP DESTROY: it is made anew.
-    /// Everything else passes; the lane is left alone for a while.
-    async fn failed(&mut self, lane: &Arc<Lane>, error: &Error) {
+    /// Everything else passes; the shard is left alone for a while.
+    async fn failed(&mut self, shard: &Arc<ShardRuntime>, error: &Error) {
         let error = if error.details().starts_with("NOGROUP") {
-            match lane.queue.join().await {
+            match shard.queue.join().await {
                 Ok(()) => {
-                    let queue = lane.queue.name();
+                    let queue = shard.queue.name();
                     tracing::warn!(
                         queue,
                         "the consumer group was gone and is made anew; what was in flight will be sent again"
@@ -149,13 +149,13 @@ impl Reader {
         } else {
             error.clone()
         };
-        self.seats.failed(lane, &error);
+        self.sources.failed(shard, &error);
     }
 
     /// Ends the reads that block, so that a job which one of them brings at the last moment is worked on too.
     async fn end(mut self) {
-        for lane in self.seats.waiting() {
-            lane.queue.wake().await;
+        for shard in self.sources.waiting() {
+            shard.queue.wake().await;
         }
         let rest = async {
             while let Some(waited) = self.waits.next().await {

@@ -12,24 +12,24 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::alarm::Alarm;
-use super::hand::Hand;
+use super::in_flight::InFlight;
 use super::slots::Work;
 use crate::flows::{Flows, Held};
 use crate::http::secrets::Secrets;
 use crate::http::sender::Sender;
-use crate::observe::counts::Counts;
+use crate::observe::counters::Counts;
 use crate::observe::retries::Retries;
 use crate::policy::RetryPolicies;
 
 /// The state that the loops of one shard share.
 #[derive(Debug)]
-pub(crate) struct Lane {
+pub(crate) struct ShardRuntime {
     /// One shard of a queue.
     pub queue: Queue,
     /// How often jobs are fetched from it, relative to other shards.
     pub weight: u32,
     /// The jobs in flight.
-    pub hand: Hand,
+    pub in_flight: InFlight,
     /// When the scheduler wakes next.
     pub alarm: Alarm,
     /// Sends requests.
@@ -71,7 +71,7 @@ pub(crate) struct Done {
     pub enqueued: u64,
 }
 
-impl Lane {
+impl ShardRuntime {
     /// Jobs that were enqueued before this time are too old by some policy. Unix milliseconds, 0 for none.
     pub(crate) fn oldest(&self) -> u64 {
         let shortest = self.retry.shortest_age();
@@ -88,7 +88,7 @@ impl Lane {
     pub(crate) fn settled(&self, answers: impl IntoIterator<Item = (Lease, Settled)>) -> bool {
         let (mut all, mut refused) = (true, vec![]);
         for (lease, settled) in answers {
-            let was_held = self.hand.put_down(lease);
+            let was_held = self.in_flight.put_down(lease);
             if settled != Settled::Done {
                 all = false;
                 // A job that is not in flight any more was reported when its lease was lost.

@@ -1,4 +1,4 @@
-//! Tests of jobs that cannot succeed: they are buried with a reason and their own bytes, in both builds.
+//! Tests of jobs that cannot succeed: they are dead-lettered with a reason and their own bytes, in both builds.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use e2e::sink::Sink;
 use e2e::wait::eventually;
 
 e2e::in_both_builds!(
-    what_is_not_a_job_is_buried_as_it_came,
-    a_newer_format_is_buried_as_such,
-    a_final_status_is_buried_at_once,
-    a_job_out_of_attempts_is_buried_with_its_history,
+    what_is_not_a_job_is_dead_lettered_as_it_came,
+    a_newer_format_is_dead_lettered_as_such,
+    a_final_status_is_dead_lettered_at_once,
+    a_job_out_of_attempts_is_dead_lettered_with_its_history,
     an_expired_job_is_not_sent,
     a_private_destination_is_refused_without_a_connection,
 );
@@ -41,19 +41,19 @@ fn own_fields(fields: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
     fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
 }
 
-fn what_is_not_a_job_is_buried_as_it_came(build: Build) {
+fn what_is_not_a_job_is_dead_lettered_as_it_came(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
-    let tickets: Vec<String> = MALFORMED.iter().map(|fields| queue.enqueue(fields)).collect();
+    let job_ids: Vec<String> = MALFORMED.iter().map(|fields| queue.enqueue(fields)).collect();
     queue.enqueue(&[("url", sink.url("/ok"))]);
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
     sink.wait_for(1, SOON);
     queue.wait_until_drained(SOON);
     let dead = queue.dead();
     assert_eq!(dead.len(), MALFORMED.len());
-    for (fields, ticket) in MALFORMED.iter().zip(tickets) {
-        let letter = dead.iter().find(|letter| letter.field("_ticket").as_ref() == Some(&ticket));
-        let letter = letter.unwrap_or_else(|| panic!("{fields:?} is not buried: {dead:?}"));
+    for (fields, job_id) in MALFORMED.iter().zip(job_ids) {
+        let letter = dead.iter().find(|letter| letter.field("_job_id").as_ref() == Some(&job_id));
+        let letter = letter.unwrap_or_else(|| panic!("{fields:?} is not dead-lettered: {dead:?}"));
         assert_eq!(letter.own_fields(), own_fields(fields));
         assert_eq!(letter.reason(), "malformed", "{fields:?}");
         assert!(letter.field("_error").is_some_and(|error| !error.is_empty()), "{letter:?}");
@@ -64,7 +64,7 @@ fn what_is_not_a_job_is_buried_as_it_came(build: Build) {
     assert!(error.contains("seconds"), "{error}");
 }
 
-fn a_newer_format_is_buried_as_such(build: Build) {
+fn a_newer_format_is_dead_lettered_as_such(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
@@ -73,20 +73,20 @@ fn a_newer_format_is_buried_as_such(build: Build) {
     assert_eq!(sink.connections(), 0);
 }
 
-fn a_final_status_is_buried_at_once(build: Build) {
+fn a_final_status_is_dead_lettered_at_once(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
     let url = sink.url("/status/410");
-    let fields = [("body", "hello"), ("url", url.as_str()), ("id", "order-1")];
-    let ticket = queue.enqueue(&fields);
+    let fields = [("body", "hello"), ("url", url.as_str()), ("label", "order-1")];
+    let job_id = queue.enqueue(&fields);
     let dead = the_only_dead(queue);
-    assert_eq!((dead.reason(), dead.field("_ticket")), ("final_status".to_owned(), Some(ticket)));
+    assert_eq!((dead.reason(), dead.field("_job_id")), ("final_status".to_owned(), Some(job_id)));
     assert_eq!(dead.own_fields(), own_fields(&fields));
     assert_eq!(sink.requests().len(), 1);
 }
 
-fn a_job_out_of_attempts_is_buried_with_its_history(build: Build) {
+fn a_job_out_of_attempts_is_dead_lettered_with_its_history(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
     let _worker = Postrider::ready_worker(build, &redis, &["--retry-base", "50ms"], &[]);

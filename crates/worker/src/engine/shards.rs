@@ -1,4 +1,4 @@
-//! The lanes of a worker with their loops: one for each shard of each queue.
+//! The shards of a worker with their loops: one for each shard of each queue.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -16,36 +16,36 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{WeightedQueue, WorkerConfig};
-use crate::delivery::gate;
+use crate::delivery::flow_gate;
 use crate::delivery::settlement;
 use crate::flows::Flows;
 use crate::http::secrets::Secrets;
 use crate::http::sender::Sender;
-use crate::loops::{leases, mender, reclaimer, scheduler, settler};
-use crate::observe::counts::Counts;
+use crate::loops::{completer, heartbeat, reclaimer, scheduler, sweeper};
+use crate::observe::counters::Counts;
 use crate::observe::retries::Retries;
 use crate::policy::RetryPolicies;
 use crate::process::status::Health;
 use crate::shard::alarm::Alarm;
-use crate::shard::hand::Hand;
-use crate::shard::lane::Lane;
-use crate::shard::lanes::Lanes;
+use crate::shard::in_flight::InFlight;
+use crate::shard::list::ShardList;
+use crate::shard::runtime::ShardRuntime;
 use crate::shard::slots::{Slots, Work};
 
 /// How long Redis has to take the last settlements. With the default deadline and the flush of telemetry, 25 and 2 s,
 /// this stays within 30 s, the usual grace of those who kill.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// What the lanes of a worker share with its other parts.
+/// What the shards of a worker share with its other parts.
 pub(super) struct Shared {
-    pub(super) lanes: Lanes,
+    pub(super) shards: ShardList,
     pub(super) slots: Slots,
     pub(super) health: Health,
     pub(super) stop: CancellationToken,
 }
 
-/// All lanes of a worker.
-pub(super) struct Fleet {
+/// All shards of a worker.
+pub(super) struct Shards {
     queues: Vec<WeightedQueue>,
     redis: Redis,
     consumer: Consumer,
@@ -61,7 +61,7 @@ pub(super) struct Fleet {
     read: HashMap<String, u32>,
 }
 
-impl Fleet {
+impl Shards {
     pub(super) fn new(
         config: &WorkerConfig,
         redis: Redis,
@@ -90,7 +90,7 @@ impl Fleet {
         self.flows.clone()
     }
 
-    /// Starts a lane for each shard that has none.
+    /// Starts a shard for each shard that has none.
     pub(super) async fn grow(&mut self) -> Result<(), ConnectError> {
         for queue in self.queues.clone() {
             let Ok(shards) = self.redis.shards(&queue.name).await else {
@@ -122,7 +122,7 @@ impl Fleet {
     /// Tells again which attempts this worker is making, so that they are not taken for those of a dead one.
     pub(super) async fn tell_flows(&self) {
         if let Some(running) = self.running.first() {
-            gate::tell(&running.lane).await;
+            flow_gate::tell(&running.shard).await;
         }
     }
 
@@ -131,22 +131,26 @@ impl Fleet {
         for shard in from..shards {
             let connected = self.redis.worker(&queue.name, shard, self.consumer.clone()).await?;
             let weight = share(queue.weight, shards);
-            let running = Running::start(self.lane(connected, weight), &self.shared);
-            self.shared.lanes.join(running.lane.clone());
+            let running = Running::start(self.shard(connected, weight), &self.shared);
+            self.shared.shards.join(running.shard.clone());
             self.running.push(running);
             self.read.insert(queue.name.to_string(), shard + 1);
         }
         Ok(())
     }
 
-    fn lane(&self, queue: Queue, weight: u32) -> (Lane, mpsc::Receiver<crate::shard::lane::Done>) {
+    fn shard(
+        &self,
+        queue: Queue,
+        weight: u32,
+    ) -> (ShardRuntime, mpsc::Receiver<crate::shard::runtime::Done>) {
         // As many as may be done while one group is being settled.
         let (done, to_settle) = mpsc::channel(1024);
         let counts = Counts::new(&self.telemetry, queue.name());
-        let lane = Lane {
+        let shard = ShardRuntime {
             queue,
             weight,
-            hand: Hand::new(counts.in_flight()),
+            in_flight: InFlight::new(counts.in_flight()),
             counts,
             retries: self.trace_retries,
             alarm: Alarm::default(),
@@ -162,14 +166,14 @@ impl Fleet {
             cut: CancellationToken::new(),
             telemetry: self.telemetry.clone(),
         };
-        (lane, to_settle)
+        (shard, to_settle)
     }
 
-    /// Ends all lanes.
+    /// Ends all shards.
     pub(super) async fn end(self, deadline: Instant, hurry: CancellationToken) {
         let mut ends = JoinSet::new();
-        for lane in self.running {
-            ends.spawn(self.shared.health.watch("end of a lane", lane.end(deadline, hurry.clone())));
+        for shard in self.running {
+            ends.spawn(self.shared.health.watch("end of a shard", shard.end(deadline, hurry.clone())));
         }
         ends.join_all().await;
         self.redis.close().await;
@@ -183,80 +187,83 @@ fn share(weight: u32, shards: u32) -> u32 {
     (weight * SCALE / shards.max(1)).max(1)
 }
 
-/// One lane with its loops.
+/// One shard with its loops.
 struct Running {
-    lane: Arc<Lane>,
-    /// Reclaimer, scheduler and mender: they end first.
+    shard: Arc<ShardRuntime>,
+    /// Reclaimer, scheduler and sweeper: they end first.
     taking: JoinSet<()>,
     /// They end last.
     leases: JoinHandle<()>,
     stop_leases: CancellationToken,
-    settler: JoinHandle<()>,
+    completer: JoinHandle<()>,
 }
 
 impl Running {
-    fn start((lane, to_settle): (Lane, mpsc::Receiver<crate::shard::lane::Done>), shared: &Shared) -> Self {
+    fn start(
+        (shard, to_settle): (ShardRuntime, mpsc::Receiver<crate::shard::runtime::Done>),
+        shared: &Shared,
+    ) -> Self {
         let Shared { slots, health, stop, .. } = shared;
-        let lane = Arc::new(lane);
+        let shard = Arc::new(shard);
         let mut taking = JoinSet::new();
-        let reclaimer = reclaimer::run(lane.clone(), slots.clone(), stop.clone());
+        let reclaimer = reclaimer::run(shard.clone(), slots.clone(), stop.clone());
         taking.spawn(health.watch("reclaimer", reclaimer));
-        taking.spawn(health.watch("scheduler", scheduler::run(lane.clone(), stop.clone())));
-        taking.spawn(health.watch("mender", mender::run(lane.clone(), stop.clone())));
+        taking.spawn(health.watch("scheduler", scheduler::run(shard.clone(), stop.clone())));
+        taking.spawn(health.watch("sweeper", sweeper::run(shard.clone(), stop.clone())));
         let stop_leases = CancellationToken::new();
-        let leases = leases::run(lane.clone(), stop_leases.clone());
-        let leases = tokio::spawn(health.watch("lease keeper", leases));
-        let settler = tokio::spawn(health.watch("settler", settler::run(lane.clone(), to_settle)));
-        Self { lane, taking, leases, stop_leases, settler }
+        let leases = heartbeat::run(shard.clone(), stop_leases.clone());
+        let leases = tokio::spawn(health.watch("heartbeat", leases));
+        let completer = tokio::spawn(health.watch("completer", completer::run(shard.clone(), to_settle)));
+        Self { shard, taking, leases, stop_leases, completer }
     }
 
     async fn end(self, deadline: Instant, hurry: CancellationToken) {
-        let Self { lane, taking, leases, stop_leases, settler } = self;
+        let Self { shard, taking, leases, stop_leases, completer } = self;
         taking.join_all().await;
         let cut = tokio::select! {
-            () = lane.work.finished() => None,
+            () = shard.work.finished() => None,
             () = tokio::time::sleep_until(deadline) => Some("the deadline is over"),
             () = hurry.cancelled() => Some("a second signal came"),
-            never = keep_telling(&lane) => match never {},
+            never = keep_telling(&shard) => match never {},
         };
         let last_words = async {
             if let Some(why) = cut {
-                hand_back(&lane, why).await;
+                hand_back(&shard, why).await;
             }
-            lane.work.finished().await;
-            lane.drained.cancel();
-            let _ = settler.await;
+            shard.work.finished().await;
+            shard.drained.cancel();
+            let _ = completer.await;
             stop_leases.cancel();
             let _ = leases.await;
-            match lane.queue.leave().await {
+            match shard.queue.leave().await {
                 Ok(0) => {}
                 Ok(jobs) => info!(jobs, "handed back jobs that had not arrived yet"),
                 Err(error) => warn!(%error, "could not take leave of the queue; its jobs will be taken over"),
             }
-            lane.queue.close().await;
+            shard.queue.close().await;
         };
         if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
-            lane.cut.cancel();
+            shard.cut.cancel();
             warn!("Redis did not take the last settlements; what is missing will be sent again");
         }
     }
 }
 
 /// The attempts that are still being made are counted as long as they take, or others would take their places.
-async fn keep_telling(lane: &Lane) -> Infallible {
+async fn keep_telling(shard: &ShardRuntime) -> Infallible {
     loop {
-        gate::tell(lane).await;
+        flow_gate::tell(shard).await;
         tokio::time::sleep(super::LOOK).await;
     }
 }
 
 /// Ends the requests in flight and hands their jobs back: at once for any other worker, and at no cost of an
 /// attempt.
-async fn hand_back(lane: &Lane, why: &str) {
-    let cut = lane.hand.cut();
+async fn hand_back(shard: &ShardRuntime, why: &str) {
+    let cut = shard.in_flight.cut();
     if !cut.is_empty() {
         warn!(jobs = cut.len(), why, "requests in flight are cut and their jobs handed back");
     }
-    let all = cut.iter().map(|(lease, delivery)| settlement::hand_back(lane, *lease, delivery));
+    let all = cut.iter().map(|(lease, delivery)| settlement::hand_back(shard, *lease, delivery));
     futures_util::future::join_all(all).await;
 }

@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 
 /// The jobs in flight, by their entries.
 #[derive(Debug)]
-pub struct Hand {
+pub struct InFlight {
     held: Mutex<HashMap<EntryId, Held>>,
     /// The metric that counts them.
     in_flight: BoundUpDownCounter,
@@ -27,14 +27,14 @@ struct Held {
 }
 
 /// Empty, without a metric.
-impl Default for Hand {
+impl Default for InFlight {
     fn default() -> Self {
         let nobody = Telemetry::disabled().up_down_counter("postrider.job.in_flight", "{job}", "");
         Self::new(nobody.bind(|_| ()))
     }
 }
 
-impl Hand {
+impl InFlight {
     /// Empty, with the metric that counts the jobs.
     pub fn new(in_flight: BoundUpDownCounter) -> Self {
         Self { held: Mutex::default(), in_flight }
@@ -68,7 +68,7 @@ impl Hand {
         }
     }
 
-    /// The work is done and only the settlement is left, so [`Hand::cut`] leaves the job out.
+    /// The work is done and only the settlement is left, so [`InFlight::cut`] leaves the job out.
     pub fn done(&self, lease: Lease) {
         if let Some(held) = self.lock().get_mut(&lease.entry).filter(|held| held.lease.epoch == lease.epoch) {
             held.task = None;
@@ -156,46 +156,46 @@ mod tests {
 
     #[test]
     fn a_job_in_flight_does_not_begin_twice() {
-        let hand = Hand::default();
+        let in_flight = InFlight::default();
         let (first, again) = (delivery(1, 0), delivery(2, 0));
-        assert!(hand.take(&first, Instant::now()));
-        assert!(!hand.take(&again, Instant::now()));
-        assert_eq!(hand.current(first.lease), Some(again.lease), "the lease takes the new count");
+        assert!(in_flight.take(&first, Instant::now()));
+        assert!(!in_flight.take(&again, Instant::now()));
+        assert_eq!(in_flight.current(first.lease), Some(again.lease), "the lease takes the new count");
     }
 
     #[test]
     fn another_job_under_the_same_id_begins() {
-        let hand = Hand::default();
+        let in_flight = InFlight::default();
         let old = delivery(1, 0);
         let mut new = Delivery::clone(&old);
         new.fields.push(("url".into(), "http://h/".into()));
-        assert!(hand.take(&old, Instant::now()));
-        assert!(hand.take(&Arc::new(new), Instant::now()));
+        assert!(in_flight.take(&old, Instant::now()));
+        assert!(in_flight.take(&Arc::new(new), Instant::now()));
     }
 
     #[test]
     fn a_new_epoch_gives_up_the_old_delivery() {
-        let hand = Hand::default();
+        let in_flight = InFlight::default();
         let (old, new) = (delivery(1, 0), delivery(1, 1));
-        assert!(hand.take(&old, Instant::now()));
-        assert!(hand.take(&new, Instant::now()));
-        assert_eq!(hand.current(old.lease), None);
-        assert!(!hand.put_down(old.lease), "the old task cannot remove the new delivery");
-        assert!(hand.put_down(new.lease));
+        assert!(in_flight.take(&old, Instant::now()));
+        assert!(in_flight.take(&new, Instant::now()));
+        assert_eq!(in_flight.current(old.lease), None);
+        assert!(!in_flight.put_down(old.lease), "the old task cannot remove the new delivery");
+        assert!(in_flight.put_down(new.lease));
     }
 
     #[test]
     fn a_job_that_was_lost_while_it_was_settled_is_not_removed_again() {
         for lost_first in [true, false] {
-            let hand = Hand::default();
+            let in_flight = InFlight::default();
             let job = delivery(1, 0);
-            assert!(hand.take(&job, Instant::now()));
-            hand.done(job.lease);
+            assert!(in_flight.take(&job, Instant::now()));
+            in_flight.done(job.lease);
             // The first reply of Redis reports the loss, and the other finds nothing to report.
             let told = if lost_first {
-                [hand.lose(job.lease), hand.put_down(job.lease)]
+                [in_flight.lose(job.lease), in_flight.put_down(job.lease)]
             } else {
-                [hand.put_down(job.lease), hand.lose(job.lease)]
+                [in_flight.put_down(job.lease), in_flight.lose(job.lease)]
             };
             assert_eq!(told, [true, false]);
         }
@@ -203,12 +203,12 @@ mod tests {
 
     #[test]
     fn a_lease_is_fresh_after_it_was_confirmed() {
-        let hand = Hand::default();
+        let in_flight = InFlight::default();
         let taken = delivery(1, 0);
         let Some(long_ago) = Instant::now().checked_sub(Duration::from_secs(5)) else { return };
-        hand.take(&taken, long_ago);
-        assert!(!hand.is_fresh(taken.lease, Duration::from_secs(1)));
-        hand.confirm(taken.lease, Instant::now());
-        assert!(hand.is_fresh(taken.lease, Duration::from_secs(1)));
+        in_flight.take(&taken, long_ago);
+        assert!(!in_flight.is_fresh(taken.lease, Duration::from_secs(1)));
+        in_flight.confirm(taken.lease, Instant::now());
+        assert!(in_flight.is_fresh(taken.lease, Duration::from_secs(1)));
     }
 }

@@ -36,13 +36,13 @@ local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 -- It changes nothing. Redis allows it over maxmemory, and then allows the script's later writes too.
 redis.call('HDEL', KEYS[1], '')
 local found = 0
-for _, ticket in ipairs(redis.call('HRANDFIELD', KEYS[1], ARGV[1])) do
-  local stands = redis.call('ZSCORE', KEYS[2], ticket)
+for _, job_id in ipairs(redis.call('HRANDFIELD', KEYS[1], ARGV[1])) do
+  local stands = redis.call('ZSCORE', KEYS[2], job_id)
   for i = 4, #KEYS do
-    stands = stands or redis.call('ZSCORE', KEYS[i], ticket)
+    stands = stands or redis.call('ZSCORE', KEYS[i], job_id)
   end
   if not stands then
-    redis.call('ZADD', KEYS[2], now, ticket)
+    redis.call('ZADD', KEYS[2], now, job_id)
     found = found + 1
   end
 end

@@ -43,10 +43,11 @@ const END_TO_END: &str = "From when a job was enqueued until it was delivered an
 const LOST: &str = "Jobs whose lease was lost while they were worked on";
 const REFUSED: &str = "Settlements that were refused because another worker has the job, or it is gone";
 const RECLAIMED: &str = "Jobs taken over from workers that gave no sign of life";
-const PARKED: &str = "Jobs that were put aside because their flow had no room for them";
-const HELD: &str = "How long jobs that had been put aside waited for their flow before their first attempt";
+const HELD: &str = "Jobs that were held because their flow had no room for them";
+const HOLD_DURATION: &str =
+    "How long jobs that had been held waited for their flow before their first attempt";
 
-/// The instruments of one lane.
+/// The instruments of one shard.
 #[derive(Debug)]
 pub(crate) struct Counts {
     queue: &'static str,
@@ -60,8 +61,8 @@ pub(crate) struct Counts {
     settlements_refused: BoundCounter,
     reclaimed: BoundCounter,
     dead: Counter,
-    parked: BoundCounter,
-    held: BoundHistogram,
+    held: BoundCounter,
+    hold_duration: BoundHistogram,
     trips: BoundCounter,
 }
 
@@ -106,8 +107,8 @@ impl Counts {
             settlements_refused: make.jobs(semconv::POSTRIDER_JOB_SETTLEMENTS_REFUSED, REFUSED),
             reclaimed: make.jobs(semconv::POSTRIDER_JOB_RECLAIMED, RECLAIMED),
             dead: telemetry.counter(semconv::POSTRIDER_JOB_DEAD, "{job}", dead),
-            parked: make.jobs(semconv::POSTRIDER_FLOW_PARKED, PARKED),
-            held: make.seconds(semconv::POSTRIDER_FLOW_WAIT_DURATION, HELD),
+            held: make.jobs(semconv::POSTRIDER_JOB_HOLDS, HELD),
+            hold_duration: make.seconds(semconv::POSTRIDER_FLOW_WAIT_DURATION, HOLD_DURATION),
             trips: trips.bind(make.queue()),
         };
         counts.begin_at_zero();
@@ -117,8 +118,7 @@ impl Counts {
     /// Exports every counter before it counts. A counter that first appears with 1 never grows from 0 to 1, so
     /// Prometheus' `increase` misses what it counted first.
     fn begin_at_zero(&self) {
-        let jobs =
-            [&self.retries, &self.leases_lost, &self.settlements_refused, &self.reclaimed, &self.parked];
+        let jobs = [&self.retries, &self.leases_lost, &self.settlements_refused, &self.reclaimed, &self.held];
         for counter in jobs.into_iter().chain([&self.trips]) {
             counter.add(0);
         }
@@ -134,7 +134,7 @@ impl Counts {
         }
     }
 
-    /// Jobs were taken in hand, or put down.
+    /// Jobs were taken in flight, or put down.
     pub(crate) fn in_flight(&self) -> BoundUpDownCounter {
         self.in_flight.clone()
     }
@@ -145,8 +145,8 @@ impl Counts {
     }
 
     /// A job that had waited for its flow is begun with.
-    pub(crate) fn held(&self, wait: Duration) {
-        self.held.record(wait.as_secs_f64());
+    pub(crate) fn hold_ended(&self, wait: Duration) {
+        self.hold_duration.record(wait.as_secs_f64());
     }
 
     /// A job that was enqueued so long ago is delivered and settled.
@@ -199,9 +199,9 @@ impl Counts {
         });
     }
 
-    /// A job was put aside for its flow.
-    pub(crate) fn parked(&self) {
-        self.parked.add(1);
+    /// A job was held for its flow.
+    pub(crate) fn held(&self) {
+        self.held.add(1);
     }
 
     /// A breaker that was closed is open.

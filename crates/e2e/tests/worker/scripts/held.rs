@@ -1,11 +1,11 @@
-//! Jobs that their flow holds back: parked, admitted, found again when they are astray.
+//! Jobs that their flow holds back: held, admitted, found again when they are astray.
 
 use super::batches::UNREADABLE;
 use super::full::fill;
 use super::{Call, Copies, JOB, MARK, Reply, Script, Stage, in_stream, key};
 use e2e::scripts::FLOW;
 
-const PARKED: Copies = Copies { stream: 0, waiting: 1, dead: 0, stray: 0 };
+const HELD: Copies = Copies { stream: 0, waiting: 1, dead: 0, stray: 0 };
 
 fn set() -> String {
     key(&format!("flow:{FLOW}"))
@@ -21,14 +21,14 @@ fn packed(stage: &Stage) -> Vec<u8> {
 }
 
 #[test]
-fn a_key_of_a_wrong_type_parks_no_job() {
+fn a_key_of_a_wrong_type_holds_no_job() {
     for target in ["waiting", "flows", &format!("flow:{FLOW}")] {
         let stage = Stage::new();
         let held = stage.deliver("a", JOB);
-        let park = Call::park_into_flow(&held, JOB);
+        let postpone = Call::postpone_into_flow(&held, JOB);
         stage.command(&["SET", &key(target), "of another type"]);
         for _ in 0..3 {
-            let reply = stage.call(&park);
+            let reply = stage.call(&postpone);
             assert!(
                 matches!(&reply, Reply::Error(error) if error.contains("WRONGTYPE")),
                 "{target}: {reply:?}"
@@ -36,23 +36,23 @@ fn a_key_of_a_wrong_type_parks_no_job() {
             assert_eq!(stage.copies(MARK).stream, 1, "{target}");
         }
         stage.command(&["DEL", &key(target)]);
-        assert_eq!(stage.call(&park).array()[0].text(), "o", "{target}");
-        assert_eq!(stage.copies(MARK), PARKED, "{target}");
+        assert_eq!(stage.call(&postpone).array()[0].text(), "o", "{target}");
+        assert_eq!(stage.copies(MARK), HELD, "{target}");
     }
 }
 
 #[test]
-fn a_right_that_is_given_later_parks_each_job_once() {
-    for command in Script::Park.commands() {
+fn a_right_that_is_given_later_holds_each_job_once() {
+    for command in Script::Postpone.commands() {
         let stage = Stage::new();
         let held = stage.deliver("a", JOB);
-        let park = Call::park_into_flow(&held, JOB);
+        let postpone = Call::postpone_into_flow(&held, JOB);
         for _ in 0..5 {
-            stage.call_without(command, &park);
+            stage.call_without(command, &postpone);
             assert!(stage.copies(MARK).found() >= 1, "-{command}: {}", stage.snapshot());
         }
-        stage.call(&park);
-        assert_eq!(stage.copies(MARK), PARKED, "-{command}: {}", stage.snapshot());
+        stage.call(&postpone);
+        assert_eq!(stage.copies(MARK), HELD, "-{command}: {}", stage.snapshot());
     }
 }
 
@@ -107,8 +107,8 @@ fn an_admission_that_is_repeated_moves_nothing_twice() {
 fn an_admission_moves_about_as_much_as_fits_into_a_reply() {
     let stage = Stage::new();
     let large = stage.pack(&format!("{{'url','http://h/','body',('{MARK}'):rep(60000)}}"));
-    for ticket in ["1", "2", "3", "4", "5", "6"] {
-        stage.hold_back_raw(ticket, ticket, Some(&large));
+    for job_id in ["1", "2", "3", "4", "5", "6"] {
+        stage.hold_back_raw(job_id, job_id, Some(&large));
     }
     assert_eq!(admitted(&stage.call(&Call::admit(100, 0))), (4, 2));
     assert_eq!(admitted(&stage.call(&Call::admit(1, 6))), (2, 0), "also of those that may be too old");
@@ -169,19 +169,19 @@ fn dead_letters_of_a_wrong_type_do_not_stop_an_admission() {
 }
 
 #[test]
-fn a_full_redis_still_parks_and_admits() {
+fn a_full_redis_still_holds_and_admits() {
     let stage = Stage::new();
     let held = stage.deliver("a", JOB);
     stage.hold_back_raw("1", "bad", Some(b"not-msgpack"));
     fill(&stage);
-    assert_eq!(stage.call(&Call::park_into_flow(&held, JOB)).array()[0].text(), "o");
-    assert_eq!(stage.copies(MARK), PARKED);
+    assert_eq!(stage.call(&Call::postpone_into_flow(&held, JOB)).array()[0].text(), "o");
+    assert_eq!(stage.copies(MARK), HELD);
     assert_eq!(admitted(&stage.call(&Call::admit(2, 0))), (1, 0));
     assert_eq!((stage.copies(MARK), stage.copies("not-msgpack").dead), (in_stream(1), 1));
 }
 
 /// How many are astray, how many of them are due now, which flows there are.
-fn mended(reply: &Reply) -> (i64, i64, usize) {
+fn swept(reply: &Reply) -> (i64, i64, usize) {
     (reply.array()[0].integer(), reply.array()[1].integer(), reply.array()[2].array().len())
 }
 
@@ -191,8 +191,8 @@ fn jobs_that_stand_nowhere_are_due_now() {
     stage.schedule("32503680000000", "later", Some(&stage.pack("{'body','later'}")));
     stage.command(&[b"HSET", key("waiting").as_bytes(), b"stray", &packed(&stage)]);
     assert_eq!(stage.copies(MARK).stray, 1);
-    assert_eq!(mended(&stage.call(&Call::mend(&[]))), (1, 1, 0));
-    assert_eq!(mended(&stage.call(&Call::mend(&[]))), (0, 0, 0), "once");
+    assert_eq!(swept(&stage.call(&Call::sweep(&[]))), (1, 1, 0));
+    assert_eq!(swept(&stage.call(&Call::sweep(&[]))), (0, 0, 0), "once");
     stage.call(&Call::promote());
     assert_eq!((stage.copies(MARK), stage.copies("later").waiting), (in_stream(1), 1));
 }
@@ -202,7 +202,7 @@ fn jobs_of_a_flow_that_nobody_looks_after_are_due_now() {
     let stage = Stage::new();
     stage.hold_back(JOB);
     stage.command(&["DEL", &key("flows")]);
-    assert_eq!(mended(&stage.call(&Call::mend(&[]))), (1, 1, 0));
+    assert_eq!(swept(&stage.call(&Call::sweep(&[]))), (1, 1, 0));
     stage.call(&Call::promote());
     assert_eq!(stage.copies(MARK), in_stream(1));
     // It comes to its flow again, which drops the member that it had.
@@ -217,22 +217,22 @@ fn who_does_not_know_all_flows_mends_nothing() {
     stage.command(&["ZADD", &key("flows"), "0", "of somebody else"]);
     stage.command(&[b"HSET", key("waiting").as_bytes(), b"stray", &stage.pack("{'body','the-stray'}")]);
     let before = stage.snapshot();
-    assert_eq!(mended(&stage.call(&Call::mend(&[]))), (0, 0, 1));
+    assert_eq!(swept(&stage.call(&Call::sweep(&[]))), (0, 0, 1));
     assert_eq!(stage.snapshot(), before);
-    assert_eq!(mended(&stage.call(&Call::mend(&[FLOW]))), (1, 1, 1));
-    assert_eq!((stage.copies(MARK), stage.copies("the-stray").stray), (PARKED, 0));
+    assert_eq!(swept(&stage.call(&Call::sweep(&[FLOW]))), (1, 1, 1));
+    assert_eq!((stage.copies(MARK), stage.copies("the-stray").stray), (HELD, 0));
 }
 
 #[test]
-fn a_full_redis_is_mended_and_a_missing_right_loses_no_job() {
-    for command in Script::Mend.commands() {
+fn a_full_redis_is_swept_and_a_missing_right_loses_no_job() {
+    for command in Script::Sweep.commands() {
         let stage = Stage::new();
         stage.hold_back(JOB);
         stage.command(&["DEL", &key("flows")]);
         fill(&stage);
-        stage.call_without(command, &Call::mend(&[]));
-        stage.call(&Call::mend(&[]));
-        assert_eq!(stage.copies(MARK), PARKED, "-{command}");
+        stage.call_without(command, &Call::sweep(&[]));
+        stage.call(&Call::sweep(&[]));
+        assert_eq!(stage.copies(MARK), HELD, "-{command}");
         assert_eq!(stage.command(&["ZCARD", &key("scheduled")]), Reply::Integer(1), "-{command}");
     }
 }
@@ -244,9 +244,9 @@ fn a_key_of_a_wrong_type_mends_nothing() {
         stage.hold_back(JOB);
         stage.command(&["RENAME", &key(target), "aside"]);
         stage.command(&["SET", &key(target), "of another type"]);
-        stage.call(&Call::mend(&[]));
+        stage.call(&Call::sweep(&[]));
         stage.command(&["DEL", &key(target)]);
         stage.command(&["RENAME", "aside", &key(target)]);
-        assert_eq!(stage.copies(MARK), PARKED, "{target}");
+        assert_eq!(stage.copies(MARK), HELD, "{target}");
     }
 }

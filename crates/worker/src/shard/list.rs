@@ -5,27 +5,27 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
-use crate::shard::lane::Lane;
+use crate::shard::runtime::ShardRuntime;
 
 /// A growing list of shards. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Lanes(Arc<Shared>);
+pub(crate) struct ShardList(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    list: Mutex<Vec<Arc<Lane>>>,
+    list: Mutex<Vec<Arc<ShardRuntime>>>,
     joined: Notify,
 }
 
-impl Lanes {
+impl ShardList {
     /// Adds a shard.
-    pub(crate) fn join(&self, lane: Arc<Lane>) {
-        self.list().push(lane);
+    pub(crate) fn join(&self, shard: Arc<ShardRuntime>) {
+        self.list().push(shard);
         self.0.joined.notify_one();
     }
 
     /// The shards after the first `known` ones.
-    pub(crate) fn from(&self, known: usize) -> Vec<Arc<Lane>> {
+    pub(crate) fn from(&self, known: usize) -> Vec<Arc<ShardRuntime>> {
         self.list().get(known..).unwrap_or_default().to_vec()
     }
 
@@ -36,7 +36,7 @@ impl Lanes {
         }
     }
 
-    fn list(&self) -> MutexGuard<'_, Vec<Arc<Lane>>> {
+    fn list(&self) -> MutexGuard<'_, Vec<Arc<ShardRuntime>>> {
         self.0.list.lock().expect("nothing panics while it holds this lock")
     }
 }

@@ -1,4 +1,4 @@
-//! Whose turn it is: the lanes of a reader, by weight.
+//! Whose turn it is: the shards of a reader, by weight.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,32 +8,32 @@ use postrider_queue::job::Delivery;
 use tokio::time::Instant;
 
 use super::Order;
-use crate::shard::lane::Lane;
-use crate::shard::lanes::Lanes;
+use crate::shard::list::ShardList;
+use crate::shard::runtime::ShardRuntime;
 
 /// About how much a reply may hold: it has to arrive before the command times out.
 const REPLY_BYTES: usize = 4 << 20;
-/// Where a slot becomes free so often, a lane may be asked for all that are: the others have theirs before anyone
-/// notices. A read that is shared out among lanes costs as much as so many reads.
+/// Where a slot becomes free so often, a shard may be asked for all that are: the others have theirs before anyone
+/// notices. A read that is shared out among shards costs as much as so many reads.
 const HURRIED: Duration = Duration::from_micros(500);
 /// What an entry is taken for before one was seen: of the first, 16 are read.
 const UNKNOWN_BYTES: usize = REPLY_BYTES / 16;
 
-/// The lanes that a reader knows.
-pub(super) struct Seats {
-    lanes: Lanes,
+/// The shards that a reader knows.
+pub(super) struct RoundRobin {
+    shards: ShardList,
     order: Order,
-    seats: Vec<Seat>,
-    /// One for each seat.
+    sources: Vec<Source>,
+    /// One for each shard.
     turns: Vec<Turn>,
     /// When this round began.
     began: Option<Instant>,
-    /// Slots become free so quickly that one lane may have all of this round's.
+    /// Slots become free so quickly that one shard may have all of this round's.
     hurried: bool,
 }
 
-struct Seat {
-    lane: Arc<Lane>,
+struct Source {
+    shard: Arc<ShardRuntime>,
     /// Left alone until then, after a failure.
     rests_until: Option<Instant>,
     failed: u32,
@@ -42,7 +42,7 @@ struct Seat {
     entry_bytes: usize,
 }
 
-impl Seat {
+impl Source {
     /// As many jobs as a reply may hold.
     fn batch(&self) -> usize {
         (REPLY_BYTES / self.entry_bytes.max(1)).max(1)
@@ -54,7 +54,7 @@ impl Seat {
     }
 }
 
-/// A lane's place in a weighted round robin, and whether it may have jobs.
+/// A shard's place in a weighted round robin, and whether it may have jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Turn {
     weight: u32,
@@ -62,17 +62,17 @@ struct Turn {
     open: bool,
 }
 
-impl Seats {
-    pub(super) fn new(lanes: Lanes, order: Order) -> Self {
-        Self { lanes, order, seats: vec![], turns: vec![], began: None, hurried: false }
+impl RoundRobin {
+    pub(super) fn new(shards: ShardList, order: Order) -> Self {
+        Self { shards, order, sources: vec![], turns: vec![], began: None, hurried: false }
     }
 
-    /// Takes in lanes that have joined.
+    /// Takes in shards that have joined.
     pub(super) fn refresh(&mut self) {
-        for lane in self.lanes.from(self.seats.len()) {
-            self.turns.push(Turn { weight: lane.weight, credit: 0, open: true });
-            self.seats.push(Seat {
-                lane,
+        for shard in self.shards.from(self.sources.len()) {
+            self.turns.push(Turn { weight: shard.weight, credit: 0, open: true });
+            self.sources.push(Source {
+                shard,
                 rests_until: None,
                 failed: 0,
                 waits: false,
@@ -81,87 +81,89 @@ impl Seats {
         }
     }
 
-    pub(super) fn lane(&self, seat: usize) -> Arc<Lane> {
-        self.seats[seat].lane.clone()
+    pub(super) fn shard(&self, source: usize) -> Arc<ShardRuntime> {
+        self.sources[source].shard.clone()
     }
 
-    /// Every lane may have jobs again, but those that rest. So many slots have become free since the round before.
+    /// Every shard may have jobs again, but those that rest. So many slots have become free since the round before.
     pub(super) fn begin_round(&mut self, free: usize) {
         let now = Instant::now();
         let quick = HURRIED * u32::try_from(free).unwrap_or(u32::MAX);
         self.hurried = self.began.replace(now).is_some_and(|before| now - before < quick);
-        for (seat, turn) in self.seats.iter_mut().zip(&mut self.turns) {
-            if seat.rests_until.is_some_and(|until| until <= now) {
-                seat.rests_until = None;
+        for (source, turn) in self.sources.iter_mut().zip(&mut self.turns) {
+            if source.rests_until.is_some_and(|until| until <= now) {
+                source.rests_until = None;
             }
-            turn.open = seat.rests_until.is_none();
+            turn.open = source.rests_until.is_none();
         }
     }
 
     /// Whom to ask next, and for how many.
     pub(super) fn next(&mut self, free: usize) -> Option<(usize, usize)> {
         let (chosen, share) = choose(&self.turns, self.order, free, self.hurried)?;
-        let asked = share.min(self.seats[chosen].batch());
+        let asked = share.min(self.sources[chosen].batch());
         pay(&mut self.turns, chosen, asked);
         Some((chosen, asked))
     }
 
-    /// A lane had these of so many jobs that it was asked for; with fewer, it has no more.
-    pub(super) fn answered(&mut self, seat: usize, had: &[Delivery], asked: usize) {
-        self.turns[seat].open = had.len() >= asked;
-        let seat = &mut self.seats[seat];
-        seat.failed = 0;
+    /// A shard had these of so many jobs that it was asked for; with fewer, it has no more.
+    pub(super) fn answered(&mut self, source: usize, had: &[Delivery], asked: usize) {
+        self.turns[source].open = had.len() >= asked;
+        let source = &mut self.sources[source];
+        source.failed = 0;
         for delivery in had {
-            seat.learn(delivery.bytes());
+            source.learn(delivery.bytes());
         }
     }
 
-    /// A lane failed: it rests.
-    pub(super) fn failed(&mut self, lane: &Arc<Lane>, error: &Error) {
-        let Some(index) = self.seats.iter().position(|seat| Arc::ptr_eq(&seat.lane, lane)) else { return };
-        let seat = &mut self.seats[index];
-        let rest = lane.queue.link().down(error, seat.failed);
-        seat.failed += 1;
+    /// A shard failed: it rests.
+    pub(super) fn failed(&mut self, shard: &Arc<ShardRuntime>, error: &Error) {
+        let Some(index) = self.sources.iter().position(|source| Arc::ptr_eq(&source.shard, shard)) else {
+            return;
+        };
+        let source = &mut self.sources[index];
+        let rest = shard.queue.link().down(error, source.failed);
+        source.failed += 1;
         // It may have been the size of the reply: from one job on, batches grow again.
-        seat.entry_bytes = REPLY_BYTES;
-        seat.rests_until = Some(Instant::now() + rest);
+        source.entry_bytes = REPLY_BYTES;
+        source.rests_until = Some(Instant::now() + rest);
         self.turns[index].open = false;
     }
 
-    /// The lanes for which no blocking read is under way and which do not rest.
-    pub(super) fn begin_waits(&mut self) -> Vec<Arc<Lane>> {
-        let idle = self.seats.iter_mut().filter(|seat| !seat.waits && seat.rests_until.is_none());
-        idle.map(|seat| {
-            seat.waits = true;
-            seat.lane.clone()
+    /// The shards for which no blocking read is under way and which do not rest.
+    pub(super) fn begin_waits(&mut self) -> Vec<Arc<ShardRuntime>> {
+        let idle = self.sources.iter_mut().filter(|source| !source.waits && source.rests_until.is_none());
+        idle.map(|source| {
+            source.waits = true;
+            source.shard.clone()
         })
         .collect()
     }
 
-    /// The blocking read of a lane is over.
-    pub(super) fn waited(&mut self, lane: &Arc<Lane>) {
-        if let Some(seat) = self.seats.iter_mut().find(|seat| Arc::ptr_eq(&seat.lane, lane)) {
-            seat.waits = false;
+    /// The blocking read of a shard is over.
+    pub(super) fn waited(&mut self, shard: &Arc<ShardRuntime>) {
+        if let Some(source) = self.sources.iter_mut().find(|source| Arc::ptr_eq(&source.shard, shard)) {
+            source.waits = false;
         }
     }
 
-    /// The lanes for which a blocking read is under way.
-    pub(super) fn waiting(&self) -> Vec<Arc<Lane>> {
-        self.seats.iter().filter(|seat| seat.waits).map(|seat| seat.lane.clone()).collect()
+    /// The shards for which a blocking read is under way.
+    pub(super) fn waiting(&self) -> Vec<Arc<ShardRuntime>> {
+        self.sources.iter().filter(|source| source.waits).map(|source| source.shard.clone()).collect()
     }
 
-    /// Until a lane has joined, or one has rested.
+    /// Until a shard has joined, or one has rested.
     pub(super) async fn changed(&self) {
-        let rested = self.seats.iter().filter_map(|seat| seat.rests_until).min();
+        let rested = self.sources.iter().filter_map(|source| source.rests_until).min();
         let rested = rested.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
         tokio::select! {
-            () = self.lanes.more_than(self.seats.len()) => {}
+            () = self.shards.more_than(self.sources.len()) => {}
             () = tokio::time::sleep_until(rested) => {}
         }
     }
 }
 
-/// The richest lane, and how much of the free slots it is asked for: its share, or `all`.
+/// The richest shard, and how much of the free slots it is asked for: its share, or `all`.
 fn choose(turns: &[Turn], order: Order, free: usize, all: bool) -> Option<(usize, usize)> {
     let mut open = turns.iter().enumerate().filter(|(_, turn)| turn.open);
     if order == Order::Strict {
@@ -174,7 +176,7 @@ fn choose(turns: &[Turn], order: Order, free: usize, all: bool) -> Option<(usize
     Some((chosen, if all { free } else { share.clamp(1, free) }))
 }
 
-/// For each job that a lane is asked for, each open lane gains its weight, and the one that is asked pays what all gain.
+/// For each job that a shard is asked for, each open shard gains its weight, and the one that is asked pays what all gain.
 fn pay(turns: &mut [Turn], chosen: usize, asked: usize) {
     let mut total = 0;
     for turn in turns.iter_mut().filter(|turn| turn.open) {
@@ -193,7 +195,7 @@ mod tests {
         weights.iter().map(|weight| Turn { weight: *weight, credit: 0, open: true }).collect()
     }
 
-    /// How many jobs each lane gets of `rounds` slots that become free one by one.
+    /// How many jobs each shard gets of `rounds` slots that become free one by one.
     fn singly(turns: &mut [Turn], order: Order, rounds: usize) -> Vec<usize> {
         let mut got = vec![0; turns.len()];
         for _ in 0..rounds {
@@ -221,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_that_is_asked_for_all_pays_for_all() {
+    fn a_shard_that_is_asked_for_all_pays_for_all() {
         let (mut turns, mut got) = (turns(&[4, 1, 1]), [0; 3]);
         for free in [30, 10, 20].into_iter().cycle().take(300) {
             let (chosen, share) = choose(&turns, Order::Weighted, free, true).unwrap();

@@ -14,7 +14,7 @@
 -- ARGV[7]  the delay, ms; for `flow`, the time until the flow's next check at the latest
 -- ARGV[8]  not before, Unix ms, or 0
 -- ARGV[9]  when the job was enqueued, Unix ms, or 0 where that is not known yet
--- ARGV[10…] the fields, name and value, without `_ticket` and `_at`
+-- ARGV[10…] the fields, name and value, without `_job_id` and `_enqueued_at`
 -- Returns  {letter, due, now}, times in Unix ms: o scheduled or held, d already due and still leased (only
 --          for `delay`), l lost to another delivery, g gone
 local stream, group, consumer, id = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
@@ -46,14 +46,14 @@ if ARGV[6] == 'delay' and due <= now then
 end
 
 -- Never overwrite a waiting job: a producer may have made up this job id.
-local ticket = ARGV[5]
-if redis.call('HEXISTS', KEYS[2], ticket) == 1 then
-  ticket = string.sub(ticket, 1, 80) .. '-' .. id
+local job_id = ARGV[5]
+if redis.call('HEXISTS', KEYS[2], job_id) == 1 then
+  job_id = string.sub(job_id, 1, 80) .. '-' .. id
 end
 local fields = {unpack(ARGV, 10)}
-fields[#fields + 1] = '_ticket'
-fields[#fields + 1] = ticket
-fields[#fields + 1] = '_at'
+fields[#fields + 1] = '_job_id'
+fields[#fields + 1] = job_id
+fields[#fields + 1] = '_enqueued_at'
 fields[#fields + 1] = string.format('%.0f', at)
 -- Both change nothing. Redis allows them over maxmemory, and then allows the script's later writes too. A
 -- missing right shows before anything is moved.
@@ -61,12 +61,12 @@ redis.call('XACK', stream, group, '0-0')
 redis.call('XDEL', stream, '0-0')
 -- Add the member first: a member without a job is harmless, a job without a member would wait for ever.
 local score = ARGV[6] == 'flow' and at or due
-redis.call('ZADD', KEYS[3], string.format('%.0f', score), ticket)
+redis.call('ZADD', KEYS[3], string.format('%.0f', score), job_id)
 if ARGV[6] == 'flow' then
   -- The last part of the set's key names the flow in the list of flows that hold jobs.
   redis.call('ZADD', KEYS[4], 'LT', string.format('%.0f', due), string.match(KEYS[3], '[^:]+$'))
 end
-redis.call('HSET', KEYS[2], ticket, cmsgpack.pack(fields))
+redis.call('HSET', KEYS[2], job_id, cmsgpack.pack(fields))
 redis.call('XACK', stream, group, id)
 redis.call('XDEL', stream, id)
 return {'o', due, now}
