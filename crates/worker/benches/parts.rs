@@ -51,10 +51,10 @@ fn decode_a_job_with_headers_and_context(bencher: divan::Bencher) {
 #[divan::bench(args = [200, 404, 503])]
 fn judge(bencher: divan::Bencher, status: u16) {
     let policy = RetryPolicy::default();
-    let ending = SendResult::Answer(Answer { status, ..Answer::default() });
+    let result = SendResult::Answer(Answer { status, ..Answer::default() });
     let at =
         Circumstances { number: 1, max_attempts: None, age: Duration::from_secs(1), left: None, random: 0.5 };
-    bencher.bench(|| Outcome::judge(black_box(&ending), &policy, &at));
+    bencher.bench(|| Outcome::judge(black_box(&result), &policy, &at));
 }
 
 /// What the worker does of a settlement, for a group of so many jobs: Redis does the rest.

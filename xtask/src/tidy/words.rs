@@ -3,7 +3,7 @@
 use super::Source;
 
 /// An old word, and what replaces it. Found wherever it is a whole word, or a whole part of a name.
-const OLD_WORDS: [(&str, &str); 19] = [
+const OLD_WORDS: [(&str, &str); 16] = [
     ("ticket", "job id"),
     ("tickets", "job ids"),
     ("lane", "shard"),
@@ -20,10 +20,10 @@ const OLD_WORDS: [(&str, &str); 19] = [
     ("parking", "hold, or schedule"),
     ("seat", "shard of the fetcher"),
     ("seats", "shards of the fetcher"),
-    ("became", "outcome"),
-    ("meaning", "outcome, status class"),
-    ("ending", "outcome, result"),
 ];
+
+/// Old names of types; as words they are plain English.
+const OLD_TYPES: [&str; 3] = ["Became", "Ending", "Meaning"];
 
 /// Phrases that a reader has to translate.
 const PHRASES: [&str; 20] = [
@@ -58,6 +58,11 @@ pub(super) fn old_words(source: &Source) -> Vec<String> {
     }
     let mut failures = vec![];
     for (number, line) in (1..).zip(source.text.lines()) {
+        for old in OLD_TYPES.iter().filter(|old| source.path.ends_with(".rs") && has_word(line, old)) {
+            failures.push(
+                source.failure(number, &format!("`{old}` is an old name; name the outcome, result or class")),
+            );
+        }
         let line = line.to_lowercase();
         for (old, new) in OLD_WORDS.iter().filter(|(old, _)| has_word(&line, old)) {
             failures.push(source.failure(number, &format!("`{old}` is an old word; write {new}")));
@@ -72,7 +77,8 @@ pub(super) fn old_words(source: &Source) -> Vec<String> {
 /// Whether a lower-case line has a word or phrase between characters that are no letters.
 fn has_word(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
-        !line[..at].ends_with(char::is_alphabetic) && !line[at + word.len()..].starts_with(char::is_alphabetic)
+        !line[..at].ends_with(char::is_alphabetic)
+            && !line[at + word.len()..].starts_with(char::is_alphabetic)
     })
 }
 

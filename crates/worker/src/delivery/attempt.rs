@@ -15,7 +15,6 @@ use super::record::{self, Record};
 use super::settlement::{Settlement, postpone_unsent, settle};
 use super::trace::Process;
 use crate::flows::Pass;
-use crate::observe::counters::Became;
 use crate::policy::{Answer, Circumstances, Outcome, RetryPolicy, SendResult};
 use crate::shard::in_flight::InFlight;
 use crate::shard::runtime::ShardRuntime;
@@ -32,7 +31,7 @@ pub(crate) fn begin(shard: &Arc<ShardRuntime>, delivery: Delivery, sent: Instant
         return;
     }
     let lease = delivery.lease;
-    // Unboxed, its 3 KB would be copied at each step of being spawned and of ending.
+    // Unboxed, its 3 KB would be copied at each step of being spawned and of result.
     let work = Box::pin(work(shard.clone(), delivery, slot));
     let task = shard.work.spawn(work);
     shard.in_flight.begun(lease, task);
@@ -221,10 +220,10 @@ async fn attempt(
     let secret = job.secret.as_deref().and_then(|name| shard.secrets.get(name));
     let attempt =
         Attempt { parent: Some(context.clone()), resend_count: job.trail.attempts, ..Attempt::default() };
-    let ending = shard.sender.send(job, &attempt, secret, at).await;
+    let result = shard.sender.send(job, &attempt, secret, at).await;
     let took = started.elapsed();
-    flow_gate::end(shard, job, pass, &ending).await;
-    record.attempted(&ending, at, took);
+    flow_gate::end(shard, job, pass, &result).await;
+    record.attempted(&result, at, took);
     let now = shard.queue.clock().now();
     let circumstances = Circumstances {
         number: record.attempts,
@@ -233,14 +232,14 @@ async fn attempt(
         left: job.expires_at.map(|expires| Duration::from_millis(expires.saturating_sub(now))),
         random: fastrand::f64(),
     };
-    let outcome = Outcome::judge(&ending, policy, &circumstances);
-    let error = ending.error().unwrap_or(ErrorType::Other);
-    if ending.was_attempt() {
-        shard.counts.attempt(became(&outcome), ending.status());
+    let outcome = Outcome::judge(&result, policy, &circumstances);
+    let error = result.error().unwrap_or(ErrorType::Other);
+    if result.was_attempt() {
+        shard.counts.attempt(outcome.kind(), result.status());
     }
     let settlement = match outcome {
         Outcome::Done => {
-            debug!(status = ending.status(), ?took, "delivered");
+            debug!(status = result.status(), ?took, "delivered");
             process.done();
             record.done(now)
         }
@@ -248,7 +247,7 @@ async fn attempt(
             debug!(error_type = %error.as_str(), ?after, "attempt failed, to be tried again");
             let record = record.keeping(process.keep());
             process.retry();
-            Settlement::Postpone(record.postponement(Until::Retry(after), pause(&ending, policy, after)))
+            Settlement::Postpone(record.postponement(Until::Retry(after), pause(&result, policy, after)))
         }
         Outcome::Release { after } => {
             debug!(error_type = %error.as_str(), ?after, "attempt put off");
@@ -262,23 +261,14 @@ async fn attempt(
 }
 
 /// Whose pause it is before the next attempt.
-fn pause(ending: &SendResult, policy: &RetryPolicy, after: Duration) -> WaitReason {
-    match ending {
+fn pause(result: &SendResult, policy: &RetryPolicy, after: Duration) -> WaitReason {
+    match result {
         SendResult::Answer(Answer { retry_after: Some(asked), .. })
             if (*asked).min(policy.retry_after_cap) == after =>
         {
             WaitReason::RetryAfter
         }
         _ => WaitReason::Backoff,
-    }
-}
-
-fn became(outcome: &Outcome) -> Became {
-    match outcome {
-        Outcome::Done => Became::Done,
-        Outcome::Retry { .. } => Became::Retry,
-        Outcome::Release { .. } => Became::Release,
-        Outcome::Dead { .. } => Became::Dead,
     }
 }
 

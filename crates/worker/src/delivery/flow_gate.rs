@@ -189,8 +189,8 @@ pub(super) async fn ask_once(shard: &ShardRuntime, id: FlowId, request: FlowRequ
 }
 
 /// After an attempt: tells the breaker what must be told, and those who wait.
-pub(crate) async fn end(shard: &ShardRuntime, job: &Job, mut pass: Pass, ending: &SendResult) {
-    let verdict = verdict(ending);
+pub(crate) async fn end(shard: &ShardRuntime, job: &Job, mut pass: Pass, result: &SendResult) {
+    let verdict = verdict(result);
     if let Some(verdict) = verdict {
         pass.end(verdict);
     }
@@ -207,7 +207,7 @@ pub(crate) async fn end(shard: &ShardRuntime, job: &Job, mut pass: Pass, ending:
         }
         Some(_) if is_trial || is_open => works(shard, id, job, breaker).await,
         // It proved nothing of the others: the next is tried. A proxy that is down would fail all of them.
-        None if is_trial && ending.error() == Some(ErrorType::Refused) => {
+        None if is_trial && result.error() == Some(ErrorType::Refused) => {
             release_flow(shard, id, Some(Admitted::Trial)).await;
         }
         _ => {}
@@ -270,8 +270,8 @@ async fn works(shard: &ShardRuntime, id: FlowId, job: &Job, breaker: Breaker) {
 
 /// An answer proves that the destination is there, but for those that are given in its place: 502, 503, 504.
 /// What was not sent proves nothing.
-fn verdict(ending: &SendResult) -> Option<Verdict> {
-    match (ending.status(), ending.error()) {
+fn verdict(result: &SendResult) -> Option<Verdict> {
+    match (result.status(), result.error()) {
         (Some(429), _) => Some(Verdict::TooMany),
         (Some(502..=504), _) => Some(Verdict::Fails),
         (Some(_), _) => Some(Verdict::Works),

@@ -53,22 +53,22 @@ impl<'a> Record<'a> {
 
     /// After it; `at` is when it began, Unix milliseconds. The history is only written for a job that did not succeed. What the egress policy refused
     /// was no attempt, nor was what the proxy failed at: nothing was sent.
-    pub(crate) fn attempted(&mut self, ending: &SendResult, at: u64, took: Duration) {
-        if ending.was_attempt() {
+    pub(crate) fn attempted(&mut self, result: &SendResult, at: u64, took: Duration) {
+        if result.was_attempt() {
             self.attempts = self.attempts.saturating_add(1);
         }
-        self.status = ending.status();
+        self.status = result.status();
         self.took = Some(took);
-        if let SendResult::Answer(answer) = ending {
+        if let SendResult::Answer(answer) = result {
             self.kept.clone_from(&answer.kept);
         }
-        if ending.error().is_some() {
-            let error = match ending {
+        if result.error().is_some() {
+            let error = match result {
                 SendResult::Answer(_) => None,
                 SendResult::Failed { error, .. } => Some(error.as_str().into_owned()),
             };
             let traceparent = self.trace.traceparent();
-            let entry = history::Entry { at, took, status: ending.status(), error, traceparent };
+            let entry = history::Entry { at, took, status: result.status(), error, traceparent };
             self.history = Some(history::append(self.history.as_ref(), &entry));
         }
     }

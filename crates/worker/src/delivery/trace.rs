@@ -10,8 +10,8 @@ use postrider_queue::job::{Delivery, EntryId, Job, Reason};
 use postrider_queue::work::Operation;
 use telemetry::{Attributes, Context, ErrorType, Span, semconv};
 
-use crate::observe::counters::Became;
 use crate::observe::retries::Retries;
+use crate::policy::OutcomeKind;
 use crate::shard::runtime::ShardRuntime;
 use origin::{Before, Origin};
 use waits::Waits;
@@ -57,36 +57,36 @@ impl<'a> Process<'a> {
 
     /// The job is delivered.
     pub(crate) fn done(self) {
-        self.end(Became::Done);
+        self.end(OutcomeKind::Done);
     }
 
     /// The attempt failed and there will be another: as far as this delivery goes, the failure is dealt with, so
     /// it is the attempt's span alone that tells an error.
     pub(crate) fn retry(self) {
-        self.end(Became::Retry);
+        self.end(OutcomeKind::Retry);
     }
 
     /// The job is handed back for a fault that is not its own.
     pub(crate) fn release(self) {
-        self.end(Became::Release);
+        self.end(OutcomeKind::Release);
     }
 
     /// The job ended among the dead letters. `text` says why in one sentence, without secrets.
     pub(crate) fn dead(mut self, reason: Reason, error: &ErrorType, text: &str) {
-        self.ends(Became::Dead);
+        self.ends(OutcomeKind::Dead);
         self.span.set(semconv::POSTRIDER_JOB_DEAD_REASON, reason.as_str());
         self.span.fail_with(error, || text.to_owned().into());
         self.shard.queue.operations().took(Operation::Process, self.began, Some(error));
     }
 
-    fn end(mut self, became: Became) {
-        self.ends(became);
+    fn end(mut self, outcome: OutcomeKind) {
+        self.ends(outcome);
         self.shard.queue.operations().took(Operation::Process, self.began, None);
     }
 
-    fn ends(&mut self, became: Became) {
+    fn ends(&mut self, outcome: OutcomeKind) {
         self.has_ended = true;
-        self.span.set(semconv::POSTRIDER_JOB_OUTCOME, became.as_str());
+        self.span.set(semconv::POSTRIDER_JOB_OUTCOME, outcome.as_str());
     }
 }
 

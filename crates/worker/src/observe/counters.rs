@@ -7,32 +7,7 @@ use std::time::Duration;
 use postrider_queue::job::Reason;
 use telemetry::{Attributes, BoundCounter, BoundHistogram, BoundUpDownCounter, Counter, Telemetry, semconv};
 
-/// What became of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Became {
-    /// The job is delivered.
-    Done,
-    /// There will be another.
-    Retry,
-    /// The job was handed back for a fault that is not its own.
-    Release,
-    /// The job is dead.
-    Dead,
-}
-
-impl Became {
-    const COUNT: usize = 4;
-
-    /// The text of `postrider.job.outcome`.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Retry => "retry",
-            Self::Release => "release",
-            Self::Dead => "dead",
-        }
-    }
-}
+use crate::policy::OutcomeKind;
 
 /// By the first digit of the status; at 0 there was no answer.
 const STATUS_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -55,7 +30,7 @@ pub(crate) struct Counts {
     end_to_end: BoundHistogram,
     in_flight: BoundUpDownCounter,
     attempts: Counter,
-    attempts_bound: [[OnceLock<BoundCounter>; STATUS_CLASSES.len()]; Became::COUNT],
+    attempts_bound: [[OnceLock<BoundCounter>; STATUS_CLASSES.len()]; OutcomeKind::COUNT],
     retries: BoundCounter,
     leases_lost: BoundCounter,
     settlements_refused: BoundCounter,
@@ -91,7 +66,7 @@ impl Counts {
         let in_flight = "Jobs that workers hold: being sent, or not settled yet";
         let in_flight = telemetry.up_down_counter(semconv::POSTRIDER_JOB_IN_FLIGHT, "{job}", in_flight);
         let attempts =
-            "Attempts to deliver, by what became of the job and by the class of the answer's status";
+            "Attempts to deliver, by what outcome of the job and by the class of the answer's status";
         let trips = "How often this worker opened the breaker of a flow that was closed";
         let trips = telemetry.counter(semconv::POSTRIDER_FLOW_BREAKER_TRIPS, "{trip}", trips);
         let dead = "Jobs that went to the dead letters, by the reason";
@@ -126,10 +101,10 @@ impl Counts {
         for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::Cancelled) {
             self.add_dead(reason, 0);
         }
-        self.attempts(Became::Done, class_of(Some(200))).add(0);
-        for became in [Became::Retry, Became::Release, Became::Dead] {
+        self.attempts(OutcomeKind::Done, class_of(Some(200))).add(0);
+        for outcome in [OutcomeKind::Retry, OutcomeKind::Release, OutcomeKind::Dead] {
             for status in [None, Some(300), Some(400), Some(500)] {
-                self.attempts(became, class_of(status)).add(0);
+                self.attempts(outcome, class_of(status)).add(0);
             }
         }
     }
@@ -155,18 +130,18 @@ impl Counts {
     }
 
     /// An attempt was made, with this answer or none.
-    pub(crate) fn attempt(&self, became: Became, status: Option<u16>) {
-        self.attempts(became, class_of(status)).add(1);
-        if became == Became::Retry {
+    pub(crate) fn attempt(&self, outcome: OutcomeKind, status: Option<u16>) {
+        self.attempts(outcome, class_of(status)).add(1);
+        if outcome == OutcomeKind::Retry {
             self.retries.add(1);
         }
     }
 
-    fn attempts(&self, became: Became, class: usize) -> &BoundCounter {
-        self.attempts_bound[became as usize][class].get_or_init(|| {
+    fn attempts(&self, outcome: OutcomeKind, class: usize) -> &BoundCounter {
+        self.attempts_bound[outcome as usize][class].get_or_init(|| {
             self.attempts.bind(|attributes| {
                 attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.queue);
-                attributes.set(semconv::POSTRIDER_JOB_OUTCOME, became.as_str());
+                attributes.set(semconv::POSTRIDER_JOB_OUTCOME, outcome.as_str());
                 attributes.set(semconv::POSTRIDER_RESPONSE_STATUS_CLASS, STATUS_CLASSES[class]);
             })
         })

@@ -79,13 +79,51 @@ pub struct Circumstances {
     pub random: f64,
 }
 
+/// An [`Outcome`] without its details, as metrics and spans have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OutcomeKind {
+    /// The job is delivered.
+    Done,
+    /// There will be another attempt.
+    Retry,
+    /// The job was handed back for a fault that is not its own.
+    Release,
+    /// The job is dead-lettered.
+    Dead,
+}
+
+impl OutcomeKind {
+    /// How many there are.
+    pub(crate) const COUNT: usize = 4;
+
+    /// The text of `postrider.job.outcome`.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Retry => "retry",
+            Self::Release => "release",
+            Self::Dead => "dead",
+        }
+    }
+}
+
 impl Outcome {
+    /// The outcome without its details.
+    pub(crate) fn kind(&self) -> OutcomeKind {
+        match self {
+            Self::Done => OutcomeKind::Done,
+            Self::Retry { .. } => OutcomeKind::Retry,
+            Self::Release { .. } => OutcomeKind::Release,
+            Self::Dead { .. } => OutcomeKind::Dead,
+        }
+    }
+
     /// Judges an attempt by the rules of its policy ([`Overrides::class`]). Network faults and statuses
     /// that may pass are tried again while attempts are left. The wait is the policy's, or the one that the
     /// destination asks for up to the policy's cap, if that is longer. If the next attempt would be too late,
     /// the job is dead-lettered.
-    pub fn judge(ending: &SendResult, policy: &RetryPolicy, at: &Circumstances) -> Self {
-        let (text, asked) = match ending {
+    pub fn judge(result: &SendResult, policy: &RetryPolicy, at: &Circumstances) -> Self {
+        let (text, asked) = match result {
             SendResult::Answer(answer) => {
                 let text = format!("the destination answered {}", answer.status);
                 match policy.statuses.class(answer.status) {
@@ -171,8 +209,8 @@ mod tests {
         SendResult::Answer(Answer { status, ..Answer::default() })
     }
 
-    fn judge(ending: SendResult, number: u32) -> Outcome {
-        Outcome::judge(&ending, &policy(), &Circumstances { number, ..AT })
+    fn judge(result: SendResult, number: u32) -> Outcome {
+        Outcome::judge(&result, &policy(), &Circumstances { number, ..AT })
     }
 
     fn reason(outcome: &Outcome) -> Option<Reason> {
