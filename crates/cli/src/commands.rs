@@ -1,6 +1,6 @@
-//! The command line: `postrider worker`, `send`, `sink`, `health`, and the commands that look at queues.
+//! The command line: `postrider worker`, `send`, `sink`, `health`, and the commands that inspect queues.
 
-/// `println!`, but for a reader that has gone, as in `postrider jobs list | head`: that is no reason to panic.
+/// `println!` without its panic when the reader has closed the pipe, as in `postrider jobs list | head`.
 macro_rules! say {
     ($($text:tt)*) => {{
         let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*)));
@@ -32,10 +32,9 @@ use tracing::warn;
 
 /// Reliable HTTP jobs from Redis, with a trace for every delivery.
 ///
-/// Exit codes: 0 done; 1 the job that was waited for is dead, a job that was named is not there, the doctor
-/// found an error, or a worker is not well; 2 wrong usage; 3 the job that was waited for is
-/// not done yet; 4 it could not be done, for want of Redis or a port, or since a part of the worker has
-/// panicked.
+/// Exit codes: 0 success; 1 the awaited job is dead, a named job does not exist, the doctor found an error, or
+/// the worker is not healthy; 2 wrong usage; 3 the awaited job is not done yet; 4 the command failed: Redis or
+/// a port cannot be used, or a part of the worker panicked.
 #[derive(Debug, Parser)]
 #[command(name = "postrider", version, max_term_width = 100)]
 struct Cli {
@@ -58,16 +57,16 @@ enum Command {
     Doctor(doctor::DoctorArgs),
 }
 
-/// What all commands have stands below what is their own.
+/// The options of all commands are listed below a command's own.
 const LAST: usize = 100;
 
 #[derive(Debug, Args)]
 struct LogArgs {
-    /// How log lines are written, to standard error [default: text on a terminal, json otherwise]
+    /// Format of the log lines on standard error [default: text on a terminal, json otherwise]
     #[arg(long, env = "POSTRIDER_LOG_FORMAT", global = true, display_order = LAST)]
     log_format: Option<Format>,
-    /// The least level that is logged, and exceptions by module: `info,postrider=debug` [default: info for
-    /// `worker` and `sink`, else warn]
+    /// Lowest level to log, with exceptions by module: `info,postrider=debug` [default: info for `worker` and
+    /// `sink`, warn for the other commands]
     #[arg(long = "log", env = "POSTRIDER_LOG", global = true, display_order = LAST)]
     filter: Option<String>,
 }
@@ -78,10 +77,10 @@ enum Format {
     Json,
 }
 
-/// Where Redis is.
+/// The address of Redis.
 #[derive(Debug, Args)]
 struct RedisArgs {
-    /// Where Redis is: redis://[user:password@]host[:port][/database], rediss:// for TLS,
+    /// URL of Redis: redis://[user:password@]host[:port][/database], rediss:// for TLS,
     /// redis-cluster://, redis-sentinel://, redis+unix://
     // The value may hold a password: `--help` must not show it.
     #[arg(
@@ -94,31 +93,31 @@ struct RedisArgs {
     redis_url: String,
 }
 
-/// How long telemetry may take at the end.
+/// How long telemetry may flush at the end.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// Runs the program by its arguments and environment.
+/// Runs the program with its arguments and environment.
 pub fn main() -> ExitCode {
     let cli = Cli::from_arg_matches(&without_empty_variables(Cli::command()).get_matches());
     let cli = cli.unwrap_or_else(|error| error.exit());
     if let Command::Health(args) = &cli.command {
         return args.run();
     }
-    // One thread: a second one gained nothing where it was measured, and costs in every wake-up. More
-    // throughput comes from more workers.
+    // One thread: in measurements, a second one gained nothing, and each wake-up costs more. More throughput
+    // comes from more workers.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
     let code = runtime.block_on(run(cli));
-    // A name lookup that hangs must not hold up the end.
+    // A hanging name lookup must not delay the exit.
     runtime.shutdown_background();
     code
 }
 
-/// An empty variable counts as unset, as those of OpenTelemetry do: `POSTRIDER_QUEUE=` is what a file of variables
-/// has where nothing is said.
+/// An empty variable counts as unset, as OpenTelemetry's variables do: files of variables contain lines such as
+/// `POSTRIDER_QUEUE=` for values that are not set.
 fn without_empty_variables(command: clap::Command) -> clap::Command {
     let is_empty = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
     command
@@ -127,7 +126,7 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 }
 
 async fn run(cli: Cli) -> ExitCode {
-    // Two of our dependencies use rustls; both are to use this provider.
+    // Two dependencies use rustls; both must use this provider.
     rustls::crypto::ring::default_provider()
         .install_default()
         .expect("this is the first thing that the program does with TLS");
@@ -135,8 +134,8 @@ async fn run(cli: Cli) -> ExitCode {
     config.service_version = Some(env!("CARGO_PKG_VERSION"));
     config.log = Some(cli.log.log(!matches!(cli.command, Command::Worker(_) | Command::Sink(_))));
     if !matches!(cli.command, Command::Worker(_)) {
-        // Each call would be a series of its own that ends at once. And many receivers of traces take no metrics,
-        // and would be warned of at each call.
+        // Each call would make a new series with one point. And many trace receivers accept no metrics: each
+        // call would log a warning.
         config.metrics.exporter = Exporter::None;
         config.prometheus = false;
     }
@@ -180,7 +179,7 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     ExitCode::from(if usage { 2 } else { 4 })
 }
 
-/// The command was given something that it cannot use.
+/// Wrong usage of a command.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(String);
@@ -206,11 +205,11 @@ fn duration(text: &str) -> Result<Duration, String> {
     if duration > LONGEST { Err("it must be at most 3650 days".to_owned()) } else { Ok(duration) }
 }
 
-/// A duration that is not nothing.
+/// A duration of at least 1 ms.
 fn some_time(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
     if duration < Duration::from_millis(1) { Err("it must be at least 1ms".to_owned()) } else { Ok(duration) }
 }
 
-/// Longer is a mistake, and more than a clock can count.
+/// A longer duration is a mistake, and would overflow a clock.
 const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);

@@ -103,9 +103,9 @@ pub struct Config {
     pub http: HttpConfig,
     /// The destinations that receive trace context.
     pub propagation: Propagation,
-    /// What becomes spans.
+    /// Which spans are made.
     pub traces: Traces,
-    /// What is no error, and most likely not what was meant.
+    /// Warnings: settings that are valid, but probably not intended.
     pub notes: Vec<String>,
 }
 

@@ -18,14 +18,15 @@ use ::telemetry::Telemetry;
 /// How many scheduled job ids are checked for a missing job.
 const LOOKED_UP: u64 = 1_000;
 
-/// Check Redis, its queues and the telemetry, and advise what to do
+/// Check Redis, the queues and the telemetry, and advise what to do
 ///
 /// Exit code 0: no error; 1: an error. Warnings are not errors.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
     #[command(flatten)]
     look: LookArgs,
-    /// Print one JSON document: `fit`, and the list `findings` of `level`, `check`, `queue`, `seen`, `advice`
+    /// Print one JSON document: `fit`, and the list `findings`, each with `level`, `check`, `queue`, `seen` and
+    /// `advice`
     #[arg(long)]
     json: bool,
 }

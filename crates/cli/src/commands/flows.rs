@@ -13,15 +13,15 @@ use telemetry::Telemetry;
 use super::render::{brief, plain, table, time};
 use super::target::LookArgs;
 
-/// Show flows that are held back: destinations whose breaker is open, and those for which jobs wait
+/// Show flows whose breaker is open or that hold jobs
 ///
-/// A breaker is open after attempts in a row that had no answer: nothing is sent. Then it is half-open: one attempt
-/// is made as a trial. With queues named, flows are shown for which jobs of these wait.
+/// A breaker opens after several attempts in a row without a response: nothing is sent. Then it is half-open: one
+/// attempt is sent as a trial. With --queue, only flows that hold jobs of these queues are shown.
 #[derive(Debug, Args)]
 pub(super) struct FlowsArgs {
     #[command(flatten)]
     look: LookArgs,
-    /// Print one JSON object a line, one for each flow
+    /// Print one JSON object a line for each flow
     #[arg(long)]
     json: bool,
 }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_that_has_no_name_is_shown_by_its_id() {
+    fn a_flow_without_a_name_is_shown_by_its_id() {
         let id = FlowId::of("h:80");
         assert_eq!(row(id, &HeldFlow::default(), NOW)[0], format!("({id})"));
         let known = HeldFlow {

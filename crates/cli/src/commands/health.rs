@@ -7,24 +7,24 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-/// Ask a running worker whether it is well
+/// Check whether a running worker is healthy
 ///
-/// It asks the address that the worker was given with --listen, and says in one sentence what it learned. Exit
-/// codes: 0 well, 1 not. Containers without a shell use it as their health check.
+/// It calls the address that the worker listens on, and prints the result in one sentence. Exit codes: 0 healthy,
+/// 1 not. It is a health check for containers without a shell.
 #[derive(Debug, Args)]
 pub(super) struct HealthArgs {
-    /// Where the worker listens: its own --listen
+    /// The address that the worker listens on, its --listen
     #[arg(long, env = "POSTRIDER_LISTEN", value_name = "ADDR:PORT")]
     listen: Option<String>,
-    /// Ask only whether the process runs (/livez), not whether it takes jobs, too (/readyz)
+    /// Check only that the process runs (/livez), not that it takes jobs (/readyz)
     #[arg(long)]
     live: bool,
-    /// How long to wait for the answer
+    /// How long to wait for the response
     #[arg(long, default_value = "3s", value_parser = super::some_time, value_name = "DURATION")]
     timeout: Duration,
 }
 
-/// Longer answers are cut. The status line and a sentence fit.
+/// Longer responses are cut, bytes. The status line and a sentence fit.
 const MOST_BYTES: u64 = 4096;
 
 impl HealthArgs {
@@ -46,10 +46,12 @@ impl HealthArgs {
         let address = reachable(address(self.listen.as_deref().unwrap_or_default())?);
         let (path, word) = if self.live { ("/livez", "alive") } else { ("/readyz", "ready") };
         let answer = get(address, path, self.timeout).map_err(|error| {
-            format!("no answer from http://{address}{path}: {error}; does a worker run with --listen there?")
+            format!(
+                "no response from http://{address}{path}: {error}; does a worker run with --listen there?"
+            )
         })?;
-        let (status, body) = parse(&answer)
-            .ok_or_else(|| format!("what answers at http://{address}{path} does not speak HTTP"))?;
+        let (status, body) =
+            parse(&answer).ok_or_else(|| format!("the response from http://{address}{path} is not HTTP"))?;
         match status {
             200 => Ok(format!("{word}: http://{address}{path} answered 200")),
             _ => Err(format!("not {word}: http://{address}{path} answered {status}{}", reason(body))),
@@ -57,17 +59,17 @@ impl HealthArgs {
     }
 }
 
-/// An empty variable is none.
+/// An empty variable counts as unset.
 fn address(text: &str) -> Result<SocketAddr, String> {
     if text.is_empty() {
-        return Err("where does the worker listen? Give --listen ADDR:PORT, or set POSTRIDER_LISTEN, \
-                    as for the worker itself"
+        return Err("the worker's address is missing; give --listen ADDR:PORT, or set POSTRIDER_LISTEN, \
+                    as for the worker"
             .to_owned());
     }
     text.parse().map_err(|_| format!("--listen {text}: write ADDR:PORT, as in 127.0.0.1:9464 or [::1]:9464"))
 }
 
-/// Who listens on all addresses is asked on the loopback.
+/// A worker that listens on all addresses is reached on the loopback.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
@@ -90,7 +92,7 @@ fn get(address: SocketAddr, path: &str, timeout: Duration) -> io::Result<Vec<u8>
         match stream.read(&mut part) {
             Ok(0) => break,
             Ok(length) => answer.extend_from_slice(&part[..length]),
-            // What a timeout is called differs between systems.
+            // Some systems report a timeout as this.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(late()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -111,7 +113,7 @@ fn late() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "timed out")
 }
 
-/// The status and the body of an answer.
+/// The status and the body of a response.
 fn parse(answer: &[u8]) -> Option<(u16, String)> {
     let text = String::from_utf8_lossy(answer);
     let status = text.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.get(..3)?.parse().ok()?;
@@ -119,7 +121,7 @@ fn parse(answer: &[u8]) -> Option<(u16, String)> {
     Some((status, body.to_owned()))
 }
 
-/// The first line of what the worker says, without what could confuse a terminal.
+/// The first line of the body, without control characters, which could confuse a terminal.
 fn reason(body: String) -> String {
     let line = body.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let line: String = line.chars().filter(|character| !character.is_control()).take(300).collect();
@@ -137,7 +139,7 @@ mod tests {
         HealthArgs { listen: Some(listen.to_owned()), live, timeout: Duration::from_secs(10) }
     }
 
-    /// What the command says to a worker that gives this answer, and what it was asked for.
+    /// The command's result for a worker that sends this response, and the request line that the worker got.
     fn check(live: bool, answer: &'static str) -> (Result<String, String>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_process_is_asked_for_on_request() {
+    fn with_live_only_the_process_is_checked() {
         let (result, request) = check(true, "HTTP/1.1 200 OK\r\n\r\n");
         assert!(result.unwrap().starts_with("alive: "));
         assert_eq!(request, "GET /livez HTTP/1.1");
@@ -174,20 +176,20 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_speak_http_is_not_well() {
-        let expected = "what answers at http://HOST/readyz does not speak HTTP";
+    fn a_response_that_is_not_http_is_not_healthy() {
+        let expected = "the response from http://HOST/readyz is not HTTP";
         assert_eq!(check(false, "-ERR unknown command\r\n").0, Err(expected.to_owned()));
     }
 
     #[test]
-    fn where_nobody_listens_nothing_is_well() {
+    fn without_a_listener_the_worker_is_not_healthy() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let error = args(&address, false).ask().unwrap_err();
         assert!(error.contains("does a worker run with --listen there?"), "{error}");
     }
 
     #[test]
-    fn a_worker_that_does_not_answer_in_time_is_not_well() {
+    fn a_worker_that_does_not_respond_in_time_is_not_healthy() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut args = args(&listener.local_addr().unwrap().to_string(), false);
         args.timeout = Duration::from_millis(50);
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_needed_and_all_addresses_are_asked_on_the_loopback() {
+    fn an_address_is_needed_and_all_addresses_are_reached_on_the_loopback() {
         assert!(args("", false).ask().unwrap_err().contains("POSTRIDER_LISTEN"));
         assert!(args("localhost", false).ask().unwrap_err().contains("write ADDR:PORT"));
         let reached = |text: &str| reachable(address(text).unwrap()).to_string();

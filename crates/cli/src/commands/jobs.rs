@@ -15,11 +15,11 @@ use super::render::{
 use super::results;
 use super::target::{LookArgs, View};
 
-/// Look at jobs that are not dead, cancel them, or run them before their time
+/// List and show jobs that are not dead, cancel them, or run them now
 ///
-/// An ID is a job id, which `send` prints; the id of its entry in the stream; or its label, the field
-/// `label`. A job id is found at once; a label is searched for, among at most 10,000 entries and 10,000 waiting
-/// jobs of each queue. Exit code 1: no such job, or it could not be done.
+/// An ID is one of: the job id, which `send` prints; the entry id in the stream; the label, the job's field
+/// `label`. A job id is found directly. A label is searched for among at most 10,000 entries and 10,000 waiting
+/// jobs of each queue. Exit code 1: no such job, or the command failed for a job.
 #[derive(Debug, Args)]
 pub(super) struct JobsArgs {
     #[command(subcommand)]
@@ -30,16 +30,15 @@ pub(super) struct JobsArgs {
 enum Command {
     List(ListArgs),
     Show(ShowArgs),
-    /// Give a job up: it goes to the dead letters, with the reason `cancelled`
+    /// Cancel a job: it becomes a dead letter with the reason `cancelled`
     ///
     /// A running job is taken from its worker, but its request may have been sent.
     Cancel(ActArgs),
-    /// Run a job now: before its time, or past its flow
+    /// Run a scheduled or held job now
     RunNow(ActArgs),
 }
 
-/// List jobs: running ones, then ready ones, then scheduled ones by the time at which they are due, then those
-/// that their flow holds back
+/// List jobs: running, then ready, then scheduled by due time, then held by their flow
 #[derive(Debug, Args)]
 struct ListArgs {
     #[command(flatten)]
@@ -47,10 +46,10 @@ struct ListArgs {
     /// Only jobs in this state
     #[arg(long, value_enum)]
     state: Option<Only>,
-    /// At most so many of each queue
+    /// At most this number of jobs for each queue
     #[arg(long, default_value = "20", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     limit: u16,
-    /// Print one JSON object a line, one for each job
+    /// Print one JSON object a line for each job
     #[arg(long)]
     json: bool,
 }
@@ -63,15 +62,15 @@ enum Only {
     Held,
 }
 
-/// Show a job with all its fields, or its result while that is kept; what may be secret is masked
+/// Show a job with all its fields, or its result while that is kept; possible secrets are masked
 #[derive(Debug, Args)]
 struct ShowArgs {
-    /// The job id, entry or label
+    /// The job id, entry id or label
     id: String,
     #[command(flatten)]
     look: LookArgs,
-    /// Print one JSON document: the list `jobs`, `cut` where the search did not reach the end, and the list
-    /// `results`
+    /// Print one JSON document: the lists `jobs` and `results`, and `cut`: whether the search stopped at its
+    /// limit
     #[arg(long)]
     json: bool,
     /// Show secrets, too
@@ -79,23 +78,23 @@ struct ShowArgs {
     reveal: bool,
 }
 
-// Without a documentation of its own, which would take the place of the commands'.
+// It has no doc comment, which would replace those of the commands.
 #[derive(Debug, Args)]
 struct ActArgs {
-    /// The job id, entry or label
+    /// The job id, entry id or label
     id: String,
     #[command(flatten)]
     look: LookArgs,
-    /// Do it to all jobs that bear this label, should there be several
+    /// If several jobs have this label, act on all of them
     #[arg(long)]
     all: bool,
-    /// Print one JSON document: the list `jobs` with the `outcome` of each, and `cut` where the search did not
-    /// reach the end
+    /// Print one JSON document: the list `jobs` with the `outcome` of each, and `cut`: whether the search
+    /// stopped at its limit
     #[arg(long)]
     json: bool,
 }
 
-/// What is done to a job.
+/// An action on a job.
 #[derive(Clone, Copy)]
 enum Act {
     Cancel,
@@ -148,7 +147,7 @@ impl ShowArgs {
         let (jobs, cut) = find(&view, &self.id).await?;
         let mut whole = Vec::new();
         for job in jobs {
-            // One that has moved since is shown as it was found.
+            // A job that has moved since is shown as it was found.
             whole.push(view.inspector.whole(&job).await?.unwrap_or(job));
         }
         let mut results = Vec::new();
@@ -186,7 +185,7 @@ impl ActArgs {
             let now = view.inspector.now().await?;
             say!("{}", jobs_table(&jobs, now));
             eprintln!(
-                "error: {} bear the id {}, and nothing was done; name one by its job id, or give --all",
+                "error: {} have the label {}, and nothing was changed; give the job id of one, or --all",
                 count(jobs.len(), "job", "jobs"),
                 self.id
             );
@@ -213,7 +212,7 @@ impl ActArgs {
     }
 }
 
-/// What became of an act.
+/// The outcome of an action.
 struct Outcome {
     ok: bool,
     name: &'static str,
@@ -232,7 +231,7 @@ impl Outcome {
 }
 
 impl Act {
-    /// A job may move from one place to another in the moment in which it is looked at: it is looked for again.
+    /// A job may move from one state to another between the search and the action: then it is searched for again.
     async fn on(self, view: &View, job: &FoundJob) -> Result<Outcome, Box<dyn Error>> {
         const TRIES: usize = 3;
         let mut job = job.clone();
@@ -251,15 +250,13 @@ impl Act {
     }
 
     async fn once(self, view: &View, job: &FoundJob) -> Result<Outcome, Box<dyn Error>> {
-        const GONE: &str = "is not there any more: delivered, dead or cancelled in the meantime";
+        const GONE: &str = "is gone: it was delivered, dead-lettered or cancelled in the meantime";
         match self {
             Self::Cancel => Ok(match view.inspector.cancel(job).await? {
-                Cancelled::Before => {
-                    Outcome::done("cancelled", "cancelled; it stands among the dead letters")
-                }
+                Cancelled::Before => Outcome::done("cancelled", "cancelled; it is a dead letter now"),
                 Cancelled::WhileRunning => Outcome::done(
                     "cancelled_while_running",
-                    "cancelled; a worker held it: its request may have been sent",
+                    "cancelled while it was running: its request may have been sent",
                 ),
                 Cancelled::Gone => Outcome::not("gone", GONE),
                 Cancelled::Unmovable => Outcome::not(
@@ -278,8 +275,12 @@ impl Act {
                         Outcome::not("unreadable", "cannot be read; it is dead-lettered when it is due")
                     }
                 }),
-                Place::Ready(_) => Ok(Outcome::not("not_waiting", "does not wait: it is ready already")),
-                Place::Running { .. } => Ok(Outcome::not("not_waiting", "does not wait: a worker holds it")),
+                Place::Ready(_) => {
+                    Ok(Outcome::not("not_waiting", "is neither scheduled nor held: it is ready"))
+                }
+                Place::Running { .. } => {
+                    Ok(Outcome::not("not_waiting", "is neither scheduled nor held: it is running"))
+                }
             },
         }
     }
@@ -295,20 +296,20 @@ async fn find(view: &View, id: &str) -> Result<(Vec<FoundJob>, bool), Box<dyn Er
     Ok((jobs, cut))
 }
 
-/// Says where was looked, unless all is well.
+/// Reports a search that was cut, or that found nothing.
 fn said_where(view: &View, id: &str, found: usize, cut: bool) -> ExitCode {
     if cut {
         eprintln!(
-            "note: the search was cut after 10000 entries or waiting jobs of a queue; there may be more. A job id \
-             is found at once"
+            "note: the search stopped after 10000 entries or waiting jobs of a queue; there may be more. A job id \
+             is found directly"
         );
     }
     if found > 0 {
         return ExitCode::SUCCESS;
     }
     eprintln!(
-        "error: no job with the id {id} is ready, running, scheduled or held in {}; it is delivered, or dead (see \
-         `postrider dead show {id}`), or in another queue",
+        "error: no job with the job id, entry id or label {id} is ready, running, scheduled or held in {}; it was \
+         delivered, is dead (see `postrider dead show {id}`), or is in another queue",
         view.names()
     );
     ExitCode::from(1)
@@ -330,10 +331,10 @@ fn state_text(job: &FoundJob, now: u64) -> String {
         Place::Running { worker, deliveries, .. } => {
             let worker = plain(worker.as_bytes(), 100);
             let again = if *deliveries > 1 { format!(", delivery {deliveries}") } else { String::new() };
-            format!("running, held by {worker}{again}")
+            format!("running, on {worker}{again}")
         }
         Place::Held { name, .. } => format!("held, for {}", plain(name.as_bytes(), 100)),
-        Place::Scheduled(None) => "waiting, for no time".to_owned(),
+        Place::Scheduled(None) => "scheduled, without a time".to_owned(),
         Place::Scheduled(Some(due)) if *due <= now => "scheduled, due".to_owned(),
         Place::Scheduled(Some(due)) => format!("scheduled, due in {}", brief(millis(due - now))),
     }
@@ -341,7 +342,7 @@ fn state_text(job: &FoundJob, now: u64) -> String {
 
 fn jobs_table(jobs: &[FoundJob], now: u64) -> comfy_table::Table {
     table(
-        ["QUEUE", "JOB_ID", "ID", "STATE", "ATTEMPTS", "METHOD", "URL"],
+        ["QUEUE", "JOB ID", "LABEL", "STATE", "ATTEMPTS", "METHOD", "URL"],
         jobs.iter().map(|job| {
             [
                 job.queue.to_string(),

@@ -15,7 +15,7 @@ use super::RedisArgs;
 use super::render::{brief, table};
 use super::target::{LookArgs, name};
 
-/// Show queues: how many jobs are in which state, how old the oldest is, who works
+/// Show queues: the number of jobs in each state, the age of the oldest, the workers
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct QueuesArgs {
@@ -23,7 +23,7 @@ pub(super) struct QueuesArgs {
     command: Option<Command>,
     #[command(flatten)]
     look: LookArgs,
-    /// Print one JSON object a line, one for each queue
+    /// Print one JSON object a line for each queue
     #[arg(long)]
     json: bool,
 }
@@ -33,28 +33,28 @@ enum Command {
     Shards(ShardsArgs),
 }
 
-/// Give a queue another number of shards, while jobs run
+/// Change the number of shards of a queue while jobs run
 ///
-/// Workers that run take up new shards within seconds. With fewer, the higher ones get no new jobs and are read
-/// until they are empty.
+/// Running workers read new shards within seconds. If the number shrinks, the higher shards get no new jobs and
+/// are read until they are empty.
 #[derive(Debug, Args)]
 struct ShardsArgs {
     /// The queue
     #[arg(value_parser = name)]
     queue: QueueName,
-    /// How many shards, 1 to 64
+    /// The number of shards, 1 to 64
     #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     shards: u32,
     #[command(flatten)]
     redis: RedisArgs,
-    /// Print one JSON object: `queue`, `shards`, and how many are `read`
+    /// Print one JSON object: `queue`, `shards`, and `read`, the number of shards that workers read
     #[arg(long)]
     json: bool,
 }
 
 impl ShardsArgs {
     async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
-        // The one command that it sends is its span.
+        // The one Redis command that it sends has a span.
         let spans = Spans { commands: true, ..Spans::default() };
         let redis = Redis::connect_with(&self.redis.redis_url, telemetry, spans).await?;
         let shards = redis.reshard(&self.queue, self.shards).await;
@@ -96,14 +96,14 @@ impl QueuesArgs {
 }
 
 fn print(surveys: &[(&Shard, Survey)]) {
-    let header = ["QUEUE", "READY", "IN FLIGHT", "SCHEDULED", "HELD", "DEAD", "OLDEST", "WORKERS"];
+    let header = ["QUEUE", "READY", "RUNNING", "SCHEDULED", "HELD", "DEAD", "OLDEST", "WORKERS"];
     say!("{}", table(header, surveys.iter().map(|(queue, survey)| row(queue, survey))));
     let workers: Vec<_> = surveys
         .iter()
         .flat_map(|(queue, survey)| survey.consumers.iter().map(|worker| worker_row(queue, worker)))
         .collect();
     if !workers.is_empty() {
-        say!("\n{}", table(["QUEUE", "WORKER", "HOLDS", "LAST SEEN", "STATE", "VERSION"], workers));
+        say!("\n{}", table(["QUEUE", "WORKER", "RUNNING", "LAST SEEN", "STATE", "VERSION"], workers));
     }
     for (queue, survey) in surveys {
         survey.faults.iter().for_each(|fault| eprintln!("note: queue {queue}: {fault}"));

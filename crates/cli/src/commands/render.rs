@@ -1,4 +1,4 @@
-//! What jobs look like on a terminal and in JSON: secrets masked, control characters harmless. Pure.
+//! Renders jobs for terminals and as JSON, with masked secrets and harmless control characters. Pure.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,12 +8,13 @@ use http_telemetry::is_secret;
 use postrider_queue::job::Fields;
 use serde_json::{Map, Value, json};
 
-/// What stands in the place of a secret.
+/// The text that replaces a secret.
 const MASK: &str = "REDACTED";
-/// Longer texts are cut in tables.
+/// Longer texts are cut in tables, characters.
 const LONGEST_TEXT: usize = 1_000;
-/// Long values are broken into lines, so that a table stays so narrow.
+/// The width of a table, characters; long values are wrapped.
 const WIDTH: u16 = 120;
+
 /// A table for people.
 pub(super) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> Table {
     let mut table = Table::new();
@@ -26,7 +27,7 @@ pub(super) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<I
     table
 }
 
-/// Bytes of a job as a text that does nothing to a terminal.
+/// Bytes of a job as text, with control characters escaped.
 pub(super) fn plain(bytes: &[u8], longest: usize) -> String {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return format!("({} bytes that are not text)", bytes.len());
@@ -46,7 +47,7 @@ pub(super) fn plain(bytes: &[u8], longest: usize) -> String {
     plain
 }
 
-/// A field on one line of a list; empty where there is none.
+/// A field on one line of a list; empty if the job does not have it.
 pub(super) fn line(fields: &Fields, name: &str, longest: usize) -> String {
     field(fields, name).map_or(String::new(), |value| plain(value, longest).replace('\n', " "))
 }
@@ -56,12 +57,12 @@ pub(super) fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a [u8]> {
     fields.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_ref())
 }
 
-/// A job's method, which is POST unless it says otherwise.
+/// A job's method; the default is POST.
 pub(super) fn method(fields: &Fields) -> String {
     if field(fields, "method").is_some() { line(fields, "method", 10) } else { "POST".to_owned() }
 }
 
-/// A job's URL without what may be secret.
+/// A job's URL with masked secrets.
 pub(super) fn url(fields: &Fields) -> String {
     field(fields, "url").map_or(String::new(), masked_url)
 }
@@ -84,12 +85,12 @@ fn masked_headers(headers: &[u8]) -> String {
     }
 }
 
-/// A field's value as it may be shown.
+/// A field's masked value; `None` if it needs no mask.
 fn masked(name: &str, value: &[u8]) -> Option<String> {
     match name {
         "url" => Some(masked_url(value)),
         "headers" => Some(masked_headers(value)),
-        // A whole job that could not be read: anything may stand in it.
+        // A whole job that could not be read: it may contain anything.
         "_raw" => Some(format!("({} bytes; --reveal shows them)", value.len())),
         name if is_secret(name) => Some(MASK.to_owned()),
         _ => None,
@@ -110,7 +111,7 @@ pub(super) fn fields_table(fields: &Fields, reveal: bool) -> Table {
     table
 }
 
-/// All fields, for programs. A name that stands twice has a list; bytes that are not text are `{"hex":…}`.
+/// All fields, for programs. A repeated name has a list of values; bytes that are not text are `{"hex":…}`.
 pub(super) fn fields_json(fields: &Fields, reveal: bool) -> Value {
     let mut object = Map::new();
     for (name, value) in fields {
@@ -133,7 +134,7 @@ fn bytes_json(bytes: &[u8]) -> Value {
     }
 }
 
-/// The attempts of a job; `None` where there was none.
+/// The attempts of a job; `None` if there was none.
 pub(super) fn history_table(fields: &Fields) -> Option<Table> {
     let attempts: Vec<Value> = serde_json::from_slice(field(fields, "_history")?).ok()?;
     let rows = attempts.iter().map(|attempt| {
@@ -146,7 +147,7 @@ pub(super) fn history_table(fields: &Fields) -> Option<Table> {
             text("trace_id"),
         ]
     });
-    Some(table(["ATTEMPT AT", "TOOK", "CAME TO", "TRACE"], rows))
+    Some(table(["ATTEMPT AT", "TOOK", "OUTCOME", "TRACE"], rows))
 }
 
 /// A length of time in at most two units: `1h 5m`.
@@ -160,7 +161,7 @@ pub(super) fn brief(time: Duration) -> String {
 
 /// A Unix time in ms, for people.
 pub(super) fn time(millis: u64) -> String {
-    /// The end of the year 9999; what lies behind was made up.
+    /// The end of the year 9999, Unix ms; later times are not real.
     const LAST: u64 = 253_402_300_800_000;
     if millis >= LAST {
         return millis.to_string();
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_masked_wherever_they_stand() {
+    fn secrets_are_masked_everywhere() {
         let fields = fields(&[
             ("url", "https://u:hunter2@h/p?api_key=hunter2&a=b&X-Session-Token=hunter2"),
             ("headers", r#"{"Authorization":"hunter2","X-Api-Key":["hunter2"],"Accept":"text/html"}"#),
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_readable_is_not_shown_as_it_is() {
+    fn unreadable_values_are_not_shown_raw() {
         assert_eq!(masked_headers(b"hunter2"), "(7 bytes that are no JSON object)");
         assert_eq!(masked_url(b"hunter 2"), "(not a URL)");
         assert_eq!(plain(b"\x1b[2J\tx", 10), "\\u{1b}[2J\\tx");
@@ -217,14 +218,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_stands_twice_keeps_both_values() {
+    fn a_repeated_name_keeps_both_values() {
         let twice: Fields =
             vec![("a".into(), "1".into()), ("a".into(), "2".into()), ("b".into(), vec![0xff, 1].into())];
         assert_eq!(fields_json(&twice, false), json!({"a": ["1", "2"], "b": {"hex": "ff01"}}));
     }
 
     #[test]
-    fn times_are_short_and_made_up_ones_do_not_matter() {
+    fn times_are_short_and_impossible_ones_are_numbers() {
         assert_eq!(brief(Duration::from_millis(3_723_004)), "1h 2m");
         assert_eq!(brief(Duration::from_millis(7)), "7ms");
         assert_eq!(time(1_795_396_101_000), "2026-11-23T01:08:21.000Z");

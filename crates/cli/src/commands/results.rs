@@ -1,13 +1,13 @@
-//! A job's result for people.
+//! Renders a job's result for people.
 
 use postrider_queue::JobResult;
 
 use super::render::plain;
 
-/// More of a body than this is cut on a terminal; `--json` has all that was kept.
+/// Characters of a body that are shown on a terminal; `--json` prints all that was kept.
 const LONGEST: usize = 1000;
 
-/// What became of the job, in one line.
+/// The job's outcome, in one line.
 pub(super) fn line(result: &JobResult) -> String {
     let JobResult { outcome, status, attempts, reason, error, .. } = result;
     let plural = if *attempts == 1 { "" } else { "s" };
@@ -19,8 +19,7 @@ pub(super) fn line(result: &JobResult) -> String {
     plain(text.as_bytes(), usize::MAX)
 }
 
-/// The answer, as far as it was kept: headers, and the body if it is text. Nothing of it does anything to a
-/// terminal.
+/// The kept part of the response: headers, and the body if it is text. Control characters are escaped.
 pub(super) fn answer(result: &JobResult) -> Option<String> {
     let mut lines: Vec<String> = vec![];
     for (name, value) in &result.headers {
@@ -47,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_does_nothing_to_a_terminal() {
+    fn a_response_cannot_control_a_terminal() {
         let result = JobResult {
             headers: [("x".to_owned(), "a\u{1b}[2Jb".to_owned())].into(),
             body: Some("one\ntwo\u{7}".to_owned()),

@@ -21,20 +21,21 @@ use super::target::name;
 use super::{RedisArgs, Usage, duration, results, some_time};
 use from::FromArgs;
 
-/// Put a job into a queue; with --wait, say what became of it
+/// Enqueue a job; with --wait, print its outcome
 ///
-/// With --from, a job for each line of a file: a JSON object whose members are the fields of a job. `url` is needed;
-/// `headers` is an object, `body` a text that is sent as it is, or any other JSON that is sent as such. A job with a
-/// `key` is put in once under it within --key-ttl, so that a file of these can be given again without harm.
+/// With --from, enqueue a job for each line of a file. A line is a JSON object of a job's fields: `url` is required,
+/// `headers` is an object, and `body` is a text, which is sent unchanged, or any other JSON. A job with a `key` is
+/// enqueued only once within --key-ttl, so a file of such jobs can be sent again safely.
 ///
-/// A file is checked whole before its first job is put in. What cannot be read twice, as a pipe, is checked as it
-/// comes: what stands before a wrong line is in then. An error in the middle says with which --skip to go on.
+/// A file is checked as a whole before its first job is enqueued. A pipe cannot be read twice, so its lines are
+/// checked one by one: the jobs before a wrong line are enqueued. After an error, the message contains the --skip to
+/// continue with.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "postrider send [OPTIONS] [METHOD] <URL>\n       postrider send [OPTIONS] --from <FILE>"
 )]
 pub(super) struct SendArgs {
-    /// The method (default POST) and the URL of the request
+    /// Method (default POST) and URL of the request
     #[arg(num_args = 1..=2, required_unless_present = "file", value_name = "[METHOD] URL")]
     target: Vec<String>,
     #[command(flatten)]
@@ -44,49 +45,49 @@ pub(super) struct SendArgs {
     /// A header of the request; may be given several times
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
-    /// The body of the request; `@FILE` is read from a file, `@-` from standard input
+    /// The body of the request; `@FILE` reads it from a file, `@-` from standard input
     #[arg(short = 'd', long = "data", value_name = "DATA")]
     data: Option<String>,
     /// The queue
     #[arg(long, env = "POSTRIDER_QUEUE", default_value = "default", value_parser = name, value_name = "NAME")]
     queue: QueueName,
-    /// A label for the destination and the tools: letters, digits, `_` and `-`
+    /// A label, which the destination and the tools show: letters, digits, `_` and `-`
     #[arg(long)]
     label: Option<String>,
-    /// Put it in once under this key, however often the command is repeated; the answer is the first job's
+    /// Enqueue the job only once under this key, even if the command is repeated, which prints the first job's id
     #[arg(long, value_parser = key, value_name = "KEY")]
     key: Option<String>,
     /// How long a key is remembered
     #[arg(long, default_value = "24h", value_parser = some_time, value_name = "DURATION")]
     key_ttl: Duration,
-    /// Refuse where the queue holds so many jobs [default: never]
+    /// Refuse the job if the queue holds this number of jobs [default: no limit]
     #[arg(long, env = "POSTRIDER_QUEUE_CAP", value_name = "N")]
     cap: Option<u64>,
-    /// Its retry policy, by the name that it has in the worker's configuration
+    /// Name of the job's retry policy in the worker's configuration
     #[arg(long, value_name = "NAME")]
     retry: Option<String>,
-    /// Its flow: jobs of one flow are limited together [default: those of the same host and port]
+    /// Flow of the job; the jobs of a flow are limited together [default: one flow for each host and port]
     #[arg(long, value_name = "KEY")]
     flow: Option<String>,
-    /// Send it only after so long
+    /// Delay the job by this time
     #[arg(long = "in", value_parser = duration, value_name = "DURATION")]
     delay: Option<Duration>,
-    /// Send it not before this time, RFC 3339 and UTC: 2026-12-24T18:00:00Z
+    /// Delay the job until this time, RFC 3339 in UTC: 2026-12-24T18:00:00Z
     #[arg(long, value_parser = time, value_name = "TIME", conflicts_with = "delay")]
     at: Option<u64>,
-    /// A deadline for each attempt [default: the worker's]
+    /// Deadline of each attempt [default: the worker's]
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     timeout: Option<Duration>,
-    /// The name of the secret that the worker signs it with
+    /// Name of the secret with which the worker signs or authenticates the request
     #[arg(long, value_name = "NAME")]
     secret: Option<String>,
-    /// How many attempts it has [default: the worker's]
+    /// The number of attempts [default: the worker's]
     #[arg(long, value_name = "N")]
     max_attempts: Option<u32>,
-    /// Wait until the job is delivered or dead, and say which
+    /// Wait until the job is delivered or dead, and print which
     #[arg(long)]
     wait: bool,
-    /// How long to wait at most
+    /// The longest time to wait
     #[arg(long, default_value = "60s", value_parser = duration, value_name = "DURATION")]
     wait_timeout: Duration,
     /// Print one JSON object
@@ -94,7 +95,7 @@ pub(super) struct SendArgs {
     json: bool,
 }
 
-/// What became of the job, as far as it is known.
+/// The outcome of the job, as far as it is known.
 struct Report {
     publication: Publication,
     label: Option<String>,
@@ -139,7 +140,7 @@ impl SendArgs {
     fn fields(&self) -> Result<Fields, Usage> {
         let (method, url) = match self.target.as_slice() {
             [url, method] if url.contains("://") && !method.contains("://") => {
-                return Err(Usage(format!("the method stands before the URL: postrider send {method} …")));
+                return Err(Usage(format!("write the method before the URL: postrider send {method} …")));
             }
             [method, url] => (Some(method), url),
             [url, ..] => (None, url),
@@ -162,7 +163,7 @@ impl SendArgs {
         push("secret", self.secret.clone().map(Bytes::from));
         push("retry", self.retry.clone().map(Bytes::from));
         push("max_attempts", self.max_attempts.map(|attempts| attempts.to_string().into()));
-        // The result outlives the wait, so that the last look finds it.
+        // The result outlives the wait, so that the last poll finds it.
         let kept = self.wait.then(|| millis(self.wait_timeout + Duration::from_secs(60)));
         push("result_ttl_ms", kept);
         Ok(fields)
@@ -176,7 +177,7 @@ impl SendArgs {
         for header in &self.headers {
             let (name, value) = header
                 .split_once(':')
-                // The text may hold a secret: it is not repeated.
+                // The error omits the text, which may hold a secret.
                 .ok_or_else(|| Usage("a header has no colon; write -H 'name: value'".to_owned()))?;
             let values = object.entry(name.trim().to_ascii_lowercase()).or_insert_with(|| json!([]));
             if let Value::Array(values) = values {
@@ -214,7 +215,7 @@ impl SendArgs {
             if result.is_some() || began.elapsed() >= self.wait_timeout {
                 return Ok(result);
             }
-            // Quick at first, for what is done at once.
+            // Poll quickly at first, for jobs that finish quickly.
             let pause = began.elapsed().clamp(Duration::from_millis(5), Duration::from_millis(200));
             tokio::time::sleep(pause).await;
         }
@@ -233,7 +234,7 @@ fn key(text: &str) -> Result<String, String> {
     if (1..=256).contains(&text.len()) { Ok(text.to_owned()) } else { Err("write 1 to 256 bytes".to_owned()) }
 }
 
-/// The worker's own check, before the job is put in.
+/// The worker's own check, before the job is enqueued.
 fn check(fields: &Fields) -> Result<(), Usage> {
     let lease = Lease { entry: EntryId { millis: 0, sequence: 0 }, delivery: 1, epoch: 0 };
     Job::decode(&Delivery::new(lease, fields.clone())).map(drop).map_err(|malformed| Usage(malformed.error))
@@ -266,7 +267,7 @@ impl Report {
         let job_id = self.publication.entry;
         let mut text = match (&self.result, self.outcome) {
             (Some(result), _) => results::line(result),
-            (None, "waiting") => "not done yet; it goes on without this command".to_owned(),
+            (None, "waiting") => "not done yet; the job continues without this command".to_owned(),
             _ => return job_id.to_string(),
         };
         text = format!("{job_id}  {text}");

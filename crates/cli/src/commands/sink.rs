@@ -14,13 +14,13 @@ use postrider_worker::shutdown;
 use serde_json::{Map, Value, json};
 use tracing::info;
 
-/// Serve a small echo server to try things on
+/// Run a small echo server for trying things out
 ///
-/// It answers every request with 200 and what it got, as JSON. /status/CODE answers with that code, /delay/MS
-/// after so many milliseconds.
+/// It responds to every request with 200 and the request as JSON; to /status/CODE with that code, and to
+/// /delay/MS after that number of milliseconds.
 #[derive(Debug, Args)]
 pub(super) struct SinkArgs {
-    /// Where to listen
+    /// Address to listen on
     #[arg(long, env = "POSTRIDER_SINK_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
     listen: SocketAddr,
 }
@@ -47,9 +47,10 @@ async fn answer(request: Request<Bytes>) -> Response<Full<Bytes>> {
         tokio::time::sleep(Duration::from_millis(millis.into())).await;
     }
     let status = rest("/status/").and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::OK);
-    let id = request.headers().get("postrider-label").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let label =
+        request.headers().get("postrider-label").and_then(|label| label.to_str().ok()).unwrap_or_default();
     let (method, bytes) = (request.method(), request.body().len());
-    info!(%method, path, id, bytes, status = status.as_u16(), "request");
+    info!(%method, path, label, bytes, status = status.as_u16(), "request");
     let mut response = Response::new(Full::new(Bytes::from(format!("{}\n", echo(&request)))));
     *response.status_mut() = status;
     response

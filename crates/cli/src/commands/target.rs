@@ -1,4 +1,4 @@
-//! What the commands that look at queues share: which queues, and how to reach them.
+//! The target of commands that inspect queues: which queues, and how to reach them.
 
 use std::error::Error;
 
@@ -14,16 +14,16 @@ use super::RedisArgs;
 pub(super) struct LookArgs {
     #[command(flatten)]
     redis: RedisArgs,
-    /// Which queue; may be given several times [default: all that are found]
+    /// Name of a queue; may be given several times [default: all queues that are found]
     #[arg(long, env = "POSTRIDER_QUEUE", value_delimiter = ',', value_parser = name, value_name = "NAME")]
     queue: Vec<QueueName>,
 }
 
-/// A connection, and the queues that are looked at.
+/// A connection, and the queues to inspect.
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) inspector: Inspector,
-    /// Each shard by itself.
+    /// Each shard separately.
     pub(super) queues: Vec<Shard>,
 }
 
@@ -42,7 +42,7 @@ impl LookArgs {
         let inspector = self.connect(telemetry).await?;
         let queues = self.queues(&inspector).await?;
         if queues.is_empty() {
-            eprintln!("note: no queue was found: nothing has been put in yet, or this is another Redis");
+            eprintln!("note: no queue was found: no job has been enqueued yet, or this is another Redis");
         }
         Ok(View { inspector, queues })
     }
@@ -51,7 +51,7 @@ impl LookArgs {
         Inspector::connect(&self.redis.redis_url, telemetry).await
     }
 
-    /// Those that were named, else all that are found.
+    /// The named queues; without names, all queues that are found.
     pub(super) async fn queues(&self, inspector: &Inspector) -> Result<Vec<Shard>, CannotSearch> {
         if !self.queue.is_empty() {
             let mut shards = Vec::new();
@@ -63,7 +63,7 @@ impl LookArgs {
         let (found, cut) = inspector.queues().await?;
         if cut {
             eprintln!(
-                "note: Redis holds many other keys, and the search for queues was cut; name yours with --queue"
+                "note: Redis holds many other keys, and the search for queues stopped early; name yours with --queue"
             );
         }
         Ok(found)
@@ -78,7 +78,7 @@ impl View {
     }
 }
 
-/// A name, behind which the worker's variable may have a weight, as in `mail:4`.
+/// A queue's name. The worker's variable may append a weight, as in `mail:4`, which is ignored here.
 pub(super) fn name(text: &str) -> Result<QueueName, BadQueueName> {
     text.split(':').next().unwrap_or(text).parse()
 }

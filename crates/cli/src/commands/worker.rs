@@ -24,67 +24,66 @@ use tracing::warn;
 use super::{RedisArgs, Usage, duration, some_time};
 use crate::config::Config;
 
-/// Take jobs out of Redis and deliver them, until SIGTERM or SIGINT
+/// Fetch jobs from Redis and deliver them, until SIGTERM or SIGINT
 #[derive(Debug, Args)]
 pub(super) struct WorkerArgs {
     #[command(flatten)]
     redis: RedisArgs,
-    /// Which queue to read, and its weight: while both have jobs, one of weight 4 gives four where one of
-    /// weight 1 gives one; may be given several times [default: those of --config, else default]
+    /// A queue to read, and its weight: a queue of weight 4 gets four jobs for each job of a queue of weight 1,
+    /// while both have jobs; may be given several times [default: the queues of --config, else `default`]
     #[arg(long, env = "POSTRIDER_QUEUE", value_delimiter = ',', value_name = "NAME[:WEIGHT]")]
     queue: Vec<WeightedQueue>,
-    /// Read queues in the order given: the next only while those before it are empty
+    /// Read queues in strict order: each queue only while those before it are empty
     #[arg(long, env = "POSTRIDER_STRICT_ORDER")]
     strict_order: bool,
     /// A TOML file with queues, retry policies, flows, egress rules, secrets and more
     #[arg(long, env = "POSTRIDER_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How many requests are in flight at once, over all queues
+    /// The number of concurrent requests, over all queues
     #[arg(long, env = "POSTRIDER_CONCURRENCY", default_value = "64", value_parser = at_least_one, value_name = "N")]
     concurrency: usize,
-    /// How long a job stays with a worker that gives no sign of life
+    /// How long a worker without a heartbeat keeps its jobs; then another worker takes them over
     #[arg(long, env = "POSTRIDER_LEASE", default_value = "30s", value_parser = lease, value_name = "DURATION")]
     lease: Duration,
-    /// How long requests in flight may go on after the signal to stop
+    /// How long running requests may continue after the signal to stop
     #[arg(long, env = "POSTRIDER_SHUTDOWN_TIMEOUT", default_value = "25s", value_parser = duration, value_name = "DURATION")]
     shutdown_timeout: Duration,
-    /// What jobs may reach besides public addresses: NET, HOST, *.HOST or *, each also with :PORT; may be given
-    /// several times, and adds to `allow` of --config
+    /// Allow jobs to reach this, besides public addresses: NET, HOST, *.HOST or *, each also with :PORT; may be
+    /// given several times, and adds to `allow` of --config
     #[arg(long, env = "POSTRIDER_EGRESS_ALLOW", value_delimiter = ',', value_parser = allow, value_name = "RULE")]
     egress_allow: Vec<Option<Rule>>,
     /// Send all requests through this proxy, http://[USER:PASSWORD@]HOST:PORT
     #[arg(long, env = "POSTRIDER_HTTP_PROXY", hide_env_values = true, value_name = "URL")]
     http_proxy: Option<String>,
-    /// To whom the trace context of a job is sent: all, none, or a list of HOST, *.HOST or *, each also with :PORT
-    /// [default: that of --config, else all]
+    /// Destinations that receive the trace context of jobs: all, none, or a list of HOST, *.HOST or *, each also
+    /// with :PORT [default: that of --config, else all]
     #[arg(long, env = "POSTRIDER_TRACES_TO", value_name = "all|none|HOSTS")]
     traces_to: Option<String>,
-    /// To whom the baggage of a job is sent: HOST, *.HOST or *, each also with :PORT; may be given several times
-    /// [default: those of --config, else nobody]
+    /// A destination that receives the baggage of jobs: HOST, *.HOST or *, each also with :PORT; may be given
+    /// several times [default: those of --config, else none]
     #[arg(long, env = "POSTRIDER_BAGGAGE_TO", value_delimiter = ',', value_parser = recipient, value_name = "HOST")]
     baggage_to: Vec<Option<Recipient>>,
-    /// The deadline of an attempt whose job has no `timeout_ms`
+    /// Deadline of each attempt of a job without `timeout_ms`
     #[arg(long, env = "POSTRIDER_TIMEOUT", default_value = "30s", value_parser = some_time, value_name = "DURATION")]
     timeout: Duration,
-    /// How many attempts a job has that has no `max_attempts` [default: 10]
+    /// The number of attempts of a job without `max_attempts` [default: 10]
     #[arg(long, env = "POSTRIDER_MAX_ATTEMPTS", value_parser = clap::value_parser!(u32).range(1..=100), value_name = "N")]
     max_attempts: Option<u32>,
-    /// The longest wait before the second attempt; it doubles with each further one
-    /// [default: 1s]
+    /// The longest wait before the second attempt; it doubles for each further attempt [default: 1s]
     #[arg(long, env = "POSTRIDER_RETRY_BASE", value_parser = duration, value_name = "DURATION")]
     retry_base: Option<Duration>,
     /// The longest wait before any attempt [default: 1h]
     #[arg(long, env = "POSTRIDER_RETRY_CAP", value_parser = duration, value_name = "DURATION")]
     retry_cap: Option<Duration>,
-    /// How the trace of a further attempt belongs to what was before: a child of the producer's span (`parent`), a
-    /// trace of its own with links (`link`), or without (`none`) [default: parent]
+    /// The trace of a further attempt: below the producer's span (`parent`), a new trace with links (`link`), or
+    /// a new trace without links (`none`) [default: parent]
     #[arg(long, env = "POSTRIDER_TRACE_RETRIES", value_name = "HOW", value_parser = str::parse::<Retries>)]
     trace_retries: Option<Retries>,
-    /// Which reads that brought jobs become spans: those of which a job has a producer's span that is recorded
-    /// (`sampled`), or all (`always`) [default: sampled]
+    /// Make a span of each read that fetches jobs: only if the producer's span of a job is sampled (`sampled`), or
+    /// always (`always`) [default: sampled]
     #[arg(long, env = "POSTRIDER_TRACE_RECEIVE", value_name = "WHICH", value_parser = str::parse::<Receives>)]
     trace_receive: Option<Receives>,
-    /// Make each Redis command a span, below the operation that it is a part of [default: false]
+    /// Make a span of each Redis command, below the span of its operation [default: false]
     #[arg(
         long,
         env = "POSTRIDER_TRACE_REDIS",
@@ -95,7 +94,7 @@ pub(super) struct WorkerArgs {
         default_missing_value = "true"
     )]
     trace_redis: Option<bool>,
-    /// Serve /livez, /readyz and /metrics there [default: nowhere]
+    /// Address that serves /livez, /readyz and /metrics [default: none]
     #[arg(long, env = "POSTRIDER_LISTEN", value_name = "ADDR:PORT")]
     listen: Option<String>,
 }
@@ -155,7 +154,7 @@ impl WorkerArgs {
         })
     }
 
-    /// A flag goes before the file, the file before the default.
+    /// A flag overrides the file; the file overrides the default.
     fn retry(&self, file: Option<RetryPolicy>) -> RetryPolicy {
         let mut policy = file.unwrap_or_default();
         if let Some(attempts) = self.max_attempts {
@@ -175,7 +174,7 @@ impl WorkerArgs {
     }
 }
 
-/// The flags add to the file. What gives jobs the machine's own credentials is allowed, and said.
+/// The flags add to the file. A rule that exposes the machine's own credentials to jobs is allowed, with a warning.
 fn egress(mut egress: Egress, allow: Vec<Option<Rule>>) -> Egress {
     egress.allow.extend(allow.into_iter().flatten());
     for rule in egress.allow.iter().filter(|rule| rule.opens_metadata()) {
@@ -184,7 +183,7 @@ fn egress(mut egress: Egress, allow: Vec<Option<Rule>>) -> Egress {
     egress
 }
 
-/// The flag goes before the file. An empty variable is no proxy.
+/// The flag overrides the file. An empty variable counts as unset.
 fn with_proxy(mut http: HttpConfig, flag: Option<&str>) -> Result<HttpConfig, Usage> {
     if let Some(text) = flag.filter(|text| !text.is_empty()) {
         http.proxy = Some(text.parse().map_err(|error: BadProxy| Usage(format!("--http-proxy: {error}")))?);
@@ -192,7 +191,7 @@ fn with_proxy(mut http: HttpConfig, flag: Option<&str>) -> Result<HttpConfig, Us
     Ok(http)
 }
 
-/// A flag goes before the file.
+/// A flag overrides the file.
 fn propagation(
     mut policy: Propagation,
     traces_to: Option<&str>,
@@ -209,7 +208,8 @@ fn propagation(
     Ok(limited(policy, telemetry::Config::from_env().propagators))
 }
 
-/// `OTEL_PROPAGATORS` rules what goes on in every build, and with telemetry off, where it goes on untouched.
+/// `OTEL_PROPAGATORS` limits propagation in every build, also with telemetry off, which passes the context on
+/// unchanged.
 fn limited(mut policy: Propagation, known: Propagators) -> Propagation {
     if !known.trace_context {
         policy.traces = Recipients::Only(vec![]);
@@ -220,7 +220,7 @@ fn limited(mut policy: Propagation, known: Propagators) -> Propagation {
     policy
 }
 
-/// An empty variable is no host, as in `POSTRIDER_BAGGAGE_TO=`.
+/// An empty variable, `POSTRIDER_BAGGAGE_TO=`, counts as unset.
 fn recipient(text: &str) -> Result<Option<Recipient>, BadRecipient> {
     if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
 }
@@ -228,7 +228,7 @@ fn recipient(text: &str) -> Result<Option<Recipient>, BadRecipient> {
 fn address(text: &str) -> Result<SocketAddr, Usage> {
     text.parse().map_err(|_| {
         Usage(format!(
-            "--listen: {text} is no address with a port; write 127.0.0.1:9090, or 0.0.0.0:9090 for all"
+            "--listen: {text} is not an address with a port; write 127.0.0.1:9090, or 0.0.0.0:9090 for all"
         ))
     })
 }
@@ -238,7 +238,7 @@ fn twice(queues: &[WeightedQueue]) -> Option<&QueueName> {
     names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)).map(|(_, name)| *name)
 }
 
-/// An empty variable is no rule, as in `POSTRIDER_EGRESS_ALLOW=`.
+/// An empty variable, `POSTRIDER_EGRESS_ALLOW=`, counts as unset.
 fn allow(text: &str) -> Result<Option<Rule>, BadRule> {
     if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
 }
@@ -250,7 +250,7 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Shorter than this, a pause of the scheduler's or the network's would lose leases.
+/// At least 500 ms: with a shorter lease, a short pause of the system or the network would lose leases.
 fn lease(text: &str) -> Result<Duration, String> {
     let lease = duration(text)?;
     if lease < Duration::from_millis(500) {

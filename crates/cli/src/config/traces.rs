@@ -5,14 +5,14 @@ use postrider_worker::settings::Retries;
 
 use super::table::Table;
 
-/// What becomes spans, and how they hang together; `None` where the file does not say.
+/// Which spans are made, and how they are related; `None` where the file does not set it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traces {
-    /// How the traces of further attempts belong to what was before.
+    /// How the trace of a further attempt is related to the earlier ones.
     pub retries: Option<Retries>,
-    /// Which reads become spans.
+    /// Which reads have a span.
     pub receive: Option<Receives>,
-    /// Whether each Redis command is a span.
+    /// Whether each Redis command has a span.
     pub redis: Option<bool>,
 }
 

@@ -14,7 +14,7 @@ use super::super::target::LookArgs;
 use super::super::{Usage, duration};
 use super::select::{Filter, confirm, reasons, select};
 
-/// As many as one command deletes.
+/// Dead letters that one Redis command deletes.
 const GROUP: usize = 500;
 
 /// Delete dead letters for good
@@ -22,19 +22,19 @@ const GROUP: usize = 500;
 pub(super) struct PurgeArgs {
     #[command(flatten)]
     look: LookArgs,
-    /// All dead letters that --reason and --older-than leave
+    /// All dead letters that match --reason and --older-than
     #[arg(long)]
     all: bool,
-    /// Only those of this reason
+    /// Only dead letters with this reason
     #[arg(long, value_parser = reasons(), value_name = "REASON")]
     reason: Option<String>,
-    /// Only those that died longer ago than this
+    /// Only dead letters that are older than this
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     older_than: Option<Duration>,
-    /// Say how many there are, and do nothing
+    /// Print how many there are, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short = 'y')]
     yes: bool,
     /// Print one JSON document: the number `purged`, or `would_be_purged`
@@ -45,7 +45,7 @@ pub(super) struct PurgeArgs {
 impl PurgeArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         if !self.all && self.reason.is_none() && self.older_than.is_none() {
-            return Err(Usage("say which: --all, --reason or --older-than".to_owned()).into());
+            return Err(Usage("give --all, --reason or --older-than".to_owned()).into());
         }
         let view = self.look.open(telemetry).await?;
         let now = view.inspector.now().await?;

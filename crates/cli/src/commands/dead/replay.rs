@@ -16,10 +16,10 @@ use super::super::target::{LookArgs, View};
 use super::super::{Usage, duration};
 use super::select::{FilterArgs, confirm, select};
 
-/// Make new jobs of dead letters, which are gone then
+/// Enqueue dead letters as new jobs, and delete the dead letters
 ///
-/// A new job has a job id of its own and all its attempts; it keeps the history, and `_replay_of` names the job
-/// that it was. It is sent at once: its former delay and the time at which it expired do not count any more.
+/// A new job has a new job id and all its attempts. It keeps the history, and its field `_replay_of` is the old
+/// job id. It is ready at once: the old delay and expiry no longer apply.
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
     /// Entry ids of dead letters, or job ids of their jobs
@@ -27,24 +27,24 @@ pub(super) struct ReplayArgs {
     ids: Vec<String>,
     #[command(flatten)]
     look: LookArgs,
-    /// All dead letters that --reason, --label, --url-contains and --since leave
+    /// All dead letters that match --reason, --label, --url-contains and --since
     #[arg(long, conflicts_with = "ids")]
     all: bool,
     #[command(flatten)]
     filter: FilterArgs,
-    /// At most so many in a time: 50/s, 100/m [default: as fast as it goes]
+    /// Replay at most at this rate: 50/s, 100/m, 10/h [default: no limit]
     #[arg(long, value_parser = rate, value_name = "N/s")]
     rate: Option<Duration>,
-    /// The new jobs are not sent any more after this time
+    /// The new jobs expire after this time
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     expires_in: Option<Duration>,
-    /// Say how many there are, and do nothing
+    /// Print how many there are, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short = 'y')]
     yes: bool,
-    /// Print one JSON document: the list `replayed`, of `job_id` and `replay_of`, and the list `failed`
+    /// Print one JSON document: the lists `replayed` (with `job_id` and `replay_of`) and `failed`
     #[arg(long)]
     json: bool,
 }
@@ -78,7 +78,7 @@ impl ReplayArgs {
         let code = report.end(self.json);
         match stopped {
             Ok(()) => Ok(code),
-            Err(error) => Err(format!("stopped, and the rest is as it was: {error}").into()),
+            Err(error) => Err(format!("stopped, and the rest is unchanged: {error}").into()),
         }
     }
 
@@ -86,7 +86,7 @@ impl ReplayArgs {
         let filtered = !self.filter.is_empty();
         match (self.ids.is_empty(), self.all || filtered) {
             (true, false) => {
-                Err(Usage("say which: IDs, --all, --reason, --label, --url-contains or --since".to_owned()))
+                Err(Usage("give IDs, --all, --reason, --label, --url-contains or --since".to_owned()))
             }
             (false, true) => Err(Usage("give either IDs or a filter".to_owned())),
             _ => Ok(()),
@@ -118,7 +118,7 @@ impl ReplayArgs {
         letters: &[DeadLetter],
         report: &mut Report,
     ) -> Result<(), postrider_queue::Error> {
-        // Drawn to standard error, and only where that is a terminal.
+        // The bar is drawn on standard error, and only if that is a terminal.
         let bar = ProgressBar::new(letters.len() as u64);
         let mut pace = self.rate.map(pace);
         for letter in letters {
@@ -140,7 +140,7 @@ impl ReplayArgs {
                 }
                 Replayed::NoJob => {
                     report.failed.push(json!({"queue": queue, "entry": entry, "outcome": "no_job"}));
-                    let hint = "it has no `url`, or too many fields, so no job can be made of it; it stays";
+                    let hint = "it has no `url`, or too many fields, so it cannot become a job; it is kept";
                     bar.suspend(|| eprintln!("error: {entry}: {hint}"));
                 }
             }
@@ -166,14 +166,14 @@ impl Report {
 
 fn pace(between: Duration) -> Interval {
     let mut pace = interval(between);
-    // A pause must not be followed by a flood.
+    // A pause must not be followed by a burst.
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pace
 }
 
-/// `50/s`, `100/m` or `10/h`, as the time between two.
+/// Parses `50/s`, `100/m` or `10/h` into the time between two replays.
 fn rate(text: &str) -> Result<Duration, String> {
-    let wrong = || "write how many in a second, minute or hour: 50/s, 100/m, 10/h".to_owned();
+    let wrong = || "write the number for each second, minute or hour: 50/s, 100/m, 10/h".to_owned();
     let (number, unit) = text.split_once('/').ok_or_else(wrong)?;
     let number: f64 = number.trim().parse().map_err(|_| wrong())?;
     let unit = match unit.trim() {
@@ -184,7 +184,7 @@ fn rate(text: &str) -> Result<Duration, String> {
     };
     let between = unit / number;
     if !(0.00001..=86_400.0).contains(&between) {
-        return Err("at most 100000/s and at least one a day".to_owned());
+        return Err("the rate must be at most 100000/s and at least one a day".to_owned());
     }
     Ok(Duration::from_secs_f64(between))
 }
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_a_time_between_two() {
+    fn a_rate_is_the_time_between_two_replays() {
         assert_eq!(rate("50/s"), Ok(Duration::from_millis(20)));
         assert_eq!(rate("120/m"), Ok(Duration::from_millis(500)));
         for wrong in ["50", "x/s", "0/s", "-1/s", "1/x", "nan/s", "9e9/s"] {

@@ -1,4 +1,4 @@
-//! Which dead letters are meant, and whether it is meant.
+//! Selects dead letters, and asks for confirmation.
 
 use std::error::Error;
 use std::io::{IsTerminal, Write};
@@ -12,29 +12,29 @@ use postrider_queue::job::Reason;
 use super::super::target::View;
 use super::super::{Usage, duration};
 
-/// Which dead letters.
+/// Selects dead letters.
 #[derive(Debug, Args)]
 pub(super) struct FilterArgs {
-    /// Only those of this reason
+    /// Only dead letters with this reason
     #[arg(long, value_parser = reasons(), value_name = "REASON")]
     reason: Option<String>,
-    /// Only those whose job bears this label, its field `label`
+    /// Only dead letters with this label, the job's field `label`
     #[arg(long, value_name = "LABEL")]
     label: Option<String>,
-    /// Only those whose URL contains this
+    /// Only dead letters whose URL contains this text
     #[arg(long, value_name = "TEXT")]
     url_contains: Option<String>,
-    /// Only those that died within this time
+    /// Only dead letters that are newer than this
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     since: Option<Duration>,
 }
 
-/// The known reasons: a misspelt one would just fit nothing.
+/// The known reasons: a misspelt one would match nothing.
 pub(super) fn reasons() -> PossibleValuesParser {
     PossibleValuesParser::new(Reason::ALL.map(Reason::as_str))
 }
 
-/// The same with times by Redis' clock.
+/// [`FilterArgs`] with absolute times by Redis' clock.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Filter {
     pub(super) reason: Option<String>,
@@ -72,13 +72,13 @@ impl Filter {
             && self.before.is_none_or(|time| letter.entry.millis < time)
     }
 
-    /// Whether this one, and all before it, died too early.
+    /// Whether this dead letter, and all before it, died too early.
     pub(super) fn is_before(&self, letter: &DeadLetter) -> bool {
         self.not_before.is_some_and(|time| letter.entry.millis < time)
     }
 }
 
-/// All dead letters that match and are there now, queue by queue; what dies later is left out.
+/// All matching dead letters, queue by queue. Jobs that die during the search are left out.
 pub(super) async fn select(view: &View, filter: &Filter) -> Result<Vec<DeadLetter>, Box<dyn Error>> {
     let mut selected = Vec::new();
     for queue in &view.queues {
@@ -88,7 +88,7 @@ pub(super) async fn select(view: &View, filter: &Filter) -> Result<Vec<DeadLette
             let page = view.inspector.dead_after(queue, after, last).await?;
             let Some(reached) = page.last() else { break };
             after = Some(reached.entry);
-            // Their fields are not needed any more, and many would fill the memory.
+            // The fields are no longer needed, and many would fill the memory.
             let matching = page.into_iter().filter(|letter| filter.matches(letter));
             selected.extend(matching.map(|letter| DeadLetter { fields: vec![], ..letter }));
             if after == Some(last) {
@@ -99,14 +99,14 @@ pub(super) async fn select(view: &View, filter: &Filter) -> Result<Vec<DeadLette
     Ok(selected)
 }
 
-/// Asks whoever sits at the terminal; where nobody does, the answer must stand on the command line.
+/// Asks at the terminal. Without a terminal, the command line must contain the answer.
 pub(super) fn confirm(question: &str, yes: bool) -> Result<bool, Usage> {
     if yes {
         return Ok(true);
     }
     if !std::io::stdin().is_terminal() {
         return Err(Usage(format!(
-            "{question} Nobody can be asked, as standard input is no terminal: give --yes, or --dry-run"
+            "{question} Standard input is no terminal to confirm this: give --yes, or --dry-run"
         )));
     }
     eprint!("{question} [y/N] ");
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_must_match_in_everything() {
+    fn a_dead_letter_must_match_every_condition() {
         let filter = Filter {
             reason: Some("attempts".into()),
             label: Some("a".into()),

@@ -1,4 +1,4 @@
-//! Putting in the jobs of `send --from`, in the order of their lines.
+//! Enqueues the jobs of `send --from`, in the order of their lines.
 
 use std::error::Error;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use super::super::Usage;
 use super::line::JobLine;
 use super::lines::{Lines, Numbered};
 
-/// So many jobs go with one call,
-const MOST_JOBS: usize = 500;
-/// and so many bytes: Redis does nothing else meanwhile.
-const MOST_BYTES: usize = 1 << 20;
-/// So many calls are under way at once, of jobs that go one by one and have keys.
-const AT_ONCE: usize = 32;
-/// For so long a job waits for others at most.
+/// Jobs of one call.
+const BATCH_JOBS_MAX: usize = 500;
+/// Bytes of one call: Redis does nothing else while it runs.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+/// Concurrent calls for jobs with keys, which are enqueued one by one.
+const CONCURRENT_CALLS: usize = 32;
+/// The longest time that a job waits for others of its batch.
 const LINGER: Duration = Duration::from_millis(50);
 
-/// The way into a queue.
+/// Enqueues batches in a queue.
 pub(super) struct Sending<'a> {
     pub(super) redis: &'a Redis,
     pub(super) queue: &'a QueueName,
@@ -34,29 +34,29 @@ pub(super) struct Sending<'a> {
     pub(super) done: Done,
 }
 
-/// What has been done.
+/// The progress.
 #[derive(Debug, Default)]
 pub(super) struct Done {
-    /// Jobs that were put in.
+    /// Jobs that were enqueued.
     pub(super) enqueued: u64,
-    /// Jobs that were there, by their keys.
+    /// Jobs that had been enqueued before, by their keys.
     pub(super) known: u64,
-    /// The line up to which all jobs are in.
+    /// The line up to which all jobs are enqueued.
     pub(super) lines: u64,
-    /// Whether those behind it, which were on their way, may be in besides: Redis did not answer.
+    /// Whether jobs of later lines may be enqueued, too: Redis did not answer to their calls.
     pub(super) unsure: bool,
 }
 
-/// Jobs that go together; either all of them have keys, or none.
+/// Jobs that are enqueued together; either all of them have keys, or none.
 struct Batch {
     jobs: Vec<(u64, JobLine)>,
     bytes: usize,
-    /// When it goes, however few they are.
+    /// When the batch is sent, even if it is not full.
     due: Instant,
 }
 
 impl Sending<'_> {
-    /// Puts in all jobs up to the first line that is wrong, or until it is stopped.
+    /// Enqueues all jobs up to the first wrong line, or until it is stopped.
     pub(super) async fn run(
         &mut self,
         lines: &mut Lines,
@@ -116,10 +116,10 @@ impl Sending<'_> {
         }
     }
 
-    /// What is put in again is known by its key, so several may be under way; without keys none may be in behind the
-    /// first that is not.
+    /// A job with a key can be enqueued again safely, so several calls run at once. Without keys they run one by
+    /// one: no job may be enqueued behind one that failed.
     async fn put_singly(&mut self, jobs: Vec<(u64, JobLine)>) -> Result<(), Box<dyn Error>> {
-        let at_once = if jobs[0].1.key.is_some() { AT_ONCE } else { 1 };
+        let at_once = if jobs[0].1.key.is_some() { CONCURRENT_CALLS } else { 1 };
         let (redis, queue, cap, ttl) = (self.redis, self.queue, self.cap, self.key_ttl);
         let put = |(number, job): (u64, JobLine)| async move {
             let how = Enqueuing { key: job.key.map(|key| IdempotencyKey { key, ttl }), cap };
@@ -160,8 +160,8 @@ impl Batch {
 
     fn is_full_before(&self, job: &JobLine) -> bool {
         self.jobs.first().is_some_and(|(_, first)| {
-            self.jobs.len() >= MOST_JOBS
-                || self.bytes + job.bytes() > MOST_BYTES
+            self.jobs.len() >= BATCH_JOBS_MAX
+                || self.bytes + job.bytes() > BATCH_BYTES_MAX
                 || first.key.is_some() != job.key.is_some()
         })
     }

@@ -18,13 +18,13 @@ use super::SendArgs;
 use super::batch::{Done, Sending};
 use super::lines::Lines;
 
-/// So many wrong lines are told of.
+/// Wrong lines that are reported.
 const MOST_TOLD: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct FromArgs {
-    /// Put in a job for each line of this file, or of standard input (`-`): a JSON object of its fields, as
-    /// {"url": "https://example.org/", "body": {"hello": 1}}
+    /// Enqueue a job for each line of this file, or of standard input (`-`). A line is a JSON object of the job's
+    /// fields, such as {"url": "https://example.org/", "body": {"hello": 1}}
     #[arg(
         long = "from",
         value_name = "FILE",
@@ -34,7 +34,7 @@ pub(super) struct FromArgs {
         ]
     )]
     pub(super) file: Option<PathBuf>,
-    /// Pass over so many lines of it first, to go on where an error says so
+    /// Skip this number of lines first, to continue after an error
     #[arg(
         long,
         requires = "file",
@@ -46,7 +46,7 @@ pub(super) struct FromArgs {
     skip: u64,
 }
 
-/// Puts in the jobs of a file.
+/// Enqueues the jobs of a file.
 pub(super) async fn run(
     args: &SendArgs,
     file: &Path,
@@ -56,7 +56,7 @@ pub(super) async fn run(
     let mut lines = Lines::open(file, skip).await?;
     let bar = match lines.extent {
         Some(_) => ProgressBar::new(check(&mut lines, skip, &stop).await?),
-        // Whoever writes it waits for it to be read: it cannot be checked before.
+        // The writer of a pipe waits until it is read: it cannot be checked first.
         None => ProgressBar::no_length().with_style(style("{human_pos} jobs")),
     };
     let redis = Redis::connect(&args.redis.redis_url, telemetry).await?;
@@ -78,7 +78,7 @@ pub(super) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Looks at all lines before the first job is put in, and answers how many jobs there are.
+/// Checks all lines before the first job is enqueued, and returns the number of jobs.
 async fn check(lines: &mut Lines, skip: u64, stop: &CancellationToken) -> Result<u64, Box<dyn Error>> {
     let (_, bytes) = lines.extent.unwrap_or_default();
     let bar = ProgressBar::new(bytes).with_style(style("checking {wide_bar} {percent}%"));
@@ -86,7 +86,7 @@ async fn check(lines: &mut Lines, skip: u64, stop: &CancellationToken) -> Result
     loop {
         let next = tokio::select! {
             biased;
-            () = stop.cancelled() => return Err("interrupted; nothing was put in".into()),
+            () = stop.cancelled() => return Err("interrupted; nothing was enqueued".into()),
             next = lines.next() => next.map_err(|error| Usage(format!("cannot read {}: {error}", lines.name)))?,
         };
         let Some(line) = next else { break };
@@ -107,14 +107,14 @@ async fn check(lines: &mut Lines, skip: u64, stop: &CancellationToken) -> Result
     }
     if wrong > 0 {
         let wrong = count(wrong, "line is", "lines are");
-        return Err(Usage(format!("{wrong} wrong in {}, and nothing was put in:{told}", lines.name)).into());
+        return Err(Usage(format!("{wrong} wrong in {}, and nothing was enqueued:{told}", lines.name)).into());
     }
     within(lines, skip)?;
     lines.rewind().await?;
     Ok(jobs)
 }
 
-/// Who passes over more lines than there are has another file in mind.
+/// Refuses to skip more lines than the file has: that is a mistake.
 fn within(lines: &Lines, skip: u64) -> Result<(), Usage> {
     if skip <= lines.number {
         return Ok(());
@@ -133,23 +133,23 @@ impl Done {
     }
 
     fn text(&self, queue: &str) -> String {
-        let text = format!("{} put into {queue}", count(self.enqueued as usize, "job", "jobs"));
+        let text = format!("{} enqueued in {queue}", count(self.enqueued as usize, "job", "jobs"));
         match self.known {
             0 => text,
-            known => format!("{text}; {known} known by their keys, and not put in again"),
+            known => format!("{text}; {known} known by their keys, and not enqueued again"),
         }
     }
 
-    /// An error in the middle, with what is done, and how to go on.
+    /// An error in the middle, with the progress and the way to continue.
     fn stopped(&self, error: &(dyn Error + 'static)) -> Box<dyn Error> {
         let jobs = self.enqueued + self.known;
-        let (done, lines) = (count(jobs as usize, "job is in", "jobs are in"), self.lines);
+        let (done, lines) = (count(jobs as usize, "job is enqueued", "jobs are enqueued"), self.lines);
         let done = match (jobs, self.unsure) {
-            (0, false) => "nothing was put in".to_owned(),
-            (_, false) => format!("{done}; go on with --skip {lines}"),
+            (0, false) => "nothing was enqueued".to_owned(),
+            (_, false) => format!("{done}; continue with --skip {lines}"),
             (_, true) => format!(
-                "{done}, and perhaps those, too; go on with --skip {lines} (what is in comes twice then, unless it \
-                 has a `key`)"
+                "{done}, and perhaps those lines, too; continue with --skip {lines} (jobs of those lines without a \
+                 `key` may then be enqueued twice)"
             ),
         };
         let text = format!("{error}\n{done}");

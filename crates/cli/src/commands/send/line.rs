@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use super::super::Usage;
 use super::{check, key};
 
-/// A job as a line has it.
+/// The job of a line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct JobLine {
     pub(super) fields: Fields,
@@ -16,8 +16,7 @@ pub(super) struct JobLine {
 }
 
 impl JobLine {
-    /// Reads a line and checks the job as the worker would. What is wrong is told without the values, which may be
-    /// secret.
+    /// Reads a line and checks the job as the worker would. Errors omit the values, which may be secret.
     pub(super) fn parse(line: &[u8]) -> Result<Self, Usage> {
         let text = std::str::from_utf8(line).map_err(|_| Usage("it is not UTF-8".to_owned()))?;
         let json = object(text)?;
@@ -38,7 +37,7 @@ impl JobLine {
         Ok(job)
     }
 
-    /// How much goes to Redis, names and values together.
+    /// The bytes of all names and values.
     pub(super) fn bytes(&self) -> usize {
         self.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
@@ -47,14 +46,14 @@ impl JobLine {
         let text = String::from_utf8_lossy(&bytes("key", value)?).into_owned();
         let text = key(&text).map_err(|error| Usage(format!("field `key`: {error}")))?;
         match self.key.replace(text) {
-            Some(_) => Err(Usage("field `key` stands twice; give it once".to_owned())),
+            Some(_) => Err(Usage("field `key` is repeated; give it once".to_owned())),
             None => Ok(()),
         }
     }
 }
 
-/// The object that a line is, without what stands between its parts. Its values stay the texts that they are, so that
-/// no number in a body loses a digit.
+/// The object of a line, without the white space between its parts. The values stay texts, so that no number in a
+/// body loses a digit.
 fn object(text: &str) -> Result<String, Usage> {
     match text.trim_start().chars().next() {
         Some('{') => {}
@@ -71,7 +70,7 @@ fn object(text: &str) -> Result<String, Usage> {
             Err(Usage("the object does not end on its line; write each on one, as `jq -c` does".to_owned()))
         }
         Err(error) => {
-            // serde_json counts lines, too, of which there is but one here.
+            // serde_json reports a line number, too, but the text has only one line.
             let (column, text) = (error.column(), error.to_string());
             let text = text.split(" at line ").next().unwrap_or(&text);
             Err(Usage(format!("it is not JSON: {text} (column {column})")))
@@ -79,7 +78,7 @@ fn object(text: &str) -> Result<String, Usage> {
     }
 }
 
-/// Tells what stands in the texts of JSON from what stands outside.
+/// Distinguishes characters inside of JSON strings from those outside.
 #[derive(Default)]
 struct Texts {
     is_inside: bool,
@@ -87,7 +86,7 @@ struct Texts {
 }
 
 impl Texts {
-    /// Whether the next character stands outside.
+    /// Whether the next character is outside of strings.
     fn is_outside(&mut self, character: char) -> bool {
         let is_outside = !self.is_inside;
         self.is_inside ^= character == '"' && !self.is_escaped;
@@ -103,7 +102,7 @@ fn compact(json: &str) -> String {
         .collect()
 }
 
-/// The members of a compact object, in their order, also those that stand twice: names and values as JSON.
+/// The members of a compact object in their order, including repeated ones: names and values as JSON.
 fn members(json: &str) -> Vec<(&str, &str)> {
     let (mut texts, mut depth, mut start) = (Texts::default(), 0, 0);
     let (mut name, mut members) = ("", Vec::new());
@@ -131,12 +130,12 @@ fn members(json: &str) -> Vec<(&str, &str)> {
     members
 }
 
-/// The text that JSON stands for.
+/// The text of a JSON string.
 fn unquoted(json: &str) -> Result<String, &'static str> {
     serde_json::from_str(json).map_err(|_| "has a `\\u` that is half a letter")
 }
 
-/// What a member is in the entry of a job.
+/// The value of a member in the entry of a job.
 fn bytes(name: &str, json: &str) -> Result<Bytes, Usage> {
     let own = || Bytes::copy_from_slice(json.as_bytes());
     match (name, json.as_bytes().first()) {
@@ -155,12 +154,12 @@ fn bytes(name: &str, json: &str) -> Result<Bytes, Usage> {
 fn not_known(names: &[String]) -> Usage {
     let meant: Vec<_> = names.iter().map(|name| meant(name)).collect();
     let told = names.iter().zip(&meant).map(|(name, meant)| match meant {
-        Some(meant) => format!("{} (do you mean {meant}?)", quoted(name)),
+        Some(meant) => format!("{} (did you mean {meant}?)", quoted(name)),
         None => quoted(name),
     });
     let (told, verb) = (told.collect::<Vec<_>>().join(", "), if names.len() == 1 { "is" } else { "are" });
     let hint = if names.iter().all(|name| name.starts_with('_')) {
-        ": what begins with `_` is the worker's own".to_owned()
+        ": names that begin with `_` belong to the worker".to_owned()
     } else if meant.contains(&None) {
         format!("; known are key, {}", FIELDS.join(", "))
     } else {
@@ -169,7 +168,7 @@ fn not_known(names: &[String]) -> Usage {
     Usage(format!("{told} {verb} not known here{hint}"))
 }
 
-/// What a name that is not known most likely was to be.
+/// The known name that an unknown name most likely stands for.
 fn meant(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     let distances = ["key"].iter().chain(FIELDS).map(|known| match known.starts_with(&name) {
@@ -180,7 +179,7 @@ fn meant(name: &str) -> Option<&'static str> {
     near.min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
 }
 
-/// How many bytes are to be put in, taken out or replaced to make one text of the other (Levenshtein).
+/// The number of bytes to insert, delete or replace to turn one text into the other (Levenshtein).
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (above, byte) in one.bytes().enumerate() {
@@ -205,7 +204,7 @@ mod tests {
         job.fields.iter().map(|(name, value)| (text(name), text(value))).chain(key).collect()
     }
 
-    /// The line with a URL, and what its other member became.
+    /// The field that a line's member becomes; the line's other member is a URL.
     fn member(name: &str, json: &str) -> String {
         let fields = parsed(&format!(r#"{{"url":"http://h/x","{name}":{json}}}"#));
         fields[1].1.clone()
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_text_is_sent_as_its_json_to_the_last_digit() {
+    fn a_body_that_is_not_a_text_is_sent_as_json_with_every_digit() {
         for (json, sent) in [
             (r#""a \"b\"\n""#, "a \"b\"\n"),
             (
@@ -271,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_on_one_line_says_how_it_should_be() {
+    fn a_line_that_is_not_one_object_is_refused_with_advice() {
         refused("\"hunter2\"", "not a JSON object");
         refused("hunter2", "not a JSON object");
         refused(r#"[{"url":"http://h/x"}]"#, "jq -c '.[]'");
@@ -285,21 +284,21 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_is_not_known_is_named() {
-        refused(r#"{"ulr":"http://hunter2/"}"#, "\"ulr\" (do you mean url?) is not known here");
+    fn an_unknown_member_is_named() {
+        refused(r#"{"ulr":"http://hunter2/"}"#, "\"ulr\" (did you mean url?) is not known here");
         for (name, meant) in
             [("URL", "url"), ("header", "headers"), ("delay", "delay_ms"), ("flwo", "flow"), ("keys", "key")]
         {
             refused(
                 format!(r#"{{"{name}":1}}"#),
-                &format!("{name:?} (do you mean {meant}?) is not known here"),
+                &format!("{name:?} (did you mean {meant}?) is not known here"),
             );
         }
         refused(r#"{"payload":"hunter2"}"#, "\"payload\" is not known here; known are key, url, method");
         refused(r#"{"url":"http://h/x","a":1,"b":2}"#, "\"a\", \"b\" are not known here; known are key");
         refused(
             r#"{"url":"http://h/x","_job_id":"7-0"}"#,
-            "\"_job_id\" is not known here: what begins with `_`",
+            "\"_job_id\" is not known here: names that begin with `_`",
         );
     }
 
@@ -316,7 +315,7 @@ mod tests {
         wrong("headers", "null", "field `headers` must be an object");
         wrong("key", "null", "field `key` is null");
         wrong("key", "\"\"", "field `key`: write 1 to 256 bytes");
-        wrong("key", "\"a\",\"key\":\"b\"", "field `key` stands twice");
+        wrong("key", "\"a\",\"key\":\"b\"", "field `key` is repeated");
         wrong("body", "\"a\",\"body\":\"b\"", "field `body` stands twice");
         wrong("body", r#""hunter2\ud800""#, "field `body` has a `\\u`");
     }

@@ -11,27 +11,27 @@ use tokio::io::{AsyncBufReadExt, AsyncSeekExt, BufReader};
 use super::super::Usage;
 use super::line::JobLine;
 
-/// No job needs more: JSON takes at most six bytes (`\u0000`) for one.
+/// The longest line, bytes. No job needs more: JSON takes at most six bytes (`\u0000`) for one.
 const LONGEST: usize = 6 * MOST_BYTES + 4096;
-/// How much is read at once.
+/// Bytes of one read.
 const BUFFER: usize = 64 * 1024;
 
-/// A file, or what else there is to be read.
+/// A file, or standard input.
 #[derive(Debug)]
 pub(super) struct Lines {
     reader: BufReader<File>,
-    /// What it is called in a sentence.
+    /// Its name in messages.
     pub(super) name: String,
-    /// Where it begins, and how many bytes there are from there; `None` of what can be read only once.
+    /// The start, and the number of bytes from there; `None` if it can be read only once.
     pub(super) extent: Option<(u64, u64)>,
-    /// How many bytes have been read.
+    /// Bytes that have been read.
     pub(super) position: u64,
-    /// How many lines have been read.
+    /// Lines that have been read.
     pub(super) number: u64,
     skip: u64,
-    /// The line that is being read, as much of it as may be.
+    /// The current line, up to [`LONGEST`] bytes.
     line: Vec<u8>,
-    /// How long it is.
+    /// The length of the current line, bytes.
     length: usize,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Numbered {
 }
 
 impl Lines {
-    /// Opens a file, or standard input as `-`; the first lines, as many as `skip` says, are passed over.
+    /// Opens a file, or standard input as `-`, and skips the first `skip` lines.
     pub(super) async fn open(path: &Path, skip: u64) -> Result<Self, Usage> {
         let (name, opened) = match path.to_str() {
             Some("-") => ("standard input".to_owned(), standard_input()),
@@ -66,7 +66,7 @@ impl Lines {
         Ok(Self { reader, name, extent, position: 0, number: 0, skip, line: Vec::new(), length: 0 })
     }
 
-    /// The next line that is not empty; `None` at the end. Dropped before it is ready, it loses nothing.
+    /// The next line that is not empty; `None` at the end. Cancel safe: nothing is lost if it is dropped.
     pub(super) async fn next(&mut self) -> io::Result<Option<Numbered>> {
         while self.read().await? {
             self.number += 1;
@@ -80,7 +80,7 @@ impl Lines {
         Ok(None)
     }
 
-    /// Begins anew; only where there is an extent.
+    /// Starts over; only with an extent.
     pub(super) async fn rewind(&mut self) -> io::Result<()> {
         let (start, _) = self.extent.unwrap_or_default();
         self.reader.seek(SeekFrom::Start(start)).await?;
@@ -88,7 +88,7 @@ impl Lines {
         Ok(())
     }
 
-    /// Reads to the end of a line; false where there is none any more.
+    /// Reads to the end of a line; false if there are no more lines.
     async fn read(&mut self) -> io::Result<bool> {
         loop {
             let read = self.reader.fill_buf().await?;
@@ -111,7 +111,7 @@ impl Lines {
             return Some(Err(Usage(format!("{} bytes are too many for a job", self.length))));
         }
         let line = match self.number {
-            // What some editors begin a file with.
+            // Some editors write a byte order mark.
             1 => self.line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.line),
             _ => &self.line,
         };
@@ -119,7 +119,7 @@ impl Lines {
     }
 }
 
-/// Not by `std::io::stdin`, whose buffer cannot begin anew, nor waits without holding up the thread.
+/// Not `std::io::stdin`, whose buffer cannot be rewound and whose reads block the thread.
 fn standard_input() -> io::Result<File> {
     let own = io::stdin().as_fd().try_clone_to_owned()?;
     Ok(File::from_std(own.into()))
@@ -153,7 +153,7 @@ mod tests {
     const JOB: &str = r#"{"url":"http://h/x"}"#;
 
     #[tokio::test]
-    async fn lines_are_counted_and_empty_ones_passed_over() {
+    async fn lines_are_counted_and_empty_ones_skipped() {
         assert_eq!(lines(b"", 0).await, []);
         assert_eq!(lines(b"\n \r\n\t\n", 0).await, []);
         let text = format!("\u{feff}{JOB}\r\n\n{{}}\n{JOB}");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_that_is_too_long_is_not_kept_and_ends_where_it_ends() {
+    async fn a_line_that_is_too_long_is_not_kept_and_the_next_one_is_read() {
         let long = format!("{{\"url\":\"{}\"}}\n", "x".repeat(LONGEST));
         let text = [long.as_bytes(), JOB.as_bytes()].concat();
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_read_is_named() {
+    async fn a_file_that_cannot_be_read_is_named() {
         let error = Lines::open(Path::new("/nowhere/jobs.jsonl"), 0).await.unwrap_err();
         assert!(error.to_string().starts_with("cannot read /nowhere/jobs.jsonl: "), "{error}");
         assert!(Lines::open(Path::new("/"), 0).await.unwrap_err().to_string().ends_with("it is a folder"));
