@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use postrider_queue::ConnectError;
+use postrider_queue::{ConnectError, names};
 use postrider_worker::RunError;
 use telemetry::{Config, Exporter, Log, LogFormat, StartError, Telemetry};
 use tracing::warn;
@@ -131,8 +131,7 @@ async fn run(cli: Cli) -> ExitCode {
     rustls::crypto::ring::default_provider()
         .install_default()
         .expect("this is the first thing that the program does with TLS");
-    let mut config = Config::from_env();
-    config.service_version = Some(env!("CARGO_PKG_VERSION"));
+    let mut config = Config::of(names::PROGRAM);
     config.log = Some(cli.log.log(!matches!(cli.command, Command::Worker(_) | Command::Sink(_))));
     if !matches!(cli.command, Command::Worker(_)) {
         // Each call would be a series of its own that ends at once. And many receivers of traces take no metrics,

@@ -53,7 +53,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let redis = TracedClient::with_options(client, &telemetry, options);
         let visits: i64 = redis.send(Call::new("INCR").key("visits")).await?;
 
-        let connections = Connections::new(&telemetry, ConnectionOptions::from_env());
+        let connections = Connections::new(&telemetry, ConnectionOptions::default());
         let connector = TracedConnector::new(TracedTcp::new(HttpConnector::new()), &connections);
         let client = Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(connector);
         let request = http::Request::post(&url).body(Full::from(format!("visit {visits}")))?;

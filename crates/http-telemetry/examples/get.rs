@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
-use http_telemetry::{ConnectionOptions, Connections, Traced, TracedConnector, TracedResolver, TracedTcp};
+use http_telemetry::{
+    ConnectionOptions, Connections, Options, Traced, TracedConnector, TracedResolver, TracedTcp,
+};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::GaiResolver;
@@ -21,12 +23,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let running = telemetry::start(Config::from_env())?;
     let telemetry = running.handle();
 
-    let connections = Connections::new(&telemetry, ConnectionOptions::from_env());
+    let connections = Connections::new(&telemetry, ConnectionOptions::from_env("EXAMPLE_"));
     let resolver = TracedResolver::new(GaiResolver::new(), &connections);
     let tcp = TracedTcp::new(HttpConnector::new_with_resolver(resolver));
     let connector = TracedConnector::new(tcp, &connections);
     let client = Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(connector);
-    let mut traced = Traced::new(client, &telemetry);
+    let mut traced = Traced::with_options(client, &telemetry, Options::from_env("EXAMPLE_"));
 
     let visit = telemetry.span(SpanKind::Internal, "visit").start(|_| ());
     let request = http::Request::get(&url).body(Empty::new())?;

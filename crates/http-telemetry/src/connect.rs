@@ -26,7 +26,7 @@ use crate::watch;
 /// use hyper_util::client::legacy::connect::{HttpConnector, dns::GaiResolver};
 /// use telemetry::Telemetry;
 ///
-/// let connections = Connections::new(&Telemetry::global(), ConnectionOptions::from_env());
+/// let connections = Connections::new(&Telemetry::global(), ConnectionOptions::default());
 /// let resolver = TracedResolver::new(GaiResolver::new(), &connections);
 /// let tcp = TracedTcp::new(HttpConnector::new_with_resolver(resolver));
 /// // Here goes what does TLS, say hyper-rustls' `HttpsConnector`.

@@ -19,7 +19,7 @@ use crate::watch;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionOptions {
     /// Whether connections and lookups are measured: `http.client.open_connections`,
-    /// `http.client.connection.duration`, `dns.lookup.duration`. Default: no. `POSTRIDER_HTTP_CONNECTION_METRICS`.
+    /// `http.client.connection.duration`, `dns.lookup.duration`. Default: no. `{prefix}HTTP_CONNECTION_METRICS`.
     pub metrics: bool,
     /// How many hosts metrics know by name; all others are `_OTHER`. Default: 100.
     pub most_hosts: usize,
@@ -32,14 +32,15 @@ impl Default for ConnectionOptions {
 }
 
 impl ConnectionOptions {
-    /// By the variables that the fields name, from the environment of the process.
-    pub fn from_env() -> Self {
-        Self::from_lookup(|name| std::env::var(name).ok())
+    /// Reads the variables that the fields name from the environment of the process. The prefix is the program's, as
+    /// `MY_PROGRAM_`.
+    pub fn from_env(prefix: &str) -> Self {
+        Self::from_lookup(prefix, |name| std::env::var(name).ok())
     }
 
-    /// By the variables that the fields name, from anywhere.
-    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
-        let metrics = lookup("POSTRIDER_HTTP_CONNECTION_METRICS");
+    /// Reads the variables that the fields name from anywhere.
+    pub fn from_lookup(prefix: &str, lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let metrics = lookup(&format!("{prefix}HTTP_CONNECTION_METRICS"));
         Self { metrics: metrics.is_some_and(|value| crate::options::is_true(&value)), ..Self::default() }
     }
 }

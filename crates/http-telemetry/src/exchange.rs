@@ -11,6 +11,7 @@ use telemetry::{ErrorType, Span, semconv};
 use crate::connections::ConnectionInfo;
 use crate::error_type::causes;
 use crate::hooks::ResponseHead;
+use crate::names;
 use crate::options::End;
 use crate::phases::Phases;
 use crate::recorder::Recorder;
@@ -67,7 +68,7 @@ impl Exchange {
             span.set(semconv::NETWORK_PROTOCOL_VERSION, version);
         }
         let first_byte = now.duration_since(self.began).as_secs_f64();
-        span.set(semconv::POSTRIDER_HTTP_FIRST_BYTE_DURATION, first_byte);
+        span.set(names::FIRST_BYTE_DURATION, first_byte);
         if let Some(used) = &self.used {
             self.recorder.connector_is_traced();
             let is_own = self.made.as_ref().is_some_and(|made| Arc::ptr_eq(made, used));
@@ -120,7 +121,7 @@ impl Exchange {
             }
             (None, Some(made)) => made.show(false, &self.span),
             (None, None) if self.recorder.knows_connections() => {
-                self.span.set(semconv::POSTRIDER_HTTP_CONNECTION_REUSED, true);
+                self.span.set(names::CONNECTION_REUSED, true);
             }
             (None, None) => {}
         }
@@ -129,7 +130,7 @@ impl Exchange {
     fn end(&mut self, now: Instant) {
         self.ended = true;
         if let Some(head) = self.head.filter(|head| *head < now) {
-            self.span.set(semconv::POSTRIDER_HTTP_BODY_DURATION, now.duration_since(head).as_secs_f64());
+            self.span.set(names::BODY_DURATION, now.duration_since(head).as_secs_f64());
         }
         let seconds = now.duration_since(self.began).as_secs_f64();
         self.recorder.series.record(&self.host, self.measured.clone(), seconds);

@@ -18,7 +18,7 @@
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let telemetry = Telemetry::global();
-//! let connections = Connections::new(&telemetry, ConnectionOptions::from_env());
+//! let connections = Connections::new(&telemetry, ConnectionOptions::default());
 //! let resolver = TracedResolver::new(GaiResolver::new(), &connections);
 //! let tcp = TracedTcp::new(HttpConnector::new_with_resolver(resolver));
 //! let connector = TracedConnector::new(tcp, &connections);
@@ -51,10 +51,10 @@
 //! | `http.response.status_code`, `network.protocol.version` | an answer came |
 //! | `error.type` | a status code of 400 and above, or whatever kept the exchange from its end ([`error_type()`]) |
 //! | `network.peer.address`, `network.peer.port` (of the socket) | the connector is traced |
-//! | `postrider.http.connection.reused` | the connector is traced: false where the connection was made for this attempt |
-//! | `postrider.http.dns.duration`, `postrider.http.connect.duration`, `postrider.http.tls.duration` (seconds) | it was, and had that part; also where the part failed or was cut off |
-//! | `postrider.http.first_byte.duration` (seconds) | from the beginning to the head of the response |
-//! | `postrider.http.body.duration` (seconds) | from there to the end of the body |
+//! | `hyper.connection.reused` | the connector is traced: false where the connection was made for this attempt |
+//! | `hyper.dns.duration`, `hyper.connect.duration`, `hyper.tls.duration` (seconds) | it was, and had that part; also where the part failed or was cut off |
+//! | `hyper.first_byte.duration` (seconds) | from the beginning to the head of the response |
+//! | `hyper.body.duration` (seconds) | from there to the end of the body |
 //!
 //! The status is `Error` where `error.type` is set, described by a sentence where no status code says it
 //! ([`Options::describe`]). A future that is dropped is a cancellation: the status stays unset, and nothing is measured.
@@ -101,6 +101,7 @@ mod hooks;
 mod hosts;
 mod intern;
 mod methods;
+mod names;
 mod options;
 mod pattern;
 mod phases;

@@ -23,7 +23,7 @@ pub struct Options {
     /// `OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_RESPONSE`,
     /// `OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS`.
     pub captured: Captured,
-    /// URLs that are let through unseen. Default: none. `POSTRIDER_HTTP_EXCLUDED_URLS`.
+    /// URLs that are let through unseen. Default: none. `{prefix}HTTP_EXCLUDED_URLS`.
     pub excluded: Excluded,
     /// What of a URL is not shown.
     pub redaction: Redaction,
@@ -32,7 +32,7 @@ pub struct Options {
     /// How many hosts metrics know by name; all others are `_OTHER`. Default: 100.
     pub most_hosts: usize,
     /// Whether requests under way are counted (`http.client.active_requests`). Default: no.
-    /// `POSTRIDER_HTTP_ACTIVE_REQUESTS`.
+    /// `{prefix}HTTP_ACTIVE_REQUESTS`.
     pub active_requests: bool,
     /// What errors are called. Default: [`error_type`](crate::error_type()).
     pub classify: fn(&(dyn Error + 'static)) -> ErrorType,
@@ -72,13 +72,14 @@ impl Default for Options {
 }
 
 impl Options {
-    /// By the variables that the fields name, from the environment of the process.
-    pub fn from_env() -> Self {
-        Self::from_lookup(|name| std::env::var(name).ok())
+    /// Reads the variables that the fields name from the environment of the process. The prefix is the program's, as
+    /// `MY_PROGRAM_`, for the variables that OpenTelemetry has no name for.
+    pub fn from_env(prefix: &str) -> Self {
+        Self::from_lookup(prefix, |name| std::env::var(name).ok())
     }
 
-    /// By the variables that the fields name, from anywhere. An empty value counts as unset.
-    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
+    /// Reads the variables that the fields name from anywhere. An empty value counts as unset.
+    pub fn from_lookup(prefix: &str, lookup: impl Fn(&str) -> Option<String>) -> Self {
         const CAPTURE: &str = "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_";
         let get = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
         let header = |name: &str| get(&format!("{CAPTURE}{name}")).unwrap_or_default();
@@ -87,12 +88,13 @@ impl Options {
             .response(&header("CLIENT_RESPONSE"))
             .sanitized(&header("SANITIZE_FIELDS"));
         let methods = get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS").map(|text| Methods::listed(&text));
-        let excluded = get("POSTRIDER_HTTP_EXCLUDED_URLS").map(|text| Excluded::listed(&text));
+        let excluded = get(&format!("{prefix}HTTP_EXCLUDED_URLS")).map(|text| Excluded::listed(&text));
+        let active_requests = get(&format!("{prefix}HTTP_ACTIVE_REQUESTS"));
         Self {
             methods: methods.unwrap_or_default(),
             captured,
             excluded: excluded.unwrap_or_default(),
-            active_requests: get("POSTRIDER_HTTP_ACTIVE_REQUESTS").is_some_and(|value| is_true(&value)),
+            active_requests: active_requests.is_some_and(|value| is_true(&value)),
             ..Self::default()
         }
     }
@@ -108,14 +110,14 @@ mod tests {
 
     #[test]
     fn the_variables_are_read_and_an_empty_one_is_none() {
-        let options = Options::from_lookup(|name| {
+        let options = Options::from_lookup("MY_", |name| {
             let value = match name {
                 "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS" => "PURGE",
                 "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST" => "a",
                 "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_RESPONSE" => "b",
                 "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS" => "c",
-                "POSTRIDER_HTTP_EXCLUDED_URLS" => "d.test",
-                "POSTRIDER_HTTP_ACTIVE_REQUESTS" => "True",
+                "MY_HTTP_EXCLUDED_URLS" => "d.test",
+                "MY_HTTP_ACTIVE_REQUESTS" => "True",
                 _ => return None,
             };
             Some(value.to_owned())
@@ -124,7 +126,7 @@ mod tests {
         assert_eq!(options.captured, Captured::default().request("a").response("b").sanitized("c"));
         assert_eq!(options.excluded, Excluded::listed("d.test"));
         assert!(options.active_requests);
-        let empty = Options::from_lookup(|_| Some(" ".to_owned()));
+        let empty = Options::from_lookup("MY_", |_| Some(" ".to_owned()));
         assert_eq!((empty.methods, empty.captured), (Methods::default(), Captured::default()));
         assert_eq!((empty.excluded, empty.active_requests), (Excluded::default(), false));
     }

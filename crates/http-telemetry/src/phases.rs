@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use telemetry::{BoundUpDownCounter, Span, semconv};
 
+use crate::names;
+
 /// A connection, being made or made.
 #[derive(Debug, Default)]
 pub(crate) struct Phases {
@@ -110,7 +112,7 @@ impl Phases {
 
     /// Shows on an attempt's span to whom it spoke, and where the connection was made for it, how long that took.
     pub(crate) fn show(&self, reused: bool, span: &Span) {
-        span.set(semconv::POSTRIDER_HTTP_CONNECTION_REUSED, reused);
+        span.set(names::CONNECTION_REUSED, reused);
         if let Some(peer) = self.peer.get() {
             span.set(semconv::NETWORK_PEER_ADDRESS, Arc::clone(&peer.address));
             span.set(semconv::NETWORK_PEER_PORT, peer.port);
@@ -119,9 +121,9 @@ impl Phases {
             return;
         }
         for (key, phase) in [
-            (semconv::POSTRIDER_HTTP_DNS_DURATION, &self.dns),
-            (semconv::POSTRIDER_HTTP_CONNECT_DURATION, &self.connect),
-            (semconv::POSTRIDER_HTTP_TLS_DURATION, &self.tls),
+            (names::DNS_DURATION, &self.dns),
+            (names::CONNECT_DURATION, &self.connect),
+            (names::TLS_DURATION, &self.tls),
         ] {
             if let Some(took) = phase.get() {
                 span.set(key, took.as_secs_f64());

@@ -23,12 +23,12 @@ pub struct Traced<S> {
 }
 
 impl<S> Traced<S> {
-    /// Wraps a client, with options by the environment: [`Options::from_env`].
+    /// Wraps a client, with the default options. The environment is not read: see [`Options::from_env`].
     pub fn new(inner: S, telemetry: &Telemetry) -> Self {
-        Self::with_options(inner, telemetry, Options::from_env())
+        Self::with_options(inner, telemetry, Options::default())
     }
 
-    /// Wraps a client.
+    /// Wraps a client, with these options.
     pub fn with_options(inner: S, telemetry: &Telemetry, options: Options) -> Self {
         Self { inner, recorder: Arc::new(Recorder::new(telemetry, options)) }
     }

@@ -221,8 +221,8 @@ impl Recording<'_> {
         if self.span.is_recording() {
             if let Some(failure) = &failure {
                 self.span.fail_with(failure, || error.map_or("".into(), |error| description(error, failure)));
-                if let ErrorType::Redis(prefix) = failure {
-                    self.span.set(semconv::DB_RESPONSE_STATUS_CODE, prefix.clone());
+                if let ErrorType::Custom { .. } = failure {
+                    self.span.set(semconv::DB_RESPONSE_STATUS_CODE, failure);
                 }
             }
             self.shared.options.hooks.end(&self.span, &self.command, error);

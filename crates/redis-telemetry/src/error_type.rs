@@ -8,17 +8,35 @@ use telemetry::ErrorType;
 /// The error type of a fred error: the prefix of a server's error reply (`WRONGTYPE`), else what went wrong
 /// on the way.
 pub fn error_type(error: &Error) -> ErrorType {
-    match ErrorType::redis(error.details()) {
-        ErrorType::Other => match error.kind() {
-            ErrorKind::Timeout => ErrorType::Timeout,
-            ErrorKind::IO => ErrorType::ConnectionReset,
-            ErrorKind::Canceled if is_broken_off(error) => ErrorType::ConnectionReset,
-            ErrorKind::Tls => ErrorType::Tls,
-            ErrorKind::Protocol | ErrorKind::Parse => ErrorType::Protocol,
-            _ => ErrorType::Other,
-        },
-        prefix => prefix,
+    if let Some(code) = reply_code(error) {
+        return of_reply(code.to_owned());
     }
+    match error.kind() {
+        ErrorKind::Timeout => ErrorType::Timeout,
+        ErrorKind::IO => ErrorType::ConnectionReset,
+        ErrorKind::Canceled if is_broken_off(error) => ErrorType::ConnectionReset,
+        ErrorKind::Tls => ErrorType::Tls,
+        ErrorKind::Protocol | ErrorKind::Parse => ErrorType::Protocol,
+        _ => ErrorType::Other,
+    }
+}
+
+/// The prefix of a server's error reply (`WRONGTYPE`): 1 to 24 capital letters or `_`. `None` for errors that are no
+/// reply, and for replies that begin in another way, so that no server can make up error types at will.
+pub fn reply_code(error: &Error) -> Option<&str> {
+    code_of(error.details())
+}
+
+fn code_of(reply: &str) -> Option<&str> {
+    let prefix = reply.split([' ', ':']).next().unwrap_or_default();
+    let is_code = (1..=24).contains(&prefix.len())
+        && prefix.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    is_code.then_some(prefix)
+}
+
+/// The error type of a reply with that prefix.
+pub(crate) fn of_reply(code: String) -> ErrorType {
+    ErrorType::custom(code.into(), "the Redis server answered with an error")
 }
 
 /// What a span calls a failure; `None` where the server did as it was told and the caller got less than it had hoped
@@ -56,7 +74,7 @@ const OWN: [&str; 18] = [
 /// A failure in one sentence, for people. Where Redis quotes what it was sent, the sentence ends.
 pub(crate) fn description(error: &Error, failure: &ErrorType) -> Cow<'static, str> {
     match failure {
-        ErrorType::Redis(prefix) if OWN.contains(&prefix.as_str()) => {
+        ErrorType::Custom { name, .. } if OWN.contains(&&**name) => {
             let text = error.details();
             let end = text.find(['\'', '"', '`']).unwrap_or(text.len());
             Cow::Owned(text[..end].trim_end().to_owned())
@@ -77,9 +95,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_prefix_of_a_reply_is_its_code_and_prose_has_none() {
+        assert_eq!(code_of("WRONGTYPE Operation against a key"), Some("WRONGTYPE"));
+        assert_eq!(code_of("NOGROUP: no such key"), Some("NOGROUP"));
+        for text in ["no such thing", "", &"A".repeat(25)] {
+            assert_eq!(code_of(text), None);
+        }
+    }
+
+    #[test]
     fn a_reply_is_named_by_its_prefix_and_a_fault_by_its_kind() {
         let named = |kind, details: &'static str| error_type(&Error::new(kind, details));
-        assert_eq!(named(ErrorKind::Unknown, "NOGROUP No such key"), ErrorType::Redis("NOGROUP".into()));
+        assert_eq!(named(ErrorKind::Unknown, "NOGROUP No such key"), of_reply("NOGROUP".into()));
         assert_eq!(named(ErrorKind::Timeout, "Request timed out."), ErrorType::Timeout);
         assert_eq!(named(ErrorKind::IO, "Connection refused"), ErrorType::ConnectionReset);
         assert_eq!(named(ErrorKind::Canceled, "Canceled."), ErrorType::Other);

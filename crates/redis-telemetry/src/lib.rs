@@ -83,6 +83,6 @@ mod text;
 pub use call::Call;
 pub use client::{Options, Pending, TracedClient};
 pub use command::Command;
-pub use error_type::error_type;
+pub use error_type::{error_type, reply_code};
 pub use hooks::Hooks;
 pub use text::QueryText;

@@ -58,8 +58,8 @@ impl Series {
             server.describe(attributes);
             if let Some(error) = &error {
                 attributes.set(semconv::ERROR_TYPE, error);
-                if let ErrorType::Redis(prefix) = error {
-                    attributes.set(semconv::DB_RESPONSE_STATUS_CODE, prefix.clone());
+                if let ErrorType::Custom { .. } = error {
+                    attributes.set(semconv::DB_RESPONSE_STATUS_CODE, error);
                 }
             }
         });
@@ -78,6 +78,7 @@ mod tests {
     use fred::types::Builder;
 
     use super::*;
+    use crate::error_type::of_reply;
 
     #[test]
     fn a_server_that_makes_up_errors_makes_no_more_series() {
@@ -85,7 +86,7 @@ mod tests {
         let (series, server) = (Series::new(&Telemetry::disabled()), Server::of(&client));
         for number in 0..1000_u32 {
             let prefix: String = format!("{number:05}").bytes().map(|digit| (digit + 17) as char).collect();
-            series.record("GET", Some(ErrorType::Redis(prefix)), &server, 0.1);
+            series.record("GET", Some(of_reply(prefix)), &server, 0.1);
         }
         series.record("GET", None, &server, 0.1);
         assert_eq!(series.len("GET"), MOST_ERRORS + 2, "the first, the others, and what succeeds");

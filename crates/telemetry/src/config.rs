@@ -2,6 +2,7 @@
 //! which are refused stands in `docs/telemetry-variables.md`, row by row.
 
 mod limits;
+mod program;
 mod propagators;
 mod reader;
 mod resource;
@@ -14,6 +15,7 @@ mod unsupported;
 use std::time::Duration;
 
 pub use limits::Limits;
+pub use program::{LogNames, Program};
 pub use propagators::Propagators;
 pub use sampler::{Root, Sampler};
 pub use signal::{Compression, Exporter, Headers, Protocol, Signal, Tls};
@@ -25,9 +27,12 @@ use reader::Reader;
 pub struct Config {
     /// Whether anything is recorded. Default: false. `OTEL_ENABLED`; `OTEL_SDK_DISABLED=true` wins.
     pub enabled: bool,
-    /// `service.name`. Default: `postrider`. `OTEL_SERVICE_NAME`, else in `OTEL_RESOURCE_ATTRIBUTES`.
+    /// The program that records. Default: one that is not known.
+    pub program: Option<Program>,
+    /// `service.name`. Default: the program's name, else `unknown_service:` and the name of the executable.
+    /// `OTEL_SERVICE_NAME`, else in `OTEL_RESOURCE_ATTRIBUTES`.
     pub service_name: String,
-    /// `service.version`. Default: none.
+    /// `service.version`. Default: the program's, else none.
     pub service_version: Option<&'static str>,
     /// Further attributes of the resource. `OTEL_RESOURCE_ATTRIBUTES`, percent-decoded.
     pub resource: Vec<(String, String)>,
@@ -58,7 +63,7 @@ pub struct Config {
     /// Which context is read and handed on, in every build and also with telemetry off. `OTEL_PROPAGATORS`.
     pub propagators: Propagators,
     /// Whether `tracing` spans of libraries become spans too, through `tracing-opentelemetry`. Costly.
-    /// Default: false. `POSTRIDER_TRACE_INTERNALS`.
+    /// Default: false. [`Program::internals_variable`].
     pub internals: bool,
     /// What is logged of the SDK's own messages: a level. Default: `None`, nothing, since what is not delivered
     /// is said once for each change of state. `OTEL_LOG_LEVEL`.
@@ -96,7 +101,7 @@ pub enum Temporality {
 pub struct Log {
     /// For people or for programs.
     pub format: LogFormat,
-    /// The least level, and exceptions by module: `info`, `info,postrider=debug`.
+    /// The least level, and exceptions by module: `info`, `info,my_program=debug`.
     pub filter: String,
 }
 
@@ -116,21 +121,36 @@ impl Config {
         Self::from_lookup(|name| std::env::var(name).ok())
     }
 
+    /// Reads the environment of the process, for a program with names of its own.
+    pub fn of(program: Program) -> Self {
+        Self::read(Some(program), &|name| std::env::var(name).ok())
+    }
+
     /// Reads variables from anywhere. An empty value counts as unset (OpenTelemetry specification,
     /// "Environment Variable Specification", §Parsing empty value).
     ///
     /// With telemetry off there are warnings only of the switch itself and of propagators, which rule all the
     /// same what is handed on.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
-        let mut reader = Reader::new(&lookup);
+        Self::read(None, &lookup)
+    }
+
+    /// Reads variables from anywhere, for a program with names of its own.
+    pub fn of_lookup(program: Program, lookup: impl Fn(&str) -> Option<String>) -> Self {
+        Self::read(Some(program), &lookup)
+    }
+
+    fn read(program: Option<Program>, lookup: &dyn Fn(&str) -> Option<String>) -> Self {
+        let mut reader = Reader::new(lookup);
         let enabled = reader.enabled();
         let propagators = reader.propagators();
         let said_in_any_case = reader.warnings.len();
         let (service_name, resource) = reader.resource();
         let mut config = Self {
             enabled,
-            service_name,
-            service_version: None,
+            program,
+            service_name: service_name.unwrap_or_else(|| resource::default_name(program)),
+            service_version: program.map(|program| program.version),
             resource,
             traces: reader.signal("TRACES", "OTEL_BSP_EXPORT_TIMEOUT"),
             metrics: reader.signal("METRICS", "OTEL_METRIC_EXPORT_TIMEOUT"),
@@ -143,12 +163,14 @@ impl Config {
             metric_interval: reader.millis("OTEL_METRIC_EXPORT_INTERVAL", Duration::from_secs(60)),
             temporality: reader.temporality(),
             propagators,
-            internals: reader.switch("POSTRIDER_TRACE_INTERNALS"),
+            internals: program
+                .and_then(|program| program.internals_variable)
+                .is_some_and(|variable| reader.switch(variable)),
             sdk_log: reader.sdk_log(),
             log: None,
             warnings: vec![],
         };
-        reader.warn_of_unsupported(config.prometheus);
+        reader.warn_of_unsupported(config.prometheus.then(|| program::metrics_hint(program)));
         if !enabled {
             reader.warnings.truncate(said_in_any_case);
             reader.warn_if_off_by_oversight();

@@ -41,37 +41,33 @@ pub enum ErrorType {
     Refused,
     /// The input could not be understood.
     Malformed,
-    /// The job has used up its attempts.
-    Attempts,
-    /// The time to do it in had passed.
-    Expired,
-    /// The right to work on the job was lost.
-    LeaseLost,
     /// The code panicked.
     Panic,
     /// An HTTP status code that is an error, 400 to 999.
     Status(u16),
-    /// The error prefix of a Redis reply (`WRONGTYPE`); see [`ErrorType::redis`].
-    Redis(String),
+    /// A name of the program's or of an instrumentation's own; see [`ErrorType::custom`].
+    Custom {
+        /// The text of the attribute.
+        name: Cow<'static, str>,
+        /// What it means, in one sentence.
+        sentence: &'static str,
+    },
     /// None of these.
     Other,
 }
 
 impl ErrorType {
-    /// The error type of a Redis error reply, from its first word: 1 to 24 capital letters or `_`.
-    /// Anything else is [`ErrorType::Other`], so that no server can grow the list at will.
-    pub fn redis(message: &str) -> Self {
-        let prefix = message.split([' ', ':']).next().unwrap_or_default();
-        let known = (1..=24).contains(&prefix.len())
-            && prefix.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-        if known { Self::Redis(prefix.to_owned()) } else { Self::Other }
+    /// An error type with a name of its own. There must be few names: one that comes from outside must be from a known
+    /// set, or bounded in form.
+    pub const fn custom(name: Cow<'static, str>, sentence: &'static str) -> Self {
+        Self::Custom { name, sentence }
     }
 
     /// The text of the attribute.
     pub fn as_str(&self) -> Cow<'static, str> {
         match self {
             Self::Status(code) => Cow::Owned(code.to_string()),
-            Self::Redis(prefix) => Cow::Owned(prefix.clone()),
+            Self::Custom { name, .. } => name.clone(),
             _ => Cow::Borrowed(self.known()),
         }
     }
@@ -97,12 +93,9 @@ impl ErrorType {
             Self::TooLarge => "more came than is allowed",
             Self::Refused => "a rule of this program forbids it",
             Self::Malformed => "the input could not be understood",
-            Self::Attempts => "the job has used up its attempts",
-            Self::Expired => "the time to do it in had passed",
-            Self::LeaseLost => "the lease was lost: the job is another worker's, or gone",
             Self::Panic => "the code panicked",
             Self::Status(_) => "",
-            Self::Redis(_) => "the Redis server answered with an error",
+            Self::Custom { sentence, .. } => sentence,
             Self::Other => "it failed for an unknown reason",
         }
     }
@@ -126,12 +119,9 @@ impl ErrorType {
             Self::TooLarge => "too_large",
             Self::Refused => "refused",
             Self::Malformed => "malformed",
-            Self::Attempts => "attempts",
-            Self::Expired => "expired",
-            Self::LeaseLost => "lease_lost",
             Self::Panic => "panic",
             // The convention's fallback value.
-            Self::Other | Self::Status(_) | Self::Redis(_) => "_OTHER",
+            Self::Other | Self::Status(_) | Self::Custom { .. } => "_OTHER",
         }
     }
 }
@@ -139,13 +129,12 @@ impl ErrorType {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Value;
 
     #[test]
-    fn a_redis_prefix_is_kept_and_prose_is_not() {
-        assert_eq!(ErrorType::redis("WRONGTYPE Operation against a key").as_str(), "WRONGTYPE");
-        assert_eq!(ErrorType::redis("NOGROUP: no such key").as_str(), "NOGROUP");
-        assert_eq!(ErrorType::redis("no such thing").as_str(), "_OTHER");
-        assert_eq!(ErrorType::redis("").as_str(), "_OTHER");
-        assert_eq!(ErrorType::redis(&"A".repeat(25)).as_str(), "_OTHER");
+    fn a_custom_type_has_its_name_and_its_sentence() {
+        const FULL: ErrorType = ErrorType::custom(Cow::Borrowed("full"), "the box is full");
+        assert_eq!((FULL.as_str(), FULL.sentence()), ("full".into(), "the box is full"));
+        assert_eq!(Value::from(&FULL), Value::Static("full"));
     }
 }

@@ -30,13 +30,13 @@ mod context;
 mod error;
 mod error_type;
 mod log;
+mod log_context;
 mod metric;
 mod observable;
 mod prometheus;
 pub mod semconv;
 mod span;
 mod start;
-mod subject;
 mod suppression;
 mod value;
 
@@ -54,12 +54,13 @@ use std::borrow::Cow;
 
 pub use attributes::Attributes;
 pub use config::{
-    Compression, Config, Exporter, Headers, Limits, Log, LogFormat, Propagators, Protocol, Queue, Root,
-    Sampler, Signal, Temporality, Tls,
+    Compression, Config, Exporter, Headers, Limits, Log, LogFormat, LogNames, Program, Propagators, Protocol,
+    Queue, Root, Sampler, Signal, Temporality, Tls,
 };
 pub use context::{Carrier, Context};
 pub use error::{ShutdownError, StartError};
 pub use error_type::ErrorType;
+pub use log_context::{LogContext, about, belongs_to};
 pub use metric::{
     BoundCounter, BoundHistogram, BoundUpDownCounter, Counter, Gauge, Histogram, Timer, UpDownCounter,
 };
@@ -67,7 +68,6 @@ pub use observable::{Observable, Observer};
 pub use prometheus::Prometheus;
 pub use span::{Entered, Span, SpanBuilder, SpanKind};
 pub use start::{Running, start};
-pub use subject::{Describe, Subject, about, belongs_to};
 pub use suppression::{Suppressed, is_suppressed, suppress, suppressed};
 pub use value::Value;
 
@@ -91,7 +91,7 @@ impl Telemetry {
     }
 
     /// Records under another name, as an instrumentation library does with its package's name and version: spans and
-    /// metrics carry it as their instrumentation scope. Default: `postrider`.
+    /// metrics carry it as their instrumentation scope. Default: [`Program::name`], else this package's name.
     #[must_use]
     pub fn scoped(&self, name: &'static str, version: &'static str) -> Self {
         Self(self.0.scoped(name, version))

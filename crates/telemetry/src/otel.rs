@@ -112,7 +112,7 @@ impl Telemetry {
             chooses: config.sampler.root != crate::Root::AlwaysOn,
             propagators: config.propagators,
         };
-        Self(Some(Arc::new(Recorder::new(settings, scope(NAME, VERSION)))))
+        Self(Some(Arc::new(Recorder::new(settings, scope_of(config)))))
     }
 
     pub(crate) fn scoped(&self, name: &'static str, version: &'static str) -> Self {
@@ -152,12 +152,17 @@ impl Recorder {
     }
 }
 
-/// Who records where nobody has named himself: the worker.
-const NAME: &str = "postrider";
+/// The scope of what records under no other name.
+const NAME: &str = env!("CARGO_PKG_NAME");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn scope(name: &'static str, version: &'static str) -> InstrumentationScope {
     InstrumentationScope::builder(name).with_version(version).with_schema_url(semconv::SCHEMA_URL).build()
+}
+
+/// The program's own scope.
+fn scope_of(config: &Config) -> InstrumentationScope {
+    config.program.map_or_else(|| scope(NAME, VERSION), |program| scope(program.name, program.version))
 }
 
 #[derive(Debug)]
@@ -299,7 +304,7 @@ mod tests {
         assert_eq!(inner.status, opentelemetry::trace::Status::error("a deadline passed"));
         assert_eq!(outer.status, opentelemetry::trace::Status::error("the bucket was empty"));
         let scopes = [outer, inner].map(|span| span.instrumentation_scope.clone());
-        assert_eq!(scopes.map(|scope| scope.name().to_owned()), ["postrider", "a-library"]);
+        assert_eq!(scopes.map(|scope| scope.name().to_owned()), [super::NAME, "a-library"]);
         let attributes: Vec<_> =
             inner.attributes.iter().map(|pair| (pair.key.as_str(), pair.value.to_string())).collect();
         assert_eq!(attributes, [("a.b", "1".to_owned()), ("error.type", "timeout".to_owned())]);

@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use http_telemetry::{BadRecipient, ConnectionOptions, Options, Propagation, Recipient, Recipients};
-use postrider_queue::QueueName;
 use postrider_queue::work::{Receives, Spans};
+use postrider_queue::{QueueName, names};
 use postrider_worker::settings::Order;
 use postrider_worker::settings::Retries;
 use postrider_worker::settings::{BadProxy, HttpConfig, SenderConfig};
@@ -140,8 +140,8 @@ impl WorkerArgs {
                 results: file.results,
                 http,
                 identities: file.secrets.identities(),
-                recording: Options { propagation, ..Options::from_env() },
-                connections: ConnectionOptions::from_env(),
+                recording: Options { propagation, ..Options::from_env(names::VARIABLE_PREFIX) },
+                connections: ConnectionOptions::from_env(names::VARIABLE_PREFIX),
             },
             retry,
             flows: file.flows,

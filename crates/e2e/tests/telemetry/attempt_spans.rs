@@ -66,7 +66,7 @@ fn attempts(
 }
 
 fn has(span: &SpanRecord, part: &str) -> bool {
-    let seconds = span.attributes.get(&format!("postrider.http.{part}.duration"));
+    let seconds = span.attributes.get(&format!("hyper.{part}.duration"));
     seconds.and_then(serde_json::Value::as_f64).is_some_and(|seconds| seconds > 0.0)
 }
 
@@ -98,7 +98,7 @@ fn the_first_attempt_tells_how_its_connection_was_made_and_the_next_that_it_was_
     let spans = attempts(&destination, "https", &settings, 2, CONNECTED);
     for (span, reused) in spans.iter().zip([false, true]) {
         assert_eq!(span.attributes["http.response.status_code"], json!(200), "{span:#?}");
-        assert_eq!(span.attributes["postrider.http.connection.reused"], json!(reused));
+        assert_eq!(span.attributes["hyper.connection.reused"], json!(reused));
         assert_eq!(span.attributes["network.peer.address"], json!("127.0.0.1"));
         assert_eq!(span.attributes["network.peer.port"], json!(destination.port()));
         for part in ["dns", "connect", "tls"] {
@@ -114,14 +114,14 @@ fn an_attempt_that_ends_on_the_way_tells_how_far_it_came() {
     let settings = "[http]\nheaders_timeout = \"200ms\"\n";
     let span = attempts(&silent, "http", settings, 1, CONNECTED).remove(0);
     assert_eq!(span.text("error.type").as_deref(), Some("headers_timeout"));
-    assert_eq!(span.attributes["postrider.http.connection.reused"], json!(false));
+    assert_eq!(span.attributes["hyper.connection.reused"], json!(false));
     assert_eq!(span.attributes["network.peer.port"], json!(silent.port()));
     assert!(has(&span, "dns") && has(&span, "connect") && !has(&span, "first_byte"), "{span:#?}");
 
     let deaf = Hostile::start(Play::Deaf, None);
     let span = attempts(&deaf, "https", "[http]\ntls_timeout = \"200ms\"\n", 1, LOOKED_UP).remove(0);
     assert_eq!(span.text("error.type").as_deref(), Some("tls_timeout"));
-    let tls = span.attributes["postrider.http.tls.duration"].as_f64();
+    let tls = span.attributes["hyper.tls.duration"].as_f64();
     assert!(tls.is_some_and(|tls| tls >= 0.2), "{span:#?}");
 }
 

@@ -7,7 +7,6 @@ use fred::clients::Client;
 use fred::interfaces::ClientLike;
 use fred::types::Value;
 use redis_telemetry::Command;
-use telemetry::ErrorType;
 
 use super::{Inspector, Shard, array, text};
 use crate::job::FlowId;
@@ -121,11 +120,11 @@ impl Inspector {
     async fn try_out(&self, name: &'static str, args: Vec<Value>) -> Result<String, Error> {
         match self.command(name, None, args).await {
             Ok(_) => Ok(MAY.to_owned()),
-            Err(error) => match redis_telemetry::error_type(&error) {
-                ErrorType::Redis(prefix) if prefix == "NOPERM" => Ok(error.details().to_owned()),
+            Err(error) => match redis_telemetry::reply_code(&error) {
+                Some("NOPERM") => Ok(error.details().to_owned()),
                 // Refused for its arguments, as intended.
-                ErrorType::Redis(_) => Ok(MAY.to_owned()),
-                _ => Err(error),
+                Some(_) => Ok(MAY.to_owned()),
+                None => Err(error),
             },
         }
     }

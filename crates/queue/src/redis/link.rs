@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fred::error::Error;
-use telemetry::ErrorType;
 use tracing::{info, warn};
 
 /// The time without a failure before Redis counts as up again. Longer than any pause between tries.
@@ -106,14 +105,11 @@ const PASSING: [&str; 12] = [
 /// Whether Redis refuses a command for a reason that does not pass by itself: a missing right, a key of a
 /// wrong type.
 pub fn is_refusal(error: &Error) -> bool {
-    match redis_telemetry::error_type(error) {
-        ErrorType::Redis(prefix) => !PASSING.contains(&prefix.as_str()),
-        _ => false,
-    }
+    redis_telemetry::reply_code(error).is_some_and(|code| !PASSING.contains(&code))
 }
 
 /// Whether the error is Redis' own reply: then the command had no effect. After any other error, that is
 /// unknown.
 pub fn is_answer(error: &Error) -> bool {
-    matches!(redis_telemetry::error_type(error), ErrorType::Redis(_))
+    redis_telemetry::reply_code(error).is_some()
 }

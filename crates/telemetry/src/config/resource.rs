@@ -1,10 +1,13 @@
-//! Who sends the telemetry, as the environment says it.
+//! The resource: which service sends the telemetry, by the environment.
 
+use std::path::Path;
+
+use super::program::Program;
 use super::reader::Reader;
 
 impl Reader<'_> {
-    /// The service's name, and all other attributes.
-    pub(super) fn resource(&mut self) -> (String, Vec<(String, String)>) {
+    /// The service's name where the environment has one, and all other attributes.
+    pub(super) fn resource(&mut self) -> (Option<String>, Vec<(String, String)>) {
         let mut attributes = vec![];
         for pair in self.get("OTEL_RESOURCE_ATTRIBUTES").iter().flat_map(|list| list.split(',')) {
             match pair.split_once('=') {
@@ -19,8 +22,20 @@ impl Reader<'_> {
         }
         let given = attributes.iter().position(|(key, _)| key == "service.name");
         let given = given.map(|index| attributes.remove(index).1);
-        let name = self.get("OTEL_SERVICE_NAME").or(given).unwrap_or_else(|| "postrider".to_owned());
-        (name, attributes)
+        (self.get("OTEL_SERVICE_NAME").or(given), attributes)
+    }
+}
+
+/// The specification's fallback where the program has no name either (semantic conventions 1.44.0,
+/// `docs/resource/README.md`, "Service").
+pub(super) fn default_name(program: Option<Program>) -> String {
+    if let Some(program) = program {
+        return program.name.to_owned();
+    }
+    let executable = std::env::current_exe().ok();
+    match executable.as_deref().and_then(Path::file_name) {
+        Some(name) => format!("unknown_service:{}", name.to_string_lossy()),
+        None => "unknown_service".to_owned(),
     }
 }
 

@@ -385,6 +385,27 @@ fn what_is_not_supported_is_said() {
 
 #[test]
 fn internals_are_not_traced_unless_asked_for() {
-    assert!(!quiet(&[]).internals);
-    assert!(quiet(&[("POSTRIDER_TRACE_INTERNALS", "yes")]).internals);
+    let set = |name: &str| ["OTEL_ENABLED", "MY_INTERNALS"].contains(&name).then(|| "yes".to_owned());
+    let program = Program::new("mine", "1.2.3");
+    assert!(!Config::from_lookup(set).internals);
+    assert!(!Config::of_lookup(program, set).internals);
+    let program = program.internals_variable("MY_INTERNALS");
+    assert!(Config::of_lookup(program, set).internals);
+    assert!(!Config::of_lookup(program, |_| None).internals);
+}
+
+#[test]
+fn a_program_names_its_service_and_says_where_its_metrics_are() {
+    let program = Program::new("mine", "1.2.3").metrics_hint("look at /numbers");
+    let variables = |name: &str| match name {
+        "OTEL_ENABLED" => Some("true".to_owned()),
+        "OTEL_METRICS_EXPORTER" => Some("prometheus".to_owned()),
+        "OTEL_EXPORTER_PROMETHEUS_PORT" => Some("9464".to_owned()),
+        _ => None,
+    };
+    let config = Config::of_lookup(program, variables);
+    assert_eq!((config.service_name.as_str(), config.service_version), ("mine", Some("1.2.3")));
+    assert_eq!(config.warnings, ["OTEL_EXPORTER_PROMETHEUS_PORT is ignored: look at /numbers"]);
+    let named = |name: &str| (name == "OTEL_SERVICE_NAME").then(|| "another".to_owned());
+    assert_eq!(Config::of_lookup(program, named).service_name, "another");
 }

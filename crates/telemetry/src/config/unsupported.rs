@@ -1,9 +1,10 @@
-//! Variables of the specification that cannot be honoured: who sets one is told so.
+//! Warnings about variables of the specification that are not supported.
 
 use super::reader::Reader;
 
 impl Reader<'_> {
-    pub(super) fn warn_of_unsupported(&mut self, prometheus: bool) {
+    /// The hint is there where metrics are served for Prometheus.
+    pub(super) fn warn_of_unsupported(&mut self, metrics_hint: Option<&str>) {
         for name in ["OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_CONFIG_FILE"] {
             if self.get(name).is_some() {
                 self.warn(format!("{name} is ignored: telemetry is configured by variables alone"));
@@ -20,8 +21,8 @@ impl Reader<'_> {
             ));
         }
         for name in ["OTEL_EXPORTER_PROMETHEUS_HOST", "OTEL_EXPORTER_PROMETHEUS_PORT"] {
-            if prometheus && self.get(name).is_some() {
-                self.warn(format!("{name} is ignored: `--listen ADDRESS:PORT` says where /metrics is"));
+            if let Some(hint) = metrics_hint.filter(|_| self.get(name).is_some()) {
+                self.warn(format!("{name} is ignored: {hint}"));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A line: what `tracing-subscriber` makes of an event, and behind it what the line is about.
+//! A line: what `tracing-subscriber` makes of an event, followed by the fields of the log context.
 
 use std::fmt;
 
@@ -8,7 +8,8 @@ use tracing_subscriber::fmt::format::{Format, Full, Json, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::subject::{of_this_line, span_of_this_line};
+use crate::Value as FieldValue;
+use crate::log_context::{fields_of_this_line, span_of_this_line};
 
 pub(super) enum Line {
     Text(Format<Full>),
@@ -40,7 +41,7 @@ where
                 format.format_event(context, buffer, event)?;
                 writer.write_str(line.trim_end_matches('\n'))?;
                 for (name, value) in &details {
-                    // A label is whatever came, so it is escaped where it is no plain word.
+                    // A value may come from outside: one with control characters is escaped.
                     match value.as_str().filter(|text| !text.contains(char::is_control)) {
                         Some(text) => write!(writer, " {name}={text}")?,
                         None => write!(writer, " {name}={value}")?,
@@ -61,15 +62,10 @@ where
     }
 }
 
-/// Name and value of what the line is about, where the event does not say it itself.
+/// The fields of the log context and the ids of the span, without those that the event has itself.
 fn details(event: &Event<'_>) -> Vec<(&'static str, Value)> {
-    let mut details: Vec<(&'static str, Value)> = vec![];
-    if let Some((queue, subject)) = of_this_line() {
-        details.push(("label", subject.label.into()));
-        details.push(("job_id", subject.job_id.into()));
-        details.push(("queue", queue.into()));
-        details.push(("attempt", subject.attempt.into()));
-    }
+    let fields = fields_of_this_line().into_iter();
+    let mut details: Vec<(&'static str, Value)> = fields.map(|(name, value)| (name, json(value))).collect();
     let context = span_of_this_line();
     if let (Some(trace), Some(span)) = (context.trace_id(), context.span_id()) {
         details.push(("trace_id", trace.into()));
@@ -77,4 +73,16 @@ fn details(event: &Event<'_>) -> Vec<(&'static str, Value)> {
     }
     details.retain(|(name, _)| event.metadata().fields().field(name).is_none());
     details
+}
+
+fn json(value: FieldValue) -> Value {
+    match value {
+        FieldValue::Bool(value) => value.into(),
+        FieldValue::I64(value) => value.into(),
+        FieldValue::F64(value) => value.into(),
+        FieldValue::Static(text) => text.into(),
+        FieldValue::String(text) => text.into(),
+        FieldValue::Shared(text) => (*text).into(),
+        FieldValue::Strings(texts) => texts.into(),
+    }
 }

@@ -38,7 +38,7 @@ pub(super) const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
 const RETRY_JITTER_MAX: Duration = Duration::from_millis(50);
 /// A receiver that vanished without closing its connection is noticed after one and a half of these.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const USER_AGENT: &str = concat!("postrider-telemetry/", env!("CARGO_PKG_VERSION"));
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// The kind of telemetry that an exporter sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 //! Log records as the conventions name them. The appender names an event by its place in the source, and attributes as
-//! the fields are called; here a record also gets the job and the span that it is about.
+//! the fields are called; here a record also gets the fields of its log context and its span.
 //!
 //! This happens before the exporter, which counts no dropped attributes: `dropped_attributes_count` of a log record is
 //! always 0 (opentelemetry-proto 0.33).
@@ -13,26 +13,32 @@ use opentelemetry::{InstrumentationScope, Key};
 use opentelemetry_sdk::logs::{SdkLogRecord, SdkLogger, SdkLoggerProvider};
 
 use super::log_attributes::namespaced;
-use crate::subject::{of_this_line, span_of_this_line};
-use crate::{Limits, semconv};
+use crate::log_context::{fields_of_this_line, span_of_this_line};
+use crate::{Limits, LogNames, Value};
 
 /// Provides the appender with loggers that normalize.
 pub(super) struct NormalizedLoggers {
     pub(super) provider: SdkLoggerProvider,
     pub(super) limits: Limits,
+    pub(super) names: LogNames,
 }
 
 impl LoggerProvider for NormalizedLoggers {
     type Logger = NormalizedLogger;
 
     fn logger_with_scope(&self, scope: InstrumentationScope) -> NormalizedLogger {
-        NormalizedLogger { logger: self.provider.logger_with_scope(scope), limits: self.limits }
+        NormalizedLogger {
+            logger: self.provider.logger_with_scope(scope),
+            limits: self.limits,
+            names: self.names,
+        }
     }
 }
 
 pub(super) struct NormalizedLogger {
     logger: SdkLogger,
     limits: Limits,
+    names: LogNames,
 }
 
 impl Logger for NormalizedLogger {
@@ -42,16 +48,15 @@ impl Logger for NormalizedLogger {
         NormalizedRecord {
             record: self.logger.create_log_record(),
             target: Cow::default(),
+            names: self.names,
             attributes: vec![],
         }
     }
 
     fn emit(&self, mut record: NormalizedRecord) {
-        if let Some((queue, subject)) = of_this_line() {
-            record.add_attribute(semconv::MESSAGING_MESSAGE_CONVERSATION_ID, subject.label);
-            record.add_attribute(semconv::POSTRIDER_JOB_ID, subject.job_id);
-            record.add_attribute(semconv::MESSAGING_DESTINATION_NAME, queue);
-            record.add_attribute(semconv::POSTRIDER_JOB_ATTEMPT, i64::from(subject.attempt));
+        for (field, value) in fields_of_this_line() {
+            let key = namespaced(field.to_owned(), "", self.names);
+            record.attributes.push((key.into(), any_value(value)));
         }
         if let Some(span) = span_of_this_line().0.span_context() {
             record.set_trace_context(span.trace_id(), span.span_id(), Some(span.trace_flags()));
@@ -67,11 +72,13 @@ impl Logger for NormalizedLogger {
 pub(super) struct NormalizedRecord {
     record: SdkLogRecord,
     target: Cow<'static, str>,
+    names: LogNames,
     attributes: Vec<(Key, AnyValue)>,
 }
 
 impl NormalizedRecord {
-    /// Of two attributes with one name, the later stays: the job's own come after the event's. So does the limit.
+    /// Of two attributes with one name, the later stays: those of the log context come after the event's. The
+    /// limit counts from the end, too.
     fn limited(self, limits: &Limits) -> SdkLogRecord {
         let Self { mut record, mut attributes, .. } = self;
         let mut kept = 0;
@@ -81,6 +88,18 @@ impl NormalizedRecord {
             kept += 1;
         }
         record
+    }
+}
+
+fn any_value(value: Value) -> AnyValue {
+    match value {
+        Value::Bool(value) => value.into(),
+        Value::I64(value) => value.into(),
+        Value::F64(value) => value.into(),
+        Value::Static(text) => text.into(),
+        Value::String(text) => text.into(),
+        Value::Shared(text) => text.to_string().into(),
+        Value::Strings(texts) => texts.into_iter().map(AnyValue::from).collect(),
     }
 }
 
@@ -137,7 +156,7 @@ impl LogRecord for NormalizedRecord {
     }
 
     fn add_attribute<K: Into<Key>, V: Into<AnyValue>>(&mut self, key: K, value: V) {
-        let key = namespaced(key.into().to_string(), &self.target);
+        let key = namespaced(key.into().to_string(), &self.target, self.names);
         self.attributes.push((key.into(), value.into()));
     }
 
@@ -153,9 +172,11 @@ mod tests {
     #[test]
     fn of_two_attributes_with_one_name_the_later_stays_and_the_limit_counts_names() {
         let provider = SdkLoggerProvider::builder().build();
-        let loggers = NormalizedLoggers { provider, limits: crate::Config::from_lookup(|_| None).limits };
+        let limits = crate::Config::from_lookup(|_| None).limits;
+        let names: LogNames = |_, field| (field == "queue").then_some("messaging.destination.name".into());
+        let loggers = NormalizedLoggers { provider, limits, names };
         let mut record = loggers.logger_with_scope(InstrumentationScope::default()).create_log_record();
-        record.set_target("postrider::lane");
+        record.set_target("program::module");
         for (key, value) in [("a.b", "first"), ("queue", "of the event"), ("a.b", "grüße")] {
             record.add_attribute(key, value);
         }

@@ -17,7 +17,7 @@ use super::exporter::LogSender;
 use super::log_record::NormalizedLoggers;
 use super::tally::Tally;
 use crate::log::BoxedLayer;
-use crate::{Limits, Queue};
+use crate::{Config, LogNames, Queue};
 
 /// Log lines about exports are not exported.
 const EXPORTING: [&str; 10] = [
@@ -33,10 +33,14 @@ const EXPORTING: [&str; 10] = [
     "rustls",
 ];
 
+/// Each field keeps the namespace of its crate.
+const NO_NAMES: LogNames = |_, _| None;
+
 /// The layer that hands events to the provider; the same filter as on standard error.
-pub(super) fn layer(provider: &SdkLoggerProvider, limits: Limits, filter: Targets) -> BoxedLayer {
+pub(super) fn layer(provider: &SdkLoggerProvider, config: &Config, filter: Targets) -> BoxedLayer {
     let filter = filter.with_targets(EXPORTING.map(|target| (target, LevelFilter::OFF)));
-    let loggers = NormalizedLoggers { provider: provider.clone(), limits };
+    let names = config.program.map_or(NO_NAMES, |program| program.log_names);
+    let loggers = NormalizedLoggers { provider: provider.clone(), limits: config.limits, names };
     OpenTelemetryTracingBridge::new(&loggers).with_filter(filter).boxed()
 }
 

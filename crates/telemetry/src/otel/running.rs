@@ -21,7 +21,7 @@ use super::providers::Workshop;
 use super::resource::resource;
 use super::self_observation::observe;
 use super::tally::Tally;
-use super::{NAME, Telemetry, VERSION, logs, scope};
+use super::{Telemetry, VERSION, logs, scope_of};
 use crate::Config;
 use crate::error::{ShutdownError, StartError};
 use crate::log::BoxedLayer;
@@ -104,9 +104,8 @@ impl Running {
     /// The layers of the log subscriber that are asked for, and none else: one that is not there costs nothing.
     pub(crate) fn layers(&self, config: &Config, filter: &Targets) -> Vec<BoxedLayer> {
         let Some(providers) = &self.0 else { return vec![] };
-        let internals = config.internals.then(|| bridge(&providers.traces));
-        let logs =
-            providers.logs.as_ref().map(|provider| logs::layer(provider, config.limits, filter.clone()));
+        let internals = config.internals.then(|| bridge(&providers.traces, config));
+        let logs = providers.logs.as_ref().map(|provider| logs::layer(provider, config, filter.clone()));
         internals.into_iter().chain(logs).collect()
     }
 
@@ -151,7 +150,7 @@ impl Running {
 /// The layer that makes `tracing` spans of libraries ours. It shares one current context with our own spans, in
 /// both directions, as long as context activation stays on, which is its default. Its attributes of time, place
 /// and thread have no namespace; they are left out, as are events, which are log lines.
-fn bridge(traces: &SdkTracerProvider) -> BoxedLayer {
+fn bridge(traces: &SdkTracerProvider, config: &Config) -> BoxedLayer {
     let libraries = Targets::new()
         .with_default(LevelFilter::DEBUG)
         // What exports must not be exported.
@@ -162,7 +161,7 @@ fn bridge(traces: &SdkTracerProvider) -> BoxedLayer {
     // Without the hint, all that there is would be asked for at all levels.
     let spans = filter_fn(|metadata| metadata.is_span()).with_max_level_hint(LevelFilter::DEBUG);
     tracing_opentelemetry::layer()
-        .with_tracer(traces.tracer_with_scope(scope(NAME, VERSION)))
+        .with_tracer(traces.tracer_with_scope(scope_of(config)))
         .with_location(false)
         .with_threads(false)
         .with_target(false)

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use http_telemetry::Attempt;
 use postrider_queue::job::{Admitted, Delivery, Job, Lease, Malformed, Reason, quoted};
+use postrider_queue::names;
 use postrider_queue::work::{Postponement, Until, WaitReason, Written, fields};
 use telemetry::{Context, ErrorType};
 use tracing::debug;
@@ -145,7 +146,7 @@ fn poison(shard: &ShardRuntime, delivery: &Delivery, job: &Job) -> (Settlement, 
     let record = Record::new(delivery, job, &context);
     let deliveries = delivery.lease.delivery - 1;
     let error = format!("it was taken up {deliveries} times and never settled: its workers died or lost it");
-    (dead_letter(record, process, Reason::Poison, &error, &ErrorType::LeaseLost), context)
+    (dead_letter(record, process, Reason::Poison, &error, &names::LEASE_LOST), context)
 }
 
 /// What is no job, or asks for what this worker does not have.
@@ -201,7 +202,7 @@ fn expired(shard: &ShardRuntime, delivery: &Delivery, job: &Job, error: &str) ->
     let process = Process::begin(shard, delivery, Some(job));
     let context = process.context();
     let record = Record::new(delivery, job, &context);
-    (dead_letter(record, process, Reason::Expired, error, &ErrorType::Expired), context)
+    (dead_letter(record, process, Reason::Expired, error, &names::EXPIRED), context)
 }
 
 /// One attempt, and what it comes to.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use postrider_queue::Error;
 use postrider_queue::job::{Delivery, Fields, Job, Lease, Reason, of_fields};
+use postrider_queue::names;
 use postrider_queue::work::{
     NewDeadLetter, Operation, Postponement, Settled, Until, WaitReason, Written, fields,
 };
-use telemetry::{Attributes, Context, ErrorType, semconv};
+use telemetry::{Attributes, Context};
 use tokio::sync::mpsc::error::SendError;
 use tracing::warn;
 
@@ -59,8 +60,8 @@ impl Settlement {
     fn describe(&self, attributes: &mut Attributes) {
         if let Self::Postpone(postponement) = self {
             let reason = match postponement.until {
-                Until::Admitted { .. } => semconv::POSTRIDER_HOLD_REASON,
-                _ => semconv::POSTRIDER_SCHEDULE_REASON,
+                Until::Admitted { .. } => names::HOLD_REASON,
+                _ => names::SCHEDULE_REASON,
             };
             attributes.set(reason, postponement.why.as_str());
             describe_flow(&postponement.fields, attributes);
@@ -70,7 +71,7 @@ impl Settlement {
 
 fn describe_flow(fields: &Fields, attributes: &mut Attributes) {
     if let Some((_, flow)) = of_fields(fields) {
-        attributes.set(semconv::POSTRIDER_FLOW_NAME, flow);
+        attributes.set(names::FLOW_NAME, flow);
     }
 }
 
@@ -126,7 +127,7 @@ pub(crate) async fn hand_back(shard: &ShardRuntime, lease: Lease, delivery: &Del
     let mut fields = fields::handed_back(delivery, shard.queue.clock().now());
     let (settling, trace) =
         Settling::waiting(shard, Operation::Release, delivery, job.as_ref(), |attributes| {
-            attributes.set(semconv::POSTRIDER_SCHEDULE_REASON, WaitReason::Shutdown.as_str());
+            attributes.set(names::SCHEDULE_REASON, WaitReason::Shutdown.as_str());
             describe_flow(&delivery.fields, attributes);
         });
     fields::keep_trace(&mut fields, trace);
@@ -144,7 +145,7 @@ fn end(settling: Settling<'_>, written: Option<Written>) {
     }
     let is_lost =
         !matches!(written, Some(Written::Settled(Settled::Done) | Written::Waits(_) | Written::Due));
-    settling.end(is_lost.then_some(&ErrorType::LeaseLost));
+    settling.end(is_lost.then_some(&names::LEASE_LOST));
 }
 
 fn dead_lettered(shard: &ShardRuntime, lease: Lease, dead_lettering: &NewDeadLetter) {

@@ -7,6 +7,7 @@ mod waits;
 use std::time::{Duration, Instant};
 
 use postrider_queue::job::{Delivery, EntryId, Job, Reason};
+use postrider_queue::names;
 use postrider_queue::work::Operation;
 use telemetry::{Attributes, Context, ErrorType, Span, semconv};
 
@@ -74,7 +75,7 @@ impl<'a> Process<'a> {
     /// The job ended among the dead letters. `text` says why in one sentence, without secrets.
     pub(crate) fn dead(mut self, reason: Reason, error: &ErrorType, text: &str) {
         self.ends(OutcomeKind::Dead);
-        self.span.set(semconv::POSTRIDER_JOB_DEAD_REASON, reason.as_str());
+        self.span.set(names::JOB_DEAD_REASON, reason.as_str());
         self.span.fail_with(error, || text.to_owned().into());
         self.shard.queue.operations().took(Operation::Process, self.began, Some(error));
     }
@@ -86,7 +87,7 @@ impl<'a> Process<'a> {
 
     fn ends(&mut self, outcome: OutcomeKind) {
         self.has_ended = true;
-        self.span.set(semconv::POSTRIDER_JOB_OUTCOME, outcome.as_str());
+        self.span.set(names::JOB_OUTCOME, outcome.as_str());
     }
 }
 
@@ -95,7 +96,7 @@ impl<'a> Process<'a> {
 impl Drop for Process<'_> {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.span.set(semconv::POSTRIDER_JOB_OUTCOME, "cut");
+            self.span.set(names::JOB_OUTCOME, "cut");
             let error = std::thread::panicking().then_some(&ErrorType::Panic);
             self.shard.queue.operations().took(Operation::Process, self.began, error);
         }
@@ -125,7 +126,7 @@ fn span(shard: &ShardRuntime, delivery: &Delivery, job: Option<&Job>, origin: &O
     let span = builder.start(|attributes| {
         // The name is the same for all: this tells one from the other.
         if let Some(job) = job {
-            attributes.set(semconv::POSTRIDER_JOB_ATTEMPT, job.trail.attempts + 1);
+            attributes.set(names::JOB_ATTEMPT, job.trail.attempts + 1);
         }
         operations.describe(Operation::Process, attributes);
         let entry = delivery.lease.entry.to_string();
@@ -135,13 +136,13 @@ fn span(shard: &ShardRuntime, delivery: &Delivery, job: Option<&Job>, origin: &O
             // Of a job that has waited the entry is a new one.
             if job.id.as_ref() != entry.as_bytes() {
                 let job_id = String::from_utf8_lossy(&job.id).into_owned();
-                attributes.set(semconv::POSTRIDER_JOB_ID, job_id);
+                attributes.set(names::JOB_ID, job_id);
             }
         }
         attributes.set(semconv::MESSAGING_MESSAGE_ID, entry);
         waits.describe(attributes);
         if delivery.lease.delivery > 1 {
-            attributes.set(semconv::POSTRIDER_JOB_DELIVERIES, delivery.lease.delivery);
+            attributes.set(names::JOB_DELIVERIES, delivery.lease.delivery);
         }
     });
     // What is logged of the job from here on is found in its trace.
@@ -208,7 +209,7 @@ impl<'a> Settling<'a> {
 
     /// The job is due after so long by Redis' clock, or its flow is asked again.
     pub(crate) fn due_in(&self, wait: Duration) {
-        self.span.set_with(semconv::POSTRIDER_JOB_DUE_AT, || {
+        self.span.set_with(names::JOB_DUE_AT, || {
             let due = Duration::from_millis(self.shard.queue.clock().now()) + wait;
             humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + due).to_string().into()
         });

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_queue::job::Lease;
+use postrider_queue::names;
 use postrider_queue::work::{Operation, Settled};
-use telemetry::ErrorType;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -56,7 +56,7 @@ async fn settle(shard: &ShardRuntime, group: &mut [Done]) {
     let settling = Settling::begin(shard, Operation::Ack, &jobs, |_| ());
     for failed in 0.. {
         if leases.is_empty() {
-            return settling.end(Some(&ErrorType::LeaseLost));
+            return settling.end(Some(&names::LEASE_LOST));
         }
         match shard.queue.complete(&leases, &settling.context()).await {
             Ok(settled) => {
@@ -64,7 +64,7 @@ async fn settle(shard: &ShardRuntime, group: &mut [Done]) {
                 let settled: Vec<_> = settled.into_iter().map(|settled| settled.after(failed)).collect();
                 delivered(shard, group, &leases, &settled);
                 let all = shard.settled(leases.iter().copied().zip(settled));
-                return settling.end((!all).then_some(&ErrorType::LeaseLost));
+                return settling.end((!all).then_some(&names::LEASE_LOST));
             }
             Err(error) => {
                 let pause = shard.queue.link().down(&error, failed);

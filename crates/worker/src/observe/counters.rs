@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use postrider_queue::job::Reason;
+use postrider_queue::names;
 use telemetry::{Attributes, BoundCounter, BoundHistogram, BoundUpDownCounter, Counter, Telemetry, semconv};
 
 use crate::policy::OutcomeKind;
@@ -55,7 +56,7 @@ impl Maker<'_> {
     }
 
     fn seconds(&self, name: &'static str, description: &'static str) -> BoundHistogram {
-        self.0.histogram(name, "s", description, semconv::WAIT_SECONDS).bind(self.queue())
+        self.0.histogram(name, "s", description, names::WAIT_SECONDS).bind(self.queue())
     }
 }
 
@@ -64,26 +65,26 @@ impl Counts {
     pub(crate) fn new(telemetry: &Telemetry, queue: &'static str) -> Self {
         let make = Maker(telemetry, queue);
         let in_flight = "Jobs that workers hold: being sent, or not settled yet";
-        let in_flight = telemetry.up_down_counter(semconv::POSTRIDER_JOB_IN_FLIGHT, "{job}", in_flight);
+        let in_flight = telemetry.up_down_counter(names::JOB_IN_FLIGHT, "{job}", in_flight);
         let attempts =
             "Attempts to deliver, by what outcome of the job and by the class of the answer's status";
         let trips = "How often this worker opened the breaker of a flow that was closed";
-        let trips = telemetry.counter(semconv::POSTRIDER_FLOW_BREAKER_TRIPS, "{trip}", trips);
+        let trips = telemetry.counter(names::FLOW_BREAKER_TRIPS, "{trip}", trips);
         let dead = "Jobs that went to the dead letters, by the reason";
         let counts = Self {
             queue,
-            waited: make.seconds(semconv::POSTRIDER_JOB_WAIT_DURATION, WAITED),
-            end_to_end: make.seconds(semconv::POSTRIDER_JOB_END_TO_END_DURATION, END_TO_END),
+            waited: make.seconds(names::JOB_WAIT_DURATION, WAITED),
+            end_to_end: make.seconds(names::JOB_END_TO_END_DURATION, END_TO_END),
             in_flight: in_flight.bind(make.queue()),
-            attempts: telemetry.counter(semconv::POSTRIDER_JOB_ATTEMPTS, "{attempt}", attempts),
+            attempts: telemetry.counter(names::JOB_ATTEMPTS, "{attempt}", attempts),
             attempts_bound: Default::default(),
-            retries: make.jobs(semconv::POSTRIDER_JOB_RETRIES, "Jobs that were put off for another attempt"),
-            leases_lost: make.jobs(semconv::POSTRIDER_JOB_LEASES_LOST, LOST),
-            settlements_refused: make.jobs(semconv::POSTRIDER_JOB_SETTLEMENTS_REFUSED, REFUSED),
-            reclaimed: make.jobs(semconv::POSTRIDER_JOB_RECLAIMED, RECLAIMED),
-            dead: telemetry.counter(semconv::POSTRIDER_JOB_DEAD, "{job}", dead),
-            held: make.jobs(semconv::POSTRIDER_JOB_HOLDS, HELD),
-            hold_duration: make.seconds(semconv::POSTRIDER_FLOW_WAIT_DURATION, HOLD_DURATION),
+            retries: make.jobs(names::JOB_RETRIES, "Jobs that were put off for another attempt"),
+            leases_lost: make.jobs(names::JOB_LEASES_LOST, LOST),
+            settlements_refused: make.jobs(names::JOB_SETTLEMENTS_REFUSED, REFUSED),
+            reclaimed: make.jobs(names::JOB_RECLAIMED, RECLAIMED),
+            dead: telemetry.counter(names::JOB_DEAD, "{job}", dead),
+            held: make.jobs(names::JOB_HOLDS, HELD),
+            hold_duration: make.seconds(names::FLOW_WAIT_DURATION, HOLD_DURATION),
             trips: trips.bind(make.queue()),
         };
         counts.begin_at_zero();
@@ -141,8 +142,8 @@ impl Counts {
         self.attempts_bound[outcome as usize][class].get_or_init(|| {
             self.attempts.bind(|attributes| {
                 attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.queue);
-                attributes.set(semconv::POSTRIDER_JOB_OUTCOME, outcome.as_str());
-                attributes.set(semconv::POSTRIDER_RESPONSE_STATUS_CLASS, STATUS_CLASSES[class]);
+                attributes.set(names::JOB_OUTCOME, outcome.as_str());
+                attributes.set(names::RESPONSE_STATUS_CLASS, STATUS_CLASSES[class]);
             })
         })
     }
@@ -170,7 +171,7 @@ impl Counts {
     fn add_dead(&self, reason: Reason, jobs: u64) {
         self.dead.add(jobs, |attributes| {
             attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.queue);
-            attributes.set(semconv::POSTRIDER_JOB_DEAD_REASON, reason.as_str());
+            attributes.set(names::JOB_DEAD_REASON, reason.as_str());
         });
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::Uri;
+use postrider_queue::names;
 use telemetry::{Config, Exporter, Signal};
 use tokio::net::TcpStream;
 
@@ -21,7 +22,7 @@ pub(super) async fn examine() -> Vec<Finding> {
             Finding::ok(CHECK, seen)
         }];
     }
-    let config = Config::from_env();
+    let config = Config::of(names::PROGRAM);
     let mut findings: Vec<_> = config
         .warnings
         .iter()

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use postrider_queue::job::{Delivery, Job};
+use postrider_queue::names;
 use postrider_queue::work::history;
-use telemetry::{Attributes, semconv};
+use telemetry::Attributes;
 
 use crate::shard::runtime::ShardRuntime;
 
@@ -52,9 +53,9 @@ impl Waits {
 
     pub(super) fn describe(&self, attributes: &mut Attributes) {
         let parts = [
-            (semconv::POSTRIDER_JOB_WAIT_DURATION, self.ready),
-            (semconv::POSTRIDER_JOB_SCHEDULE_DURATION, self.scheduled),
-            (semconv::POSTRIDER_JOB_HOLD_DURATION, self.held),
+            (names::JOB_WAIT_DURATION, self.ready),
+            (names::JOB_SCHEDULE_DURATION, self.scheduled),
+            (names::JOB_HOLD_DURATION, self.held),
         ];
         for (name, part) in parts {
             if let Some(part) = part {

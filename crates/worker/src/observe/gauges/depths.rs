@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use postrider_queue::names;
 use postrider_queue::work::QueueStats;
 use telemetry::{Observable, Telemetry, semconv};
 
@@ -31,7 +32,7 @@ impl Depths {
     pub(crate) fn new(telemetry: &Telemetry) -> Self {
         let depths = Self::default();
         let depth = Observable::gauge(
-            semconv::POSTRIDER_QUEUE_DEPTH,
+            names::QUEUE_DEPTH,
             "{job}",
             "Jobs of a queue by their state; one worker reports it for all",
         );
@@ -41,19 +42,19 @@ impl Depths {
                 for (state, jobs) in STATES.iter().zip(&depth.jobs) {
                     to.record(jobs.load(Ordering::Relaxed) as f64, |attributes| {
                         attributes.set(semconv::MESSAGING_DESTINATION_NAME, depth.queue);
-                        attributes.set(semconv::POSTRIDER_QUEUE_STATE, *state);
+                        attributes.set(names::QUEUE_STATE, *state);
                     });
                 }
             }
         });
         let oldest = Observable::gauge(
-            semconv::POSTRIDER_QUEUE_OLDEST_AGE,
+            names::QUEUE_OLDEST_AGE,
             "s",
             "How long the first ready job of a queue has been there, 0 without one; one worker reports it for all",
         );
         depths.observe_seconds(telemetry, oldest, |depth| &depth.oldest_ms);
         let counted = Observable::gauge(
-            semconv::POSTRIDER_QUEUE_COUNTED_AT,
+            names::QUEUE_COUNTED_AT,
             "s",
             "When the depth of a queue was last counted: Redis' time, in seconds since 1970",
         );
