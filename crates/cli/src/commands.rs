@@ -194,7 +194,7 @@ impl LogArgs {
         };
         let level = if brief { "warn" } else { "info" };
         let filter = self.filter.clone().filter(|filter| !filter.trim().is_empty());
-        Log { format, filter: filter.unwrap_or_else(|| level.to_owned()) }
+        Log::new(format, filter.unwrap_or_else(|| level.to_owned()))
     }
 }
 

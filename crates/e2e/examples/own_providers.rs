@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let work = async {
         let client = Builder::from_config(Config::from_url(&redis)?).build()?;
         client.init().await?;
-        let options = Options { query_text: QueryText::Keys, ..Options::default() };
+        let options = Options::default().query_text(QueryText::Keys);
         let redis = TracedClient::with_options(client, &telemetry, options);
         let visits: i64 = redis.send(Call::new("INCR").key("visits")).await?;
 

@@ -16,6 +16,7 @@ use crate::url::{bare, port};
 /// What the caller knows of an attempt and the request does not say. Where the client is called as a service, it may
 /// stand in the request's extensions.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Attempt {
     /// The span that the attempt is a child of. Default: the current one.
     pub parent: Option<Context>,
@@ -24,6 +25,29 @@ pub struct Attempt {
     /// The path with its variable parts left as names, as `/users/{id}`: it becomes a part of the span's name. Must
     /// come from code, not from the path. Default: none.
     pub template: Option<Arc<str>>,
+}
+
+impl Attempt {
+    /// Sets [`parent`](Self::parent).
+    #[must_use]
+    pub fn parent(mut self, parent: Context) -> Self {
+        self.parent = Some(parent);
+        self
+    }
+
+    /// Sets [`resend_count`](Self::resend_count).
+    #[must_use]
+    pub fn resend_count(mut self, resend_count: u32) -> Self {
+        self.resend_count = resend_count;
+        self
+    }
+
+    /// Sets [`template`](Self::template).
+    #[must_use]
+    pub fn template(mut self, template: impl Into<Arc<str>>) -> Self {
+        self.template = Some(template.into());
+        self
+    }
 }
 
 impl Recorder {
@@ -108,7 +132,7 @@ impl Recorder {
         let policy = &self.options.propagation;
         let (traces, baggage) = (policy.traces_to(uri), policy.baggage_to(uri));
         if traces || baggage {
-            let what = Propagators { trace_context: traces, baggage };
+            let what = Propagators::NONE.trace_context(traces).baggage(baggage);
             exchange.span.inject(&mut Headers { map, traces, baggage }, what);
         }
     }

@@ -11,39 +11,10 @@ use hyper_util::client::legacy::connect::Connected;
 use telemetry::{Attributes, BoundHistogram, ErrorType, Histogram, Telemetry, UpDownCounter, semconv};
 
 use crate::hosts::Hosts;
+use crate::options::ConnectionOptions;
 use crate::phases::{Measure, OpenCounters, Phases};
 use crate::url::{bare, port};
 use crate::watch;
-
-/// What is recorded of connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConnectionOptions {
-    /// Whether connections and lookups are measured: `http.client.open_connections`,
-    /// `http.client.connection.duration`, `dns.lookup.duration`. Default: no. `{prefix}HTTP_CONNECTION_METRICS`.
-    pub metrics: bool,
-    /// How many hosts metrics know by name; all others are `_OTHER`. Default: 100.
-    pub most_hosts: usize,
-}
-
-impl Default for ConnectionOptions {
-    fn default() -> Self {
-        Self { metrics: false, most_hosts: 100 }
-    }
-}
-
-impl ConnectionOptions {
-    /// Reads the variables that the fields name from the environment of the process. The prefix is the program's, as
-    /// `MY_PROGRAM_`.
-    pub fn from_env(prefix: &str) -> Self {
-        Self::from_lookup(prefix, |name| std::env::var(name).ok())
-    }
-
-    /// Reads the variables that the fields name from anywhere.
-    pub fn from_lookup(prefix: &str, lookup: impl Fn(&str) -> Option<String>) -> Self {
-        let metrics = lookup(&format!("{prefix}HTTP_CONNECTION_METRICS"));
-        Self { metrics: metrics.is_some_and(|value| crate::options::is_true(&value)), ..Self::default() }
-    }
-}
 
 /// Looks at connections. Cheap to clone; while telemetry is off, all of it does nothing.
 ///

@@ -23,6 +23,7 @@ type ErrorHook = Arc<dyn Fn(&Span, &(dyn std::error::Error + 'static), &ErrorTyp
 
 /// The head of a request, before context is written to it.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct RequestHead<'a> {
     /// The method.
     pub method: &'a Method,
@@ -36,6 +37,7 @@ pub struct RequestHead<'a> {
 
 /// The head of a response.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct ResponseHead<'a> {
     /// The status code.
     pub status: StatusCode,

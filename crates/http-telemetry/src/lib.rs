@@ -28,7 +28,7 @@
 //!
 //! let mut traced = Traced::new(client, &telemetry);
 //! let request = http::Request::post("http://localhost:8080/users/7").body(Full::default())?;
-//! let attempt = Attempt { template: Some("/users/{id}".into()), ..Attempt::default() };
+//! let attempt = Attempt::default().template("/users/{id}");
 //! let response = traced.attempt(request, &attempt).await?;
 //! let body = response.into_body().collect().await?.to_bytes();
 //! # Ok(())
@@ -118,13 +118,13 @@ pub use capture::Captured;
 pub use connect::{
     Connecting, ConnectingTcp, Resolving, TracedConnection, TracedConnector, TracedResolver, TracedTcp,
 };
-pub use connections::{ConnectionInfo, ConnectionOptions, Connections, Making, OpenConnection};
+pub use connections::{ConnectionInfo, Connections, Making, OpenConnection};
 pub use error_type::{causes, error_type};
 pub use exclude::Excluded;
 pub use future::ResponseFuture;
 pub use hooks::{Hooks, RequestHead, ResponseHead};
 pub use methods::Methods;
-pub use options::{End, Options};
+pub use options::{ConnectionOptions, End, Options};
 pub use propagation::{BadRecipient, Propagation, Recipient, Recipients};
 pub use service::{Traced, TracedLayer};
 pub use url::{Redaction, is_secret, redacted};

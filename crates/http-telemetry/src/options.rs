@@ -14,6 +14,7 @@ use crate::url::Redaction;
 
 /// How requests are recorded.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Options {
     /// When the span ends. Default: with the body.
     pub end: End,
@@ -45,6 +46,7 @@ pub struct Options {
 
 /// When a span, and with it the measured duration, ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum End {
     /// With the response's body, so that what breaks it off shows. A body that is dropped before ends it there.
     #[default]
@@ -72,6 +74,83 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Sets [`end`](Self::end).
+    #[must_use]
+    pub fn end(mut self, end: End) -> Self {
+        self.end = end;
+        self
+    }
+
+    /// Sets [`methods`](Self::methods).
+    #[must_use]
+    pub fn methods(mut self, methods: Methods) -> Self {
+        self.methods = methods;
+        self
+    }
+
+    /// Sets [`captured`](Self::captured).
+    #[must_use]
+    pub fn captured(mut self, captured: Captured) -> Self {
+        self.captured = captured;
+        self
+    }
+
+    /// Sets [`excluded`](Self::excluded).
+    #[must_use]
+    pub fn excluded(mut self, excluded: Excluded) -> Self {
+        self.excluded = excluded;
+        self
+    }
+
+    /// Sets [`redaction`](Self::redaction).
+    #[must_use]
+    pub fn redaction(mut self, redaction: Redaction) -> Self {
+        self.redaction = redaction;
+        self
+    }
+
+    /// Sets [`propagation`](Self::propagation).
+    #[must_use]
+    pub fn propagation(mut self, propagation: Propagation) -> Self {
+        self.propagation = propagation;
+        self
+    }
+
+    /// Sets [`most_hosts`](Self::most_hosts).
+    #[must_use]
+    pub fn most_hosts(mut self, most_hosts: usize) -> Self {
+        self.most_hosts = most_hosts;
+        self
+    }
+
+    /// Sets [`active_requests`](Self::active_requests).
+    #[must_use]
+    pub fn active_requests(mut self, active_requests: bool) -> Self {
+        self.active_requests = active_requests;
+        self
+    }
+
+    /// Sets [`classify`](Self::classify).
+    #[must_use]
+    pub fn classify(mut self, classify: fn(&(dyn Error + 'static)) -> ErrorType) -> Self {
+        self.classify = classify;
+        self
+    }
+
+    /// Sets [`describe`](Self::describe).
+    #[must_use]
+    pub fn describe(mut self, describe: fn(&(dyn Error + 'static)) -> String) -> Self {
+        self.describe = Some(describe);
+        self
+    }
+
+    /// Sets [`hooks`](Self::hooks).
+    #[must_use]
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = hooks;
+        self
+    }
+
     /// Reads the variables that the fields name from the environment of the process. The prefix is the program's, as
     /// `MY_PROGRAM_`, for the variables that OpenTelemetry has no name for.
     pub fn from_env(prefix: &str) -> Self {
@@ -100,7 +179,52 @@ impl Options {
     }
 }
 
-pub(crate) fn is_true(value: &str) -> bool {
+/// What is recorded of connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionOptions {
+    /// Whether connections and lookups are measured: `http.client.open_connections`,
+    /// `http.client.connection.duration`, `dns.lookup.duration`. Default: no. `{prefix}HTTP_CONNECTION_METRICS`.
+    pub metrics: bool,
+    /// How many hosts metrics know by name; all others are `_OTHER`. Default: 100.
+    pub most_hosts: usize,
+}
+
+impl Default for ConnectionOptions {
+    fn default() -> Self {
+        Self { metrics: false, most_hosts: 100 }
+    }
+}
+
+impl ConnectionOptions {
+    /// Sets [`metrics`](Self::metrics).
+    #[must_use]
+    pub fn metrics(mut self, metrics: bool) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Sets [`most_hosts`](Self::most_hosts).
+    #[must_use]
+    pub fn most_hosts(mut self, most_hosts: usize) -> Self {
+        self.most_hosts = most_hosts;
+        self
+    }
+
+    /// Reads the variables that the fields name from the environment of the process. The prefix is the program's, as
+    /// `MY_PROGRAM_`.
+    pub fn from_env(prefix: &str) -> Self {
+        Self::from_lookup(prefix, |name| std::env::var(name).ok())
+    }
+
+    /// Reads the variables that the fields name from anywhere.
+    pub fn from_lookup(prefix: &str, lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let metrics = lookup(&format!("{prefix}HTTP_CONNECTION_METRICS"));
+        Self { metrics: metrics.is_some_and(|value| is_true(&value)), ..Self::default() }
+    }
+}
+
+fn is_true(value: &str) -> bool {
     ["true", "1", "yes", "on"].iter().any(|yes| value.trim().eq_ignore_ascii_case(yes))
 }
 

@@ -10,6 +10,7 @@ use http::Uri;
 /// A trace's ids tell a stranger little; baggage is whatever the producer's side put into it. So the default is
 /// traces to all and baggage to nobody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Propagation {
     /// Who gets `traceparent` and `tracestate`. Default: all.
     pub traces: Recipients,
@@ -19,6 +20,7 @@ pub struct Propagation {
 
 /// Who is sent something.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Recipients {
     /// Every host.
     #[default]
@@ -44,6 +46,20 @@ pub struct Recipient {
 pub struct BadRecipient(String);
 
 impl Propagation {
+    /// Sets [`traces`](Self::traces).
+    #[must_use]
+    pub fn traces(mut self, traces: Recipients) -> Self {
+        self.traces = traces;
+        self
+    }
+
+    /// Sets [`baggage`](Self::baggage).
+    #[must_use]
+    pub fn baggage(mut self, baggage: Vec<Recipient>) -> Self {
+        self.baggage = baggage;
+        self
+    }
+
     /// Whether a URL's host gets `traceparent` and `tracestate`.
     pub fn traces_to(&self, uri: &Uri) -> bool {
         match &self.traces {

@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             span.set("app.redis.message", error.details().to_owned());
         }
     });
-    let options = Options { query_text: QueryText::Keys, hooks, ..Options::default() };
+    let options = Options::default().query_text(QueryText::Keys).hooks(hooks);
     let redis = TracedClient::with_options(client, &telemetry, options);
 
     let visit = telemetry.span(SpanKind::Internal, "visit").start(|_| ());

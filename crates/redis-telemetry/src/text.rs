@@ -2,6 +2,7 @@
 
 /// What `db.query.text` holds. At most 1,000 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum QueryText {
     /// There is none.
     #[default]

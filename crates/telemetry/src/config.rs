@@ -24,6 +24,7 @@ use reader::Reader;
 
 /// The configuration of telemetry; the same fields in every build.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// Whether anything is recorded. Default: false. `OTEL_ENABLED`; `OTEL_SDK_DISABLED=true` wins.
     pub enabled: bool,
@@ -76,6 +77,7 @@ pub struct Config {
 
 /// How what was recorded waits for its export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Queue {
     /// How many wait before new ones are dropped.
     pub capacity: usize,
@@ -87,6 +89,7 @@ pub struct Queue {
 
 /// From when a sum counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Temporality {
     /// From the start of the process. The default.
     Cumulative,
@@ -98,6 +101,7 @@ pub enum Temporality {
 
 /// How log lines are written, to standard error.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Log {
     /// For people or for programs.
     pub format: LogFormat,
@@ -105,8 +109,16 @@ pub struct Log {
     pub filter: String,
 }
 
-/// For whom log lines are.
+impl Log {
+    /// Lines of this format, with this filter.
+    pub fn new(format: LogFormat, filter: impl Into<String>) -> Self {
+        Self { format, filter: filter.into() }
+    }
+}
+
+/// Who reads the log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LogFormat {
     /// A line for people.
     Text,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// Telemetry could not be started.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// The exporters' thread could not be started.
     #[error("no thread for the exporters")]
@@ -18,6 +19,7 @@ pub enum StartError {
 
 /// What was recorded may not have arrived whole.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ShutdownError {
     /// Spans were dropped or refused during the life of the process.
     #[error("{lost} of {ended} spans were not delivered")]

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 ///
 /// Semantic conventions 1.44.0, `docs/general/recording-errors.md`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ErrorType {
     /// A deadline passed.
     Timeout,

@@ -9,6 +9,7 @@ use crate::{Attributes, Carrier, Context, ErrorType, Propagators, Value, imp};
 
 /// The role of a span in a conversation between programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SpanKind {
     /// Sends a request and waits for the answer.
     Client,

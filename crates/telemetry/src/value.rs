@@ -7,6 +7,7 @@ use crate::ErrorType;
 
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Value {
     /// A truth value.
     Bool(bool),

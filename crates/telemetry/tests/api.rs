@@ -146,7 +146,7 @@ async fn nothing_is_recorded_under_an_unsampled_parent_and_the_decision_is_hande
     assert!(!span.is_recording());
     assert_eq!(span.context().traceparent().as_deref(), COMPILED.then_some(unsampled.as_str()));
     let mut sent = Fields::default();
-    span.inject(&mut sent, Propagators { trace_context: true, baggage: true });
+    span.inject(&mut sent, Propagators::ALL);
     let is_own =
         |sent: &String| *sent != unsampled && sent.starts_with(&unsampled[..36]) && sent.ends_with("-00");
     assert_eq!(sent.get("traceparent").map(is_own), COMPILED.then_some(true), "{sent:?}");

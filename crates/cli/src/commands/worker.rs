@@ -140,7 +140,7 @@ impl WorkerArgs {
                 results: file.results,
                 http,
                 identities: file.secrets.identities(),
-                recording: Options { propagation, ..Options::from_env(names::VARIABLE_PREFIX) },
+                recording: Options::from_env(names::VARIABLE_PREFIX).propagation(propagation),
                 connections: ConnectionOptions::from_env(names::VARIABLE_PREFIX),
             },
             retry,

@@ -191,5 +191,5 @@ impl Redis {
 
 /// A client that measures each command, and makes a span of it where `spans` says so.
 pub(crate) fn traced(client: Client, telemetry: &Telemetry, spans: bool) -> TracedClient {
-    TracedClient::with_options(client, telemetry, Options { spans, ..Options::default() })
+    TracedClient::with_options(client, telemetry, Options::default().spans(spans))
 }

@@ -4,6 +4,7 @@ use super::reader::Reader;
 
 /// How much a span and a log line may hold. What is more is dropped, texts are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Attributes of a span. Default: 128. `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, else `OTEL_ATTRIBUTE_COUNT_LIMIT`.
     pub attributes: u32,

@@ -4,6 +4,7 @@ use super::reader::Reader;
 
 /// Which parts of the W3C context are read and written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Propagators {
     /// `traceparent` and `tracestate`.
     pub trace_context: bool,
@@ -18,6 +19,20 @@ impl Propagators {
     pub const NONE: Self = Self { trace_context: false, baggage: false };
     /// `traceparent` and `tracestate` alone.
     pub const TRACE_CONTEXT: Self = Self { trace_context: true, baggage: false };
+
+    /// Sets [`trace_context`](Self::trace_context).
+    #[must_use]
+    pub const fn trace_context(mut self, trace_context: bool) -> Self {
+        self.trace_context = trace_context;
+        self
+    }
+
+    /// Sets [`baggage`](Self::baggage).
+    #[must_use]
+    pub const fn baggage(mut self, baggage: bool) -> Self {
+        self.baggage = baggage;
+        self
+    }
 
     /// What both of them let pass.
     #[must_use]

@@ -4,6 +4,7 @@ use super::reader::Reader;
 
 /// Which traces are recorded.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Sampler {
     /// Whether a parent's decision holds for its children.
     pub parent_based: bool,
@@ -11,8 +12,16 @@ pub struct Sampler {
     pub root: Root,
 }
 
+impl Sampler {
+    /// A sampler of these parts.
+    pub const fn new(parent_based: bool, root: Root) -> Self {
+        Self { parent_based, root }
+    }
+}
+
 /// What decides on a trace.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Root {
     /// All are recorded.
     AlwaysOn,

@@ -9,6 +9,7 @@ use super::resource::percent_decode;
 
 /// Where one signal goes.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Signal {
     /// Default: [`Exporter::Otlp`], for logs [`Exporter::None`].
     pub exporter: Exporter,
@@ -31,6 +32,7 @@ pub struct Signal {
 
 /// What sends a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Exporter {
     /// OTLP, to a collector or a backend.
     Otlp,
@@ -40,6 +42,7 @@ pub enum Exporter {
 
 /// How OTLP travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Protocol {
     /// `grpc`: protobuf over gRPC.
     Grpc,
@@ -49,6 +52,7 @@ pub enum Protocol {
 
 /// How requests are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Compression {
     /// Not at all.
     None,
@@ -62,6 +66,7 @@ pub struct Headers(pub Vec<(String, String)>);
 
 /// Files in PEM.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Tls {
     /// The authorities to trust, instead of the system's. `CERTIFICATE`.
     pub authorities: Option<PathBuf>,

@@ -219,8 +219,7 @@ async fn attempt(
     confirm_lease(shard, delivery.lease).await;
     let (at, started) = (shard.queue.clock().now(), Instant::now());
     let secret = job.secret.as_deref().and_then(|name| shard.secrets.get(name));
-    let attempt =
-        Attempt { parent: Some(context.clone()), resend_count: job.trail.attempts, ..Attempt::default() };
+    let attempt = Attempt::default().parent(context.clone()).resend_count(job.trail.attempts);
     let result = shard.sender.send(job, &attempt, secret, at).await;
     let took = started.elapsed();
     flow_gate::end(shard, job, pass, &result).await;

@@ -28,10 +28,10 @@ fn a_request_to_a_known_host_is_measured_without_an_allocation() {
     let answers = tower::service_fn(|_: Request<Empty<Bytes>>| {
         std::future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
     });
-    let propagation = Propagation { traces: Recipients::Only(vec![]), ..Propagation::default() };
-    let options = Options { propagation, active_requests: true, ..Options::default() };
+    let propagation = Propagation::default().traces(Recipients::Only(vec![]));
+    let options = Options::default().propagation(propagation).active_requests(true);
     let mut client = Traced::with_options(answers, &stage.telemetry(), options);
-    let attempt = Attempt { parent: Some(unsampled(&stage)), ..Attempt::default() };
+    let attempt = Attempt::default().parent(unsampled(&stage));
     let mut requests: Vec<_> = (0..WARM + MEASURED)
         .map(|_| Request::get("http://a.test/").body(Empty::new()).expect("valid"))
         .collect();

@@ -21,7 +21,7 @@ type Connector = TracedConnector<TracedTcp<HttpConnector<TracedResolver<GaiResol
 type Traveller = Traced<Client<Connector, Full<Bytes>>>;
 
 fn client(telemetry: &Telemetry) -> Traveller {
-    let options = ConnectionOptions { metrics: true, ..ConnectionOptions::default() };
+    let options = ConnectionOptions::default().metrics(true);
     let connections = Connections::new(telemetry, options);
     let resolver = TracedResolver::new(GaiResolver::new(), &connections);
     let tcp = TracedTcp::new(HttpConnector::new_with_resolver(resolver));
