@@ -1,4 +1,4 @@
-//! One request, and what is told of it, over OTLP to the collector of the `OTEL_*` variables.
+//! One request, recorded over OTLP to the collector of the `OTEL_*` variables.
 //!
 //! `OTEL_ENABLED=true OTEL_SERVICE_NAME=example cargo run -p postrider-http --example get -- http://localhost:8080/`
 
@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let body = response.into_body().collect().await?.to_bytes();
             println!("{status}, {} bytes; trace {:?}", body.len(), visit.context().trace_id());
         }
-        Err(error) => eprintln!("no answer: {error}"),
+        Err(error) => eprintln!("no response: {error}"),
     }
     drop(visit);
     running.shutdown(Duration::from_secs(5)).await?;

@@ -1,4 +1,4 @@
-//! How an exchange begins: its span, and the context that its request carries.
+//! The beginning of an exchange: its span, and the context of its request.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,16 +13,16 @@ use crate::recorder::Recorder;
 use crate::series::{HostSeries, Measured, Target};
 use crate::url::{bare, port};
 
-/// What the caller knows of an attempt and the request does not say. Where the client is called as a service, it may
-/// stand in the request's extensions.
+/// What the caller knows of an attempt and the request does not contain. If the client is called as a service, it may be
+/// among the request's extensions.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Attempt {
     /// The span that the attempt is a child of. Default: the current one.
     pub parent: Option<Context>,
-    /// How often this request has been sent before. Default: 0.
+    /// The number of times that this request was sent before. Default: 0.
     pub resend_count: u32,
-    /// The path with its variable parts left as names, as `/users/{id}`: it becomes a part of the span's name. Must
+    /// The path with names for its variable parts, as `/users/{id}`: it becomes a part of the span's name. Must
     /// come from code, not from the path. Default: none.
     pub template: Option<Arc<str>>,
 }
@@ -64,9 +64,9 @@ impl Recorder {
             self.options.hooks.request(&span, head);
         }
         let method = known.unwrap_or("_OTHER");
-        // Of hosts without a name, only the usual ports are told, or there would be no bound.
-        let told = !host_series.is_other() || [80, 443].contains(&port);
-        let target = Target { method, port: if told { port } else { 0 } };
+        // `_OTHER` hosts keep only the usual ports; else the number of series would have no bound.
+        let is_shown = !host_series.is_other() || [80, 443].contains(&port);
+        let target = Target { method, port: if is_shown { port } else { 0 } };
         let active = self.series.active(&host_series, target);
         Some(Exchange {
             span,
@@ -127,7 +127,7 @@ impl Recorder {
         self.options.captured.of_request(head.headers, |key, values| attributes.set(key, values));
     }
 
-    /// Writes the context of an exchange to the headers of its request, as far as the host may have it.
+    /// Writes the context of an exchange to the headers of its request, as far as the host may receive it.
     pub(crate) fn inject(&self, exchange: &Exchange, uri: &Uri, map: &mut HeaderMap) {
         let policy = &self.options.propagation;
         let (traces, baggage) = (policy.traces_to(uri), policy.baggage_to(uri));
@@ -138,7 +138,7 @@ impl Recorder {
     }
 }
 
-/// Host and port, from the URL or else from the header that names them. A port that nothing tells is 0.
+/// Host and port, from the URL or else from the header `host`. An unknown port is 0.
 fn server<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> (&'a str, u16) {
     if let Some(host) = uri.host() {
         return (bare(host), port(uri).unwrap_or(0));

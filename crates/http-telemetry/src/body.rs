@@ -1,4 +1,4 @@
-//! The body of a response, with which the span ends.
+//! The body of a response, whose end ends the span.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -10,8 +10,7 @@ use pin_project_lite::pin_project;
 use crate::exchange::Exchange;
 
 pin_project! {
-    /// A response's body. Its end ends the span; so does dropping it, as a cancellation where more would
-    /// have come.
+    /// A response's body. Its end ends the span. Dropping it earlier ends the span, too.
     #[derive(Debug)]
     pub struct TracedBody<B> {
         #[pin]
@@ -21,7 +20,7 @@ pin_project! {
 }
 
 impl<B> TracedBody<B> {
-    /// A body of which nothing is recorded.
+    /// A body that is not recorded.
     pub(crate) fn unseen(inner: B) -> Self {
         Self { inner, exchange: None }
     }

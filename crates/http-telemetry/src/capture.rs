@@ -1,4 +1,4 @@
-//! Headers that are shown on spans, for those who ask for them.
+//! Headers that become attributes on request.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use telemetry::semconv;
@@ -8,7 +8,7 @@ use crate::pattern::{Pattern, list};
 
 /// Which headers of requests and responses become attributes. Default: none.
 ///
-/// The values of headers that hold credentials are never shown, whatever is asked for: those of `authorization`,
+/// The values of headers that hold credentials are never shown: those of `authorization`,
 /// `proxy-authorization`, `cookie` and `set-cookie`, and those that are marked as sensitive
 /// ([`HeaderValue::set_sensitive`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +22,7 @@ const SECRET: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "se
 const REDACTED: &str = "[REDACTED]";
 
 impl Captured {
-    /// Names of request headers, separated by commas; `*` stands for any text. The value of
+    /// Names of request headers, separated by commas; `*` matches any text. The value of
     /// `OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST`.
     #[must_use]
     pub fn request(mut self, names: &str) -> Self {
@@ -68,7 +68,7 @@ impl Captured {
                 set(key, values);
             }
         };
-        // What is not shown costs nothing: no header is looked at where no name is listed.
+        // Without a listed name no header is read.
         if shown.iter().all(|pattern| pattern.exact().is_some()) {
             shown
                 .iter()
@@ -92,7 +92,7 @@ fn any(patterns: &[Pattern], name: &str) -> bool {
     patterns.iter().any(|pattern| pattern.matches(name))
 }
 
-/// `.*` is what regular expressions write for `*`, and what the variables hold for instrumentation that takes those.
+/// `.*` is also read as `*`: other instrumentations take regular expressions in these variables.
 fn patterns(names: &str) -> Vec<Pattern> {
     list(names).map(|name| Pattern::new(&name.replace(".*", "*"))).collect()
 }

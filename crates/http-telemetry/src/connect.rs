@@ -1,4 +1,4 @@
-//! Around the connectors and resolvers of hyper-util.
+//! Wrappers of hyper-util's connectors and resolvers.
 
 use std::future::Future;
 use std::io;
@@ -19,7 +19,7 @@ use crate::connections::{Connections, Making, OpenConnection};
 use crate::phases::Phases;
 use crate::watch;
 
-/// The outermost connector: attempts know the connections that it makes.
+/// The outermost connector: each attempt is matched with the connection that is made for it.
 ///
 /// ```
 /// use http_telemetry::{ConnectionOptions, Connections, TracedConnector, TracedResolver, TracedTcp};
@@ -29,7 +29,7 @@ use crate::watch;
 /// let connections = Connections::new(&Telemetry::global(), ConnectionOptions::default());
 /// let resolver = TracedResolver::new(GaiResolver::new(), &connections);
 /// let tcp = TracedTcp::new(HttpConnector::new_with_resolver(resolver));
-/// // Here goes what does TLS, say hyper-rustls' `HttpsConnector`.
+/// // A connector that does TLS goes here, such as hyper-rustls' `HttpsConnector`.
 /// let connector = TracedConnector::new(tcp, &connections);
 /// ```
 #[derive(Clone, Debug)]
@@ -39,8 +39,8 @@ pub struct TracedConnector<C> {
 }
 
 impl<C> TracedConnector<C> {
-    /// Wraps a connector. What it takes is shown as connecting, but for what a [`TracedResolver`] inside shows as
-    /// lookup, and where a [`TracedTcp`] inside has connected, as TLS.
+    /// Wraps a connector. Its time counts as connecting, except the lookup of a [`TracedResolver`] inside; after a
+    /// [`TracedTcp`] inside has connected, as TLS.
     pub fn new(inner: C, connections: &Connections) -> Self {
         Self { inner, connections: connections.clone() }
     }
@@ -82,7 +82,7 @@ pin_project! {
     }
 }
 
-/// What is left of a connection's time when the parts that are told of it are taken off, once it is made or not.
+/// The time of a connection without its known parts, whether it is made or fails.
 #[derive(Debug)]
 struct Rest {
     phases: Option<Arc<Phases>>,
@@ -92,9 +92,9 @@ struct Rest {
 impl Drop for Rest {
     fn drop(&mut self) {
         if let Some(phases) = &self.phases {
-            let told = phases.dns.get().unwrap_or_default() + phases.connect.get().unwrap_or_default();
+            let known = phases.dns.get().unwrap_or_default() + phases.connect.get().unwrap_or_default();
             let rest = if phases.connect.get().is_some() { &phases.tls } else { &phases.connect };
-            rest.set(self.began.elapsed().saturating_sub(told));
+            rest.set(self.began.elapsed().saturating_sub(known));
         }
     }
 }
@@ -125,7 +125,7 @@ where
     }
 }
 
-/// Inside of a [`TracedConnector`], the connector that makes the socket, so that TLS is told from it.
+/// Inside of a [`TracedConnector`], the connector that makes the socket, so that TLS is measured apart.
 #[derive(Clone, Debug)]
 pub struct TracedTcp<C>(C);
 
@@ -174,7 +174,7 @@ where
     fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<F::Output> {
         let this = self.project();
         let result = ready!(this.inner.poll(task));
-        // Without TLS there is nothing to tell it from, and what failed is all there was.
+        // Without TLS, and after a failure, all of the time is that of connecting.
         if let Some(phases) = watch::made().filter(|_| *this.https && result.is_ok()) {
             phases.connect.set(this.began.elapsed().saturating_sub(phases.dns.get().unwrap_or_default()));
         }
@@ -226,7 +226,7 @@ pin_project! {
     }
 }
 
-/// A lookup that is measured, also where nobody waits for it any more.
+/// A lookup that is measured, also when it is cancelled.
 #[derive(Debug)]
 struct Lookup {
     connections: Connections,

@@ -1,4 +1,4 @@
-//! Connections: how long each part of making one takes, to whom it leads, and how many there are.
+//! Connections: the duration of each part of making one, the peer, and the number of open ones.
 
 use std::fmt;
 use std::future::Future;
@@ -16,11 +16,11 @@ use crate::phases::{Measure, OpenCounters, Phases};
 use crate::url::{bare, port};
 use crate::watch;
 
-/// Looks at connections. Cheap to clone; while telemetry is off, all of it does nothing.
+/// Records connections. Cheap to clone; does nothing while telemetry is off.
 ///
-/// A connector of one's own calls [`begin`](Connections::begin) when it is called, lets the parts run through
-/// [`Making`], and keeps an [`OpenConnection`] with what it returns. Around a connector of hyper-util's there is
-/// [`TracedConnector`](crate::TracedConnector).
+/// A custom connector calls [`begin`](Connections::begin) when it is called, runs the parts through [`Making`], and keeps
+/// an [`OpenConnection`] in the connection that it returns. [`TracedConnector`](crate::TracedConnector) wraps a connector
+/// of hyper-util.
 #[derive(Clone, Debug)]
 pub struct Connections(Option<Arc<Inner>>);
 
@@ -82,8 +82,8 @@ impl Connections {
         }
     }
 
-    /// A connection to a URL's host begins to be made. Called in a connector's `call` itself and not in its future,
-    /// it tells the attempt for which hyper calls the connector.
+    /// Begins a connection to a URL's host. Call it in a connector's `call` and not in its future: then the connection is
+    /// matched with the attempt that hyper makes it for.
     pub fn begin(&self, uri: &Uri) -> Making {
         let Some(inner) = self.0.as_ref().filter(|_| !telemetry::is_suppressed()) else {
             return Making(None);
@@ -92,7 +92,7 @@ impl Connections {
         watch::began(&phases);
         let place = inner.metrics.as_ref().map(|metrics| {
             let host = metrics.host(bare(uri.host().unwrap_or_default()));
-            // Of a host without a name, only usual ports are told.
+            // `_OTHER` hosts keep only the usual ports.
             let all = &*host != crate::hosts::OTHER;
             Place { host, port: port(uri).filter(|port| all || [80, 443].contains(port)) }
         });
@@ -128,7 +128,7 @@ impl Place {
 }
 
 impl Making {
-    /// Looks up a name. The function says what an error is called.
+    /// Looks up a name. `classify` names an error.
     ///
     /// # Errors
     /// Those of the lookup, unchanged.
@@ -147,19 +147,19 @@ impl Making {
         result
     }
 
-    /// Connects, with all that a proxy's part in it takes; lookups of a name stand beside it.
+    /// Connects, including the proxy's part, without lookups of names.
     pub async fn connect<T>(&self, connect: impl Future<Output = T>) -> T {
         let _measure = self.0.as_ref().map(|made| Measure::of(&made.phases.connect));
         connect.await
     }
 
-    /// Shakes hands.
+    /// The TLS handshake.
     pub async fn tls<T>(&self, handshake: impl Future<Output = T>) -> T {
         let _measure = self.0.as_ref().map(|made| Measure::of(&made.phases.tls));
         handshake.await
     }
 
-    /// To whom the socket leads, as soon as it is known.
+    /// The peer of the socket, as soon as it is known.
     pub fn reached(&self, peer: Option<SocketAddr>) {
         if let (Some(made), Some(peer)) = (&self.0, peer) {
             made.phases.reached(peer);
@@ -223,7 +223,7 @@ struct Life {
 }
 
 impl OpenConnection {
-    /// Has each response on the connection carry a [`ConnectionInfo`], by which its attempt knows it.
+    /// Attaches a [`ConnectionInfo`] to each response on the connection.
     pub fn mark(&self, connected: Connected) -> Connected {
         match &self.0 {
             Some(open) => connected.extra(ConnectionInfo(Arc::clone(&open.phases))),
@@ -246,17 +246,17 @@ impl Drop for Open {
 pub struct ConnectionInfo(pub(crate) Arc<Phases>);
 
 impl ConnectionInfo {
-    /// How long the lookup of the name took, if there was one.
+    /// The duration of the lookup, if there was one.
     pub fn dns(&self) -> Option<Duration> {
         self.0.dns.get()
     }
 
-    /// How long it took to connect.
+    /// The duration of connecting.
     pub fn connect(&self) -> Option<Duration> {
         self.0.connect.get()
     }
 
-    /// How long the TLS handshake took, if there was one.
+    /// The duration of the TLS handshake, if there was one.
     pub fn tls(&self) -> Option<Duration> {
         self.0.tls.get()
     }

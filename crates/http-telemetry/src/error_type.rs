@@ -1,4 +1,4 @@
-//! What an HTTP client's error is called in `error.type`.
+//! `error.type` of an HTTP client's error.
 
 use std::error::Error;
 use std::io;
@@ -6,7 +6,7 @@ use std::io;
 use telemetry::ErrorType;
 
 /// The error type of a client's error, from the chain of its causes: a broken connection, a refused one, a
-/// timeout. What hides behind types of its own is [`ErrorType::Other`]; a caller that knows them classifies
+/// timeout. Other types of errors are [`ErrorType::Other`]; a caller that knows them classifies
 /// them first ([`Options::classify`](crate::Options::classify)).
 pub fn error_type(error: &(dyn Error + 'static)) -> ErrorType {
     for cause in causes(error) {

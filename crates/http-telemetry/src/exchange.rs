@@ -17,8 +17,8 @@ use crate::phases::Phases;
 use crate::recorder::Recorder;
 use crate::series::{Active, HostSeries, Measured};
 
-/// An exchange that is recorded. Dropped before the head of the response, it was cancelled: its span ends as it is,
-/// and it is not measured. Dropped later, it ends there.
+/// A recorded exchange. If it is dropped before the head of the response, it was cancelled: its span ends, and it is not
+/// measured. If it is dropped later, it ends then.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) span: Span,
@@ -28,7 +28,7 @@ pub(crate) struct Exchange {
     pub(crate) measured: Measured,
     pub(crate) head: Option<Instant>,
     pub(crate) ended: bool,
-    /// The connection that began to be made for it.
+    /// The connection that was begun for it.
     pub(crate) made: Option<Arc<Phases>>,
     /// The connection that it uses, once that is known.
     pub(crate) used: Option<Arc<Phases>>,
@@ -36,7 +36,7 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// The head of the response is there. Returns whether that ends it.
+    /// Records the head of the response. Returns whether that ends the exchange.
     pub(crate) fn head<R>(&mut self, response: &Response<R>) -> bool {
         let now = Instant::now();
         self.head = Some(now);
@@ -80,17 +80,17 @@ impl Exchange {
         options.hooks.response(span, &ResponseHead { status, headers, extensions });
     }
 
-    /// It had no body, and so came to its end with its head.
+    /// Ends an exchange without a body.
     pub(crate) fn complete_with_head(&mut self) {
         self.end(self.head.unwrap_or_else(Instant::now));
     }
 
-    /// It came to its end, which may have been an error status.
+    /// Ends the exchange, also after an error status.
     pub(crate) fn complete(&mut self) {
         self.end(Instant::now());
     }
 
-    /// It broke off.
+    /// Ends the exchange with an error.
     pub(crate) fn broke(&mut self, error: &(dyn Error + 'static)) {
         let named = (self.recorder.options.classify)(error);
         if self.span.is_recording() {
@@ -107,8 +107,8 @@ impl Exchange {
         self.complete();
     }
 
-    /// Of what never had an answer: the connection that it went out on where the error tells, else how far its own
-    /// came, or that it needed none.
+    /// Without a response: shows the connection that the error names, else the parts of the one that was begun, else that
+    /// an open one was used.
     fn show_connection(&self, error: &(dyn Error + 'static)) {
         let connected = causes(error).find_map(|cause| cause.downcast_ref::<legacy::Error>()?.connect_info());
         let mut extras = http::Extensions::new();

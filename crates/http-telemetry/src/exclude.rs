@@ -1,18 +1,18 @@
-//! Requests that are let through as if nobody looked.
+//! Requests that are not recorded.
 
 use http::Uri;
 
 use crate::pattern::{Pattern, list};
 
-/// URLs of which nothing is recorded and to which no context is sent. Default: none.
+/// URLs whose requests are not recorded and get no context. Default: none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Excluded(Vec<Pattern>);
 
 impl Excluded {
-    /// Patterns separated by commas, in which `*` stands for any text: `health.example.org`,
+    /// Patterns separated by commas, in which `*` matches any text: `health.example.org`,
     /// `*.internal:8080`, `https://example.org/status*`, `*/healthz`. Compared with the URL without its query
-    /// and user information, without regard to case. One without a scheme is about both, one without a port
-    /// about URLs that have none, one without a path about all paths.
+    /// and user information, without regard to case. One without a scheme matches both, one without a port
+    /// URLs without one, one without a path all paths.
     pub fn listed(text: &str) -> Self {
         let whole = |pattern: &str| {
             let (scheme, rest) = pattern.split_once("://").unwrap_or(("*", pattern));

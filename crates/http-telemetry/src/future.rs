@@ -14,13 +14,12 @@ use crate::exchange::Exchange;
 use crate::watch;
 
 pin_project! {
-    /// Resolves to the response, whose body carries the span on. Dropped before, it ends the span as a
-    /// cancellation.
+    /// Resolves to the response, whose body keeps the span. Dropping it earlier ends the span as a cancellation.
     #[derive(Debug)]
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,
-        // `None` where nothing is recorded.
+        // `None` where the exchange is not recorded.
         exchange: Option<Exchange>,
     }
 }

@@ -36,9 +36,9 @@ impl Carrier for Headers<'_> {
         let may = if name == "baggage" { self.baggage } else { self.traces };
         if let (true, Ok(value)) = (may, HeaderValue::try_from(value)) {
             if name == "traceparent" {
-                // What the request came with belongs to another span; a state of this one follows.
+                // The request's own value belongs to another span; this span's follows.
                 self.map.remove(TRACESTATE);
-                // Its name is known, and need not be checked for each request.
+                // A known name need not be checked for each request.
                 self.map.insert(TRACEPARENT, value);
             } else {
                 self.map.insert(HeaderName::from_static(name), value);

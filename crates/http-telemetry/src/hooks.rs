@@ -1,4 +1,4 @@
-//! Functions of the user's that see each recorded exchange.
+//! Functions of the caller that see each recorded exchange.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +9,7 @@ use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
 use telemetry::{ErrorType, Span};
 
 /// Functions that are called with the span of an exchange, to set attributes of their own. They run only where the
-/// span is recorded. One that panics costs nothing but itself: the exchange goes on, and the first panic is logged.
+/// span is recorded. If one panics, the exchange goes on, and the first panic is logged.
 #[derive(Clone, Default)]
 pub struct Hooks {
     request: Option<RequestHook>,
@@ -31,7 +31,7 @@ pub struct RequestHead<'a> {
     pub uri: &'a Uri,
     /// The headers.
     pub headers: &'a HeaderMap,
-    /// What else goes with the request.
+    /// The request's extensions.
     pub extensions: &'a Extensions,
 }
 
@@ -43,7 +43,7 @@ pub struct ResponseHead<'a> {
     pub status: StatusCode,
     /// The headers.
     pub headers: &'a HeaderMap,
-    /// What else came with the response.
+    /// The response's extensions.
     pub extensions: &'a Extensions,
 }
 
@@ -62,7 +62,7 @@ impl Hooks {
         self
     }
 
-    /// Called with each error that kept an exchange from its end, and with what `error.type` calls it.
+    /// Called with each error that ends an exchange, and with its `error.type`.
     #[must_use]
     pub fn on_error(
         mut self,
@@ -92,9 +92,11 @@ impl Hooks {
 }
 
 fn guarded(which: &str, hook: impl FnOnce()) {
-    static TOLD: AtomicBool = AtomicBool::new(false);
-    if catch_unwind(AssertUnwindSafe(hook)).is_err() && !TOLD.swap(true, Ordering::Relaxed) {
-        tracing::error!("the {which} hook of HTTP telemetry panicked; requests go on, and this is told once");
+    static LOGGED: AtomicBool = AtomicBool::new(false);
+    if catch_unwind(AssertUnwindSafe(hook)).is_err() && !LOGGED.swap(true, Ordering::Relaxed) {
+        tracing::error!(
+            "the {which} hook of HTTP telemetry panicked; requests go on, and further panics are not logged"
+        );
     }
 }
 

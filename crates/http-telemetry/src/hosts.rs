@@ -1,13 +1,13 @@
-//! Host names on metrics: the first so many by their names, all others as one.
+//! Host names on metrics: the first ones by their names, all others as one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// What metrics call every host beyond the first.
+/// The name of all other hosts on metrics.
 pub(crate) const OTHER: &str = "_OTHER";
 
-/// Something for each of the first hosts, and one for all others. Nothing is ever taken out, so that the number
-/// of time series only depends on how many are known.
+/// One value for each of the first hosts, and one for all others. No host is ever removed, so that the number of time
+/// series is bounded.
 #[derive(Debug)]
 pub(crate) struct Hosts<T> {
     most: usize,

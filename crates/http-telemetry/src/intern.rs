@@ -3,19 +3,19 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-/// So many, so that nobody can have the process grow.
-const MOST: usize = 512;
+/// Texts. The process must not grow without limit.
+const TEXTS_MAX: usize = 512;
 
 static KNOWN: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
 
-/// The text for ever; `None` where there are too many.
+/// The text with a static lifetime; `None` where there are too many.
 pub(crate) fn intern(text: String) -> Option<&'static str> {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let known = known.get_or_insert_default();
     if let Some(known) = known.get(text.as_str()) {
         return Some(known);
     }
-    if known.len() >= MOST {
+    if known.len() >= TEXTS_MAX {
         return None;
     }
     let text: &'static str = Box::leak(text.into_boxed_str());
@@ -31,7 +31,7 @@ mod tests {
     fn a_text_is_kept_once_and_so_many_at_most() {
         let one = intern("one".to_owned()).expect("there is room");
         assert!(std::ptr::eq(one, intern("one".to_owned()).expect("it is known")));
-        assert!((0..=MOST).any(|number| intern(number.to_string()).is_none()));
+        assert!((0..=TEXTS_MAX).any(|number| intern(number.to_string()).is_none()));
         assert!(intern("one".to_owned()).is_some(), "what is known stays");
     }
 }

@@ -1,9 +1,9 @@
-//! A tower service that makes every HTTP attempt an OpenTelemetry span and a duration metric, and connectors that
-//! tell how its connection was made.
+//! A tower service that records every HTTP request as an OpenTelemetry span and a duration metric, and connectors that
+//! record how its connection was made.
 //!
 //! [`Traced`] wraps any client that is a `tower_service::Service` of `http` requests, hyper-util's among them;
-//! [`TracedLayer`] does the same in a stack of tower layers. It records with the providers that the process has set
-//! as OpenTelemetry's global ones, or with those that `telemetry::start` has made from the `OTEL_*` variables:
+//! [`TracedLayer`] does the same in a stack of tower layers. It records with OpenTelemetry's global providers of the
+//! process, or with those that `telemetry::start` makes from the `OTEL_*` variables:
 //!
 //! ```no_run
 //! use bytes::Bytes;
@@ -23,7 +23,7 @@
 //! let tcp = TracedTcp::new(HttpConnector::new_with_resolver(resolver));
 //! let connector = TracedConnector::new(tcp, &connections);
 //! let mut builder = Client::builder(TokioExecutor::new());
-//! // The client's own repetitions would be attempts that no span shows.
+//! // The client's own retries would be requests without a span.
 //! let client = builder.retry_canceled_requests(false).build::<_, Full<Bytes>>(connector);
 //!
 //! let mut traced = Traced::new(client, &telemetry);
@@ -37,26 +37,26 @@
 //!
 //! # What is emitted
 //!
-//! One span of kind `CLIENT` for each attempt. Its name is the method, with the template behind it where there is
-//! one; `HTTP` stands for a method that is not known. It begins with the call and ends with the response's body
+//! One span of kind `CLIENT` for each attempt. Its name is the method, followed by the template if there is one, or
+//! `HTTP` for an unknown method. It begins with the call and ends with the response's body
 //! ([`End::Body`]) or head ([`End::Head`]).
 //!
 //! | attribute | when |
 //! |---|---|
 //! | `http.request.method`, `server.address`, `server.port`, `url.full` (redacted, at most 2,048 bytes) | always, from the start |
-//! | `http.request.method_original` | the method is not among the known, and `http.request.method` is `_OTHER` |
+//! | `http.request.method_original` | the method is unknown, and `http.request.method` is `_OTHER` |
 //! | `http.request.resend_count` | the caller has sent the request before ([`Attempt`]) |
 //! | `url.template` | the caller names one ([`Attempt`]) |
 //! | `http.request.header.*`, `http.response.header.*` (lists) | asked for ([`Captured`]) |
-//! | `http.response.status_code`, `network.protocol.version` | an answer came |
-//! | `error.type` | a status code of 400 and above, or whatever kept the exchange from its end ([`error_type()`]) |
+//! | `http.response.status_code`, `network.protocol.version` | there is a response |
+//! | `error.type` | a status code of 400 and above, or the error that ended the exchange ([`error_type()`]) |
 //! | `network.peer.address`, `network.peer.port` (of the socket) | the connector is traced |
 //! | `hyper.connection.reused` | the connector is traced: false where the connection was made for this attempt |
-//! | `hyper.dns.duration`, `hyper.connect.duration`, `hyper.tls.duration` (seconds) | it was, and had that part; also where the part failed or was cut off |
+//! | `hyper.dns.duration`, `hyper.connect.duration`, `hyper.tls.duration` (seconds) | the connection was made for this attempt and had that part, also where it failed or was cut off |
 //! | `hyper.first_byte.duration` (seconds) | from the beginning to the head of the response |
 //! | `hyper.body.duration` (seconds) | from there to the end of the body |
 //!
-//! The status is `Error` where `error.type` is set, described by a sentence where no status code says it
+//! The status is `Error` where `error.type` is set, described by a sentence where there is no status code
 //! ([`Options::describe`]). A future that is dropped is a cancellation: the status stays unset, and nothing is measured.
 //! The instrumentation scope is this package's name.
 //!
@@ -68,24 +68,23 @@
 //! | `http.client.connection.duration` | histogram, `s` | `server.address`, `server.port` | [`ConnectionOptions::metrics`] |
 //! | `dns.lookup.duration` | histogram, `s` | `dns.question.name`; `error.type` | [`ConnectionOptions::metrics`] |
 //!
-//! Metrics know the first 100 hosts by their names ([`Options::most_hosts`]) and all later ones as `_OTHER`, and at
+//! Metrics contain the names of the first 100 hosts ([`Options::most_hosts`]) and `_OTHER` for all later ones, and at
 //! most 1,000 sets of attributes. A connection is `active` from its making, or from the head of a response on it, to
 //! the end of the last exchange on it.
 //!
-//! A request gets `traceparent`, `tracestate` and `baggage` in place of those that it came with, as far as its host
-//! may have them ([`Propagation`]) and `OTEL_PROPAGATORS` names them. In an unsampled trace the request gets a span id of
-//! its own that is not sampled. Of URLs that are [`Excluded`], and under
-//! `telemetry::suppress`, nothing is recorded and nothing sent along.
+//! `traceparent`, `tracestate` and `baggage` of a request are replaced, as far as its host may receive them
+//! ([`Propagation`]) and `OTEL_PROPAGATORS` names them. In an unsampled trace the request gets its own span id, which is
+//! not sampled. Requests to [`Excluded`] URLs and under `telemetry::suppress` are not recorded, and get no context.
 //!
 //! # What it costs
 //!
-//! Telemetry off: a branch. A span that is not sampled: no attribute is computed. A measurement: a look at two small
+//! Telemetry off: a branch. A span that is not sampled: no attribute is computed. A measurement: two lookups in small
 //! tables and a bound instrument, without an allocation. A traced connector: one allocation a connection, and those
-//! with which hyper-util hands its information to each response.
+//! with which hyper-util attaches its information to each response.
 //!
-//! Semantic conventions 1.44.0, `docs/http/http-spans.md` and `docs/http/http-metrics.md`. What it does not do: it
-//! neither retries nor follows redirects. Deadlines and limits belong inside the service and the body that it wraps,
-//! so that what ends an attempt is seen here as an error.
+//! Semantic conventions 1.44.0, `docs/http/http-spans.md` and `docs/http/http-metrics.md`. It
+//! neither retries nor follows redirects. Put deadlines and limits inside the service and the body that it wraps, so
+//! that they end an attempt as an error.
 
 mod begin;
 mod body;

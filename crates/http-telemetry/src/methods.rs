@@ -1,4 +1,4 @@
-//! The methods that are named; all others are `_OTHER`.
+//! The known methods; all others are `_OTHER`.
 
 use http::Method;
 

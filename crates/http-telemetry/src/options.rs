@@ -1,4 +1,4 @@
-//! What can be set of how requests are recorded.
+//! Settings of the recording.
 
 use std::error::Error;
 
@@ -18,27 +18,27 @@ use crate::url::Redaction;
 pub struct Options {
     /// When the span ends. Default: with the body.
     pub end: End,
-    /// The methods that are called by their names. `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`.
+    /// The methods that keep their names. `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`.
     pub methods: Methods,
     /// Headers that become attributes. Default: none. `OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST`,
     /// `OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_RESPONSE`,
     /// `OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS`.
     pub captured: Captured,
-    /// URLs that are let through unseen. Default: none. `{prefix}HTTP_EXCLUDED_URLS`.
+    /// URLs whose requests are not recorded. Default: none. `{prefix}HTTP_EXCLUDED_URLS`.
     pub excluded: Excluded,
-    /// What of a URL is not shown.
+    /// The parts of URLs that are hidden.
     pub redaction: Redaction,
-    /// To whom context is sent.
+    /// The hosts that receive context.
     pub propagation: Propagation,
-    /// How many hosts metrics know by name; all others are `_OTHER`. Default: 100.
+    /// The number of hosts whose names metrics contain; all others are `_OTHER`. Default: 100.
     pub most_hosts: usize,
     /// Whether requests under way are counted (`http.client.active_requests`). Default: no.
     /// `{prefix}HTTP_ACTIVE_REQUESTS`.
     pub active_requests: bool,
-    /// What errors are called. Default: [`error_type`](crate::error_type()).
+    /// The names of errors. Default: [`error_type`](crate::error_type()).
     pub classify: fn(&(dyn Error + 'static)) -> ErrorType,
-    /// The description of a failed span, one sentence without secrets, from what kept its exchange from its end.
-    /// Default: what the error type means.
+    /// The description of a failed span, one sentence without secrets, from the error that ended its exchange.
+    /// Default: the sentence of the error type.
     pub describe: Option<fn(&(dyn Error + 'static)) -> String>,
     /// Functions that see each recorded exchange. Default: none.
     pub hooks: Hooks,
@@ -48,10 +48,10 @@ pub struct Options {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum End {
-    /// With the response's body, so that what breaks it off shows. A body that is dropped before ends it there.
+    /// With the response's body, so that errors of the body show. Dropping the body earlier ends the span.
     #[default]
     Body,
-    /// With the response's head: for callers that keep bodies for long, or leave them.
+    /// With the response's head, for callers that keep bodies for long or do not read them.
     Head,
 }
 
@@ -179,14 +179,14 @@ impl Options {
     }
 }
 
-/// What is recorded of connections.
+/// Settings of the recording of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionOptions {
     /// Whether connections and lookups are measured: `http.client.open_connections`,
     /// `http.client.connection.duration`, `dns.lookup.duration`. Default: no. `{prefix}HTTP_CONNECTION_METRICS`.
     pub metrics: bool,
-    /// How many hosts metrics know by name; all others are `_OTHER`. Default: 100.
+    /// The number of hosts whose names metrics contain; all others are `_OTHER`. Default: 100.
     pub most_hosts: usize,
 }
 

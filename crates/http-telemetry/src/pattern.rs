@@ -1,6 +1,6 @@
-//! Patterns in which `*` stands for any text.
+//! Patterns in which `*` matches any text.
 
-/// A text with `*` for any text, compared without regard to ASCII case.
+/// A text in which `*` matches any text, compared without regard to ASCII case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern(String);
 
@@ -9,7 +9,7 @@ impl Pattern {
         Self(text.to_ascii_lowercase())
     }
 
-    /// The text itself, where it stands for nothing else.
+    /// The text, if it contains no `*`.
     pub(crate) fn exact(&self) -> Option<&str> {
         (!self.0.contains('*')).then_some(self.0.as_str())
     }

@@ -1,4 +1,4 @@
-//! How long each part of making a connection took.
+//! The durations of the parts of making a connection.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -18,7 +18,7 @@ pub(crate) struct Phases {
     pub(crate) peer: OnceLock<Peer>,
     /// Exchanges on it.
     users: AtomicU32,
-    /// Whether it is counted as idle. Until its first exchange has ended it counts as active: it was made for one.
+    /// Whether it is counted as idle. It counts as active until its first exchange has ended.
     idle: AtomicBool,
     /// Where it is counted.
     pub(crate) open: OnceLock<OpenCounters>,
@@ -38,7 +38,7 @@ pub(crate) struct OpenCounters {
     pub(crate) idle: BoundUpDownCounter,
 }
 
-/// The duration of one part: nanoseconds, 0 where there was no such part.
+/// The duration of one part in nanoseconds; 0 without that part.
 #[derive(Debug, Default)]
 pub(crate) struct Phase(AtomicU64);
 
@@ -55,7 +55,7 @@ impl Phase {
     }
 }
 
-/// Measures from now until it is dropped, also where that is because nobody waits any more.
+/// Measures from now until it is dropped, also by a cancellation.
 pub(crate) struct Measure<'a> {
     began: Instant,
     phase: &'a Phase,
@@ -90,7 +90,7 @@ impl Phases {
         }
     }
 
-    /// An exchange needs it no more.
+    /// An exchange on it has ended.
     pub(crate) fn release(&self) {
         let last = self.users.fetch_sub(1, Ordering::Relaxed) == 1;
         if let Some(open) = self.open.get()
@@ -110,7 +110,7 @@ impl Phases {
         }
     }
 
-    /// Shows on an attempt's span to whom it spoke, and where the connection was made for it, how long that took.
+    /// Sets the peer on an attempt's span, and the durations if the connection was made for it.
     pub(crate) fn show(&self, reused: bool, span: &Span) {
         span.set(names::CONNECTION_REUSED, reused);
         if let Some(peer) = self.peer.get() {

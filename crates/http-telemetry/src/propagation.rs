@@ -1,24 +1,24 @@
-//! To whom the context of a trace is sent.
+//! The hosts that receive the context of a trace.
 
 use std::fmt;
 use std::str::FromStr;
 
 use http::Uri;
 
-/// To whom context is sent. Which headers there are says `OTEL_PROPAGATORS`; this says who gets them.
+/// The hosts that receive context. `OTEL_PROPAGATORS` decides which headers there are, this decides who gets them.
 ///
-/// A trace's ids tell a stranger little; baggage is whatever the producer's side put into it. So the default is
-/// traces to all and baggage to nobody.
+/// The ids of a trace reveal little to strangers; baggage may contain anything. So by default all hosts receive traces
+/// and none receives baggage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Propagation {
-    /// Who gets `traceparent` and `tracestate`. Default: all.
+    /// The hosts that get `traceparent` and `tracestate`. Default: all.
     pub traces: Recipients,
-    /// Who gets `baggage`. Default: nobody.
+    /// The hosts that get `baggage`. Default: none.
     pub baggage: Vec<Recipient>,
 }
 
-/// Who is sent something.
+/// A set of hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Recipients {
@@ -33,7 +33,7 @@ pub enum Recipients {
 /// `:PORT`; an IPv6 address in brackets. Hosts are compared as they are written in URLs, not by their addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
-    /// In lower case; empty for all hosts, and with its first dot where it is about the hosts below it.
+    /// In lower case; empty for all hosts, and with a leading dot for the hosts below a name.
     host: String,
     port: Option<u16>,
 }
@@ -140,7 +140,7 @@ fn read_port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| digits && *port > 0)
 }
 
-/// What could be the host of a URL.
+/// Whether a text can be the host of a URL.
 fn is_host(text: &str) -> bool {
     if let Some(address) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return address.parse::<std::net::Ipv6Addr>().is_ok();

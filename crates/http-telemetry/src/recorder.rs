@@ -1,4 +1,4 @@
-//! What all requests of a client share.
+//! Parts that all requests of a client share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +13,7 @@ pub(crate) struct Recorder {
     pub(crate) telemetry: Telemetry,
     pub(crate) options: Options,
     pub(crate) series: Series,
-    /// Whether a connector has shown itself to be traced, so that where it was not called, none was needed.
+    /// Whether the connector is traced: then a request without a new connection used an open one.
     connections: AtomicBool,
 }
 

@@ -9,8 +9,8 @@ use telemetry::{
 
 use crate::hosts::{Hosts, OTHER};
 
-/// Sets of attributes that are told apart. Whatever comes beyond is told by its method alone.
-const MOST: usize = 1000;
+/// Sets of attributes. Further ones are recorded by their method alone.
+const SERIES_MAX: usize = 1000;
 
 #[derive(Debug)]
 pub(crate) struct Series {
@@ -20,7 +20,7 @@ pub(crate) struct Series {
     bound: AtomicUsize,
 }
 
-/// What is measured of one host.
+/// The instruments of one host.
 #[derive(Debug)]
 pub(crate) struct HostSeries {
     pub(crate) name: Arc<str>,
@@ -28,14 +28,14 @@ pub(crate) struct HostSeries {
     active: RwLock<Vec<(Target, BoundUpDownCounter)>>,
 }
 
-/// What a request is sent to, but for the host. The port is 0 where it is not told.
+/// The target of a request without its host. The port is 0 where it is not shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) method: &'static str,
     pub(crate) port: u16,
 }
 
-/// What tells one duration from another, but for the host. The status is 0 where there is none.
+/// The attributes of a duration without the host. The status is 0 without a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Measured {
     pub(crate) target: Target,
@@ -82,10 +82,10 @@ impl Series {
             return bound.record(seconds);
         }
         drop(known);
-        if self.bound.fetch_add(1, Ordering::Relaxed) < MOST {
+        if self.bound.fetch_add(1, Ordering::Relaxed) < SERIES_MAX {
             self.bind_and_record(host, measured, seconds);
         } else {
-            self.bound.store(MOST, Ordering::Relaxed);
+            self.bound.store(SERIES_MAX, Ordering::Relaxed);
             let target = Target { port: 0, ..measured.target };
             let error = measured.error.map(|_| ErrorType::Other);
             let rest = Measured { target, status: 0, version: None, error };
@@ -118,7 +118,7 @@ impl Series {
         known.push((measured, bound));
     }
 
-    /// Counts a request that is under way, and no more when the answer is dropped.
+    /// Counts a request that is under way until the returned value is dropped.
     pub(crate) fn active(&self, host: &HostSeries, target: Target) -> Option<Active> {
         let counter = self.active.as_ref()?;
         let known = host.active.read().unwrap_or_else(PoisonError::into_inner);
@@ -135,7 +135,7 @@ impl Series {
         });
         let mut known = host.active.write().unwrap_or_else(PoisonError::into_inner);
         // Two that bind the same count in the same place.
-        if known.len() < MOST {
+        if known.len() < SERIES_MAX {
             known.push((target, bound.clone()));
         }
         Some(Active::new(bound))
@@ -172,7 +172,7 @@ mod tests {
             let measured = Measured { target, status, version: Some("1.1"), error: Some(ErrorType::Other) };
             series.record(&host, measured, 0.1);
         }
-        assert_eq!(host.durations.read().unwrap().len(), MOST);
+        assert_eq!(host.durations.read().unwrap().len(), SERIES_MAX);
         let other = series.hosts.other();
         let rest = other.durations.read().unwrap();
         assert_eq!(rest.len(), 1, "{rest:?}");

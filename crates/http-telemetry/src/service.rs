@@ -15,7 +15,7 @@ use crate::future::ResponseFuture;
 use crate::options::Options;
 use crate::recorder::Recorder;
 
-/// A client whose every request is a span. Cheap to clone where the client is.
+/// A client that records every request. Cheap to clone if the client is.
 #[derive(Clone, Debug)]
 pub struct Traced<S> {
     inner: S,
@@ -33,7 +33,7 @@ impl<S> Traced<S> {
         Self { inner, recorder: Arc::new(Recorder::new(telemetry, options)) }
     }
 
-    /// The same around another client: one made for a single attempt, say.
+    /// The same around another client, such as one for a single attempt.
     pub fn map<T>(&self, client: impl FnOnce(&S) -> T) -> Traced<T> {
         Traced { inner: client(&self.inner), recorder: Arc::clone(&self.recorder) }
     }
@@ -77,7 +77,7 @@ where
     }
 }
 
-/// Makes [`Traced`] clients, for stacks of tower layers. All that one layer makes share their metrics.
+/// Makes [`Traced`] clients, for stacks of tower layers. All clients of one layer share their metrics.
 #[derive(Clone, Debug)]
 pub struct TracedLayer(Arc<Recorder>);
 

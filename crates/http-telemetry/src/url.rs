@@ -1,21 +1,21 @@
-//! URLs as a span may show them.
+//! URLs without secrets, for spans.
 
 use std::fmt::Write;
 
 use http::Uri;
 
-/// A longer URL is cut, since the SDK has no limit of its own.
-const LONGEST: usize = 2048;
+/// Bytes. A longer URL is cut, since the SDK has no limit.
+const URL_BYTES_MAX: usize = 2048;
 
-/// A name that contains one of these, in any case, is that of a secret: the parameters of the conventions
-/// (`docs/http/http-spans.md`) and of the Python instrumentation are among them, and how others are usually called.
+/// A name that contains one of these, in any case, names a secret. They cover the parameters of the conventions
+/// (`docs/http/http-spans.md`) and of the Python instrumentation, and other usual names.
 const PARTS: [&str; 9] =
     ["auth", "token", "secret", "key", "cookie", "signature", "password", "passwd", "credential"];
-/// So is one that is one of these; many that contain them are not.
+/// Whole names of secrets; other names may contain them.
 const WHOLE: [&str; 2] = ["sig", "code"];
 
-/// Whether a parameter, a header or a field of that name is taken to hold a secret: the rule of
-/// [`Redaction::default`]. It rather hides too much: `author` as well as `auth`.
+/// Whether a parameter, a header or a field of that name is treated as a secret: the rule of [`Redaction::default`]. It
+/// rather hides too much: `author` as well as `auth`.
 pub fn is_secret(name: &str) -> bool {
     let contains = |part: &&str| {
         name.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
@@ -23,7 +23,7 @@ pub fn is_secret(name: &str) -> bool {
     WHOLE.iter().any(|whole| name.eq_ignore_ascii_case(whole)) || PARTS.iter().any(contains)
 }
 
-/// What of a URL is not shown: user information, and the values of query parameters that [`is_secret`] names.
+/// The parts of a URL that are hidden: user information, and the values of query parameters that [`is_secret`] names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Redaction(Option<Vec<String>>);
 
@@ -40,7 +40,7 @@ impl Redaction {
         }
     }
 
-    /// The absolute URL with `REDACTED` in place of what is hidden. Everything else stays as it was written. At most
+    /// The absolute URL with `REDACTED` in place of what is hidden. Everything else is unchanged. At most
     /// 2,048 bytes.
     pub fn apply(&self, uri: &Uri) -> String {
         let mut url = String::with_capacity(128);
@@ -61,7 +61,7 @@ impl Redaction {
         if let Some(query) = uri.query() {
             self.push_query(query, &mut url);
         }
-        url.truncate(url.floor_char_boundary(LONGEST));
+        url.truncate(url.floor_char_boundary(URL_BYTES_MAX));
         url
     }
 
@@ -78,7 +78,7 @@ impl Redaction {
     }
 }
 
-/// A URL as a span shows it where nothing else is set: [`Redaction::apply`] of the default.
+/// A URL as a span shows it by default: [`Redaction::apply`] of the default.
 pub fn redacted(uri: &Uri) -> String {
     Redaction::default().apply(uri)
 }
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_long_url_is_cut() {
         let url = format!("http://h/{}", "x".repeat(5000));
-        assert_eq!(redacted(&url.parse().unwrap()).len(), LONGEST);
+        assert_eq!(redacted(&url.parse().unwrap()).len(), URL_BYTES_MAX);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Which connection is made for which request. hyper's client does not tell; but it calls its connector, while the
-//! request is polled, only where it has no connection at hand.
+//! Matches connections with requests. hyper's client does not report this. But it calls its connector while it polls a
+//! request, if it has no open connection.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use crate::phases::Phases;
 
 #[derive(Debug)]
 enum Watched {
-    /// Nobody asks.
+    /// No recorded request is being polled.
     No,
     /// A recorded request is being polled.
     Waiting,
-    /// And a connection began to be made for it.
+    /// A recorded request is being polled, and a connection was begun for it.
     Began(Arc<Phases>),
 }
 
@@ -22,7 +22,7 @@ thread_local! {
     static MAKING: RefCell<Option<Arc<Phases>>> = const { RefCell::new(None) };
 }
 
-/// Puts back what was there before, also where what is polled panics.
+/// Restores the previous value, also after a panic.
 struct Before(Option<Watched>);
 
 impl Drop for Before {
@@ -33,7 +33,7 @@ impl Drop for Before {
     }
 }
 
-/// Polls a request, and tells which connection began to be made for it meanwhile.
+/// Polls a request, and returns the connection that was begun for it.
 pub(crate) fn request<T>(poll: impl FnOnce() -> T) -> (T, Option<Arc<Phases>>) {
     let before = Before(Some(WATCHED.replace(Watched::Waiting)));
     let polled = poll();
@@ -45,7 +45,7 @@ pub(crate) fn request<T>(poll: impl FnOnce() -> T) -> (T, Option<Arc<Phases>>) {
     (polled, began)
 }
 
-/// Says that a connection begins to be made.
+/// A connection begins to be made.
 pub(crate) fn began(phases: &Arc<Phases>) {
     WATCHED.with_borrow_mut(|watched| {
         if let Watched::Waiting = watched {

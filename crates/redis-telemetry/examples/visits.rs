@@ -1,4 +1,4 @@
-//! A few commands, and what is told of them, over OTLP to the collector of the `OTEL_*` variables.
+//! A few commands, recorded over OTLP to the collector of the `OTEL_*` variables.
 //!
 //! `OTEL_ENABLED=true OTEL_SERVICE_NAME=example cargo run -p postrider-redis --example visits -- redis://localhost`
 

@@ -13,11 +13,11 @@ use crate::text::QueryText;
 pub struct Call {
     name: &'static str,
     arguments: Vec<Value>,
-    /// Where the keys stand among the arguments.
+    /// The positions of the keys among the arguments.
     keys: Vec<usize>,
-    /// Where the function's name or the script's SHA-1 stands.
+    /// The position of the function's name or the script's SHA-1.
     procedure: Option<usize>,
-    /// What the caller calls the script.
+    /// The caller's name for the script.
     script_name: Option<&'static str>,
     blocking: bool,
     wrong: Option<Error>,
@@ -60,8 +60,8 @@ impl Call {
         keys.into_iter().fold(call, Self::key)
     }
 
-    /// The next argument, which is a key: it decides on the node of a cluster, and shows in `db.query.text` where keys
-    /// may ([`QueryText::Keys`]).
+    /// The next argument, which is a key: it selects the node of a cluster, and is shown in `db.query.text` with
+    /// [`QueryText::Keys`].
     pub fn key(mut self, key: &str) -> Self {
         self.keys.push(self.arguments.len());
         self.arg(key)
@@ -80,7 +80,7 @@ impl Call {
         self
     }
 
-    /// The command waits for something, as `BLPOP` does: it holds its connection meanwhile, and its duration is not
+    /// The command waits for something, as `BLPOP` does: it holds its connection while it waits, and its duration is not
     /// measured.
     pub fn blocking(mut self) -> Self {
         self.blocking = true;
@@ -101,7 +101,7 @@ impl Call {
         if self.blocking { command.blocking() } else { command }
     }
 
-    /// The command with `?` for what is not shown.
+    /// The command with `?` for hidden arguments.
     pub(crate) fn text(&self, shown: QueryText) -> String {
         let mut text = self.name.to_owned();
         for (at, argument) in self.arguments.iter().enumerate() {
@@ -125,7 +125,7 @@ impl Call {
     }
 }
 
-/// A text that was given as one.
+/// The text of an argument that is one.
 fn given(value: &Value) -> Option<&str> {
     match value {
         Value::String(text) => Some(text),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_are_alike_are_told_once() {
+    fn texts_that_are_alike_are_shown_once() {
         let get = |key| Call::new("GET").key(key);
         assert_eq!(texts(&[get("a"), get("b")], QueryText::Sanitized), "GET ?");
         assert_eq!(texts(&[get("a"), get("b")], QueryText::Keys), "GET a; GET b");

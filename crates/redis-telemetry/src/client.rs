@@ -22,7 +22,7 @@ use crate::text::QueryText;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Whether commands are spans. Default: yes. They are measured in any case.
+    /// Whether commands are spans. Default: yes. They are always measured.
     pub spans: bool,
     /// Whether spans have `db.query.text`. Default: no.
     pub query_text: QueryText,
@@ -59,7 +59,7 @@ impl Options {
     }
 }
 
-/// A fred client of which no command goes unrecorded. Cheap to clone.
+/// A fred client that records every command. Cheap to clone.
 #[derive(Clone)]
 pub struct TracedClient {
     client: Client,
@@ -102,7 +102,7 @@ impl TracedClient {
         self.run(call.describe(&text), send).await
     }
 
-    /// Sends several commands at once, and waits for all answers.
+    /// Sends several commands at once, and waits for all replies.
     ///
     /// # Errors
     /// Those of the client, and the first of the server's.
@@ -122,8 +122,8 @@ impl TracedClient {
         self.run(Command::pipeline(&names).text_by(&text), send).await
     }
 
-    /// Runs several commands as one (`MULTI`, `EXEC`). `None` where a key has changed that was watched: that is no
-    /// error. Who watches keys needs a client of his own, since `WATCH` is about a connection.
+    /// Runs several commands as one (`MULTI`, `EXEC`). `None` if a watched key has changed, which is no error. To watch
+    /// keys, use a separate client, since `WATCH` applies to a connection.
     ///
     /// # Errors
     /// Those of the client, and the first of the server's.
@@ -155,7 +155,7 @@ impl TracedClient {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        // Boxed: fred's futures are of several KB, which every caller's future would carry and every task copy.
+        // Boxed: fred's futures are of several KB, which every caller's future would contain and every task copy.
         let call = Box::pin(call(self.client.clone()));
         let Some(recording) = self.shared.begin(&command) else { return call.await };
         let result = call.await;
@@ -163,10 +163,10 @@ impl TracedClient {
         result
     }
 
-    /// Runs a call whose span is decided on afterwards: a read that waited and brought nothing makes none.
+    /// Runs a call and decides on its span afterwards: a read that waited and returned nothing makes none.
     ///
     /// # Errors
-    /// Those of the call stand in the first part of the answer, unchanged.
+    /// Those of the call are in the first part of the result, unchanged.
     pub async fn defer<'a, T, F>(
         &'a self,
         command: Command<'a>,
@@ -231,7 +231,7 @@ impl Shared {
     }
 }
 
-/// A command under way. Dropped, it was cancelled: its span ends as it is, and it is not measured.
+/// A command under way. If it is dropped, it was cancelled: its span ends, and it is not measured.
 struct Recording<'a> {
     shared: &'a Shared,
     command: Command<'a>,
@@ -288,7 +288,7 @@ impl Pending<'_> {
         }
     }
 
-    /// Measures the call and makes no span of it.
+    /// Measures the call without a span.
     pub fn measure(self, error: Option<&Error>) {
         if self.shared.records() {
             let Self { shared, command, began, .. } = self;
@@ -296,7 +296,7 @@ impl Pending<'_> {
         }
     }
 
-    /// Leaves no trace of the call.
+    /// Records nothing.
     pub fn discard(self) {}
 }
 

@@ -1,4 +1,4 @@
-//! What a span says of a Redis command.
+//! The description of a Redis command.
 
 use telemetry::Context;
 
@@ -58,7 +58,7 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// How many commands a pipeline or transaction holds. Default: it is none.
+    /// The number of commands in a pipeline or transaction. Default: it is none.
     pub fn batch(mut self, commands: usize) -> Self {
         self.batch = Some(commands);
         self
@@ -70,7 +70,7 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// What the caller calls the script that is called: `EVALSHA pay`. Takes the place of the SHA-1.
+    /// The caller's name for the script: `EVALSHA pay`. Takes the place of the SHA-1.
     pub fn script_name(self, name: &'a str) -> Self {
         self.function(name)
     }
@@ -82,7 +82,7 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// It waits for something, as `BLPOP` does, so that its duration says nothing and is not measured.
+    /// It waits for something, as `BLPOP` does: its duration is a waiting time and is not measured.
     pub fn blocking(mut self) -> Self {
         self.is_blocking = true;
         self
@@ -106,12 +106,12 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// What it is called in `db.operation.name`.
+    /// The value of `db.operation.name`.
     pub fn operation(&self) -> &'static str {
         self.name
     }
 
-    /// How many commands it holds, where it is a batch.
+    /// The number of commands of a batch.
     pub fn batch_size(&self) -> Option<usize> {
         self.batch.filter(|size| *size != 1)
     }

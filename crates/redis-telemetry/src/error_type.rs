@@ -1,12 +1,12 @@
-//! What a Redis error is called in `error.type`.
+//! `error.type` of a Redis error.
 
 use std::borrow::Cow;
 
 use fred::error::{Error, ErrorKind};
 use telemetry::ErrorType;
 
-/// The error type of a fred error: the prefix of a server's error reply (`WRONGTYPE`), else what went wrong
-/// on the way.
+/// The error type of a fred error: the prefix of a server's error reply (`WRONGTYPE`), else the kind of
+/// fred's error.
 pub fn error_type(error: &Error) -> ErrorType {
     if let Some(code) = reply_code(error) {
         return of_reply(code.to_owned());
@@ -39,8 +39,8 @@ pub(crate) fn of_reply(code: String) -> ErrorType {
     ErrorType::custom(code.into(), "the Redis server answered with an error")
 }
 
-/// What a span calls a failure; `None` where the server did as it was told and the caller got less than it had hoped
-/// for (nothing, as of a transaction whose watched keys have changed), and where the caller has broken it off.
+/// The error type of a failure. `None` where the server did its work and the reply is empty (as after a transaction whose
+/// watched keys have changed), and where the caller cancelled the command.
 pub(crate) fn failure(error: &Error) -> Option<ErrorType> {
     match error.kind() {
         ErrorKind::NotFound => None,
@@ -49,7 +49,7 @@ pub(crate) fn failure(error: &Error) -> Option<ErrorType> {
     }
 }
 
-/// Error replies whose text is Redis' own. Others may be a script's, and hold whatever it was given.
+/// Error replies whose text is Redis' own. Others may be a script's, and contain its arguments.
 const OWN: [&str; 18] = [
     "BUSY",
     "BUSYGROUP",
@@ -71,7 +71,7 @@ const OWN: [&str; 18] = [
     "WRONGTYPE",
 ];
 
-/// A failure in one sentence, for people. Where Redis quotes what it was sent, the sentence ends.
+/// A failure in one sentence, for people. The sentence ends before Redis quotes an argument.
 pub(crate) fn description(error: &Error, failure: &ErrorType) -> Cow<'static, str> {
     match failure {
         ErrorType::Custom { name, .. } if OWN.contains(&&**name) => {
@@ -83,7 +83,7 @@ pub(crate) fn description(error: &Error, failure: &ErrorType) -> Cow<'static, st
     }
 }
 
-/// fred has one kind for what its user cancels and for what it gives up itself.
+/// fred has one kind for cancellations by the caller and by fred itself.
 fn is_broken_off(error: &Error) -> bool {
     ["Connection closed unexpectedly", "Max reconnection attempts"]
         .iter()

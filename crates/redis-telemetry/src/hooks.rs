@@ -1,4 +1,4 @@
-//! Functions of the user's that see each recorded command.
+//! Functions of the caller that see each recorded command.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use telemetry::Span;
 use crate::command::Command;
 
 /// Functions that are called with the span of a command, to set attributes of their own. They run only where the span
-/// is recorded. One that panics costs nothing but itself: the command goes on, and the first panic is logged.
+/// is recorded. If one panics, the command goes on, and the first panic is logged.
 #[derive(Clone, Default)]
 pub struct Hooks {
     start: Option<StartHook>,
@@ -53,10 +53,10 @@ impl Hooks {
 }
 
 fn guarded(which: &str, hook: impl FnOnce()) {
-    static TOLD: AtomicBool = AtomicBool::new(false);
-    if catch_unwind(AssertUnwindSafe(hook)).is_err() && !TOLD.swap(true, Ordering::Relaxed) {
+    static LOGGED: AtomicBool = AtomicBool::new(false);
+    if catch_unwind(AssertUnwindSafe(hook)).is_err() && !LOGGED.swap(true, Ordering::Relaxed) {
         tracing::error!(
-            "the {which} hook of Redis telemetry panicked; commands go on, and this is told once"
+            "the {which} hook of Redis telemetry panicked; commands go on, and further panics are not logged"
         );
     }
 }

@@ -1,9 +1,9 @@
-//! A fred client that measures each command and makes an OpenTelemetry span of it.
+//! A fred client that records each command as an OpenTelemetry span and a duration metric.
 //!
 //! fred has no hook around a command, and its client trait cannot be implemented outside of it. So [`TracedClient`]
 //! owns the client. Everyday commands are written as [`Call`]s; for everything else that fred can do, the client is
-//! lent to a closure. It records with the providers that the process has set as OpenTelemetry's global ones, or with
-//! those that `telemetry::start` has made from the `OTEL_*` variables:
+//! lent to a closure. It records with OpenTelemetry's global providers of the process, or with those
+//! that `telemetry::start` makes from the `OTEL_*` variables:
 //!
 //! ```no_run
 //! use fred::prelude::*;
@@ -34,8 +34,8 @@
 //!
 //! # What is emitted
 //!
-//! One span of kind `CLIENT` for each command or batch, which covers the call with the client's queueing and
-//! repetitions. Its name is the command, followed by the name of the function (`FCALL pay`) or of the script
+//! One span of kind `CLIENT` for each command or batch, including the client's queueing and
+//! retries. Its name is the command, followed by the name of the function (`FCALL pay`) or of the script
 //! (`EVALSHA pay`, where the caller gives it: [`Call::script_name`], [`Command::script_name`]). A pipeline is
 //! `PIPELINE SET` where all its commands are one, else `PIPELINE`, a transaction `MULTI SET` or `MULTI`.
 //! [`Options::spans`] turns spans off and leaves the metric.
@@ -45,30 +45,31 @@
 //! | `db.system.name` (`redis`), `db.operation.name` | always |
 //! | `db.namespace` | always: the index of the database, as the configuration has it |
 //! | `server.address`; `server.port` | always, the first server of the configuration; the port is not 6379 |
-//! | `network.peer.address`, `network.peer.port` | the one server is configured by its address. fred does not tell which node of a cluster has answered |
+//! | `network.peer.address`, `network.peer.port` | the one server is configured by its address. fred does not report which node of a cluster has replied |
 //! | `db.operation.batch.size` | a batch, which one command alone is not |
 //! | `db.stored_procedure.name` | a function's or script's name; a script's SHA-1 where it has no name |
 //! | `db.query.text` (at most 1,000 bytes) | asked for ([`QueryText`]); no argument is ever in it |
-//! | `db.response.status_code` | the server answered with an error: its prefix |
-//! | `error.type` | the same, or what went wrong on the way ([`error_type()`]) |
+//! | `db.response.status_code` | an error reply of the server: its prefix |
+//! | `error.type` | the same, or an error on the way ([`error_type()`]) |
 //!
-//! The status is `Error` where `error.type` is set, described by Redis' own sentence where its text is known to repeat
-//! nothing that was sent. The instrumentation scope is this package's name. No errors are: a transaction that a watched key has kept from
-//! running, an answer of nothing, and what the caller breaks off; a future that is dropped is not measured.
+//! The status is `Error` where `error.type` is set, described by Redis' own sentence where its text is known not to
+//! repeat arguments. The instrumentation scope is this package's name. These are no errors: a transaction that did not
+//! run because a watched key changed, an empty reply, and a cancellation by the caller. A future that is dropped is not
+//! measured.
 //!
 //! | metric | kind, unit | attributes |
 //! |---|---|---|
 //! | `db.client.operation.duration` | histogram, `s` | `db.system.name`, `db.operation.name`, `db.namespace`, `server.address`, `server.port`; `db.response.status_code`, `error.type` |
 //!
-//! A batch is one measurement. Commands that block ([`Call::blocking`], [`Command::blocking`]) are not measured: they
-//! would tell how long nothing happened. Under `telemetry::suppress` nothing is recorded.
+//! A batch is one measurement. Commands that block ([`Call::blocking`], [`Command::blocking`]) are not measured: their
+//! duration is a waiting time. Under `telemetry::suppress` nothing is recorded.
 //!
 //! # What it costs
 //!
-//! Telemetry off: a branch. A measurement: a look at a small table and a bound instrument, without an allocation.
+//! Telemetry off: a branch. A measurement: a lookup in a small table and a bound instrument, without an allocation.
 //!
-//! Semantic conventions 1.44.0, `docs/db/redis.md`. What it does not do: it neither configures nor connects the client,
-//! it repeats nothing, and a message that is received is the receiver's to record.
+//! Semantic conventions 1.44.0, `docs/db/redis.md`. It neither configures nor connects the client, does not
+//! retry, and does not record received messages.
 
 mod call;
 mod client;

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-/// Names that are kept. Further ones go without their command.
-const MOST: usize = 512;
+/// Names. Further batches are named without their command.
+const NAMES_MAX: usize = 512;
 
 type Names = HashMap<(&'static str, &'static str), &'static str>;
 
 static KNOWN: RwLock<Option<Names>> = RwLock::new(None);
 
-/// `PIPELINE GET` where all commands are one, else `PIPELINE`; one command alone is called by its own name.
+/// `PIPELINE GET` where all commands are one, else `PIPELINE`; a single command keeps its own name.
 pub(crate) fn batch_name(kind: &'static str, commands: &[&'static str]) -> &'static str {
     match commands {
         [] => kind,
@@ -28,7 +28,7 @@ fn joined(kind: &'static str, command: &'static str) -> &'static str {
     drop(known);
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     let known = known.get_or_insert_default();
-    if known.len() >= MOST {
+    if known.len() >= NAMES_MAX {
         return kind;
     }
     known.entry((kind, command)).or_insert_with(|| Box::leak(format!("{kind} {command}").into_boxed_str()))

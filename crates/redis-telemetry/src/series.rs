@@ -7,9 +7,9 @@ use telemetry::{BoundHistogram, ErrorType, Histogram, Telemetry, semconv};
 
 use crate::server::Server;
 
-/// Commands that are told apart, and errors of each: more than there are, unless somebody makes them up.
-const MOST: usize = 500;
-const MOST_ERRORS: usize = 30;
+/// Commands, and errors of each: more than exist, so that only made-up ones exceed the limit.
+const COMMANDS_MAX: usize = 500;
+const ERRORS_MAX: usize = 30;
 
 #[derive(Debug)]
 pub(crate) struct Series {
@@ -17,7 +17,7 @@ pub(crate) struct Series {
     known: RwLock<HashMap<&'static str, OfCommand>>,
 }
 
-/// What is measured of one command, by its error.
+/// The instruments of one command, by error.
 type OfCommand = Vec<(Option<ErrorType>, BoundHistogram)>;
 
 impl Series {
@@ -45,10 +45,10 @@ impl Series {
         }
         drop(known);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let full = known.len() >= MOST && !known.contains_key(operation);
+        let full = known.len() >= COMMANDS_MAX && !known.contains_key(operation);
         let operation = if full { "_OTHER" } else { operation };
         let of_operation = known.entry(operation).or_default();
-        let error = if of_operation.len() < MOST_ERRORS { error } else { error.map(|_| ErrorType::Other) };
+        let error = if of_operation.len() < ERRORS_MAX { error } else { error.map(|_| ErrorType::Other) };
         if let Some((_, bound)) = of_operation.iter().find(|(key, _)| *key == error) {
             return bound.record(seconds);
         }
@@ -89,6 +89,6 @@ mod tests {
             series.record("GET", Some(of_reply(prefix)), &server, 0.1);
         }
         series.record("GET", None, &server, 0.1);
-        assert_eq!(series.len("GET"), MOST_ERRORS + 2, "the first, the others, and what succeeds");
+        assert_eq!(series.len("GET"), ERRORS_MAX + 2, "the first, the others, and what succeeds");
     }
 }

@@ -1,4 +1,4 @@
-//! Which server a client speaks to, as far as its configuration tells.
+//! The server of a client, by its configuration.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use telemetry::{Attributes, semconv};
 /// Redis' default port, which the conventions leave out.
 const DEFAULT_PORT: u16 = 6379;
 
-/// The first server of the configuration: the node that answered is not known to the caller of fred.
+/// The first server of the configuration: fred does not report the node that replied.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: Arc<str>,
     port: u16,
     database: Arc<str>,
-    /// Whether the address is the socket's: where it is written as one, and no other node can answer.
+    /// Whether the address is the socket's: it is an IP address, and there is no other node.
     is_peer: bool,
 }
 
@@ -37,7 +37,7 @@ impl Server {
         Self { address: address.into(), port, database: database.into(), is_peer }
     }
 
-    /// What spans and measurements share.
+    /// The attributes that spans and measurements share.
     pub(crate) fn describe(&self, attributes: &mut Attributes) {
         attributes.set(semconv::DB_NAMESPACE, Arc::clone(&self.database));
         attributes.set(semconv::SERVER_ADDRESS, Arc::clone(&self.address));

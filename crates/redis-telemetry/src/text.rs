@@ -1,6 +1,6 @@
-//! How much of a command a span shows.
+//! The part of a command that a span shows.
 
-/// What `db.query.text` holds. At most 1,000 bytes.
+/// The content of `db.query.text`. At most 1,000 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QueryText {
@@ -9,6 +9,6 @@ pub enum QueryText {
     Off,
     /// The command with `?` for each argument, keys too.
     Sanitized,
-    /// The command with its keys, and `?` for every other argument. Keys may hold what is personal.
+    /// The command with its keys, and `?` for every other argument. Keys may contain personal data.
     Keys,
 }

@@ -1,5 +1,5 @@
-//! What to record and where to send it, from the standard `OTEL_*` variables. Which of them are honoured and
-//! which are refused stands in `docs/telemetry-variables.md`, row by row.
+//! What to record and where to send it, from the standard `OTEL_*` variables. A variable that is not supported gives a
+//! warning.
 
 mod limits;
 mod program;
@@ -41,61 +41,61 @@ pub struct Config {
     pub traces: Signal,
     /// Where metrics go. `OTEL_METRICS_EXPORTER`, `OTEL_EXPORTER_OTLP_[METRICS_]*`.
     pub metrics: Signal,
-    /// Where log lines go besides standard error: nowhere, by default. `OTEL_LOGS_EXPORTER`,
+    /// Where log lines go besides standard error. Default: nowhere. `OTEL_LOGS_EXPORTER`,
     /// `OTEL_EXPORTER_OTLP_[LOGS_]*`.
     pub logs: Signal,
-    /// Whether metrics are held ready for a Prometheus server to fetch. Default: false.
+    /// Whether a Prometheus server can fetch the metrics. Default: false.
     /// `OTEL_METRICS_EXPORTER=prometheus` or `otlp,prometheus`.
     pub prometheus: bool,
     /// Which traces are recorded. Default: all that no parent has decided on. `OTEL_TRACES_SAMPLER[_ARG]`.
     pub sampler: Sampler,
-    /// How much a span and a log line may hold. `OTEL_*_LIMIT`.
+    /// The limits of a span and of a log line. `OTEL_*_LIMIT`.
     pub limits: Limits,
-    /// How ended spans wait. Default: 16384, since the specification's 2048 lose spans at a few thousand jobs a
+    /// The queue of ended spans. Default: 16384, since the specification's 2048 lose spans at a few thousand spans a
     /// second; 512 a batch; 5 s. `OTEL_BSP_*`.
     pub span_queue: Queue,
-    /// How log lines wait. Default: 2048; 512 a batch; 1 s. `OTEL_BLRP_*`.
+    /// The queue of log lines. Default: 2048; 512 a batch; 1 s. `OTEL_BLRP_*`.
     pub log_queue: Queue,
     /// How often metrics are sent. Default: 60 s. `OTEL_METRIC_EXPORT_INTERVAL`, in milliseconds.
     pub metric_interval: Duration,
-    /// Whether sums count from the start or from the export before.
+    /// Whether sums count from the start or from the last export.
     /// `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`.
     pub temporality: Temporality,
-    /// Which context is read and handed on, in every build and also with telemetry off. `OTEL_PROPAGATORS`.
+    /// Which context is read and passed on, in every build and also with telemetry off. `OTEL_PROPAGATORS`.
     pub propagators: Propagators,
     /// Whether `tracing` spans of libraries become spans too, through `tracing-opentelemetry`. Costly.
     /// Default: false. [`Program::internals_variable`].
     pub internals: bool,
-    /// What is logged of the SDK's own messages: a level. Default: `None`, nothing, since what is not delivered
-    /// is said once for each change of state. `OTEL_LOG_LEVEL`.
+    /// The level of the SDK's own messages that are logged. Default: `None`, nothing, since this crate logs one line for
+    /// each change of a receiver's state. `OTEL_LOG_LEVEL`.
     pub sdk_log: Option<&'static str>,
-    /// How log lines are written. Default: `None`, the program has a subscriber of its own or none.
+    /// The log subscriber to install. Default: `None`, the program has its own or none.
     pub log: Option<Log>,
-    /// What was odd in the environment, a sentence each; [`start`](crate::start) logs them.
+    /// Variables that cannot be used, one sentence each; [`start`](crate::start) logs them.
     pub warnings: Vec<String>,
 }
 
-/// How what was recorded waits for its export.
+/// A queue of items that wait for their export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Queue {
-    /// How many wait before new ones are dropped.
+    /// Items that wait at most. Further ones are dropped.
     pub capacity: usize,
-    /// How many are sent at once, at most.
+    /// Items of a batch at most.
     pub batch: usize,
-    /// How long the first of a batch waits for others.
+    /// How long the first item of a batch waits for others.
     pub delay: Duration,
 }
 
-/// From when a sum counts.
+/// The time that a sum covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Temporality {
-    /// From the start of the process. The default.
+    /// Sums cover the time since the start of the process. The default.
     Cumulative,
-    /// Counters and histograms from the export before.
+    /// Counters and histograms cover the time since the last export.
     Delta,
-    /// As delta, but what is observed stays cumulative, and so needs no memory.
+    /// As delta, except for observable instruments, which stay cumulative and need no memory.
     LowMemory,
 }
 
@@ -103,7 +103,7 @@ pub enum Temporality {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Log {
-    /// For people or for programs.
+    /// The format of a line.
     pub format: LogFormat,
     /// The least level, and exceptions by module: `info`, `info,my_program=debug`.
     pub filter: String,
@@ -127,8 +127,8 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// Reads the environment of the process. A value that cannot be used is left at its default, and a
-    /// sentence about it stands in [`warnings`](Config::warnings).
+    /// Reads the environment of the process. A value that cannot be used leaves the default, with a sentence in
+    /// [`warnings`](Config::warnings).
     pub fn from_env() -> Self {
         Self::from_lookup(|name| std::env::var(name).ok())
     }
@@ -141,8 +141,7 @@ impl Config {
     /// Reads variables from anywhere. An empty value counts as unset (OpenTelemetry specification,
     /// "Environment Variable Specification", §Parsing empty value).
     ///
-    /// With telemetry off there are warnings only of the switch itself and of propagators, which rule all the
-    /// same what is handed on.
+    /// With telemetry off, only the switch itself and the propagators give warnings: the propagators apply also then.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
         Self::read(None, &lookup)
     }
@@ -156,7 +155,7 @@ impl Config {
         let mut reader = Reader::new(lookup);
         let enabled = reader.enabled();
         let propagators = reader.propagators();
-        let said_in_any_case = reader.warnings.len();
+        let always_given = reader.warnings.len();
         let (service_name, resource) = reader.resource();
         let mut config = Self {
             enabled,
@@ -184,7 +183,7 @@ impl Config {
         };
         reader.warn_of_unsupported(config.prometheus.then(|| program::metrics_hint(program)));
         if !enabled {
-            reader.warnings.truncate(said_in_any_case);
+            reader.warnings.truncate(always_given);
             reader.warn_if_off_by_oversight();
         }
         config.warnings = reader.warnings;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::{Propagators, imp};
 
-/// Where a context is read from and written to: HTTP headers, the fields of a job.
+/// A place for a context: HTTP headers, the fields of a message.
 pub trait Carrier {
     /// The one value under a name (lower case); `None` when absent, not text, or there more than once.
     fn get(&self, name: &str) -> Option<&str>;
@@ -28,7 +28,7 @@ impl Carrier for HashMap<String, String> {
     }
 }
 
-/// Which span, here or elsewhere, something belongs to. Cheap to clone; owns no span and ends none.
+/// The span, here or elsewhere, that something belongs to. Cheap to clone; owns no span and ends none.
 #[derive(Clone, Debug)]
 pub struct Context(pub(crate) imp::Context);
 
@@ -45,7 +45,7 @@ impl Context {
     }
 
     /// The remote context in `traceparent`, `tracestate` and `baggage`; none where these are absent or not valid.
-    /// What of it is read otherwise says [`Telemetry::extract`](crate::Telemetry::extract).
+    /// [`Telemetry::extract`](crate::Telemetry::extract) reads only the configured parts.
     ///
     /// W3C Trace Context, §3.2 and §3.3; W3C Baggage, §3.
     pub fn extract(carrier: &dyn Carrier) -> Self {
@@ -58,8 +58,8 @@ impl Context {
         self.inject_with(carrier, Propagators::TRACE_CONTEXT);
     }
 
-    /// Writes what there is of what is wanted; never an empty header. Baggage is what the producer has said to
-    /// whoever works for it: it should go only to those whom it concerns.
+    /// Writes the requested parts that the context has, and never an empty header. Baggage may contain anything: send it
+    /// only to receivers that need it.
     pub fn inject_with(&self, carrier: &mut dyn Carrier, what: Propagators) {
         self.0.inject(carrier, what);
     }

@@ -1,4 +1,4 @@
-//! What can go wrong at the beginning and at the end.
+//! Errors of the start and the shutdown.
 
 use std::time::Duration;
 
@@ -17,24 +17,24 @@ pub enum StartError {
     LogInstalled,
 }
 
-/// What was recorded may not have arrived whole.
+/// Some of the recorded telemetry may not have arrived.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShutdownError {
     /// Spans were dropped or refused during the life of the process.
     #[error("{lost} of {ended} spans were not delivered")]
     SpansLost {
-        /// How many did not arrive.
+        /// Items that did not arrive.
         lost: u64,
-        /// How many there were.
+        /// Items that were recorded.
         ended: u64,
     },
     /// Log lines were dropped or refused during the life of the process.
     #[error("{lost} of {ended} log lines were not delivered")]
     LogsLost {
-        /// How many did not arrive.
+        /// Items that did not arrive.
         lost: u64,
-        /// How many there were.
+        /// Items that were recorded.
         ended: u64,
     },
     /// The last metrics were not delivered.
@@ -43,11 +43,11 @@ pub enum ShutdownError {
     /// The receiver did not answer in time.
     #[error("the receiver did not answer within {deadline:?}; {lost} of {ended} spans were not delivered")]
     Deadline {
-        /// How long was waited.
+        /// The deadline.
         deadline: Duration,
-        /// How many spans did not arrive so far.
+        /// Spans that did not arrive so far.
         lost: u64,
-        /// How many there were.
+        /// Items that were recorded.
         ended: u64,
     },
 }

@@ -1,4 +1,4 @@
-//! `error.type`: the closed list of what can go wrong, the same on spans and metrics.
+//! `error.type`, the same on spans and metrics.
 
 use std::borrow::Cow;
 
@@ -22,13 +22,13 @@ pub enum ErrorType {
     Tls,
     /// The TLS handshake did not end within its deadline.
     TlsTimeout,
-    /// The request was not taken by the peer within the deadline.
+    /// The peer did not accept the request within the deadline.
     UploadTimeout,
     /// The request was sent, and the head of the response did not come within the deadline.
     HeadersTimeout,
-    /// The head of the response came, and its body did not come to an end within the deadline.
+    /// The head of the response came, and its body did not end within the deadline.
     BodyTimeout,
-    /// The outbound proxy did not do its part.
+    /// The outbound proxy failed.
     Proxy,
     /// The connection broke while it was in use.
     ConnectionReset,
@@ -36,9 +36,9 @@ pub enum ErrorType {
     Protocol,
     /// The body could not be sent or read to its end.
     Body,
-    /// More came than was allowed.
+    /// A message exceeds its limit.
     TooLarge,
-    /// A rule of this program forbade the operation.
+    /// A rule of the program forbids the operation.
     Refused,
     /// The input could not be understood.
     Malformed,
@@ -73,8 +73,8 @@ impl ErrorType {
         }
     }
 
-    /// What it means, in one sentence: the description of a failed span whose caller says no more. Empty for a status
-    /// code, which says all there is (`docs/http/http-spans.md`, "Status").
+    /// The meaning in one sentence: the description of a failed span whose caller gives no other. Empty for a status
+    /// code, which needs none (`docs/http/http-spans.md`, "Status").
     pub fn sentence(&self) -> &'static str {
         match self {
             Self::Timeout => "a deadline passed",

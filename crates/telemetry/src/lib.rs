@@ -2,7 +2,7 @@
 //!
 //! With the Cargo feature `otel` the facade records with OpenTelemetry and exports over OTLP; without it every
 //! handle has size 0 and every call compiles to nothing. The signatures are the same in both builds, so that
-//! calling code needs no `cfg`. [`COMPILED`] tells the builds apart where a message must.
+//! calling code needs no `cfg`. [`COMPILED`] is true in the first.
 //!
 //! ```
 //! use telemetry::{Config, SpanKind, Telemetry};
@@ -21,8 +21,7 @@
 //! # }
 //! ```
 //!
-//! What it does not do: it never fails, blocks or slows the program. Only [`start`] and
-//! [`Running::shutdown`] return a `Result`.
+//! It never fails, blocks or slows the program. Only [`start`] and [`Running::shutdown`] return a `Result`.
 
 mod attributes;
 mod config;
@@ -85,7 +84,7 @@ impl Telemetry {
     }
 
     /// Records with the tracer and meter providers that the process has set as OpenTelemetry's global ones,
-    /// whoever set them. Nothing is recorded where none was set.
+    /// whichever part of the process did so. Without such providers, nothing is recorded.
     pub fn global() -> Self {
         Self(imp::Telemetry::global())
     }
@@ -97,8 +96,8 @@ impl Telemetry {
         Self(self.0.scoped(name, version))
     }
 
-    /// Whether anything may be recorded. Always false without the feature `otel`, so that what only telemetry
-    /// needs can stand behind it.
+    /// Whether anything may be recorded. Always false without the feature `otel`, so that it can guard code that only
+    /// telemetry needs.
     pub fn is_on(&self) -> bool {
         self.0.is_on()
     }
@@ -109,13 +108,13 @@ impl Telemetry {
         SpanBuilder::new(&self.0, kind, name.into())
     }
 
-    /// The remote context that a carrier brings, as far as [`Config::propagators`] has it read; none while telemetry
-    /// is off, without a look at the carrier.
+    /// The remote context of a carrier, with the parts that [`Config::propagators`] allows. While telemetry is off, none,
+    /// and the carrier is not read.
     pub fn extract(&self, carrier: &dyn Carrier) -> Context {
         Context(self.0.extract(carrier))
     }
 
-    /// The metrics for a Prometheus server to fetch; `None` unless `OTEL_METRICS_EXPORTER` names `prometheus` and
+    /// The metrics that a Prometheus server can fetch; `None` unless `OTEL_METRICS_EXPORTER` names `prometheus` and
     /// telemetry is on. Always `None` without the feature `otel`.
     pub fn prometheus(&self) -> Option<Prometheus> {
         self.0.prometheus().map(Prometheus)
@@ -147,14 +146,14 @@ impl Telemetry {
         UpDownCounter(self.0.up_down_counter(name, unit, description))
     }
 
-    /// An instrument whose values the callback tells each time metrics are collected, for as long as telemetry
-    /// runs. The callback is called on a thread of the exporter, only reads what is at hand (atomics), and must not
-    /// wait; should it panic, its values are missing and nothing else is.
+    /// An instrument whose values the callback records each time metrics are collected, as long as telemetry runs. The
+    /// callback runs on a thread of the exporter, must not wait, and should only read values in memory (atomics). If it
+    /// panics, only its own values are missing.
     pub fn observe(&self, what: Observable, callback: impl Fn(&Observer<'_>) + Send + Sync + 'static) {
         self.0.observe(what, callback);
     }
 
-    /// A value that is what it was last set to. The unit is UCUM, as `By`.
+    /// A value that keeps what it was last set to. The unit is UCUM, as `By`.
     pub fn gauge(&self, name: &'static str, unit: &'static str, description: &'static str) -> Gauge {
         Gauge(self.0.gauge(name, unit, description))
     }

@@ -46,7 +46,7 @@ fn subscriber(
         .with(lines.with_filter(filter)))
 }
 
-/// What is logged: as asked, and of the SDK only what its own variable says.
+/// The program's filter, and for the SDK the level of its own variable.
 pub(crate) fn filter(log: &Log, config: &Config) -> Result<Targets, StartError> {
     let filter: Targets = log.filter.parse().map_err(|_| StartError::LogFilter(log.filter.clone()))?;
     // A single word that is no level would name a module and silence all others.
@@ -54,7 +54,7 @@ pub(crate) fn filter(log: &Log, config: &Config) -> Result<Targets, StartError> 
     if log.filter.split(',').any(|part| !part.contains('=') && !is_level(part)) {
         return Err(StartError::LogFilter(log.filter.clone()));
     }
-    // The SDK logs each failed export; ours say the same once for each change of state.
+    // The SDK logs each failed export; this crate logs one line for each change of a receiver's state.
     let level = config.sdk_log.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::OFF);
     let named: Vec<String> = filter.iter().map(|(target, _)| target.to_owned()).collect();
     let unnamed = imp::SDK_TARGETS.iter().filter(|target| !named.iter().any(|name| name == *target));

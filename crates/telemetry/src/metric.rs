@@ -31,7 +31,7 @@ impl Histogram {
 pub struct Timer(imp::Timer);
 
 impl Timer {
-    /// Sets an attribute that became known late.
+    /// Sets an attribute after the start.
     pub fn set(&mut self, key: &'static str, value: impl Into<Value>) {
         self.0.set(key, value.into());
     }
@@ -107,7 +107,7 @@ impl BoundUpDownCounter {
     }
 }
 
-/// A value that is what it was last set to.
+/// A value that keeps what it was last set to.
 #[derive(Clone, Debug)]
 pub struct Gauge(pub(crate) imp::Gauge);
 

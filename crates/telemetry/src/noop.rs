@@ -1,4 +1,4 @@
-//! The backend without the feature `otel`: sizes of 0, and nothing to run.
+//! The backend without the feature `otel`: types of size 0 and empty functions.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -13,7 +13,7 @@ use crate::{Carrier, ErrorType, Propagators, Value};
 
 pub(crate) const COMPILED: bool = false;
 
-/// Whose log lines have a level of their own: there is nobody.
+/// Targets of log lines with their own level: there are none.
 pub(crate) const SDK_TARGETS: [&str; 0] = [];
 
 #[derive(Clone, Copy, Debug)]
@@ -189,7 +189,7 @@ impl BoundCounter {
     pub(crate) fn add(&self, _: u64) {}
 }
 
-/// Nobody asks.
+/// Never made.
 pub(crate) struct Observer<'a>(std::marker::PhantomData<&'a ()>);
 
 impl Observer<'_> {
@@ -245,7 +245,7 @@ impl Prometheus {
     }
 }
 
-/// There is nothing to run: the configuration is only read for its logs.
+/// There is nothing to run: only the logs of the configuration are used.
 #[derive(Debug)]
 pub(crate) struct Running;
 

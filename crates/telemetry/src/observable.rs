@@ -1,8 +1,8 @@
-//! Instruments that are asked for their values when metrics are collected.
+//! Instruments whose values are read when metrics are collected.
 
 use crate::{Attributes, imp};
 
-/// What an observable instrument is: its kind, name, unit and description.
+/// Describes an observable instrument: its kind, name, unit and description.
 ///
 /// Its values are whole numbers unless it is [`fractional`](Observable::fractional).
 #[derive(Clone, Copy, Debug)]
@@ -22,12 +22,12 @@ pub(crate) enum ObservableKind {
 }
 
 impl Observable {
-    /// A sum that only grows, and is known as a whole. The unit is UCUM, as `s`.
+    /// A sum that only grows, recorded as its total. The unit is UCUM, as `s`.
     pub const fn counter(name: &'static str, unit: &'static str, description: &'static str) -> Self {
         Self { kind: ObservableKind::Counter, name, unit, description, is_fractional: false }
     }
 
-    /// A sum that grows and shrinks, and is known as a whole: adding it up over processes makes sense.
+    /// A sum that grows and shrinks, recorded as its total. It makes sense to add it up over processes.
     pub const fn up_down_counter(name: &'static str, unit: &'static str, description: &'static str) -> Self {
         Self { kind: ObservableKind::UpDownCounter, name, unit, description, is_fractional: false }
     }
@@ -37,7 +37,7 @@ impl Observable {
         Self { kind: ObservableKind::Gauge, name, unit, description, is_fractional: false }
     }
 
-    /// The same with values that need not be whole.
+    /// The same with fractional values.
     #[must_use]
     pub const fn fractional(self) -> Self {
         Self { is_fractional: true, ..self }
@@ -48,8 +48,7 @@ impl Observable {
 pub struct Observer<'a>(pub(crate) imp::Observer<'a>);
 
 impl Observer<'_> {
-    /// A value as it is now, at most one for each set of attributes. What is not told is not exported, nor is what
-    /// was told before.
+    /// The current value, at most one for each set of attributes. Only values recorded in this collection are exported.
     pub fn record(&self, value: f64, attributes: impl FnOnce(&mut Attributes)) {
         self.0.record(value, attributes);
     }

@@ -40,7 +40,7 @@ pub(crate) use suppression::{Suppressed, is_suppressed, suppress, suppressed};
 
 pub(crate) const COMPILED: bool = true;
 
-/// Whose log lines have a level of their own.
+/// Targets of log lines with their own level.
 pub(crate) const SDK_TARGETS: [&str; 4] =
     ["opentelemetry", "opentelemetry_sdk", "opentelemetry-otlp", "opentelemetry-prometheus"];
 
@@ -54,13 +54,13 @@ struct Recorder {
     settings: Settings,
 }
 
-/// What recorders of all scopes have in common.
+/// Settings that all scopes share.
 #[derive(Clone, Debug)]
 struct Settings {
-    /// `None` for the process-wide ones.
+    /// `None` for those of the process.
     providers: Option<(SdkTracerProvider, SdkMeterProvider)>,
     prometheus: Option<Prometheus>,
-    /// Whether a parent's decision against recording holds, so that nothing need be asked.
+    /// Whether a parent's decision against recording holds, so that the sampler need not be asked.
     follows_parent: bool,
     /// Whether the sampler does not record every root.
     chooses: bool,
@@ -92,7 +92,7 @@ impl Telemetry {
             providers: None,
             prometheus: None,
             follows_parent: true,
-            // It may be one that looks at attributes.
+            // The sampler may need attributes.
             chooses: false,
             propagators: Propagators::ALL,
         };
@@ -152,7 +152,7 @@ impl Recorder {
     }
 }
 
-/// The scope of what records under no other name.
+/// The scope without a program or an instrumentation crate.
 const NAME: &str = env!("CARGO_PKG_NAME");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -200,7 +200,7 @@ impl From<Value> for opentelemetry::Value {
     }
 }
 
-/// `None` belongs to nothing; saves an allocation that the API's own empty context would need no less.
+/// `None` belongs to nothing. The API's own empty context would need an allocation.
 #[derive(Clone, Debug)]
 pub(crate) struct Context(Option<opentelemetry::Context>);
 
@@ -250,7 +250,7 @@ impl Context {
         Some(context.span().span_context().clone()).filter(SpanContext::is_valid)
     }
 
-    /// A parent that will not be sampled: nothing below it needs to be made at all.
+    /// A parent that is not sampled: none of its children needs to be made.
     fn is_unsampled(&self) -> bool {
         self.0.as_ref().is_some_and(|context| {
             let span = context.span();

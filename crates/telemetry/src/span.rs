@@ -7,17 +7,17 @@ use std::time::SystemTime;
 
 use crate::{Attributes, Carrier, Context, ErrorType, Propagators, Value, imp};
 
-/// The role of a span in a conversation between programs.
+/// The role of a span between programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpanKind {
-    /// Sends a request and waits for the answer.
+    /// Sends a request and waits for the response.
     Client,
-    /// Answers a request.
+    /// Responds to a request.
     Server,
-    /// Hands a message over, to be worked on later.
+    /// Sends a message that is processed later.
     Producer,
-    /// Works on a message.
+    /// Processes a message.
     Consumer,
     /// None of these.
     Internal,
@@ -31,13 +31,13 @@ pub struct SpanBuilder<'a> {
     pub(crate) plan: Plan<'a>,
 }
 
-/// What a backend needs to know of a span before it begins.
+/// Describes a span before it begins, for a backend.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     pub(crate) kind: SpanKind,
     pub(crate) name: Cow<'static, str>,
     pub(crate) parent: Option<&'a Context>,
-    /// Whose sampling decision holds for a root.
+    /// The context whose sampling decision holds for a root.
     pub(crate) decided_by: Option<&'a Context>,
     pub(crate) links: imp::Links,
     pub(crate) began: Option<SystemTime>,
@@ -62,7 +62,7 @@ impl<'a> SpanBuilder<'a> {
         self
     }
 
-    /// Links the span to another that it has to do with. At most 128 are kept
+    /// Links the span to a related one. At most 128 are kept
     /// (`OTEL_SPAN_LINK_COUNT_LIMIT`). A context of none links nothing.
     pub fn link(self, to: &Context) -> Self {
         self.link_with(to, |_| ())
@@ -95,17 +95,17 @@ impl<'a> SpanBuilder<'a> {
 pub struct Span(imp::Span);
 
 impl Span {
-    /// A span of which nothing is kept, as all are while telemetry is off.
+    /// A span that records nothing, as all do while telemetry is off.
     pub fn none() -> Self {
         Self(imp::Span::OFF)
     }
 
-    /// Whether anything set on it will be kept.
+    /// Whether it records anything.
     pub fn is_recording(&self) -> bool {
         self.0.is_recording()
     }
 
-    /// Sets an attribute that became known late.
+    /// Sets an attribute after the start.
     pub fn set(&self, key: &'static str, value: impl Into<Value>) {
         if self.0.is_recording() {
             self.0.set(key, value.into());
@@ -125,7 +125,7 @@ impl Span {
         self.fail_with(error, || error.sentence().into());
     }
 
-    /// The operation failed, and the caller knows more than the error type says: one sentence, without secrets. The
+    /// The operation failed; the caller describes it in one sentence, without secrets. The
     /// closure runs only if the span is recorded.
     pub fn fail_with(&self, error: &ErrorType, describe: impl FnOnce() -> Cow<'static, str>) {
         if self.0.is_recording() {
@@ -139,9 +139,9 @@ impl Span {
         Context(self.0.context())
     }
 
-    /// Writes the context to what is sent on behalf of this span: see [`Context::inject_with`]. In an unsampled trace
-    /// no span is made, and what is sent gets a span id of its own, still unsampled: a receiver must not take the
-    /// parent's span for the sender's (W3C Trace Context, §3.3). Writes nothing where the context is none.
+    /// Writes the context to an outgoing message of this span: see [`Context::inject_with`]. In an unsampled trace no span
+    /// is made, and the message gets its own span id, still unsampled: a receiver must not take the parent's span for
+    /// the sender's (W3C Trace Context, §3.3). Writes nothing where the context is none.
     pub fn inject(&self, carrier: &mut dyn Carrier, what: Propagators) {
         self.0.inject(carrier, what);
     }
@@ -180,7 +180,7 @@ pub struct Entered {
     _not_send: PhantomData<*const ()>,
 }
 
-/// In both builds, so that callers may drop it in so many words.
+/// In both builds, so that callers may drop it explicitly.
 impl Drop for Entered {
     fn drop(&mut self) {}
 }

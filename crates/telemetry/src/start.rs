@@ -1,4 +1,4 @@
-//! Telemetry's beginning and end.
+//! The start and the shutdown of telemetry.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use tracing::warn;
 
 use crate::{COMPILED, Config, ShutdownError, StartError, Telemetry, imp, log};
 
-/// Telemetry that has been started. Give [`Running::handle`] to what records, and call
-/// [`Running::shutdown`] last: what is only dropped does not flush.
+/// Running telemetry. Record with [`Running::handle`], and call
+/// [`Running::shutdown`] last: dropping it does not flush.
 #[derive(Debug)]
 #[must_use = "without `shutdown` the last spans and metrics are lost"]
 pub struct Running(imp::Running);
@@ -15,11 +15,11 @@ pub struct Running(imp::Running);
 /// Starts telemetry by its configuration; with [`Config::log`], installs the log subscriber first. Logs
 /// [`Config::warnings`], and once where telemetry is asked for but not compiled in.
 ///
-/// Exporters run on a thread of their own, so it matters not whether or where a tokio runtime runs.
+/// Exporters run on their own thread, so that no tokio runtime is needed.
 ///
 /// # Errors
-/// See [`StartError`]. A receiver that cannot be reached is no error, nor is a certificate that cannot be read: the
-/// signal is not sent then, and a warning says so.
+/// See [`StartError`]. A receiver that cannot be reached is no error. Neither is a certificate that cannot be read: the
+/// signal is not sent then, and a warning is logged.
 pub fn start(config: Config) -> Result<Running, StartError> {
     let running = imp::Running::start(&config)?;
     if let Some(log) = &config.log {
@@ -43,11 +43,10 @@ impl Running {
         Telemetry(self.0.handle())
     }
 
-    /// Sends what is still to be sent and stops the exporters, within the deadline. What is recorded from
-    /// then on is dropped.
+    /// Sends all waiting items and stops the exporters, within the deadline. Everything recorded later is dropped.
     ///
     /// # Errors
-    /// [`ShutdownError`] says what was lost, now and earlier.
+    /// [`ShutdownError`] with what was lost, now and earlier.
     pub async fn shutdown(self, deadline: Duration) -> Result<(), ShutdownError> {
         self.0.shutdown(deadline).await
     }

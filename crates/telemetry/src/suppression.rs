@@ -1,22 +1,21 @@
-//! Work of which nothing is recorded: OpenTelemetry's own flag in the current context.
+//! Work that is not recorded: OpenTelemetry's own flag in the current context.
 
 use std::future::Future;
 use std::marker::PhantomData;
 
 use crate::imp;
 
-/// Whether the current context asks that nothing be recorded. Instrumentation looks here before it does
-/// anything. Always false without the feature `otel`.
+/// Whether the current context suppresses recording. Instrumentation checks this first. Always false without the feature `otel`.
 pub fn is_suppressed() -> bool {
     imp::is_suppressed()
 }
 
-/// Has nothing recorded in this thread until the guard is dropped. Only for code that does not await.
+/// Suppresses recording in this thread until the guard is dropped. Only for code that does not await.
 pub fn suppress() -> Suppressed {
     Suppressed { _inner: imp::suppress(), _not_send: PhantomData }
 }
 
-/// Runs a future of which nothing is recorded.
+/// Runs a future without recording.
 pub fn suppressed<F: Future>(future: F) -> impl Future<Output = F::Output> + use<F> {
     imp::suppressed(future)
 }
@@ -29,7 +28,7 @@ pub struct Suppressed {
     _not_send: PhantomData<*const ()>,
 }
 
-/// In both builds, so that callers may drop it in so many words.
+/// In both builds, so that callers may drop it explicitly.
 impl Drop for Suppressed {
     fn drop(&mut self) {}
 }

@@ -1,4 +1,4 @@
-//! What an attribute can be.
+//! Values of attributes.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Calls each public item, in both builds: a backend that lags behind does not compile or fails here.
+//! Calls each public item in both builds: an incomplete backend does not compile, or fails here.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,12 +15,12 @@ const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 type Fields = HashMap<String, String>;
 
-/// Telemetry that is switched on and has nobody to send to.
+/// Telemetry that is switched on and has no receiver.
 fn running() -> Running {
     let variables = |name: &str| {
         let value = match name {
             "OTEL_ENABLED" => "true",
-            // Port 9 is `discard`: nobody listens.
+            // Port 9 is `discard`: no process listens.
             "OTEL_EXPORTER_OTLP_ENDPOINT" => "http://127.0.0.1:9",
             _ => return None,
         };
@@ -201,7 +201,7 @@ async fn metrics_are_there_for_prometheus_where_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn what_is_observed_is_told_as_long_as_it_is_there_and_a_panic_harms_nobody_else() {
+async fn a_value_is_exported_while_it_is_recorded_and_a_panic_harms_no_other_instrument() {
     let variables = |name: &str| match name {
         "OTEL_ENABLED" => Some("true".to_owned()),
         "OTEL_TRACES_EXPORTER" => Some("none".to_owned()),
@@ -212,7 +212,7 @@ async fn what_is_observed_is_told_as_long_as_it_is_there_and_a_panic_harms_nobod
     let telemetry = running.handle();
     let value = std::sync::Arc::new(AtomicU64::new(7));
     let told = value.clone();
-    telemetry.observe(Observable::gauge("x.broken", "{x}", "Never told"), |_| panic!("as a test"));
+    telemetry.observe(Observable::gauge("x.broken", "{x}", "Never recorded"), |_| panic!("as a test"));
     telemetry.observe(Observable::gauge("x.depth", "{x}", "How many x there are"), move |to| {
         let value = told.load(Ordering::Relaxed);
         if value > 0 {
@@ -247,7 +247,7 @@ async fn suppression_holds_for_a_future_or_a_scope_and_ends_with_it() {
 }
 
 #[tokio::test]
-async fn shutdown_says_what_was_lost() {
+async fn shutdown_returns_what_was_lost() {
     let running = running();
     drop(exercise(&running.handle()));
     let result = running.shutdown(Duration::from_secs(20)).await;

@@ -1,8 +1,8 @@
-//! How much a span and a log line may hold.
+//! The limits of a span and a log line.
 
 use super::reader::Reader;
 
-/// How much a span and a log line may hold. What is more is dropped, texts are cut.
+/// The limits of a span and a log line. Further items are dropped, longer texts are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

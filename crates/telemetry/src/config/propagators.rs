@@ -1,4 +1,4 @@
-//! Which context is read from others and handed on to them.
+//! Which context is read and passed on.
 
 use super::reader::Reader;
 
@@ -13,9 +13,9 @@ pub struct Propagators {
 }
 
 impl Propagators {
-    /// All that there are.
+    /// All parts.
     pub const ALL: Self = Self { trace_context: true, baggage: true };
-    /// None.
+    /// No part.
     pub const NONE: Self = Self { trace_context: false, baggage: false };
     /// `traceparent` and `tracestate` alone.
     pub const TRACE_CONTEXT: Self = Self { trace_context: true, baggage: false };
@@ -34,7 +34,7 @@ impl Propagators {
         self
     }
 
-    /// What both of them let pass.
+    /// The parts that both have.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self {

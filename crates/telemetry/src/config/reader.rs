@@ -1,13 +1,13 @@
-//! Reads variables, and keeps a sentence about each that it cannot use. No sentence repeats a value: it may be
-//! a secret in the wrong place.
+//! Reads variables, and keeps a warning for each that it cannot use. No warning repeats a value: it may be a secret in
+//! the wrong place.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{Queue, Temporality};
 
-/// The queue is allocated whole at the start: 300 MB with this many.
-const MOST_WAITING: u64 = 1_000_000;
+/// Items. The queue is allocated at the start: 300 MB at this length.
+const QUEUE_LENGTH_MAX: u64 = 1_000_000;
 const DAY_MILLIS: u64 = 24 * 3600 * 1000;
 
 pub(super) struct Reader<'a> {
@@ -31,7 +31,7 @@ impl<'a> Reader<'a> {
         self.get(name).map(|value| value.to_ascii_lowercase())
     }
 
-    /// Once, also where several signals meet the same variable.
+    /// Once, also where several signals read the same variable.
     pub(super) fn warn(&mut self, warning: String) {
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
@@ -44,7 +44,7 @@ impl<'a> Reader<'a> {
         enabled && !disabled
     }
 
-    /// A switch of ours: all that people write is understood.
+    /// A switch that is not the specification's: all usual words are understood.
     pub(super) fn switch(&mut self, name: &str) -> bool {
         match self.word(name).as_deref() {
             None | Some("false" | "0" | "no" | "off") => false,
@@ -85,8 +85,8 @@ impl<'a> Reader<'a> {
     pub(super) fn queue(&mut self, processor: &str, capacity: u64, delay: Duration) -> Queue {
         let variable = |what: &str| format!("OTEL_{processor}_{what}");
         let (queue, batch) = (variable("MAX_QUEUE_SIZE"), variable("MAX_EXPORT_BATCH_SIZE"));
-        let capacity = self.number(&queue, 1..=MOST_WAITING).unwrap_or(capacity);
-        let given = self.number(&batch, 1..=MOST_WAITING);
+        let capacity = self.number(&queue, 1..=QUEUE_LENGTH_MAX).unwrap_or(capacity);
+        let given = self.number(&batch, 1..=QUEUE_LENGTH_MAX);
         if given.is_some_and(|given| given > capacity) {
             self.warn(format!("{batch} is more than {queue}, which is used for both"));
         }
@@ -128,9 +128,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Who sets where to send to, and not the switch, has overlooked something.
+    /// Warns where a destination is set and the switch is not.
     pub(super) fn warn_if_off_by_oversight(&mut self) {
-        // Who says no in so many words has not.
+        // An explicit `false` is no oversight.
         if self.get("OTEL_SDK_DISABLED").is_some() || self.get("OTEL_ENABLED").is_some() {
             return;
         }

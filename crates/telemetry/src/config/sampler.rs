@@ -8,7 +8,7 @@ use super::reader::Reader;
 pub struct Sampler {
     /// Whether a parent's decision holds for its children.
     pub parent_based: bool,
-    /// What decides where no parent has.
+    /// The decision for traces that no parent has decided on.
     pub root: Root,
 }
 
@@ -19,15 +19,15 @@ impl Sampler {
     }
 }
 
-/// What decides on a trace.
+/// The decision on a trace without a parent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Root {
     /// All are recorded.
     AlwaysOn,
-    /// None is.
+    /// None is recorded.
     AlwaysOff,
-    /// This share, by the trace's id.
+    /// This share is recorded, by the trace's id.
     Ratio(f64),
 }
 

@@ -15,22 +15,22 @@ pub struct Signal {
     pub exporter: Exporter,
     /// Default: [`Protocol::Grpc`].
     pub protocol: Protocol,
-    /// The URL to send to, whole, with its scheme. Default: `http://localhost:4317` for gRPC,
+    /// The complete URL to send to, with its scheme. Default: `http://localhost:4317` for gRPC,
     /// `http://localhost:4318/v1/{signal}` for HTTP.
     pub endpoint: String,
-    /// What each request carries. `HEADERS`.
+    /// Headers of each request. `HEADERS`.
     pub headers: Headers,
-    /// Default: none. `COMPRESSION`. Set to none in code, it does not prevail over an environment that says `gzip`: the
-    /// exporter reads that by itself. A warning says so.
+    /// Default: none. `COMPRESSION`. None set in code does not override `gzip` in the environment, because the exporter
+    /// reads that itself. A warning is given.
     pub compression: Compression,
-    /// How long an export may take, with all its attempts. Default: 10 s. `TIMEOUT`, in milliseconds, and the
+    /// The limit of an export with all its attempts. Default: 10 s. `TIMEOUT`, in milliseconds, and the
     /// export timeout of the signal's processor, whichever is shorter.
     pub timeout: Duration,
-    /// Whom to trust, and who we are, where the endpoint is `https`.
+    /// Certificates, where the endpoint is `https`.
     pub tls: Tls,
 }
 
-/// What sends a signal.
+/// The exporter of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Exporter {
@@ -40,7 +40,7 @@ pub enum Exporter {
     None,
 }
 
-/// How OTLP travels.
+/// The transport of OTLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Protocol {
@@ -50,7 +50,7 @@ pub enum Protocol {
     HttpProtobuf,
 }
 
-/// How requests are compressed.
+/// The compression of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
@@ -60,7 +60,7 @@ pub enum Compression {
     Gzip,
 }
 
-/// Names in lower case, and values, which may be secret: they are not shown.
+/// Names in lower case, and values. `Debug` hides the values, which may be secret.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(pub Vec<(String, String)>);
 
@@ -108,7 +108,7 @@ impl Reader<'_> {
         Signal { exporter, protocol, endpoint, headers, compression, timeout, tls }
     }
 
-    /// The signal's own variable goes before the one for all signals.
+    /// The signal's own variable, else the one for all signals.
     fn either(&self, signal: &str, what: &str) -> Option<(String, String)> {
         [format!("OTEL_EXPORTER_OTLP_{signal}_{what}"), format!("OTEL_EXPORTER_OTLP_{what}")]
             .into_iter()
@@ -200,7 +200,7 @@ impl Reader<'_> {
         (known && host(rest)).then_some(value)
     }
 
-    /// `key=value,…`, percent-encoded. Nothing of it is repeated: it is made of secrets.
+    /// `key=value,…`, percent-encoded. Warnings repeat none of it: it consists of secrets.
     fn headers(&mut self, signal: &str) -> Headers {
         let mut headers = vec![];
         let Some((name, list)) = self.either(signal, "HEADERS") else { return Headers::default() };

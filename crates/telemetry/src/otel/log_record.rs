@@ -1,5 +1,5 @@
-//! Log records as the conventions name them. The appender names an event by its place in the source, and attributes as
-//! the fields are called; here a record also gets the fields of its log context and its span.
+//! Log records with the names of the conventions. The appender names an event by its place in the source, and attributes
+//! by their fields; here a record also gets the fields of its log context and its span.
 //!
 //! This happens before the exporter, which counts no dropped attributes: `dropped_attributes_count` of a log record is
 //! always 0 (opentelemetry-proto 0.33).

@@ -38,7 +38,7 @@ fn build(meter: &Meter, what: Observable, callback: impl Fn(&crate::Observer<'_>
     }
 }
 
-/// A panic here would end the collection of all metrics, with whatever locks it holds.
+/// A panic here would end the collection of all metrics, with the locks that it holds.
 fn call(callback: &impl Fn(&crate::Observer<'_>), observer: Observer<'_>) {
     let _ = catch_unwind(AssertUnwindSafe(|| callback(&crate::Observer(observer))));
 }

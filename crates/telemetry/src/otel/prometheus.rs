@@ -1,4 +1,4 @@
-//! Metrics for a Prometheus server that comes and fetches them.
+//! Metrics that a Prometheus server fetches.
 
 use opentelemetry_prometheus::PrometheusExporter;
 use prometheus::{Registry, TextEncoder};
@@ -8,7 +8,7 @@ use prometheus::{Registry, TextEncoder};
 pub(crate) struct Prometheus(Registry);
 
 impl Prometheus {
-    /// A registry, and the reader that fills it when it is asked.
+    /// A registry, and the reader that fills it on request.
     pub(super) fn new() -> Result<(Self, PrometheusExporter), String> {
         let registry = Registry::new();
         let reader = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build();

@@ -22,13 +22,13 @@ const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 const BAGGAGE: &str = "baggage";
 
-/// A `tracestate` that the API's type cannot hold, though the specification allows it. Goes to children and on.
+/// A `tracestate` that the specification allows and the API's type cannot hold. Children inherit it.
 struct Foreign(Arc<str>);
 
-/// A valid `baggage`, as it came.
+/// A valid `baggage`, unchanged.
 struct Baggage(Arc<str>);
 
-/// The remote context that a carrier brings; `None` where it brings nothing valid.
+/// The remote context of a carrier; `None` where nothing in it is valid.
 pub(super) fn extract(carrier: &dyn Carrier, what: Propagators) -> Option<Context> {
     let span = if what.trace_context { span(carrier) } else { None };
     let baggage =
@@ -63,12 +63,12 @@ fn span(carrier: &dyn Carrier) -> Option<Context> {
     })
 }
 
-/// Writes what there is of what is wanted. Never an empty header.
+/// Writes the requested parts that the context has. Never an empty header.
 pub(super) fn inject(context: &Context, carrier: &mut dyn Carrier, what: Propagators) {
     inject_as(context, context.span().span_context().span_id(), carrier, what);
 }
 
-/// The same with another span id: that of a span which nobody records.
+/// The same with the id of a span that is not recorded.
 pub(super) fn inject_as(context: &Context, id: SpanId, carrier: &mut dyn Carrier, what: Propagators) {
     let span = context.span();
     let span = span.span_context();

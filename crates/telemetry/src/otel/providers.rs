@@ -19,7 +19,7 @@ use super::sampler::TakesOver;
 use super::tally::Tally;
 use crate::{Config, Exporter, Root, Signal, Temporality};
 
-/// What all signals are made with.
+/// Parts that all signals share.
 pub(super) struct Workshop<'a> {
     pub(super) config: &'a Config,
     pub(super) resource: Resource,
@@ -28,7 +28,7 @@ pub(super) struct Workshop<'a> {
     pub(super) warnings: Vec<String>,
 }
 
-/// What records a signal, and the count of what it sends; none where it sends nothing.
+/// The provider of a signal, and the count of its items; none where it sends nothing.
 pub(super) struct Made<P> {
     pub(super) provider: P,
     pub(super) tally: Option<Arc<Tally>>,

@@ -31,7 +31,7 @@ struct Batch {
 #[derive(Debug)]
 pub(super) struct SpanQueue {
     shared: Arc<Shared>,
-    /// Asks the task to send everything that waits.
+    /// Asks the task to send all waiting spans.
     flushes: mpsc::Sender<std::sync::mpsc::Sender<OTelSdkResult>>,
 }
 
@@ -43,12 +43,12 @@ struct Shared {
     /// Spans of a batch at most.
     batch_spans: usize,
     waiting: Mutex<VecDeque<Batch>>,
-    /// A batch is full.
+    /// Wakes the task when a batch is full.
     full: Notify,
 }
 
 impl SpanQueue {
-    /// Sends on that runtime, until dropped.
+    /// Sends on that runtime until dropped.
     pub(super) fn new(
         sender: SpanSender,
         value_length: Option<usize>,
@@ -73,7 +73,7 @@ impl SpanQueue {
         wait: impl FnOnce(std::sync::mpsc::Receiver<OTelSdkResult>) -> OTelSdkResult,
     ) -> OTelSdkResult {
         let (done, answer) = std::sync::mpsc::channel();
-        // No need where others wait for the same.
+        // Another request for the same is waiting.
         self.flushes.try_send(done).map_err(|_| OTelSdkError::AlreadyShutdown)?;
         wait(answer)
     }
@@ -120,7 +120,7 @@ impl Shared {
         batch.spans.len() >= self.batch_spans || batch.bytes >= BATCH_BYTES
     }
 
-    /// The batch that has waited longest; of the last one, only where it is not to be filled any further.
+    /// The oldest batch; the last one only where it shall not be filled further.
     fn pop(&self, unfilled: bool) -> Option<Batch> {
         let mut batches = self.lock();
         let ready = batches.front().is_some_and(|first| unfilled || batches.len() > 1 || self.is_full(first));
@@ -128,12 +128,12 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Batch>> {
-        // Whatever panicked in between has left whole batches.
+        // A panic leaves complete batches.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Sends full batches as they come, and what there is after each delay and whenever somebody asks.
+/// Sends full batches at once, and all waiting spans after each delay and on request.
 async fn run(
     shared: Arc<Shared>,
     sender: SpanSender,
@@ -155,7 +155,7 @@ async fn run(
             result = result.and(sent);
         }
         if let Some(done) = done {
-            // The caller may not wait any more.
+            // The caller may have stopped waiting.
             let _ = done.send(result);
         }
     }

@@ -19,13 +19,13 @@ use super::exporter::{
 };
 use super::tally::Tally;
 
-/// Takes everything, as far as is known.
+/// Accepts everything, as far as is known.
 const HEALTHY: u8 = 0;
-/// Takes exports, and rejects a part of each.
+/// Accepts exports, and rejects a part of each.
 const PARTIAL: u8 = 1;
-/// Takes nothing at present.
+/// Accepts nothing at present.
 const FAILING: u8 = 2;
-/// Takes nothing until the configuration is corrected.
+/// Accepts nothing until the configuration is corrected.
 const MISDIRECTED: u8 = 3;
 /// How long an export is retried that begins during shutdown.
 const SHUTDOWN_RETRY_TIME: Duration = Duration::from_millis(500);

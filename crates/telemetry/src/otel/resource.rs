@@ -1,4 +1,4 @@
-//! Who sends the telemetry: the service, the process, and what it runs on and in.
+//! The resource: the service, the process, and the system and container that it runs in.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -13,12 +13,12 @@ use opentelemetry_sdk::resource::{ResourceDetector, TelemetryResourceDetector};
 
 use crate::{Config, semconv};
 
-/// The command line may hold the password of Redis.
+/// The command line may contain a password.
 const LEFT_OUT: &str = "process.command_args";
 /// The kernel reports times to programs in hundredths of a second.
 const TICK: Duration = Duration::from_millis(10);
 
-/// What is found out, then what the program knows, then what the environment says; the last one holds.
+/// Detected attributes, then the program's, then those of the environment. The last one wins.
 pub(super) fn resource(config: &Config) -> Resource {
     let mut attributes: Vec<KeyValue> = detected();
     attributes.extend(config.service_version.map(|version| KeyValue::new("service.version", version)));
@@ -39,7 +39,7 @@ fn detected() -> Vec<KeyValue> {
         Box::new(ProcessResourceDetector),
         Box::new(ContainerResourceDetector),
     ];
-    // Its detector takes the name of any host for a pod's.
+    // Its detector would report the name of any host as a pod's.
     if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
         detectors.push(Box::new(K8sResourceDetector));
     }

@@ -1,8 +1,7 @@
-//! Providers: their start, and an end that keeps its deadline.
+//! Starts providers, and shuts them down within a deadline.
 //!
-//! The exporters live on a runtime of their own, on one thread. Built on the program's runtime they would
-//! need it while it waits for them: a shutdown on a runtime of one thread then delivers nothing and takes
-//! the whole timeout.
+//! The exporters have their own runtime with one thread. On the program's runtime they would need it while it waits
+//! for them: a shutdown on a runtime of one thread would deliver nothing and take the whole timeout.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +50,7 @@ impl Running {
             .worker_threads(1)
             .thread_name("otel-export")
             .enable_all()
-            // Whatever the exporters' own libraries record must not be exported in turn.
+            // Telemetry of the exporters' own libraries must not be exported.
             .on_thread_start(|| {
                 std::mem::forget(opentelemetry::Context::enter_telemetry_suppressed_scope());
             })
@@ -96,12 +95,12 @@ impl Running {
         self.0.as_ref().map_or_else(Telemetry::disabled, |providers| providers.telemetry.clone())
     }
 
-    /// What was odd in files that the configuration names.
+    /// Warnings about files that the configuration names.
     pub(crate) fn warnings(&self) -> &[String] {
         self.0.as_ref().map_or(&[], |providers| &providers.warnings)
     }
 
-    /// The layers of the log subscriber that are asked for, and none else: one that is not there costs nothing.
+    /// The layers of the log subscriber that the configuration asks for.
     pub(crate) fn layers(&self, config: &Config, filter: &Targets) -> Vec<BoxedLayer> {
         let Some(providers) = &self.0 else { return vec![] };
         let internals = config.internals.then(|| bridge(&providers.traces, config));
@@ -109,15 +108,15 @@ impl Running {
         internals.into_iter().chain(logs).collect()
     }
 
-    /// Flushes first, since the SDK's shutdown does not tell whether anything arrived. Each signal has a
-    /// thread, so that one that hangs costs the deadline once and never the program.
+    /// Flushes first, since the SDK's shutdown does not report what arrived. Each signal has its own thread, so that a
+    /// hanging one costs the deadline once and never blocks the program.
     pub(crate) async fn shutdown(self, deadline: Duration) -> Result<(), ShutdownError> {
         let Some(Providers { traces, metrics, logs, spans, lines, telemetry, closing, runtime, .. }) = self.0
         else {
             return Ok(());
         };
         drop(telemetry);
-        // From here on nothing is tried again for long.
+        // From now on retries end soon.
         closing.send_replace(true);
         let traces_done = on_thread("otel-traces-end", move || {
             let _ = traces.force_flush();
@@ -129,7 +128,7 @@ impl Running {
                 let _ = logs.shutdown_with_timeout(deadline);
             }
         });
-        // The last collection and export is part of the reader's shutdown, and its result is the answer.
+        // The reader's shutdown contains the last collection and export, and returns its result.
         let metrics_done = on_thread("otel-metrics-end", move || metrics.shutdown().is_ok());
         let all = async { (traces_done.await, logs_done.await, metrics_done.await) };
         let result = tokio::time::timeout(deadline, all).await;
@@ -147,18 +146,18 @@ impl Running {
     }
 }
 
-/// The layer that makes `tracing` spans of libraries ours. It shares one current context with our own spans, in
+/// The layer that turns `tracing` spans of libraries into spans. It shares one current context with other spans, in
 /// both directions, as long as context activation stays on, which is its default. Its attributes of time, place
 /// and thread have no namespace; they are left out, as are events, which are log lines.
 fn bridge(traces: &SdkTracerProvider, config: &Config) -> BoxedLayer {
     let libraries = Targets::new()
         .with_default(LevelFilter::DEBUG)
-        // What exports must not be exported.
+        // The exporters' own spans must not be exported.
         .with_targets(
             ["opentelemetry", "opentelemetry_sdk", "opentelemetry-otlp", "tonic", "tower", "h2"]
                 .map(|target| (target, LevelFilter::OFF)),
         );
-    // Without the hint, all that there is would be asked for at all levels.
+    // Without the hint, spans and events of all levels would be enabled.
     let spans = filter_fn(|metadata| metadata.is_span()).with_max_level_hint(LevelFilter::DEBUG);
     tracing_opentelemetry::layer()
         .with_tracer(traces.tracer_with_scope(scope_of(config)))
@@ -171,13 +170,13 @@ fn bridge(traces: &SdkTracerProvider, config: &Config) -> BoxedLayer {
         .boxed()
 }
 
-/// Runs what blocks on a thread that nobody needs to join.
+/// Runs blocking work on a thread that is not joined.
 fn on_thread<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> oneshot::Receiver<T> {
     let (done, receiver) = oneshot::channel();
-    // Where no thread can be had, the sender is dropped and the receiver says so.
+    // If no thread can be started, the sender is dropped and the receiver returns an error.
     let _ = std::thread::Builder::new().name(name.to_owned()).spawn(move || done.send(work()).is_ok());
     receiver
 }

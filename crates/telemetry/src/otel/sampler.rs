@@ -4,16 +4,16 @@ use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceId
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, ShouldSample};
 
-/// Stands in the parent context of a root whose trace is to be recorded, since the one that it belongs to is.
+/// In the parent context of a root whose trace is recorded because the other trace is.
 #[derive(Debug)]
 struct Decided;
 
-/// The parent context of such a root: the other's, baggage and all, without its span.
+/// The parent context of such a root: the other one with its baggage, without its span.
 pub(super) fn decided(other: &Context) -> Context {
     other.with_remote_span_context(SpanContext::empty_context()).with_value(Decided)
 }
 
-/// Asks another sampler, but for roots that are decided on.
+/// Asks another sampler, except for roots that are decided on.
 #[derive(Clone, Debug)]
 pub(super) struct TakesOver(pub(super) Sampler);
 

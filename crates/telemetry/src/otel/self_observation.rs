@@ -1,4 +1,4 @@
-//! Metrics of telemetry itself: what was processed, dropped, delivered. Names and attributes as in the semantic
+//! Metrics of telemetry itself: processed, dropped and delivered items. Names and attributes as in the semantic
 //! conventions 1.44.0, `docs/otel/sdk-metrics.md`.
 
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::exporter::Kind;
 use super::tally::{Counts, Tally};
 use crate::{Observable, Observer, Protocol, Telemetry, semconv};
 
-/// What a signal's metrics are called, and its components.
+/// Names of a signal's metrics and components.
 struct Names {
     processed: &'static str,
     size: &'static str,
@@ -35,7 +35,7 @@ const LOGS: Names = Names {
     processor: "batching_log_processor",
 };
 
-/// Has the counts of a signal told with each collection of metrics.
+/// Records the counts of a signal with each collection of metrics.
 pub(super) fn observe(telemetry: &Telemetry, kind: Kind, protocol: Protocol, tally: &Arc<Tally>) {
     let exporter = exporter(kind, protocol);
     let names = match kind {

@@ -26,7 +26,7 @@ impl Telemetry {
         }
         let mut builder = SpanBuilder::from_name(plan.name).with_kind(kind(plan.kind));
         builder.start_time = plan.began;
-        // Samplers of ours see no attributes: where one has yet to choose, they are made for what it has chosen.
+        // This crate's samplers read no attributes, so that these are collected only after the decision.
         let mut describe = Some(describe);
         if !(settings.chooses && parent.0.is_none()) {
             builder.attributes = describe.take().map(Attributes::collect);
@@ -77,7 +77,7 @@ impl Links {
     }
 }
 
-/// A span that is not recorded holds its parent's context, to hand on, and must never end it: `ends` tells.
+/// A span that is not recorded holds its parent's context to pass it on, and must never end it: then `ends` is false.
 #[derive(Debug)]
 pub(crate) struct Span {
     context: Context,

@@ -1,4 +1,4 @@
-//! OpenTelemetry's flag that nothing be recorded. The SDK's tracer honours it, its instruments do not.
+//! OpenTelemetry's flag that nothing is recorded. The SDK's tracer obeys it, its instruments do not.
 
 use std::future::Future;
 

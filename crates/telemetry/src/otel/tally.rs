@@ -1,5 +1,4 @@
-//! How many items of a signal there were, and what became of them: the SDK's shutdown answers `Ok` also when
-//! every one was lost.
+//! Counts the items of a signal by what happened to them: the SDK's shutdown returns `Ok` also when all were lost.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -7,7 +6,7 @@ use tracing::{info, warn};
 
 use super::exporter::Kind;
 
-/// Counts the items of one signal. All counts only grow, but for those that wait.
+/// Counts the items of one signal. All counts only grow, except `waiting`.
 #[derive(Debug)]
 pub(super) struct Tally {
     kind: Kind,
@@ -38,7 +37,7 @@ impl Tally {
         }
     }
 
-    /// The receiver does not know this signal: from here on nothing is meant to arrive.
+    /// The receiver does not know this signal: from now on nothing is expected to arrive.
     pub(super) fn abandon(&self) {
         self.abandoned.store(true, Relaxed);
     }
@@ -47,7 +46,7 @@ impl Tally {
         self.abandoned.load(Relaxed)
     }
 
-    /// Whether there is room for one more, which then waits; else it is dropped, and this is said once.
+    /// Whether there is room for one more item, which then waits. Otherwise it is dropped, and one line is logged.
     pub(super) fn admit(&self) -> bool {
         if self.is_abandoned() {
             return false;
@@ -69,13 +68,13 @@ impl Tally {
         false
     }
 
-    /// So many have left the queue.
+    /// This number of items has left the queue.
     pub(super) fn taken(&self, items: u64) {
-        // What was never admitted does not wait: data points of metrics.
+        // Data points of metrics are never admitted, and do not wait.
         let _ = self.waiting.fetch_update(Relaxed, Relaxed, |waiting| Some(waiting.saturating_sub(items)));
     }
 
-    /// The receiver has taken so many, but for those that it rejected.
+    /// The receiver accepted these items, except the rejected ones.
     pub(super) fn delivered(&self, items: u64, rejected: u64) {
         let rejected = rejected.min(items);
         self.delivered.fetch_add(items - rejected, Relaxed);
@@ -94,7 +93,7 @@ impl Tally {
         self.ended.load(Relaxed)
     }
 
-    /// How many have not arrived, those that still wait among them. None where none was to arrive.
+    /// Items that have not arrived, including waiting ones. 0 where none is expected to arrive.
     pub(super) fn lost(&self) -> u64 {
         if self.is_abandoned() {
             return 0;

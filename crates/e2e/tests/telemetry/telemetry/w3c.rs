@@ -55,7 +55,7 @@ fn fault(case: &Case, request: &SinkRequest, ids: &mut HashSet<String>) -> Optio
     let ["00", trace_id, span_id, flags] = parts[..] else { return Some(traceparent.to_owned()) };
     let is_right = match case.trace {
         Trace::Continues(expected) => trace_id == TRACE && flags == format!("{expected:02x}"),
-        Trace::BeginsAnew => trace_id != TRACE && trace_id.len() == 32 && flags == "01",
+        Trace::StartsNew => trace_id != TRACE && trace_id.len() == 32 && flags == "01",
     };
     let is_own = span_id.len() == 16 && span_id != PARENT && ids.insert(span_id.to_owned());
     let state = sent("tracestate");

@@ -1,5 +1,5 @@
 //! Connections to the receiver. Their first bytes show whether the receiver speaks the configured protocol; the errors
-//! of HTTP clients do not tell an HTTP server from one with TLS.
+//! of HTTP clients do not distinguish an HTTP server from one with TLS.
 
 use std::error::Error;
 use std::io::Result as IoResult;

@@ -1,4 +1,4 @@
-//! Configurations that lead to something else than the receiver, and their remedies.
+//! Configurations that point to something else than a receiver, and their remedies.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! What becomes known of a receiver's responses besides the exporter's result.
+//! Observes a receiver's responses beside the exporter's result.
 //!
 //! The exporters report partial success, responses that they cannot read, and retries only as events of `tracing`.
-//! A subscriber of our own collects them while an export is polled. The names of events and fields are upstream's;
+//! This crate's subscriber collects them while an export is polled. The names of events and fields are upstream's;
 //! the end-to-end tests of refusals fail when an upgrade changes them.
 
 use std::fmt::Debug;
@@ -24,7 +24,7 @@ pub(in super::super) struct ResponseObserver(Mutex<Observed>);
 
 #[derive(Debug, Default)]
 pub(super) struct Observed {
-    /// The receiver took a part only.
+    /// The receiver accepted only a part.
     pub(super) partial: Option<PartialSuccess>,
     /// The last HTTP response that is not a success, or the last error of the HTTP client.
     pub(super) http_failure: Option<HttpFailure>,
@@ -39,10 +39,10 @@ pub(super) struct Observed {
 /// What the last connection has shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum ConnectionState {
-    /// Nothing is wrong with it, as far as is known.
+    /// No fault is known.
     #[default]
     Fine,
-    /// It leads to something else than is expected.
+    /// The other end is something else than expected.
     Mistaken(Mistake),
     /// It could not be made. The error with its causes.
     Failed(String),

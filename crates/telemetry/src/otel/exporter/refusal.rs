@@ -1,4 +1,4 @@
-//! Why a receiver did not take an export. The texts name codes and causes, never what the receiver wrote, which may
+//! Why a receiver did not accept an export. The texts contain codes and causes, never the receiver's own text, which may
 //! repeat a header.
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
@@ -6,18 +6,18 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use super::mistake::Mistake;
 use super::observer::{ConnectionState, HttpFailure, PartialSuccess, ResponseObserver};
 
-/// Why an export was not taken.
+/// Why an export was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) enum Refusal {
     /// The receiver does not know this signal, and will not soon.
     Unimplemented(String),
-    /// The configuration leads to something else than the receiver.
+    /// The configuration points to something else than a receiver.
     Misdirected(Mistake),
     /// Retries did not help until the timeout, or another attempt would not help.
     Failed(String),
 }
 
-/// What an export came to, by the exporter's result and by what was observed during it.
+/// The outcome of an export, by the exporter's result and by what was observed during it.
 pub(in super::super) fn outcome(
     result: OTelSdkResult,
     observer: &ResponseObserver,

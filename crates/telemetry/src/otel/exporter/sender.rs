@@ -1,4 +1,4 @@
-//! What the pipelines hand batches to: an official exporter, and the receiver's state that its results change.
+//! Senders of batches: an official exporter, and the receiver's state that its results change.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 
 use super::super::receiver::Receiver;
 
-/// Sends spans. The span queue calls it; the SDK has no part in it.
+/// Sends spans. The span queue calls it; the SDK does not.
 #[derive(Debug)]
 pub(in super::super) struct SpanSender {
     pub(in super::super) exporter: SpanExporter,

@@ -1,4 +1,4 @@
-//! TLS from files: the authorities to trust and our own certificate, for gRPC and HTTP alike. The provider is `ring`.
+//! TLS from files: the authorities to trust and the client's certificate, for gRPC and HTTP alike. The provider is `ring`.
 
 use std::path::Path;
 use std::sync::Arc;

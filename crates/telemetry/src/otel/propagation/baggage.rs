@@ -1,10 +1,10 @@
-//! `baggage`: W3C Baggage, §3. Its values are opaque: they are checked, and go on as they came.
+//! `baggage`: W3C Baggage, §3. Its values are opaque: they are checked, and passed on unchanged.
 
-/// §3.3.2: so much at least is handed on. What is beyond is left out, from the end.
-const MOST_MEMBERS: usize = 64;
-const MOST_BYTES: usize = 8192;
+/// §3.3.2: at least this is passed on. Members beyond are left out, from the end.
+const MEMBERS_MAX: usize = 64;
+const BYTES_MAX: usize = 8192;
 
-/// The members that are handed on; `None` where one is not valid, or none is there.
+/// The members that are passed on. `None` where one is not valid, or there is none.
 pub(super) fn read(header: &str) -> Option<String> {
     let mut kept = String::new();
     let (mut count, mut full) = (0, false);
@@ -15,8 +15,7 @@ pub(super) fn read(header: &str) -> Option<String> {
         if !valid_member(member) {
             return None;
         }
-        full =
-            full || count == MOST_MEMBERS || kept.len() + usize::from(count > 0) + member.len() > MOST_BYTES;
+        full = full || count == MEMBERS_MAX || kept.len() + usize::from(count > 0) + member.len() > BYTES_MAX;
         if full {
             continue;
         }
@@ -47,7 +46,7 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token)
 }
 
-/// §3.3.1.3: visible ASCII but for `"`, `,`, `;` and `\`.
+/// §3.3.1.3: visible ASCII except `"`, `,`, `;` and `\`.
 fn is_octet(byte: u8) -> bool {
     matches!(byte, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e)
 }

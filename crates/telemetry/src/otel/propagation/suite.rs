@@ -1,4 +1,4 @@
-//! The propagator by itself, held against the table of the W3C's test suite.
+//! Tests the propagator against the table of the W3C's test suite.
 
 #[path = "suite/cases.rs"]
 mod cases;
@@ -10,7 +10,7 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags};
 use super::*;
 use cases::{Case, PARENT, TRACE, Trace};
 
-/// Headers as they come: in their order, names in any case, some of them twice.
+/// Received headers: in their order, names in any case, some of them twice.
 #[derive(Default)]
 struct Headers(Vec<(String, String)>);
 
@@ -53,7 +53,7 @@ fn every_case_of_the_suite_goes_out_as_it_must() {
         for span_id in 1..=case.requests as u64 {
             let trace = match case.trace {
                 Trace::Continues(flags) => format!("00-{TRACE}-{span_id:016x}-{flags:02x}"),
-                Trace::BeginsAnew => format!("00-{:032x}-{span_id:016x}-01", 0xabc),
+                Trace::StartsNew => format!("00-{:032x}-{span_id:016x}-01", 0xabc),
             };
             assert_eq!(pass(&case, span_id), (trace, case.tracestate.clone()), "{}: {case:?}", case.name);
         }

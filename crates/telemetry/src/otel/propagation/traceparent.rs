@@ -23,7 +23,7 @@ pub(super) fn write_as(span: &SpanContext, id: SpanId) -> String {
     String::from_utf8(text.to_vec()).expect("digits and dashes are text")
 }
 
-/// A tenth of what `format!` takes for it, once for each request.
+/// Ten times faster than `format!`, for each request.
 fn hex_into(text: &mut [u8], bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
@@ -54,7 +54,7 @@ pub(super) fn read(header: &str) -> Option<Parent> {
     })
 }
 
-/// Lower-case hex digits and nothing else: `from_str_radix` alone would take `+` and capitals.
+/// Only lower-case hex digits: `from_str_radix` alone would accept `+` and capitals.
 fn hex(digits: &str) -> Option<u128> {
     let all = digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
     if all { u128::from_str_radix(digits, 16).ok() } else { None }

@@ -2,10 +2,10 @@
 
 use opentelemetry::trace::TraceState;
 
-/// §3.3.1.1: a list has at most so many members.
-const MOST_MEMBERS: usize = 32;
+/// §3.3.1.1.
+const MEMBERS_MAX: usize = 32;
 
-/// The members in their order, each key once, the first of it; `None` where one is not valid, or too many are.
+/// The members in their order, of each key the first. `None` where one is not valid, or there are too many.
 pub(super) fn read(header: &str) -> Option<String> {
     let mut members: Vec<(&str, &str)> = Vec::new();
     let mut count = 0;
@@ -15,7 +15,7 @@ pub(super) fn read(header: &str) -> Option<String> {
         }
         let (key, value) = member.split_once('=')?;
         count += 1;
-        if !valid_key(key) || !valid_value(value) || count > MOST_MEMBERS {
+        if !valid_key(key) || !valid_value(value) || count > MEMBERS_MAX {
             return None;
         }
         if members.iter().all(|(known, _)| *known != key) {
@@ -26,7 +26,7 @@ pub(super) fn read(header: &str) -> Option<String> {
     if members.is_empty() { None } else { Some(members.join(",")) }
 }
 
-/// As the API's type, where that takes it: it forbids keys that level 2 allows.
+/// The API's type of it. `None` for keys that level 2 allows and the API forbids.
 pub(super) fn parsed(members: &str) -> Option<TraceState> {
     let pairs = members.split(',').filter_map(|member| member.split_once('='));
     let state = TraceState::from_key_value(pairs).ok()?;

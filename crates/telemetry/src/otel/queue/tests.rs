@@ -1,4 +1,4 @@
-//! However long a receiver takes nothing, what waits for it is bounded.
+//! The queue is bounded however long a receiver accepts nothing.
 
 use std::net::TcpListener;
 use std::time::{Instant, SystemTime};
@@ -16,7 +16,7 @@ use crate::{Config, Protocol, Signal};
 /// What 20,000 jobs leave: process, request, settlement and a command of Redis.
 const SPANS: usize = 20_000 * 4;
 const QUEUE: Queue = Queue { capacity: 2048, batch: 512, delay: Duration::from_millis(1) };
-/// Longer than the test: nothing is given up in it.
+/// Longer than the test: no export is given up.
 const NEVER: Duration = Duration::from_secs(600);
 
 fn span(number: usize) -> SpanData {
@@ -69,7 +69,7 @@ fn stays_bounded(protocol: Protocol, address: &str) {
     let counts = tally.counts();
     let (dropped, ended) = (counts.dropped as usize, tally.ended() as usize);
     assert_eq!((ended, counts.delivered, counts.failed), (SPANS, 0, 0));
-    // But for those that wait and one batch that is under way.
+    // Except waiting spans and one batch under way.
     assert!(dropped >= SPANS - QUEUE.capacity - QUEUE.batch, "{dropped} of {SPANS} dropped");
     let began = Instant::now();
     assert!(queue.shutdown_with_timeout(Duration::from_millis(100)).is_err());
@@ -83,7 +83,7 @@ fn what_waits_for_a_receiver_that_takes_nothing_is_bounded() {
     let never_answers = listener.local_addr().expect("it has an address").to_string();
     for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
         stays_bounded(protocol, &never_answers);
-        // Nobody listens there.
+        // No process listens there.
         stays_bounded(protocol, "127.0.0.1:9");
     }
 }

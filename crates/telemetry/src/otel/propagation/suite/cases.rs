@@ -1,43 +1,43 @@
 //! The 41 cases of the W3C's own test suite for Trace Context (<https://github.com/w3c/trace-context>, `test/`, as of
-//! June 2026, level 2), in the words of this project: what comes in, and what must go out. The propagator's unit tests
-//! read this table, and so does an end-to-end test that has each case go through a queue.
+//! June 2026, level 2), in the words of this project: received headers, and the headers that must be sent. The
+//! propagator's unit tests read this table, and so may end-to-end tests.
 
-/// The trace's id that comes in.
+/// The received trace's id.
 pub(crate) const TRACE: &str = "12345678901234567890123456789012";
-/// The span's id that comes in.
+/// The received span's id.
 pub(crate) const PARENT: &str = "1234567890123456";
-/// How many cases there are.
+/// The number of cases.
 pub(crate) const COUNT: usize = 41;
 
-/// What must become of the trace that comes in.
+/// What happens to the received trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trace {
-    /// It goes on under new spans, with these flags.
+    /// It continues with new spans, with these flags.
     Continues(u8),
     /// It is not used: a new trace begins.
-    BeginsAnew,
+    StartsNew,
 }
 
-use Trace::{BeginsAnew, Continues};
+use Trace::{Continues, StartsNew};
 
-/// Headers that come in, and what must go out.
+/// Received headers, and the headers that must be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     /// Its place in the suite, from 1.
     pub(crate) number: usize,
-    /// What it is about.
+    /// Its subject.
     pub(crate) name: &'static str,
     /// In their order, names in any case, some of them twice.
     pub(crate) headers: Vec<(String, String)>,
-    /// What goes out in `traceparent`.
+    /// The sent `traceparent`.
     pub(crate) trace: Trace,
-    /// What goes out in `tracestate`; `None` for no such header.
+    /// The sent `tracestate`; `None` for no such header.
     pub(crate) tracestate: Option<String>,
-    /// How many requests go out.
+    /// The number of sent requests.
     pub(crate) requests: usize,
 }
 
-/// All cases, in their order; some stand there more than once, with different headers.
+/// All cases, in their order; some are listed more than once, with different headers.
 pub(crate) fn all() -> Vec<Case> {
     let mut table = Table(vec![]);
     the_header_traceparent(&mut table);
@@ -61,16 +61,16 @@ impl Table {
         self.add(number, name, trace, &[("traceparent", value)]);
     }
 
-    /// A good `traceparent` with one part replaced by what makes it a bad one.
+    /// A valid `traceparent` with one invalid part.
     fn bad(&mut self, number: usize, name: &'static str, part: usize, values: &[&str]) {
         for value in values {
             let mut parts = ["00", TRACE, PARENT, "01"];
             parts[part] = value;
-            self.parent(number, name, BeginsAnew, &parts.join("-"));
+            self.parent(number, name, StartsNew, &parts.join("-"));
         }
     }
 
-    /// A good `traceparent` and these `tracestate` headers.
+    /// A valid `traceparent` and these `tracestate` headers.
     fn state(&mut self, number: usize, name: &'static str, values: &[&str], expected: Option<&str>) {
         let parent = format!("00-{TRACE}-{PARENT}-00");
         let states = values.iter().map(|value| ("tracestate", *value));
@@ -91,23 +91,23 @@ fn good() -> String {
 
 fn the_header_traceparent(table: &mut Table) {
     let good = good();
-    table.add(1, "neither header", BeginsAnew, &[]);
+    table.add(1, "neither header", StartsNew, &[]);
     table.parent(2, "a traceparent alone", Continues(1), &good);
-    table.add(3, "two traceparents", BeginsAnew, &[("traceparent", &good), ("traceparent", &good)]);
+    table.add(3, "two traceparents", StartsNew, &[("traceparent", &good), ("traceparent", &good)]);
     for name in ["trace-parent", "trace.parent"] {
-        table.add(4, "a traceparent by another name", BeginsAnew, &[(name, &good)]);
+        table.add(4, "a traceparent by another name", StartsNew, &[(name, &good)]);
     }
     for name in ["TraceParent", "TrAcEpArEnT", "TRACEPARENT"] {
         table.add(5, "a traceparent in any case", Continues(1), &[(name, &good)]);
     }
     for end in [".", "-what-the-future-will-be-like"] {
-        table.parent(6, "version 00 with more behind", BeginsAnew, &format!("{good}{end}"));
+        table.parent(6, "version 00 with more behind", StartsNew, &format!("{good}{end}"));
     }
     let future = good.replacen("00", "cc", 1);
     table.parent(7, "a version of the future", Continues(1), &future);
     let (more, wrong) = ("-what-the-future-will-be-like", ".what-the-future-will-be-like");
     table.parent(7, "a version of the future", Continues(1), &format!("{future}{more}"));
-    table.parent(7, "a version of the future", BeginsAnew, &format!("{future}{wrong}"));
+    table.parent(7, "a version of the future", StartsNew, &format!("{future}{wrong}"));
     for (before, after) in [(" ", ""), ("\t", ""), ("", " "), ("", "\t"), ("\t ", " \t")] {
         let spaced = format!("{before}{good}{after}");
         table.parent(23, "white space around a traceparent", Continues(1), &spaced);
@@ -136,7 +136,7 @@ fn the_parts_of_traceparent(table: &mut Table) {
 
 fn the_header_tracestate(table: &mut Table) {
     for value in ["foo=1", "foo=1,bar=2"] {
-        table.add(24, "a tracestate without a traceparent", BeginsAnew, &[("tracestate", value)]);
+        table.add(24, "a tracestate without a traceparent", StartsNew, &[("tracestate", value)]);
     }
     table.state(25, "both headers", &["foo=1,bar=2"], Some("foo=1,bar=2"));
     let good = good();
@@ -199,10 +199,10 @@ fn the_members_of_tracestate(table: &mut Table) {
 fn many_requests_and_flags(table: &mut Table) {
     table.parent(38, "many requests under one traceparent", Continues(1), &good());
     table.last().requests = 3;
-    table.add(39, "many requests without a traceparent", BeginsAnew, &[]);
+    table.add(39, "many requests without a traceparent", StartsNew, &[]);
     table.last().requests = 3;
     let zeros = format!("00-{}-{PARENT}-01", "0".repeat(32));
-    table.parent(40, "many requests under a bad traceparent", BeginsAnew, &zeros);
+    table.parent(40, "many requests under a bad traceparent", StartsNew, &zeros);
     table.last().requests = 3;
     for flags in 0..4 {
         let parent = format!("00-{TRACE}-{PARENT}-0{flags}");
