@@ -45,7 +45,7 @@ fn a_line_of_a_job_says_which_job_it_is_about(build: Build) {
     let job_id = dead_letter(&redis, &sink);
     let line = worker.wait_for_log("job dead-lettered", SOON);
     let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    assert_eq!(line["job_id"], json!("order-17"));
+    assert_eq!(line["label"], json!("order-17"));
     assert_eq!(line["job_id"], json!(job_id));
     assert_eq!(line["queue"], json!("default"));
     assert_eq!(line["attempt"], json!(1));
@@ -65,7 +65,7 @@ fn a_line_of_a_job_says_which_job_it_is_about(build: Build) {
     assert!(receiver.logs().is_empty(), "nobody has asked for them");
     let ready = worker.log().into_iter().find(|line| line.contains("worker is ready"));
     let ready: Value = serde_json::from_str(&ready.expect("it was waited for")).expect("a line is an object");
-    assert_eq!(ready["job_id"], Value::Null, "it is about no job");
+    assert_eq!(ready["label"], Value::Null, "it is about no job");
 }
 
 fn each_attempt_has_a_line_for_those_who_ask(build: Build) {
@@ -78,7 +78,7 @@ fn each_attempt_has_a_line_for_those_who_ask(build: Build) {
     assert!(line.contains("error_type=503") && line.ends_with("attempt=1"), "{line}");
     queue.enqueue(&[("url", sink.url("/ok")), ("label", "order-18".to_owned())]);
     let line = worker.wait_for_log("delivered", SOON);
-    assert!(line.contains("status=200") && line.contains("job_id=order-18"), "{line}");
+    assert!(line.contains("status=200") && line.contains("label=order-18"), "{line}");
 }
 
 fn a_line_for_people_says_it_too(build: Build) {
@@ -87,7 +87,7 @@ fn a_line_for_people_says_it_too(build: Build) {
     let job_id = dead_letter(&redis, &sink);
     let line = worker.wait_for_log("job dead-lettered", SOON);
     assert!(line.contains(&format!("job_id={job_id}")), "{line}");
-    assert!(line.contains("job_id=order-17") && line.ends_with("queue=default attempt=1"), "{line}");
+    assert!(line.contains("label=order-17") && line.ends_with("queue=default attempt=1"), "{line}");
 }
 
 /// The log lines that a receiver got of a worker which dead-lettered a job.

@@ -12,7 +12,7 @@ const NAMES: [(&str, &str); 15] = [
     // Of several entries.
     ("first", semconv::MESSAGING_MESSAGE_ID),
     ("flow", semconv::POSTRIDER_FLOW_NAME),
-    ("id", semconv::MESSAGING_MESSAGE_CONVERSATION_ID),
+    ("label", semconv::MESSAGING_MESSAGE_CONVERSATION_ID),
     ("jobs", semconv::MESSAGING_BATCH_MESSAGE_COUNT),
     ("method", semconv::HTTP_REQUEST_METHOD),
     ("path", semconv::URL_PATH),
@@ -64,7 +64,7 @@ mod tests {
             ("error_type", "error.type"),
             ("concurrency", "postrider.concurrency"),
         ] {
-            assert_eq!(in_target("postrider::lane", field), name);
+            assert_eq!(in_target("postrider_worker::shard", field), name);
         }
         assert_eq!(in_target("telemetry::otel::receiver", "reason"), "exception.message");
         for (field, name) in [

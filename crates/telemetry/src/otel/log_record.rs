@@ -155,7 +155,7 @@ mod tests {
         let provider = SdkLoggerProvider::builder().build();
         let loggers = NormalizedLoggers { provider, limits: crate::Config::from_lookup(|_| None).limits };
         let mut record = loggers.logger_with_scope(InstrumentationScope::default()).create_log_record();
-        record.set_target("postrider::lane");
+        record.set_target("postrider_worker::shard");
         for (key, value) in [("a.b", "first"), ("queue", "of the event"), ("a.b", "grüße")] {
             record.add_attribute(key, value);
         }
