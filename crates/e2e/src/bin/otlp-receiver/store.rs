@@ -19,13 +19,14 @@ pub(crate) enum Mode {
     Unimplemented,
     Unknown(Signal),
     Page,
+    Count,
     Hang,
     Slow(Duration),
     Partial(u64),
 }
 
 impl Mode {
-    /// `ok`, `refuse`, `later MS`, `unimplemented`, `unknown SIGNAL`, `page`, `hang`, `slow MS` or `partial N`.
+    /// `ok`, `refuse`, `later MS`, `unimplemented`, `unknown SIGNAL`, `page`, `count`, `hang`, `slow MS` or `partial N`.
     pub(crate) fn parse(text: &str) -> Option<Mode> {
         let (word, number) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
         match word {
@@ -37,6 +38,7 @@ impl Mode {
                 number.parse().ok().map(|milliseconds| Mode::Later(Duration::from_millis(milliseconds)))
             }
             "page" => Some(Mode::Page),
+            "count" => Some(Mode::Count),
             "hang" => Some(Mode::Hang),
             "slow" => number.parse().ok().map(|milliseconds| Mode::Slow(Duration::from_millis(milliseconds))),
             "partial" => number.parse().ok().map(Mode::Partial),
@@ -108,12 +110,18 @@ impl Store {
         *self.mode.lock().expect("no one panics with this lock") = mode;
     }
 
-    /// Takes `items` as the mode says; never returns while it hangs.
-    pub(crate) async fn take(&self, protocol: Protocol, signal: Signal, items: Vec<Value>) -> Verdict {
+    /// Takes `count` items as the mode says; never returns while it hangs.
+    pub(crate) async fn take(
+        &self,
+        protocol: Protocol,
+        signal: Signal,
+        count: usize,
+        items: impl FnOnce() -> Vec<Value>,
+    ) -> Verdict {
         let mode = *self.mode.lock().expect("no one panics with this lock");
-        let count = items.len() as u64;
+        let count = count as u64;
         let mut verdict = match mode {
-            Mode::Ok | Mode::Slow(_) => Verdict::Taken { rejected: 0 },
+            Mode::Ok | Mode::Count | Mode::Slow(_) => Verdict::Taken { rejected: 0 },
             Mode::Partial(rejected) => Verdict::Taken { rejected: rejected.min(count) },
             Mode::Unknown(unknown) if unknown != signal => Verdict::Taken { rejected: 0 },
             Mode::Unimplemented | Mode::Unknown(_) => Verdict::Unimplemented,
@@ -132,7 +140,8 @@ impl Store {
             counts.accepted += count - rejected;
             counts.refused += rejected;
         }
-        if matches!(verdict, Verdict::Taken { .. }) {
+        if matches!(verdict, Verdict::Taken { .. }) && mode != Mode::Count {
+            let items = items();
             self.list(signal).lock().expect("no one panics with this lock").extend(items);
         }
         match mode {
