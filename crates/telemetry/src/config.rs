@@ -45,7 +45,7 @@ pub struct Config {
     pub sampler: Sampler,
     /// How much a span and a log line may hold. `OTEL_*_LIMIT`.
     pub limits: Limits,
-    /// How ended spans wait. Default: 16384, since the specification's 2048 lose spans at a few thousand jobs a
+    /// How ended spans wait. Default: 14336, since the specification's 2048 lose spans at a few thousand jobs a
     /// second; 512 a batch; 5 s. `OTEL_BSP_*`.
     pub span_queue: Queue,
     /// How log lines wait. Default: 2048; 512 a batch; 1 s. `OTEL_BLRP_*`.
@@ -138,7 +138,7 @@ impl Config {
             prometheus: reader.prometheus(),
             sampler: reader.sampler(),
             limits: reader.limits(),
-            span_queue: reader.queue("BSP", 16_384, Duration::from_secs(5)),
+            span_queue: reader.queue("BSP", 14_336, Duration::from_secs(5)),
             log_queue: reader.queue("BLRP", 2048, Duration::from_secs(1)),
             metric_interval: reader.millis("OTEL_METRIC_EXPORT_INTERVAL", Duration::from_secs(60)),
             temporality: reader.temporality(),

@@ -13,6 +13,12 @@ use crate::{Carrier, ErrorType, Propagators, Value};
 
 pub(crate) const COMPILED: bool = false;
 
+/// Makes mimalloc the allocator of a program that exports telemetry. Without OpenTelemetry it does nothing.
+#[macro_export]
+macro_rules! use_exporters_allocator {
+    () => {};
+}
+
 /// Whose log lines have a level of their own: there is nobody.
 pub(crate) const SDK_TARGETS: [&str; 0] = [];
 
