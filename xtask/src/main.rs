@@ -7,9 +7,11 @@ mod check;
 mod compose;
 mod demo;
 mod deployment;
+mod docs;
 mod engine;
 mod fuzz;
 mod images;
+mod links;
 mod stack;
 mod step;
 mod test;
@@ -37,12 +39,14 @@ enum Task {
         #[arg(last = true)]
         filter: Vec<String>,
     },
-    /// Format, lints, documentation, the lean build and the rules of the architecture
+    /// Format, links, lints, documentation, the lean build and the rules of the architecture
     Check {
         /// Run this step alone
         #[arg(long, value_name = "NAME", value_parser = check::names())]
         only: Option<String>,
     },
+    /// Build the site of the documents and the API into target/book, after checking all links; needs mdbook
+    Docs,
     /// Compare the worker with a bare loop that does the same jobs
     Bench(bench::Options),
     /// Try what must hold of any input with input that a fuzzer makes up; needs nightly
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Test { filter } => test::run(&filter),
         Task::Check { only } => check::run(only.as_deref()),
+        Task::Docs => docs::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Chaos(options) => chaos::run(&options),
