@@ -107,7 +107,7 @@ const TARGETS: [&str; 7] = [
 ];
 
 /// Fields of our log lines that spans have as attributes, too: both use the same name.
-const FIELDS: [(&str, &str); 16] = [
+const FIELDS: [(&str, &str); 15] = [
     ("attempt", JOB_ATTEMPT),
     ("bytes", semconv::HTTP_REQUEST_BODY_SIZE),
     ("consumer", semconv::MESSAGING_CLIENT_ID),
@@ -116,7 +116,6 @@ const FIELDS: [(&str, &str); 16] = [
     // Of several entries.
     ("first", semconv::MESSAGING_MESSAGE_ID),
     ("flow", FLOW_NAME),
-    ("id", semconv::MESSAGING_MESSAGE_CONVERSATION_ID),
     ("job_id", JOB_ID),
     ("jobs", semconv::MESSAGING_BATCH_MESSAGE_COUNT),
     ("label", semconv::MESSAGING_MESSAGE_CONVERSATION_ID),

@@ -51,7 +51,7 @@ pub struct Config {
     pub sampler: Sampler,
     /// The limits of a span and of a log line. `OTEL_*_LIMIT`.
     pub limits: Limits,
-    /// The queue of ended spans. Default: 16384, since the specification's 2048 lose spans at a few thousand spans a
+    /// The queue of ended spans. Default: 14336, since the specification's 2048 lose spans at a few thousand spans a
     /// second; 512 a batch; 5 s. `OTEL_BSP_*`.
     pub span_queue: Queue,
     /// The queue of log lines. Default: 2048; 512 a batch; 1 s. `OTEL_BLRP_*`.
@@ -169,7 +169,7 @@ impl Config {
             prometheus: reader.prometheus(),
             sampler: reader.sampler(),
             limits: reader.limits(),
-            span_queue: reader.queue("BSP", 16_384, Duration::from_secs(5)),
+            span_queue: reader.queue("BSP", 14_336, Duration::from_secs(5)),
             log_queue: reader.queue("BLRP", 2048, Duration::from_secs(1)),
             metric_interval: reader.millis("OTEL_METRIC_EXPORT_INTERVAL", Duration::from_secs(60)),
             temporality: reader.temporality(),

@@ -13,6 +13,12 @@ use crate::{Carrier, ErrorType, Propagators, Value};
 
 pub(crate) const COMPILED: bool = false;
 
+/// Makes mimalloc the allocator of a program that exports telemetry. Without OpenTelemetry it does nothing.
+#[macro_export]
+macro_rules! use_exporters_allocator {
+    () => {};
+}
+
 /// Targets of log lines with their own level: there are none.
 pub(crate) const SDK_TARGETS: [&str; 0] = [];
 

@@ -47,9 +47,10 @@ async fn answer(request: Request<Bytes>) -> Response<Full<Bytes>> {
         tokio::time::sleep(Duration::from_millis(millis.into())).await;
     }
     let status = rest("/status/").and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::OK);
-    let id = request.headers().get("postrider-label").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let label = request.headers().get("postrider-label");
+    let label = label.and_then(|label| label.to_str().ok()).unwrap_or_default();
     let (method, bytes) = (request.method(), request.body().len());
-    info!(%method, path, id, bytes, status = status.as_u16(), "request");
+    info!(%method, path, label, bytes, status = status.as_u16(), "request");
     let mut response = Response::new(Full::new(Bytes::from(format!("{}\n", echo(&request)))));
     *response.status_mut() = status;
     response

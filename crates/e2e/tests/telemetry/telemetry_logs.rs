@@ -65,7 +65,7 @@ fn a_line_of_a_job_says_which_job_it_is_about(build: Build) {
     assert!(receiver.logs().is_empty(), "nobody has asked for them");
     let ready = worker.log().into_iter().find(|line| line.contains("worker is ready"));
     let ready: Value = serde_json::from_str(&ready.expect("it was waited for")).expect("a line is an object");
-    assert_eq!(ready["job_id"], Value::Null, "it is about no job");
+    assert_eq!(ready["label"], Value::Null, "it is about no job");
 }
 
 fn each_attempt_has_a_line_for_those_who_ask(build: Build) {

@@ -24,7 +24,7 @@ e2e::in_both_builds!(
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// What the README lists.
+/// The list in `docs/operating.md`.
 const WORKER: &str = "+ping +time +eval +evalsha +xadd +xreadgroup +xack +xdel +xclaim +xpending +xrange +xtrim +xlen \
                       +xgroup|create +xgroup|delconsumer +xinfo|groups +hget +hmget +hset +hdel +hgetall +hlen +hexists +zadd +zrem +zrange \
                       +zrangebyscore +zcard +zscore +hrandfield +pexpire +get +set +client|id +client|unblock";

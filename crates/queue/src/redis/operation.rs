@@ -42,7 +42,7 @@ pub enum Operation {
     /// Schedule a job for its producer's time.
     Delay,
     /// Hold a job for its flow.
-    Postpone,
+    Hold,
     /// A job is given up by hand.
     Cancel,
     /// A job that waits is made ready by hand.
@@ -66,7 +66,7 @@ impl Operation {
         Self::Release,
         Self::DeadLetter,
         Self::Delay,
-        Self::Postpone,
+        Self::Hold,
         Self::Cancel,
         Self::RunNow,
         Self::Purge,
@@ -86,7 +86,7 @@ impl Operation {
             Self::Release => "release",
             Self::DeadLetter => "dead_letter",
             Self::Delay => "delay",
-            Self::Postpone => "postpone",
+            Self::Hold => "hold",
             Self::Cancel => "cancel",
             Self::RunNow => "run_now",
             Self::Purge => "purge",
@@ -99,9 +99,7 @@ impl Operation {
             Self::Publish | Self::PublishAll | Self::Send | Self::Replay => "send",
             Self::Receive | Self::Claim => "receive",
             Self::Process => "process",
-            Self::Ack | Self::Retry | Self::Release | Self::DeadLetter | Self::Delay | Self::Postpone => {
-                "settle"
-            }
+            Self::Ack | Self::Retry | Self::Release | Self::DeadLetter | Self::Delay | Self::Hold => "settle",
             Self::Cancel | Self::RunNow | Self::Purge => "settle",
         }
     }

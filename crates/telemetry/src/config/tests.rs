@@ -119,7 +119,7 @@ fn samplers_are_read_in_any_case_and_nonsense_is_warned_of() {
 #[test]
 fn the_queues_are_bounded_and_a_batch_is_no_larger_than_its_queue() {
     let config = quiet(&[]);
-    assert_eq!(config.span_queue, Queue { capacity: 16_384, batch: 512, delay: Duration::from_secs(5) });
+    assert_eq!(config.span_queue, Queue { capacity: 14_336, batch: 512, delay: Duration::from_secs(5) });
     assert_eq!(config.log_queue, Queue { capacity: 2048, batch: 512, delay: Duration::from_secs(1) });
     let given = |processor: &str| {
         let [size, batch, delay] = ["MAX_QUEUE_SIZE", "MAX_EXPORT_BATCH_SIZE", "SCHEDULE_DELAY"]
@@ -130,11 +130,11 @@ fn the_queues_are_bounded_and_a_batch_is_no_larger_than_its_queue() {
     assert_eq!(given("BSP").span_queue, expected);
     assert_eq!(given("BLRP").log_queue, expected);
     for wrong in ["0", "-1", "many", "1.5", "100000000"] {
-        assert_eq!(warned("OTEL_BSP_MAX_QUEUE_SIZE", wrong).span_queue.capacity, 16_384, "{wrong}");
+        assert_eq!(warned("OTEL_BSP_MAX_QUEUE_SIZE", wrong).span_queue.capacity, 14_336, "{wrong}");
         assert_eq!(warned("OTEL_BSP_SCHEDULE_DELAY", wrong).span_queue.delay, Duration::from_secs(5));
         assert_eq!(warned("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", wrong).log_queue.batch, 512, "{wrong}");
     }
-    assert_eq!(warned("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "20000").span_queue.batch, 16_384);
+    assert_eq!(warned("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "20000").span_queue.batch, 14_336);
     assert_eq!(quiet(&[("OTEL_BSP_MAX_QUEUE_SIZE", "64")]).span_queue.batch, 64, "without a word");
 }
 

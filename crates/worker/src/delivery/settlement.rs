@@ -51,7 +51,7 @@ impl Settlement {
                 Until::Retry(_) => Operation::Retry,
                 Until::Release(_) => Operation::Release,
                 Until::Due { .. } => Operation::Delay,
-                Until::Admitted { .. } => Operation::Postpone,
+                Until::Admitted { .. } => Operation::Hold,
             },
         }
     }

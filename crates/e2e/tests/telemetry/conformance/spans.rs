@@ -140,7 +140,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "settle",
-        is_it: |span| operation(span).as_deref() == Some("postpone"),
+        is_it: |span| operation(span).as_deref() == Some("hold"),
         kind: SpanKind::Client,
         required: &[
             ("messaging.message.id", Text),
