@@ -16,8 +16,8 @@ use fred::clients::Client;
 use fred::interfaces::ClientLike;
 use fred::types::scan::Scanner;
 use fred::types::{CustomCommand, Key, Value};
+use fred_otel::{Command, TracedClient};
 use futures_util::{Stream, StreamExt};
-use redis_telemetry::{Command, TracedClient};
 use telemetry::Telemetry;
 
 use crate::job::{EntryId, Fields, FlowId};

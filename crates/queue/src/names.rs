@@ -96,15 +96,8 @@ pub const WAIT_SECONDS: &[f64] = &[
 ];
 
 /// The targets of our crates' log lines. The empty one is that of a job's fields.
-const TARGETS: [&str; 7] = [
-    "",
-    "postrider",
-    "postrider_queue",
-    "postrider_worker",
-    "telemetry",
-    "http_telemetry",
-    "redis_telemetry",
-];
+const TARGETS: [&str; 7] =
+    ["", "postrider", "postrider_queue", "postrider_worker", "otel_facade", "hyper_otel", "fred_otel"];
 
 /// Fields of our log lines that spans have as attributes, too: both use the same name.
 const FIELDS: [(&str, &str); 15] = [
@@ -146,9 +139,9 @@ mod tests {
             ("postrider_worker::loops", "entry", "messaging.message.id"),
             ("postrider_queue::redis", "reason", "postrider.job.dead_reason"),
             ("postrider::commands", "consumer", "messaging.client.id"),
-            ("telemetry::otel", "signal", "postrider.signal"),
-            ("http_telemetry::hooks", "error_type", "error.type"),
-            ("redis_telemetry::client", "status", "http.response.status_code"),
+            ("otel_facade::otel", "signal", "postrider.signal"),
+            ("hyper_otel::hooks", "error_type", "error.type"),
+            ("fred_otel::client", "status", "http.response.status_code"),
             ("", "queue", "messaging.destination.name"),
             ("", "label", "messaging.message.conversation_id"),
             ("postrider_worker", "concurrency", "postrider.concurrency"),

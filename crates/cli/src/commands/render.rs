@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use http::Uri;
-use http_telemetry::is_secret;
+use hyper_otel::is_secret;
 use postrider_queue::job::Fields;
 use serde_json::{Map, Value, json};
 
@@ -68,7 +68,7 @@ pub(super) fn url(fields: &Fields) -> String {
 
 fn masked_url(url: &[u8]) -> String {
     let Ok(uri) = Uri::try_from(url) else { return "(not a URL)".to_owned() };
-    http_telemetry::redacted(&uri)
+    hyper_otel::redacted(&uri)
 }
 
 fn masked_headers(headers: &[u8]) -> String {

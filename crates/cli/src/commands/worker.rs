@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use http_telemetry::{BadRecipient, ConnectionOptions, Options, Propagation, Recipient, Recipients};
+use hyper_otel::{BadRecipient, ConnectionOptions, Options, Propagation, Recipient, Recipients};
 use postrider_queue::work::{Receives, Spans};
 use postrider_queue::{QueueName, names};
 use postrider_worker::settings::Order;

@@ -1,6 +1,6 @@
 //! The table `[propagation]`.
 
-use http_telemetry::{Propagation, Recipients};
+use hyper_otel::{Propagation, Recipients};
 
 use super::table::Table;
 

@@ -91,7 +91,7 @@ fn run_in_hostile_environment(test: &str, protocol: &str, endpoint: &str, elsewh
 
 fn assert_as_in_code(request: &RequestRecord) {
     assert_eq!(request.headers["x-in-code"], "yes");
-    assert!(request.headers["user-agent"].starts_with("postrider-telemetry/"), "{request:?}");
+    assert!(request.headers["user-agent"].starts_with("otel-facade/"), "{request:?}");
     assert!(!request.headers.contains_key("x-hostile") && !request.headers.contains_key("authorization"));
     // The exporters have no setting for "no compression". Once they do, the warning is not needed.
     let encoding = request.headers.get("grpc-encoding").or(request.headers.get("content-encoding"));

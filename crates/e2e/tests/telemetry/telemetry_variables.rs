@@ -94,7 +94,7 @@ fn headers_go_with_each_request_of_their_signal_and_into_no_log() {
         for request in &traces {
             assert_eq!(request.headers["authorization"], "Bearer planted-1");
             assert_eq!(request.headers["x-team"], "a");
-            assert!(request.headers["user-agent"].starts_with("postrider-telemetry/"));
+            assert!(request.headers["user-agent"].starts_with("otel-facade/"));
         }
         for request in &metrics {
             assert_eq!(request.headers["x-metrics"], "planted-2");

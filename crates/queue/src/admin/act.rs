@@ -142,7 +142,7 @@ impl Inspector {
         let keys = vec![own.jobs, own.dead];
         let reply = self.scripts.replay.call(&self.redis, &span.context(), keys, args).await;
         let replayed = reply.and_then(|reply| moved(&reply));
-        let error = replayed.as_ref().err().map(redis_telemetry::error_type);
+        let error = replayed.as_ref().err().map(fred_otel::error_type);
         if let Some(error) = &error {
             span.fail(error);
         }
@@ -185,7 +185,7 @@ pub(super) struct Act {
 impl Act {
     /// It is done, or could not be.
     pub(super) fn end(self, error: Option<&Error>) {
-        let error = error.map(redis_telemetry::error_type);
+        let error = error.map(fred_otel::error_type);
         if let Some(error) = &error {
             self.span.fail(error);
         }

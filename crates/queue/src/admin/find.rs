@@ -3,7 +3,7 @@
 use fred::clients::Client;
 use fred::interfaces::KeysInterface;
 use fred::types::Value;
-use redis_telemetry::Command;
+use fred_otel::Command;
 
 use super::{FoundJob, Inspector, Place, Shard, array, field, job_id, text};
 use crate::job::{EntryId, Fields, FlowId, of_fields};

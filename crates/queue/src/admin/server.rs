@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use fred::clients::Client;
 use fred::interfaces::ClientLike;
 use fred::types::Value;
-use redis_telemetry::Command;
+use fred_otel::Command;
 
 use super::{Inspector, Shard, array, text};
 use crate::job::FlowId;
@@ -120,7 +120,7 @@ impl Inspector {
     async fn try_out(&self, name: &'static str, args: Vec<Value>) -> Result<String, Error> {
         match self.command(name, None, args).await {
             Ok(_) => Ok(MAY.to_owned()),
-            Err(error) => match redis_telemetry::reply_code(&error) {
+            Err(error) => match fred_otel::reply_code(&error) {
                 Some("NOPERM") => Ok(error.details().to_owned()),
                 // Refused for its arguments, as intended.
                 Some(_) => Ok(MAY.to_owned()),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use fred::clients::Client;
 use fred::interfaces::KeysInterface;
-use redis_telemetry::Command;
+use fred_otel::Command;
 use telemetry::{Carrier, Context, ErrorType, Span, semconv};
 
 use crate::job::{EntryId, Fields, Producer};
@@ -78,7 +78,7 @@ impl Queue {
         let error = match &entered {
             Ok(_) => None,
             Err(EnqueueError::Full { .. }) => Some(ErrorType::Refused),
-            Err(EnqueueError::Redis(error)) => Some(redis_telemetry::error_type(error)),
+            Err(EnqueueError::Redis(error)) => Some(fred_otel::error_type(error)),
         };
         self.published(&span, operation, 1, began, error.as_ref());
         let (entry, known) = entered?;
@@ -121,7 +121,7 @@ impl Queue {
         let context = span.context();
         self.inject(&context, operation, &mut jobs);
         let entered = self.enter_all(&context, operation, &mut jobs).await;
-        let error = entered.as_ref().err().map(redis_telemetry::error_type);
+        let error = entered.as_ref().err().map(fred_otel::error_type);
         self.published(&span, operation, jobs.len(), began, error.as_ref());
         entered
     }
@@ -141,7 +141,7 @@ impl Queue {
                     Ok(entered) => {
                         root.set_with(semconv::MESSAGING_MESSAGE_ID, || entered[index].to_string().into());
                     }
-                    Err(error) => root.fail(&redis_telemetry::error_type(error)),
+                    Err(error) => root.fail(&fred_otel::error_type(error)),
                 }
             }
             entries.extend(entered?);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::{HashesInterface, StreamsInterface};
-use redis_telemetry::{Command, Options, TracedClient};
+use fred_otel::{Command, Options, TracedClient};
 use telemetry::{Context, Telemetry};
 
 use super::clock::Clock;

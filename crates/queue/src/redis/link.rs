@@ -105,11 +105,11 @@ const PASSING: [&str; 12] = [
 /// Whether Redis refuses a command for a reason that does not pass by itself: a missing right, a key of a
 /// wrong type.
 pub fn is_refusal(error: &Error) -> bool {
-    redis_telemetry::reply_code(error).is_some_and(|code| !PASSING.contains(&code))
+    fred_otel::reply_code(error).is_some_and(|code| !PASSING.contains(&code))
 }
 
 /// Whether the error is Redis' own reply: then the command had no effect. After any other error, that is
 /// unknown.
 pub fn is_answer(error: &Error) -> bool {
-    redis_telemetry::reply_code(error).is_some()
+    fred_otel::reply_code(error).is_some()
 }

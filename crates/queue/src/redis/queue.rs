@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fred::error::Error;
 use fred::types::Value;
-use redis_telemetry::TracedClient;
+use fred_otel::TracedClient;
 use telemetry::Telemetry;
 
 use super::clock::Clock;

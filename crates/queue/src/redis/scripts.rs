@@ -4,7 +4,7 @@ use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::LuaInterface;
 use fred::types::{Key, Value};
-use redis_telemetry::{Command, Pending, TracedClient};
+use fred_otel::{Command, Pending, TracedClient};
 use telemetry::Context;
 
 /// A script: what spans call it, and the SHA-1 under which servers keep it.

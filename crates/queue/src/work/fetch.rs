@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fred::clients::Client;
 use fred::interfaces::{ClientLike, StreamsInterface};
 use fred::types::Value;
-use redis_telemetry::{Command, Pending};
+use fred_otel::{Command, Pending};
 use telemetry::{Context, Span, semconv};
 
 use crate::job::{Delivery, FlowId, Lease, Producer};
@@ -61,7 +61,7 @@ impl Queue {
 
     async fn read_with(
         &self,
-        redis: &redis_telemetry::TracedClient,
+        redis: &fred_otel::TracedClient,
         count: usize,
         block: Option<u64>,
     ) -> Result<Vec<Delivery>, Error> {

@@ -8,7 +8,7 @@ use telemetry::{Context, Span, SpanKind, Telemetry, semconv};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-";
 
-/// The span of an attempt, as `http-telemetry` makes it.
+/// The span of an attempt, as `hyper-otel` makes it.
 fn attempt(telemetry: &Telemetry, parent: &Context) -> Span {
     telemetry.span(SpanKind::Client, "POST").parent(black_box(parent)).start(|attributes| {
         attributes.set(semconv::HTTP_REQUEST_METHOD, "POST");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use http_telemetry::Attempt;
+use hyper_otel::Attempt;
 use postrider_queue::job::{Admitted, Delivery, Job, Lease, Malformed, Reason, quoted};
 use postrider_queue::names;
 use postrider_queue::work::{Postponement, Until, WaitReason, Written, fields};

@@ -132,7 +132,7 @@ pub(crate) async fn hand_back(shard: &ShardRuntime, lease: Lease, delivery: &Del
         });
     fields::keep_trace(&mut fields, trace);
     let released = shard.queue.release(lease, &fields, &settling.context()).await;
-    settling.end(released.as_ref().err().map(redis_telemetry::error_type).as_ref());
+    settling.end(released.as_ref().err().map(fred_otel::error_type).as_ref());
     if let Err(error) = released {
         warn!(entry = %lease.entry, %error, "a job could not be handed back; it will be taken over");
     }

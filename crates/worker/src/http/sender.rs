@@ -27,7 +27,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHORIZATION, U
 use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
-use http_telemetry::{Attempt, ConnectionOptions, Connections, Options, Propagation, Traced};
+use hyper_otel::{Attempt, ConnectionOptions, Connections, Options, Propagation, Traced};
 use postrider_queue::job::Job;
 use postrider_queue::work::Kept;
 use telemetry::{ErrorType, Telemetry};

@@ -71,7 +71,7 @@ async fn settle(shard: &ShardRuntime, group: &mut [Done]) {
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
                     () = shard.cut.cancelled() => {
-                        return settling.end(Some(&redis_telemetry::error_type(&error)));
+                        return settling.end(Some(&fred_otel::error_type(&error)));
                     }
                 }
                 // Leases may have been lost, and their delivery counts changed, in the meantime.

@@ -127,7 +127,7 @@ fn the_fields_of_log_lines_are_documented() {
 /// The fields of all calls of `tracing`'s macros in the sources of our crates.
 fn fields_of_our_lines() -> BTreeSet<String> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut folders: Vec<PathBuf> = ["telemetry", "queue", "worker", "redis-telemetry", "http-telemetry"]
+    let mut folders: Vec<PathBuf> = ["otel-facade", "queue", "worker", "fred-otel", "hyper-otel"]
         .map(|name| crates.join(name).join("src"))
         .into();
     let mut fields = BTreeSet::new();

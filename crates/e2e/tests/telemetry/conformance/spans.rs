@@ -270,8 +270,8 @@ pub(crate) fn faults(span: &SpanRecord) -> Vec<String> {
 /// The package that makes such spans.
 fn scope(rule: &Rule) -> &'static str {
     match rule.name {
-        "redis" => "postrider-redis",
-        "request" => "postrider-http",
+        "redis" => "fred-otel",
+        "request" => "hyper-otel",
         _ => "postrider",
     }
 }

@@ -5,11 +5,11 @@ use std::convert::Infallible;
 
 use allocation_counter::measure;
 use bytes::Bytes;
+use fred_otel::{Command, TracedClient};
 use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body_util::Empty;
-use http_telemetry::{Attempt, Options, Propagation, Recipients, Traced};
-use redis_telemetry::{Command, TracedClient};
+use hyper_otel::{Attempt, Options, Propagation, Recipients, Traced};
 use telemetry::Context;
 
 use super::Stage;

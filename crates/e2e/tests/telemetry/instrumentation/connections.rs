@@ -5,7 +5,7 @@ use e2e::hostile::{Hostile, Play};
 use e2e::otlp::{SpanRecord, Status};
 use e2e::sink::Sink;
 use http_body_util::{BodyExt, Full};
-use http_telemetry::{
+use hyper_otel::{
     Attempt, ConnectionOptions, Connections, Options, Traced, TracedConnector, TracedResolver, TracedTcp,
 };
 use hyper_util::client::legacy::connect::HttpConnector;

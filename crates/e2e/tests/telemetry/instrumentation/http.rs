@@ -12,11 +12,11 @@ use bytes::Bytes;
 use e2e::otlp::{SpanKind, Status};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Empty, StreamBody};
-use http_telemetry::{
+use hyper::body::Frame;
+use hyper_otel::{
     Attempt, Captured, End, Excluded, Hooks, Methods, Options, Propagation, Recipients, Redaction, Traced,
     TracedLayer,
 };
-use hyper::body::Frame;
 use serde_json::json;
 use telemetry::SpanKind as Kind;
 use tower::{Layer, Service, ServiceExt};

@@ -6,7 +6,7 @@ use e2e::otlp::{SpanKind, Status};
 use e2e::redis::RedisServer;
 use fred::interfaces::{ClientLike, FunctionInterface, LuaInterface, TransactionInterface};
 use fred::prelude::{Builder, Client, Config, Error, Value};
-use redis_telemetry::{Call, Command, Hooks, Options, QueryText, TracedClient};
+use fred_otel::{Call, Command, Hooks, Options, QueryText, TracedClient};
 use serde_json::json;
 
 use super::{Stage, text};

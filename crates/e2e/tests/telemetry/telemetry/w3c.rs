@@ -1,7 +1,7 @@
 //! The W3C's test suite for Trace Context, through a queue: what comes in is what a producer writes into a job, and
 //! what goes out is what the destination gets.
 
-#[path = "../../../../telemetry/src/otel/propagation/suite/cases.rs"]
+#[path = "../../../../otel-facade/src/otel/propagation/suite/cases.rs"]
 mod cases;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
