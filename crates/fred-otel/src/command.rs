@@ -147,9 +147,9 @@ mod tests {
 
     #[test]
     fn the_query_text_is_there_on_request_and_has_no_literal() {
-        let command = Command::new("XLEN").key("jobs");
+        let command = Command::new("XLEN").key("letters");
         let texts = [QueryText::Off, QueryText::Sanitized, QueryText::Keys].map(|shown| command.query(shown));
-        assert_eq!(texts, [None, Some("XLEN ?".to_owned()), Some("XLEN jobs ?".to_owned())]);
+        assert_eq!(texts, [None, Some("XLEN ?".to_owned()), Some("XLEN letters ?".to_owned())]);
         assert_eq!(Command::new("PING").query(QueryText::Keys), None);
     }
 

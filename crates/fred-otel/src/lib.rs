@@ -23,7 +23,7 @@
 //! let both: Option<(String, i64)> = redis.transaction(vec![set("a", 1), Call::new("INCR").key("a")]).await?;
 //! // Blocking, functions and scripts, messages.
 //! let next: Option<(String, String)> =
-//!     redis.send(Call::new("BLPOP").key("jobs").arg(5_i64).blocking()).await?;
+//!     redis.send(Call::new("BLPOP").key("letters").arg(5_i64).blocking()).await?;
 //! let paid: i64 = redis.send(Call::function("pay", ["account:7"]).arg(100_i64)).await?;
 //! let heard: i64 = redis.send(Call::new("PUBLISH").arg("news").arg("hello")).await?;
 //! // With fred's own methods.
@@ -87,3 +87,7 @@ pub use command::Command;
 pub use error_type::{error_type, reply_code};
 pub use hooks::Hooks;
 pub use text::QueryText;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

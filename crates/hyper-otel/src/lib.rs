@@ -127,3 +127,7 @@ pub use options::{ConnectionOptions, End, Options};
 pub use propagation::{BadRecipient, Propagation, Recipient, Recipients};
 pub use service::{Traced, TracedLayer};
 pub use url::{Redaction, is_secret, redacted};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

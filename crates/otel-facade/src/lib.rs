@@ -131,7 +131,7 @@ impl Telemetry {
         Histogram(self.0.histogram(name, unit, description, bounds))
     }
 
-    /// A sum that only grows. The unit is UCUM, as `{job}`.
+    /// A sum that only grows. The unit is UCUM, as `{request}`.
     pub fn counter(&self, name: &'static str, unit: &'static str, description: &'static str) -> Counter {
         Counter(self.0.counter(name, unit, description))
     }
@@ -158,3 +158,7 @@ impl Telemetry {
         Gauge(self.0.gauge(name, unit, description))
     }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

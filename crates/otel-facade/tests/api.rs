@@ -211,10 +211,10 @@ async fn a_value_is_exported_while_it_is_recorded_and_a_panic_harms_no_other_ins
     let running = otel_facade::start(Config::from_lookup(variables)).expect("nothing is needed for that");
     let telemetry = running.handle();
     let value = std::sync::Arc::new(AtomicU64::new(7));
-    let told = value.clone();
+    let shared = value.clone();
     telemetry.observe(Observable::gauge("x.broken", "{x}", "Never recorded"), |_| panic!("as a test"));
     telemetry.observe(Observable::gauge("x.depth", "{x}", "How many x there are"), move |to| {
-        let value = told.load(Ordering::Relaxed);
+        let value = shared.load(Ordering::Relaxed);
         if value > 0 {
             to.record(value as f64, |attributes| attributes.set("a.b", "c"));
         }

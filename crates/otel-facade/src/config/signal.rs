@@ -181,7 +181,7 @@ impl Reader<'_> {
         Some(if is_base { format!("{}{path}", url.trim_end_matches('/')) } else { url })
     }
 
-    /// Without a scheme, gRPC is secure unless `INSECURE` says otherwise; HTTP needs one.
+    /// Without a scheme, gRPC is secure unless `INSECURE` is true; HTTP needs one.
     fn with_scheme(&mut self, signal: &str, name: &str, value: String, protocol: Protocol) -> Option<String> {
         let value = if value.contains("://") {
             value

@@ -34,7 +34,7 @@ pub(super) use sender::{LogSender, MetricSender, SpanSender};
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// The exporter does not cut a pause short, and a shutdown has to wait for its end.
 pub(super) const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// Spreads the retries of workers that failed together. Not more: a receiver that is back should be found soon.
+/// Spreads the retries of processes that failed together. Not more: a receiver that is back should be found soon.
 const RETRY_JITTER_MAX: Duration = Duration::from_millis(50);
 /// A receiver that vanished without closing its connection is noticed after one and a half of these.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);

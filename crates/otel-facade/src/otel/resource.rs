@@ -125,21 +125,21 @@ mod tests {
 
     #[test]
     fn the_architecture_has_the_name_that_the_conventions_give_it() {
-        let told = text(&with(&[]), "host.arch");
+        let found = text(&with(&[]), "host.arch");
         assert!(
-            ["amd64", "arm64", "arm32", "x86", "ppc64", "s390x"].contains(&told.as_deref().unwrap_or("")),
-            "{told:?}"
+            ["amd64", "arm64", "arm32", "x86", "ppc64", "s390x"].contains(&found.as_deref().unwrap_or("")),
+            "{found:?}"
         );
         assert_eq!(["x86_64", "aarch64", "s390x"].map(architecture), ["amd64", "arm64", "s390x"]);
     }
 
     #[test]
     fn the_process_began_before_now_and_not_long_before() {
-        let told = text(&with(&[]), "process.creation.time").expect("the tests run on Linux");
-        let began = humantime::parse_rfc3339(&told).unwrap_or_else(|error| panic!("{told}: {error}"));
+        let found = text(&with(&[]), "process.creation.time").expect("the tests run on Linux");
+        let began = humantime::parse_rfc3339(&found).unwrap_or_else(|error| panic!("{found}: {error}"));
         // The kernel rounds the time of its boot to a second.
         let age = (SystemTime::now() + Duration::from_secs(1)).duration_since(began).expect("it has begun");
-        assert!(age < Duration::from_secs(3600), "{told}");
+        assert!(age < Duration::from_secs(3600), "{found}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::super::receiver::Receiver;
 use super::*;
 use crate::{Config, Protocol, Signal};
 
-/// What 20,000 jobs leave: process, request, settlement and a command of Redis.
+/// The spans of 20,000 units of work with four spans each.
 const SPANS: usize = 20_000 * 4;
 const QUEUE: Queue = Queue { capacity: 2048, batch: 512, delay: Duration::from_millis(1) };
 /// Longer than the test: no export is given up.

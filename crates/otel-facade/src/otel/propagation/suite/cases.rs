@@ -155,7 +155,7 @@ fn the_header_tracestate(table: &mut Table) {
     let three = ["foo=1,bar=2", "rojo=1,congo=2", "baz=3"];
     table.state(29, "several tracestates", &three, Some("foo=1,bar=2,rojo=1,congo=2,baz=3"));
     for values in [&["foo=1,foo=1"][..], &["foo=1,foo=2"], &["foo=1", "foo=1"], &["foo=1", "foo=2"]] {
-        table.state(30, "a key that stands twice", values, Some("foo=1"));
+        table.state(30, "a key that is there twice", values, Some("foo=1"));
     }
 }
 
