@@ -225,13 +225,7 @@ async fn attempt(
     flow_gate::end(shard, job, pass, &result).await;
     record.attempted(&result, at, took);
     let now = shard.queue.clock().now();
-    let circumstances = Circumstances {
-        number: record.attempts,
-        max_attempts: job.max_attempts,
-        age: age(delivery, job, now),
-        left: job.expires_at.map(|expires| Duration::from_millis(expires.saturating_sub(now))),
-        random: fastrand::f64(),
-    };
+    let circumstances = circumstances(delivery, job, record.attempts, now);
     let outcome = Outcome::judge(&result, policy, &circumstances);
     let error = result.error().unwrap_or(ErrorType::Other);
     if result.was_attempt() {
@@ -262,6 +256,16 @@ async fn attempt(
         Outcome::Dead { reason, error: text } => dead_letter(record, process, reason, &text, &error),
     };
     (settlement, context)
+}
+
+fn circumstances(delivery: &Delivery, job: &Job, number: u32, now: u64) -> Circumstances {
+    Circumstances {
+        number,
+        max_attempts: job.max_attempts,
+        age: age(delivery, job, now),
+        left: job.expires_at.map(|expires| Duration::from_millis(expires.saturating_sub(now))),
+        random: fastrand::f64(),
+    }
 }
 
 /// Whether the destination or the retry policy set the pause before the next attempt.
