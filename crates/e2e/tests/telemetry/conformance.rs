@@ -221,7 +221,7 @@ const OPERATIONS: [&str; 16] = [
     "release",
     "dead_letter",
     "delay",
-    "postpone",
+    "hold",
     "cancel",
     "run_now",
     "purge",

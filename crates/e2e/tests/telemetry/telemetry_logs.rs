@@ -74,7 +74,7 @@ fn each_attempt_has_a_line_for_those_who_ask(build: Build) {
     let mut worker = Postrider::ready_worker(build, &redis, &arguments, &[]);
     let queue = Queue::new(&redis, "default");
     queue.enqueue(&[("url", sink.url("/status/503")), ("max_attempts", "2".to_owned())]);
-    let line = worker.wait_for_log("attempt failed, to be tried again", SOON);
+    let line = worker.wait_for_log("attempt failed; the job will be retried", SOON);
     assert!(line.contains("error_type=503") && line.ends_with("attempt=1"), "{line}");
     queue.enqueue(&[("url", sink.url("/ok")), ("label", "order-18".to_owned())]);
     let line = worker.wait_for_log("delivered", SOON);

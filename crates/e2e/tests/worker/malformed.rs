@@ -103,8 +103,8 @@ fn fields_that_are_wrong() -> Vec<(Fields, &'static str)> {
     let mut cases = vec![
         (vec![("body", b"there is no url".to_vec())], "`url` is missing"),
         (vec![("", vec![])], "`url` is missing"),
-        ([with("body", "a"), with("body", "b")[1..].to_vec()].concat(), "`body` stands twice"),
-        ([url("http://127.0.0.1:1/"), url("http://127.0.0.1:1/")].concat(), "`url` stands twice"),
+        ([with("body", "a"), with("body", "b")[1..].to_vec()].concat(), "`body` is given twice"),
+        ([url("http://127.0.0.1:1/"), url("http://127.0.0.1:1/")].concat(), "`url` is given twice"),
         (with("secret", "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg=="), "holds a key"),
         (with("secret", "nobody"), "no secret is named \"nobody\""),
         (with("retry", "nobody"), "no policy is named \"nobody\""),

@@ -15,7 +15,7 @@ const CUT: u64 = 2_048;
 /// No value of Redis is longer, bytes.
 const WHOLE: u64 = u32::MAX as u64;
 /// How many entries, and how many waiting jobs, a search reads at most.
-const MOST_SEARCHED: usize = 10_000;
+const SEARCHED_MAX: usize = 10_000;
 /// How many jobs a call reads.
 const PAGE: u64 = 100;
 
@@ -225,7 +225,7 @@ impl Inspector {
             if last {
                 break;
             }
-            if seen >= MOST_SEARCHED {
+            if seen >= SEARCHED_MAX {
                 search.cut = true;
                 break;
             }
@@ -241,7 +241,7 @@ impl Inspector {
             if next == "0" {
                 return Ok(search);
             }
-            if seen >= MOST_SEARCHED {
+            if seen >= SEARCHED_MAX {
                 search.cut = true;
                 return Ok(search);
             }

@@ -78,9 +78,9 @@ impl Link {
 
     /// Logs a refusal once for each text.
     fn refused(&self, error: &Error) {
-        const MOST_TEXTS: usize = 32;
+        const TEXTS_MAX: usize = 32;
         let mut told = self.told.lock().expect("nothing panics while it holds this lock");
-        if told.len() < MOST_TEXTS && told.insert(error.details().to_owned()) {
+        if told.len() < TEXTS_MAX && told.insert(error.details().to_owned()) {
             warn!(%error, "Redis refuses a command; retrying until it is allowed or the job's lease is lost");
         }
     }

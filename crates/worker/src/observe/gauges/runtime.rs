@@ -5,7 +5,7 @@ use telemetry::{Observable, Telemetry};
 use tokio::runtime::RuntimeMetrics;
 
 /// Registers the instruments of the runtime, which only read its counters.
-pub(super) fn tell(telemetry: &Telemetry, metrics: &RuntimeMetrics) {
+pub(super) fn register(telemetry: &Telemetry, metrics: &RuntimeMetrics) {
     let tasks = "Tasks that have not ended; each job in flight has one";
     let tasks = Observable::up_down_counter(names::RUNTIME_TASKS, "{task}", tasks);
     let own = metrics.clone();
