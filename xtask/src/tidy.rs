@@ -17,7 +17,7 @@ struct Source {
 
 type Rule = fn(&Source) -> Vec<String>;
 
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     gate_in_one_file,
     crate_in_its_place,
     opentelemetry_in_manifests,
@@ -30,6 +30,7 @@ const RULES: [Rule; 12] = [
     named_paths_exist,
     script_states_its_contract,
     words::old_words,
+    words::neutral_crates,
 ];
 
 /// Where code may name a crate. A `*` at the end of a name matches any rest.

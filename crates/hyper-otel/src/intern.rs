@@ -6,11 +6,17 @@ use std::sync::{Mutex, PoisonError};
 /// Texts. The process must not grow without limit.
 const TEXTS_MAX: usize = 512;
 
-static KNOWN: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
+type Texts = Mutex<Option<HashSet<&'static str>>>;
+
+static KNOWN: Texts = Mutex::new(None);
 
 /// The text with a static lifetime; `None` where there are too many.
 pub(crate) fn intern(text: String) -> Option<&'static str> {
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    intern_in(&KNOWN, text)
+}
+
+fn intern_in(known: &Texts, text: String) -> Option<&'static str> {
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
     let known = known.get_or_insert_default();
     if let Some(known) = known.get(text.as_str()) {
         return Some(known);
@@ -28,10 +34,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_kept_once_and_so_many_at_most() {
-        let one = intern("one".to_owned()).expect("there is room");
-        assert!(std::ptr::eq(one, intern("one".to_owned()).expect("it is known")));
-        assert!((0..=TEXTS_MAX).any(|number| intern(number.to_string()).is_none()));
-        assert!(intern("one".to_owned()).is_some(), "what is known stays");
+    fn a_text_is_kept_once_and_their_number_is_limited() {
+        // The tests of this crate share the process, and the texts in `KNOWN`.
+        let texts = Mutex::new(None);
+        let intern = |text: &str| intern_in(&texts, text.to_owned());
+        let one = intern("one").expect("there is room");
+        assert!(std::ptr::eq(one, intern("one").expect("it is known")));
+        assert!((0..=TEXTS_MAX).any(|number| intern(&number.to_string()).is_none()));
+        assert!(intern("one").is_some(), "a known text stays");
     }
 }
