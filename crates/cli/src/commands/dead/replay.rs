@@ -32,7 +32,7 @@ pub(super) struct ReplayArgs {
     all: bool,
     #[command(flatten)]
     filter: FilterArgs,
-    /// At most so many in a time: 50/s, 100/m [default: as fast as it goes]
+    /// At most this rate, as in 50/s or 100/m [default: no limit]
     #[arg(long, value_parser = rate, value_name = "N/s")]
     rate: Option<Duration>,
     /// The new jobs are not sent any more after this time
