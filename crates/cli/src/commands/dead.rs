@@ -45,7 +45,7 @@ struct ListArgs {
     look: LookArgs,
     #[command(flatten)]
     filter: FilterArgs,
-    /// At most so many of each queue
+    /// At most this many of each queue
     #[arg(long, default_value = "20", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200_000))]
     limit: u32,
     /// Print one JSON object a line, one for each dead letter

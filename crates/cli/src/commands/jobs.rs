@@ -47,7 +47,7 @@ struct ListArgs {
     /// Only jobs in this state
     #[arg(long, value_enum)]
     state: Option<Only>,
-    /// At most so many of each queue
+    /// At most this many of each queue
     #[arg(long, default_value = "20", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     limit: u16,
     /// Print one JSON object a line, one for each job
@@ -232,7 +232,7 @@ impl Outcome {
 }
 
 impl Act {
-    /// A job may move from one place to another in the moment in which it is looked at: it is looked for again.
+    /// A job may move while the command runs, so it is searched again.
     async fn on(self, view: &View, job: &FoundJob) -> Result<Outcome, Box<dyn Error>> {
         const TRIES: usize = 3;
         let mut job = job.clone();

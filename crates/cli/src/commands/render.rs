@@ -8,7 +8,7 @@ use hyper_otel::is_secret;
 use postrider_queue::job::Fields;
 use serde_json::{Map, Value, json};
 
-/// What stands in the place of a secret.
+/// Shown instead of a secret.
 const MASK: &str = "REDACTED";
 /// Longer texts are cut in tables.
 const LONGEST_TEXT: usize = 1_000;
@@ -89,7 +89,7 @@ fn masked(name: &str, value: &[u8]) -> Option<String> {
     match name {
         "url" => Some(masked_url(value)),
         "headers" => Some(masked_headers(value)),
-        // A whole job that could not be read: anything may stand in it.
+        // A whole job that could not be read: it may contain anything.
         "_raw" => Some(format!("({} bytes; --reveal shows them)", value.len())),
         name if is_secret(name) => Some(MASK.to_owned()),
         _ => None,

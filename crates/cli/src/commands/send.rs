@@ -59,7 +59,7 @@ pub(super) struct SendArgs {
     /// How long a key is remembered
     #[arg(long, default_value = "24h", value_parser = some_time, value_name = "DURATION")]
     key_ttl: Duration,
-    /// Refuse where the queue holds so many jobs [default: never]
+    /// Refuse if the queue contains this many jobs [default: no limit]
     #[arg(long, env = "POSTRIDER_QUEUE_CAP", value_name = "N")]
     cap: Option<u64>,
     /// Its retry policy, by the name that it has in the worker's configuration

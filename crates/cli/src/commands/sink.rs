@@ -17,7 +17,7 @@ use tracing::info;
 /// Serve a small echo server to try things on
 ///
 /// It answers every request with 200 and what it got, as JSON. /status/CODE answers with that code, /delay/MS
-/// after so many milliseconds.
+/// after that many milliseconds.
 #[derive(Debug, Args)]
 pub(super) struct SinkArgs {
     /// Where to listen

@@ -22,7 +22,7 @@ fn trace(job: usize) -> String {
     format!("{job:032x}")
 }
 
-/// Sends so many jobs, one after the other, to `localhost` there, and returns who got all of the worker's telemetry.
+/// Sends jobs to `localhost` there, one after the other, and returns the receiver of the worker's telemetry.
 fn send(destination: &Hostile, scheme: &str, settings: &str, jobs: usize) -> Receiver {
     let redis = RedisServer::start();
     let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
@@ -45,7 +45,7 @@ fn send(destination: &Hostile, scheme: &str, settings: &str, jobs: usize) -> Rec
     receiver
 }
 
-/// The spans of the attempts of so many jobs, in order, when so much was measured.
+/// The spans of the attempts of `jobs` jobs, in order, once all were measured.
 fn attempts(
     destination: &Hostile,
     scheme: &str,
@@ -70,7 +70,7 @@ fn has(span: &SpanRecord, part: &str) -> bool {
     seconds.and_then(serde_json::Value::as_f64).is_some_and(|seconds| seconds > 0.0)
 }
 
-/// Has so many jobs delivered there, and returns the last one's process span and the spans of its requests,
+/// Has `jobs` jobs delivered there, and returns the last one's process span and the spans of its requests,
 /// in order.
 fn spans_of_the_last(destination: &Hostile, jobs: usize) -> (SpanRecord, Vec<SpanRecord>) {
     let receiver = send(destination, "http", "[http]\nbody_timeout = \"200ms\"\n", jobs);

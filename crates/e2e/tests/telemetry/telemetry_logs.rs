@@ -162,7 +162,7 @@ fn lines_keep_to_the_conventions_and_what_exports_them_is_not_exported() {
         let exporting = ["opentelemetry", "opentelemetry_sdk", "hyper", "hyper_util", "h2", "tonic", "tower"];
         assert!(!exporting.contains(&writer), "{line:#?}");
     }
-    // Many exports were made meanwhile, and none of them made a line that made another.
+    // Many exports were made, and none of them logged a line that caused another.
     let requests = receiver.stats().iter().map(|stats| stats.requests).sum::<u64>();
     assert!(requests > 3, "{requests}");
 }

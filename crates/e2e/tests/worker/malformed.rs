@@ -27,7 +27,7 @@ fn headers(text: &str) -> Fields {
     with("headers", text)
 }
 
-/// Entries, and a part of what is told of each.
+/// Entries, and a part of the error of each.
 fn cases() -> Vec<(Fields, &'static str)> {
     [fields_that_are_wrong(), urls(), all_headers()].concat()
 }

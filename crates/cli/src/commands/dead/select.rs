@@ -99,7 +99,7 @@ pub(super) async fn select(view: &View, filter: &Filter) -> Result<Vec<DeadLette
     Ok(selected)
 }
 
-/// Asks whoever sits at the terminal; where nobody does, the answer must stand on the command line.
+/// Asks on the terminal. Without a terminal, the answer must be on the command line.
 pub(super) fn confirm(question: &str, yes: bool) -> Result<bool, Usage> {
     if yes {
         return Ok(true);

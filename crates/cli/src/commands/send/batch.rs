@@ -15,13 +15,13 @@ use super::super::Usage;
 use super::line::JobLine;
 use super::lines::{Lines, Numbered};
 
-/// So many jobs go with one call,
+/// Jobs of one call at most,
 const MOST_JOBS: usize = 500;
-/// and so many bytes: Redis does nothing else meanwhile.
+/// and bytes: Redis does nothing else during the call.
 const MOST_BYTES: usize = 1 << 20;
-/// So many calls are under way at once, of jobs that go one by one and have keys.
+/// Concurrent calls for jobs that are sent one by one, since they have keys.
 const AT_ONCE: usize = 32;
-/// For so long a job waits for others at most.
+/// A job waits at most this long for others.
 const LINGER: Duration = Duration::from_millis(50);
 
 /// The way into a queue.

@@ -18,7 +18,7 @@ use super::SendArgs;
 use super::batch::{Done, Sending};
 use super::lines::Lines;
 
-/// So many wrong lines are told of.
+/// Wrong lines that are reported at most.
 const MOST_TOLD: usize = 20;
 
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ pub(super) struct FromArgs {
         ]
     )]
     pub(super) file: Option<PathBuf>,
-    /// Pass over so many lines of it first, to go on where an error says so
+    /// Skip this many lines first, to continue where an error tells you to
     #[arg(
         long,
         requires = "file",
@@ -56,7 +56,7 @@ pub(super) async fn run(
     let mut lines = Lines::open(file, skip).await?;
     let bar = match lines.extent {
         Some(_) => ProgressBar::new(check(&mut lines, skip, &stop).await?),
-        // Whoever writes it waits for it to be read: it cannot be checked before.
+        // The writer of a pipe waits for its reader, so the whole input cannot be checked first.
         None => ProgressBar::no_length().with_style(style("{human_pos} jobs")),
     };
     let redis = Redis::connect(&args.redis.redis_url, telemetry).await?;

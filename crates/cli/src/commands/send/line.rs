@@ -79,7 +79,7 @@ fn object(text: &str) -> Result<String, Usage> {
     }
 }
 
-/// Tells what stands in the texts of JSON from what stands outside.
+/// Distinguishes the inside of JSON strings from the outside.
 #[derive(Default)]
 struct Texts {
     is_inside: bool,

@@ -80,7 +80,7 @@ fn of_its_attributes(line: &LogLine) -> Vec<String> {
     faults
 }
 
-/// A line about a job stands in the job's trace, under a span that came too; another stands in none.
+/// A line about a job belongs to the job's trace, under a span that was exported; other lines belong to none.
 fn of_its_trace(line: &LogLine, spans: &[SpanRecord]) -> Option<String> {
     let ids = (line.trace_id.as_str(), line.span_id.as_str());
     if !is_of_a_job(line) {

@@ -42,7 +42,7 @@ fn a_request_to_a_known_host_is_measured_without_an_allocation() {
         }
     };
     send(WARM);
-    // A request's own parts are freed meanwhile; only what is made is counted.
+    // A request's own parts are freed at the same time; only allocations are counted.
     assert_eq!(measure(|| send(MEASURED)).count_total, 0);
     let got = stage.end();
     let counts: Vec<u64> =

@@ -1,4 +1,4 @@
-//! What is told of connections.
+//! What is recorded of connections.
 
 use bytes::Bytes;
 use e2e::hostile::{Hostile, Play};

@@ -1,4 +1,4 @@
-//! What is told of requests.
+//! What is recorded of requests.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

@@ -1,4 +1,4 @@
-//! What is told of commands, against a real server.
+//! What is recorded of commands, against a real server.
 
 use std::time::Duration;
 
