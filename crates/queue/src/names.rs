@@ -11,7 +11,7 @@ pub const VARIABLE_PREFIX: &str = "POSTRIDER_";
 /// The product's programs, for [`telemetry::Config::of`].
 pub const PROGRAM: Program = Program::new("postrider", env!("CARGO_PKG_VERSION"))
     .internals_variable("POSTRIDER_TRACE_INTERNALS")
-    .metrics_hint("`--listen ADDRESS:PORT` says where /metrics is")
+    .metrics_hint("`--listen ADDRESS:PORT` sets the address of /metrics")
     .log_names(attribute_of);
 
 /// The error type of a job whose time had passed.
