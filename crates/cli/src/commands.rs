@@ -1,6 +1,6 @@
 //! The command line: `postrider worker`, `send`, `sink`, `health`, and the commands that look at queues.
 
-/// `println!`, but for a reader that has gone, as in `postrider jobs list | head`: that is no reason to panic.
+/// `println!` that does not panic if the reader has gone, as in `postrider jobs list | head`.
 macro_rules! say {
     ($($text:tt)*) => {{
         let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*)));
@@ -32,10 +32,9 @@ use tracing::warn;
 
 /// Reliable HTTP jobs from Redis, with a trace for every delivery.
 ///
-/// Exit codes: 0 done; 1 the job that was waited for is dead, a job that was named is not there, the doctor
-/// found an error, or a worker is not well; 2 wrong usage; 3 the job that was waited for is
-/// not done yet; 4 it could not be done, for want of Redis or a port, or since a part of the worker has
-/// panicked.
+/// Exit codes: 0 success; 1 the awaited job is dead, a named job does not exist, `doctor` found an error,
+/// or the worker is not healthy; 2 wrong usage; 3 the awaited job is not done yet; 4 Redis or a port is not
+/// available, or a part of the worker has panicked.
 #[derive(Debug, Parser)]
 #[command(name = "postrider", version, max_term_width = 100)]
 struct Cli {
@@ -58,15 +57,15 @@ enum Command {
     Doctor(doctor::DoctorArgs),
 }
 
-/// What all commands have stands below what is their own.
+/// Options of all commands are listed after a command's own.
 const LAST: usize = 100;
 
 #[derive(Debug, Args)]
 struct LogArgs {
-    /// How log lines are written, to standard error [default: text on a terminal, json otherwise]
+    /// Format of the log lines on standard error [default: text on a terminal, json otherwise]
     #[arg(long, env = "POSTRIDER_LOG_FORMAT", global = true, display_order = LAST)]
     log_format: Option<Format>,
-    /// The least level that is logged, and exceptions by module: `info,postrider=debug` [default: info for
+    /// Lowest level to log, and exceptions by module: `info,postrider=debug` [default: info for
     /// `worker` and `sink`, else warn]
     #[arg(long = "log", env = "POSTRIDER_LOG", global = true, display_order = LAST)]
     filter: Option<String>,
@@ -78,10 +77,10 @@ enum Format {
     Json,
 }
 
-/// Where Redis is.
+/// The address of Redis.
 #[derive(Debug, Args)]
 struct RedisArgs {
-    /// Where Redis is: redis://[user:password@]host[:port][/database], rediss:// for TLS,
+    /// Address of Redis: redis://[user:password@]host[:port][/database], rediss:// for TLS,
     /// redis-cluster://, redis-sentinel://, redis+unix://
     // The value may hold a password: `--help` must not show it.
     #[arg(
@@ -117,8 +116,7 @@ pub fn main() -> ExitCode {
     code
 }
 
-/// An empty variable counts as unset, as those of OpenTelemetry do: `POSTRIDER_QUEUE=` is what a file of variables
-/// has where nothing is said.
+/// An empty variable counts as unset, as OpenTelemetry's do: `POSTRIDER_QUEUE=` is common in files of variables.
 fn without_empty_variables(command: clap::Command) -> clap::Command {
     let is_empty = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
     command
@@ -179,7 +177,7 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     ExitCode::from(if usage { 2 } else { 4 })
 }
 
-/// The command was given something that it cannot use.
+/// An argument is wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(String);
@@ -205,7 +203,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     if duration > LONGEST { Err("it must be at most 3650 days".to_owned()) } else { Ok(duration) }
 }
 
-/// A duration that is not nothing.
+/// A duration above zero.
 fn some_time(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
     if duration < Duration::from_millis(1) { Err("it must be at least 1ms".to_owned()) } else { Ok(duration) }

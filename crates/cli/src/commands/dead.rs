@@ -19,11 +19,10 @@ use super::render::{
 };
 use super::target::{LookArgs, View};
 
-/// Look at dead letters, replay them, or delete them
+/// List, show, replay or delete dead letters
 ///
-/// An ID is the dead letter's entry id, or the job id that it had as a job; `show` takes the job's label, too, its
-/// field `label`. Dead letters are kept for about 30 days, and about the last 100,000 of a queue. Exit code 1: no
-/// such dead letter, or not all could be done.
+/// ID is the dead letter's entry id or its job id; `show` also takes the label. Dead letters are kept for about 30
+/// days, and about the last 100,000 of a queue. Exit code 1: there is no such dead letter, or a change failed.
 #[derive(Debug, Args)]
 pub(super) struct DeadArgs {
     #[command(subcommand)]
@@ -38,7 +37,7 @@ enum Command {
     Purge(purge::PurgeArgs),
 }
 
-/// List dead letters, the last ones first
+/// List dead letters, newest first
 #[derive(Debug, Args)]
 struct ListArgs {
     #[command(flatten)]
@@ -48,15 +47,15 @@ struct ListArgs {
     /// At most this many of each queue
     #[arg(long, default_value = "20", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200_000))]
     limit: u32,
-    /// Print one JSON object a line, one for each dead letter
+    /// Print one JSON object per line, one for each dead letter
     #[arg(long)]
     json: bool,
 }
 
-/// Show a dead letter with all its fields and its attempts; what may be secret is masked
+/// Show a dead letter with all its fields and attempts; possible secrets are masked
 #[derive(Debug, Args)]
 struct ShowArgs {
-    /// The entry id of the dead letter, or the job id or label
+    /// Entry id of the dead letter, job id or label
     id: String,
     #[command(flatten)]
     look: LookArgs,
@@ -160,7 +159,7 @@ fn not_found(view: &View, what: &str, id: &str) -> ExitCode {
 
 fn letters_table(letters: &[DeadLetter], now: u64) -> comfy_table::Table {
     table(
-        ["QUEUE", "JOB_ID", "ID", "DIED", "REASON", "ATTEMPTS", "METHOD", "URL", "ERROR"],
+        ["QUEUE", "JOB ID", "LABEL", "DIED", "REASON", "ATTEMPTS", "METHOD", "URL", "ERROR"],
         letters.iter().map(|letter| {
             let ago = Duration::from_millis(now.saturating_sub(letter.entry.millis));
             [

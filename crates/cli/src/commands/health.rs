@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-/// Ask a running worker whether it is well
+/// Check the health of a running worker
 ///
-/// It asks the address that the worker was given with --listen, and says in one sentence what it learned. Exit
-/// codes: 0 well, 1 not. Containers without a shell use it as their health check.
+/// Calls the worker's --listen address and prints one sentence. Exit codes: 0 healthy, 1 not. A health check for
+/// containers without a shell.
 #[derive(Debug, Args)]
 pub(super) struct HealthArgs {
-    /// Where the worker listens: its own --listen
+    /// Address of the worker: its --listen
     #[arg(long, env = "POSTRIDER_LISTEN", value_name = "ADDR:PORT")]
     listen: Option<String>,
-    /// Ask only whether the process runs (/livez), not whether it takes jobs, too (/readyz)
+    /// Check only that the process runs (/livez), not that it fetches jobs (/readyz)
     #[arg(long)]
     live: bool,
-    /// How long to wait for the answer
+    /// Longest time to wait for the response
     #[arg(long, default_value = "3s", value_parser = super::some_time, value_name = "DURATION")]
     timeout: Duration,
 }

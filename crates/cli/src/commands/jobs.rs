@@ -15,11 +15,11 @@ use super::render::{
 use super::results;
 use super::target::{LookArgs, View};
 
-/// Look at jobs that are not dead, cancel them, or run them before their time
+/// List and show live jobs, cancel them, or run them now
 ///
-/// An ID is a job id, which `send` prints; the id of its entry in the stream; or its label, the field
-/// `label`. A job id is found at once; a label is searched for, among at most 10,000 entries and 10,000 waiting
-/// jobs of each queue. Exit code 1: no such job, or it could not be done.
+/// ID is the job id that `send` prints, the id of the job's entry in the stream, or its label. A job id is found at
+/// once; a label is searched among at most 10,000 entries and 10,000 waiting jobs of each queue. Exit code 1: there
+/// is no such job, or the change failed.
 #[derive(Debug, Args)]
 pub(super) struct JobsArgs {
     #[command(subcommand)]
@@ -30,16 +30,15 @@ pub(super) struct JobsArgs {
 enum Command {
     List(ListArgs),
     Show(ShowArgs),
-    /// Give a job up: it goes to the dead letters, with the reason `cancelled`
+    /// Cancel a job: it is dead-lettered with the reason `cancelled`
     ///
-    /// A running job is taken from its worker, but its request may have been sent.
+    /// The request of a running job may have been sent already.
     Cancel(ActArgs),
-    /// Run a job now: before its time, or past its flow
+    /// Run a scheduled or held job now
     RunNow(ActArgs),
 }
 
-/// List jobs: running ones, then ready ones, then scheduled ones by the time at which they are due, then those
-/// that their flow holds back
+/// List jobs: running, ready, scheduled by due time, then held
 #[derive(Debug, Args)]
 struct ListArgs {
     #[command(flatten)]
@@ -50,7 +49,7 @@ struct ListArgs {
     /// At most this many of each queue
     #[arg(long, default_value = "20", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     limit: u16,
-    /// Print one JSON object a line, one for each job
+    /// Print one JSON object per line, one for each job
     #[arg(long)]
     json: bool,
 }
@@ -63,15 +62,14 @@ enum Only {
     Held,
 }
 
-/// Show a job with all its fields, or its result while that is kept; what may be secret is masked
+/// Show a job with all its fields, or its result while it is kept; possible secrets are masked
 #[derive(Debug, Args)]
 struct ShowArgs {
     /// The job id, entry or label
     id: String,
     #[command(flatten)]
     look: LookArgs,
-    /// Print one JSON document: the list `jobs`, `cut` where the search did not reach the end, and the list
-    /// `results`
+    /// Print one JSON document: the list `jobs`, `cut` if the search was incomplete, and the list `results`
     #[arg(long)]
     json: bool,
     /// Show secrets, too
@@ -86,11 +84,10 @@ struct ActArgs {
     id: String,
     #[command(flatten)]
     look: LookArgs,
-    /// Do it to all jobs that bear this label, should there be several
+    /// Apply to all jobs with this label, if there are several
     #[arg(long)]
     all: bool,
-    /// Print one JSON document: the list `jobs` with the `outcome` of each, and `cut` where the search did not
-    /// reach the end
+    /// Print one JSON document: the list `jobs` with the `outcome` of each, and `cut` if the search was incomplete
     #[arg(long)]
     json: bool,
 }
@@ -213,7 +210,7 @@ impl ActArgs {
     }
 }
 
-/// What became of an act.
+/// The outcome of a change.
 struct Outcome {
     ok: bool,
     name: &'static str,
@@ -295,7 +292,7 @@ async fn find(view: &View, id: &str) -> Result<(Vec<FoundJob>, bool), Box<dyn Er
     Ok((jobs, cut))
 }
 
-/// Says where was looked, unless all is well.
+/// Prints where the command has searched, unless all is well.
 fn said_where(view: &View, id: &str, found: usize, cut: bool) -> ExitCode {
     if cut {
         eprintln!(
@@ -341,7 +338,7 @@ fn state_text(job: &FoundJob, now: u64) -> String {
 
 fn jobs_table(jobs: &[FoundJob], now: u64) -> comfy_table::Table {
     table(
-        ["QUEUE", "JOB_ID", "ID", "STATE", "ATTEMPTS", "METHOD", "URL"],
+        ["QUEUE", "JOB ID", "LABEL", "STATE", "ATTEMPTS", "METHOD", "URL"],
         jobs.iter().map(|job| {
             [
                 job.queue.to_string(),

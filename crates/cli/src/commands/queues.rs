@@ -15,7 +15,7 @@ use super::RedisArgs;
 use super::render::{brief, table};
 use super::target::{LookArgs, name};
 
-/// Show queues: how many jobs are in which state, how old the oldest is, who works
+/// Show queues: jobs by state, age of the oldest ready job, workers
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct QueuesArgs {
@@ -23,7 +23,7 @@ pub(super) struct QueuesArgs {
     command: Option<Command>,
     #[command(flatten)]
     look: LookArgs,
-    /// Print one JSON object a line, one for each queue
+    /// Print one JSON object per line, one for each queue
     #[arg(long)]
     json: bool,
 }
@@ -33,16 +33,16 @@ enum Command {
     Shards(ShardsArgs),
 }
 
-/// Give a queue another number of shards, while jobs run
+/// Change a queue's number of shards while jobs run
 ///
-/// Workers that run take up new shards within seconds. With fewer, the higher ones get no new jobs and are read
+/// Running workers read new shards within seconds. With fewer shards, the higher ones get no new jobs and are read
 /// until they are empty.
 #[derive(Debug, Args)]
 struct ShardsArgs {
-    /// The queue
+    /// Queue
     #[arg(value_parser = name)]
     queue: QueueName,
-    /// How many shards, 1 to 64
+    /// Number of shards, 1 to 64
     #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     shards: u32,
     #[command(flatten)]
@@ -96,14 +96,14 @@ impl QueuesArgs {
 }
 
 fn print(surveys: &[(&Shard, Survey)]) {
-    let header = ["QUEUE", "READY", "IN FLIGHT", "SCHEDULED", "HELD", "DEAD", "OLDEST", "WORKERS"];
+    let header = ["QUEUE", "READY", "RUNNING", "SCHEDULED", "HELD", "DEAD", "OLDEST", "WORKERS"];
     say!("{}", table(header, surveys.iter().map(|(queue, survey)| row(queue, survey))));
     let workers: Vec<_> = surveys
         .iter()
         .flat_map(|(queue, survey)| survey.consumers.iter().map(|worker| worker_row(queue, worker)))
         .collect();
     if !workers.is_empty() {
-        say!("\n{}", table(["QUEUE", "WORKER", "HOLDS", "LAST SEEN", "STATE", "VERSION"], workers));
+        say!("\n{}", table(["QUEUE", "WORKER", "IN FLIGHT", "LAST SEEN", "STATE", "VERSION"], workers));
     }
     for (queue, survey) in surveys {
         survey.faults.iter().for_each(|fault| eprintln!("note: queue {queue}: {fault}"));
@@ -158,7 +158,7 @@ fn json_of(queue: &Shard, survey: &Survey) -> Value {
     json!({
         "queue": queue.to_string(),
         "ready": survey.ready,
-        "in_flight": survey.in_flight,
+        "running": survey.in_flight,
         "scheduled": survey.scheduled,
         "held": survey.held_back(),
         "waiting": survey.waiting,

@@ -21,72 +21,72 @@ use super::target::name;
 use super::{RedisArgs, Usage, duration, results, some_time};
 use from::FromArgs;
 
-/// Put a job into a queue; with --wait, say what became of it
+/// Enqueue a job; with --wait, print its outcome
 ///
-/// With --from, a job for each line of a file: a JSON object whose members are the fields of a job. `url` is needed;
-/// `headers` is an object, `body` a text that is sent as it is, or any other JSON that is sent as such. A job with a
-/// `key` is put in once under it within --key-ttl, so that a file of these can be given again without harm.
+/// With --from, each line of a file is a job: a JSON object with the job's fields. `url` is required, `headers` is an
+/// object, `body` is text that is sent unchanged or any other JSON. A job with a `key` is enqueued once within
+/// --key-ttl, so that such a file can be sent again without harm.
 ///
-/// A file is checked whole before its first job is put in. What cannot be read twice, as a pipe, is checked as it
-/// comes: what stands before a wrong line is in then. An error in the middle says with which --skip to go on.
+/// A file is checked whole before its first job is enqueued. A pipe cannot be read twice, so it is checked line by
+/// line: jobs before a wrong line are enqueued then. An error in the middle names the --skip to continue with.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "postrider send [OPTIONS] [METHOD] <URL>\n       postrider send [OPTIONS] --from <FILE>"
 )]
 pub(super) struct SendArgs {
-    /// The method (default POST) and the URL of the request
+    /// Method (default POST) and URL of the request
     #[arg(num_args = 1..=2, required_unless_present = "file", value_name = "[METHOD] URL")]
     target: Vec<String>,
     #[command(flatten)]
     from: FromArgs,
     #[command(flatten)]
     redis: RedisArgs,
-    /// A header of the request; may be given several times
+    /// Header of the request; repeatable
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
-    /// The body of the request; `@FILE` is read from a file, `@-` from standard input
+    /// Body of the request; `@FILE` reads a file, `@-` reads standard input
     #[arg(short = 'd', long = "data", value_name = "DATA")]
     data: Option<String>,
-    /// The queue
+    /// Queue
     #[arg(long, env = "POSTRIDER_QUEUE", default_value = "default", value_parser = name, value_name = "NAME")]
     queue: QueueName,
-    /// A label for the destination and the tools: letters, digits, `_` and `-`
+    /// Your own name for the job, shown to the destination and in the tools: letters, digits, `_` and `-`
     #[arg(long)]
     label: Option<String>,
-    /// Put it in once under this key, however often the command is repeated; the answer is the first job's
+    /// Idempotency key: enqueue the job once, however often the command is repeated
     #[arg(long, value_parser = key, value_name = "KEY")]
     key: Option<String>,
-    /// How long a key is remembered
+    /// Time for which a key is remembered
     #[arg(long, default_value = "24h", value_parser = some_time, value_name = "DURATION")]
     key_ttl: Duration,
     /// Refuse if the queue contains this many jobs [default: no limit]
     #[arg(long, env = "POSTRIDER_QUEUE_CAP", value_name = "N")]
     cap: Option<u64>,
-    /// Its retry policy, by the name that it has in the worker's configuration
+    /// Name of a retry policy in the worker's configuration
     #[arg(long, value_name = "NAME")]
     retry: Option<String>,
-    /// Its flow: jobs of one flow are limited together [default: those of the same host and port]
+    /// Flow: jobs of one flow are limited together [default: the destination's host and port]
     #[arg(long, value_name = "KEY")]
     flow: Option<String>,
-    /// Send it only after so long
+    /// Send the job after this time
     #[arg(long = "in", value_parser = duration, value_name = "DURATION")]
     delay: Option<Duration>,
-    /// Send it not before this time, RFC 3339 and UTC: 2026-12-24T18:00:00Z
+    /// Send the job not before this time, RFC 3339 and UTC: 2026-12-24T18:00:00Z
     #[arg(long, value_parser = time, value_name = "TIME", conflicts_with = "delay")]
     at: Option<u64>,
-    /// A deadline for each attempt [default: the worker's]
+    /// Deadline of each attempt [default: the worker's]
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     timeout: Option<Duration>,
-    /// The name of the secret that the worker signs it with
+    /// Name of the secret that the worker signs the request with
     #[arg(long, value_name = "NAME")]
     secret: Option<String>,
-    /// How many attempts it has [default: the worker's]
+    /// Maximum number of attempts [default: the worker's]
     #[arg(long, value_name = "N")]
     max_attempts: Option<u32>,
-    /// Wait until the job is delivered or dead, and say which
+    /// Wait until the job is delivered or dead, and print the outcome
     #[arg(long)]
     wait: bool,
-    /// How long to wait at most
+    /// Longest time to wait
     #[arg(long, default_value = "60s", value_parser = duration, value_name = "DURATION")]
     wait_timeout: Duration,
     /// Print one JSON object
@@ -94,7 +94,7 @@ pub(super) struct SendArgs {
     json: bool,
 }
 
-/// What became of the job, as far as it is known.
+/// The outcome of the job, as far as it is known.
 struct Report {
     publication: Publication,
     label: Option<String>,

@@ -16,11 +16,11 @@ use tracing::info;
 
 /// Serve a small echo server to try things on
 ///
-/// It answers every request with 200 and what it got, as JSON. /status/CODE answers with that code, /delay/MS
-/// after that many milliseconds.
+/// Responds with 200 and the request as JSON; to /status/CODE with that code, to /delay/MS after that many
+/// milliseconds.
 #[derive(Debug, Args)]
 pub(super) struct SinkArgs {
-    /// Where to listen
+    /// Address to listen on
     #[arg(long, env = "POSTRIDER_SINK_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
     listen: SocketAddr,
 }

@@ -24,67 +24,67 @@ use tracing::warn;
 use super::{RedisArgs, Usage, duration, some_time};
 use crate::config::Config;
 
-/// Take jobs out of Redis and deliver them, until SIGTERM or SIGINT
+/// Fetch jobs from Redis and deliver them, until SIGTERM or SIGINT
 #[derive(Debug, Args)]
 pub(super) struct WorkerArgs {
     #[command(flatten)]
     redis: RedisArgs,
-    /// Which queue to read, and its weight: while both have jobs, one of weight 4 gives four where one of
-    /// weight 1 gives one; may be given several times [default: those of --config, else default]
+    /// Queue to read, with an optional weight: a queue of weight 4 gets four times the share of a queue of
+    /// weight 1; repeatable [default: those of --config, else default]
     #[arg(long, env = "POSTRIDER_QUEUE", value_delimiter = ',', value_name = "NAME[:WEIGHT]")]
     queue: Vec<WeightedQueue>,
-    /// Read queues in the order given: the next only while those before it are empty
+    /// Read the queues in the given order: a queue only while all before it are empty
     #[arg(long, env = "POSTRIDER_STRICT_ORDER")]
     strict_order: bool,
-    /// A TOML file with queues, retry policies, flows, egress rules, secrets and more
+    /// TOML file with queues, retry policies, flows, egress rules, secrets and more
     #[arg(long, env = "POSTRIDER_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How many requests are in flight at once, over all queues
+    /// Maximum number of requests in flight, over all queues
     #[arg(long, env = "POSTRIDER_CONCURRENCY", default_value = "64", value_parser = at_least_one, value_name = "N")]
     concurrency: usize,
-    /// How long a job stays with a worker that gives no sign of life
+    /// Time after which other workers take over the jobs of a silent worker
     #[arg(long, env = "POSTRIDER_LEASE", default_value = "30s", value_parser = lease, value_name = "DURATION")]
     lease: Duration,
-    /// How long requests in flight may go on after the signal to stop
+    /// Time for requests in flight to finish after the signal to stop
     #[arg(long, env = "POSTRIDER_SHUTDOWN_TIMEOUT", default_value = "25s", value_parser = duration, value_name = "DURATION")]
     shutdown_timeout: Duration,
-    /// What jobs may reach besides public addresses: NET, HOST, *.HOST or *, each also with :PORT; may be given
-    /// several times, and adds to `allow` of --config
+    /// Allow jobs to reach this besides public addresses: NET, HOST, *.HOST or *, each also with :PORT;
+    /// repeatable, and added to `allow` of --config
     #[arg(long, env = "POSTRIDER_EGRESS_ALLOW", value_delimiter = ',', value_parser = allow, value_name = "RULE")]
     egress_allow: Vec<Option<Rule>>,
     /// Send all requests through this proxy, http://[USER:PASSWORD@]HOST:PORT
     #[arg(long, env = "POSTRIDER_HTTP_PROXY", hide_env_values = true, value_name = "URL")]
     http_proxy: Option<String>,
-    /// To whom the trace context of a job is sent: all, none, or a list of HOST, *.HOST or *, each also with :PORT
-    /// [default: that of --config, else all]
+    /// Destinations that receive the trace context of a job: all, none, or a list of HOST, *.HOST or *, each
+    /// also with :PORT [default: that of --config, else all]
     #[arg(long, env = "POSTRIDER_TRACES_TO", value_name = "all|none|HOSTS")]
     traces_to: Option<String>,
-    /// To whom the baggage of a job is sent: HOST, *.HOST or *, each also with :PORT; may be given several times
-    /// [default: those of --config, else nobody]
+    /// Destination that receives the baggage of a job: HOST, *.HOST or *, each also with :PORT; repeatable
+    /// [default: those of --config, else none]
     #[arg(long, env = "POSTRIDER_BAGGAGE_TO", value_delimiter = ',', value_parser = recipient, value_name = "HOST")]
     baggage_to: Vec<Option<Recipient>>,
-    /// The deadline of an attempt whose job has no `timeout_ms`
+    /// Deadline of an attempt if its job has no `timeout_ms`
     #[arg(long, env = "POSTRIDER_TIMEOUT", default_value = "30s", value_parser = some_time, value_name = "DURATION")]
     timeout: Duration,
-    /// How many attempts a job has that has no `max_attempts` [default: 10]
+    /// Maximum number of attempts if the job has no `max_attempts` [default: 10]
     #[arg(long, env = "POSTRIDER_MAX_ATTEMPTS", value_parser = clap::value_parser!(u32).range(1..=100), value_name = "N")]
     max_attempts: Option<u32>,
-    /// The longest wait before the second attempt; it doubles with each further one
+    /// Longest wait before the second attempt; it doubles with each further attempt
     /// [default: 1s]
     #[arg(long, env = "POSTRIDER_RETRY_BASE", value_parser = duration, value_name = "DURATION")]
     retry_base: Option<Duration>,
-    /// The longest wait before any attempt [default: 1h]
+    /// Longest wait before any attempt [default: 1h]
     #[arg(long, env = "POSTRIDER_RETRY_CAP", value_parser = duration, value_name = "DURATION")]
     retry_cap: Option<Duration>,
-    /// How the trace of a further attempt belongs to what was before: a child of the producer's span (`parent`), a
-    /// trace of its own with links (`link`), or without (`none`) [default: parent]
+    /// Trace of a retry: a child of the producer's span (`parent`), its own trace with links (`link`), or its
+    /// own trace without links (`none`) [default: parent]
     #[arg(long, env = "POSTRIDER_TRACE_RETRIES", value_name = "HOW", value_parser = str::parse::<Retries>)]
     trace_retries: Option<Retries>,
-    /// Which reads that brought jobs become spans: those of which a job has a producer's span that is recorded
-    /// (`sampled`), or all (`always`) [default: sampled]
+    /// Reads that become spans: those with a job whose producer is sampled (`sampled`), or all that fetched
+    /// jobs (`always`) [default: sampled]
     #[arg(long, env = "POSTRIDER_TRACE_RECEIVE", value_name = "WHICH", value_parser = str::parse::<Receives>)]
     trace_receive: Option<Receives>,
-    /// Make each Redis command a span, below the operation that it is a part of [default: false]
+    /// Make each Redis command a span below its operation [default: false]
     #[arg(
         long,
         env = "POSTRIDER_TRACE_REDIS",
@@ -95,7 +95,7 @@ pub(super) struct WorkerArgs {
         default_missing_value = "true"
     )]
     trace_redis: Option<bool>,
-    /// Serve /livez, /readyz and /metrics there [default: nowhere]
+    /// Address to serve /livez, /readyz and /metrics on [default: none]
     #[arg(long, env = "POSTRIDER_LISTEN", value_name = "ADDR:PORT")]
     listen: Option<String>,
 }

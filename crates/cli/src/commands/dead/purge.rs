@@ -14,27 +14,27 @@ use super::super::target::LookArgs;
 use super::super::{Usage, duration};
 use super::select::{Filter, confirm, reasons, select};
 
-/// As many as one command deletes.
+/// Dead letters that one command deletes at most.
 const GROUP: usize = 500;
 
-/// Delete dead letters for good
+/// Delete dead letters permanently
 #[derive(Debug, Args)]
 pub(super) struct PurgeArgs {
     #[command(flatten)]
     look: LookArgs,
-    /// All dead letters that --reason and --older-than leave
+    /// All dead letters that match --reason and --older-than
     #[arg(long)]
     all: bool,
-    /// Only those of this reason
+    /// Only dead letters with this reason
     #[arg(long, value_parser = reasons(), value_name = "REASON")]
     reason: Option<String>,
-    /// Only those that died longer ago than this
+    /// Only jobs that died longer ago than this
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     older_than: Option<Duration>,
-    /// Say how many there are, and do nothing
+    /// Print the number and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short = 'y')]
     yes: bool,
     /// Print one JSON document: the number `purged`, or `would_be_purged`

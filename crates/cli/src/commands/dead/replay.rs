@@ -16,18 +16,18 @@ use super::super::target::{LookArgs, View};
 use super::super::{Usage, duration};
 use super::select::{FilterArgs, confirm, select};
 
-/// Make new jobs of dead letters, which are gone then
+/// Turn dead letters into new jobs
 ///
-/// A new job has a job id of its own and all its attempts; it keeps the history, and `_replay_of` names the job
-/// that it was. It is sent at once: its former delay and the time at which it expired do not count any more.
+/// The new job has a new job id and all its attempts. It keeps the history, and `_replay_of` names the old job id. It
+/// is sent at once, whatever its delay and expiry were.
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
-    /// Entry ids of dead letters, or job ids of their jobs
+    /// Entry ids or job ids of dead letters
     #[arg(value_name = "ID")]
     ids: Vec<String>,
     #[command(flatten)]
     look: LookArgs,
-    /// All dead letters that --reason, --label, --url-contains and --since leave
+    /// All dead letters that match --reason, --label, --url-contains and --since
     #[arg(long, conflicts_with = "ids")]
     all: bool,
     #[command(flatten)]
@@ -35,13 +35,13 @@ pub(super) struct ReplayArgs {
     /// At most this rate, as in 50/s or 100/m [default: no limit]
     #[arg(long, value_parser = rate, value_name = "N/s")]
     rate: Option<Duration>,
-    /// The new jobs are not sent any more after this time
+    /// Do not send the new jobs after this time
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     expires_in: Option<Duration>,
-    /// Say how many there are, and do nothing
+    /// Print the number and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short = 'y')]
     yes: bool,
     /// Print one JSON document: the list `replayed`, of `job_id` and `replay_of`, and the list `failed`

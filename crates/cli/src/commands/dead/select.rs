@@ -15,16 +15,16 @@ use super::super::{Usage, duration};
 /// Which dead letters.
 #[derive(Debug, Args)]
 pub(super) struct FilterArgs {
-    /// Only those of this reason
+    /// Only dead letters with this reason
     #[arg(long, value_parser = reasons(), value_name = "REASON")]
     reason: Option<String>,
-    /// Only those whose job bears this label, its field `label`
+    /// Only jobs with this label
     #[arg(long, value_name = "LABEL")]
     label: Option<String>,
-    /// Only those whose URL contains this
+    /// Only jobs whose URL contains this
     #[arg(long, value_name = "TEXT")]
     url_contains: Option<String>,
-    /// Only those that died within this time
+    /// Only jobs that died within this time
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     since: Option<Duration>,
 }

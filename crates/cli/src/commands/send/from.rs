@@ -23,7 +23,7 @@ const MOST_TOLD: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct FromArgs {
-    /// Put in a job for each line of this file, or of standard input (`-`): a JSON object of its fields, as
+    /// Enqueue a job for each line of this file, or of standard input (`-`). A line is a JSON object:
     /// {"url": "https://example.org/", "body": {"hello": 1}}
     #[arg(
         long = "from",
