@@ -6,13 +6,15 @@ use clap::builder::PossibleValuesParser;
 
 use crate::binaries::{self, Build};
 use crate::deployment;
+use crate::links;
 use crate::step::{self, Failure, cargo};
 use crate::tidy;
 
 type Step = fn() -> Result<(), Failure>;
 
-const STEPS: [(&str, Step); 12] = [
+const STEPS: [(&str, Step); 13] = [
     ("tidy", tidy::run),
+    ("links", links::check),
     ("fmt", || step::visibly(&mut cargo(&["fmt", "--all", "--check"]))),
     ("lean-tree", lean_tree),
     ("otlp", official_exporter),

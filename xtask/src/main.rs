@@ -7,9 +7,11 @@ mod check;
 mod compose;
 mod demo;
 mod deployment;
+mod docs;
 mod engine;
 mod fuzz;
 mod images;
+mod links;
 mod stack;
 mod step;
 mod test;
@@ -39,12 +41,14 @@ enum Task {
         #[arg(last = true)]
         filter: Vec<String>,
     },
-    /// Check format, lints, documentation, the lean build and the rules of the architecture
+    /// Check format, links, lints, documentation, the lean build and the rules of the architecture
     Check {
         /// Run only this step
         #[arg(long, value_name = "NAME", value_parser = check::names())]
         only: Option<String>,
     },
+    /// Build the site of the documents and the API into target/book, after checking all links; needs mdbook
+    Docs,
     /// Compare the worker with a bare loop that does the same jobs
     Bench(bench::Options),
     /// Fuzz the parsers and decoders; needs nightly
@@ -76,6 +80,7 @@ fn main() -> ExitCode {
         Task::Picture => demo::picture(),
         Task::Test { filter } => test::run(&filter),
         Task::Check { only } => check::run(only.as_deref()),
+        Task::Docs => docs::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Chaos(options) => chaos::run(&options),

@@ -17,7 +17,7 @@ struct Source {
 
 type Rule = fn(&Source) -> Vec<String>;
 
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     gate_in_one_file,
     crate_in_its_place,
     opentelemetry_in_manifests,
@@ -30,6 +30,7 @@ const RULES: [Rule; 12] = [
     named_paths_exist,
     script_states_its_contract,
     words::old_words,
+    words::neutral_crates,
 ];
 
 /// Where code may name a crate. A `*` at the end of a name matches any rest.
@@ -43,24 +44,24 @@ const PLACES: [Place; 8] = [
     Place {
         names: &["opentelemetry*", "tracing_opentelemetry"],
         within: "crates/",
-        only: &["crates/telemetry/src/otel", "crates/e2e/"],
+        only: &["crates/otel-facade/src/otel", "crates/e2e/"],
     },
     // Every signal leaves through the official exporters, which are built in one place.
     Place {
         names: &["opentelemetry_otlp", "opentelemetry_http"],
         within: "crates/",
-        only: &["crates/telemetry/src/otel/exporter"],
+        only: &["crates/otel-facade/src/otel/exporter"],
     },
     Place { names: &["opentelemetry_proto"], within: "crates/", only: &["crates/e2e/"] },
     Place {
         names: &["hyper", "hyper_util", "hyper_rustls", "prost", "reqwest", "tonic"],
-        within: "crates/telemetry/src/",
-        only: &["crates/telemetry/src/otel/exporter"],
+        within: "crates/otel-facade/src/",
+        only: &["crates/otel-facade/src/otel/exporter"],
     },
     Place {
         names: &["fred"],
         within: "crates/",
-        only: &["crates/redis-telemetry/", "crates/queue/", "crates/e2e/"],
+        only: &["crates/fred-otel/", "crates/queue/", "crates/e2e/"],
     },
     Place {
         names: &["hyper", "hyper_util"],
@@ -103,7 +104,7 @@ fn read(folder: &str, sources: &mut Vec<Source>) -> Result<(), Failure> {
 }
 
 fn gate_in_one_file(source: &Source) -> Vec<String> {
-    const HOME: &str = "crates/telemetry/src/lib.rs";
+    const HOME: &str = "crates/otel-facade/src/lib.rs";
     if !source.rust_in("crates/") {
         return Vec::new();
     }
@@ -169,7 +170,7 @@ fn opentelemetry_in_manifests(source: &Source) -> Vec<String> {
         return Vec::new();
     }
     let home =
-        ["Cargo.toml", "crates/telemetry/Cargo.toml", "crates/e2e/Cargo.toml"].contains(&&*source.path);
+        ["Cargo.toml", "crates/otel-facade/Cargo.toml", "crates/e2e/Cargo.toml"].contains(&&*source.path);
     let (mut section, mut failures) = ("", Vec::new());
     for (line, text) in (1..).zip(source.text.lines().map(str::trim)) {
         if text.starts_with('[') {
@@ -197,8 +198,9 @@ fn default_features(source: &Source) -> Vec<String> {
     let defaults = source.lines(|line| line.split('=').next().is_some_and(|key| key.trim() == "default"));
     let otel = source.lines(|line| line.split_whitespace().collect::<String>() == "default=[\"otel\"]");
     match name {
-        "telemetry" => {
-            let rule = "`telemetry` has no default: it would switch OpenTelemetry on for the whole workspace";
+        "otel-facade" => {
+            let rule =
+                "`otel-facade` has no default: it would switch OpenTelemetry on for the whole workspace";
             defaults.into_iter().map(|line| source.failure(line, rule)).collect()
         }
         _ if otel.is_empty() => vec![source.failure(1, "needs `default = [\"otel\"]` in [features]")],
@@ -233,7 +235,7 @@ fn no_mod_rs(source: &Source) -> Vec<String> {
 }
 
 fn named_paths_exist(source: &Source) -> Vec<String> {
-    if !["crates/README.md", "crates/telemetry/README.md"].contains(&source.path.as_str()) {
+    if !["crates/README.md", "crates/telemetry.md"].contains(&source.path.as_str()) {
         return Vec::new();
     }
     let mut failures = Vec::new();
@@ -299,7 +301,7 @@ mod tests {
     fn the_gate_is_in_four_lines_of_one_file() {
         let gate = "#[cfg(feature = \"otel\")]\n";
         check(gate_in_one_file, "crates/worker/src/main.rs", gate, &[1]);
-        check(gate_in_one_file, "crates/telemetry/src/lib.rs", &gate.repeat(5), &[5]);
+        check(gate_in_one_file, "crates/otel-facade/src/lib.rs", &gate.repeat(5), &[5]);
         check(gate_in_one_file, "crates/worker/src/main.rs", "// feature = \"otel\"", &[]);
     }
 
@@ -307,8 +309,8 @@ mod tests {
     fn a_crate_is_named_only_in_its_place() {
         let text = "use opentelemetry::Key;\n// opentelemetry::Key\nlet text = \"opentelemetry::Key\";\n";
         check(crate_in_its_place, "crates/worker/src/main.rs", text, &[1]);
-        check(crate_in_its_place, "crates/telemetry/src/otel/export.rs", text, &[]);
-        check(crate_in_its_place, "crates/telemetry/src/log.rs", "(opentelemetry_sdk::X)", &[1]);
+        check(crate_in_its_place, "crates/otel-facade/src/otel/export.rs", text, &[]);
+        check(crate_in_its_place, "crates/otel-facade/src/log.rs", "(opentelemetry_sdk::X)", &[1]);
         check(
             crate_in_its_place,
             "crates/worker/src/reader.rs",
@@ -322,15 +324,15 @@ mod tests {
             "use hyper_util::rt;\nself.hyper.x(alfred::y)",
             &[1],
         );
-        check(crate_in_its_place, "crates/http-telemetry/src/lib.rs", "use hyper::body::Body;", &[]);
+        check(crate_in_its_place, "crates/hyper-otel/src/lib.rs", "use hyper::body::Body;", &[]);
     }
 
     #[test]
     fn crates_that_send_telemetry_are_named_only_with_the_exporters() {
         let text =
             "use opentelemetry_otlp::SpanExporter;\nuse opentelemetry_proto::tonic;\nhyper_util::rt::x()";
-        check(crate_in_its_place, "crates/telemetry/src/otel/queue.rs", text, &[1, 2, 3]);
-        check(crate_in_its_place, "crates/telemetry/src/otel/exporter.rs", text, &[2]);
+        check(crate_in_its_place, "crates/otel-facade/src/otel/queue.rs", text, &[1, 2, 3]);
+        check(crate_in_its_place, "crates/otel-facade/src/otel/exporter.rs", text, &[2]);
         check(crate_in_its_place, "crates/e2e/src/otlp.rs", text, &[1]);
     }
 
@@ -338,14 +340,14 @@ mod tests {
     fn manifests_keep_opentelemetry_where_a_feature_can_leave_it_out() {
         let optional = "[dependencies]\nopentelemetry = { optional = true }";
         check(opentelemetry_in_manifests, "crates/worker/Cargo.toml", optional, &[2]);
-        check(opentelemetry_in_manifests, "crates/telemetry/Cargo.toml", optional, &[]);
+        check(opentelemetry_in_manifests, "crates/otel-facade/Cargo.toml", optional, &[]);
         let for_tests = "[dev-dependencies]\ntracing-opentelemetry.workspace = true\n[dev-dependencies.opentelemetry_sdk]";
         check(opentelemetry_in_manifests, "crates/e2e/Cargo.toml", for_tests, &[2, 3]);
     }
 
     #[test]
     fn all_crates_except_telemetry_have_otel_as_their_default() {
-        check(default_features, "crates/telemetry/Cargo.toml", "[features]\ndefault = []", &[2]);
+        check(default_features, "crates/otel-facade/Cargo.toml", "[features]\ndefault = []", &[2]);
         check(default_features, "crates/worker/Cargo.toml", "[features]\ndefault = []", &[1]);
         check(default_features, "crates/worker/Cargo.toml", "[features]\ndefault = [\"otel\"]", &[]);
     }

@@ -1,6 +1,6 @@
 //! The command line: `postrider worker`, `send`, `sink`, `health`, and the commands that inspect queues.
 
-/// `println!` without its panic when the reader has closed the pipe, as in `postrider jobs list | head`.
+/// `println!` that does not panic if the reader has gone, as in `postrider jobs list | head`.
 macro_rules! say {
     ($($text:tt)*) => {{
         let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*)));
@@ -25,16 +25,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use postrider_queue::ConnectError;
+use postrider_queue::{ConnectError, names};
 use postrider_worker::RunError;
 use telemetry::{Config, Exporter, Log, LogFormat, StartError, Telemetry};
 use tracing::warn;
 
 /// Reliable HTTP jobs from Redis, with a trace for every delivery.
 ///
-/// Exit codes: 0 success; 1 the awaited job is dead, a named job does not exist, the doctor found an error, or
-/// the worker is not healthy; 2 wrong usage; 3 the awaited job is not done yet; 4 the command failed: Redis or
-/// a port cannot be used, or a part of the worker panicked.
+/// Exit codes: 0 success; 1 the awaited job is dead, a named job does not exist, `doctor` found an error,
+/// or the worker is not healthy; 2 wrong usage; 3 the awaited job is not done yet; 4 Redis or a port is not
+/// available, or a part of the worker has panicked.
 #[derive(Debug, Parser)]
 #[command(name = "postrider", version, max_term_width = 100)]
 struct Cli {
@@ -57,7 +57,7 @@ enum Command {
     Doctor(doctor::DoctorArgs),
 }
 
-/// The options of all commands are listed below a command's own.
+/// Options of all commands are listed after a command's own.
 const LAST: usize = 100;
 
 #[derive(Debug, Args)]
@@ -65,8 +65,8 @@ struct LogArgs {
     /// Format of the log lines on standard error [default: text on a terminal, json otherwise]
     #[arg(long, env = "POSTRIDER_LOG_FORMAT", global = true, display_order = LAST)]
     log_format: Option<Format>,
-    /// Lowest level to log, with exceptions by module: `info,postrider=debug` [default: info for `worker` and
-    /// `sink`, warn for the other commands]
+    /// Lowest level to log, and exceptions by module: `info,postrider=debug` [default: info for
+    /// `worker` and `sink`, else warn]
     #[arg(long = "log", env = "POSTRIDER_LOG", global = true, display_order = LAST)]
     filter: Option<String>,
 }
@@ -80,7 +80,7 @@ enum Format {
 /// The address of Redis.
 #[derive(Debug, Args)]
 struct RedisArgs {
-    /// URL of Redis: redis://[user:password@]host[:port][/database], rediss:// for TLS,
+    /// Address of Redis: redis://[user:password@]host[:port][/database], rediss:// for TLS,
     /// redis-cluster://, redis-sentinel://, redis+unix://
     // The value may hold a password: `--help` must not show it.
     #[arg(
@@ -116,8 +116,7 @@ pub fn main() -> ExitCode {
     code
 }
 
-/// An empty variable counts as unset, as OpenTelemetry's variables do: files of variables contain lines such as
-/// `POSTRIDER_QUEUE=` for values that are not set.
+/// An empty variable counts as unset, as OpenTelemetry's do: `POSTRIDER_QUEUE=` is common in files of variables.
 fn without_empty_variables(command: clap::Command) -> clap::Command {
     let is_empty = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
     command
@@ -130,8 +129,7 @@ async fn run(cli: Cli) -> ExitCode {
     rustls::crypto::ring::default_provider()
         .install_default()
         .expect("this is the first thing that the program does with TLS");
-    let mut config = Config::from_env();
-    config.service_version = Some(env!("CARGO_PKG_VERSION"));
+    let mut config = Config::of(names::PROGRAM);
     config.log = Some(cli.log.log(!matches!(cli.command, Command::Worker(_) | Command::Sink(_))));
     if !matches!(cli.command, Command::Worker(_)) {
         // Each call would make a new series with one point. And many trace receivers accept no metrics: each
@@ -179,7 +177,7 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     ExitCode::from(if usage { 2 } else { 4 })
 }
 
-/// Wrong usage of a command.
+/// An argument is wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(String);
@@ -194,7 +192,7 @@ impl LogArgs {
         };
         let level = if brief { "warn" } else { "info" };
         let filter = self.filter.clone().filter(|filter| !filter.trim().is_empty());
-        Log { format, filter: filter.unwrap_or_else(|| level.to_owned()) }
+        Log::new(format, filter.unwrap_or_else(|| level.to_owned()))
     }
 }
 
@@ -205,7 +203,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     if duration > LONGEST { Err("it must be at most 3650 days".to_owned()) } else { Ok(duration) }
 }
 
-/// A duration of at least 1 ms.
+/// A duration above zero.
 fn some_time(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
     if duration < Duration::from_millis(1) { Err("it must be at least 1ms".to_owned()) } else { Ok(duration) }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 use http::header::SET_COOKIE;
-use http_telemetry::Propagation;
+use hyper_otel::Propagation;
 use postrider_queue::job::{FlowId, FlowLimits, destination};
 use postrider_worker::WeightedQueue;
 use postrider_worker::settings::Egress;

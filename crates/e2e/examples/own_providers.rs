@@ -8,16 +8,16 @@ use std::error::Error;
 use bytes::Bytes;
 use fred::interfaces::ClientLike;
 use fred::prelude::{Builder, Config};
+use fred_otel::{Call, Options, QueryText, TracedClient};
 use http_body_util::{BodyExt, Full};
-use http_telemetry::{ConnectionOptions, Connections};
-use http_telemetry::{Traced, TracedConnector, TracedTcp};
+use hyper_otel::{ConnectionOptions, Connections};
+use hyper_otel::{Traced, TracedConnector, TracedTcp};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use opentelemetry::trace::{FutureExt, TraceContextExt, Tracer};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
-use redis_telemetry::{Call, Options, QueryText, TracedClient};
 use telemetry::Telemetry;
 use tower::ServiceExt;
 
@@ -49,11 +49,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let work = async {
         let client = Builder::from_config(Config::from_url(&redis)?).build()?;
         client.init().await?;
-        let options = Options { query_text: QueryText::Keys, ..Options::default() };
+        let options = Options::default().query_text(QueryText::Keys);
         let redis = TracedClient::with_options(client, &telemetry, options);
         let visits: i64 = redis.send(Call::new("INCR").key("visits")).await?;
 
-        let connections = Connections::new(&telemetry, ConnectionOptions::from_env());
+        let connections = Connections::new(&telemetry, ConnectionOptions::default());
         let connector = TracedConnector::new(TracedTcp::new(HttpConnector::new()), &connections);
         let client = Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(connector);
         let request = http::Request::post(&url).body(Full::from(format!("visit {visits}")))?;

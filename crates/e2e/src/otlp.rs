@@ -44,6 +44,8 @@ pub enum Mode {
     Unimplemented,
     /// Over HTTP, answers 200 with an HTML page, like a login page or a proxy.
     Page,
+    /// Takes everything, and keeps the number only: costs little, for measurements.
+    Count,
     /// Never answers.
     Hang,
     /// Accepts everything, but answers after this time.
@@ -61,6 +63,7 @@ impl Display for Mode {
             Mode::Unknown(signal) => write!(formatter, "unknown {signal}"),
             Mode::Unimplemented => formatter.write_str("unimplemented"),
             Mode::Page => formatter.write_str("page"),
+            Mode::Count => formatter.write_str("count"),
             Mode::Hang => formatter.write_str("hang"),
             Mode::Slow(delay) => write!(formatter, "slow {}", delay.as_millis()),
             Mode::Partial(rejected) => write!(formatter, "partial {rejected}"),

@@ -16,13 +16,13 @@ use fred::clients::Client;
 use fred::interfaces::ClientLike;
 use fred::types::scan::Scanner;
 use fred::types::{CustomCommand, Key, Value};
+use fred_otel::{Command, TracedClient};
 use futures_util::{Stream, StreamExt};
-use redis_telemetry::{Command, TracedClient};
 use telemetry::Telemetry;
 
 use crate::job::{EntryId, Fields, FlowId};
 use crate::redis::{
-    ConnectError, Error, Instruments, Keys, MOST_SHARDS, Operations, QueueName, Scripts, address, connect,
+    ConnectError, Error, Instruments, Keys, Operations, QueueName, SHARDS_MAX, Scripts, address, connect,
     quit, traced, unexpected,
 };
 
@@ -33,7 +33,7 @@ pub use flows::HeldFlow;
 pub use server::Server;
 pub use survey::{Survey, SurveyedConsumer};
 
-/// A connection for looking at queues. What only looks makes no span.
+/// A connection that inspects queues. Inspection makes no spans.
 #[derive(Debug)]
 pub struct Inspector {
     redis: TracedClient,
@@ -149,7 +149,7 @@ impl Inspector {
         let key = Keys::meta(queue);
         let args = vec![key.clone().into(), "shards".into(), "shards_before".into()];
         let found = array(self.command("HMGET", Some(&key), args).await?)?;
-        let most = found.iter().filter_map(Value::as_u64).max().unwrap_or(1).clamp(1, MOST_SHARDS.into());
+        let most = found.iter().filter_map(Value::as_u64).max().unwrap_or(1).clamp(1, SHARDS_MAX.into());
         Ok((0..most as u32).map(|number| Shard { queue: queue.clone(), number }).collect())
     }
 
@@ -178,7 +178,7 @@ async fn scanned<S: Scanner<Page = Vec<Key>>, T: Ord>(
     of: impl Fn(&str) -> Option<T>,
 ) -> Result<(BTreeSet<T>, bool), Error> {
     /// With 1,000 keys each.
-    const MOST_PAGES: usize = 1_000;
+    const PAGES_MAX: usize = 1_000;
     let mut pages = std::pin::pin!(pages);
     let (mut found, mut seen) = (BTreeSet::new(), 0);
     while let Some(page) = pages.next().await {
@@ -186,7 +186,7 @@ async fn scanned<S: Scanner<Page = Vec<Key>>, T: Ord>(
         let keys = page.take_results().unwrap_or_default();
         found.extend(keys.iter().filter_map(|key| of(key.as_str()?)));
         seen += 1;
-        if seen >= MOST_PAGES {
+        if seen >= PAGES_MAX {
             page.cancel();
             return Ok((found, true));
         }

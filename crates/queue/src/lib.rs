@@ -1,11 +1,12 @@
 //! Jobs in Redis: the format of a job, and every transition that it makes. Producers in Rust depend on this
 //! crate.
 //!
-//! [`Redis::enqueue`] enqueues a job, and [`Redis`] reads its result. The modules [`job`], [`work`] and
-//! [`admin`] are for the worker and its tools, and may change with any release.
+//! [`Redis::enqueue`] enqueues a job, and [`Redis`] reads its result. The modules [`job`], [`work`],
+//! [`admin`] and [`names`] are for the worker and its tools, and may change with any release.
 
 pub mod admin;
 pub mod job;
+pub mod names;
 mod produce;
 mod redis;
 mod trail;

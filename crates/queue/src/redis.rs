@@ -24,7 +24,7 @@ pub use reply::Settled;
 pub use spans::{Receives, Spans};
 
 pub(crate) use args::{ids, number, push_fields, push_leases};
-pub(crate) use client::{MOST_SHARDS, traced};
+pub(crate) use client::{SHARDS_MAX, traced};
 pub(crate) use connect::{BLOCK, address, connect, quit};
 pub(crate) use keys::{GROUP, Keys};
 pub(crate) use operation::Instruments;

@@ -1,5 +1,4 @@
-//! The transitions of a job in Redis, each one script, with their arguments. Unstable: for our own crates
-//! only.
+//! The transitions of a job in Redis. Each is one script. Unstable: only for the crates of this project.
 
 mod fetch;
 mod flow;
@@ -16,4 +15,4 @@ pub use flow::{Admission, BreakerState, FlowLimit, FlowRequest, Grant, Swept};
 pub use settle::{NewDeadLetter, Postponement, Until, WaitReason, Written};
 pub use stats::QueueStats;
 
-pub(crate) use settle::{LONGEST_DEAD, MOST_DEAD};
+pub(crate) use settle::{DEAD_AGE_MAX, DEAD_LETTERS_MAX};

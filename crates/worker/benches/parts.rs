@@ -1,4 +1,4 @@
-//! The parts of a job's way that need neither Redis nor a destination: `cargo bench -p postrider-worker`.
+//! The steps of a job that need neither Redis nor a destination: `cargo bench -p postrider-worker`.
 
 #[path = "parts/telemetry.rs"]
 mod of_telemetry;
@@ -57,7 +57,7 @@ fn judge(bencher: divan::Bencher, status: u16) {
     bencher.bench(|| Outcome::judge(black_box(&result), &policy, &at));
 }
 
-/// What the worker does of a settlement, for a group of so many jobs: Redis does the rest.
+/// The worker's part of the settlement of a group of jobs, without Redis.
 #[divan::bench(args = [1, 28, 256])]
 fn settle_a_group(bencher: divan::Bencher, jobs: u64) {
     let deliveries: Vec<Arc<Delivery>> =

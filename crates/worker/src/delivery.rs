@@ -1,4 +1,4 @@
-//! A delivery, from the entry to what is written of it.
+//! The work on one delivery, from the fetched entry to its settlement.
 
 pub(crate) mod attempt;
 pub(crate) mod flow_gate;

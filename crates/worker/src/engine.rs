@@ -1,4 +1,4 @@
-//! A worker: its shards, its loops, and its end.
+//! A worker: its configuration, its start and its shutdown.
 
 mod shards;
 
@@ -25,7 +25,7 @@ use crate::shard::list::ShardList;
 use crate::shard::slots::Slots;
 use shards::{Shards, Shared};
 
-/// A queue to read, and how often in proportion to the others.
+/// A queue to read, and its weight relative to the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WeightedQueue {
     /// The queue.
@@ -51,65 +51,66 @@ impl std::str::FromStr for WeightedQueue {
     }
 }
 
-/// What a worker does, and how much of it.
+/// The configuration of a worker.
 #[derive(Clone, Debug)]
 pub struct WorkerConfig {
-    /// Where the queues are.
+    /// The Redis server with the queues.
     pub redis_url: String,
     /// Which queues to read.
     pub queues: Vec<WeightedQueue>,
     /// How queues are chosen while several have jobs.
     pub order: Order,
-    /// How many requests are in flight at once, over all queues. Default: 64.
+    /// The maximum number of requests in flight, over all queues. Default: 64.
     pub concurrency: usize,
-    /// How long a job stays with a worker that gives no sign of life. Default: 30 s.
+    /// How long a job stays with a worker without a heartbeat. Default: 30 s.
     pub lease: Duration,
-    /// How long requests in flight may go on after the signal to stop. Default: 25 s.
+    /// How long requests in flight may continue after the signal to stop. Default: 25 s.
     pub shutdown_timeout: Duration,
     /// How requests are sent.
     pub sender: SenderConfig,
-    /// How failed attempts are repeated.
+    /// How failed attempts are retried.
     pub retry: RetryPolicies,
-    /// What requests are signed with, by the names that jobs give.
+    /// The secrets that sign requests, by the names that jobs use.
     pub secrets: Secrets,
-    /// How many attempts of each flow may be made.
+    /// The limits of flows.
     pub flows: FlowLimits,
-    /// How the traces of further attempts belong to what was before. Default: children of the producer's span.
+    /// How the traces of further attempts are connected. Default: children of the producer's span.
     pub trace_retries: Retries,
-    /// What else becomes spans. Default: reads for jobs that their producer records, and no Redis commands.
+    /// Which Redis calls become spans. Default: reads of jobs whose producer's span is recorded, and no
+    /// commands.
     pub spans: Spans,
-    /// Where the worker says how it fares. Default: nowhere.
+    /// The address of the health and metrics endpoint. Default: none.
     pub listen: Option<SocketAddr>,
 }
 
-/// The worker could not start, or not go on.
+/// The worker could not start, or could not continue.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Redis.
+    /// Redis cannot be used.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// TLS to destinations.
+    /// TLS to destinations cannot be set up.
     #[error(transparent)]
     Roots(#[from] TlsError),
-    /// The address to say how it fares.
+    /// The address of the health and metrics endpoint cannot be used.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// One of its loops, so that it ended.
-    #[error("the {0} has panicked; see the log, and start this worker anew")]
+    /// One of its loops has panicked, so it ended.
+    #[error("the {0} has panicked; see the log, and restart this worker")]
     Panicked(&'static str),
 }
 
-/// How often it is looked whether queues have more shards.
-const LOOK: Duration = Duration::from_secs(2);
-/// Once in so many looks, at the first for the first time, it is looked for jobs in shards that nobody reads.
-const LOOKS: u32 = 30;
+/// The time between two checks for new shards of queues.
+const SHARD_POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// Every 30th poll, starting with the first, also checks for jobs in shards that no worker reads.
+const POLLS_PER_REOPEN: u32 = 30;
 
-/// Works until `stop`, then ends in order: reads no more, lets requests in flight finish until the deadline or
-/// `hurry`, hands the rest back, settles, and leaves.
+/// Works until `stop`, then shuts down in order: it stops fetching, lets requests in flight finish until the
+/// deadline or `hurry`, hands the other jobs back, settles, and leaves the queues.
 ///
 /// # Errors
-/// Where it cannot start. Once it runs, trouble passes or is waited out, but for a loop that panics: then it ends in
-/// the same order by itself.
+/// If it cannot start. A running worker waits until errors pass. Only if a loop panics, it shuts down in the
+/// same order by itself.
 pub async fn run(
     config: WorkerConfig,
     telemetry: &Telemetry,
@@ -123,7 +124,7 @@ pub async fn run(
         None => None,
     };
     let result = work(&config, telemetry, shards, &health, stop, hurry).await;
-    // To the very end it says that the worker is not ready.
+    // Until the end, the endpoint reports that the worker is not ready.
     if let Some(status) = status {
         status.end().await;
     }
@@ -149,14 +150,14 @@ async fn work(
         Shared { shards: shards.clone(), slots: slots.clone(), health: health.clone(), stop: stop.clone() };
     let mut engine_shards = Shards::new(config, redis, consumer.clone(), sender, telemetry, shared);
     if let Err(error) = engine_shards.grow().await {
-        // Shards that have begun are ended in order; the reader has not.
+        // Ends the shards that have begun. The fetcher has not begun.
         stop.cancel();
         engine_shards.end(Instant::now() + config.shutdown_timeout, hurry).await;
         return Err(error.into());
     }
     let fetcher = Fetcher::new(shards.clone(), slots, config.order);
     let fetcher = tokio::spawn(health.watch("fetcher", fetcher.run(stop.clone())));
-    let gauges = Gauges::tell(telemetry);
+    let gauges = Gauges::register(telemetry);
     let sampler = gauges
         .map(|gauges| tokio::spawn(depth_sampler::run(shards, engine_shards.flows(), gauges, stop.clone())));
     health.started();
@@ -167,8 +168,8 @@ async fn work(
         consumer = consumer.name,
         "worker is ready"
     );
-    look(&mut engine_shards, health, &stop).await;
-    // Where one of the loops has panicked, the others do not know yet.
+    poll_shards(&mut engine_shards, health, &stop).await;
+    // If a loop has panicked, the others have not been stopped yet.
     stop.cancel();
     health.stopping();
     info!("stopping: no new jobs, requests in flight may finish");
@@ -182,32 +183,34 @@ async fn work(
     health.died().map_or(Ok(()), |name| Err(RunError::Panicked(name)))
 }
 
-/// Looks for further shards, and tells again what must not grow old, until stopped, or until a loop has panicked.
-async fn look(engine_shards: &mut Shards, health: &Health, stop: &CancellationToken) {
-    for look in 0_u32.. {
-        let looked = async {
-            tokio::time::sleep(LOOK).await;
-            if look % LOOKS == 0
+/// Starts new shards, and renews the reports to flows, until the worker is stopped or a loop panics.
+async fn poll_shards(engine_shards: &mut Shards, health: &Health, stop: &CancellationToken) {
+    for poll in 0_u32.. {
+        let polled = async {
+            tokio::time::sleep(SHARD_POLL_INTERVAL).await;
+            if poll % POLLS_PER_REOPEN == 0
                 && let Err(error) = engine_shards.reopen().await
             {
-                debug!(%error, "cannot look for jobs in shards that nobody reads");
+                debug!(%error, "cannot check for jobs in shards that no worker reads");
             }
             if let Err(error) = engine_shards.grow().await {
-                warn!(%error, "cannot look for further shards now");
+                warn!(%error, "cannot check for new shards now");
             }
-            engine_shards.tell_flows().await;
+            engine_shards.report_flows().await;
         };
-        // In the middle of it, too: a Redis that does not answer would put off the end. What may be left over is a
-        // consumer in a shard that is being started, which holds nothing and is removed as one of a dead worker.
+        // This also interrupts a poll: a Redis that does not answer would delay the shutdown. That may leave
+        // a consumer in a shard that was being started. It has no jobs, and other workers remove it like that
+        // of a dead worker.
         tokio::select! {
-            () = looked => {}
+            () = polled => {}
             () = stop.cancelled() => break,
             () = health.dies() => break,
         }
     }
 }
 
-/// Unique among all processes: host, process, and a random number against a process id that comes again.
+/// A name that is unique among all processes: host, process id, and a random number, since process ids
+/// repeat.
 fn consumer_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host: String =

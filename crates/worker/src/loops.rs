@@ -1,4 +1,4 @@
-//! The loops of a worker: each takes jobs, keeps them, settles them, or looks after those that wait.
+//! The loops of a worker: they fetch jobs, keep their leases, settle them, and move waiting jobs.
 
 pub(crate) mod completer;
 pub(crate) mod depth_sampler;

@@ -1,4 +1,4 @@
-//! What is recorded of jobs: spans, counts, and gauges.
+//! Metrics: counters and gauges. Also how the traces of further attempts are connected.
 
 pub(crate) mod counters;
 pub(crate) mod gauges;

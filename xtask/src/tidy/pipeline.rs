@@ -2,7 +2,7 @@
 
 use super::Source;
 
-const EXPORTERS: &str = "crates/telemetry/src/otel/exporter";
+const EXPORTERS: &str = "crates/otel-facade/src/otel/exporter";
 
 /// Traits of the SDK that could send telemetry, and the only files that may implement them.
 const PARTS: [(&str, &str); 7] = [
@@ -10,8 +10,8 @@ const PARTS: [(&str, &str); 7] = [
     ("PushMetricExporter", EXPORTERS),
     ("LogExporter", EXPORTERS),
     ("HttpClient", EXPORTERS),
-    ("SpanProcessor", "crates/telemetry/src/otel/queue"),
-    ("LogProcessor", "crates/telemetry/src/otel/logs"),
+    ("SpanProcessor", "crates/otel-facade/src/otel/queue"),
+    ("LogProcessor", "crates/otel-facade/src/otel/logs"),
     ("MetricReader", EXPORTERS),
 ];
 
@@ -76,20 +76,20 @@ mod tests {
     #[test]
     fn an_exporter_of_our_own_is_found() {
         let exporter = "impl SpanExporter for Own {\nimpl opentelemetry_sdk::logs::LogExporter for Own {\n";
-        check(parts_in_their_files, "crates/telemetry/src/otel/own.rs", exporter, &[1, 2]);
-        check(parts_in_their_files, "crates/telemetry/src/otel/exporter/sender.rs", exporter, &[]);
+        check(parts_in_their_files, "crates/otel-facade/src/otel/own.rs", exporter, &[1, 2]);
+        check(parts_in_their_files, "crates/otel-facade/src/otel/exporter/sender.rs", exporter, &[]);
         let processor = "struct SpanProcessor;\nimpl<T> SpanProcessor for Own<T> {";
         check(parts_in_their_files, "crates/worker/src/trace.rs", processor, &[2]);
-        check(parts_in_their_files, "crates/telemetry/src/otel/queue.rs", processor, &[]);
+        check(parts_in_their_files, "crates/otel-facade/src/otel/queue.rs", processor, &[]);
         let tested = format!("//! Kept.\n#[cfg(test)]\nmod tests {{\n{exporter}}}");
-        check(parts_in_their_files, "crates/telemetry/src/otel.rs", &tested, &[]);
+        check(parts_in_their_files, "crates/otel-facade/src/otel.rs", &tested, &[]);
     }
 
     #[test]
     fn an_unlisted_package_is_found() {
         let packages =
             "[dependencies]\nopentelemetry-otlp.workspace = true\nopentelemetry-zipkin = \"0.33\"\n";
-        check(known_packages, "crates/telemetry/Cargo.toml", packages, &[3]);
+        check(known_packages, "crates/otel-facade/Cargo.toml", packages, &[3]);
         check(known_packages, "Cargo.toml", "otel = [\"dep:opentelemetry-otlp\"]", &[]);
     }
 }

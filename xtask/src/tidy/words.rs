@@ -74,6 +74,19 @@ pub(super) fn old_words(source: &Source) -> Vec<String> {
     failures
 }
 
+/// Crates for other programs.
+const NEUTRAL: [&str; 3] = ["crates/otel-facade/", "crates/fred-otel/", "crates/hyper-otel/"];
+
+/// Crates for other programs do not name this product.
+pub(super) fn neutral_crates(source: &Source) -> Vec<String> {
+    if !NEUTRAL.iter().any(|folder| source.path.starts_with(folder)) {
+        return vec![];
+    }
+    let named = source.lines(|line| line.to_lowercase().contains("postrider"));
+    let rule = "the crate is for other programs: the caller supplies names of this product";
+    named.into_iter().map(|line| source.failure(line, rule)).collect()
+}
+
 /// Whether a lower-case line has a word or phrase between characters that are no letters.
 fn has_word(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
@@ -94,6 +107,17 @@ mod tests {
     fn old_words_are_found_in_names_and_in_prose() {
         assert_eq!(found("let job_ticket = 1; // The ticket.\nfn ok() {}"), 1);
         assert_eq!(found("It is parked.\nIt stands in the log, and is told of."), 3);
+    }
+
+    #[test]
+    fn only_crates_for_other_programs_may_not_name_the_product() {
+        let found = |path: &str| {
+            neutral_crates(&Source { path: path.to_owned(), text: "//! x\n\"POSTRIDER_X\"\n".to_owned() })
+                .len()
+        };
+        let paths =
+            ["crates/hyper-otel/src/x.rs", "crates/otel-facade/README.md", "crates/queue/src/names.rs"];
+        assert_eq!(paths.map(found), [1, 1, 0]);
     }
 
     #[test]

@@ -19,11 +19,10 @@ use super::render::{
 };
 use super::target::{LookArgs, View};
 
-/// List and show dead letters, replay them, or delete them
+/// List, show, replay or delete dead letters
 ///
-/// An ID is the dead letter's entry id or the job id of its job; `show` also takes the label, the job's field
-/// `label`. Dead letters are kept for about 30 days, and about the last 100,000 of each queue. Exit code 1: no
-/// such dead letter, or the command failed for some.
+/// ID is the dead letter's entry id or its job id; `show` also takes the label. Dead letters are kept for about 30
+/// days, and about the last 100,000 of a queue. Exit code 1: there is no such dead letter, or a change failed.
 #[derive(Debug, Args)]
 pub(super) struct DeadArgs {
     #[command(subcommand)]
@@ -38,17 +37,17 @@ enum Command {
     Purge(purge::PurgeArgs),
 }
 
-/// List dead letters, the newest first
+/// List dead letters, newest first
 #[derive(Debug, Args)]
 struct ListArgs {
     #[command(flatten)]
     look: LookArgs,
     #[command(flatten)]
     filter: FilterArgs,
-    /// At most this number of dead letters for each queue
+    /// At most this many of each queue
     #[arg(long, default_value = "20", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200_000))]
     limit: u32,
-    /// Print one JSON object a line for each dead letter
+    /// Print one JSON object per line, one for each dead letter
     #[arg(long)]
     json: bool,
 }
@@ -56,7 +55,7 @@ struct ListArgs {
 /// Show a dead letter with all its fields and attempts; possible secrets are masked
 #[derive(Debug, Args)]
 struct ShowArgs {
-    /// The entry id, job id or label
+    /// Entry id of the dead letter, job id or label
     id: String,
     #[command(flatten)]
     look: LookArgs,

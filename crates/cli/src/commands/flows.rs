@@ -13,15 +13,15 @@ use telemetry::Telemetry;
 use super::render::{brief, plain, table, time};
 use super::target::LookArgs;
 
-/// Show flows whose breaker is open or that hold jobs
+/// Show flows with an open breaker or held jobs
 ///
-/// A breaker opens after several attempts in a row without a response: nothing is sent. Then it is half-open: one
-/// attempt is sent as a trial. With --queue, only flows that hold jobs of these queues are shown.
+/// A breaker opens after consecutive attempts without a response; nothing is sent then. Later it is half-open: one
+/// attempt is made as a trial. With --queue, only flows that hold jobs of these queues are shown.
 #[derive(Debug, Args)]
 pub(super) struct FlowsArgs {
     #[command(flatten)]
     look: LookArgs,
-    /// Print one JSON object a line for each flow
+    /// Print one JSON object per line, one for each flow
     #[arg(long)]
     json: bool,
 }

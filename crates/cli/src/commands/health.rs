@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-/// Check whether a running worker is healthy
+/// Check the health of a running worker
 ///
-/// It calls the address that the worker listens on, and prints the result in one sentence. Exit codes: 0 healthy,
-/// 1 not. It is a health check for containers without a shell.
+/// Calls the worker's --listen address and prints one sentence. Exit codes: 0 healthy, 1 not. A health check for
+/// containers without a shell.
 #[derive(Debug, Args)]
 pub(super) struct HealthArgs {
-    /// The address that the worker listens on, its --listen
+    /// Address of the worker: its --listen
     #[arg(long, env = "POSTRIDER_LISTEN", value_name = "ADDR:PORT")]
     listen: Option<String>,
-    /// Check only that the process runs (/livez), not that it takes jobs (/readyz)
+    /// Check only that the process runs (/livez), not that it fetches jobs (/readyz)
     #[arg(long)]
     live: bool,
-    /// How long to wait for the response
+    /// Longest time to wait for the response
     #[arg(long, default_value = "3s", value_parser = super::some_time, value_name = "DURATION")]
     timeout: Duration,
 }

@@ -15,11 +15,11 @@ use super::render::{
 use super::results;
 use super::target::{LookArgs, View};
 
-/// List and show jobs that are not dead, cancel them, or run them now
+/// List and show live jobs, cancel them, or run them now
 ///
-/// An ID is one of: the job id, which `send` prints; the entry id in the stream; the label, the job's field
-/// `label`. A job id is found directly. A label is searched for among at most 10,000 entries and 10,000 waiting
-/// jobs of each queue. Exit code 1: no such job, or the command failed for a job.
+/// ID is the job id that `send` prints, the id of the job's entry in the stream, or its label. A job id is found at
+/// once; a label is searched among at most 10,000 entries and 10,000 waiting jobs of each queue. Exit code 1: there
+/// is no such job, or the change failed.
 #[derive(Debug, Args)]
 pub(super) struct JobsArgs {
     #[command(subcommand)]
@@ -30,15 +30,15 @@ pub(super) struct JobsArgs {
 enum Command {
     List(ListArgs),
     Show(ShowArgs),
-    /// Cancel a job: it becomes a dead letter with the reason `cancelled`
+    /// Cancel a job: it is dead-lettered with the reason `cancelled`
     ///
-    /// A running job is taken from its worker, but its request may have been sent.
+    /// The request of a running job may have been sent already.
     Cancel(ActArgs),
     /// Run a scheduled or held job now
     RunNow(ActArgs),
 }
 
-/// List jobs: running, then ready, then scheduled by due time, then held by their flow
+/// List jobs: running, ready, scheduled by due time, then held
 #[derive(Debug, Args)]
 struct ListArgs {
     #[command(flatten)]
@@ -46,10 +46,10 @@ struct ListArgs {
     /// Only jobs in this state
     #[arg(long, value_enum)]
     state: Option<Only>,
-    /// At most this number of jobs for each queue
+    /// At most this many of each queue
     #[arg(long, default_value = "20", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     limit: u16,
-    /// Print one JSON object a line for each job
+    /// Print one JSON object per line, one for each job
     #[arg(long)]
     json: bool,
 }
@@ -62,15 +62,14 @@ enum Only {
     Held,
 }
 
-/// Show a job with all its fields, or its result while that is kept; possible secrets are masked
+/// Show a job with all its fields, or its result while it is kept; possible secrets are masked
 #[derive(Debug, Args)]
 struct ShowArgs {
     /// The job id, entry id or label
     id: String,
     #[command(flatten)]
     look: LookArgs,
-    /// Print one JSON document: the lists `jobs` and `results`, and `cut`: whether the search stopped at its
-    /// limit
+    /// Print one JSON document: the list `jobs`, `cut` if the search was incomplete, and the list `results`
     #[arg(long)]
     json: bool,
     /// Show secrets, too
@@ -85,11 +84,10 @@ struct ActArgs {
     id: String,
     #[command(flatten)]
     look: LookArgs,
-    /// If several jobs have this label, act on all of them
+    /// Apply to all jobs with this label, if there are several
     #[arg(long)]
     all: bool,
-    /// Print one JSON document: the list `jobs` with the `outcome` of each, and `cut`: whether the search
-    /// stopped at its limit
+    /// Print one JSON document: the list `jobs` with the `outcome` of each, and `cut` if the search was incomplete
     #[arg(long)]
     json: bool,
 }
@@ -212,7 +210,7 @@ impl ActArgs {
     }
 }
 
-/// The outcome of an action.
+/// The outcome of a change.
 struct Outcome {
     ok: bool,
     name: &'static str,
@@ -231,7 +229,7 @@ impl Outcome {
 }
 
 impl Act {
-    /// A job may move from one state to another between the search and the action: then it is searched for again.
+    /// A job may move while the command runs, so it is searched again.
     async fn on(self, view: &View, job: &FoundJob) -> Result<Outcome, Box<dyn Error>> {
         const TRIES: usize = 3;
         let mut job = job.clone();
@@ -296,7 +294,7 @@ async fn find(view: &View, id: &str) -> Result<(Vec<FoundJob>, bool), Box<dyn Er
     Ok((jobs, cut))
 }
 
-/// Reports a search that was cut, or that found nothing.
+/// Prints where the command has searched, unless all is well.
 fn said_where(view: &View, id: &str, found: usize, cut: bool) -> ExitCode {
     if cut {
         eprintln!(

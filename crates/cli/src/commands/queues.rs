@@ -15,7 +15,7 @@ use super::RedisArgs;
 use super::render::{brief, table};
 use super::target::{LookArgs, name};
 
-/// Show queues: the number of jobs in each state, the age of the oldest, the workers
+/// Show queues: jobs by state, age of the oldest ready job, workers
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct QueuesArgs {
@@ -23,7 +23,7 @@ pub(super) struct QueuesArgs {
     command: Option<Command>,
     #[command(flatten)]
     look: LookArgs,
-    /// Print one JSON object a line for each queue
+    /// Print one JSON object per line, one for each queue
     #[arg(long)]
     json: bool,
 }
@@ -33,16 +33,16 @@ enum Command {
     Shards(ShardsArgs),
 }
 
-/// Change the number of shards of a queue while jobs run
+/// Change a queue's number of shards while jobs run
 ///
-/// Running workers read new shards within seconds. If the number shrinks, the higher shards get no new jobs and
-/// are read until they are empty.
+/// Running workers read new shards within seconds. With fewer shards, the higher ones get no new jobs and are read
+/// until they are empty.
 #[derive(Debug, Args)]
 struct ShardsArgs {
-    /// The queue
+    /// Queue
     #[arg(value_parser = name)]
     queue: QueueName,
-    /// The number of shards, 1 to 64
+    /// Number of shards, 1 to 64
     #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     shards: u32,
     #[command(flatten)]
@@ -103,7 +103,7 @@ fn print(surveys: &[(&Shard, Survey)]) {
         .flat_map(|(queue, survey)| survey.consumers.iter().map(|worker| worker_row(queue, worker)))
         .collect();
     if !workers.is_empty() {
-        say!("\n{}", table(["QUEUE", "WORKER", "RUNNING", "LAST SEEN", "STATE", "VERSION"], workers));
+        say!("\n{}", table(["QUEUE", "WORKER", "IN FLIGHT", "LAST SEEN", "STATE", "VERSION"], workers));
     }
     for (queue, survey) in surveys {
         survey.faults.iter().for_each(|fault| eprintln!("note: queue {queue}: {fault}"));
@@ -158,7 +158,7 @@ fn json_of(queue: &Shard, survey: &Survey) -> Value {
     json!({
         "queue": queue.to_string(),
         "ready": survey.ready,
-        "in_flight": survey.in_flight,
+        "running": survey.in_flight,
         "scheduled": survey.scheduled,
         "held": survey.held_back(),
         "waiting": survey.waiting,

@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use http::Uri;
-use http_telemetry::is_secret;
+use hyper_otel::is_secret;
 use postrider_queue::job::Fields;
 use serde_json::{Map, Value, json};
 
-/// The text that replaces a secret.
+/// Shown instead of a secret.
 const MASK: &str = "REDACTED";
 /// Longer texts are cut in tables, characters.
 const LONGEST_TEXT: usize = 1_000;
@@ -69,7 +69,7 @@ pub(super) fn url(fields: &Fields) -> String {
 
 fn masked_url(url: &[u8]) -> String {
     let Ok(uri) = Uri::try_from(url) else { return "(not a URL)".to_owned() };
-    http_telemetry::redacted(&uri)
+    hyper_otel::redacted(&uri)
 }
 
 fn masked_headers(headers: &[u8]) -> String {

@@ -23,13 +23,12 @@ use from::FromArgs;
 
 /// Enqueue a job; with --wait, print its outcome
 ///
-/// With --from, enqueue a job for each line of a file. A line is a JSON object of a job's fields: `url` is required,
-/// `headers` is an object, and `body` is a text, which is sent unchanged, or any other JSON. A job with a `key` is
-/// enqueued only once within --key-ttl, so a file of such jobs can be sent again safely.
+/// With --from, each line of a file is a job: a JSON object with the job's fields. `url` is required, `headers` is an
+/// object, `body` is text that is sent unchanged or any other JSON. A job with a `key` is enqueued once within
+/// --key-ttl, so that such a file can be sent again without harm.
 ///
-/// A file is checked as a whole before its first job is enqueued. A pipe cannot be read twice, so its lines are
-/// checked one by one: the jobs before a wrong line are enqueued. After an error, the message contains the --skip to
-/// continue with.
+/// A file is checked whole before its first job is enqueued. A pipe cannot be read twice, so it is checked line by
+/// line: jobs before a wrong line are enqueued then. An error in the middle names the --skip to continue with.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "postrider send [OPTIONS] [METHOD] <URL>\n       postrider send [OPTIONS] --from <FILE>"
@@ -42,52 +41,52 @@ pub(super) struct SendArgs {
     from: FromArgs,
     #[command(flatten)]
     redis: RedisArgs,
-    /// A header of the request; may be given several times
+    /// Header of the request; repeatable
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
-    /// The body of the request; `@FILE` reads it from a file, `@-` from standard input
+    /// Body of the request; `@FILE` reads a file, `@-` reads standard input
     #[arg(short = 'd', long = "data", value_name = "DATA")]
     data: Option<String>,
-    /// The queue
+    /// Queue
     #[arg(long, env = "POSTRIDER_QUEUE", default_value = "default", value_parser = name, value_name = "NAME")]
     queue: QueueName,
-    /// A label, which the destination and the tools show: letters, digits, `_` and `-`
+    /// Your own name for the job, shown to the destination and in the tools: letters, digits, `_` and `-`
     #[arg(long)]
     label: Option<String>,
-    /// Enqueue the job only once under this key, even if the command is repeated, which prints the first job's id
+    /// Idempotency key: enqueue the job once, however often the command is repeated
     #[arg(long, value_parser = key, value_name = "KEY")]
     key: Option<String>,
-    /// How long a key is remembered
+    /// Time for which a key is remembered
     #[arg(long, default_value = "24h", value_parser = some_time, value_name = "DURATION")]
     key_ttl: Duration,
-    /// Refuse the job if the queue holds this number of jobs [default: no limit]
+    /// Refuse if the queue contains this many jobs [default: no limit]
     #[arg(long, env = "POSTRIDER_QUEUE_CAP", value_name = "N")]
     cap: Option<u64>,
-    /// Name of the job's retry policy in the worker's configuration
+    /// Name of a retry policy in the worker's configuration
     #[arg(long, value_name = "NAME")]
     retry: Option<String>,
-    /// Flow of the job; the jobs of a flow are limited together [default: one flow for each host and port]
+    /// Flow: jobs of one flow are limited together [default: the destination's host and port]
     #[arg(long, value_name = "KEY")]
     flow: Option<String>,
-    /// Delay the job by this time
+    /// Send the job after this time
     #[arg(long = "in", value_parser = duration, value_name = "DURATION")]
     delay: Option<Duration>,
-    /// Delay the job until this time, RFC 3339 in UTC: 2026-12-24T18:00:00Z
+    /// Send the job not before this time, RFC 3339 and UTC: 2026-12-24T18:00:00Z
     #[arg(long, value_parser = time, value_name = "TIME", conflicts_with = "delay")]
     at: Option<u64>,
     /// Deadline of each attempt [default: the worker's]
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     timeout: Option<Duration>,
-    /// Name of the secret with which the worker signs or authenticates the request
+    /// Name of the secret that the worker signs the request with
     #[arg(long, value_name = "NAME")]
     secret: Option<String>,
-    /// The number of attempts [default: the worker's]
+    /// Maximum number of attempts [default: the worker's]
     #[arg(long, value_name = "N")]
     max_attempts: Option<u32>,
-    /// Wait until the job is delivered or dead, and print which
+    /// Wait until the job is delivered or dead, and print the outcome
     #[arg(long)]
     wait: bool,
-    /// The longest time to wait
+    /// Longest time to wait
     #[arg(long, default_value = "60s", value_parser = duration, value_name = "DURATION")]
     wait_timeout: Duration,
     /// Print one JSON object

@@ -16,8 +16,8 @@ use tracing::info;
 
 /// Run a small echo server for trying things out
 ///
-/// It responds to every request with 200 and the request as JSON; to /status/CODE with that code, and to
-/// /delay/MS after that number of milliseconds.
+/// Responds with 200 and the request as JSON; to /status/CODE with that code, to /delay/MS after that many
+/// milliseconds.
 #[derive(Debug, Args)]
 pub(super) struct SinkArgs {
     /// Address to listen on
@@ -47,8 +47,8 @@ async fn answer(request: Request<Bytes>) -> Response<Full<Bytes>> {
         tokio::time::sleep(Duration::from_millis(millis.into())).await;
     }
     let status = rest("/status/").and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::OK);
-    let label =
-        request.headers().get("postrider-label").and_then(|label| label.to_str().ok()).unwrap_or_default();
+    let label = request.headers().get("postrider-label");
+    let label = label.and_then(|label| label.to_str().ok()).unwrap_or_default();
     let (method, bytes) = (request.method(), request.body().len());
     info!(%method, path, label, bytes, status = status.as_u16(), "request");
     let mut response = Response::new(Full::new(Bytes::from(format!("{}\n", echo(&request)))));

@@ -14,7 +14,7 @@ use super::RedisArgs;
 pub(super) struct LookArgs {
     #[command(flatten)]
     redis: RedisArgs,
-    /// Name of a queue; may be given several times [default: all queues that are found]
+    /// Queue; repeatable [default: all queues in this Redis]
     #[arg(long, env = "POSTRIDER_QUEUE", value_delimiter = ',', value_parser = name, value_name = "NAME")]
     queue: Vec<QueueName>,
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use http_telemetry::{BadRecipient, ConnectionOptions, Options, Propagation, Recipient, Recipients};
-use postrider_queue::QueueName;
+use hyper_otel::{BadRecipient, ConnectionOptions, Options, Propagation, Recipient, Recipients};
 use postrider_queue::work::{Receives, Spans};
+use postrider_queue::{QueueName, names};
 use postrider_worker::settings::Order;
 use postrider_worker::settings::Retries;
 use postrider_worker::settings::{BadProxy, HttpConfig, SenderConfig};
@@ -29,61 +29,62 @@ use crate::config::Config;
 pub(super) struct WorkerArgs {
     #[command(flatten)]
     redis: RedisArgs,
-    /// A queue to read, and its weight: a queue of weight 4 gets four jobs for each job of a queue of weight 1,
-    /// while both have jobs; may be given several times [default: the queues of --config, else `default`]
+    /// Queue to read, with an optional weight: a queue of weight 4 gets four times the share of a queue of
+    /// weight 1; repeatable [default: those of --config, else default]
     #[arg(long, env = "POSTRIDER_QUEUE", value_delimiter = ',', value_name = "NAME[:WEIGHT]")]
     queue: Vec<WeightedQueue>,
-    /// Read queues in strict order: each queue only while those before it are empty
+    /// Read the queues in the given order: a queue only while all before it are empty
     #[arg(long, env = "POSTRIDER_STRICT_ORDER")]
     strict_order: bool,
-    /// A TOML file with queues, retry policies, flows, egress rules, secrets and more
+    /// TOML file with queues, retry policies, flows, egress rules, secrets and more
     #[arg(long, env = "POSTRIDER_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The number of concurrent requests, over all queues
+    /// Maximum number of requests in flight, over all queues
     #[arg(long, env = "POSTRIDER_CONCURRENCY", default_value = "64", value_parser = at_least_one, value_name = "N")]
     concurrency: usize,
-    /// How long a worker without a heartbeat keeps its jobs; then another worker takes them over
+    /// Time after which other workers take over the jobs of a silent worker
     #[arg(long, env = "POSTRIDER_LEASE", default_value = "30s", value_parser = lease, value_name = "DURATION")]
     lease: Duration,
-    /// How long running requests may continue after the signal to stop
+    /// Time for requests in flight to finish after the signal to stop
     #[arg(long, env = "POSTRIDER_SHUTDOWN_TIMEOUT", default_value = "25s", value_parser = duration, value_name = "DURATION")]
     shutdown_timeout: Duration,
-    /// Allow jobs to reach this, besides public addresses: NET, HOST, *.HOST or *, each also with :PORT; may be
-    /// given several times, and adds to `allow` of --config
+    /// Allow jobs to reach this besides public addresses: NET, HOST, *.HOST or *, each also with :PORT;
+    /// repeatable, and added to `allow` of --config
     #[arg(long, env = "POSTRIDER_EGRESS_ALLOW", value_delimiter = ',', value_parser = allow, value_name = "RULE")]
     egress_allow: Vec<Option<Rule>>,
     /// Send all requests through this proxy, http://[USER:PASSWORD@]HOST:PORT
     #[arg(long, env = "POSTRIDER_HTTP_PROXY", hide_env_values = true, value_name = "URL")]
     http_proxy: Option<String>,
-    /// Destinations that receive the trace context of jobs: all, none, or a list of HOST, *.HOST or *, each also
-    /// with :PORT [default: that of --config, else all]
+    /// Destinations that receive the trace context of a job: all, none, or a list of HOST, *.HOST or *, each
+    /// also with :PORT [default: that of --config, else all]
     #[arg(long, env = "POSTRIDER_TRACES_TO", value_name = "all|none|HOSTS")]
     traces_to: Option<String>,
-    /// A destination that receives the baggage of jobs: HOST, *.HOST or *, each also with :PORT; may be given
-    /// several times [default: those of --config, else none]
+    /// Destination that receives the baggage of a job: HOST, *.HOST or *, each also with :PORT; repeatable
+    /// [default: those of --config, else none]
     #[arg(long, env = "POSTRIDER_BAGGAGE_TO", value_delimiter = ',', value_parser = recipient, value_name = "HOST")]
     baggage_to: Vec<Option<Recipient>>,
-    /// Deadline of each attempt of a job without `timeout_ms`
+    /// Deadline of an attempt if its job has no `timeout_ms`
     #[arg(long, env = "POSTRIDER_TIMEOUT", default_value = "30s", value_parser = some_time, value_name = "DURATION")]
     timeout: Duration,
-    /// The number of attempts of a job without `max_attempts` [default: 10]
+    /// Maximum number of attempts if the job has no `max_attempts` [default: 10]
     #[arg(long, env = "POSTRIDER_MAX_ATTEMPTS", value_parser = clap::value_parser!(u32).range(1..=100), value_name = "N")]
     max_attempts: Option<u32>,
-    /// The longest wait before the second attempt; it doubles for each further attempt [default: 1s]
+    /// Longest wait before the second attempt; it doubles with each further attempt
+    /// [default: 1s]
     #[arg(long, env = "POSTRIDER_RETRY_BASE", value_parser = duration, value_name = "DURATION")]
     retry_base: Option<Duration>,
-    /// The longest wait before any attempt [default: 1h]
+    /// Longest wait before any attempt [default: 1h]
     #[arg(long, env = "POSTRIDER_RETRY_CAP", value_parser = duration, value_name = "DURATION")]
     retry_cap: Option<Duration>,
-    /// The trace of a further attempt: below the producer's span (`parent`), a new trace with links (`link`), or
-    /// a new trace without links (`none`) [default: parent]
+    /// Trace of a retry: a child of the producer's span (`parent`), its own trace with links (`link`), or its
+    /// own trace without links (`none`) [default: parent]
     #[arg(long, env = "POSTRIDER_TRACE_RETRIES", value_name = "HOW", value_parser = str::parse::<Retries>)]
     trace_retries: Option<Retries>,
-    /// Make a span of each read that fetches jobs: only if the producer's span of a job is sampled (`sampled`), or
-    /// always (`always`) [default: sampled]
+    /// Reads that become spans: those with a job whose producer is sampled (`sampled`), or all that fetched
+    /// jobs (`always`) [default: sampled]
     #[arg(long, env = "POSTRIDER_TRACE_RECEIVE", value_name = "WHICH", value_parser = str::parse::<Receives>)]
     trace_receive: Option<Receives>,
-    /// Make a span of each Redis command, below the span of its operation [default: false]
+    /// Make each Redis command a span below its operation [default: false]
     #[arg(
         long,
         env = "POSTRIDER_TRACE_REDIS",
@@ -94,7 +95,7 @@ pub(super) struct WorkerArgs {
         default_missing_value = "true"
     )]
     trace_redis: Option<bool>,
-    /// Address that serves /livez, /readyz and /metrics [default: none]
+    /// Address to serve /livez, /readyz and /metrics on [default: none]
     #[arg(long, env = "POSTRIDER_LISTEN", value_name = "ADDR:PORT")]
     listen: Option<String>,
 }
@@ -139,8 +140,8 @@ impl WorkerArgs {
                 results: file.results,
                 http,
                 identities: file.secrets.identities(),
-                recording: Options { propagation, ..Options::from_env() },
-                connections: ConnectionOptions::from_env(),
+                recording: Options::from_env(names::VARIABLE_PREFIX).propagation(propagation),
+                connections: ConnectionOptions::from_env(names::VARIABLE_PREFIX),
             },
             retry,
             flows: file.flows,

@@ -1,6 +1,6 @@
 //! The table `[propagation]`.
 
-use http_telemetry::{Propagation, Recipients};
+use hyper_otel::{Propagation, Recipients};
 
 use super::table::Table;
 
@@ -10,5 +10,5 @@ pub(super) fn read(table: &mut Table<'_, '_>) -> Propagation {
     } else {
         table.text("traces_to").unwrap_or_default()
     };
-    Propagation { traces, baggage: table.texts("baggage_to", str::parse) }
+    Propagation::default().traces(traces).baggage(table.texts("baggage_to", str::parse))
 }

@@ -80,7 +80,7 @@ fn every_wrong_egress_rule_is_reported_with_its_line() {
 #[test]
 fn the_recipients_of_context_are_a_word_or_a_list_and_every_wrong_host_is_reported() {
     let read = |text: &str| Config::parse(&format!("[propagation]\n{text}\n")).unwrap().propagation;
-    let hosts = |text: &str| text.parse::<http_telemetry::Recipients>().unwrap();
+    let hosts = |text: &str| text.parse::<hyper_otel::Recipients>().unwrap();
     assert_eq!(read("traces_to = \"none\"").traces, hosts("none"));
     assert_eq!(read("baggage_to = [\"*.a.test\"]").baggage, ["*.a.test".parse().unwrap()]);
     assert_eq!(read("traces_to = [\"a.test\", \"b.test:1\"]").traces, hosts("a.test,b.test:1"));

@@ -1,4 +1,4 @@
-//! Whatever stands in the configuration file, it is read, or each problem has a line of the file.
+//! Any configuration file is read, or each problem has a line of the file.
 
 use postrider::internals::Config;
 

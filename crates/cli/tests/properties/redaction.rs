@@ -6,7 +6,7 @@ use http::Uri;
 /// The text of a URL.
 pub(crate) fn check(data: &[u8]) {
     let Ok(uri) = Uri::try_from(data) else { return };
-    let shown = http_telemetry::redacted(&uri);
+    let shown = hyper_otel::redacted(&uri);
     assert!(shown.len() <= 2048, "{} bytes", shown.len());
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     if let Some((user, host)) = authority.rsplit_once('@')

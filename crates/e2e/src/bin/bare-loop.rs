@@ -21,6 +21,10 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+/// The worker's allocator where it has telemetry, so that what is compared is the work.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Http = hyper_util::client::legacy::Client<HttpConnector, Full<Bytes>>;
 type AnyError = Box<dyn Error>;
 

@@ -22,7 +22,7 @@ fn trace(job: usize) -> String {
     format!("{job:032x}")
 }
 
-/// Sends so many jobs, one after the other, to `localhost` there, and returns who got all of the worker's telemetry.
+/// Sends jobs to `localhost` there, one after the other, and returns the receiver of the worker's telemetry.
 fn send(destination: &Hostile, scheme: &str, settings: &str, jobs: usize) -> Receiver {
     let redis = RedisServer::start();
     let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
@@ -45,7 +45,7 @@ fn send(destination: &Hostile, scheme: &str, settings: &str, jobs: usize) -> Rec
     receiver
 }
 
-/// The spans of the attempts of so many jobs, in order, when so much was measured.
+/// The spans of the attempts of `jobs` jobs, in order, once all were measured.
 fn attempts(
     destination: &Hostile,
     scheme: &str,
@@ -66,11 +66,11 @@ fn attempts(
 }
 
 fn has(span: &SpanRecord, part: &str) -> bool {
-    let seconds = span.attributes.get(&format!("postrider.http.{part}.duration"));
+    let seconds = span.attributes.get(&format!("hyper.{part}.duration"));
     seconds.and_then(serde_json::Value::as_f64).is_some_and(|seconds| seconds > 0.0)
 }
 
-/// Has so many jobs delivered there, and returns the last one's process span and the spans of its requests,
+/// Has `jobs` jobs delivered there, and returns the last one's process span and the spans of its requests,
 /// in order.
 fn spans_of_the_last(destination: &Hostile, jobs: usize) -> (SpanRecord, Vec<SpanRecord>) {
     let receiver = send(destination, "http", "[http]\nbody_timeout = \"200ms\"\n", jobs);
@@ -98,7 +98,7 @@ fn the_first_attempt_tells_how_its_connection_was_made_and_the_next_that_it_was_
     let spans = attempts(&destination, "https", &settings, 2, CONNECTED);
     for (span, reused) in spans.iter().zip([false, true]) {
         assert_eq!(span.attributes["http.response.status_code"], json!(200), "{span:#?}");
-        assert_eq!(span.attributes["postrider.http.connection.reused"], json!(reused));
+        assert_eq!(span.attributes["hyper.connection.reused"], json!(reused));
         assert_eq!(span.attributes["network.peer.address"], json!("127.0.0.1"));
         assert_eq!(span.attributes["network.peer.port"], json!(destination.port()));
         for part in ["dns", "connect", "tls"] {
@@ -114,14 +114,14 @@ fn an_attempt_that_ends_on_the_way_tells_how_far_it_came() {
     let settings = "[http]\nheaders_timeout = \"200ms\"\n";
     let span = attempts(&silent, "http", settings, 1, CONNECTED).remove(0);
     assert_eq!(span.text("error.type").as_deref(), Some("headers_timeout"));
-    assert_eq!(span.attributes["postrider.http.connection.reused"], json!(false));
+    assert_eq!(span.attributes["hyper.connection.reused"], json!(false));
     assert_eq!(span.attributes["network.peer.port"], json!(silent.port()));
     assert!(has(&span, "dns") && has(&span, "connect") && !has(&span, "first_byte"), "{span:#?}");
 
     let deaf = Hostile::start(Play::Deaf, None);
     let span = attempts(&deaf, "https", "[http]\ntls_timeout = \"200ms\"\n", 1, LOOKED_UP).remove(0);
     assert_eq!(span.text("error.type").as_deref(), Some("tls_timeout"));
-    let tls = span.attributes["postrider.http.tls.duration"].as_f64();
+    let tls = span.attributes["hyper.tls.duration"].as_f64();
     assert!(tls.is_some_and(|tls| tls >= 0.2), "{span:#?}");
 }
 
@@ -156,7 +156,7 @@ fn a_body_without_an_end_shows_though_the_job_is_delivered() {
     let [post] = &posts[..] else { panic!("one request: {posts:#?}") };
     assert_eq!(post.attributes.get("http.response.status_code"), Some(&json!(200)), "{post:#?}");
     assert_eq!(post.text("error.type").as_deref(), Some("body_timeout"), "{post:#?}");
-    let told = "the response did not come to its end within 200ms".to_owned();
+    let told = "the response did not end within 200ms".to_owned();
     assert_eq!(post.status, Status::Error(told), "{post:#?}");
     assert!(post.duration() >= Duration::from_millis(200), "the span lasts as long as the body: {post:#?}");
     assert_eq!(destination.heads().len(), 1);

@@ -21,9 +21,12 @@ fn signal(protocol: &str, endpoint: &str, path: &str) -> Signal {
         "grpc" => (Protocol::Grpc, endpoint.to_owned()),
         _ => (Protocol::HttpProtobuf, format!("{endpoint}{path}")),
     };
-    let headers = Headers(vec![("x-in-code".to_owned(), "yes".to_owned())]);
-    let defaults = Config::from_lookup(|_| None).traces;
-    Signal { exporter: Exporter::Otlp, protocol, endpoint, headers, ..defaults }
+    let mut signal = Config::from_lookup(|_| None).traces;
+    signal.exporter = Exporter::Otlp;
+    signal.protocol = protocol;
+    signal.endpoint = endpoint;
+    signal.headers = Headers(vec![("x-in-code".to_owned(), "yes".to_owned())]);
+    signal
 }
 
 /// A program that has its configuration in code and sends one item of each signal.
@@ -34,7 +37,7 @@ fn program(protocol: &str, endpoint: &str) {
     config.traces = signal(protocol, endpoint, "/v1/traces");
     config.metrics = signal(protocol, endpoint, "/v1/metrics");
     config.logs = signal(protocol, endpoint, "/v1/logs");
-    config.log = Some(Log { format: LogFormat::Text, filter: "info".to_owned() });
+    config.log = Some(Log::new(LogFormat::Text, "info"));
     end_after(config, |telemetry| {
         drop(telemetry.span(SpanKind::Internal, "in code").start(|attributes| attributes.set("a.b", 1_i64)));
         telemetry.counter("in.code", "{thing}", "Things").add(1, |_| {});
@@ -88,7 +91,7 @@ fn run_in_hostile_environment(test: &str, protocol: &str, endpoint: &str, elsewh
 
 fn assert_as_in_code(request: &RequestRecord) {
     assert_eq!(request.headers["x-in-code"], "yes");
-    assert!(request.headers["user-agent"].starts_with("postrider-telemetry/"), "{request:?}");
+    assert!(request.headers["user-agent"].starts_with("otel-facade/"), "{request:?}");
     assert!(!request.headers.contains_key("x-hostile") && !request.headers.contains_key("authorization"));
     // The exporters have no setting for "no compression". Once they do, the warning is not needed.
     let encoding = request.headers.get("grpc-encoding").or(request.headers.get("content-encoding"));

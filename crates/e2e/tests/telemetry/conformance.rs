@@ -221,7 +221,7 @@ const OPERATIONS: [&str; 16] = [
     "release",
     "dead_letter",
     "delay",
-    "postpone",
+    "hold",
     "cancel",
     "run_now",
     "purge",
@@ -245,7 +245,7 @@ fn faults_of_metrics(measured: &[MetricRecord]) -> Vec<String> {
     };
     let is_told = |name: &str| measured.iter().any(|metric| metric.name == name && !metric.points.is_empty());
     let missing = metrics::ROWS.iter().map(|row| row.0).filter(|name| !is_told(name));
-    let missing = missing.map(|name| format!("nothing is told of the metric {name:?}"));
+    let missing = missing.map(|name| format!("nothing is known of the metric {name:?}"));
     measured.iter().flat_map(of).chain(missing).collect()
 }
 

@@ -29,7 +29,7 @@ const NEW: &str = "whsec_bmV3IGtleSBmb3IgdGhlIHRlc3RzLCBwbGFudGVk";
 const OLD: &str = "whsec_b2xkIGtleSBmb3IgdGhlIHRlc3RzLCBwbGFudGVk";
 const TOKEN: &str = "planted-token-4711";
 
-/// A configuration whose secrets stand in files and variables.
+/// A configuration whose secrets are in files and variables.
 struct Setting {
     config: TextFile,
     _keys: [TextFile; 2],

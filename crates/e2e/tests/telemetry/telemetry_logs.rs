@@ -45,7 +45,7 @@ fn a_line_of_a_job_says_which_job_it_is_about(build: Build) {
     let job_id = dead_letter(&redis, &sink);
     let line = worker.wait_for_log("job dead-lettered", SOON);
     let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    assert_eq!(line["job_id"], json!("order-17"));
+    assert_eq!(line["label"], json!("order-17"));
     assert_eq!(line["job_id"], json!(job_id));
     assert_eq!(line["queue"], json!("default"));
     assert_eq!(line["attempt"], json!(1));
@@ -65,7 +65,7 @@ fn a_line_of_a_job_says_which_job_it_is_about(build: Build) {
     assert!(receiver.logs().is_empty(), "nobody has asked for them");
     let ready = worker.log().into_iter().find(|line| line.contains("worker is ready"));
     let ready: Value = serde_json::from_str(&ready.expect("it was waited for")).expect("a line is an object");
-    assert_eq!(ready["job_id"], Value::Null, "it is about no job");
+    assert_eq!(ready["label"], Value::Null, "it is about no job");
 }
 
 fn each_attempt_has_a_line_for_those_who_ask(build: Build) {
@@ -74,11 +74,11 @@ fn each_attempt_has_a_line_for_those_who_ask(build: Build) {
     let mut worker = Postrider::ready_worker(build, &redis, &arguments, &[]);
     let queue = Queue::new(&redis, "default");
     queue.enqueue(&[("url", sink.url("/status/503")), ("max_attempts", "2".to_owned())]);
-    let line = worker.wait_for_log("attempt failed, to be tried again", SOON);
+    let line = worker.wait_for_log("attempt failed; the job will be retried", SOON);
     assert!(line.contains("error_type=503") && line.ends_with("attempt=1"), "{line}");
     queue.enqueue(&[("url", sink.url("/ok")), ("label", "order-18".to_owned())]);
     let line = worker.wait_for_log("delivered", SOON);
-    assert!(line.contains("status=200") && line.contains("job_id=order-18"), "{line}");
+    assert!(line.contains("status=200") && line.contains("label=order-18"), "{line}");
 }
 
 fn a_line_for_people_says_it_too(build: Build) {
@@ -87,7 +87,7 @@ fn a_line_for_people_says_it_too(build: Build) {
     let job_id = dead_letter(&redis, &sink);
     let line = worker.wait_for_log("job dead-lettered", SOON);
     assert!(line.contains(&format!("job_id={job_id}")), "{line}");
-    assert!(line.contains("job_id=order-17") && line.ends_with("queue=default attempt=1"), "{line}");
+    assert!(line.contains("label=order-17") && line.ends_with("queue=default attempt=1"), "{line}");
 }
 
 /// The log lines that a receiver got of a worker which dead-lettered a job.
@@ -162,7 +162,7 @@ fn lines_keep_to_the_conventions_and_what_exports_them_is_not_exported() {
         let exporting = ["opentelemetry", "opentelemetry_sdk", "hyper", "hyper_util", "h2", "tonic", "tower"];
         assert!(!exporting.contains(&writer), "{line:#?}");
     }
-    // Many exports were made meanwhile, and none of them made a line that made another.
+    // Many exports were made, and none of them logged a line that caused another.
     let requests = receiver.stats().iter().map(|stats| stats.requests).sum::<u64>();
     assert!(requests > 3, "{requests}");
 }

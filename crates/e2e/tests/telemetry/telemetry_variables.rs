@@ -94,7 +94,7 @@ fn headers_go_with_each_request_of_their_signal_and_into_no_log() {
         for request in &traces {
             assert_eq!(request.headers["authorization"], "Bearer planted-1");
             assert_eq!(request.headers["x-team"], "a");
-            assert!(request.headers["user-agent"].starts_with("postrider-telemetry/"));
+            assert!(request.headers["user-agent"].starts_with("otel-facade/"));
         }
         for request in &metrics {
             assert_eq!(request.headers["x-metrics"], "planted-2");
@@ -217,7 +217,7 @@ fn a_span_holds_no_more_than_its_limits() {
 }
 
 #[test]
-fn sums_begin_anew_with_each_export_where_that_is_asked_for() {
+fn sums_restart_with_each_export_if_the_temporality_is_delta() {
     for (preference, expected) in [("delta", Temporality::Delta), ("cumulative", Temporality::Cumulative)] {
         let (receiver, _) = worked(&[("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", preference)]);
         let metrics = receiver.metrics();

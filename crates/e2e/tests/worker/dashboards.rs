@@ -134,7 +134,7 @@ fn words(text: &str) -> Vec<(usize, &str)> {
 /// Every text in the sources of the crates that is written as a metric's name is, as Prometheus writes it.
 fn known() -> BTreeSet<String> {
     let mut known = BTreeSet::new();
-    let mut folders: Vec<PathBuf> = ["telemetry", "worker", "redis-telemetry", "http-telemetry"]
+    let mut folders: Vec<PathBuf> = ["otel-facade", "queue", "worker", "fred-otel", "hyper-otel"]
         .map(|name| root().join("crates").join(name).join("src"))
         .into();
     while let Some(folder) = folders.pop() {

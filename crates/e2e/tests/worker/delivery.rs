@@ -1,4 +1,4 @@
-//! Tests of the main job: what stands in the stream is delivered, tried again or dead-lettered, in both builds.
+//! Tests of the main job: jobs are delivered, retried or dead-lettered, in both builds.
 
 use std::time::{Duration, Instant};
 

@@ -227,7 +227,7 @@ fn replica_of(nodes: &[RedisServer], home: usize) -> RedisServer {
     let replica = RedisServer::start_cluster_node();
     nodes[home].command(&["CLUSTER", "MEET", "127.0.0.1", &replica.port.to_string()]);
     let id = nodes[home].command(&["CLUSTER", "MYID"]).text();
-    // Told once: some servers begin anew each time.
+    // Logged once: some servers restart their iteration each time.
     eventually_or("the replica knows the node", SOON, || {
         match replica.command(&["CLUSTER", "REPLICATE", &id]) {
             Reply::Error(error) => Err(error),

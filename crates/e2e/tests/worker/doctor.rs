@@ -24,7 +24,7 @@ e2e::in_both_builds!(
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// What the README lists.
+/// The list in `docs/operating.md`.
 const WORKER: &str = "+ping +time +eval +evalsha +xadd +xreadgroup +xack +xdel +xclaim +xpending +xrange +xtrim +xlen \
                       +xgroup|create +xgroup|delconsumer +xinfo|groups +hget +hmget +hset +hdel +hgetall +hlen +hexists +zadd +zrem +zrange \
                       +zrangebyscore +zcard +zscore +hrandfield +pexpire +get +set +client|id +client|unblock";
@@ -178,7 +178,7 @@ fn jobs_that_stand_nowhere_are_named_and_found_by_a_worker(build: Build) {
     assert_eq!(doctor(build, &redis.url(), &[]), (0, vec!["warn schedule".to_owned()]));
     let limited = user(&redis, &[WORKER]);
     let mut worker = Postrider::ready_worker(build, &redis, &[], &[("POSTRIDER_REDIS_URL", &limited)]);
-    worker.wait_for_log("jobs waited for nothing that ends", SOON);
+    worker.wait_for_log("requeued orphaned jobs", SOON);
     sink.wait_for(3, SOON);
     queue.wait_until_drained(SOON);
     assert_eq!(worker.stop().code(), Some(0));

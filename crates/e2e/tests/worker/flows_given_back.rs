@@ -124,7 +124,7 @@ fn a_limit_of_concurrency_is_kept_while_a_worker_ends() {
     let began = Instant::now();
     let _second = configured(Build::Otel, &redis, &config, &[]);
     first.signal(Signal::SIGTERM);
-    // What is told of attempts is believed for 15 s, which is less than they take.
+    // Reported attempts count for 15 s, which is less than they take.
     assert_eq!(first.wait_exit(SOON).code(), Some(0));
     assert!(began.elapsed() > Duration::from_secs(15), "the attempts took long enough to be forgotten");
     let requests = sink.wait_for(2 * MOST, SOON);

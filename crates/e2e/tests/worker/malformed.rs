@@ -27,7 +27,7 @@ fn headers(text: &str) -> Fields {
     with("headers", text)
 }
 
-/// Entries, and a part of what is told of each.
+/// Entries, and a part of the error of each.
 fn cases() -> Vec<(Fields, &'static str)> {
     [fields_that_are_wrong(), urls(), all_headers()].concat()
 }
@@ -103,8 +103,8 @@ fn fields_that_are_wrong() -> Vec<(Fields, &'static str)> {
     let mut cases = vec![
         (vec![("body", b"there is no url".to_vec())], "`url` is missing"),
         (vec![("", vec![])], "`url` is missing"),
-        ([with("body", "a"), with("body", "b")[1..].to_vec()].concat(), "`body` stands twice"),
-        ([url("http://127.0.0.1:1/"), url("http://127.0.0.1:1/")].concat(), "`url` stands twice"),
+        ([with("body", "a"), with("body", "b")[1..].to_vec()].concat(), "`body` is given twice"),
+        ([url("http://127.0.0.1:1/"), url("http://127.0.0.1:1/")].concat(), "`url` is given twice"),
         (with("secret", "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg=="), "holds a key"),
         (with("secret", "nobody"), "no secret is named \"nobody\""),
         (with("retry", "nobody"), "no policy is named \"nobody\""),

@@ -111,7 +111,7 @@ fn paused_past_its_lease(build: Build) {
     assert_eq!(second.stop().code(), Some(0));
     first.signal(Signal::SIGCONT);
     // Its next look at the lease tells it, or its settlement: whichever comes first.
-    first.wait_for_log("the jobs are another worker's", SOON);
+    first.wait_for_log("another worker has the jobs", SOON);
     // It has settled nothing, and goes on.
     queue.enqueue(&[("url", sink.url("/ok"))]);
     sink.wait_for(3, SOON);

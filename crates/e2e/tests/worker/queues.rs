@@ -202,7 +202,7 @@ fn a_wrong_configuration_is_told_whole_and_nothing_starts() {
     assert!(output.stderr.contains("line 2") && output.stderr.contains("line 4"), "{output:?}");
 }
 
-/// Puts a job in and has it taken up so many times by a worker that is dead by now.
+/// Enqueues a job that a dead worker has fetched `times` times.
 fn taken_up(redis: &RedisServer, url: &str, times: u64) {
     let entry = Queue::new(redis, "default").enqueue(&[("url", url)]);
     let jobs = "postrider:{default}:jobs";

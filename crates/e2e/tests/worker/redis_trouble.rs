@@ -1,5 +1,5 @@
 //! Tests of what Redis can do to a worker, in both builds: the worker goes on without a restart once Redis is
-//! well again, says so a few times and no more, and does not spin meanwhile.
+//! well again, logs it a few times and no more, and does not spin.
 
 use std::time::{Duration, Instant};
 
@@ -30,9 +30,9 @@ e2e::in_both_builds!(
     it_comes_back_with_a_job_that_was_in_hand,
 );
 
-/// Reconnecting begins anew at most every five seconds, and a silence is noticed after twelve.
+/// A reconnect starts at most every five seconds, and a silence is noticed after twelve.
 const SOON: Duration = Duration::from_secs(40);
-/// Lines that a trouble may leave in the log, whatever it is: it came, it went, the group was made anew.
+/// Lines that a trouble may leave in the log, whatever it is: it came, it went, the group was created again.
 const MOST_LINES: usize = 8;
 
 /// A worker and what is around it.
@@ -245,7 +245,7 @@ fn the_connection_is_half_open(build: Build) {
     stage.ends_well();
 }
 
-/// As it is for who is still connected to the old primary after a failover: READONLY.
+/// The state of a client that is still connected to the old primary after a failover: READONLY.
 fn it_is_a_replica_for_a_while(build: Build) {
     let mut stage = Stage::plain(build);
     let nobody = e2e::redis::free_port().to_string();

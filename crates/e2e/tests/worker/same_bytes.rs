@@ -147,7 +147,7 @@ fn ids(left: &Left) -> usize {
 fn telemetry_changes_no_byte_of_a_request_but_the_context_and_of_a_job_but_its_ids() {
     let lean = left_by(Build::Lean, &[]);
     assert!(lean.requests[3].contains("traceparent: as it came\r\n"), "{}", lean.requests[3]);
-    assert!(lean.requests[5].contains("webhook-id: TICKET"), "{}", lean.requests[5]);
+    assert!(lean.requests[5].contains("webhook-id: JOB_ID"), "{}", lean.requests[5]);
     assert_eq!((lean.requests.len(), lean.jobs.len()), (REQUESTS + 2, DEAD + WAIT.len()));
     let (off, recording) = (left_by(Build::Otel, &[]), left_by(Build::Otel, &TO_NOBODY));
     assert_eq!((ids(&lean), ids(&off)), (0, 0));

@@ -147,7 +147,7 @@ fn a_job_that_is_not_due_is_held_and_one_that_is_due_stays_in_hand() {
     assert_eq!(stage.copies(MARK), settled(Script::Postpone));
 }
 
-/// The job id of a job is chosen by whoever writes `_job_id` into the stream: nothing keeps two jobs from having
+/// A producer can write any `_job_id` into the stream: nothing keeps two jobs from having
 /// the same.
 #[test]
 fn two_jobs_with_one_job_id_do_not_overwrite_each_other() {

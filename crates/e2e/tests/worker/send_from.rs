@@ -110,7 +110,7 @@ fn a_wrong_line_keeps_all_jobs_out_and_is_named(build: Build) {
     lines[800..825].fill("{}".to_owned());
     let output = send(build, &redis.url(), &file(lines), &[]);
     assert_eq!((output.code(), queue.depth()), (2, 0));
-    assert_eq!(output.stderr.matches("field `url` is missing").count(), 19, "20 are told of: {output:?}");
+    assert_eq!(output.stderr.matches("field `url` is missing").count(), 19, "20 are reported: {output:?}");
     assert!(output.stderr.contains("line 819: ") && output.stderr.contains("and 6 more"), "{output:?}");
 }
 

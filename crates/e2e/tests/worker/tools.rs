@@ -111,7 +111,7 @@ fn queues_are_counted(build: Build) {
     queue.enqueue(&[("url", sink.url("/ok"))]);
     let counted = |rows: Vec<Value>| {
         let row = &rows[0];
-        ["queue", "ready", "in_flight", "scheduled", "dead", "workers_alive"].map(|name| row[name].clone())
+        ["queue", "ready", "running", "scheduled", "dead", "workers_alive"].map(|name| row[name].clone())
     };
     let expected = [json!("mail"), json!(1), json!(1), json!(1), json!(1), json!(1)];
     let rows = lines(build, &redis, &["queues"]);

@@ -17,9 +17,9 @@ const JOBS: &str = "postrider:{default}:jobs";
 /// 50,000 jobs that wait for one and the same millisecond.
 fn schedule_all_at_once(redis: &RedisServer, url: &str) {
     let script = "for i = 1, 2500 do \
-                    local job id = ARGV[2] .. '-' .. i \
-                    redis.call('ZADD', KEYS[2], ARGV[3], job id) \
-                    redis.call('HSET', KEYS[1], job id, cmsgpack.pack({'url', ARGV[1], '_job_id', job id, '_enqueued_at', '1'})) \
+                    local job_id = ARGV[2] .. '-' .. i \
+                    redis.call('ZADD', KEYS[2], ARGV[3], job_id) \
+                    redis.call('HSET', KEYS[1], job_id, cmsgpack.pack({'url', ARGV[1], '_job_id', job_id, '_enqueued_at', '1'})) \
                   end";
     let (waiting, scheduled) = ("postrider:{default}:waiting", "postrider:{default}:scheduled");
     for batch in 0..20 {
@@ -50,7 +50,7 @@ fn jobs_that_are_due_in_one_millisecond_do_not_hold_up_the_others() {
         slowest = slowest.max(began.elapsed());
         assert!(queue.depth() <= 3_000, "the stream is not flooded: {}", queue.depth());
     }
-    assert!(sent > 10, "other jobs went on meanwhile: {sent}");
+    assert!(sent > 10, "other jobs went on: {sent}");
     queue.wait_until_drained(LONG);
     assert!(slowest < Duration::from_secs(10), "{slowest:?}");
 }

@@ -1,4 +1,4 @@
-//! What is done to a job by hand: each in one script that is harmless when repeated, and under one span.
+//! Changes single jobs by hand. Each change is one script, which is harmless when repeated, and has one span.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::{DeadLetter, FoundJob, Inspector, Place, field, text};
 use crate::job::{Admitted, EntryId, Producer};
 use crate::redis::{Error, GROUP, Keys, Operation, Operations, QueueName, number, unexpected};
 use crate::trail::{TraceparentOnly, fields as written, history};
-use crate::work::{LONGEST_DEAD, MOST_DEAD};
+use crate::work::{DEAD_AGE_MAX, DEAD_LETTERS_MAX};
 
 /// The result of cancelling a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,14 +57,14 @@ impl Inspector {
         };
         let mut bounds = vec![
             ERROR.into(),
-            number(MOST_DEAD),
-            number(LONGEST_DEAD.as_millis() as u64),
+            number(DEAD_LETTERS_MAX),
+            number(DEAD_AGE_MAX.as_millis() as u64),
             number(result.0.as_millis() as u64),
             result.1.into(),
         ];
         let reply = match &job.place {
             Place::Scheduled(_) | Place::Held { .. } => {
-                let (set, flows) = stands_in(&own, &job.place);
+                let (set, flows) = waiting_sets(&own, &job.place);
                 let keys = vec![own.waiting, set, own.dead, result_key, flows];
                 bounds.insert(0, job.id.as_str().into());
                 self.scripts.cancel_waiting.call(&self.redis, &Context::none(), keys, bounds).await?
@@ -93,7 +93,7 @@ impl Inspector {
     pub async fn run_now(&self, job: &FoundJob) -> Result<Replayed, Error> {
         let act = self.act_on(Operation::RunNow, job);
         let own = Self::keys(&job.queue);
-        let (set, flows) = stands_in(&own, &job.place);
+        let (set, flows) = waiting_sets(&own, &job.place);
         let keys: Vec<Key> = vec![own.jobs, own.waiting, set, flows];
         let args: Vec<Value> = vec![job.id.as_str().into(), Admitted::Yes.as_str().into()];
         let reply = self.scripts.run_now.call(&self.redis, &act.span.context(), keys, args).await;
@@ -102,7 +102,7 @@ impl Inspector {
         replayed
     }
 
-    /// Begins what is done to one job: in its trace, where it has one.
+    /// Begins an operation on one job, in the job's trace if it has one.
     fn act_on(&self, operation: Operation, job: &FoundJob) -> Act {
         let kept = || {
             let text = field(&job.fields, "_traceparent")?;
@@ -119,7 +119,7 @@ impl Inspector {
         act
     }
 
-    /// Begins what is done by hand.
+    /// Begins an operation by hand.
     pub(super) fn act(&self, operation: Operation, queue: &QueueName, parent: &Context) -> Act {
         let (operations, began) = (self.operations(queue), Instant::now());
         let builder = operations.span(operation).parent(parent);
@@ -142,7 +142,7 @@ impl Inspector {
         let keys = vec![own.jobs, own.dead];
         let reply = self.scripts.replay.call(&self.redis, &span.context(), keys, args).await;
         let replayed = reply.and_then(|reply| moved(&reply));
-        let error = replayed.as_ref().err().map(redis_telemetry::error_type);
+        let error = replayed.as_ref().err().map(fred_otel::error_type);
         if let Some(error) = &error {
             span.fail(error);
         }
@@ -174,7 +174,7 @@ impl Inspector {
     }
 }
 
-/// Something that is done by hand, recorded.
+/// A running operation by hand, with its span.
 pub(super) struct Act {
     pub(super) span: Span,
     operations: Arc<Operations>,
@@ -183,9 +183,9 @@ pub(super) struct Act {
 }
 
 impl Act {
-    /// It is done, or could not be.
+    /// Ends the operation, and records its error.
     pub(super) fn end(self, error: Option<&Error>) {
-        let error = error.map(redis_telemetry::error_type);
+        let error = error.map(fred_otel::error_type);
         if let Some(error) = &error {
             self.span.fail(error);
         }
@@ -193,8 +193,8 @@ impl Act {
     }
 }
 
-/// The set in which a job that waits stands, and that of the flows, which is the same where it waits for a time.
-fn stands_in(own: &Keys, place: &Place) -> (Key, Key) {
+/// The set that contains a waiting job, and the set of flows; for a scheduled job, both are the schedule.
+fn waiting_sets(own: &Keys, place: &Place) -> (Key, Key) {
     match place {
         Place::Held { flow, .. } => (own.flow(*flow), own.flows.clone()),
         _ => (own.scheduled.clone(), own.scheduled.clone()),

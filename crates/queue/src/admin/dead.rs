@@ -9,10 +9,10 @@ use super::find::{Peek, Peeked};
 use super::{Inspector, Shard, field, job_id};
 use crate::job::{EntryId, Fields};
 use crate::redis::{Error, Operation};
-use crate::work::LONGEST_DEAD;
+use crate::work::DEAD_AGE_MAX;
 
 /// How many dead letters a search reads at most: more than are kept.
-const MOST_SEARCHED: usize = 200_000;
+const SEARCHED_MAX: usize = 200_000;
 
 /// A job that ended without success.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl DeadLetter {
 impl Inspector {
     /// How long dead letters are kept.
     pub fn dead_are_kept(&self) -> Duration {
-        LONGEST_DEAD
+        DEAD_AGE_MAX
     }
 
     /// The id of the last dead letter; `None` if there is none.
@@ -101,8 +101,8 @@ impl Inspector {
     /// # Errors
     /// fred's.
     pub async fn labelled_dead(&self, queue: &Shard, label: &str) -> Result<Vec<DeadLetter>, Error> {
-        let bears = |letter: &DeadLetter| field(&letter.fields, "label").is_some_and(|own| *own == label);
-        self.search_dead(queue, bears).await
+        let has_label = |letter: &DeadLetter| field(&letter.fields, "label").is_some_and(|own| *own == label);
+        self.search_dead(queue, has_label).await
     }
 
     async fn search_dead(
@@ -111,7 +111,7 @@ impl Inspector {
         wanted: impl Fn(&DeadLetter) -> bool,
     ) -> Result<Vec<DeadLetter>, Error> {
         let (mut found, mut before, mut seen) = (Vec::new(), None, 0);
-        while seen < MOST_SEARCHED {
+        while seen < SEARCHED_MAX {
             let page = self.dead_before(queue, before).await?;
             let Some(last) = page.last() else { break };
             (before, seen) = (Some(last.entry), seen + page.len());

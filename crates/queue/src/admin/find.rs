@@ -3,7 +3,7 @@
 use fred::clients::Client;
 use fred::interfaces::KeysInterface;
 use fred::types::Value;
-use redis_telemetry::Command;
+use fred_otel::Command;
 
 use super::{FoundJob, Inspector, Place, Shard, array, field, job_id, text};
 use crate::job::{EntryId, Fields, FlowId, of_fields};
@@ -15,7 +15,7 @@ const CUT: u64 = 2_048;
 /// No value of Redis is longer, bytes.
 const WHOLE: u64 = u32::MAX as u64;
 /// How many entries, and how many waiting jobs, a search reads at most.
-const MOST_SEARCHED: usize = 10_000;
+const SEARCHED_MAX: usize = 10_000;
 /// How many jobs a call reads.
 const PAGE: u64 = 100;
 
@@ -225,7 +225,7 @@ impl Inspector {
             if last {
                 break;
             }
-            if seen >= MOST_SEARCHED {
+            if seen >= SEARCHED_MAX {
                 search.cut = true;
                 break;
             }
@@ -241,7 +241,7 @@ impl Inspector {
             if next == "0" {
                 return Ok(search);
             }
-            if seen >= MOST_SEARCHED {
+            if seen >= SEARCHED_MAX {
                 search.cut = true;
                 return Ok(search);
             }

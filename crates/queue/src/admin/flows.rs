@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fred::clients::Client;
 use fred::interfaces::ClientLike;
 use fred::types::Value;
-use redis_telemetry::Command;
+use fred_otel::Command;
 
 use super::{Inspector, Place, Shard, array, scanned, text};
 use crate::job::FlowId;

@@ -6,8 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use fred::clients::Client;
 use fred::interfaces::ClientLike;
 use fred::types::Value;
-use redis_telemetry::Command;
-use telemetry::ErrorType;
+use fred_otel::Command;
 
 use super::{Inspector, Shard, array, text};
 use crate::job::FlowId;
@@ -121,11 +120,11 @@ impl Inspector {
     async fn try_out(&self, name: &'static str, args: Vec<Value>) -> Result<String, Error> {
         match self.command(name, None, args).await {
             Ok(_) => Ok(MAY.to_owned()),
-            Err(error) => match redis_telemetry::error_type(&error) {
-                ErrorType::Redis(prefix) if prefix == "NOPERM" => Ok(error.details().to_owned()),
+            Err(error) => match fred_otel::reply_code(&error) {
+                Some("NOPERM") => Ok(error.details().to_owned()),
                 // Refused for its arguments, as intended.
-                ErrorType::Redis(_) => Ok(MAY.to_owned()),
-                _ => Err(error),
+                Some(_) => Ok(MAY.to_owned()),
+                None => Err(error),
             },
         }
     }

@@ -8,7 +8,7 @@ use crate::job::{EntryId, FlowId};
 use crate::redis::{Error, GROUP, number, unexpected};
 
 /// An entry's id with an older time was chosen by its producer, ms.
-const LONGEST_WAIT_MS: u64 = 366 * 24 * 3600 * 1000;
+const WAIT_MS_MAX: u64 = 366 * 24 * 3600 * 1000;
 
 /// The contents of a queue.
 #[derive(Clone, Debug, Default)]
@@ -123,7 +123,7 @@ fn parse(told: &Value, known: &[FlowId]) -> Survey {
     let count = |name: &str| told[name].as_u64().unwrap_or(0);
     let id = |name: &str| told[name].as_str().and_then(|id| EntryId::parse(id.as_bytes()));
     let now = count("now");
-    let age = |id: EntryId| now.checked_sub(id.millis).filter(|age| *age < LONGEST_WAIT_MS);
+    let age = |id: EntryId| now.checked_sub(id.millis).filter(|age| *age < WAIT_MS_MAX);
     Survey {
         now,
         // Redis still counts entries as pending that were deleted while they were pending.

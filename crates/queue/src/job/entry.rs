@@ -13,7 +13,7 @@ use telemetry::Context;
 pub struct EntryId {
     /// Unix milliseconds, by the Redis server's clock or as a producer set them.
     pub millis: u64,
-    /// Counts within a millisecond.
+    /// The number within the millisecond.
     pub sequence: u64,
 }
 
@@ -55,7 +55,7 @@ pub struct Delivery {
     pub lease: Lease,
     /// Its fields.
     pub fields: Fields,
-    /// The first span that was made for it, where its fields name none that it belongs to.
+    /// The first span of the job, if its fields contain no parent.
     pub first_span: OnceLock<Context>,
 }
 
@@ -79,8 +79,8 @@ impl Delivery {
     }
 }
 
-/// The producer's W3C context in the fields of an entry, for reading before the job is decoded: in the fields of those
-/// names, or where `traceparent` is absent, in the job's headers.
+/// Reads the producer's W3C context from the fields of an entry before the job is decoded: from the fields of
+/// those names, or without a field `traceparent`, from the job's headers.
 pub struct Producer<'a>(pub &'a Fields);
 
 impl telemetry::Carrier for Producer<'_> {
@@ -100,7 +100,7 @@ impl telemetry::Carrier for Producer<'_> {
     fn set(&mut self, _: &'static str, _: String) {}
 }
 
-/// The one value of a header. Nothing is parsed where the name is not there.
+/// The only value of a header. Headers without the name are not parsed.
 fn header<'a>(headers: &'a [u8], name: &str) -> Option<&'a str> {
     let is_name = |part: &[u8]| part.eq_ignore_ascii_case(name.as_bytes());
     if !headers.windows(name.len()).any(is_name) {
@@ -110,7 +110,7 @@ fn header<'a>(headers: &'a [u8], name: &str) -> Option<&'a str> {
     json.deserialize_map(Header { name }).ok().flatten()
 }
 
-/// Looks for a header.
+/// Finds a header in JSON.
 struct Header<'a> {
     name: &'a str,
 }

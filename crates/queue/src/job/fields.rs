@@ -9,8 +9,8 @@ use telemetry::Carrier;
 use super::Malformed;
 use super::entry::Fields;
 
-/// The W3C context of a producer. Every build keeps and forwards it unparsed. It comes from the fields of these
-/// names, or from the headers of the job.
+/// The W3C context of a producer. Every build keeps and forwards it unparsed. It comes from the fields of
+/// these names, or from the headers of the job.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     /// `traceparent`.
@@ -26,9 +26,9 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 impl Context {
-    /// Takes the context out of a job's own headers, where some producers put it. A field has precedence over the
-    /// header of its name, and the `traceparent` of a field over both of its headers: their `tracestate` belongs to
-    /// another span.
+    /// Moves the context out of the job's headers, where some producers put it. A field takes precedence over
+    /// the header of its name. A field `traceparent` also takes precedence over the header `tracestate`,
+    /// which belongs to another span.
     pub(super) fn completed_by(self, headers: &mut HeaderMap) -> Self {
         if headers.is_empty() {
             return self;
@@ -54,7 +54,7 @@ impl Context {
     }
 }
 
-/// Removes a header. Several of one name become one, as RFC 9110, §5.3, has it.
+/// Removes a header. Joins several values with commas, as RFC 9110, §5.3, allows.
 fn take(headers: &mut HeaderMap, name: &HeaderName) -> Option<Bytes> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?;
@@ -66,13 +66,12 @@ fn take(headers: &mut HeaderMap, name: &HeaderName) -> Option<Bytes> {
     Some(joined)
 }
 
-/// For reading.
 impl Carrier for Context {
     fn get(&self, name: &str) -> Option<&str> {
         std::str::from_utf8(self.field(name)?).ok()
     }
 
-    /// A job that was decoded is not written.
+    /// Does nothing: a decoded job is not changed.
     fn set(&mut self, _: &'static str, _: String) {}
 }
 
@@ -164,7 +163,7 @@ impl Known {
             } else if let Some((name, slot)) = known.slot(name)
                 && slot.replace(value.clone()).is_some()
             {
-                return Err(Malformed::new(format!("field `{name}` stands twice; give it once")));
+                return Err(Malformed::new(format!("field `{name}` is given twice; give it once")));
             }
         }
         Ok(known)
@@ -177,7 +176,7 @@ impl Trail {
             b"_job_id" if is_label(value) => self.job_id = Some(value.clone()),
             b"_enqueued_at" => self.at = number(value),
             b"_attempt" => {
-                // No worker writes more than a job can have.
+                // A higher number is invalid: no job can have more attempts.
                 let made = number(value).and_then(|made| u32::try_from(made).ok());
                 self.attempts = made.filter(|made| *made <= 100).unwrap_or(0);
             }

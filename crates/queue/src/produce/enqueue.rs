@@ -4,15 +4,15 @@ use std::time::{Duration, Instant};
 
 use fred::clients::Client;
 use fred::interfaces::KeysInterface;
-use redis_telemetry::Command;
+use fred_otel::Command;
 use telemetry::{Carrier, Context, ErrorType, Span, semconv};
 
 use crate::job::{EntryId, Fields, Producer};
 use crate::redis::{Error, Operation, Queue, number, push_fields, unexpected};
 use crate::trail::JobResult;
 
-/// How many jobs one call enqueues at most: it blocks Redis.
-const TOGETHER: usize = 1000;
+/// How many jobs one script call enqueues at most: it blocks Redis.
+const CALL_JOBS_MAX: usize = 1000;
 
 /// An enqueued job.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ impl Queue {
         let error = match &entered {
             Ok(_) => None,
             Err(EnqueueError::Full { .. }) => Some(ErrorType::Refused),
-            Err(EnqueueError::Redis(error)) => Some(redis_telemetry::error_type(error)),
+            Err(EnqueueError::Redis(error)) => Some(fred_otel::error_type(error)),
         };
         self.published(&span, operation, 1, began, error.as_ref());
         let (entry, known) = entered?;
@@ -110,9 +110,9 @@ impl Queue {
         Ok((entry, letter == "k"))
     }
 
-    /// Puts many jobs in, up to 1,000 with each call. Of those that go together all are in, or none where Redis
-    /// refuses; after a timeout or a broken connection it is one of the two. Of several jobs each has a trace of its
-    /// own, whose root is linked to the span that puts them in; a context that a job has already is left as it is.
+    /// Enqueues many jobs, up to 1,000 with each call. Redis enqueues all jobs of a call or none; after a
+    /// timeout or a broken connection, it is not known which. Each of several jobs gets its own trace, whose
+    /// root links to the span of this operation. A job that already has a context keeps it.
     ///
     /// # Errors
     /// fred's. The jobs of earlier calls are enqueued.
@@ -121,7 +121,7 @@ impl Queue {
         let context = span.context();
         self.inject(&context, operation, &mut jobs);
         let entered = self.enter_all(&context, operation, &mut jobs).await;
-        let error = entered.as_ref().err().map(redis_telemetry::error_type);
+        let error = entered.as_ref().err().map(fred_otel::error_type);
         self.published(&span, operation, jobs.len(), began, error.as_ref());
         entered
     }
@@ -133,7 +133,7 @@ impl Queue {
         jobs: &mut [Fields],
     ) -> Result<Vec<EntryId>, Error> {
         let mut entries = Vec::with_capacity(jobs.len());
-        for jobs in jobs.chunks_mut(TOGETHER) {
+        for jobs in jobs.chunks_mut(CALL_JOBS_MAX) {
             let roots = if operation == Operation::PublishAll { self.roots(publish, jobs) } else { vec![] };
             let entered = self.enter_together(publish, jobs).await;
             for (index, root) in roots {
@@ -141,7 +141,7 @@ impl Queue {
                     Ok(entered) => {
                         root.set_with(semconv::MESSAGING_MESSAGE_ID, || entered[index].to_string().into());
                     }
-                    Err(error) => root.fail(&redis_telemetry::error_type(error)),
+                    Err(error) => root.fail(&fred_otel::error_type(error)),
                 }
             }
             entries.extend(entered?);
@@ -165,9 +165,9 @@ impl Queue {
         job_ids.into_iter().map(entry).collect()
     }
 
-    /// Begins the trace of each job that has no context: a root, with a link to the span that puts the jobs in. It is
-    /// recorded where that span's parent is, and where that has none, as the sampler decides for each. Answers them
-    /// with the places of their jobs.
+    /// Begins the trace of each job without a context: a root with a link to the publish span. It is recorded
+    /// if the parent of the publish span is; without a parent, the sampler decides for each job. Returns each
+    /// root with the index of its job.
     fn roots(&self, publish: &Context, jobs: &mut [Fields]) -> Vec<(usize, Span)> {
         if !self.0.telemetry.is_on() {
             return vec![];
@@ -190,8 +190,9 @@ impl Queue {
         roots
     }
 
-    /// The span of putting jobs in: of one that has no context yet, it is the producer's span; of several, and of those
-    /// that have one, it is a client's. It is linked to each context that a job has.
+    /// The publish span. For one job without a context, it is a producer span, and the parent of the job's
+    /// spans. For several jobs, or jobs with a context, it is a client span. It links to each job's own
+    /// context.
     fn publish_span(&self, jobs: &[Fields]) -> (Span, Operation, Instant) {
         let own: Vec<Context> = jobs
             .iter()
@@ -214,7 +215,7 @@ impl Queue {
         (span, operation, Instant::now())
     }
 
-    /// Gives a job the context of the span that puts it in.
+    /// Gives a job the context of its publish span.
     fn inject(&self, context: &Context, operation: Operation, jobs: &mut [Fields]) {
         if let (Operation::Publish, true, [fields]) = (operation, context.is_some(), jobs) {
             context.inject(&mut Outgoing(fields));

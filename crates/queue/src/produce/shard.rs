@@ -2,7 +2,7 @@
 
 use fred::clients::Client;
 use fred::interfaces::KeysInterface;
-use redis_telemetry::Command;
+use fred_otel::Command;
 
 use super::enqueue::{EnqueueError, Enqueuing, Publication};
 use crate::job::{EntryId, Fields};

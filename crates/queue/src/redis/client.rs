@@ -7,7 +7,7 @@ use std::time::Duration;
 use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::{HashesInterface, StreamsInterface};
-use redis_telemetry::{Command, Options, TracedClient};
+use fred_otel::{Command, Options, TracedClient};
 use telemetry::{Context, Telemetry};
 
 use super::clock::Clock;
@@ -20,7 +20,7 @@ use super::scripts::Scripts;
 use super::spans::Spans;
 
 /// The maximum number of shards of a queue. Each shard costs every worker a connection.
-pub(crate) const MOST_SHARDS: u32 = 64;
+pub(crate) const SHARDS_MAX: u32 = 64;
 
 /// A connection that all queues of a process share. Each fetcher also has its own. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -117,8 +117,7 @@ impl Redis {
         };
         let (found, pending) = self.client.defer(Command::new("HMGET"), get).await;
         pending.discard();
-        let number =
-            |found: Option<&Option<u32>>| found.copied().flatten().unwrap_or(1).clamp(1, MOST_SHARDS);
+        let number = |found: Option<&Option<u32>>| found.copied().flatten().unwrap_or(1).clamp(1, SHARDS_MAX);
         let found = found?;
         let (now, before) = (number(found.first()), number(found.get(1)));
         Ok(Shards { now, read: now.max(before) })
@@ -130,7 +129,7 @@ impl Redis {
     /// fred's.
     pub async fn reshard(&self, name: &QueueName, shards: u32) -> Result<Shards, Error> {
         let keys = vec![Keys::meta(name)];
-        let args = vec![shards.clamp(1, MOST_SHARDS).to_string().into()];
+        let args = vec![shards.clamp(1, SHARDS_MAX).to_string().into()];
         let reply = self.scripts.reshard.call(&self.client, &Context::none(), keys, args).await?;
         let (now, read) = reply.convert()?;
         Ok(Shards { now, read })
@@ -143,7 +142,7 @@ impl Redis {
     /// # Errors
     /// fred's.
     pub async fn reopen(&self, name: &QueueName, shards: Shards) -> Result<u32, Error> {
-        let counts = (shards.read..MOST_SHARDS).map(|shard| self.jobs_in(name, shard));
+        let counts = (shards.read..SHARDS_MAX).map(|shard| self.jobs_in(name, shard));
         let counts = futures_util::future::try_join_all(counts).await?;
         let Some(highest) = (shards.read..).zip(counts).filter(|(_, jobs)| *jobs > 0).last() else {
             return Ok(shards.read);
@@ -189,7 +188,7 @@ impl Redis {
     }
 }
 
-/// A client that measures each command, and makes a span of it where `spans` says so.
+/// A client that measures each command, and makes a span of it if `spans` is set.
 pub(crate) fn traced(client: Client, telemetry: &Telemetry, spans: bool) -> TracedClient {
-    TracedClient::with_options(client, telemetry, Options { spans, ..Options::default() })
+    TracedClient::with_options(client, telemetry, Options::default().spans(spans))
 }

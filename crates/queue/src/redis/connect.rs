@@ -8,7 +8,7 @@ use fred::error::Error;
 use fred::interfaces::ClientLike;
 use fred::types::config::{Blocking, Config, ReconnectPolicy, Server, UnresponsiveConfig};
 use fred::types::{Builder, ConnectHandle, RespVersion};
-use redis_telemetry::{Command, TracedClient};
+use fred_otel::{Command, TracedClient};
 
 /// How long a blocking read waits. Not longer, since a server before Redis 7 does not wake a client whose
 /// group was destroyed.

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fred::error::Error;
-use telemetry::ErrorType;
 use tracing::{info, warn};
 
 /// The time without a failure before Redis counts as up again. Longer than any pause between tries.
@@ -79,9 +78,9 @@ impl Link {
 
     /// Logs a refusal once for each text.
     fn refused(&self, error: &Error) {
-        const MOST_TEXTS: usize = 32;
+        const TEXTS_MAX: usize = 32;
         let mut told = self.told.lock().expect("nothing panics while it holds this lock");
-        if told.len() < MOST_TEXTS && told.insert(error.details().to_owned()) {
+        if told.len() < TEXTS_MAX && told.insert(error.details().to_owned()) {
             warn!(%error, "Redis refuses a command; retrying until it is allowed or the job's lease is lost");
         }
     }
@@ -106,14 +105,11 @@ const PASSING: [&str; 12] = [
 /// Whether Redis refuses a command for a reason that does not pass by itself: a missing right, a key of a
 /// wrong type.
 pub fn is_refusal(error: &Error) -> bool {
-    match redis_telemetry::error_type(error) {
-        ErrorType::Redis(prefix) => !PASSING.contains(&prefix.as_str()),
-        _ => false,
-    }
+    fred_otel::reply_code(error).is_some_and(|code| !PASSING.contains(&code))
 }
 
 /// Whether the error is Redis' own reply: then the command had no effect. After any other error, that is
 /// unknown.
 pub fn is_answer(error: &Error) -> bool {
-    matches!(redis_telemetry::error_type(error), ErrorType::Redis(_))
+    fred_otel::reply_code(error).is_some()
 }

@@ -15,13 +15,13 @@ use super::keys::{GROUP, QueueName};
 /// An operation on a queue. Its name is our own; its type is one that the conventions define.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// A job is put in, and carries the context of this span.
+    /// Enqueue a job, which carries the context of this span.
     Publish,
-    /// Jobs are put in together, and each carries the context of its own [`Operation::Create`].
+    /// Enqueue several jobs, each with the context of its own [`Operation::Create`].
     PublishAll,
-    /// The trace of a job begins that is put in with others.
+    /// Begin the trace of a job that is enqueued with others.
     Create,
-    /// Jobs are put in that carry a context of their own already.
+    /// Enqueue jobs that already carry a context.
     Send,
     /// Replace a dead letter by a new job.
     Replay,
@@ -42,12 +42,12 @@ pub enum Operation {
     /// Schedule a job for its producer's time.
     Delay,
     /// Hold a job for its flow.
-    Postpone,
-    /// A job is given up by hand.
+    Hold,
+    /// Cancel a job by hand.
     Cancel,
-    /// A job that waits is made ready by hand.
+    /// Make a waiting job ready by hand.
     RunNow,
-    /// Dead letters are deleted by hand.
+    /// Delete dead letters by hand.
     Purge,
 }
 
@@ -66,7 +66,7 @@ impl Operation {
         Self::Release,
         Self::DeadLetter,
         Self::Delay,
-        Self::Postpone,
+        Self::Hold,
         Self::Cancel,
         Self::RunNow,
         Self::Purge,
@@ -86,7 +86,7 @@ impl Operation {
             Self::Release => "release",
             Self::DeadLetter => "dead_letter",
             Self::Delay => "delay",
-            Self::Postpone => "postpone",
+            Self::Hold => "hold",
             Self::Cancel => "cancel",
             Self::RunNow => "run_now",
             Self::Purge => "purge",
@@ -99,9 +99,7 @@ impl Operation {
             Self::Publish | Self::PublishAll | Self::Send | Self::Replay => "send",
             Self::Receive | Self::Claim => "receive",
             Self::Process => "process",
-            Self::Ack | Self::Retry | Self::Release | Self::DeadLetter | Self::Delay | Self::Postpone => {
-                "settle"
-            }
+            Self::Ack | Self::Retry | Self::Release | Self::DeadLetter | Self::Delay | Self::Hold => "settle",
             Self::Cancel | Self::RunNow | Self::Purge => "settle",
         }
     }
@@ -118,12 +116,12 @@ impl Operation {
         matches!(self, Self::Cancel | Self::RunNow | Self::Purge)
     }
 
-    /// Whether it has to do with the server.
+    /// Whether its spans have the server's address.
     fn is_located(self) -> bool {
         !matches!(self, Self::Create | Self::Process)
     }
 
-    /// Whether it is done as a member of the consumer group.
+    /// Whether a consumer of the group does it.
     fn is_consumers(self) -> bool {
         !matches!(self.type_(), "create" | "send") && !self.is_by_hand()
     }
@@ -233,7 +231,7 @@ impl Operations {
         if operation.is_consumers() {
             attributes.set(semconv::MESSAGING_CLIENT_ID, self.client_id.clone());
         }
-        // There are many spans of the others.
+        // The others leave it out, since there are many such spans.
         if operation.is_located() {
             self.located(attributes);
         }
@@ -326,8 +324,8 @@ mod tests {
     }
 
     #[test]
-    fn jobs_that_a_producer_puts_in_are_counted_by_what_became_of_them() {
-        // The commands of this program send no metrics: it is programs with this library that have these.
+    fn enqueued_jobs_are_counted_by_their_outcome() {
+        // Only programs that use this library export these metrics. The commands of this program do not.
         let config = telemetry::Config::from_lookup(|name| match name {
             "OTEL_ENABLED" => Some("true".to_owned()),
             "OTEL_TRACES_EXPORTER" => Some("none".to_owned()),
@@ -356,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_is_asked_for_again_has_the_texts_that_it_had() {
+    fn the_texts_of_a_queue_are_made_once() {
         let texts = |queue: &str| Texts::of(&queue.parse().unwrap());
         let (first, again, other) = (texts("mail"), texts("mail"), texts("bulk"));
         assert!(std::ptr::eq(first.queue, again.queue));

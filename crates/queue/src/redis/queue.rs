@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fred::error::Error;
 use fred::types::Value;
-use redis_telemetry::TracedClient;
+use fred_otel::TracedClient;
 use telemetry::Telemetry;
 
 use super::clock::Clock;
@@ -94,7 +94,7 @@ impl Queue {
         self.0.epoch.load(Ordering::Relaxed)
     }
 
-    /// Closes the connection for blocking reads. [`Redis::close`] closes the other one.
+    /// Closes the connection for blocking reads. [`Redis::close`](crate::Redis::close) closes the other one.
     pub async fn close(&self) {
         if let Some(reader) = &self.0.reader {
             quit(reader).await;

@@ -4,10 +4,10 @@ use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::LuaInterface;
 use fred::types::{Key, Value};
-use redis_telemetry::{Command, Pending, TracedClient};
+use fred_otel::{Command, Pending, TracedClient};
 use telemetry::Context;
 
-/// A script: what spans call it, and the SHA-1 under which servers keep it.
+/// A script: its name in spans, and the SHA-1 under which servers cache it.
 #[derive(Debug)]
 pub(crate) struct Script {
     name: &'static str,
@@ -122,7 +122,7 @@ macro_rules! scripts {
 }
 
 scripts! {
-    join, complete, complete_with_result, postpone, release, dead_letter, extend, reclaim, promote, sweep, admit, flow_acquire, flow_report, flow_release,
-    leave, enqueue, enqueue_all, reshard, reopen, shrunk, survey, peek, peek_waiting, cancel_ready, cancel_waiting,
-    run_now, replay, stats,
+    join, complete, complete_with_result, postpone, release, dead_letter, extend, reclaim, promote, sweep, admit,
+    flow_acquire, flow_report, flow_release, leave, enqueue, enqueue_all, reshard, reopen, shrunk, survey, peek,
+    peek_waiting, cancel_ready, cancel_waiting, run_now, replay, stats,
 }

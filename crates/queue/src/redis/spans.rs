@@ -1,11 +1,11 @@
-//! Which of the work with Redis becomes spans.
+//! Which Redis calls become spans.
 
 use std::str::FromStr;
 
-/// Which reads that brought jobs become spans.
+/// Which reads that fetched jobs become spans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Receives {
-    /// Those of which at least one job has a producer's span that is recorded: the read is linked to it.
+    /// Those that fetched at least one job whose producer's span is recorded. The read links to that span.
     #[default]
     Sampled,
     /// All of them.
@@ -24,11 +24,11 @@ impl FromStr for Receives {
     }
 }
 
-/// What a connection to Redis makes spans of. Everything is measured in any case.
+/// Which Redis calls of a connection become spans. Metrics count all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spans {
     /// Reads.
     pub receives: Receives,
-    /// Each Redis command, below the operation that it is a part of. Default: no.
+    /// Each Redis command, as a child of its operation's span. Default: no.
     pub commands: bool,
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fred::clients::Client;
 use fred::interfaces::{ClientLike, StreamsInterface};
 use fred::types::Value;
-use redis_telemetry::{Command, Pending};
+use fred_otel::{Command, Pending};
 use telemetry::{Context, Span, semconv};
 
 use crate::job::{Delivery, FlowId, Lease, Producer};
@@ -61,7 +61,7 @@ impl Queue {
 
     async fn read_with(
         &self,
-        redis: &redis_telemetry::TracedClient,
+        redis: &fred_otel::TracedClient,
         count: usize,
         block: Option<u64>,
     ) -> Result<Vec<Delivery>, Error> {
@@ -88,7 +88,7 @@ impl Queue {
         taken
     }
 
-    /// Jobs came.
+    /// Records fetched jobs.
     fn received(&self, operation: Operation, taken: &[Delivery], pending: Pending<'_>, began: Instant) {
         if !self.0.telemetry.is_on() {
             return pending.discard();
@@ -102,8 +102,8 @@ impl Queue {
         operations.consumed(operation, taken.len());
     }
 
-    /// The span of a read: a root of its own, with a link to each producer's span that is recorded. Without such a
-    /// span it belongs to nothing, and is made only where it is asked for.
+    /// The span of a read: a root, with a link to each producer's span that is recorded. If none is, the span
+    /// is made only with [`Receives::Always`].
     fn receive_span(&self, operation: Operation, taken: &[Delivery], pending: &Pending<'_>) -> Option<Span> {
         let producer = |delivery: &Delivery| self.0.telemetry.extract(&Producer(&delivery.fields));
         let producers = taken.iter().map(|delivery| (producer(delivery), delivery.lease.entry));
@@ -122,8 +122,7 @@ impl Queue {
         }))
     }
 
-    /// Takes over up to `count` jobs whose worker has let its lease run out, up to `suspects` suspects among
-    /// them.
+    /// Takes over up to `count` jobs whose lease has expired. Up to `suspects` of them may be suspects.
     ///
     /// # Errors
     /// fred's.
@@ -185,7 +184,7 @@ impl Queue {
         let keys = vec![self.0.keys.jobs.clone(), self.0.keys.workers.clone()];
         let mut args = self.identity();
         args.push(self.record().into());
-        args.push(number(MOST_HELD));
+        args.push(number(IN_FLIGHT_MAX));
         push_leases(&mut args, leases);
         let reply = self.0.scripts.extend.poll(&self.0.redis, keys, args).await?;
         let (now, letters): (u64, String) = reply.convert()?;
@@ -234,7 +233,7 @@ impl Queue {
 }
 
 /// An upper bound of one worker's jobs in flight: the COUNT of an XPENDING over its own entries.
-pub(crate) const MOST_HELD: u64 = 100_000;
+pub(crate) const IN_FLIGHT_MAX: u64 = 100_000;
 
 /// Parses the reply of reclaim.lua.
 fn reclaimed(reply: Value, epoch: u32) -> Result<Reclaimed, Error> {

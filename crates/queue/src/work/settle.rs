@@ -6,14 +6,14 @@ use bytes::Bytes;
 use fred::types::Value;
 use telemetry::Context;
 
-use super::fetch::MOST_HELD;
+use super::fetch::IN_FLIGHT_MAX;
 use crate::job::{Fields, FlowId, Lease, Reason};
 use crate::redis::{Error, Queue, Settled, ids, number, push_fields, unexpected};
 
-/// About how many dead letters are kept.
-pub(crate) const MOST_DEAD: u64 = 100_000;
-/// About how long dead letters are kept: 30 days.
-pub(crate) const LONGEST_DEAD: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How many dead letters are kept, approximately.
+pub(crate) const DEAD_LETTERS_MAX: u64 = 100_000;
+/// How long dead letters are kept, approximately: 30 days.
+pub(crate) const DEAD_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A job to schedule or to hold.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct Postponement {
     pub why: WaitReason,
     /// When it was enqueued, Unix milliseconds, if known.
     pub at: Option<u64>,
-    /// Its fields, without `_job_id` and `_at`.
+    /// Its fields, without `_job_id` and `_enqueued_at`.
     pub fields: Fields,
 }
 
@@ -56,27 +56,27 @@ pub enum Until {
 /// Why a job waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitReason {
-    /// Its producer has named a time.
+    /// Its producer set a time.
     Delay,
-    /// The retry policy has a pause before the next attempt.
+    /// The retry policy pauses before the next attempt.
     Backoff,
-    /// The destination has asked for it.
+    /// The destination requested it with `Retry-After`.
     RetryAfter,
     /// The outbound proxy fails.
     Proxy,
-    /// The worker ends, and hands it back.
+    /// The worker shuts down and hands it back.
     Shutdown,
-    /// The breaker of its flow is open, or tries with another job.
+    /// The breaker of its flow is open, or another job is its trial.
     Breaker,
-    /// Its flow has a rate.
+    /// Its flow has reached its rate limit.
     Rate,
-    /// Its flow has a limit of concurrency.
+    /// Its flow has reached its concurrency limit.
     Concurrency,
-    /// As many attempts of its flow are under way as the destination takes from this worker.
+    /// This worker already makes as many attempts of its flow as the destination can take.
     Window,
-    /// Others of its flow have waited longer.
+    /// Older jobs of its flow are held.
     Order,
-    /// Redis refuses to say whether there is room in its flow.
+    /// Redis refuses the call that checks its flow's limits.
     Redis,
 }
 
@@ -135,7 +135,7 @@ impl Queue {
         // Nearly all jobs are on their first delivery, which needs one call.
         for same in leases.chunk_by(|one, next| one.delivery == next.delivery) {
             let mut args = self.identity();
-            args.extend([number(MOST_HELD), number(same[0].delivery)]);
+            args.extend([number(IN_FLIGHT_MAX), number(same[0].delivery)]);
             args.extend(ids(same));
             let keys = vec![self.0.keys.jobs.clone()];
             let reply = self.0.scripts.complete.call(&self.0.redis, parent, keys, args).await?;
@@ -220,15 +220,15 @@ impl Queue {
     pub async fn dead_letter(
         &self,
         lease: Lease,
-        dead_lettering: &NewDeadLetter,
+        letter: &NewDeadLetter,
         parent: &Context,
     ) -> Result<Settled, Error> {
         let own = &self.0.keys;
         let mut keys = vec![own.jobs.clone(), own.dead.clone()];
         let mut args = self.lease(lease);
-        args.push(number(MOST_DEAD));
-        args.push(number(LONGEST_DEAD.as_millis() as u64));
-        match &dead_lettering.result {
+        args.push(number(DEAD_LETTERS_MAX));
+        args.push(number(DEAD_AGE_MAX.as_millis() as u64));
+        match &letter.result {
             Some((job_id, ttl, result)) => {
                 keys.push(own.result(job_id));
                 args.push(number(ttl.as_millis() as u64));
@@ -239,7 +239,7 @@ impl Queue {
                 args.extend([number(0), "".into()]);
             }
         }
-        push_fields(&mut args, &dead_lettering.fields);
+        push_fields(&mut args, &letter.fields);
         Settled::parse_one(&self.0.scripts.dead_letter.call(&self.0.redis, parent, keys, args).await?)
     }
 

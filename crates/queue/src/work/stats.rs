@@ -6,7 +6,7 @@ use crate::job::EntryId;
 use crate::redis::{Error, GROUP, Queue, unexpected};
 
 /// An entry's id with an older time was chosen by its producer, ms.
-const LONGEST_WAIT_MS: u64 = 366 * 24 * 3600 * 1000;
+const WAIT_MS_MAX: u64 = 366 * 24 * 3600 * 1000;
 
 /// The jobs of a shard, by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,7 +53,7 @@ fn parse(reply: Value) -> Result<Option<QueueStats>, Error> {
     }
     let (now, ready, running, scheduled, held, dead, first): (u64, u64, u64, u64, u64, u64, String) =
         reply.convert().map_err(|_| unexpected())?;
-    let age = |id: EntryId| now.checked_sub(id.millis).filter(|age| *age < LONGEST_WAIT_MS);
+    let age = |id: EntryId| now.checked_sub(id.millis).filter(|age| *age < WAIT_MS_MAX);
     let oldest_ms = EntryId::parse(first.as_bytes()).and_then(age).unwrap_or(0);
     Ok(Some(QueueStats { ready, running, scheduled, held, dead, oldest_ms, at_ms: now }))
 }

@@ -1,5 +1,5 @@
-//! One span and one measurement in each mode. Spans are recorded for a receiver that takes everything and looks at
-//! nothing; what is built without telemetry has nothing but `switched_off`.
+//! One span and one measurement in each mode. The receiver accepts all spans and ignores them. A build
+//! without telemetry has only the benchmarks named `switched_off`.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -8,7 +8,7 @@ use telemetry::{Context, Span, SpanKind, Telemetry, semconv};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-";
 
-/// The span of an attempt, as `http-telemetry` makes it.
+/// The span of an attempt, as `hyper-otel` makes it.
 fn attempt(telemetry: &Telemetry, parent: &Context) -> Span {
     telemetry.span(SpanKind::Client, "POST").parent(black_box(parent)).start(|attributes| {
         attributes.set(semconv::HTTP_REQUEST_METHOD, "POST");
@@ -40,7 +40,7 @@ fn a_span_under_a_parent_that_is_not_sampled(bencher: divan::Bencher) {
     attempts_below(bencher, "00");
 }
 
-/// Under a job's context with these flags.
+/// Records spans below a job's context with these flags.
 fn attempts_below(bencher: divan::Bencher, flags: &str) {
     let running = recording::start();
     let telemetry = running.handle();
@@ -63,7 +63,7 @@ fn a_measurement_that_is_bound(bencher: divan::Bencher) {
     bencher.bench(|| bound.add(1));
 }
 
-/// Telemetry that is switched on.
+/// Starts telemetry with an exporter.
 mod recording {
     use std::io::{BufRead, BufReader, Read, Write};
     use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -76,14 +76,14 @@ mod recording {
             "OTEL_ENABLED" => Some("true".to_owned()),
             "OTEL_EXPORTER_OTLP_PROTOCOL" => Some("http/protobuf".to_owned()),
             "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),
-            // Nothing is dropped: that would be measured as well.
+            // Large enough to drop nothing: dropping would change the measurement.
             "OTEL_BSP_MAX_QUEUE_SIZE" => Some("1000000".to_owned()),
             _ => None,
         });
-        telemetry::start(config).expect("the configuration is ours")
+        telemetry::start(config).expect("the configuration is valid")
     }
 
-    /// Takes everything, as long as the process runs.
+    /// Accepts all requests until the process ends.
     fn null_receiver() -> SocketAddr {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port of the loopback is free");
         let address = listener.local_addr().expect("a listener has an address");

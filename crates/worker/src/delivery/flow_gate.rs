@@ -1,4 +1,4 @@
-//! The way of a job into its flow, before its attempt, and what is told of it afterwards.
+//! Lets a job pass its flow before an attempt, and reports the outcome to the flow afterwards.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +10,14 @@ use postrider_queue::work::{
 use telemetry::ErrorType;
 use tracing::{debug, info, warn};
 
-use super::hold::{Hold, LOOK};
+use super::hold::{CHECK_INTERVAL, Hold};
 use super::settlement::postpone_unsent;
 use crate::flows::{Entry, GRACE, Line, Pass, Verdict};
 use crate::policy::SendResult;
 use crate::shard::runtime::ShardRuntime;
 
-/// Begins an attempt of a job if its flow allows it. Else the job is held, without a slot and at no cost of an
-/// attempt, until the flow admits it.
+/// Begins an attempt of a job if its flow allows it. Otherwise the job is held until the flow admits it. A
+/// held job occupies no slot, and the delivery does not count as an attempt.
 pub(crate) async fn pass(shard: &ShardRuntime, delivery: &Delivery, job: &Job) -> Option<Pass> {
     let id = FlowId::of_job(job);
     let Hold { within, why } = match seek(shard, id, delivery, job.trail.admitted).await {
@@ -38,17 +38,18 @@ pub(crate) async fn pass(shard: &ShardRuntime, delivery: &Delivery, job: &Job) -
     None
 }
 
-/// A job is not sent after all, for a reason of its own. What its flow has granted it goes to the next of those that
-/// wait: many may have become too old meanwhile, and they must not use up the trials and tokens of the others.
+/// Gives back what a flow granted to a job that is not sent after all, for example because it expired. The
+/// next held job gets it: many jobs may have expired, and they must not use up the trials and tokens of the
+/// others.
 pub(crate) async fn decline(shard: &ShardRuntime, delivery: &Delivery) {
     let admitted = Admitted::of(&delivery.fields).filter(|admitted| *admitted != Admitted::Old);
     let Some((id, _)) = admitted.and_then(|_| of_fields(&delivery.fields)) else { return };
-    came(shard, id, delivery);
+    record_arrival(shard, id, delivery);
     release_flow(shard, id, admitted).await;
     shard.flows.want(id);
 }
 
-/// Nothing depends on it: what is not given back comes again with time.
+/// Best effort: tokens and trials that are not given back renew with time.
 async fn release_flow(shard: &ShardRuntime, id: FlowId, admitted: Option<Admitted>) {
     let limits = shard.flows.limits(id);
     let is_trial = admitted == Some(Admitted::Trial);
@@ -56,17 +57,17 @@ async fn release_flow(shard: &ShardRuntime, id: FlowId, admitted: Option<Admitte
         return;
     }
     if let Err(error) = shard.queue.release_flow(id, limits, is_trial).await {
-        debug!(%error, "what a flow has granted could not be given back");
+        debug!(%error, "could not give back the token or trial of a job that was not sent");
     }
 }
 
-/// A job has come that was admitted.
-fn came(shard: &ShardRuntime, id: FlowId, delivery: &Delivery) {
+/// Records that an admitted job has arrived.
+fn record_arrival(shard: &ShardRuntime, id: FlowId, delivery: &Delivery) {
     let entry = delivery.lease.entry;
     shard.flows.came(id, Duration::from_millis(shard.queue.clock().now().saturating_sub(entry.millis)));
 }
 
-/// A pass, or why there is none.
+/// Returns a pass, or why the job must be held.
 async fn seek(
     shard: &ShardRuntime,
     id: FlowId,
@@ -75,7 +76,7 @@ async fn seek(
 ) -> Result<Pass, Hold> {
     let admitted = admitted.filter(|admitted| *admitted != Admitted::Old);
     if admitted.is_some() {
-        came(shard, id, delivery);
+        record_arrival(shard, id, delivery);
     }
     let line = match admitted {
         Some(_) => Line::Admitted,
@@ -83,20 +84,20 @@ async fn seek(
         None => Line::Free,
     };
     if line == Line::Behind && shard.flows.limits(id).are_shared() {
-        // What all workers together may begin is given out in order.
+        // Limits that all workers share are granted in the order of the jobs.
         return Err(Hold::by(WaitReason::Order));
     }
     let mut pass = enter(shard, id, line).await?;
     pass.is_trial |= admitted == Some(Admitted::Trial);
     let limits = shard.flows.limits(id);
-    // Who admitted it has taken a token for it.
+    // The worker that admitted the job has taken its token.
     if limits.concurrency.is_some() || limits.rate.is_some() && admitted.is_none() {
-        ask(shard, &mut pass, admitted.is_some()).await?;
+        acquire(shard, &mut pass, admitted.is_some()).await?;
     }
     Ok(pass)
 }
 
-/// By what this worker knows itself.
+/// Checks the limits that this worker knows without Redis.
 async fn enter(shard: &ShardRuntime, id: FlowId, line: Line) -> Result<Pass, Hold> {
     let until = tokio::time::Instant::now() + GRACE;
     loop {
@@ -115,7 +116,7 @@ async fn enter(shard: &ShardRuntime, id: FlowId, line: Line) -> Result<Pass, Hol
     }
 }
 
-/// The breaker has been open, and no job waits: Redis knows whether it still is, and grants one trial.
+/// The breaker was open, and no job is held: asks Redis whether it is still open. Redis grants one trial.
 async fn trial(shard: &ShardRuntime, id: FlowId) -> Result<Pass, Hold> {
     let request = FlowRequest {
         making: shard.flows.counted(id),
@@ -124,7 +125,7 @@ async fn trial(shard: &ShardRuntime, id: FlowId) -> Result<Pass, Hold> {
         is_paid: true,
         is_past_breaker: false,
     };
-    let taken = take(shard, id, request).await;
+    let taken = acquire_until_reply(shard, id, request).await;
     if taken.granted == 0 {
         shard.flows.set_open(id, Some(taken.wait));
         return Err(Hold::by_answer(taken));
@@ -137,17 +138,17 @@ async fn trial(shard: &ShardRuntime, id: FlowId) -> Result<Pass, Hold> {
     Ok(pass)
 }
 
-/// By what all workers share.
-async fn ask(shard: &ShardRuntime, pass: &mut Pass, is_paid: bool) -> Result<(), Hold> {
+/// Checks the limits that all workers share.
+async fn acquire(shard: &ShardRuntime, pass: &mut Pass, is_paid: bool) -> Result<(), Hold> {
     let making = shard.flows.counted(pass.id);
     if shard.flows.limits(pass.id).concurrency.is_some() {
         shard.flows.count(pass.id);
         pass.is_counted = true;
     }
-    // What the breaker has granted, as a trial or to a job that was admitted, it must not refuse.
+    // The breaker must not refuse a trial or an admitted job that it granted before.
     let request =
         FlowRequest { making, more: 1, is_made: true, is_paid, is_past_breaker: is_paid || pass.is_trial };
-    let taken = take(shard, pass.id, request).await;
+    let taken = acquire_until_reply(shard, pass.id, request).await;
     if taken.granted == 0 {
         if taken.why == Some(FlowLimit::Open) {
             shard.flows.set_open(pass.id, Some(taken.wait));
@@ -158,20 +159,25 @@ async fn ask(shard: &ShardRuntime, pass: &mut Pass, is_paid: bool) -> Result<(),
     Ok(())
 }
 
-/// Asks until Redis answers: without an answer nothing is sent.
-async fn take(shard: &ShardRuntime, id: FlowId, request: FlowRequest) -> Grant {
+/// Repeats the request until Redis replies. Nothing is sent before.
+async fn acquire_until_reply(shard: &ShardRuntime, id: FlowId, request: FlowRequest) -> Grant {
     for failed in 0.. {
-        match ask_once(shard, id, request).await {
+        match acquire_once(shard, id, request).await {
             Ok(taken) => return taken,
             Err(error) => tokio::time::sleep(shard.queue.link().down(&error, failed)).await,
         }
     }
-    unreachable!("there is no end of trying but the end of the task")
+    unreachable!("the loop has no bound")
 }
 
-/// Where Redis refuses the call itself, for a right that is missing or a key of a wrong type, a flow with limits waits
-/// until that is mended, without a slot; one without goes by what this worker knows itself.
-pub(super) async fn ask_once(shard: &ShardRuntime, id: FlowId, request: FlowRequest) -> Result<Grant, Error> {
+/// Requests attempts of a flow once. Redis may refuse the call itself, for a missing right or a key of a
+/// wrong type. Then the jobs of a flow with shared limits are held until that is corrected; a flow without
+/// them uses only the limits that this worker knows.
+pub(super) async fn acquire_once(
+    shard: &ShardRuntime,
+    id: FlowId,
+    request: FlowRequest,
+) -> Result<Grant, Error> {
     let limits = shard.flows.limits(id);
     match shard.queue.acquire_flow(id, limits, request).await {
         Ok(taken) => {
@@ -179,16 +185,16 @@ pub(super) async fn ask_once(shard: &ShardRuntime, id: FlowId, request: FlowRequ
             Ok(taken)
         }
         Err(error) if is_refusal(&error) => {
-            // Told once; it is no trouble with the connection.
+            // Logged once. The connection is not down.
             shard.queue.link().down(&error, 0);
             let granted = if limits.are_shared() { 0 } else { request.more };
-            Ok(Grant { granted, wait: LOOK, why: None })
+            Ok(Grant { granted, wait: CHECK_INTERVAL, why: None })
         }
         Err(error) => Err(error),
     }
 }
 
-/// After an attempt: tells the breaker what must be told, and those who wait.
+/// Ends an attempt: reports a relevant outcome to the breaker, and wakes held jobs.
 pub(crate) async fn end(shard: &ShardRuntime, job: &Job, mut pass: Pass, result: &SendResult) {
     let verdict = verdict(result);
     if let Some(verdict) = verdict {
@@ -202,34 +208,35 @@ pub(crate) async fn end(shard: &ShardRuntime, job: &Job, mut pass: Pass, result:
         Some(Verdict::Fails) => {
             let failures = shard.flows.failures(id);
             if breaker.failures > 0 && (is_trial || !is_open && failures >= breaker.failures) {
-                fails(shard, id, job, breaker).await;
+                report_failure(shard, id, job, breaker).await;
             }
         }
-        Some(_) if is_trial || is_open => works(shard, id, job, breaker).await,
-        // It proved nothing of the others: the next is tried. A proxy that is down would fail all of them.
+        Some(_) if is_trial || is_open => report_success(shard, id, job, breaker).await,
+        // The egress policy refused this trial, which proves nothing about the destination: the next job is
+        // tried. A failed proxy gives no trial back, since it would fail each of them.
         None if is_trial && result.error() == Some(ErrorType::Refused) => {
             release_flow(shard, id, Some(Admitted::Trial)).await;
         }
         _ => {}
     }
-    if is_counted && let Err(error) = tell_one(shard, id).await {
-        debug!(%error, "the end of an attempt could not be counted; it is soon");
+    if is_counted && let Err(error) = report_attempts(shard, id).await {
+        debug!(%error, "could not report the end of an attempt; the next report contains it");
     }
     shard.flows.want(id);
 }
 
-/// Tells again how many attempts this worker is making of each flow that has a limit for all workers: an old
-/// number is not believed.
-pub(crate) async fn tell(shard: &ShardRuntime) {
+/// Reports how many attempts this worker makes of each flow whose concurrency is limited over all workers. A
+/// report expires after 15 s.
+pub(crate) async fn report_all_attempts(shard: &ShardRuntime) {
     for id in shard.flows.all_counted() {
-        if tell_one(shard, id).await.is_err() {
-            // Redis has other troubles, which others tell.
+        if report_attempts(shard, id).await.is_err() {
+            // Other loops log that Redis fails.
             return;
         }
     }
 }
 
-async fn tell_one(shard: &ShardRuntime, id: FlowId) -> Result<Grant, Error> {
+async fn report_attempts(shard: &ShardRuntime, id: FlowId) -> Result<Grant, Error> {
     let request = FlowRequest {
         making: shard.flows.counted(id),
         more: 0,
@@ -240,36 +247,40 @@ async fn tell_one(shard: &ShardRuntime, id: FlowId) -> Result<Grant, Error> {
     shard.queue.acquire_flow(id, shard.flows.limits(id), request).await
 }
 
-async fn fails(shard: &ShardRuntime, id: FlowId, job: &Job, breaker: Breaker) {
+async fn report_failure(shard: &ShardRuntime, id: FlowId, job: &Job, breaker: Breaker) {
     let spread = 0.75 + fastrand::f64() / 2.0;
     let flow = flow_name(job);
-    let told = match shard.queue.report_flow(id, &flow, false, breaker, spread).await {
-        Ok(told) => told,
+    let state = match shard.queue.report_flow(id, &flow, false, breaker, spread).await {
+        Ok(state) => state,
         Err(error) => {
-            debug!(%error, "a breaker could not be told to the other workers");
+            debug!(%error, "could not report to the breaker that all workers share");
             BreakerState { closed_for: breaker.pause, times: 2 }
         }
     };
-    shard.flows.set_open(id, Some(told.closed_for));
-    let pause = told.closed_for;
-    if told.times == 1 {
+    shard.flows.set_open(id, Some(state.closed_for));
+    let pause = state.closed_for;
+    if state.times == 1 {
         shard.counts.tripped();
-        warn!(flow, ?pause, "the destination does not answer: its jobs wait, and one is tried after a pause");
+        warn!(
+            flow,
+            ?pause,
+            "the destination does not answer: its jobs are held, and one is sent as a trial after a pause"
+        );
     } else {
         debug!(flow, ?pause, "a trial failed");
     }
 }
 
-async fn works(shard: &ShardRuntime, id: FlowId, job: &Job, breaker: Breaker) {
+async fn report_success(shard: &ShardRuntime, id: FlowId, job: &Job, breaker: Breaker) {
     shard.flows.set_open(id, None);
     match shard.queue.report_flow(id, "", true, breaker, 1.0).await {
         Ok(_) => info!(flow = flow_name(job), "the destination answers again"),
-        Err(error) => debug!(%error, "a breaker could not be told to the other workers"),
+        Err(error) => debug!(%error, "could not report to the breaker that all workers share"),
     }
 }
 
-/// An answer proves that the destination is there, but for those that are given in its place: 502, 503, 504.
-/// What was not sent proves nothing.
+/// A response proves that the destination works, except 502, 503 and 504, which a gateway may send for it. A
+/// request that was not sent proves nothing.
 fn verdict(result: &SendResult) -> Option<Verdict> {
     match (result.status(), result.error()) {
         (Some(429), _) => Some(Verdict::TooMany),

@@ -1,26 +1,26 @@
-//! Why a job may not go now, and until when. Pure.
+//! Why a job is held, and until when. Pure.
 
 use std::time::Duration;
 
 use postrider_queue::work::{FlowLimit, Grant, WaitReason};
 
-/// A flow that holds jobs back is looked after so often at least.
-pub(crate) const LOOK: Duration = Duration::from_secs(1);
+/// The longest time between two checks of a flow that holds jobs.
+pub(crate) const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A job may not go now.
+/// A job must be held.
 pub(super) struct Hold {
-    /// After how long its flow is asked again at the latest.
+    /// The time until the flow's next check, at the latest.
     pub(super) within: Duration,
     pub(super) why: WaitReason,
 }
 
 impl Hold {
-    /// By what this worker knows itself.
+    /// Because of a limit that this worker knows itself.
     pub(super) fn by(why: WaitReason) -> Self {
-        Self { within: LOOK, why }
+        Self { within: CHECK_INTERVAL, why }
     }
 
-    /// By what Redis has answered.
+    /// Because of Redis' reply.
     pub(super) fn by_answer(taken: Grant) -> Self {
         let why = match taken.why {
             Some(FlowLimit::Open | FlowLimit::Trial) => WaitReason::Breaker,

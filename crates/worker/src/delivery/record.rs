@@ -1,4 +1,4 @@
-//! What the worker writes with a job when it leaves the stream without being done. Pure.
+//! Builds the fields and the result that a settlement writes with a job. Pure.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use telemetry::Context;
 use crate::delivery::settlement::Settlement;
 use crate::policy::SendResult;
 
-/// A job with what it has been through, this attempt included.
+/// A job with its attempts, including this one.
 #[derive(Debug)]
 pub(crate) struct Record<'a> {
     delivery: &'a Delivery,
@@ -28,7 +28,7 @@ pub(crate) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// Before an attempt, whose process span is `trace`.
+    /// Starts before an attempt; `trace` is its process span.
     pub(crate) fn new(delivery: &'a Delivery, job: &'a Job, trace: &'a Context) -> Self {
         let history = job.trail.history.clone();
         Self {
@@ -44,15 +44,16 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// What later attempts are to be children of.
+    /// Sets the `_traceparent` of the parent of later attempts.
     #[must_use]
     pub(crate) fn keeping(mut self, keep: Option<String>) -> Self {
         self.keep = keep;
         self
     }
 
-    /// After it; `at` is when it began, Unix milliseconds. The history is only written for a job that did not succeed. What the egress policy refused
-    /// was no attempt, nor was what the proxy failed at: nothing was sent.
+    /// Adds an attempt that began `at`, Unix milliseconds. Only failures enter the history. A request that
+    /// the egress policy refused, or that failed at the proxy, does not count as an attempt: nothing was
+    /// sent.
     pub(crate) fn attempted(&mut self, result: &SendResult, at: u64, took: Duration) {
         if result.was_attempt() {
             self.attempts = self.attempts.saturating_add(1);
@@ -73,7 +74,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// It is delivered, now by Redis' clock.
+    /// The settlement of a delivered job. `now` is Redis' time, Unix milliseconds.
     pub(crate) fn done(self, now: u64) -> Settlement {
         let enqueued = enqueued_at(self.delivery, self.job, now);
         match self.job.result_ttl {
@@ -87,15 +88,15 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// It waits for its next attempt.
+    /// The settlement of a job that waits for its next attempt.
     pub(crate) fn postponement(self, until: Until, why: WaitReason) -> Postponement {
         let mut fields = own_fields(&self.delivery.fields);
         self.push_trail(&mut fields);
         Postponement { job_id: self.job.id.clone(), until, why, at: self.job.trail.at, fields }
     }
 
-    /// It goes to the dead letters.
-    pub(crate) fn dead_lettering(self, reason: Reason, error: &str) -> NewDeadLetter {
+    /// The settlement of a job without success.
+    pub(crate) fn dead_letter(self, reason: Reason, error: &str) -> NewDeadLetter {
         let mut fields = own_fields(&self.delivery.fields);
         push(&mut fields, "_job_id", self.job.id.clone());
         let at = self.job.trail.at.unwrap_or(self.delivery.lease.entry.millis);
@@ -140,7 +141,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// A malformed entry on its way to the dead letters.
+/// The dead letter of a malformed entry.
 pub(crate) fn malformed(
     delivery: &Delivery,
     malformed: &Malformed,

@@ -1,47 +1,48 @@
-//! Settling what an attempt came to.
+//! Settles a job: writes the outcome of its attempt into Redis.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use postrider_queue::Error;
 use postrider_queue::job::{Delivery, Fields, Job, Lease, Reason, of_fields};
+use postrider_queue::names;
 use postrider_queue::work::{
     NewDeadLetter, Operation, Postponement, Settled, Until, WaitReason, Written, fields,
 };
-use telemetry::{Attributes, Context, ErrorType, semconv};
+use telemetry::{Attributes, Context};
 use tokio::sync::mpsc::error::SendError;
 use tracing::warn;
 
 use super::trace::Settling;
 use crate::shard::runtime::{Done, ShardRuntime};
 
-/// What is to be written in Redis.
+/// The outcome to write into Redis.
 #[derive(Debug)]
 pub(crate) enum Settlement {
-    /// The job is done.
+    /// The job succeeded.
     Complete {
         /// When it was enqueued, Unix milliseconds.
         enqueued: u64,
     },
-    /// The job is done, and somebody waits for its result.
+    /// The job succeeded, and its producer wants the result.
     CompleteWithResult {
-        /// Under which it is left.
+        /// The job id under which the result is stored.
         job_id: Bytes,
         /// How long it is kept.
         ttl: Duration,
-        /// What it says.
+        /// The result in JSON.
         result: String,
         /// When the job was enqueued, Unix milliseconds.
         enqueued: u64,
     },
-    /// The job waits in the schedule.
+    /// The job is scheduled or held.
     Postpone(Postponement),
-    /// The job goes to the dead letters.
+    /// The job is dead-lettered.
     DeadLetter(NewDeadLetter),
 }
 
 impl Settlement {
-    /// What it is called in traces.
+    /// The operation that spans and metrics name.
     fn operation(&self) -> Operation {
         match self {
             Self::Complete { .. } | Self::CompleteWithResult { .. } => Operation::Ack,
@@ -50,17 +51,17 @@ impl Settlement {
                 Until::Retry(_) => Operation::Retry,
                 Until::Release(_) => Operation::Release,
                 Until::Due { .. } => Operation::Delay,
-                Until::Admitted { .. } => Operation::Postpone,
+                Until::Admitted { .. } => Operation::Hold,
             },
         }
     }
 
-    /// Of a job that waits, its span says why and for which flow.
+    /// Sets why a job waits, and its flow.
     fn describe(&self, attributes: &mut Attributes) {
         if let Self::Postpone(postponement) = self {
             let reason = match postponement.until {
-                Until::Admitted { .. } => semconv::POSTRIDER_HOLD_REASON,
-                _ => semconv::POSTRIDER_SCHEDULE_REASON,
+                Until::Admitted { .. } => names::HOLD_REASON,
+                _ => names::SCHEDULE_REASON,
             };
             attributes.set(reason, postponement.why.as_str());
             describe_flow(&postponement.fields, attributes);
@@ -70,14 +71,14 @@ impl Settlement {
 
 fn describe_flow(fields: &Fields, attributes: &mut Attributes) {
     if let Some((_, flow)) = of_fields(fields) {
-        attributes.set(semconv::POSTRIDER_FLOW_NAME, flow);
+        attributes.set(names::FLOW_NAME, flow);
     }
 }
 
-/// Settles a job. Jobs that are done go to the completer, which takes them in groups; the rest is the exception
-/// and is settled here, so that what Redis refuses of one job holds up no other.
+/// Settles a job. Successful jobs go to the completer, which settles them in groups. All others are rare and
+/// are settled here one by one, so that a refusal of one delays no other.
 pub(crate) async fn settle(shard: &ShardRuntime, lease: Lease, settlement: Settlement, mut context: Context) {
-    // From here on no cut takes it back: it would be sent again.
+    // From here on a shutdown does not hand the job back: it would be sent again.
     shard.in_flight.done(lease);
     if let Settlement::Complete { enqueued } = settlement {
         let Err(SendError(done)) = shard.done.send(Done { lease, context, enqueued }).await else { return };
@@ -90,7 +91,7 @@ pub(crate) async fn settle(shard: &ShardRuntime, lease: Lease, settlement: Settl
     let written = persist(shard, lease, &settlement, &settling.context()).await;
     if let Some(Written::Settled(Settled::Done)) = written {
         match &settlement {
-            Settlement::DeadLetter(dead_lettering) => dead_lettered(shard, lease, dead_lettering),
+            Settlement::DeadLetter(letter) => dead_lettered(shard, lease, letter),
             Settlement::Complete { enqueued } | Settlement::CompleteWithResult { enqueued, .. } => {
                 shard.delivered(*enqueued, shard.queue.clock().now());
             }
@@ -100,7 +101,7 @@ pub(crate) async fn settle(shard: &ShardRuntime, lease: Lease, settlement: Settl
     end(settling, written);
 }
 
-/// Has a job wait before any work on it has begun.
+/// Schedules or holds a job before an attempt.
 pub(crate) async fn postpone_unsent(
     shard: &ShardRuntime,
     delivery: &Delivery,
@@ -120,45 +121,47 @@ pub(crate) async fn postpone_unsent(
     written
 }
 
-/// Hands back a job whose request was cut: at once for any other worker, and at no cost of an attempt.
+/// Hands back a job whose request was cut: it is ready at once, and the cut request does not count as an
+/// attempt.
 pub(crate) async fn hand_back(shard: &ShardRuntime, lease: Lease, delivery: &Delivery) {
     let job = Job::decode(delivery).ok();
     let mut fields = fields::handed_back(delivery, shard.queue.clock().now());
     let (settling, trace) =
         Settling::waiting(shard, Operation::Release, delivery, job.as_ref(), |attributes| {
-            attributes.set(semconv::POSTRIDER_SCHEDULE_REASON, WaitReason::Shutdown.as_str());
+            attributes.set(names::SCHEDULE_REASON, WaitReason::Shutdown.as_str());
             describe_flow(&delivery.fields, attributes);
         });
     fields::keep_trace(&mut fields, trace);
     let released = shard.queue.release(lease, &fields, &settling.context()).await;
-    settling.end(released.as_ref().err().map(redis_telemetry::error_type).as_ref());
+    settling.end(released.as_ref().err().map(fred_otel::error_type).as_ref());
     if let Err(error) = released {
-        warn!(entry = %lease.entry, %error, "a job could not be handed back; it will be taken over");
+        warn!(entry = %lease.entry, %error, "could not hand back a job; another worker will take it over");
     }
 }
 
-/// What came too late, or not at all, is an error of the settlement.
+/// Ends the span. A settlement that was refused or not written is an error.
 fn end(settling: Settling<'_>, written: Option<Written>) {
     if let Some(Written::Waits(millis)) = written {
         settling.due_in(Duration::from_millis(millis));
     }
     let is_lost =
         !matches!(written, Some(Written::Settled(Settled::Done) | Written::Waits(_) | Written::Due));
-    settling.end(is_lost.then_some(&ErrorType::LeaseLost));
+    settling.end(is_lost.then_some(&names::LEASE_LOST));
 }
 
-fn dead_lettered(shard: &ShardRuntime, lease: Lease, dead_lettering: &NewDeadLetter) {
-    let NewDeadLetter { job_id, reason, error, fields, .. } = dead_lettering;
+fn dead_lettered(shard: &ShardRuntime, lease: Lease, letter: &NewDeadLetter) {
+    let NewDeadLetter { job_id, reason, error, fields, .. } = letter;
     let job_id = String::from_utf8_lossy(job_id);
-    // What is no job names no destination, whatever stands in its `url`.
+    // A malformed entry has no flow, whatever its `url` contains.
     let is_job = !matches!(reason, Reason::Malformed | Reason::Version);
     let flow = is_job.then(|| of_fields(fields)).flatten().map(|(_, name)| name);
     warn!(%job_id, entry = %lease.entry, %reason, error, flow, "job dead-lettered");
     shard.counts.dead(*reason);
 }
 
-/// Writes a settlement, again and again until Redis answers, since each is harmless when repeated; then the
-/// job is put down, unless it is due and stays in flight. `None` where it was lost, or the worker's time is over.
+/// Writes a settlement. Repeats it until Redis replies, which is harmless. Then removes the job from those in
+/// flight, unless it is due and stays. Returns `None` if the lease was lost, or the worker's time to shut
+/// down is over.
 async fn persist(
     shard: &ShardRuntime,
     lease: Lease,
@@ -169,13 +172,13 @@ async fn persist(
         // Its delivery count may have changed since.
         let current = shard.in_flight.current(lease)?;
         match write(shard, current, settlement, parent).await {
-            Ok(answer) => {
+            Ok(reply) => {
                 shard.queue.link().up();
-                let answer = match answer {
+                let reply = match reply {
                     Written::Settled(settled) => Written::Settled(settled.after(failed)),
                     waits => waits,
                 };
-                match answer {
+                match reply {
                     Written::Due => {}
                     Written::Waits(millis) => {
                         shard.alarm.due_in(Duration::from_millis(millis));
@@ -185,7 +188,7 @@ async fn persist(
                         shard.settled([(lease, settled)]);
                     }
                 }
-                return Some(answer);
+                return Some(reply);
             }
             Err(error) => {
                 let pause = shard.queue.link().down(&error, failed);
@@ -207,8 +210,8 @@ async fn write(
 ) -> Result<Written, Error> {
     match settlement {
         Settlement::Postpone(postponement) => shard.queue.postpone(lease, postponement, parent).await,
-        Settlement::DeadLetter(dead_lettering) => {
-            shard.queue.dead_letter(lease, dead_lettering, parent).await.map(Written::Settled)
+        Settlement::DeadLetter(letter) => {
+            shard.queue.dead_letter(lease, letter, parent).await.map(Written::Settled)
         }
         Settlement::Complete { .. } => {
             let settled = shard.queue.complete(&[lease], parent).await?;

@@ -1,5 +1,5 @@
-//! The spans of the work on a job and of its settlement, and how they hang together with the producer's and with
-//! earlier attempts.
+//! The spans of the work on a job and of its settlement, with their parents and links: the producer's span
+//! and earlier attempts.
 
 mod origin;
 mod waits;
@@ -7,6 +7,7 @@ mod waits;
 use std::time::{Duration, Instant};
 
 use postrider_queue::job::{Delivery, EntryId, Job, Reason};
+use postrider_queue::names;
 use postrider_queue::work::Operation;
 use telemetry::{Attributes, Context, ErrorType, Span, semconv};
 
@@ -16,7 +17,7 @@ use crate::shard::runtime::ShardRuntime;
 use origin::{Before, Origin};
 use waits::Waits;
 
-/// The work on one delivery, recorded.
+/// The process span of one delivery.
 #[derive(Debug)]
 pub(crate) struct Process<'a> {
     span: Span,
@@ -27,10 +28,10 @@ pub(crate) struct Process<'a> {
 }
 
 impl<'a> Process<'a> {
-    /// Begins the span. All attempts of a job are children of the producer's span, or where there was none, of the
-    /// first span that was made for the job; each has a link to the one before; or as [`Retries`] says. A replay is a
-    /// new trace, with links to the producer and to the last attempt of the job that it was. `job` is `None` for a
-    /// malformed entry.
+    /// Begins the span. By default, all attempts of a job are children of the producer's span, or without
+    /// one, of the job's first span, and each links to the attempt before; [`Retries`] has the alternatives.
+    /// A replay starts a new trace, with links to the producer's span and to the last attempt of the replayed
+    /// job. `job` is `None` for a malformed entry.
     pub(crate) fn begin(shard: &'a ShardRuntime, delivery: &Delivery, job: Option<&Job>) -> Self {
         let began = Instant::now();
         let waits = job.map_or_else(Waits::default, |job| Waits::of(shard, delivery, job));
@@ -50,7 +51,7 @@ impl<'a> Process<'a> {
         self.span.context()
     }
 
-    /// What the next attempt is to be a child of; `None` where the producer has said it.
+    /// The `_traceparent` of the next attempt's parent; `None` if that is the producer's span.
     pub(crate) fn keep(&self) -> Option<String> {
         self.origin.to_keep(&self.span.context())
     }
@@ -60,21 +61,21 @@ impl<'a> Process<'a> {
         self.end(OutcomeKind::Done);
     }
 
-    /// The attempt failed and there will be another: as far as this delivery goes, the failure is dealt with, so
-    /// it is the attempt's span alone that tells an error.
+    /// The attempt failed, and the job will be retried. This delivery has dealt with the failure, so only the
+    /// attempt's span is marked as an error.
     pub(crate) fn retry(self) {
         self.end(OutcomeKind::Retry);
     }
 
-    /// The job is handed back for a fault that is not its own.
+    /// Nothing was sent, for a fault that is not the job's own.
     pub(crate) fn release(self) {
         self.end(OutcomeKind::Release);
     }
 
-    /// The job ended among the dead letters. `text` says why in one sentence, without secrets.
+    /// The job is dead-lettered. `text` is the reason in one sentence, without secrets.
     pub(crate) fn dead(mut self, reason: Reason, error: &ErrorType, text: &str) {
         self.ends(OutcomeKind::Dead);
-        self.span.set(semconv::POSTRIDER_JOB_DEAD_REASON, reason.as_str());
+        self.span.set(names::JOB_DEAD_REASON, reason.as_str());
         self.span.fail_with(error, || text.to_owned().into());
         self.shard.queue.operations().took(Operation::Process, self.began, Some(error));
     }
@@ -86,26 +87,26 @@ impl<'a> Process<'a> {
 
     fn ends(&mut self, outcome: OutcomeKind) {
         self.has_ended = true;
-        self.span.set(semconv::POSTRIDER_JOB_OUTCOME, outcome.as_str());
+        self.span.set(names::JOB_OUTCOME, outcome.as_str());
     }
 }
 
-/// Ended before there was an outcome: its lease was lost, or the worker's time was over. That is no error, but a
-/// panic is.
+/// The work ended without an outcome: the lease was lost, or the worker's time to shut down was over. Only a
+/// panic is an error.
 impl Drop for Process<'_> {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.span.set(semconv::POSTRIDER_JOB_OUTCOME, "cut");
+            self.span.set(names::JOB_OUTCOME, "cut");
             let error = std::thread::panicking().then_some(&ErrorType::Panic);
             self.shard.queue.operations().took(Operation::Process, self.began, error);
         }
     }
 }
 
-/// Where nothing was recorded of a job before, this is what its other spans are children of.
+/// Makes the first span of a job without a producer's span the parent of its other spans.
 fn begins_trace(delivery: &Delivery, origin: &Origin, span: &Span) {
     if !origin.is_known() {
-        // Set before it cannot be: then it would be known.
+        // It cannot be set already: then the origin would be known.
         let _ = delivery.first_span.set(span.context());
     }
 }
@@ -123,9 +124,9 @@ fn span(shard: &ShardRuntime, delivery: &Delivery, job: Option<&Job>, origin: &O
         _ => before.link(builder.parent(origin.context())),
     };
     let span = builder.start(|attributes| {
-        // The name is the same for all: this tells one from the other.
+        // All attempts have the same span name: this attribute distinguishes them.
         if let Some(job) = job {
-            attributes.set(semconv::POSTRIDER_JOB_ATTEMPT, job.trail.attempts + 1);
+            attributes.set(names::JOB_ATTEMPT, job.trail.attempts + 1);
         }
         operations.describe(Operation::Process, attributes);
         let entry = delivery.lease.entry.to_string();
@@ -135,21 +136,21 @@ fn span(shard: &ShardRuntime, delivery: &Delivery, job: Option<&Job>, origin: &O
             // Of a job that has waited the entry is a new one.
             if job.id.as_ref() != entry.as_bytes() {
                 let job_id = String::from_utf8_lossy(&job.id).into_owned();
-                attributes.set(semconv::POSTRIDER_JOB_ID, job_id);
+                attributes.set(names::JOB_ID, job_id);
             }
         }
         attributes.set(semconv::MESSAGING_MESSAGE_ID, entry);
         waits.describe(attributes);
         if delivery.lease.delivery > 1 {
-            attributes.set(semconv::POSTRIDER_JOB_DELIVERIES, delivery.lease.delivery);
+            attributes.set(names::JOB_DELIVERIES, delivery.lease.delivery);
         }
     });
-    // What is logged of the job from here on is found in its trace.
+    // Later log records of the job carry this span.
     telemetry::belongs_to(&span.context());
     span
 }
 
-/// The settlement of jobs under way, recorded.
+/// The span of a running settlement.
 #[derive(Debug)]
 pub(crate) struct Settling<'a> {
     span: Span,
@@ -159,8 +160,8 @@ pub(crate) struct Settling<'a> {
 }
 
 impl<'a> Settling<'a> {
-    /// Of one job it is a child of its process span, of several a root with a link to each. `describe` sets what one
-    /// job has besides.
+    /// The settlement of one job is a child of its process span; that of several is a root with a link to
+    /// each. `describe` adds attributes.
     pub(crate) fn begin(
         shard: &'a ShardRuntime,
         operation: Operation,
@@ -176,8 +177,9 @@ impl<'a> Settling<'a> {
         Self { span, shard, operation, began }
     }
 
-    /// Of a job that waits before any work on it has begun, or is handed back in the middle: a child of what its
-    /// attempts are children of. Answers its `_traceparent` besides, where the job's fields do not have it yet.
+    /// The settlement of a job that is postponed before an attempt, or handed back during one. It has the
+    /// same parent as the job's attempts. Also returns the `_traceparent` to add to the job's fields, if they
+    /// lack it.
     pub(crate) fn waiting(
         shard: &'a ShardRuntime,
         operation: Operation,
@@ -206,9 +208,9 @@ impl<'a> Settling<'a> {
         (Self { span, shard, operation, began }, keep)
     }
 
-    /// The job is due after so long by Redis' clock, or its flow is asked again.
+    /// The job is due, or its flow is checked again, after `wait` by Redis' clock.
     pub(crate) fn due_in(&self, wait: Duration) {
-        self.span.set_with(semconv::POSTRIDER_JOB_DUE_AT, || {
+        self.span.set_with(names::JOB_DUE_AT, || {
             let due = Duration::from_millis(self.shard.queue.clock().now()) + wait;
             humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + due).to_string().into()
         });
@@ -219,7 +221,7 @@ impl<'a> Settling<'a> {
         self.span.context()
     }
 
-    /// It is written, or was refused.
+    /// Ends the span after Redis wrote or refused the settlement.
     pub(crate) fn end(self, error: Option<&ErrorType>) {
         if let Some(error) = error {
             self.span.fail(error);
@@ -240,7 +242,7 @@ fn settlement_span(
     let builder = match jobs {
         [(_, job)] => builder.parent(job),
         jobs => match jobs.iter().map(|(_, job)| *job).filter(|job| job.is_sampled()).collect::<Vec<_>>() {
-            // Nothing of them is recorded, so nor is this.
+            // None of the jobs is recorded, so the settlement is not either.
             sampled if sampled.is_empty() => builder.parent(jobs.first().map_or(&root, |(_, job)| *job)),
             sampled => sampled.iter().fold(builder.parent(&root), |builder, job| builder.link(job)),
         },

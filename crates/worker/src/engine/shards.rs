@@ -32,9 +32,9 @@ use crate::shard::list::ShardList;
 use crate::shard::runtime::ShardRuntime;
 use crate::shard::slots::{Slots, Work};
 
-/// How long Redis has to take the last settlements. With the default deadline and the flush of telemetry, 25 and 2 s,
-/// this stays within 30 s, the usual grace of those who kill.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// The time for the last settlements. With the default shutdown timeout of 25 s and the flush of telemetry of
+/// 2 s, the sum stays below 30 s, after which Kubernetes and others usually kill a process.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the shards of a worker share with its other parts.
 pub(super) struct Shared {
@@ -90,23 +90,23 @@ impl Shards {
         self.flows.clone()
     }
 
-    /// Starts a shard for each shard that has none.
+    /// Starts the loops of shards that are new.
     pub(super) async fn grow(&mut self) -> Result<(), ConnectError> {
         for queue in self.queues.clone() {
             let Ok(shards) = self.redis.shards(&queue.name).await else {
-                // At the first look the connection has just been made: shard 0 is there in any case.
+                // Shard 0 always exists, so the first poll needs no reply.
                 self.start(&queue, 1).await?;
                 continue;
             };
             self.start(&queue, shards.read).await?;
             if shards.read > shards.now && self.redis.shrink(&queue.name, shards).await.unwrap_or(false) {
-                info!(queue = %queue.name, shards = shards.now, "the higher shards are empty");
+                info!(queue = %queue.name, shards = shards.now, "the higher shards are empty and no longer read");
             }
         }
         Ok(())
     }
 
-    /// Has shards read again that hold jobs and that nobody need read.
+    /// Makes workers read higher shards again that still hold jobs.
     pub(super) async fn reopen(&mut self) -> Result<(), Error> {
         for queue in &self.queues {
             let shards = self.redis.shards(&queue.name).await?;
@@ -119,10 +119,10 @@ impl Shards {
         Ok(())
     }
 
-    /// Tells again which attempts this worker is making, so that they are not taken for those of a dead one.
-    pub(super) async fn tell_flows(&self) {
+    /// Reports this worker's attempts to the flows again, before its last report expires.
+    pub(super) async fn report_flows(&self) {
         if let Some(running) = self.running.first() {
-            flow_gate::tell(&running.shard).await;
+            flow_gate::report_all_attempts(&running.shard).await;
         }
     }
 
@@ -144,7 +144,7 @@ impl Shards {
         queue: Queue,
         weight: u32,
     ) -> (ShardRuntime, mpsc::Receiver<crate::shard::runtime::Done>) {
-        // As many as may be done while one group is being settled.
+        // Holds the jobs that succeed while one group is settled.
         let (done, to_settle) = mpsc::channel(1024);
         let counts = Counts::new(&self.telemetry, queue.name());
         let shard = ShardRuntime {
@@ -180,8 +180,8 @@ impl Shards {
     }
 }
 
-/// The weight of one of several shards, so that a queue does not gain by having them. Weights are scaled, for
-/// there are no fractions.
+/// The weight of one of several shards: a queue does not get more for having more shards. Weights are scaled,
+/// since they are integers.
 fn share(weight: u32, shards: u32) -> u32 {
     const SCALE: u32 = 64;
     (weight * SCALE / shards.max(1)).max(1)
@@ -190,9 +190,9 @@ fn share(weight: u32, shards: u32) -> u32 {
 /// One shard with its loops.
 struct Running {
     shard: Arc<ShardRuntime>,
-    /// Reclaimer, scheduler and sweeper: they end first.
+    /// Reclaimer, scheduler and sweeper. They end first.
     taking: JoinSet<()>,
-    /// They end last.
+    /// The heartbeat. It ends last.
     leases: JoinHandle<()>,
     stop_leases: CancellationToken,
     completer: JoinHandle<()>,
@@ -222,11 +222,11 @@ impl Running {
         taking.join_all().await;
         let cut = tokio::select! {
             () = shard.work.finished() => None,
-            () = tokio::time::sleep_until(deadline) => Some("the deadline is over"),
-            () = hurry.cancelled() => Some("a second signal came"),
-            never = keep_telling(&shard) => match never {},
+            () = tokio::time::sleep_until(deadline) => Some("the shutdown timeout is over"),
+            () = hurry.cancelled() => Some("received a second signal"),
+            never = keep_reporting(&shard) => match never {},
         };
-        let last_words = async {
+        let finish = async {
             if let Some(why) = cut {
                 hand_back(&shard, why).await;
             }
@@ -237,32 +237,36 @@ impl Running {
             let _ = leases.await;
             match shard.queue.leave().await {
                 Ok(0) => {}
-                Ok(jobs) => info!(jobs, "handed back jobs that had not arrived yet"),
-                Err(error) => warn!(%error, "could not take leave of the queue; its jobs will be taken over"),
+                Ok(jobs) => {
+                    info!(jobs, "handed back jobs that Redis had delivered and this worker had not received")
+                }
+                Err(error) => {
+                    warn!(%error, "could not leave the queue; other workers will take over its jobs")
+                }
             }
             shard.queue.close().await;
         };
-        if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
+        if tokio::time::timeout(SETTLE_TIMEOUT, finish).await.is_err() {
             shard.cut.cancel();
-            warn!("Redis did not take the last settlements; what is missing will be sent again");
+            warn!("Redis did not accept the last settlements in time; their jobs will be sent again");
         }
     }
 }
 
-/// The attempts that are still being made are counted as long as they take, or others would take their places.
-async fn keep_telling(shard: &ShardRuntime) -> Infallible {
+/// Keeps reporting running attempts to the flows: without reports, other workers would exceed the limits.
+async fn keep_reporting(shard: &ShardRuntime) -> Infallible {
     loop {
-        flow_gate::tell(shard).await;
-        tokio::time::sleep(super::LOOK).await;
+        flow_gate::report_all_attempts(shard).await;
+        tokio::time::sleep(super::SHARD_POLL_INTERVAL).await;
     }
 }
 
-/// Ends the requests in flight and hands their jobs back: at once for any other worker, and at no cost of an
-/// attempt.
+/// Aborts the requests in flight and hands their jobs back: they are ready at once, and the cut requests do
+/// not count as attempts.
 async fn hand_back(shard: &ShardRuntime, why: &str) {
     let cut = shard.in_flight.cut();
     if !cut.is_empty() {
-        warn!(jobs = cut.len(), why, "requests in flight are cut and their jobs handed back");
+        warn!(jobs = cut.len(), why, "aborting requests in flight and handing their jobs back");
     }
     let all = cut.iter().map(|(lease, delivery)| settlement::hand_back(shard, *lease, delivery));
     futures_util::future::join_all(all).await;

@@ -27,7 +27,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHORIZATION, U
 use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
-use http_telemetry::{Attempt, ConnectionOptions, Connections, Options, Propagation, Traced};
+use hyper_otel::{Attempt, ConnectionOptions, Connections, Options, Propagation, Traced};
 use postrider_queue::job::Job;
 use postrider_queue::work::Kept;
 use telemetry::{ErrorType, Telemetry};
@@ -135,8 +135,7 @@ impl Sender {
             anonymous: pool(None)?,
             identified: identified.collect::<Result<_, TlsError>>()?,
         };
-        let (classify, describe) = (error::error_type, Some(error::description as fn(&_) -> _));
-        let options = Options { classify, describe, ..config.recording.clone() };
+        let options = config.recording.clone().classify(error::error_type).describe(error::description);
         let traced = Traced::with_options((), telemetry, options);
         Ok(Self { traced, shared: Arc::new(shared) })
     }
@@ -159,7 +158,7 @@ impl Sender {
         let _busy = self.shared.busy.open();
         let mut result = self.exchange(client, job, attempt, secret, deadline, now).await;
         if result.as_ref().is_err_and(error::may_repeat) {
-            let again = Attempt { resend_count: attempt.resend_count + 1, ..attempt.clone() };
+            let again = attempt.clone().resend_count(attempt.resend_count + 1);
             result = self.exchange(pool.fresh(), job, &again, secret, deadline, now).await;
         }
         self.shared.watch_proxy(&job.uri, &result);

@@ -1,4 +1,4 @@
-//! The depth sampler: counts what queues hold, where it is this worker's part to tell it for all.
+//! The depth sampler: counts the jobs of queues, if this worker is the one that reports them for all.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::observe::gauges::{Depth, Gauges};
 use crate::shard::list::ShardList;
 use crate::shard::runtime::ShardRuntime;
 
-/// Between two looks.
-const PAUSE: Duration = Duration::from_secs(5);
-/// What was counted longer ago is told no more: Redis is away, or this worker stands still.
-const FRESH: Duration = Duration::from_secs(15);
+/// The mean time between two counts.
+const COUNT_INTERVAL: Duration = Duration::from_secs(5);
+/// An older count is not reported: Redis does not answer, or this worker hangs.
+const COUNT_AGE_MAX: Duration = Duration::from_secs(15);
 
-/// Looks at every queue, and at the flows, again and again until stopped.
+/// Counts the jobs of every queue, and the breakers of flows, until stopped.
 pub(crate) async fn run(shards: ShardList, flows: Flows, gauges: Gauges, stop: CancellationToken) {
     let mut known: HashMap<&'static str, Arc<Depth>> = HashMap::new();
     let mut pause = Duration::ZERO;
@@ -33,16 +33,16 @@ pub(crate) async fn run(shards: ShardList, flows: Flows, gauges: Gauges, stop: C
             let depth = known.entry(queue).or_insert_with(|| gauges.depths.join(queue));
             tokio::select! {
                 stats = count(&shards) => match stats {
-                    Ok(Some(stats)) => depth.set(&stats, FRESH),
+                    Ok(Some(stats)) => depth.set(&stats, COUNT_AGE_MAX),
                     Ok(None) => depth.clear(),
-                    // What was counted last is told until it is too old; others tell of troubles with Redis.
-                    Err(error) => debug!(%error, queue, "cannot count what the queue holds now"),
+                    // The last count is reported until it is too old. Other loops log that Redis fails.
+                    Err(error) => debug!(%error, queue, "cannot count the jobs of the queue now"),
                 },
                 () = stop.cancelled() => return,
             }
         }
-        // Not all workers at once.
-        pause = PAUSE.mul_f64(0.8 + 0.4 * fastrand::f64());
+        // Jitter, so that workers do not count at the same time.
+        pause = COUNT_INTERVAL.mul_f64(0.8 + 0.4 * fastrand::f64());
     }
 }
 
@@ -59,7 +59,7 @@ fn by_queue(shards: Vec<Arc<ShardRuntime>>) -> Vec<(&'static str, Vec<Arc<ShardR
     queues
 }
 
-/// Who may tell is decided at the first shard, which every worker of the queue reads.
+/// The first shard decides which worker reports, since every worker of the queue reads it.
 async fn count(shards: &[Arc<ShardRuntime>]) -> Result<Option<QueueStats>, Error> {
     let mut sum = QueueStats::default();
     for (index, shard) in shards.iter().enumerate() {

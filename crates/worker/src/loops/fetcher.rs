@@ -1,5 +1,5 @@
-//! The reader: takes new jobs from all shards while slots are free, in the proportion of their weights, and
-//! heals itself.
+//! The fetcher: takes new jobs from all shards while slots are free, in proportion to their weights, and
+//! recovers from errors.
 
 mod round_robin;
 
@@ -19,47 +19,47 @@ use crate::shard::runtime::ShardRuntime;
 use crate::shard::slots::{Slot, Slots};
 use round_robin::RoundRobin;
 
-/// As many as one read takes.
-const MOST: usize = 256;
+/// How many jobs one read takes at most.
+const FETCH_JOBS_MAX: usize = 256;
 
 /// How shards are chosen while several have jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// In proportion to their weights.
     Weighted,
-    /// The first that has any, in the order in which they were given.
+    /// The first shard that has jobs, in the configured order.
     Strict,
 }
 
-/// A read that blocks, and what it brings.
-struct Waited {
+/// The result of a blocking read.
+struct ReadResult {
     shard: Arc<ShardRuntime>,
     taken: Result<Vec<Delivery>, Error>,
     sent: Instant,
 }
 
-/// Takes jobs.
+/// Fetches jobs.
 pub(crate) struct Fetcher {
     sources: RoundRobin,
     slots: Slots,
-    /// Reads that block, at most one a shard. They go on while the reader does other things: dropped, a read
-    /// could bring a job to nobody.
-    waits: FuturesUnordered<BoxFuture<'static, Waited>>,
+    /// Blocking reads, at most one a shard. They continue while the fetcher does other work: a dropped read
+    /// could lose the job that Redis delivers to it.
+    waits: FuturesUnordered<BoxFuture<'static, ReadResult>>,
 }
 
 impl Fetcher {
-    /// A reader of these shards, and of those that join them.
+    /// A fetcher for these shards, and for shards that join later.
     pub(crate) fn new(shards: ShardList, slots: Slots, order: Order) -> Self {
         Self { sources: RoundRobin::new(shards, order), slots, waits: FuturesUnordered::new() }
     }
 
-    /// Reads until stopped.
+    /// Fetches until stopped.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let free = tokio::select! {
-                free = self.slots.take(MOST) => free,
+                free = self.slots.take(FETCH_JOBS_MAX) => free,
                 Some(waited) = self.waits.next() => {
-                    // At most one job a shard comes in over the slots.
+                    // At most one job a shard exceeds the slots.
                     self.arrived(waited).await;
                     continue;
                 }
@@ -67,7 +67,7 @@ impl Fetcher {
             };
             self.sources.refresh();
             if !self.poll(free).await {
-                // Without a slot: what waits for jobs must not keep others from running.
+                // The slots were released: waiting for jobs must not keep the reclaimer from working.
                 tokio::select! {
                     () = self.wait() => {}
                     () = stop.cancelled() => break,
@@ -77,7 +77,7 @@ impl Fetcher {
         self.end().await;
     }
 
-    /// Reads for all free slots without waiting. Answers whether anything was there.
+    /// Reads for all free slots without waiting. Returns whether there were any jobs.
     async fn poll(&mut self, mut free: Vec<Slot>) -> bool {
         let mut any = false;
         self.sources.begin_round(free.len());
@@ -89,7 +89,7 @@ impl Fetcher {
             match shard.queue.read(share).await {
                 Ok(taken) => {
                     shard.queue.link().up();
-                    self.sources.answered(source, &taken, share);
+                    self.sources.fetched(source, &taken, share);
                     any |= !taken.is_empty();
                     let slots = free.split_off(free.len() - taken.len().min(free.len()));
                     for (delivery, slot) in taken.into_iter().zip(slots) {
@@ -102,13 +102,14 @@ impl Fetcher {
         any
     }
 
-    /// Nothing is there: waits until a job comes to one of the shards, or one that failed is to be tried again.
+    /// Waits until a job arrives in one of the shards, or a failed shard can be tried again.
     async fn wait(&mut self) {
         for shard in self.sources.begin_waits() {
-            // The lease counts from when the read was sent: paused in the middle of it, a process cannot know when
-            // the job came.
+            // The lease counts from when the read was sent: a process that is paused during the read cannot
+            // know when the job arrived.
             let sent = Instant::now();
-            self.waits.push(Box::pin(async move { Waited { taken: shard.queue.wait().await, shard, sent } }));
+            self.waits
+                .push(Box::pin(async move { ReadResult { taken: shard.queue.wait().await, shard, sent } }));
         }
         tokio::select! {
             Some(waited) = self.waits.next() => self.arrived(waited).await,
@@ -116,9 +117,9 @@ impl Fetcher {
         }
     }
 
-    /// Begins with what a blocking read brought, one job over the slots where none is free.
-    async fn arrived(&mut self, waited: Waited) {
-        let Waited { shard, taken, sent } = waited;
+    /// Begins the job of a blocking read, without a slot if none is free.
+    async fn arrived(&mut self, waited: ReadResult) {
+        let ReadResult { shard, taken, sent } = waited;
         self.sources.waited(&shard);
         match taken {
             Ok(taken) => {
@@ -131,8 +132,8 @@ impl Fetcher {
         }
     }
 
-    /// The group is gone after a restart without persistence, a FLUSHALL, an XGROUP DESTROY: it is made anew.
-    /// Everything else passes; the shard is left alone for a while.
+    /// Creates the consumer group again if it is missing: after a restart without persistence, FLUSHALL or
+    /// XGROUP DESTROY. After any other error, the shard rests for a while.
     async fn failed(&mut self, shard: &Arc<ShardRuntime>, error: &Error) {
         let error = if error.details().starts_with("NOGROUP") {
             match shard.queue.join().await {
@@ -140,7 +141,7 @@ impl Fetcher {
                     let queue = shard.queue.name();
                     tracing::warn!(
                         queue,
-                        "the consumer group was gone and is made anew; what was in flight will be sent again"
+                        "the consumer group was missing and has been created again; jobs in flight will be sent again"
                     );
                     return;
                 }
@@ -152,14 +153,14 @@ impl Fetcher {
         self.sources.failed(shard, &error);
     }
 
-    /// Ends the reads that block, so that a job which one of them brings at the last moment is worked on too.
+    /// Ends the blocking reads, and begins the jobs that they still fetch.
     async fn end(mut self) {
         for shard in self.sources.waiting() {
             shard.queue.wake().await;
         }
         let rest = async {
             while let Some(waited) = self.waits.next().await {
-                // An error matters no more.
+                // An error no longer matters.
                 if waited.taken.is_ok() {
                     self.arrived(waited).await;
                 }

@@ -1,4 +1,4 @@
-//! Keeps the leases of what is in flight alive, and gives the worker's sign of life.
+//! The heartbeat: renews the leases of jobs in flight, and records that the worker is alive.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use crate::shard::lease::extend;
 use crate::shard::runtime::ShardRuntime;
 
-/// As many as one script call takes.
-const MOST: usize = 1000;
+/// How many leases one script call renews at most.
+const LEASES_MAX: usize = 1000;
 
-/// Extends three times a lease, until stopped.
+/// Renews all leases three times within a lease, until stopped.
 pub(crate) async fn run(shard: Arc<ShardRuntime>, stop: CancellationToken) {
     let mut pause = Duration::ZERO;
     loop {
@@ -21,14 +21,14 @@ pub(crate) async fn run(shard: Arc<ShardRuntime>, stop: CancellationToken) {
         }
         let leases = shard.in_flight.leases();
         let mut all = true;
-        for chunk in leases.chunks(MOST) {
+        for chunk in leases.chunks(LEASES_MAX) {
             all &= extend(&shard, chunk).await;
         }
         if leases.is_empty() {
             all = extend(&shard, &[]).await;
         }
         let third = shard.queue.consumer().lease / 3;
-        // After a failure sooner: what is held must not run out for one lost call.
+        // Sooner after a failure: one lost call must not let the leases expire.
         pause = if all { third } else { third.min(Duration::from_secs(1)) };
     }
 }

@@ -1,4 +1,4 @@
-//! The reclaimer: takes over the jobs of workers that give no sign of life any more.
+//! The reclaimer: takes over the jobs of workers without a heartbeat.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,18 +12,20 @@ use crate::shard::lease;
 use crate::shard::runtime::ShardRuntime;
 use crate::shard::slots::{Slot, Slots, Suspect};
 
-/// At most so many at once, so that one worker does not take all that a dead one held.
-const MOST: usize = 100;
+/// How many jobs one call takes over at most, so that one worker does not get all jobs of a dead one.
+const RECLAIM_JOBS_MAX: usize = 100;
 
-/// A job that is delivered for the third time may have killed its workers: one of these at a time is worked
-/// on, so that a further crash counts against the one that caused it.
-const SUSPECT: u64 = 3;
+/// From this delivery on, a job is a suspect: it may have killed its workers. A worker works on one suspect
+/// at a time, so that a crash counts only against the job that caused it.
+const SUSPECT_DELIVERIES_MIN: u64 = 3;
 
-/// Looks four times a lease, at once where a look found some, and at once when a suspect is done while others wait; until stopped.
+/// Polls four times within a lease. Polls again at once after it took over jobs, and when a suspect is done
+/// while others wait.
 pub(crate) async fn run(shard: Arc<ShardRuntime>, slots: Slots, stop: CancellationToken) {
     let lease = shard.queue.consumer().lease;
-    // Idle time goes on while Redis is down: whoever comes back first would find everything idle. So nobody
-    // takes anything over until it has been connected for a whole lease, in which the others have been too.
+    // Idle time passes while Redis is down: the first worker to reconnect would find all jobs idle. So a
+    // worker takes over nothing until it has been connected for a whole lease, in which the others can renew
+    // theirs.
     let mut wait = lease;
     let mut suspects_wait = false;
     let mut clock = Steadiness::default();
@@ -38,17 +40,18 @@ pub(crate) async fn run(shard: Arc<ShardRuntime>, slots: Slots, stop: Cancellati
             continue;
         }
         let free = tokio::select! {
-            free = slots.take(MOST) => free,
+            free = slots.take(RECLAIM_JOBS_MAX) => free,
             () = stop.cancelled() => return,
         };
-        // Redis may have stalled, and idle time went on. Once it has answered, it has also heard what the others
-        // sent meanwhile to keep their leases.
+        // Redis may have stalled while idle time passed. Its reply shows that it has also received the
+        // renewals that other workers sent before.
         let asked = Instant::now();
         if !lease::extend(&shard, &[]).await || !clock.is_steady(&shard) {
             continue;
         }
         if asked.elapsed() > lease / 3 {
-            // Others may have extended just before it stalled, and hear of it as late: they have a whole lease, too.
+            // Other workers may have renewed just before the stall, and get their replies as late: wait a
+            // whole lease.
             wait = lease;
             continue;
         }
@@ -64,40 +67,39 @@ pub(crate) async fn run(shard: Arc<ShardRuntime>, slots: Slots, stop: Cancellati
     }
 }
 
-/// Whether Redis' clock has jumped: told once.
+/// Whether Redis' clock has jumped. Each jump is logged once.
 #[derive(Default)]
 struct Steadiness {
     jumped: bool,
 }
 
 impl Steadiness {
-    /// After a jump of Redis' clock all leases look as if they had run out. Within a lease, those who live extend
-    /// theirs.
+    /// After a jump of Redis' clock, all leases look expired. Live workers renew theirs within a lease.
     fn is_steady(&mut self, shard: &ShardRuntime) -> bool {
         let lease = shard.queue.consumer().lease;
         let steady = shard.queue.clock().steady_for(lease);
         if !steady && !self.jumped {
-            warn!(?lease, "Redis' clock has jumped: nothing is taken over from other workers for a lease");
+            warn!(?lease, "Redis' clock has jumped: this worker takes over no jobs for one lease");
         }
         self.jumped = !steady;
         steady
     }
 }
 
-/// What a look has found.
-struct Found {
+/// The result of a poll.
+struct Poll {
     /// Suspects wait for their turn.
     passed_suspects: bool,
-    /// There were some, so there may be more.
+    /// It took over jobs, so there may be more.
     any: bool,
 }
 
-/// Takes over what it can.
+/// Takes over jobs up to the free slots.
 async fn reclaim(
     shard: &Arc<ShardRuntime>,
     slots: &Slots,
     free: Vec<Slot>,
-) -> Result<Found, postrider_queue::Error> {
+) -> Result<Poll, postrider_queue::Error> {
     let mut suspect: Option<Suspect> = slots.suspect();
     let sent = Instant::now();
     let counts_own = shard.panicked.load(Ordering::Relaxed);
@@ -105,15 +107,15 @@ async fn reclaim(
     shard.queue.link().up();
     if !reclaimed.taken.is_empty() {
         let jobs = reclaimed.taken.len();
-        info!(jobs, "took over jobs of a worker that gives no sign of life");
+        info!(jobs, "took over jobs of a worker without a heartbeat");
         shard.counts.reclaimed(jobs);
     }
     let any = !reclaimed.taken.is_empty();
     for (delivery, mut slot) in reclaimed.taken.into_iter().zip(free) {
-        if delivery.lease.delivery >= SUSPECT {
+        if delivery.lease.delivery >= SUSPECT_DELIVERIES_MIN {
             slot.suspect = suspect.take();
         }
         begin(shard, delivery, sent, Some(slot));
     }
-    Ok(Found { passed_suspects: reclaimed.passed_suspects, any })
+    Ok(Poll { passed_suspects: reclaimed.passed_suspects, any })
 }

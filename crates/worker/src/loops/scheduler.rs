@@ -1,4 +1,4 @@
-//! The scheduler: moves jobs whose time has come, or whose flow has room, back to the stream.
+//! The scheduler: moves due jobs back to the stream, and held jobs whose flow admits them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use tokio_util::sync::CancellationToken;
 use crate::delivery::flow_wake;
 use crate::shard::runtime::ShardRuntime;
 
-/// As many as one script call moves, so that Redis is not held up.
-const MOST: usize = 100;
-/// With more jobs than this in the stream, one batch is moved each [`PAUSE`].
-const CROWDED: u64 = 1000;
-const PAUSE: Duration = Duration::from_millis(100);
-/// Another worker may have scheduled a job that it did not live to promote.
-const LONGEST: Duration = Duration::from_secs(1);
+/// How many jobs one script call moves at most: it blocks Redis.
+const PROMOTE_JOBS_MAX: usize = 100;
+/// With more jobs than this in the stream, one batch is moved each [`CROWDED_PAUSE`].
+const CROWDED_JOBS_MIN: u64 = 1000;
+const CROWDED_PAUSE: Duration = Duration::from_millis(100);
+/// The longest time between two polls: another worker may have scheduled a job and died before it was due.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Promotes until stopped.
 pub(crate) async fn run(shard: Arc<ShardRuntime>, stop: CancellationToken) {
@@ -29,16 +29,16 @@ pub(crate) async fn run(shard: Arc<ShardRuntime>, stop: CancellationToken) {
             }
             () = stop.cancelled() => return,
         }
-        // Set before the call: a job that is scheduled while it runs must not be slept over.
-        shard.alarm.set(LONGEST);
-        match shard.queue.promote(MOST, LONGEST).await {
+        // Set before the call, so that a job scheduled during the call wakes the scheduler in time.
+        shard.alarm.set(POLL_INTERVAL);
+        match shard.queue.promote(PROMOTE_JOBS_MAX, POLL_INTERVAL).await {
             Ok(promoted) => {
                 failed = 0;
                 shard.queue.link().up();
                 if let Some(millis) = promoted.next_in {
-                    // What waits for long must not stand in front of what comes now, nor the other way round.
-                    let crowded = promoted.moved > 0 && promoted.ready > CROWDED;
-                    let pause = if crowded { PAUSE } else { Duration::ZERO };
+                    // Due jobs and new jobs must not starve each other.
+                    let crowded = promoted.moved > 0 && promoted.ready > CROWDED_JOBS_MIN;
+                    let pause = if crowded { CROWDED_PAUSE } else { Duration::ZERO };
                     shard.alarm.due_in(Duration::from_millis(millis).max(pause));
                 }
                 shard.held.replace(&promoted.held);
@@ -52,11 +52,11 @@ pub(crate) async fn run(shard: Arc<ShardRuntime>, stop: CancellationToken) {
     }
 }
 
-/// Lets those go for whom there is room in their flows.
+/// Admits held jobs of these flows.
 async fn wake(shard: &ShardRuntime, flows: &[FlowId]) {
     for id in flows {
         if let Err(error) = flow_wake::wake(shard, *id).await {
-            // It is looked after again when its time comes.
+            // The flow is checked again when it is due.
             shard.queue.link().down(&error, 0);
         }
     }

@@ -1,4 +1,5 @@
-//! The sweeper: lets jobs go that wait for nothing that ends, since somebody has deleted or restored some of the keys.
+//! The orphan sweeper: requeues waiting jobs that nothing points to, since somebody deleted or restored some
+//! keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,39 +12,37 @@ use tracing::{debug, warn};
 
 use crate::shard::runtime::ShardRuntime;
 
-/// It happens by accidents alone.
-const LOOK: Duration = Duration::from_secs(10);
-/// While some are astray, so many looks a second leave Redis time for others.
-const NEXT: Duration = Duration::from_millis(100);
+/// Long, since only accidents orphan jobs.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+/// The time between two sweeps while there are orphans. It leaves Redis time for other calls.
+const ORPHANS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Looks every 10 s, and more often while there is something to find; until stopped.
+/// Sweeps every 10 s, and more often while there are orphans, until stopped.
 pub(crate) async fn run(shard: Arc<ShardRuntime>, stop: CancellationToken) {
-    let mut wait = LOOK;
+    let mut wait = SWEEP_INTERVAL;
     let mut known = Vec::new();
     loop {
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = stop.cancelled() => return,
         }
-        wait = LOOK;
-        match look(&shard, &mut known).await {
+        wait = SWEEP_INTERVAL;
+        match sweep(&shard, &mut known).await {
             Ok(Swept { astray: 0, .. }) => {}
             Ok(Swept { found, .. }) => {
-                wait = NEXT;
+                wait = ORPHANS_INTERVAL;
                 if found > 0 {
-                    const SEEN: &str =
-                        "jobs waited for nothing that ends and go now: who writes to the queue's keys?";
-                    warn!(jobs = found, "{SEEN}");
+                    warn!(jobs = found, "requeued orphaned jobs; were keys of this queue deleted by hand?");
                     shard.alarm.due_in(Duration::ZERO);
                 }
             }
-            Err(error) => debug!(%error, "could not look for jobs that are astray"),
+            Err(error) => debug!(%error, "could not look for orphaned jobs"),
         }
     }
 }
 
-/// Looks with the flows of the look before, and once more where they were others.
-async fn look(shard: &ShardRuntime, known: &mut Vec<FlowId>) -> Result<Swept, Error> {
+/// Sweeps with the flows of the previous sweep, and once more if the flows have changed.
+async fn sweep(shard: &ShardRuntime, known: &mut Vec<FlowId>) -> Result<Swept, Error> {
     for _ in 0..2 {
         let mut swept = shard.queue.sweep(known).await?;
         swept.flows.sort_unstable();

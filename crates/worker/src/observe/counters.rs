@@ -1,26 +1,24 @@
-//! What a worker counts and measures of the jobs of a queue. What happens to each job is bound to its attributes
-//! once.
+//! The metrics of the jobs of a queue. Instruments that each job uses are bound to their attributes once.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use postrider_queue::job::Reason;
+use postrider_queue::names;
 use telemetry::{Attributes, BoundCounter, BoundHistogram, BoundUpDownCounter, Counter, Telemetry, semconv};
 
 use crate::policy::OutcomeKind;
 
-/// By the first digit of the status; at 0 there was no answer.
+/// By the first digit of the status; index 0 is for an attempt without a response.
 const STATUS_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
-const WAITED: &str =
-    "How long a job stood ready in its queue before a worker began with it, for each delivery";
-const END_TO_END: &str = "From when a job was enqueued until it was delivered and taken out of its queue";
-const LOST: &str = "Jobs whose lease was lost while they were worked on";
+const WAITED: &str = "Time that a job was ready before a worker began it, for each delivery";
+const END_TO_END: &str = "Time from the enqueue of a job to its successful settlement";
+const LOST: &str = "Jobs in flight whose lease was lost";
 const REFUSED: &str = "Settlements that were refused because another worker has the job, or it is gone";
-const RECLAIMED: &str = "Jobs taken over from workers that gave no sign of life";
-const HELD: &str = "Jobs that were held because their flow had no room for them";
-const HOLD_DURATION: &str =
-    "How long jobs that had been held waited for their flow before their first attempt";
+const RECLAIMED: &str = "Jobs taken over from workers without a heartbeat";
+const HELD: &str = "Jobs that were held because their flow had reached a limit";
+const HOLD_DURATION: &str = "Time that held jobs waited for their flow before their first attempt";
 
 /// The instruments of one shard.
 #[derive(Debug)]
@@ -55,7 +53,7 @@ impl Maker<'_> {
     }
 
     fn seconds(&self, name: &'static str, description: &'static str) -> BoundHistogram {
-        self.0.histogram(name, "s", description, semconv::WAIT_SECONDS).bind(self.queue())
+        self.0.histogram(name, "s", description, names::WAIT_SECONDS).bind(self.queue())
     }
 }
 
@@ -63,35 +61,34 @@ impl Counts {
     /// Instruments for a queue.
     pub(crate) fn new(telemetry: &Telemetry, queue: &'static str) -> Self {
         let make = Maker(telemetry, queue);
-        let in_flight = "Jobs that workers hold: being sent, or not settled yet";
-        let in_flight = telemetry.up_down_counter(semconv::POSTRIDER_JOB_IN_FLIGHT, "{job}", in_flight);
-        let attempts =
-            "Attempts to deliver, by what outcome of the job and by the class of the answer's status";
-        let trips = "How often this worker opened the breaker of a flow that was closed";
-        let trips = telemetry.counter(semconv::POSTRIDER_FLOW_BREAKER_TRIPS, "{trip}", trips);
-        let dead = "Jobs that went to the dead letters, by the reason";
+        let in_flight = "Jobs in flight: fetched by a worker and not settled yet";
+        let in_flight = telemetry.up_down_counter(names::JOB_IN_FLIGHT, "{job}", in_flight);
+        let attempts = "Attempts by their outcome and by the class of the response status";
+        let trips = "How often this worker opened the closed breaker of a flow";
+        let trips = telemetry.counter(names::FLOW_BREAKER_TRIPS, "{trip}", trips);
+        let dead = "Jobs that were dead-lettered, by reason";
         let counts = Self {
             queue,
-            waited: make.seconds(semconv::POSTRIDER_JOB_WAIT_DURATION, WAITED),
-            end_to_end: make.seconds(semconv::POSTRIDER_JOB_END_TO_END_DURATION, END_TO_END),
+            waited: make.seconds(names::JOB_WAIT_DURATION, WAITED),
+            end_to_end: make.seconds(names::JOB_END_TO_END_DURATION, END_TO_END),
             in_flight: in_flight.bind(make.queue()),
-            attempts: telemetry.counter(semconv::POSTRIDER_JOB_ATTEMPTS, "{attempt}", attempts),
+            attempts: telemetry.counter(names::JOB_ATTEMPTS, "{attempt}", attempts),
             attempts_bound: Default::default(),
-            retries: make.jobs(semconv::POSTRIDER_JOB_RETRIES, "Jobs that were put off for another attempt"),
-            leases_lost: make.jobs(semconv::POSTRIDER_JOB_LEASES_LOST, LOST),
-            settlements_refused: make.jobs(semconv::POSTRIDER_JOB_SETTLEMENTS_REFUSED, REFUSED),
-            reclaimed: make.jobs(semconv::POSTRIDER_JOB_RECLAIMED, RECLAIMED),
-            dead: telemetry.counter(semconv::POSTRIDER_JOB_DEAD, "{job}", dead),
-            held: make.jobs(semconv::POSTRIDER_JOB_HOLDS, HELD),
-            hold_duration: make.seconds(semconv::POSTRIDER_FLOW_WAIT_DURATION, HOLD_DURATION),
+            retries: make.jobs(names::JOB_RETRIES, "Jobs that were scheduled for another attempt"),
+            leases_lost: make.jobs(names::JOB_LEASES_LOST, LOST),
+            settlements_refused: make.jobs(names::JOB_SETTLEMENTS_REFUSED, REFUSED),
+            reclaimed: make.jobs(names::JOB_RECLAIMED, RECLAIMED),
+            dead: telemetry.counter(names::JOB_DEAD, "{job}", dead),
+            held: make.jobs(names::JOB_HOLDS, HELD),
+            hold_duration: make.seconds(names::FLOW_WAIT_DURATION, HOLD_DURATION),
             trips: trips.bind(make.queue()),
         };
         counts.begin_at_zero();
         counts
     }
 
-    /// Exports every counter before it counts. A counter that first appears with 1 never grows from 0 to 1, so
-    /// Prometheus' `increase` misses what it counted first.
+    /// Exports every counter before it counts. A counter that first appears with 1 never grows from 0 to 1,
+    /// so Prometheus' `increase` misses what it counted first.
     fn begin_at_zero(&self) {
         let jobs = [&self.retries, &self.leases_lost, &self.settlements_refused, &self.reclaimed, &self.held];
         for counter in jobs.into_iter().chain([&self.trips]) {
@@ -109,27 +106,27 @@ impl Counts {
         }
     }
 
-    /// Jobs were taken in flight, or put down.
+    /// Counts the jobs in flight.
     pub(crate) fn in_flight(&self) -> BoundUpDownCounter {
         self.in_flight.clone()
     }
 
-    /// A worker begins with a job that was ready for so long.
+    /// A worker begins a job that was ready for this time.
     pub(crate) fn waited(&self, wait: Duration) {
         self.waited.record(wait.as_secs_f64());
     }
 
-    /// A job that had waited for its flow is begun with.
+    /// A worker begins a job that its flow held for this time.
     pub(crate) fn hold_ended(&self, wait: Duration) {
         self.hold_duration.record(wait.as_secs_f64());
     }
 
-    /// A job that was enqueued so long ago is delivered and settled.
+    /// A job is delivered and settled this time after its enqueue.
     pub(crate) fn delivered(&self, after: Duration) {
         self.end_to_end.record(after.as_secs_f64());
     }
 
-    /// An attempt was made, with this answer or none.
+    /// An attempt was made. `status` is that of the response, if there was one.
     pub(crate) fn attempt(&self, outcome: OutcomeKind, status: Option<u16>) {
         self.attempts(outcome, class_of(status)).add(1);
         if outcome == OutcomeKind::Retry {
@@ -141,18 +138,18 @@ impl Counts {
         self.attempts_bound[outcome as usize][class].get_or_init(|| {
             self.attempts.bind(|attributes| {
                 attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.queue);
-                attributes.set(semconv::POSTRIDER_JOB_OUTCOME, outcome.as_str());
-                attributes.set(semconv::POSTRIDER_RESPONSE_STATUS_CLASS, STATUS_CLASSES[class]);
+                attributes.set(names::JOB_OUTCOME, outcome.as_str());
+                attributes.set(names::RESPONSE_STATUS_CLASS, STATUS_CLASSES[class]);
             })
         })
     }
 
-    /// The lease of a job that was being worked on is lost.
+    /// The lease of a job in flight was lost.
     pub(crate) fn lease_lost(&self) {
         self.leases_lost.add(1);
     }
 
-    /// A settlement came too late.
+    /// Redis refused a settlement: the lease was lost.
     pub(crate) fn settlement_refused(&self) {
         self.settlements_refused.add(1);
     }
@@ -162,7 +159,7 @@ impl Counts {
         self.reclaimed.add(jobs as u64);
     }
 
-    /// A job went to the dead letters.
+    /// A job was dead-lettered.
     pub(crate) fn dead(&self, reason: Reason) {
         self.add_dead(reason, 1);
     }
@@ -170,7 +167,7 @@ impl Counts {
     fn add_dead(&self, reason: Reason, jobs: u64) {
         self.dead.add(jobs, |attributes| {
             attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.queue);
-            attributes.set(semconv::POSTRIDER_JOB_DEAD_REASON, reason.as_str());
+            attributes.set(names::JOB_DEAD_REASON, reason.as_str());
         });
     }
 
@@ -179,13 +176,13 @@ impl Counts {
         self.held.add(1);
     }
 
-    /// A breaker that was closed is open.
+    /// A closed breaker was opened.
     pub(crate) fn tripped(&self) {
         self.trips.add(1);
     }
 }
 
-/// The place of a status in [`STATUS_CLASSES`].
+/// The index of a status in [`STATUS_CLASSES`].
 fn class_of(status: Option<u16>) -> usize {
     let class = usize::from(status.unwrap_or(0) / 100);
     if class < STATUS_CLASSES.len() { class } else { 0 }

@@ -1,4 +1,4 @@
-//! Values that each collection of metrics reads: of the process, of its runtime, and of the queue stats.
+//! Gauges that each collection of metrics reads: of the process, its runtime, queues and breakers.
 
 mod breakers;
 mod depths;
@@ -10,7 +10,7 @@ use telemetry::Telemetry;
 pub(crate) use breakers::BreakerStates;
 pub(crate) use depths::{Depth, Depths};
 
-/// Gauges that are set from the queue stats. Cheap to clone.
+/// Gauges that the depth sampler sets. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Gauges {
     /// Depths of queues.
@@ -21,12 +21,12 @@ pub(crate) struct Gauges {
 
 impl Gauges {
     /// Registers all instruments; `None` if telemetry is off.
-    pub(crate) fn tell(telemetry: &Telemetry) -> Option<Self> {
+    pub(crate) fn register(telemetry: &Telemetry) -> Option<Self> {
         if !telemetry.is_on() {
             return None;
         }
-        process::tell(telemetry);
-        runtime::tell(telemetry, &tokio::runtime::Handle::current().metrics());
+        process::register(telemetry);
+        runtime::register(telemetry, &tokio::runtime::Handle::current().metrics());
         Some(Self { depths: Depths::new(telemetry), breakers: BreakerStates::new(telemetry) })
     }
 }

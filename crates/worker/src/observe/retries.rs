@@ -2,15 +2,16 @@
 
 use std::str::FromStr;
 
-/// How the trace of a further attempt belongs to what was before.
+/// How the trace of a further attempt is connected to earlier ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Retries {
-    /// All attempts of a delivery are one trace, children of the producer's span.
+    /// All attempts are in one trace, as children of the producer's span.
     #[default]
     Parent,
-    /// Each is a trace of its own, recorded where the producer's is, with links to it and to the attempt before.
+    /// Each further attempt is a new trace with links to the producer's span and to the previous attempt. It
+    /// is recorded if the producer's trace is.
     Link,
-    /// Each is a trace of its own, and tells of no other.
+    /// Each further attempt is a new trace without links.
     None,
 }
 

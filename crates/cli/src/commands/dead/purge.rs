@@ -14,10 +14,10 @@ use super::super::target::LookArgs;
 use super::super::{Usage, duration};
 use super::select::{Filter, confirm, reasons, select};
 
-/// Dead letters that one Redis command deletes.
+/// Dead letters that one command deletes at most.
 const GROUP: usize = 500;
 
-/// Delete dead letters for good
+/// Delete dead letters permanently
 #[derive(Debug, Args)]
 pub(super) struct PurgeArgs {
     #[command(flatten)]
@@ -28,10 +28,10 @@ pub(super) struct PurgeArgs {
     /// Only dead letters with this reason
     #[arg(long, value_parser = reasons(), value_name = "REASON")]
     reason: Option<String>,
-    /// Only dead letters that are older than this
+    /// Only jobs that died longer ago than this
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     older_than: Option<Duration>,
-    /// Print how many there are, and change nothing
+    /// Print the number and do nothing
     #[arg(long)]
     dry_run: bool,
     /// Do not ask for confirmation

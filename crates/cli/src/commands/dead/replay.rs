@@ -16,13 +16,13 @@ use super::super::target::{LookArgs, View};
 use super::super::{Usage, duration};
 use super::select::{FilterArgs, confirm, select};
 
-/// Enqueue dead letters as new jobs, and delete the dead letters
+/// Turn dead letters into new jobs
 ///
-/// A new job has a new job id and all its attempts. It keeps the history, and its field `_replay_of` is the old
-/// job id. It is ready at once: the old delay and expiry no longer apply.
+/// The new job has a new job id and all its attempts. It keeps the history, and `_replay_of` names the old job id. It
+/// is sent at once, whatever its delay and expiry were.
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
-    /// Entry ids of dead letters, or job ids of their jobs
+    /// Entry ids or job ids of dead letters
     #[arg(value_name = "ID")]
     ids: Vec<String>,
     #[command(flatten)]
@@ -32,13 +32,13 @@ pub(super) struct ReplayArgs {
     all: bool,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Replay at most at this rate: 50/s, 100/m, 10/h [default: no limit]
+    /// At most this rate, as in 50/s or 100/m [default: no limit]
     #[arg(long, value_parser = rate, value_name = "N/s")]
     rate: Option<Duration>,
-    /// The new jobs expire after this time
+    /// Do not send the new jobs after this time
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     expires_in: Option<Duration>,
-    /// Print how many there are, and change nothing
+    /// Print the number and do nothing
     #[arg(long)]
     dry_run: bool,
     /// Do not ask for confirmation

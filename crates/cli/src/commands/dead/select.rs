@@ -18,13 +18,13 @@ pub(super) struct FilterArgs {
     /// Only dead letters with this reason
     #[arg(long, value_parser = reasons(), value_name = "REASON")]
     reason: Option<String>,
-    /// Only dead letters with this label, the job's field `label`
+    /// Only jobs with this label
     #[arg(long, value_name = "LABEL")]
     label: Option<String>,
-    /// Only dead letters whose URL contains this text
+    /// Only jobs whose URL contains this
     #[arg(long, value_name = "TEXT")]
     url_contains: Option<String>,
-    /// Only dead letters that are newer than this
+    /// Only jobs that died within this time
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     since: Option<Duration>,
 }
@@ -99,7 +99,7 @@ pub(super) async fn select(view: &View, filter: &Filter) -> Result<Vec<DeadLette
     Ok(selected)
 }
 
-/// Asks at the terminal. Without a terminal, the command line must contain the answer.
+/// Asks on the terminal. Without a terminal, the answer must be on the command line.
 pub(super) fn confirm(question: &str, yes: bool) -> Result<bool, Usage> {
     if yes {
         return Ok(true);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::Uri;
+use postrider_queue::names;
 use telemetry::{Config, Exporter, Signal};
 use tokio::net::TcpStream;
 
@@ -21,7 +22,7 @@ pub(super) async fn examine() -> Vec<Finding> {
             Finding::ok(CHECK, seen)
         }];
     }
-    let config = Config::from_env();
+    let config = Config::of(names::PROGRAM);
     let mut findings: Vec<_> = config
         .warnings
         .iter()
@@ -42,8 +43,8 @@ pub(super) async fn examine() -> Vec<Finding> {
                 Finding::ok(CHECK, "metrics are served for Prometheus")
             }
             Exporter::None if name == "logs" => Finding::ok(CHECK, "logs go to standard error"),
-            Exporter::None => Finding::ok(CHECK, format!("{name} are not exported")),
             Exporter::Otlp => reach(name, signal).await,
+            _ => Finding::ok(CHECK, format!("{name} are not exported")),
         });
     }
     findings.extend(signals.iter().filter_map(|(_, signal)| unreadable(signal)).take(1));

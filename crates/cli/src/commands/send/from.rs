@@ -18,13 +18,13 @@ use super::SendArgs;
 use super::batch::{Done, Sending};
 use super::lines::Lines;
 
-/// Wrong lines that are reported.
+/// Wrong lines that are reported at most.
 const MOST_TOLD: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct FromArgs {
-    /// Enqueue a job for each line of this file, or of standard input (`-`). A line is a JSON object of the job's
-    /// fields, such as {"url": "https://example.org/", "body": {"hello": 1}}
+    /// Enqueue a job for each line of this file, or of standard input (`-`). A line is a JSON object:
+    /// {"url": "https://example.org/", "body": {"hello": 1}}
     #[arg(
         long = "from",
         value_name = "FILE",
@@ -34,7 +34,7 @@ pub(super) struct FromArgs {
         ]
     )]
     pub(super) file: Option<PathBuf>,
-    /// Skip this number of lines first, to continue after an error
+    /// Skip this many lines first, to continue where an error tells you to
     #[arg(
         long,
         requires = "file",
@@ -56,7 +56,7 @@ pub(super) async fn run(
     let mut lines = Lines::open(file, skip).await?;
     let bar = match lines.extent {
         Some(_) => ProgressBar::new(check(&mut lines, skip, &stop).await?),
-        // The writer of a pipe waits until it is read: it cannot be checked first.
+        // The writer of a pipe waits for its reader, so the whole input cannot be checked first.
         None => ProgressBar::no_length().with_style(style("{human_pos} jobs")),
     };
     let redis = Redis::connect(&args.redis.redis_url, telemetry).await?;

@@ -46,7 +46,7 @@ impl JobLine {
         let text = String::from_utf8_lossy(&bytes("key", value)?).into_owned();
         let text = key(&text).map_err(|error| Usage(format!("field `key`: {error}")))?;
         match self.key.replace(text) {
-            Some(_) => Err(Usage("field `key` is repeated; give it once".to_owned())),
+            Some(_) => Err(Usage("field `key` is given twice; give it once".to_owned())),
             None => Ok(()),
         }
     }
@@ -78,7 +78,7 @@ fn object(text: &str) -> Result<String, Usage> {
     }
 }
 
-/// Distinguishes characters inside of JSON strings from those outside.
+/// Distinguishes the inside of JSON strings from the outside.
 #[derive(Default)]
 struct Texts {
     is_inside: bool,
@@ -315,8 +315,8 @@ mod tests {
         wrong("headers", "null", "field `headers` must be an object");
         wrong("key", "null", "field `key` is null");
         wrong("key", "\"\"", "field `key`: write 1 to 256 bytes");
-        wrong("key", "\"a\",\"key\":\"b\"", "field `key` is repeated");
-        wrong("body", "\"a\",\"body\":\"b\"", "field `body` stands twice");
+        wrong("key", "\"a\",\"key\":\"b\"", "field `key` is given twice");
+        wrong("body", "\"a\",\"body\":\"b\"", "field `body` is given twice");
         wrong("body", r#""hunter2\ud800""#, "field `body` has a `\\u`");
     }
 

@@ -80,7 +80,7 @@ impl Lines {
         Ok(None)
     }
 
-    /// Starts over; only with an extent.
+    /// Starts again; only for input with an extent.
     pub(super) async fn rewind(&mut self) -> io::Result<()> {
         let (start, _) = self.extent.unwrap_or_default();
         self.reader.seek(SeekFrom::Start(start)).await?;
@@ -119,7 +119,7 @@ impl Lines {
     }
 }
 
-/// Not `std::io::stdin`, whose buffer cannot be rewound and whose reads block the thread.
+/// Not `std::io::stdin`: its buffer cannot be rewound, and it blocks the thread.
 fn standard_input() -> io::Result<File> {
     let own = io::stdin().as_fd().try_clone_to_owned()?;
     Ok(File::from_std(own.into()))

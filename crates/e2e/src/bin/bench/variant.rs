@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use e2e::otlp::Receiver;
+use e2e::otlp::{Mode, Receiver};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -62,6 +62,8 @@ impl Variant {
                 command.env(name, value);
             }
             command.env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.grpc_endpoint());
+            // It shares the machine with what is measured.
+            receiver.set_mode(Mode::Count);
         }
         let folder = tempfile::Builder::new().prefix("postrider-bench-").tempdir();
         let folder = folder.expect("the folder for temporary files can be written");
@@ -181,10 +183,11 @@ impl Running {
     }
 }
 
-/// The worker logs `LOST of ENDED spans were not delivered` when it exits, if it lost any.
+/// The worker ends with `LOST of ENDED spans were not delivered` if any was lost, in a line of text or of JSON.
 fn lost(log: &str) -> u64 {
     let before = log.split(" spans were not delivered").next().filter(|before| before.len() < log.len());
-    let lost = before.and_then(|before| before.rsplit_once(" of ")?.0.split_whitespace().next_back());
+    let lost =
+        before.and_then(|before| before.rsplit_once(" of ")?.0.rsplit(|c: char| !c.is_ascii_digit()).next());
     lost.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
@@ -203,6 +206,7 @@ mod tests {
     #[test]
     fn lost_spans_are_read_from_the_log() {
         assert_eq!(lost("INFO stopped\nWARN 12 of 345 spans were not delivered\n"), 12);
+        assert_eq!(lost("{\"level\":\"WARN\",\"message\":\"12 of 345 spans were not delivered\"}"), 12);
         assert_eq!(lost("INFO 1 of 2 jobs\n"), 0);
     }
 }

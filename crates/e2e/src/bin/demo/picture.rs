@@ -37,7 +37,7 @@ pub(crate) fn draw(file: &Path) {
     step("picture", &file.display().to_string());
 }
 
-/// Sends a job and waits until nothing is left of it after so many requests; returns the id of its trace.
+/// Sends a job and waits until it is settled after `requests` requests; returns the id of its trace.
 fn deliver(stage: &Stage, path: &str, requests: usize) -> String {
     let (_, trace_id) = stage.send(path);
     stage.sink.wait_for_path(path, requests, DELIVERY_DEADLINE);

@@ -38,7 +38,7 @@ async fn answer(request: Request<Incoming>, store: Arc<Store>) -> Result<Respons
             }
             None => plain(
                 StatusCode::BAD_REQUEST,
-                "ok, refuse, later MILLISECONDS, unimplemented, unknown SIGNAL, page, hang, slow MILLISECONDS or partial NUMBER",
+                "ok, refuse, later MILLISECONDS, unimplemented, unknown SIGNAL, page, count, hang, slow MILLISECONDS or partial NUMBER",
             ),
         },
         _ => plain(StatusCode::NOT_FOUND, "GET /spans, /metrics, /logs, /stats or /requests; POST /mode"),

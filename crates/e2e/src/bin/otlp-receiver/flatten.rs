@@ -52,6 +52,21 @@ pub(crate) fn logs(request: ExportLogsServiceRequest) -> Vec<Value> {
     flat
 }
 
+pub(crate) fn count_spans(request: &ExportTraceServiceRequest) -> usize {
+    let scopes = request.resource_spans.iter().flat_map(|of_resource| &of_resource.scope_spans);
+    scopes.map(|of_scope| of_scope.spans.len()).sum()
+}
+
+pub(crate) fn count_metrics(request: &ExportMetricsServiceRequest) -> usize {
+    let scopes = request.resource_metrics.iter().flat_map(|of_resource| &of_resource.scope_metrics);
+    scopes.map(|of_scope| of_scope.metrics.len()).sum()
+}
+
+pub(crate) fn count_logs(request: &ExportLogsServiceRequest) -> usize {
+    let scopes = request.resource_logs.iter().flat_map(|of_resource| &of_resource.scope_logs);
+    scopes.map(|of_scope| of_scope.log_records.len()).sum()
+}
+
 fn log(record: &LogRecord, scope: &InstrumentationScope, schema: &str, resource: &Value) -> Value {
     json!({
         "time": record.time_unix_nano,

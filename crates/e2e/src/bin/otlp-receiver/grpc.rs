@@ -64,10 +64,15 @@ pub(crate) async fn serve(
 struct Service(Arc<Store>);
 
 impl Service {
-    /// Stores accepted items and returns the number of rejected ones.
-    async fn take(&self, signal: Signal, items: Vec<Value>) -> Result<i64, Status> {
-        match self.0.take(Protocol::Grpc, signal, items).await {
-            Verdict::Grant { rejected } => Ok(rejected.cast_signed()),
+    /// How many items were rejected of those that were taken.
+    async fn take(
+        &self,
+        signal: Signal,
+        count: usize,
+        items: impl FnOnce() -> Vec<Value>,
+    ) -> Result<i64, Status> {
+        match self.0.take(Protocol::Grpc, signal, count, items).await {
+            Verdict::Taken { rejected } => Ok(rejected.cast_signed()),
             Verdict::Unavailable => Err(Status::unavailable("set by the test")),
             Verdict::Later(wait) => {
                 let details = ErrorDetails::with_retry_info(Some(wait));
@@ -85,7 +90,9 @@ impl TraceService for Service {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let rejected_spans = self.take(Signal::Traces, flatten::spans(request.into_inner())).await?;
+        let request = request.into_inner();
+        let count = flatten::count_spans(&request);
+        let rejected_spans = self.take(Signal::Traces, count, || flatten::spans(request)).await?;
         let partial_success = (rejected_spans > 0)
             .then(|| ExportTracePartialSuccess { rejected_spans, error_message: PARTIAL_MESSAGE.to_owned() });
         Ok(Response::new(ExportTraceServiceResponse { partial_success }))
@@ -98,7 +105,9 @@ impl MetricsService for Service {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        let rejected_data_points = self.take(Signal::Metrics, flatten::metrics(request.into_inner())).await?;
+        let request = request.into_inner();
+        let count = flatten::count_metrics(&request);
+        let rejected_data_points = self.take(Signal::Metrics, count, || flatten::metrics(request)).await?;
         let partial_success = (rejected_data_points > 0).then(|| ExportMetricsPartialSuccess {
             rejected_data_points,
             error_message: PARTIAL_MESSAGE.to_owned(),
@@ -113,7 +122,9 @@ impl LogsService for Service {
         &self,
         request: Request<ExportLogsServiceRequest>,
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
-        let rejected_log_records = self.take(Signal::Logs, flatten::logs(request.into_inner())).await?;
+        let request = request.into_inner();
+        let count = flatten::count_logs(&request);
+        let rejected_log_records = self.take(Signal::Logs, count, || flatten::logs(request)).await?;
         let partial_success = (rejected_log_records > 0).then(|| ExportLogsPartialSuccess {
             rejected_log_records,
             error_message: PARTIAL_MESSAGE.to_owned(),

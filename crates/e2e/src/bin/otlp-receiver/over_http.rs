@@ -47,8 +47,8 @@ async fn answer(request: Request<Incoming>, store: Arc<Store>) -> Result<Respons
     let Some(items) = items(signal, &body, is_gzip) else {
         return Ok(plain(StatusCode::BAD_REQUEST, "not an OTLP message"));
     };
-    Ok(match store.take(Protocol::Http, signal, items).await {
-        Verdict::Grant { rejected } => taken(rejected),
+    Ok(match store.take(Protocol::Http, signal, items.len(), || items).await {
+        Verdict::Taken { rejected } => taken(rejected),
         Verdict::Unavailable => plain(StatusCode::SERVICE_UNAVAILABLE, "set by the test"),
         Verdict::Later(wait) => later(wait),
         Verdict::Page => page(),

@@ -19,13 +19,14 @@ pub(crate) enum Mode {
     Unimplemented,
     Unknown(Signal),
     Page,
+    Count,
     Hang,
     Slow(Duration),
     Partial(u64),
 }
 
 impl Mode {
-    /// `ok`, `refuse`, `later MS`, `unimplemented`, `unknown SIGNAL`, `page`, `hang`, `slow MS` or `partial N`.
+    /// `ok`, `refuse`, `later MS`, `unimplemented`, `unknown SIGNAL`, `page`, `count`, `hang`, `slow MS` or `partial N`.
     pub(crate) fn parse(text: &str) -> Option<Mode> {
         let (word, number) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
         match word {
@@ -37,6 +38,7 @@ impl Mode {
                 number.parse().ok().map(|milliseconds| Mode::Later(Duration::from_millis(milliseconds)))
             }
             "page" => Some(Mode::Page),
+            "count" => Some(Mode::Count),
             "hang" => Some(Mode::Hang),
             "slow" => number.parse().ok().map(|milliseconds| Mode::Slow(Duration::from_millis(milliseconds))),
             "partial" => number.parse().ok().map(Mode::Partial),
@@ -74,7 +76,7 @@ impl Signal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Accepted, except `rejected` items.
-    Grant { rejected: u64 },
+    Taken { rejected: u64 },
     /// Refused; the client may retry.
     Unavailable,
     /// Refused; the client may retry after this time.
@@ -108,14 +110,20 @@ impl Store {
         *self.mode.lock().expect("no one panics with this lock") = mode;
     }
 
-    /// Handles `items` as the mode requires. Never returns in the mode `Hang`.
-    pub(crate) async fn take(&self, protocol: Protocol, signal: Signal, items: Vec<Value>) -> Verdict {
+    /// Takes `count` items as the mode says; never returns while it hangs.
+    pub(crate) async fn take(
+        &self,
+        protocol: Protocol,
+        signal: Signal,
+        count: usize,
+        items: impl FnOnce() -> Vec<Value>,
+    ) -> Verdict {
         let mode = *self.mode.lock().expect("no one panics with this lock");
-        let count = items.len() as u64;
+        let count = count as u64;
         let mut verdict = match mode {
-            Mode::Ok | Mode::Slow(_) => Verdict::Grant { rejected: 0 },
-            Mode::Partial(rejected) => Verdict::Grant { rejected: rejected.min(count) },
-            Mode::Unknown(unknown) if unknown != signal => Verdict::Grant { rejected: 0 },
+            Mode::Ok | Mode::Count | Mode::Slow(_) => Verdict::Taken { rejected: 0 },
+            Mode::Partial(rejected) => Verdict::Taken { rejected: rejected.min(count) },
+            Mode::Unknown(unknown) if unknown != signal => Verdict::Taken { rejected: 0 },
             Mode::Unimplemented | Mode::Unknown(_) => Verdict::Unimplemented,
             Mode::Later(wait) => Verdict::Later(wait),
             Mode::Page => Verdict::Page,
@@ -125,14 +133,15 @@ impl Store {
             let mut counts = self.counts.lock().expect("no one panics with this lock");
             let counts = &mut counts[protocol as usize][signal as usize];
             if matches!(verdict, Verdict::Later(_)) && std::mem::replace(&mut counts.put_off, true) {
-                verdict = Verdict::Grant { rejected: 0 };
+                verdict = Verdict::Taken { rejected: 0 };
             }
-            let rejected = if let Verdict::Grant { rejected } = verdict { rejected } else { count };
+            let rejected = if let Verdict::Taken { rejected } = verdict { rejected } else { count };
             counts.requests += 1;
             counts.accepted += count - rejected;
             counts.refused += rejected;
         }
-        if matches!(verdict, Verdict::Grant { .. }) {
+        if matches!(verdict, Verdict::Taken { .. }) && mode != Mode::Count {
+            let items = items();
             self.list(signal).lock().expect("no one panics with this lock").extend(items);
         }
         match mode {

@@ -57,7 +57,7 @@ pub(crate) fn received(stack: &Stack, name: &str) -> BTreeMap<usize, usize> {
     for line in logs.lines() {
         let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
         let number =
-            line["id"].as_str().and_then(|id| id.strip_prefix(name)?.strip_prefix('-')?.parse().ok());
+            line["label"].as_str().and_then(|id| id.strip_prefix(name)?.strip_prefix('-')?.parse().ok());
         if let Some(number) = number {
             *received.entry(number).or_default() += 1;
         }

@@ -2,7 +2,7 @@
 
 use crate::waterfall::tree::Axis;
 
-/// At most so many steps between two ticks over the whole axis.
+/// At most this many steps between two ticks over the whole axis.
 const STEPS_MAX: u64 = 6;
 
 /// Times on the way from `left` to `right`.

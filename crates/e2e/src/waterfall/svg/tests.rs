@@ -6,7 +6,7 @@ use super::*;
 use crate::otlp::Status;
 use crate::waterfall::tests::{retried_job, span};
 
-/// What stands in the first attribute `name` after `start`.
+/// The value of the first attribute `name` after `start`.
 fn number(svg: &str, start: &str, name: &str) -> f64 {
     let rest = &svg[svg.find(start).expect("the element is there")..];
     let rest = &rest[rest.find(&format!(" {name}=\"")).expect("it has the attribute") + name.len() + 3..];

@@ -80,7 +80,7 @@ fn of_its_attributes(line: &LogLine) -> Vec<String> {
     faults
 }
 
-/// A line about a job stands in the job's trace, under a span that came too; another stands in none.
+/// A line about a job belongs to the job's trace, under a span that was exported; other lines belong to none.
 fn of_its_trace(line: &LogLine, spans: &[SpanRecord]) -> Option<String> {
     let ids = (line.trace_id.as_str(), line.span_id.as_str());
     if !is_of_a_job(line) {
@@ -127,7 +127,7 @@ fn the_fields_of_log_lines_are_documented() {
 /// The fields of all calls of `tracing`'s macros in the sources of our crates.
 fn fields_of_our_lines() -> BTreeSet<String> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut folders: Vec<PathBuf> = ["telemetry", "worker", "redis-telemetry", "http-telemetry"]
+    let mut folders: Vec<PathBuf> = ["otel-facade", "queue", "worker", "fred-otel", "hyper-otel"]
         .map(|name| crates.join(name).join("src"))
         .into();
     let mut fields = BTreeSet::new();

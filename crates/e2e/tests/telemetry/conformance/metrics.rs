@@ -157,8 +157,8 @@ pub(crate) fn faults(metric: &MetricRecord) -> Vec<String> {
     }
     check(metric.schema_url == super::spans::SCHEMA_URL, format!("its schema is {:?}", metric.schema_url));
     let scope = match metric.name.split('.').next() {
-        Some("db") => "postrider-redis",
-        Some("http") => "postrider-http",
+        Some("db") => "fred-otel",
+        Some("http") => "hyper-otel",
         _ => "postrider",
     };
     check(metric.scope_name == scope, format!("its scope is {:?}", metric.scope_name));

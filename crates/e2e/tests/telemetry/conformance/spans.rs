@@ -140,7 +140,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "settle",
-        is_it: |span| operation(span).as_deref() == Some("postpone"),
+        is_it: |span| operation(span).as_deref() == Some("hold"),
         kind: SpanKind::Client,
         required: &[
             ("messaging.message.id", Text),
@@ -212,12 +212,12 @@ pub(crate) const RULES: &[Rule] = &[
             ("network.protocol.version", OneOf(&["1.0", "1.1", "2"])),
             ("network.peer.address", Text),
             ("network.peer.port", Whole),
-            ("postrider.http.connection.reused", Flag),
-            ("postrider.http.dns.duration", Number),
-            ("postrider.http.connect.duration", Number),
-            ("postrider.http.tls.duration", Number),
-            ("postrider.http.first_byte.duration", Number),
-            ("postrider.http.body.duration", Number),
+            ("hyper.connection.reused", Flag),
+            ("hyper.dns.duration", Number),
+            ("hyper.connect.duration", Number),
+            ("hyper.tls.duration", Number),
+            ("hyper.first_byte.duration", Number),
+            ("hyper.body.duration", Number),
             ("error.type", Error),
         ],
     },
@@ -270,8 +270,8 @@ pub(crate) fn faults(span: &SpanRecord) -> Vec<String> {
 /// The package that makes such spans.
 fn scope(rule: &Rule) -> &'static str {
     match rule.name {
-        "redis" => "postrider-redis",
-        "request" => "postrider-http",
+        "redis" => "fred-otel",
+        "request" => "hyper-otel",
         _ => "postrider",
     }
 }

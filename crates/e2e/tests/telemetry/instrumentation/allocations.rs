@@ -5,11 +5,11 @@ use std::convert::Infallible;
 
 use allocation_counter::measure;
 use bytes::Bytes;
+use fred_otel::{Command, TracedClient};
 use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body_util::Empty;
-use http_telemetry::{Attempt, Options, Propagation, Recipients, Traced};
-use redis_telemetry::{Command, TracedClient};
+use hyper_otel::{Attempt, Options, Propagation, Recipients, Traced};
 use telemetry::Context;
 
 use super::Stage;
@@ -28,10 +28,10 @@ fn a_request_to_a_known_host_is_measured_without_an_allocation() {
     let answers = tower::service_fn(|_: Request<Empty<Bytes>>| {
         std::future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
     });
-    let propagation = Propagation { traces: Recipients::Only(vec![]), ..Propagation::default() };
-    let options = Options { propagation, active_requests: true, ..Options::default() };
+    let propagation = Propagation::default().traces(Recipients::Only(vec![]));
+    let options = Options::default().propagation(propagation).active_requests(true);
     let mut client = Traced::with_options(answers, &stage.telemetry(), options);
-    let attempt = Attempt { parent: Some(unsampled(&stage)), ..Attempt::default() };
+    let attempt = Attempt::default().parent(unsampled(&stage));
     let mut requests: Vec<_> = (0..WARM + MEASURED)
         .map(|_| Request::get("http://a.test/").body(Empty::new()).expect("valid"))
         .collect();
@@ -42,7 +42,7 @@ fn a_request_to_a_known_host_is_measured_without_an_allocation() {
         }
     };
     send(WARM);
-    // A request's own parts are freed meanwhile; only what is made is counted.
+    // A request's own parts are freed at the same time; only allocations are counted.
     assert_eq!(measure(|| send(MEASURED)).count_total, 0);
     let got = stage.end();
     let counts: Vec<u64> =

@@ -1,11 +1,11 @@
-//! What is told of connections.
+//! What is recorded of connections.
 
 use bytes::Bytes;
 use e2e::hostile::{Hostile, Play};
 use e2e::otlp::{SpanRecord, Status};
 use e2e::sink::Sink;
 use http_body_util::{BodyExt, Full};
-use http_telemetry::{
+use hyper_otel::{
     Attempt, ConnectionOptions, Connections, Options, Traced, TracedConnector, TracedResolver, TracedTcp,
 };
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -21,7 +21,7 @@ type Connector = TracedConnector<TracedTcp<HttpConnector<TracedResolver<GaiResol
 type Traveller = Traced<Client<Connector, Full<Bytes>>>;
 
 fn client(telemetry: &Telemetry) -> Traveller {
-    let options = ConnectionOptions { metrics: true, ..ConnectionOptions::default() };
+    let options = ConnectionOptions::default().metrics(true);
     let connections = Connections::new(telemetry, options);
     let resolver = TracedResolver::new(GaiResolver::new(), &connections);
     let tcp = TracedTcp::new(HttpConnector::new_with_resolver(resolver));
@@ -38,7 +38,7 @@ async fn get(client: &mut Traveller, url: &str) -> Result<(), Error> {
 }
 
 fn seconds(span: &SpanRecord, part: &str) -> Option<f64> {
-    span.attributes.get(&format!("postrider.http.{part}.duration")).and_then(serde_json::Value::as_f64)
+    span.attributes.get(&format!("hyper.{part}.duration")).and_then(serde_json::Value::as_f64)
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_span_tells_how_its_connection_was_made_or_that_it_was_there() {
     spans.sort_by_key(|span| span.start);
     let [first, second] = spans.as_slice() else { panic!("two spans: {spans:#?}") };
     for (span, reused) in [(first, false), (second, true)] {
-        assert_eq!(span.attributes["postrider.http.connection.reused"], json!(reused));
+        assert_eq!(span.attributes["hyper.connection.reused"], json!(reused));
         assert_eq!(span.attributes["network.peer.address"], json!("127.0.0.1"));
         assert_eq!(span.attributes["network.peer.port"], json!(sink.address().port()));
         assert_eq!(span.attributes["server.address"], json!("localhost"));
@@ -118,7 +118,7 @@ fn a_connection_that_is_refused_and_a_name_that_is_unknown_are_told_and_measured
     assert!(seconds(refused, "connect").is_some() && seconds(refused, "dns").is_none(), "{refused:#?}");
     assert!(seconds(unknown, "dns").is_some(), "{unknown:#?}");
     for span in [refused, unknown] {
-        assert_eq!(span.attributes["postrider.http.connection.reused"], json!(false));
+        assert_eq!(span.attributes["hyper.connection.reused"], json!(false));
         assert_eq!(span.attributes.get("http.response.status_code"), None);
     }
     let points = got.points("http.client.request.duration");

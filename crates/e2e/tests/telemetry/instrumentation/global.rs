@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use fred_otel::{Command, TracedClient};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
-use redis_telemetry::{Command, TracedClient};
 use telemetry::Telemetry;
 
 #[derive(Clone, Debug, Default)]

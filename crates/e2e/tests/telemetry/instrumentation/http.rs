@@ -1,4 +1,4 @@
-//! What is told of requests.
+//! What is recorded of requests.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -12,11 +12,11 @@ use bytes::Bytes;
 use e2e::otlp::{SpanKind, Status};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Empty, StreamBody};
-use http_telemetry::{
+use hyper::body::Frame;
+use hyper_otel::{
     Attempt, Captured, End, Excluded, Hooks, Methods, Options, Propagation, Recipients, Redaction, Traced,
     TracedLayer,
 };
-use hyper::body::Frame;
 use serde_json::json;
 use telemetry::SpanKind as Kind;
 use tower::{Layer, Service, ServiceExt};
@@ -103,7 +103,7 @@ fn one(request: Request<Empty<Bytes>>, canned: &Canned, options: Options, attemp
 
 #[test]
 fn an_attempt_is_a_span_by_the_conventions() {
-    let attempt = Attempt { resend_count: 2, template: Some("/users/{id}".into()), ..Attempt::default() };
+    let attempt = Attempt::default().resend_count(2).template("/users/{id}");
     let request = get("https://me:hunter2@a.test/users/7?sig=hunter2&x=1");
     let got = one(request, &Canned::answering(200), Options::default(), &attempt);
     let span = got.span();
@@ -118,7 +118,7 @@ fn an_attempt_is_a_span_by_the_conventions() {
     assert_eq!(span.attributes["http.request.resend_count"], json!(2));
     assert_eq!(span.attributes["http.response.status_code"], json!(200));
     assert_eq!(span.attributes["network.protocol.version"], json!("1.1"));
-    for absent in ["error.type", "http.request.method_original", "postrider.http.connection.reused"] {
+    for absent in ["error.type", "http.request.method_original", "hyper.connection.reused"] {
         assert_eq!(span.attributes.get(absent), None, "{span:#?}");
     }
     assert!(!format!("{span:?}").contains("hunter2"), "{span:#?}");
@@ -128,7 +128,7 @@ fn an_attempt_is_a_span_by_the_conventions() {
 fn a_span_and_its_measurement_last_as_long_as_the_body_or_to_the_head() {
     let whole = Duration::from_millis(100);
     for (end, is_whole) in [(End::Body, true), (End::Head, false)] {
-        let options = Options { end, ..Options::default() };
+        let options = Options::default().end(end);
         let got = one(get("http://a.test/"), &Canned::answering(200), options, &Attempt::default());
         let span = got.span();
         let points = got.points("http.client.request.duration");
@@ -136,10 +136,8 @@ fn a_span_and_its_measurement_last_as_long_as_the_body_or_to_the_head() {
         let apart = (points[0].sum - span.duration().as_secs_f64()).abs();
         assert_eq!(span.duration() >= whole, is_whole, "{end:?}: {span:#?}");
         assert!(!is_whole || (points[0].sum >= 0.1 && apart < points[0].sum / 2.0), "{points:?} {span:#?}");
-        assert_eq!(span.attributes.contains_key("postrider.http.body.duration"), is_whole);
-        assert!(
-            span.attributes["postrider.http.first_byte.duration"].as_f64().is_some_and(|took| took >= 0.0)
-        );
+        assert_eq!(span.attributes.contains_key("hyper.body.duration"), is_whole);
+        assert!(span.attributes["hyper.first_byte.duration"].as_f64().is_some_and(|took| took >= 0.0));
     }
 }
 
@@ -165,7 +163,7 @@ fn a_future_that_is_dropped_is_a_cancellation() {
     let waits = tower::service_fn(|_: Request<Empty<Bytes>>| {
         std::future::pending::<Result<Response<Empty<Bytes>>, Infallible>>()
     });
-    let options = Options { active_requests: true, ..Options::default() };
+    let options = Options::default().active_requests(true);
     let mut client = Traced::with_options(waits, &stage.telemetry(), options);
     stage.run(async {
         let attempt = client.attempt(get("http://a.test/"), &Attempt::default());
@@ -195,7 +193,7 @@ fn status_codes_and_methods_are_told_by_the_conventions() {
     {
         let mut request = get("http://a.test/");
         *request.method_mut() = "PURGE".parse().expect("a method");
-        let options = Options { methods, ..Options::default() };
+        let options = Options::default().methods(methods);
         let got = one(request, &Canned::answering(200), options, &Attempt::default());
         assert_eq!(got.span().name, name);
         assert_eq!(got.span().attributes["http.request.method"], json!(method));
@@ -208,7 +206,7 @@ fn status_codes_and_methods_are_told_by_the_conventions() {
 fn headers_and_parameters_are_shown_and_hidden_as_asked() {
     let captured = Captured::default().request("x-.*,authorization").response("x-answer,set-cookie");
     let redaction = Redaction::of_parameters(["mine"]);
-    let options = Options { captured: captured.sanitized("x-key"), redaction, ..Options::default() };
+    let options = Options::default().captured(captured.sanitized("x-key")).redaction(redaction);
     let mut request = get("http://a.test/?mine=hunter2&sig=1");
     for (name, value) in [("x-one", "1"), ("x-one", "2"), ("x-key", "hunter2"), ("authorization", "hunter2")]
     {
@@ -228,7 +226,7 @@ fn headers_and_parameters_are_shown_and_hidden_as_asked() {
 #[test]
 fn what_is_excluded_or_suppressed_is_let_through_unseen() {
     let canned = Canned::answering(200);
-    let options = Options { excluded: Excluded::listed("a.test/health*"), ..Options::default() };
+    let options = Options::default().excluded(Excluded::listed("a.test/health*"));
     let got = one(get("http://a.test/healthz"), &canned, options, &Attempt::default());
     assert_eq!((got.spans.len(), got.points("http.client.request.duration").len()), (0, 0));
     assert!(canned.headers().is_empty(), "{:?}", canned.headers());
@@ -247,12 +245,12 @@ fn what_is_excluded_or_suppressed_is_let_through_unseen() {
 
 #[test]
 fn context_is_sent_to_whom_the_policy_names() {
-    let only = |hosts: &str| Propagation { traces: hosts.parse().expect("hosts"), ..Propagation::default() };
+    let only = |hosts: &str| Propagation::default().traces(hosts.parse().expect("hosts"));
     let policies =
         [(Propagation::default(), true), (only("a.test:80,b.test"), true), (only("b.test"), false)];
     for (propagation, is_sent) in policies {
         let canned = Canned::answering(200);
-        let options = Options { propagation, ..Options::default() };
+        let options = Options::default().propagation(propagation);
         let got = one(get("http://a.test/"), &canned, options, &Attempt::default());
         let span = got.span();
         let sent = canned.headers().get("traceparent").map(|value| value.to_str().unwrap().to_owned());
@@ -269,7 +267,7 @@ fn hooks_see_request_response_and_error_and_may_panic() {
             .on_response(|span, head| span.set("app.headers", head.headers.len()))
             .on_error(|span, error, named| span.set("app.error", format!("{} {error}", named.as_str())))
     };
-    let options = Options { hooks: hooks(), ..Options::default() };
+    let options = Options::default().hooks(hooks());
     let broken = Canned { breaks: true, ..Canned::answering(200) };
     let got = one(get("http://a.test/x"), &broken, options, &Attempt::default());
     assert_eq!(got.span().attributes["app.path"], json!("/x"));
@@ -278,7 +276,7 @@ fn hooks_see_request_response_and_error_and_may_panic() {
 
     let panics =
         Hooks::default().on_request(|_, _| panic!("on purpose")).on_response(|_, _| panic!("on purpose"));
-    let options = Options { hooks: panics, ..Options::default() };
+    let options = Options::default().hooks(panics);
     let got = one(get("http://a.test/x"), &Canned::answering(200), options, &Attempt::default());
     assert_eq!(got.span().status, Status::Unset, "{:#?}", got.span());
 }
@@ -286,7 +284,7 @@ fn hooks_see_request_response_and_error_and_may_panic() {
 #[test]
 fn metrics_know_the_first_hosts_by_name() {
     let stage = Stage::start();
-    let options = Options { most_hosts: 2, ..Options::default() };
+    let options = Options::default().most_hosts(2);
     let mut client = Traced::with_options(Canned::answering(200), &stage.telemetry(), options);
     for host in ["a.test", "b.test", "c.test:81", "d.test:82", "a.test"] {
         let attempt = Attempt::default();
@@ -311,8 +309,8 @@ fn a_layer_makes_it_part_of_a_stack_and_the_request_may_carry_what_is_known() {
     let outer = stage.telemetry().span(Kind::Internal, "outer").start(|_| ());
     let layer = TracedLayer::new(&stage.telemetry(), Options::default());
     let mut request = get("http://a.test/");
-    let parent = Some(outer.context());
-    request.extensions_mut().insert(Attempt { parent, resend_count: 1, ..Attempt::default() });
+    let attempt = Attempt::default().parent(outer.context()).resend_count(1);
+    request.extensions_mut().insert(attempt);
     let client = layer.layer(Canned::answering(200));
     drop(stage.run(client.oneshot(request)).expect("it answers always"));
     drop(outer);

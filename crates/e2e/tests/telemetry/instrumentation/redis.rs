@@ -1,4 +1,4 @@
-//! What is told of commands, against a real server.
+//! What is recorded of commands, against a real server.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use e2e::otlp::{SpanKind, Status};
 use e2e::redis::RedisServer;
 use fred::interfaces::{ClientLike, FunctionInterface, LuaInterface, TransactionInterface};
 use fred::prelude::{Builder, Client, Config, Error, Value};
-use redis_telemetry::{Call, Command, Hooks, Options, QueryText, TracedClient};
+use fred_otel::{Call, Command, Hooks, Options, QueryText, TracedClient};
 use serde_json::json;
 
 use super::{Stage, text};
@@ -137,7 +137,7 @@ fn a_script_is_called_what_its_caller_calls_it() {
 fn without_spans_commands_are_measured() {
     let (stage, server) = (Stage::start(), RedisServer::start());
     stage.run(async {
-        let redis = connect(&server, &stage, Options { spans: false, ..Options::default() }).await;
+        let redis = connect(&server, &stage, Options::default().spans(false)).await;
         let _: () = redis.send(set("a")).await.expect("it is set");
         redis.send::<Value>(Call::new("INCR").key("a")).await.expect_err("it is no number");
         let _: Value = redis.pipeline(vec![set("a"), set("b")]).await.expect("a pipeline");
@@ -217,7 +217,7 @@ fn the_query_text_is_shown_on_request_and_holds_no_value() {
     ] {
         let (stage, server) = (Stage::start(), RedisServer::start());
         stage.run(async {
-            let redis = connect(&server, &stage, Options { query_text, ..Options::default() }).await;
+            let redis = connect(&server, &stage, Options::default().query_text(query_text)).await;
             let _: () = redis.send(set("a")).await.expect("it is set");
             let _: Value = redis.pipeline(vec![set("a"), Call::new("GET").key("a")]).await.expect("both");
         });
@@ -237,9 +237,9 @@ fn hooks_see_the_command_and_its_error_and_may_panic() {
     let panics =
         Hooks::default().on_start(|_, _| panic!("on purpose")).on_end(|_, _, _| panic!("on purpose"));
     stage.run(async {
-        let redis = connect(&server, &stage, Options { hooks: told, ..Options::default() }).await;
+        let redis = connect(&server, &stage, Options::default().hooks(told)).await;
         redis.send::<Value>(Call::new("NOSUCH")).await.expect_err("there is none");
-        let redis = connect(&server, &stage, Options { hooks: panics, ..Options::default() }).await;
+        let redis = connect(&server, &stage, Options::default().hooks(panics)).await;
         let _: () = redis.send(set("a")).await.expect("it is set");
     });
     let got = stage.end();

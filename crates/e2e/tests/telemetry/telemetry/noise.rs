@@ -85,7 +85,9 @@ fn with_the_switch_each_command_is_a_span_named_by_its_script() {
     let spans = spans_of(&mut stage, &[None, Some(SAMPLED), None]);
     let acks = in_order(&spans, "ack default");
     // The server is given the script at the first call.
-    for (ack, (name, command)) in acks.iter().zip([("EVAL finish", "EVAL"), ("EVALSHA finish", "EVALSHA")]) {
+    for (ack, (name, command)) in
+        acks.iter().zip([("EVAL complete", "EVAL"), ("EVALSHA complete", "EVALSHA")])
+    {
         let below = spans.iter().filter(|span| span.is_child_of(ack)).collect::<Vec<_>>();
         let [complete] = below[..] else { panic!("{spans:#?}") };
         assert_eq!(complete.name, name);

@@ -1,7 +1,7 @@
 //! The W3C's test suite for Trace Context, through a queue: what comes in is what a producer writes into a job, and
 //! what goes out is what the destination gets.
 
-#[path = "../../../../telemetry/src/otel/propagation/suite/cases.rs"]
+#[path = "../../../../otel-facade/src/otel/propagation/suite/cases.rs"]
 mod cases;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -55,7 +55,7 @@ fn fault(case: &Case, request: &SinkRequest, ids: &mut HashSet<String>) -> Optio
     let ["00", trace_id, span_id, flags] = parts[..] else { return Some(traceparent.to_owned()) };
     let is_right = match case.trace {
         Trace::Continues(expected) => trace_id == TRACE && flags == format!("{expected:02x}"),
-        Trace::BeginsAnew => trace_id != TRACE && trace_id.len() == 32 && flags == "01",
+        Trace::StartsNew => trace_id != TRACE && trace_id.len() == 32 && flags == "01",
     };
     let is_own = span_id.len() == 16 && span_id != PARENT && ids.insert(span_id.to_owned());
     let state = sent("tracestate");

@@ -25,7 +25,7 @@ pub(super) const H2: &[&str] = &["h2"];
 
 /// What becomes of a job.
 pub(super) enum Expected {
-    /// It is delivered, with so many requests at the destination; 0 where that does not count them.
+    /// It is delivered, with this number of requests at the destination; 0 if it does not count them.
     Done(usize),
     /// It is dead-lettered after two attempts, each of which ended with this error, or the status.
     Dead(&'static str),

@@ -79,11 +79,11 @@ fn a_right_that_is_given_later_makes_all_good() {
             for _ in 0..5 {
                 stage.settle_without(command, script, &held, JOB);
             }
-            let meanwhile = stage.copies(MARK);
+            let during = stage.copies(MARK);
             stage.settle(script, &held, JOB);
             let after = stage.copies(MARK);
             if after != settled(script) {
-                wrong.push(format!("{script:?} -{command}: {meanwhile:?}, in the end {after:?}"));
+                wrong.push(format!("{script:?} -{command}: {during:?}, in the end {after:?}"));
             }
         }
     }

@@ -173,7 +173,7 @@ fn a_queue_takes_as_many_jobs_as_its_cap_ready_running_and_waiting() {
     assert_eq!([enqueue("2"), enqueue("1")], ["o", "k"], "a key that is known is no new job");
 }
 
-/// A producer that is refused repeats it, and must not fill the queue meanwhile.
+/// A refused producer repeats its call, and must not fill the queue with that.
 #[test]
 fn a_job_that_may_not_be_put_in_is_not_in() {
     let mut wrong = Vec::new();

@@ -25,7 +25,7 @@ fn reclaim(stage: &Stage, expected: i64) -> (usize, i64) {
 }
 
 #[test]
-fn nothing_is_taken_over_by_whoever_expects_another_time() {
+fn a_worker_that_expects_another_time_takes_nothing_over() {
     let stage = Stage::new();
     let held = stage.deliver("a", JOB);
     let idle = ["XCLAIM", &key("jobs"), "postrider", "a", "0", &held.id, "IDLE", "60000", "JUSTID"];

@@ -23,7 +23,7 @@ fn a_full_redis_still_settles() {
 }
 
 #[test]
-fn a_full_redis_still_promotes_and_buries_what_cannot_be_read() {
+fn a_full_redis_still_promotes_and_dead_letters_what_cannot_be_read() {
     let stage = Stage::new();
     stage.schedule("1", "good", Some(&stage.pack(&format!("{{'body','{MARK}'}}"))));
     stage.schedule("2", "bad", Some(b"not-msgpack"));

@@ -126,7 +126,7 @@ fn who_leaves_hands_back_and_is_off_the_list() {
     assert!(fields.windows(2).any(|pair| pair == ["_job_id", &held.id]), "it keeps its job_id: {fields:?}");
 }
 
-/// A job keeps the time at which it was enqueued, or `delay_ms` would begin anew with each worker that leaves.
+/// A job keeps the time at which it was enqueued, or `delay_ms` would start again with each worker that leaves.
 #[test]
 fn who_leaves_hands_back_the_time_as_well() {
     let stage = Stage::new();

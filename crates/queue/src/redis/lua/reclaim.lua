@@ -30,7 +30,7 @@ end
 redis.call('XACK', KEYS[1], group, '0-0')
 
 -- Restarts the leases of a consumer, and updates its record.
-local function begin_anew(holder, record)
+local function restart_leases(holder, record)
   local from = '-'
   repeat
     local page = redis.call('XPENDING', KEYS[1], group, from, '+', 100, holder)
@@ -54,7 +54,7 @@ for i = 1, #records, 2 do
     shortest = math.min(shortest, lease)
     local seen = tonumber(record.seen) or now
     if seen > now + lease then
-      begin_anew(records[i], record)
+      restart_leases(records[i], record)
     elseif records[i] ~= consumer and now - seen > 10 * lease
       and #redis.call('XPENDING', KEYS[1], group, '-', '+', 1, records[i]) == 0 then
       -- An error here must not prevent the takeover of jobs.

@@ -13,13 +13,13 @@
 -- Where the caller does not know all flows, the script changes nothing and returns 0 orphaned jobs. A
 -- scheduled orphan reaches its flow again. KEYS[3] then lists the flow, so the flow's other jobs are found
 -- too.
-local astray, known, flows = redis.call('HLEN', KEYS[1]) - redis.call('ZCARD', KEYS[2]), {}, {}
-if astray <= 0 then
+local orphans, known, flows = redis.call('HLEN', KEYS[1]) - redis.call('ZCARD', KEYS[2]), {}, {}
+if orphans <= 0 then
   return {0, 0, {}}
 end
 for i = 2, #ARGV do
   known[ARGV[i]] = true
-  astray = astray - redis.call('ZCARD', KEYS[i + 2])
+  orphans = orphans - redis.call('ZCARD', KEYS[i + 2])
 end
 local complete = true
 for _, flow in ipairs(redis.call('ZRANGE', KEYS[3], 0, 999)) do
@@ -28,7 +28,7 @@ for _, flow in ipairs(redis.call('ZRANGE', KEYS[3], 0, 999)) do
     complete = complete and known[flow]
   end
 end
-if not complete or astray <= 0 or redis.call('ZCARD', KEYS[3]) > 1000 then
+if not complete or orphans <= 0 or redis.call('ZCARD', KEYS[3]) > 1000 then
   return {0, 0, flows}
 end
 local time = redis.call('TIME')
@@ -37,13 +37,13 @@ local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 redis.call('HDEL', KEYS[1], '')
 local found = 0
 for _, job_id in ipairs(redis.call('HRANDFIELD', KEYS[1], ARGV[1])) do
-  local stands = redis.call('ZSCORE', KEYS[2], job_id)
+  local is_known = redis.call('ZSCORE', KEYS[2], job_id)
   for i = 4, #KEYS do
-    stands = stands or redis.call('ZSCORE', KEYS[i], job_id)
+    is_known = is_known or redis.call('ZSCORE', KEYS[i], job_id)
   end
-  if not stands then
+  if not is_known then
     redis.call('ZADD', KEYS[2], now, job_id)
     found = found + 1
   end
 end
-return {astray, found, flows}
+return {orphans, found, flows}

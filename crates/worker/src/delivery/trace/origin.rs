@@ -1,22 +1,22 @@
-//! Where the spans of a job belong: what they are children of, and what they are linked to.
+//! The parent and the links of a job's spans.
 
 use bytes::Bytes;
 use postrider_queue::job::{Delivery, Job, Producer, Trail};
 use postrider_queue::work::{TraceparentOnly, fields, history};
 use telemetry::{Context, SpanBuilder, Telemetry};
 
-/// What the spans of a job are children of: the producer's span, or where there is none, the first span that was made
-/// for the job. Of a replay the producer's span does not count.
+/// The parent of a job's spans: the producer's span, or without one, the job's first span. A replay does not
+/// use the producer's span.
 #[derive(Debug)]
 pub(super) struct Origin {
     context: Context,
     is_producers: bool,
-    /// `_traceparent`, as it came. It goes on where telemetry is off, and nobody reads it.
+    /// The unchanged `_traceparent`. It is passed on even if telemetry is off.
     kept: Option<Bytes>,
 }
 
 impl Origin {
-    /// `job` is `None` for what is no job.
+    /// `job` is `None` for a malformed entry.
     pub(super) fn of(telemetry: &Telemetry, delivery: &Delivery, job: Option<&Job>) -> Self {
         let kept = match job {
             Some(job) => job.trail.traceparent.clone(),
@@ -45,17 +45,17 @@ impl Origin {
         &self.context
     }
 
-    /// Whether a span of the job, or the producer's, was there before.
+    /// Whether there is an earlier span: one of the job, or the producer's.
     pub(super) fn is_known(&self) -> bool {
         self.context.is_some()
     }
 
-    /// Whether the job's fields name it already.
+    /// Whether the job's fields already contain it.
     pub(super) fn is_written(&self) -> bool {
         self.is_producers || self.kept.is_some()
     }
 
-    /// The `_traceparent` of a job whose span is `own`. `None` where the producer's fields have it.
+    /// The `_traceparent` of a job whose span is `own`; `None` if the producer's fields contain it.
     pub(super) fn to_keep(&self, own: &Context) -> Option<String> {
         if self.is_producers {
             return None;
@@ -80,15 +80,15 @@ fn producer(telemetry: &Telemetry, delivery: &Delivery, job: Option<&Job>) -> Co
     }
 }
 
-/// What was before, and is linked to.
+/// The earlier spans that a span links to.
 #[derive(Debug)]
 pub(super) struct Before {
-    /// The attempt before.
+    /// The previous attempt.
     attempt: Context,
-    /// The producer's span of the job that this one replays, unless the trace of the replay began with a span that has
-    /// this link.
+    /// The producer's span of the replayed job, unless the first span of the replay's trace already has this
+    /// link.
     replayed: Context,
-    /// Whether there was an attempt of this job before.
+    /// Whether this job has an earlier attempt.
     pub(super) is_again: bool,
 }
 

@@ -1,34 +1,35 @@
-//! For how long a job waited before a delivery, and for what.
+//! How long a job waited before a delivery, and for what.
 
 use std::time::Duration;
 
 use postrider_queue::job::{Delivery, Job};
+use postrider_queue::names;
 use postrider_queue::work::history;
-use telemetry::{Attributes, semconv};
+use telemetry::Attributes;
 
 use crate::shard::runtime::ShardRuntime;
 
-/// An entry's time that is older than this was made up by its producer.
-const LONGEST_WAIT: Duration = Duration::from_secs(366 * 24 * 3600);
+/// A longer wait is not credible: the producer chose the entry's id.
+const WAIT_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// The parts of a wait, as far as the job's fields tell them.
+/// The parts of a wait, if the job's fields contain them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Waits {
     /// In the stream.
     ready: Option<Duration>,
-    /// For a time: the producer's, or that of a further attempt.
+    /// In the schedule: for the producer's time, or for the next attempt.
     scheduled: Option<Duration>,
     /// For its flow.
     held: Option<Duration>,
 }
 
 impl Waits {
-    /// Measured, too.
+    /// Computes the waits and records them as metrics.
     pub(super) fn of(shard: &ShardRuntime, delivery: &Delivery, job: &Job) -> Self {
         if !shard.telemetry.is_on() {
             return Self::default();
         }
-        // The id of the entry tells since when the job is ready.
+        // The entry's id contains the time at which the job became ready.
         let ready_at = delivery.lease.entry.millis;
         let waits = Self::until(ready_at, shard.queue.clock().now(), job);
         if let Some(ready) = waits.ready {
@@ -42,19 +43,19 @@ impl Waits {
 
     fn until(ready_at: u64, now: u64, job: &Job) -> Self {
         let ready = Duration::from_millis(now.saturating_sub(ready_at));
-        if ready > LONGEST_WAIT {
+        if ready > WAIT_MAX {
             return Self::default();
         }
         let (scheduled, held) = before(ready_at, job);
-        let held = held.filter(|held| *held <= LONGEST_WAIT);
+        let held = held.filter(|held| *held <= WAIT_MAX);
         Self { ready: Some(ready), scheduled, held }
     }
 
     pub(super) fn describe(&self, attributes: &mut Attributes) {
         let parts = [
-            (semconv::POSTRIDER_JOB_WAIT_DURATION, self.ready),
-            (semconv::POSTRIDER_JOB_SCHEDULE_DURATION, self.scheduled),
-            (semconv::POSTRIDER_JOB_HOLD_DURATION, self.held),
+            (names::JOB_WAIT_DURATION, self.ready),
+            (names::JOB_SCHEDULE_DURATION, self.scheduled),
+            (names::JOB_HOLD_DURATION, self.held),
         ];
         for (name, part) in parts {
             if let Some(part) = part {
@@ -64,13 +65,13 @@ impl Waits {
     }
 }
 
-/// For how long a job was scheduled and held, before it was ready.
+/// How long a job was scheduled and held before it was ready.
 fn before(ready_at: u64, job: &Job) -> (Option<Duration>, Option<Duration>) {
     let trail = &job.trail;
     let is_again = trail.attempts > 0 || trail.replay_of.is_none() && trail.history.is_some();
     let since = |from: u64, to: u64| Some(Duration::from_millis(to.saturating_sub(from)));
     if is_again {
-        // Of one that was held after it was scheduled, nothing tells when the one ended and the other began.
+        // If the job was held after it was scheduled, the boundary between the two is not known.
         let ended = history::last_end(trail.history.as_ref()).filter(|_| trail.admitted.is_none());
         return (ended.and_then(|ended| since(ended, ready_at)), None);
     }
@@ -89,8 +90,8 @@ mod tests {
 
     const ENQUEUED: u64 = 1_795_396_101_000;
 
-    /// The parts of the wait of a job that came back to the stream ten seconds after it was enqueued, and was delivered a
-    /// second later: ready, scheduled, held.
+    /// The waits of a job that returned to the stream 10 s after it was enqueued and was delivered 1 s later,
+    /// in milliseconds: ready, scheduled, held.
     fn waits(fields: &[(&'static str, &str)]) -> [Option<u64>; 3] {
         let entry = EntryId { millis: ENQUEUED + 10_000, sequence: 0 };
         let lease = Lease { entry, delivery: 1, epoch: 0 };
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_told_by_what_it_was_for() {
+    fn waits_are_split_by_their_cause() {
         let at = &ENQUEUED.to_string();
         assert_eq!(waits(&[]), [Some(1000), None, None]);
         assert_eq!(waits(&[("_enqueued_at", at)]), [Some(1000), None, None], "it was handed back");
@@ -115,21 +116,21 @@ mod tests {
     }
 
     #[test]
-    fn of_a_further_attempt_the_one_before_tells() {
+    fn the_wait_of_a_retry_counts_from_the_previous_attempt() {
         let history = format!(r#"[{{"at":{},"ms":500,"status":503}}]"#, ENQUEUED + 2000);
         let again =
             [("_enqueued_at", "1"), ("_attempt", "1"), ("_history", history.as_str()), ("delay_ms", "4000")];
         assert_eq!(waits(&again), [Some(1000), Some(7500), None]);
         let held = [&again[..], &[("_admitted", "yes")]].concat();
-        assert_eq!(waits(&held), [Some(1000), None, None], "which of the two it was is not known");
+        assert_eq!(waits(&held), [Some(1000), None, None], "the boundary of the two is not known");
         let released = [("_history", history.as_str())];
         assert_eq!(waits(&released), [Some(1000), Some(7500), None]);
         let replay = [("_replay_of", "7-1"), ("_history", history.as_str())];
-        assert_eq!(waits(&replay), [Some(1000), None, None], "another life");
+        assert_eq!(waits(&replay), [Some(1000), None, None], "a replay is a new job");
     }
 
     #[test]
-    fn what_was_made_up_is_not_told() {
+    fn an_incredible_wait_is_left_out() {
         assert_eq!(waits(&[("_enqueued_at", "5"), ("_admitted", "yes")]), [Some(1000), None, None]);
     }
 }

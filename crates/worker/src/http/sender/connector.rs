@@ -8,7 +8,7 @@ use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use http_telemetry::{Connections, Making};
+use hyper_otel::{Connections, Making};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use postrider_queue::job::Host;
 use rustls::ClientConfig;
@@ -220,7 +220,7 @@ pub(super) fn place(uri: &Uri) -> String {
 
 #[cfg(test)]
 mod tests {
-    use http_telemetry::ConnectionOptions;
+    use hyper_otel::ConnectionOptions;
 
     use super::super::tls;
     use super::*;

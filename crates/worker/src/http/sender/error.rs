@@ -4,7 +4,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http_telemetry::causes;
+use hyper_otel::causes;
 use hyper_util::client::legacy;
 use telemetry::ErrorType;
 
@@ -109,7 +109,7 @@ pub(super) struct ProxyError {
 pub(super) fn error_type(error: &(dyn Error + 'static)) -> ErrorType {
     match causes(error).find_map(own) {
         Some(known) => known,
-        None => match http_telemetry::error_type(error) {
+        None => match hyper_otel::error_type(error) {
             ErrorType::Other => by_role(error),
             ErrorType::Timeout if is_connect(error) => ErrorType::ConnectTimeout,
             known => known,

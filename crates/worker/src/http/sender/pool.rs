@@ -86,7 +86,7 @@ mod tests {
     use bytes::Bytes;
     use http::Request;
     use http_body_util::BodyExt;
-    use http_telemetry::{ConnectionOptions, Connections};
+    use hyper_otel::{ConnectionOptions, Connections};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::task::JoinHandle;

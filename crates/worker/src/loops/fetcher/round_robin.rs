@@ -1,4 +1,4 @@
-//! Whose turn it is: the shards of a reader, by weight.
+//! Chooses the next shard to fetch from, by weight.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use super::Order;
 use crate::shard::list::ShardList;
 use crate::shard::runtime::ShardRuntime;
 
-/// About how much a reply may hold: it has to arrive before the command times out.
-const REPLY_BYTES: usize = 4 << 20;
-/// Where a slot becomes free so often, a shard may be asked for all that are: the others have theirs before anyone
-/// notices. A read that is shared out among shards costs as much as so many reads.
-const HURRIED: Duration = Duration::from_micros(500);
-/// What an entry is taken for before one was seen: of the first, 16 are read.
-const UNKNOWN_BYTES: usize = REPLY_BYTES / 16;
+/// The intended size of a reply, in bytes: it must arrive before the command times out.
+const REPLY_BYTES_MAX: usize = 4 << 20;
+/// If slots become free faster than one in this time, one shard may get all free slots. The other shards get
+/// theirs soon after. Splitting the slots would cost one read for each shard.
+const HURRIED_SLOT_TIME: Duration = Duration::from_micros(500);
+/// The assumed size of an entry before the first fetch, in bytes: the first read takes 16 entries.
+const ENTRY_BYTES_ASSUMED: usize = REPLY_BYTES_MAX / 16;
 
-/// The shards that a reader knows.
+/// The shards that a fetcher knows.
 pub(super) struct RoundRobin {
     shards: ShardList,
     order: Order,
@@ -28,28 +28,28 @@ pub(super) struct RoundRobin {
     turns: Vec<Turn>,
     /// When this round began.
     began: Option<Instant>,
-    /// Slots become free so quickly that one shard may have all of this round's.
+    /// Slots become free so quickly that one shard may get all slots of this round.
     hurried: bool,
 }
 
 struct Source {
     shard: Arc<ShardRuntime>,
-    /// Left alone until then, after a failure.
+    /// After a failure, the shard is not read until this time.
     rests_until: Option<Instant>,
     failed: u32,
     waits: bool,
-    /// How much an entry holds, as a mean that follows quickly.
+    /// A running mean of the size of entries, in bytes.
     entry_bytes: usize,
 }
 
 impl Source {
-    /// As many jobs as a reply may hold.
+    /// How many jobs fit into a reply.
     fn batch(&self) -> usize {
-        (REPLY_BYTES / self.entry_bytes.max(1)).max(1)
+        (REPLY_BYTES_MAX / self.entry_bytes.max(1)).max(1)
     }
 
     fn learn(&mut self, bytes: usize) {
-        // An entry that is larger counts at once, smaller ones little by little.
+        // A larger entry counts at once, a smaller one gradually.
         self.entry_bytes = bytes.max(self.entry_bytes - self.entry_bytes / 8);
     }
 }
@@ -67,7 +67,7 @@ impl RoundRobin {
         Self { shards, order, sources: vec![], turns: vec![], began: None, hurried: false }
     }
 
-    /// Takes in shards that have joined.
+    /// Adds shards that have joined.
     pub(super) fn refresh(&mut self) {
         for shard in self.shards.from(self.sources.len()) {
             self.turns.push(Turn { weight: shard.weight, credit: 0, open: true });
@@ -76,7 +76,7 @@ impl RoundRobin {
                 rests_until: None,
                 failed: 0,
                 waits: false,
-                entry_bytes: UNKNOWN_BYTES,
+                entry_bytes: ENTRY_BYTES_ASSUMED,
             });
         }
     }
@@ -85,10 +85,11 @@ impl RoundRobin {
         self.sources[source].shard.clone()
     }
 
-    /// Every shard may have jobs again, but those that rest. So many slots have become free since the round before.
+    /// Begins a round with the slots that have become free: every shard may have jobs again, except resting
+    /// shards.
     pub(super) fn begin_round(&mut self, free: usize) {
         let now = Instant::now();
-        let quick = HURRIED * u32::try_from(free).unwrap_or(u32::MAX);
+        let quick = HURRIED_SLOT_TIME * u32::try_from(free).unwrap_or(u32::MAX);
         self.hurried = self.began.replace(now).is_some_and(|before| now - before < quick);
         for (source, turn) in self.sources.iter_mut().zip(&mut self.turns) {
             if source.rests_until.is_some_and(|until| until <= now) {
@@ -98,7 +99,7 @@ impl RoundRobin {
         }
     }
 
-    /// Whom to ask next, and for how many.
+    /// The next shard to read, and the number of jobs to ask for.
     pub(super) fn next(&mut self, free: usize) -> Option<(usize, usize)> {
         let (chosen, share) = choose(&self.turns, self.order, free, self.hurried)?;
         let asked = share.min(self.sources[chosen].batch());
@@ -106,8 +107,8 @@ impl RoundRobin {
         Some((chosen, asked))
     }
 
-    /// A shard had these of so many jobs that it was asked for; with fewer, it has no more.
-    pub(super) fn answered(&mut self, source: usize, had: &[Delivery], asked: usize) {
+    /// Records the jobs that a shard returned. With fewer than it was asked for, it has no more.
+    pub(super) fn fetched(&mut self, source: usize, had: &[Delivery], asked: usize) {
         self.turns[source].open = had.len() >= asked;
         let source = &mut self.sources[source];
         source.failed = 0;
@@ -116,7 +117,7 @@ impl RoundRobin {
         }
     }
 
-    /// A shard failed: it rests.
+    /// Records a failure: the shard rests.
     pub(super) fn failed(&mut self, shard: &Arc<ShardRuntime>, error: &Error) {
         let Some(index) = self.sources.iter().position(|source| Arc::ptr_eq(&source.shard, shard)) else {
             return;
@@ -124,13 +125,13 @@ impl RoundRobin {
         let source = &mut self.sources[index];
         let rest = shard.queue.link().down(error, source.failed);
         source.failed += 1;
-        // It may have been the size of the reply: from one job on, batches grow again.
-        source.entry_bytes = REPLY_BYTES;
+        // The reply may have been too large: batches start again at one job.
+        source.entry_bytes = REPLY_BYTES_MAX;
         source.rests_until = Some(Instant::now() + rest);
         self.turns[index].open = false;
     }
 
-    /// The shards for which no blocking read is under way and which do not rest.
+    /// The shards that have no blocking read and do not rest. Marks them as waiting.
     pub(super) fn begin_waits(&mut self) -> Vec<Arc<ShardRuntime>> {
         let idle = self.sources.iter_mut().filter(|source| !source.waits && source.rests_until.is_none());
         idle.map(|source| {
@@ -147,12 +148,12 @@ impl RoundRobin {
         }
     }
 
-    /// The shards for which a blocking read is under way.
+    /// The shards that have a blocking read.
     pub(super) fn waiting(&self) -> Vec<Arc<ShardRuntime>> {
         self.sources.iter().filter(|source| source.waits).map(|source| source.shard.clone()).collect()
     }
 
-    /// Until a shard has joined, or one has rested.
+    /// Waits until a shard joins, or a resting shard may be read again.
     pub(super) async fn changed(&self) {
         let rested = self.sources.iter().filter_map(|source| source.rests_until).min();
         let rested = rested.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
@@ -163,20 +164,20 @@ impl RoundRobin {
     }
 }
 
-/// The richest shard, and how much of the free slots it is asked for: its share, or `all`.
+/// The shard with the most credit, and how many of the free slots it gets: its share, or `all`.
 fn choose(turns: &[Turn], order: Order, free: usize, all: bool) -> Option<(usize, usize)> {
     let mut open = turns.iter().enumerate().filter(|(_, turn)| turn.open);
     if order == Order::Strict {
         return open.next().map(|(first, _)| (first, free));
     }
     let total: usize = open.clone().map(|(_, turn)| turn.weight as usize).sum();
-    // What each would have after one job more: of equals, the heaviest.
+    // The weight is added, so that among equal credits the heaviest shard comes first.
     let (chosen, turn) = open.max_by_key(|(_, turn)| turn.credit + i64::from(turn.weight))?;
     let share = free * turn.weight as usize / total.max(1);
     Some((chosen, if all { free } else { share.clamp(1, free) }))
 }
 
-/// For each job that a shard is asked for, each open shard gains its weight, and the one that is asked pays what all gain.
+/// For each requested job, every open shard gains its weight as credit, and the chosen shard pays the sum.
 fn pay(turns: &mut [Turn], chosen: usize, asked: usize) {
     let mut total = 0;
     for turn in turns.iter_mut().filter(|turn| turn.open) {
@@ -195,7 +196,7 @@ mod tests {
         weights.iter().map(|weight| Turn { weight: *weight, credit: 0, open: true }).collect()
     }
 
-    /// How many jobs each shard gets of `rounds` slots that become free one by one.
+    /// How many jobs each shard gets if `rounds` slots become free one by one.
     fn singly(turns: &mut [Turn], order: Order, rounds: usize) -> Vec<usize> {
         let mut got = vec![0; turns.len()];
         for _ in 0..rounds {
@@ -231,7 +232,7 @@ mod tests {
             pay(&mut turns, chosen, share);
             got[chosen] += share;
         }
-        // 6,000 jobs; nobody is ahead by more than a read of the largest.
+        // 6,000 jobs; no shard is ahead by more than the largest read.
         for (got, fair) in got.into_iter().zip([4000_i32, 1000, 1000]) {
             assert!((got as i32 - fair).abs() <= 30, "{got} of {fair}");
         }

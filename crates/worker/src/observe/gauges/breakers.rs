@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use telemetry::{Observable, Telemetry, semconv};
+use postrider_queue::names;
+use telemetry::{Observable, Telemetry};
 
 use crate::flows::Breakers;
 
@@ -17,12 +18,12 @@ impl BreakerStates {
     /// Registers the gauge.
     pub(super) fn new(telemetry: &Telemetry) -> Self {
         let states = Self::default();
-        let told = states.clone();
+        let reported = states.clone();
         let what = "Flows that this worker knows, by the state of their breaker as this worker knows it";
-        telemetry.observe(Observable::gauge(semconv::POSTRIDER_FLOW_BREAKERS, "{flow}", what), move |to| {
-            for (state, flows) in STATES.iter().zip(&*told.0) {
+        telemetry.observe(Observable::gauge(names::FLOW_BREAKERS, "{flow}", what), move |to| {
+            for (state, flows) in STATES.iter().zip(&*reported.0) {
                 let flows = flows.load(Ordering::Relaxed) as f64;
-                to.record(flows, |attributes| attributes.set(semconv::POSTRIDER_BREAKER_STATE, *state));
+                to.record(flows, |attributes| attributes.set(names::BREAKER_STATE, *state));
             }
         });
         states

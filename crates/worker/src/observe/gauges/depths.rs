@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use postrider_queue::names;
 use postrider_queue::work::QueueStats;
 use telemetry::{Observable, Telemetry, semconv};
 
 /// The states of jobs of a queue, in the order of [`Depth`].
 const STATES: [&str; 5] = ["ready", "running", "scheduled", "held", "dead"];
 
-/// Depths of all queues that this worker may stats. Cheap to clone.
+/// Depths of all queues that this worker may report. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Depths(Arc<Mutex<Vec<Arc<Depth>>>>);
 
@@ -27,33 +28,33 @@ pub(crate) struct Depth {
 }
 
 impl Depths {
-    /// Registers the gauges. They stats all queues that join, while their depths are fresh.
+    /// Registers the gauges. They report all queues that join, while their depths are fresh.
     pub(crate) fn new(telemetry: &Telemetry) -> Self {
         let depths = Self::default();
         let depth = Observable::gauge(
-            semconv::POSTRIDER_QUEUE_DEPTH,
+            names::QUEUE_DEPTH,
             "{job}",
             "Jobs of a queue by their state; one worker reports it for all",
         );
-        let told = depths.clone();
+        let reported = depths.clone();
         telemetry.observe(depth, move |to| {
-            for depth in told.fresh() {
+            for depth in reported.fresh() {
                 for (state, jobs) in STATES.iter().zip(&depth.jobs) {
                     to.record(jobs.load(Ordering::Relaxed) as f64, |attributes| {
                         attributes.set(semconv::MESSAGING_DESTINATION_NAME, depth.queue);
-                        attributes.set(semconv::POSTRIDER_QUEUE_STATE, *state);
+                        attributes.set(names::QUEUE_STATE, *state);
                     });
                 }
             }
         });
         let oldest = Observable::gauge(
-            semconv::POSTRIDER_QUEUE_OLDEST_AGE,
+            names::QUEUE_OLDEST_AGE,
             "s",
             "How long the first ready job of a queue has been there, 0 without one; one worker reports it for all",
         );
         depths.observe_seconds(telemetry, oldest, |depth| &depth.oldest_ms);
         let counted = Observable::gauge(
-            semconv::POSTRIDER_QUEUE_COUNTED_AT,
+            names::QUEUE_COUNTED_AT,
             "s",
             "When the depth of a queue was last counted: Redis' time, in seconds since 1970",
         );
@@ -62,9 +63,9 @@ impl Depths {
     }
 
     fn observe_seconds(&self, telemetry: &Telemetry, what: Observable, millis: fn(&Depth) -> &AtomicU64) {
-        let told = self.clone();
+        let reported = self.clone();
         telemetry.observe(what.fractional(), move |to| {
-            for depth in told.fresh() {
+            for depth in reported.fresh() {
                 to.record(millis(&depth).load(Ordering::Relaxed) as f64 / 1000.0, |attributes| {
                     attributes.set(semconv::MESSAGING_DESTINATION_NAME, depth.queue);
                 });
@@ -72,7 +73,7 @@ impl Depths {
         });
     }
 
-    /// Adds a queue that this worker may stats.
+    /// Adds a queue that this worker may report.
     pub(crate) fn join(&self, queue: &'static str) -> Arc<Depth> {
         let depth = Arc::new(Depth {
             queue,
@@ -96,14 +97,14 @@ impl Depths {
 
 impl Depth {
     /// Sets the numbers of a new count, which are reported for this time.
-    pub(crate) fn set(&self, stats: &QueueStats, for_so_long: Duration) {
+    pub(crate) fn set(&self, stats: &QueueStats, validity: Duration) {
         let QueueStats { ready, running, scheduled, held, dead, oldest_ms, at_ms } = *stats;
         for (own, jobs) in self.jobs.iter().zip([ready, running, scheduled, held, dead]) {
             own.store(jobs, Ordering::Relaxed);
         }
         self.oldest_ms.store(oldest_ms, Ordering::Relaxed);
         self.at_ms.store(at_ms, Ordering::Relaxed);
-        self.until.store((self.origin.elapsed() + for_so_long).as_millis() as u64, Ordering::Release);
+        self.until.store((self.origin.elapsed() + validity).as_millis() as u64, Ordering::Release);
     }
 
     /// Stops reporting: another worker reports it.

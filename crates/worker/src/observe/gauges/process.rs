@@ -11,7 +11,7 @@ use telemetry::{Observable, Observer, Telemetry, semconv};
 /// Linux reports times to programs in hundredths of a second, whatever its internal clock.
 const TICKS_PER_SECOND: f64 = 100.0;
 /// How long one sample serves all instruments.
-const FRESH: Duration = Duration::from_secs(1);
+const SAMPLE_AGE_MAX: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Sample {
@@ -34,7 +34,7 @@ impl Last {
     fn get(&self) -> Option<Sample> {
         let mut last = self.0.lock().ok()?;
         match *last {
-            Some((at, sample)) if at.elapsed() < FRESH => sample,
+            Some((at, sample)) if at.elapsed() < SAMPLE_AGE_MAX => sample,
             _ => {
                 let sample = read();
                 *last = Some((Instant::now(), sample));
@@ -45,7 +45,7 @@ impl Last {
 }
 
 /// Registers the instruments of the process.
-pub(super) fn tell(telemetry: &Telemetry) {
+pub(super) fn register(telemetry: &Telemetry) {
     use Observable as O;
     let last = Arc::new(Last::default());
     let observe = |what: Observable, record: fn(&Observer<'_>, &Sample)| {

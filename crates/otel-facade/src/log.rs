@@ -1,0 +1,87 @@
+//! The log subscriber: `tracing` events as lines on standard error.
+
+mod line;
+
+use std::io::IsTerminal;
+
+use tracing::Subscriber;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt};
+
+use crate::config::{Config, Log, LogFormat};
+use crate::error::StartError;
+use crate::imp;
+use line::Line;
+
+/// A layer of the subscriber, beside the lines on standard error.
+pub(crate) type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+pub(crate) fn install(log: &Log, config: &Config, layers: Vec<BoxedLayer>) -> Result<(), StartError> {
+    subscriber(log, config, layers)?.try_init().map_err(|_| StartError::LogInstalled)
+}
+
+fn subscriber(
+    log: &Log,
+    config: &Config,
+    layers: Vec<BoxedLayer>,
+) -> Result<impl Subscriber + for<'a> LookupSpan<'a> + use<>, StartError> {
+    let filter = filter(log, config)?;
+    let writer = fmt::layer().with_writer(std::io::stderr);
+    let lines = match log.format {
+        LogFormat::Text => {
+            let format = Line::Text(fmt::format().with_target(false).with_ansi(colours()));
+            writer.with_ansi(colours()).event_format(format).boxed()
+        }
+        LogFormat::Json => {
+            let format = Line::Json(fmt::format().json().flatten_event(true));
+            writer.fmt_fields(fmt::format::JsonFields::new()).event_format(format).boxed()
+        }
+    };
+    Ok(tracing_subscriber::registry()
+        // An empty list would count as a layer that wants nothing.
+        .with(if layers.is_empty() { None } else { Some(layers) })
+        .with(lines.with_filter(filter)))
+}
+
+/// The program's filter, and for the SDK the level of its own variable.
+pub(crate) fn filter(log: &Log, config: &Config) -> Result<Targets, StartError> {
+    let filter: Targets = log.filter.parse().map_err(|_| StartError::LogFilter(log.filter.clone()))?;
+    // A single word that is no level would name a module and silence all others.
+    let is_level = |word: &str| word.trim().parse::<LevelFilter>().is_ok();
+    if log.filter.split(',').any(|part| !part.contains('=') && !is_level(part)) {
+        return Err(StartError::LogFilter(log.filter.clone()));
+    }
+    // The SDK logs each failed export; this crate logs one line for each change of a receiver's state.
+    let level = config.sdk_log.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::OFF);
+    let named: Vec<String> = filter.iter().map(|(target, _)| target.to_owned()).collect();
+    let unnamed = imp::SDK_TARGETS.iter().filter(|target| !named.iter().any(|name| name == *target));
+    Ok(filter.with_targets(unnamed.map(|target| (*target, level))))
+}
+
+/// <https://no-color.org>
+fn colours() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_internal_span_is_not_asked_for_where_lines_begin_at_info() {
+        let config = Config::from_lookup(|_| None);
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let log = Log { filter: "info".to_owned(), format };
+            let subscriber = subscriber(&log, &config, vec![]).expect("the filter is one");
+            // With this hint the macros of a lower level compare two numbers and go on.
+            assert_eq!(subscriber.max_level_hint(), Some(LevelFilter::INFO));
+            tracing::subscriber::with_default(subscriber, || {
+                assert!(tracing::debug_span!("internal").is_disabled());
+                assert!(!tracing::info_span!("louder").is_disabled(), "or the above would prove nothing");
+            });
+        }
+    }
+}
