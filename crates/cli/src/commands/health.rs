@@ -24,7 +24,7 @@ pub(super) struct HealthArgs {
     timeout: Duration,
 }
 
-/// Longer responses are cut, bytes. The status line and a sentence fit.
+/// Bytes of a response that are read: the status line and a sentence fit.
 const MOST_BYTES: u64 = 4096;
 
 impl HealthArgs {
@@ -92,7 +92,7 @@ fn get(address: SocketAddr, path: &str, timeout: Duration) -> io::Result<Vec<u8>
         match stream.read(&mut part) {
             Ok(0) => break,
             Ok(length) => answer.extend_from_slice(&part[..length]),
-            // Some systems report a timeout as this.
+            // Some systems report a timeout as `WouldBlock`.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(late()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

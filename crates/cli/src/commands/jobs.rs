@@ -183,7 +183,7 @@ impl ActArgs {
             let now = view.inspector.now().await?;
             say!("{}", jobs_table(&jobs, now));
             eprintln!(
-                "error: {} have the label {}, and nothing was changed; give the job id of one, or --all",
+                "error: {} match {}, and nothing was changed; give the job id of one, or --all",
                 count(jobs.len(), "job", "jobs"),
                 self.id
             );

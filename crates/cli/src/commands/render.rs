@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 /// Shown instead of a secret.
 const MASK: &str = "REDACTED";
-/// Longer texts are cut in tables, characters.
+/// Characters of a text that a table shows.
 const LONGEST_TEXT: usize = 1_000;
 /// The width of a table, characters; long values are wrapped.
 const WIDTH: u16 = 120;

@@ -15,13 +15,13 @@ use super::super::Usage;
 use super::line::JobLine;
 use super::lines::{Lines, Numbered};
 
-/// Jobs of one call at most,
-const MOST_JOBS: usize = 500;
-/// and bytes: Redis does nothing else during the call.
-const MOST_BYTES: usize = 1 << 20;
-/// Concurrent calls for jobs that are sent one by one, since they have keys.
-const AT_ONCE: usize = 32;
-/// A job waits at most this long for others.
+/// Jobs of one call.
+const BATCH_JOBS_MAX: usize = 500;
+/// Bytes of one call: Redis does nothing else while it runs.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+/// Concurrent calls for jobs with keys, which are enqueued one by one.
+const CONCURRENT_CALLS: usize = 32;
+/// The longest time that a job waits for others of its batch.
 const LINGER: Duration = Duration::from_millis(50);
 
 /// Enqueues batches in a queue.
