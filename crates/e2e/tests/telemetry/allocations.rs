@@ -1,4 +1,4 @@
-//! Tests that a job costs no more allocations than it did: one job at a time, so that each run is like the other.
+//! Tests that a job costs no more allocations than before: one job at a time, so that all runs are alike.
 
 use std::ffi::OsString;
 
@@ -6,14 +6,14 @@ use e2e::drain::{Drain, Late};
 use e2e::otlp::Receiver;
 use e2e::redis::RedisServer;
 
-/// What a job costs without telemetry, whether that is left out or switched off. It may be lowered.
+/// Allocations of a job without telemetry, either not compiled in or switched off. It may be lowered.
 const WITHOUT_TELEMETRY: f64 = 90.5;
-/// What a job costs on the worker's thread with every span recorded. It may be lowered.
+/// Allocations of a job on the worker's thread with every span recorded. It may be lowered.
 const WITH_TELEMETRY: f64 = 123.5;
 
 const JOBS: [usize; 2] = [300, 1300];
-/// What happens now and then, as a reply that comes in two parts, adds to a run and never takes away: so one run of a
-/// few has to be within the bound. Runs differ by 0.2.
+/// Rare events, such as a reply in two parts, only add to a run: so one of several runs must be within the bound.
+/// Runs differ by 0.2.
 const RUNS: usize = 5;
 
 fn assert_at_most(variable: &str, environment: &[(&str, &str)], bound: f64) {

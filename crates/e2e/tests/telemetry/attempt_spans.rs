@@ -1,4 +1,4 @@
-//! What the spans of a worker's attempts tell of their connections, and of destinations that misbehave.
+//! Spans of a worker's attempts: their connections, and destinations that misbehave.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(30);
 
 const CONNECTED: &[&str] =
     &["http.client.open_connections", "http.client.connection.duration", "dns.lookup.duration"];
-/// What is measured of a connection that was not made.
+/// The metrics of a connection that was not made.
 const LOOKED_UP: &[&str] = &["dns.lookup.duration"];
 
 /// The trace of the n-th job.

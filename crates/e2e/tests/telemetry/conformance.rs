@@ -80,7 +80,7 @@ impl Stage {
     }
 }
 
-/// The address that a worker says it listens on.
+/// The address in a worker's log line about listening.
 fn listens(worker: &mut Postrider) -> SocketAddr {
     let line = worker.wait_for_log("status listens on", SOON);
     let at = line.find("http://").expect("the line has an address") + "http://".len();
@@ -104,7 +104,7 @@ breaker_pause = "200ms"
 breaker_longest = "200ms"
 "#;
 
-/// Everything that can become of a job. Returns what Prometheus would have got at the end.
+/// Plays every outcome of a job. Returns the text that Prometheus would scrape at the end.
 fn play(stage: &Stage) -> String {
     let config = TextFile::new(CONFIG);
     let common =
@@ -136,7 +136,7 @@ fn play(stage: &Stage) -> String {
     assert_eq!(worker.stop().code(), Some(0));
     stage.redis.command(&["FLUSHALL"]);
 
-    // A worker that learns of it when it settles, since it does not look before.
+    // A worker that notices it when it settles, since its next heartbeat is later.
     let mut unaware = stage.worker(&[&common[..], &["--lease", "10m"]].concat());
     play_a_theft(stage, &mut unaware, "/slow/500", "settlement refused");
     assert_eq!(unaware.stop().code(), Some(0));
@@ -149,7 +149,7 @@ fn play_each_outcome(stage: &Stage) {
     stage.run(&["send", "POST", &stage.sink.url("/ok?later"), "--in", "300ms"]);
     stage.run(&["send", "POST", &stage.sink.url("/status/410")]);
     stage.queue().enqueue(&[("method", "GET")]);
-    play_jobs_that_are_put_in_together(stage);
+    play_jobs_that_are_enqueued_together(stage);
     play_by_hand(stage);
     for _ in 0..4 {
         stage.queue().enqueue(&[("url", stage.sink.url("/slow/300").as_str()), ("flow", "narrow")]);
@@ -159,8 +159,8 @@ fn play_each_outcome(stage: &Stage) {
     stage.drained();
 }
 
-/// Once by who is their producer, and once by who is not.
-fn play_jobs_that_are_put_in_together(stage: &Stage) {
+/// Once with the command as their producer, and once with the contexts of another producer.
+fn play_jobs_that_are_enqueued_together(stage: &Stage) {
     let job = || json!({ "url": stage.sink.url("/ok?together") }).to_string();
     let file = TextFile::new(&[job(), job()].join("\n"));
     stage.run(&["send", "--from", file.path()]);
@@ -195,7 +195,7 @@ fn play_a_broken_destination(stage: &Stage, worker: &mut Postrider) {
     stage.drained();
 }
 
-/// Another takes a job over while it is being sent.
+/// Another worker takes a job over while it is being sent.
 fn play_a_theft(stage: &Stage, worker: &mut Postrider, path: &str, told: &str) {
     let before = stage.sink.requests().len();
     let entry = stage.queue().enqueue(&[("url", stage.sink.url(path))]);
@@ -207,7 +207,7 @@ fn play_a_theft(stage: &Stage, worker: &mut Postrider, path: &str, told: &str) {
     stage.remove(&entry);
 }
 
-/// What a queue has spans of.
+/// The operations of a queue that have spans.
 const OPERATIONS: [&str; 16] = [
     "publish",
     "create",
@@ -245,7 +245,7 @@ fn faults_of_metrics(measured: &[MetricRecord]) -> Vec<String> {
     };
     let is_told = |name: &str| measured.iter().any(|metric| metric.name == name && !metric.points.is_empty());
     let missing = metrics::ROWS.iter().map(|row| row.0).filter(|name| !is_told(name));
-    let missing = missing.map(|name| format!("nothing is known of the metric {name:?}"));
+    let missing = missing.map(|name| format!("the metric {name:?} has no points"));
     measured.iter().flat_map(of).chain(missing).collect()
 }
 
@@ -274,10 +274,10 @@ fn everything_that_a_worker_tells_keeps_to_the_conventions() {
     check_with_promtool(&text);
 }
 
-/// Names of the conventions that Prometheus' own ideas of names speak against.
+/// Names of the conventions that Prometheus' naming rules advise against.
 const NAMES_BY_CONVENTION: [&str; 2] = ["process_thread_count ", "process_unix_file_descriptor_count "];
 
-/// Prometheus' own tool has a say, where it is installed.
+/// Checks with Prometheus' own tool, if it is installed.
 fn check_with_promtool(text: &str) {
     let Ok(mut promtool) = Command::new("promtool")
         .args(["check", "metrics"])
@@ -366,7 +366,7 @@ fn one_worker_tells_the_depth_of_a_queue_and_another_takes_over() {
     let mut workers = vec![start(), start()];
     let tells = |address: SocketAddr| get(address, "/metrics").1.contains("postrider_queue_depth{");
     let mut teller = None;
-    eventually_or("one that tells alone", SOON, || {
+    eventually_or("exactly one that exports", SOON, || {
         let told: Vec<bool> = workers.iter().map(|(_, address)| tells(*address)).collect();
         teller = told.iter().position(|tells| *tells);
         if told.iter().filter(|tells| **tells).count() == 1 { Ok(()) } else { Err(format!("{told:?}")) }
@@ -374,5 +374,5 @@ fn one_worker_tells_the_depth_of_a_queue_and_another_takes_over() {
     let (mut first, _) = workers.remove(teller.expect("it was waited for"));
     first.kill();
     let (_, address) = workers[0];
-    eventually_or("the other tells", SOON, || if tells(address) { Ok(()) } else { Err("it does not") });
+    eventually_or("the other exports", SOON, || if tells(address) { Ok(()) } else { Err("it does not") });
 }

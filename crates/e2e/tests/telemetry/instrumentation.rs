@@ -1,5 +1,5 @@
-//! Tests of the two instrumentation crates as others use them, without the worker: what an OTLP receiver gets of a
-//! hyper client and of a fred client.
+//! Tests of the two instrumentation crates as other programs use them, without the worker: the telemetry of a hyper
+//! client and of a fred client at an OTLP receiver.
 
 use std::future::Future;
 use std::time::Duration;
@@ -22,7 +22,7 @@ struct Stage {
     runtime: tokio::runtime::Runtime,
 }
 
-/// What the receiver has when the program has ended.
+/// The receiver's contents when the program has ended.
 struct Got {
     spans: Vec<SpanRecord>,
     metrics: Vec<MetricRecord>,
@@ -50,7 +50,7 @@ impl Stage {
         self.runtime.block_on(async { tokio::time::timeout(SOON, work).await.expect("it ends in time") })
     }
 
-    /// Ends the program, so that all that was recorded is with the receiver.
+    /// Ends the program, so that the receiver has all that was recorded.
     fn end(self) -> Got {
         self.runtime.block_on(self.running.shutdown(SOON)).expect("all is delivered");
         Got { spans: self.receiver.spans(), metrics: self.receiver.metrics() }

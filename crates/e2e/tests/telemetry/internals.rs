@@ -1,4 +1,4 @@
-//! `POSTRIDER_TRACE_INTERNALS`: what the worker and its libraries tell of their insides joins the trace of the job.
+//! `POSTRIDER_TRACE_INTERNALS`: internal spans of the worker and its libraries join the trace of the job.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use serde_json::json;
 const SOON: Duration = Duration::from_secs(30);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
-/// All spans of a worker with one job for `localhost`, over TLS, at the level that says most, and the destination's port.
+/// All spans of a worker with one job for `localhost`, over TLS, at the most verbose level, and the destination's port.
 fn spans_of_a_job(internals: &str) -> (Vec<SpanRecord>, u16) {
     let redis = RedisServer::start();
     let certificate = Certificate::new(Flaw::None, &["http/1.1"]);

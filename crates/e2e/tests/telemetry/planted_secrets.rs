@@ -1,5 +1,5 @@
-//! Secrets are planted wherever a job, a worker and its telemetry may hold one, and then looked for in everything
-//! that was emitted, at the level that says most.
+//! Secrets are planted wherever a job, a worker and its telemetry may hold one, and then searched in all that was
+//! emitted, at the most verbose level.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use e2e::text_file::TextFile;
 use e2e::wait::eventually_or;
 
 const SOON: Duration = Duration::from_secs(60);
-/// What is planted begins with this, and stands nowhere else.
+/// The start of each planted secret, which appears nowhere else.
 const PLANTED: &str = "hunter2";
 /// So does the key that signs, which is written like this.
 const SIGNING: &str = "whsec_aHVudGVyMi1zaWduaW5nLWtleS1mb3ItdGhlLXRlc3Q=";
@@ -31,7 +31,7 @@ const SECRETS: &str = r#"
     value = { env = "CLUB" }
 "#;
 
-/// Jobs that end in each way: done, dead at once, dead after a retry, and never a job.
+/// Jobs with each outcome: done, dead at once, dead after a retry, malformed.
 fn plant(queue: &Queue<'_>, sink: &Sink) {
     let headers =
         r#"{"authorization":"Bearer hunter2-header","cookie":"a=hunter2-cookie","x-api-key":"hunter2-key"}"#;
@@ -57,7 +57,7 @@ fn leaks(text: &str) -> Vec<&str> {
     text.lines().filter(is_leak).collect()
 }
 
-/// What a Prometheus server gets of the worker, once it tells of requests.
+/// The metrics that Prometheus would scrape from the worker, once they include requests.
 fn scraped(worker: &mut Postrider) -> String {
     let line = worker.wait_for_log("status listens on http://", SOON);
     let (_, address) = line.split_once("http://").expect("the line was looked for");
@@ -112,10 +112,10 @@ fn a_secret_shows_in_no_span_metric_log_error_or_reason() {
     }
     assert_eq!(leaks(&emitted.replace("},{", "},\n{")), [""; 0]);
     assert_eq!(leaks(&worker.log().join("\n")), [""; 0]);
-    what_is_said_of_dead_letters_leaks_nothing(&queue);
+    dead_letters_leak_nothing(&queue);
 }
 
-fn what_is_said_of_dead_letters_leaks_nothing(queue: &Queue<'_>) {
+fn dead_letters_leak_nothing(queue: &Queue<'_>) {
     let dead = queue.dead();
     assert!(dead.len() >= 3, "{dead:#?}");
     for letter in &dead {

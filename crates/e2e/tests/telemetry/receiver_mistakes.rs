@@ -1,4 +1,4 @@
-//! Tests that a wrong port, a wrong scheme and a receiver that is none are named in one warning, with the remedy.
+//! Tests that one warning names a wrong port, a wrong scheme or a server that is no receiver, with the remedy.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener};
@@ -47,10 +47,10 @@ fn server_that_answers(bytes: &'static [u8]) -> SocketAddr {
     let address = listener.local_addr().expect("it is bound");
     std::thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
-            // A client that has gone is its own affair.
+            // A client may be gone.
             let _ = stream.read(&mut [0; 1024]);
             let _ = stream.write_all(bytes);
-            // To close with something unread would take back what was written.
+            // Closing with unread bytes would discard the written ones.
             let _ = stream.shutdown(Shutdown::Write);
             let _ = stream.read_to_end(&mut Vec::new());
         }

@@ -1,4 +1,4 @@
-//! Tests of what a worker says of a receiver that refuses: one line for each change, and never a job the worse.
+//! Tests of log lines about a receiver that refuses: one line for each change, and no harm to jobs.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// Exports come fast, and so the changes between them.
+    /// Exports are frequent, and so are the changes between them.
     fn start(protocol: &str, mode: Mode, variables: &[(&str, &str)]) -> Stage {
         let (redis, sink) = (RedisServer::start(), Sink::start());
         let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
@@ -54,8 +54,8 @@ impl Stage {
         stats.map(|stats| stats.requests).sum()
     }
 
-    /// Runs jobs until this signal was sent again, whatever became of it. One may not suffice: where the timeout is short
-    /// and the machine is busy, an export ends before it reaches the receiver.
+    /// Runs jobs until this signal was sent again, with or without success. One job may not suffice: with a short
+    /// timeout on a busy machine, an export ends before it reaches the receiver.
     fn run_until_export(&self, signal: &str) {
         let before = self.requests(signal);
         eventually_or("an export", SOON, || {
@@ -78,7 +78,7 @@ impl Stage {
     }
 }
 
-/// A signal is known to be unknown by the text of the exporter's error over gRPC.
+/// Over gRPC, only the text of the exporter's error shows that the receiver does not know a signal.
 #[test]
 fn a_signal_that_the_receiver_does_not_know_is_warned_of_once_and_not_sent_again() {
     for protocol in PROTOCOLS {
@@ -115,7 +115,7 @@ fn a_receiver_that_asks_for_time_gets_it_and_then_the_spans() {
     }
 }
 
-/// Partial success is known by an event of the exporters, whose name and fields differ by signal and protocol.
+/// Partial success is an event of the exporters, whose name and fields differ by signal and protocol.
 #[test]
 fn a_part_that_is_rejected_is_said_once_with_the_reason_and_counted() {
     for protocol in PROTOCOLS {
@@ -184,7 +184,7 @@ fn a_receiver_that_is_killed_and_started_again_gets_what_comes_later_and_the_cou
         let mut stage = Stage::start(protocol, Mode::Ok, &few);
         stage.run_until_export("traces");
         stage.receiver.kill();
-        // More than may wait.
+        // More than the queue holds.
         eventually_or("more spans than there is room for", SOON, || {
             stage.run_jobs(20);
             if stage.lines("spans are dropped") > 0 { Ok(()) } else { Err("none is dropped") }

@@ -1,4 +1,4 @@
-//! Tests that telemetry can neither fail, block nor slow a job, whatever the receiver does.
+//! Tests that telemetry neither fails, blocks nor slows a job, whatever the receiver does.
 
 use std::time::{Duration, Instant};
 
@@ -116,7 +116,7 @@ fn a_receiver_that_starts_late_gets_everything() {
         queue.wait_until_drained(SOON);
         std::thread::sleep(LATE);
         receiver.start_again(env!("CARGO_BIN_EXE_otlp-receiver"));
-        // Some signals are in a pause between two attempts when the end comes, and arrive all the same.
+        // Some signals pause between two attempts when the worker ends, and still arrive.
         receiver.wait_for_spans("the first spans", SOON, |spans| !spans.is_empty());
         assert_eq!(worker.stop().code(), Some(0), "{protocol}: {}", worker.log().join("\n"));
         let spans = receiver.spans().into_iter().filter(|span| span.name == "process default");
@@ -142,7 +142,7 @@ mod one_core {
     /// This thread, and every process that it starts from here on, runs on one core.
     fn stay_on_one_core() {
         let this_thread = Pid::from_raw(0);
-        let allowed = sched_getaffinity(this_thread).expect("the kernel tells on which cores it may run");
+        let allowed = sched_getaffinity(this_thread).expect("the kernel reports on which cores it may run");
         let is_allowed = |core: &usize| allowed.is_set(*core).unwrap_or(false);
         let core = (0..CpuSet::count()).find(is_allowed).expect("it may run on one");
         let mut one = CpuSet::new();

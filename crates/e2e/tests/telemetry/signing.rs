@@ -1,4 +1,4 @@
-//! Signatures and credentials: a destination can verify them, and nothing else ever sees them.
+//! Signatures and credentials: a destination can verify them, and they appear nowhere else.
 
 use std::fs::File;
 use std::path::Path;
@@ -24,7 +24,7 @@ e2e::in_both_builds!(
 );
 
 const SOON: Duration = Duration::from_secs(30);
-/// Keys and tokens, of which no other trace than at the destination may be found.
+/// Keys and tokens, which may appear at the destination only.
 const NEW: &str = "whsec_bmV3IGtleSBmb3IgdGhlIHRlc3RzLCBwbGFudGVk";
 const OLD: &str = "whsec_b2xkIGtleSBmb3IgdGhlIHRlc3RzLCBwbGFudGVk";
 const TOKEN: &str = "planted-token-4711";
@@ -59,7 +59,7 @@ impl Setting {
     }
 }
 
-/// Whether the official library finds a request to be signed with that key.
+/// Whether the official library accepts a request's signature with that key.
 fn verifies(request: &SinkRequest, key: &str) -> bool {
     const PROGRAM: &str = "import json, sys, standardwebhooks\n\
         request = json.load(sys.stdin)\n\
@@ -191,7 +191,7 @@ fn dump(redis: &RedisServer) -> String {
         };
         format!("{key} {:?}", redis.command(read))
     };
-    // Bytes are shown as numbers otherwise.
+    // Otherwise bytes are printed as numbers.
     keys.array().iter().map(of).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Tests of what a worker tells an OTLP receiver about its jobs.
+//! Tests of the telemetry about jobs that a worker exports to an OTLP receiver.
 
 mod commands;
 mod first_spans;
@@ -75,7 +75,7 @@ fn environment<'a>(protocol: &'a str, endpoint: &'a str) -> [(&'a str, &'a str);
         ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
         ("OTEL_BSP_SCHEDULE_DELAY", "100"),
-        // Once, at the end: what is exported twice would be added up twice.
+        // Once, at the end: values that are exported twice would be added twice.
         ("OTEL_METRIC_EXPORT_INTERVAL", "3600000"),
     ]
 }
@@ -320,7 +320,7 @@ fn durations_arrive_in_seconds() {
 #[test]
 fn a_lost_lease_a_takeover_and_a_dead_lettering_are_counted() {
     use nix::sys::signal::Signal;
-    // Long enough for a loaded machine not to lose one that is none of the matter.
+    // Long enough that a loaded machine loses no other lease.
     let lease = ["--lease", "3s"];
     let mut stage = Stage::start(GRPC, &lease);
     stage.send("/status/410");
@@ -343,6 +343,6 @@ fn a_lost_lease_a_takeover_and_a_dead_lettering_are_counted() {
     };
     assert_eq!(sum(&["postrider.job.reclaimed"]), 1.0, "{metrics:#?}");
     assert_eq!(sum(&["postrider.job.dead"]), 1.0);
-    // Which of the two it is, is decided by what comes first: the answer or the next look at the lease.
+    // It is one of the two: the response or the next heartbeat comes first.
     assert_eq!(sum(&["postrider.job.leases_lost", "postrider.job.settlements_refused"]), 1.0);
 }

@@ -1,4 +1,4 @@
-//! Tests of the OTLP receiver: what the telemetry tests believe must be true of it.
+//! Tests of the OTLP receiver: the assumptions of the telemetry tests about it.
 
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ fn export_over_grpc(receiver: &Receiver) -> Result<ExportTraceServiceResponse, C
     try_export_over_grpc(receiver, SOON).expect("an answer")
 }
 
-/// `None` when nothing came within that time.
+/// `None` if no response arrived within that time.
 fn try_export_over_grpc(
     receiver: &Receiver,
     timeout: Duration,

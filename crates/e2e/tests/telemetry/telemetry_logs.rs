@@ -1,4 +1,4 @@
-//! Tests of log lines: what each says of its job, and what of them a receiver gets.
+//! Tests of log lines: the fields about their job, and the records that a receiver gets.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ fn a_line_of_a_job_says_which_job_it_is_about(build: Build) {
     assert_eq!(
         line["flow"],
         json!(sink.url("").trim_start_matches("http://")),
-        "it says where the job was to go"
+        "the flow is the job's destination"
     );
     assert_eq!(worker.stop().code(), Some(0));
     if build == Build::Lean {
@@ -62,7 +62,7 @@ fn a_line_of_a_job_says_which_job_it_is_about(build: Build) {
     let spans = receiver.spans();
     let process = spans.iter().find(|span| span.name == "process default").expect("it was worked on");
     assert_eq!((&line["trace_id"], &line["span_id"]), (&json!(TRACE), &json!(process.span_id)));
-    assert!(receiver.logs().is_empty(), "nobody has asked for them");
+    assert!(receiver.logs().is_empty(), "logs are not exported by default");
     let ready = worker.log().into_iter().find(|line| line.contains("worker is ready"));
     let ready: Value = serde_json::from_str(&ready.expect("it was waited for")).expect("a line is an object");
     assert_eq!(ready["label"], Value::Null, "it is about no job");
@@ -126,7 +126,7 @@ fn a_receiver_gets_the_line_in_the_trace_of_its_job() {
         let [line] = dead_lettered.as_slice() else { panic!("{lines:#?}") };
         assert_eq!((line.trace_id.as_str(), &line.span_id), (TRACE, &process.span_id));
         assert_eq!(line.severity, "WARN");
-        // The names that spans have for the same.
+        // The same names as in spans.
         assert_eq!(line.attributes["messaging.message.conversation_id"], json!("order-17"));
         assert_eq!(
             line.attributes["messaging.message.conversation_id"],

@@ -28,7 +28,7 @@ fn send(variables: &[(&str, &str)]) -> Output {
     output
 }
 
-/// Does as [`send`], with a receiver that is spoken to over gRPC.
+/// [`send`] to a new receiver over gRPC.
 fn sent(variables: &[(&str, &str)]) -> (Receiver, Output) {
     let receiver = receiver();
     let endpoint = receiver.grpc_endpoint();
@@ -50,7 +50,7 @@ fn work(variables: &[(&str, &str)]) -> String {
     worker.log().join("\n")
 }
 
-/// Does as [`work`], with a receiver that is spoken to over gRPC.
+/// [`work`] with a new receiver over gRPC.
 fn worked(variables: &[(&str, &str)]) -> (Receiver, String) {
     let receiver = receiver();
     let endpoint = receiver.grpc_endpoint();
@@ -58,7 +58,7 @@ fn worked(variables: &[(&str, &str)]) -> (Receiver, String) {
     (receiver, log)
 }
 
-/// A worker that tells the receiver over gRPC what it does.
+/// A worker that exports to the receiver over gRPC.
 fn recording(receiver: &Receiver, redis: &RedisServer, variables: &[(&str, &str)]) -> Postrider {
     let endpoint = receiver.grpc_endpoint();
     let common = [("OTEL_ENABLED", "true"), ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())];
@@ -160,7 +160,7 @@ fn a_receiver_is_trusted_by_the_authorities_that_are_named() {
             ("OTEL_METRICS_EXPORTER", "none"),
         ];
         let output = send(&common);
-        assert_eq!(receiver.spans().len(), 0, "{protocol}: nobody has named its authority");
+        assert_eq!(receiver.spans().len(), 0, "{protocol}: its authority is not trusted");
         assert!(output.stderr.contains("traces are not delivered"), "{}", output.stderr);
         let authority = tls.authority();
         send(&[&common[..], &[("OTEL_EXPORTER_OTLP_CERTIFICATE", &authority)]].concat());
@@ -182,7 +182,7 @@ fn a_client_shows_its_certificate_where_one_is_asked_for() {
         ];
         let log = work(&common);
         assert!(receiver.spans().is_empty() && log.contains("not delivered"), "{log}");
-        // For spans alone: metrics still come from nobody.
+        // For spans alone: metrics still have no certificate.
         let own = [
             ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", files[1].as_str()),
             ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", files[2].as_str()),
@@ -241,8 +241,8 @@ fn a_sampler_decides_with_or_without_the_parent() {
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
     let parent = |flags: &str| format!("00-{TRACE}-b7ad6b7169203331-{flags}");
     let sampler = |name| [("OTEL_TRACES_SAMPLER", name)];
-    assert_eq!(sampled(&sampler("always_on"), &parent("00")), [TRACE], "whatever the parent says");
-    assert_eq!(sampled(&sampler("PARENTBASED_ALWAYS_OFF"), &parent("01")), [TRACE], "as the parent says");
+    assert_eq!(sampled(&sampler("always_on"), &parent("00")), [TRACE], "regardless of the parent");
+    assert_eq!(sampled(&sampler("PARENTBASED_ALWAYS_OFF"), &parent("01")), [TRACE], "as the parent decided");
     assert!(sampled(&sampler("always_off"), &parent("01")).is_empty());
 }
 
@@ -279,7 +279,7 @@ fn the_resource_says_who_sends_and_from_where() {
     }
     let architecture = resource["host.arch"].as_str().unwrap_or_default();
     assert!(["amd64", "arm64"].contains(&architecture), "a name of the conventions, not {architecture:?}");
-    // Both together are what identifies a process.
+    // Both together identify a process.
     assert!(resource["process.pid"].as_i64().is_some_and(|pid| pid > 1));
     let created = resource["process.creation.time"].as_str().unwrap_or_default();
     assert!(created.starts_with("20") && created.contains('T') && created.ends_with('Z'), "{created:?}");

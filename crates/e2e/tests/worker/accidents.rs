@@ -1,4 +1,4 @@
-//! Tests of accidents that were found by attacking the worker; each stood still, lost or multiplied jobs once.
+//! Tests of accidents that attacks on the worker have found: each once stalled, lost or multiplied jobs.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -18,12 +18,12 @@ const JOBS: &str = "postrider:{default}:jobs";
 fn a_job_whose_delivery_was_lost_on_the_way_is_taken_up_again() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let _worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "500ms"], &[]);
-    let consumer = eventually("a worker that has told its name", SOON, || {
+    let consumer = eventually("a worker that has written its name", SOON, || {
         let consumers = redis.command(&["HKEYS", "postrider:{default}:workers"]);
         consumers.array().first().map(e2e::resp::Reply::text)
     });
-    // Read in the worker's name, as if the reply had never come. The worker may be quicker; then once more.
-    eventually("a job that the worker knows nothing of", SOON, || {
+    // Read in the worker's name, as if its reply were lost. The worker may be faster: then repeat.
+    eventually("a job that the worker does not know", SOON, || {
         let add = format!(
             "redis.call('XADD', KEYS[1], '*', 'url', '{}') \
              return redis.call('XREADGROUP', 'GROUP', 'postrider', ARGV[1], 'COUNT', 1, 'STREAMS', KEYS[1], '>')",
@@ -84,7 +84,7 @@ fn settlements_that_redis_refuses_bound_what_is_taken_in() {
     queue.wait_until_drained(SOON);
     assert_eq!(sink.requests().len(), 100, "each was sent once");
     let refusals = worker.log().iter().filter(|line| line.contains("Redis refuses")).count();
-    assert_eq!(refusals, 1, "told once");
+    assert_eq!(refusals, 1, "logged once");
 }
 
 #[test]
@@ -146,6 +146,6 @@ fn idle_queues_keep_no_slot_from_a_busy_one() {
         queue.enqueue(&[("url", sink.url("/ok"))]);
         sink.wait_for(number, SOON);
     }
-    // One after the other, each woken by its own arrival; held up by one blocking read, a single one takes 5 s.
+    // Each job wakes its queue when it arrives. If one blocking read delayed them, a single one would take 5 s.
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }

@@ -1,4 +1,4 @@
-//! Destinations that ask the worker who it is: only a job with the right secret is taken.
+//! Destinations that ask for a client certificate: they accept only a job with the right secret.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ fn a_job_with_the_secret_is_delivered_and_one_without_is_not(build: Build) {
     let queue = Queue::new(&redis, "default");
     let worker = Postrider::ready_worker(build, &redis, &["--config", config.path()], &[]);
     let url = format!("https://127.0.0.1:{}/pay", destination.port());
-    // The two without it come after one with it and before another: they must not go out on its connection.
+    // The two without it are between two with it: they must not use the connection of those.
     for secret in [Some("bank"), None, Some("other"), Some("bank")] {
         let mut fields = vec![("url", url.as_str())];
         fields.extend(secret.map(|name| ("secret", name)));

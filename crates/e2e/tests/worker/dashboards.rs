@@ -39,7 +39,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Every question of the dashboard and of Prometheus' own files, and where it stands.
+/// Every query of the dashboard and of Prometheus' own files, and its place.
 fn questions() -> Vec<(String, String)> {
     let dashboard = "docker/grafana/dashboards/postrider.json";
     let json: Value = serde_json::from_str(&read(dashboard)).expect("the dashboard is JSON");
@@ -62,14 +62,14 @@ fn questions() -> Vec<(String, String)> {
     questions
 }
 
-/// The values of `expr`, in one line or in the lines below that stand further in.
+/// The values of `expr`, on one line or on the indented lines below.
 fn in_rules(text: &str) -> Vec<String> {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let lines: Vec<&str> = text.lines().collect();
     let mut questions = Vec::new();
     for (number, line) in lines.iter().enumerate() {
         let Some(value) = line.trim().trim_start_matches("- ").strip_prefix("expr:") else { continue };
-        // Behind the dash of a list, where the other keys of the rule stand too.
+        // After the dash of a list, in the column of the rule's other keys.
         let key = line.find("expr:").unwrap_or_default();
         let below = lines[number + 1..].iter().take_while(|below| indent(below) > key);
         let text =
@@ -158,7 +158,7 @@ fn known() -> BTreeSet<String> {
     known
 }
 
-/// What is asked for, and by whom.
+/// The metrics that are queried, and where.
 fn asked() -> BTreeMap<String, String> {
     let mut asked = BTreeMap::new();
     for (place, question) in questions() {
@@ -224,7 +224,7 @@ fn every_metric_of_the_dashboard_and_the_alerts_is_scraped_from_a_worker() {
     let environment = [
         ("OTEL_ENABLED", "true"),
         ("OTEL_METRICS_EXPORTER", "prometheus"),
-        // Nobody listens there, so that there are spans that were not delivered.
+        // Nothing listens on this port, so that some spans are not delivered.
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"),
         ("OTEL_BSP_SCHEDULE_DELAY", "100"),
     ];

@@ -18,7 +18,7 @@ e2e::in_both_builds!(
 );
 
 const SOON: Duration = Duration::from_secs(30);
-/// What no job may hold, but for its URL.
+/// Jobs that are malformed, except their URL.
 const MALFORMED: &[&[(&str, &str)]] = &[
     &[("body", "there is no url")],
     &[("url", "not a url"), ("body", "x")],

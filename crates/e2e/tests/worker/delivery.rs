@@ -78,7 +78,7 @@ fn the_redis_cli_tool_is_a_producer(build: Build) {
 
 fn a_job_without_a_method_is_a_post(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
-    // Put in before there is a worker or a consumer group.
+    // Enqueued before there is a worker or a consumer group.
     Queue::new(&redis, "default").enqueue(&[("url", sink.url("/ok"))]);
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
     let request = &sink.wait_for(1, SOON)[0];

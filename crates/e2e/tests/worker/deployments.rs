@@ -69,7 +69,7 @@ fn the_shards_of_a_queue_spread_over_a_cluster() {
     assert!(worker.stop().success());
 }
 
-/// What all workers share of a flow lies in a slot of its own, away from the queue's.
+/// The shared state of a flow is in its own slot, not in the queue's.
 #[test]
 fn a_flow_is_limited_and_its_jobs_held_in_a_cluster() {
     const JOBS: usize = 30;
@@ -239,7 +239,7 @@ fn replica_of(nodes: &[RedisServer], home: usize) -> RedisServer {
         (info.contains("role:slave") && info.contains("master_link_status:up")).then_some(())
     });
     for node in nodes.iter().chain([&replica]) {
-        // Who does not know the replica would not follow it.
+        // A node that does not know the replica would not follow it.
         eventually("a cluster of four", SOON, || {
             let info = node.command(&["CLUSTER", "INFO"]).text();
             (info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:4")).then_some(())
@@ -248,7 +248,8 @@ fn replica_of(nodes: &[RedisServer], home: usize) -> RedisServer {
     replica
 }
 
-/// Waits until a replica has what was written; what it has not got is lost with the node, which Redis has said before.
+/// Waits until a replica has all writes. Writes that it does not have are lost with the node, though Redis has
+/// acknowledged them.
 fn replicated(node: &RedisServer) {
     let mut connection = node.connect();
     connection.command(&["SET", "postrider:{default}:marker", "x"]).expect("the node answers");

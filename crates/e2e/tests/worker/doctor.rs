@@ -1,4 +1,4 @@
-//! Tests of `postrider doctor`: what is wrong is named, and the least rights are enough, in both builds.
+//! Tests of `postrider doctor`: it names what is wrong, and the documented rights are enough, in both builds.
 
 use std::time::Duration;
 
@@ -130,7 +130,7 @@ fn the_least_rights_are_enough(build: Build) {
     assert_eq!((queue.depth(), queue.dead().len()), (1, 0));
 }
 
-/// Whose read would block for longer.
+/// The worker's read would block for longer.
 fn with_the_least_rights_a_worker_ends_at_once(build: Build) {
     let redis = durable(&[]);
     let url = user(&redis, &[WORKER]);
@@ -163,7 +163,7 @@ fn a_collector_that_does_not_answer_is_named(build: Build) {
     assert!(!found.is_empty() && found.iter().all(|finding| finding == "warn telemetry"), "{found:?}");
 }
 
-/// Somebody has deleted the schedule and the list of flows: with no more than the least rights, a worker finds all.
+/// The schedule and the list of flows were deleted: with the documented rights, a worker finds all jobs.
 fn jobs_that_stand_nowhere_are_named_and_found_by_a_worker(build: Build) {
     let (redis, sink) = (durable(&[]), Sink::start());
     let queue = Queue::new(&redis, "default");

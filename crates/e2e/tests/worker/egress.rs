@@ -89,7 +89,7 @@ impl Trap {
         Trap { listeners, port }
     }
 
-    /// What has been connected waits to be accepted, also after its client is gone.
+    /// A connection waits to be accepted, even after its client is gone.
     fn assert_untouched(&self) {
         for listener in &self.listeners {
             let accepted = listener.accept().map(|(_, peer)| peer);

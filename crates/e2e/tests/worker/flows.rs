@@ -1,4 +1,4 @@
-//! Flows: a destination that is dead, slow or limited keeps its own jobs waiting and nobody else's.
+//! Flows: a destination that is dead, slow or limited delays its own jobs and no others.
 
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,7 @@ fn most_within(requests: &[SinkRequest], time: Duration) -> usize {
     requests.iter().map(of).max().unwrap_or(0)
 }
 
-/// All slots but a few are left to others from the first moment on, before any request to it has failed.
+/// Most slots are left to other destinations from the start, before any request has failed.
 fn a_destination_that_hangs_holds_few_slots(build: Build) {
     const JOBS: usize = 100;
     let (redis, dead, good) = (RedisServer::start(), Sink::start(), Sink::start());
@@ -98,7 +98,7 @@ fn concurrency_is_limited_over_all_workers(build: Build) {
         queue.enqueue(&[("url", sink.url("/slow/100").as_str()), ("flow", "orders")]);
     }
     let requests = sink.wait_for(JOBS, SOON);
-    // Each is there for at least 100 ms.
+    // Each request takes at least 100 ms.
     let at_once = most_within(&requests, Duration::from_millis(100));
     assert!((2..=3).contains(&at_once), "{at_once} at once");
     queue.wait_until_drained(SOON);
@@ -125,7 +125,7 @@ fn a_rate_is_limited_over_all_workers(build: Build) {
     assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
 }
 
-/// What one worker has held another lets go.
+/// Another worker admits the jobs that one worker has held.
 fn held_jobs_outlive_their_worker(build: Build) {
     const JOBS: usize = 30;
     let (redis, sink) = (RedisServer::start(), Sink::start());
@@ -144,7 +144,7 @@ fn held_jobs_outlive_their_worker(build: Build) {
     assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
 }
 
-/// Nobody waits for ever for a destination that does not come back.
+/// No job waits for ever for a destination that does not recover.
 fn held_jobs_expire(build: Build) {
     const JOBS: usize = 30;
     let (redis, sink) = (RedisServer::start(), Sink::start());
@@ -212,13 +212,13 @@ fn nothing_is_left_of_a_flow(build: Build) {
         left => Err(left.join(" ")),
     });
     let shared = keys("postrider:flow:*");
-    assert!(!shared.is_empty(), "what is shared of a limited flow is kept for a while");
+    assert!(!shared.is_empty(), "the shared state of a limited flow is kept for a while");
     for key in shared {
         assert!((1..=7_200_000).contains(&redis.command(&["PTTL", &key]).integer()), "{key}");
     }
 }
 
-/// A key of a wrong type keeps the jobs of a flow with limits waiting, and nobody else's.
+/// A key of a wrong type delays the jobs of a flow with limits, and no others.
 fn a_refusal_of_redis_keeps_no_slot(build: Build) {
     const JOBS: usize = 20;
     let (redis, sink) = (RedisServer::start(), Sink::start());
@@ -258,8 +258,8 @@ fn a_flow_key_has_a_length() {
     assert_eq!(sink.requests().len(), 1);
 }
 
-/// What is held comes back at the stream's end. Were all that stand before it held too, because others wait, a
-/// hiccup would cost a backlog several calls a job and its destination all jobs until the stream is through.
+/// A held job returns at the end of the stream. If all jobs before it were held too, because others wait, a hiccup
+/// would cost a backlog several calls a job, and the destination would get no job until the stream's end is reached.
 fn a_long_stream_does_not_go_by_way_of_the_held(build: Build) {
     const JOBS: usize = 3000;
     const HELD: usize = 40;

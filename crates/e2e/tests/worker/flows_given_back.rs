@@ -1,4 +1,4 @@
-//! What a flow has granted and nobody uses goes to the next of its jobs, and what is in use stays counted.
+//! A flow's grant that no job uses goes to the next of its jobs; a grant in use stays counted.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -23,7 +23,7 @@ fn configured(build: Build, redis: &RedisServer, config: &TextFile, more: &[&str
     Postrider::ready_worker(build, redis, &[&arguments, more].concat(), &[])
 }
 
-/// Unix milliseconds, so long from now.
+/// Unix milliseconds, `from_now` ahead.
 fn unix_millis(from_now: Duration) -> String {
     let time = SystemTime::now() + from_now;
     time.duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970").as_millis().to_string()
@@ -33,7 +33,7 @@ fn wait_until(time: Instant) {
     eventually("the time has come", SOON, || (Instant::now() >= time).then_some(()));
 }
 
-/// The trial that the breaker grants must come to a job that can be sent, and not be lost with each that cannot.
+/// The breaker's trial must go to a job that can be sent, and not be lost with jobs that cannot.
 fn jobs_that_expire_while_they_wait_do_not_keep_their_flow_closed(build: Build) {
     const JOBS: usize = 20;
     let (redis, sink) = (RedisServer::start(), Sink::start());
@@ -86,7 +86,7 @@ fn jobs_that_expire_while_they_wait_use_no_tokens(build: Build) {
     assert_eq!(queue.dead().len() + sink.requests().len(), EXPIRE + 1);
 }
 
-/// A flow of many destinations: one that is refused proves nothing of the others.
+/// A flow of many destinations: a refused one proves nothing about the others.
 fn a_trial_that_is_refused_is_another_jobs(build: Build) {
     const JOBS: usize = 6;
     let (redis, sink) = (RedisServer::start(), Sink::start());
@@ -130,5 +130,5 @@ fn a_limit_of_concurrency_is_kept_while_a_worker_ends() {
     let requests = sink.wait_for(2 * MOST, SOON);
     let end = requests.iter().map(|request| request.arrived).min().expect("there are some");
     let early = requests.iter().filter(|request| request.arrived < end + Duration::from_secs(20)).count();
-    assert_eq!(early, MOST, "as many at once as the flow allows");
+    assert_eq!(early, MOST, "the flow's limit");
 }

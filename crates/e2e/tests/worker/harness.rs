@@ -1,4 +1,4 @@
-//! Tests of the harness itself: a test that can not fail proves nothing.
+//! Tests of the harness itself: a test that cannot fail proves nothing.
 
 use std::panic::catch_unwind;
 use std::time::{Duration, Instant};

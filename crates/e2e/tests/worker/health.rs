@@ -19,7 +19,7 @@ fn health(build: Build, listen: &str, more: &[&str]) -> Output {
     Postrider::run(build, &arguments, &[("POSTRIDER_LISTEN", listen)], SOON)
 }
 
-/// A worker and where it listens.
+/// A worker and the address that it listens on.
 fn worker(build: Build, redis: &RedisServer) -> (Postrider, String) {
     let mut worker = Postrider::ready_worker(build, redis, &["--listen=127.0.0.1:0"], &[]);
     let line = worker.wait_for_log("status listens on http://", SOON);
@@ -58,14 +58,14 @@ fn nobody_is_well_where_nobody_listens(build: Build) {
     for more in [&[][..], &["--live"]] {
         let unwell = health(build, &address, more);
         assert_eq!(unwell.code(), 1, "{unwell:?}");
-        assert!(unwell.stderr.contains("no answer from http://"), "{unwell:?}");
+        assert!(unwell.stderr.contains("no response from http://"), "{unwell:?}");
     }
     let nowhere = health(build, "", &[]);
     assert_eq!(nowhere.code(), 1, "{nowhere:?}");
     assert!(nowhere.stderr.contains("POSTRIDER_LISTEN"), "{nowhere:?}");
 }
 
-/// It runs every few seconds: no exporter, no line of a log.
+/// The command runs every few seconds: it starts no exporter and writes no log line.
 fn telemetry_is_not_started_to_ask(build: Build) {
     let redis = RedisServer::start();
     let (_worker, address) = worker(build, &redis);

@@ -200,7 +200,7 @@ fn certificates(build: Build) {
     );
 }
 
-/// What a destination says before it is asked must answer no later request.
+/// Bytes that a destination sends before a request must not answer a later request.
 fn connections_that_had_been_used(build: Build) {
     let (ok, gone) =
         ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", "HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n");

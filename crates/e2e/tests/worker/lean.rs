@@ -60,7 +60,7 @@ fn context_in_the_headers_is_sent_to_whom_the_policy_names(build: Build) {
     }
 }
 
-/// With and without telemetry: a switched-off worker must not tell whom a recording one does not.
+/// With and without telemetry: a worker must not send context to more destinations when telemetry is off.
 const RECORDING: [&[(&str, &str)]; 2] = [&[], &TO_NOBODY];
 
 /// Which of `traceparent`, `tracestate` and `baggage` come to 127.0.0.1 and to localhost.

@@ -25,8 +25,8 @@ const FAST: [&str; 6] = ["--lease", "1s", "--retry-base", "50ms", "--concurrency
 
 type Settlement = (Script, &'static str, (&'static str, &'static str), usize, usize);
 
-/// How a job ends that comes to this settlement: its path, a field, how many requests it makes when all is well,
-/// and how many dead letters.
+/// A job that ends with this settlement: its path, a field, its number of requests without accidents, and its
+/// number of dead letters.
 const SETTLEMENTS: [Settlement; 4] = [
     (Script::Complete, "/ok", ("unknown", "x"), 1, 0),
     (Script::CompleteWithResult, "/ok", ("result_ttl_ms", "60000"), 1, 0),
@@ -34,7 +34,7 @@ const SETTLEMENTS: [Settlement; 4] = [
     (Script::DeadLetter, "/status/410", ("unknown", "x"), 1, 1),
 ];
 
-/// The name under which Redis keeps a script, which it is given if it does not have it.
+/// The name under which Redis keeps a script. Loads the script if it is missing.
 fn sha1(redis: &RedisServer, script: Script) -> Vec<u8> {
     redis.command(&["SCRIPT", "LOAD", script.source()]).bytes().to_vec()
 }
@@ -64,7 +64,7 @@ fn killed_between_the_answer_and_its_settlement(build: Build) {
         assert_eq!((queue.depth(), queue.pending()), (1, 1), "{script:?}");
         let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
         queue.wait_until_drained(SOON);
-        // The attempt whose settlement was lost is made again; of the retry it was the 503.
+        // The attempt whose settlement was lost is repeated; for the retry that is the 503.
         let expected = requests + usize::from(script != Script::Postpone);
         assert_eq!((sink.requests().len(), queue.dead().len()), (expected, dead), "{script:?}");
     }
@@ -110,7 +110,7 @@ fn paused_past_its_lease(build: Build) {
     queue.wait_until_drained(SOON);
     assert_eq!(second.stop().code(), Some(0));
     first.signal(Signal::SIGCONT);
-    // Its next look at the lease tells it, or its settlement: whichever comes first.
+    // It learns this from its next heartbeat or its settlement, whichever comes first.
     first.wait_for_log("another worker has the jobs", SOON);
     // It has settled nothing, and goes on.
     queue.enqueue(&[("url", sink.url("/ok"))]);
@@ -120,7 +120,7 @@ fn paused_past_its_lease(build: Build) {
     assert_eq!(first.stop().code(), Some(0));
 }
 
-/// Another connection is there long before the lease is over, and the lease is extended on it.
+/// A new connection is ready long before the lease ends, and extends the lease.
 fn a_connection_that_is_cut_costs_no_lease(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let (queue, proxy) = (Queue::new(&redis, "default"), Proxy::start(redis.port));
@@ -136,7 +136,7 @@ fn a_connection_that_is_cut_costs_no_lease(build: Build) {
     assert_eq!(first.stop().code(), Some(0));
 }
 
-/// Redis has done it, and the worker does not know: it asks again, and nothing is sent twice.
+/// Redis has settled the job, and the worker does not know: it repeats the call, and nothing is sent twice.
 fn the_reply_to_a_settlement_is_lost(build: Build) {
     for (script, path, field, requests, dead) in SETTLEMENTS {
         let (redis, sink) = (RedisServer::start(), Sink::start());
@@ -160,7 +160,7 @@ fn a_job_that_came_during_a_pause_is_not_sent_late_in_both_builds() {
     Build::ALL.into_iter().for_each(a_job_that_came_during_a_pause_is_not_sent_late);
 }
 
-/// Redis has written the job into the socket of a worker that does not run; another has taken it over since.
+/// Redis has written the job into the socket of a paused worker; another worker has taken it over since.
 fn a_job_that_came_during_a_pause_is_not_sent_late(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
@@ -183,12 +183,12 @@ fn a_job_that_came_during_a_pause_is_not_sent_late(build: Build) {
     assert_eq!(first.stop().code(), Some(0));
 }
 
-/// Redis has delivered a job, and the worker has never seen it. No other worker is there to take it over.
+/// Redis has delivered a job, and the worker has never seen it. There is no other worker to take it over.
 fn the_reply_to_a_read_is_lost(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let (queue, proxy) = (Queue::new(&redis, "default"), Proxy::start(redis.port));
     let mut worker = behind(&proxy, build, &redis, &FAST);
-    // Cut before that, the worker would not come so far as to read.
+    // If it were cut earlier, the worker would not reach its first read.
     wait_for_blocked_read(&redis);
     proxy.set(Mode::CutRepliesAfter(0));
     queue.enqueue(&[("url", sink.url("/ok"))]);
@@ -202,7 +202,7 @@ fn the_reply_to_a_read_is_lost(build: Build) {
     assert_eq!(worker.stop().code(), Some(0));
 }
 
-/// The same for jobs that it has taken over.
+/// The same for jobs that the worker has taken over.
 fn the_reply_to_a_takeover_is_lost(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let (queue, proxy) = (Queue::new(&redis, "default"), Proxy::start(redis.port));

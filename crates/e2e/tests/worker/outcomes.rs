@@ -1,4 +1,4 @@
-//! What becomes of a job by its answer: statuses, waits that the destination asks for, results that are kept.
+//! The outcome of a job by its response: statuses, waits that the destination asks for, kept results.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn a_destination_is_left_alone_for_as_long_as_it_asks(build: Build) {
     let queue = Queue::new(&redis, "default");
     let config = TextFile::new("[retry.default]\nwaits = [\"1ms\"]\nretry_after_cap = \"8s\"\n");
     let _worker = Postrider::ready_worker(build, &redis, &["--config", config.path()], &[]);
-    // What is asked for, and for how long that is kept to, in milliseconds.
+    // The wait that the destination asks for, and the wait that the worker keeps, in milliseconds.
     let cases = [
         ("429\nretry-after: 2", 2000),
         ("503\nretry-after: 1000000000000", 8000),
@@ -66,7 +66,7 @@ fn a_destination_is_left_alone_for_as_long_as_it_asks(build: Build) {
         let requests = sink.requests_to(&format!("/reply-once/{number}"));
         assert_eq!(requests.len(), 2, "{answer}");
         let waited = requests[1].arrived - requests[0].arrived;
-        // What was misunderstood as a long wait would take as long as the cap.
+        // A wait that was misread as a long one would take as long as the cap.
         let (least, most) = (Duration::from_millis(least), Duration::from_millis(least.max(2000) + 5000));
         assert!(waited >= least && waited < most, "{answer}: {waited:?}");
     }
@@ -102,7 +102,7 @@ fn a_result_is_kept_for_who_waits(build: Build) {
     assert!(!sent.stdout.contains("hunter2") && !sent.stdout.contains('\u{1b}'), "{}", sent.stdout);
 
     let sent = send(build, &redis, &[&url, "--json", "-d", &format!("200\n\n{}", "é".repeat(60))]).json();
-    let job_id = sent["job_id"].as_str().expect("a job_id").to_owned();
+    let job_id = sent["job_id"].as_str().expect("a job id").to_owned();
     let result = &sent["result"];
     assert_eq!(
         (result["truncated"].as_bool(), result["body"].as_str()),

@@ -1,5 +1,5 @@
-//! Tests that `OTEL_PROPAGATORS` rules what of a job's context goes on, in both builds, recording or not, and how it is
-//! kept.
+//! Tests that `OTEL_PROPAGATORS` decides which parts of a job's context are kept and sent on, in both builds,
+//! recording or not.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const BAGGAGE: &str = "tenant=a;private,user=%C3%A9";
 
 const RECORDING: [&[(&str, &str)]; 2] = [&[], &TO_NOBODY];
 
-/// A job with a whole context, as it was delivered to who may have its baggage.
+/// A job with a whole context, as a destination that may receive baggage got it.
 fn delivered(build: Build, variables: &[(&str, &str)]) -> SinkRequest {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let config = TextFile::new("[propagation]\nbaggage_to = [\"127.0.0.1\"]\n");

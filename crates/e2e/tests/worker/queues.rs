@@ -66,7 +66,7 @@ fn a_queue_is_given_more_shards_and_fewer_while_jobs_run() {
     redis.command(&["HSET", meta, "shards", "3", "shards_before", "3"]);
     flood(&redis, "default/2", &sink.url("/ok?2"), 3);
     sink.wait_for_path("/ok?2", 3, SOON);
-    // Fewer: what is still in a higher shard is delivered, and then the shard is given up.
+    // Fewer: the jobs of a higher shard are delivered, and then the shard is removed.
     flood(&redis, "default/1", &sink.url("/flaky/2/higher"), 1);
     redis.command(&["HSET", meta, "shards", "1", "shards_before", "3"]);
     sink.wait_for_path("/flaky/2/higher", 3, SOON);
@@ -156,7 +156,7 @@ fn a_full_queue_refuses_with_a_sentence() {
     assert_eq!(Queue::new(&redis, "default").depth(), 2);
     let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
     sink.wait_for(2, SOON);
-    // What is refused while it is full is taken as soon as there is room.
+    // A full queue refuses jobs, and accepts them as soon as there is room.
     for _ in 0..5 {
         eventually("room", SOON, || (send(&redis, &[url, "--cap", "1"]).code() == 0).then_some(()));
     }
@@ -270,7 +270,7 @@ fn a_worker_that_was_paused_past_its_lease_cannot_settle_what_another_took_over(
     let other = Postrider::ready_worker(BUILD, &redis, &lease, &[]);
     sink.wait_for(2, SOON);
     paused.signal(Signal::SIGCONT);
-    let lost = eventually("a line that tells of it", SOON, || {
+    let lost = eventually("a log line about it", SOON, || {
         paused.log().into_iter().find(|line| line.contains("lease was lost") || line.contains("lease lost"))
     });
     assert!(lost.contains("WARN"), "{lost}");

@@ -52,7 +52,7 @@ fn jobs_go_over_tls_and_survive_a_restart_of_redis(build: Build) {
     assert_eq!(worker.stop().code(), Some(0));
 }
 
-/// At once, with the reason, and without the password.
+/// The worker ends at once, with the reason, and without the password.
 fn a_server_that_cannot_be_trusted_is_refused(build: Build) {
     for (flaw, is_known, reason) in [
         (Flaw::None, false, "cannot be trusted"),

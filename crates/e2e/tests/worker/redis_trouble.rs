@@ -1,5 +1,5 @@
-//! Tests of what Redis can do to a worker, in both builds: the worker goes on without a restart once Redis is
-//! well again, logs it a few times and no more, and does not spin.
+//! Tests of trouble with Redis, in both builds: the worker continues without a restart once Redis has recovered,
+//! logs a few lines and no more, and does not spin.
 
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ const SOON: Duration = Duration::from_secs(40);
 /// Lines that a trouble may leave in the log, whatever it is: it came, it went, the group was created again.
 const MOST_LINES: usize = 8;
 
-/// A worker and what is around it.
+/// A worker and its surroundings.
 struct Stage {
     redis: RedisServer,
     sink: Sink,
@@ -101,7 +101,7 @@ impl Stage {
     }
 }
 
-/// The processor time that a process has taken; the kernel counts a hundred ticks a second.
+/// The processor time that a process has used; the kernel counts a hundred ticks a second.
 fn cpu(pid: u32) -> Duration {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the worker runs");
     let (_, rest) = text.rsplit_once(") ").expect("the name of the process is in parentheses");
@@ -146,7 +146,7 @@ fn it_is_away(build: Build) {
     stage.ends_well();
 }
 
-/// The deadline of requests in flight begins with the signal, whatever the worker is asking Redis at that time.
+/// The deadline of requests in flight begins with the signal, even while the worker waits for Redis.
 fn it_is_away_as_the_worker_is_stopped(build: Build) {
     let mut stage = Stage::plain(build);
     stage.redis.kill();
@@ -160,7 +160,7 @@ fn it_is_away_as_the_worker_is_stopped(build: Build) {
 
 fn it_loads_its_data(build: Build) {
     const KEYS: usize = 400;
-    // It looks after its clients each 2 MB of the file.
+    // It serves its clients after each 2 MB of the file.
     const BYTES: usize = 40_000;
     let slow = ["--key-load-delay", "5000", "--rdbcompression", "no"];
     let mut stage = Stage::new(build, RedisServer::start_with(&slow), &[]);
@@ -171,7 +171,7 @@ fn it_loads_its_data(build: Build) {
     }
     stage.command(&["SAVE"]);
     let start = Instant::now();
-    // It answers LOADING for two seconds, and then the restart is over.
+    // It responds with LOADING for two seconds, and then the restart is over.
     stage.redis.restart();
     assert!(start.elapsed() > Duration::from_secs(1), "it has loaded too fast to be seen");
     stage.ends_well();
@@ -200,7 +200,7 @@ fn it_holds_all_clients_back(build: Build) {
 fn it_asks_for_a_password(build: Build) {
     let mut stage = Stage::plain(build);
     let mut admin = stage.redis.connect();
-    // Who is connected already stays so; the others are sent away.
+    // Existing connections stay open; new ones are refused.
     for command in [&["CONFIG", "SET", "requirepass", "secret"][..], &["CLIENT", "KILL", "TYPE", "normal"]] {
         assert!(admin.command(command).is_ok());
     }
@@ -229,7 +229,7 @@ fn its_password_changes_and_changes_back(build: Build) {
     stage.is_idle();
     set("right");
     stage.worker.wait_for_log("answers again", SOON);
-    // The harness knows no password; who is connected stays so.
+    // The harness knows no password; existing connections stay open.
     assert!(admin.command(&["CONFIG", "SET", "requirepass", ""]).is_ok());
     stage.ends_well();
 }
@@ -273,7 +273,7 @@ fn it_cannot_write_its_file(build: Build) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().to_str().expect("the path is text");
     let mut stage = Stage::new(build, RedisServer::start_with(&["--dir", path]), &[]);
-    // Without a rule for saving it does not mind.
+    // Without a rule for saving, Redis still accepts writes.
     stage.command(&["CONFIG", "SET", "save", "3600 1"]);
     // A folder that is not empty cannot be replaced by a file.
     let obstacle = folder.path().join("dump.rdb");
@@ -295,8 +295,8 @@ fn it_cannot_write_its_file(build: Build) {
     stage.ends_well();
 }
 
-/// Restarted from a file that is older than the last settlements, or a replica in the place of its primary that had
-/// not got them: what was done is there again, and is done again.
+/// Redis restarts from a file that is older than the last settlements, or a replica without them replaces its
+/// primary: settled jobs are in the queue again, and are delivered again.
 fn it_comes_back_with_jobs_that_were_done(build: Build) {
     const JOBS: usize = 10;
     let redis = RedisServer::start();
@@ -319,7 +319,7 @@ fn it_comes_back_with_jobs_that_were_done(build: Build) {
     stage.ends_well();
 }
 
-/// Redis remembers that this worker held the job; the worker has done it since.
+/// Redis still has this job in flight with this worker, which has settled it since.
 fn it_comes_back_with_a_job_that_was_in_hand(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");

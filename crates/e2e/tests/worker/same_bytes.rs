@@ -39,7 +39,7 @@ const END: [(&str, &[(&str, &str)]); 13] = [
     ("/status/410", &[("result_ttl_ms", "1000"), ("body", "gone")]),
     ("/malformed", &[("delay_ms", "soon"), ("body", "odd")]),
 ];
-/// As many requests, and as many dead letters, come of them.
+/// The number of their requests, and of their dead letters.
 const REQUESTS: usize = 7 + 2 * 2 + 2 * 2 + 1;
 const DEAD: usize = 4;
 
@@ -50,14 +50,14 @@ const WAIT: [(&str, &[(&str, &str)]); 3] = [
     ("/status/503?waits-too", &[("retry", "later"), ("traceparent", CONTEXT), ("delay_ms", "20")]),
 ];
 
-/// What a worker sent and kept, but for job ids and ports, which are others in each run.
+/// The bytes that a worker sent and kept, except job ids and ports, which differ in each run.
 struct Left {
     requests: Vec<String>,
-    /// The fields of each dead letter, and then of each job that waits.
+    /// The fields of each dead letter, and then of each waiting job.
     jobs: Vec<Vec<(String, String)>>,
 }
 
-/// Has a worker do all jobs.
+/// Runs all jobs with a worker.
 fn left_by(build: Build, recording: &[(&str, &str)]) -> Left {
     let (sink, redis, config) = (RawSink::start(), RedisServer::start(), TextFile::new(SETTINGS));
     let key = format!("whsec_{}", "QUJD".repeat(8));
@@ -94,15 +94,15 @@ fn left_by(build: Build, recording: &[(&str, &str)]) -> Left {
     }
 }
 
-/// Without the lines that tell a run from another: the time of a signature and what comes of it, and the context.
+/// Without the lines that differ between runs: the time of a signature, the signature, and the context.
 fn masked_request(request: &str) -> String {
     let own = ["traceparent:", "tracestate:", "baggage:", "webhook-timestamp:", "webhook-signature:"];
     let lines = request.split_inclusive("\r\n");
     lines.filter(|line| !own.iter().any(|name| line.to_ascii_lowercase().starts_with(name))).collect()
 }
 
-/// Without what tells a run from another, times and durations, and what telemetry may add: `_traceparent`, and the ids
-/// in `_history`.
+/// Without times and durations, which differ between runs, and without what telemetry may add: `_traceparent`, and
+/// the ids in `_history`.
 fn masked_fields(fields: &[(String, String)]) -> Vec<(String, String)> {
     let kept = fields.iter().filter(|(name, _)| name != "_traceparent");
     let masked = kept.map(|(name, value)| {
@@ -135,7 +135,7 @@ fn is_time(text: &str) -> bool {
     text.len() == 13 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// How many fields hold ids that only who records can have.
+/// The number of fields with ids that only a recording worker can have.
 fn ids(left: &Left) -> usize {
     let holds = |(name, value): &&(String, String)| {
         name == "_traceparent" || name == "_history" && value.contains("trace_id")

@@ -111,7 +111,7 @@ fn a_group_of_done_jobs_is_judged_one_by_one() {
 }
 
 #[test]
-fn what_is_held_between_jobs_that_are_done_stays_held() {
+fn a_job_in_flight_between_jobs_that_are_done_stays_in_flight() {
     let stage = Stage::new();
     let held = [0; 5].map(|_| stage.deliver("a", JOB));
     let mut call = Call::settle(Script::Complete, &held[1], &[]);
@@ -147,8 +147,7 @@ fn a_job_that_is_not_due_is_held_and_one_that_is_due_stays_in_hand() {
     assert_eq!(stage.copies(MARK), settled(Script::Postpone));
 }
 
-/// A producer can write any `_job_id` into the stream: nothing keeps two jobs from having
-/// the same.
+/// A producer can write any `_job_id` into the stream: two jobs may have the same.
 #[test]
 fn two_jobs_with_one_job_id_do_not_overwrite_each_other() {
     let stage = Stage::new();

@@ -1,4 +1,4 @@
-//! Tests of `postrider send --from`: each job of a file is put in once, and where that cannot be, it is said which are.
+//! Tests of `postrider send --from`: each job of a file is enqueued once; an error reports which jobs are enqueued.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -28,7 +28,7 @@ e2e::in_both_builds!(
 );
 
 const SOON: Duration = Duration::from_secs(60);
-/// Nothing listens there.
+/// Nothing listens on this port.
 const NOWHERE: &str = "http://127.0.0.1:9/x";
 
 fn file(lines: impl IntoIterator<Item = String>) -> TextFile {
@@ -45,11 +45,11 @@ fn send(build: Build, redis_url: &str, file: &TextFile, more: &[&str]) -> Output
     Postrider::run(build, &arguments, &[("POSTRIDER_REDIS_URL", redis_url)], SOON)
 }
 
-/// The number behind `--skip` in an error.
+/// The number after `--skip` in an error.
 fn to_skip(output: &Output) -> u64 {
-    let (_, rest) = output.stderr.split_once("go on with --skip ").unwrap_or_else(|| panic!("{output:?}"));
+    let (_, rest) = output.stderr.split_once("continue with --skip ").unwrap_or_else(|| panic!("{output:?}"));
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().expect("a number stands there")
+    digits.parse().expect("a number follows")
 }
 
 /// The numbers in the bodies of the jobs that are ready, in their order.
@@ -71,7 +71,7 @@ fn each_job_of_a_file_arrives_once(build: Build) {
         format!(r#"{{"url":"{url}","method":"PUT","headers":{{"x-number":"{number}"}},"body":{body},"v":1}}"#)
     };
     let output = send(build, &redis.url(), &file((1..=2000).map(job)), &[]);
-    assert_eq!((output.code(), output.stdout.as_str()), (0, "2000 jobs put into default\n"), "{output:?}");
+    assert_eq!((output.code(), output.stdout.as_str()), (0, "2000 jobs enqueued in default\n"), "{output:?}");
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
     let requests = sink.wait_for(2000, SOON);
     for request in &requests {
@@ -104,7 +104,7 @@ fn a_wrong_line_keeps_all_jobs_out_and_is_named(build: Build) {
     lines[699] = r#"{"url":"http://h/","bdoy":"hunter2"}"#.to_owned();
     let output = send(build, &redis.url(), &file(lines.clone()), &["--json"]);
     assert_eq!((output.code(), output.stdout.as_str(), queue.depth()), (2, "", 0), "{output:?}");
-    for part in ["1 line is wrong", "nothing was put in", "line 700: \"bdoy\" (do you mean body?)"] {
+    for part in ["1 line is wrong", "nothing was enqueued", "line 700: \"bdoy\" (did you mean body?)"] {
         assert!(output.stderr.contains(part) && !output.stderr.contains("hunter2"), "{part}: {output:?}");
     }
     lines[800..825].fill("{}".to_owned());
@@ -128,7 +128,7 @@ fn of_a_pipe_what_stands_before_a_wrong_line_is_in(build: Build) {
     let (code, log) = pipe(&lines, "0");
     assert_eq!((code, ready(&redis)), (Some(2), (1..=700).collect()), "{log}");
     assert!(log.contains("line 701: field `url` is missing"), "{log}");
-    assert!(log.contains("700 jobs are in; go on with --skip 700"), "{log}");
+    assert!(log.contains("700 jobs are enqueued; continue with --skip 700"), "{log}");
     assert_eq!(pipe(&lines, "701"), (Some(0), String::new()));
     assert_eq!(ready(&redis), (1..=1000).collect::<Vec<_>>());
 }
@@ -140,7 +140,7 @@ fn a_pipe_that_stays_open_holds_up_no_job(build: Build) {
     for number in 1..=3 {
         let line: String = jobs(number..=number).collect();
         stdin.write_all((line + "\n").as_bytes()).expect("it reads on");
-        eventually("the job is in", SOON, || (ready(&redis).len() == number as usize).then_some(()));
+        eventually("the job is enqueued", SOON, || (ready(&redis).len() == number as usize).then_some(()));
     }
     assert_eq!(command.exited(), None);
     drop(stdin);
@@ -153,18 +153,21 @@ fn an_interruption_says_where_to_go_on(build: Build) {
     let (mut command, mut stdin) = Postrider::reading(build, &arguments, &[]);
     let lines: String = jobs(1..=3).map(|line| line + "\n").collect();
     stdin.write_all(lines.as_bytes()).expect("it reads");
-    eventually("the jobs are in", SOON, || (ready(&redis).len() == 3).then_some(()));
+    eventually("the jobs are enqueued", SOON, || (ready(&redis).len() == 3).then_some(()));
     command.signal(Signal::SIGINT);
     assert_eq!(command.wait_exit(SOON).code(), Some(4));
     let log = command.log().join("\n");
-    assert!(log.contains("interrupted") && log.contains("3 jobs are in; go on with --skip 3"), "{log}");
+    assert!(
+        log.contains("interrupted") && log.contains("3 jobs are enqueued; continue with --skip 3"),
+        "{log}"
+    );
 }
 
 fn with_keys_a_file_can_be_given_again(build: Build) {
     let redis = RedisServer::start();
     let job = |number: u32| {
         let mut job = json!({"url": NOWHERE, "body": {"number": number}});
-        // Those without a key stand between those with one.
+        // Jobs without a key are between jobs with one.
         if !number.is_multiple_of(100) {
             job["key"] = number.into();
         }
@@ -180,7 +183,7 @@ fn with_keys_a_file_can_be_given_again(build: Build) {
     assert_eq!((again.code(), again.json()), (0, report));
     assert_eq!(ready(&redis).len(), 1010);
     let text = send(build, &redis.url(), &file, &["--key-ttl", "1h"]).stdout;
-    assert_eq!(text, "10 jobs put into default; 990 known by their keys, and not put in again\n");
+    assert_eq!(text, "10 jobs enqueued in default; 990 known by their keys, and not enqueued again\n");
 }
 
 fn beyond_the_cap_no_job_is_in(build: Build) {
@@ -194,13 +197,13 @@ fn beyond_the_cap_no_job_is_in(build: Build) {
 
 fn a_redis_that_becomes_full_says_where_to_go_on(build: Build) {
     let redis = RedisServer::start();
-    // Eight batches of about 150 KB: there is room for more than one with its way in, and not for all.
+    // Eight batches of about 150 KB: more than one fits into Redis, and not all.
     let padding = "x".repeat(300);
     let job =
         |number: u32| json!({"url": NOWHERE, "body": {"number": number, "padding": padding}}).to_string();
     let file = file((1..=4000).map(job));
     let info = redis.command(&["INFO", "memory"]).text();
-    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("Redis tells it");
+    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("INFO contains it");
     let used: u64 = used.trim().parse().expect("it is a number");
     redis.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
     redis.command(&["CONFIG", "SET", "maxmemory", &(used + 1_000_000).to_string()]);
@@ -214,7 +217,7 @@ fn a_redis_that_becomes_full_says_where_to_go_on(build: Build) {
     assert_eq!(output.json(), report);
     redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
     let rest = send(build, &redis.url(), &file, &["--skip", &skip.to_string()]);
-    assert_eq!(rest.stdout, format!("{} jobs put into default\n", 4000 - skip), "{rest:?}");
+    assert_eq!(rest.stdout, format!("{} jobs enqueued in default\n", 4000 - skip), "{rest:?}");
     assert_eq!(ready(&redis), (1..=4000).collect::<Vec<_>>());
 }
 
@@ -230,7 +233,7 @@ fn a_lost_reply_says_which_jobs_may_be_in(build: Build) {
     let output = send(build, &proxy.redis_url(), &file, &[]);
     assert_eq!((output.code(), to_skip(&output)), (4, 1000), "{output:?}");
     assert!(output.stderr.contains("lines 1001 to 1500"), "{output:?}");
-    assert!(output.stderr.contains("1000 jobs are in, and perhaps those, too"), "{output:?}");
+    assert!(output.stderr.contains("1000 jobs are enqueued, and perhaps those lines, too"), "{output:?}");
     assert_eq!(ready(&redis), (1..=1500).collect::<Vec<_>>());
     proxy.set(Mode::Pass);
     let rest = send(build, &proxy.redis_url(), &file, &["--skip", "1000"]);

@@ -65,7 +65,7 @@ fn a_request_that_hangs_is_cut_and_handed_back(build: Build) {
         (0, 0),
         "no lease is left and nothing is dead-lettered"
     );
-    // The one attempt is still to be had, and the new worker need not wait for a lease to end.
+    // The job still has its one attempt, and the new worker need not wait for a lease to end.
     let _second = Postrider::ready_worker(build, &redis, &arguments, &[]);
     sink.wait_for(2, SOON);
     assert_eq!(queue.dead().len(), 0);

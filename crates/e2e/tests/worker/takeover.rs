@@ -1,5 +1,5 @@
-//! Tests of what is taken over from whom, and of what nobody looks after: workers that died, in any number, keys
-//! that are gone, shards that nobody reads, what another version has written.
+//! Tests of takeovers and orphans: any number of dead workers, lost keys, shards that no worker reads, fields of
+//! another version.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const BUILD: Build = Build::Otel;
 const JOBS: &str = "postrider:{default}:jobs";
 const WORKERS: &str = "postrider:{default}:workers";
 
-/// While Redis stalls, idle time goes on; who is heard first when it goes on again may be one that takes over.
+/// While Redis stalls, idle time continues; the first call that it executes afterwards may be a takeover.
 #[test]
 fn a_stall_of_redis_takes_no_job_from_a_worker_that_lives() {
     let (mut redis, sink) = (RedisServer::start(), Sink::start());
@@ -35,7 +35,7 @@ fn a_stall_of_redis_takes_no_job_from_a_worker_that_lives() {
     assert_eq!(sink.requests().len(), 5, "each once");
 }
 
-/// A job whose one attempt was cut by the death or the end of a worker has it yet.
+/// A job whose one attempt was cut by the death or the end of a worker still has this attempt.
 #[test]
 fn a_takeover_and_a_handing_back_cost_no_attempt() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
@@ -85,14 +85,14 @@ fn thousands_of_dead_workers_are_forgotten_and_what_they_held_is_done() {
     assert_eq!(redis.command(&["EXISTS", WORKERS]).integer(), 0);
 }
 
-/// How much memory a process takes, in kB.
+/// The resident memory of a process, in kB.
 fn resident(pid: u32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the worker runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|size| size.split_whitespace().next()?.parse().ok()).expect("the kernel tells it")
+    line.and_then(|size| size.split_whitespace().next()?.parse().ok()).expect("the kernel reports it")
 }
 
-/// 100,000 jobs that are ready, and as many that a dead worker has held.
+/// 100,000 jobs that are ready, and the same number in flight with a dead worker.
 #[test]
 fn a_backlog_is_worked_off_from_the_first_moment_and_not_taken_in() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
@@ -116,19 +116,19 @@ fn a_backlog_is_worked_off_from_the_first_moment_and_not_taken_in() {
     );
     sink.wait_for_path("/ok?ready", 1000, LONG);
     sink.wait_for_path("/ok?held", 1000, LONG);
-    // It does not stand behind them.
+    // It does not wait behind them.
     Queue::new(&redis, "quiet").enqueue(&[("url", sink.url("/ok?quiet"))]);
     sink.wait_for_path("/ok?quiet", 1, SOON);
-    assert!(queues[0].depth() + queues[1].depth() > 10_000, "else nothing stood in front");
+    assert!(queues[0].depth() + queues[1].depth() > 10_000, "else there was no backlog before it");
     assert!(queues[0].pending() <= 65, "no more are taken than there are slots: {}", queues[0].pending());
     let resident = resident(worker.pid());
     assert!(resident < 150_000, "{resident} kB");
     assert!(worker.stop().success());
 }
 
-/// A producer that knows the number of shards from before, or the number itself was lost.
+/// A producer uses an old number of shards, or the number was lost.
 #[test]
-fn jobs_in_a_shard_that_nobody_reads_are_found() {
+fn jobs_in_a_shard_that_no_worker_reads_are_found() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     for shard in ["default/3", "default/5"] {
         Queue::new(&redis, shard).enqueue(&[("url", sink.url("/ok"))]);
@@ -148,9 +148,9 @@ fn jobs_in_a_shard_that_nobody_reads_are_found() {
     assert!(worker.stop().success());
 }
 
-/// Each key is evicted, or deleted by somebody, while a worker runs: no more is lost than stood in it.
+/// Each key is evicted or deleted while a worker runs: only its contents are lost.
 #[test]
-fn a_key_that_is_evicted_takes_no_more_than_what_stood_in_it() {
+fn a_key_that_is_evicted_loses_only_its_contents() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
     let mut worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "1s", "--retry-base", "50ms"], &[]);
@@ -181,7 +181,7 @@ fn a_key_that_is_evicted_takes_no_more_than_what_stood_in_it() {
     assert!(worker.stop().success());
 }
 
-/// A newer worker has left fields that this one does not know, in each place where something is left.
+/// A newer worker has written fields that this one does not know, in each place that workers write to.
 #[test]
 fn what_another_version_has_left_is_understood() {
     let (redis, sink) = (RedisServer::start(), Sink::start());

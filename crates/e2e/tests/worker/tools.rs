@@ -1,5 +1,5 @@
-//! Tests of the commands that look at queues and move single jobs by hand: each moves exactly once, and nothing
-//! is lost whatever goes wrong.
+//! Tests of the commands that inspect queues and move single jobs by hand: each moves a job exactly once, and no
+//! accident loses a job.
 
 mod command_line;
 mod flows;
@@ -34,7 +34,7 @@ e2e::in_both_builds!(
 );
 
 const SOON: Duration = Duration::from_secs(30);
-/// Nothing listens there.
+/// Nothing listens on this port.
 const NOWHERE: &str = "http://127.0.0.1:9/x";
 
 fn run(build: Build, redis: &RedisServer, arguments: &[&str]) -> Output {
@@ -276,7 +276,7 @@ fn a_replay_begins_afresh(build: Build) {
     let reply = redis.command(&["XRANGE", &queue.key("jobs"), "-", "+"]);
     let fields: Vec<_> = reply.array()[0].array()[1].array().chunks(2).map(|pair| pair[0].text()).collect();
     assert_eq!(fields, ["url", "body", "_history", "_replay_of", "expires_at"]);
-    // What is replayed and fails again still says where it came from.
+    // A replayed job that fails again still has the job id that it came from.
     let _worker = Postrider::ready_worker(build, &redis, &["--max-attempts", "1"], &[]);
     let dead = eventually("a dead letter", SOON, || queue.dead().pop());
     assert_eq!((dead.field("_replay_of"), dead.reason()), (Some("7-0".into()), "attempts".into()));
@@ -319,7 +319,7 @@ fn only_what_was_asked_for_is_purged(build: Build) {
         (output.code(), queue.dead().len())
     };
     assert_eq!(purge(&[]), (2, 3));
-    assert_eq!(purge(&["--all"]), (2, 3), "nobody can be asked");
+    assert_eq!(purge(&["--all"]), (2, 3), "without a terminal it needs --yes");
     assert_eq!(purge(&["--reason", "attempts", "--yes"]), (0, 2));
     assert_eq!(purge(&["--older-than", "10s", "--yes"]), (0, 1));
     assert_eq!(purge(&["--older-than", "10s", "--yes"]), (0, 1));

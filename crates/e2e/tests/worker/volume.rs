@@ -1,4 +1,4 @@
-//! Tests of many jobs at once, and of what they leave behind; and of producers in other languages.
+//! Tests of many jobs at once, of their traces in Redis, and of producers in other languages.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ fn schedule_all_at_once(redis: &RedisServer, url: &str) {
 #[test]
 fn jobs_that_are_due_in_one_millisecond_do_not_hold_up_the_others() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
-    // Nobody answers there: each is dead after one attempt, which is all that matters here.
+    // Each job is dead after one attempt, which is all that matters here.
     schedule_all_at_once(&redis, "ftp://nowhere/");
     let queue = Queue::new(&redis, "default");
     assert_eq!(queue.scheduled(), 50_000);
@@ -58,16 +58,16 @@ fn jobs_that_are_due_in_one_millisecond_do_not_hold_up_the_others() {
 fn used_memory(redis: &RedisServer) -> i64 {
     let info = redis.command(&["INFO", "memory"]).text();
     let line = info.lines().find_map(|line| line.strip_prefix("used_memory_dataset:"));
-    // Some servers say what is a little less than nothing as a number without a sign.
+    // Some servers report a small negative number as an unsigned one.
     let bytes = line.and_then(|bytes| bytes.trim().parse::<u64>().ok());
-    bytes.expect("Redis tells its memory").cast_signed()
+    bytes.expect("Redis reports its memory").cast_signed()
 }
 
 #[test]
 fn jobs_that_went_through_leave_redis_as_large_as_before() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
-    // What Redis keeps for itself grows with what it sees for the first time: a histogram for each command, of
-    // 25 kB and more, and a log of what was slow. A server before 7 has no histograms and refuses the first.
+    // Redis' own memory grows with each new command: a histogram of 25 kB and more, and entries of the slow log. A
+    // server before 7 has no histograms and refuses the first setting.
     redis.command(&["CONFIG", "SET", "latency-tracking", "no"]);
     assert_eq!(redis.command(&["CONFIG", "SET", "slowlog-max-len", "0"]).text(), "OK");
     let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
@@ -79,7 +79,7 @@ fn jobs_that_went_through_leave_redis_as_large_as_before() {
         sink.wait_for(2000 * round, LONG);
         queue.wait_until_drained(LONG);
     };
-    // The first round brings up what stays: the group, the scripts, the buffers.
+    // The first round creates what stays: the group, the scripts, the buffers.
     through(1);
     let before = used_memory(&redis);
     for round in 2..=10 {
@@ -105,7 +105,7 @@ fn a_producer_in_python_is_ten_lines() {
         .output()
         .expect("python3 runs");
     assert!(output.status.success(), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains('-'), "it prints the job_id: {output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains('-'), "it prints the job id: {output:?}");
     assert_eq!(&sink.wait_for(1, SOON)[0].body[..], br#"{"from":"Python"}"#);
     Queue::new(&redis, "default").wait_until_drained(SOON);
 }
@@ -119,7 +119,7 @@ fn a_backlog_that_a_dead_worker_held_is_taken_over_as_fast_as_slots_allow() {
     redis.command(&["EVAL", add, "1", JOBS, &sink.url("/ok")]);
     let queue = Queue::new(&redis, "default");
     assert_eq!(queue.pending(), 5000);
-    // By four looks a lease and 64 slots it would take 20 leases.
+    // With four polls a lease and 64 slots it would take 20 leases.
     let lease = Duration::from_secs(5);
     let _worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "5s"], &[("POSTRIDER_LOG", "info")]);
     sink.wait_for(1, SOON);

@@ -1,6 +1,6 @@
-//! What the log data model (`specification/logs/data-model.md`, stable) and the conventions, version 1.44.0, say of
-//! the log records that a worker sends (`docs/general/events.md`, `docs/general/naming.md`); and what our own
-//! documentation says of the attributes under `postrider.`.
+//! The rules for a worker's log records: the log data model (`specification/logs/data-model.md`, stable), the
+//! conventions, version 1.44.0 (`docs/general/events.md`, `docs/general/naming.md`), and our own documentation for
+//! the attributes under `postrider.`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ use Type::{Text, Whole};
 /// Severity texts with their numbers: `logs/data-model.md`, "Displaying Severity".
 const SEVERITIES: [(&str, u64); 5] = [("TRACE", 1), ("DEBUG", 5), ("INFO", 9), ("WARN", 13), ("ERROR", 17)];
 
-/// What each line about a job has, and no other.
+/// Attributes of each line about a job, and of no other line.
 const OF_A_JOB: &[(&str, Type)] = &[
     ("messaging.message.conversation_id", Text),
     ("postrider.job.id", Text),
@@ -22,7 +22,7 @@ const OF_A_JOB: &[(&str, Type)] = &[
     ("messaging.destination.name", Type::OneOf(&["default"])),
 ];
 
-/// What further attributes a line may have; where a span has the same, under the same name.
+/// Further attributes that a line may have, with the names that spans use.
 const OTHERS: &[(&str, Type)] = &[
     // `docs/exceptions/exceptions-logs.md`: `error.message` is deprecated.
     ("exception.message", Text),
@@ -88,7 +88,7 @@ fn of_its_trace(line: &LogLine, spans: &[SpanRecord]) -> Option<String> {
     }
     let span = spans.iter().find(|span| (span.trace_id.as_str(), span.span_id.as_str()) == ids);
     let Some(span) = span else { return Some(format!("there is no span {ids:?}")) };
-    // What is no job at all has no label, and is on its first delivery: its entry is its job id.
+    // A malformed entry has no label, and is on its first delivery: its entry id is its job id.
     let label = span.text("messaging.message.conversation_id").or(span.text("messaging.message.id"));
     let own = line.attributes.get("messaging.message.conversation_id").and_then(|id| id.as_str());
     (span.name != "process default" || label.as_deref() != own)
@@ -157,7 +157,7 @@ fn fields_of(source: &str) -> BTreeSet<String> {
     fields
 }
 
-/// The arguments of a call that stand before its message.
+/// The arguments of a call before its message.
 fn arguments(call: &str) -> Vec<&str> {
     let (mut arguments, mut depth, mut start) = (vec![], 0, 0);
     for (at, character) in call.char_indices() {

@@ -1,11 +1,11 @@
-//! What the conventions, version 1.44.0, say of the metrics that a worker has.
+//! The rules of the conventions, version 1.44.0, for a worker's metrics.
 //!
 //! `docs/http/http-metrics.md`, `docs/db/database-metrics.md`, `docs/messaging/messaging-metrics.md`,
-//! `docs/system/process-metrics.md`; and what our own documentation says of those under `postrider.`.
+//! `docs/system/process-metrics.md`; and our own documentation for those under `postrider.`.
 
 use e2e::otlp::{MetricKind, MetricRecord, Temporality};
 
-/// What a metric is.
+/// The instrument of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Instrument {
     Counter,
@@ -38,7 +38,7 @@ const CONSUMED: &[&str] = &[
 ];
 const ERROR: &[&str] = &["error.type"];
 
-/// Of all these something is told in the test.
+/// The test has points of all these metrics.
 pub(crate) const ROWS: &[Row] = &[
     (
         "http.client.request.duration",
@@ -118,7 +118,7 @@ pub(crate) const ROWS: &[Row] = &[
     ("process.uptime", Gauge, "s", &[], &[]),
 ];
 
-/// What others record of themselves, each held by tests of its own.
+/// Metrics that libraries record of themselves, each with its own tests.
 pub(crate) const OTHERS: &[&str] = &["otel.sdk.", "http.client.", "dns.lookup."];
 
 /// What is wrong with a metric.

@@ -1,14 +1,14 @@
-//! What the conventions, version 1.44.0, say of the spans that a worker makes.
+//! The rules of the conventions, version 1.44.0, for a worker's spans.
 //!
 //! `docs/http/http-spans.md`, `docs/db/database-spans.md`, `docs/db/redis.md`, `docs/messaging/messaging-spans.md`,
-//! `docs/general/recording-errors.md`; and what our own documentation says of those under `postrider.`.
+//! `docs/general/recording-errors.md`; and our own documentation for those under `postrider.`.
 
 use e2e::otlp::{SpanKind, SpanRecord, Status};
 use serde_json::Value;
 
 pub(crate) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
-/// What the value of an attribute is.
+/// The type of an attribute's value.
 #[derive(Clone, Copy)]
 pub(crate) enum Type {
     Text,
@@ -42,7 +42,7 @@ impl Type {
     }
 }
 
-/// A kind of spans: how they are recognised, and what they have.
+/// A kind of spans: how they are recognised, and their attributes.
 pub(crate) struct Rule {
     pub(crate) name: &'static str,
     pub(crate) is_it: fn(&SpanRecord) -> bool,
@@ -63,7 +63,7 @@ const SERVER: &[(&str, Type)] = &[("server.address", Text), ("server.port", Whol
 const CONSUMER: &[(&str, Type)] =
     &[("messaging.consumer.group.name", OneOf(&["postrider"])), ("messaging.client.id", Text)];
 
-/// Of an operation that puts in or settles one job or several.
+/// Attributes of an operation that enqueues or settles one job or several.
 const OF_ONE_OR_SEVERAL: &[(&str, Type)] =
     &[("messaging.message.id", Text), ("messaging.batch.message_count", Whole), ("error.type", Error)];
 
@@ -74,7 +74,7 @@ fn operation(span: &SpanRecord) -> Option<String> {
     span.text("messaging.operation.name")
 }
 
-/// Whether one job was put in, or several.
+/// Whether the span enqueues one job, or several.
 fn is_publish(span: &SpanRecord, several: bool) -> bool {
     operation(span).as_deref() == Some("publish")
         && span.attributes.contains_key("messaging.batch.message_count") == several
@@ -88,7 +88,7 @@ pub(crate) const RULES: &[Rule] = &[
         required: &[],
         optional: &[("messaging.message.id", Text), ("error.type", Error)],
     },
-    // Of several jobs each has a span of its own, whose context goes with it.
+    // With several jobs, each has its own span, whose context the job carries.
     Rule {
         name: "create",
         is_it: |span| operation(span).as_deref() == Some("create"),
@@ -276,8 +276,8 @@ fn scope(rule: &Rule) -> &'static str {
     }
 }
 
-/// Whether a span says in a sentence what failed, unless the status code says it ("Status", `http-spans.md`). Ok is
-/// for applications.
+/// Whether a span describes its failure, unless the status code does ("Status", `http-spans.md`). Ok is for
+/// applications.
 fn is_status_told(span: &SpanRecord, has_error: bool) -> bool {
     let status = span.attributes.get("http.response.status_code").and_then(Value::as_u64);
     let is_by_code = status.is_some_and(|status| status >= 400);
@@ -301,13 +301,13 @@ fn expected_name(span: &SpanRecord) -> String {
     }
 }
 
-/// Whether a span must tell an error; `None` where it depends.
+/// Whether a span must have an error; `None` where it depends.
 fn must_fail(span: &SpanRecord) -> Option<bool> {
     if operation(span).as_deref() == Some("process") {
-        // A failure that is dealt with, by a further attempt, is none of the delivery's.
+        // A failed attempt that is retried is not a failure of the delivery.
         return Some(span.text("postrider.job.outcome").as_deref() == Some("dead"));
     }
     let status = span.attributes.get("http.response.status_code")?.as_u64()?;
-    // Below 400 it depends on whether the body came.
+    // Below 400 it depends on the body's arrival.
     (status >= 400).then_some(true)
 }

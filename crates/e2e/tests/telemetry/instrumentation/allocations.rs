@@ -1,4 +1,4 @@
-//! What a measurement costs where nothing else is recorded: under a parent that is not sampled.
+//! The cost of a measurement when nothing else is recorded: under a parent that is not sampled.
 
 use std::collections::HashMap;
 use std::convert::Infallible;

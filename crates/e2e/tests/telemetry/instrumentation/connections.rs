@@ -1,4 +1,4 @@
-//! What is recorded of connections.
+//! Telemetry of connections.
 
 use bytes::Bytes;
 use e2e::hostile::{Hostile, Play};
@@ -77,10 +77,10 @@ fn connections_and_lookups_are_measured_where_it_is_asked_for() {
     let url = format!("http://localhost:{}/ok", sink.address().port());
     let mut client = client(&stage.telemetry());
     stage.run(get(&mut client, &url)).expect("the sink answers");
-    // Two exports: with the connection idle, and when it is closed.
+    // Two exports: while the connection is idle, and when it is closed.
     stage.run(async {
         drop(client);
-        // The connection's own task sees that the client is gone.
+        // The connection's own task notices that the client is gone.
         while tokio::runtime::Handle::current().metrics().num_alive_tasks() > 0 {
             tokio::task::yield_now().await;
         }
@@ -107,7 +107,7 @@ fn a_connection_that_is_refused_and_a_name_that_is_unknown_are_told_and_measured
     stage.run(async {
         let url = format!("http://127.0.0.1:{}/", refuses.port());
         get(&mut client, &url).await.expect_err("nobody listens");
-        get(&mut client, "http://does-not-exist.invalid/").await.expect_err("nobody has that name");
+        get(&mut client, "http://does-not-exist.invalid/").await.expect_err("the name does not exist");
     });
     let got = stage.end();
     let mut spans = got.spans.clone();

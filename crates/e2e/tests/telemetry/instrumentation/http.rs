@@ -25,7 +25,7 @@ use super::{Got, Stage, text};
 
 type Pieces = StreamBody<Stream>;
 
-/// A body that comes in pieces, a moment apart.
+/// A body that arrives in pieces, a moment apart.
 struct Stream(VecDeque<io::Result<Frame<Bytes>>>, Option<Pin<Box<tokio::time::Sleep>>>);
 
 impl futures_util::Stream for Stream {
@@ -42,7 +42,7 @@ impl futures_util::Stream for Stream {
     }
 }
 
-/// A client that is no client at all: any tower service will do.
+/// A client without a network: any tower service works.
 #[derive(Clone)]
 struct Canned {
     status: u16,
@@ -90,7 +90,7 @@ fn get(url: &str) -> Request<Empty<Bytes>> {
     Request::get(url).body(Empty::new()).expect("a valid request")
 }
 
-/// Sends one request with these options, and reads the body, or what there is of it.
+/// Sends one request with these options, and reads the body as far as it arrives.
 fn one(request: Request<Empty<Bytes>>, canned: &Canned, options: Options, attempt: &Attempt) -> Got {
     let stage = Stage::start();
     let mut client = Traced::with_options(canned.clone(), &stage.telemetry(), options);

@@ -59,7 +59,7 @@ async fn take_every_path(redis: &TracedClient) {
         let _: String = client.function_load(true, LIBRARY).await?;
         client.script_load("return 1").await
     };
-    // Two commands under one span: what runs in the closure is the caller's to name.
+    // Two commands under one span: the caller names what runs in the closure.
     let sha1: String = redis.run(Command::new("FUNCTION"), load).await.expect("they are loaded");
     let _: Value = redis.pipeline(vec![set("a"), set("b")]).await.expect("a pipeline");
     let mixed = vec![set("a"), Call::new("GET").key("a")];
@@ -141,7 +141,7 @@ fn without_spans_commands_are_measured() {
         let _: () = redis.send(set("a")).await.expect("it is set");
         redis.send::<Value>(Call::new("INCR").key("a")).await.expect_err("it is no number");
         let _: Value = redis.pipeline(vec![set("a"), set("b")]).await.expect("a pipeline");
-        // What is decided on afterwards, of a client with spans and of one without.
+        // Deferred commands: the caller decides afterwards whether to record them, without and with spans.
         let with = connect(&server, &stage, Options::default()).await;
         let read = |_| std::future::ready(Ok::<_, Error>(()));
         redis.defer(Command::new("GET"), read).await.1.record(&telemetry::Context::none(), None);

@@ -1,4 +1,4 @@
-//! What the commands tell that are no worker: spans of what they change, and nothing else.
+//! Telemetry of the commands other than `worker`: spans of their changes, and nothing else.
 
 use e2e::otlp::{Mode, Receiver, SpanKind, SpanRecord};
 use e2e::process::{Build, Output, Postrider};
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{GRPC, HTTP, SOON, environment};
 
-/// Nothing listens there.
+/// Nothing listens on this port.
 const NOWHERE: &str = "http://127.0.0.1:9/x";
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -73,7 +73,7 @@ fn a_command_that_only_looks_exports_nothing() {
         let output = stage.run(GRPC, arguments);
         assert_eq!((output.code(), output.stderr.as_str()), (0, ""), "{arguments:?}: {output:?}");
     }
-    // What it finds is none of the matter.
+    // Its findings do not matter here.
     stage.run(GRPC, &["doctor"]);
     assert_eq!(stage.receiver.spans(), []);
     assert_eq!(stage.receiver.requests(), 0);

@@ -1,4 +1,4 @@
-//! A job that no producer's span belongs to is one trace, whatever it goes through: its first span begins it.
+//! A job without a producer's span is one trace, through every state: its first span is the root.
 
 use std::time::SystemTime;
 
@@ -20,7 +20,7 @@ fn of_jobs(spans: &[SpanRecord]) -> Vec<SpanRecord> {
     spans.iter().filter(|span| !is_own(span)).filter(|span| span.name.contains(' ')).cloned().collect()
 }
 
-/// Ends the worker and answers the spans of its jobs, of which one alone is a root: the first.
+/// Ends the worker and returns the spans of its jobs, of which only the first is a root.
 fn one_trace(stage: &mut Stage, first: &str) -> Vec<SpanRecord> {
     stage.drained();
     assert_eq!(stage.worker.stop().code(), Some(0));
@@ -49,7 +49,7 @@ fn a_job_that_is_delayed_and_retried_is_one_trace() {
         let span = the_only(&spans, name);
         assert_eq!(span.text("postrider.schedule.reason").as_deref(), Some(reason));
         assert_eq!(span.text("postrider.flow.name"), Some(flow.clone()));
-        let due = span.text("postrider.job.due_at").expect("it says when the job is due");
+        let due = span.text("postrider.job.due_at").expect("the time at which the job is due");
         assert!(due.starts_with("20") && due.ends_with('Z'), "{due}");
     }
     assert_eq!(number(first, "postrider.job.schedule_duration"), Some(0.3));
@@ -108,7 +108,7 @@ fn a_job_that_is_held_is_one_trace() {
     let mut stage = Stage::start(GRPC, &["--config", config.path()]);
     for path in ["/slow/2000", "/ok", "/ok"] {
         stage.queue().enqueue(&[("url", stage.sink.url(path).as_str()), ("flow", "narrow")]);
-        // The others come while the first is under way.
+        // The others arrive while the first is being sent.
         stage.sink.wait_for(1, SOON);
     }
     stage.sink.wait_for(3, SOON);
@@ -209,7 +209,7 @@ fn a_job_that_turns_out_malformed_after_its_delay_is_one_trace_that_says_why() {
     let spans = one_trace(&mut stage, "delay default");
     let process = the_only(&spans, "process default");
     assert!(process.is_child_of(the_only(&spans, "delay default")), "{spans:#?}");
-    assert_eq!(process.status, Status::Error(dead.field("_error").expect("it says why")));
+    assert_eq!(process.status, Status::Error(dead.field("_error").expect("it has an error")));
 }
 
 /// The sampler's decision on the first span holds for all others.

@@ -1,4 +1,4 @@
-//! What makes no span by default, and the switches that turn it on.
+//! Operations without a span by default, and the switches that turn their spans on.
 
 use e2e::otlp::SpanRecord;
 use e2e::process::Postrider;
@@ -10,8 +10,8 @@ use super::{GRPC, SOON, Stage, in_order, the_only};
 const UNSAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// Has jobs with these producers' contexts delivered one after the other, so that each has a read and a settlement of
-/// its own, and returns the spans when the worker has ended.
+/// Delivers jobs with these producers' contexts one after the other, so that each has its own read and settlement,
+/// and returns the spans when the worker has ended.
 fn spans_of(stage: &mut Stage, producers: &[Option<&str>]) -> Vec<SpanRecord> {
     for producer in producers {
         let mut fields = vec![("url", stage.sink.url("/ok"))];

@@ -1,4 +1,4 @@
-//! What `postrider send --from` tells of jobs that it puts in together.
+//! Spans of `postrider send --from` for jobs that are enqueued together.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use e2e::text_file::TextFile;
 
 use super::{GRPC, SOON, Stage, environment, the_only};
 
-/// Puts the lines in, with telemetry on and these variables, and answers the spans when the worker is through with
+/// Enqueues the lines, with telemetry on and these variables, and returns the spans when the worker has delivered
 /// them.
 fn sent(lines: &[String], variables: &[(&str, &str)]) -> Vec<SpanRecord> {
     let mut stage = Stage::start(GRPC, &[]);
@@ -52,7 +52,7 @@ fn links(span: &SpanRecord) -> Vec<(String, String)> {
     span.links.iter().map(|link| (link.trace_id.clone(), link.span_id.clone())).collect()
 }
 
-/// Of each job that was put in with others: its root, its work.
+/// Each job that was enqueued with others: its root span and its process span.
 fn traces<'a>(spans: &'a [SpanRecord]) -> Vec<(&'a SpanRecord, &'a SpanRecord)> {
     let roots = spans.iter().filter(|span| span.name == "create default");
     let work = |root: &SpanRecord| {
@@ -115,10 +115,10 @@ fn the_sampler_decides_for_each_job_of_a_batch() {
     let spans = sent(&jobs, &half);
     let traces = traces(&spans);
     assert!((10..=90).contains(&traces.len()), "about half of them: {}", traces.len());
-    // What is not recorded when it is put in is not recorded later.
+    // A job that is not recorded when it is enqueued is not recorded later.
     assert_eq!(parents(&spans).len(), traces.len());
     let publishes = spans.iter().filter(|span| span.name == "publish default").count();
-    // A link goes to a span that there is.
+    // Each link points to an existing span.
     assert!(traces.iter().all(|(root, _)| root.links.len() == publishes), "{publishes} {traces:#?}");
 }
 

@@ -1,11 +1,11 @@
-//! How the spans of a job hang together over retries, delays, takeovers and replays.
+//! How the spans of a job are related over retries, delays, takeovers and replays.
 
 use e2e::otlp::{SpanKind, SpanRecord, Status};
 use e2e::process::{Build, Postrider};
 
 use super::{GRPC, SOON, Stage, environment, in_order, the_only};
 
-/// The two attempts of a job of a producer, and what came of it.
+/// A job of a producer with two attempts: its trace id and all spans.
 fn retried(stage: &mut Stage) -> (String, Vec<SpanRecord>) {
     let trace_id = stage.send("/flaky/1/a");
     stage.sink.wait_for(2, SOON);
@@ -89,7 +89,7 @@ fn a_delay_and_a_takeover_stay_in_the_producers_trace() {
         assert_eq!(the_only(&spans, name).parent_span_id.as_deref(), Some("b7ad6b7169203331"), "{name}");
     }
     assert_eq!(the_only(&spans, "process default").text("postrider.job.deliveries").as_deref(), Some("2"));
-    // The job id finds all of it, and the entry what was done of this delivery.
+    // The job id finds all spans of the job, and the entry those of this delivery.
     assert_eq!(the_only(&spans, "delay default").text("messaging.message.id"), Some(job_id.clone()));
     let process = the_only(&spans, "process default");
     assert_eq!(process.text("postrider.job.id"), Some(job_id.clone()));

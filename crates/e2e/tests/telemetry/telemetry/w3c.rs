@@ -1,5 +1,5 @@
-//! The W3C's test suite for Trace Context, through a queue: what comes in is what a producer writes into a job, and
-//! what goes out is what the destination gets.
+//! The W3C's test suite for Trace Context, through a queue: the input is a producer's job, and the output is the
+//! request at the destination.
 
 #[path = "../../../../otel-facade/src/otel/propagation/suite/cases.rs"]
 mod cases;
@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use super::{GRPC, SOON, Stage};
 use cases::{Case, PARENT, TRACE, Trace};
 
-/// How a producer hands on the headers that it has got.
+/// How a producer passes on its own headers.
 #[derive(Clone, Copy, Debug)]
 enum By {
     /// By fields of those names, in lower case; several headers of a name joined, as RFC 9110, §5.3, has it.
     Fields,
-    /// In the field `headers`, as they came.
+    /// In the field `headers`, unchanged.
     Headers,
 }
 

@@ -1,4 +1,4 @@
-//! What Prometheus sees of a worker to which nothing has happened yet, and of one that waits for jobs.
+//! The series that Prometheus scrapes from a new worker, and from one that waits for jobs.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use e2e::wait::eventually_or;
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A worker of two queues that offers its metrics, and where.
+/// A worker of two queues that serves its metrics, and the address.
 fn worker(redis: &RedisServer) -> (Postrider, SocketAddr) {
     let environment = [
         ("OTEL_ENABLED", "true"),
         ("OTEL_METRICS_EXPORTER", "prometheus"),
         ("OTEL_LOGS_EXPORTER", "otlp"),
-        // Nobody listens there.
+        // Nothing listens on this port.
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"),
     ];
     let arguments = ["--listen=127.0.0.1:0", "--queue=default", "--queue=mail"];
@@ -121,13 +121,13 @@ fn what_happens_seldom_is_counted_from_zero() {
         let lacking: Vec<_> = lacking.collect();
         if lacking.is_empty() { Ok(()) } else { Err(format!("{lacking:#?}")) }
     });
-    // That spans and lines are not delivered has happened, but the kind of failure is there all the same.
+    // Spans and lines were not delivered, but the series of other failures starts at zero, too.
     for signal in ["span", "log"] {
         let name = format!("otel_sdk_exporter_{signal}_exported_total");
         let samples = scrape(address).expect("it was scraped before");
         assert!(value(&samples, &name, &[("error_type", "_OTHER")]).is_some(), "{samples:#?}");
     }
-    // What the alert on the absence of workers asks for.
+    // The series of the alert on absent workers.
     let samples = scrape(address).expect("it was scraped before");
     assert!(value(&samples, "process_uptime_seconds", &[("otel_scope_name", "postrider")]).is_some());
 }
@@ -136,7 +136,7 @@ fn what_happens_seldom_is_counted_from_zero() {
 fn how_long_a_read_waited_for_a_job_is_no_duration_of_redis() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let (_worker, address) = worker(&redis);
-    // Both queues are waited for, so what comes is brought by a read that waited.
+    // Both queues have a waiting read, so a waiting read fetches the job.
     eventually_or("two reads that wait", SOON, || {
         let info = redis.command(&["INFO", "clients"]).text();
         if info.lines().any(|line| line.trim() == "blocked_clients:2") { Ok(()) } else { Err(info) }

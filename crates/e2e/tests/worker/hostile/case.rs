@@ -1,4 +1,4 @@
-//! One case: a destination, or a proxy on the way to one, and what becomes of jobs to it.
+//! One case: a destination, or a proxy on the way to one, and the outcome of jobs to it.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,17 +13,17 @@ use e2e::wait::{eventually, eventually_or};
 const SOON: Duration = Duration::from_secs(30);
 /// An attempt's limits are a fraction of this, also on a loaded machine.
 const LONGEST: Duration = Duration::from_secs(20);
-/// What ends at once takes less for an attempt, also on a loaded machine.
+/// An attempt that ends at once takes less, also on a loaded machine.
 const AT_ONCE: u64 = 5000;
-/// The limit of each phase in milliseconds, but of the connection.
+/// The limit of each phase in milliseconds, except the connection's.
 const LIMIT: u64 = 300;
-/// Of each case; the rows may add to it.
+/// The configuration of each case; the rows may add to it.
 const HTTP: &str = "[http]\nconnect_timeout = \"2s\"\ntls_timeout = \"300ms\"\nheaders_timeout = \"300ms\"\n\
                     body_timeout = \"300ms\"\n";
 pub(super) const H1: &[&str] = &["http/1.1"];
 pub(super) const H2: &[&str] = &["h2"];
 
-/// What becomes of a job.
+/// The outcome of a job.
 pub(super) enum Expected {
     /// It is delivered, with this number of requests at the destination; 0 if it does not count them.
     Done(usize),
@@ -71,7 +71,7 @@ impl Case {
         self
     }
 
-    /// One after the other, so that each finds the connection of the one before.
+    /// Sends jobs one after the other, so that each can use the connection of the one before.
     pub(super) fn jobs(mut self, jobs: usize) -> Case {
         self.jobs = jobs;
         self
@@ -108,7 +108,7 @@ impl Case {
 
     fn job(&self, url: &str) -> Vec<(&'static str, String)> {
         let mut fields = vec![("url", url.to_owned()), ("body", "x".repeat(self.body))];
-        // What is delivered must be with its only attempt.
+        // A delivered job must succeed with its only attempt.
         let attempts = if matches!(self.expected, Expected::Done(_)) { "1" } else { "2" };
         fields.push(("max_attempts", attempts.to_owned()));
         fields.extend(self.timeout.map(|millis| ("timeout_ms", millis.to_string())));
@@ -125,7 +125,7 @@ pub(super) fn answer(text: &str) -> Play {
     Play::Answer(text.as_bytes().to_vec())
 }
 
-/// Begins so, and goes on with the other again and again, as fast as it can.
+/// Sends `begin`, and then `piece` again and again, as fast as possible.
 pub(super) fn flood(begin: &str, piece: &str) -> Play {
     Play::Drip(begin.into(), piece.repeat(1 + 4096 / piece.len()).into(), Duration::ZERO)
 }
@@ -139,7 +139,7 @@ pub(super) fn run(build: Build, cases: Vec<Case>) {
     }
 }
 
-/// Files and servers of a case, as they must live as long.
+/// Files and servers of a case, which must live as long.
 struct Stage {
     hostile: Hostile,
     beyond: Option<Hostile>,
@@ -172,7 +172,7 @@ fn play(build: Build, redis: &RedisServer, sink: &Sink, case: &Case) {
     let stage = stage(case);
     let queue = Queue::new(redis, "default");
     let arguments = ["--config", stage.config.path(), "--retry-base", "20ms", "--retry-cap", "50ms"];
-    // A name server that is not there is not asked for long.
+    // A missing name server is not queried for long.
     let worker =
         Postrider::ready_worker(build, redis, &arguments, &[("RES_OPTIONS", "timeout:1 attempts:1")]);
     let (url, began) = (case.url(&stage), Instant::now());
@@ -233,7 +233,7 @@ fn judge(case: &Case, stage: &Stage, dead: &[DeadLetter]) {
     }
 }
 
-/// Each attempt ended as it should, and a limit neither sooner nor much later than it says.
+/// Checks that each attempt ended as expected, and that a limit ended it neither early nor much too late.
 fn in_time<const N: usize>(letter: &DeadLetter, expected: [&str; N], case: &Case) {
     let attempts = attempts(letter);
     let errors: Vec<&str> = attempts.iter().map(|(error, _)| error.as_str()).collect();

@@ -33,7 +33,7 @@ fn floods(build: Build) {
     );
 }
 
-/// The second job finds the connection of the first, on which nobody answers any more.
+/// The second job gets the connection of the first, on which the destination no longer responds.
 #[test]
 fn a_connection_that_is_dead_is_not_used_for_ever() {
     const SOON: Duration = Duration::from_secs(90);

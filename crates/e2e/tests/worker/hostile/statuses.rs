@@ -1,4 +1,4 @@
-//! Answers by their status alone.
+//! Responses that differ only in their status.
 
 use e2e::process::Build;
 

@@ -1,4 +1,4 @@
-//! A key of a wrong type, a right that is missing: the job stays somewhere, and the repetition makes it good.
+//! A key of a wrong type, a missing right: the job stays somewhere, and the repeated call completes the transition.
 
 use super::{Call, JOB, MARK, Script, Stage, in_stream, key, settled};
 
@@ -67,8 +67,8 @@ fn a_missing_right_loses_no_job() {
     }
 }
 
-/// A worker repeats a settlement until Redis takes it. A right that is missing for hours must not fill Redis with
-/// copies, and must leave nothing behind once it is given.
+/// A worker repeats a settlement until Redis accepts it. A right that is missing for hours must not fill Redis with
+/// copies, and must leave nothing behind once it is granted.
 #[test]
 fn a_right_that_is_given_later_makes_all_good() {
     let mut wrong = Vec::new();

@@ -1,8 +1,9 @@
-//! One entry or member that cannot be carried: it stays or is dead-lettered, and stops nothing else.
+//! One entry or member that cannot be moved: it stays or is dead-lettered, and blocks nothing else.
 
 use super::{Call, JOB, MARK, Reply, Script, Stage, in_stream};
 
-/// What no script of ours writes in place of a job: its name, and Lua that makes it; none is no MessagePack at all.
+/// Values that none of the scripts writes as a job: a name, and Lua that makes the value; without Lua it is not
+/// MessagePack.
 pub(super) const UNREADABLE: [(&str, Option<&str>); 10] = [
     ("garbage", None),
     ("nothing", Some("{}")),
@@ -16,7 +17,7 @@ pub(super) const UNREADABLE: [(&str, Option<&str>); 10] = [
     ("too many", Some("(function() local l = {} for i = 1, 9000 do l[i] = 'x' end return l end)()")),
 ];
 
-/// More fields than Lua can hand to one call.
+/// More fields than Lua can pass to one call.
 fn wide() -> Vec<(&'static str, &'static str)> {
     let mut fields = vec![("body", "the-wide-one")];
     fields.resize(4000, ("name", "value"));
@@ -49,10 +50,10 @@ fn a_worker_that_leaves_hands_back_what_can_be_carried() {
     );
     let rows = stage.pending();
     let left = rows.iter().filter(|row| row.array()[1].text() == "a").count();
-    assert!(left <= 1, "what can be carried is handed back: {left} are left");
+    assert!(left <= 1, "jobs that can be moved are handed back: {left} are left");
 }
 
-/// Members that no promote of ours writes, in front of one that is good.
+/// Members that no script writes, before a good one.
 #[test]
 fn a_promote_passes_what_it_cannot_read() {
     let mut wrong = Vec::new();

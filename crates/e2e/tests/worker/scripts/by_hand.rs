@@ -1,14 +1,14 @@
-//! What producers and the tools call: enqueue, cancel, run-now, replay, each through the same accidents.
+//! Scripts that producers and the tools call: enqueue, cancel, run-now, replay, each through the same accidents.
 
 use e2e::scripts::FLOW;
 
 use super::full::fill;
 use super::{Call, Copies, JOB, MARK, Reply, Stage, in_stream, key};
 
-/// A transition by hand: what is called, and where the job is then.
+/// A transition by hand: the call, and the job's place after it.
 struct Move {
     name: &'static str,
-    /// Puts the job where it is before, and answers the call.
+    /// Puts the job into its initial state, and returns the call.
     prepare: fn(&Stage) -> Call,
     after: Copies,
     /// The key that it moves the job to.
@@ -123,7 +123,7 @@ fn a_key_of_a_wrong_type_keeps_a_move_by_hand_from_being_made() {
         let stage = Stage::new();
         let call = prepare(&stage);
         let backup = key("backup");
-        // What is there, if anything, is kept: the scripts of waiting jobs find another type in its place.
+        // An existing value is kept: the scripts of waiting jobs find another type in its place.
         stage.command(&["RENAME", &key(target), &backup]);
         stage.command(&["SET", &key(target), "of another type"]);
         for _ in 0..3 {
@@ -186,7 +186,7 @@ fn a_job_that_may_not_be_put_in_is_not_in() {
                 wrong.push(format!("-{command}: refused {refused}, {:?}", stage.copies(MARK)));
             }
         }
-        assert_eq!(stage.call(&call).array()[0].text(), "o", "-{command}: once it may, it is in");
+        assert_eq!(stage.call(&call).array()[0].text(), "o", "-{command}: with the right, it is enqueued");
         assert_eq!(stage.copies(MARK), in_stream(1), "-{command}");
     }
     let stage = Stage::new();

@@ -16,7 +16,7 @@ const OF_2035: &[u8] = b"\x0f\x01\x10\x00\x00\x01\xdd\x96a\xf0\x06\x00\x00\x00\x
     \x00\x8d#\x10\xe6\x90HO\x1e";
 const IN_2035: &str = "2051222401030";
 
-/// What `b` takes over that has a lease of a second and takes Redis' time to be this.
+/// The number of jobs that `b` takes over with a lease of a second if it expects this time of Redis, and Redis' time.
 fn reclaim(stage: &Stage, expected: i64) -> (usize, i64) {
     let mut call = Call::reclaim("b", 1000);
     (call.args[6], call.args[7]) = (expected.to_string().into(), b"500".to_vec());
@@ -33,7 +33,7 @@ fn a_worker_that_expects_another_time_takes_nothing_over() {
     for off in [3_600_000, -3_600_000] {
         let (taken, now) = reclaim(&stage, stage.now() - off);
         assert_eq!(taken, 0, "{off}");
-        assert!((stage.now() - now).abs() < 5_000, "the time is told");
+        assert!((stage.now() - now).abs() < 5_000, "the reply contains the time");
     }
     let pending = stage.pending();
     assert_eq!((pending[0].array()[1].text(), pending[0].array()[3].integer()), ("a".to_owned(), 1));

@@ -1,17 +1,17 @@
-//! What a flow grants: by its rate, its concurrency over all workers, and its breaker.
+//! Grants of a flow: by its rate, its concurrency over all workers, and its breaker.
 
 use super::full::fill;
 use super::{Call, Reply, Script, Stage};
 use e2e::scripts::{Ask, flow_key};
 
-/// How many are granted, after how many ms to ask again, and why.
+/// The number granted, the ms until the next call, and the reason.
 fn take(stage: &Stage, ask: Ask<'_>) -> (i64, i64, String) {
     let reply = stage.call(&Call::flow_acquire(ask));
     let [granted, wait, why] = reply.array() else { panic!("{reply:?}") };
     (granted.integer(), wait.integer(), why.text())
 }
 
-/// The number granted, and why.
+/// The number granted, and the reason.
 fn granted(stage: &Stage, ask: Ask<'_>) -> (i64, String) {
     let (granted, _, why) = take(stage, ask);
     (granted, why)
@@ -21,7 +21,7 @@ fn is(granted: i64, why: &str) -> (i64, String) {
     (granted, why.to_owned())
 }
 
-/// For how long the breaker is open, ms, and how often in a row.
+/// The pause of the breaker, ms, and its number of trips in a row.
 fn tell(stage: &Stage, works: bool) -> (i64, i64) {
     let reply = stage.call(&Call::flow_report(works));
     (reply.array()[0].integer(), reply.array()[1].integer())
@@ -62,7 +62,7 @@ fn a_bucket_is_full_at_first_and_fills_with_time() {
     assert_eq!(granted(&stage, BUCKET), is(2, "r"), "two came in two seconds");
     set(&stage, "tokens_at", &(stage.now() - 3_600_000).to_string());
     assert_eq!(granted(&stage, Ask { more: 3, ..BUCKET }), is(3, "-"), "never more than the bucket holds");
-    assert_eq!(granted(&stage, Ask { rate: 0, ..BUCKET }), is(5, "-"), "what is paid for needs no token");
+    assert_eq!(granted(&stage, Ask { rate: 0, ..BUCKET }), is(5, "-"), "paid attempts need no token");
 }
 
 #[test]
@@ -87,21 +87,21 @@ fn concurrency_is_counted_over_all_consumers() {
     assert_eq!(granted(&stage, ask("a", 1, 0)), is(0, "-"), "one of a's has ended");
     assert_eq!(granted(&stage, ask("b", 1, 1)), is(1, "-"));
     assert_eq!(granted(&stage, ask("c", 0, 1)), is(0, "c"));
-    // What is granted for others is counted by who makes it.
+    // The worker that makes a granted attempt counts it.
     assert_eq!(granted(&stage, ask("a", 0, 0)), is(0, "-"));
     let for_others = Ask { is_made: false, ..ask("a", 0, 1) };
     assert_eq!([granted(&stage, for_others), granted(&stage, for_others)], [is(1, "-"), is(1, "-")]);
 }
 
 #[test]
-fn what_a_consumer_told_is_believed_for_fifteen_seconds() {
+fn a_consumers_count_is_valid_for_fifteen_seconds() {
     let ask = Ask { consumer: "b", more: 3, most: 3, ..Ask::default() };
     for (ago, expected) in [(0, 1), (14_000, 1), (16_000, 3), (-16_000, 3)] {
         let stage = Stage::new();
         set(&stage, "w:a", &format!("2 {}", stage.now() - ago));
-        assert_eq!(take(&stage, ask).0, expected, "told {ago} ms ago");
+        assert_eq!(take(&stage, ask).0, expected, "reported {ago} ms ago");
         let kept = stage.command(&["HEXISTS", &flow_key(), "w:a"]).integer();
-        assert_eq!(kept, i64::from(expected == 1), "told {ago} ms ago");
+        assert_eq!(kept, i64::from(expected == 1), "reported {ago} ms ago");
     }
     let stage = Stage::new();
     set(&stage, "w:garbage", "many");
@@ -116,7 +116,7 @@ fn a_breaker_is_open_for_twice_as_long_each_time_up_to_a_cap() {
         let (pause, told) = tell(&stage, false);
         assert_eq!(told, trips);
         pauses.push(pause);
-        assert_eq!(tell(&stage, false).1, trips, "told again while it is open, it counts once");
+        assert_eq!(tell(&stage, false).1, trips, "reported again while it is open, it counts once");
         wait_out(&stage);
     }
     assert_eq!(pauses, [5_000, 10_000, 20_000, 40_000, 60_000, 60_000]);
@@ -149,8 +149,8 @@ fn a_breaker_allows_one_trial_at_a_time() {
     assert_eq!(stage.command(&["EXISTS", &flow_key()]), Reply::Integer(0), "nothing is left of it");
 }
 
-/// Who admits a job has asked the breaker for it: asked again by the limit of concurrency, it must not refuse the
-/// trial that it has granted.
+/// Admitting a job has acquired the breaker's trial: the limit of concurrency asks the breaker again, which must not
+/// refuse the granted trial.
 #[test]
 fn a_trial_that_was_granted_is_not_refused() {
     let stage = Stage::new();
@@ -176,7 +176,7 @@ fn a_clock_that_is_set_back_closes_no_flow() {
 }
 
 #[test]
-fn what_is_shared_of_a_flow_is_forgotten_in_time() {
+fn the_shared_state_of_a_flow_expires() {
     let two_hours = 7_000_000..=7_200_000;
     for call in [
         Call::flow_acquire(BUCKET),
@@ -219,7 +219,7 @@ fn a_missing_right_costs_no_token() {
 }
 
 #[test]
-fn a_breaker_that_may_not_be_told_stays_as_it_is() {
+fn a_breaker_that_may_not_be_written_stays_unchanged() {
     for command in Script::FlowReport.commands() {
         let stage = Stage::new();
         for _ in 0..3 {
@@ -249,7 +249,7 @@ fn a_flow_of_a_wrong_type_is_an_error_until_it_is_gone() {
 }
 
 #[test]
-fn what_is_not_used_is_given_back() {
+fn unused_grants_are_given_back() {
     let stage = Stage::new();
     let back =
         |is_trial, burst| assert_eq!(stage.call(&Call::flow_release(is_trial, burst)), Reply::Integer(1));
@@ -269,7 +269,7 @@ fn what_is_not_used_is_given_back() {
 }
 
 #[test]
-fn what_is_given_back_of_a_flow_that_is_forgotten_makes_none() {
+fn giving_back_to_a_forgotten_flow_does_not_create_it() {
     let stage = Stage::new();
     stage.call(&Call::flow_release(true, 3));
     assert_eq!(stage.command(&["EXISTS", &flow_key()]), Reply::Integer(0));

@@ -1,5 +1,4 @@
-//! Redis over its `maxmemory`: what settles, promotes or hands back is done all the same, so that a full Redis
-//! drains.
+//! Redis over its `maxmemory`: scripts that settle, promote or hand back still run, so that a full Redis drains.
 
 use super::{Call, JOB, MARK, Reply, Script, Stage, held_by, in_stream, key, settled};
 

@@ -1,4 +1,4 @@
-//! Jobs that their flow holds back: held, admitted, found again when they are astray.
+//! Jobs that their flow holds: held, admitted, and swept when they are orphans.
 
 use super::batches::UNREADABLE;
 use super::full::fill;
@@ -11,7 +11,7 @@ fn set() -> String {
     key(&format!("flow:{FLOW}"))
 }
 
-/// How many were moved, how many are left.
+/// The number that moved, and the number left.
 fn admitted(reply: &Reply) -> (i64, i64) {
     (reply.array()[0].integer(), reply.array()[1].integer())
 }
@@ -79,7 +79,7 @@ fn a_key_of_a_wrong_type_admits_no_job_twice() {
         stage.command(&["SET", &key(target), "of another type"]);
         for _ in 0..3 {
             let reply = stage.call(&Call::admit(1, 0));
-            // What flows are looked after is not needed to admit from one.
+            // The list of flows is not needed to admit from one.
             assert_eq!(matches!(reply, Reply::Error(_)), target != "flows", "{target}: {reply:?}");
         }
         stage.command(&["RENAME", "aside", &key(target)]);
@@ -180,13 +180,13 @@ fn a_full_redis_still_holds_and_admits() {
     assert_eq!((stage.copies(MARK), stage.copies("not-msgpack").dead), (in_stream(1), 1));
 }
 
-/// How many are astray, how many of them are due now, which flows there are.
+/// The number of orphans, how many of them are due now, and the number of flows.
 fn swept(reply: &Reply) -> (i64, i64, usize) {
     (reply.array()[0].integer(), reply.array()[1].integer(), reply.array()[2].array().len())
 }
 
 #[test]
-fn jobs_that_stand_nowhere_are_due_now() {
+fn jobs_in_no_set_are_due_now() {
     let stage = Stage::new();
     stage.schedule("32503680000000", "later", Some(&stage.pack("{'body','later'}")));
     stage.command(&[b"HSET", key("waiting").as_bytes(), b"stray", &packed(&stage)]);
@@ -198,20 +198,20 @@ fn jobs_that_stand_nowhere_are_due_now() {
 }
 
 #[test]
-fn jobs_of_a_flow_that_nobody_looks_after_are_due_now() {
+fn jobs_of_an_unlisted_flow_are_due_now() {
     let stage = Stage::new();
     stage.hold_back(JOB);
     stage.command(&["DEL", &key("flows")]);
     assert_eq!(swept(&stage.call(&Call::sweep(&[]))), (1, 1, 0));
     stage.call(&Call::promote());
     assert_eq!(stage.copies(MARK), in_stream(1));
-    // It comes to its flow again, which drops the member that it had.
+    // The next admission of its flow drops the old member.
     assert_eq!(admitted(&stage.call(&Call::admit(1, 0))), (0, 0));
     assert_eq!(stage.copies(MARK), in_stream(1));
 }
 
 #[test]
-fn who_does_not_know_all_flows_mends_nothing() {
+fn a_sweep_without_all_flows_requeues_nothing() {
     let stage = Stage::new();
     stage.hold_back(JOB);
     stage.command(&["ZADD", &key("flows"), "0", "of somebody else"]);
@@ -238,7 +238,7 @@ fn a_full_redis_is_swept_and_a_missing_right_loses_no_job() {
 }
 
 #[test]
-fn a_key_of_a_wrong_type_mends_nothing() {
+fn with_a_key_of_a_wrong_type_nothing_is_requeued() {
     for target in ["waiting", "scheduled", "flows"] {
         let stage = Stage::new();
         stage.hold_back(JOB);

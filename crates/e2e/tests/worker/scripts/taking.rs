@@ -28,7 +28,7 @@ fn a_lease_is_extended_for_its_holder_only() {
     let rows = stage.pending();
     assert_eq!((rows[0].array()[1].text(), rows[0].array()[3].integer()), ("a".to_owned(), 1));
     stage.take_over("b", 0);
-    // It has told its lease when it extended: one second.
+    // It has written its lease when it extended: one second.
     eventually("the lease runs out", SOON, || {
         stage.take_over("b", 0);
         (letters(&held_by(&held, "b", "2")) == "o").then_some(())
@@ -37,7 +37,7 @@ fn a_lease_is_extended_for_its_holder_only() {
 }
 
 #[test]
-fn leases_are_measured_by_what_their_holder_told() {
+fn idle_time_is_compared_with_the_holders_own_lease() {
     let stage = Stage::new();
     let held = stage.deliver("a", JOB);
     let mut long = Call::extend(&held);
@@ -46,10 +46,10 @@ fn leases_are_measured_by_what_their_holder_told() {
     stage.deliver("unknown", JOB);
     stage.command(&["HSET", &key("workers"), "garbage", "{", "list", "[]", "text", r#"{"lease_ms":"x"}"#]);
     let taken = stage.take_over("b", 0);
-    assert_eq!(taken.len(), 1, "that of a worker that told nothing: {taken:?}");
+    assert_eq!(taken.len(), 1, "that of a worker that wrote no lease: {taken:?}");
     assert_ne!(taken[0].array()[0].text(), held.id);
-    assert_eq!(stage.take_over("b", 60_000).len(), 0, "what is not idle is left alone");
-    assert_eq!(stage.take_over("b", 0).len(), 1, "what the caller itself has let run out is its own again");
+    assert_eq!(stage.take_over("b", 60_000).len(), 0, "a job that is not idle is left alone");
+    assert_eq!(stage.take_over("b", 0).len(), 1, "the caller may take its own expired job again");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_job_that_is_taken_over_counts_one_delivery_more() {
     }
 }
 
-/// Nobody has begun with what was delivered in a reply that was lost, unless a task of this worker panicked.
+/// No worker has begun a job of a lost reply, unless a task of this worker panicked.
 #[test]
 fn a_job_that_comes_back_to_its_own_worker_counts_as_delivered_once() {
     let stage = Stage::new();
@@ -90,7 +90,7 @@ fn an_entry_whose_bytes_are_gone_is_taken_off_the_list() {
 }
 
 #[test]
-fn a_list_of_workers_of_a_wrong_type_stops_no_one() {
+fn a_list_of_workers_of_a_wrong_type_stops_no_worker() {
     let stage = Stage::new();
     let held = stage.deliver("a", JOB);
     stage.command(&["SET", &key("workers"), "of another type"]);
@@ -111,7 +111,7 @@ fn a_promote_that_is_repeated_moves_nothing_twice() {
 }
 
 #[test]
-fn who_leaves_hands_back_and_is_off_the_list() {
+fn a_worker_that_leaves_hands_back_and_is_off_the_list() {
     let stage = Stage::new();
     let held = stage.deliver("a", JOB);
     stage.call(&Call::extend(&held));
@@ -123,12 +123,12 @@ fn who_leaves_hands_back_and_is_off_the_list() {
     assert_eq!(stage.read("b").len(), 1, "anyone reads it at once");
     let again = stage.command(&["XRANGE", &key("jobs"), "-", "+"]);
     let fields: Vec<String> = again.array()[0].array()[1].array().iter().map(Reply::text).collect();
-    assert!(fields.windows(2).any(|pair| pair == ["_job_id", &held.id]), "it keeps its job_id: {fields:?}");
+    assert!(fields.windows(2).any(|pair| pair == ["_job_id", &held.id]), "it keeps its job id: {fields:?}");
 }
 
 /// A job keeps the time at which it was enqueued, or `delay_ms` would start again with each worker that leaves.
 #[test]
-fn who_leaves_hands_back_the_time_as_well() {
+fn a_worker_that_leaves_hands_back_the_time_as_well() {
     let stage = Stage::new();
     let held = stage.deliver("a", &[("url", "http://127.0.0.1/"), ("delay_ms", "60000"), ("body", MARK)]);
     stage.call(&Call::leave("a"));
@@ -138,7 +138,7 @@ fn who_leaves_hands_back_the_time_as_well() {
     assert_eq!(at.as_deref(), held.id.split('-').next(), "{fields:?}");
 }
 
-/// What a closed flow holds back waits for no time; it returns in the number that the flow admits, the eldest first.
+/// Held jobs wait for no time; they return in the number that the flow admits, the oldest first.
 #[test]
 fn jobs_of_a_flow_return_in_the_order_of_their_arrival() {
     let stage = Stage::new();
@@ -165,7 +165,7 @@ fn jobs_of_a_flow_return_in_the_order_of_their_arrival() {
     }
 }
 
-/// The list of workers is looked at before the jobs.
+/// The script reads the list of workers before the jobs.
 #[test]
 fn a_worker_that_cannot_be_taken_off_the_list_stops_no_takeover() {
     let right = |stage: &Stage| stage.call_without("XGROUP", &Call::reclaim("b", 0));
@@ -184,9 +184,9 @@ fn a_worker_that_cannot_be_taken_off_the_list_stops_no_takeover() {
     }
 }
 
-/// Without it, the others would measure what it takes by their own leases.
+/// Without it, the others would compare its idle time with their own leases.
 #[test]
-fn a_worker_that_holds_nothing_tells_its_lease_while_redis_is_full() {
+fn a_worker_without_jobs_writes_its_lease_while_redis_is_full() {
     let stage = Stage::new();
     super::full::fill(&stage);
     let mut call = Call::extend(&Held {
@@ -201,7 +201,7 @@ fn a_worker_that_holds_nothing_tells_its_lease_while_redis_is_full() {
     assert!(record.contains(r#""lease_ms":1000"#), "{record}");
 }
 
-/// A script that moves hundreds of megabytes holds Redis up for all.
+/// A script that moves hundreds of megabytes blocks Redis for all clients.
 #[test]
 fn a_promote_moves_about_as_much_as_fits_into_a_reply() {
     let stage = Stage::new();

@@ -1,4 +1,4 @@
-//! Tests of what the command line takes, and of how dead letters are named there.
+//! Tests of the command line's arguments and of the names of dead letters.
 
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
@@ -52,7 +52,7 @@ fn a_dead_letter_is_found_by_its_label(build: Build) {
     assert_eq!((code, found), (0, vec![job_ids[0].as_str(), job_ids[2].as_str()]));
     let listed = run(build, &redis, &["dead", "list", "--label", "order-18", "--json"]).json();
     assert_eq!(listed["job_id"], json!(job_ids[1]), "and no other");
-    // A label may be that of many: to act on them takes more than to look.
+    // Several jobs may have a label: to act on them, `replay` needs --label.
     assert_eq!(run(build, &redis, &["dead", "replay", "order-17"]).code(), 1);
     let (code, answer) = document(build, &redis, &["dead", "replay", "--label", "order-17", "--yes"]);
     assert_eq!((code, answer["replayed"].as_array().map(Vec::len)), (0, Some(2)), "{answer}");

@@ -1,4 +1,4 @@
-//! Tests of the commands that look at flows, and of those that look at jobs and queues where jobs wait for a flow.
+//! Tests of the commands that inspect flows, and of those that inspect held jobs and their queues.
 
 use e2e::process::{Build, Postrider};
 use e2e::queue::{DeadLetter, Queue};
@@ -68,7 +68,7 @@ fn a_held_job_is_cancelled_once(build: Build) {
     assert_eq!(queue.dead().iter().map(DeadLetter::reason).collect::<Vec<_>>(), ["cancelled"; 2]);
 }
 
-/// Neither breaker nor rate hold what is told to run now; what waits behind it is still held.
+/// Neither breaker nor rate holds a job that `run-now` has released; the jobs behind it are still held.
 fn a_held_job_goes_past_its_flow(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
