@@ -79,7 +79,7 @@ fn a_certificate_and_a_key_that_do_not_belong_together_are_told_at_the_start(bui
     let arguments = ["worker", "--config", config.path(), "--redis-url", &redis.url()];
     let output = Postrider::run(build, &arguments, &[], SOON);
     assert_eq!(output.code(), 2, "{output:?}");
-    // Lines count from 1, and the certificate stands below the name.
+    // Lines count from 1, and the certificate is below the name.
     let line = text.lines().position(|line| line == "[secrets.bank]").expect("it was written") + 2;
     let told =
         format!("line {line}: the client certificate cannot be used: its key is that of another certificate");

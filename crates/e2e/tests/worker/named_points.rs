@@ -86,7 +86,7 @@ fn killed_while_jobs_are_promoted(build: Build) {
     });
     proxy.set(Mode::LoseReplyTo(sha1(&redis, Script::Promote)));
     eventually_or("some are promoted", SOON, || if queue.depth() > 0 { Ok(()) } else { Err("none") });
-    // The reply comes after what it tells. Not seen at all, the worker is not of this source.
+    // The reply follows the script. Without any reply, the worker is of another source.
     proxy.wait_for_strike(0, SOON);
     first.kill();
     let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
@@ -220,7 +220,7 @@ fn the_reply_to_a_takeover_is_lost(build: Build) {
             _ => Err(format!("{rows:?}")),
         }
     });
-    // The reply comes after what it tells. Not seen at all, the worker is not of this source.
+    // The reply follows the script. Without any reply, the worker is of another source.
     proxy.wait_for_strike(0, SOON);
     proxy.set(Mode::Pass);
     queue.wait_until_drained(SOON);

@@ -34,7 +34,7 @@ pub(super) struct FromArgs {
         ]
     )]
     pub(super) file: Option<PathBuf>,
-    /// Skip this many lines first, to continue where an error tells you to
+    /// Skip this many lines first, to continue after an error
     #[arg(
         long,
         requires = "file",

@@ -168,7 +168,7 @@ fn not_known(names: &[String]) -> Usage {
     Usage(format!("{told} {verb} not known here{hint}"))
 }
 
-/// The known name that an unknown name most likely stands for.
+/// The known name that an unknown name most likely means.
 fn meant(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     let distances = ["key"].iter().chain(FIELDS).map(|known| match known.starts_with(&name) {
