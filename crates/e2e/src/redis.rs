@@ -139,15 +139,21 @@ fn spawn(port: u16, folder: &TempDir, arguments: &[String]) -> OwnedChild {
     OwnedChild::spawn(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))
 }
 
-/// Waits until the server replies PONG. Returns false if it exits first.
+/// Waits until this server replies. Returns false if it exits first, for example because another server has the port.
 fn answers(port: u16, child: &mut OwnedChild) -> bool {
+    let own = format!("process_id:{}", child.pid());
     wait::eventually("the Redis server answers PING", START_DEADLINE, || {
         if child.try_wait().is_some() {
             return Some(false);
         }
-        let reply = Connection::open(port).and_then(|mut connection| connection.command(&["PING"]));
+        let mut connection = Connection::open(port).ok()?;
         // While it loads its files it replies LOADING.
-        matches!(reply, Ok(Reply::Simple(pong)) if pong == "PONG").then_some(true)
+        let reply = connection.command(&["PING"]).ok()?;
+        if !matches!(reply, Reply::Simple(pong) if pong == "PONG") {
+            return None;
+        }
+        let info = connection.command(&["INFO", "server"]).ok()?.text();
+        info.lines().any(|line| line == own).then_some(true)
     })
 }
 
