@@ -73,7 +73,7 @@ pub struct Wait {
 impl Job {
     /// The wait that the job still needs; `None` if it may be sent now, or has waited already.
     pub fn must_wait(&self) -> Option<Wait> {
-        // A job with `_at` was scheduled before.
+        // A job with `_enqueued_at` was scheduled before.
         self.wait.filter(|_| self.trail.at.is_none())
     }
 

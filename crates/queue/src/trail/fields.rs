@@ -66,7 +66,7 @@ pub fn handed_back(delivery: &Delivery, now: u64) -> Fields {
     fields
 }
 
-/// The fields without `_job_id` and `_at`, which the script adds that schedules or holds a job, and without
+/// The fields without `_job_id` and `_enqueued_at`, which the script adds that schedules or holds a job, and without
 /// `_admitted`, which is valid for one delivery.
 pub fn without_place(fields: &Fields) -> Fields {
     fields
