@@ -33,7 +33,9 @@ pub(crate) fn send(stack: &Stack, name: &str, count: usize) -> Vec<Option<String
 /// Enqueues jobs like any program, with `XADD`. The sink answers after `delay` milliseconds.
 pub(crate) fn put(stack: &Stack, name: &str, delay: u32, count: usize) {
     let lines: String = (0..count)
-        .map(|number| format!("XADD {KEY} * url http://sink:8080/delay/{delay} label {name}-{number} body x\n"))
+        .map(|number| {
+            format!("XADD {KEY} * url http://sink:8080/delay/{delay} label {name}-{number} body x\n")
+        })
         .collect();
     let output = stack.exec("redis", &["redis-cli"], lines.as_bytes());
     let entries = String::from_utf8_lossy(&output.stdout).lines().filter(|line| line.contains('-')).count();
