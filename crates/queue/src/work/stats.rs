@@ -28,7 +28,7 @@ pub struct QueueStats {
 }
 
 impl Queue {
-    /// Counts the jobs of this shard. With `only_one`, returns `None` if another worker statss.
+    /// Counts the jobs of this shard. With `only_one`, returns `None` if another worker counts.
     ///
     /// # Errors
     /// fred's.
