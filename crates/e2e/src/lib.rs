@@ -25,6 +25,7 @@ pub mod redis;
 pub mod resp;
 pub mod scripts;
 pub mod sink;
+pub mod sources;
 pub mod text_file;
 pub mod wait;
 pub mod waterfall;

@@ -13,6 +13,7 @@ use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
+use e2e::sources;
 use e2e::wait::eventually_or;
 use serde_json::Value;
 
@@ -133,29 +134,13 @@ fn words(text: &str) -> Vec<(usize, &str)> {
 
 /// Every text in the sources of the crates that is written as a metric's name is, as Prometheus writes it.
 fn known() -> BTreeSet<String> {
-    let mut known = BTreeSet::new();
-    let mut folders: Vec<PathBuf> = ["otel-facade", "queue", "worker", "fred-otel", "hyper-otel"]
-        .map(|name| root().join("crates").join(name).join("src"))
-        .into();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("the sources are there").flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).expect("a source is text");
-                let texts = text.split('"');
-                let is_name = |text: &&str| {
-                    text.contains('.')
-                        && text
-                            .chars()
-                            .all(|character| character.is_ascii_lowercase() || "._".contains(character))
-                };
-                known.extend(texts.filter(is_name).map(|text| text.replace('.', "_")));
-            }
-        }
-    }
-    known
+    let is_name = |text: &&str| {
+        text.contains('.')
+            && text.chars().all(|character| character.is_ascii_lowercase() || "._".contains(character))
+    };
+    let sources = sources::texts();
+    let texts = sources.iter().flat_map(|source| source.split('"'));
+    texts.filter(is_name).map(|text| text.replace('.', "_")).collect()
 }
 
 /// The metrics that are queried, and where.

@@ -3,10 +3,9 @@
 //! the attributes under `postrider.`.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use e2e::otlp::{LogLine, SpanRecord};
+use e2e::sources;
 
 use super::spans::{SCHEMA_URL, Type};
 use Type::{Text, Whole};
@@ -126,22 +125,7 @@ fn the_fields_of_log_lines_are_documented() {
 
 /// The fields of all calls of `tracing`'s macros in the sources of our crates.
 fn fields_of_our_lines() -> BTreeSet<String> {
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut folders: Vec<PathBuf> = ["otel-facade", "queue", "worker", "fred-otel", "hyper-otel"]
-        .map(|name| crates.join(name).join("src"))
-        .into();
-    let mut fields = BTreeSet::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("the sources are there").flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                fields.extend(fields_of(&fs::read_to_string(&path).expect("a source is text")));
-            }
-        }
-    }
-    fields
+    sources::texts().iter().flat_map(|text| fields_of(text)).collect()
 }
 
 fn fields_of(source: &str) -> BTreeSet<String> {
