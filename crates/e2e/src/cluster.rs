@@ -1,12 +1,9 @@
 //! A cluster of servers, each with an equal part of the slots.
 
-use std::time::Duration;
-
 use crate::redis::RedisServer;
 use crate::resp::Reply;
-use crate::wait::eventually;
+use crate::wait::{DEADLINE, eventually};
 
-const SOON: Duration = Duration::from_secs(30);
 const SLOTS: usize = 16384;
 
 /// Starts `nodes` nodes and waits until each knows all others.
@@ -28,7 +25,7 @@ pub fn start(nodes: usize) -> Vec<RedisServer> {
     }
     let known = format!("cluster_known_nodes:{nodes}");
     for node in &servers {
-        eventually("a complete cluster", SOON, || {
+        eventually("a complete cluster", DEADLINE, || {
             let info = node.command(&["CLUSTER", "INFO"]).text();
             (info.contains("cluster_state:ok") && info.contains(&known)).then_some(())
         });

@@ -8,9 +8,8 @@ use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::text_file::TextFile;
+use e2e::wait::DEADLINE;
 use serde_json::json;
-
-const SOON: Duration = Duration::from_secs(30);
 
 const CONNECTED: &[&str] =
     &["http.client.open_connections", "http.client.connection.duration", "dns.lookup.duration"];
@@ -39,7 +38,7 @@ fn send(destination: &Hostile, scheme: &str, settings: &str, jobs: usize) -> Rec
     for job in 1..=jobs {
         let context = format!("00-{}-00000000000000aa-01", trace(job));
         queue.enqueue(&[("url", &url), ("traceparent", &context)]);
-        queue.wait_until_drained(SOON);
+        queue.wait_until_drained(DEADLINE);
     }
     assert_eq!(worker.stop().code(), Some(0));
     receiver

@@ -2,12 +2,11 @@
 //! follow it.
 
 use std::process::Command;
-use std::time::Duration;
 
 use e2e::otlp::{Receiver, RequestRecord, Temporality};
+use e2e::wait::DEADLINE;
 use telemetry::{Config, Exporter, Headers, Log, LogFormat, Protocol, Signal, SpanKind, Telemetry};
 
-const SOON: Duration = Duration::from_secs(30);
 /// In the program under test, where its telemetry goes: the protocol and the endpoint.
 const IN_CODE: &str = "POSTRIDER_TEST_IN_CODE";
 const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
@@ -48,7 +47,7 @@ fn end_after(config: Config, work: impl FnOnce(&Telemetry)) {
     let running = telemetry::start(config).expect("telemetry starts");
     work(&running.handle());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(running.shutdown(SOON)).expect("all is delivered");
+    runtime.block_on(running.shutdown(DEADLINE)).expect("all is delivered");
 }
 
 /// Runs this test again as another process, with an environment that contradicts the code in everything.

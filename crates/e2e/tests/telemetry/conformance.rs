@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use e2e::http_call;
 use e2e::otlp::{LogLine, MetricRecord, Receiver, SpanRecord};
@@ -19,10 +18,8 @@ use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::text_file::TextFile;
-use e2e::wait::eventually_or;
+use e2e::wait::{DEADLINE, eventually_or};
 use serde_json::json;
-
-const SOON: Duration = Duration::from_secs(60);
 
 struct Stage {
     redis: RedisServer,
@@ -60,7 +57,7 @@ impl Stage {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--redis-url", &redis]).collect();
         let environment = self.environment();
         let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let output = Postrider::run(Build::Otel, &arguments, &environment, SOON);
+        let output = Postrider::run(Build::Otel, &arguments, &environment, DEADLINE);
         assert_eq!(output.code(), 0, "{arguments:?}: {output:?}");
     }
 
@@ -69,7 +66,7 @@ impl Stage {
     }
 
     fn drained(&self) {
-        self.queue().wait_until_drained(SOON);
+        self.queue().wait_until_drained(DEADLINE);
     }
 
     /// Takes a job out by hand.
@@ -82,14 +79,14 @@ impl Stage {
 
 /// The address in a worker's log line about listening.
 fn listens(worker: &mut Postrider) -> SocketAddr {
-    let line = worker.wait_for_log("status listens on", SOON);
+    let line = worker.wait_for_log("status listens on", DEADLINE);
     let at = line.find("http://").expect("the line has an address") + "http://".len();
     let rest = &line[at..];
     rest[..rest.find('/').expect("the address ends with /")].parse().expect("an address")
 }
 
 fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    let answer = http_call::exchange(address, "GET", path, &[], b"", SOON).expect("it answers");
+    let answer = http_call::exchange(address, "GET", path, &[], b"", DEADLINE).expect("it answers");
     (answer.status, String::from_utf8(answer.body).expect("it answers with text"))
 }
 
@@ -115,7 +112,7 @@ fn play(stage: &Stage) -> String {
     let url = stage.sink.url("/slow/3000");
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203330-01";
     stage.queue().enqueue(&[("url", url.as_str()), ("traceparent", traceparent)]);
-    stage.sink.wait_for(1, SOON);
+    stage.sink.wait_for(1, DEADLINE);
     killed.kill();
 
     let mut worker = stage.worker(&quick);
@@ -124,7 +121,7 @@ fn play(stage: &Stage) -> String {
     play_a_broken_destination(stage, &mut worker);
     play_a_theft(stage, &mut worker, "/slow/20000", "lease lost");
     let depth = || get(address, "/metrics").1;
-    eventually_or("the depth of the queue", SOON, || {
+    eventually_or("the depth of the queue", DEADLINE, || {
         let text = depth();
         if text.contains("postrider_queue_depth{") { Ok(()) } else { Err(text) }
     });
@@ -132,7 +129,7 @@ fn play(stage: &Stage) -> String {
     // What is in flight at the end is handed back.
     let before = stage.sink.requests().len();
     stage.queue().enqueue(&[("url", stage.sink.url("/slow/20000"))]);
-    stage.sink.wait_for(before + 1, SOON);
+    stage.sink.wait_for(before + 1, DEADLINE);
     assert_eq!(worker.stop().code(), Some(0));
     stage.redis.command(&["FLUSHALL"]);
 
@@ -175,7 +172,7 @@ fn play_jobs_that_are_enqueued_together(stage: &Stage) {
 fn play_by_hand(stage: &Stage) {
     stage.run(&["send", &stage.sink.url("/ok?never"), "--in", "1h", "--label", "never"]);
     stage.run(&["send", &stage.sink.url("/ok?now"), "--in", "1h", "--label", "now"]);
-    eventually_or("both wait", SOON, || match stage.queue().scheduled() {
+    eventually_or("both wait", DEADLINE, || match stage.queue().scheduled() {
         2.. => Ok(()),
         waiting => Err(format!("{waiting}")),
     });
@@ -189,9 +186,9 @@ fn play_a_broken_destination(stage: &Stage, worker: &mut Postrider) {
     for _ in 0..3 {
         stage.queue().enqueue(&[("url", proxy.http_url().as_str()), ("flow", "broken")]);
     }
-    worker.wait_for_log("the destination does not answer", SOON);
+    worker.wait_for_log("the destination does not answer", DEADLINE);
     proxy.set(Mode::Pass);
-    worker.wait_for_log("the destination answers again", SOON);
+    worker.wait_for_log("the destination answers again", DEADLINE);
     stage.drained();
 }
 
@@ -199,11 +196,11 @@ fn play_a_broken_destination(stage: &Stage, worker: &mut Postrider) {
 fn play_a_theft(stage: &Stage, worker: &mut Postrider, path: &str, told: &str) {
     let before = stage.sink.requests().len();
     let entry = stage.queue().enqueue(&[("url", stage.sink.url(path))]);
-    stage.sink.wait_for(before + 1, SOON);
+    stage.sink.wait_for(before + 1, DEADLINE);
     let jobs = stage.queue().key("jobs");
     let claimed = stage.redis.command(&["XCLAIM", &jobs, "postrider", "thief", "0", &entry, "JUSTID"]);
     assert_eq!(claimed.array().len(), 1, "{claimed:?}");
-    worker.wait_for_log(told, SOON);
+    worker.wait_for_log(told, DEADLINE);
     stage.remove(&entry);
 }
 
@@ -306,7 +303,7 @@ fn says_how_it_fares(build: Build) {
     let mut worker = Postrider::ready_worker(build, &redis, &arguments, &[]);
     let address = listens(&mut worker);
     assert_eq!(get(address, "/livez"), (200, "ok\n".to_owned()));
-    eventually_or("a worker that is ready", SOON, || match get(address, "/readyz") {
+    eventually_or("a worker that is ready", DEADLINE, || match get(address, "/readyz") {
         (200, _) => Ok(()),
         other => Err(format!("{other:?}")),
     });
@@ -317,25 +314,25 @@ fn says_how_it_fares(build: Build) {
 
     // A second one cannot have the same port.
     let (taken, url) = (address.to_string(), redis.url());
-    let output = Postrider::run(build, &["worker", "--listen", &taken, "--redis-url", &url], &[], SOON);
+    let output = Postrider::run(build, &["worker", "--listen", &taken, "--redis-url", &url], &[], DEADLINE);
     assert_eq!(output.code(), 4, "{output:?}");
 
     // While it stops, it lives and is not ready.
     let queue = Queue::new(&redis, "default");
     queue.enqueue(&[("url", sink.url("/slow/2000"))]);
-    sink.wait_for(1, SOON);
+    sink.wait_for(1, DEADLINE);
     worker.signal(Signal::SIGTERM);
-    eventually_or("a worker that is not ready", SOON, || match get(address, "/readyz") {
+    eventually_or("a worker that is not ready", DEADLINE, || match get(address, "/readyz") {
         (503, why) if why.starts_with("stopping") => Ok(()),
         other => Err(format!("{other:?}")),
     });
     assert_eq!(get(address, "/livez").0, 200);
-    assert_eq!(worker.wait_exit(SOON).code(), Some(0));
+    assert_eq!(worker.wait_exit(DEADLINE).code(), Some(0));
 
     let mut worker = Postrider::ready_worker(build, &redis, &arguments, &[]);
     let address = listens(&mut worker);
     redis.kill();
-    eventually_or("a worker without Redis", SOON, || match get(address, "/readyz") {
+    eventually_or("a worker without Redis", DEADLINE, || match get(address, "/readyz") {
         (503, why) if why.starts_with("Redis") => Ok(()),
         other => Err(format!("{other:?}")),
     });
@@ -366,7 +363,7 @@ fn one_worker_tells_the_depth_of_a_queue_and_another_takes_over() {
     let mut workers = vec![start(), start()];
     let tells = |address: SocketAddr| get(address, "/metrics").1.contains("postrider_queue_depth{");
     let mut teller = None;
-    eventually_or("exactly one that exports", SOON, || {
+    eventually_or("exactly one that exports", DEADLINE, || {
         let told: Vec<bool> = workers.iter().map(|(_, address)| tells(*address)).collect();
         teller = told.iter().position(|tells| *tells);
         if told.iter().filter(|tells| **tells).count() == 1 { Ok(()) } else { Err(format!("{told:?}")) }
@@ -374,5 +371,5 @@ fn one_worker_tells_the_depth_of_a_queue_and_another_takes_over() {
     let (mut first, _) = workers.remove(teller.expect("it was waited for"));
     first.kill();
     let (_, address) = workers[0];
-    eventually_or("the other exports", SOON, || if tells(address) { Ok(()) } else { Err("it does not") });
+    eventually_or("the other exports", DEADLINE, || if tells(address) { Ok(()) } else { Err("it does not") });
 }

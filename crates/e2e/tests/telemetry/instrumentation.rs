@@ -2,9 +2,9 @@
 //! client and of a fred client at an OTLP receiver.
 
 use std::future::Future;
-use std::time::Duration;
 
 use e2e::otlp::{MetricRecord, PointRecord, Receiver, SpanRecord};
+use e2e::wait::DEADLINE;
 use telemetry::{Config, Running, Telemetry};
 
 mod allocations;
@@ -12,8 +12,6 @@ mod connections;
 mod global;
 mod http;
 mod redis;
-
-const SOON: Duration = Duration::from_secs(30);
 
 /// A program that records.
 struct Stage {
@@ -47,12 +45,12 @@ impl Stage {
     }
 
     fn run<T>(&self, work: impl Future<Output = T>) -> T {
-        self.runtime.block_on(async { tokio::time::timeout(SOON, work).await.expect("it ends in time") })
+        self.runtime.block_on(async { tokio::time::timeout(DEADLINE, work).await.expect("it ends in time") })
     }
 
     /// Ends the program, so that the receiver has all that was recorded.
     fn end(self) -> Got {
-        self.runtime.block_on(self.running.shutdown(SOON)).expect("all is delivered");
+        self.runtime.block_on(self.running.shutdown(DEADLINE)).expect("all is delivered");
         Got { spans: self.receiver.spans(), metrics: self.receiver.metrics() }
     }
 }

@@ -1,7 +1,6 @@
 //! `POSTRIDER_TRACE_INTERNALS`: internal spans of the worker and its libraries join the trace of the job.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use e2e::hostile::{Certificate, Flaw, Hostile, Play};
 use e2e::otlp::{Receiver, SpanKind, SpanRecord};
@@ -9,9 +8,9 @@ use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::text_file::TextFile;
+use e2e::wait::DEADLINE;
 use serde_json::json;
 
-const SOON: Duration = Duration::from_secs(30);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 /// All spans of a worker with one job for `localhost`, over TLS, at the most verbose level, and the destination's port.
@@ -32,7 +31,7 @@ fn spans_of_a_job(internals: &str) -> (Vec<SpanRecord>, u16) {
     let mut worker = Postrider::ready_worker(Build::Otel, &redis, &["--config", config.path()], &variables);
     let queue = Queue::new(&redis, "default");
     queue.enqueue(&[("url", format!("https://localhost:{}/", destination.port()))]);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(worker.stop().code(), Some(0), "{}", worker.log().join("\n"));
     assert_eq!(queue.dead().len(), 0, "{}", worker.log().join("\n"));
     (receiver.spans(), destination.port())

@@ -1,8 +1,6 @@
 //! Secrets are planted wherever a job, a worker and its telemetry may hold one, and then searched in all that was
 //! emitted, at the most verbose level.
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use e2e::http_call::exchange;
@@ -12,9 +10,8 @@ use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::text_file::TextFile;
-use e2e::wait::eventually_or;
+use e2e::wait::{DEADLINE, eventually_or};
 
-const SOON: Duration = Duration::from_secs(60);
 /// The start of each planted secret, which appears nowhere else.
 const PLANTED: &str = "hunter2";
 /// So does the key that signs, which is written like this.
@@ -59,12 +56,12 @@ fn leaks(text: &str) -> Vec<&str> {
 
 /// The metrics that Prometheus would scrape from the worker, once they include requests.
 fn scraped(worker: &mut Postrider) -> String {
-    let line = worker.wait_for_log("status listens on http://", SOON);
+    let line = worker.wait_for_log("status listens on http://", DEADLINE);
     let (_, address) = line.split_once("http://").expect("the line was looked for");
     let address = address.split('/').next().and_then(|address| address.parse().ok()).expect("an address");
-    eventually_or("metrics of requests", SOON, || {
+    eventually_or("metrics of requests", DEADLINE, || {
         let answer =
-            exchange(address, "GET", "/metrics", &[], b"", SOON).map_err(|error| error.to_string())?;
+            exchange(address, "GET", "/metrics", &[], b"", DEADLINE).map_err(|error| error.to_string())?;
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         if text.contains("http_client_request_duration") { Ok(text) } else { Err(text) }
     })
@@ -100,7 +97,7 @@ fn a_secret_shows_in_no_span_metric_log_error_or_reason() {
     for secret in ["bank", "shop", "club"] {
         queue.enqueue(&[("url", sink.url("/ok").as_str()), ("secret", secret), ("body", "hunter2-body")]);
     }
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(leaks(&scraped(&mut worker)), [""; 0]);
     assert_eq!(worker.stop().code(), Some(0));
     for header in ["authorization", "webhook-signature", "x-club"] {

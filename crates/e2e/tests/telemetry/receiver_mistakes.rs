@@ -2,13 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener};
-use std::time::Duration;
 
 use e2e::otlp::{Mode, Receiver, Tls};
 use e2e::process::{Build, Output, Postrider};
 use e2e::redis::RedisServer;
-
-const SOON: Duration = Duration::from_secs(30);
+use e2e::wait::DEADLINE;
 
 /// Enqueues a job, which makes a span, with telemetry on; returns the one line about traces.
 fn warning(protocol: &str, endpoint: &str) -> String {
@@ -32,7 +30,7 @@ fn send(protocol: &str, endpoint: &str) -> Output {
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "300"),
         ("OTEL_METRICS_EXPORTER", "none"),
     ];
-    let output = Postrider::run(Build::Otel, &arguments, &environment, SOON);
+    let output = Postrider::run(Build::Otel, &arguments, &environment, DEADLINE);
     assert_eq!(output.code(), 0, "{output:?}");
     output
 }
@@ -131,8 +129,8 @@ fn a_success_without_an_otlp_response_counts_as_lost() {
         ("OTEL_METRIC_EXPORT_INTERVAL", "100"),
     ];
     let mut worker = Postrider::ready_worker(Build::Otel, &redis, &[], &environment);
-    worker.wait_for_log("metrics cannot be delivered", SOON);
-    worker.wait_for_log("logs cannot be delivered", SOON);
+    worker.wait_for_log("metrics cannot be delivered", DEADLINE);
+    worker.wait_for_log("logs cannot be delivered", DEADLINE);
     assert_eq!(worker.stop().code(), Some(0));
 }
 
@@ -150,11 +148,11 @@ fn a_mistake_that_shows_after_another_failure_is_named_and_so_is_its_end() {
         ("OTEL_METRIC_EXPORT_INTERVAL", "100"),
     ];
     let mut worker = Postrider::ready_worker(Build::Otel, &redis, &[], &environment);
-    worker.wait_for_log("metrics are not delivered", SOON);
+    worker.wait_for_log("metrics are not delivered", DEADLINE);
     receiver.set_mode(Mode::Page);
-    worker.wait_for_log("metrics cannot be delivered", SOON);
+    worker.wait_for_log("metrics cannot be delivered", DEADLINE);
     receiver.set_mode(Mode::Ok);
-    worker.wait_for_log("metrics are delivered again", SOON);
+    worker.wait_for_log("metrics are delivered again", DEADLINE);
     assert_eq!(worker.stop().code(), Some(0));
     let changes = ["metrics are not delivered", "metrics cannot be delivered", "metrics are delivered again"];
     let counts = changes.map(|change| worker.log().iter().filter(|line| line.contains(change)).count());

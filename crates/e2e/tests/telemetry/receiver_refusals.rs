@@ -7,10 +7,9 @@ use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::eventually_or;
+use e2e::wait::{DEADLINE, eventually_or};
 use serde_json::json;
 
-const SOON: Duration = Duration::from_secs(30);
 const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
 /// In milliseconds. Long enough for an export that succeeds on a busy machine.
 const SHORT_TIMEOUT: &str = "1000";
@@ -46,7 +45,7 @@ impl Stage {
         for _ in 0..count {
             queue.enqueue(&[("url", self.sink.url("/ok"))]);
         }
-        queue.wait_until_drained(SOON);
+        queue.wait_until_drained(DEADLINE);
     }
 
     fn requests(&self, signal: &str) -> u64 {
@@ -58,7 +57,7 @@ impl Stage {
     /// timeout on a busy machine, an export ends before it reaches the receiver.
     fn run_until_export(&self, signal: &str) {
         let before = self.requests(signal);
-        eventually_or("an export", SOON, || {
+        eventually_or("an export", DEADLINE, || {
             self.run_jobs(1);
             let now = self.requests(signal);
             if now > before { Ok(()) } else { Err(format!("{now} as before")) }
@@ -67,7 +66,7 @@ impl Stage {
 
     /// Runs jobs until the log has a line.
     fn run_until_log(&self, part: &str) {
-        eventually_or(part, SOON, || {
+        eventually_or(part, DEADLINE, || {
             self.run_jobs(1);
             if self.lines(part) > 0 { Ok(()) } else { Err(format!("{:#?}", self.worker.log())) }
         });
@@ -85,7 +84,7 @@ fn a_signal_that_the_receiver_does_not_know_is_warned_of_once_and_not_sent_again
         for (signal, other) in [("traces", "metrics"), ("metrics", "traces"), ("logs", "traces")] {
             let mut stage = Stage::start(protocol, Mode::Unknown(signal), &[WITH_LOGS]);
             stage.run_jobs(1);
-            stage.worker.wait_for_log(&format!("OTEL_{}_EXPORTER=none", signal.to_uppercase()), SOON);
+            stage.worker.wait_for_log(&format!("OTEL_{}_EXPORTER=none", signal.to_uppercase()), DEADLINE);
             for _ in 0..3 {
                 // Each signal is exported several times in the meantime.
                 stage.run_until_export(other);
@@ -106,7 +105,7 @@ fn a_receiver_that_asks_for_time_gets_it_and_then_the_spans() {
         // A whole second, since HTTP knows no less.
         let mut stage = Stage::start(protocol, Mode::Later(Duration::from_secs(1)), &[]);
         stage.run_jobs(1);
-        let spans = stage.receiver.wait_for_spans("the spans of a job", SOON, |spans| {
+        let spans = stage.receiver.wait_for_spans("the spans of a job", DEADLINE, |spans| {
             spans.iter().any(|span| span.name == "process default")
         });
         assert!(!spans.is_empty());
@@ -122,7 +121,7 @@ fn a_part_that_is_rejected_is_said_once_with_the_reason_and_counted() {
         let mut stage = Stage::start(protocol, Mode::Partial(1), &[WITH_LOGS]);
         stage.run_jobs(1);
         for signal in ["traces", "metrics", "logs"] {
-            let line = stage.worker.wait_for_log(&format!("takes {signal} in part only"), SOON);
+            let line = stage.worker.wait_for_log(&format!("takes {signal} in part only"), DEADLINE);
             assert!(
                 line.contains("\"rejected\":1") && line.contains("set by the test"),
                 "{protocol}: {line}"
@@ -144,7 +143,7 @@ fn a_part_that_is_rejected_is_said_once_with_the_reason_and_counted() {
 
 /// Waits until a metric of telemetry itself counts items with that error.
 fn wait_for_count(stage: &Stage, name: &str, error: &str) {
-    eventually_or(name, SOON, || {
+    eventually_or(name, DEADLINE, || {
         let metrics = stage.receiver.metrics();
         let mut points =
             metrics.iter().filter(|metric| metric.name == name).flat_map(|metric| &metric.points);
@@ -163,7 +162,7 @@ fn a_receiver_that_comes_back_is_said_once_as_is_that_it_was_away() {
         for _ in 0..3 {
             stage.run_until_export("traces");
         }
-        let line = stage.worker.wait_for_log("traces are not delivered", SOON);
+        let line = stage.worker.wait_for_log("traces are not delivered", DEADLINE);
         assert!(line.contains(&stage.receiver.endpoint(protocol)), "{line}");
         stage.receiver.set_mode(Mode::Ok);
         stage.run_until_log("traces are delivered again");
@@ -185,12 +184,12 @@ fn a_receiver_that_is_killed_and_started_again_gets_what_comes_later_and_the_cou
         stage.run_until_export("traces");
         stage.receiver.kill();
         // More than the queue holds.
-        eventually_or("more spans than there is room for", SOON, || {
+        eventually_or("more spans than there is room for", DEADLINE, || {
             stage.run_jobs(20);
             if stage.lines("spans are dropped") > 0 { Ok(()) } else { Err("none is dropped") }
         });
         for signal in ["traces", "metrics"] {
-            stage.worker.wait_for_log(&format!("{signal} are not delivered"), SOON);
+            stage.worker.wait_for_log(&format!("{signal} are not delivered"), DEADLINE);
         }
         stage.receiver.start_again(env!("CARGO_BIN_EXE_otlp-receiver"));
         // All earlier spans may be lost by now.
@@ -200,7 +199,7 @@ fn a_receiver_that_is_killed_and_started_again_gets_what_comes_later_and_the_cou
             stage.run_until_log(change);
         }
         Queue::new(&stage.redis, "default").enqueue(&[("url", stage.sink.url("/ok?later=1"))]);
-        stage.receiver.wait_for_spans("a later job's span", SOON, |spans| {
+        stage.receiver.wait_for_spans("a later job's span", DEADLINE, |spans| {
             spans.iter().any(|span| span.text("url.full").is_some_and(|url| url.contains("later")))
         });
         wait_for_count(&stage, "otel.sdk.processor.span.processed", "queue_full");
@@ -230,7 +229,7 @@ fn what_finds_no_room_is_said_once_and_counted() {
     stage.run_jobs(50);
     wait_for_count(&stage, "otel.sdk.processor.span.processed", "queue_full");
     stage.worker.signal(e2e::process::Signal::SIGTERM);
-    assert_eq!(stage.worker.wait_exit(SOON).code(), Some(0));
+    assert_eq!(stage.worker.wait_exit(DEADLINE).code(), Some(0));
     assert_eq!(stage.lines("spans are dropped"), 1, "{:#?}", stage.worker.log());
     assert_eq!(stage.lines("traces are not delivered"), 1, "{:#?}", stage.worker.log());
 }

@@ -7,8 +7,8 @@ use e2e::process::{Build, Postrider, Signal};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
+use e2e::wait::DEADLINE;
 
-const SOON: Duration = Duration::from_secs(30);
 const JOBS: usize = 200;
 const SHUTDOWN_TIMEOUT: &str = "5s";
 /// The shutdown deadline and what a loaded machine needs on top.
@@ -38,7 +38,7 @@ fn run_jobs(receiver: &Receiver, protocol: &str) -> Duration {
     for _ in 0..JOBS {
         queue.enqueue(&[("url", sink.url("/ok"))]);
     }
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     let took = start.elapsed();
     assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
     worker.signal(Signal::SIGTERM);
@@ -113,11 +113,11 @@ fn a_receiver_that_starts_late_gets_everything() {
         for _ in 0..JOBS {
             queue.enqueue(&[("url", sink.url("/ok"))]);
         }
-        queue.wait_until_drained(SOON);
+        queue.wait_until_drained(DEADLINE);
         std::thread::sleep(LATE);
         receiver.start_again(env!("CARGO_BIN_EXE_otlp-receiver"));
         // Some signals pause between two attempts when the worker ends, and still arrive.
-        receiver.wait_for_spans("the first spans", SOON, |spans| !spans.is_empty());
+        receiver.wait_for_spans("the first spans", DEADLINE, |spans| !spans.is_empty());
         assert_eq!(worker.stop().code(), Some(0), "{protocol}: {}", worker.log().join("\n"));
         let spans = receiver.spans().into_iter().filter(|span| span.name == "process default");
         assert_eq!(spans.count(), JOBS, "{protocol}: {:#?}", worker.log());

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +13,7 @@ use e2e::redis::RedisServer;
 use e2e::resp::Reply;
 use e2e::sink::{Sink, SinkRequest};
 use e2e::text_file::TextFile;
+use e2e::wait::DEADLINE;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
 e2e::in_both_builds!(
@@ -23,7 +23,6 @@ e2e::in_both_builds!(
     a_secret_that_is_not_known_sends_nothing,
 );
 
-const SOON: Duration = Duration::from_secs(30);
 /// Keys and tokens, which may appear at the destination only.
 const NEW: &str = "whsec_bmV3IGtleSBmb3IgdGhlIHRlc3RzLCBwbGFudGVk";
 const OLD: &str = "whsec_b2xkIGtleSBmb3IgdGhlIHRlc3RzLCBwbGFudGVk";
@@ -97,7 +96,7 @@ fn a_destination_verifies_each_attempt(build: Build) {
         ("headers", own),
         ("body", "{\"hello\":\"wörld\"}"),
     ]);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     let [first, second] = &sink.requests()[..] else { panic!("two attempts: {:?}", sink.requests()) };
     for request in [first, second] {
         assert!(verifies(request, NEW) && verifies(request, OLD), "{request:?}");
@@ -125,7 +124,7 @@ fn keys_rotate_without_a_gap(build: Build) {
     for secret in ["acme", "curve"] {
         queue.enqueue(&[("url", sink.url(&format!("/ok?{secret}")).as_str()), ("secret", secret)]);
     }
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     let signature =
         |path: &str| sink.requests_to(path)[0].header("webhook-signature").expect("it is there").to_owned();
     let both = signature("/ok?acme");
@@ -153,7 +152,7 @@ fn a_request_shows_who_it_is_from(build: Build) {
             ("headers", r#"{"authorization": "of the job"}"#),
         ]);
     }
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     let header = |path: &str, name: &str| {
         sink.requests_to(path)[0].header(name).map(str::to_owned).expect("it is there")
     };
@@ -170,7 +169,7 @@ fn a_secret_that_is_not_known_sends_nothing(build: Build) {
     let _worker = setting.worker(build, &redis, &[]);
     queue.enqueue(&[("url", sink.url("/ok").as_str()), ("secret", "acne")]);
     queue.enqueue(&[("url", sink.url("/next"))]);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     let dead = queue.dead();
     assert_eq!(dead[0].reason(), "malformed");
     let error = dead[0].field("_error").expect("it is there");
@@ -229,11 +228,12 @@ fn no_secret_is_found_anywhere_else() {
             ]);
         }
     }
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(queue.dead().len(), 8);
     let url = redis.url();
     for arguments in [&["dead", "list", "--json"][..], &["jobs", "list", "--json"], &["doctor", "--json"]] {
-        let output = Postrider::run(Build::Otel, &[arguments, &["--redis-url", &url]].concat(), &[], SOON);
+        let output =
+            Postrider::run(Build::Otel, &[arguments, &["--redis-url", &url]].concat(), &[], DEADLINE);
         assert_hidden("a tool", &format!("{output:?}"));
     }
     assert!(worker.stop().success());

@@ -9,17 +9,15 @@ mod traces;
 mod w3c;
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use e2e::otlp::{MetricKind, Receiver, SpanKind, SpanRecord, Status};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::eventually_or;
+use e2e::wait::{DEADLINE, eventually_or};
 use serde_json::json;
 
-const SOON: Duration = Duration::from_secs(30);
 const GRPC: &str = "grpc";
 const HTTP: &str = "http/protobuf";
 
@@ -50,19 +48,20 @@ impl Stage {
         let (url, redis) = (self.sink.url(path), self.redis.url());
         let arguments = ["send", "POST", &url, "-d", "hello", "--json", "--redis-url", &redis];
         let endpoint = self.receiver.endpoint(self.protocol);
-        let output = Postrider::run(Build::Otel, &arguments, &environment(self.protocol, &endpoint), SOON);
+        let output =
+            Postrider::run(Build::Otel, &arguments, &environment(self.protocol, &endpoint), DEADLINE);
         assert_eq!(output.code(), 0, "{output:?}");
         output.json()["trace_id"].as_str().expect("send names the trace").to_owned()
     }
 
     fn drained(&self) {
-        self.queue().wait_until_drained(SOON);
+        self.queue().wait_until_drained(DEADLINE);
     }
 
     /// The spans of a trace, when `count` of them have the name.
     fn trace(&self, trace_id: &str, name: &str, count: usize) -> Vec<SpanRecord> {
         let of_trace = |span: &&SpanRecord| span.trace_id == trace_id;
-        let spans = self.receiver.wait_for_spans(&format!("{count} spans {name:?}"), SOON, |spans| {
+        let spans = self.receiver.wait_for_spans(&format!("{count} spans {name:?}"), DEADLINE, |spans| {
             spans.iter().filter(of_trace).filter(|span| span.name == name).count() >= count
         });
         spans.iter().filter(of_trace).cloned().collect()
@@ -136,15 +135,14 @@ fn a_replay_is_a_new_trace_with_links_to_the_old_one() {
     let stage = Stage::start(GRPC, &["--max-attempts", "1"]);
     let before = stage.send("/flaky/1/a");
     let old = stage.trace(&before, "process default", 1);
-    eventually_or(
-        "a dead letter",
-        SOON,
-        || if stage.queue().dead().len() == 1 { Ok(()) } else { Err("none") },
-    );
+    eventually_or("a dead letter", DEADLINE, || {
+        if stage.queue().dead().len() == 1 { Ok(()) } else { Err("none") }
+    });
     let replay = ["dead", "replay", "--all", "--yes", "--redis-url", &stage.redis.url()];
-    assert_eq!(Postrider::run(Build::Otel, &replay, &[], SOON).code(), 0);
+    assert_eq!(Postrider::run(Build::Otel, &replay, &[], DEADLINE).code(), 0);
     let is_new = |span: &SpanRecord| span.name == "process default" && span.trace_id != before;
-    let spans = stage.receiver.wait_for_spans("the replay's span", SOON, |spans| spans.iter().any(is_new));
+    let spans =
+        stage.receiver.wait_for_spans("the replay's span", DEADLINE, |spans| spans.iter().any(is_new));
     let process = spans.iter().find(|span| is_new(span)).expect("it was waited for");
     assert_eq!(process.parent_span_id, None);
     let linked: HashSet<_> = process.links.iter().map(|link| link.span_id.as_str()).collect();
@@ -205,7 +203,7 @@ fn a_context_that_send_is_given_as_a_header_is_the_producers() {
     let (url, redis) = (stage.sink.url("/ok"), stage.redis.url());
     let endpoint = stage.receiver.grpc_endpoint();
     let arguments = ["send", "POST", &url, "-H", &header, "--redis-url", &redis];
-    let output = Postrider::run(Build::Otel, &arguments, &environment(GRPC, &endpoint), SOON);
+    let output = Postrider::run(Build::Otel, &arguments, &environment(GRPC, &endpoint), DEADLINE);
     assert_eq!(output.code(), 0, "{output:?}");
     let spans = stage.trace(trace_id, "process default", 1);
     assert_eq!(the_only(&spans, "process default").parent_span_id.as_deref(), Some(parent));
@@ -217,7 +215,7 @@ fn a_job_that_is_not_sampled_leaves_no_span() {
     let unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
     let url = stage.sink.url("/ok?unsampled");
     stage.queue().enqueue(&[("url", url.as_str()), ("traceparent", unsampled)]);
-    let request = &stage.sink.wait_for(1, SOON)[0];
+    let request = &stage.sink.wait_for(1, DEADLINE)[0];
     let traceparent = request.header("traceparent").unwrap_or_default();
     assert!(traceparent.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{traceparent}");
     assert!(traceparent.ends_with("-00"), "{traceparent}");
@@ -283,7 +281,7 @@ fn a_retried_job_is_one_trace_with_links_between_its_attempts() {
 fn retries_of_a_job_without_a_producers_context_are_one_trace() {
     let mut stage = Stage::start(GRPC, &["--retry-base", "100ms"]);
     stage.queue().enqueue(&[("url", stage.sink.url("/flaky/2/a"))]);
-    stage.sink.wait_for(3, SOON);
+    stage.sink.wait_for(3, DEADLINE);
     stage.drained();
     assert_eq!(stage.worker.stop().code(), Some(0));
     let spans = stage.receiver.spans();
@@ -326,11 +324,11 @@ fn a_lost_lease_a_takeover_and_a_dead_lettering_are_counted() {
     stage.send("/status/410");
     stage.drained();
     stage.send("/slow/1500");
-    stage.sink.wait_for(2, SOON);
+    stage.sink.wait_for(2, DEADLINE);
     stage.worker.signal(Signal::SIGSTOP);
     let endpoint = stage.receiver.grpc_endpoint();
     let mut other = Postrider::ready_worker(Build::Otel, &stage.redis, &lease, &environment(GRPC, &endpoint));
-    stage.sink.wait_for(3, SOON);
+    stage.sink.wait_for(3, DEADLINE);
     stage.worker.signal(Signal::SIGCONT);
     stage.drained();
     for worker in [&mut stage.worker, &mut other] {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use e2e::http_call::{Answer, exchange};
 use e2e::otlp::{MetricKind, Mode, Receiver, SpanKind, Status, Temporality};
-use e2e::wait;
+use e2e::wait::{self, DEADLINE};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::{
@@ -22,7 +22,6 @@ use prost::Message;
 use serde_json::json;
 use tonic::Code;
 
-const SOON: Duration = Duration::from_secs(10);
 /// How long to wait for an answer that must not come.
 const A_MOMENT: Duration = Duration::from_millis(300);
 
@@ -90,7 +89,7 @@ fn metrics_request() -> ExportMetricsServiceRequest {
 }
 
 fn export_over_grpc(receiver: &Receiver) -> Result<ExportTraceServiceResponse, Code> {
-    try_export_over_grpc(receiver, SOON).expect("an answer")
+    try_export_over_grpc(receiver, DEADLINE).expect("an answer")
 }
 
 /// `None` if no response arrived within that time.
@@ -107,7 +106,7 @@ fn try_export_over_grpc(
 }
 
 fn export_over_http(receiver: &Receiver, path: &str, message: &[u8]) -> Answer {
-    try_export_over_http(receiver, path, message, SOON).expect("an answer")
+    try_export_over_http(receiver, path, message, DEADLINE).expect("an answer")
 }
 
 fn try_export_over_http(
@@ -124,7 +123,7 @@ fn try_export_over_http(
 fn a_span_comes_over_grpc_with_all_its_parts() {
     let receiver = receiver();
     assert_eq!(export_over_grpc(&receiver), Ok(ExportTraceServiceResponse::default()));
-    let spans = receiver.wait_for_spans("a span", SOON, |spans| !spans.is_empty());
+    let spans = receiver.wait_for_spans("a span", DEADLINE, |spans| !spans.is_empty());
     let span = &spans[0];
     assert_eq!((span.trace_id.as_str(), span.span_id.as_str()), (&*"ab".repeat(16), &*"cd".repeat(8)));
     assert_eq!(
@@ -205,5 +204,5 @@ fn a_hanging_receiver_never_answers_until_it_is_told_otherwise() {
     assert!(try_export_over_http(&receiver, "/v1/traces", &message, A_MOMENT).is_err());
     receiver.set_mode(Mode::Ok);
     assert!(export_over_grpc(&receiver).is_ok());
-    wait::eventually("all three are counted", SOON, || (receiver.requests() == 3).then_some(()));
+    wait::eventually("all three are counted", DEADLINE, || (receiver.requests() == 3).then_some(()));
 }

@@ -1,13 +1,11 @@
 //! Tests of log lines: the fields about their job, and the records that a receiver gets.
 
-use std::time::Duration;
-
 use e2e::otlp::{LogLine, Receiver};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::eventually_or;
+use e2e::wait::{DEADLINE, eventually_or};
 use serde_json::{Value, json};
 
 e2e::in_both_builds!(
@@ -16,7 +14,6 @@ e2e::in_both_builds!(
     a_line_for_people_says_it_too,
 );
 
-const SOON: Duration = Duration::from_secs(30);
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 fn receiver() -> Receiver {
@@ -29,7 +26,7 @@ fn dead_letter(redis: &RedisServer, sink: &Sink) -> String {
     let parent = format!("00-{TRACE}-b7ad6b7169203331-01");
     let fields = [("url", sink.url("/status/410")), ("label", "order-17".into()), ("traceparent", parent)];
     let job_id = queue.enqueue(&fields);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     job_id
 }
 
@@ -43,7 +40,7 @@ fn a_line_of_a_job_says_which_job_it_is_about(build: Build) {
     ];
     let mut worker = Postrider::ready_worker(build, &redis, &[], &variables);
     let job_id = dead_letter(&redis, &sink);
-    let line = worker.wait_for_log("job dead-lettered", SOON);
+    let line = worker.wait_for_log("job dead-lettered", DEADLINE);
     let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
     assert_eq!(line["label"], json!("order-17"));
     assert_eq!(line["job_id"], json!(job_id));
@@ -74,10 +71,10 @@ fn each_attempt_has_a_line_for_those_who_ask(build: Build) {
     let mut worker = Postrider::ready_worker(build, &redis, &arguments, &[]);
     let queue = Queue::new(&redis, "default");
     queue.enqueue(&[("url", sink.url("/status/503")), ("max_attempts", "2".to_owned())]);
-    let line = worker.wait_for_log("attempt failed; the job will be retried", SOON);
+    let line = worker.wait_for_log("attempt failed; the job will be retried", DEADLINE);
     assert!(line.contains("error_type=503") && line.ends_with("attempt=1"), "{line}");
     queue.enqueue(&[("url", sink.url("/ok")), ("label", "order-18".to_owned())]);
-    let line = worker.wait_for_log("delivered", SOON);
+    let line = worker.wait_for_log("delivered", DEADLINE);
     assert!(line.contains("status=200") && line.contains("label=order-18"), "{line}");
 }
 
@@ -85,7 +82,7 @@ fn a_line_for_people_says_it_too(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let mut worker = Postrider::ready_worker(build, &redis, &["--log-format", "text"], &[]);
     let job_id = dead_letter(&redis, &sink);
-    let line = worker.wait_for_log("job dead-lettered", SOON);
+    let line = worker.wait_for_log("job dead-lettered", DEADLINE);
     assert!(line.contains(&format!("job_id={job_id}")), "{line}");
     assert!(line.contains("label=order-17") && line.ends_with("queue=default attempt=1"), "{line}");
 }
@@ -106,8 +103,8 @@ fn exported(protocol: &str, filter: &str) -> (Receiver, Vec<LogLine>, String) {
     ];
     let mut worker = Postrider::ready_worker(Build::Otel, &redis, &[], &variables);
     let job_id = dead_letter(&redis, &sink);
-    worker.wait_for_log("job dead-lettered", SOON);
-    eventually_or("the line at the receiver", SOON, || {
+    worker.wait_for_log("job dead-lettered", DEADLINE);
+    eventually_or("the line at the receiver", DEADLINE, || {
         let found = receiver.logs().iter().any(|line| line.body == "job dead-lettered");
         if found { Ok(()) } else { Err("not there") }
     });
@@ -182,7 +179,7 @@ fn a_log_record_holds_no_more_than_its_limits() {
     ];
     let mut worker = Postrider::ready_worker(Build::Otel, &redis, &[], &variables);
     dead_letter(&redis, &sink);
-    worker.wait_for_log("job dead-lettered", SOON);
+    worker.wait_for_log("job dead-lettered", DEADLINE);
     assert_eq!(worker.stop().code(), Some(0));
     let lines = receiver.logs();
     let dead_lettered = lines.iter().find(|line| line.body == "job dead-lettered").expect("it was flushed");

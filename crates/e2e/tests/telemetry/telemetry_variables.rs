@@ -2,16 +2,15 @@
 //! where that is read.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use e2e::otlp::{Receiver, RequestRecord, Temporality, Tls};
 use e2e::process::{Build, Output, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
+use e2e::wait::DEADLINE;
 use serde_json::json;
 
-const SOON: Duration = Duration::from_secs(30);
 const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
 
 fn receiver() -> Receiver {
@@ -23,7 +22,7 @@ fn send(variables: &[(&str, &str)]) -> Output {
     let (redis, url) = (RedisServer::start(), "http://127.0.0.1:9/");
     let arguments = ["send", "POST", url, "--redis-url", &redis.url(), "--log", "debug"];
     let on = ("OTEL_ENABLED", "true");
-    let output = Postrider::run(Build::Otel, &arguments, &[&[on], variables].concat(), SOON);
+    let output = Postrider::run(Build::Otel, &arguments, &[&[on], variables].concat(), DEADLINE);
     assert_eq!(output.code(), 0, "{output:?}");
     output
 }
@@ -45,7 +44,7 @@ fn work(variables: &[(&str, &str)]) -> String {
     let mut worker = Postrider::ready_worker(Build::Otel, &redis, &arguments, &[&[on], variables].concat());
     let queue = Queue::new(&redis, "default");
     queue.enqueue(&[("url", sink.url("/ok"))]);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(worker.stop().code(), Some(0));
     worker.log().join("\n")
 }
@@ -233,7 +232,7 @@ fn a_sampler_decides_with_or_without_the_parent() {
         let mut worker = recording(&receiver, &redis, variables);
         let queue = Queue::new(&redis, "default");
         queue.enqueue(&[("url", sink.url("/ok")), ("traceparent", traceparent.to_owned())]);
-        queue.wait_until_drained(SOON);
+        queue.wait_until_drained(DEADLINE);
         assert_eq!(worker.stop().code(), Some(0));
         let of_job = receiver.spans().into_iter().filter(|span| span.name == "process default");
         of_job.map(|span| span.trace_id).collect::<Vec<_>>()
@@ -256,7 +255,7 @@ fn the_random_flag_of_a_producer_goes_on_to_the_destination() {
         ("tracestate", "a@@b=1,c=2".to_owned()),
     ];
     Queue::new(&redis, "default").enqueue(&fields);
-    let request = &sink.wait_for(1, SOON)[0];
+    let request = &sink.wait_for(1, DEADLINE)[0];
     let traceparent = request.header("traceparent").expect("the context goes on");
     assert!(traceparent.ends_with("-03"), "{traceparent}");
     assert_eq!(request.header("tracestate"), Some("a@@b=1,c=2"));

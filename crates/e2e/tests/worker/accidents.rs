@@ -8,9 +8,8 @@ use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::eventually;
+use e2e::wait::{DEADLINE, eventually};
 
-const SOON: Duration = Duration::from_secs(30);
 const BUILD: Build = Build::Otel;
 const JOBS: &str = "postrider:{default}:jobs";
 
@@ -18,12 +17,12 @@ const JOBS: &str = "postrider:{default}:jobs";
 fn a_job_whose_delivery_was_lost_on_the_way_is_taken_up_again() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let _worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "500ms"], &[]);
-    let consumer = eventually("a worker that has written its name", SOON, || {
+    let consumer = eventually("a worker that has written its name", DEADLINE, || {
         let consumers = redis.command(&["HKEYS", "postrider:{default}:workers"]);
         consumers.array().first().map(e2e::resp::Reply::text)
     });
     // Read in the worker's name, as if its reply were lost. The worker may be faster: then repeat.
-    eventually("a job that the worker does not know", SOON, || {
+    eventually("a job that the worker does not know", DEADLINE, || {
         let add = format!(
             "redis.call('XADD', KEYS[1], '*', 'url', '{}') \
              return redis.call('XREADGROUP', 'GROUP', 'postrider', ARGV[1], 'COUNT', 1, 'STREAMS', KEYS[1], '>')",
@@ -32,8 +31,8 @@ fn a_job_whose_delivery_was_lost_on_the_way_is_taken_up_again() {
         let read = redis.command(&["EVAL", &add, "1", JOBS, &consumer]);
         matches!(read, e2e::resp::Reply::Array(_)).then_some(())
     });
-    sink.wait_for(1, SOON);
-    Queue::new(&redis, "default").wait_until_drained(SOON);
+    sink.wait_for(1, DEADLINE);
+    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
 }
 
 #[test]
@@ -44,8 +43,8 @@ fn headers_beyond_number_are_malformed_and_the_next_job_runs() {
     let headers: Vec<String> = (0..40_000).map(|number| format!("\"x{number}\":\"\"")).collect();
     queue.enqueue(&[("url", sink.url("/ok")), ("headers", format!("{{{}}}", headers.join(",")))]);
     queue.enqueue(&[("url", sink.url("/ok"))]);
-    sink.wait_for(1, SOON);
-    queue.wait_until_drained(SOON);
+    sink.wait_for(1, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(queue.dead()[0].reason(), "malformed");
 }
 
@@ -58,11 +57,11 @@ fn a_worker_starts_and_drains_while_redis_is_full() {
     queue.enqueue(&[("url", sink.url("/status/410"))]);
     redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
     let _worker = Postrider::ready_worker(BUILD, &redis, &["--retry-base", "10ms"], &[]);
-    sink.wait_for_path("/flaky/1/full", 2, SOON);
-    eventually("nothing left", SOON, || (queue.depth() + queue.waiting() == 0).then_some(()));
+    sink.wait_for_path("/flaky/1/full", 2, DEADLINE);
+    eventually("nothing left", DEADLINE, || (queue.depth() + queue.waiting() == 0).then_some(()));
     // Some servers refuse a MULTI while they are full.
     redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(queue.dead().len(), 1);
 }
 
@@ -75,13 +74,13 @@ fn settlements_that_redis_refuses_bound_what_is_taken_in() {
         queue.enqueue(&[("url", sink.url("/status/404"))]);
     }
     let mut worker = Postrider::ready_worker(BUILD, &redis, &["--concurrency", "4"], &[]);
-    worker.wait_for_log("Redis refuses a command", SOON);
-    sink.wait_for(4, SOON);
+    worker.wait_for_log("Redis refuses a command", DEADLINE);
+    sink.wait_for(4, DEADLINE);
     assert!(queue.pending() <= 5, "{} jobs are in flight", queue.pending());
     assert!(!worker.log().iter().any(|line| line.contains("job dead-lettered")), "nothing is dead-lettered");
     redis.command(&["DEL", "postrider:{default}:dead"]);
-    eventually("all are dead-lettered", SOON, || (queue.dead().len() == 100).then_some(()));
-    queue.wait_until_drained(SOON);
+    eventually("all are dead-lettered", DEADLINE, || (queue.dead().len() == 100).then_some(()));
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(sink.requests().len(), 100, "each was sent once");
     let refusals = worker.log().iter().filter(|line| line.contains("Redis refuses")).count();
     assert_eq!(refusals, 1, "logged once");
@@ -95,10 +94,10 @@ fn a_missing_right_multiplies_nothing() {
     queue.enqueue(&[("url", sink.url("/status/410"))]);
     let url = redis.url().replace("redis://", "redis://worker:pw@");
     let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[("POSTRIDER_REDIS_URL", &url)]);
-    worker.wait_for_log("Redis refuses a command", SOON);
+    worker.wait_for_log("Redis refuses a command", DEADLINE);
     assert_eq!((queue.depth(), queue.dead().len()), (1, 0));
     redis.command(&["ACL", "SETUSER", "worker", "+xack"]);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(queue.dead().len(), 1);
 }
 
@@ -114,7 +113,7 @@ fn an_answer_of_success_is_one_though_its_body_breaks_off() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nbroken").expect("an answer");
     });
     let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
-    let output = Postrider::run(BUILD, &["send", "--redis-url", &redis.url(), &url, "--wait"], &[], SOON);
+    let output = Postrider::run(BUILD, &["send", "--redis-url", &redis.url(), &url, "--wait"], &[], DEADLINE);
     assert_eq!(output.code(), 0, "{output:?}");
     assert!(output.stdout.contains("done with 200 after 1 attempt"), "{output:?}");
     sink.join().expect("it answers");
@@ -128,8 +127,8 @@ fn a_made_up_job_id_overwrites_no_job_that_waits() {
     for path in ["/ok?one", "/ok?two"] {
         queue.enqueue(&[("url", sink.url(path).as_str()), ("delay_ms", "300"), ("_job_id", "7-7")]);
     }
-    sink.wait_for(2, SOON);
-    queue.wait_until_drained(SOON);
+    sink.wait_for(2, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(sink.requests_to("/ok?one").len(), 1);
 }
 
@@ -144,7 +143,7 @@ fn idle_queues_keep_no_slot_from_a_busy_one() {
     let began = std::time::Instant::now();
     for number in 1..=20 {
         queue.enqueue(&[("url", sink.url("/ok"))]);
-        sink.wait_for(number, SOON);
+        sink.wait_for(number, DEADLINE);
     }
     // Each job wakes its queue when it arrives. If one blocking read delayed them, a single one would take 5 s.
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());

@@ -1,19 +1,17 @@
 //! Destinations that ask for a client certificate: they accept only a job with the right secret.
 
-use std::time::Duration;
-
 use e2e::hostile::{Certificate, Hostile, Identity, Play};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::text_file::TextFile;
+use e2e::wait::DEADLINE;
 
 e2e::in_both_builds!(
     a_job_with_the_secret_is_delivered_and_one_without_is_not,
     a_certificate_and_a_key_that_do_not_belong_together_are_told_at_the_start,
 );
 
-const SOON: Duration = Duration::from_secs(30);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const SETTLED: &str = "[retry.default]\nmax_attempts = 1\n";
 
@@ -54,7 +52,7 @@ fn a_job_with_the_secret_is_delivered_and_one_without_is_not(build: Build) {
         let mut fields = vec![("url", url.as_str())];
         fields.extend(secret.map(|name| ("secret", name)));
         queue.enqueue(&fields);
-        queue.wait_until_drained(SOON);
+        queue.wait_until_drained(DEADLINE);
     }
     let dead = queue.dead();
     assert_eq!(
@@ -77,7 +75,7 @@ fn a_certificate_and_a_key_that_do_not_belong_together_are_told_at_the_start(bui
     let (text, _files) = settings(None, &[("fine", &bank.cert, &bank.key), ("bank", &bank.cert, &other.key)]);
     let (config, redis) = (TextFile::new(&text), RedisServer::start());
     let arguments = ["worker", "--config", config.path(), "--redis-url", &redis.url()];
-    let output = Postrider::run(build, &arguments, &[], SOON);
+    let output = Postrider::run(build, &arguments, &[], DEADLINE);
     assert_eq!(output.code(), 2, "{output:?}");
     // Lines count from 1, and the certificate is below the name.
     let line = text.lines().position(|line| line == "[secrets.bank]").expect("it was written") + 2;

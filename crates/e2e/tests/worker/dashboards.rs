@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use e2e::http_call::exchange;
 use e2e::process::{Build, Postrider};
@@ -14,7 +13,7 @@ use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::sources;
-use e2e::wait::eventually_or;
+use e2e::wait::{DEADLINE, eventually_or};
 use serde_json::Value;
 
 /// What Prometheus adds to a name, by its unit and kind.
@@ -198,8 +197,6 @@ fn the_alerts_and_the_rules_pass_their_tests() {
 /// What takes an accident to come into being; the names of these are held against the sources alone.
 const ACCIDENTS: [&str; 1] = ["postrider_flow_wait_duration_seconds_bucket"];
 
-const SOON: Duration = Duration::from_secs(30);
-
 #[test]
 fn every_metric_of_the_dashboard_and_the_alerts_is_scraped_from_a_worker() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
@@ -215,13 +212,13 @@ fn every_metric_of_the_dashboard_and_the_alerts_is_scraped_from_a_worker() {
     ];
     let arguments = ["--listen=127.0.0.1:0", "--max-attempts=2", "--retry-base=10ms", "--lease=1s"];
     let mut worker = Postrider::ready_worker(Build::Otel, &redis, &arguments, &environment);
-    let line = worker.wait_for_log("status listens on http://", SOON);
+    let line = worker.wait_for_log("status listens on http://", DEADLINE);
     let (_, address) = line.split_once("http://").expect("the line was looked for");
     let address = address.split('/').next().and_then(|address| address.parse().ok()).expect("an address");
     let recorded: Vec<String> = asked().into_keys().filter(|name| name.contains(':')).collect();
-    eventually_or("all metrics", SOON, || {
+    eventually_or("all metrics", DEADLINE, || {
         let answer =
-            exchange(address, "GET", "/metrics", &[], b"", SOON).map_err(|error| error.to_string())?;
+            exchange(address, "GET", "/metrics", &[], b"", DEADLINE).map_err(|error| error.to_string())?;
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         let scraped: BTreeSet<&str> = text
             .lines()

@@ -1,12 +1,10 @@
 //! Tests of jobs that cannot succeed: they are dead-lettered with a reason and their own bytes, in both builds.
 
-use std::time::Duration;
-
 use e2e::process::{Build, Postrider};
 use e2e::queue::{DeadLetter, Queue};
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::eventually;
+use e2e::wait::{DEADLINE, eventually};
 
 e2e::in_both_builds!(
     what_is_not_a_job_is_dead_lettered_as_it_came,
@@ -17,7 +15,6 @@ e2e::in_both_builds!(
     a_private_destination_is_refused_without_a_connection,
 );
 
-const SOON: Duration = Duration::from_secs(30);
 /// Jobs that are malformed, except their URL.
 const MALFORMED: &[&[(&str, &str)]] = &[
     &[("body", "there is no url")],
@@ -31,8 +28,8 @@ const MALFORMED: &[&[(&str, &str)]] = &[
 ];
 
 fn the_only_dead(queue: Queue<'_>) -> DeadLetter {
-    let dead = eventually("a dead letter", SOON, || queue.dead().pop());
-    queue.wait_until_drained(SOON);
+    let dead = eventually("a dead letter", DEADLINE, || queue.dead().pop());
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(queue.dead().len(), 1);
     dead
 }
@@ -47,8 +44,8 @@ fn what_is_not_a_job_is_dead_lettered_as_it_came(build: Build) {
     let job_ids: Vec<String> = MALFORMED.iter().map(|fields| queue.enqueue(fields)).collect();
     queue.enqueue(&[("url", sink.url("/ok"))]);
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
-    sink.wait_for(1, SOON);
-    queue.wait_until_drained(SOON);
+    sink.wait_for(1, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     let dead = queue.dead();
     assert_eq!(dead.len(), MALFORMED.len());
     for (fields, job_id) in MALFORMED.iter().zip(job_ids) {

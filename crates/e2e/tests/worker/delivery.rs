@@ -6,7 +6,7 @@ use e2e::process::{Build, Output, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::{RedisServer, on_path};
 use e2e::sink::Sink;
-use e2e::wait::eventually;
+use e2e::wait::{DEADLINE, eventually};
 use serde_json::json;
 
 e2e::in_both_builds!(
@@ -23,13 +23,12 @@ e2e::in_both_builds!(
     a_delayed_job_is_not_early,
 );
 
-const SOON: Duration = Duration::from_secs(30);
 const FAST_RETRY: [&str; 2] = ["--retry-base", "50ms"];
 
 fn send(build: Build, redis: &RedisServer, arguments: &[&str]) -> Output {
     let url = redis.url();
     let arguments = [&["send", "--redis-url", &url], arguments].concat();
-    Postrider::run(build, &arguments, &[], SOON)
+    Postrider::run(build, &arguments, &[], DEADLINE)
 }
 
 fn a_job_put_in_by_redis_cli_arrives_as_it_was_written(build: Build) {
@@ -50,13 +49,13 @@ fn a_job_put_in_by_redis_cli_arrives_as_it_was_written(build: Build) {
         b"body",
         body,
     ]);
-    let request = &sink.wait_for(1, SOON)[0];
+    let request = &sink.wait_for(1, DEADLINE)[0];
     assert_eq!((request.method.as_str(), request.path.as_str()), ("PUT", "/ok?a=b%20c"));
     assert_eq!(request.header("x-one"), Some("1"));
     let twice = request.headers.iter().filter(|(name, _)| name == "x-two").map(|(_, value)| value);
     assert_eq!(twice.collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(&request.body[..], body);
-    Queue::new(&redis, "default").wait_until_drained(SOON);
+    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
     assert_eq!(sink.requests().len(), 1);
 }
 
@@ -72,8 +71,8 @@ fn the_redis_cli_tool_is_a_producer(build: Build) {
         .args(["url", &sink.url("/ok"), "body", r#"{"hello":1}"#])
         .status();
     assert!(status.expect("redis-cli runs").success());
-    assert_eq!(&sink.wait_for(1, SOON)[0].body[..], br#"{"hello":1}"#);
-    Queue::new(&redis, "default").wait_until_drained(SOON);
+    assert_eq!(&sink.wait_for(1, DEADLINE)[0].body[..], br#"{"hello":1}"#);
+    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
 }
 
 fn a_job_without_a_method_is_a_post(build: Build) {
@@ -81,7 +80,7 @@ fn a_job_without_a_method_is_a_post(build: Build) {
     // Enqueued before there is a worker or a consumer group.
     Queue::new(&redis, "default").enqueue(&[("url", sink.url("/ok"))]);
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
-    let request = &sink.wait_for(1, SOON)[0];
+    let request = &sink.wait_for(1, DEADLINE)[0];
     assert_eq!((request.method.as_str(), request.body.len()), ("POST", 0));
 }
 
@@ -112,7 +111,7 @@ fn send_prints_the_job_id(build: Build) {
         redis.command(&["XRANGE", "postrider:{default}:jobs", "-", "+"]).array()[0].array()[0].text();
     assert_eq!(output.stdout.trim_end(), entry_id);
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
-    let request = &sink.wait_for(1, SOON)[0];
+    let request = &sink.wait_for(1, DEADLINE)[0];
     assert_eq!((request.method.as_str(), request.header("x-one")), ("PUT", Some("1")));
     assert_eq!(&request.body[..], b"hello");
 }
@@ -136,7 +135,7 @@ fn a_failed_job_is_tried_again_as_it_was(build: Build) {
         ("body", "hello"),
         ("headers", r#"{"A":"b"}"#),
     ]);
-    let requests = sink.wait_for(3, SOON);
+    let requests = sink.wait_for(3, DEADLINE);
     for request in &requests {
         assert_eq!((&request.body[..], request.header("a")), (b"hello".as_slice(), Some("b")));
     }
@@ -146,7 +145,7 @@ fn a_failed_job_is_tried_again_as_it_was(build: Build) {
     };
     assert_eq!(constant(1), constant(0), "all other headers stay the same");
     assert_eq!(constant(2), constant(0));
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!((sink.requests().len(), queue.dead().len()), (3, 0));
 }
 
@@ -158,8 +157,8 @@ fn two_jobs_with_one_id_are_two_jobs(build: Build) {
         let url = sink.url(&format!("/flaky/2/{name}"));
         queue.enqueue(&[("url", url.as_str()), ("label", "same"), ("body", name)]);
     }
-    sink.wait_for(6, SOON);
-    queue.wait_until_drained(SOON);
+    sink.wait_for(6, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     for name in ["a", "b"] {
         let bodies = sink.requests_to(&format!("/flaky/2/{name}")).into_iter().map(|request| request.body);
         assert_eq!(bodies.collect::<Vec<_>>(), [name, name, name]);
@@ -173,7 +172,7 @@ fn an_attempt_that_takes_too_long_is_a_failure(build: Build) {
     let _worker = Postrider::ready_worker(build, &redis, &FAST_RETRY, &[]);
     let url = sink.url("/hang");
     queue.enqueue(&[("url", url.as_str()), ("timeout_ms", "100"), ("max_attempts", "2")]);
-    let dead = eventually("a dead letter", SOON, || queue.dead().pop());
+    let dead = eventually("a dead letter", DEADLINE, || queue.dead().pop());
     assert_eq!(dead.reason(), "attempts");
     assert_eq!(sink.requests().len(), 2);
 }
@@ -186,7 +185,7 @@ fn many_jobs_leave_nothing_behind(build: Build) {
     for number in 0..JOBS {
         queue.enqueue(&[("url", sink.url("/ok")), ("body", number.to_string())]);
     }
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     let mut bodies: Vec<usize> = sink
         .requests()
         .iter()
@@ -203,8 +202,8 @@ fn a_delayed_job_is_not_early(build: Build) {
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
     let before = Instant::now();
     queue.enqueue(&[("url", sink.url("/ok")), ("delay_ms", "700".to_owned())]);
-    let arrived = sink.wait_for(1, SOON)[0].arrived;
+    let arrived = sink.wait_for(1, DEADLINE)[0].arrived;
     // An entry id is cut to milliseconds.
     assert!(arrived - before >= Duration::from_millis(699), "{:?}", arrived - before);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
 }

@@ -10,14 +10,13 @@ use e2e::redis::{RedisServer, free_port};
 use e2e::resp::Reply;
 use e2e::sink::Sink;
 use e2e::text_file::TextFile;
-use e2e::wait::{eventually, eventually_or};
+use e2e::wait::{DEADLINE, eventually, eventually_or};
 
-const SOON: Duration = Duration::from_secs(40);
 const BUILD: Build = Build::Otel;
 
 fn send(url: &str, arguments: &[&str]) -> Output {
     let arguments = [&["send", "--redis-url", url], arguments].concat();
-    Postrider::run(BUILD, &arguments, &[], SOON)
+    Postrider::run(BUILD, &arguments, &[], DEADLINE)
 }
 
 /// A delivered, a retried and a dead job, each sent and waited for over this URL.
@@ -61,9 +60,9 @@ fn the_shards_of_a_queue_spread_over_a_cluster() {
         let output = send(&url, &[&sink.url(&format!("/flaky/1/{job}"))]);
         assert_eq!(output.code(), 0, "{output:?}");
     }
-    sink.wait_for(80, SOON);
+    sink.wait_for(80, DEADLINE);
     let held = || nodes.iter().map(jobs_on).sum::<i64>();
-    eventually("nothing left on any node", SOON, || (held() == 0).then_some(()));
+    eventually("nothing left on any node", DEADLINE, || (held() == 0).then_some(()));
     let used = nodes.iter().filter(|node| streams_on(node) > 0).count();
     assert!(used >= 2, "the shards lie on {used} of 3 nodes");
     assert!(worker.stop().success());
@@ -86,9 +85,9 @@ fn a_flow_is_limited_and_its_jobs_held_in_a_cluster() {
         let flow = ["a", "b", "c"][job % 3];
         queue.enqueue(&[("url", sink.url(&format!("/slow/20?{flow}")).as_str()), ("flow", flow)]);
     }
-    let table = Postrider::run(BUILD, &["flows", "--json"], &environment, SOON);
+    let table = Postrider::run(BUILD, &["flows", "--json"], &environment, DEADLINE);
     assert_eq!(table.code(), 0, "{table:?}");
-    let requests = sink.wait_for(JOBS, SOON);
+    let requests = sink.wait_for(JOBS, DEADLINE);
     let of = |path: &str| requests.iter().filter(|request| request.path == path).collect::<Vec<_>>();
     for path in ["/slow/20?a", "/slow/20?b", "/slow/20?c"] {
         let of = of(path);
@@ -96,7 +95,7 @@ fn a_flow_is_limited_and_its_jobs_held_in_a_cluster() {
         let took = of[of.len() - 1].arrived - of[0].arrived;
         assert!(took >= Duration::from_millis(200), "{path}: {took:?}");
     }
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     let shared = |node: &RedisServer| node.command(&["KEYS", "postrider:flow:*"]).array().len();
     assert_eq!(nodes.iter().map(shared).sum::<usize>(), 3);
     for worker in &mut workers {
@@ -148,14 +147,14 @@ fn a_worker_survives_a_failover_by_sentinel_without_a_restart() {
     let sink = Sink::start();
     let mut primary = RedisServer::start();
     let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
-    eventually("a replica in step", SOON, || {
+    eventually("a replica in step", DEADLINE, || {
         primary.command(&["INFO", "replication"]).text().contains("state=online").then_some(())
     });
     let folder = tempfile::tempdir().expect("a folder");
     let (_sentinel, port) = sentinel(folder.path(), primary.port);
     let url = format!("redis-sentinel://127.0.0.1:{port}/0?sentinelServiceName=rig");
     let ask = |what: &[&str]| e2e::resp::Connection::open(port).and_then(|mut open| open.command(what));
-    eventually("a sentinel that knows the replica", SOON, || {
+    eventually("a sentinel that knows the replica", DEADLINE, || {
         let replicas = ask(&["SENTINEL", "REPLICAS", "rig"]).ok()?;
         matches!(replicas, e2e::resp::Reply::Array(known) if known.len() == 1).then_some(())
     });
@@ -163,12 +162,12 @@ fn a_worker_survives_a_failover_by_sentinel_without_a_restart() {
     let mut worker = Postrider::ready_worker(BUILD, &replica, &["--lease", "1s"], &environment);
     assert_eq!(send(&url, &[&sink.url("/ok"), "--wait"]).code(), 0);
     primary.kill();
-    eventually("a new primary", SOON, || {
+    eventually("a new primary", DEADLINE, || {
         replica.command(&["INFO", "replication"]).text().contains("role:master").then_some(())
     });
     Queue::new(&replica, "default").enqueue(&[("url", sink.url("/ok?after"))]);
-    sink.wait_for_path("/ok?after", 1, SOON);
-    Queue::new(&replica, "default").wait_until_drained(SOON);
+    sink.wait_for_path("/ok?after", 1, DEADLINE);
+    Queue::new(&replica, "default").wait_until_drained(DEADLINE);
     let lines = worker.log().len();
     assert!(lines < 20, "{lines} lines:\n{}", worker.log().join("\n"));
     assert!(worker.stop().success());
@@ -191,15 +190,15 @@ fn jobs_in_hand_survive_the_migration_of_their_slot() {
             drop(Queue::new(from, "default").enqueue(&[("url", sink.url(&format!("{path}?{job}")))]))
         });
     }
-    sink.wait_for(10, SOON);
+    sink.wait_for(10, DEADLINE);
     let slot = slot.to_string();
     let id = |node: &RedisServer| node.command(&["CLUSTER", "MYID"]).text();
     to.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &id(from)]);
     from.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &id(to)]);
     let port = to.port.to_string();
     from.command(&["MIGRATE", "127.0.0.1", &port, jobs, "0", "5000"]);
-    sink.wait_for_path("/slow/1500?4", 1, SOON);
-    eventually("a slot without keys", SOON, || {
+    sink.wait_for_path("/slow/1500?4", 1, DEADLINE);
+    eventually("a slot without keys", DEADLINE, || {
         let keys = from.command(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]);
         let keys: Vec<String> = keys.array().iter().map(|key| key.text()).collect();
         for key in &keys {
@@ -211,10 +210,10 @@ fn jobs_in_hand_survive_the_migration_of_their_slot() {
         node.command(&["CLUSTER", "SETSLOT", &slot, "NODE", &id(to)]);
     }
     let queue = Queue::new(to, "default");
-    eventually_or("an empty queue", SOON, || {
+    eventually_or("an empty queue", DEADLINE, || {
         queue.drained().map_err(|left| format!("{left}\n{}", worker.log().join("\n")))
     });
-    eventually("the dead letters", SOON, || (queue.dead().len() == 5).then_some(()));
+    eventually("the dead letters", DEADLINE, || (queue.dead().len() == 5).then_some(()));
     for job in 0..5 {
         assert!(!sink.requests_to(&format!("/slow/1500?{job}")).is_empty());
         assert!(!sink.requests_to(&format!("/flaky/3/moved?{job}")).is_empty());
@@ -228,19 +227,19 @@ fn replica_of(nodes: &[RedisServer], home: usize) -> RedisServer {
     nodes[home].command(&["CLUSTER", "MEET", "127.0.0.1", &replica.port.to_string()]);
     let id = nodes[home].command(&["CLUSTER", "MYID"]).text();
     // Logged once: some servers restart their iteration each time.
-    eventually_or("the replica knows the node", SOON, || {
+    eventually_or("the replica knows the node", DEADLINE, || {
         match replica.command(&["CLUSTER", "REPLICATE", &id]) {
             Reply::Error(error) => Err(error),
             _ => Ok(()),
         }
     });
-    eventually("the replica replicates", SOON, || {
+    eventually("the replica replicates", DEADLINE, || {
         let info = replica.command(&["INFO", "replication"]).text();
         (info.contains("role:slave") && info.contains("master_link_status:up")).then_some(())
     });
     for node in nodes.iter().chain([&replica]) {
         // A node that does not know the replica would not follow it.
-        eventually("a cluster of four", SOON, || {
+        eventually("a cluster of four", DEADLINE, || {
             let info = node.command(&["CLUSTER", "INFO"]).text();
             (info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:4")).then_some(())
         });
@@ -276,14 +275,14 @@ fn jobs_survive_the_death_of_their_node() {
         queue.enqueue(&[("url", sink.url(&format!("{path}?{job}")))]);
     }
     replicated(&nodes[home]);
-    sink.wait_for(5, SOON);
+    sink.wait_for(5, DEADLINE);
     nodes[home].kill();
     replica.command(&["CLUSTER", "FAILOVER", "TAKEOVER"]);
-    eventually("the replica is the primary", SOON, || {
+    eventually("the replica is the primary", DEADLINE, || {
         replica.command(&["INFO", "replication"]).text().contains("role:master").then_some(())
     });
     let queue = Queue::new(&replica, "default");
-    eventually_or("an empty queue", SOON, || {
+    eventually_or("an empty queue", DEADLINE, || {
         queue.drained().map_err(|left| format!("{left}\n{}", worker.log().join("\n")))
     });
     let paths: Vec<String> = sink.requests().into_iter().map(|request| request.path).collect();

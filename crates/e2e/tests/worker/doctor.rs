@@ -7,6 +7,7 @@ use e2e::queue::Queue;
 use e2e::redis::{RedisServer, free_port};
 use e2e::sink::Sink;
 use e2e::text_file::TextFile;
+use e2e::wait::DEADLINE;
 
 e2e::in_both_builds!(
     a_server_that_is_fit_is_told_so,
@@ -22,8 +23,6 @@ e2e::in_both_builds!(
     jobs_that_stand_nowhere_are_named_and_found_by_a_worker,
 );
 
-const SOON: Duration = Duration::from_secs(30);
-
 /// The list in `docs/operating.md`.
 const WORKER: &str = "+ping +time +eval +evalsha +xadd +xreadgroup +xack +xdel +xclaim +xpending +xrange +xtrim +xlen \
                       +xgroup|create +xgroup|delconsumer +xinfo|groups +hget +hmget +hset +hdel +hgetall +hlen +hexists +zadd +zrem +zrange \
@@ -34,7 +33,7 @@ const TOOLS: &str = "+scan +info +config|get +xrevrange +xinfo|stream +xinfo|con
 /// The exit code, and `LEVEL CHECK` of each finding that is not ok.
 fn doctor(build: Build, url: &str, environment: &[(&str, &str)]) -> (i32, Vec<String>) {
     let environment = [&[("POSTRIDER_REDIS_URL", url)], environment].concat();
-    let output = Postrider::run(build, &["doctor", "--json"], &environment, SOON);
+    let output = Postrider::run(build, &["doctor", "--json"], &environment, DEADLINE);
     let answer = output.json();
     let findings = answer["findings"].as_array().expect("a list").iter();
     let bad = findings.filter(|finding| finding["level"] != "ok").map(|finding| {
@@ -58,7 +57,7 @@ fn user(redis: &RedisServer, rights: &[&str]) -> String {
 fn a_server_that_is_fit_is_told_so(build: Build) {
     let redis = durable(&[]);
     assert_eq!(doctor(build, &redis.url(), &[]), (0, vec![]));
-    let text = Postrider::run(build, &["doctor", "--redis-url", &redis.url()], &[], SOON).stdout;
+    let text = Postrider::run(build, &["doctor", "--redis-url", &redis.url()], &[], DEADLINE).stdout;
     assert!(text.contains("0 errors, 0 warnings"), "{text}");
 }
 
@@ -107,10 +106,10 @@ fn the_least_rights_are_enough(build: Build) {
     for path in ["/flaky/2/x", "/status/410"] {
         let send = ["send", "POST", &sink.url(path), "--wait", "--redis-url", &url];
         let expected = if path == "/status/410" { 1 } else { 0 };
-        let output = Postrider::run(build, &send, &[], SOON);
+        let output = Postrider::run(build, &send, &[], DEADLINE);
         assert_eq!(output.code(), expected, "{output:?}\n{}", worker.log().join("\n"));
     }
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!((queue.dead().len(), worker.stop().code()), (1, Some(0)));
     let log = worker.log().join("\n");
     assert!(!log.contains("NOPERM"), "{log}");
@@ -124,7 +123,7 @@ fn the_least_rights_are_enough(build: Build) {
         &["dead", "list"],
         &["dead", "replay", "--all", "--yes"],
     ] {
-        let output = Postrider::run(build, command, &[("POSTRIDER_REDIS_URL", &url)], SOON);
+        let output = Postrider::run(build, command, &[("POSTRIDER_REDIS_URL", &url)], DEADLINE);
         assert_eq!((output.code(), output.stderr.contains("NOPERM")), (0, false), "{output:?}");
     }
     assert_eq!((queue.depth(), queue.dead().len()), (1, 0));
@@ -178,8 +177,8 @@ fn jobs_that_stand_nowhere_are_named_and_found_by_a_worker(build: Build) {
     assert_eq!(doctor(build, &redis.url(), &[]), (0, vec!["warn schedule".to_owned()]));
     let limited = user(&redis, &[WORKER]);
     let mut worker = Postrider::ready_worker(build, &redis, &[], &[("POSTRIDER_REDIS_URL", &limited)]);
-    worker.wait_for_log("requeued orphaned jobs", SOON);
-    sink.wait_for(3, SOON);
-    queue.wait_until_drained(SOON);
+    worker.wait_for_log("requeued orphaned jobs", DEADLINE);
+    sink.wait_for(3, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(worker.stop().code(), Some(0));
 }

@@ -2,13 +2,13 @@
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
-use std::time::Duration;
 
 use e2e::process::{Build, Postrider};
 use e2e::queue::{DeadLetter, Queue};
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::text_file::TextFile;
+use e2e::wait::DEADLINE;
 
 e2e::in_both_builds!(
     what_is_not_public_is_refused_in_every_form,
@@ -18,8 +18,6 @@ e2e::in_both_builds!(
     a_wrong_rule_is_told_with_its_line,
     a_rule_that_opens_metadata_services_is_warned_of,
 );
-
-const SOON: Duration = Duration::from_secs(30);
 
 /// Hosts of URLs that no job may reach, and how `_error` begins.
 const FORBIDDEN: &[(&str, &str)] = &[
@@ -106,8 +104,8 @@ impl Trap {
 fn refused(worker: &mut Postrider, queue: Queue<'_>, sink: &Sink, urls: &[String]) -> Vec<DeadLetter> {
     let job_ids: Vec<String> = urls.iter().map(|url| queue.enqueue(&[("url", url)])).collect();
     queue.enqueue(&[("url", sink.url("/next"))]);
-    sink.wait_for_path("/next", 1, SOON);
-    queue.wait_until_drained(SOON);
+    sink.wait_for_path("/next", 1, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     let dead = queue.dead();
     assert_eq!(dead.len(), urls.len(), "{dead:#?}");
     let letters = urls.iter().zip(job_ids).map(|(url, job_id)| {
@@ -116,7 +114,7 @@ fn refused(worker: &mut Postrider, queue: Queue<'_>, sink: &Sink, urls: &[String
         assert_eq!((letter.reason().as_str(), letter.field("_job_id")), ("refused", Some(job_id)), "{url}");
         assert_eq!(letter.field("_attempt").as_deref(), Some("0"), "no attempt was made: {letter:?}");
         let entry = letter.field("_job_id").unwrap_or_default();
-        let line = worker.wait_for_log(&entry, SOON);
+        let line = worker.wait_for_log(&entry, DEADLINE);
         assert!(line.contains("job dead-lettered") && line.contains(&error(&letter)), "{line}");
         letter
     });
@@ -199,8 +197,8 @@ fn an_allowed_address_is_reached_by_every_spelling(build: Build) {
     for (number, host) in hosts.iter().enumerate() {
         queue.enqueue(&[("url", format!("http://{host}:{port}/{number}"))]);
     }
-    sink.wait_for(hosts.len(), SOON);
-    queue.wait_until_drained(SOON);
+    sink.wait_for(hosts.len(), DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(queue.dead().len(), 0, "{:#?}", queue.dead());
     for (number, host) in hosts.iter().enumerate() {
         assert_eq!(sink.requests_to(&format!("/{number}")).len(), 1, "{host}");
@@ -220,8 +218,8 @@ fn a_redirect_to_a_metadata_service_is_not_followed(build: Build) {
         queue.enqueue(&[("url", sink.url(path))]);
     }
     queue.enqueue(&[("url", sink.url("/next"))]);
-    sink.wait_for_path("/next", 1, SOON);
-    queue.wait_until_drained(SOON);
+    sink.wait_for_path("/next", 1, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     trap.assert_untouched();
     let dead = queue.dead();
     assert_eq!(dead.len(), paths.len(), "{dead:#?}");
@@ -236,12 +234,12 @@ fn a_redirect_to_a_metadata_service_is_not_followed(build: Build) {
 fn a_wrong_rule_is_told_with_its_line(build: Build) {
     let text = "[egress]\nallow = [\"10.0.0.0/99\"]\nports = [0]\nschemes = [\"ftp\"]\nonly = []\n";
     let config = TextFile::new(text);
-    let output = Postrider::run(build, &["worker", "--config", config.path()], &[], SOON);
+    let output = Postrider::run(build, &["worker", "--config", config.path()], &[], DEADLINE);
     assert_eq!(output.code(), 2, "{output:?}");
     for part in ["line 2: `allow`: `10.0.0.0/99` is not a rule", "line 3: ", "line 4: ", "line 5: "] {
         assert!(output.stderr.contains(part), "{part}: {}", output.stderr);
     }
-    let output = Postrider::run(build, &["worker", "--egress-allow", "10.0.0.0/99"], &[], SOON);
+    let output = Postrider::run(build, &["worker", "--egress-allow", "10.0.0.0/99"], &[], DEADLINE);
     assert_eq!(output.code(), 2, "{output:?}");
     assert!(output.stderr.contains("`10.0.0.0/99` is not a rule"), "{}", output.stderr);
 }

@@ -8,7 +8,7 @@ use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::{Sink, SinkRequest};
 use e2e::text_file::TextFile;
-use e2e::wait::{eventually, eventually_or};
+use e2e::wait::{DEADLINE, eventually, eventually_or};
 
 e2e::in_both_builds!(
     a_destination_that_hangs_holds_few_slots,
@@ -23,7 +23,6 @@ e2e::in_both_builds!(
     a_long_stream_does_not_go_by_way_of_the_held,
 );
 
-const SOON: Duration = Duration::from_secs(60);
 const FAST: [&str; 6] = ["--lease", "1s", "--retry-base", "50ms", "--retry-cap", "1s"];
 
 fn configured(build: Build, redis: &RedisServer, config: &TextFile, more: &[&str]) -> Postrider {
@@ -53,10 +52,10 @@ fn a_destination_that_hangs_holds_few_slots(build: Build) {
     let arguments = ["--concurrency", "16", "--timeout", "20s", "--shutdown-timeout", "0s"];
     let mut worker = Postrider::ready_worker(build, &redis, &[&FAST[..], &arguments].concat(), &[]);
     let began = Instant::now();
-    good.wait_for(JOBS, SOON);
+    good.wait_for(JOBS, DEADLINE);
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     assert!(dead.requests().len() <= 5, "{} requests hang", dead.requests().len());
-    eventually_or("the rest is held", SOON, || match queue.held() {
+    eventually_or("the rest is held", DEADLINE, || match queue.held() {
         held if held >= JOBS as i64 - 5 => Ok(()),
         held => Err(held),
     });
@@ -75,15 +74,15 @@ fn a_breaker_opens_and_its_jobs_wait_at_no_cost_of_an_attempt(build: Build) {
     for number in 0..JOBS {
         queue.enqueue(&[("url", format!("{url}/?{number}"))]);
     }
-    worker.wait_for_log("the destination does not answer", SOON);
-    eventually("its jobs are held", SOON, || (queue.held() >= JOBS as i64 - 10).then_some(()));
+    worker.wait_for_log("the destination does not answer", DEADLINE);
+    eventually("its jobs are held", DEADLINE, || (queue.held() >= JOBS as i64 - 10).then_some(()));
     // One trial after each pause, of at least 225 ms and then 450 ms.
     let (began, before) = (Instant::now(), down.struck());
-    down.wait_for_strike(before + 3, SOON);
+    down.wait_for_strike(before + 3, DEADLINE);
     assert!(began.elapsed() > Duration::from_millis(900), "four trials in {:?}", began.elapsed());
     down.set(Mode::Pass);
-    worker.wait_for_log("the destination answers again", SOON);
-    queue.wait_until_drained(SOON);
+    worker.wait_for_log("the destination answers again", DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
     assert_eq!(worker.stop().code(), Some(0));
 }
@@ -97,11 +96,11 @@ fn concurrency_is_limited_over_all_workers(build: Build) {
     for _ in 0..JOBS {
         queue.enqueue(&[("url", sink.url("/slow/100").as_str()), ("flow", "orders")]);
     }
-    let requests = sink.wait_for(JOBS, SOON);
+    let requests = sink.wait_for(JOBS, DEADLINE);
     // Each request takes at least 100 ms.
     let at_once = most_within(&requests, Duration::from_millis(100));
     assert!((2..=3).contains(&at_once), "{at_once} at once");
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
 }
 
@@ -116,12 +115,12 @@ fn a_rate_is_limited_over_all_workers(build: Build) {
     for number in 0..JOBS {
         queue.enqueue(&[("url", sink.url(&format!("/ok?{number:03}")))]);
     }
-    let requests = sink.wait_for(JOBS, SOON);
+    let requests = sink.wait_for(JOBS, DEADLINE);
     let (first, last) = (requests[0].arrived, requests[JOBS - 1].arrived);
     // 10 at once, and the other 40 at 20 a second.
     assert!(last - first >= Duration::from_millis(1800), "{:?}", last - first);
     assert!(most_within(&requests, Duration::from_secs(1)) <= 10 + 20 + 2);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
 }
 
@@ -135,12 +134,12 @@ fn held_jobs_outlive_their_worker(build: Build) {
     for number in 0..JOBS {
         queue.enqueue(&[("url", format!("{url}/?{number}")), ("max_attempts", "100".to_owned())]);
     }
-    first.wait_for_log("the destination does not answer", SOON);
-    eventually("jobs are held", SOON, || (queue.held() > 0).then_some(()));
+    first.wait_for_log("the destination does not answer", DEADLINE);
+    eventually("jobs are held", DEADLINE, || (queue.held() > 0).then_some(()));
     first.kill();
     down.set(Mode::Pass);
     let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
 }
 
@@ -155,7 +154,7 @@ fn held_jobs_expire(build: Build) {
     for number in 0..JOBS {
         queue.enqueue(&[("url", format!("{url}/?{number}"))]);
     }
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     let reasons: Vec<String> = queue.dead().iter().map(|letter| letter.reason()).collect();
     assert_eq!(reasons, vec!["expired"; JOBS]);
     assert_eq!(sink.requests().len(), 0);
@@ -175,12 +174,12 @@ fn a_trial_passes_a_limit_of_concurrency(build: Build) {
     for number in 0..JOBS {
         queue.enqueue(&[("url", format!("{url}/?{number}"))]);
     }
-    worker.wait_for_log("the destination does not answer", SOON);
+    worker.wait_for_log("the destination does not answer", DEADLINE);
     // Trials are made one after another, and none is lost for half a minute.
     down.wait_for_strike(down.struck() + 4, Duration::from_secs(20));
     down.set(Mode::Pass);
     worker.wait_for_log("the destination answers again", Duration::from_secs(20));
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
 }
 
@@ -199,15 +198,15 @@ fn nothing_is_left_of_a_flow(build: Build) {
         queue.enqueue(&[("url", format!("{url}/?{number}"))]);
         queue.enqueue(&[("url", sink.url("/ok").as_str()), ("flow", "orders")]);
     }
-    worker.wait_for_log("the destination does not answer", SOON);
-    eventually("jobs are held", SOON, || (queue.held() > 0).then_some(()));
+    worker.wait_for_log("the destination does not answer", DEADLINE);
+    eventually("jobs are held", DEADLINE, || (queue.held() > 0).then_some(()));
     down.set(Mode::Pass);
-    sink.wait_for(2 * JOBS, SOON);
-    queue.wait_until_drained(SOON);
+    sink.wait_for(2 * JOBS, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     let keys = |pattern: &str| -> Vec<String> {
         redis.command(&["KEYS", pattern]).array().iter().map(|key| key.text()).collect()
     };
-    eventually_or("no flow holds jobs back", SOON, || match keys("postrider:{default}:flow*") {
+    eventually_or("no flow holds jobs back", DEADLINE, || match keys("postrider:{default}:flow*") {
         left if left.is_empty() => Ok(()),
         left => Err(left.join(" ")),
     });
@@ -232,11 +231,11 @@ fn a_refusal_of_redis_keeps_no_slot(build: Build) {
         queue.enqueue(&[("url", sink.url("/ok?limited").as_str()), ("flow", "orders")]);
     }
     queue.enqueue(&[("url", sink.url("/ok?other"))]);
-    sink.wait_for_path("/ok?other", 1, SOON);
-    eventually("all are held", SOON, || (queue.held() == JOBS as i64).then_some(()));
+    sink.wait_for_path("/ok?other", 1, DEADLINE);
+    eventually("all are held", DEADLINE, || (queue.held() == JOBS as i64).then_some(()));
     assert_eq!(sink.requests().len(), 1);
     redis.command(&["DEL", &key]);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(sink.requests().len(), JOBS + 1);
     let told = worker.log().iter().filter(|line| line.contains("WRONGTYPE")).count();
     assert_eq!(told, 1, "{}", worker.log().join("\n"));
@@ -252,7 +251,7 @@ fn a_flow_key_has_a_length() {
         queue.enqueue(&[("url", sink.url("/ok").as_str()), ("flow", flow)]);
     }
     queue.enqueue(&[("url", sink.url("/ok").as_str()), ("flow", &"é".repeat(100))]);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     let errors: Vec<_> = queue.dead().iter().filter_map(|letter| letter.field("_error")).collect();
     assert_eq!(errors, vec!["field `flow` must be 1 to 256 bytes"; 2]);
     assert_eq!(sink.requests().len(), 1);
@@ -283,8 +282,8 @@ fn a_long_stream_does_not_go_by_way_of_the_held(build: Build) {
     };
     let before = written();
     let mut worker = Postrider::ready_worker(build, &redis, &FAST, &[]);
-    sink.wait_for(JOBS + HELD, SOON);
-    queue.wait_until_drained(SOON);
+    sink.wait_for(JOBS + HELD, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     // To hold a job takes two.
     let held = (written() - before) / 2;
     assert!(held < JOBS / 4, "{held} of {JOBS} jobs were held");

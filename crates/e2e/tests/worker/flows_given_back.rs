@@ -8,15 +8,13 @@ use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::text_file::TextFile;
-use e2e::wait::eventually;
+use e2e::wait::{DEADLINE, eventually};
 
 e2e::in_both_builds!(
     jobs_that_expire_while_they_wait_do_not_keep_their_flow_closed,
     jobs_that_expire_while_they_wait_use_no_tokens,
     a_trial_that_is_refused_is_another_jobs,
 );
-
-const SOON: Duration = Duration::from_secs(60);
 
 fn configured(build: Build, redis: &RedisServer, config: &TextFile, more: &[&str]) -> Postrider {
     let arguments = ["--config", config.path(), "--retry-base", "50ms"];
@@ -30,7 +28,7 @@ fn unix_millis(from_now: Duration) -> String {
 }
 
 fn wait_until(time: Instant) {
-    eventually("the time has come", SOON, || (Instant::now() >= time).then_some(()));
+    eventually("the time has come", DEADLINE, || (Instant::now() >= time).then_some(()));
 }
 
 /// The breaker's trial must go to a job that can be sent, and not be lost with jobs that cannot.
@@ -51,8 +49,8 @@ fn jobs_that_expire_while_they_wait_do_not_keep_their_flow_closed(build: Build) 
     for number in 0..JOBS {
         queue.enqueue(&[("url", format!("{url}/late?{number}"))]);
     }
-    worker.wait_for_log("the destination does not answer", SOON);
-    eventually("its jobs are held", SOON, || (queue.held() >= JOBS as i64).then_some(()));
+    worker.wait_for_log("the destination does not answer", DEADLINE);
+    eventually("its jobs are held", DEADLINE, || (queue.held() >= JOBS as i64).then_some(()));
     wait_until(began + life);
     down.set(Mode::Pass);
     worker.wait_for_log("the destination answers again", Duration::from_secs(20));
@@ -77,11 +75,11 @@ fn jobs_that_expire_while_they_wait_use_no_tokens(build: Build) {
         queue.enqueue(&[("url", url.as_str()), ("flow", "orders"), ("expires_at", &expires)]);
     }
     queue.enqueue(&[("url", sink.url("/late").as_str()), ("flow", "orders")]);
-    eventually("they are held", SOON, || (queue.held() >= EXPIRE as i64 - 3).then_some(()));
+    eventually("they are held", DEADLINE, || (queue.held() >= EXPIRE as i64 - 3).then_some(()));
     wait_until(began + life);
     // With a token for each of them it would take a minute and a half.
     sink.wait_for_path("/late", 1, Duration::from_secs(30));
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert!(sink.requests().len() <= 5, "the rate is kept: {}", sink.requests().len());
     assert_eq!(queue.dead().len() + sink.requests().len(), EXPIRE + 1);
 }
@@ -97,7 +95,7 @@ fn a_trial_that_is_refused_is_another_jobs(build: Build) {
     );
     let mut worker = configured(build, &redis, &config, &["--concurrency", "4", "--max-attempts", "100"]);
     queue.enqueue(&[("url", url.as_str()), ("flow", "customer"), ("max_attempts", "2")]);
-    worker.wait_for_log("the destination does not answer", SOON);
+    worker.wait_for_log("the destination does not answer", DEADLINE);
     for _ in 0..JOBS {
         queue.enqueue(&[("url", "http://10.0.0.1/"), ("flow", "customer")]);
     }
@@ -120,14 +118,14 @@ fn a_limit_of_concurrency_is_kept_while_a_worker_ends() {
         queue.enqueue(&[("url", url.as_str()), ("flow", "orders")]);
     }
     let mut first = configured(Build::Otel, &redis, &config, &["--shutdown-timeout", "60s"]);
-    eventually("the limit is reached", SOON, || (sink.connections() == MOST).then_some(()));
+    eventually("the limit is reached", DEADLINE, || (sink.connections() == MOST).then_some(()));
     let began = Instant::now();
     let _second = configured(Build::Otel, &redis, &config, &[]);
     first.signal(Signal::SIGTERM);
     // Reported attempts count for 15 s, which is less than they take.
-    assert_eq!(first.wait_exit(SOON).code(), Some(0));
+    assert_eq!(first.wait_exit(DEADLINE).code(), Some(0));
     assert!(began.elapsed() > Duration::from_secs(15), "the attempts took long enough to be forgotten");
-    let requests = sink.wait_for(2 * MOST, SOON);
+    let requests = sink.wait_for(2 * MOST, DEADLINE);
     let end = requests.iter().map(|request| request.arrived).min().expect("there are some");
     let early = requests.iter().filter(|request| request.arrived < end + Duration::from_secs(20)).count();
     assert_eq!(early, MOST, "the flow's limit");

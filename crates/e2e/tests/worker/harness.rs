@@ -7,12 +7,10 @@ use e2e::http_call::{Answer, exchange};
 use e2e::redis::RedisServer;
 use e2e::resp::Reply;
 use e2e::sink::{RawSink, Sink};
-use e2e::wait::{eventually, eventually_or};
-
-const SOON: Duration = Duration::from_secs(10);
+use e2e::wait::{DEADLINE, eventually, eventually_or};
 
 fn post(sink: &Sink, path: &str, body: &str) -> Answer {
-    exchange(sink.address(), "POST", path, &[("X-Test", "1")], body.as_bytes(), SOON).expect("an answer")
+    exchange(sink.address(), "POST", path, &[("X-Test", "1")], body.as_bytes(), DEADLINE).expect("an answer")
 }
 
 #[test]
@@ -30,7 +28,7 @@ fn the_sink_answers_as_the_path_says() {
 fn the_sink_records_what_came() {
     let sink = Sink::start();
     post(&sink, "/ok?a=b", "hello");
-    let request = &sink.wait_for(1, SOON)[0];
+    let request = &sink.wait_for(1, DEADLINE)[0];
     assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/ok?a=b"));
     assert_eq!(request.header("x-test"), Some("1"));
     assert_eq!(&request.body[..], b"hello");
@@ -51,7 +49,7 @@ fn a_hanging_path_records_the_request_and_does_not_answer() {
     let sink = Sink::start();
     let answer = exchange(sink.address(), "GET", "/hang", &[], b"", Duration::from_millis(200));
     assert!(answer.is_err());
-    assert_eq!(sink.wait_for_path("/hang", 1, SOON).len(), 1);
+    assert_eq!(sink.wait_for_path("/hang", 1, DEADLINE).len(), 1);
 }
 
 #[test]
@@ -63,7 +61,7 @@ fn the_raw_sink_keeps_every_byte() {
     let host = sink.address();
     let head =
         format!("POST /x HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nX-CaSe:  y\r\ncontent-length: 2");
-    assert_eq!(sink.wait_for(1, SOON), [[head.as_bytes(), b"\r\n\r\n\x00\xff"].concat()]);
+    assert_eq!(sink.wait_for(1, DEADLINE), [[head.as_bytes(), b"\r\n\r\n\x00\xff"].concat()]);
 }
 
 #[test]
@@ -100,7 +98,7 @@ fn a_dropped_redis_server_is_gone() {
 #[test]
 fn a_wait_ends_with_the_first_answer() {
     let mut tries = 0;
-    let answer = eventually("three tries", SOON, || {
+    let answer = eventually("three tries", DEADLINE, || {
         tries += 1;
         (tries == 3).then_some("done")
     });

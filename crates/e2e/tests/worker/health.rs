@@ -1,10 +1,8 @@
 //! Tests of `postrider health` against a running worker, in both builds.
 
-use std::time::Duration;
-
 use e2e::process::{Build, Output, Postrider};
 use e2e::redis::RedisServer;
-use e2e::wait::eventually_or;
+use e2e::wait::{DEADLINE, eventually_or};
 
 e2e::in_both_builds!(
     a_worker_is_ready_while_it_has_redis_and_alive_all_the_same,
@@ -12,17 +10,15 @@ e2e::in_both_builds!(
     telemetry_is_not_started_to_ask,
 );
 
-const SOON: Duration = Duration::from_secs(30);
-
 fn health(build: Build, listen: &str, more: &[&str]) -> Output {
     let arguments = [&["health"], more].concat();
-    Postrider::run(build, &arguments, &[("POSTRIDER_LISTEN", listen)], SOON)
+    Postrider::run(build, &arguments, &[("POSTRIDER_LISTEN", listen)], DEADLINE)
 }
 
 /// A worker and the address that it listens on.
 fn worker(build: Build, redis: &RedisServer) -> (Postrider, String) {
     let mut worker = Postrider::ready_worker(build, redis, &["--listen=127.0.0.1:0"], &[]);
-    let line = worker.wait_for_log("status listens on http://", SOON);
+    let line = worker.wait_for_log("status listens on http://", DEADLINE);
     let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next());
     let address = address.expect("the line was looked for").to_owned();
     (worker, address)
@@ -36,7 +32,7 @@ fn a_worker_is_ready_while_it_has_redis_and_alive_all_the_same(build: Build) {
     assert!(well.stdout.starts_with("ready: ") && well.stderr.is_empty(), "{well:?}");
 
     redis.kill();
-    eventually_or("the worker is not ready without Redis", SOON, || {
+    eventually_or("the worker is not ready without Redis", DEADLINE, || {
         let unwell = health(build, &address, &[]);
         let is_told = unwell.code() == 1 && unwell.stderr.contains("answered 503: Redis");
         if is_told { Ok(()) } else { Err(format!("{unwell:?}")) }
@@ -45,7 +41,7 @@ fn a_worker_is_ready_while_it_has_redis_and_alive_all_the_same(build: Build) {
     assert_eq!(alive.code(), 0, "{alive:?}");
 
     redis.restart();
-    eventually_or("the worker is ready again", SOON, || {
+    eventually_or("the worker is ready again", DEADLINE, || {
         let well = health(build, &address, &[]);
         if well.code() == 0 { Ok(()) } else { Err(format!("{well:?}")) }
     });
@@ -74,6 +70,6 @@ fn telemetry_is_not_started_to_ask(build: Build) {
         ("OTEL_ENABLED", "true"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "not an address"),
     ];
-    let well = Postrider::run(build, &["health"], &environment, SOON);
+    let well = Postrider::run(build, &["health"], &environment, DEADLINE);
     assert_eq!((well.code(), well.stderr.as_str()), (0, ""), "{well:?}");
 }

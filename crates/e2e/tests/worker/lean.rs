@@ -1,13 +1,12 @@
 //! Tests that telemetry changes what is recorded and nothing else.
 
-use std::time::Duration;
-
 use e2e::otlp::TO_NOBODY;
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::text_file::TextFile;
+use e2e::wait::DEADLINE;
 
 e2e::in_both_builds!(
     a_trace_context_passes_through_untouched,
@@ -17,8 +16,6 @@ e2e::in_both_builds!(
     a_flag_goes_before_the_file_of_whom_context_is_sent_to,
 );
 
-const SOON: Duration = Duration::from_secs(30);
-
 fn a_trace_context_passes_through_untouched(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
@@ -26,7 +23,7 @@ fn a_trace_context_passes_through_untouched(build: Build) {
     let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let url = sink.url("/flaky/1/a");
     queue.enqueue(&[("url", url.as_str()), ("traceparent", context), ("tracestate", "a=b,c=d")]);
-    for request in sink.wait_for(2, SOON) {
+    for request in sink.wait_for(2, DEADLINE) {
         assert_eq!(request.header("traceparent"), Some(context));
         assert_eq!(request.header("tracestate"), Some("a=b,c=d"));
     }
@@ -39,7 +36,7 @@ fn a_trace_context_in_the_headers_passes_through_untouched(build: Build) {
     let headers = format!(r#"{{"TraceParent":"{context}","tracestate":"a=b"}}"#);
     let queue = Queue::new(&redis, "default");
     queue.enqueue(&[("url", sink.url("/flaky/1/a")), ("headers", headers)]);
-    for request in sink.wait_for(2, SOON) {
+    for request in sink.wait_for(2, DEADLINE) {
         assert_eq!(request.header("traceparent"), Some(context));
         assert_eq!(request.header("tracestate"), Some("a=b"));
     }
@@ -53,7 +50,7 @@ fn context_in_the_headers_is_sent_to_whom_the_policy_names(build: Build) {
             let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
             let headers = format!(r#"{{"traceparent":"{context}","tracestate":"a=b","baggage":"c=d"}}"#);
             Queue::new(&redis, "default").enqueue(&[("url", sink.url("/ok")), ("headers", headers)]);
-            let request = &sink.wait_for(1, SOON)[0];
+            let request = &sink.wait_for(1, DEADLINE)[0];
             let sent = ["traceparent", "tracestate", "baggage"].map(|name| request.header(name).is_some());
             assert_eq!(sent, expected, "{policy} {environment:?}");
         }
@@ -83,7 +80,7 @@ fn context_sent(
             [("url", url.as_str()), ("traceparent", context), ("tracestate", "a=b"), ("baggage", "c=d")];
         queue.enqueue(&job);
     }
-    sink.wait_for(2, SOON);
+    sink.wait_for(2, DEADLINE);
     hosts.map(|host| {
         let requests = sink.requests_to(&format!("/{host}"));
         ["traceparent", "tracestate", "baggage"].map(|name| requests[0].header(name).is_some())
@@ -106,7 +103,7 @@ fn a_flag_goes_before_the_file_of_whom_context_is_sent_to(build: Build) {
     let flags = ["--traces-to", "localhost", "--baggage-to", "127.0.0.1,b.test"];
     assert_eq!(context_sent(build, nobody, &flags, &[]), [[false, false, true], [true, true, false]]);
     let wrong = ["worker", "--traces-to", "http://a.test"];
-    let output = Postrider::run(build, &wrong, &[], SOON);
+    let output = Postrider::run(build, &wrong, &[], DEADLINE);
     assert_eq!(output.code(), 2, "{output:?}");
     assert!(output.stderr.contains("--traces-to: `http://a.test` is no host"), "{output:?}");
 }
@@ -116,7 +113,7 @@ fn the_lean_build_says_once_that_it_has_no_telemetry_and_works() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let mut worker = Postrider::ready_worker(Build::Lean, &redis, &[], &TO_NOBODY);
     Queue::new(&redis, "default").enqueue(&[("url", sink.url("/ok"))]);
-    assert_eq!(sink.wait_for(1, SOON)[0].header("traceparent"), None);
+    assert_eq!(sink.wait_for(1, DEADLINE)[0].header("traceparent"), None);
     assert_eq!(worker.stop().code(), Some(0));
     let log = worker.log();
     let said = log.iter().filter(|line| line.contains("not compiled in")).count();

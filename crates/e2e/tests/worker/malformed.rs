@@ -1,16 +1,13 @@
 //! Entries that are no jobs: each is dead-lettered with its own bytes and with what is wrong, and the next job runs.
 
-use std::time::Duration;
-
 use e2e::process::{Build, Postrider};
 use e2e::queue::{DeadLetter, Queue};
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::eventually;
+use e2e::wait::{DEADLINE, eventually};
 
 e2e::in_both_builds!(every_malformed_entry_is_dead_lettered_and_told, what_is_too_large_is_cut);
 
-const SOON: Duration = Duration::from_secs(60);
 const LARGEST: usize = 4 << 20;
 
 type Fields = Vec<(&'static str, Vec<u8>)>;
@@ -152,7 +149,7 @@ fn every_malformed_entry_is_dead_lettered_and_told(build: Build) {
             job_id
         })
         .collect();
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     let dead = queue.dead();
     assert_eq!((dead.len(), sink.requests().len()), (cases.len(), cases.len()));
     for ((fields, told), job_id) in cases.iter().zip(job_ids) {
@@ -187,8 +184,8 @@ fn what_is_too_large_is_cut(build: Build) {
     queue.enqueue(&fields(LARGEST));
     let job_ids = [LARGEST + 1, 100_000_000].map(|bytes| queue.enqueue(&fields(bytes)));
     queue.enqueue(&[("url", sink.url("/next"))]);
-    eventually("the next job", SOON, || (sink.requests().len() == 2).then_some(()));
-    queue.wait_until_drained(SOON);
+    eventually("the next job", DEADLINE, || (sink.requests().len() == 2).then_some(()));
+    queue.wait_until_drained(DEADLINE);
     let dead = queue.dead();
     assert_eq!(dead.iter().map(|letter| letter.field("_job_id")).collect::<Vec<_>>(), job_ids.map(Some));
     for letter in dead {

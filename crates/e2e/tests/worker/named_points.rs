@@ -1,14 +1,12 @@
 //! A worker that dies, is paused, or loses a reply at a named point of a job's life, in both builds.
 
-use std::time::Duration;
-
 use e2e::process::{Build, Postrider, Signal};
 use e2e::proxy::{Mode, Proxy};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::scripts::Script;
 use e2e::sink::Sink;
-use e2e::wait::eventually_or;
+use e2e::wait::{DEADLINE, eventually_or};
 
 e2e::in_both_builds!(
     killed_between_the_answer_and_its_settlement,
@@ -20,7 +18,6 @@ e2e::in_both_builds!(
     the_reply_to_a_takeover_is_lost,
 );
 
-const SOON: Duration = Duration::from_secs(30);
 const FAST: [&str; 6] = ["--lease", "1s", "--retry-base", "50ms", "--concurrency", "8"];
 
 type Settlement = (Script, &'static str, (&'static str, &'static str), usize, usize);
@@ -46,7 +43,7 @@ fn behind(proxy: &Proxy, build: Build, redis: &RedisServer, arguments: &[&str]) 
 
 /// Waits until the worker has found nothing and waits for a job.
 fn wait_for_blocked_read(redis: &RedisServer) {
-    eventually_or("a read that blocks", SOON, || {
+    eventually_or("a read that blocks", DEADLINE, || {
         let clients = redis.command(&["CLIENT", "LIST", "TYPE", "normal"]).text();
         if clients.contains("cmd=xreadgroup") && clients.contains("flags=b") { Ok(()) } else { Err(clients) }
     });
@@ -59,11 +56,11 @@ fn killed_between_the_answer_and_its_settlement(build: Build) {
         let mut first = behind(&proxy, build, &redis, &FAST);
         proxy.set(Mode::HoldBack(sha1(&redis, script)));
         queue.enqueue(&[("url", sink.url(path).as_str()), field]);
-        proxy.wait_for_strike(0, SOON);
+        proxy.wait_for_strike(0, DEADLINE);
         first.kill();
         assert_eq!((queue.depth(), queue.pending()), (1, 1), "{script:?}");
         let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
-        queue.wait_until_drained(SOON);
+        queue.wait_until_drained(DEADLINE);
         // The attempt whose settlement was lost is repeated; for the retry that is the 503.
         let expected = requests + usize::from(script != Script::Postpone);
         assert_eq!((sink.requests().len(), queue.dead().len()), (expected, dead), "{script:?}");
@@ -80,17 +77,17 @@ fn killed_while_jobs_are_promoted(build: Build) {
     for number in 0..JOBS {
         queue.enqueue(&[("url", url.as_str()), ("delay_ms", "3000"), ("body", &number.to_string())]);
     }
-    eventually_or("all wait", SOON, || match queue.scheduled() {
+    eventually_or("all wait", DEADLINE, || match queue.scheduled() {
         scheduled if scheduled == JOBS as i64 => Ok(()),
         scheduled => Err(scheduled),
     });
     proxy.set(Mode::LoseReplyTo(sha1(&redis, Script::Promote)));
-    eventually_or("some are promoted", SOON, || if queue.depth() > 0 { Ok(()) } else { Err("none") });
+    eventually_or("some are promoted", DEADLINE, || if queue.depth() > 0 { Ok(()) } else { Err("none") });
     // The reply follows the script. Without any reply, the worker is of another source.
-    proxy.wait_for_strike(0, SOON);
+    proxy.wait_for_strike(0, DEADLINE);
     first.kill();
     let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     let requests = sink.requests();
     let mut bodies: Vec<_> = requests.iter().map(|request| request.body.clone()).collect();
     bodies.sort_unstable();
@@ -104,18 +101,18 @@ fn paused_past_its_lease(build: Build) {
     let queue = Queue::new(&redis, "default");
     let mut first = Postrider::ready_worker(build, &redis, &FAST, &[]);
     queue.enqueue(&[("url", sink.url("/slow/500"))]);
-    sink.wait_for(1, SOON);
+    sink.wait_for(1, DEADLINE);
     first.signal(Signal::SIGSTOP);
     let mut second = Postrider::ready_worker(build, &redis, &FAST, &[]);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(second.stop().code(), Some(0));
     first.signal(Signal::SIGCONT);
     // It learns this from its next heartbeat or its settlement, whichever comes first.
-    first.wait_for_log("another worker has the jobs", SOON);
+    first.wait_for_log("another worker has the jobs", DEADLINE);
     // It has settled nothing, and goes on.
     queue.enqueue(&[("url", sink.url("/ok"))]);
-    sink.wait_for(3, SOON);
-    queue.wait_until_drained(SOON);
+    sink.wait_for(3, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!((sink.requests().len(), queue.dead().len()), (3, 0));
     assert_eq!(first.stop().code(), Some(0));
 }
@@ -127,10 +124,10 @@ fn a_connection_that_is_cut_costs_no_lease(build: Build) {
     let mut first = behind(&proxy, build, &redis, &FAST);
     for jobs in 1..=2 {
         queue.enqueue(&[("url", sink.url("/slow/3000"))]);
-        sink.wait_for(jobs, SOON);
+        sink.wait_for(jobs, DEADLINE);
         let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
         proxy.cut();
-        queue.wait_until_drained(SOON);
+        queue.wait_until_drained(DEADLINE);
         assert_eq!(sink.requests().len(), jobs, "{}", first.log().join("\n"));
     }
     assert_eq!(first.stop().code(), Some(0));
@@ -144,9 +141,9 @@ fn the_reply_to_a_settlement_is_lost(build: Build) {
         let mut worker = behind(&proxy, build, &redis, &FAST);
         proxy.set(Mode::LoseReplyTo(sha1(&redis, script)));
         queue.enqueue(&[("url", sink.url(path).as_str()), field]);
-        proxy.wait_for_strike(0, SOON);
+        proxy.wait_for_strike(0, DEADLINE);
         proxy.set(Mode::Pass);
-        queue.wait_until_drained(SOON);
+        queue.wait_until_drained(DEADLINE);
         assert_eq!(worker.stop().code(), Some(0), "{script:?}");
         assert_eq!((sink.requests().len(), queue.dead().len()), (requests, dead), "{script:?}");
         let lost =
@@ -168,17 +165,17 @@ fn a_job_that_came_during_a_pause_is_not_sent_late(build: Build) {
     wait_for_blocked_read(&redis);
     first.signal(Signal::SIGSTOP);
     queue.enqueue(&[("url", sink.url("/ok"))]);
-    eventually_or("the job is delivered to it", SOON, || match queue.pending() {
+    eventually_or("the job is delivered to it", DEADLINE, || match queue.pending() {
         0 => Err("not yet"),
         _ => Ok(()),
     });
     let mut second = Postrider::ready_worker(build, &redis, &FAST, &[]);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(second.stop().code(), Some(0));
     first.signal(Signal::SIGCONT);
     queue.enqueue(&[("url", sink.url("/last"))]);
-    sink.wait_for_path("/last", 1, SOON);
-    queue.wait_until_drained(SOON);
+    sink.wait_for_path("/last", 1, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(sink.requests().len(), 2, "one of each");
     assert_eq!(first.stop().code(), Some(0));
 }
@@ -192,12 +189,12 @@ fn the_reply_to_a_read_is_lost(build: Build) {
     wait_for_blocked_read(&redis);
     proxy.set(Mode::CutRepliesAfter(0));
     queue.enqueue(&[("url", sink.url("/ok"))]);
-    eventually_or("the job is delivered", SOON, || match queue.pending() {
+    eventually_or("the job is delivered", DEADLINE, || match queue.pending() {
         0 => Err("not yet"),
         _ => Ok(()),
     });
     proxy.set(Mode::Pass);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(sink.requests().len(), 1);
     assert_eq!(worker.stop().code(), Some(0));
 }
@@ -208,12 +205,12 @@ fn the_reply_to_a_takeover_is_lost(build: Build) {
     let (queue, proxy) = (Queue::new(&redis, "default"), Proxy::start(redis.port));
     let mut first = Postrider::ready_worker(build, &redis, &FAST, &[]);
     queue.enqueue(&[("url", sink.url("/slow/1000"))]);
-    sink.wait_for(1, SOON);
+    sink.wait_for(1, DEADLINE);
     first.kill();
     // Before it starts: it takes over as soon as it has been connected for a lease.
     proxy.set(Mode::LoseReplyTo(sha1(&redis, Script::Reclaim)));
     let mut second = behind(&proxy, build, &redis, &FAST);
-    eventually_or("the job is taken over", SOON, || {
+    eventually_or("the job is taken over", DEADLINE, || {
         let rows = redis.command(&["XPENDING", &queue.key("jobs"), "postrider", "-", "+", "1"]);
         match rows.array() {
             [row] if row.array()[3].integer() == 2 => Ok(()),
@@ -221,9 +218,9 @@ fn the_reply_to_a_takeover_is_lost(build: Build) {
         }
     });
     // The reply follows the script. Without any reply, the worker is of another source.
-    proxy.wait_for_strike(0, SOON);
+    proxy.wait_for_strike(0, DEADLINE);
     proxy.set(Mode::Pass);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(sink.requests().len(), 2);
     assert_eq!(second.stop().code(), Some(0));
 }

@@ -8,6 +8,7 @@ use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::text_file::TextFile;
+use e2e::wait::DEADLINE;
 
 e2e::in_both_builds!(
     a_policy_says_which_statuses_pass,
@@ -16,8 +17,6 @@ e2e::in_both_builds!(
     half_an_answer_is_not_taken_for_all_of_it,
     no_result_is_kept_for_longer_than_seven_days,
 );
-
-const SOON: Duration = Duration::from_secs(30);
 
 fn a_policy_says_which_statuses_pass(build: Build) {
     let (redis, sink) = (RedisServer::start(), Sink::start());
@@ -33,7 +32,7 @@ fn a_policy_says_which_statuses_pass(build: Build) {
         queue.enqueue(&[("url", sink.url(&format!("/status/{status}?usual")))]);
         queue.enqueue(&[("url", sink.url(&format!("/status/{status}?own"))), ("retry", "own".to_owned())]);
     }
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     for (status, usual, own) in cases {
         let requests = |policy: &str| sink.requests_to(&format!("/status/{status}?{policy}")).len();
         assert_eq!((requests("usual"), requests("own")), (usual, own), "{status}");
@@ -61,7 +60,7 @@ fn a_destination_is_left_alone_for_as_long_as_it_asks(build: Build) {
     for (number, (answer, _)) in cases.into_iter().enumerate() {
         queue.enqueue(&[("url", sink.url(&format!("/reply-once/{number}")).as_str()), ("body", answer)]);
     }
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     for (number, (answer, least)) in cases.into_iter().enumerate() {
         let requests = sink.requests_to(&format!("/reply-once/{number}"));
         assert_eq!(requests.len(), 2, "{answer}");
@@ -76,12 +75,12 @@ fn a_destination_is_left_alone_for_as_long_as_it_asks(build: Build) {
 fn send(build: Build, redis: &RedisServer, arguments: &[&str]) -> Output {
     let url = redis.url();
     let arguments = [&["send", "--redis-url", &url, "--wait"], arguments].concat();
-    Postrider::run(build, &arguments, &[], SOON)
+    Postrider::run(build, &arguments, &[], DEADLINE)
 }
 
 fn show(build: Build, redis: &RedisServer, job_id: &str, more: &[&str]) -> Output {
     let url = redis.url();
-    Postrider::run(build, &[&["jobs", "show", job_id, "--redis-url", &url], more].concat(), &[], SOON)
+    Postrider::run(build, &[&["jobs", "show", job_id, "--redis-url", &url], more].concat(), &[], DEADLINE)
 }
 
 fn a_result_is_kept_for_who_waits(build: Build) {
@@ -129,7 +128,7 @@ fn bytes_that_are_no_text_are_kept_in_base64() {
     let url = sink.url("/reply");
     let body = b"200\n\n\xff\x00".to_vec();
     let job_id = queue.enqueue(&[("url", url.as_bytes()), ("body", &body), ("result_ttl_ms", b"60000")]);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     let result: serde_json::Value = serde_json::from_str(&queue.result(&job_id).unwrap()).unwrap();
     assert_eq!((result["body_base64"].as_str(), result.get("body")), (Some("/wA="), None));
 }
@@ -142,7 +141,7 @@ fn half_an_answer_is_not_taken_for_all_of_it(build: Build) {
     let hostile = Hostile::start(Play::AnswerAndClose(half.into()), None);
     let url = format!("http://127.0.0.1:{}/", hostile.port());
     let job_id = queue.enqueue(&[("url", url.as_str()), ("result_ttl_ms", "60000")]);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     let result = queue.result(&job_id).expect("it is asked for");
     let result: serde_json::Value = serde_json::from_str(&result).expect("a result is JSON");
     assert_eq!(
@@ -159,7 +158,7 @@ fn no_result_is_kept_for_longer_than_seven_days(build: Build) {
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
     for ttl in [WEEK + 1, u32::MAX.into()] {
         let job_id = queue.enqueue(&[("url", sink.url("/ok")), ("result_ttl_ms", ttl.to_string())]);
-        queue.wait_until_drained(SOON);
+        queue.wait_until_drained(DEADLINE);
         let dead = queue.dead();
         let error = dead.last().and_then(|letter| letter.field("_error"));
         assert_eq!(error.as_deref(), Some("field `result_ttl_ms` is more than seven days"));

@@ -1,21 +1,19 @@
 //! Tests that `OTEL_PROPAGATORS` decides which parts of a job's context are kept and sent on, in both builds,
 //! recording or not.
 
-use std::time::Duration;
-
 use e2e::otlp::TO_NOBODY;
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::{Sink, SinkRequest};
 use e2e::text_file::TextFile;
+use e2e::wait::DEADLINE;
 
 e2e::in_both_builds!(
     only_the_context_that_is_named_goes_on,
     baggage_survives_a_retry_a_dead_lettering_and_a_replay,
 );
 
-const SOON: Duration = Duration::from_secs(30);
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const BAGGAGE: &str = "tenant=a;private,user=%C3%A9";
 
@@ -30,7 +28,7 @@ fn delivered(build: Build, variables: &[(&str, &str)]) -> SinkRequest {
     let fields =
         [("url", url.as_str()), ("traceparent", TRACEPARENT), ("tracestate", "a=1"), ("baggage", BAGGAGE)];
     Queue::new(&redis, "default").enqueue(&fields);
-    sink.wait_for(1, SOON).remove(0)
+    sink.wait_for(1, DEADLINE).remove(0)
 }
 
 fn only_the_context_that_is_named_goes_on(build: Build) {
@@ -67,12 +65,12 @@ fn baggage_survives(build: Build, recording: &[(&str, &str)]) {
         ("delay_ms", "20".into()),
         ("baggage", BAGGAGE.into()),
     ]);
-    e2e::wait::eventually_or("a dead letter", SOON, || {
+    e2e::wait::eventually_or("a dead letter", DEADLINE, || {
         if queue.dead().len() == 1 { Ok(()) } else { Err("none") }
     });
     let replay = ["dead", "replay", "--all", "--yes", "--redis-url", &redis.url()];
-    assert_eq!(Postrider::run(build, &replay, &[], SOON).code(), 0);
-    for request in sink.wait_for(3, SOON) {
+    assert_eq!(Postrider::run(build, &replay, &[], DEADLINE).code(), 0);
+    for request in sink.wait_for(3, DEADLINE) {
         assert_eq!(request.header("baggage"), Some(BAGGAGE));
     }
 }

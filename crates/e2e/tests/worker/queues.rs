@@ -1,21 +1,18 @@
 //! Tests of the queue's policies: weights, shards, retry policies, idempotency, caps, poison.
 
-use std::time::Duration;
-
 use e2e::process::{Build, Output, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::text_file::TextFile;
-use e2e::wait::eventually;
+use e2e::wait::{DEADLINE, eventually};
 
-const SOON: Duration = Duration::from_secs(30);
 const BUILD: Build = Build::Otel;
 
 fn send(redis: &RedisServer, arguments: &[&str]) -> Output {
     let url = redis.url();
     let arguments = [&["send", "--redis-url", &url], arguments].concat();
-    Postrider::run(BUILD, &arguments, &[], SOON)
+    Postrider::run(BUILD, &arguments, &[], DEADLINE)
 }
 
 fn flood(redis: &RedisServer, queue: &str, url: &str, jobs: usize) {
@@ -27,7 +24,7 @@ fn flood(redis: &RedisServer, queue: &str, url: &str, jobs: usize) {
 
 /// How many of the first requests went to a path.
 fn of_first(sink: &Sink, first: usize, path: &str) -> usize {
-    sink.wait_for(first, SOON)[..first].iter().filter(|request| request.path == path).count()
+    sink.wait_for(first, DEADLINE)[..first].iter().filter(|request| request.path == path).count()
 }
 
 #[test]
@@ -39,9 +36,9 @@ fn queues_are_read_in_proportion_to_their_weights() {
     let _worker = Postrider::ready_worker(BUILD, &redis, &arguments, &[]);
     let default = of_first(&sink, 100, "/slow/5?default");
     assert!((70..=90).contains(&default), "{default} of 100 where 80 were due");
-    sink.wait_for(400, SOON);
-    Queue::new(&redis, "default").wait_until_drained(SOON);
-    Queue::new(&redis, "bulk").wait_until_drained(SOON);
+    sink.wait_for(400, DEADLINE);
+    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
+    Queue::new(&redis, "bulk").wait_until_drained(DEADLINE);
 }
 
 #[test]
@@ -53,7 +50,7 @@ fn in_strict_order_the_first_queue_is_emptied_first() {
     let _worker = Postrider::ready_worker(BUILD, &redis, &arguments, &[]);
     let urgent = of_first(&sink, 50, "/ok?urgent");
     assert!(urgent >= 48, "{urgent} of the first 50, and two may be in flight side by side");
-    sink.wait_for(100, SOON);
+    sink.wait_for(100, DEADLINE);
 }
 
 #[test]
@@ -61,19 +58,19 @@ fn a_queue_is_given_more_shards_and_fewer_while_jobs_run() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
     flood(&redis, "default", &sink.url("/ok?0"), 3);
-    sink.wait_for_path("/ok?0", 3, SOON);
+    sink.wait_for_path("/ok?0", 3, DEADLINE);
     let meta = "postrider:{default}:meta";
     redis.command(&["HSET", meta, "shards", "3", "shards_before", "3"]);
     flood(&redis, "default/2", &sink.url("/ok?2"), 3);
-    sink.wait_for_path("/ok?2", 3, SOON);
+    sink.wait_for_path("/ok?2", 3, DEADLINE);
     // Fewer: the jobs of a higher shard are delivered, and then the shard is removed.
     flood(&redis, "default/1", &sink.url("/flaky/2/higher"), 1);
     redis.command(&["HSET", meta, "shards", "1", "shards_before", "3"]);
-    sink.wait_for_path("/flaky/2/higher", 3, SOON);
-    eventually("shards that are given up", SOON, || {
+    sink.wait_for_path("/flaky/2/higher", 3, DEADLINE);
+    eventually("shards that are given up", DEADLINE, || {
         (redis.command(&["HGET", meta, "shards_before"]).text() == "1").then_some(())
     });
-    Queue::new(&redis, "default/1").wait_until_drained(SOON);
+    Queue::new(&redis, "default/1").wait_until_drained(DEADLINE);
 }
 
 #[test]
@@ -82,16 +79,16 @@ fn the_number_of_shards_is_set_by_a_command() {
     let url = redis.url();
     let shards = |arguments: &[&str]| {
         let arguments = [&["queues", "shards"], arguments, &["--redis-url", &url]].concat();
-        Postrider::run(BUILD, &arguments, &[("POSTRIDER_QUEUE", "other")], SOON)
+        Postrider::run(BUILD, &arguments, &[("POSTRIDER_QUEUE", "other")], DEADLINE)
     };
     let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
     assert_eq!(shards(&["default", "4"]).stdout, "default: 4 shards\n");
     flood(&redis, "default/3", &sink.url("/ok?3"), 3);
-    sink.wait_for_path("/ok?3", 3, SOON);
+    sink.wait_for_path("/ok?3", 3, DEADLINE);
     flood(&redis, "default/2", &sink.url("/flaky/2/higher"), 1);
     assert_eq!(shards(&["default", "2"]).stdout, "default: 2 shards, 2 more are read until they are empty\n");
-    sink.wait_for_path("/flaky/2/higher", 3, SOON);
-    eventually("shards that are given up", SOON, || {
+    sink.wait_for_path("/flaky/2/higher", 3, DEADLINE);
+    eventually("shards that are given up", DEADLINE, || {
         let found = redis.command(&["HMGET", "postrider:{default}:meta", "shards", "shards_before"]);
         (found.array()[0].text() == "2" && found.array()[1].text() == "2").then_some(())
     });
@@ -116,9 +113,9 @@ fn a_worker_that_starts_reads_all_shards() {
         flood(&redis, shard, &sink.url("/ok"), 5);
     }
     let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
-    sink.wait_for(20, SOON);
+    sink.wait_for(20, DEADLINE);
     for shard in ["default", "default/1", "default/2", "default/3"] {
-        Queue::new(&redis, shard).wait_until_drained(SOON);
+        Queue::new(&redis, shard).wait_until_drained(DEADLINE);
     }
     assert!(worker.stop().success());
 }
@@ -132,11 +129,11 @@ fn an_idempotency_key_enqueues_once_and_answers_with_the_first_job_id() {
     assert_eq!(job_ids[0], job_ids[1]);
     assert_eq!(job_ids[0], job_ids[2]);
     assert_ne!(send(&redis, &[&url, "--key", "order-8"]).stdout, job_ids[0]);
-    sink.wait_for(2, SOON);
-    Queue::new(&redis, "default").wait_until_drained(SOON);
+    sink.wait_for(2, DEADLINE);
+    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
     assert_eq!(sink.requests().len(), 2);
     let expired = send(&redis, &[&url, "--key", "brief", "--key-ttl", "1ms"]).stdout;
-    let again = eventually("a key that is forgotten", SOON, || {
+    let again = eventually("a key that is forgotten", DEADLINE, || {
         let again = send(&redis, &[&url, "--key", "brief", "--key-ttl", "1ms"]).stdout;
         (again != expired).then_some(again)
     });
@@ -155,13 +152,13 @@ fn a_full_queue_refuses_with_a_sentence() {
     assert!(refused.stderr.contains("the queue is full: it holds 2 jobs"), "{refused:?}");
     assert_eq!(Queue::new(&redis, "default").depth(), 2);
     let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
-    sink.wait_for(2, SOON);
+    sink.wait_for(2, DEADLINE);
     // A full queue refuses jobs, and accepts them as soon as there is room.
     for _ in 0..5 {
-        eventually("room", SOON, || (send(&redis, &[url, "--cap", "1"]).code() == 0).then_some(()));
+        eventually("room", DEADLINE, || (send(&redis, &[url, "--cap", "1"]).code() == 0).then_some(()));
     }
-    sink.wait_for(7, SOON);
-    Queue::new(&redis, "default").wait_until_drained(SOON);
+    sink.wait_for(7, DEADLINE);
+    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
     assert_eq!(sink.requests().len(), 7);
 }
 
@@ -176,7 +173,8 @@ fn a_job_follows_the_retry_policy_that_it_names() {
     queue.enqueue(&[("url", sink.url("/status/503").as_str()), ("retry", "gentle")]);
     queue.enqueue(&[("url", sink.url("/status/502").as_str()), ("retry", "brief")]);
     queue.enqueue(&[("url", sink.url("/ok").as_str()), ("retry", "rough")]);
-    let dead = eventually("three dead letters", SOON, || Some(queue.dead()).filter(|dead| dead.len() == 3));
+    let dead =
+        eventually("three dead letters", DEADLINE, || Some(queue.dead()).filter(|dead| dead.len() == 3));
     let reason = |part: &str| {
         let of =
             |letter: &&e2e::queue::DeadLetter| letter.field("url").is_some_and(|url| url.ends_with(part));
@@ -197,7 +195,7 @@ fn a_wrong_configuration_is_told_whole_and_nothing_starts() {
     let redis = RedisServer::start();
     let config = TextFile::new("[queues.x]\nweight = 0\n[retry.y]\nbase = 1\n");
     let arguments = ["worker", "--redis-url", &redis.url(), "--config", config.path()];
-    let output = Postrider::run(BUILD, &arguments, &[], SOON);
+    let output = Postrider::run(BUILD, &arguments, &[], DEADLINE);
     assert_eq!(output.code(), 2, "{output:?}");
     assert!(output.stderr.contains("line 2") && output.stderr.contains("line 4"), "{output:?}");
 }
@@ -234,8 +232,8 @@ fn poison_is_dead_lettered_and_the_innocent_beside_it_are_not() {
     taken_up(&redis, &sink.url("/ok?innocent"), 1);
     let _worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "500ms"], &[]);
     let queue = Queue::new(&redis, "default");
-    sink.wait_for(6, SOON);
-    Queue::new(&redis, "default").wait_until_drained(SOON);
+    sink.wait_for(6, DEADLINE);
+    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
     let dead = queue.dead();
     assert_eq!(dead.iter().map(e2e::queue::DeadLetter::reason).collect::<Vec<_>>(), ["poison"]);
     assert!(sink.requests_to("/ok?poison").is_empty());
@@ -250,8 +248,8 @@ fn a_worker_that_is_long_dead_is_forgotten_once_it_holds_nothing() {
     let record = r#"{"seen":1,"lease_ms":500,"version":"0"}"#;
     redis.command(&["HSET", "postrider:{default}:workers", "ghost", record]);
     let _worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "500ms"], &[]);
-    sink.wait_for(1, SOON);
-    eventually("one worker", SOON, || {
+    sink.wait_for(1, DEADLINE);
+    eventually("one worker", DEADLINE, || {
         let consumers = redis.command(&["XINFO", "CONSUMERS", jobs, "postrider"]).array().len();
         let records = redis.command(&["HLEN", "postrider:{default}:workers"]).integer();
         (consumers == 1 && records == 1).then_some(())
@@ -265,16 +263,16 @@ fn a_worker_that_was_paused_past_its_lease_cannot_settle_what_another_took_over(
     let lease = ["--lease", "1s", "--retry-base", "10ms"];
     let mut paused = Postrider::ready_worker(BUILD, &redis, &lease, &[]);
     Queue::new(&redis, "default").enqueue(&[("url", sink.url("/slow/1500").as_str())]);
-    sink.wait_for(1, SOON);
+    sink.wait_for(1, DEADLINE);
     paused.signal(Signal::SIGSTOP);
     let other = Postrider::ready_worker(BUILD, &redis, &lease, &[]);
-    sink.wait_for(2, SOON);
+    sink.wait_for(2, DEADLINE);
     paused.signal(Signal::SIGCONT);
-    let lost = eventually("a log line about it", SOON, || {
+    let lost = eventually("a log line about it", DEADLINE, || {
         paused.log().into_iter().find(|line| line.contains("lease was lost") || line.contains("lease lost"))
     });
     assert!(lost.contains("WARN"), "{lost}");
-    Queue::new(&redis, "default").wait_until_drained(SOON);
+    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
     assert!(Queue::new(&redis, "default").dead().is_empty());
     assert_eq!(sink.requests().len(), 2);
     assert!(!other.log().iter().any(|line| line.contains("lease")), "{:?}", other.log());

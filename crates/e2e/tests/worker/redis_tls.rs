@@ -1,20 +1,17 @@
 //! Redis behind TLS.
 
-use std::time::Duration;
-
 use e2e::hostile::{Certificate, Flaw, TlsFront};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::text_file::TextFile;
+use e2e::wait::DEADLINE;
 
 e2e::in_both_builds!(
     jobs_go_over_tls_and_survive_a_restart_of_redis,
     a_server_that_cannot_be_trusted_is_refused,
 );
-
-const SOON: Duration = Duration::from_secs(30);
 
 /// Redis with TLS in front, and its certificate.
 struct Stage {
@@ -42,13 +39,13 @@ fn jobs_go_over_tls_and_survive_a_restart_of_redis(build: Build) {
     let environment = [("POSTRIDER_REDIS_URL", url.as_str()), ("SSL_CERT_FILE", stage.ca.path())];
     let mut worker = Postrider::ready_worker(build, &stage.redis, &["--retry-base", "20ms"], &environment);
     let arguments = ["send", "--redis-url", &url, &sink.url("/flaky/1/x"), "--wait"];
-    let sent = Postrider::run(build, &arguments, &environment[1..], SOON);
+    let sent = Postrider::run(build, &arguments, &environment[1..], DEADLINE);
     assert_eq!(sent.code(), 0, "{sent:?}");
     stage.redis.restart();
     let queue = Queue::new(&stage.redis, "default");
     queue.enqueue(&[("url", sink.url("/ok"))]);
-    sink.wait_for_path("/ok", 1, SOON);
-    queue.wait_until_drained(SOON);
+    sink.wait_for_path("/ok", 1, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(worker.stop().code(), Some(0));
 }
 
@@ -65,7 +62,7 @@ fn a_server_that_cannot_be_trusted_is_refused(build: Build) {
         let other = TextFile::new(&Certificate::new(Flaw::None, &[]).pem);
         let trusted = if is_known { &stage.ca } else { &other };
         let environment = [("SSL_CERT_FILE", trusted.path())];
-        let refused = Postrider::run(build, &["worker", "--redis-url", &url], &environment, SOON);
+        let refused = Postrider::run(build, &["worker", "--redis-url", &url], &environment, DEADLINE);
         assert_eq!(refused.code(), 4, "{flaw:?}: {refused:?}");
         let said = &refused.stderr;
         assert!(said.contains(reason), "{flaw:?}: {said}");

@@ -8,7 +8,7 @@ use e2e::proxy::{Mode, Proxy};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::eventually_or;
+use e2e::wait::{DEADLINE, eventually_or};
 
 e2e::in_both_builds!(
     the_group_is_destroyed,
@@ -31,7 +31,6 @@ e2e::in_both_builds!(
 );
 
 /// A reconnect starts at most every five seconds, and a silence is noticed after twelve.
-const SOON: Duration = Duration::from_secs(40);
 /// Lines that a trouble may leave in the log, whatever it is: it came, it went, the group was created again.
 const MOST_LINES: usize = 8;
 
@@ -61,11 +60,11 @@ impl Stage {
         queue.enqueue(&[("url", self.sink.url("/ok"))]);
         self.delivered += 1;
         let (sink, worker, count) = (&self.sink, &self.worker, self.delivered);
-        eventually_or("the job is delivered", SOON, || match sink.requests().len() {
+        eventually_or("the job is delivered", DEADLINE, || match sink.requests().len() {
             requests if requests >= count => Ok(()),
             _ => Err(worker.log().join("\n")),
         });
-        queue.wait_until_drained(SOON);
+        queue.wait_until_drained(DEADLINE);
     }
 
     /// After the trouble: jobs go through, each once, and the log is short.
@@ -92,7 +91,7 @@ impl Stage {
     }
 
     fn wait_for_trouble(&mut self) {
-        self.worker.wait_for_log("Redis does not answer as it should", SOON);
+        self.worker.wait_for_log("Redis does not answer as it should", DEADLINE);
     }
 
     fn command(&self, arguments: &[&str]) {
@@ -154,7 +153,7 @@ fn it_is_away_as_the_worker_is_stopped(build: Build) {
     stage.is_idle();
     stage.worker.signal(Signal::SIGTERM);
     stage.worker.wait_for_log("stopping", Duration::from_secs(2));
-    let status = stage.worker.wait_exit(SOON);
+    let status = stage.worker.wait_exit(DEADLINE);
     assert_eq!(status.code(), Some(0), "{}", stage.worker.log().join("\n"));
 }
 
@@ -182,7 +181,7 @@ fn it_stalls(build: Build) {
     let queue = Queue::new(&stage.redis, "default");
     queue.enqueue(&[("url", stage.sink.url("/slow/3000"))]);
     stage.delivered += 1;
-    stage.sink.wait_for(stage.delivered, SOON);
+    stage.sink.wait_for(stage.delivered, DEADLINE);
     stage.redis.signal(Signal::SIGSTOP);
     stage.wait_for_trouble();
     stage.is_idle();
@@ -228,7 +227,7 @@ fn its_password_changes_and_changes_back(build: Build) {
     stage.wait_for_trouble();
     stage.is_idle();
     set("right");
-    stage.worker.wait_for_log("answers again", SOON);
+    stage.worker.wait_for_log("answers again", DEADLINE);
     // The harness knows no password; existing connections stay open.
     assert!(admin.command(&["CONFIG", "SET", "requirepass", ""]).is_ok());
     stage.ends_well();
@@ -280,7 +279,7 @@ fn it_cannot_write_its_file(build: Build) {
     std::fs::create_dir_all(obstacle.join("full")).expect("the folder can be written");
     let saved = |stage: &Stage, status: &str| {
         stage.command(&["BGSAVE"]);
-        eventually_or("the end of a save", SOON, || {
+        eventually_or("the end of a save", DEADLINE, || {
             let info = stage.redis.command(&["INFO", "persistence"]).text();
             let is_over = info.contains("rdb_bgsave_in_progress:0");
             let line = format!("rdb_last_bgsave_status:{status}");
@@ -308,11 +307,11 @@ fn it_comes_back_with_jobs_that_were_done(build: Build) {
     assert_eq!(redis.command(&["SAVE"]).text(), "OK");
     queue.enqueue(&[("url", sink.url("/ok?lost"))]);
     let worker = Postrider::ready_worker(build, &redis, &[], &[]);
-    sink.wait_for(JOBS + 1, SOON);
-    queue.wait_until_drained(SOON);
+    sink.wait_for(JOBS + 1, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     let mut stage = Stage { redis, sink, worker, delivered: 2 * JOBS + 1 };
     stage.redis.restart();
-    stage.sink.wait_for(2 * JOBS + 1, SOON);
+    stage.sink.wait_for(2 * JOBS + 1, DEADLINE);
     for number in 0..JOBS {
         assert_eq!(stage.sink.requests_to(&format!("/ok?{number}")).len(), 2, "{number}");
     }
@@ -326,12 +325,12 @@ fn it_comes_back_with_a_job_that_was_in_hand(build: Build) {
     let sink = Sink::start();
     let worker = Postrider::ready_worker(build, &redis, &["--lease", "1s"], &[]);
     queue.enqueue(&[("url", sink.url("/slow/3000"))]);
-    sink.wait_for(1, SOON);
+    sink.wait_for(1, DEADLINE);
     assert_eq!(redis.command(&["SAVE"]).text(), "OK");
     assert_eq!(queue.pending(), 1);
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     let mut stage = Stage { redis, sink, worker, delivered: 2 };
     stage.redis.restart();
-    stage.sink.wait_for(2, SOON);
+    stage.sink.wait_for(2, DEADLINE);
     stage.ends_well();
 }

@@ -1,17 +1,14 @@
 //! Tests that a worker sends the same bytes, and keeps the same of its jobs in Redis, whether telemetry is not compiled
 //! in, switched off, or records everything.
 
-use std::time::Duration;
-
 use e2e::otlp::TO_NOBODY;
 use e2e::process::{Build, Postrider};
 use e2e::queue::{Fields, Queue};
 use e2e::redis::RedisServer;
 use e2e::sink::RawSink;
 use e2e::text_file::TextFile;
-use e2e::wait::eventually_or;
+use e2e::wait::{DEADLINE, eventually_or};
 
-const SOON: Duration = Duration::from_secs(30);
 const CONTEXT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 const SETTINGS: &str = "[secrets.acme]\nkeys = [{ env = \"ACME_KEY\" }]\n\
@@ -70,10 +67,10 @@ fn left_by(build: Build, recording: &[(&str, &str)]) -> Left {
     let mut job_ids = Vec::new();
     for job in END {
         job_ids.push(enqueue(job));
-        queue.wait_until_drained(SOON);
+        queue.wait_until_drained(DEADLINE);
     }
     let waiting = WAIT.map(enqueue);
-    eventually_or("the jobs wait", SOON, || {
+    eventually_or("the jobs wait", DEADLINE, || {
         match (queue.scheduled(), queue.depth(), sink.requests().len()) {
             (3, 0, requests) if requests == REQUESTS + 2 => Ok(()),
             numbers => Err(format!("{numbers:?}")),

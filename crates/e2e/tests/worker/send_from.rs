@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::io::Write;
-use std::time::Duration;
 
 use e2e::process::{Build, Output, Postrider, Signal};
 use e2e::proxy::{Mode, Proxy};
@@ -10,7 +9,7 @@ use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::text_file::TextFile;
-use e2e::wait::{eventually, eventually_or};
+use e2e::wait::{DEADLINE, eventually, eventually_or};
 use serde_json::{Value, json};
 
 e2e::in_both_builds!(
@@ -27,7 +26,6 @@ e2e::in_both_builds!(
     what_is_about_one_job_does_not_go_with_a_file,
 );
 
-const SOON: Duration = Duration::from_secs(60);
 /// Nothing listens on this port.
 const NOWHERE: &str = "http://127.0.0.1:9/x";
 
@@ -42,7 +40,7 @@ fn jobs(numbers: std::ops::RangeInclusive<u32>) -> impl Iterator<Item = String> 
 
 fn send(build: Build, redis_url: &str, file: &TextFile, more: &[&str]) -> Output {
     let arguments = [&["send", "--from", file.path()], more].concat();
-    Postrider::run(build, &arguments, &[("POSTRIDER_REDIS_URL", redis_url)], SOON)
+    Postrider::run(build, &arguments, &[("POSTRIDER_REDIS_URL", redis_url)], DEADLINE)
 }
 
 /// The number after `--skip` in an error.
@@ -73,7 +71,7 @@ fn each_job_of_a_file_arrives_once(build: Build) {
     let output = send(build, &redis.url(), &file((1..=2000).map(job)), &[]);
     assert_eq!((output.code(), output.stdout.as_str()), (0, "2000 jobs enqueued in default\n"), "{output:?}");
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
-    let requests = sink.wait_for(2000, SOON);
+    let requests = sink.wait_for(2000, DEADLINE);
     for request in &requests {
         let number = request.header("x-number").expect("the job has the header");
         let body = format!("{{\"number\":{number}.50}}");
@@ -81,7 +79,7 @@ fn each_job_of_a_file_arrives_once(build: Build) {
         assert_eq!(request.body, body);
     }
     let paths: HashSet<&str> = requests.iter().map(|request| request.path.as_str()).collect();
-    eventually_or("an empty queue", SOON, || Queue::new(&redis, "default").drained());
+    eventually_or("an empty queue", DEADLINE, || Queue::new(&redis, "default").drained());
     assert_eq!((paths.len(), sink.requests().len()), (2000, 2000));
 }
 
@@ -123,7 +121,7 @@ fn of_a_pipe_what_stands_before_a_wrong_line_is_in(build: Build) {
         // It reads no more after the wrong line.
         let _ = stdin.write_all((lines.join("\n") + "\n").as_bytes());
         drop(stdin);
-        (command.wait_exit(SOON).code(), command.log().join("\n"))
+        (command.wait_exit(DEADLINE).code(), command.log().join("\n"))
     };
     let (code, log) = pipe(&lines, "0");
     assert_eq!((code, ready(&redis)), (Some(2), (1..=700).collect()), "{log}");
@@ -140,11 +138,13 @@ fn a_pipe_that_stays_open_holds_up_no_job(build: Build) {
     for number in 1..=3 {
         let line: String = jobs(number..=number).collect();
         stdin.write_all((line + "\n").as_bytes()).expect("it reads on");
-        eventually("the job is enqueued", SOON, || (ready(&redis).len() == number as usize).then_some(()));
+        eventually("the job is enqueued", DEADLINE, || {
+            (ready(&redis).len() == number as usize).then_some(())
+        });
     }
     assert_eq!(command.exited(), None);
     drop(stdin);
-    assert_eq!(command.wait_exit(SOON).code(), Some(0), "{:?}", command.log());
+    assert_eq!(command.wait_exit(DEADLINE).code(), Some(0), "{:?}", command.log());
 }
 
 fn an_interruption_says_where_to_go_on(build: Build) {
@@ -153,9 +153,9 @@ fn an_interruption_says_where_to_go_on(build: Build) {
     let (mut command, mut stdin) = Postrider::reading(build, &arguments, &[]);
     let lines: String = jobs(1..=3).map(|line| line + "\n").collect();
     stdin.write_all(lines.as_bytes()).expect("it reads");
-    eventually("the jobs are enqueued", SOON, || (ready(&redis).len() == 3).then_some(()));
+    eventually("the jobs are enqueued", DEADLINE, || (ready(&redis).len() == 3).then_some(()));
     command.signal(Signal::SIGINT);
-    assert_eq!(command.wait_exit(SOON).code(), Some(4));
+    assert_eq!(command.wait_exit(DEADLINE).code(), Some(4));
     let log = command.log().join("\n");
     assert!(
         log.contains("interrupted") && log.contains("3 jobs are enqueued; continue with --skip 3"),
@@ -265,7 +265,7 @@ fn what_is_about_one_job_does_not_go_with_a_file(build: Build) {
         assert_eq!(output.code(), 2, "{one:?}");
     }
     for wrong in [&["send"][..], &["send", "--skip", "1"], &["send", "--skip", "1", NOWHERE]] {
-        let output = Postrider::run(build, wrong, &[("POSTRIDER_REDIS_URL", &redis.url())], SOON);
+        let output = Postrider::run(build, wrong, &[("POSTRIDER_REDIS_URL", &redis.url())], DEADLINE);
         assert_eq!(output.code(), 2, "{wrong:?}: {output:?}");
     }
     let beyond = send(build, &redis.url(), &file, &["--skip", "4"]);

@@ -1,11 +1,10 @@
 //! Tests of how a worker ends: nothing is lost, and what can be finished is, in both builds.
 
-use std::time::Duration;
-
 use e2e::process::{Build, Postrider, Signal};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
+use e2e::wait::DEADLINE;
 
 e2e::in_both_builds!(
     an_idle_worker_ends_at_once,
@@ -14,14 +13,12 @@ e2e::in_both_builds!(
     a_request_that_hangs_is_cut_and_handed_back,
 );
 
-const SOON: Duration = Duration::from_secs(30);
-
 fn an_idle_worker_ends_at_once(build: Build) {
     let redis = RedisServer::start();
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let mut worker = Postrider::ready_worker(build, &redis, &["--shutdown-timeout", "60s"], &[]);
         worker.signal(signal);
-        assert_eq!(worker.wait_exit(SOON).code(), Some(0), "{signal}");
+        assert_eq!(worker.wait_exit(DEADLINE).code(), Some(0), "{signal}");
     }
 }
 
@@ -30,7 +27,7 @@ fn a_request_that_runs_is_finished_and_settled(build: Build) {
     let queue = Queue::new(&redis, "default");
     let mut worker = Postrider::ready_worker(build, &redis, &[], &[]);
     queue.enqueue(&[("url", sink.url("/slow/1000"))]);
-    sink.wait_for(1, SOON);
+    sink.wait_for(1, DEADLINE);
     assert_eq!(worker.stop().code(), Some(0));
     assert_eq!(queue.drained(), Ok(()));
     assert_eq!((sink.requests().len(), queue.dead().len()), (1, 0));
@@ -41,13 +38,13 @@ fn a_killed_worker_loses_nothing(build: Build) {
     let queue = Queue::new(&redis, "default");
     let mut first = Postrider::ready_worker(build, &redis, &["--lease", "1s"], &[]);
     queue.enqueue(&[("url", sink.url("/slow/2000")), ("body", "hello".to_owned())]);
-    sink.wait_for(1, SOON);
+    sink.wait_for(1, DEADLINE);
     first.kill();
     assert_eq!(queue.depth(), 1);
     let _second = Postrider::ready_worker(build, &redis, &["--lease", "1s"], &[]);
-    let requests = sink.wait_for(2, SOON);
+    let requests = sink.wait_for(2, DEADLINE);
     assert!(requests.iter().all(|request| request.body == "hello"));
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!((sink.requests().len(), queue.dead().len()), (2, 0));
 }
 
@@ -57,9 +54,9 @@ fn a_request_that_hangs_is_cut_and_handed_back(build: Build) {
     let arguments = ["--shutdown-timeout", "500ms"];
     let mut first = Postrider::ready_worker(build, &redis, &arguments, &[]);
     queue.enqueue(&[("url", sink.url("/hang")), ("max_attempts", "1".to_owned())]);
-    sink.wait_for(1, SOON);
+    sink.wait_for(1, DEADLINE);
     first.signal(Signal::SIGTERM);
-    assert_eq!(first.wait_exit(SOON).code(), Some(0));
+    assert_eq!(first.wait_exit(DEADLINE).code(), Some(0));
     assert_eq!(
         (queue.pending(), queue.dead().len()),
         (0, 0),
@@ -67,6 +64,6 @@ fn a_request_that_hangs_is_cut_and_handed_back(build: Build) {
     );
     // The job still has its one attempt, and the new worker need not wait for a lease to end.
     let _second = Postrider::ready_worker(build, &redis, &arguments, &[]);
-    sink.wait_for(2, SOON);
+    sink.wait_for(2, DEADLINE);
     assert_eq!(queue.dead().len(), 0);
 }

@@ -7,10 +7,8 @@ use e2e::process::{Build, Postrider, Signal};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::{eventually, eventually_or};
+use e2e::wait::{DEADLINE, eventually, eventually_or};
 
-const SOON: Duration = Duration::from_secs(30);
-const LONG: Duration = Duration::from_secs(90);
 const BUILD: Build = Build::Otel;
 const JOBS: &str = "postrider:{default}:jobs";
 const WORKERS: &str = "postrider:{default}:workers";
@@ -24,14 +22,14 @@ fn a_stall_of_redis_takes_no_job_from_a_worker_that_lives() {
     for _ in 0..5 {
         Queue::new(&redis, "default").enqueue(&[("url", sink.url("/slow/11000"))]);
     }
-    sink.wait_for(5, SOON);
+    sink.wait_for(5, DEADLINE);
     for _ in 0..3 {
         redis.signal(Signal::SIGSTOP);
         std::thread::sleep(Duration::from_millis(2700));
         redis.signal(Signal::SIGCONT);
         std::thread::sleep(Duration::from_millis(500));
     }
-    Queue::new(&redis, "default").wait_until_drained(SOON);
+    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
     assert_eq!(sink.requests().len(), 5, "each once");
 }
 
@@ -44,10 +42,10 @@ fn a_takeover_and_a_handing_back_cost_no_attempt() {
     for (round, signal) in [Signal::SIGKILL, Signal::SIGTERM].into_iter().enumerate() {
         let mut first = Postrider::ready_worker(BUILD, &redis, &arguments, &[]);
         queue.enqueue(&[("url", sink.url("/slow/1000")), ("max_attempts", "1".to_owned())]);
-        sink.wait_for(2 * round + 1, SOON);
+        sink.wait_for(2 * round + 1, DEADLINE);
         first.signal(signal);
         let mut second = Postrider::ready_worker(BUILD, &redis, &["--lease", "1s"], &[]);
-        queue.wait_until_drained(SOON);
+        queue.wait_until_drained(DEADLINE);
         assert_eq!((sink.requests().len(), queue.dead().len()), (2 * round + 2, 0), "{signal}");
         assert!(second.stop().success());
     }
@@ -73,10 +71,10 @@ fn thousands_of_dead_workers_are_forgotten_and_what_they_held_is_done() {
     let queue = Queue::new(&redis, "default");
     assert_eq!(queue.pending(), HOLD_A_JOB as i64);
     let mut worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "1s"], &[]);
-    sink.wait_for(HOLD_A_JOB, LONG);
-    queue.wait_until_drained(SOON);
+    sink.wait_for(HOLD_A_JOB, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(sink.requests().len(), HOLD_A_JOB, "each once");
-    eventually_or("one worker", LONG, || {
+    eventually_or("one worker", DEADLINE, || {
         let consumers = redis.command(&["XINFO", "CONSUMERS", JOBS, "postrider"]).array().len();
         let records = redis.command(&["HLEN", WORKERS]).integer();
         if (consumers, records) == (1, 1) { Ok(()) } else { Err(format!("{consumers} and {records}")) }
@@ -114,11 +112,11 @@ fn a_backlog_is_worked_off_from_the_first_moment_and_not_taken_in() {
         &arguments,
         &[("POSTRIDER_LOG", "error,postrider_worker::engine=info")],
     );
-    sink.wait_for_path("/ok?ready", 1000, LONG);
-    sink.wait_for_path("/ok?held", 1000, LONG);
+    sink.wait_for_path("/ok?ready", 1000, DEADLINE);
+    sink.wait_for_path("/ok?held", 1000, DEADLINE);
     // It does not wait behind them.
     Queue::new(&redis, "quiet").enqueue(&[("url", sink.url("/ok?quiet"))]);
-    sink.wait_for_path("/ok?quiet", 1, SOON);
+    sink.wait_for_path("/ok?quiet", 1, DEADLINE);
     assert!(queues[0].depth() + queues[1].depth() > 10_000, "else there was no backlog before it");
     assert!(queues[0].pending() <= 65, "no more are taken than there are slots: {}", queues[0].pending());
     let resident = resident(worker.pid());
@@ -136,13 +134,13 @@ fn jobs_in_a_shard_that_no_worker_reads_are_found() {
     Queue::new(&redis, "default/63").schedule("7-0", &[("url", &sink.url("/ok?later"))]);
     redis.command(&["ZADD", "postrider:{default/63}:scheduled", "1", "7-0"]);
     let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
-    sink.wait_for(3, LONG);
+    sink.wait_for(3, DEADLINE);
     for shard in ["default/3", "default/5", "default/63"] {
-        Queue::new(&redis, shard).wait_until_drained(SOON);
+        Queue::new(&redis, shard).wait_until_drained(DEADLINE);
     }
-    let told = worker.wait_for_log("higher shards hold jobs", SOON);
+    let told = worker.wait_for_log("higher shards hold jobs", DEADLINE);
     assert!(told.contains("\"read\":64"), "{told}");
-    eventually("shards that are given up", SOON, || {
+    eventually("shards that are given up", DEADLINE, || {
         (redis.command(&["HGET", "postrider:{default}:meta", "shards_before"]).text() == "1").then_some(())
     });
     assert!(worker.stop().success());
@@ -158,19 +156,19 @@ fn a_key_that_is_evicted_loses_only_its_contents() {
         ["waiting", "scheduled", "flows", "workers", "meta", "dead", "jobs"].into_iter().enumerate()
     {
         queue.enqueue(&[("url", sink.url(&format!("/slow/1500?{gone}")))]);
-        sink.wait_for_path(&format!("/slow/1500?{gone}"), 1, SOON);
+        sink.wait_for_path(&format!("/slow/1500?{gone}"), 1, DEADLINE);
         queue.enqueue(&[("url", sink.url(&format!("/ok?{gone}-later"))), ("delay_ms", "700".to_owned())]);
-        eventually_or("it waits", SOON, || match queue.scheduled() {
+        eventually_or("it waits", DEADLINE, || match queue.scheduled() {
             1 => Ok(()),
             other => Err(other),
         });
         redis.command(&["DEL", &queue.key(gone)]);
         queue.enqueue(&[("url", sink.url(&format!("/ok?{gone}")))]);
-        sink.wait_for_path(&format!("/ok?{gone}"), 1, SOON);
+        sink.wait_for_path(&format!("/ok?{gone}"), 1, DEADLINE);
         if gone != "waiting" {
-            sink.wait_for_path(&format!("/ok?{gone}-later"), 1, SOON);
+            sink.wait_for_path(&format!("/ok?{gone}-later"), 1, DEADLINE);
         }
-        queue.wait_until_drained(SOON);
+        queue.wait_until_drained(DEADLINE);
         assert_eq!(queue.dead().len(), 0, "{round}: {gone}");
         assert_eq!(
             sink.requests_to(&format!("/slow/1500?{gone}")).len(),
@@ -201,14 +199,14 @@ fn what_another_version_has_left_is_understood() {
     redis.command(&letter);
     redis.command(&["HSET", &queue.key("meta"), "shards", "1", "future", "x"]);
     let mut worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "1s"], &[]);
-    sink.wait_for(3, SOON);
+    sink.wait_for(3, DEADLINE);
     let replay = ["dead", "replay", "--all", "--yes", "--redis-url", &redis.url()];
-    assert_eq!(Postrider::run(BUILD, &replay, &[], SOON).code(), 0);
-    queue.wait_until_drained(SOON);
-    let mut bodies: Vec<_> = sink.wait_for(4, SOON).iter().map(|request| request.body.clone()).collect();
+    assert_eq!(Postrider::run(BUILD, &replay, &[], DEADLINE).code(), 0);
+    queue.wait_until_drained(DEADLINE);
+    let mut bodies: Vec<_> = sink.wait_for(4, DEADLINE).iter().map(|request| request.body.clone()).collect();
     bodies.sort_unstable();
     assert_eq!(bodies, ["dead", "held", "ready", "waits"]);
     assert!(worker.stop().success());
-    let list = Postrider::run(BUILD, &["queues", "--redis-url", &redis.url(), "--json"], &[], SOON);
+    let list = Postrider::run(BUILD, &["queues", "--redis-url", &redis.url(), "--json"], &[], DEADLINE);
     assert_eq!(list.code(), 0, "{list:?}");
 }

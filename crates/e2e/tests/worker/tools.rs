@@ -7,18 +7,16 @@ mod flows;
 mod jobs;
 mod look;
 
-use std::time::Duration;
-
 use e2e::process::{Build, Output, Postrider};
 use e2e::redis::RedisServer;
+use e2e::wait::DEADLINE;
 use serde_json::Value;
 
-const SOON: Duration = Duration::from_secs(30);
 /// Nothing listens on this port.
 const NOWHERE: &str = "http://127.0.0.1:9/x";
 
 fn run(build: Build, redis: &RedisServer, arguments: &[&str]) -> Output {
-    Postrider::run(build, arguments, &[("POSTRIDER_REDIS_URL", &redis.url())], SOON)
+    Postrider::run(build, arguments, &[("POSTRIDER_REDIS_URL", &redis.url())], DEADLINE)
 }
 
 /// The exit code, and the JSON document.

@@ -7,10 +7,9 @@ use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::eventually_or;
+use e2e::wait::{DEADLINE, eventually_or};
 
 const LONG: Duration = Duration::from_secs(120);
-const SOON: Duration = Duration::from_secs(30);
 const BUILD: Build = Build::Lean;
 const JOBS: &str = "postrider:{default}:jobs";
 
@@ -46,7 +45,7 @@ fn jobs_that_are_due_in_one_millisecond_do_not_hold_up_the_others() {
         let began = Instant::now();
         queue.enqueue(&[("url", sink.url("/ok"))]);
         sent += 1;
-        sink.wait_for(sent, SOON);
+        sink.wait_for(sent, DEADLINE);
         slowest = slowest.max(began.elapsed());
         assert!(queue.depth() <= 3_000, "the stream is not flooded: {}", queue.depth());
     }
@@ -86,7 +85,7 @@ fn jobs_that_went_through_leave_redis_as_large_as_before() {
         through(round);
     }
     // The buffers of connections shrink after a while; a leak does not.
-    eventually_or("as little memory as before", SOON, || match used_memory(&redis) - before {
+    eventually_or("as little memory as before", DEADLINE, || match used_memory(&redis) - before {
         ..100_000 => Ok(()),
         more => Err(format!("{more} bytes more after 18,000 jobs")),
     });
@@ -106,8 +105,8 @@ fn a_producer_in_python_is_ten_lines() {
         .expect("python3 runs");
     assert!(output.status.success(), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stdout).contains('-'), "it prints the job id: {output:?}");
-    assert_eq!(&sink.wait_for(1, SOON)[0].body[..], br#"{"from":"Python"}"#);
-    Queue::new(&redis, "default").wait_until_drained(SOON);
+    assert_eq!(&sink.wait_for(1, DEADLINE)[0].body[..], br#"{"from":"Python"}"#);
+    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
 }
 
 #[test]
@@ -122,7 +121,7 @@ fn a_backlog_that_a_dead_worker_held_is_taken_over_as_fast_as_slots_allow() {
     // With four polls a lease and 64 slots it would take 20 leases.
     let lease = Duration::from_secs(5);
     let _worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "5s"], &[("POSTRIDER_LOG", "info")]);
-    sink.wait_for(1, SOON);
+    sink.wait_for(1, DEADLINE);
     let began = Instant::now();
     sink.wait_for(5000, LONG);
     queue.wait_until_drained(LONG);
@@ -136,7 +135,7 @@ fn workers_that_come_and_go_leave_nothing_behind() {
     for round in 1..=10 {
         let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
         Queue::new(&redis, "default").enqueue(&[("url", sink.url("/ok"))]);
-        sink.wait_for(round, SOON);
+        sink.wait_for(round, DEADLINE);
         assert!(worker.stop().success());
     }
     assert_eq!(redis.command(&["XINFO", "CONSUMERS", JOBS, "postrider"]).array().len(), 0);

@@ -7,7 +7,7 @@ use e2e::redis::RedisServer;
 use e2e::wait::eventually_or;
 use serde_json::json;
 
-use super::{GRPC, HTTP, SOON, environment};
+use super::{DEADLINE, GRPC, HTTP, environment};
 
 /// Nothing listens on this port.
 const NOWHERE: &str = "http://127.0.0.1:9/x";
@@ -31,7 +31,7 @@ impl Stage {
     fn run(&self, protocol: &str, arguments: &[&str]) -> Output {
         let (endpoint, redis) = (self.receiver.endpoint(protocol), self.redis.url());
         let arguments = [arguments, &["--redis-url", &redis]].concat();
-        Postrider::run(Build::Otel, &arguments, &environment(protocol, &endpoint), SOON)
+        Postrider::run(Build::Otel, &arguments, &environment(protocol, &endpoint), DEADLINE)
     }
 
     /// The spans that a command makes, which must succeed.
@@ -141,9 +141,7 @@ fn a_receiver_that_takes_no_spans_is_warned_of() {
     assert_eq!(output.code(), 0, "{output:?}");
     assert!(output.stderr.contains("does not know traces"), "{output:?}");
     assert!(!output.stderr.contains("metrics"), "{output:?}");
-    eventually_or(
-        "the job is in",
-        SOON,
-        || if stage.queue().depth() == 1 { Ok(()) } else { Err("it is not") },
-    );
+    eventually_or("the job is in", DEADLINE, || {
+        if stage.queue().depth() == 1 { Ok(()) } else { Err("it is not") }
+    });
 }

@@ -10,7 +10,7 @@ use e2e::sink::Sink;
 use e2e::text_file::TextFile;
 use e2e::wait::eventually_or;
 
-use super::{GRPC, SOON, Stage, environment, in_order, the_only};
+use super::{DEADLINE, GRPC, Stage, environment, in_order, the_only};
 
 /// The spans of jobs: all but those of the worker's own reads and groups, which are roots.
 fn of_jobs(spans: &[SpanRecord]) -> Vec<SpanRecord> {
@@ -39,7 +39,7 @@ fn number(span: &SpanRecord, name: &str) -> Option<f64> {
 fn a_job_that_is_delayed_and_retried_is_one_trace() {
     let mut stage = Stage::start(GRPC, &["--retry-base", "100ms"]);
     stage.queue().enqueue(&[("url", stage.sink.url("/flaky/1/a").as_str()), ("delay_ms", "300")]);
-    stage.sink.wait_for(2, SOON);
+    stage.sink.wait_for(2, DEADLINE);
     let spans = one_trace(&mut stage, "delay default");
     let delay = the_only(&spans, "delay default");
     let [first, second] = in_order(&spans, "process default")[..] else { panic!("{spans:#?}") };
@@ -67,7 +67,7 @@ fn a_job_whose_time_has_come_is_one_trace_with_its_delay() {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock").as_millis();
     let url = stage.sink.url("/ok");
     stage.queue().enqueue(&[("url", url), ("not_before", (now - 60_000).to_string())]);
-    stage.sink.wait_for(1, SOON);
+    stage.sink.wait_for(1, DEADLINE);
     let spans = one_trace(&mut stage, "delay default");
     let (delay, process) = (the_only(&spans, "delay default"), the_only(&spans, "process default"));
     assert!(process.is_child_of(delay), "{spans:#?}");
@@ -78,7 +78,7 @@ fn a_job_whose_time_has_come_is_one_trace_with_its_delay() {
 fn with_links_the_retry_of_a_delayed_job_links_to_its_first_span() {
     let mut stage = Stage::start(GRPC, &["--retry-base", "50ms", "--trace-retries", "link"]);
     stage.queue().enqueue(&[("url", stage.sink.url("/flaky/1/a").as_str()), ("delay_ms", "100")]);
-    stage.sink.wait_for(2, SOON);
+    stage.sink.wait_for(2, DEADLINE);
     stage.drained();
     assert_eq!(stage.worker.stop().code(), Some(0));
     let spans = stage.receiver.spans();
@@ -92,7 +92,7 @@ fn with_links_the_retry_of_a_delayed_job_links_to_its_first_span() {
 fn with_none_the_first_attempt_of_a_delayed_job_is_in_its_trace_and_the_retry_is_not() {
     let mut stage = Stage::start(GRPC, &["--retry-base", "50ms", "--trace-retries", "none"]);
     stage.queue().enqueue(&[("url", stage.sink.url("/flaky/1/a").as_str()), ("delay_ms", "100")]);
-    stage.sink.wait_for(2, SOON);
+    stage.sink.wait_for(2, DEADLINE);
     stage.drained();
     assert_eq!(stage.worker.stop().code(), Some(0));
     let spans = stage.receiver.spans();
@@ -109,9 +109,9 @@ fn a_job_that_is_held_is_one_trace() {
     for path in ["/slow/2000", "/ok", "/ok"] {
         stage.queue().enqueue(&[("url", stage.sink.url(path).as_str()), ("flow", "narrow")]);
         // The others arrive while the first is being sent.
-        stage.sink.wait_for(1, SOON);
+        stage.sink.wait_for(1, DEADLINE);
     }
-    stage.sink.wait_for(3, SOON);
+    stage.sink.wait_for(3, DEADLINE);
     stage.drained();
     assert_eq!(stage.worker.stop().code(), Some(0));
     let spans = of_jobs(&stage.receiver.spans());
@@ -142,15 +142,15 @@ fn a_replay_that_is_held_begins_its_trace_with_that_and_links_to_the_old_one() {
     let traceparent = format!("00-{trace_id}-{producer}-01");
     let url = stage.sink.url("/flaky/1/a");
     stage.queue().enqueue(&[("url", &url), ("traceparent", &traceparent), ("flow", &"narrow".to_owned())]);
-    eventually_or("a dead letter", SOON, || stage.queue().dead().pop().ok_or("none".to_owned()));
+    eventually_or("a dead letter", DEADLINE, || stage.queue().dead().pop().ok_or("none".to_owned()));
     stage.queue().enqueue(&[("url", stage.sink.url("/slow/5000").as_str()), ("flow", "narrow")]);
-    stage.sink.wait_for(2, SOON);
+    stage.sink.wait_for(2, DEADLINE);
     let replay = ["dead", "replay", "--all", "--yes", "--redis-url", &stage.redis.url()];
-    assert_eq!(Postrider::run(Build::Otel, &replay, &[], SOON).code(), 0);
-    stage.sink.wait_for(3, SOON);
+    assert_eq!(Postrider::run(Build::Otel, &replay, &[], DEADLINE).code(), 0);
+    stage.sink.wait_for(3, DEADLINE);
     let spans = stage
         .receiver
-        .wait_for_spans("three attempts", SOON, |spans| in_order(spans, "process default").len() == 3);
+        .wait_for_spans("three attempts", DEADLINE, |spans| in_order(spans, "process default").len() == 3);
     let postpone = the_only(&spans, "hold default");
     let old = spans.iter().find(|span| span.trace_id == trace_id && span.name == "process default");
     let old = old.expect("the first attempt is the producer's");
@@ -174,9 +174,9 @@ fn a_job_that_is_delayed_retried_and_held_is_one_trace() {
     stage.queue().enqueue(&[("url", proxy.http_url().as_str()), ("flow", "broken"), ("delay_ms", "100")]);
     stage
         .receiver
-        .wait_for_spans("a hold", SOON, |spans| spans.iter().any(|span| span.name == "hold default"));
+        .wait_for_spans("a hold", DEADLINE, |spans| spans.iter().any(|span| span.name == "hold default"));
     proxy.set(Mode::Pass);
-    stage.sink.wait_for(1, SOON);
+    stage.sink.wait_for(1, DEADLINE);
     let spans = one_trace(&mut stage, "delay default");
     let postpone = in_order(&spans, "hold default")[0];
     assert_eq!(postpone.text("postrider.hold.reason").as_deref(), Some("breaker"));
@@ -188,11 +188,11 @@ fn a_job_that_is_delayed_retried_and_held_is_one_trace() {
 fn a_job_that_is_handed_back_is_one_trace() {
     let mut stage = Stage::start(GRPC, &["--shutdown-timeout", "100ms"]);
     stage.queue().enqueue(&[("url", stage.sink.url("/slow/4000"))]);
-    stage.sink.wait_for(1, SOON);
+    stage.sink.wait_for(1, DEADLINE);
     assert_eq!(stage.worker.stop().code(), Some(0));
     let endpoint = stage.receiver.grpc_endpoint();
     stage.worker = Postrider::ready_worker(Build::Otel, &stage.redis, &[], &environment(GRPC, &endpoint));
-    stage.sink.wait_for(2, SOON);
+    stage.sink.wait_for(2, DEADLINE);
     let spans = one_trace(&mut stage, "process default");
     let [cut, second] = in_order(&spans, "process default")[..] else { panic!("{spans:#?}") };
     let release = the_only(&spans, "release default");
@@ -205,7 +205,8 @@ fn a_job_that_turns_out_malformed_after_its_delay_is_one_trace_that_says_why() {
     let mut stage = Stage::start(GRPC, &[]);
     let fields = [("url", stage.sink.url("/ok")), ("delay_ms", "100".into()), ("retry", "unknown".into())];
     stage.queue().enqueue(&fields);
-    let dead = eventually_or("a dead letter", SOON, || stage.queue().dead().pop().ok_or("none".to_owned()));
+    let dead =
+        eventually_or("a dead letter", DEADLINE, || stage.queue().dead().pop().ok_or("none".to_owned()));
     let spans = one_trace(&mut stage, "delay default");
     let process = the_only(&spans, "process default");
     assert!(process.is_child_of(the_only(&spans, "delay default")), "{spans:#?}");
@@ -223,7 +224,7 @@ fn a_job_whose_first_span_is_not_sampled_leaves_no_span_anywhere() {
     let mut first = Postrider::ready_worker(Build::Otel, &redis, &[], &[&recording[..], &never].concat());
     let queue = e2e::queue::Queue::new(&redis, "default");
     let job_id = queue.enqueue(&[("url", sink.url("/ok").as_str()), ("delay_ms", "3000")]);
-    eventually_or("a job in the schedule", SOON, || match queue.scheduled() {
+    eventually_or("a job in the schedule", DEADLINE, || match queue.scheduled() {
         1 => Ok(()),
         other => Err(format!("{other}")),
     });
@@ -233,8 +234,8 @@ fn a_job_whose_first_span_is_not_sampled_leaves_no_span_anywhere() {
     let kept = String::from_utf8(kept.1.clone()).expect("a text");
     assert!(kept.ends_with("-00"), "{kept}");
     let mut second = Postrider::ready_worker(Build::Otel, &redis, &[], &recording);
-    let sent = sink.wait_for(1, SOON)[0].header("traceparent").expect("it has a context").to_owned();
-    queue.wait_until_drained(SOON);
+    let sent = sink.wait_for(1, DEADLINE)[0].header("traceparent").expect("it has a context").to_owned();
+    queue.wait_until_drained(DEADLINE);
     assert_eq!((second.stop().code(), stage.worker.stop().code()), (Some(0), Some(0)));
     assert!(sent.starts_with(&kept[..36]) && sent.ends_with("-00") && sent != kept, "{sent} {kept}");
     let spans = of_jobs(&stage.receiver.spans());
@@ -247,11 +248,11 @@ fn a_wait_says_whether_the_destination_asked_for_it_or_a_rate_is_kept_to() {
     let mut stage = Stage::start(GRPC, &["--retry-base", "10ms", "--config", config.path()]);
     let answer = "503\nretry-after: 1\n\n";
     stage.queue().enqueue(&[("url", stage.sink.url("/reply-once/a").as_str()), ("body", answer)]);
-    stage.sink.wait_for(2, SOON);
+    stage.sink.wait_for(2, DEADLINE);
     for _ in 0..2 {
         stage.queue().enqueue(&[("url", stage.sink.url("/ok").as_str()), ("flow", "calm")]);
     }
-    stage.sink.wait_for(4, SOON);
+    stage.sink.wait_for(4, DEADLINE);
     stage.drained();
     assert_eq!(stage.worker.stop().code(), Some(0));
     let spans = stage.receiver.spans();

@@ -5,7 +5,7 @@ use e2e::process::Postrider;
 use e2e::queue::Queue;
 use serde_json::json;
 
-use super::{GRPC, SOON, Stage, in_order, the_only};
+use super::{DEADLINE, GRPC, Stage, in_order, the_only};
 
 const UNSAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -130,13 +130,13 @@ fn a_claim_is_a_span_as_a_read_is() {
         let arguments = [&["--lease", "1s"][..], switch].concat();
         let mut stage = Stage::start(GRPC, &arguments);
         Queue::new(&stage.redis, "default").enqueue(&[("url", stage.sink.url("/slow/2000"))]);
-        stage.sink.wait_for(1, SOON);
+        stage.sink.wait_for(1, DEADLINE);
         stage.worker.kill();
         let endpoint = stage.receiver.grpc_endpoint();
         let environment = super::environment(GRPC, &endpoint);
         let build = e2e::process::Build::Otel;
         stage.worker = Postrider::ready_worker(build, &stage.redis, &arguments, &environment);
-        stage.sink.wait_for(2, SOON);
+        stage.sink.wait_for(2, DEADLINE);
         let spans = spans_of(&mut stage, &[]);
         assert_eq!(!in_order(&spans, "claim default").is_empty(), is_span, "{spans:#?}");
     }

@@ -6,7 +6,7 @@ use e2e::otlp::{SpanKind, SpanRecord, Status};
 use e2e::process::{Build, Postrider};
 use e2e::text_file::TextFile;
 
-use super::{GRPC, SOON, Stage, environment, the_only};
+use super::{DEADLINE, GRPC, Stage, environment, the_only};
 
 /// Enqueues the lines, with telemetry on and these variables, and returns the spans when the worker has delivered
 /// them.
@@ -16,9 +16,9 @@ fn sent(lines: &[String], variables: &[(&str, &str)]) -> Vec<SpanRecord> {
     let (endpoint, redis) = (stage.receiver.grpc_endpoint(), stage.redis.url());
     let arguments = ["send", "--from", file.path(), "--redis-url", &redis];
     let environment = [&environment(GRPC, &endpoint)[..], variables].concat();
-    let output = Postrider::run(Build::Otel, &arguments, &environment, SOON);
+    let output = Postrider::run(Build::Otel, &arguments, &environment, DEADLINE);
     assert_eq!(output.code(), 0, "{output:?}");
-    stage.sink.wait_for(lines.len(), SOON);
+    stage.sink.wait_for(lines.len(), DEADLINE);
     stage.drained();
     assert_eq!(stage.worker.stop().code(), Some(0));
     stage.receiver.spans()
@@ -132,7 +132,7 @@ fn jobs_that_redis_does_not_take_are_failed_roots() {
     );
     let (endpoint, redis) = (stage.receiver.grpc_endpoint(), stage.redis.url());
     let arguments = ["send", "--from", file.path(), "--redis-url", &redis];
-    let output = Postrider::run(Build::Otel, &arguments, &environment(GRPC, &endpoint), SOON);
+    let output = Postrider::run(Build::Otel, &arguments, &environment(GRPC, &endpoint), DEADLINE);
     assert_eq!(output.code(), 4, "{output:?}");
     let spans = stage.receiver.spans();
     let failed: Vec<_> = spans.iter().filter(|span| matches!(span.status, Status::Error(_))).collect();

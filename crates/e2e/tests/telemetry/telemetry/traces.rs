@@ -3,12 +3,12 @@
 use e2e::otlp::{SpanKind, SpanRecord, Status};
 use e2e::process::{Build, Postrider};
 
-use super::{GRPC, SOON, Stage, environment, in_order, the_only};
+use super::{DEADLINE, GRPC, Stage, environment, in_order, the_only};
 
 /// A job of a producer with two attempts: its trace id and all spans.
 fn retried(stage: &mut Stage) -> (String, Vec<SpanRecord>) {
     let trace_id = stage.send("/flaky/1/a");
-    stage.sink.wait_for(2, SOON);
+    stage.sink.wait_for(2, DEADLINE);
     stage.drained();
     assert_eq!(stage.worker.stop().code(), Some(0));
     (trace_id, stage.receiver.spans())
@@ -40,7 +40,7 @@ fn with_links_the_retry_of_a_job_that_is_not_sampled_leaves_no_span() {
     let mut stage = Stage::start(GRPC, &["--retry-base", "100ms", "--trace-retries", "link"]);
     let unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
     stage.queue().enqueue(&[("url", stage.sink.url("/flaky/1/a").as_str()), ("traceparent", unsampled)]);
-    stage.sink.wait_for(2, SOON);
+    stage.sink.wait_for(2, DEADLINE);
     stage.drained();
     assert_eq!(stage.worker.stop().code(), Some(0));
     let spans = stage.receiver.spans();
@@ -54,7 +54,7 @@ fn with_links_the_retry_of_a_job_that_is_not_sampled_leaves_no_span() {
 fn only_the_last_failure_of_a_job_is_an_error_of_its_delivery() {
     let mut stage = Stage::start(GRPC, &["--retry-base", "50ms", "--max-attempts", "2"]);
     let trace_id = stage.send("/status/503");
-    stage.sink.wait_for(2, SOON);
+    stage.sink.wait_for(2, DEADLINE);
     stage.drained();
     assert_eq!(stage.worker.stop().code(), Some(0));
     let spans = stage.trace(&trace_id, "process default", 2);
@@ -76,12 +76,12 @@ fn a_delay_and_a_takeover_stay_in_the_producers_trace() {
     let url = stage.sink.url("/slow/3000");
     let fields = [("url", url.as_str()), ("traceparent", traceparent), ("delay_ms", "300")];
     let job_id = stage.queue().enqueue(&fields);
-    stage.sink.wait_for(1, SOON);
+    stage.sink.wait_for(1, DEADLINE);
     stage.worker.kill();
     let endpoint = stage.receiver.grpc_endpoint();
     let environment = environment(GRPC, &endpoint);
     let mut other = Postrider::ready_worker(Build::Otel, &stage.redis, &["--lease", "1s"], &environment);
-    stage.sink.wait_for(2, SOON);
+    stage.sink.wait_for(2, DEADLINE);
     stage.drained();
     assert_eq!(other.stop().code(), Some(0));
     let spans = stage.trace("0af7651916cd43dd8448eb211c80319c", "process default", 1);
@@ -109,9 +109,9 @@ fn a_replay_by_a_tool_that_records_is_the_root_of_the_new_trace() {
     stage.drained();
     let endpoint = stage.receiver.grpc_endpoint();
     let replay = ["dead", "replay", "--all", "--yes", "--redis-url", &stage.redis.url()];
-    assert_eq!(Postrider::run(Build::Otel, &replay, &environment(GRPC, &endpoint), SOON).code(), 0);
+    assert_eq!(Postrider::run(Build::Otel, &replay, &environment(GRPC, &endpoint), DEADLINE).code(), 0);
     let is_new = |span: &SpanRecord| span.name == "process default" && span.trace_id != before;
-    let spans = stage.receiver.wait_for_spans("the replay's spans", SOON, |spans| {
+    let spans = stage.receiver.wait_for_spans("the replay's spans", DEADLINE, |spans| {
         spans.iter().any(is_new) && spans.iter().any(|span| span.name == "replay default")
     });
     let (root, process) = (the_only(&spans, "replay default"), spans.iter().find(|span| is_new(span)));

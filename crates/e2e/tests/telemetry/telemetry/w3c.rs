@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use e2e::sink::SinkRequest;
 use serde_json::{Value, json};
 
-use super::{GRPC, SOON, Stage};
+use super::{DEADLINE, GRPC, Stage};
 use cases::{Case, PARENT, TRACE, Trace};
 
 /// How a producer passes on its own headers.
@@ -81,7 +81,7 @@ fn every_case_of_the_w3c_suite_goes_through_the_queue_as_it_must() {
     }
     let count = wanted.iter().map(|(_, case)| case.requests).sum();
     let mut requests: BTreeMap<String, Vec<SinkRequest>> = BTreeMap::new();
-    for request in stage.sink.wait_for(count, SOON) {
+    for request in stage.sink.wait_for(count, DEADLINE) {
         requests.entry(request.path.clone()).or_default().push(request);
     }
     let (mut faults, mut ids) = (vec![], HashSet::new());

@@ -1,16 +1,13 @@
 //! The series that Prometheus scrapes from a new worker, and from one that waits for jobs.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use e2e::http_call::exchange;
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::eventually_or;
-
-const SOON: Duration = Duration::from_secs(30);
+use e2e::wait::{DEADLINE, eventually_or};
 
 /// A worker of two queues that serves its metrics, and the address.
 fn worker(redis: &RedisServer) -> (Postrider, SocketAddr) {
@@ -23,7 +20,7 @@ fn worker(redis: &RedisServer) -> (Postrider, SocketAddr) {
     ];
     let arguments = ["--listen=127.0.0.1:0", "--queue=default", "--queue=mail"];
     let mut worker = Postrider::ready_worker(Build::Otel, redis, &arguments, &environment);
-    let line = worker.wait_for_log("status listens on http://", SOON);
+    let line = worker.wait_for_log("status listens on http://", DEADLINE);
     let (_, address) = line.split_once("http://").expect("the line was looked for");
     let address = address.split('/').next().and_then(|address| address.parse().ok()).expect("an address");
     (worker, address)
@@ -31,7 +28,8 @@ fn worker(redis: &RedisServer) -> (Postrider, SocketAddr) {
 
 /// The samples: a metric's name, its labels as they are written, its value.
 fn scrape(address: SocketAddr) -> Result<Vec<(String, String, f64)>, String> {
-    let answer = exchange(address, "GET", "/metrics", &[], b"", SOON).map_err(|error| error.to_string())?;
+    let answer =
+        exchange(address, "GET", "/metrics", &[], b"", DEADLINE).map_err(|error| error.to_string())?;
     let text = String::from_utf8(answer.body).map_err(|error| error.to_string())?;
     let sample = |line: &str| {
         let (series, value) = line.rsplit_once(' ')?;
@@ -115,7 +113,7 @@ fn what_happens_seldom_is_counted_from_zero() {
     let (_worker, address) = worker(&redis);
     let expected: Vec<_> =
         ["default", "mail"].into_iter().flat_map(of_a_queue).chain(of_telemetry()).collect();
-    eventually_or("a 0 of each counter", SOON, || {
+    eventually_or("a 0 of each counter", DEADLINE, || {
         let samples = scrape(address)?;
         let lacking = expected.iter().filter(|(name, labels)| value(&samples, name, labels) != Some(0.0));
         let lacking: Vec<_> = lacking.collect();
@@ -137,13 +135,13 @@ fn how_long_a_read_waited_for_a_job_is_no_duration_of_redis() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let (_worker, address) = worker(&redis);
     // Both queues have a waiting read, so a waiting read fetches the job.
-    eventually_or("two reads that wait", SOON, || {
+    eventually_or("two reads that wait", DEADLINE, || {
         let info = redis.command(&["INFO", "clients"]).text();
         if info.lines().any(|line| line.trim() == "blocked_clients:2") { Ok(()) } else { Err(info) }
     });
     Queue::new(&redis, "default").enqueue(&[("url", sink.url("/ok"))]);
     let received = [(QUEUE, "default"), ("messaging_operation_name", "receive")];
-    eventually_or("a job that was received and done", SOON, || {
+    eventually_or("a job that was received and done", DEADLINE, || {
         let samples = scrape(address)?;
         let taken = value(&samples, "messaging_client_consumed_messages_total", &received);
         let done = value(&samples, "postrider_job_end_to_end_duration_seconds_count", &[(QUEUE, "default")]);

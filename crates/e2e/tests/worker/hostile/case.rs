@@ -8,9 +8,8 @@ use e2e::queue::{DeadLetter, Queue};
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::text_file::TextFile;
-use e2e::wait::{eventually, eventually_or};
+use e2e::wait::{DEADLINE, eventually, eventually_or};
 
-const SOON: Duration = Duration::from_secs(30);
 /// An attempt's limits are a fraction of this, also on a loaded machine.
 const LONGEST: Duration = Duration::from_secs(20);
 /// An attempt that ends at once takes less, also on a loaded machine.
@@ -179,15 +178,15 @@ fn play(build: Build, redis: &RedisServer, sink: &Sink, case: &Case) {
     for _ in 0..case.jobs {
         queue.enqueue(&case.job(&url));
         if case.jobs > 1 {
-            queue.wait_until_drained(SOON);
+            queue.wait_until_drained(DEADLINE);
         }
     }
-    eventually_or(case.name, SOON, || queue.drained());
+    eventually_or(case.name, DEADLINE, || queue.drained());
     assert!(began.elapsed() < LONGEST, "{}: {:?}", case.name, began.elapsed());
     judge(case, &stage, &queue.dead());
     let before = sink.requests().len();
     queue.enqueue(&[("url", sink.url("/ok"))]);
-    eventually("the next job", SOON, || (sink.requests().len() > before).then_some(()));
+    eventually("the next job", DEADLINE, || (sink.requests().len() > before).then_some(()));
     let log = worker.log().join("\n");
     assert!(!log.contains("hunter2"), "{}: {log}", case.name);
     let told = usize::from(matches!(case.expected, Expected::Released));

@@ -1,12 +1,11 @@
 //! Destinations that misuse HTTP/2.
 
-use std::time::Duration;
-
 use e2e::hostile::{Certificate, Flaw, Hostile, Http2, Play};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::text_file::TextFile;
+use e2e::wait::DEADLINE;
 
 use super::case::{Case, Expected, H2, run};
 
@@ -36,7 +35,6 @@ fn floods(build: Build) {
 /// The second job gets the connection of the first, on which the destination no longer responds.
 #[test]
 fn a_connection_that_is_dead_is_not_used_for_ever() {
-    const SOON: Duration = Duration::from_secs(90);
     let (redis, certificate) = (RedisServer::start(), Certificate::new(Flaw::None, H2));
     let (queue, ca) = (Queue::new(&redis, "default"), TextFile::new(&certificate.pem));
     let destination = Hostile::start(Play::Http2(Http2::DeafAtReuse), Some(&certificate));
@@ -50,7 +48,7 @@ fn a_connection_that_is_dead_is_not_used_for_ever() {
     let url = format!("https://127.0.0.1:{}/", destination.port());
     for _ in 0..2 {
         queue.enqueue(&[("url", &url)]);
-        queue.wait_until_drained(SOON);
+        queue.wait_until_drained(DEADLINE);
     }
     assert_eq!(queue.dead().len(), 0, "{:?}", queue.dead());
 }

@@ -1,11 +1,7 @@
 //! Redis' clock jumps: ahead, when a machine wakes up or somebody sets it, or back.
 
-use std::time::Duration;
-
 use super::{Call, JOB, MARK, Reply, Stage, in_stream, key};
-use e2e::wait::eventually;
-
-const SOON: Duration = Duration::from_secs(10);
+use e2e::wait::{DEADLINE, eventually};
 
 /// A stream as Redis 6.2 dumped it in the year 2035: one entry, delivered to `a` and pending.
 const OF_2035: &[u8] = b"\x0f\x01\x10\x00\x00\x01\xdd\x96a\xf0\x06\x00\x00\x00\x00\x00\x00\x00\x00@JJ\x00\x00\x00\x0c\
@@ -53,7 +49,7 @@ fn a_job_that_was_delivered_in_the_future_is_taken_over_after_a_lease() {
     assert_eq!(reclaim(&stage, stage.now()).0, 0, "its lease begins now");
     let seen = stage.command(&["HGET", &workers, "a"]).text();
     assert!(seen.contains(r#""version":"0.1.0""#) && !seen.contains(IN_2035), "{seen}");
-    eventually("the lease is over", SOON, || (reclaim(&stage, stage.now()).0 == 1).then_some(()));
+    eventually("the lease is over", DEADLINE, || (reclaim(&stage, stage.now()).0 == 1).then_some(()));
     let pending = stage.pending();
     assert_eq!((pending[0].array()[1].text(), pending[0].array()[3].integer()), ("b".to_owned(), 2));
     assert_eq!(stage.copies(MARK), in_stream(1));

@@ -1,11 +1,7 @@
 //! Joining, leases, taking over, promoting, leaving.
 
-use std::time::Duration;
-
 use super::{Call, Held, JOB, MARK, Reply, Script, Stage, held_by, in_stream, key};
-use e2e::wait::eventually;
-
-const SOON: Duration = Duration::from_secs(10);
+use e2e::wait::{DEADLINE, eventually};
 
 #[test]
 fn a_group_is_made_once_and_from_the_first_entry() {
@@ -29,7 +25,7 @@ fn a_lease_is_extended_for_its_holder_only() {
     assert_eq!((rows[0].array()[1].text(), rows[0].array()[3].integer()), ("a".to_owned(), 1));
     stage.take_over("b", 0);
     // It has written its lease when it extended: one second.
-    eventually("the lease runs out", SOON, || {
+    eventually("the lease runs out", DEADLINE, || {
         stage.take_over("b", 0);
         (letters(&held_by(&held, "b", "2")) == "o").then_some(())
     });

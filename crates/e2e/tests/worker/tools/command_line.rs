@@ -6,7 +6,7 @@ use e2e::redis::RedisServer;
 use e2e::wait::eventually;
 use serde_json::json;
 
-use super::{NOWHERE, SOON, document, run};
+use super::{DEADLINE, NOWHERE, document, run};
 
 e2e::in_both_builds!(
     an_empty_variable_counts_as_unset,
@@ -40,7 +40,7 @@ fn a_dead_letter_is_found_by_its_label(build: Build) {
     let _worker = Postrider::ready_worker(build, &redis, &["--max-attempts", "1"], &[]);
     let job_ids =
         ["order-17", "order-18", "order-17"].map(|id| queue.enqueue(&[("url", NOWHERE), ("label", id)]));
-    eventually("three dead letters", SOON, || (queue.dead().len() == 3).then_some(()));
+    eventually("three dead letters", DEADLINE, || (queue.dead().len() == 3).then_some(()));
     let (code, answer) = document(build, &redis, &["dead", "show", "order-17"]);
     let mut found: Vec<_> = answer["dead"]
         .as_array()

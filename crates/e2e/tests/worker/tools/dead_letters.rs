@@ -7,7 +7,7 @@ use e2e::sink::Sink;
 use e2e::wait::eventually;
 use serde_json::{Value, json};
 
-use super::{NOWHERE, SOON, document, lines, run};
+use super::{DEADLINE, NOWHERE, document, lines, run};
 
 e2e::in_both_builds!(
     a_dead_letter_is_replayed_once_and_delivered,
@@ -23,15 +23,15 @@ fn a_dead_letter_is_replayed_once_and_delivered(build: Build) {
     let mut worker = Postrider::ready_worker(build, &redis, &[], &[]);
     let url = sink.url("/flaky/1/x");
     let job_id = queue.enqueue(&[("url", url.as_str()), ("max_attempts", "1"), ("body", "hello")]);
-    eventually("a dead letter", SOON, || queue.dead().pop());
+    eventually("a dead letter", DEADLINE, || queue.dead().pop());
     let shown = run(build, &redis, &["dead", "show", &job_id]).stdout;
     assert!(shown.contains("attempts") && shown.contains("ATTEMPT AT") && shown.contains("503"), "{shown}");
     let (code, answer) = document(build, &redis, &["dead", "replay", &job_id]);
     assert_eq!((code, answer["replayed"][0]["replay_of"].as_str()), (0, Some(job_id.as_str())), "{answer}");
-    let requests = sink.wait_for(2, SOON);
+    let requests = sink.wait_for(2, DEADLINE);
     assert_eq!(requests[1].body, "hello");
     assert_eq!(requests[1].header("idempotency-key"), answer["replayed"][0]["job_id"].as_str());
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(run(build, &redis, &["dead", "replay", &job_id]).code(), 1);
     assert_eq!((sink.requests().len(), queue.dead().len()), (2, 0));
     worker.stop();
@@ -48,7 +48,7 @@ fn a_replay_begins_afresh(build: Build) {
     assert_eq!(fields, ["url", "body", "_history", "_replay_of", "expires_at"]);
     // A replayed job that fails again still has the job id that it came from.
     let _worker = Postrider::ready_worker(build, &redis, &["--max-attempts", "1"], &[]);
-    let dead = eventually("a dead letter", SOON, || queue.dead().pop());
+    let dead = eventually("a dead letter", DEADLINE, || queue.dead().pop());
     assert_eq!((dead.field("_replay_of"), dead.reason()), (Some("7-0".into()), "attempts".into()));
     let history: Value = serde_json::from_str(&dead.field("_history").expect("a history")).expect("JSON");
     assert_eq!(history.as_array().map(Vec::len), Some(2), "{history}");
@@ -104,6 +104,6 @@ fn old_dead_letters_go(build: Build) {
     queue.enqueue(&[("body", "no url")]);
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
     let dead = || queue.dead().iter().filter(|letter| letter.reason() == "malformed").count();
-    eventually("a dead letter", SOON, || (dead() == 1).then_some(()));
+    eventually("a dead letter", DEADLINE, || (dead() == 1).then_some(()));
     assert!(queue.dead().len() <= 101, "{} are left: whole blocks of them must be gone", queue.dead().len());
 }

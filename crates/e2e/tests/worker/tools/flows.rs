@@ -7,7 +7,7 @@ use e2e::sink::Sink;
 use e2e::wait::eventually;
 use serde_json::json;
 
-use super::{NOWHERE, SOON, document, lines, outcome, run};
+use super::{DEADLINE, NOWHERE, document, lines, outcome, run};
 
 e2e::in_both_builds!(
     held_jobs_are_counted_and_found,
@@ -85,7 +85,7 @@ fn a_held_job_goes_past_its_flow(build: Build) {
     assert_eq!((queue.depth(), queue.waiting()), (1, 1));
     assert_eq!(run(build, &redis, &["jobs", "run-now", "3-0"]).code(), 1);
     let mut worker = Postrider::ready_worker(build, &redis, &[], &[]);
-    let request = &sink.wait_for(1, SOON)[0];
+    let request = &sink.wait_for(1, DEADLINE)[0];
     assert_eq!(request.header("idempotency-key"), Some("3-0"));
     assert_eq!(worker.stop().code(), Some(0));
     assert_eq!((sink.requests().len(), queue.depth(), queue.waiting()), (1, 0, 1));
@@ -99,7 +99,7 @@ fn flows_that_are_held_back_are_shown(build: Build) {
     for _ in 0..20 {
         queue.enqueue(&[("url", NOWHERE)]);
     }
-    let flow = eventually("a flow that is held back", SOON, || {
+    let flow = eventually("a flow that is held back", DEADLINE, || {
         let flows = lines(build, &redis, &["flows"]);
         flows.into_iter().find(|flow| flow["breaker"] == "open" && flow["held"].as_u64() > Some(10))
     });

@@ -5,7 +5,7 @@ use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 
-use super::{NOWHERE, SOON, document, outcome, run};
+use super::{DEADLINE, NOWHERE, document, outcome, run};
 
 e2e::in_both_builds!(
     a_ready_job_is_cancelled_once,
@@ -55,14 +55,14 @@ fn a_running_job_is_taken_from_its_worker(build: Build) {
     let queue = Queue::new(&redis, "default");
     let _worker = Postrider::ready_worker(build, &redis, &["--lease", "1s", "--concurrency", "1"], &[]);
     let job_id = queue.enqueue(&[("url", sink.url("/hang"))]);
-    sink.wait_for(1, SOON);
+    sink.wait_for(1, DEADLINE);
     let output = run(build, &redis, &["jobs", "cancel", &job_id]);
     assert_eq!(output.code(), 0);
     assert!(output.stdout.contains("may have been sent"), "{output:?}");
     // The one slot is free again: the worker noticed.
     queue.enqueue(&[("url", sink.url("/ok"))]);
-    sink.wait_for(2, SOON);
-    queue.wait_until_drained(SOON);
+    sink.wait_for(2, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!((sink.requests().len(), queue.dead().len()), (2, 1));
 }
 
@@ -88,9 +88,9 @@ fn a_waiting_job_runs_now_and_once(build: Build) {
     let (code, answer) = document(build, &redis, &["jobs", "run-now", "7-0"]);
     assert_eq!((code, outcome(&answer)), (1, "not_waiting"), "{answer}");
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
-    let request = &sink.wait_for(1, SOON)[0];
+    let request = &sink.wait_for(1, DEADLINE)[0];
     assert_eq!(request.header("idempotency-key"), Some("7-0"));
-    queue.wait_until_drained(SOON);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!((sink.requests().len(), queue.dead().len()), (1, 0));
 }
 

@@ -6,7 +6,7 @@ use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use serde_json::{Value, json};
 
-use super::{NOWHERE, SOON, document, lines, run};
+use super::{DEADLINE, NOWHERE, document, lines, run};
 
 e2e::in_both_builds!(
     a_job_is_found_by_its_job_id_its_entry_and_its_label,
@@ -65,7 +65,7 @@ fn queues_are_counted(build: Build) {
     queue.dead_letter("2-0", "attempts", NOWHERE);
     let mut worker = Postrider::ready_worker(build, &redis, &["--queue", "mail", "--concurrency", "1"], &[]);
     queue.enqueue(&[("url", sink.url("/hang"))]);
-    sink.wait_for(1, SOON);
+    sink.wait_for(1, DEADLINE);
     queue.enqueue(&[("url", sink.url("/ok"))]);
     let counted = |rows: Vec<Value>| {
         let row = &rows[0];
@@ -113,17 +113,17 @@ fn the_newer_protocol_shows_the_same(build: Build) {
         &["dead", "purge", "--all", "--dry-run"],
     ] {
         let [two, three] = [redis.url(), newer.clone()]
-            .map(|url| Postrider::run(build, arguments, &[("POSTRIDER_REDIS_URL", &url)], SOON));
+            .map(|url| Postrider::run(build, arguments, &[("POSTRIDER_REDIS_URL", &url)], DEADLINE));
         assert_eq!((two.code(), two.stdout), (0, three.stdout), "{arguments:?}: {}", three.stderr);
     }
-    let doctor = Postrider::run(build, &["doctor"], &[("POSTRIDER_REDIS_URL", &newer)], SOON);
+    let doctor = Postrider::run(build, &["doctor"], &[("POSTRIDER_REDIS_URL", &newer)], DEADLINE);
     assert_eq!(doctor.code(), 0, "{doctor:?}");
     assert!(doctor.stdout.contains("nothing is kept on disk"), "{doctor:?}");
     let rows = Postrider::run(
         build,
         &["queues", "--queue", "mail", "--json"],
         &[("POSTRIDER_REDIS_URL", &newer)],
-        SOON,
+        DEADLINE,
     );
     assert_eq!((rows.json()["ready"].clone(), rows.json()["scheduled"].clone()), (json!(1), json!(1)));
 }
