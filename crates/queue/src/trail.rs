@@ -2,7 +2,9 @@
 
 pub mod fields;
 pub mod history;
+mod phases;
 mod result;
 
 pub use fields::TraceparentOnly;
+pub use phases::Phases;
 pub use result::{JobResult, Kept};

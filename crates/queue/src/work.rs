@@ -9,7 +9,7 @@ pub use crate::redis::{
     Clock, Consumer, Link, Operation, Operations, Queue, Receives, Settled, Shards, Spans, is_answer,
     is_refusal,
 };
-pub use crate::trail::{Kept, TraceparentOnly, fields, history};
+pub use crate::trail::{Kept, Phases, TraceparentOnly, fields, history};
 pub use fetch::{Promoted, Reclaimed};
 pub use flow::{Admission, BreakerState, FlowLimit, FlowRequest, Grant, Swept};
 pub use settle::{NewDeadLetter, Postponement, Until, WaitReason, Written};

@@ -93,6 +93,18 @@ fn a_job_out_of_attempts_is_dead_lettered_with_its_history(build: Build) {
     let history = dead.field("_history").expect("a history");
     let history: serde_json::Value = serde_json::from_str(&history).expect("a JSON history");
     assert_eq!(history.as_array().map(Vec::len), Some(3), "{history}");
+    for number in 1..=3 {
+        let attempt = &history[number - 1];
+        assert_eq!(
+            (attempt["attempt"].as_u64(), attempt["status"].as_u64()),
+            (Some(number as u64), Some(503))
+        );
+        // Only the first attempt makes a connection.
+        let phases = &attempt["us"];
+        assert_eq!(phases["connect"].is_u64(), number == 1, "{history}");
+        let always = ["request", "first_byte", "body"].map(|phase| phases[phase].is_u64());
+        assert_eq!((always, phases["dns"].is_u64()), ([true; 3], false), "{history}");
+    }
 }
 
 fn an_expired_job_is_not_sent(build: Build) {

@@ -123,6 +123,7 @@ fn masked_history(history: &str) -> String {
     let is_hex = |char: char| char.is_ascii_hexdigit();
     let masked = cut(history.to_owned(), r#""at":"#, is_digit);
     let masked = cut(masked, r#""ms":"#, is_digit);
+    let masked = cut(masked, r#","us":{"#, |char| char != '}').replace(r#","us":{}"#, "");
     let masked = cut(masked, r#""trace_id":""#, is_hex);
     cut(masked, r#""span_id":""#, is_hex).replace(r#","trace_id":"","span_id":"""#, "")
 }

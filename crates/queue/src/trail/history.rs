@@ -5,13 +5,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use super::phases::Phases;
+
 /// The maximum number of attempts in a history. The first attempt and the last ones are kept; the oldest
 /// between them are dropped.
 const MOST: usize = 32;
 
-/// The record of an attempt.
+/// The record of an attempt. In JSON: `attempt`, `at`, `ms`, `status` or `error`, `us` with the microseconds of
+/// each phase, `trace_id` and `span_id`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
+    /// The number of the attempt, from 1.
+    pub attempt: u32,
     /// When it began, Unix milliseconds by Redis' clock.
     pub at: u64,
     /// How long it took.
@@ -20,6 +25,8 @@ pub struct Entry {
     pub status: Option<u16>,
     /// Why there was no response (`error.type`).
     pub error: Option<String>,
+    /// How long each phase took.
+    pub phases: Phases,
     /// The `traceparent` of the attempt's process span, if it was recorded.
     pub traceparent: Option<String>,
 }
@@ -51,12 +58,14 @@ pub fn last_end(history: Option<&Bytes>) -> Option<u64> {
     Some(number("at")?.saturating_add(number("ms")?))
 }
 
-fn parse(history: Option<&Bytes>) -> Vec<Value> {
+/// The attempts of a history; none if it is not a list.
+pub fn parse(history: Option<&Bytes>) -> Vec<Value> {
     history.and_then(|text| serde_json::from_slice(text).ok()).unwrap_or_default()
 }
 
 fn json(entry: &Entry) -> Value {
     let mut object = Map::new();
+    object.insert("attempt".into(), entry.attempt.into());
     object.insert("at".into(), entry.at.into());
     object.insert("ms".into(), u64::try_from(entry.took.as_millis()).unwrap_or(u64::MAX).into());
     if let Some(status) = entry.status {
@@ -64,6 +73,10 @@ fn json(entry: &Entry) -> Value {
     }
     if let Some(error) = &entry.error {
         object.insert("error".into(), error.as_str().into());
+    }
+    let phases = entry.phases.to_json();
+    if !phases.is_empty() {
+        object.insert("us".into(), phases.into());
     }
     let mut ids = entry.traceparent.as_deref().unwrap_or_default().split('-').skip(1);
     if let (Some(trace), Some(span)) = (ids.next(), ids.next()) {
@@ -78,15 +91,16 @@ mod tests {
     use super::*;
 
     fn entry(at: u64) -> Entry {
-        Entry { at, took: Duration::from_millis(7), status: Some(503), ..Entry::default() }
+        Entry { attempt: 1, at, took: Duration::from_millis(7), status: Some(503), ..Entry::default() }
     }
 
     #[test]
     fn attempts_are_listed_in_order() {
         let one = append(None, &entry(1));
-        assert_eq!(one, r#"[{"at":1,"ms":7,"status":503}]"#);
+        assert_eq!(one, r#"[{"attempt":1,"at":1,"ms":7,"status":503}]"#);
         let two = append(Some(&one), &Entry { error: Some("timeout".into()), status: None, ..entry(2) });
-        assert_eq!(two, r#"[{"at":1,"ms":7,"status":503},{"at":2,"ms":7,"error":"timeout"}]"#);
+        let second = r#"{"attempt":1,"at":2,"ms":7,"error":"timeout"}"#;
+        assert_eq!(two, format!(r#"[{{"attempt":1,"at":1,"ms":7,"status":503}},{second}]"#));
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub struct JobResult {
     /// The duration of the last attempt, milliseconds.
     #[serde(default)]
     pub duration_ms: Option<u64>,
+    /// The attempts, as in the field `_history`, and the last one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<serde_json::Value>,
     /// The headers of the last response that are on the worker's list. Several values of one header are
     /// separated by commas.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

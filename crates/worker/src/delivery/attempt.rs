@@ -220,10 +220,10 @@ async fn attempt(
     let (at, started) = (shard.queue.clock().now(), Instant::now());
     let secret = job.secret.as_deref().and_then(|name| shard.secrets.get(name));
     let attempt = Attempt::default().parent(context.clone()).resend_count(job.trail.attempts);
-    let result = shard.sender.send(job, &attempt, secret, at).await;
+    let (result, phases) = shard.sender.send(job, &attempt, secret, at).await;
     let took = started.elapsed();
     flow_gate::end(shard, job, pass, &result).await;
-    record.attempted(&result, at, took);
+    record.attempted(&result, at, took, phases);
     let now = shard.queue.clock().now();
     let circumstances = circumstances(delivery, job, record.attempts, now);
     let outcome = Outcome::judge(&result, policy, &circumstances);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use postrider_queue::JobResult;
 use postrider_queue::job::{Delivery, Fields, Job, Malformed, Reason};
 use postrider_queue::work::fields::{enqueued_at, job_id, of_malformed, own_fields, push, waited_for};
-use postrider_queue::work::{Kept, NewDeadLetter, Postponement, Until, WaitReason, history};
+use postrider_queue::work::{Kept, NewDeadLetter, Phases, Postponement, Until, WaitReason, history};
 use telemetry::Context;
 
 use crate::delivery::settlement::Settlement;
@@ -51,10 +51,10 @@ impl<'a> Record<'a> {
         self
     }
 
-    /// Adds an attempt that began `at`, Unix milliseconds. Only failures enter the history. A request that
-    /// the egress policy refused, or that failed at the proxy, does not count as an attempt: nothing was
-    /// sent.
-    pub(crate) fn attempted(&mut self, result: &SendResult, at: u64, took: Duration) {
+    /// Adds an attempt that began `at`, Unix milliseconds. A success enters the history only if the job's
+    /// result is kept. A request that the egress policy refused, or that failed at the proxy, does not count
+    /// as an attempt: nothing was sent.
+    pub(crate) fn attempted(&mut self, result: &SendResult, at: u64, took: Duration, phases: Phases) {
         if result.was_attempt() {
             self.attempts = self.attempts.saturating_add(1);
         }
@@ -63,13 +63,14 @@ impl<'a> Record<'a> {
         if let SendResult::Answer(answer) = result {
             self.kept.clone_from(&answer.kept);
         }
-        if result.error().is_some() {
+        if result.error().is_some() || self.job.result_ttl.is_some() {
             let error = match result {
                 SendResult::Answer(_) => None,
                 SendResult::Failed { error, .. } => Some(error.as_str().into_owned()),
             };
             let traceparent = self.trace.traceparent();
-            let entry = history::Entry { at, took, status: result.status(), error, traceparent };
+            let (attempt, status) = (self.job.trail.attempts.saturating_add(1), result.status());
+            let entry = history::Entry { attempt, at, took, status, error, phases, traceparent };
             self.history = Some(history::append(self.history.as_ref(), &entry));
         }
     }
@@ -132,6 +133,7 @@ impl<'a> Record<'a> {
             attempts: self.attempts,
             trace_id: self.trace.trace_id(),
             duration_ms: self.took.map(|took| took.as_millis() as u64),
+            history: history::parse(self.history.as_ref()),
             ..JobResult::default()
         };
         match &self.kept {

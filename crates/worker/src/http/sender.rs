@@ -29,7 +29,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use hyper_otel::{Attempt, ConnectionOptions, Connections, Options, Propagation, Traced};
 use postrider_queue::job::Job;
-use postrider_queue::work::Kept;
+use postrider_queue::work::{Kept, Phases};
 use telemetry::{ErrorType, Telemetry};
 use tracing::{info, warn};
 
@@ -43,6 +43,7 @@ use error::SendError;
 use pool::Pool;
 use resolver::Resolver;
 use stream::OpenCount;
+use upload::Progress;
 
 pub use proxy::{BadExempt, BadProxy, Proxy, exempt};
 pub use settings::{HttpConfig, TlsVersion};
@@ -141,14 +142,15 @@ impl Sender {
     }
 
     /// Makes one attempt, signed and identified with the job's secret if it has one. The attempt ends with
-    /// the response's body, at the latest at the job's deadline. `now` is in Unix milliseconds.
+    /// the response's body, at the latest at the job's deadline. `now` is in Unix milliseconds. Also returns
+    /// how long each phase took.
     pub(crate) async fn send(
         &self,
         job: &Job,
         attempt: &Attempt,
         secret: Option<&Secret>,
         now: u64,
-    ) -> SendResult {
+    ) -> (SendResult, Phases) {
         let deadline = Instant::now() + job.timeout.unwrap_or(self.shared.timeout);
         let name = job.secret.as_deref().and_then(|name| std::str::from_utf8(name).ok());
         let pool = name.and_then(|name| self.shared.identified.get(name));
@@ -156,19 +158,21 @@ impl Sender {
         // Before this request counts as busy, since it does not use a connection yet.
         let client = pool.client();
         let _busy = self.shared.busy.open();
-        let mut result = self.exchange(client, job, attempt, secret, deadline, now).await;
+        let (mut result, mut phases) = self.exchange(client, job, attempt, secret, deadline, now).await;
         if result.as_ref().is_err_and(error::may_repeat) {
             let again = attempt.clone().resend_count(attempt.resend_count + 1);
-            result = self.exchange(pool.fresh(), job, &again, secret, deadline, now).await;
+            let (second, took) = self.exchange(pool.fresh(), job, &again, secret, deadline, now).await;
+            (result, phases) = (second, phases.plus(took));
         }
         self.shared.watch_proxy(&job.uri, &result);
-        match result {
+        let result = match result {
             Ok(answer) => SendResult::Answer(answer),
             Err(error) => SendResult::Failed {
                 error: error::error_type(&error),
                 text: error::sentence(&error, &place(&job.uri)),
             },
-        }
+        };
+        (result, phases)
     }
 
     async fn exchange(
@@ -179,7 +183,8 @@ impl Sender {
         secret: Option<&Secret>,
         at: Instant,
         now: u64,
-    ) -> Result<Answer, SendError> {
+    ) -> (Result<Answer, SendError>, Phases) {
+        let progress = Arc::new(Progress::new(Instant::now()));
         let http = &self.shared.http;
         let bounds = Bounds {
             at,
@@ -187,7 +192,20 @@ impl Sender {
             body: http.body_timeout,
             body_cap: http.max_response_body,
         };
-        let mut client = self.traced.map(|()| Deadline::new(client, bounds));
+        let client = self.traced.map(|()| Deadline::new(client, bounds, Arc::clone(&progress)));
+        let result = self.response(client, job, attempt, secret, now).await;
+        (result, progress.phases(Instant::now()))
+    }
+
+    async fn response(
+        &self,
+        mut client: Traced<Deadline>,
+        job: &Job,
+        attempt: &Attempt,
+        secret: Option<&Secret>,
+        now: u64,
+    ) -> Result<Answer, SendError> {
+        let http = &self.shared.http;
         let mut request = request(job, secret, now);
         forward_context(job, &self.shared.propagation, request.headers_mut());
         // Only for `http`: in a tunnel the destination would see the header, so there CONNECT carries it.

@@ -8,7 +8,7 @@ use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use hyper_otel::{Connections, Making};
+use hyper_otel::Connections;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use postrider_queue::job::Host;
 use rustls::ClientConfig;
@@ -18,7 +18,7 @@ use tower_service::Service;
 use tracing::{Instrument, Span, debug_span};
 
 use super::dial::{Dialler, dial};
-use super::dialled;
+use super::dialled::Measured;
 use super::error::{BoxError, ConnectTimeout, DnsError, ProxyError, TlsTimeout, error_type};
 use super::proxy::{Proxy, is_exempt};
 use super::resolver::Resolver;
@@ -65,10 +65,9 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        dialled::note();
         let shared = Arc::clone(&self.0);
-        let making = shared.connections.begin(&uri);
-        Box::pin(async move { shared.connect(uri, making).await })
+        let measured = Measured::begin(shared.connections.begin(&uri));
+        Box::pin(async move { shared.connect(uri, measured).await })
     }
 }
 
@@ -79,35 +78,35 @@ pub(super) fn proxy_of<'a>(http: &'a HttpConfig, uri: &Uri) -> Option<&'a Proxy>
 }
 
 impl Shared {
-    async fn connect(&self, uri: Uri, making: Making) -> Result<Stream, BoxError> {
+    async fn connect(&self, uri: Uri, measured: Measured) -> Result<Stream, BoxError> {
         let https = uri.scheme_str() == Some("https");
         let proxy = proxy_of(&self.http, &uri);
         let timeout = self.http.connect_timeout;
         let reached = match proxy {
-            None => within(timeout, self.direct(&uri, &making)).await?,
+            None => within(timeout, self.direct(&uri, &measured)).await?,
             Some(proxy) => {
                 self.check_unresolved(&uri).await?;
-                let through = within(timeout, self.through(proxy, &uri, https, &making)).await;
+                let through = within(timeout, self.through(proxy, &uri, https, &measured)).await;
                 through.map_err(|error| ProxyError { place: place(&proxy.uri), error })?
             }
         };
         let open = self.open.open();
-        making.reached(reached.peer_addr().ok());
+        measured.making.reached(reached.peer_addr().ok());
         if !https {
-            return Ok(Stream::plain(reached, proxy.is_some(), open, making.connected()));
+            return Ok(Stream::plain(reached, proxy.is_some(), open, measured.making.connected()));
         }
         let name = server_name(&uri)?;
         let tls = TlsConnector::from(Arc::clone(&self.tls));
-        let handshake = making.tls(tls.connect(name, reached)).instrument(debug_span!("secure"));
+        let handshake = measured.tls(tls.connect(name, reached)).instrument(debug_span!("secure"));
         match tokio::time::timeout(self.http.tls_timeout, handshake).await {
-            Ok(secured) => Ok(Stream::tls(secured?, open, making.connected())),
+            Ok(secured) => Ok(Stream::tls(secured?, open, measured.making.connected())),
             Err(_) => Err(TlsTimeout(self.http.tls_timeout).into()),
         }
     }
 
-    async fn direct(&self, uri: &Uri, making: &Making) -> Result<TcpStream, BoxError> {
-        let addresses = self.allowed(uri, Some(making)).await?;
-        making.connect(to_first(&addresses)).await
+    async fn direct(&self, uri: &Uri, measured: &Measured) -> Result<TcpStream, BoxError> {
+        let addresses = self.allowed(uri, Some(measured)).await?;
+        measured.connect(to_first(&addresses)).await
     }
 
     /// The operator chooses the proxy, not a job, so its address is not checked.
@@ -116,29 +115,29 @@ impl Shared {
         proxy: &Proxy,
         uri: &Uri,
         https: bool,
-        making: &Making,
+        measured: &Measured,
     ) -> Result<TcpStream, BoxError> {
-        let addresses = self.addresses(proxy.uri.host().unwrap_or_default(), Some(making)).await?;
+        let addresses = self.addresses(proxy.uri.host().unwrap_or_default(), Some(measured)).await?;
         let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port(&proxy.uri)));
         let addresses: Arc<[SocketAddr]> = addresses.collect();
         if !https {
-            return making.connect(to_first(&addresses)).await;
+            return measured.connect(to_first(&addresses)).await;
         }
         let mut tunnel = Tunnel::new(proxy.uri.clone(), Dialler(addresses));
         if let Some(authorization) = &proxy.authorization {
             tunnel = tunnel.with_auth(authorization.clone());
         }
-        Ok(making.connect(tunnel.call(uri.clone())).await?.into_inner())
+        Ok(measured.connect(tunnel.call(uri.clone())).await?.into_inner())
     }
 
     /// The allowed addresses of a host; at least one.
-    async fn allowed(&self, uri: &Uri, making: Option<&Making>) -> Result<Vec<SocketAddr>, BoxError> {
+    async fn allowed(&self, uri: &Uri, measured: Option<&Measured>) -> Result<Vec<SocketAddr>, BoxError> {
         let (scheme, host, port) =
             (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default(), port(uri));
         self.egress.check_name(scheme, host, port)?;
         let mut refusal: Option<Refusal> = None;
         let mut allowed = Vec::new();
-        for address in self.addresses(host, making).await? {
+        for address in self.addresses(host, measured).await? {
             match self.egress.check(host, address, port) {
                 Ok(()) => allowed.push(SocketAddr::new(address, port)),
                 Err(refused) => refusal = refusal.or(Some(refused)),
@@ -165,14 +164,14 @@ impl Shared {
         Ok(())
     }
 
-    async fn addresses(&self, host: &str, making: Option<&Making>) -> Result<Vec<IpAddr>, BoxError> {
-        match (Host::parse(host)?, making) {
+    async fn addresses(&self, host: &str, measured: Option<&Measured>) -> Result<Vec<IpAddr>, BoxError> {
+        match (Host::parse(host)?, measured) {
             (Host::Address(address), _) => Ok(vec![address]),
             // The name unchanged: a dot at its end keeps the resolver from trying search domains.
             (Host::Name(_), None) => self.resolver.lookup(host).instrument(resolving(host)).await,
-            (Host::Name(_), Some(making)) => {
+            (Host::Name(_), Some(measured)) => {
                 let lookup = self.resolver.lookup(host).instrument(resolving(host));
-                making.dns(host, |error| error_type(&**error), lookup).await
+                measured.dns(host, |error| error_type(&**error), lookup).await
             }
         }
     }

@@ -26,11 +26,12 @@ use super::upload::{Progress, Upload};
 pub(super) struct Deadline {
     client: PoolClient,
     bounds: Bounds,
+    progress: Arc<Progress>,
 }
 
 impl Deadline {
-    pub(super) fn new(client: PoolClient, bounds: Bounds) -> Self {
-        Self { client, bounds }
+    pub(super) fn new(client: PoolClient, bounds: Bounds, progress: Arc<Progress>) -> Self {
+        Self { client, bounds, progress }
     }
 }
 
@@ -44,8 +45,7 @@ impl Service<Request<Full<Bytes>>> for Deadline {
     }
 
     fn call(&mut self, request: Request<Full<Bytes>>) -> DeadlineFuture {
-        let began = Instant::now();
-        let progress = Arc::new(Progress::new(began));
+        let (began, progress) = (self.progress.began(), Arc::clone(&self.progress));
         let request = request.map(|body| Upload::new(whole(body), Arc::clone(&progress)));
         let first = self.bounds.headers.map_or(self.bounds.at, |headers| self.bounds.at.min(began + headers));
         DeadlineFuture {
@@ -53,7 +53,6 @@ impl Service<Request<Full<Bytes>>> for Deadline {
             sleep: sleep_until(first.into()),
             bounds: self.bounds,
             progress,
-            dialled: false,
         }
     }
 }
@@ -74,7 +73,6 @@ pin_project! {
         sleep: Sleep,
         bounds: Bounds,
         progress: Arc<Progress>,
-        dialled: bool,
     }
 }
 
@@ -84,13 +82,16 @@ impl Future for DeadlineFuture {
     fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let (polled, dialled) = dialled::watch(|| this.response.poll(task));
-        *this.dialled |= dialled;
+        if let Some(dialling) = dialled {
+            this.progress.dialled(dialling);
+        }
         if let Poll::Ready(result) = polled {
-            let bounds = *this.bounds;
-            let reused = !*this.dialled;
             return Poll::Ready(match result {
-                Ok(response) => Ok(response.map(|body| AttemptBody::new(body, bounds))),
-                Err(error) => Err(SendError::Client { error, reused }),
+                Ok(response) => {
+                    this.progress.answered();
+                    Ok(response.map(|body| AttemptBody::new(body, *this.bounds)))
+                }
+                Err(error) => Err(SendError::Client { error, reused: this.progress.is_reused() }),
             });
         }
         loop {

@@ -1,13 +1,16 @@
 //! The body of a request, which records how far the connection has read it.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context as Task, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use postrider_queue::work::Phases;
+
+use super::dialled::Dialling;
 
 /// Bytes that a connection takes at once. It takes no more while it has no room.
 const PIECE: usize = 64 * 1024;
@@ -25,16 +28,63 @@ pub(super) struct Progress {
     began: Instant,
     taken: AtomicU64,
     sent: AtomicU64,
+    answered: AtomicU64,
+    /// The connection that was made for the request.
+    dialling: OnceLock<Arc<Dialling>>,
 }
 
 impl Progress {
     pub(super) fn new(began: Instant) -> Self {
-        Self { began, taken: AtomicU64::new(0), sent: AtomicU64::new(0) }
+        let [taken, sent, answered] = [const { AtomicU64::new(0) }; 3];
+        Self { began, taken, sent, answered, dialling: OnceLock::new() }
+    }
+
+    /// When the attempt began.
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Records that a connection is being made for the request.
+    pub(super) fn dialled(&self, dialling: Arc<Dialling>) {
+        let _ = self.dialling.set(dialling);
+    }
+
+    /// Whether the request uses a connection that existed before.
+    pub(super) fn is_reused(&self) -> bool {
+        self.dialling.get().is_none()
     }
 
     /// When a connection took the request.
     pub(super) fn taken(&self) -> Option<Instant> {
-        match self.taken.load(Ordering::Relaxed) {
+        self.when(&self.taken)
+    }
+
+    /// Records that the head of the response is there.
+    pub(super) fn answered(&self) {
+        self.mark(&self.answered);
+    }
+
+    /// The phases of an attempt that ends now.
+    pub(super) fn phases(&self, now: Instant) -> Phases {
+        let [taken, sent, answered] = [&self.taken, &self.sent, &self.answered].map(|mark| self.when(mark));
+        // A destination may respond before it has taken the whole request.
+        let sent = sent.or(answered);
+        let between = |from: Option<Instant>, to: Option<Instant>| {
+            from.map(|from| to.unwrap_or(now).saturating_duration_since(from))
+        };
+        let dialling = self.dialling.get();
+        Phases {
+            dns: dialling.and_then(|dialling| dialling.dns.took(now)),
+            connect: dialling.and_then(|dialling| dialling.connect.took(now)),
+            tls: dialling.and_then(|dialling| dialling.tls.took(now)),
+            request: between(taken, sent),
+            first_byte: taken.and_then(|_| between(sent, answered)),
+            body: between(answered, None),
+        }
+    }
+
+    fn when(&self, mark: &AtomicU64) -> Option<Instant> {
+        match mark.load(Ordering::Relaxed) {
             0 => None,
             nanos => Some(self.began + Duration::from_nanos(nanos)),
         }
@@ -108,5 +158,29 @@ mod tests {
         assert!(!progress.is_sent());
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), 1);
         assert!(progress.is_sent() && body.frame().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn the_phases_follow_each_other_and_the_last_lasts_until_now() {
+        let progress = Arc::new(Progress::new(Instant::now()));
+        let later = || Instant::now() + Duration::from_secs(1);
+        assert_eq!(progress.phases(later()), Phases::default(), "it waits for a connection");
+        let mut body = Upload::new(Bytes::from_static(b"x"), Arc::clone(&progress));
+        let lasts = |phase: Option<Duration>| phase.is_some_and(|took| took >= Duration::from_secs(1));
+        assert!(!body.is_end_stream());
+        let sending = progress.phases(later());
+        assert!(lasts(sending.request) && sending.first_byte.is_none(), "{sending:?}");
+        body.frame().await.unwrap().unwrap();
+        let waiting = progress.phases(later());
+        assert!(
+            !lasts(waiting.request) && lasts(waiting.first_byte) && waiting.body.is_none(),
+            "{waiting:?}"
+        );
+        progress.answered();
+        let reading = progress.phases(later());
+        assert!(
+            !lasts(reading.first_byte) && lasts(reading.body) && reading.connect.is_none(),
+            "{reading:?}"
+        );
     }
 }
