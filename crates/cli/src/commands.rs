@@ -20,14 +20,16 @@ mod sink;
 mod target;
 mod worker;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use postrider_queue::{ConnectError, names};
 use postrider_worker::RunError;
-use telemetry::{Config, Exporter, Log, LogFormat, StartError, Telemetry};
+use telemetry::{Config, Exporter, Log, LogFormat, StartError, Telemetry, flush_lines, print_line};
 use tracing::warn;
 
 /// Reliable HTTP jobs from Redis, with a trace for every delivery.
@@ -95,11 +97,19 @@ struct RedisArgs {
 
 /// How long telemetry may flush at the end.
 const FLUSH: Duration = Duration::from_secs(2);
+/// How long the very last lines may wait for somebody who reads standard error.
+const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Runs the program with its arguments and environment.
 pub fn main() -> ExitCode {
-    let cli = Cli::from_arg_matches(&without_empty_variables(Cli::command()).get_matches());
-    let cli = cli.unwrap_or_else(|error| error.exit());
+    std::panic::set_hook(Box::new(print_panic));
+    // Also if the main thread panics.
+    let _flush = FlushAtExit;
+    let matches = without_empty_variables(Cli::command()).try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     if let Command::Health(args) = &cli.command {
         return args.run();
     }
@@ -114,6 +124,36 @@ pub fn main() -> ExitCode {
     // A hanging name lookup must not delay the exit.
     runtime.shutdown_background();
     code
+}
+
+/// Writes the last lines to standard error, but does not wait for ever for somebody who reads them.
+struct FlushAtExit;
+
+impl Drop for FlushAtExit {
+    fn drop(&mut self) {
+        flush_lines(LAST_LINES);
+    }
+}
+
+/// As the default hook, which would wait until somebody reads standard error.
+fn print_panic(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let backtrace = Backtrace::capture();
+    let mut text = format!("thread '{}' {panic}", thread.name().unwrap_or("unnamed"));
+    if backtrace.status() == BacktraceStatus::Captured {
+        text.push_str(&format!("\nstack backtrace:\n{backtrace}"));
+    }
+    print_line(&text);
+}
+
+/// Prints help to standard output, or what is wrong with the arguments to standard error.
+fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && !std::io::stderr().is_terminal() {
+        print_line(error.render().to_string().trim_end());
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 /// An empty variable counts as unset, as OpenTelemetry's do: `POSTRIDER_QUEUE=` is common in files of variables.
@@ -169,7 +209,7 @@ impl Command {
 fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-    eprintln!("error: {text}");
+    print_line(&format!("error: {text}"));
     let usage = error.is::<Usage>()
         || matches!(error.downcast_ref(), Some(StartError::LogFilter(_)))
         || matches!(error.downcast_ref(), Some(ConnectError::Url(_)))

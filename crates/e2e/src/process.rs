@@ -109,15 +109,7 @@ impl Postrider {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Postrider {
-        let url = redis.url();
-        let mut variables = vec![
-            ("POSTRIDER_REDIS_URL", url.as_str()),
-            ("POSTRIDER_EGRESS_ALLOW", "127.0.0.0/8"),
-            ("POSTRIDER_LOG", "info"),
-        ];
-        variables.extend_from_slice(environment);
-        let arguments = [&["worker"], arguments].concat();
-        Postrider::spawn(build.command(&arguments, &variables))
+        Postrider::spawn(worker_command(build, redis, arguments, environment))
     }
 
     /// Starts a command whose standard input is an open pipe.
@@ -137,20 +129,45 @@ impl Postrider {
         (postrider, stdin)
     }
 
-    fn spawn(mut command: Command) -> Postrider {
-        let mut child = OwnedChild::spawn(command.stdout(Stdio::null()).stderr(Stdio::piped()));
-        let stderr = child.streams().stderr.take().expect("standard error is a pipe");
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let reader = std::thread::spawn({
-            let lines = Arc::clone(&lines);
-            move || {
-                for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
-                    let line = String::from_utf8_lossy(&line).into_owned();
-                    lines.lock().expect("no one panics with this lock").push(line);
-                }
+    /// Starts a worker like [`Postrider::worker`], but nobody reads its log before [`Postrider::read_log`].
+    ///
+    /// # Panics
+    ///
+    /// If there is no binary.
+    pub fn unread_worker(
+        build: Build,
+        redis: &RedisServer,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Postrider {
+        Postrider::start(worker_command(build, redis, arguments, environment))
+    }
+
+    fn spawn(command: Command) -> Postrider {
+        let mut postrider = Postrider::start(command);
+        postrider.read_log();
+        postrider
+    }
+
+    fn start(mut command: Command) -> Postrider {
+        let child = OwnedChild::spawn(command.stdout(Stdio::null()).stderr(Stdio::piped()));
+        Postrider { child, lines: Arc::default(), reader: None }
+    }
+
+    /// Reads the log from now on.
+    ///
+    /// # Panics
+    ///
+    /// If it is read already.
+    pub fn read_log(&mut self) {
+        let stderr = self.child.streams().stderr.take().expect("standard error is a pipe that nobody reads");
+        let lines = Arc::clone(&self.lines);
+        self.reader = Some(std::thread::spawn(move || {
+            for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line).into_owned();
+                lines.lock().expect("no one panics with this lock").push(line);
             }
-        });
-        Postrider { child, lines, reader: Some(reader) }
+        }));
     }
 
     /// Starts a worker like [`Postrider::worker`] and waits until it reads its queue.
@@ -262,6 +279,22 @@ impl Postrider {
             reader.join().expect("reading does not panic");
         }
     }
+}
+
+fn worker_command(
+    build: Build,
+    redis: &RedisServer,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Command {
+    let url = redis.url();
+    let mut variables = vec![
+        ("POSTRIDER_REDIS_URL", url.as_str()),
+        ("POSTRIDER_EGRESS_ALLOW", "127.0.0.0/8"),
+        ("POSTRIDER_LOG", "info"),
+    ];
+    variables.extend_from_slice(environment);
+    build.command(&[&["worker"], arguments].concat(), &variables)
 }
 
 fn read_all(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {

@@ -59,6 +59,7 @@ pub use config::{
 pub use context::{Carrier, Context};
 pub use error::{ShutdownError, StartError};
 pub use error_type::ErrorType;
+pub use log::{flush_lines, print_line};
 pub use log_context::{LogContext, about, belongs_to};
 pub use metric::{
     BoundCounter, BoundHistogram, BoundUpDownCounter, Counter, Gauge, Histogram, Timer, UpDownCounter,

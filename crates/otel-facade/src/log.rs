@@ -1,6 +1,7 @@
 //! The log subscriber: `tracing` events as lines on standard error.
 
 mod line;
+mod stderr;
 
 use std::io::IsTerminal;
 
@@ -15,6 +16,9 @@ use crate::config::{Config, Log, LogFormat};
 use crate::error::StartError;
 use crate::imp;
 use line::Line;
+use stderr::Stderr;
+
+pub use stderr::{flush_lines, print_line};
 
 /// A layer of the subscriber, beside the lines on standard error.
 pub(crate) type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
@@ -29,7 +33,7 @@ fn subscriber(
     layers: Vec<BoxedLayer>,
 ) -> Result<impl Subscriber + for<'a> LookupSpan<'a> + use<>, StartError> {
     let filter = filter(log, config)?;
-    let writer = fmt::layer().with_writer(std::io::stderr);
+    let writer = fmt::layer().with_writer(Stderr::new);
     let lines = match log.format {
         LogFormat::Text => {
             let format = Line::Text(fmt::format().with_target(false).with_ansi(colours()));

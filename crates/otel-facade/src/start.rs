@@ -1,10 +1,10 @@
 //! The start and the shutdown of telemetry.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use crate::{COMPILED, Config, ShutdownError, StartError, Telemetry, imp, log};
+use crate::{COMPILED, Config, ShutdownError, StartError, Telemetry, flush_lines, imp, log};
 
 /// Running telemetry. Record with [`Running::handle`], and call
 /// [`Running::shutdown`] last: dropping it does not flush.
@@ -43,11 +43,15 @@ impl Running {
         Telemetry(self.0.handle())
     }
 
-    /// Sends all waiting items and stops the exporters, within the deadline. Everything recorded later is dropped.
+    /// Sends all waiting items, stops the exporters, and writes the waiting log lines, within the deadline.
+    /// Everything recorded later is dropped. For log lines that are written later, see [`flush_lines`].
     ///
     /// # Errors
     /// [`ShutdownError`] with what was lost, now and earlier.
     pub async fn shutdown(self, deadline: Duration) -> Result<(), ShutdownError> {
-        self.0.shutdown(deadline).await
+        let until = Instant::now() + deadline;
+        let result = self.0.shutdown(deadline).await;
+        flush_lines(until.saturating_duration_since(Instant::now()));
+        result
     }
 }

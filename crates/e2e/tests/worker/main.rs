@@ -13,6 +13,7 @@ mod flows;
 mod flows_given_back;
 mod harness;
 mod health;
+mod held_up;
 mod hostile;
 mod lean;
 mod ledger;

@@ -1,0 +1,34 @@
+//! Tests that nobody outside can hold up a worker: its one thread does everything.
+
+use std::time::Duration;
+
+use e2e::process::{Build, Postrider};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+
+e2e::in_both_builds!(a_log_that_nobody_reads_stops_nothing);
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// More lines than a pipe and the worker's memory for lines hold.
+fn a_log_that_nobody_reads_stops_nothing(build: Build) {
+    const JOBS: usize = 2000;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let environment = [("POSTRIDER_LOG", "trace")];
+    let queue = Queue::new(&redis, "default");
+    let mut worker = Postrider::unread_worker(build, &redis, &[], &environment);
+    let job = [("url", sink.url("/status/404"))];
+    (0..JOBS).for_each(|_| drop(queue.enqueue(&job)));
+    sink.wait_for(JOBS, SOON);
+    queue.wait_until_drained(SOON);
+    assert_eq!(worker.exited(), None);
+    worker.read_log();
+    worker.wait_for_log("log lines were dropped", SOON);
+    // Nobody reads this one either, to its end.
+    let mut worker = Postrider::unread_worker(build, &redis, &[], &environment);
+    (0..JOBS).for_each(|_| drop(queue.enqueue(&job)));
+    sink.wait_for(2 * JOBS, SOON);
+    queue.wait_until_drained(SOON);
+    assert_eq!(worker.stop().code(), Some(0));
+}
