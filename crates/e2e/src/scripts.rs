@@ -27,8 +27,7 @@ macro_rules! scripts {
             /// All of them.
             pub const ALL: &[Script] = &[$(Script::$variant,)+];
 
-            /// The file's text.
-            pub fn source(self) -> &'static str {
+            fn file(self) -> &'static str {
                 match self {
                     $(Script::$variant => {
                         include_str!(concat!("../../queue/src/redis/lua/", $name, ".lua"))
@@ -68,11 +67,28 @@ impl Script {
     pub const SETTLING: [Script; 5] =
         [Script::Complete, Script::CompleteWithResult, Script::Postpone, Script::Release, Script::DeadLetter];
 
+    /// The parts of the prelude that the file names, and the file.
+    fn parts(self) -> Vec<&'static str> {
+        let prelude = include_str!("../../queue/src/redis/lua/prelude.lua");
+        let uses = self.file().lines().find_map(|line| line.strip_prefix("-- Uses ")).unwrap_or_default();
+        let part = |name: &str| {
+            let mut parts = prelude.split("\n---- ").filter_map(|part| part.split_once('\n'));
+            parts.find(|(own, _)| *own == name).map(|(_, part)| part).expect("the prelude has this part")
+        };
+        let names = uses.split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.map(part).chain([self.file()]).collect()
+    }
+
+    /// The text that a worker sends.
+    pub fn source(self) -> String {
+        self.parts().join("\n")
+    }
+
     /// The commands that the script may call, from its text.
     pub fn commands(self) -> Vec<&'static str> {
         let mut commands: Vec<&str> = Vec::new();
-        for part in self.source().split("call('").skip(1) {
-            let command = part.split('\'').next().unwrap_or_default();
+        for text in self.parts().into_iter().flat_map(|part| part.split("call('").skip(1)) {
+            let command = text.split('\'').next().unwrap_or_default();
             if !commands.contains(&command) {
                 commands.push(command);
             }

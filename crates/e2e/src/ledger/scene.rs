@@ -81,7 +81,7 @@ pub(super) fn play(options: &Options, plan: &[Step]) -> Ledger {
 fn calls(redis: &RedisServer) -> Vec<Vec<u8>> {
     let mut calls: Vec<Vec<u8>> = MOVING
         .iter()
-        .map(|script| redis.command(&["SCRIPT", "LOAD", script.source()]).bytes().to_vec())
+        .map(|script| redis.command(&["SCRIPT", "LOAD", &script.source()]).bytes().to_vec())
         .collect();
     calls.push(b"XREADGROUP".to_vec());
     calls

@@ -33,7 +33,7 @@ const SETTLEMENTS: [Settlement; 4] = [
 
 /// The name under which Redis keeps a script. Loads the script if it is missing.
 fn sha1(redis: &RedisServer, script: Script) -> Vec<u8> {
-    redis.command(&["SCRIPT", "LOAD", script.source()]).bytes().to_vec()
+    redis.command(&["SCRIPT", "LOAD", &script.source()]).bytes().to_vec()
 }
 
 /// A worker whose Redis is behind a proxy.

@@ -1,4 +1,5 @@
-//! The Lua scripts, one for each transition. Each file documents its KEYS, ARGV and result.
+//! The Lua scripts, one for each transition. Each file documents its KEYS, ARGV and result, and names the parts of
+//! `lua/prelude.lua` that are put before it.
 
 use fred::clients::Client;
 use fred::error::Error;
@@ -11,13 +12,38 @@ use telemetry::Context;
 #[derive(Debug)]
 pub(crate) struct Script {
     name: &'static str,
-    source: &'static str,
+    source: String,
     sha1: String,
 }
 
+/// What scripts share, in parts. A line `---- NAME` begins each part.
+const PRELUDE: &str = include_str!("lua/prelude.lua");
+/// Begins the line of a script's header that names its parts of the prelude.
+const USES: &str = "-- Uses ";
+
+/// A script with its parts of the prelude before it, in the order in which it names them.
+///
+/// # Panics
+/// If there is no such part.
+fn with_prelude(script: &str) -> String {
+    let part = |name: &str| {
+        let parts = PRELUDE.split("\n---- ").skip(1);
+        parts.filter_map(|part| part.split_once('\n')).find(|(own, _)| *own == name).map(|(_, text)| text)
+    };
+    let names = script
+        .lines()
+        .find_map(|line| line.strip_prefix(USES))
+        .into_iter()
+        .flat_map(|names| names.split(','));
+    let parts =
+        names.map(|name| part(name.trim()).unwrap_or_else(|| panic!("the prelude has no part {name}")));
+    parts.chain([script]).collect::<Vec<_>>().join("\n")
+}
+
 impl Script {
-    fn new(name: &'static str, source: &'static str) -> Self {
-        Self { name, source, sha1: sha1_smol::Sha1::from(source).digest().to_string() }
+    fn new(name: &'static str, script: &str) -> Self {
+        let source = with_prelude(script);
+        Self { name, sha1: sha1_smol::Sha1::from(&source).digest().to_string(), source }
     }
 
     /// Calls the script once, under a child span of `parent`. Sends the source to a server that does not know
@@ -89,7 +115,7 @@ impl Script {
         keys: Vec<Key>,
         args: Vec<Value>,
     ) -> (Result<Value, Error>, Pending<'a>) {
-        let source = self.source;
+        let source = self.source.clone();
         let call = |client: Client| async move { client.eval(source, keys, args).await };
         redis.defer(Command::new("EVAL").script_name(self.name), call).await
     }
@@ -117,6 +143,11 @@ macro_rules! scripts {
                     ),)+
                 }
             }
+
+            #[cfg(test)]
+            fn all(&self) -> Vec<&Script> {
+                vec![$(&self.$name,)+]
+            }
         }
     };
 }
@@ -125,4 +156,38 @@ scripts! {
     join, complete, complete_with_result, postpone, release, dead_letter, extend, reclaim, promote, sweep, admit,
     flow_acquire, flow_report, flow_release, leave, enqueue, enqueue_all, reshard, reopen, shrunk, survey, peek,
     peek_waiting, cancel_ready, cancel_waiting, run_now, replay, stats,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_has_the_parts_that_it_uses_and_no_other() {
+        let Scripts { complete, join, flow_release, .. } = Scripts::new();
+        assert!(
+            complete.source.contains("function settled(") && complete.source.ends_with("return letters\n")
+        );
+        assert!(!complete.source.contains("function clock("));
+        assert!(join.source.starts_with("-- Redis' time, Unix ms.\nlocal function clock()"));
+        assert_eq!(flow_release.source, include_str!("lua/flow_release.lua"));
+    }
+
+    /// A name that no part defines is an error in Lua only when the line runs.
+    #[test]
+    fn a_script_names_the_parts_whose_functions_it_calls() {
+        let functions: Vec<&str> = PRELUDE
+            .lines()
+            .filter_map(|line| line.strip_prefix("local function ")?.split_once('('))
+            .map(|(name, _)| name)
+            .collect();
+        assert!(functions.len() > 5, "{functions:?}");
+        for script in Scripts::new().all() {
+            let calls = |name: &&&str| script.source.contains(&format!("{name}("));
+            for name in functions.iter().filter(calls) {
+                let defined = script.source.contains(&format!("local function {name}("));
+                assert!(defined, "{} calls {name} and does not use its part", script.name);
+            }
+        }
+    }
 }

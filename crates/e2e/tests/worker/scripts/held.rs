@@ -96,6 +96,8 @@ fn an_admission_that_is_repeated_moves_nothing_twice() {
     assert_eq!(admitted(&stage.call(&Call::admit(0, 0))), (0, 2), "none is a number, too");
     for expected in [(1, 1), (1, 0), (0, 0)] {
         assert_eq!(admitted(&stage.call(&Call::admit(1, 0))), expected);
+        let second = usize::from(expected != (1, 1));
+        assert_eq!([stage.copies(MARK).stream, stage.copies("the-second").stream], [1, second], "in order");
     }
     assert_eq!([stage.copies(MARK), stage.copies("the-second")], [in_stream(1); 2]);
     for left in [set(), key("flows"), key("waiting")] {

@@ -1,6 +1,6 @@
 //! Joining, leases, taking over, promoting, leaving.
 
-use super::{Call, Held, JOB, MARK, Reply, Script, Stage, held_by, in_stream, key};
+use super::{Call, Held, JOB, MARK, Reply, Stage, held_by, in_stream, key};
 use e2e::wait::{DEADLINE, eventually};
 
 #[test]
@@ -132,33 +132,6 @@ fn a_worker_that_leaves_hands_back_the_time_as_well() {
     let fields: Vec<String> = again.array()[0].array()[1].array().iter().map(Reply::text).collect();
     let at = fields.iter().position(|field| field == "_enqueued_at").map(|at| fields[at + 1].clone());
     assert_eq!(at.as_deref(), held.id.split('-').next(), "{fields:?}");
-}
-
-/// Held jobs wait for no time; they return in the number that the flow admits, the oldest first.
-#[test]
-fn jobs_of_a_flow_return_in_the_order_of_their_arrival() {
-    let stage = Stage::new();
-    let flow = key("flow:0123456789abcdef");
-    for body in ["one", "two", "three"] {
-        let held = stage.deliver("a", &[("url", "http://127.0.0.1/"), ("body", body)]);
-        let mut postpone =
-            Call::settle(Script::Postpone, &held, &[("url", "http://127.0.0.1/"), ("body", body)]);
-        postpone.keys[2] = flow.clone();
-        postpone.args[5] = b"flow".to_vec();
-        assert_eq!(stage.call(&postpone).array()[0].text(), "o");
-        assert_eq!(stage.call(&postpone).array()[0].text(), "g", "repeated, it is gone");
-    }
-    let mut admit = Call::promote();
-    admit.keys[2] = flow;
-    for (admitted, left) in [("one", 2), ("two", 1)] {
-        admit.args = vec![b"1".to_vec(), b"first".to_vec()];
-        assert_eq!(stage.call(&admit).array()[0], Reply::Integer(1));
-        let ready = stage.read("b");
-        let entry = stage.command(&["XRANGE", &key("jobs"), &ready[0], &ready[0]]);
-        let fields: Vec<String> = entry.array()[0].array()[1].array().iter().map(Reply::text).collect();
-        assert!(fields.contains(&admitted.to_owned()), "{fields:?}");
-        assert_eq!(stage.command(&["HLEN", &key("waiting")]), Reply::Integer(left));
-    }
 }
 
 /// The script reads the list of workers before the jobs.

@@ -12,28 +12,15 @@
 -- ARGV[5]  up to 100 jobs enqueued before this time are moved in addition and carry `old`: they may be too
 --          old to wait any longer. Unix ms, or 0 for none
 -- Returns  {jobs moved, jobs that the flow still holds, Redis' time in Unix ms}
+-- Uses     clock, whole, waiting, unreadable, settled
 --
 -- The script stops after 4 MB of jobs, so that it does not block Redis. A member without a job is dropped. A
 -- job that cannot be read is dead-lettered with its bytes; where Redis refuses that, it moves behind the
 -- others.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function is_readable(fields)
-  if type(fields) ~= 'table' or #fields < 2 or #fields % 2 == 1 or #fields > 1100 then
-    return false
-  end
-  for _, part in ipairs(fields) do
-    if type(part) ~= 'string' then
-      return false
-    end
-  end
-  return true
-end
+local now = clock()
 
--- These change nothing. Redis allows them over maxmemory, and then allows the script's later writes too. A
--- missing right shows before a job is in two places.
-redis.call('ZREM', KEYS[3], '')
-redis.call('HDEL', KEYS[2], '')
+
+probe_waiting(KEYS[2], KEYS[3])
 
 local bytes = 0
 local function move(job_ids, mark)
@@ -43,24 +30,19 @@ local function move(job_ids, mark)
       break
     end
     local packed = redis.call('HGET', KEYS[2], job_id)
-    local ok, fields = pcall(cmsgpack.unpack, packed or '')
-    local stays = false
-    if packed and ok and is_readable(fields) then
+    local fields = packed and fields_of(packed)
+    if not packed then
+      redis.call('ZREM', KEYS[3], job_id)
+    elseif fields then
       fields[#fields + 1] = '_admitted'
       fields[#fields + 1] = mark
       redis.call('XADD', KEYS[1], '*', unpack(fields))
+      leave_waiting(KEYS[2], KEYS[3], job_id)
       moved, bytes = moved + 1, bytes + #packed
-    elseif packed then
-      local dead_lettered = redis.pcall('XADD', KEYS[4], 'MAXLEN', '~', 100000, '*', '_job_id', job_id,
-        '_reason', 'malformed', '_error', 'the waiting job with this id cannot be read', '_raw', packed,
-        '_dead_at', string.format('%.0f', now))
-      stays = type(dead_lettered) == 'table' and dead_lettered.err
-    end
-    if stays then
-      redis.call('ZADD', KEYS[3], string.format('%.0f', now), job_id)
+    elseif add_unreadable(KEYS[4], job_id, packed, now) then
+      settled('dead', leave_waiting, KEYS[2], KEYS[3], job_id)
     else
-      redis.call('HDEL', KEYS[2], job_id)
-      redis.call('ZREM', KEYS[3], job_id)
+      redis.call('ZADD', KEYS[3], whole(now), job_id)
     end
   end
   return moved
@@ -78,6 +60,6 @@ local left = redis.call('ZCARD', KEYS[3])
 if left == 0 then
   redis.pcall('ZREM', KEYS[5], ARGV[1])
 else
-  redis.pcall('ZADD', KEYS[5], string.format('%.0f', now + ARGV[4]), ARGV[1])
+  redis.pcall('ZADD', KEYS[5], whole(now + ARGV[4]), ARGV[1])
 end
 return {moved, left, now}

@@ -12,6 +12,7 @@
 -- ARGV[7]  how long the result is kept, ms, or 0 for no result
 -- ARGV[8]  the result
 -- Returns  o it was ready, r it was running, g gone, b too many fields to move it
+-- Uses     clock, whole, probe, stream, dead, settled
 --
 -- The worker that ran it finds its lease lost: it aborts the request, and can no longer settle the job.
 local entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
@@ -25,8 +26,6 @@ local held = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)
 if held.err and not string.find(held.err, 'NOGROUP', 1, true) then
   return held
 end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local kept = {_enqueued_at = true, _attempt = true, _traceparent = true, _history = true, _replay_of = true}
 local fields, at = {}, string.match(ARGV[2], '^%d+')
 for i = 1, #entry[2], 2 do
@@ -41,21 +40,14 @@ if at then
   fields[#fields + 1] = '_enqueued_at'
   fields[#fields + 1] = at
 end
-for _, text in ipairs({'_job_id', ARGV[3], '_reason', 'cancelled', '_error', ARGV[4], '_dead_at',
-  string.format('%.0f', now)}) do
+for _, text in ipairs({'_job_id', ARGV[3], '_reason', 'cancelled', '_error', ARGV[4]}) do
   fields[#fields + 1] = text
 end
--- These change nothing. Redis allows them over maxmemory, and then allows the script's later writes too. A
--- missing right shows before anything is moved.
-redis.call('XACK', KEYS[1], ARGV[1], '0-0')
-redis.call('XDEL', KEYS[1], '0-0')
+probe_stream(KEYS[1], ARGV[1])
 -- The result first: if Redis refuses it, a repeated call must not add another dead letter.
 if ARGV[7] ~= '0' then
   redis.call('SET', KEYS[3], ARGV[8], 'PX', ARGV[7])
 end
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', unpack(fields))
-redis.call('XDEL', KEYS[1], ARGV[2])
-redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
--- Last, and its errors are ignored: the job is moved.
-redis.pcall('XTRIM', KEYS[2], 'MINID', '~', string.format('%.0f', math.max(now - ARGV[6], 0)))
+add_dead_letter(KEYS[2], fields, clock(), ARGV[5], ARGV[6])
+settled('cancelled', leave_stream, KEYS[1], ARGV[1], ARGV[2])
 return not held.err and held[1] and 'r' or 'o'

@@ -9,6 +9,7 @@
 -- Returns  a text with a letter for each entry: o finished, l lost to another delivery, g gone
 --
 -- A repeated call returns g: nothing is pending any more.
+-- Uses     stream, settled
 local rows = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[5], ARGV[#ARGV], ARGV[3], ARGV[2])
 local count, row, held = tonumber(ARGV[4]), 1, true
 -- Both are in ascending order. Nearly always, the consumer still holds all entries: that case needs no table.
@@ -44,8 +45,6 @@ else
   letters = table.concat(each)
 end
 if #finished >= first then
-  -- Delete before acknowledging: a recreated group would deliver an acknowledged entry that still exists.
-  redis.call('XDEL', KEYS[1], unpack(finished, first))
-  redis.call('XACK', KEYS[1], ARGV[1], unpack(finished, first))
+  settled('done', leave_stream, KEYS[1], ARGV[1], unpack(finished, first))
 end
 return letters

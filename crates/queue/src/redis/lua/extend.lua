@@ -8,8 +8,8 @@
 -- ARGV[4]  an upper bound of the entries that the consumer holds
 -- ARGV[5…] entry id, delivery count; in ascending order of id; at most 1000 pairs
 -- Returns  {Redis' time in Unix ms; a text with a letter for each pair: o extended, l lost}
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Uses     clock
+local now = clock()
 local letters, mine = {}, {}
 if #ARGV > 4 then
   local held = {}

@@ -7,12 +7,11 @@
 -- ARGV[1]  group
 -- ARGV[2]  consumer
 -- Returns  {jobs handed back; 1 if the worker is removed, 0 if it still holds entries}
+-- Uses     clock, whole, probe, stream
 --
 -- A call hands back at most 100 jobs.
-redis.call('XACK', KEYS[1], ARGV[1], '0-0')
-redis.call('XDEL', KEYS[1], '0-0')
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+probe_stream(KEYS[1], ARGV[1])
+local now = clock()
 local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 101, ARGV[2])
 local handed_back = 0
 for i = 1, math.min(#pending, 100) do
@@ -34,12 +33,11 @@ for i = 1, math.min(#pending, 100) do
         -- A delay counts from this time, and not from the new entry's id.
         local at = tonumber(string.match(id, '^%d+'))
         fields[#fields + 1] = '_enqueued_at'
-        fields[#fields + 1] = string.format('%.0f', (at > now or at < now - 86400000) and now or at)
+        fields[#fields + 1] = whole((at > now or at < now - 86400000) and now or at)
       end
       redis.call('XADD', KEYS[1], '*', unpack(fields))
     end
-    redis.call('XDEL', KEYS[1], id)
-    redis.call('XACK', KEYS[1], ARGV[1], id)
+    leave_stream(KEYS[1], ARGV[1], id)
     handed_back = handed_back + 1
   end
 end

@@ -17,15 +17,11 @@
 -- ARGV[10…] the fields, name and value, without `_job_id` and `_enqueued_at`
 -- Returns  {letter, due, now}, times in Unix ms: o scheduled or held, d already due and still leased (only
 --          for `delay`), l lost to another delivery, g gone
-local stream, group, consumer, id = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
-if not row then
-  return {'g', 0, now}
-end
-if row[2] ~= consumer or row[4] ~= tonumber(ARGV[4]) then
-  return {'l', 0, now}
+-- Uses     clock, whole, fence, probe, stream
+local stream, group, id, now = KEYS[1], ARGV[1], ARGV[3], clock()
+local lost = refused(stream, group, ARGV[2], id, ARGV[4])
+if lost then
+  return {lost, 0, now}
 end
 
 -- The entry's id contains the time of the enqueue, unless a producer chose the id.
@@ -54,19 +50,15 @@ local fields = {unpack(ARGV, 10)}
 fields[#fields + 1] = '_job_id'
 fields[#fields + 1] = job_id
 fields[#fields + 1] = '_enqueued_at'
-fields[#fields + 1] = string.format('%.0f', at)
--- Both change nothing. Redis allows them over maxmemory, and then allows the script's later writes too. A
--- missing right shows before anything is moved.
-redis.call('XACK', stream, group, '0-0')
-redis.call('XDEL', stream, '0-0')
+fields[#fields + 1] = whole(at)
+probe_stream(stream, group)
 -- Add the member first: a member without a job is harmless, a job without a member would wait for ever.
 local score = ARGV[6] == 'flow' and at or due
-redis.call('ZADD', KEYS[3], string.format('%.0f', score), job_id)
+redis.call('ZADD', KEYS[3], whole(score), job_id)
 if ARGV[6] == 'flow' then
   -- The last part of the set's key names the flow in the list of flows that hold jobs.
-  redis.call('ZADD', KEYS[4], 'LT', string.format('%.0f', due), string.match(KEYS[3], '[^:]+$'))
+  redis.call('ZADD', KEYS[4], 'LT', whole(due), string.match(KEYS[3], '[^:]+$'))
 end
 redis.call('HSET', KEYS[2], job_id, cmsgpack.pack(fields))
-redis.call('XACK', stream, group, id)
-redis.call('XDEL', stream, id)
+leave_stream(stream, group, id)
 return {'o', due, now}

@@ -10,55 +10,31 @@
 -- Returns  {jobs moved; when the next job or flow is due, Unix ms, or 0 for none; Redis' time, Unix ms; jobs
 --          in the stream; a list of up to 100 flows that hold jobs; a list of up to 16 of these flows that
 --          are due}
+-- Uses     clock, whole, waiting, unreadable, settled
 --
 -- The script stops after 4 MB of jobs, so that it does not block Redis. A member without a job is dropped. A
 -- job that cannot be read is dead-lettered with its bytes.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[1])
-local function is_readable(fields)
-  if type(fields) ~= 'table' or #fields < 2 or #fields % 2 == 1 or #fields > 1100 then
-    return false
-  end
-  for _, part in ipairs(fields) do
-    if type(part) ~= 'string' then
-      return false
-    end
-  end
-  return true
-end
+local now = clock()
+local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', whole(now), 'LIMIT', 0, ARGV[1])
 
 local moved, bytes = 0, 0
 if #due > 0 then
-  -- Both change nothing. Redis allows them over maxmemory, and then allows the script's later writes too. A
-  -- missing right shows before a job is in two places.
-  redis.call('ZREM', KEYS[3], '')
-  redis.call('HDEL', KEYS[2], '')
+  probe_waiting(KEYS[2], KEYS[3])
 end
 for _, job_id in ipairs(due) do
   local packed = redis.call('HGET', KEYS[2], job_id)
-  local ok, fields = true, nil
-  if packed then
-    ok, fields = pcall(cmsgpack.unpack, packed)
-  end
+  local fields = packed and fields_of(packed)
   if not packed then
     redis.call('ZREM', KEYS[3], job_id)
-  elseif ok and is_readable(fields) then
+  elseif fields then
     redis.call('XADD', KEYS[1], '*', unpack(fields))
-    redis.call('HDEL', KEYS[2], job_id)
-    redis.call('ZREM', KEYS[3], job_id)
+    leave_waiting(KEYS[2], KEYS[3], job_id)
     moved, bytes = moved + 1, bytes + #packed
+  elseif add_unreadable(KEYS[4], job_id, packed, now) then
+    settled('dead', leave_waiting, KEYS[2], KEYS[3], job_id)
   else
-    local dead_lettered = redis.pcall('XADD', KEYS[4], 'MAXLEN', '~', 100000, '*', '_job_id', job_id,
-      '_reason', 'malformed', '_error', 'the waiting job with this id cannot be read', '_raw', packed,
-      '_dead_at', string.format('%.0f', now))
-    if type(dead_lettered) == 'table' and dead_lettered.err then
-      -- Try again in a minute: it must not block the jobs behind it.
-      redis.call('ZADD', KEYS[3], string.format('%.0f', now + 60000), job_id)
-    else
-      redis.call('HDEL', KEYS[2], job_id)
-      redis.call('ZREM', KEYS[3], job_id)
-    end
+    -- Try again in a minute: it must not block the jobs behind it.
+    redis.call('ZADD', KEYS[3], whole(now + 60000), job_id)
   end
   if bytes > 4194304 then
     break
@@ -79,7 +55,7 @@ for i = 1, #held, 2 do
   if at <= now and #wake < 16 then
     wake[#wake + 1] = held[i]
     at = now + ARGV[2]
-    redis.pcall('ZADD', KEYS[5], 'XX', string.format('%.0f', at), held[i])
+    redis.pcall('ZADD', KEYS[5], 'XX', whole(at), held[i])
   end
   if next == 0 or at < next then
     next = at

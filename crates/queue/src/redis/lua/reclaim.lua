@@ -12,6 +12,7 @@
 -- ARGV[8]  the tolerance of ARGV[7], ms
 -- Returns  {1 if suspects were skipped, else 0; a list of {entry id, delivery count, fields}; Redis' time,
 --          Unix ms}
+-- Uses     clock, whole
 --
 -- Redis measures idle time by its wall clock. After the clock has jumped ahead, all leases look expired: the
 -- script takes nothing, and the caller waits for a lease, in which all live workers renew theirs. After the
@@ -21,8 +22,7 @@
 -- for a whole lease was delivered in a reply that was lost. No worker has started that job, so taking it is
 -- no further delivery. The script stops after 4 MB of entries, so that the reply arrives in time.
 local group, consumer, limit, suspects = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock()
 if math.abs(now - ARGV[7]) > tonumber(ARGV[8]) then
   return {0, {}, now}
 end
@@ -67,7 +67,7 @@ for i = 1, #records, 2 do
 end
 local taken, passed, bytes, start = {}, 0, 0, '-'
 repeat
-  local page = redis.call('XPENDING', KEYS[1], group, 'IDLE', string.format('%.0f', shortest), start, '+', 100)
+  local page = redis.call('XPENDING', KEYS[1], group, 'IDLE', whole(shortest), start, '+', 100)
   for _, row in ipairs(page) do
     local id, holder, idle, count = row[1], row[2], row[3], row[4]
     start = '(' .. id

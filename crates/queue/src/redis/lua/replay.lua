@@ -6,6 +6,7 @@
 -- ARGV[2]  the time until the new job expires, ms, or 0 for never
 -- ARGV[3]  the traceparent of its attempts' parent, or an empty text
 -- Returns  the new job's entry id, which is its job id; or g gone, b no job can be made of it
+-- Uses     clock, whole
 --
 -- The new job is ready at once. It keeps the history and its own fields, except those of times that are over.
 local entry = redis.call('XRANGE', KEYS[2], ARGV[1], ARGV[1])[1]
@@ -35,9 +36,8 @@ if ARGV[3] ~= '' then
   fields[#fields + 1] = ARGV[3]
 end
 if ARGV[2] ~= '0' then
-  local time = redis.call('TIME')
   fields[#fields + 1] = 'expires_at'
-  fields[#fields + 1] = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2])
+  fields[#fields + 1] = whole(clock() + ARGV[2])
 end
 -- It changes nothing. Redis allows it over maxmemory, and then allows the script's later writes too. A
 -- missing right shows before anything is moved.

@@ -7,26 +7,23 @@
 -- ARGV[1]  job id
 -- ARGV[2]  the value of `_admitted` for a held job, so that it passes its flow
 -- Returns  the new entry's id, or g gone, b not a job that can be moved
+-- Uses     waiting
 local packed = redis.call('HGET', KEYS[2], ARGV[1])
 if not packed then
   return 'g'
 end
-local ok, fields = pcall(cmsgpack.unpack, packed)
-if not ok or type(fields) ~= 'table' or #fields < 2 or #fields % 2 ~= 0 or #fields > 1024 then
+local fields = fields_of(packed)
+if not fields then
   return 'b'
 end
--- These change nothing. Redis allows them over maxmemory, and then allows the script's later writes too. A
--- missing right shows before anything is moved.
-redis.call('HDEL', KEYS[2], '')
-redis.call('ZREM', KEYS[3], '')
+probe_waiting(KEYS[2], KEYS[3])
 redis.call('ZREM', KEYS[4], '')
 if KEYS[4] ~= KEYS[3] then
   fields[#fields + 1] = '_admitted'
   fields[#fields + 1] = ARGV[2]
 end
 local id = redis.call('XADD', KEYS[1], '*', unpack(fields))
-redis.call('HDEL', KEYS[2], ARGV[1])
-redis.call('ZREM', KEYS[3], ARGV[1])
+leave_waiting(KEYS[2], KEYS[3], ARGV[1])
 if KEYS[4] ~= KEYS[3] and redis.call('EXISTS', KEYS[3]) == 0 then
   -- It was the flow's last held job.
   redis.call('ZREM', KEYS[4], string.match(KEYS[3], '[^:]+$'))

@@ -10,12 +10,12 @@
 -- ARGV[3]  1 to count only if this worker is the one, else 0
 -- Returns  an empty list if it is not; else {Redis' time, Unix ms; the numbers of jobs that are ready,
 --          running, scheduled, held, dead; the id of the first ready job, or an empty text}
+-- Uses     clock
 --
 -- The worker with the smallest name reports, among those that are alive and measure. The script writes
 -- nothing: it works where Redis refuses writes, and leaves nothing behind. For a moment, two workers may
 -- report when one starts or stops.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock()
 if ARGV[3] == '1' then
   local records = redis.pcall('HGETALL', KEYS[5])
   for i = 1, #records, 2 do

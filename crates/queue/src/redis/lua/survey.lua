@@ -10,8 +10,8 @@
 -- ARGV[1]  group
 -- ARGV[2]  the number of scheduled job ids to check for a missing job
 -- Returns  a JSON object; an empty list is written {}; `faults` lists the errors of counts that failed
-local time = redis.call('TIME')
-local counts = {now = time[1] * 1000 + math.floor(time[2] / 1000), faults = {}, consumers = {}, workers = {}}
+-- Uses     clock
+local counts = {now = clock(), faults = {}, consumers = {}, workers = {}}
 
 local function call(...)
   local reply = redis.pcall(...)

@@ -9,6 +9,7 @@
 -- ARGV[2…] the flows that the caller knows
 -- Returns  {a lower bound of the orphaned jobs, how many of them the script scheduled, the flows that hold
 --          jobs}
+-- Uses     clock, whole
 --
 -- Where the caller does not know all flows, the script changes nothing and returns 0 orphaned jobs. A
 -- scheduled orphan reaches its flow again. KEYS[3] then lists the flow, so the flow's other jobs are found
@@ -31,8 +32,7 @@ end
 if not complete or orphans <= 0 or redis.call('ZCARD', KEYS[3]) > 1000 then
   return {0, 0, flows}
 end
-local time = redis.call('TIME')
-local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local now = whole(clock())
 -- It changes nothing. Redis allows it over maxmemory, and then allows the script's later writes too.
 redis.call('HDEL', KEYS[1], '')
 local found = 0
