@@ -8,6 +8,7 @@ mod headers;
 mod host;
 mod limits;
 mod log;
+mod numbers;
 mod reason;
 
 use std::time::Duration;
@@ -15,13 +16,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 
-pub use decode::LONGEST_RESULT;
 pub use entry::{Delivery, EntryId, Fields, Lease, MOST_BYTES, Producer};
 pub use fields::{Admitted, Context, FIELDS, Trail, is_label, number};
 pub use flow::{FlowId, destination, flow_name, of_fields};
 pub use headers::is_reserved;
 pub use host::{BadHost, Host};
 pub use limits::{Breaker, FlowLimits, Limits, Rate};
+pub use numbers::LONGEST_RESULT;
 pub use reason::Reason;
 
 /// One HTTP request to be made, with its policy.

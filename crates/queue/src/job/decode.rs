@@ -1,28 +1,17 @@
 //! Decodes the fields of an entry into a job, or into the reason why it is not a job.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{Method, Uri};
 
 use super::entry::{Delivery, MOST_BYTES};
-use super::fields::{Context, Known, is_label, number};
+use super::fields::{Context, Known, is_label};
 use super::host::Host;
+use super::numbers::{max_attempts, result_ttl, timeout, unix_millis, wait, whole};
 use super::reason::Reason;
-use super::{Job, Malformed, Wait, headers, quoted};
+use super::{Job, Malformed, headers, quoted};
 
 /// The version of the wire format that this worker knows.
 const VERSION: u64 = 1;
-/// A smaller Unix time (before March 1973) is in seconds, not in milliseconds.
-const LEAST_MILLIS: u64 = 100_000_000_000;
-/// A greater Unix time (after the year 5138) is in microseconds, not in milliseconds.
-const MOST_MILLIS: u64 = 100_000_000_000_000;
-/// Ten years, in milliseconds: a longer delay is a mistake.
-const LONGEST_DELAY: u64 = 10 * 366 * 24 * 3600 * 1000;
-/// Seven days, in milliseconds: results are for callers that wait for them.
-pub const LONGEST_RESULT: u64 = 7 * 24 * 3600 * 1000;
-/// An hour, in milliseconds: a longer request is a mistake, and occupies a slot.
-const LONGEST_TIMEOUT: u64 = 3600 * 1000;
 /// A script cannot carry an entry with more fields.
 const MOST_FIELDS: usize = 256;
 
@@ -153,30 +142,12 @@ fn method(known: &Known) -> Result<Method, Malformed> {
     }
 }
 
-fn timeout(known: &Known) -> Result<Option<Duration>, Malformed> {
-    match at_least_one("timeout_ms", &known.timeout_ms)? {
-        Some(millis) if millis > LONGEST_TIMEOUT => {
-            Err(Malformed::new("field `timeout_ms` is more than an hour"))
-        }
-        millis => Ok(millis.map(Duration::from_millis)),
-    }
-}
-
 fn label(known: &Known) -> Result<Option<Bytes>, Malformed> {
     match &known.label {
         Some(label) if !is_label(label) => {
             Err(Malformed::new("field `label` must be 1 to 128 letters, digits, `_` or `-`"))
         }
         label => Ok(label.clone()),
-    }
-}
-
-fn result_ttl(known: &Known) -> Result<Option<Duration>, Malformed> {
-    match at_least_one("result_ttl_ms", &known.result_ttl_ms)? {
-        Some(millis) if millis > LONGEST_RESULT => {
-            Err(Malformed::new("field `result_ttl_ms` is more than seven days"))
-        }
-        millis => Ok(millis.map(Duration::from_millis)),
     }
 }
 
@@ -189,56 +160,12 @@ fn flow(known: &Known) -> Result<Option<Bytes>, Malformed> {
     }
 }
 
-fn max_attempts(known: &Known) -> Result<Option<u32>, Malformed> {
-    match whole("max_attempts", &known.max_attempts)? {
-        None => Ok(None),
-        Some(attempts @ 1..=100) => Ok(Some(attempts as u32)),
-        Some(_) => Err(Malformed::new("field `max_attempts` must be 1 to 100")),
-    }
-}
-
-fn wait(known: &Known) -> Result<Option<Wait>, Malformed> {
-    let delay = whole("delay_ms", &known.delay_ms)?.unwrap_or(0);
-    if delay > LONGEST_DELAY {
-        return Err(Malformed::new("field `delay_ms` is more than ten years"));
-    }
-    let not_before = unix_millis("not_before", &known.not_before)?.unwrap_or(0);
-    let waits = delay > 0 || not_before > 0;
-    Ok(waits.then_some(Wait { delay: Duration::from_millis(delay), not_before }))
-}
-
-fn unix_millis(name: &str, field: &Option<Bytes>) -> Result<Option<u64>, Malformed> {
-    match whole(name, field)? {
-        Some(time) if time > MOST_MILLIS => Err(Malformed::new(format!(
-            "field `{name}` is beyond the year 5000; it must be Unix time in milliseconds"
-        ))),
-        Some(time) if time < LEAST_MILLIS => Err(Malformed::new(format!(
-            "field `{name}` looks like seconds; it must be Unix time in milliseconds"
-        ))),
-        time => Ok(time),
-    }
-}
-
-fn at_least_one(name: &str, field: &Option<Bytes>) -> Result<Option<u64>, Malformed> {
-    match whole(name, field)? {
-        Some(0) => Err(Malformed::new(format!("field `{name}` must be at least 1"))),
-        number => Ok(number),
-    }
-}
-
-fn whole(name: &str, field: &Option<Bytes>) -> Result<Option<u64>, Malformed> {
-    match field {
-        None => Ok(None),
-        Some(text) => number(text).map(Some).ok_or_else(|| {
-            Malformed::new(format!("field `{name}` must be a whole number of 1 to 16 digits"))
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::job::{EntryId, Fields, Lease};
+    use crate::job::{EntryId, Fields, Lease, Wait};
 
     fn fields(pairs: &[(&str, &str)]) -> Fields {
         let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
@@ -277,18 +204,6 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_digits_and_nothing_else() {
-        for wrong in ["", "1.5", "1e3", "+1", "-1", " 1", "12345678901234567", "nan"] {
-            assert!(refused(&[("timeout_ms", wrong)]).contains("timeout_ms"), "{wrong}");
-        }
-        assert!(refused(&[("timeout_ms", "0")]).contains("at least 1"));
-        assert!(refused(&[("timeout_ms", "3600001")]).contains("more than an hour"));
-        assert!(refused(&[("max_attempts", "0")]).contains("1 to 100"));
-        assert!(refused(&[("max_attempts", "101")]).contains("1 to 100"));
-        assert!(refused(&[("delay_ms", "9999999999999")]).contains("ten years"));
-    }
-
-    #[test]
     fn an_entry_has_a_size() {
         assert!(decode(&[URL, ("body", &"x".repeat(MOST_BYTES - 100))]).is_ok());
         assert!(refused(&[("body", &"x".repeat(MOST_BYTES))]).contains("too many"));
@@ -310,13 +225,6 @@ mod tests {
         ] {
             assert!(refused(&[("method", wrong)]).contains(told), "{wrong:?}");
         }
-    }
-
-    #[test]
-    fn seconds_are_distinguished_from_milliseconds() {
-        assert!(refused(&[("not_before", "1795396101")]).contains("looks like seconds"));
-        assert!(refused(&[("expires_at", "1795396101")]).contains("looks like seconds"));
-        assert!(refused(&[("not_before", "1795396101000000")]).contains("milliseconds"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::clock::Clock;
 use super::connect::{self, ConnectError, quit};
 use super::keys::{Keys, QueueName};
 use super::link::Link;
-use super::operation::{Instruments, Operations};
+use super::operations::{Instruments, Operations};
 use super::queue::{Consumer, Inner, Queue};
 use super::scripts::Scripts;
 use super::spans::Spans;

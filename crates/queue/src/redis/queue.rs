@@ -13,7 +13,7 @@ use super::clock::Clock;
 use super::connect::quit;
 use super::keys::{GROUP, Keys};
 use super::link::Link;
-use super::operation::Operations;
+use super::operations::Operations;
 use super::scripts::Scripts;
 use super::spans::Receives;
 
