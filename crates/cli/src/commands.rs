@@ -235,19 +235,3 @@ impl LogArgs {
         Log::new(format, filter.unwrap_or_else(|| level.to_owned()))
     }
 }
-
-/// A duration as people write it: `500ms`, `30s`, `10m`, `1h 30m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration =
-        humantime::parse_duration(text).map_err(|error| format!("{error}; write 500ms, 30s, 10m or 1h"))?;
-    if duration > LONGEST { Err("it must be at most 3650 days".to_owned()) } else { Ok(duration) }
-}
-
-/// A duration above zero.
-fn some_time(text: &str) -> Result<Duration, String> {
-    let duration = duration(text)?;
-    if duration < Duration::from_millis(1) { Err("it must be at least 1ms".to_owned()) } else { Ok(duration) }
-}
-
-/// A longer duration is a mistake, and would overflow a clock.
-const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);

@@ -1,7 +1,6 @@
 //! Reads the configuration file, `postrider.toml`, and reports all errors at once, each with its line.
 
 mod flows;
-mod propagation;
 mod requests;
 mod secret;
 mod table;
@@ -192,7 +191,7 @@ impl Config {
         }
         root.one_table("egress", |table| config.egress = egress(table));
         root.one_table("http", |table| config.http = requests::read(table));
-        root.one_table("propagation", |table| config.propagation = propagation::read(table));
+        root.one_table("propagation", |table| config.propagation = traces::propagation(table));
         root.one_table("traces", |table| config.traces = Traces::read(table));
         root.complete();
         problems.0.sort();

@@ -2,6 +2,7 @@
 
 mod commands;
 mod config;
+mod units;
 
 pub use commands::main;
 

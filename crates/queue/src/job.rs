@@ -10,6 +10,7 @@ mod limits;
 mod log;
 mod numbers;
 mod reason;
+mod spelling;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ pub use host::{BadHost, Host};
 pub use limits::{Breaker, FlowLimits, Limits, Rate};
 pub use numbers::LONGEST_RESULT;
 pub use reason::Reason;
+pub use spelling::meant;
 
 /// One HTTP request to be made, with its policy.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ pub(super) struct HealthArgs {
     #[arg(long)]
     live: bool,
     /// Longest time to wait for the response
-    #[arg(long, default_value = "3s", value_parser = super::some_time, value_name = "DURATION")]
+    #[arg(long, default_value = "3s", value_parser = crate::units::some_time, value_name = "DURATION")]
     timeout: Duration,
 }
 

@@ -18,7 +18,8 @@ use serde_json::{Map, Value, json};
 use telemetry::Telemetry;
 
 use super::target::name;
-use super::{RedisArgs, Usage, duration, results, some_time};
+use super::{RedisArgs, Usage, results};
+use crate::units::{duration, some_time};
 use from::FromArgs;
 
 /// Enqueue a job; with --wait, print its outcome

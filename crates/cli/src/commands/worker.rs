@@ -21,8 +21,9 @@ use postrider_worker::{WeightedQueue, WorkerConfig};
 use telemetry::{Propagators, Telemetry};
 use tracing::warn;
 
-use super::{RedisArgs, Usage, duration, some_time};
+use super::{RedisArgs, Usage};
 use crate::config::Config;
+use crate::units::{duration, some_time};
 
 /// Fetch jobs from Redis and deliver them, until SIGTERM or SIGINT
 #[derive(Debug, Args)]

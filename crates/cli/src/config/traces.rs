@@ -1,5 +1,6 @@
-//! The table `[traces]`.
+//! The tables `[traces]` and `[propagation]`.
 
+use hyper_otel::{Propagation, Recipients};
 use postrider_queue::work::Receives;
 use postrider_worker::settings::Retries;
 
@@ -20,4 +21,13 @@ impl Traces {
     pub(super) fn read(table: &mut Table<'_, '_>) -> Self {
         Self { retries: table.text("retries"), receive: table.text("receive"), redis: table.flag("redis") }
     }
+}
+
+pub(super) fn propagation(table: &mut Table<'_, '_>) -> Propagation {
+    let traces = if table.has_list("traces_to") {
+        Recipients::Only(table.texts("traces_to", str::parse))
+    } else {
+        table.text("traces_to").unwrap_or_default()
+    };
+    Propagation::default().traces(traces).baggage(table.texts("baggage_to", str::parse))
 }

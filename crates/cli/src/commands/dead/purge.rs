@@ -9,10 +9,11 @@ use postrider_queue::job::EntryId;
 use serde_json::json;
 use telemetry::Telemetry;
 
+use super::super::Usage;
 use super::super::render::count;
 use super::super::target::LookArgs;
-use super::super::{Usage, duration};
 use super::select::{Filter, confirm, reasons, select};
+use crate::units::duration;
 
 /// Dead letters that one command deletes at most.
 const GROUP: usize = 500;

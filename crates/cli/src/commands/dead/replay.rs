@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use telemetry::Telemetry;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use super::super::Usage;
 use super::super::render::count;
 use super::super::target::{LookArgs, View};
-use super::super::{Usage, duration};
 use super::select::{FilterArgs, confirm, select};
+use crate::units::{duration, rate};
 
 /// Turn dead letters into new jobs
 ///
@@ -34,7 +35,7 @@ pub(super) struct ReplayArgs {
     filter: FilterArgs,
     /// At most this rate, as in 50/s or 100/m [default: no limit]
     #[arg(long, value_parser = rate, value_name = "N/s")]
-    rate: Option<Duration>,
+    rate: Option<f64>,
     /// Do not send the new jobs after this time
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     expires_in: Option<Duration>,
@@ -164,41 +165,9 @@ impl Report {
     }
 }
 
-fn pace(between: Duration) -> Interval {
-    let mut pace = interval(between);
+fn pace(per_second: f64) -> Interval {
+    let mut pace = interval(Duration::from_secs_f64(1.0 / per_second));
     // A pause must not be followed by a burst.
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pace
-}
-
-/// Parses `50/s`, `100/m` or `10/h` into the time between two replays.
-fn rate(text: &str) -> Result<Duration, String> {
-    let wrong = || "write the number for each second, minute or hour: 50/s, 100/m, 10/h".to_owned();
-    let (number, unit) = text.split_once('/').ok_or_else(wrong)?;
-    let number: f64 = number.trim().parse().map_err(|_| wrong())?;
-    let unit = match unit.trim() {
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(wrong()),
-    };
-    let between = unit / number;
-    if !(0.00001..=86_400.0).contains(&between) {
-        return Err("the rate must be at most 100000/s and at least one a day".to_owned());
-    }
-    Ok(Duration::from_secs_f64(between))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rate_is_the_time_between_two_replays() {
-        assert_eq!(rate("50/s"), Ok(Duration::from_millis(20)));
-        assert_eq!(rate("120/m"), Ok(Duration::from_millis(500)));
-        for wrong in ["50", "x/s", "0/s", "-1/s", "1/x", "nan/s", "9e9/s"] {
-            assert!(rate(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -9,8 +9,9 @@ use clap::builder::PossibleValuesParser;
 use postrider_queue::admin::DeadLetter;
 use postrider_queue::job::Reason;
 
+use super::super::Usage;
 use super::super::target::View;
-use super::super::{Usage, duration};
+use crate::units::duration;
 
 /// Selects dead letters.
 #[derive(Debug, Args)]
