@@ -5,6 +5,8 @@ mod act;
 mod dead;
 mod find;
 mod flows;
+mod list;
+mod peek;
 mod server;
 mod survey;
 
@@ -28,8 +30,9 @@ use crate::redis::{
 
 pub use act::{Cancelled, Replayed};
 pub use dead::DeadLetter;
-pub use find::{Listing, Search, State};
+pub use find::Search;
 pub use flows::HeldFlow;
+pub use list::{Listing, State};
 pub use server::Server;
 pub use survey::{Survey, SurveyedConsumer};
 

@@ -1,18 +1,18 @@
 //! `postrider jobs`
 
+mod act;
+mod show;
+
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use postrider_queue::admin::{Cancelled, FoundJob, Place, Replayed, State};
+use postrider_queue::admin::{FoundJob, Place, State};
 use serde_json::{Value, json};
 use telemetry::Telemetry;
 
-use super::render::{
-    brief, count, fields_json, fields_table, history_table, line, method, plain, table, time, url,
-};
-use super::results;
+use super::render::{brief, line, method, plain, table, time, url};
 use super::target::{LookArgs, View};
 
 /// List and show live jobs, cancel them, or run them now
@@ -29,13 +29,13 @@ pub(super) struct JobsArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     List(ListArgs),
-    Show(ShowArgs),
+    Show(show::ShowArgs),
     /// Cancel a job: it is dead-lettered with the reason `cancelled`
     ///
     /// The request of a running job may have been sent already.
-    Cancel(ActArgs),
+    Cancel(act::ActArgs),
     /// Run a scheduled or held job now
-    RunNow(ActArgs),
+    RunNow(act::ActArgs),
 }
 
 /// List jobs: running, ready, scheduled by due time, then held
@@ -62,50 +62,13 @@ enum Only {
     Held,
 }
 
-/// Show a job with all its fields, or its result while it is kept; possible secrets are masked
-#[derive(Debug, Args)]
-struct ShowArgs {
-    /// The job id, entry id or label
-    id: String,
-    #[command(flatten)]
-    look: LookArgs,
-    /// Print one JSON document: the list `jobs`, `cut` if the search was incomplete, and the list `results`
-    #[arg(long)]
-    json: bool,
-    /// Show secrets, too
-    #[arg(long)]
-    reveal: bool,
-}
-
-// It has no doc comment, which would replace those of the commands.
-#[derive(Debug, Args)]
-struct ActArgs {
-    /// The job id, entry id or label
-    id: String,
-    #[command(flatten)]
-    look: LookArgs,
-    /// Apply to all jobs with this label, if there are several
-    #[arg(long)]
-    all: bool,
-    /// Print one JSON document: the list `jobs` with the `outcome` of each, and `cut` if the search was incomplete
-    #[arg(long)]
-    json: bool,
-}
-
-/// An action on a job.
-#[derive(Clone, Copy)]
-enum Act {
-    Cancel,
-    RunNow,
-}
-
 impl JobsArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         match self.command {
             Command::List(args) => args.run(telemetry).await,
             Command::Show(args) => args.run(telemetry).await,
-            Command::Cancel(args) => args.run(telemetry, Act::Cancel).await,
-            Command::RunNow(args) => args.run(telemetry, Act::RunNow).await,
+            Command::Cancel(args) => args.run(telemetry, act::Act::Cancel).await,
+            Command::RunNow(args) => args.run(telemetry, act::Act::RunNow).await,
         }
     }
 }
@@ -136,151 +99,6 @@ impl ListArgs {
             eprintln!("note: there are more; --limit shows up to 10000 of each queue");
         }
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-impl ShowArgs {
-    async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
-        let view = self.look.open(telemetry).await?;
-        let (jobs, cut) = find(&view, &self.id).await?;
-        let mut whole = Vec::new();
-        for job in jobs {
-            // A job that has moved since is shown as it was found.
-            whole.push(view.inspector.whole(&job).await?.unwrap_or(job));
-        }
-        let mut results = Vec::new();
-        for queue in &view.queues {
-            let result = view.inspector.result(queue, &self.id).await?;
-            results.extend(result.map(|result| (queue, result)));
-        }
-        let found_results = results.len();
-        let now = view.inspector.now().await?;
-        view.inspector.close().await;
-        if self.json {
-            let jobs: Vec<_> = whole.iter().map(|job| whole_json(job, self.reveal)).collect();
-            let results: Vec<_> = results.iter().map(|(_, result)| result).collect();
-            say!("{}", json!({"jobs": jobs, "cut": cut, "results": results}));
-        } else {
-            for (queue, result) in &results {
-                say!("queue {queue}, job id {}: {}", self.id, results::line(result));
-                results::answer(result).iter().for_each(|answer| say!("{answer}"));
-            }
-            for job in &whole {
-                say!("queue {}, job id {}: {}", job.queue, job.id, state_text(job, now));
-                say!("{}", fields_table(&job.fields, self.reveal));
-                history_table(&job.fields).iter().for_each(|history| say!("\n{history}"));
-            }
-        }
-        Ok(said_where(&view, &self.id, whole.len() + found_results, cut))
-    }
-}
-
-impl ActArgs {
-    async fn run(self, telemetry: &Telemetry, act: Act) -> Result<ExitCode, Box<dyn Error>> {
-        let view = self.look.open(telemetry).await?;
-        let (jobs, cut) = find(&view, &self.id).await?;
-        if jobs.len() > 1 && !self.all {
-            let now = view.inspector.now().await?;
-            say!("{}", jobs_table(&jobs, now));
-            eprintln!(
-                "error: {} match {}, and nothing was changed; give the job id of one, or --all",
-                count(jobs.len(), "job", "jobs"),
-                self.id
-            );
-            return Ok(ExitCode::from(1));
-        }
-        let (mut rows, mut done) = (Vec::new(), true);
-        for job in &jobs {
-            let outcome = act.on(&view, job).await?;
-            done &= outcome.ok;
-            if !self.json {
-                say!("{}  {}", job.id, outcome.text);
-            }
-            rows.push(json!({
-                "queue": job.queue.to_string(), "job_id": job.id, "outcome": outcome.name,
-                "entry": outcome.entry,
-            }));
-        }
-        view.inspector.close().await;
-        if self.json {
-            say!("{}", json!({"jobs": rows, "cut": cut}));
-        }
-        let found = said_where(&view, &self.id, jobs.len(), cut);
-        Ok(if done { found } else { ExitCode::from(1) })
-    }
-}
-
-/// The outcome of a change.
-struct Outcome {
-    ok: bool,
-    name: &'static str,
-    text: String,
-    entry: Option<String>,
-}
-
-impl Outcome {
-    fn done(name: &'static str, text: &str) -> Self {
-        Self { ok: true, name, text: text.to_owned(), entry: None }
-    }
-
-    fn not(name: &'static str, text: &str) -> Self {
-        Self { ok: false, ..Self::done(name, text) }
-    }
-}
-
-impl Act {
-    /// A job may move while the command runs, so it is searched again.
-    async fn on(self, view: &View, job: &FoundJob) -> Result<Outcome, Box<dyn Error>> {
-        const TRIES: usize = 3;
-        let mut job = job.clone();
-        for _ in 1..TRIES {
-            let outcome = self.once(view, &job).await?;
-            if outcome.name != "gone" {
-                return Ok(outcome);
-            }
-            let again = view.inspector.find(&job.queue, &job.id).await?.jobs;
-            match again.into_iter().find(|found| found.id == job.id) {
-                Some(found) => job = found,
-                None => return Ok(outcome),
-            }
-        }
-        self.once(view, &job).await
-    }
-
-    async fn once(self, view: &View, job: &FoundJob) -> Result<Outcome, Box<dyn Error>> {
-        const GONE: &str = "is gone: it was delivered, dead-lettered or cancelled in the meantime";
-        match self {
-            Self::Cancel => Ok(match view.inspector.cancel(job).await? {
-                Cancelled::Before => Outcome::done("cancelled", "cancelled; it is a dead letter now"),
-                Cancelled::WhileRunning => Outcome::done(
-                    "cancelled_while_running",
-                    "cancelled while it was running: its request may have been sent",
-                ),
-                Cancelled::Gone => Outcome::not("gone", GONE),
-                Cancelled::Unmovable => Outcome::not(
-                    "unmovable",
-                    "has more than 512 fields and cannot be moved; a worker will dead-letter it as malformed",
-                ),
-            }),
-            Self::RunNow => match &job.place {
-                Place::Scheduled(_) | Place::Held { .. } => Ok(match view.inspector.run_now(job).await? {
-                    Replayed::As(entry) => {
-                        let entry = Some(entry.to_string());
-                        Outcome { entry, ..Outcome::done("ready", "is ready now") }
-                    }
-                    Replayed::Gone => Outcome::not("gone", GONE),
-                    Replayed::NoJob => {
-                        Outcome::not("unreadable", "cannot be read; it is dead-lettered when it is due")
-                    }
-                }),
-                Place::Ready(_) => {
-                    Ok(Outcome::not("not_waiting", "is neither scheduled nor held: it is ready"))
-                }
-                Place::Running { .. } => {
-                    Ok(Outcome::not("not_waiting", "is neither scheduled nor held: it is running"))
-                }
-            },
-        }
     }
 }
 
@@ -380,10 +198,4 @@ fn summary_json(job: &FoundJob) -> Value {
         "method": method(&job.fields),
         "url": url(&job.fields),
     })
-}
-
-fn whole_json(job: &FoundJob, reveal: bool) -> Value {
-    let mut whole = summary_json(job);
-    whole["fields"] = fields_json(&job.fields, reveal);
-    whole
 }

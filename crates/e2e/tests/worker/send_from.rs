@@ -74,7 +74,7 @@ fn each_job_of_a_file_arrives_once(build: Build) {
     let requests = sink.wait_for(2000, DEADLINE);
     for request in &requests {
         let number = request.header("x-number").expect("the job has the header");
-        let body = format!("{{\"number\":{number}.50}}");
+        let body = format!("{{ \"number\" : {number}.50 }}");
         assert_eq!((request.method.as_str(), request.path.as_str()), ("PUT", &*format!("/ok?{number}")));
         assert_eq!(request.body, body);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fred::types::Value;
 use telemetry::{Context, semconv};
 
-use super::find::{Peek, Peeked};
+use super::peek::{Peek, Peeked};
 use super::{Inspector, Shard, field, job_id};
 use crate::job::{EntryId, Fields};
 use crate::redis::{Error, Operation};

@@ -1,0 +1,144 @@
+//! `postrider jobs cancel` and `postrider jobs run-now`
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Args;
+use postrider_queue::admin::{Cancelled, FoundJob, Place, Replayed};
+use serde_json::json;
+use telemetry::Telemetry;
+
+use super::super::render::count;
+use super::super::target::{LookArgs, View};
+use super::{find, jobs_table, said_where};
+
+// It has no doc comment, which would replace those of the commands.
+#[derive(Debug, Args)]
+pub(super) struct ActArgs {
+    /// The job id, entry id or label
+    id: String,
+    #[command(flatten)]
+    look: LookArgs,
+    /// Apply to all jobs with this label, if there are several
+    #[arg(long)]
+    all: bool,
+    /// Print one JSON document: the list `jobs` with the `outcome` of each, and `cut` if the search was incomplete
+    #[arg(long)]
+    json: bool,
+}
+
+/// An action on a job.
+#[derive(Clone, Copy)]
+pub(super) enum Act {
+    Cancel,
+    RunNow,
+}
+
+impl ActArgs {
+    pub(super) async fn run(self, telemetry: &Telemetry, act: Act) -> Result<ExitCode, Box<dyn Error>> {
+        let view = self.look.open(telemetry).await?;
+        let (jobs, cut) = find(&view, &self.id).await?;
+        if jobs.len() > 1 && !self.all {
+            let now = view.inspector.now().await?;
+            say!("{}", jobs_table(&jobs, now));
+            eprintln!(
+                "error: {} match {}, and nothing was changed; give the job id of one, or --all",
+                count(jobs.len(), "job", "jobs"),
+                self.id
+            );
+            return Ok(ExitCode::from(1));
+        }
+        let (mut rows, mut done) = (Vec::new(), true);
+        for job in &jobs {
+            let outcome = act.on(&view, job).await?;
+            done &= outcome.ok;
+            if !self.json {
+                say!("{}  {}", job.id, outcome.text);
+            }
+            rows.push(json!({
+                "queue": job.queue.to_string(), "job_id": job.id, "outcome": outcome.name,
+                "entry": outcome.entry,
+            }));
+        }
+        view.inspector.close().await;
+        if self.json {
+            say!("{}", json!({"jobs": rows, "cut": cut}));
+        }
+        let found = said_where(&view, &self.id, jobs.len(), cut);
+        Ok(if done { found } else { ExitCode::from(1) })
+    }
+}
+
+/// The outcome of a change.
+struct Outcome {
+    ok: bool,
+    name: &'static str,
+    text: String,
+    entry: Option<String>,
+}
+
+impl Outcome {
+    fn done(name: &'static str, text: &str) -> Self {
+        Self { ok: true, name, text: text.to_owned(), entry: None }
+    }
+
+    fn not(name: &'static str, text: &str) -> Self {
+        Self { ok: false, ..Self::done(name, text) }
+    }
+}
+
+impl Act {
+    /// A job may move while the command runs, so it is searched again.
+    async fn on(self, view: &View, job: &FoundJob) -> Result<Outcome, Box<dyn Error>> {
+        const TRIES: usize = 3;
+        let mut job = job.clone();
+        for _ in 1..TRIES {
+            let outcome = self.once(view, &job).await?;
+            if outcome.name != "gone" {
+                return Ok(outcome);
+            }
+            let again = view.inspector.find(&job.queue, &job.id).await?.jobs;
+            match again.into_iter().find(|found| found.id == job.id) {
+                Some(found) => job = found,
+                None => return Ok(outcome),
+            }
+        }
+        self.once(view, &job).await
+    }
+
+    async fn once(self, view: &View, job: &FoundJob) -> Result<Outcome, Box<dyn Error>> {
+        const GONE: &str = "is gone: it was delivered, dead-lettered or cancelled in the meantime";
+        match self {
+            Self::Cancel => Ok(match view.inspector.cancel(job).await? {
+                Cancelled::Before => Outcome::done("cancelled", "cancelled; it is a dead letter now"),
+                Cancelled::WhileRunning => Outcome::done(
+                    "cancelled_while_running",
+                    "cancelled while it was running: its request may have been sent",
+                ),
+                Cancelled::Gone => Outcome::not("gone", GONE),
+                Cancelled::Unmovable => Outcome::not(
+                    "unmovable",
+                    "has more than 512 fields and cannot be moved; a worker will dead-letter it as malformed",
+                ),
+            }),
+            Self::RunNow => match &job.place {
+                Place::Scheduled(_) | Place::Held { .. } => Ok(match view.inspector.run_now(job).await? {
+                    Replayed::As(entry) => {
+                        let entry = Some(entry.to_string());
+                        Outcome { entry, ..Outcome::done("ready", "is ready now") }
+                    }
+                    Replayed::Gone => Outcome::not("gone", GONE),
+                    Replayed::NoJob => {
+                        Outcome::not("unreadable", "cannot be read; it is dead-lettered when it is due")
+                    }
+                }),
+                Place::Ready(_) => {
+                    Ok(Outcome::not("not_waiting", "is neither scheduled nor held: it is ready"))
+                }
+                Place::Running { .. } => {
+                    Ok(Outcome::not("not_waiting", "is neither scheduled nor held: it is running"))
+                }
+            },
+        }
+    }
+}
