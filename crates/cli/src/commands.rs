@@ -12,6 +12,7 @@ mod doctor;
 mod flows;
 mod health;
 mod jobs;
+mod listing;
 mod queues;
 mod render;
 mod results;

@@ -14,9 +14,8 @@ use serde_json::{Value, json};
 use telemetry::Telemetry;
 
 use self::select::FilterArgs;
-use super::render::{
-    brief, field, fields_json, fields_table, history_table, line, method, plain, table, time, url,
-};
+use super::listing::{self, Listed};
+use super::render::{brief, field, fields_json, fields_table, history_table, line, plain, time};
 use super::target::{LookArgs, View};
 
 /// List, show, replay or delete dead letters
@@ -108,7 +107,7 @@ impl ListArgs {
         if self.json {
             letters.iter().for_each(|letter| say!("{}", summary_json(letter)));
         } else {
-            say!("{}", letters_table(&letters, now));
+            print(&letters, now);
         }
         if more {
             eprintln!("note: there are more; --limit shows them");
@@ -157,41 +156,29 @@ fn not_found(view: &View, what: &str, id: &str) -> ExitCode {
     ExitCode::from(1)
 }
 
-fn letters_table(letters: &[DeadLetter], now: u64) -> comfy_table::Table {
-    table(
-        ["QUEUE", "JOB ID", "LABEL", "DIED", "REASON", "ATTEMPTS", "METHOD", "URL", "ERROR"],
-        letters.iter().map(|letter| {
+fn print(letters: &[DeadLetter], now: u64) {
+    let rows: Vec<_> = letters
+        .iter()
+        .map(|letter| {
             let ago = Duration::from_millis(now.saturating_sub(letter.entry.millis));
-            [
-                letter.queue.to_string(),
-                plain(letter.job_id.as_bytes(), 128),
-                line(&letter.fields, "label", 40),
-                format!("{} ago", brief(ago)),
-                line(&letter.fields, "_reason", 20),
-                line(&letter.fields, "_attempt", 5),
-                method(&letter.fields),
-                plain(url(&letter.fields).as_bytes(), 60),
-                line(&letter.fields, "_error", 60),
-            ]
-        }),
-    )
+            let columns = [format!("{} ago", brief(ago)), line(&letter.fields, "_reason", 20)];
+            let (queue, job_id, fields) = (&letter.queue, letter.job_id.as_str(), &letter.fields);
+            Listed { queue, job_id, fields, columns, note: line(fields, "_error", usize::MAX) }
+        })
+        .collect();
+    listing::print(["DIED", "REASON"], "ERROR", &rows);
 }
 
 fn summary_json(letter: &DeadLetter) -> Value {
     let text = |name: &str| field(&letter.fields, name).map(|value| plain(value, 1_000));
-    json!({
-        "queue": letter.queue.to_string(),
+    let own = json!({
         "entry": letter.entry.to_string(),
-        "job_id": letter.job_id,
-        "label": text("label"),
         "dead_at": letter.entry.millis,
         "died": time(letter.entry.millis),
         "reason": text("_reason"),
         "error": text("_error"),
-        "attempts": text("_attempt").and_then(|attempts| attempts.parse::<u32>().ok()).unwrap_or(0),
-        "method": method(&letter.fields),
-        "url": url(&letter.fields),
-    })
+    });
+    listing::with(listing::summary(&letter.queue, &letter.job_id, &letter.fields), own)
 }
 
 fn whole_json(letter: &DeadLetter, reveal: bool) -> Value {

@@ -12,7 +12,8 @@ use postrider_queue::admin::{FoundJob, Place, State};
 use serde_json::{Value, json};
 use telemetry::Telemetry;
 
-use super::render::{brief, line, method, plain, table, time, url};
+use super::listing::{self, Listed};
+use super::render::{brief, plain, time};
 use super::target::{LookArgs, View};
 
 /// List and show live jobs, cancel them, or run them now
@@ -93,7 +94,7 @@ impl ListArgs {
         if self.json {
             jobs.iter().for_each(|job| say!("{}", summary_json(job)));
         } else {
-            say!("{}", jobs_table(&jobs, now));
+            print(&jobs, now);
         }
         if cut {
             eprintln!("note: there are more; --limit shows up to 10000 of each queue");
@@ -141,40 +142,41 @@ fn state_name(job: &FoundJob) -> &'static str {
 }
 
 fn state_text(job: &FoundJob, now: u64) -> String {
-    let millis = Duration::from_millis;
     match &job.place {
         Place::Ready(_) => "ready".to_owned(),
-        Place::Running { worker, deliveries, .. } => {
-            let worker = plain(worker.as_bytes(), 100);
-            let again = if *deliveries > 1 { format!(", delivery {deliveries}") } else { String::new() };
-            format!("running, on {worker}{again}")
-        }
-        Place::Held { name, .. } => format!("held, for {}", plain(name.as_bytes(), 100)),
+        Place::Running { .. } | Place::Held { .. } => format!("{}, {}", state_name(job), waits_for(job)),
         Place::Scheduled(None) => "scheduled, without a time".to_owned(),
         Place::Scheduled(Some(due)) if *due <= now => "scheduled, due".to_owned(),
-        Place::Scheduled(Some(due)) => format!("scheduled, due in {}", brief(millis(due - now))),
+        Place::Scheduled(Some(due)) => format!("scheduled, in {}", brief(Duration::from_millis(due - now))),
     }
 }
 
-fn jobs_table(jobs: &[FoundJob], now: u64) -> comfy_table::Table {
-    table(
-        ["QUEUE", "JOB ID", "LABEL", "STATE", "ATTEMPTS", "METHOD", "URL"],
-        jobs.iter().map(|job| {
-            [
-                job.queue.to_string(),
-                plain(job.id.as_bytes(), 128),
-                line(&job.fields, "label", 40),
-                state_text(job, now),
-                line(&job.fields, "_attempt", 5),
-                method(&job.fields),
-                plain(url(&job.fields).as_bytes(), 80),
-            ]
-        }),
-    )
+/// The worker that a running job is on, or the flow that a held one waits for; else empty.
+fn waits_for(job: &FoundJob) -> String {
+    match &job.place {
+        Place::Running { worker, deliveries, .. } => {
+            let worker = plain(worker.as_bytes(), 100);
+            let again = if *deliveries > 1 { format!(", delivery {deliveries}") } else { String::new() };
+            format!("on {worker}{again}")
+        }
+        Place::Held { name, .. } => format!("for {}", plain(name.as_bytes(), 256)),
+        Place::Ready(_) | Place::Scheduled(_) => String::new(),
+    }
+}
+
+fn print(jobs: &[FoundJob], now: u64) {
+    let rows: Vec<_> = jobs
+        .iter()
+        .map(|job| {
+            let note = waits_for(job);
+            let state = if note.is_empty() { state_text(job, now) } else { state_name(job).to_owned() };
+            Listed { queue: &job.queue, job_id: &job.id, fields: &job.fields, columns: [state], note }
+        })
+        .collect();
+    listing::print(["STATE"], "WAITS", &rows);
 }
 
 fn summary_json(job: &FoundJob) -> Value {
-    let text = |name: &str| super::render::field(&job.fields, name).map(|value| plain(value, 200));
     let (mut entry, mut worker, mut due, mut flow) = (None, None, None, None);
     match &job.place {
         Place::Ready(id) => entry = Some(id.to_string()),
@@ -184,18 +186,13 @@ fn summary_json(job: &FoundJob) -> Value {
         Place::Scheduled(at) => due = *at,
         Place::Held { name, .. } => flow = Some(plain(name.as_bytes(), 300)),
     }
-    json!({
-        "queue": job.queue.to_string(),
-        "job_id": job.id,
-        "label": text("label"),
+    let own = json!({
         "state": state_name(job),
         "entry": entry,
         "worker": worker,
         "held_for": flow,
         "due_at": due,
         "due": due.map(time),
-        "attempts": text("_attempt").and_then(|attempts| attempts.parse::<u32>().ok()).unwrap_or(0),
-        "method": method(&job.fields),
-        "url": url(&job.fields),
-    })
+    });
+    listing::with(listing::summary(&job.queue, &job.id, &job.fields), own)
 }

@@ -10,7 +10,7 @@ use telemetry::Telemetry;
 
 use super::super::render::count;
 use super::super::target::{LookArgs, View};
-use super::{find, jobs_table, said_where};
+use super::{find, print, said_where};
 
 // It has no doc comment, which would replace those of the commands.
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ impl ActArgs {
         let (jobs, cut) = find(&view, &self.id).await?;
         if jobs.len() > 1 && !self.all {
             let now = view.inspector.now().await?;
-            say!("{}", jobs_table(&jobs, now));
+            print(&jobs, now);
             eprintln!(
                 "error: {} match {}, and nothing was changed; give the job id of one, or --all",
                 count(jobs.len(), "job", "jobs"),

@@ -1,0 +1,154 @@
+//! Lists of jobs and of dead letters: a table for people, one JSON object a line for programs.
+
+use std::io::IsTerminal;
+
+use postrider_queue::admin::Shard;
+use postrider_queue::job::Fields;
+use serde_json::{Value, json};
+
+use super::render::{field, line, method, plain, table, url};
+
+/// The least width that a label, or a line of details, gets on a terminal.
+const LABEL_MIN: usize = 8;
+const DETAILS_MIN: usize = 40;
+
+/// A job or a dead letter of a list.
+pub(super) struct Listed<'a, const N: usize> {
+    pub(super) queue: &'a Shard,
+    pub(super) job_id: &'a str,
+    pub(super) fields: &'a Fields,
+    /// Its own columns, between LABEL and ATTEMPTS.
+    pub(super) columns: [String; N],
+    /// What else there is to say: an error, or what the job waits for.
+    pub(super) note: String,
+}
+
+/// The members that all lists have.
+pub(super) fn summary(queue: &Shard, job_id: &str, fields: &Fields) -> Value {
+    let label = field(fields, "label").map(|value| plain(value, 200));
+    json!({
+        "queue": queue.to_string(),
+        "job_id": job_id,
+        "label": label,
+        "attempts": attempts(fields),
+        "method": method(fields),
+        "url": url(fields),
+    })
+}
+
+fn attempts(fields: &Fields) -> u32 {
+    field(fields, "_attempt").and_then(|made| std::str::from_utf8(made).ok()?.parse().ok()).unwrap_or(0)
+}
+
+/// A summary with further members.
+pub(super) fn with(mut summary: Value, members: Value) -> Value {
+    if let (Value::Object(all), Value::Object(more)) = (&mut summary, members) {
+        all.extend(more);
+    }
+    summary
+}
+
+/// Prints a table. On a terminal, request and note are on lines of their own below each row, cut to the terminal's
+/// width. Elsewhere they are columns, and nothing is cut.
+pub(super) fn print<const N: usize>(columns: [&str; N], note: &str, rows: &[Listed<'_, N>]) {
+    let width = std::io::stdout().is_terminal().then(width);
+    say!("{}", rendered(columns, note, rows, width));
+}
+
+/// The width of the terminal, characters.
+pub(super) fn width() -> usize {
+    terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0))
+}
+
+fn rendered<const N: usize>(
+    columns: [&str; N],
+    note: &str,
+    rows: &[Listed<'_, N>],
+    width: Option<usize>,
+) -> String {
+    let mut header = vec!["QUEUE", "JOB ID", "LABEL"];
+    header.extend(columns);
+    header.push("ATTEMPTS");
+    let mut cells: Vec<_> = rows.iter().map(Listed::cells).collect();
+    let Some(width) = width else {
+        header.extend(["METHOD", "URL", note]);
+        for (cells, row) in cells.iter_mut().zip(rows) {
+            cells.extend([method(row.fields), url(row.fields), row.note.clone()]);
+        }
+        return table(header, cells).to_string();
+    };
+    shorten(&header, &mut cells, width);
+    let table = table(header, cells).to_string();
+    let mut lines = table.lines();
+    let mut shown: Vec<String> = lines.by_ref().take(2).map(str::to_owned).collect();
+    for (own, row) in lines.zip(rows) {
+        shown.push(own.to_owned());
+        let request = format!("{} {}", method(row.fields), url(row.fields));
+        let details = [request, row.note.clone()].into_iter().filter(|detail| !detail.is_empty());
+        shown.extend(details.map(|detail| cut(&format!("    {detail}"), width.max(DETAILS_MIN))));
+    }
+    shown.join("\n")
+}
+
+impl<const N: usize> Listed<'_, N> {
+    fn cells(&self) -> Vec<String> {
+        let mut cells = vec![self.queue.to_string(), plain(self.job_id.as_bytes(), 128)];
+        cells.push(line(self.fields, "label", usize::MAX));
+        cells.extend(self.columns.iter().cloned());
+        cells.push(attempts(self.fields).to_string());
+        cells
+    }
+}
+
+/// Cuts the labels to the width that the other columns leave.
+fn shorten(header: &[&str], rows: &mut [Vec<String>], width: usize) {
+    const LABEL: usize = 2;
+    let longest = |column: usize| {
+        rows.iter().map(|row| row[column].chars().count()).fold(header[column].len(), usize::max)
+    };
+    // Each column has a blank on both sides.
+    let others: usize =
+        (0..header.len()).filter(|column| *column != LABEL).map(|column| longest(column) + 2).sum();
+    let left = width.saturating_sub(others + 2).max(LABEL_MIN);
+    rows.iter_mut().for_each(|row| row[LABEL] = cut(&row[LABEL], left));
+}
+
+/// The text on one line of that width.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(width: Option<usize>, error: &str) -> String {
+        let queue = Shard { queue: "mail".parse().unwrap(), number: 0 };
+        let url = format!("http://h/{}", "x".repeat(200));
+        let fields: Fields = vec![("url".into(), url.into()), ("label".into(), "a".repeat(100).into())];
+        let columns = ["1m ago".to_owned()];
+        let row = Listed { queue: &queue, job_id: "1-0", fields: &fields, columns, note: error.to_owned() };
+        rendered(["DIED"], "ERROR", &[row], width)
+    }
+
+    #[test]
+    fn a_piped_list_has_one_whole_line_for_each_row() {
+        let error = "e".repeat(300);
+        let text = shown(None, &error);
+        assert!(text.contains(&error) && text.contains(&"x".repeat(200)) && text.contains(&"a".repeat(100)));
+        assert_eq!(text.lines().count(), 3, "header, line, row:\n{text}");
+    }
+
+    #[test]
+    fn a_list_on_a_terminal_keeps_to_its_width() {
+        let text = shown(Some(80), &"e".repeat(300));
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 5, "{text}");
+        assert!(lines[3].starts_with("    POST http://h/xxx") && lines[4].starts_with("    eee"), "{text}");
+        assert!(lines.iter().all(|line| line.chars().count() <= 80), "{text}");
+        assert_eq!(shown(Some(80), "").lines().count(), 4);
+    }
+}
