@@ -19,6 +19,7 @@ mod results;
 mod send;
 mod sink;
 mod target;
+mod terminal;
 mod worker;
 
 use std::backtrace::{Backtrace, BacktraceStatus};

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::render::{count, plain};
 use super::target::LookArgs;
+use super::terminal::{self, wrapped};
 use ::telemetry::Telemetry;
 
 /// How many scheduled job ids are checked for a missing job.
@@ -153,10 +154,16 @@ impl DoctorArgs {
 }
 
 fn print(findings: &[Finding]) {
+    const INDENT: usize = 20;
+    let width = terminal::width();
     for Finding { level, check, queue, seen, advice } in findings {
         let queue = queue.as_ref().map_or(String::new(), |queue| format!("{queue}: "));
-        say!("{:<6} {check:<12} {queue}{}", level.as_str(), plain(seen.as_bytes(), 1_000));
-        advice.iter().for_each(|advice| say!("{:20}→ {advice}", ""));
+        let text = format!("{queue}{}", plain(seen.as_bytes(), 1_000));
+        let text = wrapped(&text, &" ".repeat(INDENT), width);
+        say!("{:<6} {check:<12} {}", level.as_str(), text.trim_start());
+        advice.iter().for_each(|advice| {
+            say!("{}", wrapped(&format!("→ {advice}"), &" ".repeat(INDENT), width));
+        });
     }
     let number = |level| findings.iter().filter(|finding| finding.level == level).count();
     let errors = count(number(Level::Error), "error", "errors");

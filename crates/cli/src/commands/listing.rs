@@ -1,16 +1,14 @@
 //! Lists of jobs and of dead letters: a table for people, one JSON object a line for programs.
 
-use std::io::IsTerminal;
-
 use postrider_queue::admin::Shard;
 use postrider_queue::job::Fields;
 use serde_json::{Value, json};
 
 use super::render::{field, line, method, plain, table, url};
+use super::terminal;
 
-/// The least width that a label, or a line of details, gets on a terminal.
+/// The least width of a label.
 const LABEL_MIN: usize = 8;
-const DETAILS_MIN: usize = 40;
 
 /// A job or a dead letter of a list.
 pub(super) struct Listed<'a, const N: usize> {
@@ -48,16 +46,10 @@ pub(super) fn with(mut summary: Value, members: Value) -> Value {
     summary
 }
 
-/// Prints a table. On a terminal, request and note are on lines of their own below each row, cut to the terminal's
+/// Prints a table. On a terminal, request and note are on lines of their own below each row, within the terminal's
 /// width. Elsewhere they are columns, and nothing is cut.
 pub(super) fn print<const N: usize>(columns: [&str; N], note: &str, rows: &[Listed<'_, N>]) {
-    let width = std::io::stdout().is_terminal().then(width);
-    say!("{}", rendered(columns, note, rows, width));
-}
-
-/// The width of the terminal, characters.
-pub(super) fn width() -> usize {
-    terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0))
+    say!("{}", rendered(columns, note, rows, terminal::width()));
 }
 
 fn rendered<const N: usize>(
@@ -75,17 +67,16 @@ fn rendered<const N: usize>(
         for (cells, row) in cells.iter_mut().zip(rows) {
             cells.extend([method(row.fields), url(row.fields), row.note.clone()]);
         }
-        return table(header, cells).to_string();
+        return table(header, cells).trim_fmt();
     };
     shorten(&header, &mut cells, width);
-    let table = table(header, cells).to_string();
+    let table = table(header, cells).trim_fmt();
     let mut lines = table.lines();
     let mut shown: Vec<String> = lines.by_ref().take(2).map(str::to_owned).collect();
     for (own, row) in lines.zip(rows) {
         shown.push(own.to_owned());
-        let request = format!("{} {}", method(row.fields), url(row.fields));
-        let details = [request, row.note.clone()].into_iter().filter(|detail| !detail.is_empty());
-        shown.extend(details.map(|detail| cut(&format!("    {detail}"), width.max(DETAILS_MIN))));
+        shown.push(cut(&format!("    {} {}", method(row.fields), url(row.fields)), width));
+        shown.extend((!row.note.is_empty()).then(|| terminal::wrapped(&row.note, "    ", Some(width))));
     }
     shown.join("\n")
 }
@@ -144,10 +135,11 @@ mod tests {
 
     #[test]
     fn a_list_on_a_terminal_keeps_to_its_width() {
-        let text = shown(Some(80), &"e".repeat(300));
+        let text = shown(Some(80), &"eeeee ".repeat(60));
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines.len(), 5, "{text}");
-        assert!(lines[3].starts_with("    POST http://h/xxx") && lines[4].starts_with("    eee"), "{text}");
+        assert_eq!(lines.len(), 9, "{text}");
+        assert!(lines[3].starts_with("    POST http://h/xxx") && lines[3].ends_with('…'), "{text}");
+        assert_eq!(text.matches('e').count(), 300, "an error is wrapped, not cut: {text}");
         assert!(lines.iter().all(|line| line.chars().count() <= 80), "{text}");
         assert_eq!(shown(Some(80), "").lines().count(), 4);
     }

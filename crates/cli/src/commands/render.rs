@@ -8,12 +8,12 @@ use hyper_otel::is_secret;
 use postrider_queue::job::Fields;
 use serde_json::{Map, Value, json};
 
+use super::terminal;
+
 /// Shown instead of a secret.
 const MASK: &str = "REDACTED";
 /// Characters of a text that a table shows.
 const LONGEST_TEXT: usize = 1_000;
-/// The width of a table, characters; long values are wrapped.
-const WIDTH: u16 = 120;
 
 /// A table for people.
 pub(super) fn table<'a>(
@@ -110,7 +110,9 @@ pub(super) fn fields_table(fields: &Fields, reveal: bool) -> Table {
         [name, value]
     });
     let mut table = table(["FIELD", "VALUE"], rows);
-    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    if let Some(width) = terminal::width() {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width as u16);
+    }
     table
 }
 

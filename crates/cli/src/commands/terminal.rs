@@ -1,0 +1,22 @@
+//! The width of standard output.
+
+use std::io::IsTerminal;
+
+use textwrap::WordSplitter;
+
+/// No terminal is treated as narrower, characters.
+const LEAST: usize = 40;
+
+/// The width of the terminal in characters; `None` if standard output is none: then nothing is cut or wrapped.
+pub(super) fn width() -> Option<usize> {
+    let is_terminal = std::io::stdout().is_terminal();
+    is_terminal
+        .then(|| terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0).max(LEAST)))
+}
+
+/// The text, indented; wrapped to the width if there is one.
+pub(super) fn wrapped(text: &str, indent: &str, width: Option<usize>) -> String {
+    let options =
+        textwrap::Options::new(width.unwrap_or(usize::MAX)).word_splitter(WordSplitter::NoHyphenation);
+    textwrap::fill(text, options.initial_indent(indent).subsequent_indent(indent))
+}
