@@ -29,6 +29,7 @@ pub mod sources;
 pub mod text_file;
 pub mod wait;
 pub mod waterfall;
+pub mod world;
 
 mod child;
 

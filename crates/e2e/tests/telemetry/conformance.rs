@@ -19,50 +19,41 @@ use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::text_file::TextFile;
 use e2e::wait::{DEADLINE, eventually_or};
+use e2e::world::World;
 use serde_json::json;
 
-struct Stage {
-    redis: RedisServer,
-    sink: Sink,
+/// Processes that export everything to a receiver.
+struct ObservedWorld {
+    world: World,
     receiver: Receiver,
 }
 
-impl Stage {
+impl ObservedWorld {
     fn start() -> Self {
         let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
-        Self { redis: RedisServer::start(), sink: Sink::start(), receiver }
-    }
-
-    fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("OTEL_ENABLED", "true".to_owned()),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", self.receiver.grpc_endpoint()),
-            ("OTEL_METRICS_EXPORTER", "otlp,prometheus".to_owned()),
-            ("OTEL_LOGS_EXPORTER", "otlp".to_owned()),
-            ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
-            ("OTEL_METRIC_EXPORT_INTERVAL", "500".to_owned()),
-            // With the lines that there are of each attempt.
-            ("POSTRIDER_LOG", "info,postrider=debug".to_owned()),
-        ]
+        let world = World::new(Build::Otel)
+            .with("OTEL_ENABLED", "true")
+            .with("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.grpc_endpoint())
+            .with("OTEL_METRICS_EXPORTER", "otlp,prometheus")
+            .with("OTEL_LOGS_EXPORTER", "otlp")
+            .with("OTEL_BSP_SCHEDULE_DELAY", "100")
+            .with("OTEL_METRIC_EXPORT_INTERVAL", "500")
+            // With the log lines about each attempt.
+            .with("POSTRIDER_LOG", "info,postrider=debug");
+        Self { world, receiver }
     }
 
     fn worker(&self, arguments: &[&str]) -> Postrider {
-        let environment = self.environment();
-        let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        Postrider::ready_worker(Build::Otel, &self.redis, arguments, &environment)
+        self.world.worker(arguments)
     }
 
     fn run(&self, arguments: &[&str]) {
-        let redis = self.redis.url();
-        let arguments: Vec<&str> = arguments.iter().copied().chain(["--redis-url", &redis]).collect();
-        let environment = self.environment();
-        let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let output = Postrider::run(Build::Otel, &arguments, &environment, DEADLINE);
+        let output = self.world.run(arguments);
         assert_eq!(output.code(), 0, "{arguments:?}: {output:?}");
     }
 
     fn queue(&self) -> Queue<'_> {
-        Queue::new(&self.redis, "default")
+        self.world.queue()
     }
 
     fn drained(&self) {
@@ -72,8 +63,8 @@ impl Stage {
     /// Takes a job out by hand.
     fn remove(&self, entry: &str) {
         let jobs = self.queue().key("jobs");
-        self.redis.command(&["XACK", &jobs, "postrider", entry]);
-        assert_eq!(self.redis.command(&["XDEL", &jobs, entry]).integer(), 1, "{entry} is in {jobs}");
+        self.world.redis.command(&["XACK", &jobs, "postrider", entry]);
+        assert_eq!(self.world.redis.command(&["XDEL", &jobs, entry]).integer(), 1, "{entry} is in {jobs}");
     }
 }
 
@@ -102,24 +93,24 @@ breaker_longest = "200ms"
 "#;
 
 /// Plays every outcome of a job. Returns the text that Prometheus would scrape at the end.
-fn play(stage: &Stage) -> String {
+fn play(observed: &ObservedWorld) -> String {
     let config = TextFile::new(CONFIG);
     let common =
         ["--retry-base", "50ms", "--config", config.path(), "--listen", "127.0.0.1:0", "--trace-redis"];
     let quick = [&common[..], &["--lease", "1s", "--shutdown-timeout", "100ms"]].concat();
 
-    let mut killed = stage.worker(&quick);
-    let url = stage.sink.url("/slow/3000");
+    let mut killed = observed.worker(&quick);
+    let url = observed.world.sink.url("/slow/3000");
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203330-01";
-    stage.queue().enqueue(&[("url", url.as_str()), ("traceparent", traceparent)]);
-    stage.sink.wait_for(1, DEADLINE);
+    observed.queue().enqueue(&[("url", url.as_str()), ("traceparent", traceparent)]);
+    observed.world.sink.wait_for(1, DEADLINE);
     killed.kill();
 
-    let mut worker = stage.worker(&quick);
+    let mut worker = observed.worker(&quick);
     let address = listens(&mut worker);
-    play_each_outcome(stage);
-    play_a_broken_destination(stage, &mut worker);
-    play_a_theft(stage, &mut worker, "/slow/20000", "lease lost");
+    play_each_outcome(observed);
+    play_a_broken_destination(observed, &mut worker);
+    play_a_theft(observed, &mut worker, "/slow/20000", "lease lost");
     let depth = || get(address, "/metrics").1;
     eventually_or("the depth of the queue", DEADLINE, || {
         let text = depth();
@@ -127,81 +118,84 @@ fn play(stage: &Stage) -> String {
     });
     let text = depth();
     // What is in flight at the end is handed back.
-    let before = stage.sink.requests().len();
-    stage.queue().enqueue(&[("url", stage.sink.url("/slow/20000"))]);
-    stage.sink.wait_for(before + 1, DEADLINE);
+    let before = observed.world.sink.requests().len();
+    observed.queue().enqueue(&[("url", observed.world.sink.url("/slow/20000"))]);
+    observed.world.sink.wait_for(before + 1, DEADLINE);
     assert_eq!(worker.stop().code(), Some(0));
-    stage.redis.command(&["FLUSHALL"]);
+    observed.world.redis.command(&["FLUSHALL"]);
 
     // A worker that notices it when it settles, since its next heartbeat is later.
-    let mut unaware = stage.worker(&[&common[..], &["--lease", "10m"]].concat());
-    play_a_theft(stage, &mut unaware, "/slow/500", "settlement refused");
+    let mut unaware = observed.worker(&[&common[..], &["--lease", "10m"]].concat());
+    play_a_theft(observed, &mut unaware, "/slow/500", "settlement refused");
     assert_eq!(unaware.stop().code(), Some(0));
     text
 }
 
-fn play_each_outcome(stage: &Stage) {
-    stage.run(&["send", "POST", &stage.sink.url("/ok")]);
-    stage.run(&["send", "POST", &stage.sink.url("/flaky/1/a")]);
-    stage.run(&["send", "POST", &stage.sink.url("/ok?later"), "--in", "300ms"]);
-    stage.run(&["send", "POST", &stage.sink.url("/status/410")]);
-    stage.queue().enqueue(&[("method", "GET")]);
-    play_jobs_that_are_enqueued_together(stage);
-    play_by_hand(stage);
+fn play_each_outcome(observed: &ObservedWorld) {
+    observed.run(&["send", "POST", &observed.world.sink.url("/ok")]);
+    observed.run(&["send", "POST", &observed.world.sink.url("/flaky/1/a")]);
+    observed.run(&["send", "POST", &observed.world.sink.url("/ok?later"), "--in", "300ms"]);
+    observed.run(&["send", "POST", &observed.world.sink.url("/status/410")]);
+    observed.queue().enqueue(&[("method", "GET")]);
+    play_jobs_that_are_enqueued_together(observed);
+    play_by_hand(observed);
     for _ in 0..4 {
-        stage.queue().enqueue(&[("url", stage.sink.url("/slow/300").as_str()), ("flow", "narrow")]);
+        observed
+            .queue()
+            .enqueue(&[("url", observed.world.sink.url("/slow/300").as_str()), ("flow", "narrow")]);
     }
-    stage.drained();
-    stage.run(&["dead", "replay", "--reason", "final_status", "--yes"]);
-    stage.drained();
+    observed.drained();
+    observed.run(&["dead", "replay", "--reason", "final_status", "--yes"]);
+    observed.drained();
 }
 
 /// Once with the command as their producer, and once with the contexts of another producer.
-fn play_jobs_that_are_enqueued_together(stage: &Stage) {
-    let job = || json!({ "url": stage.sink.url("/ok?together") }).to_string();
+fn play_jobs_that_are_enqueued_together(observed: &ObservedWorld) {
+    let job = || json!({ "url": observed.world.sink.url("/ok?together") }).to_string();
     let file = TextFile::new(&[job(), job()].join("\n"));
-    stage.run(&["send", "--from", file.path()]);
+    observed.run(&["send", "--from", file.path()]);
     let job = |number: u8| {
         let traceparent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b71692033{number:02}-01");
-        json!({ "url": stage.sink.url("/ok?others"), "traceparent": traceparent }).to_string()
+        json!({ "url": observed.world.sink.url("/ok?others"), "traceparent": traceparent }).to_string()
     };
     let file = TextFile::new(&[job(31), job(32)].join("\n"));
-    stage.run(&["send", "--from", file.path()]);
+    observed.run(&["send", "--from", file.path()]);
 }
 
-fn play_by_hand(stage: &Stage) {
-    stage.run(&["send", &stage.sink.url("/ok?never"), "--in", "1h", "--label", "never"]);
-    stage.run(&["send", &stage.sink.url("/ok?now"), "--in", "1h", "--label", "now"]);
-    eventually_or("both wait", DEADLINE, || match stage.queue().scheduled() {
+fn play_by_hand(observed: &ObservedWorld) {
+    observed.run(&["send", &observed.world.sink.url("/ok?never"), "--in", "1h", "--label", "never"]);
+    observed.run(&["send", &observed.world.sink.url("/ok?now"), "--in", "1h", "--label", "now"]);
+    eventually_or("both wait", DEADLINE, || match observed.queue().scheduled() {
         2.. => Ok(()),
         waiting => Err(format!("{waiting}")),
     });
-    stage.run(&["jobs", "cancel", "never"]);
-    stage.run(&["jobs", "run-now", "now"]);
-    stage.run(&["dead", "purge", "--reason", "cancelled", "--yes"]);
+    observed.run(&["jobs", "cancel", "never"]);
+    observed.run(&["jobs", "run-now", "now"]);
+    observed.run(&["dead", "purge", "--reason", "cancelled", "--yes"]);
 }
 
-fn play_a_broken_destination(stage: &Stage, worker: &mut Postrider) {
-    let proxy = Proxy::start_down(stage.sink.address().port());
+fn play_a_broken_destination(observed: &ObservedWorld, worker: &mut Postrider) {
+    let proxy = Proxy::start_down(observed.world.sink.address().port());
     for _ in 0..3 {
-        stage.queue().enqueue(&[("url", proxy.http_url().as_str()), ("flow", "broken")]);
+        observed.queue().enqueue(&[("url", proxy.http_url().as_str()), ("flow", "broken")]);
     }
     worker.wait_for_log("the destination does not answer", DEADLINE);
     proxy.set(Mode::Pass);
     worker.wait_for_log("the destination answers again", DEADLINE);
-    stage.drained();
+    observed.drained();
 }
 
 /// Another worker takes a job over while it is being sent.
-fn play_a_theft(stage: &Stage, worker: &mut Postrider, path: &str, told: &str) {
-    let before = stage.sink.requests().len();
-    let entry = stage.queue().enqueue(&[("url", stage.sink.url(path))]);
-    stage.sink.wait_for(before + 1, DEADLINE);
-    let jobs = stage.queue().key("jobs");
-    let claimed = stage.redis.command(&["XCLAIM", &jobs, "postrider", "thief", "0", &entry, "JUSTID"]);
+fn play_a_theft(observed: &ObservedWorld, worker: &mut Postrider, path: &str, told: &str) {
+    let before = observed.world.sink.requests().len();
+    let entry = observed.queue().enqueue(&[("url", observed.world.sink.url(path))]);
+    observed.world.sink.wait_for(before + 1, DEADLINE);
+    let jobs = observed.queue().key("jobs");
+    let claimed =
+        observed.world.redis.command(&["XCLAIM", &jobs, "postrider", "thief", "0", &entry, "JUSTID"]);
     assert_eq!(claimed.array().len(), 1, "{claimed:?}");
     worker.wait_for_log(told, DEADLINE);
-    stage.remove(&entry);
+    observed.remove(&entry);
 }
 
 /// The operations of a queue that have spans.
@@ -260,13 +254,13 @@ fn faults_of_logs(lines: &[LogLine], told: &[SpanRecord]) -> Vec<String> {
 
 #[test]
 fn everything_that_a_worker_tells_keeps_to_the_conventions() {
-    let stage = Stage::start();
-    let text = play(&stage);
-    let told = stage.receiver.spans();
+    let observed = ObservedWorld::start();
+    let text = play(&observed);
+    let told = observed.receiver.spans();
     // Each fault once, however many spans have it.
     let mut faults: BTreeSet<String> = faults_of_spans(&told).into_iter().collect();
-    faults.extend(faults_of_metrics(&stage.receiver.metrics()));
-    faults.extend(faults_of_logs(&stage.receiver.logs(), &told));
+    faults.extend(faults_of_metrics(&observed.receiver.metrics()));
+    faults.extend(faults_of_logs(&observed.receiver.logs(), &told));
     assert!(faults.is_empty(), "{faults:#?}");
     check_with_promtool(&text);
 }

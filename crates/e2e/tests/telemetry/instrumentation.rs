@@ -14,7 +14,7 @@ mod http;
 mod redis;
 
 /// A program that records.
-struct Stage {
+struct Program {
     receiver: Receiver,
     running: Running,
     runtime: tokio::runtime::Runtime,
@@ -26,8 +26,8 @@ struct Got {
     metrics: Vec<MetricRecord>,
 }
 
-impl Stage {
-    fn start() -> Stage {
+impl Program {
+    fn start() -> Program {
         let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
         let endpoint = receiver.grpc_endpoint();
         let config = Config::from_lookup(|name| match name {
@@ -37,7 +37,7 @@ impl Stage {
         });
         let running = telemetry::start(config).expect("telemetry starts");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Stage { receiver, running, runtime }
+        Program { receiver, running, runtime }
     }
 
     fn telemetry(&self) -> Telemetry {

@@ -8,6 +8,7 @@ use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::wait::DEADLINE;
+use e2e::world::World;
 
 const JOBS: usize = 200;
 const SHUTDOWN_TIMEOUT: &str = "5s";
@@ -20,8 +21,8 @@ fn receiver() -> Receiver {
 
 /// Runs `JOBS` jobs with telemetry on and stops the worker; returns how long the jobs took.
 fn run_jobs(receiver: &Receiver, protocol: &str) -> Duration {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(Build::Otel);
+    let (queue, sink) = (world.queue(), &world.sink);
     let endpoint = receiver.endpoint(protocol);
     let environment = [
         ("OTEL_ENABLED", "true"),
@@ -33,7 +34,7 @@ fn run_jobs(receiver: &Receiver, protocol: &str) -> Duration {
         ("OTEL_METRIC_EXPORT_INTERVAL", "200"),
     ];
     let arguments = ["--shutdown-timeout", SHUTDOWN_TIMEOUT];
-    let mut worker = Postrider::ready_worker(Build::Otel, &redis, &arguments, &environment);
+    let mut worker = world.worker_with(&arguments, &environment);
     let start = Instant::now();
     for _ in 0..JOBS {
         queue.enqueue(&[("url", sink.url("/ok"))]);

@@ -13,43 +13,38 @@ use std::collections::HashSet;
 use e2e::otlp::{MetricKind, Receiver, SpanKind, SpanRecord, Status};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
-use e2e::redis::RedisServer;
-use e2e::sink::Sink;
 use e2e::wait::{DEADLINE, eventually_or};
+use e2e::world::World;
 use serde_json::json;
 
 const GRPC: &str = "grpc";
 const HTTP: &str = "http/protobuf";
 
-struct Stage {
+/// A worker that exports to a receiver.
+struct ObservedWorker {
     worker: Postrider,
     receiver: Receiver,
-    sink: Sink,
-    redis: RedisServer,
-    protocol: &'static str,
+    world: World,
 }
 
-impl Stage {
-    fn start(protocol: &'static str, arguments: &[&str]) -> Stage {
-        let (redis, sink) = (RedisServer::start(), Sink::start());
+impl ObservedWorker {
+    fn start(protocol: &'static str, arguments: &[&str]) -> ObservedWorker {
         let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
         let endpoint = receiver.endpoint(protocol);
-        let worker =
-            Postrider::ready_worker(Build::Otel, &redis, arguments, &environment(protocol, &endpoint));
-        Stage { worker, receiver, sink, redis, protocol }
+        let mut world = World::new(Build::Otel);
+        for (name, value) in environment(protocol, &endpoint) {
+            world = world.with(name, value);
+        }
+        ObservedWorker { worker: world.worker(arguments), receiver, world }
     }
 
     fn queue(&self) -> Queue<'_> {
-        Queue::new(&self.redis, "default")
+        self.world.queue()
     }
 
     /// With telemetry on, too; returns the trace id that it prints.
     fn send(&self, path: &str) -> String {
-        let (url, redis) = (self.sink.url(path), self.redis.url());
-        let arguments = ["send", "POST", &url, "-d", "hello", "--json", "--redis-url", &redis];
-        let endpoint = self.receiver.endpoint(self.protocol);
-        let output =
-            Postrider::run(Build::Otel, &arguments, &environment(self.protocol, &endpoint), DEADLINE);
+        let output = self.world.run(&["send", "POST", &self.world.sink.url(path), "-d", "hello", "--json"]);
         assert_eq!(output.code(), 0, "{output:?}");
         output.json()["trace_id"].as_str().expect("send names the trace").to_owned()
     }
@@ -92,9 +87,9 @@ fn in_order<'a>(spans: &'a [SpanRecord], name: &str) -> Vec<&'a SpanRecord> {
 }
 
 fn one_job_is_one_trace(protocol: &'static str) {
-    let stage = Stage::start(protocol, &[]);
-    let trace_id = stage.send("/ok");
-    let spans = stage.trace(&trace_id, "ack default", 1);
+    let observed = ObservedWorker::start(protocol, &[]);
+    let trace_id = observed.send("/ok");
+    let spans = observed.trace(&trace_id, "ack default", 1);
     let [publish, process, post, ack] =
         ["publish default", "process default", "POST", "ack default"].map(|name| the_only(&spans, name));
     assert_eq!((publish.kind, publish.parent_span_id.as_deref()), (SpanKind::Producer, None));
@@ -102,9 +97,9 @@ fn one_job_is_one_trace(protocol: &'static str) {
     assert_eq!((post.kind, ack.kind), (SpanKind::Client, SpanKind::Client));
     assert!(process.is_child_of(publish) && post.is_child_of(process) && ack.is_child_of(process));
     let traceparent = format!("00-{trace_id}-{}-01", post.span_id);
-    assert_eq!(stage.sink.requests()[0].header("traceparent"), Some(traceparent.as_str()));
+    assert_eq!(observed.world.sink.requests()[0].header("traceparent"), Some(traceparent.as_str()));
     let used =
-        stage.receiver.stats().into_iter().filter(|stats| stats.requests > 0 && stats.signal == "traces");
+        observed.receiver.stats().into_iter().filter(|stats| stats.requests > 0 && stats.signal == "traces");
     let expected = if protocol == GRPC { "grpc" } else { "http" };
     assert_eq!(used.map(|stats| stats.protocol).collect::<Vec<_>>(), [expected]);
 }
@@ -121,47 +116,47 @@ fn one_job_is_one_trace_over_http() {
 
 #[test]
 fn the_first_job_of_a_worker_shows_no_error() {
-    let mut stage = Stage::start(GRPC, &[]);
-    stage.send("/ok");
-    stage.drained();
-    assert_eq!(stage.worker.stop().code(), Some(0));
-    let mut spans = stage.receiver.spans();
+    let mut observed = ObservedWorker::start(GRPC, &[]);
+    observed.send("/ok");
+    observed.drained();
+    assert_eq!(observed.worker.stop().code(), Some(0));
+    let mut spans = observed.receiver.spans();
     spans.retain(|span| matches!(span.status, Status::Error(_)));
     assert_eq!(spans, []);
 }
 
 #[test]
 fn a_replay_is_a_new_trace_with_links_to_the_old_one() {
-    let stage = Stage::start(GRPC, &["--max-attempts", "1"]);
-    let before = stage.send("/flaky/1/a");
-    let old = stage.trace(&before, "process default", 1);
+    let observed = ObservedWorker::start(GRPC, &["--max-attempts", "1"]);
+    let before = observed.send("/flaky/1/a");
+    let old = observed.trace(&before, "process default", 1);
     eventually_or("a dead letter", DEADLINE, || {
-        if stage.queue().dead().len() == 1 { Ok(()) } else { Err("none") }
+        if observed.queue().dead().len() == 1 { Ok(()) } else { Err("none") }
     });
-    let replay = ["dead", "replay", "--all", "--yes", "--redis-url", &stage.redis.url()];
+    let replay = ["dead", "replay", "--all", "--yes", "--redis-url", &observed.world.redis.url()];
     assert_eq!(Postrider::run(Build::Otel, &replay, &[], DEADLINE).code(), 0);
     let is_new = |span: &SpanRecord| span.name == "process default" && span.trace_id != before;
     let spans =
-        stage.receiver.wait_for_spans("the replay's span", DEADLINE, |spans| spans.iter().any(is_new));
+        observed.receiver.wait_for_spans("the replay's span", DEADLINE, |spans| spans.iter().any(is_new));
     let process = spans.iter().find(|span| is_new(span)).expect("it was waited for");
     assert_eq!(process.parent_span_id, None);
     let linked: HashSet<_> = process.links.iter().map(|link| link.span_id.as_str()).collect();
     let earlier = ["publish default", "process default"].map(|name| the_only(&old, name).span_id.as_str());
     assert_eq!(linked, HashSet::from(earlier));
-    stage.drained();
+    observed.drained();
 }
 
 #[test]
 fn a_request_is_described_by_the_conventions() {
-    let stage = Stage::start(GRPC, &[]);
-    let trace_id = stage.send("/status/410?secret=1");
-    let spans = stage.trace(&trace_id, "process default", 1);
+    let observed = ObservedWorker::start(GRPC, &[]);
+    let trace_id = observed.send("/status/410?secret=1");
+    let spans = observed.trace(&trace_id, "process default", 1);
     let post = the_only(&spans, "POST");
     assert_eq!(post.attributes["http.request.method"], json!("POST"));
     assert_eq!(post.attributes["http.response.status_code"], json!(410));
     assert_eq!(post.attributes["error.type"], json!("410"));
     assert_eq!(post.attributes["server.address"], json!("127.0.0.1"));
-    assert_eq!(post.attributes["server.port"], json!(stage.sink.address().port()));
+    assert_eq!(post.attributes["server.port"], json!(observed.world.sink.address().port()));
     assert!(matches!(post.status, Status::Error(_)));
     let process = the_only(&spans, "process default");
     assert_eq!(process.attributes["messaging.system"], json!("redis"));
@@ -171,25 +166,25 @@ fn a_request_is_described_by_the_conventions() {
 
 #[test]
 fn a_job_of_a_foreign_producer_continues_its_trace() {
-    let stage = Stage::start(GRPC, &[]);
+    let observed = ObservedWorker::start(GRPC, &[]);
     let (trace_id, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
     let traceparent = format!("00-{trace_id}-{parent}-01");
-    stage.queue().enqueue(&[("url", stage.sink.url("/ok")), ("traceparent", traceparent)]);
-    let spans = stage.trace(trace_id, "process default", 1);
+    observed.queue().enqueue(&[("url", observed.world.sink.url("/ok")), ("traceparent", traceparent)]);
+    let spans = observed.trace(trace_id, "process default", 1);
     assert_eq!(the_only(&spans, "process default").parent_span_id.as_deref(), Some(parent));
 }
 
 #[test]
 fn a_job_of_a_producer_that_puts_its_context_into_the_headers_continues_its_trace() {
-    let stage = Stage::start(GRPC, &[]);
+    let observed = ObservedWorker::start(GRPC, &[]);
     let (trace_id, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
     let headers =
         format!(r#"{{"Traceparent":"00-{trace_id}-{parent}-01","tracestate":"a=1","x-own":"kept"}}"#);
-    stage.queue().enqueue(&[("url", stage.sink.url("/ok")), ("headers", headers)]);
-    let spans = stage.trace(trace_id, "process default", 1);
+    observed.queue().enqueue(&[("url", observed.world.sink.url("/ok")), ("headers", headers)]);
+    let spans = observed.trace(trace_id, "process default", 1);
     assert_eq!(the_only(&spans, "process default").parent_span_id.as_deref(), Some(parent));
-    let post = stage.trace(trace_id, "POST", 1);
-    let request = &stage.sink.requests()[0];
+    let post = observed.trace(trace_id, "POST", 1);
+    let request = &observed.world.sink.requests()[0];
     let expected = format!("00-{trace_id}-{}-01", the_only(&post, "POST").span_id);
     assert_eq!(request.header("traceparent"), Some(expected.as_str()));
     assert_eq!((request.header("tracestate"), request.header("x-own")), (Some("a=1"), Some("kept")));
@@ -197,46 +192,46 @@ fn a_job_of_a_producer_that_puts_its_context_into_the_headers_continues_its_trac
 
 #[test]
 fn a_context_that_send_is_given_as_a_header_is_the_producers() {
-    let stage = Stage::start(GRPC, &[]);
+    let observed = ObservedWorker::start(GRPC, &[]);
     let (trace_id, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
     let header = format!("traceparent: 00-{trace_id}-{parent}-01");
-    let (url, redis) = (stage.sink.url("/ok"), stage.redis.url());
-    let endpoint = stage.receiver.grpc_endpoint();
+    let (url, redis) = (observed.world.sink.url("/ok"), observed.world.redis.url());
+    let endpoint = observed.receiver.grpc_endpoint();
     let arguments = ["send", "POST", &url, "-H", &header, "--redis-url", &redis];
     let output = Postrider::run(Build::Otel, &arguments, &environment(GRPC, &endpoint), DEADLINE);
     assert_eq!(output.code(), 0, "{output:?}");
-    let spans = stage.trace(trace_id, "process default", 1);
+    let spans = observed.trace(trace_id, "process default", 1);
     assert_eq!(the_only(&spans, "process default").parent_span_id.as_deref(), Some(parent));
 }
 
 #[test]
 fn a_job_that_is_not_sampled_leaves_no_span() {
-    let mut stage = Stage::start(GRPC, &[]);
+    let mut observed = ObservedWorker::start(GRPC, &[]);
     let unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
-    let url = stage.sink.url("/ok?unsampled");
-    stage.queue().enqueue(&[("url", url.as_str()), ("traceparent", unsampled)]);
-    let request = &stage.sink.wait_for(1, DEADLINE)[0];
+    let url = observed.world.sink.url("/ok?unsampled");
+    observed.queue().enqueue(&[("url", url.as_str()), ("traceparent", unsampled)]);
+    let request = &observed.world.sink.wait_for(1, DEADLINE)[0];
     let traceparent = request.header("traceparent").unwrap_or_default();
     assert!(traceparent.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{traceparent}");
     assert!(traceparent.ends_with("-00"), "{traceparent}");
     assert_ne!(traceparent, unsampled, "the request is not the producer's span");
-    let later = stage.send("/ok");
-    assert_eq!(stage.worker.stop().code(), Some(0));
-    stage.trace(&later, "process default", 1);
-    let spans = stage.receiver.spans();
+    let later = observed.send("/ok");
+    assert_eq!(observed.worker.stop().code(), Some(0));
+    observed.trace(&later, "process default", 1);
+    let spans = observed.receiver.spans();
     assert!(spans.iter().all(|span| span.trace_id != "0af7651916cd43dd8448eb211c80319c"), "{spans:#?}");
 }
 
 #[test]
 fn a_burst_is_settled_under_one_linked_span() {
     const JOBS: usize = 40;
-    let mut stage = Stage::start(GRPC, &[]);
+    let mut observed = ObservedWorker::start(GRPC, &[]);
     for _ in 0..JOBS {
-        stage.queue().enqueue(&[("url", stage.sink.url("/slow/500"))]);
+        observed.queue().enqueue(&[("url", observed.world.sink.url("/slow/500"))]);
     }
-    stage.drained();
-    assert_eq!(stage.worker.stop().code(), Some(0));
-    let spans = stage.receiver.spans();
+    observed.drained();
+    assert_eq!(observed.worker.stop().code(), Some(0));
+    let spans = observed.receiver.spans();
     let processed: HashSet<&str> =
         in_order(&spans, "process default").iter().map(|span| &*span.span_id).collect();
     assert_eq!(processed.len(), JOBS);
@@ -257,9 +252,9 @@ fn a_burst_is_settled_under_one_linked_span() {
 
 #[test]
 fn a_retried_job_is_one_trace_with_links_between_its_attempts() {
-    let stage = Stage::start(GRPC, &["--retry-base", "100ms"]);
-    let trace_id = stage.send("/flaky/2/a");
-    let spans = stage.trace(&trace_id, "process default", 3);
+    let observed = ObservedWorker::start(GRPC, &["--retry-base", "100ms"]);
+    let trace_id = observed.send("/flaky/2/a");
+    let spans = observed.trace(&trace_id, "process default", 3);
     let publish = the_only(&spans, "publish default");
     let processes = in_order(&spans, "process default");
     assert_eq!(processes.len(), 3);
@@ -279,12 +274,12 @@ fn a_retried_job_is_one_trace_with_links_between_its_attempts() {
 
 #[test]
 fn retries_of_a_job_without_a_producers_context_are_one_trace() {
-    let mut stage = Stage::start(GRPC, &["--retry-base", "100ms"]);
-    stage.queue().enqueue(&[("url", stage.sink.url("/flaky/2/a"))]);
-    stage.sink.wait_for(3, DEADLINE);
-    stage.drained();
-    assert_eq!(stage.worker.stop().code(), Some(0));
-    let spans = stage.receiver.spans();
+    let mut observed = ObservedWorker::start(GRPC, &["--retry-base", "100ms"]);
+    observed.queue().enqueue(&[("url", observed.world.sink.url("/flaky/2/a"))]);
+    observed.world.sink.wait_for(3, DEADLINE);
+    observed.drained();
+    assert_eq!(observed.worker.stop().code(), Some(0));
+    let spans = observed.receiver.spans();
     let processes = in_order(&spans, "process default");
     assert_eq!(processes.len(), 3, "{spans:#?}");
     assert_eq!(processes[0].parent_span_id, None);
@@ -297,11 +292,11 @@ fn retries_of_a_job_without_a_producers_context_are_one_trace() {
 
 #[test]
 fn durations_arrive_in_seconds() {
-    let mut stage = Stage::start(GRPC, &[]);
-    stage.send("/slow/100");
-    stage.drained();
-    assert_eq!(stage.worker.stop().code(), Some(0));
-    let metrics = stage.receiver.metrics();
+    let mut observed = ObservedWorker::start(GRPC, &[]);
+    observed.send("/slow/100");
+    observed.drained();
+    assert_eq!(observed.worker.stop().code(), Some(0));
+    let metrics = observed.receiver.metrics();
     for name in ["http.client.request.duration", "db.client.operation.duration", "messaging.process.duration"]
     {
         let metric = metrics.iter().find(|metric| metric.name == name);
@@ -320,21 +315,22 @@ fn a_lost_lease_a_takeover_and_a_dead_lettering_are_counted() {
     use nix::sys::signal::Signal;
     // Long enough that a loaded machine loses no other lease.
     let lease = ["--lease", "3s"];
-    let mut stage = Stage::start(GRPC, &lease);
-    stage.send("/status/410");
-    stage.drained();
-    stage.send("/slow/1500");
-    stage.sink.wait_for(2, DEADLINE);
-    stage.worker.signal(Signal::SIGSTOP);
-    let endpoint = stage.receiver.grpc_endpoint();
-    let mut other = Postrider::ready_worker(Build::Otel, &stage.redis, &lease, &environment(GRPC, &endpoint));
-    stage.sink.wait_for(3, DEADLINE);
-    stage.worker.signal(Signal::SIGCONT);
-    stage.drained();
-    for worker in [&mut stage.worker, &mut other] {
+    let mut observed = ObservedWorker::start(GRPC, &lease);
+    observed.send("/status/410");
+    observed.drained();
+    observed.send("/slow/1500");
+    observed.world.sink.wait_for(2, DEADLINE);
+    observed.worker.signal(Signal::SIGSTOP);
+    let endpoint = observed.receiver.grpc_endpoint();
+    let mut other =
+        Postrider::ready_worker(Build::Otel, &observed.world.redis, &lease, &environment(GRPC, &endpoint));
+    observed.world.sink.wait_for(3, DEADLINE);
+    observed.worker.signal(Signal::SIGCONT);
+    observed.drained();
+    for worker in [&mut observed.worker, &mut other] {
         assert_eq!(worker.stop().code(), Some(0));
     }
-    let metrics = stage.receiver.metrics();
+    let metrics = observed.receiver.metrics();
     let sum = |names: &[&str]| -> f64 {
         let of_name = metrics.iter().filter(|metric| names.contains(&metric.name.as_str()));
         of_name.flat_map(|metric| &metric.points).filter_map(|point| point.value).sum()

@@ -6,6 +6,7 @@ use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::wait::{DEADLINE, eventually_or};
+use e2e::world::World;
 use serde_json::{Value, json};
 
 e2e::in_both_builds!(
@@ -66,10 +67,11 @@ fn a_line_of_a_job_says_which_job_it_is_about(build: Build) {
 }
 
 fn each_attempt_has_a_line_for_those_who_ask(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(build);
+    let sink = &world.sink;
     let arguments = ["--log", "info,postrider_worker::delivery=debug", "--log-format", "text"];
-    let mut worker = Postrider::ready_worker(build, &redis, &arguments, &[]);
-    let queue = Queue::new(&redis, "default");
+    let mut worker = world.worker(&arguments);
+    let queue = world.queue();
     queue.enqueue(&[("url", sink.url("/status/503")), ("max_attempts", "2".to_owned())]);
     let line = worker.wait_for_log("attempt failed; the job will be retried", DEADLINE);
     assert!(line.contains("error_type=503") && line.ends_with("attempt=1"), "{line}");
@@ -79,9 +81,10 @@ fn each_attempt_has_a_line_for_those_who_ask(build: Build) {
 }
 
 fn a_line_for_people_says_it_too(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let mut worker = Postrider::ready_worker(build, &redis, &["--log-format", "text"], &[]);
-    let job_id = dead_letter(&redis, &sink);
+    let world = World::new(build);
+    let sink = &world.sink;
+    let mut worker = world.worker(&["--log-format", "text"]);
+    let job_id = dead_letter(&world.redis, sink);
     let line = worker.wait_for_log("job dead-lettered", DEADLINE);
     assert!(line.contains(&format!("job_id={job_id}")), "{line}");
     assert!(line.contains("label=order-17") && line.ends_with("queue=default attempt=1"), "{line}");

@@ -9,6 +9,7 @@ use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::wait::DEADLINE;
+use e2e::world::World;
 use serde_json::json;
 
 const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
@@ -38,11 +39,12 @@ fn sent(variables: &[(&str, &str)]) -> (Receiver, Output) {
 /// Has a worker deliver a job, which makes spans and measurements, with telemetry on and these variables, and returns
 /// its log.
 fn work(variables: &[(&str, &str)]) -> String {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(Build::Otel);
+    let sink = &world.sink;
     let on = ("OTEL_ENABLED", "true");
     let arguments = ["--log", "debug"];
-    let mut worker = Postrider::ready_worker(Build::Otel, &redis, &arguments, &[&[on], variables].concat());
-    let queue = Queue::new(&redis, "default");
+    let mut worker = world.worker_with(&arguments, &[&[on], variables].concat());
+    let queue = world.queue();
     queue.enqueue(&[("url", sink.url("/ok"))]);
     queue.wait_until_drained(DEADLINE);
     assert_eq!(worker.stop().code(), Some(0));

@@ -7,16 +7,17 @@ use std::time::Duration;
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
-use e2e::sink::Sink;
 use e2e::wait::{DEADLINE, eventually};
+use e2e::world::World;
 
 const BUILD: Build = Build::Otel;
 const JOBS: &str = "postrider:{default}:jobs";
 
 #[test]
 fn a_job_whose_delivery_was_lost_on_the_way_is_taken_up_again() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let _worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "500ms"], &[]);
+    let world = World::new(BUILD);
+    let (redis, sink) = (&world.redis, &world.sink);
+    let _worker = world.worker(&["--lease", "500ms"]);
     let consumer = eventually("a worker that has written its name", DEADLINE, || {
         let consumers = redis.command(&["HKEYS", "postrider:{default}:workers"]);
         consumers.array().first().map(e2e::resp::Reply::text)
@@ -32,14 +33,15 @@ fn a_job_whose_delivery_was_lost_on_the_way_is_taken_up_again() {
         matches!(read, e2e::resp::Reply::Array(_)).then_some(())
     });
     sink.wait_for(1, DEADLINE);
-    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
+    world.queue().wait_until_drained(DEADLINE);
 }
 
 #[test]
 fn headers_beyond_number_are_malformed_and_the_next_job_runs() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(BUILD);
+    let sink = &world.sink;
+    let _worker = world.worker(&[]);
+    let queue = world.queue();
     let headers: Vec<String> = (0..40_000).map(|number| format!("\"x{number}\":\"\"")).collect();
     queue.enqueue(&[("url", sink.url("/ok")), ("headers", format!("{{{}}}", headers.join(",")))]);
     queue.enqueue(&[("url", sink.url("/ok"))]);
@@ -50,13 +52,13 @@ fn headers_beyond_number_are_malformed_and_the_next_job_runs() {
 
 #[test]
 fn a_worker_starts_and_drains_while_redis_is_full() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(BUILD);
+    let (redis, queue, sink) = (&world.redis, world.queue(), &world.sink);
     redis.command(&["XGROUP", "CREATE", JOBS, "postrider", "0", "MKSTREAM"]);
     queue.enqueue(&[("url", sink.url("/flaky/1/full"))]);
     queue.enqueue(&[("url", sink.url("/status/410"))]);
     redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
-    let _worker = Postrider::ready_worker(BUILD, &redis, &["--retry-base", "10ms"], &[]);
+    let _worker = world.worker(&["--retry-base", "10ms"]);
     sink.wait_for_path("/flaky/1/full", 2, DEADLINE);
     eventually("nothing left", DEADLINE, || (queue.depth() + queue.waiting() == 0).then_some(()));
     // Some servers refuse a MULTI while they are full.
@@ -67,13 +69,13 @@ fn a_worker_starts_and_drains_while_redis_is_full() {
 
 #[test]
 fn settlements_that_redis_refuses_bound_what_is_taken_in() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(BUILD);
+    let (redis, queue, sink) = (&world.redis, world.queue(), &world.sink);
     redis.command(&["SET", "postrider:{default}:dead", "oops"]);
     for _ in 0..100 {
         queue.enqueue(&[("url", sink.url("/status/404"))]);
     }
-    let mut worker = Postrider::ready_worker(BUILD, &redis, &["--concurrency", "4"], &[]);
+    let mut worker = world.worker(&["--concurrency", "4"]);
     worker.wait_for_log("Redis refuses a command", DEADLINE);
     sink.wait_for(4, DEADLINE);
     assert!(queue.pending() <= 5, "{} jobs are in flight", queue.pending());
@@ -88,12 +90,12 @@ fn settlements_that_redis_refuses_bound_what_is_taken_in() {
 
 #[test]
 fn a_missing_right_multiplies_nothing() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(BUILD);
+    let (redis, queue, sink) = (&world.redis, world.queue(), &world.sink);
     redis.command(&["ACL", "SETUSER", "worker", "on", ">pw", "~*", "&*", "+@all", "-xack"]);
     queue.enqueue(&[("url", sink.url("/status/410"))]);
     let url = redis.url().replace("redis://", "redis://worker:pw@");
-    let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[("POSTRIDER_REDIS_URL", &url)]);
+    let mut worker = world.worker_with(&[], &[("POSTRIDER_REDIS_URL", &url)]);
     worker.wait_for_log("Redis refuses a command", DEADLINE);
     assert_eq!((queue.depth(), queue.dead().len()), (1, 0));
     redis.command(&["ACL", "SETUSER", "worker", "+xack"]);
@@ -121,9 +123,10 @@ fn an_answer_of_success_is_one_though_its_body_breaks_off() {
 
 #[test]
 fn a_made_up_job_id_overwrites_no_job_that_waits() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(BUILD);
+    let sink = &world.sink;
+    let _worker = world.worker(&[]);
+    let queue = world.queue();
     for path in ["/ok?one", "/ok?two"] {
         queue.enqueue(&[("url", sink.url(path).as_str()), ("delay_ms", "300"), ("_job_id", "7-7")]);
     }
@@ -134,12 +137,13 @@ fn a_made_up_job_id_overwrites_no_job_that_waits() {
 
 #[test]
 fn idle_queues_keep_no_slot_from_a_busy_one() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(BUILD);
+    let sink = &world.sink;
     let names: Vec<String> = (0..10).map(|number| format!("idle{number}")).collect();
     let queues = format!("{},busy", names.join(","));
     let arguments = ["--concurrency", "1", "--queue", &queues];
-    let _worker = Postrider::ready_worker(BUILD, &redis, &arguments, &[]);
-    let queue = Queue::new(&redis, "busy");
+    let _worker = world.worker(&arguments);
+    let queue = Queue::new(&world.redis, "busy");
     let began = std::time::Instant::now();
     for number in 1..=20 {
         queue.enqueue(&[("url", sink.url("/ok"))]);

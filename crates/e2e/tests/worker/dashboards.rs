@@ -8,12 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use e2e::http_call::exchange;
-use e2e::process::{Build, Postrider};
-use e2e::queue::Queue;
-use e2e::redis::RedisServer;
-use e2e::sink::Sink;
+use e2e::process::Build;
 use e2e::sources;
 use e2e::wait::{DEADLINE, eventually_or};
+use e2e::world::World;
 use serde_json::Value;
 
 /// What Prometheus adds to a name, by its unit and kind.
@@ -199,8 +197,8 @@ const ACCIDENTS: [&str; 1] = ["postrider_flow_wait_duration_seconds_bucket"];
 
 #[test]
 fn every_metric_of_the_dashboard_and_the_alerts_is_scraped_from_a_worker() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(Build::Otel);
+    let (queue, sink) = (world.queue(), &world.sink);
     queue.enqueue(&[("url", sink.url("/ok"))]);
     queue.enqueue(&[("url", sink.url("/status/500"))]);
     let environment = [
@@ -211,7 +209,7 @@ fn every_metric_of_the_dashboard_and_the_alerts_is_scraped_from_a_worker() {
         ("OTEL_BSP_SCHEDULE_DELAY", "100"),
     ];
     let arguments = ["--listen=127.0.0.1:0", "--max-attempts=2", "--retry-base=10ms", "--lease=1s"];
-    let mut worker = Postrider::ready_worker(Build::Otel, &redis, &arguments, &environment);
+    let mut worker = world.worker_with(&arguments, &environment);
     let line = worker.wait_for_log("status listens on http://", DEADLINE);
     let (_, address) = line.split_once("http://").expect("the line was looked for");
     let address = address.split('/').next().and_then(|address| address.parse().ok()).expect("an address");

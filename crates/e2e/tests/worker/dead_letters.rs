@@ -1,10 +1,9 @@
 //! Tests of jobs that cannot succeed: they are dead-lettered with a reason and their own bytes, in both builds.
 
-use e2e::process::{Build, Postrider};
+use e2e::process::Build;
 use e2e::queue::{DeadLetter, Queue};
-use e2e::redis::RedisServer;
-use e2e::sink::Sink;
 use e2e::wait::{DEADLINE, eventually};
+use e2e::world::World;
 
 e2e::in_both_builds!(
     what_is_not_a_job_is_dead_lettered_as_it_came,
@@ -39,11 +38,11 @@ fn own_fields(fields: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
 }
 
 fn what_is_not_a_job_is_dead_lettered_as_it_came(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
     let job_ids: Vec<String> = MALFORMED.iter().map(|fields| queue.enqueue(fields)).collect();
     queue.enqueue(&[("url", sink.url("/ok"))]);
-    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let _worker = world.worker(&[]);
     sink.wait_for(1, DEADLINE);
     queue.wait_until_drained(DEADLINE);
     let dead = queue.dead();
@@ -62,18 +61,18 @@ fn what_is_not_a_job_is_dead_lettered_as_it_came(build: Build) {
 }
 
 fn a_newer_format_is_dead_lettered_as_such(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let _worker = world.worker(&[]);
     queue.enqueue(&[("v", "2"), ("url", &sink.url("/ok"))]);
     assert_eq!(the_only_dead(queue).reason(), "version");
     assert_eq!(sink.connections(), 0);
 }
 
 fn a_final_status_is_dead_lettered_at_once(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let _worker = world.worker(&[]);
     let url = sink.url("/status/410");
     let fields = [("body", "hello"), ("url", url.as_str()), ("label", "order-1")];
     let job_id = queue.enqueue(&fields);
@@ -84,9 +83,9 @@ fn a_final_status_is_dead_lettered_at_once(build: Build) {
 }
 
 fn a_job_out_of_attempts_is_dead_lettered_with_its_history(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let _worker = Postrider::ready_worker(build, &redis, &["--retry-base", "50ms"], &[]);
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let _worker = world.worker(&["--retry-base", "50ms"]);
     queue.enqueue(&[("url", sink.url("/status/503")), ("max_attempts", "3".to_owned())]);
     let dead = the_only_dead(queue);
     assert_eq!((dead.reason(), sink.requests().len()), ("attempts".to_owned(), 3));
@@ -108,18 +107,18 @@ fn a_job_out_of_attempts_is_dead_lettered_with_its_history(build: Build) {
 }
 
 fn an_expired_job_is_not_sent(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let _worker = world.worker(&[]);
     queue.enqueue(&[("url", sink.url("/ok")), ("expires_at", "1700000000000".to_owned())]);
     assert_eq!(the_only_dead(queue).reason(), "expired");
     assert_eq!(sink.connections(), 0);
 }
 
 fn a_private_destination_is_refused_without_a_connection(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let _worker = Postrider::ready_worker(build, &redis, &[], &[("POSTRIDER_EGRESS_ALLOW", "")]);
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let _worker = world.worker_with(&[], &[("POSTRIDER_EGRESS_ALLOW", "")]);
     queue.enqueue(&[("url", sink.url("/ok"))]);
     assert_eq!(the_only_dead(queue).reason(), "refused");
     assert_eq!(sink.connections(), 0);

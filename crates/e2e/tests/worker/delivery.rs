@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use e2e::process::{Build, Output, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::{RedisServer, on_path};
-use e2e::sink::Sink;
 use e2e::wait::{DEADLINE, eventually};
+use e2e::world::World;
 use serde_json::json;
 
 e2e::in_both_builds!(
@@ -32,11 +32,12 @@ fn send(build: Build, redis: &RedisServer, arguments: &[&str]) -> Output {
 }
 
 fn a_job_put_in_by_redis_cli_arrives_as_it_was_written(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let world = World::new(build);
+    let sink = &world.sink;
+    let _worker = world.worker(&[]);
     let headers = r#"{"X-One":"1","X-Two":["a","b"]}"#;
     let body = b"\x00\xff not text \r\n";
-    redis.command(&[
+    world.redis.command(&[
         b"XADD",
         b"postrider:{default}:jobs".as_slice(),
         b"*",
@@ -55,7 +56,7 @@ fn a_job_put_in_by_redis_cli_arrives_as_it_was_written(build: Build) {
     let twice = request.headers.iter().filter(|(name, _)| name == "x-two").map(|(_, value)| value);
     assert_eq!(twice.collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(&request.body[..], body);
-    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
+    world.queue().wait_until_drained(DEADLINE);
     assert_eq!(sink.requests().len(), 1);
 }
 
@@ -64,33 +65,39 @@ fn the_redis_cli_tool_is_a_producer(build: Build) {
         println!("skipped: there is no redis-cli on the PATH");
         return;
     };
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let world = World::new(build);
+    let sink = &world.sink;
+    let _worker = world.worker(&[]);
     let status = std::process::Command::new(redis_cli)
-        .args(["-p", &redis.port.to_string(), "XADD", "postrider:{default}:jobs", "*"])
+        .args(["-p", &world.redis.port.to_string(), "XADD", "postrider:{default}:jobs", "*"])
         .args(["url", &sink.url("/ok"), "body", r#"{"hello":1}"#])
         .status();
     assert!(status.expect("redis-cli runs").success());
     assert_eq!(&sink.wait_for(1, DEADLINE)[0].body[..], br#"{"hello":1}"#);
-    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
+    world.queue().wait_until_drained(DEADLINE);
 }
 
 fn a_job_without_a_method_is_a_post(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(build);
+    let sink = &world.sink;
     // Enqueued before there is a worker or a consumer group.
-    Queue::new(&redis, "default").enqueue(&[("url", sink.url("/ok"))]);
-    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    world.queue().enqueue(&[("url", sink.url("/ok"))]);
+    let _worker = world.worker(&[]);
     let request = &sink.wait_for(1, DEADLINE)[0];
     assert_eq!((request.method.as_str(), request.body.len()), ("POST", 0));
 }
 
 fn send_says_what_became_of_the_job(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let world = World::new(build);
+    let sink = &world.sink;
+    let _worker = world.worker(&[]);
     let send = |path: &str, timeout: &str| {
         let url = sink.url(path);
-        let output =
-            send(build, &redis, &["POST", &url, "-d", "x", "--wait", "--wait-timeout", timeout, "--json"]);
+        let output = send(
+            build,
+            &world.redis,
+            &["POST", &url, "-d", "x", "--wait", "--wait-timeout", timeout, "--json"],
+        );
         let answer = output.json();
         let [outcome, status, attempts, reason] =
             ["outcome", "status", "attempts", "reason"].map(|field| answer[field].clone());
@@ -103,14 +110,15 @@ fn send_says_what_became_of_the_job(build: Build) {
 }
 
 fn send_prints_the_job_id(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(build);
+    let (redis, sink) = (&world.redis, &world.sink);
     let url = sink.url("/ok");
-    let output = send(build, &redis, &["PUT", &url, "-H", "X-One: 1", "-d", "hello"]);
+    let output = send(build, redis, &["PUT", &url, "-H", "X-One: 1", "-d", "hello"]);
     assert_eq!(output.code(), 0, "{output:?}");
     let entry_id =
         redis.command(&["XRANGE", "postrider:{default}:jobs", "-", "+"]).array()[0].array()[0].text();
     assert_eq!(output.stdout.trim_end(), entry_id);
-    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let _worker = world.worker(&[]);
     let request = &sink.wait_for(1, DEADLINE)[0];
     assert_eq!((request.method.as_str(), request.header("x-one")), ("PUT", Some("1")));
     assert_eq!(&request.body[..], b"hello");
@@ -125,9 +133,9 @@ fn send_refuses_what_is_not_a_job(build: Build) {
 }
 
 fn a_failed_job_is_tried_again_as_it_was(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let _worker = Postrider::ready_worker(build, &redis, &FAST_RETRY, &[]);
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let _worker = world.worker(&FAST_RETRY);
     let url = sink.url("/flaky/2/a");
     queue.enqueue(&[
         ("url", url.as_str()),
@@ -150,9 +158,9 @@ fn a_failed_job_is_tried_again_as_it_was(build: Build) {
 }
 
 fn two_jobs_with_one_id_are_two_jobs(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let _worker = Postrider::ready_worker(build, &redis, &FAST_RETRY, &[]);
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let _worker = world.worker(&FAST_RETRY);
     for name in ["a", "b"] {
         let url = sink.url(&format!("/flaky/2/{name}"));
         queue.enqueue(&[("url", url.as_str()), ("label", "same"), ("body", name)]);
@@ -167,9 +175,9 @@ fn two_jobs_with_one_id_are_two_jobs(build: Build) {
 }
 
 fn an_attempt_that_takes_too_long_is_a_failure(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let _worker = Postrider::ready_worker(build, &redis, &FAST_RETRY, &[]);
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let _worker = world.worker(&FAST_RETRY);
     let url = sink.url("/hang");
     queue.enqueue(&[("url", url.as_str()), ("timeout_ms", "100"), ("max_attempts", "2")]);
     let dead = eventually("a dead letter", DEADLINE, || queue.dead().pop());
@@ -179,9 +187,9 @@ fn an_attempt_that_takes_too_long_is_a_failure(build: Build) {
 
 fn many_jobs_leave_nothing_behind(build: Build) {
     const JOBS: usize = 300;
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let _worker = world.worker(&[]);
     for number in 0..JOBS {
         queue.enqueue(&[("url", sink.url("/ok")), ("body", number.to_string())]);
     }
@@ -197,9 +205,9 @@ fn many_jobs_leave_nothing_behind(build: Build) {
 }
 
 fn a_delayed_job_is_not_early(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let _worker = world.worker(&[]);
     let before = Instant::now();
     queue.enqueue(&[("url", sink.url("/ok")), ("delay_ms", "700".to_owned())]);
     let arrived = sink.wait_for(1, DEADLINE)[0].arrived;

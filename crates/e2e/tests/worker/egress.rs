@@ -9,6 +9,7 @@ use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::text_file::TextFile;
 use e2e::wait::DEADLINE;
+use e2e::world::World;
 
 e2e::in_both_builds!(
     what_is_not_public_is_refused_in_every_form,
@@ -188,9 +189,9 @@ fn the_rules_of_the_file_are_asked_in_their_order(build: Build) {
 }
 
 fn an_allowed_address_is_reached_by_every_spelling(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let _worker = Postrider::ready_worker(build, &redis, &[], &[("POSTRIDER_EGRESS_ALLOW", "127.0.0.1")]);
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let _worker = world.worker_with(&[], &[("POSTRIDER_EGRESS_ALLOW", "127.0.0.1")]);
     let port = sink.address().port();
     let hosts =
         ["127.0.0.1", "127.0.0.1.", "2130706433", "0x7f.1", "0177.0.0.1", "127.1", "[::ffff:127.0.0.1]"];

@@ -9,6 +9,7 @@ use e2e::redis::RedisServer;
 use e2e::sink::{Sink, SinkRequest};
 use e2e::text_file::TextFile;
 use e2e::wait::{DEADLINE, eventually, eventually_or};
+use e2e::world::World;
 
 e2e::in_both_builds!(
     a_destination_that_hangs_holds_few_slots,
@@ -64,13 +65,15 @@ fn a_destination_that_hangs_holds_few_slots(build: Build) {
 
 fn a_breaker_opens_and_its_jobs_wait_at_no_cost_of_an_attempt(build: Build) {
     const JOBS: usize = 40;
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start_down(sink.address().port()));
+    let world = World::new(build);
+    let sink = &world.sink;
+    let (queue, down) = (world.queue(), Proxy::start_down(sink.address().port()));
     let url = down.http_url();
     let config = TextFile::new(
         "[flows.default]\nbreaker_failures = 3\nbreaker_pause = \"300ms\"\nbreaker_longest = \"600ms\"\n",
     );
-    let mut worker = configured(build, &redis, &config, &["--concurrency", "4", "--max-attempts", "20"]);
+    let mut worker =
+        configured(build, &world.redis, &config, &["--concurrency", "4", "--max-attempts", "20"]);
     for number in 0..JOBS {
         queue.enqueue(&[("url", format!("{url}/?{number}"))]);
     }
@@ -89,10 +92,10 @@ fn a_breaker_opens_and_its_jobs_wait_at_no_cost_of_an_attempt(build: Build) {
 
 fn concurrency_is_limited_over_all_workers(build: Build) {
     const JOBS: usize = 40;
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
     let config = TextFile::new("[flows.orders]\nconcurrency = 3\nbreaker_failures = 0\n");
-    let _workers = [(); 2].map(|()| configured(build, &redis, &config, &["--concurrency", "8"]));
+    let _workers = [(); 2].map(|()| configured(build, &world.redis, &config, &["--concurrency", "8"]));
     for _ in 0..JOBS {
         queue.enqueue(&[("url", sink.url("/slow/100").as_str()), ("flow", "orders")]);
     }
@@ -106,12 +109,12 @@ fn concurrency_is_limited_over_all_workers(build: Build) {
 
 fn a_rate_is_limited_over_all_workers(build: Build) {
     const JOBS: usize = 50;
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
     let flow = sink.address().to_string();
     let text = format!("[flows.\"{flow}\"]\nrate = \"20/s\"\nburst = 10\n");
     let config = TextFile::new(&text);
-    let _workers = [(); 2].map(|()| configured(build, &redis, &config, &["--concurrency", "8"]));
+    let _workers = [(); 2].map(|()| configured(build, &world.redis, &config, &["--concurrency", "8"]));
     for number in 0..JOBS {
         queue.enqueue(&[("url", sink.url(&format!("/ok?{number:03}")))]);
     }
@@ -127,10 +130,11 @@ fn a_rate_is_limited_over_all_workers(build: Build) {
 /// Another worker admits the jobs that one worker has held.
 fn held_jobs_outlive_their_worker(build: Build) {
     const JOBS: usize = 30;
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start_down(sink.address().port()));
+    let world = World::new(build);
+    let sink = &world.sink;
+    let (queue, down) = (world.queue(), Proxy::start_down(sink.address().port()));
     let url = down.http_url();
-    let mut first = Postrider::ready_worker(build, &redis, &FAST, &[]);
+    let mut first = world.worker(&FAST);
     for number in 0..JOBS {
         queue.enqueue(&[("url", format!("{url}/?{number}")), ("max_attempts", "100".to_owned())]);
     }
@@ -138,7 +142,7 @@ fn held_jobs_outlive_their_worker(build: Build) {
     eventually("jobs are held", DEADLINE, || (queue.held() > 0).then_some(()));
     first.kill();
     down.set(Mode::Pass);
-    let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
+    let _second = world.worker(&FAST);
     queue.wait_until_drained(DEADLINE);
     assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
 }
@@ -146,11 +150,12 @@ fn held_jobs_outlive_their_worker(build: Build) {
 /// No job waits for ever for a destination that does not recover.
 fn held_jobs_expire(build: Build) {
     const JOBS: usize = 30;
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start_down(sink.address().port()));
+    let world = World::new(build);
+    let sink = &world.sink;
+    let (queue, down) = (world.queue(), Proxy::start_down(sink.address().port()));
     let url = down.http_url();
     let config = TextFile::new("[retry.default]\nbase = \"50ms\"\nmax_age = \"4s\"\n");
-    let _worker = configured(build, &redis, &config, &[]);
+    let _worker = configured(build, &world.redis, &config, &[]);
     for number in 0..JOBS {
         queue.enqueue(&[("url", format!("{url}/?{number}"))]);
     }
@@ -163,14 +168,15 @@ fn held_jobs_expire(build: Build) {
 /// The breaker grants a trial; the flow's limit of concurrency, which asks for the same attempt, must not refuse it.
 fn a_trial_passes_a_limit_of_concurrency(build: Build) {
     const JOBS: usize = 20;
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start_down(sink.address().port()));
+    let world = World::new(build);
+    let sink = &world.sink;
+    let (queue, down) = (world.queue(), Proxy::start_down(sink.address().port()));
     let url = down.http_url();
     let config = TextFile::new(
         "[flows.default]\nconcurrency = 2\nbreaker_failures = 2\nbreaker_pause = \"200ms\"\n\
          breaker_longest = \"400ms\"\n",
     );
-    let mut worker = configured(build, &redis, &config, &["--max-attempts", "50"]);
+    let mut worker = configured(build, &world.redis, &config, &["--max-attempts", "50"]);
     for number in 0..JOBS {
         queue.enqueue(&[("url", format!("{url}/?{number}"))]);
     }
@@ -186,14 +192,15 @@ fn a_trial_passes_a_limit_of_concurrency(build: Build) {
 /// Flows come and go with the destinations of jobs: their keys must not stay.
 fn nothing_is_left_of_a_flow(build: Build) {
     const JOBS: usize = 40;
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start_down(sink.address().port()));
+    let world = World::new(build);
+    let (redis, sink) = (&world.redis, &world.sink);
+    let (queue, down) = (world.queue(), Proxy::start_down(sink.address().port()));
     let url = down.http_url();
     let config = TextFile::new(
         "[flows.default]\nbreaker_pause = \"200ms\"\nbreaker_longest = \"200ms\"\n\
          [flows.orders]\nconcurrency = 2\nrate = \"50/s\"\nburst = 1\n",
     );
-    let mut worker = configured(build, &redis, &config, &["--max-attempts", "50"]);
+    let mut worker = configured(build, redis, &config, &["--max-attempts", "50"]);
     for number in 0..JOBS {
         queue.enqueue(&[("url", format!("{url}/?{number}"))]);
         queue.enqueue(&[("url", sink.url("/ok").as_str()), ("flow", "orders")]);
@@ -220,10 +227,10 @@ fn nothing_is_left_of_a_flow(build: Build) {
 /// A key of a wrong type delays the jobs of a flow with limits, and no others.
 fn a_refusal_of_redis_keeps_no_slot(build: Build) {
     const JOBS: usize = 20;
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(build);
+    let (redis, queue, sink) = (&world.redis, world.queue(), &world.sink);
     let config = TextFile::new("[flows.orders]\nrate = \"1000/s\"\n");
-    let mut worker = configured(build, &redis, &config, &["--concurrency", "4"]);
+    let mut worker = configured(build, redis, &config, &["--concurrency", "4"]);
     let key = || redis.command(&["EVAL", "return string.sub(redis.sha1hex('orders'), 1, 16)", "0"]).text();
     let key = format!("postrider:flow:{{{}}}", key());
     redis.command(&["SET", &key, "of another type"]);
@@ -244,9 +251,9 @@ fn a_refusal_of_redis_keeps_no_slot(build: Build) {
 
 #[test]
 fn a_flow_key_has_a_length() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let _worker = Postrider::ready_worker(Build::Otel, &redis, &FAST, &[]);
+    let world = World::new(Build::Otel);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let _worker = world.worker(&FAST);
     for flow in ["", &"x".repeat(257)] {
         queue.enqueue(&[("url", sink.url("/ok").as_str()), ("flow", flow)]);
     }
@@ -262,8 +269,8 @@ fn a_flow_key_has_a_length() {
 fn a_long_stream_does_not_go_by_way_of_the_held(build: Build) {
     const JOBS: usize = 3000;
     const HELD: usize = 40;
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(build);
+    let (redis, queue, sink) = (&world.redis, world.queue(), &world.sink);
     let host = sink.address().to_string();
     let flow =
         redis.command(&["EVAL", "return string.sub(redis.sha1hex(ARGV[1]), 1, 16)", "0", &host]).text();
@@ -281,7 +288,7 @@ fn a_long_stream_does_not_go_by_way_of_the_held(build: Build) {
         })
     };
     let before = written();
-    let mut worker = Postrider::ready_worker(build, &redis, &FAST, &[]);
+    let mut worker = world.worker(&FAST);
     sink.wait_for(JOBS + HELD, DEADLINE);
     queue.wait_until_drained(DEADLINE);
     // To hold a job takes two.

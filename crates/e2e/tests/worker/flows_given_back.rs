@@ -9,6 +9,7 @@ use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::text_file::TextFile;
 use e2e::wait::{DEADLINE, eventually};
+use e2e::world::World;
 
 e2e::in_both_builds!(
     jobs_that_expire_while_they_wait_do_not_keep_their_flow_closed,
@@ -34,13 +35,15 @@ fn wait_until(time: Instant) {
 /// The breaker's trial must go to a job that can be sent, and not be lost with jobs that cannot.
 fn jobs_that_expire_while_they_wait_do_not_keep_their_flow_closed(build: Build) {
     const JOBS: usize = 20;
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start_down(sink.address().port()));
+    let world = World::new(build);
+    let sink = &world.sink;
+    let (queue, down) = (world.queue(), Proxy::start_down(sink.address().port()));
     let url = down.http_url();
     let config = TextFile::new(
         "[flows.default]\nbreaker_failures = 2\nbreaker_pause = \"300ms\"\nbreaker_longest = \"300ms\"\n",
     );
-    let mut worker = configured(build, &redis, &config, &["--concurrency", "4", "--max-attempts", "100"]);
+    let mut worker =
+        configured(build, &world.redis, &config, &["--concurrency", "4", "--max-attempts", "100"]);
     let (life, began) = (Duration::from_secs(3), Instant::now());
     let expires = unix_millis(life);
     for number in 0..JOBS {
@@ -64,10 +67,10 @@ fn jobs_that_expire_while_they_wait_do_not_keep_their_flow_closed(build: Build) 
 /// At one a minute, each token counts.
 fn jobs_that_expire_while_they_wait_use_no_tokens(build: Build) {
     const EXPIRE: usize = 30;
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
     let config = TextFile::new("[flows.orders]\nrate = \"20/m\"\nburst = 2\n");
-    let _worker = configured(build, &redis, &config, &["--concurrency", "8"]);
+    let _worker = configured(build, &world.redis, &config, &["--concurrency", "8"]);
     let (life, began) = (Duration::from_secs(2), Instant::now());
     let expires = unix_millis(life);
     for number in 0..EXPIRE {
@@ -87,13 +90,15 @@ fn jobs_that_expire_while_they_wait_use_no_tokens(build: Build) {
 /// A flow of many destinations: a refused one proves nothing about the others.
 fn a_trial_that_is_refused_is_another_jobs(build: Build) {
     const JOBS: usize = 6;
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let (queue, down) = (Queue::new(&redis, "default"), Proxy::start_down(sink.address().port()));
+    let world = World::new(build);
+    let sink = &world.sink;
+    let (queue, down) = (world.queue(), Proxy::start_down(sink.address().port()));
     let url = down.http_url();
     let config = TextFile::new(
         "[flows.customer]\nbreaker_failures = 2\nbreaker_pause = \"1s\"\nbreaker_longest = \"1s\"\n",
     );
-    let mut worker = configured(build, &redis, &config, &["--concurrency", "4", "--max-attempts", "100"]);
+    let mut worker =
+        configured(build, &world.redis, &config, &["--concurrency", "4", "--max-attempts", "100"]);
     queue.enqueue(&[("url", url.as_str()), ("flow", "customer"), ("max_attempts", "2")]);
     worker.wait_for_log("the destination does not answer", DEADLINE);
     for _ in 0..JOBS {

@@ -2,11 +2,9 @@
 
 use e2e::otlp::TO_NOBODY;
 use e2e::process::{Build, Postrider};
-use e2e::queue::Queue;
-use e2e::redis::RedisServer;
-use e2e::sink::Sink;
 use e2e::text_file::TextFile;
 use e2e::wait::DEADLINE;
+use e2e::world::World;
 
 e2e::in_both_builds!(
     a_trace_context_passes_through_untouched,
@@ -17,9 +15,9 @@ e2e::in_both_builds!(
 );
 
 fn a_trace_context_passes_through_untouched(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let _worker = Postrider::ready_worker(build, &redis, &["--retry-base", "50ms"], &[]);
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let _worker = world.worker(&["--retry-base", "50ms"]);
     let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let url = sink.url("/flaky/1/a");
     queue.enqueue(&[("url", url.as_str()), ("traceparent", context), ("tracestate", "a=b,c=d")]);
@@ -30,11 +28,12 @@ fn a_trace_context_passes_through_untouched(build: Build) {
 }
 
 fn a_trace_context_in_the_headers_passes_through_untouched(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let _worker = Postrider::ready_worker(build, &redis, &["--retry-base", "50ms"], &[]);
+    let world = World::new(build);
+    let sink = &world.sink;
+    let _worker = world.worker(&["--retry-base", "50ms"]);
     let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
     let headers = format!(r#"{{"TraceParent":"{context}","tracestate":"a=b"}}"#);
-    let queue = Queue::new(&redis, "default");
+    let queue = world.queue();
     queue.enqueue(&[("url", sink.url("/flaky/1/a")), ("headers", headers)]);
     for request in sink.wait_for(2, DEADLINE) {
         assert_eq!(request.header("traceparent"), Some(context));
@@ -45,11 +44,12 @@ fn a_trace_context_in_the_headers_passes_through_untouched(build: Build) {
 fn context_in_the_headers_is_sent_to_whom_the_policy_names(build: Build) {
     for environment in RECORDING {
         for (policy, expected) in [("all", [true, true, false]), ("none", [false; 3])] {
-            let (redis, sink) = (RedisServer::start(), Sink::start());
-            let _worker = Postrider::ready_worker(build, &redis, &["--traces-to", policy], environment);
+            let world = World::new(build);
+            let sink = &world.sink;
+            let _worker = world.worker_with(&["--traces-to", policy], environment);
             let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
             let headers = format!(r#"{{"traceparent":"{context}","tracestate":"a=b","baggage":"c=d"}}"#);
-            Queue::new(&redis, "default").enqueue(&[("url", sink.url("/ok")), ("headers", headers)]);
+            world.queue().enqueue(&[("url", sink.url("/ok")), ("headers", headers)]);
             let request = &sink.wait_for(1, DEADLINE)[0];
             let sent = ["traceparent", "tracestate", "baggage"].map(|name| request.header(name).is_some());
             assert_eq!(sent, expected, "{policy} {environment:?}");
@@ -67,11 +67,12 @@ fn context_sent(
     arguments: &[&str],
     environment: &[(&str, &str)],
 ) -> [[bool; 3]; 2] {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(build);
+    let sink = &world.sink;
     let config = TextFile::new(policy);
     let arguments = [&["--config", config.path()], arguments].concat();
-    let _worker = Postrider::ready_worker(build, &redis, &arguments, environment);
-    let queue = Queue::new(&redis, "default");
+    let _worker = world.worker_with(&arguments, environment);
+    let queue = world.queue();
     let hosts = ["127.0.0.1", "localhost"];
     for host in hosts {
         let url = format!("http://{host}:{}/{host}", sink.address().port());
@@ -110,9 +111,10 @@ fn a_flag_goes_before_the_file_of_whom_context_is_sent_to(build: Build) {
 
 #[test]
 fn the_lean_build_says_once_that_it_has_no_telemetry_and_works() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let mut worker = Postrider::ready_worker(Build::Lean, &redis, &[], &TO_NOBODY);
-    Queue::new(&redis, "default").enqueue(&[("url", sink.url("/ok"))]);
+    let world = World::new(Build::Lean);
+    let sink = &world.sink;
+    let mut worker = world.worker_with(&[], &TO_NOBODY);
+    world.queue().enqueue(&[("url", sink.url("/ok"))]);
     assert_eq!(sink.wait_for(1, DEADLINE)[0].header("traceparent"), None);
     assert_eq!(worker.stop().code(), Some(0));
     let log = worker.log();

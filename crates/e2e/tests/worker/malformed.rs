@@ -5,6 +5,7 @@ use e2e::queue::{DeadLetter, Queue};
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::wait::{DEADLINE, eventually};
+use e2e::world::World;
 
 e2e::in_both_builds!(every_malformed_entry_is_dead_lettered_and_told, what_is_too_large_is_cut);
 
@@ -175,12 +176,12 @@ fn every_malformed_entry_is_dead_lettered_and_told(build: Build) {
 
 /// One byte over the limit, and a hundred megabytes.
 fn what_is_too_large_is_cut(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
     let url = sink.url("/ok");
     let rest = "urlbody".len() + url.len();
     let fields = |bytes: usize| vec![("url", url.clone().into_bytes()), ("body", vec![b'x'; bytes - rest])];
-    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let _worker = world.worker(&[]);
     queue.enqueue(&fields(LARGEST));
     let job_ids = [LARGEST + 1, 100_000_000].map(|bytes| queue.enqueue(&fields(bytes)));
     queue.enqueue(&[("url", sink.url("/next"))]);

@@ -2,11 +2,10 @@
 
 use e2e::process::{Build, Postrider, Signal};
 use e2e::proxy::{Mode, Proxy};
-use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::scripts::Script;
-use e2e::sink::Sink;
 use e2e::wait::{DEADLINE, eventually_or};
+use e2e::world::World;
 
 e2e::in_both_builds!(
     killed_between_the_answer_and_its_settlement,
@@ -51,15 +50,16 @@ fn wait_for_blocked_read(redis: &RedisServer) {
 
 fn killed_between_the_answer_and_its_settlement(build: Build) {
     for (script, path, field, requests, dead) in SETTLEMENTS {
-        let (redis, sink) = (RedisServer::start(), Sink::start());
-        let (queue, proxy) = (Queue::new(&redis, "default"), Proxy::start(redis.port));
-        let mut first = behind(&proxy, build, &redis, &FAST);
-        proxy.set(Mode::HoldBack(sha1(&redis, script)));
+        let world = World::new(build);
+        let (redis, sink) = (&world.redis, &world.sink);
+        let (queue, proxy) = (world.queue(), Proxy::start(redis.port));
+        let mut first = behind(&proxy, build, redis, &FAST);
+        proxy.set(Mode::HoldBack(sha1(redis, script)));
         queue.enqueue(&[("url", sink.url(path).as_str()), field]);
         proxy.wait_for_strike(0, DEADLINE);
         first.kill();
         assert_eq!((queue.depth(), queue.pending()), (1, 1), "{script:?}");
-        let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
+        let _second = world.worker(&FAST);
         queue.wait_until_drained(DEADLINE);
         // The attempt whose settlement was lost is repeated; for the retry that is the 503.
         let expected = requests + usize::from(script != Script::Postpone);
@@ -70,9 +70,10 @@ fn killed_between_the_answer_and_its_settlement(build: Build) {
 fn killed_while_jobs_are_promoted(build: Build) {
     const JOBS: usize = 300;
     const IN_HAND: usize = 8;
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let (queue, proxy) = (Queue::new(&redis, "default"), Proxy::start(redis.port));
-    let mut first = behind(&proxy, build, &redis, &FAST);
+    let world = World::new(build);
+    let (redis, sink) = (&world.redis, &world.sink);
+    let (queue, proxy) = (world.queue(), Proxy::start(redis.port));
+    let mut first = behind(&proxy, build, redis, &FAST);
     let url = sink.url("/ok");
     for number in 0..JOBS {
         queue.enqueue(&[("url", url.as_str()), ("delay_ms", "3000"), ("body", &number.to_string())]);
@@ -81,12 +82,12 @@ fn killed_while_jobs_are_promoted(build: Build) {
         scheduled if scheduled == JOBS as i64 => Ok(()),
         scheduled => Err(scheduled),
     });
-    proxy.set(Mode::LoseReplyTo(sha1(&redis, Script::Promote)));
+    proxy.set(Mode::LoseReplyTo(sha1(redis, Script::Promote)));
     eventually_or("some are promoted", DEADLINE, || if queue.depth() > 0 { Ok(()) } else { Err("none") });
     // The reply follows the script. Without any reply, the worker is of another source.
     proxy.wait_for_strike(0, DEADLINE);
     first.kill();
-    let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
+    let _second = world.worker(&FAST);
     queue.wait_until_drained(DEADLINE);
     let requests = sink.requests();
     let mut bodies: Vec<_> = requests.iter().map(|request| request.body.clone()).collect();
@@ -97,13 +98,13 @@ fn killed_while_jobs_are_promoted(build: Build) {
 }
 
 fn paused_past_its_lease(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let mut first = Postrider::ready_worker(build, &redis, &FAST, &[]);
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let mut first = world.worker(&FAST);
     queue.enqueue(&[("url", sink.url("/slow/500"))]);
     sink.wait_for(1, DEADLINE);
     first.signal(Signal::SIGSTOP);
-    let mut second = Postrider::ready_worker(build, &redis, &FAST, &[]);
+    let mut second = world.worker(&FAST);
     queue.wait_until_drained(DEADLINE);
     assert_eq!(second.stop().code(), Some(0));
     first.signal(Signal::SIGCONT);
@@ -119,13 +120,14 @@ fn paused_past_its_lease(build: Build) {
 
 /// A new connection is ready long before the lease ends, and extends the lease.
 fn a_connection_that_is_cut_costs_no_lease(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let (queue, proxy) = (Queue::new(&redis, "default"), Proxy::start(redis.port));
-    let mut first = behind(&proxy, build, &redis, &FAST);
+    let world = World::new(build);
+    let (redis, sink) = (&world.redis, &world.sink);
+    let (queue, proxy) = (world.queue(), Proxy::start(redis.port));
+    let mut first = behind(&proxy, build, redis, &FAST);
     for jobs in 1..=2 {
         queue.enqueue(&[("url", sink.url("/slow/3000"))]);
         sink.wait_for(jobs, DEADLINE);
-        let _second = Postrider::ready_worker(build, &redis, &FAST, &[]);
+        let _second = world.worker(&FAST);
         proxy.cut();
         queue.wait_until_drained(DEADLINE);
         assert_eq!(sink.requests().len(), jobs, "{}", first.log().join("\n"));
@@ -136,10 +138,11 @@ fn a_connection_that_is_cut_costs_no_lease(build: Build) {
 /// Redis has settled the job, and the worker does not know: it repeats the call, and nothing is sent twice.
 fn the_reply_to_a_settlement_is_lost(build: Build) {
     for (script, path, field, requests, dead) in SETTLEMENTS {
-        let (redis, sink) = (RedisServer::start(), Sink::start());
-        let (queue, proxy) = (Queue::new(&redis, "default"), Proxy::start(redis.port));
-        let mut worker = behind(&proxy, build, &redis, &FAST);
-        proxy.set(Mode::LoseReplyTo(sha1(&redis, script)));
+        let world = World::new(build);
+        let (redis, sink) = (&world.redis, &world.sink);
+        let (queue, proxy) = (world.queue(), Proxy::start(redis.port));
+        let mut worker = behind(&proxy, build, redis, &FAST);
+        proxy.set(Mode::LoseReplyTo(sha1(redis, script)));
         queue.enqueue(&[("url", sink.url(path).as_str()), field]);
         proxy.wait_for_strike(0, DEADLINE);
         proxy.set(Mode::Pass);
@@ -159,17 +162,17 @@ fn a_job_that_came_during_a_pause_is_not_sent_late_in_both_builds() {
 
 /// Redis has written the job into the socket of a paused worker; another worker has taken it over since.
 fn a_job_that_came_during_a_pause_is_not_sent_late(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let mut first = Postrider::ready_worker(build, &redis, &FAST, &[]);
-    wait_for_blocked_read(&redis);
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let mut first = world.worker(&FAST);
+    wait_for_blocked_read(&world.redis);
     first.signal(Signal::SIGSTOP);
     queue.enqueue(&[("url", sink.url("/ok"))]);
     eventually_or("the job is delivered to it", DEADLINE, || match queue.pending() {
         0 => Err("not yet"),
         _ => Ok(()),
     });
-    let mut second = Postrider::ready_worker(build, &redis, &FAST, &[]);
+    let mut second = world.worker(&FAST);
     queue.wait_until_drained(DEADLINE);
     assert_eq!(second.stop().code(), Some(0));
     first.signal(Signal::SIGCONT);
@@ -182,11 +185,12 @@ fn a_job_that_came_during_a_pause_is_not_sent_late(build: Build) {
 
 /// Redis has delivered a job, and the worker has never seen it. There is no other worker to take it over.
 fn the_reply_to_a_read_is_lost(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let (queue, proxy) = (Queue::new(&redis, "default"), Proxy::start(redis.port));
-    let mut worker = behind(&proxy, build, &redis, &FAST);
+    let world = World::new(build);
+    let (redis, sink) = (&world.redis, &world.sink);
+    let (queue, proxy) = (world.queue(), Proxy::start(redis.port));
+    let mut worker = behind(&proxy, build, redis, &FAST);
     // If it were cut earlier, the worker would not reach its first read.
-    wait_for_blocked_read(&redis);
+    wait_for_blocked_read(redis);
     proxy.set(Mode::CutRepliesAfter(0));
     queue.enqueue(&[("url", sink.url("/ok"))]);
     eventually_or("the job is delivered", DEADLINE, || match queue.pending() {
@@ -201,15 +205,16 @@ fn the_reply_to_a_read_is_lost(build: Build) {
 
 /// The same for jobs that the worker has taken over.
 fn the_reply_to_a_takeover_is_lost(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let (queue, proxy) = (Queue::new(&redis, "default"), Proxy::start(redis.port));
-    let mut first = Postrider::ready_worker(build, &redis, &FAST, &[]);
+    let world = World::new(build);
+    let (redis, sink) = (&world.redis, &world.sink);
+    let (queue, proxy) = (world.queue(), Proxy::start(redis.port));
+    let mut first = world.worker(&FAST);
     queue.enqueue(&[("url", sink.url("/slow/1000"))]);
     sink.wait_for(1, DEADLINE);
     first.kill();
     // Before it starts: it takes over as soon as it has been connected for a lease.
-    proxy.set(Mode::LoseReplyTo(sha1(&redis, Script::Reclaim)));
-    let mut second = behind(&proxy, build, &redis, &FAST);
+    proxy.set(Mode::LoseReplyTo(sha1(redis, Script::Reclaim)));
+    let mut second = behind(&proxy, build, redis, &FAST);
     eventually_or("the job is taken over", DEADLINE, || {
         let rows = redis.command(&["XPENDING", &queue.key("jobs"), "postrider", "-", "+", "1"]);
         match rows.array() {

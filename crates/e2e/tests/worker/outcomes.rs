@@ -6,9 +6,9 @@ use e2e::hostile::{Hostile, Play};
 use e2e::process::{Build, Output, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
-use e2e::sink::Sink;
 use e2e::text_file::TextFile;
 use e2e::wait::DEADLINE;
+use e2e::world::World;
 
 e2e::in_both_builds!(
     a_policy_says_which_statuses_pass,
@@ -19,13 +19,13 @@ e2e::in_both_builds!(
 );
 
 fn a_policy_says_which_statuses_pass(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
     let config = TextFile::new(
         "[retry.default]\nwaits = [\"1ms\"]\n\
          [retry.own]\nwaits = [\"1ms\"]\nretry_statuses = [\"409\", \"3xx\"]\nfinal_statuses = [\"500-501\"]\n",
     );
-    let _worker = Postrider::ready_worker(build, &redis, &["--config", config.path()], &[]);
+    let _worker = world.worker(&["--config", config.path()]);
     // Status, attempts by the usual rules, attempts by the policy `own`.
     let cases = [(409, 1, 2), (302, 1, 2), (404, 1, 1), (410, 1, 1), (500, 2, 1), (501, 2, 1), (502, 2, 2)];
     for (status, _, _) in cases {
@@ -41,10 +41,10 @@ fn a_policy_says_which_statuses_pass(build: Build) {
 }
 
 fn a_destination_is_left_alone_for_as_long_as_it_asks(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
     let config = TextFile::new("[retry.default]\nwaits = [\"1ms\"]\nretry_after_cap = \"8s\"\n");
-    let _worker = Postrider::ready_worker(build, &redis, &["--config", config.path()], &[]);
+    let _worker = world.worker(&["--config", config.path()]);
     // The wait that the destination asks for, and the wait that the worker keeps, in milliseconds.
     let cases = [
         ("429\nretry-after: 2", 2000),
@@ -84,13 +84,14 @@ fn show(build: Build, redis: &RedisServer, job_id: &str, more: &[&str]) -> Outpu
 }
 
 fn a_result_is_kept_for_who_waits(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(build);
+    let (redis, sink) = (&world.redis, &world.sink);
     let config = TextFile::new("[results]\nheaders = [\"x-told\", \"content-type\"]\nmax_body = 100\n");
-    let _worker = Postrider::ready_worker(build, &redis, &["--config", config.path()], &[]);
+    let _worker = world.worker(&["--config", config.path()]);
     let url = sink.url("/reply");
     let answer =
         "201\ncontent-type: text/plain\nset-cookie: hunter2\nx-told: a\nx-told: b\n\nhello \u{1b}[2J";
-    let sent = send(build, &redis, &[&url, "-d", answer]);
+    let sent = send(build, redis, &[&url, "-d", answer]);
     assert_eq!(sent.code(), 0, "{sent:?}");
     assert!(sent.stdout.contains("done with 201 after 1 attempt"), "{}", sent.stdout);
     assert!(
@@ -100,7 +101,7 @@ fn a_result_is_kept_for_who_waits(build: Build) {
     );
     assert!(!sent.stdout.contains("hunter2") && !sent.stdout.contains('\u{1b}'), "{}", sent.stdout);
 
-    let sent = send(build, &redis, &[&url, "--json", "-d", &format!("200\n\n{}", "é".repeat(60))]).json();
+    let sent = send(build, redis, &[&url, "--json", "-d", &format!("200\n\n{}", "é".repeat(60))]).json();
     let job_id = sent["job_id"].as_str().expect("a job id").to_owned();
     let result = &sent["result"];
     assert_eq!(
@@ -108,23 +109,23 @@ fn a_result_is_kept_for_who_waits(build: Build) {
         (Some(true), Some(&*"é".repeat(50)))
     );
     assert!(result["duration_ms"].is_u64(), "{result}");
-    let shown = show(build, &redis, &job_id, &[]);
+    let shown = show(build, redis, &job_id, &[]);
     assert_eq!(shown.code(), 0, "{shown:?}");
     assert!(shown.stdout.contains("done with 200") && shown.stdout.contains("(cut)"), "{}", shown.stdout);
-    let shown = show(build, &redis, &job_id, &["--json"]).json();
+    let shown = show(build, redis, &job_id, &["--json"]).json();
     assert_eq!(shown["results"][0], *result);
 
-    let dead = send(build, &redis, &[&url, "-d", "404\n\ngone"]);
+    let dead = send(build, redis, &[&url, "-d", "404\n\ngone"]);
     assert_eq!(dead.code(), 1, "{dead:?}");
     assert!(dead.stdout.contains("dead with 404") && dead.stdout.contains("gone"), "{}", dead.stdout);
-    assert_eq!(show(build, &redis, "1-1", &[]).code(), 1);
+    assert_eq!(show(build, redis, "1-1", &[]).code(), 1);
 }
 
 #[test]
 fn bytes_that_are_no_text_are_kept_in_base64() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let _worker = Postrider::ready_worker(Build::Otel, &redis, &[], &[]);
+    let world = World::new(Build::Otel);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let _worker = world.worker(&[]);
     let url = sink.url("/reply");
     let body = b"200\n\n\xff\x00".to_vec();
     let job_id = queue.enqueue(&[("url", url.as_bytes()), ("body", &body), ("result_ttl_ms", b"60000")]);
@@ -153,16 +154,16 @@ fn half_an_answer_is_not_taken_for_all_of_it(build: Build) {
 
 fn no_result_is_kept_for_longer_than_seven_days(build: Build) {
     const WEEK: i64 = 7 * 24 * 3600 * 1000;
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let _worker = world.worker(&[]);
     for ttl in [WEEK + 1, u32::MAX.into()] {
         let job_id = queue.enqueue(&[("url", sink.url("/ok")), ("result_ttl_ms", ttl.to_string())]);
         queue.wait_until_drained(DEADLINE);
         let dead = queue.dead();
         let error = dead.last().and_then(|letter| letter.field("_error"));
         assert_eq!(error.as_deref(), Some("field `result_ttl_ms` is more than seven days"));
-        let left = redis.command(&["PTTL", &queue.key(&format!("result:{job_id}"))]).integer();
+        let left = world.redis.command(&["PTTL", &queue.key(&format!("result:{job_id}"))]).integer();
         assert!((1..=WEEK).contains(&left), "{ttl}: {left}");
     }
 }

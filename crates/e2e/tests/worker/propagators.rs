@@ -3,11 +3,10 @@
 
 use e2e::otlp::TO_NOBODY;
 use e2e::process::{Build, Postrider};
-use e2e::queue::Queue;
-use e2e::redis::RedisServer;
-use e2e::sink::{Sink, SinkRequest};
+use e2e::sink::SinkRequest;
 use e2e::text_file::TextFile;
 use e2e::wait::DEADLINE;
+use e2e::world::World;
 
 e2e::in_both_builds!(
     only_the_context_that_is_named_goes_on,
@@ -21,13 +20,14 @@ const RECORDING: [&[(&str, &str)]; 2] = [&[], &TO_NOBODY];
 
 /// A job with a whole context, as a destination that may receive baggage got it.
 fn delivered(build: Build, variables: &[(&str, &str)]) -> SinkRequest {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(build);
+    let sink = &world.sink;
     let config = TextFile::new("[propagation]\nbaggage_to = [\"127.0.0.1\"]\n");
-    let _worker = Postrider::ready_worker(build, &redis, &["--config", config.path()], variables);
+    let _worker = world.worker_with(&["--config", config.path()], variables);
     let url = sink.url("/ok");
     let fields =
         [("url", url.as_str()), ("traceparent", TRACEPARENT), ("tracestate", "a=1"), ("baggage", BAGGAGE)];
-    Queue::new(&redis, "default").enqueue(&fields);
+    world.queue().enqueue(&fields);
     sink.wait_for(1, DEADLINE).remove(0)
 }
 
@@ -56,10 +56,11 @@ fn baggage_survives_a_retry_a_dead_lettering_and_a_replay(build: Build) {
 }
 
 fn baggage_survives(build: Build, recording: &[(&str, &str)]) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(build);
+    let sink = &world.sink;
     let variables = [&[("POSTRIDER_BAGGAGE_TO", "127.0.0.1"), ("POSTRIDER_RETRY_BASE", "50ms")], recording];
-    let _worker = Postrider::ready_worker(build, &redis, &["--max-attempts", "2"], &variables.concat());
-    let queue = Queue::new(&redis, "default");
+    let _worker = world.worker_with(&["--max-attempts", "2"], &variables.concat());
+    let queue = world.queue();
     queue.enqueue(&[
         ("url", sink.url("/status/503")),
         ("delay_ms", "20".into()),
@@ -68,7 +69,7 @@ fn baggage_survives(build: Build, recording: &[(&str, &str)]) {
     e2e::wait::eventually_or("a dead letter", DEADLINE, || {
         if queue.dead().len() == 1 { Ok(()) } else { Err("none") }
     });
-    let replay = ["dead", "replay", "--all", "--yes", "--redis-url", &redis.url()];
+    let replay = ["dead", "replay", "--all", "--yes", "--redis-url", &world.redis.url()];
     assert_eq!(Postrider::run(build, &replay, &[], DEADLINE).code(), 0);
     for request in sink.wait_for(3, DEADLINE) {
         assert_eq!(request.header("baggage"), Some(BAGGAGE));

@@ -6,6 +6,7 @@ use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::text_file::TextFile;
 use e2e::wait::{DEADLINE, eventually};
+use e2e::world::World;
 
 const BUILD: Build = Build::Otel;
 
@@ -29,63 +30,67 @@ fn of_first(sink: &Sink, first: usize, path: &str) -> usize {
 
 #[test]
 fn queues_are_read_in_proportion_to_their_weights() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    flood(&redis, "default", &sink.url("/slow/5?default"), 200);
-    flood(&redis, "bulk", &sink.url("/slow/5?bulk"), 200);
+    let world = World::new(BUILD);
+    let (redis, sink) = (&world.redis, &world.sink);
+    flood(redis, "default", &sink.url("/slow/5?default"), 200);
+    flood(redis, "bulk", &sink.url("/slow/5?bulk"), 200);
     let arguments = ["--queue", "default:4", "--queue", "bulk:1", "--concurrency", "5"];
-    let _worker = Postrider::ready_worker(BUILD, &redis, &arguments, &[]);
-    let default = of_first(&sink, 100, "/slow/5?default");
+    let _worker = world.worker(&arguments);
+    let default = of_first(sink, 100, "/slow/5?default");
     assert!((70..=90).contains(&default), "{default} of 100 where 80 were due");
     sink.wait_for(400, DEADLINE);
-    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
-    Queue::new(&redis, "bulk").wait_until_drained(DEADLINE);
+    world.queue().wait_until_drained(DEADLINE);
+    Queue::new(redis, "bulk").wait_until_drained(DEADLINE);
 }
 
 #[test]
 fn in_strict_order_the_first_queue_is_emptied_first() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    flood(&redis, "bulk", &sink.url("/ok?bulk"), 50);
-    flood(&redis, "urgent", &sink.url("/ok?urgent"), 50);
+    let world = World::new(BUILD);
+    let (redis, sink) = (&world.redis, &world.sink);
+    flood(redis, "bulk", &sink.url("/ok?bulk"), 50);
+    flood(redis, "urgent", &sink.url("/ok?urgent"), 50);
     let arguments = ["--queue", "urgent,bulk", "--strict-order", "--concurrency", "2"];
-    let _worker = Postrider::ready_worker(BUILD, &redis, &arguments, &[]);
-    let urgent = of_first(&sink, 50, "/ok?urgent");
+    let _worker = world.worker(&arguments);
+    let urgent = of_first(sink, 50, "/ok?urgent");
     assert!(urgent >= 48, "{urgent} of the first 50, and two may be in flight side by side");
     sink.wait_for(100, DEADLINE);
 }
 
 #[test]
 fn a_queue_is_given_more_shards_and_fewer_while_jobs_run() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
-    flood(&redis, "default", &sink.url("/ok?0"), 3);
+    let world = World::new(BUILD);
+    let (redis, sink) = (&world.redis, &world.sink);
+    let _worker = world.worker(&[]);
+    flood(redis, "default", &sink.url("/ok?0"), 3);
     sink.wait_for_path("/ok?0", 3, DEADLINE);
     let meta = "postrider:{default}:meta";
     redis.command(&["HSET", meta, "shards", "3", "shards_before", "3"]);
-    flood(&redis, "default/2", &sink.url("/ok?2"), 3);
+    flood(redis, "default/2", &sink.url("/ok?2"), 3);
     sink.wait_for_path("/ok?2", 3, DEADLINE);
     // Fewer: the jobs of a higher shard are delivered, and then the shard is removed.
-    flood(&redis, "default/1", &sink.url("/flaky/2/higher"), 1);
+    flood(redis, "default/1", &sink.url("/flaky/2/higher"), 1);
     redis.command(&["HSET", meta, "shards", "1", "shards_before", "3"]);
     sink.wait_for_path("/flaky/2/higher", 3, DEADLINE);
     eventually("shards that are given up", DEADLINE, || {
         (redis.command(&["HGET", meta, "shards_before"]).text() == "1").then_some(())
     });
-    Queue::new(&redis, "default/1").wait_until_drained(DEADLINE);
+    Queue::new(redis, "default/1").wait_until_drained(DEADLINE);
 }
 
 #[test]
 fn the_number_of_shards_is_set_by_a_command() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(BUILD);
+    let (redis, sink) = (&world.redis, &world.sink);
     let url = redis.url();
     let shards = |arguments: &[&str]| {
         let arguments = [&["queues", "shards"], arguments, &["--redis-url", &url]].concat();
         Postrider::run(BUILD, &arguments, &[("POSTRIDER_QUEUE", "other")], DEADLINE)
     };
-    let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    let _worker = world.worker(&[]);
     assert_eq!(shards(&["default", "4"]).stdout, "default: 4 shards\n");
-    flood(&redis, "default/3", &sink.url("/ok?3"), 3);
+    flood(redis, "default/3", &sink.url("/ok?3"), 3);
     sink.wait_for_path("/ok?3", 3, DEADLINE);
-    flood(&redis, "default/2", &sink.url("/flaky/2/higher"), 1);
+    flood(redis, "default/2", &sink.url("/flaky/2/higher"), 1);
     assert_eq!(shards(&["default", "2"]).stdout, "default: 2 shards, 2 more are read until they are empty\n");
     sink.wait_for_path("/flaky/2/higher", 3, DEADLINE);
     eventually("shards that are given up", DEADLINE, || {
@@ -107,34 +112,36 @@ fn the_number_of_shards_is_set_by_a_command() {
 
 #[test]
 fn a_worker_that_starts_reads_all_shards() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(BUILD);
+    let (redis, sink) = (&world.redis, &world.sink);
     redis.command(&["HSET", "postrider:{default}:meta", "shards", "2", "shards_before", "4"]);
     for shard in ["default", "default/1", "default/2", "default/3"] {
-        flood(&redis, shard, &sink.url("/ok"), 5);
+        flood(redis, shard, &sink.url("/ok"), 5);
     }
-    let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    let mut worker = world.worker(&[]);
     sink.wait_for(20, DEADLINE);
     for shard in ["default", "default/1", "default/2", "default/3"] {
-        Queue::new(&redis, shard).wait_until_drained(DEADLINE);
+        Queue::new(redis, shard).wait_until_drained(DEADLINE);
     }
     assert!(worker.stop().success());
 }
 
 #[test]
 fn an_idempotency_key_enqueues_once_and_answers_with_the_first_job_id() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    let world = World::new(BUILD);
+    let (redis, sink) = (&world.redis, &world.sink);
+    let _worker = world.worker(&[]);
     let url = sink.url("/ok");
-    let job_ids: Vec<String> = (0..3).map(|_| send(&redis, &[&url, "--key", "order-7"]).stdout).collect();
+    let job_ids: Vec<String> = (0..3).map(|_| send(redis, &[&url, "--key", "order-7"]).stdout).collect();
     assert_eq!(job_ids[0], job_ids[1]);
     assert_eq!(job_ids[0], job_ids[2]);
-    assert_ne!(send(&redis, &[&url, "--key", "order-8"]).stdout, job_ids[0]);
+    assert_ne!(send(redis, &[&url, "--key", "order-8"]).stdout, job_ids[0]);
     sink.wait_for(2, DEADLINE);
-    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
+    world.queue().wait_until_drained(DEADLINE);
     assert_eq!(sink.requests().len(), 2);
-    let expired = send(&redis, &[&url, "--key", "brief", "--key-ttl", "1ms"]).stdout;
+    let expired = send(redis, &[&url, "--key", "brief", "--key-ttl", "1ms"]).stdout;
     let again = eventually("a key that is forgotten", DEADLINE, || {
-        let again = send(&redis, &[&url, "--key", "brief", "--key-ttl", "1ms"]).stdout;
+        let again = send(redis, &[&url, "--key", "brief", "--key-ttl", "1ms"]).stdout;
         (again != expired).then_some(again)
     });
     assert_ne!(again, expired);
@@ -142,34 +149,36 @@ fn an_idempotency_key_enqueues_once_and_answers_with_the_first_job_id() {
 
 #[test]
 fn a_full_queue_refuses_with_a_sentence() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(BUILD);
+    let (redis, sink) = (&world.redis, &world.sink);
     let url = &sink.url("/ok");
     for _ in 0..2 {
-        assert_eq!(send(&redis, &[url, "--cap", "2"]).code(), 0);
+        assert_eq!(send(redis, &[url, "--cap", "2"]).code(), 0);
     }
-    let refused = send(&redis, &[url, "--cap", "2"]);
+    let refused = send(redis, &[url, "--cap", "2"]);
     assert_eq!(refused.code(), 4, "{refused:?}");
     assert!(refused.stderr.contains("the queue is full: it holds 2 jobs"), "{refused:?}");
-    assert_eq!(Queue::new(&redis, "default").depth(), 2);
-    let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    assert_eq!(world.queue().depth(), 2);
+    let _worker = world.worker(&[]);
     sink.wait_for(2, DEADLINE);
     // A full queue refuses jobs, and accepts them as soon as there is room.
     for _ in 0..5 {
-        eventually("room", DEADLINE, || (send(&redis, &[url, "--cap", "1"]).code() == 0).then_some(()));
+        eventually("room", DEADLINE, || (send(redis, &[url, "--cap", "1"]).code() == 0).then_some(()));
     }
     sink.wait_for(7, DEADLINE);
-    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
+    world.queue().wait_until_drained(DEADLINE);
     assert_eq!(sink.requests().len(), 7);
 }
 
 #[test]
 fn a_job_follows_the_retry_policy_that_it_names() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(BUILD);
+    let sink = &world.sink;
     let config = TextFile::new(
         "[retry.gentle]\nwaits = [\"10ms\", \"20ms\"]\n[retry.brief]\nbase = \"1h\"\nmax_age = \"1ms\"\n",
     );
-    let _worker = Postrider::ready_worker(BUILD, &redis, &["--config", config.path()], &[]);
-    let queue = Queue::new(&redis, "default");
+    let _worker = world.worker(&["--config", config.path()]);
+    let queue = world.queue();
     queue.enqueue(&[("url", sink.url("/status/503").as_str()), ("retry", "gentle")]);
     queue.enqueue(&[("url", sink.url("/status/502").as_str()), ("retry", "brief")]);
     queue.enqueue(&[("url", sink.url("/ok").as_str()), ("retry", "rough")]);
@@ -223,17 +232,18 @@ fn taken_up(redis: &RedisServer, url: &str, times: u64) {
 
 #[test]
 fn poison_is_dead_lettered_and_the_innocent_beside_it_are_not() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(BUILD);
+    let (redis, sink) = (&world.redis, &world.sink);
     redis.command(&["XGROUP", "CREATE", "postrider:{default}:jobs", "postrider", "0", "MKSTREAM"]);
-    taken_up(&redis, &sink.url("/ok?poison"), 5);
+    taken_up(redis, &sink.url("/ok?poison"), 5);
     for suspect in 0..5 {
-        taken_up(&redis, &sink.url(&format!("/ok?suspect{suspect}")), 3);
+        taken_up(redis, &sink.url(&format!("/ok?suspect{suspect}")), 3);
     }
-    taken_up(&redis, &sink.url("/ok?innocent"), 1);
-    let _worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "500ms"], &[]);
-    let queue = Queue::new(&redis, "default");
+    taken_up(redis, &sink.url("/ok?innocent"), 1);
+    let _worker = world.worker(&["--lease", "500ms"]);
+    let queue = world.queue();
     sink.wait_for(6, DEADLINE);
-    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
+    world.queue().wait_until_drained(DEADLINE);
     let dead = queue.dead();
     assert_eq!(dead.iter().map(e2e::queue::DeadLetter::reason).collect::<Vec<_>>(), ["poison"]);
     assert!(sink.requests_to("/ok?poison").is_empty());
@@ -241,13 +251,14 @@ fn poison_is_dead_lettered_and_the_innocent_beside_it_are_not() {
 
 #[test]
 fn a_worker_that_is_long_dead_is_forgotten_once_it_holds_nothing() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(BUILD);
+    let (redis, sink) = (&world.redis, &world.sink);
     let jobs = "postrider:{default}:jobs";
     redis.command(&["XGROUP", "CREATE", jobs, "postrider", "0", "MKSTREAM"]);
-    taken_up(&redis, &sink.url("/ok"), 1);
+    taken_up(redis, &sink.url("/ok"), 1);
     let record = r#"{"seen":1,"lease_ms":500,"version":"0"}"#;
     redis.command(&["HSET", "postrider:{default}:workers", "ghost", record]);
-    let _worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "500ms"], &[]);
+    let _worker = world.worker(&["--lease", "500ms"]);
     sink.wait_for(1, DEADLINE);
     eventually("one worker", DEADLINE, || {
         let consumers = redis.command(&["XINFO", "CONSUMERS", jobs, "postrider"]).array().len();
@@ -259,21 +270,22 @@ fn a_worker_that_is_long_dead_is_forgotten_once_it_holds_nothing() {
 #[test]
 fn a_worker_that_was_paused_past_its_lease_cannot_settle_what_another_took_over() {
     use nix::sys::signal::Signal;
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(BUILD);
+    let sink = &world.sink;
     let lease = ["--lease", "1s", "--retry-base", "10ms"];
-    let mut paused = Postrider::ready_worker(BUILD, &redis, &lease, &[]);
-    Queue::new(&redis, "default").enqueue(&[("url", sink.url("/slow/1500").as_str())]);
+    let mut paused = world.worker(&lease);
+    world.queue().enqueue(&[("url", sink.url("/slow/1500").as_str())]);
     sink.wait_for(1, DEADLINE);
     paused.signal(Signal::SIGSTOP);
-    let other = Postrider::ready_worker(BUILD, &redis, &lease, &[]);
+    let other = world.worker(&lease);
     sink.wait_for(2, DEADLINE);
     paused.signal(Signal::SIGCONT);
     let lost = eventually("a log line about it", DEADLINE, || {
         paused.log().into_iter().find(|line| line.contains("lease was lost") || line.contains("lease lost"))
     });
     assert!(lost.contains("WARN"), "{lost}");
-    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
-    assert!(Queue::new(&redis, "default").dead().is_empty());
+    world.queue().wait_until_drained(DEADLINE);
+    assert!(world.queue().dead().is_empty());
     assert_eq!(sink.requests().len(), 2);
     assert!(!other.log().iter().any(|line| line.contains("lease")), "{:?}", other.log());
 }

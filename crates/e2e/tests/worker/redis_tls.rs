@@ -14,18 +14,18 @@ e2e::in_both_builds!(
 );
 
 /// Redis with TLS in front, and its certificate.
-struct Stage {
+struct TlsRedis {
     redis: RedisServer,
     front: TlsFront,
     ca: TextFile,
 }
 
-impl Stage {
-    fn new(flaw: Flaw) -> Stage {
+impl TlsRedis {
+    fn new(flaw: Flaw) -> TlsRedis {
         let redis = RedisServer::start();
         let certificate = Certificate::new(flaw, &[]);
         let front = TlsFront::start(redis.port, &certificate);
-        Stage { redis, front, ca: TextFile::new(&certificate.pem) }
+        TlsRedis { redis, front, ca: TextFile::new(&certificate.pem) }
     }
 
     fn url(&self) -> String {
@@ -34,15 +34,15 @@ impl Stage {
 }
 
 fn jobs_go_over_tls_and_survive_a_restart_of_redis(build: Build) {
-    let (mut stage, sink) = (Stage::new(Flaw::None), Sink::start());
-    let url = stage.url().replace("default:hunter2@", "");
-    let environment = [("POSTRIDER_REDIS_URL", url.as_str()), ("SSL_CERT_FILE", stage.ca.path())];
-    let mut worker = Postrider::ready_worker(build, &stage.redis, &["--retry-base", "20ms"], &environment);
+    let (mut tls, sink) = (TlsRedis::new(Flaw::None), Sink::start());
+    let url = tls.url().replace("default:hunter2@", "");
+    let environment = [("POSTRIDER_REDIS_URL", url.as_str()), ("SSL_CERT_FILE", tls.ca.path())];
+    let mut worker = Postrider::ready_worker(build, &tls.redis, &["--retry-base", "20ms"], &environment);
     let arguments = ["send", "--redis-url", &url, &sink.url("/flaky/1/x"), "--wait"];
     let sent = Postrider::run(build, &arguments, &environment[1..], DEADLINE);
     assert_eq!(sent.code(), 0, "{sent:?}");
-    stage.redis.restart();
-    let queue = Queue::new(&stage.redis, "default");
+    tls.redis.restart();
+    let queue = Queue::new(&tls.redis, "default");
     queue.enqueue(&[("url", sink.url("/ok"))]);
     sink.wait_for_path("/ok", 1, DEADLINE);
     queue.wait_until_drained(DEADLINE);
@@ -56,17 +56,17 @@ fn a_server_that_cannot_be_trusted_is_refused(build: Build) {
         (Flaw::WrongHost, true, "NotValidForName"),
         (Flaw::Expired, true, "Expired"),
     ] {
-        let stage = Stage::new(flaw);
-        let url = stage.url();
+        let tls = TlsRedis::new(flaw);
+        let url = tls.url();
         // With other authorities alone.
         let other = TextFile::new(&Certificate::new(Flaw::None, &[]).pem);
-        let trusted = if is_known { &stage.ca } else { &other };
+        let trusted = if is_known { &tls.ca } else { &other };
         let environment = [("SSL_CERT_FILE", trusted.path())];
         let refused = Postrider::run(build, &["worker", "--redis-url", &url], &environment, DEADLINE);
         assert_eq!(refused.code(), 4, "{flaw:?}: {refused:?}");
         let said = &refused.stderr;
         assert!(said.contains(reason), "{flaw:?}: {said}");
-        assert!(said.contains(&format!("localhost:{}", stage.front.port)), "{flaw:?}: {said}");
+        assert!(said.contains(&format!("localhost:{}", tls.front.port)), "{flaw:?}: {said}");
         assert!(said.contains("SSL_CERT_FILE"), "{flaw:?}: {said}");
         assert!(!said.contains("hunter2"), "{flaw:?}: {said}");
     }

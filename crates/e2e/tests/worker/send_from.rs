@@ -7,9 +7,9 @@ use e2e::process::{Build, Output, Postrider, Signal};
 use e2e::proxy::{Mode, Proxy};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
-use e2e::sink::Sink;
 use e2e::text_file::TextFile;
 use e2e::wait::{DEADLINE, eventually, eventually_or};
+use e2e::world::World;
 use serde_json::{Value, json};
 
 e2e::in_both_builds!(
@@ -63,14 +63,15 @@ fn ready(redis: &RedisServer) -> Vec<u64> {
 }
 
 fn each_job_of_a_file_arrives_once(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(build);
+    let sink = &world.sink;
     let job = |number: u32| {
         let (url, body) = (sink.url(&format!("/ok?{number}")), format!("{{ \"number\" : {number}.50 }}"));
         format!(r#"{{"url":"{url}","method":"PUT","headers":{{"x-number":"{number}"}},"body":{body},"v":1}}"#)
     };
-    let output = send(build, &redis.url(), &file((1..=2000).map(job)), &[]);
+    let output = send(build, &world.redis.url(), &file((1..=2000).map(job)), &[]);
     assert_eq!((output.code(), output.stdout.as_str()), (0, "2000 jobs enqueued in default\n"), "{output:?}");
-    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let _worker = world.worker(&[]);
     let requests = sink.wait_for(2000, DEADLINE);
     for request in &requests {
         let number = request.header("x-number").expect("the job has the header");
@@ -79,7 +80,7 @@ fn each_job_of_a_file_arrives_once(build: Build) {
         assert_eq!(request.body, body);
     }
     let paths: HashSet<&str> = requests.iter().map(|request| request.path.as_str()).collect();
-    eventually_or("an empty queue", DEADLINE, || Queue::new(&redis, "default").drained());
+    eventually_or("an empty queue", DEADLINE, || world.queue().drained());
     assert_eq!((paths.len(), sink.requests().len()), (2000, 2000));
 }
 

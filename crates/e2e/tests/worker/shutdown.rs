@@ -1,10 +1,9 @@
 //! Tests of how a worker ends: nothing is lost, and what can be finished is, in both builds.
 
 use e2e::process::{Build, Postrider, Signal};
-use e2e::queue::Queue;
 use e2e::redis::RedisServer;
-use e2e::sink::Sink;
 use e2e::wait::DEADLINE;
+use e2e::world::World;
 
 e2e::in_both_builds!(
     an_idle_worker_ends_at_once,
@@ -23,9 +22,9 @@ fn an_idle_worker_ends_at_once(build: Build) {
 }
 
 fn a_request_that_runs_is_finished_and_settled(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let mut worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let mut worker = world.worker(&[]);
     queue.enqueue(&[("url", sink.url("/slow/1000"))]);
     sink.wait_for(1, DEADLINE);
     assert_eq!(worker.stop().code(), Some(0));
@@ -34,14 +33,14 @@ fn a_request_that_runs_is_finished_and_settled(build: Build) {
 }
 
 fn a_killed_worker_loses_nothing(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let mut first = Postrider::ready_worker(build, &redis, &["--lease", "1s"], &[]);
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let mut first = world.worker(&["--lease", "1s"]);
     queue.enqueue(&[("url", sink.url("/slow/2000")), ("body", "hello".to_owned())]);
     sink.wait_for(1, DEADLINE);
     first.kill();
     assert_eq!(queue.depth(), 1);
-    let _second = Postrider::ready_worker(build, &redis, &["--lease", "1s"], &[]);
+    let _second = world.worker(&["--lease", "1s"]);
     let requests = sink.wait_for(2, DEADLINE);
     assert!(requests.iter().all(|request| request.body == "hello"));
     queue.wait_until_drained(DEADLINE);
@@ -49,10 +48,10 @@ fn a_killed_worker_loses_nothing(build: Build) {
 }
 
 fn a_request_that_hangs_is_cut_and_handed_back(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
     let arguments = ["--shutdown-timeout", "500ms"];
-    let mut first = Postrider::ready_worker(build, &redis, &arguments, &[]);
+    let mut first = world.worker(&arguments);
     queue.enqueue(&[("url", sink.url("/hang")), ("max_attempts", "1".to_owned())]);
     sink.wait_for(1, DEADLINE);
     first.signal(Signal::SIGTERM);
@@ -63,7 +62,7 @@ fn a_request_that_hangs_is_cut_and_handed_back(build: Build) {
         "no lease is left and nothing is dead-lettered"
     );
     // The job still has its one attempt, and the new worker need not wait for a lease to end.
-    let _second = Postrider::ready_worker(build, &redis, &arguments, &[]);
+    let _second = world.worker(&arguments);
     sink.wait_for(2, DEADLINE);
     assert_eq!(queue.dead().len(), 0);
 }

@@ -8,6 +8,7 @@ use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::wait::{DEADLINE, eventually, eventually_or};
+use e2e::world::World;
 
 const BUILD: Build = Build::Otel;
 const JOBS: &str = "postrider:{default}:jobs";
@@ -36,15 +37,15 @@ fn a_stall_of_redis_takes_no_job_from_a_worker_that_lives() {
 /// A job whose one attempt was cut by the death or the end of a worker still has this attempt.
 #[test]
 fn a_takeover_and_a_handing_back_cost_no_attempt() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(BUILD);
+    let (queue, sink) = (world.queue(), &world.sink);
     let arguments = ["--lease", "1s", "--shutdown-timeout", "100ms"];
     for (round, signal) in [Signal::SIGKILL, Signal::SIGTERM].into_iter().enumerate() {
-        let mut first = Postrider::ready_worker(BUILD, &redis, &arguments, &[]);
+        let mut first = world.worker(&arguments);
         queue.enqueue(&[("url", sink.url("/slow/1000")), ("max_attempts", "1".to_owned())]);
         sink.wait_for(2 * round + 1, DEADLINE);
         first.signal(signal);
-        let mut second = Postrider::ready_worker(BUILD, &redis, &["--lease", "1s"], &[]);
+        let mut second = world.worker(&["--lease", "1s"]);
         queue.wait_until_drained(DEADLINE);
         assert_eq!((sink.requests().len(), queue.dead().len()), (2 * round + 2, 0), "{signal}");
         assert!(second.stop().success());
@@ -56,7 +57,8 @@ fn a_takeover_and_a_handing_back_cost_no_attempt() {
 fn thousands_of_dead_workers_are_forgotten_and_what_they_held_is_done() {
     const GHOSTS: usize = 3000;
     const HOLD_A_JOB: usize = 300;
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(BUILD);
+    let (redis, sink) = (&world.redis, &world.sink);
     let script = "redis.call('XGROUP', 'CREATE', KEYS[1], 'postrider', '0', 'MKSTREAM') \
                   for i = 1, tonumber(ARGV[1]) do \
                     redis.call('HSET', KEYS[2], 'ghost' .. i, '{\"lease_ms\":500,\"seen\":1}') \
@@ -68,9 +70,9 @@ fn thousands_of_dead_workers_are_forgotten_and_what_they_held_is_done() {
                   end";
     let (ghosts, hold) = (GHOSTS.to_string(), HOLD_A_JOB.to_string());
     redis.command(&["EVAL", script, "2", JOBS, WORKERS, &ghosts, &hold, &sink.url("/ok")]);
-    let queue = Queue::new(&redis, "default");
+    let queue = world.queue();
     assert_eq!(queue.pending(), HOLD_A_JOB as i64);
-    let mut worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "1s"], &[]);
+    let mut worker = world.worker(&["--lease", "1s"]);
     sink.wait_for(HOLD_A_JOB, DEADLINE);
     queue.wait_until_drained(DEADLINE);
     assert_eq!(sink.requests().len(), HOLD_A_JOB, "each once");
@@ -93,7 +95,8 @@ fn resident(pid: u32) -> usize {
 /// 100,000 jobs that are ready, and the same number in flight with a dead worker.
 #[test]
 fn a_backlog_is_worked_off_from_the_first_moment_and_not_taken_in() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(BUILD);
+    let (redis, sink) = (&world.redis, &world.sink);
     let add = "for i = 1, 5000 do redis.call('XADD', KEYS[1], '*', 'url', ARGV[1]) end \
                if ARGV[2] == 'held' then redis.call('XREADGROUP', 'GROUP', 'postrider', 'ghost', 'COUNT', 5000, \
                'STREAMS', KEYS[1], '>') end";
@@ -103,19 +106,15 @@ fn a_backlog_is_worked_off_from_the_first_moment_and_not_taken_in() {
     };
     fill(JOBS, "/ok?ready", "ready");
     fill("postrider:{other}:jobs", "/ok?held", "held");
-    let queues = [Queue::new(&redis, "default"), Queue::new(&redis, "other")];
+    let queues = [world.queue(), Queue::new(redis, "other")];
     assert_eq!((queues[0].depth(), queues[1].pending()), (100_000, 100_000));
     let arguments = ["--lease", "1s", "--queue", "default,other,quiet"];
-    let mut worker = Postrider::ready_worker(
-        BUILD,
-        &redis,
-        &arguments,
-        &[("POSTRIDER_LOG", "error,postrider_worker::engine=info")],
-    );
+    let mut worker =
+        world.worker_with(&arguments, &[("POSTRIDER_LOG", "error,postrider_worker::engine=info")]);
     sink.wait_for_path("/ok?ready", 1000, DEADLINE);
     sink.wait_for_path("/ok?held", 1000, DEADLINE);
     // It does not wait behind them.
-    Queue::new(&redis, "quiet").enqueue(&[("url", sink.url("/ok?quiet"))]);
+    Queue::new(redis, "quiet").enqueue(&[("url", sink.url("/ok?quiet"))]);
     sink.wait_for_path("/ok?quiet", 1, DEADLINE);
     assert!(queues[0].depth() + queues[1].depth() > 10_000, "else there was no backlog before it");
     assert!(queues[0].pending() <= 65, "no more are taken than there are slots: {}", queues[0].pending());
@@ -127,16 +126,17 @@ fn a_backlog_is_worked_off_from_the_first_moment_and_not_taken_in() {
 /// A producer uses an old number of shards, or the number was lost.
 #[test]
 fn jobs_in_a_shard_that_no_worker_reads_are_found() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(BUILD);
+    let (redis, sink) = (&world.redis, &world.sink);
     for shard in ["default/3", "default/5"] {
-        Queue::new(&redis, shard).enqueue(&[("url", sink.url("/ok"))]);
+        Queue::new(redis, shard).enqueue(&[("url", sink.url("/ok"))]);
     }
-    Queue::new(&redis, "default/63").schedule("7-0", &[("url", &sink.url("/ok?later"))]);
+    Queue::new(redis, "default/63").schedule("7-0", &[("url", &sink.url("/ok?later"))]);
     redis.command(&["ZADD", "postrider:{default/63}:scheduled", "1", "7-0"]);
-    let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    let mut worker = world.worker(&[]);
     sink.wait_for(3, DEADLINE);
     for shard in ["default/3", "default/5", "default/63"] {
-        Queue::new(&redis, shard).wait_until_drained(DEADLINE);
+        Queue::new(redis, shard).wait_until_drained(DEADLINE);
     }
     let told = worker.wait_for_log("higher shards hold jobs", DEADLINE);
     assert!(told.contains("\"read\":64"), "{told}");
@@ -149,9 +149,9 @@ fn jobs_in_a_shard_that_no_worker_reads_are_found() {
 /// Each key is evicted or deleted while a worker runs: only its contents are lost.
 #[test]
 fn a_key_that_is_evicted_loses_only_its_contents() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let mut worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "1s", "--retry-base", "50ms"], &[]);
+    let world = World::new(BUILD);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let mut worker = world.worker(&["--lease", "1s", "--retry-base", "50ms"]);
     for (round, gone) in
         ["waiting", "scheduled", "flows", "workers", "meta", "dead", "jobs"].into_iter().enumerate()
     {
@@ -162,7 +162,7 @@ fn a_key_that_is_evicted_loses_only_its_contents() {
             1 => Ok(()),
             other => Err(other),
         });
-        redis.command(&["DEL", &queue.key(gone)]);
+        world.redis.command(&["DEL", &queue.key(gone)]);
         queue.enqueue(&[("url", sink.url(&format!("/ok?{gone}")))]);
         sink.wait_for_path(&format!("/ok?{gone}"), 1, DEADLINE);
         if gone != "waiting" {
@@ -182,8 +182,8 @@ fn a_key_that_is_evicted_loses_only_its_contents() {
 /// A newer worker has written fields that this one does not know, in each place that workers write to.
 #[test]
 fn what_another_version_has_left_is_understood() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(BUILD);
+    let (redis, queue, sink) = (&world.redis, world.queue(), &world.sink);
     let (ok, future) = (sink.url("/ok"), ("_future", "{\"a\":1}"));
     redis.command(&["XGROUP", "CREATE", JOBS, "postrider", "0", "MKSTREAM"]);
     let record = r#"{"lease_ms":500,"seen":1,"version":"99.0.0","zone":{"name":"north"}}"#;
@@ -198,7 +198,7 @@ fn what_another_version_has_left_is_understood() {
         ["XADD", &dead, "*", "url", &ok, "body", "dead", future.0, future.1, "_reason", "a reason to come"];
     redis.command(&letter);
     redis.command(&["HSET", &queue.key("meta"), "shards", "1", "future", "x"]);
-    let mut worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "1s"], &[]);
+    let mut worker = world.worker(&["--lease", "1s"]);
     sink.wait_for(3, DEADLINE);
     let replay = ["dead", "replay", "--all", "--yes", "--redis-url", &redis.url()];
     assert_eq!(Postrider::run(BUILD, &replay, &[], DEADLINE).code(), 0);

@@ -3,11 +3,10 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use e2e::process::{Build, Postrider};
-use e2e::queue::Queue;
+use e2e::process::Build;
 use e2e::redis::RedisServer;
-use e2e::sink::Sink;
 use e2e::wait::{DEADLINE, eventually_or};
+use e2e::world::World;
 
 const LONG: Duration = Duration::from_secs(120);
 const BUILD: Build = Build::Lean;
@@ -28,17 +27,13 @@ fn schedule_all_at_once(redis: &RedisServer, url: &str) {
 
 #[test]
 fn jobs_that_are_due_in_one_millisecond_do_not_hold_up_the_others() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(BUILD);
+    let sink = &world.sink;
     // Each job is dead after one attempt, which is all that matters here.
-    schedule_all_at_once(&redis, "ftp://nowhere/");
-    let queue = Queue::new(&redis, "default");
+    schedule_all_at_once(&world.redis, "ftp://nowhere/");
+    let queue = world.queue();
     assert_eq!(queue.scheduled(), 50_000);
-    let _worker = Postrider::ready_worker(
-        BUILD,
-        &redis,
-        &[],
-        &[("POSTRIDER_LOG", "error,postrider_worker::engine=info")],
-    );
+    let _worker = world.worker_with(&[], &[("POSTRIDER_LOG", "error,postrider_worker::engine=info")]);
     let mut slowest = Duration::ZERO;
     let mut sent = 0;
     while queue.scheduled() > 0 {
@@ -64,13 +59,14 @@ fn used_memory(redis: &RedisServer) -> i64 {
 
 #[test]
 fn jobs_that_went_through_leave_redis_as_large_as_before() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(BUILD);
+    let (redis, sink) = (&world.redis, &world.sink);
     // Redis' own memory grows with each new command: a histogram of 25 kB and more, and entries of the slow log. A
     // server before 7 has no histograms and refuses the first setting.
     redis.command(&["CONFIG", "SET", "latency-tracking", "no"]);
     assert_eq!(redis.command(&["CONFIG", "SET", "slowlog-max-len", "0"]).text(), "OK");
-    let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
-    let queue = Queue::new(&redis, "default");
+    let mut worker = world.worker(&[]);
+    let queue = world.queue();
     let add = "for i = 1, 2000 do redis.call('XADD', KEYS[1], '*', 'url', ARGV[1], 'body', ARGV[2]) end";
     let body = "x".repeat(512);
     let through = |round: usize| {
@@ -80,12 +76,12 @@ fn jobs_that_went_through_leave_redis_as_large_as_before() {
     };
     // The first round creates what stays: the group, the scripts, the buffers.
     through(1);
-    let before = used_memory(&redis);
+    let before = used_memory(redis);
     for round in 2..=10 {
         through(round);
     }
     // The buffers of connections shrink after a while; a leak does not.
-    eventually_or("as little memory as before", DEADLINE, || match used_memory(&redis) - before {
+    eventually_or("as little memory as before", DEADLINE, || match used_memory(redis) - before {
         ..100_000 => Ok(()),
         more => Err(format!("{more} bytes more after 18,000 jobs")),
     });
@@ -96,31 +92,33 @@ fn jobs_that_went_through_leave_redis_as_large_as_before() {
 
 #[test]
 fn a_producer_in_python_is_ten_lines() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    let world = World::new(BUILD);
+    let sink = &world.sink;
+    let _worker = world.worker(&[]);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../queue/examples/producer.py");
     let output = Command::new("python3")
-        .args([script, "127.0.0.1", &redis.port.to_string(), &sink.url("/ok"), r#"{"from":"Python"}"#])
+        .args([script, "127.0.0.1", &world.redis.port.to_string(), &sink.url("/ok"), r#"{"from":"Python"}"#])
         .output()
         .expect("python3 runs");
     assert!(output.status.success(), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stdout).contains('-'), "it prints the job id: {output:?}");
     assert_eq!(&sink.wait_for(1, DEADLINE)[0].body[..], br#"{"from":"Python"}"#);
-    Queue::new(&redis, "default").wait_until_drained(DEADLINE);
+    world.queue().wait_until_drained(DEADLINE);
 }
 
 #[test]
 fn a_backlog_that_a_dead_worker_held_is_taken_over_as_fast_as_slots_allow() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(BUILD);
+    let (redis, sink) = (&world.redis, &world.sink);
     redis.command(&["XGROUP", "CREATE", JOBS, "postrider", "0", "MKSTREAM"]);
     let add = "for i = 1, 5000 do redis.call('XADD', KEYS[1], '*', 'url', ARGV[1]) end \
                redis.call('XREADGROUP', 'GROUP', 'postrider', 'ghost', 'COUNT', 5000, 'STREAMS', KEYS[1], '>')";
     redis.command(&["EVAL", add, "1", JOBS, &sink.url("/ok")]);
-    let queue = Queue::new(&redis, "default");
+    let queue = world.queue();
     assert_eq!(queue.pending(), 5000);
     // With four polls a lease and 64 slots it would take 20 leases.
     let lease = Duration::from_secs(5);
-    let _worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "5s"], &[("POSTRIDER_LOG", "info")]);
+    let _worker = world.worker_with(&["--lease", "5s"], &[("POSTRIDER_LOG", "info")]);
     sink.wait_for(1, DEADLINE);
     let began = Instant::now();
     sink.wait_for(5000, LONG);
@@ -131,10 +129,11 @@ fn a_backlog_that_a_dead_worker_held_is_taken_over_as_fast_as_slots_allow() {
 
 #[test]
 fn workers_that_come_and_go_leave_nothing_behind() {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let world = World::new(BUILD);
+    let (redis, sink) = (&world.redis, &world.sink);
     for round in 1..=10 {
-        let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
-        Queue::new(&redis, "default").enqueue(&[("url", sink.url("/ok"))]);
+        let mut worker = world.worker(&[]);
+        world.queue().enqueue(&[("url", sink.url("/ok"))]);
         sink.wait_for(round, DEADLINE);
         assert!(worker.stop().success());
     }

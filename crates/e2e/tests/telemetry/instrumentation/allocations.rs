@@ -12,11 +12,11 @@ use http_body_util::Empty;
 use hyper_otel::{Attempt, Options, Propagation, Recipients, Traced};
 use telemetry::Context;
 
-use super::Stage;
+use super::Program;
 
-fn unsampled(stage: &Stage) -> Context {
+fn unsampled(program: &Program) -> Context {
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00".to_owned();
-    stage.telemetry().extract(&HashMap::from([("traceparent".to_owned(), traceparent)]))
+    program.telemetry().extract(&HashMap::from([("traceparent".to_owned(), traceparent)]))
 }
 
 const WARM: u64 = 3;
@@ -24,14 +24,14 @@ const MEASURED: u64 = 100;
 
 #[test]
 fn a_request_to_a_known_host_is_measured_without_an_allocation() {
-    let stage = Stage::start();
+    let program = Program::start();
     let answers = tower::service_fn(|_: Request<Empty<Bytes>>| {
         std::future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
     });
     let propagation = Propagation::default().traces(Recipients::Only(vec![]));
     let options = Options::default().propagation(propagation).active_requests(true);
-    let mut client = Traced::with_options(answers, &stage.telemetry(), options);
-    let attempt = Attempt::default().parent(unsampled(&stage));
+    let mut client = Traced::with_options(answers, &program.telemetry(), options);
+    let attempt = Attempt::default().parent(unsampled(&program));
     let mut requests: Vec<_> = (0..WARM + MEASURED)
         .map(|_| Request::get("http://a.test/").body(Empty::new()).expect("valid"))
         .collect();
@@ -44,7 +44,7 @@ fn a_request_to_a_known_host_is_measured_without_an_allocation() {
     send(WARM);
     // A request's own parts are freed at the same time; only allocations are counted.
     assert_eq!(measure(|| send(MEASURED)).count_total, 0);
-    let got = stage.end();
+    let got = program.end();
     let counts: Vec<u64> =
         got.points("http.client.request.duration").iter().map(|point| point.count).collect();
     assert_eq!(counts, [WARM + MEASURED], "and all are measured");
@@ -52,10 +52,10 @@ fn a_request_to_a_known_host_is_measured_without_an_allocation() {
 
 #[test]
 fn a_command_is_measured_without_an_allocation_but_for_its_future() {
-    let stage = Stage::start();
+    let program = Program::start();
     let client = fred::types::Builder::default_centralized().build().expect("a client");
-    let redis = TracedClient::new(client, &stage.telemetry());
-    let parent = unsampled(&stage);
+    let redis = TracedClient::new(client, &program.telemetry());
+    let parent = unsampled(&program);
     let send = |count: u64| {
         for _ in 0..count {
             let command = Command::new("GET").parent(&parent);
@@ -66,7 +66,7 @@ fn a_command_is_measured_without_an_allocation_but_for_its_future() {
     send(WARM);
     let boxes = measure(|| send(MEASURED)).count_total;
     assert!(boxes <= MEASURED, "{boxes} for {MEASURED} commands");
-    let got = stage.end();
+    let got = program.end();
     let counts: Vec<u64> =
         got.points("db.client.operation.duration").iter().map(|point| point.count).collect();
     assert_eq!(counts, [WARM + MEASURED], "and all are measured");

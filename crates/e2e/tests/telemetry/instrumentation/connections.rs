@@ -15,7 +15,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 use telemetry::Telemetry;
 
-use super::{Stage, text};
+use super::{Program, text};
 
 type Connector = TracedConnector<TracedTcp<HttpConnector<TracedResolver<GaiResolver>>>>;
 type Traveller = Traced<Client<Connector, Full<Bytes>>>;
@@ -43,16 +43,16 @@ fn seconds(span: &SpanRecord, part: &str) -> Option<f64> {
 
 #[test]
 fn a_span_tells_how_its_connection_was_made_or_that_it_was_there() {
-    let (stage, sink) = (Stage::start(), Sink::start());
+    let (program, sink) = (Program::start(), Sink::start());
     let url = format!("http://localhost:{}/ok", sink.address().port());
-    let mut client = client(&stage.telemetry());
-    stage.run(async {
+    let mut client = client(&program.telemetry());
+    program.run(async {
         for _ in 0..2 {
             get(&mut client, &url).await.expect("the sink answers");
         }
     });
     drop(client);
-    let got = stage.end();
+    let got = program.end();
     let mut spans = got.spans.clone();
     spans.sort_by_key(|span| span.start);
     let [first, second] = spans.as_slice() else { panic!("two spans: {spans:#?}") };
@@ -73,19 +73,19 @@ fn a_span_tells_how_its_connection_was_made_or_that_it_was_there() {
 
 #[test]
 fn connections_and_lookups_are_measured_where_it_is_asked_for() {
-    let (stage, sink) = (Stage::start(), Sink::start());
+    let (program, sink) = (Program::start(), Sink::start());
     let url = format!("http://localhost:{}/ok", sink.address().port());
-    let mut client = client(&stage.telemetry());
-    stage.run(get(&mut client, &url)).expect("the sink answers");
+    let mut client = client(&program.telemetry());
+    program.run(get(&mut client, &url)).expect("the sink answers");
     // Two exports: while the connection is idle, and when it is closed.
-    stage.run(async {
+    program.run(async {
         drop(client);
         // The connection's own task notices that the client is gone.
         while tokio::runtime::Handle::current().metrics().num_alive_tasks() > 0 {
             tokio::task::yield_now().await;
         }
     });
-    let got = stage.end();
+    let got = program.end();
     let open = got.points("http.client.open_connections");
     let mut states: Vec<_> =
         open.iter().map(|point| (text(point, "http.connection.state"), point.value)).collect();
@@ -102,14 +102,14 @@ fn connections_and_lookups_are_measured_where_it_is_asked_for() {
 
 #[test]
 fn a_connection_that_is_refused_and_a_name_that_is_unknown_are_told_and_measured() {
-    let (stage, refuses) = (Stage::start(), Hostile::start(Play::Refuse, None));
-    let mut client = client(&stage.telemetry());
-    stage.run(async {
+    let (program, refuses) = (Program::start(), Hostile::start(Play::Refuse, None));
+    let mut client = client(&program.telemetry());
+    program.run(async {
         let url = format!("http://127.0.0.1:{}/", refuses.port());
         get(&mut client, &url).await.expect_err("nobody listens");
         get(&mut client, "http://does-not-exist.invalid/").await.expect_err("the name does not exist");
     });
-    let got = stage.end();
+    let got = program.end();
     let mut spans = got.spans.clone();
     spans.sort_by_key(|span| span.start);
     let [refused, unknown] = spans.as_slice() else { panic!("two spans: {spans:#?}") };

@@ -21,7 +21,7 @@ use serde_json::json;
 use telemetry::SpanKind as Kind;
 use tower::{Layer, Service, ServiceExt};
 
-use super::{Got, Stage, text};
+use super::{Got, Program, text};
 
 type Pieces = StreamBody<Stream>;
 
@@ -92,13 +92,13 @@ fn get(url: &str) -> Request<Empty<Bytes>> {
 
 /// Sends one request with these options, and reads the body as far as it arrives.
 fn one(request: Request<Empty<Bytes>>, canned: &Canned, options: Options, attempt: &Attempt) -> Got {
-    let stage = Stage::start();
-    let mut client = Traced::with_options(canned.clone(), &stage.telemetry(), options);
-    stage.run(async {
+    let program = Program::start();
+    let mut client = Traced::with_options(canned.clone(), &program.telemetry(), options);
+    program.run(async {
         let response = client.attempt(request, attempt).await.expect("it answers always");
         let _ = response.into_body().collect().await;
     });
-    stage.end()
+    program.end()
 }
 
 #[test]
@@ -149,27 +149,27 @@ fn a_body_that_breaks_off_is_an_error_and_a_body_that_is_left_is_none() {
     assert_eq!(got.span().status, Status::Error("the connection broke while it was in use".to_owned()));
     assert_eq!(text(got.points("http.client.request.duration")[0], "error.type"), Some("connection_reset"));
 
-    let stage = Stage::start();
-    let mut client = Traced::with_options(broken, &stage.telemetry(), Options::default());
-    drop(stage.run(client.attempt(get("http://a.test/"), &Attempt::default())));
-    let got = stage.end();
+    let program = Program::start();
+    let mut client = Traced::with_options(broken, &program.telemetry(), Options::default());
+    drop(program.run(client.attempt(get("http://a.test/"), &Attempt::default())));
+    let got = program.end();
     assert_eq!((got.span().status.clone(), got.span().attributes.get("error.type")), (Status::Unset, None));
     assert_eq!(got.points("http.client.request.duration")[0].count, 1, "the answer was there");
 }
 
 #[test]
 fn a_future_that_is_dropped_is_a_cancellation() {
-    let stage = Stage::start();
+    let program = Program::start();
     let waits = tower::service_fn(|_: Request<Empty<Bytes>>| {
         std::future::pending::<Result<Response<Empty<Bytes>>, Infallible>>()
     });
     let options = Options::default().active_requests(true);
-    let mut client = Traced::with_options(waits, &stage.telemetry(), options);
-    stage.run(async {
+    let mut client = Traced::with_options(waits, &program.telemetry(), options);
+    program.run(async {
         let attempt = client.attempt(get("http://a.test/"), &Attempt::default());
         assert!(tokio::time::timeout(Duration::from_millis(20), attempt).await.is_err());
     });
-    let got = stage.end();
+    let got = program.end();
     assert_eq!((got.span().status.clone(), got.span().attributes.get("error.type")), (Status::Unset, None));
     assert_eq!(got.points("http.client.request.duration").len(), 0);
     assert_eq!(got.points("http.client.active_requests")[0].value, Some(0.0));
@@ -231,14 +231,14 @@ fn what_is_excluded_or_suppressed_is_let_through_unseen() {
     assert_eq!((got.spans.len(), got.points("http.client.request.duration").len()), (0, 0));
     assert!(canned.headers().is_empty(), "{:?}", canned.headers());
 
-    let stage = Stage::start();
-    let mut client = Traced::with_options(canned.clone(), &stage.telemetry(), Options::default());
+    let program = Program::start();
+    let mut client = Traced::with_options(canned.clone(), &program.telemetry(), Options::default());
     let attempt = Attempt::default();
-    stage.run(telemetry::suppressed(async {
+    program.run(telemetry::suppressed(async {
         let response = client.attempt(get("http://a.test/"), &attempt).await.expect("it answers always");
         response.into_body().collect().await.expect("a body")
     }));
-    let got = stage.end();
+    let got = program.end();
     assert_eq!((got.spans.len(), got.points("http.client.request.duration").len()), (0, 0));
     assert!(canned.headers().is_empty(), "{:?}", canned.headers());
 }
@@ -283,15 +283,15 @@ fn hooks_see_request_response_and_error_and_may_panic() {
 
 #[test]
 fn metrics_know_the_first_hosts_by_name() {
-    let stage = Stage::start();
+    let program = Program::start();
     let options = Options::default().most_hosts(2);
-    let mut client = Traced::with_options(Canned::answering(200), &stage.telemetry(), options);
+    let mut client = Traced::with_options(Canned::answering(200), &program.telemetry(), options);
     for host in ["a.test", "b.test", "c.test:81", "d.test:82", "a.test"] {
         let attempt = Attempt::default();
         let sent = client.attempt(get(&format!("http://{host}/")), &attempt);
-        drop(stage.run(sent).expect("it answers always"));
+        drop(program.run(sent).expect("it answers always"));
     }
-    let got = stage.end();
+    let got = program.end();
     let mut counts: Vec<_> = got
         .points("http.client.request.duration")
         .iter()
@@ -305,16 +305,16 @@ fn metrics_know_the_first_hosts_by_name() {
 
 #[test]
 fn a_layer_makes_it_part_of_a_stack_and_the_request_may_carry_what_is_known() {
-    let stage = Stage::start();
-    let outer = stage.telemetry().span(Kind::Internal, "outer").start(|_| ());
-    let layer = TracedLayer::new(&stage.telemetry(), Options::default());
+    let program = Program::start();
+    let outer = program.telemetry().span(Kind::Internal, "outer").start(|_| ());
+    let layer = TracedLayer::new(&program.telemetry(), Options::default());
     let mut request = get("http://a.test/");
     let attempt = Attempt::default().parent(outer.context()).resend_count(1);
     request.extensions_mut().insert(attempt);
     let client = layer.layer(Canned::answering(200));
-    drop(stage.run(client.oneshot(request)).expect("it answers always"));
+    drop(program.run(client.oneshot(request)).expect("it answers always"));
     drop(outer);
-    let got = stage.end();
+    let got = program.end();
     let named = |name: &str| got.spans.iter().find(|span| span.name == name).expect("it was recorded");
     assert!(named("GET").is_child_of(named("outer")));
     assert_eq!(named("GET").attributes["http.request.resend_count"], json!(1));

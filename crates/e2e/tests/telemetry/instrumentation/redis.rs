@@ -9,13 +9,13 @@ use fred::prelude::{Builder, Client, Config, Error, Value};
 use fred_otel::{Call, Command, Hooks, Options, QueryText, TracedClient};
 use serde_json::json;
 
-use super::{Stage, text};
+use super::{Program, text};
 
-async fn connect(server: &RedisServer, stage: &Stage, options: Options) -> TracedClient {
+async fn connect(server: &RedisServer, program: &Program, options: Options) -> TracedClient {
     let config = Config::from_url(&server.url()).expect("a Redis URL");
     let client = Builder::from_config(config).build().expect("a client");
     client.init().await.expect("the server answers");
-    TracedClient::with_options(client, &stage.telemetry(), options)
+    TracedClient::with_options(client, &program.telemetry(), options)
 }
 
 fn port(server: &RedisServer) -> u16 {
@@ -28,12 +28,12 @@ fn set(key: &str) -> Call {
 
 #[test]
 fn a_command_is_a_span_and_a_measurement_by_the_conventions() {
-    let (stage, server) = (Stage::start(), RedisServer::start());
-    stage.run(async {
-        let redis = connect(&server, &stage, Options::default()).await;
+    let (program, server) = (Program::start(), RedisServer::start());
+    program.run(async {
+        let redis = connect(&server, &program, Options::default()).await;
         let _: () = redis.send(set("a")).await.expect("it is set");
     });
-    let got = stage.end();
+    let got = program.end();
     let span = got.span();
     assert_eq!((span.name.as_str(), span.kind, &span.status), ("SET", SpanKind::Client, &Status::Unset));
     assert_eq!(span.attributes["db.system.name"], json!("redis"));
@@ -89,9 +89,9 @@ async fn take_every_path(redis: &TracedClient) {
 
 #[test]
 fn every_path_of_the_client_makes_one_span() {
-    let (stage, server) = (Stage::start(), RedisServer::start());
-    stage.run(async { take_every_path(&connect(&server, &stage, Options::default()).await).await });
-    let got = stage.end();
+    let (program, server) = (Program::start(), RedisServer::start());
+    program.run(async { take_every_path(&connect(&server, &program, Options::default()).await).await });
+    let got = program.end();
     let expected = [
         "FUNCTION",
         "PIPELINE SET",
@@ -117,16 +117,16 @@ fn every_path_of_the_client_makes_one_span() {
 
 #[test]
 fn a_script_is_called_what_its_caller_calls_it() {
-    let (stage, server) = (Stage::start(), RedisServer::start());
-    stage.run(async {
-        let redis = connect(&server, &stage, Options::default()).await;
+    let (program, server) = (Program::start(), RedisServer::start());
+    program.run(async {
+        let redis = connect(&server, &program, Options::default()).await;
         let sha1: String = redis.send(Call::new("SCRIPT").arg("LOAD").arg("return 1")).await.expect("loaded");
         let _: i64 = redis.send(Call::script(&sha1, ["a"]).script_name("pay")).await.expect("a script");
         let _: i64 = redis.send(Call::script(&sha1, ["a"])).await.expect("a script");
         let call = |client: Client| async move { client.evalsha(sha1, "a", Value::Null).await };
         let _: i64 = redis.run(Command::new("EVALSHA").script_name("pay"), call).await.expect("a script");
     });
-    let got = stage.end();
+    let got = program.end();
     assert_eq!(got.names(), ["SCRIPT", "EVALSHA pay", "EVALSHA", "EVALSHA pay"]);
     let scripts = got.spans.iter().filter_map(|span| span.text("db.stored_procedure.name"));
     assert_eq!(scripts.map(|name| name.len()).collect::<Vec<_>>(), ["pay".len(), 40, "pay".len()]);
@@ -135,19 +135,19 @@ fn a_script_is_called_what_its_caller_calls_it() {
 
 #[test]
 fn without_spans_commands_are_measured() {
-    let (stage, server) = (Stage::start(), RedisServer::start());
-    stage.run(async {
-        let redis = connect(&server, &stage, Options::default().spans(false)).await;
+    let (program, server) = (Program::start(), RedisServer::start());
+    program.run(async {
+        let redis = connect(&server, &program, Options::default().spans(false)).await;
         let _: () = redis.send(set("a")).await.expect("it is set");
         redis.send::<Value>(Call::new("INCR").key("a")).await.expect_err("it is no number");
         let _: Value = redis.pipeline(vec![set("a"), set("b")]).await.expect("a pipeline");
         // Deferred commands: the caller decides afterwards whether to record them, without and with spans.
-        let with = connect(&server, &stage, Options::default()).await;
+        let with = connect(&server, &program, Options::default()).await;
         let read = |_| std::future::ready(Ok::<_, Error>(()));
         redis.defer(Command::new("GET"), read).await.1.record(&telemetry::Context::none(), None);
         with.defer(Command::new("MGET"), read).await.1.measure(None);
     });
-    let got = stage.end();
+    let got = program.end();
     assert_eq!(got.names(), Vec::<&str>::new());
     let points = got.points("db.client.operation.duration");
     let mut measured: Vec<_> =
@@ -159,13 +159,13 @@ fn without_spans_commands_are_measured() {
 
 #[test]
 fn an_error_is_named_by_its_prefix_and_measured() {
-    let (stage, server) = (Stage::start(), RedisServer::start());
-    stage.run(async {
-        let redis = connect(&server, &stage, Options::default()).await;
+    let (program, server) = (Program::start(), RedisServer::start());
+    program.run(async {
+        let redis = connect(&server, &program, Options::default()).await;
         let push = vec![Call::new("LPUSH").key("list").arg("x"), Call::new("INCR").key("list")];
         redis.pipeline::<Value>(push).await.expect_err("a list is no number");
     });
-    let got = stage.end();
+    let got = program.end();
     let span = got.span();
     assert_eq!(span.attributes["db.response.status_code"], json!("WRONGTYPE"));
     assert_eq!(span.attributes["error.type"], json!("WRONGTYPE"));
@@ -178,9 +178,9 @@ fn an_error_is_named_by_its_prefix_and_measured() {
 
 #[test]
 fn neither_a_watched_key_that_has_changed_nor_a_cancellation_is_an_error() {
-    let (stage, server) = (Stage::start(), RedisServer::start());
-    stage.run(async {
-        let redis = connect(&server, &stage, Options::default()).await;
+    let (program, server) = (Program::start(), RedisServer::start());
+    program.run(async {
+        let redis = connect(&server, &program, Options::default()).await;
         let _: Value = redis.send(Call::new("WATCH").key("a")).await.expect("it is watched");
         server.command(&["SET", "a", "changed"]);
         let kept: Option<Value> = redis.transaction(vec![set("a"), set("b")]).await.expect("no error");
@@ -188,7 +188,7 @@ fn neither_a_watched_key_that_has_changed_nor_a_cancellation_is_an_error() {
         let waits = redis.send::<Value>(Call::new("BLPOP").key("none").arg(0_i64).blocking());
         assert!(tokio::time::timeout(Duration::from_millis(50), waits).await.is_err());
     });
-    let got = stage.end();
+    let got = program.end();
     assert_eq!(got.names(), ["WATCH", "MULTI SET", "BLPOP"]);
     for span in &got.spans {
         assert_eq!((&span.status, span.attributes.get("error.type")), (&Status::Unset, None), "{span:#?}");
@@ -197,14 +197,14 @@ fn neither_a_watched_key_that_has_changed_nor_a_cancellation_is_an_error() {
 
 #[test]
 fn a_wait_is_a_span_and_no_measurement() {
-    let (stage, server) = (Stage::start(), RedisServer::start());
-    stage.run(async {
-        let redis = connect(&server, &stage, Options::default()).await;
+    let (program, server) = (Program::start(), RedisServer::start());
+    program.run(async {
+        let redis = connect(&server, &program, Options::default()).await;
         let waits = Call::new("BLPOP").key("none").arg(0.05).blocking();
         let nothing: Option<(String, String)> = redis.send(waits).await.expect("it ends with nothing");
         assert_eq!(nothing, None);
     });
-    let got = stage.end();
+    let got = program.end();
     assert_eq!((got.span().name.as_str(), &got.span().status), ("BLPOP", &Status::Unset));
     assert!(got.points("db.client.operation.duration").is_empty());
 }
@@ -215,13 +215,13 @@ fn the_query_text_is_shown_on_request_and_holds_no_value() {
         (QueryText::Sanitized, ["SET ? ?", "SET ? ?; GET ?"]),
         (QueryText::Keys, ["SET a ?", "SET a ?; GET a"]),
     ] {
-        let (stage, server) = (Stage::start(), RedisServer::start());
-        stage.run(async {
-            let redis = connect(&server, &stage, Options::default().query_text(query_text)).await;
+        let (program, server) = (Program::start(), RedisServer::start());
+        program.run(async {
+            let redis = connect(&server, &program, Options::default().query_text(query_text)).await;
             let _: () = redis.send(set("a")).await.expect("it is set");
             let _: Value = redis.pipeline(vec![set("a"), Call::new("GET").key("a")]).await.expect("both");
         });
-        let got = stage.end();
+        let got = program.end();
         let shown: Vec<_> = got.spans.iter().filter_map(|span| span.text("db.query.text")).collect();
         assert_eq!(shown, texts);
         assert!(!format!("{:?}", got.spans).contains("hunter2"));
@@ -230,19 +230,19 @@ fn the_query_text_is_shown_on_request_and_holds_no_value() {
 
 #[test]
 fn hooks_see_the_command_and_its_error_and_may_panic() {
-    let (stage, server) = (Stage::start(), RedisServer::start());
+    let (program, server) = (Program::start(), RedisServer::start());
     let told = Hooks::default()
         .on_start(|span, command| span.set("app.command", command.operation()))
         .on_end(|span, _, error| span.set("app.failed", error.is_some()));
     let panics =
         Hooks::default().on_start(|_, _| panic!("on purpose")).on_end(|_, _, _| panic!("on purpose"));
-    stage.run(async {
-        let redis = connect(&server, &stage, Options::default().hooks(told)).await;
+    program.run(async {
+        let redis = connect(&server, &program, Options::default().hooks(told)).await;
         redis.send::<Value>(Call::new("NOSUCH")).await.expect_err("there is none");
-        let redis = connect(&server, &stage, Options::default().hooks(panics)).await;
+        let redis = connect(&server, &program, Options::default().hooks(panics)).await;
         let _: () = redis.send(set("a")).await.expect("it is set");
     });
-    let got = stage.end();
+    let got = program.end();
     assert_eq!(got.names(), ["NOSUCH", "SET"]);
     assert_eq!(got.spans[0].attributes["app.command"], json!("NOSUCH"));
     assert_eq!(got.spans[0].attributes["app.failed"], json!(true));
@@ -251,9 +251,9 @@ fn hooks_see_the_command_and_its_error_and_may_panic() {
 
 #[test]
 fn nothing_is_recorded_where_it_is_suppressed() {
-    let (stage, server) = (Stage::start(), RedisServer::start());
-    stage.run(async {
-        let redis = connect(&server, &stage, Options::default()).await;
+    let (program, server) = (Program::start(), RedisServer::start());
+    program.run(async {
+        let redis = connect(&server, &program, Options::default()).await;
         let call = redis.send::<()>(set("a"));
         telemetry::suppressed(call).await.expect("it is set");
         let read = redis.defer(Command::new("GET"), |_| std::future::ready(Ok::<_, Error>(())));
@@ -261,6 +261,6 @@ fn nothing_is_recorded_where_it_is_suppressed() {
         let _suppressed = telemetry::suppress();
         pending.record(&telemetry::Context::none(), None);
     });
-    let got = stage.end();
+    let got = program.end();
     assert_eq!((got.names(), got.points("db.client.operation.duration").len()), (vec![], 0));
 }

@@ -13,15 +13,15 @@ use super::{DEADLINE, GRPC, HTTP, environment};
 const NOWHERE: &str = "http://127.0.0.1:9/x";
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-struct Stage {
+struct ObservedCommands {
     redis: RedisServer,
     receiver: Receiver,
 }
 
-impl Stage {
-    fn start() -> Stage {
+impl ObservedCommands {
+    fn start() -> ObservedCommands {
         let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));
-        Stage { redis: RedisServer::start(), receiver }
+        ObservedCommands { redis: RedisServer::start(), receiver }
     }
 
     fn queue(&self) -> Queue<'_> {
@@ -53,11 +53,11 @@ impl Stage {
 
 #[test]
 fn a_command_that_only_looks_exports_nothing() {
-    let stage = Stage::start();
-    let entry = stage.queue().enqueue(&[("url", NOWHERE), ("label", "order-1")]);
-    stage.queue().schedule("1795396102000-0", &[("url", NOWHERE), ("label", "order-2")]);
-    stage.queue().postpone("127.0.0.1:9", "1795396103000-0", &[("url", NOWHERE)]);
-    stage.queue().dead_letter("1795396104000-0", "attempts", NOWHERE);
+    let commands = ObservedCommands::start();
+    let entry = commands.queue().enqueue(&[("url", NOWHERE), ("label", "order-1")]);
+    commands.queue().schedule("1795396102000-0", &[("url", NOWHERE), ("label", "order-2")]);
+    commands.queue().postpone("127.0.0.1:9", "1795396103000-0", &[("url", NOWHERE)]);
+    commands.queue().dead_letter("1795396104000-0", "attempts", NOWHERE);
     for arguments in [
         &["queues"][..],
         &["queues", "--queue", "default"],
@@ -70,78 +70,78 @@ fn a_command_that_only_looks_exports_nothing() {
         &["dead", "replay", "--all", "--dry-run"],
         &["dead", "purge", "--all", "--dry-run"],
     ] {
-        let output = stage.run(GRPC, arguments);
+        let output = commands.run(GRPC, arguments);
         assert_eq!((output.code(), output.stderr.as_str()), (0, ""), "{arguments:?}: {output:?}");
     }
     // Its findings do not matter here.
-    stage.run(GRPC, &["doctor"]);
-    assert_eq!(stage.receiver.spans(), []);
-    assert_eq!(stage.receiver.requests(), 0);
+    commands.run(GRPC, &["doctor"]);
+    assert_eq!(commands.receiver.spans(), []);
+    assert_eq!(commands.receiver.requests(), 0);
 }
 
 #[test]
 fn a_command_that_changes_something_makes_one_span_of_it() {
-    let stage = Stage::start();
-    let publish = stage.span_of(&["send", NOWHERE], "publish default");
+    let commands = ObservedCommands::start();
+    let publish = commands.span_of(&["send", NOWHERE], "publish default");
     assert_eq!(publish.kind, SpanKind::Producer);
 
-    let entry = stage.queue().enqueue(&[("url", NOWHERE), ("traceparent", TRACEPARENT)]);
-    let cancel = stage.span_of(&["jobs", "cancel", &entry], "cancel default");
+    let entry = commands.queue().enqueue(&[("url", NOWHERE), ("traceparent", TRACEPARENT)]);
+    let cancel = commands.span_of(&["jobs", "cancel", &entry], "cancel default");
     assert_eq!(cancel.trace_id, &TRACEPARENT[3..35], "it is in the job's trace");
     assert_eq!(cancel.parent_span_id.as_deref(), Some("b7ad6b7169203331"));
     assert_eq!(cancel.text("messaging.message.id"), Some(entry));
 
-    stage.queue().schedule("1795396102000-0", &[("url", NOWHERE), ("_traceparent", TRACEPARENT)]);
-    let run_now = stage.span_of(&["jobs", "run-now", "1795396102000-0"], "run_now default");
+    commands.queue().schedule("1795396102000-0", &[("url", NOWHERE), ("_traceparent", TRACEPARENT)]);
+    let run_now = commands.span_of(&["jobs", "run-now", "1795396102000-0"], "run_now default");
     assert_eq!(run_now.parent_span_id.as_deref(), Some("b7ad6b7169203331"));
     assert_eq!(run_now.text("messaging.message.id").as_deref(), Some("1795396102000-0"));
 
-    stage.queue().schedule("1795396102000-1", &[("url", NOWHERE)]);
-    let alone = stage.span_of(&["jobs", "run-now", "1795396102000-1"], "run_now default");
+    commands.queue().schedule("1795396102000-1", &[("url", NOWHERE)]);
+    let alone = commands.span_of(&["jobs", "run-now", "1795396102000-1"], "run_now default");
     assert_eq!(alone.parent_span_id, None);
 
-    stage.queue().dead_letter("1795396104000-0", "attempts", NOWHERE);
-    stage.span_of(&["dead", "replay", "1795396104000-0"], "replay default");
+    commands.queue().dead_letter("1795396104000-0", "attempts", NOWHERE);
+    commands.span_of(&["dead", "replay", "1795396104000-0"], "replay default");
 
-    stage.queue().dead_letter("1795396104000-1", "expired", NOWHERE);
-    stage.queue().dead_letter("1795396104000-2", "expired", NOWHERE);
-    let purge = stage.span_of(&["dead", "purge", "--reason", "expired", "--yes"], "purge default");
+    commands.queue().dead_letter("1795396104000-1", "expired", NOWHERE);
+    commands.queue().dead_letter("1795396104000-2", "expired", NOWHERE);
+    let purge = commands.span_of(&["dead", "purge", "--reason", "expired", "--yes"], "purge default");
     assert_eq!(purge.attributes["messaging.batch.message_count"], json!(2));
 
-    let reshard = stage.span_of(&["queues", "shards", "default", "2"], "EVAL reshard");
+    let reshard = commands.span_of(&["queues", "shards", "default", "2"], "EVAL reshard");
     assert_eq!(reshard.attributes["db.stored_procedure.name"], json!("reshard"));
 }
 
 #[test]
 fn jobs_whose_producers_record_nothing_are_moved_without_a_span() {
-    let stage = Stage::start();
+    let commands = ObservedCommands::start();
     let unsampled = TRACEPARENT.replace("-01", "-00");
-    let entry = stage.queue().enqueue(&[("url", NOWHERE), ("traceparent", &unsampled)]);
-    assert_eq!(stage.spans_of(&["jobs", "cancel", &entry]), []);
+    let entry = commands.queue().enqueue(&[("url", NOWHERE), ("traceparent", &unsampled)]);
+    assert_eq!(commands.spans_of(&["jobs", "cancel", &entry]), []);
 }
 
 #[test]
 fn a_receiver_that_takes_spans_alone_is_no_reason_for_a_warning() {
     for protocol in [GRPC, HTTP] {
-        let stage = Stage::start();
-        stage.receiver.set_mode(Mode::Unknown("metrics"));
-        let output = stage.run(protocol, &["send", NOWHERE]);
+        let commands = ObservedCommands::start();
+        commands.receiver.set_mode(Mode::Unknown("metrics"));
+        let output = commands.run(protocol, &["send", NOWHERE]);
         assert_eq!((output.code(), output.stderr.as_str()), (0, ""), "{protocol}: {output:?}");
-        assert_eq!(stage.receiver.spans().len(), 1, "{protocol}");
-        let signals = stage.receiver.stats().into_iter().filter(|stats| stats.requests > 0);
+        assert_eq!(commands.receiver.spans().len(), 1, "{protocol}");
+        let signals = commands.receiver.stats().into_iter().filter(|stats| stats.requests > 0);
         assert_eq!(signals.map(|stats| stats.signal).collect::<Vec<_>>(), ["traces"], "{protocol}");
     }
 }
 
 #[test]
 fn a_receiver_that_takes_no_spans_is_warned_of() {
-    let stage = Stage::start();
-    stage.receiver.set_mode(Mode::Unimplemented);
-    let output = stage.run(GRPC, &["send", NOWHERE]);
+    let commands = ObservedCommands::start();
+    commands.receiver.set_mode(Mode::Unimplemented);
+    let output = commands.run(GRPC, &["send", NOWHERE]);
     assert_eq!(output.code(), 0, "{output:?}");
     assert!(output.stderr.contains("does not know traces"), "{output:?}");
     assert!(!output.stderr.contains("metrics"), "{output:?}");
     eventually_or("the job is in", DEADLINE, || {
-        if stage.queue().depth() == 1 { Ok(()) } else { Err("it is not") }
+        if commands.queue().depth() == 1 { Ok(()) } else { Err("it is not") }
     });
 }

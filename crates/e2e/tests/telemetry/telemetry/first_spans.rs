@@ -5,12 +5,11 @@ use std::time::SystemTime;
 use e2e::otlp::{SpanRecord, Status};
 use e2e::process::{Build, Postrider};
 use e2e::proxy::{Mode, Proxy};
-use e2e::redis::RedisServer;
-use e2e::sink::Sink;
 use e2e::text_file::TextFile;
 use e2e::wait::eventually_or;
+use e2e::world::World;
 
-use super::{DEADLINE, GRPC, Stage, environment, in_order, the_only};
+use super::{DEADLINE, GRPC, ObservedWorker, environment, in_order, the_only};
 
 /// The spans of jobs: all but those of the worker's own reads and groups, which are roots.
 fn of_jobs(spans: &[SpanRecord]) -> Vec<SpanRecord> {
@@ -21,10 +20,10 @@ fn of_jobs(spans: &[SpanRecord]) -> Vec<SpanRecord> {
 }
 
 /// Ends the worker and returns the spans of its jobs, of which only the first is a root.
-fn one_trace(stage: &mut Stage, first: &str) -> Vec<SpanRecord> {
-    stage.drained();
-    assert_eq!(stage.worker.stop().code(), Some(0));
-    let spans = of_jobs(&stage.receiver.spans());
+fn one_trace(observed: &mut ObservedWorker, first: &str) -> Vec<SpanRecord> {
+    observed.drained();
+    assert_eq!(observed.worker.stop().code(), Some(0));
+    let spans = of_jobs(&observed.receiver.spans());
     let roots: Vec<&SpanRecord> = spans.iter().filter(|span| span.parent_span_id.is_none()).collect();
     assert_eq!(roots.iter().map(|root| root.name.as_str()).collect::<Vec<_>>(), [first], "{spans:#?}");
     assert!(spans.iter().all(|span| span.trace_id == roots[0].trace_id), "{spans:#?}");
@@ -37,14 +36,14 @@ fn number(span: &SpanRecord, name: &str) -> Option<f64> {
 
 #[test]
 fn a_job_that_is_delayed_and_retried_is_one_trace() {
-    let mut stage = Stage::start(GRPC, &["--retry-base", "100ms"]);
-    stage.queue().enqueue(&[("url", stage.sink.url("/flaky/1/a").as_str()), ("delay_ms", "300")]);
-    stage.sink.wait_for(2, DEADLINE);
-    let spans = one_trace(&mut stage, "delay default");
+    let mut observed = ObservedWorker::start(GRPC, &["--retry-base", "100ms"]);
+    observed.queue().enqueue(&[("url", observed.world.sink.url("/flaky/1/a").as_str()), ("delay_ms", "300")]);
+    observed.world.sink.wait_for(2, DEADLINE);
+    let spans = one_trace(&mut observed, "delay default");
     let delay = the_only(&spans, "delay default");
     let [first, second] = in_order(&spans, "process default")[..] else { panic!("{spans:#?}") };
     assert!(first.is_child_of(delay) && second.is_child_of(delay) && second.links_to(first), "{spans:#?}");
-    let flow = format!("127.0.0.1:{}", stage.sink.address().port());
+    let flow = format!("127.0.0.1:{}", observed.world.sink.address().port());
     for (name, reason) in [("delay default", "delay"), ("retry default", "backoff")] {
         let span = the_only(&spans, name);
         assert_eq!(span.text("postrider.schedule.reason").as_deref(), Some(reason));
@@ -63,12 +62,12 @@ fn a_job_that_is_delayed_and_retried_is_one_trace() {
 
 #[test]
 fn a_job_whose_time_has_come_is_one_trace_with_its_delay() {
-    let mut stage = Stage::start(GRPC, &[]);
+    let mut observed = ObservedWorker::start(GRPC, &[]);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock").as_millis();
-    let url = stage.sink.url("/ok");
-    stage.queue().enqueue(&[("url", url), ("not_before", (now - 60_000).to_string())]);
-    stage.sink.wait_for(1, DEADLINE);
-    let spans = one_trace(&mut stage, "delay default");
+    let url = observed.world.sink.url("/ok");
+    observed.queue().enqueue(&[("url", url), ("not_before", (now - 60_000).to_string())]);
+    observed.world.sink.wait_for(1, DEADLINE);
+    let spans = one_trace(&mut observed, "delay default");
     let (delay, process) = (the_only(&spans, "delay default"), the_only(&spans, "process default"));
     assert!(process.is_child_of(delay), "{spans:#?}");
     assert_eq!(delay.text("postrider.job.due_at"), None, "it does not wait");
@@ -76,12 +75,12 @@ fn a_job_whose_time_has_come_is_one_trace_with_its_delay() {
 
 #[test]
 fn with_links_the_retry_of_a_delayed_job_links_to_its_first_span() {
-    let mut stage = Stage::start(GRPC, &["--retry-base", "50ms", "--trace-retries", "link"]);
-    stage.queue().enqueue(&[("url", stage.sink.url("/flaky/1/a").as_str()), ("delay_ms", "100")]);
-    stage.sink.wait_for(2, DEADLINE);
-    stage.drained();
-    assert_eq!(stage.worker.stop().code(), Some(0));
-    let spans = stage.receiver.spans();
+    let mut observed = ObservedWorker::start(GRPC, &["--retry-base", "50ms", "--trace-retries", "link"]);
+    observed.queue().enqueue(&[("url", observed.world.sink.url("/flaky/1/a").as_str()), ("delay_ms", "100")]);
+    observed.world.sink.wait_for(2, DEADLINE);
+    observed.drained();
+    assert_eq!(observed.worker.stop().code(), Some(0));
+    let spans = observed.receiver.spans();
     let delay = the_only(&spans, "delay default");
     let [first, second] = in_order(&spans, "process default")[..] else { panic!("{spans:#?}") };
     assert!(first.is_child_of(delay) && second.parent_span_id.is_none(), "{spans:#?}");
@@ -90,12 +89,12 @@ fn with_links_the_retry_of_a_delayed_job_links_to_its_first_span() {
 
 #[test]
 fn with_none_the_first_attempt_of_a_delayed_job_is_in_its_trace_and_the_retry_is_not() {
-    let mut stage = Stage::start(GRPC, &["--retry-base", "50ms", "--trace-retries", "none"]);
-    stage.queue().enqueue(&[("url", stage.sink.url("/flaky/1/a").as_str()), ("delay_ms", "100")]);
-    stage.sink.wait_for(2, DEADLINE);
-    stage.drained();
-    assert_eq!(stage.worker.stop().code(), Some(0));
-    let spans = stage.receiver.spans();
+    let mut observed = ObservedWorker::start(GRPC, &["--retry-base", "50ms", "--trace-retries", "none"]);
+    observed.queue().enqueue(&[("url", observed.world.sink.url("/flaky/1/a").as_str()), ("delay_ms", "100")]);
+    observed.world.sink.wait_for(2, DEADLINE);
+    observed.drained();
+    assert_eq!(observed.worker.stop().code(), Some(0));
+    let spans = observed.receiver.spans();
     let [first, second] = in_order(&spans, "process default")[..] else { panic!("{spans:#?}") };
     assert!(first.is_child_of(the_only(&spans, "delay default")), "{spans:#?}");
     assert_eq!((second.parent_span_id.as_deref(), second.links.len()), (None, 0));
@@ -105,16 +104,16 @@ fn with_none_the_first_attempt_of_a_delayed_job_is_in_its_trace_and_the_retry_is
 #[test]
 fn a_job_that_is_held_is_one_trace() {
     let config = TextFile::new("[flows.narrow]\nconcurrency = 1\n");
-    let mut stage = Stage::start(GRPC, &["--config", config.path()]);
+    let mut observed = ObservedWorker::start(GRPC, &["--config", config.path()]);
     for path in ["/slow/2000", "/ok", "/ok"] {
-        stage.queue().enqueue(&[("url", stage.sink.url(path).as_str()), ("flow", "narrow")]);
+        observed.queue().enqueue(&[("url", observed.world.sink.url(path).as_str()), ("flow", "narrow")]);
         // The others arrive while the first is being sent.
-        stage.sink.wait_for(1, DEADLINE);
+        observed.world.sink.wait_for(1, DEADLINE);
     }
-    stage.sink.wait_for(3, DEADLINE);
-    stage.drained();
-    assert_eq!(stage.worker.stop().code(), Some(0));
-    let spans = of_jobs(&stage.receiver.spans());
+    observed.world.sink.wait_for(3, DEADLINE);
+    observed.drained();
+    assert_eq!(observed.worker.stop().code(), Some(0));
+    let spans = of_jobs(&observed.receiver.spans());
     let processes = in_order(&spans, "process default");
     let traces: std::collections::HashSet<&str> = spans.iter().map(|span| span.trace_id.as_str()).collect();
     assert_eq!((processes.len(), traces.len()), (3, 3), "{spans:#?}");
@@ -137,18 +136,18 @@ fn a_job_that_is_held_is_one_trace() {
 #[test]
 fn a_replay_that_is_held_begins_its_trace_with_that_and_links_to_the_old_one() {
     let config = TextFile::new("[flows.narrow]\nconcurrency = 1\n");
-    let stage = Stage::start(GRPC, &["--config", config.path(), "--max-attempts", "1"]);
+    let observed = ObservedWorker::start(GRPC, &["--config", config.path(), "--max-attempts", "1"]);
     let (trace_id, producer) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
     let traceparent = format!("00-{trace_id}-{producer}-01");
-    let url = stage.sink.url("/flaky/1/a");
-    stage.queue().enqueue(&[("url", &url), ("traceparent", &traceparent), ("flow", &"narrow".to_owned())]);
-    eventually_or("a dead letter", DEADLINE, || stage.queue().dead().pop().ok_or("none".to_owned()));
-    stage.queue().enqueue(&[("url", stage.sink.url("/slow/5000").as_str()), ("flow", "narrow")]);
-    stage.sink.wait_for(2, DEADLINE);
-    let replay = ["dead", "replay", "--all", "--yes", "--redis-url", &stage.redis.url()];
+    let url = observed.world.sink.url("/flaky/1/a");
+    observed.queue().enqueue(&[("url", &url), ("traceparent", &traceparent), ("flow", &"narrow".to_owned())]);
+    eventually_or("a dead letter", DEADLINE, || observed.queue().dead().pop().ok_or("none".to_owned()));
+    observed.queue().enqueue(&[("url", observed.world.sink.url("/slow/5000").as_str()), ("flow", "narrow")]);
+    observed.world.sink.wait_for(2, DEADLINE);
+    let replay = ["dead", "replay", "--all", "--yes", "--redis-url", &observed.world.redis.url()];
     assert_eq!(Postrider::run(Build::Otel, &replay, &[], DEADLINE).code(), 0);
-    stage.sink.wait_for(3, DEADLINE);
-    let spans = stage
+    observed.world.sink.wait_for(3, DEADLINE);
+    let spans = observed
         .receiver
         .wait_for_spans("three attempts", DEADLINE, |spans| in_order(spans, "process default").len() == 3);
     let postpone = the_only(&spans, "hold default");
@@ -161,7 +160,7 @@ fn a_replay_that_is_held_begins_its_trace_with_that_and_links_to_the_old_one() {
         processes.iter().any(|process| process.is_child_of(postpone) && process.links_to(old)),
         "{spans:#?}"
     );
-    stage.drained();
+    observed.drained();
 }
 
 #[test]
@@ -169,15 +168,15 @@ fn a_job_that_is_delayed_retried_and_held_is_one_trace() {
     let config = TextFile::new(
         "[flows.broken]\nbreaker_failures = 1\nbreaker_pause = \"300ms\"\nbreaker_longest = \"300ms\"\n",
     );
-    let mut stage = Stage::start(GRPC, &["--retry-base", "50ms", "--config", config.path()]);
-    let proxy = Proxy::start_down(stage.sink.address().port());
-    stage.queue().enqueue(&[("url", proxy.http_url().as_str()), ("flow", "broken"), ("delay_ms", "100")]);
-    stage
+    let mut observed = ObservedWorker::start(GRPC, &["--retry-base", "50ms", "--config", config.path()]);
+    let proxy = Proxy::start_down(observed.world.sink.address().port());
+    observed.queue().enqueue(&[("url", proxy.http_url().as_str()), ("flow", "broken"), ("delay_ms", "100")]);
+    observed
         .receiver
         .wait_for_spans("a hold", DEADLINE, |spans| spans.iter().any(|span| span.name == "hold default"));
     proxy.set(Mode::Pass);
-    stage.sink.wait_for(1, DEADLINE);
-    let spans = one_trace(&mut stage, "delay default");
+    observed.world.sink.wait_for(1, DEADLINE);
+    let spans = one_trace(&mut observed, "delay default");
     let postpone = in_order(&spans, "hold default")[0];
     assert_eq!(postpone.text("postrider.hold.reason").as_deref(), Some("breaker"));
     assert!(postpone.is_child_of(the_only(&spans, "delay default")), "{spans:#?}");
@@ -186,14 +185,15 @@ fn a_job_that_is_delayed_retried_and_held_is_one_trace() {
 
 #[test]
 fn a_job_that_is_handed_back_is_one_trace() {
-    let mut stage = Stage::start(GRPC, &["--shutdown-timeout", "100ms"]);
-    stage.queue().enqueue(&[("url", stage.sink.url("/slow/4000"))]);
-    stage.sink.wait_for(1, DEADLINE);
-    assert_eq!(stage.worker.stop().code(), Some(0));
-    let endpoint = stage.receiver.grpc_endpoint();
-    stage.worker = Postrider::ready_worker(Build::Otel, &stage.redis, &[], &environment(GRPC, &endpoint));
-    stage.sink.wait_for(2, DEADLINE);
-    let spans = one_trace(&mut stage, "process default");
+    let mut observed = ObservedWorker::start(GRPC, &["--shutdown-timeout", "100ms"]);
+    observed.queue().enqueue(&[("url", observed.world.sink.url("/slow/4000"))]);
+    observed.world.sink.wait_for(1, DEADLINE);
+    assert_eq!(observed.worker.stop().code(), Some(0));
+    let endpoint = observed.receiver.grpc_endpoint();
+    observed.worker =
+        Postrider::ready_worker(Build::Otel, &observed.world.redis, &[], &environment(GRPC, &endpoint));
+    observed.world.sink.wait_for(2, DEADLINE);
+    let spans = one_trace(&mut observed, "process default");
     let [cut, second] = in_order(&spans, "process default")[..] else { panic!("{spans:#?}") };
     let release = the_only(&spans, "release default");
     assert!(release.is_child_of(cut) && second.is_child_of(cut), "{spans:#?}");
@@ -202,12 +202,13 @@ fn a_job_that_is_handed_back_is_one_trace() {
 
 #[test]
 fn a_job_that_turns_out_malformed_after_its_delay_is_one_trace_that_says_why() {
-    let mut stage = Stage::start(GRPC, &[]);
-    let fields = [("url", stage.sink.url("/ok")), ("delay_ms", "100".into()), ("retry", "unknown".into())];
-    stage.queue().enqueue(&fields);
+    let mut observed = ObservedWorker::start(GRPC, &[]);
+    let fields =
+        [("url", observed.world.sink.url("/ok")), ("delay_ms", "100".into()), ("retry", "unknown".into())];
+    observed.queue().enqueue(&fields);
     let dead =
-        eventually_or("a dead letter", DEADLINE, || stage.queue().dead().pop().ok_or("none".to_owned()));
-    let spans = one_trace(&mut stage, "delay default");
+        eventually_or("a dead letter", DEADLINE, || observed.queue().dead().pop().ok_or("none".to_owned()));
+    let spans = one_trace(&mut observed, "delay default");
     let process = the_only(&spans, "process default");
     assert!(process.is_child_of(the_only(&spans, "delay default")), "{spans:#?}");
     assert_eq!(process.status, Status::Error(dead.field("_error").expect("it has an error")));
@@ -216,13 +217,14 @@ fn a_job_that_turns_out_malformed_after_its_delay_is_one_trace_that_says_why() {
 /// The sampler's decision on the first span holds for all others.
 #[test]
 fn a_job_whose_first_span_is_not_sampled_leaves_no_span_anywhere() {
-    let mut stage = Stage::start(GRPC, &[]);
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let endpoint = stage.receiver.grpc_endpoint();
+    let mut observed = ObservedWorker::start(GRPC, &[]);
+    let world = World::new(Build::Otel);
+    let sink = &world.sink;
+    let endpoint = observed.receiver.grpc_endpoint();
     let never = [("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0")];
     let recording = environment(GRPC, &endpoint);
-    let mut first = Postrider::ready_worker(Build::Otel, &redis, &[], &[&recording[..], &never].concat());
-    let queue = e2e::queue::Queue::new(&redis, "default");
+    let mut first = world.worker_with(&[], &[&recording[..], &never].concat());
+    let queue = world.queue();
     let job_id = queue.enqueue(&[("url", sink.url("/ok").as_str()), ("delay_ms", "3000")]);
     eventually_or("a job in the schedule", DEADLINE, || match queue.scheduled() {
         1 => Ok(()),
@@ -233,29 +235,29 @@ fn a_job_whose_first_span_is_not_sampled_leaves_no_span_anywhere() {
     let kept = fields.iter().find(|(name, _)| name == "_traceparent").expect("the decision is kept");
     let kept = String::from_utf8(kept.1.clone()).expect("a text");
     assert!(kept.ends_with("-00"), "{kept}");
-    let mut second = Postrider::ready_worker(Build::Otel, &redis, &[], &recording);
+    let mut second = world.worker_with(&[], &recording);
     let sent = sink.wait_for(1, DEADLINE)[0].header("traceparent").expect("it has a context").to_owned();
     queue.wait_until_drained(DEADLINE);
-    assert_eq!((second.stop().code(), stage.worker.stop().code()), (Some(0), Some(0)));
+    assert_eq!((second.stop().code(), observed.worker.stop().code()), (Some(0), Some(0)));
     assert!(sent.starts_with(&kept[..36]) && sent.ends_with("-00") && sent != kept, "{sent} {kept}");
-    let spans = of_jobs(&stage.receiver.spans());
+    let spans = of_jobs(&observed.receiver.spans());
     assert_eq!(spans, [], "{spans:#?}");
 }
 
 #[test]
 fn a_wait_says_whether_the_destination_asked_for_it_or_a_rate_is_kept_to() {
     let config = TextFile::new("[flows.calm]\nrate = \"20/m\"\nburst = 1\n");
-    let mut stage = Stage::start(GRPC, &["--retry-base", "10ms", "--config", config.path()]);
+    let mut observed = ObservedWorker::start(GRPC, &["--retry-base", "10ms", "--config", config.path()]);
     let answer = "503\nretry-after: 1\n\n";
-    stage.queue().enqueue(&[("url", stage.sink.url("/reply-once/a").as_str()), ("body", answer)]);
-    stage.sink.wait_for(2, DEADLINE);
+    observed.queue().enqueue(&[("url", observed.world.sink.url("/reply-once/a").as_str()), ("body", answer)]);
+    observed.world.sink.wait_for(2, DEADLINE);
     for _ in 0..2 {
-        stage.queue().enqueue(&[("url", stage.sink.url("/ok").as_str()), ("flow", "calm")]);
+        observed.queue().enqueue(&[("url", observed.world.sink.url("/ok").as_str()), ("flow", "calm")]);
     }
-    stage.sink.wait_for(4, DEADLINE);
-    stage.drained();
-    assert_eq!(stage.worker.stop().code(), Some(0));
-    let spans = stage.receiver.spans();
+    observed.world.sink.wait_for(4, DEADLINE);
+    observed.drained();
+    assert_eq!(observed.worker.stop().code(), Some(0));
+    let spans = observed.receiver.spans();
     let reason = the_only(&spans, "retry default").text("postrider.schedule.reason");
     assert_eq!(reason.as_deref(), Some("retry_after"));
     let postpone = in_order(&spans, "hold default")[0];

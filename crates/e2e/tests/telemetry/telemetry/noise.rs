@@ -5,22 +5,22 @@ use e2e::process::Postrider;
 use e2e::queue::Queue;
 use serde_json::json;
 
-use super::{DEADLINE, GRPC, Stage, in_order, the_only};
+use super::{DEADLINE, GRPC, ObservedWorker, in_order, the_only};
 
 const UNSAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// Delivers jobs with these producers' contexts one after the other, so that each has its own read and settlement,
 /// and returns the spans when the worker has ended.
-fn spans_of(stage: &mut Stage, producers: &[Option<&str>]) -> Vec<SpanRecord> {
+fn spans_of(observed: &mut ObservedWorker, producers: &[Option<&str>]) -> Vec<SpanRecord> {
     for producer in producers {
-        let mut fields = vec![("url", stage.sink.url("/ok"))];
+        let mut fields = vec![("url", observed.world.sink.url("/ok"))];
         fields.extend(producer.map(|producer| ("traceparent", producer.to_owned())));
-        stage.queue().enqueue(&fields);
-        stage.drained();
+        observed.queue().enqueue(&fields);
+        observed.drained();
     }
-    assert_eq!(stage.worker.stop().code(), Some(0));
-    stage.receiver.spans()
+    assert_eq!(observed.worker.stop().code(), Some(0));
+    observed.receiver.spans()
 }
 
 fn roots(spans: &[SpanRecord]) -> Vec<&str> {
@@ -34,11 +34,11 @@ fn commands(spans: &[SpanRecord]) -> Vec<&SpanRecord> {
 
 #[test]
 fn there_are_as_many_roots_as_jobs_and_no_span_of_a_command() {
-    let mut stage = Stage::start(GRPC, &[]);
-    let spans = spans_of(&mut stage, &[None; 5]);
+    let mut observed = ObservedWorker::start(GRPC, &[]);
+    let spans = spans_of(&mut observed, &[None; 5]);
     assert_eq!(roots(&spans), ["process default"; 5]);
     assert_eq!(commands(&spans), Vec::<&SpanRecord>::new());
-    let metrics = stage.receiver.metrics();
+    let metrics = observed.receiver.metrics();
     let measured = |name: &str, key: &str, value: &str| {
         let points = metrics.iter().filter(|metric| metric.name == name).flat_map(|metric| &metric.points);
         let points = points.filter(|point| point.attributes.get(key) == Some(&json!(value)));
@@ -53,14 +53,14 @@ fn there_are_as_many_roots_as_jobs_and_no_span_of_a_command() {
 
 #[test]
 fn jobs_whose_producers_record_nothing_leave_no_span() {
-    let mut stage = Stage::start(GRPC, &[]);
-    assert_eq!(spans_of(&mut stage, &[Some(UNSAMPLED); 3]), []);
+    let mut observed = ObservedWorker::start(GRPC, &[]);
+    assert_eq!(spans_of(&mut observed, &[Some(UNSAMPLED); 3]), []);
 }
 
 #[test]
 fn a_read_for_a_producer_that_records_is_a_span_with_a_link_to_it() {
-    let mut stage = Stage::start(GRPC, &[]);
-    let spans = spans_of(&mut stage, &[Some(UNSAMPLED), Some(SAMPLED), None]);
+    let mut observed = ObservedWorker::start(GRPC, &[]);
+    let spans = spans_of(&mut observed, &[Some(UNSAMPLED), Some(SAMPLED), None]);
     let receive = the_only(&spans, "receive default");
     assert_eq!(receive.parent_span_id, None);
     let linked: Vec<_> = receive.links.iter().map(|link| link.span_id.as_str()).collect();
@@ -70,8 +70,8 @@ fn a_read_for_a_producer_that_records_is_a_span_with_a_link_to_it() {
 #[test]
 fn with_always_each_read_that_brought_jobs_is_a_span() {
     for switch in [&["--trace-receive", "always"][..], &["--trace-receive=always", "--trace-redis"]] {
-        let mut stage = Stage::start(GRPC, switch);
-        let spans = spans_of(&mut stage, &[None, Some(UNSAMPLED), Some(SAMPLED)]);
+        let mut observed = ObservedWorker::start(GRPC, switch);
+        let spans = spans_of(&mut observed, &[None, Some(UNSAMPLED), Some(SAMPLED)]);
         let reads = in_order(&spans, "receive default");
         let links: Vec<_> = reads.iter().map(|read| read.links.len()).collect();
         assert_eq!(links, [0, 0, 1], "{spans:#?}");
@@ -81,8 +81,8 @@ fn with_always_each_read_that_brought_jobs_is_a_span() {
 
 #[test]
 fn with_the_switch_each_command_is_a_span_named_by_its_script() {
-    let mut stage = Stage::start(GRPC, &["--trace-redis"]);
-    let spans = spans_of(&mut stage, &[None, Some(SAMPLED), None]);
+    let mut observed = ObservedWorker::start(GRPC, &["--trace-redis"]);
+    let spans = spans_of(&mut observed, &[None, Some(SAMPLED), None]);
     let acks = in_order(&spans, "ack default");
     // The server is given the script at the first call.
     for (ack, (name, command)) in
@@ -113,12 +113,12 @@ fn the_switches_are_variables_and_fields_of_the_file_and_a_flag_goes_first() {
         (&by_file[..], &off[..], [false, false]),
         (&by_variable[..], &off[..], [false, false]),
     ] {
-        let mut stage = Stage::start(GRPC, &[]);
-        assert_eq!(stage.worker.stop().code(), Some(0));
-        let endpoint = stage.receiver.grpc_endpoint();
+        let mut observed = ObservedWorker::start(GRPC, &[]);
+        assert_eq!(observed.worker.stop().code(), Some(0));
+        let endpoint = observed.receiver.grpc_endpoint();
         let environment = [&super::environment(GRPC, &endpoint)[..], variables].concat();
-        stage.worker = Postrider::ready_worker(Build::Otel, &stage.redis, flags, &environment);
-        let spans = spans_of(&mut stage, &[None]);
+        observed.worker = Postrider::ready_worker(Build::Otel, &observed.world.redis, flags, &environment);
+        let spans = spans_of(&mut observed, &[None]);
         let told = [roots(&spans).contains(&"receive default"), !commands(&spans).is_empty()];
         assert_eq!(told, expected, "{variables:?} {flags:?}: {spans:#?}");
     }
@@ -128,16 +128,17 @@ fn the_switches_are_variables_and_fields_of_the_file_and_a_flag_goes_first() {
 fn a_claim_is_a_span_as_a_read_is() {
     for (switch, is_span) in [(&[][..], false), (&["--trace-receive", "always"][..], true)] {
         let arguments = [&["--lease", "1s"][..], switch].concat();
-        let mut stage = Stage::start(GRPC, &arguments);
-        Queue::new(&stage.redis, "default").enqueue(&[("url", stage.sink.url("/slow/2000"))]);
-        stage.sink.wait_for(1, DEADLINE);
-        stage.worker.kill();
-        let endpoint = stage.receiver.grpc_endpoint();
+        let mut observed = ObservedWorker::start(GRPC, &arguments);
+        Queue::new(&observed.world.redis, "default")
+            .enqueue(&[("url", observed.world.sink.url("/slow/2000"))]);
+        observed.world.sink.wait_for(1, DEADLINE);
+        observed.worker.kill();
+        let endpoint = observed.receiver.grpc_endpoint();
         let environment = super::environment(GRPC, &endpoint);
         let build = e2e::process::Build::Otel;
-        stage.worker = Postrider::ready_worker(build, &stage.redis, &arguments, &environment);
-        stage.sink.wait_for(2, DEADLINE);
-        let spans = spans_of(&mut stage, &[]);
+        observed.worker = Postrider::ready_worker(build, &observed.world.redis, &arguments, &environment);
+        observed.world.sink.wait_for(2, DEADLINE);
+        let spans = spans_of(&mut observed, &[]);
         assert_eq!(!in_order(&spans, "claim default").is_empty(), is_span, "{spans:#?}");
     }
 }

@@ -6,22 +6,22 @@ use e2e::otlp::{SpanKind, SpanRecord, Status};
 use e2e::process::{Build, Postrider};
 use e2e::text_file::TextFile;
 
-use super::{DEADLINE, GRPC, Stage, environment, the_only};
+use super::{DEADLINE, GRPC, ObservedWorker, environment, the_only};
 
 /// Enqueues the lines, with telemetry on and these variables, and returns the spans when the worker has delivered
 /// them.
 fn sent(lines: &[String], variables: &[(&str, &str)]) -> Vec<SpanRecord> {
-    let mut stage = Stage::start(GRPC, &[]);
-    let file = TextFile::new(&lines.join("\n").replace("URL", &stage.sink.url("/ok")));
-    let (endpoint, redis) = (stage.receiver.grpc_endpoint(), stage.redis.url());
+    let mut observed = ObservedWorker::start(GRPC, &[]);
+    let file = TextFile::new(&lines.join("\n").replace("URL", &observed.world.sink.url("/ok")));
+    let (endpoint, redis) = (observed.receiver.grpc_endpoint(), observed.world.redis.url());
     let arguments = ["send", "--from", file.path(), "--redis-url", &redis];
     let environment = [&environment(GRPC, &endpoint)[..], variables].concat();
     let output = Postrider::run(Build::Otel, &arguments, &environment, DEADLINE);
     assert_eq!(output.code(), 0, "{output:?}");
-    stage.sink.wait_for(lines.len(), DEADLINE);
-    stage.drained();
-    assert_eq!(stage.worker.stop().code(), Some(0));
-    stage.receiver.spans()
+    observed.world.sink.wait_for(lines.len(), DEADLINE);
+    observed.drained();
+    assert_eq!(observed.worker.stop().code(), Some(0));
+    observed.receiver.spans()
 }
 
 fn trace_id(number: usize) -> String {
@@ -124,17 +124,17 @@ fn the_sampler_decides_for_each_job_of_a_batch() {
 
 #[test]
 fn jobs_that_redis_does_not_take_are_failed_roots() {
-    let stage = Stage::start(GRPC, &[]);
-    stage.redis.command(&["DEL", "postrider:{default}:jobs"]);
-    stage.redis.command(&["SET", "postrider:{default}:jobs", "no stream"]);
+    let observed = ObservedWorker::start(GRPC, &[]);
+    observed.world.redis.command(&["DEL", "postrider:{default}:jobs"]);
+    observed.world.redis.command(&["SET", "postrider:{default}:jobs", "no stream"]);
     let file = TextFile::new(
-        &[without_context(), without_context()].join("\n").replace("URL", &stage.sink.url("/ok")),
+        &[without_context(), without_context()].join("\n").replace("URL", &observed.world.sink.url("/ok")),
     );
-    let (endpoint, redis) = (stage.receiver.grpc_endpoint(), stage.redis.url());
+    let (endpoint, redis) = (observed.receiver.grpc_endpoint(), observed.world.redis.url());
     let arguments = ["send", "--from", file.path(), "--redis-url", &redis];
     let output = Postrider::run(Build::Otel, &arguments, &environment(GRPC, &endpoint), DEADLINE);
     assert_eq!(output.code(), 4, "{output:?}");
-    let spans = stage.receiver.spans();
+    let spans = observed.receiver.spans();
     let failed: Vec<_> = spans.iter().filter(|span| matches!(span.status, Status::Error(_))).collect();
     let mut names: Vec<_> = failed.iter().map(|span| span.name.as_str()).collect();
     names.sort_unstable();

@@ -3,21 +3,21 @@
 use e2e::otlp::{SpanKind, SpanRecord, Status};
 use e2e::process::{Build, Postrider};
 
-use super::{DEADLINE, GRPC, Stage, environment, in_order, the_only};
+use super::{DEADLINE, GRPC, ObservedWorker, environment, in_order, the_only};
 
 /// A job of a producer with two attempts: its trace id and all spans.
-fn retried(stage: &mut Stage) -> (String, Vec<SpanRecord>) {
-    let trace_id = stage.send("/flaky/1/a");
-    stage.sink.wait_for(2, DEADLINE);
-    stage.drained();
-    assert_eq!(stage.worker.stop().code(), Some(0));
-    (trace_id, stage.receiver.spans())
+fn retried(observed: &mut ObservedWorker) -> (String, Vec<SpanRecord>) {
+    let trace_id = observed.send("/flaky/1/a");
+    observed.world.sink.wait_for(2, DEADLINE);
+    observed.drained();
+    assert_eq!(observed.worker.stop().code(), Some(0));
+    (trace_id, observed.receiver.spans())
 }
 
 #[test]
 fn with_links_each_retry_is_a_trace_of_its_own_that_tells_where_it_comes_from() {
-    let mut stage = Stage::start(GRPC, &["--retry-base", "100ms", "--trace-retries", "link"]);
-    let (trace_id, spans) = retried(&mut stage);
+    let mut observed = ObservedWorker::start(GRPC, &["--retry-base", "100ms", "--trace-retries", "link"]);
+    let (trace_id, spans) = retried(&mut observed);
     let publish = the_only(&spans, "publish default");
     let [first, second] = in_order(&spans, "process default")[..] else { panic!("{spans:#?}") };
     assert!(first.is_child_of(publish));
@@ -28,8 +28,8 @@ fn with_links_each_retry_is_a_trace_of_its_own_that_tells_where_it_comes_from() 
 
 #[test]
 fn with_none_a_retry_tells_nothing_of_what_was_before() {
-    let mut stage = Stage::start(GRPC, &["--retry-base", "100ms", "--trace-retries", "none"]);
-    let (trace_id, spans) = retried(&mut stage);
+    let mut observed = ObservedWorker::start(GRPC, &["--retry-base", "100ms", "--trace-retries", "none"]);
+    let (trace_id, spans) = retried(&mut observed);
     let [_, second] = in_order(&spans, "process default")[..] else { panic!("{spans:#?}") };
     assert_eq!((second.parent_span_id.as_deref(), second.links.len()), (None, 0));
     assert_ne!(second.trace_id, trace_id);
@@ -37,13 +37,15 @@ fn with_none_a_retry_tells_nothing_of_what_was_before() {
 
 #[test]
 fn with_links_the_retry_of_a_job_that_is_not_sampled_leaves_no_span() {
-    let mut stage = Stage::start(GRPC, &["--retry-base", "100ms", "--trace-retries", "link"]);
+    let mut observed = ObservedWorker::start(GRPC, &["--retry-base", "100ms", "--trace-retries", "link"]);
     let unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
-    stage.queue().enqueue(&[("url", stage.sink.url("/flaky/1/a").as_str()), ("traceparent", unsampled)]);
-    stage.sink.wait_for(2, DEADLINE);
-    stage.drained();
-    assert_eq!(stage.worker.stop().code(), Some(0));
-    let spans = stage.receiver.spans();
+    observed
+        .queue()
+        .enqueue(&[("url", observed.world.sink.url("/flaky/1/a").as_str()), ("traceparent", unsampled)]);
+    observed.world.sink.wait_for(2, DEADLINE);
+    observed.drained();
+    assert_eq!(observed.worker.stop().code(), Some(0));
+    let spans = observed.receiver.spans();
     let of_the_job = |span: &&SpanRecord| {
         ["process default", "POST", "receive default", "ack default", "retry default"].contains(&&*span.name)
     };
@@ -52,12 +54,12 @@ fn with_links_the_retry_of_a_job_that_is_not_sampled_leaves_no_span() {
 
 #[test]
 fn only_the_last_failure_of_a_job_is_an_error_of_its_delivery() {
-    let mut stage = Stage::start(GRPC, &["--retry-base", "50ms", "--max-attempts", "2"]);
-    let trace_id = stage.send("/status/503");
-    stage.sink.wait_for(2, DEADLINE);
-    stage.drained();
-    assert_eq!(stage.worker.stop().code(), Some(0));
-    let spans = stage.trace(&trace_id, "process default", 2);
+    let mut observed = ObservedWorker::start(GRPC, &["--retry-base", "50ms", "--max-attempts", "2"]);
+    let trace_id = observed.send("/status/503");
+    observed.world.sink.wait_for(2, DEADLINE);
+    observed.drained();
+    assert_eq!(observed.worker.stop().code(), Some(0));
+    let spans = observed.trace(&trace_id, "process default", 2);
     let [first, second] = in_order(&spans, "process default")[..] else { panic!("{spans:#?}") };
     assert_eq!((&first.status, first.text("error.type")), (&Status::Unset, None));
     assert_eq!(first.text("postrider.job.outcome").as_deref(), Some("retry"));
@@ -71,20 +73,21 @@ fn only_the_last_failure_of_a_job_is_an_error_of_its_delivery() {
 
 #[test]
 fn a_delay_and_a_takeover_stay_in_the_producers_trace() {
-    let mut stage = Stage::start(GRPC, &["--lease", "1s"]);
+    let mut observed = ObservedWorker::start(GRPC, &["--lease", "1s"]);
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let url = stage.sink.url("/slow/3000");
+    let url = observed.world.sink.url("/slow/3000");
     let fields = [("url", url.as_str()), ("traceparent", traceparent), ("delay_ms", "300")];
-    let job_id = stage.queue().enqueue(&fields);
-    stage.sink.wait_for(1, DEADLINE);
-    stage.worker.kill();
-    let endpoint = stage.receiver.grpc_endpoint();
+    let job_id = observed.queue().enqueue(&fields);
+    observed.world.sink.wait_for(1, DEADLINE);
+    observed.worker.kill();
+    let endpoint = observed.receiver.grpc_endpoint();
     let environment = environment(GRPC, &endpoint);
-    let mut other = Postrider::ready_worker(Build::Otel, &stage.redis, &["--lease", "1s"], &environment);
-    stage.sink.wait_for(2, DEADLINE);
-    stage.drained();
+    let mut other =
+        Postrider::ready_worker(Build::Otel, &observed.world.redis, &["--lease", "1s"], &environment);
+    observed.world.sink.wait_for(2, DEADLINE);
+    observed.drained();
     assert_eq!(other.stop().code(), Some(0));
-    let spans = stage.trace("0af7651916cd43dd8448eb211c80319c", "process default", 1);
+    let spans = observed.trace("0af7651916cd43dd8448eb211c80319c", "process default", 1);
     for name in ["delay default", "process default"] {
         assert_eq!(the_only(&spans, name).parent_span_id.as_deref(), Some("b7ad6b7169203331"), "{name}");
     }
@@ -96,22 +99,22 @@ fn a_delay_and_a_takeover_stay_in_the_producers_trace() {
     let entry = process.text("messaging.message.id");
     assert_ne!(entry, Some(job_id));
     assert_eq!(the_only(&spans, "ack default").text("messaging.message.id"), entry);
-    let claim = stage.receiver.spans().into_iter().find(|span| span.name == "claim default");
+    let claim = observed.receiver.spans().into_iter().find(|span| span.name == "claim default");
     let claim = claim.expect("the takeover has a span");
     assert_eq!((claim.parent_span_id, claim.links[0].span_id.as_str()), (None, "b7ad6b7169203331"));
 }
 
 #[test]
 fn a_replay_by_a_tool_that_records_is_the_root_of_the_new_trace() {
-    let stage = Stage::start(GRPC, &["--max-attempts", "1"]);
-    let before = stage.send("/flaky/1/a");
-    let old = stage.trace(&before, "process default", 1);
-    stage.drained();
-    let endpoint = stage.receiver.grpc_endpoint();
-    let replay = ["dead", "replay", "--all", "--yes", "--redis-url", &stage.redis.url()];
+    let observed = ObservedWorker::start(GRPC, &["--max-attempts", "1"]);
+    let before = observed.send("/flaky/1/a");
+    let old = observed.trace(&before, "process default", 1);
+    observed.drained();
+    let endpoint = observed.receiver.grpc_endpoint();
+    let replay = ["dead", "replay", "--all", "--yes", "--redis-url", &observed.world.redis.url()];
     assert_eq!(Postrider::run(Build::Otel, &replay, &environment(GRPC, &endpoint), DEADLINE).code(), 0);
     let is_new = |span: &SpanRecord| span.name == "process default" && span.trace_id != before;
-    let spans = stage.receiver.wait_for_spans("the replay's spans", DEADLINE, |spans| {
+    let spans = observed.receiver.wait_for_spans("the replay's spans", DEADLINE, |spans| {
         spans.iter().any(is_new) && spans.iter().any(|span| span.name == "replay default")
     });
     let (root, process) = (the_only(&spans, "replay default"), spans.iter().find(|span| is_new(span)));

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use e2e::sink::SinkRequest;
 use serde_json::{Value, json};
 
-use super::{DEADLINE, GRPC, Stage};
+use super::{DEADLINE, GRPC, ObservedWorker};
 use cases::{Case, PARENT, TRACE, Trace};
 
 /// How a producer passes on its own headers.
@@ -65,7 +65,7 @@ fn fault(case: &Case, request: &SinkRequest, ids: &mut HashSet<String>) -> Optio
 
 #[test]
 fn every_case_of_the_w3c_suite_goes_through_the_queue_as_it_must() {
-    let stage = Stage::start(GRPC, &[]);
+    let observed = ObservedWorker::start(GRPC, &[]);
     let all = cases::all();
     let numbers: BTreeSet<usize> = all.iter().map(|case| case.number).collect();
     assert_eq!(numbers, (1..=cases::COUNT).collect());
@@ -74,14 +74,14 @@ fn every_case_of_the_w3c_suite_goes_through_the_queue_as_it_must() {
         for (index, case) in all.iter().enumerate() {
             let path = format!("/{by:?}/{index}");
             for _ in 0..case.requests {
-                stage.queue().enqueue(&fields(case, by, stage.sink.url(&path)));
+                observed.queue().enqueue(&fields(case, by, observed.world.sink.url(&path)));
             }
             wanted.push((path, case));
         }
     }
     let count = wanted.iter().map(|(_, case)| case.requests).sum();
     let mut requests: BTreeMap<String, Vec<SinkRequest>> = BTreeMap::new();
-    for request in stage.sink.wait_for(count, DEADLINE) {
+    for request in observed.world.sink.wait_for(count, DEADLINE) {
         requests.entry(request.path.clone()).or_default().push(request);
     }
     let (mut faults, mut ids) = (vec![], HashSet::new());

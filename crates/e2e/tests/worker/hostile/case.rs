@@ -98,8 +98,8 @@ impl Case {
         self
     }
 
-    fn url(&self, stage: &Stage) -> String {
-        let target = stage.beyond.as_ref().unwrap_or(&stage.hostile);
+    fn url(&self, servers: &Servers) -> String {
+        let target = servers.beyond.as_ref().unwrap_or(&servers.hostile);
         let scheme = if self.certificate.is_some() { "https" } else { "http" };
         let usual = if self.proxy { "localhost" } else { "127.0.0.1" };
         format!("{scheme}://{}:{}/path?token=hunter2", self.host.unwrap_or(usual), target.port())
@@ -139,14 +139,14 @@ pub(super) fn run(build: Build, cases: Vec<Case>) {
 }
 
 /// Files and servers of a case, which must live as long.
-struct Stage {
+struct Servers {
     hostile: Hostile,
     beyond: Option<Hostile>,
     config: TextFile,
     _ca: Option<TextFile>,
 }
 
-fn stage(case: &Case) -> Stage {
+fn servers(case: &Case) -> Servers {
     let made = case.certificate.map(|(flaw, protocols, _)| Certificate::new(flaw, protocols));
     let is_own = |line: &&str| !case.http.contains(line.split(" =").next().unwrap_or_default());
     let mut text = HTTP.lines().filter(is_own).collect::<Vec<_>>().join("\n") + "\n" + case.http;
@@ -164,17 +164,17 @@ fn stage(case: &Case) -> Stage {
         text.push_str("no_proxy = [\"127.0.0.1\"]\n");
         beyond = Some(Hostile::start(answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), made.as_ref()));
     }
-    Stage { hostile, beyond, config: TextFile::new(&text), _ca: ca }
+    Servers { hostile, beyond, config: TextFile::new(&text), _ca: ca }
 }
 
 fn play(build: Build, redis: &RedisServer, sink: &Sink, case: &Case) {
-    let stage = stage(case);
+    let servers = servers(case);
     let queue = Queue::new(redis, "default");
-    let arguments = ["--config", stage.config.path(), "--retry-base", "20ms", "--retry-cap", "50ms"];
+    let arguments = ["--config", servers.config.path(), "--retry-base", "20ms", "--retry-cap", "50ms"];
     // A missing name server is not queried for long.
     let worker =
         Postrider::ready_worker(build, redis, &arguments, &[("RES_OPTIONS", "timeout:1 attempts:1")]);
-    let (url, began) = (case.url(&stage), Instant::now());
+    let (url, began) = (case.url(&servers), Instant::now());
     for _ in 0..case.jobs {
         queue.enqueue(&case.job(&url));
         if case.jobs > 1 {
@@ -183,7 +183,7 @@ fn play(build: Build, redis: &RedisServer, sink: &Sink, case: &Case) {
     }
     eventually_or(case.name, DEADLINE, || queue.drained());
     assert!(began.elapsed() < LONGEST, "{}: {:?}", case.name, began.elapsed());
-    judge(case, &stage, &queue.dead());
+    judge(case, &servers, &queue.dead());
     let before = sink.requests().len();
     queue.enqueue(&[("url", sink.url("/ok"))]);
     eventually("the next job", DEADLINE, || (sink.requests().len() > before).then_some(()));
@@ -193,7 +193,7 @@ fn play(build: Build, redis: &RedisServer, sink: &Sink, case: &Case) {
     assert_eq!(log.matches("the proxy fails").count(), told, "{}: {log}", case.name);
 }
 
-fn judge(case: &Case, stage: &Stage, dead: &[DeadLetter]) {
+fn judge(case: &Case, servers: &Servers, dead: &[DeadLetter]) {
     let name = case.name;
     if !matches!(case.expected, Expected::Done(_)) {
         assert_eq!(dead.len(), case.jobs, "{name}: {dead:?}");
@@ -206,14 +206,14 @@ fn judge(case: &Case, stage: &Stage, dead: &[DeadLetter]) {
         Expected::Done(requests) => {
             assert!(dead.is_empty(), "{name}: {dead:?}");
             if requests > 0 {
-                assert_eq!(stage.hostile.heads().len(), requests, "{name}");
+                assert_eq!(servers.hostile.heads().len(), requests, "{name}");
             }
         }
         Expected::Dead(error) => dead.iter().for_each(|letter| {
             is(letter, "attempts", "2");
             in_time(letter, [error; 2], case);
             let text = letter.field("_error").unwrap_or_default();
-            let place = case.url(stage).split('/').nth(2).unwrap_or_default().to_owned();
+            let place = case.url(servers).split('/').nth(2).unwrap_or_default().to_owned();
             let told = if error.parse::<u16>().is_ok() { format!("answered {error}") } else { place };
             assert!(text.contains(&told) && !text.contains("hunter2"), "{name}: {text}");
         }),
@@ -228,7 +228,7 @@ fn judge(case: &Case, stage: &Stage, dead: &[DeadLetter]) {
         }),
     }
     if case.proxy {
-        judge_proxy(case, stage);
+        judge_proxy(case, servers);
     }
 }
 
@@ -255,14 +255,14 @@ fn attempts(letter: &DeadLetter) -> Vec<(String, u64)> {
     history.iter().map(of).collect()
 }
 
-fn judge_proxy(case: &Case, stage: &Stage) {
+fn judge_proxy(case: &Case, servers: &Servers) {
     let name = case.name;
-    for head in stage.hostile.heads() {
+    for head in servers.hostile.heads() {
         let begins = if case.certificate.is_some() { "CONNECT localhost:" } else { "POST http://localhost:" };
         assert!(head.starts_with(begins), "{name}: {head}");
         let authorization = "proxy-authorization: basic bwu6ahvudgvymg==";
         assert!(head.to_lowercase().contains(authorization), "{name}: {head}");
     }
-    let beyond = stage.beyond.iter().flat_map(Hostile::heads).collect::<String>();
+    let beyond = servers.beyond.iter().flat_map(Hostile::heads).collect::<String>();
     assert!(!beyond.to_lowercase().contains("proxy-authorization"), "{name}: {beyond}");
 }

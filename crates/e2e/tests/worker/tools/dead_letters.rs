@@ -3,8 +3,8 @@
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
-use e2e::sink::Sink;
 use e2e::wait::eventually;
+use e2e::world::World;
 use serde_json::{Value, json};
 
 use super::{DEADLINE, NOWHERE, document, lines, run};
@@ -18,21 +18,21 @@ e2e::in_both_builds!(
 );
 
 fn a_dead_letter_is_replayed_once_and_delivered(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let mut worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let world = World::new(build);
+    let (redis, queue, sink) = (&world.redis, world.queue(), &world.sink);
+    let mut worker = world.worker(&[]);
     let url = sink.url("/flaky/1/x");
     let job_id = queue.enqueue(&[("url", url.as_str()), ("max_attempts", "1"), ("body", "hello")]);
     eventually("a dead letter", DEADLINE, || queue.dead().pop());
-    let shown = run(build, &redis, &["dead", "show", &job_id]).stdout;
+    let shown = run(build, redis, &["dead", "show", &job_id]).stdout;
     assert!(shown.contains("attempts") && shown.contains("ATTEMPT AT") && shown.contains("503"), "{shown}");
-    let (code, answer) = document(build, &redis, &["dead", "replay", &job_id]);
+    let (code, answer) = document(build, redis, &["dead", "replay", &job_id]);
     assert_eq!((code, answer["replayed"][0]["replay_of"].as_str()), (0, Some(job_id.as_str())), "{answer}");
     let requests = sink.wait_for(2, DEADLINE);
     assert_eq!(requests[1].body, "hello");
     assert_eq!(requests[1].header("idempotency-key"), answer["replayed"][0]["job_id"].as_str());
     queue.wait_until_drained(DEADLINE);
-    assert_eq!(run(build, &redis, &["dead", "replay", &job_id]).code(), 1);
+    assert_eq!(run(build, redis, &["dead", "replay", &job_id]).code(), 1);
     assert_eq!((sink.requests().len(), queue.dead().len()), (2, 0));
     worker.stop();
 }

@@ -3,8 +3,8 @@
 use e2e::process::{Build, Postrider};
 use e2e::queue::{DeadLetter, Queue};
 use e2e::redis::RedisServer;
-use e2e::sink::Sink;
 use e2e::wait::eventually;
+use e2e::world::World;
 use serde_json::json;
 
 use super::{DEADLINE, NOWHERE, document, lines, outcome, run};
@@ -70,8 +70,8 @@ fn a_held_job_is_cancelled_once(build: Build) {
 
 /// Neither breaker nor rate holds a job that `run-now` has released; the jobs behind it are still held.
 fn a_held_job_goes_past_its_flow(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(build);
+    let (redis, queue, sink) = (&world.redis, world.queue(), &world.sink);
     let url = sink.url("/ok");
     for job_id in ["2-0", "3-0"] {
         queue.postpone(ORDERS, job_id, &[("url", &url), ("flow", "orders")]);
@@ -80,11 +80,11 @@ fn a_held_job_goes_past_its_flow(build: Build) {
     let minute = ((seconds + 60) * 1000).to_string();
     let shared = format!("postrider:flow:{{{ORDERS}}}");
     redis.command(&["HSET", &shared, "trips", "1", "open_until", &minute]);
-    let (code, answer) = document(build, &redis, &["jobs", "run-now", "3-0"]);
+    let (code, answer) = document(build, redis, &["jobs", "run-now", "3-0"]);
     assert_eq!((code, outcome(&answer)), (0, "ready"), "{answer}");
     assert_eq!((queue.depth(), queue.waiting()), (1, 1));
-    assert_eq!(run(build, &redis, &["jobs", "run-now", "3-0"]).code(), 1);
-    let mut worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    assert_eq!(run(build, redis, &["jobs", "run-now", "3-0"]).code(), 1);
+    let mut worker = world.worker(&[]);
     let request = &sink.wait_for(1, DEADLINE)[0];
     assert_eq!(request.header("idempotency-key"), Some("3-0"));
     assert_eq!(worker.stop().code(), Some(0));

@@ -1,9 +1,9 @@
 //! Tests of the commands that move single jobs by hand: each moves a job exactly once.
 
-use e2e::process::{Build, Postrider};
+use e2e::process::Build;
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
-use e2e::sink::Sink;
+use e2e::world::World;
 
 use super::{DEADLINE, NOWHERE, document, outcome, run};
 
@@ -51,12 +51,12 @@ fn a_waiting_job_is_cancelled_once(build: Build) {
 }
 
 fn a_running_job_is_taken_from_its_worker(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
-    let _worker = Postrider::ready_worker(build, &redis, &["--lease", "1s", "--concurrency", "1"], &[]);
+    let world = World::new(build);
+    let (queue, sink) = (world.queue(), &world.sink);
+    let _worker = world.worker(&["--lease", "1s", "--concurrency", "1"]);
     let job_id = queue.enqueue(&[("url", sink.url("/hang"))]);
     sink.wait_for(1, DEADLINE);
-    let output = run(build, &redis, &["jobs", "cancel", &job_id]);
+    let output = run(build, &world.redis, &["jobs", "cancel", &job_id]);
     assert_eq!(output.code(), 0);
     assert!(output.stdout.contains("may have been sent"), "{output:?}");
     // The one slot is free again: the worker noticed.
@@ -79,15 +79,15 @@ fn several_jobs_with_one_label_are_named_and_left_alone(build: Build) {
 }
 
 fn a_waiting_job_runs_now_and_once(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "default");
+    let world = World::new(build);
+    let (redis, queue, sink) = (&world.redis, world.queue(), &world.sink);
     queue.schedule("7-0", &[("url", &sink.url("/ok")), ("delay_ms", "3600000")]);
-    let (code, answer) = document(build, &redis, &["jobs", "run-now", "7-0"]);
+    let (code, answer) = document(build, redis, &["jobs", "run-now", "7-0"]);
     assert_eq!((code, outcome(&answer)), (0, "ready"), "{answer}");
     assert_eq!((queue.depth(), queue.waiting(), queue.scheduled()), (1, 0, 0));
-    let (code, answer) = document(build, &redis, &["jobs", "run-now", "7-0"]);
+    let (code, answer) = document(build, redis, &["jobs", "run-now", "7-0"]);
     assert_eq!((code, outcome(&answer)), (1, "not_waiting"), "{answer}");
-    let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
+    let _worker = world.worker(&[]);
     let request = &sink.wait_for(1, DEADLINE)[0];
     assert_eq!(request.header("idempotency-key"), Some("7-0"));
     queue.wait_until_drained(DEADLINE);

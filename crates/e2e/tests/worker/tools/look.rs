@@ -3,7 +3,7 @@
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
-use e2e::sink::Sink;
+use e2e::world::World;
 use serde_json::{Value, json};
 
 use super::{DEADLINE, NOWHERE, document, lines, run};
@@ -59,11 +59,12 @@ fn secrets_are_shown_only_on_demand(build: Build) {
 }
 
 fn queues_are_counted(build: Build) {
-    let (redis, sink) = (RedisServer::start(), Sink::start());
-    let queue = Queue::new(&redis, "mail");
+    let world = World::new(build);
+    let (redis, sink) = (&world.redis, &world.sink);
+    let queue = Queue::new(redis, "mail");
     queue.schedule("1-0", &[("url", NOWHERE)]);
     queue.dead_letter("2-0", "attempts", NOWHERE);
-    let mut worker = Postrider::ready_worker(build, &redis, &["--queue", "mail", "--concurrency", "1"], &[]);
+    let mut worker = world.worker(&["--queue", "mail", "--concurrency", "1"]);
     queue.enqueue(&[("url", sink.url("/hang"))]);
     sink.wait_for(1, DEADLINE);
     queue.enqueue(&[("url", sink.url("/ok"))]);
@@ -72,11 +73,11 @@ fn queues_are_counted(build: Build) {
         ["queue", "ready", "running", "scheduled", "dead", "workers_alive"].map(|name| row[name].clone())
     };
     let expected = [json!("mail"), json!(1), json!(1), json!(1), json!(1), json!(1)];
-    let rows = lines(build, &redis, &["queues"]);
+    let rows = lines(build, redis, &["queues"]);
     assert_eq!((rows.len(), counted(rows.clone())), (1, expected));
     assert_eq!(rows[0]["workers"][0]["pending"], 1);
     assert!(rows[0]["oldest_ms"].as_u64().is_some_and(|age| age < 60_000), "{rows:?}");
-    let table = run(build, &redis, &["queues"]).stdout;
+    let table = run(build, redis, &["queues"]).stdout;
     assert!(table.contains("mail") && table.contains("alive"), "{table}");
     worker.kill();
 }
