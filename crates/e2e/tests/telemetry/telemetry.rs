@@ -1,7 +1,9 @@
 //! Tests of the telemetry about jobs that a worker exports to an OTLP receiver.
 
 mod commands;
+mod contexts;
 mod first_spans;
+mod metrics;
 mod noise;
 mod send_from;
 mod traces;
@@ -10,7 +12,7 @@ mod w3c;
 
 use std::collections::HashSet;
 
-use e2e::otlp::{MetricKind, Receiver, SpanKind, SpanRecord, Status};
+use e2e::otlp::{Receiver, SpanKind, SpanRecord, Status};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::wait::{DEADLINE, eventually_or};
@@ -165,64 +167,6 @@ fn a_request_is_described_by_the_conventions() {
 }
 
 #[test]
-fn a_job_of_a_foreign_producer_continues_its_trace() {
-    let observed = ObservedWorker::start(GRPC, &[]);
-    let (trace_id, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
-    let traceparent = format!("00-{trace_id}-{parent}-01");
-    observed.queue().enqueue(&[("url", observed.world.sink.url("/ok")), ("traceparent", traceparent)]);
-    let spans = observed.trace(trace_id, "process default", 1);
-    assert_eq!(the_only(&spans, "process default").parent_span_id.as_deref(), Some(parent));
-}
-
-#[test]
-fn a_job_of_a_producer_that_puts_its_context_into_the_headers_continues_its_trace() {
-    let observed = ObservedWorker::start(GRPC, &[]);
-    let (trace_id, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
-    let headers =
-        format!(r#"{{"Traceparent":"00-{trace_id}-{parent}-01","tracestate":"a=1","x-own":"kept"}}"#);
-    observed.queue().enqueue(&[("url", observed.world.sink.url("/ok")), ("headers", headers)]);
-    let spans = observed.trace(trace_id, "process default", 1);
-    assert_eq!(the_only(&spans, "process default").parent_span_id.as_deref(), Some(parent));
-    let post = observed.trace(trace_id, "POST", 1);
-    let request = &observed.world.sink.requests()[0];
-    let expected = format!("00-{trace_id}-{}-01", the_only(&post, "POST").span_id);
-    assert_eq!(request.header("traceparent"), Some(expected.as_str()));
-    assert_eq!((request.header("tracestate"), request.header("x-own")), (Some("a=1"), Some("kept")));
-}
-
-#[test]
-fn a_context_that_send_is_given_as_a_header_is_the_producers() {
-    let observed = ObservedWorker::start(GRPC, &[]);
-    let (trace_id, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
-    let header = format!("traceparent: 00-{trace_id}-{parent}-01");
-    let (url, redis) = (observed.world.sink.url("/ok"), observed.world.redis.url());
-    let endpoint = observed.receiver.grpc_endpoint();
-    let arguments = ["send", "POST", &url, "-H", &header, "--redis-url", &redis];
-    let output = Postrider::run(Build::Otel, &arguments, &environment(GRPC, &endpoint), DEADLINE);
-    assert_eq!(output.code(), 0, "{output:?}");
-    let spans = observed.trace(trace_id, "process default", 1);
-    assert_eq!(the_only(&spans, "process default").parent_span_id.as_deref(), Some(parent));
-}
-
-#[test]
-fn a_job_that_is_not_sampled_leaves_no_span() {
-    let mut observed = ObservedWorker::start(GRPC, &[]);
-    let unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
-    let url = observed.world.sink.url("/ok?unsampled");
-    observed.queue().enqueue(&[("url", url.as_str()), ("traceparent", unsampled)]);
-    let request = &observed.world.sink.wait_for(1, DEADLINE)[0];
-    let traceparent = request.header("traceparent").unwrap_or_default();
-    assert!(traceparent.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{traceparent}");
-    assert!(traceparent.ends_with("-00"), "{traceparent}");
-    assert_ne!(traceparent, unsampled, "the request is not the producer's span");
-    let later = observed.send("/ok");
-    assert_eq!(observed.worker.stop().code(), Some(0));
-    observed.trace(&later, "process default", 1);
-    let spans = observed.receiver.spans();
-    assert!(spans.iter().all(|span| span.trace_id != "0af7651916cd43dd8448eb211c80319c"), "{spans:#?}");
-}
-
-#[test]
 fn a_burst_is_settled_under_one_linked_span() {
     const JOBS: usize = 40;
     let mut observed = ObservedWorker::start(GRPC, &[]);
@@ -288,55 +232,4 @@ fn retries_of_a_job_without_a_producers_context_are_one_trace() {
         "{processes:#?}"
     );
     assert!(processes[2].links_to(processes[1]));
-}
-
-#[test]
-fn durations_arrive_in_seconds() {
-    let mut observed = ObservedWorker::start(GRPC, &[]);
-    observed.send("/slow/100");
-    observed.drained();
-    assert_eq!(observed.worker.stop().code(), Some(0));
-    let metrics = observed.receiver.metrics();
-    for name in ["http.client.request.duration", "db.client.operation.duration", "messaging.process.duration"]
-    {
-        let metric = metrics.iter().find(|metric| metric.name == name);
-        let metric = metric.unwrap_or_else(|| panic!("{name} is not among {metrics:#?}"));
-        assert_eq!((metric.unit.as_str(), metric.kind), ("s", MetricKind::Histogram));
-        assert!(metric.points.iter().all(|point| point.count > 0), "{metric:#?}");
-    }
-    let of_requests = metrics.iter().find(|metric| metric.name == "http.client.request.duration");
-    let point = &of_requests.expect("found above").points[0];
-    assert_eq!(point.count, 1);
-    assert!((0.1..10.0).contains(&point.sum), "{point:?}");
-}
-
-#[test]
-fn a_lost_lease_a_takeover_and_a_dead_lettering_are_counted() {
-    use nix::sys::signal::Signal;
-    // Long enough that a loaded machine loses no other lease.
-    let lease = ["--lease", "3s"];
-    let mut observed = ObservedWorker::start(GRPC, &lease);
-    observed.send("/status/410");
-    observed.drained();
-    observed.send("/slow/1500");
-    observed.world.sink.wait_for(2, DEADLINE);
-    observed.worker.signal(Signal::SIGSTOP);
-    let endpoint = observed.receiver.grpc_endpoint();
-    let mut other =
-        Postrider::ready_worker(Build::Otel, &observed.world.redis, &lease, &environment(GRPC, &endpoint));
-    observed.world.sink.wait_for(3, DEADLINE);
-    observed.worker.signal(Signal::SIGCONT);
-    observed.drained();
-    for worker in [&mut observed.worker, &mut other] {
-        assert_eq!(worker.stop().code(), Some(0));
-    }
-    let metrics = observed.receiver.metrics();
-    let sum = |names: &[&str]| -> f64 {
-        let of_name = metrics.iter().filter(|metric| names.contains(&metric.name.as_str()));
-        of_name.flat_map(|metric| &metric.points).filter_map(|point| point.value).sum()
-    };
-    assert_eq!(sum(&["postrider.job.reclaimed"]), 1.0, "{metrics:#?}");
-    assert_eq!(sum(&["postrider.job.dead"]), 1.0);
-    // It is one of the two: the response or the next heartbeat comes first.
-    assert_eq!(sum(&["postrider.job.leases_lost", "postrider.job.settlements_refused"]), 1.0);
 }

@@ -1,9 +1,11 @@
 //! Tests of what the variables of OpenTelemetry change on the wire. What they change in the configuration is tested
 //! where that is read.
 
+mod tls;
+
 use std::collections::HashSet;
 
-use e2e::otlp::{Receiver, RequestRecord, Temporality, Tls};
+use e2e::otlp::{Receiver, RequestRecord, Temporality};
 use e2e::process::{Build, Output, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
@@ -147,61 +149,6 @@ fn an_endpoint_without_a_scheme_is_insecure_only_where_that_is_said() {
     assert!(output.stderr.contains("does not speak TLS"), "{}", output.stderr);
     send(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), insecure]);
     assert!(!receiver.spans().is_empty());
-}
-
-#[test]
-fn a_receiver_is_trusted_by_the_authorities_that_are_named() {
-    let tls = Tls::new();
-    for protocol in PROTOCOLS {
-        let receiver = Receiver::start_with_tls(env!("CARGO_BIN_EXE_otlp-receiver"), &tls);
-        let endpoint = receiver.endpoint(protocol);
-        let common = [
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
-            ("OTEL_METRICS_EXPORTER", "none"),
-        ];
-        let output = send(&common);
-        assert_eq!(receiver.spans().len(), 0, "{protocol}: its authority is not trusted");
-        assert!(output.stderr.contains("traces are not delivered"), "{}", output.stderr);
-        let authority = tls.authority();
-        send(&[&common[..], &[("OTEL_EXPORTER_OTLP_CERTIFICATE", &authority)]].concat());
-        assert!(!receiver.spans().is_empty(), "{protocol}");
-    }
-}
-
-#[test]
-fn a_client_shows_its_certificate_where_one_is_asked_for() {
-    let tls = Tls::demanding();
-    let files = [tls.authority(), tls.client_certificate(), tls.client_key()];
-    for protocol in PROTOCOLS {
-        let receiver = Receiver::start_with_tls(env!("CARGO_BIN_EXE_otlp-receiver"), &tls);
-        let endpoint = receiver.endpoint(protocol);
-        let common = [
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
-            ("OTEL_EXPORTER_OTLP_CERTIFICATE", &files[0]),
-        ];
-        let log = work(&common);
-        assert!(receiver.spans().is_empty() && log.contains("not delivered"), "{log}");
-        // For spans alone: metrics still have no certificate.
-        let own = [
-            ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", files[1].as_str()),
-            ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", files[2].as_str()),
-        ];
-        work(&[&common[..], &own].concat());
-        assert!(!receiver.spans().is_empty() && receiver.metrics().is_empty(), "{protocol}");
-    }
-}
-
-#[test]
-fn a_certificate_that_cannot_be_read_leaves_its_signal_unsent_and_is_said_once() {
-    let (receiver, log) = worked(&[
-        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://127.0.0.1:9"),
-        ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/nowhere/ca.pem"),
-    ]);
-    let lines = log.lines().filter(|line| line.contains("/nowhere/ca.pem"));
-    assert_eq!(lines.count(), 1, "{log}");
-    assert!(receiver.spans().is_empty() && !receiver.metrics().is_empty());
 }
 
 #[test]

@@ -11,6 +11,7 @@ e2e::in_both_builds!(
     killed_between_the_answer_and_its_settlement,
     killed_while_jobs_are_promoted,
     paused_past_its_lease,
+    a_job_that_came_during_a_pause_is_not_sent_late,
     the_reply_to_a_settlement_is_lost,
     a_connection_that_is_cut_costs_no_lease,
     the_reply_to_a_read_is_lost,
@@ -153,11 +154,6 @@ fn the_reply_to_a_settlement_is_lost(build: Build) {
             worker.log().into_iter().find(|line| line.contains("lease lost") || line.contains("lost to"));
         assert_eq!(lost, None, "{script:?}: a lost reply is no lost lease");
     }
-}
-
-#[test]
-fn a_job_that_came_during_a_pause_is_not_sent_late_in_both_builds() {
-    Build::ALL.into_iter().for_each(a_job_that_came_during_a_pause_is_not_sent_late);
 }
 
 /// Redis has written the job into the socket of a paused worker; another worker has taken it over since.

@@ -1,90 +1,24 @@
 //! What is recorded of requests.
 
-use std::collections::VecDeque;
+mod canned;
+
 use std::convert::Infallible;
-use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use e2e::otlp::{SpanKind, Status};
-use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt, Empty, StreamBody};
-use hyper::body::Frame;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Empty};
 use hyper_otel::{
     Attempt, Captured, End, Excluded, Hooks, Methods, Options, Propagation, Recipients, Redaction, Traced,
     TracedLayer,
 };
 use serde_json::json;
 use telemetry::SpanKind as Kind;
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, ServiceExt};
 
+use self::canned::Canned;
 use super::{Got, Program, text};
-
-type Pieces = StreamBody<Stream>;
-
-/// A body that arrives in pieces, a moment apart.
-struct Stream(VecDeque<io::Result<Frame<Bytes>>>, Option<Pin<Box<tokio::time::Sleep>>>);
-
-impl futures_util::Stream for Stream {
-    type Item = io::Result<Frame<Bytes>>;
-
-    fn poll_next(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let moment = || Box::pin(tokio::time::sleep(Duration::from_millis(50)));
-        let sleep = self.1.get_or_insert_with(moment);
-        if sleep.as_mut().poll(task).is_pending() {
-            return Poll::Pending;
-        }
-        self.1 = None;
-        Poll::Ready(self.0.pop_front())
-    }
-}
-
-/// A client without a network: any tower service works.
-#[derive(Clone)]
-struct Canned {
-    status: u16,
-    breaks: bool,
-    seen: Arc<std::sync::Mutex<Vec<HeaderMap>>>,
-}
-
-impl Canned {
-    fn answering(status: u16) -> Canned {
-        Canned { status, breaks: false, seen: Arc::default() }
-    }
-
-    fn headers(&self) -> HeaderMap {
-        self.seen.lock().expect("no one panics with this lock").last().cloned().unwrap_or_default()
-    }
-}
-
-impl Service<Request<Empty<Bytes>>> for Canned {
-    type Response = Response<Pieces>;
-    type Error = Infallible;
-    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Empty<Bytes>>) -> Self::Future {
-        self.seen.lock().expect("no one panics with this lock").push(request.headers().clone());
-        let last = if self.breaks {
-            Err(io::ErrorKind::ConnectionReset.into())
-        } else {
-            Ok(Frame::data(Bytes::from_static(b"b")))
-        };
-        let pieces = VecDeque::from([Ok(Frame::data(Bytes::from_static(b"a"))), last]);
-        let mut response = Response::new(StreamBody::new(Stream(pieces, None)));
-        *response.status_mut() = http::StatusCode::from_u16(self.status).expect("a status");
-        let headers = response.headers_mut();
-        headers.insert("x-answer", "yes".parse().expect("a value"));
-        headers.insert("set-cookie", "id=hunter2".parse().expect("a value"));
-        std::future::ready(Ok(response))
-    }
-}
 
 fn get(url: &str) -> Request<Empty<Bytes>> {
     Request::get(url).body(Empty::new()).expect("a valid request")
@@ -143,7 +77,7 @@ fn a_span_and_its_measurement_last_as_long_as_the_body_or_to_the_head() {
 
 #[test]
 fn a_body_that_breaks_off_is_an_error_and_a_body_that_is_left_is_none() {
-    let broken = Canned { breaks: true, ..Canned::answering(200) };
+    let broken = Canned::breaking_off();
     let got = one(get("http://a.test/"), &broken, Options::default(), &Attempt::default());
     assert_eq!(got.span().text("error.type").as_deref(), Some("connection_reset"));
     assert_eq!(got.span().status, Status::Error("the connection broke while it was in use".to_owned()));
@@ -268,7 +202,7 @@ fn hooks_see_request_response_and_error_and_may_panic() {
             .on_error(|span, error, named| span.set("app.error", format!("{} {error}", named.as_str())))
     };
     let options = Options::default().hooks(hooks());
-    let broken = Canned { breaks: true, ..Canned::answering(200) };
+    let broken = Canned::breaking_off();
     let got = one(get("http://a.test/x"), &broken, options, &Attempt::default());
     assert_eq!(got.span().attributes["app.path"], json!("/x"));
     assert_eq!(got.span().attributes["app.headers"], json!(2));
