@@ -8,7 +8,8 @@ use crate::tools;
 
 /// The tests to run.
 const ONE_QUEUE: &str = "ledger::nothing_is_lost_while_workers_connections_and_redis_die";
-const SEVERAL_QUEUES: &str = "ledger::nothing_is_lost_of_several_queues_and_shards";
+const SEVERAL_QUEUES: &str =
+    "ledger::nothing_is_lost_of_several_queues_among_poisonous_jobs_and_hanging_hosts";
 
 /// The settings of the run.
 #[derive(Args)]
@@ -19,9 +20,9 @@ pub(crate) struct Options {
     /// Repeat the plan of this seed [default: a new seed each time]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Use two queues, one of them with shards, instead of one
+    /// Use two queues, one of them with shards, a tenth of poisonous jobs, and 50 hosts that hang
     #[arg(long)]
-    shards: bool,
+    hostile: bool,
 }
 
 /// Builds both workers, runs the plan and prints the ledger.
@@ -33,7 +34,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let mut command =
         step::cargo(&["test", "--workspace", "--test", "worker", "--", "--nocapture", "--exact"]);
     command
-        .arg(if options.shards { SEVERAL_QUEUES } else { ONE_QUEUE })
+        .arg(if options.hostile { SEVERAL_QUEUES } else { ONE_QUEUE })
         .env("POSTRIDER_REDIS_SERVER", redis)
         .env("POSTRIDER_LEAN_BIN", lean)
         .env("POSTRIDER_OTEL_BIN", otel)

@@ -9,6 +9,7 @@ mod account;
 mod crew;
 mod destination;
 mod faults;
+mod hanging;
 mod job;
 mod peer;
 mod plan;
@@ -44,6 +45,8 @@ pub struct Options {
     pub workers: usize,
     /// The shards that get the jobs, in turn.
     pub homes: Homes,
+    /// Whether a tenth of the jobs is poisonous, and others are for hosts that hang.
+    pub hostile: bool,
 }
 
 impl Options {
@@ -52,7 +55,7 @@ impl Options {
     /// # Panics
     ///
     /// If one of them is not a number.
-    pub fn from_env(seconds: u64, homes: Homes) -> Options {
+    pub fn from_env(seconds: u64, homes: Homes, hostile: bool) -> Options {
         let number = |name: &str| {
             let text = std::env::var(name).ok()?;
             Some(text.parse::<u64>().unwrap_or_else(|_| panic!("{name} is not a number: {text:?}")))
@@ -64,6 +67,7 @@ impl Options {
             rate: 80,
             workers: 4,
             homes,
+            hostile,
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
+use super::Options;
 use super::destination::Visit;
 use super::faults::{Faults, Window};
 use super::job::Kind;
@@ -20,6 +22,8 @@ pub struct Ledger {
     pub delivered: usize,
     /// Jobs among the dead letters, by reason.
     pub dead: BTreeMap<String, usize>,
+    /// From the enqueue to the first successful request of plain jobs: the median and the 99th percentile.
+    pub latency: Option<(Duration, Duration)>,
     /// Requests, including those without a response.
     pub requests: usize,
     /// Duplicate successes, by the fault window that explains them.
@@ -38,6 +42,9 @@ impl fmt::Display for Ledger {
         writeln!(formatter, "acknowledged    {}", self.acknowledged)?;
         writeln!(formatter, "delivered       {}", self.delivered)?;
         writeln!(formatter, "requests        {}", self.requests)?;
+        if let Some((median, p99)) = self.latency {
+            writeln!(formatter, "plain jobs      p50 {median:.0?}, p99 {p99:.0?} from enqueue to request")?;
+        }
         for (reason, count) in &self.dead {
             writeln!(formatter, "dead            {count} ({reason})")?;
         }
@@ -54,6 +61,7 @@ impl fmt::Display for Ledger {
 }
 
 pub(super) fn close(
+    options: &Options,
     jobs: &[Enqueued],
     visits: &[Visit],
     dead: &[DeadLetter],
@@ -79,11 +87,19 @@ pub(super) fn close(
             None => ledger.problems.push(format!("a dead letter of no job: {letter:?}")),
         }
     }
+    let mut latencies = Vec::new();
     for (number, job) in (0..).zip(jobs) {
         let visits = by_job.remove(&number).unwrap_or_default();
         let letters = letters.remove(&number).unwrap_or_default();
-        ledger.book(number, *job, &visits, &letters, faults);
+        let kind = Kind::of(number, options.hostile);
+        if let Some(first) = visits.iter().find(|visit| visit.answer == Some(200) && kind == Kind::Plain) {
+            latencies.push(first.arrived.saturating_duration_since(job.at));
+        }
+        ledger.book((number, kind), *job, &visits, &letters, faults);
     }
+    latencies.sort_unstable();
+    let percentile = |percent: usize| latencies.get(latencies.len() * percent / 100).copied();
+    ledger.latency = percentile(50).zip(percentile(99));
     for number in by_job.keys().chain(letters.keys()) {
         ledger.problems.push(format!("job {number} was never enqueued"));
     }
@@ -91,8 +107,14 @@ pub(super) fn close(
 }
 
 impl Ledger {
-    fn book(&mut self, number: u64, job: Enqueued, visits: &[&Visit], letters: &[String], faults: &Faults) {
-        let kind = Kind::of(number);
+    fn book(
+        &mut self,
+        (number, kind): (u64, Kind),
+        job: Enqueued,
+        visits: &[&Visit],
+        letters: &[String],
+        faults: &Faults,
+    ) {
         let mut successes: Vec<&&Visit> = visits.iter().filter(|visit| visit.answer == Some(200)).collect();
         successes.sort_by_key(|visit| visit.arrived);
         self.delivered += usize::from(!successes.is_empty());
@@ -108,8 +130,7 @@ impl Ledger {
         if letters.len() > 1 {
             self.problems.push(format!("job {number} ({kind:?}) is dead {} times", letters.len()));
         }
-        let expected = if kind == Kind::Gone { "final_status" } else { "poison" };
-        for reason in letters.iter().filter(|reason| *reason != expected && *reason != "poison") {
+        for reason in letters.iter().filter(|reason| !kind.may_die(reason)) {
             self.problems.push(format!("job {number} ({kind:?}) is dead: {reason}"));
         }
         for pair in successes.windows(2) {

@@ -119,6 +119,8 @@ async fn answer(
         "/slow" => (LEASE / 3, StatusCode::OK),
         "/very-slow" => (LEASE * 3 / 2, StatusCode::OK),
         "/gone" => (Duration::ZERO, StatusCode::GONE),
+        "/fails" => (Duration::ZERO, StatusCode::BAD_GATEWAY),
+        "/hangs" => (Duration::from_secs(3600), StatusCode::OK),
         "/flaky" if flaky.lock().expect("no one panics with this lock").insert(number) => {
             (Duration::ZERO, StatusCode::SERVICE_UNAVAILABLE)
         }

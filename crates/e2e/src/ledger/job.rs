@@ -1,9 +1,14 @@
 //! The kinds of jobs. A job's number decides its kind, and its path controls the destination.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::hanging::Hanging;
 
 /// The number of consecutive jobs that share one due time.
 const BURST: u64 = 40;
+
+/// After this time, jobs that cannot succeed are not tried again.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The flow with limits.
 pub(super) const LIMITED: &str = "orders";
@@ -28,10 +33,19 @@ pub(super) enum Kind {
     Burst,
     /// Belongs to a flow with limits.
     Limited,
+    /// Never succeeds at a destination that works for all others: it hangs or fails.
+    Poisonous,
+    /// Is for a host that never responds.
+    Hanging,
 }
 
 impl Kind {
-    pub(super) fn of(number: u64) -> Kind {
+    pub(super) fn of(number: u64, hostile: bool) -> Kind {
+        match number % 20 {
+            8 | 18 if hostile => return Kind::Poisonous,
+            4 if hostile => return Kind::Hanging,
+            _ => {}
+        }
         match number % 400 {
             300..340 => return Kind::Burst,
             _ if number % 32 == 7 => return Kind::VerySlow,
@@ -48,22 +62,42 @@ impl Kind {
         }
     }
 
-    pub(super) fn path(self) -> &'static str {
+    /// Whether a job of this kind may end among the dead letters for this reason.
+    pub(super) fn may_die(self, reason: &str) -> bool {
+        match self {
+            Kind::Gone => matches!(reason, "final_status" | "poison"),
+            Kind::Poisonous | Kind::Hanging => matches!(reason, "attempts" | "expired" | "poison"),
+            _ => reason == "poison",
+        }
+    }
+
+    pub(super) fn path(self, number: u64) -> &'static str {
         match self {
             Kind::Plain | Kind::Watched | Kind::Delayed | Kind::Burst | Kind::Limited => "/ok",
             Kind::Flaky => "/flaky",
             Kind::Slow => "/slow",
             Kind::VerySlow => "/very-slow",
             Kind::Gone => "/gone",
+            Kind::Poisonous if number % 20 == 8 => "/hangs",
+            Kind::Poisonous => "/fails",
+            Kind::Hanging => "/",
         }
     }
 }
 
-/// The fields of a job, for the destination at `base`.
-pub(super) fn fields(number: u64, base: &str) -> Vec<(&'static str, String)> {
-    let kind = Kind::of(number);
-    let mut fields = vec![("url", format!("{base}{}", kind.path())), ("body", number.to_string())];
+/// The fields of a job, for the destination at `base`, or for a hanging host.
+pub(super) fn fields(number: u64, base: &str, hanging: &Hanging) -> Vec<(&'static str, String)> {
+    let host = hanging.url(number);
+    let kind = Kind::of(number, host.is_some());
+    let host = host.filter(|_| kind == Kind::Hanging);
+    let url = format!("{}{}", host.as_deref().unwrap_or(base), kind.path(number));
+    let mut fields = vec![("url", url), ("body", number.to_string())];
     match kind {
+        Kind::Poisonous | Kind::Hanging => {
+            fields.push(("timeout_ms", "500".to_owned()));
+            fields.push(("max_attempts", "3".to_owned()));
+            fields.push(("expires_at", (now() + PATIENCE.as_millis()).to_string()));
+        }
         Kind::Watched => fields.push(("result_ttl_ms", "60000".to_owned())),
         Kind::Delayed => fields.push(("delay_ms", "700".to_owned())),
         Kind::Limited => fields.push(("flow", LIMITED.to_owned())),
@@ -76,7 +110,11 @@ pub(super) fn fields(number: u64, base: &str) -> Vec<(&'static str, String)> {
 /// A whole second, one to two seconds from now, shared by the jobs of a burst enqueued within the same
 /// second.
 fn burst_time(number: u64) -> u128 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis());
     debug_assert!(number % 400 - 300 < BURST);
-    (now / 1000 + 2) * 1000
+    (now() / 1000 + 2) * 1000
+}
+
+/// Unix milliseconds.
+fn now() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis())
 }

@@ -169,7 +169,14 @@ mod tests {
     use super::*;
 
     fn options(seed: u64) -> Options {
-        Options { seed, time: Duration::from_secs(60), rate: 1, workers: 4, homes: super::super::ONE_QUEUE }
+        Options {
+            seed,
+            time: Duration::from_secs(60),
+            rate: 1,
+            workers: 4,
+            homes: super::super::ONE_QUEUE,
+            hostile: false,
+        }
     }
 
     #[test]

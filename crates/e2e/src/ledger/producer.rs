@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::hanging::Hanging;
 use super::job;
 use crate::resp::{Connection, Reply};
 
@@ -13,6 +14,7 @@ use crate::resp::{Connection, Reply};
 pub(super) struct Enqueued {
     /// Whether Redis has acknowledged the job. If not, it may or may not be in the queue.
     pub(super) acknowledged: bool,
+    pub(super) at: Instant,
 }
 
 pub(super) struct Producer {
@@ -21,11 +23,17 @@ pub(super) struct Producer {
 }
 
 impl Producer {
-    pub(super) fn start(redis: u16, keys: Vec<String>, destination: String, rate: u32) -> Producer {
+    pub(super) fn start(
+        redis: u16,
+        keys: Vec<String>,
+        destination: String,
+        hanging: Hanging,
+        rate: u32,
+    ) -> Producer {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = std::thread::spawn({
             let stop = Arc::clone(&stop);
-            move || produce(redis, &keys, &destination, Duration::from_secs(1) / rate, &stop)
+            move || produce(redis, &keys, &destination, &hanging, Duration::from_secs(1) / rate, &stop)
         });
         Producer { stop, thread }
     }
@@ -41,17 +49,19 @@ fn produce(
     redis: u16,
     keys: &[String],
     destination: &str,
+    hanging: &Hanging,
     pause: Duration,
     stop: &AtomicBool,
 ) -> Vec<Enqueued> {
     let (mut jobs, mut connection, start) = (Vec::new(), None, Instant::now());
     while !stop.load(Ordering::SeqCst) {
         let number = jobs.len() as u64;
-        let fields = job::fields(number, destination);
+        let fields = job::fields(number, destination, hanging);
         let mut command = vec!["XADD", &keys[jobs.len() % keys.len()], "*"];
         command.extend(fields.iter().flat_map(|(name, value)| [*name, value.as_str()]));
+        let at = Instant::now();
         let reply = send(&mut connection, redis, &command);
-        jobs.push(Enqueued { acknowledged: matches!(reply, Some(Reply::Bulk(_))) });
+        jobs.push(Enqueued { acknowledged: matches!(reply, Some(Reply::Bulk(_))), at });
         // Relative to the start, so that the average rate is kept after a time without Redis.
         let due = start + pause * u32::try_from(jobs.len()).expect("a run has few jobs");
         std::thread::sleep(due.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));

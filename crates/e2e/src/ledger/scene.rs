@@ -8,6 +8,7 @@ use super::account::{self, Ledger};
 use super::crew::Crew;
 use super::destination::Destination;
 use super::faults::{Faults, Window};
+use super::hanging::Hanging;
 use super::peer::Processes;
 use super::plan::{Action, Step};
 use super::producer::Producer;
@@ -18,8 +19,8 @@ use crate::redis::RedisServer;
 use crate::scripts::Script;
 use crate::wait;
 
-/// Every waiting job is due within seconds. The rest of the time is for a loaded machine.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
+/// Every waiting job is due or expires within half a minute. The rest of the time is for a loaded machine.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(120);
 
 /// The calls that move jobs. A proxy can search for them.
 const MOVING: [Script; 10] = [
@@ -54,7 +55,8 @@ pub(super) fn play(options: &Options, plan: &[Step]) -> Ledger {
     scene.prepare();
     scene.crew.start_all(&scene.redis);
     let keys = scene.queues().map(|queue| queue.key("jobs")).collect();
-    let producer = Producer::start(scene.redis.port, keys, destination.url(), options.rate);
+    let hanging = if options.hostile { Hanging::start() } else { Hanging::default() };
+    let producer = Producer::start(scene.redis.port, keys, destination.url(), hanging, options.rate);
     let start = Instant::now();
     for step in plan {
         scene.wait_until(start + step.at);
@@ -69,7 +71,8 @@ pub(super) fn play(options: &Options, plan: &[Step]) -> Ledger {
     }
     scene.taken.insert("start of a worker without Redis", scene.crew.false_starts);
     let dead: Vec<_> = scene.queues().flat_map(|queue| queue.dead()).collect();
-    let mut ledger = account::close(&jobs, &destination.visits(), &dead, &scene.faults, scene.taken);
+    let visits = destination.visits();
+    let mut ledger = account::close(options, &jobs, &visits, &dead, &scene.faults, scene.taken);
     if let Err(state) = drained {
         let logs = scene.crew.logs();
         ledger.problems.insert(0, format!("not drained within {DRAIN_DEADLINE:?}: {state}\n{logs}"));

@@ -6,16 +6,16 @@ use e2e::ledger::{self, Homes, ONE_QUEUE, Options, SEVERAL_QUEUES};
 
 #[test]
 fn nothing_is_lost_while_workers_connections_and_redis_die() {
-    nothing_is_lost(ONE_QUEUE);
+    nothing_is_lost(ONE_QUEUE, false);
 }
 
 #[test]
-fn nothing_is_lost_of_several_queues_and_shards() {
-    nothing_is_lost(SEVERAL_QUEUES);
+fn nothing_is_lost_of_several_queues_among_poisonous_jobs_and_hanging_hosts() {
+    nothing_is_lost(SEVERAL_QUEUES, true);
 }
 
-fn nothing_is_lost(homes: Homes) {
-    let options = Options::from_env(15, homes);
+fn nothing_is_lost(homes: Homes, hostile: bool) {
+    let options = Options::from_env(15, homes, hostile);
     let ledger = ledger::run(&options);
     println!("{ledger}");
     for detail in &ledger.details {
