@@ -1,10 +1,10 @@
-//! The Rust sources of the crates that a worker runs, for tests that compare them with other files.
+//! The Rust sources of the crates that `postrider` runs, for tests that compare them with other files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The crates whose telemetry a worker sends.
-const CRATES: [&str; 5] = ["otel-facade", "queue", "worker", "fred-otel", "hyper-otel"];
+/// The crates that write metrics and log lines.
+const CRATES: [&str; 6] = ["otel-facade", "queue", "worker", "cli", "fred-otel", "hyper-otel"];
 
 /// The text of every Rust file in these crates' `src`, in no particular order.
 pub fn texts() -> Vec<String> {

@@ -88,7 +88,7 @@ fn spans_of_the_last(destination: &Hostile, jobs: usize) -> (SpanRecord, Vec<Spa
 }
 
 #[test]
-fn the_first_attempt_tells_how_its_connection_was_made_and_the_next_that_it_was_there() {
+fn the_first_attempt_shows_its_new_connection_and_the_next_that_it_was_reused() {
     const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
     let certificate = Certificate::new(Flaw::None, &["http/1.1"]);
     let destination = Hostile::start(Play::Answer(OK.to_vec()), Some(&certificate));
@@ -108,7 +108,7 @@ fn the_first_attempt_tells_how_its_connection_was_made_and_the_next_that_it_was_
 }
 
 #[test]
-fn an_attempt_that_ends_on_the_way_tells_how_far_it_came() {
+fn an_attempt_that_ends_early_shows_how_far_it_came() {
     let silent = Hostile::start(Play::Silent, None);
     let settings = "[http]\nheaders_timeout = \"200ms\"\n";
     let span = attempts(&silent, "http", settings, 1, CONNECTED).remove(0);

@@ -19,7 +19,7 @@ use e2e::redis::RedisServer;
 use e2e::wait::{DEADLINE, eventually_or};
 use e2e::world::World;
 
-e2e::in_both_builds!(a_worker_says_how_it_fares);
+e2e::in_both_builds!(a_worker_shows_its_status_over_http);
 
 /// Processes that export everything to a receiver.
 struct ObservedWorld {
@@ -100,15 +100,15 @@ const OPERATIONS: [&str; 16] = [
     "purge",
 ];
 
-fn faults_of_spans(told: &[SpanRecord]) -> Vec<String> {
+fn faults_of_spans(spans: &[SpanRecord]) -> Vec<String> {
     let of = |span: &SpanRecord| {
         let name = span.name.clone();
-        spans::faults(span).into_iter().map(move |fault| format!("span {name:?}: {fault}"))
+        self::spans::faults(span).into_iter().map(move |fault| format!("span {name:?}: {fault}"))
     };
-    let is_told = |name: &str| told.iter().any(|span| span.name == name);
+    let is_there = |name: &str| spans.iter().any(|span| span.name == name);
     let missing = OPERATIONS.iter().map(|operation| format!("{operation} default"));
-    let missing = missing.filter(|name| !is_told(name)).map(|name| format!("there is no span {name:?}"));
-    told.iter().flat_map(of).chain(missing).collect()
+    let missing = missing.filter(|name| !is_there(name)).map(|name| format!("there is no span {name:?}"));
+    spans.iter().flat_map(of).chain(missing).collect()
 }
 
 fn faults_of_metrics(measured: &[MetricRecord]) -> Vec<String> {
@@ -116,33 +116,34 @@ fn faults_of_metrics(measured: &[MetricRecord]) -> Vec<String> {
         let name = metric.name.clone();
         metrics::faults(metric).into_iter().map(move |fault| format!("metric {name:?}: {fault}"))
     };
-    let is_told = |name: &str| measured.iter().any(|metric| metric.name == name && !metric.points.is_empty());
-    let missing = metrics::ROWS.iter().map(|row| row.0).filter(|name| !is_told(name));
+    let is_there =
+        |name: &str| measured.iter().any(|metric| metric.name == name && !metric.points.is_empty());
+    let missing = metrics::ROWS.iter().map(|row| row.0).filter(|name| !is_there(name));
     let missing = missing.map(|name| format!("the metric {name:?} has no points"));
     measured.iter().flat_map(of).chain(missing).collect()
 }
 
-fn faults_of_logs(lines: &[LogLine], told: &[SpanRecord]) -> Vec<String> {
+fn faults_of_logs(lines: &[LogLine], spans: &[SpanRecord]) -> Vec<String> {
     let of = |line: &LogLine| {
         let body = line.body.clone();
-        logs::faults(line, told).into_iter().map(move |fault| format!("line {body:?}: {fault}"))
+        logs::faults(line, spans).into_iter().map(move |fault| format!("line {body:?}: {fault}"))
     };
-    let is_told = |body: &str| lines.iter().any(|line| line.body == body);
+    let is_there = |body: &str| lines.iter().any(|line| line.body == body);
     let missing =
-        ["worker is ready", "job dead-lettered", "stopped"].into_iter().filter(|body| !is_told(body));
+        ["worker is ready", "job dead-lettered", "stopped"].into_iter().filter(|body| !is_there(body));
     let missing = missing.map(|body| format!("there is no line {body:?}"));
     lines.iter().flat_map(of).chain(missing).collect()
 }
 
 #[test]
-fn everything_that_a_worker_tells_keeps_to_the_conventions() {
+fn everything_that_a_worker_exports_follows_the_conventions() {
     let observed = ObservedWorld::start();
     let text = play::play(&observed);
-    let told = observed.receiver.spans();
+    let spans = observed.receiver.spans();
     // Each fault once, however many spans have it.
-    let mut faults: BTreeSet<String> = faults_of_spans(&told).into_iter().collect();
+    let mut faults: BTreeSet<String> = faults_of_spans(&spans).into_iter().collect();
     faults.extend(faults_of_metrics(&observed.receiver.metrics()));
-    faults.extend(faults_of_logs(&observed.receiver.logs(), &told));
+    faults.extend(faults_of_logs(&observed.receiver.logs(), &spans));
     assert!(faults.is_empty(), "{faults:#?}");
     check_with_promtool(&text);
 }
@@ -173,7 +174,7 @@ fn check_with_promtool(text: &str) {
     assert!(complaints.is_empty(), "{complaints:#?}\n{text}");
 }
 
-fn a_worker_says_how_it_fares(build: Build) {
+fn a_worker_shows_its_status_over_http(build: Build) {
     let mut world = World::new(build);
     let arguments = ["--listen", "127.0.0.1:0", "--lease", "1s"];
     let mut worker = world.worker(&arguments);
@@ -214,7 +215,7 @@ fn a_worker_says_how_it_fares(build: Build) {
 }
 
 #[test]
-fn one_worker_tells_the_depth_of_a_queue_and_another_takes_over() {
+fn one_worker_exports_the_depth_of_a_queue_and_another_takes_over() {
     let redis = RedisServer::start();
     let environment =
         [("OTEL_ENABLED", "true"), ("OTEL_TRACES_EXPORTER", "none"), ("OTEL_METRICS_EXPORTER", "prometheus")];

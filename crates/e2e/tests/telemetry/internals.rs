@@ -42,7 +42,7 @@ fn named<'a>(spans: &'a [SpanRecord], name: &str) -> Vec<&'a SpanRecord> {
 }
 
 #[test]
-fn internal_spans_are_children_in_the_trace_of_the_job_and_keep_to_the_conventions() {
+fn internal_spans_are_children_in_the_trace_of_the_job_and_follow_the_conventions() {
     let (spans, port) = spans_of_a_job("true");
     let [post] = named(&spans, "POST")[..] else { panic!("{spans:#?}") };
     for (name, keys) in [

@@ -115,7 +115,7 @@ fn a_receiver_that_asks_for_time_gets_it_and_then_the_spans() {
 
 /// Partial success is an event of the exporters, whose name and fields differ by signal and protocol.
 #[test]
-fn a_part_that_is_rejected_is_said_once_with_the_reason_and_counted() {
+fn a_part_that_is_rejected_is_logged_once_with_the_reason_and_counted() {
     for protocol in PROTOCOLS {
         let mut refused = RefusedWorker::start(protocol, Mode::Partial(1), &[WITH_LOGS]);
         refused.run_jobs(1);
@@ -154,7 +154,7 @@ fn wait_for_count(refused: &RefusedWorker, name: &str, error: &str) {
 }
 
 #[test]
-fn a_receiver_that_comes_back_is_said_once_as_is_that_it_was_away() {
+fn a_receiver_that_goes_and_comes_back_is_logged_once_each() {
     for protocol in PROTOCOLS {
         let short = [("OTEL_EXPORTER_OTLP_TIMEOUT", SHORT_TIMEOUT), ("OTEL_METRICS_EXPORTER", "none")];
         let mut refused = RefusedWorker::start(protocol, Mode::Refuse, &short);
@@ -219,7 +219,7 @@ fn a_receiver_that_is_killed_and_started_again_gets_what_comes_later_and_the_cou
 }
 
 #[test]
-fn what_finds_no_room_is_said_once_and_counted() {
+fn what_a_full_queue_drops_is_logged_once_and_counted() {
     let few = [
         ("OTEL_BSP_MAX_QUEUE_SIZE", "10"),
         ("OTEL_TRACES_EXPORTER", "otlp"),

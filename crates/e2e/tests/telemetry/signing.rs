@@ -20,7 +20,7 @@ e2e::in_both_builds!(
     a_destination_verifies_each_attempt,
     keys_rotate_without_a_gap,
     a_request_shows_who_it_is_from,
-    a_secret_that_is_not_known_sends_nothing,
+    a_job_with_an_unknown_secret_is_not_sent,
 );
 
 /// Keys and tokens, which may appear at the destination only.
@@ -163,7 +163,7 @@ fn a_request_shows_who_it_is_from(build: Build) {
     assert_eq!(header("/ok?header", "authorization"), "of the job");
 }
 
-fn a_secret_that_is_not_known_sends_nothing(build: Build) {
+fn a_job_with_an_unknown_secret_is_not_sent(build: Build) {
     let (redis, sink, setting) = (RedisServer::start(), Sink::start(), Setting::new());
     let queue = Queue::new(&redis, "default");
     let _worker = setting.worker(build, &redis, &[]);

@@ -169,14 +169,14 @@ fn the_same_span_comes_over_both_protocols() {
 }
 
 #[test]
-fn what_is_not_otlp_is_a_bad_request() {
+fn a_body_that_is_not_otlp_is_a_bad_request() {
     let receiver = receiver();
     let status = |path| export_over_http(&receiver, path, b"\xff\xff\xff").status;
     assert_eq!([status("/v1/traces"), status("/v1/metrics"), status("/v1/profiles")], [400, 400, 404]);
 }
 
 #[test]
-fn a_mode_decides_what_a_client_is_told() {
+fn a_mode_decides_what_a_client_receives() {
     let receiver = receiver();
     let message = trace_request().encode_to_vec();
     let cases = [(Mode::Refuse, Code::Unavailable, 503), (Mode::Unimplemented, Code::Unimplemented, 404)];
@@ -196,7 +196,7 @@ fn a_mode_decides_what_a_client_is_told() {
 }
 
 #[test]
-fn a_hanging_receiver_never_answers_until_it_is_told_otherwise() {
+fn a_hanging_receiver_does_not_answer_until_its_mode_changes() {
     let receiver = receiver();
     receiver.set_mode(Mode::Hang);
     assert_eq!(try_export_over_grpc(&receiver, A_MOMENT), None);

@@ -9,11 +9,7 @@ use e2e::wait::{DEADLINE, eventually_or};
 use e2e::world::World;
 use serde_json::{Value, json};
 
-e2e::in_both_builds!(
-    a_line_of_a_job_says_which_job_it_is_about,
-    each_attempt_has_a_line_for_those_who_ask,
-    a_line_for_people_says_it_too,
-);
+e2e::in_both_builds!(a_line_about_a_job_names_it, each_attempt_has_a_debug_line, a_text_line_has_it_too,);
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
@@ -31,7 +27,7 @@ fn dead_letter(redis: &RedisServer, sink: &Sink) -> String {
     job_id
 }
 
-fn a_line_of_a_job_says_which_job_it_is_about(build: Build) {
+fn a_line_about_a_job_names_it(build: Build) {
     let (redis, sink, receiver) = (RedisServer::start(), Sink::start(), receiver());
     let endpoint = receiver.grpc_endpoint();
     let variables = [
@@ -66,7 +62,7 @@ fn a_line_of_a_job_says_which_job_it_is_about(build: Build) {
     assert_eq!(ready["label"], Value::Null, "it is about no job");
 }
 
-fn each_attempt_has_a_line_for_those_who_ask(build: Build) {
+fn each_attempt_has_a_debug_line(build: Build) {
     let world = World::new(build);
     let sink = &world.sink;
     let arguments = ["--log", "info,postrider_worker::delivery=debug", "--log-format", "text"];
@@ -80,7 +76,7 @@ fn each_attempt_has_a_line_for_those_who_ask(build: Build) {
     assert!(line.contains("status=200") && line.contains("label=order-18"), "{line}");
 }
 
-fn a_line_for_people_says_it_too(build: Build) {
+fn a_text_line_has_it_too(build: Build) {
     let world = World::new(build);
     let sink = &world.sink;
     let mut worker = world.worker(&["--log-format", "text"]);
@@ -151,7 +147,7 @@ fn a_receiver_gets_the_line_in_the_trace_of_its_job() {
 }
 
 #[test]
-fn lines_keep_to_the_conventions_and_what_exports_them_is_not_exported() {
+fn lines_follow_the_conventions_and_the_exporters_own_lines_are_not_exported() {
     let (receiver, lines, _) = exported("grpc", "trace");
     for line in &lines {
         assert_eq!(line.event_name, "", "{line:#?}");

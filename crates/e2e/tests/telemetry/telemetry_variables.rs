@@ -236,7 +236,7 @@ fn the_resource_says_who_sends_and_from_where() {
 }
 
 #[test]
-fn a_value_that_cannot_be_used_is_warned_of_once_and_harms_no_job() {
+fn a_value_that_cannot_be_used_causes_one_warning_and_harms_no_job() {
     let (_receiver, output) = sent(&[
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10"),
         ("OTEL_PROPAGATORS", "b3"),

@@ -14,7 +14,7 @@ const BUILD: Build = Build::Otel;
 const JOBS: &str = "postrider:{default}:jobs";
 
 #[test]
-fn a_job_whose_delivery_was_lost_on_the_way_is_taken_up_again() {
+fn a_job_whose_delivery_was_lost_on_the_way_is_delivered_again() {
     let world = World::new(BUILD);
     let (redis, sink) = (&world.redis, &world.sink);
     let _worker = world.worker(&["--lease", "500ms"]);
@@ -68,7 +68,7 @@ fn a_worker_starts_and_drains_while_redis_is_full() {
 }
 
 #[test]
-fn settlements_that_redis_refuses_bound_what_is_taken_in() {
+fn settlements_that_redis_refuses_bound_what_is_fetched() {
     let world = World::new(BUILD);
     let (redis, queue, sink) = (&world.redis, world.queue(), &world.sink);
     redis.command(&["SET", "postrider:{default}:dead", "oops"]);
@@ -89,7 +89,7 @@ fn settlements_that_redis_refuses_bound_what_is_taken_in() {
 }
 
 #[test]
-fn a_missing_right_multiplies_nothing() {
+fn a_missing_right_duplicates_no_job() {
     let world = World::new(BUILD);
     let (redis, queue, sink) = (&world.redis, world.queue(), &world.sink);
     redis.command(&["ACL", "SETUSER", "worker", "on", ">pw", "~*", "&*", "+@all", "-xack"]);
@@ -104,7 +104,7 @@ fn a_missing_right_multiplies_nothing() {
 }
 
 #[test]
-fn an_answer_of_success_is_one_though_its_body_breaks_off() {
+fn a_success_counts_although_its_body_breaks_off() {
     let redis = RedisServer::start();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));

@@ -9,7 +9,7 @@ use e2e::wait::DEADLINE;
 
 e2e::in_both_builds!(
     a_job_with_the_secret_is_delivered_and_one_without_is_not,
-    a_certificate_and_a_key_that_do_not_belong_together_are_told_at_the_start,
+    a_certificate_and_a_key_that_do_not_match_are_an_error_at_the_start,
 );
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
@@ -70,7 +70,7 @@ fn a_job_with_the_secret_is_delivered_and_one_without_is_not(build: Build) {
     assert!(!log.contains("PRIVATE KEY"), "{log}");
 }
 
-fn a_certificate_and_a_key_that_do_not_belong_together_are_told_at_the_start(build: Build) {
+fn a_certificate_and_a_key_that_do_not_match_are_an_error_at_the_start(build: Build) {
     let (bank, other) = (Identity::new("bank.test"), Identity::new("other.test"));
     let (text, _files) = settings(None, &[("fine", &bank.cert, &bank.key), ("bank", &bank.cert, &other.key)]);
     let (config, redis) = (TextFile::new(&text), RedisServer::start());

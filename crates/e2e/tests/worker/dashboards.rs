@@ -171,7 +171,7 @@ fn every_metric_of_the_dashboard_and_the_alerts_is_one_of_ours() {
 }
 
 #[test]
-fn metrics_are_told_from_labels_and_functions() {
+fn metrics_are_distinguished_from_labels_and_functions() {
     let question = r#"topk(10, histogram_quantile(0.9, sum by (le, server_address) (rate(a_b_bucket{x_y="c_d"}[5m])))) / on (p_q) group:r_s:max"#;
     let found: Vec<String> = metrics(question).into_iter().collect();
     assert_eq!(found, ["a_b_bucket", "group:r_s:max"]);

@@ -6,7 +6,7 @@ use e2e::wait::{DEADLINE, eventually};
 use e2e::world::World;
 
 e2e::in_both_builds!(
-    what_is_not_a_job_is_dead_lettered_as_it_came,
+    an_entry_that_is_no_job_is_dead_lettered_unchanged,
     a_newer_format_is_dead_lettered_as_such,
     a_final_status_is_dead_lettered_at_once,
     a_job_out_of_attempts_is_dead_lettered_with_its_history,
@@ -37,7 +37,7 @@ fn own_fields(fields: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
     fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
 }
 
-fn what_is_not_a_job_is_dead_lettered_as_it_came(build: Build) {
+fn an_entry_that_is_no_job_is_dead_lettered_unchanged(build: Build) {
     let world = World::new(build);
     let (queue, sink) = (world.queue(), &world.sink);
     let job_ids: Vec<String> = MALFORMED.iter().map(|fields| queue.enqueue(fields)).collect();

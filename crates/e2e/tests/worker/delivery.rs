@@ -10,7 +10,7 @@ use e2e::world::World;
 use serde_json::json;
 
 e2e::in_both_builds!(
-    a_job_put_in_by_redis_cli_arrives_as_it_was_written,
+    a_job_enqueued_by_redis_cli_arrives_as_it_was_written,
     the_redis_cli_tool_is_a_producer,
     a_job_without_a_method_is_a_post,
     send_says_what_became_of_the_job,
@@ -31,7 +31,7 @@ fn send(build: Build, redis: &RedisServer, arguments: &[&str]) -> Output {
     Postrider::run(build, &arguments, &[], DEADLINE)
 }
 
-fn a_job_put_in_by_redis_cli_arrives_as_it_was_written(build: Build) {
+fn a_job_enqueued_by_redis_cli_arrives_as_it_was_written(build: Build) {
     let world = World::new(build);
     let sink = &world.sink;
     let _worker = world.worker(&[]);

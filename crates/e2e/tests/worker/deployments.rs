@@ -174,7 +174,7 @@ fn a_worker_survives_a_failover_by_sentinel_without_a_restart() {
 }
 
 #[test]
-fn jobs_in_hand_survive_the_migration_of_their_slot() {
+fn jobs_in_flight_survive_the_migration_of_their_slot() {
     let (nodes, sink) = (cluster::start(3), Sink::start());
     let url = format!("redis-cluster://127.0.0.1:{}", nodes[0].port);
     let jobs = "postrider:{default}:jobs";

@@ -10,7 +10,7 @@ use e2e::text_file::TextFile;
 use e2e::wait::DEADLINE;
 
 e2e::in_both_builds!(
-    a_server_that_is_fit_is_told_so,
+    a_server_without_problems_passes,
     no_server_is_an_error,
     eviction_is_an_error,
     a_replica_is_an_error,
@@ -20,7 +20,7 @@ e2e::in_both_builds!(
     with_the_least_rights_a_worker_ends_at_once,
     a_missing_right_is_named,
     a_collector_that_does_not_answer_is_named,
-    jobs_that_stand_nowhere_are_named_and_found_by_a_worker,
+    orphaned_jobs_are_reported_and_a_worker_requeues_them,
 );
 
 /// The list in `docs/operating.md`.
@@ -54,7 +54,7 @@ fn user(redis: &RedisServer, rights: &[&str]) -> String {
     format!("redis://postrider:pw@127.0.0.1:{}", redis.port)
 }
 
-fn a_server_that_is_fit_is_told_so(build: Build) {
+fn a_server_without_problems_passes(build: Build) {
     let redis = durable(&[]);
     assert_eq!(doctor(build, &redis.url(), &[]), (0, vec![]));
     let text = Postrider::run(build, &["doctor", "--redis-url", &redis.url()], &[], DEADLINE).stdout;
@@ -163,7 +163,7 @@ fn a_collector_that_does_not_answer_is_named(build: Build) {
 }
 
 /// The schedule and the list of flows were deleted: with the documented rights, a worker finds all jobs.
-fn jobs_that_stand_nowhere_are_named_and_found_by_a_worker(build: Build) {
+fn orphaned_jobs_are_reported_and_a_worker_requeues_them(build: Build) {
     let (redis, sink) = (durable(&[]), Sink::start());
     let queue = Queue::new(&redis, "default");
     let url = sink.url("/ok");

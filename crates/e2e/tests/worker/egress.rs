@@ -12,12 +12,12 @@ use e2e::wait::DEADLINE;
 use e2e::world::World;
 
 e2e::in_both_builds!(
-    what_is_not_public_is_refused_in_every_form,
+    addresses_that_are_not_public_are_refused_in_every_form,
     the_rules_of_the_file_are_asked_in_their_order,
     an_allowed_address_is_reached_by_every_spelling,
     a_redirect_to_a_metadata_service_is_not_followed,
-    a_wrong_rule_is_told_with_its_line,
-    a_rule_that_opens_metadata_services_is_warned_of,
+    a_wrong_rule_is_reported_with_its_line,
+    a_rule_that_opens_metadata_services_causes_a_warning,
 );
 
 /// Hosts of URLs that no job may reach, and how `_error` begins.
@@ -126,7 +126,7 @@ fn error(letter: &DeadLetter) -> String {
     letter.field("_error").unwrap_or_default()
 }
 
-fn what_is_not_public_is_refused_in_every_form(build: Build) {
+fn addresses_that_are_not_public_are_refused_in_every_form(build: Build) {
     let (redis, sink, trap) = (RedisServer::start(), Sink::start(), Trap::set());
     let queue = Queue::new(&redis, "default");
     let allow = format!("127.0.0.1:{}", sink.address().port());
@@ -232,7 +232,7 @@ fn a_redirect_to_a_metadata_service_is_not_followed(build: Build) {
     assert_eq!(sink.requests().len(), paths.len() + 1);
 }
 
-fn a_wrong_rule_is_told_with_its_line(build: Build) {
+fn a_wrong_rule_is_reported_with_its_line(build: Build) {
     let text = "[egress]\nallow = [\"10.0.0.0/99\"]\nports = [0]\nschemes = [\"ftp\"]\nonly = []\n";
     let config = TextFile::new(text);
     let output = Postrider::run(build, &["worker", "--config", config.path()], &[], DEADLINE);
@@ -245,7 +245,7 @@ fn a_wrong_rule_is_told_with_its_line(build: Build) {
     assert!(output.stderr.contains("`10.0.0.0/99` is not a rule"), "{}", output.stderr);
 }
 
-fn a_rule_that_opens_metadata_services_is_warned_of(build: Build) {
+fn a_rule_that_opens_metadata_services_causes_a_warning(build: Build) {
     let redis = RedisServer::start();
     let allow = [("POSTRIDER_EGRESS_ALLOW", "10.0.0.0/8,0.0.0.0/0")];
     let worker = Postrider::ready_worker(build, &redis, &[], &allow);

@@ -21,7 +21,7 @@ e2e::in_both_builds!(
     a_trial_passes_a_limit_of_concurrency,
     nothing_is_left_of_a_flow,
     a_refusal_of_redis_keeps_no_slot,
-    a_long_stream_does_not_go_by_way_of_the_held,
+    jobs_of_a_long_stream_are_not_held_first,
 );
 
 const FAST: [&str; 6] = ["--lease", "1s", "--retry-base", "50ms", "--retry-cap", "1s"];
@@ -266,7 +266,7 @@ fn a_flow_key_has_a_length() {
 
 /// A held job returns at the end of the stream. If all jobs before it were held too, because others wait, a hiccup
 /// would cost a backlog several calls a job, and the destination would get no job until the stream's end is reached.
-fn a_long_stream_does_not_go_by_way_of_the_held(build: Build) {
+fn jobs_of_a_long_stream_are_not_held_first(build: Build) {
     const JOBS: usize = 3000;
     const HELD: usize = 40;
     let world = World::new(build);

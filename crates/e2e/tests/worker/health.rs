@@ -6,8 +6,8 @@ use e2e::wait::{DEADLINE, eventually_or};
 
 e2e::in_both_builds!(
     a_worker_is_ready_while_it_has_redis_and_alive_all_the_same,
-    nobody_is_well_where_nobody_listens,
-    telemetry_is_not_started_to_ask,
+    health_fails_where_nothing_listens,
+    health_starts_no_telemetry,
 );
 
 fn health(build: Build, listen: &str, more: &[&str]) -> Output {
@@ -47,7 +47,7 @@ fn a_worker_is_ready_while_it_has_redis_and_alive_all_the_same(build: Build) {
     });
 }
 
-fn nobody_is_well_where_nobody_listens(build: Build) {
+fn health_fails_where_nothing_listens(build: Build) {
     let redis = RedisServer::start();
     let (mut stopped, address) = worker(build, &redis);
     assert!(stopped.stop().success());
@@ -62,7 +62,7 @@ fn nobody_is_well_where_nobody_listens(build: Build) {
 }
 
 /// The command runs every few seconds: it starts no exporter and writes no log line.
-fn telemetry_is_not_started_to_ask(build: Build) {
+fn health_starts_no_telemetry(build: Build) {
     let redis = RedisServer::start();
     let (_worker, address) = worker(build, &redis);
     let environment = [

@@ -13,9 +13,9 @@ use e2e::process::Build;
 e2e::in_both_builds!(
     connections_that_break,
     names_that_lead_nowhere,
-    answers_that_are_none,
-    answers_that_are_odd,
-    answers_that_do_not_come,
+    responses_that_are_not_http,
+    unusual_responses,
+    responses_that_do_not_arrive,
     certificates,
     connections_that_had_been_used,
     proxies,
@@ -43,7 +43,7 @@ fn names_that_lead_nowhere(build: Build) {
     run(build, vec![nowhere.host("no-such-host.invalid").http(patience)]);
 }
 
-fn answers_that_are_none(build: Build) {
+fn responses_that_are_not_http(build: Build) {
     let many: String = (0..300).map(|number| format!("x-{number}: 1\r\n")).collect();
     let head = |line: &str| format!("HTTP/1.1 200 OK\r\n{line}\r\n\r\n");
     let large = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(1 << 20));
@@ -89,7 +89,7 @@ fn answers_that_are_none(build: Build) {
     );
 }
 
-fn answers_that_are_odd(build: Build) {
+fn unusual_responses(build: Build) {
     let chunked = |body: &str| format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{body}");
     let gzip = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 90000\r\n\r\n";
     let gzip = [gzip.as_bytes(), &[0x1f; 90_000]].concat();
@@ -134,7 +134,7 @@ fn answers_that_are_odd(build: Build) {
     );
 }
 
-fn answers_that_do_not_come(build: Build) {
+fn responses_that_do_not_arrive(build: Build) {
     let pause = Duration::from_millis(50);
     let endless = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
     run(

@@ -9,9 +9,9 @@ use e2e::world::World;
 e2e::in_both_builds!(
     a_trace_context_passes_through_untouched,
     a_trace_context_in_the_headers_passes_through_untouched,
-    context_in_the_headers_is_sent_to_whom_the_policy_names,
-    context_is_sent_to_whom_the_policy_names,
-    a_flag_goes_before_the_file_of_whom_context_is_sent_to,
+    context_in_the_headers_is_sent_to_hosts_of_the_policy,
+    context_is_sent_to_hosts_of_the_policy,
+    a_flag_overrides_the_file_on_who_receives_context,
 );
 
 fn a_trace_context_passes_through_untouched(build: Build) {
@@ -41,7 +41,7 @@ fn a_trace_context_in_the_headers_passes_through_untouched(build: Build) {
     }
 }
 
-fn context_in_the_headers_is_sent_to_whom_the_policy_names(build: Build) {
+fn context_in_the_headers_is_sent_to_hosts_of_the_policy(build: Build) {
     for environment in RECORDING {
         for (policy, expected) in [("all", [true, true, false]), ("none", [false; 3])] {
             let world = World::new(build);
@@ -88,7 +88,7 @@ fn context_sent(
     })
 }
 
-fn context_is_sent_to_whom_the_policy_names(build: Build) {
+fn context_is_sent_to_hosts_of_the_policy(build: Build) {
     let listed =
         "[propagation]\ntraces_to = [\"127.0.0.1\", \"*.localhost\"]\nbaggage_to = [\"localhost\"]\n";
     for environment in RECORDING {
@@ -99,7 +99,7 @@ fn context_is_sent_to_whom_the_policy_names(build: Build) {
     }
 }
 
-fn a_flag_goes_before_the_file_of_whom_context_is_sent_to(build: Build) {
+fn a_flag_overrides_the_file_on_who_receives_context(build: Build) {
     let nobody = "[propagation]\ntraces_to = \"none\"\nbaggage_to = [\"a.test\"]\n";
     let flags = ["--traces-to", "localhost", "--baggage-to", "127.0.0.1,b.test"];
     assert_eq!(context_sent(build, nobody, &flags, &[]), [[false, false, true], [true, true, false]]);
@@ -110,7 +110,7 @@ fn a_flag_goes_before_the_file_of_whom_context_is_sent_to(build: Build) {
 }
 
 #[test]
-fn the_lean_build_says_once_that_it_has_no_telemetry_and_works() {
+fn the_lean_build_logs_once_that_it_has_no_telemetry_and_works() {
     let world = World::new(Build::Lean);
     let sink = &world.sink;
     let mut worker = world.worker_with(&[], &TO_NOBODY);

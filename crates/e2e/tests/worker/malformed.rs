@@ -7,7 +7,7 @@ use e2e::sink::Sink;
 use e2e::wait::{DEADLINE, eventually};
 use e2e::world::World;
 
-e2e::in_both_builds!(every_malformed_entry_is_dead_lettered_and_told, what_is_too_large_is_cut);
+e2e::in_both_builds!(every_malformed_entry_is_dead_lettered_and_reported, long_values_are_cut);
 
 const LARGEST: usize = 4 << 20;
 
@@ -138,7 +138,7 @@ fn error(letter: &DeadLetter) -> String {
     letter.field("_error").unwrap_or_default()
 }
 
-fn every_malformed_entry_is_dead_lettered_and_told(build: Build) {
+fn every_malformed_entry_is_dead_lettered_and_reported(build: Build) {
     let (redis, sink, cases) = (RedisServer::start(), Sink::start(), cases());
     let queue = Queue::new(&redis, "default");
     let worker = Postrider::ready_worker(build, &redis, &[], &[]);
@@ -175,7 +175,7 @@ fn every_malformed_entry_is_dead_lettered_and_told(build: Build) {
 }
 
 /// One byte over the limit, and a hundred megabytes.
-fn what_is_too_large_is_cut(build: Build) {
+fn long_values_are_cut(build: Build) {
     let world = World::new(build);
     let (queue, sink) = (world.queue(), &world.sink);
     let url = sink.url("/ok");

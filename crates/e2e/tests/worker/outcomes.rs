@@ -12,8 +12,8 @@ use e2e::world::World;
 
 e2e::in_both_builds!(
     a_policy_says_which_statuses_pass,
-    a_destination_is_left_alone_for_as_long_as_it_asks,
-    a_result_is_kept_for_who_waits,
+    a_retry_waits_as_long_as_the_destination_asks,
+    a_result_is_kept_for_a_producer_that_waits,
     half_an_answer_is_not_taken_for_all_of_it,
     no_result_is_kept_for_longer_than_seven_days,
 );
@@ -40,7 +40,7 @@ fn a_policy_says_which_statuses_pass(build: Build) {
     assert_eq!(queue.dead().len(), 2 * cases.len());
 }
 
-fn a_destination_is_left_alone_for_as_long_as_it_asks(build: Build) {
+fn a_retry_waits_as_long_as_the_destination_asks(build: Build) {
     let world = World::new(build);
     let (queue, sink) = (world.queue(), &world.sink);
     let config = TextFile::new("[retry.default]\nwaits = [\"1ms\"]\nretry_after_cap = \"8s\"\n");
@@ -83,7 +83,7 @@ fn show(build: Build, redis: &RedisServer, job_id: &str, more: &[&str]) -> Outpu
     Postrider::run(build, &[&["jobs", "show", job_id, "--redis-url", &url], more].concat(), &[], DEADLINE)
 }
 
-fn a_result_is_kept_for_who_waits(build: Build) {
+fn a_result_is_kept_for_a_producer_that_waits(build: Build) {
     let world = World::new(build);
     let (redis, sink) = (&world.redis, &world.sink);
     let config = TextFile::new("[results]\nheaders = [\"x-told\", \"content-type\"]\nmax_body = 100\n");

@@ -200,7 +200,7 @@ fn a_job_follows_the_retry_policy_that_it_names() {
 }
 
 #[test]
-fn a_wrong_configuration_is_told_whole_and_nothing_starts() {
+fn every_mistake_of_a_configuration_is_reported_and_nothing_starts() {
     let redis = RedisServer::start();
     let config = TextFile::new("[queues.x]\nweight = 0\n[retry.y]\nbase = 1\n");
     let arguments = ["worker", "--redis-url", &redis.url(), "--config", config.path()];
@@ -231,7 +231,7 @@ fn taken_up(redis: &RedisServer, url: &str, times: u64) {
 }
 
 #[test]
-fn poison_is_dead_lettered_and_the_innocent_beside_it_are_not() {
+fn poison_is_dead_lettered_and_the_jobs_beside_it_are_not() {
     let world = World::new(BUILD);
     let (redis, sink) = (&world.redis, &world.sink);
     redis.command(&["XGROUP", "CREATE", "postrider:{default}:jobs", "postrider", "0", "MKSTREAM"]);

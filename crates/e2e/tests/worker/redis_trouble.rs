@@ -30,7 +30,7 @@ e2e::in_both_builds!(
     it_has_lost_its_primary,
     it_cannot_write_its_file,
     it_comes_back_with_jobs_that_were_done,
-    it_comes_back_with_a_job_that_was_in_hand,
+    it_comes_back_with_a_job_that_was_in_flight,
 );
 
 fn the_group_is_destroyed(build: Build) {
@@ -243,7 +243,7 @@ fn it_comes_back_with_jobs_that_were_done(build: Build) {
 }
 
 /// Redis still has this job in flight with this worker, which has settled it since.
-fn it_comes_back_with_a_job_that_was_in_hand(build: Build) {
+fn it_comes_back_with_a_job_that_was_in_flight(build: Build) {
     let world = World::new(build);
     let (redis, queue, sink) = (&world.redis, world.queue(), &world.sink);
     let worker = world.worker(&["--lease", "1s"]);

@@ -142,7 +142,7 @@ fn ids(left: &Left) -> usize {
 }
 
 #[test]
-fn telemetry_changes_no_byte_of_a_request_but_the_context_and_of_a_job_but_its_ids() {
+fn telemetry_changes_only_the_context_of_a_request_and_the_ids_of_a_job() {
     let lean = left_by(Build::Lean, &[]);
     assert!(lean.requests[3].contains("traceparent: as it came\r\n"), "{}", lean.requests[3]);
     assert!(lean.requests[5].contains("webhook-id: JOB_ID"), "{}", lean.requests[5]);

@@ -129,7 +129,7 @@ fn a_job_in_flight_between_jobs_that_are_done_stays_in_flight() {
 }
 
 #[test]
-fn a_job_that_is_not_due_is_held_and_one_that_is_due_stays_in_hand() {
+fn a_job_that_is_not_due_is_held_and_one_that_is_due_stays_in_flight() {
     let stage = Stage::new();
     let held = stage.deliver("a", JOB);
     let mut call = Call::settle(Script::Postpone, &held, JOB);

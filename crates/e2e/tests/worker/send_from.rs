@@ -15,15 +15,15 @@ use serde_json::{Value, json};
 e2e::in_both_builds!(
     each_job_of_a_file_arrives_once,
     jobs_are_spread_over_the_shards,
-    a_wrong_line_keeps_all_jobs_out_and_is_named,
-    of_a_pipe_what_stands_before_a_wrong_line_is_in,
+    a_wrong_line_is_named_and_no_job_is_enqueued,
+    the_lines_of_a_pipe_before_a_wrong_one_are_enqueued,
     a_pipe_that_stays_open_holds_up_no_job,
     an_interruption_says_where_to_go_on,
-    with_keys_a_file_can_be_given_again,
-    beyond_the_cap_no_job_is_in,
+    with_keys_a_file_can_be_sent_again,
+    no_job_is_enqueued_beyond_the_cap,
     a_redis_that_becomes_full_says_where_to_go_on,
     a_lost_reply_says_which_jobs_may_be_in,
-    what_is_about_one_job_does_not_go_with_a_file,
+    options_of_one_job_are_refused_with_a_file,
 );
 
 /// Nothing listens on this port.
@@ -96,7 +96,7 @@ fn jobs_are_spread_over_the_shards(build: Build) {
     assert!(depths.iter().filter(|depth| **depth > 0).count() > 1, "{depths:?}");
 }
 
-fn a_wrong_line_keeps_all_jobs_out_and_is_named(build: Build) {
+fn a_wrong_line_is_named_and_no_job_is_enqueued(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");
     let mut lines: Vec<String> = jobs(1..=1000).collect();
@@ -113,7 +113,7 @@ fn a_wrong_line_keeps_all_jobs_out_and_is_named(build: Build) {
     assert!(output.stderr.contains("line 819: ") && output.stderr.contains("and 6 more"), "{output:?}");
 }
 
-fn of_a_pipe_what_stands_before_a_wrong_line_is_in(build: Build) {
+fn the_lines_of_a_pipe_before_a_wrong_one_are_enqueued(build: Build) {
     let redis = RedisServer::start();
     let lines: Vec<String> = jobs(1..=700).chain(["{}".to_owned()]).chain(jobs(701..=1000)).collect();
     let pipe = |lines: &[String], skip: &str| {
@@ -164,7 +164,7 @@ fn an_interruption_says_where_to_go_on(build: Build) {
     );
 }
 
-fn with_keys_a_file_can_be_given_again(build: Build) {
+fn with_keys_a_file_can_be_sent_again(build: Build) {
     let redis = RedisServer::start();
     let job = |number: u32| {
         let mut job = json!({"url": NOWHERE, "body": {"number": number}});
@@ -187,7 +187,7 @@ fn with_keys_a_file_can_be_given_again(build: Build) {
     assert_eq!(text, "10 jobs enqueued in default; 990 known by their keys, and not enqueued again\n");
 }
 
-fn beyond_the_cap_no_job_is_in(build: Build) {
+fn no_job_is_enqueued_beyond_the_cap(build: Build) {
     let redis = RedisServer::start();
     let file = file(jobs(1..=20));
     let output = send(build, &redis.url(), &file, &["--cap", "7"]);
@@ -242,7 +242,7 @@ fn a_lost_reply_says_which_jobs_may_be_in(build: Build) {
     assert_eq!(ready(&redis), (1..=1500).chain(1001..=2000).collect::<Vec<_>>());
 }
 
-fn what_is_about_one_job_does_not_go_with_a_file(build: Build) {
+fn options_of_one_job_are_refused_with_a_file(build: Build) {
     let redis = RedisServer::start();
     let file = file(jobs(1..=3));
     for one in [

@@ -54,7 +54,7 @@ fn a_takeover_and_a_handing_back_cost_no_attempt() {
 
 /// As after a night of crashes under a supervisor.
 #[test]
-fn thousands_of_dead_workers_are_forgotten_and_what_they_held_is_done() {
+fn thousands_of_dead_workers_are_removed_and_their_jobs_are_delivered() {
     const GHOSTS: usize = 3000;
     const HOLD_A_JOB: usize = 300;
     let world = World::new(BUILD);
@@ -94,7 +94,7 @@ fn resident(pid: u32) -> usize {
 
 /// 100,000 jobs that are ready, and the same number in flight with a dead worker.
 #[test]
-fn a_backlog_is_worked_off_from_the_first_moment_and_not_taken_in() {
+fn a_backlog_is_delivered_from_the_start_and_not_fetched_whole() {
     let world = World::new(BUILD);
     let (redis, sink) = (&world.redis, &world.sink);
     let add = "for i = 1, 5000 do redis.call('XADD', KEYS[1], '*', 'url', ARGV[1]) end \
@@ -181,7 +181,7 @@ fn a_key_that_is_evicted_loses_only_its_contents() {
 
 /// A newer worker has written fields that this one does not know, in each place that workers write to.
 #[test]
-fn what_another_version_has_left_is_understood() {
+fn data_of_another_version_is_understood() {
     let world = World::new(BUILD);
     let (redis, queue, sink) = (&world.redis, world.queue(), &world.sink);
     let (ok, future) = (sink.url("/ok"), ("_future", "{\"a\":1}"));

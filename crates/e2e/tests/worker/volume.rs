@@ -58,7 +58,7 @@ fn used_memory(redis: &RedisServer) -> i64 {
 }
 
 #[test]
-fn jobs_that_went_through_leave_redis_as_large_as_before() {
+fn delivered_jobs_leave_redis_as_large_as_before() {
     let world = World::new(BUILD);
     let (redis, sink) = (&world.redis, &world.sink);
     // Redis' own memory grows with each new command: a histogram of 25 kB and more, and entries of the slow log. A
@@ -107,7 +107,7 @@ fn a_producer_in_python_is_ten_lines() {
 }
 
 #[test]
-fn a_backlog_that_a_dead_worker_held_is_taken_over_as_fast_as_slots_allow() {
+fn a_backlog_of_a_dead_worker_is_taken_over_as_fast_as_slots_allow() {
     let world = World::new(BUILD);
     let (redis, sink) = (&world.redis, &world.sink);
     redis.command(&["XGROUP", "CREATE", JOBS, "postrider", "0", "MKSTREAM"]);

@@ -169,7 +169,7 @@ fn field(argument: &str) -> Option<String> {
 }
 
 #[test]
-fn the_fields_of_a_call_are_told_from_its_message() {
+fn the_fields_of_a_call_are_distinguished_from_its_message() {
     let source = r#"warn!(jobs = a.join(","), %first, ?lease, flow, "text {x}, {y}"); info!("none"); tracing::debug!(a.b = 1, target: "t", "z");"#;
     let found: Vec<String> = fields_of(source).into_iter().collect();
     assert_eq!(found, ["a.b", "first", "flow", "jobs", "lease"]);

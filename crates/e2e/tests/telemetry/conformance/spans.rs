@@ -46,7 +46,7 @@ pub(crate) fn faults(span: &SpanRecord) -> Vec<String> {
     }
     check(span.name == expected_name(span), format!("its name is {:?}", span.name));
     let has_error = span.attributes.contains_key("error.type");
-    check(is_status_told(span, has_error), format!("its status is {:?}", span.status));
+    check(is_status_described(span, has_error), format!("its status is {:?}", span.status));
     check(must_fail(span).is_none_or(|must| must == has_error), format!("its status is {:?}", span.status));
     check(span.schema_url == SCHEMA_URL, format!("its schema is {:?}", span.schema_url));
     check(span.scope_name == scope(rule), format!("its scope is {:?}", span.scope_name));
@@ -68,7 +68,7 @@ fn scope(rule: &Rule) -> &'static str {
 
 /// Whether a span describes its failure, unless the status code does ("Status", `http-spans.md`). Ok is for
 /// applications.
-fn is_status_told(span: &SpanRecord, has_error: bool) -> bool {
+fn is_status_described(span: &SpanRecord, has_error: bool) -> bool {
     let status = span.attributes.get("http.response.status_code").and_then(Value::as_u64);
     let is_by_code = status.is_some_and(|status| status >= 400);
     match &span.status {

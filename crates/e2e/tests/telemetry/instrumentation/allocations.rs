@@ -51,7 +51,7 @@ fn a_request_to_a_known_host_is_measured_without_an_allocation() {
 }
 
 #[test]
-fn a_command_is_measured_without_an_allocation_but_for_its_future() {
+fn a_command_is_measured_without_an_allocation_except_its_future() {
     let program = Program::start();
     let client = fred::types::Builder::default_centralized().build().expect("a client");
     let redis = TracedClient::new(client, &program.telemetry());

@@ -42,7 +42,7 @@ fn seconds(span: &SpanRecord, part: &str) -> Option<f64> {
 }
 
 #[test]
-fn a_span_tells_how_its_connection_was_made_or_that_it_was_there() {
+fn a_span_shows_how_its_connection_was_made_or_that_it_was_reused() {
     let (program, sink) = (Program::start(), Sink::start());
     let url = format!("http://localhost:{}/ok", sink.address().port());
     let mut client = client(&program.telemetry());
@@ -101,7 +101,7 @@ fn connections_and_lookups_are_measured_where_it_is_asked_for() {
 }
 
 #[test]
-fn a_connection_that_is_refused_and_a_name_that_is_unknown_are_told_and_measured() {
+fn a_refused_connection_and_an_unknown_name_are_recorded() {
     let (program, refuses) = (Program::start(), Hostile::start(Play::Refuse, None));
     let mut client = client(&program.telemetry());
     program.run(async {

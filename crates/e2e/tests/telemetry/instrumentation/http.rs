@@ -110,7 +110,7 @@ fn a_future_that_is_dropped_is_a_cancellation() {
 }
 
 #[test]
-fn status_codes_and_methods_are_told_by_the_conventions() {
+fn status_codes_and_methods_follow_the_conventions() {
     for (status, error) in [(204, None), (302, None), (404, Some("404")), (503, Some("503"))] {
         let got =
             one(get("http://a.test/"), &Canned::answering(status), Options::default(), &Attempt::default());
@@ -158,7 +158,7 @@ fn headers_and_parameters_are_shown_and_hidden_as_asked() {
 }
 
 #[test]
-fn what_is_excluded_or_suppressed_is_let_through_unseen() {
+fn excluded_and_suppressed_requests_are_not_recorded() {
     let canned = Canned::answering(200);
     let options = Options::default().excluded(Excluded::listed("a.test/health*"));
     let got = one(get("http://a.test/healthz"), &canned, options, &Attempt::default());
@@ -178,7 +178,7 @@ fn what_is_excluded_or_suppressed_is_let_through_unseen() {
 }
 
 #[test]
-fn context_is_sent_to_whom_the_policy_names() {
+fn context_is_sent_to_hosts_of_the_policy() {
     let only = |hosts: &str| Propagation::default().traces(hosts.parse().expect("hosts"));
     let policies =
         [(Propagation::default(), true), (only("a.test:80,b.test"), true), (only("b.test"), false)];

@@ -116,7 +116,7 @@ fn every_path_of_the_client_makes_one_span() {
 }
 
 #[test]
-fn a_script_is_called_what_its_caller_calls_it() {
+fn a_script_has_the_name_that_its_caller_gives_it() {
     let (program, server) = (Program::start(), RedisServer::start());
     program.run(async {
         let redis = connect(&server, &program, Options::default()).await;

@@ -245,7 +245,7 @@ fn a_job_whose_first_span_is_not_sampled_leaves_no_span_anywhere() {
 }
 
 #[test]
-fn a_wait_says_whether_the_destination_asked_for_it_or_a_rate_is_kept_to() {
+fn a_wait_shows_whether_the_destination_or_a_rate_is_the_reason() {
     let config = TextFile::new("[flows.calm]\nrate = \"20/m\"\nburst = 1\n");
     let mut observed = ObservedWorker::start(GRPC, &["--retry-base", "10ms", "--config", config.path()]);
     let answer = "503\nretry-after: 1\n\n";

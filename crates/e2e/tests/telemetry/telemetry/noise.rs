@@ -33,7 +33,7 @@ fn commands(spans: &[SpanRecord]) -> Vec<&SpanRecord> {
 }
 
 #[test]
-fn there_are_as_many_roots_as_jobs_and_no_span_of_a_command() {
+fn each_job_has_one_root_and_no_command_has_a_span() {
     let mut observed = ObservedWorker::start(GRPC, &[]);
     let spans = spans_of(&mut observed, &[None; 5]);
     assert_eq!(roots(&spans), ["process default"; 5]);

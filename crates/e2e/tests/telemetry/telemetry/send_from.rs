@@ -76,7 +76,7 @@ fn jobs_that_each_bring_a_context_keep_it_and_are_sent_under_one_span_with_a_lin
 }
 
 #[test]
-fn each_job_of_a_batch_is_a_trace_whose_root_is_linked_to_the_span_that_puts_them_in() {
+fn each_job_of_a_batch_is_a_trace_whose_root_is_linked_to_the_span_that_enqueues_them() {
     let spans = sent(&[without_context(), with_context(2), without_context()], &[]);
     let publish = the_only(&spans, "publish default");
     assert_eq!((publish.kind, publish.parent_span_id.as_deref()), (SpanKind::Client, None));
@@ -97,7 +97,7 @@ fn each_job_of_a_batch_is_a_trace_whose_root_is_linked_to_the_span_that_puts_the
 }
 
 #[test]
-fn one_job_alone_is_put_in_as_without_a_file() {
+fn one_job_of_a_file_is_enqueued_as_without_a_file() {
     let spans = sent(&[without_context()], &[]);
     let publish = the_only(&spans, "publish default");
     assert_eq!(

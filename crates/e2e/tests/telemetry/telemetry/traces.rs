@@ -15,7 +15,7 @@ fn retried(observed: &mut ObservedWorker) -> (String, Vec<SpanRecord>) {
 }
 
 #[test]
-fn with_links_each_retry_is_a_trace_of_its_own_that_tells_where_it_comes_from() {
+fn with_links_each_retry_is_its_own_trace_with_a_link_to_the_previous() {
     let mut observed = ObservedWorker::start(GRPC, &["--retry-base", "100ms", "--trace-retries", "link"]);
     let (trace_id, spans) = retried(&mut observed);
     let publish = the_only(&spans, "publish default");
@@ -27,7 +27,7 @@ fn with_links_each_retry_is_a_trace_of_its_own_that_tells_where_it_comes_from() 
 }
 
 #[test]
-fn with_none_a_retry_tells_nothing_of_what_was_before() {
+fn with_none_a_retry_has_no_link() {
     let mut observed = ObservedWorker::start(GRPC, &["--retry-base", "100ms", "--trace-retries", "none"]);
     let (trace_id, spans) = retried(&mut observed);
     let [_, second] = in_order(&spans, "process default")[..] else { panic!("{spans:#?}") };

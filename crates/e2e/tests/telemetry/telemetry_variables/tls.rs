@@ -49,7 +49,7 @@ fn a_client_shows_its_certificate_where_one_is_asked_for() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_read_leaves_its_signal_unsent_and_is_said_once() {
+fn a_certificate_that_cannot_be_read_leaves_its_signal_unsent_and_is_logged_once() {
     let (receiver, log) = worked(&[
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://127.0.0.1:9"),
         ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/nowhere/ca.pem"),

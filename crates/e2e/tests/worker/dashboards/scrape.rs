@@ -108,7 +108,7 @@ fn of_telemetry() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
 }
 
 #[test]
-fn what_happens_seldom_is_counted_from_zero() {
+fn rare_counters_start_at_zero() {
     let redis = RedisServer::start();
     let (_worker, address) = worker(&redis);
     let expected: Vec<_> =
@@ -131,7 +131,7 @@ fn what_happens_seldom_is_counted_from_zero() {
 }
 
 #[test]
-fn how_long_a_read_waited_for_a_job_is_no_duration_of_redis() {
+fn the_wait_of_a_read_is_not_a_duration_of_redis() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let (_worker, address) = worker(&redis);
     // Both queues have a waiting read, so a waiting read fetches the job.

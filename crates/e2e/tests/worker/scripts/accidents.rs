@@ -70,7 +70,7 @@ fn a_missing_right_loses_no_job() {
 /// A worker repeats a settlement until Redis accepts it. A right that is missing for hours must not fill Redis with
 /// copies, and must leave nothing behind once it is granted.
 #[test]
-fn a_right_that_is_given_later_makes_all_good() {
+fn a_right_that_is_given_later_completes_every_move() {
     let mut wrong = Vec::new();
     for script in Script::SETTLING {
         for command in script.commands() {

@@ -138,7 +138,7 @@ fn a_key_of_a_wrong_type_keeps_a_move_by_hand_from_being_made() {
 }
 
 #[test]
-fn a_full_redis_makes_each_move_by_hand() {
+fn a_full_redis_allows_each_move_by_hand() {
     for Move { name, prepare, after, .. } in MOVES {
         let stage = Stage::new();
         let call = prepare(&stage);
@@ -150,7 +150,7 @@ fn a_full_redis_makes_each_move_by_hand() {
 }
 
 #[test]
-fn a_job_is_put_in_once_for_a_key() {
+fn a_job_is_enqueued_once_for_a_key() {
     let stage = Stage::new();
     let call = Call::enqueue("order-7", 0, JOB);
     let first = stage.call(&call);
@@ -175,7 +175,7 @@ fn a_queue_takes_as_many_jobs_as_its_cap_ready_running_and_waiting() {
 
 /// A refused producer repeats its call, and must not fill the queue with that.
 #[test]
-fn a_job_that_may_not_be_put_in_is_not_in() {
+fn a_job_that_may_not_be_enqueued_is_not_in_the_queue() {
     let mut wrong = Vec::new();
     let call = Call::enqueue("order-7", 10, JOB);
     for command in call.script.commands() {
@@ -199,7 +199,7 @@ fn a_job_that_may_not_be_put_in_is_not_in() {
 }
 
 #[test]
-fn jobs_are_put_in_together_or_not_at_all() {
+fn jobs_are_enqueued_together_or_not_at_all() {
     let stage = Stage::new();
     let good = Call::enqueue_all(&[JOB, &[("url", "http://127.0.0.1/2")], JOB]);
     let entries = stage.call(&good);

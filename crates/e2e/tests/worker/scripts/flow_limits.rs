@@ -249,7 +249,7 @@ fn a_flow_of_a_wrong_type_is_an_error_until_it_is_gone() {
 }
 
 #[test]
-fn unused_grants_are_given_back() {
+fn unused_grants_are_released() {
     let stage = Stage::new();
     let back =
         |is_trial, burst| assert_eq!(stage.call(&Call::flow_release(is_trial, burst)), Reply::Integer(1));
@@ -269,7 +269,7 @@ fn unused_grants_are_given_back() {
 }
 
 #[test]
-fn giving_back_to_a_forgotten_flow_does_not_create_it() {
+fn releasing_to_an_expired_flow_does_not_create_it() {
     let stage = Stage::new();
     stage.call(&Call::flow_release(true, 3));
     assert_eq!(stage.command(&["EXISTS", &flow_key()]), Reply::Integer(0));

@@ -118,7 +118,7 @@ fn an_admission_moves_about_as_much_as_fits_into_a_reply() {
 }
 
 #[test]
-fn jobs_that_may_be_too_old_go_besides_and_say_so() {
+fn jobs_that_may_be_too_old_are_settled_one_by_one() {
     let stage = Stage::new();
     stage.hold_back_raw("1000", "old", Some(&packed(&stage)));
     stage.hold_back_raw("3000", "new", Some(&stage.pack("{'body','the-new-one'}")));

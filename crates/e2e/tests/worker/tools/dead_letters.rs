@@ -11,10 +11,10 @@ use super::{DEADLINE, NOWHERE, document, lines, run};
 
 e2e::in_both_builds!(
     a_dead_letter_is_replayed_once_and_delivered,
-    a_replay_begins_afresh,
-    only_what_was_asked_for_is_replayed,
-    only_what_was_asked_for_is_purged,
-    old_dead_letters_go,
+    a_replay_starts_with_new_attempts,
+    only_selected_dead_letters_are_replayed,
+    only_selected_dead_letters_are_purged,
+    old_dead_letters_are_trimmed,
 );
 
 fn a_dead_letter_is_replayed_once_and_delivered(build: Build) {
@@ -37,7 +37,7 @@ fn a_dead_letter_is_replayed_once_and_delivered(build: Build) {
     worker.stop();
 }
 
-fn a_replay_begins_afresh(build: Build) {
+fn a_replay_starts_with_new_attempts(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");
     let entry = queue.dead_letter("7-0", "attempts", NOWHERE);
@@ -54,7 +54,7 @@ fn a_replay_begins_afresh(build: Build) {
     assert_eq!(history.as_array().map(Vec::len), Some(2), "{history}");
 }
 
-fn only_what_was_asked_for_is_replayed(build: Build) {
+fn only_selected_dead_letters_are_replayed(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");
     for (job_id, reason) in [("1-0", "attempts"), ("2-0", "expired"), ("3-0", "attempts")] {
@@ -77,7 +77,7 @@ fn only_what_was_asked_for_is_replayed(build: Build) {
     assert_eq!((queue.dead()[0].reason(), left()), ("expired".to_owned(), (2, 1)));
 }
 
-fn only_what_was_asked_for_is_purged(build: Build) {
+fn only_selected_dead_letters_are_purged(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");
     redis.command(&["XADD", &queue.key("dead"), "1795396101000-0", "url", NOWHERE, "_reason", "expired"]);
@@ -96,7 +96,7 @@ fn only_what_was_asked_for_is_purged(build: Build) {
     assert_eq!(purge(&["--all", "--yes"]), (0, 0));
 }
 
-fn old_dead_letters_go(build: Build) {
+fn old_dead_letters_are_trimmed(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");
     const OLD: &str = "for i = 1, 1000 do redis.call('XADD', KEYS[1], '1600000000000-' .. i, 'url', 'x') end";

@@ -11,10 +11,10 @@ e2e::in_both_builds!(
     a_ready_job_is_cancelled_once,
     a_waiting_job_is_cancelled_once,
     a_running_job_is_taken_from_its_worker,
-    several_jobs_with_one_label_are_named_and_left_alone,
+    several_jobs_with_one_label_are_listed_and_unchanged,
     a_waiting_job_runs_now_and_once,
     an_obstacle_at_the_target_leaves_the_job_where_it_was,
-    a_full_redis_takes_what_only_moves,
+    a_full_redis_still_moves_jobs_by_hand,
 );
 
 fn a_ready_job_is_cancelled_once(build: Build) {
@@ -66,7 +66,7 @@ fn a_running_job_is_taken_from_its_worker(build: Build) {
     assert_eq!((sink.requests().len(), queue.dead().len()), (2, 1));
 }
 
-fn several_jobs_with_one_label_are_named_and_left_alone(build: Build) {
+fn several_jobs_with_one_label_are_listed_and_unchanged(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");
     let job_ids = [queue.enqueue(&[("url", NOWHERE), ("label", "same")]), "7-0".to_owned()];
@@ -119,7 +119,7 @@ fn an_obstacle_at_the_target_leaves_the_job_where_it_was(build: Build) {
     assert_eq!((queue.depth(), queue.waiting(), queue.dead().len()), (2, 0, 0));
 }
 
-fn a_full_redis_takes_what_only_moves(build: Build) {
+fn a_full_redis_still_moves_jobs_by_hand(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");
     let ready = queue.enqueue(&[("url", NOWHERE)]);
