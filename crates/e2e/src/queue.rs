@@ -79,7 +79,8 @@ impl<'a> Queue<'a> {
         let (waiting, scheduled) = (self.key("waiting"), self.key("scheduled"));
         let mut command = vec!["EVAL", POSTPONE, "2", &waiting, &scheduled, job_id];
         command.extend(fields.iter().flat_map(|(name, value)| [*name, *value]));
-        command.extend(["_attempt", "1", "_job_id", job_id, "_enqueued_at", "1795396101000"]);
+        command.extend(["_attempt", "1", "_waited", "1"]);
+        command.extend(["_job_id", job_id, "_enqueued_at", "1795396101000"]);
         assert_eq!(self.redis.command(&command), Reply::Nil);
     }
 

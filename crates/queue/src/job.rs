@@ -74,10 +74,9 @@ pub struct Wait {
 }
 
 impl Job {
-    /// The wait that the job still needs; `None` if it may be sent now, or has waited already.
+    /// The wait that the job may still need; `None` if it has none, or has waited already.
     pub fn must_wait(&self) -> Option<Wait> {
-        // A job with `_enqueued_at` was scheduled before.
-        self.wait.filter(|_| self.trail.at.is_none())
+        self.wait.filter(|_| !self.trail.has_waited)
     }
 
     /// When the first attempt is due for a job that was enqueued at `enqueued`; both in Unix milliseconds.
@@ -110,5 +109,30 @@ pub fn quoted(text: &str) -> String {
     match text.char_indices().nth(64) {
         Some((end, _)) => format!("{:?}…", &text[..end]),
         None => format!("{text:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(fields: &[(&'static str, &'static str)]) -> Job {
+        let entry = EntryId { millis: 1_795_396_101_000, sequence: 3 };
+        let fields = fields.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Job::decode(&Delivery::new(Lease { entry, delivery: 1, epoch: 0 }, fields)).expect("a job")
+    }
+
+    /// A worker may end between fetching and scheduling: the job then has the time of its enqueue, and has not
+    /// waited.
+    #[test]
+    fn a_job_has_waited_only_if_it_is_marked_so() {
+        let url = ("url", "http://h/x");
+        for delay in [("delay_ms", "100"), ("not_before", "1795396101000")] {
+            let at = ("_enqueued_at", "1795396101000");
+            assert!(decode(&[url, delay]).must_wait().is_some());
+            assert!(decode(&[url, delay, at]).must_wait().is_some(), "it was handed back");
+            assert_eq!(decode(&[url, delay, at, ("_waited", "1")]).must_wait(), None);
+        }
+        assert_eq!(decode(&[url]).must_wait(), None);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use e2e::process::{Build, Postrider, Signal};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
+use e2e::scripts::Script;
 use e2e::sink::Sink;
 use e2e::wait::{DEADLINE, eventually, eventually_or};
 use e2e::world::World;
@@ -50,6 +51,29 @@ fn a_takeover_and_a_handing_back_cost_no_attempt() {
         assert_eq!((sink.requests().len(), queue.dead().len()), (2 * round + 2, 0), "{signal}");
         assert!(second.stop().success());
     }
+}
+
+/// The reply of the read was lost, and the worker left: the job was enqueued, but it has not waited.
+#[test]
+fn a_delayed_job_that_is_handed_back_still_waits() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    redis.command(&["XGROUP", "CREATE", JOBS, "postrider", "0", "MKSTREAM"]);
+    queue.enqueue(&[("url", sink.url("/ok?handed-back").as_str()), ("delay_ms", "3600000")]);
+    redis.command(&["XREADGROUP", "GROUP", "postrider", "gone", "STREAMS", JOBS, ">"]);
+    let leave = Script::Leave.source();
+    redis.command(&["EVAL", &leave, "2", JOBS, WORKERS, "postrider", "gone"]);
+    let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    eventually_or("it is scheduled", DEADLINE, || match queue.scheduled() {
+        1 => Ok(()),
+        other => Err(format!("{other} are, and {} were sent", sink.requests().len())),
+    });
+    // Its time comes: it is sent once, and does not wait again.
+    let job_id = redis.command(&["ZRANGE", &queue.key("scheduled"), "0", "0"]).array()[0].text();
+    redis.command(&["ZADD", &queue.key("scheduled"), "1", &job_id]);
+    sink.wait_for_path("/ok?handed-back", 1, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
+    assert!(worker.stop().success());
 }
 
 /// As after a night of crashes under a supervisor.

@@ -162,10 +162,8 @@ fn flow(known: &Known) -> Result<Option<Bytes>, Malformed> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::job::{EntryId, Fields, Lease, Wait};
+    use crate::job::{EntryId, Fields, Lease};
 
     fn fields(pairs: &[(&str, &str)]) -> Fields {
         let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
@@ -261,16 +259,6 @@ mod tests {
     fn a_newer_format_has_its_own_reason() {
         assert_eq!(decode(&[URL, ("v", "2")]).unwrap_err().reason, Reason::Version);
         assert!(decode(&[URL, ("v", "1")]).is_ok());
-    }
-
-    #[test]
-    fn a_job_that_has_waited_does_not_wait_again() {
-        let delayed = decode(&[URL, ("delay_ms", "100")]).unwrap();
-        assert_eq!(delayed.wait, Some(Wait { delay: Duration::from_millis(100), not_before: 0 }));
-        assert_eq!(
-            decode(&[URL, ("delay_ms", "100"), ("_enqueued_at", "1795396101000")]).unwrap().must_wait(),
-            None
-        );
     }
 
     #[test]

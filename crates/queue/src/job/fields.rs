@@ -83,6 +83,8 @@ pub struct Trail {
     pub job_id: Option<Bytes>,
     /// When it was enqueued, Unix milliseconds.
     pub at: Option<u64>,
+    /// Whether its producer's delay is over: it was scheduled for that time, or has passed it.
+    pub has_waited: bool,
     /// How many attempts were made.
     pub attempts: u32,
     /// The parent span of the attempts, if the producer gave none.
@@ -175,6 +177,7 @@ impl Trail {
         match name {
             b"_job_id" if is_label(value) => self.job_id = Some(value.clone()),
             b"_enqueued_at" => self.at = number(value),
+            b"_waited" => self.has_waited = value == "1",
             b"_attempt" => {
                 // A higher number is invalid: no job can have more attempts.
                 let made = number(value).and_then(|made| u32::try_from(made).ok());

@@ -76,6 +76,12 @@ pub fn without_place(fields: &Fields) -> Fields {
         .collect()
 }
 
+/// Whether a job with these fields has a time set by its producer, and is not marked as having waited for it.
+pub fn has_delay(fields: &Fields) -> bool {
+    let is_delay = |name: &Bytes| matches!(name.as_ref(), b"delay_ms" | b"not_before");
+    fields.iter().any(|(name, _)| is_delay(name)) && value(fields, "_waited").is_none()
+}
+
 /// Makes a job carry on the trace that its first span started.
 pub fn keep_trace(fields: &mut Fields, traceparent: Option<String>) {
     if let Some(traceparent) = traceparent {

@@ -9,6 +9,7 @@ use telemetry::Context;
 use super::fetch::IN_FLIGHT_MAX;
 use crate::job::{Fields, FlowId, Lease, Reason};
 use crate::redis::{Error, Queue, Settled, ids, number, push_fields, unexpected};
+use crate::trail::fields::has_delay;
 
 /// How many dead letters are kept, approximately.
 pub(crate) const DEAD_LETTERS_MAX: u64 = 100_000;
@@ -190,6 +191,10 @@ impl Queue {
         args.push(number(not_before));
         args.push(number(postponement.at.unwrap_or(0)));
         push_fields(&mut args, &postponement.fields);
+        // When it returns, its producer's delay is over: it waited for that now, or had passed it before.
+        if has_delay(&postponement.fields) {
+            args.extend(["_waited".into(), "1".into()]);
+        }
         let reply = self.0.scripts.postpone.call(&self.0.redis, parent, keys, args).await?;
         let (letter, due, now): (String, u64, u64) = reply.convert()?;
         self.0.clock.set(now);

@@ -77,7 +77,7 @@ fn before(ready_at: u64, job: &Job) -> (Option<Duration>, Option<Duration>) {
     }
     let Some(enqueued) = trail.at else { return (None, None) };
     let due = job.first_due(enqueued);
-    let scheduled = job.wait.and_then(|_| since(enqueued, due.min(ready_at)));
+    let scheduled = job.wait.filter(|_| trail.has_waited).and_then(|_| since(enqueued, due.min(ready_at)));
     (scheduled, trail.admitted.and_then(|_| since(due, ready_at)))
 }
 
@@ -108,7 +108,8 @@ mod tests {
         let at = &ENQUEUED.to_string();
         assert_eq!(waits(&[]), [Some(1000), None, None]);
         assert_eq!(waits(&[("_enqueued_at", at)]), [Some(1000), None, None], "it was handed back");
-        let delayed = [("_enqueued_at", at.as_str()), ("delay_ms", "4000")];
+        let delayed = [("_enqueued_at", at.as_str()), ("delay_ms", "4000"), ("_waited", "1")];
+        assert_eq!(waits(&delayed[..2]), [Some(1000), None, None], "it was handed back before it waited");
         assert_eq!(waits(&delayed), [Some(1000), Some(4000), None]);
         assert_eq!(waits(&[("_enqueued_at", at), ("_admitted", "yes")]), [Some(1000), None, Some(10_000)]);
         let both = [&delayed[..], &[("_admitted", "trial")]].concat();
