@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use e2e::hostile::{Hostile, Play};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
+use e2e::wait::eventually;
 
 e2e::in_both_builds!(a_log_that_nobody_reads_stops_nothing);
 
@@ -31,4 +33,21 @@ fn a_log_that_nobody_reads_stops_nothing(build: Build) {
     sink.wait_for(2 * JOBS, SOON);
     queue.wait_until_drained(SOON);
     assert_eq!(worker.stop().code(), Some(0));
+}
+
+#[test]
+fn destinations_that_send_without_end_leave_others_their_turn() {
+    const JOBS: usize = 100;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let interim = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1000);
+    let flood = Hostile::start(Play::Drip(Vec::new(), interim, Duration::ZERO), None);
+    let _worker = Postrider::ready_worker(Build::Lean, &redis, &[], &[]);
+    let url = format!("http://127.0.0.1:{}/", flood.port());
+    for _ in 0..4 {
+        queue.enqueue(&[("url", url.as_str()), ("timeout_ms", "3600000")]);
+    }
+    eventually("a flood", SOON, || (!flood.heads().is_empty()).then_some(()));
+    (0..JOBS).for_each(|_| drop(queue.enqueue(&[("url", sink.url("/ok"))])));
+    sink.wait_for(JOBS, SOON);
 }

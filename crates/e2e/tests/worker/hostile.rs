@@ -149,7 +149,17 @@ fn responses_that_do_not_arrive(build: Build) {
             Case::new(
                 "interim answers without an end",
                 flood("", "HTTP/1.1 102 Processing\r\n\r\n"),
-                Expected::Dead("headers_timeout"),
+                Expected::Dead("protocol"),
+            ),
+            Case::new(
+                "one large interim answer",
+                flood("HTTP/1.1 103 Early Hints\r\n", "x: y\r\n"),
+                Expected::Dead("too_large"),
+            ),
+            Case::new(
+                "a hundred interim answers",
+                answer(&("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100) + "HTTP/1.1 204 Done\r\n\r\n")),
+                Expected::Done(1),
             ),
             Case::new(
                 "an interim answer only",

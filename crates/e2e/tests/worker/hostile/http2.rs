@@ -20,14 +20,14 @@ fn floods(build: Build) {
         build,
         vec![
             case("resets", Http2::Resets, Expected::Dead("protocol")),
-            case("pings", Http2::Pings, Expected::Dead("headers_timeout")),
-            case("settings", Http2::Settings, Expected::Dead("headers_timeout")),
+            case("pings", Http2::Pings, Expected::Dead("protocol")),
+            case("settings", Http2::Settings, Expected::Dead("protocol")),
             case("continued headers", Http2::Continuation, Expected::Dead("protocol")),
-            case("interim answers", Http2::Interim, Expected::Dead("headers_timeout")),
+            case("interim answers", Http2::Interim, Expected::Dead("protocol")),
             case("empty pieces of a body", Http2::EmptyData, Expected::Done(0)),
             case("more than was allowed", Http2::TooMuchData, Expected::Done(0)),
             case("a header bomb", Http2::HeaderBomb, Expected::Dead("protocol")),
-            case("junk", Http2::Junk, Expected::Dead("headers_timeout")),
+            case("junk", Http2::Junk, Expected::Dead("protocol")),
         ],
     );
 }

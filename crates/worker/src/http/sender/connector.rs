@@ -24,7 +24,7 @@ use super::proxy::{Proxy, is_exempt};
 use super::resolver::Resolver;
 use super::server_name::server_name;
 use super::settings::HttpConfig;
-use super::stream::{OpenCount, Stream};
+use super::stream::{OpenCount, Paced, Stream};
 use crate::http::egress::{Egress, Refusal};
 
 /// Makes connections: resolves the host, checks its addresses, dials the allowed ones, and makes the TLS
@@ -92,6 +92,7 @@ impl Shared {
         };
         let open = self.open.open();
         measured.making.reached(reached.peer_addr().ok());
+        let reached = Paced::new(reached);
         if !https {
             return Ok(Stream::plain(reached, proxy.is_some(), open, measured.making.connected()));
         }

@@ -1,6 +1,7 @@
 //! Errors that end an attempt, their `error.type`, and whether the request may be repeated at once.
 
 use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use hyper_otel::causes;
 use hyper_util::client::legacy;
 use telemetry::ErrorType;
 
+use super::stream::Flood;
 use crate::http::egress::Refusal;
 
 /// Any error on the way to a connection.
@@ -136,6 +138,8 @@ fn own(cause: &(dyn Error + 'static)) -> Option<ErrorType> {
         Some(ErrorType::Dns)
     } else if cause.is::<DnsTimeout>() {
         Some(ErrorType::DnsTimeout)
+    } else if cause.is::<Flood>() {
+        Some(ErrorType::Protocol)
     } else if cause.is::<rustls::Error>() {
         Some(ErrorType::Tls)
     } else {
@@ -163,7 +167,9 @@ fn by_role(error: &(dyn Error + 'static)) -> ErrorType {
                 return ErrorType::Protocol;
             }
         }
-        if cause.is::<h2::Error>() {
+        // HTTP/2 passes on the kind of an I/O error, and not its cause, as of a flood.
+        let invalid = |error: &io::Error| error.kind() == io::ErrorKind::InvalidData;
+        if cause.is::<h2::Error>() || cause.downcast_ref().is_some_and(invalid) {
             return ErrorType::Protocol;
         }
     }

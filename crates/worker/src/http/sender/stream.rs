@@ -1,4 +1,10 @@
-//! A connection as hyper sees it, counted while it is open.
+//! A connection as hyper sees it: counted while it is open, and limited in what its peer may make the worker do.
+
+mod flood;
+mod frames;
+mod interim;
+mod paced;
+mod watched;
 
 use std::io;
 use std::pin::Pin;
@@ -10,22 +16,20 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_otel::OpenConnection;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+use watched::{Transport, Watched};
+
+pub(super) use flood::Flood;
+pub(super) use paced::Paced;
 
 /// A connection to a destination, or to the proxy on behalf of one.
 pub(super) struct Stream {
-    inner: Inner,
+    inner: TokioIo<Watched>,
     /// Whether requests on it name the whole URL (RFC 9112 §3.2.2).
     proxied: bool,
     _open: Open,
     known: OpenConnection,
-}
-
-enum Inner {
-    Plain(TokioIo<TcpStream>),
-    // Boxed: it is many times as large as the other variant.
-    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
 }
 
 /// Counts open connections, or requests under way.
@@ -53,26 +57,28 @@ impl Drop for Open {
 }
 
 impl Stream {
-    pub(super) fn plain(stream: TcpStream, proxied: bool, open: Open, known: OpenConnection) -> Self {
-        Self { inner: Inner::Plain(TokioIo::new(stream)), proxied, _open: open, known }
+    pub(super) fn plain(stream: Paced, proxied: bool, open: Open, known: OpenConnection) -> Self {
+        Self::new(Transport::Plain(stream), proxied, open, known)
     }
 
-    pub(super) fn tls(stream: TlsStream<TcpStream>, open: Open, known: OpenConnection) -> Self {
-        Self { inner: Inner::Tls(Box::new(TokioIo::new(stream))), proxied: false, _open: open, known }
+    pub(super) fn tls(stream: TlsStream<Paced>, open: Open, known: OpenConnection) -> Self {
+        Self::new(Transport::Tls(Box::new(stream)), false, open, known)
+    }
+
+    fn new(transport: Transport, proxied: bool, open: Open, known: OpenConnection) -> Self {
+        Self { inner: TokioIo::new(Watched::new(transport)), proxied, _open: open, known }
+    }
+
+    fn inner(self: Pin<&mut Self>) -> Pin<&mut TokioIo<Watched>> {
+        Pin::new(&mut self.get_mut().inner)
     }
 }
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
         // Without the socket's addresses, which would cost each response three allocations.
-        let connected = self.known.mark(Connected::new());
-        match &self.inner {
-            Inner::Plain(_) => connected.proxy(self.proxied),
-            Inner::Tls(stream) if stream.inner().get_ref().1.alpn_protocol() == Some(b"h2") => {
-                connected.negotiated_h2()
-            }
-            Inner::Tls(_) => connected,
-        }
+        let connected = self.known.mark(Connected::new()).proxy(self.proxied);
+        if self.inner.inner().transport.is_h2() { connected.negotiated_h2() } else { connected }
     }
 }
 
@@ -82,40 +88,25 @@ impl Read for Stream {
         task: &mut Task<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().inner {
-            Inner::Plain(stream) => Pin::new(stream).poll_read(task, buffer),
-            Inner::Tls(stream) => Pin::new(stream).poll_read(task, buffer),
-        }
+        self.inner().poll_read(task, buffer)
     }
 }
 
 impl Write for Stream {
     fn poll_write(self: Pin<&mut Self>, task: &mut Task<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().inner {
-            Inner::Plain(stream) => Pin::new(stream).poll_write(task, bytes),
-            Inner::Tls(stream) => Pin::new(stream).poll_write(task, bytes),
-        }
+        self.inner().poll_write(task, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().inner {
-            Inner::Plain(stream) => Pin::new(stream).poll_flush(task),
-            Inner::Tls(stream) => Pin::new(stream).poll_flush(task),
-        }
+        self.inner().poll_flush(task)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().inner {
-            Inner::Plain(stream) => Pin::new(stream).poll_shutdown(task),
-            Inner::Tls(stream) => Pin::new(stream).poll_shutdown(task),
-        }
+        self.inner().poll_shutdown(task)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.inner {
-            Inner::Plain(stream) => stream.is_write_vectored(),
-            Inner::Tls(stream) => stream.is_write_vectored(),
-        }
+        self.inner.is_write_vectored()
     }
 
     fn poll_write_vectored(
@@ -123,9 +114,6 @@ impl Write for Stream {
         task: &mut Task<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().inner {
-            Inner::Plain(stream) => Pin::new(stream).poll_write_vectored(task, slices),
-            Inner::Tls(stream) => Pin::new(stream).poll_write_vectored(task, slices),
-        }
+        self.inner().poll_write_vectored(task, slices)
     }
 }
