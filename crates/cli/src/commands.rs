@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use postrider_queue::{ConnectError, names};
-use postrider_worker::RunError;
+use postrider_worker::{EngineError, RunError};
 use telemetry::{Config, Exporter, Log, LogFormat, StartError, Telemetry, flush_lines, print_line};
 use tracing::warn;
 
@@ -215,7 +215,7 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     let usage = error.is::<Usage>()
         || matches!(error.downcast_ref(), Some(StartError::LogFilter(_)))
         || matches!(error.downcast_ref(), Some(ConnectError::Url(_)))
-        || matches!(error.downcast_ref(), Some(RunError::Connect(ConnectError::Url(_))));
+        || matches!(error.downcast_ref(), Some(RunError::Engine(EngineError::Connect(ConnectError::Url(_)))));
     ExitCode::from(if usage { 2 } else { 4 })
 }
 

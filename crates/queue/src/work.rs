@@ -4,6 +4,7 @@ mod fetch;
 mod flow;
 mod settle;
 mod stats;
+mod wait_reason;
 
 pub use crate::redis::{
     Clock, Consumer, Link, Operation, Operations, Queue, Receives, Settled, Shards, Spans, is_answer,
@@ -12,7 +13,8 @@ pub use crate::redis::{
 pub use crate::trail::{Kept, Phases, TraceparentOnly, fields, history};
 pub use fetch::{Promoted, Reclaimed};
 pub use flow::{Admission, BreakerState, FlowLimit, FlowRequest, Grant, Swept};
-pub use settle::{NewDeadLetter, Postponement, Until, WaitReason, Written};
+pub use settle::{KeptResult, Transition, Waiting};
 pub use stats::QueueStats;
+pub use wait_reason::WaitReason;
 
 pub(crate) use settle::{DEAD_AGE_MAX, DEAD_LETTERS_MAX};

@@ -1,9 +1,12 @@
 //! The work on one delivery, from the fetched entry to its settlement.
 
-pub(crate) mod attempt;
+mod checks;
+pub(crate) mod deliver;
+pub(crate) mod deliveries;
 pub(crate) mod flow_gate;
+mod flow_report;
 pub(crate) mod flow_wake;
 mod hold;
-pub(crate) mod record;
+mod record;
 pub(crate) mod settlement;
 pub(crate) mod trace;

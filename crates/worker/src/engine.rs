@@ -1,18 +1,22 @@
 //! A worker: its configuration, its start and its shutdown.
 
+mod health;
+mod running;
 mod shards;
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_queue::job::FlowLimits;
 use postrider_queue::work::{Consumer, Spans};
 use postrider_queue::{BadQueueName, ConnectError, QueueName, Redis};
 use telemetry::Telemetry;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::flows::Flows;
 use crate::http::secrets::Secrets;
 use crate::http::sender::{Sender, SenderConfig, TlsError};
 use crate::loops::depth_sampler;
@@ -20,10 +24,11 @@ use crate::loops::fetcher::{Fetcher, Order};
 use crate::observe::gauges::Gauges;
 use crate::observe::retries::Retries;
 use crate::policy::RetryPolicies;
-use crate::process::status::{Health, ListenError, Status};
-use crate::shard::list::ShardList;
+use crate::shard::settings::{CurrentSettings, Settings};
 use crate::shard::slots::Slots;
-use shards::{Shards, Shared};
+pub(crate) use health::Health;
+use running::Engine;
+use shards::Shards;
 
 /// A queue to read, and its weight relative to the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,22 +84,17 @@ pub struct WorkerConfig {
     /// Which Redis calls become spans. Default: reads of jobs whose producer's span is recorded, and no
     /// commands.
     pub spans: Spans,
-    /// The address of the health and metrics endpoint. Default: none.
-    pub listen: Option<SocketAddr>,
 }
 
-/// The worker could not start, or could not continue.
+/// A worker could not start, or could not continue.
 #[derive(Debug, thiserror::Error)]
-pub enum RunError {
+pub enum EngineError {
     /// Redis cannot be used.
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// TLS to destinations cannot be set up.
     #[error(transparent)]
     Roots(#[from] TlsError),
-    /// The address of the health and metrics endpoint cannot be used.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
     /// One of its loops has panicked, so it ended.
     #[error("the {0} has panicked; see the log, and restart this worker")]
     Panicked(&'static str),
@@ -106,69 +106,54 @@ const SHARD_POLL_INTERVAL: Duration = Duration::from_secs(2);
 const POLLS_PER_REOPEN: u32 = 30;
 
 /// Works until `stop`, then shuts down in order: it stops fetching, lets requests in flight finish until the
-/// deadline or `hurry`, hands the other jobs back, settles, and leaves the queues.
+/// deadline or `hurry`, hands the other jobs back, settles, and leaves the queues. Several may run in one
+/// process.
 ///
 /// # Errors
 /// If it cannot start. A running worker waits until errors pass. Only if a loop panics, it shuts down in the
 /// same order by itself.
-pub async fn run(
-    config: WorkerConfig,
-    telemetry: &Telemetry,
-    stop: CancellationToken,
-    hurry: CancellationToken,
-) -> Result<(), RunError> {
-    let shards = ShardList::default();
-    let health = Health::new(shards.clone());
-    let status = match config.listen {
-        Some(address) => Some(Status::start(address, health.clone(), telemetry).await?),
-        None => None,
-    };
-    let result = work(&config, telemetry, shards, &health, stop, hurry).await;
-    // Until the end, the endpoint reports that the worker is not ready.
-    if let Some(status) = status {
-        status.end().await;
-    }
-    result
-}
-
-async fn work(
+pub(crate) async fn run(
     config: &WorkerConfig,
     telemetry: &Telemetry,
-    shards: ShardList,
+    gauges: Option<Gauges>,
     health: &Health,
     stop: CancellationToken,
     hurry: CancellationToken,
-) -> Result<(), RunError> {
+) -> Result<(), EngineError> {
     let slots = Slots::new(config.concurrency);
-    let sender = Sender::new(&config.sender, telemetry)?;
-    let consumer = Consumer { name: consumer_name(), lease: config.lease };
+    let settings = settings(config, telemetry)?;
     let redis = tokio::select! {
         redis = Redis::connect_with(&config.redis_url, telemetry, config.spans) => redis?,
         () = stop.cancelled() => return Ok(()),
     };
-    let shared =
-        Shared { shards: shards.clone(), slots: slots.clone(), health: health.clone(), stop: stop.clone() };
-    let mut engine_shards = Shards::new(config, redis, consumer.clone(), sender, telemetry, shared);
-    if let Err(error) = engine_shards.grow().await {
+    let engine = Engine {
+        redis,
+        consumer: Consumer { name: consumer_name(), lease: config.lease },
+        settings,
+        flows: Flows::new(config.concurrency),
+        slots: slots.clone(),
+        telemetry: telemetry.clone(),
+        trace_retries: config.trace_retries,
+        health: health.clone(),
+        stop: stop.clone(),
+    };
+    let (consumer, flows) = (engine.consumer.name.clone(), engine.flows.clone());
+    let mut shards = Shards::new(config.queues.clone(), engine);
+    if let Err(error) = shards.grow().await {
         // Ends the shards that have begun. The fetcher has not begun.
         stop.cancel();
-        engine_shards.end(Instant::now() + config.shutdown_timeout, hurry).await;
+        shards.end(Instant::now() + config.shutdown_timeout, hurry).await;
         return Err(error.into());
     }
-    let fetcher = Fetcher::new(shards.clone(), slots, config.order);
+    let list = health.shards();
+    let fetcher = Fetcher::new(list.clone(), slots, config.order);
     let fetcher = tokio::spawn(health.watch("fetcher", fetcher.run(stop.clone())));
-    let gauges = Gauges::register(telemetry);
-    let sampler = gauges
-        .map(|gauges| tokio::spawn(depth_sampler::run(shards, engine_shards.flows(), gauges, stop.clone())));
+    let sampler =
+        gauges.map(|gauges| tokio::spawn(depth_sampler::run(list.clone(), flows, gauges, stop.clone())));
     health.started();
     let queues: Vec<String> = config.queues.iter().map(|queue| queue.name.to_string()).collect();
-    info!(
-        queues = queues.join(","),
-        concurrency = config.concurrency,
-        consumer = consumer.name,
-        "worker is ready"
-    );
-    poll_shards(&mut engine_shards, health, &stop).await;
+    info!(queues = queues.join(","), concurrency = config.concurrency, consumer, "worker is ready");
+    poll_shards(&mut shards, health, &stop).await;
     // If a loop has panicked, the others have not been stopped yet.
     stop.cancel();
     health.stopping();
@@ -178,25 +163,36 @@ async fn work(
     if let Some(sampler) = sampler {
         let _ = sampler.await;
     }
-    engine_shards.end(deadline, hurry).await;
+    shards.end(deadline, hurry).await;
     info!("stopped");
-    health.died().map_or(Ok(()), |name| Err(RunError::Panicked(name)))
+    health.died().map_or(Ok(()), |name| Err(EngineError::Panicked(name)))
+}
+
+/// The settings, in a channel through which others can replace them.
+fn settings(config: &WorkerConfig, telemetry: &Telemetry) -> Result<CurrentSettings, TlsError> {
+    let settings = Settings {
+        retry: config.retry.clone(),
+        secrets: config.secrets.clone(),
+        flows: config.flows.clone(),
+        sender: Sender::new(&config.sender, telemetry)?,
+    };
+    Ok(CurrentSettings::new(watch::channel(Arc::new(settings)).1))
 }
 
 /// Starts new shards, and renews the reports to flows, until the worker is stopped or a loop panics.
-async fn poll_shards(engine_shards: &mut Shards, health: &Health, stop: &CancellationToken) {
+async fn poll_shards(shards: &mut Shards, health: &Health, stop: &CancellationToken) {
     for poll in 0_u32.. {
         let polled = async {
             tokio::time::sleep(SHARD_POLL_INTERVAL).await;
             if poll % POLLS_PER_REOPEN == 0
-                && let Err(error) = engine_shards.reopen().await
+                && let Err(error) = shards.reopen().await
             {
                 debug!(%error, "cannot check for jobs in shards that no worker reads");
             }
-            if let Err(error) = engine_shards.grow().await {
+            if let Err(error) = shards.grow().await {
                 warn!(%error, "cannot check for new shards now");
             }
-            engine_shards.report_flows().await;
+            shards.report_flows().await;
         };
         // This also interrupts a poll: a Redis that does not answer would delay the shutdown. That may leave
         // a consumer in a shard that was being started. It has no jobs, and other workers remove it like that

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use postrider_queue::job::{FlowId, FlowLimits, Limits};
+use postrider_queue::job::FlowId;
 use tokio::sync::Notify;
 
 pub(crate) use held::Held;
@@ -24,7 +24,6 @@ pub(crate) struct Flows(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     slots: usize,
-    limits: FlowLimits,
     inner: Mutex<Inner>,
     /// The flows that hold jobs, for each shard.
     held: Mutex<Vec<Arc<Held>>>,
@@ -116,8 +115,8 @@ impl Drop for Pass {
 
 impl Flows {
     /// The flows of a worker with this number of slots.
-    pub(crate) fn new(slots: usize, limits: FlowLimits) -> Self {
-        Self(Arc::new(Shared { slots, limits, inner: Mutex::default(), held: Mutex::default() }))
+    pub(crate) fn new(slots: usize) -> Self {
+        Self(Arc::new(Shared { slots, inner: Mutex::default(), held: Mutex::default() }))
     }
 
     /// Adds a shard. Returns the set of flows that hold its jobs.
@@ -151,19 +150,14 @@ impl Flows {
         breakers
     }
 
-    /// The limits of a flow.
-    pub(crate) fn limits(&self, id: FlowId) -> &Limits {
-        self.0.limits.get(id)
-    }
-
     /// Begins an attempt if the worker's own view of the flow allows it. The breaker is not checked for
     /// admitted jobs: Redis has admitted them.
     ///
     /// Other jobs leave room for admitted jobs that have not arrived yet, but at most half of the limit:
     /// admitted jobs return at the end of the stream, which takes long if the stream is long. A brisk flow
-    /// reserves no room, since it soon has room again.
-    pub(crate) fn enter(&self, id: FlowId, line: Line, now: Instant) -> Entry {
-        let shared = self.limits(id).are_shared();
+    /// reserves no room, since it soon has room again. `is_shared` means that all workers share a limit of the
+    /// flow.
+    pub(crate) fn enter(&self, id: FlowId, line: Line, is_shared: bool, now: Instant) -> Entry {
         let mut inner = self.lock();
         let slow = inner.slow;
         let flow = inner.flow(id, now);
@@ -176,7 +170,7 @@ impl Flows {
         let (room, is_brisk) = (flow.window.room(self.0.slots, slow, now), flow.window.is_brisk(now));
         let reserved = match line {
             Line::Admitted => 0,
-            _ if shared => flow.expected.count(now),
+            _ if is_shared => flow.expected.count(now),
             _ if is_brisk => 0,
             Line::Free => flow.expected.count(now).min(flow.window.half()),
             Line::Behind => flow.window.half(),

@@ -6,11 +6,12 @@
 //! 2. `http`: egress policy, secrets, and the sender.
 //! 3. `flows`: limits on the attempts of each flow.
 //! 4. `observe`: spans, counts and gauges.
-//! 5. `delivery`: one delivery, from its stream entry to its settlement.
-//! 6. `shard`: the state that the loops of one shard share.
+//! 5. `shard`: the state that the loops of one shard share.
+//! 6. `delivery`: one delivery, from its stream entry to its settlement.
 //! 7. `loops`: fetch jobs, renew their leases, settle them, and release waiting jobs.
 //! 8. `engine`: starts the loops and stops them in order.
-//! 9. `process`: the server for probes and metrics, and the signals: one of each per process.
+//! 9. `process`: runs the engine with what exists once for each process: the server for probes and metrics,
+//!    the signals.
 
 mod delivery;
 mod engine;
@@ -22,8 +23,8 @@ mod policy;
 mod process;
 mod shard;
 
-pub use engine::{RunError, WeightedQueue, WorkerConfig, run};
-pub use process::{listen, shutdown};
+pub use engine::{EngineError, WeightedQueue, WorkerConfig};
+pub use process::{RunError, listen, run, shutdown};
 
 /// Types of a worker's configuration.
 pub mod settings {

@@ -6,4 +6,5 @@ pub(crate) mod fetcher;
 pub(crate) mod heartbeat;
 pub(crate) mod reclaimer;
 pub(crate) mod scheduler;
+pub(crate) mod shards;
 pub(crate) mod sweeper;

@@ -5,7 +5,6 @@ mod retry;
 mod retry_after;
 mod statuses;
 
-pub(crate) use outcome::OutcomeKind;
 pub use outcome::{Answer, Circumstances, Outcome, SendResult};
 pub use retry::{RetryPolicies, RetryPolicy, Waits};
 pub use retry_after::retry_after;

@@ -2,4 +2,52 @@
 
 pub mod listen;
 pub mod shutdown;
-pub(crate) mod status;
+mod status;
+
+use std::net::SocketAddr;
+
+use telemetry::Telemetry;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{self, EngineError, Health, WorkerConfig};
+use crate::observe::gauges::Gauges;
+use status::{ListenError, Status};
+
+/// The worker could not start, or could not continue.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The address of the health and metrics endpoint cannot be used.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The worker itself.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Runs a worker, and serves its health and metrics on `listen`. Works until `stop`, then shuts down in order:
+/// it stops fetching, lets requests in flight finish until the deadline or `hurry`, hands the other jobs back,
+/// settles, and leaves the queues.
+///
+/// # Errors
+/// If it cannot start. A running worker waits until errors pass. Only if a loop panics, it shuts down in the
+/// same order by itself.
+pub async fn run(
+    config: &WorkerConfig,
+    listen: Option<SocketAddr>,
+    telemetry: &Telemetry,
+    stop: CancellationToken,
+    hurry: CancellationToken,
+) -> Result<(), RunError> {
+    let health = Health::default();
+    let status = match listen {
+        Some(address) => Some(Status::start(address, health.clone(), telemetry).await?),
+        None => None,
+    };
+    let gauges = Gauges::register(telemetry);
+    let result = engine::run(config, telemetry, gauges, &health, stop, hurry).await;
+    // Until the end, the endpoint reports that the worker is not ready.
+    if let Some(status) = status {
+        status.end().await;
+    }
+    Ok(result?)
+}

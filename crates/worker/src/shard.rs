@@ -1,8 +1,8 @@
-//! The state that the loops of one shard share.
+//! The state that the loops of one shard share: each part has its own struct, and a loop holds only the parts
+//! that it uses.
 
 pub(crate) mod alarm;
 pub(crate) mod in_flight;
-pub(crate) mod lease;
-pub(crate) mod list;
-pub(crate) mod runtime;
+pub(crate) mod leases;
+pub(crate) mod settings;
 pub(crate) mod slots;

@@ -104,8 +104,9 @@ pub(super) struct WorkerArgs {
 impl WorkerArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         let shutdown = shutdown::listen()?;
+        let listen = self.listen.as_deref().filter(|text| !text.is_empty()).map(address).transpose()?;
         let config = self.worker_config()?;
-        postrider_worker::run(config, telemetry, shutdown.stop, shutdown.hurry).await?;
+        postrider_worker::run(&config, listen, telemetry, shutdown.stop, shutdown.hurry).await?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -127,7 +128,6 @@ impl WorkerArgs {
         file.notes.iter().for_each(|note| warn!("{note}"));
         let http = with_proxy(file.http, self.http_proxy.as_deref())?;
         let propagation = propagation(file.propagation, self.traces_to.as_deref(), self.baggage_to)?;
-        let listen = self.listen.as_deref().filter(|text| !text.is_empty()).map(address).transpose()?;
         Ok(WorkerConfig {
             redis_url: self.redis.redis_url,
             queues,
@@ -151,7 +151,6 @@ impl WorkerArgs {
                 receives: self.trace_receive.or(file.traces.receive).unwrap_or_default(),
                 commands: self.trace_redis.or(file.traces.redis).unwrap_or_default(),
             },
-            listen,
             secrets: file.secrets,
         })
     }

@@ -1,5 +1,7 @@
 //! Parses Redis' replies.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
 use fred::types::Value;
@@ -11,6 +13,10 @@ use crate::job::{Delivery, EntryId, Fields, Lease};
 pub enum Settled {
     /// The job is settled.
     Done,
+    /// The job is scheduled or held, and waits for this time from now.
+    Waits(Duration),
+    /// The job was to wait, but is already due. It is still in flight at this worker.
+    Due,
     /// The job has another delivery by now. Nothing was changed.
     Lost,
     /// The job is no longer pending: the call repeats a settlement whose reply was lost, or the lease is

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fred::types::Value;
+use fred::types::{Key, Value};
 use telemetry::Context;
 
 use super::fetch::IN_FLIGHT_MAX;
+use super::wait_reason::WaitReason;
 use crate::job::{Fields, FlowId, Lease, Reason};
-use crate::redis::{Error, Queue, Settled, ids, number, push_fields, unexpected};
+use crate::redis::{Error, Operation, Queue, Settled, ids, number, push_fields, unexpected};
 use crate::trail::fields::has_delay;
 
 /// How many dead letters are kept, approximately.
@@ -16,114 +17,92 @@ pub(crate) const DEAD_LETTERS_MAX: u64 = 100_000;
 /// How long dead letters are kept, approximately: 30 days.
 pub(crate) const DEAD_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// A job to schedule or to hold.
+/// How a delivery ends: what is written for its job. Each is one script, harmless when repeated.
 #[derive(Clone, Debug)]
-pub struct Postponement {
-    /// The job id.
-    pub job_id: Bytes,
-    /// What it waits for.
-    pub until: Until,
-    /// Why.
-    pub why: WaitReason,
-    /// When it was enqueued, Unix milliseconds, if known.
-    pub at: Option<u64>,
-    /// Its fields, without `_job_id` and `_enqueued_at`.
-    pub fields: Fields,
-}
-
-/// What a job waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Until {
-    /// Its next attempt, after this time.
-    Retry(Duration),
-    /// Its next attempt, after this time, for a fault that is not its own.
-    Release(Duration),
-    /// The time that its producer set. A job that is already due is not moved.
-    Due {
-        /// The delay after the enqueue.
+pub enum Transition {
+    /// The job succeeded and is removed.
+    Complete {
+        /// When it was enqueued, Unix milliseconds.
+        enqueued: u64,
+        /// The result, if its producer wants it.
+        result: Option<KeptResult>,
+    },
+    /// The job waits for a time.
+    Schedule {
+        /// The time from now; with [`WaitReason::Delay`], from its enqueue.
         delay: Duration,
         /// The earliest time, Unix milliseconds; 0 for none.
         not_before: u64,
+        /// Why it waits. With [`WaitReason::Delay`], a job that is already due is not moved.
+        why: WaitReason,
+        /// The job.
+        job: Waiting,
     },
-    /// Its flow, which admits jobs in the order in which they were enqueued.
-    Admitted {
+    /// The job waits for its flow, which admits jobs in the order in which they were enqueued.
+    Hold {
         /// The flow.
         flow: FlowId,
         /// The time until the flow's next check at the latest.
         within: Duration,
+        /// Why it waits.
+        why: WaitReason,
+        /// The job.
+        job: Waiting,
+    },
+    /// The job ended without success.
+    DeadLetter {
+        /// The job id.
+        job_id: Bytes,
+        /// Why it is dead.
+        reason: Reason,
+        /// The reason in one sentence.
+        error: String,
+        /// Its fields, with `_reason` and `_error`.
+        fields: Fields,
+        /// The result, if its producer wants it.
+        result: Option<KeptResult>,
+    },
+    /// The job returns to the end of the stream, since the worker shuts down.
+    Release {
+        /// All its fields.
+        fields: Fields,
     },
 }
 
-/// Why a job waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitReason {
-    /// Its producer set a time.
-    Delay,
-    /// The retry policy pauses before the next attempt.
-    Backoff,
-    /// The destination requested it with `Retry-After`.
-    RetryAfter,
-    /// The outbound proxy fails.
-    Proxy,
-    /// The worker shuts down and hands it back.
-    Shutdown,
-    /// The breaker of its flow is open, or another job is its trial.
-    Breaker,
-    /// Its flow has reached its rate limit.
-    Rate,
-    /// Its flow has reached its concurrency limit.
-    Concurrency,
-    /// This worker already makes as many attempts of its flow as the destination can take.
-    Window,
-    /// Older jobs of its flow are held.
-    Order,
-    /// Redis refuses the call that checks its flow's limits.
-    Redis,
-}
-
-impl WaitReason {
-    /// The text of the attribute.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Delay => "delay",
-            Self::Backoff => "backoff",
-            Self::RetryAfter => "retry_after",
-            Self::Proxy => "proxy",
-            Self::Shutdown => "shutdown",
-            Self::Breaker => "breaker",
-            Self::Rate => "rate",
-            Self::Concurrency => "concurrency",
-            Self::Window => "window",
-            Self::Order => "order",
-            Self::Redis => "redis",
-        }
-    }
-}
-
-/// The result of scheduling or holding a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// It waits for this time from now, milliseconds.
-    Waits(u64),
-    /// It is already due, and still in flight at this worker.
-    Due,
-    /// It was not moved: the lease is lost, or an earlier call settled it.
-    Settled(Settled),
-}
-
-/// A job to dead-letter.
+/// A job to schedule or to hold.
 #[derive(Clone, Debug)]
-pub struct NewDeadLetter {
+pub struct Waiting {
     /// The job id.
     pub job_id: Bytes,
-    /// Why it is dead.
-    pub reason: Reason,
-    /// The reason in one sentence.
-    pub error: String,
-    /// Its fields, with `_reason` and `_error`.
+    /// When it was enqueued, Unix milliseconds, if known.
+    pub enqueued: Option<u64>,
+    /// Its fields, without `_job_id` and `_enqueued_at`.
     pub fields: Fields,
-    /// The result, if the job keeps one: job id, how long it is kept, and its text.
-    pub result: Option<(Bytes, Duration, String)>,
+}
+
+/// A result that is kept for the producer of a job.
+#[derive(Clone, Debug)]
+pub struct KeptResult {
+    /// The job id under which it is stored.
+    pub job_id: Bytes,
+    /// How long it is kept.
+    pub ttl: Duration,
+    /// JSON.
+    pub text: String,
+}
+
+impl Transition {
+    /// The operation that spans and metrics name.
+    pub fn operation(&self) -> Operation {
+        match self {
+            Self::Complete { .. } => Operation::Ack,
+            Self::Schedule { why: WaitReason::Delay, .. } => Operation::Delay,
+            Self::Schedule { why: WaitReason::Proxy, .. } | Self::Release { .. } => Operation::Release,
+            Self::Schedule { .. } => Operation::Retry,
+            Self::Hold { .. } => Operation::Hold,
+            Self::DeadLetter { .. } => Operation::DeadLetter,
+        }
+    }
 }
 
 impl Queue {
@@ -145,73 +124,92 @@ impl Queue {
         Ok(settled)
     }
 
-    /// Removes one succeeded job and stores its result under its job id.
+    /// Settles one job.
     ///
     /// # Errors
-    /// fred's.
-    pub async fn complete_with_result(
+    /// fred's. Then the job may be settled or not.
+    pub async fn settle(
         &self,
         lease: Lease,
-        job_id: &[u8],
-        ttl: Duration,
-        result: &str,
+        transition: &Transition,
         parent: &Context,
     ) -> Result<Settled, Error> {
-        let keys = vec![self.0.keys.jobs.clone(), self.0.keys.result(job_id)];
+        let own = &self.0.keys;
+        match transition {
+            Transition::Complete { result: None, .. } => {
+                Ok(self.complete(&[lease], parent).await?.first().copied().unwrap_or(Settled::Gone))
+            }
+            Transition::Complete { result: Some(result), .. } => {
+                self.complete_with_result(lease, result, parent).await
+            }
+            Transition::Schedule { delay, not_before, why, job } => {
+                let mode = if *why == WaitReason::Delay { "delay" } else { "retry" };
+                let sets = [own.scheduled.clone(), own.scheduled.clone()];
+                self.postpone(lease, sets, mode, [*delay, Duration::from_millis(*not_before)], job, parent)
+                    .await
+            }
+            Transition::Hold { flow, within, job, .. } => {
+                let sets = [own.flow(*flow), own.flows.clone()];
+                self.postpone(lease, sets, "flow", [*within, Duration::ZERO], job, parent).await
+            }
+            Transition::DeadLetter { fields, result, .. } => {
+                self.dead_letter(lease, fields, result.as_ref(), parent).await
+            }
+            Transition::Release { fields } => self.release(lease, fields, parent).await,
+        }
+    }
+
+    /// Removes one succeeded job and stores its result.
+    async fn complete_with_result(
+        &self,
+        lease: Lease,
+        result: &KeptResult,
+        parent: &Context,
+    ) -> Result<Settled, Error> {
+        let keys = vec![self.0.keys.jobs.clone(), self.0.keys.result(&result.job_id)];
         let mut args = self.lease(lease);
-        args.push(number(ttl.as_millis() as u64));
-        args.push(result.into());
-        Settled::parse_one(
-            &self.0.scripts.complete_with_result.call(&self.0.redis, parent, keys, args).await?,
-        )
+        args.push(number(result.ttl.as_millis() as u64));
+        args.push(result.text.as_str().into());
+        let script = &self.0.scripts.complete_with_result;
+        Settled::parse_one(&script.call(&self.0.redis, parent, keys, args).await?)
     }
 
     /// Moves a job to the schedule, or to the set of its flow.
-    ///
-    /// # Errors
-    /// fred's.
-    pub async fn postpone(
+    async fn postpone(
         &self,
         lease: Lease,
-        postponement: &Postponement,
+        [set, flows]: [Key; 2],
+        mode: &'static str,
+        [delay, not_before]: [Duration; 2],
+        job: &Waiting,
         parent: &Context,
-    ) -> Result<Written, Error> {
-        let own = &self.0.keys;
-        let (set, mode, delay, not_before) = match &postponement.until {
-            Until::Retry(delay) | Until::Release(delay) => (own.scheduled.clone(), "retry", *delay, 0),
-            Until::Due { delay, not_before } => (own.scheduled.clone(), "delay", *delay, *not_before),
-            Until::Admitted { flow, within } => (own.flow(*flow), "flow", *within, 0),
-        };
-        let flows = if mode == "flow" { own.flows.clone() } else { set.clone() };
-        let keys = vec![own.jobs.clone(), own.waiting.clone(), set, flows];
+    ) -> Result<Settled, Error> {
+        let keys = vec![self.0.keys.jobs.clone(), self.0.keys.waiting.clone(), set, flows];
         let mut args = self.lease(lease);
-        args.push(postponement.job_id.clone().into());
+        args.push(job.job_id.clone().into());
         args.push(mode.into());
         args.push(number(delay.as_millis() as u64));
-        args.push(number(not_before));
-        args.push(number(postponement.at.unwrap_or(0)));
-        push_fields(&mut args, &postponement.fields);
+        args.push(number(not_before.as_millis() as u64));
+        args.push(number(job.enqueued.unwrap_or(0)));
+        push_fields(&mut args, &job.fields);
         // When it returns, its producer's delay is over: it waited for that now, or had passed it before.
-        if has_delay(&postponement.fields) {
+        if has_delay(&job.fields) {
             args.extend(["_waited".into(), "1".into()]);
         }
         let reply = self.0.scripts.postpone.call(&self.0.redis, parent, keys, args).await?;
         let (letter, due, now): (String, u64, u64) = reply.convert()?;
         self.0.clock.set(now);
         match letter.as_str() {
-            "o" => Ok(Written::Waits(due.saturating_sub(now))),
-            "d" => Ok(Written::Due),
-            "l" => Ok(Written::Settled(Settled::Lost)),
-            "g" => Ok(Written::Settled(Settled::Gone)),
+            "o" => Ok(Settled::Waits(Duration::from_millis(due.saturating_sub(now)))),
+            "d" => Ok(Settled::Due),
+            "l" => Ok(Settled::Lost),
+            "g" => Ok(Settled::Gone),
             _ => Err(unexpected()),
         }
     }
 
     /// Hands a job back to the end of the stream.
-    ///
-    /// # Errors
-    /// fred's.
-    pub async fn release(&self, lease: Lease, fields: &Fields, parent: &Context) -> Result<Settled, Error> {
+    async fn release(&self, lease: Lease, fields: &Fields, parent: &Context) -> Result<Settled, Error> {
         let mut args = self.lease(lease);
         push_fields(&mut args, fields);
         let keys = vec![self.0.keys.jobs.clone()];
@@ -219,13 +217,11 @@ impl Queue {
     }
 
     /// Dead-letters a job.
-    ///
-    /// # Errors
-    /// fred's.
-    pub async fn dead_letter(
+    async fn dead_letter(
         &self,
         lease: Lease,
-        letter: &NewDeadLetter,
+        fields: &Fields,
+        result: Option<&KeptResult>,
         parent: &Context,
     ) -> Result<Settled, Error> {
         let own = &self.0.keys;
@@ -233,18 +229,18 @@ impl Queue {
         let mut args = self.lease(lease);
         args.push(number(DEAD_LETTERS_MAX));
         args.push(number(DEAD_AGE_MAX.as_millis() as u64));
-        match &letter.result {
-            Some((job_id, ttl, result)) => {
+        match result {
+            Some(KeptResult { job_id, ttl, text }) => {
                 keys.push(own.result(job_id));
                 args.push(number(ttl.as_millis() as u64));
-                args.push(result.as_str().into());
+                args.push(text.as_str().into());
             }
             None => {
                 keys.push(own.dead.clone());
                 args.extend([number(0), "".into()]);
             }
         }
-        push_fields(&mut args, &letter.fields);
+        push_fields(&mut args, fields);
         Settled::parse_one(&self.0.scripts.dead_letter.call(&self.0.redis, parent, keys, args).await?)
     }
 

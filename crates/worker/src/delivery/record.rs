@@ -1,16 +1,18 @@
-//! Builds the fields and the result that a settlement writes with a job. Pure.
+//! Builds the transition that ends a delivery, with the fields and the result that it writes. Pure.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use postrider_queue::JobResult;
-use postrider_queue::job::{Delivery, Fields, Job, Malformed, Reason};
-use postrider_queue::work::fields::{enqueued_at, job_id, of_malformed, own_fields, push, waited_for};
-use postrider_queue::work::{Kept, NewDeadLetter, Phases, Postponement, Until, WaitReason, history};
+use postrider_queue::job::{Delivery, Fields, FlowId, Job, Malformed, Reason, Wait};
+use postrider_queue::work::fields::{
+    enqueued_at, job_id, of_malformed, own_fields, push, waited_for, without_place,
+};
+use postrider_queue::work::{Kept, KeptResult, Phases, Transition, WaitReason, Waiting, history};
 use telemetry::Context;
 
-use crate::delivery::settlement::Settlement;
-use crate::policy::SendResult;
+use super::hold::Hold;
+use crate::policy::{Outcome, SendResult};
 
 /// A job with its attempts, including this one.
 #[derive(Debug)]
@@ -24,7 +26,6 @@ pub(crate) struct Record<'a> {
     kept: Option<Box<Kept>>,
     history: Option<Bytes>,
     trace: &'a Context,
-    keep: Option<String>,
 }
 
 impl<'a> Record<'a> {
@@ -40,15 +41,7 @@ impl<'a> Record<'a> {
             kept: None,
             history,
             trace,
-            keep: None,
         }
-    }
-
-    /// Sets the `_traceparent` of the parent of later attempts.
-    #[must_use]
-    pub(crate) fn keeping(mut self, keep: Option<String>) -> Self {
-        self.keep = keep;
-        self
     }
 
     /// Adds an attempt that began `at`, Unix milliseconds. A success enters the history only if the job's
@@ -75,51 +68,55 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The settlement of a delivered job. `now` is Redis' time, Unix milliseconds.
-    pub(crate) fn done(self, now: u64) -> Settlement {
-        let enqueued = enqueued_at(self.delivery, self.job, now);
-        match self.job.result_ttl {
-            None => Settlement::Complete { enqueued },
-            Some(ttl) => Settlement::CompleteWithResult {
-                job_id: self.job.id.clone(),
-                ttl,
-                result: self.result("done").to_json(),
-                enqueued,
-            },
+    /// The transition for an outcome. `keep` is the `_traceparent` of the parent of later attempts, `now`
+    /// Redis' time in Unix milliseconds.
+    pub(crate) fn transition(self, outcome: Outcome, keep: Option<String>, now: u64) -> Transition {
+        match outcome {
+            Outcome::Done => {
+                let enqueued = enqueued_at(self.delivery, self.job, now);
+                let result = self.job.result_ttl.map(|ttl| self.kept(ttl, &self.result("done")));
+                Transition::Complete { enqueued, result }
+            }
+            Outcome::Retry { after, why } => self.schedule(after, why, keep),
+            Outcome::Release { after } => self.schedule(after, WaitReason::Proxy, keep),
+            Outcome::Dead { reason, error, .. } => self.dead_letter(reason, error, keep),
         }
     }
 
-    /// The settlement of a job that waits for its next attempt.
-    pub(crate) fn postponement(self, until: Until, why: WaitReason) -> Postponement {
+    /// The job waits for its next attempt.
+    fn schedule(&self, delay: Duration, why: WaitReason, keep: Option<String>) -> Transition {
         let mut fields = own_fields(&self.delivery.fields);
-        self.push_trail(&mut fields);
-        Postponement { job_id: self.job.id.clone(), until, why, at: self.job.trail.at, fields }
+        self.push_trail(&mut fields, keep);
+        let job = Waiting { job_id: self.job.id.clone(), enqueued: self.job.trail.at, fields };
+        Transition::Schedule { delay, not_before: 0, why, job }
     }
 
-    /// The settlement of a job without success.
-    pub(crate) fn dead_letter(self, reason: Reason, error: &str) -> NewDeadLetter {
+    fn dead_letter(&self, reason: Reason, error: String, keep: Option<String>) -> Transition {
         let mut fields = own_fields(&self.delivery.fields);
         push(&mut fields, "_job_id", self.job.id.clone());
         let at = self.job.trail.at.unwrap_or(self.delivery.lease.entry.millis);
         push(&mut fields, "_enqueued_at", at.to_string());
-        self.push_trail(&mut fields);
+        self.push_trail(&mut fields, keep);
         push(&mut fields, "_reason", reason.as_str());
-        push(&mut fields, "_error", error.to_owned());
+        push(&mut fields, "_error", error.clone());
         let result = self.job.result_ttl.map(|ttl| {
-            let (reason, error) = (Some(reason.as_str().to_owned()), Some(error.to_owned()));
-            let result = JobResult { reason, error, ..self.result("dead") };
-            (self.job.id.clone(), ttl, result.to_json())
+            let (reason, error) = (Some(reason.as_str().to_owned()), Some(error.clone()));
+            self.kept(ttl, &JobResult { reason, error, ..self.result("dead") })
         });
-        NewDeadLetter { job_id: self.job.id.clone(), reason, error: error.to_owned(), fields, result }
+        Transition::DeadLetter { job_id: self.job.id.clone(), reason, error, fields, result }
     }
 
-    fn push_trail(&self, fields: &mut Fields) {
+    fn kept(&self, ttl: Duration, result: &JobResult) -> KeptResult {
+        KeptResult { job_id: self.job.id.clone(), ttl, text: result.to_json() }
+    }
+
+    fn push_trail(&self, fields: &mut Fields, keep: Option<String>) {
         push(fields, "_attempt", self.attempts.to_string());
         if let Some(job_id) = &self.job.trail.replay_of {
             push(fields, "_replay_of", job_id.clone());
         }
-        if let Some(keep) = &self.keep {
-            push(fields, "_traceparent", keep.clone());
+        if let Some(keep) = keep {
+            push(fields, "_traceparent", keep);
         }
         if let Some(history) = &self.history {
             push(fields, "_history", history.clone());
@@ -143,17 +140,31 @@ impl<'a> Record<'a> {
     }
 }
 
-/// The dead letter of a malformed entry.
-pub(crate) fn malformed(
-    delivery: &Delivery,
-    malformed: &Malformed,
-    trace_id: Option<String>,
-) -> NewDeadLetter {
+/// The dead letter of an entry that is not a job, or that needs a policy or secret this worker does not have.
+pub(crate) fn malformed(delivery: &Delivery, malformed: &Malformed, trace_id: Option<String>) -> Transition {
     let job_id = job_id(delivery);
     let Malformed { reason, error } = malformed.clone();
     let result = waited_for(&delivery.fields).map(|ttl| {
         let result = JobResult { trace_id, ..JobResult::dead(0, reason, &error) };
-        (job_id.clone(), ttl, result.to_json())
+        KeptResult { job_id: job_id.clone(), ttl, text: result.to_json() }
     });
-    NewDeadLetter { job_id, reason, error, fields: of_malformed(delivery, malformed), result }
+    Transition::DeadLetter { job_id, reason, error, fields: of_malformed(delivery, malformed), result }
+}
+
+/// The job waits for the time that its producer set.
+pub(super) fn delayed(delivery: &Delivery, job: &Job, wait: Wait) -> Transition {
+    let Wait { delay, not_before } = wait;
+    Transition::Schedule { delay, not_before, why: WaitReason::Delay, job: unsent(delivery, job) }
+}
+
+/// The job waits for its flow.
+pub(super) fn held(delivery: &Delivery, job: &Job, flow: FlowId, hold: Hold) -> Transition {
+    let Hold { within, why } = hold;
+    Transition::Hold { flow, within, why, job: unsent(delivery, job) }
+}
+
+/// A job that waits before its attempt, with all its fields.
+fn unsent(delivery: &Delivery, job: &Job) -> Waiting {
+    let fields = without_place(&delivery.fields);
+    Waiting { job_id: job.id.clone(), enqueued: job.trail.at, fields }
 }

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use postrider_queue::job::Lease;
 use postrider_queue::names;
-use postrider_queue::work::{Operation, Settled};
+use postrider_queue::work::{Operation, Queue, Settled};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
-use crate::delivery::trace::Settling;
-use crate::shard::runtime::{Done, ShardRuntime};
+use crate::delivery::settlement::Done;
+use crate::delivery::trace::{JobSpans, Settling};
+use crate::shard::leases::Leases;
 
 /// How many jobs one script call settles at most.
 const GROUP_JOBS_MAX: usize = 256;
@@ -19,77 +21,98 @@ const GROUP_JOBS_MAX: usize = 256;
 /// connection as much for one job as for many, and successful jobs wait without a slot.
 const GATHER_TIME: Duration = Duration::from_millis(1);
 
+/// The completer of one self.
+#[derive(Debug)]
+pub(crate) struct Completer {
+    /// The self.
+    pub queue: Queue,
+    /// The jobs in flight.
+    pub leases: Arc<Leases>,
+    /// Makes the spans of settlements.
+    pub spans: JobSpans,
+    /// Successful jobs.
+    pub done: mpsc::Receiver<Done>,
+    /// Cancelled when no further job will end.
+    pub drained: CancellationToken,
+    /// Cancelled when the worker's time to shut down is over.
+    pub cut: CancellationToken,
+}
+
 /// Settles jobs until the worker has ended all of them.
-pub(crate) async fn run(shard: Arc<ShardRuntime>, mut done: mpsc::Receiver<Done>) {
+pub(crate) async fn run(mut completer: Completer) {
     let mut group = Vec::with_capacity(GROUP_JOBS_MAX);
     let mut open = true;
     let mut earliest = Instant::now();
     loop {
         tokio::select! {
             biased;
-            count = done.recv_many(&mut group, GROUP_JOBS_MAX) => {
+            count = completer.done.recv_many(&mut group, GROUP_JOBS_MAX) => {
                 if count == 0 {
                     return;
                 }
                 if Instant::now() < earliest {
                     sleep_until(earliest).await;
-                    while group.len() < GROUP_JOBS_MAX && let Ok(more) = done.try_recv() {
+                    while group.len() < GROUP_JOBS_MAX && let Ok(more) = completer.done.try_recv() {
                         group.push(more);
                     }
                 }
-                settle(&shard, &mut group).await;
+                completer.settle(&mut group).await;
                 earliest = Instant::now() + GATHER_TIME;
                 group.clear();
             }
-            () = shard.drained.cancelled(), if open => {
-                done.close();
+            () = completer.drained.cancelled(), if open => {
+                completer.done.close();
                 open = false;
             }
         }
     }
 }
 
-async fn settle(shard: &ShardRuntime, group: &mut [Done]) {
-    group.sort_unstable_by_key(|done| done.lease.entry);
-    let mut leases: Vec<_> = group.iter().filter_map(|done| shard.in_flight.current(done.lease)).collect();
-    let jobs: Vec<_> = group.iter().map(|done| (done.lease.entry, &done.context)).collect();
-    let settling = Settling::begin(shard, Operation::Ack, &jobs, |_| ());
-    for failed in 0.. {
-        if leases.is_empty() {
-            return settling.end(Some(&names::LEASE_LOST));
-        }
-        match shard.queue.complete(&leases, &settling.context()).await {
-            Ok(settled) => {
-                shard.queue.link().up();
-                let settled: Vec<_> = settled.into_iter().map(|settled| settled.after(failed)).collect();
-                delivered(shard, group, &leases, &settled);
-                let all = shard.settled(leases.iter().copied().zip(settled));
-                return settling.end((!all).then_some(&names::LEASE_LOST));
+impl Completer {
+    async fn settle(&self, group: &mut [Done]) {
+        group.sort_unstable_by_key(|done| done.lease.entry);
+        let mut leases: Vec<_> =
+            group.iter().filter_map(|done| self.leases.in_flight.current(done.lease)).collect();
+        let jobs: Vec<_> = group.iter().map(|done| (done.lease.entry, &done.context)).collect();
+        let settling = Settling::begin(&self.spans, Operation::Ack, &jobs, |_| ());
+        for failed in 0.. {
+            if leases.is_empty() {
+                return settling.end(Some(&names::LEASE_LOST));
             }
-            Err(error) => {
-                let pause = shard.queue.link().down(&error, failed);
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = shard.cut.cancelled() => {
-                        return settling.end(Some(&fred_otel::error_type(&error)));
-                    }
+            match self.queue.complete(&leases, &settling.context()).await {
+                Ok(settled) => {
+                    self.queue.link().up();
+                    let settled: Vec<_> = settled.into_iter().map(|settled| settled.after(failed)).collect();
+                    self.delivered(group, &leases, &settled);
+                    let all = self.leases.settled(leases.iter().copied().zip(settled));
+                    return settling.end((!all).then_some(&names::LEASE_LOST));
                 }
-                // Leases may be lost by now, and delivery counts may have changed.
-                leases = leases.iter().filter_map(|lease| shard.in_flight.current(*lease)).collect();
+                Err(error) => {
+                    let pause = self.queue.link().down(&error, failed);
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = self.cut.cancelled() => {
+                            return settling.end(Some(&fred_otel::error_type(&error)));
+                        }
+                    }
+                    // Leases may be lost by now, and delivery counts may have changed.
+                    leases =
+                        leases.iter().filter_map(|lease| self.leases.in_flight.current(*lease)).collect();
+                }
             }
         }
     }
-}
 
-/// Records the time from enqueue to settlement. Both lists are in the order of the entries.
-fn delivered(shard: &ShardRuntime, group: &[Done], leases: &[Lease], settled: &[Settled]) {
-    if !shard.telemetry.is_on() {
-        return;
-    }
-    let now = shard.queue.clock().now();
-    for (lease, _) in leases.iter().zip(settled).filter(|(_, settled)| **settled == Settled::Done) {
-        if let Ok(index) = group.binary_search_by_key(&lease.entry, |done| done.lease.entry) {
-            shard.delivered(group[index].enqueued, now);
+    /// Records the time from enqueue to settlement. Both lists are in the order of the entries.
+    fn delivered(&self, group: &[Done], leases: &[Lease], settled: &[Settled]) {
+        if !self.spans.telemetry.is_on() {
+            return;
+        }
+        let now = self.queue.clock().now();
+        for (lease, _) in leases.iter().zip(settled).filter(|(_, settled)| **settled == Settled::Done) {
+            if let Ok(index) = group.binary_search_by_key(&lease.entry, |done| done.lease.entry) {
+                self.leases.delivered(group[index].enqueued, now);
+            }
         }
     }
 }

@@ -13,9 +13,7 @@ use postrider_queue::Error;
 use postrider_queue::job::Delivery;
 use tokio_util::sync::CancellationToken;
 
-use crate::delivery::attempt::begin;
-use crate::shard::list::ShardList;
-use crate::shard::runtime::ShardRuntime;
+use super::shards::{Shard, ShardList};
 use crate::shard::slots::{Slot, Slots};
 use round_robin::RoundRobin;
 
@@ -33,7 +31,7 @@ pub enum Order {
 
 /// The result of a blocking read.
 struct ReadResult {
-    shard: Arc<ShardRuntime>,
+    shard: Arc<Shard>,
     taken: Result<Vec<Delivery>, Error>,
     sent: Instant,
 }
@@ -93,7 +91,7 @@ impl Fetcher {
                     any |= !taken.is_empty();
                     let slots = free.split_off(free.len() - taken.len().min(free.len()));
                     for (delivery, slot) in taken.into_iter().zip(slots) {
-                        begin(&shard, delivery, sent, Some(slot));
+                        shard.deliveries.begin(delivery, sent, Some(slot));
                     }
                 }
                 Err(error) => self.failed(&shard, &error).await,
@@ -125,7 +123,7 @@ impl Fetcher {
             Ok(taken) => {
                 shard.queue.link().up();
                 for delivery in taken {
-                    begin(&shard, delivery, sent, self.slots.try_take());
+                    shard.deliveries.begin(delivery, sent, self.slots.try_take());
                 }
             }
             Err(error) => self.failed(&shard, &error).await,
@@ -134,7 +132,7 @@ impl Fetcher {
 
     /// Creates the consumer group again if it is missing: after a restart without persistence, FLUSHALL or
     /// XGROUP DESTROY. After any other error, the shard rests for a while.
-    async fn failed(&mut self, shard: &Arc<ShardRuntime>, error: &Error) {
+    async fn failed(&mut self, shard: &Arc<Shard>, error: &Error) {
         let error = if error.details().starts_with("NOGROUP") {
             match shard.queue.join().await {
                 Ok(()) => {

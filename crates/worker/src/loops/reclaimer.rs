@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use postrider_queue::Error;
+use postrider_queue::work::Queue;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::delivery::attempt::begin;
-use crate::shard::lease;
-use crate::shard::runtime::ShardRuntime;
+use crate::delivery::deliveries::Deliveries;
+use crate::observe::counters::Counts;
 use crate::shard::slots::{Slot, Slots, Suspect};
 
 /// How many jobs one call takes over at most, so that one worker does not get all jobs of a dead one.
@@ -19,10 +20,24 @@ const RECLAIM_JOBS_MAX: usize = 100;
 /// at a time, so that a crash counts only against the job that caused it.
 const SUSPECT_DELIVERIES_MIN: u64 = 3;
 
+/// The reclaimer of one shard.
+#[derive(Debug)]
+pub(crate) struct Reclaimer {
+    /// The shard.
+    pub queue: Queue,
+    /// Begins to work on what it takes over.
+    pub deliveries: Arc<Deliveries>,
+    /// Counts what it takes over.
+    pub counts: Arc<Counts>,
+    /// Each job needs one.
+    pub slots: Slots,
+}
+
 /// Polls four times within a lease. Polls again at once after it took over jobs, and when a suspect is done
 /// while others wait.
-pub(crate) async fn run(shard: Arc<ShardRuntime>, slots: Slots, stop: CancellationToken) {
-    let lease = shard.queue.consumer().lease;
+pub(crate) async fn run(reclaimer: Reclaimer, stop: CancellationToken) {
+    let Reclaimer { queue, deliveries, slots, .. } = &reclaimer;
+    let lease = queue.consumer().lease;
     // Idle time passes while Redis is down: the first worker to reconnect would find all jobs idle. So a
     // worker takes over nothing until it has been connected for a whole lease, in which the others can renew
     // theirs.
@@ -36,7 +51,7 @@ pub(crate) async fn run(shard: Arc<ShardRuntime>, slots: Slots, stop: Cancellati
             () = stop.cancelled() => return,
         }
         wait = lease / 4;
-        if !shard.queue.link().up_for(lease) {
+        if !queue.link().up_for(lease) {
             continue;
         }
         let free = tokio::select! {
@@ -46,7 +61,7 @@ pub(crate) async fn run(shard: Arc<ShardRuntime>, slots: Slots, stop: Cancellati
         // Redis may have stalled while idle time passed. Its reply shows that it has also received the
         // renewals that other workers sent before.
         let asked = Instant::now();
-        if !lease::extend(&shard, &[]).await || !clock.is_steady(&shard) {
+        if !deliveries.leases.extend(queue, &[]).await || !clock.is_steady(queue) {
             continue;
         }
         if asked.elapsed() > lease / 3 {
@@ -55,14 +70,14 @@ pub(crate) async fn run(shard: Arc<ShardRuntime>, slots: Slots, stop: Cancellati
             wait = lease;
             continue;
         }
-        match reclaim(&shard, &slots, free).await {
+        match reclaimer.reclaim(free).await {
             Ok(found) => {
                 suspects_wait = found.passed_suspects;
                 if found.any {
                     wait = Duration::ZERO;
                 }
             }
-            Err(error) => wait = shard.queue.link().down(&error, 6),
+            Err(error) => wait = queue.link().down(&error, 6),
         }
     }
 }
@@ -75,9 +90,9 @@ struct Steadiness {
 
 impl Steadiness {
     /// After a jump of Redis' clock, all leases look expired. Live workers renew theirs within a lease.
-    fn is_steady(&mut self, shard: &ShardRuntime) -> bool {
-        let lease = shard.queue.consumer().lease;
-        let steady = shard.queue.clock().steady_for(lease);
+    fn is_steady(&mut self, queue: &Queue) -> bool {
+        let lease = queue.consumer().lease;
+        let steady = queue.clock().steady_for(lease);
         if !steady && !self.jumped {
             warn!(?lease, "Redis' clock has jumped: this worker takes over no jobs for one lease");
         }
@@ -94,28 +109,26 @@ struct Poll {
     any: bool,
 }
 
-/// Takes over jobs up to the free slots.
-async fn reclaim(
-    shard: &Arc<ShardRuntime>,
-    slots: &Slots,
-    free: Vec<Slot>,
-) -> Result<Poll, postrider_queue::Error> {
-    let mut suspect: Option<Suspect> = slots.suspect();
-    let sent = Instant::now();
-    let counts_own = shard.panicked.load(Ordering::Relaxed);
-    let reclaimed = shard.queue.reclaim(free.len(), usize::from(suspect.is_some()), counts_own).await?;
-    shard.queue.link().up();
-    if !reclaimed.taken.is_empty() {
-        let jobs = reclaimed.taken.len();
-        info!(jobs, "took over jobs of a worker without a heartbeat");
-        shard.counts.reclaimed(jobs);
-    }
-    let any = !reclaimed.taken.is_empty();
-    for (delivery, mut slot) in reclaimed.taken.into_iter().zip(free) {
-        if delivery.lease.delivery >= SUSPECT_DELIVERIES_MIN {
-            slot.suspect = suspect.take();
+impl Reclaimer {
+    /// Takes over jobs up to the free slots.
+    async fn reclaim(&self, free: Vec<Slot>) -> Result<Poll, Error> {
+        let mut suspect: Option<Suspect> = self.slots.suspect();
+        let sent = Instant::now();
+        let counts_own = self.deliveries.panicked.load(Ordering::Relaxed);
+        let reclaimed = self.queue.reclaim(free.len(), usize::from(suspect.is_some()), counts_own).await?;
+        self.queue.link().up();
+        if !reclaimed.taken.is_empty() {
+            let jobs = reclaimed.taken.len();
+            info!(jobs, "took over jobs of a worker without a heartbeat");
+            self.counts.reclaimed(jobs);
         }
-        begin(shard, delivery, sent, Some(slot));
+        let any = !reclaimed.taken.is_empty();
+        for (delivery, mut slot) in reclaimed.taken.into_iter().zip(free) {
+            if delivery.lease.delivery >= SUSPECT_DELIVERIES_MIN {
+                slot.suspect = suspect.take();
+            }
+            self.deliveries.begin(delivery, sent, Some(slot));
+        }
+        Ok(Poll { passed_suspects: reclaimed.passed_suspects, any })
     }
-    Ok(Poll { passed_suspects: reclaimed.passed_suspects, any })
 }

@@ -7,10 +7,13 @@ use postrider_queue::job::Reason;
 use postrider_queue::names;
 use telemetry::{Attributes, BoundCounter, BoundHistogram, BoundUpDownCounter, Counter, Telemetry, semconv};
 
-use crate::policy::OutcomeKind;
+use crate::policy::Outcome;
 
 /// By the first digit of the status; index 0 is for an attempt without a response.
 const STATUS_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// The statuses with which attempts fail, one of each class.
+const FAILURES: [Option<u16>; 4] = [None, Some(300), Some(400), Some(500)];
 
 const WAITED: &str = "Time that a job was ready before a worker began it, for each delivery";
 const END_TO_END: &str = "Time from the enqueue of a job to its successful settlement";
@@ -28,7 +31,7 @@ pub(crate) struct Counts {
     end_to_end: BoundHistogram,
     in_flight: BoundUpDownCounter,
     attempts: Counter,
-    attempts_bound: [[OnceLock<BoundCounter>; STATUS_CLASSES.len()]; OutcomeKind::COUNT],
+    attempts_bound: [[OnceLock<BoundCounter>; STATUS_CLASSES.len()]; Outcome::TEXTS.len()],
     retries: BoundCounter,
     leases_lost: BoundCounter,
     settlements_refused: BoundCounter,
@@ -98,10 +101,10 @@ impl Counts {
         for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::Cancelled) {
             self.add_dead(reason, 0);
         }
-        self.attempts(OutcomeKind::Done, class_of(Some(200))).add(0);
-        for outcome in [OutcomeKind::Retry, OutcomeKind::Release, OutcomeKind::Dead] {
-            for status in [None, Some(300), Some(400), Some(500)] {
-                self.attempts(outcome, class_of(status)).add(0);
+        for (outcome, text) in Outcome::TEXTS.into_iter().enumerate() {
+            let statuses = if text == Outcome::Done.as_str() { &[Some(200)][..] } else { &FAILURES };
+            for status in statuses {
+                self.attempts(outcome, class_of(*status)).add(0);
             }
         }
     }
@@ -127,18 +130,19 @@ impl Counts {
     }
 
     /// An attempt was made. `status` is that of the response, if there was one.
-    pub(crate) fn attempt(&self, outcome: OutcomeKind, status: Option<u16>) {
-        self.attempts(outcome, class_of(status)).add(1);
-        if outcome == OutcomeKind::Retry {
+    pub(crate) fn attempt(&self, outcome: &Outcome, status: Option<u16>) {
+        self.attempts(outcome.index(), class_of(status)).add(1);
+        if matches!(outcome, Outcome::Retry { .. }) {
             self.retries.add(1);
         }
     }
 
-    fn attempts(&self, outcome: OutcomeKind, class: usize) -> &BoundCounter {
-        self.attempts_bound[outcome as usize][class].get_or_init(|| {
+    /// The counter for an outcome, by its index.
+    fn attempts(&self, outcome: usize, class: usize) -> &BoundCounter {
+        self.attempts_bound[outcome][class].get_or_init(|| {
             self.attempts.bind(|attributes| {
                 attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.queue);
-                attributes.set(names::JOB_OUTCOME, outcome.as_str());
+                attributes.set(names::JOB_OUTCOME, Outcome::TEXTS[outcome]);
                 attributes.set(names::RESPONSE_STATUS_CLASS, STATUS_CLASSES[class]);
             })
         })

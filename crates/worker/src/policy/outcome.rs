@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postrider_queue::job::Reason;
-use postrider_queue::work::Kept;
+use postrider_queue::work::{Kept, WaitReason};
 use telemetry::ErrorType;
 
 use super::retry::RetryPolicy;
@@ -24,6 +24,8 @@ pub enum Outcome {
     Retry {
         /// The wait before the next attempt.
         after: Duration,
+        /// Whether the policy or the destination set it.
+        why: WaitReason,
     },
     /// The job is handed back. The fault is not its own and uses up no attempt.
     Release {
@@ -34,6 +36,8 @@ pub enum Outcome {
     Dead {
         /// Why.
         reason: Reason,
+        /// `error.type` of its span.
+        error_type: ErrorType,
         /// The reason in one sentence, without secrets.
         error: String,
     },
@@ -79,43 +83,23 @@ pub struct Circumstances {
     pub random: f64,
 }
 
-/// An [`Outcome`] without its details, as metrics and spans have it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OutcomeKind {
-    /// The job is delivered.
-    Done,
-    /// There will be another attempt.
-    Retry,
-    /// The job was handed back for a fault that is not its own.
-    Release,
-    /// The job is dead-lettered.
-    Dead,
-}
+impl Outcome {
+    /// The texts of `postrider.job.outcome`, by [`Outcome::index`].
+    pub(crate) const TEXTS: [&str; 4] = ["done", "retry", "release", "dead"];
 
-impl OutcomeKind {
-    /// How many there are.
-    pub(crate) const COUNT: usize = 4;
-
-    /// The text of `postrider.job.outcome`.
-    pub(crate) fn as_str(self) -> &'static str {
+    /// The index of its text in [`Outcome::TEXTS`].
+    pub(crate) fn index(&self) -> usize {
         match self {
-            Self::Done => "done",
-            Self::Retry => "retry",
-            Self::Release => "release",
-            Self::Dead => "dead",
+            Self::Done => 0,
+            Self::Retry { .. } => 1,
+            Self::Release { .. } => 2,
+            Self::Dead { .. } => 3,
         }
     }
-}
 
-impl Outcome {
-    /// The outcome without its details.
-    pub(crate) fn kind(&self) -> OutcomeKind {
-        match self {
-            Self::Done => OutcomeKind::Done,
-            Self::Retry { .. } => OutcomeKind::Retry,
-            Self::Release { .. } => OutcomeKind::Release,
-            Self::Dead { .. } => OutcomeKind::Dead,
-        }
+    /// The text of `postrider.job.outcome`.
+    pub(crate) fn as_str(&self) -> &'static str {
+        Self::TEXTS[self.index()]
     }
 
     /// Judges an attempt by the rules of its policy ([`Overrides::class`]). Network faults and statuses
@@ -123,42 +107,48 @@ impl Outcome {
     /// destination asks for up to the policy's cap, if that is longer. If the next attempt would be too late,
     /// the job is dead-lettered.
     pub fn judge(result: &SendResult, policy: &RetryPolicy, at: &Circumstances) -> Self {
+        let dead = |reason, error| {
+            let error_type = result.error().unwrap_or(ErrorType::Other);
+            Self::Dead { reason, error_type, error }
+        };
         let (text, asked) = match result {
             SendResult::Answer(answer) => {
                 let text = format!("the destination answered {}", answer.status);
                 match policy.statuses.class(answer.status) {
                     StatusClass::Success => return Self::Done,
-                    StatusClass::Passing => (text, answer.retry_after.unwrap_or_default()),
+                    StatusClass::Passing => (text, answer.retry_after),
                     StatusClass::Final => {
-                        let error = format!("{text}, which a retry would not change");
-                        return Self::Dead { reason: Reason::FinalStatus, error };
+                        return dead(Reason::FinalStatus, format!("{text}, which a retry would not change"));
                     }
                 }
             }
             SendResult::Failed { error: ErrorType::Refused, text } => {
-                return Self::Dead { reason: Reason::Refused, error: text.clone() };
+                return dead(Reason::Refused, text.clone());
             }
             SendResult::Failed { error: ErrorType::Proxy, .. } => {
                 let after = policy.delay(at.number + RELEASED_AS, at.random);
                 return Self::Release { after: after.max(LEAST_RELEASE) };
             }
-            SendResult::Failed { text, .. } => (text.clone(), Duration::ZERO),
+            SendResult::Failed { text, .. } => (text.clone(), None),
         };
         let (number, most) = (at.number, at.max_attempts.unwrap_or(policy.max_attempts));
         if number >= most {
-            let error = format!("attempt {number} of {most} was the last: {text}");
-            return Self::Dead { reason: Reason::Attempts, error };
+            return dead(Reason::Attempts, format!("attempt {number} of {most} was the last: {text}"));
         }
-        let after = policy.delay(number, at.random).max(asked.min(policy.retry_after_cap));
+        let pause = policy.delay(number, at.random);
+        let (after, why) = match asked.map(|asked| asked.min(policy.retry_after_cap)) {
+            Some(asked) if asked >= pause => (asked, WaitReason::RetryAfter),
+            _ => (pause, WaitReason::Backoff),
+        };
         if let Some(max_age) = policy.max_age.filter(|max_age| at.age + after > *max_age) {
             let error = format!("a further attempt would exceed the maximum age of {max_age:?}: {text}");
-            return Self::Dead { reason: Reason::Expired, error };
+            return dead(Reason::Expired, error);
         }
         if at.left.is_some_and(|left| after > left) {
             let error = format!("a further attempt would come after `expires_at`: {text}");
-            return Self::Dead { reason: Reason::Expired, error };
+            return dead(Reason::Expired, error);
         }
-        Self::Retry { after }
+        Self::Retry { after, why }
     }
 }
 
@@ -225,7 +215,7 @@ mod tests {
     }
 
     fn after(seconds: u64) -> Outcome {
-        Outcome::Retry { after: Duration::from_secs(seconds) }
+        Outcome::Retry { after: Duration::from_secs(seconds), why: WaitReason::Backoff }
     }
 
     #[test]
@@ -275,8 +265,10 @@ mod tests {
             Outcome::judge(&SendResult::Answer(Answer { status: 429, retry_after, kept: None }), &policy, &at)
         };
         assert_eq!(asks(0, AT), after(1), "never sooner than the policy's wait");
-        assert_eq!(asks(60, AT), after(60));
-        assert_eq!(asks(u64::MAX, AT), after(100));
+        let asked =
+            |seconds| Outcome::Retry { after: Duration::from_secs(seconds), why: WaitReason::RetryAfter };
+        assert_eq!(asks(60, AT), asked(60));
+        assert_eq!(asks(u64::MAX, AT), asked(100));
         let left = Some(Duration::from_secs(59));
         assert_eq!(reason(&asks(60, Circumstances { left, ..AT })), Some(Reason::Expired));
     }

@@ -7,7 +7,7 @@ use postrider_queue::names;
 use postrider_queue::work::history;
 use telemetry::Attributes;
 
-use crate::shard::runtime::ShardRuntime;
+use super::JobSpans;
 
 /// A longer wait is not credible: the producer chose the entry's id.
 const WAIT_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -25,17 +25,17 @@ pub(super) struct Waits {
 
 impl Waits {
     /// Computes the waits and records them as metrics.
-    pub(super) fn of(shard: &ShardRuntime, delivery: &Delivery, job: &Job) -> Self {
-        if !shard.telemetry.is_on() {
+    pub(super) fn of(spans: &JobSpans, delivery: &Delivery, job: &Job) -> Self {
+        if !spans.telemetry.is_on() {
             return Self::default();
         }
         // The entry's id contains the time at which the job became ready.
         let ready_at = delivery.lease.entry.millis;
-        let waits = Self::until(ready_at, shard.queue.clock().now(), job);
+        let waits = Self::until(ready_at, spans.queue.clock().now(), job);
         if let Some(ready) = waits.ready {
-            shard.counts.waited(ready);
+            spans.counts.waited(ready);
             if let Some(held) = waits.held {
-                shard.counts.hold_ended(held);
+                spans.counts.hold_ended(held);
             }
         }
         waits

@@ -8,8 +8,7 @@ use postrider_queue::job::Delivery;
 use tokio::time::Instant;
 
 use super::Order;
-use crate::shard::list::ShardList;
-use crate::shard::runtime::ShardRuntime;
+use crate::loops::shards::{Shard, ShardList};
 
 /// The intended size of a reply, in bytes: it must arrive before the command times out.
 const REPLY_BYTES_MAX: usize = 4 << 20;
@@ -33,7 +32,7 @@ pub(super) struct RoundRobin {
 }
 
 struct Source {
-    shard: Arc<ShardRuntime>,
+    shard: Arc<Shard>,
     /// After a failure, the shard is not read until this time.
     rests_until: Option<Instant>,
     failed: u32,
@@ -81,7 +80,7 @@ impl RoundRobin {
         }
     }
 
-    pub(super) fn shard(&self, source: usize) -> Arc<ShardRuntime> {
+    pub(super) fn shard(&self, source: usize) -> Arc<Shard> {
         self.sources[source].shard.clone()
     }
 
@@ -118,7 +117,7 @@ impl RoundRobin {
     }
 
     /// Records a failure: the shard rests.
-    pub(super) fn failed(&mut self, shard: &Arc<ShardRuntime>, error: &Error) {
+    pub(super) fn failed(&mut self, shard: &Arc<Shard>, error: &Error) {
         let Some(index) = self.sources.iter().position(|source| Arc::ptr_eq(&source.shard, shard)) else {
             return;
         };
@@ -132,7 +131,7 @@ impl RoundRobin {
     }
 
     /// The shards that have no blocking read and do not rest. Marks them as waiting.
-    pub(super) fn begin_waits(&mut self) -> Vec<Arc<ShardRuntime>> {
+    pub(super) fn begin_waits(&mut self) -> Vec<Arc<Shard>> {
         let idle = self.sources.iter_mut().filter(|source| !source.waits && source.rests_until.is_none());
         idle.map(|source| {
             source.waits = true;
@@ -142,14 +141,14 @@ impl RoundRobin {
     }
 
     /// The blocking read of a shard is over.
-    pub(super) fn waited(&mut self, shard: &Arc<ShardRuntime>) {
+    pub(super) fn waited(&mut self, shard: &Arc<Shard>) {
         if let Some(source) = self.sources.iter_mut().find(|source| Arc::ptr_eq(&source.shard, shard)) {
             source.waits = false;
         }
     }
 
     /// The shards that have a blocking read.
-    pub(super) fn waiting(&self) -> Vec<Arc<ShardRuntime>> {
+    pub(super) fn waiting(&self) -> Vec<Arc<Shard>> {
         self.sources.iter().filter(|source| source.waits).map(|source| source.shard.clone()).collect()
     }
 

@@ -3,9 +3,21 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use postrider_queue::work::Queue;
 use tokio::sync::Notify;
 
-use crate::shard::runtime::ShardRuntime;
+use crate::delivery::deliveries::Deliveries;
+
+/// One shard, for loops that serve all of them.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    /// One shard of a queue.
+    pub queue: Queue,
+    /// How often jobs are fetched from it, relative to other shards.
+    pub weight: u32,
+    /// Begins to work on what is fetched.
+    pub deliveries: Arc<Deliveries>,
+}
 
 /// A growing list of shards. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -13,19 +25,19 @@ pub(crate) struct ShardList(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    list: Mutex<Vec<Arc<ShardRuntime>>>,
+    list: Mutex<Vec<Arc<Shard>>>,
     joined: Notify,
 }
 
 impl ShardList {
     /// Adds a shard.
-    pub(crate) fn join(&self, shard: Arc<ShardRuntime>) {
+    pub(crate) fn join(&self, shard: Arc<Shard>) {
         self.list().push(shard);
         self.0.joined.notify_one();
     }
 
     /// The shards after the first `known` ones.
-    pub(crate) fn from(&self, known: usize) -> Vec<Arc<ShardRuntime>> {
+    pub(crate) fn from(&self, known: usize) -> Vec<Arc<Shard>> {
         self.list().get(known..).unwrap_or_default().to_vec()
     }
 
@@ -36,7 +48,7 @@ impl ShardList {
         }
     }
 
-    fn list(&self) -> MutexGuard<'_, Vec<Arc<ShardRuntime>>> {
+    fn list(&self) -> MutexGuard<'_, Vec<Arc<Shard>>> {
         self.0.list.lock().expect("nothing panics while it holds this lock")
     }
 }

@@ -1,0 +1,106 @@
+//! Whether a job may be sent. Pure.
+
+use std::time::Duration;
+
+use postrider_queue::job::{Admitted, Delivery, Job, Malformed, Reason, quoted};
+use postrider_queue::names;
+use postrider_queue::work::fields;
+use telemetry::ErrorType;
+
+use crate::http::secrets::Secrets;
+use crate::policy::{Outcome, RetryPolicies, RetryPolicy};
+use crate::shard::settings::Settings;
+
+/// After this number of deliveries without a settlement, a job is poison.
+const DELIVERIES_MAX: u64 = 5;
+
+/// Why a job is dead-lettered without an attempt.
+pub(super) enum Refusal<'a> {
+    /// The entry is not a job, or it needs a policy or secret this worker does not have.
+    Malformed(Malformed),
+    /// The job is too late, or poison.
+    Dead(&'a Job, Outcome),
+}
+
+impl Refusal<'_> {
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Malformed(Malformed { reason, error }) => {
+                Outcome::Dead { reason: *reason, error_type: ErrorType::Malformed, error: error.clone() }
+            }
+            Self::Dead(_, outcome) => outcome.clone(),
+        }
+    }
+}
+
+/// Whether each of its workers died or lost it.
+pub(super) fn is_poison(delivery: &Delivery) -> bool {
+    delivery.lease.delivery > DELIVERIES_MAX
+}
+
+/// The retry policy of a job, or why it must not be sent. `now` is Redis' time, Unix milliseconds.
+pub(super) fn sendable<'a>(
+    delivery: &Delivery,
+    job: &'a Job,
+    settings: &'a Settings,
+    now: u64,
+) -> Result<&'a RetryPolicy, Box<Refusal<'a>>> {
+    if is_poison(delivery) {
+        let deliveries = delivery.lease.delivery - 1;
+        let error =
+            format!("it was delivered {deliveries} times and never settled: its workers died or lost it");
+        return Err(dead(job, Reason::Poison, names::LEASE_LOST, error));
+    }
+    if job.secret.as_deref().is_some_and(|name| settings.secrets.get(name).is_none()) {
+        return Err(Box::new(Refusal::Malformed(unknown_secret(&settings.secrets, job))));
+    }
+    let Some(policy) = settings.retry.get(job.retry.as_deref()) else {
+        return Err(Box::new(Refusal::Malformed(unknown_policy(&settings.retry, job))));
+    };
+    match too_late(delivery, job, policy, now) {
+        Some(error) => Err(dead(job, Reason::Expired, names::EXPIRED, error.to_owned())),
+        None => Ok(policy),
+    }
+}
+
+fn dead(job: &Job, reason: Reason, error_type: ErrorType, error: String) -> Box<Refusal<'_>> {
+    Box::new(Refusal::Dead(job, Outcome::Dead { reason, error_type, error }))
+}
+
+fn unknown_policy(policies: &RetryPolicies, job: &Job) -> Malformed {
+    let named = quoted(&String::from_utf8_lossy(job.retry.as_deref().unwrap_or_default()));
+    let known: Vec<&str> = policies.named.keys().map(String::as_str).collect();
+    let known = known.join(", ");
+    Malformed::new(format!("field `retry`: no policy is named {named}; known are default {known}").trim_end())
+}
+
+/// A job that needs a signature is never sent without one.
+fn unknown_secret(secrets: &Secrets, job: &Job) -> Malformed {
+    let name = job.secret.as_deref().unwrap_or_default();
+    if name.starts_with(b"whsec_") || name.starts_with(b"whsk_") {
+        let error = "field `secret` holds a key, which is not repeated here; it must be the name of a secret";
+        return Malformed::new(error);
+    }
+    let named = quoted(&String::from_utf8_lossy(name));
+    let known: Vec<&str> = secrets.names().collect();
+    let known =
+        if known.is_empty() { "none is known".to_owned() } else { format!("known are {}", known.join(", ")) };
+    Malformed::new(format!("field `secret`: no secret is named {named}; {known}"))
+}
+
+/// Returns why a job is too late to be sent. Checked before the job waits for its flow, and again afterwards.
+fn too_late(delivery: &Delivery, job: &Job, policy: &RetryPolicy, now: u64) -> Option<&'static str> {
+    if job.expires_at.is_some_and(|expires| expires <= now) {
+        return Some("it expired before it could be sent");
+    }
+    // The maximum age does not prevent a first attempt, unless the job waited for its flow.
+    let max_age = policy.max_age.filter(|_| job.trail.admitted == Some(Admitted::Old))?;
+    (age(delivery, job, now) > max_age)
+        .then_some("it had waited for its flow for longer than its maximum age")
+}
+
+/// The time since the job could first be sent: since its enqueue, or since the time that its producer set.
+pub(super) fn age(delivery: &Delivery, job: &Job, now: u64) -> Duration {
+    let since = job.first_due(fields::enqueued_at(delivery, job, now));
+    Duration::from_millis(now.saturating_sub(since))
+}

@@ -1,0 +1,160 @@
+//! The one door of delivery: a delivery goes in, and how it ends comes out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper_otel::Attempt;
+use postrider_queue::job::{Delivery, FlowId, Job, Malformed};
+use postrider_queue::work::{Queue, Transition};
+use telemetry::{Context, ErrorType};
+use tracing::debug;
+
+use super::checks::{self, Refusal};
+use super::flow_gate::Gate;
+use super::record::{self, Record};
+use super::trace::{JobSpans, Process};
+use crate::flows::Pass;
+use crate::observe::counters::Counts;
+use crate::policy::{Circumstances, Outcome, RetryPolicy, SendResult};
+use crate::shard::leases::Leases;
+use crate::shard::settings::{CurrentSettings, Settings};
+
+/// What the work on a delivery needs.
+#[derive(Debug)]
+pub(crate) struct Dependencies {
+    /// The shard: its clock and its consumer.
+    pub queue: Queue,
+    /// Retry policies, secrets, limits, and the sender.
+    pub settings: CurrentSettings,
+    /// Lets jobs pass their flows.
+    pub gate: Gate,
+    /// A request needs a confirmed lease.
+    pub leases: Arc<Leases>,
+    /// Makes the process span.
+    pub spans: JobSpans,
+    /// Counts attempts.
+    pub counts: Arc<Counts>,
+}
+
+/// How a delivery ends.
+#[derive(Debug)]
+pub(crate) struct Completion {
+    /// What to write for the job.
+    pub transition: Transition,
+    /// Its process span; `None` if the job only waits, and nobody has worked on it.
+    pub process: Option<Context>,
+}
+
+/// Works on a delivery: postpones the job, or sends it and judges the result. `is_due` means that Redis has
+/// found its delay to be over. A job whose lease is lost never returns: its task is aborted.
+pub(crate) async fn deliver(
+    delivery: &Delivery,
+    decoded: &Result<Job, Malformed>,
+    is_due: bool,
+    with: &Dependencies,
+) -> Completion {
+    let settings = with.settings.get();
+    let refusal = match decoded {
+        Err(malformed) => Refusal::Malformed(malformed.clone()),
+        Ok(job) => {
+            let is_poison = checks::is_poison(delivery);
+            if let Some(wait) = job.must_wait().filter(|_| !is_due && !is_poison) {
+                return Completion { transition: record::delayed(delivery, job, wait), process: None };
+            }
+            match checks::sendable(delivery, job, &settings, with.queue.clock().now()) {
+                Ok(policy) => return pass_and_send(delivery, job, policy, &settings, with).await,
+                Err(refusal) => *refusal,
+            }
+        }
+    };
+    with.gate.decline(&settings.flows, delivery).await;
+    refuse(delivery, decoded.as_ref().ok(), refusal, with)
+}
+
+/// Dead-letters a job that must not be sent.
+fn refuse(delivery: &Delivery, job: Option<&Job>, refusal: Refusal<'_>, with: &Dependencies) -> Completion {
+    let process = Process::begin(&with.spans, delivery, job);
+    let context = process.context();
+    let (outcome, keep) = (refusal.outcome(), process.keep());
+    process.end(&outcome);
+    let transition = match refusal {
+        Refusal::Dead(job, outcome) => {
+            Record::new(delivery, job, &context).transition(outcome, keep, with.queue.clock().now())
+        }
+        Refusal::Malformed(malformed) => record::malformed(delivery, &malformed, context.trace_id()),
+    };
+    Completion { transition, process: Some(context) }
+}
+
+async fn pass_and_send(
+    delivery: &Delivery,
+    job: &Job,
+    policy: &RetryPolicy,
+    settings: &Settings,
+    with: &Dependencies,
+) -> Completion {
+    let flow = FlowId::of_job(job);
+    match with.gate.pass(flow, settings.flows.get(flow), delivery, job).await {
+        Ok(pass) => attempt(delivery, job, policy, pass, settings, with).await,
+        Err(hold) => Completion { transition: record::held(delivery, job, flow, hold), process: None },
+    }
+}
+
+/// Makes one attempt, under the process span.
+async fn attempt(
+    delivery: &Delivery,
+    job: &Job,
+    policy: &RetryPolicy,
+    pass: Pass,
+    settings: &Settings,
+    with: &Dependencies,
+) -> Completion {
+    let process = Process::begin(&with.spans, delivery, Some(job));
+    let context = process.context();
+    let mut record = Record::new(delivery, job, &context);
+    with.leases.confirm(&with.queue, delivery.lease).await;
+    let (at, started) = (with.queue.clock().now(), Instant::now());
+    let secret = job.secret.as_deref().and_then(|name| settings.secrets.get(name));
+    let attempt = Attempt::default().parent(context.clone()).resend_count(job.trail.attempts);
+    let (result, phases) = settings.sender.send(job, &attempt, secret, at).await;
+    let took = started.elapsed();
+    with.gate.end(settings.flows.get(pass.id), job, pass, &result).await;
+    record.attempted(&result, at, took, phases);
+    let now = with.queue.clock().now();
+    let outcome = Outcome::judge(&result, policy, &circumstances(delivery, job, record.attempts, now));
+    if result.was_attempt() {
+        with.counts.attempt(&outcome, result.status());
+    }
+    log(&outcome, &result, took);
+    let keep = if outcome == Outcome::Done { None } else { process.keep() };
+    process.end(&outcome);
+    let transition = record.transition(outcome, keep, now);
+    Completion { transition, process: Some(context) }
+}
+
+fn circumstances(delivery: &Delivery, job: &Job, number: u32, now: u64) -> Circumstances {
+    Circumstances {
+        number,
+        max_attempts: job.max_attempts,
+        age: checks::age(delivery, job, now),
+        left: job.expires_at.map(|expires| Duration::from_millis(expires.saturating_sub(now))),
+        random: fastrand::f64(),
+    }
+}
+
+fn log(outcome: &Outcome, result: &SendResult, took: Duration) {
+    let error_type = || result.error().unwrap_or(ErrorType::Other);
+    match outcome {
+        Outcome::Done => debug!(status = result.status(), ?took, "delivered"),
+        Outcome::Retry { after, .. } => {
+            debug!(error_type = %error_type().as_str(), ?after, "attempt failed; the job will be retried");
+        }
+        Outcome::Release { after } => debug!(
+            error_type = %error_type().as_str(),
+            ?after,
+            "the proxy failed and nothing was sent; the job will be retried"
+        ),
+        // Its settlement is logged.
+        Outcome::Dead { .. } => {}
+    }
+}

@@ -1,0 +1,123 @@
+//! The deliveries under way in one shard: a task for each, from its start to its settlement.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use postrider_queue::job::{Delivery, Job, Lease};
+use postrider_queue::work::Settled;
+
+use super::deliver::{Dependencies, deliver};
+use super::settlement::Settlements;
+use crate::shard::in_flight::InFlight;
+use crate::shard::leases::Leases;
+use crate::shard::slots::{Slot, Work};
+
+/// The deliveries under way in one shard.
+#[derive(Debug)]
+pub(crate) struct Deliveries {
+    /// The jobs in flight.
+    pub leases: Arc<Leases>,
+    /// What the work on one needs.
+    pub dependencies: Dependencies,
+    /// Settles them.
+    pub settlements: Settlements,
+    /// The tasks.
+    pub work: Work,
+    /// Whether a task has panicked. If so, a job that returns to this worker may be the cause.
+    pub panicked: AtomicBool,
+}
+
+impl Deliveries {
+    /// Begins to work on a delivery, unless it is in flight already. `sent` is when the call that fetched it
+    /// was sent. A blocking read may fetch a job while no slot is free: then `slot` is `None`.
+    pub(crate) fn begin(self: &Arc<Self>, delivery: Delivery, sent: Instant, slot: Option<Slot>) {
+        let delivery = Arc::new(delivery);
+        if !self.leases.in_flight.take(&delivery, sent) {
+            return;
+        }
+        let lease = delivery.lease;
+        // Boxed, since spawning would copy its 3 KB several times.
+        let work = Box::pin(self.clone().work(delivery, slot));
+        let task = self.work.spawn(work);
+        self.leases.in_flight.begun(lease, task);
+    }
+
+    /// Works on a delivery until it is settled. Code that drops this future earlier must take care of the
+    /// job.
+    async fn work(self: Arc<Self>, delivery: Arc<Delivery>, slot: Option<Slot>) {
+        let release_on_drop = ReleaseOnDrop {
+            in_flight: &self.leases.in_flight,
+            panicked: &self.panicked,
+            lease: delivery.lease,
+        };
+        telemetry::about(self.dependencies.queue.name(), delivery.clone(), async {
+            let job = Job::decode(&delivery);
+            let mut is_due = false;
+            loop {
+                let completion = deliver(&delivery, &job, is_due, &self.dependencies).await;
+                // The job keeps its slot, so that the worker fetches no more jobs than it can settle.
+                let settled = self.settlements.settle(&delivery, job.as_ref().ok(), completion).await;
+                is_due = settled == Some(Settled::Due);
+                if !is_due {
+                    break;
+                }
+            }
+        })
+        .await;
+        drop(slot);
+        std::mem::forget(release_on_drop);
+    }
+}
+
+/// Removes a job whose task panics or is dropped, so that the heartbeat does not keep its lease alive for
+/// ever. The lease then expires, and a worker takes over the job.
+struct ReleaseOnDrop<'a> {
+    in_flight: &'a InFlight,
+    panicked: &'a AtomicBool,
+    lease: Lease,
+}
+
+impl Drop for ReleaseOnDrop<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.panicked.store(true, Ordering::Relaxed);
+        }
+        self.in_flight.put_down(self.lease);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use postrider_queue::job::EntryId;
+
+    use super::*;
+
+    /// Adds a job in flight and ends its task by `end`. Returns whether the job is still in flight, and
+    /// whether the panic was recorded.
+    async fn after(end: impl AsyncFnOnce()) -> (bool, bool) {
+        let (in_flight, panicked) = (InFlight::default(), AtomicBool::new(false));
+        let lease = Lease { entry: EntryId { millis: 1, sequence: 0 }, delivery: 1, epoch: 0 };
+        in_flight.take(&Arc::new(Delivery::new(lease, vec![])), Instant::now());
+        let work = async {
+            let _release_on_drop = ReleaseOnDrop { in_flight: &in_flight, panicked: &panicked, lease };
+            end().await;
+        };
+        // As in a task: a panic ends only the task.
+        let _ = futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(work)).await;
+        (in_flight.current(lease).is_some(), panicked.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_keeps_no_lease_alive_and_is_recorded() {
+        assert_eq!(after(async || panic!("a bug")).await, (false, true));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_is_cut_keeps_no_lease_alive_and_is_not_a_panic() {
+        let cut = tokio::time::timeout(Duration::ZERO, std::future::pending::<()>());
+        assert_eq!(after(async || drop(cut.await)).await, (false, false));
+    }
+}
