@@ -1,8 +1,7 @@
 //! The description of a Redis command.
 
-use otel_facade::Context;
+use otel_facade::{Context, intern};
 
-use crate::name::batch_name;
 use crate::text::QueryText;
 
 /// Describes one command, batch or script call.
@@ -141,6 +140,18 @@ impl std::fmt::Debug for Command<'_> {
     }
 }
 
+/// `PIPELINE GET` where all commands are one, else `PIPELINE`; a single command keeps its own name.
+fn batch_name(kind: &'static str, commands: &[&'static str]) -> &'static str {
+    match commands {
+        [] => kind,
+        [only] => only,
+        [first, rest @ ..] if rest.iter().all(|command| command == first) => {
+            intern(format!("{kind} {first}")).unwrap_or(kind)
+        }
+        _ => kind,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,5 +182,12 @@ mod tests {
         assert_eq!(described(&["GET"]), ("GET", None));
         assert_eq!(described(&[]), ("PIPELINE", Some(0)));
         assert_eq!(Command::transaction(&["SET", "SET"]).operation(), "MULTI SET");
+    }
+
+    #[test]
+    fn a_name_is_made_once() {
+        let name = batch_name("MULTI", &["SET", "SET"]);
+        assert_eq!(name, "MULTI SET");
+        assert!(std::ptr::eq(name, batch_name("MULTI", &["SET", "SET", "SET"])));
     }
 }

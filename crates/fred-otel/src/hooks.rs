@@ -1,12 +1,10 @@
 //! Functions of the caller that see each recorded command.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use fred::error::Error;
-use otel_facade::Span;
+use otel_facade::{Span, guarded};
 
 use crate::command::Command;
 
@@ -41,23 +39,14 @@ impl Hooks {
 
     pub(crate) fn start(&self, span: &Span, command: &Command<'_>) {
         if let Some(hook) = &self.start {
-            guarded("start", || hook(span, command));
+            guarded("the start hook of Redis telemetry", || hook(span, command));
         }
     }
 
     pub(crate) fn end(&self, span: &Span, command: &Command<'_>, error: Option<&Error>) {
         if let Some(hook) = &self.end {
-            guarded("end", || hook(span, command, error));
+            guarded("the end hook of Redis telemetry", || hook(span, command, error));
         }
-    }
-}
-
-fn guarded(which: &str, hook: impl FnOnce()) {
-    static LOGGED: AtomicBool = AtomicBool::new(false);
-    if catch_unwind(AssertUnwindSafe(hook)).is_err() && !LOGGED.swap(true, Ordering::Relaxed) {
-        tracing::error!(
-            "the {which} hook of Redis telemetry panicked; commands go on, and further panics are not logged"
-        );
     }
 }
 

@@ -76,16 +76,17 @@ mod client;
 mod command;
 mod error_type;
 mod hooks;
-mod name;
+mod options;
 mod series;
 mod server;
 mod text;
 
 pub use call::Call;
-pub use client::{Options, Pending, TracedClient};
+pub use client::{Pending, TracedClient};
 pub use command::Command;
 pub use error_type::{error_type, reply_code};
 pub use hooks::Hooks;
+pub use options::Options;
 pub use text::QueryText;
 
 #[cfg(doctest)]

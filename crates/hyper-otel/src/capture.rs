@@ -1,9 +1,8 @@
 //! Headers that become attributes on request.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use otel_facade::semconv;
+use otel_facade::{intern, semconv};
 
-use crate::intern::intern;
 use crate::pattern::{Pattern, list};
 
 /// Which headers of requests and responses become attributes. Default: none.

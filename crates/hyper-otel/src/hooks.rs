@@ -1,12 +1,10 @@
 //! Functions of the caller that see each recorded exchange.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
-use otel_facade::{ErrorType, Span};
+use otel_facade::{ErrorType, Span, guarded};
 
 /// Functions that are called with the span of an exchange, to set attributes of their own. They run only where the
 /// span is recorded. If one panics, the exchange goes on, and the first panic is logged.
@@ -74,29 +72,20 @@ impl Hooks {
 
     pub(crate) fn request(&self, span: &Span, head: &RequestHead<'_>) {
         if let Some(hook) = &self.request {
-            guarded("request", || hook(span, head));
+            guarded("the request hook of HTTP telemetry", || hook(span, head));
         }
     }
 
     pub(crate) fn response(&self, span: &Span, head: &ResponseHead<'_>) {
         if let Some(hook) = &self.response {
-            guarded("response", || hook(span, head));
+            guarded("the response hook of HTTP telemetry", || hook(span, head));
         }
     }
 
     pub(crate) fn error(&self, span: &Span, error: &(dyn std::error::Error + 'static), named: &ErrorType) {
         if let Some(hook) = &self.error {
-            guarded("error", || hook(span, error, named));
+            guarded("the error hook of HTTP telemetry", || hook(span, error, named));
         }
-    }
-}
-
-fn guarded(which: &str, hook: impl FnOnce()) {
-    static LOGGED: AtomicBool = AtomicBool::new(false);
-    if catch_unwind(AssertUnwindSafe(hook)).is_err() && !LOGGED.swap(true, Ordering::Relaxed) {
-        tracing::error!(
-            "the {which} hook of HTTP telemetry panicked; requests go on, and further panics are not logged"
-        );
     }
 }
 

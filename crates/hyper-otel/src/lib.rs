@@ -98,7 +98,6 @@ mod future;
 mod headers;
 mod hooks;
 mod hosts;
-mod intern;
 mod methods;
 mod names;
 mod options;
@@ -106,6 +105,7 @@ mod pattern;
 mod phases;
 mod propagation;
 mod recorder;
+mod resolve;
 mod series;
 mod service;
 mod url;
@@ -114,9 +114,7 @@ mod watch;
 pub use begin::Attempt;
 pub use body::TracedBody;
 pub use capture::Captured;
-pub use connect::{
-    Connecting, ConnectingTcp, Resolving, TracedConnection, TracedConnector, TracedResolver, TracedTcp,
-};
+pub use connect::{Connecting, ConnectingTcp, TracedConnection, TracedConnector, TracedTcp};
 pub use connections::{ConnectionInfo, Connections, Making, OpenConnection};
 pub use error_type::{causes, error_type};
 pub use exclude::Excluded;
@@ -125,6 +123,7 @@ pub use hooks::{Hooks, RequestHead, ResponseHead};
 pub use methods::Methods;
 pub use options::{ConnectionOptions, End, Options};
 pub use propagation::{BadRecipient, Propagation, Recipient, Recipients};
+pub use resolve::{Resolving, TracedResolver};
 pub use service::{Traced, TracedLayer};
 pub use url::{Redaction, is_secret, redacted};
 

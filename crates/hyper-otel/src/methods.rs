@@ -1,8 +1,8 @@
 //! The known methods; all others are `_OTHER`.
 
 use http::Method;
+use otel_facade::intern;
 
-use crate::intern::intern;
 use crate::pattern::list;
 
 /// The known methods. Default: those of RFC 9110, PATCH and QUERY. Compared exactly, since methods are

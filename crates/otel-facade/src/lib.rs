@@ -28,6 +28,8 @@ mod config;
 mod context;
 mod error;
 mod error_type;
+mod guard;
+mod intern;
 mod log;
 mod log_context;
 mod metric;
@@ -59,6 +61,8 @@ pub use config::{
 pub use context::{Carrier, Context};
 pub use error::{ShutdownError, StartError};
 pub use error_type::ErrorType;
+pub use guard::guarded;
+pub use intern::intern;
 pub use log::{flush_lines, print_line};
 pub use log_context::{LogContext, about, belongs_to};
 pub use metric::{

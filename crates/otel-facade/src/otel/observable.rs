@@ -1,12 +1,10 @@
 //! Observable instruments on the OpenTelemetry API.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use opentelemetry::metrics::{AsyncInstrument, Meter};
 
 use super::{Attributes, Telemetry};
-use crate::Observable;
 use crate::observable::ObservableKind;
+use crate::{Observable, guarded};
 
 impl Telemetry {
     pub(crate) fn observe(
@@ -40,7 +38,7 @@ fn build(meter: &Meter, what: Observable, callback: impl Fn(&crate::Observer<'_>
 
 /// A panic here would end the collection of all metrics, with the locks that it holds.
 fn call(callback: &impl Fn(&crate::Observer<'_>), observer: Observer<'_>) {
-    let _ = catch_unwind(AssertUnwindSafe(|| callback(&crate::Observer(observer))));
+    guarded("a callback of an observed metric", || callback(&crate::Observer(observer)));
 }
 
 pub(crate) enum Observer<'a> {
