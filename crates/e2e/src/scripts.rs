@@ -49,6 +49,8 @@ scripts! {
     Reclaim "reclaim",
     Promote "promote",
     Sweep "sweep",
+    Requeue "requeue",
+    ClaimLost "claim_lost",
     Admit "admit",
     FlowAcquire "flow_acquire",
     FlowReport "flow_report",

@@ -4,6 +4,7 @@ mod fetch;
 mod flow;
 mod settle;
 mod stats;
+mod sweep;
 mod wait_reason;
 
 pub use crate::redis::{
@@ -12,9 +13,10 @@ pub use crate::redis::{
 };
 pub use crate::trail::{Kept, Phases, TraceparentOnly, fields, history};
 pub use fetch::{Promoted, Reclaimed};
-pub use flow::{Admission, BreakerState, FlowLimit, FlowRequest, Grant, Swept};
+pub use flow::{Admission, BreakerState, FlowLimit, FlowRequest, Grant};
 pub use settle::{KeptResult, Transition, Waiting};
 pub use stats::QueueStats;
+pub use sweep::{Claimed, SweepPosition, Swept};
 pub use wait_reason::WaitReason;
 
 pub(crate) use settle::{DEAD_AGE_MAX, DEAD_LETTERS_MAX};

@@ -94,10 +94,20 @@ impl Call {
         Call { script: Script::FlowRelease, keys: vec![flow_key()], args }
     }
 
-    /// Sweeps orphaned jobs. These flows are known.
-    pub fn sweep(known: &[&str]) -> Call {
-        let sets: Vec<String> = known.iter().map(|flow| format!("flow:{flow}")).collect();
-        let keys = ["waiting", "scheduled", "flows"].into_iter().chain(sets.iter().map(String::as_str));
-        Call::new(Script::Sweep, &keys.collect::<Vec<_>>(), &[&["500"], known].concat())
+    /// Reads a page of waiting jobs.
+    pub fn sweep(cursor: &str) -> Call {
+        Call::new(Script::Sweep, &["waiting", "scheduled"], &[cursor, "100", "4096"])
+    }
+
+    /// Makes these jobs due if they are orphans. [`FLOW`] is their flow.
+    pub fn requeue(job_ids: &[String]) -> Call {
+        let set = format!("flow:{FLOW}");
+        let args: Vec<&str> = job_ids.iter().flat_map(|job_id| [job_id.as_str(), "1"]).collect();
+        Call::new(Script::Requeue, &["waiting", "scheduled", "flows", &set], &args)
+    }
+
+    /// Claims entries that are pending for no consumer, after that one. They have been idle for a second.
+    pub fn claim_lost(consumer: &str, after: &str) -> Call {
+        Call::new(Script::ClaimLost, &["jobs"], &[super::GROUP, consumer, after, "100", "1000"])
     }
 }

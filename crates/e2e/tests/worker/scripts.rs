@@ -14,6 +14,7 @@ mod clocks;
 mod flow_limits;
 mod full;
 mod held;
+mod swept;
 mod taking;
 
 const MARK: &str = "the-mark-of-the-job";

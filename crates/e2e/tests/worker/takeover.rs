@@ -170,6 +170,23 @@ fn jobs_in_a_shard_that_no_worker_reads_are_found() {
     assert!(worker.stop().success());
 }
 
+/// A consumer was deleted with its entries, and the group was created behind an entry.
+#[test]
+fn jobs_that_are_pending_for_no_worker_are_found() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    queue.enqueue(&[("url", sink.url("/ok?before-the-group"))]);
+    redis.command(&["XGROUP", "CREATE", JOBS, "postrider", "$"]);
+    queue.enqueue(&[("url", sink.url("/ok?killed"))]);
+    redis.command(&["XREADGROUP", "GROUP", "postrider", "killed", "STREAMS", JOBS, ">"]);
+    redis.command(&["XGROUP", "DELCONSUMER", JOBS, "postrider", "killed"]);
+    let mut worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "1s"], &[]);
+    sink.wait_for(2, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
+    worker.wait_for_log("are pending for no worker", DEADLINE);
+    assert!(worker.stop().success());
+}
+
 /// Each key is evicted or deleted while a worker runs: only its contents are lost.
 #[test]
 fn a_key_that_is_evicted_loses_only_its_contents() {

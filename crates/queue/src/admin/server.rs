@@ -166,7 +166,6 @@ fn probes(queue: &Shard) -> Vec<Probe> {
         of("HLEN", &["KEY"]),
         of("HSCAN", &["KEY", "0"]),
         of("HDEL", &["KEY", "a"]),
-        of("HRANDFIELD", &["KEY", "1"]),
         of("PEXPIRE", &["KEY", "1"]),
         of("ZADD", &["KEY", "XX", "1", "a"]),
         of("ZREM", &["KEY", "a"]),

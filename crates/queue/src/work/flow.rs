@@ -25,17 +25,6 @@ pub struct FlowRequest {
     pub is_past_breaker: bool,
 }
 
-/// Orphaned jobs: waiting jobs that nothing points to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// A lower bound of their number.
-    pub astray: u64,
-    /// How many of them were found and scheduled for now.
-    pub found: u64,
-    /// The flows that hold jobs.
-    pub flows: Vec<FlowId>,
-}
-
 /// A flow's reply to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
@@ -176,23 +165,5 @@ impl Queue {
         let (moved, left, now): (usize, u64, u64) = reply.convert()?;
         self.0.clock.set(now);
         Ok((moved, left))
-    }
-
-    /// Checks some waiting jobs, if the caller knows all flows that hold jobs, and schedules the orphans for
-    /// now.
-    ///
-    /// # Errors
-    /// fred's.
-    pub async fn sweep(&self, known: &[FlowId]) -> Result<Swept, Error> {
-        /// How many jobs to check at most: the script blocks Redis.
-        const LOOKED_AT: u64 = 500;
-        let own = &self.0.keys;
-        let mut keys = vec![own.waiting.clone(), own.scheduled.clone(), own.flows.clone()];
-        keys.extend(known.iter().map(|flow| own.flow(*flow)));
-        let mut args = vec![number(LOOKED_AT)];
-        args.extend(known.iter().map(|flow| Value::from(flow.to_string())));
-        let reply = self.0.scripts.sweep.poll(&self.0.redis, keys, args).await?;
-        let (astray, found, flows): (u64, u64, Vec<String>) = reply.convert()?;
-        Ok(Swept { astray, found, flows: flows.iter().filter_map(|flow| FlowId::parse(flow)).collect() })
     }
 }

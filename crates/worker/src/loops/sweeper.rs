@@ -1,12 +1,11 @@
-//! The orphan sweeper: requeues waiting jobs that nothing points to, since somebody deleted or restored some
-//! keys.
+//! The sweeper: finds jobs that no other loop would find, since somebody deleted, restored or changed some keys
+//! by hand. `crates/README.md` has a table of all places of a job.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_queue::Error;
-use postrider_queue::job::FlowId;
-use postrider_queue::work::{Queue, Swept};
+use postrider_queue::work::{Queue, SweepPosition, Swept};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -14,42 +13,83 @@ use crate::shard::alarm::Alarm;
 
 /// Long, since only accidents orphan jobs.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
-/// The time between two sweeps while there are orphans. It leaves Redis time for other calls.
-const ORPHANS_INTERVAL: Duration = Duration::from_millis(100);
+/// Every this number of sweeps, beginning with the first, also looks for lost entries: 30 s.
+const LOST_SWEEPS: u64 = 3;
+/// How many pages of waiting jobs a sweep reads. It goes on while it finds orphans.
+const PAGES_MAX: u32 = 20;
 
-/// Sweeps every 10 s, and more often while there are orphans, until stopped.
+/// Sweeps every 10 s until stopped. Each call to Redis is short, and they follow each other only after their
+/// replies, so that other clients have their turn.
 pub(crate) async fn run(queue: Queue, alarm: Arc<Alarm>, stop: CancellationToken) {
-    let mut wait = SWEEP_INTERVAL;
-    let mut known = Vec::new();
-    loop {
+    let mut position = SweepPosition::default();
+    for round in 0_u64.. {
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(SWEEP_INTERVAL) => {}
             () = stop.cancelled() => return,
         }
-        wait = SWEEP_INTERVAL;
-        match sweep(&queue, &mut known).await {
-            Ok(Swept { astray: 0, .. }) => {}
-            Ok(Swept { found, .. }) => {
-                wait = ORPHANS_INTERVAL;
-                if found > 0 {
-                    warn!(jobs = found, "requeued orphaned jobs; were keys of this queue deleted by hand?");
-                    alarm.due_in(Duration::ZERO);
+        let sweep = async {
+            if round % LOST_SWEEPS == 0 {
+                claim_lost(&queue).await?;
+            }
+            requeue_orphans(&queue, &alarm, &mut position).await
+        };
+        tokio::select! {
+            swept = sweep => {
+                if let Err(error) = swept {
+                    debug!(%error, "could not look for orphaned jobs");
                 }
             }
-            Err(error) => debug!(%error, "could not look for orphaned jobs"),
+            () = stop.cancelled() => return,
         }
     }
 }
 
-/// Sweeps with the flows of the previous sweep, and once more if the flows have changed.
-async fn sweep(queue: &Queue, known: &mut Vec<FlowId>) -> Result<Swept, Error> {
-    for _ in 0..2 {
-        let mut swept = queue.sweep(known).await?;
-        swept.flows.sort_unstable();
-        if swept.flows == *known {
-            return Ok(swept);
+/// Claims the entries that were delivered and are pending for no consumer.
+async fn claim_lost(queue: &Queue) -> Result<(), Error> {
+    let (mut after, mut jobs) = (None, 0);
+    loop {
+        let claimed = queue.claim_lost(after).await?;
+        (after, jobs) = (claimed.after, jobs + claimed.jobs);
+        if after.is_none() {
+            break;
         }
-        *known = swept.flows;
     }
-    Ok(Swept::default())
+    if jobs > 0 {
+        warn!(
+            jobs,
+            "found jobs that were delivered and are pending for no worker; was a consumer deleted, or an entry \
+             acknowledged by hand?"
+        );
+    }
+    Ok(())
+}
+
+/// Makes waiting jobs due that nothing points to.
+async fn requeue_orphans(queue: &Queue, alarm: &Alarm, position: &mut SweepPosition) -> Result<(), Error> {
+    let mut all = Swept::default();
+    let mut pages = 0;
+    while pages < PAGES_MAX {
+        let swept = queue.sweep(position).await?;
+        pages += 1;
+        if swept != Swept::default() {
+            pages = 0;
+            alarm.due_in(Duration::ZERO);
+        }
+        all.requeued += swept.requeued;
+        all.listed += swept.listed;
+        if position.is_start() {
+            break;
+        }
+    }
+    let Swept { requeued, listed } = all;
+    if requeued > 0 {
+        warn!(jobs = requeued, "requeued orphaned jobs; were keys of this queue deleted by hand?");
+    }
+    if listed > 0 {
+        warn!(
+            flows = listed,
+            "flows with held jobs are checked again; were keys of this queue deleted by hand?"
+        );
+    }
+    Ok(())
 }

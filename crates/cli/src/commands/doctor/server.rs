@@ -10,14 +10,13 @@ const OLDEST: (u32, u32) = (6, 2);
 const CLOCK_MS: i64 = 1_000;
 /// Commands that only `queues`, `jobs`, `dead` and `doctor` call, or that the worker can do without. Without
 /// the last two, a worker stops only when its blocking read ends, up to five seconds later.
-const NOT_NEEDED_TO_WORK: [&str; 11] = [
+const NOT_NEEDED_TO_WORK: [&str; 10] = [
     "SCAN",
     "XREVRANGE",
     "XINFO|STREAM",
     "XINFO|CONSUMERS",
     "XTRIM",
     "HSCAN",
-    "HRANDFIELD",
     "ZSCORE",
     "EXISTS",
     "CLIENT|ID",

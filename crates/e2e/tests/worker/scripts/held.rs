@@ -1,11 +1,11 @@
-//! Jobs that their flow holds: held, admitted, and swept when they are orphans.
+//! Jobs that their flow holds: held and admitted.
 
 use super::batches::UNREADABLE;
 use super::full::fill;
 use super::{Call, Copies, JOB, MARK, Reply, Script, Stage, in_stream, key};
 use e2e::scripts::FLOW;
 
-const HELD: Copies = Copies { stream: 0, waiting: 1, dead: 0, stray: 0 };
+pub(super) const HELD: Copies = Copies { stream: 0, waiting: 1, dead: 0, stray: 0 };
 
 fn set() -> String {
     key(&format!("flow:{FLOW}"))
@@ -180,75 +180,4 @@ fn a_full_redis_still_holds_and_admits() {
     assert_eq!(stage.copies(MARK), HELD);
     assert_eq!(admitted(&stage.call(&Call::admit(2, 0))), (1, 0));
     assert_eq!((stage.copies(MARK), stage.copies("not-msgpack").dead), (in_stream(1), 1));
-}
-
-/// The number of orphans, how many of them are due now, and the number of flows.
-fn swept(reply: &Reply) -> (i64, i64, usize) {
-    (reply.array()[0].integer(), reply.array()[1].integer(), reply.array()[2].array().len())
-}
-
-#[test]
-fn jobs_in_no_set_are_due_now() {
-    let stage = Stage::new();
-    stage.schedule("32503680000000", "later", Some(&stage.pack("{'body','later'}")));
-    stage.command(&[b"HSET", key("waiting").as_bytes(), b"stray", &packed(&stage)]);
-    assert_eq!(stage.copies(MARK).stray, 1);
-    assert_eq!(swept(&stage.call(&Call::sweep(&[]))), (1, 1, 0));
-    assert_eq!(swept(&stage.call(&Call::sweep(&[]))), (0, 0, 0), "once");
-    stage.call(&Call::promote());
-    assert_eq!((stage.copies(MARK), stage.copies("later").waiting), (in_stream(1), 1));
-}
-
-#[test]
-fn jobs_of_an_unlisted_flow_are_due_now() {
-    let stage = Stage::new();
-    stage.hold_back(JOB);
-    stage.command(&["DEL", &key("flows")]);
-    assert_eq!(swept(&stage.call(&Call::sweep(&[]))), (1, 1, 0));
-    stage.call(&Call::promote());
-    assert_eq!(stage.copies(MARK), in_stream(1));
-    // The next admission of its flow drops the old member.
-    assert_eq!(admitted(&stage.call(&Call::admit(1, 0))), (0, 0));
-    assert_eq!(stage.copies(MARK), in_stream(1));
-}
-
-#[test]
-fn a_sweep_without_all_flows_requeues_nothing() {
-    let stage = Stage::new();
-    stage.hold_back(JOB);
-    stage.command(&["ZADD", &key("flows"), "0", "of somebody else"]);
-    stage.command(&[b"HSET", key("waiting").as_bytes(), b"stray", &stage.pack("{'body','the-stray'}")]);
-    let before = stage.snapshot();
-    assert_eq!(swept(&stage.call(&Call::sweep(&[]))), (0, 0, 1));
-    assert_eq!(stage.snapshot(), before);
-    assert_eq!(swept(&stage.call(&Call::sweep(&[FLOW]))), (1, 1, 1));
-    assert_eq!((stage.copies(MARK), stage.copies("the-stray").stray), (HELD, 0));
-}
-
-#[test]
-fn a_full_redis_is_swept_and_a_missing_right_loses_no_job() {
-    for command in Script::Sweep.commands() {
-        let stage = Stage::new();
-        stage.hold_back(JOB);
-        stage.command(&["DEL", &key("flows")]);
-        fill(&stage);
-        stage.call_without(command, &Call::sweep(&[]));
-        stage.call(&Call::sweep(&[]));
-        assert_eq!(stage.copies(MARK), HELD, "-{command}");
-        assert_eq!(stage.command(&["ZCARD", &key("scheduled")]), Reply::Integer(1), "-{command}");
-    }
-}
-
-#[test]
-fn with_a_key_of_a_wrong_type_nothing_is_requeued() {
-    for target in ["waiting", "scheduled", "flows"] {
-        let stage = Stage::new();
-        stage.hold_back(JOB);
-        stage.command(&["RENAME", &key(target), "aside"]);
-        stage.command(&["SET", &key(target), "of another type"]);
-        stage.call(&Call::sweep(&[]));
-        stage.command(&["DEL", &key(target)]);
-        stage.command(&["RENAME", "aside", &key(target)]);
-        assert_eq!(stage.copies(MARK), HELD, "{target}");
-    }
 }

@@ -1,49 +1,37 @@
--- Schedules orphaned jobs for now: waiting jobs that are neither in the schedule nor in the set of a known
--- flow, since somebody changed the keys by hand.
+-- Reads a page of the waiting jobs, and returns those that have no due time. Makes jobs due whose time can
+-- never come.
 --
 -- KEYS[1]  waiting
 -- KEYS[2]  scheduled
--- KEYS[3]  flows
--- KEYS[4…] the sets of the flows that the caller knows
--- ARGV[1]  the number of waiting jobs to check at most, chosen at random
--- ARGV[2…] the flows that the caller knows
--- Returns  {a lower bound of the orphaned jobs, how many of them the script scheduled, the flows that hold
---          jobs}
--- Uses     clock, whole
+-- ARGV[1]  the cursor, `0` at first
+-- ARGV[2]  about how many jobs to read
+-- ARGV[3]  the number of bytes of each value at most
+-- Returns  {the next cursor, `0` at the end; a list of {job id, its `flow` or '', its `url` or ''}; the number
+--          of bytes that were read; the number of jobs that are due now}
+-- Uses     clock, whole, waiting
 --
--- Where the caller does not know all flows, the script changes nothing and returns 0 orphaned jobs. A
--- scheduled orphan reaches its flow again. KEYS[3] then lists the flow, so the flow's other jobs are found
--- too.
-local orphans, known, flows = redis.call('HLEN', KEYS[1]) - redis.call('ZCARD', KEYS[2]), {}, {}
-if orphans <= 0 then
-  return {0, 0, {}}
-end
-for i = 2, #ARGV do
-  known[ARGV[i]] = true
-  orphans = orphans - redis.call('ZCARD', KEYS[i + 2])
-end
-local complete = true
-for _, flow in ipairs(redis.call('ZRANGE', KEYS[3], 0, 999)) do
-  if #flow == 16 and string.match(flow, '^[0-9a-f]+$') then
-    flows[#flows + 1] = flow
-    complete = complete and known[flow]
+-- HSCAN reads the jobs with their bodies: the caller asks for fewer jobs where they are large.
+local page = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
+local rows, bytes, most = {}, 0, tonumber(ARGV[3])
+for i = 1, #page[2], 2 do
+  local job_id, packed = page[2][i], page[2][i + 1]
+  bytes = bytes + #packed
+  if not redis.call('ZSCORE', KEYS[2], job_id) then
+    local named, fields = {}, fields_of(packed) or {}
+    for index = 1, #fields, 2 do
+      named[fields[index]] = named[fields[index]] or string.sub(fields[index + 1], 1, most)
+    end
+    rows[#rows + 1] = {job_id, named.flow or '', named.url or ''}
   end
 end
-if not complete or orphans <= 0 or redis.call('ZCARD', KEYS[3]) > 1000 then
-  return {0, 0, flows}
-end
-local now = whole(clock())
--- It changes nothing. Redis allows it over maxmemory, and then allows the script's later writes too.
-redis.call('HDEL', KEYS[1], '')
-local found = 0
-for _, job_id in ipairs(redis.call('HRANDFIELD', KEYS[1], ARGV[1])) do
-  local is_known = redis.call('ZSCORE', KEYS[2], job_id)
-  for i = 4, #KEYS do
-    is_known = is_known or redis.call('ZSCORE', KEYS[i], job_id)
-  end
-  if not is_known then
+-- The scheduler counts a later time than this as none.
+local never = redis.call('ZRANGEBYSCORE', KEYS[2], '(1e15', '+inf', 'LIMIT', 0, 100)
+if #never > 0 then
+  -- As it changes nothing, Redis allows it over maxmemory, and then allows the script's later writes too.
+  redis.call('ZREM', KEYS[2], '')
+  local now = whole(clock())
+  for _, job_id in ipairs(never) do
     redis.call('ZADD', KEYS[2], now, job_id)
-    found = found + 1
   end
 end
-return {orphans, found, flows}
+return {page[1], rows, bytes, #never}
