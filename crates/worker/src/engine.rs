@@ -146,7 +146,7 @@ pub(crate) async fn run(
         return Err(error.into());
     }
     let list = health.shards();
-    let fetcher = Fetcher::new(list.clone(), slots, config.order);
+    let fetcher = Fetcher::new(list.clone(), slots, flows.clone(), config.order);
     let fetcher = tokio::spawn(health.watch("fetcher", fetcher.run(stop.clone())));
     let sampler =
         gauges.map(|gauges| tokio::spawn(depth_sampler::run(list.clone(), flows, gauges, stop.clone())));

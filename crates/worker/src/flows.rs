@@ -1,10 +1,17 @@
 //! The flows of a worker: how many attempts of each are under way, and which jobs must wait.
 
 mod expected;
+mod flow;
 mod held;
+mod share;
+mod silence;
+#[cfg(test)]
+mod simulation;
+mod table;
+mod waiting;
 mod window;
 
-use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -14,8 +21,8 @@ use tokio::sync::Notify;
 pub(crate) use held::Held;
 pub(crate) use window::{GRACE, Verdict};
 
-use expected::Expected;
-use window::Window;
+use silence::AttemptKey;
+use table::{Decision, Table};
 
 /// All flows that a worker knows. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -24,32 +31,11 @@ pub(crate) struct Flows(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     slots: usize,
-    inner: Mutex<Inner>,
+    table: Mutex<Table>,
     /// The flows that hold jobs, for each shard.
     held: Mutex<Vec<Arc<Held>>>,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    flows: HashMap<FlowId, Flow>,
-    /// Attempts of slow flows under way.
-    slow: usize,
-    /// Number of flows at which stale ones are removed.
-    sweep_at: usize,
-}
-
-/// One flow.
-#[derive(Debug)]
-struct Flow {
-    window: Window,
-    /// The breaker is open until then, as far as this worker knows. After that, the worker asks Redis.
-    open_until: Option<Instant>,
-    /// Attempts that Redis counts as this worker's.
-    counted: usize,
-    /// Held jobs that were admitted and have not arrived yet.
-    expected: Expected,
-    /// Notifies tasks that wait for room.
-    room: Option<Arc<Notify>>,
+    /// Jobs that wait in their slots for room.
+    waiting_in_slots: AtomicUsize,
 }
 
 /// Position of a job among the jobs of its flow.
@@ -80,6 +66,8 @@ pub(crate) enum Entry {
     Go(Pass),
     /// The limit is reached. Waiters are notified when an attempt ends, which is soon for a brisk flow.
     Full { room: Arc<Notify>, is_brisk: bool },
+    /// Attempts whose destinations do not answer hold their whole share of the slots.
+    Crowded,
     /// The breaker is open for this time.
     Open(Duration),
     /// The breaker was open. Redis decides which worker makes the trial.
@@ -92,7 +80,7 @@ pub(crate) struct Pass {
     flows: Flows,
     /// The attempt's flow.
     pub(crate) id: FlowId,
-    began: Instant,
+    key: AttemptKey,
     /// Whether Redis counts it.
     pub(crate) is_counted: bool,
     /// Whether it is a trial. Any result of a trial is reported to Redis.
@@ -109,14 +97,33 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        self.flows.leave(self);
+        let mut table = self.flows.lock();
+        table.leave(self.key, self.verdict, Instant::now());
+        if self.is_counted {
+            table.uncount(self.id);
+        }
+    }
+}
+
+/// The right of a job to wait in its slot for room. Few have it at once, since they keep others from the slots.
+#[derive(Debug)]
+pub(crate) struct Wait(Flows);
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.0.0.waiting_in_slots.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Flows {
     /// The flows of a worker with this number of slots.
     pub(crate) fn new(slots: usize) -> Self {
-        Self(Arc::new(Shared { slots, inner: Mutex::default(), held: Mutex::default() }))
+        Self(Arc::new(Shared {
+            slots,
+            table: Mutex::new(Table::new(slots, Instant::now())),
+            held: Mutex::default(),
+            waiting_in_slots: AtomicUsize::new(0),
+        }))
     }
 
     /// Adds a shard. Returns the set of flows that hold its jobs.
@@ -140,7 +147,7 @@ impl Flows {
     pub(crate) fn breakers(&self) -> Breakers {
         let now = Instant::now();
         let mut breakers = Breakers::default();
-        for flow in self.lock().flows.values() {
+        for (_, flow) in self.lock().all() {
             match flow.open_until {
                 None => breakers.closed += 1,
                 Some(until) if until > now => breakers.open += 1,
@@ -150,113 +157,113 @@ impl Flows {
         breakers
     }
 
-    /// Begins an attempt if the worker's own view of the flow allows it. The breaker is not checked for
+    /// Begins an attempt if the worker's own view of the flow allows it. `is_shared` means that all workers
+    /// share a limit of the flow, `has_failed` that the job has failed before. The breaker is not checked for
     /// admitted jobs: Redis has admitted them.
-    ///
-    /// Other jobs leave room for admitted jobs that have not arrived yet, but at most half of the limit:
-    /// admitted jobs return at the end of the stream, which takes long if the stream is long. A brisk flow
-    /// reserves no room, since it soon has room again. `is_shared` means that all workers share a limit of the
-    /// flow.
-    pub(crate) fn enter(&self, id: FlowId, line: Line, is_shared: bool, now: Instant) -> Entry {
-        let mut inner = self.lock();
-        let slow = inner.slow;
-        let flow = inner.flow(id, now);
-        if let Some(until) = flow.open_until.filter(|_| line != Line::Admitted) {
+    pub(crate) fn enter(
+        &self,
+        id: FlowId,
+        line: Line,
+        is_shared: bool,
+        has_failed: bool,
+        now: Instant,
+    ) -> Entry {
+        let mut table = self.lock();
+        if let Some(until) = table.flow(id, now).open_until.filter(|_| line != Line::Admitted) {
             return match until.checked_duration_since(now) {
                 Some(wait) if !wait.is_zero() => Entry::Open(wait),
+                _ if table.is_crowded(id, now) => Entry::Crowded,
                 _ => Entry::Trial,
             };
         }
-        let (room, is_brisk) = (flow.window.room(self.0.slots, slow, now), flow.window.is_brisk(now));
-        let reserved = match line {
-            Line::Admitted => 0,
-            _ if is_shared => flow.expected.count(now),
-            _ if is_brisk => 0,
-            Line::Free => flow.expected.count(now).min(flow.window.half()),
-            Line::Behind => flow.window.half(),
-        };
-        if room <= reserved {
-            return Entry::Full { room: flow.room.get_or_insert_default().clone(), is_brisk };
+        match table.enter(id, line, is_shared, has_failed, now) {
+            Decision::Go(key) => Entry::Go(self.pass(id, key)),
+            Decision::Full { is_brisk } => {
+                Entry::Full { room: table.flow(id, now).room.get_or_insert_default().clone(), is_brisk }
+            }
+            Decision::Crowded => Entry::Crowded,
         }
-        inner.begin(id, now);
-        Entry::Go(self.pass(id, now))
     }
 
-    fn pass(&self, id: FlowId, now: Instant) -> Pass {
-        Pass { flows: self.clone(), id, began: now, is_counted: false, is_trial: false, verdict: None }
+    fn pass(&self, id: FlowId, key: AttemptKey) -> Pass {
+        Pass { flows: self.clone(), id, key, is_counted: false, is_trial: false, verdict: None }
     }
 
     /// Begins an attempt that Redis has granted, as a trial or because the breaker is closed.
     pub(crate) fn enter_trial(&self, id: FlowId, now: Instant) -> Pass {
-        let mut inner = self.lock();
-        inner.flow(id, now);
-        inner.begin(id, now);
-        self.pass(id, now)
+        let key = self.lock().begin(id, true, now);
+        self.pass(id, key)
     }
 
-    fn leave(&self, pass: &Pass) {
-        let now = Instant::now();
-        let mut inner = self.lock();
-        let Some(flow) = inner.flows.get_mut(&pass.id) else { return };
-        let was = flow.slow();
-        flow.window.end(pass.verdict, now.saturating_duration_since(pass.began), self.0.slots, now);
-        flow.counted = flow.counted.saturating_sub(usize::from(pass.is_counted));
-        let is = flow.slow();
-        if let Some(room) = &flow.room {
-            // A response may raise the limit by one, which makes room for two.
-            room.notify_one();
-            room.notify_one();
+    /// The right to wait in a slot, unless a quarter of the slots is used by jobs that do.
+    pub(crate) fn wait_in_slot(&self) -> Option<Wait> {
+        let waiting = self.0.waiting_in_slots.fetch_add(1, Ordering::Relaxed);
+        let wait = Wait(self.clone());
+        (waiting < self.0.slots.div_ceil(4)).then_some(wait)
+    }
+
+    /// A flow holds a job that waits for the share of attempts whose destinations do not answer.
+    pub(crate) fn wait_for_share(&self, id: FlowId) {
+        self.lock().wait(id, Instant::now());
+    }
+
+    /// How many attempts do not answer and exceed their share of the slots. Others get slots in their place.
+    pub(crate) fn excess(&self) -> usize {
+        self.lock().excess(Instant::now())
+    }
+
+    /// Notifies a shard for each of the next flows that wait for that share, if it has room.
+    pub(crate) fn want_waiting(&self) {
+        /// An answer may raise the share, which makes room for two.
+        const FLOWS_MAX: usize = 2;
+        for _ in 0..FLOWS_MAX {
+            let next = self.lock().next_waiting(Instant::now());
+            let Some(id) = next else { return };
+            self.want(id);
         }
-        inner.slow = inner.slow + is - was;
     }
 
     /// Consecutive failures.
     pub(crate) fn failures(&self, id: FlowId) -> u32 {
-        self.lock().flows.get(&id).map_or(0, |flow| flow.window.failures)
+        self.lock().known(id).map_or(0, |flow| flow.window.failures)
     }
 
     /// Sets the breaker open for `wait`, or closed.
     pub(crate) fn set_open(&self, id: FlowId, wait: Option<Duration>) {
         let now = Instant::now();
-        let mut inner = self.lock();
-        inner.flow(id, now).open_until = wait.map(|wait| now + wait);
+        self.lock().flow(id, now).open_until = wait.map(|wait| now + wait);
     }
 
     pub(crate) fn is_open(&self, id: FlowId) -> bool {
-        self.lock().flows.get(&id).is_some_and(|flow| flow.open_until.is_some())
+        self.lock().known(id).is_some_and(|flow| flow.open_until.is_some())
     }
 
     /// How many held jobs there is room for.
     pub(crate) fn room(&self, id: FlowId) -> usize {
-        let now = Instant::now();
-        let mut inner = self.lock();
-        let slow = inner.slow;
-        let flow = inner.flow(id, now);
-        let expected = flow.expected.count(now);
-        let room = flow.window.room(self.0.slots, slow, now);
-        room.max(flow.window.returning(now)).saturating_sub(expected)
+        self.lock().room(id, Instant::now())
     }
 
     /// Expects this number of admitted jobs, which another worker may fetch.
     pub(crate) fn expect(&self, id: FlowId, jobs: usize) {
         if jobs > 0 {
-            let now = Instant::now();
-            self.lock().flow(id, now).expected.more(jobs, now);
+            self.lock().expect(id, jobs, Instant::now());
         }
     }
 
     /// Fewer jobs than expected were admitted, by `jobs`.
     pub(crate) fn expect_fewer(&self, id: FlowId, jobs: usize) {
-        self.lock().flow(id, Instant::now()).expected.fewer(jobs);
+        if jobs > 0 {
+            self.lock().expect_fewer(id, jobs, Instant::now());
+        }
     }
 
     /// An admitted job has arrived. `after` is the time since its admission.
     pub(crate) fn came(&self, id: FlowId, after: Duration) {
-        self.lock().flow(id, Instant::now()).expected.came(after);
+        self.lock().came(id, after, Instant::now());
     }
 
     pub(crate) fn counted(&self, id: FlowId) -> usize {
-        self.lock().flows.get(&id).map_or(0, |flow| flow.counted)
+        self.lock().known(id).map_or(0, |flow| flow.counted)
     }
 
     pub(crate) fn count(&self, id: FlowId) {
@@ -266,51 +273,14 @@ impl Flows {
 
     /// The flows with attempts that Redis counts.
     pub(crate) fn all_counted(&self) -> Vec<FlowId> {
-        let inner = self.lock();
-        inner.flows.iter().filter(|(_, flow)| flow.counted > 0).map(|(id, _)| *id).collect()
+        self.lock().all().filter(|(_, flow)| flow.counted > 0).map(|(id, _)| *id).collect()
     }
 
     fn held(&self) -> MutexGuard<'_, Vec<Arc<Held>>> {
         self.0.held.lock().expect("nothing panics while it holds this lock")
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.inner.lock().expect("nothing panics while it holds this lock")
-    }
-}
-
-impl Inner {
-    fn flow(&mut self, id: FlowId, now: Instant) -> &mut Flow {
-        const FEW: usize = 1024;
-        if self.flows.len() >= self.sweep_at.max(FEW) {
-            self.flows.retain(|_, flow| !flow.is_stale(now));
-            self.sweep_at = 2 * self.flows.len();
-        }
-        self.flows.entry(id).or_insert_with(|| Flow {
-            window: Window::new(now),
-            open_until: None,
-            counted: 0,
-            expected: Expected::new(now),
-            room: None,
-        })
-    }
-
-    fn begin(&mut self, id: FlowId, now: Instant) {
-        let flow = self.flow(id, now);
-        let was = flow.slow();
-        flow.window.begin(now);
-        let is = flow.slow();
-        self.slow = self.slow + is - was;
-    }
-}
-
-impl Flow {
-    /// Attempts under way if the flow is slow, else 0.
-    fn slow(&self) -> usize {
-        if self.window.slow { self.window.in_flight } else { 0 }
-    }
-
-    fn is_stale(&self, now: Instant) -> bool {
-        self.window.is_stale(now) && self.counted == 0 && self.open_until.is_none_or(|until| until < now)
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.table.lock().expect("nothing panics while it holds this lock")
     }
 }

@@ -11,6 +11,7 @@ mod doctor;
 mod egress;
 mod flows;
 mod flows_given_back;
+mod flows_share;
 mod harness;
 mod health;
 mod held_up;

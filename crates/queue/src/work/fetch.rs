@@ -30,6 +30,13 @@ pub struct Promoted {
     pub due: Vec<FlowId>,
 }
 
+impl Promoted {
+    /// Whether `held` contains all flows that hold jobs.
+    pub fn has_all_held(&self) -> bool {
+        self.held.len() < 100
+    }
+}
+
 /// The result of [`Queue::reclaim`].
 #[derive(Clone, Debug)]
 pub struct Reclaimed {

@@ -35,7 +35,7 @@ impl Gate {
         delivery: &Delivery,
         job: &Job,
     ) -> Result<Pass, Hold> {
-        let passed = self.seek(id, limits, delivery, job.trail.admitted).await;
+        let passed = self.seek(id, limits, delivery, job).await;
         if passed.is_err() {
             self.release(id, limits, job.trail.admitted).await;
             self.held.insert(id);
@@ -73,14 +73,8 @@ impl Gate {
     }
 
     /// Returns a pass, or why the job must be held.
-    async fn seek(
-        &self,
-        id: FlowId,
-        limits: &Limits,
-        delivery: &Delivery,
-        admitted: Option<Admitted>,
-    ) -> Result<Pass, Hold> {
-        let admitted = admitted.filter(|admitted| *admitted != Admitted::Old);
+    async fn seek(&self, id: FlowId, limits: &Limits, delivery: &Delivery, job: &Job) -> Result<Pass, Hold> {
+        let admitted = job.trail.admitted.filter(|admitted| *admitted != Admitted::Old);
         if admitted.is_some() {
             self.record_arrival(id, delivery);
         }
@@ -93,7 +87,7 @@ impl Gate {
             // Limits that all workers share are granted in the order of the jobs.
             return Err(Hold::by(WaitReason::Order));
         }
-        let mut pass = self.enter(id, limits, line).await?;
+        let mut pass = self.enter(id, limits, line, job.trail.attempts > 0).await?;
         pass.is_trial |= admitted == Some(Admitted::Trial);
         // The worker that admitted the job has taken its token.
         if limits.concurrency.is_some() || limits.rate.is_some() && admitted.is_none() {
@@ -103,17 +97,25 @@ impl Gate {
     }
 
     /// Checks the limits that this worker knows without Redis.
-    async fn enter(&self, id: FlowId, limits: &Limits, line: Line) -> Result<Pass, Hold> {
+    async fn enter(&self, id: FlowId, limits: &Limits, line: Line, has_failed: bool) -> Result<Pass, Hold> {
+        let mut wait = None;
         let until = tokio::time::Instant::now() + GRACE;
         loop {
-            match self.flows.enter(id, line, limits.are_shared(), Instant::now()) {
+            match self.flows.enter(id, line, limits.are_shared(), has_failed, Instant::now()) {
                 Entry::Go(pass) => return Ok(pass),
                 Entry::Open(within) => return Err(Hold { within, why: WaitReason::Breaker }),
                 Entry::Trial => return self.trial(id, limits).await,
+                Entry::Crowded => {
+                    self.flows.wait_for_share(id);
+                    return Err(Hold::crowded());
+                }
                 Entry::Full { is_brisk: false, .. } if line == Line::Behind => {
                     return Err(Hold::by(WaitReason::Window));
                 }
-                Entry::Full { room, .. } => {
+                Entry::Full { room, is_brisk } => {
+                    if !is_brisk && wait.is_none() {
+                        wait = Some(self.flows.wait_in_slot().ok_or(Hold::by(WaitReason::Window))?);
+                    }
                     let full = |_| Hold::by(WaitReason::Window);
                     tokio::time::timeout_at(until, room.notified()).await.map_err(full)?;
                 }

@@ -40,6 +40,7 @@ impl Gate {
             debug!(%error, "could not report the end of an attempt; the next report contains it");
         }
         self.flows.want(id);
+        self.flows.want_waiting();
     }
 
     /// Reports how many attempts this worker makes of each flow whose concurrency is limited over all workers. A

@@ -75,6 +75,10 @@ impl Waker {
         } else {
             held.remove(id);
         }
+        if moved == 0 {
+            // The place in the share, if it got one, is for the next flow that waits.
+            flows.want_waiting();
+        }
         Ok(())
     }
 

@@ -20,6 +20,12 @@ impl Hold {
         Self { within: CHECK_INTERVAL, why }
     }
 
+    /// Because attempts whose destinations do not answer hold their whole share of the slots. A place may
+    /// have become free before the job is held, so the flow is checked soon.
+    pub(super) fn crowded() -> Self {
+        Self { within: Duration::from_millis(100), why: WaitReason::Window }
+    }
+
     /// Because of Redis' reply.
     pub(super) fn by_answer(taken: Grant) -> Self {
         let why = match taken.why {

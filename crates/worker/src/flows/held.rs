@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     flows: Mutex<HashSet<FlowId>>,
-    /// Flows that may have room again.
-    wanted: Mutex<HashSet<FlowId>>,
+    /// Flows that may have room again, in the order in which they are to be woken.
+    wanted: Mutex<Vec<FlowId>>,
     called: Notify,
 }
 
@@ -26,9 +26,15 @@ impl Held {
         self.flows().insert(id);
     }
 
-    /// Replaces all flows with those that Redis has returned.
-    pub(crate) fn replace(&self, flows: &[FlowId]) {
+    /// Replaces all flows with those that Redis has returned. Unless these are `all`, the known ones stay.
+    pub(crate) fn replace(&self, flows: &[FlowId], all: bool) {
+        /// Beyond this number, the known ones are forgotten. Redis returns them when their checks are due.
+        const FLOWS_MAX: usize = 65_536;
         let mut held = self.flows();
+        if !all && held.len() < FLOWS_MAX {
+            held.extend(flows);
+            return;
+        }
         // Usually both are empty.
         if !held.is_empty() || !flows.is_empty() {
             held.clear();
@@ -38,14 +44,19 @@ impl Held {
 
     /// Reports that the flow may have room.
     pub(crate) fn want(&self, id: FlowId) {
-        self.wanted_now().insert(id);
+        let mut wanted = self.wanted_now();
+        // There are few, since each is woken within milliseconds.
+        if !wanted.contains(&id) {
+            wanted.push(id);
+        }
+        drop(wanted);
         self.called.notify_one();
     }
 
     /// Waits for flows that may have room.
     pub(crate) async fn wanted(&self) -> Vec<FlowId> {
         loop {
-            let wanted: Vec<FlowId> = self.wanted_now().drain().collect();
+            let wanted = std::mem::take(&mut *self.wanted_now());
             if !wanted.is_empty() {
                 return wanted;
             }
@@ -62,7 +73,7 @@ impl Held {
         self.flows.lock().expect("nothing panics while it holds this lock")
     }
 
-    fn wanted_now(&self) -> MutexGuard<'_, HashSet<FlowId>> {
+    fn wanted_now(&self) -> MutexGuard<'_, Vec<FlowId>> {
         self.wanted.lock().expect("nothing panics while it holds this lock")
     }
 }

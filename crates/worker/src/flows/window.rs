@@ -2,9 +2,11 @@
 //!
 //! A flow begins with a few attempts, and each response raises its limit, as in TCP's slow start. So a dead
 //! destination holds few slots before it is known to be dead. Slow flows share a limit on the slots that they
-//! hold together. A flow that has stopped responding gets no more attempts.
+//! hold together. A flow that has stopped responding makes one attempt at a time, on probation.
 
 use std::time::{Duration, Instant};
+
+use super::silence::{SILENT, SILENT_LEAST};
 
 /// Limit of concurrent attempts of a new flow.
 pub(super) const FIRST: usize = 4;
@@ -12,6 +14,8 @@ pub(super) const FIRST: usize = 4;
 const SLOW: Duration = Duration::from_secs(1);
 /// A flow with [`FIRST`] attempts under way and no response for this time has stopped responding.
 const STALL: Duration = Duration::from_millis(250);
+/// A flow that has answered within this time is proven.
+const PROVEN: Duration = Duration::from_secs(60);
 
 /// How long a job in a slot waits for room: most attempts end soon, and holding a job costs more.
 pub(crate) const GRACE: Duration = Duration::from_millis(50);
@@ -27,12 +31,27 @@ pub(crate) enum Verdict {
     Fails,
 }
 
+/// What a window depends on besides its own flow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Surroundings {
+    /// The worker's slots.
+    pub(super) slots: usize,
+    /// Slots that neither slow flows nor attempts on probation hold.
+    pub(super) free: usize,
+    /// Whether other flows wait for the share of attempts on probation.
+    pub(super) others_wait: bool,
+    /// Since when more attempts are silent than that share allows.
+    pub(super) suspicious_since: Option<Instant>,
+}
+
 /// The limit of one flow in one worker, and what it depends on.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
     /// Attempts under way.
     pub(super) in_flight: usize,
-    /// Limit of attempts under way.
+    /// Attempts under way that have been silent for long.
+    silent: usize,
+    /// Limit of attempts under way, without silent ones.
     size: usize,
     /// Consecutive failures.
     pub(super) failures: u32,
@@ -40,28 +59,78 @@ pub(super) struct Window {
     pub(super) slow: bool,
     /// Whether its last response came within [`GRACE`].
     quick: bool,
-    /// When an attempt last ended, or when the first of those under way began.
+    /// Whether an attempt has fallen silent since the last response.
+    is_stuck: bool,
+    /// When it last responded.
+    answered: Option<Instant>,
+    /// How long its responses usually take: a moving average.
+    usual: Duration,
+    /// When an attempt last ended, or when the first of those that are not silent began.
     moved: Instant,
 }
 
 impl Window {
     pub(super) fn new(now: Instant) -> Self {
-        Self { in_flight: 0, size: FIRST, failures: 0, slow: false, quick: false, moved: now }
+        Self {
+            in_flight: 0,
+            silent: 0,
+            size: FIRST,
+            failures: 0,
+            slow: false,
+            quick: false,
+            is_stuck: false,
+            answered: None,
+            usual: Duration::ZERO,
+            moved: now,
+        }
     }
 
-    /// How many more attempts may begin now. The worker has `slots` slots; slow flows hold `slow` of them.
-    pub(super) fn room(&self, slots: usize, slow: usize, now: Instant) -> usize {
-        if self.in_flight >= FIRST && now.saturating_duration_since(self.moved) > STALL {
+    /// How many more attempts may begin now.
+    pub(super) fn room(&self, around: Surroundings, now: Instant) -> usize {
+        let active = self.active();
+        if active >= FIRST && now.saturating_duration_since(self.moved) > STALL {
             return 0;
+        }
+        if !self.is_proven(now) && around.others_wait {
+            return usize::from(self.in_flight == 0);
+        }
+        let is_suspect = around.suspicious_since.is_some_and(|since| self.answered <= Some(since));
+        if self.is_stuck || is_suspect {
+            return usize::from(active == 0);
         }
         // A quarter of the slots is always left to other flows. A slow flow gets at most three times the
         // slots that slow flows leave free, so that they never take all together (dynamic thresholds:
         // Choudhury and Hahne, 1998).
-        let mut most = self.size.min(slots - slots / 4);
+        let mut most = self.size.min((around.slots - around.slots / 4).saturating_sub(self.silent));
         if self.slow {
-            most = most.min(3 * slots.saturating_sub(slow));
+            most = most.min(3 * around.free);
         }
-        most.max(1).saturating_sub(self.in_flight)
+        most.max(1).saturating_sub(active)
+    }
+
+    /// Whether it has answered lately, however slowly.
+    pub(super) fn is_proven(&self, now: Instant) -> bool {
+        self.answered.is_some_and(|answered| now.saturating_duration_since(answered) <= PROVEN)
+    }
+
+    /// Whether a new attempt is on probation: the flow has not answered lately, or seems to have stopped. So
+    /// is an attempt of a job that has failed before, while an attempt of its flow is silent: the job may be
+    /// the cause.
+    pub(super) fn is_on_probation(&self, has_failed: bool, now: Instant) -> bool {
+        let late = STALL.max(4 * self.usual);
+        !self.is_proven(now)
+            || self.is_stuck
+            || has_failed && self.silent > 0
+            || self.active() > 0 && now.saturating_duration_since(self.moved) > late
+    }
+
+    /// How long an attempt may take before it counts as silent. A flow that usually answers quickly is given
+    /// less time, and one that answers slowly more.
+    pub(super) fn patience(&self, now: Instant) -> Duration {
+        if !self.is_proven(now) {
+            return SILENT;
+        }
+        SILENT.max(2 * self.usual).min(8 * self.usual).max(SILENT_LEAST)
     }
 
     /// Whether it responds so fast that a job that waits in its slot gets room before it must be held.
@@ -80,16 +149,34 @@ impl Window {
         if self.is_brisk(now) { self.half() } else { 0 }
     }
 
+    fn active(&self) -> usize {
+        self.in_flight.saturating_sub(self.silent)
+    }
+
     pub(super) fn begin(&mut self, now: Instant) {
-        if self.in_flight == 0 {
+        if self.active() == 0 {
             self.moved = now;
         }
         self.in_flight += 1;
     }
 
+    /// An attempt under way has been silent for long.
+    pub(super) fn fell_silent(&mut self) {
+        self.silent += 1;
+        self.is_stuck = true;
+    }
+
     /// Records the end of an attempt. `verdict` is `None` if the attempt was cut short.
-    pub(super) fn end(&mut self, verdict: Option<Verdict>, took: Duration, slots: usize, now: Instant) {
+    pub(super) fn end(
+        &mut self,
+        verdict: Option<Verdict>,
+        was_silent: bool,
+        took: Duration,
+        slots: usize,
+        now: Instant,
+    ) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.silent = self.silent.saturating_sub(usize::from(was_silent));
         let Some(verdict) = verdict else { return };
         self.moved = now;
         match verdict {
@@ -107,6 +194,9 @@ impl Window {
             }
         }
         self.quick = verdict == Verdict::Works && took <= GRACE;
+        if verdict != Verdict::Fails {
+            self.answer(took, now);
+        }
         if took > SLOW {
             self.slow = true;
         } else if took < SLOW / 2 {
@@ -114,100 +204,17 @@ impl Window {
         }
     }
 
-    /// Whether the flow can be forgotten: a later job begins with a new window.
-    pub(super) fn is_stale(&self, now: Instant) -> bool {
-        const FORGOTTEN: Duration = Duration::from_secs(60);
-        self.in_flight == 0 && now.saturating_duration_since(self.moved) > FORGOTTEN
+    fn answer(&mut self, took: Duration, now: Instant) {
+        self.usual = if self.answered.is_some() { (7 * self.usual + took) / 8 } else { took };
+        self.answered = Some(now);
+        self.is_stuck = false;
+    }
+
+    /// Whether the flow can be forgotten after this time: a later job begins with a new window.
+    pub(super) fn is_stale(&self, after: Duration, now: Instant) -> bool {
+        self.in_flight == 0 && now.saturating_duration_since(self.moved) > after
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SLOTS: usize = 64;
-    const QUICK: Duration = Duration::from_millis(1);
-
-    fn fill(window: &mut Window, slow: usize, now: Instant) -> usize {
-        let room = window.room(SLOTS, slow, now);
-        (0..room).for_each(|_| window.begin(now));
-        window.in_flight
-    }
-
-    #[test]
-    fn a_flow_begins_small_and_grows_with_its_responses() {
-        let now = Instant::now();
-        let mut window = Window::new(now);
-        assert_eq!(fill(&mut window, 0, now), FIRST);
-        for _ in 0..200 {
-            window.end(Some(Verdict::Works), QUICK, SLOTS, now);
-            fill(&mut window, 0, now);
-        }
-        assert_eq!(window.in_flight, 48, "a quarter is left to other flows");
-    }
-
-    #[test]
-    fn a_flow_that_fails_shrinks_to_one() {
-        let now = Instant::now();
-        let mut window = Window::new(now);
-        for failures in 1..=6 {
-            window.begin(now);
-            window.end(Some(Verdict::Fails), QUICK, SLOTS, now);
-            assert_eq!(window.failures, failures);
-        }
-        assert_eq!(window.room(SLOTS, 0, now), 1);
-        window.begin(now);
-        window.end(Some(Verdict::Works), QUICK, SLOTS, now);
-        assert_eq!((window.failures, window.room(SLOTS, 0, now)), (0, 2));
-    }
-
-    #[test]
-    fn a_flow_that_stops_responding_gets_no_more() {
-        let now = Instant::now();
-        let mut window = Window::new(now);
-        (0..40).for_each(|_| window.end(Some(Verdict::Works), QUICK, SLOTS, now));
-        (0..10).for_each(|_| window.begin(now));
-        assert!(window.room(SLOTS, 0, now) > 0);
-        let later = now + STALL + QUICK;
-        assert_eq!(window.room(SLOTS, 0, later), 0);
-        window.end(Some(Verdict::Works), STALL, SLOTS, later);
-        assert!(window.room(SLOTS, 0, later) > 0);
-    }
-
-    #[test]
-    fn a_flow_is_brisk_while_its_responses_come_within_the_grace() {
-        let now = Instant::now();
-        let mut window = Window::new(now);
-        assert!(!window.is_brisk(now), "it has not responded yet");
-        window.begin(now);
-        window.end(Some(Verdict::Works), GRACE, SLOTS, now);
-        assert!(window.is_brisk(now) && window.is_brisk(now + STALL));
-        assert!(!window.is_brisk(now + STALL + QUICK), "it has stopped responding");
-        for (verdict, took) in
-            [(Verdict::Works, GRACE + QUICK), (Verdict::TooMany, QUICK), (Verdict::Fails, QUICK)]
-        {
-            let mut window = window.clone();
-            window.end(Some(verdict), took, SLOTS, now);
-            assert!(!window.is_brisk(now), "{verdict:?} after {took:?}");
-        }
-    }
-
-    #[test]
-    fn slow_flows_together_leave_slots_free() {
-        let now = Instant::now();
-        let mut windows = vec![Window::new(now); 8];
-        for window in &mut windows {
-            (0..SLOTS).for_each(|_| window.end(Some(Verdict::Works), SLOW * 2, SLOTS, now));
-        }
-        for _ in 0..SLOTS {
-            for which in 0..windows.len() {
-                let slow = windows.iter().map(|window| window.in_flight).sum();
-                if windows[which].room(SLOTS, slow, now) > 0 {
-                    windows[which].begin(now);
-                }
-            }
-        }
-        let held: usize = windows.iter().map(|window| window.in_flight).sum();
-        assert!((48..SLOTS).contains(&held), "{held}");
-    }
-}
+mod tests;

@@ -14,11 +14,15 @@ use postrider_queue::job::Delivery;
 use tokio_util::sync::CancellationToken;
 
 use super::shards::{Shard, ShardList};
+use crate::flows::Flows;
 use crate::shard::slots::{Slot, Slots};
 use round_robin::RoundRobin;
 
 /// How many jobs one read takes at most.
 const FETCH_JOBS_MAX: usize = 256;
+
+/// How often the fetcher checks for attempts that do not answer while no slot is free.
+const LEND_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How shards are chosen while several have jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +44,7 @@ struct ReadResult {
 pub(crate) struct Fetcher {
     sources: RoundRobin,
     slots: Slots,
+    flows: Flows,
     /// Blocking reads, at most one a shard. They continue while the fetcher does other work: a dropped read
     /// could lose the job that Redis delivers to it.
     waits: FuturesUnordered<BoxFuture<'static, ReadResult>>,
@@ -47,8 +52,8 @@ pub(crate) struct Fetcher {
 
 impl Fetcher {
     /// A fetcher for these shards, and for shards that join later.
-    pub(crate) fn new(shards: ShardList, slots: Slots, order: Order) -> Self {
-        Self { sources: RoundRobin::new(shards, order), slots, waits: FuturesUnordered::new() }
+    pub(crate) fn new(shards: ShardList, slots: Slots, flows: Flows, order: Order) -> Self {
+        Self { sources: RoundRobin::new(shards, order), slots, flows, waits: FuturesUnordered::new() }
     }
 
     /// Fetches until stopped.
@@ -61,8 +66,13 @@ impl Fetcher {
                     self.arrived(waited).await;
                     continue;
                 }
+                () = tokio::time::sleep(LEND_INTERVAL) => {
+                    self.slots.lend(self.flows.excess());
+                    continue;
+                }
                 () = stop.cancelled() => break,
             };
+            self.slots.lend(self.flows.excess());
             self.sources.refresh();
             if !self.poll(free).await {
                 // The slots were released: waiting for jobs must not keep the reclaimer from working.

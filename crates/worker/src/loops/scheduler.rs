@@ -41,8 +41,9 @@ pub(crate) async fn run(waker: Waker, stop: CancellationToken) {
                     let pause = if crowded { CROWDED_PAUSE } else { Duration::ZERO };
                     alarm.due_in(Duration::from_millis(millis).max(pause));
                 }
-                held.replace(&promoted.held);
+                held.replace(&promoted.held, promoted.has_all_held());
                 wake(&waker, &promoted.due).await;
+                waker.gate.flows.want_waiting();
             }
             Err(error) => {
                 alarm.set(queue.link().down(&error, failed));

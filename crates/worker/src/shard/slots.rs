@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
@@ -32,6 +33,8 @@ impl Drop for Suspect {
 #[derive(Clone, Debug)]
 pub(crate) struct Slots {
     slots: Arc<Semaphore>,
+    /// Slots in addition, in place of those whose attempts do not answer.
+    lent: Arc<AtomicUsize>,
     suspect: Arc<Semaphore>,
     suspect_done: Arc<Notify>,
 }
@@ -41,6 +44,7 @@ impl Slots {
     pub(crate) fn new(slots: usize) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(slots)),
+            lent: Arc::default(),
             suspect: Arc::new(Semaphore::new(1)),
             suspect_done: Arc::default(),
         }
@@ -57,6 +61,20 @@ impl Slots {
             slots.push(slot(permit));
         }
         slots
+    }
+
+    /// Sets the number of slots in addition. Slots in use are not taken back: a later call does that.
+    pub(crate) fn lend(&self, number: usize) {
+        let lent = self.lent.load(Ordering::Relaxed);
+        let now = match lent.checked_sub(number) {
+            None => {
+                self.slots.add_permits(number - lent);
+                number
+            }
+            Some(0) => return,
+            Some(fewer) => lent - self.slots.forget_permits(fewer),
+        };
+        self.lent.store(now, Ordering::Relaxed);
     }
 
     /// A slot, if one is free.
@@ -91,5 +109,27 @@ impl Work {
     pub(crate) async fn finished(&self) {
         self.0.close();
         self.0.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lent_slots_are_taken_back_when_they_are_free() {
+        let slots = Slots::new(2);
+        let mut taken = slots.take(9).await;
+        assert_eq!(taken.len(), 2);
+        slots.lend(3);
+        taken.extend(slots.take(9).await);
+        assert_eq!(taken.len(), 5);
+        slots.lend(1);
+        assert!(slots.try_take().is_none());
+        taken.clear();
+        slots.lend(1);
+        assert_eq!(slots.take(9).await.len(), 3);
+        slots.lend(0);
+        assert_eq!(slots.take(9).await.len(), 2);
     }
 }

@@ -1,0 +1,68 @@
+//! Slots are shared over all flows: any number of destinations that hang leaves slots to those that answer.
+
+use std::time::Duration;
+
+use e2e::process::{Build, Postrider};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+
+const TIMEOUT: Duration = Duration::from_secs(6);
+const SOON: Duration = Duration::from_secs(2);
+const HANGING: usize = 80;
+
+/// Delivers `jobs` jobs of a flow, one after the other.
+fn deliver(queue: &Queue, sink: &Sink, flow: &str, jobs: usize, deadline: Duration) {
+    for number in 0..jobs {
+        let path = format!("/ok?{flow}-{number}");
+        queue.enqueue(&[("url", sink.url(&path).as_str()), ("flow", flow)]);
+        sink.wait_for_path(&path, 1, deadline);
+    }
+}
+
+/// Three jobs for each of many flows that hang.
+fn hang(queue: &Queue, dead: &Sink, flows: std::ops::Range<usize>) {
+    for number in flows.clone().chain(flows.clone()).chain(flows) {
+        queue.enqueue(&[("url", dead.url("/hang").as_str()), ("flow", &format!("hanging-{number}"))]);
+    }
+}
+
+/// The destinations hang when they are tried for the first time.
+#[test]
+fn a_flow_that_answers_keeps_its_slots_beside_many_that_hang() {
+    let (redis, good, dead) = (RedisServer::start(), Sink::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let _worker = Postrider::ready_worker(
+        Build::Lean,
+        &redis,
+        &["--concurrency", "16", "--timeout", "6s", "--shutdown-timeout", "0s"],
+        &[],
+    );
+    deliver(&queue, &good, "proven", 1, SOON);
+    hang(&queue, &dead, 0..HANGING);
+    dead.wait_for(8, SOON);
+    deliver(&queue, &good, "proven", 40, SOON);
+    // A flow that was never tried gets the next place, and keeps its rate from then on.
+    deliver(&queue, &good, "untried", 1, TIMEOUT + SOON);
+    deliver(&queue, &good, "untried", 40, SOON);
+}
+
+/// The destinations have answered before, and hang together.
+#[test]
+fn flows_that_stop_answering_together_do_not_stop_another() {
+    const FLOWS: usize = 24;
+    let (redis, good, dead) = (RedisServer::start(), Sink::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let _worker = Postrider::ready_worker(
+        Build::Lean,
+        &redis,
+        &["--concurrency", "16", "--timeout", "20s", "--shutdown-timeout", "0s"],
+        &[],
+    );
+    for number in 0..FLOWS {
+        deliver(&queue, &good, &format!("hanging-{number}"), 1, SOON);
+    }
+    deliver(&queue, &good, "proven", 1, SOON);
+    hang(&queue, &dead, 0..FLOWS);
+    deliver(&queue, &good, "proven", 40, SOON);
+}

@@ -1,0 +1,261 @@
+//! The state of all flows that a worker knows. Pure.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use postrider_queue::job::FlowId;
+
+use super::Line;
+use super::flow::Flow;
+use super::share::Share;
+use super::silence::{AttemptKey, Attempts, SILENT};
+use super::waiting::Waiting;
+use super::window::{Surroundings, Verdict};
+
+/// All flows, and the attempts under way.
+#[derive(Debug)]
+pub(super) struct Table {
+    slots: usize,
+    flows: HashMap<FlowId, Flow>,
+    attempts: Attempts,
+    share: Share,
+    waiting: Waiting,
+    /// Attempts of slow flows under way.
+    slow: usize,
+    /// Since when more attempts are silent than their share allows: flows may be stopping together, so each
+    /// must answer again before it gets more than one attempt at once.
+    suspicious_since: Option<Instant>,
+    /// Number of flows at which stale ones are removed.
+    sweep_at: usize,
+}
+
+/// Whether the worker's own view of a flow allows an attempt.
+#[derive(Debug)]
+pub(super) enum Decision {
+    /// The attempt has begun.
+    Go(AttemptKey),
+    /// The flow's own limit is reached.
+    Full { is_brisk: bool },
+    /// Attempts on probation hold their whole share of the slots.
+    Crowded,
+}
+
+impl Table {
+    /// Number of flows below which none is removed.
+    const FEW: usize = 1024;
+    /// Number of flows above which idle ones are removed at once.
+    const MANY: usize = 65_536;
+    /// How long an idle flow is remembered.
+    const REMEMBERED: Duration = Duration::from_secs(60);
+
+    pub(super) fn new(slots: usize, now: Instant) -> Self {
+        Self {
+            slots,
+            flows: HashMap::new(),
+            attempts: Attempts::default(),
+            share: Share::new(slots, now),
+            waiting: Waiting::default(),
+            slow: 0,
+            suspicious_since: None,
+            sweep_at: Self::FEW,
+        }
+    }
+
+    /// Begins an attempt if there is room. `is_shared` means that all workers share a limit of
+    /// the flow, `has_failed` that the job has failed before.
+    ///
+    /// Other jobs leave room for admitted jobs that have not arrived yet, but at most half of the limit:
+    /// admitted jobs return at the end of the stream, which takes long if the stream is long. A brisk flow
+    /// reserves no room, since it soon has room again.
+    pub(super) fn enter(
+        &mut self,
+        id: FlowId,
+        line: Line,
+        is_shared: bool,
+        has_failed: bool,
+        now: Instant,
+    ) -> Decision {
+        self.find_silent(now);
+        let around = self.surroundings();
+        let crowded = self.share.room(self.slow) == 0;
+        let flow = self.flow(id, now);
+        let on_probation = flow.window.is_on_probation(has_failed, now);
+        let (room, is_brisk) = (flow.window.room(around, now), flow.window.is_brisk(now));
+        let reserved = match line {
+            Line::Admitted => 0,
+            _ if is_shared => flow.expected.count(now),
+            _ if is_brisk => 0,
+            Line::Free => flow.expected.count(now).min(flow.window.half()),
+            Line::Behind => flow.window.half(),
+        };
+        let must_queue = around.others_wait && flow.is_tried && line != Line::Admitted;
+        if on_probation && (crowded || must_queue) {
+            return Decision::Crowded;
+        }
+        if room <= reserved {
+            return Decision::Full { is_brisk };
+        }
+        Decision::Go(self.begin(id, on_probation, now))
+    }
+
+    /// Begins an attempt that was granted before.
+    pub(super) fn begin(&mut self, id: FlowId, on_probation: bool, now: Instant) -> AttemptKey {
+        let flow = self.flow(id, now);
+        let was = flow.slow();
+        flow.window.begin(now);
+        flow.is_tried = true;
+        let is = flow.slow();
+        self.slow = self.slow + is - was;
+        self.share.held += usize::from(on_probation);
+        self.attempts.begin(id, on_probation, now)
+    }
+
+    /// Ends an attempt.
+    pub(super) fn leave(&mut self, key: AttemptKey, verdict: Option<Verdict>, now: Instant) {
+        self.find_silent(now);
+        let ended = self.attempts.end(key);
+        self.share.held -= usize::from(ended.on_probation);
+        if ended.on_probation && matches!(verdict, Some(Verdict::Works | Verdict::TooMany)) {
+            self.share.answered(ended.is_silent);
+        }
+        let Some(flow) = self.flows.get_mut(&ended.flow) else { return };
+        let was = flow.slow();
+        let took = now.saturating_duration_since(ended.began);
+        flow.window.end(verdict, ended.is_silent, took, self.slots, now);
+        let is = flow.slow();
+        if let Some(room) = &flow.room {
+            // A response may raise the limit by one, which makes room for two.
+            room.notify_one();
+            room.notify_one();
+        }
+        self.slow = self.slow + is - was;
+    }
+
+    /// Redis counts one attempt of the flow less.
+    pub(super) fn uncount(&mut self, id: FlowId) {
+        if let Some(flow) = self.flows.get_mut(&id) {
+            flow.counted = flow.counted.saturating_sub(1);
+        }
+    }
+
+    /// Puts attempts that have been silent for long on probation.
+    fn find_silent(&mut self, now: Instant) {
+        let flows = &mut self.flows;
+        let patience = |flows: &HashMap<FlowId, Flow>, id| {
+            flows.get(&id).map_or(SILENT, |flow| flow.window.patience(now))
+        };
+        while let Some(key) = self.attempts.next_silent(now, |id| patience(flows, id)) {
+            let attempt = self.attempts.get_mut(key);
+            attempt.is_silent = true;
+            if !std::mem::replace(&mut attempt.on_probation, true) {
+                self.share.held += 1;
+            }
+            self.share.fell_silent();
+            if let Some(flow) = flows.get_mut(&attempt.flow) {
+                flow.window.fell_silent();
+            }
+        }
+        self.suspicious_since = (self.share.excess() > 0).then(|| self.suspicious_since.unwrap_or(now));
+    }
+
+    /// How many held jobs of a flow there is room for. A flow that needs the share of attempts on probation
+    /// waits for its turn.
+    pub(super) fn room(&mut self, id: FlowId, now: Instant) -> usize {
+        self.find_silent(now);
+        let around = self.surroundings();
+        let has_turn = std::mem::take(&mut self.flow(id, now).has_turn);
+        self.share.expected.fewer(usize::from(has_turn));
+        let share = self.share.room_for_held(self.slow, now);
+        let flow = self.flow(id, now);
+        let expected = flow.expected.count(now);
+        let room = flow.window.room(around, now).max(flow.window.returning(now)).saturating_sub(expected);
+        if !flow.needs_share(now) {
+            return room;
+        }
+        if room > 0 && (share == 0 || around.others_wait && !has_turn) {
+            self.wait(id, now);
+            return 0;
+        }
+        room.min(share)
+    }
+
+    /// Whether attempts on probation leave no slot for this flow, which needs one of theirs.
+    pub(super) fn is_crowded(&mut self, id: FlowId, now: Instant) -> bool {
+        self.find_silent(now);
+        let is_full = self.share.room_for_held(self.slow, now) == 0;
+        is_full && self.flow(id, now).needs_share(now)
+    }
+
+    /// How many attempts fell silent beyond the share of attempts on probation: others get slots in their
+    /// place.
+    pub(super) fn excess(&mut self, now: Instant) -> usize {
+        self.find_silent(now);
+        self.share.excess()
+    }
+
+    /// The flow waits for the share of attempts on probation.
+    pub(super) fn wait(&mut self, id: FlowId, now: Instant) {
+        let is_tried = self.flow(id, now).is_tried;
+        self.waiting.push(id, is_tried);
+    }
+
+    /// The flow whose turn it is, if the share of attempts on probation has room.
+    pub(super) fn next_waiting(&mut self, now: Instant) -> Option<FlowId> {
+        self.find_silent(now);
+        if self.waiting.is_empty() || self.share.room_for_held(self.slow, now) == 0 {
+            return None;
+        }
+        let next = self.waiting.pop()?;
+        self.flow(next, now).has_turn = true;
+        // Keeps the place until the flow's jobs are admitted.
+        self.share.expected.more(1, now);
+        Some(next)
+    }
+
+    /// Expects this number of admitted jobs.
+    pub(super) fn expect(&mut self, id: FlowId, jobs: usize, now: Instant) {
+        let flow = self.flow(id, now);
+        flow.expected.more(jobs, now);
+        if flow.needs_share(now) {
+            self.share.expected.more(jobs, now);
+        }
+    }
+
+    /// Fewer jobs than expected were admitted, by `jobs`.
+    pub(super) fn expect_fewer(&mut self, id: FlowId, jobs: usize, now: Instant) {
+        self.flow(id, now).expected.fewer(jobs);
+        self.share.expected.fewer(jobs);
+    }
+
+    /// An admitted job has arrived, `after` its admission.
+    pub(super) fn came(&mut self, id: FlowId, after: Duration, now: Instant) {
+        self.flow(id, now).expected.came(after);
+        self.share.expected.came(after);
+    }
+
+    pub(super) fn flow(&mut self, id: FlowId, now: Instant) -> &mut Flow {
+        if self.flows.len() >= self.sweep_at {
+            self.flows.retain(|_, flow| !flow.is_stale(Self::REMEMBERED, now));
+            if self.flows.len() >= Self::MANY {
+                self.flows.retain(|_, flow| !flow.is_stale(Duration::ZERO, now));
+            }
+            self.sweep_at =
+                (2 * self.flows.len()).clamp(Self::FEW, Self::MANY.max(self.flows.len() + Self::FEW));
+        }
+        self.flows.entry(id).or_insert_with(|| Flow::new(now))
+    }
+
+    pub(super) fn known(&self, id: FlowId) -> Option<&Flow> {
+        self.flows.get(&id)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = (&FlowId, &Flow)> {
+        self.flows.iter()
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        let free = (self.slots + self.share.excess()).saturating_sub(self.slow + self.share.held);
+        let others_wait = !self.waiting.is_empty();
+        Surroundings { slots: self.slots, free, others_wait, suspicious_since: self.suspicious_since }
+    }
+}

@@ -1,0 +1,93 @@
+//! Tests of the window.
+
+use super::*;
+
+const SLOTS: usize = 64;
+const QUICK: Duration = Duration::from_millis(1);
+
+fn around(slow: usize) -> Surroundings {
+    Surroundings { slots: SLOTS, free: SLOTS - slow, others_wait: false, suspicious_since: None }
+}
+
+fn fill(window: &mut Window, slow: usize, now: Instant) -> usize {
+    let room = window.room(around(slow), now);
+    (0..room).for_each(|_| window.begin(now));
+    window.in_flight
+}
+
+#[test]
+fn a_flow_begins_small_and_grows_with_its_responses() {
+    let now = Instant::now();
+    let mut window = Window::new(now);
+    assert_eq!(fill(&mut window, 0, now), FIRST);
+    for _ in 0..200 {
+        window.end(Some(Verdict::Works), false, QUICK, SLOTS, now);
+        fill(&mut window, 0, now);
+    }
+    assert_eq!(window.in_flight, 48, "a quarter is left to other flows");
+}
+
+#[test]
+fn a_flow_that_fails_shrinks_to_one() {
+    let now = Instant::now();
+    let mut window = Window::new(now);
+    for failures in 1..=6 {
+        window.begin(now);
+        window.end(Some(Verdict::Fails), false, QUICK, SLOTS, now);
+        assert_eq!(window.failures, failures);
+    }
+    assert_eq!(window.room(around(0), now), 1);
+    window.begin(now);
+    window.end(Some(Verdict::Works), false, QUICK, SLOTS, now);
+    assert_eq!((window.failures, window.room(around(0), now)), (0, 2));
+}
+
+#[test]
+fn a_flow_that_stops_responding_gets_no_more() {
+    let now = Instant::now();
+    let mut window = Window::new(now);
+    (0..40).for_each(|_| window.end(Some(Verdict::Works), false, QUICK, SLOTS, now));
+    (0..10).for_each(|_| window.begin(now));
+    assert!(window.room(around(0), now) > 0);
+    let later = now + STALL + QUICK;
+    assert_eq!(window.room(around(0), later), 0);
+    window.end(Some(Verdict::Works), false, STALL, SLOTS, later);
+    assert!(window.room(around(0), later) > 0);
+}
+
+#[test]
+fn a_flow_is_brisk_while_its_responses_come_within_the_grace() {
+    let now = Instant::now();
+    let mut window = Window::new(now);
+    assert!(!window.is_brisk(now), "it has not responded yet");
+    window.begin(now);
+    window.end(Some(Verdict::Works), false, GRACE, SLOTS, now);
+    assert!(window.is_brisk(now) && window.is_brisk(now + STALL));
+    assert!(!window.is_brisk(now + STALL + QUICK), "it has stopped responding");
+    for (verdict, took) in
+        [(Verdict::Works, GRACE + QUICK), (Verdict::TooMany, QUICK), (Verdict::Fails, QUICK)]
+    {
+        let mut window = window.clone();
+        window.end(Some(verdict), false, took, SLOTS, now);
+        assert!(!window.is_brisk(now), "{verdict:?} after {took:?}");
+    }
+}
+
+#[test]
+fn slow_flows_together_leave_slots_free() {
+    let now = Instant::now();
+    let mut windows = vec![Window::new(now); 8];
+    for window in &mut windows {
+        (0..SLOTS).for_each(|_| window.end(Some(Verdict::Works), false, SLOW * 2, SLOTS, now));
+    }
+    for _ in 0..SLOTS {
+        for which in 0..windows.len() {
+            let slow = windows.iter().map(|window| window.in_flight).sum();
+            if windows[which].room(around(slow), now) > 0 {
+                windows[which].begin(now);
+            }
+        }
+    }
+    let held: usize = windows.iter().map(|window| window.in_flight).sum();
+    assert!((48..SLOTS).contains(&held), "{held}");
+}
