@@ -12,12 +12,11 @@ use crate::tidy;
 
 type Step = fn() -> Result<(), Failure>;
 
-const STEPS: [(&str, Step); 13] = [
+const STEPS: [(&str, Step); 12] = [
     ("tidy", tidy::run),
     ("links", links::check),
     ("fmt", || step::visibly(&mut cargo(&["fmt", "--all", "--check"]))),
     ("lean-tree", lean_tree),
-    ("otlp", official_exporter),
     ("one-tls", one_tls),
     ("one-version", one_version),
     ("deployment", deployment::check),
@@ -68,17 +67,6 @@ fn lean_tree() -> Result<(), Failure> {
     )
 }
 
-/// The rules of `tidy` forbid other ways to send telemetry; this one requires the official exporter.
-fn official_exporter() -> Result<(), Failure> {
-    let tree = step::output(&mut cargo(&["tree", "--package", "postrider", "--edges", "normal"]))?;
-    present(
-        &tree,
-        "opentelemetry-otlp",
-        "cargo tree --package postrider",
-        "the official exporter must send telemetry",
-    )
-}
-
 fn one_tls() -> Result<(), Failure> {
     let tree = step::output(&mut cargo(&["tree", "--workspace"]))?;
     let advice = "`ring` must be the only TLS provider; a dependency has its default features on";
@@ -94,14 +82,6 @@ fn absent(tree: &str, word: &str, command: &str, advice: &str) -> Result<(), Fai
         )
         .into()),
     }
-}
-
-fn present(tree: &str, package: &str, command: &str, advice: &str) -> Result<(), Failure> {
-    let is_named = |line: &str| line.split_whitespace().any(|word| word == package);
-    if tree.lines().any(is_named) {
-        return Ok(());
-    }
-    Err(format!("`{command}` does not list `{package}`; {advice}").into())
 }
 
 fn one_version() -> Result<(), Failure> {
@@ -160,13 +140,5 @@ mod tests {
     fn a_crate_in_the_tree_is_named_without_the_lines_of_the_tree() {
         let failure = absent("a v1\n│   └── aws-lc-rs v1.2", "aws-lc", "cargo tree", "advice").unwrap_err();
         assert_eq!(failure.message, "`cargo tree` lists `aws-lc-rs v1.2`; advice");
-    }
-
-    #[test]
-    fn a_crate_that_is_missed_in_the_tree_is_named() {
-        let present = |tree| present(tree, "opentelemetry-otlp", "cargo tree", "advice");
-        assert!(present("a v1\n└── opentelemetry-otlp v0.33.1").is_ok());
-        let failure = present("a v1\n└── opentelemetry v0.33.1").unwrap_err();
-        assert_eq!(failure.message, "`cargo tree` does not list `opentelemetry-otlp`; advice");
     }
 }

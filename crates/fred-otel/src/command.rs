@@ -115,11 +115,6 @@ impl<'a> Command<'a> {
         self.batch.filter(|size| *size != 1)
     }
 
-    /// The function or script that is called.
-    pub fn stored_procedure(&self) -> Option<&'a str> {
-        self.procedure
-    }
-
     pub(crate) fn query(&self, shown: QueryText) -> Option<String> {
         const LONGEST: usize = 1000;
         let mut text = match (shown, self.text, self.key) {

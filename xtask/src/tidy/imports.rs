@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Source;
+use super::{Source, without_tests};
 
 /// A module, by its path in its crate: `["job", "decode"]`.
 type Module = Vec<String>;
@@ -228,11 +228,6 @@ fn inline(code: &str) -> Vec<Vec<String>> {
         }
     }
     found
-}
-
-/// The text before the tests, which are last in a file.
-fn without_tests(text: &str) -> &str {
-    text.split("#[cfg(test)]\nmod ").next().unwrap_or(text)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Spans, metrics and log lines leave only through the official exporters.
 
-use super::Source;
+use super::{Source, without_tests};
 
 const EXPORTERS: &str = "crates/otel-facade/src/otel/exporter";
 
@@ -34,11 +34,8 @@ pub(super) fn parts_in_their_files(source: &Source) -> Vec<String> {
     if !source.rust_in("crates/") || source.path.starts_with("crates/e2e/") {
         return Vec::new();
     }
-    let lines: Vec<_> = source.text.lines().collect();
-    let tests = lines.windows(2).position(|pair| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod "));
-    let code = lines.iter().take(tests.unwrap_or(lines.len()));
     let mut failures = Vec::new();
-    for (line, text) in (1..).zip(code) {
+    for (line, text) in (1..).zip(without_tests(&source.text).lines()) {
         let Some((name, home)) = PARTS.iter().find(|(name, _)| implements(text, name)) else { continue };
         if !source.path.starts_with(home) {
             let rule = format!("`{name}` is implemented only in {home}*: all signals leave in one way");

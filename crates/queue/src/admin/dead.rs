@@ -1,7 +1,5 @@
 //! Lists, finds and purges dead letters.
 
-use std::time::Duration;
-
 use fred::types::Value;
 use telemetry::{Context, semconv};
 
@@ -9,7 +7,6 @@ use super::peek::{Peek, Peeked};
 use super::{Inspector, Shard, field, job_id};
 use crate::job::{EntryId, Fields};
 use crate::redis::{Error, Operation};
-use crate::work::DEAD_AGE_MAX;
 
 /// How many dead letters a search reads at most: more than are kept.
 const SEARCHED_MAX: usize = 200_000;
@@ -35,11 +32,6 @@ impl DeadLetter {
 }
 
 impl Inspector {
-    /// How long dead letters are kept.
-    pub fn dead_are_kept(&self) -> Duration {
-        DEAD_AGE_MAX
-    }
-
     /// The id of the last dead letter; `None` if there is none.
     ///
     /// # Errors
