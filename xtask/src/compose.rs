@@ -1,5 +1,6 @@
 //! `cargo xtask compose-up`, `compose-down` and `compose-logs`: the stack of compose.yaml.
 
+mod ports;
 mod wait;
 
 use std::env;
@@ -78,6 +79,7 @@ pub(crate) fn up(options: &UpOptions) -> Result<(), Failure> {
     profiles.push(Profile::Demo);
     let settings = settings(&profiles, options.features);
     let stack = Stack::new(profiles, settings)?;
+    step::timed("check the ports", || ports::check(&stack))?;
     let image = images::tag(options.features);
     if options.build || !step::works(stack.engine.command().args(["image", "inspect", &image])) {
         images::image(&stack.engine, options.features, "release")?;
@@ -162,7 +164,7 @@ fn settings(profiles: &[Profile], features: Build) -> Vec<(&'static str, String)
     // Compose also reads .env, but values set here would take precedence.
     let file = fs::read_to_string(step::root().join(".env")).unwrap_or_default();
     let mut set = |name: &'static str, value: &str| {
-        if env::var_os(name).is_none_or(|set| set.is_empty()) && !sets(&file, name) {
+        if env::var_os(name).is_none_or(|set| set.is_empty()) && in_file(&file, name).is_none() {
             settings.push((name, value.to_owned()));
         }
     };
@@ -188,10 +190,10 @@ fn settings(profiles: &[Profile], features: Build) -> Vec<(&'static str, String)
     settings
 }
 
-/// Whether a file of `NAME=value` lines gives this name a value.
-fn sets(file: &str, name: &str) -> bool {
+/// The value of a name in a file of `NAME=value` lines; `None` if it is not there or empty.
+fn in_file<'a>(file: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = file.lines().filter_map(|line| line.trim().trim_start_matches("export ").split_once('='));
-    lines.any(|(set, value)| set.trim() == name && !value.trim().is_empty())
+    lines.find(|(set, value)| set.trim() == name && !value.trim().is_empty()).map(|(_, value)| value.trim())
 }
 
 /// Sends the job from the worker's container, which has the program and its telemetry settings.
@@ -254,8 +256,8 @@ mod tests {
     fn variables_in_the_file_of_the_user_are_found() {
         let file = "# OTEL_ENABLED=true\nOTEL_TRACES_EXPORTER=\n OTEL_METRICS_EXPORTER=otlp\n";
         let found =
-            ["OTEL_ENABLED", "OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"].map(|name| sets(file, name));
-        assert_eq!(found, [false, false, true]);
+            ["OTEL_ENABLED", "OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"].map(|name| in_file(file, name));
+        assert_eq!(found, [None, None, Some("otlp")]);
     }
 
     #[test]

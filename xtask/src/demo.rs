@@ -1,33 +1,40 @@
 //! `cargo xtask demo` and `cargo xtask picture`: both build the worker and the demo, and run the demo.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 use std::process::Command;
 
-use crate::binaries::{self, Build};
 use crate::step::{self, Failure};
 use crate::tools;
 
-/// Runs the demo.
-pub(crate) fn run() -> Result<(), Failure> {
-    play(&[])
+/// What the user reads before a build that may take minutes.
+const BUILD: &str = "xtask: the demo needs the worker, the demo itself and a receiver of traces. The first build\n\
+                     takes about five minutes on two cores and 1.2 GB in target/; later ones take seconds.";
+
+/// Runs the demo. With `keep`, its servers stay until Ctrl-C.
+pub(crate) fn run(keep: bool) -> Result<(), Failure> {
+    play(if keep { vec!["--keep".into()] } else { vec![] })
 }
 
 /// Runs a job that is tried twice, and draws its trace for the documentation.
 pub(crate) fn picture() -> Result<(), Failure> {
-    play(&[step::root().join("docs/trace.svg")])
+    play(vec![step::root().join("docs/trace.svg").into()])
 }
 
 /// Builds what is missing, runs the demo and passes on its exit code.
-fn play(arguments: &[PathBuf]) -> Result<(), Failure> {
+fn play(arguments: Vec<OsString>) -> Result<(), Failure> {
     let redis = tools::redis_server()?;
-    let worker = binaries::worker(Build::Otel)?;
-    // `--workspace`, like the tests, so that both use the same artefacts.
-    let demo = &["build", "--workspace", "--bin", "demo", "--bin", "otlp-receiver"];
+    let folder = step::target().join("debug");
+    if !folder.join("demo").exists() {
+        eprintln!("{BUILD}");
+    }
+    // One selection of packages, the one of the tests: with another, Cargo builds their dependencies again.
+    let demo = &["build", "--workspace", "--bin", "postrider", "--bin", "demo", "--bin", "otlp-receiver"];
     step::run("build the demo", &mut step::cargo(demo))?;
 
-    let mut command = Command::new(step::target().join("debug/demo"));
-    command.args(arguments).env("POSTRIDER_OTEL_BIN", worker).env("POSTRIDER_REDIS_SERVER", redis);
-    let status = command.status().map_err(|error| step::not_started(&command, &error))?;
+    let mut command = Command::new(folder.join("demo"));
+    command.args(arguments).env("POSTRIDER_OTEL_BIN", folder.join("postrider"));
+    let status = command.env("POSTRIDER_REDIS_SERVER", redis).status();
+    let status = status.map_err(|error| step::not_started(&command, &error))?;
     if status.success() {
         return Ok(());
     }

@@ -32,7 +32,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     /// Run a demo on this machine: Redis, worker, destination, traces
-    Demo,
+    Demo {
+        /// Keep Redis, the destination and a worker running until Ctrl-C
+        #[arg(long)]
+        keep: bool,
+    },
     /// Draw docs/trace.svg, the trace of a job that needs two attempts, from a real run
     Picture,
     /// Run all tests in both builds, with and without OpenTelemetry
@@ -76,7 +80,7 @@ fn main() -> ExitCode {
         eprintln!("xtask: Ctrl-C will not wait for child processes: {error}");
     }
     let result = match task {
-        Task::Demo => demo::run(),
+        Task::Demo { keep } => demo::run(keep),
         Task::Picture => demo::picture(),
         Task::Test { filter } => test::run(&filter),
         Task::Check { only } => check::run(only.as_deref()),

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -67,6 +68,32 @@ pub(crate) fn run(name: &str, command: &mut Command) -> Result<(), Failure> {
 pub(crate) fn visibly(command: &mut Command) -> Result<(), Failure> {
     let status = command.status().map_err(|error| not_started(command, &error))?;
     success(command, status)
+}
+
+/// Runs one named step whose output the user sees, and reads its lines too.
+pub(crate) fn run_reading(
+    name: &str,
+    command: &mut Command,
+    mut read: impl FnMut(&str),
+) -> Result<(), Failure> {
+    timed(name, || {
+        let not_started = |error| not_started(command, &error);
+        let (lines, writer) = std::io::pipe().map_err(not_started)?;
+        let second = writer.try_clone().map_err(not_started)?;
+        let mut child = command
+            .stdout(writer)
+            .stderr(second)
+            .spawn()
+            .map_err(|error| self::not_started(command, &error))?;
+        // The command holds the ends of the pipe that this process writes to.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        for line in BufReader::new(lines).lines().map_while(Result::ok) {
+            eprintln!("{line}");
+            read(&line);
+        }
+        let status = child.wait().map_err(|error| self::not_started(command, &error))?;
+        success(command, status)
+    })
 }
 
 /// Runs one named step and prints how long it took.

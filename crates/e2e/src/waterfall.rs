@@ -1,4 +1,4 @@
-//! A trace as a waterfall: on a terminal, at most 100 columns wide, or as a picture ([`svg`]).
+//! A trace as a waterfall: on a terminal, at most 80 columns wide, or as a picture ([`svg`]).
 
 mod svg;
 mod tree;
@@ -12,10 +12,10 @@ use crate::otlp::{LinkRecord, SpanKind, SpanRecord, Status};
 pub use svg::svg;
 use tree::{Axis, Row};
 
-const COLUMNS: usize = 100;
-const NAME_COLUMNS: usize = 28;
-const BAR_COLUMNS: usize = 30;
-const NOTE_COLUMNS: usize = 19;
+const COLUMNS: usize = 80;
+const NAME_COLUMNS: usize = 25;
+const BAR_COLUMNS: usize = 19;
+const NOTE_COLUMNS: usize = 14;
 
 /// Whether to use the colours of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

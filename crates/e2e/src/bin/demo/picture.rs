@@ -5,12 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use e2e::otlp::{SpanKind, SpanRecord};
-use e2e::queue::Queue;
 use e2e::text_file::TextFile;
 use e2e::wait;
 use e2e::waterfall;
 
-use crate::stage::{Stage, step};
+use crate::setup::{Setup, step};
 
 const QUEUE: &str = "mail";
 /// Short, so that the attempts are not squashed by the time between them. A list of waits has no jitter.
@@ -23,12 +22,12 @@ const SPANS_DEADLINE: Duration = Duration::from_secs(10);
 /// Plays the scene and writes the picture to this file.
 pub(crate) fn draw(file: &Path) {
     let config = TextFile::new(CONFIG);
-    let mut stage = Stage::set_up(QUEUE, &["--config", config.path()]);
+    let mut setup = Setup::start(QUEUE, &["--config", config.path()]);
     // The worker's connections, code and scripts are warm after a first job, as they are in a worker that runs.
-    deliver(&stage, "/flaky/1/warm", 2);
-    let trace_id = deliver(&stage, PATH, 2);
-    stage.stop_worker();
-    let spans = stage.receiver.wait_for_spans("both attempts and their producer", SPANS_DEADLINE, |spans| {
+    deliver(&setup, "/flaky/1/warm", 2);
+    let trace_id = deliver(&setup, PATH, 2);
+    setup.stop_worker();
+    let spans = setup.receiver.wait_for_spans("both attempts and their producer", SPANS_DEADLINE, |spans| {
         let count = |kind| of_trace(spans, &trace_id).iter().filter(|span| span.kind == kind).count();
         count(SpanKind::Producer) == 1 && count(SpanKind::Consumer) == 2
     });
@@ -38,10 +37,10 @@ pub(crate) fn draw(file: &Path) {
 }
 
 /// Sends a job and waits until it is settled after `requests` requests; returns the id of its trace.
-fn deliver(stage: &Stage, path: &str, requests: usize) -> String {
-    let (_, trace_id) = stage.send(path);
-    stage.sink.wait_for_path(path, requests, DELIVERY_DEADLINE);
-    let queue = Queue::new(&stage.redis, QUEUE);
+fn deliver(setup: &Setup, path: &str, requests: usize) -> String {
+    let (_, trace_id) = setup.send(path);
+    setup.world.sink.wait_for_path(path, requests, DELIVERY_DEADLINE);
+    let queue = setup.queue();
     wait::eventually_or("the job is delivered", DELIVERY_DEADLINE, || queue.drained());
     trace_id.expect("`postrider send` with telemetry on reports the trace")
 }

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use e2e::otlp::SpanRecord;
-use e2e::queue::Queue;
 use e2e::sink::SinkRequest;
 use e2e::wait;
 
 use crate::report::{self, Fate, Story};
-use crate::stage::{Stage, step};
+use crate::setup::{Setup, step};
 
 const QUEUE: &str = "default";
 const FATE_DEADLINE: Duration = Duration::from_secs(30);
@@ -27,58 +26,67 @@ struct Job {
     trace_id: Option<String>,
 }
 
-pub(crate) fn run() {
+/// Plays all steps. With `keep`, Redis, the sink and a worker go on until Ctrl-C.
+pub(crate) fn run(keep: bool) {
     println!("Postrider: reliable HTTP jobs from Redis, with a trace for every delivery\n");
-    let mut stage = Stage::set_up(QUEUE, &["--retry-base", "200ms"]);
-    let jobs = enqueue(&stage);
+    let mut setup = Setup::start(QUEUE, &["--retry-base", "200ms"]);
+    let jobs = enqueue(&setup);
     step("waiting", "until each job is delivered or dead");
-    wait_for_fates(&stage, &jobs);
-    stage.stop_worker();
-    let stories = tell(&stage, &jobs);
+    wait_for_fates(&setup, &jobs);
+    setup.stop_worker();
+    let stories = tell(&setup, &jobs);
     print!("{}", report::table(&stories));
     for story in &stories {
         print!("{}", report::trace(story));
     }
-    drop(stage);
-    println!("Nothing is left running.");
+    if keep {
+        setup.worker = setup.world.worker(&[]);
+        print!("{}", report::commands(&setup.world.redis.url(), &setup.world.sink.url("")));
+        loop {
+            wait::unless_interrupted(Duration::from_secs(3600));
+        }
+    }
+    drop(setup);
+    print!("{}", report::WHAT_NEXT);
 }
 
-fn enqueue(stage: &Stage) -> Vec<Job> {
+fn enqueue(setup: &Setup) -> Vec<Job> {
     let sent =
         [("plain", "/ok"), ("slow", "/slow/300"), ("retried", "/flaky/2/demo"), ("gone", "/status/410")];
-    let mut jobs: Vec<Job> = sent.into_iter().map(|(name, path)| send(stage, name, path)).collect();
+    let mut jobs: Vec<Job> = sent.into_iter().map(|(name, path)| send(setup, name, path)).collect();
     let path = "/ok?from=xadd";
-    let fields = [("url", stage.sink.url(path)), ("body", r#"{"hello":"from any language"}"#.to_owned())];
-    let job_id = Queue::new(&stage.redis, QUEUE).enqueue(&fields);
-    step("XADD", &format!("postrider:{{default}}:jobs * url {} body …", stage.sink.url(path)));
+    let fields =
+        [("url", setup.world.sink.url(path)), ("body", r#"{"hello":"from any language"}"#.to_owned())];
+    let job_id = setup.queue().enqueue(&fields);
+    step("XADD", &format!("postrider:{{default}}:jobs * url {}", setup.world.sink.url(path)));
     jobs.push(Job { name: "foreign", path, enqueued_by: BY_XADD, job_id, trace_id: None });
     jobs
 }
 
-fn send(stage: &Stage, name: &'static str, path: &'static str) -> Job {
-    let (job_id, trace_id) = stage.send(path);
+fn send(setup: &Setup, name: &'static str, path: &'static str) -> Job {
+    let (job_id, trace_id) = setup.send(path);
     Job { name, path, enqueued_by: BY_SEND, job_id, trace_id }
 }
 
-fn wait_for_fates(stage: &Stage, jobs: &[Job]) {
-    let queue = Queue::new(&stage.redis, QUEUE);
+fn wait_for_fates(setup: &Setup, jobs: &[Job]) {
+    let queue = setup.queue();
     wait::eventually_or("every job is delivered or dead", FATE_DEADLINE, || {
-        let unseen = jobs.iter().find(|job| stage.sink.requests_to(job.path).is_empty());
+        let unseen = jobs.iter().find(|job| setup.world.sink.requests_to(job.path).is_empty());
         let state = match unseen {
             Some(job) => Err(format!("no request to {}", job.path)),
             None => queue.drained(),
         };
-        state.map_err(|state| format!("{state}; the worker's log:\n{}", stage.worker.log().join("\n")))
+        state.map_err(|state| format!("{state}; the worker's log:\n{}", setup.worker.log().join("\n")))
     });
 }
 
 /// Combines the data of the sink, Redis and the receiver on each job.
-fn tell(stage: &Stage, jobs: &[Job]) -> Vec<Story> {
-    let dead = Queue::new(&stage.redis, QUEUE).dead();
+fn tell(setup: &Setup, jobs: &[Job]) -> Vec<Story> {
+    let dead = setup.queue().dead();
     let heard: Vec<(&Job, Vec<SinkRequest>)> =
-        jobs.iter().map(|job| (job, stage.sink.requests_to(job.path))).collect();
+        jobs.iter().map(|job| (job, setup.world.sink.requests_to(job.path))).collect();
     let traces: Vec<String> = heard.iter().map(|(job, requests)| trace_id(job, requests)).collect();
-    let spans = stage.receiver.wait_for_spans("the spans of every job", SPANS_DEADLINE, |spans| {
+    let spans = setup.receiver.wait_for_spans("the spans of every job", SPANS_DEADLINE, |spans| {
         let is_processed =
             |id: &String| spans.iter().any(|span| span.trace_id == *id && span.name.starts_with("process "));
         traces.iter().all(is_processed)

@@ -40,7 +40,7 @@ pub(crate) fn table(stories: &[Story]) -> String {
             &fate,
             &story.attempts.to_string(),
             story.last_status.as_deref().unwrap_or("-"),
-            &story.trace_id,
+            &story.trace_id[..8],
         ]);
     }
     format!("\n{}\n\n", table.trim_fmt())
@@ -50,16 +50,43 @@ pub(crate) fn table(stories: &[Story]) -> String {
 pub(crate) fn trace(story: &Story) -> String {
     let sentence = match story.name {
         "plain" => {
-            "The plain job: `publish` is the producer, `process` the worker, `POST` the request itself, `ack`\n\
-             its settlement in Redis; the bars show when each started and how long it took."
+            "The plain job: `publish` is the producer, `process` the worker, `POST` the\n\
+             request itself, `ack` its settlement in Redis. The bars show when each started\n\
+             and how long it took."
         }
         "retried" => {
-            "The retried job: all three attempts are one trace under one `publish`; each `process` links to\n\
-             the attempt before, and the gaps between them are the waits of the retry policy."
+            "The retried job: all three attempts are one trace under one `publish`. Each\n\
+             `process` links to the attempt before; the gaps are the waits of the policy."
         }
         _ => return String::new(),
     };
     format!("{sentence}\n\n{}\n", waterfall::render(&story.spans, Colour::of_stdout()))
+}
+
+/// The last lines of the demo.
+pub(crate) const WHAT_NEXT: &str = "\
+Nothing is left running. What to try next:
+
+  cargo xtask demo --keep    the same, and the servers stay for commands of yours
+  cargo xtask compose-up     worker, Redis, Jaeger, Prometheus and Grafana as
+                             containers, with these traces in Jaeger
+  docs/getting-started.md    a worker and a producer of your own
+";
+
+/// What a user can do while the servers stay.
+pub(crate) fn commands(redis: &str, sink: &str) -> String {
+    format!(
+        "\
+Redis, the sink and a worker go on until Ctrl-C. In another terminal, for example:
+
+  export POSTRIDER_REDIS_URL={redis} PATH=target/debug:$PATH
+  postrider send {sink}/flaky/2/mine -d hello --wait
+  postrider queues
+  postrider dead list
+  postrider dead replay --all --yes
+  postrider doctor
+"
+    )
 }
 
 #[cfg(test)]
@@ -80,6 +107,9 @@ mod tests {
         };
         let table = table(&[story]);
         assert!(table.contains("dead: final_status"), "{table}");
-        assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+        let commands = commands("redis://127.0.0.1:65535", "http://127.0.0.1:65535");
+        for text in [&table, WHAT_NEXT, &commands] {
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        }
     }
 }
