@@ -30,7 +30,7 @@ pub(crate) fn install(log: &Log, config: &Config, layers: Vec<BoxedLayer>) -> Re
 fn subscriber(
     log: &Log,
     config: &Config,
-    layers: Vec<BoxedLayer>,
+    mut layers: Vec<BoxedLayer>,
 ) -> Result<impl Subscriber + for<'a> LookupSpan<'a> + use<>, StartError> {
     let filter = filter(log, config)?;
     let writer = fmt::layer().with_writer(Stderr::new);
@@ -44,10 +44,10 @@ fn subscriber(
             writer.fmt_fields(fmt::format::JsonFields::new()).event_format(format).boxed()
         }
     };
-    Ok(tracing_subscriber::registry()
-        // An empty list would count as a layer that wants nothing.
-        .with(if layers.is_empty() { None } else { Some(layers) })
-        .with(lines.with_filter(filter)))
+    // One list of layers with a filter each: then a line that no filter accepts costs only the look at its place in the
+    // code. Beside a layer without a filter, the filters would be asked each time.
+    layers.push(lines.with_filter(filter).boxed());
+    Ok(tracing_subscriber::registry().with(layers))
 }
 
 /// The program's filter, and for the SDK the level of its own variable.
@@ -72,6 +72,9 @@ fn colours() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tracing::metadata::Kind;
+    use tracing::{Callsite, Level, callsite};
+
     use super::*;
 
     #[test]
@@ -86,6 +89,22 @@ mod tests {
                 assert!(tracing::debug_span!("internal").is_disabled());
                 assert!(!tracing::info_span!("louder").is_disabled(), "or the above would prove nothing");
             });
+        }
+    }
+
+    /// The hint alone does not help: an exporter's subscriber wants events of lower levels.
+    #[test]
+    fn no_filter_is_asked_for_a_line_that_none_accepts() {
+        let config = Config::from_lookup(|_| None);
+        let log = Log { filter: "info".to_owned(), format: LogFormat::Text };
+        let other: BoxedLayer = fmt::layer().with_filter(LevelFilter::WARN).boxed();
+        let quiet = callsite! { name: "quiet", kind: Kind::EVENT, level: Level::DEBUG, fields: };
+        let loud = callsite! { name: "loud", kind: Kind::EVENT, level: Level::ERROR, fields: };
+        for layers in [vec![], vec![other]] {
+            let subscriber = subscriber(&log, &config, layers).expect("the filter is one");
+            let is_never =
+                |line: &'static dyn Callsite| subscriber.register_callsite(line.metadata()).is_never();
+            assert!(is_never(quiet) && !is_never(loud));
         }
     }
 }
