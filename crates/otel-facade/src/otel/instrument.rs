@@ -69,7 +69,7 @@ impl Histogram {
     }
 
     pub(crate) fn bind(&self, describe: impl FnOnce(&mut crate::Attributes)) -> BoundHistogram {
-        BoundHistogram(self.0.as_ref().map(|histogram| histogram.bind(&Attributes::collect(describe)).into()))
+        BoundHistogram(self.0.as_ref().map(|histogram| histogram.bind(&Attributes::collect(describe))))
     }
 }
 
@@ -98,7 +98,7 @@ impl Timer {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct BoundHistogram(Option<std::sync::Arc<metrics::BoundHistogram<f64>>>);
+pub(crate) struct BoundHistogram(Option<metrics::BoundHistogram<f64>>);
 
 impl BoundHistogram {
     pub(crate) fn record(&self, value: f64) {
@@ -145,13 +145,12 @@ impl UpDownCounter {
     }
 
     pub(crate) fn bind(&self, describe: impl FnOnce(&mut crate::Attributes)) -> BoundUpDownCounter {
-        let bound = self.0.as_ref().map(|counter| counter.bind(&Attributes::collect(describe)));
-        BoundUpDownCounter(bound.map(std::sync::Arc::new))
+        BoundUpDownCounter(self.0.as_ref().map(|counter| counter.bind(&Attributes::collect(describe))))
     }
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct BoundUpDownCounter(Option<std::sync::Arc<metrics::BoundUpDownCounter<i64>>>);
+pub(crate) struct BoundUpDownCounter(Option<metrics::BoundUpDownCounter<i64>>);
 
 impl BoundUpDownCounter {
     pub(crate) fn add(&self, value: i64) {

@@ -38,15 +38,12 @@ impl Telemetry {
             (Some(_), _) => opentelemetry::Context::new(),
             (None, parent) => parent.unwrap_or_default(),
         };
-        let context = match &recorder.tracer {
-            Tracer::Sdk(tracer) => parent.with_span(tracer.build_with_context(builder, &parent)),
-            Tracer::Global(tracer) => parent.with_span(tracer.build_with_context(builder, &parent)),
-        };
-        let is_recording = context.span().is_recording();
-        if let (true, Some(describe)) = (is_recording, describe) {
-            context.span().set_attributes(Attributes::collect(describe));
+        match &recorder.tracer {
+            Tracer::Sdk(tracer) => Span::of(tracer.build_with_context(builder, &parent), &parent, describe),
+            Tracer::Global(tracer) => {
+                Span::of(tracer.build_with_context(builder, &parent), &parent, describe)
+            }
         }
-        Span { ends: is_recording, context: Context(Some(context)) }
     }
 }
 
@@ -86,6 +83,26 @@ pub(crate) struct Span {
 
 impl Span {
     pub(crate) const OFF: Self = Self { context: Context(None), ends: false };
+
+    /// A span that the tracer has made; `describe` sets the attributes that it lacks. Of one that is not recorded only the
+    /// ids are kept.
+    fn of<S>(
+        mut span: S,
+        parent: &opentelemetry::Context,
+        describe: Option<impl FnOnce(&mut crate::Attributes)>,
+    ) -> Self
+    where
+        S: opentelemetry::trace::Span + Send + Sync + 'static,
+    {
+        if !span.is_recording() {
+            let context = parent.with_remote_span_context(span.span_context().clone());
+            return Self { context: Context(Some(context)), ends: false };
+        }
+        if let Some(describe) = describe {
+            span.set_attributes(Attributes::collect(describe));
+        }
+        Self { context: Context(Some(parent.with_span(span))), ends: true }
+    }
 
     pub(crate) fn is_recording(&self) -> bool {
         self.ends
