@@ -11,7 +11,7 @@ use crate::headers::Headers;
 use crate::hooks::RequestHead;
 use crate::recorder::Recorder;
 use crate::series::{HostSeries, Measured, Target};
-use crate::url::{bare, port};
+use crate::url::{bare, host_and_port, implied_port};
 
 /// What the caller knows of an attempt and the request does not contain. If the client is called as a service, it may be
 /// among the request's extensions.
@@ -140,8 +140,9 @@ impl Recorder {
 
 /// Host and port, from the URL or else from the header `host`. An unknown port is 0.
 fn server<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> (&'a str, u16) {
-    if let Some(host) = uri.host() {
-        return (bare(host), port(uri).unwrap_or(0));
+    if let Some(authority) = uri.authority() {
+        let (host, port) = host_and_port(authority.as_str());
+        return (bare(host), port.or_else(|| implied_port(uri)).unwrap_or(0));
     }
     let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     match host.rsplit_once(':') {

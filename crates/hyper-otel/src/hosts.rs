@@ -1,6 +1,6 @@
 //! Host names on metrics: the first ones by their names, all others as one.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The name of all other hosts on metrics.
@@ -11,7 +11,7 @@ pub(crate) const OTHER: &str = "_OTHER";
 #[derive(Debug)]
 pub(crate) struct Hosts<T> {
     most: usize,
-    known: RwLock<HashMap<Box<str>, Arc<T>>>,
+    known: RwLock<BTreeMap<Box<str>, Arc<T>>>,
     other: Arc<T>,
 }
 

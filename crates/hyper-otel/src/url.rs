@@ -83,6 +83,17 @@ pub fn redacted(uri: &Uri) -> String {
     Redaction::default().apply(uri)
 }
 
+/// Host and port of a URL's authority. `Uri` searches it three times, with functions for long texts.
+pub(crate) fn host_and_port(authority: &str) -> (&str, Option<u16>) {
+    let last = |text: &str, byte: u8| text.as_bytes().iter().rposition(|own| *own == byte);
+    let place = last(authority, b'@').map_or(authority, |at| &authority[at + 1..]);
+    // The colons in brackets are those of an IPv6 address.
+    match last(place, b':').filter(|_| !place.ends_with(']')) {
+        Some(at) => (&place[..at], place[at + 1..].parse().ok()),
+        None => (place, None),
+    }
+}
+
 /// The host without the brackets of an IPv6 address.
 pub(crate) fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
@@ -90,11 +101,16 @@ pub(crate) fn bare(host: &str) -> &str {
 
 /// The port, also where it is only implied by the scheme.
 pub(crate) fn port(uri: &Uri) -> Option<u16> {
-    uri.port_u16().or(match uri.scheme_str() {
+    uri.port_u16().or_else(|| implied_port(uri))
+}
+
+/// The port that the scheme implies.
+pub(crate) fn implied_port(uri: &Uri) -> Option<u16> {
+    match uri.scheme_str() {
         Some("http") => Some(80),
         Some("https") => Some(443),
         _ => None,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -157,5 +173,25 @@ mod tests {
     fn the_port_is_known_without_being_written() {
         assert_eq!(port(&"https://h/".parse().unwrap()), Some(443));
         assert_eq!(port(&"http://h:8080/".parse().unwrap()), Some(8080));
+    }
+
+    #[test]
+    fn host_and_port_are_those_of_the_url() {
+        for url in [
+            "http://a.test/",
+            "http://a.test:8080/",
+            "http://me:80@a.test/",
+            "http://me:80@a.test:81/",
+            "http://[::1]/",
+            "http://[::1]:8080/",
+            "http://me@[fe80::1]:1/",
+            "http://127.0.0.1:65535/",
+            "http://a.test:65536/",
+            "http://a.test:/",
+        ] {
+            let uri: Uri = url.parse().unwrap();
+            let own = host_and_port(uri.authority().unwrap().as_str());
+            assert_eq!((Some(own.0), own.1), (uri.host(), uri.port_u16()), "{url}");
+        }
     }
 }
