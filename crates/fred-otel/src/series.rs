@@ -1,6 +1,6 @@
 //! The metric of commands: one bound instrument for each command and error, found without an allocation.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
 use otel_facade::{BoundHistogram, ErrorType, Histogram, Telemetry, semconv};
@@ -14,7 +14,7 @@ const ERRORS_MAX: usize = 30;
 #[derive(Debug)]
 pub(crate) struct Series {
     duration: Histogram,
-    known: RwLock<HashMap<&'static str, OfCommand>>,
+    known: RwLock<BTreeMap<&'static str, OfCommand>>,
 }
 
 /// The instruments of one command, by error.
