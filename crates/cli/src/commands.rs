@@ -20,6 +20,7 @@ mod send;
 mod sink;
 mod target;
 mod terminal;
+mod why;
 mod worker;
 
 use std::backtrace::{Backtrace, BacktraceStatus};

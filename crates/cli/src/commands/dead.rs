@@ -1,21 +1,22 @@
 //! `postrider dead`
 
+mod list;
 mod purge;
 mod replay;
 mod select;
+mod summary;
 
 use std::error::Error;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use postrider_queue::admin::DeadLetter;
+use postrider_queue::job::Fields;
 use serde_json::{Value, json};
 use telemetry::Telemetry;
 
-use self::select::FilterArgs;
-use super::listing::{self, Listed};
-use super::render::{brief, field, fields_json, fields_table, history_table, line, plain, time};
+use super::listing;
+use super::render::{field, fields_json, fields_table, history_table, host, last_outcome, line, plain, time};
 use super::target::{LookArgs, View};
 
 /// List, show, replay or delete dead letters
@@ -30,25 +31,11 @@ pub(super) struct DeadArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    List(ListArgs),
+    List(list::ListArgs),
     Show(ShowArgs),
     Replay(replay::ReplayArgs),
     Purge(purge::PurgeArgs),
-}
-
-/// List dead letters, newest first
-#[derive(Debug, Args)]
-struct ListArgs {
-    #[command(flatten)]
-    look: LookArgs,
-    #[command(flatten)]
-    filter: FilterArgs,
-    /// At most this many of each queue
-    #[arg(long, default_value = "20", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200_000))]
-    limit: u32,
-    /// Print one JSON object per line, one for each dead letter
-    #[arg(long)]
-    json: bool,
+    Summary(summary::SummaryArgs),
 }
 
 /// Show a dead letter with all its fields and attempts; possible secrets are masked
@@ -73,46 +60,8 @@ impl DeadArgs {
             Command::Show(args) => args.run(telemetry).await,
             Command::Replay(args) => args.run(telemetry).await,
             Command::Purge(args) => args.run(telemetry).await,
+            Command::Summary(args) => args.run(telemetry).await,
         }
-    }
-}
-
-impl ListArgs {
-    async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
-        let view = self.look.open(telemetry).await?;
-        let now = view.inspector.now().await?;
-        let filter = self.filter.at(now);
-        let (mut letters, mut more) = (Vec::new(), false);
-        for queue in &view.queues {
-            let (mut before, mut listed) = (None, 0);
-            'pages: loop {
-                let page = view.inspector.dead_before(queue, before).await?;
-                let Some(last) = page.last() else { break };
-                before = Some(last.entry);
-                let past = filter.is_before(last);
-                for letter in page.into_iter().filter(|letter| filter.matches(letter)) {
-                    if listed == self.limit {
-                        more = true;
-                        break 'pages;
-                    }
-                    listed += 1;
-                    letters.push(letter);
-                }
-                if past {
-                    break;
-                }
-            }
-        }
-        view.inspector.close().await;
-        if self.json {
-            letters.iter().for_each(|letter| say!("{}", summary_json(letter)));
-        } else {
-            print(&letters, now);
-        }
-        if more {
-            eprintln!("note: there are more; --limit shows them");
-        }
-        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -141,32 +90,33 @@ impl ShowArgs {
             }
         }
         if found.is_empty() {
-            return Ok(not_found(&view, "entry id, job id or label", &self.id));
+            not_found(&view, "entry id, job id or label", &self.id);
+            return Ok(ExitCode::from(1));
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn not_found(view: &View, what: &str, id: &str) -> ExitCode {
+/// The error in the words that its other columns do not say.
+fn error(fields: &Fields) -> String {
+    let error = line(fields, "_error", usize::MAX);
+    let last = error.split_once(" was the last: ").filter(|(attempt, _)| attempt.starts_with("attempt "));
+    let error = last.map_or(error.as_str(), |(_, error)| error);
+    let host = host(fields).map(|(host, _)| format!("{host}:"));
+    match error.split_once(": ") {
+        Some((destination, rest)) if host.is_some_and(|host| destination.starts_with(&host)) => {
+            rest.to_owned()
+        }
+        _ => error.to_owned(),
+    }
+}
+
+fn not_found(view: &View, what: &str, id: &str) {
     eprintln!(
         "error: no dead letter with the {what} {id} in {}; it was replayed, purged, or is not dead \
          (see `postrider jobs show {id}`)",
         view.names()
     );
-    ExitCode::from(1)
-}
-
-fn print(letters: &[DeadLetter], now: u64) {
-    let rows: Vec<_> = letters
-        .iter()
-        .map(|letter| {
-            let ago = Duration::from_millis(now.saturating_sub(letter.entry.millis));
-            let columns = [format!("{} ago", brief(ago)), line(&letter.fields, "_reason", 20)];
-            let (queue, job_id, fields) = (&letter.queue, letter.job_id.as_str(), &letter.fields);
-            Listed { queue, job_id, fields, columns, note: line(fields, "_error", usize::MAX) }
-        })
-        .collect();
-    listing::print(["DIED", "REASON"], "ERROR", &rows);
 }
 
 fn summary_json(letter: &DeadLetter) -> Value {
@@ -176,6 +126,7 @@ fn summary_json(letter: &DeadLetter) -> Value {
         "dead_at": letter.entry.millis,
         "died": time(letter.entry.millis),
         "reason": text("_reason"),
+        "status": last_outcome(&letter.fields).and_then(|outcome| outcome.parse::<u16>().ok()),
         "error": text("_error"),
     });
     listing::with(listing::summary(&letter.queue, &letter.job_id, &letter.fields), own)
@@ -187,4 +138,25 @@ fn whole_json(letter: &DeadLetter, reveal: bool) -> Value {
     whole["history"] = history.unwrap_or(Value::Null);
     whole["fields"] = fields_json(&letter.fields, reveal);
     whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_does_not_repeat_the_other_columns() {
+        let of = |text: &'static str| {
+            error(&vec![("url".into(), "http://H.test/x".into()), ("_error".into(), text.into())])
+        };
+        let last = "attempt 3 of 3 was the last: ";
+        let text = |text: &str| Box::leak(format!("{last}{text}").into_boxed_str()) as &'static str;
+        assert_eq!(of(text("the destination answered 503")), "the destination answered 503");
+        assert_eq!(of(text("h.test:80: the request failed")), "the request failed");
+        assert_eq!(of("other.test:80: no"), "other.test:80: no");
+        assert_eq!(
+            of("field `url`: the port must be 1 to 65535"),
+            "field `url`: the port must be 1 to 65535"
+        );
+    }
 }

@@ -141,7 +141,7 @@ fn state_name(job: &FoundJob) -> &'static str {
     }
 }
 
-fn state_text(job: &FoundJob, now: u64) -> String {
+pub(super) fn state_text(job: &FoundJob, now: u64) -> String {
     match &job.place {
         Place::Ready(_) => "ready".to_owned(),
         Place::Running { .. } | Place::Held { .. } => format!("{}, {}", state_name(job), waits_for(job)),

@@ -52,6 +52,16 @@ pub(super) fn print<const N: usize>(columns: [&str; N], note: &str, rows: &[List
     say!("{}", rendered(columns, note, rows, terminal::width()));
 }
 
+/// Prints a table whose rows have a note of any length. On a terminal, it is on lines of its own below its row.
+/// Elsewhere it is the last column.
+pub(super) fn print_noted<const N: usize>(header: [&str; N], note: &str, rows: Vec<([String; N], String)>) {
+    let width = terminal::width();
+    let details = rows.iter().map(|(_, note)| own_line(note, width)).collect();
+    let cells = rows.into_iter().map(|(row, note)| row.into_iter().chain(width.is_none().then_some(note)));
+    let table = table(header.into_iter().chain(width.is_none().then_some(note)), cells).trim_fmt();
+    say!("{}", interleaved(&table, details));
+}
+
 fn rendered<const N: usize>(
     columns: [&str; N],
     note: &str,
@@ -70,13 +80,25 @@ fn rendered<const N: usize>(
         return table(header, cells).trim_fmt();
     };
     shorten(&header, &mut cells, width);
-    let table = table(header, cells).trim_fmt();
-    let mut lines = table.lines();
-    let mut shown: Vec<String> = lines.by_ref().take(2).map(str::to_owned).collect();
-    for (own, row) in lines.zip(rows) {
-        shown.push(own.to_owned());
-        shown.push(cut(&format!("    {} {}", method(row.fields), url(row.fields)), width));
-        shown.extend((!row.note.is_empty()).then(|| terminal::wrapped(&row.note, "    ", Some(width))));
+    let details = rows.iter().map(|row| {
+        let request = cut(&format!("    {} {}", method(row.fields), url(row.fields)), width);
+        [vec![request], own_line(&row.note, Some(width))].concat()
+    });
+    interleaved(&table(header, cells).trim_fmt(), details.collect())
+}
+
+/// A note below its row; none without a terminal or a note.
+fn own_line(note: &str, width: Option<usize>) -> Vec<String> {
+    if width.is_none() || note.is_empty() { vec![] } else { vec![terminal::wrapped(note, "    ", width)] }
+}
+
+/// A table with lines of details below each row.
+fn interleaved(table: &str, details: Vec<Vec<String>>) -> String {
+    let mut lines = table.lines().map(str::to_owned);
+    let mut shown: Vec<String> = lines.by_ref().take(2).collect();
+    for (row, details) in lines.zip(details) {
+        shown.push(row);
+        shown.extend(details);
     }
     shown.join("\n")
 }

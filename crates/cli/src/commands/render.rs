@@ -6,6 +6,7 @@ use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use http::Uri;
 use hyper_otel::is_secret;
 use postrider_queue::job::Fields;
+use postrider_queue::work::history;
 use serde_json::{Map, Value, json};
 
 use super::terminal;
@@ -137,6 +138,19 @@ fn bytes_json(bytes: &[u8]) -> Value {
         Ok(text) => text.into(),
         Err(_) => json!({ "hex": bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() }),
     }
+}
+
+/// The status of the last attempt, or why it had none; `None` without an attempt.
+pub(super) fn last_outcome(fields: &Fields) -> Option<String> {
+    let last = history::last(field(fields, "_history")?)?;
+    let error = || last["error"].as_str().map(|error| plain(error.as_bytes(), 100));
+    last["status"].as_u64().map(|status| status.to_string()).or_else(error)
+}
+
+/// The host of a job's URL in lower case, and its port if the URL has one.
+pub(super) fn host(fields: &Fields) -> Option<(String, Option<u16>)> {
+    let uri = Uri::try_from(field(fields, "url")?).ok()?;
+    Some((uri.host()?.to_ascii_lowercase(), uri.port_u16()))
 }
 
 /// The attempts of a job; `None` if there was none.

@@ -4,6 +4,7 @@ mod batch;
 mod from;
 mod line;
 mod lines;
+mod report;
 
 use std::error::Error;
 use std::io::Read;
@@ -12,15 +13,19 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Args;
+use postrider_queue::admin::{Inspector, Shard};
 use postrider_queue::job::{Delivery, EntryId, Fields, Job, Lease};
 use postrider_queue::{Enqueuing, IdempotencyKey, JobResult, Publication, QueueName, Redis};
 use serde_json::{Map, Value, json};
 use telemetry::Telemetry;
 
+use super::jobs::state_text;
 use super::target::name;
-use super::{RedisArgs, Usage, results};
+use super::why;
+use super::{RedisArgs, Usage};
 use crate::units::{duration, some_time};
 use from::FromArgs;
+use report::Report;
 
 /// Enqueue a job; with --wait, print its outcome
 ///
@@ -95,15 +100,6 @@ pub(super) struct SendArgs {
     json: bool,
 }
 
-/// The outcome of the job, as far as it is known.
-struct Report {
-    publication: Publication,
-    label: Option<String>,
-    queue: String,
-    outcome: &'static str,
-    result: Option<JobResult>,
-}
-
 impl SendArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         if let Some(file) = &self.from.file {
@@ -113,17 +109,19 @@ impl SendArgs {
         check(&fields)?;
         let redis = Redis::connect(&self.redis.redis_url, telemetry).await?;
         let publication = redis.enqueue(&self.queue, fields, &self.enqueuing()).await?;
-        let (outcome, result) = if self.wait {
-            match self.wait(&redis, &publication).await? {
-                Some(result) => (if result.outcome == "done" { "done" } else { "dead" }, Some(result)),
-                None => ("waiting", None),
+        let (mut outcome, mut result, mut why) = ("enqueued", None, None);
+        if self.wait {
+            result = self.wait(&redis, &publication).await?;
+            outcome = result
+                .as_ref()
+                .map_or("waiting", |result| if result.outcome == "done" { "done" } else { "dead" });
+            if result.is_none() {
+                why = self.state(&publication, telemetry).await;
             }
-        } else {
-            ("enqueued", None)
-        };
+        }
         redis.close().await;
         let report =
-            Report { publication, label: self.label, queue: self.queue.to_string(), outcome, result };
+            Report { publication, label: self.label, queue: self.queue.to_string(), outcome, result, why };
         if self.json {
             println!("{}", report.json());
         } else {
@@ -222,6 +220,20 @@ impl SendArgs {
     }
 }
 
+impl SendArgs {
+    /// The state of a job that is not done yet; `None` if it cannot be found out: that is no failure of the command.
+    async fn state(&self, job: &Publication, telemetry: &Telemetry) -> Option<String> {
+        let inspector = Inspector::connect(&self.redis.redis_url, telemetry).await.ok()?;
+        let shard = Shard { queue: self.queue.clone(), number: job.shard };
+        let found = inspector.find(&shard, &job.entry.to_string()).await.ok()?.jobs.into_iter().next()?;
+        let now = inspector.now().await.ok()?;
+        let why = why::of_job(&inspector, &found, now).await.ok()?;
+        inspector.close().await;
+        let state = state_text(&found, now);
+        Some(why.map_or(state.clone(), |why| format!("{state}: {why}")))
+    }
+}
+
 /// Unix milliseconds.
 fn time(text: &str) -> Result<u64, String> {
     let time = humantime::parse_rfc3339_weak(text)
@@ -238,55 +250,4 @@ fn key(text: &str) -> Result<String, String> {
 fn check(fields: &Fields) -> Result<(), Usage> {
     let lease = Lease { entry: EntryId { millis: 0, sequence: 0 }, delivery: 1, epoch: 0 };
     Job::decode(&Delivery::new(lease, fields.clone())).map(drop).map_err(|malformed| Usage(malformed.error))
-}
-
-impl Report {
-    fn trace_id(&self) -> Option<&str> {
-        let worker = self.result.as_ref().and_then(|result| result.trace_id.as_deref());
-        self.publication.trace_id.as_deref().or(worker)
-    }
-
-    fn json(&self) -> Value {
-        let result = self.result.as_ref();
-        let job_id = self.publication.entry.to_string();
-        json!({
-            "job_id": job_id,
-            "label": self.label.as_ref().unwrap_or(&job_id),
-            "queue": self.queue,
-            "trace_id": self.trace_id(),
-            "outcome": self.outcome,
-            "status": result.and_then(|result| result.status),
-            "attempts": result.map(|result| result.attempts),
-            "reason": result.and_then(|result| result.reason.as_deref()),
-            "error": result.and_then(|result| result.error.as_deref()),
-            "result": result,
-        })
-    }
-
-    fn text(&self) -> String {
-        let job_id = self.publication.entry;
-        let mut text = match (&self.result, self.outcome) {
-            (Some(result), _) => results::line(result),
-            (None, "waiting") => "not done yet; the job continues without this command".to_owned(),
-            _ => return job_id.to_string(),
-        };
-        text = format!("{job_id}  {text}");
-        if let Some(trace_id) = self.trace_id() {
-            text.push_str("  trace ");
-            text.push_str(trace_id);
-        }
-        if let Some(answer) = self.result.as_ref().and_then(results::answer) {
-            text.push('\n');
-            text.push_str(&answer);
-        }
-        text
-    }
-
-    fn code(&self) -> ExitCode {
-        match self.outcome {
-            "dead" => ExitCode::from(1),
-            "waiting" => ExitCode::from(3),
-            _ => ExitCode::SUCCESS,
-        }
-    }
 }

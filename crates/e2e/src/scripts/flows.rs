@@ -84,7 +84,9 @@ impl Call {
     /// s.
     pub fn flow_report(works: bool) -> Call {
         let what = if works { "works" } else { "fails" };
-        let args = [what, "5000", "60000", "1", "h:80"].map(|arg| arg.as_bytes().to_vec()).to_vec();
+        let args = [what, "5000", "60000", "1", "h:80", "it does not answer"]
+            .map(|arg| arg.as_bytes().to_vec())
+            .to_vec();
         Call { script: Script::FlowReport, keys: vec![flow_key()], args }
     }
 

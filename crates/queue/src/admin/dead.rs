@@ -32,16 +32,6 @@ impl DeadLetter {
 }
 
 impl Inspector {
-    /// The id of the last dead letter; `None` if there is none.
-    ///
-    /// # Errors
-    /// fred's.
-    pub async fn last_dead(&self, queue: &Shard) -> Result<Option<EntryId>, Error> {
-        let peek = Peek { count: 1, most: 0, ..Peek::page("last", "-", "+") };
-        let last = self.peek_at(Self::keys(queue).dead, peek).await?;
-        Ok(last.first().map(|peeked| peeked.entry))
-    }
-
     /// A page of dead letters before `before`, or from the last one, in descending order; long values are
     /// truncated. Empty at the end.
     ///
@@ -54,23 +44,6 @@ impl Inspector {
     ) -> Result<Vec<DeadLetter>, Error> {
         let to = before.map_or("+".to_owned(), |id| format!("({id}"));
         let page = self.peek_at(Self::keys(queue).dead, Peek::page("last", "-", &to)).await?;
-        Ok(page.into_iter().map(|peeked| dead_letter(queue, peeked)).collect())
-    }
-
-    /// A page of dead letters after `after` and up to `last`, in ascending order; long values are truncated.
-    /// Empty at the end.
-    ///
-    /// # Errors
-    /// fred's.
-    pub async fn dead_after(
-        &self,
-        queue: &Shard,
-        after: Option<EntryId>,
-        last: EntryId,
-    ) -> Result<Vec<DeadLetter>, Error> {
-        let from = after.map_or("-".to_owned(), |id| format!("({id}"));
-        let to = last.to_string();
-        let page = self.peek_at(Self::keys(queue).dead, Peek::page("first", &from, &to)).await?;
         Ok(page.into_iter().map(|peeked| dead_letter(queue, peeked)).collect())
     }
 

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fred::clients::Client;
 use fred::interfaces::ClientLike;
-use fred::types::Value;
 use fred_otel::Command;
 
-use super::{Inspector, Place, Shard, array, scanned, text};
+use super::{Inspector, Place, Shard, array, scanned};
 use crate::job::FlowId;
 use crate::redis::{Error, Keys};
 
@@ -16,7 +15,7 @@ use crate::redis::{Error, Keys};
 const MOST: u64 = 1_000;
 
 /// A flow whose breaker is open, or that holds jobs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct HeldFlow {
     /// Its name, if known.
     pub name: Option<String>,
@@ -26,6 +25,14 @@ pub struct HeldFlow {
     pub open_until: Option<u64>,
     /// How often in a row its breaker has opened; 0 if it is closed.
     pub trips: u32,
+    /// Why the last attempt failed, if its breaker is open.
+    pub error: Option<String>,
+    /// Until when the destination asked for a pause, Unix ms.
+    pub hold_until: Option<u64>,
+    /// The tokens that its rate has left; `None` without a limit of the rate.
+    pub tokens: Option<f64>,
+    /// How many attempts all workers make of it; `None` without a limit of concurrency.
+    pub attempts: Option<u64>,
     /// How many jobs it holds, by shard.
     pub held: Vec<(Shard, u64)>,
 }
@@ -71,7 +78,9 @@ impl Inspector {
             }
         }
         for (flow, one) in &mut held {
-            self.breaker(*flow, one).await?;
+            let HeldFlow { name, held, .. } = std::mem::take(one);
+            let shared = self.flow(*flow).await?;
+            *one = HeldFlow { name: name.or(shared.name), held, ..shared };
         }
         held.retain(|_, one| one.trips > 0 || !one.held.is_empty());
         let mut held: Vec<_> = held.into_iter().collect();
@@ -88,20 +97,14 @@ impl Inspector {
         }))
     }
 
-    async fn breaker(&self, flow: FlowId, held: &mut HeldFlow) -> Result<(), Error> {
+    /// The state of a flow that all workers share.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn flow(&self, flow: FlowId) -> Result<HeldFlow, Error> {
         let key = Keys::limits(flow);
-        let mut args = vec![key.clone().into()];
-        args.extend(["name", "opened_at", "open_until", "trips"].map(Value::from));
-        let found = array(self.command("HMGET", Some(&key), args).await?)?;
-        let number = |index: usize| found.get(index).and_then(|value| text(value).ok()?.parse::<u64>().ok());
-        held.trips = number(3).and_then(|trips| trips.try_into().ok()).unwrap_or(0);
-        if held.trips > 0 {
-            (held.since, held.open_until) = (number(1), number(2));
-        }
-        if held.name.is_none() {
-            held.name = found.first().and_then(|name| text(name).ok());
-        }
-        Ok(())
+        let found = self.command("HGETALL", Some(&key), vec![key.clone().into()]).await?;
+        Ok(parse(&found.convert()?))
     }
 
     /// All flows whose state workers have shared lately.
@@ -116,6 +119,26 @@ impl Inspector {
         };
         let (found, _) = self.redis.run(Command::new("SCAN"), scan).await?;
         Ok(found)
+    }
+}
+
+/// The fields are those of the script `flow_acquire`.
+fn parse(fields: &BTreeMap<String, String>) -> HeldFlow {
+    let number = |name: &str| fields.get(name)?.parse::<u64>().ok();
+    let trips = number("trips").and_then(|trips| trips.try_into().ok()).unwrap_or(0);
+    let breaker = |name: &str| number(name).filter(|_| trips > 0);
+    let making = fields.iter().filter(|(name, _)| name.starts_with("w:"));
+    let making = making.filter_map(|(_, value)| value.split(' ').next()?.parse::<u64>().ok());
+    HeldFlow {
+        name: fields.get("name").cloned(),
+        since: breaker("opened_at"),
+        open_until: breaker("open_until"),
+        trips,
+        error: fields.get("error").filter(|_| trips > 0).cloned(),
+        hold_until: number("hold_until"),
+        tokens: fields.get("tokens").and_then(|tokens| tokens.parse().ok()),
+        attempts: making.reduce(|sum, one| sum + one),
+        held: vec![],
     }
 }
 

@@ -63,6 +63,13 @@ pub fn parse(history: Option<&Bytes>) -> Vec<Value> {
     history.and_then(|text| serde_json::from_slice(text).ok()).unwrap_or_default()
 }
 
+/// The last attempt of a history; also of one whose start is missing.
+pub fn last(history: &[u8]) -> Option<Value> {
+    const START: &str = "{\"at";
+    let text = std::str::from_utf8(history).ok()?.strip_suffix(']')?;
+    serde_json::from_str(&text[text.rfind(START)?..]).ok()
+}
+
 fn json(entry: &Entry) -> Value {
     let mut object = Map::new();
     object.insert("attempt".into(), entry.attempt.into());
@@ -101,6 +108,15 @@ mod tests {
         let two = append(Some(&one), &Entry { error: Some("timeout".into()), status: None, ..entry(2) });
         let second = r#"{"attempt":1,"at":2,"ms":7,"error":"timeout"}"#;
         assert_eq!(two, format!(r#"[{{"attempt":1,"at":1,"ms":7,"status":503}},{second}]"#));
+    }
+
+    #[test]
+    fn the_last_attempt_is_read_also_where_the_start_is_missing() {
+        let two = append(Some(&append(None, &entry(1))), &Entry { status: Some(404), ..entry(2) });
+        for from in [0, 5, 20] {
+            assert_eq!(last(&two[from..]).map(|last| last["status"].clone()), Some(404.into()), "{from}");
+        }
+        assert_eq!((last(&two[two.len() - 9..]), last(b"[]"), last(b"x")), (None, None, None));
     }
 
     #[test]

@@ -110,8 +110,8 @@ impl Queue {
         Ok(Grant { granted, wait: Duration::from_millis(wait.max(10)), why })
     }
 
-    /// Reports to the breaker of a flow whether the destination works. `spread` is the factor of the pause,
-    /// at most 1.25; the tools show `name`.
+    /// Reports to the breaker of a flow whether the destination works; `error` is why it does not. `spread` is
+    /// the factor of the pause, at most 1.25. The tools show `name` and `error`.
     ///
     /// # Errors
     /// fred's.
@@ -119,16 +119,17 @@ impl Queue {
         &self,
         id: FlowId,
         name: &str,
-        works: bool,
+        error: Option<&str>,
         breaker: Breaker,
         spread: f64,
     ) -> Result<BreakerState, Error> {
         let args: Vec<Value> = vec![
-            if works { "works" } else { "fails" }.into(),
+            if error.is_none() { "works" } else { "fails" }.into(),
             number(breaker.pause.as_millis() as u64),
             number(breaker.longest.as_millis() as u64),
             spread.to_string().into(),
             name.into(),
+            error.unwrap_or_default().into(),
         ];
         let keys = vec![Keys::limits(id)];
         let reply = self.0.scripts.flow_report.poll(&self.0.redis, keys, args).await?;

@@ -25,7 +25,7 @@ impl Gate {
             Some(Verdict::Fails) => {
                 let failures = self.flows.failures(id);
                 if breaker.failures > 0 && (is_trial || !is_open && failures >= breaker.failures) {
-                    self.report_failure(id, job, breaker).await;
+                    self.report_failure(id, job, breaker, &result.text()).await;
                 }
             }
             Some(_) if is_trial || is_open => self.report_success(id, job, breaker).await,
@@ -65,10 +65,10 @@ impl Gate {
         self.queue.acquire_flow(id, limits, request).await
     }
 
-    async fn report_failure(&self, id: FlowId, job: &Job, breaker: Breaker) {
+    async fn report_failure(&self, id: FlowId, job: &Job, breaker: Breaker, error: &str) {
         let spread = 0.75 + fastrand::f64() / 2.0;
         let flow = flow_name(job);
-        let state = match self.queue.report_flow(id, &flow, false, breaker, spread).await {
+        let state = match self.queue.report_flow(id, &flow, Some(error), breaker, spread).await {
             Ok(state) => state,
             Err(error) => {
                 debug!(%error, "could not report to the breaker that all workers share");
@@ -82,6 +82,7 @@ impl Gate {
             warn!(
                 flow,
                 ?pause,
+                error,
                 "the destination does not answer: its jobs are held, and one is sent as a trial after a pause"
             );
         } else {
@@ -91,7 +92,7 @@ impl Gate {
 
     async fn report_success(&self, id: FlowId, job: &Job, breaker: Breaker) {
         self.flows.set_open(id, None);
-        match self.queue.report_flow(id, "", true, breaker, 1.0).await {
+        match self.queue.report_flow(id, "", None, breaker, 1.0).await {
             Ok(_) => info!(flow = flow_name(job), "the destination answers again"),
             Err(error) => debug!(%error, "could not report to the breaker that all workers share"),
         }

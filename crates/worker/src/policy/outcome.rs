@@ -113,7 +113,7 @@ impl Outcome {
         };
         let (text, asked) = match result {
             SendResult::Answer(answer) => {
-                let text = format!("the destination answered {}", answer.status);
+                let text = result.text();
                 match policy.statuses.class(answer.status) {
                     StatusClass::Success => return Self::Done,
                     StatusClass::Passing => (text, answer.retry_after),
@@ -158,6 +158,14 @@ impl SendResult {
         match self {
             Self::Answer(answer) => Some(answer.status),
             Self::Failed { .. } => None,
+        }
+    }
+
+    /// The result in one sentence, without secrets.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Answer(answer) => format!("the destination answered {}", answer.status),
+            Self::Failed { text, .. } => text.clone(),
         }
     }
 

@@ -61,6 +61,13 @@ fn range(text: &str) -> Option<RangeInclusive<u16>> {
     }
 }
 
+impl Statuses {
+    /// Whether they contain a status code.
+    pub fn contains(&self, status: u16) -> bool {
+        self.0.contains(&status)
+    }
+}
+
 impl fmt::Display for Statuses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (from, to) = (self.0.start(), self.0.end());

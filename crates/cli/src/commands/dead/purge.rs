@@ -2,18 +2,15 @@
 
 use std::error::Error;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 use postrider_queue::job::EntryId;
 use serde_json::json;
 use telemetry::Telemetry;
 
-use super::super::Usage;
 use super::super::render::count;
 use super::super::target::LookArgs;
-use super::select::{Filter, confirm, reasons, select};
-use crate::units::duration;
+use super::select::{FilterArgs, confirm, missing, select};
 
 /// Dead letters that one command deletes at most.
 const GROUP: usize = 500;
@@ -22,16 +19,12 @@ const GROUP: usize = 500;
 #[derive(Debug, Args)]
 pub(super) struct PurgeArgs {
     #[command(flatten)]
+    filter: FilterArgs,
+    #[command(flatten)]
     look: LookArgs,
-    /// All dead letters that match --reason and --older-than
+    /// All dead letters
     #[arg(long)]
     all: bool,
-    /// Only dead letters with this reason
-    #[arg(long, value_parser = reasons(), value_name = "REASON")]
-    reason: Option<String>,
-    /// Only jobs that died longer ago than this
-    #[arg(long, value_parser = duration, value_name = "DURATION")]
-    older_than: Option<Duration>,
     /// Print the number and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -45,21 +38,17 @@ pub(super) struct PurgeArgs {
 
 impl PurgeArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
-        if !self.all && self.reason.is_none() && self.older_than.is_none() {
-            return Err(Usage("give --all, --reason or --older-than".to_owned()).into());
-        }
+        self.filter.require(self.all)?;
         let view = self.look.open(telemetry).await?;
         let now = view.inspector.now().await?;
-        let filter = Filter {
-            reason: self.reason.clone(),
-            before: self.older_than.map(|time| now.saturating_sub(time.as_millis() as u64)),
-            ..Filter::default()
-        };
-        let letters = select(&view, &filter).await?;
+        let letters = select(&view, &self.filter.at(now)).await?;
+        let missing = missing(self.filter.ids(), &letters);
+        missing.iter().for_each(|id| super::not_found(&view, "entry id or job id", id));
+        let code = if missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) };
         let what = count(letters.len(), "dead letter", "dead letters");
         if self.dry_run {
             self.say("would_be_purged", letters.len() as u64, &format!("{what} would be deleted"));
-            return Ok(ExitCode::SUCCESS);
+            return Ok(code);
         }
         let question = format!("Delete {what} of {} for good?", view.names());
         if !letters.is_empty() && !confirm(&question, self.yes)? {
@@ -77,7 +66,7 @@ impl PurgeArgs {
         view.inspector.close().await;
         let done = count(purged as usize, "dead letter was", "dead letters were");
         self.say("purged", purged, &format!("{done} deleted"));
-        Ok(ExitCode::SUCCESS)
+        Ok(code)
     }
 
     fn say(&self, name: &str, number: u64, text: &str) {

@@ -11,10 +11,9 @@ use serde_json::{Value, json};
 use telemetry::Telemetry;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::super::Usage;
 use super::super::render::count;
 use super::super::target::{LookArgs, View};
-use super::select::{FilterArgs, confirm, select};
+use super::select::{FilterArgs, confirm, missing, select};
 use crate::units::{duration, rate};
 
 /// Turn dead letters into new jobs
@@ -23,16 +22,13 @@ use crate::units::{duration, rate};
 /// is sent at once, whatever its delay and expiry were.
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
-    /// Entry ids or job ids of dead letters
-    #[arg(value_name = "ID")]
-    ids: Vec<String>,
-    #[command(flatten)]
-    look: LookArgs,
-    /// All dead letters that match --reason, --label, --url-contains and --since
-    #[arg(long, conflicts_with = "ids")]
-    all: bool,
     #[command(flatten)]
     filter: FilterArgs,
+    #[command(flatten)]
+    look: LookArgs,
+    /// All dead letters
+    #[arg(long)]
+    all: bool,
     /// At most this rate, as in 50/s or 100/m [default: no limit]
     #[arg(long, value_parser = rate, value_name = "N/s")]
     rate: Option<f64>,
@@ -58,7 +54,7 @@ struct Report {
 
 impl ReplayArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
-        self.check()?;
+        self.filter.require(self.all)?;
         let view = self.look.open(telemetry).await?;
         let mut report = Report::default();
         let letters = self.letters(&view, &mut report).await?;
@@ -67,7 +63,7 @@ impl ReplayArgs {
             self.say(&format!("{what} of {} would be replayed", view.names()));
             return Ok(report.end(self.json));
         }
-        let ask = self.ids.is_empty() && !letters.is_empty();
+        let ask = self.filter.ids().is_empty() && !letters.is_empty();
         if ask && !confirm(&format!("Replay {what} of {}?", view.names()), self.yes)? {
             eprintln!("nothing was replayed");
             return Ok(ExitCode::from(1));
@@ -83,32 +79,12 @@ impl ReplayArgs {
         }
     }
 
-    fn check(&self) -> Result<(), Usage> {
-        let filtered = !self.filter.is_empty();
-        match (self.ids.is_empty(), self.all || filtered) {
-            (true, false) => {
-                Err(Usage("give IDs, --all, --reason, --label, --url-contains or --since".to_owned()))
-            }
-            (false, true) => Err(Usage("give either IDs or a filter".to_owned())),
-            _ => Ok(()),
-        }
-    }
-
     async fn letters(&self, view: &View, report: &mut Report) -> Result<Vec<DeadLetter>, Box<dyn Error>> {
-        if self.ids.is_empty() {
-            let now = view.inspector.now().await?;
-            return select(view, &self.filter.at(now)).await;
-        }
-        let mut letters = Vec::new();
-        for id in &self.ids {
-            let before = letters.len();
-            for queue in &view.queues {
-                letters.extend(view.inspector.find_dead(queue, id).await?);
-            }
-            if letters.len() == before {
-                super::not_found(view, "entry id or job id (for a label, give --label)", id);
-                report.failed.push(json!({"id": id, "outcome": "not_found"}));
-            }
+        let now = view.inspector.now().await?;
+        let letters = select(view, &self.filter.at(now)).await?;
+        for id in missing(self.filter.ids(), &letters) {
+            super::not_found(view, "entry id or job id (for a label, give --label)", id);
+            report.failed.push(json!({"id": id, "outcome": "not_found"}));
         }
         Ok(letters)
     }
@@ -130,7 +106,7 @@ impl ReplayArgs {
             match view.inspector.replay(letter, self.expires_in).await? {
                 Replayed::As(job) => {
                     let (job_id, replay_of) = (job.to_string(), &letter.job_id);
-                    if !self.ids.is_empty() && !self.json {
+                    if !self.filter.ids().is_empty() && !self.json {
                         say!("{replay_of}  replayed as {job_id}");
                     }
                     report.replayed.push(json!({"queue": queue, "job_id": job_id, "replay_of": replay_of}));

@@ -4,13 +4,15 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Args;
-use postrider_queue::admin::FoundJob;
+use postrider_queue::admin::{FoundJob, Inspector};
 use serde_json::{Value, json};
 use telemetry::Telemetry;
 
 use super::super::render::{fields_json, fields_table, history_table};
 use super::super::results;
 use super::super::target::LookArgs;
+use super::super::terminal::{self, wrapped};
+use super::super::why;
 use super::{find, said_where, state_text, summary_json};
 
 /// Show a job with all its fields, or its result while it is kept; possible secrets are masked
@@ -44,9 +46,11 @@ impl ShowArgs {
         }
         let found_results = results.len();
         let now = view.inspector.now().await?;
+        let whys = whys(&view.inspector, &whole, now).await?;
         view.inspector.close().await;
         if self.json {
-            let jobs: Vec<_> = whole.iter().map(|job| whole_json(job, self.reveal)).collect();
+            let jobs = whole.iter().zip(&whys).map(|(job, why)| whole_json(job, why.as_deref(), self.reveal));
+            let jobs: Vec<_> = jobs.collect();
             let results: Vec<_> = results.iter().map(|(_, result)| result).collect();
             say!("{}", json!({"jobs": jobs, "cut": cut, "results": results}));
         } else {
@@ -54,8 +58,10 @@ impl ShowArgs {
                 say!("queue {queue}, job id {}: {}", self.id, results::line(result));
                 results::answer(result).iter().for_each(|answer| say!("{answer}"));
             }
-            for job in &whole {
-                say!("queue {}, job id {}: {}", job.queue, job.id, state_text(job, now));
+            for (job, why) in whole.iter().zip(&whys) {
+                let why = why.as_ref().map_or(String::new(), |why| format!(": {why}"));
+                let text = format!("queue {}, job id {}: {}{why}", job.queue, job.id, state_text(job, now));
+                say!("{}", wrapped(&text, "", terminal::width()));
                 say!("{}", fields_table(&job.fields, self.reveal));
                 history_table(&job.fields).iter().for_each(|history| say!("\n{history}"));
             }
@@ -64,8 +70,22 @@ impl ShowArgs {
     }
 }
 
-fn whole_json(job: &FoundJob, reveal: bool) -> Value {
+/// Why each job is held; `None` for the others.
+async fn whys(
+    inspector: &Inspector,
+    jobs: &[FoundJob],
+    now: u64,
+) -> Result<Vec<Option<String>>, postrider_queue::Error> {
+    let mut whys = Vec::new();
+    for job in jobs {
+        whys.push(why::of_job(inspector, job, now).await?);
+    }
+    Ok(whys)
+}
+
+fn whole_json(job: &FoundJob, why: Option<&str>, reveal: bool) -> Value {
     let mut whole = summary_json(job);
+    whole["why"] = why.into();
     whole["fields"] = fields_json(&job.fields, reveal);
     whole
 }

@@ -107,3 +107,48 @@ fn old_dead_letters_are_trimmed(build: Build) {
     eventually("a dead letter", DEADLINE, || (dead() == 1).then_some(()));
     assert!(queue.dead().len() <= 101, "{} are left: whole blocks of them must be gone", queue.dead().len());
 }
+
+/// `list`, `summary`, `replay` and `purge` take the same ids and conditions.
+#[test]
+fn each_command_selects_dead_letters_in_the_same_way() {
+    let build = Build::Lean;
+    let redis = RedisServer::start();
+    let queue = Queue::new(&redis, "default");
+    queue.dead_letter("1-0", "attempts", "http://a.test/x");
+    queue.dead_letter("2-0", "attempts", "http://a.test:81/x");
+    let entry = queue.dead_letter("3-0", "final_status", "http://b.test/x");
+    let selections: [(&[&str], &[&str]); 8] = [
+        (&["1-0"], &["1-0"]),
+        (&[&entry], &["3-0"]),
+        (&["--host", "A.test"], &["1-0", "2-0"]),
+        (&["--host", "a.test:81"], &["2-0"]),
+        (&["--status", "5xx", "--reason", "final_status"], &["3-0"]),
+        (&["--status", "404"], &[]),
+        (&["--since", "1h", "--host", "b.test"], &["3-0"]),
+        (&["--older-than", "1h"], &[]),
+    ];
+    for (selection, expected) in selections {
+        let listed = lines(build, &redis, &[&["dead", "list"], selection].concat());
+        let mut ids: Vec<_> =
+            listed.iter().map(|letter| letter["job_id"].as_str().unwrap_or_default()).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, expected, "{selection:?}");
+        let counts = lines(build, &redis, &[&["dead", "summary"], selection].concat());
+        let count: u64 = counts.iter().filter_map(|group| group["count"].as_u64()).sum();
+        assert_eq!(count as usize, expected.len(), "{selection:?}");
+        for (command, word) in [("replay", "replayed"), ("purge", "deleted")] {
+            let output = run(build, &redis, &[&["dead", command, "--dry-run"], selection].concat());
+            let plural = if expected.len() == 1 { "" } else { "s" };
+            let told = format!("{} dead letter{plural}", expected.len());
+            assert!(output.stdout.starts_with(&told) && output.stdout.contains(word), "{output:?}");
+        }
+    }
+    let groups = lines(build, &redis, &["dead", "summary"]);
+    let group = groups.iter().find(|group| group["host"] == "a.test:81").expect("a group");
+    assert_eq!(
+        (&group["reason"], &group["status"], &group["error"]),
+        (&json!("attempts"), &json!(503), &json!("it failed"))
+    );
+    let (code, answer) = document(build, &redis, &["dead", "purge", "1-0", "9-0", "--yes"]);
+    assert_eq!((code, &answer["purged"], queue.dead().len()), (1, &json!(1), 2));
+}

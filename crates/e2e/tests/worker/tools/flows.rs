@@ -3,6 +3,7 @@
 use e2e::process::{Build, Postrider};
 use e2e::queue::{DeadLetter, Queue};
 use e2e::redis::RedisServer;
+use e2e::text_file::TextFile;
 use e2e::wait::eventually;
 use e2e::world::World;
 use serde_json::json;
@@ -107,7 +108,7 @@ fn flows_that_are_held_back_are_shown(build: Build) {
     assert_eq!(flow["id"], json!(NOWHERE_FLOW));
     assert!(flow["open_until"].as_u64() > flow["opened_at"].as_u64(), "{flow}");
     let table = run(build, &redis, &["flows"]).stdout;
-    assert!(table.contains("127.0.0.1:9") && table.contains("open") && table.contains("mail"), "{table}");
+    assert!(table.contains("127.0.0.1:9") && table.contains("breaker") && table.contains("mail"), "{table}");
     assert_eq!(lines(build, &redis, &["flows", "--queue", "other"]).len(), 0);
     let doctor = run(build, &redis, &["doctor"]).stdout;
     assert!(doctor.contains("1 destination does not answer, and"), "{doctor}");
@@ -121,4 +122,32 @@ fn a_job_is_sent_into_a_flow(build: Build) {
     assert_eq!(answer["jobs"][0]["fields"]["flow"], "orders");
     let output = run(build, &redis, &["send", NOWHERE, "--flow", ""]);
     assert!(output.code() == 2 && output.stderr.contains("`flow`"), "{output:?}");
+}
+
+/// The log line of the breaker, `flows`, `jobs show` and `send --wait` report the same error.
+#[test]
+fn a_flow_and_its_jobs_report_why_they_are_held() {
+    const ERROR: &str = "Connection refused";
+    let build = Build::Lean;
+    let redis = RedisServer::start();
+    let queue = Queue::new(&redis, "default");
+    let config = TextFile::new("[flows.default]\nbreaker_failures = 1\nbreaker_pause = \"30s\"\n");
+    let mut worker = Postrider::ready_worker(build, &redis, &["--config", config.path()], &[]);
+    let job_id = queue.enqueue(&[("url", NOWHERE)]);
+    let line = worker.wait_for_log("the destination does not answer", DEADLINE);
+    assert!(line.contains(ERROR), "{line}");
+    eventually("a held job", DEADLINE, || (queue.waiting() == 1 && queue.scheduled() == 0).then_some(()));
+    let flow = &lines(build, &redis, &["flows", "127.0.0.1"])[0];
+    assert_eq!(
+        (&flow["why"], &flow["breaker"], &flow["held"]),
+        (&json!("breaker"), &json!("open"), &json!(1))
+    );
+    assert!(flow["error"].as_str().is_some_and(|error| error.contains(ERROR)), "{flow}");
+    let (_, shown) = document(build, &redis, &["jobs", "show", &job_id]);
+    assert!(shown["jobs"][0]["why"].as_str().is_some_and(|why| why.contains(ERROR)), "{shown}");
+    let sent = run(build, &redis, &["send", "POST", NOWHERE, "--wait", "--wait-timeout", "2s"]);
+    assert_eq!(sent.code(), 3, "{sent:?}");
+    assert!(sent.stdout.contains("held, for 127.0.0.1:9") && sent.stdout.contains(ERROR), "{sent:?}");
+    let none = run(build, &redis, &["flows", "other.example"]);
+    assert!(none.stderr.contains("nothing holds jobs for other.example"), "{none:?}");
 }

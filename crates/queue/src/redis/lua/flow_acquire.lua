@@ -15,7 +15,7 @@
 -- Returns  {attempts granted; time until the next request, ms; why not all: - for no reason, o the breaker is
 --          open or a trial is under way, t only one, as a trial, r rate, c concurrency}
 --
--- Fields: `open_until`, `opened_at`, `trips` and `name` of the breaker, `trial_until`, `tokens` and
+-- Fields: `open_until`, `opened_at`, `trips`, `name` and `error` of the breaker, `trial_until`, `tokens` and
 -- `tokens_at`, and for each consumer `w:CONSUMER` with its number of attempts and the time of that report,
 -- which expires after 15 s.
 local time = redis.call('TIME')

@@ -7,6 +7,7 @@
 -- ARGV[3]  the longest pause, ms
 -- ARGV[4]  the factor of the pause, at most 1.25, so that not all flows wake at once
 -- ARGV[5]  the flow's name, for people
+-- ARGV[6]  why the last attempt failed, for people
 -- Returns  {how long the breaker stays open from now, ms, 0 if closed; how often in a row it has opened}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -15,7 +16,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HDEL', KEYS[1], '')
 redis.call('PEXPIRE', KEYS[1], 7200000)
 if ARGV[1] == 'works' then
-  redis.call('HDEL', KEYS[1], 'open_until', 'trial_until', 'trips', 'opened_at', 'name')
+  redis.call('HDEL', KEYS[1], 'open_until', 'trial_until', 'trips', 'opened_at', 'name', 'error')
   return {0, 0}
 end
 local found = redis.call('HMGET', KEYS[1], 'open_until', 'trips')
@@ -29,7 +30,7 @@ if open_until <= now then
   local pause = math.min(ARGV[2] * 2 ^ math.min(trips - 1, 30), tonumber(ARGV[3])) * ARGV[4]
   open_until = now + math.floor(pause)
   redis.call('HSET', KEYS[1], 'open_until', string.format('%.0f', open_until), 'trips', string.format('%.0f', trips),
-    'name', ARGV[5])
+    'name', ARGV[5], 'error', ARGV[6])
   if trips == 1 then
     redis.call('HSET', KEYS[1], 'opened_at', string.format('%.0f', now))
   end

@@ -15,7 +15,8 @@ local most = tonumber(ARGV[6])
 local function row(entry, pending)
   local fields = entry[2]
   for i = 2, #fields, 2 do
-    fields[i] = string.sub(fields[i], 1, most)
+    -- Of a history, the last attempts are kept.
+    fields[i] = fields[i - 1] == '_history' and most > 0 and string.sub(fields[i], -most) or string.sub(fields[i], 1, most)
   end
   return {entry[1], fields, pending and pending[2] or '', pending and pending[3] or 0, pending and pending[4] or 0}
 end
