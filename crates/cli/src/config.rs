@@ -32,6 +32,7 @@ pub(crate) use traces::Traces;
 /// weight = 4
 ///
 /// [queues.bulk]            # weight 1
+/// unknown_fields = "refuse"   # dead-letters jobs with unknown fields; default: "warn"
 ///
 /// [retry.default]          # exponential, with full jitter
 /// base = "1s"
@@ -205,8 +206,9 @@ fn line(text: &str, at: usize) -> usize {
 
 fn queue(name: &str, table: &mut Table<'_, '_>) -> Option<WeightedQueue> {
     let weight = table.whole("weight", 1, 1000).map_or(1, |weight| weight as u32);
+    let unknown_fields = table.text("unknown_fields").unwrap_or_default();
     match name.parse() {
-        Ok(name) => Some(WeightedQueue { name, weight }),
+        Ok(name) => Some(WeightedQueue { name, weight, unknown_fields }),
         Err(error) => {
             table.problem(error);
             None

@@ -7,25 +7,23 @@ mod find;
 mod flows;
 mod list;
 mod peek;
+mod queues;
 mod server;
 mod survey;
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use fred::clients::Client;
 use fred::interfaces::ClientLike;
-use fred::types::scan::Scanner;
 use fred::types::{CustomCommand, Key, Value};
 use fred_otel::{Command, TracedClient};
-use futures_util::{Stream, StreamExt};
 use telemetry::Telemetry;
 
 use crate::job::{EntryId, Fields, FlowId};
 use crate::redis::{
-    ConnectError, Error, Instruments, Keys, Operations, QueueName, SHARDS_MAX, Scripts, address, connect,
-    quit, traced, unexpected,
+    ConnectError, Error, Instruments, Keys, Operations, QueueName, Scripts, address, connect, quit, traced,
+    unexpected,
 };
 
 pub use act::{Cancelled, Replayed};
@@ -33,8 +31,9 @@ pub use dead::DeadLetter;
 pub use find::Search;
 pub use flows::HeldFlow;
 pub use list::{Listing, State};
+pub use queues::Queues;
 pub use server::Server;
-pub use survey::{Survey, SurveyedConsumer};
+pub use survey::{Life, Survey, SurveyedConsumer};
 
 /// A connection that inspects queues. Inspection makes no spans.
 #[derive(Debug)]
@@ -63,6 +62,11 @@ impl std::fmt::Display for Shard {
             number => write!(f, "{}/{number}", self.queue),
         }
     }
+}
+
+/// Whether Redis refused a command because its key has another type.
+pub fn is_of_wrong_type(error: &Error) -> bool {
+    error.details().starts_with("WRONGTYPE") || error.details().contains("WRONGTYPE Operation")
 }
 
 /// A job that is not dead.
@@ -127,35 +131,6 @@ impl Inspector {
         operations
     }
 
-    /// All queues that have a key in Redis, in alphabetical order; and whether the search stopped early.
-    ///
-    /// # Errors
-    /// fred's.
-    pub async fn queues(&self) -> Result<(Vec<Shard>, bool), Error> {
-        let scan = |client: Client| async move {
-            const PATTERN: &str = "postrider:{*}:*";
-            if client.is_clustered() {
-                scanned(client.scan_cluster(PATTERN, Some(1_000), None), shard_of).await
-            } else {
-                scanned(client.scan(PATTERN, Some(1_000), None), shard_of).await
-            }
-        };
-        let (found, cut) = self.redis.run(Command::new("SCAN"), scan).await?;
-        Ok((found.into_iter().filter_map(shards).collect(), cut))
-    }
-
-    /// The shards of a queue, including those that are only read until they are empty.
-    ///
-    /// # Errors
-    /// fred's.
-    pub async fn shards(&self, queue: &QueueName) -> Result<Vec<Shard>, Error> {
-        let key = Keys::meta(queue);
-        let args = vec![key.clone().into(), "shards".into(), "shards_before".into()];
-        let found = array(self.command("HMGET", Some(&key), args).await?)?;
-        let most = found.iter().filter_map(Value::as_u64).max().unwrap_or(1).clamp(1, SHARDS_MAX.into());
-        Ok((0..most as u32).map(|number| Shard { queue: queue.clone(), number }).collect())
-    }
-
     /// Closes the connection.
     pub async fn close(&self) {
         quit(&self.redis).await;
@@ -173,45 +148,6 @@ impl Inspector {
     fn keys(shard: &Shard) -> Keys {
         Keys::new(&shard.queue, shard.number)
     }
-}
-
-/// The results of `of` for the scanned keys, each once, and whether the search stopped early.
-async fn scanned<S: Scanner<Page = Vec<Key>>, T: Ord>(
-    pages: impl Stream<Item = Result<S, Error>>,
-    of: impl Fn(&str) -> Option<T>,
-) -> Result<(BTreeSet<T>, bool), Error> {
-    /// With 1,000 keys each.
-    const PAGES_MAX: usize = 1_000;
-    let mut pages = std::pin::pin!(pages);
-    let (mut found, mut seen) = (BTreeSet::new(), 0);
-    while let Some(page) = pages.next().await {
-        let mut page = page?;
-        let keys = page.take_results().unwrap_or_default();
-        found.extend(keys.iter().filter_map(|key| of(key.as_str()?)));
-        seen += 1;
-        if seen >= PAGES_MAX {
-            page.cancel();
-            return Ok((found, true));
-        }
-        page.next();
-    }
-    Ok((found, false))
-}
-
-fn shards((name, number): (String, u32)) -> Option<Shard> {
-    Some(Shard { queue: name.parse().ok()?, number })
-}
-
-/// The queue and shard of a key. Results of jobs do not count.
-fn shard_of(key: &str) -> Option<(String, u32)> {
-    let (tag, what) = key.strip_prefix("postrider:{")?.split_once("}:")?;
-    let (name, number) = match tag.split_once('/') {
-        Some((name, number)) => (name, number.parse().ok()?),
-        None => (tag, 0),
-    };
-    ["jobs", "waiting", "scheduled", "flows", "dead", "workers"]
-        .contains(&what)
-        .then(|| (name.to_owned(), number))
 }
 
 /// The first field of that name.
@@ -247,24 +183,6 @@ fn text(value: &Value) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_key_contains_its_queue() {
-        let of = |key: &str| shard_of(key).and_then(shards).map(|shard| shard.to_string());
-        assert_eq!(of("postrider:{mail}:jobs").as_deref(), Some("mail"));
-        assert_eq!(of("postrider:{mail/3}:dead").as_deref(), Some("mail/3"));
-        for other in [
-            "postrider:{mail}:result:1-0",
-            "postrider:{mail}:meta",
-            "postrider:flow:{1}",
-            "jobs",
-            "postrider:{mail:jobs",
-            "postrider:{a b}:jobs",
-            "postrider:{mail/x}:jobs",
-        ] {
-            assert_eq!(of(other), None, "{other}");
-        }
-    }
 
     #[test]
     fn an_invalid_job_id_is_ignored() {

@@ -25,7 +25,7 @@ pub use host::{BadHost, Host};
 pub use limits::{Breaker, FlowLimits, Limits, Rate};
 pub use numbers::LONGEST_RESULT;
 pub use reason::Reason;
-pub use spelling::meant;
+pub use spelling::{meant, meant_field};
 
 /// One HTTP request to be made, with its policy.
 #[derive(Clone, Debug)]
@@ -60,6 +60,8 @@ pub struct Job {
     pub result_ttl: Option<Duration>,
     /// The producer's W3C context, unchanged.
     pub context: Context,
+    /// The names of the first few fields that are not known and have no effect.
+    pub unknown: Vec<Bytes>,
     /// The worker's own fields.
     pub trail: Trail,
 }

@@ -68,6 +68,8 @@ pub const JOB_LEASES_LOST: &str = "postrider.job.leases_lost";
 pub const JOB_SETTLEMENTS_REFUSED: &str = "postrider.job.settlements_refused";
 /// Jobs that were dead-lettered.
 pub const JOB_DEAD: &str = "postrider.job.dead";
+/// Jobs with fields that are not known.
+pub const JOB_UNKNOWN_FIELDS: &str = "postrider.job.unknown_fields";
 /// Jobs that their flow held.
 pub const JOB_HOLDS: &str = "postrider.job.holds";
 /// How long jobs waited for their flow, in seconds.

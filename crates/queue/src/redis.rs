@@ -11,6 +11,7 @@ mod operations;
 mod queue;
 mod reply;
 mod scripts;
+mod server;
 mod spans;
 
 pub use client::{Redis, Shards};
@@ -23,6 +24,7 @@ pub use operation::Operation;
 pub use operations::Operations;
 pub use queue::{Consumer, Queue};
 pub use reply::Settled;
+pub use server::{ServerInfo, Stray};
 pub use spans::{Receives, Spans};
 
 pub(crate) use args::{ids, number, push_fields, push_leases};

@@ -8,8 +8,8 @@ mod sweep;
 mod wait_reason;
 
 pub use crate::redis::{
-    Clock, Consumer, Link, Operation, Operations, Queue, Receives, Settled, Shards, Spans, is_answer,
-    is_refusal,
+    Clock, Consumer, Link, Operation, Operations, Queue, Receives, ServerInfo, Settled, Shards, Spans, Stray,
+    is_answer, is_refusal,
 };
 pub use crate::trail::{Kept, Phases, TraceparentOnly, fields, history};
 pub use fetch::{Promoted, Reclaimed};

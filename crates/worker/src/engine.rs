@@ -3,6 +3,7 @@
 mod health;
 mod running;
 mod shards;
+mod surroundings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +24,13 @@ use crate::loops::depth_sampler;
 use crate::loops::fetcher::{Fetcher, Order};
 use crate::observe::gauges::Gauges;
 use crate::observe::retries::Retries;
-use crate::policy::RetryPolicies;
+use crate::policy::{RetryPolicies, Unknown, UnknownFields};
 use crate::shard::settings::{CurrentSettings, Settings};
 use crate::shard::slots::Slots;
 pub(crate) use health::Health;
 use running::Engine;
 use shards::Shards;
+use surroundings::Surroundings;
 
 /// A queue to read, and its weight relative to the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub struct WeightedQueue {
     pub name: QueueName,
     /// 1 to 1000. Default: 1.
     pub weight: u32,
+    /// What it does with jobs that have unknown fields. Default: warn.
+    pub unknown_fields: UnknownFields,
 }
 
 impl std::str::FromStr for WeightedQueue {
@@ -52,7 +56,7 @@ impl std::str::FromStr for WeightedQueue {
             None => (text, 1),
         };
         let name = name.parse().map_err(|error: BadQueueName| error.to_string())?;
-        Ok(Self { name, weight })
+        Ok(Self { name, weight, unknown_fields: UnknownFields::default() })
     }
 }
 
@@ -126,6 +130,7 @@ pub(crate) async fn run(
         redis = Redis::connect_with(&config.redis_url, telemetry, config.spans) => redis?,
         () = stop.cancelled() => return Ok(()),
     };
+    let server = Surroundings::of(&redis, config).await;
     let engine = Engine {
         redis,
         consumer: Consumer { name: consumer_name(), lease: config.lease },
@@ -151,8 +156,7 @@ pub(crate) async fn run(
     let sampler =
         gauges.map(|gauges| tokio::spawn(depth_sampler::run(list.clone(), flows, gauges, stop.clone())));
     health.started();
-    let queues: Vec<String> = config.queues.iter().map(|queue| queue.name.to_string()).collect();
-    info!(queues = queues.join(","), concurrency = config.concurrency, consumer, "worker is ready");
+    server.log_start(config, &consumer);
     poll_shards(&mut shards, health, &stop).await;
     // If a loop has panicked, the others have not been stopped yet.
     stop.cancel();
@@ -170,8 +174,10 @@ pub(crate) async fn run(
 
 /// The settings, in a channel through which others can replace them.
 fn settings(config: &WorkerConfig, telemetry: &Telemetry) -> Result<CurrentSettings, TlsError> {
+    let refusing = config.queues.iter().filter(|queue| queue.unknown_fields == UnknownFields::Refuse);
     let settings = Settings {
         retry: config.retry.clone(),
+        unknown: Unknown::new(refusing.map(|queue| queue.name.to_string())),
         secrets: config.secrets.clone(),
         flows: config.flows.clone(),
         sender: Sender::new(&config.sender, telemetry)?,

@@ -36,7 +36,7 @@ pub mod settings {
     pub use crate::loops::fetcher::Order;
     pub use crate::observe::retries::Retries;
     pub use crate::policy::{
-        BadStatuses, Overrides, RetryPolicies, RetryPolicy, StatusClass, Statuses, Waits,
+        BadStatuses, Overrides, RetryPolicies, RetryPolicy, StatusClass, Statuses, UnknownFields, Waits,
     };
 }
 

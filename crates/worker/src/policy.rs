@@ -4,8 +4,11 @@ mod outcome;
 mod retry;
 mod retry_after;
 mod statuses;
+mod unknown;
 
 pub use outcome::{Answer, Circumstances, Outcome, SendResult};
 pub use retry::{RetryPolicies, RetryPolicy, Waits};
 pub use retry_after::retry_after;
 pub use statuses::{BadStatuses, Overrides, StatusClass, Statuses};
+pub(crate) use unknown::Unknown;
+pub use unknown::UnknownFields;

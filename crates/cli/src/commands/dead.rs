@@ -69,12 +69,14 @@ impl ShowArgs {
     async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         let view = self.look.open(telemetry).await?;
         let mut found = Vec::new();
-        for queue in &view.queues {
-            found.extend(view.inspector.find_dead(queue, &self.id).await?);
+        for (_, own) in view.each(async |queue| view.inspector.find_dead(queue, &self.id).await).await? {
+            found.extend(own);
         }
         if found.is_empty() {
-            for queue in &view.queues {
-                found.extend(view.inspector.labelled_dead(queue, &self.id).await?);
+            for (_, own) in
+                view.each(async |queue| view.inspector.labelled_dead(queue, &self.id).await).await?
+            {
+                found.extend(own);
             }
         }
         view.inspector.close().await;

@@ -2,15 +2,16 @@
 
 mod queue;
 mod server;
-mod telemetry;
+pub(super) mod telemetry;
 
 use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Args;
-use postrider_queue::admin::{Inspector, Shard};
+use postrider_queue::admin::{Inspector, Queues, Shard};
 use serde_json::{Value, json};
 
+use self::queue::Look;
 use super::render::{count, plain};
 use super::target::LookArgs;
 use super::terminal::{self, wrapped};
@@ -18,6 +19,8 @@ use ::telemetry::Telemetry;
 
 /// How many scheduled job ids are checked for a missing job.
 const LOOKED_UP: u64 = 1_000;
+/// How many jobs of a queue are checked for unknown fields.
+const SAMPLED: usize = 100;
 
 /// Check Redis, the queues and the telemetry, and advise what to do
 ///
@@ -121,22 +124,30 @@ impl DoctorArgs {
             Ok(server) => findings.extend(server::examine(&server)),
             Err(error) => findings.push(failed("connection", error)),
         }
-        let queues = self.look.queues(inspector).await.unwrap_or_else(|error| {
+        let found = self.look.search(inspector).await.unwrap_or_else(|error| {
             findings.push(Finding::warn(
                 "queue",
                 error.to_string(),
                 "allow +scan, which only this check needs",
             ));
-            Vec::new()
+            Queues::default()
         });
+        findings.extend(found.strays.iter().map(|stray| {
+            Finding::warn(
+                "keys",
+                stray.to_string(),
+                "correct the producer, and move the entries with XRANGE and XADD",
+            )
+        }));
+        let queues = found.shards;
         let default = Shard { queue: "default".parse().expect("a valid name"), number: 0 };
         match inspector.refused(queues.first().unwrap_or(&default)).await {
             Ok(refused) => findings.extend(server::rights(&refused)),
             Err(error) => findings.push(failed("rights", error)),
         }
         for queue in &queues {
-            let mut found = match inspector.survey(queue, LOOKED_UP).await {
-                Ok(survey) => queue::examine(queue, &survey),
+            let mut found = match look_at(inspector, queue).await {
+                Ok(look) => queue::examine(queue, &look),
                 Err(error) => vec![failed("queue", error)],
             };
             found.iter_mut().for_each(|finding| finding.queue = Some(queue.to_string()));
@@ -151,6 +162,16 @@ impl DoctorArgs {
         }
         findings
     }
+}
+
+/// What `doctor` reads of a queue.
+async fn look_at(inspector: &Inspector, queue: &Shard) -> Result<Look, postrider_queue::Error> {
+    let survey = inspector.survey(queue, LOOKED_UP).await?;
+    if !survey.faults.is_empty() {
+        return Ok(Look { survey, wrong_keys: inspector.wrong_keys(queue).await?, sample: vec![] });
+    }
+    let sample = inspector.list(queue, None, SAMPLED).await?.jobs;
+    Ok(Look { survey, wrong_keys: vec![], sample: sample.into_iter().map(|job| job.fields).collect() })
 }
 
 fn print(findings: &[Finding]) {

@@ -84,8 +84,9 @@ impl ListArgs {
             Only::Held => State::Held,
         });
         let (mut jobs, mut cut) = (Vec::new(), false);
-        for queue in &view.queues {
-            let listing = view.inspector.list(queue, state, self.limit.into()).await?;
+        for (_, listing) in
+            view.each(async |queue| view.inspector.list(queue, state, self.limit.into()).await).await?
+        {
             jobs.extend(listing.jobs);
             cut |= listing.cut;
         }
@@ -99,14 +100,13 @@ impl ListArgs {
         if cut {
             eprintln!("note: there are more; --limit shows up to 10000 of each queue");
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(view.code())
     }
 }
 
 async fn find(view: &View, id: &str) -> Result<(Vec<FoundJob>, bool), Box<dyn Error>> {
     let (mut jobs, mut cut) = (Vec::new(), false);
-    for queue in &view.queues {
-        let search = view.inspector.find(queue, id).await?;
+    for (_, search) in view.each(async |queue| view.inspector.find(queue, id).await).await? {
         jobs.extend(search.jobs);
         cut |= search.cut;
     }
@@ -122,7 +122,7 @@ fn said_where(view: &View, id: &str, found: usize, cut: bool) -> ExitCode {
         );
     }
     if found > 0 {
-        return ExitCode::SUCCESS;
+        return view.code();
     }
     eprintln!(
         "error: no job with the job id, entry id or label {id} is ready, running, scheduled or held in {}; it was \

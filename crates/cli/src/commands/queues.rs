@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use postrider_queue::admin::{Shard, Survey, SurveyedConsumer};
+use postrider_queue::admin::{Life, Shard, Survey, SurveyedConsumer};
 use postrider_queue::work::{Shards, Spans};
 use postrider_queue::{QueueName, Redis};
 use serde_json::{Value, json};
@@ -81,9 +81,9 @@ impl QueuesArgs {
             return args.run(telemetry).await;
         }
         let view = self.look.open(telemetry).await?;
-        let mut surveys = Vec::new();
-        for queue in &view.queues {
-            surveys.push((queue, view.inspector.survey(queue, 0).await?));
+        let surveys = view.each(async |queue| view.inspector.survey(queue, 0).await).await?;
+        for (queue, _) in surveys.iter().filter(|(_, survey)| !survey.faults.is_empty()) {
+            view.name_wrong_keys(queue, "is shown in part").await?;
         }
         view.inspector.close().await;
         if self.json {
@@ -91,7 +91,7 @@ impl QueuesArgs {
         } else {
             print(&surveys);
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(view.code())
     }
 }
 
@@ -104,9 +104,6 @@ fn print(surveys: &[(&Shard, Survey)]) {
         .collect();
     if !workers.is_empty() {
         say!("\n{}", table(["QUEUE", "WORKER", "IN FLIGHT", "LAST SEEN", "STATE", "VERSION"], workers));
-    }
-    for (queue, survey) in surveys {
-        survey.faults.iter().for_each(|fault| eprintln!("note: queue {queue}: {fault}"));
     }
 }
 
@@ -135,9 +132,18 @@ fn worker_row(queue: &Shard, worker: &SurveyedConsumer) -> [String; 6] {
         super::render::plain(worker.name.as_bytes(), 100),
         worker.pending.to_string(),
         seen,
-        if worker.alive() { "alive" } else { "gone" }.to_owned(),
+        life(worker),
         super::render::plain(worker.version.as_deref().unwrap_or("?").as_bytes(), 20),
     ]
+}
+
+/// `alive`, `silent 50s` or `gone`.
+fn life(worker: &SurveyedConsumer) -> String {
+    match worker.life() {
+        Life::Alive => "alive".to_owned(),
+        Life::Silent => format!("silent {}", brief(Duration::from_millis(worker.seen_ms.unwrap_or(0)))),
+        Life::Gone => "gone".to_owned(),
+    }
 }
 
 fn alive(survey: &Survey) -> usize {
@@ -149,6 +155,7 @@ fn json_of(queue: &Shard, survey: &Survey) -> Value {
         json!({
             "name": worker.name,
             "alive": worker.alive(),
+            "state": life(worker).split(' ').next(),
             "pending": worker.pending,
             "seen_ms_ago": worker.seen_ms,
             "lease_ms": worker.lease_ms,

@@ -1,9 +1,11 @@
 //! The target of commands that inspect queues: which queues, and how to reach them.
 
+use std::cell::Cell;
 use std::error::Error;
+use std::process::ExitCode;
 
 use clap::Args;
-use postrider_queue::admin::{Inspector, Shard};
+use postrider_queue::admin::{Inspector, Queues, Shard, is_of_wrong_type};
 use postrider_queue::{BadQueueName, ConnectError, QueueName};
 use telemetry::Telemetry;
 
@@ -25,6 +27,8 @@ pub(super) struct View {
     pub(super) inspector: Inspector,
     /// Each shard separately.
     pub(super) queues: Vec<Shard>,
+    /// Whether a queue was left out.
+    is_incomplete: Cell<bool>,
 }
 
 /// Redis does not let this user look for queues.
@@ -44,33 +48,78 @@ impl LookArgs {
         if queues.is_empty() {
             eprintln!("note: no queue was found: no job has been enqueued yet, or this is another Redis");
         }
-        Ok(View { inspector, queues })
+        Ok(View { inspector, queues, is_incomplete: Cell::new(false) })
     }
 
     pub(super) async fn connect(&self, telemetry: &Telemetry) -> Result<Inspector, ConnectError> {
         Inspector::connect(&self.redis.redis_url, telemetry).await
     }
 
-    /// The named queues; without names, all queues that are found.
+    /// The named queues; without names, all queues that are found. Notes on standard error report what is wrong.
     pub(super) async fn queues(&self, inspector: &Inspector) -> Result<Vec<Shard>, CannotSearch> {
-        if !self.queue.is_empty() {
-            let mut shards = Vec::new();
-            for queue in &self.queue {
-                shards.extend(inspector.shards(queue).await?);
-            }
-            return Ok(shards);
-        }
-        let (found, cut) = inspector.queues().await?;
-        if cut {
+        let found = self.search(inspector).await?;
+        if found.is_cut {
             eprintln!(
                 "note: Redis holds many other keys, and the search for queues stopped early; name yours with --queue"
             );
+        }
+        found.strays.iter().for_each(|stray| eprintln!("note: {stray}"));
+        Ok(found.shards)
+    }
+
+    /// The same, without notes.
+    pub(super) async fn search(&self, inspector: &Inspector) -> Result<Queues, CannotSearch> {
+        if self.queue.is_empty() {
+            return Ok(inspector.queues().await?);
+        }
+        let mut found = Queues::default();
+        for queue in &self.queue {
+            found.shards.extend(inspector.shards(queue).await?);
+            // A user may lack the right to read such a key.
+            found.strays.extend(inspector.stray_stream(queue).await.ok().flatten());
         }
         Ok(found)
     }
 }
 
 impl View {
+    /// The result of `look` for each queue. A queue with a key of a wrong type is named and left out.
+    pub(super) async fn each<T>(
+        &self,
+        look: impl AsyncFn(&Shard) -> Result<T, postrider_queue::Error>,
+    ) -> Result<Vec<(&Shard, T)>, postrider_queue::Error> {
+        let mut all = Vec::new();
+        for queue in &self.queues {
+            match look(queue).await {
+                Ok(one) => all.push((queue, one)),
+                Err(error) if is_of_wrong_type(&error) => self.name_wrong_keys(queue, "is left out").await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Names the keys of a queue that have a wrong type, and what that means for the command.
+    pub(super) async fn name_wrong_keys(
+        &self,
+        queue: &Shard,
+        effect: &str,
+    ) -> Result<(), postrider_queue::Error> {
+        self.is_incomplete.set(true);
+        for (key, kind) in self.inspector.wrong_keys(queue).await? {
+            eprintln!(
+                "error: queue {queue} {effect}: the key {key} is no {kind}, so another program wrote it; move it away \
+                 with RENAME"
+            );
+        }
+        Ok(())
+    }
+
+    /// The exit code of a command that has succeeded otherwise: 1 if a queue was left out.
+    pub(super) fn code(&self) -> ExitCode {
+        ExitCode::from(u8::from(self.is_incomplete.get()))
+    }
+
     /// The names, for a sentence.
     pub(super) fn names(&self) -> String {
         let names: Vec<_> = self.queues.iter().map(Shard::to_string).collect();

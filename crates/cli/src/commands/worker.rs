@@ -19,8 +19,9 @@ use postrider_worker::settings::{RetryPolicies, RetryPolicy, Waits};
 use postrider_worker::shutdown;
 use postrider_worker::{WeightedQueue, WorkerConfig};
 use telemetry::{Propagators, Telemetry};
-use tracing::warn;
+use tracing::{info, warn};
 
+use super::doctor::telemetry::destinations;
 use super::{RedisArgs, Usage};
 use crate::config::Config;
 use crate::units::{duration, some_time};
@@ -106,6 +107,7 @@ impl WorkerArgs {
         let shutdown = shutdown::listen()?;
         let listen = self.listen.as_deref().filter(|text| !text.is_empty()).map(address).transpose()?;
         let config = self.worker_config()?;
+        info!(version = env!("CARGO_PKG_VERSION"), telemetry = destinations(), "postrider starts");
         postrider_worker::run(&config, listen, telemetry, shutdown.stop, shutdown.hurry).await?;
         Ok(ExitCode::SUCCESS)
     }

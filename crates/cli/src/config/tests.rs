@@ -2,7 +2,7 @@
 
 use postrider_queue::job::Rate;
 use postrider_queue::work::Receives;
-use postrider_worker::settings::Retries;
+use postrider_worker::settings::{Retries, UnknownFields};
 
 use super::*;
 
@@ -14,12 +14,14 @@ fn problems(text: &str) -> Vec<String> {
 #[test]
 fn a_whole_file_is_read() {
     let config = Config::parse(
-        "[queues.default]\nweight = 4\n[queues.bulk]\n\
+        "[queues.default]\nweight = 4\n[queues.bulk]\nunknown_fields = \"refuse\"\n\
          [retry.default]\nbase = \"2s\"\nmax_age = \"1d\"\n[retry.gentle]\nwaits = [\"5s\", \"1m\"]\n",
     )
     .unwrap();
     let queues: Vec<_> = config.queues.iter().map(|queue| (queue.name.to_string(), queue.weight)).collect();
     assert_eq!(queues, [("bulk".to_owned(), 1), ("default".to_owned(), 4)]);
+    let rules: Vec<_> = config.queues.iter().map(|queue| queue.unknown_fields).collect();
+    assert_eq!(rules, [UnknownFields::Refuse, UnknownFields::Warn]);
     let default = config.default_retry.unwrap();
     assert_eq!(default.max_age, Some(Duration::from_secs(86400)));
     assert_eq!(default.delay(1, 1.0), Duration::from_secs(2));
@@ -39,7 +41,7 @@ fn all_errors_are_reported_at_once_with_their_lines() {
             .contains("known are egress, flows, http, propagation, queues, results, retry, secrets, traces"),
         "{told:?}"
     );
-    assert!(told[3].ends_with("`wieght` is not known here; known are weight"), "{told:?}");
+    assert!(told[3].ends_with("`wieght` is not known here; known are unknown_fields, weight"), "{told:?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod dead_letters;
 mod flows;
 mod jobs;
 mod look;
+mod mistakes;
 
 use e2e::process::{Build, Output, Postrider};
 use e2e::redis::RedisServer;

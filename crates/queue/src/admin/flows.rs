@@ -7,7 +7,8 @@ use fred::clients::Client;
 use fred::interfaces::ClientLike;
 use fred_otel::Command;
 
-use super::{Inspector, Place, Shard, array, scanned};
+use super::queues::scanned;
+use super::{Inspector, Place, Shard, array, is_of_wrong_type};
 use crate::job::FlowId;
 use crate::redis::{Error, Keys};
 
@@ -68,7 +69,10 @@ impl Inspector {
                 let one = held.entry(flow).or_default();
                 one.held.push((queue.clone(), jobs));
                 if one.name.is_none() {
-                    one.name = self.name(queue, flow).await?;
+                    one.name = match self.name(queue, flow).await {
+                        Err(error) if is_of_wrong_type(&error) => None,
+                        name => name?,
+                    };
                 }
             }
         }

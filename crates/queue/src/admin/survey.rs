@@ -62,6 +62,17 @@ pub struct SurveyedConsumer {
     pub version: Option<String>,
 }
 
+/// Whether a worker works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// Its last heartbeat is at most a lease old.
+    Alive,
+    /// It is at most ten leases old: the worker was killed or hangs, and others take over its jobs.
+    Silent,
+    /// It is older, or there was none.
+    Gone,
+}
+
 impl Survey {
     /// How many jobs the flows hold.
     pub fn held_back(&self) -> u64 {
@@ -70,12 +81,18 @@ impl Survey {
 }
 
 impl SurveyedConsumer {
-    /// Whether its last heartbeat is at most ten of its leases old.
-    pub fn alive(&self) -> bool {
+    /// Whether it works, by the age of its last heartbeat. A worker sends three within a lease.
+    pub fn life(&self) -> Life {
         match (self.seen_ms, self.lease_ms) {
-            (Some(seen), Some(lease)) => seen <= lease.saturating_mul(10),
-            _ => false,
+            (Some(seen), Some(lease)) if seen <= lease => Life::Alive,
+            (Some(seen), Some(lease)) if seen <= lease.saturating_mul(10) => Life::Silent,
+            _ => Life::Gone,
         }
+    }
+
+    /// Whether its last heartbeat is at most a lease old.
+    pub fn alive(&self) -> bool {
+        self.life() == Life::Alive
     }
 }
 
@@ -216,16 +233,17 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_is_alive_for_ten_leases() {
+    fn a_worker_is_alive_for_a_lease_and_silent_for_ten() {
         let worker = |seen: u64| {
             let record = json!({"seen": seen, "lease_ms": 1000, "version": "0.1.0"}).to_string();
             let told = json!({"now": NOW, "consumers": [{"name": "a", "pending": 3, "idle_ms": 9}],
                 "workers": [{"name": "a", "record": record}, {"name": "b", "record": "?"}]});
             consumers(&told, NOW)
         };
-        let both = worker(NOW - 10_000);
-        assert_eq!((both.len(), both[0].pending, both[0].alive()), (2, 3, true));
-        assert!(!worker(NOW - 10_001)[0].alive());
-        assert!(!both[1].alive() && !both[1].reads);
+        let both = worker(NOW - 1_000);
+        assert_eq!((both.len(), both[0].pending, both[0].life()), (2, 3, Life::Alive));
+        assert_eq!(worker(NOW - 1_001)[0].life(), Life::Silent);
+        assert_eq!(worker(NOW - 10_001)[0].life(), Life::Gone);
+        assert!(both[1].life() == Life::Gone && !both[1].reads);
     }
 }

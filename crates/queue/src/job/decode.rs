@@ -57,6 +57,7 @@ impl Job {
             result_ttl: result_ttl(&known)?,
             body: known.body.unwrap_or_default(),
             context,
+            unknown: known.unknown,
             trail: known.trail,
         })
     }
@@ -197,7 +198,10 @@ mod tests {
 
     #[test]
     fn unknown_fields_are_ignored_and_known_ones_are_given_once() {
-        assert!(decode(&[URL, ("colour", "red"), ("colour", "blue")]).is_ok());
+        assert_eq!(
+            decode(&[URL, ("colour", "red"), ("colour", "blue")]).unwrap().unknown,
+            ["colour", "colour"]
+        );
         assert!(refused(&[("body", "a"), ("body", "b")]).contains("twice"));
     }
 

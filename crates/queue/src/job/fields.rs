@@ -137,6 +137,8 @@ macro_rules! known_fields {
         #[derive(Default)]
         pub(super) struct Known {
             $(pub(super) $name: Option<Bytes>,)+
+            /// The names of the first few fields that are not known.
+            pub(super) unknown: Vec<Bytes>,
             pub(super) trail: Trail,
         }
 
@@ -156,16 +158,21 @@ known_fields! {
     secret, result_ttl_ms, traceparent, tracestate, baggage, v,
 }
 
+/// How many unknown names are kept.
+const UNKNOWN_MAX: usize = 8;
+
 impl Known {
     pub(super) fn pick(fields: &Fields) -> Result<Self, Malformed> {
         let mut known = Self::default();
         for (name, value) in fields {
             if name.first() == Some(&b'_') {
                 known.trail.take(name, value);
-            } else if let Some((name, slot)) = known.slot(name)
-                && slot.replace(value.clone()).is_some()
-            {
-                return Err(Malformed::new(format!("field `{name}` is given twice; give it once")));
+            } else if let Some((name, slot)) = known.slot(name) {
+                if slot.replace(value.clone()).is_some() {
+                    return Err(Malformed::new(format!("field `{name}` is given twice; give it once")));
+                }
+            } else if known.unknown.len() < UNKNOWN_MAX {
+                known.unknown.push(name.clone());
             }
         }
         Ok(known)

@@ -1,5 +1,35 @@
 //! Names that are not known, and the known one that each most likely means. Pure.
 
+use super::FIELDS;
+
+/// What other queues and HTTP clients call the fields of a job.
+const SYNONYMS: [(&str, &str); 18] = [
+    ("json", "body"),
+    ("data", "body"),
+    ("payload", "body"),
+    ("content", "body"),
+    ("id", "label"),
+    ("name", "label"),
+    ("uri", "url"),
+    ("verb", "method"),
+    ("eta", "not_before"),
+    ("countdown", "delay_ms"),
+    ("expires", "expires_at"),
+    ("deadline", "expires_at"),
+    ("retries", "max_attempts"),
+    ("max_retries", "max_attempts"),
+    ("attempts", "max_attempts"),
+    ("signature", "secret"),
+    ("group", "flow"),
+    ("version", "v"),
+];
+
+/// The field of a job that an unknown name most likely means.
+pub fn meant_field(name: &str) -> Option<&'static str> {
+    let synonym = SYNONYMS.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+    synonym.map(|(_, field)| *field).or_else(|| meant(name, FIELDS.iter().copied()))
+}
+
 /// The known name that an unknown one most likely means: it begins with it, or differs in at most two letters.
 pub fn meant<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() < 3 {
@@ -18,7 +48,6 @@ pub fn meant<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option
 
 #[cfg(test)]
 mod tests {
-    use super::super::FIELDS;
     use super::*;
 
     #[test]
@@ -30,10 +59,14 @@ mod tests {
             ("timeout", Some("timeout_ms")),
             ("max_attemps", Some("max_attempts")),
             ("flwo", Some("flow")),
-            ("payload", None),
-            ("id", None),
+            ("json", Some("body")),
+            ("countdown", Some("delay_ms")),
+            ("ID", Some("label")),
+            ("colour", None),
+            ("x", None),
         ] {
-            assert_eq!(meant(name, FIELDS.iter().copied()), known, "{name}");
+            assert_eq!(meant_field(name), known, "{name}");
         }
+        assert!(SYNONYMS.iter().all(|(name, field)| FIELDS.contains(field) && !FIELDS.contains(name)));
     }
 }

@@ -17,6 +17,7 @@ use super::link::Link;
 use super::operations::{Instruments, Operations};
 use super::queue::{Consumer, Inner, Queue};
 use super::scripts::Scripts;
+use super::server::{ServerInfo, Stray};
 use super::spans::Spans;
 
 /// The maximum number of shards of a queue. Each shard costs every worker a connection.
@@ -180,6 +181,27 @@ impl Redis {
         let args = vec![shards.now.to_string().into(), shards.read.to_string().into()];
         let reply = self.scripts.shrunk.poll(&self.client, keys, args).await?;
         Ok(reply.as_u64() == Some(1))
+    }
+
+    /// The server, or the first of a cluster: host and port, without user and password.
+    pub fn address(&self) -> String {
+        connect::server(&self.url)
+    }
+
+    /// What the server reports of itself.
+    ///
+    /// # Errors
+    /// fred's, also if this user may not call INFO.
+    pub async fn server(&self) -> Result<ServerInfo, Error> {
+        ServerInfo::read(&self.client).await
+    }
+
+    /// A stream that is meant for this queue, but whose key lacks the braces.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn stray_stream(&self, name: &QueueName) -> Result<Option<Stray>, Error> {
+        Stray::of(&self.client, name).await
     }
 
     /// Closes the connection.

@@ -7,7 +7,7 @@ use hyper_otel::Attempt;
 use postrider_queue::job::{Delivery, FlowId, Job, Malformed};
 use postrider_queue::work::{Queue, Transition};
 use telemetry::{Context, ErrorType};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::checks::{self, Refusal};
 use super::flow_gate::Gate;
@@ -61,7 +61,8 @@ pub(crate) async fn deliver(
             if let Some(wait) = job.must_wait().filter(|_| !is_due && !is_poison) {
                 return Completion { transition: record::delayed(delivery, job, wait), process: None };
             }
-            match checks::sendable(delivery, job, &settings, with.queue.clock().now()) {
+            let known = check_fields(job, &settings, with);
+            match known.and_then(|()| checks::sendable(delivery, job, &settings, with.queue.clock().now())) {
                 Ok(policy) => return pass_and_send(delivery, job, policy, &settings, with).await,
                 Err(refusal) => *refusal,
             }
@@ -69,6 +70,19 @@ pub(crate) async fn deliver(
     };
     with.gate.decline(&settings.flows, delivery).await;
     refuse(delivery, decoded.as_ref().ok(), refusal, with)
+}
+
+/// Counts and logs fields that are not known, or refuses the job.
+fn check_fields<'a>(job: &Job, settings: &Settings, with: &Dependencies) -> Result<(), Box<Refusal<'a>>> {
+    if job.unknown.is_empty() {
+        return Ok(());
+    }
+    with.counts.unknown_fields();
+    let refused = |malformed| Box::new(Refusal::Malformed(malformed));
+    for field in settings.unknown.check(with.queue.name(), &job.unknown).map_err(refused)? {
+        warn!("a job has the field {field}; it has no effect (each such field is logged once)");
+    }
+    Ok(())
 }
 
 /// Dead-letters a job that must not be sent.

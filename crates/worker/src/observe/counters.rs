@@ -21,6 +21,7 @@ const LOST: &str = "Jobs in flight whose lease was lost";
 const REFUSED: &str = "Settlements that were refused because another worker has the job, or it is gone";
 const RECLAIMED: &str = "Jobs taken over from workers without a heartbeat";
 const HELD: &str = "Jobs that were held because their flow had reached a limit";
+const UNKNOWN: &str = "Jobs with fields that are not known and have no effect";
 const HOLD_DURATION: &str = "Time that held jobs waited for their flow before their first attempt";
 
 /// The instruments of one shard.
@@ -37,6 +38,7 @@ pub(crate) struct Counts {
     settlements_refused: BoundCounter,
     reclaimed: BoundCounter,
     dead: Counter,
+    unknown_fields: BoundCounter,
     held: BoundCounter,
     hold_duration: BoundHistogram,
     trips: BoundCounter,
@@ -82,6 +84,7 @@ impl Counts {
             settlements_refused: make.jobs(names::JOB_SETTLEMENTS_REFUSED, REFUSED),
             reclaimed: make.jobs(names::JOB_RECLAIMED, RECLAIMED),
             dead: telemetry.counter(names::JOB_DEAD, "{job}", dead),
+            unknown_fields: make.jobs(names::JOB_UNKNOWN_FIELDS, UNKNOWN),
             held: make.jobs(names::JOB_HOLDS, HELD),
             hold_duration: make.seconds(names::FLOW_WAIT_DURATION, HOLD_DURATION),
             trips: trips.bind(make.queue()),
@@ -94,7 +97,7 @@ impl Counts {
     /// so Prometheus' `increase` misses what it counted first.
     fn begin_at_zero(&self) {
         let jobs = [&self.retries, &self.leases_lost, &self.settlements_refused, &self.reclaimed, &self.held];
-        for counter in jobs.into_iter().chain([&self.trips]) {
+        for counter in jobs.into_iter().chain([&self.trips, &self.unknown_fields]) {
             counter.add(0);
         }
         // Jobs are cancelled by hand, and no worker counts that.
@@ -173,6 +176,11 @@ impl Counts {
             attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.queue);
             attributes.set(names::JOB_DEAD_REASON, reason.as_str());
         });
+    }
+
+    /// A job has fields that are not known.
+    pub(crate) fn unknown_fields(&self) {
+        self.unknown_fields.add(1);
     }
 
     /// A job was held for its flow.

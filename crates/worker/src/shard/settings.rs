@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::http::secrets::Secrets;
 use crate::http::sender::Sender;
-use crate::policy::RetryPolicies;
+use crate::policy::{RetryPolicies, Unknown};
 
 /// The settings that deliveries use. They are replaced together: a delivery reads them once.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub retry: RetryPolicies,
     /// Secrets that sign and authenticate requests.
     pub secrets: Secrets,
+    /// What becomes of jobs with unknown fields.
+    pub unknown: Unknown,
     /// The limits of flows.
     pub flows: FlowLimits,
     /// Sends requests, to the addresses that may be reached.

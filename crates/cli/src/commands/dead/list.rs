@@ -36,17 +36,23 @@ impl ListArgs {
         let now = view.inspector.now().await?;
         let filter = self.filter.at(now);
         let (mut letters, mut more) = (Vec::new(), false);
-        for queue in &view.queues {
-            let full = letters.len() + self.limit as usize;
+        let limit = self.limit as usize;
+        let page = async |queue: &_| {
+            let (mut letters, mut more) = (Vec::new(), false);
             each(&view.inspector, queue, &filter, |letter| {
-                more |= letters.len() == full;
-                if letters.len() == full {
+                more = letters.len() == limit;
+                if more {
                     return ControlFlow::Break(());
                 }
                 letters.push(letter);
                 ControlFlow::Continue(())
             })
             .await?;
+            Ok((letters, more))
+        };
+        for (_, (own, is_cut)) in view.each(page).await? {
+            letters.extend(own);
+            more |= is_cut;
         }
         view.inspector.close().await;
         if self.json {
@@ -57,7 +63,7 @@ impl ListArgs {
         if more {
             eprintln!("note: there are more; --limit shows them");
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(view.code())
     }
 }
 

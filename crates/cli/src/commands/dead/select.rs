@@ -167,18 +167,18 @@ pub(super) async fn each(
 
 /// All matching dead letters, queue by queue, oldest first. Jobs that die during the search are left out.
 pub(super) async fn select(view: &View, filter: &Filter) -> Result<Vec<DeadLetter>, Box<dyn Error>> {
-    let mut selected = Vec::new();
-    for queue in &view.queues {
-        let start = selected.len();
+    let of_queue = async |queue: &Shard| {
+        let mut selected = Vec::new();
         each(&view.inspector, queue, filter, |letter| {
             // The fields are no longer needed, and many would fill the memory.
             selected.push(DeadLetter { fields: vec![], ..letter });
             ControlFlow::Continue(())
         })
         .await?;
-        selected[start..].reverse();
-    }
-    Ok(selected)
+        selected.reverse();
+        Ok(selected)
+    };
+    Ok(view.each(of_queue).await?.into_iter().flat_map(|(_, selected)| selected).collect())
 }
 
 /// The named ids that no selected dead letter has.

@@ -1,5 +1,6 @@
 //! `postrider dead summary`
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::error::Error;
@@ -61,16 +62,17 @@ impl SummaryArgs {
         let view = self.look.open(telemetry).await?;
         let now = view.inspector.now().await?;
         let filter = self.filter.at(now);
-        let mut groups = HashMap::new();
-        for queue in &view.queues {
+        let groups = RefCell::new(HashMap::new());
+        let count = async |queue: &_| {
             each(&view.inspector, queue, &filter, |letter| {
-                add(&mut groups, &letter);
+                add(&mut groups.borrow_mut(), &letter);
                 ControlFlow::Continue(())
             })
-            .await?;
-        }
+            .await
+        };
+        view.each(count).await?;
         view.inspector.close().await;
-        let mut groups: Vec<(Kind, Group)> = groups.into_iter().collect();
+        let mut groups: Vec<(Kind, Group)> = groups.into_inner().into_iter().collect();
         groups.sort_by_key(|(_, group)| (Reverse(group.count), Reverse(group.last)));
         let more = groups.len().saturating_sub(self.limit as usize);
         groups.truncate(self.limit as usize);
@@ -82,7 +84,7 @@ impl SummaryArgs {
         if more > 0 {
             eprintln!("note: there are {more} more groups; --limit shows them");
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(view.code())
     }
 }
 

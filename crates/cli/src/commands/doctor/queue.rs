@@ -1,9 +1,10 @@
 //! Checks the contents of a queue. Pure.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use postrider_queue::admin::{HeldFlow, Shard, Survey, SurveyedConsumer};
-use postrider_queue::job::FlowId;
+use postrider_queue::admin::{HeldFlow, Life, Shard, Survey, SurveyedConsumer};
+use postrider_queue::job::{FIELDS, Fields, FlowId, meant_field, quoted};
 
 use super::super::render::{brief, count, plain};
 use super::Finding;
@@ -12,11 +13,28 @@ use super::Finding;
 const AHEAD_MS: u64 = 60_000;
 /// A consumer that is idle for longer, and not a live worker, is left over.
 const STALE_MS: u64 = 60_000;
+/// Unknown fields that are named.
+const NAMES_MAX: usize = 10;
 const MANY_READY: u64 = 100_000;
 const MANY_DEAD: u64 = 90_000;
 
-pub(super) fn examine(queue: &Shard, survey: &Survey) -> Vec<Finding> {
-    let mut findings: Vec<_> = survey.faults.iter().map(|fault| broken(queue, fault)).collect();
+/// What was read of a queue.
+#[derive(Debug, Default)]
+pub(super) struct Look {
+    pub(super) survey: Survey,
+    /// Keys of a wrong type, with the right one.
+    pub(super) wrong_keys: Vec<(String, &'static str)>,
+    /// The fields of some jobs.
+    pub(super) sample: Vec<Fields>,
+}
+
+pub(super) fn examine(queue: &Shard, look: &Look) -> Vec<Finding> {
+    let survey = &look.survey;
+    let mut findings: Vec<_> = look.wrong_keys.iter().map(wrong_key).collect();
+    if findings.is_empty() {
+        findings.extend(survey.faults.iter().map(|fault| broken(queue, fault)));
+    }
+    findings.extend(unknown_fields(&look.sample));
     findings.extend(group(queue, survey));
     findings.extend(last_id(queue, survey));
     findings.extend(depth(survey));
@@ -38,6 +56,29 @@ fn broken(queue: &Shard, fault: &str) -> Finding {
          (zset), :dead (stream), :workers (hash) has another type, and move it away with RENAME"
     );
     Finding::error("keys", fault, advice)
+}
+
+fn wrong_key((key, kind): &(String, &'static str)) -> Finding {
+    let advice = "another program wrote it: move it away with RENAME";
+    Finding::error("keys", format!("the key {key} is no {kind}"), advice)
+}
+
+/// Names the unknown fields of some jobs, each once.
+fn unknown_fields(sample: &[Fields]) -> Option<Finding> {
+    let names: BTreeSet<String> = sample
+        .iter()
+        .flatten()
+        .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
+        .filter(|name| !name.starts_with('_') && !FIELDS.contains(&name.as_str()))
+        .collect();
+    let told = names.iter().take(NAMES_MAX).map(|name| match meant_field(name) {
+        Some(meant) => format!("{} (did you mean {meant}?)", quoted(name)),
+        None => quoted(name),
+    });
+    let seen = format!("jobs have fields that are not known: {}", told.collect::<Vec<_>>().join(", "));
+    let advice =
+        "they have no effect: correct the producer; unknown_fields = \"refuse\" of a queue refuses such jobs";
+    (!names.is_empty()).then(|| Finding::warn("fields", seen, advice))
 }
 
 fn group(queue: &Shard, survey: &Survey) -> Option<Finding> {
@@ -131,25 +172,33 @@ pub(super) fn held_back(flows: &[(FlowId, HeldFlow)]) -> Option<Finding> {
 }
 
 fn consumers(queue: &Shard, survey: &Survey) -> Vec<Finding> {
-    let gone: Vec<_> = survey.consumers.iter().filter(|worker| worker.reads && !worker.alive()).collect();
+    let lost: Vec<_> = survey.consumers.iter().filter(|worker| !worker.alive()).collect();
     let alive = survey.consumers.iter().any(SurveyedConsumer::alive);
-    let held = gone.iter().filter(|worker| worker.pending > 0).map(|worker| {
-        let jobs = count(worker.pending as usize, "job", "jobs");
-        let seen = format!("the worker {} is gone with {jobs}", plain(worker.name.as_bytes(), 100));
-        let advice = if alive {
-            "another worker takes them over when the lease expires: nothing to do"
-        } else {
-            "start a worker: it takes them over after it has been connected for a whole lease"
+    let name = |worker: &SurveyedConsumer| plain(worker.name.as_bytes(), 100);
+    let missed = lost.iter().filter(|worker| worker.pending > 0 || worker.life() == Life::Silent).map(|worker| {
+        let seen = worker.seen_ms.map(|seen| format!("silent for {}", brief(Duration::from_millis(seen))));
+        let state = seen.filter(|_| worker.life() == Life::Silent).unwrap_or("gone".to_owned());
+        let jobs = match worker.pending {
+            0 => String::new(),
+            jobs => format!(", with {}", count(jobs as usize, "job", "jobs")),
         };
-        Finding::warn("workers", seen, advice)
+        let advice = if alive {
+            "it was killed or hangs; another worker takes over its jobs when the lease expires: nothing to do"
+        } else {
+            "start a worker: it takes over its jobs after it has been connected for a whole lease"
+        };
+        Finding::warn("workers", format!("the worker {} is {state}{jobs}", name(worker)), advice)
     });
-    let stale = gone.iter().filter(|worker| worker.pending == 0 && worker.idle_ms > STALE_MS).map(|worker| {
-        let name = plain(worker.name.as_bytes(), 100);
+    let is_stale = |worker: &SurveyedConsumer| {
+        worker.reads && worker.pending == 0 && worker.idle_ms > STALE_MS && worker.life() == Life::Gone
+    };
+    let stale = lost.iter().filter(|worker| is_stale(worker)).map(|worker| {
+        let name = name(worker);
         let idle = brief(Duration::from_millis(worker.idle_ms));
         let advice = format!("XGROUP DELCONSUMER postrider:{{{queue}}}:jobs postrider {name}");
         Finding::warn("workers", format!("the consumer {name} is left over, idle for {idle}"), advice)
     });
-    held.chain(stale).collect()
+    missed.chain(stale).collect()
 }
 
 #[cfg(test)]
@@ -165,7 +214,11 @@ mod tests {
     }
 
     fn found(survey: &Survey) -> Vec<(Level, &'static str)> {
-        let found = examine(&Shard { queue: "mail".parse().unwrap(), number: 0 }, survey);
+        found_in(Look { survey: survey.clone(), ..Look::default() })
+    }
+
+    fn found_in(look: Look) -> Vec<(Level, &'static str)> {
+        let found = examine(&Shard { queue: "mail".parse().unwrap(), number: 0 }, &look);
         found.iter().map(|finding| (finding.level, finding.check)).collect()
     }
 
@@ -221,5 +274,25 @@ mod tests {
         assert_eq!(found(&with(gone(3, 0))), [(Level::Warn, "workers")]);
         assert_eq!(found(&with(gone(0, 60_001))), [(Level::Warn, "workers")]);
         assert_eq!(found(&with(gone(0, 1_000))), [(Level::Ok, "queue")]);
+        let last_seen = |seen| SurveyedConsumer { seen_ms: Some(seen), lease_ms: Some(30_000), ..gone(0, 0) };
+        assert_eq!(found(&with(last_seen(30_000))), [(Level::Ok, "queue")]);
+        let silent =
+            consumers(&Shard { queue: "mail".parse().unwrap(), number: 0 }, &with(last_seen(50_000)));
+        assert_eq!(silent[0].seen, "the worker w is silent for 50s");
+    }
+
+    #[test]
+    fn unknown_fields_and_foreign_keys_are_named() {
+        let job: Fields = ["url", "max_attemps", "_job_id"].map(|name| (name.into(), "x".into())).to_vec();
+        let finding = unknown_fields(&[job.clone(), job.clone()]).expect("a finding");
+        assert!(
+            finding.seen.ends_with("known: \"max_attemps\" (did you mean max_attempts?)"),
+            "{}",
+            finding.seen
+        );
+        assert!(unknown_fields(&[vec![("url".into(), "x".into())]]).is_none());
+        let wrong_keys = vec![("postrider:{mail}:jobs".to_owned(), "stream")];
+        let survey = Survey { faults: vec!["WRONGTYPE".into()], ..well() };
+        assert_eq!(found_in(Look { survey, wrong_keys, sample: vec![] }), [(Level::Error, "keys")]);
     }
 }

@@ -51,6 +51,23 @@ pub(super) async fn examine() -> Vec<Finding> {
     findings
 }
 
+/// Where the telemetry goes, for the first log line of a worker.
+pub(in super::super) fn destinations() -> String {
+    let config = Config::of(names::PROGRAM);
+    if !telemetry::COMPILED || !config.enabled {
+        return if telemetry::COMPILED { "off" } else { "none in this build" }.to_owned();
+    }
+    let signals = [("traces", &config.traces), ("metrics", &config.metrics), ("logs", &config.logs)];
+    let sent = signals.into_iter().filter(|(_, signal)| signal.exporter == Exporter::Otlp);
+    let mut told: Vec<_> = sent
+        .map(|(name, signal)| {
+            format!("{name} to {}", address(signal).unwrap_or_else(|_| "no URL".to_owned()))
+        })
+        .collect();
+    told.extend(config.prometheus.then(|| "metrics at /metrics".to_owned()));
+    if told.is_empty() { "nothing is exported".to_owned() } else { told.join(", ") }
+}
+
 /// Reports a certificate or key file that cannot be read: the signal is not sent.
 fn unreadable(signal: &Signal) -> Option<Finding> {
     let identity = signal.tls.identity.as_ref();

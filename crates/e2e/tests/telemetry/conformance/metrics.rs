@@ -98,6 +98,7 @@ pub(crate) const ROWS: &[Row] = &[
         &["messaging.destination.name", "postrider.job.dead_reason"],
         &[],
     ),
+    ("postrider.job.unknown_fields", Counter, "{job}", QUEUE, &[]),
     ("postrider.job.holds", Counter, "{job}", QUEUE, &[]),
     ("postrider.flow.breakers", Gauge, "{flow}", &["postrider.breaker.state"], &[]),
     ("postrider.queue.depth", Gauge, "{job}", &["messaging.destination.name", "postrider.queue.state"], &[]),

@@ -108,9 +108,11 @@ fn an_obstacle_at_the_target_leaves_the_job_where_it_was(build: Build) {
     redis.command(&["DEL", &queue.key("dead")]);
     assert_eq!(run(build, &redis, &["jobs", "cancel", &ready]).code(), 0);
     redis.command(&["SET", &queue.key("jobs"), "obstacle"]);
-    for arguments in [["jobs", "run-now", "7-0"], ["dead", "replay", &ready]] {
+    for (arguments, code, named) in
+        [(["jobs", "run-now", "7-0"], 1, "is no stream"), (["dead", "replay", &ready], 4, "WRONGTYPE")]
+    {
         let output = run(build, &redis, &arguments);
-        assert!(output.code() == 4 && output.stderr.contains("WRONGTYPE"), "{output:?}");
+        assert!(output.code() == code && output.stderr.contains(named), "{output:?}");
     }
     assert_eq!((queue.waiting(), queue.scheduled(), queue.dead().len()), (1, 1, 1));
     redis.command(&["DEL", &queue.key("jobs")]);

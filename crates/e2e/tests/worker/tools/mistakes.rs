@@ -1,0 +1,110 @@
+//! Tests that mistakes of producers and of operators are named: a key without braces, unknown fields, a foreign key, a
+//! server that may lose jobs, a worker that was killed.
+
+use e2e::process::{Build, Postrider};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::text_file::TextFile;
+use e2e::wait::eventually;
+use serde_json::json;
+
+use super::{DEADLINE, NOWHERE, document, lines, run};
+
+const BUILD: Build = Build::Lean;
+
+#[test]
+fn a_stream_whose_key_lacks_the_braces_is_named() {
+    const ADVICE: &str = "write postrider:{mail}:jobs";
+    let redis = RedisServer::start();
+    redis.command(&["XADD", "postrider:mail:jobs", "*", "url", NOWHERE]);
+    for arguments in [&["queues"][..], &["queues", "--queue", "mail"], &["jobs", "list"]] {
+        let output = run(BUILD, &redis, arguments);
+        assert!(output.stderr.contains(ADVICE), "{arguments:?}: {output:?}");
+    }
+    let doctor = run(BUILD, &redis, &["doctor"]);
+    assert!(doctor.stdout.contains("no worker reads postrider:mail:jobs"), "{doctor:?}");
+    let mut worker = Postrider::ready_worker(BUILD, &redis, &["--queue", "mail"], &[]);
+    worker.wait_for_log(ADVICE, DEADLINE);
+}
+
+#[test]
+fn a_foreign_key_is_named_and_the_other_queues_are_shown() {
+    let redis = RedisServer::start();
+    redis.command(&["LPUSH", "postrider:{bad}:jobs", "x"]);
+    let job_id = Queue::new(&redis, "mail").enqueue(&[("url", NOWHERE), ("label", "order-1")]);
+    Queue::new(&redis, "mail").dead_letter("7-0", "attempts", NOWHERE);
+    for (arguments, shown) in [
+        (&["jobs", "list"][..], job_id.as_str()),
+        (&["jobs", "show", "order-1"], &job_id),
+        (&["dead", "list"], "7-0"),
+        (&["queues"], "mail"),
+        (&["flows"], "FLOW"),
+    ] {
+        let output = run(BUILD, &redis, arguments);
+        assert!(output.stdout.contains(shown), "{arguments:?}: {output:?}");
+        let reads_the_stream = !matches!(arguments[0], "dead" | "flows");
+        assert_eq!(output.code(), i32::from(reads_the_stream), "{arguments:?}: {output:?}");
+        let named = output.stderr.contains("the key postrider:{bad}:jobs is no stream");
+        assert_eq!(named, reads_the_stream, "{output:?}");
+    }
+    let doctor = run(BUILD, &redis, &["doctor"]);
+    assert!(doctor.stdout.contains("the key postrider:{bad}:jobs is no stream"), "{doctor:?}");
+}
+
+#[test]
+fn an_unknown_field_is_named_once_or_refused() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let (mail, bulk) = (Queue::new(&redis, "mail"), Queue::new(&redis, "bulk"));
+    let fields = [("url", sink.url("/ok")), ("max_attemps", "3".to_owned()), ("json", "{}".to_owned())];
+    for _ in 0..3 {
+        mail.enqueue(&fields);
+    }
+    let doctor = run(BUILD, &redis, &["doctor"]);
+    assert!(doctor.stdout.contains("\"max_attemps\" (did you mean max_attempts?)"), "{doctor:?}");
+    let config = TextFile::new("[queues.mail]\n[queues.bulk]\nunknown_fields = \"refuse\"\n");
+    let mut worker = Postrider::ready_worker(BUILD, &redis, &["--config", config.path()], &[]);
+    sink.wait_for(3, DEADLINE);
+    mail.wait_until_drained(DEADLINE);
+    bulk.enqueue(&fields);
+    let dead = eventually("a dead letter", DEADLINE, || bulk.dead().pop());
+    let error = dead.field("_error").unwrap_or_default();
+    assert!(dead.reason() == "malformed" && error.contains("\"max_attemps\""), "{error}");
+    assert_eq!(worker.stop().code(), Some(0));
+    let log = worker.log().join("\n");
+    for (field, meant) in [("max_attemps", "max_attempts"), ("json", "body")] {
+        let lines = log.lines().filter(|line| line.contains("a job has the field") && line.contains(field));
+        assert!(lines.clone().all(|line| line.contains(meant)), "{log}");
+        assert_eq!(lines.count(), 1, "{field}: {log}");
+    }
+    assert_eq!(sink.requests().len(), 3);
+}
+
+#[test]
+fn a_killed_worker_is_silent_after_one_lease() {
+    let redis = RedisServer::start();
+    let mut worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "1s"], &[]);
+    let state = || lines(BUILD, &redis, &["queues"])[0]["workers"][0]["state"].clone();
+    assert_eq!(state(), json!("alive"));
+    worker.kill();
+    eventually("a silent worker", DEADLINE, || (state() == json!("silent")).then_some(()));
+    let (_, doctor) = document(BUILD, &redis, &["doctor"]);
+    let findings = doctor["findings"].as_array().expect("a list").iter();
+    let told =
+        findings.filter_map(|finding| finding["seen"].as_str()).any(|seen| seen.contains("is silent for"));
+    assert!(told, "{doctor}");
+    eventually("a worker that is gone", DEADLINE, || (state() == json!("gone")).then_some(()));
+}
+
+#[test]
+fn a_worker_warns_of_a_server_that_may_lose_jobs() {
+    let arguments = ["--maxmemory", "1gb", "--maxmemory-policy", "allkeys-lru"];
+    let redis = RedisServer::start_with(&arguments);
+    let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
+    worker.wait_for_log("maxmemory-policy allkeys-lru deletes whole queues", DEADLINE);
+    worker.wait_for_log("has no append-only file", DEADLINE);
+    let ready = worker.wait_for_log("worker is ready", DEADLINE);
+    assert!(ready.contains(&format!("127.0.0.1:{}", redis.port)), "{ready}");
+    let start = worker.wait_for_log("postrider starts", DEADLINE);
+    assert!(start.contains(env!("CARGO_PKG_VERSION")) && start.contains("none in this build"), "{start}");
+}

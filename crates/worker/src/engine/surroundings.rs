@@ -1,0 +1,47 @@
+//! What a worker finds when it starts: the server, and what endangers jobs.
+
+use postrider_queue::Redis;
+use tracing::{info, warn};
+
+use super::WorkerConfig;
+
+/// The server, and the warnings about it.
+#[derive(Debug, Default)]
+pub(super) struct Surroundings {
+    /// Host and port, without user and password.
+    address: String,
+    /// Name and version; empty if this user may not call INFO.
+    version: String,
+    warnings: Vec<String>,
+}
+
+impl Surroundings {
+    /// Asks the server. What it refuses to tell is left out: none of it is needed to work.
+    pub(super) async fn of(redis: &Redis, config: &WorkerConfig) -> Self {
+        let mut found = Self { address: redis.address(), ..Self::default() };
+        if let Ok(info) = redis.server().await {
+            found.version = info.version();
+            found.warnings = info.dangers();
+        }
+        for queue in &config.queues {
+            if let Ok(Some(stray)) = redis.stray_stream(&queue.name).await {
+                found.warnings.push(stray.to_string());
+            }
+        }
+        found
+    }
+
+    /// Logs that the worker is ready, with what it found.
+    pub(super) fn log_start(&self, config: &WorkerConfig, consumer: &str) {
+        let queues: Vec<String> = config.queues.iter().map(|queue| queue.name.to_string()).collect();
+        info!(
+            queues = queues.join(","),
+            concurrency = config.concurrency,
+            consumer,
+            redis = self.address,
+            server = self.version,
+            "worker is ready"
+        );
+        self.warnings.iter().for_each(|warning| warn!("{warning}"));
+    }
+}
