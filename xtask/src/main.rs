@@ -2,6 +2,7 @@
 
 mod bench;
 mod binaries;
+mod cases;
 mod chaos;
 mod check;
 mod compose;
@@ -55,6 +56,8 @@ enum Task {
     Docs,
     /// Compare the worker with a bare loop that does the same jobs
     Bench(bench::Options),
+    /// Run faults found in use again, at full size: minutes each
+    Cases(cases::Options),
     /// Fuzz the parsers and decoders; needs nightly
     Fuzz(fuzz::Options),
     /// Kill workers, connections and Redis by a random plan, and account for every job
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
         Task::Check { only } => check::run(only.as_deref()),
         Task::Docs => docs::run(),
         Task::Bench(options) => bench::run(&options),
+        Task::Cases(options) => cases::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Chaos(options) => chaos::run(&options),
         Task::Images(options) => images::run(&options),

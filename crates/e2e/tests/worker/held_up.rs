@@ -7,11 +7,9 @@ use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
-use e2e::wait::eventually;
+use e2e::wait::{DEADLINE, eventually};
 
 e2e::in_both_builds!(a_log_that_nobody_reads_stops_nothing);
-
-const SOON: Duration = Duration::from_secs(30);
 
 /// More lines than a pipe and the worker's memory for lines hold.
 fn a_log_that_nobody_reads_stops_nothing(build: Build) {
@@ -22,16 +20,16 @@ fn a_log_that_nobody_reads_stops_nothing(build: Build) {
     let mut worker = Postrider::unread_worker(build, &redis, &[], &environment);
     let job = [("url", sink.url("/status/404"))];
     (0..JOBS).for_each(|_| drop(queue.enqueue(&job)));
-    sink.wait_for(JOBS, SOON);
-    queue.wait_until_drained(SOON);
+    sink.wait_for(JOBS, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(worker.exited(), None);
     worker.read_log();
-    worker.wait_for_log("log lines were dropped", SOON);
+    worker.wait_for_log("log lines were dropped", DEADLINE);
     // Nobody reads this one either, to its end.
     let mut worker = Postrider::unread_worker(build, &redis, &[], &environment);
     (0..JOBS).for_each(|_| drop(queue.enqueue(&job)));
-    sink.wait_for(2 * JOBS, SOON);
-    queue.wait_until_drained(SOON);
+    sink.wait_for(2 * JOBS, DEADLINE);
+    queue.wait_until_drained(DEADLINE);
     assert_eq!(worker.stop().code(), Some(0));
 }
 
@@ -47,7 +45,7 @@ fn destinations_that_send_without_end_leave_others_their_turn() {
     for _ in 0..4 {
         queue.enqueue(&[("url", url.as_str()), ("timeout_ms", "3600000")]);
     }
-    eventually("a flood", SOON, || (!flood.heads().is_empty()).then_some(()));
+    eventually("a flood", DEADLINE, || (!flood.heads().is_empty()).then_some(()));
     (0..JOBS).for_each(|_| drop(queue.enqueue(&[("url", sink.url("/ok"))])));
-    sink.wait_for(JOBS, SOON);
+    sink.wait_for(JOBS, DEADLINE);
 }
