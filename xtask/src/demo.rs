@@ -7,8 +7,10 @@ use crate::step::{self, Failure};
 use crate::tools;
 
 /// What the user reads before a build that may take minutes.
-const BUILD: &str = "xtask: the demo needs the worker, the demo itself and a receiver of traces. The first build\n\
-                     takes about five minutes on two cores and 1.2 GB in target/; later ones take seconds.";
+const BUILD: &str =
+    "xtask: the demo needs the worker, the demo itself and a receiver of traces. The first build
+\
+                     takes about two minutes on two cores, and 1.1 GB in target/; later ones take seconds.";
 
 /// Runs the demo. With `keep`, its servers stay until Ctrl-C.
 pub(crate) fn run(keep: bool) -> Result<(), Failure> {

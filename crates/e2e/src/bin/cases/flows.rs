@@ -178,7 +178,7 @@ fn hanging_jobs() {
 fn held_jobs_expire() {
     let world = World::new(BUILD);
     let (queue, nowhere) = (world.queue(), "http://127.0.0.1:9/");
-    let config = TextFile::new("[retry.long]\nmax_attempts = 1000\n[retry.short]\nmax_age = \"2s\"\n");
+    let config = TextFile::new("[retry.long]\nmax_attempts = 100\n[retry.short]\nmax_age = \"2s\"\n");
     let _worker = world.worker(&["--config", config.path()]);
     for (count, policy) in [(300, "long"), (20, "short")] {
         (0..count).for_each(|_| drop(queue.enqueue(&[("url", nowhere), ("retry", policy)])));
