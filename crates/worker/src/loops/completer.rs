@@ -21,10 +21,10 @@ const GROUP_JOBS_MAX: usize = 256;
 /// connection as much for one job as for many, and successful jobs wait without a slot.
 const GATHER_TIME: Duration = Duration::from_millis(1);
 
-/// The completer of one self.
+/// The completer of one shard.
 #[derive(Debug)]
 pub(crate) struct Completer {
-    /// The self.
+    /// The shard.
     pub queue: Queue,
     /// The jobs in flight.
     pub leases: Arc<Leases>,
