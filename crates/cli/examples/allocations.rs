@@ -1,4 +1,4 @@
-//! The `postrider` binary, which at its end says on standard output how many allocations its own thread has made.
+//! The `postrider` binary, which prints at its end how many allocations its own thread has made.
 //!
 //! That thread does all of the worker's work; what exports telemetry has threads of its own, and is not counted. The
 //! allocator is the machine's, with a counter before it.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 /// A longer duration is a mistake, and would overflow a clock.
-const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
+const DURATION_MAX: Duration = Duration::from_secs(3650 * 24 * 3600);
 
 /// A duration: `500ms`, `30s`, `10m`, `1h 30m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let duration =
         humantime::parse_duration(text).map_err(|error| format!("{error}; write 500ms, 30s, 10m or 1h"))?;
-    if duration > LONGEST { Err("it must be at most 3650 days".to_owned()) } else { Ok(duration) }
+    if duration > DURATION_MAX { Err("it must be at most 3650 days".to_owned()) } else { Ok(duration) }
 }
 
 /// A duration above zero.

@@ -1,8 +1,8 @@
 //! Destinations and proxies that misbehave. They write raw bytes where a library would send only valid HTTP.
 
+mod behaviour;
 mod front;
 mod h2;
-mod play;
 mod tls;
 
 use std::net::SocketAddr;
@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex};
 use crate::background::Background;
 use crate::sink;
 
+pub use behaviour::Behaviour;
 pub use front::TlsFront;
 pub use h2::Http2;
-pub use play::Play;
 pub use tls::{Certificate, Flaw, Identity};
 
 /// What a hostile server has received.
@@ -37,14 +37,19 @@ impl Hostile {
     /// # Panics
     ///
     /// If no port is free.
-    pub fn start(play: Play, certificate: Option<&Certificate>) -> Hostile {
+    pub fn start(behaviour: Behaviour, certificate: Option<&Certificate>) -> Hostile {
         let (listener, address) = sink::listen();
         let seen = Arc::<Seen>::default();
-        let server = match play {
+        let server = match behaviour {
             // The listener is dropped, so nothing listens there.
-            Play::Refuse => None,
-            play => {
-                let serve = play::serve(listener, play, certificate.map(Certificate::acceptor), seen.clone());
+            Behaviour::Refuse => None,
+            behaviour => {
+                let serve = behaviour::serve(
+                    listener,
+                    behaviour,
+                    certificate.map(Certificate::acceptor),
+                    seen.clone(),
+                );
                 Some(Background::start("hostile", serve))
             }
         };

@@ -6,7 +6,6 @@
 //! worker.
 
 mod account;
-mod crew;
 mod destination;
 mod faults;
 mod hanging;
@@ -14,7 +13,8 @@ mod job;
 mod peer;
 mod plan;
 mod producer;
-mod scene;
+mod scenario;
+mod workers;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -86,5 +86,5 @@ pub fn run(options: &Options) -> Ledger {
         options.rate,
     );
     let plan = plan::plan(options);
-    scene::play(options, &plan)
+    scenario::run(options, &plan)
 }

@@ -256,8 +256,7 @@ impl Receiver {
         self.child.signal(signal);
     }
 
-    /// Kills it. Its ports are closed then, and no other program gets them while it is not started again: a destination
-    /// of another test would take what is meant for nobody.
+    /// Kills it and keeps its ports, so that no other program receives its data.
     ///
     /// # Panics
     ///

@@ -4,8 +4,7 @@ use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Until when what a test expects must have happened, generous for a loaded machine. Only a failing test waits so
-/// long.
+/// The deadline of every expectation, generous for a loaded machine. Only a failing test waits for it.
 pub const DEADLINE: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(10);
 

@@ -116,7 +116,7 @@ impl<'a> Command<'a> {
     }
 
     pub(crate) fn query(&self, shown: QueryText) -> Option<String> {
-        const LONGEST: usize = 1000;
+        const QUERY_TEXT_BYTES_MAX: usize = 1000;
         let mut text = match (shown, self.text, self.key) {
             (QueryText::Off, _, _) | (_, None, None) => return None,
             (_, Some(Text::Given(text)), _) => text(),
@@ -124,7 +124,7 @@ impl<'a> Command<'a> {
             (QueryText::Sanitized, None, Some(_)) => format!("{} ?", self.name),
             (QueryText::Keys, None, Some(key)) => format!("{} {key} ?", self.name),
         };
-        text.truncate(text.floor_char_boundary(LONGEST));
+        text.truncate(text.floor_char_boundary(QUERY_TEXT_BYTES_MAX));
         Some(text)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use http::{HeaderMap, Method, Uri};
 use otel_facade::{Attributes, Context, Propagators, Span, SpanKind, semconv};
 
-use crate::exchange::Exchange;
+use crate::attempt_span::AttemptSpan;
 use crate::headers::Headers;
 use crate::hooks::RequestHead;
 use crate::recorder::Recorder;
@@ -52,7 +52,7 @@ impl Attempt {
 
 impl Recorder {
     /// Begins an exchange, and writes its context to the headers. `None` where it is not recorded.
-    pub(crate) fn begin(self: &Arc<Self>, head: &RequestHead<'_>, attempt: &Attempt) -> Option<Exchange> {
+    pub(crate) fn begin(self: &Arc<Self>, head: &RequestHead<'_>, attempt: &Attempt) -> Option<AttemptSpan> {
         if !self.telemetry.is_on() || otel_facade::is_suppressed() || self.options.excluded.has(head.uri) {
             return None;
         }
@@ -68,7 +68,7 @@ impl Recorder {
         let is_shown = !host_series.is_other() || [80, 443].contains(&port);
         let target = Target { method, port: if is_shown { port } else { 0 } };
         let active = self.series.active(&host_series, target);
-        Some(Exchange {
+        Some(AttemptSpan {
             span,
             recorder: Arc::clone(self),
             began: Instant::now(),
@@ -128,7 +128,7 @@ impl Recorder {
     }
 
     /// Writes the context of an exchange to the headers of its request, as far as the host may receive it.
-    pub(crate) fn inject(&self, exchange: &Exchange, uri: &Uri, map: &mut HeaderMap) {
+    pub(crate) fn inject(&self, exchange: &AttemptSpan, uri: &Uri, map: &mut HeaderMap) {
         let policy = &self.options.propagation;
         let (traces, baggage) = (policy.traces_to(uri), policy.baggage_to(uri));
         if traces || baggage {

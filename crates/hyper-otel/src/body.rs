@@ -7,7 +7,7 @@ use std::task::{Context as Task, Poll, ready};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::exchange::Exchange;
+use crate::attempt_span::AttemptSpan;
 
 pin_project! {
     /// A response's body. Its end ends the span. Dropping it earlier ends the span, too.
@@ -15,19 +15,19 @@ pin_project! {
     pub struct TracedBody<B> {
         #[pin]
         inner: B,
-        exchange: Option<Exchange>,
+        exchange: Option<AttemptSpan>,
     }
 }
 
 impl<B> TracedBody<B> {
     /// A body that is not recorded.
-    pub(crate) fn unseen(inner: B) -> Self {
+    pub(crate) fn unrecorded(inner: B) -> Self {
         Self { inner, exchange: None }
     }
 }
 
 impl<B: Body> TracedBody<B> {
-    pub(crate) fn new(inner: B, mut exchange: Exchange) -> Self {
+    pub(crate) fn new(inner: B, mut exchange: AttemptSpan) -> Self {
         if inner.is_end_stream() {
             exchange.complete_with_head();
             return Self { inner, exchange: None };
@@ -56,7 +56,7 @@ where
         };
         if ended && let Some(mut exchange) = this.exchange.take() {
             match &frame {
-                Some(Err(error)) => exchange.broke(error),
+                Some(Err(error)) => exchange.fail(error),
                 _ => exchange.complete(),
             }
         }

@@ -9,8 +9,8 @@ use http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
 
+use crate::attempt_span::AttemptSpan;
 use crate::body::TracedBody;
-use crate::exchange::Exchange;
 use crate::watch;
 
 pin_project! {
@@ -20,12 +20,12 @@ pin_project! {
         #[pin]
         inner: F,
         // `None` where the exchange is not recorded.
-        exchange: Option<Exchange>,
+        exchange: Option<AttemptSpan>,
     }
 }
 
 impl<F> ResponseFuture<F> {
-    pub(crate) fn new(inner: F, exchange: Option<Exchange>) -> Self {
+    pub(crate) fn new(inner: F, exchange: Option<AttemptSpan>) -> Self {
         Self { inner, exchange }
     }
 }
@@ -47,20 +47,20 @@ where
         };
         let result = ready!(polled);
         let Some(mut exchange) = this.exchange.take() else {
-            return Poll::Ready(result.map(|response| response.map(TracedBody::unseen)));
+            return Poll::Ready(result.map(|response| response.map(TracedBody::unrecorded)));
         };
         Poll::Ready(match result {
-            Ok(response) if exchange.head(&response) => Ok(response.map(TracedBody::unseen)),
+            Ok(response) if exchange.head(&response) => Ok(response.map(TracedBody::unrecorded)),
             Ok(response) => Ok(response.map(|body| TracedBody::new(body, exchange))),
             Err(error) => {
-                exchange.broke(&error);
+                exchange.fail(&error);
                 Err(error)
             }
         })
     }
 }
 
-impl Exchange {
+impl AttemptSpan {
     fn poll<T>(&mut self, poll: impl FnOnce() -> T) -> T {
         if !self.span.is_recording() {
             return poll();

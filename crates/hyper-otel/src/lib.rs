@@ -86,13 +86,13 @@
 //! neither retries nor follows redirects. Put deadlines and limits inside the service and the body that it wraps, so
 //! that they end an attempt as an error.
 
+mod attempt_span;
 mod begin;
 mod body;
 mod capture;
 mod connect;
 mod connections;
 mod error_type;
-mod exchange;
 mod exclude;
 mod future;
 mod headers;

@@ -21,7 +21,8 @@
 //! # }
 //! ```
 //!
-//! It never fails, blocks or slows the program. Only [`start`] and [`Running::shutdown`] return a `Result`.
+//! It never fails, blocks or slows the program. Only [`start`], [`Running::shutdown`] and [`Prometheus::text`] return a
+//! `Result`.
 
 mod attributes;
 mod config;

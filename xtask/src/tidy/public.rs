@@ -1,4 +1,4 @@
-//! A library opens few doors, and somebody goes through each.
+//! Libraries export few modules, and every exported item is used.
 
 use std::collections::HashMap;
 

@@ -25,12 +25,12 @@ pub(super) struct HealthArgs {
 }
 
 /// Bytes of a response that are read: the status line and a sentence fit.
-const MOST_BYTES: u64 = 4096;
+const RESPONSE_BYTES_MAX: u64 = 4096;
 
 impl HealthArgs {
     /// Blocks its thread: this command starts nothing else, no telemetry either, since it runs every few seconds.
     pub(super) fn run(&self) -> ExitCode {
-        match self.ask() {
+        match self.request() {
             Ok(sentence) => {
                 say!("{sentence}");
                 ExitCode::SUCCESS
@@ -42,7 +42,7 @@ impl HealthArgs {
         }
     }
 
-    fn ask(&self) -> Result<String, String> {
+    fn request(&self) -> Result<String, String> {
         let address = reachable(address(self.listen.as_deref().unwrap_or_default())?);
         let (path, word) = if self.live { ("/livez", "alive") } else { ("/readyz", "ready") };
         let answer = get(address, path, self.timeout).map_err(|error| {
@@ -87,7 +87,7 @@ fn get(address: SocketAddr, path: &str, timeout: Duration) -> io::Result<Vec<u8>
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let (mut answer, mut part) = (Vec::new(), [0; 1024]);
-    while (answer.len() as u64) < MOST_BYTES {
+    while (answer.len() as u64) < RESPONSE_BYTES_MAX {
         stream.set_read_timeout(Some(left(deadline)?))?;
         match stream.read(&mut part) {
             Ok(0) => break,
@@ -150,7 +150,7 @@ mod tests {
             stream.write_all(answer.as_bytes()).unwrap();
             String::from_utf8_lossy(&request[..length]).lines().next().unwrap_or_default().to_owned()
         });
-        let result = args(&address, live).ask();
+        let result = args(&address, live).request();
         (result.map_err(|error| error.replace(&address, "HOST")), server.join().unwrap())
     }
 
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn without_a_listener_the_worker_is_not_healthy() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let error = args(&address, false).ask().unwrap_err();
+        let error = args(&address, false).request().unwrap_err();
         assert!(error.contains("does a worker run with --listen there?"), "{error}");
     }
 
@@ -193,13 +193,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut args = args(&listener.local_addr().unwrap().to_string(), false);
         args.timeout = Duration::from_millis(50);
-        assert!(args.ask().unwrap_err().contains("timed out"));
+        assert!(args.request().unwrap_err().contains("timed out"));
     }
 
     #[test]
     fn an_address_is_needed_and_all_addresses_are_reached_on_the_loopback() {
-        assert!(args("", false).ask().unwrap_err().contains("POSTRIDER_LISTEN"));
-        assert!(args("localhost", false).ask().unwrap_err().contains("write ADDR:PORT"));
+        assert!(args("", false).request().unwrap_err().contains("POSTRIDER_LISTEN"));
+        assert!(args("localhost", false).request().unwrap_err().contains("write ADDR:PORT"));
         let reached = |text: &str| reachable(address(text).unwrap()).to_string();
         assert_eq!(reached("0.0.0.0:9464"), "127.0.0.1:9464");
         assert_eq!(reached("[::]:9464"), "[::1]:9464");

@@ -5,7 +5,7 @@ use postrider_queue::JobResult;
 use super::render::plain;
 
 /// Characters of a body that are shown on a terminal; `--json` prints all that was kept.
-const LONGEST: usize = 1000;
+const BODY_CHARS_MAX: usize = 1000;
 
 /// The job's outcome, in one line.
 pub(super) fn line(result: &JobResult) -> String {
@@ -23,11 +23,11 @@ pub(super) fn line(result: &JobResult) -> String {
 pub(super) fn answer(result: &JobResult) -> Option<String> {
     let mut lines: Vec<String> = vec![];
     for (name, value) in &result.headers {
-        lines.push(format!("{name}: {}", plain(value.as_bytes(), LONGEST).replace('\n', " ")));
+        lines.push(format!("{name}: {}", plain(value.as_bytes(), BODY_CHARS_MAX).replace('\n', " ")));
     }
     let cut = if result.truncated { " (cut)" } else { "" };
     if let Some(body) = &result.body {
-        lines.extend(plain(body.as_bytes(), LONGEST).lines().map(str::to_owned));
+        lines.extend(plain(body.as_bytes(), BODY_CHARS_MAX).lines().map(str::to_owned));
         lines.extend(result.truncated.then(|| "(cut)".to_owned()));
     } else if let Some(body) = &result.body_base64 {
         lines.push(format!(

@@ -5,13 +5,13 @@ use std::io::IsTerminal;
 use textwrap::WordSplitter;
 
 /// No terminal is treated as narrower, characters.
-const LEAST: usize = 40;
+const WIDTH_MIN: usize = 40;
 
 /// The width of the terminal in characters; `None` if standard output is none: then nothing is cut or wrapped.
 pub(super) fn width() -> Option<usize> {
     let is_terminal = std::io::stdout().is_terminal();
     is_terminal
-        .then(|| terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0).max(LEAST)))
+        .then(|| terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0).max(WIDTH_MIN)))
 }
 
 /// The text, indented; wrapped to the width if there is one.

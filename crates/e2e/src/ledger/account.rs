@@ -140,7 +140,7 @@ impl Ledger {
             match faults.explain(&pids, from, to) {
                 Some(fault) => {
                     *self.duplicates.entry(fault.window).or_default() += 1;
-                    let fault = fault.tell(visits[0].arrived);
+                    let fault = fault.describe(visits[0].arrived);
                     self.details.push(format!("{kind:?} {number}: {}; {fault}", story(visits)));
                 }
                 None => self.problems.push(format!(

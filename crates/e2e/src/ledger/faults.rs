@@ -51,7 +51,7 @@ pub(super) struct Fault {
 
 impl Fault {
     /// The fault, its process and its time, in milliseconds since `zero`.
-    pub(super) fn tell(&self, zero: Instant) -> String {
+    pub(super) fn describe(&self, zero: Instant) -> String {
         let millis = |time: Instant| match time.checked_duration_since(zero) {
             Some(after) => format!("+{}", after.as_millis()),
             None => format!("-{}", (zero - time).as_millis()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::hostile::{Certificate, Flaw, Hostile, Play};
+use e2e::hostile::{Behaviour, Certificate, Flaw, Hostile};
 use e2e::otlp::{Receiver, SpanKind, SpanRecord, Status};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
@@ -91,7 +91,7 @@ fn spans_of_the_last(destination: &Hostile, jobs: usize) -> (SpanRecord, Vec<Spa
 fn the_first_attempt_shows_its_new_connection_and_the_next_that_it_was_reused() {
     const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
     let certificate = Certificate::new(Flaw::None, &["http/1.1"]);
-    let destination = Hostile::start(Play::Answer(OK.to_vec()), Some(&certificate));
+    let destination = Hostile::start(Behaviour::Answer(OK.to_vec()), Some(&certificate));
     let ca = TextFile::new(&certificate.pem);
     let settings = format!("[http]\nca_files = [{:?}]\n", ca.path());
     let spans = attempts(&destination, "https", &settings, 2, CONNECTED);
@@ -109,7 +109,7 @@ fn the_first_attempt_shows_its_new_connection_and_the_next_that_it_was_reused() 
 
 #[test]
 fn an_attempt_that_ends_early_shows_how_far_it_came() {
-    let silent = Hostile::start(Play::Silent, None);
+    let silent = Hostile::start(Behaviour::Silent, None);
     let settings = "[http]\nheaders_timeout = \"200ms\"\n";
     let span = attempts(&silent, "http", settings, 1, CONNECTED).remove(0);
     assert_eq!(span.text("error.type").as_deref(), Some("headers_timeout"));
@@ -117,7 +117,7 @@ fn an_attempt_that_ends_early_shows_how_far_it_came() {
     assert_eq!(span.attributes["network.peer.port"], json!(silent.port()));
     assert!(has(&span, "dns") && has(&span, "connect") && !has(&span, "first_byte"), "{span:#?}");
 
-    let deaf = Hostile::start(Play::Deaf, None);
+    let deaf = Hostile::start(Behaviour::Deaf, None);
     let span = attempts(&deaf, "https", "[http]\ntls_timeout = \"200ms\"\n", 1, LOOKED_UP).remove(0);
     assert_eq!(span.text("error.type").as_deref(), Some("tls_timeout"));
     let tls = span.attributes["hyper.tls.duration"].as_f64();
@@ -126,7 +126,7 @@ fn an_attempt_that_ends_early_shows_how_far_it_came() {
 
 #[test]
 fn a_repetition_on_a_new_connection_is_a_span_that_counts_it() {
-    let destination = Hostile::start(Play::CloseAtReuse, None);
+    let destination = Hostile::start(Behaviour::CloseAtReuse, None);
     let (_, posts) = spans_of_the_last(&destination, 2);
     let [first, second] = &posts[..] else { panic!("two requests of one attempt: {posts:#?}") };
     assert_eq!(first.attributes.get("http.request.resend_count"), None, "{first:#?}");
@@ -149,7 +149,7 @@ fn a_repetition_on_a_new_connection_is_a_span_that_counts_it() {
 #[test]
 fn a_body_without_an_end_shows_though_the_job_is_delivered() {
     let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
-    let play = Play::Drip(head, b"1\r\nx\r\n".to_vec(), Duration::from_millis(20));
+    let play = Behaviour::Drip(head, b"1\r\nx\r\n".to_vec(), Duration::from_millis(20));
     let destination = Hostile::start(play, None);
     let (process, posts) = spans_of_the_last(&destination, 1);
     let [post] = &posts[..] else { panic!("one request: {posts:#?}") };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use e2e::hostile::{Certificate, Flaw, Hostile, Play};
+use e2e::hostile::{Behaviour, Certificate, Flaw, Hostile};
 use e2e::otlp::{Receiver, SpanKind, SpanRecord};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
@@ -17,7 +17,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 fn spans_of_a_job(internals: &str) -> (Vec<SpanRecord>, u16) {
     let redis = RedisServer::start();
     let certificate = Certificate::new(Flaw::None, &["http/1.1"]);
-    let destination = Hostile::start(Play::Answer(OK.to_vec()), Some(&certificate));
+    let destination = Hostile::start(Behaviour::Answer(OK.to_vec()), Some(&certificate));
     let authority = TextFile::new(&certificate.pem);
     let config = TextFile::new(&format!("[http]\nca_files = [{:?}]\n", authority.path()));
     let receiver = Receiver::start(env!("CARGO_BIN_EXE_otlp-receiver"));

@@ -1,6 +1,6 @@
 //! Destinations that ask for a client certificate: they accept only a job with the right secret.
 
-use e2e::hostile::{Certificate, Hostile, Identity, Play};
+use e2e::hostile::{Behaviour, Certificate, Hostile, Identity};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
@@ -39,7 +39,7 @@ fn settings(authority: Option<&Certificate>, secrets: &[(&str, &str, &str)]) -> 
 fn a_job_with_the_secret_is_delivered_and_one_without_is_not(build: Build) {
     let (bank, other) = (Identity::new("bank.test"), Identity::new("other.test"));
     let server = Certificate::demanding(&bank);
-    let destination = Hostile::start(Play::Answer(OK.to_vec()), Some(&server));
+    let destination = Hostile::start(Behaviour::Answer(OK.to_vec()), Some(&server));
     let secrets = [("bank", &bank), ("other", &other)].map(|(name, own)| (name, &*own.cert, &*own.key));
     let (text, _files) = settings(Some(&server), &secrets);
     let config = TextFile::new(&text);

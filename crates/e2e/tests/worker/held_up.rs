@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::hostile::{Hostile, Play};
+use e2e::hostile::{Behaviour, Hostile};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
@@ -39,7 +39,7 @@ fn destinations_that_send_without_end_leave_others_their_turn() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
     let interim = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1000);
-    let flood = Hostile::start(Play::Drip(Vec::new(), interim, Duration::ZERO), None);
+    let flood = Hostile::start(Behaviour::Drip(Vec::new(), interim, Duration::ZERO), None);
     let _worker = Postrider::ready_worker(Build::Lean, &redis, &[], &[]);
     let url = format!("http://127.0.0.1:{}/", flood.port());
     for _ in 0..4 {

@@ -7,7 +7,7 @@ mod statuses;
 use std::time::Duration;
 
 use case::{Case, Expected, H1, answer, flood, run};
-use e2e::hostile::{Flaw, Http2, Play};
+use e2e::hostile::{Behaviour, Flaw, Http2};
 use e2e::process::Build;
 
 e2e::in_both_builds!(
@@ -25,12 +25,16 @@ fn connections_that_break(build: Build) {
     run(
         build,
         vec![
-            Case::new("refuse", Play::Refuse, Expected::Dead("connect")),
-            Case::new("reset before the body", Play::ResetAtOnce, Expected::Dead("connection_reset")),
-            Case::new("reset after the body", Play::ResetAfterRequest, Expected::Dead("connection_reset")),
+            Case::new("refuse", Behaviour::Refuse, Expected::Dead("connect")),
+            Case::new("reset before the body", Behaviour::ResetAtOnce, Expected::Dead("connection_reset")),
+            Case::new(
+                "reset after the body",
+                Behaviour::ResetAfterRequest,
+                Expected::Dead("connection_reset"),
+            ),
             Case::new(
                 "close without an answer",
-                Play::AnswerAndClose(vec![]),
+                Behaviour::AnswerAndClose(vec![]),
                 Expected::Dead("connection_reset"),
             ),
         ],
@@ -39,7 +43,7 @@ fn connections_that_break(build: Build) {
 
 fn names_that_lead_nowhere(build: Build) {
     let patience = "dns_timeout = \"20s\"\n";
-    let nowhere = Case::new("a name that does not exist", Play::Silent, Expected::Dead("dns"));
+    let nowhere = Case::new("a name that does not exist", Behaviour::Silent, Expected::Dead("dns"));
     run(build, vec![nowhere.host("no-such-host.invalid").http(patience)]);
 }
 
@@ -107,7 +111,7 @@ fn unusual_responses(build: Build) {
             Case::new("bare LF", answer("HTTP/1.1 200 OK\ncontent-length: 0\n\n"), Expected::Done(1)),
             Case::new(
                 "HTTP/1.0",
-                Play::AnswerAndClose(b"HTTP/1.0 200 OK\r\n\r\nok".to_vec()),
+                Behaviour::AnswerAndClose(b"HTTP/1.0 200 OK\r\n\r\nok".to_vec()),
                 Expected::Done(1),
             ),
             Case::new("a chunk of 2⁶⁸ bytes", answer(&chunked("fffffffffffffffff\r\nab")), Expected::Done(1)),
@@ -119,10 +123,10 @@ fn unusual_responses(build: Build) {
                 answer(&format!("HTTP/1.1 204 No Content\r\n{many}\r\n")),
                 Expected::Done(1),
             ),
-            Case::new("gzip bomb", Play::Answer(gzip), Expected::Done(1)),
+            Case::new("gzip bomb", Behaviour::Answer(gzip), Expected::Done(1)),
             Case::new(
                 "shorter than its length",
-                Play::AnswerAndClose(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nab".to_vec()),
+                Behaviour::AnswerAndClose(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nab".to_vec()),
                 Expected::Done(1),
             ),
             Case::new(
@@ -140,10 +144,10 @@ fn responses_that_do_not_arrive(build: Build) {
     run(
         build,
         vec![
-            Case::new("no answer", Play::Silent, Expected::Dead("headers_timeout")),
+            Case::new("no answer", Behaviour::Silent, Expected::Dead("headers_timeout")),
             Case::new(
                 "slow headers",
-                Play::Drip(b"HTTP/1.1 200 OK\r\n".to_vec(), b"x: y\r\n".to_vec(), pause),
+                Behaviour::Drip(b"HTTP/1.1 200 OK\r\n".to_vec(), b"x: y\r\n".to_vec(), pause),
                 Expected::Dead("headers_timeout"),
             ),
             Case::new(
@@ -166,16 +170,17 @@ fn responses_that_do_not_arrive(build: Build) {
                 answer("HTTP/1.1 103 Early Hints\r\n\r\n"),
                 Expected::Dead("headers_timeout"),
             ),
-            Case::new("the attempt's deadline", Play::Silent, Expected::Dead("headers_timeout")).timeout(100),
-            Case::new("a stalled upload", Play::Deaf, Expected::Dead("upload_timeout")).body(4_000_000),
+            Case::new("the attempt's deadline", Behaviour::Silent, Expected::Dead("headers_timeout"))
+                .timeout(100),
+            Case::new("a stalled upload", Behaviour::Deaf, Expected::Dead("upload_timeout")).body(4_000_000),
             Case::new(
                 "a body that drips",
-                Play::Drip(endless.clone(), b"1\r\nx\r\n".to_vec(), pause),
+                Behaviour::Drip(endless.clone(), b"1\r\nx\r\n".to_vec(), pause),
                 Expected::Done(1),
             ),
             Case::new(
                 "a body that floods",
-                Play::Drip(
+                Behaviour::Drip(
                     endless,
                     [b"2000\r\n".as_slice(), &[b'x'; 0x2000], b"\r\n"].concat(),
                     Duration::ZERO,
@@ -202,10 +207,18 @@ fn certificates(build: Build) {
                 H1,
                 true,
             ),
-            Case::new("no TLS at all", Play::SpeakFirst(b"220 mail\r\n".to_vec()), Expected::Dead("tls"))
-                .tls(Flaw::Plain, H1, true),
+            Case::new(
+                "no TLS at all",
+                Behaviour::SpeakFirst(b"220 mail\r\n".to_vec()),
+                Expected::Dead("tls"),
+            )
+            .tls(Flaw::Plain, H1, true),
             Case::new("another host's", ok(), Expected::Dead("tls")).tls(Flaw::WrongHost, H1, true),
-            Case::new("no handshake", Play::Deaf, Expected::Dead("tls_timeout")).tls(Flaw::None, H1, true),
+            Case::new("no handshake", Behaviour::Deaf, Expected::Dead("tls_timeout")).tls(
+                Flaw::None,
+                H1,
+                true,
+            ),
         ],
     );
 }
@@ -220,9 +233,9 @@ fn connections_that_had_been_used(build: Build) {
     run(
         build,
         vec![
-            Case::new("close at reuse", Play::CloseAtReuse, Expected::Done(20)).jobs(20),
-            Case::new("GOAWAY", Play::Http2(Http2::GoAway), Expected::Done(0)).h2(),
-            Case::new("REFUSED_STREAM", Play::Http2(Http2::RefusedStream), Expected::Done(0)).h2(),
+            Case::new("close at reuse", Behaviour::CloseAtReuse, Expected::Done(20)).jobs(20),
+            Case::new("GOAWAY", Behaviour::Http2(Http2::GoAway), Expected::Done(0)).h2(),
+            Case::new("REFUSED_STREAM", Behaviour::Http2(Http2::RefusedStream), Expected::Done(0)).h2(),
             Case::new("two answers to a request", answer(&twice), Expected::Done(10)).jobs(10),
             Case::new("an answer behind a body", answer(&hidden), Expected::Done(10)).jobs(10),
         ],
@@ -238,16 +251,16 @@ fn proxies(build: Build) {
         build,
         vec![
             Case::new("a proxy", ok, Expected::Done(1)).proxy(),
-            https(Case::new("a tunnel", Play::Tunnel, Expected::Done(1))),
-            Case::new("no proxy there", Play::Refuse, Expected::Released).proxy(),
-            https(Case::new("no proxy there, for a tunnel", Play::Refuse, Expected::Released)),
+            https(Case::new("a tunnel", Behaviour::Tunnel, Expected::Done(1))),
+            Case::new("no proxy there", Behaviour::Refuse, Expected::Released).proxy(),
+            https(Case::new("no proxy there, for a tunnel", Behaviour::Refuse, Expected::Released)),
             Case::new("407", status("407 Proxy Authentication Required"), Expected::Released).proxy(),
             https(Case::new(
                 "407 to CONNECT",
                 status("407 Proxy Authentication Required"),
                 Expected::Released,
             )),
-            https(Case::new("silence to CONNECT", Play::Silent, Expected::Released)).http(IMPATIENT),
+            https(Case::new("silence to CONNECT", Behaviour::Silent, Expected::Released)).http(IMPATIENT),
             https(Case::new("a flood to CONNECT", flood("HTTP/1.1 200 OK\r\nx: ", "y"), Expected::Released)),
             https(Case::new("no HTTP to CONNECT", answer("SSH-2.0-OpenSSH\r\n\r\n"), Expected::Released)),
             https(Case::new("503 to CONNECT", status("503 Service Unavailable"), Expected::Released)),

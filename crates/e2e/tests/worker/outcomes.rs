@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::hostile::{Hostile, Play};
+use e2e::hostile::{Behaviour, Hostile};
 use e2e::process::{Build, Output, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
@@ -139,7 +139,7 @@ fn half_an_answer_is_not_taken_for_all_of_it(build: Build) {
     let queue = Queue::new(&redis, "default");
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
     let half = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf";
-    let hostile = Hostile::start(Play::AnswerAndClose(half.into()), None);
+    let hostile = Hostile::start(Behaviour::AnswerAndClose(half.into()), None);
     let url = format!("http://127.0.0.1:{}/", hostile.port());
     let job_id = queue.enqueue(&[("url", url.as_str()), ("result_ttl_ms", "60000")]);
     queue.wait_until_drained(DEADLINE);

@@ -172,7 +172,7 @@ impl Reader<'_> {
         };
         let Some(url) = self.with_scheme(signal, &name, value, protocol) else {
             self.warn(format!(
-                "{name} is not the URL of a receiver (as http://collector:4317); {} go nowhere until it is put right",
+                "{name} is not the URL of a receiver (as http://collector:4317); {} are not sent until it is corrected",
                 signal.to_ascii_lowercase()
             ));
             return None;

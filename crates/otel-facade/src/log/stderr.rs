@@ -172,7 +172,7 @@ mod tests {
 
     use super::*;
 
-    const SOON: Duration = Duration::from_secs(30);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
     /// A reader that takes one write for each permission.
     struct Reader {
@@ -218,7 +218,7 @@ mod tests {
 
         fn read(&self) -> Vec<u8> {
             self.permit.send(Ok(())).unwrap();
-            self.taken.recv_timeout(SOON).unwrap()
+            self.taken.recv_timeout(TEST_TIMEOUT).unwrap()
         }
     }
 
@@ -238,7 +238,7 @@ mod tests {
                 break;
             }
         }
-        assert!(stage.lines.flush(SOON));
+        assert!(stage.lines.flush(TEST_TIMEOUT));
         assert!(read <= 2 * WAITING_BYTES_MAX / line.len(), "{read}");
         assert_eq!(read as u64 + stage.dropped.load(Ordering::SeqCst), pushed as u64);
     }
@@ -248,7 +248,7 @@ mod tests {
         let stage = Stage::new();
         drop(stage.permit);
         (0..100).for_each(|number| stage.lines.push(format!("{number}\n").as_bytes()));
-        assert!(stage.lines.flush(SOON));
+        assert!(stage.lines.flush(TEST_TIMEOUT));
         let read: Vec<u8> = stage.taken.try_iter().flatten().collect();
         let expected: String = (0..100).map(|number| format!("{number}\n")).collect();
         assert_eq!(String::from_utf8(read).unwrap(), expected);
@@ -260,7 +260,7 @@ mod tests {
         let stage = Stage::new();
         stage.lines.push(b"lost\n");
         stage.permit.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
-        assert!(stage.lines.flush(SOON));
+        assert!(stage.lines.flush(TEST_TIMEOUT));
         stage.lines.push(b"kept\n");
         assert_eq!(stage.read(), b"kept\n");
         assert_eq!(stage.read(), b"report\n");

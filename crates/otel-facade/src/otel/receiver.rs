@@ -74,14 +74,14 @@ impl Receiver {
         items: u64,
         export: impl Future<Output = OTelSdkResult>,
     ) -> OTelSdkResult {
-        self.tally.taken(items);
+        self.tally.record_dequeued(items);
         if self.tally.is_abandoned() {
             self.tally.failed(items);
             return Ok(());
         }
         match self.bounded(export).await {
             Ok(partial) => {
-                self.taken(items, partial);
+                self.record_accepted(items, partial);
                 Ok(())
             }
             Err(refusal) => {
@@ -130,7 +130,7 @@ impl Receiver {
         }
     }
 
-    fn taken(&self, items: u64, partial: PartialSuccess) {
+    fn record_accepted(&self, items: u64, partial: PartialSuccess) {
         let PartialSuccess { rejected, message } = partial;
         self.tally.delivered(items, rejected);
         let state = if rejected > 0 { PARTIAL } else { HEALTHY };

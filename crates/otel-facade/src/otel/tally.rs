@@ -69,7 +69,7 @@ impl Tally {
     }
 
     /// This number of items has left the queue.
-    pub(super) fn taken(&self, items: u64) {
+    pub(super) fn record_dequeued(&self, items: u64) {
         // Data points of metrics are never admitted, and do not wait.
         let _ = self.waiting.fetch_update(Relaxed, Relaxed, |waiting| Some(waiting.saturating_sub(items)));
     }
@@ -141,7 +141,7 @@ mod tests {
     fn what_finds_no_room_is_dropped_and_counted() {
         let tally = Tally::new(Kind::Traces, 2);
         assert_eq!([tally.admit(), tally.admit(), tally.admit()], [true, true, false]);
-        tally.taken(2);
+        tally.record_dequeued(2);
         tally.delivered(2, 1);
         assert!(tally.admit());
         let counts = tally.counts();

@@ -146,7 +146,7 @@ impl Inspector {
         if let Some(error) = &error {
             span.fail(error);
         }
-        operations.took(Operation::Replay, began, error.as_ref());
+        operations.record_duration(Operation::Replay, began, error.as_ref());
         match &replayed {
             Ok(Replayed::As(job)) => {
                 span.set_with(semconv::MESSAGING_MESSAGE_ID, || job.to_string().into());
@@ -189,7 +189,7 @@ impl Act {
         if let Some(error) = &error {
             self.span.fail(error);
         }
-        self.operations.took(self.operation, self.began, error.as_ref());
+        self.operations.record_duration(self.operation, self.began, error.as_ref());
     }
 }
 

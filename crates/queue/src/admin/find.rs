@@ -30,7 +30,7 @@ impl Inspector {
     /// fred's.
     pub async fn find(&self, queue: &Shard, id: &str) -> Result<Search, Error> {
         let own = Self::keys(queue);
-        let mut jobs: Vec<_> = self.waits(queue, id).await?.into_iter().collect();
+        let mut jobs: Vec<_> = self.find_waiting(queue, id).await?.into_iter().collect();
         if EntryId::parse(id.as_bytes()).is_some() {
             let found = self.peek(&own, Peek::one(id)).await?;
             jobs.extend(found.into_iter().map(|peeked| in_stream(queue, peeked)));
@@ -60,7 +60,7 @@ impl Inspector {
             let Some(last) = page.last() else { break };
             from = format!("({}", last.entry);
             let last = page.len() < PAGE as usize;
-            for peeked in page.into_iter().filter(|peeked| bears(&peeked.fields, peeked.entry, id)) {
+            for peeked in page.into_iter().filter(|peeked| has_id(&peeked.fields, peeked.entry, id)) {
                 // Read again, with its holder.
                 let entry = peeked.entry.to_string();
                 let again = self.peek(own, Peek { most: CUT, ..Peek::one(&entry) }).await?;
@@ -80,7 +80,7 @@ impl Inspector {
             let (next, page) = self.peek_waiting(queue, peek).await?;
             seen += page.len();
             for job in page.into_iter().filter(|job| labelled(&job.fields, id)) {
-                search.jobs.push(self.placed(job).await?);
+                search.jobs.push(self.locate(job).await?);
             }
             if next == "0" {
                 return Ok(search);
@@ -103,34 +103,34 @@ impl Inspector {
                 let found = self.peek(&Self::keys(&job.queue), Peek::one(&entry.to_string())).await?;
                 Ok(found.into_iter().next().map(|peeked| in_stream(&job.queue, peeked)))
             }
-            Place::Scheduled(_) | Place::Held { .. } => self.waits(&job.queue, &job.id).await,
+            Place::Scheduled(_) | Place::Held { .. } => self.find_waiting(&job.queue, &job.id).await,
         }
     }
 
     /// The waiting job of an id, with whole values.
-    async fn waits(&self, queue: &Shard, job_id: &str) -> Result<Option<FoundJob>, Error> {
+    async fn find_waiting(&self, queue: &Shard, job_id: &str) -> Result<Option<FoundJob>, Error> {
         let peek = PeekWaiting { flow: None, order: "job_id", start: job_id, count: 1, most: WHOLE };
         let (_, found) = self.peek_waiting(queue, peek).await?;
         match found.into_iter().next() {
-            Some(job) => self.placed(job).await.map(Some),
+            Some(job) => self.locate(job).await.map(Some),
             None => Ok(None),
         }
     }
 
     /// Looks for a job that is not in the schedule in the set of its flow.
-    async fn placed(&self, job: FoundJob) -> Result<FoundJob, Error> {
+    async fn locate(&self, job: FoundJob) -> Result<FoundJob, Error> {
         let (Place::Scheduled(None), Some((flow, name))) = (&job.place, of_fields(&job.fields)) else {
             return Ok(job);
         };
         let key = Self::keys(&job.queue).flow(flow);
         let args = vec![key.clone().into(), job.id.as_str().into()];
-        let stands = !matches!(self.command("ZSCORE", Some(&key), args).await?, Value::Null);
-        Ok(if stands { FoundJob { place: Place::Held { flow, name }, ..job } } else { job })
+        let is_held = !matches!(self.command("ZSCORE", Some(&key), args).await?, Value::Null);
+        Ok(if is_held { FoundJob { place: Place::Held { flow, name }, ..job } } else { job })
     }
 }
 
 /// Whether an entry is the job of an id or a label.
-fn bears(fields: &Fields, entry: EntryId, id: &str) -> bool {
+fn has_id(fields: &Fields, entry: EntryId, id: &str) -> bool {
     labelled(fields, id) || job_id(fields, entry) == id
 }
 

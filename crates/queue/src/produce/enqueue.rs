@@ -233,7 +233,7 @@ impl Queue {
         if let Some(error) = error {
             span.fail(error);
         }
-        self.operations().took(operation, began, error);
+        self.operations().record_duration(operation, began, error);
         self.operations().sent(operation, jobs, error);
     }
 

@@ -98,7 +98,7 @@ impl Operations {
     }
 
     /// Records the duration of an operation that ended or failed.
-    pub fn took(&self, operation: Operation, began: Instant, error: Option<&ErrorType>) {
+    pub fn record_duration(&self, operation: Operation, began: Instant, error: Option<&ErrorType>) {
         if !self.instruments.telemetry.is_on() {
             return;
         }

@@ -105,7 +105,7 @@ impl Queue {
             None => pending.measure(None),
         }
         let operations = self.operations();
-        operations.took(operation, began, None);
+        operations.record_duration(operation, began, None);
         operations.consumed(operation, taken.len());
     }
 

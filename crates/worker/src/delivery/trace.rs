@@ -86,7 +86,7 @@ impl<'a> Process<'a> {
             }
             _ => None,
         };
-        self.spans.queue.operations().took(Operation::Process, self.began, error);
+        self.spans.queue.operations().record_duration(Operation::Process, self.began, error);
     }
 }
 
@@ -97,7 +97,7 @@ impl Drop for Process<'_> {
         if !self.has_ended {
             self.span.set(names::JOB_OUTCOME, "cut");
             let error = std::thread::panicking().then_some(&ErrorType::Panic);
-            self.spans.queue.operations().took(Operation::Process, self.began, error);
+            self.spans.queue.operations().record_duration(Operation::Process, self.began, error);
         }
     }
 }

@@ -124,7 +124,7 @@ mod tests {
 
     use super::*;
 
-    const SOON: Duration = Duration::from_secs(30);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(30);
     const LONG: Duration = Duration::from_secs(3600);
     const BOUNDS: Bounds = Bounds { connections: 8, body: 1024, headers: LONG, single: None };
 
@@ -172,7 +172,7 @@ mod tests {
 
     async fn read(mut stream: TcpStream) -> String {
         let mut text = String::new();
-        let read = tokio::time::timeout(SOON, stream.read_to_string(&mut text)).await;
+        let read = tokio::time::timeout(TEST_TIMEOUT, stream.read_to_string(&mut text)).await;
         read.expect("a response in time").expect("a response");
         text
     }

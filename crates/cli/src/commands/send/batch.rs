@@ -69,39 +69,39 @@ impl Sending<'_> {
                 () = stop.cancelled() => return Err("interrupted".into()),
                 next = lines.next() => next.map_err(|error| format!("cannot read {}: {error}", lines.name))?,
                 () = sleep_until(batch.due), if !batch.jobs.is_empty() => {
-                    self.put(&mut batch).await?;
+                    self.enqueue(&mut batch).await?;
                     continue;
                 }
             };
             match next {
                 Some(Numbered { number, job: Ok(job) }) => {
                     if batch.is_full_before(&job) {
-                        self.put(&mut batch).await?;
+                        self.enqueue(&mut batch).await?;
                     }
                     batch.push(number, job);
                 }
                 Some(Numbered { number, job: Err(error) }) => {
-                    self.put(&mut batch).await?;
+                    self.enqueue(&mut batch).await?;
                     return Err(Usage(format!("line {number}: {error}")).into());
                 }
                 None => break,
             }
         }
-        self.put(&mut batch).await?;
+        self.enqueue(&mut batch).await?;
         self.done.lines = lines.number;
         Ok(())
     }
 
-    async fn put(&mut self, batch: &mut Batch) -> Result<(), Box<dyn Error>> {
+    async fn enqueue(&mut self, batch: &mut Batch) -> Result<(), Box<dyn Error>> {
         let jobs = std::mem::replace(batch, Batch::new()).jobs;
         match jobs.first() {
             None => Ok(()),
-            Some((_, job)) if job.key.is_none() && self.cap.is_none() => self.put_together(jobs).await,
-            Some(_) => self.put_singly(jobs).await,
+            Some((_, job)) if job.key.is_none() && self.cap.is_none() => self.enqueue_together(jobs).await,
+            Some(_) => self.enqueue_singly(jobs).await,
         }
     }
 
-    async fn put_together(&mut self, jobs: Vec<(u64, JobLine)>) -> Result<(), Box<dyn Error>> {
+    async fn enqueue_together(&mut self, jobs: Vec<(u64, JobLine)>) -> Result<(), Box<dyn Error>> {
         let (first, last) = (jobs[0].0, jobs[jobs.len() - 1].0);
         let jobs: Vec<Fields> = jobs.into_iter().map(|(_, job)| job.fields).collect();
         let count = jobs.len() as u64;
@@ -118,7 +118,7 @@ impl Sending<'_> {
 
     /// A job with a key can be enqueued again safely, so several calls run at once. Without keys they run one by
     /// one: no job may be enqueued behind one that failed.
-    async fn put_singly(&mut self, jobs: Vec<(u64, JobLine)>) -> Result<(), Box<dyn Error>> {
+    async fn enqueue_singly(&mut self, jobs: Vec<(u64, JobLine)>) -> Result<(), Box<dyn Error>> {
         let at_once = if jobs[0].1.key.is_some() { CONCURRENT_CALLS } else { 1 };
         let (redis, queue, cap, ttl) = (self.redis, self.queue, self.cap, self.key_ttl);
         let put = |(number, job): (u64, JobLine)| async move {

@@ -19,7 +19,7 @@ use super::batch::{Done, Sending};
 use super::lines::Lines;
 
 /// Wrong lines that are reported at most.
-const MOST_TOLD: usize = 20;
+const REPORTED_LINES_MAX: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct FromArgs {
@@ -95,15 +95,15 @@ async fn check(lines: &mut Lines, skip: u64, stop: &CancellationToken) -> Result
             Ok(_) => jobs += 1,
             Err(error) => {
                 wrong += 1;
-                if wrong <= MOST_TOLD {
+                if wrong <= REPORTED_LINES_MAX {
                     told.push_str(&format!("\n  line {}: {error}", line.number));
                 }
             }
         }
     }
     bar.finish_and_clear();
-    if wrong > MOST_TOLD {
-        told.push_str(&format!("\n  and {} more", wrong - MOST_TOLD));
+    if wrong > REPORTED_LINES_MAX {
+        told.push_str(&format!("\n  and {} more", wrong - REPORTED_LINES_MAX));
     }
     if wrong > 0 {
         let wrong = count(wrong, "line is", "lines are");

@@ -12,7 +12,7 @@ use super::super::Usage;
 use super::line::JobLine;
 
 /// The longest line, bytes. No job needs more: JSON takes at most six bytes (`\u0000`) for one.
-const LONGEST: usize = 6 * MOST_BYTES + 4096;
+const LINE_BYTES_MAX: usize = 6 * MOST_BYTES + 4096;
 /// Bytes of one read.
 const BUFFER: usize = 64 * 1024;
 
@@ -29,7 +29,7 @@ pub(super) struct Lines {
     /// Lines that have been read.
     pub(super) number: u64,
     skip: u64,
-    /// The current line, up to [`LONGEST`] bytes.
+    /// The current line, up to [`LINE_BYTES_MAX`] bytes.
     line: Vec<u8>,
     /// The length of the current line, bytes.
     length: usize,
@@ -96,7 +96,7 @@ impl Lines {
             let count = end.map_or(read.len(), |end| end + 1);
             self.length += count;
             self.position += count as u64;
-            if self.length <= LONGEST && self.number >= self.skip {
+            if self.length <= LINE_BYTES_MAX && self.number >= self.skip {
                 self.line.extend_from_slice(&read[..count]);
             }
             self.reader.consume(count);
@@ -107,7 +107,7 @@ impl Lines {
     }
 
     fn job(&self) -> Option<Result<JobLine, Usage>> {
-        if self.length > LONGEST {
+        if self.length > LINE_BYTES_MAX {
             return Some(Err(Usage(format!("{} bytes are too many for a job", self.length))));
         }
         let line = match self.number {
@@ -164,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_line_that_is_too_long_is_not_kept_and_the_next_one_is_read() {
-        let long = format!("{{\"url\":\"{}\"}}\n", "x".repeat(LONGEST));
+        let long = format!("{{\"url\":\"{}\"}}\n", "x".repeat(LINE_BYTES_MAX));
         let text = [long.as_bytes(), JOB.as_bytes()].concat();
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&text).unwrap();
@@ -172,7 +172,7 @@ mod tests {
         let first = lines.next().await.unwrap().unwrap();
         assert!(first.job.unwrap_err().to_string().contains("too many"));
         assert!(lines.next().await.unwrap().unwrap().job.is_ok());
-        assert!(lines.line.capacity() <= 2 * LONGEST);
+        assert!(lines.line.capacity() <= 2 * LINE_BYTES_MAX);
     }
 
     #[tokio::test]

@@ -5,17 +5,17 @@
 //! on standard error, or with 130 after Ctrl-C or SIGTERM.
 
 mod picture;
-mod play;
 mod report;
 mod setup;
+mod steps;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     e2e::program::run("demo", || match std::env::args_os().nth(1) {
-        Some(flag) if flag == "--keep" => play::run(true),
+        Some(flag) if flag == "--keep" => steps::run(true),
         Some(file) => picture::draw(Path::new(&file)),
-        None => play::run(false),
+        None => steps::run(false),
     })
 }

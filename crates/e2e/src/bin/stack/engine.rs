@@ -12,7 +12,7 @@ use serde_json::Value;
 /// Time for containers to start and pass health checks, every few seconds, on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
-/// The settings of each scene. A scene may change them.
+/// The settings of each scenario. A scenario may change them.
 const SETTINGS: [(&str, &str); 8] = [
     ("POSTRIDER_FEATURES", "otel"),
     // Short, so that jobs of a dead worker are taken over soon.

@@ -6,7 +6,7 @@
 
 mod engine;
 mod jobs;
-mod scenes;
+mod scenarios;
 mod traces;
 
 use std::process::ExitCode;
@@ -16,18 +16,18 @@ use engine::Stack;
 
 type Scene = fn(&mut Stack);
 
-const SCENES: [(&str, Scene); 11] = [
-    ("without telemetry, and then with Jaeger, by the documented commands", scenes::jaeger),
-    ("with the Collector, one trace for each job", scenes::collector),
-    ("a late failure is kept when few traces are", scenes::late_failure),
-    ("the containers are closed", scenes::closed),
-    ("Prometheus has what the dashboard asks for", scenes::metrics),
-    ("Redis stops and comes back", scenes::redis_stops),
-    ("the Collector stops and comes back", scenes::collector_stops),
-    ("three workers share the load", scenes::share),
-    ("one of three workers dies, another is stopped", scenes::workers_stop),
-    ("the lean image, without telemetry", scenes::lean),
-    ("nothing is left", scenes::end),
+const SCENARIOS: [(&str, Scene); 11] = [
+    ("without telemetry, and then with Jaeger, by the documented commands", scenarios::jaeger),
+    ("with the Collector, one trace for each job", scenarios::collector),
+    ("a late failure is kept when few traces are", scenarios::late_failure),
+    ("the containers are closed", scenarios::closed),
+    ("Prometheus has what the dashboard asks for", scenarios::metrics),
+    ("Redis stops and comes back", scenarios::redis_stops),
+    ("the Collector stops and comes back", scenarios::collector_stops),
+    ("three workers share the load", scenarios::share),
+    ("one of three workers dies, another is stopped", scenarios::workers_stop),
+    ("the lean image, without telemetry", scenarios::lean),
+    ("nothing is left", scenarios::end),
 ];
 
 fn main() -> ExitCode {
@@ -36,11 +36,11 @@ fn main() -> ExitCode {
 
 fn play() {
     let mut stack = Stack::new();
-    for (name, scene) in SCENES {
+    for (name, scenario) in SCENARIOS {
         let start = Instant::now();
         eprintln!("test-stack: {name} …");
-        scene(&mut stack);
+        scenario(&mut stack);
         eprintln!("test-stack: {name}: ok ({:.1} s)", start.elapsed().as_secs_f64());
     }
-    println!("test-stack: {} scenes passed", SCENES.len());
+    println!("test-stack: {} scenarios passed", SCENARIOS.len());
 }

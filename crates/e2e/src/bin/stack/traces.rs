@@ -12,7 +12,7 @@ use crate::engine::{DEADLINE, Stack};
 
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// The fields of a span that the scenes need.
+/// The fields of a span that the scenarios need.
 #[derive(Debug)]
 pub(crate) struct Span {
     pub(crate) trace: String,

@@ -1,4 +1,4 @@
-//! What the picture says of a span, in colour and in words.
+//! The labels of spans: colours and texts.
 
 use crate::otlp::{SpanKind, SpanRecord, Status};
 use crate::waterfall::{duration_text, note};

@@ -1,7 +1,7 @@
 //! Telemetry of connections.
 
 use bytes::Bytes;
-use e2e::hostile::{Hostile, Play};
+use e2e::hostile::{Behaviour, Hostile};
 use e2e::otlp::{SpanRecord, Status};
 use e2e::sink::Sink;
 use http_body_util::{BodyExt, Full};
@@ -102,7 +102,7 @@ fn connections_and_lookups_are_measured_where_it_is_asked_for() {
 
 #[test]
 fn a_refused_connection_and_an_unknown_name_are_recorded() {
-    let (program, refuses) = (Program::start(), Hostile::start(Play::Refuse, None));
+    let (program, refuses) = (Program::start(), Hostile::start(Behaviour::Refuse, None));
     let mut client = client(&program.telemetry());
     program.run(async {
         let url = format!("http://127.0.0.1:{}/", refuses.port());

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use e2e::hostile::{Certificate, Flaw, Hostile, Play};
+use e2e::hostile::{Behaviour, Certificate, Flaw, Hostile};
 use e2e::process::{Build, Postrider};
 use e2e::queue::{DeadLetter, Queue};
 use e2e::redis::RedisServer;
@@ -37,7 +37,7 @@ pub(super) enum Expected {
 /// A case.
 pub(super) struct Case {
     pub(super) name: &'static str,
-    play: Play,
+    play: Behaviour,
     certificate: Option<(Flaw, &'static [&'static str], bool)>,
     body: usize,
     jobs: usize,
@@ -49,7 +49,7 @@ pub(super) struct Case {
 }
 
 impl Case {
-    pub(super) fn new(name: &'static str, play: Play, expected: Expected) -> Case {
+    pub(super) fn new(name: &'static str, play: Behaviour, expected: Expected) -> Case {
         let (certificate, body, jobs, proxy, host, timeout, http) = (None, 10, 1, false, None, None, "");
         Case { name, play, certificate, body, jobs, proxy, host, timeout, http, expected }
     }
@@ -120,13 +120,13 @@ impl Case {
     }
 }
 
-pub(super) fn answer(text: &str) -> Play {
-    Play::Answer(text.as_bytes().to_vec())
+pub(super) fn answer(text: &str) -> Behaviour {
+    Behaviour::Answer(text.as_bytes().to_vec())
 }
 
 /// Sends `begin`, and then `piece` again and again, as fast as possible.
-pub(super) fn flood(begin: &str, piece: &str) -> Play {
-    Play::Drip(begin.into(), piece.repeat(1 + 4096 / piece.len()).into(), Duration::ZERO)
+pub(super) fn flood(begin: &str, piece: &str) -> Behaviour {
+    Behaviour::Drip(begin.into(), piece.repeat(1 + 4096 / piece.len()).into(), Duration::ZERO)
 }
 
 pub(super) fn run(build: Build, cases: Vec<Case>) {

@@ -1,6 +1,6 @@
 //! Destinations that misuse HTTP/2.
 
-use e2e::hostile::{Certificate, Flaw, Hostile, Http2, Play};
+use e2e::hostile::{Behaviour, Certificate, Flaw, Hostile, Http2};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
@@ -12,7 +12,7 @@ use super::case::{Case, Expected, H2, run};
 e2e::in_both_builds!(floods);
 
 fn case(name: &'static str, plays: Http2, expected: Expected) -> Case {
-    Case::new(name, Play::Http2(plays), expected).h2()
+    Case::new(name, Behaviour::Http2(plays), expected).h2()
 }
 
 fn floods(build: Build) {
@@ -37,7 +37,7 @@ fn floods(build: Build) {
 fn a_connection_that_is_dead_is_not_used_for_ever() {
     let (redis, certificate) = (RedisServer::start(), Certificate::new(Flaw::None, H2));
     let (queue, ca) = (Queue::new(&redis, "default"), TextFile::new(&certificate.pem));
-    let destination = Hostile::start(Play::Http2(Http2::DeafAtReuse), Some(&certificate));
+    let destination = Hostile::start(Behaviour::Http2(Http2::DeafAtReuse), Some(&certificate));
     let config = TextFile::new(&format!(
         "[retry.default]\nwaits = [\"1s\"]\nmax_attempts = 100\n[http]\nca_files = [{:?}]\n\
          [flows.default]\nbreaker_failures = 0\n",

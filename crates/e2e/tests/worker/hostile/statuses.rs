@@ -6,7 +6,7 @@ use super::case::{Case, Expected, answer, run};
 
 e2e::in_both_builds!(statuses_that_pass, statuses_that_are_final);
 
-fn status(code: u16) -> e2e::hostile::Play {
+fn status(code: u16) -> e2e::hostile::Behaviour {
     let to = "location: http://169.254.169.254/latest/\r\n";
     answer(&format!("HTTP/1.1 {code} x\r\n{to}content-length: 0\r\n\r\n"))
 }

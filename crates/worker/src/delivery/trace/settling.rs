@@ -86,7 +86,7 @@ impl Settling {
         if let Some(error) = error {
             self.span.fail(error);
         }
-        self.queue.operations().took(self.operation, self.began, error);
+        self.queue.operations().record_duration(self.operation, self.began, error);
     }
 }
 

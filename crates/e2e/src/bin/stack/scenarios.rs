@@ -1,4 +1,4 @@
-//! The scenes, in this order: each starts with the stack as the previous one left it.
+//! The scenarios, in this order: each starts with the stack as the previous one left it.
 
 mod metrics;
 mod sampling;

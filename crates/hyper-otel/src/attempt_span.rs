@@ -20,7 +20,7 @@ use crate::series::{Active, HostSeries, Measured};
 /// A recorded exchange. If it is dropped before the head of the response, it was cancelled: its span ends, and it is not
 /// measured. If it is dropped later, it ends then.
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub(crate) struct AttemptSpan {
     pub(crate) span: Span,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) began: Instant,
@@ -35,7 +35,7 @@ pub(crate) struct Exchange {
     pub(crate) _active: Option<Active>,
 }
 
-impl Exchange {
+impl AttemptSpan {
     /// Records the head of the response. Returns whether that ends the exchange.
     pub(crate) fn head<R>(&mut self, response: &Response<R>) -> bool {
         let now = Instant::now();
@@ -91,7 +91,7 @@ impl Exchange {
     }
 
     /// Ends the exchange with an error.
-    pub(crate) fn broke(&mut self, error: &(dyn Error + 'static)) {
+    pub(crate) fn fail(&mut self, error: &(dyn Error + 'static)) {
         let named = (self.recorder.options.classify)(error);
         if self.span.is_recording() {
             if self.head.is_none() {
@@ -137,7 +137,7 @@ impl Exchange {
     }
 }
 
-impl Drop for Exchange {
+impl Drop for AttemptSpan {
     fn drop(&mut self) {
         if let Some(used) = &self.used {
             used.release();

@@ -28,7 +28,7 @@ pub(super) struct Place {
     ended: bool,
 }
 
-pub(super) struct Crew {
+pub(super) struct Workers {
     pub(super) places: Vec<Place>,
     processes: Processes,
     /// Parts of calls as they appear on the wire, which a proxy can search for.
@@ -40,14 +40,14 @@ pub(super) struct Crew {
     pub(super) false_starts: usize,
 }
 
-impl Crew {
+impl Workers {
     pub(super) fn new(
         redis: &RedisServer,
         count: usize,
         homes: Homes,
         processes: Processes,
         calls: Vec<Vec<u8>>,
-    ) -> Crew {
+    ) -> Workers {
         let places = (0..count).map(|index| Place {
             proxy: Proxy::start(redis.port),
             build: Build::ALL[index % 2],
@@ -56,7 +56,7 @@ impl Crew {
         });
         let queues = homes.iter().filter(|home| !home.contains('/')).map(|home| format!("--queue={home}"));
         let (places, queues) = (places.collect(), queues.collect());
-        Crew { places, processes, calls, queues, config: config(), false_starts: 0 }
+        Workers { places, processes, calls, queues, config: config(), false_starts: 0 }
     }
 
     pub(super) fn start(&mut self, redis: &RedisServer, index: usize) {
@@ -88,7 +88,7 @@ impl Crew {
 
     /// Does a supervisor's work: restarts a worker that logs that it finds no Redis at its start and exits.
     /// No worker may end by itself in another way.
-    pub(super) fn look_after(&mut self, redis: &RedisServer) {
+    pub(super) fn restart_exited(&mut self, redis: &RedisServer) {
         for index in 0..self.places.len() {
             let place = &mut self.places[index];
             let Some(worker) = place.worker.as_mut().filter(|_| !place.ended) else { continue };

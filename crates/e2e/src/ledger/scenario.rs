@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::account::{self, Ledger};
-use super::crew::Crew;
 use super::destination::Destination;
 use super::faults::{Faults, Window};
 use super::hanging::Hanging;
 use super::peer::Processes;
 use super::plan::{Action, Step};
 use super::producer::Producer;
+use super::workers::Workers;
 use super::{Homes, LEASE, Options};
 use crate::process::Signal;
 use crate::queue::Queue;
@@ -36,45 +36,45 @@ const MOVING: [Script; 10] = [
     Script::FlowReport,
 ];
 
-struct Scene {
+struct Scenario {
     redis: RedisServer,
     homes: Homes,
-    crew: Crew,
+    workers: Workers,
     faults: Faults,
     /// How often each action was taken.
     taken: BTreeMap<&'static str, usize>,
 }
 
-pub(super) fn play(options: &Options, plan: &[Step]) -> Ledger {
+pub(super) fn run(options: &Options, plan: &[Step]) -> Ledger {
     let redis = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
     let processes = Processes::default();
     let destination = Destination::start(processes.clone());
-    let crew = Crew::new(&redis, options.workers, options.homes, processes, calls(&redis));
+    let workers = Workers::new(&redis, options.workers, options.homes, processes, calls(&redis));
     let homes = options.homes;
-    let mut scene = Scene { redis, homes, crew, faults: Faults::default(), taken: BTreeMap::new() };
-    scene.prepare();
-    scene.crew.start_all(&scene.redis);
-    let keys = scene.queues().map(|queue| queue.key("jobs")).collect();
+    let mut scenario = Scenario { redis, homes, workers, faults: Faults::default(), taken: BTreeMap::new() };
+    scenario.prepare();
+    scenario.workers.start_all(&scenario.redis);
+    let keys = scenario.queues().map(|queue| queue.key("jobs")).collect();
     let hanging = if options.hostile { Hanging::start() } else { Hanging::default() };
-    let producer = Producer::start(scene.redis.port, keys, destination.url(), hanging, options.rate);
+    let producer = Producer::start(scenario.redis.port, keys, destination.url(), hanging, options.rate);
     let start = Instant::now();
     for step in plan {
-        scene.wait_until(start + step.at);
-        scene.take(step.action);
+        scenario.wait_until(start + step.at);
+        scenario.take(step.action);
     }
-    scene.wait_until(start + options.time);
-    scene.crew.start_all(&scene.redis);
+    scenario.wait_until(start + options.time);
+    scenario.workers.start_all(&scenario.redis);
     let jobs = producer.stop();
-    let drained = scene.drain();
+    let drained = scenario.drain();
     if drained.is_ok() {
-        scene.crew.stop();
+        scenario.workers.stop();
     }
-    scene.taken.insert("start of a worker without Redis", scene.crew.false_starts);
-    let dead: Vec<_> = scene.queues().flat_map(|queue| queue.dead()).collect();
+    scenario.taken.insert("start of a worker without Redis", scenario.workers.false_starts);
+    let dead: Vec<_> = scenario.queues().flat_map(|queue| queue.dead()).collect();
     let visits = destination.visits();
-    let mut ledger = account::close(options, &jobs, &visits, &dead, &scene.faults, scene.taken);
+    let mut ledger = account::close(options, &jobs, &visits, &dead, &scenario.faults, scenario.taken);
     if let Err(state) = drained {
-        let logs = scene.crew.logs();
+        let logs = scenario.workers.logs();
         ledger.problems.insert(0, format!("not drained within {DRAIN_DEADLINE:?}: {state}\n{logs}"));
     }
     ledger
@@ -90,7 +90,7 @@ fn calls(redis: &RedisServer) -> Vec<Vec<u8>> {
     calls
 }
 
-impl Scene {
+impl Scenario {
     /// The shards. Each is read as its own queue.
     fn queues(&self) -> impl Iterator<Item = Queue<'_>> {
         self.homes.iter().map(|home| Queue::new(&self.redis, home))
@@ -107,7 +107,7 @@ impl Scene {
 
     fn wait_until(&mut self, time: Instant) {
         loop {
-            self.crew.look_after(&self.redis);
+            self.workers.restart_exited(&self.redis);
             let left = time.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
@@ -117,16 +117,16 @@ impl Scene {
     }
 
     fn take(&mut self, action: Action) {
-        let (crew, faults) = (&mut self.crew, &mut self.faults);
+        let (workers, faults) = (&mut self.workers, &mut self.faults);
         match action {
-            Action::Kill(worker) => crew.end(worker, Signal::SIGKILL, faults),
-            Action::Leave(worker) => crew.end(worker, Signal::SIGTERM, faults),
-            Action::Start(worker) => crew.start(&self.redis, worker),
-            Action::Pause(worker) => crew.pause(worker, faults),
-            Action::Resume(worker) => crew.resume(worker, faults),
-            Action::Cut(worker) => crew.cut(worker, faults),
-            Action::Break(worker, way) => crew.break_connections(worker, way, faults),
-            Action::Sweep(worker) => crew.sweep(worker, faults),
+            Action::Kill(worker) => workers.end(worker, Signal::SIGKILL, faults),
+            Action::Leave(worker) => workers.end(worker, Signal::SIGTERM, faults),
+            Action::Start(worker) => workers.start(&self.redis, worker),
+            Action::Pause(worker) => workers.pause(worker, faults),
+            Action::Resume(worker) => workers.resume(worker, faults),
+            Action::Cut(worker) => workers.cut(worker, faults),
+            Action::Break(worker, way) => workers.break_connections(worker, way, faults),
+            Action::Sweep(worker) => workers.sweep(worker, faults),
             Action::FlushScripts => drop(self.redis.command(&["SCRIPT", "FLUSH"])),
             Action::RestartRedis => self.restart_redis(),
             Action::PauseRedis => {
@@ -153,9 +153,9 @@ impl Scene {
     ///
     /// The jobs that are left.
     fn drain(&mut self) -> Result<(), String> {
-        let crew = &mut self.crew;
+        let workers = &mut self.workers;
         wait::poll(DRAIN_DEADLINE, || {
-            crew.look_after(&self.redis);
+            workers.restart_exited(&self.redis);
             let left = |home: &&str| Queue::new(&self.redis, home).drained();
             self.homes.iter().try_for_each(|home| left(home).map_err(|left| format!("{home}: {left}")))
         })

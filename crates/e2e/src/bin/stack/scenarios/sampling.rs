@@ -42,7 +42,7 @@ fn fail(stack: &Stack) -> String {
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("`postrider send` printed {}", String::from_utf8_lossy(&output.stdout)));
     assert_eq!(report["outcome"], "dead", "the outcome of a job for {url}: {report}");
-    // The scenes after this one expect a queue without dead letters.
+    // The scenarios after this one expect a queue without dead letters.
     let purge = stack.exec("worker", &[POSTRIDER, "dead", "purge", "--all", "--yes"], b"");
     assert!(purge.status.success(), "`dead purge` ended with {}", purge.status);
     report["trace_id"].as_str().expect("a job that was sent with telemetry has a trace").to_owned()

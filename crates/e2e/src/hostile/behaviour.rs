@@ -14,7 +14,7 @@ use super::h2::{self, Http2, Stream};
 
 /// What the server does with each connection or each request.
 #[derive(Clone, Debug)]
-pub enum Play {
+pub enum Behaviour {
     /// Nothing listens on the port.
     Refuse,
     /// Accepts and never reads.
@@ -45,39 +45,41 @@ pub(super) const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 pub(super) async fn serve(
     listener: std::net::TcpListener,
-    play: Play,
+    behaviour: Behaviour,
     acceptor: Option<TlsAcceptor>,
     seen: Arc<Seen>,
 ) {
     let listener = TcpListener::from_std(listener).expect("the runtime takes a non-blocking listener");
     for number in 0.. {
         let Ok((tcp, _)) = listener.accept().await else { return };
-        let (play, acceptor, seen) = (play.clone(), acceptor.clone(), Arc::clone(&seen));
+        let (behaviour, acceptor, seen) = (behaviour.clone(), acceptor.clone(), Arc::clone(&seen));
         tokio::spawn(async move {
             // Many tests make the client close the connection.
-            let _ = connection(tcp, play, acceptor, &seen, number == 0).await;
+            let _ = connection(tcp, behaviour, acceptor, &seen, number == 0).await;
         });
     }
 }
 
 async fn connection(
     tcp: TcpStream,
-    play: Play,
+    behaviour: Behaviour,
     acceptor: Option<TlsAcceptor>,
     seen: &Seen,
     first: bool,
 ) -> io::Result<()> {
-    match play {
-        Play::Deaf => std::future::pending().await,
-        Play::ResetAtOnce => reset(tcp),
-        Play::ResetAfterRequest => {
+    match behaviour {
+        Behaviour::Deaf => std::future::pending().await,
+        Behaviour::ResetAtOnce => reset(tcp),
+        Behaviour::ResetAfterRequest => {
             let mut tcp = tcp;
             request(&mut tcp, seen).await?;
             reset(tcp)
         }
-        play => match acceptor {
-            None => talk(Box::new(tcp), play, seen, first).await,
-            Some(acceptor) => talk(Box::new(handshake(&acceptor, tcp, seen).await?), play, seen, first).await,
+        behaviour => match acceptor {
+            None => talk(Box::new(tcp), behaviour, seen, first).await,
+            Some(acceptor) => {
+                talk(Box::new(handshake(&acceptor, tcp, seen).await?), behaviour, seen, first).await
+            }
         },
     }
 }
@@ -104,27 +106,27 @@ fn reset(tcp: TcpStream) -> io::Result<()> {
     tcp.set_zero_linger()
 }
 
-async fn talk(mut stream: Box<dyn Stream>, play: Play, seen: &Seen, first: bool) -> io::Result<()> {
-    if let Play::Http2(plays) = play {
+async fn talk(mut stream: Box<dyn Stream>, behaviour: Behaviour, seen: &Seen, first: bool) -> io::Result<()> {
+    if let Behaviour::Http2(plays) = behaviour {
         return h2::speak(&mut stream, plays, first).await;
     }
-    if let Play::SpeakFirst(bytes) = &play {
+    if let Behaviour::SpeakFirst(bytes) = &behaviour {
         stream.write_all(bytes).await?;
         stream.flush().await?;
     }
     for number in 0.. {
-        if number == 1 && matches!(play, Play::CloseAtReuse) {
+        if number == 1 && matches!(behaviour, Behaviour::CloseAtReuse) {
             stream.read_u8().await?;
             return stream.shutdown().await;
         }
         let head = request(&mut stream, seen).await?;
-        match &play {
-            Play::Answer(bytes) => stream.write_all(bytes).await?,
-            Play::AnswerAndClose(bytes) => {
+        match &behaviour {
+            Behaviour::Answer(bytes) => stream.write_all(bytes).await?,
+            Behaviour::AnswerAndClose(bytes) => {
                 stream.write_all(bytes).await?;
                 return stream.shutdown().await;
             }
-            Play::Drip(head, piece, pause) => {
+            Behaviour::Drip(head, piece, pause) => {
                 stream.write_all(head).await?;
                 loop {
                     stream.write_all(piece).await?;
@@ -132,8 +134,8 @@ async fn talk(mut stream: Box<dyn Stream>, play: Play, seen: &Seen, first: bool)
                     tokio::time::sleep(*pause).await;
                 }
             }
-            Play::Tunnel => return tunnel(stream, &head).await,
-            Play::CloseAtReuse => stream.write_all(OK).await?,
+            Behaviour::Tunnel => return tunnel(stream, &head).await,
+            Behaviour::CloseAtReuse => stream.write_all(OK).await?,
             _ => std::future::pending().await,
         }
         stream.flush().await?;
