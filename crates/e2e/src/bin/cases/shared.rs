@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use e2e::hostile::{Hostile, Play};
+use e2e::hostile::{Behaviour, Hostile};
 use e2e::http_call::exchange;
 use e2e::process::Postrider;
 use e2e::wait::{self, DEADLINE};
@@ -139,7 +139,7 @@ fn interim_responses() {
     let world = World::new(BUILD);
     let (queue, sink) = (world.queue(), &world.sink);
     let interim = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1000);
-    let flood = Hostile::start(Play::Drip(Vec::new(), interim, Duration::ZERO), None);
+    let flood = Hostile::start(Behaviour::Drip(Vec::new(), interim, Duration::ZERO), None);
     let _worker = world.worker(&[]);
     let url = format!("http://127.0.0.1:{}/", flood.port());
     for _ in 0..4 {
