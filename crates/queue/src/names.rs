@@ -56,6 +56,8 @@ pub const JOB_DEAD_REASON: &str = "postrider.job.dead_reason";
 pub const JOB_END_TO_END_DURATION: &str = "postrider.job.end_to_end_duration";
 /// Jobs in flight.
 pub const JOB_IN_FLIGHT: &str = "postrider.job.in_flight";
+/// Jobs that were worked on and cannot be settled.
+pub const JOB_UNSETTLED: &str = "postrider.job.unsettled";
 /// Attempts.
 pub const JOB_ATTEMPTS: &str = "postrider.job.attempts";
 /// Jobs that were scheduled for another attempt.
@@ -78,6 +80,8 @@ pub const FLOW_WAIT_DURATION: &str = "postrider.flow.wait_duration";
 pub const FLOW_BREAKER_TRIPS: &str = "postrider.flow.breaker_trips";
 /// Flows by the state of their breaker.
 pub const FLOW_BREAKERS: &str = "postrider.flow.breakers";
+/// Shards of a queue that a worker cannot serve.
+pub const QUEUE_TROUBLED_SHARDS: &str = "postrider.queue.troubled_shards";
 /// Jobs of a queue, by their state.
 pub const QUEUE_DEPTH: &str = "postrider.queue.depth";
 /// The age of the oldest ready job of a queue, in seconds.

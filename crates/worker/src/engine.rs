@@ -140,6 +140,7 @@ pub(crate) async fn run(
         telemetry: telemetry.clone(),
         trace_retries: config.trace_retries,
         health: health.clone(),
+        troubles: gauges.as_ref().map(|gauges| gauges.troubles.clone()),
         stop: stop.clone(),
     };
     let (consumer, flows) = (engine.consumer.name.clone(), engine.flows.clone());

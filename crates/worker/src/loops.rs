@@ -8,3 +8,4 @@ pub(crate) mod reclaimer;
 pub(crate) mod scheduler;
 pub(crate) mod shards;
 pub(crate) mod sweeper;
+pub(crate) mod unsettled;

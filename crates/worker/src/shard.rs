@@ -6,3 +6,4 @@ pub(crate) mod in_flight;
 pub(crate) mod leases;
 pub(crate) mod settings;
 pub(crate) mod slots;
+pub(crate) mod unsettled;

@@ -2,6 +2,7 @@
 //! tests links the whole harness once more: a new file of tests needs its `mod` here.
 
 mod accidents;
+mod bulkheads;
 mod client_certificates;
 mod dashboards;
 mod dead_letters;

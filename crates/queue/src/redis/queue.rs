@@ -8,11 +8,12 @@ use fred::error::Error;
 use fred::types::Value;
 use fred_otel::TracedClient;
 use telemetry::Telemetry;
+use tracing::{debug, warn};
 
 use super::clock::Clock;
 use super::connect::quit;
 use super::keys::{GROUP, Keys};
-use super::link::Link;
+use super::link::{Link, is_group_missing};
 use super::operations::Operations;
 use super::scripts::Scripts;
 use super::spans::Receives;
@@ -35,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) link: Link,
     pub(crate) epoch: AtomicU32,
+    /// Held while the consumer group is created again.
+    pub(crate) joining: tokio::sync::Mutex<()>,
     pub(crate) operations: Operations,
 }
 
@@ -62,6 +65,24 @@ impl Queue {
             self.0.epoch.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Passes a reply on. If the consumer group is missing, creates it: after a restart without persistence,
+    /// FLUSHALL or XGROUP DESTROY. One call at a time creates it, and the others do not wait for that call.
+    pub(crate) async fn healed<T>(&self, reply: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error) = &reply
+            && is_group_missing(error)
+            && let Ok(_turn) = self.0.joining.try_lock()
+        {
+            match self.join().await {
+                Ok(()) => warn!(
+                    queue = self.name(),
+                    "the consumer group was missing and has been created again; jobs in flight will be sent again"
+                ),
+                Err(error) => debug!(%error, queue = self.name(), "cannot create the consumer group now"),
+            }
+        }
+        reply
     }
 
     /// Its operations, with their spans and metrics.

@@ -25,11 +25,11 @@ pub enum Settled {
 }
 
 impl Settled {
-    /// The result after `failed` failed calls: if a repeated call finds the job gone, an earlier call settled
-    /// it and its reply was lost.
+    /// The result of a repeated call. `in_doubt` means that the reply to an earlier call was lost: if the job
+    /// is gone, that call settled it.
     #[must_use]
-    pub fn after(self, failed: u32) -> Self {
-        if failed > 0 && self == Self::Gone { Self::Done } else { self }
+    pub fn after(self, in_doubt: bool) -> Self {
+        if in_doubt && self == Self::Gone { Self::Done } else { self }
     }
 
     pub(crate) fn parse(letters: &Value) -> Result<Vec<Self>, Error> {

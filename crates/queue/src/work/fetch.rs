@@ -52,7 +52,7 @@ impl Queue {
     /// Fetches up to `count` new jobs without waiting.
     ///
     /// # Errors
-    /// fred's. `NOGROUP` means that [`Queue::join`] is needed.
+    /// fred's. After `NOGROUP`, the group has been created again.
     pub async fn read(&self, count: usize) -> Result<Vec<Delivery>, Error> {
         self.read_with(&self.0.redis, count, None).await
     }
@@ -85,7 +85,7 @@ impl Queue {
             // `wake` ended the read, or the stream was deleted, or the server changed its role. The next read
             // shows which.
             Err(error) if error.details().starts_with("UNBLOCKED") => Ok(vec![]),
-            reply => reply.and_then(|reply: Value| read(reply, epoch)),
+            reply => self.healed(reply).await.and_then(|reply: Value| read(reply, epoch)),
         };
         match &taken {
             Ok(taken) if taken.is_empty() => pending.discard(),
@@ -149,7 +149,7 @@ impl Queue {
             number(lease / 2),
         ]);
         let (reply, pending) = self.0.scripts.reclaim.ask(&self.0.redis, keys, args).await;
-        let reclaimed = reply.and_then(|reply| reclaimed(reply, epoch));
+        let reclaimed = self.healed(reply).await.and_then(|reply| reclaimed(reply, epoch));
         match &reclaimed {
             Ok(reclaimed) if reclaimed.taken.is_empty() => pending.discard(),
             Ok(reclaimed) => self.received(Operation::Claim, &reclaimed.taken, pending, began),
@@ -193,7 +193,8 @@ impl Queue {
         args.push(self.record().into());
         args.push(number(IN_FLIGHT_MAX));
         push_leases(&mut args, leases);
-        let reply = self.0.scripts.extend.poll(&self.0.redis, keys, args).await?;
+        let reply = self.0.scripts.extend.poll(&self.0.redis, keys, args).await;
+        let reply = self.healed(reply).await?;
         let (now, letters): (u64, String) = reply.convert()?;
         self.0.clock.set(now);
         Ok(letters.bytes().map(|letter| letter == b'o').collect())

@@ -62,8 +62,10 @@ pub enum Transition {
         /// The result, if its producer wants it.
         result: Option<KeptResult>,
     },
-    /// The job returns to the end of the stream, since the worker shuts down.
+    /// The job was not sent, and returns to the end of the stream.
     Release {
+        /// Why.
+        why: WaitReason,
         /// All its fields.
         fields: Fields,
     },
@@ -118,7 +120,8 @@ impl Queue {
             args.extend([number(IN_FLIGHT_MAX), number(same[0].delivery)]);
             args.extend(ids(same));
             let keys = vec![self.0.keys.jobs.clone()];
-            let reply = self.0.scripts.complete.call(&self.0.redis, parent, keys, args).await?;
+            let reply = self.0.scripts.complete.call(&self.0.redis, parent, keys, args).await;
+            let reply = self.healed(reply).await?;
             settled.extend(Settled::parse(&reply)?);
         }
         Ok(settled)
@@ -134,6 +137,11 @@ impl Queue {
         transition: &Transition,
         parent: &Context,
     ) -> Result<Settled, Error> {
+        let settled = self.write(lease, transition, parent).await;
+        self.healed(settled).await
+    }
+
+    async fn write(&self, lease: Lease, transition: &Transition, parent: &Context) -> Result<Settled, Error> {
         let own = &self.0.keys;
         match transition {
             Transition::Complete { result: None, .. } => {
@@ -155,7 +163,7 @@ impl Queue {
             Transition::DeadLetter { fields, result, .. } => {
                 self.dead_letter(lease, fields, result.as_ref(), parent).await
             }
-            Transition::Release { fields } => self.release(lease, fields, parent).await,
+            Transition::Release { fields, .. } => self.release(lease, fields, parent).await,
         }
     }
 

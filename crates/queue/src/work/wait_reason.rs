@@ -23,7 +23,7 @@ pub enum WaitReason {
     Window,
     /// Older jobs of its flow are held.
     Order,
-    /// Redis refuses the call that checks its flow's limits.
+    /// Redis does not answer the call that checks its flow's limits or its lease.
     Redis,
 }
 

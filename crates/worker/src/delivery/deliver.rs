@@ -109,7 +109,13 @@ async fn pass_and_send(
 ) -> Completion {
     let flow = FlowId::of_job(job);
     match with.gate.pass(flow, settings.flows.get(flow), delivery, job).await {
-        Ok(pass) => attempt(delivery, job, policy, pass, settings, with).await,
+        Ok(pass) if with.leases.confirm(&with.queue, delivery.lease).await => {
+            attempt(delivery, job, policy, pass, settings, with).await
+        }
+        // Redis does not answer: the job waits for it without a slot. What its flow granted renews with time.
+        Ok(_) => {
+            Completion { transition: record::released(delivery, with.queue.clock().now()), process: None }
+        }
         Err(hold) => Completion { transition: record::held(delivery, job, flow, hold), process: None },
     }
 }
@@ -126,7 +132,6 @@ async fn attempt(
     let process = Process::begin(&with.spans, delivery, Some(job));
     let context = process.context();
     let mut record = Record::new(delivery, job, &context);
-    with.leases.confirm(&with.queue, delivery.lease).await;
     let (at, started) = (with.queue.clock().now(), Instant::now());
     let secret = job.secret.as_deref().and_then(|name| settings.secrets.get(name));
     let attempt = Attempt::default().parent(context.clone()).resend_count(job.trail.attempts);

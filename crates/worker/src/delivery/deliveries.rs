@@ -1,8 +1,9 @@
 //! The deliveries under way in one shard: a task for each, from its start to its settlement.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use postrider_queue::job::{Delivery, Job, Lease};
 use postrider_queue::work::Settled;
@@ -13,6 +14,9 @@ use crate::shard::in_flight::InFlight;
 use crate::shard::leases::Leases;
 use crate::shard::slots::{Slot, Work};
 
+/// How long a suspect is the only one that a worker works on.
+const SUSPECT_ALONE: Duration = Duration::from_secs(5);
+
 /// The deliveries under way in one shard.
 #[derive(Debug)]
 pub(crate) struct Deliveries {
@@ -21,7 +25,7 @@ pub(crate) struct Deliveries {
     /// What the work on one needs.
     pub dependencies: Dependencies,
     /// Settles them.
-    pub settlements: Settlements,
+    pub settlements: Arc<Settlements>,
     /// The tasks.
     pub work: Work,
     /// Whether a task has panicked. If so, a job that returns to this worker may be the cause.
@@ -43,28 +47,38 @@ impl Deliveries {
         self.leases.in_flight.begun(lease, task);
     }
 
-    /// Works on a delivery until it is settled. Code that drops this future earlier must take care of the
+    /// Whether the shard may take in more jobs.
+    pub(crate) fn has_room(&self) -> bool {
+        self.settlements.has_room()
+    }
+
+    /// Works on a delivery until it is settled, or waits for its settlement without a slot. Code that drops this future earlier must take care of the
     /// job.
-    async fn work(self: Arc<Self>, delivery: Arc<Delivery>, slot: Option<Slot>) {
+    async fn work(self: Arc<Self>, delivery: Arc<Delivery>, mut slot: Option<Slot>) {
+        let suspect = slot.as_mut().and_then(|slot| slot.suspect.take());
         let release_on_drop = ReleaseOnDrop {
             in_flight: &self.leases.in_flight,
             panicked: &self.panicked,
             lease: delivery.lease,
         };
-        telemetry::about(self.dependencies.queue.name(), delivery.clone(), async {
+        let work = telemetry::about(self.dependencies.queue.name(), delivery.clone(), async {
             let job = Job::decode(&delivery);
             let mut is_due = false;
             loop {
                 let completion = deliver(&delivery, &job, is_due, &self.dependencies).await;
-                // The job keeps its slot, so that the worker fetches no more jobs than it can settle.
                 let settled = self.settlements.settle(&delivery, job.as_ref().ok(), completion).await;
                 is_due = settled == Some(Settled::Due);
                 if !is_due {
                     break;
                 }
             }
-        })
-        .await;
+        });
+        let mut work = pin!(work);
+        if suspect.is_none() || tokio::time::timeout(SUSPECT_ALONE, &mut work).await.is_err() {
+            // It has not killed this worker so far: the next suspect must not wait for a destination.
+            drop(suspect);
+            work.await;
+        }
         drop(slot);
         std::mem::forget(release_on_drop);
     }
@@ -89,8 +103,6 @@ impl Drop for ReleaseOnDrop<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use postrider_queue::job::EntryId;
 
     use super::*;

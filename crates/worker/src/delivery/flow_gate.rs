@@ -132,7 +132,7 @@ impl Gate {
             is_paid: true,
             is_past_breaker: false,
         };
-        let taken = self.acquire_until_reply(id, limits, request).await;
+        let taken = self.acquire_or_hold(id, limits, request).await;
         if taken.granted == 0 {
             self.flows.set_open(id, Some(taken.wait));
             return Err(Hold::by_answer(taken));
@@ -160,7 +160,7 @@ impl Gate {
             is_paid,
             is_past_breaker: is_paid || pass.is_trial,
         };
-        let taken = self.acquire_until_reply(pass.id, limits, request).await;
+        let taken = self.acquire_or_hold(pass.id, limits, request).await;
         if taken.granted == 0 {
             if taken.why == Some(FlowLimit::Open) {
                 self.flows.set_open(pass.id, Some(taken.wait));
@@ -171,15 +171,16 @@ impl Gate {
         Ok(())
     }
 
-    /// Repeats the request until Redis replies. Nothing is sent before.
-    async fn acquire_until_reply(&self, id: FlowId, limits: &Limits, request: FlowRequest) -> Grant {
-        for failed in 0.. {
-            match self.acquire_once(id, limits, request).await {
-                Ok(taken) => return taken,
-                Err(error) => tokio::time::sleep(self.queue.link().down(&error, failed)).await,
+    /// Requests attempts of a flow. Without a reply nothing is granted: the job is held, and its slot is free
+    /// for jobs that need no reply.
+    async fn acquire_or_hold(&self, id: FlowId, limits: &Limits, request: FlowRequest) -> Grant {
+        match self.acquire_once(id, limits, request).await {
+            Ok(taken) => taken,
+            Err(error) => {
+                self.queue.link().down(&error, 0);
+                Grant { granted: 0, wait: CHECK_INTERVAL, why: None }
             }
         }
-        unreachable!("the loop has no bound")
     }
 
     /// Requests attempts of a flow once. Redis may refuse the call itself, for a missing right or a key of a
@@ -198,7 +199,7 @@ impl Gate {
             }
             Err(error) if is_refusal(&error) => {
                 // Logged once. The connection is not down.
-                self.queue.link().down(&error, 0);
+                self.queue.link().tolerate(&error);
                 let granted = if limits.are_shared() { 0 } else { request.more };
                 Ok(Grant { granted, wait: CHECK_INTERVAL, why: None })
             }

@@ -46,12 +46,10 @@ impl Gate {
     /// Reports how many attempts this worker makes of each flow whose concurrency is limited over all workers. A
     /// report expires after 15 s.
     pub(crate) async fn report_all_attempts(&self, limits: &FlowLimits) {
-        for id in self.flows.all_counted() {
-            if self.report_attempts(id, limits.get(id)).await.is_err() {
-                // Other loops log that Redis fails.
-                return;
-            }
-        }
+        // At once, since in a cluster a node may not answer. Other loops log that Redis fails.
+        let counted = self.flows.all_counted();
+        let reports = counted.into_iter().map(|id| self.report_attempts(id, limits.get(id)));
+        futures_util::future::join_all(reports).await;
     }
 
     async fn report_attempts(&self, id: FlowId, limits: &Limits) -> Result<Grant, Error> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use postrider_queue::JobResult;
 use postrider_queue::job::{Delivery, Fields, FlowId, Job, Malformed, Reason, Wait};
 use postrider_queue::work::fields::{
-    enqueued_at, job_id, of_malformed, own_fields, push, waited_for, without_place,
+    enqueued_at, handed_back, job_id, of_malformed, own_fields, push, waited_for, without_place,
 };
 use postrider_queue::work::{Kept, KeptResult, Phases, Transition, WaitReason, Waiting, history};
 use telemetry::Context;
@@ -161,6 +161,12 @@ pub(super) fn delayed(delivery: &Delivery, job: &Job, wait: Wait) -> Transition 
 pub(super) fn held(delivery: &Delivery, job: &Job, flow: FlowId, hold: Hold) -> Transition {
     let Hold { within, why } = hold;
     Transition::Hold { flow, within, why, job: unsent(delivery, job) }
+}
+
+/// The job returns to the stream, since its lease could not be confirmed. `now` is Redis' time, Unix
+/// milliseconds.
+pub(super) fn released(delivery: &Delivery, now: u64) -> Transition {
+    Transition::Release { why: WaitReason::Redis, fields: handed_back(delivery, now) }
 }
 
 /// A job that waits before its attempt, with all its fields.

@@ -1,21 +1,24 @@
 //! Settles jobs: writes how their deliveries ended into Redis.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use postrider_queue::Error;
 use postrider_queue::job::{Delivery, Job, Lease, Reason, of_fields};
 use postrider_queue::names;
-use postrider_queue::work::{Queue, Settled, Transition, WaitReason, fields};
+use postrider_queue::work::{Queue, Settled, Transition, WaitReason, fields, is_answer};
 use telemetry::{Attributes, Context};
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::SendError;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::deliver::Completion;
 use super::trace::{JobSpans, Settling};
 use crate::observe::counters::Counts;
 use crate::shard::alarm::Alarm;
 use crate::shard::leases::Leases;
+use crate::shard::unsettled::{Unsettled, Waiting};
 
 /// Settles the jobs of one shard.
 #[derive(Debug)]
@@ -32,8 +35,29 @@ pub(crate) struct Settlements {
     pub spans: JobSpans,
     /// Counts dead letters.
     pub counts: Arc<Counts>,
+    /// Settlements that Redis has not taken.
+    pub unsettled: Arc<Unsettled<Settlement>>,
     /// Cancelled when the worker's time to shut down is over.
     pub cut: CancellationToken,
+}
+
+/// The settlement of one job.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    delivery: Arc<Delivery>,
+    transition: Transition,
+    settling: Settling,
+    /// Whether a call had no reply: it may have settled the job.
+    in_doubt: bool,
+}
+
+impl Settlement {
+    /// A job whose delay is over.
+    fn make_due(&mut self) {
+        if let Transition::Schedule { delay, not_before, why, .. } = &mut self.transition {
+            (*delay, *not_before, *why) = (Duration::ZERO, 0, WaitReason::Redis);
+        }
+    }
 }
 
 /// A successful job that is not settled yet.
@@ -48,12 +72,17 @@ pub(crate) struct Done {
 }
 
 impl Settlements {
+    /// Whether the shard may take in more jobs.
+    pub(crate) fn has_room(&self) -> bool {
+        self.unsettled.has_room(self.done.max_capacity() - self.done.capacity())
+    }
+
     /// Settles a job. Successful jobs go to the completer, which settles them in groups. All others are rare
-    /// and are settled here one by one, so that a refusal of one delays no other. Returns `None` if the
-    /// completer has the job, the lease was lost, or the worker's time to shut down is over.
+    /// and are settled here one by one. If Redis does not take the settlement, it waits without a slot, since
+    /// other shards may need the slot. Returns `None` if the job is not settled yet, or its lease was lost.
     pub(crate) async fn settle(
         &self,
-        delivery: &Delivery,
+        delivery: &Arc<Delivery>,
         job: Option<&Job>,
         completion: Completion,
     ) -> Option<Settled> {
@@ -65,10 +94,11 @@ impl Settlements {
                 // From here on a shutdown does not hand the job back: it would be sent again.
                 self.leases.in_flight.done(lease);
                 if let Transition::Complete { enqueued, result: None } = transition {
-                    let done = Done { lease, context, enqueued };
-                    let Err(SendError(done)) = self.done.send(done).await else { return None };
-                    // The completer outlives every task, unless it has panicked.
-                    context = done.context;
+                    match self.done.try_send(Done { lease, context, enqueued }) {
+                        Ok(()) => return None,
+                        // The completer outlives every task, unless it has panicked.
+                        Err(TrySendError::Closed(done) | TrySendError::Full(done)) => context = done.context,
+                    }
                 }
                 let jobs = [(lease.entry, &context)];
                 Settling::begin(&self.spans, transition.operation(), &jobs, |attributes| {
@@ -76,12 +106,43 @@ impl Settlements {
                 })
             }
         };
-        let settled = self.persist(lease, &transition, &settling.context()).await;
-        if let Some(settled) = settled {
-            self.settled(lease, &transition, settled);
+        let mut settlement = Settlement { delivery: delivery.clone(), transition, settling, in_doubt: false };
+        match self.write(&mut settlement).await {
+            Ok(settled) => {
+                self.end(settlement, settled);
+                settled
+            }
+            Err(error) => {
+                // A shutdown does not hand it back either: it may be settled already.
+                self.leases.in_flight.done(lease);
+                let (operation, bytes) = (settlement.transition.operation(), delivery.bytes());
+                self.unsettled.add(settlement, operation, bytes, self.queue.link().down(&error, 0));
+                None
+            }
         }
-        end(settling, settled);
-        settled
+    }
+
+    /// Repeats a settlement that has failed before.
+    pub(crate) async fn repeat(&self, mut waiting: Waiting<Settlement>) {
+        let delivery = waiting.settlement.delivery.clone();
+        telemetry::about(self.queue.name(), delivery, async {
+            match self.write(&mut waiting.settlement).await {
+                Ok(Some(Settled::Due)) => {
+                    // Nobody works on it any more, so it becomes ready by way of the schedule.
+                    waiting.settlement.make_due();
+                    self.unsettled.again(waiting, |_| Duration::ZERO);
+                }
+                Ok(settled) => {
+                    let is_last = self.unsettled.settled(&waiting);
+                    self.end(waiting.settlement, settled);
+                    if is_last {
+                        info!(queue = self.queue.link().shard(), "all jobs are settled again");
+                    }
+                }
+                Err(error) => self.unsettled.again(waiting, |failed| self.queue.link().down(&error, failed)),
+            }
+        })
+        .await;
     }
 
     /// Begins the span of a settlement of a job that only waits, and lets the job carry on its trace.
@@ -94,7 +155,7 @@ impl Settlements {
             Transition::Schedule { job, .. } | Transition::Hold { job, .. } => {
                 fields::keep_trace(&mut job.fields, trace);
             }
-            Transition::Release { fields } => fields::keep_trace(fields, trace),
+            Transition::Release { fields, .. } => fields::keep_trace(fields, trace),
             Transition::Complete { .. } | Transition::DeadLetter { .. } => {}
         }
         settling
@@ -105,7 +166,7 @@ impl Settlements {
     pub(crate) async fn hand_back(&self, lease: Lease, delivery: &Delivery) {
         let job = Job::decode(delivery).ok();
         let fields = fields::handed_back(delivery, self.queue.clock().now());
-        let mut transition = Transition::Release { fields };
+        let mut transition = Transition::Release { why: WaitReason::Shutdown, fields };
         let settling = self.begin_waiting(delivery, job.as_ref(), &mut transition);
         let released = self.queue.settle(lease, &transition, &settling.context()).await;
         settling.end(released.as_ref().err().map(fred_otel::error_type).as_ref());
@@ -114,27 +175,29 @@ impl Settlements {
         }
     }
 
-    /// Writes a transition. Repeats it until Redis replies, which is harmless. Returns `None` if the lease was
-    /// lost, or the worker's time to shut down is over.
-    async fn persist(&self, lease: Lease, transition: &Transition, parent: &Context) -> Option<Settled> {
-        for failed in 0.. {
-            // Its delivery count may have changed since.
-            let current = self.leases.in_flight.current(lease)?;
-            match self.queue.settle(current, transition, parent).await {
-                Ok(settled) => {
-                    self.queue.link().up();
-                    return Some(settled.after(failed));
-                }
-                Err(error) => {
-                    let pause = self.queue.link().down(&error, failed);
-                    tokio::select! {
-                        () = tokio::time::sleep(pause) => {}
-                        () = self.cut.cancelled() => return None,
-                    }
-                }
+    /// Writes a transition once. A repeated call is harmless. Returns `None` if the lease was lost.
+    async fn write(&self, settlement: &mut Settlement) -> Result<Option<Settled>, Error> {
+        let Settlement { delivery, transition, settling, in_doubt } = settlement;
+        // Its delivery count may have changed since.
+        let Some(lease) = self.leases.in_flight.current(delivery.lease) else { return Ok(None) };
+        match self.queue.settle(lease, transition, &settling.context()).await {
+            Ok(settled) => {
+                self.queue.link().up();
+                Ok(Some(settled.after(*in_doubt)))
+            }
+            Err(error) => {
+                *in_doubt |= !is_answer(&error);
+                Err(error)
             }
         }
-        None
+    }
+
+    /// Ends a settlement that Redis wrote or refused, or whose lease was lost.
+    fn end(&self, settlement: Settlement, settled: Option<Settled>) {
+        if let Some(settled) = settled {
+            self.settled(settlement.delivery.lease, &settlement.transition, settled);
+        }
+        end(settlement.settling, settled);
     }
 
     /// Redis has replied: removes the job from those in flight, unless it is due and stays.
@@ -172,7 +235,7 @@ fn describe(transition: &Transition, attributes: &mut Attributes) {
     let (name, why, fields) = match transition {
         Transition::Schedule { why, job, .. } => (names::SCHEDULE_REASON, *why, &job.fields),
         Transition::Hold { why, job, .. } => (names::HOLD_REASON, *why, &job.fields),
-        Transition::Release { fields } => (names::SCHEDULE_REASON, WaitReason::Shutdown, fields),
+        Transition::Release { why, fields } => (names::SCHEDULE_REASON, *why, fields),
         Transition::Complete { .. } | Transition::DeadLetter { .. } => return,
     };
     attributes.set(name, why.as_str());

@@ -75,7 +75,7 @@ impl Health {
         Some(format!("the {name} has panicked: see the log, and restart this worker"))
     }
 
-    /// Why the worker fetches no jobs now; `None` if it does.
+    /// Why the worker fetches no jobs now; `None` if it does, from one shard at least.
     pub(crate) fn why_not_ready(&self) -> Option<String> {
         if let Some(why) = self.why_not_live() {
             return Some(why);
@@ -86,9 +86,18 @@ impl Health {
         if !self.0.is_started.load(Ordering::Relaxed) {
             return Some("starting: not connected to Redis yet".to_owned());
         }
-        let away = self.0.shards.from(0).into_iter().find(|shard| !shard.queue.link().is_up())?;
-        let queue = away.queue.name();
-        Some(format!("Redis does not answer as it should, for the queue {queue}; retrying until it does"))
+        let shards = self.0.shards.from(0).len();
+        let troubled = self.troubled();
+        (shards > 0 && troubled.len() == shards).then(|| troubled.join("; "))
+    }
+
+    /// The shards that do not work now, and why.
+    pub(crate) fn troubled(&self) -> Vec<String> {
+        let shards = self.0.shards.from(0);
+        let links = shards.iter().map(|shard| shard.queue.link());
+        links
+            .filter_map(|link| Some(format!("the queue {} does not work: {}", link.shard(), link.trouble()?)))
+            .collect()
     }
 }
 

@@ -25,19 +25,22 @@ use crate::flows::Flows;
 use crate::loops::completer::{self, Completer};
 use crate::loops::reclaimer::{self, Reclaimer};
 use crate::loops::shards::Shard;
-use crate::loops::{heartbeat, scheduler, sweeper};
+use crate::loops::{heartbeat, scheduler, sweeper, unsettled};
 use crate::observe::counters::Counts;
+use crate::observe::gauges::Troubles;
 use crate::observe::retries::Retries;
 use crate::shard::leases::Leases;
 use crate::shard::settings::CurrentSettings;
 use crate::shard::slots::{Slots, Work};
+use crate::shard::unsettled::Unsettled;
 
 /// The time for the last settlements. With the default shutdown timeout of 25 s and the flush of telemetry of
 /// 2 s, the sum stays below 30 s, after which Kubernetes and others usually kill a process.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Holds the jobs that succeed while one group is settled.
-const DONE_JOBS_MAX: usize = 1024;
+/// How many successful jobs may be on their way to the completer, besides those that have slots. A shard with
+/// more takes in no more jobs, so that no job waits for a place here.
+const DONE_JOBS_MAX: usize = 2 * 1024;
 
 /// What all shards of a worker use.
 pub(super) struct Engine {
@@ -49,6 +52,7 @@ pub(super) struct Engine {
     pub(super) telemetry: Telemetry,
     pub(super) trace_retries: Retries,
     pub(super) health: Health,
+    pub(super) troubles: Option<Troubles>,
     pub(super) stop: CancellationToken,
 }
 
@@ -82,12 +86,13 @@ impl Engine {
             leases: leases.clone(),
             alarm: Arc::default(),
             done,
+            unsettled: Arc::new(Unsettled::new(counts.unsettled())),
             spans,
             counts,
             cut: CancellationToken::new(),
         };
         let (work, panicked) = (Work::default(), AtomicBool::new(false));
-        Deliveries { leases, dependencies, settlements, work, panicked }
+        Deliveries { leases, dependencies, settlements: Arc::new(settlements), work, panicked }
     }
 }
 
@@ -99,7 +104,8 @@ pub(super) struct Running {
     deliveries: Arc<Deliveries>,
     /// Reclaimer, scheduler and sweeper. They end first.
     taking: JoinSet<()>,
-    completer: JoinHandle<()>,
+    /// Completer and repeater of settlements.
+    settling: JoinSet<()>,
     /// Cancelled when no further job will end.
     drained: CancellationToken,
     /// The heartbeat. It ends last.
@@ -111,21 +117,12 @@ impl Running {
     /// Starts the loops, and lets the fetcher read the shard.
     pub(super) fn start(engine: &Engine, queue: Queue, weight: u32) -> Self {
         let Engine { health, stop, settings, .. } = engine;
-        let (done, to_settle) = mpsc::channel(DONE_JOBS_MAX);
+        let (done, to_settle) = mpsc::channel(DONE_JOBS_MAX + engine.slots.all());
         let deliveries = Arc::new(engine.deliveries(&queue, done));
-        let Deliveries {
-            leases, dependencies: Dependencies { gate, spans, counts, .. }, settlements, ..
-        } = &*deliveries;
+        let Deliveries { leases, dependencies: Dependencies { gate, counts, .. }, settlements, .. } =
+            &*deliveries;
         let drained = CancellationToken::new();
-        let completer = Completer {
-            queue: queue.clone(),
-            leases: leases.clone(),
-            spans: spans.clone(),
-            done: to_settle,
-            drained: drained.clone(),
-            cut: settlements.cut.clone(),
-        };
-        let completer = tokio::spawn(health.watch("completer", completer::run(completer)));
+        let settling = settle(engine, &deliveries, to_settle, &drained);
         let stop_leases = CancellationToken::new();
         let heartbeat = heartbeat::run(queue.clone(), leases.clone(), stop_leases.clone());
         let heartbeat = tokio::spawn(health.watch("heartbeat", heartbeat));
@@ -141,9 +138,12 @@ impl Running {
         let waker = Waker { gate: gate.clone(), alarm: alarm.clone(), settings: settings.clone() };
         taking.spawn(health.watch("scheduler", scheduler::run(waker, stop.clone())));
         taking.spawn(health.watch("sweeper", sweeper::run(queue.clone(), alarm, stop.clone())));
+        if let Some(troubles) = &engine.troubles {
+            troubles.join(queue.clone());
+        }
         let shard = Shard { queue: queue.clone(), weight, deliveries: deliveries.clone() };
         health.shards().join(Arc::new(shard));
-        Self { queue, gate, settings, deliveries, taking, completer, drained, heartbeat, stop_leases }
+        Self { queue, gate, settings, deliveries, taking, settling, drained, heartbeat, stop_leases }
     }
 
     /// Reports this worker's attempts to the flows again, before its last report expires.
@@ -182,7 +182,7 @@ impl Running {
         }
         self.deliveries.work.finished().await;
         self.drained.cancel();
-        let _ = self.completer.await;
+        self.settling.join_all().await;
         self.stop_leases.cancel();
         let _ = self.heartbeat.await;
         match self.queue.leave().await {
@@ -208,4 +208,28 @@ impl Running {
         let all = cut.iter().map(|(lease, delivery)| settlements.hand_back(*lease, delivery));
         futures_util::future::join_all(all).await;
     }
+}
+
+/// Starts the loops that settle jobs.
+fn settle(
+    engine: &Engine,
+    deliveries: &Deliveries,
+    done: mpsc::Receiver<Done>,
+    drained: &CancellationToken,
+) -> JoinSet<()> {
+    let settlements = &deliveries.settlements;
+    let completer = Completer {
+        queue: settlements.queue.clone(),
+        leases: settlements.leases.clone(),
+        spans: settlements.spans.clone(),
+        done,
+        unsettled: settlements.unsettled.clone(),
+        drained: drained.clone(),
+        cut: settlements.cut.clone(),
+    };
+    let mut settling = JoinSet::new();
+    settling.spawn(engine.health.watch("completer", completer::run(completer)));
+    let repeater = unsettled::run(settlements.clone(), drained.clone());
+    settling.spawn(engine.health.watch("repeater of settlements", repeater));
+    settling
 }

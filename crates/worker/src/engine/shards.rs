@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use postrider_queue::{ConnectError, Error};
+use postrider_queue::{ConnectError, Error, QueueName};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -26,32 +26,51 @@ impl Shards {
     }
 
     /// Starts the loops of shards that are new.
+    ///
+    /// # Errors
+    /// The last one: an error of one queue does not keep the others waiting.
     pub(super) async fn grow(&mut self) -> Result<(), ConnectError> {
+        let mut result = Ok(());
         for queue in self.queues.clone() {
-            let Ok(shards) = self.engine.redis.shards(&queue.name).await else {
-                // Shard 0 always exists, so the first poll needs no reply.
-                self.start(&queue, 1).await?;
-                continue;
-            };
-            self.start(&queue, shards.read).await?;
-            if shards.read > shards.now
-                && self.engine.redis.shrink(&queue.name, shards).await.unwrap_or(false)
-            {
-                info!(queue = %queue.name, shards = shards.now, "the higher shards are empty and no longer read");
+            if let Err(error) = self.grow_queue(&queue).await {
+                result = Err(error);
             }
+        }
+        result
+    }
+
+    async fn grow_queue(&mut self, queue: &WeightedQueue) -> Result<(), ConnectError> {
+        let Ok(shards) = self.engine.redis.shards(&queue.name).await else {
+            // Shard 0 always exists, so the first poll needs no reply.
+            return self.start(queue, 1).await;
+        };
+        self.start(queue, shards.read).await?;
+        let redis = &self.engine.redis;
+        if shards.read > shards.now && redis.shrink(&queue.name, shards).await.unwrap_or(false) {
+            info!(queue = %queue.name, shards = shards.now, "the higher shards are empty and no longer read");
         }
         Ok(())
     }
 
     /// Makes workers read higher shards again that still hold jobs.
+    ///
+    /// # Errors
+    /// The last one: an error of one queue does not keep the others waiting.
     pub(super) async fn reopen(&mut self) -> Result<(), Error> {
+        let mut result = Ok(());
         for queue in &self.queues {
-            let shards = self.engine.redis.shards(&queue.name).await?;
-            let read = self.engine.redis.reopen(&queue.name, shards).await?;
-            if read > shards.read {
-                let queue = &queue.name;
-                warn!(%queue, shards = shards.now, read, "higher shards hold jobs and are read until they are empty");
+            if let Err(error) = self.reopen_queue(&queue.name).await {
+                result = Err(error);
             }
+        }
+        result
+    }
+
+    async fn reopen_queue(&self, queue: &QueueName) -> Result<(), Error> {
+        let shards = self.engine.redis.shards(queue).await?;
+        let read = self.engine.redis.reopen(queue, shards).await?;
+        if read > shards.read {
+            warn!(%queue, shards = shards.now, read, "higher shards hold jobs and are read until they are empty");
         }
         Ok(())
     }

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use postrider_queue::job::Lease;
 use postrider_queue::names;
-use postrider_queue::work::{Operation, Queue, Settled};
+use postrider_queue::work::{Operation, Queue, Settled, is_answer};
+use telemetry::ErrorType;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::delivery::settlement::Done;
+use crate::delivery::settlement::{Done, Settlement};
 use crate::delivery::trace::{JobSpans, Settling};
 use crate::shard::leases::Leases;
+use crate::shard::unsettled::Unsettled;
 
 /// How many jobs one script call settles at most.
 const GROUP_JOBS_MAX: usize = 256;
@@ -32,6 +34,8 @@ pub(crate) struct Completer {
     pub spans: JobSpans,
     /// Successful jobs.
     pub done: mpsc::Receiver<Done>,
+    /// Learns that the completer repeats a call.
+    pub unsettled: Arc<Unsettled<Settlement>>,
     /// Cancelled when no further job will end.
     pub drained: CancellationToken,
     /// Cancelled when the worker's time to shut down is over.
@@ -75,32 +79,53 @@ impl Completer {
             group.iter().filter_map(|done| self.leases.in_flight.current(done.lease)).collect();
         let jobs: Vec<_> = group.iter().map(|done| (done.lease.entry, &done.context)).collect();
         let settling = Settling::begin(&self.spans, Operation::Ack, &jobs, |_| ());
+        let error = self.complete(group, &mut leases, &settling).await;
+        self.unsettled.completer_repeats(false, group.len());
+        settling.end(error.as_ref());
+    }
+
+    /// Calls until Redis replies. No slot waits for that, and a missing group is created by the call. Returns
+    /// the error of the span.
+    async fn complete(
+        &self,
+        group: &[Done],
+        leases: &mut Vec<Lease>,
+        settling: &Settling,
+    ) -> Option<ErrorType> {
+        let mut in_doubt = false;
         for failed in 0.. {
             if leases.is_empty() {
-                return settling.end(Some(&names::LEASE_LOST));
+                return Some(names::LEASE_LOST);
             }
-            match self.queue.complete(&leases, &settling.context()).await {
+            match self.queue.complete(leases, &settling.context()).await {
                 Ok(settled) => {
                     self.queue.link().up();
-                    let settled: Vec<_> = settled.into_iter().map(|settled| settled.after(failed)).collect();
-                    self.delivered(group, &leases, &settled);
+                    let settled: Vec<_> =
+                        settled.into_iter().map(|settled| settled.after(in_doubt)).collect();
+                    self.delivered(group, leases, &settled);
                     let all = self.leases.settled(leases.iter().copied().zip(settled));
-                    return settling.end((!all).then_some(&names::LEASE_LOST));
+                    return (!all).then_some(names::LEASE_LOST);
                 }
                 Err(error) => {
+                    in_doubt |= !is_answer(&error);
+                    self.unsettled.completer_repeats(true, group.len());
                     let pause = self.queue.link().down(&error, failed);
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
-                        () = self.cut.cancelled() => {
-                            return settling.end(Some(&fred_otel::error_type(&error)));
-                        }
+                        () = self.cut.cancelled() => return Some(fred_otel::error_type(&error)),
                     }
                     // Leases may be lost by now, and delivery counts may have changed.
-                    leases =
-                        leases.iter().filter_map(|lease| self.leases.in_flight.current(*lease)).collect();
+                    leases.retain_mut(|lease| match self.leases.in_flight.current(*lease) {
+                        Some(current) => {
+                            *lease = current;
+                            true
+                        }
+                        None => false,
+                    });
                 }
             }
         }
+        None
     }
 
     /// Records the time from enqueue to settlement. Both lists are in the order of the entries.

@@ -63,7 +63,7 @@ impl Fetcher {
                 free = self.slots.take(FETCH_JOBS_MAX) => free,
                 Some(waited) = self.waits.next() => {
                     // At most one job a shard exceeds the slots.
-                    self.arrived(waited).await;
+                    self.arrived(waited);
                     continue;
                 }
                 () = tokio::time::sleep(LEND_INTERVAL) => {
@@ -74,7 +74,9 @@ impl Fetcher {
             };
             self.slots.lend(self.flows.excess());
             self.sources.refresh();
-            if !self.poll(free).await {
+            let any = self.poll(free).await;
+            self.begin_waits(any);
+            if !any {
                 // The slots were released: waiting for jobs must not keep the reclaimer from working.
                 tokio::select! {
                     () = self.wait() => {}
@@ -104,31 +106,35 @@ impl Fetcher {
                         shard.deliveries.begin(delivery, sent, Some(slot));
                     }
                 }
-                Err(error) => self.failed(&shard, &error).await,
+                Err(error) => self.sources.failed(&shard, &error),
             }
         }
         any
     }
 
-    /// Waits until a job arrives in one of the shards, or a failed shard can be tried again.
-    async fn wait(&mut self) {
-        for shard in self.sources.begin_waits() {
+    /// Begins the blocking reads of all idle shards, or only of those that have failed.
+    fn begin_waits(&mut self, only_failed: bool) {
+        for shard in self.sources.begin_waits(only_failed) {
             // The lease counts from when the read was sent: a process that is paused during the read cannot
             // know when the job arrived.
             let sent = Instant::now();
             self.waits
                 .push(Box::pin(async move { ReadResult { taken: shard.queue.wait().await, shard, sent } }));
         }
+    }
+
+    /// Waits until a job arrives in one of the shards, or a failed shard can be tried again.
+    async fn wait(&mut self) {
         tokio::select! {
-            Some(waited) = self.waits.next() => self.arrived(waited).await,
+            Some(waited) = self.waits.next() => self.arrived(waited),
             () = self.sources.changed() => {}
         }
     }
 
     /// Begins the job of a blocking read, without a slot if none is free.
-    async fn arrived(&mut self, waited: ReadResult) {
+    fn arrived(&mut self, waited: ReadResult) {
         let ReadResult { shard, taken, sent } = waited;
-        self.sources.waited(&shard);
+        self.sources.waited(&shard, taken.is_err());
         match taken {
             Ok(taken) => {
                 shard.queue.link().up();
@@ -136,29 +142,8 @@ impl Fetcher {
                     shard.deliveries.begin(delivery, sent, self.slots.try_take());
                 }
             }
-            Err(error) => self.failed(&shard, &error).await,
+            Err(error) => self.sources.failed(&shard, &error),
         }
-    }
-
-    /// Creates the consumer group again if it is missing: after a restart without persistence, FLUSHALL or
-    /// XGROUP DESTROY. After any other error, the shard rests for a while.
-    async fn failed(&mut self, shard: &Arc<Shard>, error: &Error) {
-        let error = if error.details().starts_with("NOGROUP") {
-            match shard.queue.join().await {
-                Ok(()) => {
-                    let queue = shard.queue.name();
-                    tracing::warn!(
-                        queue,
-                        "the consumer group was missing and has been created again; jobs in flight will be sent again"
-                    );
-                    return;
-                }
-                Err(error) => error,
-            }
-        } else {
-            error.clone()
-        };
-        self.sources.failed(shard, &error);
     }
 
     /// Ends the blocking reads, and begins the jobs that they still fetch.
@@ -170,7 +155,7 @@ impl Fetcher {
             while let Some(waited) = self.waits.next().await {
                 // An error no longer matters.
                 if waited.taken.is_ok() {
-                    self.arrived(waited).await;
+                    self.arrived(waited);
                 }
             }
         };

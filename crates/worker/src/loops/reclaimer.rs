@@ -51,11 +51,12 @@ pub(crate) async fn run(reclaimer: Reclaimer, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
         wait = lease / 4;
-        if !queue.link().up_for(lease) {
+        if !queue.link().up_for(lease) || !deliveries.has_room() {
             continue;
         }
-        let free = tokio::select! {
-            free = slots.take(RECLAIM_JOBS_MAX) => free,
+        // Only one until Redis has answered: other shards may need the others.
+        let mut free = tokio::select! {
+            free = slots.take(1) => free,
             () = stop.cancelled() => return,
         };
         // Redis may have stalled while idle time passed. Its reply shows that it has also received the
@@ -70,6 +71,7 @@ pub(crate) async fn run(reclaimer: Reclaimer, stop: CancellationToken) {
             wait = lease;
             continue;
         }
+        free.extend(slots.try_take_some(RECLAIM_JOBS_MAX - 1));
         match reclaimer.reclaim(free).await {
             Ok(found) => {
                 suspects_wait = found.passed_suspects;

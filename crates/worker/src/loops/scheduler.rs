@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use postrider_queue::job::FlowId;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +14,8 @@ const PROMOTE_JOBS_MAX: usize = 100;
 /// With more jobs than this in the stream, one batch is moved each [`CROWDED_PAUSE`].
 const CROWDED_JOBS_MIN: u64 = 1000;
 const CROWDED_PAUSE: Duration = Duration::from_millis(100);
+/// How many flows are checked at once.
+const FLOWS_AT_ONCE: usize = 16;
 /// The longest time between two polls: another worker may have scheduled a job and died before it was due.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -53,12 +56,16 @@ pub(crate) async fn run(waker: Waker, stop: CancellationToken) {
     }
 }
 
-/// Admits held jobs of these flows.
+/// Admits held jobs of these flows. In a cluster, the state of a flow may be on a node that does not answer: it
+/// delays the others by one deadline of a command.
 async fn wake(waker: &Waker, flows: &[FlowId]) {
-    for id in flows {
-        if let Err(error) = waker.wake(*id).await {
-            // The flow is checked again when it is due.
-            waker.gate.queue.link().down(&error, 0);
-        }
-    }
+    let flows = futures_util::stream::iter(flows);
+    flows
+        .for_each_concurrent(FLOWS_AT_ONCE, async |id| {
+            if let Err(error) = waker.wake(*id).await {
+                // The flow is checked again when it is due.
+                waker.gate.queue.link().down(&error, 0);
+            }
+        })
+        .await;
 }

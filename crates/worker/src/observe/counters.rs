@@ -19,6 +19,8 @@ const WAITED: &str = "Time that a job was ready before a worker began it, for ea
 const END_TO_END: &str = "Time from the enqueue of a job to its successful settlement";
 const LOST: &str = "Jobs in flight whose lease was lost";
 const REFUSED: &str = "Settlements that were refused because another worker has the job, or it is gone";
+const UNSETTLED: &str =
+    "Jobs that a worker has worked on and cannot settle now, since Redis does not take it";
 const RECLAIMED: &str = "Jobs taken over from workers without a heartbeat";
 const HELD: &str = "Jobs that were held because their flow had reached a limit";
 const UNKNOWN: &str = "Jobs with fields that are not known and have no effect";
@@ -31,6 +33,7 @@ pub(crate) struct Counts {
     waited: BoundHistogram,
     end_to_end: BoundHistogram,
     in_flight: BoundUpDownCounter,
+    unsettled: BoundUpDownCounter,
     attempts: Counter,
     attempts_bound: [[OnceLock<BoundCounter>; STATUS_CLASSES.len()]; Outcome::TEXTS.len()],
     retries: BoundCounter,
@@ -68,6 +71,7 @@ impl Counts {
         let make = Maker(telemetry, queue);
         let in_flight = "Jobs in flight: fetched by a worker and not settled yet";
         let in_flight = telemetry.up_down_counter(names::JOB_IN_FLIGHT, "{job}", in_flight);
+        let unsettled = telemetry.up_down_counter(names::JOB_UNSETTLED, "{job}", UNSETTLED);
         let attempts = "Attempts by their outcome and by the class of the response status";
         let trips = "How often this worker opened the closed breaker of a flow";
         let trips = telemetry.counter(names::FLOW_BREAKER_TRIPS, "{trip}", trips);
@@ -77,6 +81,7 @@ impl Counts {
             waited: make.seconds(names::JOB_WAIT_DURATION, WAITED),
             end_to_end: make.seconds(names::JOB_END_TO_END_DURATION, END_TO_END),
             in_flight: in_flight.bind(make.queue()),
+            unsettled: unsettled.bind(make.queue()),
             attempts: telemetry.counter(names::JOB_ATTEMPTS, "{attempt}", attempts),
             attempts_bound: Default::default(),
             retries: make.jobs(names::JOB_RETRIES, "Jobs that were scheduled for another attempt"),
@@ -100,6 +105,7 @@ impl Counts {
         for counter in jobs.into_iter().chain([&self.trips, &self.unknown_fields]) {
             counter.add(0);
         }
+        self.unsettled.add(0);
         // Jobs are cancelled by hand, and no worker counts that.
         for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::Cancelled) {
             self.add_dead(reason, 0);
@@ -115,6 +121,11 @@ impl Counts {
     /// Counts the jobs in flight.
     pub(crate) fn in_flight(&self) -> BoundUpDownCounter {
         self.in_flight.clone()
+    }
+
+    /// Counts the jobs that cannot be settled now.
+    pub(crate) fn unsettled(&self) -> BoundUpDownCounter {
+        self.unsettled.clone()
     }
 
     /// A worker begins a job that was ready for this time.

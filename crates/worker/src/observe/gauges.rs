@@ -4,19 +4,23 @@ mod breakers;
 mod depths;
 mod process;
 mod runtime;
+mod troubles;
 
 use telemetry::Telemetry;
 
 pub(crate) use breakers::BreakerStates;
 pub(crate) use depths::{Depth, Depths};
+pub(crate) use troubles::Troubles;
 
-/// Gauges that the depth sampler sets. Cheap to clone.
+/// Gauges of queues and flows. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Gauges {
     /// Depths of queues.
     pub depths: Depths,
     /// Breaker states of flows.
     pub breakers: BreakerStates,
+    /// Shards that cannot be served.
+    pub troubles: Troubles,
 }
 
 impl Gauges {
@@ -27,6 +31,10 @@ impl Gauges {
         }
         process::register(telemetry);
         runtime::register(telemetry, &tokio::runtime::Handle::current().metrics());
-        Some(Self { depths: Depths::new(telemetry), breakers: BreakerStates::new(telemetry) })
+        Some(Self {
+            depths: Depths::new(telemetry),
+            breakers: BreakerStates::new(telemetry),
+            troubles: Troubles::new(telemetry),
+        })
     }
 }

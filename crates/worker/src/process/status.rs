@@ -84,7 +84,12 @@ impl Page {
         }
         match request.uri().path() {
             "/livez" => judged(self.health.why_not_live()),
-            "/readyz" => judged(self.health.why_not_ready()),
+            "/readyz" => match (self.health.why_not_ready(), self.health.troubled()) {
+                (None, troubled) if !troubled.is_empty() => {
+                    plain(StatusCode::OK, &format!("ok for other queues; {}", troubled.join("; ")))
+                }
+                (why_not, _) => judged(why_not),
+            },
             "/metrics" => self.metrics.answer().await,
             _ => plain(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics"),
         }

@@ -57,17 +57,21 @@ impl Leases {
         }
     }
 
-    /// Confirms a lease before its request is sent, unless it was confirmed less than half a lease ago. If
-    /// the lease is lost, the task is aborted here.
-    pub(crate) async fn confirm(&self, queue: &Queue, lease: Lease) {
+    /// Confirms a lease before its request is sent, unless it was confirmed less than half a lease ago.
+    /// Returns whether it is confirmed: not if Redis does not answer. If the lease is lost, the task is
+    /// aborted here.
+    pub(crate) async fn confirm(&self, queue: &Queue, lease: Lease) -> bool {
         let half = queue.consumer().lease / 2;
         while !self.in_flight.is_fresh(lease, half) {
             let Some(current) = self.in_flight.current(lease) else {
                 // Lost: `InFlight::lose` has aborted this task, which ends at this await.
                 return std::future::pending().await;
             };
-            self.extend(queue, &[current]).await;
+            if !self.extend(queue, &[current]).await {
+                return false;
+            }
         }
+        true
     }
 
     /// Removes jobs after Redis has replied to their settlements. Logs once for all settlements that were too

@@ -35,6 +35,7 @@ pub(crate) struct Slots {
     slots: Arc<Semaphore>,
     /// Slots in addition, in place of those whose attempts do not answer.
     lent: Arc<AtomicUsize>,
+    all: usize,
     suspect: Arc<Semaphore>,
     suspect_done: Arc<Notify>,
 }
@@ -45,9 +46,15 @@ impl Slots {
         Self {
             slots: Arc::new(Semaphore::new(slots)),
             lent: Arc::default(),
+            all: slots,
             suspect: Arc::new(Semaphore::new(1)),
             suspect_done: Arc::default(),
         }
+    }
+
+    /// How many there are.
+    pub(crate) fn all(&self) -> usize {
+        self.all
     }
 
     /// Waits for a slot, then takes all other free ones, up to `most` in total. Returns at least one.
@@ -75,6 +82,11 @@ impl Slots {
             Some(fewer) => lent - self.slots.forget_permits(fewer),
         };
         self.lent.store(now, Ordering::Relaxed);
+    }
+
+    /// Up to `most` free slots, at most a quarter of all.
+    pub(crate) fn try_take_some(&self, most: usize) -> Vec<Slot> {
+        std::iter::from_fn(|| self.try_take()).take(most.min(self.all / 4)).collect()
     }
 
     /// A slot, if one is free.

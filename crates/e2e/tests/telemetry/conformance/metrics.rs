@@ -82,6 +82,7 @@ pub(crate) const ROWS: &[Row] = &[
     ("postrider.job.end_to_end_duration", Histogram(WAIT), "s", QUEUE, &[]),
     ("postrider.flow.wait_duration", Histogram(WAIT), "s", QUEUE, &[]),
     ("postrider.job.in_flight", UpDownCounter, "{job}", QUEUE, &[]),
+    ("postrider.job.unsettled", UpDownCounter, "{job}", QUEUE, &[]),
     (
         "postrider.job.attempts",
         Counter,
@@ -104,6 +105,7 @@ pub(crate) const ROWS: &[Row] = &[
     ("postrider.queue.depth", Gauge, "{job}", &["messaging.destination.name", "postrider.queue.state"], &[]),
     ("postrider.queue.oldest_age", Gauge, "s", QUEUE, &[]),
     ("postrider.queue.counted_at", Gauge, "s", QUEUE, &[]),
+    ("postrider.queue.troubled_shards", Gauge, "{shard}", QUEUE, &[]),
     ("postrider.job.leases_lost", Counter, "{job}", QUEUE, &[]),
     ("postrider.job.settlements_refused", Counter, "{job}", QUEUE, &[]),
     ("postrider.flow.breaker_trips", Counter, "{trip}", QUEUE, &[]),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use postrider_queue::Error;
 use postrider_queue::job::Delivery;
+use postrider_queue::work::is_answer;
 use tokio::time::Instant;
 
 use super::Order;
@@ -15,6 +16,8 @@ const REPLY_BYTES_MAX: usize = 4 << 20;
 /// If slots become free faster than one in this time, one shard may get all free slots. The other shards get
 /// theirs soon after. Splitting the slots would cost one read for each shard.
 const HURRIED_SLOT_TIME: Duration = Duration::from_micros(500);
+/// The time until a shard is looked at again that had no room for jobs.
+const FULL_PAUSE: Duration = Duration::from_millis(50);
 /// The assumed size of an entry before the first fetch, in bytes: the first read takes 16 entries.
 const ENTRY_BYTES_ASSUMED: usize = REPLY_BYTES_MAX / 16;
 
@@ -33,7 +36,8 @@ pub(super) struct RoundRobin {
 
 struct Source {
     shard: Arc<Shard>,
-    /// After a failure, the shard is not read until this time.
+    /// After a failure, the shard is not read until this time. Then a blocking read tries it, which delays no
+    /// other shard.
     rests_until: Option<Instant>,
     failed: u32,
     waits: bool,
@@ -42,6 +46,11 @@ struct Source {
 }
 
 impl Source {
+    /// Whether it may be read together with others, one after the other.
+    fn is_sound(&self) -> bool {
+        self.rests_until.is_none() && self.failed == 0
+    }
+
     /// How many jobs fit into a reply.
     fn batch(&self) -> usize {
         (REPLY_BYTES_MAX / self.entry_bytes.max(1)).max(1)
@@ -94,7 +103,7 @@ impl RoundRobin {
             if source.rests_until.is_some_and(|until| until <= now) {
                 source.rests_until = None;
             }
-            turn.open = source.rests_until.is_none();
+            turn.open = source.is_sound() && source.shard.deliveries.has_room();
         }
     }
 
@@ -124,26 +133,35 @@ impl RoundRobin {
         let source = &mut self.sources[index];
         let rest = shard.queue.link().down(error, source.failed);
         source.failed += 1;
-        // The reply may have been too large: batches start again at one job.
-        source.entry_bytes = REPLY_BYTES_MAX;
+        if !is_answer(error) {
+            // The reply may have been too large: batches start again at one job.
+            source.entry_bytes = REPLY_BYTES_MAX;
+        }
         source.rests_until = Some(Instant::now() + rest);
         self.turns[index].open = false;
     }
 
-    /// The shards that have no blocking read and do not rest. Marks them as waiting.
-    pub(super) fn begin_waits(&mut self) -> Vec<Arc<Shard>> {
+    /// The shards that have no blocking read, do not rest, and have room; only failed ones if others have
+    /// jobs. Marks them as waiting.
+    pub(super) fn begin_waits(&mut self, only_failed: bool) -> Vec<Arc<Shard>> {
         let idle = self.sources.iter_mut().filter(|source| !source.waits && source.rests_until.is_none());
-        idle.map(|source| {
-            source.waits = true;
-            source.shard.clone()
-        })
-        .collect()
+        let wanted =
+            idle.filter(|source| (source.failed > 0 || !only_failed) && source.shard.deliveries.has_room());
+        wanted
+            .map(|source| {
+                source.waits = true;
+                source.shard.clone()
+            })
+            .collect()
     }
 
     /// The blocking read of a shard is over.
-    pub(super) fn waited(&mut self, shard: &Arc<Shard>) {
+    pub(super) fn waited(&mut self, shard: &Arc<Shard>, has_failed: bool) {
         if let Some(source) = self.sources.iter_mut().find(|source| Arc::ptr_eq(&source.shard, shard)) {
             source.waits = false;
+            if !has_failed {
+                source.failed = 0;
+            }
         }
     }
 
@@ -152,9 +170,12 @@ impl RoundRobin {
         self.sources.iter().filter(|source| source.waits).map(|source| source.shard.clone()).collect()
     }
 
-    /// Waits until a shard joins, or a resting shard may be read again.
+    /// Waits until a shard joins, or a resting shard may be read again. A shard without room is looked at
+    /// again soon.
     pub(super) async fn changed(&self) {
-        let rested = self.sources.iter().filter_map(|source| source.rests_until).min();
+        let full = self.sources.iter().any(|source| !source.shard.deliveries.has_room());
+        let full = full.then(|| Instant::now() + FULL_PAUSE);
+        let rested = self.sources.iter().filter_map(|source| source.rests_until).chain(full).min();
         let rested = rested.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
         tokio::select! {
             () = self.shards.more_than(self.sources.len()) => {}
