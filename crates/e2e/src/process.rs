@@ -1,12 +1,14 @@
 //! The real `postrider` binaries, lean and with telemetry, as processes.
 
+mod build;
+
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+pub use build::Build;
 pub use nix::sys::signal::Signal;
 
 use crate::child::OwnedChild;
@@ -16,49 +18,6 @@ use crate::wait;
 /// Time for a worker to start to read its queue on a loaded machine.
 const READY_DEADLINE: Duration = Duration::from_secs(30);
 const STOP_DEADLINE: Duration = Duration::from_secs(40);
-
-/// Which of the two binaries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Build {
-    /// With telemetry compiled in.
-    Otel,
-    /// Without.
-    Lean,
-}
-
-impl Build {
-    /// Both, for a test that must pass with each.
-    pub const ALL: [Build; 2] = [Build::Otel, Build::Lean];
-
-    /// The path that `cargo xtask` set in the environment.
-    ///
-    /// # Panics
-    ///
-    /// If it is not set.
-    pub fn program(self) -> PathBuf {
-        let variable = match self {
-            Build::Otel => "POSTRIDER_OTEL_BIN",
-            Build::Lean => "POSTRIDER_LEAN_BIN",
-        };
-        match std::env::var_os(variable) {
-            Some(path) if !path.is_empty() => PathBuf::from(path),
-            _ => panic!("{variable} is not set: run `cargo xtask test`, which builds both binaries"),
-        }
-    }
-
-    /// The binary with exactly `environment`, without inherited `OTEL_*` and `POSTRIDER_*` variables.
-    fn command(self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(self.program());
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("OTEL_") || text.starts_with("POSTRIDER_") {
-                command.env_remove(&name);
-            }
-        }
-        command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null());
-        command
-    }
-}
 
 /// A running worker, or another command. It is killed and reaped when dropped.
 pub struct Postrider {

@@ -1,7 +1,7 @@
 //! Inspects queues from outside, and changes single jobs by hand. Nothing here creates a key, a group or a
 //! consumer.
 
-mod act;
+mod by_hand;
 mod dead;
 mod find;
 mod flows;
@@ -26,7 +26,7 @@ use crate::redis::{
     unexpected,
 };
 
-pub use act::{Cancelled, Replayed};
+pub use by_hand::{Cancelled, Replayed};
 pub use dead::DeadLetter;
 pub use find::Search;
 pub use flows::HeldFlow;

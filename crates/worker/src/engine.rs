@@ -23,7 +23,7 @@ use crate::http::sender::{Sender, SenderConfig, TlsError};
 use crate::loops::depth_sampler;
 use crate::loops::fetcher::{Fetcher, Order};
 use crate::observe::gauges::Gauges;
-use crate::observe::retries::Retries;
+use crate::observe::retry_traces::Retries;
 use crate::policy::{RetryPolicies, Unknown, UnknownFields};
 use crate::shard::settings::{CurrentSettings, Settings};
 use crate::shard::slots::Slots;

@@ -34,7 +34,7 @@ pub mod settings {
         BadExempt, BadProxy, HttpConfig, KeptResults, Proxy, SenderConfig, TlsError, TlsVersion, exempt,
     };
     pub use crate::loops::fetcher::Order;
-    pub use crate::observe::retries::Retries;
+    pub use crate::observe::retry_traces::Retries;
     pub use crate::policy::{
         BadStatuses, Overrides, RetryPolicies, RetryPolicy, StatusClass, Statuses, UnknownFields, Waits,
     };

@@ -2,4 +2,4 @@
 
 pub(crate) mod counters;
 pub(crate) mod gauges;
-pub(crate) mod retries;
+pub(crate) mod retry_traces;

@@ -1,6 +1,6 @@
 //! `postrider jobs`
 
-mod act;
+mod by_hand;
 mod show;
 
 use std::error::Error;
@@ -34,9 +34,9 @@ enum Command {
     /// Cancel a job: it is dead-lettered with the reason `cancelled`
     ///
     /// The request of a running job may have been sent already.
-    Cancel(act::ActArgs),
+    Cancel(by_hand::ActArgs),
     /// Run a scheduled or held job now
-    RunNow(act::ActArgs),
+    RunNow(by_hand::ActArgs),
 }
 
 /// List jobs: running, ready, scheduled by due time, then held
@@ -68,8 +68,8 @@ impl JobsArgs {
         match self.command {
             Command::List(args) => args.run(telemetry).await,
             Command::Show(args) => args.run(telemetry).await,
-            Command::Cancel(args) => args.run(telemetry, act::Act::Cancel).await,
-            Command::RunNow(args) => args.run(telemetry, act::Act::RunNow).await,
+            Command::Cancel(args) => args.run(telemetry, by_hand::Act::Cancel).await,
+            Command::RunNow(args) => args.run(telemetry, by_hand::Act::RunNow).await,
         }
     }
 }

@@ -10,15 +10,15 @@ use fred::interfaces::{HashesInterface, StreamsInterface};
 use fred_otel::{Command, Options, TracedClient};
 use telemetry::{Context, Telemetry};
 
+use super::call_spans::Spans;
 use super::clock::Clock;
 use super::connect::{self, ConnectError, quit};
 use super::keys::{Keys, QueueName};
 use super::link::Link;
-use super::operations::{Instruments, Operations};
+use super::operation_spans::{Instruments, Operations};
 use super::queue::{Consumer, Inner, Queue};
 use super::scripts::Scripts;
 use super::server::{ServerInfo, Stray};
-use super::spans::Spans;
 
 /// The maximum number of shards of a queue. Each shard costs every worker a connection.
 pub(crate) const SHARDS_MAX: u32 = 64;

@@ -10,13 +10,13 @@ use fred_otel::TracedClient;
 use telemetry::Telemetry;
 use tracing::{debug, warn};
 
+use super::call_spans::Receives;
 use super::clock::Clock;
 use super::connect::quit;
 use super::keys::{GROUP, Keys};
 use super::link::{Link, is_group_missing};
-use super::operations::Operations;
+use super::operation_spans::Operations;
 use super::scripts::Scripts;
-use super::spans::Receives;
 
 /// One shard of a queue in a process. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use postrider_queue::work::{Operation, Queue};
 use telemetry::{Context, ErrorType, Span, Telemetry, semconv};
 
 use crate::observe::counters::Counts;
-use crate::observe::retries::Retries;
+use crate::observe::retry_traces::Retries;
 use crate::policy::Outcome;
 use origin::{Before, Origin};
 use waits::Waits;

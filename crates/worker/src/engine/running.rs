@@ -28,7 +28,7 @@ use crate::loops::shards::Shard;
 use crate::loops::{heartbeat, scheduler, sweeper, unsettled};
 use crate::observe::counters::Counts;
 use crate::observe::gauges::Troubles;
-use crate::observe::retries::Retries;
+use crate::observe::retry_traces::Retries;
 use crate::shard::leases::Leases;
 use crate::shard::settings::CurrentSettings;
 use crate::shard::slots::{Slots, Work};
