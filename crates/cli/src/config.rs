@@ -50,6 +50,7 @@ pub(crate) use traces::Traces;
 /// breaker_failures = 5     # in a row; 0 turns the breaker off
 /// breaker_pause = "5s"     # doubles each time in a row
 /// breaker_longest = "1m"
+/// hold_longest = "15m"
 ///
 /// [flows."api.example.org:443"]
 /// concurrency = 10         # attempts at once, over all workers

@@ -4,7 +4,7 @@ mod by_hand;
 mod flows;
 mod stage;
 
-pub use flows::{Ask, flow_key};
+pub use flows::{Ask, Report, flow_key};
 pub use stage::{Copies, Held, Stage};
 
 const GROUP: &str = "postrider";
@@ -132,8 +132,8 @@ impl Call {
             }
             Script::CompleteWithResult => call(&["jobs", &result], &["60000", "{}"]),
             Script::Postpone => {
-                let keys = ["jobs", "waiting", "scheduled", "scheduled"];
-                call(&keys, &[&held.job_id, "retry", "0", "0", "0"]).with_fields(fields)
+                let keys = ["jobs", "waiting", "scheduled", "scheduled", "scheduled"];
+                call(&keys, &[&held.job_id, "retry", "0", "0", "0", "0", "0"]).with_fields(fields)
             }
             Script::Release => call(&["jobs"], &[]).with_fields(fields),
             Script::DeadLetter => {
@@ -158,7 +158,8 @@ impl Call {
 
     /// Moves up to a hundred due jobs to the stream.
     pub fn promote() -> Call {
-        Call::new(Script::Promote, &["jobs", "waiting", "scheduled", "dead", "flows"], &["100", "1000"])
+        let keys = ["jobs", "waiting", "scheduled", "dead", "flows", "expiring"];
+        Call::new(Script::Promote, &keys, &["100", "1000"])
     }
 
     /// Removes a consumer from the list.

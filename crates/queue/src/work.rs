@@ -13,7 +13,7 @@ pub use crate::redis::{
 };
 pub use crate::trail::{Kept, Phases, TraceparentOnly, fields, history};
 pub use fetch::{Promoted, Reclaimed};
-pub use flow::{Admission, BreakerState, FlowLimit, FlowRequest, Grant};
+pub use flow::{Admission, BreakerState, FlowLimit, FlowReport, FlowRequest, Grant};
 pub use settle::{KeptResult, Transition, Waiting};
 pub use stats::QueueStats;
 pub use sweep::{Claimed, SweepPosition, Swept};

@@ -3,6 +3,7 @@
 mod checks;
 pub(crate) mod deliver;
 pub(crate) mod deliveries;
+mod flow_acquire;
 pub(crate) mod flow_gate;
 mod flow_report;
 pub(crate) mod flow_wake;

@@ -1,8 +1,12 @@
 //! The flows of a worker: how many attempts of each are under way, and which jobs must wait.
 
+mod answers;
+mod candidate;
+mod evidence;
 mod expected;
 mod flow;
 mod held;
+mod pass;
 mod share;
 mod silence;
 #[cfg(test)]
@@ -16,9 +20,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use postrider_queue::job::FlowId;
-use tokio::sync::Notify;
 
+pub(crate) use candidate::{Candidate, Line};
+pub(crate) use evidence::Kind;
+pub(crate) use flow::End;
 pub(crate) use held::Held;
+pub(crate) use pass::{Entry, Pass, Wait};
 pub(crate) use window::{GRACE, Verdict};
 
 use silence::AttemptKey;
@@ -38,17 +45,6 @@ struct Shared {
     waiting_in_slots: AtomicUsize,
 }
 
-/// Position of a job among the jobs of its flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Line {
-    /// The flow holds no jobs.
-    Free,
-    /// The flow holds other jobs, which return at the end of the stream.
-    Behind,
-    /// The job was held, and is admitted.
-    Admitted,
-}
-
 /// Number of flows in each state of their breaker, as far as this worker knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Breakers {
@@ -58,61 +54,6 @@ pub(crate) struct Breakers {
     pub open: u64,
     /// The pause is over; one attempt is made as a trial.
     pub half_open: u64,
-}
-
-/// Whether an attempt may begin.
-pub(crate) enum Entry {
-    /// The attempt has begun.
-    Go(Pass),
-    /// The limit is reached. Waiters are notified when an attempt ends, which is soon for a brisk flow.
-    Full { room: Arc<Notify>, is_brisk: bool },
-    /// Attempts whose destinations do not answer hold their whole share of the slots.
-    Crowded,
-    /// The breaker is open for this time.
-    Open(Duration),
-    /// The breaker was open. Redis decides which worker makes the trial.
-    Trial,
-}
-
-/// An attempt under way. Dropping it ends the attempt.
-#[derive(Debug)]
-pub(crate) struct Pass {
-    flows: Flows,
-    /// The attempt's flow.
-    pub(crate) id: FlowId,
-    key: AttemptKey,
-    /// Whether Redis counts it.
-    pub(crate) is_counted: bool,
-    /// Whether it is a trial. Any result of a trial is reported to Redis.
-    pub(crate) is_trial: bool,
-    verdict: Option<Verdict>,
-}
-
-impl Pass {
-    /// Sets the result.
-    pub(crate) fn end(&mut self, verdict: Verdict) {
-        self.verdict = Some(verdict);
-    }
-}
-
-impl Drop for Pass {
-    fn drop(&mut self) {
-        let mut table = self.flows.lock();
-        table.leave(self.key, self.verdict, Instant::now());
-        if self.is_counted {
-            table.uncount(self.id);
-        }
-    }
-}
-
-/// The right of a job to wait in its slot for room. Few have it at once, since they keep others from the slots.
-#[derive(Debug)]
-pub(crate) struct Wait(Flows);
-
-impl Drop for Wait {
-    fn drop(&mut self) {
-        self.0.0.waiting_in_slots.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Flows {
@@ -157,26 +98,27 @@ impl Flows {
         breakers
     }
 
-    /// Begins an attempt if the worker's own view of the flow allows it. `is_shared` means that all workers
-    /// share a limit of the flow, `has_failed` that the job has failed before. The breaker is not checked for
-    /// admitted jobs: Redis has admitted them.
-    pub(crate) fn enter(
-        &self,
-        id: FlowId,
-        line: Line,
-        is_shared: bool,
-        has_failed: bool,
-        now: Instant,
-    ) -> Entry {
+    /// Begins an attempt if the worker's own view of the flow allows it. The breaker is not checked for
+    /// admitted jobs, since Redis has admitted them, unless it is open for this worker alone.
+    pub(crate) fn enter(&self, job: &Candidate, now: Instant) -> Entry {
         let mut table = self.lock();
-        if let Some(until) = table.flow(id, now).open_until.filter(|_| line != Line::Admitted) {
-            return match until.checked_duration_since(now) {
-                Some(wait) if !wait.is_zero() => Entry::Open(wait),
-                _ if table.is_crowded(id, now) => Entry::Crowded,
-                _ => Entry::Trial,
+        let id = job.flow;
+        let flow = table.flow(id, now);
+        if job.line != Line::Admitted {
+            flow.evidence.saw(job.kind, now);
+        }
+        if let Some(wait) = left(flow.hold_until, now) {
+            return Entry::Asked(wait);
+        }
+        let is_checked = job.line != Line::Admitted || flow.is_open_alone;
+        if let Some(until) = flow.open_until.filter(|_| is_checked) {
+            return match left(Some(until), now) {
+                Some(wait) => Entry::Open(wait),
+                None if table.is_crowded(id, now) => Entry::Crowded,
+                None => Entry::Trial,
             };
         }
-        match table.enter(id, line, is_shared, has_failed, now) {
+        match table.enter(job, now) {
             Decision::Go(key) => Entry::Go(self.pass(id, key)),
             Decision::Full { is_brisk } => {
                 Entry::Full { room: table.flow(id, now).room.get_or_insert_default().clone(), is_brisk }
@@ -186,13 +128,13 @@ impl Flows {
     }
 
     fn pass(&self, id: FlowId, key: AttemptKey) -> Pass {
-        Pass { flows: self.clone(), id, key, is_counted: false, is_trial: false, verdict: None }
+        Pass { flows: self.clone(), id, key, is_counted: false, is_trial: false, has_ended: false }
     }
 
     /// Begins an attempt that Redis has granted, as a trial or because the breaker is closed.
-    pub(crate) fn enter_trial(&self, id: FlowId, now: Instant) -> Pass {
-        let key = self.lock().begin(id, true, now);
-        self.pass(id, key)
+    pub(crate) fn enter_trial(&self, job: &Candidate, now: Instant) -> Pass {
+        let key = self.lock().begin(job, true, now);
+        self.pass(job.flow, key)
     }
 
     /// The right to wait in a slot, unless a quarter of the slots is used by jobs that do.
@@ -223,17 +165,6 @@ impl Flows {
         }
     }
 
-    /// Consecutive failures.
-    pub(crate) fn failures(&self, id: FlowId) -> u32 {
-        self.lock().known(id).map_or(0, |flow| flow.window.failures)
-    }
-
-    /// Sets the breaker open for `wait`, or closed.
-    pub(crate) fn set_open(&self, id: FlowId, wait: Option<Duration>) {
-        let now = Instant::now();
-        self.lock().flow(id, now).open_until = wait.map(|wait| now + wait);
-    }
-
     pub(crate) fn is_open(&self, id: FlowId) -> bool {
         self.lock().known(id).is_some_and(|flow| flow.open_until.is_some())
     }
@@ -241,6 +172,11 @@ impl Flows {
     /// How many held jobs there is room for.
     pub(crate) fn room(&self, id: FlowId) -> usize {
         self.lock().room(id, Instant::now())
+    }
+
+    /// Whether only jobs that have not failed before may be admitted.
+    pub(crate) fn admits_untried_only(&self, id: FlowId) -> bool {
+        self.lock().admits_untried_only(id, Instant::now())
     }
 
     /// Expects this number of admitted jobs, which another worker may fetch.
@@ -283,4 +219,9 @@ impl Flows {
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.table.lock().expect("nothing panics while it holds this lock")
     }
+}
+
+/// The time until then, if it is not over.
+fn left(until: Option<Instant>, now: Instant) -> Option<Duration> {
+    until?.checked_duration_since(now).filter(|left| !left.is_zero())
 }

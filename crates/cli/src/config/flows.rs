@@ -41,5 +41,9 @@ pub(super) fn limits(table: &mut Table<'_, '_>) -> Limits {
             "`breaker_pause` must be at most `breaker_longest`, and `breaker_longest` at most \"1h\"",
         );
     }
-    Limits { concurrency, rate, breaker }
+    let longest_hold = table.duration("hold_longest").unwrap_or(Limits::default().longest_hold);
+    if longest_hold > Duration::from_secs(24 * 3600) {
+        table.problem("`hold_longest` must be at most \"24h\"");
+    }
+    Limits { concurrency, rate, breaker, longest_hold }
 }

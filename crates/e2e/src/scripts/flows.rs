@@ -24,8 +24,24 @@ pub struct Ask<'a> {
     pub burst: u32,
     /// Concurrent attempts at most, 0 for no limit.
     pub most: u32,
-    /// Whether to skip the breaker.
+    /// Whether to skip hold and breaker.
     pub is_past_breaker: bool,
+    /// Whether the tokens were taken before.
+    pub is_paid: bool,
+    /// The kind of the job, for a second opinion.
+    pub kind: &'a str,
+}
+
+/// A report to [`FLOW`] by a consumer.
+#[derive(Clone, Copy, Debug)]
+pub enum Report<'a> {
+    /// There was a response.
+    Works,
+    /// There was none, for these kinds of jobs. The breaker is open for 5 s the first time and at most for 60 s.
+    Fails(&'a str),
+    /// The destination asked to wait for this time, ms, at most a minute. It accepted that many attempts in the
+    /// last second.
+    Asks(u32, u32),
 }
 
 impl Default for Ask<'_> {
@@ -39,6 +55,8 @@ impl Default for Ask<'_> {
             burst: 0,
             most: 0,
             is_past_breaker: false,
+            is_paid: false,
+            kind: "",
         }
     }
 }
@@ -49,16 +67,26 @@ impl Call {
         let mut call = Call::settle(Script::Postpone, held, fields);
         call.keys[2] = super::key(&format!("flow:{FLOW}"));
         call.keys[3] = super::key("flows");
+        call.keys[4] = super::key("expiring");
         call.args[5] = b"flow".to_vec();
         call.args[6] = b"60000".to_vec();
         call
     }
 
-    /// Admits `count` jobs of [`FLOW`], and also those enqueued before `older_than`, Unix ms.
-    pub fn admit(count: u32, older_than: u64) -> Call {
+    /// The same for a job that has failed before, and expires at a time, Unix ms.
+    pub fn postpone_failed(held: &Held, fields: &[(&str, &str)], failures: u32, expires: i64) -> Call {
+        let mut call = Call::postpone_into_flow(held, fields);
+        call.args[9] = failures.to_string().into_bytes();
+        call.args[10] = expires.to_string().into_bytes();
+        call
+    }
+
+    /// Admits `count` jobs of [`FLOW`], and also these, which have expired.
+    pub fn admit(count: u32, expired: &[&str]) -> Call {
         let set = format!("flow:{FLOW}");
-        let keys = ["jobs", "waiting", &set, "dead", "flows"];
-        let args = [FLOW, &count.to_string(), "yes", "1000", &older_than.to_string()];
+        let keys = ["jobs", "waiting", &set, "dead", "flows", "expiring"];
+        let count = count.to_string();
+        let args = [&[FLOW, &count, "yes", "1000", "0"], expired].concat();
         Call::new(Script::Admit, &keys, &args)
     }
 
@@ -76,17 +104,27 @@ impl Call {
             b"30000".to_vec(),
             text(ask.is_past_breaker.into()),
             b"60000".to_vec(),
+            b"60000".to_vec(),
+            text(ask.is_paid.into()),
+            ask.kind.into(),
         ];
         Call { script: Script::FlowAcquire, keys: vec![flow_key()], args }
     }
 
-    /// Reports an outcome to the breaker of [`FLOW`], which is open for 5 s the first time and at most for 60
-    /// s.
-    pub fn flow_report(works: bool) -> Call {
-        let what = if works { "works" } else { "fails" };
-        let args = [what, "5000", "60000", "1", "h:80", "it does not answer"]
-            .map(|arg| arg.as_bytes().to_vec())
-            .to_vec();
+    /// Reports to [`FLOW`] as a consumer.
+    pub fn flow_report(consumer: &str, report: Report<'_>) -> Call {
+        let (what, rest) = match report {
+            Report::Works => ("works", [String::new(), String::new(), String::new(), String::new()]),
+            Report::Fails(kinds) => {
+                ("fails", ["5000".to_owned(), "60000".to_owned(), "1".to_owned(), kinds.to_owned()])
+            }
+            Report::Asks(wait, accepted) => {
+                ("asks", [wait.to_string(), "60000".to_owned(), accepted.to_string(), String::new()])
+            }
+        };
+        let mut args: Vec<Vec<u8>> =
+            [what, consumer, "h:80", "it does not answer"].map(|arg| arg.into()).to_vec();
+        args.extend(rest.map(String::into_bytes));
         Call { script: Script::FlowReport, keys: vec![flow_key()], args }
     }
 

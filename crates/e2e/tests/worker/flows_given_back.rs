@@ -99,16 +99,19 @@ fn a_trial_that_is_refused_is_another_jobs(build: Build) {
     );
     let mut worker =
         configured(build, &world.redis, &config, &["--concurrency", "4", "--max-attempts", "100"]);
-    queue.enqueue(&[("url", url.as_str()), ("flow", "customer"), ("max_attempts", "2")]);
+    // A breaker opens on failures of two jobs.
+    for _ in 0..2 {
+        queue.enqueue(&[("url", url.as_str()), ("flow", "customer"), ("max_attempts", "1")]);
+    }
     worker.wait_for_log("the destination does not answer", DEADLINE);
     for _ in 0..JOBS {
         queue.enqueue(&[("url", "http://10.0.0.1/"), ("flow", "customer")]);
     }
-    queue.enqueue(&[("url", format!("{url}/late").as_str()), ("flow", "customer")]);
+    queue.enqueue(&[("url", format!("{url}/?late").as_str()), ("flow", "customer")]);
     down.set(Mode::Pass);
     worker.wait_for_log("the destination answers again", Duration::from_secs(20));
     queue.wait_until_drained(Duration::from_secs(20));
-    assert_eq!((sink.requests().len(), queue.dead().len()), (1, JOBS + 1));
+    assert_eq!((sink.requests().len(), queue.dead().len()), (1, JOBS + 2));
 }
 
 /// The attempts of a worker that ends slowly are counted until they end.

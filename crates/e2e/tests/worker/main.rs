@@ -11,6 +11,7 @@ mod deployments;
 mod doctor;
 mod egress;
 mod flows;
+mod flows_answers;
 mod flows_given_back;
 mod flows_share;
 mod harness;

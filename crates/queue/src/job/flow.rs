@@ -28,6 +28,11 @@ impl FlowId {
         Self::of_parts(job.flow.as_ref(), &job.uri)
     }
 
+    /// The flow of a destination, whatever flow a job names.
+    pub fn of_destination(uri: &Uri) -> Self {
+        Self::of_parts(None, uri)
+    }
+
     fn of_parts(flow: Option<&Bytes>, uri: &Uri) -> Self {
         if let Some(flow) = flow {
             return Self::hashed([flow.as_ref()]);

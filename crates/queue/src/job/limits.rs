@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::flow::FlowId;
 
 /// The limits of one flow.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// The maximum number of attempts at once, over all workers. Default: only each worker's own limit.
     pub concurrency: Option<u32>,
@@ -14,6 +14,15 @@ pub struct Limits {
     pub rate: Option<Rate>,
     /// Stops attempts of all workers while the destination does not answer.
     pub breaker: Breaker,
+    /// The longest time for which one answer 429 with `Retry-After` holds the flow.
+    pub longest_hold: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let breaker = Breaker::default();
+        Self { concurrency: None, rate: None, breaker, longest_hold: Duration::from_secs(15 * 60) }
+    }
 }
 
 /// A token bucket: each attempt takes one token.

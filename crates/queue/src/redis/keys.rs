@@ -56,6 +56,8 @@ pub(crate) struct Keys {
     pub(crate) dead: Key,
     /// Sorted set: flows that hold jobs, by the time of their next check.
     pub(crate) flows: Key,
+    /// Sorted set: held jobs by the time when they expire, each as its flow and its id in one text.
+    pub(crate) expiring: Key,
     /// Hash: consumer to its last heartbeat.
     pub(crate) workers: Key,
     prefix: String,
@@ -75,6 +77,7 @@ impl Keys {
             scheduled: key("scheduled"),
             dead: key("dead"),
             flows: key("flows"),
+            expiring: key("expiring"),
             workers: key("workers"),
             prefix,
         }

@@ -28,6 +28,8 @@ pub struct Promoted {
     pub held: Vec<FlowId>,
     /// The flows among them whose check is due.
     pub due: Vec<FlowId>,
+    /// Held jobs that have expired, by their flow: up to 100.
+    pub expired: Vec<(FlowId, Vec<String>)>,
 }
 
 impl Promoted {
@@ -174,6 +176,7 @@ impl Queue {
             own.scheduled.clone(),
             own.dead.clone(),
             own.flows.clone(),
+            own.expiring.clone(),
         ];
         let args = vec![number(count as u64), number(again.as_millis() as u64)];
         let reply = self.0.scripts.promote.poll(&self.0.redis, keys, args).await?;
@@ -265,10 +268,25 @@ fn reclaimed(reply: Value, epoch: u32) -> Result<Reclaimed, Error> {
 
 /// Parses the reply of promote.lua.
 fn promoted(reply: Value) -> Result<Promoted, Error> {
-    let (moved, next, now, ready, held, due): (u64, u64, u64, u64, Vec<String>, Vec<String>) =
-        reply.convert()?;
+    type Reply = (u64, u64, u64, u64, Vec<String>, Vec<String>, Vec<String>);
+    let (moved, next, now, ready, held, due, expired): Reply = reply.convert()?;
     // Foreign members are ignored.
     let flows = |names: Vec<String>| names.iter().filter_map(|name| FlowId::parse(name)).collect();
     let next_in = (next > 0).then(|| next.saturating_sub(now));
-    Ok(Promoted { moved, next_in, now, ready, held: flows(held), due: flows(due) })
+    let expired = by_flow(expired);
+    Ok(Promoted { moved, next_in, now, ready, held: flows(held), due: flows(due), expired })
+}
+
+/// Job ids by their flow, whose id is before each. Foreign members are ignored.
+fn by_flow(members: Vec<String>) -> Vec<(FlowId, Vec<String>)> {
+    let mut all: Vec<(FlowId, Vec<String>)> = vec![];
+    for member in members {
+        let Some((flow, job_id)) = member.split_at_checked(16) else { continue };
+        let Some(flow) = FlowId::parse(flow) else { continue };
+        match all.iter_mut().find(|(own, _)| *own == flow) {
+            Some((_, jobs)) => jobs.push(job_id.to_owned()),
+            None => all.push((flow, vec![job_id.to_owned()])),
+        }
+    }
+    all
 }

@@ -23,6 +23,33 @@ pub struct FlowRequest {
     pub is_paid: bool,
     /// Whether the breaker let them pass before.
     pub is_past_breaker: bool,
+    /// The kind of the job, if an open breaker shall let one job of a kind pass that it was not opened for.
+    pub kind: Option<u32>,
+}
+
+/// What a worker reports to a flow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FlowReport<'a> {
+    /// The destination works.
+    Works,
+    /// It does not.
+    Fails {
+        /// The breaker's pauses.
+        breaker: Breaker,
+        /// The factor of the pause, at most 1.25.
+        spread: f64,
+        /// The kinds of jobs that have failed.
+        kinds: &'a [u32],
+    },
+    /// It answered that there were too many requests.
+    TooMany {
+        /// The time that it asks to wait.
+        wait: Duration,
+        /// The longest hold.
+        longest: Duration,
+        /// How many attempts of this worker it has answered otherwise within the last second.
+        accepted: u32,
+    },
 }
 
 /// A flow's reply to a request.
@@ -34,11 +61,15 @@ pub struct Grant {
     pub wait: Duration,
     /// Why not all, or only one.
     pub why: Option<FlowLimit>,
+    /// Whether the flow has a rate that was learned from its destination.
+    pub has_learned_rate: bool,
 }
 
 /// What limits a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowLimit {
+    /// Its destination asked to wait.
+    Asked,
     /// Its breaker is open.
     Open,
     /// Its breaker allows one attempt, as a trial.
@@ -56,20 +87,29 @@ pub struct BreakerState {
     pub closed_for: Duration,
     /// How often in a row it has opened.
     pub times: u32,
+    /// Whether it is open for this worker alone, since others reach the destination.
+    pub is_alone: bool,
 }
 
 /// How a flow admits the jobs that it holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Admission {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admission<'a> {
     /// The number of jobs.
     pub count: usize,
     /// The mark that they carry.
     pub admitted: Admitted,
     /// The time until the flow's next check.
     pub again: Duration,
-    /// Jobs enqueued before this time are admitted in addition: they are too old. Unix milliseconds, 0 for
-    /// none.
-    pub older_than: u64,
+    /// Whether only jobs that have not failed are admitted.
+    pub untried_only: bool,
+    /// The ids of jobs that are admitted in addition: they have expired.
+    pub expired: &'a [String],
+}
+
+/// The text of an error, of bounded length.
+fn bounded(error: &str) -> &str {
+    const BYTES_MAX: usize = 200;
+    &error[..error.floor_char_boundary(BYTES_MAX)]
 }
 
 impl Queue {
@@ -95,23 +135,27 @@ impl Queue {
             number(TRIAL.as_millis() as u64),
             number(request.is_past_breaker.into()),
             number(limits.breaker.longest.as_millis() as u64),
+            number(limits.longest_hold.as_millis() as u64),
+            number(request.is_paid.into()),
+            request.kind.map_or_else(String::new, |kind| kind.to_string()).into(),
         ];
         let keys = vec![Keys::limits(id)];
         let reply = self.0.scripts.flow_acquire.poll(&self.0.redis, keys, args).await?;
-        let (granted, wait, why): (usize, u64, String) = reply.convert()?;
+        let (granted, wait, why, learned): (usize, u64, String, u64) = reply.convert()?;
         let why = match why.as_str() {
             "-" => None,
+            "h" => Some(FlowLimit::Asked),
             "o" => Some(FlowLimit::Open),
             "t" => Some(FlowLimit::Trial),
             "r" => Some(FlowLimit::Rate),
             "c" => Some(FlowLimit::Concurrency),
             _ => return Err(unexpected()),
         };
-        Ok(Grant { granted, wait: Duration::from_millis(wait.max(10)), why })
+        let wait = Duration::from_millis(wait.max(10));
+        Ok(Grant { granted, wait, why, has_learned_rate: learned > 0 })
     }
 
-    /// Reports to the breaker of a flow whether the destination works; `error` is why it does not. `spread` is
-    /// the factor of the pause, at most 1.25. The tools show `name` and `error`.
+    /// Reports to a flow what its attempts have shown. The tools show `name` and `error`.
     ///
     /// # Errors
     /// fred's.
@@ -119,22 +163,30 @@ impl Queue {
         &self,
         id: FlowId,
         name: &str,
-        error: Option<&str>,
-        breaker: Breaker,
-        spread: f64,
+        error: &str,
+        report: FlowReport<'_>,
     ) -> Result<BreakerState, Error> {
-        let args: Vec<Value> = vec![
-            if error.is_none() { "works" } else { "fails" }.into(),
-            number(breaker.pause.as_millis() as u64),
-            number(breaker.longest.as_millis() as u64),
-            spread.to_string().into(),
-            name.into(),
-            error.unwrap_or_default().into(),
-        ];
+        let (what, rest): (_, Vec<Value>) = match report {
+            FlowReport::Works => ("works", vec![]),
+            FlowReport::Fails { breaker, spread, kinds } => {
+                let kinds: String = kinds.iter().map(|kind| format!(" {kind} ")).collect();
+                let times = [breaker.pause, breaker.longest].map(|time| number(time.as_millis() as u64));
+                let [pause, longest] = times;
+                ("fails", vec![pause, longest, spread.to_string().into(), kinds.into()])
+            }
+            FlowReport::TooMany { wait, longest, accepted } => {
+                let times = [wait, longest].map(|time| number(time.as_millis() as u64));
+                let [wait, longest] = times;
+                ("asks", vec![wait, longest, number(accepted.into())])
+            }
+        };
+        let mut args: Vec<Value> = vec![what.into(), self.0.consumer.name.as_str().into()];
+        args.extend([Value::from(name), bounded(error).into()]);
+        args.extend(rest);
         let keys = vec![Keys::limits(id)];
         let reply = self.0.scripts.flow_report.poll(&self.0.redis, keys, args).await?;
-        let (millis, times): (u64, u32) = reply.convert()?;
-        Ok(BreakerState { closed_for: Duration::from_millis(millis), times })
+        let (millis, times, alone): (u64, u32, u64) = reply.convert()?;
+        Ok(BreakerState { closed_for: Duration::from_millis(millis), times, is_alone: alone > 0 })
     }
 
     /// Gives back what a flow granted to one job that is not sent after all.
@@ -146,22 +198,29 @@ impl Queue {
         self.0.scripts.flow_release.poll(&self.0.redis, vec![Keys::limits(id)], args).await.map(drop)
     }
 
-    /// Moves jobs that a flow holds to the stream, oldest first. Returns how many it moved and how many are
-    /// left.
+    /// Moves jobs that a flow holds to the stream: those that have failed least often first, and of these the
+    /// oldest. Returns how many it moved and how many are left.
     ///
     /// # Errors
     /// fred's.
-    pub async fn admit(&self, id: FlowId, admission: &Admission) -> Result<(usize, u64), Error> {
+    pub async fn admit(&self, id: FlowId, admission: &Admission<'_>) -> Result<(usize, u64), Error> {
         let own = &self.0.keys;
-        let keys =
-            vec![own.jobs.clone(), own.waiting.clone(), own.flow(id), own.dead.clone(), own.flows.clone()];
-        let args: Vec<Value> = vec![
+        let keys = vec![
+            own.jobs.clone(),
+            own.waiting.clone(),
+            own.flow(id),
+            own.dead.clone(),
+            own.flows.clone(),
+            own.expiring.clone(),
+        ];
+        let mut args: Vec<Value> = vec![
             id.to_string().into(),
             number(admission.count as u64),
             admission.admitted.as_str().into(),
             number(admission.again.as_millis() as u64),
-            number(admission.older_than),
+            number(admission.untried_only.into()),
         ];
+        args.extend(admission.expired.iter().map(|job_id| Value::from(job_id.as_str())));
         let reply = self.0.scripts.admit.poll(&self.0.redis, keys, args).await?;
         let (moved, left, now): (usize, u64, u64) = reply.convert()?;
         self.0.clock.set(now);

@@ -38,7 +38,7 @@ pub enum Transition {
         /// The job.
         job: Waiting,
     },
-    /// The job waits for its flow, which admits jobs in the order in which they were enqueued.
+    /// The job waits for its flow, which admits jobs in the order of their failures and age.
     Hold {
         /// The flow.
         flow: FlowId,
@@ -46,6 +46,10 @@ pub enum Transition {
         within: Duration,
         /// Why it waits.
         why: WaitReason,
+        /// How often it has failed, 0 to 900: the flow admits others first.
+        failures: u32,
+        /// When it expires, Unix milliseconds.
+        expires: Option<u64>,
         /// The job.
         job: Waiting,
     },
@@ -107,6 +111,17 @@ impl Transition {
     }
 }
 
+/// Where a job waits, for the script that moves it there.
+struct Place {
+    /// The schedule three times, or the set of a flow, the set of flows, and the set of expiring jobs.
+    sets: [Key; 3],
+    mode: &'static str,
+    delay: Duration,
+    not_before: u64,
+    failures: u32,
+    expires: u64,
+}
+
 impl Queue {
     /// Removes succeeded jobs: at most 256, in ascending order of their entries.
     ///
@@ -152,13 +167,26 @@ impl Queue {
             }
             Transition::Schedule { delay, not_before, why, job } => {
                 let mode = if *why == WaitReason::Delay { "delay" } else { "retry" };
-                let sets = [own.scheduled.clone(), own.scheduled.clone()];
-                self.postpone(lease, sets, mode, [*delay, Duration::from_millis(*not_before)], job, parent)
-                    .await
+                let place = Place {
+                    sets: [(); 3].map(|()| own.scheduled.clone()),
+                    mode,
+                    delay: *delay,
+                    not_before: *not_before,
+                    failures: 0,
+                    expires: 0,
+                };
+                self.postpone(lease, place, job, parent).await
             }
-            Transition::Hold { flow, within, job, .. } => {
-                let sets = [own.flow(*flow), own.flows.clone()];
-                self.postpone(lease, sets, "flow", [*within, Duration::ZERO], job, parent).await
+            Transition::Hold { flow, within, failures, expires, job, .. } => {
+                let place = Place {
+                    sets: [own.flow(*flow), own.flows.clone(), own.expiring.clone()],
+                    mode: "flow",
+                    delay: *within,
+                    not_before: 0,
+                    failures: (*failures).min(900),
+                    expires: expires.unwrap_or(0),
+                };
+                self.postpone(lease, place, job, parent).await
             }
             Transition::DeadLetter { fields, result, .. } => {
                 self.dead_letter(lease, fields, result.as_ref(), parent).await
@@ -186,19 +214,19 @@ impl Queue {
     async fn postpone(
         &self,
         lease: Lease,
-        [set, flows]: [Key; 2],
-        mode: &'static str,
-        [delay, not_before]: [Duration; 2],
+        place: Place,
         job: &Waiting,
         parent: &Context,
     ) -> Result<Settled, Error> {
-        let keys = vec![self.0.keys.jobs.clone(), self.0.keys.waiting.clone(), set, flows];
+        let mut keys = vec![self.0.keys.jobs.clone(), self.0.keys.waiting.clone()];
+        keys.extend(place.sets);
         let mut args = self.lease(lease);
         args.push(job.job_id.clone().into());
-        args.push(mode.into());
-        args.push(number(delay.as_millis() as u64));
-        args.push(number(not_before.as_millis() as u64));
+        args.push(place.mode.into());
+        args.push(number(place.delay.as_millis() as u64));
+        args.push(number(place.not_before));
         args.push(number(job.enqueued.unwrap_or(0)));
+        args.extend([number(place.failures.into()), number(place.expires)]);
         push_fields(&mut args, &job.fields);
         // When it returns, its producer's delay is over: it waited for that now, or had passed it before.
         if has_delay(&job.fields) {

@@ -99,6 +99,13 @@ fn too_late(delivery: &Delivery, job: &Job, policy: &RetryPolicy, now: u64) -> O
         .then_some("it had waited for its flow for longer than its maximum age")
 }
 
+/// When a job that its flow holds is too late, Unix milliseconds.
+pub(super) fn expires(delivery: &Delivery, job: &Job, policy: &RetryPolicy, now: u64) -> Option<u64> {
+    let since = job.first_due(fields::enqueued_at(delivery, job, now));
+    let too_old = policy.max_age.map(|age| since.saturating_add(age.as_millis() as u64 + 1));
+    job.expires_at.into_iter().chain(too_old).min()
+}
+
 /// The time since the job could first be sent: since its enqueue, or since the time that its producer set.
 pub(super) fn age(delivery: &Delivery, job: &Job, now: u64) -> Duration {
     let since = job.first_due(fields::enqueued_at(delivery, job, now));

@@ -116,7 +116,10 @@ async fn pass_and_send(
         Ok(_) => {
             Completion { transition: record::released(delivery, with.queue.clock().now()), process: None }
         }
-        Err(hold) => Completion { transition: record::held(delivery, job, flow, hold), process: None },
+        Err(hold) => {
+            let expires = checks::expires(delivery, job, policy, with.queue.clock().now());
+            Completion { transition: record::held(delivery, job, flow, hold, expires), process: None }
+        }
     }
 }
 

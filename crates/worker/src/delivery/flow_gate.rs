@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use postrider_queue::Error;
 use postrider_queue::job::{Admitted, Delivery, FlowId, FlowLimits, Job, Limits, of_fields};
-use postrider_queue::work::{FlowLimit, FlowRequest, Grant, Queue, WaitReason, is_refusal};
+use postrider_queue::work::{FlowLimit, FlowRequest, Queue, WaitReason};
 use tracing::debug;
 
-use super::hold::{CHECK_INTERVAL, Hold};
-use crate::flows::{Entry, Flows, GRACE, Held, Line, Pass};
+use super::hold::Hold;
+use crate::flows::{Candidate, Entry, Flows, GRACE, Held, Kind, Line, Pass};
 use crate::observe::counters::Counts;
 
 /// The flows of a worker, as one shard uses them. Cheap to clone.
@@ -35,13 +34,33 @@ impl Gate {
         delivery: &Delivery,
         job: &Job,
     ) -> Result<Pass, Hold> {
-        let passed = self.seek(id, limits, delivery, job).await;
-        if passed.is_err() {
-            self.release(id, limits, job.trail.admitted).await;
-            self.held.insert(id);
-            self.counts.held();
+        let admitted = job.trail.admitted.filter(|admitted| *admitted != Admitted::Old);
+        if admitted.is_some() {
+            self.record_arrival(id, delivery);
         }
-        passed
+        let candidate = self.candidate(id, limits, admitted, job);
+        let hold = match self.seek(&candidate, limits, admitted, job).await {
+            Ok(pass) => return Ok(pass),
+            Err(hold) => hold,
+        };
+        self.release(id, limits, job.trail.admitted).await;
+        if !hold.is_scheduled {
+            self.held.insert(id);
+        }
+        self.counts.held();
+        let failures = job.trail.attempts + u32::from(self.flows.is_suspect(&candidate));
+        Err(Hold { failures, ..hold })
+    }
+
+    fn candidate(&self, id: FlowId, limits: &Limits, admitted: Option<Admitted>, job: &Job) -> Candidate {
+        let line = match admitted {
+            Some(_) => Line::Admitted,
+            None if self.held.contains(id) => Line::Behind,
+            None => Line::Free,
+        };
+        let is_shared = limits.are_shared() || self.flows.has_learned_rate(id);
+        let kind = Kind::of(job.uri.path(), job.timeout);
+        Candidate { flow: id, line, kind, has_failed: job.trail.attempts > 0, is_shared }
     }
 
     /// Gives back what a flow granted to a job that is not sent after all, for example because it expired. The
@@ -58,7 +77,8 @@ impl Gate {
     /// Best effort: tokens and trials that are not given back renew with time.
     pub(super) async fn release(&self, id: FlowId, limits: &Limits, admitted: Option<Admitted>) {
         let is_trial = admitted == Some(Admitted::Trial);
-        if !is_trial && (limits.rate.is_none() || admitted != Some(Admitted::Yes)) {
+        let has_rate = limits.rate.is_some() || self.flows.has_learned_rate(id);
+        if !is_trial && (!has_rate || admitted != Some(Admitted::Yes)) {
             return;
         }
         if let Err(error) = self.queue.release_flow(id, limits, is_trial).await {
@@ -73,38 +93,59 @@ impl Gate {
     }
 
     /// Returns a pass, or why the job must be held.
-    async fn seek(&self, id: FlowId, limits: &Limits, delivery: &Delivery, job: &Job) -> Result<Pass, Hold> {
-        let admitted = job.trail.admitted.filter(|admitted| *admitted != Admitted::Old);
-        if admitted.is_some() {
-            self.record_arrival(id, delivery);
+    async fn seek(
+        &self,
+        candidate: &Candidate,
+        limits: &Limits,
+        admitted: Option<Admitted>,
+        job: &Job,
+    ) -> Result<Pass, Hold> {
+        let Candidate { flow: id, line, is_shared, .. } = *candidate;
+        if let Some(hold) = self.hold_of_host(id, job) {
+            return Err(hold);
         }
-        let line = match admitted {
-            Some(_) => Line::Admitted,
-            None if self.held.contains(id) => Line::Behind,
-            None => Line::Free,
-        };
-        if line == Line::Behind && limits.are_shared() {
+        if line == Line::Behind && is_shared {
             // Limits that all workers share are granted in the order of the jobs.
             return Err(Hold::by(WaitReason::Order));
         }
-        let mut pass = self.enter(id, limits, line, job.trail.attempts > 0).await?;
+        let mut pass = self.enter(candidate, limits).await?;
         pass.is_trial |= admitted == Some(Admitted::Trial);
-        // The worker that admitted the job has taken its token.
-        if limits.concurrency.is_some() || limits.rate.is_some() && admitted.is_none() {
+        // The worker that admitted the job has taken its token. Where another worker has begun to
+        // hold jobs, Redis knows why.
+        let has_rate = limits.rate.is_some() || self.flows.has_learned_rate(id);
+        let is_unknown = line == Line::Behind && self.flows.must_ask(id);
+        if limits.concurrency.is_some() || has_rate && admitted.is_none() || is_unknown && !pass.is_trial {
             self.acquire(limits, &mut pass, admitted.is_some()).await?;
         }
         Ok(pass)
     }
 
+    /// In a flow that jobs name for several destinations, one that asks to wait holds its own jobs only. They
+    /// are scheduled, since the flow goes on.
+    fn hold_of_host(&self, id: FlowId, job: &Job) -> Option<Hold> {
+        let host = job.flow.as_ref().map(|_| FlowId::of_destination(&job.uri))?;
+        let wait = self.flows.has_several_hosts(id, host).then(|| self.flows.held_for(host))??;
+        // Spread by up to a tenth, so that not all come at once.
+        let within = wait.mul_f64(1.0 + fastrand::f64() / 10.0);
+        Some(Hold { is_scheduled: true, ..Hold::within(within, WaitReason::RetryAfter) })
+    }
+
     /// Checks the limits that this worker knows without Redis.
-    async fn enter(&self, id: FlowId, limits: &Limits, line: Line, has_failed: bool) -> Result<Pass, Hold> {
+    async fn enter(&self, candidate: &Candidate, limits: &Limits) -> Result<Pass, Hold> {
+        let Candidate { flow: id, line, .. } = *candidate;
         let mut wait = None;
         let until = tokio::time::Instant::now() + GRACE;
         loop {
-            match self.flows.enter(id, line, limits.are_shared(), has_failed, Instant::now()) {
+            match self.flows.enter(candidate, Instant::now()) {
                 Entry::Go(pass) => return Ok(pass),
-                Entry::Open(within) => return Err(Hold { within, why: WaitReason::Breaker }),
-                Entry::Trial => return self.trial(id, limits).await,
+                Entry::Asked(within) => return Err(Hold::within(within, WaitReason::RetryAfter)),
+                Entry::Open(_) if self.flows.is_second_opinion(candidate) => {
+                    return self.trial(candidate, limits, Some(candidate.kind.0)).await;
+                }
+                Entry::Open(within) => return Err(Hold::within(within, WaitReason::Breaker)),
+                // Held jobs are tried in their order.
+                Entry::Trial if line == Line::Behind => return Err(Hold::by(WaitReason::Breaker)),
+                Entry::Trial => return self.trial(candidate, limits, None).await,
                 Entry::Crowded => {
                     self.flows.wait_for_share(id);
                     return Err(Hold::crowded());
@@ -123,87 +164,32 @@ impl Gate {
         }
     }
 
-    /// The breaker was open, and no job is held: asks Redis whether it is still open. Redis grants one trial.
-    async fn trial(&self, id: FlowId, limits: &Limits) -> Result<Pass, Hold> {
+    /// The breaker is or was open: asks Redis, which grants one trial. With `kind`, the job is a second
+    /// opinion, since no job of its kind has failed.
+    async fn trial(&self, candidate: &Candidate, limits: &Limits, kind: Option<u32>) -> Result<Pass, Hold> {
+        let id = candidate.flow;
         let request = FlowRequest {
             making: self.flows.counted(id),
             more: 1,
             is_made: false,
             is_paid: true,
             is_past_breaker: false,
+            kind,
         };
         let taken = self.acquire_or_hold(id, limits, request).await;
         if taken.granted == 0 {
-            self.flows.set_open(id, Some(taken.wait));
+            if taken.why == Some(FlowLimit::Asked) {
+                self.flows.hold(id, taken.wait);
+            } else {
+                self.flows.set_open(id, Some(taken.wait), false);
+            }
             return Err(Hold::by_answer(taken));
         }
-        let mut pass = self.flows.enter_trial(id, Instant::now());
+        let mut pass = self.flows.enter_trial(candidate, Instant::now());
         pass.is_trial = taken.why == Some(FlowLimit::Trial);
         if !pass.is_trial {
-            self.flows.set_open(id, None);
+            self.flows.set_open(id, None, false);
         }
         Ok(pass)
-    }
-
-    /// Checks the limits that all workers share.
-    async fn acquire(&self, limits: &Limits, pass: &mut Pass, is_paid: bool) -> Result<(), Hold> {
-        let making = self.flows.counted(pass.id);
-        if limits.concurrency.is_some() {
-            self.flows.count(pass.id);
-            pass.is_counted = true;
-        }
-        // The breaker must not refuse a trial or an admitted job that it granted before.
-        let request = FlowRequest {
-            making,
-            more: 1,
-            is_made: true,
-            is_paid,
-            is_past_breaker: is_paid || pass.is_trial,
-        };
-        let taken = self.acquire_or_hold(pass.id, limits, request).await;
-        if taken.granted == 0 {
-            if taken.why == Some(FlowLimit::Open) {
-                self.flows.set_open(pass.id, Some(taken.wait));
-            }
-            return Err(Hold::by_answer(taken));
-        }
-        pass.is_trial |= taken.why == Some(FlowLimit::Trial);
-        Ok(())
-    }
-
-    /// Requests attempts of a flow. Without a reply nothing is granted: the job is held, and its slot is free
-    /// for jobs that need no reply.
-    async fn acquire_or_hold(&self, id: FlowId, limits: &Limits, request: FlowRequest) -> Grant {
-        match self.acquire_once(id, limits, request).await {
-            Ok(taken) => taken,
-            Err(error) => {
-                self.queue.link().down(&error, 0);
-                Grant { granted: 0, wait: CHECK_INTERVAL, why: None }
-            }
-        }
-    }
-
-    /// Requests attempts of a flow once. Redis may refuse the call itself, for a missing right or a key of a
-    /// wrong type. Then the jobs of a flow with shared limits are held until that is corrected; a flow without
-    /// them uses only the limits that this worker knows.
-    pub(super) async fn acquire_once(
-        &self,
-        id: FlowId,
-        limits: &Limits,
-        request: FlowRequest,
-    ) -> Result<Grant, Error> {
-        match self.queue.acquire_flow(id, limits, request).await {
-            Ok(taken) => {
-                self.queue.link().up();
-                Ok(taken)
-            }
-            Err(error) if is_refusal(&error) => {
-                // Logged once. The connection is not down.
-                self.queue.link().tolerate(&error);
-                let granted = if limits.are_shared() { 0 } else { request.more };
-                Ok(Grant { granted, wait: CHECK_INTERVAL, why: None })
-            }
-            Err(error) => Err(error),
-        }
     }
 }

@@ -1,15 +1,16 @@
 //! Admits held jobs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use postrider_queue::Error;
-use postrider_queue::job::{Admitted, FlowId};
+use postrider_queue::job::{Admitted, FlowId, Limits};
 use postrider_queue::work::{Admission, FlowLimit, FlowRequest};
 
 use super::flow_gate::Gate;
 use super::hold::CHECK_INTERVAL;
 use crate::shard::alarm::Alarm;
-use crate::shard::settings::{CurrentSettings, Settings};
+use crate::shard::settings::CurrentSettings;
 
 /// How many jobs one script call moves at most: it blocks Redis.
 const ADMIT_JOBS_MAX: usize = 100;
@@ -35,34 +36,26 @@ impl Waker {
         let limits = settings.flows.get(id);
         let Gate { queue, flows, held, .. } = &self.gate;
         let mut room = flows.room(id).min(ADMIT_JOBS_MAX);
-        let older_than = self.oldest(&settings);
-        let mut admission =
-            Admission { count: 0, admitted: Admitted::Yes, again: CHECK_INTERVAL, older_than };
-        if room > 0 && limits.rate.is_some() {
+        if room == 0 || flows.held_for(id).is_some() {
+            // The place in the share, if it got one, is for the next flow that waits.
+            flows.want_waiting();
+            return Ok(());
+        }
+        let untried_only = flows.admits_untried_only(id);
+        let mut admission = Admission {
+            count: 0,
+            admitted: Admitted::Yes,
+            again: CHECK_INTERVAL,
+            untried_only,
+            expired: &[],
+        };
+        if limits.rate.is_some() || flows.has_learned_rate(id) {
             // Counts the held jobs first: a token that no job uses is lost.
             let (_, waiting) = queue.admit(id, &admission).await?;
             room = room.min(waiting as usize);
         }
         if room > 0 {
-            let request = FlowRequest {
-                making: flows.counted(id),
-                more: room,
-                is_made: false,
-                is_paid: false,
-                is_past_breaker: false,
-            };
-            let taken = self.gate.acquire_once(id, limits, request).await?;
-            admission.count = taken.granted;
-            if taken.why.is_some() {
-                admission.again = taken.wait;
-            }
-            match taken.why {
-                Some(FlowLimit::Open) => flows.set_open(id, Some(taken.wait)),
-                Some(FlowLimit::Trial) => admission.admitted = Admitted::Trial,
-                // Another worker has closed the breaker.
-                _ if flows.is_open(id) => flows.set_open(id, None),
-                _ => {}
-            }
+            self.acquire_for_held(id, limits, room, &mut admission).await?;
         }
         let again = admission.again;
         // Before the call: a job may arrive before the reply.
@@ -82,10 +75,59 @@ impl Waker {
         Ok(())
     }
 
-    /// Jobs that were enqueued before this time are too old by some policy. Unix milliseconds, 0 for none.
-    fn oldest(&self, settings: &Settings) -> u64 {
-        let shortest = settings.retry.shortest_age();
-        let now = self.gate.queue.clock().now();
-        shortest.map_or(0, |age| now.saturating_sub(age.as_millis() as u64))
+    /// Asks Redis for the right to make `room` attempts by held jobs.
+    async fn acquire_for_held(
+        &self,
+        id: FlowId,
+        limits: &Limits,
+        room: usize,
+        admission: &mut Admission<'_>,
+    ) -> Result<(), Error> {
+        let flows = &self.gate.flows;
+        let request = FlowRequest {
+            making: flows.counted(id),
+            more: room,
+            is_made: false,
+            is_paid: false,
+            is_past_breaker: false,
+            kind: None,
+        };
+        let taken = self.gate.acquire_once(id, limits, request).await?;
+        admission.count = taken.granted;
+        if taken.why.is_some() {
+            admission.again = taken.wait;
+        }
+        match taken.why {
+            Some(FlowLimit::Asked) => flows.hold(id, taken.wait),
+            Some(FlowLimit::Open) if flows.contradicts(id) => {
+                self.gate.contradict(id).await;
+                admission.again = Duration::ZERO;
+            }
+            Some(FlowLimit::Open) => flows.set_open(id, Some(taken.wait), false),
+            Some(FlowLimit::Trial) => admission.admitted = Admitted::Trial,
+            // Another worker has closed the breaker.
+            _ if flows.is_open(id) => flows.set_open(id, None, false),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Admits held jobs that have expired, whatever the limits: they are not sent.
+    ///
+    /// # Errors
+    /// fred's.
+    pub(crate) async fn expire(&self, id: FlowId, job_ids: &[String]) -> Result<(), Error> {
+        let expired = Admission {
+            count: 0,
+            admitted: Admitted::Old,
+            again: CHECK_INTERVAL,
+            untried_only: false,
+            expired: job_ids,
+        };
+        let (_, left) = self.gate.queue.admit(id, &expired).await?;
+        if left == 0 {
+            self.gate.held.remove(id);
+        }
+        Ok(())
     }
 }

@@ -158,9 +158,20 @@ pub(super) fn delayed(delivery: &Delivery, job: &Job, wait: Wait) -> Transition 
 }
 
 /// The job waits for its flow.
-pub(super) fn held(delivery: &Delivery, job: &Job, flow: FlowId, hold: Hold) -> Transition {
-    let Hold { within, why } = hold;
-    Transition::Hold { flow, within, why, job: unsent(delivery, job) }
+/// `expires` is when it does, Unix milliseconds.
+pub(super) fn held(
+    delivery: &Delivery,
+    job: &Job,
+    flow: FlowId,
+    hold: Hold,
+    expires: Option<u64>,
+) -> Transition {
+    let Hold { within, why, failures, is_scheduled } = hold;
+    let job = unsent(delivery, job);
+    if is_scheduled {
+        return Transition::Schedule { delay: within, not_before: 0, why, job };
+    }
+    Transition::Hold { flow, within, why, failures, expires, job }
 }
 
 /// The job returns to the stream, since its lease could not be confirmed. `now` is Redis' time, Unix

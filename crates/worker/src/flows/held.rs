@@ -27,19 +27,22 @@ impl Held {
     }
 
     /// Replaces all flows with those that Redis has returned. Unless these are `all`, the known ones stay.
-    pub(crate) fn replace(&self, flows: &[FlowId], all: bool) {
+    /// Returns the flows that are new.
+    pub(crate) fn replace(&self, flows: &[FlowId], all: bool) -> Vec<FlowId> {
         /// Beyond this number, the known ones are forgotten. Redis returns them when their checks are due.
         const FLOWS_MAX: usize = 65_536;
         let mut held = self.flows();
+        let new = flows.iter().filter(|id| !held.contains(id)).copied().collect();
         if !all && held.len() < FLOWS_MAX {
             held.extend(flows);
-            return;
+            return new;
         }
         // Usually both are empty.
         if !held.is_empty() || !flows.is_empty() {
             held.clear();
             held.extend(flows);
         }
+        new
     }
 
     /// Reports that the flow may have room.

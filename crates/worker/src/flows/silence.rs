@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use postrider_queue::job::FlowId;
 
+use super::candidate::Candidate;
+use super::evidence::Kind;
+
 /// An attempt that takes longer is silent, if nothing is known about its flow.
 pub(super) const SILENT: Duration = Duration::from_secs(1);
 /// An attempt that takes less is never silent.
@@ -20,6 +23,10 @@ pub(super) struct Attempt {
     pub(super) on_probation: bool,
     /// Whether it has been silent for long.
     pub(super) is_silent: bool,
+    /// The kind of its job.
+    pub(super) kind: Kind,
+    /// Whether its job has failed before.
+    pub(super) has_failed: bool,
 }
 
 /// Identifies an attempt under way.
@@ -43,10 +50,11 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    pub(super) fn begin(&mut self, flow: FlowId, on_probation: bool, now: Instant) -> AttemptKey {
+    pub(super) fn begin(&mut self, job: &Candidate, on_probation: bool, now: Instant) -> AttemptKey {
         self.next_number += 1;
         let number = self.next_number;
-        let attempt = Attempt { number, flow, began: now, on_probation, is_silent: false };
+        let Candidate { flow, kind, has_failed, .. } = *job;
+        let attempt = Attempt { number, flow, began: now, on_probation, is_silent: false, kind, has_failed };
         let index = match self.free.pop() {
             Some(index) => index,
             None => {
@@ -116,13 +124,14 @@ mod tests {
     fn an_attempt_is_silent_once_and_only_while_it_is_under_way() {
         let (start, flow) = (Instant::now(), FlowId::of("h:80"));
         let mut attempts = Attempts::default();
-        let keys = [0, 1, 2].map(|after| attempts.begin(flow, false, start + SILENT * after / 4));
+        let keys =
+            [0, 1, 2].map(|after| attempts.begin(&Candidate::of(flow), false, start + SILENT * after / 4));
         attempts.end(keys[1]);
         assert_eq!(silent(&mut attempts, start + SILENT_LEAST, SILENT), []);
         assert_eq!(silent(&mut attempts, start + SILENT, SILENT), [keys[0]]);
         assert_eq!(silent(&mut attempts, start + SILENT * 2, SILENT), [keys[2]]);
         assert_eq!(silent(&mut attempts, start + SILENT * 9, SILENT), []);
-        let again = attempts.begin(flow, true, start);
+        let again = attempts.begin(&Candidate::of(flow), true, start);
         assert_eq!(again.index, keys[1].index, "places are used again");
         assert!(attempts.end(again).on_probation);
     }
@@ -131,7 +140,7 @@ mod tests {
     fn a_slow_flow_gets_more_time() {
         let (start, flow) = (Instant::now(), FlowId::of("h:80"));
         let mut attempts = Attempts::default();
-        let [first, other] = [0, 1].map(|_| attempts.begin(flow, false, start));
+        let [first, other] = [0, 1].map(|_| attempts.begin(&Candidate::of(flow), false, start));
         assert_eq!(silent(&mut attempts, start + SILENT * 3, SILENT * 5), []);
         attempts.end(other);
         assert_eq!(silent(&mut attempts, start + SILENT * 5, SILENT), [first]);
@@ -142,7 +151,7 @@ mod tests {
         let (start, flow) = (Instant::now(), FlowId::of("h:80"));
         let mut attempts = Attempts::default();
         for _ in 0..1000 {
-            let key = attempts.begin(flow, false, start);
+            let key = attempts.begin(&Candidate::of(flow), false, start);
             attempts.end(key);
         }
         assert_eq!((attempts.all.len(), attempts.young.len()), (1, 0));

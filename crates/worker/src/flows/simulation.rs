@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use postrider_queue::job::FlowId;
 
-use super::Line;
+use super::candidate::{Candidate, Line};
+use super::flow::End;
 use super::silence::AttemptKey;
 use super::table::{Decision, Table};
 use super::window::Verdict;
@@ -98,7 +99,8 @@ impl Simulation {
                 Event::Arrival { host } => self.stream.push_back((host, self.now)),
                 Event::End { host, key, verdict } => {
                     self.in_flight -= 1;
-                    self.table.leave(key, Some(verdict), self.now);
+                    let end = End { verdict, is_timeout: verdict == Verdict::Fails, job: self.number };
+                    self.table.leave(key, Some(end), self.now);
                     self.wake(host);
                     self.wake_waiting();
                 }
@@ -123,7 +125,7 @@ impl Simulation {
 
     fn begin_or_hold(&mut self, host: usize, arrived: Instant) {
         let line = if self.held.contains_key(&host) { Line::Behind } else { Line::Free };
-        match self.table.enter(flow(host), line, false, false, self.now) {
+        match self.table.enter(&Candidate { line, ..Candidate::of(flow(host)) }, self.now) {
             Decision::Go(key) => return self.began(host, arrived, key),
             Decision::Crowded => self.table.wait(flow(host), self.now),
             Decision::Full { .. } => {}
@@ -151,8 +153,9 @@ impl Simulation {
         let room = self.table.room(flow(host), self.now);
         for _ in 0..room.min(jobs.len()) {
             if self.in_flight < self.slots
-                && let Decision::Go(key) =
-                    self.table.enter(flow(host), Line::Admitted, false, false, self.now)
+                && let Decision::Go(key) = self
+                    .table
+                    .enter(&Candidate { line: Line::Admitted, ..Candidate::of(flow(host)) }, self.now)
             {
                 let arrived = jobs.pop_front().expect("no more than there are");
                 self.began(host, arrived, key);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use postrider_queue::job::FlowId;
 
-use super::Line;
-use super::flow::Flow;
+use super::candidate::{Candidate, Line};
+use super::flow::{End, Flow};
 use super::share::Share;
 use super::silence::{AttemptKey, Attempts, SILENT};
 use super::waiting::Waiting;
@@ -61,25 +61,18 @@ impl Table {
         }
     }
 
-    /// Begins an attempt if there is room. `is_shared` means that all workers share a limit of
-    /// the flow, `has_failed` that the job has failed before.
+    /// Begins an attempt if there is room.
     ///
     /// Other jobs leave room for admitted jobs that have not arrived yet, but at most half of the limit:
     /// admitted jobs return at the end of the stream, which takes long if the stream is long. A brisk flow
     /// reserves no room, since it soon has room again.
-    pub(super) fn enter(
-        &mut self,
-        id: FlowId,
-        line: Line,
-        is_shared: bool,
-        has_failed: bool,
-        now: Instant,
-    ) -> Decision {
+    pub(super) fn enter(&mut self, job: &Candidate, now: Instant) -> Decision {
+        let Candidate { flow: id, line, is_shared, .. } = *job;
         self.find_silent(now);
         let around = self.surroundings();
         let crowded = self.share.room(self.slow) == 0;
         let flow = self.flow(id, now);
-        let on_probation = flow.window.is_on_probation(has_failed, now);
+        let on_probation = flow.window.is_on_probation(job.has_failed, now);
         let (room, is_brisk) = (flow.window.room(around, now), flow.window.is_brisk(now));
         let reserved = match line {
             Line::Admitted => 0,
@@ -95,32 +88,33 @@ impl Table {
         if room <= reserved {
             return Decision::Full { is_brisk };
         }
-        Decision::Go(self.begin(id, on_probation, now))
+        Decision::Go(self.begin(job, on_probation, now))
     }
 
     /// Begins an attempt that was granted before.
-    pub(super) fn begin(&mut self, id: FlowId, on_probation: bool, now: Instant) -> AttemptKey {
-        let flow = self.flow(id, now);
+    pub(super) fn begin(&mut self, job: &Candidate, on_probation: bool, now: Instant) -> AttemptKey {
+        let flow = self.flow(job.flow, now);
         let was = flow.slow();
         flow.window.begin(now);
         flow.is_tried = true;
         let is = flow.slow();
         self.slow = self.slow + is - was;
         self.share.held += usize::from(on_probation);
-        self.attempts.begin(id, on_probation, now)
+        self.attempts.begin(job, on_probation, now)
     }
 
-    /// Ends an attempt.
-    pub(super) fn leave(&mut self, key: AttemptKey, verdict: Option<Verdict>, now: Instant) {
+    /// Ends an attempt. `end` is `None` if it was cut short. Returns what it shows about the destination.
+    pub(super) fn leave(&mut self, key: AttemptKey, end: Option<End>, now: Instant) -> Option<Verdict> {
         self.find_silent(now);
         let ended = self.attempts.end(key);
         self.share.held -= usize::from(ended.on_probation);
-        if ended.on_probation && matches!(verdict, Some(Verdict::Works | Verdict::TooMany)) {
+        if ended.on_probation && end.is_some_and(|end| end.verdict != Verdict::Fails) {
             self.share.answered(ended.is_silent);
         }
-        let Some(flow) = self.flows.get_mut(&ended.flow) else { return };
+        let flow = self.flows.get_mut(&ended.flow)?;
         let was = flow.slow();
         let took = now.saturating_duration_since(ended.began);
+        let verdict = end.and_then(|end| flow.judge(end, &ended, took, now));
         flow.window.end(verdict, ended.is_silent, took, self.slots, now);
         let is = flow.slow();
         if let Some(room) = &flow.room {
@@ -129,6 +123,7 @@ impl Table {
             room.notify_one();
         }
         self.slow = self.slow + is - was;
+        verdict
     }
 
     /// Redis counts one attempt of the flow less.
@@ -177,6 +172,13 @@ impl Table {
             return 0;
         }
         room.min(share)
+    }
+
+    /// Whether only jobs that have not failed before may be admitted: an attempt of the flow is silent, and
+    /// attempts on probation hold their whole share.
+    pub(super) fn admits_untried_only(&mut self, id: FlowId, now: Instant) -> bool {
+        self.find_silent(now);
+        self.share.room(self.slow) == 0 && self.flow(id, now).window.has_silent()
     }
 
     /// Whether attempts on probation leave no slot for this flow, which needs one of theirs.

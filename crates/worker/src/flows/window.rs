@@ -51,10 +51,14 @@ pub(super) struct Window {
     pub(super) in_flight: usize,
     /// Attempts under way that have been silent for long.
     silent: usize,
+    /// Silent attempts that began before the last response: the flow answers while they hang.
+    outlived: usize,
     /// Limit of attempts under way, without silent ones.
     size: usize,
     /// Consecutive failures.
     pub(super) failures: u32,
+    /// Consecutive responses.
+    answers: u32,
     /// Whether its responses take long.
     pub(super) slow: bool,
     /// Whether its last response came within [`GRACE`].
@@ -65,6 +69,9 @@ pub(super) struct Window {
     answered: Option<Instant>,
     /// How long its responses usually take: a moving average.
     usual: Duration,
+    /// When the present second began, and how many attempts were accepted in it and in the one before.
+    second: Instant,
+    accepted: [u32; 2],
     /// When an attempt last ended, or when the first of those that are not silent began.
     moved: Instant,
 }
@@ -74,13 +81,17 @@ impl Window {
         Self {
             in_flight: 0,
             silent: 0,
+            outlived: 0,
             size: FIRST,
             failures: 0,
+            answers: 0,
             slow: false,
             quick: false,
             is_stuck: false,
             answered: None,
             usual: Duration::ZERO,
+            second: now,
+            accepted: [0; 2],
             moved: now,
         }
     }
@@ -113,15 +124,27 @@ impl Window {
         self.answered.is_some_and(|answered| now.saturating_duration_since(answered) <= PROVEN)
     }
 
+    /// Whether it has answered within the last seconds, and several times without a failure between.
+    pub(super) fn works(&self, now: Instant) -> bool {
+        const SECONDS: Duration = Duration::from_secs(5);
+        const ANSWERS_MIN: u32 = 3;
+        let answered = self.answered.is_some_and(|at| now.saturating_duration_since(at) <= SECONDS);
+        answered && self.answers >= ANSWERS_MIN
+    }
+
     /// Whether a new attempt is on probation: the flow has not answered lately, or seems to have stopped. So
     /// is an attempt of a job that has failed before, while an attempt of its flow is silent: the job may be
     /// the cause.
     pub(super) fn is_on_probation(&self, has_failed: bool, now: Instant) -> bool {
-        let late = STALL.max(4 * self.usual);
-        !self.is_proven(now)
-            || self.is_stuck
-            || has_failed && self.silent > 0
-            || self.active() > 0 && now.saturating_duration_since(self.moved) > late
+        let is_late =
+            self.active() > 0 && now.saturating_duration_since(self.moved) > STALL.max(4 * self.usual);
+        let seems_stopped = (self.is_stuck || is_late) && self.outlived == 0;
+        !self.is_proven(now) || seems_stopped || has_failed && self.has_silent()
+    }
+
+    /// Whether an attempt under way has been silent for long.
+    pub(super) fn has_silent(&self) -> bool {
+        self.silent > 0
     }
 
     /// How long an attempt may take before it counts as silent. A flow that usually answers quickly is given
@@ -177,6 +200,8 @@ impl Window {
     ) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.silent = self.silent.saturating_sub(usize::from(was_silent));
+        let was_outlived = was_silent && self.answered.is_some_and(|at| at + took > now);
+        self.outlived = self.outlived.saturating_sub(usize::from(was_outlived)).min(self.silent);
         let Some(verdict) = verdict else { return };
         self.moved = now;
         match verdict {
@@ -188,14 +213,21 @@ impl Window {
                 self.size = (self.size / 2).max(1);
                 self.failures = 0;
             }
+            // One failure may be the job's own.
             Verdict::Fails => {
-                self.size = (self.size / 2).max(1);
+                let less = if self.failures == 0 { self.size - 1 } else { self.size / 2 };
+                self.size = less.max(1);
                 self.failures = self.failures.saturating_add(1);
+                self.answers = 0;
             }
         }
         self.quick = verdict == Verdict::Works && took <= GRACE;
         if verdict != Verdict::Fails {
             self.answer(took, now);
+        }
+        if verdict == Verdict::Works {
+            self.roll(now);
+            self.accepted[0] += 1;
         }
         if took > SLOW {
             self.slow = true;
@@ -204,10 +236,32 @@ impl Window {
         }
     }
 
+    /// How many attempts were accepted within the last second, about.
+    pub(super) fn accepted(&mut self, now: Instant) -> u32 {
+        self.roll(now);
+        self.accepted[0].max(self.accepted[1])
+    }
+
+    fn roll(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.second).as_secs();
+        if passed > 0 {
+            self.accepted = [0, if passed == 1 { self.accepted[0] } else { 0 }];
+            self.second = now;
+        }
+    }
+
+    /// Whether a job that waited for this time gave up earlier than the flow usually answers: within twice
+    /// that time.
+    pub(super) fn is_early(&self, took: Duration) -> bool {
+        self.answered.is_some() && took < 2 * self.usual
+    }
+
     fn answer(&mut self, took: Duration, now: Instant) {
         self.usual = if self.answered.is_some() { (7 * self.usual + took) / 8 } else { took };
         self.answered = Some(now);
+        self.answers = self.answers.saturating_add(1);
         self.is_stuck = false;
+        self.outlived = self.silent;
     }
 
     /// Whether the flow can be forgotten after this time: a later job begins with a new window.

@@ -44,8 +44,12 @@ pub(crate) async fn run(waker: Waker, stop: CancellationToken) {
                     let pause = if crowded { CROWDED_PAUSE } else { Duration::ZERO };
                     alarm.due_in(Duration::from_millis(millis).max(pause));
                 }
-                held.replace(&promoted.held, promoted.has_all_held());
+                for id in held.replace(&promoted.held, promoted.has_all_held()) {
+                    // Another worker holds its jobs: Redis knows why.
+                    waker.gate.flows.ask(id);
+                }
                 wake(&waker, &promoted.due).await;
+                expire(&waker, &promoted.expired).await;
                 waker.gate.flows.want_waiting();
             }
             Err(error) => {
@@ -53,6 +57,20 @@ pub(crate) async fn run(waker: Waker, stop: CancellationToken) {
                 failed += 1;
             }
         }
+    }
+}
+
+/// Admits held jobs that have expired.
+async fn expire(waker: &Waker, expired: &[(FlowId, Vec<String>)]) {
+    for (id, job_ids) in expired {
+        if let Err(error) = waker.expire(*id, job_ids).await {
+            waker.gate.queue.link().down(&error, 0);
+            return;
+        }
+    }
+    if !expired.is_empty() {
+        // There may be more.
+        waker.alarm.due_in(Duration::ZERO);
     }
 }
 

@@ -169,6 +169,14 @@ impl SendResult {
         }
     }
 
+    /// The wait that the destination asks for.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Answer(answer) => answer.retry_after,
+            Self::Failed { .. } => None,
+        }
+    }
+
     /// Whether the destination was involved: not if the egress policy refused the request, nor if the proxy
     /// failed.
     pub fn was_attempt(&self) -> bool {

@@ -83,11 +83,6 @@ impl RetryPolicies {
             Some(name) => self.named.get(std::str::from_utf8(name).ok()?),
         }
     }
-
-    /// The shortest of all maximum ages.
-    pub fn shortest_age(&self) -> Option<Duration> {
-        self.named.values().chain([&self.default]).filter_map(|policy| policy.max_age).min()
-    }
 }
 
 #[cfg(test)]

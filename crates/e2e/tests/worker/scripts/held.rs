@@ -60,12 +60,12 @@ fn a_right_that_is_given_later_holds_each_job_once() {
 fn an_admission_without_a_right_moves_each_job_once_in_the_end() {
     for command in Script::Admit.commands() {
         let stage = Stage::new();
-        stage.hold_back(JOB);
-        for older_than in [0, 0, 1, 1] {
-            stage.call_without(command, &Call::admit(1, older_than));
+        let job_id = stage.hold_back(JOB);
+        for expired in [&[][..], &[], &[job_id.as_str()], &[job_id.as_str()]] {
+            stage.call_without(command, &Call::admit(1, expired));
             assert!(stage.copies(MARK).found() >= 1, "-{command}: {}", stage.snapshot());
         }
-        stage.call(&Call::admit(1, 0));
+        stage.call(&Call::admit(1, &[]));
         assert_eq!(stage.copies(MARK), in_stream(1), "-{command}: {}", stage.snapshot());
     }
 }
@@ -78,12 +78,12 @@ fn a_key_of_a_wrong_type_admits_no_job_twice() {
         stage.command(&["RENAME", &key(target), "aside"]);
         stage.command(&["SET", &key(target), "of another type"]);
         for _ in 0..3 {
-            let reply = stage.call(&Call::admit(1, 0));
+            let reply = stage.call(&Call::admit(1, &[]));
             // The list of flows is not needed to admit from one.
             assert_eq!(matches!(reply, Reply::Error(_)), target != "flows", "{target}: {reply:?}");
         }
         stage.command(&["RENAME", "aside", &key(target)]);
-        stage.call(&Call::admit(1, 0));
+        stage.call(&Call::admit(1, &[]));
         assert_eq!(stage.copies(MARK), in_stream(1), "{target}: {}", stage.snapshot());
     }
 }
@@ -93,9 +93,9 @@ fn an_admission_that_is_repeated_moves_nothing_twice() {
     let stage = Stage::new();
     stage.hold_back(JOB);
     stage.hold_back(&[("url", "http://127.0.0.1/"), ("body", "the-second")]);
-    assert_eq!(admitted(&stage.call(&Call::admit(0, 0))), (0, 2), "none is a number, too");
+    assert_eq!(admitted(&stage.call(&Call::admit(0, &[]))), (0, 2), "none is a number, too");
     for expected in [(1, 1), (1, 0), (0, 0)] {
-        assert_eq!(admitted(&stage.call(&Call::admit(1, 0))), expected);
+        assert_eq!(admitted(&stage.call(&Call::admit(1, &[]))), expected);
         let second = usize::from(expected != (1, 1));
         assert_eq!([stage.copies(MARK).stream, stage.copies("the-second").stream], [1, second], "in order");
     }
@@ -112,24 +112,58 @@ fn an_admission_moves_about_as_much_as_fits_into_a_reply() {
     for job_id in ["1", "2", "3", "4", "5", "6"] {
         stage.hold_back_raw(job_id, job_id, Some(&large));
     }
-    assert_eq!(admitted(&stage.call(&Call::admit(100, 0))), (4, 2));
-    assert_eq!(admitted(&stage.call(&Call::admit(1, 6))), (2, 0), "also of those that may be too old");
+    assert_eq!(admitted(&stage.call(&Call::admit(100, &[]))), (4, 2));
+    assert_eq!(admitted(&stage.call(&Call::admit(1, &["5"]))), (2, 0), "also of those that may be too old");
     assert_eq!(stage.copies(MARK), in_stream(6));
 }
 
 #[test]
-fn jobs_that_may_be_too_old_are_settled_one_by_one() {
+fn jobs_that_have_expired_go_besides_and_say_so() {
     let stage = Stage::new();
-    stage.hold_back_raw("1000", "old", Some(&packed(&stage)));
-    stage.hold_back_raw("3000", "new", Some(&stage.pack("{'body','the-new-one'}")));
-    assert_eq!(admitted(&stage.call(&Call::admit(0, 2000))), (1, 1));
-    assert_eq!((stage.copies(MARK), stage.copies("the-new-one").waiting), (in_stream(1), 1));
+    let hold = |body, expires| {
+        let held = stage.deliver("holder", &[("url", "http://127.0.0.1/"), ("body", body)]);
+        stage.call(&Call::postpone_failed(&held, &[("body", body)], 0, expires));
+        held.job_id
+    };
+    let (old, _) = (hold("the-old", 1000), hold("the-new", stage.now() + 60_000));
+    let expired = |stage: &Stage| -> Vec<String> {
+        stage.call(&Call::promote()).array()[6].array().iter().map(Reply::text).collect()
+    };
+    assert_eq!(expired(&stage), [format!("{FLOW}{old}")]);
+    assert_eq!(admitted(&stage.call(&Call::admit(0, &[&old]))), (1, 1));
+    assert_eq!((stage.copies("the-old"), stage.copies("the-new").waiting), (in_stream(1), 1));
     assert_eq!(
         [stage.copies("_admitted old"), stage.copies("_admitted yes")],
         [in_stream(1), Copies::default()]
     );
-    assert_eq!(admitted(&stage.call(&Call::admit(1, 2000))), (1, 0));
-    assert_eq!(stage.copies("_admitted yes"), in_stream(1));
+    assert!(expired(&stage).is_empty(), "once");
+    // A job that left its flow otherwise is forgotten when it would have expired, wherever it is now.
+    stage.schedule("32503680000000", "moved", Some(&packed(&stage)));
+    stage.command(&["ZADD", &key("expiring"), "5", &format!("{FLOW}moved")]);
+    assert_eq!(admitted(&stage.call(&Call::admit(0, &["moved"]))), (0, 1));
+    assert_eq!(stage.copies(MARK), HELD);
+    assert!(expired(&stage).is_empty());
+    assert_eq!(admitted(&stage.call(&Call::admit(1, &[]))), (1, 0));
+    assert_eq!(stage.command(&["EXISTS", &key("expiring")]), Reply::Integer(0));
+}
+
+#[test]
+fn a_job_that_has_failed_less_often_comes_first() {
+    let stage = Stage::new();
+    for (mark, failures) in
+        [("failed-twice", 2), ("failed-once", 1), ("never-failed", 0), ("nor-did-this", 0)]
+    {
+        let held = stage.deliver("holder", &[("body", mark)]);
+        stage.call(&Call::postpone_failed(&held, &[("body", mark)], failures, 0));
+    }
+    let mut untried = Call::admit(9, &[]);
+    untried.args[4] = b"1".to_vec();
+    assert_eq!(admitted(&stage.call(&untried)), (2, 2), "only those that have not failed");
+    for mark in ["failed-once", "failed-twice"] {
+        assert_eq!(stage.copies(mark).waiting, 1);
+        assert_eq!(admitted(&stage.call(&Call::admit(1, &[]))).0, 1);
+        assert_eq!(stage.copies(mark), in_stream(1), "{mark}: {}", stage.snapshot());
+    }
 }
 
 #[test]
@@ -139,7 +173,7 @@ fn an_admission_passes_what_it_cannot_read() {
         let bytes = lua.map_or_else(|| b"\xc1garbage".to_vec(), |lua| stage.pack(lua));
         stage.hold_back_raw("1", "bad", Some(&bytes));
         stage.hold_back_raw("2", "good", Some(&packed(&stage)));
-        let reply = stage.call(&Call::admit(2, 0));
+        let reply = stage.call(&Call::admit(2, &[]));
         assert_eq!(admitted(&reply).1, 0, "{name}: {reply:?}");
         assert_eq!(stage.copies(MARK), in_stream(1), "{name}: {}", stage.snapshot());
     }
@@ -150,7 +184,7 @@ fn a_member_without_a_job_is_dropped() {
     let stage = Stage::new();
     stage.hold_back_raw("1", "nothing", None);
     stage.hold_back_raw("2", "good", Some(&packed(&stage)));
-    assert_eq!(admitted(&stage.call(&Call::admit(2, 0))), (1, 0));
+    assert_eq!(admitted(&stage.call(&Call::admit(2, &[]))), (1, 0));
     assert_eq!(stage.copies(MARK), in_stream(1));
 }
 
@@ -161,12 +195,12 @@ fn dead_letters_of_a_wrong_type_do_not_stop_an_admission() {
     stage.hold_back_raw("1", "bad", Some(b"not-msgpack"));
     stage.hold_back_raw("2", "good", Some(&packed(&stage)));
     for _ in 0..2 {
-        stage.call(&Call::admit(1, 0));
+        stage.call(&Call::admit(1, &[]));
         assert_eq!(stage.copies("not-msgpack").waiting, 1, "{}", stage.snapshot());
     }
     assert_eq!(stage.copies(MARK), in_stream(1), "{}", stage.snapshot());
     stage.command(&["DEL", &key("dead")]);
-    assert_eq!(admitted(&stage.call(&Call::admit(1, 0))), (0, 0));
+    assert_eq!(admitted(&stage.call(&Call::admit(1, &[]))), (0, 0));
     assert_eq!(stage.copies("not-msgpack").dead, 1);
 }
 
@@ -178,6 +212,6 @@ fn a_full_redis_still_holds_and_admits() {
     fill(&stage);
     assert_eq!(stage.call(&Call::postpone_into_flow(&held, JOB)).array()[0].text(), "o");
     assert_eq!(stage.copies(MARK), HELD);
-    assert_eq!(admitted(&stage.call(&Call::admit(2, 0))), (1, 0));
+    assert_eq!(admitted(&stage.call(&Call::admit(2, &[]))), (1, 0));
     assert_eq!((stage.copies(MARK), stage.copies("not-msgpack").dead), (in_stream(1), 1));
 }

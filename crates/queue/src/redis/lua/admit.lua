@@ -1,16 +1,18 @@
--- Moves the first jobs that a flow holds to the stream, and schedules the flow's next check.
+-- Moves the first jobs that a flow holds to the stream, and schedules the flow's next check. The first are
+-- those that have failed least often, and of these the oldest.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  waiting
 -- KEYS[3]  the set of the flow
 -- KEYS[4]  dead
 -- KEYS[5]  flows
+-- KEYS[6]  expiring
 -- ARGV[1]  the flow: the last part of KEYS[3]
 -- ARGV[2]  the number of jobs to move at most; may be 0
 -- ARGV[3]  the value of `_admitted` that the moved jobs carry, so that they need not ask the flow again
 -- ARGV[4]  the time until the flow's next check, ms
--- ARGV[5]  up to 100 jobs enqueued before this time are moved in addition and carry `old`: they may be too
---          old to wait any longer. Unix ms, or 0 for none
+-- ARGV[5]  1 to move only jobs that have not failed, else 0
+-- ARGV[6…] ids of jobs that have expired: they are moved in addition, if the flow holds them, and carry `old`
 -- Returns  {jobs moved, jobs that the flow still holds, Redis' time in Unix ms}
 -- Uses     clock, whole, waiting, unreadable, settled
 --
@@ -18,8 +20,6 @@
 -- job that cannot be read is dead-lettered with its bytes; where Redis refuses that, it moves behind the
 -- others.
 local now = clock()
-
-
 probe_waiting(KEYS[2], KEYS[3])
 
 local bytes = 0
@@ -42,18 +42,25 @@ local function move(job_ids, mark)
     elseif add_unreadable(KEYS[4], job_id, packed, now) then
       settled('dead', leave_waiting, KEYS[2], KEYS[3], job_id)
     else
-      redis.call('ZADD', KEYS[3], whole(now), job_id)
+      redis.call('ZADD', KEYS[3], whole(9e15 + now), job_id)
     end
+    -- The job is moved: an error on this key must not hide that.
+    redis.pcall('ZREM', KEYS[6], ARGV[1] .. job_id)
   end
   return moved
 end
 
 local moved = 0
-if ARGV[5] ~= '0' then
-  moved = move(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. ARGV[5], 'LIMIT', 0, 100), 'old')
+for i = 6, #ARGV do
+  if redis.call('ZSCORE', KEYS[3], ARGV[i]) then
+    moved = moved + move({ARGV[i]}, 'old')
+  else
+    redis.pcall('ZREM', KEYS[6], ARGV[1] .. ARGV[i])
+  end
 end
 if ARGV[2] ~= '0' then
-  moved = moved + move(redis.call('ZRANGE', KEYS[3], 0, ARGV[2] - 1), ARGV[3])
+  local most = ARGV[5] == '1' and '(1e13' or '+inf'
+  moved = moved + move(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', most, 'LIMIT', 0, ARGV[2]), ARGV[3])
 end
 local left = redis.call('ZCARD', KEYS[3])
 -- The jobs are moved: an error on this key must not hide their number.

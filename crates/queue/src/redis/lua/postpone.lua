@@ -4,17 +4,20 @@
 -- KEYS[2]  waiting
 -- KEYS[3]  scheduled, or the set of a flow
 -- KEYS[4]  flows; the same key as KEYS[3] for a scheduled job
+-- KEYS[5]  expiring; the same key as KEYS[3] for a scheduled job
 -- ARGV[1]  group
 -- ARGV[2]  consumer
 -- ARGV[3]  entry id
 -- ARGV[4]  delivery count
 -- ARGV[5]  job id
 -- ARGV[6]  `retry`: the delay counts from now. `delay`: it counts from when the job was enqueued. `flow`: the
---          flow holds the job, in the order in which jobs were enqueued
+--          flow holds the job, by ARGV[10], then in the order in which jobs were enqueued
 -- ARGV[7]  the delay, ms; for `flow`, the time until the flow's next check at the latest
 -- ARGV[8]  not before, Unix ms, or 0
 -- ARGV[9]  when the job was enqueued, Unix ms, or 0 where that is not known yet
--- ARGV[10…] the fields, name and value, without `_job_id` and `_enqueued_at`
+-- ARGV[10] for `flow`: how often the job has failed, 0 to 900
+-- ARGV[11] for `flow`: the job expires at this time, Unix ms, or 0
+-- ARGV[12…] the fields, name and value, without `_job_id` and `_enqueued_at`
 -- Returns  {letter, due, now}, times in Unix ms: o scheduled or held, d already due and still leased (only
 --          for `delay`), l lost to another delivery, g gone
 -- Uses     clock, whole, fence, probe, stream
@@ -46,18 +49,23 @@ local job_id = ARGV[5]
 if redis.call('HEXISTS', KEYS[2], job_id) == 1 then
   job_id = string.sub(job_id, 1, 80) .. '-' .. id
 end
-local fields = {unpack(ARGV, 10)}
+local fields = {unpack(ARGV, 12)}
 fields[#fields + 1] = '_job_id'
 fields[#fields + 1] = job_id
 fields[#fields + 1] = '_enqueued_at'
 fields[#fields + 1] = whole(at)
 probe_stream(stream, group)
 -- Add the member first: a member without a job is harmless, a job without a member would wait for ever.
-local score = ARGV[6] == 'flow' and at or due
-redis.call('ZADD', KEYS[3], whole(score), job_id)
 if ARGV[6] == 'flow' then
-  -- The last part of the set's key names the flow in the list of flows that hold jobs.
-  redis.call('ZADD', KEYS[4], 'LT', whole(due), string.match(KEYS[3], '[^:]+$'))
+  -- The last part of the set's key names the flow.
+  local flow = string.match(KEYS[3], '[^:]+$')
+  redis.call('ZADD', KEYS[3], whole(ARGV[10] * 1e13 + math.min(at, 1e13 - 1)), job_id)
+  redis.call('ZADD', KEYS[4], 'LT', whole(due), flow)
+  if ARGV[11] ~= '0' then
+    redis.call('ZADD', KEYS[5], ARGV[11], flow .. job_id)
+  end
+else
+  redis.call('ZADD', KEYS[3], whole(due), job_id)
 end
 redis.call('HSET', KEYS[2], job_id, cmsgpack.pack(fields))
 leave_stream(stream, group, id)

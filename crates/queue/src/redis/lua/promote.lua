@@ -5,11 +5,12 @@
 -- KEYS[3]  scheduled
 -- KEYS[4]  dead
 -- KEYS[5]  flows
+-- KEYS[6]  expiring
 -- ARGV[1]  the number of jobs to move at most
 -- ARGV[2]  the time until a flow that is returned as due is due again, ms, so that one worker checks it
 -- Returns  {jobs moved; when the next job or flow is due, Unix ms, or 0 for none; Redis' time, Unix ms; jobs
 --          in the stream; a list of up to 100 flows that hold jobs; a list of up to 16 of these flows that
---          are due}
+--          are due; up to 100 held jobs that have expired, each as its flow and its id in one text}
 -- Uses     clock, whole, waiting, unreadable, settled
 --
 -- The script stops after 4 MB of jobs, so that it does not block Redis. A member without a job is dropped. A
@@ -61,4 +62,12 @@ for i = 1, #held, 2 do
     next = at
   end
 end
-return {moved, next, now, redis.call('XLEN', KEYS[1]), flows, wake}
+local expired = {}
+local first = redis.pcall('ZRANGE', KEYS[6], 0, 0, 'WITHSCORES')
+local expires = tonumber(first[2] or '')
+if expires and expires <= now then
+  expired = redis.call('ZRANGEBYSCORE', KEYS[6], '-inf', whole(now), 'LIMIT', 0, 100)
+elseif expires and (next == 0 or expires < next) then
+  next = expires
+end
+return {moved, next, now, redis.call('XLEN', KEYS[1]), flows, wake, expired}

@@ -74,6 +74,26 @@ fn a_flow_is_brisk_while_its_responses_come_within_the_grace() {
 }
 
 #[test]
+fn a_flow_that_answers_while_some_attempts_hang_is_not_on_probation() {
+    let now = Instant::now();
+    let mut window = Window::new(now);
+    (0..3).for_each(|_| window.begin(now));
+    window.end(Some(Verdict::Works), false, QUICK, SLOTS, now);
+    assert!(!window.is_on_probation(true, now));
+    window.fell_silent();
+    assert!(window.is_on_probation(false, now), "it may have stopped");
+    let later = now + QUICK;
+    window.end(Some(Verdict::Works), false, QUICK, SLOTS, later);
+    window.begin(later);
+    window.fell_silent();
+    assert!(!window.is_on_probation(false, later), "it answers while one hangs");
+    assert_eq!(window.room(around(0), later), 1, "one at a time until it answers again");
+    assert!(window.is_on_probation(true, later), "a job that has failed before may be the cause");
+    window.end(None, true, QUICK * 2, SLOTS, later + QUICK);
+    assert!(window.is_on_probation(false, later), "the other one began after the last answer");
+}
+
+#[test]
 fn slow_flows_together_leave_slots_free() {
     let now = Instant::now();
     let mut windows = vec![Window::new(now); 8];

@@ -1,0 +1,130 @@
+//! A flow judges its destination by the answers, and not by single jobs: jobs that fail for a reason of their own do not
+//! stop others, and a destination that asks to wait gets what it asks for.
+
+use std::time::{Duration, Instant};
+
+use e2e::process::{Build, Postrider};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::{Sink, SinkRequest};
+use e2e::text_file::TextFile;
+use e2e::wait::{eventually, eventually_or};
+
+const SOON: Duration = Duration::from_secs(15);
+
+fn worker(redis: &RedisServer, more: &[&str]) -> Postrider {
+    let arguments =
+        ["--lease", "5s", "--shutdown-timeout", "0s", "--retry-base", "200ms", "--retry-cap", "2s"];
+    Postrider::ready_worker(Build::Lean, redis, &[&arguments[..], more].concat(), &[])
+}
+
+/// Waits until all jobs of these paths were answered.
+fn wait_for_paths(sink: &Sink, paths: &[String], deadline: Duration) {
+    eventually_or("all paths are requested", deadline, || {
+        let requests = sink.requests();
+        let missing =
+            paths.iter().filter(|path| !requests.iter().any(|request| request.path == **path)).count();
+        if missing == 0 { Ok(()) } else { Err(format!("{missing} of {} are missing", paths.len())) }
+    });
+}
+
+/// Jobs that give up earlier than the destination answers say nothing about it, and are no trials.
+#[test]
+fn jobs_with_short_deadlines_do_not_stop_others() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let _worker = worker(&redis, &["--concurrency", "16"]);
+    for _ in 0..12 {
+        queue.enqueue(&[("url", sink.url("/slow/300?short").as_str()), ("timeout_ms", "100")]);
+    }
+    sink.wait_for(5, SOON);
+    let paths: Vec<String> = (0..60).map(|number| format!("/slow/300?{number}")).collect();
+    paths.iter().for_each(|path| drop(queue.enqueue(&[("url", sink.url(path))])));
+    wait_for_paths(&sink, &paths, SOON);
+}
+
+/// A path that fails is not its whole destination. The pause of the breaker is longer than the test.
+#[test]
+fn a_path_that_fails_does_not_stop_other_paths() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let config = TextFile::new("[flows.default]\nbreaker_pause = \"2m\"\nbreaker_longest = \"2m\"\n");
+    let mut worker = worker(&redis, &["--concurrency", "16", "--config", config.path()]);
+    for _ in 0..30 {
+        queue.enqueue(&[("url", sink.url("/status/503")), ("max_attempts", "100".to_owned())]);
+    }
+    worker.wait_for_log("the destination does not answer", SOON);
+    let paths: Vec<String> = (0..40).map(|number| format!("/ok?{number}")).collect();
+    paths.iter().for_each(|path| drop(queue.enqueue(&[("url", sink.url(path))])));
+    wait_for_paths(&sink, &paths, SOON);
+}
+
+/// `Retry-After` holds the flow for all workers, and costs only the job that got it an attempt.
+#[test]
+fn a_flow_waits_as_long_as_its_destination_asks() {
+    const JOBS: usize = 100;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let mut workers = [(); 2].map(|()| worker(&redis, &["--concurrency", "8", "--max-attempts", "3"]));
+    let asks = |key: &str| {
+        let body = "429\nretry-after: 3\n\n";
+        queue.enqueue(&[("url", sink.url(&format!("/reply-once/{key}")).as_str()), ("body", body)])
+    };
+    asks("first");
+    let began = sink.wait_for(1, SOON)[0].arrived;
+    eventually("the flow is held", SOON, || {
+        let state = redis.command(&["KEYS", "postrider:flow:*"]);
+        state
+            .array()
+            .first()
+            .and_then(|key| redis.command(&["HGET", &key.text(), "hold_until"]).bytes().first().map(|_| ()))
+    });
+    let enqueue = |numbers: std::ops::Range<usize>| {
+        numbers.for_each(|number| drop(queue.enqueue(&[("url", sink.url(&format!("/ok?{number}")))])));
+    };
+    // The other worker hears of it when it finds jobs that this one holds, within a second.
+    enqueue(0..JOBS / 2);
+    let passed = |millis| (began.elapsed() > Duration::from_millis(millis)).then_some(());
+    eventually("a second passes", SOON, || passed(1500));
+    enqueue(JOBS / 2..JOBS);
+    eventually("the hold is almost over", SOON, || passed(2800));
+    let within = |request: &&SinkRequest| {
+        (1500..2800).contains(&request.arrived.saturating_duration_since(began).as_millis())
+    };
+    assert_eq!(sink.requests().iter().filter(within).count(), 0, "while the destination asked to wait");
+    queue.wait_until_drained(Duration::from_secs(60));
+    assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS + 2, 0), "held jobs spend no attempts");
+    workers.iter_mut().for_each(|worker| assert_eq!(worker.stop().code(), Some(0)));
+}
+
+/// Old jobs that do not expire neither delay the expiry of others, nor does their flow cost anything while it is idle.
+#[test]
+fn held_jobs_expire_behind_others_that_do_not() {
+    const OLD: usize = 150;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let config = TextFile::new("[retry.short]\nmax_age = \"2s\"\n[flows.narrow]\nconcurrency = 1\n");
+    let _worker = worker(&redis, &["--config", config.path(), "--timeout", "60s"]);
+    queue.enqueue(&[("url", sink.url("/hang").as_str()), ("flow", "narrow")]);
+    sink.wait_for(1, SOON);
+    let enqueue = |retry: &str| {
+        queue.enqueue(&[("url", sink.url("/ok").as_str()), ("flow", "narrow"), ("retry", retry)]);
+    };
+    (0..OLD).for_each(|_| enqueue("default"));
+    (0..10).for_each(|_| enqueue("short"));
+    eventually("all are held", SOON, || (queue.held() == OLD as i64 + 10).then_some(()));
+    let began = Instant::now();
+    eventually_or("they expire", Duration::from_secs(8), || match queue.dead().len() {
+        10 => Ok(()),
+        dead => Err(dead),
+    });
+    assert!(queue.dead().iter().all(|letter| letter.reason() == "expired"));
+    let added = || {
+        let stats = redis.command(&["INFO", "commandstats"]).text();
+        let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_xadd:calls="));
+        calls.and_then(|calls| calls.split(',').next()?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let before = added();
+    eventually("three seconds pass", SOON, || (began.elapsed() > Duration::from_secs(5)).then_some(()));
+    assert_eq!(added(), before, "an idle flow moves no jobs");
+}

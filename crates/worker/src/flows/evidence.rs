@@ -1,0 +1,182 @@
+//! Which failures are evidence against a destination, and which are the job's own. Pure.
+
+use std::time::{Duration, Instant};
+
+/// What jobs have in common that fail for a reason of their own: the path of their URL, and the time that
+/// they give the destination, as a power of two. Different kinds may have the same number, which is harmless.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kind(pub(crate) u32);
+
+impl Kind {
+    /// The kind of a job. `timeout` is its own deadline.
+    pub(crate) fn of(path: &str, timeout: Option<Duration>) -> Self {
+        // FNV-1a: it is the same in all workers, and paths are short.
+        let mix = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+        let hash = path.bytes().fold(0x811c_9dc5, mix);
+        let time = timeout.map_or(0, |timeout| 1 + (timeout.as_millis() as u64).max(1).ilog2() as u8);
+        Self(mix(hash, time))
+    }
+}
+
+/// What the attempts of one flow have shown.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Evidence {
+    /// Kinds of which the last attempt has failed. The first ones have failed since the flow's last success.
+    failed: Vec<Kind>,
+    /// How many of these have failed since then.
+    in_a_row: usize,
+    /// The job that failed first since then, and whether another one has.
+    first: Option<u64>,
+    is_first_alone: bool,
+    /// The last two kinds of jobs, and when each came last.
+    seen: [Option<(Kind, Instant)>; 2],
+    /// When Redis was last asked to let a job of another kind pass the open breaker.
+    asked: Option<Instant>,
+}
+
+impl Evidence {
+    /// How many kinds are remembered. A destination that fails for that many has failed altogether.
+    pub(crate) const KINDS_MAX: usize = 8;
+    /// How long it is remembered that a kind of jobs came.
+    const SEEN: Duration = Duration::from_secs(60);
+    /// The shortest time between two questions to Redis.
+    const ASK_INTERVAL: Duration = Duration::from_millis(250);
+
+    /// A job came.
+    pub(super) fn saw(&mut self, kind: Kind, now: Instant) {
+        if self.seen[0].is_none_or(|(last, _)| last != kind) {
+            self.seen[1] = self.seen[0];
+        }
+        self.seen[0] = Some((kind, now));
+    }
+
+    /// An attempt was answered.
+    pub(super) fn succeeded(&mut self, kind: Kind) {
+        self.failed.retain(|failed| *failed != kind);
+        (self.in_a_row, self.first, self.is_first_alone) = (0, None, true);
+    }
+
+    /// An attempt of this job failed, and not for a reason of its own.
+    pub(super) fn failed(&mut self, kind: Kind, job: u64) {
+        match self.first {
+            None => (self.first, self.is_first_alone) = (Some(job), true),
+            Some(first) => self.is_first_alone &= first == job,
+        }
+        let at = self.failed.iter().position(|failed| *failed == kind);
+        if at.is_some_and(|at| at < self.in_a_row) {
+            return;
+        }
+        match at {
+            Some(at) => drop(self.failed.remove(at)),
+            None if self.failed.len() >= Self::KINDS_MAX => drop(self.failed.pop()),
+            None => {}
+        }
+        let at = self.in_a_row.min(self.failed.len());
+        self.failed.insert(at, kind);
+        self.in_a_row = at + 1;
+    }
+
+    /// Whether the breaker opens after this number of failures in a row, where `limit` is configured. They
+    /// must be of two jobs, and of two kinds if several kinds came lately. Where only one of these kinds is
+    /// tried, it takes more of them.
+    pub(super) fn opens(&self, failures: u32, limit: u32, now: Instant) -> bool {
+        let one_kind_only =
+            self.seen[1].is_none_or(|(_, seen)| now.saturating_duration_since(seen) > Self::SEEN);
+        let is_broad = self.in_a_row >= 2 || one_kind_only || failures >= limit.saturating_mul(4);
+        failures >= limit && !self.is_first_alone && is_broad
+    }
+
+    /// Whether the last attempt of this kind has failed.
+    pub(super) fn is_suspect(&self, kind: Kind) -> bool {
+        self.failed.contains(&kind)
+    }
+
+    /// Kinds that have failed since the last success.
+    pub(super) fn failed_in_a_row(&self) -> &[Kind] {
+        &self.failed[..self.in_a_row]
+    }
+
+    /// Whether to ask Redis to let a job of this kind pass the open breaker: it may tell the destination's
+    /// faults from those of other jobs.
+    pub(super) fn asks(&mut self, kind: Kind, now: Instant) -> bool {
+        let is_early = self.asked.is_some_and(|at| now.saturating_duration_since(at) < Self::ASK_INTERVAL);
+        let asks = !is_early && !self.is_suspect(kind) && self.in_a_row < Self::KINDS_MAX;
+        if asks {
+            self.asked = Some(now);
+        }
+        asks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: u32 = 5;
+
+    /// After these failures, as kind and job, of which these kinds came.
+    fn opens(failures: &[(u32, u64)], came: &[u32]) -> bool {
+        let (mut evidence, now) = (Evidence::default(), Instant::now());
+        came.iter().for_each(|kind| evidence.saw(Kind(*kind), now));
+        failures.iter().for_each(|(kind, job)| evidence.failed(Kind(*kind), *job));
+        evidence.opens(failures.len() as u32, LIMIT, now)
+    }
+
+    #[test]
+    fn a_breaker_opens_on_failures_of_several_jobs() {
+        let jobs: Vec<(u32, u64)> = (0..5).map(|job| (1, job)).collect();
+        assert!(opens(&jobs, &[1]));
+        assert!(!opens(&jobs[..4], &[1]), "too few");
+        assert!(!opens(&[(1, 7); 5], &[1]), "one job");
+        assert!(!opens(&jobs, &[1, 2]), "another kind came, and was not tried");
+        assert!(opens(&[(1, 0), (1, 1), (1, 2), (1, 3), (2, 4)], &[1, 2]));
+        assert!(opens(&(0..20).map(|job| (1, job)).collect::<Vec<_>>(), &[1, 2]), "enough of them");
+    }
+
+    #[test]
+    fn a_success_begins_again_and_remembers_suspects() {
+        let (mut evidence, now) = (Evidence::default(), Instant::now());
+        evidence.saw(Kind(1), now);
+        (0..5).for_each(|job| evidence.failed(Kind(1), job));
+        evidence.succeeded(Kind(2));
+        assert!(evidence.is_suspect(Kind(1)) && evidence.failed_in_a_row().is_empty());
+        assert!(!evidence.opens(0, LIMIT, now));
+        evidence.failed(Kind(3), 9);
+        assert_eq!(evidence.failed_in_a_row(), [Kind(3)]);
+        evidence.failed(Kind(1), 9);
+        assert_eq!(evidence.failed_in_a_row(), [Kind(3), Kind(1)]);
+        evidence.succeeded(Kind(1));
+        assert!(!evidence.is_suspect(Kind(1)) && evidence.is_suspect(Kind(3)));
+    }
+
+    #[test]
+    fn evidence_is_bounded() {
+        let mut evidence = Evidence::default();
+        (0..100).for_each(|kind| evidence.failed(Kind(kind), 1));
+        assert!(evidence.failed.len() <= Evidence::KINDS_MAX);
+        assert_eq!(evidence.in_a_row, evidence.failed.len());
+        assert!(!evidence.asks(Kind(1000), Instant::now()), "it fails for all kinds");
+    }
+
+    #[test]
+    fn a_job_of_another_kind_is_a_second_opinion() {
+        let (mut evidence, now) = (Evidence::default(), Instant::now());
+        evidence.failed(Kind(1), 1);
+        assert!(!evidence.asks(Kind(1), now));
+        assert!(evidence.asks(Kind(2), now));
+        assert!(!evidence.asks(Kind(3), now), "not more often than four times a second");
+        assert!(evidence.asks(Kind(3), now + Evidence::ASK_INTERVAL));
+    }
+
+    #[test]
+    fn a_kind_is_a_path_and_a_deadline() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(Kind::of("/a", None), Kind::of("/a", None));
+        assert_eq!(Kind::of("/a", seconds(9)), Kind::of("/a", seconds(10)));
+        for (path, timeout) in
+            [("/b", None), ("/a", seconds(1)), ("/a", seconds(60)), ("/a", Some(Duration::ZERO))]
+        {
+            assert_ne!(Kind::of("/a", None), Kind::of(path, timeout), "{path} {timeout:?}");
+        }
+    }
+}
