@@ -15,7 +15,7 @@ use telemetry::Telemetry;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::flows::Flows;
 use crate::http::secrets::Secrets;
@@ -197,7 +197,7 @@ async fn poll_shards(shards: &mut Shards, health: &Health, stop: &CancellationTo
                 debug!(%error, "cannot check for jobs in shards that no worker reads");
             }
             if let Err(error) = shards.grow().await {
-                warn!(%error, "cannot check for new shards now");
+                debug!(%error, "cannot check for new shards now");
             }
             shards.report_flows().await;
         };

@@ -150,6 +150,25 @@ fn value(metrics: &str, metric: &str, queue: &str) -> Option<f64> {
     line.rsplit(' ').next()?.parse().ok()
 }
 
+/// At the start of a worker too.
+#[test]
+fn a_queue_that_cannot_be_read_stops_no_other() {
+    let world = World::new(BUILD);
+    let (broken, sound) = (Queue::new(&world.redis, "broken"), Queue::new(&world.redis, "sound"));
+    world.redis.command(&["SET", &broken.key("jobs"), "oops"]);
+    let mut worker = world.worker(&["--queue", "broken,sound", "--listen", "127.0.0.1:0"]);
+    let status = listener(&mut worker);
+    sound.enqueue(&[("url", world.sink.url("/ok"))]);
+    world.sink.wait_for(1, DEADLINE);
+    let (code, text) = get(status, "/readyz");
+    assert!(code == 200 && text.contains("the queue broken does not work: Redis at"), "{code} {text}");
+    worker.wait_for_log("cannot read a shard of this queue", DEADLINE);
+    world.redis.command(&["DEL", &broken.key("jobs")]);
+    broken.enqueue(&[("url", world.sink.url("/ok"))]);
+    world.sink.wait_for(2, DEADLINE);
+    assert_eq!(get(status, "/readyz").1, "ok\n");
+}
+
 /// A worker of which no shard works is not ready.
 #[test]
 fn a_worker_whose_only_shard_is_refused_is_not_ready() {

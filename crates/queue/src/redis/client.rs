@@ -77,10 +77,12 @@ impl Redis {
         let reader = connect::connect(&self.url, true).await?;
         let reader = traced(reader, &self.telemetry, self.spans.commands);
         let queue = self.queue(name, shard, Some(reader), consumer);
-        queue.join().await.map_err(|error| ConnectError::Refused {
-            server: connect::server(&self.url),
-            reason: error.details().to_owned(),
-        })?;
+        if let Err(error) = queue.join().await {
+            // The caller may try again, with another connection.
+            queue.close().await;
+            let (server, reason) = (connect::server(&self.url), error.details().to_owned());
+            return Err(ConnectError::Refused { server, reason });
+        }
         queue.operations().begin_at_zero();
         Ok(queue)
     }

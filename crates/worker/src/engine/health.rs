@@ -1,9 +1,10 @@
 //! The health of a worker, as its loops report it.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::FutureExt;
 use tokio::sync::SetOnce;
@@ -20,6 +21,8 @@ struct Inner {
     /// The loop that panicked first.
     died: SetOnce<&'static str>,
     shards: ShardList,
+    /// Queues with a shard that cannot be read, and why.
+    unread: Mutex<BTreeMap<String, String>>,
     is_started: AtomicBool,
     is_stopping: AtomicBool,
 }
@@ -28,6 +31,15 @@ impl Health {
     /// The shards that the worker reads.
     pub(super) fn shards(&self) -> &ShardList {
         &self.0.shards
+    }
+
+    /// Sets the queues with a shard that cannot be read, and why.
+    pub(super) fn set_unread(&self, unread: &BTreeMap<String, String>) {
+        self.unread().clone_from(unread);
+    }
+
+    fn unread(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.0.unread.lock().expect("nothing panics while it holds this lock")
     }
 
     /// Runs a loop that must not end before the worker does. A panic in it is caught and reported.
@@ -86,18 +98,19 @@ impl Health {
         if !self.0.is_started.load(Ordering::Relaxed) {
             return Some("starting: not connected to Redis yet".to_owned());
         }
-        let shards = self.0.shards.from(0).len();
-        let troubled = self.troubled();
-        (shards > 0 && troubled.len() == shards).then(|| troubled.join("; "))
+        let shards = self.0.shards.from(0);
+        let none_works = shards.iter().all(|shard| shard.queue.link().trouble().is_some());
+        (!shards.is_empty() && none_works).then(|| self.troubled().join("; "))
     }
 
     /// The shards that do not work now, and why.
     pub(crate) fn troubled(&self) -> Vec<String> {
         let shards = self.0.shards.from(0);
         let links = shards.iter().map(|shard| shard.queue.link());
-        links
-            .filter_map(|link| Some(format!("the queue {} does not work: {}", link.shard(), link.trouble()?)))
-            .collect()
+        let troubled = links.filter_map(|link| Some((link.shard().to_owned(), link.trouble()?)));
+        let unread = self.unread().clone();
+        let all = troubled.chain(unread);
+        all.map(|(shard, why)| format!("the queue {shard} does not work: {why}")).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The shards of a worker: one for each shard of each queue, including shards that are added later.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use postrider_queue::{ConnectError, Error, QueueName};
 use tokio::task::JoinSet;
@@ -18,25 +18,39 @@ pub(super) struct Shards {
     running: Vec<Running>,
     /// How many shards of each queue are read.
     read: HashMap<String, u32>,
+    /// Queues with a shard that cannot be read, and why.
+    unread: BTreeMap<String, String>,
 }
 
 impl Shards {
     pub(super) fn new(queues: Vec<WeightedQueue>, engine: Engine) -> Self {
-        Self { queues, engine, running: vec![], read: HashMap::new() }
+        Self { queues, engine, running: vec![], read: HashMap::new(), unread: BTreeMap::new() }
     }
 
     /// Starts the loops of shards that are new.
     ///
     /// # Errors
-    /// The last one: an error of one queue does not keep the others waiting.
+    /// The last one, if no shard runs. Otherwise an error of one queue does not keep the others waiting: it is
+    /// logged once, and the next call tries again.
     pub(super) async fn grow(&mut self) -> Result<(), ConnectError> {
-        let mut result = Ok(());
+        let (mut unread, mut last) = (BTreeMap::new(), None);
         for queue in self.queues.clone() {
             if let Err(error) = self.grow_queue(&queue).await {
-                result = Err(error);
+                unread.insert(queue.name.to_string(), error.to_string());
+                last = Some(error);
             }
         }
-        result
+        if let Some(error) = last.filter(|_| self.running.is_empty()) {
+            return Err(error);
+        }
+        for (queue, error) in &unread {
+            if self.unread.get(queue) != Some(error) {
+                warn!(queue, error, "cannot read a shard of this queue; retrying until it can be read");
+            }
+        }
+        self.engine.health.set_unread(&unread);
+        self.unread = unread;
+        Ok(())
     }
 
     async fn grow_queue(&mut self, queue: &WeightedQueue) -> Result<(), ConnectError> {
