@@ -31,7 +31,7 @@ pub mod settings {
     pub use crate::http::egress::{BadRule, Egress, Rule};
     pub use crate::http::secrets::{BadIdentity, BadKey, Identity, Secret, Secrets, SigningKey, sensitive};
     pub use crate::http::sender::{
-        BadExempt, BadProxy, HttpConfig, KeptResults, Proxy, SenderConfig, TlsError, TlsVersion, exempt,
+        BadProxy, Exempt, HttpConfig, KeptResults, Proxy, SenderConfig, TlsError, TlsVersion,
     };
     pub use crate::loops::fetcher::Order;
     pub use crate::observe::retry_traces::Retries;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use hyper_otel::{BadRecipient, ConnectionOptions, Options, Propagation, Recipient, Recipients};
+use hyper_otel::{BadHostPattern, ConnectionOptions, HostPattern, Options, Propagation, Recipients};
 use postrider_queue::work::{Receives, Spans};
 use postrider_queue::{QueueName, names};
 use postrider_worker::settings::Order;
@@ -64,7 +64,7 @@ pub(super) struct WorkerArgs {
     /// Destination that receives the baggage of a job: HOST, *.HOST or *, each also with :PORT; repeatable
     /// [default: those of --config, else none]
     #[arg(long, env = "POSTRIDER_BAGGAGE_TO", value_delimiter = ',', value_parser = recipient, value_name = "HOST")]
-    baggage_to: Vec<Option<Recipient>>,
+    baggage_to: Vec<Option<HostPattern>>,
     /// Deadline of an attempt if its job has no `timeout_ms`
     #[arg(long, env = "POSTRIDER_TIMEOUT", default_value = "30s", value_parser = some_time, value_name = "DURATION")]
     timeout: Duration,
@@ -198,13 +198,13 @@ fn with_proxy(mut http: HttpConfig, flag: Option<&str>) -> Result<HttpConfig, Us
 fn propagation(
     mut policy: Propagation,
     traces_to: Option<&str>,
-    baggage_to: Vec<Option<Recipient>>,
+    baggage_to: Vec<Option<HostPattern>>,
 ) -> Result<Propagation, Usage> {
     if let Some(text) = traces_to.filter(|text| !text.is_empty()) {
-        let traces = text.parse().map_err(|error: BadRecipient| Usage(format!("--traces-to: {error}")))?;
+        let traces = text.parse().map_err(|error: BadHostPattern| Usage(format!("--traces-to: {error}")))?;
         policy.traces = traces;
     }
-    let baggage: Vec<Recipient> = baggage_to.into_iter().flatten().collect();
+    let baggage: Vec<HostPattern> = baggage_to.into_iter().flatten().collect();
     if !baggage.is_empty() {
         policy.baggage = baggage;
     }
@@ -224,7 +224,7 @@ fn limited(mut policy: Propagation, known: Propagators) -> Propagation {
 }
 
 /// An empty variable, `POSTRIDER_BAGGAGE_TO=`, counts as unset.
-fn recipient(text: &str) -> Result<Option<Recipient>, BadRecipient> {
+fn recipient(text: &str) -> Result<Option<HostPattern>, BadHostPattern> {
     if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postrider_worker::settings::{HttpConfig, exempt};
+use postrider_worker::settings::HttpConfig;
 
 use super::table::Table;
 
@@ -22,7 +22,7 @@ pub(super) fn read(table: &mut Table<'_, '_>) -> HttpConfig {
     http.min_tls = table.text("min_tls").unwrap_or(http.min_tls);
     http.ca_files = table.texts("ca_files", str::parse);
     http.proxy = table.text("proxy");
-    http.no_proxy = table.texts("no_proxy", exempt);
+    http.no_proxy = table.texts("no_proxy", str::parse);
     http
 }
 

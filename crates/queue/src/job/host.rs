@@ -69,6 +69,16 @@ impl<'a> Host<'a> {
 }
 
 impl Host<'_> {
+    /// Whether it is a name that every resolver must resolve to loopback addresses (RFC 6761 §6.3).
+    pub fn is_localhost(&self) -> bool {
+        match self {
+            Self::Address(_) => false,
+            Self::Name(name) => {
+                name.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
+            }
+        }
+    }
+
     /// Converts an IPv4-mapped IPv6 address (`::ffff:0:0/96`) to its IPv4 address.
     #[must_use]
     pub fn canonical(self) -> Self {
@@ -149,6 +159,9 @@ mod tests {
             assert_eq!(Host::parse(name), Ok(Host::Name(name)));
         }
         assert_eq!(Host::parse("localhost."), Ok(Host::Name("localhost")));
+        let is_localhost = |text: &str| Host::parse(text).unwrap().is_localhost();
+        assert!(["localhost", "LocalHost.", "db.localhost"].into_iter().all(is_localhost));
+        assert!(!["localhost.example", "mylocalhost", "127.0.0.1"].into_iter().any(is_localhost));
     }
 
     #[test]

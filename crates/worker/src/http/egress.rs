@@ -12,7 +12,6 @@
 //! decides the rest for each address. An IPv4 address is the same in all its forms ([`canonical`]): a rule
 //! for the IPv4 address covers all forms, and a rule of `deny` for one form covers that form.
 
-mod net;
 mod rule;
 mod special;
 
@@ -106,8 +105,7 @@ impl Egress {
         }
         match Host::parse(host) {
             Ok(Host::Address(address)) => return self.check(host, address, port),
-            // RFC 6761 §6.3: every resolver must resolve it to loopback addresses.
-            Ok(Host::Name(name)) if is_localhost(name) => {
+            Ok(name) if name.is_localhost() => {
                 let v4 = self.check(host, Ipv4Addr::LOCALHOST.into(), port);
                 return v4.or_else(|refusal| {
                     self.check(host, Ipv6Addr::LOCALHOST.into(), port).map_err(|_| refusal)
@@ -143,11 +141,6 @@ impl Egress {
         }
         Err(Refusal::Special { destination: named(host, address), address, special })
     }
-}
-
-fn is_localhost(name: &str) -> bool {
-    let last = name.rsplit('.').next().unwrap_or(name);
-    last.eq_ignore_ascii_case("localhost")
 }
 
 /// The address, and the host if that is not the address.

@@ -45,7 +45,7 @@ use resolver::Resolver;
 use stream::OpenCount;
 use upload::Progress;
 
-pub use proxy::{BadExempt, BadProxy, Proxy, exempt};
+pub use proxy::{BadProxy, Exempt, Proxy};
 pub use settings::{HttpConfig, TlsVersion};
 pub use tls::TlsError;
 

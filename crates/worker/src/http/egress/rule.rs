@@ -4,25 +4,20 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use hyper_otel::{HostPattern, split_port};
+use ipnet::IpNet;
 use postrider_queue::job::Host;
 
-use super::net::Net;
 use super::special::{METADATA, canonical, carried};
 
 /// Destinations: a network, a host, all hosts below a name, or all; on one port or on all.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    target: Target,
-    port: Option<u16>,
-}
+pub struct Rule(Target);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Target {
-    Net(Net),
-    Host(String),
-    /// The name with its first dot: `.example.org`.
-    Below(String),
-    All,
+    Net(IpNet, Option<u16>),
+    Hosts(HostPattern),
 }
 
 /// A rule that cannot be read.
@@ -33,24 +28,27 @@ enum Target {
 )]
 pub struct BadRule(String);
 
+impl BadRule {
+    /// The error for a text.
+    pub(crate) fn of(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 impl Rule {
     /// Whether a host is covered by its name or spelling alone, for any address.
-    pub(super) fn covers_name(&self, host: &str, port: u16) -> bool {
-        let host = host.strip_suffix('.').unwrap_or(host);
-        self.port.is_none_or(|own| own == port)
-            && match &self.target {
-                Target::Net(_) => false,
-                Target::Host(own) => host.eq_ignore_ascii_case(own),
-                Target::Below(own) => ends_with(host, own),
-                Target::All => true,
-            }
+    pub(crate) fn covers_name(&self, host: &str, port: u16) -> bool {
+        match &self.0 {
+            Target::Net(..) => false,
+            Target::Hosts(hosts) => hosts.covers(host, Some(port)),
+        }
     }
 
     /// Whether a host with this address is covered; the address must be canonical.
-    pub(super) fn covers(&self, host: &str, address: IpAddr, port: u16) -> bool {
-        match &self.target {
-            Target::Net(net) => self.port.is_none_or(|own| own == port) && net.contains(address),
-            _ => self.covers_name(host, port),
+    pub(crate) fn covers(&self, host: &str, address: IpAddr, port: u16) -> bool {
+        match &self.0 {
+            Target::Net(net, own) => own.is_none_or(|own| own == port) && net.contains(&address),
+            Target::Hosts(hosts) => hosts.covers(host, Some(port)),
         }
     }
 
@@ -67,18 +65,18 @@ impl Rule {
 
     /// Whether it needs an address to decide whether it covers a host.
     pub(super) fn needs_address(&self) -> bool {
-        matches!(self.target, Target::Net(_))
+        matches!(self.0, Target::Net(..))
     }
 
     /// Whether it covers a metadata service of a cloud, which gives credentials to every client.
     pub fn opens_metadata(&self) -> bool {
-        let port = self.port.unwrap_or(80);
+        let port = match &self.0 {
+            Target::Net(_, port) => *port,
+            Target::Hosts(hosts) => hosts.port(),
+        };
+        let port = port.unwrap_or(80);
         METADATA.iter().any(|text| text.parse().is_ok_and(|address| self.covers("", address, port)))
     }
-}
-
-fn ends_with(host: &str, end: &str) -> bool {
-    host.len() > end.len() && host.as_bytes()[host.len() - end.len()..].eq_ignore_ascii_case(end.as_bytes())
 }
 
 impl FromStr for Rule {
@@ -86,58 +84,52 @@ impl FromStr for Rule {
 
     fn from_str(text: &str) -> Result<Self, BadRule> {
         // A bare IPv6 network contains colons.
-        if let Ok(net) = text.parse() {
-            return Ok(Self { target: Target::Net(net), port: None });
-        }
-        let bad = || BadRule(text.to_owned());
-        let (target, port) = match text.rsplit_once(':') {
-            // `[::1]` is an address without a port.
-            Some((target, port)) if !port.ends_with(']') => (target, Some(read_port(port).ok_or_else(bad)?)),
-            _ => (text, None),
-        };
-        Ok(Self { target: read_target(target).ok_or_else(bad)?, port })
+        let target = network(text).map(|net| Target::Net(net, None)).or_else(|| read_target(text));
+        target.map(Self).ok_or_else(|| BadRule::of(text))
     }
-}
-
-fn read_port(text: &str) -> Option<u16> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|port| digits && *port > 0)
 }
 
 fn read_target(text: &str) -> Option<Target> {
-    if text == "*" {
-        return Some(Target::All);
-    }
-    if let Some(name) = text.strip_prefix("*.") {
-        return match Host::parse(name) {
-            Ok(Host::Name(name)) => Some(Target::Below(format!(".{name}"))),
-            _ => None,
-        };
-    }
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let (target, port) = split_port(text)?;
+    let bare = target.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     // `::1:80` is ambiguous, `[fd00::/8]:80` is not.
-    if (bare.is_some() || !text.contains(':'))
-        && let Ok(net) = bare.unwrap_or(text).parse()
+    if (bare.is_some() || !target.contains(':'))
+        && let Some(net) = network(bare.unwrap_or(target))
     {
-        return Some(Target::Net(net));
+        return Some(Target::Net(net, port));
     }
-    match Host::parse(text) {
-        Ok(Host::Address(address)) => Some(Target::Net(Net::one(address))),
-        Ok(Host::Name(name)) => Some(Target::Host(name.to_owned())),
-        Err(_) => None,
+    match (target, Host::parse(target.strip_prefix("*.").unwrap_or(target))) {
+        ("*", _) | (_, Ok(Host::Name(_))) => text.parse().ok().map(Target::Hosts),
+        (_, Ok(Host::Address(address))) if !target.starts_with('*') => Some(Target::Net(one(address), port)),
+        _ => None,
     }
+}
+
+/// `ADDRESS` or `ADDRESS/BITS`; an IPv4-mapped IPv6 network (below `::ffff:0:0/96`) is the IPv4 network.
+fn network(text: &str) -> Option<IpNet> {
+    let net = match text.parse::<IpNet>() {
+        Ok(net) => net.trunc(),
+        Err(_) => return text.parse().ok().map(one),
+    };
+    match (net.addr().to_canonical(), net.prefix_len().checked_sub(96)) {
+        (address @ IpAddr::V4(_), Some(bits)) if net.addr().is_ipv6() => IpNet::new(address, bits).ok(),
+        _ => Some(net),
+    }
+}
+
+/// One address. An IPv4-mapped IPv6 address is the IPv4 address.
+fn one(address: IpAddr) -> IpNet {
+    address.to_canonical().into()
 }
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.target {
-            Target::Net(net) if self.port.is_some() && net.is_v6() => write!(f, "[{net}]")?,
-            Target::Net(net) => write!(f, "{net}")?,
-            Target::Host(host) => f.write_str(host)?,
-            Target::Below(name) => write!(f, "*{name}")?,
-            Target::All => f.write_str("*")?,
+        match &self.0 {
+            Target::Net(net @ IpNet::V6(_), Some(port)) => write!(f, "[{net}]:{port}"),
+            Target::Net(net, Some(port)) => write!(f, "{net}:{port}"),
+            Target::Net(net, None) => write!(f, "{net}"),
+            Target::Hosts(hosts) => write!(f, "{hosts}"),
         }
-        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 
@@ -193,6 +185,10 @@ mod tests {
             "host:0",
             "10.0.0.0/99",
             "10.0.0.0/8/8",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "10.0.0/8",
+            "::/129",
             "256.1.1.1",
             "fd00::/8:80",
             "[::1",
@@ -206,6 +202,23 @@ mod tests {
             let error = wrong.parse::<Rule>().expect_err(wrong).to_string();
             assert!(error.starts_with(&format!("`{wrong}` is not a rule")), "{error}");
         }
+    }
+
+    #[test]
+    fn a_network_is_written_by_its_first_address_and_contains_its_own_family_only() {
+        for (text, written) in [
+            ("10.1.2.3/8", "10.0.0.0/8"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("fd12::1/8", "fd00::/8"),
+            ("::ffff:10.1.2.3/104", "10.0.0.0/8"),
+            ("::ffff:0:0/95", "::fffe:0:0/95"),
+        ] {
+            assert_eq!(rule(text).to_string(), written, "{text}");
+        }
+        let covers = |net: &str, address: &str| rule(net).covers("h", address.parse().unwrap(), 80);
+        assert!(covers("0.0.0.0/0", "255.1.2.3") && !covers("0.0.0.0/0", "::1"));
+        assert!(covers("::/0", "ff02::1") && !covers("::/0", "1.2.3.4"));
+        assert!(covers("172.16.0.0/12", "172.31.255.255") && !covers("172.16.0.0/12", "172.32.0.0"));
     }
 
     #[test]

@@ -6,13 +6,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::net::Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// A network that is not public.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Special {
     /// The addresses.
-    pub net: Net,
+    pub net: IpNet,
     /// What they are.
     pub what: &'static str,
     /// The document that reserves them.
@@ -20,11 +20,18 @@ pub struct Special {
 }
 
 const fn v4(first: [u8; 4], bits: u8, what: &'static str, source: &'static str) -> Special {
-    Special { net: Net::v4(first, bits), what, source }
+    let [a, b, c, d] = first;
+    Special { net: IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), bits)), what, source }
 }
 
+/// From the first four of an address's eight groups.
 const fn v6(first: [u16; 4], bits: u8, what: &'static str, source: &'static str) -> Special {
-    Special { net: Net::v6(first, bits), what, source }
+    let [a, b, c, d] = first;
+    Special { net: net_v6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0), bits), what, source }
+}
+
+const fn net_v6(first: Ipv6Addr, bits: u8) -> IpNet {
+    IpNet::V6(Ipv6Net::new_assert(first, bits))
 }
 
 /// The IANA IPv4 Special-Purpose Address Registry (RFC 6890 and its updates), multicast, and addresses that
@@ -82,12 +89,12 @@ static SPECIAL_V6: [Special; 18] = [
     v6([0xff00, 0, 0, 0], 8, "multicast", "RFC 4291"),
 ];
 
-const UNSPECIFIED: Net = Net::host_v6(0);
-const LOOPBACK: Net = Net::host_v6(1);
-const METADATA_AWS: Net = Net::host_v6(0xfd00_0ec2_0000_0000_0000_0000_0000_0254);
-const METADATA_GOOGLE: Net = Net::host_v6(0xfd20_00ce_0000_0000_0000_0000_0000_0254);
+const UNSPECIFIED: IpNet = net_v6(Ipv6Addr::UNSPECIFIED, 128);
+const LOOPBACK: IpNet = net_v6(Ipv6Addr::LOCALHOST, 128);
+const METADATA_AWS: IpNet = net_v6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128);
+const METADATA_GOOGLE: IpNet = net_v6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254), 128);
 
-const HANDED_OUT_V6: Net = Net::v6([0x2000, 0, 0, 0], 3);
+const HANDED_OUT_V6: IpNet = net_v6(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 static RESERVED_V6: Special = v6([0, 0, 0, 0], 0, "reserved", "RFC 4291 §2.4");
 
 /// Addresses at which clouds respond to every client inside, some of them with credentials.
@@ -96,12 +103,12 @@ pub(super) const METADATA: [&str; 6] =
 
 /// The special network of an address; `None` if the address is public. It must be [`canonical`].
 pub(crate) fn special(address: IpAddr) -> Option<&'static Special> {
-    let among = |nets: &'static [Special]| nets.iter().find(|special| special.net.contains(address));
+    let among = |nets: &'static [Special]| nets.iter().find(|special| special.net.contains(&address));
     match address {
         IpAddr::V4(_) => among(&SPECIAL_V4),
         IpAddr::V6(v6) => among(&SPECIAL_V6)
             .or_else(|| carried(v6).and_then(|v4| special(v4.into())))
-            .or_else(|| (!HANDED_OUT_V6.contains(address)).then_some(&RESERVED_V6)),
+            .or_else(|| (!HANDED_OUT_V6.contains(&address)).then_some(&RESERVED_V6)),
     }
 }
 

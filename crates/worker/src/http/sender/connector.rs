@@ -73,8 +73,8 @@ impl Service<Uri> for Connector {
 
 /// The proxy that requests to a URL go through.
 pub(super) fn proxy_of<'a>(http: &'a HttpConfig, uri: &Uri) -> Option<&'a Proxy> {
-    let host = bare(uri.host().unwrap_or_default());
-    http.proxy.as_ref().filter(|_| !is_exempt(host, &http.no_proxy))
+    let host = uri.host().unwrap_or_default();
+    http.proxy.as_ref().filter(|_| !is_exempt(host, port(uri), &http.no_proxy))
 }
 
 impl Shared {
@@ -155,7 +155,7 @@ impl Shared {
     async fn check_unresolved(&self, uri: &Uri) -> Result<(), BoxError> {
         let host = uri.host().unwrap_or_default();
         match Host::parse(host)? {
-            Host::Name(name) if !is_this_machine(name) => {
+            name @ Host::Name(_) if !name.is_localhost() => {
                 self.egress.check_name(uri.scheme_str().unwrap_or_default(), host, port(uri))?;
             }
             _ => {
@@ -178,11 +178,6 @@ impl Shared {
     }
 }
 
-/// RFC 6761 §6.3.
-fn is_this_machine(name: &str) -> bool {
-    name.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
-}
-
 async fn to_first(addresses: &[SocketAddr]) -> Result<TcpStream, BoxError> {
     Ok(dial(addresses).await?)
 }
@@ -202,11 +197,6 @@ async fn within<T>(
 /// log level is above debug, the macro compares two numbers and creates nothing.
 fn resolving(host: &str) -> Span {
     debug_span!("resolve", server.address = host)
-}
-
-/// A host without the brackets of an IPv6 address.
-fn bare(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
 }
 
 fn port(uri: &Uri) -> u16 {

@@ -1,12 +1,13 @@
 //! The outbound proxy, and the hosts that are reached without it.
 
-use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Uri};
 use postrider_queue::job::Host;
+
+use crate::http::egress::{BadRule, Rule, canonical};
 
 /// An HTTP proxy. Its `Debug` does not show the password.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,32 +61,31 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
     Some(plain)
 }
 
-/// Text that is not a host.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is not a host: write a name or an address, as example.org or 192.0.2.1; networks, ports and `*` are \
-     not supported here"
-)]
-pub struct BadExempt(String);
+/// Hosts that are reached without the proxy, as the environment variable `NO_PROXY` of other programs names them:
+/// a name also covers its subdomains, and may begin with a dot. Everything else is a [`Rule`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exempt(Vec<Rule>);
 
-/// Checks a host that is reached without the proxy, as are its subdomains. It may begin with a dot.
-///
-/// # Errors
-/// If it is neither a name nor an address.
-pub fn exempt(text: &str) -> Result<String, BadExempt> {
-    let host = text.strip_prefix('.').unwrap_or(text);
-    let is_host = host.parse::<Ipv6Addr>().is_ok() || Host::parse(host).is_ok() && !host.starts_with('[');
-    if is_host { Ok(text.to_owned()) } else { Err(BadExempt(text.to_owned())) }
+impl FromStr for Exempt {
+    type Err = BadRule;
+
+    fn from_str(text: &str) -> Result<Self, BadRule> {
+        let name = text.strip_prefix('.').unwrap_or(text);
+        let rule: Rule = name.parse().map_err(|_| BadRule::of(text))?;
+        let below = format!("*.{name}").parse();
+        Ok(Self(std::iter::once(rule).chain(below).collect()))
+    }
 }
 
-/// Whether a host is in the list, or is a subdomain of a host in it.
-pub(super) fn is_exempt(host: &str, exempt: &[String]) -> bool {
-    let host = host.trim_end_matches('.');
-    exempt.iter().any(|own| {
-        let own = own.trim_start_matches('.');
-        let Some(start) = host.len().checked_sub(own.len()) else { return false };
-        let ends = host.get(start..).is_some_and(|end| end.eq_ignore_ascii_case(own));
-        ends && (start == 0 || host.as_bytes()[start - 1] == b'.')
+/// Whether a host is covered by its name, or by its address where the URL has it as one.
+pub(super) fn is_exempt(host: &str, port: u16, exempt: &[Exempt]) -> bool {
+    let address = match Host::parse(host) {
+        Ok(Host::Address(address)) if !exempt.is_empty() => Some(canonical(address)),
+        _ => None,
+    };
+    exempt.iter().flat_map(|own| &own.0).any(|rule| match address {
+        Some(address) => rule.covers(host, address, port),
+        None => rule.covers_name(host, port),
     })
 }
 
@@ -112,23 +112,25 @@ mod tests {
     }
 
     #[test]
-    fn only_a_host_can_be_exempt() {
-        for host in ["example.org", ".internal", "localhost", "192.0.2.1", "::1"] {
-            assert_eq!(exempt(host), Ok(host.to_owned()));
+    fn a_host_is_exempt_with_its_subdomains_and_an_address_in_every_spelling() {
+        let exempt = ["example.org", ".internal", "db.test:81", "10.0.0.0/8", "::1", "*.below.test"]
+            .map(|text| text.parse::<Exempt>().unwrap());
+        for host in
+            ["example.org", "Hooks.Example.org.", "db.internal", "10.1.2.3", "[::1]", "0xa.1", "a.below.test"]
+        {
+            assert!(is_exempt(host, 80, &exempt), "{host}");
         }
-        for wrong in ["", "*", "*.example.org", "10.0.0.0/8", "http://a.test", "a.test:80", "a b", "[::1]"] {
-            assert_eq!(exempt(wrong), Err(BadExempt(wrong.to_owned())));
+        for host in ["badexample.org", "example.org.evil", "org", "", "11.1.2.3", "db.test", "below.test"] {
+            assert!(!is_exempt(host, 80, &exempt), "{host}");
         }
+        assert!(is_exempt("a.db.test", 81, &exempt));
     }
 
     #[test]
-    fn a_host_is_exempt_with_its_subdomains() {
-        let exempt = ["example.org".to_owned(), ".internal".to_owned()];
-        for host in ["example.org", "Hooks.Example.org.", "db.internal"] {
-            assert!(is_exempt(host, &exempt), "{host}");
-        }
-        for host in ["badexample.org", "example.org.evil", "org", ""] {
-            assert!(!is_exempt(host, &exempt), "{host}");
+    fn text_that_is_not_a_host_is_refused() {
+        for wrong in ["", ".", "10.0.0.0/33", "http://a.test", "a b"] {
+            let error = wrong.parse::<Exempt>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{wrong}` is not a rule")), "{error}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::proxy::Proxy;
+use super::proxy::{Exempt, Proxy};
 
 /// Deadlines and limits of requests. The deadline of the whole attempt is in `SenderConfig`.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,9 +34,9 @@ pub struct HttpConfig {
     pub ca_files: Vec<PathBuf>,
     /// The proxy that requests go through. Default: none.
     pub proxy: Option<Proxy>,
-    /// Hosts that are reached without the proxy, including their subdomains: `example.org` also covers
-    /// `hooks.example.org`.
-    pub no_proxy: Vec<String>,
+    /// Hosts that are reached without the proxy: egress rules, where a name also covers its subdomains.
+    /// `example.org` also covers `hooks.example.org`.
+    pub no_proxy: Vec<Exempt>,
 }
 
 /// A version of TLS.
