@@ -11,6 +11,7 @@ mod log;
 mod numbers;
 mod reason;
 mod spelling;
+mod url;
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 
 pub use entry::{Delivery, EntryId, Fields, Lease, MOST_BYTES, Producer};
-pub use fields::{Admitted, Context, FIELDS, Trail, is_label, number};
+pub use fields::{Admitted, Context, FIELDS, Trail, is_job_id, number};
 pub use flow::{FlowId, destination, flow_name, of_fields};
 pub use headers::is_reserved;
 pub use host::{BadHost, Host};
@@ -26,6 +27,7 @@ pub use limits::{Breaker, FlowLimits, Limits, Rate};
 pub use numbers::LONGEST_RESULT;
 pub use reason::Reason;
 pub use spelling::{meant, meant_field};
+pub use url::Destination;
 
 /// One HTTP request to be made, with its policy.
 #[derive(Clone, Debug)]

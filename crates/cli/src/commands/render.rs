@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
-use http::Uri;
 use hyper_otel::is_secret;
-use postrider_queue::job::Fields;
+use postrider_queue::job::{Destination, Fields};
 use postrider_queue::work::history;
 use serde_json::{Map, Value, json};
 
@@ -72,8 +72,11 @@ pub(super) fn url(fields: &Fields) -> String {
 }
 
 fn masked_url(url: &[u8]) -> String {
-    let Ok(uri) = Uri::try_from(url) else { return "(not a URL)".to_owned() };
-    hyper_otel::redacted(&uri)
+    let Ok(Destination { uri, authorization }) = Destination::parse(&Bytes::copy_from_slice(url)) else {
+        return "(not a URL)".to_owned();
+    };
+    let url = hyper_otel::redacted(&uri);
+    if authorization.is_some() { url.replacen("://", "://REDACTED:REDACTED@", 1) } else { url }
 }
 
 fn masked_headers(headers: &[u8]) -> String {
@@ -149,7 +152,7 @@ pub(super) fn last_outcome(fields: &Fields) -> Option<String> {
 
 /// The host of a job's URL in lower case, and its port if the URL has one.
 pub(super) fn host(fields: &Fields) -> Option<(String, Option<u16>)> {
-    let uri = Uri::try_from(field(fields, "url")?).ok()?;
+    let Destination { uri, .. } = Destination::parse(&Bytes::copy_from_slice(field(fields, "url")?)).ok()?;
     Some((uri.host()?.to_ascii_lowercase(), uri.port_u16()))
 }
 
@@ -231,6 +234,10 @@ mod tests {
     fn unreadable_values_are_not_shown_raw() {
         assert_eq!(masked_headers(b"hunter2"), "(7 bytes that are no JSON object)");
         assert_eq!(masked_url(b"hunter 2"), "(not a URL)");
+        assert_eq!(
+            masked_url("http://me@h/é ?token=ü".as_bytes()),
+            "http://REDACTED:REDACTED@h/%C3%A9%20?token=REDACTED"
+        );
         assert_eq!(plain(b"\x1b[2J\tx", 10), "\\u{1b}[2J\\tx");
         assert_eq!(plain(&[0xff], 10), "(1 bytes that are not text)");
         assert_eq!(plain("äöü".as_bytes(), 2), "äö… (6 bytes)");

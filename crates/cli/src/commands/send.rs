@@ -56,7 +56,7 @@ pub(super) struct SendArgs {
     /// Queue
     #[arg(long, env = "POSTRIDER_QUEUE", default_value = "default", value_parser = name, value_name = "NAME")]
     queue: QueueName,
-    /// Your own name for the job, shown to the destination and in the tools: letters, digits, `_` and `-`
+    /// Your own name for the job, shown to the destination and in the tools: printable ASCII without a blank
     #[arg(long)]
     label: Option<String>,
     /// Idempotency key: enqueue the job once, however often the command is repeated

@@ -155,7 +155,7 @@ fn a_policy_has_its_own_view_of_statuses() {
     )
     .unwrap();
     let policy = &config.retry.named["x"];
-    assert_eq!(policy.statuses.class(302), postrider_worker::settings::StatusClass::Passing);
+    assert_eq!(policy.statuses.class(302, false), postrider_worker::settings::StatusClass::Passing);
     assert_eq!(policy.retry_after_cap, Duration::from_secs(300));
     assert!(problems("[retry.x]\nretry_statuses = [\"200\", 409, \"5x\"]\n").len() == 3);
     assert!(

@@ -33,25 +33,24 @@ fn cases() -> Vec<(Fields, &'static str)> {
 fn urls() -> Vec<(Fields, &'static str)> {
     let mut cases = vec![];
     for (text, told) in [
-        ("", "not a URL"),
+        ("", "must be absolute"),
         ("http://", "not a URL"),
-        ("http:///path", "not a URL"),
         ("/path", "must be absolute"),
         ("h", "must be absolute"),
         ("http://a b/", "not a URL"),
-        ("file:///etc/passwd", "not a URL"),
-        ("file://h/etc/passwd", "scheme `file`"),
-        ("gopher://h/", "scheme `gopher`"),
-        ("http://user:hunter2@h/", "a user name"),
-        ("http://bücher.example/", "xn--"),
+        ("file:///etc/passwd", "scheme \"file\""),
+        ("localhost:8080/hook", "write https://"),
+        ("gopher://h/", "scheme \"gopher\""),
+        ("http://user:hunter2@h:x/", "1 to 65535"),
+        ("http://b\u{fffd}cher.example/", "not a URL"),
         ("http://h:0/", "1 to 65535"),
-        ("http://h:65536/", "the field `url`"),
-        ("http://[fe80::1%25eth0]/", "zone id"),
-        ("http://127.0.0.1\r\nHost: evil/", "not a URL"),
-        ("http://h/a\0b", "not a URL"),
+        ("http://h:65536/", "1 to 65535"),
+        ("http://[fe80::1%25eth0]/", "without a zone"),
+        ("http://127.0.0.1\r\nHost: evil/", "control character"),
+        ("http://h/a\0b", "control character"),
         ("http://256.1.1.1/", "ends in a number"),
     ] {
-        cases.push((url(text), if told == "the field `url`" { "`url`" } else { told }));
+        cases.push((url(text), told));
     }
     cases.push((url(b"http://h/\xff\xfe".to_vec()), "`url`"));
     cases
@@ -114,7 +113,6 @@ fn fields_that_are_wrong() -> Vec<(Fields, &'static str)> {
         ("v", &["0"], "at least 1"),
         ("v", &["", "x", "1.0"], "1 to 16 digits"),
         ("method", &["NO SPACE", "", "GET\r\nx: y", "\u{e9}"], "not an HTTP method"),
-        ("method", &["get", "Post"], "capitals count"),
         ("method", &["CONNECT", "connect"], "for proxies"),
         ("delay_ms", &["-1", "NaN", "1e3", "1.5", "", "99999999999999999", "inf"], "1 to 16 digits"),
         ("delay_ms", &["9999999999999999"], "ten years"),
@@ -124,7 +122,7 @@ fn fields_that_are_wrong() -> Vec<(Fields, &'static str)> {
         ("timeout_ms", &["3600001", "9999999999999999"], "more than an hour"),
         ("max_attempts", &["0", "101"], "1 to 100"),
         ("max_attempts", &["18446744073709551616", "-1"], "1 to 16 digits"),
-        ("label", &["a.b", "", "a b", "a\r\nb"], "letters, digits"),
+        ("label", &["é", "", "a b", "a\r\nb"], "printable ASCII"),
         ("result_ttl_ms", &["604800001"], "more than seven days"),
     ] {
         cases.extend(values.iter().map(|value| (with(name, *value), told)));

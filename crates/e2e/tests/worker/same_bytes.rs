@@ -15,7 +15,7 @@ const SETTINGS: &str = "[secrets.acme]\nkeys = [{ env = \"ACME_KEY\" }]\n\
                         [retry.default]\nwaits = [\"20ms\"]\n[retry.later]\nwaits = [\"1h\", \"1h\"]\n";
 
 /// Jobs that are delivered or end among the dead letters, one after the other: path and fields.
-const END: [(&str, &[(&str, &str)]); 13] = [
+const END: [(&str, &[(&str, &str)]); 15] = [
     (
         "/path?query=1",
         &[("label", "order-1"), ("headers", r#"{"X-Case":"Value","x-two":["a","b"]}"#), ("body", "hello")],
@@ -35,9 +35,11 @@ const END: [(&str, &[(&str, &str)]); 13] = [
     ),
     ("/status/410", &[("result_ttl_ms", "1000"), ("body", "gone")]),
     ("/malformed", &[("delay_ms", "soon"), ("body", "odd")]),
+    ("/../café x?q=✓", &[("method", "post"), ("label", "order:4711")]),
+    ("/not-json", &[("body", "[section]")]),
 ];
 /// The number of their requests, and of their dead letters.
-const REQUESTS: usize = 7 + 2 * 2 + 2 * 2 + 1;
+const REQUESTS: usize = 7 + 2 * 2 + 2 * 2 + 1 + 2;
 const DEAD: usize = 4;
 
 /// Jobs that stay in the schedule, before their first attempt and before the second.
@@ -146,6 +148,16 @@ fn telemetry_changes_only_the_context_of_a_request_and_the_ids_of_a_job() {
     let lean = left_by(Build::Lean, &[]);
     assert!(lean.requests[3].contains("traceparent: as it came\r\n"), "{}", lean.requests[3]);
     assert!(lean.requests[5].contains("webhook-id: JOB_ID"), "{}", lean.requests[5]);
+    let encoded = lean.requests[REQUESTS - 2].to_ascii_lowercase();
+    assert!(encoded.starts_with("post /caf%c3%a9%20x?q=%e2%9c%93 http/1.1\r\n"), "{encoded}");
+    assert!(
+        encoded.contains("content-length: 0\r\n") && encoded.contains("label: order:4711\r\n"),
+        "{encoded}"
+    );
+    assert!(!encoded.contains("content-type"), "{encoded}");
+    let not_json = lean.requests[REQUESTS - 1].to_ascii_lowercase();
+    assert!(!not_json.contains("content-type") && not_json.ends_with("[section]"), "{not_json}");
+    assert!(lean.requests[2].contains("content-type: application/json\r\n"), "{}", lean.requests[2]);
     assert_eq!((lean.requests.len(), lean.jobs.len()), (REQUESTS + 2, DEAD + WAIT.len()));
     let (off, recording) = (left_by(Build::Otel, &[]), left_by(Build::Otel, &TO_NOBODY));
     assert_eq!((ids(&lean), ids(&off)), (0, 0));

@@ -182,7 +182,7 @@ impl Known {
 impl Trail {
     fn take(&mut self, name: &[u8], value: &Bytes) {
         match name {
-            b"_job_id" if is_label(value) => self.job_id = Some(value.clone()),
+            b"_job_id" if is_job_id(value) => self.job_id = Some(value.clone()),
             b"_enqueued_at" => self.at = number(value),
             b"_waited" => self.has_waited = value == "1",
             b"_attempt" => {
@@ -191,7 +191,7 @@ impl Trail {
                 self.attempts = made.filter(|made| *made <= 100).unwrap_or(0);
             }
             b"_traceparent" if value.len() <= 128 => self.traceparent = Some(value.clone()),
-            b"_replay_of" if is_label(value) => self.replay_of = Some(value.clone()),
+            b"_replay_of" if is_job_id(value) => self.replay_of = Some(value.clone()),
             b"_admitted" => self.admitted = Admitted::parse(value),
             b"_history" => self.history = Some(value.clone()),
             _ => {}
@@ -205,8 +205,13 @@ pub fn number(text: &[u8]) -> Option<u64> {
     digits.then(|| text.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
 
-/// `[A-Za-z0-9_-]{1,128}`.
-pub fn is_label(text: &[u8]) -> bool {
+/// Whether it can be a job's label: 1 to 128 printable ASCII characters without a blank.
+pub(super) fn is_label(text: &[u8]) -> bool {
+    (1..=128).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic)
+}
+
+/// Whether it can be a job id: `[A-Za-z0-9_-]{1,128}`.
+pub fn is_job_id(text: &[u8]) -> bool {
     (1..=128).contains(&text.len())
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b'-')
 }

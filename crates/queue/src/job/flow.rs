@@ -12,6 +12,7 @@ use sha1_smol::Sha1;
 use super::Job;
 use super::entry::Fields;
 use super::host::Host;
+use super::url::Destination;
 
 /// A flow's id in Redis' keys: the first 64 bits of the SHA-1 of its name, in 16 hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -111,7 +112,7 @@ pub fn of_fields(fields: &Fields) -> Option<(FlowId, String)> {
     let uri = match (flow, field("url")) {
         (None, None) => return None,
         (Some(_), _) => Uri::default(),
-        (None, Some(url)) => Uri::from_maybe_shared(url.clone()).ok()?,
+        (None, Some(url)) => Destination::parse(url).ok()?.uri,
     };
     Some((FlowId::of_parts(flow, &uri), name_of_parts(flow, &uri)))
 }
@@ -161,6 +162,7 @@ mod tests {
         assert_eq!(of(&[("url", "https://Example.org/a?b")]), named("example.org:443"));
         assert_eq!(of(&[("url", "http://[::1]:81/")]), named("[::1]:81"));
         assert_eq!(of(&[("url", "http://h/"), ("flow", "orders")]), named("orders"));
+        assert_eq!(of(&[("url", "http://BÜCHER.example/a b")]), named("xn--bcher-kva.example:80"));
         assert_eq!((of(&[("url", "http://a b")]), of(&[("body", "x")])), (None, None));
     }
 

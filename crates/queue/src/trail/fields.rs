@@ -6,7 +6,7 @@ use bytes::Bytes;
 use telemetry::Carrier;
 
 use super::result::JobResult;
-use crate::job::{Delivery, Fields, Job, LONGEST_RESULT, Malformed, Reason, is_label, number};
+use crate::job::{Delivery, Fields, Job, LONGEST_RESULT, Malformed, Reason, is_job_id, number};
 
 /// The size in bytes to which a malformed entry is truncated if a script cannot carry its fields.
 const RAW_CAP: usize = 64 * 1024;
@@ -97,7 +97,7 @@ pub fn own_fields(fields: &Fields) -> Fields {
 
 /// The job id of a delivery, which is the same on every attempt.
 pub fn job_id(delivery: &Delivery) -> Bytes {
-    let given = value(&delivery.fields, "_job_id").filter(|job_id| is_label(job_id));
+    let given = value(&delivery.fields, "_job_id").filter(|job_id| is_job_id(job_id));
     given.unwrap_or_else(|| delivery.lease.entry.to_string().into())
 }
 

@@ -23,13 +23,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
-use http::{HeaderMap, Request, StatusCode, Uri};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use hyper_otel::{Attempt, ConnectionOptions, Connections, Options, Propagation, Traced};
 use postrider_queue::job::Job;
 use postrider_queue::work::{Kept, Phases};
+use serde::de::IgnoredAny;
 use telemetry::{ErrorType, Telemetry};
 use tracing::{info, warn};
 
@@ -84,6 +85,8 @@ impl Default for KeptResults {
     }
 }
 
+/// Bytes of a body that are parsed to find out whether it is JSON.
+const JSON_BYTES_MAX: usize = 64 * 1024;
 /// The default `user-agent`.
 const AGENT: &str = concat!("postrider/", env!("CARGO_PKG_VERSION"));
 
@@ -289,8 +292,12 @@ fn request(job: &Job, secret: Option<&Secret>, now: u64) -> Request<Full<Bytes>>
     *headers = job.headers.clone();
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
     // A destination that parses JSON refuses it without this header. Producers know the type of other bodies.
-    if matches!(job.body.first(), Some(b'{' | b'[')) {
-        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+    if !headers.contains_key(CONTENT_TYPE) && is_json(&job.body) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    // RFC 9110 §8.6: these methods anticipate a body, and some servers refuse them without a length (411).
+    if job.body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&job.method) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     set(headers, "idempotency-key", &job.id);
     set(headers, "postrider-label", &job.label);
@@ -298,6 +305,15 @@ fn request(job: &Job, secret: Option<&Secret>, now: u64) -> Request<Full<Bytes>>
         secret.apply(headers, &job.id, &job.body, now);
     }
     request
+}
+
+/// Whether a body is a JSON object or list as a whole. A longer one is not parsed.
+fn is_json(body: &[u8]) -> bool {
+    let text = match body {
+        [b'{' | b'[', ..] if body.len() <= JSON_BYTES_MAX => std::str::from_utf8(body).ok(),
+        _ => None,
+    };
+    text.is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
 /// Forwards the producer's context to hosts that may receive it. If this attempt has a span, that replaces it.
@@ -337,6 +353,19 @@ mod tests {
         let body = StreamBody::new(stream::iter(frames));
         let kept = read(body, &HeaderMap::new(), Some(&keep), 100).await.expect("a result is kept");
         (kept.body, kept.truncated)
+    }
+
+    #[test]
+    fn only_a_body_that_is_json_as_a_whole_is_called_so() {
+        for json in ["{}", "[1,\"é\"]", "[]\n", r#"{"a":[{"b":null}]}"#] {
+            assert!(is_json(json.as_bytes()), "{json}");
+        }
+        for other in ["", "x", "[section]\nkey = 1", "{name}", "{} {}", "{\"a\":}", "1", "[1", " {}"] {
+            assert!(!is_json(other.as_bytes()), "{other}");
+        }
+        assert!(!is_json(b"[\"\xff\"]"));
+        let long = |length: usize| format!("[\"{}\"]", "x".repeat(length - 4));
+        assert!(is_json(long(JSON_BYTES_MAX).as_bytes()) && !is_json(long(JSON_BYTES_MAX + 1).as_bytes()));
     }
 
     #[tokio::test]

@@ -114,7 +114,7 @@ impl Outcome {
         let (text, asked) = match result {
             SendResult::Answer(answer) => {
                 let text = result.text();
-                match policy.statuses.class(answer.status) {
+                match policy.statuses.class(answer.status, answer.retry_after.is_some()) {
                     StatusClass::Success => return Self::Done,
                     StatusClass::Passing => (text, answer.retry_after),
                     StatusClass::Final => {
@@ -287,6 +287,19 @@ mod tests {
         assert_eq!(asks(u64::MAX, AT), asked(100));
         let left = Some(Duration::from_secs(59));
         assert_eq!(reason(&asks(60, Circumstances { left, ..AT })), Some(Reason::Expired));
+    }
+
+    #[test]
+    fn a_job_that_is_forbidden_for_a_time_waits_for_that_time() {
+        let answer = |status, asked: Option<u64>| {
+            let retry_after = asked.map(Duration::from_secs);
+            judge(SendResult::Answer(Answer { status, retry_after, kept: None }), 1)
+        };
+        for status in [403, 413] {
+            assert_eq!(answer(status, Some(30)), after(30), "{status}");
+            assert_eq!(reason(&answer(status, None)), Some(Reason::FinalStatus), "{status}");
+        }
+        assert_eq!(reason(&answer(404, Some(30))), Some(Reason::FinalStatus));
     }
 
     #[test]

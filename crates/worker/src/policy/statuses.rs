@@ -22,6 +22,7 @@ pub enum StatusClass {
 /// | 2xx | success |
 /// | 408, 425, 429 (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4) | passing |
 /// | 5xx | passing |
+/// | 403, 413 with `Retry-After` | passing |
 /// | everything else, including 3xx: redirects are not followed | final |
 const RULES: [(RangeInclusive<u16>, StatusClass); 5] = [
     (200..=299, StatusClass::Success),
@@ -85,14 +86,18 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    /// The class of a status code.
-    pub fn class(&self, status: u16) -> StatusClass {
+    /// The class of a status code. `asks` is whether the response asks to wait: 403 and 413 that do are limits of a rate
+    /// or of a size (RFC 9110 §15.5.14), which pass.
+    pub fn class(&self, status: u16, asks: bool) -> StatusClass {
         let among = |list: &[Statuses]| list.iter().any(|statuses| statuses.0.contains(&status));
         if among(&self.passing) {
             return StatusClass::Passing;
         }
         if among(&self.is_final) {
             return StatusClass::Final;
+        }
+        if asks && matches!(status, 403 | 413) {
+            return StatusClass::Passing;
         }
         RULES
             .iter()
@@ -127,7 +132,7 @@ mod tests {
                 408 | 425 | 429 | 500..=599 => StatusClass::Passing,
                 _ => StatusClass::Final,
             };
-            assert_eq!(rules.class(status), expected, "{status}");
+            assert_eq!(rules.class(status, false), expected, "{status}");
         }
     }
 
@@ -144,9 +149,18 @@ mod tests {
             (530, StatusClass::Passing),
             (200, StatusClass::Success),
         ] {
-            assert_eq!(rules.class(status), class, "{status}");
+            assert_eq!(rules.class(status, false), class, "{status}");
         }
         assert_eq!(rules.contradiction(), None);
+        for (named_final, status, class) in [
+            ("501", 403, StatusClass::Passing),
+            ("501", 413, StatusClass::Passing),
+            ("501", 404, StatusClass::Final),
+            ("403", 403, StatusClass::Final),
+        ] {
+            let rules = Overrides { passing: vec![], is_final: statuses(named_final) };
+            assert_eq!(rules.class(status, true), class, "{status} asks to wait");
+        }
         let rules = Overrides { passing: statuses("5xx"), is_final: statuses("501") };
         let (passing, other) = rules.contradiction().unwrap();
         assert_eq!((passing.to_string(), other.to_string()), ("500-599".to_owned(), "501".to_owned()));

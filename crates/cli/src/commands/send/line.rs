@@ -280,7 +280,7 @@ mod tests {
         wrong("delay_ms", "1.5", "`delay_ms` must be a whole number");
         wrong("timeout_ms", "-1", "`timeout_ms` must be a whole number");
         wrong("not_before", "1795396101", "looks like seconds");
-        wrong("method", "\"get\"", "write GET");
+        wrong("method", "\"a b\"", "is not an HTTP method");
         wrong("headers", r#"{"a":1}"#, "must be text or a list of texts");
         wrong("headers", "\"hunter2\"", "field `headers` is not JSON");
         wrong("label", "\"a b\"", "field `label` must be");
