@@ -37,8 +37,8 @@ pub enum Behaviour {
     CloseAtReuse,
     /// HTTP/2.
     Http2(Http2),
-    /// A proxy that opens tunnels to the target of CONNECT.
-    Tunnel,
+    /// A proxy that opens tunnels to the target of CONNECT, with this status.
+    Tunnel(&'static str),
 }
 
 pub(super) const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -78,7 +78,13 @@ async fn connection(
         behaviour => match acceptor {
             None => talk(Box::new(tcp), behaviour, seen, first).await,
             Some(acceptor) => {
-                talk(Box::new(handshake(&acceptor, tcp, seen).await?), behaviour, seen, first).await
+                let stream = handshake(&acceptor, tcp, seen).await?;
+                let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                let behaviour = match behaviour {
+                    Behaviour::Http2(_) if !is_h2 => Behaviour::Answer(OK.into()),
+                    behaviour => behaviour,
+                };
+                talk(Box::new(stream), behaviour, seen, first).await
             }
         },
     }
@@ -134,7 +140,7 @@ async fn talk(mut stream: Box<dyn Stream>, behaviour: Behaviour, seen: &Seen, fi
                     tokio::time::sleep(*pause).await;
                 }
             }
-            Behaviour::Tunnel => return tunnel(stream, &head).await,
+            Behaviour::Tunnel(status) => return tunnel(stream, &head, status).await,
             Behaviour::CloseAtReuse => stream.write_all(OK).await?,
             _ => std::future::pending().await,
         }
@@ -143,10 +149,10 @@ async fn talk(mut stream: Box<dyn Stream>, behaviour: Behaviour, seen: &Seen, fi
     Ok(())
 }
 
-async fn tunnel(mut stream: Box<dyn Stream>, head: &str) -> io::Result<()> {
+async fn tunnel(mut stream: Box<dyn Stream>, head: &str, status: &str) -> io::Result<()> {
     let place = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next());
     let mut beyond = TcpStream::connect(place.unwrap_or_default()).await?;
-    stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+    stream.write_all(format!("HTTP/1.1 {status}\r\n\r\n").as_bytes()).await?;
     tokio::io::copy_bidirectional(&mut stream, &mut beyond).await?;
     Ok(())
 }

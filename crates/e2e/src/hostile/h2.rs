@@ -15,6 +15,8 @@ pub enum Http2 {
     GoAway,
     /// Refuses the stream of the first connection, and answers on the others.
     RefusedStream,
+    /// Wants HTTP/1.1 for the request of the first connection, and answers no other one in HTTP/2.
+    Http1Required,
     /// Resets each stream without reporting whether it was processed (CVE-2023-44487, but sent by the
     /// server).
     Resets,
@@ -102,6 +104,10 @@ async fn answer(connection: &mut dyn Stream, plays: Http2, first: bool, stream: 
         Http2::RefusedStream if first => {
             connection.write_all(&frame(RST_STREAM, 0, stream, &[0, 0, 0, 7])).await
         }
+        Http2::Http1Required if first => {
+            connection.write_all(&frame(RST_STREAM, 0, stream, &[0, 0, 0, 13])).await
+        }
+        Http2::Http1Required => std::future::pending().await,
         // With CANCEL.
         Http2::Resets => connection.write_all(&frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])).await,
         Http2::Pings => flood(connection, &[], &frame(PING, 0, 0, &[0; 8])).await,

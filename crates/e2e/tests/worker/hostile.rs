@@ -236,6 +236,9 @@ fn connections_that_had_been_used(build: Build) {
             Case::new("close at reuse", Behaviour::CloseAtReuse, Expected::Done(20)).jobs(20),
             Case::new("GOAWAY", Behaviour::Http2(Http2::GoAway), Expected::Done(0)).h2(),
             Case::new("REFUSED_STREAM", Behaviour::Http2(Http2::RefusedStream), Expected::Done(0)).h2(),
+            Case::new("HTTP_1_1_REQUIRED", Behaviour::Http2(Http2::Http1Required), Expected::Done(2))
+                .tls(Flaw::None, &["h2", "http/1.1"], true)
+                .jobs(2),
             Case::new("two answers to a request", answer(&twice), Expected::Done(10)).jobs(10),
             Case::new("an answer behind a body", answer(&hidden), Expected::Done(10)).jobs(10),
         ],
@@ -251,7 +254,8 @@ fn proxies(build: Build) {
         build,
         vec![
             Case::new("a proxy", ok, Expected::Done(1)).proxy(),
-            https(Case::new("a tunnel", Behaviour::Tunnel, Expected::Done(1))),
+            https(Case::new("a tunnel", Behaviour::Tunnel("200 Connection established"), Expected::Done(1))),
+            https(Case::new("a tunnel with 201", Behaviour::Tunnel("201 Created"), Expected::Done(1))),
             Case::new("no proxy there", Behaviour::Refuse, Expected::Released).proxy(),
             https(Case::new("no proxy there, for a tunnel", Behaviour::Refuse, Expected::Released)),
             Case::new("407", status("407 Proxy Authentication Required"), Expected::Released).proxy(),

@@ -7,13 +7,16 @@ mod deadline;
 mod dial;
 mod dialled;
 mod error;
+mod http1_hosts;
 mod pool;
 mod proxy;
+mod request;
 mod resolver;
 mod server_name;
 mod settings;
 mod stream;
 mod tls;
+mod tunnel;
 mod upload;
 
 use std::collections::BTreeMap;
@@ -23,14 +26,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
-use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http::header::{HeaderName, PROXY_AUTHORIZATION};
+use http::{HeaderMap, StatusCode, Uri};
 use http_body::Body;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper_otel::{Attempt, ConnectionOptions, Connections, Options, Propagation, Traced};
 use postrider_queue::job::Job;
 use postrider_queue::work::{Kept, Phases};
-use serde::de::IgnoredAny;
 use telemetry::{ErrorType, Telemetry};
 use tracing::{info, warn};
 
@@ -42,6 +44,7 @@ use connector::{Connector, place, proxy_of};
 use deadline::Deadline;
 use error::SendError;
 use pool::Pool;
+use request::{forward_context, request};
 use resolver::Resolver;
 use stream::OpenCount;
 use upload::Progress;
@@ -84,11 +87,6 @@ impl Default for KeptResults {
         Self { headers: names.map(HeaderName::from_static).to_vec(), max_body: 16 * 1024 }
     }
 }
-
-/// Bytes of a body that are parsed to find out whether it is JSON.
-const JSON_BYTES_MAX: usize = 64 * 1024;
-/// The default `user-agent`.
-const AGENT: &str = concat!("postrider/", env!("CARGO_PKG_VERSION"));
 
 /// The clients that all attempts share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -159,12 +157,19 @@ impl Sender {
         let pool = name.and_then(|name| self.shared.identified.get(name));
         let pool = pool.unwrap_or(&self.shared.anonymous);
         // Before this request counts as busy, since it does not use a connection yet.
-        let client = pool.client();
+        let client = pool.client(&job.uri);
         let _busy = self.shared.busy.open();
         let (mut result, mut phases) = self.exchange(client, job, attempt, secret, deadline, now).await;
-        if result.as_ref().is_err_and(error::may_repeat) {
-            let again = attempt.clone().resend_count(attempt.resend_count + 1);
-            let (second, took) = self.exchange(pool.fresh(), job, &again, secret, deadline, now).await;
+        for number in 1..=2 {
+            let Err(error) = &result else { break };
+            if error::needs_http1(error) {
+                pool.only_http1(&job.uri);
+            } else if number == 2 || !error::may_repeat(error) {
+                break;
+            }
+            let again = attempt.clone().resend_count(attempt.resend_count + number);
+            let (second, took) =
+                self.exchange(pool.fresh(&job.uri), job, &again, secret, deadline, now).await;
             (result, phases) = (second, phases.plus(took));
         }
         self.shared.watch_proxy(&job.uri, &result);
@@ -284,101 +289,5 @@ async fn read<B: Body<Data = Bytes>>(
     Some(Box::new(kept))
 }
 
-fn request(job: &Job, secret: Option<&Secret>, now: u64) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(job.body.clone()));
-    *request.method_mut() = job.method.clone();
-    *request.uri_mut() = job.uri.clone();
-    let headers = request.headers_mut();
-    *headers = job.headers.clone();
-    headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
-    // A destination that parses JSON refuses it without this header. Producers know the type of other bodies.
-    if !headers.contains_key(CONTENT_TYPE) && is_json(&job.body) {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
-    // RFC 9110 §8.6: these methods anticipate a body, and some servers refuse them without a length (411).
-    if job.body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&job.method) {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    }
-    set(headers, "idempotency-key", &job.id);
-    set(headers, "postrider-label", &job.label);
-    if let Some(secret) = secret {
-        secret.apply(headers, &job.id, &job.body, now);
-    }
-    request
-}
-
-/// Whether a body is a JSON object or list as a whole. A longer one is not parsed.
-fn is_json(body: &[u8]) -> bool {
-    let text = match body {
-        [b'{' | b'[', ..] if body.len() <= JSON_BYTES_MAX => std::str::from_utf8(body).ok(),
-        _ => None,
-    };
-    text.is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
-}
-
-/// Forwards the producer's context to hosts that may receive it. If this attempt has a span, that replaces it.
-fn forward_context(job: &Job, policy: &Propagation, headers: &mut HeaderMap) {
-    let mut forward = |name, value: &Option<Bytes>| {
-        if let Some(Ok(value)) = value.clone().map(HeaderValue::from_maybe_shared) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    };
-    let context = &job.context;
-    if policy.traces_to(&job.uri) {
-        forward("traceparent", &context.traceparent);
-        forward("tracestate", &context.tracestate);
-    }
-    if context.baggage.is_some() && policy.baggage_to(&job.uri) {
-        forward("baggage", &context.baggage);
-    }
-}
-
-fn set(headers: &mut HeaderMap, name: &'static str, value: &Bytes) {
-    if let Ok(value) = HeaderValue::from_maybe_shared(value.clone()) {
-        headers.entry(HeaderName::from_static(name)).or_insert(value);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use futures_util::stream;
-    use http_body::Frame;
-    use http_body_util::StreamBody;
-
-    use super::*;
-
-    async fn kept(parts: Vec<Result<&'static [u8], ()>>, max_body: usize) -> (Bytes, bool) {
-        let frames = parts.into_iter().map(|part| part.map(|data| Frame::data(Bytes::from_static(data))));
-        let keep = KeptResults { headers: vec![], max_body };
-        let body = StreamBody::new(stream::iter(frames));
-        let kept = read(body, &HeaderMap::new(), Some(&keep), 100).await.expect("a result is kept");
-        (kept.body, kept.truncated)
-    }
-
-    #[test]
-    fn only_a_body_that_is_json_as_a_whole_is_called_so() {
-        for json in ["{}", "[1,\"é\"]", "[]\n", r#"{"a":[{"b":null}]}"#] {
-            assert!(is_json(json.as_bytes()), "{json}");
-        }
-        for other in ["", "x", "[section]\nkey = 1", "{name}", "{} {}", "{\"a\":}", "1", "[1", " {}"] {
-            assert!(!is_json(other.as_bytes()), "{other}");
-        }
-        assert!(!is_json(b"[\"\xff\"]"));
-        let long = |length: usize| format!("[\"{}\"]", "x".repeat(length - 4));
-        assert!(is_json(long(JSON_BYTES_MAX).as_bytes()) && !is_json(long(JSON_BYTES_MAX + 1).as_bytes()));
-    }
-
-    #[tokio::test]
-    async fn a_kept_body_is_marked_if_it_is_not_whole() {
-        let whole = (Bytes::from_static(b"abcd"), false);
-        assert_eq!(kept(vec![Ok(b"ab"), Ok(b"cd")], 4).await, whole);
-        assert_eq!(kept(vec![Ok(b"ab"), Ok(b"cde")], 4).await, (Bytes::from_static(b"abcd"), true));
-        assert_eq!(
-            kept(vec![Ok(b"ab"), Err(())], 4).await,
-            (Bytes::from_static(b"ab"), true),
-            "it broke off"
-        );
-        assert_eq!(kept(vec![Err(())], 4).await, (Bytes::new(), true));
-        assert_eq!(kept(vec![], 4).await, (Bytes::new(), false));
-    }
-}
+mod tests;

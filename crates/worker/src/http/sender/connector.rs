@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use http::Uri;
 use hyper_otel::Connections;
-use hyper_util::client::legacy::connect::proxy::Tunnel;
 use postrider_queue::job::Host;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
@@ -17,7 +16,7 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service;
 use tracing::{Instrument, Span, debug_span};
 
-use super::dial::{Dialler, dial};
+use super::dial::dial;
 use super::dialled::Measured;
 use super::error::{BoxError, ConnectTimeout, DnsError, ProxyError, TlsTimeout, error_type};
 use super::proxy::{Proxy, is_exempt};
@@ -25,6 +24,8 @@ use super::resolver::Resolver;
 use super::server_name::server_name;
 use super::settings::HttpConfig;
 use super::stream::{OpenCount, Paced, Stream};
+use super::tls::http1_only;
+use super::tunnel::tunnel;
 use crate::http::egress::{Egress, Refusal};
 
 /// Makes connections: resolves the host, checks its addresses, dials the allowed ones, and makes the TLS
@@ -32,7 +33,7 @@ use crate::http::egress::{Egress, Refusal};
 #[derive(Clone, Debug)]
 pub(super) struct Connector(Arc<Shared>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Shared {
     egress: Egress,
     http: HttpConfig,
@@ -52,6 +53,11 @@ impl Connector {
         connections: Connections,
     ) -> Self {
         Self(Arc::new(Shared { egress, http, tls, resolver, open, connections }))
+    }
+
+    /// The same without HTTP/2.
+    pub(super) fn http1_only(&self) -> Self {
+        Self(Arc::new(Shared { tls: http1_only(&self.0.tls), ..(*self.0).clone() }))
     }
 }
 
@@ -94,13 +100,13 @@ impl Shared {
         measured.making.reached(reached.peer_addr().ok());
         let reached = Paced::new(reached);
         if !https {
-            return Ok(Stream::plain(reached, proxy.is_some(), open, measured.making.connected()));
+            return Ok(Stream::plain(reached, proxy.is_some(), open, measured));
         }
         let name = server_name(&uri)?;
         let tls = TlsConnector::from(Arc::clone(&self.tls));
         let handshake = measured.tls(tls.connect(name, reached)).instrument(debug_span!("secure"));
         match tokio::time::timeout(self.http.tls_timeout, handshake).await {
-            Ok(secured) => Ok(Stream::tls(secured?, open, measured.making.connected())),
+            Ok(secured) => Ok(Stream::tls(secured?, open, measured)),
             Err(_) => Err(TlsTimeout(self.http.tls_timeout).into()),
         }
     }
@@ -120,15 +126,12 @@ impl Shared {
     ) -> Result<TcpStream, BoxError> {
         let addresses = self.addresses(proxy.uri.host().unwrap_or_default(), Some(measured)).await?;
         let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port(&proxy.uri)));
-        let addresses: Arc<[SocketAddr]> = addresses.collect();
-        if !https {
-            return measured.connect(to_first(&addresses)).await;
-        }
-        let mut tunnel = Tunnel::new(proxy.uri.clone(), Dialler(addresses));
-        if let Some(authorization) = &proxy.authorization {
-            tunnel = tunnel.with_auth(authorization.clone());
-        }
-        Ok(measured.connect(tunnel.call(uri.clone())).await?.into_inner())
+        let addresses: Vec<SocketAddr> = addresses.collect();
+        let reach = async {
+            let stream = to_first(&addresses).await?;
+            if https { tunnel(stream, &place(uri), proxy.authorization.as_ref()).await } else { Ok(stream) }
+        };
+        measured.connect(reach).await
     }
 
     /// The allowed addresses of a host; at least one.
@@ -257,18 +260,6 @@ mod tests {
     async fn an_allowed_address_is_dialled_on_its_port() {
         assert_eq!(allowed(&["127.0.0.0/8"], "127.0.0.1").await.unwrap(), ["127.0.0.1:80".parse().unwrap()]);
         assert!(allowed(&["127.0.0.0/8:81"], "127.0.0.1").await.is_err());
-    }
-
-    #[tokio::test]
-    async fn the_checked_address_is_dialled_and_the_name_is_not_resolved_again() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        // No resolver knows these names, or it knows another address: only the checked address can respond.
-        for host in ["rebound.invalid", "localhost.", "2130706434"] {
-            let uri = uri(&format!("{host}:{}", address.port()));
-            let stream = Dialler([address].into()).call(uri).await.expect(host).into_inner();
-            assert_eq!(stream.peer_addr().unwrap(), address, "{host}");
-        }
     }
 
     #[tokio::test]

@@ -91,7 +91,10 @@ impl Future for DeadlineFuture {
                     this.progress.answered();
                     Ok(response.map(|body| AttemptBody::new(body, *this.bounds)))
                 }
-                Err(error) => Err(SendError::Client { error, reused: this.progress.is_reused() }),
+                Err(error) => {
+                    let connection = this.progress.connection(error.is_connect());
+                    Err(SendError::Client { error, connection })
+                }
             });
         }
         loop {

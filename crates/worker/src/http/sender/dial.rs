@@ -2,18 +2,12 @@
 //! not use up the time in which another one would respond.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use http::Uri;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tower_service::Service;
 use tracing::{Instrument, debug_span};
 
 use super::error::NoConnection;
@@ -76,25 +70,6 @@ fn in_turn(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
         ordered.extend(other.pop());
     }
     ordered
-}
-
-/// Dials its own addresses and ignores the URI, for hyper's tunnel.
-#[derive(Clone)]
-pub(super) struct Dialler(pub(super) Arc<[SocketAddr]>);
-
-impl Service<Uri> for Dialler {
-    type Response = TokioIo<TcpStream>;
-    type Error = NoConnection;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Task<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        let addresses = Arc::clone(&self.0);
-        Box::pin(async move { dial(&addresses).await.map(TokioIo::new) })
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,35 @@ thread_local! {
     static DIALLED: Cell<Option<Arc<Dialling>>> = const { Cell::new(None) };
 }
 
-/// The phases of a connection that is being made.
+/// The phases of a connection that is being made, and whether it is made.
 #[derive(Debug, Default)]
 pub(super) struct Dialling {
     pub(super) dns: Stopwatch,
     pub(super) connect: Stopwatch,
     pub(super) tls: Stopwatch,
+    made: OnceLock<Instant>,
+    written: AtomicBool,
+}
+
+impl Dialling {
+    /// Whether the connection was made.
+    pub(super) fn is_made(&self) -> bool {
+        self.made.get().is_some()
+    }
+
+    /// Records that something is written to the connection.
+    pub(super) fn written(&self) {
+        if !self.written.load(Ordering::Relaxed) {
+            self.written.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a request that a connection took at this time is on this one. While this one is being made, another
+    /// may become idle and take the request. hyper discards a new connection if it finds out that another one
+    /// speaks HTTP/2.
+    pub(super) fn carries(&self, taken: Instant) -> bool {
+        self.written.load(Ordering::Relaxed) && self.made.get().is_some_and(|made| *made <= taken)
+    }
 }
 
 /// Measures one phase.
@@ -60,6 +83,12 @@ impl Measured {
         let dialling = Arc::<Dialling>::default();
         DIALLED.set(Some(Arc::clone(&dialling)));
         Self { making, dialling }
+    }
+
+    /// The connection is made.
+    pub(super) fn made(&self) -> Arc<Dialling> {
+        let _ = self.dialling.made.set(Instant::now());
+        Arc::clone(&self.dialling)
     }
 
     pub(super) async fn dns<T, E>(

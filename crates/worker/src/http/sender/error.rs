@@ -28,13 +28,25 @@ pub(super) enum SendError {
     Client {
         #[source]
         error: legacy::Error,
-        /// Whether the connection had carried a request before.
-        reused: bool,
+        connection: Connection,
     },
     #[error("the body broke off")]
     Body(#[from] hyper::Error),
     #[error("the proxy requires a user and a password that it accepts (407)")]
     ProxyRefused,
+}
+
+/// The connection that ended a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Connection {
+    /// None could be made.
+    None,
+    /// It ended before it took the request, so nothing was sent.
+    Unused,
+    /// It was made for the request.
+    New,
+    /// It existed before, or was made for another request.
+    Reused,
 }
 
 /// The progress of an attempt.
@@ -179,22 +191,33 @@ fn by_role(error: &(dyn Error + 'static)) -> ErrorType {
     if is_connect(error) { ErrorType::Connect } else { ErrorType::Other }
 }
 
-/// Whether the request may be sent again at once, within the same attempt. This holds if the destination
-/// reports that it has not processed the request (RFC 9113 §8.7). It also holds if the destination closed a
+/// Whether the request may be sent again at once, within the same attempt. This holds if it was not sent, or if the
+/// destination reports that it has not processed it (RFC 9113 §8.7). It also holds if the destination closed a
 /// reused connection before the head of a response: then it most likely closed an idle connection while the
 /// request was under way (RFC 9112 §9.3.1). It may have processed the request all the same, but every request
 /// has an idempotency key, and the next attempt would repeat it in the same way.
 pub(super) fn may_repeat(error: &SendError) -> bool {
-    let SendError::Client { error, reused } = error else { return false };
-    if error.is_connect() {
-        return false;
+    let SendError::Client { connection, .. } = error else { return false };
+    let unprocessed =
+        |error: &h2::Error| error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    match connection {
+        Connection::None => false,
+        Connection::Unused => true,
+        Connection::New => by_peer(error).is_some_and(unprocessed),
+        Connection::Reused => {
+            by_peer(error).is_some_and(unprocessed) || error_type(error) == ErrorType::ConnectionReset
+        }
     }
-    let unprocessed = causes(error).any(|cause| {
-        cause.downcast_ref().is_some_and(|error: &h2::Error| {
-            error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
-        })
-    });
-    unprocessed || (*reused && error_type(error) == ErrorType::ConnectionReset)
+}
+
+/// Whether the destination wants HTTP/1.1 for this request (RFC 9113 §7).
+pub(super) fn needs_http1(error: &SendError) -> bool {
+    by_peer(error).is_some_and(|error| error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED))
+}
+
+/// The HTTP/2 error that the destination sent.
+fn by_peer(error: &SendError) -> Option<&h2::Error> {
+    causes(error).filter_map(|cause| cause.downcast_ref::<h2::Error>()).find(|error| error.is_remote())
 }
 
 /// The error and its causes in one sentence, starting with where it happened. None of them contains a URL or a

@@ -3,10 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use http::Uri;
 use hyper_util::client::legacy::{Builder, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::connector::Connector;
+use super::http1_hosts::Http1Hosts;
 use super::settings::HttpConfig;
 use super::stream::OpenCount;
 use super::upload::Upload;
@@ -26,16 +28,30 @@ const WINDOW: std::ops::RangeInclusive<usize> = 65_535..=2 << 20;
 
 pub(super) type PoolClient = Client<Connector, Upload>;
 
-/// A client that keeps idle connections, and one that keeps none.
+/// A client that keeps idle connections, and one that keeps none; both also without HTTP/2.
 #[derive(Debug)]
 pub(super) struct Pool {
     builder: Builder,
     connector: Connector,
+    http1: Connector,
     open: OpenCount,
     busy: OpenCount,
     most: usize,
-    kept: Mutex<PoolClient>,
-    fresh: PoolClient,
+    kept: Mutex<Clients>,
+    fresh: Clients,
+    http1_hosts: Http1Hosts,
+}
+
+#[derive(Debug)]
+struct Clients {
+    any: PoolClient,
+    http1: PoolClient,
+}
+
+impl Clients {
+    fn of(&self, is_http1: bool) -> PoolClient {
+        if is_http1 { self.http1.clone() } else { self.any.clone() }
+    }
 }
 
 impl Pool {
@@ -55,27 +71,37 @@ impl Pool {
             // Without a timer the idle timeout does nothing; without a cap, nothing bounds the pool.
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(http.pool_idle_timeout);
-        let fresh = builder.pool_max_idle_per_host(0).build(connector.clone());
-        let kept = builder.pool_max_idle_per_host(http.max_idle_per_host).build(connector.clone());
-        let most = http.max_idle;
-        Self { builder, connector, open, busy, most, kept: Mutex::new(kept), fresh }
+        let http1 = connector.http1_only();
+        let fresh = clients(builder.pool_max_idle_per_host(0), &connector, &http1);
+        let kept = clients(builder.pool_max_idle_per_host(http.max_idle_per_host), &connector, &http1);
+        let (kept, http1_hosts, most) = (Mutex::new(kept), Http1Hosts::default(), http.max_idle);
+        Self { builder, connector, http1, open, busy, most, kept, fresh, http1_hosts }
     }
 
     /// The client for a request. hyper limits the idle connections of one destination, not of all. If too
     /// many are idle, a new client replaces the one that keeps them, which closes them all. Requests in
     /// flight keep their connections to the end.
-    pub(super) fn client(&self) -> PoolClient {
+    pub(super) fn client(&self, uri: &Uri) -> PoolClient {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if self.open.get().saturating_sub(self.busy.get()) > self.most {
-            *kept = self.builder.build(self.connector.clone());
+            *kept = clients(&self.builder, &self.connector, &self.http1);
         }
-        kept.clone()
+        kept.of(self.http1_hosts.has(uri))
     }
 
     /// A client that makes a new connection for each request.
-    pub(super) fn fresh(&self) -> PoolClient {
-        self.fresh.clone()
+    pub(super) fn fresh(&self, uri: &Uri) -> PoolClient {
+        self.fresh.of(self.http1_hosts.has(uri))
     }
+
+    /// From now on, the clients for this URL's host do not speak HTTP/2.
+    pub(super) fn only_http1(&self, uri: &Uri) {
+        self.http1_hosts.add(uri);
+    }
+}
+
+fn clients(builder: &Builder, connector: &Connector, http1: &Connector) -> Clients {
+    Clients { any: builder.build(connector.clone()), http1: builder.build(http1.clone()) }
 }
 
 #[cfg(test)]
@@ -130,7 +156,11 @@ mod tests {
 
     async fn get(pool: &Pool, url: &str) {
         let upload = Upload::new(Bytes::new(), Arc::new(Progress::new(Instant::now())));
-        let response = pool.client().request(Request::get(url).body(upload).unwrap()).await.unwrap();
+        let response = pool
+            .client(&url.parse().unwrap())
+            .request(Request::get(url).body(upload).unwrap())
+            .await
+            .unwrap();
         response.into_body().collect().await.unwrap();
     }
 
@@ -172,7 +202,7 @@ mod tests {
         get(&pool, &first).await;
         drop(busy);
         // Two are idle now and one may be, so this request gets a new client.
-        drop(pool.client());
+        drop(pool.client(&Uri::from_static("http://h/")));
         for (end, answered) in [(first_end, 2), (second_end, 1)] {
             assert_eq!(tokio::time::timeout(SOON, end).await.unwrap().unwrap(), answered);
         }

@@ -18,6 +18,7 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio_rustls::client::TlsStream;
 
+use super::dialled::{Dialling, Measured};
 use watched::{Transport, Watched};
 
 pub(super) use flood::Flood;
@@ -30,6 +31,7 @@ pub(super) struct Stream {
     proxied: bool,
     _open: Open,
     known: OpenConnection,
+    dialling: Arc<Dialling>,
 }
 
 /// Counts open connections, or requests under way.
@@ -57,16 +59,17 @@ impl Drop for Open {
 }
 
 impl Stream {
-    pub(super) fn plain(stream: Paced, proxied: bool, open: Open, known: OpenConnection) -> Self {
-        Self::new(Transport::Plain(stream), proxied, open, known)
+    pub(super) fn plain(stream: Paced, proxied: bool, open: Open, measured: Measured) -> Self {
+        Self::new(Transport::Plain(stream), proxied, open, measured)
     }
 
-    pub(super) fn tls(stream: TlsStream<Paced>, open: Open, known: OpenConnection) -> Self {
-        Self::new(Transport::Tls(Box::new(stream)), false, open, known)
+    pub(super) fn tls(stream: TlsStream<Paced>, open: Open, measured: Measured) -> Self {
+        Self::new(Transport::Tls(Box::new(stream)), false, open, measured)
     }
 
-    fn new(transport: Transport, proxied: bool, open: Open, known: OpenConnection) -> Self {
-        Self { inner: TokioIo::new(Watched::new(transport)), proxied, _open: open, known }
+    fn new(transport: Transport, proxied: bool, open: Open, measured: Measured) -> Self {
+        let (inner, dialling) = (TokioIo::new(Watched::new(transport)), measured.made());
+        Self { inner, proxied, _open: open, known: measured.making.connected(), dialling }
     }
 
     fn inner(self: Pin<&mut Self>) -> Pin<&mut TokioIo<Watched>> {
@@ -94,6 +97,7 @@ impl Read for Stream {
 
 impl Write for Stream {
     fn poll_write(self: Pin<&mut Self>, task: &mut Task<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.dialling.written();
         self.inner().poll_write(task, bytes)
     }
 
@@ -114,6 +118,7 @@ impl Write for Stream {
         task: &mut Task<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.dialling.written();
         self.inner().poll_write_vectored(task, slices)
     }
 }

@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use postrider_queue::work::Phases;
 
 use super::dialled::Dialling;
+use super::error::Connection;
 
 /// Bytes that a connection takes at once. It takes no more while it has no room.
 const PIECE: usize = 64 * 1024;
@@ -49,9 +50,14 @@ impl Progress {
         let _ = self.dialling.set(dialling);
     }
 
-    /// Whether the request uses a connection that existed before.
-    pub(super) fn is_reused(&self) -> bool {
-        self.dialling.get().is_none()
+    /// The connection that ended the request with an error. `is_connect` is whether there was none to send it on.
+    pub(super) fn connection(&self, is_connect: bool) -> Connection {
+        match (self.taken(), self.dialling.get()) {
+            (None, Some(dialling)) if is_connect && !dialling.is_made() => Connection::None,
+            (None, _) => Connection::Unused,
+            (Some(taken), Some(dialling)) if dialling.carries(taken) => Connection::New,
+            (Some(_), _) => Connection::Reused,
+        }
     }
 
     /// When a connection took the request.
