@@ -62,6 +62,7 @@ pub(crate) use traces::Traces;
 ///
 /// [secrets.partner]
 /// bearer = { env = "PARTNER_TOKEN" }
+/// hosts = ["api.partner.example"]   # the only ones that get it, over https
 ///
 /// [results]                # the kept part of a response, for a job with `result_ttl_ms`
 /// headers = ["content-type", "location"]

@@ -29,7 +29,9 @@ pub use process::{RunError, listen, run, shutdown};
 /// Types of a worker's configuration.
 pub mod settings {
     pub use crate::http::egress::{BadRule, Egress, Rule};
-    pub use crate::http::secrets::{BadIdentity, BadKey, Identity, Secret, Secrets, SigningKey, sensitive};
+    pub use crate::http::secrets::{
+        BadIdentity, BadKey, Identity, NotFor, Secret, Secrets, SigningKey, sensitive,
+    };
     pub use crate::http::sender::{
         BadProxy, Exempt, HttpConfig, KeptResults, Proxy, SenderConfig, TlsError, TlsVersion,
     };

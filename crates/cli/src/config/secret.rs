@@ -16,7 +16,12 @@ const LONGEST: u64 = 64 * 1024;
 
 /// Reads a secret. Errors never contain its value.
 pub(super) fn secret(table: &mut Table<'_, '_>) -> Secret {
-    let mut secret = Secret::default();
+    table.not_empty("hosts");
+    let mut secret = Secret {
+        hosts: table.texts("hosts", str::parse),
+        allow_http: table.flag("allow_http").unwrap_or(false),
+        ..Secret::default()
+    };
     for (at, key) in sources(table, "keys") {
         match key.parse() {
             Ok(key) => secret.keys.push(key),
@@ -40,6 +45,12 @@ pub(super) fn secret(table: &mut Table<'_, '_>) -> Secret {
         && !table.has_problems()
     {
         table.problem("a secret needs `keys`, `bearer`, `user` and `password`, `header` and `value`, or `cert` and `key`");
+    }
+    if secret.has_credentials() && secret.hosts.is_empty() && !table.has_problems() {
+        table.problem(
+            "`hosts` is missing: whoever may enqueue a job chooses where it goes; name the hosts that may get these \
+             credentials, as hosts = [\"api.example.org\", \"*.internal:8443\"]",
+        );
     }
     secret
 }

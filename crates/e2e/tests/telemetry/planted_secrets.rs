@@ -21,14 +21,19 @@ const SIGNING: &str = "whsec_aHVudGVyMi1zaWduaW5nLWtleS1mb3ItdGhlLXRlc3Q=";
 const SECRETS: &str = r#"
     [secrets.bank]
     bearer = { env = "BANK" }
+    hosts = ["127.0.0.1"]
+    allow_http = true
     [secrets.shop]
     keys = [{ env = "SHOP" }]
+    allow_http = true
     [secrets.club]
     header = "x-club"
     value = { env = "CLUB" }
+    hosts = ["127.0.0.1"]
+    allow_http = true
 "#;
 
-/// Jobs with each outcome: done, dead at once, dead after a retry, malformed.
+/// Jobs with each outcome: done (twice), dead at once, dead after a retry, malformed.
 fn plant(queue: &Queue<'_>, sink: &Sink) {
     let headers =
         r#"{"authorization":"Bearer hunter2-header","cookie":"a=hunter2-cookie","x-api-key":"hunter2-key"}"#;
@@ -38,8 +43,8 @@ fn plant(queue: &Queue<'_>, sink: &Sink) {
         let fields = [("url", url.as_str()), ("headers", headers), ("body", "hunter2-body")];
         queue.enqueue(&[&fields[..], &[("max_attempts", "2")]].concat());
     }
-    let refused = sink.url("/ok").replace("http://", "http://user:hunter2-userinfo@");
-    queue.enqueue(&[("url", refused.as_str()), ("body", "hunter2-body")]);
+    let with_user = sink.url("/ok").replace("http://", "http://user:hunter2-userinfo@");
+    queue.enqueue(&[("url", with_user.as_str()), ("body", "hunter2-body")]);
     queue.enqueue(&[("url", "nowhere"), ("headers", headers), ("body", "hunter2-body")]);
 }
 

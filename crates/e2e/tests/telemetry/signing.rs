@@ -21,12 +21,16 @@ e2e::in_both_builds!(
     keys_rotate_without_a_gap,
     a_request_shows_who_it_is_from,
     a_job_with_an_unknown_secret_is_not_sent,
+    a_secret_for_another_destination_is_not_sent,
 );
 
 /// Keys and tokens, which may appear at the destination only.
 const NEW: &str = "whsec_bmV3IGtleSBmb3IgdGhlIHRlc3RzLCBwbGFudGVk";
 const OLD: &str = "whsec_b2xkIGtleSBmb3IgdGhlIHRlc3RzLCBwbGFudGVk";
 const TOKEN: &str = "planted-token-4711";
+
+/// The hosts of a secret that the sink gets.
+const SINK: &str = "hosts = [\"127.0.0.1\"]\nallow_http = true\n";
 
 /// A configuration whose secrets are in files and variables.
 struct Setting {
@@ -40,11 +44,13 @@ impl Setting {
         let [new, seed] = keys.map(|key| TextFile::new(&key));
         let config = TextFile::new(&format!(
             "[retry.default]\nwaits = [\"1100ms\"]\n\
-             [secrets.acme]\nkeys = [{{ file = {:?} }}, {{ env = \"OLD_KEY\" }}]\n\
-             [secrets.curve]\nkeys = [{{ file = {:?} }}]\n\
-             [secrets.token]\nbearer = {{ env = \"TOKEN\" }}\n\
-             [secrets.user]\nuser = \"me\"\npassword = {{ env = \"TOKEN\" }}\n\
-             [secrets.header]\nheader = \"X-Api-Key\"\nvalue = {{ env = \"TOKEN\" }}\n",
+             [secrets.acme]\nkeys = [{{ file = {:?} }}, {{ env = \"OLD_KEY\" }}]\nallow_http = true\n\
+             [secrets.curve]\nkeys = [{{ file = {:?} }}]\nallow_http = true\n\
+             [secrets.token]\nbearer = {{ env = \"TOKEN\" }}\n{SINK}\
+             [secrets.encrypted]\nbearer = {{ env = \"TOKEN\" }}\nhosts = [\"127.0.0.1\"]\n\
+             [secrets.elsewhere]\nbearer = {{ env = \"TOKEN\" }}\nhosts = [\"*.elsewhere.test\"]\nallow_http = true\n\
+             [secrets.user]\nuser = \"me\"\npassword = {{ env = \"TOKEN\" }}\n{SINK}\
+             [secrets.header]\nheader = \"X-Api-Key\"\nvalue = {{ env = \"TOKEN\" }}\n{SINK}",
             new.path(),
             seed.path()
         ));
@@ -173,8 +179,25 @@ fn a_job_with_an_unknown_secret_is_not_sent(build: Build) {
     let dead = queue.dead();
     assert_eq!(dead[0].reason(), "malformed");
     let error = dead[0].field("_error").expect("it is there");
-    assert!(error.contains("no secret is named \"acne\"; known are acme, curve"), "{error}");
+    assert!(error.contains("no secret is named \"acne\";") && !error.contains("acme"), "{error}");
     assert_eq!(sink.requests().len(), 1);
+}
+
+fn a_secret_for_another_destination_is_not_sent(build: Build) {
+    let (redis, sink, setting) = (RedisServer::start(), Sink::start(), Setting::new());
+    let queue = Queue::new(&redis, "default");
+    let _worker = setting.worker(build, &redis, &[]);
+    for (secret, told) in [("elsewhere", "is not for this host"), ("encrypted", "is sent over https only")] {
+        queue.enqueue(&[("url", sink.url("/ok").as_str()), ("secret", secret)]);
+        queue.enqueue(&[("url", sink.url("/next"))]);
+        queue.wait_until_drained(DEADLINE);
+        let letter = queue.dead().pop().expect("it is dead-lettered");
+        assert_eq!((letter.reason(), letter.field("_attempt")), ("refused".to_owned(), Some("0".to_owned())));
+        let error = letter.field("_error").expect("it is there");
+        assert!(error.contains(told) && error.contains(secret), "{error}");
+        assert!(!error.contains("elsewhere.test") && !error.contains("acme"), "{error}");
+    }
+    assert_eq!((sink.requests_to("/ok").len(), sink.requests_to("/next").len()), (0, 2));
 }
 
 /// Everything that Redis holds, as one text.

@@ -31,7 +31,7 @@ fn settings(authority: Option<&Certificate>, secrets: &[(&str, &str, &str)]) -> 
     }
     for (name, cert, key) in secrets {
         let [cert, key] = [cert, key].map(|pem| write(pem));
-        text.push_str(&format!("[secrets.{name}]\ncert = {{ file = {cert} }}\nkey = {{ file = {key} }}\n"));
+        text.push_str(&format!("[secrets.{name}]\ncert = {{ file = {cert} }}\nkey = {{ file = {key} }}\nhosts = [\"127.0.0.1\"]\n"));
     }
     (text, files)
 }

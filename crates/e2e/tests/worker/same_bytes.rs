@@ -11,7 +11,7 @@ use e2e::wait::{DEADLINE, eventually_or};
 
 const CONTEXT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-const SETTINGS: &str = "[secrets.acme]\nkeys = [{ env = \"ACME_KEY\" }]\n\
+const SETTINGS: &str = "[secrets.acme]\nkeys = [{ env = \"ACME_KEY\" }]\nallow_http = true\n\
                         [retry.default]\nwaits = [\"20ms\"]\n[retry.later]\nwaits = [\"1h\", \"1h\"]\n";
 
 /// Jobs that are delivered or end among the dead letters, one after the other: path and fields.

@@ -51,9 +51,7 @@ pub(super) fn sendable<'a>(
             format!("it was delivered {deliveries} times and never settled: its workers died or lost it");
         return Err(dead(job, Reason::Poison, names::LEASE_LOST, error));
     }
-    if job.secret.as_deref().is_some_and(|name| settings.secrets.get(name).is_none()) {
-        return Err(Box::new(Refusal::Malformed(unknown_secret(&settings.secrets, job))));
-    }
+    secret_is_for(job, &settings.secrets)?;
     let Some(policy) = settings.retry.get(job.retry.as_deref()) else {
         return Err(Box::new(Refusal::Malformed(unknown_policy(&settings.retry, job))));
     };
@@ -74,18 +72,31 @@ fn unknown_policy(policies: &RetryPolicies, job: &Job) -> Malformed {
     Malformed::new(format!("field `retry`: no policy is named {named}; known are default {known}").trim_end())
 }
 
-/// A job that needs a signature is never sent without one.
-fn unknown_secret(secrets: &Secrets, job: &Job) -> Malformed {
-    let name = job.secret.as_deref().unwrap_or_default();
+/// A job that needs a signature is never sent without one, and no destination gets a secret that is not for it: the
+/// producer chooses both.
+fn secret_is_for<'a>(job: &'a Job, secrets: &Secrets) -> Result<(), Box<Refusal<'a>>> {
+    let Some(name) = job.secret.as_deref() else { return Ok(()) };
+    let Some(secret) = secrets.get(name) else {
+        return Err(Box::new(Refusal::Malformed(unknown_secret(name))));
+    };
+    secret.check(&job.uri).map_err(|not_for| {
+        let named = quoted(&String::from_utf8_lossy(name));
+        let host = job.uri.authority().map_or("", |host| host.as_str());
+        let error = format!("{host}: the secret {named} of the field `secret` {not_for}");
+        dead(job, Reason::Refused, ErrorType::Refused, error)
+    })
+}
+
+/// The names of the others are not listed: producers see this error.
+fn unknown_secret(name: &[u8]) -> Malformed {
     if name.starts_with(b"whsec_") || name.starts_with(b"whsk_") {
         let error = "field `secret` holds a key, which is not repeated here; it must be the name of a secret";
         return Malformed::new(error);
     }
     let named = quoted(&String::from_utf8_lossy(name));
-    let known: Vec<&str> = secrets.names().collect();
-    let known =
-        if known.is_empty() { "none is known".to_owned() } else { format!("known are {}", known.join(", ")) };
-    Malformed::new(format!("field `secret`: no secret is named {named}; {known}"))
+    Malformed::new(format!(
+        "field `secret`: no secret is named {named}; its table [secrets.NAME] must be in this worker's configuration"
+    ))
 }
 
 /// Returns why a job is too late to be sent. Checked before the job waits for its flow, and again afterwards.

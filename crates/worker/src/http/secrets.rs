@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use hyper_otel::HostPattern;
 
 pub use identity::{BadIdentity, Identity};
 pub use signing::{BadKey, SigningKey};
@@ -26,6 +27,21 @@ pub struct Secret {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The client certificate for destinations that request one.
     pub identity: Option<Identity>,
+    /// The hosts that may get it. Default: none, which is all; only a secret without credentials may go to all.
+    pub hosts: Vec<HostPattern>,
+    /// Whether it may be sent over `http`. Default: only over `https`.
+    pub allow_http: bool,
+}
+
+/// Why a secret is not for a destination. The text continues a sentence that begins with its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotFor {
+    /// The URL's scheme is `http`.
+    #[error("is sent over https only, unless its `allow_http` is true in the configuration")]
+    Http,
+    /// No pattern of `hosts` covers the URL's host.
+    #[error("is not for this host: no entry of its `hosts` in the configuration covers it")]
+    Host,
 }
 
 impl fmt::Debug for Secret {
@@ -45,11 +61,6 @@ impl Secrets {
         self.0.insert(name.to_owned(), secret);
     }
 
-    /// All names.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
-    }
-
     /// The client certificates, by the names of their secrets.
     pub fn identities(&self) -> BTreeMap<String, Identity> {
         let with = self.0.iter().filter_map(|(name, secret)| Some((name.clone(), secret.identity.clone()?)));
@@ -58,6 +69,30 @@ impl Secrets {
 }
 
 impl Secret {
+    /// Whether it contains what lets its holder act as this worker's operator. A signature does not.
+    pub fn has_credentials(&self) -> bool {
+        !self.headers.is_empty() || self.identity.is_some()
+    }
+
+    /// Checks that it may be sent to a URL.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, uri: &Uri) -> Result<(), NotFor> {
+        let is_https = uri.scheme_str() == Some("https");
+        if !is_https && !self.allow_http {
+            return Err(NotFor::Http);
+        }
+        let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+        let host = uri.host().unwrap_or_default();
+        let is_covered = self.hosts.iter().any(|own| own.covers(host, Some(port)));
+        if is_covered || self.hosts.is_empty() && !self.has_credentials() {
+            Ok(())
+        } else {
+            Err(NotFor::Host)
+        }
+    }
+
     /// Signs a request and sets the secret's headers. Header values are marked as sensitive, so that `Debug`
     /// does not show them and HTTP/2 leaves them out of its tables. `now` is in Unix milliseconds.
     pub fn apply(&self, headers: &mut HeaderMap, id: &Bytes, body: &[u8], now: u64) {
@@ -86,8 +121,12 @@ mod tests {
         let value = sensitive(b"hunter2").unwrap();
         let secret = Secret {
             headers: vec![(http::header::AUTHORIZATION, value)],
-            identity: None,
+            hosts: vec!["*.example.org".parse().unwrap()],
+            ..Secret::default()
+        };
+        let secret = Secret {
             keys: vec!["whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==".parse().unwrap()],
+            ..secret
         };
         let mut secrets = Secrets::default();
         secrets.insert("acme", secret.clone());
@@ -96,5 +135,32 @@ mod tests {
         let shown = format!("{secrets:?} {headers:?}");
         assert!(!shown.contains("hunter2") && !shown.contains("aHVudGVy"), "{shown}");
         assert_eq!(headers["authorization"], "hunter2", "it replaces the job's own");
+    }
+
+    #[test]
+    fn a_secret_goes_only_to_its_hosts_and_over_https() {
+        let check = |secret: &Secret, url: &str| secret.check(&url.parse().unwrap());
+        let hosts = ["api.example.org", "*.internal:8443"].map(|host| host.parse().unwrap()).to_vec();
+        let headers = vec![(http::header::AUTHORIZATION, sensitive(b"hunter2").unwrap())];
+        let token = Secret { headers, hosts, ..Secret::default() };
+        for (url, verdict) in [
+            ("https://api.example.org/", Ok(())),
+            ("https://API.example.org.:8080/", Ok(())),
+            ("https://a.internal:8443/", Ok(())),
+            ("https://a.internal/", Err(NotFor::Host)),
+            ("https://evil.test/api.example.org", Err(NotFor::Host)),
+            ("https://api.example.org.evil.test/", Err(NotFor::Host)),
+            ("http://api.example.org/", Err(NotFor::Http)),
+        ] {
+            assert_eq!(check(&token, url), verdict, "{url}");
+        }
+        let plain = Secret { allow_http: true, ..token.clone() };
+        assert_eq!(check(&plain, "http://api.example.org/"), Ok(()));
+        assert_eq!(check(&plain, "http://evil.test/"), Err(NotFor::Host));
+        let nowhere = Secret { hosts: vec![], ..token };
+        assert_eq!(check(&nowhere, "https://api.example.org/"), Err(NotFor::Host), "credentials need hosts");
+        let signature = Secret { hosts: vec![], headers: vec![], ..nowhere };
+        assert_eq!(check(&signature, "https://any.test/"), Ok(()));
+        assert_eq!(check(&signature, "http://any.test/"), Err(NotFor::Http));
     }
 }
