@@ -6,10 +6,10 @@
 //! 1. its scheme is one of `schemes`, its port one of `ports`, if these are given;
 //! 2. no rule of `deny` covers it;
 //! 3. a rule of `only` covers it, if there are any;
-//! 4. its address is public ([`special`]), or a rule of `allow` covers it.
+//! 4. its address is public ([`special`]) and none of this machine's, or a rule of `allow` covers it.
 //!
 //! [`Egress::check_name`] decides what needs no address, before the name is resolved. [`Egress::check`]
-//! decides the rest for each address. An IPv4 address is the same in all its forms ([`canonical`]): a rule
+//! and [`Egress::check_own`] decide the rest for each address. An IPv4 address is the same in all its forms ([`canonical`]): a rule
 //! for the IPv4 address covers all forms, and a rule of `deny` for one form covers that form.
 
 mod rule;
@@ -77,9 +77,8 @@ pub enum Refusal {
     },
     /// The address is not public and no rule of `allow` covers it.
     #[error(
-        "{destination} is not a public address but {what} ({net}, {source}); `--egress-allow {address}` \
-         (POSTRIDER_EGRESS_ALLOW) allows it",
-        what = .special.what, net = .special.net, source = .special.source
+        "{destination} is not a public address but {what} ({net}, {source}); {advice}",
+        what = .special.what, net = .special.net, source = .special.source, advice = advice(*.address)
     )]
     Special {
         /// The host, and its address.
@@ -88,6 +87,16 @@ pub enum Refusal {
         address: IpAddr,
         /// What it is.
         special: &'static Special,
+    },
+    /// The address is one of this machine, and no rule of `allow` covers it.
+    #[error(
+        "{destination} is an address of the machine that the worker runs on; {}", advice(*.address)
+    )]
+    Own {
+        /// The host, and its address.
+        destination: String,
+        /// The canonical address.
+        address: IpAddr,
     },
 }
 
@@ -141,6 +150,28 @@ impl Egress {
         }
         Err(Refusal::Special { destination: named(host, address), address, special })
     }
+
+    /// Checks that an address that has passed [`Egress::check`] is none of this machine's `own`: services that listen
+    /// on all of its addresses rarely mean to serve jobs.
+    ///
+    /// # Errors
+    /// The refusal, for the dead letter.
+    pub fn check_own(&self, host: &str, came: IpAddr, port: u16, own: &[IpAddr]) -> Result<(), Refusal> {
+        let address = canonical(came);
+        let is_own = own.iter().any(|own| rule::forms(came).any(|form| form == canonical(*own)));
+        if !is_own || self.allow.iter().any(|rule| rule.covers(host, address, port)) {
+            return Ok(());
+        }
+        Err(Refusal::Own { destination: named(host, address), address })
+    }
+}
+
+/// Nobody is advised to open a metadata service: it gives credentials to every client.
+fn advice(address: IpAddr) -> String {
+    if special::is_metadata(address) {
+        return "no job needs it".to_owned();
+    }
+    format!("`--egress-allow {address}` (POSTRIDER_EGRESS_ALLOW) allows it")
 }
 
 /// The address, and the host if that is not the address.

@@ -8,6 +8,7 @@ mod dial;
 mod dialled;
 mod error;
 mod http1_hosts;
+mod own_addresses;
 mod pool;
 mod proxy;
 mod request;
@@ -43,6 +44,7 @@ use body::Bounds;
 use connector::{Connector, place, proxy_of};
 use deadline::Deadline;
 use error::SendError;
+use own_addresses::OwnAddresses;
 use pool::Pool;
 use request::{forward_context, request};
 use resolver::Resolver;
@@ -117,13 +119,14 @@ impl Sender {
     pub(crate) fn new(config: &SenderConfig, telemetry: &Telemetry) -> Result<Self, TlsError> {
         let (http, open, busy) = (&config.http, OpenCount::default(), OpenCount::default());
         let roots = tls::roots(http)?;
-        let resolver = Resolver::new(http.dns_timeout);
+        let (resolver, own) = (Resolver::new(http.dns_timeout), OwnAddresses::new());
         let connections = Connections::new(telemetry, config.connections);
         let pool = |identity| -> Result<Pool, TlsError> {
             let tls = tls::client(http, &roots, identity)?;
-            let (egress, resolver) = (config.egress.clone(), resolver.clone());
+            let (egress, resolver, own) = (config.egress.clone(), resolver.clone(), own.clone());
             let (open, connections) = (open.clone(), connections.clone());
-            let connector = Connector::new(egress, http.clone(), tls, resolver, open.clone(), connections);
+            let connector =
+                Connector::new(egress, http.clone(), tls, resolver, own, open.clone(), connections);
             Ok(Pool::new(http, connector, open, busy.clone()))
         };
         let identified = config.identities.iter().map(|(name, own)| Ok((name.clone(), pool(Some(own))?)));

@@ -52,15 +52,9 @@ impl Rule {
         }
     }
 
-    /// Whether a host is covered by any form of its address: unchanged, as the IPv4 address that it is
-    /// equivalent to, or as the IPv4 address that its packets are tunnelled to.
+    /// Whether a host is covered by any of the [`forms`] of its address.
     pub(super) fn touches(&self, host: &str, came: IpAddr, port: u16) -> bool {
-        let wrapped = match came {
-            IpAddr::V6(v6) => carried(v6).map(IpAddr::V4),
-            IpAddr::V4(_) => None,
-        };
-        let mut forms = [Some(came), Some(canonical(came)), wrapped].into_iter().flatten();
-        forms.any(|address| self.covers(host, address, port))
+        forms(came).any(|address| self.covers(host, address, port))
     }
 
     /// Whether it needs an address to decide whether it covers a host.
@@ -77,6 +71,16 @@ impl Rule {
         let port = port.unwrap_or(80);
         METADATA.iter().any(|text| text.parse().is_ok_and(|address| self.covers("", address, port)))
     }
+}
+
+/// An address in its forms: unchanged, as the IPv4 address that it is equivalent to, and as the IPv4 address that its
+/// packets are tunnelled to.
+pub(super) fn forms(came: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let wrapped = match came {
+        IpAddr::V6(v6) => carried(v6).map(IpAddr::V4),
+        IpAddr::V4(_) => None,
+    };
+    [Some(came), Some(canonical(came)), wrapped].into_iter().flatten()
 }
 
 impl FromStr for Rule {

@@ -101,6 +101,11 @@ static RESERVED_V6: Special = v6([0, 0, 0, 0], 0, "reserved", "RFC 4291 §2.4");
 pub(super) const METADATA: [&str; 6] =
     ["169.254.169.254", "100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254", "fd20:ce::254"];
 
+/// Whether it is the address of such a service.
+pub(super) fn is_metadata(address: IpAddr) -> bool {
+    METADATA.iter().any(|text| text.parse() == Ok(address))
+}
+
 /// The special network of an address; `None` if the address is public. It must be [`canonical`].
 pub(crate) fn special(address: IpAddr) -> Option<&'static Special> {
     let among = |nets: &'static [Special]| nets.iter().find(|special| special.net.contains(&address));

@@ -150,3 +150,36 @@ fn the_refusal_names_a_flag_that_helps() {
         assert_eq!(egress.check("db", address.parse().unwrap(), 80), Ok(()), "{refusal}");
     }
 }
+
+#[test]
+fn the_addresses_of_this_machine_are_refused_unless_they_are_allowed() {
+    let own: Vec<IpAddr> = ["93.184.216.34", "2606:4700::1111"].map(|own| own.parse().unwrap()).to_vec();
+    let check =
+        |egress: &Egress, address: &str| egress.check_own("me.test", address.parse().unwrap(), 80, &own);
+    for address in [
+        "93.184.216.34",
+        "::ffff:93.184.216.34",
+        "64:ff9b::93.184.216.34",
+        "2002:5db8:d822::1",
+        "2606:4700::1111",
+    ] {
+        let refusal = check(&Egress::default(), address).expect_err(address).to_string();
+        assert!(refusal.contains("(me.test) is an address of the machine"), "{refusal}");
+        let (_, flag) = refusal.split_once("`--egress-allow ").expect(&refusal);
+        let allowed = Egress { allow: rules(&[flag.split('`').next().unwrap()]), ..Egress::default() };
+        assert_eq!(check(&allowed, address), Ok(()), "{refusal}");
+    }
+    assert_eq!(check(&Egress::default(), "93.184.216.35"), Ok(()));
+    assert_eq!(
+        check(&Egress { allow: rules(&["me.test:80"]), ..Egress::default() }, "93.184.216.34"),
+        Ok(())
+    );
+}
+
+#[test]
+fn nobody_is_advised_to_open_a_metadata_service() {
+    for address in ["169.254.169.254", "64:ff9b::169.254.169.254", "fd00:ec2::254", "168.63.129.16"] {
+        let refusal = Egress::default().check("db", address.parse().unwrap(), 80).unwrap_err().to_string();
+        assert!(refusal.ends_with("no job needs it") && !refusal.contains("allow"), "{refusal}");
+    }
+}

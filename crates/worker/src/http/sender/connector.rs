@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Uri;
 use hyper_otel::Connections;
@@ -19,6 +19,7 @@ use tracing::{Instrument, Span, debug_span};
 use super::dial::dial;
 use super::dialled::Measured;
 use super::error::{BoxError, ConnectTimeout, DnsError, ProxyError, TlsTimeout, error_type};
+use super::own_addresses::OwnAddresses;
 use super::proxy::{Proxy, is_exempt};
 use super::resolver::Resolver;
 use super::server_name::server_name;
@@ -39,6 +40,7 @@ struct Shared {
     http: HttpConfig,
     tls: Arc<ClientConfig>,
     resolver: Resolver,
+    own: OwnAddresses,
     open: OpenCount,
     connections: Connections,
 }
@@ -49,10 +51,11 @@ impl Connector {
         http: HttpConfig,
         tls: Arc<ClientConfig>,
         resolver: Resolver,
+        own: OwnAddresses,
         open: OpenCount,
         connections: Connections,
     ) -> Self {
-        Self(Arc::new(Shared { egress, http, tls, resolver, open, connections }))
+        Self(Arc::new(Shared { egress, http, tls, resolver, own, open, connections }))
     }
 
     /// The same without HTTP/2.
@@ -140,9 +143,10 @@ impl Shared {
             (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default(), port(uri));
         self.egress.check_name(scheme, host, port)?;
         let mut refusal: Option<Refusal> = None;
-        let mut allowed = Vec::new();
+        let (mut allowed, own) = (Vec::new(), self.own.get(Instant::now()));
         for address in self.addresses(host, measured).await? {
-            match self.egress.check(host, address, port) {
+            let checked = self.egress.check(host, address, port);
+            match checked.and_then(|()| self.egress.check_own(host, address, port, &own)) {
                 Ok(()) => allowed.push(SocketAddr::new(address, port)),
                 Err(refused) => refusal = refusal.or(Some(refused)),
             }
@@ -223,7 +227,8 @@ mod tests {
         let tls = tls::client(&http, &Arc::new(rustls::RootCertStore::empty()), None).unwrap();
         let resolver = Resolver::new(Duration::from_secs(5));
         let connections = Connections::new(&telemetry::Telemetry::disabled(), ConnectionOptions::default());
-        Shared { egress, http, tls, resolver, open: OpenCount::default(), connections }
+        let (own, open) = (OwnAddresses::new(), OpenCount::default());
+        Shared { egress, http, tls, resolver, own, open, connections }
     }
 
     fn uri(host: &str) -> Uri {

@@ -117,6 +117,7 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::task::JoinHandle;
 
+    use super::super::own_addresses::OwnAddresses;
     use super::super::resolver::Resolver;
     use super::super::tls;
     use super::super::upload::Progress;
@@ -131,7 +132,15 @@ mod tests {
         let tls = tls::client(&http, &Arc::new(rustls::RootCertStore::empty()), None).unwrap();
         let connections = Connections::new(&telemetry::Telemetry::disabled(), ConnectionOptions::default());
         let resolver = Resolver::new(http.dns_timeout);
-        let connector = Connector::new(egress, http.clone(), tls, resolver, open.clone(), connections);
+        let connector = Connector::new(
+            egress,
+            http.clone(),
+            tls,
+            resolver,
+            OwnAddresses::new(),
+            open.clone(),
+            connections,
+        );
         Pool::new(&http, connector, open, busy)
     }
 
