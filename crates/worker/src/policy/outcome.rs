@@ -296,7 +296,9 @@ mod tests {
             judge(SendResult::Answer(Answer { status, retry_after, kept: None }), 1)
         };
         for status in [403, 413] {
-            assert_eq!(answer(status, Some(30)), after(30), "{status}");
+            let outcome = answer(status, Some(30));
+            let waits = Outcome::Retry { after: Duration::from_secs(30), why: WaitReason::RetryAfter };
+            assert_eq!(outcome, waits, "{status}");
             assert_eq!(reason(&answer(status, None)), Some(Reason::FinalStatus), "{status}");
         }
         assert_eq!(reason(&answer(404, Some(30))), Some(Reason::FinalStatus));
