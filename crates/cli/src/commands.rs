@@ -30,10 +30,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use hyper_otel::HostPattern;
 use postrider_queue::{ConnectError, names};
 use postrider_worker::{EngineError, RunError};
 use telemetry::{Config, Exporter, Log, LogFormat, StartError, Telemetry, flush_lines, print_line};
 use tracing::warn;
+
+use crate::config::secret_file;
 
 /// Reliable HTTP jobs from Redis, with a trace for every delivery.
 ///
@@ -47,6 +50,18 @@ struct Cli {
     command: Command,
     #[command(flatten)]
     log: LogArgs,
+    /// Hide the path of this host in spans and listings, besides those of Slack, Discord, Teams, Zapier and
+    /// others whose path is a secret: HOST, *.HOST or *, each also with :PORT; repeatable
+    #[arg(
+        long,
+        env = "POSTRIDER_SECRET_PATHS",
+        value_delimiter = ',',
+        value_parser = str::parse::<HostPattern>,
+        value_name = "HOST",
+        global = true,
+        display_order = LAST
+    )]
+    secret_paths: Vec<HostPattern>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -86,7 +101,8 @@ enum Format {
 #[derive(Debug, Args)]
 struct RedisArgs {
     /// Address of Redis: redis://[user:password@]host[:port][/database], rediss:// for TLS,
-    /// redis-cluster://, redis-sentinel://, redis+unix://
+    /// redis-cluster://, redis-sentinel://, redis+unix://. With a password, use the variable or
+    /// --redis-url-file: every user of the machine can see arguments
     // The value may hold a password: `--help` must not show it.
     #[arg(
         long,
@@ -96,6 +112,30 @@ struct RedisArgs {
         value_name = "URL"
     )]
     redis_url: String,
+    /// File with the address of Redis
+    // It is read with the arguments.
+    #[arg(
+        long,
+        env = "POSTRIDER_REDIS_URL_FILE",
+        conflicts_with = "redis_url",
+        value_parser = redis_url_file,
+        value_name = "FILE"
+    )]
+    redis_url_file: Option<String>,
+}
+
+impl RedisArgs {
+    /// The address.
+    fn url(&self) -> &str {
+        self.redis_url_file.as_deref().unwrap_or(&self.redis_url)
+    }
+}
+
+fn redis_url_file(path: &str) -> Result<String, String> {
+    match secret_file(path) {
+        Ok(url) if url.is_empty() => Err("it is empty".to_owned()),
+        read => read.map_err(|error| format!("it cannot be read: {error}")),
+    }
 }
 
 /// How long telemetry may flush at the end.
@@ -184,7 +224,8 @@ async fn run(cli: Cli) -> ExitCode {
         Ok(running) => running,
         Err(error) => return failed(&error),
     };
-    let code = cli.command.run(&running.handle()).await;
+    render::hide_paths_of(cli.secret_paths.clone());
+    let code = cli.command.run(&running.handle(), cli.secret_paths).await;
     if let Err(error) = running.shutdown(FLUSH).await {
         warn!("{error}");
     }
@@ -192,9 +233,9 @@ async fn run(cli: Cli) -> ExitCode {
 }
 
 impl Command {
-    async fn run(self, telemetry: &Telemetry) -> ExitCode {
+    async fn run(self, telemetry: &Telemetry, secret_paths: Vec<HostPattern>) -> ExitCode {
         let result = match self {
-            Self::Worker(args) => args.run(telemetry).await,
+            Self::Worker(args) => args.run(telemetry, secret_paths).await,
             Self::Send(args) => args.run(telemetry).await,
             Self::Sink(args) => args.run().await,
             Self::Health(args) => Ok(args.run()),

@@ -22,6 +22,7 @@ use postrider_worker::settings::{HttpConfig, KeptResults};
 use postrider_worker::settings::{RetryPolicies, RetryPolicy, Waits};
 use toml::de::DeTable;
 
+pub(crate) use secret::secret_file;
 use table::Table;
 pub(crate) use traces::Traces;
 

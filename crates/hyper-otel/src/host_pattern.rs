@@ -28,19 +28,19 @@ impl HostPattern {
 
     /// Whether a URL's host is covered. `port` is also that which the scheme implies; `None` if it is unknown.
     pub fn covers(&self, host: &str, port: Option<u16>) -> bool {
-        let host = host.strip_suffix('.').unwrap_or(host);
-        if self.port.is_some() && self.port != port {
-            return false;
-        }
-        match self.host.as_str() {
-            "" => true,
-            own if own.starts_with('.') => {
-                host.len() > own.len()
-                    && host.as_bytes()[host.len() - own.len()..].eq_ignore_ascii_case(own.as_bytes())
-            }
-            own => host.eq_ignore_ascii_case(own),
-        }
+        (self.port.is_none() || self.port == port) && covers(&self.host, host)
     }
+}
+
+/// Whether a host is `own`, or below it if `own` begins with a dot. All are below an empty one.
+pub(crate) fn covers(own: &str, host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if own.is_empty() {
+        return true;
+    }
+    let Some(start) = host.len().checked_sub(own.len()) else { return false };
+    let may_be_longer = start > 0 && own.starts_with('.');
+    (start == 0 || may_be_longer) && host.as_bytes()[start..].eq_ignore_ascii_case(own.as_bytes())
 }
 
 impl FromStr for HostPattern {

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use http::Uri;
 
+use crate::host_pattern::{HostPattern, covers};
+
 /// Bytes. A longer URL is cut, since the SDK has no limit.
 const URL_BYTES_MAX: usize = 2048;
 
@@ -14,6 +16,35 @@ const PARTS: [&str; 9] =
 /// Whole names of secrets; other names may contain them.
 const WHOLE: [&str; 2] = ["sig", "code"];
 
+/// Hosts whose paths are secrets: whoever knows one may post. Those below a name where it begins with a dot.
+const SECRET_PATHS: [&str; 24] = [
+    "hooks.slack.com",
+    "hooks.slack-gov.com",
+    "discord.com",
+    ".discord.com",
+    "discordapp.com",
+    ".discordapp.com",
+    // Microsoft Teams, by connectors and by workflows.
+    ".webhook.office.com",
+    "outlook.office.com",
+    ".logic.azure.com",
+    ".environment.api.powerplatform.com",
+    "hooks.zapier.com",
+    ".make.com",
+    "hook.integromat.com",
+    "maker.ifttt.com",
+    ".pipedream.net",
+    "webhook.site",
+    "chat.googleapis.com",
+    "api.telegram.org",
+    "open.feishu.cn",
+    "open.larksuite.com",
+    "events.pagerduty.com",
+    "alert.victorops.com",
+    "hc-ping.com",
+    "cronitor.link",
+];
+
 /// Whether a parameter, a header or a field of that name is treated as a secret: the rule of [`Redaction::default`]. It
 /// rather hides too much: `author` as well as `auth`.
 pub fn is_secret(name: &str) -> bool {
@@ -23,25 +54,43 @@ pub fn is_secret(name: &str) -> bool {
     WHOLE.iter().any(|whole| name.eq_ignore_ascii_case(whole)) || PARTS.iter().any(contains)
 }
 
-/// The parts of a URL that are hidden: user information, and the values of query parameters that [`is_secret`] names.
+/// The parts of a URL that are hidden: user information, the values of query parameters that [`is_secret`] names, and
+/// path and query of hosts whose paths are secrets, as those of Slack's, Discord's, Teams' and Zapier's webhooks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Redaction(Option<Vec<String>>);
+pub struct Redaction {
+    parameters: Option<Vec<String>>,
+    paths_of: Vec<HostPattern>,
+}
 
 impl Redaction {
     /// Hides the values of these query parameters, and of no others. They are compared without regard to case.
     pub fn of_parameters<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(Some(names.into_iter().map(str::to_owned).collect()))
+        let parameters = Some(names.into_iter().map(str::to_owned).collect());
+        Self { parameters, ..Self::default() }
+    }
+
+    /// Hides path and query of these hosts, too.
+    #[must_use]
+    pub fn paths_of(mut self, hosts: impl IntoIterator<Item = HostPattern>) -> Self {
+        self.paths_of.extend(hosts);
+        self
+    }
+
+    fn hides_path(&self, uri: &Uri) -> bool {
+        let host = uri.host().unwrap_or_default();
+        SECRET_PATHS.iter().any(|own| covers(own, host))
+            || self.paths_of.iter().any(|own| own.covers(host, port(uri)))
     }
 
     fn hides(&self, name: &str) -> bool {
-        match &self.0 {
+        match &self.parameters {
             None => is_secret(name),
             Some(names) => names.iter().any(|secret| name.eq_ignore_ascii_case(secret)),
         }
     }
 
-    /// The absolute URL with `REDACTED` in place of what is hidden. Everything else is unchanged. At most
-    /// 2,048 bytes.
+    /// The absolute URL with `REDACTED`, or `/…` for path and query, in place of what is hidden. Everything else is
+    /// unchanged. At most 2,048 bytes.
     pub fn apply(&self, uri: &Uri) -> String {
         let mut url = String::with_capacity(128);
         if let Some(scheme) = uri.scheme_str() {
@@ -56,6 +105,10 @@ impl Redaction {
                 }
                 None => url.push_str(authority),
             }
+        }
+        if self.hides_path(uri) {
+            url.push_str("/…");
+            return url;
         }
         url.push_str(uri.path());
         if let Some(query) = uri.query() {
@@ -161,6 +214,24 @@ mod tests {
         let url = "http://me@h/?token=a&Mine=b".parse().unwrap();
         let shown = Redaction::of_parameters(["mine"]).apply(&url);
         assert_eq!(shown, "http://REDACTED:REDACTED@h/?token=a&Mine=REDACTED");
+    }
+
+    #[test]
+    fn a_path_that_is_a_secret_is_hidden() {
+        check("https://hooks.slack.com/services/T0/B0/hunter2", "https://hooks.slack.com/…");
+        check("https://Discord.com/api/webhooks/1/hunter2?wait=true", "https://Discord.com/…");
+        check("https://me.webhook.office.com./hunter2", "https://me.webhook.office.com./…");
+        check(
+            "https://me:pw@hooks.zapier.com:8443/hooks/catch/1/2",
+            "https://REDACTED:REDACTED@hooks.zapier.com:8443/…",
+        );
+        check("https://slack.com/api/chat.postMessage", "https://slack.com/api/chat.postMessage");
+        check("https://hooks.slack.com.evil.test/x", "https://hooks.slack.com.evil.test/x");
+        let own = Redaction::default().paths_of(["*.own.test:8443".parse().unwrap()]);
+        let shown = |url: &str| own.apply(&url.parse().unwrap());
+        assert_eq!(shown("https://a.own.test:8443/x"), "https://a.own.test:8443/…");
+        assert_eq!(shown("https://a.own.test/x"), "https://a.own.test/x");
+        assert_eq!(shown("https://hooks.slack.com/x"), "https://hooks.slack.com/…");
     }
 
     #[test]

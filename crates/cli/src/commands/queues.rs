@@ -56,7 +56,7 @@ impl ShardsArgs {
     async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         // The one Redis command that it sends has a span.
         let spans = Spans { commands: true, ..Spans::default() };
-        let redis = Redis::connect_with(&self.redis.redis_url, telemetry, spans).await?;
+        let redis = Redis::connect_with(self.redis.url(), telemetry, spans).await?;
         let shards = redis.reshard(&self.queue, self.shards).await;
         redis.close().await;
         let Shards { now, read } = shards?;

@@ -1,10 +1,11 @@
-//! Renders jobs for terminals and as JSON, with masked secrets and harmless control characters. Pure.
+//! Renders jobs for terminals and as JSON, with masked secrets and harmless control characters.
 
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
-use hyper_otel::is_secret;
+use hyper_otel::{HostPattern, Redaction, is_secret};
 use postrider_queue::job::{Destination, Fields};
 use postrider_queue::work::history;
 use serde_json::{Map, Value, json};
@@ -71,11 +72,19 @@ pub(super) fn url(fields: &Fields) -> String {
     field(fields, "url").map_or(String::new(), masked_url)
 }
 
+/// What is hidden of URLs; the default until [`hide_paths_of`].
+static REDACTION: OnceLock<Redaction> = OnceLock::new();
+
+/// Hides the paths of these hosts, besides those that are known to be secrets. Once, before anything is shown.
+pub(super) fn hide_paths_of(hosts: Vec<HostPattern>) {
+    let _ = REDACTION.set(Redaction::default().paths_of(hosts));
+}
+
 fn masked_url(url: &[u8]) -> String {
     let Ok(Destination { uri, authorization }) = Destination::parse(&Bytes::copy_from_slice(url)) else {
         return "(not a URL)".to_owned();
     };
-    let url = hyper_otel::redacted(&uri);
+    let url = REDACTION.get_or_init(Redaction::default).apply(&uri);
     if authorization.is_some() { url.replacen("://", "://REDACTED:REDACTED@", 1) } else { url }
 }
 
@@ -234,6 +243,10 @@ mod tests {
     fn unreadable_values_are_not_shown_raw() {
         assert_eq!(masked_headers(b"hunter2"), "(7 bytes that are no JSON object)");
         assert_eq!(masked_url(b"hunter 2"), "(not a URL)");
+        assert_eq!(
+            masked_url("https://hooks.slack.com/services/hunter2".as_bytes()),
+            "https://hooks.slack.com/…"
+        );
         assert_eq!(
             masked_url("http://me@h/é ?token=ü".as_bytes()),
             "http://REDACTED:REDACTED@h/%C3%A9%20?token=REDACTED"

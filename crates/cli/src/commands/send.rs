@@ -107,7 +107,7 @@ impl SendArgs {
         }
         let fields = self.fields()?;
         check(&fields)?;
-        let redis = Redis::connect(&self.redis.redis_url, telemetry).await?;
+        let redis = Redis::connect(self.redis.url(), telemetry).await?;
         let publication = redis.enqueue(&self.queue, fields, &self.enqueuing()).await?;
         let (mut outcome, mut result, mut why) = ("enqueued", None, None);
         if self.wait {

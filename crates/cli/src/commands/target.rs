@@ -52,7 +52,7 @@ impl LookArgs {
     }
 
     pub(super) async fn connect(&self, telemetry: &Telemetry) -> Result<Inspector, ConnectError> {
-        Inspector::connect(&self.redis.redis_url, telemetry).await
+        Inspector::connect(self.redis.url(), telemetry).await
     }
 
     /// The named queues; without names, all queues that are found. Notes on standard error report what is wrong.

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use hyper_otel::{BadHostPattern, ConnectionOptions, HostPattern, Options, Propagation, Recipients};
+use hyper_otel::{
+    BadHostPattern, ConnectionOptions, HostPattern, Options, Propagation, Recipients, Redaction,
+};
 use postrider_queue::work::{Receives, Spans};
 use postrider_queue::{QueueName, names};
 use postrider_worker::settings::Order;
@@ -54,7 +56,8 @@ pub(super) struct WorkerArgs {
     /// repeatable, and added to `allow` of --config
     #[arg(long, env = "POSTRIDER_EGRESS_ALLOW", value_delimiter = ',', value_parser = allow, value_name = "RULE")]
     egress_allow: Vec<Option<Rule>>,
-    /// Send all requests through this proxy, http://[USER:PASSWORD@]HOST:PORT
+    /// Send all requests through this proxy, http://[USER:PASSWORD@]HOST:PORT. With a password, use the
+    /// variable or `proxy` in --config: every user of the machine can see arguments
     #[arg(long, env = "POSTRIDER_HTTP_PROXY", hide_env_values = true, value_name = "URL")]
     http_proxy: Option<String>,
     /// Destinations that receive the trace context of a job: all, none, or a list of HOST, *.HOST or *, each
@@ -103,10 +106,16 @@ pub(super) struct WorkerArgs {
 }
 
 impl WorkerArgs {
-    pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+    /// `secret_paths` are the hosts whose paths no span shows.
+    pub(super) async fn run(
+        self,
+        telemetry: &Telemetry,
+        secret_paths: Vec<HostPattern>,
+    ) -> Result<ExitCode, Box<dyn Error>> {
         let shutdown = shutdown::listen()?;
         let listen = self.listen.as_deref().filter(|text| !text.is_empty()).map(address).transpose()?;
-        let config = self.worker_config()?;
+        let mut config = self.worker_config()?;
+        config.sender.recording.redaction = Redaction::default().paths_of(secret_paths);
         info!(version = env!("CARGO_PKG_VERSION"), telemetry = destinations(), "postrider starts");
         postrider_worker::run(&config, listen, telemetry, shutdown.stop, shutdown.hurry).await?;
         Ok(ExitCode::SUCCESS)
@@ -131,7 +140,7 @@ impl WorkerArgs {
         let http = with_proxy(file.http, self.http_proxy.as_deref())?;
         let propagation = propagation(file.propagation, self.traces_to.as_deref(), self.baggage_to)?;
         Ok(WorkerConfig {
-            redis_url: self.redis.redis_url,
+            redis_url: self.redis.url().to_owned(),
             queues,
             order: if self.strict_order { Order::Strict } else { Order::Weighted },
             concurrency: self.concurrency,

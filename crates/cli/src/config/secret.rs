@@ -123,12 +123,13 @@ fn sources(table: &mut Table<'_, '_>, key: &str) -> Vec<(usize, String)> {
 
 fn read(table: &mut Table<'_, '_>, key: &str, at: usize, source: &Source) -> Option<(usize, String)> {
     let text = match source {
-        Source::File(path) => file(path).map_err(|error| format!("cannot read the file {path}: {error}")),
+        Source::File(path) => {
+            secret_file(path).map_err(|error| format!("cannot read the file {path}: {error}"))
+        }
         Source::Env(name) => std::env::var(name).map_err(|_| format!("the variable {name} is not set")),
     };
     let problem = match text {
-        // Editors end a file with a line break.
-        Ok(text) => match text.trim_end_matches(['\r', '\n']) {
+        Ok(text) => match text.as_str() {
             "" => "it is empty".to_owned(),
             text => return Some((at, text.to_owned())),
         },
@@ -138,7 +139,11 @@ fn read(table: &mut Table<'_, '_>, key: &str, at: usize, source: &Source) -> Opt
     None
 }
 
-fn file(path: &str) -> std::io::Result<String> {
+/// The text of a file that holds a secret, without the line break that editors put at its end.
+///
+/// # Errors
+/// If it cannot be read, is no regular file, is not UTF-8 or is longer than 64 KiB.
+pub(crate) fn secret_file(path: &str) -> std::io::Result<String> {
     let file = File::open(path)?;
     if !file.metadata()?.is_file() {
         return Err(std::io::Error::other("it is not a regular file"));
@@ -147,5 +152,6 @@ fn file(path: &str) -> std::io::Result<String> {
     if file.take(LONGEST + 1).read_to_string(&mut text)? as u64 > LONGEST {
         return Err(std::io::Error::other("it is longer than 64 KiB"));
     }
+    text.truncate(text.trim_end_matches(['\r', '\n']).len());
     Ok(text)
 }

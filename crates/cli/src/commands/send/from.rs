@@ -59,7 +59,7 @@ pub(super) async fn run(
         // The writer of a pipe waits for its reader, so the whole input cannot be checked first.
         None => ProgressBar::no_length().with_style(style("{human_pos} jobs")),
     };
-    let redis = Redis::connect(&args.redis.redis_url, telemetry).await?;
+    let redis = Redis::connect(args.redis.url(), telemetry).await?;
     let (queue, done) = (&args.queue, Done { lines: skip, ..Done::default() });
     let mut sending = Sending { redis: &redis, queue, key_ttl: args.key_ttl, cap: args.cap, bar, done };
     let sent = sending.run(&mut lines, &stop).await;

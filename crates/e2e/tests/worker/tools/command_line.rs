@@ -3,6 +3,7 @@
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
+use e2e::text_file::TextFile;
 use e2e::wait::eventually;
 use serde_json::json;
 
@@ -56,4 +57,42 @@ fn a_dead_letter_is_found_by_its_label(build: Build) {
     assert_eq!(run(build, &redis, &["dead", "replay", "order-17"]).code(), 1);
     let (code, answer) = document(build, &redis, &["dead", "replay", "--label", "order-17", "--yes"]);
     assert_eq!((code, answer["replayed"].as_array().map(Vec::len)), (0, Some(2)), "{answer}");
+}
+
+/// Telemetry changes neither.
+#[test]
+fn the_address_of_redis_may_be_in_a_file_and_a_path_that_is_a_secret_is_hidden() {
+    let redis = RedisServer::start();
+    let (url, url_file) = (redis.url(), TextFile::new(&format!("{}\n", redis.url())));
+    let run = |arguments: &[&str]| Postrider::run(Build::Lean, arguments, &[], DEADLINE);
+    for url in ["https://hooks.slack.com/services/T0/B0/hunter2", "https://in.house.test/hunter2"] {
+        let output = run(&["send", "--redis-url-file", url_file.path(), "--in", "1h", "POST", url]);
+        assert_eq!(output.code(), 0, "{output:?}");
+    }
+    let _worker = Postrider::ready_worker(Build::Lean, &redis, &[], &[]);
+    let list = ["jobs", "list", "--redis-url-file", url_file.path(), "--json"];
+    let secret = ["--secret-paths", "*.house.test"];
+    let listed = eventually("both are listed", DEADLINE, || {
+        let output = run(&[&list[..], &secret].concat());
+        (output.stdout.lines().count() >= 2).then_some(output.stdout)
+    });
+    assert!(
+        listed.contains("https://hooks.slack.com/…") && listed.contains("https://in.house.test/…"),
+        "{listed}"
+    );
+    assert!(!listed.contains("hunter2"), "{listed}");
+    assert!(
+        run(&list).stdout.contains("in.house.test/hunter2"),
+        "only the known hosts are hidden by default"
+    );
+    for (arguments, told) in [
+        (&["--redis-url", url.as_str(), "--redis-url-file", url_file.path()][..], "cannot be used with"),
+        (&["--redis-url-file", "/nowhere/hunter"], "cannot be read"),
+        (&["--redis-url-file", "/"], "not a regular file"),
+        (&["--secret-paths", "http://a.test"], "is no host"),
+    ] {
+        let output = run(&[&["queues"], arguments].concat());
+        assert_eq!(output.code(), 2, "{output:?}");
+        assert!(output.stderr.contains(told), "{output:?}");
+    }
 }
