@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -21,6 +21,8 @@ pub enum Flaw {
     OldVersion,
     /// Its server does not use TLS.
     Plain,
+    /// Nothing, but it is that of an authority, as many tools make self-signed ones.
+    Authority,
 }
 
 /// A self-signed certificate for `localhost` and 127.0.0.1.
@@ -58,6 +60,9 @@ impl Certificate {
         if flaw == Flaw::Expired {
             params.not_before = date_time_ymd(2001, 1, 1);
             params.not_after = date_time_ymd(2002, 1, 1);
+        }
+        if flaw == Flaw::Authority {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         }
         let key = KeyPair::generate().expect("a key can be made");
         let certificate = params.self_signed(&key).expect("a certificate can be signed");

@@ -197,6 +197,7 @@ fn certificates(build: Build) {
         build,
         vec![
             Case::new("trusted", ok(), Expected::Done(1)).tls(Flaw::None, H1, true),
+            Case::new("an authority's own", ok(), Expected::Done(1)).tls(Flaw::Authority, H1, true),
             Case::new("unknown authority", ok(), Expected::Dead("tls")).tls(Flaw::None, H1, false),
             Case::new("expired", ok(), Expected::Dead("tls")).tls(Flaw::Expired, H1, true),
             Case::new("an old version", ok(), Expected::Dead("tls"))

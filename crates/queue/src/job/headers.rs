@@ -37,6 +37,9 @@ pub fn is_reserved(name: &HeaderName) -> bool {
 pub(super) fn parse(field: Option<&Bytes>) -> Result<HeaderMap, Malformed> {
     let mut headers = HeaderMap::new();
     let Some(field) = field else { return Ok(headers) };
+    if field.iter().all(u8::is_ascii_whitespace) {
+        return Err(Malformed::new("field `headers` is empty; leave it out, or write a JSON object, as {}"));
+    }
     let object: Value = serde_json::from_slice(field)
         .map_err(|error| Malformed::new(format!("field `headers` is not JSON: {error}")))?;
     let Value::Object(object) = object else {
@@ -113,6 +116,8 @@ mod tests {
     #[test]
     fn an_invalid_header_is_refused_by_name_and_never_by_value() {
         for wrong in [
+            "",
+            " ",
             "[]",
             "{",
             r#"{"a":1}"#,
@@ -123,6 +128,7 @@ mod tests {
         ] {
             let error = check(wrong).unwrap_err();
             assert!(error.starts_with("field `headers`"), "{wrong}: {error}");
+            assert_eq!(wrong.trim().is_empty(), error.contains("is empty; leave it out"), "{wrong}: {error}");
             assert!(!error.contains("secret"), "{error}");
         }
     }

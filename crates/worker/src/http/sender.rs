@@ -13,6 +13,7 @@ mod pool;
 mod proxy;
 mod request;
 mod resolver;
+mod self_signed;
 mod server_name;
 mod settings;
 mod stream;
@@ -118,11 +119,11 @@ impl Sender {
     /// If there are no root certificates, or a certificate cannot be used.
     pub(crate) fn new(config: &SenderConfig, telemetry: &Telemetry) -> Result<Self, TlsError> {
         let (http, open, busy) = (&config.http, OpenCount::default(), OpenCount::default());
-        let roots = tls::roots(http)?;
+        let trusted = tls::trusted(http)?;
         let (resolver, own) = (Resolver::new(http.dns_timeout), OwnAddresses::new());
         let connections = Connections::new(telemetry, config.connections);
         let pool = |identity| -> Result<Pool, TlsError> {
-            let tls = tls::client(http, &roots, identity)?;
+            let tls = tls::client(http, &trusted, identity)?;
             let (egress, resolver, own) = (config.egress.clone(), resolver.clone(), own.clone());
             let (open, connections) = (open.clone(), connections.clone());
             let connector =

@@ -224,7 +224,7 @@ mod tests {
 
     fn shared(egress: Egress) -> Shared {
         let http = HttpConfig::default();
-        let tls = tls::client(&http, &Arc::new(rustls::RootCertStore::empty()), None).unwrap();
+        let tls = tls::client(&http, &tls::Trusted::nobody(), None).unwrap();
         let resolver = Resolver::new(Duration::from_secs(5));
         let connections = Connections::new(&telemetry::Telemetry::disabled(), ConnectionOptions::default());
         let (own, open) = (OwnAddresses::new(), OpenCount::default());

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hyper_otel::causes;
 use hyper_util::client::legacy;
+use rustls::CertificateError;
 use telemetry::ErrorType;
 
 use super::stream::Flood;
@@ -246,5 +247,38 @@ fn sentence_from(error: &(dyn Error + 'static), mut text: String) -> String {
         }
         text.push_str(&cause);
     }
+    if let Some(hint) = causes(error).find_map(|cause| cause.downcast_ref().and_then(hint)) {
+        text.push_str(hint);
+    }
     text
+}
+
+/// What to do about a failed handshake.
+fn hint(error: &rustls::Error) -> Option<&'static str> {
+    match error {
+        rustls::Error::InvalidMessage(_) => Some("; it speaks no TLS here; is it http?"),
+        rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature | CertificateError::Other(_),
+        ) => Some(
+            "; if the certificate is self-signed or of your own authority, name its file in `ca_files` in [http] \
+             of the configuration",
+        ),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_handshake_says_what_to_do() {
+        let told = |error: rustls::Error| description(&std::io::Error::other(error));
+        let plain = told(rustls::InvalidMessage::InvalidContentType.into());
+        assert!(plain.ends_with("; it speaks no TLS here; is it http?"), "{plain}");
+        let unknown = told(CertificateError::UnknownIssuer.into());
+        assert!(unknown.contains("UnknownIssuer") && unknown.contains("`ca_files`"), "{unknown}");
+        let expired = told(CertificateError::Expired.into());
+        assert!(expired.contains("Expired") && !expired.contains("ca_files"), "{expired}");
+    }
 }

@@ -129,7 +129,7 @@ mod tests {
     fn pool(http: HttpConfig) -> Pool {
         let (open, busy) = (OpenCount::default(), OpenCount::default());
         let egress = Egress { allow: vec!["127.0.0.0/8".parse().unwrap()], ..Egress::default() };
-        let tls = tls::client(&http, &Arc::new(rustls::RootCertStore::empty()), None).unwrap();
+        let tls = tls::client(&http, &tls::Trusted::nobody(), None).unwrap();
         let connections = Connections::new(&telemetry::Telemetry::disabled(), ConnectionOptions::default());
         let resolver = Resolver::new(http.dns_timeout);
         let connector = Connector::new(

@@ -7,6 +7,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
+use super::self_signed::SelfSigned;
 use super::settings::{HttpConfig, TlsVersion};
 use crate::http::secrets::{BadIdentity, Identity};
 
@@ -31,36 +32,45 @@ pub enum TlsError {
     Identity(#[from] BadIdentity),
 }
 
-/// The trusted authorities: the system's and the configured ones.
-pub(super) fn roots(config: &HttpConfig) -> Result<Arc<RootCertStore>, TlsError> {
-    let mut roots = RootCertStore::empty();
+/// What is trusted.
+#[derive(Debug)]
+pub(super) struct Trusted {
+    /// The authorities: the system's and the configured ones.
+    roots: Arc<RootCertStore>,
+    /// The configured certificates.
+    own: Arc<[CertificateDer<'static>]>,
+}
+
+/// Reads what is trusted.
+pub(super) fn trusted(config: &HttpConfig) -> Result<Trusted, TlsError> {
+    let (mut roots, mut own) = (RootCertStore::empty(), Vec::new());
     // Single unreadable certificates are common, and the others may be enough.
     let found = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(found.certs);
     for path in &config.ca_files {
-        add(path, &mut roots).map_err(|error| TlsError::CaFile { path: path.clone(), error })?;
+        add(path, &mut roots, &mut own).map_err(|error| TlsError::CaFile { path: path.clone(), error })?;
     }
     if roots.is_empty() {
         let error = found.errors.first().map(|error| format!(": {error}"));
         return Err(TlsError::NoRoots(error.unwrap_or_default()));
     }
-    Ok(Arc::new(roots))
+    Ok(Trusted { roots: Arc::new(roots), own: own.into() })
 }
 
-fn add(path: &Path, roots: &mut RootCertStore) -> Result<(), String> {
+fn add(path: &Path, roots: &mut RootCertStore, own: &mut Vec<CertificateDer<'static>>) -> Result<(), String> {
     let text = std::fs::read(path).map_err(|error| error.to_string())?;
-    let mut count = 0;
+    let before = own.len();
     for certificate in CertificateDer::pem_slice_iter(&text) {
         let certificate = certificate.map_err(|error| error.to_string())?;
-        roots.add(certificate).map_err(|error| error.to_string())?;
-        count += 1;
+        roots.add(certificate.clone()).map_err(|error| error.to_string())?;
+        own.push(certificate);
     }
-    if count == 0 { Err("it contains no PEM certificate".to_owned()) } else { Ok(()) }
+    if own.len() == before { Err("it contains no PEM certificate".to_owned()) } else { Ok(()) }
 }
 
 pub(super) fn client(
     config: &HttpConfig,
-    roots: &Arc<RootCertStore>,
+    trusted: &Trusted,
     identity: Option<&Identity>,
 ) -> Result<Arc<ClientConfig>, TlsError> {
     const BOTH: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
@@ -70,10 +80,14 @@ pub(super) fn client(
     };
     let wrong = |error: rustls::Error| TlsError::Identity(BadIdentity(error.to_string()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions)
-        .map_err(wrong)?
-        .with_root_certificates(Arc::clone(roots));
+        .map_err(wrong)?;
+    let roots = Arc::clone(&trusted.roots);
+    let builder = match SelfSigned::new(roots.clone(), Arc::clone(&trusted.own), provider) {
+        Some(verifier) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
+        None => builder.with_root_certificates(roots),
+    };
     let mut tls = match identity {
         None => builder.with_no_client_auth(),
         Some(identity) => {
@@ -90,4 +104,12 @@ pub(super) fn http1_only(tls: &ClientConfig) -> Arc<ClientConfig> {
     let mut tls = tls.clone();
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     Arc::new(tls)
+}
+
+#[cfg(test)]
+impl Trusted {
+    /// Trusts nobody.
+    pub(super) fn nobody() -> Self {
+        Self { roots: Arc::new(RootCertStore::empty()), own: Arc::default() }
+    }
 }
