@@ -16,7 +16,7 @@ const PARTS: [&str; 9] =
 /// Whole names of secrets; other names may contain them.
 const WHOLE: [&str; 2] = ["sig", "code"];
 
-/// Hosts whose paths are secrets: whoever knows one may post. Those below a name where it begins with a dot.
+/// Hosts whose paths are secrets: everybody who knows one may post. Those below a name where it begins with a dot.
 const SECRET_PATHS: [&str; 24] = [
     "hooks.slack.com",
     "hooks.slack-gov.com",

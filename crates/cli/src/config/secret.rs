@@ -48,7 +48,7 @@ pub(super) fn secret(table: &mut Table<'_, '_>) -> Secret {
     }
     if secret.has_credentials() && secret.hosts.is_empty() && !table.has_problems() {
         table.problem(
-            "`hosts` is missing: whoever may enqueue a job chooses where it goes; name the hosts that may get these \
+            "`hosts` is missing: a producer chooses where a job goes; name the hosts that may get these \
              credentials, as hosts = [\"api.example.org\", \"*.internal:8443\"]",
         );
     }
