@@ -60,7 +60,9 @@ pub fn render(spans: &[SpanRecord], colour: Colour) -> String {
 /// A duration in the unit that a person would choose, in at most 8 columns: `1.2 ms`.
 pub fn duration_text(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
-    if seconds >= 1.0 {
+    if seconds >= 1000.0 {
+        format!("{seconds:.0} s")
+    } else if seconds >= 1.0 {
         format!("{seconds:.2} s")
     } else if seconds >= 0.001 {
         format!("{:.1} ms", seconds * 1e3)

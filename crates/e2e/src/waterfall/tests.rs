@@ -59,10 +59,10 @@ pub(super) fn retried_job() -> Vec<SpanRecord> {
 fn spans_are_below_their_parent_in_order_of_time() {
     let expected = "\
 trace 0af7651916cd43dd8448eb211c80319c · 4 spans · 100.0 ms
-publish default              PRODUCER   1.0 ms  █·····························
-├─ process default           CONSUMER  20.0 ms  ···██████·····················
-│  └─ POST                   CLIENT    10.0 ms  ···███························  ✗ 503
-└─ process default           CONSUMER  20.0 ms  ························██████
+publish default           PRODUCER   1.0 ms  █··················
+├─ process default        CONSUMER  20.0 ms  ·████··············
+│  └─ POST                CLIENT    10.0 ms  ·██················  ✗ 503
+└─ process default        CONSUMER  20.0 ms  ···············████
       ⇢ link to process default b1b1b1b1
 ";
     assert_eq!(render(&retried_job(), Colour::Off), expected);
@@ -86,7 +86,7 @@ fn a_link_to_another_trace_names_that_trace() {
 }
 
 #[test]
-fn no_line_is_wider_than_a_hundred_columns() {
+fn no_line_is_wider_than_eighty_columns() {
     let mut spans: Vec<SpanRecord> = (0..30)
         .map(|depth: u64| {
             let parent = depth.checked_sub(1).map(|parent| format!("{parent:016x}"));
@@ -101,7 +101,7 @@ fn no_line_is_wider_than_a_hundred_columns() {
     }
     let text = render(&spans, Colour::Off);
     assert_eq!(text.lines().count(), 61);
-    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
 }
 
 #[test]

@@ -67,9 +67,9 @@ pub(crate) fn trace(story: &Story) -> String {
 pub(crate) const WHAT_NEXT: &str = "\
 Nothing is left running. What to try next:
 
-  cargo xtask demo --keep    the same, and the servers stay for commands of yours
-  cargo xtask compose-up     worker, Redis, Jaeger, Prometheus and Grafana as
-                             containers, with these traces in Jaeger
+  cargo xtask demo --keep    the same, with servers that stay for your commands
+  cargo xtask compose-up --profile observability
+                             a worker, Redis and Jaeger as containers
   docs/getting-started.md    a worker and a producer of your own
 ";
 
@@ -77,7 +77,7 @@ Nothing is left running. What to try next:
 pub(crate) fn commands(redis: &str, sink: &str) -> String {
     format!(
         "\
-Redis, the sink and a worker go on until Ctrl-C. In another terminal, for example:
+Redis, the sink and a worker go on until Ctrl-C. Try in another terminal:
 
   export POSTRIDER_REDIS_URL={redis} PATH=target/debug:$PATH
   postrider send {sink}/flaky/2/mine -d hello --wait
