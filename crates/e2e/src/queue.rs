@@ -191,9 +191,18 @@ impl<'a> Queue<'a> {
         wait::eventually_or("an empty queue", deadline, || self.drained());
     }
 
-    /// The dead letters, oldest first.
+    /// The dead letters and the rejected entries, each oldest first.
     pub fn dead(&self) -> Vec<DeadLetter> {
-        let reply = self.redis.command(&["XRANGE", &self.key("dead"), "-", "+"]);
+        ["dead", "rejected"].into_iter().flat_map(|stream| self.letters(stream)).collect()
+    }
+
+    /// The rejected entries, oldest first.
+    pub fn rejected(&self) -> Vec<DeadLetter> {
+        self.letters("rejected")
+    }
+
+    fn letters(&self, stream: &str) -> Vec<DeadLetter> {
+        let reply = self.redis.command(&["XRANGE", &self.key(stream), "-", "+"]);
         reply.array().iter().map(dead_letter).collect()
     }
 

@@ -45,6 +45,7 @@ scripts! {
     Postpone "postpone",
     Release "release",
     DeadLetter "dead_letter",
+    DeadLetterEntry "dead_letter_entry",
     Extend "extend",
     Reclaim "reclaim",
     Promote "promote",
@@ -66,8 +67,14 @@ scripts! {
 
 impl Script {
     /// The scripts that end the lease of one job.
-    pub const SETTLING: [Script; 5] =
-        [Script::Complete, Script::CompleteWithResult, Script::Postpone, Script::Release, Script::DeadLetter];
+    pub const SETTLING: [Script; 6] = [
+        Script::Complete,
+        Script::CompleteWithResult,
+        Script::Postpone,
+        Script::Release,
+        Script::DeadLetter,
+        Script::DeadLetterEntry,
+    ];
 
     /// The parts of the prelude that the file names, and the file.
     fn parts(self) -> Vec<&'static str> {
@@ -137,7 +144,13 @@ impl Call {
             }
             Script::Release => call(&["jobs"], &[]).with_fields(fields),
             Script::DeadLetter => {
-                call(&["jobs", "dead", &result], &["100000", "2592000000", "60000", "{}"]).with_fields(fields)
+                call(&["jobs", "dead", "sizes", &result], &by_hand::BOUNDS).with_fields(fields)
+            }
+            Script::DeadLetterEntry => {
+                call(&["jobs", "dead", "sizes", &result], &[&by_hand::BOUNDS[..], &["65536", "1"]].concat())
+                    .with_fields(
+                        &fields.iter().filter(|(name, _)| name.starts_with('_')).copied().collect::<Vec<_>>(),
+                    )
             }
             other => panic!("{other:?} settles nothing"),
         }
@@ -152,13 +165,14 @@ impl Call {
     /// Takes over up to ten jobs with an expired lease, suspects or not, at any Redis time. `lease_ms` is the
     /// lease of a worker that stored none.
     pub fn reclaim(consumer: &str, lease_ms: u32) -> Call {
-        let args = [GROUP, consumer, &lease_ms.to_string(), "10", "10", "0", "0", "9999999999999"];
+        let args =
+            [GROUP, consumer, &lease_ms.to_string(), "10", "10", "0", "0", "9999999999999", "4194304", "5"];
         Call::new(Script::Reclaim, &["jobs", "workers"], &args)
     }
 
     /// Moves up to a hundred due jobs to the stream.
     pub fn promote() -> Call {
-        let keys = ["jobs", "waiting", "scheduled", "dead", "flows", "expiring"];
+        let keys = ["jobs", "waiting", "scheduled", "rejected", "flows", "expiring"];
         Call::new(Script::Promote, &keys, &["100", "1000"])
     }
 

@@ -46,7 +46,8 @@ pub const HOLD_REASON: &str = "postrider.hold.reason";
 pub const SCHEDULE_REASON: &str = "postrider.schedule.reason";
 /// The class of a response's status, `2xx`; `none` without a response.
 pub const RESPONSE_STATUS_CLASS: &str = "postrider.response.status_class";
-/// The state of jobs in a queue: `ready`, `running`, `scheduled`, `held` or `dead`.
+/// The state of jobs in a queue: `ready`, `running`, `scheduled`, `held` or `dead`; `rejected` for deleted entries that
+/// were no jobs.
 pub const QUEUE_STATE: &str = "postrider.queue.state";
 /// The state of a breaker: `closed`, `open` or `half_open`.
 pub const BREAKER_STATE: &str = "postrider.breaker.state";
@@ -86,6 +87,8 @@ pub const QUEUE_TROUBLED_SHARDS: &str = "postrider.queue.troubled_shards";
 pub const QUEUE_DEPTH: &str = "postrider.queue.depth";
 /// The age of the oldest ready job of a queue, in seconds.
 pub const QUEUE_OLDEST_AGE: &str = "postrider.queue.oldest_age";
+/// Dead letters and rejected entries of a queue that were deleted before their age.
+pub const QUEUE_DELETED: &str = "postrider.queue.deleted";
 /// When a queue's depth was last counted, in seconds since 1970.
 pub const QUEUE_COUNTED_AT: &str = "postrider.queue.counted_at";
 /// Tasks of the runtime that have not ended.

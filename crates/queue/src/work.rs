@@ -1,5 +1,6 @@
 //! The transitions of a job in Redis. Each is one script. Unstable: only for the crates of this project.
 
+mod bounds;
 mod fetch;
 mod flow;
 mod settle;
@@ -12,11 +13,11 @@ pub use crate::redis::{
     is_answer, is_refusal,
 };
 pub use crate::trail::{Kept, Phases, TraceparentOnly, fields, history};
-pub use fetch::{Promoted, Reclaimed};
+pub use fetch::{DELIVERIES_MAX, Promoted, Reclaimed};
 pub use flow::{Admission, BreakerState, FlowLimit, FlowReport, FlowRequest, Grant};
 pub use settle::{KeptResult, Transition, Waiting};
 pub use stats::QueueStats;
 pub use sweep::{Claimed, SweepPosition, Swept};
 pub use wait_reason::WaitReason;
 
-pub(crate) use settle::{DEAD_AGE_MAX, DEAD_LETTERS_MAX};
+pub(crate) use bounds::push_bounds;

@@ -2,9 +2,8 @@
 
 use super::{Call, FLOW, GROUP, Script};
 
-/// The approximate number of dead letters kept, their lifetime, the lifetime of a result (both ms), and the
-/// result.
-const BOUNDS: [&str; 4] = ["100000", "2592000000", "60000", "{}"];
+/// The number of dead letters kept, their bytes, their lifetime, the lifetime of a result (both ms), and the result.
+pub(super) const BOUNDS: [&str; 5] = ["100000", "536870912", "2592000000", "60000", "{}"];
 
 impl Call {
     /// Enqueues a job, once per idempotency key.
@@ -24,7 +23,7 @@ impl Call {
     /// Cancels a job in the stream.
     pub fn cancel_ready(entry: &str) -> Call {
         let args = [&[GROUP, entry, entry, "given up"], &BOUNDS[..]].concat();
-        Call::new(Script::CancelReady, &["jobs", "dead", &format!("result:{entry}")], &args)
+        Call::new(Script::CancelReady, &["jobs", "dead", "sizes", &format!("result:{entry}")], &args)
     }
 
     /// Cancels a job in the schedule.
@@ -38,7 +37,7 @@ impl Call {
     }
 
     fn cancel_waiting(job_id: &str, set: &str, flows: &str) -> Call {
-        let keys = ["waiting", set, "dead", &format!("result:{job_id}"), flows];
+        let keys = ["waiting", set, "dead", "sizes", &format!("result:{job_id}"), flows];
         Call::new(Script::CancelWaiting, &keys, &[&[job_id, "given up"], &BOUNDS[..]].concat())
     }
 

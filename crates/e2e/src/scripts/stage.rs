@@ -26,7 +26,7 @@ pub struct Copies {
     pub stream: usize,
     /// In the hash of waiting jobs, with a due time or a flow in the set of flows.
     pub waiting: usize,
-    /// Among the dead letters.
+    /// Among the dead letters or the rejected entries.
     pub dead: usize,
     /// Lost: in the stream, delivered, but pending for no consumer; or in the hash without a due time and
     /// without a flow.
@@ -134,7 +134,8 @@ impl Stage {
                 *(if read_again { &mut copies.stream } else { &mut copies.stray }) += 1;
             }
         }
-        copies.dead = self.entries("dead").iter().filter(|(_, text)| text.contains(mark)).count();
+        let dead = [self.entries("dead"), self.entries("rejected")].concat();
+        copies.dead = dead.iter().filter(|(_, text)| text.contains(mark)).count();
         let mut scheduled = self.texts(&["ZRANGE", &key("scheduled"), "0", "-1"]);
         for flow in self.texts(&["ZRANGE", &key("flows"), "0", "-1"]) {
             scheduled.extend(self.texts(&["ZRANGE", &key(&format!("flow:{flow}")), "0", "-1"]));

@@ -195,3 +195,37 @@ fn long_values_are_cut(build: Build) {
         assert_eq!(letter.field("_raw_fields").as_deref(), Some("2"));
     }
 }
+
+/// The worker's own fields are added to a job that was accepted once.
+#[test]
+fn a_job_of_nearly_the_largest_size_is_tried_again() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let url = sink.url("/flaky/1/large");
+    let rest = "urlbody".len() + url.len();
+    let _worker = Postrider::ready_worker(Build::Otel, &redis, &["--retry-base", "50ms"], &[]);
+    queue.enqueue(&[("url", url.into_bytes()), ("body", vec![b'x'; LARGEST - rest - 10])]);
+    queue.wait_until_drained(DEADLINE);
+    let dead: Vec<_> = queue.dead().iter().map(error).collect();
+    assert_eq!((sink.requests().len(), dead), (2, vec![]));
+}
+
+#[test]
+fn garbage_displaces_no_dead_letter_and_does_not_flood_the_log() {
+    const GARBAGE: usize = 500;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let mut worker = Postrider::ready_worker(Build::Otel, &redis, &[], &[]);
+    queue.enqueue(&[("url", sink.url("/status/404"))]);
+    (0..GARBAGE).for_each(|_| drop(queue.enqueue(&[("no", "job")])));
+    queue.wait_until_drained(DEADLINE);
+    let letters = queue.dead();
+    let reasons: Vec<_> = letters.iter().take(2).map(DeadLetter::reason).collect();
+    assert_eq!(reasons, ["final_status", "malformed"], "each has its stream");
+    assert_eq!((letters.len(), queue.rejected().len()), (GARBAGE + 1, GARBAGE));
+    let told = worker.wait_for_log("left out lines", DEADLINE);
+    assert!(told.contains("\"reason\":\"malformed\"") && told.contains("\"lines\":"), "{told}");
+    let lines = worker.log().iter().filter(|line| line.contains("job dead-lettered")).count();
+    assert!(lines < 300, "{lines} lines");
+    assert!(worker.stop().success());
+}

@@ -11,6 +11,7 @@ mod accidents;
 mod batches;
 mod by_hand;
 mod clocks;
+mod dead_letters;
 mod flow_answers;
 mod flow_limits;
 mod full;
@@ -30,7 +31,7 @@ fn settled(script: Script) -> Copies {
     match script {
         Script::Postpone => Copies { waiting: 1, ..Copies::default() },
         Script::Release => in_stream(1),
-        Script::DeadLetter => Copies { dead: 1, ..Copies::default() },
+        Script::DeadLetter | Script::DeadLetterEntry => Copies { dead: 1, ..Copies::default() },
         _ => Copies::default(),
     }
 }
@@ -50,7 +51,9 @@ fn a_settlement_moves_the_job_and_leaves_no_lease() {
         let result = stage.command(&["EXISTS", &key(&format!("result:{}", held.job_id))]).integer();
         assert_eq!(
             result,
-            i64::from([Script::CompleteWithResult, Script::DeadLetter].contains(&script)),
+            i64::from(
+                [Script::CompleteWithResult, Script::DeadLetter, Script::DeadLetterEntry].contains(&script)
+            ),
             "{script:?}"
         );
     }

@@ -7,10 +7,10 @@ use fred::types::{Key, Value};
 use telemetry::{Context, Span, semconv};
 
 use super::{DeadLetter, FoundJob, Inspector, Place, field, text};
-use crate::job::{Admitted, EntryId, Producer};
+use crate::job::{Admitted, EntryId, Producer, Reason};
 use crate::redis::{Error, GROUP, Keys, Operation, Operations, QueueName, number, unexpected};
 use crate::trail::{TraceparentOnly, fields as written, history};
-use crate::work::{DEAD_AGE_MAX, DEAD_LETTERS_MAX};
+use crate::work::push_bounds;
 
 /// The result of cancelling a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,22 +55,18 @@ impl Inspector {
             Some((ttl, result)) => (own.result(job.id.as_bytes()), (ttl, result)),
             None => (own.dead.clone(), (Duration::ZERO, String::new())),
         };
-        let mut bounds = vec![
-            ERROR.into(),
-            number(DEAD_LETTERS_MAX),
-            number(DEAD_AGE_MAX.as_millis() as u64),
-            number(result.0.as_millis() as u64),
-            result.1.into(),
-        ];
+        let mut bounds = vec![ERROR.into()];
+        push_bounds(&mut bounds, Reason::Cancelled);
+        bounds.extend([number(result.0.as_millis() as u64), result.1.into()]);
         let reply = match &job.place {
             Place::Scheduled(_) | Place::Held { .. } => {
                 let (set, flows) = waiting_sets(&own, &job.place);
-                let keys = vec![own.waiting, set, own.dead, result_key, flows];
+                let keys = vec![own.waiting, set, own.dead, own.sizes, result_key, flows];
                 bounds.insert(0, job.id.as_str().into());
                 self.scripts.cancel_waiting.call(&self.redis, &Context::none(), keys, bounds).await?
             }
             Place::Ready(entry) | Place::Running { entry, .. } => {
-                let keys = vec![own.jobs, own.dead, result_key];
+                let keys = vec![own.jobs, own.dead, own.sizes, result_key];
                 let mut args = vec![GROUP.into(), entry.to_string().into(), job.id.as_str().into()];
                 args.append(&mut bounds);
                 self.scripts.cancel_ready.call(&self.redis, &Context::none(), keys, args).await?
@@ -139,7 +135,7 @@ impl Inspector {
         let expires = expires_in.map_or(0, |time| time.as_millis().max(1) as u64);
         let traceparent = span.context().traceparent().unwrap_or_default();
         let args: Vec<Value> = vec![letter.entry.to_string().into(), number(expires), traceparent.into()];
-        let keys = vec![own.jobs, own.dead];
+        let keys = vec![own.jobs, if letter.is_rejected { own.rejected } else { own.dead }];
         let reply = self.scripts.replay.call(&self.redis, &span.context(), keys, args).await;
         let replayed = reply.and_then(|reply| moved(&reply));
         let error = replayed.as_ref().err().map(fred_otel::error_type);

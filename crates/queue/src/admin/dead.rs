@@ -1,9 +1,11 @@
 //! Lists, finds and purges dead letters.
 
+use std::cmp::Reverse;
+
 use fred::types::Value;
 use telemetry::{Context, semconv};
 
-use super::peek::{Peek, Peeked};
+use super::peek::{PAGE, Peek, Peeked};
 use super::{Inspector, Shard, field, job_id};
 use crate::job::{EntryId, Fields};
 use crate::redis::{Error, Operation};
@@ -16,7 +18,9 @@ const SEARCHED_MAX: usize = 200_000;
 pub struct DeadLetter {
     /// The queue.
     pub queue: Shard,
-    /// Its entry among the dead letters.
+    /// Whether it is among the rejected entries, which are not jobs.
+    pub is_rejected: bool,
+    /// Its entry among the dead letters, or among the rejected entries.
     pub entry: EntryId,
     /// The id of the job.
     pub job_id: String,
@@ -32,8 +36,8 @@ impl DeadLetter {
 }
 
 impl Inspector {
-    /// A page of dead letters before `before`, or from the last one, in descending order; long values are
-    /// truncated. Empty at the end.
+    /// A page of dead letters and rejected entries before `before`, or from the last one, in descending order;
+    /// long values are truncated. Empty at the end.
     ///
     /// # Errors
     /// fred's.
@@ -43,8 +47,10 @@ impl Inspector {
         before: Option<EntryId>,
     ) -> Result<Vec<DeadLetter>, Error> {
         let to = before.map_or("+".to_owned(), |id| format!("({id}"));
-        let page = self.peek_at(Self::keys(queue).dead, Peek::page("last", "-", &to)).await?;
-        Ok(page.into_iter().map(|peeked| dead_letter(queue, peeked)).collect())
+        let keys = Self::keys(queue);
+        let dead = self.peek_at(keys.dead, Peek::page("last", "-", &to)).await?;
+        let rejected = self.peek_at(keys.rejected, Peek::page("last", "-", &to)).await?;
+        Ok(merged(letters(queue, dead, false), letters(queue, rejected, true), PAGE as usize))
     }
 
     /// The dead letters with an id, with whole values: an entry's id is looked up, a job id is searched for.
@@ -87,32 +93,88 @@ impl Inspector {
         Ok(found)
     }
 
+    /// The dead letter and the rejected entry of this id, with whole values.
     pub(super) async fn dead_letter(&self, queue: &Shard, entry: &str) -> Result<Vec<DeadLetter>, Error> {
-        let peek = Peek { group: "", ..Peek::one(entry) };
-        let found = self.peek_at(Self::keys(queue).dead, peek).await?;
-        Ok(found.into_iter().map(|peeked| dead_letter(queue, peeked)).collect())
+        let peek = || Peek { group: "", ..Peek::one(entry) };
+        let keys = Self::keys(queue);
+        let mut found = letters(queue, self.peek_at(keys.dead, peek()).await?, false);
+        found.extend(letters(queue, self.peek_at(keys.rejected, peek()).await?, true));
+        Ok(found)
     }
 
-    /// Deletes dead letters for good, and returns how many it deleted.
+    /// Deletes dead letters and rejected entries for good, and returns how many it deleted.
     ///
     /// # Errors
     /// fred's.
-    pub async fn purge(&self, queue: &Shard, entries: &[EntryId]) -> Result<u64, Error> {
-        if entries.is_empty() {
+    pub async fn purge(&self, queue: &Shard, letters: &[&DeadLetter]) -> Result<u64, Error> {
+        if letters.is_empty() {
             return Ok(0);
         }
-        let key = Self::keys(queue).dead;
-        let mut args: Vec<Value> = vec![key.clone().into()];
-        args.extend(entries.iter().map(|entry| Value::from(entry.to_string())));
         let act = self.act(Operation::Purge, &queue.queue, &Context::none());
-        act.span.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, entries.len());
-        let purged = self.command("XDEL", Some(&key), args).await;
+        act.span.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, letters.len());
+        let purged = self.delete(queue, letters).await;
         act.end(purged.as_ref().err());
-        purged?.convert()
+        purged
+    }
+
+    async fn delete(&self, queue: &Shard, letters: &[&DeadLetter]) -> Result<u64, Error> {
+        let keys = Self::keys(queue);
+        let mut deleted = 0;
+        for (key, is_rejected) in [(keys.dead, false), (keys.rejected, true)] {
+            let own = letters.iter().filter(|letter| letter.is_rejected == is_rejected);
+            let mut args: Vec<Value> = own.map(|letter| letter.entry.to_string().into()).collect();
+            if !args.is_empty() {
+                args.insert(0, key.clone().into());
+                deleted += self.command("XDEL", Some(&key), args).await?.convert::<u64>()?;
+            }
+        }
+        Ok(deleted)
     }
 }
 
-fn dead_letter(queue: &Shard, peeked: Peeked) -> DeadLetter {
-    let Peeked { entry, fields, .. } = peeked;
-    DeadLetter { queue: queue.clone(), entry, job_id: job_id(&fields, entry), fields }
+fn letters(queue: &Shard, peeked: Vec<Peeked>, is_rejected: bool) -> Vec<DeadLetter> {
+    let letter = |Peeked { entry, fields, .. }| DeadLetter {
+        queue: queue.clone(),
+        is_rejected,
+        entry,
+        job_id: job_id(&fields, entry),
+        fields,
+    };
+    peeked.into_iter().map(letter).collect()
+}
+
+/// The first `page` of two pages, in descending order. Two entries with the same id are not separated.
+fn merged(dead: Vec<DeadLetter>, rejected: Vec<DeadLetter>, page: usize) -> Vec<DeadLetter> {
+    let mut both = [dead, rejected].concat();
+    both.sort_by_key(|letter| Reverse(letter.entry));
+    if let Some(last) = both.get(page.saturating_sub(1)).map(|letter| letter.entry) {
+        let more = both[page..].iter().take_while(|letter| letter.entry == last).count();
+        both.truncate(page + more);
+    }
+    both
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dead_letters_and_rejected_entries_are_listed_in_one_order() {
+        let queue = Shard { queue: "mail".parse().unwrap(), number: 0 };
+        let letter = |millis: u64, is_rejected: bool| DeadLetter {
+            queue: queue.clone(),
+            is_rejected,
+            entry: EntryId { millis, sequence: 0 },
+            job_id: String::new(),
+            fields: Fields::new(),
+        };
+        let (dead, rejected) = ([4, 2, 1].map(|id| letter(id, false)), [3, 2].map(|id| letter(id, true)));
+        let page = |size: usize| -> Vec<_> {
+            let merged = merged(dead.to_vec(), rejected.to_vec(), size);
+            merged.iter().map(|letter| (letter.entry.millis, letter.is_rejected)).collect()
+        };
+        assert_eq!(page(2), [(4, false), (3, true)]);
+        assert_eq!(page(3), [(4, false), (3, true), (2, false), (2, true)], "one time, two streams");
+        assert_eq!(page(9).len(), 5);
+    }
 }

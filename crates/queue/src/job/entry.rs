@@ -57,20 +57,24 @@ pub struct Delivery {
     pub fields: Fields,
     /// The first span of the job, if its fields contain no parent.
     pub first_span: OnceLock<Context>,
+    /// The bytes of the entry, if Redis kept its large fields: it can only be dead-lettered.
+    pub cut_from: Option<usize>,
 }
 
-/// The maximum size of an entry, names and values together, in bytes.
+/// The maximum size of a job in bytes: names and values of the fields that its producer gave.
 pub const MOST_BYTES: usize = 4 << 20;
 
 impl Delivery {
     /// A delivery without a span so far.
     pub fn new(lease: Lease, fields: Fields) -> Self {
-        Self { lease, fields, first_span: OnceLock::new() }
+        Self { lease, fields, first_span: OnceLock::new(), cut_from: None }
     }
 
-    /// Its size, names and values together.
+    /// The size of its producer's fields, names and values together. What the worker has added does not count, so
+    /// that a job that was accepted once stays acceptable.
     pub fn bytes(&self) -> usize {
-        self.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
+        let own = self.fields.iter().filter(|(name, _)| name.first() != Some(&b'_'));
+        self.cut_from.unwrap_or_else(|| own.map(|(name, value)| name.len() + value.len()).sum())
     }
 
     /// Whether it is larger than [`MOST_BYTES`].

@@ -54,6 +54,10 @@ pub(crate) struct Keys {
     pub(crate) scheduled: Key,
     /// Stream: dead letters.
     pub(crate) dead: Key,
+    /// Stream: entries that are not jobs.
+    pub(crate) rejected: Key,
+    /// Hash: number and bytes of the entries of `dead` and `rejected`.
+    pub(crate) sizes: Key,
     /// Sorted set: flows that hold jobs, by the time of their next check.
     pub(crate) flows: Key,
     /// Sorted set: held jobs by the time when they expire, each as its flow and its id in one text.
@@ -76,6 +80,8 @@ impl Keys {
             waiting: key("waiting"),
             scheduled: key("scheduled"),
             dead: key("dead"),
+            rejected: key("rejected"),
+            sizes: key("sizes"),
             flows: key("flows"),
             expiring: key("expiring"),
             workers: key("workers"),

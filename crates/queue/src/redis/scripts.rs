@@ -153,7 +153,7 @@ macro_rules! scripts {
 }
 
 scripts! {
-    join, complete, complete_with_result, postpone, release, dead_letter, extend, reclaim, promote, sweep, requeue, claim_lost, admit,
+    join, complete, complete_with_result, postpone, release, dead_letter, dead_letter_entry, extend, reclaim, promote, sweep, requeue, claim_lost, admit,
     flow_acquire, flow_report, flow_release, leave, enqueue, enqueue_all, reshard, reopen, shrunk, survey, peek,
     peek_waiting, cancel_ready, cancel_waiting, run_now, replay, stats,
 }

@@ -8,7 +8,7 @@ use fred::types::Value;
 use fred_otel::{Command, Pending};
 use telemetry::{Context, Span, semconv};
 
-use crate::job::{Delivery, FlowId, Lease, Producer};
+use crate::job::{Delivery, FlowId, Lease, MOST_BYTES, Producer};
 use crate::redis::{
     BLOCK, Error, GROUP, Operation, Queue, Receives, entry_id, fields, number, push_leases, read, unexpected,
 };
@@ -149,6 +149,8 @@ impl Queue {
             // A heartbeat renews each lease after a third of it. Half a lease more is still less than a
             // lease.
             number(lease / 2),
+            number(MOST_BYTES as u64),
+            number(DELIVERIES_MAX),
         ]);
         let (reply, pending) = self.0.scripts.reclaim.ask(&self.0.redis, keys, args).await;
         let reclaimed = self.healed(reply).await.and_then(|reply| reclaimed(reply, epoch));
@@ -174,7 +176,7 @@ impl Queue {
             own.jobs.clone(),
             own.waiting.clone(),
             own.scheduled.clone(),
-            own.dead.clone(),
+            own.rejected.clone(),
             own.flows.clone(),
             own.expiring.clone(),
         ];
@@ -243,6 +245,9 @@ impl Queue {
     }
 }
 
+/// After this number of deliveries without a settlement, a job is poison.
+pub const DELIVERIES_MAX: u64 = 5;
+
 /// An upper bound of one worker's jobs in flight: the COUNT of an XPENDING over its own entries.
 pub(crate) const IN_FLIGHT_MAX: u64 = 100_000;
 
@@ -254,10 +259,11 @@ fn reclaimed(reply: Value, epoch: u32) -> Result<Reclaimed, Error> {
     };
     let taken = rows.into_iter().map(|row| {
         let Value::Array(row) = row else { return Err(unexpected()) };
-        let [id, count, row_fields] = <[Value; 3]>::try_from(row).map_err(|_| unexpected())?;
-        let delivery = count.as_u64().ok_or_else(unexpected)?;
-        let lease = Lease { entry: entry_id(&id)?, delivery, epoch };
-        Ok(Delivery::new(lease, fields(row_fields)?))
+        let [id, count, row_fields, bytes] = <[Value; 4]>::try_from(row).map_err(|_| unexpected())?;
+        let number = |value: Value| value.as_u64().ok_or_else(unexpected);
+        let lease = Lease { entry: entry_id(&id)?, delivery: number(count)?, epoch };
+        let cut_from = Some(number(bytes)? as usize).filter(|bytes| *bytes > 0);
+        Ok(Delivery { cut_from, ..Delivery::new(lease, fields(row_fields)?) })
     });
     Ok(Reclaimed {
         taken: taken.collect::<Result<_, _>>()?,

@@ -209,7 +209,7 @@ impl Queue {
             own.jobs.clone(),
             own.waiting.clone(),
             own.flow(id),
-            own.dead.clone(),
+            own.rejected.clone(),
             own.flows.clone(),
             own.expiring.clone(),
         ];

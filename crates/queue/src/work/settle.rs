@@ -6,16 +6,15 @@ use bytes::Bytes;
 use fred::types::{Key, Value};
 use telemetry::Context;
 
+use super::bounds::{push_bounds, stream};
 use super::fetch::IN_FLIGHT_MAX;
 use super::wait_reason::WaitReason;
 use crate::job::{Fields, FlowId, Lease, Reason};
 use crate::redis::{Error, Operation, Queue, Settled, ids, number, push_fields, unexpected};
 use crate::trail::fields::has_delay;
 
-/// How many dead letters are kept, approximately.
-pub(crate) const DEAD_LETTERS_MAX: u64 = 100_000;
-/// How long dead letters are kept, approximately: 30 days.
-pub(crate) const DEAD_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How many bytes of an entry are kept that is too large.
+const RAW_BYTES: u64 = 64 * 1024;
 
 /// How a delivery ends: what is written for its job. Each is one script, harmless when repeated.
 #[derive(Clone, Debug)]
@@ -63,6 +62,8 @@ pub enum Transition {
         error: String,
         /// Its fields, with `_reason` and `_error`.
         fields: Fields,
+        /// Whether Redis kept the entry's own fields. The script adds these.
+        is_cut: bool,
         /// The result, if its producer wants it.
         result: Option<KeptResult>,
     },
@@ -188,8 +189,10 @@ impl Queue {
                 };
                 self.postpone(lease, place, job, parent).await
             }
-            Transition::DeadLetter { fields, result, .. } => {
-                self.dead_letter(lease, fields, result.as_ref(), parent).await
+            Transition::DeadLetter { reason, fields, is_cut, result, .. } => {
+                let mut args = self.lease(lease);
+                let keys = self.dead_stream(&mut args, *reason, result.as_ref());
+                self.dead_letter(keys, args, (*reason, fields, *is_cut), parent).await
             }
             Transition::Release { fields, .. } => self.release(lease, fields, parent).await,
         }
@@ -252,19 +255,11 @@ impl Queue {
         Settled::parse_one(&self.0.scripts.release.call(&self.0.redis, parent, keys, args).await?)
     }
 
-    /// Dead-letters a job.
-    async fn dead_letter(
-        &self,
-        lease: Lease,
-        fields: &Fields,
-        result: Option<&KeptResult>,
-        parent: &Context,
-    ) -> Result<Settled, Error> {
+    /// The keys of a dead letter. Adds the bounds of its stream, and its result.
+    fn dead_stream(&self, args: &mut Vec<Value>, reason: Reason, result: Option<&KeptResult>) -> Vec<Key> {
         let own = &self.0.keys;
-        let mut keys = vec![own.jobs.clone(), own.dead.clone()];
-        let mut args = self.lease(lease);
-        args.push(number(DEAD_LETTERS_MAX));
-        args.push(number(DEAD_AGE_MAX.as_millis() as u64));
+        let mut keys = vec![own.jobs.clone(), stream(own, reason), own.sizes.clone()];
+        push_bounds(args, reason);
         match result {
             Some(KeptResult { job_id, ttl, text }) => {
                 keys.push(own.result(job_id));
@@ -272,12 +267,33 @@ impl Queue {
                 args.push(text.as_str().into());
             }
             None => {
-                keys.push(own.dead.clone());
+                keys.push(keys[1].clone());
                 args.extend([number(0), "".into()]);
             }
         }
-        push_fields(&mut args, fields);
-        Settled::parse_one(&self.0.scripts.dead_letter.call(&self.0.redis, parent, keys, args).await?)
+        keys
+    }
+
+    /// Dead-letters a job.
+    async fn dead_letter(
+        &self,
+        keys: Vec<Key>,
+        mut args: Vec<Value>,
+        (reason, fields, is_cut): (Reason, &Fields, bool),
+        parent: &Context,
+    ) -> Result<Settled, Error> {
+        let script = if is_cut {
+            args.extend([number(RAW_BYTES), number((reason != Reason::Malformed).into())]);
+            let is_new = |name: &Bytes| matches!(name.as_ref(), b"_job_id" | b"_reason" | b"_error");
+            for (name, value) in fields.iter().filter(|(name, _)| is_new(name)) {
+                args.extend([name.clone().into(), value.clone().into()]);
+            }
+            &self.0.scripts.dead_letter_entry
+        } else {
+            push_fields(&mut args, fields);
+            &self.0.scripts.dead_letter
+        };
+        Settled::parse_one(&script.call(&self.0.redis, parent, keys, args).await?)
     }
 
     /// Group, consumer, entry and delivery: the first arguments of a settlement of one job.

@@ -23,6 +23,10 @@ pub struct QueueStats {
     pub dead: u64,
     /// The age of the first ready job, ms; 0 if there is none.
     pub oldest_ms: u64,
+    /// Dead letters that were deleted before their age, to keep within their bounds.
+    pub dead_deleted: u64,
+    /// The same of rejected entries.
+    pub rejected_deleted: u64,
     /// The time of the count: Redis' time, Unix ms.
     pub at_ms: u64,
 }
@@ -40,6 +44,7 @@ impl Queue {
             own.scheduled.clone(),
             own.dead.clone(),
             own.workers.clone(),
+            own.sizes.clone(),
         ];
         let only_one = if only_one { "1" } else { "0" };
         let args = vec![GROUP.into(), self.0.consumer.name.as_str().into(), only_one.into()];
@@ -51,11 +56,13 @@ fn parse(reply: Value) -> Result<Option<QueueStats>, Error> {
     if matches!(&reply, Value::Array(list) if list.is_empty()) || reply.is_null() {
         return Ok(None);
     }
-    let (now, ready, running, scheduled, held, dead, first): (u64, u64, u64, u64, u64, u64, String) =
+    type Counts = (u64, u64, u64, u64, u64, u64, String, u64, u64);
+    let (now, ready, running, scheduled, held, dead, first, dead_deleted, rejected_deleted): Counts =
         reply.convert().map_err(|_| unexpected())?;
     let age = |id: EntryId| now.checked_sub(id.millis).filter(|age| *age < WAIT_MS_MAX);
     let oldest_ms = EntryId::parse(first.as_bytes()).and_then(age).unwrap_or(0);
-    Ok(Some(QueueStats { ready, running, scheduled, held, dead, oldest_ms, at_ms: now }))
+    let deleted = QueueStats { dead_deleted, rejected_deleted, ..QueueStats::default() };
+    Ok(Some(QueueStats { ready, running, scheduled, held, dead, oldest_ms, at_ms: now, ..deleted }))
 }
 
 #[cfg(test)]
@@ -66,14 +73,25 @@ mod tests {
     fn another_workers_part_is_no_stats_and_an_id_that_a_producer_chose_has_no_age() {
         let reply = |first: &str| {
             let counts = [1_795_396_101_000_i64, 5, 4, 3, 2, 1].map(Value::Integer);
-            Value::Array(counts.into_iter().chain([Value::from(first)]).collect())
+            let deleted = [Value::from(first), Value::Integer(7), Value::Integer(8)];
+            Value::Array(counts.into_iter().chain(deleted).collect())
         };
         assert_eq!(parse(Value::Array(vec![])).unwrap(), None);
         let stats = parse(reply("1795396100000-3")).unwrap().unwrap();
         let (oldest_ms, at_ms) = (1000, 1_795_396_101_000);
         assert_eq!(
             stats,
-            QueueStats { ready: 5, running: 4, scheduled: 3, held: 2, dead: 1, oldest_ms, at_ms }
+            QueueStats {
+                ready: 5,
+                running: 4,
+                scheduled: 3,
+                held: 2,
+                dead: 1,
+                oldest_ms,
+                dead_deleted: 7,
+                rejected_deleted: 8,
+                at_ms
+            }
         );
         for made_up in ["1-1", "9999999999999999-0", ""] {
             assert_eq!(parse(reply(made_up)).unwrap().unwrap().oldest_ms, 0, "{made_up}");

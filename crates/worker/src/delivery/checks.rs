@@ -4,15 +4,12 @@ use std::time::Duration;
 
 use postrider_queue::job::{Admitted, Delivery, Job, Malformed, Reason, quoted};
 use postrider_queue::names;
-use postrider_queue::work::fields;
+use postrider_queue::work::{DELIVERIES_MAX, fields};
 use telemetry::ErrorType;
 
 use crate::http::secrets::Secrets;
 use crate::policy::{Outcome, RetryPolicies, RetryPolicy};
 use crate::shard::settings::Settings;
-
-/// After this number of deliveries without a settlement, a job is poison.
-const DELIVERIES_MAX: u64 = 5;
 
 /// Why a job is dead-lettered without an attempt.
 pub(super) enum Refusal<'a> {

@@ -103,7 +103,8 @@ impl<'a> Record<'a> {
             let (reason, error) = (Some(reason.as_str().to_owned()), Some(error.clone()));
             self.kept(ttl, &JobResult { reason, error, ..self.result("dead") })
         });
-        Transition::DeadLetter { job_id: self.job.id.clone(), reason, error, fields, result }
+        let is_cut = self.delivery.cut_from.is_some();
+        Transition::DeadLetter { job_id: self.job.id.clone(), reason, error, fields, is_cut, result }
     }
 
     fn kept(&self, ttl: Duration, result: &JobResult) -> KeptResult {
@@ -148,7 +149,8 @@ pub(crate) fn malformed(delivery: &Delivery, malformed: &Malformed, trace_id: Op
         let result = JobResult { trace_id, ..JobResult::dead(0, reason, &error) };
         KeptResult { job_id: job_id.clone(), ttl, text: result.to_json() }
     });
-    Transition::DeadLetter { job_id, reason, error, fields: of_malformed(delivery, malformed), result }
+    let (fields, is_cut) = (of_malformed(delivery, malformed), delivery.cut_from.is_some());
+    Transition::DeadLetter { job_id, reason, error, fields, is_cut, result }
 }
 
 /// The job waits for the time that its producer set.

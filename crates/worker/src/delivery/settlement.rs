@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use super::deliver::Completion;
 use super::trace::{JobSpans, Settling};
 use crate::observe::counters::Counts;
+use crate::observe::dead_lines::DeadLines;
 use crate::shard::alarm::Alarm;
 use crate::shard::leases::Leases;
 use crate::shard::unsettled::{Unsettled, Waiting};
@@ -37,6 +38,8 @@ pub(crate) struct Settlements {
     pub counts: Arc<Counts>,
     /// Settlements that Redis has not taken.
     pub unsettled: Arc<Unsettled<Settlement>>,
+    /// Limits their log lines.
+    pub lines: Arc<DeadLines>,
     /// Cancelled when the worker's time to shut down is over.
     pub cut: CancellationToken,
 }
@@ -225,7 +228,9 @@ impl Settlements {
         // A malformed entry has no flow, whatever its `url` contains.
         let is_job = !matches!(reason, Reason::Malformed | Reason::Version);
         let flow = is_job.then(|| of_fields(fields)).flatten().map(|(_, name)| name);
-        warn!(%job_id, entry = %lease.entry, %reason, error, flow, "job dead-lettered");
+        if self.lines.next(*reason) {
+            warn!(%job_id, entry = %lease.entry, %reason, error, flow, "job dead-lettered");
+        }
         self.counts.dead(*reason);
     }
 }

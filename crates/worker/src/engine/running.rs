@@ -89,6 +89,7 @@ impl Engine {
             unsettled: Arc::new(Unsettled::new(counts.unsettled())),
             spans,
             counts,
+            lines: Arc::default(),
             cut: CancellationToken::new(),
         };
         let (work, panicked) = (Work::default(), AtomicBool::new(false));
@@ -137,7 +138,12 @@ impl Running {
         let (gate, alarm, settings) = (gate.clone(), settlements.alarm.clone(), settings.clone());
         let waker = Waker { gate: gate.clone(), alarm: alarm.clone(), settings: settings.clone() };
         taking.spawn(health.watch("scheduler", scheduler::run(waker, stop.clone())));
-        taking.spawn(health.watch("sweeper", sweeper::run(queue.clone(), alarm, stop.clone())));
+        taking.spawn(
+            health.watch(
+                "sweeper",
+                sweeper::run(queue.clone(), alarm, settlements.lines.clone(), stop.clone()),
+            ),
+        );
         if let Some(troubles) = &engine.troubles {
             troubles.join(queue.clone());
         }

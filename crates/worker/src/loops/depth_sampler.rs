@@ -68,6 +68,8 @@ async fn count(shards: &[Arc<Shard>]) -> Result<Option<QueueStats>, Error> {
         sum.scheduled += stats.scheduled;
         sum.held += stats.held;
         sum.dead += stats.dead;
+        sum.dead_deleted += stats.dead_deleted;
+        sum.rejected_deleted += stats.rejected_deleted;
         sum.oldest_ms = sum.oldest_ms.max(stats.oldest_ms);
         sum.at_ms = sum.at_ms.max(stats.at_ms);
     }

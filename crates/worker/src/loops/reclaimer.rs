@@ -126,7 +126,8 @@ impl Reclaimer {
         }
         let any = !reclaimed.taken.is_empty();
         for (delivery, mut slot) in reclaimed.taken.into_iter().zip(free) {
-            if delivery.lease.delivery >= SUSPECT_DELIVERIES_MIN {
+            // One that is cut is only dead-lettered.
+            if delivery.lease.delivery >= SUSPECT_DELIVERIES_MIN && delivery.cut_from.is_none() {
                 slot.suspect = suspect.take();
             }
             self.deliveries.begin(delivery, sent, Some(slot));

@@ -9,6 +9,7 @@ use postrider_queue::work::{Queue, SweepPosition, Swept};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::observe::dead_lines::DeadLines;
 use crate::shard::alarm::Alarm;
 
 /// Long, since only accidents orphan jobs.
@@ -20,13 +21,14 @@ const PAGES_MAX: u32 = 20;
 
 /// Sweeps every 10 s until stopped. Each call to Redis is short, and they follow each other only after their
 /// replies, so that other clients have their turn.
-pub(crate) async fn run(queue: Queue, alarm: Arc<Alarm>, stop: CancellationToken) {
+pub(crate) async fn run(queue: Queue, alarm: Arc<Alarm>, lines: Arc<DeadLines>, stop: CancellationToken) {
     let mut position = SweepPosition::default();
     for round in 0_u64.. {
         tokio::select! {
             () = tokio::time::sleep(SWEEP_INTERVAL) => {}
             () = stop.cancelled() => return,
         }
+        lines.end_interval();
         let sweep = async {
             if round % LOST_SWEEPS == 0 {
                 claim_lost(&queue).await?;

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Args;
-use postrider_queue::job::EntryId;
+use postrider_queue::admin::DeadLetter;
 use serde_json::json;
 use telemetry::Telemetry;
 
@@ -57,10 +57,9 @@ impl PurgeArgs {
         }
         let mut purged = 0;
         for queue in &view.queues {
-            let entries: Vec<EntryId> =
-                letters.iter().filter(|letter| letter.queue == *queue).map(|letter| letter.entry).collect();
-            for entries in entries.chunks(GROUP) {
-                purged += view.inspector.purge(queue, entries).await?;
+            let letters: Vec<&DeadLetter> = letters.iter().filter(|letter| letter.queue == *queue).collect();
+            for letters in letters.chunks(GROUP) {
+                purged += view.inspector.purge(queue, letters).await?;
             }
         }
         view.inspector.close().await;

@@ -220,6 +220,7 @@ mod tests {
         let changed = |name: &str| fields.iter().any(|(own, _)| *own == name);
         let rest = standard.iter().filter(|(name, _)| !changed(name));
         DeadLetter {
+            is_rejected: false,
             queue: Shard { queue: "default".parse().unwrap(), number: 0 },
             entry: EntryId { millis: 100, sequence: 0 },
             job_id: "1-0".to_owned(),

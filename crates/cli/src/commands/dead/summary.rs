@@ -141,6 +141,7 @@ mod tests {
 
     fn letter(millis: u64, error: &'static str, number: u64) -> DeadLetter {
         DeadLetter {
+            is_rejected: false,
             queue: Shard { queue: "default".parse().unwrap(), number: 0 },
             entry: EntryId { millis, sequence: 0 },
             job_id: "1-0".to_owned(),

@@ -106,6 +106,13 @@ pub(crate) const ROWS: &[Row] = &[
     ("postrider.queue.oldest_age", Gauge, "s", QUEUE, &[]),
     ("postrider.queue.counted_at", Gauge, "s", QUEUE, &[]),
     ("postrider.queue.troubled_shards", Gauge, "{shard}", QUEUE, &[]),
+    (
+        "postrider.queue.deleted",
+        Counter,
+        "{job}",
+        &["messaging.destination.name", "postrider.queue.state"],
+        &[],
+    ),
     ("postrider.job.leases_lost", Counter, "{job}", QUEUE, &[]),
     ("postrider.job.settlements_refused", Counter, "{job}", QUEUE, &[]),
     ("postrider.flow.breaker_trips", Counter, "{trip}", QUEUE, &[]),

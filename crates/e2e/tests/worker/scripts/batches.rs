@@ -92,9 +92,9 @@ fn a_score_that_is_no_time_does_not_hide_the_next_one() {
 }
 
 #[test]
-fn dead_letters_of_a_wrong_type_do_not_stop_a_promote() {
+fn rejected_entries_of_a_wrong_type_do_not_stop_a_promote() {
     let stage = Stage::new();
-    stage.command(&["SET", &super::key("dead"), "of another type"]);
+    stage.command(&["SET", &super::key("rejected"), "of another type"]);
     stage.schedule("1", "bad", Some(b"not-msgpack"));
     stage.schedule("2", "good", Some(&stage.pack(&format!("{{'body','{MARK}'}}"))));
     for _ in 0..2 {

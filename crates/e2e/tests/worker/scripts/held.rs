@@ -189,9 +189,9 @@ fn a_member_without_a_job_is_dropped() {
 }
 
 #[test]
-fn dead_letters_of_a_wrong_type_do_not_stop_an_admission() {
+fn rejected_entries_of_a_wrong_type_do_not_stop_an_admission() {
     let stage = Stage::new();
-    stage.command(&["SET", &key("dead"), "of another type"]);
+    stage.command(&["SET", &key("rejected"), "of another type"]);
     stage.hold_back_raw("1", "bad", Some(b"not-msgpack"));
     stage.hold_back_raw("2", "good", Some(&packed(&stage)));
     for _ in 0..2 {
@@ -199,7 +199,7 @@ fn dead_letters_of_a_wrong_type_do_not_stop_an_admission() {
         assert_eq!(stage.copies("not-msgpack").waiting, 1, "{}", stage.snapshot());
     }
     assert_eq!(stage.copies(MARK), in_stream(1), "{}", stage.snapshot());
-    stage.command(&["DEL", &key("dead")]);
+    stage.command(&["DEL", &key("rejected")]);
     assert_eq!(admitted(&stage.call(&Call::admit(1, &[]))), (0, 0));
     assert_eq!(stage.copies("not-msgpack").dead, 1);
 }

@@ -100,7 +100,7 @@ fn old_dead_letters_are_trimmed(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");
     const OLD: &str = "for i = 1, 1000 do redis.call('XADD', KEYS[1], '1600000000000-' .. i, 'url', 'x') end";
-    redis.command(&["EVAL", OLD, "1", &queue.key("dead")]);
+    redis.command(&["EVAL", OLD, "1", &queue.key("rejected")]);
     queue.enqueue(&[("body", "no url")]);
     let _worker = Postrider::ready_worker(build, &redis, &[], &[]);
     let dead = || queue.dead().iter().filter(|letter| letter.reason() == "malformed").count();

@@ -4,7 +4,7 @@
 -- KEYS[1]  jobs
 -- KEYS[2]  waiting
 -- KEYS[3]  the set of the flow
--- KEYS[4]  dead
+-- KEYS[4]  rejected
 -- KEYS[5]  flows
 -- KEYS[6]  expiring
 -- ARGV[1]  the flow: the last part of KEYS[3]
@@ -17,7 +17,7 @@
 -- Uses     clock, whole, waiting, unreadable, settled
 --
 -- The script stops after 4 MB of jobs, so that it does not block Redis. A member without a job is dropped. A
--- job that cannot be read is dead-lettered with its bytes; where Redis refuses that, it moves behind the
+-- job that cannot be read is rejected with its bytes; where Redis refuses that, it moves behind the
 -- others.
 local now = clock()
 probe_waiting(KEYS[2], KEYS[3])
@@ -39,7 +39,7 @@ local function move(job_ids, mark)
       redis.call('XADD', KEYS[1], '*', unpack(fields))
       leave_waiting(KEYS[2], KEYS[3], job_id)
       moved, bytes = moved + 1, bytes + #packed
-    elseif add_unreadable(KEYS[4], job_id, packed, now) then
+    elseif reject_unreadable(KEYS[4], job_id, packed, now) then
       settled('dead', leave_waiting, KEYS[2], KEYS[3], job_id)
     else
       redis.call('ZADD', KEYS[3], whole(9e15 + now), job_id)

@@ -2,52 +2,41 @@
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  dead
--- KEYS[3]  result; the same key as KEYS[2] without a result
+-- KEYS[3]  sizes
+-- KEYS[4]  result; the same key as KEYS[2] without a result
 -- ARGV[1]  group
 -- ARGV[2]  entry id
 -- ARGV[3]  job id
 -- ARGV[4]  `_error`, one sentence
--- ARGV[5]  about how many dead letters are kept; the oldest are deleted
--- ARGV[6]  about how long dead letters are kept, ms
--- ARGV[7]  how long the result is kept, ms, or 0 for no result
--- ARGV[8]  the result
+-- ARGV[5]  how many dead letters are kept; the oldest are deleted
+-- ARGV[6]  how many bytes of them are kept, about
+-- ARGV[7]  how long they are kept, ms
+-- ARGV[8]  how long the result is kept, ms, or 0 for no result
+-- ARGV[9]  the result
 -- Returns  o it was ready, r it was running, g gone, b too many fields to move it
--- Uses     clock, whole, probe, stream, dead, settled
+-- Uses     clock, whole, probe, stream, letter, dead, settled
 --
 -- The worker that ran it finds its lease lost: it aborts the request, and can no longer settle the job.
 local entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
 if not entry then
   return 'g'
 end
-if #entry[2] > 1024 then
+local fields = letter_of(entry[1], entry[2])
+if not fields then
   return 'b'
 end
 local held = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)
 if held.err and not string.find(held.err, 'NOGROUP', 1, true) then
   return held
 end
-local kept = {_enqueued_at = true, _attempt = true, _traceparent = true, _history = true, _replay_of = true}
-local fields, at = {}, string.match(ARGV[2], '^%d+')
-for i = 1, #entry[2], 2 do
-  local name, value = entry[2][i], entry[2][i + 1]
-  if string.sub(name, 1, 1) ~= '_' or kept[name] then
-    fields[#fields + 1] = name
-    fields[#fields + 1] = value
-    at = name ~= '_enqueued_at' and at or nil
-  end
-end
-if at then
-  fields[#fields + 1] = '_enqueued_at'
-  fields[#fields + 1] = at
-end
 for _, text in ipairs({'_job_id', ARGV[3], '_reason', 'cancelled', '_error', ARGV[4]}) do
   fields[#fields + 1] = text
 end
 probe_stream(KEYS[1], ARGV[1])
 -- The result first: if Redis refuses it, a repeated call must not add another dead letter.
-if ARGV[7] ~= '0' then
-  redis.call('SET', KEYS[3], ARGV[8], 'PX', ARGV[7])
+if ARGV[8] ~= '0' then
+  redis.call('SET', KEYS[4], ARGV[9], 'PX', ARGV[8])
 end
-add_dead_letter(KEYS[2], fields, clock(), ARGV[5], ARGV[6])
+add_dead(KEYS[2], KEYS[3], fields, clock(), ARGV[5], ARGV[6], ARGV[7])
 settled('cancelled', leave_stream, KEYS[1], ARGV[1], ARGV[2])
 return not held.err and held[1] and 'r' or 'o'

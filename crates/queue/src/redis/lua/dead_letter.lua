@@ -1,17 +1,19 @@
 -- Dead-letters a job.
 --
 -- KEYS[1]  jobs
--- KEYS[2]  dead
--- KEYS[3]  result; the same key as KEYS[2] without a result
+-- KEYS[2]  dead; rejected for an entry that is not a job
+-- KEYS[3]  sizes
+-- KEYS[4]  result; the same key as KEYS[2] without a result
 -- ARGV[1]  group
 -- ARGV[2]  consumer
 -- ARGV[3]  entry id
 -- ARGV[4]  delivery count
--- ARGV[5]  about how many dead letters are kept; the oldest are deleted
--- ARGV[6]  about how long dead letters are kept, ms
--- ARGV[7]  how long the result is kept, ms, or 0 for no result
--- ARGV[8]  the result
--- ARGV[9…] the fields, name and value, without `_dead_at`
+-- ARGV[5]  how many dead letters are kept; the oldest are deleted
+-- ARGV[6]  how many bytes of them are kept, about
+-- ARGV[7]  how long they are kept, ms
+-- ARGV[8]  how long the result is kept, ms, or 0 for no result
+-- ARGV[9]  the result
+-- ARGV[10…] the fields, name and value, without `_dead_at`
 -- Returns  o dead-lettered, l lost to another delivery, g gone
 -- Uses     clock, whole, fence, probe, stream, dead, settled
 local lost = refused(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
@@ -19,12 +21,12 @@ if lost then
   return lost
 end
 -- Too many fields are an error here, before anything is written.
-local fields = {unpack(ARGV, 9)}
+local fields = {unpack(ARGV, 10)}
 probe_stream(KEYS[1], ARGV[1])
 -- The result first: if Redis refuses it, a repeated call must not add another dead letter.
-if ARGV[7] ~= '0' then
-  redis.call('SET', KEYS[3], ARGV[8], 'PX', ARGV[7])
+if ARGV[8] ~= '0' then
+  redis.call('SET', KEYS[4], ARGV[9], 'PX', ARGV[8])
 end
-add_dead_letter(KEYS[2], fields, clock(), ARGV[5], ARGV[6])
+add_dead(KEYS[2], KEYS[3], fields, clock(), ARGV[5], ARGV[6], ARGV[7])
 settled('dead', leave_stream, KEYS[1], ARGV[1], ARGV[3])
 return 'o'

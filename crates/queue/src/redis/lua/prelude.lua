@@ -70,20 +70,75 @@ local function fields_of(packed)
   return fields
 end
 
+---- letter
+-- The fields of an entry that its dead letter has: the producer's, and those of the worker's that outlive it. Returns
+-- nil if they are more than a script can carry.
+local function letter_of(id, fields)
+  if #fields > 1024 then
+    return nil
+  end
+  local kept = {_enqueued_at = true, _attempt = true, _traceparent = true, _history = true, _replay_of = true}
+  local letter, enqueued_at = {}, string.match(id, '^%d+')
+  for i = 1, #fields, 2 do
+    local name, value = fields[i], fields[i + 1]
+    if string.sub(name, 1, 1) ~= '_' or kept[name] then
+      letter[#letter + 1] = name
+      letter[#letter + 1] = value
+      enqueued_at = name ~= '_enqueued_at' and enqueued_at or nil
+    end
+  end
+  if enqueued_at then
+    letter[#letter + 1] = '_enqueued_at'
+    letter[#letter + 1] = enqueued_at
+  end
+  return letter
+end
+
 ---- dead
--- Adds a dead letter, and deletes the oldest ones: about those beyond `count`, and those older than `age` ms.
-local function add_dead_letter(dead, fields, now, count, age)
+-- Adds an entry to the dead letters, or to the rejected entries. Then deletes the oldest ones, at most 100 in a
+-- call: those beyond `count`, those beyond `bytes` in all, and those that are older than `age` ms.
+--
+-- `sizes` has the number and the bytes of the entries as of the last call, and how many were deleted before their
+-- age. Others may have deleted some since: the average counts. The entry exists by then, so errors are ignored.
+local function add_dead(stream, sizes, fields, now, count, bytes, age)
   fields[#fields + 1] = '_dead_at'
   fields[#fields + 1] = whole(now)
-  redis.call('XADD', dead, 'MAXLEN', '~', count, '*', unpack(fields))
-  -- Its errors are ignored: the dead letter exists.
-  redis.pcall('XTRIM', dead, 'MINID', '~', whole(math.max(now - age, 0)))
+  redis.call('XADD', stream, '*', unpack(fields))
+  -- Whole blocks of old entries at once.
+  redis.pcall('XTRIM', stream, 'MINID', '~', whole(math.max(now - age, 0)))
+  local size, kind = 0, string.match(stream, '[^:]+$')
+  for _, part in ipairs(fields) do
+    size = size + #part
+  end
+  local known, entries = redis.pcall('HMGET', sizes, kind, kind .. '_bytes'), redis.pcall('XLEN', stream)
+  if type(entries) ~= 'number' then
+    return
+  end
+  local before = tonumber(known[1] or '') or 0
+  local average = before > 0 and (tonumber(known[2] or '') or 0) / before or size
+  local held, early = average * (entries - 1) + size, 0
+  for _ = 1, 100 do
+    local oldest = redis.pcall('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+    local is_old = oldest and tonumber(string.match(oldest[1], '^%d+')) < now - age
+    local is_over = entries > 1 and (entries > tonumber(count) or held > tonumber(bytes))
+    if not oldest or not (is_old or is_over) or redis.pcall('XDEL', stream, oldest[1]) ~= 1 then
+      break
+    end
+    entries, early = entries - 1, early + (is_old and 0 or 1)
+    for _, part in ipairs(oldest[2]) do
+      held = held - #part
+    end
+  end
+  redis.pcall('HSET', sizes, kind, entries, kind .. '_bytes', whole(math.max(held, 0)))
+  if early > 0 then
+    redis.pcall('HINCRBY', sizes, kind .. '_deleted', early)
+  end
 end
 
 ---- unreadable
--- Adds the dead letter of a waiting job that cannot be read. Returns false if Redis refuses it.
-local function add_unreadable(dead, job_id, packed, now)
-  local added = redis.pcall('XADD', dead, 'MAXLEN', '~', 100000, '*', '_job_id', job_id, '_reason', 'malformed',
+-- Rejects a waiting job that cannot be read. Returns false if Redis refuses it.
+local function reject_unreadable(rejected, job_id, packed, now)
+  local added = redis.pcall('XADD', rejected, 'MAXLEN', '~', 10000, '*', '_job_id', job_id, '_reason', 'malformed',
     '_error', 'the waiting job with this id cannot be read', '_raw', packed, '_dead_at', whole(now))
   return type(added) ~= 'table' or not added.err
 end

@@ -3,7 +3,7 @@
 -- KEYS[1]  jobs
 -- KEYS[2]  waiting
 -- KEYS[3]  scheduled
--- KEYS[4]  dead
+-- KEYS[4]  rejected
 -- KEYS[5]  flows
 -- KEYS[6]  expiring
 -- ARGV[1]  the number of jobs to move at most
@@ -14,7 +14,7 @@
 -- Uses     clock, whole, waiting, unreadable, settled
 --
 -- The script stops after 4 MB of jobs, so that it does not block Redis. A member without a job is dropped. A
--- job that cannot be read is dead-lettered with its bytes.
+-- job that cannot be read is rejected with its bytes.
 local now = clock()
 local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', whole(now), 'LIMIT', 0, ARGV[1])
 
@@ -31,7 +31,7 @@ for _, job_id in ipairs(due) do
     redis.call('XADD', KEYS[1], '*', unpack(fields))
     leave_waiting(KEYS[2], KEYS[3], job_id)
     moved, bytes = moved + 1, bytes + #packed
-  elseif add_unreadable(KEYS[4], job_id, packed, now) then
+  elseif reject_unreadable(KEYS[4], job_id, packed, now) then
     settled('dead', leave_waiting, KEYS[2], KEYS[3], job_id)
   else
     -- Try again in a minute: it must not block the jobs behind it.

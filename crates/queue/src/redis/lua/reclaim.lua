@@ -10,8 +10,10 @@
 -- ARGV[6]  1 if a delivery to the caller itself counts too, else 0
 -- ARGV[7]  Redis' time as the caller expects it, Unix ms
 -- ARGV[8]  the tolerance of ARGV[7], ms
--- Returns  {1 if suspects were skipped, else 0; a list of {entry id, delivery count, fields}; Redis' time,
---          Unix ms}
+-- ARGV[9]  the number of bytes of a job's own fields at most
+-- ARGV[10] the number of deliveries of a job at most
+-- Returns  {1 if suspects were skipped, else 0; a list of {entry id, delivery count, fields, 0, or the bytes of
+--          the job's own fields if they are cut}; Redis' time, Unix ms}
 -- Uses     clock, whole
 --
 -- Redis measures idle time by its wall clock. After the clock has jumped ahead, all leases look expired: the
@@ -21,6 +23,9 @@
 -- that holds it. That includes the caller: its heartbeat renews what is in flight, so an entry that is idle
 -- for a whole lease was delivered in a reply that was lost. No worker has started that job, so taking it is
 -- no further delivery. The script stops after 4 MB of entries, so that the reply arrives in time.
+--
+-- An entry that is too large or was delivered too often may have killed its workers: it is returned without its
+-- large fields, and is not a suspect, since the caller only dead-letters it.
 local group, consumer, limit, suspects = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = clock()
 if math.abs(now - ARGV[7]) > tonumber(ARGV[8]) then
@@ -41,6 +46,31 @@ local function restart_leases(holder, record)
   until #page < 100
   record.seen = now
   redis.pcall('HSET', KEYS[2], holder, cjson.encode(record))
+end
+
+-- The bytes of the producer's fields, and of all.
+local function sizes_of(fields)
+  local own, all = 0, 0
+  for i = 1, #fields, 2 do
+    local size = #fields[i] + #fields[i + 1]
+    own = own + (string.sub(fields[i], 1, 1) == '_' and 0 or size)
+    all = all + size
+  end
+  return own, all
+end
+
+-- The fields up to 128 KiB, without the body and without any of more than 64 KiB: what names the job.
+local function cut(fields)
+  local kept, left = {}, 131072
+  for i = 1, #fields, 2 do
+    local size = #fields[i] + #fields[i + 1]
+    if fields[i] ~= 'body' and size <= math.min(left, 65536) then
+      kept[#kept + 1] = fields[i]
+      kept[#kept + 1] = fields[i + 1]
+      left = left - size
+    end
+  end
+  return kept
 end
 
 local leases, shortest = {}, tonumber(ARGV[3])
@@ -75,20 +105,21 @@ repeat
       count = count + 1
     end
     if idle >= (leases[holder] or tonumber(ARGV[3])) then
-      if count > 2 and suspects == 0 then
+      local is_poison = count > tonumber(ARGV[10])
+      local is_passed = count > 2 and suspects == 0 and not is_poison
+      local entry = not is_passed and redis.call('XRANGE', KEYS[1], id, id)[1]
+      if is_passed then
         passed = 1
+      elseif not entry then
+        -- Deleted while it was pending.
+        redis.call('XACK', KEYS[1], group, id)
       else
-        local entry = redis.call('XCLAIM', KEYS[1], group, consumer, 0, id, 'RETRYCOUNT', count)[1]
-        if entry then
-          taken[#taken + 1] = {id, count, entry[2]}
-          for _, part in ipairs(entry[2]) do
-            bytes = bytes + #part
-          end
-          suspects = suspects - (count > 2 and 1 or 0)
-        else
-          -- Deleted while it was pending. Redis 7 has removed it from the list already.
-          redis.call('XACK', KEYS[1], group, id)
-        end
+        local own, all = sizes_of(entry[2])
+        local is_judged = is_poison or own > tonumber(ARGV[9])
+        redis.call('XCLAIM', KEYS[1], group, consumer, 0, id, 'RETRYCOUNT', count, 'JUSTID')
+        taken[#taken + 1] = {id, count, is_judged and cut(entry[2]) or entry[2], is_judged and math.max(own, 1) or 0}
+        suspects = suspects - (count > 2 and not is_judged and 1 or 0)
+        bytes = bytes + all
       end
     end
     if #taken >= limit or bytes > 4194304 then

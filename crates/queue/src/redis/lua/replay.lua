@@ -1,7 +1,7 @@
 -- Replaces a dead letter by a new job.
 --
 -- KEYS[1]  jobs
--- KEYS[2]  dead
+-- KEYS[2]  dead, or rejected
 -- ARGV[1]  the dead letter's entry id
 -- ARGV[2]  the time until the new job expires, ms, or 0 for never
 -- ARGV[3]  the traceparent of its attempts' parent, or an empty text

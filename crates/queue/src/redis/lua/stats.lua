@@ -5,11 +5,13 @@
 -- KEYS[3]  scheduled
 -- KEYS[4]  dead
 -- KEYS[5]  workers
+-- KEYS[6]  sizes
 -- ARGV[1]  group
 -- ARGV[2]  consumer
 -- ARGV[3]  1 to count only if this worker is the one, else 0
 -- Returns  an empty list if it is not; else {Redis' time, Unix ms; the numbers of jobs that are ready,
---          running, scheduled, held, dead; the id of the first ready job, or an empty text}
+--          running, scheduled, held, dead; the id of the first ready job, or an empty text; the numbers of
+--          dead letters and of rejected entries that were deleted before their age}
 -- Uses     clock
 --
 -- The worker with the smallest name reports, among those that are alive and measure. The script writes
@@ -52,4 +54,6 @@ if ready > 0 then
 end
 local scheduled = number(redis.pcall('ZCARD', KEYS[3]))
 local held = math.max(number(redis.pcall('HLEN', KEYS[2])) - scheduled, 0)
-return {now, ready, pending, scheduled, held, number(redis.pcall('XLEN', KEYS[4])), first}
+local deleted = redis.pcall('HMGET', KEYS[6], 'dead_deleted', 'rejected_deleted')
+return {now, ready, pending, scheduled, held, number(redis.pcall('XLEN', KEYS[4])), first,
+  tonumber(deleted[1] or '') or 0, tonumber(deleted[2] or '') or 0}

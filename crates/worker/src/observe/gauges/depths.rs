@@ -24,6 +24,8 @@ pub(crate) struct Depth {
     until: AtomicU64,
     jobs: [AtomicU64; STATES.len()],
     oldest_ms: AtomicU64,
+    /// Of dead letters and of rejected entries.
+    deleted: [AtomicU64; 2],
     at_ms: AtomicU64,
 }
 
@@ -59,7 +61,28 @@ impl Depths {
             "When the depth of a queue was last counted: Redis' time, in seconds since 1970",
         );
         depths.observe_seconds(telemetry, counted, |depth| &depth.at_ms);
+        depths.observe_deleted(telemetry);
         depths
+    }
+
+    fn observe_deleted(&self, telemetry: &Telemetry) {
+        let deleted = Observable::counter(
+            names::QUEUE_DELETED,
+            "{job}",
+            "Dead letters and rejected entries that were deleted before their age, to bound their number and bytes; \
+             one worker reports it for all",
+        );
+        let reported = self.clone();
+        telemetry.observe(deleted, move |to| {
+            for depth in reported.fresh() {
+                for (state, entries) in ["dead", "rejected"].into_iter().zip(&depth.deleted) {
+                    to.record(entries.load(Ordering::Relaxed) as f64, |attributes| {
+                        attributes.set(semconv::MESSAGING_DESTINATION_NAME, depth.queue);
+                        attributes.set(names::QUEUE_STATE, state);
+                    });
+                }
+            }
+        });
     }
 
     fn observe_seconds(&self, telemetry: &Telemetry, what: Observable, millis: fn(&Depth) -> &AtomicU64) {
@@ -81,6 +104,7 @@ impl Depths {
             until: AtomicU64::new(0),
             jobs: Default::default(),
             oldest_ms: AtomicU64::new(0),
+            deleted: Default::default(),
             at_ms: AtomicU64::new(0),
         });
         if let Ok(mut depths) = self.0.lock() {
@@ -98,7 +122,10 @@ impl Depths {
 impl Depth {
     /// Sets the numbers of a new count, which are reported for this time.
     pub(crate) fn set(&self, stats: &QueueStats, validity: Duration) {
-        let QueueStats { ready, running, scheduled, held, dead, oldest_ms, at_ms } = *stats;
+        let QueueStats { ready, running, scheduled, held, dead, oldest_ms, at_ms, .. } = *stats;
+        for (own, entries) in self.deleted.iter().zip([stats.dead_deleted, stats.rejected_deleted]) {
+            own.store(entries, Ordering::Relaxed);
+        }
         for (own, jobs) in self.jobs.iter().zip([ready, running, scheduled, held, dead]) {
             own.store(jobs, Ordering::Relaxed);
         }

@@ -1,0 +1,33 @@
+//! How many dead letters and rejected entries a shard keeps.
+
+use std::time::Duration;
+
+use fred::types::{Key, Value};
+
+use crate::job::Reason;
+use crate::redis::{Keys, number};
+
+/// How long dead letters are kept: 30 days.
+const DEAD_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The bounds of a stream of entries that ended without success. The oldest are deleted first.
+struct Bounds {
+    count: u64,
+    bytes: u64,
+}
+
+/// Dead letters.
+const DEAD: Bounds = Bounds { count: 100_000, bytes: 512 << 20 };
+/// Entries that are not jobs. They have their own stream, so that garbage displaces no dead letter.
+const REJECTED: Bounds = Bounds { count: 10_000, bytes: 64 << 20 };
+
+/// The stream of entries with this reason.
+pub(crate) fn stream(keys: &Keys, reason: Reason) -> Key {
+    if reason == Reason::Malformed { keys.rejected.clone() } else { keys.dead.clone() }
+}
+
+/// Adds the bounds of this stream: number, bytes, and age.
+pub(crate) fn push_bounds(args: &mut Vec<Value>, reason: Reason) {
+    let Bounds { count, bytes } = if reason == Reason::Malformed { REJECTED } else { DEAD };
+    args.extend([number(count), number(bytes), number(DEAD_AGE_MAX.as_millis() as u64)]);
+}
