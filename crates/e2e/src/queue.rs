@@ -68,16 +68,33 @@ impl<'a> Queue<'a> {
         self.redis.command(&arguments).text()
     }
 
+    /// Puts a job into the stream that a worker has handed back: under its job id, with the mark of our scripts.
+    ///
+    /// # Panics
+    ///
+    /// If Redis returns an error.
+    pub fn hand_back(&self, job_id: &str, fields: &[(&str, &str)]) -> String {
+        const HAND_BACK: &str = "redis.call('SET', KEYS[2], 'made-by-the-test', 'NX') \
+                            local mark = redis.sha1hex(redis.call('GET', KEYS[2]) .. ARGV[1]) \
+                            return redis.call('XADD', KEYS[1], '*', '_job_id', ARGV[1], '_mark', mark, unpack(ARGV, 2))";
+        let (jobs, mark) = (self.key("jobs"), self.key("mark"));
+        let mut command = vec!["EVAL", HAND_BACK, "2", &jobs, &mark, job_id];
+        command.extend(fields.iter().flat_map(|(name, value)| [*name, *value]));
+        self.redis.command(&command).text()
+    }
+
     /// Adds a job to the schedule, due in an hour, after its first attempt.
     ///
     /// # Panics
     ///
     /// If Redis returns an error.
     pub fn schedule(&self, job_id: &str, fields: &[(&str, &str)]) {
-        const POSTPONE: &str = "redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack({unpack(ARGV, 2)})) \
+        const POSTPONE: &str = "redis.call('SET', KEYS[3], 'made-by-the-test', 'NX') \
+                            local mark = redis.sha1hex(redis.call('GET', KEYS[3]) .. ARGV[1]) \
+                            redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack({'_mark', mark, unpack(ARGV, 2)})) \
                             redis.call('ZADD', KEYS[2], redis.call('TIME')[1] * 1000 + 3600000, ARGV[1])";
-        let (waiting, scheduled) = (self.key("waiting"), self.key("scheduled"));
-        let mut command = vec!["EVAL", POSTPONE, "2", &waiting, &scheduled, job_id];
+        let (waiting, scheduled, mark) = (self.key("waiting"), self.key("scheduled"), self.key("mark"));
+        let mut command = vec!["EVAL", POSTPONE, "3", &waiting, &scheduled, &mark, job_id];
         command.extend(fields.iter().flat_map(|(name, value)| [*name, *value]));
         command.extend(["_attempt", "1", "_waited", "1"]);
         command.extend(["_job_id", job_id, "_enqueued_at", "1795396101000"]);
@@ -90,12 +107,14 @@ impl<'a> Queue<'a> {
     ///
     /// If Redis returns an error.
     pub fn postpone(&self, flow: &str, job_id: &str, fields: &[(&str, &str)]) {
-        const POSTPONE: &str = "redis.call('HSET', KEYS[1], ARGV[2], cmsgpack.pack({unpack(ARGV, 3)})) \
+        const POSTPONE: &str = "redis.call('SET', KEYS[4], 'made-by-the-test', 'NX') \
+                            local mark = redis.sha1hex(redis.call('GET', KEYS[4]) .. ARGV[2]) \
+                            redis.call('HSET', KEYS[1], ARGV[2], cmsgpack.pack({'_mark', mark, unpack(ARGV, 3)})) \
                             redis.call('ZADD', KEYS[2], 1795396101000, ARGV[2]) \
                             redis.call('ZADD', KEYS[3], redis.call('TIME')[1] * 1000 + 3600000, ARGV[1])";
         let set = self.key(&format!("flow:{flow}"));
-        let (waiting, flows) = (self.key("waiting"), self.key("flows"));
-        let mut command = vec!["EVAL", POSTPONE, "3", &waiting, &set, &flows, flow, job_id];
+        let (waiting, flows, mark) = (self.key("waiting"), self.key("flows"), self.key("mark"));
+        let mut command = vec!["EVAL", POSTPONE, "4", &waiting, &set, &flows, &mark, flow, job_id];
         command.extend(fields.iter().flat_map(|(name, value)| [*name, *value]));
         command.extend(["_job_id", job_id, "_enqueued_at", "1795396101000"]);
         assert_eq!(self.redis.command(&command), Reply::Nil);

@@ -9,6 +9,9 @@ pub use stage::{Copies, Held, Stage};
 
 const GROUP: &str = "postrider";
 
+/// The mark of the shard `default`.
+pub const MARK: &str = "mark-of-the-shard";
+
 /// The id of a flow, as it appears in Redis keys.
 pub const FLOW: &str = "0123456789abcdef";
 
@@ -140,18 +143,19 @@ impl Call {
             Script::CompleteWithResult => call(&["jobs", &result], &["60000", "{}"]),
             Script::Postpone => {
                 let keys = ["jobs", "waiting", "scheduled", "scheduled", "scheduled"];
-                call(&keys, &[&held.job_id, "retry", "0", "0", "0", "0", "0"]).with_fields(fields)
+                call(&keys, &[&held.job_id, "retry", "0", "0", "0", "0", "0", MARK]).with_fields(fields)
             }
             Script::Release => call(&["jobs"], &[]).with_fields(fields),
             Script::DeadLetter => {
                 call(&["jobs", "dead", "sizes", &result], &by_hand::BOUNDS).with_fields(fields)
             }
-            Script::DeadLetterEntry => {
-                call(&["jobs", "dead", "sizes", &result], &[&by_hand::BOUNDS[..], &["65536", "1"]].concat())
-                    .with_fields(
-                        &fields.iter().filter(|(name, _)| name.starts_with('_')).copied().collect::<Vec<_>>(),
-                    )
-            }
+            Script::DeadLetterEntry => call(
+                &["jobs", "dead", "sizes", &result],
+                &[&by_hand::BOUNDS[..], &["65536", "1", MARK]].concat(),
+            )
+            .with_fields(
+                &fields.iter().filter(|(name, _)| name.starts_with('_')).copied().collect::<Vec<_>>(),
+            ),
             other => panic!("{other:?} settles nothing"),
         }
     }
@@ -178,12 +182,12 @@ impl Call {
 
     /// Removes a consumer from the list.
     pub fn leave(consumer: &str) -> Call {
-        Call::new(Script::Leave, &["jobs", "workers"], &[GROUP, consumer])
+        Call::new(Script::Leave, &["jobs", "workers"], &[GROUP, consumer, MARK])
     }
 
     /// Creates the group.
     pub fn join() -> Call {
-        Call::new(Script::Join, &["jobs"], &[GROUP])
+        Call::new(Script::Join, &["jobs", "mark"], &[GROUP, MARK])
     }
 
     fn with_fields(mut self, fields: &[(&str, &str)]) -> Call {

@@ -1,6 +1,6 @@
 //! The scripts of producers and tools.
 
-use super::{Call, FLOW, GROUP, Script};
+use super::{Call, FLOW, GROUP, MARK, Script};
 
 /// The number of dead letters kept, their bytes, their lifetime, the lifetime of a result (both ms), and the result.
 pub(super) const BOUNDS: [&str; 5] = ["100000", "536870912", "2592000000", "60000", "{}"];
@@ -23,7 +23,7 @@ impl Call {
     /// Cancels a job in the stream.
     pub fn cancel_ready(entry: &str) -> Call {
         let args = [&[GROUP, entry, entry, "given up"], &BOUNDS[..]].concat();
-        Call::new(Script::CancelReady, &["jobs", "dead", "sizes", &format!("result:{entry}")], &args)
+        Call::new(Script::CancelReady, &["jobs", "dead", "sizes", &format!("result:{entry}"), "mark"], &args)
     }
 
     /// Cancels a job in the schedule.
@@ -55,6 +55,6 @@ impl Call {
 
     /// Enqueues a dead letter as a new job.
     pub fn replay(entry: &str) -> Call {
-        Call::new(Script::Replay, &["jobs", "dead"], &[entry, "0", ""])
+        Call::new(Script::Replay, &["jobs", "dead", "mark"], &[entry, "0", "", MARK])
     }
 }

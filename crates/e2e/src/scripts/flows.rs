@@ -136,7 +136,7 @@ impl Call {
 
     /// Reads a page of waiting jobs.
     pub fn sweep(cursor: &str) -> Call {
-        Call::new(Script::Sweep, &["waiting", "scheduled"], &[cursor, "100", "4096"])
+        Call::new(Script::Sweep, &["waiting", "scheduled", "mark"], &[cursor, "100", "4096", super::MARK])
     }
 
     /// Makes these jobs due if they are orphans. [`FLOW`] is their flow.

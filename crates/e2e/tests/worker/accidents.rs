@@ -122,6 +122,31 @@ fn a_success_counts_although_its_body_breaks_off() {
     sink.join().expect("it answers");
 }
 
+/// Only entries that our scripts wrote have fields of the worker.
+#[test]
+fn fields_of_the_worker_are_not_believed_from_a_producer() {
+    let world = World::new(BUILD);
+    let _worker = world.worker(&[]);
+    let queue = world.queue();
+    let url = world.sink.url("/status/503");
+    let job = [("url", url.as_str()), ("max_attempts", "1"), ("result_ttl_ms", "60000")];
+    let forged = [
+        ("_job_id", "7-7"),
+        ("_attempt", "50"),
+        ("_history", r#"[{"at":1,"ms":1,"status":204}]"#),
+        ("_admitted", "yes"),
+        ("_mark", "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+    ];
+    let entry = queue.enqueue(&[&job[..], &forged].concat());
+    let letter = eventually("a dead letter", DEADLINE, || queue.dead().pop());
+    assert_eq!(
+        [letter.field("_job_id"), letter.field("_attempt")],
+        [Some(entry.clone()), Some("1".to_owned())]
+    );
+    assert!(!letter.field("_history").unwrap_or_default().contains("204"), "{letter:?}");
+    assert_eq!((queue.result("7-7"), queue.result(&entry).is_some()), (None, true), "no other's result");
+}
+
 #[test]
 fn a_made_up_job_id_overwrites_no_job_that_waits() {
     let world = World::new(BUILD);

@@ -62,7 +62,9 @@ fn a_delayed_job_that_is_handed_back_still_waits() {
     queue.enqueue(&[("url", sink.url("/ok?handed-back").as_str()), ("delay_ms", "3600000")]);
     redis.command(&["XREADGROUP", "GROUP", "postrider", "gone", "STREAMS", JOBS, ">"]);
     let leave = Script::Leave.source();
-    redis.command(&["EVAL", &leave, "2", JOBS, WORKERS, "postrider", "gone"]);
+    let mark = queue.key("mark");
+    redis.command(&["SET", &mark, "secret"]);
+    redis.command(&["EVAL", &leave, "2", JOBS, WORKERS, "postrider", "gone", "secret"]);
     let mut worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
     eventually_or("it is scheduled", DEADLINE, || match queue.scheduled() {
         1 => Ok(()),

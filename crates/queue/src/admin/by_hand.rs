@@ -8,7 +8,7 @@ use telemetry::{Context, Span, semconv};
 
 use super::{DeadLetter, FoundJob, Inspector, Place, field, text};
 use crate::job::{Admitted, EntryId, Producer, Reason};
-use crate::redis::{Error, GROUP, Keys, Operation, Operations, QueueName, number, unexpected};
+use crate::redis::{Error, GROUP, Keys, Mark, Operation, Operations, QueueName, number, unexpected};
 use crate::trail::{TraceparentOnly, fields as written, history};
 use crate::work::push_bounds;
 
@@ -66,7 +66,7 @@ impl Inspector {
                 self.scripts.cancel_waiting.call(&self.redis, &Context::none(), keys, bounds).await?
             }
             Place::Ready(entry) | Place::Running { entry, .. } => {
-                let keys = vec![own.jobs, own.dead, own.sizes, result_key];
+                let keys = vec![own.jobs, own.dead, own.sizes, result_key, own.mark];
                 let mut args = vec![GROUP.into(), entry.to_string().into(), job.id.as_str().into()];
                 args.append(&mut bounds);
                 self.scripts.cancel_ready.call(&self.redis, &Context::none(), keys, args).await?
@@ -134,8 +134,14 @@ impl Inspector {
         let own = Self::keys(&letter.queue);
         let expires = expires_in.map_or(0, |time| time.as_millis().max(1) as u64);
         let traceparent = span.context().traceparent().unwrap_or_default();
-        let args: Vec<Value> = vec![letter.entry.to_string().into(), number(expires), traceparent.into()];
-        let keys = vec![own.jobs, if letter.is_rejected { own.rejected } else { own.dead }];
+        let args: Vec<Value> = vec![
+            letter.entry.to_string().into(),
+            number(expires),
+            traceparent.into(),
+            Mark::default().proposal().as_ref().into(),
+        ];
+        let from = if letter.is_rejected { own.rejected } else { own.dead };
+        let keys = vec![own.jobs, from, own.mark];
         let reply = self.scripts.replay.call(&self.redis, &span.context(), keys, args).await;
         let replayed = reply.and_then(|reply| moved(&reply));
         let error = replayed.as_ref().err().map(fred_otel::error_type);

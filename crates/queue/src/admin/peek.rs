@@ -66,13 +66,18 @@ pub(super) struct Peeked {
 
 impl Inspector {
     pub(super) async fn peek(&self, own: &Keys, peek: Peek<'_>) -> Result<Vec<Peeked>, Error> {
-        self.peek_at(own.jobs.clone(), peek).await
+        self.peek_marked(own.jobs.clone(), own.mark.clone(), peek).await
     }
 
+    /// Reads a stream that only scripts write to.
     pub(super) async fn peek_at(&self, stream: Key, peek: Peek<'_>) -> Result<Vec<Peeked>, Error> {
+        self.peek_marked(stream.clone(), stream, peek).await
+    }
+
+    async fn peek_marked(&self, stream: Key, mark: Key, peek: Peek<'_>) -> Result<Vec<Peeked>, Error> {
         let Peek { group, order, from, to, count, most } = peek;
         let args = vec![group.into(), order.into(), from.into(), to.into(), number(count), number(most)];
-        let reply = self.scripts.peek.poll(&self.redis, vec![stream], args).await?;
+        let reply = self.scripts.peek.poll(&self.redis, vec![stream, mark], args).await?;
         array(reply)?.into_iter().map(peeked).collect()
     }
 

@@ -15,6 +15,7 @@ use super::clock::Clock;
 use super::connect::{self, ConnectError, quit};
 use super::keys::{Keys, QueueName};
 use super::link::Link;
+use super::mark::Mark;
 use super::operation_spans::{Instruments, Operations};
 use super::queue::{Consumer, Inner, Queue};
 use super::scripts::Scripts;
@@ -102,6 +103,7 @@ impl Redis {
             link: Link::new(name, shard),
             epoch: AtomicU32::new(0),
             joining: tokio::sync::Mutex::default(),
+            mark: Mark::default(),
             telemetry: self.telemetry.clone(),
             receives: self.spans.receives,
             redis: self.client.clone(),

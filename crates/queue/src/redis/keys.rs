@@ -62,6 +62,8 @@ pub(crate) struct Keys {
     pub(crate) flows: Key,
     /// Sorted set: held jobs by the time when they expire, each as its flow and its id in one text.
     pub(crate) expiring: Key,
+    /// String: the mark of the entries that our scripts write.
+    pub(crate) mark: Key,
     /// Hash: consumer to its last heartbeat.
     pub(crate) workers: Key,
     prefix: String,
@@ -84,6 +86,7 @@ impl Keys {
             sizes: key("sizes"),
             flows: key("flows"),
             expiring: key("expiring"),
+            mark: key("mark"),
             workers: key("workers"),
             prefix,
         }

@@ -15,6 +15,7 @@ use super::clock::Clock;
 use super::connect::quit;
 use super::keys::{GROUP, Keys};
 use super::link::{Link, is_group_missing};
+use super::mark::Mark;
 use super::operation_spans::Operations;
 use super::scripts::Scripts;
 
@@ -38,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) epoch: AtomicU32,
     /// Held while the consumer group is created again.
     pub(crate) joining: tokio::sync::Mutex<()>,
+    pub(crate) mark: Mark,
     pub(crate) operations: Operations,
 }
 
@@ -57,10 +59,12 @@ impl Queue {
     /// # Errors
     /// fred's.
     pub async fn join(&self) -> Result<(), Error> {
-        let keys = vec![self.0.keys.jobs.clone()];
-        let reply = self.0.scripts.join.poll(&self.0.redis, keys, vec![GROUP.into()]).await?;
-        let (made, now): (u64, u64) = reply.convert()?;
+        let keys = vec![self.0.keys.jobs.clone(), self.0.keys.mark.clone()];
+        let args = vec![GROUP.into(), self.0.mark.proposal().as_ref().into()];
+        let reply = self.0.scripts.join.poll(&self.0.redis, keys, args).await?;
+        let (made, now, mark): (u64, u64, String) = reply.convert()?;
         self.0.clock.set(now);
+        self.0.mark.set(&mark);
         if made == 1 {
             self.0.epoch.fetch_add(1, Ordering::Relaxed);
         }

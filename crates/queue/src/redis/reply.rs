@@ -6,6 +6,7 @@ use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
 use fred::types::Value;
 
+use super::mark::Mark;
 use crate::job::{Delivery, EntryId, Fields, Lease};
 
 /// The result of a settlement.
@@ -55,7 +56,7 @@ pub(crate) fn unexpected() -> Error {
 }
 
 /// The entries of a reply to XREADGROUP for one stream: a list of pairs, a map, or nothing.
-pub(crate) fn read(reply: Value, epoch: u32) -> Result<Vec<Delivery>, Error> {
+pub(crate) fn read(reply: Value, epoch: u32, mark: &Mark) -> Result<Vec<Delivery>, Error> {
     let entries = match reply {
         Value::Null => return Ok(vec![]),
         // RESP2: [[stream, entries]]
@@ -68,11 +69,11 @@ pub(crate) fn read(reply: Value, epoch: u32) -> Result<Vec<Delivery>, Error> {
         _ => None,
     };
     let Some(Value::Array(entries)) = entries else { return Ok(vec![]) };
-    entries.into_iter().filter_map(|entry| delivery(entry, epoch).transpose()).collect()
+    entries.into_iter().filter_map(|entry| delivery(entry, epoch, mark).transpose()).collect()
 }
 
 /// One entry on its first delivery. `None` if its payload is gone.
-fn delivery(entry: Value, epoch: u32) -> Result<Option<Delivery>, Error> {
+fn delivery(entry: Value, epoch: u32, mark: &Mark) -> Result<Option<Delivery>, Error> {
     let Value::Array(entry) = entry else { return Err(unexpected()) };
     let mut parts = entry.into_iter();
     let (Some(id), Some(fields)) = (parts.next(), parts.next()) else { return Err(unexpected()) };
@@ -80,7 +81,9 @@ fn delivery(entry: Value, epoch: u32) -> Result<Option<Delivery>, Error> {
         return Ok(None);
     }
     let lease = Lease { entry: entry_id(&id)?, delivery: 1, epoch };
-    Ok(Some(Delivery::new(lease, self::fields(fields)?)))
+    let mut fields = self::fields(fields)?;
+    mark.check(&mut fields);
+    Ok(Some(Delivery::new(lease, fields)))
 }
 
 pub(crate) fn entry_id(value: &Value) -> Result<EntryId, Error> {

@@ -10,7 +10,8 @@ use telemetry::{Context, Span, semconv};
 
 use crate::job::{Delivery, FlowId, Lease, MOST_BYTES, Producer};
 use crate::redis::{
-    BLOCK, Error, GROUP, Operation, Queue, Receives, entry_id, fields, number, push_leases, read, unexpected,
+    BLOCK, Error, GROUP, Mark, Operation, Queue, Receives, entry_id, fields, number, push_leases, read,
+    unexpected,
 };
 
 /// The result of [`Queue::promote`].
@@ -87,7 +88,7 @@ impl Queue {
             // `wake` ended the read, or the stream was deleted, or the server changed its role. The next read
             // shows which.
             Err(error) if error.details().starts_with("UNBLOCKED") => Ok(vec![]),
-            reply => self.healed(reply).await.and_then(|reply: Value| read(reply, epoch)),
+            reply => self.healed(reply).await.and_then(|reply: Value| read(reply, epoch, &self.0.mark)),
         };
         match &taken {
             Ok(taken) if taken.is_empty() => pending.discard(),
@@ -153,7 +154,7 @@ impl Queue {
             number(DELIVERIES_MAX),
         ]);
         let (reply, pending) = self.0.scripts.reclaim.ask(&self.0.redis, keys, args).await;
-        let reclaimed = self.healed(reply).await.and_then(|reply| reclaimed(reply, epoch));
+        let reclaimed = self.healed(reply).await.and_then(|reply| reclaimed(reply, epoch, &self.0.mark));
         match &reclaimed {
             Ok(reclaimed) if reclaimed.taken.is_empty() => pending.discard(),
             Ok(reclaimed) => self.received(Operation::Claim, &reclaimed.taken, pending, began),
@@ -214,7 +215,9 @@ impl Queue {
         let mut handed_back = 0;
         loop {
             let keys = vec![self.0.keys.jobs.clone(), self.0.keys.workers.clone()];
-            let reply = self.0.scripts.leave.poll(&self.0.redis, keys, self.identity()).await?;
+            let mut args = self.identity();
+            args.push(self.0.mark.text().as_ref().into());
+            let reply = self.0.scripts.leave.poll(&self.0.redis, keys, args).await?;
             let (jobs, left): (u64, u64) = reply.convert()?;
             handed_back += jobs;
             if left == 1 || jobs == 0 {
@@ -252,7 +255,7 @@ pub const DELIVERIES_MAX: u64 = 5;
 pub(crate) const IN_FLIGHT_MAX: u64 = 100_000;
 
 /// Parses the reply of reclaim.lua.
-fn reclaimed(reply: Value, epoch: u32) -> Result<Reclaimed, Error> {
+fn reclaimed(reply: Value, epoch: u32, mark: &Mark) -> Result<Reclaimed, Error> {
     let Value::Array(parts) = reply else { return Err(unexpected()) };
     let [passed, Value::Array(rows), now] = <[Value; 3]>::try_from(parts).map_err(|_| unexpected())? else {
         return Err(unexpected());
@@ -263,7 +266,9 @@ fn reclaimed(reply: Value, epoch: u32) -> Result<Reclaimed, Error> {
         let number = |value: Value| value.as_u64().ok_or_else(unexpected);
         let lease = Lease { entry: entry_id(&id)?, delivery: number(count)?, epoch };
         let cut_from = Some(number(bytes)? as usize).filter(|bytes| *bytes > 0);
-        Ok(Delivery { cut_from, ..Delivery::new(lease, fields(row_fields)?) })
+        let mut fields = fields(row_fields)?;
+        mark.check(&mut fields);
+        Ok(Delivery { cut_from, ..Delivery::new(lease, fields) })
     });
     Ok(Reclaimed {
         taken: taken.collect::<Result<_, _>>()?,

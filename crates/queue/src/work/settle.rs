@@ -10,8 +10,8 @@ use super::bounds::{push_bounds, stream};
 use super::fetch::IN_FLIGHT_MAX;
 use super::wait_reason::WaitReason;
 use crate::job::{Fields, FlowId, Lease, Reason};
-use crate::redis::{Error, Operation, Queue, Settled, ids, number, push_fields, unexpected};
-use crate::trail::fields::has_delay;
+use crate::redis::{Error, MARK_FIELD, Operation, Queue, Settled, ids, number, push_fields, unexpected};
+use crate::trail::fields::{has_delay, value};
 
 /// How many bytes of an entry are kept that is too large.
 const RAW_BYTES: u64 = 64 * 1024;
@@ -230,6 +230,7 @@ impl Queue {
         args.push(number(place.not_before));
         args.push(number(job.enqueued.unwrap_or(0)));
         args.extend([number(place.failures.into()), number(place.expires)]);
+        args.push(self.0.mark.text().as_ref().into());
         push_fields(&mut args, &job.fields);
         // When it returns, its producer's delay is over: it waited for that now, or had passed it before.
         if has_delay(&job.fields) {
@@ -251,6 +252,8 @@ impl Queue {
     async fn release(&self, lease: Lease, fields: &Fields, parent: &Context) -> Result<Settled, Error> {
         let mut args = self.lease(lease);
         push_fields(&mut args, fields);
+        let job_id = value(fields, "_job_id").unwrap_or_default();
+        args.extend([MARK_FIELD.into(), self.0.mark.of(&job_id).into()]);
         let keys = vec![self.0.keys.jobs.clone()];
         Settled::parse_one(&self.0.scripts.release.call(&self.0.redis, parent, keys, args).await?)
     }
@@ -284,6 +287,7 @@ impl Queue {
     ) -> Result<Settled, Error> {
         let script = if is_cut {
             args.extend([number(RAW_BYTES), number((reason != Reason::Malformed).into())]);
+            args.push(self.0.mark.text().as_ref().into());
             let is_new = |name: &Bytes| matches!(name.as_ref(), b"_job_id" | b"_reason" | b"_error");
             for (name, value) in fields.iter().filter(|(name, _)| is_new(name)) {
                 args.extend([name.clone().into(), value.clone().into()]);

@@ -66,10 +66,12 @@ impl Queue {
     /// fred's. The position is unchanged.
     pub async fn sweep(&self, position: &mut SweepPosition) -> Result<Swept, Error> {
         let own = &self.0.keys;
-        let keys = vec![own.waiting.clone(), own.scheduled.clone()];
-        let args = vec![position.cursor.as_str().into(), number(position.jobs), number(URL_BYTES_MAX)];
+        let keys = vec![own.waiting.clone(), own.scheduled.clone(), own.mark.clone()];
+        let mut args: Vec<Value> = vec![position.cursor.as_str().into(), number(position.jobs)];
+        args.extend([number(URL_BYTES_MAX), self.0.mark.text().as_ref().into()]);
         let reply = self.0.scripts.sweep.poll(&self.0.redis, keys, args).await?;
-        let (cursor, rows, bytes, due): (String, Value, u64, u64) = reply.convert()?;
+        let (cursor, rows, bytes, due, mark): (String, Value, u64, u64, String) = reply.convert()?;
+        self.0.mark.set(&mark);
         let Value::Array(rows) = rows else { return Err(unexpected()) };
         let swept = self.requeue(rows).await?;
         position.advance(cursor, bytes);

@@ -1,6 +1,7 @@
 //! Dead letters: their bounds, and those that are made of entries that no worker may see.
 
 use super::{Call, Held, JOB, MARK, Reply, Script, Stage, in_stream, key};
+use e2e::scripts::MARK as SHARD_MARK;
 
 /// Dead-letters a new job with these bounds, and returns what is kept: the number of letters.
 fn dead_letter(stage: &Stage, body: &str, count: &str, bytes: &str) -> i64 {
@@ -101,11 +102,14 @@ fn an_entry_that_is_too_large_leaves_redis_only_once() {
 fn a_job_that_was_delivered_too_often_is_returned_without_its_body_and_dead_lettered_whole() {
     let stage = Stage::new();
     let body = "x".repeat((4 << 20) - 100);
-    let trail = [("_history", "[]"), ("_attempt", "2"), ("_enqueued_at", "7"), ("_admitted", "yes")];
+    let mark =
+        stage.command(&["EVAL", "return redis.sha1hex(ARGV[1])", "0", &format!("{SHARD_MARK}7-7")]).text();
+    let own = [("_history", "[]"), ("_attempt", "2"), ("_enqueued_at", "7"), ("_admitted", "yes")];
+    let trail = [&own[..], &[("_job_id", "7-7"), ("_mark", &mark)]].concat();
     stage.deliver("a", &[&[("url", "http://h/"), ("body", &body)], &trail[..]].concat());
     for count in 2..6 {
         let rows = taken(&stage, if count % 2 == 0 { "b" } else { "a" });
-        assert_eq!((rows[0].0, rows[0].1.len(), rows[0].2), (count, 12, 0), "it is whole");
+        assert_eq!((rows[0].0, rows[0].1.len(), rows[0].2), (count, 16, 0), "it is whole");
     }
     let [(count, fields, size)] = &taken(&stage, "b")[..] else { panic!("one") };
     assert_eq!((*count, *size), (6, (body.len() + 16) as i64));

@@ -134,6 +134,30 @@ fn a_worker_that_leaves_hands_back_the_time_as_well() {
     assert_eq!(at.as_deref(), held.id.split('-').next(), "{fields:?}");
 }
 
+/// A producer may write any field. What a script has marked, it keeps.
+#[test]
+fn a_worker_that_leaves_believes_only_what_is_marked() {
+    let stage = Stage::new();
+    let fields_of = |stage: &Stage| -> Vec<String> {
+        let again = stage.command(&["XREVRANGE", &key("jobs"), "+", "-", "COUNT", "1"]);
+        again.array()[0].array()[1].array().iter().map(Reply::text).collect()
+    };
+    let held =
+        stage.deliver("a", &[("url", "x"), ("_job_id", "7-7"), ("_attempt", "50"), ("_mark", "made up")]);
+    stage.leave("a");
+    let first = fields_of(&stage);
+    assert_eq!(first[..4], ["url", "x", "_job_id", &held.id]);
+    assert_eq!(
+        (first[4].as_str(), first[6].as_str(), first.len()),
+        ("_enqueued_at", "_mark", 8),
+        "{first:?}"
+    );
+    let again = stage.read("b");
+    assert_eq!(again.len(), 1);
+    stage.leave("b");
+    assert_eq!(fields_of(&stage), first, "handed back again");
+}
+
 /// The script reads the list of workers before the jobs.
 #[test]
 fn a_worker_that_cannot_be_taken_off_the_list_stops_no_takeover() {

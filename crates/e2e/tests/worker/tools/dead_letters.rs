@@ -45,7 +45,7 @@ fn a_replay_starts_with_new_attempts(build: Build) {
     assert_eq!(code, 0, "{answer}");
     let reply = redis.command(&["XRANGE", &queue.key("jobs"), "-", "+"]);
     let fields: Vec<_> = reply.array()[0].array()[1].array().chunks(2).map(|pair| pair[0].text()).collect();
-    assert_eq!(fields, ["url", "body", "_history", "_replay_of", "expires_at"]);
+    assert_eq!(fields, ["url", "body", "_history", "_replay_of", "_mark", "expires_at"]);
     // A replayed job that fails again still has the job id that it came from.
     let _worker = Postrider::ready_worker(build, &redis, &["--max-attempts", "1"], &[]);
     let dead = eventually("a dead letter", DEADLINE, || queue.dead().pop());

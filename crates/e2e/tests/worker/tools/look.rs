@@ -20,7 +20,7 @@ fn a_job_is_found_by_its_job_id_its_entry_and_its_label(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "mail");
     let ready = queue.enqueue(&[("url", NOWHERE), ("label", "order-1")]);
-    let again = queue.enqueue(&[("url", NOWHERE), ("_job_id", "1795396101000-7")]);
+    let again = queue.hand_back("1795396101000-7", &[("url", NOWHERE)]);
     queue.schedule("1795396102000-0", &[("url", NOWHERE), ("label", "order-2")]);
     let found = |id: &str| {
         let (code, answer) = document(build, &redis, &["jobs", "show", id]);

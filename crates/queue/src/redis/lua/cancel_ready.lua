@@ -4,6 +4,7 @@
 -- KEYS[2]  dead
 -- KEYS[3]  sizes
 -- KEYS[4]  result; the same key as KEYS[2] without a result
+-- KEYS[5]  mark
 -- ARGV[1]  group
 -- ARGV[2]  entry id
 -- ARGV[3]  job id
@@ -14,14 +15,14 @@
 -- ARGV[8]  how long the result is kept, ms, or 0 for no result
 -- ARGV[9]  the result
 -- Returns  o it was ready, r it was running, g gone, b too many fields to move it
--- Uses     clock, whole, probe, stream, letter, dead, settled
+-- Uses     clock, whole, probe, stream, trust, letter, dead, settled
 --
 -- The worker that ran it finds its lease lost: it aborts the request, and can no longer settle the job.
 local entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
 if not entry then
   return 'g'
 end
-local fields = letter_of(entry[1], entry[2])
+local fields = letter_of(entry[1], trusted(entry[2], redis.call('GET', KEYS[5])))
 if not fields then
   return 'b'
 end

@@ -15,9 +15,10 @@
 -- ARGV[9]  the result
 -- ARGV[10] how many bytes of the entry the dead letter has, if they go into one field `_raw`
 -- ARGV[11] 1 if the dead letter has the entry's fields, unless a script cannot carry them; else 0
--- ARGV[12…] further fields, name and value, without `_dead_at`
+-- ARGV[12] the mark of the shard
+-- ARGV[13…] further fields, name and value, without `_dead_at`
 -- Returns  o dead-lettered, l lost to another delivery, g gone
--- Uses     clock, whole, fence, probe, stream, letter, dead, settled
+-- Uses     clock, whole, fence, probe, stream, trust, letter, dead, settled
 local lost = refused(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 if lost then
   return lost
@@ -26,7 +27,7 @@ local entry = redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])[1]
 if not entry then
   return 'g'
 end
-local fields = ARGV[11] == '1' and letter_of(entry[1], entry[2])
+local fields = ARGV[11] == '1' and letter_of(entry[1], trusted(entry[2], ARGV[12]))
 if not fields then
   -- A line for each field, as far as they fit.
   local lines, left = {}, tonumber(ARGV[10])
@@ -40,7 +41,7 @@ if not fields then
   end
   fields = {'_raw', table.concat(lines), '_raw_fields', whole(#entry[2] / 2)}
 end
-for i = 12, #ARGV do
+for i = 13, #ARGV do
   fields[#fields + 1] = ARGV[i]
 end
 probe_stream(KEYS[1], ARGV[1])

@@ -1,8 +1,10 @@
 -- Creates the consumer group if it is missing. It starts at the first entry, so that no entry is skipped.
 --
 -- KEYS[1]  jobs
+-- KEYS[2]  mark
 -- ARGV[1]  group
--- Returns  {1 if the group was created, else 0; Redis' time in Unix ms}
+-- ARGV[2]  a mark, for a shard without one
+-- Returns  {1 if the group was created, else 0; Redis' time in Unix ms; the mark}
 -- Uses     clock
 local made = 1
 -- Check first: over maxmemory, Redis refuses XGROUP CREATE even for a group that exists.
@@ -16,4 +18,7 @@ end
 if made == 1 then
   redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
 end
-return {made, clock()}
+-- A full Redis refuses the write. Then the caller uses its own.
+redis.pcall('SET', KEYS[2], ARGV[2], 'NX')
+local mark = redis.pcall('GET', KEYS[2])
+return {made, clock(), type(mark) == 'string' and mark or ARGV[2]}

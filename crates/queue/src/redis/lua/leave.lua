@@ -6,8 +6,9 @@
 -- KEYS[2]  workers
 -- ARGV[1]  group
 -- ARGV[2]  consumer
+-- ARGV[3]  the mark of the shard
 -- Returns  {jobs handed back; 1 if the worker is removed, 0 if it still holds entries}
--- Uses     clock, whole, probe, stream
+-- Uses     clock, whole, probe, stream, trust
 --
 -- A call hands back at most 100 jobs.
 probe_stream(KEYS[1], ARGV[1])
@@ -20,21 +21,23 @@ for i = 1, math.min(#pending, 100) do
   -- An entry with more fields than a script can carry stays pending for the reclaimer of another worker.
   if not entry or #entry[2] <= 2048 then
     if entry then
-      local fields, named, dated = entry[2], false, false
+      local fields, is_ours = trusted(entry[2], ARGV[3])
+      local named
       for index = 1, #fields, 2 do
-        named = named or fields[index] == '_job_id'
-        dated = dated or fields[index] == '_enqueued_at'
+        named = fields[index] == '_job_id' and fields[index + 1] or named
       end
       if not named then
         fields[#fields + 1] = '_job_id'
         fields[#fields + 1] = id
       end
-      if not dated then
+      if not is_ours or not named then
         -- A delay counts from this time, and not from the new entry's id.
         local at = tonumber(string.match(id, '^%d+'))
         fields[#fields + 1] = '_enqueued_at'
         fields[#fields + 1] = whole((at > now or at < now - 86400000) and now or at)
       end
+      fields[#fields + 1] = '_mark'
+      fields[#fields + 1] = redis.sha1hex(ARGV[3] .. (named or id))
       redis.call('XADD', KEYS[1], '*', unpack(fields))
     end
     leave_stream(KEYS[1], ARGV[1], id)

@@ -1,6 +1,7 @@
 -- Reads entries of a stream with their values truncated, so that large bodies stay in Redis.
 --
 -- KEYS[1]  the stream
+-- KEYS[2]  mark; the same key as KEYS[1] for a stream that only scripts write to
 -- ARGV[1]  the group whose consumers are returned as holders, or '' for none
 -- ARGV[2]  `first`: ascending from the first; `last`: descending from the last; `held`: the group's pending
 --          entries
@@ -10,10 +11,14 @@
 -- ARGV[6]  the number of bytes of each value at most
 -- Returns  a list of {entry id, fields, holder, idle ms, delivery count}; the holder is '' for an entry
 --          without one
-local most = tonumber(ARGV[6])
+-- Uses     trust
+local most, mark = tonumber(ARGV[6]), KEYS[2] ~= KEYS[1] and redis.call('GET', KEYS[2])
 
 local function row(entry, pending)
   local fields = entry[2]
+  if KEYS[2] ~= KEYS[1] then
+    fields = trusted(fields, mark)
+  end
   for i = 2, #fields, 2 do
     -- Of a history, the last attempts are kept.
     fields[i] = fields[i - 1] == '_history' and most > 0 and string.sub(fields[i], -most) or string.sub(fields[i], 1, most)

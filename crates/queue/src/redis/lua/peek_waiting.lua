@@ -28,9 +28,13 @@ for _, job_id in ipairs(job_ids) do
   if not ok or type(fields) ~= 'table' or #fields % 2 ~= 0 then
     fields = {}
   end
-  for i = 1, #fields do
-    fields[i] = i % 2 == 1 and tostring(fields[i]) or string.sub(tostring(fields[i]), 1, most)
+  local shown = {}
+  for i = 1, #fields, 2 do
+    if fields[i] ~= '_mark' then
+      shown[#shown + 1] = tostring(fields[i])
+      shown[#shown + 1] = string.sub(tostring(fields[i + 1]), 1, most)
+    end
   end
-  rows[#rows + 1] = {job_id, redis.call('ZSCORE', KEYS[2], job_id) or '', fields}
+  rows[#rows + 1] = {job_id, redis.call('ZSCORE', KEYS[2], job_id) or '', shown}
 end
 return {cursor, rows}

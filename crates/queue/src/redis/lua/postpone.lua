@@ -17,7 +17,8 @@
 -- ARGV[9]  when the job was enqueued, Unix ms, or 0 where that is not known yet
 -- ARGV[10] for `flow`: how often the job has failed, 0 to 900
 -- ARGV[11] for `flow`: the job expires at this time, Unix ms, or 0
--- ARGV[12…] the fields, name and value, without `_job_id` and `_enqueued_at`
+-- ARGV[12] the mark of the shard
+-- ARGV[13…] the fields, name and value, without `_job_id` and `_enqueued_at`
 -- Returns  {letter, due, now}, times in Unix ms: o scheduled or held, d already due and still leased (only
 --          for `delay`), l lost to another delivery, g gone
 -- Uses     clock, whole, fence, probe, stream
@@ -49,11 +50,13 @@ local job_id = ARGV[5]
 if redis.call('HEXISTS', KEYS[2], job_id) == 1 then
   job_id = string.sub(job_id, 1, 80) .. '-' .. id
 end
-local fields = {unpack(ARGV, 12)}
+local fields = {unpack(ARGV, 13)}
 fields[#fields + 1] = '_job_id'
 fields[#fields + 1] = job_id
 fields[#fields + 1] = '_enqueued_at'
 fields[#fields + 1] = whole(at)
+fields[#fields + 1] = '_mark'
+fields[#fields + 1] = redis.sha1hex(ARGV[12] .. job_id)
 probe_stream(stream, group)
 -- Add the member first: a member without a job is harmless, a job without a member would wait for ever.
 if ARGV[6] == 'flow' then

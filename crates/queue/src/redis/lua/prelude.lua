@@ -70,6 +70,27 @@ local function fields_of(packed)
   return fields
 end
 
+---- trust
+-- The fields of an entry, without the mark and, if one of our scripts did not write the entry, without those that begin
+-- with `_`: a producer may write any. Also returns whether one did.
+local function trusted(fields, mark)
+  local named = {}
+  for i = 1, #fields, 2 do
+    named[fields[i]] = named[fields[i]] or fields[i + 1]
+  end
+  -- A replay gets its job id only from Redis.
+  local job_id = named._job_id or named._replay_of
+  local is_ours = mark and mark ~= '' and job_id and named._mark == redis.sha1hex(mark .. job_id) or false
+  local kept = {}
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, 1) ~= '_' or is_ours and fields[i] ~= '_mark' then
+      kept[#kept + 1] = fields[i]
+      kept[#kept + 1] = fields[i + 1]
+    end
+  end
+  return kept, is_ours
+end
+
 ---- letter
 -- The fields of an entry that its dead letter has: the producer's, and those of the worker's that outlive it. Returns
 -- nil if they are more than a script can carry.

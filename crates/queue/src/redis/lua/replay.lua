@@ -2,9 +2,11 @@
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  dead, or rejected
+-- KEYS[3]  mark
 -- ARGV[1]  the dead letter's entry id
 -- ARGV[2]  the time until the new job expires, ms, or 0 for never
 -- ARGV[3]  the traceparent of its attempts' parent, or an empty text
+-- ARGV[4]  a mark, for a shard without one
 -- Returns  the new job's entry id, which is its job id; or g gone, b no job can be made of it
 -- Uses     clock, whole
 --
@@ -29,8 +31,14 @@ end
 if not url or #fields > 1024 then
   return 'b'
 end
-fields[#fields + 1] = '_replay_of'
-fields[#fields + 1] = job_id
+-- It changes nothing. Redis allows it over maxmemory, and then allows the script's later writes too. A
+-- missing right shows before anything is moved.
+redis.call('XDEL', KEYS[2], '0-0')
+redis.call('SET', KEYS[3], ARGV[4], 'NX')
+local mark = redis.call('GET', KEYS[3])
+for _, text in ipairs({'_replay_of', job_id, '_mark', redis.sha1hex(mark .. job_id)}) do
+  fields[#fields + 1] = text
+end
 if ARGV[3] ~= '' then
   fields[#fields + 1] = '_traceparent'
   fields[#fields + 1] = ARGV[3]
@@ -39,9 +47,6 @@ if ARGV[2] ~= '0' then
   fields[#fields + 1] = 'expires_at'
   fields[#fields + 1] = whole(clock() + ARGV[2])
 end
--- It changes nothing. Redis allows it over maxmemory, and then allows the script's later writes too. A
--- missing right shows before anything is moved.
-redis.call('XDEL', KEYS[2], '0-0')
 local id = redis.call('XADD', KEYS[1], '*', unpack(fields))
 redis.call('XDEL', KEYS[2], ARGV[1])
 return id

@@ -3,11 +3,13 @@
 --
 -- KEYS[1]  waiting
 -- KEYS[2]  scheduled
+-- KEYS[3]  mark
 -- ARGV[1]  the cursor, `0` at first
 -- ARGV[2]  about how many jobs to read
 -- ARGV[3]  the number of bytes of each value at most
+-- ARGV[4]  the mark that the caller uses
 -- Returns  {the next cursor, `0` at the end; a list of {job id, its `flow` or '', its `url` or ''}; the number
---          of bytes that were read; the number of jobs that are due now}
+--          of bytes that were read; the number of jobs that are due now; the mark of the shard}
 -- Uses     clock, whole, waiting
 --
 -- HSCAN reads the jobs with their bodies: the caller asks for fewer jobs where they are large.
@@ -34,4 +36,9 @@ if #never > 0 then
     redis.call('ZADD', KEYS[2], now, job_id)
   end
 end
-return {page[1], rows, bytes, #never}
+-- Somebody may have deleted it. All workers must use the same.
+local mark = redis.pcall('GET', KEYS[3])
+if not mark then
+  redis.pcall('SET', KEYS[3], ARGV[4], 'NX')
+end
+return {page[1], rows, bytes, #never, type(mark) == 'string' and mark or ARGV[4]}
