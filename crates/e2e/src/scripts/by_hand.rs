@@ -9,7 +9,7 @@ impl Call {
     /// Enqueues a job, once per idempotency key.
     pub fn enqueue(idempotency_key: &str, cap: u32, fields: &[(&str, &str)]) -> Call {
         let keys = ["jobs", "waiting", &format!("key:{idempotency_key}")];
-        Call::new(Script::Enqueue, &keys, &["60000", &cap.to_string()]).with_fields(fields)
+        Call::new(Script::Enqueue, &keys, &["60000", &cap.to_string(), "0"]).with_fields(fields)
     }
 
     /// Enqueues jobs together.

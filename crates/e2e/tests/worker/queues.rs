@@ -126,6 +126,28 @@ fn a_worker_that_starts_reads_all_shards() {
     assert!(worker.stop().success());
 }
 
+/// The number of shards decides where a key is. It counts for its whole life, whatever the number is by then.
+#[test]
+fn an_idempotency_key_outlives_changes_of_the_number_of_shards() {
+    let redis = RedisServer::start();
+    let keys: Vec<String> = (0..8).map(|number| format!("order-{number}")).collect();
+    let enqueue = || -> Vec<String> {
+        let job_id = |key: &String| send(&redis, &["http://127.0.0.1:1/", "--key", key]).stdout;
+        keys.iter().map(job_id).collect()
+    };
+    let reshard = |shards: &str| {
+        let arguments = ["queues", "shards", "default", shards, "--redis-url", &redis.url()];
+        assert_eq!(Postrider::run(BUILD, &arguments, &[], DEADLINE).code(), 0);
+    };
+    let first = enqueue();
+    for shards in ["4", "2", "3", "1"] {
+        reshard(shards);
+        // As if the former shards were drained, and read no more.
+        redis.command(&["HSET", "postrider:{default}:meta", "shards_before", shards]);
+        assert_eq!(enqueue(), first, "{shards} shards");
+    }
+}
+
 #[test]
 fn an_idempotency_key_enqueues_once_and_answers_with_the_first_job_id() {
     let world = World::new(BUILD);

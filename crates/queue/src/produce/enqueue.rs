@@ -58,6 +58,9 @@ pub enum EnqueueError {
         /// The cap.
         cap: u64,
     },
+    /// The number of shards changed again and again, and the idempotency key moved with it.
+    #[error("the number of shards changes; repeat the call")]
+    Moved,
     /// Redis failed. After a timeout or a broken connection the job may be enqueued nevertheless. With an
     /// idempotency key the producer can repeat the call.
     #[error("the job may not be enqueued")]
@@ -66,18 +69,23 @@ pub enum EnqueueError {
 
 impl Queue {
     /// Enqueues a job under a span, and gives the job the span's context. A context that the job already has
-    /// is kept, and the span links to it.
+    /// is kept, and the span links to it. `has_all` means that its key is claimed in all other shards.
     ///
     /// # Errors
     /// [`EnqueueError`].
-    pub async fn enqueue(&self, mut fields: Fields, how: &Enqueuing) -> Result<Publication, EnqueueError> {
+    pub(super) async fn enqueue(
+        &self,
+        mut fields: Fields,
+        how: &Enqueuing,
+        has_all: bool,
+    ) -> Result<Publication, EnqueueError> {
         let (span, operation, began) = self.publish_span(std::slice::from_ref(&fields));
         let context = span.context();
         self.inject(&context, operation, std::slice::from_mut(&mut fields));
-        let entered = self.enter(&context, &fields, how).await;
+        let entered = self.enter(&context, &fields, how, has_all).await;
         let error = match &entered {
             Ok(_) => None,
-            Err(EnqueueError::Full { .. }) => Some(ErrorType::Refused),
+            Err(EnqueueError::Full { .. } | EnqueueError::Moved) => Some(ErrorType::Refused),
             Err(EnqueueError::Redis(error)) => Some(fred_otel::error_type(error)),
         };
         self.published(&span, operation, 1, began, error.as_ref());
@@ -92,6 +100,7 @@ impl Queue {
         parent: &Context,
         fields: &Fields,
         how: &Enqueuing,
+        has_all: bool,
     ) -> Result<(EntryId, bool), EnqueueError> {
         let (ttl, key) = match &how.key {
             Some(own) => (own.ttl.as_millis() as u64, self.0.keys.idempotency(&own.key)),
@@ -99,12 +108,15 @@ impl Queue {
         };
         let keys = vec![self.0.keys.jobs.clone(), self.0.keys.waiting.clone(), key];
         let cap = how.cap.unwrap_or(0);
-        let mut args = vec![number(ttl), number(cap)];
+        let mut args = vec![number(ttl), number(cap), number(has_all.into())];
         push_fields(&mut args, fields);
         let reply = self.0.scripts.enqueue.call(&self.0.redis, parent, keys, args).await?;
         let (letter, text): (String, String) = reply.convert()?;
         if letter == "f" {
             return Err(EnqueueError::Full { jobs: text.parse().unwrap_or(cap), cap });
+        }
+        if letter == "m" {
+            return Err(EnqueueError::Moved);
         }
         let entry = EntryId::parse(text.as_bytes()).ok_or_else(unexpected)?;
         Ok((entry, letter == "k"))

@@ -1,16 +1,16 @@
 //! Chooses the shard of a job.
 
-use fred::clients::Client;
-use fred::interfaces::KeysInterface;
-use fred_otel::Command;
-
-use super::enqueue::{EnqueueError, Enqueuing, Publication};
+use super::enqueue::{EnqueueError, Enqueuing, IdempotencyKey, Publication};
 use crate::job::{EntryId, Fields};
-use crate::redis::{Error, Queue, QueueName, Redis, Shards};
+use crate::redis::{Error, Keys, Queue, QueueName, Redis, SHARDS_MAX, number};
+
+/// How often an enqueue follows a number of shards that changes.
+const MOVES_MAX: usize = 5;
 
 impl Redis {
-    /// Enqueues a job into any shard of a queue. An idempotency key always selects the same shard. While the
-    /// number of shards changes, that may be one of two shards.
+    /// Enqueues a job into any shard of a queue. An idempotency key always selects the same shard. After the
+    /// number of shards has changed, the key also counts where former numbers selected its shard, for its whole
+    /// life.
     ///
     /// # Errors
     /// [`EnqueueError`].
@@ -20,17 +20,35 @@ impl Redis {
         fields: Fields,
         how: &Enqueuing,
     ) -> Result<Publication, EnqueueError> {
-        let shards = self.shards(name).await?;
         let Some(key) = &how.key else {
-            return self.producer(name, fastrand::u32(..shards.now)).enqueue(fields, how).await;
+            let shards = self.shards(name).await?;
+            return self.producer(name, fastrand::u32(..shards.now)).enqueue(fields, how, false).await;
         };
-        let [now, before] = homes(&key.key, shards);
-        if before != now
-            && let Some(entry) = self.producer(name, before).known(&key.key).await?
-        {
-            return Ok(Publication { entry, shard: before, known: true, trace_id: None });
+        let mut seen = vec![];
+        for _ in 0..MOVES_MAX {
+            let homes = self.key_homes(name, key).await?;
+            for shard in &homes[1..] {
+                if let Some(entry) = self.producer(name, *shard).claim_key(key).await? {
+                    return Ok(Publication { entry, shard: *shard, known: true, trace_id: None });
+                }
+            }
+            // A key that has moved from here, and is nowhere else: its producer ended before it enqueued.
+            let has_all = homes == seen;
+            match self.producer(name, homes[0]).enqueue(fields.clone(), how, has_all).await {
+                Err(EnqueueError::Moved) => seen = homes,
+                enqueued => return enqueued,
+            }
         }
-        self.producer(name, now).enqueue(fields, how).await
+        Err(EnqueueError::Moved)
+    }
+
+    /// The shards in which a key may be, each once, beginning with its present one.
+    async fn key_homes(&self, name: &QueueName, key: &IdempotencyKey) -> Result<Vec<u32>, Error> {
+        let producer = self.producer(name, 0);
+        let args = vec![number(key.ttl.as_millis() as u64)];
+        let keys = vec![Keys::meta(name)];
+        let reply = producer.0.scripts.key_homes.poll(&producer.0.redis, keys, args).await?;
+        Ok(homes(&key.key, &reply.convert::<Vec<u32>>()?))
     }
 
     /// Enqueues many jobs together into any shard of a queue, as [`Queue::enqueue_all`] does.
@@ -44,19 +62,27 @@ impl Redis {
 }
 
 impl Queue {
-    /// The id of the job that was enqueued under an idempotency key.
-    async fn known(&self, key: &str) -> Result<Option<EntryId>, Error> {
-        let key = self.0.keys.idempotency(key);
-        let get = |client: Client| async move { client.get::<Option<String>, _>(key).await };
-        let found = self.0.redis.run(Command::new("GET"), get).await?;
-        Ok(found.and_then(|job_id| EntryId::parse(job_id.as_bytes())))
+    /// The id of the job that was enqueued under an idempotency key; `None` if there is none, and the key is
+    /// claimed here.
+    async fn claim_key(&self, key: &IdempotencyKey) -> Result<Option<EntryId>, Error> {
+        let args = vec![number(key.ttl.as_millis() as u64)];
+        let keys = vec![self.0.keys.idempotency(&key.key)];
+        let reply = self.0.scripts.claim_key.poll(&self.0.redis, keys, args).await?;
+        Ok(reply.as_bytes().and_then(EntryId::parse))
     }
 }
 
-/// The shard of a key, and its shard before the number of shards changed.
-fn homes(key: &str, shards: Shards) -> [u32; 2] {
+/// The shards that these numbers of shards select for a key, each once.
+fn homes(key: &str, numbers: &[u32]) -> Vec<u32> {
     let hash = u32::from(crc16(key.as_bytes()));
-    [hash % shards.now, hash % shards.read]
+    let mut homes = vec![];
+    for number in numbers {
+        let home = hash % (*number).clamp(1, SHARDS_MAX);
+        if !homes.contains(&home) {
+            homes.push(home);
+        }
+    }
+    homes
 }
 
 /// CRC16 as Redis Cluster computes it (XMODEM), so that every producer finds the same shard for a key.
@@ -82,8 +108,9 @@ mod tests {
     }
 
     #[test]
-    fn a_key_has_two_homes_while_the_number_changes() {
-        assert_eq!(homes("123456789", Shards { now: 4, read: 4 }), [3, 3]);
-        assert_eq!(homes("123456789", Shards { now: 2, read: 4 }), [1, 3]);
+    fn a_key_has_one_home_for_each_number_of_shards() {
+        assert_eq!(homes("123456789", &[4]), [3]);
+        assert_eq!(homes("123456789", &[2, 4, 1]), [1, 3, 0]);
+        assert_eq!(homes("123456789", &[2, 1, 2, 6]), [1, 0], "each once");
     }
 }

@@ -141,7 +141,7 @@ impl Sending<'_> {
     fn failed(&mut self, first: u64, last: u64, error: &EnqueueError) -> Box<dyn Error> {
         let lines = if first == last { format!("line {first}") } else { format!("lines {first} to {last}") };
         match error {
-            EnqueueError::Full { .. } => format!("{lines}: {error}").into(),
+            EnqueueError::Full { .. } | EnqueueError::Moved => format!("{lines}: {error}").into(),
             EnqueueError::Redis(error) if is_answer(error) => {
                 format!("Redis refuses {lines}: {}", error.details()).into()
             }

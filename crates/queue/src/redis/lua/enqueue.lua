@@ -5,14 +5,19 @@
 -- KEYS[3]  idempotency key; the same key as KEYS[1] for none
 -- ARGV[1]  how long the idempotency key is kept, ms; 0 for none
 -- ARGV[2]  the cap on the queue's ready, running and waiting jobs; 0 for none
--- ARGV[3…] the fields, name and value
+-- ARGV[3]  1 if the caller has claimed the key in all other shards where it may be, else 0
+-- ARGV[4…] the fields, name and value
 -- Returns  {letter, text}: o enqueued, and its job id; k the key is known, and the first job's id; f full,
---          and the number of jobs
+--          and the number of jobs; m the number of shards has changed, and the key belongs elsewhere
 --
 -- Redis refuses it over maxmemory, as every enqueue.
 if ARGV[1] ~= '0' then
   local known = redis.call('GET', KEYS[3])
-  if known and known ~= '' then
+  if known == 'moved' then
+    if ARGV[3] == '0' then
+      return {'m', ''}
+    end
+  elseif known and known ~= '' then
     return {'k', known}
   end
 end
@@ -27,7 +32,7 @@ if ARGV[1] ~= '0' then
   -- No job id yet, which counts as no key: a missing right shows before the job is enqueued.
   redis.call('SET', KEYS[3], '', 'PX', ARGV[1])
 end
-local job_id = redis.call('XADD', KEYS[1], '*', unpack(ARGV, 3))
+local job_id = redis.call('XADD', KEYS[1], '*', unpack(ARGV, 4))
 if ARGV[1] ~= '0' then
   redis.call('SET', KEYS[3], job_id, 'PX', ARGV[1])
 end
