@@ -36,7 +36,11 @@ const OTHERS: &[(&str, Type)] = &[
     ("postrider.job.dead_reason", Type::OneOf(super::spans::REASONS)),
     ("postrider.pause", Text),
     ("postrider.queues", Text),
+    ("postrider.redis", Text),
+    ("postrider.server", Text),
+    ("postrider.telemetry", Text),
     ("postrider.took", Text),
+    ("postrider.version", Text),
     ("postrider.why", Text),
 ];
 
