@@ -22,6 +22,12 @@ pub const LEASE_LOST: ErrorType = ErrorType::custom(
     "the lease was lost: the job is another worker's, or gone",
 );
 
+/// The error type of an attempt that failed because the worker lacked something: no fault of the destination.
+pub const WORKER_FAULT: ErrorType = ErrorType::custom(
+    Cow::Borrowed("worker_fault"),
+    "the worker lacked something that the attempt needed, such as a name server",
+);
+
 /// The outcome of a job: `done`, `retry`, `dead` or `release`; `cut` where the work on it was cut off.
 pub const JOB_OUTCOME: &str = "postrider.job.outcome";
 /// The job id: unique, and the same for all attempts.

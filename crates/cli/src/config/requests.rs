@@ -10,6 +10,7 @@ pub(super) fn read(table: &mut Table<'_, '_>) -> HttpConfig {
     let mut http = HttpConfig::default();
     timeout(table, "connect_timeout", &mut http.connect_timeout);
     timeout(table, "dns_timeout", &mut http.dns_timeout);
+    http.system_resolver = table.flag("system_resolver").unwrap_or_default();
     timeout(table, "tls_timeout", &mut http.tls_timeout);
     timeout(table, "body_timeout", &mut http.body_timeout);
     timeout(table, "pool_idle_timeout", &mut http.pool_idle_timeout);

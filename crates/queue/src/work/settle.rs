@@ -104,7 +104,8 @@ impl Transition {
         match self {
             Self::Complete { .. } => Operation::Ack,
             Self::Schedule { why: WaitReason::Delay, .. } => Operation::Delay,
-            Self::Schedule { why: WaitReason::Proxy, .. } | Self::Release { .. } => Operation::Release,
+            Self::Schedule { why: WaitReason::Proxy | WaitReason::WorkerFault, .. }
+            | Self::Release { .. } => Operation::Release,
             Self::Schedule { .. } => Operation::Retry,
             Self::Hold { .. } => Operation::Hold,
             Self::DeadLetter { .. } => Operation::DeadLetter,

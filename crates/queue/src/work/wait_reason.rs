@@ -11,6 +11,8 @@ pub enum WaitReason {
     RetryAfter,
     /// The outbound proxy fails.
     Proxy,
+    /// The worker lacked something that the attempt needed.
+    WorkerFault,
     /// The worker shuts down and hands it back.
     Shutdown,
     /// The breaker of its flow is open, or another job is its trial.
@@ -35,6 +37,7 @@ impl WaitReason {
             Self::Backoff => "backoff",
             Self::RetryAfter => "retry_after",
             Self::Proxy => "proxy",
+            Self::WorkerFault => "worker_fault",
             Self::Shutdown => "shutdown",
             Self::Breaker => "breaker",
             Self::Rate => "rate",

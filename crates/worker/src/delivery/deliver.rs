@@ -171,10 +171,10 @@ fn log(outcome: &Outcome, result: &SendResult, took: Duration) {
         Outcome::Retry { after, .. } => {
             debug!(error_type = %error_type().as_str(), ?after, "attempt failed; the job will be retried");
         }
-        Outcome::Release { after } => debug!(
+        Outcome::Release { after, .. } => debug!(
             error_type = %error_type().as_str(),
             ?after,
-            "the proxy failed and nothing was sent; the job will be retried"
+            "nothing was sent, and the destination is not at fault; the job will be retried"
         ),
         // Its settlement is logged.
         Outcome::Dead { .. } => {}

@@ -146,7 +146,7 @@ fn end_of(job: &Job, result: &SendResult) -> Option<End> {
         (Some(429), _) => Verdict::TooMany,
         (Some(502..=504), _) => Verdict::Fails,
         (Some(_), _) => Verdict::Works,
-        (None, Some(ErrorType::Refused | ErrorType::Proxy)) => return None,
+        (None, _) if !result.was_attempt() => return None,
         (None, _) => Verdict::Fails,
     };
     let is_timeout = matches!(

@@ -78,7 +78,7 @@ impl<'a> Record<'a> {
                 Transition::Complete { enqueued, result }
             }
             Outcome::Retry { after, why } => self.schedule(after, why, keep),
-            Outcome::Release { after } => self.schedule(after, WaitReason::Proxy, keep),
+            Outcome::Release { after, why } => self.schedule(after, why, keep),
             Outcome::Dead { reason, error, .. } => self.dead_letter(reason, error, keep),
         }
     }

@@ -20,6 +20,7 @@ mod stream;
 mod tls;
 mod tunnel;
 mod upload;
+mod worker_fault;
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -34,6 +35,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use hyper_otel::{Attempt, ConnectionOptions, Connections, Options, Propagation, Traced};
 use postrider_queue::job::Job;
+use postrider_queue::names::WORKER_FAULT;
 use postrider_queue::work::{Kept, Phases};
 use telemetry::{ErrorType, Telemetry};
 use tracing::{info, warn};
@@ -51,6 +53,7 @@ use request::{forward_context, request};
 use resolver::Resolver;
 use stream::OpenCount;
 use upload::Progress;
+use worker_fault::WorkerFault;
 
 pub use proxy::{BadProxy, Exempt, Proxy};
 pub use settings::{HttpConfig, TlsVersion};
@@ -107,6 +110,7 @@ struct Shared {
     busy: OpenCount,
     /// Whether the last request through the proxy failed because of the proxy.
     proxy_fails: AtomicBool,
+    worker_fault: WorkerFault,
     anonymous: Pool,
     /// By secret. A connection presents one client certificate, so each certificate has its own pool.
     identified: BTreeMap<String, Pool>,
@@ -120,7 +124,7 @@ impl Sender {
     pub(crate) fn new(config: &SenderConfig, telemetry: &Telemetry) -> Result<Self, TlsError> {
         let (http, open, busy) = (&config.http, OpenCount::default(), OpenCount::default());
         let trusted = tls::trusted(http)?;
-        let (resolver, own) = (Resolver::new(http.dns_timeout), OwnAddresses::new());
+        let (resolver, own) = (Resolver::new(http.dns_timeout, http.system_resolver), OwnAddresses::new());
         let connections = Connections::new(telemetry, config.connections);
         let pool = |identity| -> Result<Pool, TlsError> {
             let tls = tls::client(http, &trusted, identity)?;
@@ -138,6 +142,7 @@ impl Sender {
             propagation: config.recording.propagation.clone(),
             busy: busy.clone(),
             proxy_fails: AtomicBool::new(false),
+            worker_fault: WorkerFault::new(),
             anonymous: pool(None)?,
             identified: identified.collect::<Result<_, TlsError>>()?,
         };
@@ -184,6 +189,12 @@ impl Sender {
                 text: error::sentence(&error, &place(&job.uri)),
             },
         };
+        match &result {
+            SendResult::Failed { error, text } if *error == WORKER_FAULT => {
+                self.shared.worker_fault.failed(text)
+            }
+            _ => self.shared.worker_fault.passed(),
+        }
         (result, phases)
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use postrider_queue::job::Reason;
+use postrider_queue::names::WORKER_FAULT;
 use postrider_queue::work::{Kept, WaitReason};
 use telemetry::ErrorType;
 
@@ -31,6 +32,8 @@ pub enum Outcome {
     Release {
         /// The wait before the job is ready again.
         after: Duration,
+        /// Whose fault it is.
+        why: WaitReason,
     },
     /// The job is dead-lettered.
     Dead {
@@ -125,9 +128,11 @@ impl Outcome {
             SendResult::Failed { error: ErrorType::Refused, text } => {
                 return dead(Reason::Refused, text.clone());
             }
-            SendResult::Failed { error: ErrorType::Proxy, .. } => {
+            SendResult::Failed { error, .. } if costs_nothing(error) => {
                 let after = policy.delay(at.number + RELEASED_AS, at.random);
-                return Self::Release { after: after.max(LEAST_RELEASE) };
+                let why =
+                    if *error == ErrorType::Proxy { WaitReason::Proxy } else { WaitReason::WorkerFault };
+                return Self::Release { after: after.max(LEAST_RELEASE), why };
             }
             SendResult::Failed { text, .. } => (text.clone(), None),
         };
@@ -177,10 +182,10 @@ impl SendResult {
         }
     }
 
-    /// Whether the destination was involved: not if the egress policy refused the request, nor if the proxy
-    /// failed.
+    /// Whether the destination was involved: not if the egress policy refused the request, nor if the proxy failed or
+    /// the worker lacked something.
     pub fn was_attempt(&self) -> bool {
-        !matches!(self, Self::Failed { error: ErrorType::Refused | ErrorType::Proxy, .. })
+        !matches!(self, Self::Failed { error, .. } if costs_nothing(error) || *error == ErrorType::Refused)
     }
 
     /// `error.type`, unless the result is a success.
@@ -191,6 +196,11 @@ impl SendResult {
             Self::Failed { error, .. } => Some(error.clone()),
         }
     }
+}
+
+/// Whether neither the job nor its destination is at fault.
+fn costs_nothing(error: &ErrorType) -> bool {
+    *error == ErrorType::Proxy || *error == WORKER_FAULT
 }
 
 #[cfg(test)]
@@ -255,10 +265,13 @@ mod tests {
         let outcome = judge(failed(ErrorType::Proxy), 3);
         assert_eq!(
             outcome,
-            Outcome::Release { after: Duration::from_secs(9) },
+            Outcome::Release { after: Duration::from_secs(9), why: WaitReason::Proxy },
             "also after the last attempt"
         );
         assert!(!failed(ErrorType::Proxy).was_attempt());
+        let outcome = judge(failed(WORKER_FAULT), 3);
+        assert!(matches!(outcome, Outcome::Release { why: WaitReason::WorkerFault, .. }), "{outcome:?}");
+        assert!(!failed(WORKER_FAULT).was_attempt());
     }
 
     #[test]

@@ -225,7 +225,7 @@ mod tests {
     fn shared(egress: Egress) -> Shared {
         let http = HttpConfig::default();
         let tls = tls::client(&http, &tls::Trusted::nobody(), None).unwrap();
-        let resolver = Resolver::new(Duration::from_secs(5));
+        let resolver = Resolver::new(Duration::from_secs(5), true);
         let connections = Connections::new(&telemetry::Telemetry::disabled(), ConnectionOptions::default());
         let (own, open) = (OwnAddresses::new(), OpenCount::default());
         Shared { egress, http, tls, resolver, own, open, connections }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hyper_otel::causes;
 use hyper_util::client::legacy;
+use postrider_queue::names::WORKER_FAULT;
 use rustls::CertificateError;
 use telemetry::ErrorType;
 
@@ -93,6 +94,16 @@ pub(super) struct DnsError(#[source] pub(super) std::io::Error);
 #[error("the host was not resolved within {0:?}")]
 pub(super) struct DnsTimeout(pub(super) Duration);
 
+/// All places were taken by other lookups, so this one did not begin. That is no fault of the destination.
+#[derive(Debug, thiserror::Error)]
+#[error("too many other names were being resolved for {0:?}")]
+pub(super) struct NoPlace(pub(super) Duration);
+
+/// The name servers answer nothing at all. That is no fault of the destination.
+#[derive(Debug, thiserror::Error)]
+#[error("no name server answers; see /etc/resolv.conf")]
+pub(super) struct NoNameServer;
+
 /// No address of a host accepted a connection. This is the first failure.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection to {address}")]
@@ -151,6 +162,8 @@ fn own(cause: &(dyn Error + 'static)) -> Option<ErrorType> {
         Some(ErrorType::Dns)
     } else if cause.is::<DnsTimeout>() {
         Some(ErrorType::DnsTimeout)
+    } else if cause.is::<NoPlace>() || cause.is::<NoNameServer>() {
+        Some(WORKER_FAULT)
     } else if cause.is::<Flood>() {
         Some(ErrorType::Protocol)
     } else if cause.is::<rustls::Error>() {

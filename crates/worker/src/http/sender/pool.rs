@@ -131,7 +131,7 @@ mod tests {
         let egress = Egress { allow: vec!["127.0.0.0/8".parse().unwrap()], ..Egress::default() };
         let tls = tls::client(&http, &tls::Trusted::nobody(), None).unwrap();
         let connections = Connections::new(&telemetry::Telemetry::disabled(), ConnectionOptions::default());
-        let resolver = Resolver::new(http.dns_timeout);
+        let resolver = Resolver::new(http.dns_timeout, http.system_resolver);
         let connector = Connector::new(
             egress,
             http.clone(),

@@ -1,203 +1,193 @@
-//! The system's resolver. It blocks, so it runs on tokio's blocking threads: on a limited number of them, and
-//! on one thread for each name, so that a name whose servers do not respond delays no other.
+//! Looks up the addresses of names. Concurrent lookups of a name share one query, which ends when nobody waits for it
+//! any more. Names that were answered lately have places of their own, so that names whose servers do not respond
+//! delay no other.
+
+mod hosts;
+mod name_servers;
+mod places;
 
 use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use futures_util::FutureExt;
+use futures_util::future::{Shared, WeakShared};
 
-use super::error::{BoxError, DnsError, DnsTimeout};
-
-/// Concurrent lookups: half of tokio's blocking threads. A lookup without waiters counts until it ends.
-const MOST: usize = 256;
+use super::error::{BoxError, DnsError, DnsTimeout, NoNameServer, NoPlace};
+use name_servers::NameServers;
+use places::{Place, Places};
 
 /// The result of a lookup, shared by all its waiters.
 type Found = Result<Vec<IpAddr>, Arc<io::Error>>;
-type Asked = watch::Receiver<Option<Found>>;
+type Lookup = Pin<Box<dyn Future<Output = Found> + Send>>;
 
 /// Resolves names. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(super) struct Resolver {
-    room: Arc<Semaphore>,
-    /// The lookups under way, by name. Concurrent lookups of the same name share one query.
-    running: Arc<Mutex<HashMap<String, Asked>>>,
+#[derive(Clone)]
+pub(super) struct Resolver(Arc<Inner>);
+
+struct Inner {
+    source: Source,
+    places: Places,
+    /// The lookups under way, by name.
+    running: Mutex<HashMap<String, Running>>,
     timeout: Duration,
-    system: fn(&str) -> io::Result<Vec<IpAddr>>,
+}
+
+enum Source {
+    /// Asks the name servers of `/etc/resolv.conf`.
+    NameServers(Box<NameServers>),
+    /// Calls `getaddrinfo` or what a test replaces it with, on a thread. A call cannot be cancelled.
+    System(fn(&str) -> io::Result<Vec<IpAddr>>),
+}
+
+impl Source {
+    /// Whether a name server answers anything at all. The system's resolver is not known well enough.
+    async fn answers(&self) -> bool {
+        match self {
+            Self::NameServers(servers) => servers.answer().await,
+            Self::System(_) => true,
+        }
+    }
+}
+
+struct Running {
+    lookup: WeakShared<Lookup>,
+    has_place: Arc<AtomicBool>,
 }
 
 impl Resolver {
-    pub(super) fn new(timeout: Duration) -> Self {
-        Self { room: Arc::new(Semaphore::new(MOST)), running: Arc::default(), timeout, system }
+    /// Asks the name servers itself, or lets the system's resolver do so.
+    pub(super) fn new(timeout: Duration, system: bool) -> Self {
+        let source = if system {
+            Source::System(ask_system)
+        } else {
+            Source::NameServers(Box::new(NameServers::system()))
+        };
+        Self::with(source, timeout)
+    }
+
+    fn with(source: Source, timeout: Duration) -> Self {
+        Self(Arc::new(Inner { source, places: Places::new(), running: Mutex::default(), timeout }))
     }
 
     /// All addresses of a host, of both families.
     pub(super) async fn lookup(&self, host: &str) -> Result<Vec<IpAddr>, BoxError> {
-        let found = match tokio::time::timeout(self.timeout, self.ask(host)).await {
-            Ok(found) => found.map_err(DnsError)?,
-            Err(_) => return Err(DnsTimeout(self.timeout).into()),
+        let (lookup, has_place) = self.begin(host);
+        let timeout = self.0.timeout;
+        let found = match tokio::time::timeout(timeout, lookup).await {
+            Ok(found) => found,
+            Err(_) if !has_place.load(Ordering::Relaxed) => return Err(NoPlace(timeout).into()),
+            Err(_) => Err(Arc::new(io::ErrorKind::TimedOut.into())),
         };
-        if found.is_empty() { Err(DnsError(io::ErrorKind::NotFound.into()).into()) } else { Ok(found) }
-    }
-
-    async fn ask(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        let running = under_way(&self.running(), host);
-        let mut asked = match running {
-            Some(asked) => asked,
-            None => self.begin(host).await?,
-        };
-        let found = asked.wait_for(Option::is_some).await.map_err(io::Error::other)?;
-        let found = found.as_ref().ok_or(io::ErrorKind::Other)?;
-        found.clone().map_err(|error| io::Error::new(error.kind(), error))
-    }
-
-    /// Begins a lookup once there is room, unless another task has begun one of the same name by then.
-    async fn begin(&self, host: &str) -> io::Result<Asked> {
-        let room = Arc::clone(&self.room).acquire_owned().await.map_err(io::Error::other)?;
-        let mut running = self.running();
-        if let Some(asked) = under_way(&running, host) {
-            return Ok(asked);
+        match found {
+            Ok(found) if found.is_empty() => Err(DnsError(io::ErrorKind::NotFound.into()).into()),
+            Ok(found) => Ok(by_family(found)),
+            Err(_) if !self.0.source.answers().await => Err(NoNameServer.into()),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(DnsTimeout(timeout).into()),
+            Err(error) => Err(DnsError(io::Error::new(error.kind(), error)).into()),
         }
-        let (tell, asked) = watch::channel(None);
-        running.insert(host.to_owned(), asked.clone());
-        let (own, host) = (self.clone(), host.to_owned());
-        tokio::task::spawn_blocking(move || {
-            let found = (own.system)(&host).map_err(Arc::new);
-            own.running().remove(&host);
-            drop(room);
-            // There may be no waiters any more.
-            let _ = tell.send(Some(found));
-        });
-        Ok(asked)
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<String, Asked>> {
+    /// Joins the lookup of a name that is under way, or begins one.
+    fn begin(&self, host: &str) -> (Shared<Lookup>, Arc<AtomicBool>) {
+        let mut running = self.0.running();
+        if let Some(found) = running.get(host)
+            && let Some(lookup) = found.lookup.upgrade()
+        {
+            return (lookup, Arc::clone(&found.has_place));
+        }
+        let has_place = Arc::new(AtomicBool::new(false));
+        let lookup = run(Arc::clone(&self.0), host.to_owned(), Arc::clone(&has_place));
+        let lookup = (Box::pin(lookup) as Lookup).shared();
+        if matches!(self.0.source, Source::System(_)) {
+            // A stuck name has one thread, whatever the number of its lookups.
+            tokio::spawn(lookup.clone());
+        }
+        let weak = lookup.downgrade().expect("it was not polled yet");
+        running.insert(host.to_owned(), Running { lookup: weak, has_place: Arc::clone(&has_place) });
+        (lookup, has_place)
+    }
+}
+
+async fn run(inner: Arc<Inner>, host: String, has_place: Arc<AtomicBool>) -> Found {
+    let entry = Entry { inner, host };
+    let Inner { source, places, .. } = &*entry.inner;
+    if let Source::NameServers(servers) = source
+        && let Some(addresses) = servers.in_hosts(&entry.host)
+    {
+        return Ok(addresses);
+    }
+    let place = places.take(&entry.host).await;
+    has_place.store(true, Ordering::Relaxed);
+    let found = match source {
+        Source::NameServers(servers) => match servers.current() {
+            Some(resolver) => servers.ask(&resolver, &entry.host).await,
+            None => on_thread(ask_system, entry.host.clone(), place).await,
+        },
+        Source::System(system) => on_thread(*system, entry.host.clone(), place).await,
+    };
+    if !matches!(&found, Err(error) if error.kind() == io::ErrorKind::TimedOut) {
+        places.answered(&entry.host);
+    }
+    found
+}
+
+/// The place is taken until the call ends.
+async fn on_thread(system: fn(&str) -> io::Result<Vec<IpAddr>>, host: String, place: Place) -> Found {
+    let call = move || {
+        let found = system(&host).map_err(Arc::new);
+        drop(place);
+        found
+    };
+    let called = tokio::task::spawn_blocking(call).await;
+    called.unwrap_or_else(|error| Err(Arc::new(io::Error::other(error))))
+}
+
+fn ask_system(host: &str) -> io::Result<Vec<IpAddr>> {
+    Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
+}
+
+/// Puts the family that this machine can reach first, as RFC 6724 does. IPv6 is preferred.
+fn by_family(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+    let Some(v6) = addresses.iter().find(|address| address.is_ipv6()).copied() else { return addresses };
+    if addresses.iter().any(IpAddr::is_ipv4) {
+        // This sends nothing: it only looks for a route.
+        let has_route = || UdpSocket::bind("[::]:0")?.connect((v6, 9));
+        let prefers_v6 = has_route().is_ok();
+        addresses.sort_by_key(|address| address.is_ipv6() != prefers_v6);
+    }
+    addresses
+}
+
+/// Removes a lookup from the list when it ends, or when nobody waits for it any more.
+struct Entry {
+    inner: Arc<Inner>,
+    host: String,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.inner.running().remove(&self.host);
+    }
+}
+
+impl Inner {
+    fn running(&self) -> MutexGuard<'_, HashMap<String, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The lookup of a name that is still running.
-fn under_way(running: &HashMap<String, Asked>, host: &str) -> Option<Asked> {
-    running.get(host).filter(|asked| asked.has_changed().is_ok()).cloned()
-}
-
-fn system(host: &str) -> io::Result<Vec<IpAddr>> {
-    Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
+impl fmt::Debug for Resolver {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Resolver").finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::Ipv4Addr;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Condvar, PoisonError};
-
-    use super::super::error::error_type;
-    use super::*;
-    use telemetry::ErrorType;
-
-    /// A name server: `stuck.*` blocks until [`Server::end`], `broken.*` fails, `empty.*` has no address, and
-    /// all others are found.
-    struct Server {
-        asked: AtomicUsize,
-        is_over: Mutex<bool>,
-        called: Condvar,
-    }
-
-    impl Server {
-        const fn new() -> Self {
-            Self { asked: AtomicUsize::new(0), is_over: Mutex::new(false), called: Condvar::new() }
-        }
-
-        fn answer(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-            self.asked.fetch_add(1, Ordering::SeqCst);
-            match host.split('.').next() {
-                Some("stuck") => {
-                    let over = self.is_over.lock().unwrap();
-                    drop(self.called.wait_while(over, |over| !*over).unwrap());
-                }
-                Some("broken") => return Err(io::Error::other("no such name")),
-                Some("empty") => return Ok(Vec::new()),
-                _ => {}
-            }
-            Ok(vec![Ipv4Addr::LOCALHOST.into()])
-        }
-
-        /// Unblocks stuck lookups: the runtime waits for its threads.
-        fn end(&self) {
-            *self.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
-            self.called.notify_all();
-        }
-    }
-
-    /// Ends the server when the test ends, also if it fails.
-    struct Ended(&'static Server);
-
-    impl Drop for Ended {
-        fn drop(&mut self) {
-            self.0.end();
-        }
-    }
-
-    fn resolver(timeout: Duration, system: fn(&str) -> io::Result<Vec<IpAddr>>) -> Resolver {
-        Resolver { system, ..Resolver::new(timeout) }
-    }
-
-    #[tokio::test]
-    async fn a_lookup_that_does_not_end_is_a_dns_timeout() {
-        static SERVER: Server = Server::new();
-        let _ended = Ended(&SERVER);
-        let resolver = resolver(Duration::from_millis(20), |host| SERVER.answer(host));
-        let error = resolver.lookup("stuck.test").await.unwrap_err();
-        assert!(error.is::<DnsTimeout>(), "{error}");
-        assert_eq!(error_type(&*error), ErrorType::DnsTimeout);
-        assert_eq!(error.to_string(), "the host was not resolved within 20ms");
-    }
-
-    #[tokio::test]
-    async fn a_stuck_name_delays_no_other_however_often_it_is_looked_up() {
-        static SERVER: Server = Server::new();
-        let _ended = Ended(&SERVER);
-        let resolver = resolver(Duration::from_secs(30), |host| SERVER.answer(host));
-        let stuck: Vec<_> = (0..2 * MOST)
-            .map(|_| {
-                let resolver = resolver.clone();
-                tokio::spawn(async move { resolver.lookup("stuck.test").await })
-            })
-            .collect();
-        while SERVER.asked.load(Ordering::SeqCst) == 0 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(resolver.lookup("other.test").await.unwrap(), [Ipv4Addr::LOCALHOST]);
-        assert_eq!(SERVER.asked.load(Ordering::SeqCst), 2, "one lookup for each name");
-        SERVER.end();
-        for asker in stuck {
-            assert_eq!(asker.await.unwrap().unwrap(), [Ipv4Addr::LOCALHOST], "all share the one result");
-        }
-        assert!(resolver.running().is_empty());
-        assert_eq!(resolver.room.available_permits(), MOST);
-    }
-
-    #[tokio::test]
-    async fn the_result_of_a_lookup_is_not_cached() {
-        static SERVER: Server = Server::new();
-        let resolver = resolver(Duration::from_secs(30), |host| SERVER.answer(host));
-        for asked in 1..=3 {
-            let error = resolver.lookup("broken.test").await.unwrap_err();
-            assert_eq!(error_type(&*error), ErrorType::Dns);
-            assert_eq!(SERVER.asked.load(Ordering::SeqCst), asked);
-        }
-        assert_eq!(error_type(&*resolver.lookup("empty.test").await.unwrap_err()), ErrorType::Dns);
-    }
-
-    #[tokio::test]
-    async fn a_lookup_that_waits_for_room_times_out_as_well() {
-        let resolver = resolver(Duration::from_millis(20), |_| Ok(vec![Ipv4Addr::LOCALHOST.into()]));
-        let room = resolver.room.clone().acquire_many_owned(MOST as u32).await.unwrap();
-        assert!(resolver.lookup("a.test").await.unwrap_err().is::<DnsTimeout>());
-        drop(room);
-        let found = Resolver { timeout: Duration::from_secs(30), ..resolver }.lookup("a.test").await;
-        assert_eq!(found.unwrap(), [Ipv4Addr::LOCALHOST]);
-    }
-}
+mod tests;

@@ -13,6 +13,9 @@ pub struct HttpConfig {
     pub connect_timeout: Duration,
     /// Time for the lookup of an address. Default: 5 s.
     pub dns_timeout: Duration,
+    /// Whether the system's resolver (`getaddrinfo`) looks names up. Default: false, the worker asks the name servers of
+    /// `/etc/resolv.conf` itself.
+    pub system_resolver: bool,
     /// Time for the TLS handshake. Default: 10 s.
     pub tls_timeout: Duration,
     /// Time from the connection to the head of the response, including the request's upload. Default: the
@@ -65,6 +68,7 @@ impl Default for HttpConfig {
         Self {
             connect_timeout: Duration::from_secs(10),
             dns_timeout: Duration::from_secs(5),
+            system_resolver: false,
             tls_timeout: Duration::from_secs(10),
             headers_timeout: None,
             body_timeout: Duration::from_secs(10),
