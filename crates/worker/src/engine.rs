@@ -22,6 +22,7 @@ use crate::http::secrets::Secrets;
 use crate::http::sender::{Sender, SenderConfig, TlsError};
 use crate::loops::depth_sampler;
 use crate::loops::fetcher::{Fetcher, Order};
+use crate::loops::stall_watch;
 use crate::observe::gauges::Gauges;
 use crate::observe::retry_traces::Retries;
 use crate::policy::{RetryPolicies, Unknown, UnknownFields};
@@ -156,6 +157,7 @@ pub(crate) async fn run(
     let fetcher = tokio::spawn(health.watch("fetcher", fetcher.run(stop.clone())));
     let sampler =
         gauges.map(|gauges| tokio::spawn(depth_sampler::run(list.clone(), flows, gauges, stop.clone())));
+    let stalls = tokio::spawn(stall_watch::run(config.lease, stop.clone()));
     health.started();
     server.log_start(config, &consumer);
     poll_shards(&mut shards, health, &stop).await;
@@ -164,7 +166,7 @@ pub(crate) async fn run(
     health.stopping();
     info!("stopping: no new jobs, requests in flight may finish");
     let deadline = Instant::now() + config.shutdown_timeout;
-    let _ = fetcher.await;
+    let (_, _) = (fetcher.await, stalls.await);
     if let Some(sampler) = sampler {
         let _ = sampler.await;
     }

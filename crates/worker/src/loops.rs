@@ -7,5 +7,6 @@ pub(crate) mod heartbeat;
 pub(crate) mod reclaimer;
 pub(crate) mod scheduler;
 pub(crate) mod shards;
+pub(crate) mod stall_watch;
 pub(crate) mod sweeper;
 pub(crate) mod unsettled;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::hostile::{Behaviour, Hostile};
-use e2e::process::{Build, Postrider};
+use e2e::process::{Build, Postrider, Signal};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
@@ -48,4 +48,21 @@ fn destinations_that_send_without_end_leave_others_their_turn() {
     eventually("a flood", DEADLINE, || (!flood.heads().is_empty()).then_some(()));
     (0..JOBS).for_each(|_| drop(queue.enqueue(&[("url", sink.url("/ok"))])));
     sink.wait_for(JOBS, DEADLINE);
+}
+
+#[test]
+fn a_paused_worker_reports_its_own_pause_and_no_jump_of_redis() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let mut worker = Postrider::ready_worker(Build::Lean, &redis, &["--lease", "1s"], &[]);
+    worker.signal(Signal::SIGSTOP);
+    // More than a lease.
+    std::thread::sleep(Duration::from_millis(1500));
+    worker.signal(Signal::SIGCONT);
+    worker.wait_for_log("this worker did not run for a while", DEADLINE);
+    queue.enqueue(&[("url", sink.url("/ok"))]);
+    sink.wait_for(1, DEADLINE);
+    assert!(worker.stop().success());
+    let log = worker.log().join("\n");
+    assert!(!log.contains("clock has jumped"), "{log}");
 }

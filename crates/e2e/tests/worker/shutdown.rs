@@ -14,7 +14,7 @@ e2e::in_both_builds!(
 
 fn an_idle_worker_ends_at_once(build: Build) {
     let redis = RedisServer::start();
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let mut worker = Postrider::ready_worker(build, &redis, &["--shutdown-timeout", "60s"], &[]);
         worker.signal(signal);
         assert_eq!(worker.wait_exit(DEADLINE).code(), Some(0), "{signal}");
@@ -65,4 +65,20 @@ fn a_request_that_hangs_is_cut_and_handed_back(build: Build) {
     let _second = world.worker(&arguments);
     sink.wait_for(2, DEADLINE);
     assert_eq!(queue.dead().len(), 0);
+}
+
+#[test]
+fn sigquit_cuts_what_hangs_and_user_signals_are_ignored() {
+    let world = World::new(Build::Lean);
+    let mut worker = world.worker(&["--shutdown-timeout", "10m"]);
+    world.queue().enqueue(&[("url", world.sink.url("/hang")), ("timeout_ms", "3600000".to_owned())]);
+    world.sink.wait_for(1, DEADLINE);
+    for (signal, name) in [(Signal::SIGUSR1, "SIGUSR1"), (Signal::SIGUSR2, "SIGUSR2")] {
+        worker.signal(signal);
+        worker.wait_for_log(&format!("{name} is ignored"), DEADLINE);
+    }
+    worker.signal(Signal::SIGQUIT);
+    assert_eq!(worker.wait_exit(DEADLINE).code(), Some(0));
+    let queue = world.queue();
+    assert_eq!((queue.pending(), queue.depth(), queue.dead().len()), (0, 1, 0), "it was handed back");
 }

@@ -27,14 +27,21 @@ impl Clock {
         }
     }
 
-    /// Sets the time that Redis has just returned.
-    pub fn set(&self, redis_millis: u64) {
+    /// Sets the time that Redis returned to a call that began at `asked`. Redis read it at some time since then: if this
+    /// process did not run for a while before it saw the reply, that is no jump of Redis' clock.
+    pub fn set(&self, redis_millis: u64, asked: Instant) {
         let elapsed = self.elapsed();
-        let told = redis_millis.saturating_sub(elapsed);
-        let before = self.redis_at_origin.swap(told, Ordering::Relaxed);
-        if u128::from(told.abs_diff(before)) > self.tolerance.as_millis() {
+        let took = u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX).min(elapsed);
+        let tolerance = u64::try_from(self.tolerance.as_millis()).unwrap_or(u64::MAX);
+        let latest = self.redis_at_origin.load(Ordering::Relaxed) + elapsed;
+        let off = (latest - took).saturating_sub(redis_millis).max(redis_millis.saturating_sub(latest));
+        if off > tolerance {
             self.jumped.store(elapsed, Ordering::Relaxed);
+        } else if took > tolerance {
+            // The estimate is better than a reply this old.
+            return;
         }
+        self.redis_at_origin.store(redis_millis.saturating_sub(elapsed), Ordering::Relaxed);
     }
 
     /// Unix milliseconds by Redis' clock.
@@ -68,7 +75,7 @@ mod tests {
     #[test]
     fn it_advances_the_last_time_of_redis() {
         let clock = clock();
-        clock.set(NOW + 10_000);
+        clock.set(NOW + 10_000, Instant::now());
         assert!((NOW + 10_000..NOW + 15_000).contains(&clock.now()), "{}", clock.now());
     }
 
@@ -86,8 +93,26 @@ mod tests {
             while !clock.steady_for(moments) {
                 std::thread::yield_now();
             }
-            clock.set(told);
+            clock.set(told, Instant::now());
             assert_eq!(clock.steady_for(moments), !jumps, "{told}");
         }
+    }
+
+    #[test]
+    fn a_reply_that_was_read_late_is_no_jump() {
+        let moments = Duration::from_millis(20);
+        let clock = Clock { tolerance: Duration::from_millis(5), ..clock() };
+        let asked = Instant::now();
+        // Redis answers at once, and this process does not run for a while.
+        while !clock.steady_for(moments) {
+            std::thread::yield_now();
+        }
+        clock.set(NOW, asked);
+        assert!(clock.steady_for(moments));
+        assert!(clock.now() >= NOW + 20, "the late reply did not set it back: {}", clock.now());
+        clock.set(clock.now(), Instant::now());
+        assert!(clock.steady_for(moments), "and neither is the next one a jump");
+        clock.set(clock.now() + 1000, asked);
+        assert!(!clock.steady_for(moments), "a time after the reply is one");
     }
 }

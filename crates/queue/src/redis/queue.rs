@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fred::error::Error;
 use fred::types::Value;
@@ -61,9 +61,10 @@ impl Queue {
     pub async fn join(&self) -> Result<(), Error> {
         let keys = vec![self.0.keys.jobs.clone(), self.0.keys.mark.clone()];
         let args = vec![GROUP.into(), self.0.mark.proposal().as_ref().into()];
+        let asked = Instant::now();
         let reply = self.0.scripts.join.poll(&self.0.redis, keys, args).await?;
         let (made, now, mark): (u64, u64, String) = reply.convert()?;
-        self.0.clock.set(now);
+        self.0.clock.set(now, asked);
         self.0.mark.set(&mark);
         if made == 1 {
             self.0.epoch.fetch_add(1, Ordering::Relaxed);

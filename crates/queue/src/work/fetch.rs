@@ -153,6 +153,7 @@ impl Queue {
             number(MOST_BYTES as u64),
             number(DELIVERIES_MAX),
         ]);
+        let asked = Instant::now();
         let (reply, pending) = self.0.scripts.reclaim.ask(&self.0.redis, keys, args).await;
         let reclaimed = self.healed(reply).await.and_then(|reply| reclaimed(reply, epoch, &self.0.mark));
         match &reclaimed {
@@ -161,7 +162,7 @@ impl Queue {
             Err(error) => pending.record(&Context::none(), Some(error)),
         }
         if let Ok(reclaimed) = &reclaimed {
-            self.0.clock.set(reclaimed.now);
+            self.0.clock.set(reclaimed.now, asked);
         }
         reclaimed
     }
@@ -182,9 +183,10 @@ impl Queue {
             own.expiring.clone(),
         ];
         let args = vec![number(count as u64), number(again.as_millis() as u64)];
+        let asked = Instant::now();
         let reply = self.0.scripts.promote.poll(&self.0.redis, keys, args).await?;
         let promoted = promoted(reply)?;
-        self.0.clock.set(promoted.now);
+        self.0.clock.set(promoted.now, asked);
         Ok(promoted)
     }
 
@@ -199,10 +201,11 @@ impl Queue {
         args.push(self.record().into());
         args.push(number(IN_FLIGHT_MAX));
         push_leases(&mut args, leases);
+        let asked = Instant::now();
         let reply = self.0.scripts.extend.poll(&self.0.redis, keys, args).await;
         let reply = self.healed(reply).await?;
         let (now, letters): (u64, String) = reply.convert()?;
-        self.0.clock.set(now);
+        self.0.clock.set(now, asked);
         Ok(letters.bytes().map(|letter| letter == b'o').collect())
     }
 

@@ -1,6 +1,6 @@
 //! Flows: their state that all workers share, and the jobs that they hold.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fred::types::Value;
 
@@ -221,9 +221,10 @@ impl Queue {
             number(admission.untried_only.into()),
         ];
         args.extend(admission.expired.iter().map(|job_id| Value::from(job_id.as_str())));
+        let asked = Instant::now();
         let reply = self.0.scripts.admit.poll(&self.0.redis, keys, args).await?;
         let (moved, left, now): (usize, u64, u64) = reply.convert()?;
-        self.0.clock.set(now);
+        self.0.clock.set(now, asked);
         Ok((moved, left))
     }
 }

@@ -1,6 +1,6 @@
 //! Settles jobs. Each settlement is one script, which refuses a lost lease.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fred::types::{Key, Value};
@@ -237,9 +237,10 @@ impl Queue {
         if has_delay(&job.fields) {
             args.extend(["_waited".into(), "1".into()]);
         }
+        let asked = Instant::now();
         let reply = self.0.scripts.postpone.call(&self.0.redis, parent, keys, args).await?;
         let (letter, due, now): (String, u64, u64) = reply.convert()?;
-        self.0.clock.set(now);
+        self.0.clock.set(now, asked);
         match letter.as_str() {
             "o" => Ok(Settled::Waits(Duration::from_millis(due.saturating_sub(now)))),
             "d" => Ok(Settled::Due),

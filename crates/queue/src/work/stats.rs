@@ -21,8 +21,9 @@ pub struct QueueStats {
     pub held: u64,
     /// Dead letters.
     pub dead: u64,
-    /// The age of the first ready job, ms; 0 if there is none.
-    pub oldest_ms: u64,
+    /// The age of the first ready job, ms; 0 if there is none. `None` if its entry id is no time, after a producer
+    /// chose one.
+    pub oldest_ms: Option<u64>,
     /// Dead letters that were deleted before their age, to keep within their bounds.
     pub dead_deleted: u64,
     /// The same of rejected entries.
@@ -60,7 +61,7 @@ fn parse(reply: Value) -> Result<Option<QueueStats>, Error> {
     let (now, ready, running, scheduled, held, dead, first, dead_deleted, rejected_deleted): Counts =
         reply.convert().map_err(|_| unexpected())?;
     let age = |id: EntryId| now.checked_sub(id.millis).filter(|age| *age < WAIT_MS_MAX);
-    let oldest_ms = EntryId::parse(first.as_bytes()).and_then(age).unwrap_or(0);
+    let oldest_ms = if first.is_empty() { Some(0) } else { EntryId::parse(first.as_bytes()).and_then(age) };
     let deleted = QueueStats { dead_deleted, rejected_deleted, ..QueueStats::default() };
     Ok(Some(QueueStats { ready, running, scheduled, held, dead, oldest_ms, at_ms: now, ..deleted }))
 }
@@ -78,7 +79,7 @@ mod tests {
         };
         assert_eq!(parse(Value::Array(vec![])).unwrap(), None);
         let stats = parse(reply("1795396100000-3")).unwrap().unwrap();
-        let (oldest_ms, at_ms) = (1000, 1_795_396_101_000);
+        let (oldest_ms, at_ms) = (Some(1000), 1_795_396_101_000);
         assert_eq!(
             stats,
             QueueStats {
@@ -93,8 +94,8 @@ mod tests {
                 at_ms
             }
         );
-        for made_up in ["1-1", "9999999999999999-0", ""] {
-            assert_eq!(parse(reply(made_up)).unwrap().unwrap().oldest_ms, 0, "{made_up}");
+        for (first, oldest_ms) in [("1-1", None), ("9999999999999-0", None), ("", Some(0))] {
+            assert_eq!(parse(reply(first)).unwrap().unwrap().oldest_ms, oldest_ms, "{first}");
         }
     }
 }

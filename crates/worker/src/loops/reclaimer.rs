@@ -9,6 +9,7 @@ use postrider_queue::work::Queue;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::stall_watch::stall_min;
 use crate::delivery::deliveries::Deliveries;
 use crate::observe::counters::Counts;
 use crate::shard::slots::{Slot, Slots, Suspect};
@@ -45,10 +46,16 @@ pub(crate) async fn run(reclaimer: Reclaimer, stop: CancellationToken) {
     let mut suspects_wait = false;
     let mut clock = Steadiness::default();
     loop {
+        let slept = Instant::now();
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = slots.suspect_done(), if suspects_wait => {}
             () = stop.cancelled() => return,
+        }
+        // Others may have been paused as well: their heartbeats come first.
+        if slept.elapsed() > wait + stall_min(lease) {
+            wait = lease;
+            continue;
         }
         wait = lease / 4;
         if !queue.link().up_for(lease) || !deliveries.has_room() {

@@ -3,35 +3,50 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 /// Tokens that the signals cancel.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
-    /// Cancelled by the first SIGTERM or SIGINT.
+    /// Cancelled by the first SIGTERM, SIGINT or SIGHUP.
     pub stop: CancellationToken,
-    /// Cancelled by the second one.
+    /// Cancelled by the second one, and by SIGQUIT.
     pub hurry: CancellationToken,
 }
 
-/// Listens for signals from now on.
+/// Listens for signals from now on. SIGUSR1 and SIGUSR2 would end the process; they are ignored.
 ///
 /// # Errors
 /// If the system installs no signal handler.
 pub fn listen() -> std::io::Result<Shutdown> {
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let on = |kinds: [SignalKind; 3]| -> std::io::Result<_> {
+        let [one, two, three] = kinds;
+        Ok((signal(one)?, signal(two)?, signal(three)?))
+    };
+    let (mut term, mut int, mut hangup) =
+        on([SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()])?;
+    let (mut quit, mut user1, mut user2) =
+        on([SignalKind::quit(), SignalKind::user_defined1(), SignalKind::user_defined2()])?;
     let shutdown = Shutdown::default();
     let told = shutdown.clone();
     // Runs until the program ends. A third signal has no effect.
     tokio::spawn(async move {
-        for token in [told.stop, told.hurry] {
+        while !told.hurry.is_cancelled() {
+            let is_last = told.stop.is_cancelled();
             tokio::select! {
                 _ = term.recv() => {}
                 _ = int.recv() => {}
+                _ = hangup.recv() => {}
+                _ = quit.recv() => told.hurry.cancel(),
+                _ = user1.recv() => { info!("SIGUSR1 is ignored"); continue }
+                _ = user2.recv() => { info!("SIGUSR2 is ignored"); continue }
             }
-            token.cancel();
+            told.stop.cancel();
+            if is_last {
+                told.hurry.cancel();
+            }
         }
-        warn!("received a second signal: not waiting for requests in flight any more");
+        warn!("received SIGQUIT or a second signal: not waiting for requests in flight any more");
     });
     Ok(shutdown)
 }

@@ -12,6 +12,9 @@ use super::JobSpans;
 /// A longer wait is not credible: the producer chose the entry's id.
 const WAIT_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// An id further in the future is no time: it follows one that a producer chose.
+const AHEAD_MS_MAX: u64 = 60_000;
+
 /// The parts of a wait, if the job's fields contain them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Waits {
@@ -43,7 +46,7 @@ impl Waits {
 
     fn until(ready_at: u64, now: u64, job: &Job) -> Self {
         let ready = Duration::from_millis(now.saturating_sub(ready_at));
-        if ready > WAIT_MAX {
+        if ready > WAIT_MAX || ready_at > now + AHEAD_MS_MAX {
             return Self::default();
         }
         let (scheduled, held) = before(ready_at, job);

@@ -11,6 +11,9 @@ use telemetry::{Observable, Telemetry, semconv};
 /// The states of jobs of a queue, in the order of [`Depth`].
 const STATES: [&str; 5] = ["ready", "running", "scheduled", "held", "dead"];
 
+/// A time that is not known, and not reported.
+const UNKNOWN: u64 = u64::MAX;
+
 /// Depths of all queues that this worker may report. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Depths(Arc<Mutex<Vec<Arc<Depth>>>>);
@@ -52,7 +55,8 @@ impl Depths {
         let oldest = Observable::gauge(
             names::QUEUE_OLDEST_AGE,
             "s",
-            "How long the first ready job of a queue has been there, 0 without one; one worker reports it for all",
+            "How long the first ready job of a queue has been there, 0 without one, absent if its entry id is no time; \
+             one worker reports it for all",
         );
         depths.observe_seconds(telemetry, oldest, |depth| &depth.oldest_ms);
         let counted = Observable::gauge(
@@ -89,9 +93,12 @@ impl Depths {
         let reported = self.clone();
         telemetry.observe(what.fractional(), move |to| {
             for depth in reported.fresh() {
-                to.record(millis(&depth).load(Ordering::Relaxed) as f64 / 1000.0, |attributes| {
-                    attributes.set(semconv::MESSAGING_DESTINATION_NAME, depth.queue);
-                });
+                let millis = millis(&depth).load(Ordering::Relaxed);
+                if millis != UNKNOWN {
+                    to.record(millis as f64 / 1000.0, |attributes| {
+                        attributes.set(semconv::MESSAGING_DESTINATION_NAME, depth.queue);
+                    });
+                }
             }
         });
     }
@@ -129,7 +136,7 @@ impl Depth {
         for (own, jobs) in self.jobs.iter().zip([ready, running, scheduled, held, dead]) {
             own.store(jobs, Ordering::Relaxed);
         }
-        self.oldest_ms.store(oldest_ms, Ordering::Relaxed);
+        self.oldest_ms.store(oldest_ms.unwrap_or(UNKNOWN), Ordering::Relaxed);
         self.at_ms.store(at_ms, Ordering::Relaxed);
         self.until.store((self.origin.elapsed() + validity).as_millis() as u64, Ordering::Release);
     }
