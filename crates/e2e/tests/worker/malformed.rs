@@ -63,7 +63,7 @@ fn all_headers() -> Vec<(Fields, &'static str)> {
         format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)),
     );
     for (text, told) in [
-        ("", "not JSON"),
+        ("", "is empty; leave it out"),
         ("{", "not JSON"),
         ("[1]", "must be a JSON object"),
         (deep.as_str(), "not JSON"),
