@@ -8,6 +8,8 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer as _};
 use telemetry::Context;
 
+use super::headers::FIELD_BYTES_MAX;
+
 /// The id of a stream entry, `MS-SEQ`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId {
@@ -107,7 +109,7 @@ impl telemetry::Carrier for Producer<'_> {
 /// The only value of a header. Headers without the name are not parsed.
 fn header<'a>(headers: &'a [u8], name: &str) -> Option<&'a str> {
     let is_name = |part: &[u8]| part.eq_ignore_ascii_case(name.as_bytes());
-    if !headers.windows(name.len()).any(is_name) {
+    if headers.len() > FIELD_BYTES_MAX || !headers.windows(name.len()).any(is_name) {
         return None;
     }
     let mut json = serde_json::Deserializer::from_slice(headers);

@@ -11,6 +11,9 @@ use super::phases::Phases;
 /// between them are dropped.
 const MOST: usize = 32;
 
+/// The maximum size of a history that is read, in bytes. The worker's own are shorter.
+const FIELD_BYTES_MAX: usize = 64 * 1024;
+
 /// The record of an attempt. In JSON: `attempt`, `at`, `ms`, `status` or `error`, `us` with the microseconds of
 /// each phase, `trace_id` and `span_id`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,6 +63,7 @@ pub fn last_end(history: Option<&Bytes>) -> Option<u64> {
 
 /// The attempts of a history; none if it is not a list.
 pub fn parse(history: Option<&Bytes>) -> Vec<Value> {
+    let history = history.filter(|text| text.len() <= FIELD_BYTES_MAX);
     history.and_then(|text| serde_json::from_slice(text).ok()).unwrap_or_default()
 }
 

@@ -82,10 +82,57 @@ impl JobResult {
         self
     }
 
-    /// Its text in Redis.
+    /// Its text in Redis: at most 96 KiB, whatever the response contains. A longer one loses a part of its body, then
+    /// headers and the oldest attempts, and is marked as truncated.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("texts and numbers always serialize")
+        let text = json(self);
+        if text.len() <= JSON_BYTES_MAX { text } else { json(&self.shortened()) }
     }
+
+    fn shortened(&self) -> Self {
+        let mut short = Self { truncated: true, body: None, body_base64: None, ..self.clone() };
+        short.error = short.error.map(|error| beginning(&error, ERROR_BYTES_MAX).to_owned());
+        let mut left = PART_BYTES_MAX;
+        short.headers.retain(|name, value| {
+            let size = json(name).len() + json(value).len() + 2;
+            left.checked_sub(size).map(|rest| left = rest).is_some()
+        });
+        while json(&short.history).len() > PART_BYTES_MAX {
+            short.history.remove(0);
+        }
+        let left = JSON_BYTES_MAX.saturating_sub(json(&short).len() + BODY_SYNTAX_BYTES);
+        short.body = self.body.as_deref().map(|body| beginning(body, left).to_owned());
+        // Four characters are three bytes.
+        let base64 = self.body_base64.as_deref();
+        short.body_base64 = base64.map(|body| body[..body.len().min(left / 4 * 4)].to_owned());
+        short
+    }
+}
+
+/// Bytes of JSON for each result.
+const JSON_BYTES_MAX: usize = 96 * 1024;
+/// Bytes of JSON for the headers and for the attempts of a result that is too long.
+const PART_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of JSON for its error.
+const ERROR_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of `,"body_base64":""`.
+const BODY_SYNTAX_BYTES: usize = 17;
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("texts and numbers always serialize")
+}
+
+/// The beginning of a text, up to this number of bytes of JSON.
+fn beginning(text: &str, mut bytes: usize) -> &str {
+    let end = text.char_indices().find(|(_, character)| {
+        let size = match character {
+            '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+            character if (*character as u32) < 0x20 => 6,
+            character => character.len_utf8(),
+        };
+        bytes.checked_sub(size).map(|rest| bytes = rest).is_none()
+    });
+    end.map_or(text, |(end, _)| &text[..end])
 }
 
 /// The body, if it is text. A truncated body may end in the middle of a character.
@@ -124,6 +171,32 @@ mod tests {
         assert_eq!(result(b"abc\xc3", false).body, None);
         assert_eq!(result(b"", false).body, None);
         assert_eq!(result(b"", false).headers["via"], "a, b");
+    }
+
+    #[test]
+    fn the_json_is_limited_whatever_the_response_contains() {
+        let value = HeaderValue::from_bytes(&[0xff; 60_000]).unwrap();
+        let bodies = [vec![1; 1 << 16], vec![0xff; 1 << 16], "\u{20ac}\"\n".repeat(13_000).into_bytes()];
+        for (body, is_large) in bodies.into_iter().flat_map(|body| [(body.clone(), false), (body, true)]) {
+            let mut headers = HeaderMap::new();
+            headers.insert("via", HeaderValue::from_static("a"));
+            if is_large {
+                headers.insert("x", value.clone());
+            }
+            let kept = Kept { headers, body: body.into(), truncated: false };
+            let history = vec![serde_json::json!({"error": "\u{1}".repeat(3000)}); 30];
+            let error = is_large.then(|| "\u{1}".repeat(1 << 16));
+            let result = JobResult { history, error, ..JobResult::default() }.with(&kept);
+            let json = result.to_json();
+            assert!((80 << 10..=JSON_BYTES_MAX).contains(&json.len()), "{}", json.len());
+            let read: JobResult = serde_json::from_str(&json).unwrap();
+            assert!(read.truncated);
+            assert_eq!(read.headers["via"], "a");
+            let whole = (result.body.unwrap_or_default(), result.body_base64.unwrap_or_default());
+            let cut = (read.body.unwrap_or_default(), read.body_base64.unwrap_or_default());
+            assert!(whole.0.starts_with(&cut.0) && whole.1.starts_with(&cut.1));
+            STANDARD.decode(cut.1).unwrap();
+        }
     }
 
     #[test]
