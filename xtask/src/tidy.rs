@@ -106,7 +106,9 @@ fn short_file(source: &Source) -> Vec<String> {
 }
 
 fn named_paths_exist(source: &Source) -> Vec<String> {
-    if !["crates/README.md", "crates/redis.md", "crates/delivery.md", "crates/telemetry.md"].contains(&source.path.as_str()) {
+    if !["crates/README.md", "crates/redis.md", "crates/delivery.md", "crates/telemetry.md"]
+        .contains(&source.path.as_str())
+    {
         return Vec::new();
     }
     let mut failures = Vec::new();

@@ -26,7 +26,7 @@ const PRELOAD: &str =
 const PRELOAD_BATCH: usize = 1000;
 /// At most one job in this many may be scheduled, held or retried: a destination seems to stall while
 /// valgrind translates the program.
-const MOST_WAITED: usize = 100;
+const WAITING_MAX: usize = 100;
 /// Under valgrind everything takes fifty times as long.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -97,7 +97,7 @@ impl Drain<'_> {
         assert!(status.success(), "the worker ended with {status}:\n{}", read(&log));
         // Every waiting job is in a sorted set.
         let statistics = command(&mut connection, &["INFO", "commandstats"]).text();
-        let (waited, most) = (calls(&statistics, "zadd"), jobs / MOST_WAITED);
+        let (waited, most) = (calls(&statistics, "zadd"), jobs / WAITING_MAX);
         assert!(waited <= most, "{waited} of {jobs} jobs waited or were retried:\n{}", read(&log));
         read(&output)
     }

@@ -18,13 +18,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 
-pub use entry::{Delivery, EntryId, Fields, Lease, MOST_BYTES, Producer};
+pub use entry::{Delivery, ENTRY_BYTES_MAX, EntryId, Fields, Lease, Producer};
 pub use fields::{Admitted, Context, FIELDS, Trail, is_job_id, number};
 pub use flow::{FlowId, destination, flow_name, of_fields};
 pub use headers::is_reserved;
 pub use host::{BadHost, Host};
 pub use limits::{Breaker, FlowLimits, Limits, Rate};
-pub use numbers::LONGEST_RESULT;
+pub use numbers::RESULT_TTL_MILLIS_MAX;
 pub use reason::Reason;
 pub use spelling::{meant, meant_field};
 pub use url::Destination;

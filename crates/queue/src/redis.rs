@@ -30,7 +30,7 @@ pub use server::{ServerInfo, Stray};
 
 pub(crate) use args::{ids, number, push_fields, push_leases};
 pub(crate) use client::{SHARDS_MAX, traced};
-pub(crate) use connect::{BLOCK, address, connect, quit};
+pub(crate) use connect::{BLOCKING_READ_TIMEOUT, address, connect, quit};
 pub(crate) use keys::{GROUP, Keys};
 pub(crate) use mark::{FIELD as MARK_FIELD, Mark};
 pub(crate) use operation_spans::Instruments;

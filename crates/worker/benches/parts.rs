@@ -70,6 +70,6 @@ fn settle_a_group(bencher: divan::Bencher, jobs: u64) {
         let mut done: Vec<Lease> = deliveries.iter().rev().map(|delivery| delivery.lease).collect();
         done.sort_unstable_by_key(|lease| lease.entry);
         let held: Vec<Lease> = done.into_iter().filter_map(|lease| in_flight.current(lease)).collect();
-        held.into_iter().filter(|lease| in_flight.put_down(*lease)).count()
+        held.into_iter().filter(|lease| in_flight.remove(*lease)).count()
     });
 }

@@ -111,7 +111,7 @@ const SHARD_POLL_INTERVAL: Duration = Duration::from_secs(2);
 const POLLS_PER_REOPEN: u32 = 30;
 
 /// Works until `stop`, then shuts down in order: it stops fetching, lets requests in flight finish until the
-/// deadline or `hurry`, hands the other jobs back, settles, and leaves the queues. Several may run in one
+/// deadline or `second_signal`, hands the other jobs back, settles, and leaves the queues. Several may run in one
 /// process.
 ///
 /// # Errors
@@ -123,7 +123,7 @@ pub(crate) async fn run(
     gauges: Option<Gauges>,
     health: &Health,
     stop: CancellationToken,
-    hurry: CancellationToken,
+    second_signal: CancellationToken,
 ) -> Result<(), EngineError> {
     let slots = Slots::new(config.concurrency);
     let settings = settings(config, telemetry)?;
@@ -149,7 +149,7 @@ pub(crate) async fn run(
     if let Err(error) = shards.grow().await {
         // Ends the shards that have begun. The fetcher has not begun.
         stop.cancel();
-        shards.end(Instant::now() + config.shutdown_timeout, hurry).await;
+        shards.end(Instant::now() + config.shutdown_timeout, second_signal).await;
         return Err(error.into());
     }
     let list = health.shards();
@@ -170,9 +170,9 @@ pub(crate) async fn run(
     if let Some(sampler) = sampler {
         let _ = sampler.await;
     }
-    shards.end(deadline, hurry).await;
+    shards.end(deadline, second_signal).await;
     info!("stopped");
-    health.died().map_or(Ok(()), |name| Err(EngineError::Panicked(name)))
+    health.panicked_loop().map_or(Ok(()), |name| Err(EngineError::Panicked(name)))
 }
 
 /// The settings, in a channel through which others can replace them.
@@ -209,7 +209,7 @@ async fn poll_shards(shards: &mut Shards, health: &Health, stop: &CancellationTo
         tokio::select! {
             () = polled => {}
             () = stop.cancelled() => break,
-            () = health.dies() => break,
+            () = health.wait_for_panic() => break,
         }
     }
 }

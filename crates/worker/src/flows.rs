@@ -26,7 +26,7 @@ pub(crate) use evidence::Kind;
 pub(crate) use flow::End;
 pub(crate) use held::Held;
 pub(crate) use pass::{Entry, Pass, Wait};
-pub(crate) use window::{GRACE, Verdict};
+pub(crate) use window::{SLOT_WAIT_MAX, Verdict};
 
 use silence::AttemptKey;
 use table::{Decision, Table};
@@ -76,11 +76,11 @@ impl Flows {
 
     /// The flow may have room: notifies one shard with held jobs of the flow. The shard is chosen at random,
     /// so that none waits for ever.
-    pub(crate) fn want(&self, id: FlowId) {
+    pub(crate) fn notify(&self, id: FlowId) {
         let shards = self.held();
         let (before, from) = shards.split_at(fastrand::usize(..shards.len().max(1)).min(shards.len()));
         if let Some(held) = from.iter().chain(before).find(|held| held.contains(id)) {
-            held.want(id);
+            held.notify(id);
         }
     }
 
@@ -155,13 +155,13 @@ impl Flows {
     }
 
     /// Notifies a shard for each of the next flows that wait for that share, if it has room.
-    pub(crate) fn want_waiting(&self) {
+    pub(crate) fn notify_waiting(&self) {
         /// An answer may raise the share, which makes room for two.
         const FLOWS_MAX: usize = 2;
         for _ in 0..FLOWS_MAX {
             let next = self.lock().next_waiting(Instant::now());
             let Some(id) = next else { return };
-            self.want(id);
+            self.notify(id);
         }
     }
 
@@ -194,8 +194,8 @@ impl Flows {
     }
 
     /// An admitted job has arrived. `after` is the time since its admission.
-    pub(crate) fn came(&self, id: FlowId, after: Duration) {
-        self.lock().came(id, after, Instant::now());
+    pub(crate) fn record_arrival(&self, id: FlowId, after: Duration) {
+        self.lock().record_arrival(id, after, Instant::now());
     }
 
     pub(crate) fn counted(&self, id: FlowId) -> usize {

@@ -25,7 +25,7 @@ pub enum RunError {
 }
 
 /// Runs a worker, and serves its health and metrics on `listen`. Works until `stop`, then shuts down in order:
-/// it stops fetching, lets requests in flight finish until the deadline or `hurry`, hands the other jobs back,
+/// it stops fetching, lets requests in flight finish until the deadline or `second_signal`, hands the other jobs back,
 /// settles, and leaves the queues.
 ///
 /// # Errors
@@ -36,7 +36,7 @@ pub async fn run(
     listen: Option<SocketAddr>,
     telemetry: &Telemetry,
     stop: CancellationToken,
-    hurry: CancellationToken,
+    second_signal: CancellationToken,
 ) -> Result<(), RunError> {
     let health = Health::default();
     let status = match listen {
@@ -44,7 +44,7 @@ pub async fn run(
         None => None,
     };
     let gauges = Gauges::register(telemetry);
-    let result = engine::run(config, telemetry, gauges, &health, stop, hurry).await;
+    let result = engine::run(config, telemetry, gauges, &health, stop, second_signal).await;
     // Until the end, the endpoint reports that the worker is not ready.
     if let Some(status) = status {
         status.end().await;

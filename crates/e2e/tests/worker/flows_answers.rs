@@ -10,7 +10,7 @@ use e2e::sink::{Sink, SinkRequest};
 use e2e::text_file::TextFile;
 use e2e::wait::{eventually, eventually_or};
 
-const SOON: Duration = Duration::from_secs(15);
+const TEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 fn worker(redis: &RedisServer, more: &[&str]) -> Postrider {
     let arguments =
@@ -37,10 +37,10 @@ fn jobs_with_short_deadlines_do_not_stop_others() {
     for _ in 0..12 {
         queue.enqueue(&[("url", sink.url("/slow/300?short").as_str()), ("timeout_ms", "100")]);
     }
-    sink.wait_for(5, SOON);
+    sink.wait_for(5, TEST_TIMEOUT);
     let paths: Vec<String> = (0..60).map(|number| format!("/slow/300?{number}")).collect();
     paths.iter().for_each(|path| drop(queue.enqueue(&[("url", sink.url(path))])));
-    wait_for_paths(&sink, &paths, SOON);
+    wait_for_paths(&sink, &paths, TEST_TIMEOUT);
 }
 
 /// A path that fails is not its whole destination. The pause of the breaker is longer than the test.
@@ -53,10 +53,10 @@ fn a_path_that_fails_does_not_stop_other_paths() {
     for _ in 0..30 {
         queue.enqueue(&[("url", sink.url("/status/503")), ("max_attempts", "100".to_owned())]);
     }
-    worker.wait_for_log("the destination does not answer", SOON);
+    worker.wait_for_log("the destination does not answer", TEST_TIMEOUT);
     let paths: Vec<String> = (0..40).map(|number| format!("/ok?{number}")).collect();
     paths.iter().for_each(|path| drop(queue.enqueue(&[("url", sink.url(path))])));
-    wait_for_paths(&sink, &paths, SOON);
+    wait_for_paths(&sink, &paths, TEST_TIMEOUT);
 }
 
 /// `Retry-After` holds the flow for all workers, and costs only the job that got it an attempt.
@@ -71,8 +71,8 @@ fn a_flow_waits_as_long_as_its_destination_asks() {
         queue.enqueue(&[("url", sink.url(&format!("/reply-once/{key}")).as_str()), ("body", body)])
     };
     asks("first");
-    let began = sink.wait_for(1, SOON)[0].arrived;
-    eventually("the flow is held", SOON, || {
+    let began = sink.wait_for(1, TEST_TIMEOUT)[0].arrived;
+    eventually("the flow is held", TEST_TIMEOUT, || {
         let state = redis.command(&["KEYS", "postrider:flow:*"]);
         state
             .array()
@@ -85,9 +85,9 @@ fn a_flow_waits_as_long_as_its_destination_asks() {
     // The other worker hears of it when it finds jobs that this one holds, within a second.
     enqueue(0..JOBS / 2);
     let passed = |millis| (began.elapsed() > Duration::from_millis(millis)).then_some(());
-    eventually("a second passes", SOON, || passed(1500));
+    eventually("a second passes", TEST_TIMEOUT, || passed(1500));
     enqueue(JOBS / 2..JOBS);
-    eventually("the hold is almost over", SOON, || passed(2800));
+    eventually("the hold is almost over", TEST_TIMEOUT, || passed(2800));
     let within = |request: &&SinkRequest| {
         (1500..2800).contains(&request.arrived.saturating_duration_since(began).as_millis())
     };
@@ -106,13 +106,13 @@ fn held_jobs_expire_behind_others_that_do_not() {
     let config = TextFile::new("[retry.short]\nmax_age = \"2s\"\n[flows.narrow]\nconcurrency = 1\n");
     let _worker = worker(&redis, &["--config", config.path(), "--timeout", "60s"]);
     queue.enqueue(&[("url", sink.url("/hang").as_str()), ("flow", "narrow")]);
-    sink.wait_for(1, SOON);
+    sink.wait_for(1, TEST_TIMEOUT);
     let enqueue = |retry: &str| {
         queue.enqueue(&[("url", sink.url("/ok").as_str()), ("flow", "narrow"), ("retry", retry)]);
     };
     (0..OLD).for_each(|_| enqueue("default"));
     (0..10).for_each(|_| enqueue("short"));
-    eventually("all are held", SOON, || (queue.held() == OLD as i64 + 10).then_some(()));
+    eventually("all are held", TEST_TIMEOUT, || (queue.held() == OLD as i64 + 10).then_some(()));
     let began = Instant::now();
     eventually_or("they expire", Duration::from_secs(8), || match queue.dead().len() {
         10 => Ok(()),
@@ -125,6 +125,8 @@ fn held_jobs_expire_behind_others_that_do_not() {
         calls.and_then(|calls| calls.split(',').next()?.parse::<u64>().ok()).unwrap_or(0)
     };
     let before = added();
-    eventually("three seconds pass", SOON, || (began.elapsed() > Duration::from_secs(5)).then_some(()));
+    eventually("three seconds pass", TEST_TIMEOUT, || {
+        (began.elapsed() > Duration::from_secs(5)).then_some(())
+    });
     assert_eq!(added(), before, "an idle flow moves no jobs");
 }

@@ -117,24 +117,24 @@ fn a_trial_that_is_refused_is_another_jobs(build: Build) {
 /// The attempts of a worker that ends slowly are counted until they end.
 #[test]
 fn a_limit_of_concurrency_is_kept_while_a_worker_ends() {
-    const MOST: usize = 2;
+    const ATTEMPTS_MAX: usize = 2;
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
     let config = TextFile::new("[flows.orders]\nconcurrency = 2\nbreaker_failures = 0\n");
     let url = sink.url("/slow/20000");
-    for _ in 0..2 * MOST {
+    for _ in 0..2 * ATTEMPTS_MAX {
         queue.enqueue(&[("url", url.as_str()), ("flow", "orders")]);
     }
     let mut first = configured(Build::Otel, &redis, &config, &["--shutdown-timeout", "60s"]);
-    eventually("the limit is reached", DEADLINE, || (sink.connections() == MOST).then_some(()));
+    eventually("the limit is reached", DEADLINE, || (sink.connections() == ATTEMPTS_MAX).then_some(()));
     let began = Instant::now();
     let _second = configured(Build::Otel, &redis, &config, &[]);
     first.signal(Signal::SIGTERM);
     // Reported attempts count for 15 s, which is less than they take.
     assert_eq!(first.wait_exit(DEADLINE).code(), Some(0));
     assert!(began.elapsed() > Duration::from_secs(15), "the attempts took long enough to be forgotten");
-    let requests = sink.wait_for(2 * MOST, DEADLINE);
+    let requests = sink.wait_for(2 * ATTEMPTS_MAX, DEADLINE);
     let end = requests.iter().map(|request| request.arrived).min().expect("there are some");
     let early = requests.iter().filter(|request| request.arrived < end + Duration::from_secs(20)).count();
-    assert_eq!(early, MOST, "the flow's limit");
+    assert_eq!(early, ATTEMPTS_MAX, "the flow's limit");
 }

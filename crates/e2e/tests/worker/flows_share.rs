@@ -8,7 +8,7 @@ use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 
 const TIMEOUT: Duration = Duration::from_secs(6);
-const SOON: Duration = Duration::from_secs(2);
+const TEST_TIMEOUT: Duration = Duration::from_secs(2);
 const HANGING: usize = 80;
 
 /// Delivers `jobs` jobs of a flow, one after the other.
@@ -38,13 +38,13 @@ fn a_flow_that_answers_keeps_its_slots_beside_many_that_hang() {
         &["--concurrency", "16", "--timeout", "6s", "--shutdown-timeout", "0s"],
         &[],
     );
-    deliver(&queue, &good, "proven", 1, SOON);
+    deliver(&queue, &good, "proven", 1, TEST_TIMEOUT);
     hang(&queue, &dead, 0..HANGING);
-    dead.wait_for(8, SOON);
-    deliver(&queue, &good, "proven", 40, SOON);
+    dead.wait_for(8, TEST_TIMEOUT);
+    deliver(&queue, &good, "proven", 40, TEST_TIMEOUT);
     // A flow that was never tried gets the next place, and keeps its rate from then on.
-    deliver(&queue, &good, "untried", 1, TIMEOUT + SOON);
-    deliver(&queue, &good, "untried", 40, SOON);
+    deliver(&queue, &good, "untried", 1, TIMEOUT + TEST_TIMEOUT);
+    deliver(&queue, &good, "untried", 40, TEST_TIMEOUT);
 }
 
 /// The destinations have answered before, and hang together.
@@ -60,9 +60,9 @@ fn flows_that_stop_answering_together_do_not_stop_another() {
         &[],
     );
     for number in 0..FLOWS {
-        deliver(&queue, &good, &format!("hanging-{number}"), 1, SOON);
+        deliver(&queue, &good, &format!("hanging-{number}"), 1, TEST_TIMEOUT);
     }
-    deliver(&queue, &good, "proven", 1, SOON);
+    deliver(&queue, &good, "proven", 1, TEST_TIMEOUT);
     hang(&queue, &dead, 0..FLOWS);
-    deliver(&queue, &good, "proven", 40, SOON);
+    deliver(&queue, &good, "proven", 40, TEST_TIMEOUT);
 }

@@ -13,7 +13,7 @@ use crate::job::FlowId;
 use crate::redis::{Error, Keys};
 
 /// How many flows of a shard are listed at most.
-const MOST: u64 = 1_000;
+const FLOWS_MAX: u64 = 1_000;
 
 /// A flow whose breaker is open, or that holds jobs.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,7 +52,7 @@ impl Inspector {
     /// fred's.
     pub(super) async fn flows(&self, queue: &Shard) -> Result<Vec<FlowId>, Error> {
         let key = Self::keys(queue).flows;
-        let args = vec![key.clone().into(), "0".into(), (MOST - 1).to_string().into()];
+        let args = vec![key.clone().into(), "0".into(), (FLOWS_MAX - 1).to_string().into()];
         let found = array(self.command("ZRANGE", Some(&key), args).await?)?;
         Ok(found.iter().filter_map(|flow| FlowId::parse(flow.as_str()?.as_ref())).collect())
     }
@@ -77,7 +77,7 @@ impl Inspector {
             }
         }
         if all {
-            for flow in self.told_of().await? {
+            for flow in self.flows_with_shared_state().await? {
                 held.entry(flow).or_default();
             }
         }
@@ -112,7 +112,7 @@ impl Inspector {
     }
 
     /// All flows whose state workers have shared lately.
-    async fn told_of(&self) -> Result<BTreeSet<FlowId>, Error> {
+    async fn flows_with_shared_state(&self) -> Result<BTreeSet<FlowId>, Error> {
         let scan = |client: Client| async move {
             const PATTERN: &str = "postrider:flow:{*}";
             if client.is_clustered() {

@@ -110,7 +110,7 @@ impl Inspector {
     /// fred's.
     pub async fn survey(&self, queue: &Shard, looked_up: u64) -> Result<Survey, Error> {
         /// A flow may start to hold jobs between two calls, but not again and again.
-        const LOOKS: usize = 5;
+        const SURVEY_TRIES: usize = 5;
         let own = Self::keys(queue);
         let mut known: Vec<FlowId> = Vec::new();
         let mut looks = 0;
@@ -123,7 +123,7 @@ impl Inspector {
             let told = serde_json::from_str(&text(&reply)?).map_err(|_| unexpected())?;
             let flows = flows(&told);
             looks += 1;
-            if looks >= LOOKS || flows.iter().all(|flow| known.contains(flow)) {
+            if looks >= SURVEY_TRIES || flows.iter().all(|flow| known.contains(flow)) {
                 return Ok(parse(&told, &known));
             }
             known = flows;

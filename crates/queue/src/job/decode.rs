@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Uri};
 
-use super::entry::{Delivery, MOST_BYTES};
+use super::entry::{Delivery, ENTRY_BYTES_MAX};
 use super::fields::{Context, Known, is_label};
 use super::numbers::{max_attempts, result_ttl, timeout, unix_millis, wait, whole};
 use super::reason::Reason;
@@ -14,7 +14,7 @@ use super::{Job, Malformed, headers};
 /// The version of the wire format that this worker knows.
 const VERSION: u64 = 1;
 /// A script cannot carry an entry with more fields.
-const MOST_FIELDS: usize = 256;
+const FIELDS_MAX: usize = 256;
 
 impl Job {
     /// Reads a job.
@@ -24,13 +24,13 @@ impl Job {
     pub fn decode(delivery: &Delivery) -> Result<Self, Malformed> {
         let fields = &delivery.fields;
         let count = fields.iter().filter(|(name, _)| name.first() != Some(&b'_')).count();
-        if count > MOST_FIELDS || fields.len() > 2 * MOST_FIELDS {
+        if count > FIELDS_MAX || fields.len() > 2 * FIELDS_MAX {
             let count = fields.len();
-            return Err(Malformed::new(format!("{count} fields are too many; at most {MOST_FIELDS}")));
+            return Err(Malformed::new(format!("{count} fields are too many; at most {FIELDS_MAX}")));
         }
         if delivery.is_too_large() {
             let bytes = delivery.bytes();
-            return Err(Malformed::new(format!("{bytes} bytes are too many; at most {MOST_BYTES}")));
+            return Err(Malformed::new(format!("{bytes} bytes are too many; at most {ENTRY_BYTES_MAX}")));
         }
         let known = Known::pick(fields)?;
         version(&known)?;
@@ -169,8 +169,8 @@ mod tests {
 
     #[test]
     fn an_entry_has_a_size() {
-        assert!(decode(&[URL, ("body", &"x".repeat(MOST_BYTES - 100))]).is_ok());
-        assert!(refused(&[("body", &"x".repeat(MOST_BYTES))]).contains("too many"));
+        assert!(decode(&[URL, ("body", &"x".repeat(ENTRY_BYTES_MAX - 100))]).is_ok());
+        assert!(refused(&[("body", &"x".repeat(ENTRY_BYTES_MAX))]).contains("too many"));
     }
 
     #[test]

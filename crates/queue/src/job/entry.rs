@@ -64,7 +64,7 @@ pub struct Delivery {
 }
 
 /// The maximum size of a job in bytes: names and values of the fields that its producer gave.
-pub const MOST_BYTES: usize = 4 << 20;
+pub const ENTRY_BYTES_MAX: usize = 4 << 20;
 
 impl Delivery {
     /// A delivery without a span so far.
@@ -79,9 +79,9 @@ impl Delivery {
         self.cut_from.unwrap_or_else(|| own.map(|(name, value)| name.len() + value.len()).sum())
     }
 
-    /// Whether it is larger than [`MOST_BYTES`].
+    /// Whether it is larger than [`ENTRY_BYTES_MAX`].
     pub fn is_too_large(&self) -> bool {
-        self.bytes() > MOST_BYTES
+        self.bytes() > ENTRY_BYTES_MAX
     }
 }
 

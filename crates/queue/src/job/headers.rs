@@ -25,7 +25,7 @@ const RESERVED: [&str; 13] = [
 ];
 
 /// The maximum number of values: more than any server accepts.
-const MOST: usize = 256;
+const HEADER_VALUES_MAX: usize = 256;
 /// The maximum size of the field, in bytes of JSON. Servers accept headers of 8 to 64 KiB.
 pub(super) const FIELD_BYTES_MAX: usize = 64 * 1024;
 
@@ -79,8 +79,8 @@ fn push(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), Ma
         let name = quoted(name.as_str());
         Malformed::new(format!("field `headers`: the value of {name} has a character that headers cannot"))
     })?;
-    if headers.len() >= MOST {
-        return Err(Malformed::new(format!("field `headers` has more than {MOST} values")));
+    if headers.len() >= HEADER_VALUES_MAX {
+        return Err(Malformed::new(format!("field `headers` has more than {HEADER_VALUES_MAX} values")));
     }
     headers.append(name, value);
     Ok(())

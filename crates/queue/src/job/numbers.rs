@@ -8,18 +8,18 @@ use super::fields::{Known, number};
 use super::{Malformed, Wait};
 
 /// A smaller Unix time (before March 1973) is in seconds, not in milliseconds.
-const LEAST_MILLIS: u64 = 100_000_000_000;
+const UNIX_MILLIS_MIN: u64 = 100_000_000_000;
 /// A greater Unix time (after the year 5138) is in microseconds, not in milliseconds.
-const MOST_MILLIS: u64 = 100_000_000_000_000;
+const UNIX_MILLIS_MAX: u64 = 100_000_000_000_000;
 /// Ten years, in milliseconds: a longer delay is a mistake.
-const LONGEST_DELAY: u64 = 10 * 366 * 24 * 3600 * 1000;
+const DELAY_MILLIS_MAX: u64 = 10 * 366 * 24 * 3600 * 1000;
 /// Seven days, in milliseconds: results are for callers that wait for them.
-pub const LONGEST_RESULT: u64 = 7 * 24 * 3600 * 1000;
+pub const RESULT_TTL_MILLIS_MAX: u64 = 7 * 24 * 3600 * 1000;
 /// An hour, in milliseconds: a longer request is a mistake, and occupies a slot.
-const LONGEST_TIMEOUT: u64 = 3600 * 1000;
+const TIMEOUT_MILLIS_MAX: u64 = 3600 * 1000;
 pub(super) fn timeout(known: &Known) -> Result<Option<Duration>, Malformed> {
     match at_least_one("timeout_ms", &known.timeout_ms)? {
-        Some(millis) if millis > LONGEST_TIMEOUT => {
+        Some(millis) if millis > TIMEOUT_MILLIS_MAX => {
             Err(Malformed::new("field `timeout_ms` is more than an hour"))
         }
         millis => Ok(millis.map(Duration::from_millis)),
@@ -28,7 +28,7 @@ pub(super) fn timeout(known: &Known) -> Result<Option<Duration>, Malformed> {
 
 pub(super) fn result_ttl(known: &Known) -> Result<Option<Duration>, Malformed> {
     match at_least_one("result_ttl_ms", &known.result_ttl_ms)? {
-        Some(millis) if millis > LONGEST_RESULT => {
+        Some(millis) if millis > RESULT_TTL_MILLIS_MAX => {
             Err(Malformed::new("field `result_ttl_ms` is more than seven days"))
         }
         millis => Ok(millis.map(Duration::from_millis)),
@@ -45,7 +45,7 @@ pub(super) fn max_attempts(known: &Known) -> Result<Option<u32>, Malformed> {
 
 pub(super) fn wait(known: &Known) -> Result<Option<Wait>, Malformed> {
     let delay = whole("delay_ms", &known.delay_ms)?.unwrap_or(0);
-    if delay > LONGEST_DELAY {
+    if delay > DELAY_MILLIS_MAX {
         return Err(Malformed::new("field `delay_ms` is more than ten years"));
     }
     let not_before = unix_millis("not_before", &known.not_before)?.unwrap_or(0);
@@ -55,10 +55,10 @@ pub(super) fn wait(known: &Known) -> Result<Option<Wait>, Malformed> {
 
 pub(super) fn unix_millis(name: &str, field: &Option<Bytes>) -> Result<Option<u64>, Malformed> {
     match whole(name, field)? {
-        Some(time) if time > MOST_MILLIS => Err(Malformed::new(format!(
+        Some(time) if time > UNIX_MILLIS_MAX => Err(Malformed::new(format!(
             "field `{name}` is beyond the year 5000; it must be Unix time in milliseconds"
         ))),
-        Some(time) if time < LEAST_MILLIS => Err(Malformed::new(format!(
+        Some(time) if time < UNIX_MILLIS_MIN => Err(Malformed::new(format!(
             "field `{name}` looks like seconds; it must be Unix time in milliseconds"
         ))),
         time => Ok(time),

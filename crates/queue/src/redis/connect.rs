@@ -12,10 +12,10 @@ use fred_otel::{Command, TracedClient};
 
 /// How long a blocking read waits. Not longer, since a server before Redis 7 does not wake a client whose
 /// group was destroyed.
-pub(crate) const BLOCK: Duration = Duration::from_secs(5);
+pub(crate) const BLOCKING_READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The pause between the end of fred's connection task and its next start.
-const RESTART: Duration = Duration::from_millis(200);
+const RESTART_PAUSE: Duration = Duration::from_millis(200);
 
 /// The deadline of a command: longer than any script takes, shorter than a lease.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
@@ -73,15 +73,15 @@ pub(crate) async fn connect(url: &str, blocking: bool) -> Result<Client, Connect
         |error: Error| ConnectError::Unreachable { server: server(url), reason: reason(&error) };
     let client = build(config, blocking).map_err(unreachable)?;
     let connection = client.init().await.map_err(unreachable)?;
-    tokio::spawn(keep(client.clone(), connection));
+    tokio::spawn(keep_connected(client.clone(), connection));
     Ok(client)
 }
 
 /// Restarts fred's connection task until the client sends QUIT. The task ends for good at some errors that
 /// pass, such as a redirection while a slot migrates, and then every command would hang.
-async fn keep(client: Client, mut connection: ConnectHandle) {
+async fn keep_connected(client: Client, mut connection: ConnectHandle) {
     while !matches!(connection.await, Ok(Ok(()))) {
-        tokio::time::sleep(RESTART).await;
+        tokio::time::sleep(RESTART_PAUSE).await;
         connection = client.connect();
     }
 }
@@ -145,7 +145,7 @@ fn build(mut config: Config, blocking: bool) -> Result<Client, Error> {
     let clustered = config.server.is_clustered();
     // A command on the fetcher's connection ends its blocking read, so that a worker stops at once.
     config.blocking = Blocking::Interrupt;
-    let wait = if blocking { BLOCK } else { Duration::ZERO };
+    let wait = if blocking { BLOCKING_READ_TIMEOUT } else { Duration::ZERO };
     Builder::from_config(config)
         .with_performance_config(|performance| {
             // fred has no default: the client would wait for a lost reply forever.

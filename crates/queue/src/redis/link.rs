@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::keys::QueueName;
 
 /// The time without a failure before Redis counts as up again. Longer than any pause between tries.
-const STEADY: Duration = Duration::from_millis(2500);
+const UP_AFTER: Duration = Duration::from_millis(2500);
 /// The time without a refusal before the shard counts as sound again. Longer than any pause between tries and
 /// the call itself.
 const SOUND: Duration = Duration::from_secs(10);
@@ -57,7 +57,7 @@ impl Link {
     pub fn up(&self) {
         // A plain load first: each batch calls this. While only some calls fail, as on a replica, Redis is
         // not up.
-        if !self.away.load(Ordering::Relaxed) || self.failed_within(STEADY) {
+        if !self.away.load(Ordering::Relaxed) || self.failed_within(UP_AFTER) {
             return;
         }
         if self.away.swap(false, Ordering::Relaxed) {

@@ -58,7 +58,7 @@ impl Script {
         keys: Vec<Key>,
         args: Vec<Value>,
     ) -> Result<Value, Error> {
-        let (result, pending) = self.ask(redis, keys, args).await;
+        let (result, pending) = self.call_deferred(redis, keys, args).await;
         pending.record(parent, result.as_ref().err());
         result
     }
@@ -73,7 +73,7 @@ impl Script {
         keys: Vec<Key>,
         args: Vec<Value>,
     ) -> Result<Value, Error> {
-        let (result, pending) = self.ask(redis, keys, args).await;
+        let (result, pending) = self.call_deferred(redis, keys, args).await;
         match &result {
             Ok(_) => pending.discard(),
             Err(error) => pending.record(&Context::none(), Some(error)),
@@ -82,7 +82,7 @@ impl Script {
     }
 
     /// Calls the script once. The caller decides on the span when it knows the result.
-    pub(crate) async fn ask<'a>(
+    pub(crate) async fn call_deferred<'a>(
         &'a self,
         redis: &'a TracedClient,
         keys: Vec<Key>,

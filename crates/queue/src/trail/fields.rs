@@ -6,12 +6,12 @@ use bytes::Bytes;
 use telemetry::Carrier;
 
 use super::result::JobResult;
-use crate::job::{Delivery, Fields, Job, LONGEST_RESULT, Malformed, Reason, is_job_id, number};
+use crate::job::{Delivery, Fields, Job, Malformed, RESULT_TTL_MILLIS_MAX, Reason, is_job_id, number};
 
 /// The size in bytes to which a malformed entry is truncated if a script cannot carry its fields.
 const RAW_CAP: usize = 64 * 1024;
 /// The number of fields that a script can carry.
-const MOST_FIELDS: usize = 256;
+const FIELDS_MAX: usize = 256;
 
 /// A `traceparent` alone.
 pub struct TraceparentOnly(pub String);
@@ -25,11 +25,11 @@ impl Carrier for TraceparentOnly {
 
 /// When a job was enqueued, Unix milliseconds.
 pub fn enqueued_at(delivery: &Delivery, job: &Job, now: u64) -> u64 {
-    job.trail.at.unwrap_or_else(|| believable(delivery, now))
+    job.trail.at.unwrap_or_else(|| entry_time(delivery, now))
 }
 
 /// The time in the entry's id, unless a producer chose the id: then `now`.
-fn believable(delivery: &Delivery, now: u64) -> u64 {
+fn entry_time(delivery: &Delivery, now: u64) -> u64 {
     const DAY: u64 = 24 * 3600 * 1000;
     let told = delivery.lease.entry.millis;
     if told <= now && told >= now.saturating_sub(DAY) { told } else { now }
@@ -39,7 +39,7 @@ fn believable(delivery: &Delivery, now: u64) -> u64 {
 /// malformed.
 pub fn of_malformed(delivery: &Delivery, malformed: &Malformed) -> Fields {
     let fields = &delivery.fields;
-    let carried = fields.len() <= MOST_FIELDS && !delivery.is_too_large();
+    let carried = fields.len() <= FIELDS_MAX && !delivery.is_too_large();
     let mut kept = if carried { own_fields(fields) } else { raw(fields) };
     push(&mut kept, "_job_id", job_id(delivery));
     push(&mut kept, "_reason", malformed.reason.as_str());
@@ -61,7 +61,7 @@ pub fn handed_back(delivery: &Delivery, now: u64) -> Fields {
     let mut fields = without_place(&delivery.fields);
     push(&mut fields, "_job_id", job_id(delivery));
     let at = value(&delivery.fields, "_enqueued_at")
-        .unwrap_or_else(|| believable(delivery, now).to_string().into());
+        .unwrap_or_else(|| entry_time(delivery, now).to_string().into());
     push(&mut fields, "_enqueued_at", at);
     fields
 }
@@ -106,10 +106,10 @@ pub fn value(fields: &Fields, name: &str) -> Option<Bytes> {
     fields.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone())
 }
 
-/// How long the result of an entry is kept, even of a malformed one; at most [`LONGEST_RESULT`].
+/// How long the result of an entry is kept, even of a malformed one; at most [`RESULT_TTL_MILLIS_MAX`].
 pub fn waited_for(fields: &Fields) -> Option<Duration> {
     let ttl = number(&value(fields, "result_ttl_ms")?)?;
-    (ttl > 0).then(|| Duration::from_millis(ttl.min(LONGEST_RESULT)))
+    (ttl > 0).then(|| Duration::from_millis(ttl.min(RESULT_TTL_MILLIS_MAX)))
 }
 
 /// As much of the fields as [`RAW_CAP`] allows, a line each, with their true count.

@@ -9,7 +9,7 @@ use super::phases::Phases;
 
 /// The maximum number of attempts in a history. The first attempt and the last ones are kept; the oldest
 /// between them are dropped.
-const MOST: usize = 32;
+const ATTEMPTS_MAX: usize = 32;
 
 /// The maximum size of a history that is read, in bytes. The worker's own are shorter.
 const FIELD_BYTES_MAX: usize = 64 * 1024;
@@ -38,8 +38,8 @@ pub struct Entry {
 pub fn append(history: Option<&Bytes>, entry: &Entry) -> Bytes {
     let mut list = parse(history);
     // Only a producer's list is longer.
-    if list.len() >= MOST {
-        list.drain(1..=list.len() + 1 - MOST);
+    if list.len() >= ATTEMPTS_MAX {
+        list.drain(1..=list.len() + 1 - ATTEMPTS_MAX);
     }
     list.push(json(entry));
     Value::Array(list).to_string().into()
@@ -137,7 +137,10 @@ mod tests {
     fn a_list_that_is_too_long_is_truncated() {
         let forged = Bytes::from(format!("[{}9]", "1,".repeat(1000)));
         let list = parse(Some(&append(Some(&forged), &entry(5))));
-        assert_eq!((list.len(), &list[MOST - 2], &list[MOST - 1]["at"]), (MOST, &9.into(), &5.into()));
+        assert_eq!(
+            (list.len(), &list[ATTEMPTS_MAX - 2], &list[ATTEMPTS_MAX - 1]["at"]),
+            (ATTEMPTS_MAX, &9.into(), &5.into())
+        );
     }
 
     #[test]
@@ -147,8 +150,8 @@ mod tests {
             history = Some(append(history.as_ref(), &entry(at)));
         }
         let list = parse(history.as_ref());
-        assert_eq!(list.len(), MOST);
-        assert_eq!((list[0]["at"].as_u64(), list[MOST - 1]["at"].as_u64()), (Some(0), Some(99)));
+        assert_eq!(list.len(), ATTEMPTS_MAX);
+        assert_eq!((list[0]["at"].as_u64(), list[ATTEMPTS_MAX - 1]["at"].as_u64()), (Some(0), Some(99)));
     }
 
     #[test]

@@ -8,10 +8,10 @@ use fred::types::Value;
 use fred_otel::{Command, Pending};
 use telemetry::{Context, Span, semconv};
 
-use crate::job::{Delivery, FlowId, Lease, MOST_BYTES, Producer};
+use crate::job::{Delivery, ENTRY_BYTES_MAX, FlowId, Lease, Producer};
 use crate::redis::{
-    BLOCK, Error, GROUP, Mark, Operation, Queue, Receives, entry_id, fields, number, push_leases, read,
-    unexpected,
+    BLOCKING_READ_TIMEOUT, Error, GROUP, Mark, Operation, Queue, Receives, entry_id, fields, number,
+    push_leases, read, unexpected,
 };
 
 /// The result of [`Queue::promote`].
@@ -66,7 +66,7 @@ impl Queue {
     /// As [`Queue::read`].
     pub async fn wait(&self) -> Result<Vec<Delivery>, Error> {
         let reader = self.0.reader.as_ref().ok_or_else(unexpected)?;
-        self.read_with(reader, 1, Some(BLOCK.as_millis() as u64)).await
+        self.read_with(reader, 1, Some(BLOCKING_READ_TIMEOUT.as_millis() as u64)).await
     }
 
     async fn read_with(
@@ -150,11 +150,11 @@ impl Queue {
             // A heartbeat renews each lease after a third of it. Half a lease more is still less than a
             // lease.
             number(lease / 2),
-            number(MOST_BYTES as u64),
+            number(ENTRY_BYTES_MAX as u64),
             number(DELIVERIES_MAX),
         ]);
         let asked = Instant::now();
-        let (reply, pending) = self.0.scripts.reclaim.ask(&self.0.redis, keys, args).await;
+        let (reply, pending) = self.0.scripts.reclaim.call_deferred(&self.0.redis, keys, args).await;
         let reclaimed = self.healed(reply).await.and_then(|reply| reclaimed(reply, epoch, &self.0.mark));
         match &reclaimed {
             Ok(reclaimed) if reclaimed.taken.is_empty() => pending.discard(),

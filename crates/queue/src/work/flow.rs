@@ -8,7 +8,7 @@ use crate::job::{Admitted, Breaker, FlowId, Limits};
 use crate::redis::{Error, Keys, Queue, number, unexpected};
 
 /// A trial without a report after this time was lost with its worker.
-const TRIAL: Duration = Duration::from_secs(30);
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A worker's request for attempts of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl Queue {
             rate.map_or(0.0, |rate| rate.per_second).to_string().into(),
             number(limits.rate.map_or(0, |rate| rate.burst).into()),
             number(limits.concurrency.unwrap_or(0).into()),
-            number(TRIAL.as_millis() as u64),
+            number(TRIAL_TIMEOUT.as_millis() as u64),
             number(request.is_past_breaker.into()),
             number(limits.breaker.longest.as_millis() as u64),
             number(limits.longest_hold.as_millis() as u64),

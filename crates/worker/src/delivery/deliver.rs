@@ -89,7 +89,7 @@ fn check_fields<'a>(job: &Job, settings: &Settings, with: &Dependencies) -> Resu
 fn refuse(delivery: &Delivery, job: Option<&Job>, refusal: Refusal<'_>, with: &Dependencies) -> Completion {
     let process = Process::begin(&with.spans, delivery, job);
     let context = process.context();
-    let (outcome, keep) = (refusal.outcome(), process.keep());
+    let (outcome, keep) = (refusal.outcome(), process.traceparent_to_keep());
     process.end(&outcome);
     let transition = match refusal {
         Refusal::Dead(job, outcome) => {
@@ -148,7 +148,7 @@ async fn attempt(
         with.counts.attempt(&outcome, result.status());
     }
     log(&outcome, &result, took);
-    let keep = if outcome == Outcome::Done { None } else { process.keep() };
+    let keep = if outcome == Outcome::Done { None } else { process.traceparent_to_keep() };
     process.end(&outcome);
     let transition = record.transition(outcome, keep, now);
     Completion { transition, process: Some(context) }

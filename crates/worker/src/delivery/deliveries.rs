@@ -44,7 +44,7 @@ impl Deliveries {
         // Boxed, since spawning would copy its 3 KB several times.
         let work = Box::pin(self.clone().work(delivery, slot));
         let task = self.work.spawn(work);
-        self.leases.in_flight.begun(lease, task);
+        self.leases.in_flight.set_task(lease, task);
     }
 
     /// Whether the shard may take in more jobs.
@@ -97,7 +97,7 @@ impl Drop for ReleaseOnDrop<'_> {
         if std::thread::panicking() {
             self.panicked.store(true, Ordering::Relaxed);
         }
-        self.in_flight.put_down(self.lease);
+        self.in_flight.remove(self.lease);
     }
 }
 

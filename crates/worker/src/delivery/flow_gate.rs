@@ -8,7 +8,7 @@ use postrider_queue::work::{FlowLimit, FlowRequest, Queue, WaitReason};
 use tracing::debug;
 
 use super::hold::Hold;
-use crate::flows::{Candidate, Entry, Flows, GRACE, Held, Kind, Line, Pass};
+use crate::flows::{Candidate, Entry, Flows, Held, Kind, Line, Pass, SLOT_WAIT_MAX};
 use crate::observe::counters::Counts;
 
 /// The flows of a worker, as one shard uses them. Cheap to clone.
@@ -39,7 +39,7 @@ impl Gate {
             self.record_arrival(id, delivery);
         }
         let candidate = self.candidate(id, limits, admitted, job);
-        let hold = match self.seek(&candidate, limits, admitted, job).await {
+        let hold = match self.try_pass(&candidate, limits, admitted, job).await {
             Ok(pass) => return Ok(pass),
             Err(hold) => hold,
         };
@@ -71,7 +71,7 @@ impl Gate {
         let Some((id, _)) = admitted.and_then(|_| of_fields(&delivery.fields)) else { return };
         self.record_arrival(id, delivery);
         self.release(id, limits.get(id), admitted).await;
-        self.flows.want(id);
+        self.flows.notify(id);
     }
 
     /// Best effort: tokens and trials that are not given back renew with time.
@@ -89,11 +89,12 @@ impl Gate {
     /// Records that an admitted job has arrived.
     fn record_arrival(&self, id: FlowId, delivery: &Delivery) {
         let entry = delivery.lease.entry;
-        self.flows.came(id, Duration::from_millis(self.queue.clock().now().saturating_sub(entry.millis)));
+        self.flows
+            .record_arrival(id, Duration::from_millis(self.queue.clock().now().saturating_sub(entry.millis)));
     }
 
     /// Returns a pass, or why the job must be held.
-    async fn seek(
+    async fn try_pass(
         &self,
         candidate: &Candidate,
         limits: &Limits,
@@ -134,7 +135,7 @@ impl Gate {
     async fn enter(&self, candidate: &Candidate, limits: &Limits) -> Result<Pass, Hold> {
         let Candidate { flow: id, line, .. } = *candidate;
         let mut wait = None;
-        let until = tokio::time::Instant::now() + GRACE;
+        let until = tokio::time::Instant::now() + SLOT_WAIT_MAX;
         loop {
             match self.flows.enter(candidate, Instant::now()) {
                 Entry::Go(pass) => return Ok(pass),

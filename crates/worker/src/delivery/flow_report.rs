@@ -41,8 +41,8 @@ impl Gate {
         if is_counted && let Err(error) = self.report_attempts(id, limits).await {
             debug!(%error, "could not report the end of an attempt; the next report contains it");
         }
-        self.flows.want(id);
-        self.flows.want_waiting();
+        self.flows.notify(id);
+        self.flows.notify_waiting();
     }
 
     /// Reports how many attempts this worker makes of each flow whose concurrency is limited over all workers. A

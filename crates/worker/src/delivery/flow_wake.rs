@@ -38,7 +38,7 @@ impl Waker {
         let mut room = flows.room(id).min(ADMIT_JOBS_MAX);
         if room == 0 || flows.held_for(id).is_some() {
             // The place in the share, if it got one, is for the next flow that waits.
-            flows.want_waiting();
+            flows.notify_waiting();
             return Ok(());
         }
         let untried_only = flows.admits_untried_only(id);
@@ -70,7 +70,7 @@ impl Waker {
         }
         if moved == 0 {
             // The place in the share, if it got one, is for the next flow that waits.
-            flows.want_waiting();
+            flows.notify_waiting();
         }
         Ok(())
     }

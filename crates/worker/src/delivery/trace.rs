@@ -69,8 +69,8 @@ impl<'a> Process<'a> {
     }
 
     /// The `_traceparent` of the next attempt's parent; `None` if that is the producer's span.
-    pub(crate) fn keep(&self) -> Option<String> {
-        self.origin.to_keep(&self.span.context())
+    pub(crate) fn traceparent_to_keep(&self) -> Option<String> {
+        self.origin.traceparent_to_keep(&self.span.context())
     }
 
     /// Ends the span. Only a job that is dead-lettered makes it an error: a delivery that schedules another

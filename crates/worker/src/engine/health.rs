@@ -62,12 +62,12 @@ impl Health {
     }
 
     /// Waits until one of the loops has panicked.
-    pub(crate) async fn dies(&self) {
+    pub(crate) async fn wait_for_panic(&self) {
         self.0.died.wait().await;
     }
 
     /// The loop that panicked first; `None` if none has.
-    pub(crate) fn died(&self) -> Option<&'static str> {
+    pub(crate) fn panicked_loop(&self) -> Option<&'static str> {
         self.0.died.get().copied()
     }
 
@@ -83,7 +83,7 @@ impl Health {
 
     /// Why the process should be restarted; `None` if there is no reason.
     pub(crate) fn why_not_live(&self) -> Option<String> {
-        let name = self.died()?;
+        let name = self.panicked_loop()?;
         Some(format!("the {name} has panicked: see the log, and restart this worker"))
     }
 
@@ -137,12 +137,12 @@ mod tests {
     async fn a_loop_that_panics_is_reported_and_one_that_ends_is_not() {
         let health = Health::default();
         health.watch("sweeper", async {}).await;
-        assert_eq!((health.died(), health.why_not_live()), (None, None));
+        assert_eq!((health.panicked_loop(), health.why_not_live()), (None, None));
         health.watch("fetcher", async { panic!("as a test") }).await;
-        assert_eq!(health.died(), Some("fetcher"));
+        assert_eq!(health.panicked_loop(), Some("fetcher"));
         assert!(health.why_not_live().unwrap().contains("the fetcher has panicked"));
         health.watch("completer", async { panic!("as a consequence") }).await;
-        assert_eq!(health.died(), Some("fetcher"), "the first panic is the cause");
+        assert_eq!(health.panicked_loop(), Some("fetcher"), "the first panic is the cause");
     }
 
     #[tokio::test]
@@ -155,7 +155,7 @@ mod tests {
             other.1.store(true, Ordering::Relaxed);
         }));
         loops.spawn(health.watch("sweeper", async { panic!("as a test") }));
-        health.dies().await;
+        health.wait_for_panic().await;
         assert!(!ended.load(Ordering::Relaxed));
         stop.cancel();
         loops.join_all().await;

@@ -165,14 +165,14 @@ impl Running {
         }
     }
 
-    /// Ends the shard: lets requests finish until the deadline or `hurry`, hands back the other jobs, settles,
+    /// Ends the shard: lets requests finish until the deadline or `second_signal`, hands back the other jobs, settles,
     /// and leaves.
-    pub(super) async fn end(mut self, deadline: Instant, hurry: CancellationToken) {
+    pub(super) async fn end(mut self, deadline: Instant, second_signal: CancellationToken) {
         while self.taking.join_next().await.is_some() {}
         let cut = tokio::select! {
             () = self.deliveries.work.finished() => None,
             () = tokio::time::sleep_until(deadline) => Some("the shutdown timeout is over"),
-            () = hurry.cancelled() => Some("received a second signal"),
+            () = second_signal.cancelled() => Some("received a second signal"),
             never = self.keep_reporting() => match never {},
         };
         let deliveries = self.deliveries.clone();

@@ -109,10 +109,12 @@ impl Shards {
     }
 
     /// Ends all shards.
-    pub(super) async fn end(self, deadline: Instant, hurry: CancellationToken) {
+    pub(super) async fn end(self, deadline: Instant, second_signal: CancellationToken) {
         let mut ends = JoinSet::new();
         for shard in self.running {
-            ends.spawn(self.engine.health.watch("end of a shard", shard.end(deadline, hurry.clone())));
+            ends.spawn(
+                self.engine.health.watch("end of a shard", shard.end(deadline, second_signal.clone())),
+            );
         }
         ends.join_all().await;
         self.engine.redis.close().await;

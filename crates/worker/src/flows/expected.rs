@@ -16,12 +16,12 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    const FIRST: Duration = Duration::from_millis(500);
-    const LEAST: Duration = Duration::from_millis(50);
-    const LONGEST: Duration = Duration::from_secs(5);
+    const ARRIVAL_TIME_INITIAL: Duration = Duration::from_millis(500);
+    const ARRIVAL_TIME_MIN: Duration = Duration::from_millis(50);
+    const ARRIVAL_TIME_MAX: Duration = Duration::from_secs(5);
 
     pub(super) fn new(now: Instant) -> Self {
-        Self { young: 0, old: 0, turned: now, life: Self::FIRST }
+        Self { young: 0, old: 0, turned: now, life: Self::ARRIVAL_TIME_INITIAL }
     }
 
     /// How many jobs are expected.
@@ -35,22 +35,22 @@ impl Expected {
     }
 
     /// Adds jobs that were admitted.
-    pub(super) fn more(&mut self, jobs: usize, now: Instant) {
+    pub(super) fn add(&mut self, jobs: usize, now: Instant) {
         self.count(now);
         self.young += jobs;
     }
 
     /// Removes jobs, the oldest first.
-    pub(super) fn fewer(&mut self, jobs: usize) {
+    pub(super) fn remove(&mut self, jobs: usize) {
         let old = self.old.min(jobs);
         self.old -= old;
         self.young = self.young.saturating_sub(jobs - old);
     }
 
     /// A job has arrived. `after` is the time since its admission.
-    pub(super) fn came(&mut self, after: Duration) {
-        self.fewer(1);
-        self.life = after.saturating_mul(2).clamp(Self::LEAST, Self::LONGEST);
+    pub(super) fn record_arrival(&mut self, after: Duration) {
+        self.remove(1);
+        self.life = after.saturating_mul(2).clamp(Self::ARRIVAL_TIME_MIN, Self::ARRIVAL_TIME_MAX);
     }
 }
 
@@ -66,10 +66,10 @@ mod tests {
     fn a_job_that_does_not_arrive_is_not_expected_for_ever() {
         let start = Instant::now();
         let mut expected = Expected::new(start);
-        expected.more(8, start);
+        expected.add(8, start);
         assert_eq!(expected.count(at(start, 499)), 8);
         assert_eq!(expected.count(at(start, 999)), 8, "at most twice as long");
-        expected.more(1, at(start, 1000));
+        expected.add(1, at(start, 1000));
         assert_eq!(
             expected.count(at(start, 1499)),
             1,
@@ -82,12 +82,12 @@ mod tests {
     fn an_arrival_sets_how_long_others_are_expected() {
         let start = Instant::now();
         let mut expected = Expected::new(start);
-        expected.more(3, start);
-        expected.came(Duration::from_millis(1));
+        expected.add(3, start);
+        expected.record_arrival(Duration::from_millis(1));
         assert_eq!(expected.count(start), 2);
         assert_eq!(expected.count(at(start, 100)), 0, "arrival is quick, so another worker has the others");
-        expected.more(3, at(start, 100));
-        expected.came(Duration::from_secs(2));
+        expected.add(3, at(start, 100));
+        expected.record_arrival(Duration::from_secs(2));
         assert_eq!(expected.count(at(start, 4000)), 2, "there are many jobs before them");
         assert_eq!(expected.count(at(start, 60_000)), 0);
     }
@@ -96,9 +96,9 @@ mod tests {
     fn the_count_does_not_fall_below_zero() {
         let start = Instant::now();
         let mut expected = Expected::new(start);
-        expected.more(2, start);
-        expected.fewer(1);
-        expected.fewer(5);
+        expected.add(2, start);
+        expected.remove(1);
+        expected.remove(5);
         assert_eq!(expected.count(start), 0);
     }
 }

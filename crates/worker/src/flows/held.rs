@@ -46,7 +46,7 @@ impl Held {
     }
 
     /// Reports that the flow may have room.
-    pub(crate) fn want(&self, id: FlowId) {
+    pub(crate) fn notify(&self, id: FlowId) {
         let mut wanted = self.wanted_now();
         // There are few, since each is woken within milliseconds.
         if !wanted.contains(&id) {
@@ -57,7 +57,7 @@ impl Held {
     }
 
     /// Waits for flows that may have room.
-    pub(crate) async fn wanted(&self) -> Vec<FlowId> {
+    pub(crate) async fn next_notified(&self) -> Vec<FlowId> {
         loop {
             let wanted = std::mem::take(&mut *self.wanted_now());
             if !wanted.is_empty() {

@@ -9,9 +9,9 @@ use super::candidate::Candidate;
 use super::evidence::Kind;
 
 /// An attempt that takes longer is silent, if nothing is known about its flow.
-pub(super) const SILENT: Duration = Duration::from_secs(1);
+pub(super) const SILENT_AFTER: Duration = Duration::from_secs(1);
 /// An attempt that takes less is never silent.
-pub(super) const SILENT_LEAST: Duration = Duration::from_millis(100);
+pub(super) const SILENT_AFTER_MIN: Duration = Duration::from_millis(100);
 
 /// One attempt under way.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ pub(super) struct AttemptKey {
 }
 
 /// All attempts under way. Each call takes constant time on average. Memory is bounded by the attempts under
-/// way and those that began within [`SILENT_LEAST`].
+/// way and those that began within [`SILENT_AFTER_MIN`].
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     all: Vec<Attempt>,
@@ -79,7 +79,7 @@ impl Attempts {
     }
 
     /// Returns one attempt that has become silent since the last call. `patience` is how long an attempt of a
-    /// flow may take, at least [`SILENT_LEAST`].
+    /// flow may take, at least [`SILENT_AFTER_MIN`].
     pub(super) fn next_silent(
         &mut self,
         now: Instant,
@@ -87,7 +87,8 @@ impl Attempts {
     ) -> Option<AttemptKey> {
         while let Some(&key) = self.young.front() {
             let attempt = self.get(key).copied();
-            if attempt.is_some_and(|attempt| now.saturating_duration_since(attempt.began) <= SILENT_LEAST) {
+            if attempt.is_some_and(|attempt| now.saturating_duration_since(attempt.began) <= SILENT_AFTER_MIN)
+            {
                 break;
             }
             self.young.pop_front();
@@ -124,13 +125,13 @@ mod tests {
     fn an_attempt_is_silent_once_and_only_while_it_is_under_way() {
         let (start, flow) = (Instant::now(), FlowId::of("h:80"));
         let mut attempts = Attempts::default();
-        let keys =
-            [0, 1, 2].map(|after| attempts.begin(&Candidate::of(flow), false, start + SILENT * after / 4));
+        let keys = [0, 1, 2]
+            .map(|after| attempts.begin(&Candidate::of(flow), false, start + SILENT_AFTER * after / 4));
         attempts.end(keys[1]);
-        assert_eq!(silent(&mut attempts, start + SILENT_LEAST, SILENT), []);
-        assert_eq!(silent(&mut attempts, start + SILENT, SILENT), [keys[0]]);
-        assert_eq!(silent(&mut attempts, start + SILENT * 2, SILENT), [keys[2]]);
-        assert_eq!(silent(&mut attempts, start + SILENT * 9, SILENT), []);
+        assert_eq!(silent(&mut attempts, start + SILENT_AFTER_MIN, SILENT_AFTER), []);
+        assert_eq!(silent(&mut attempts, start + SILENT_AFTER, SILENT_AFTER), [keys[0]]);
+        assert_eq!(silent(&mut attempts, start + SILENT_AFTER * 2, SILENT_AFTER), [keys[2]]);
+        assert_eq!(silent(&mut attempts, start + SILENT_AFTER * 9, SILENT_AFTER), []);
         let again = attempts.begin(&Candidate::of(flow), true, start);
         assert_eq!(again.index, keys[1].index, "places are used again");
         assert!(attempts.end(again).on_probation);
@@ -141,9 +142,9 @@ mod tests {
         let (start, flow) = (Instant::now(), FlowId::of("h:80"));
         let mut attempts = Attempts::default();
         let [first, other] = [0, 1].map(|_| attempts.begin(&Candidate::of(flow), false, start));
-        assert_eq!(silent(&mut attempts, start + SILENT * 3, SILENT * 5), []);
+        assert_eq!(silent(&mut attempts, start + SILENT_AFTER * 3, SILENT_AFTER * 5), []);
         attempts.end(other);
-        assert_eq!(silent(&mut attempts, start + SILENT * 5, SILENT), [first]);
+        assert_eq!(silent(&mut attempts, start + SILENT_AFTER * 5, SILENT_AFTER), [first]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use postrider_queue::job::FlowId;
 use super::candidate::{Candidate, Line};
 use super::flow::{End, Flow};
 use super::share::Share;
-use super::silence::{AttemptKey, Attempts, SILENT};
+use super::silence::{AttemptKey, Attempts, SILENT_AFTER};
 use super::waiting::Waiting;
 use super::window::{Surroundings, Verdict};
 
@@ -42,11 +42,11 @@ pub(super) enum Decision {
 
 impl Table {
     /// Number of flows below which none is removed.
-    const FEW: usize = 1024;
+    const CLEANUP_FLOWS_MIN: usize = 1024;
     /// Number of flows above which idle ones are removed at once.
-    const MANY: usize = 65_536;
+    const FLOWS_MAX: usize = 65_536;
     /// How long an idle flow is remembered.
-    const REMEMBERED: Duration = Duration::from_secs(60);
+    const IDLE_FLOW_TTL: Duration = Duration::from_secs(60);
 
     pub(super) fn new(slots: usize, now: Instant) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl Table {
             waiting: Waiting::default(),
             slow: 0,
             suspicious_since: None,
-            sweep_at: Self::FEW,
+            sweep_at: Self::CLEANUP_FLOWS_MIN,
         }
     }
 
@@ -137,7 +137,7 @@ impl Table {
     fn find_silent(&mut self, now: Instant) {
         let flows = &mut self.flows;
         let patience = |flows: &HashMap<FlowId, Flow>, id| {
-            flows.get(&id).map_or(SILENT, |flow| flow.window.patience(now))
+            flows.get(&id).map_or(SILENT_AFTER, |flow| flow.window.patience(now))
         };
         while let Some(key) = self.attempts.next_silent(now, |id| patience(flows, id)) {
             let attempt = self.attempts.get_mut(key);
@@ -159,7 +159,7 @@ impl Table {
         self.find_silent(now);
         let around = self.surroundings();
         let has_turn = std::mem::take(&mut self.flow(id, now).has_turn);
-        self.share.expected.fewer(usize::from(has_turn));
+        self.share.expected.remove(usize::from(has_turn));
         let share = self.share.room_for_held(self.slow, now);
         let flow = self.flow(id, now);
         let expected = flow.expected.count(now);
@@ -210,39 +210,41 @@ impl Table {
         let next = self.waiting.pop()?;
         self.flow(next, now).has_turn = true;
         // Keeps the place until the flow's jobs are admitted.
-        self.share.expected.more(1, now);
+        self.share.expected.add(1, now);
         Some(next)
     }
 
     /// Expects this number of admitted jobs.
     pub(super) fn expect(&mut self, id: FlowId, jobs: usize, now: Instant) {
         let flow = self.flow(id, now);
-        flow.expected.more(jobs, now);
+        flow.expected.add(jobs, now);
         if flow.needs_share(now) {
-            self.share.expected.more(jobs, now);
+            self.share.expected.add(jobs, now);
         }
     }
 
     /// Fewer jobs than expected were admitted, by `jobs`.
     pub(super) fn expect_fewer(&mut self, id: FlowId, jobs: usize, now: Instant) {
-        self.flow(id, now).expected.fewer(jobs);
-        self.share.expected.fewer(jobs);
+        self.flow(id, now).expected.remove(jobs);
+        self.share.expected.remove(jobs);
     }
 
     /// An admitted job has arrived, `after` its admission.
-    pub(super) fn came(&mut self, id: FlowId, after: Duration, now: Instant) {
-        self.flow(id, now).expected.came(after);
-        self.share.expected.came(after);
+    pub(super) fn record_arrival(&mut self, id: FlowId, after: Duration, now: Instant) {
+        self.flow(id, now).expected.record_arrival(after);
+        self.share.expected.record_arrival(after);
     }
 
     pub(super) fn flow(&mut self, id: FlowId, now: Instant) -> &mut Flow {
         if self.flows.len() >= self.sweep_at {
-            self.flows.retain(|_, flow| !flow.is_stale(Self::REMEMBERED, now));
-            if self.flows.len() >= Self::MANY {
+            self.flows.retain(|_, flow| !flow.is_stale(Self::IDLE_FLOW_TTL, now));
+            if self.flows.len() >= Self::FLOWS_MAX {
                 self.flows.retain(|_, flow| !flow.is_stale(Duration::ZERO, now));
             }
-            self.sweep_at =
-                (2 * self.flows.len()).clamp(Self::FEW, Self::MANY.max(self.flows.len() + Self::FEW));
+            self.sweep_at = (2 * self.flows.len()).clamp(
+                Self::CLEANUP_FLOWS_MIN,
+                Self::FLOWS_MAX.max(self.flows.len() + Self::CLEANUP_FLOWS_MIN),
+            );
         }
         self.flows.entry(id).or_insert_with(|| Flow::new(now))
     }

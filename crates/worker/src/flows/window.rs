@@ -6,19 +6,19 @@
 
 use std::time::{Duration, Instant};
 
-use super::silence::{SILENT, SILENT_LEAST};
+use super::silence::{SILENT_AFTER, SILENT_AFTER_MIN};
 
 /// Limit of concurrent attempts of a new flow.
-pub(super) const FIRST: usize = 4;
+pub(super) const INITIAL_ATTEMPTS: usize = 4;
 /// An attempt that takes longer makes its flow slow. One that takes less than half makes it fast again.
-const SLOW: Duration = Duration::from_secs(1);
-/// A flow with [`FIRST`] attempts under way and no response for this time has stopped responding.
-const STALL: Duration = Duration::from_millis(250);
+const SLOW_AFTER: Duration = Duration::from_secs(1);
+/// A flow with [`INITIAL_ATTEMPTS`] attempts under way and no response for this time has stopped responding.
+const STALL_AFTER: Duration = Duration::from_millis(250);
 /// A flow that has answered within this time is proven.
-const PROVEN: Duration = Duration::from_secs(60);
+const PROVEN_FOR: Duration = Duration::from_secs(60);
 
 /// How long a job in a slot waits for room: most attempts end soon, and holding a job costs more.
-pub(crate) const GRACE: Duration = Duration::from_millis(50);
+pub(crate) const SLOT_WAIT_MAX: Duration = Duration::from_millis(50);
 
 /// What the result of an attempt shows about its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub(super) struct Window {
     answers: u32,
     /// Whether its responses take long.
     pub(super) slow: bool,
-    /// Whether its last response came within [`GRACE`].
+    /// Whether its last response came within [`SLOT_WAIT_MAX`].
     quick: bool,
     /// Whether an attempt has fallen silent since the last response.
     is_stuck: bool,
@@ -82,7 +82,7 @@ impl Window {
             in_flight: 0,
             silent: 0,
             outlived: 0,
-            size: FIRST,
+            size: INITIAL_ATTEMPTS,
             failures: 0,
             answers: 0,
             slow: false,
@@ -99,7 +99,7 @@ impl Window {
     /// How many more attempts may begin now.
     pub(super) fn room(&self, around: Surroundings, now: Instant) -> usize {
         let active = self.active();
-        if active >= FIRST && now.saturating_duration_since(self.moved) > STALL {
+        if active >= INITIAL_ATTEMPTS && now.saturating_duration_since(self.moved) > STALL_AFTER {
             return 0;
         }
         if !self.is_proven(now) && around.others_wait {
@@ -121,7 +121,7 @@ impl Window {
 
     /// Whether it has answered lately, however slowly.
     pub(super) fn is_proven(&self, now: Instant) -> bool {
-        self.answered.is_some_and(|answered| now.saturating_duration_since(answered) <= PROVEN)
+        self.answered.is_some_and(|answered| now.saturating_duration_since(answered) <= PROVEN_FOR)
     }
 
     /// Whether it has answered within the last seconds, and several times without a failure between.
@@ -137,7 +137,7 @@ impl Window {
     /// the cause.
     pub(super) fn is_on_probation(&self, has_failed: bool, now: Instant) -> bool {
         let is_late =
-            self.active() > 0 && now.saturating_duration_since(self.moved) > STALL.max(4 * self.usual);
+            self.active() > 0 && now.saturating_duration_since(self.moved) > STALL_AFTER.max(4 * self.usual);
         let seems_stopped = (self.is_stuck || is_late) && self.outlived == 0;
         !self.is_proven(now) || seems_stopped || has_failed && self.has_silent()
     }
@@ -151,14 +151,14 @@ impl Window {
     /// less time, and one that answers slowly more.
     pub(super) fn patience(&self, now: Instant) -> Duration {
         if !self.is_proven(now) {
-            return SILENT;
+            return SILENT_AFTER;
         }
-        SILENT.max(2 * self.usual).min(8 * self.usual).max(SILENT_LEAST)
+        SILENT_AFTER.max(2 * self.usual).min(8 * self.usual).max(SILENT_AFTER_MIN)
     }
 
     /// Whether it responds so fast that a job that waits in its slot gets room before it must be held.
     pub(super) fn is_brisk(&self, now: Instant) -> bool {
-        self.quick && self.failures == 0 && now.saturating_duration_since(self.moved) <= STALL
+        self.quick && self.failures == 0 && now.saturating_duration_since(self.moved) <= STALL_AFTER
     }
 
     /// Half of the limit, rounded up.
@@ -206,7 +206,7 @@ impl Window {
         self.moved = now;
         match verdict {
             Verdict::Works => {
-                self.size = (self.size + 1).min(slots.max(FIRST));
+                self.size = (self.size + 1).min(slots.max(INITIAL_ATTEMPTS));
                 self.failures = 0;
             }
             Verdict::TooMany => {
@@ -221,7 +221,7 @@ impl Window {
                 self.answers = 0;
             }
         }
-        self.quick = verdict == Verdict::Works && took <= GRACE;
+        self.quick = verdict == Verdict::Works && took <= SLOT_WAIT_MAX;
         if verdict != Verdict::Fails {
             self.answer(took, now);
         }
@@ -229,9 +229,9 @@ impl Window {
             self.roll(now);
             self.accepted[0] += 1;
         }
-        if took > SLOW {
+        if took > SLOW_AFTER {
             self.slow = true;
-        } else if took < SLOW / 2 {
+        } else if took < SLOW_AFTER / 2 {
             self.slow = false;
         }
     }

@@ -26,7 +26,7 @@ pub(crate) async fn run(waker: Waker, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = alarm.ring() => {}
-            wanted = held.wanted() => {
+            wanted = held.next_notified() => {
                 wake(&waker, &wanted).await;
                 continue;
             }
@@ -50,7 +50,7 @@ pub(crate) async fn run(waker: Waker, stop: CancellationToken) {
                 }
                 wake(&waker, &promoted.due).await;
                 expire(&waker, &promoted.expired).await;
-                waker.gate.flows.want_waiting();
+                waker.gate.flows.notify_waiting();
             }
             Err(error) => {
                 alarm.set(queue.link().down(&error, failed));

@@ -12,9 +12,9 @@ use super::statuses::StatusClass;
 
 /// A job that is handed back waits like a job with this number of attempts more. The number does not grow
 /// while the fault lasts, and the faulty part must not be flooded.
-const RELEASED_AS: u32 = 3;
+const HAND_BACK_BACKOFF_ATTEMPTS: u32 = 3;
 /// Minimum wait of a job that is handed back.
-const LEAST_RELEASE: Duration = Duration::from_millis(100);
+const HAND_BACK_WAIT_MIN: Duration = Duration::from_millis(100);
 
 /// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,10 +129,10 @@ impl Outcome {
                 return dead(Reason::Refused, text.clone());
             }
             SendResult::Failed { error, .. } if costs_nothing(error) => {
-                let after = policy.delay(at.number + RELEASED_AS, at.random);
+                let after = policy.delay(at.number + HAND_BACK_BACKOFF_ATTEMPTS, at.random);
                 let why =
                     if *error == ErrorType::Proxy { WaitReason::Proxy } else { WaitReason::WorkerFault };
-                return Self::Release { after: after.max(LEAST_RELEASE), why };
+                return Self::Release { after: after.max(HAND_BACK_WAIT_MIN), why };
             }
             SendResult::Failed { text, .. } => (text.clone(), None),
         };

@@ -6,10 +6,10 @@ use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue};
 
 /// The smallest number that is a time in Unix milliseconds: 2001.
-const LEAST_MILLIS: u64 = 1_000_000_000_000;
+const UNIX_MILLIS_MIN: u64 = 1_000_000_000_000;
 /// The smallest number that is a time in Unix seconds: 2001. Smaller numbers are seconds to wait: nobody asks
 /// to wait for thirty years.
-const LEAST_TIME: u64 = 1_000_000_000;
+const UNIX_SECONDS_MIN: u64 = 1_000_000_000;
 
 /// The wait that a response with this status asks for, by `Retry-After` (RFC 9110 §10.2.3: seconds or a
 /// date), and for 429 and 503 also by `RateLimit` and `RateLimit-Reset`
@@ -32,8 +32,8 @@ pub fn retry_after(status: u16, headers: &HeaderMap, now: u64) -> Option<Duratio
     let until = |value: &HeaderValue| {
         let number = seconds(text(value)?)?;
         Some(match number {
-            LEAST_MILLIS.. => (number / 1000).saturating_sub(now),
-            LEAST_TIME.. => number.saturating_sub(now),
+            UNIX_MILLIS_MIN.. => (number / 1000).saturating_sub(now),
+            UNIX_SECONDS_MIN.. => number.saturating_sub(now),
             _ => number,
         })
     };

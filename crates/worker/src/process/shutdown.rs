@@ -11,7 +11,7 @@ pub struct Shutdown {
     /// Cancelled by the first SIGTERM, SIGINT or SIGHUP.
     pub stop: CancellationToken,
     /// Cancelled by the second one, and by SIGQUIT.
-    pub hurry: CancellationToken,
+    pub second_signal: CancellationToken,
 }
 
 /// Listens for signals from now on. SIGUSR1 and SIGUSR2 would end the process; they are ignored.
@@ -31,19 +31,19 @@ pub fn listen() -> std::io::Result<Shutdown> {
     let told = shutdown.clone();
     // Runs until the program ends. A third signal has no effect.
     tokio::spawn(async move {
-        while !told.hurry.is_cancelled() {
+        while !told.second_signal.is_cancelled() {
             let is_last = told.stop.is_cancelled();
             tokio::select! {
                 _ = term.recv() => {}
                 _ = int.recv() => {}
                 _ = hangup.recv() => {}
-                _ = quit.recv() => told.hurry.cancel(),
+                _ = quit.recv() => told.second_signal.cancel(),
                 _ = user1.recv() => { info!("SIGUSR1 is ignored"); continue }
                 _ = user2.recv() => { info!("SIGUSR2 is ignored"); continue }
             }
             told.stop.cancel();
             if is_last {
-                told.hurry.cancel();
+                told.second_signal.cancel();
             }
         }
         warn!("received SIGQUIT or a second signal: not waiting for requests in flight any more");

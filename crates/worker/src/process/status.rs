@@ -83,12 +83,12 @@ impl Page {
             return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are supported here");
         }
         match request.uri().path() {
-            "/livez" => judged(self.health.why_not_live()),
+            "/livez" => health_response(self.health.why_not_live()),
             "/readyz" => match (self.health.why_not_ready(), self.health.troubled()) {
                 (None, troubled) if !troubled.is_empty() => {
                     plain(StatusCode::OK, &format!("ok for other queues; {}", troubled.join("; ")))
                 }
-                (why_not, _) => judged(why_not),
+                (why_not, _) => health_response(why_not),
             },
             "/metrics" => self.metrics.answer().await,
             _ => plain(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics"),
@@ -138,7 +138,7 @@ impl Metrics {
     }
 }
 
-fn judged(why_not: Option<String>) -> Response<Full<Bytes>> {
+fn health_response(why_not: Option<String>) -> Response<Full<Bytes>> {
     match why_not {
         None => plain(StatusCode::OK, "ok"),
         Some(why) => plain(StatusCode::SERVICE_UNAVAILABLE, &why),

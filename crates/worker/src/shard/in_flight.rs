@@ -62,7 +62,7 @@ impl InFlight {
     }
 
     /// Records the task that works on a job.
-    pub fn begun(&self, lease: Lease, task: AbortHandle) {
+    pub fn set_task(&self, lease: Lease, task: AbortHandle) {
         if let Some(held) = self.lock().get_mut(&lease.entry).filter(|held| held.lease.epoch == lease.epoch) {
             held.task = Some(task);
         }
@@ -81,14 +81,14 @@ impl InFlight {
     }
 
     /// Removes a job that is settled, or not ours any more. Returns whether it was in flight.
-    pub fn put_down(&self, lease: Lease) -> bool {
+    pub fn remove(&self, lease: Lease) -> bool {
         let mut held = self.lock();
         let same = held.get(&lease.entry).is_some_and(|held| held.lease.epoch == lease.epoch);
-        let put_down = same && held.remove(&lease.entry).is_some();
-        if put_down {
+        let removed = same && held.remove(&lease.entry).is_some();
+        if removed {
             self.in_flight.add(-1);
         }
-        put_down
+        removed
     }
 
     /// Gives up a job whose lease is lost, and aborts its task. Returns whether it was in flight.
@@ -180,8 +180,8 @@ mod tests {
         assert!(in_flight.take(&old, Instant::now()));
         assert!(in_flight.take(&new, Instant::now()));
         assert_eq!(in_flight.current(old.lease), None);
-        assert!(!in_flight.put_down(old.lease), "the old task cannot remove the new delivery");
-        assert!(in_flight.put_down(new.lease));
+        assert!(!in_flight.remove(old.lease), "the old task cannot remove the new delivery");
+        assert!(in_flight.remove(new.lease));
     }
 
     #[test]
@@ -193,9 +193,9 @@ mod tests {
             in_flight.done(job.lease);
             // The first reply of Redis reports the loss, and the other finds nothing to report.
             let told = if lost_first {
-                [in_flight.lose(job.lease), in_flight.put_down(job.lease)]
+                [in_flight.lose(job.lease), in_flight.remove(job.lease)]
             } else {
-                [in_flight.put_down(job.lease), in_flight.lose(job.lease)]
+                [in_flight.remove(job.lease), in_flight.lose(job.lease)]
             };
             assert_eq!(told, [true, false]);
         }

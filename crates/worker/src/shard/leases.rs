@@ -79,7 +79,7 @@ impl Leases {
     pub(crate) fn settled(&self, answers: impl IntoIterator<Item = (Lease, Settled)>) -> bool {
         let (mut all, mut refused) = (true, vec![]);
         for (lease, settled) in answers {
-            let was_held = self.in_flight.put_down(lease);
+            let was_held = self.in_flight.remove(lease);
             if matches!(settled, Settled::Lost | Settled::Gone) {
                 all = false;
                 // A job that is not in flight any more was reported when its lease was lost.

@@ -14,18 +14,23 @@ use crate::summary::{Rows, Summary};
 use crate::variant::PATIENCE;
 use crate::variant::{Running, Variant};
 
-const FEW: usize = 1_000;
-const MANY: usize = 1_000_000;
+const JOBS_FEW: usize = 1_000;
+const JOBS_MANY: usize = 1_000_000;
 
 /// Both measure the same number of jobs: a thousand at a time, and the first of a million.
 pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) -> Rows {
     let in_flight = arguments.in_flight.unwrap_or(64);
-    let jobs = arguments.jobs.min(MANY / 2);
+    let jobs = arguments.jobs.min(JOBS_MANY / 2);
     let mut measured = [const { Vec::new() }; 2];
     for round in 0..arguments.rounds {
         for (index, measure) in [few, many].into_iter().enumerate() {
             let mut connection = redis.connect();
-            drain::preload(&mut connection, STREAM, sink.url(), if index == 0 { FEW } else { MANY });
+            drain::preload(
+                &mut connection,
+                STREAM,
+                sink.url(),
+                if index == 0 { JOBS_FEW } else { JOBS_MANY },
+            );
             let running = Variant::Lean.start(&redis.url(), in_flight, 0);
             let (time, cpu) = measure(&mut connection, &running, sink, jobs);
             let [speed, cost] = [jobs as f64 / time.as_secs_f64(), cpu.as_secs_f64() * 1e6 / jobs as f64];
@@ -35,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) 
     }
     drain::command(&mut redis.connect(), &["FLUSHALL"]);
     let mut rows = Rows::new(&["jobs ready", "jobs/s", "CPU µs/job"]);
-    for (ready, measured) in [FEW, MANY].into_iter().zip(measured) {
+    for (ready, measured) in [JOBS_FEW, JOBS_MANY].into_iter().zip(measured) {
         let speed = Summary::of(measured.iter().map(|(speed, _)| *speed));
         let cost = Summary::of(measured.iter().map(|(_, cost)| *cost));
         rows.rows.push(vec![ready.to_string(), speed.text(0), cost.text(1)]);
@@ -53,21 +58,21 @@ fn few(
     drained_to(connection, running, 0);
     let before = process::usage(running.process()).time;
     let mut time = Duration::ZERO;
-    for _ in 0..jobs.div_ceil(FEW) {
-        drain::add(connection, STREAM, sink.url(), FEW);
+    for _ in 0..jobs.div_ceil(JOBS_FEW) {
+        drain::add(connection, STREAM, sink.url(), JOBS_FEW);
         let start = Instant::now();
         drained_to(connection, running, 0);
         time += start.elapsed();
     }
     // The last batch is full, too: a smaller one would measure something else. Scale to `jobs`.
-    let share = jobs as f64 / (jobs.div_ceil(FEW) * FEW) as f64;
+    let share = jobs as f64 / (jobs.div_ceil(JOBS_FEW) * JOBS_FEW) as f64;
     (time.mul_f64(share), (process::usage(running.process()).time - before).mul_f64(share))
 }
 
 fn many(connection: &mut Connection, running: &Running, _: &QuickSink, jobs: usize) -> (Duration, Duration) {
-    drained_to(connection, running, MANY - FEW);
+    drained_to(connection, running, JOBS_MANY - JOBS_FEW);
     let (start, before) = (Instant::now(), process::usage(running.process()).time);
-    drained_to(connection, running, MANY - FEW - jobs);
+    drained_to(connection, running, JOBS_MANY - JOBS_FEW - jobs);
     (start.elapsed(), process::usage(running.process()).time - before)
 }
 

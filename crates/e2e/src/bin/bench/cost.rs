@@ -15,12 +15,12 @@ const ALLOCATION_JOBS: [usize; 2] = [300, 1_300];
 
 /// The agreed limits, in instructions per job. Lower them when a job becomes cheaper. Runs differ by about
 /// 0.5 %.
-const MOST: [(Variant, f64); 3] =
+const COST_MAX: [(Variant, f64); 3] =
     [(Variant::Lean, 129_000.0), (Variant::OtelOff, 120_000.0), (Variant::OtelOn, 240_000.0)];
 /// At most this many runs per count; the lowest is used. Rare events, like a job that has to wait, only add to it.
 const RUNS: usize = 5;
 /// The largest allowed ratio of instructions with telemetry off to those of the lean build.
-const MOST_WHEN_OFF: f64 = 1.01;
+const COST_WHEN_OFF_MAX: f64 = 1.01;
 
 /// The cost per job, if it could be counted.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +71,7 @@ pub(crate) fn run(redis: &RedisServer) -> (Rows, Vec<String>) {
 }
 
 fn has_bound(variant: Variant) -> bool {
-    MOST.iter().any(|(bound, _)| *bound == variant)
+    COST_MAX.iter().any(|(bound, _)| *bound == variant)
 }
 
 impl Cost {
@@ -108,16 +108,17 @@ fn rows(costs: &[(Variant, Cost)]) -> Rows {
 
 fn too_many(costs: &[(Variant, Cost)]) -> Vec<String> {
     let counted = |(variant, most)| Some((variant, instructions(costs, variant)?, most));
-    let above = MOST.into_iter().filter_map(counted).filter(|(_, instructions, most)| instructions > most);
+    let above =
+        COST_MAX.into_iter().filter_map(counted).filter(|(_, instructions, most)| instructions > most);
     let mut too_many: Vec<String> = above
         .map(|(variant, instructions, most)| {
             format!("{variant}: {instructions:.0} instructions a job, the limit is {most}")
         })
         .collect();
     let off = instructions(costs, Variant::OtelOff).zip(instructions(costs, Variant::Lean));
-    let off = off.map(|(off, lean)| off / lean).filter(|ratio| *ratio > MOST_WHEN_OFF);
+    let off = off.map(|(off, lean)| off / lean).filter(|ratio| *ratio > COST_WHEN_OFF_MAX);
     too_many.extend(off.map(|ratio| {
-        format!("telemetry switched off costs {ratio:.3} × the instructions of the lean build, limit {MOST_WHEN_OFF}")
+        format!("telemetry switched off costs {ratio:.3} × the instructions of the lean build, limit {COST_WHEN_OFF_MAX}")
     }));
     too_many
 }

@@ -16,7 +16,7 @@ const IN_FLIGHT: [usize; 6] = [1, 4, 16, 64, 256, 1024];
 const SECONDS: f64 = 3.0;
 /// The approximate jobs per second of the worker to a destination without latency, with many requests in
 /// flight and with one.
-const MOST_A_SECOND: f64 = 10_000.0;
+const JOBS_PER_SECOND_MAX: f64 = 10_000.0;
 const ALONE_A_SECOND: f64 = 2_000.0;
 
 pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, latencies: &[u64]) -> Rows {
@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, latencies: &[u64])
         for in_flight in IN_FLIGHT {
             let possible = in_flight as f64 * 1e3 / *latency as f64;
             let jobs =
-                (possible.min(MOST_A_SECOND).min(ALONE_A_SECOND * in_flight as f64) * SECONDS) as usize;
+                (possible.min(JOBS_PER_SECOND_MAX).min(ALONE_A_SECOND * in_flight as f64) * SECONDS) as usize;
             let load = Load { jobs: jobs.max(20), in_flight, warm_up: jobs / 2 };
             let speed = Summary::of((0..arguments.rounds).map(|_| {
                 let measurement = measure::run(Variant::Lean, redis, &sink, load);

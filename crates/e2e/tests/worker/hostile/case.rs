@@ -11,7 +11,7 @@ use e2e::text_file::TextFile;
 use e2e::wait::{DEADLINE, eventually, eventually_or};
 
 /// An attempt's limits are a fraction of this, also on a loaded machine.
-const LONGEST: Duration = Duration::from_secs(20);
+const CASE_TIME_MAX: Duration = Duration::from_secs(20);
 /// An attempt that ends at once takes less, also on a loaded machine.
 const AT_ONCE: u64 = 5000;
 /// The limit of each phase in milliseconds, except the connection's.
@@ -182,7 +182,7 @@ fn play(build: Build, redis: &RedisServer, sink: &Sink, case: &Case) {
         }
     }
     eventually_or(case.name, DEADLINE, || queue.drained());
-    assert!(began.elapsed() < LONGEST, "{}: {:?}", case.name, began.elapsed());
+    assert!(began.elapsed() < CASE_TIME_MAX, "{}: {:?}", case.name, began.elapsed());
     judge(case, &servers, &queue.dead());
     let before = sink.requests().len();
     queue.enqueue(&[("url", sink.url("/ok"))]);

@@ -9,7 +9,7 @@ use e2e::world::World;
 
 /// A reconnect starts at most every five seconds, and a silence is noticed after twelve.
 /// Lines that a trouble may leave in the log, whatever it is: it came, it went, the group was created again.
-const MOST_LINES: usize = 8;
+const LOG_LINES_MAX: usize = 8;
 
 /// A worker whose Redis is in trouble.
 pub(super) struct TroubledWorker {
@@ -53,7 +53,7 @@ impl TroubledWorker {
         let log = self.worker.log();
         let lines = log.iter().filter(|line| line.contains("WARN") || line.contains("ERROR"));
         let lines = lines.count() + log.iter().filter(|line| line.contains("answers again")).count();
-        assert!(lines <= MOST_LINES, "{lines} lines:\n{}", log.join("\n"));
+        assert!(lines <= LOG_LINES_MAX, "{lines} lines:\n{}", log.join("\n"));
         let status = self.worker.stop();
         assert_eq!(status.code(), Some(0), "{}", self.worker.log().join("\n"));
     }

@@ -56,7 +56,7 @@ impl Origin {
     }
 
     /// The `_traceparent` of a job whose span is `own`; `None` if the producer's fields contain it.
-    pub(super) fn to_keep(&self, own: &Context) -> Option<String> {
+    pub(super) fn traceparent_to_keep(&self, own: &Context) -> Option<String> {
         if self.is_producers {
             return None;
         }

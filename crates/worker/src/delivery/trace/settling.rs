@@ -64,7 +64,7 @@ impl Settling {
             describe(attributes);
         });
         begins_trace(delivery, &origin, &span);
-        let keep = if origin.is_written() { None } else { origin.to_keep(&span.context()) };
+        let keep = if origin.is_written() { None } else { origin.traceparent_to_keep(&span.context()) };
         (Self { span, queue: spans.queue.clone(), operation, began }, keep)
     }
 

@@ -19,7 +19,7 @@ fn fill(window: &mut Window, slow: usize, now: Instant) -> usize {
 fn a_flow_begins_small_and_grows_with_its_responses() {
     let now = Instant::now();
     let mut window = Window::new(now);
-    assert_eq!(fill(&mut window, 0, now), FIRST);
+    assert_eq!(fill(&mut window, 0, now), INITIAL_ATTEMPTS);
     for _ in 0..200 {
         window.end(Some(Verdict::Works), false, QUICK, SLOTS, now);
         fill(&mut window, 0, now);
@@ -49,9 +49,9 @@ fn a_flow_that_stops_responding_gets_no_more() {
     (0..40).for_each(|_| window.end(Some(Verdict::Works), false, QUICK, SLOTS, now));
     (0..10).for_each(|_| window.begin(now));
     assert!(window.room(around(0), now) > 0);
-    let later = now + STALL + QUICK;
+    let later = now + STALL_AFTER + QUICK;
     assert_eq!(window.room(around(0), later), 0);
-    window.end(Some(Verdict::Works), false, STALL, SLOTS, later);
+    window.end(Some(Verdict::Works), false, STALL_AFTER, SLOTS, later);
     assert!(window.room(around(0), later) > 0);
 }
 
@@ -61,11 +61,11 @@ fn a_flow_is_brisk_while_its_responses_come_within_the_grace() {
     let mut window = Window::new(now);
     assert!(!window.is_brisk(now), "it has not responded yet");
     window.begin(now);
-    window.end(Some(Verdict::Works), false, GRACE, SLOTS, now);
-    assert!(window.is_brisk(now) && window.is_brisk(now + STALL));
-    assert!(!window.is_brisk(now + STALL + QUICK), "it has stopped responding");
+    window.end(Some(Verdict::Works), false, SLOT_WAIT_MAX, SLOTS, now);
+    assert!(window.is_brisk(now) && window.is_brisk(now + STALL_AFTER));
+    assert!(!window.is_brisk(now + STALL_AFTER + QUICK), "it has stopped responding");
     for (verdict, took) in
-        [(Verdict::Works, GRACE + QUICK), (Verdict::TooMany, QUICK), (Verdict::Fails, QUICK)]
+        [(Verdict::Works, SLOT_WAIT_MAX + QUICK), (Verdict::TooMany, QUICK), (Verdict::Fails, QUICK)]
     {
         let mut window = window.clone();
         window.end(Some(verdict), false, took, SLOTS, now);
@@ -98,7 +98,7 @@ fn slow_flows_together_leave_slots_free() {
     let now = Instant::now();
     let mut windows = vec![Window::new(now); 8];
     for window in &mut windows {
-        (0..SLOTS).for_each(|_| window.end(Some(Verdict::Works), false, SLOW * 2, SLOTS, now));
+        (0..SLOTS).for_each(|_| window.end(Some(Verdict::Works), false, SLOW_AFTER * 2, SLOTS, now));
     }
     for _ in 0..SLOTS {
         for which in 0..windows.len() {

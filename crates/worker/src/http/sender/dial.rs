@@ -13,17 +13,17 @@ use tracing::{Instrument, debug_span};
 use super::error::NoConnection;
 
 /// Time without a response after which the next address is dialled as well (RFC 8305 §5).
-const STEP: Duration = Duration::from_millis(250);
+const NEXT_ADDRESS_DELAY: Duration = Duration::from_millis(250);
 /// Addresses that are tried for one name. Honest names have fewer, and no name may make the worker scan a
 /// network.
-const MOST: usize = 16;
+const ADDRESSES_MAX: usize = 16;
 
 /// Connects to the first address that responds. `addresses` must not be empty. The caller sets a deadline.
 pub(super) async fn dial(addresses: &[SocketAddr]) -> Result<TcpStream, NoConnection> {
     if let [address] = addresses {
         return connect(*address).await;
     }
-    let mut left = in_turn(addresses).into_iter().take(MOST);
+    let mut left = in_turn(addresses).into_iter().take(ADDRESSES_MAX);
     let (mut dialled, mut first) = (FuturesUnordered::new(), None);
     loop {
         let next = left.next();
@@ -31,7 +31,7 @@ pub(super) async fn dial(addresses: &[SocketAddr]) -> Result<TcpStream, NoConnec
         dialled.extend(next.map(connect));
         let ended = match is_last {
             true => dialled.next().await,
-            false => match timeout(STEP, dialled.next()).await {
+            false => match timeout(NEXT_ADDRESS_DELAY, dialled.next()).await {
                 Ok(ended) => ended,
                 Err(_) => continue,
             },
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     /// Shorter than the first address's half of a shared deadline, and long enough for a busy machine.
-    const SOON: Duration = Duration::from_secs(3);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(3);
 
     /// A listener whose queue is full: the kernel drops the packets of new connections.
     struct Swallowing {
@@ -97,7 +97,7 @@ mod tests {
             let listener = socket.listen(1)?;
             let (address, mut queued) = (listener.local_addr()?, Vec::new());
             // The system decides how many connections a queue takes.
-            while let Ok(stream) = timeout(2 * STEP, TcpStream::connect(address)).await {
+            while let Ok(stream) = timeout(2 * NEXT_ADDRESS_DELAY, TcpStream::connect(address)).await {
                 queued.push(stream?);
                 assert!(queued.len() < 1000, "the queue has no end");
             }
@@ -109,11 +109,12 @@ mod tests {
     async fn an_address_that_drops_packets_does_not_block_the_next_of_its_family() {
         let first = Swallowing::on("127.0.0.1:0").await.unwrap();
         let second = Swallowing::on("127.0.0.1:0").await.unwrap();
-        let alone = timeout(2 * STEP, dial(&[first.address, second.address])).await;
+        let alone = timeout(2 * NEXT_ADDRESS_DELAY, dial(&[first.address, second.address])).await;
         assert!(alone.is_err(), "they must not respond: {alone:?}");
         let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
         let alive = listener.local_addr().unwrap();
-        let stream = timeout(SOON, dial(&[first.address, second.address, alive])).await.expect("in time");
+        let stream =
+            timeout(TEST_TIMEOUT, dial(&[first.address, second.address, alive])).await.expect("in time");
         assert_eq!(stream.unwrap().peer_addr().unwrap(), alive);
     }
 
@@ -130,7 +131,7 @@ mod tests {
             addresses.insert(0, swallowing.address);
         }
         addresses.push(alive);
-        let stream = timeout(SOON, dial(&addresses)).await.expect("in time").unwrap();
+        let stream = timeout(TEST_TIMEOUT, dial(&addresses)).await.expect("in time").unwrap();
         assert_eq!(stream.peer_addr().unwrap(), alive);
     }
 
@@ -141,7 +142,8 @@ mod tests {
             TcpListener::bind("127.0.0.1:0").await.unwrap(),
         ];
         let addresses = listeners.map(|listener| listener.local_addr().unwrap());
-        let error = timeout(SOON, dial(&addresses)).await.expect("refusals need no waiting").unwrap_err();
+        let error =
+            timeout(TEST_TIMEOUT, dial(&addresses)).await.expect("refusals need no waiting").unwrap_err();
         assert_eq!((error.address, error.error.kind()), (addresses[0], io::ErrorKind::ConnectionRefused));
     }
 

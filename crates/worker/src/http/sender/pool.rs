@@ -14,17 +14,17 @@ use super::stream::OpenCount;
 use super::upload::Upload;
 
 /// Headers of a response. Honest responses have fewer.
-const MOST_HEADERS: usize = 256;
+const RESPONSE_HEADERS_MAX: usize = 256;
 /// Bytes of a response's headers. Honest responses have fewer.
-const MOST_HEADER_BYTES: usize = 64 * 1024;
+const RESPONSE_HEADER_BYTES_MAX: usize = 64 * 1024;
 
 /// The worker pings an HTTP/2 connection that is silent for this time while requests wait on it. Otherwise
 /// all requests to the destination of a dead connection would use it for ever.
-const ASKED_AFTER: Duration = Duration::from_secs(10);
+const PING_AFTER: Duration = Duration::from_secs(10);
 /// The connection is closed if the ping gets no reply for this time.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bytes of a body that may wait unread on an HTTP/2 stream. The minimum is that of RFC 9113 §6.9.2.
-const WINDOW: std::ops::RangeInclusive<usize> = 65_535..=2 << 20;
+const STREAM_WINDOW_BYTES: std::ops::RangeInclusive<usize> = 65_535..=2 << 20;
 
 pub(super) type PoolClient = Client<Connector, Upload>;
 
@@ -56,18 +56,18 @@ impl Clients {
 
 impl Pool {
     pub(super) fn new(http: &HttpConfig, connector: Connector, open: OpenCount, busy: OpenCount) -> Self {
-        let window = http.max_response_body.clamp(*WINDOW.start(), *WINDOW.end());
+        let window = http.max_response_body.clamp(*STREAM_WINDOW_BYTES.start(), *STREAM_WINDOW_BYTES.end());
         let mut builder = Client::builder(TokioExecutor::new());
         builder
             // No span would show a retry by the client.
             .retry_canceled_requests(false)
-            .http1_max_headers(MOST_HEADERS)
-            .http1_max_buf_size(MOST_HEADER_BYTES)
-            .http2_max_header_list_size(MOST_HEADER_BYTES as u32)
+            .http1_max_headers(RESPONSE_HEADERS_MAX)
+            .http1_max_buf_size(RESPONSE_HEADER_BYTES_MAX)
+            .http2_max_header_list_size(RESPONSE_HEADER_BYTES_MAX as u32)
             .http2_initial_stream_window_size(window as u32)
             .timer(TokioTimer::new())
-            .http2_keep_alive_interval(ASKED_AFTER)
-            .http2_keep_alive_timeout(GIVEN_UP_AFTER)
+            .http2_keep_alive_interval(PING_AFTER)
+            .http2_keep_alive_timeout(PING_TIMEOUT)
             // Without a timer the idle timeout does nothing; without a cap, nothing bounds the pool.
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(http.pool_idle_timeout);
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::http::egress::Egress;
 
-    const SOON: Duration = Duration::from_secs(30);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
     fn pool(http: HttpConfig) -> Pool {
         let (open, busy) = (OpenCount::default(), OpenCount::default());
@@ -175,7 +175,8 @@ mod tests {
 
     #[tokio::test]
     async fn all_idle_connections_are_closed_if_there_are_too_many() {
-        let pool = pool(HttpConfig { max_idle: 2, pool_idle_timeout: 10 * SOON, ..HttpConfig::default() });
+        let pool =
+            pool(HttpConfig { max_idle: 2, pool_idle_timeout: 10 * TEST_TIMEOUT, ..HttpConfig::default() });
         let (mut urls, mut ends) = (Vec::new(), Vec::new());
         for _ in 0..4 {
             let (url, end) = destination().await;
@@ -192,18 +193,20 @@ mod tests {
         assert_eq!(pool.open.get(), 3);
         get(&pool, &urls[3]).await;
         for (end, answered) in ends.drain(..3).zip([2, 2, 1]) {
-            let end =
-                tokio::time::timeout(SOON, end).await.expect("it is closed long before its idle timeout");
+            let end = tokio::time::timeout(TEST_TIMEOUT, end)
+                .await
+                .expect("it is closed long before its idle timeout");
             assert_eq!(end.unwrap(), answered, "requests on one connection");
         }
         assert_eq!(pool.open.get(), 1, "the newest is kept");
         drop(pool);
-        assert_eq!(tokio::time::timeout(SOON, ends.remove(0)).await.unwrap().unwrap(), 1);
+        assert_eq!(tokio::time::timeout(TEST_TIMEOUT, ends.remove(0)).await.unwrap().unwrap(), 1);
     }
 
     #[tokio::test]
     async fn a_connection_with_a_request_under_way_does_not_count_as_idle() {
-        let pool = pool(HttpConfig { max_idle: 1, pool_idle_timeout: 10 * SOON, ..HttpConfig::default() });
+        let pool =
+            pool(HttpConfig { max_idle: 1, pool_idle_timeout: 10 * TEST_TIMEOUT, ..HttpConfig::default() });
         let [(first, first_end), (second, second_end)] = [destination().await, destination().await];
         get(&pool, &first).await;
         get(&pool, &second).await;
@@ -213,7 +216,7 @@ mod tests {
         // Two are idle now and one may be, so this request gets a new client.
         drop(pool.client(&Uri::from_static("http://h/")));
         for (end, answered) in [(first_end, 2), (second_end, 1)] {
-            assert_eq!(tokio::time::timeout(SOON, end).await.unwrap().unwrap(), answered);
+            assert_eq!(tokio::time::timeout(TEST_TIMEOUT, end).await.unwrap().unwrap(), answered);
         }
     }
 }
