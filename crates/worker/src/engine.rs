@@ -1,5 +1,6 @@
 //! A worker: its configuration, its start and its shutdown.
 
+mod descriptors;
 mod health;
 mod running;
 mod shards;
@@ -125,8 +126,9 @@ pub(crate) async fn run(
     stop: CancellationToken,
     second_signal: CancellationToken,
 ) -> Result<(), EngineError> {
-    let slots = Slots::new(config.concurrency);
-    let settings = settings(config, telemetry)?;
+    let concurrency = descriptors::slots(config.concurrency, descriptors::raise(), config.queues.len());
+    let slots = Slots::new(concurrency);
+    let settings = settings(config, concurrency, telemetry)?;
     let redis = tokio::select! {
         redis = Redis::connect_with(&config.redis_url, telemetry, config.spans) => redis?,
         () = stop.cancelled() => return Ok(()),
@@ -136,7 +138,7 @@ pub(crate) async fn run(
         redis,
         consumer: Consumer { name: consumer_name(), lease: config.lease },
         settings,
-        flows: Flows::new(config.concurrency),
+        flows: Flows::new(concurrency),
         slots: slots.clone(),
         telemetry: telemetry.clone(),
         trace_retries: config.trace_retries,
@@ -176,14 +178,19 @@ pub(crate) async fn run(
 }
 
 /// The settings, in a channel through which others can replace them.
-fn settings(config: &WorkerConfig, telemetry: &Telemetry) -> Result<CurrentSettings, TlsError> {
+fn settings(config: &WorkerConfig, slots: usize, telemetry: &Telemetry) -> Result<CurrentSettings, TlsError> {
+    let mut sender = config.sender.clone();
+    if slots < config.concurrency {
+        // Idle connections must not take the descriptors that requests need.
+        sender.http.max_idle = sender.http.max_idle.min(slots);
+    }
     let refusing = config.queues.iter().filter(|queue| queue.unknown_fields == UnknownFields::Refuse);
     let settings = Settings {
         retry: config.retry.clone(),
         unknown: Unknown::new(refusing.map(|queue| queue.name.to_string())),
         secrets: config.secrets.clone(),
         flows: config.flows.clone(),
-        sender: Sender::new(&config.sender, telemetry)?,
+        sender: Sender::new(&sender, telemetry)?,
     };
     Ok(CurrentSettings::new(watch::channel(Arc::new(settings)).1))
 }

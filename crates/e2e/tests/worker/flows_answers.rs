@@ -130,3 +130,25 @@ fn held_jobs_expire_behind_others_that_do_not() {
     });
     assert_eq!(added(), before, "an idle flow moves no jobs");
 }
+
+/// A worker that has too few file descriptors says nothing about the destinations, and its jobs spend no attempts.
+#[test]
+fn a_worker_without_descriptors_closes_no_destination() {
+    const JOBS: usize = 200;
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let mut worker = worker(&redis, &["--concurrency", "64", "--max-attempts", "2"]);
+    let limit = ["--pid", &worker.pid().to_string(), "--nofile=36:36"];
+    let limited = std::process::Command::new("prlimit").args(limit).status().expect("prlimit is installed");
+    assert!(limited.success());
+    for number in 0..JOBS {
+        let (url, flow) = (sink.url(&format!("/slow/50?{number}")), format!("host-{}", number % 40));
+        queue.enqueue(&[("url", url.as_str()), ("flow", flow.as_str())]);
+    }
+    worker.wait_for_log("this worker lacks what attempts need", SOON);
+    queue.wait_until_drained(Duration::from_secs(60));
+    assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
+    let logged = |part: &str| worker.log().iter().filter(|line| line.contains(part)).count();
+    assert_eq!(logged("this worker lacks what attempts need"), 1, "once");
+    assert_eq!(logged("the destination does not answer"), 0);
+}

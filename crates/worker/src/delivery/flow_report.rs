@@ -27,10 +27,10 @@ impl Gate {
             Some(Verdict::Works | Verdict::TooMany) if is_trial || is_open => {
                 self.report_success(id, job).await;
             }
-            // The egress policy refused this trial, or its failure is the job's own. That proves nothing about
-            // the destination: the next job is tried. A failed proxy gives no trial back, since it would fail
+            // The egress policy refused this trial, or its failure is the job's or the worker's own. That proves
+            // nothing about the destination: the next job is tried. A failed proxy gives no trial back, since it would fail
             // each of them.
-            None if is_trial && (end.is_some() || result.error() == Some(ErrorType::Refused)) => {
+            None if is_trial && result.error() != Some(ErrorType::Proxy) => {
                 self.release(id, limits, Some(Admitted::Trial)).await;
             }
             _ => {}

@@ -150,7 +150,9 @@ fn own(cause: &(dyn Error + 'static)) -> Option<ErrorType> {
         Some(SendError::ProxyRefused) => return Some(ErrorType::Proxy),
         _ => {}
     }
-    if cause.is::<ProxyError>() {
+    if is_own_fault(cause) {
+        Some(WORKER_FAULT)
+    } else if cause.is::<ProxyError>() {
         Some(ErrorType::Proxy)
     } else if cause.is::<ConnectTimeout>() {
         Some(ErrorType::ConnectTimeout)
@@ -170,6 +172,22 @@ fn own(cause: &(dyn Error + 'static)) -> Option<ErrorType> {
         Some(ErrorType::Tls)
     } else {
         None
+    }
+}
+
+/// Whether the worker itself lacks what a connection needs, whatever the destination.
+fn is_own_fault(cause: &(dyn Error + 'static)) -> bool {
+    /// Linux' numbers of EMFILE, ENFILE, ENETDOWN and ENOBUFS.
+    const NUMBERS: [i32; 4] = [24, 23, 100, 105];
+    /// EADDRNOTAVAIL: no port is free. A host without IPv6 reports it for IPv6 addresses.
+    const NO_PORT: i32 = 99;
+    let is_one = |error: &io::Error| error.raw_os_error().is_some_and(|number| NUMBERS.contains(&number));
+    if let Some(NoConnection { address, error }) = cause.downcast_ref() {
+        return is_one(error) || address.is_ipv4() && error.raw_os_error() == Some(NO_PORT);
+    }
+    match cause.downcast_ref() {
+        Some(DnsError(error)) => is_one(error),
+        None => cause.downcast_ref().is_some_and(is_one),
     }
 }
 
