@@ -50,6 +50,9 @@ struct Mode {
     /// Cost of 10,000 requests in flight to a destination that takes a second
     #[arg(long)]
     slow_sink: bool,
+    /// What flows that hang, and jobs that always fail, cost the others (8 minutes)
+    #[arg(long)]
+    fairness: bool,
     /// Cost of an idle worker, and how soon it starts the next job
     #[arg(long)]
     idle: bool,
@@ -73,6 +76,7 @@ impl Options {
             ("--scale", mode.scale),
             ("--backlog", mode.backlog),
             ("--slow-sink", mode.slow_sink),
+            ("--fairness", mode.fairness),
             ("--idle", mode.idle),
             ("--startup", mode.startup),
         ];
@@ -84,7 +88,15 @@ impl Options {
 
     fn counts(&self) -> bool {
         let mode = &self.mode;
-        let others = [mode.scale, mode.backlog, mode.slow_sink, mode.idle, mode.startup, mode.dead_host];
+        let others = [
+            mode.scale,
+            mode.backlog,
+            mode.slow_sink,
+            mode.fairness,
+            mode.idle,
+            mode.startup,
+            mode.dead_host,
+        ];
         mode.sink_latency.is_none() && !others.contains(&true)
     }
 }

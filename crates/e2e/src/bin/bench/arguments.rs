@@ -33,6 +33,8 @@ pub(crate) enum Mode {
     Backlog,
     /// The cost of very many requests in flight to a destination that takes a second.
     SlowSink,
+    /// What flows that hang, and jobs that always fail, cost the others.
+    Fairness,
     /// The cost of an idle worker, and how soon it starts the next job.
     Idle,
     /// The time from a worker's start to its first request.
@@ -40,7 +42,7 @@ pub(crate) enum Mode {
 }
 
 const KNOWN: &str = "--rounds=N, --jobs=N, --in-flight=N, --json, --plot=FILE and the modes --sink-latency=MS,MS, \
-                     --counts, --scale, --backlog, --slow-sink, --idle and --startup";
+                     --counts, --scale, --backlog, --slow-sink, --fairness, --idle and --startup";
 
 impl Arguments {
     pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Arguments, String> {
@@ -81,6 +83,7 @@ fn mode(name: &str, value: &str) -> Option<Mode> {
         "--scale" => Mode::Scale,
         "--backlog" => Mode::Backlog,
         "--slow-sink" => Mode::SlowSink,
+        "--fairness" => Mode::Fairness,
         "--idle" => Mode::Idle,
         "--startup" => Mode::Startup,
         _ => return None,

@@ -1,0 +1,130 @@
+//! What flows that hang, or jobs that always fail, cost the others.
+
+use std::time::{Duration, Instant};
+
+use e2e::process::{Build, Postrider};
+use e2e::queue::Queue;
+use e2e::redis::RedisServer;
+use e2e::sink::Sink;
+use e2e::wait;
+
+use crate::summary::Rows;
+
+/// How long each measurement takes, and the window in which the worst share is looked for.
+const TIME: Duration = Duration::from_secs(30);
+const WINDOW: Duration = Duration::from_secs(5);
+/// How often good jobs come in all, where they are not the question.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The good jobs of one measurement: which share was delivered in the worst window, and how long they took.
+struct Measured {
+    share: f64,
+    p50: Duration,
+    p99: Duration,
+}
+
+impl Measured {
+    fn cells(&self) -> [String; 3] {
+        let millis = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1000.0);
+        [format!("{:.2}", self.share), millis(self.p50), millis(self.p99)]
+    }
+}
+
+pub(crate) fn run() -> Rows {
+    let mut rows = Rows::new(&["good jobs", "beside", "worst 5 s", "p50 ms", "p99 ms"]);
+    for healthy in [1, 100] {
+        for hanging in [0, 1, 100, 1000] {
+            let measured = beside_hanging(healthy, hanging);
+            let names = [format!("100/s to {healthy} flows"), format!("{hanging} flows that hang")];
+            rows.rows.push(names.into_iter().chain(measured.cells()).collect());
+            eprintln!("{:?}", rows.rows.last());
+        }
+    }
+    for a_second in [1, 10, 40] {
+        for (path, name) in [("/hang", "hang"), ("/status/503", "get 503")] {
+            let measured = among_poisonous(a_second, path);
+            let names = [format!("{a_second}/s to one flow"), format!("10 % that {name}")];
+            rows.rows.push(names.into_iter().chain(measured.cells()).collect());
+            eprintln!("{:?}", rows.rows.last());
+        }
+    }
+    rows
+}
+
+/// Good jobs to flows that answer, in turn, beside flows that hang and get six jobs each.
+fn beside_hanging(healthy: usize, hanging: usize) -> Measured {
+    let (redis, good, dead) = (RedisServer::start(), Sink::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let _worker = worker(&redis);
+    let send = |number: usize| {
+        let url = good.url(&format!("/ok?{number}"));
+        queue.enqueue(&[("url", url.as_str()), ("flow", &format!("good-{}", number % healthy))]);
+    };
+    // All good flows have answered before.
+    (0..healthy).for_each(send);
+    good.wait_for(healthy, wait::DEADLINE);
+    for number in 0..6 * hanging {
+        queue.enqueue(&[
+            ("url", dead.url("/hang").as_str()),
+            ("flow", &format!("hanging-{}", number % hanging)),
+        ]);
+    }
+    let sent = steadily(PAUSE, |number| send(healthy + number));
+    measured(&good, &sent, |number| format!("/ok?{}", healthy + number))
+}
+
+/// Good jobs of a flow, with a job that always fails after each ninth.
+fn among_poisonous(a_second: u32, path: &str) -> Measured {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let _worker = worker(&redis);
+    let sent = steadily(Duration::from_secs(1) / a_second, |number| {
+        queue.enqueue(&[("url", sink.url(&format!("/ok?{number}")))]);
+        if number % 9 == 0 {
+            queue.enqueue(&[("url", sink.url(path))]);
+        }
+    });
+    measured(&sink, &sent, |number| format!("/ok?{number}"))
+}
+
+fn worker(redis: &RedisServer) -> Postrider {
+    let arguments = ["--concurrency", "64", "--timeout", "10s", "--shutdown-timeout", "0s"];
+    Postrider::ready_worker(Build::Lean, redis, &arguments, &[])
+}
+
+/// Enqueues a job each `pause`. Returns when each was enqueued.
+fn steadily(pause: Duration, enqueue: impl Fn(usize)) -> Vec<Instant> {
+    let (start, mut sent) = (Instant::now(), vec![]);
+    while start.elapsed() < TIME {
+        sent.push(Instant::now());
+        enqueue(sent.len() - 1);
+        let next = start + pause * u32::try_from(sent.len()).unwrap_or(u32::MAX);
+        wait::unless_interrupted(next.saturating_duration_since(Instant::now()));
+    }
+    sent
+}
+
+fn measured(sink: &Sink, sent: &[Instant], path: impl Fn(usize) -> String) -> Measured {
+    let requests = sink.requests();
+    let first: std::collections::HashMap<&str, Instant> =
+        requests.iter().rev().map(|request| (request.path.as_str(), request.arrived)).collect();
+    let arrived: Vec<Option<Instant>> =
+        (0..sent.len()).map(|number| first.get(path(number).as_str()).copied()).collect();
+    let begins = (0..=(TIME - WINDOW).as_secs()).map(|second| sent[0] + Duration::from_secs(second));
+    let share = begins.map(|begin| {
+        let within = |at: &Instant| *at >= begin && *at < begin + WINDOW;
+        let expected = sent.iter().filter(|at| within(at)).count();
+        arrived.iter().flatten().filter(|at| within(at)).count() as f64 / expected.max(1) as f64
+    });
+    let mut took: Vec<Duration> = sent
+        .iter()
+        .zip(&arrived)
+        .map(|(sent, arrived)| arrived.map_or(TIME, |arrived| arrived.saturating_duration_since(*sent)))
+        .collect();
+    took.sort_unstable();
+    Measured {
+        share: share.fold(1.0, f64::min),
+        p50: took[took.len() / 2],
+        p99: took[(took.len() - 1) * 99 / 100],
+    }
+}
