@@ -112,6 +112,9 @@ impl Flows {
         }
         let is_checked = job.line != Line::Admitted || flow.is_open_alone;
         if let Some(until) = flow.open_until.filter(|_| is_checked) {
+            if !job.has_failed {
+                flow.evidence.offer(job.kind);
+            }
             return match left(Some(until), now) {
                 Some(wait) => Entry::Open(wait),
                 None if table.is_crowded(id, now) => Entry::Crowded,

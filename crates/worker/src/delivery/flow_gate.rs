@@ -7,8 +7,8 @@ use postrider_queue::job::{Admitted, Delivery, FlowId, FlowLimits, Job, Limits, 
 use postrider_queue::work::{FlowLimit, FlowRequest, Queue, WaitReason};
 use tracing::debug;
 
-use super::hold::Hold;
-use crate::flows::{Candidate, Entry, Flows, Held, Kind, Line, Pass, SLOT_WAIT_MAX};
+use super::hold::{CHECK_INTERVAL, Hold};
+use crate::flows::{Candidate, Entry, Flows, SLOT_WAIT_MAX, Held, Kind, Line, Pass};
 use crate::observe::counters::Counts;
 
 /// The flows of a worker, as one shard uses them. Cheap to clone.
@@ -143,7 +143,10 @@ impl Gate {
                 Entry::Open(_) if self.flows.is_second_opinion(candidate) => {
                     return self.trial(candidate, limits, Some(candidate.kind.0)).await;
                 }
-                Entry::Open(within) => return Err(Hold::within(within, WaitReason::Breaker)),
+                Entry::Open(within) => {
+                    let soon = self.flows.opinion(id).map_or(within, |_| within.min(CHECK_INTERVAL));
+                    return Err(Hold::within(soon, WaitReason::Breaker));
+                }
                 // Held jobs are tried in their order.
                 Entry::Trial if line == Line::Behind => return Err(Hold::by(WaitReason::Breaker)),
                 Entry::Trial => return self.trial(candidate, limits, None).await,
@@ -184,8 +187,11 @@ impl Gate {
             } else {
                 self.flows.set_open(id, Some(taken.wait), false);
             }
-            return Err(Hold::by_answer(taken));
+            let hold = Hold::by_answer(taken);
+            let soon = self.flows.opinion(id).map_or(hold.within, |_| hold.within.min(CHECK_INTERVAL));
+            return Err(Hold { within: soon, ..hold });
         }
+        self.flows.granted_trial(id);
         let mut pass = self.flows.enter_trial(candidate, Instant::now());
         pass.is_trial = taken.why == Some(FlowLimit::Trial);
         if !pass.is_trial {

@@ -84,13 +84,15 @@ impl Waker {
         admission: &mut Admission<'_>,
     ) -> Result<(), Error> {
         let flows = &self.gate.flows;
+        // A held job of a kind that has not failed may pass an open breaker.
+        let kind = flows.opinion(id);
         let request = FlowRequest {
             making: flows.counted(id),
             more: room,
             is_made: false,
             is_paid: false,
             is_past_breaker: false,
-            kind: None,
+            kind,
         };
         let taken = self.gate.acquire_once(id, limits, request).await?;
         admission.count = taken.granted;
@@ -103,8 +105,16 @@ impl Waker {
                 self.gate.contradict(id).await;
                 admission.again = Duration::ZERO;
             }
-            Some(FlowLimit::Open) => flows.set_open(id, Some(taken.wait), false),
-            Some(FlowLimit::Trial) => admission.admitted = Admitted::Trial,
+            Some(FlowLimit::Open) => {
+                flows.set_open(id, Some(taken.wait), false);
+                if kind.is_some() {
+                    admission.again = admission.again.min(CHECK_INTERVAL);
+                }
+            }
+            Some(FlowLimit::Trial) => {
+                flows.granted_trial(id);
+                admission.admitted = Admitted::Trial;
+            }
             // Another worker has closed the breaker.
             _ if flows.is_open(id) => flows.set_open(id, None, false),
             _ => {}

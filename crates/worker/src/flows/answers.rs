@@ -35,6 +35,18 @@ impl Flows {
             && table.flow(job.flow, now).evidence.asks(job.kind, now)
     }
 
+    /// The kind of a held job that could be a second opinion while the breaker is open.
+    pub(crate) fn opinion(&self, id: FlowId) -> Option<u32> {
+        let table = self.lock();
+        let flow = table.known(id).filter(|flow| flow.open_until.is_some())?;
+        flow.evidence.opinion().map(|kind| kind.0)
+    }
+
+    /// Redis has granted a trial.
+    pub(crate) fn granted_trial(&self, id: FlowId) {
+        self.lock().flow(id, Instant::now()).evidence.granted();
+    }
+
     /// Sets the breaker open for `wait`, or closed.
     pub(crate) fn set_open(&self, id: FlowId, wait: Option<Duration>, is_alone: bool) {
         let now = Instant::now();

@@ -32,6 +32,8 @@ pub(super) struct Evidence {
     seen: [Option<(Kind, Instant)>; 2],
     /// When Redis was last asked to let a job of another kind pass the open breaker.
     asked: Option<Instant>,
+    /// The kind of a held job that could be a second opinion.
+    opinion: Option<Kind>,
 }
 
 impl Evidence {
@@ -76,14 +78,14 @@ impl Evidence {
         self.in_a_row = at + 1;
     }
 
-    /// Whether the breaker opens after this number of failures in a row, where `limit` is configured. They
-    /// must be of two jobs, and of two kinds if several kinds came lately. Where only one of these kinds is
+    /// Whether the breaker opens after this number of failures in a row, where `limit` is configured. Unless
+    /// one is enough, they must be of two jobs, and of two kinds if several kinds came lately. Where only one of these kinds is
     /// tried, it takes more of them.
     pub(super) fn opens(&self, failures: u32, limit: u32, now: Instant) -> bool {
         let one_kind_only =
             self.seen[1].is_none_or(|(_, seen)| now.saturating_duration_since(seen) > Self::SEEN);
         let is_broad = self.in_a_row >= 2 || one_kind_only || failures >= limit.saturating_mul(4);
-        failures >= limit && !self.is_first_alone && is_broad
+        failures >= limit && (limit == 1 || !self.is_first_alone && is_broad)
     }
 
     /// Whether the last attempt of this kind has failed.
@@ -100,11 +102,30 @@ impl Evidence {
     /// faults from those of other jobs.
     pub(super) fn asks(&mut self, kind: Kind, now: Instant) -> bool {
         let is_early = self.asked.is_some_and(|at| now.saturating_duration_since(at) < Self::ASK_INTERVAL);
-        let asks = !is_early && !self.is_suspect(kind) && self.in_a_row < Self::KINDS_MAX;
+        self.offer(kind);
+        let asks = !is_early && self.opinion() == Some(kind);
         if asks {
             self.asked = Some(now);
         }
         asks
+    }
+
+    /// A job that has not failed came while the breaker was open. If it is held, it may be a second opinion
+    /// later.
+    pub(super) fn offer(&mut self, kind: Kind) {
+        if !self.is_suspect(kind) {
+            self.opinion = Some(kind);
+        }
+    }
+
+    /// The kind of a held job that could be a second opinion.
+    pub(super) fn opinion(&self) -> Option<Kind> {
+        self.opinion.filter(|kind| !self.is_suspect(*kind) && self.in_a_row < Self::KINDS_MAX)
+    }
+
+    /// Redis has granted a trial.
+    pub(super) fn granted(&mut self) {
+        self.opinion = None;
     }
 }
 
@@ -165,7 +186,10 @@ mod tests {
         assert!(!evidence.asks(Kind(1), now));
         assert!(evidence.asks(Kind(2), now));
         assert!(!evidence.asks(Kind(3), now), "not more often than four times a second");
+        assert_eq!(evidence.opinion(), Some(Kind(3)), "but it is remembered while it is held");
         assert!(evidence.asks(Kind(3), now + Evidence::ASK_INTERVAL));
+        evidence.granted();
+        assert_eq!(evidence.opinion(), None);
     }
 
     #[test]
