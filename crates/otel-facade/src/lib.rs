@@ -64,7 +64,7 @@ pub use error::{ShutdownError, StartError};
 pub use error_type::ErrorType;
 pub use guard::guarded;
 pub use intern::intern;
-pub use log::{flush_lines, print_line};
+pub use log::{Escape, flush_lines, is_unprintable, print_line, printable};
 pub use log_context::{LogContext, about, belongs_to};
 pub use metric::{
     BoundCounter, BoundHistogram, BoundUpDownCounter, Counter, Gauge, Histogram, Timer, UpDownCounter,

@@ -1,6 +1,7 @@
 //! The log subscriber: `tracing` events as lines on standard error.
 
 mod line;
+mod printable;
 mod stderr;
 
 use std::io::IsTerminal;
@@ -18,6 +19,7 @@ use crate::imp;
 use line::Line;
 use stderr::Stderr;
 
+pub use printable::{Escape, is_unprintable, printable};
 pub use stderr::{flush_lines, print_line};
 
 /// A layer of the subscriber, beside the lines on standard error.
@@ -52,12 +54,21 @@ fn subscriber(
 
 /// The program's filter, and for the SDK the level of its own variable.
 pub(crate) fn filter(log: &Log, config: &Config) -> Result<Targets, StartError> {
-    let filter: Targets = log.filter.parse().map_err(|_| StartError::LogFilter(log.filter.clone()))?;
-    // A single word that is no level would name a module and silence all others.
-    let is_level = |word: &str| word.trim().parse::<LevelFilter>().is_ok();
-    if log.filter.split(',').any(|part| !part.contains('=') && !is_level(part)) {
-        return Err(StartError::LogFilter(log.filter.clone()));
+    let wrong = || StartError::LogFilter(log.filter.clone());
+    // An empty part, or a blank, would name a module and silence all others.
+    let parts: Vec<&str> = log.filter.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    // So would a single word that is no level.
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let is_part = |part: &&str| match part.split_once('=') {
+        Some((module, level)) => {
+            !module.is_empty() && !module.contains(char::is_whitespace) && is_level(level)
+        }
+        None => is_level(part),
+    };
+    if parts.is_empty() || !parts.iter().all(is_part) {
+        return Err(wrong());
     }
+    let filter: Targets = parts.join(",").parse().map_err(|_| wrong())?;
     // The SDK logs each failed export; this crate logs one line for each change of a receiver's state.
     let level = config.sdk_log.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::OFF);
     let named: Vec<String> = filter.iter().map(|(target, _)| target.to_owned()).collect();
@@ -76,6 +87,21 @@ mod tests {
     use tracing::{Callsite, Level, callsite};
 
     use super::*;
+
+    #[test]
+    fn a_filter_is_understood_or_refused_and_never_silences_all() {
+        let config = Config::from_lookup(|_| None);
+        let of = |text: &str| filter(&Log { filter: text.to_owned(), format: LogFormat::Json }, &config);
+        for text in ["info", "info,", " info", "info\n", ",info", "info, my_crate=debug ,", "INFO"] {
+            let filter = of(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+            assert!(filter.would_enable("any", &tracing::Level::INFO), "{text:?}");
+        }
+        for text in
+            ["", ",", " ", "loud", "info,loud", "my_crate=loud", "=info", "my crate=info", "info debug"]
+        {
+            assert!(of(text).is_err(), "{text:?}");
+        }
+    }
 
     #[test]
     fn an_internal_span_is_not_asked_for_where_lines_begin_at_info() {

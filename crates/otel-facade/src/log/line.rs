@@ -1,6 +1,6 @@
 //! A line: what `tracing-subscriber` makes of an event, followed by the fields of the log context.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use serde_json::Value;
 use tracing::{Event, Subscriber};
@@ -8,6 +8,7 @@ use tracing_subscriber::fmt::format::{Format, Full, Json, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::printable::{Escape, printable};
 use crate::Value as FieldValue;
 use crate::log_context::{fields_of_this_line, span_of_this_line};
 
@@ -28,35 +29,29 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let details = details(event);
-        if details.is_empty() {
-            return match self {
-                Self::Text(format) => format.format_event(context, writer, event),
-                Self::Json(format) => format.format_event(context, writer, event),
-            };
-        }
         let mut line = String::new();
         let buffer = Writer::new(&mut line);
         match self {
             Self::Text(format) => {
                 format.format_event(context, buffer, event)?;
-                writer.write_str(line.trim_end_matches('\n'))?;
+                line.truncate(line.trim_end_matches('\n').len());
                 for (name, value) in &details {
                     // A value may come from outside: one with control characters is escaped.
                     match value.as_str().filter(|text| !text.contains(char::is_control)) {
-                        Some(text) => write!(writer, " {name}={text}")?,
-                        None => write!(writer, " {name}={value}")?,
+                        Some(text) => write!(line, " {name}={text}")?,
+                        None => write!(line, " {name}={value}")?,
                     }
                 }
-                writer.write_char('\n')
+                writeln!(writer, "{}", printable(&line, Escape::Text))
             }
             Self::Json(format) => {
                 format.format_event(context, buffer, event)?;
                 let open = line.trim_end_matches('\n');
-                writer.write_str(open.strip_suffix('}').unwrap_or(open))?;
+                line.truncate(open.strip_suffix('}').unwrap_or(open).len());
                 for (name, value) in &details {
-                    write!(writer, ",\"{name}\":{value}")?;
+                    write!(line, ",\"{name}\":{value}")?;
                 }
-                writer.write_str("}\n")
+                writeln!(writer, "{}}}", printable(&line, Escape::Json))
             }
         }
     }
