@@ -1,14 +1,17 @@
 //! The command line: `postrider worker`, `send`, `sink`, `health`, and the commands that inspect queues.
 
-/// `println!` that does not panic if the reader has gone, as in `postrider jobs list | head`.
+/// `println!` that does not panic if the reader has gone, as in `postrider jobs list | head`, and escapes what could change
+/// how a terminal shows the rest.
 macro_rules! say {
-    ($($text:tt)*) => {{
-        let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*)));
-    }};
+    ($($text:tt)*) => {
+        $crate::commands::terminal::print(&format!($($text)*))
+    };
 }
 
+mod absurd;
 mod dead;
 mod doctor;
+mod find;
 mod flows;
 mod health;
 mod jobs;
@@ -20,6 +23,7 @@ mod send;
 mod sink;
 mod target;
 mod terminal;
+mod variables;
 mod why;
 mod worker;
 
@@ -27,13 +31,16 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use hyper_otel::HostPattern;
 use postrider_queue::{ConnectError, names};
 use postrider_worker::{EngineError, RunError};
-use telemetry::{Config, Exporter, Log, LogFormat, StartError, Telemetry, flush_lines, print_line};
+use serde_json::json;
+use telemetry::{
+    Config, Escape, Exporter, Log, LogFormat, StartError, Telemetry, flush_lines, print_line, printable,
+};
 use tracing::warn;
 
 use crate::config::secret_file;
@@ -72,6 +79,7 @@ enum Command {
     Health(health::HealthArgs),
     Queues(queues::QueuesArgs),
     Flows(flows::FlowsArgs),
+    Find(find::FindArgs),
     Jobs(jobs::JobsArgs),
     Dead(dead::DeadArgs),
     Doctor(doctor::DoctorArgs),
@@ -220,12 +228,17 @@ async fn run(cli: Cli) -> ExitCode {
         config.metrics.exporter = Exporter::None;
         config.prometheus = false;
     }
+    // The lines of these commands are read by programs.
+    let as_line = matches!(cli.command, Command::Worker(_) | Command::Sink(_)) && cli.log.is_json();
+    let failed = move |error: &(dyn std::error::Error + 'static)| {
+        if as_line { failed_as_line(error) } else { failed(error) }
+    };
     let running = match telemetry::start(config) {
         Ok(running) => running,
         Err(error) => return failed(&error),
     };
     render::hide_paths_of(cli.secret_paths.clone());
-    let code = cli.command.run(&running.handle(), cli.secret_paths).await;
+    let code = cli.command.run(&running.handle(), cli.secret_paths, &failed).await;
     if let Err(error) = running.shutdown(FLUSH).await {
         warn!("{error}");
     }
@@ -233,7 +246,12 @@ async fn run(cli: Cli) -> ExitCode {
 }
 
 impl Command {
-    async fn run(self, telemetry: &Telemetry, secret_paths: Vec<HostPattern>) -> ExitCode {
+    async fn run(
+        self,
+        telemetry: &Telemetry,
+        secret_paths: Vec<HostPattern>,
+        failed: &impl Fn(&(dyn std::error::Error + 'static)) -> ExitCode,
+    ) -> ExitCode {
         let result = match self {
             Self::Worker(args) => args.run(telemetry, secret_paths).await,
             Self::Send(args) => args.run(telemetry).await,
@@ -241,6 +259,7 @@ impl Command {
             Self::Health(args) => Ok(args.run()),
             Self::Queues(args) => args.run(telemetry).await,
             Self::Flows(args) => args.run(telemetry).await,
+            Self::Find(args) => args.run(telemetry).await,
             Self::Jobs(args) => args.run(telemetry).await,
             Self::Dead(args) => args.run(telemetry).await,
             Self::Doctor(args) => args.run(telemetry).await,
@@ -251,9 +270,31 @@ impl Command {
 
 /// Prints an error with its causes.
 fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    print_line(&printable(&format!("error: {}", with_causes(error)), Escape::Text));
+    code(error)
+}
+
+/// Prints an error as the log lines are: in JSON.
+fn failed_as_line(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    let timestamp = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
+    let line = json!({"timestamp": timestamp, "level": "ERROR", "message": with_causes(error)});
+    print_line(&printable(&line.to_string(), Escape::Json));
+    code(error)
+}
+
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
-    let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-    print_line(&format!("error: {text}"));
+    causes.fold(text(error), |all, cause| format!("{all}: {}", text(cause)))
+}
+
+/// Redis' own words, without the client's name for their kind.
+fn text(error: &(dyn std::error::Error + 'static)) -> String {
+    error
+        .downcast_ref::<postrider_queue::Error>()
+        .map_or_else(|| error.to_string(), |error| error.details().to_owned())
+}
+
+fn code(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     let usage = error.is::<Usage>()
         || matches!(error.downcast_ref(), Some(StartError::LogFilter(_)))
         || matches!(error.downcast_ref(), Some(ConnectError::Url(_)))
@@ -267,13 +308,15 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
 struct Usage(String);
 
 impl LogArgs {
+    fn is_json(&self) -> bool {
+        match self.log_format {
+            Some(format) => matches!(format, Format::Json),
+            None => !std::io::stderr().is_terminal(),
+        }
+    }
+
     fn log(&self, brief: bool) -> Log {
-        let format = match self.log_format {
-            Some(Format::Text) => LogFormat::Text,
-            Some(Format::Json) => LogFormat::Json,
-            None if std::io::stderr().is_terminal() => LogFormat::Text,
-            None => LogFormat::Json,
-        };
+        let format = if self.is_json() { LogFormat::Json } else { LogFormat::Text };
         let level = if brief { "warn" } else { "info" };
         let filter = self.filter.clone().filter(|filter| !filter.trim().is_empty());
         Log::new(format, filter.unwrap_or_else(|| level.to_owned()))

@@ -1,12 +1,12 @@
 //! Reads the configuration file, `postrider.toml`, and reports all errors at once, each with its line.
 
 mod flows;
+mod problems;
 mod requests;
 mod secret;
 mod table;
 mod traces;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use postrider_worker::settings::{HttpConfig, KeptResults};
 use postrider_worker::settings::{RetryPolicies, RetryPolicy, Waits};
 use toml::de::DeTable;
 
+use problems::{Problems, line};
 pub(crate) use secret::secret_file;
 use table::Table;
 pub(crate) use traces::Traces;
@@ -133,15 +134,9 @@ pub enum ConfigError {
     },
 }
 
-/// The errors of a file, each with its line.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Problems(Vec<(usize, String)>);
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|(line, text)| write!(f, "\n  line {line}: {text}"))
-    }
-}
+/// A file with every table, to learn the keys of each.
+const TABLES: &str = "[queues.NAME]\n[retry.NAME]\n[secrets.NAME]\n[flows.NAME]\n[results]\n[egress]\n[http]\n\
+                      [propagation]\n[traces]\n";
 
 impl Config {
     /// Reads a file.
@@ -159,18 +154,29 @@ impl Config {
     /// # Errors
     /// [`Problems`] names every line that is wrong.
     pub fn parse(text: &str) -> Result<Self, Problems> {
-        let (root, errors) = DeTable::parse_recoverable(text);
         let mut problems = Problems::default();
+        let config = Self::collect(text, &mut problems);
+        if !problems.unknown.is_empty() {
+            let mut all = Problems::default();
+            Self::collect(TABLES, &mut all);
+            problems.name_unknown_keys(&all);
+        }
+        problems.found.sort();
+        if problems.found.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    fn collect(text: &str, problems: &mut Problems) -> Self {
+        let mut config = Self::default();
+        let (root, errors) = DeTable::parse_recoverable(text);
         for error in errors {
             let at = error.span().map_or(0, |span| span.start);
-            problems.0.push((line(text, at), error.message().to_owned()));
+            problems.found.push((line(text, at), error.message().to_owned()));
         }
-        if !problems.0.is_empty() {
+        if !problems.found.is_empty() {
             // Values recovered around a syntax error are unreliable.
-            return Err(problems);
+            return config;
         }
-        let mut root = Table::new(text, root, &mut problems);
-        let mut config = Self::default();
+        let mut root = Table::new(text, root, problems);
         root.each_table("queues", |name, table| config.queues.extend(queue(name, table)));
         root.each_table("retry", |name, table| {
             let policy = retry(table);
@@ -198,13 +204,8 @@ impl Config {
         root.one_table("propagation", |table| config.propagation = traces::propagation(table));
         root.one_table("traces", |table| config.traces = Traces::read(table));
         root.complete();
-        problems.0.sort();
-        if problems.0.is_empty() { Ok(config) } else { Err(problems) }
+        config
     }
-}
-
-fn line(text: &str, at: usize) -> usize {
-    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
 }
 
 fn queue(name: &str, table: &mut Table<'_, '_>) -> Option<WeightedQueue> {

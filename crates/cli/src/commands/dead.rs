@@ -134,7 +134,7 @@ fn summary_json(letter: &DeadLetter) -> Value {
     listing::with(listing::summary(&letter.queue, &letter.job_id, &letter.fields), own)
 }
 
-fn whole_json(letter: &DeadLetter, reveal: bool) -> Value {
+pub(super) fn whole_json(letter: &DeadLetter, reveal: bool) -> Value {
     let mut whole = summary_json(letter);
     let history = field(&letter.fields, "_history").and_then(|text| serde_json::from_slice(text).ok());
     whole["history"] = history.unwrap_or(Value::Null);

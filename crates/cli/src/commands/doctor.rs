@@ -5,6 +5,7 @@ mod server;
 pub(super) mod telemetry;
 
 use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -15,6 +16,8 @@ use self::queue::Look;
 use super::render::{count, plain};
 use super::target::LookArgs;
 use super::terminal::{self, wrapped};
+use super::variables::unknown as variables;
+use crate::config::Config;
 use ::telemetry::Telemetry;
 
 /// How many scheduled job ids are checked for a missing job.
@@ -29,6 +32,9 @@ const SAMPLED: usize = 100;
 pub(super) struct DoctorArgs {
     #[command(flatten)]
     look: LookArgs,
+    /// Check this configuration file of a worker, too
+    #[arg(long, env = "POSTRIDER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print one JSON document: `fit`, and the list `findings`, each with `level`, `check`, `queue`, `seen` and
     /// `advice`
     #[arg(long)]
@@ -103,6 +109,10 @@ impl DoctorArgs {
                 )]
             }
         };
+        findings.extend(self.config.as_deref().map(configuration).into_iter().flatten());
+        findings.extend(
+            variables().into_iter().map(|seen| Finding::warn("variables", seen, "correct or unset it")),
+        );
         findings.extend(telemetry::examine().await);
         let worst = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
         if self.json {
@@ -161,6 +171,23 @@ impl DoctorArgs {
             findings.push(Finding::ok("queue", "there are none"));
         }
         findings
+    }
+}
+
+/// Reads a worker's configuration as the worker would.
+fn configuration(path: &Path) -> Vec<Finding> {
+    const CHECK: &str = "config";
+    match Config::read(path) {
+        Ok(config) => {
+            let notes = config.notes.iter().map(|note| Finding::warn(CHECK, note, "correct the file"));
+            [Finding::ok(CHECK, format!("{} is understood", path.display()))]
+                .into_iter()
+                .chain(notes)
+                .collect()
+        }
+        Err(error) => {
+            vec![Finding::error(CHECK, error.to_string(), "correct the file: no worker starts with it")]
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! `postrider jobs`
 
 mod by_hand;
-mod show;
+pub(super) mod show;
 
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use postrider_queue::admin::{FoundJob, Place, State};
 use serde_json::{Value, json};
 use telemetry::Telemetry;
@@ -44,9 +44,9 @@ enum Command {
 struct ListArgs {
     #[command(flatten)]
     look: LookArgs,
-    /// Only jobs in this state
-    #[arg(long, value_enum)]
-    state: Option<Only>,
+    /// Only jobs in this state: ready, running, scheduled or held
+    #[arg(long, value_parser = state, value_name = "STATE")]
+    state: Option<State>,
     /// At most this many of each queue
     #[arg(long, default_value = "20", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     limit: u16,
@@ -55,12 +55,15 @@ struct ListArgs {
     json: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Only {
-    Ready,
-    Running,
-    Scheduled,
-    Held,
+fn state(text: &str) -> Result<State, String> {
+    match text {
+        "ready" => Ok(State::Ready),
+        "running" => Ok(State::Running),
+        "scheduled" => Ok(State::Scheduled),
+        "held" => Ok(State::Held),
+        "dead" => Err("dead jobs are listed by `postrider dead list`".to_owned()),
+        _ => Err("write ready, running, scheduled or held".to_owned()),
+    }
 }
 
 impl JobsArgs {
@@ -77,15 +80,9 @@ impl JobsArgs {
 impl ListArgs {
     async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         let view = self.look.open(telemetry).await?;
-        let state = self.state.map(|state| match state {
-            Only::Ready => State::Ready,
-            Only::Running => State::Running,
-            Only::Scheduled => State::Scheduled,
-            Only::Held => State::Held,
-        });
         let (mut jobs, mut cut) = (Vec::new(), false);
         for (_, listing) in
-            view.each(async |queue| view.inspector.list(queue, state, self.limit.into()).await).await?
+            view.each(async |queue| view.inspector.list(queue, self.state, self.limit.into()).await).await?
         {
             jobs.extend(listing.jobs);
             cut |= listing.cut;

@@ -9,6 +9,7 @@ use hyper_otel::{HostPattern, Redaction, is_secret};
 use postrider_queue::job::{Destination, Fields};
 use postrider_queue::work::history;
 use serde_json::{Map, Value, json};
+use telemetry::is_unprintable;
 
 use super::terminal;
 
@@ -45,7 +46,7 @@ pub(super) fn plain(bytes: &[u8], longest: usize) -> String {
         }
         match character {
             '\n' => plain.push('\n'),
-            character if character.is_control() => plain.extend(character.escape_default()),
+            character if is_unprintable(character) => plain.extend(character.escape_default()),
             character => plain.push(character),
         }
     }
@@ -252,6 +253,7 @@ mod tests {
             "http://REDACTED:REDACTED@h/%C3%A9%20?token=REDACTED"
         );
         assert_eq!(plain(b"\x1b[2J\tx", 10), "\\u{1b}[2J\\tx");
+        assert_eq!(plain("a\u{202e}b\u{2028}\u{9b}".as_bytes(), 10), "a\\u{202e}b\\u{2028}\\u{9b}");
         assert_eq!(plain(&[0xff], 10), "(1 bytes that are not text)");
         assert_eq!(plain("äöü".as_bytes(), 2), "äö… (6 bytes)");
     }

@@ -107,6 +107,9 @@ impl SendArgs {
         }
         let fields = self.fields()?;
         check(&fields)?;
+        if self.cap == Some(0) {
+            eprintln!("warning: with --cap 0 every job is refused");
+        }
         let redis = Redis::connect(self.redis.url(), telemetry).await?;
         let publication = redis.enqueue(&self.queue, fields, &self.enqueuing()).await?;
         let (mut outcome, mut result, mut why) = ("enqueued", None, None);
@@ -123,9 +126,9 @@ impl SendArgs {
         let report =
             Report { publication, label: self.label, queue: self.queue.to_string(), outcome, result, why };
         if self.json {
-            println!("{}", report.json());
+            say!("{}", report.json());
         } else {
-            println!("{}", report.text());
+            say!("{}", report.text());
         }
         Ok(report.code())
     }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use postrider_queue::admin::{Inspector, Queues, Shard, is_of_wrong_type};
+use postrider_queue::job::meant;
 use postrider_queue::{BadQueueName, ConnectError, QueueName};
 use telemetry::Telemetry;
 
@@ -67,13 +68,25 @@ impl LookArgs {
         Ok(found.shards)
     }
 
-    /// The same, without notes.
+    /// A misspelt name looks like an empty queue.
+    async fn say_unknown(&self, inspector: &Inspector, queue: &QueueName) {
+        let all = inspector.queues().await.map(|found| found.shards).unwrap_or_default();
+        let names: Vec<_> = all.iter().map(|shard| shard.queue.as_str()).collect();
+        let hint =
+            meant(queue.as_str(), names).map_or(String::new(), |meant| format!("; did you mean {meant}?"));
+        eprintln!("note: there is no queue {queue} in this Redis: no job has been enqueued there{hint}");
+    }
+
+    /// The same, without most notes.
     pub(super) async fn search(&self, inspector: &Inspector) -> Result<Queues, CannotSearch> {
         if self.queue.is_empty() {
             return Ok(inspector.queues().await?);
         }
         let mut found = Queues::default();
         for queue in &self.queue {
+            if !inspector.exists(queue).await? {
+                self.say_unknown(inspector, queue).await;
+            }
             found.shards.extend(inspector.shards(queue).await?);
             // A user may lack the right to read such a key.
             found.strays.extend(inspector.stray_stream(queue).await.ok().flatten());

@@ -1,7 +1,8 @@
-//! The width of standard output.
+//! Standard output: its width, and lines that leave a terminal as it is.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
+use telemetry::{Escape, printable};
 use textwrap::WordSplitter;
 
 /// No terminal is treated as narrower, characters.
@@ -12,6 +13,12 @@ pub(super) fn width() -> Option<usize> {
     let is_terminal = std::io::stdout().is_terminal();
     is_terminal
         .then(|| terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0).max(WIDTH_MIN)))
+}
+
+/// Prints a line. A line that is JSON stays JSON.
+pub(super) fn print(text: &str) {
+    let escape = if text.starts_with('{') { Escape::Json } else { Escape::Text };
+    let _ = writeln!(std::io::stdout(), "{}", printable(text, escape));
 }
 
 /// The text, indented; wrapped to the width if there is one.

@@ -23,7 +23,9 @@ use postrider_worker::{WeightedQueue, WorkerConfig};
 use telemetry::{Propagators, Telemetry};
 use tracing::{info, warn};
 
+use super::absurd::warnings;
 use super::doctor::telemetry::destinations;
+use super::variables::unknown;
 use super::{RedisArgs, Usage};
 use crate::config::Config;
 use crate::units::{duration, some_time};
@@ -117,6 +119,7 @@ impl WorkerArgs {
         let mut config = self.worker_config()?;
         config.sender.recording.redaction = Redaction::default().paths_of(secret_paths);
         info!(version = env!("CARGO_PKG_VERSION"), telemetry = destinations(), "postrider starts");
+        warnings(&config).into_iter().chain(unknown()).for_each(|warning| warn!("{warning}"));
         postrider_worker::run(&config, listen, telemetry, shutdown.stop, shutdown.hurry).await?;
         Ok(ExitCode::SUCCESS)
     }

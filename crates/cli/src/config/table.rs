@@ -9,7 +9,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Problems, line};
+use super::problems::{Problems, UnknownKey, line};
 
 pub(super) use values::Source;
 
@@ -17,6 +17,8 @@ pub(super) use values::Source;
 pub(super) struct Table<'a, 'i> {
     text: &'a str,
     span: Range<usize>,
+    /// Its name, as `retry.NAME`; empty for the root.
+    name: String,
     table: DeTable<'i>,
     /// The keys that were asked for: those that the table may have.
     known: BTreeSet<String>,
@@ -26,7 +28,7 @@ pub(super) struct Table<'a, 'i> {
 impl<'a, 'i> Table<'a, 'i> {
     pub(super) fn new(text: &'a str, table: Spanned<DeTable<'i>>, problems: &'a mut Problems) -> Self {
         let span = table.span();
-        Self { text, span, table: table.into_inner(), known: BTreeSet::new(), problems }
+        Self { text, span, name: String::new(), table: table.into_inner(), known: BTreeSet::new(), problems }
     }
 
     /// Reports an error of the table as a whole.
@@ -37,7 +39,7 @@ impl<'a, 'i> Table<'a, 'i> {
 
     /// Reports an error at a byte offset.
     pub(super) fn problem_at(&mut self, at: usize, problem: impl Display) {
-        self.problems.0.push((line(self.text, at), problem.to_string()));
+        self.problems.found.push((line(self.text, at), problem.to_string()));
     }
 
     /// Reads each table below a key.
@@ -51,7 +53,7 @@ impl<'a, 'i> Table<'a, 'i> {
             match value.into_inner() {
                 DeValue::Table(table) => {
                     let (text, known, problems) = (self.text, BTreeSet::new(), &mut *self.problems);
-                    let mut table = Table { text, span, table, known, problems };
+                    let mut table = Table { text, span, name: format!("{key}.NAME"), table, known, problems };
                     look(name.as_ref(), &mut table);
                     table.complete();
                 }
@@ -67,14 +69,14 @@ impl<'a, 'i> Table<'a, 'i> {
             return self.problem_at(at, format!("`{key}` must be a table, as in [{key}]"));
         };
         let (text, known, problems) = (self.text, BTreeSet::new(), &mut *self.problems);
-        let mut table = Table { text, span: at..at, table, known, problems };
+        let mut table = Table { text, span: at..at, name: key.to_owned(), table, known, problems };
         look(&mut table);
         table.complete();
     }
 
     /// Whether the file has any error so far.
     pub(super) fn has_problems(&self) -> bool {
-        !self.problems.0.is_empty()
+        !self.problems.found.is_empty() || !self.problems.unknown.is_empty()
     }
 
     /// Whether a key has a value.
@@ -97,12 +99,11 @@ impl<'a, 'i> Table<'a, 'i> {
 
     /// Reports each remaining key: most likely it is misspelt.
     pub(super) fn complete(&mut self) {
-        let left: Vec<_> =
-            self.table.keys().map(|key| (key.span().start, key.get_ref().to_string())).collect();
-        let known = self.known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        for (at, key) in left {
-            self.problem_at(at, format!("`{key}` is not known here; known are {known}"));
+        for key in self.table.keys() {
+            let (line, key) = (line(self.text, key.span().start), key.get_ref().to_string());
+            self.problems.unknown.push(UnknownKey { line, key, table: self.name.clone() });
         }
+        self.problems.keys.entry(self.name.clone()).or_default().append(&mut self.known);
         self.table.clear();
     }
 }

@@ -8,7 +8,7 @@ use super::*;
 
 fn problems(text: &str) -> Vec<String> {
     let problems = Config::parse(text).expect_err("it must be refused");
-    problems.0.iter().map(|(line, text)| format!("{line}: {text}")).collect()
+    problems.found.iter().map(|(line, text)| format!("{line}: {text}")).collect()
 }
 
 #[test]
@@ -41,7 +41,12 @@ fn all_errors_are_reported_at_once_with_their_lines() {
             .contains("known are egress, flows, http, propagation, queues, results, retry, secrets, traces"),
         "{told:?}"
     );
-    assert!(told[3].ends_with("`wieght` is not known here; known are unknown_fields, weight"), "{told:?}");
+    assert!(
+        told[3].ends_with(
+            "`wieght` is not known here (did you mean `weight`?); known are unknown_fields, weight"
+        ),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -249,5 +254,22 @@ fn a_queue_may_carry_its_weight() {
     assert_eq!((queue.name.to_string().as_str(), queue.weight), ("bulk", 3));
     for wrong in ["bulk:", "bulk:0", "bulk:1001", "bu lk", ":1"] {
         assert!(wrong.parse::<WeightedQueue>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_key_in_a_wrong_table_is_told_where_it_belongs() {
+    for (text, hint) in [
+        ("[queue.default]\n", "`queue` is not known here (did you mean `queues`?)"),
+        ("[queues.x]\nmax_attempts = 3\n", "`max_attempts` is not known here (it belongs to [retry.NAME])"),
+        ("concurrency = 3\n", "`concurrency` is not known here (it belongs to [flows.NAME])"),
+        ("[egress]\ntraces_to = \"all\"\n", "`traces_to` is not known here (it belongs to [propagation])"),
+        (
+            "[http]\nconect_timeout = \"1s\"\n",
+            "`conect_timeout` is not known here (did you mean `connect_timeout`?)",
+        ),
+        ("[secrets.x]\nbearer = { fille = \"/x\" }\n", "`fille` is not known here (did you mean `file`?)"),
+    ] {
+        assert!(problems(text).iter().any(|told| told.contains(hint)), "{:?}", problems(text));
     }
 }

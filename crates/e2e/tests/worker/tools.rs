@@ -3,6 +3,7 @@
 
 mod command_line;
 mod dead_letters;
+mod find;
 mod flows;
 mod jobs;
 mod look;

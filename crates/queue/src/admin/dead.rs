@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use fred::types::Value;
 use telemetry::{Context, semconv};
 
+use super::find::is_about;
 use super::peek::{PAGE, Peek, Peeked};
 use super::{Inspector, Shard, field, job_id};
 use crate::job::{EntryId, Fields};
@@ -74,6 +75,18 @@ impl Inspector {
     pub async fn labelled_dead(&self, queue: &Shard, label: &str) -> Result<Vec<DeadLetter>, Error> {
         let has_label = |letter: &DeadLetter| field(&letter.fields, "label").is_some_and(|own| *own == label);
         self.search_dead(queue, has_label).await
+    }
+
+    /// The dead letters that are about an id: an entry id, a label, a job id, also of the job that was replayed, or a
+    /// trace id; with whole values, the last ones first.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn dead_about(&self, queue: &Shard, id: &str) -> Result<Vec<DeadLetter>, Error> {
+        let is_it = |letter: &DeadLetter| {
+            letter.entry.to_string() == id || is_about(&letter.fields, &letter.job_id, id)
+        };
+        self.search_dead(queue, is_it).await
     }
 
     async fn search_dead(

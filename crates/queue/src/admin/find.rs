@@ -35,7 +35,19 @@ impl Inspector {
             let found = self.peek(&own, Peek::one(id)).await?;
             jobs.extend(found.into_iter().map(|peeked| in_stream(queue, peeked)));
         }
-        if jobs.is_empty() { self.search(queue, &own, id).await } else { Ok(Search { jobs, cut: false }) }
+        if !jobs.is_empty() {
+            return Ok(Search { jobs, cut: false });
+        }
+        self.search(queue, &own, |fields, job_id| job_id == id || has(fields, "label", id)).await
+    }
+
+    /// The jobs that are about an id: a label, a job id, also of the job that was replayed, or a trace id. A bounded
+    /// search, which truncates long values.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn find_about(&self, queue: &Shard, id: &str) -> Result<Search, Error> {
+        self.search(queue, &Self::keys(queue), |fields, job_id| is_about(fields, job_id, id)).await
     }
 
     /// The kept result of a job, by its id; `None` if the job keeps none, has none yet, or its result has
@@ -51,7 +63,12 @@ impl Inspector {
         Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    async fn search(&self, queue: &Shard, own: &Keys, id: &str) -> Result<Search, Error> {
+    async fn search(
+        &self,
+        queue: &Shard,
+        own: &Keys,
+        wanted: impl Fn(&Fields, &str) -> bool,
+    ) -> Result<Search, Error> {
         let mut search = Search::default();
         let (mut from, mut seen) = ("-".to_owned(), 0);
         loop {
@@ -60,7 +77,10 @@ impl Inspector {
             let Some(last) = page.last() else { break };
             from = format!("({}", last.entry);
             let last = page.len() < PAGE as usize;
-            for peeked in page.into_iter().filter(|peeked| has_id(&peeked.fields, peeked.entry, id)) {
+            for peeked in page
+                .into_iter()
+                .filter(|peeked| wanted(&peeked.fields, &job_id(&peeked.fields, peeked.entry)))
+            {
                 // Read again, with its holder.
                 let entry = peeked.entry.to_string();
                 let again = self.peek(own, Peek { most: CUT, ..Peek::one(&entry) }).await?;
@@ -79,7 +99,7 @@ impl Inspector {
             let peek = PeekWaiting { flow: None, order: "scan", start: &cursor, count: PAGE, most: CUT };
             let (next, page) = self.peek_waiting(queue, peek).await?;
             seen += page.len();
-            for job in page.into_iter().filter(|job| labelled(&job.fields, id)) {
+            for job in page.into_iter().filter(|job| wanted(&job.fields, &job.id)) {
                 search.jobs.push(self.locate(job).await?);
             }
             if next == "0" {
@@ -129,11 +149,44 @@ impl Inspector {
     }
 }
 
-/// Whether an entry is the job of an id or a label.
-fn has_id(fields: &Fields, entry: EntryId, id: &str) -> bool {
-    labelled(fields, id) || job_id(fields, entry) == id
+/// Whether a job is about an id: its label, its job id or that of the job that it replays, or one of its traces.
+pub(super) fn is_about(fields: &Fields, job_id: &str, id: &str) -> bool {
+    /// The fields with the ids of traces.
+    const TRACES: [&str; 4] = ["traceparent", "_traceparent", "_history", "headers"];
+    let is_trace = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let names_trace = |name: &&str| {
+        let value = field(fields, name).map(|value| String::from_utf8_lossy(value).to_ascii_lowercase());
+        value.is_some_and(|value| value.contains(&id.to_ascii_lowercase()))
+    };
+    job_id == id
+        || has(fields, "label", id)
+        || has(fields, "_replay_of", id)
+        || is_trace && TRACES.iter().any(names_trace)
 }
 
-fn labelled(fields: &Fields, id: &str) -> bool {
-    field(fields, "label").is_some_and(|label| label == id)
+fn has(fields: &Fields, name: &str, text: &str) -> bool {
+    field(fields, name).is_some_and(|value| value == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_about_its_label_its_ids_and_its_traces() {
+        const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+        let fields: Fields = [
+            ("label", "order-1".to_owned()),
+            ("_replay_of", "5-0".to_owned()),
+            ("_history", format!(r#"[{{"attempt":1,"trace_id":"{TRACE}"}}]"#)),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .to_vec();
+        for id in ["order-1", "5-0", "7-0", TRACE, &TRACE.to_uppercase()] {
+            assert!(is_about(&fields, "7-0", id), "{id}");
+        }
+        for id in ["order", "8-0", "attempt", &TRACE[1..]] {
+            assert!(!is_about(&fields, "7-0", id), "{id}");
+        }
+    }
 }

@@ -76,6 +76,25 @@ impl Inspector {
         Stray::of(&self.redis, queue).await
     }
 
+    /// Whether a queue has any key.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn exists(&self, queue: &QueueName) -> Result<bool, Error> {
+        let own = Keys::new(queue, 0);
+        let keys = [
+            own.jobs.clone(),
+            own.waiting,
+            own.scheduled,
+            own.flows,
+            own.dead,
+            own.workers,
+            Keys::meta(queue),
+        ];
+        let args = keys.into_iter().map(Value::from).collect();
+        Ok(self.command("EXISTS", Some(&own.jobs), args).await?.as_u64() != Some(0))
+    }
+
     /// The keys of a queue that have a type which no queue's key has, each with the right one.
     ///
     /// # Errors

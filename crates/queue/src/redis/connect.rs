@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use fred::clients::Client;
 use fred::error::Error;
-use fred::interfaces::ClientLike;
+use fred::interfaces::{ClientLike, StreamsInterface};
 use fred::types::config::{Blocking, Config, ReconnectPolicy, Server, UnresponsiveConfig};
 use fred::types::{Builder, ConnectHandle, RespVersion};
 use fred_otel::{Command, TracedClient};
+
+use crate::job::meant;
 
 /// How long a blocking read waits. Not longer, since a server before Redis 7 does not wake a client whose
 /// group was destroyed.
@@ -43,6 +45,15 @@ pub enum ConnectError {
          rediss:// for TLS, redis-cluster://, redis-sentinel:// or redis+unix://"
     )]
     Url(String),
+    /// The server is one node of a cluster, and the URL is that of a single server.
+    #[error(
+        "Redis at {server} is a node of a cluster and owns only a part of the slots; write redis-cluster:// in place of \
+         redis://, or rediss-cluster:// with TLS"
+    )]
+    Part {
+        /// Host and port, without user and password.
+        server: String,
+    },
     /// The server does not answer, or not as Redis would.
     #[error("no connection to Redis at {server}: {reason}")]
     Unreachable {
@@ -67,6 +78,7 @@ pub(crate) async fn connect(url: &str, blocking: bool) -> Result<Client, Connect
     if !scheme.is_some_and(|scheme| SCHEMES.contains(&scheme)) {
         return Err(ConnectError::Url("it has another scheme, or none".to_owned()));
     }
+    check_parameters(url)?;
     let mut config = Config::from_url(url).map_err(|error| ConnectError::Url(flaw(&error)))?;
     config.version = resp_version(url)?;
     let unreachable =
@@ -74,7 +86,47 @@ pub(crate) async fn connect(url: &str, blocking: bool) -> Result<Client, Connect
     let client = build(config, blocking).map_err(unreachable)?;
     let connection = client.init().await.map_err(unreachable)?;
     tokio::spawn(keep_connected(client.clone(), connection));
+    if !client.is_clustered() && !blocking && owns_a_part(&client).await {
+        let _ = client.quit().await;
+        return Err(ConnectError::Part { server: server(url) });
+    }
     Ok(client)
+}
+
+/// Whether the server is a node of a cluster that does not own all slots: a client of single servers would work for some
+/// queues and not for others. The keys lie in 16 different slots. Errors other than the redirection prove nothing.
+async fn owns_a_part(client: &Client) -> bool {
+    let lengths = (0..16).map(|number| client.xlen::<u64, _>(format!("postrider:{{slot-{number}}}:jobs")));
+    let lengths = futures_util::future::join_all(lengths).await;
+    lengths.iter().any(|length| length.as_ref().is_err_and(|error| error.details().starts_with("MOVED")))
+}
+
+/// Refuses parameters of a URL that would have no effect. Their values are not repeated: they may be secret.
+fn check_parameters(url: &str) -> Result<(), ConnectError> {
+    let (scheme, query) =
+        (url.split("://").next().unwrap_or_default(), url.split_once('?').map_or("", |(_, query)| query));
+    let mut known = vec!["protocol"];
+    if scheme.ends_with("-cluster") || scheme.ends_with("-sentinel") {
+        known.push("node");
+    }
+    if scheme.ends_with("-sentinel") {
+        known.push("sentinelServiceName");
+    }
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let name = pair.split('=').next().unwrap_or(pair);
+        if known.contains(&name) {
+            continue;
+        }
+        let hint = match name {
+            "db" | "database" => "; write the database as redis://host/3".to_owned(),
+            "tls" | "ssl" => "; write rediss:// for TLS".to_owned(),
+            "password" | "user" | "username" => "; write redis://user:password@host".to_owned(),
+            _ => meant(name, known.iter().copied())
+                .map_or(String::new(), |meant| format!("; did you mean `{meant}`?")),
+        };
+        return Err(ConnectError::Url(format!("the parameter `{}` is not known{hint}", name.escape_debug())));
+    }
+    Ok(())
 }
 
 /// Restarts fred's connection task until the client sends QUIT. The task ends for good at some errors that
@@ -121,7 +173,7 @@ pub(crate) fn reason(error: &Error) -> String {
     }
     let after = |start: &str| error.details().split_once(start).and_then(|(_, rest)| rest.split_once('"'));
     let told = after("message: \"").or_else(|| after("error: \""));
-    told.map_or_else(|| error.to_string(), |(message, _)| message.to_owned())
+    told.map_or_else(|| error.details().to_owned(), |(message, _)| message.to_owned())
 }
 
 /// Host and port of a URL, without user and password; the path of a socket.
@@ -195,7 +247,7 @@ mod tests {
         let lookup =
             r#"Custom { kind: Uncategorized, error: "failed to lookup address information: Unknown" }"#;
         assert_eq!(told(lookup), "failed to lookup address information: Unknown");
-        assert_eq!(told("Connection closed."), "IO Error: Connection closed.");
+        assert_eq!(told("Connection closed."), "Connection closed.");
     }
 
     #[test]
@@ -211,6 +263,10 @@ mod tests {
             ("redis://h:99999", "the port must be 1 to 65535"),
             ("redis://h/jobs", "the database must be a number"),
             ("redis://h?protocol=9", "`protocol` must be 2 or 3"),
+            ("redis://h?db=3", "the parameter `db` is not known; write the database as redis://host/3"),
+            ("redis://h?tls=true", "the parameter `tls` is not known; write rediss:// for TLS"),
+            ("redis://h?protokol=3", "the parameter `protokol` is not known; did you mean `protocol`?"),
+            ("redis://h?protocol=3&node=a:1", "the parameter `node` is not known"),
         ] {
             let Err(ConnectError::Url(told)) = connect(url, false).await else {
                 panic!("{url} was accepted")

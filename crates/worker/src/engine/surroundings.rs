@@ -5,6 +5,9 @@ use tracing::{info, warn};
 
 use super::WorkerConfig;
 
+const ONE_NODE: &str = "Redis is a cluster of one node: write redis-cluster://, so that a failover or a further node \
+                        stops nothing";
+
 /// The server, and the warnings about it.
 #[derive(Debug, Default)]
 pub(super) struct Surroundings {
@@ -22,6 +25,9 @@ impl Surroundings {
         if let Ok(info) = redis.server().await {
             found.version = info.version();
             found.warnings = info.dangers();
+            if info.get("cluster_enabled") == "1" && !config.redis_url.contains("-cluster://") {
+                found.warnings.push(ONE_NODE.to_owned());
+            }
         }
         for queue in &config.queues {
             if let Ok(Some(stray)) = redis.stray_stream(&queue.name).await {

@@ -28,6 +28,11 @@ pub(super) fn examine(server: &Server) -> Vec<Finding> {
     if server.cluster {
         findings.push(Finding::ok("connection", "a cluster; the server's checks are of one of its nodes"));
     }
+    if !server.cluster && info(server, "cluster_enabled") == "1" {
+        let advice =
+            "write redis-cluster:// in --redis-url, so that a failover or a further node stops nothing";
+        findings.push(Finding::warn("connection", "a cluster of one node, used as a single server", advice));
+    }
     if server.info.is_empty() {
         let advice = "allow +info for the doctor's user";
         findings.push(Finding::warn("server", "INFO is not allowed: most checks are impossible", advice));
@@ -205,6 +210,15 @@ mod tests {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
         Server { info: map(info), config: map(config), ..Server::default() }
+    }
+
+    #[test]
+    fn a_cluster_of_one_node_is_a_warning() {
+        let warns = |cluster| {
+            let server = Server { cluster, ..server(&[("cluster_enabled", "1")], &[]) };
+            examine(&server).iter().any(|found| found.level == Level::Warn && found.seen.contains("one node"))
+        };
+        assert_eq!([warns(false), warns(true)], [true, false]);
     }
 
     #[test]

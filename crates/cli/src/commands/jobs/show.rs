@@ -83,7 +83,7 @@ async fn whys(
     Ok(whys)
 }
 
-fn whole_json(job: &FoundJob, why: Option<&str>, reveal: bool) -> Value {
+pub(in super::super) fn whole_json(job: &FoundJob, why: Option<&str>, reveal: bool) -> Value {
     let mut whole = summary_json(job);
     whole["why"] = why.into();
     whole["fields"] = fields_json(&job.fields, reveal);

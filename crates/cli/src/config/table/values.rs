@@ -92,7 +92,7 @@ impl<'i> Table<'_, 'i> {
             return None;
         };
         let (text, known, problems) = (self.text, BTreeSet::new(), &mut *self.problems);
-        let mut table = Table { text, span: at..at, table, known, problems };
+        let mut table = Table { text, span: at..at, name: key.to_owned(), table, known, problems };
         let (file, env) = (table.string("file"), table.string("env"));
         let source = match (file, env) {
             (Some((_, file)), None) => Some((at, Source::File(file))),

@@ -1,6 +1,7 @@
 //! Tests that mistakes of producers and of operators are named: a key without braces, unknown fields, a foreign key, a
 //! server that may lose jobs, a worker that was killed.
 
+use e2e::cluster;
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
@@ -107,4 +108,80 @@ fn a_worker_warns_of_a_server_that_may_lose_jobs() {
     assert!(ready.contains(&format!("127.0.0.1:{}", redis.port)), "{ready}");
     let start = worker.wait_for_log("postrider starts", DEADLINE);
     assert!(start.contains(env!("CARGO_PKG_VERSION")) && start.contains("none in this build"), "{start}");
+}
+
+#[test]
+fn settings_that_are_most_likely_not_meant_are_named() {
+    let redis = RedisServer::start();
+    let variables = [("POSTRIDER_CONCURENCY", "3"), ("POSTRIDER_LOG", "info,\n")];
+    let arguments = ["--lease", "100d", "--retry-base", "2h"];
+    let mut worker = Postrider::ready_worker(BUILD, &redis, &arguments, &variables);
+    worker.wait_for_log("did you mean POSTRIDER_CONCURRENCY?", DEADLINE);
+    worker.wait_for_log("the jobs of a dead worker wait for that long", DEADLINE);
+    worker.wait_for_log("base 2h is more than cap 1h", DEADLINE);
+}
+
+#[test]
+fn a_fatal_error_is_json_where_the_log_is() {
+    let url = "redis://127.0.0.1:1?db=3";
+    let arguments = ["worker", "--log-format", "json"];
+    let output = Postrider::run(BUILD, &arguments, &[("POSTRIDER_REDIS_URL", url)], DEADLINE);
+    assert_eq!(output.code(), 2, "{output:?}");
+    let line = output.stderr.lines().last().expect("a line");
+    let line: serde_json::Value = serde_json::from_str(line).expect("a JSON object");
+    let message = line["message"].as_str().unwrap_or_default();
+    assert!(line["level"] == "ERROR" && message.contains("`db` is not known"), "{line}");
+}
+
+#[test]
+fn a_wrong_word_on_the_command_line_is_told_the_right_one() {
+    let redis = RedisServer::start();
+    Queue::new(&redis, "mail").enqueue(&[("url", NOWHERE)]);
+    let dead = run(BUILD, &redis, &["jobs", "list", "--state", "dead"]);
+    assert!(dead.code() == 2 && dead.stderr.contains("postrider dead list"), "{dead:?}");
+    let queue = run(BUILD, &redis, &["queues", "--queue", "mial"]);
+    assert!(
+        queue.stderr.contains("there is no queue mial") && queue.stderr.contains("did you mean mail?"),
+        "{queue:?}"
+    );
+    let config = TextFile::new("[queue.default]\n");
+    let doctor = run(BUILD, &redis, &["doctor", "--config", config.path()]);
+    assert!(doctor.code() == 1 && doctor.stdout.contains("did you mean `queues`?"), "{doctor:?}");
+}
+
+#[test]
+fn characters_that_control_a_terminal_are_escaped_everywhere() {
+    const FLOW: &str = "a\u{202e}b\u{2028}c\u{9b}d";
+    let redis = RedisServer::start();
+    let queue = Queue::new(&redis, "default");
+    let job_id = queue.enqueue(&[("url", NOWHERE), ("flow", FLOW), ("body", FLOW)]);
+    let config = TextFile::new("[flows.default]\nbreaker_failures = 1\nbreaker_pause = \"30s\"\n");
+    let mut worker = Postrider::ready_worker(BUILD, &redis, &["--config", config.path()], &[]);
+    let line = worker.wait_for_log("the destination does not answer", DEADLINE);
+    eventually("a held job", DEADLINE, || (queue.waiting() == 1 && queue.scheduled() == 0).then_some(()));
+    let mut shown = vec![line];
+    for arguments in
+        [&["jobs", "show", &job_id][..], &["jobs", "show", &job_id, "--json"], &["jobs", "list"], &["flows"]]
+    {
+        let output = run(BUILD, &redis, arguments);
+        assert_eq!(output.code(), 0, "{output:?}");
+        shown.push(output.stdout);
+    }
+    for text in &shown {
+        assert!(text.contains("202e") && !text.contains(['\u{202e}', '\u{2028}', '\u{9b}']), "{text:?}");
+    }
+    let document: serde_json::Value = serde_json::from_str(&shown[2]).expect("a JSON document");
+    assert_eq!(document["jobs"][0]["fields"]["flow"], FLOW, "an escape in JSON is the same text");
+}
+
+/// A client of single servers would work for some queues and not for others.
+#[test]
+fn a_node_of_a_cluster_is_no_single_server() {
+    let nodes = cluster::start(3);
+    for command in [&["worker"][..], &["send", NOWHERE], &["queues"]] {
+        let output = run(BUILD, &nodes[0], command);
+        assert!(output.code() == 4 && output.stderr.contains("write redis-cluster://"), "{output:?}");
+    }
+    let doctor = run(BUILD, &nodes[0], &["doctor"]);
+    assert!(doctor.code() == 1 && doctor.stdout.contains("write redis-cluster://"), "{doctor:?}");
 }

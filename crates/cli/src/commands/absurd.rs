@@ -1,0 +1,69 @@
+//! Settings of a worker that are valid, and most likely not intended. Pure.
+
+use std::time::Duration;
+
+use postrider_worker::WorkerConfig;
+use postrider_worker::settings::{RetryPolicy, Waits};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A warning for each.
+pub(super) fn warnings(config: &WorkerConfig) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut warn = |is_absurd: bool, text: String| warnings.extend(is_absurd.then_some(text));
+    let shown = |time: Duration| humantime::format_duration(time).to_string();
+    let lease = config.lease;
+    warn(
+        lease > HOUR,
+        format!("--lease {}: the jobs of a dead worker wait for that long; 30s is usual", shown(lease)),
+    );
+    let timeout = config.sender.timeout;
+    warn(
+        timeout > HOUR,
+        format!("--timeout {}: a hanging request keeps its slot for that long", shown(timeout)),
+    );
+    let end = config.shutdown_timeout;
+    warn(
+        end > HOUR,
+        format!(
+            "--shutdown-timeout {}: most systems kill a process that takes this long to stop",
+            shown(end)
+        ),
+    );
+    let named = config.retry.named.iter().map(|(name, policy)| (name.as_str(), policy));
+    for (name, policy) in [("default", &config.retry.default)].into_iter().chain(named) {
+        if let Some((base, cap)) = inverted(policy) {
+            let (base, cap) = (shown(base), shown(cap));
+            warn(
+                true,
+                format!(
+                    "retry policy {name}: base {base} is more than cap {cap}, which every wait then is at most"
+                ),
+            );
+        }
+    }
+    warnings
+}
+
+/// Base and cap of a policy whose base exceeds its cap.
+fn inverted(policy: &RetryPolicy) -> Option<(Duration, Duration)> {
+    match policy.waits {
+        Waits::Exponential { base, cap } if base > cap => Some((base, cap)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_above_the_cap_is_found() {
+        let policy = |base, cap| {
+            let waits = Waits::Exponential { base: Duration::from_secs(base), cap: Duration::from_secs(cap) };
+            RetryPolicy { waits, ..RetryPolicy::default() }
+        };
+        assert!(inverted(&policy(2, 1)).is_some());
+        assert!(inverted(&policy(1, 1)).is_none() && inverted(&RetryPolicy::default()).is_none());
+    }
+}

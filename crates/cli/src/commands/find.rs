@@ -1,0 +1,142 @@
+//! `postrider find`
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Args;
+use postrider_queue::JobResult;
+use postrider_queue::admin::{DeadLetter, FoundJob, Shard};
+use serde_json::{Value, json};
+use telemetry::Telemetry;
+
+use super::dead;
+use super::jobs::{show, state_text};
+use super::render::{history_table, line, method, time, url};
+use super::target::{LookArgs, View};
+use super::terminal::{self, wrapped};
+use super::{results, why};
+
+/// Find what happened to a job: among live jobs, dead letters and results
+///
+/// Prints the state of each job, and its attempts so far. Of delivered jobs, only results are kept (`result_ttl_ms`), and a
+/// result is found by its job id. Searches 10,000 entries and 10,000 waiting jobs of each queue, and all dead letters.
+/// Exit code 1: nothing was found.
+#[derive(Debug, Args)]
+pub(super) struct FindArgs {
+    /// Label, job id (also that of a job that was replayed), entry id or trace id
+    id: String,
+    #[command(flatten)]
+    look: LookArgs,
+    /// Print one JSON document: the lists `jobs`, `dead` and `results`, and `cut` if the search was incomplete
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found.
+#[derive(Default)]
+struct Found {
+    /// Live jobs, and why each waits.
+    jobs: Vec<(FoundJob, Option<String>)>,
+    dead: Vec<DeadLetter>,
+    results: Vec<(Shard, String, JobResult)>,
+    cut: bool,
+}
+
+impl FindArgs {
+    pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        let view = self.look.open(telemetry).await?;
+        let found = self.search(&view).await?;
+        let now = view.inspector.now().await?;
+        view.inspector.close().await;
+        if self.json {
+            say!("{}", found.json(&self.id));
+        } else {
+            found.print(now);
+        }
+        if found.cut {
+            eprintln!(
+                "note: the search stopped after 10000 entries or waiting jobs of a queue; there may be more"
+            );
+        }
+        if found.is_empty() {
+            eprintln!(
+                "error: nothing is known of {} in {}: it was delivered without a result that is kept, was purged, or is in \
+                 another queue",
+                self.id,
+                view.names()
+            );
+            return Ok(ExitCode::from(1));
+        }
+        Ok(view.code())
+    }
+
+    async fn search(&self, view: &View) -> Result<Found, Box<dyn Error>> {
+        let (inspector, mut found) = (&view.inspector, Found::default());
+        let now = inspector.now().await?;
+        let look = async |queue: &Shard| {
+            let search = inspector.find_about(queue, &self.id).await?;
+            Ok((search, inspector.dead_about(queue, &self.id).await?))
+        };
+        let mut ids = BTreeSet::from([self.id.clone()]);
+        for (_, (search, dead)) in view.each(look).await? {
+            found.cut |= search.cut;
+            ids.extend(search.jobs.iter().map(|job| job.id.clone()));
+            ids.extend(dead.iter().map(|letter| letter.job_id.clone()));
+            for job in search.jobs {
+                let whole = inspector.whole(&job).await?.unwrap_or(job);
+                let why = why::of_job(inspector, &whole, now).await?;
+                found.jobs.push((whole, why));
+            }
+            found.dead.extend(dead);
+        }
+        for queue in &view.queues {
+            for id in &ids {
+                let result = inspector.result(queue, id).await?;
+                found.results.extend(result.map(|result| (queue.clone(), id.clone(), result)));
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Found {
+    fn is_empty(&self) -> bool {
+        self.jobs.is_empty() && self.dead.is_empty() && self.results.is_empty()
+    }
+
+    fn json(&self, id: &str) -> Value {
+        let jobs: Vec<_> =
+            self.jobs.iter().map(|(job, why)| show::whole_json(job, why.as_deref(), false)).collect();
+        let dead: Vec<_> = self.dead.iter().map(|letter| dead::whole_json(letter, false)).collect();
+        let results = self.results.iter().map(
+            |(queue, job_id, result)| json!({"queue": queue.to_string(), "job_id": job_id, "result": result}),
+        );
+        json!({"id": id, "jobs": jobs, "dead": dead, "results": results.collect::<Vec<_>>(), "cut": self.cut})
+    }
+
+    fn print(&self, now: u64) {
+        for (job, why) in &self.jobs {
+            let why = why.as_ref().map_or(String::new(), |why| format!(": {why}"));
+            print(&job.queue, &job.id, &format!("{}{why}", state_text(job, now)), &job.fields);
+        }
+        for letter in &self.dead {
+            let (died, reason) = (time(letter.entry.millis), line(&letter.fields, "_reason", 20));
+            let text = format!("dead since {died}, {reason}: {}", line(&letter.fields, "_error", 1_000));
+            print(&letter.queue, &letter.job_id, &text, &letter.fields);
+        }
+        for (queue, job_id, result) in &self.results {
+            say!("queue {queue}, job id {job_id}: {}", results::line(result));
+            results::answer(result).iter().for_each(|answer| say!("{answer}"));
+        }
+    }
+}
+
+fn print(queue: &Shard, job_id: &str, state: &str, fields: &postrider_queue::Fields) {
+    let width = terminal::width();
+    say!("{}", wrapped(&format!("queue {queue}, job id {job_id}: {state}"), "", width));
+    let label = line(fields, "label", 128);
+    let label = if label.is_empty() { label } else { format!(" (label {label})") };
+    say!("{}", wrapped(&format!("{} {}{label}", method(fields), url(fields)), "    ", width));
+    history_table(fields).iter().for_each(|history| say!("{history}"));
+}
