@@ -1,5 +1,6 @@
 //! The connection to Redis, and the keys, arguments and replies that all scripts share.
 
+mod announced;
 mod args;
 mod call_spans;
 mod client;

@@ -140,7 +140,11 @@ fn parse(fields: &BTreeMap<String, String>) -> HeldFlow {
         trips,
         error: fields.get("error").filter(|_| trips > 0).cloned(),
         hold_until: number("hold_until"),
-        tokens: fields.get("tokens").and_then(|tokens| tokens.parse().ok()),
+        // Those of the configured rate, and of the rate that the destination accepts.
+        tokens: ["tokens", "learned"]
+            .iter()
+            .filter_map(|name| fields.get(*name)?.parse::<f64>().ok())
+            .reduce(f64::min),
         attempts: making.reduce(|sum, one| sum + one),
         held: vec![],
     }
@@ -153,6 +157,33 @@ fn id_of(key: &str) -> Option<FlowId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_shared_state_of_a_flow_is_read() {
+        let of = |pairs: &[(&str, &str)]| {
+            parse(&pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+        };
+        let flow = of(&[
+            ("tokens", "5.5"),
+            ("learned", "0.250000"),
+            ("w:a", "2 17"),
+            ("w:b", "3 17"),
+            ("error", "x"),
+        ]);
+        assert_eq!((flow.tokens, flow.attempts, flow.trips, flow.error), (Some(0.25), Some(5), 0, None));
+        let open = of(&[
+            ("trips", "2"),
+            ("open_until", "9"),
+            ("opened_at", "7"),
+            ("error", "x"),
+            ("hold_until", "8"),
+        ]);
+        assert_eq!(
+            (open.trips, open.open_until, open.since, open.hold_until),
+            (2, Some(9), Some(7), Some(8))
+        );
+        assert_eq!((open.error.as_deref(), open.tokens), (Some("x"), None));
+    }
 
     #[test]
     fn a_key_contains_its_flow() {

@@ -10,6 +10,7 @@ use fred::types::config::{Blocking, Config, ReconnectPolicy, Server, Unresponsiv
 use fred::types::{Builder, ConnectHandle, RespVersion};
 use fred_otel::{Command, TracedClient};
 
+use super::announced;
 use crate::job::meant;
 
 /// How long a blocking read waits. Not longer, since a server before Redis 7 does not wake a client whose
@@ -84,13 +85,31 @@ pub(crate) async fn connect(url: &str, blocking: bool) -> Result<Client, Connect
     let unreachable =
         |error: Error| ConnectError::Unreachable { server: server(url), reason: reason(&error) };
     let client = build(config, blocking).map_err(unreachable)?;
-    let connection = client.init().await.map_err(unreachable)?;
+    let connection = match client.init().await {
+        Ok(connection) => connection,
+        Err(error) => return Err(unreachable_cluster(url, unreachable(error)).await),
+    };
     tokio::spawn(keep_connected(client.clone(), connection));
     if !client.is_clustered() && !blocking && owns_a_part(&client).await {
         let _ = client.quit().await;
         return Err(ConnectError::Part { server: server(url) });
     }
     Ok(client)
+}
+
+/// Adds to the error of a cluster's client the addresses that the nodes announce: it is these that it cannot reach, most
+/// often, and not the one of the URL.
+async fn unreachable_cluster(url: &str, error: ConnectError) -> ConnectError {
+    let ConnectError::Unreachable { server, reason } = error else { return error };
+    let single = url.split('?').next().unwrap_or(url).replacen("-cluster://", "://", 1);
+    let is_cluster = url.split("://").next().is_some_and(|scheme| scheme.ends_with("-cluster"));
+    let client = is_cluster.then(|| build(Config::from_url(&single)?, false)).and_then(Result::ok);
+    let announced = match client {
+        Some(client) => announced::by(client, &server).await,
+        None => None,
+    };
+    let reason = announced.map_or(reason.clone(), |announced| format!("{reason}; {announced}"));
+    ConnectError::Unreachable { server, reason }
 }
 
 /// Whether the server is a node of a cluster that does not own all slots: a client of single servers would work for some

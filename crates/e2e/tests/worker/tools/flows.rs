@@ -133,14 +133,15 @@ fn a_flow_and_its_jobs_report_why_they_are_held() {
     let queue = Queue::new(&redis, "default");
     let config = TextFile::new("[flows.default]\nbreaker_failures = 1\nbreaker_pause = \"30s\"\n");
     let mut worker = Postrider::ready_worker(build, &redis, &["--config", config.path()], &[]);
-    let job_id = queue.enqueue(&[("url", NOWHERE)]);
+    // One job alone does not open a breaker.
+    let [job_id, ..] = [(); 3].map(|()| queue.enqueue(&[("url", NOWHERE)]));
     let line = worker.wait_for_log("the destination does not answer", DEADLINE);
     assert!(line.contains(ERROR), "{line}");
-    eventually("a held job", DEADLINE, || (queue.waiting() == 1 && queue.scheduled() == 0).then_some(()));
+    eventually("held jobs", DEADLINE, || (queue.waiting() == 3 && queue.scheduled() == 0).then_some(()));
     let flow = &lines(build, &redis, &["flows", "127.0.0.1"])[0];
     assert_eq!(
         (&flow["why"], &flow["breaker"], &flow["held"]),
-        (&json!("breaker"), &json!("open"), &json!(1))
+        (&json!("breaker"), &json!("open"), &json!(3))
     );
     assert!(flow["error"].as_str().is_some_and(|error| error.contains(ERROR)), "{flow}");
     let (_, shown) = document(build, &redis, &["jobs", "show", &job_id]);

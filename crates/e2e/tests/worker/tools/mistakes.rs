@@ -154,11 +154,12 @@ fn characters_that_control_a_terminal_are_escaped_everywhere() {
     const FLOW: &str = "a\u{202e}b\u{2028}c\u{9b}d";
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "default");
-    let job_id = queue.enqueue(&[("url", NOWHERE), ("flow", FLOW), ("body", FLOW)]);
+    // One job alone does not open a breaker.
+    let [job_id, ..] = [(); 3].map(|()| queue.enqueue(&[("url", NOWHERE), ("flow", FLOW), ("body", FLOW)]));
     let config = TextFile::new("[flows.default]\nbreaker_failures = 1\nbreaker_pause = \"30s\"\n");
     let mut worker = Postrider::ready_worker(BUILD, &redis, &["--config", config.path()], &[]);
     let line = worker.wait_for_log("the destination does not answer", DEADLINE);
-    eventually("a held job", DEADLINE, || (queue.waiting() == 1 && queue.scheduled() == 0).then_some(()));
+    eventually("held jobs", DEADLINE, || (queue.waiting() == 3 && queue.scheduled() == 0).then_some(()));
     let mut shown = vec![line];
     for arguments in
         [&["jobs", "show", &job_id][..], &["jobs", "show", &job_id, "--json"], &["jobs", "list"], &["flows"]]
@@ -172,6 +173,21 @@ fn characters_that_control_a_terminal_are_escaped_everywhere() {
     }
     let document: serde_json::Value = serde_json::from_str(&shown[2]).expect("a JSON document");
     assert_eq!(document["jobs"][0]["fields"]["flow"], FLOW, "an escape in JSON is the same text");
+}
+
+/// Nothing listens at the announced address. The address of the URL answers, so it is not the one to blame.
+#[test]
+fn an_announced_address_that_does_not_answer_is_named() {
+    let node = RedisServer::start_cluster_node();
+    node.command(&["CONFIG", "SET", "cluster-announce-port", "9"]);
+    let slots: Vec<String> = (0..16384).map(|slot: u32| slot.to_string()).collect();
+    let assign: Vec<&str> =
+        ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str)).collect();
+    node.command(&assign);
+    let url = format!("redis-cluster://127.0.0.1:{}", node.port);
+    let output = Postrider::run(BUILD, &["queues", "--redis-url", &url], &[], DEADLINE);
+    assert_eq!(output.code(), 4, "{output:?}");
+    assert!(output.stderr.contains("announce 127.0.0.1:9, which must be reachable from here"), "{output:?}");
 }
 
 /// A client of single servers would work for some queues and not for others.
