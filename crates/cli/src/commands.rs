@@ -11,6 +11,7 @@ macro_rules! say {
 mod absurd;
 mod dead;
 mod doctor;
+mod failure;
 mod find;
 mod flows;
 mod health;
@@ -31,18 +32,15 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use hyper_otel::HostPattern;
-use postrider_queue::{ConnectError, names};
-use postrider_worker::{EngineError, RunError};
-use serde_json::json;
-use telemetry::{
-    Config, Escape, Exporter, Log, LogFormat, StartError, Telemetry, flush_lines, print_line, printable,
-};
+use postrider_queue::names;
+use telemetry::{Config, Exporter, Log, LogFormat, Telemetry, flush_lines, print_line};
 use tracing::warn;
 
+use self::failure::{Usage, failed, failed_as_line};
 use crate::config::secret_file;
 
 /// Reliable HTTP jobs from Redis, with a trace for every delivery.
@@ -267,45 +265,6 @@ impl Command {
         result.unwrap_or_else(|error| failed(error.as_ref()))
     }
 }
-
-/// Prints an error with its causes.
-fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
-    print_line(&printable(&format!("error: {}", with_causes(error)), Escape::Text));
-    code(error)
-}
-
-/// Prints an error as the log lines are: in JSON.
-fn failed_as_line(error: &(dyn std::error::Error + 'static)) -> ExitCode {
-    let timestamp = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
-    let line = json!({"timestamp": timestamp, "level": "ERROR", "message": with_causes(error)});
-    print_line(&printable(&line.to_string(), Escape::Json));
-    code(error)
-}
-
-fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(text(error), |all, cause| format!("{all}: {}", text(cause)))
-}
-
-/// Redis' own words, without the client's name for their kind.
-fn text(error: &(dyn std::error::Error + 'static)) -> String {
-    error
-        .downcast_ref::<postrider_queue::Error>()
-        .map_or_else(|| error.to_string(), |error| error.details().to_owned())
-}
-
-fn code(error: &(dyn std::error::Error + 'static)) -> ExitCode {
-    let usage = error.is::<Usage>()
-        || matches!(error.downcast_ref(), Some(StartError::LogFilter(_)))
-        || matches!(error.downcast_ref(), Some(ConnectError::Url(_)))
-        || matches!(error.downcast_ref(), Some(RunError::Engine(EngineError::Connect(ConnectError::Url(_)))));
-    ExitCode::from(if usage { 2 } else { 4 })
-}
-
-/// An argument is wrong.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Usage(String);
 
 impl LogArgs {
     fn is_json(&self) -> bool {
