@@ -2,7 +2,7 @@
 
 /// `println!` that does not panic if the reader has gone, as in `postrider jobs list | head`, and escapes what could change
 /// how a terminal shows the rest.
-macro_rules! say {
+macro_rules! print_line {
     ($($text:tt)*) => {
         $crate::commands::terminal::print(&format!($($text)*))
     };

@@ -82,13 +82,13 @@ impl ShowArgs {
         view.inspector.close().await;
         if self.json {
             let letters: Vec<_> = found.iter().map(|letter| whole_json(letter, self.reveal)).collect();
-            say!("{}", json!({ "dead": letters }));
+            print_line!("{}", json!({ "dead": letters }));
         } else {
             for letter in &found {
                 let DeadLetter { queue, entry, job_id, .. } = letter;
-                say!("queue {queue}, dead letter {entry}, job id {job_id}");
-                say!("{}", fields_table(&letter.fields, self.reveal));
-                history_table(&letter.fields).iter().for_each(|history| say!("\n{history}"));
+                print_line!("queue {queue}, dead letter {entry}, job id {job_id}");
+                print_line!("{}", fields_table(&letter.fields, self.reveal));
+                history_table(&letter.fields).iter().for_each(|history| print_line!("\n{history}"));
             }
         }
         if found.is_empty() {

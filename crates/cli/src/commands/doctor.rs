@@ -117,7 +117,7 @@ impl DoctorArgs {
         let worst = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
         if self.json {
             let all: Vec<_> = findings.iter().map(Finding::json).collect();
-            say!("{}", json!({"fit": worst < Level::Error, "findings": all}));
+            print_line!("{}", json!({"fit": worst < Level::Error, "findings": all}));
         } else {
             print(&findings);
         }
@@ -208,12 +208,12 @@ fn print(findings: &[Finding]) {
         let queue = queue.as_ref().map_or(String::new(), |queue| format!("{queue}: "));
         let text = format!("{queue}{}", plain(seen.as_bytes(), 1_000));
         let text = wrapped(&text, &" ".repeat(INDENT), width);
-        say!("{:<6} {check:<12} {}", level.as_str(), text.trim_start());
+        print_line!("{:<6} {check:<12} {}", level.as_str(), text.trim_start());
         advice.iter().for_each(|advice| {
-            say!("{}", wrapped(&format!("→ {advice}"), &" ".repeat(INDENT), width));
+            print_line!("{}", wrapped(&format!("→ {advice}"), &" ".repeat(INDENT), width));
         });
     }
     let number = |level| findings.iter().filter(|finding| finding.level == level).count();
     let errors = count(number(Level::Error), "error", "errors");
-    say!("\n{errors}, {}", count(number(Level::Warn), "warning", "warnings"));
+    print_line!("\n{errors}, {}", count(number(Level::Warn), "warning", "warnings"));
 }

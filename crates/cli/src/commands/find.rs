@@ -50,7 +50,7 @@ impl FindArgs {
         let now = view.inspector.now().await?;
         view.inspector.close().await;
         if self.json {
-            say!("{}", found.json(&self.id));
+            print_line!("{}", found.json(&self.id));
         } else {
             found.print(now);
         }
@@ -126,17 +126,17 @@ impl Found {
             print(&letter.queue, &letter.job_id, &text, &letter.fields);
         }
         for (queue, job_id, result) in &self.results {
-            say!("queue {queue}, job id {job_id}: {}", results::line(result));
-            results::answer(result).iter().for_each(|answer| say!("{answer}"));
+            print_line!("queue {queue}, job id {job_id}: {}", results::line(result));
+            results::answer(result).iter().for_each(|answer| print_line!("{answer}"));
         }
     }
 }
 
 fn print(queue: &Shard, job_id: &str, state: &str, fields: &postrider_queue::Fields) {
     let width = terminal::width();
-    say!("{}", wrapped(&format!("queue {queue}, job id {job_id}: {state}"), "", width));
+    print_line!("{}", wrapped(&format!("queue {queue}, job id {job_id}: {state}"), "", width));
     let label = line(fields, "label", 128);
     let label = if label.is_empty() { label } else { format!(" (label {label})") };
-    say!("{}", wrapped(&format!("{} {}{label}", method(fields), url(fields)), "    ", width));
-    history_table(fields).iter().for_each(|history| say!("{history}"));
+    print_line!("{}", wrapped(&format!("{} {}{label}", method(fields), url(fields)), "    ", width));
+    history_table(fields).iter().for_each(|history| print_line!("{history}"));
 }

@@ -43,7 +43,7 @@ impl FlowsArgs {
             flows.retain(|(id, flow)| is_meant(wanted, *id, flow));
         }
         if self.json {
-            flows.iter().for_each(|(id, flow)| say!("{}", json_of(*id, flow, now)));
+            flows.iter().for_each(|(id, flow)| print_line!("{}", json_of(*id, flow, now)));
         } else {
             print(&flows, now);
         }

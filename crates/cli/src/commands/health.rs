@@ -32,7 +32,7 @@ impl HealthArgs {
     pub(super) fn run(&self) -> ExitCode {
         match self.request() {
             Ok(sentence) => {
-                say!("{sentence}");
+                print_line!("{sentence}");
                 ExitCode::SUCCESS
             }
             Err(sentence) => {

@@ -90,7 +90,7 @@ impl ListArgs {
         let now = view.inspector.now().await?;
         view.inspector.close().await;
         if self.json {
-            jobs.iter().for_each(|job| say!("{}", summary_json(job)));
+            jobs.iter().for_each(|job| print_line!("{}", summary_json(job)));
         } else {
             print(&jobs, now);
         }
@@ -111,7 +111,7 @@ async fn find(view: &View, id: &str) -> Result<(Vec<FoundJob>, bool), Box<dyn Er
 }
 
 /// Prints where the command has searched, unless all is well.
-fn said_where(view: &View, id: &str, found: usize, cut: bool) -> ExitCode {
+fn report_not_found(view: &View, id: &str, found: usize, cut: bool) -> ExitCode {
     if cut {
         eprintln!(
             "note: the search stopped after 10000 entries or waiting jobs of a queue; there may be more. A job id \

@@ -49,7 +49,7 @@ pub(super) fn with(mut summary: Value, members: Value) -> Value {
 /// Prints a table. On a terminal, request and note are on lines of their own below each row, within the terminal's
 /// width. Elsewhere they are columns, and nothing is cut.
 pub(super) fn print<const N: usize>(columns: [&str; N], note: &str, rows: &[Listed<'_, N>]) {
-    say!("{}", rendered(columns, note, rows, terminal::width()));
+    print_line!("{}", rendered(columns, note, rows, terminal::width()));
 }
 
 /// Prints a table whose rows have a note of any length. On a terminal, it is on lines of its own below its row.
@@ -59,7 +59,7 @@ pub(super) fn print_noted<const N: usize>(header: [&str; N], note: &str, rows: V
     let details = rows.iter().map(|(_, note)| own_line(note, width)).collect();
     let cells = rows.into_iter().map(|(row, note)| row.into_iter().chain(width.is_none().then_some(note)));
     let table = table(header.into_iter().chain(width.is_none().then_some(note)), cells).trim_fmt();
-    say!("{}", interleaved(&table, details));
+    print_line!("{}", interleaved(&table, details));
 }
 
 fn rendered<const N: usize>(

@@ -61,7 +61,7 @@ impl ShardsArgs {
         redis.close().await;
         let Shards { now, read } = shards?;
         if self.json {
-            say!("{}", json!({"queue": self.queue.to_string(), "shards": now, "read": read}));
+            print_line!("{}", json!({"queue": self.queue.to_string(), "shards": now, "read": read}));
             return Ok(ExitCode::SUCCESS);
         }
         let plural = if now == 1 { "" } else { "s" };
@@ -70,7 +70,7 @@ impl ShardsArgs {
             1 => ", 1 more is read until it is empty".to_owned(),
             more => format!(", {more} more are read until they are empty"),
         };
-        say!("{}: {now} shard{plural}{more}", self.queue);
+        print_line!("{}: {now} shard{plural}{more}", self.queue);
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -87,7 +87,7 @@ impl QueuesArgs {
         }
         view.inspector.close().await;
         if self.json {
-            surveys.iter().for_each(|(queue, survey)| say!("{}", json_of(queue, survey)));
+            surveys.iter().for_each(|(queue, survey)| print_line!("{}", json_of(queue, survey)));
         } else {
             print(&surveys);
         }
@@ -97,13 +97,16 @@ impl QueuesArgs {
 
 fn print(surveys: &[(&Shard, Survey)]) {
     let header = ["QUEUE", "READY", "RUNNING", "SCHEDULED", "HELD", "DEAD", "OLDEST", "WORKERS"];
-    say!("{}", table(header, surveys.iter().map(|(queue, survey)| row(queue, survey))));
+    print_line!("{}", table(header, surveys.iter().map(|(queue, survey)| row(queue, survey))));
     let workers: Vec<_> = surveys
         .iter()
         .flat_map(|(queue, survey)| survey.consumers.iter().map(|worker| worker_row(queue, worker)))
         .collect();
     if !workers.is_empty() {
-        say!("\n{}", table(["QUEUE", "WORKER", "IN FLIGHT", "LAST SEEN", "STATE", "VERSION"], workers));
+        print_line!(
+            "\n{}",
+            table(["QUEUE", "WORKER", "IN FLIGHT", "LAST SEEN", "STATE", "VERSION"], workers)
+        );
     }
 }
 

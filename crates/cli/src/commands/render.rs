@@ -16,7 +16,7 @@ use super::terminal;
 /// Shown instead of a secret.
 const MASK: &str = "REDACTED";
 /// Characters of a text that a table shows.
-const LONGEST_TEXT: usize = 1_000;
+const CELL_CHARS_MAX: usize = 1_000;
 
 /// A table for people.
 pub(super) fn table<'a>(
@@ -119,8 +119,8 @@ pub(super) fn fields_table(fields: &Fields, reveal: bool) -> Table {
     let rows = fields.iter().filter(|(name, _)| name != "_history").map(|(name, value)| {
         let name = plain(name, 100);
         let shown = if reveal { None } else { masked(&name, value) };
-        let value =
-            shown.map_or_else(|| plain(value, LONGEST_TEXT), |shown| plain(shown.as_bytes(), LONGEST_TEXT));
+        let value = shown
+            .map_or_else(|| plain(value, CELL_CHARS_MAX), |shown| plain(shown.as_bytes(), CELL_CHARS_MAX));
         [name, value]
     });
     let mut table = table(["FIELD", "VALUE"], rows);

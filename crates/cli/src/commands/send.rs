@@ -126,9 +126,9 @@ impl SendArgs {
         let report =
             Report { publication, label: self.label, queue: self.queue.to_string(), outcome, result, why };
         if self.json {
-            say!("{}", report.json());
+            print_line!("{}", report.json());
         } else {
-            say!("{}", report.text());
+            print_line!("{}", report.text());
         }
         Ok(report.code())
     }

@@ -120,7 +120,7 @@ impl WorkerArgs {
         config.sender.recording.redaction = Redaction::default().paths_of(secret_paths);
         info!(version = env!("CARGO_PKG_VERSION"), telemetry = destinations(), "postrider starts");
         warnings(&config).into_iter().chain(unknown()).for_each(|warning| warn!("{warning}"));
-        postrider_worker::run(&config, listen, telemetry, shutdown.stop, shutdown.hurry).await?;
+        postrider_worker::run(&config, listen, telemetry, shutdown.stop, shutdown.second_signal).await?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -12,7 +12,7 @@ use postrider_worker::settings::{Secret, sensitive};
 use super::table::{Source, Table};
 
 /// The maximum size of a secret, in bytes: no key, token or chain of certificates is longer.
-const LONGEST: u64 = 64 * 1024;
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// Reads a secret. Errors never contain its value.
 pub(super) fn secret(table: &mut Table<'_, '_>) -> Secret {
@@ -149,7 +149,7 @@ pub(crate) fn secret_file(path: &str) -> std::io::Result<String> {
         return Err(std::io::Error::other("it is not a regular file"));
     }
     let mut text = String::new();
-    if file.take(LONGEST + 1).read_to_string(&mut text)? as u64 > LONGEST {
+    if file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text)? as u64 > SECRET_BYTES_MAX {
         return Err(std::io::Error::other("it is longer than 64 KiB"));
     }
     text.truncate(text.trim_end_matches(['\r', '\n']).len());

@@ -145,7 +145,7 @@ fn a_worker_without_descriptors_closes_no_destination() {
         let (url, flow) = (sink.url(&format!("/slow/50?{number}")), format!("host-{}", number % 40));
         queue.enqueue(&[("url", url.as_str()), ("flow", flow.as_str())]);
     }
-    worker.wait_for_log("this worker lacks what attempts need", SOON);
+    worker.wait_for_log("this worker lacks what attempts need", TEST_TIMEOUT);
     queue.wait_until_drained(Duration::from_secs(60));
     assert_eq!((sink.requests().len(), queue.dead().len()), (JOBS, 0));
     let logged = |part: &str| worker.log().iter().filter(|line| line.contains(part)).count();

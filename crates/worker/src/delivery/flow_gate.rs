@@ -8,7 +8,7 @@ use postrider_queue::work::{FlowLimit, FlowRequest, Queue, WaitReason};
 use tracing::debug;
 
 use super::hold::{CHECK_INTERVAL, Hold};
-use crate::flows::{Candidate, Entry, Flows, SLOT_WAIT_MAX, Held, Kind, Line, Pass};
+use crate::flows::{Candidate, Entry, Flows, Held, Kind, Line, Pass, SLOT_WAIT_MAX};
 use crate::observe::counters::Counts;
 
 /// The flows of a worker, as one shard uses them. Cheap to clone.

@@ -56,7 +56,7 @@ impl ListArgs {
         }
         view.inspector.close().await;
         if self.json {
-            letters.iter().for_each(|letter| say!("{}", summary_json(letter)));
+            letters.iter().for_each(|letter| print_line!("{}", summary_json(letter)));
         } else {
             print(&letters, now);
         }

@@ -47,7 +47,7 @@ impl PurgeArgs {
         let code = if missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) };
         let what = count(letters.len(), "dead letter", "dead letters");
         if self.dry_run {
-            self.say("would_be_purged", letters.len() as u64, &format!("{what} would be deleted"));
+            self.print_result("would_be_purged", letters.len() as u64, &format!("{what} would be deleted"));
             return Ok(code);
         }
         let question = format!("Delete {what} of {} for good?", view.names());
@@ -64,11 +64,11 @@ impl PurgeArgs {
         }
         view.inspector.close().await;
         let done = count(purged as usize, "dead letter was", "dead letters were");
-        self.say("purged", purged, &format!("{done} deleted"));
+        self.print_result("purged", purged, &format!("{done} deleted"));
         Ok(code)
     }
 
-    fn say(&self, name: &str, number: u64, text: &str) {
-        if self.json { say!("{}", json!({ name: number })) } else { say!("{text}") }
+    fn print_result(&self, name: &str, number: u64, text: &str) {
+        if self.json { print_line!("{}", json!({ name: number })) } else { print_line!("{text}") }
     }
 }

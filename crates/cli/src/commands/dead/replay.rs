@@ -60,7 +60,7 @@ impl ReplayArgs {
         let letters = self.letters(&view, &mut report).await?;
         let what = count(letters.len(), "dead letter", "dead letters");
         if self.dry_run {
-            self.say(&format!("{what} of {} would be replayed", view.names()));
+            self.print_result(&format!("{what} of {} would be replayed", view.names()));
             return Ok(report.end(self.json));
         }
         let ask = self.filter.ids().is_empty() && !letters.is_empty();
@@ -71,7 +71,7 @@ impl ReplayArgs {
         let stopped = self.replay(&view, &letters, &mut report).await;
         view.inspector.close().await;
         let done = count(report.replayed.len(), "dead letter was", "dead letters were");
-        self.say(&format!("{done} replayed"));
+        self.print_result(&format!("{done} replayed"));
         let code = report.end(self.json);
         match stopped {
             Ok(()) => Ok(code),
@@ -107,7 +107,7 @@ impl ReplayArgs {
                 Replayed::As(job) => {
                     let (job_id, replay_of) = (job.to_string(), &letter.job_id);
                     if !self.filter.ids().is_empty() && !self.json {
-                        say!("{replay_of}  replayed as {job_id}");
+                        print_line!("{replay_of}  replayed as {job_id}");
                     }
                     report.replayed.push(json!({"queue": queue, "job_id": job_id, "replay_of": replay_of}));
                 }
@@ -127,15 +127,15 @@ impl ReplayArgs {
         Ok(())
     }
 
-    fn say(&self, text: &str) {
-        if self.json { eprintln!("{text}") } else { say!("{text}") }
+    fn print_result(&self, text: &str) {
+        if self.json { eprintln!("{text}") } else { print_line!("{text}") }
     }
 }
 
 impl Report {
     fn end(&self, json: bool) -> ExitCode {
         if json {
-            say!("{}", json!({"replayed": self.replayed, "failed": self.failed}));
+            print_line!("{}", json!({"replayed": self.replayed, "failed": self.failed}));
         }
         if self.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) }
     }

@@ -77,7 +77,7 @@ impl SummaryArgs {
         let more = groups.len().saturating_sub(self.limit as usize);
         groups.truncate(self.limit as usize);
         if self.json {
-            groups.iter().for_each(|(kind, group)| say!("{}", json_of(kind, *group)));
+            groups.iter().for_each(|(kind, group)| print_line!("{}", json_of(kind, *group)));
         } else {
             print(&groups, now);
         }

@@ -10,7 +10,7 @@ use telemetry::Telemetry;
 
 use super::super::render::count;
 use super::super::target::{LookArgs, View};
-use super::{find, print, said_where};
+use super::{find, print, report_not_found};
 
 // It has no doc comment, which would replace those of the commands.
 #[derive(Debug, Args)]
@@ -53,7 +53,7 @@ impl ActArgs {
             let outcome = act.on(&view, job).await?;
             done &= outcome.ok;
             if !self.json {
-                say!("{}  {}", job.id, outcome.text);
+                print_line!("{}  {}", job.id, outcome.text);
             }
             rows.push(json!({
                 "queue": job.queue.to_string(), "job_id": job.id, "outcome": outcome.name,
@@ -62,9 +62,9 @@ impl ActArgs {
         }
         view.inspector.close().await;
         if self.json {
-            say!("{}", json!({"jobs": rows, "cut": cut}));
+            print_line!("{}", json!({"jobs": rows, "cut": cut}));
         }
-        let found = said_where(&view, &self.id, jobs.len(), cut);
+        let found = report_not_found(&view, &self.id, jobs.len(), cut);
         Ok(if done { found } else { ExitCode::from(1) })
     }
 }

@@ -13,7 +13,7 @@ use super::super::results;
 use super::super::target::LookArgs;
 use super::super::terminal::{self, wrapped};
 use super::super::why;
-use super::{find, said_where, state_text, summary_json};
+use super::{find, report_not_found, state_text, summary_json};
 
 /// Show a job with all its fields, or its result while it is kept; possible secrets are masked
 #[derive(Debug, Args)]
@@ -52,21 +52,21 @@ impl ShowArgs {
             let jobs = whole.iter().zip(&whys).map(|(job, why)| whole_json(job, why.as_deref(), self.reveal));
             let jobs: Vec<_> = jobs.collect();
             let results: Vec<_> = results.iter().map(|(_, result)| result).collect();
-            say!("{}", json!({"jobs": jobs, "cut": cut, "results": results}));
+            print_line!("{}", json!({"jobs": jobs, "cut": cut, "results": results}));
         } else {
             for (queue, result) in &results {
-                say!("queue {queue}, job id {}: {}", self.id, results::line(result));
-                results::answer(result).iter().for_each(|answer| say!("{answer}"));
+                print_line!("queue {queue}, job id {}: {}", self.id, results::line(result));
+                results::answer(result).iter().for_each(|answer| print_line!("{answer}"));
             }
             for (job, why) in whole.iter().zip(&whys) {
                 let why = why.as_ref().map_or(String::new(), |why| format!(": {why}"));
                 let text = format!("queue {}, job id {}: {}{why}", job.queue, job.id, state_text(job, now));
-                say!("{}", wrapped(&text, "", terminal::width()));
-                say!("{}", fields_table(&job.fields, self.reveal));
-                history_table(&job.fields).iter().for_each(|history| say!("\n{history}"));
+                print_line!("{}", wrapped(&text, "", terminal::width()));
+                print_line!("{}", fields_table(&job.fields, self.reveal));
+                history_table(&job.fields).iter().for_each(|history| print_line!("\n{history}"));
             }
         }
-        Ok(said_where(&view, &self.id, whole.len() + found_results, cut))
+        Ok(report_not_found(&view, &self.id, whole.len() + found_results, cut))
     }
 }
 

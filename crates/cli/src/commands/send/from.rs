@@ -66,14 +66,14 @@ pub(super) async fn run(
     sending.bar.finish_and_clear();
     redis.close().await;
     if args.json {
-        say!("{}", sending.done.json(queue.as_str()));
+        print_line!("{}", sending.done.json(queue.as_str()));
     }
     match sent {
         Ok(()) => within(&lines, skip)?,
         Err(error) => return Err(sending.done.stopped(error.as_ref())),
     }
     if !args.json {
-        say!("{}", sending.done.text(queue.as_str()));
+        print_line!("{}", sending.done.text(queue.as_str()));
     }
     Ok(ExitCode::SUCCESS)
 }

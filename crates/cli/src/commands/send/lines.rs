@@ -4,7 +4,7 @@ use std::io::{self, SeekFrom};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use postrider_queue::job::MOST_BYTES;
+use postrider_queue::job::ENTRY_BYTES_MAX;
 use tokio::fs::File;
 use tokio::io::{AsyncBufReadExt, AsyncSeekExt, BufReader};
 
@@ -12,7 +12,7 @@ use super::super::Usage;
 use super::line::JobLine;
 
 /// The longest line, bytes. No job needs more: JSON takes at most six bytes (`\u0000`) for one.
-const LINE_BYTES_MAX: usize = 6 * MOST_BYTES + 4096;
+const LINE_BYTES_MAX: usize = 6 * ENTRY_BYTES_MAX + 4096;
 /// Bytes of one read.
 const BUFFER: usize = 64 * 1024;
 
