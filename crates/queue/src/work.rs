@@ -3,9 +3,11 @@
 mod bounds;
 mod fetch;
 mod flow;
+mod promoted;
 mod settle;
 mod stats;
 mod sweep;
+mod transition;
 mod wait_reason;
 
 pub use crate::redis::{
@@ -13,11 +15,12 @@ pub use crate::redis::{
     is_answer, is_refusal,
 };
 pub use crate::trail::{Kept, Phases, TraceparentOnly, fields, history};
-pub use fetch::{DELIVERIES_MAX, Promoted, Reclaimed};
+pub use fetch::{DELIVERIES_MAX, Reclaimed};
 pub use flow::{Admission, BreakerState, FlowLimit, FlowReport, FlowRequest, Grant};
-pub use settle::{KeptResult, Transition, Waiting};
+pub use promoted::Promoted;
 pub use stats::QueueStats;
 pub use sweep::{Claimed, SweepPosition, Swept};
+pub use transition::{KeptResult, Transition, Waiting};
 pub use wait_reason::WaitReason;
 
 pub(crate) use bounds::push_bounds;

@@ -58,7 +58,9 @@ fn a_retry_waits_as_long_as_the_destination_asks(build: Build) {
         ("500\nx-ratelimit-reset: 5000", 0),
     ];
     for (number, (answer, _)) in cases.into_iter().enumerate() {
-        queue.enqueue(&[("url", sink.url(&format!("/reply-once/{number}")).as_str()), ("body", answer)]);
+        let url = sink.url(&format!("/reply-once/{number}"));
+        // A flow of its own: a 429 holds the flow.
+        queue.enqueue(&[("url", url.as_str()), ("body", answer), ("flow", &format!("case-{number}"))]);
     }
     queue.wait_until_drained(DEADLINE);
     for (number, (answer, least)) in cases.into_iter().enumerate() {

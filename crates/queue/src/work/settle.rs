@@ -8,110 +8,14 @@ use telemetry::Context;
 
 use super::bounds::{push_bounds, stream};
 use super::fetch::IN_FLIGHT_MAX;
+use super::transition::{KeptResult, Transition, Waiting};
 use super::wait_reason::WaitReason;
-use crate::job::{Fields, FlowId, Lease, Reason};
-use crate::redis::{Error, MARK_FIELD, Operation, Queue, Settled, ids, number, push_fields, unexpected};
+use crate::job::{Fields, Lease, Reason};
+use crate::redis::{Error, MARK_FIELD, Queue, Settled, ids, number, push_fields, unexpected};
 use crate::trail::fields::{has_delay, value};
 
 /// How many bytes of an entry are kept that is too large.
 const RAW_BYTES: u64 = 64 * 1024;
-
-/// How a delivery ends: what is written for its job. Each is one script, harmless when repeated.
-#[derive(Clone, Debug)]
-pub enum Transition {
-    /// The job succeeded and is removed.
-    Complete {
-        /// When it was enqueued, Unix milliseconds.
-        enqueued: u64,
-        /// The result, if its producer wants it.
-        result: Option<KeptResult>,
-    },
-    /// The job waits for a time.
-    Schedule {
-        /// The time from now; with [`WaitReason::Delay`], from its enqueue.
-        delay: Duration,
-        /// The earliest time, Unix milliseconds; 0 for none.
-        not_before: u64,
-        /// Why it waits. With [`WaitReason::Delay`], a job that is already due is not moved.
-        why: WaitReason,
-        /// The job.
-        job: Waiting,
-    },
-    /// The job waits for its flow, which admits jobs in the order of their failures and age.
-    Hold {
-        /// The flow.
-        flow: FlowId,
-        /// The time until the flow's next check at the latest.
-        within: Duration,
-        /// Why it waits.
-        why: WaitReason,
-        /// How often it has failed, 0 to 900: the flow admits others first.
-        failures: u32,
-        /// When it expires, Unix milliseconds.
-        expires: Option<u64>,
-        /// The job.
-        job: Waiting,
-    },
-    /// The job ended without success.
-    DeadLetter {
-        /// The job id.
-        job_id: Bytes,
-        /// Why it is dead.
-        reason: Reason,
-        /// The reason in one sentence.
-        error: String,
-        /// Its fields, with `_reason` and `_error`.
-        fields: Fields,
-        /// Whether Redis kept the entry's own fields. The script adds these.
-        is_cut: bool,
-        /// The result, if its producer wants it.
-        result: Option<KeptResult>,
-    },
-    /// The job was not sent, and returns to the end of the stream.
-    Release {
-        /// Why.
-        why: WaitReason,
-        /// All its fields.
-        fields: Fields,
-    },
-}
-
-/// A job to schedule or to hold.
-#[derive(Clone, Debug)]
-pub struct Waiting {
-    /// The job id.
-    pub job_id: Bytes,
-    /// When it was enqueued, Unix milliseconds, if known.
-    pub enqueued: Option<u64>,
-    /// Its fields, without `_job_id` and `_enqueued_at`.
-    pub fields: Fields,
-}
-
-/// A result that is kept for the producer of a job.
-#[derive(Clone, Debug)]
-pub struct KeptResult {
-    /// The job id under which it is stored.
-    pub job_id: Bytes,
-    /// How long it is kept.
-    pub ttl: Duration,
-    /// JSON.
-    pub text: String,
-}
-
-impl Transition {
-    /// The operation that spans and metrics name.
-    pub fn operation(&self) -> Operation {
-        match self {
-            Self::Complete { .. } => Operation::Ack,
-            Self::Schedule { why: WaitReason::Delay, .. } => Operation::Delay,
-            Self::Schedule { why: WaitReason::Proxy | WaitReason::WorkerFault, .. }
-            | Self::Release { .. } => Operation::Release,
-            Self::Schedule { .. } => Operation::Retry,
-            Self::Hold { .. } => Operation::Hold,
-            Self::DeadLetter { .. } => Operation::DeadLetter,
-        }
-    }
-}
 
 /// Where a job waits, for the script that moves it there.
 struct Place {

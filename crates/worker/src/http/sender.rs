@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{HeaderName, PROXY_AUTHORIZATION};
+use http::header::PROXY_AUTHORIZATION;
 use http::{HeaderMap, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -56,7 +56,7 @@ use upload::Progress;
 use worker_fault::WorkerFault;
 
 pub use proxy::{BadProxy, Exempt, Proxy};
-pub use settings::{HttpConfig, TlsVersion};
+pub use settings::{HttpConfig, KeptResults, TlsVersion};
 pub use tls::TlsError;
 
 /// How requests are sent.
@@ -76,22 +76,6 @@ pub struct SenderConfig {
     pub recording: Options,
     /// How connections are recorded.
     pub connections: ConnectionOptions,
-}
-
-/// The part of a response that is kept as a job's result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptResults {
-    /// Headers that are kept. Default: `content-type`, `content-encoding`, `location`, `x-request-id`.
-    pub headers: Vec<HeaderName>,
-    /// Bytes of the body that are kept, at most 64 KiB. Default: 16 KiB.
-    pub max_body: usize,
-}
-
-impl Default for KeptResults {
-    fn default() -> Self {
-        let names = ["content-type", "content-encoding", "location", "x-request-id"];
-        Self { headers: names.map(HeaderName::from_static).to_vec(), max_body: 16 * 1024 }
-    }
 }
 
 /// The clients that all attempts share. Cheap to clone.

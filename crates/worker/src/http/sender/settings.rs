@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use http::HeaderName;
+
 use super::proxy::{Exempt, Proxy};
 
 /// Deadlines and limits of requests. The deadline of the whole attempt is in `SenderConfig`.
@@ -81,5 +83,21 @@ impl Default for HttpConfig {
             proxy: None,
             no_proxy: Vec::new(),
         }
+    }
+}
+
+/// The part of a response that is kept as a job's result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptResults {
+    /// Headers that are kept. Default: `content-type`, `content-encoding`, `location`, `x-request-id`.
+    pub headers: Vec<HeaderName>,
+    /// Bytes of the body that are kept, at most 64 KiB. Default: 16 KiB.
+    pub max_body: usize,
+}
+
+impl Default for KeptResults {
+    fn default() -> Self {
+        let names = ["content-type", "content-encoding", "location", "x-request-id"];
+        Self { headers: names.map(HeaderName::from_static).to_vec(), max_body: 16 * 1024 }
     }
 }
