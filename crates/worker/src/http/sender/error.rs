@@ -1,9 +1,8 @@
 //! Errors that end an attempt, their `error.type`, and whether the request may be repeated at once.
 
-use std::error::Error;
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
+use std::{error::Error, io};
 
 use hyper_otel::causes;
 use hyper_util::client::legacy;
@@ -286,11 +285,10 @@ fn sentence_from(error: &(dyn Error + 'static), mut text: String) -> String {
 
 /// What to do about a failed handshake.
 fn hint(error: &rustls::Error) -> Option<&'static str> {
+    use CertificateError::{BadSignature, Other, UnknownIssuer};
     match error {
         rustls::Error::InvalidMessage(_) => Some("; it speaks no TLS here; is it http?"),
-        rustls::Error::InvalidCertificate(
-            CertificateError::UnknownIssuer | CertificateError::BadSignature | CertificateError::Other(_),
-        ) => Some(
+        rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature | Other(_)) => Some(
             "; if the certificate is self-signed or of your own authority, name its file in `ca_files` in [http] \
              of the configuration",
         ),
