@@ -1,3 +1,5 @@
+//! Tests of the errors and of their sentences.
+
 use super::*;
 
 #[test]
