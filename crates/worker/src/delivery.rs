@@ -8,6 +8,6 @@ pub(crate) mod flow_gate;
 mod flow_report;
 pub(crate) mod flow_wake;
 mod hold;
+pub(crate) mod process_span;
 mod record;
 pub(crate) mod settlement;
-pub(crate) mod trace;

@@ -11,8 +11,8 @@ use tracing::{debug, warn};
 
 use super::checks::{self, Refusal};
 use super::flow_gate::Gate;
+use super::process_span::{JobSpans, Process};
 use super::record::{self, Record};
-use super::trace::{JobSpans, Process};
 use crate::flows::Pass;
 use crate::observe::counters::Counts;
 use crate::policy::{Circumstances, Outcome, RetryPolicy, SendResult};

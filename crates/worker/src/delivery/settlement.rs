@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::deliver::Completion;
-use super::trace::{JobSpans, Settling};
+use super::process_span::{JobSpans, Settling};
 use crate::observe::counters::Counts;
 use crate::observe::dead_lines::DeadLines;
 use crate::shard::alarm::Alarm;

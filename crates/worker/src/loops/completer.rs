@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::delivery::process_span::{JobSpans, Settling};
 use crate::delivery::settlement::{Done, Settlement};
-use crate::delivery::trace::{JobSpans, Settling};
 use crate::shard::leases::Leases;
 use crate::shard::unsettled::Unsettled;
 

@@ -53,8 +53,8 @@ impl Rule {
     }
 
     /// Whether a host is covered by any of the [`forms`] of its address.
-    pub(super) fn touches(&self, host: &str, came: IpAddr, port: u16) -> bool {
-        forms(came).any(|address| self.covers(host, address, port))
+    pub(super) fn touches(&self, host: &str, resolved: IpAddr, port: u16) -> bool {
+        forms(resolved).any(|address| self.covers(host, address, port))
     }
 
     /// Whether it needs an address to decide whether it covers a host.
@@ -75,12 +75,12 @@ impl Rule {
 
 /// An address in its forms: unchanged, as the IPv4 address that it is equivalent to, and as the IPv4 address that its
 /// packets are tunnelled to.
-pub(super) fn forms(came: IpAddr) -> impl Iterator<Item = IpAddr> {
-    let wrapped = match came {
+pub(super) fn forms(resolved: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let wrapped = match resolved {
         IpAddr::V6(v6) => carried(v6).map(IpAddr::V4),
         IpAddr::V4(_) => None,
     };
-    [Some(came), Some(canonical(came)), wrapped].into_iter().flatten()
+    [Some(resolved), Some(canonical(resolved)), wrapped].into_iter().flatten()
 }
 
 impl FromStr for Rule {

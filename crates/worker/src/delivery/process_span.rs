@@ -2,7 +2,7 @@
 //! and earlier attempts.
 
 mod origin;
-mod settling;
+mod settlement_span;
 mod waits;
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::policy::Outcome;
 use origin::{Before, Origin};
 use waits::Waits;
 
-pub(crate) use settling::Settling;
+pub(crate) use settlement_span::Settling;
 
 /// Makes the spans of the jobs of one shard.
 #[derive(Clone, Debug)]
