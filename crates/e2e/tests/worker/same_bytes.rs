@@ -107,6 +107,8 @@ fn masked_fields(fields: &[(String, String)]) -> Vec<(String, String)> {
     let masked = kept.map(|(name, value)| {
         let value = match name.as_str() {
             "_enqueued_at" | "_dead_at" if is_time(value) => "TIME".to_owned(),
+            // By a secret text of each Redis.
+            "_mark" if value.len() == 40 => "MARK".to_owned(),
             "_history" => masked_history(value),
             _ => value.clone(),
         };
