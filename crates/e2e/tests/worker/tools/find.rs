@@ -25,7 +25,7 @@ fn a_job_is_found_wherever_it_is() {
     mail.schedule("7-0", &[("url", NOWHERE), ("label", "order-1")]);
     let other = Queue::new(&redis, "other");
     let entry = other.dead_letter("8-0", "attempts", NOWHERE);
-    other.enqueue(&[("url", NOWHERE), ("_replay_of", "8-0")]);
+    other.hand_back("9-0", &[("url", NOWHERE), ("_replay_of", "8-0")]);
     let found = |id: &str| {
         let (code, found) = document(BUILD, &redis, &["find", id]);
         let ids = |list: &Value| -> Vec<String> {
