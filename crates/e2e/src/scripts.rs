@@ -5,7 +5,7 @@ mod flows;
 mod stage;
 
 pub use flows::{Ask, Report, flow_key};
-pub use stage::{Copies, Held, Stage};
+pub use stage::{Copies, RunningJob, Stage};
 
 const GROUP: &str = "postrider";
 
@@ -132,7 +132,7 @@ impl Call {
     /// # Panics
     ///
     /// If the script does not settle jobs.
-    pub fn settle(script: Script, held: &Held, fields: &[(&str, &str)]) -> Call {
+    pub fn settle(script: Script, held: &RunningJob, fields: &[(&str, &str)]) -> Call {
         let own = [GROUP, &held.consumer, &held.id, &held.count];
         let call = |keys: &[&str], more: &[&str]| Call::new(script, keys, &[&own, more].concat());
         let result = format!("result:{}", held.id);
@@ -161,7 +161,7 @@ impl Call {
     }
 
     /// Extends one lease.
-    pub fn extend(held: &Held) -> Call {
+    pub fn extend(held: &RunningJob) -> Call {
         let args = [GROUP, &held.consumer, r#"{"lease_ms":1000}"#, "100000", &held.id, &held.count];
         Call::new(Script::Extend, &["jobs", "workers"], &args)
     }

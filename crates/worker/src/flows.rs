@@ -24,8 +24,8 @@ use postrider_queue::job::FlowId;
 pub(crate) use candidate::{Candidate, Line};
 pub(crate) use evidence::Kind;
 pub(crate) use flow::End;
-pub(crate) use held::Held;
-pub(crate) use pass::{Entry, Pass, Wait};
+pub(crate) use held::HeldFlows;
+pub(crate) use pass::{EnterResult, Pass, Wait};
 pub(crate) use window::{SLOT_WAIT_MAX, Verdict};
 
 use silence::AttemptKey;
@@ -40,7 +40,7 @@ struct Shared {
     slots: usize,
     table: Mutex<Table>,
     /// The flows that hold jobs, for each shard.
-    held: Mutex<Vec<Arc<Held>>>,
+    held: Mutex<Vec<Arc<HeldFlows>>>,
     /// Jobs that wait in their slots for room.
     waiting_in_slots: AtomicUsize,
 }
@@ -68,8 +68,8 @@ impl Flows {
     }
 
     /// Adds a shard. Returns the set of flows that hold its jobs.
-    pub(crate) fn join(&self) -> Arc<Held> {
-        let held = Arc::new(Held::default());
+    pub(crate) fn join(&self) -> Arc<HeldFlows> {
+        let held = Arc::new(HeldFlows::default());
         self.held().push(held.clone());
         held
     }
@@ -100,7 +100,7 @@ impl Flows {
 
     /// Begins an attempt if the worker's own view of the flow allows it. The breaker is not checked for
     /// admitted jobs, since Redis has admitted them, unless it is open for this worker alone.
-    pub(crate) fn enter(&self, job: &Candidate, now: Instant) -> Entry {
+    pub(crate) fn enter(&self, job: &Candidate, now: Instant) -> EnterResult {
         let mut table = self.lock();
         let id = job.flow;
         let flow = table.flow(id, now);
@@ -108,7 +108,7 @@ impl Flows {
             flow.evidence.saw(job.kind, now);
         }
         if let Some(wait) = left(flow.hold_until, now) {
-            return Entry::Asked(wait);
+            return EnterResult::Asked(wait);
         }
         let is_checked = job.line != Line::Admitted || flow.is_open_alone;
         if let Some(until) = flow.open_until.filter(|_| is_checked) {
@@ -116,17 +116,17 @@ impl Flows {
                 flow.evidence.offer(job.kind);
             }
             return match left(Some(until), now) {
-                Some(wait) => Entry::Open(wait),
-                None if table.is_crowded(id, now) => Entry::Crowded,
-                None => Entry::Trial,
+                Some(wait) => EnterResult::Open(wait),
+                None if table.is_crowded(id, now) => EnterResult::Crowded,
+                None => EnterResult::Trial,
             };
         }
         match table.enter(job, now) {
-            Decision::Go(key) => Entry::Go(self.pass(id, key)),
+            Decision::Go(key) => EnterResult::Go(self.pass(id, key)),
             Decision::Full { is_brisk } => {
-                Entry::Full { room: table.flow(id, now).room.get_or_insert_default().clone(), is_brisk }
+                EnterResult::Full { room: table.flow(id, now).room.get_or_insert_default().clone(), is_brisk }
             }
-            Decision::Crowded => Entry::Crowded,
+            Decision::Crowded => EnterResult::Crowded,
         }
     }
 
@@ -215,7 +215,7 @@ impl Flows {
         self.lock().all().filter(|(_, flow)| flow.counted > 0).map(|(id, _)| *id).collect()
     }
 
-    fn held(&self) -> MutexGuard<'_, Vec<Arc<Held>>> {
+    fn held(&self) -> MutexGuard<'_, Vec<Arc<HeldFlows>>> {
         self.0.held.lock().expect("nothing panics while it holds this lock")
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use postrider_queue::work::history::{Entry, append, last_traceparent};
+use postrider_queue::work::history::{AttemptRecord, append, last_traceparent};
 use serde_json::Value;
 
 /// A JSON text.
@@ -11,11 +11,11 @@ pub(crate) fn check(data: &[u8]) {
     let field = Bytes::copy_from_slice(data);
     let _ = last_traceparent(Some(&field));
     let span = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned();
-    let entry = Entry {
+    let entry = AttemptRecord {
         at: 1_795_396_101_000,
         took: Duration::from_millis(7),
         traceparent: Some(span.clone()),
-        ..Entry::default()
+        ..AttemptRecord::default()
     };
     let list = append(Some(&field), &entry);
     assert_eq!(last_traceparent(Some(&list)), Some(span));

@@ -1,6 +1,6 @@
 //! The scripts of flows.
 
-use super::{Call, FLOW, Held, Script};
+use super::{Call, FLOW, RunningJob, Script};
 
 /// The key of the state of [`FLOW`] that all workers share.
 pub fn flow_key() -> String {
@@ -63,7 +63,7 @@ impl Default for Ask<'_> {
 
 impl Call {
     /// Holds a running job in the set of [`FLOW`], which is due within a minute.
-    pub fn postpone_into_flow(held: &Held, fields: &[(&str, &str)]) -> Call {
+    pub fn postpone_into_flow(held: &RunningJob, fields: &[(&str, &str)]) -> Call {
         let mut call = Call::settle(Script::Postpone, held, fields);
         call.keys[2] = super::key(&format!("flow:{FLOW}"));
         call.keys[3] = super::key("flows");
@@ -74,7 +74,7 @@ impl Call {
     }
 
     /// The same for a job that has failed before, and expires at a time, Unix ms.
-    pub fn postpone_failed(held: &Held, fields: &[(&str, &str)], failures: u32, expires: i64) -> Call {
+    pub fn postpone_failed(held: &RunningJob, fields: &[(&str, &str)], failures: u32, expires: i64) -> Call {
         let mut call = Call::postpone_into_flow(held, fields);
         call.args[9] = failures.to_string().into_bytes();
         call.args[10] = expires.to_string().into_bytes();

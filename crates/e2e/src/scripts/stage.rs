@@ -8,7 +8,7 @@ use crate::resp::{Connection, Reply};
 
 /// A running job: its delivery and job id.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub struct RunningJob {
     /// The id of its stream entry.
     pub id: String,
     /// The consumer that it was delivered to.
@@ -117,10 +117,10 @@ impl Stage {
     /// # Panics
     ///
     /// If another job is delivered, too.
-    pub fn deliver(&self, consumer: &str, fields: &[(&str, &str)]) -> Held {
+    pub fn deliver(&self, consumer: &str, fields: &[(&str, &str)]) -> RunningJob {
         let id = self.enqueue(fields);
         assert_eq!(self.read(consumer), [id.as_str()]);
-        Held { job_id: id.clone(), id, consumer: consumer.to_owned(), count: "1".to_owned() }
+        RunningJob { job_id: id.clone(), id, consumer: consumer.to_owned(), count: "1".to_owned() }
     }
 
     /// The number of copies, by place, of the job whose bytes contain `mark`.
@@ -258,7 +258,7 @@ pub(crate) fn letter(reply: &Reply) -> String {
 
 impl Stage {
     /// Settles a job and returns the letter, or `error …`.
-    pub fn settle(&self, script: Script, held: &Held, fields: &[(&str, &str)]) -> String {
+    pub fn settle(&self, script: Script, held: &RunningJob, fields: &[(&str, &str)]) -> String {
         letter(&self.call(&Call::settle(script, held, fields)))
     }
 
@@ -267,7 +267,7 @@ impl Stage {
         &self,
         command: &str,
         script: Script,
-        held: &Held,
+        held: &RunningJob,
         fields: &[(&str, &str)],
     ) -> String {
         letter(&self.call_without(command, &Call::settle(script, held, fields)))

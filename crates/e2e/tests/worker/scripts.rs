@@ -5,7 +5,7 @@
 //! call ends as if there had been none.
 
 use e2e::resp::Reply;
-use e2e::scripts::{Call, Copies, Held, Script, Stage, key};
+use e2e::scripts::{Call, Copies, RunningJob, Script, Stage, key};
 
 mod accidents;
 mod batches;
@@ -36,8 +36,8 @@ fn settled(script: Script) -> Copies {
     }
 }
 
-fn held_by(held: &Held, consumer: &str, count: &str) -> Held {
-    Held { consumer: consumer.to_owned(), count: count.to_owned(), ..held.clone() }
+fn held_by(held: &RunningJob, consumer: &str, count: &str) -> RunningJob {
+    RunningJob { consumer: consumer.to_owned(), count: count.to_owned(), ..held.clone() }
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_settlement_by_another_than_the_holder_is_refused() {
         for stale in [held_by(&held, "b", "1"), held_by(&held, "a", "2"), held_by(&held, "a", "0")] {
             assert_eq!(stage.settle(script, &stale, JOB), "l", "{script:?} {stale:?}");
         }
-        let gone = Held { id: "1-1".to_owned(), ..held.clone() };
+        let gone = RunningJob { id: "1-1".to_owned(), ..held.clone() };
         assert_eq!(stage.settle(script, &gone, JOB), "g", "{script:?}");
         assert_eq!(stage.snapshot(), before, "{script:?}");
     }
@@ -158,7 +158,7 @@ fn two_jobs_with_one_job_id_do_not_overwrite_each_other() {
     let stage = Stage::new();
     let jobs = ["first-of-two", "second-of-two"];
     for mark in jobs {
-        let held = Held { job_id: "same".to_owned(), ..stage.deliver("a", &[("body", mark)]) };
+        let held = RunningJob { job_id: "same".to_owned(), ..stage.deliver("a", &[("body", mark)]) };
         stage.settle(Script::Postpone, &held, &[("body", mark)]);
     }
     for mark in jobs {

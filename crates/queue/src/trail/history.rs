@@ -17,7 +17,7 @@ const FIELD_BYTES_MAX: usize = 64 * 1024;
 /// The record of an attempt. In JSON: `attempt`, `at`, `ms`, `status` or `error`, `us` with the microseconds of
 /// each phase, `trace_id` and `span_id`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Entry {
+pub struct AttemptRecord {
     /// The number of the attempt, from 1.
     pub attempt: u32,
     /// When it began, Unix milliseconds by Redis' clock.
@@ -35,7 +35,7 @@ pub struct Entry {
 }
 
 /// Adds an attempt to a list, and replaces any other text by a list.
-pub fn append(history: Option<&Bytes>, entry: &Entry) -> Bytes {
+pub fn append(history: Option<&Bytes>, entry: &AttemptRecord) -> Bytes {
     let mut list = parse(history);
     // Only a producer's list is longer.
     if list.len() >= ATTEMPTS_MAX {
@@ -74,7 +74,7 @@ pub fn last(history: &[u8]) -> Option<Value> {
     serde_json::from_str(&text[text.rfind(START)?..]).ok()
 }
 
-fn json(entry: &Entry) -> Value {
+fn json(entry: &AttemptRecord) -> Value {
     let mut object = Map::new();
     object.insert("attempt".into(), entry.attempt.into());
     object.insert("at".into(), entry.at.into());
@@ -101,22 +101,29 @@ fn json(entry: &Entry) -> Value {
 mod tests {
     use super::*;
 
-    fn entry(at: u64) -> Entry {
-        Entry { attempt: 1, at, took: Duration::from_millis(7), status: Some(503), ..Entry::default() }
+    fn entry(at: u64) -> AttemptRecord {
+        AttemptRecord {
+            attempt: 1,
+            at,
+            took: Duration::from_millis(7),
+            status: Some(503),
+            ..AttemptRecord::default()
+        }
     }
 
     #[test]
     fn attempts_are_listed_in_order() {
         let one = append(None, &entry(1));
         assert_eq!(one, r#"[{"attempt":1,"at":1,"ms":7,"status":503}]"#);
-        let two = append(Some(&one), &Entry { error: Some("timeout".into()), status: None, ..entry(2) });
+        let two =
+            append(Some(&one), &AttemptRecord { error: Some("timeout".into()), status: None, ..entry(2) });
         let second = r#"{"attempt":1,"at":2,"ms":7,"error":"timeout"}"#;
         assert_eq!(two, format!(r#"[{{"attempt":1,"at":1,"ms":7,"status":503}},{second}]"#));
     }
 
     #[test]
     fn the_last_attempt_is_read_also_where_the_start_is_missing() {
-        let two = append(Some(&append(None, &entry(1))), &Entry { status: Some(404), ..entry(2) });
+        let two = append(Some(&append(None, &entry(1))), &AttemptRecord { status: Some(404), ..entry(2) });
         for from in [0, 5, 20] {
             assert_eq!(last(&two[from..]).map(|last| last["status"].clone()), Some(404.into()), "{from}");
         }
@@ -126,7 +133,7 @@ mod tests {
     #[test]
     fn the_last_traceparent_is_read_back() {
         let span = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let history = append(None, &Entry { traceparent: Some(span.into()), ..entry(1) });
+        let history = append(None, &AttemptRecord { traceparent: Some(span.into()), ..entry(1) });
         assert_eq!(last_traceparent(Some(&history)).as_deref(), Some(span));
         assert_eq!(last_traceparent(Some(&append(None, &entry(1)))), None);
         assert_eq!(last_traceparent(None), None);

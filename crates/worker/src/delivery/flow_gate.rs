@@ -8,7 +8,7 @@ use postrider_queue::work::{FlowLimit, FlowRequest, Queue, WaitReason};
 use tracing::debug;
 
 use super::hold::{CHECK_INTERVAL, Hold};
-use crate::flows::{Candidate, Entry, Flows, Held, Kind, Line, Pass, SLOT_WAIT_MAX};
+use crate::flows::{Candidate, EnterResult, Flows, HeldFlows, Kind, Line, Pass, SLOT_WAIT_MAX};
 use crate::observe::counters::Counts;
 
 /// The flows of a worker, as one shard uses them. Cheap to clone.
@@ -19,7 +19,7 @@ pub(crate) struct Gate {
     /// The attempts of this worker.
     pub flows: Flows,
     /// The flows that hold jobs of this shard.
-    pub held: Arc<Held>,
+    pub held: Arc<HeldFlows>,
     /// Counts jobs that are held.
     pub counts: Arc<Counts>,
 }
@@ -138,26 +138,26 @@ impl Gate {
         let until = tokio::time::Instant::now() + SLOT_WAIT_MAX;
         loop {
             match self.flows.enter(candidate, Instant::now()) {
-                Entry::Go(pass) => return Ok(pass),
-                Entry::Asked(within) => return Err(Hold::within(within, WaitReason::RetryAfter)),
-                Entry::Open(_) if self.flows.is_second_opinion(candidate) => {
+                EnterResult::Go(pass) => return Ok(pass),
+                EnterResult::Asked(within) => return Err(Hold::within(within, WaitReason::RetryAfter)),
+                EnterResult::Open(_) if self.flows.is_second_opinion(candidate) => {
                     return self.trial(candidate, limits, Some(candidate.kind.0)).await;
                 }
-                Entry::Open(within) => {
+                EnterResult::Open(within) => {
                     let soon = self.flows.opinion(id).map_or(within, |_| within.min(CHECK_INTERVAL));
                     return Err(Hold::within(soon, WaitReason::Breaker));
                 }
                 // Held jobs are tried in their order.
-                Entry::Trial if line == Line::Behind => return Err(Hold::by(WaitReason::Breaker)),
-                Entry::Trial => return self.trial(candidate, limits, None).await,
-                Entry::Crowded => {
+                EnterResult::Trial if line == Line::Behind => return Err(Hold::by(WaitReason::Breaker)),
+                EnterResult::Trial => return self.trial(candidate, limits, None).await,
+                EnterResult::Crowded => {
                     self.flows.wait_for_share(id);
                     return Err(Hold::crowded());
                 }
-                Entry::Full { is_brisk: false, .. } if line == Line::Behind => {
+                EnterResult::Full { is_brisk: false, .. } if line == Line::Behind => {
                     return Err(Hold::by(WaitReason::Window));
                 }
-                Entry::Full { room, is_brisk } => {
+                EnterResult::Full { room, is_brisk } => {
                     if !is_brisk && wait.is_none() {
                         wait = Some(self.flows.wait_in_slot().ok_or(Hold::by(WaitReason::Window))?);
                     }

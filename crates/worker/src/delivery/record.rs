@@ -63,7 +63,7 @@ impl<'a> Record<'a> {
             };
             let traceparent = self.trace.traceparent();
             let (attempt, status) = (self.job.trail.attempts.saturating_add(1), result.status());
-            let entry = history::Entry { attempt, at, took, status, error, phases, traceparent };
+            let entry = history::AttemptRecord { attempt, at, took, status, error, phases, traceparent };
             self.history = Some(history::append(self.history.as_ref(), &entry));
         }
     }

@@ -98,7 +98,7 @@ impl Engine {
 }
 
 /// One shard with its loops.
-pub(super) struct Running {
+pub(super) struct ShardLoops {
     queue: Queue,
     gate: Gate,
     settings: CurrentSettings,
@@ -114,7 +114,7 @@ pub(super) struct Running {
     stop_leases: CancellationToken,
 }
 
-impl Running {
+impl ShardLoops {
     /// Starts the loops, and lets the fetcher read the shard.
     pub(super) fn start(engine: &Engine, queue: Queue, weight: u32) -> Self {
         let Engine { health, stop, settings, .. } = engine;

@@ -9,13 +9,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::WeightedQueue;
-use super::running::{Engine, Running};
+use super::running::{Engine, ShardLoops};
 
 /// All shards of a worker.
 pub(super) struct Shards {
     queues: Vec<WeightedQueue>,
     engine: Engine,
-    running: Vec<Running>,
+    running: Vec<ShardLoops>,
     /// How many shards of each queue are read.
     read: HashMap<String, u32>,
     /// Queues with a shard that cannot be read, and why.
@@ -101,7 +101,7 @@ impl Shards {
         for shard in from..shards {
             let weight = share(queue.weight, shards);
             let queue_shard = self.engine.connect(&queue.name, shard).await?;
-            let running = Running::start(&self.engine, queue_shard, weight);
+            let running = ShardLoops::start(&self.engine, queue_shard, weight);
             self.running.push(running);
             self.read.insert(queue.name.to_string(), shard + 1);
         }

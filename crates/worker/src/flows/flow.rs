@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::evidence::Evidence;
 use super::expected::Expected;
-use super::silence::Attempt;
+use super::silence::TrackedAttempt;
 use super::window::{Verdict, Window};
 
 /// How an attempt ended.
@@ -78,7 +78,7 @@ impl Flow {
     pub(super) fn judge(
         &mut self,
         end: End,
-        attempt: &Attempt,
+        attempt: &TrackedAttempt,
         took: Duration,
         now: Instant,
     ) -> Option<Verdict> {

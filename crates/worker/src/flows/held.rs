@@ -8,14 +8,14 @@ use tokio::sync::Notify;
 
 /// The flows that hold jobs of a shard, as far as this worker knows.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct HeldFlows {
     flows: Mutex<HashSet<FlowId>>,
     /// Flows that may have room again, in the order in which they are to be woken.
     wanted: Mutex<Vec<FlowId>>,
     called: Notify,
 }
 
-impl Held {
+impl HeldFlows {
     /// Whether the flow holds jobs.
     pub(crate) fn contains(&self, id: FlowId) -> bool {
         self.flows().contains(&id)

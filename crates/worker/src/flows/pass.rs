@@ -13,7 +13,7 @@ use super::silence::AttemptKey;
 use super::window::Verdict;
 
 /// Whether an attempt may begin.
-pub(crate) enum Entry {
+pub(crate) enum EnterResult {
     /// The attempt has begun.
     Go(Pass),
     /// The limit is reached. Waiters are notified when an attempt ends, which is soon for a brisk flow.

@@ -15,7 +15,7 @@ pub(super) const SILENT_AFTER_MIN: Duration = Duration::from_millis(100);
 
 /// One attempt under way.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Attempt {
+pub(super) struct TrackedAttempt {
     number: u64,
     pub(super) flow: FlowId,
     pub(super) began: Instant,
@@ -40,7 +40,7 @@ pub(super) struct AttemptKey {
 /// way and those that began within [`SILENT_AFTER_MIN`].
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
-    all: Vec<Attempt>,
+    all: Vec<TrackedAttempt>,
     free: Vec<usize>,
     /// In the order of their begin. Some have ended.
     young: VecDeque<AttemptKey>,
@@ -54,7 +54,8 @@ impl Attempts {
         self.next_number += 1;
         let number = self.next_number;
         let Candidate { flow, kind, has_failed, .. } = *job;
-        let attempt = Attempt { number, flow, began: now, on_probation, is_silent: false, kind, has_failed };
+        let attempt =
+            TrackedAttempt { number, flow, began: now, on_probation, is_silent: false, kind, has_failed };
         let index = match self.free.pop() {
             Some(index) => index,
             None => {
@@ -68,7 +69,7 @@ impl Attempts {
         key
     }
 
-    pub(super) fn end(&mut self, key: AttemptKey) -> Attempt {
+    pub(super) fn end(&mut self, key: AttemptKey) -> TrackedAttempt {
         let ended = self.all[key.index];
         self.all[key.index].number = 0;
         self.free.push(key.index);
@@ -104,11 +105,11 @@ impl Attempts {
         None
     }
 
-    pub(super) fn get_mut(&mut self, key: AttemptKey) -> &mut Attempt {
+    pub(super) fn get_mut(&mut self, key: AttemptKey) -> &mut TrackedAttempt {
         &mut self.all[key.index]
     }
 
-    fn get(&self, key: AttemptKey) -> Option<&Attempt> {
+    fn get(&self, key: AttemptKey) -> Option<&TrackedAttempt> {
         self.all.get(key.index).filter(|attempt| attempt.number == key.number)
     }
 }

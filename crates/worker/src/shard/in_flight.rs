@@ -11,13 +11,13 @@ use tokio::task::AbortHandle;
 /// The jobs in flight, by their entries.
 #[derive(Debug)]
 pub struct InFlight {
-    held: Mutex<HashMap<EntryId, Held>>,
+    held: Mutex<HashMap<EntryId, FetchedJob>>,
     /// The metric that counts them.
     in_flight: BoundUpDownCounter,
 }
 
 #[derive(Debug)]
-struct Held {
+struct FetchedJob {
     delivery: Arc<Delivery>,
     /// May be of a later delivery than the one that was taken.
     lease: Lease,
@@ -54,7 +54,7 @@ impl InFlight {
             }
             abort(&known.task);
         }
-        let job = Held { delivery: delivery.clone(), lease, confirmed: sent, task: None };
+        let job = FetchedJob { delivery: delivery.clone(), lease, confirmed: sent, task: None };
         if held.insert(lease.entry, job).is_none() {
             self.in_flight.add(1);
         }
@@ -123,7 +123,7 @@ impl InFlight {
 
     /// Aborts all tasks and returns their jobs, to be handed back.
     pub fn cut(&self) -> Vec<(Lease, Arc<Delivery>)> {
-        let cut: Vec<Held> =
+        let cut: Vec<FetchedJob> =
             self.lock().extract_if(|_, held| held.task.is_some()).map(|(_, held)| held).collect();
         self.in_flight.add(-(cut.len() as i64));
         cut.into_iter()
@@ -134,7 +134,7 @@ impl InFlight {
             .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<EntryId, Held>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<EntryId, FetchedJob>> {
         self.held.lock().expect("nothing panics while it holds this lock")
     }
 }

@@ -70,14 +70,14 @@ impl ActArgs {
 }
 
 /// The outcome of a change.
-struct Outcome {
+struct ActionResult {
     ok: bool,
     name: &'static str,
     text: String,
     entry: Option<String>,
 }
 
-impl Outcome {
+impl ActionResult {
     fn done(name: &'static str, text: &str) -> Self {
         Self { ok: true, name, text: text.to_owned(), entry: None }
     }
@@ -89,7 +89,7 @@ impl Outcome {
 
 impl Act {
     /// A job may move while the command runs, so it is searched again.
-    async fn on(self, view: &View, job: &FoundJob) -> Result<Outcome, Box<dyn Error>> {
+    async fn on(self, view: &View, job: &FoundJob) -> Result<ActionResult, Box<dyn Error>> {
         const TRIES: usize = 3;
         let mut job = job.clone();
         for _ in 1..TRIES {
@@ -106,17 +106,17 @@ impl Act {
         self.once(view, &job).await
     }
 
-    async fn once(self, view: &View, job: &FoundJob) -> Result<Outcome, Box<dyn Error>> {
+    async fn once(self, view: &View, job: &FoundJob) -> Result<ActionResult, Box<dyn Error>> {
         const GONE: &str = "is gone: it was delivered, dead-lettered or cancelled in the meantime";
         match self {
             Self::Cancel => Ok(match view.inspector.cancel(job).await? {
-                Cancelled::Before => Outcome::done("cancelled", "cancelled; it is a dead letter now"),
-                Cancelled::WhileRunning => Outcome::done(
+                Cancelled::Before => ActionResult::done("cancelled", "cancelled; it is a dead letter now"),
+                Cancelled::WhileRunning => ActionResult::done(
                     "cancelled_while_running",
                     "cancelled while it was running: its request may have been sent",
                 ),
-                Cancelled::Gone => Outcome::not("gone", GONE),
-                Cancelled::Unmovable => Outcome::not(
+                Cancelled::Gone => ActionResult::not("gone", GONE),
+                Cancelled::Unmovable => ActionResult::not(
                     "unmovable",
                     "has more than 512 fields and cannot be moved; a worker will dead-letter it as malformed",
                 ),
@@ -125,18 +125,18 @@ impl Act {
                 Place::Scheduled(_) | Place::Held { .. } => Ok(match view.inspector.run_now(job).await? {
                     Replayed::As(entry) => {
                         let entry = Some(entry.to_string());
-                        Outcome { entry, ..Outcome::done("ready", "is ready now") }
+                        ActionResult { entry, ..ActionResult::done("ready", "is ready now") }
                     }
-                    Replayed::Gone => Outcome::not("gone", GONE),
+                    Replayed::Gone => ActionResult::not("gone", GONE),
                     Replayed::NoJob => {
-                        Outcome::not("unreadable", "cannot be read; it is dead-lettered when it is due")
+                        ActionResult::not("unreadable", "cannot be read; it is dead-lettered when it is due")
                     }
                 }),
                 Place::Ready(_) => {
-                    Ok(Outcome::not("not_waiting", "is neither scheduled nor held: it is ready"))
+                    Ok(ActionResult::not("not_waiting", "is neither scheduled nor held: it is ready"))
                 }
                 Place::Running { .. } => {
-                    Ok(Outcome::not("not_waiting", "is neither scheduled nor held: it is running"))
+                    Ok(ActionResult::not("not_waiting", "is neither scheduled nor held: it is running"))
                 }
             },
         }

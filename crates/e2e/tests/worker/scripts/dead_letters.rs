@@ -1,6 +1,6 @@
 //! Dead letters: their bounds, and those that are made of entries that no worker may see.
 
-use super::{Call, Held, JOB, MARK, Reply, Script, Stage, in_stream, key};
+use super::{Call, JOB, MARK, Reply, RunningJob, Script, Stage, in_stream, key};
 use e2e::scripts::MARK as SHARD_MARK;
 
 /// Dead-letters a new job with these bounds, and returns what is kept: the number of letters.
@@ -64,10 +64,10 @@ fn taken(stage: &Stage, consumer: &str) -> Vec<(i64, Vec<String>, i64)> {
     stage.take_over(consumer, 0).iter().map(row).collect()
 }
 
-fn lease(stage: &Stage) -> Held {
+fn lease(stage: &Stage) -> RunningJob {
     let rows = stage.pending();
     let row = rows[0].array();
-    Held {
+    RunningJob {
         id: row[0].text(),
         consumer: row[1].text(),
         count: row[3].integer().to_string(),

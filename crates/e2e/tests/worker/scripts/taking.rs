@@ -1,6 +1,6 @@
 //! Joining, leases, taking over, promoting, leaving.
 
-use super::{Call, Held, JOB, MARK, Reply, Stage, held_by, in_stream, key};
+use super::{Call, JOB, MARK, Reply, RunningJob, Stage, held_by, in_stream, key};
 use e2e::wait::{DEADLINE, eventually};
 
 #[test]
@@ -17,7 +17,7 @@ fn a_group_is_made_once_and_from_the_first_entry() {
 fn a_lease_is_extended_for_its_holder_only() {
     let stage = Stage::new();
     let held = stage.deliver("a", JOB);
-    let letters = |held: &Held| stage.call(&Call::extend(held)).array()[1].text();
+    let letters = |held: &RunningJob| stage.call(&Call::extend(held)).array()[1].text();
     for (consumer, count, letter) in [("a", "1", "o"), ("b", "1", "l"), ("a", "2", "l")] {
         assert_eq!(letters(&held_by(&held, consumer, count)), letter, "{consumer} {count}");
     }
@@ -182,7 +182,7 @@ fn a_worker_that_cannot_be_taken_off_the_list_stops_no_takeover() {
 fn a_worker_without_jobs_writes_its_lease_while_redis_is_full() {
     let stage = Stage::new();
     super::full::fill(&stage);
-    let mut call = Call::extend(&Held {
+    let mut call = Call::extend(&RunningJob {
         id: String::new(),
         consumer: "a".to_owned(),
         count: String::new(),

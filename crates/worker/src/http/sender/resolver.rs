@@ -35,7 +35,7 @@ struct Inner {
     source: Source,
     places: Places,
     /// The lookups under way, by name.
-    running: Mutex<HashMap<String, Running>>,
+    running: Mutex<HashMap<String, RunningLookup>>,
     timeout: Duration,
 }
 
@@ -56,7 +56,7 @@ impl Source {
     }
 }
 
-struct Running {
+struct RunningLookup {
     lookup: WeakShared<Lookup>,
     has_place: Arc<AtomicBool>,
 }
@@ -110,13 +110,13 @@ impl Resolver {
             tokio::spawn(lookup.clone());
         }
         let weak = lookup.downgrade().expect("it was not polled yet");
-        running.insert(host.to_owned(), Running { lookup: weak, has_place: Arc::clone(&has_place) });
+        running.insert(host.to_owned(), RunningLookup { lookup: weak, has_place: Arc::clone(&has_place) });
         (lookup, has_place)
     }
 }
 
 async fn run(inner: Arc<Inner>, host: String, has_place: Arc<AtomicBool>) -> Found {
-    let entry = Entry { inner, host };
+    let entry = RemoveOnDrop { inner, host };
     let Inner { source, places, .. } = &*entry.inner;
     if let Source::NameServers(servers) = source
         && let Some(addresses) = servers.in_hosts(&entry.host)
@@ -166,19 +166,19 @@ fn by_family(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
 }
 
 /// Removes a lookup from the list when it ends, or when nobody waits for it any more.
-struct Entry {
+struct RemoveOnDrop {
     inner: Arc<Inner>,
     host: String,
 }
 
-impl Drop for Entry {
+impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
         self.inner.running().remove(&self.host);
     }
 }
 
 impl Inner {
-    fn running(&self) -> MutexGuard<'_, HashMap<String, Running>> {
+    fn running(&self) -> MutexGuard<'_, HashMap<String, RunningLookup>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
