@@ -51,13 +51,10 @@ impl Inspector {
     async fn move_to_dead(&self, job: &FoundJob) -> Result<Cancelled, Error> {
         const ERROR: &str = "cancelled by hand, with `postrider jobs cancel`";
         let own = Self::keys(&job.queue);
-        let (result_key, result) = match written::cancelled(&job.fields, ERROR) {
-            Some((ttl, result)) => (own.result(job.id.as_bytes()), (ttl, result)),
-            None => (own.dead.clone(), (Duration::ZERO, String::new())),
-        };
+        let result = written::cancelled(&job.fields, ERROR);
+        let result_key = if result.is_some() { own.result(job.id.as_bytes()) } else { own.dead.clone() };
         let mut bounds = vec![ERROR.into()];
-        push_bounds(&mut bounds, Reason::Cancelled);
-        bounds.extend([number(result.0.as_millis() as u64), result.1.into()]);
+        push_bounds(&mut bounds, Reason::Cancelled, result.as_ref().map(|(ttl, text)| (*ttl, text.as_str())));
         let reply = match &job.place {
             Place::Scheduled(_) | Place::Held { .. } => {
                 let (set, flows) = waiting_sets(&own, &job.place);

@@ -26,8 +26,10 @@ pub(crate) fn stream(keys: &Keys, reason: Reason) -> Key {
     if reason == Reason::Malformed { keys.rejected.clone() } else { keys.dead.clone() }
 }
 
-/// Adds the bounds of this stream: number, bytes, and age.
-pub(crate) fn push_bounds(args: &mut Vec<Value>, reason: Reason) {
+/// Adds the bounds of this stream (number, bytes, age), and the job's result with how long it is kept.
+pub(crate) fn push_bounds(args: &mut Vec<Value>, reason: Reason, result: Option<(Duration, &str)>) {
     let Bounds { count, bytes } = if reason == Reason::Malformed { REJECTED } else { DEAD };
-    args.extend([number(count), number(bytes), number(DEAD_AGE_MAX.as_millis() as u64)]);
+    let (ttl, text) = result.unwrap_or_default();
+    let millis = |time: Duration| number(time.as_millis() as u64);
+    args.extend([number(count), number(bytes), millis(DEAD_AGE_MAX), millis(ttl), text.into()]);
 }

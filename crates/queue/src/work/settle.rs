@@ -168,18 +168,8 @@ impl Queue {
     fn dead_stream(&self, args: &mut Vec<Value>, reason: Reason, result: Option<&KeptResult>) -> Vec<Key> {
         let own = &self.0.keys;
         let mut keys = vec![own.jobs.clone(), stream(own, reason), own.sizes.clone()];
-        push_bounds(args, reason);
-        match result {
-            Some(KeptResult { job_id, ttl, text }) => {
-                keys.push(own.result(job_id));
-                args.push(number(ttl.as_millis() as u64));
-                args.push(text.as_str().into());
-            }
-            None => {
-                keys.push(keys[1].clone());
-                args.extend([number(0), "".into()]);
-            }
-        }
+        push_bounds(args, reason, result.map(|result| (result.ttl, result.text.as_str())));
+        keys.push(result.map_or_else(|| keys[1].clone(), |result| own.result(&result.job_id)));
         keys
     }
 

@@ -34,10 +34,6 @@ for _, text in ipairs({'_job_id', ARGV[3], '_reason', 'cancelled', '_error', ARG
   fields[#fields + 1] = text
 end
 probe_stream(KEYS[1], ARGV[1])
--- The result first: if Redis refuses it, a repeated call must not add another dead letter.
-if ARGV[8] ~= '0' then
-  redis.call('SET', KEYS[4], ARGV[9], 'PX', ARGV[8])
-end
-add_dead(KEYS[2], KEYS[3], fields, clock(), ARGV[5], ARGV[6], ARGV[7])
+add_dead(2, 5, fields, clock())
 settled('cancelled', leave_stream, KEYS[1], ARGV[1], ARGV[2])
 return not held.err and held[1] and 'r' or 'o'

@@ -28,11 +28,7 @@ for _, text in ipairs({'_job_id', ARGV[1], '_reason', 'cancelled', '_error', ARG
 end
 probe_waiting(KEYS[1], KEYS[2])
 redis.call('ZREM', KEYS[6], '')
--- The result first: if Redis refuses it, a repeated call must not add another dead letter.
-if ARGV[6] ~= '0' then
-  redis.call('SET', KEYS[5], ARGV[7], 'PX', ARGV[6])
-end
-add_dead(KEYS[3], KEYS[4], fields, clock(), ARGV[3], ARGV[4], ARGV[5])
+add_dead(3, 3, fields, clock())
 settled('cancelled', leave_waiting, KEYS[1], KEYS[2], ARGV[1])
 if KEYS[6] ~= KEYS[2] and redis.call('EXISTS', KEYS[2]) == 0 then
   -- It was the flow's last held job.

@@ -23,10 +23,6 @@ end
 -- Too many fields are an error here, before anything is written.
 local fields = {unpack(ARGV, 10)}
 probe_stream(KEYS[1], ARGV[1])
--- The result first: if Redis refuses it, a repeated call must not add another dead letter.
-if ARGV[8] ~= '0' then
-  redis.call('SET', KEYS[4], ARGV[9], 'PX', ARGV[8])
-end
-add_dead(KEYS[2], KEYS[3], fields, clock(), ARGV[5], ARGV[6], ARGV[7])
+add_dead(2, 5, fields, clock())
 settled('dead', leave_stream, KEYS[1], ARGV[1], ARGV[3])
 return 'o'

@@ -1,5 +1,5 @@
 -- What scripts share. A script names the parts that it needs in a line `-- Uses` of its header. They are put
--- before it, in this order, so that a script pays for no function that it does not call.
+-- before it, in the order in which it names them, so that a script pays for no function that it does not call.
 
 ---- clock
 -- Redis' time, Unix ms.
@@ -116,12 +116,21 @@ local function letter_of(id, fields)
 end
 
 ---- dead
--- Adds an entry to the dead letters, or to the rejected entries. Then deletes the oldest ones, at most 100 in a
--- call: those beyond `count`, those beyond `bytes` in all, and those that are older than `age` ms.
+-- Stores the result of a job, and adds an entry to the dead letters or to the rejected entries. The result first: if
+-- Redis refuses it, a repeated call must not add another dead letter. Then deletes the oldest entries, at most 100 in
+-- a call: those beyond `count`, those beyond `bytes` in all, and those that are older than `age` ms.
+--
+-- KEYS[key…] are the stream, `sizes` and the result. ARGV[arg…] are `count`, `bytes`, `age`, how long the result is
+-- kept, or 0 for no result, and the result.
 --
 -- `sizes` has the number and the bytes of the entries as of the last call, and how many were deleted before their
 -- age. Others may have deleted some since: the average counts. The entry exists by then, so errors are ignored.
-local function add_dead(stream, sizes, fields, now, count, bytes, age)
+local function add_dead(key, arg, fields, now)
+  local stream, sizes, result = unpack(KEYS, key, key + 2)
+  local count, bytes, age, ttl, text = unpack(ARGV, arg, arg + 4)
+  if ttl ~= '0' then
+    redis.call('SET', result, text, 'PX', ttl)
+  end
   fields[#fields + 1] = '_dead_at'
   fields[#fields + 1] = whole(now)
   redis.call('XADD', stream, '*', unpack(fields))
