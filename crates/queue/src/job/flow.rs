@@ -117,7 +117,8 @@ pub fn of_fields(fields: &Fields) -> Option<(FlowId, String)> {
     Some((FlowId::of_parts(flow, &uri), name_of_parts(flow, &uri)))
 }
 
-fn port_of(uri: &Uri) -> u16 {
+/// The port of a URL, also if only its scheme implies it.
+pub fn port_of(uri: &Uri) -> u16 {
     let implied = if uri.scheme_str() == Some("https") { 443 } else { 80 };
     uri.port_u16().unwrap_or(implied)
 }

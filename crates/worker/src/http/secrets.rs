@@ -10,6 +10,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use hyper_otel::HostPattern;
+use postrider_queue::job::port_of;
 
 pub use identity::{BadIdentity, Identity};
 pub use signing::{BadKey, SigningKey};
@@ -79,12 +80,10 @@ impl Secret {
     /// # Errors
     /// Why not.
     pub fn check(&self, uri: &Uri) -> Result<(), NotFor> {
-        let is_https = uri.scheme_str() == Some("https");
-        if !is_https && !self.allow_http {
+        if uri.scheme_str() != Some("https") && !self.allow_http {
             return Err(NotFor::Http);
         }
-        let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
-        let host = uri.host().unwrap_or_default();
+        let (host, port) = (uri.host().unwrap_or_default(), port_of(uri));
         let is_covered = self.hosts.iter().any(|own| own.covers(host, Some(port)));
         if is_covered || self.hosts.is_empty() && !self.has_credentials() {
             Ok(())

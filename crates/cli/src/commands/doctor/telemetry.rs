@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::Uri;
+use postrider_queue::job::port_of;
 use postrider_queue::names;
 use telemetry::{Config, Exporter, Signal};
 use tokio::net::TcpStream;
@@ -98,8 +99,7 @@ fn address(signal: &Signal) -> Result<String, String> {
     // The error does not contain the text, which may hold a password.
     let uri: Uri = signal.endpoint.parse().map_err(|error| format!("the endpoint is not a URL: {error}"))?;
     let host = uri.host().ok_or("the endpoint has no host")?;
-    let implied = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-    Ok(format!("{host}:{}", uri.port_u16().unwrap_or(implied)))
+    Ok(format!("{host}:{}", port_of(&uri)))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use http::Uri;
 use hyper_otel::Connections;
-use postrider_queue::job::Host;
+use postrider_queue::job::{Host, port_of};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -82,8 +82,7 @@ impl Service<Uri> for Connector {
 
 /// The proxy that requests to a URL go through.
 pub(super) fn proxy_of<'a>(http: &'a HttpConfig, uri: &Uri) -> Option<&'a Proxy> {
-    let host = uri.host().unwrap_or_default();
-    http.proxy.as_ref().filter(|_| !is_exempt(host, port(uri), &http.no_proxy))
+    http.proxy.as_ref().filter(|_| !is_exempt(uri.host().unwrap_or_default(), port_of(uri), &http.no_proxy))
 }
 
 impl Shared {
@@ -128,7 +127,7 @@ impl Shared {
         measured: &Measured,
     ) -> Result<TcpStream, BoxError> {
         let addresses = self.addresses(proxy.uri.host().unwrap_or_default(), Some(measured)).await?;
-        let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port(&proxy.uri)));
+        let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port_of(&proxy.uri)));
         let addresses: Vec<SocketAddr> = addresses.collect();
         let reach = async {
             let stream = to_first(&addresses).await?;
@@ -140,7 +139,7 @@ impl Shared {
     /// The allowed addresses of a host; at least one.
     async fn allowed(&self, uri: &Uri, measured: Option<&Measured>) -> Result<Vec<SocketAddr>, BoxError> {
         let (scheme, host, port) =
-            (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default(), port(uri));
+            (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default(), port_of(uri));
         self.egress.check_name(scheme, host, port)?;
         let mut refusal: Option<Refusal> = None;
         let (mut allowed, own) = (Vec::new(), self.own.get(Instant::now()));
@@ -163,7 +162,7 @@ impl Shared {
         let host = uri.host().unwrap_or_default();
         match Host::parse(host)? {
             name @ Host::Name(_) if !name.is_localhost() => {
-                self.egress.check_name(uri.scheme_str().unwrap_or_default(), host, port(uri))?;
+                self.egress.check_name(uri.scheme_str().unwrap_or_default(), host, port_of(uri))?;
             }
             _ => {
                 self.allowed(uri, None).await?;
@@ -206,13 +205,9 @@ fn resolving(host: &str) -> Span {
     debug_span!("resolve", server.address = host)
 }
 
-fn port(uri: &Uri) -> u16 {
-    uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 })
-}
-
 /// `HOST:PORT` of a URL, for logs and errors.
 pub(super) fn place(uri: &Uri) -> String {
-    format!("{}:{}", uri.host().unwrap_or_default(), port(uri))
+    format!("{}:{}", uri.host().unwrap_or_default(), port_of(uri))
 }
 
 #[cfg(test)]
