@@ -161,7 +161,8 @@ fn end_of(job: &Job, result: &SendResult) -> Option<End> {
                 | ErrorType::BodyTimeout
         )
     );
-    Some(End { verdict, is_timeout, job: job_number(job) })
+    let job = if verdict == Verdict::Fails { job_number(job) } else { 0 };
+    Some(End { verdict, is_timeout, job })
 }
 
 /// Tells jobs apart, almost always.

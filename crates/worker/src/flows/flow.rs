@@ -17,7 +17,7 @@ pub(crate) struct End {
     pub(crate) verdict: Verdict,
     /// Whether the job waited for an answer until its deadline.
     pub(crate) is_timeout: bool,
-    /// Identifies the job.
+    /// Identifies the job of a failure; 0 for all others.
     pub(crate) job: u64,
 }
 
