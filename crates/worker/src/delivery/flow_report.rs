@@ -102,17 +102,26 @@ impl Gate {
 
     async fn report_success(&self, id: FlowId, job: &Job) {
         self.flows.set_open(id, None, false);
-        match self.queue.report_flow(id, "", "", FlowReport::Works).await {
-            Ok(_) => info!(flow = flow_name(job), "the destination answers again"),
-            Err(error) => debug!(%error, "could not report to the breaker that all workers share"),
+        if self.report_works(id).await {
+            info!(flow = flow_name(job), "the destination answers again");
         }
     }
 
     /// Another worker has opened the breaker, and this one gets answers: closes it.
     pub(super) async fn contradict(&self, id: FlowId) {
+        if self.report_works(id).await {
+            info!(flow = %id, "this worker reaches a destination that another one does not");
+        }
+    }
+
+    /// Closes the breaker that all workers share. Returns whether Redis took the report.
+    async fn report_works(&self, id: FlowId) -> bool {
         match self.queue.report_flow(id, "", "", FlowReport::Works).await {
-            Ok(_) => info!(flow = %id, "this worker reaches a destination that another one does not"),
-            Err(error) => debug!(%error, "could not report to the breaker that all workers share"),
+            Ok(_) => true,
+            Err(error) => {
+                debug!(%error, "could not report to the breaker that all workers share");
+                false
+            }
         }
     }
 
