@@ -248,8 +248,8 @@ mod tests {
     #[test]
     fn the_trace_of_the_sample_is_found_in_the_output() {
         let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        assert_eq!(trace_id(&format!("1795-0  done with 200 after 1 attempt  trace {id}")), Some(id));
-        assert_eq!(trace_id("1795-0  done with 200 after 1 attempt"), None);
+        assert_eq!(trace_id(&format!("1795-0  succeeded with 200 after 1 attempt  trace {id}")), Some(id));
+        assert_eq!(trace_id("1795-0  succeeded with 200 after 1 attempt"), None);
     }
 
     #[test]

@@ -46,7 +46,7 @@ scripts! {
     Complete "complete",
     CompleteWithResult "complete_with_result",
     Postpone "postpone",
-    Release "release",
+    HandBack "hand_back",
     DeadLetter "dead_letter",
     DeadLetterEntry "dead_letter_entry",
     Extend "extend",
@@ -74,7 +74,7 @@ impl Script {
         Script::Complete,
         Script::CompleteWithResult,
         Script::Postpone,
-        Script::Release,
+        Script::HandBack,
         Script::DeadLetter,
         Script::DeadLetterEntry,
     ];
@@ -145,7 +145,7 @@ impl Call {
                 let keys = ["jobs", "waiting", "scheduled", "scheduled", "scheduled"];
                 call(&keys, &[&held.job_id, "retry", "0", "0", "0", "0", "0", MARK]).with_fields(fields)
             }
-            Script::Release => call(&["jobs"], &[]).with_fields(fields),
+            Script::HandBack => call(&["jobs"], &[]).with_fields(fields),
             Script::DeadLetter => {
                 call(&["jobs", "dead", "sizes", &result], &by_hand::BOUNDS).with_fields(fields)
             }

@@ -28,7 +28,8 @@ pub const WORKER_FAULT: ErrorType = ErrorType::custom(
     "the worker lacked something that the attempt needed, such as a name server",
 );
 
-/// The outcome of a job: `done`, `retry`, `dead` or `release`; `cut` where the work on it was cut off.
+/// The outcome of a delivery: `succeeded`, `retry`, `handed_back` or `dead`; `interrupted` where a lost lease or the end of
+/// the worker stopped the work.
 pub const JOB_OUTCOME: &str = "postrider.job.outcome";
 /// The job id: unique, and the same for all attempts.
 pub const JOB_ID: &str = "postrider.job.id";

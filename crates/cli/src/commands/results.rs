@@ -25,13 +25,13 @@ pub(super) fn answer(result: &JobResult) -> Option<String> {
     for (name, value) in &result.headers {
         lines.push(format!("{name}: {}", plain(value.as_bytes(), BODY_CHARS_MAX).replace('\n', " ")));
     }
-    let cut = if result.truncated { " (cut)" } else { "" };
+    let truncated = if result.truncated { " (truncated)" } else { "" };
     if let Some(body) = &result.body {
         lines.extend(plain(body.as_bytes(), BODY_CHARS_MAX).lines().map(str::to_owned));
-        lines.extend(result.truncated.then(|| "(cut)".to_owned()));
+        lines.extend(result.truncated.then(|| "(truncated)".to_owned()));
     } else if let Some(body) = &result.body_base64 {
         lines.push(format!(
-            "(about {} bytes that are not text{cut}; --json shows them in Base64)",
+            "(about {} bytes that are not text{truncated}; --json shows them in Base64)",
             body.len() * 3 / 4
         ));
     }
@@ -53,7 +53,7 @@ mod tests {
             truncated: true,
             ..JobResult::default()
         };
-        assert_eq!(answer(&result).unwrap(), "  x: a\\u{1b}[2Jb\n  one\n  two\\u{7}\n  (cut)");
+        assert_eq!(answer(&result).unwrap(), "  x: a\\u{1b}[2Jb\n  one\n  two\\u{7}\n  (truncated)");
         assert_eq!(answer(&JobResult::default()), None);
         let result = JobResult { body_base64: Some("/wA=".to_owned()), ..JobResult::default() };
         assert!(answer(&result).unwrap().contains("not text"));

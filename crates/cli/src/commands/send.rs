@@ -117,7 +117,7 @@ impl SendArgs {
             result = self.wait(&redis, &publication).await?;
             outcome = result
                 .as_ref()
-                .map_or("waiting", |result| if result.outcome == "done" { "done" } else { "dead" });
+                .map_or("waiting", |result| if result.outcome == "succeeded" { "succeeded" } else { "dead" });
             if result.is_none() {
                 why = self.state(&publication, telemetry).await;
             }

@@ -91,7 +91,7 @@ const OPERATIONS: [&str; 16] = [
     "process",
     "ack",
     "retry",
-    "release",
+    "hand_back",
     "dead_letter",
     "delay",
     "hold",

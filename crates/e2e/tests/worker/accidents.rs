@@ -118,7 +118,7 @@ fn a_success_counts_although_its_body_breaks_off() {
     let _worker = Postrider::ready_worker(BUILD, &redis, &[], &[]);
     let output = Postrider::run(BUILD, &["send", "--redis-url", &redis.url(), &url, "--wait"], &[], DEADLINE);
     assert_eq!(output.code(), 0, "{output:?}");
-    assert!(output.stdout.contains("done with 200 after 1 attempt"), "{output:?}");
+    assert!(output.stdout.contains("succeeded with 200 after 1 attempt"), "{output:?}");
     sink.join().expect("it answers");
 }
 

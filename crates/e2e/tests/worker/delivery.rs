@@ -103,7 +103,7 @@ fn send_says_what_became_of_the_job(build: Build) {
             ["outcome", "status", "attempts", "reason"].map(|field| answer[field].clone());
         (output.code(), outcome, status, attempts, reason)
     };
-    assert_eq!(send("/ok", "20s"), (0, json!("done"), json!(200), json!(1), json!(null)));
+    assert_eq!(send("/ok", "20s"), (0, json!("succeeded"), json!(200), json!(1), json!(null)));
     assert_eq!(send("/status/410", "20s"), (1, json!("dead"), json!(410), json!(1), json!("final_status")));
     let (code, outcome, ..) = send("/hang", "500ms");
     assert_eq!((code, outcome), (3, json!("waiting")));

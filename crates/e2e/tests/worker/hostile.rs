@@ -106,33 +106,41 @@ fn unusual_responses(build: Build) {
                 answer(
                     "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
                 ),
-                Expected::Done(1),
+                Expected::Succeeded(1),
             ),
-            Case::new("bare LF", answer("HTTP/1.1 200 OK\ncontent-length: 0\n\n"), Expected::Done(1)),
+            Case::new("bare LF", answer("HTTP/1.1 200 OK\ncontent-length: 0\n\n"), Expected::Succeeded(1)),
             Case::new(
                 "HTTP/1.0",
                 Behaviour::AnswerAndClose(b"HTTP/1.0 200 OK\r\n\r\nok".to_vec()),
-                Expected::Done(1),
+                Expected::Succeeded(1),
             ),
-            Case::new("a chunk of 2⁶⁸ bytes", answer(&chunked("fffffffffffffffff\r\nab")), Expected::Done(1)),
-            Case::new("a chunk extension without an end", flood(&chunked("2;"), "x"), Expected::Done(1)),
-            Case::new("trailers without an end", flood(&chunked("0\r\n"), "x: y\r\n"), Expected::Done(1)),
-            Case::new("204", answer("HTTP/1.1 204 No Content\r\n\r\n"), Expected::Done(1)),
+            Case::new(
+                "a chunk of 2⁶⁸ bytes",
+                answer(&chunked("fffffffffffffffff\r\nab")),
+                Expected::Succeeded(1),
+            ),
+            Case::new("a chunk extension without an end", flood(&chunked("2;"), "x"), Expected::Succeeded(1)),
+            Case::new(
+                "trailers without an end",
+                flood(&chunked("0\r\n"), "x: y\r\n"),
+                Expected::Succeeded(1),
+            ),
+            Case::new("204", answer("HTTP/1.1 204 No Content\r\n\r\n"), Expected::Succeeded(1)),
             Case::new(
                 "200 headers",
                 answer(&format!("HTTP/1.1 204 No Content\r\n{many}\r\n")),
-                Expected::Done(1),
+                Expected::Succeeded(1),
             ),
-            Case::new("gzip bomb", Behaviour::Answer(gzip), Expected::Done(1)),
+            Case::new("gzip bomb", Behaviour::Answer(gzip), Expected::Succeeded(1)),
             Case::new(
                 "shorter than its length",
                 Behaviour::AnswerAndClose(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nab".to_vec()),
-                Expected::Done(1),
+                Expected::Succeeded(1),
             ),
             Case::new(
                 "chunked junk",
                 answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\njunk"),
-                Expected::Done(1),
+                Expected::Succeeded(1),
             ),
         ],
     );
@@ -163,7 +171,7 @@ fn responses_that_do_not_arrive(build: Build) {
             Case::new(
                 "a hundred interim answers",
                 answer(&("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100) + "HTTP/1.1 204 Done\r\n\r\n")),
-                Expected::Done(1),
+                Expected::Succeeded(1),
             ),
             Case::new(
                 "an interim answer only",
@@ -176,7 +184,7 @@ fn responses_that_do_not_arrive(build: Build) {
             Case::new(
                 "a body that drips",
                 Behaviour::Drip(endless.clone(), b"1\r\nx\r\n".to_vec(), pause),
-                Expected::Done(1),
+                Expected::Succeeded(1),
             ),
             Case::new(
                 "a body that floods",
@@ -185,7 +193,7 @@ fn responses_that_do_not_arrive(build: Build) {
                     [b"2000\r\n".as_slice(), &[b'x'; 0x2000], b"\r\n"].concat(),
                     Duration::ZERO,
                 ),
-                Expected::Done(1),
+                Expected::Succeeded(1),
             ),
         ],
     );
@@ -196,14 +204,14 @@ fn certificates(build: Build) {
     run(
         build,
         vec![
-            Case::new("trusted", ok(), Expected::Done(1)).tls(Flaw::None, H1, true),
-            Case::new("an authority's own", ok(), Expected::Done(1)).tls(Flaw::Authority, H1, true),
+            Case::new("trusted", ok(), Expected::Succeeded(1)).tls(Flaw::None, H1, true),
+            Case::new("an authority's own", ok(), Expected::Succeeded(1)).tls(Flaw::Authority, H1, true),
             Case::new("unknown authority", ok(), Expected::Dead("tls")).tls(Flaw::None, H1, false),
             Case::new("expired", ok(), Expected::Dead("tls")).tls(Flaw::Expired, H1, true),
             Case::new("an old version", ok(), Expected::Dead("tls"))
                 .tls(Flaw::OldVersion, H1, true)
                 .http("min_tls = \"1.3\"\n"),
-            Case::new("an old version that is allowed", ok(), Expected::Done(1)).tls(
+            Case::new("an old version that is allowed", ok(), Expected::Succeeded(1)).tls(
                 Flaw::OldVersion,
                 H1,
                 true,
@@ -234,14 +242,14 @@ fn connections_that_had_been_used(build: Build) {
     run(
         build,
         vec![
-            Case::new("close at reuse", Behaviour::CloseAtReuse, Expected::Done(20)).jobs(20),
-            Case::new("GOAWAY", Behaviour::Http2(Http2::GoAway), Expected::Done(0)).h2(),
-            Case::new("REFUSED_STREAM", Behaviour::Http2(Http2::RefusedStream), Expected::Done(0)).h2(),
-            Case::new("HTTP_1_1_REQUIRED", Behaviour::Http2(Http2::Http1Required), Expected::Done(2))
+            Case::new("close at reuse", Behaviour::CloseAtReuse, Expected::Succeeded(20)).jobs(20),
+            Case::new("GOAWAY", Behaviour::Http2(Http2::GoAway), Expected::Succeeded(0)).h2(),
+            Case::new("REFUSED_STREAM", Behaviour::Http2(Http2::RefusedStream), Expected::Succeeded(0)).h2(),
+            Case::new("HTTP_1_1_REQUIRED", Behaviour::Http2(Http2::Http1Required), Expected::Succeeded(2))
                 .tls(Flaw::None, &["h2", "http/1.1"], true)
                 .jobs(2),
-            Case::new("two answers to a request", answer(&twice), Expected::Done(10)).jobs(10),
-            Case::new("an answer behind a body", answer(&hidden), Expected::Done(10)).jobs(10),
+            Case::new("two answers to a request", answer(&twice), Expected::Succeeded(10)).jobs(10),
+            Case::new("an answer behind a body", answer(&hidden), Expected::Succeeded(10)).jobs(10),
         ],
     );
 }
@@ -254,21 +262,29 @@ fn proxies(build: Build) {
     run(
         build,
         vec![
-            Case::new("a proxy", ok, Expected::Done(1)).proxy(),
-            https(Case::new("a tunnel", Behaviour::Tunnel("200 Connection established"), Expected::Done(1))),
-            https(Case::new("a tunnel with 201", Behaviour::Tunnel("201 Created"), Expected::Done(1))),
-            Case::new("no proxy there", Behaviour::Refuse, Expected::Released).proxy(),
-            https(Case::new("no proxy there, for a tunnel", Behaviour::Refuse, Expected::Released)),
-            Case::new("407", status("407 Proxy Authentication Required"), Expected::Released).proxy(),
+            Case::new("a proxy", ok, Expected::Succeeded(1)).proxy(),
+            https(Case::new(
+                "a tunnel",
+                Behaviour::Tunnel("200 Connection established"),
+                Expected::Succeeded(1),
+            )),
+            https(Case::new("a tunnel with 201", Behaviour::Tunnel("201 Created"), Expected::Succeeded(1))),
+            Case::new("no proxy there", Behaviour::Refuse, Expected::HandedBack).proxy(),
+            https(Case::new("no proxy there, for a tunnel", Behaviour::Refuse, Expected::HandedBack)),
+            Case::new("407", status("407 Proxy Authentication Required"), Expected::HandedBack).proxy(),
             https(Case::new(
                 "407 to CONNECT",
                 status("407 Proxy Authentication Required"),
-                Expected::Released,
+                Expected::HandedBack,
             )),
-            https(Case::new("silence to CONNECT", Behaviour::Silent, Expected::Released)).http(IMPATIENT),
-            https(Case::new("a flood to CONNECT", flood("HTTP/1.1 200 OK\r\nx: ", "y"), Expected::Released)),
-            https(Case::new("no HTTP to CONNECT", answer("SSH-2.0-OpenSSH\r\n\r\n"), Expected::Released)),
-            https(Case::new("503 to CONNECT", status("503 Service Unavailable"), Expected::Released)),
+            https(Case::new("silence to CONNECT", Behaviour::Silent, Expected::HandedBack)).http(IMPATIENT),
+            https(Case::new(
+                "a flood to CONNECT",
+                flood("HTTP/1.1 200 OK\r\nx: ", "y"),
+                Expected::HandedBack,
+            )),
+            https(Case::new("no HTTP to CONNECT", answer("SSH-2.0-OpenSSH\r\n\r\n"), Expected::HandedBack)),
+            https(Case::new("503 to CONNECT", status("503 Service Unavailable"), Expected::HandedBack)),
         ],
     );
 }

@@ -95,7 +95,7 @@ fn a_result_is_kept_for_a_producer_that_waits(build: Build) {
         "201\ncontent-type: text/plain\nset-cookie: hunter2\nx-told: a\nx-told: b\n\nhello \u{1b}[2J";
     let sent = send(build, redis, &[&url, "-d", answer]);
     assert_eq!(sent.code(), 0, "{sent:?}");
-    assert!(sent.stdout.contains("done with 201 after 1 attempt"), "{}", sent.stdout);
+    assert!(sent.stdout.contains("succeeded with 201 after 1 attempt"), "{}", sent.stdout);
     assert!(
         sent.stdout.contains("x-told: a, b") && sent.stdout.contains("hello \\u{1b}[2J"),
         "{}",
@@ -113,7 +113,11 @@ fn a_result_is_kept_for_a_producer_that_waits(build: Build) {
     assert!(result["duration_ms"].is_u64(), "{result}");
     let shown = show(build, redis, &job_id, &[]);
     assert_eq!(shown.code(), 0, "{shown:?}");
-    assert!(shown.stdout.contains("done with 200") && shown.stdout.contains("(cut)"), "{}", shown.stdout);
+    assert!(
+        shown.stdout.contains("succeeded with 200") && shown.stdout.contains("(truncated)"),
+        "{}",
+        shown.stdout
+    );
     let shown = show(build, redis, &job_id, &["--json"]).json();
     assert_eq!(shown["results"][0], *result);
 
@@ -149,7 +153,7 @@ fn half_an_answer_is_not_taken_for_all_of_it(build: Build) {
     let result: serde_json::Value = serde_json::from_str(&result).expect("a result is JSON");
     assert_eq!(
         (result["outcome"].as_str(), result["body"].as_str(), result["truncated"].as_bool()),
-        (Some("done"), Some("half"), Some(true)),
+        (Some("succeeded"), Some("half"), Some(true)),
         "{result}"
     );
 }

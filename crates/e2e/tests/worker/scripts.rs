@@ -30,7 +30,7 @@ fn in_stream(copies: usize) -> Copies {
 fn settled(script: Script) -> Copies {
     match script {
         Script::Postpone => Copies { waiting: 1, ..Copies::default() },
-        Script::Release => in_stream(1),
+        Script::HandBack => in_stream(1),
         Script::DeadLetter | Script::DeadLetterEntry => Copies { dead: 1, ..Copies::default() },
         _ => Copies::default(),
     }

@@ -32,7 +32,7 @@ pub enum Operation {
     /// Schedule a job's next attempt.
     Retry,
     /// Hand a job back, which costs it no attempt.
-    Release,
+    HandBack,
     /// Dead-letter a job.
     DeadLetter,
     /// Schedule a job for its producer's time.
@@ -59,7 +59,7 @@ impl Operation {
         Self::Process,
         Self::Ack,
         Self::Retry,
-        Self::Release,
+        Self::HandBack,
         Self::DeadLetter,
         Self::Delay,
         Self::Hold,
@@ -79,7 +79,7 @@ impl Operation {
             Self::Process => "process",
             Self::Ack => "ack",
             Self::Retry => "retry",
-            Self::Release => "release",
+            Self::HandBack => "hand_back",
             Self::DeadLetter => "dead_letter",
             Self::Delay => "delay",
             Self::Hold => "hold",
@@ -95,7 +95,9 @@ impl Operation {
             Self::Publish | Self::PublishAll | Self::Send | Self::Replay => "send",
             Self::Receive | Self::Claim => "receive",
             Self::Process => "process",
-            Self::Ack | Self::Retry | Self::Release | Self::DeadLetter | Self::Delay | Self::Hold => "settle",
+            Self::Ack | Self::Retry | Self::HandBack | Self::DeadLetter | Self::Delay | Self::Hold => {
+                "settle"
+            }
             Self::Cancel | Self::RunNow | Self::Purge => "settle",
         }
     }

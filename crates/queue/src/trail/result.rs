@@ -13,7 +13,7 @@ use crate::job::Reason;
 /// The result of a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobResult {
-    /// `done` or `dead`.
+    /// `succeeded` or `dead`.
     pub outcome: String,
     /// The status code of the last response.
     pub status: Option<u16>,
@@ -204,7 +204,7 @@ mod tests {
         let written = result(b"x", true);
         assert_eq!(serde_json::from_str::<JobResult>(&written.to_json()).unwrap(), written);
         let old =
-            r#"{"outcome":"done","status":200,"attempts":1,"reason":null,"error":null,"trace_id":null}"#;
+            r#"{"outcome":"succeeded","status":200,"attempts":1,"reason":null,"error":null,"trace_id":null}"#;
         assert_eq!(serde_json::from_str::<JobResult>(old).unwrap().status, Some(200));
     }
 }

@@ -99,7 +99,7 @@ impl Queue {
                 let keys = self.dead_stream(&mut args, *reason, result.as_ref());
                 self.dead_letter(keys, args, (*reason, fields, *is_cut), parent).await
             }
-            Transition::Release { fields, .. } => self.release(lease, fields, parent).await,
+            Transition::HandBack { fields, .. } => self.hand_back(lease, fields, parent).await,
         }
     }
 
@@ -155,13 +155,13 @@ impl Queue {
     }
 
     /// Hands a job back to the end of the stream.
-    async fn release(&self, lease: Lease, fields: &Fields, parent: &Context) -> Result<Settled, Error> {
+    async fn hand_back(&self, lease: Lease, fields: &Fields, parent: &Context) -> Result<Settled, Error> {
         let mut args = self.lease(lease);
         push_fields(&mut args, fields);
         let job_id = value(fields, "_job_id").unwrap_or_default();
         args.extend([MARK_FIELD.into(), self.0.mark.of(&job_id).into()]);
         let keys = vec![self.0.keys.jobs.clone()];
-        Settled::parse_one(&self.0.scripts.release.call(&self.0.redis, parent, keys, args).await?)
+        Settled::parse_one(&self.0.scripts.hand_back.call(&self.0.redis, parent, keys, args).await?)
     }
 
     /// The keys of a dead letter. Adds the bounds of its stream, and its result.

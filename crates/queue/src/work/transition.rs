@@ -60,7 +60,7 @@ pub enum Transition {
         result: Option<KeptResult>,
     },
     /// The job was not sent, and returns to the end of the stream.
-    Release {
+    HandBack {
         /// Why.
         why: WaitReason,
         /// All its fields.
@@ -97,7 +97,7 @@ impl Transition {
             Self::Complete { .. } => Operation::Ack,
             Self::Schedule { why: WaitReason::Delay, .. } => Operation::Delay,
             Self::Schedule { why: WaitReason::Proxy | WaitReason::WorkerFault, .. }
-            | Self::Release { .. } => Operation::Release,
+            | Self::HandBack { .. } => Operation::HandBack,
             Self::Schedule { .. } => Operation::Retry,
             Self::Hold { .. } => Operation::Hold,
             Self::DeadLetter { .. } => Operation::DeadLetter,

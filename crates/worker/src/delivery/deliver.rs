@@ -114,7 +114,7 @@ async fn pass_and_send(
         }
         // Redis does not answer: the job waits for it without a slot. What its flow granted renews with time.
         Ok(_) => {
-            Completion { transition: record::released(delivery, with.queue.clock().now()), process: None }
+            Completion { transition: record::hand_back(delivery, with.queue.clock().now()), process: None }
         }
         Err(hold) => {
             let expires = checks::expires(delivery, job, policy, with.queue.clock().now());
@@ -148,7 +148,7 @@ async fn attempt(
         with.counts.attempt(&outcome, result.status());
     }
     log(&outcome, &result, took);
-    let keep = if outcome == Outcome::Done { None } else { process.traceparent_to_keep() };
+    let keep = if outcome == Outcome::Succeeded { None } else { process.traceparent_to_keep() };
     process.end(&outcome);
     let transition = record.transition(outcome, keep, now);
     Completion { transition, process: Some(context) }
@@ -167,11 +167,11 @@ fn circumstances(delivery: &Delivery, job: &Job, number: u32, now: u64) -> Circu
 fn log(outcome: &Outcome, result: &SendResult, took: Duration) {
     let error_type = || result.error().unwrap_or(ErrorType::Other);
     match outcome {
-        Outcome::Done => debug!(status = result.status(), ?took, "delivered"),
+        Outcome::Succeeded => debug!(status = result.status(), ?took, "delivered"),
         Outcome::Retry { after, .. } => {
             debug!(error_type = %error_type().as_str(), ?after, "attempt failed; the job will be retried");
         }
-        Outcome::Release { after, .. } => debug!(
+        Outcome::HandedBack { after, .. } => debug!(
             error_type = %error_type().as_str(),
             ?after,
             "nothing was sent, and the destination is not at fault; the job will be retried"

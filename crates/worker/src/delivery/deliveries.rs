@@ -56,7 +56,7 @@ impl Deliveries {
     /// job.
     async fn work(self: Arc<Self>, delivery: Arc<Delivery>, mut slot: Option<Slot>) {
         let suspect = slot.as_mut().and_then(|slot| slot.suspect.take());
-        let release_on_drop = ReleaseOnDrop {
+        let remove_on_drop = RemoveOnDrop {
             in_flight: &self.leases.in_flight,
             panicked: &self.panicked,
             lease: delivery.lease,
@@ -80,19 +80,19 @@ impl Deliveries {
             work.await;
         }
         drop(slot);
-        std::mem::forget(release_on_drop);
+        std::mem::forget(remove_on_drop);
     }
 }
 
 /// Removes a job whose task panics or is dropped, so that the heartbeat does not keep its lease alive for
 /// ever. The lease then expires, and a worker takes over the job.
-struct ReleaseOnDrop<'a> {
+struct RemoveOnDrop<'a> {
     in_flight: &'a InFlight,
     panicked: &'a AtomicBool,
     lease: Lease,
 }
 
-impl Drop for ReleaseOnDrop<'_> {
+impl Drop for RemoveOnDrop<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.panicked.store(true, Ordering::Relaxed);
@@ -114,7 +114,7 @@ mod tests {
         let lease = Lease { entry: EntryId { millis: 1, sequence: 0 }, delivery: 1, epoch: 0 };
         in_flight.take(&Arc::new(Delivery::new(lease, vec![])), Instant::now());
         let work = async {
-            let _release_on_drop = ReleaseOnDrop { in_flight: &in_flight, panicked: &panicked, lease };
+            let _remove_on_drop = RemoveOnDrop { in_flight: &in_flight, panicked: &panicked, lease };
             end().await;
         };
         // As in a task: a panic ends only the task.

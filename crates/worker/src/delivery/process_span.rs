@@ -95,7 +95,7 @@ impl<'a> Process<'a> {
 impl Drop for Process<'_> {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.span.set(names::JOB_OUTCOME, "cut");
+            self.span.set(names::JOB_OUTCOME, "interrupted");
             let error = std::thread::panicking().then_some(&ErrorType::Panic);
             self.spans.queue.operations().record_duration(Operation::Process, self.began, error);
         }

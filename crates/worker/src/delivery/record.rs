@@ -72,13 +72,13 @@ impl<'a> Record<'a> {
     /// Redis' time in Unix milliseconds.
     pub(crate) fn transition(self, outcome: Outcome, keep: Option<String>, now: u64) -> Transition {
         match outcome {
-            Outcome::Done => {
+            Outcome::Succeeded => {
                 let enqueued = enqueued_at(self.delivery, self.job, now);
-                let result = self.job.result_ttl.map(|ttl| self.kept(ttl, &self.result("done")));
+                let result = self.job.result_ttl.map(|ttl| self.kept(ttl, &self.result("succeeded")));
                 Transition::Complete { enqueued, result }
             }
             Outcome::Retry { after, why } => self.schedule(after, why, keep),
-            Outcome::Release { after, why } => self.schedule(after, why, keep),
+            Outcome::HandedBack { after, why } => self.schedule(after, why, keep),
             Outcome::Dead { reason, error, .. } => self.dead_letter(reason, error, keep),
         }
     }
@@ -178,8 +178,8 @@ pub(super) fn held(
 
 /// The job returns to the stream, since its lease could not be confirmed. `now` is Redis' time, Unix
 /// milliseconds.
-pub(super) fn released(delivery: &Delivery, now: u64) -> Transition {
-    Transition::Release { why: WaitReason::Redis, fields: handed_back(delivery, now) }
+pub(super) fn hand_back(delivery: &Delivery, now: u64) -> Transition {
+    Transition::HandBack { why: WaitReason::Redis, fields: handed_back(delivery, now) }
 }
 
 /// A job that waits before its attempt, with all its fields.

@@ -31,7 +31,7 @@ pub(crate) struct Settlements {
     /// Rings for jobs that wait.
     pub alarm: Arc<Alarm>,
     /// Sends successful jobs to the completer.
-    pub done: mpsc::Sender<Done>,
+    pub succeeded: mpsc::Sender<Succeeded>,
     /// Makes the spans of settlements.
     pub spans: JobSpans,
     /// Counts dead letters.
@@ -65,7 +65,7 @@ impl Settlement {
 
 /// A successful job that is not settled yet.
 #[derive(Debug)]
-pub(crate) struct Done {
+pub(crate) struct Succeeded {
     /// The right to settle it.
     pub lease: Lease,
     /// Its process span.
@@ -77,7 +77,7 @@ pub(crate) struct Done {
 impl Settlements {
     /// Whether the shard may take in more jobs.
     pub(crate) fn has_room(&self) -> bool {
-        self.unsettled.has_room(self.done.max_capacity() - self.done.capacity())
+        self.unsettled.has_room(self.succeeded.max_capacity() - self.succeeded.capacity())
     }
 
     /// Settles a job. Successful jobs go to the completer, which settles them in groups. All others are rare
@@ -97,10 +97,10 @@ impl Settlements {
                 // From here on a shutdown does not hand the job back: it would be sent again.
                 self.leases.in_flight.done(lease);
                 if let Transition::Complete { enqueued, result: None } = transition {
-                    match self.done.try_send(Done { lease, context, enqueued }) {
+                    match self.succeeded.try_send(Succeeded { lease, context, enqueued }) {
                         Ok(()) => return None,
                         // The completer outlives every task, unless it has panicked.
-                        Err(TrySendError::Closed(done) | TrySendError::Full(done)) => context = done.context,
+                        Err(TrySendError::Closed(job) | TrySendError::Full(job)) => context = job.context,
                     }
                 }
                 let jobs = [(lease.entry, &context)];
@@ -158,7 +158,7 @@ impl Settlements {
             Transition::Schedule { job, .. } | Transition::Hold { job, .. } => {
                 fields::keep_trace(&mut job.fields, trace);
             }
-            Transition::Release { fields, .. } => fields::keep_trace(fields, trace),
+            Transition::HandBack { fields, .. } => fields::keep_trace(fields, trace),
             Transition::Complete { .. } | Transition::DeadLetter { .. } => {}
         }
         settling
@@ -169,11 +169,11 @@ impl Settlements {
     pub(crate) async fn hand_back(&self, lease: Lease, delivery: &Delivery) {
         let job = Job::decode(delivery).ok();
         let fields = fields::handed_back(delivery, self.queue.clock().now());
-        let mut transition = Transition::Release { why: WaitReason::Shutdown, fields };
+        let mut transition = Transition::HandBack { why: WaitReason::Shutdown, fields };
         let settling = self.begin_waiting(delivery, job.as_ref(), &mut transition);
-        let released = self.queue.settle(lease, &transition, &settling.context()).await;
-        settling.end(released.as_ref().err().map(fred_otel::error_type).as_ref());
-        if let Err(error) = released {
+        let settled = self.queue.settle(lease, &transition, &settling.context()).await;
+        settling.end(settled.as_ref().err().map(fred_otel::error_type).as_ref());
+        if let Err(error) = settled {
             warn!(entry = %lease.entry, %error, "could not hand back a job; another worker will take it over");
         }
     }
@@ -240,7 +240,7 @@ fn describe(transition: &Transition, attributes: &mut Attributes) {
     let (name, why, fields) = match transition {
         Transition::Schedule { why, job, .. } => (names::SCHEDULE_REASON, *why, &job.fields),
         Transition::Hold { why, job, .. } => (names::HOLD_REASON, *why, &job.fields),
-        Transition::Release { why, fields } => (names::SCHEDULE_REASON, *why, fields),
+        Transition::HandBack { why, fields } => (names::SCHEDULE_REASON, *why, fields),
         Transition::Complete { .. } | Transition::DeadLetter { .. } => return,
     };
     attributes.set(name, why.as_str());

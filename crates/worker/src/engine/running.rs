@@ -20,7 +20,7 @@ use crate::delivery::deliveries::Deliveries;
 use crate::delivery::flow_gate::Gate;
 use crate::delivery::flow_wake::Waker;
 use crate::delivery::process_span::JobSpans;
-use crate::delivery::settlement::{Done, Settlements};
+use crate::delivery::settlement::{Settlements, Succeeded};
 use crate::flows::Flows;
 use crate::loops::completer::{self, Completer};
 use crate::loops::reclaimer::{self, Reclaimer};
@@ -40,7 +40,7 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How many successful jobs may be on their way to the completer, besides those that have slots. A shard with
 /// more takes in no more jobs, so that no job waits for a place here.
-const DONE_JOBS_MAX: usize = 2 * 1024;
+const SUCCEEDED_JOBS_MAX: usize = 2 * 1024;
 
 /// What all shards of a worker use.
 pub(super) struct Engine {
@@ -62,8 +62,8 @@ impl Engine {
         self.redis.worker(name, shard, self.consumer.clone()).await
     }
 
-    /// The work on the jobs of a shard. Successful jobs go to `done`.
-    fn deliveries(&self, queue: &Queue, done: mpsc::Sender<Done>) -> Deliveries {
+    /// The work on the jobs of a shard. Successful jobs go to `succeeded`.
+    fn deliveries(&self, queue: &Queue, succeeded: mpsc::Sender<Succeeded>) -> Deliveries {
         let counts = Arc::new(Counts::new(&self.telemetry, queue.name()));
         let leases = Arc::new(Leases::new(counts.clone()));
         let (flows, held) = (self.flows.clone(), self.flows.join());
@@ -85,7 +85,7 @@ impl Engine {
             queue: queue.clone(),
             leases: leases.clone(),
             alarm: Arc::default(),
-            done,
+            succeeded,
             unsettled: Arc::new(Unsettled::new(counts.unsettled())),
             spans,
             counts,
@@ -118,8 +118,8 @@ impl ShardLoops {
     /// Starts the loops, and lets the fetcher read the shard.
     pub(super) fn start(engine: &Engine, queue: Queue, weight: u32) -> Self {
         let Engine { health, stop, settings, .. } = engine;
-        let (done, to_settle) = mpsc::channel(DONE_JOBS_MAX + engine.slots.all());
-        let deliveries = Arc::new(engine.deliveries(&queue, done));
+        let (succeeded, to_settle) = mpsc::channel(SUCCEEDED_JOBS_MAX + engine.slots.all());
+        let deliveries = Arc::new(engine.deliveries(&queue, succeeded));
         let Deliveries { leases, dependencies: Dependencies { gate, counts, .. }, settlements, .. } =
             &*deliveries;
         let drained = CancellationToken::new();
@@ -220,7 +220,7 @@ impl ShardLoops {
 fn settle(
     engine: &Engine,
     deliveries: &Deliveries,
-    done: mpsc::Receiver<Done>,
+    succeeded: mpsc::Receiver<Succeeded>,
     drained: &CancellationToken,
 ) -> JoinSet<()> {
     let settlements = &deliveries.settlements;
@@ -228,7 +228,7 @@ fn settle(
         queue: settlements.queue.clone(),
         leases: settlements.leases.clone(),
         spans: settlements.spans.clone(),
-        done,
+        succeeded,
         unsettled: settlements.unsettled.clone(),
         drained: drained.clone(),
         cut: settlements.cut.clone(),

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::process_span::{JobSpans, Settling};
-use crate::delivery::settlement::{Done, Settlement};
+use crate::delivery::settlement::{Settlement, Succeeded};
 use crate::shard::leases::Leases;
 use crate::shard::unsettled::Unsettled;
 
@@ -33,7 +33,7 @@ pub(crate) struct Completer {
     /// Makes the spans of settlements.
     pub spans: JobSpans,
     /// Successful jobs.
-    pub done: mpsc::Receiver<Done>,
+    pub succeeded: mpsc::Receiver<Succeeded>,
     /// Learns that the completer repeats a call.
     pub unsettled: Arc<Unsettled<Settlement>>,
     /// Cancelled when no further job will end.
@@ -50,13 +50,13 @@ pub(crate) async fn run(mut completer: Completer) {
     loop {
         tokio::select! {
             biased;
-            count = completer.done.recv_many(&mut group, GROUP_JOBS_MAX) => {
+            count = completer.succeeded.recv_many(&mut group, GROUP_JOBS_MAX) => {
                 if count == 0 {
                     return;
                 }
                 if Instant::now() < earliest {
                     sleep_until(earliest).await;
-                    while group.len() < GROUP_JOBS_MAX && let Ok(more) = completer.done.try_recv() {
+                    while group.len() < GROUP_JOBS_MAX && let Ok(more) = completer.succeeded.try_recv() {
                         group.push(more);
                     }
                 }
@@ -65,7 +65,7 @@ pub(crate) async fn run(mut completer: Completer) {
                 group.clear();
             }
             () = completer.drained.cancelled(), if open => {
-                completer.done.close();
+                completer.succeeded.close();
                 open = false;
             }
         }
@@ -73,11 +73,11 @@ pub(crate) async fn run(mut completer: Completer) {
 }
 
 impl Completer {
-    async fn settle(&self, group: &mut [Done]) {
-        group.sort_unstable_by_key(|done| done.lease.entry);
+    async fn settle(&self, group: &mut [Succeeded]) {
+        group.sort_unstable_by_key(|job| job.lease.entry);
         let mut leases: Vec<_> =
-            group.iter().filter_map(|done| self.leases.in_flight.current(done.lease)).collect();
-        let jobs: Vec<_> = group.iter().map(|done| (done.lease.entry, &done.context)).collect();
+            group.iter().filter_map(|job| self.leases.in_flight.current(job.lease)).collect();
+        let jobs: Vec<_> = group.iter().map(|job| (job.lease.entry, &job.context)).collect();
         let settling = Settling::begin(&self.spans, Operation::Ack, &jobs, |_| ());
         let error = self.complete(group, &mut leases, &settling).await;
         self.unsettled.completer_repeats(false, group.len());
@@ -88,7 +88,7 @@ impl Completer {
     /// the error of the span.
     async fn complete(
         &self,
-        group: &[Done],
+        group: &[Succeeded],
         leases: &mut Vec<Lease>,
         settling: &Settling,
     ) -> Option<ErrorType> {
@@ -129,13 +129,13 @@ impl Completer {
     }
 
     /// Records the time from enqueue to settlement. Both lists are in the order of the entries.
-    fn delivered(&self, group: &[Done], leases: &[Lease], settled: &[Settled]) {
+    fn delivered(&self, group: &[Succeeded], leases: &[Lease], settled: &[Settled]) {
         if !self.spans.telemetry.is_on() {
             return;
         }
         let now = self.queue.clock().now();
         for (lease, _) in leases.iter().zip(settled).filter(|(_, settled)| **settled == Settled::Done) {
-            if let Ok(index) = group.binary_search_by_key(&lease.entry, |done| done.lease.entry) {
+            if let Ok(index) = group.binary_search_by_key(&lease.entry, |job| job.lease.entry) {
                 self.leases.delivered(group[index].enqueued, now);
             }
         }

@@ -111,7 +111,7 @@ impl Counts {
             self.add_dead(reason, 0);
         }
         for (outcome, text) in Outcome::TEXTS.into_iter().enumerate() {
-            let statuses = if text == Outcome::Done.as_str() { &[Some(200)][..] } else { &FAILURES };
+            let statuses = if text == Outcome::Succeeded.as_str() { &[Some(200)][..] } else { &FAILURES };
             for status in statuses {
                 self.attempts(outcome, class_of(*status)).add(0);
             }

@@ -20,7 +20,7 @@ const HAND_BACK_WAIT_MIN: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The job is delivered.
-    Done,
+    Succeeded,
     /// The job is tried again.
     Retry {
         /// The wait before the next attempt.
@@ -29,7 +29,7 @@ pub enum Outcome {
         why: WaitReason,
     },
     /// The job is handed back. The fault is not its own and uses up no attempt.
-    Release {
+    HandedBack {
         /// The wait before the job is ready again.
         after: Duration,
         /// Whose fault it is.
@@ -88,14 +88,14 @@ pub struct Circumstances {
 
 impl Outcome {
     /// The texts of `postrider.job.outcome`, by [`Outcome::index`].
-    pub(crate) const TEXTS: [&str; 4] = ["done", "retry", "release", "dead"];
+    pub(crate) const TEXTS: [&str; 4] = ["succeeded", "retry", "handed_back", "dead"];
 
     /// The index of its text in [`Outcome::TEXTS`].
     pub(crate) fn index(&self) -> usize {
         match self {
-            Self::Done => 0,
+            Self::Succeeded => 0,
             Self::Retry { .. } => 1,
-            Self::Release { .. } => 2,
+            Self::HandedBack { .. } => 2,
             Self::Dead { .. } => 3,
         }
     }
@@ -118,7 +118,7 @@ impl Outcome {
             SendResult::Answer(answer) => {
                 let text = result.text();
                 match policy.statuses.class(answer.status, answer.retry_after.is_some()) {
-                    StatusClass::Success => return Self::Done,
+                    StatusClass::Success => return Self::Succeeded,
                     StatusClass::Passing => (text, answer.retry_after),
                     StatusClass::Final => {
                         return dead(Reason::FinalStatus, format!("{text}, which a retry would not change"));
@@ -132,7 +132,7 @@ impl Outcome {
                 let after = policy.delay(at.number + HAND_BACK_BACKOFF_ATTEMPTS, at.random);
                 let why =
                     if *error == ErrorType::Proxy { WaitReason::Proxy } else { WaitReason::WorkerFault };
-                return Self::Release { after: after.max(HAND_BACK_WAIT_MIN), why };
+                return Self::HandedBack { after: after.max(HAND_BACK_WAIT_MIN), why };
             }
             SendResult::Failed { text, .. } => (text.clone(), None),
         };

@@ -16,7 +16,7 @@ const JOBS_MAX: usize = 16;
 /// With more bytes than this in waiting jobs, the shard takes in no more.
 const BYTES_MAX: usize = 16 << 20;
 /// With more successful jobs than this on their way to the completer, the shard takes in no more.
-const DONE_JOBS_MAX: usize = 1024;
+const SUCCEEDED_JOBS_MAX: usize = 1024;
 
 /// The jobs of one shard that wait for their settlement. `S` is such a settlement.
 #[derive(Debug)]
@@ -65,14 +65,14 @@ impl<S> Unsettled<S> {
 
     /// Whether the shard may take in more jobs, with this number of successful jobs on their way to the
     /// completer.
-    pub(crate) fn has_room(&self, done: usize) -> bool {
+    pub(crate) fn has_room(&self, succeeded: usize) -> bool {
         let waiting = self.jobs.load(Ordering::Relaxed);
-        let done_max = if self.completer_repeats.load(Ordering::Relaxed) {
+        let succeeded_max = if self.completer_repeats.load(Ordering::Relaxed) {
             JOBS_MAX.saturating_sub(waiting)
         } else {
-            DONE_JOBS_MAX
+            SUCCEEDED_JOBS_MAX
         };
-        waiting <= JOBS_MAX && done <= done_max && self.bytes.load(Ordering::Relaxed) <= BYTES_MAX
+        waiting <= JOBS_MAX && succeeded <= succeeded_max && self.bytes.load(Ordering::Relaxed) <= BYTES_MAX
     }
 
     /// Adds a settlement of a job of this size that has failed once. `pause` is the time until the next try if
@@ -206,16 +206,16 @@ mod tests {
 
     #[test]
     fn a_shard_takes_in_no_more_than_it_can_settle() {
-        let room = |jobs: usize, bytes: usize, done: usize, repeats: bool| {
+        let room = |jobs: usize, bytes: usize, succeeded: usize, repeats: bool| {
             let unsettled = unsettled();
             (0..jobs).for_each(|_| unsettled.add("job", Operation::Retry, bytes, SECOND));
             unsettled.completer_repeats(repeats, 1);
-            unsettled.has_room(done)
+            unsettled.has_room(succeeded)
         };
-        assert!(room(JOBS_MAX, 10, DONE_JOBS_MAX, false));
+        assert!(room(JOBS_MAX, 10, SUCCEEDED_JOBS_MAX, false));
         assert!(!room(JOBS_MAX + 1, 10, 0, false), "jobs");
         assert!(!room(5, BYTES_MAX / 4, 0, false), "bytes");
-        assert!(!room(0, 0, DONE_JOBS_MAX + 1, false), "the completer has too many");
+        assert!(!room(0, 0, SUCCEEDED_JOBS_MAX + 1, false), "the completer has too many");
         assert!(room(0, 0, JOBS_MAX, true) && !room(0, 0, JOBS_MAX + 1, true), "the completer fails");
     }
 }

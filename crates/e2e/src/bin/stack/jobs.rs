@@ -24,7 +24,7 @@ pub(crate) fn send(stack: &Stack, name: &str, count: usize) -> Vec<Option<String
             let report: Value = serde_json::from_str(&text).unwrap_or_else(|_| {
                 panic!("`postrider send` printed `{text}`, {}", String::from_utf8_lossy(&output.stderr))
             });
-            assert_eq!(report["outcome"], "done", "the outcome of {url}: {report}");
+            assert_eq!(report["outcome"], "succeeded", "the outcome of {url}: {report}");
             report["trace_id"].as_str().map(str::to_owned)
         })
         .collect()

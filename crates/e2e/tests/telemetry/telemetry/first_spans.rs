@@ -194,10 +194,10 @@ fn a_job_that_is_handed_back_is_one_trace() {
         Postrider::ready_worker(Build::Otel, &observed.world.redis, &[], &environment(GRPC, &endpoint));
     observed.world.sink.wait_for(2, DEADLINE);
     let spans = one_trace(&mut observed, "process default");
-    let [cut, second] = in_order(&spans, "process default")[..] else { panic!("{spans:#?}") };
-    let release = the_only(&spans, "release default");
-    assert!(release.is_child_of(cut) && second.is_child_of(cut), "{spans:#?}");
-    assert_eq!(release.text("postrider.schedule.reason").as_deref(), Some("shutdown"));
+    let [first, second] = in_order(&spans, "process default")[..] else { panic!("{spans:#?}") };
+    let hand_back = the_only(&spans, "hand_back default");
+    assert!(hand_back.is_child_of(first) && second.is_child_of(first), "{spans:#?}");
+    assert_eq!(hand_back.text("postrider.schedule.reason").as_deref(), Some("shutdown"));
 }
 
 #[test]

@@ -78,11 +78,11 @@ fn of_a_queue(queue: &'static str) -> Vec<(&'static str, Vec<(&'static str, &'st
 }
 
 fn attempts(queue: &'static str) -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
-    let failures = ["retry", "release", "dead"]
+    let failures = ["retry", "handed_back", "dead"]
         .into_iter()
         .flat_map(|outcome| ["none", "3xx", "4xx", "5xx"].map(|class| (outcome, class)));
     failures
-        .chain([("done", "2xx")])
+        .chain([("succeeded", "2xx")])
         .map(|(outcome, class)| {
             let labels = vec![
                 (QUEUE, queue),

@@ -25,13 +25,13 @@ pub(super) const H2: &[&str] = &["h2"];
 /// The outcome of a job.
 pub(super) enum Expected {
     /// It is delivered, with this number of requests at the destination; 0 if it does not count them.
-    Done(usize),
+    Succeeded(usize),
     /// It is dead-lettered after two attempts, each of which ended with this error, or the status.
     Dead(&'static str),
     /// It is dead-lettered after its only attempt, which this status ended.
     Final(u16),
     /// It cost no attempt, and stays until its time is over.
-    Released,
+    HandedBack,
 }
 
 /// A case.
@@ -108,10 +108,10 @@ impl Case {
     fn job(&self, url: &str) -> Vec<(&'static str, String)> {
         let mut fields = vec![("url", url.to_owned()), ("body", "x".repeat(self.body))];
         // A delivered job must succeed with its only attempt.
-        let attempts = if matches!(self.expected, Expected::Done(_)) { "1" } else { "2" };
+        let attempts = if matches!(self.expected, Expected::Succeeded(_)) { "1" } else { "2" };
         fields.push(("max_attempts", attempts.to_owned()));
         fields.extend(self.timeout.map(|millis| ("timeout_ms", millis.to_string())));
-        if matches!(self.expected, Expected::Released) {
+        if matches!(self.expected, Expected::HandedBack) {
             let expires = SystemTime::now() + Duration::from_secs(2);
             let expires = expires.duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
             fields.push(("expires_at", expires.as_millis().to_string()));
@@ -189,13 +189,13 @@ fn play(build: Build, redis: &RedisServer, sink: &Sink, case: &Case) {
     eventually("the next job", DEADLINE, || (sink.requests().len() > before).then_some(()));
     let log = worker.log().join("\n");
     assert!(!log.contains("hunter2"), "{}: {log}", case.name);
-    let told = usize::from(matches!(case.expected, Expected::Released));
+    let told = usize::from(matches!(case.expected, Expected::HandedBack));
     assert_eq!(log.matches("the proxy fails").count(), told, "{}: {log}", case.name);
 }
 
 fn judge(case: &Case, servers: &Servers, dead: &[DeadLetter]) {
     let name = case.name;
-    if !matches!(case.expected, Expected::Done(_)) {
+    if !matches!(case.expected, Expected::Succeeded(_)) {
         assert_eq!(dead.len(), case.jobs, "{name}: {dead:?}");
     }
     let is = |letter: &DeadLetter, reason: &str, attempts: &str| {
@@ -203,7 +203,7 @@ fn judge(case: &Case, servers: &Servers, dead: &[DeadLetter]) {
         assert_eq!(told, (reason.to_owned(), attempts.to_owned()), "{name}: {letter:?}");
     };
     match case.expected {
-        Expected::Done(requests) => {
+        Expected::Succeeded(requests) => {
             assert!(dead.is_empty(), "{name}: {dead:?}");
             if requests > 0 {
                 assert_eq!(servers.hostile.heads().len(), requests, "{name}");
@@ -221,7 +221,7 @@ fn judge(case: &Case, servers: &Servers, dead: &[DeadLetter]) {
             is(letter, "final_status", "1");
             in_time(letter, [status.to_string().as_str()], case);
         }),
-        Expected::Released => dead.iter().for_each(|letter| {
+        Expected::HandedBack => dead.iter().for_each(|letter| {
             is(letter, "expired", "0");
             let errors: Vec<_> = attempts(letter).into_iter().map(|(error, _)| error).collect();
             assert!(!errors.is_empty() && errors.iter().all(|error| error == "proxy"), "{name}: {errors:?}");

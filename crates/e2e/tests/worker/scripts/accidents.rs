@@ -56,7 +56,7 @@ fn a_stream_of_a_wrong_type_is_an_error_and_nothing_else() {
 /// Each command that a script may call is forbidden once.
 #[test]
 fn a_missing_right_loses_no_job() {
-    for script in [Script::Postpone, Script::Release, Script::DeadLetter, Script::DeadLetterEntry] {
+    for script in [Script::Postpone, Script::HandBack, Script::DeadLetter, Script::DeadLetterEntry] {
         for command in script.commands() {
             let stage = Stage::new();
             let held = stage.deliver("a", JOB);

@@ -26,7 +26,7 @@ fn wide() -> Vec<(&'static str, &'static str)> {
 
 #[test]
 fn an_entry_with_too_many_fields_stays_pending() {
-    for script in [Script::Postpone, Script::Release, Script::DeadLetter] {
+    for script in [Script::Postpone, Script::HandBack, Script::DeadLetter] {
         let stage = Stage::new();
         let fields = wide();
         let held = stage.deliver("a", &fields);

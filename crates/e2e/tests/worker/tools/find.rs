@@ -49,7 +49,7 @@ fn a_job_is_found_wherever_it_is() {
     let text = run(BUILD, &redis, &["find", "8-0"]).stdout;
     assert!(text.contains("queue other, job id 8-0: dead since ") && text.contains("ATTEMPT AT"), "{text}");
     let text = run(BUILD, &redis, &["find", &delivered]).stdout;
-    assert!(text.contains("done with 200 after 1 attempt"), "{text}");
+    assert!(text.contains("succeeded with 200 after 1 attempt"), "{text}");
     let (_, all) = document(BUILD, &redis, &["find", "7-0"]);
     assert_eq!((&all["jobs"][0]["state"], &all["cut"]), (&json!("scheduled"), &json!(false)));
 }

@@ -45,6 +45,6 @@ else
   letters = table.concat(each)
 end
 if #finished >= first then
-  settled('done', leave_stream, KEYS[1], ARGV[1], unpack(finished, first))
+  settled('succeeded', leave_stream, KEYS[1], ARGV[1], unpack(finished, first))
 end
 return letters

@@ -16,5 +16,5 @@ if lost then
 end
 probe_stream(KEYS[1], ARGV[1])
 redis.call('SET', KEYS[2], ARGV[6], 'PX', ARGV[5])
-settled('done', leave_stream, KEYS[1], ARGV[1], ARGV[3])
+settled('succeeded', leave_stream, KEYS[1], ARGV[1], ARGV[3])
 return 'o'

@@ -174,7 +174,7 @@ local function reject_unreadable(rejected, job_id, packed, now)
 end
 
 ---- settled
--- Ends jobs: `done`, `dead` or `cancelled`. `leave` removes them from their place, `leave_stream` or
+-- Ends jobs: `succeeded`, `dead` or `cancelled`. `leave` removes them from their place, `leave_stream` or
 -- `leave_waiting`, with the arguments that follow. Every end of a job is here, after everything that must
 -- exist by then: whatever is to be recorded of it belongs here.
 local function settled(_outcome, leave, ...)

@@ -127,8 +127,8 @@ mod tests {
         assert_eq!(waits(&again), [Some(1000), Some(7500), None]);
         let held = [&again[..], &[("_admitted", "yes")]].concat();
         assert_eq!(waits(&held), [Some(1000), None, None], "the boundary of the two is not known");
-        let released = [("_history", history.as_str())];
-        assert_eq!(waits(&released), [Some(1000), Some(7500), None]);
+        let handed_back = [("_history", history.as_str())];
+        assert_eq!(waits(&handed_back), [Some(1000), Some(7500), None]);
         let replay = [("_replay_of", "7-1"), ("_history", history.as_str())];
         assert_eq!(waits(&replay), [Some(1000), None, None], "a replay is a new job");
     }

@@ -36,7 +36,7 @@ fn after(seconds: u64) -> Outcome {
 
 #[test]
 fn a_response_is_judged_by_its_status() {
-    assert_eq!(judge(answer(204), 3), Outcome::Done);
+    assert_eq!(judge(answer(204), 3), Outcome::Succeeded);
     assert_eq!(judge(answer(503), 1), after(1));
     for status in [100, 301, 404, 410, 999] {
         assert_eq!(reason(&judge(answer(status), 1)), Some(Reason::FinalStatus), "{status}");
@@ -55,12 +55,12 @@ fn a_fault_of_the_proxy_is_not_the_jobs() {
     let outcome = judge(failed(ErrorType::Proxy), 3);
     assert_eq!(
         outcome,
-        Outcome::Release { after: Duration::from_secs(9), why: WaitReason::Proxy },
+        Outcome::HandedBack { after: Duration::from_secs(9), why: WaitReason::Proxy },
         "also after the last attempt"
     );
     assert!(!failed(ErrorType::Proxy).was_attempt());
     let outcome = judge(failed(WORKER_FAULT), 3);
-    assert!(matches!(outcome, Outcome::Release { why: WaitReason::WorkerFault, .. }), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::HandedBack { why: WaitReason::WorkerFault, .. }), "{outcome:?}");
     assert!(!failed(WORKER_FAULT).was_attempt());
 }
 

@@ -119,7 +119,7 @@ pub(crate) const RULES: &[Rule] = &[
         kind: SpanKind::Consumer,
         required: &[
             ("messaging.message.id", Text),
-            ("postrider.job.outcome", OneOf(&["done", "retry", "release", "dead", "cut"])),
+            ("postrider.job.outcome", OneOf(&["succeeded", "retry", "handed_back", "dead", "interrupted"])),
         ],
         optional: &[
             ("messaging.message.conversation_id", Text),
@@ -147,7 +147,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "settle",
-        is_it: |span| matches!(operation(span).as_deref(), Some("delay" | "retry" | "release")),
+        is_it: |span| matches!(operation(span).as_deref(), Some("delay" | "retry" | "hand_back")),
         kind: SpanKind::Client,
         required: &[
             ("messaging.message.id", Text),
