@@ -28,7 +28,7 @@ pub(super) struct FindArgs {
     id: String,
     #[command(flatten)]
     look: LookArgs,
-    /// Print one JSON document: the lists `jobs`, `dead` and `results`, and `cut` if the search was incomplete
+    /// Print one JSON document: the lists `jobs`, `dead` and `results`, and whether the search is `incomplete`
     #[arg(long)]
     json: bool,
 }
@@ -40,7 +40,7 @@ struct Found {
     jobs: Vec<(FoundJob, Option<String>)>,
     dead: Vec<DeadLetter>,
     results: Vec<(Shard, String, JobResult)>,
-    cut: bool,
+    is_incomplete: bool,
 }
 
 impl FindArgs {
@@ -54,7 +54,7 @@ impl FindArgs {
         } else {
             found.print(now);
         }
-        if found.cut {
+        if found.is_incomplete {
             eprintln!(
                 "note: the search stopped after 10000 entries or waiting jobs of a queue; there may be more"
             );
@@ -80,7 +80,7 @@ impl FindArgs {
         };
         let mut ids = BTreeSet::from([self.id.clone()]);
         for (_, (search, dead)) in view.each(look).await? {
-            found.cut |= search.cut;
+            found.is_incomplete |= search.is_incomplete;
             ids.extend(search.jobs.iter().map(|job| job.id.clone()));
             ids.extend(dead.iter().map(|letter| letter.job_id.clone()));
             for job in search.jobs {
@@ -112,7 +112,7 @@ impl Found {
         let results = self.results.iter().map(
             |(queue, job_id, result)| json!({"queue": queue.to_string(), "job_id": job_id, "result": result}),
         );
-        json!({"id": id, "jobs": jobs, "dead": dead, "results": results.collect::<Vec<_>>(), "cut": self.cut})
+        json!({"id": id, "jobs": jobs, "dead": dead, "results": results.collect::<Vec<_>>(), "incomplete": self.is_incomplete})
     }
 
     fn print(&self, now: u64) {

@@ -80,12 +80,12 @@ impl JobsArgs {
 impl ListArgs {
     async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         let view = self.look.open(telemetry).await?;
-        let (mut jobs, mut cut) = (Vec::new(), false);
+        let (mut jobs, mut has_more) = (Vec::new(), false);
         for (_, listing) in
             view.each(async |queue| view.inspector.list(queue, self.state, self.limit.into()).await).await?
         {
             jobs.extend(listing.jobs);
-            cut |= listing.cut;
+            has_more |= listing.has_more;
         }
         let now = view.inspector.now().await?;
         view.inspector.close().await;
@@ -94,7 +94,7 @@ impl ListArgs {
         } else {
             print(&jobs, now);
         }
-        if cut {
+        if has_more {
             eprintln!("note: there are more; --limit shows up to 10000 of each queue");
         }
         Ok(view.code())
@@ -102,17 +102,17 @@ impl ListArgs {
 }
 
 async fn find(view: &View, id: &str) -> Result<(Vec<FoundJob>, bool), Box<dyn Error>> {
-    let (mut jobs, mut cut) = (Vec::new(), false);
+    let (mut jobs, mut is_incomplete) = (Vec::new(), false);
     for (_, search) in view.each(async |queue| view.inspector.find(queue, id).await).await? {
         jobs.extend(search.jobs);
-        cut |= search.cut;
+        is_incomplete |= search.is_incomplete;
     }
-    Ok((jobs, cut))
+    Ok((jobs, is_incomplete))
 }
 
 /// Prints where the command has searched, unless all is well.
-fn report_not_found(view: &View, id: &str, found: usize, cut: bool) -> ExitCode {
-    if cut {
+fn report_not_found(view: &View, id: &str, found: usize, is_incomplete: bool) -> ExitCode {
+    if is_incomplete {
         eprintln!(
             "note: the search stopped after 10000 entries or waiting jobs of a queue; there may be more. A job id \
              is found directly"

@@ -59,7 +59,7 @@ impl LookArgs {
     /// The named queues; without names, all queues that are found. Notes on standard error report what is wrong.
     pub(super) async fn queues(&self, inspector: &Inspector) -> Result<Vec<Shard>, CannotSearch> {
         let found = self.search(inspector).await?;
-        if found.is_cut {
+        if found.is_incomplete {
             eprintln!(
                 "note: Redis holds many other keys, and the search for queues stopped early; name yours with --queue"
             );

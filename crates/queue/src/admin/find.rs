@@ -13,13 +13,14 @@ use crate::trail::JobResult;
 
 /// How many entries, and how many waiting jobs, a search reads at most.
 const SEARCHED_MAX: usize = 10_000;
+
 /// The result of a search.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
     /// All jobs that were found.
     pub jobs: Vec<FoundJob>,
     /// Whether the search stopped before the end of the queue.
-    pub cut: bool,
+    pub is_incomplete: bool,
 }
 
 impl Inspector {
@@ -36,7 +37,7 @@ impl Inspector {
             jobs.extend(found.into_iter().map(|peeked| in_stream(queue, peeked)));
         }
         if !jobs.is_empty() {
-            return Ok(Search { jobs, cut: false });
+            return Ok(Search { jobs, is_incomplete: false });
         }
         self.search(queue, &own, |fields, job_id| job_id == id || has(fields, "label", id)).await
     }
@@ -90,7 +91,7 @@ impl Inspector {
                 break;
             }
             if seen >= SEARCHED_MAX {
-                search.cut = true;
+                search.is_incomplete = true;
                 break;
             }
         }
@@ -106,7 +107,7 @@ impl Inspector {
                 return Ok(search);
             }
             if seen >= SEARCHED_MAX {
-                search.cut = true;
+                search.is_incomplete = true;
                 return Ok(search);
             }
             cursor = next;

@@ -25,7 +25,7 @@ pub struct Listing {
     /// in which they were enqueued.
     pub jobs: Vec<FoundJob>,
     /// Whether the limit was reached.
-    pub cut: bool,
+    pub has_more: bool,
 }
 
 impl Inspector {
@@ -57,9 +57,9 @@ impl Inspector {
                 }
             }
         }
-        let cut = jobs.len() > limit;
+        let has_more = jobs.len() > limit;
         jobs.truncate(limit);
-        Ok(Listing { jobs, cut })
+        Ok(Listing { jobs, has_more })
     }
 
     /// The first jobs of the schedule or of a flow, up to `most`, read a page at a time.

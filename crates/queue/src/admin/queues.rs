@@ -20,7 +20,7 @@ pub struct Queues {
     /// Keys that end in `:jobs` and are no queue's: for example without the braces. At most 20.
     pub strays: Vec<Stray>,
     /// Whether the search stopped early.
-    pub is_cut: bool,
+    pub is_incomplete: bool,
 }
 
 /// How many stray keys are listed.
@@ -56,8 +56,8 @@ impl Inspector {
                 scanned(client.scan(PATTERN, Some(1_000), None), Seen::of).await
             }
         };
-        let (found, is_cut) = self.redis.run(Command::new("SCAN"), scan).await?;
-        let mut queues = Queues { is_cut, ..Queues::default() };
+        let (found, is_incomplete) = self.redis.run(Command::new("SCAN"), scan).await?;
+        let mut queues = Queues { is_incomplete, ..Queues::default() };
         for seen in found {
             match seen {
                 Seen::Shard(name, number) => queues.shards.extend(shards((name, number))),

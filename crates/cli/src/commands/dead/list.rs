@@ -50,9 +50,9 @@ impl ListArgs {
             .await?;
             Ok((letters, more))
         };
-        for (_, (own, is_cut)) in view.each(page).await? {
+        for (_, (own, own_more)) in view.each(page).await? {
             letters.extend(own);
-            more |= is_cut;
+            more |= own_more;
         }
         view.inspector.close().await;
         if self.json {

@@ -22,7 +22,7 @@ pub(super) struct ActArgs {
     /// Apply to all jobs with this label, if there are several
     #[arg(long)]
     all: bool,
-    /// Print one JSON document: the list `jobs` with the `outcome` of each, and `cut` if the search was incomplete
+    /// Print one JSON document: the list `jobs` with the `outcome` of each, and whether the search is `incomplete`
     #[arg(long)]
     json: bool,
 }
@@ -37,7 +37,7 @@ pub(super) enum Act {
 impl ActArgs {
     pub(super) async fn run(self, telemetry: &Telemetry, act: Act) -> Result<ExitCode, Box<dyn Error>> {
         let view = self.look.open(telemetry).await?;
-        let (jobs, cut) = find(&view, &self.id).await?;
+        let (jobs, is_incomplete) = find(&view, &self.id).await?;
         if jobs.len() > 1 && !self.all {
             let now = view.inspector.now().await?;
             print(&jobs, now);
@@ -62,9 +62,9 @@ impl ActArgs {
         }
         view.inspector.close().await;
         if self.json {
-            print_line!("{}", json!({"jobs": rows, "cut": cut}));
+            print_line!("{}", json!({"jobs": rows, "incomplete": is_incomplete}));
         }
-        let found = report_not_found(&view, &self.id, jobs.len(), cut);
+        let found = report_not_found(&view, &self.id, jobs.len(), is_incomplete);
         Ok(if done { found } else { ExitCode::from(1) })
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct ShowArgs {
     id: String,
     #[command(flatten)]
     look: LookArgs,
-    /// Print one JSON document: the list `jobs`, `cut` if the search was incomplete, and the list `results`
+    /// Print one JSON document: the lists `jobs` and `results`, and whether the search is `incomplete`
     #[arg(long)]
     json: bool,
     /// Show secrets, too
@@ -33,7 +33,7 @@ pub(super) struct ShowArgs {
 impl ShowArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         let view = self.look.open(telemetry).await?;
-        let (jobs, cut) = find(&view, &self.id).await?;
+        let (jobs, is_incomplete) = find(&view, &self.id).await?;
         let mut whole = Vec::new();
         for job in jobs {
             // A job that has moved since is shown as it was found.
@@ -52,7 +52,7 @@ impl ShowArgs {
             let jobs = whole.iter().zip(&whys).map(|(job, why)| whole_json(job, why.as_deref(), self.reveal));
             let jobs: Vec<_> = jobs.collect();
             let results: Vec<_> = results.iter().map(|(_, result)| result).collect();
-            print_line!("{}", json!({"jobs": jobs, "cut": cut, "results": results}));
+            print_line!("{}", json!({"jobs": jobs, "incomplete": is_incomplete, "results": results}));
         } else {
             for (queue, result) in &results {
                 print_line!("queue {queue}, job id {}: {}", self.id, results::line(result));
@@ -66,7 +66,7 @@ impl ShowArgs {
                 history_table(&job.fields).iter().for_each(|history| print_line!("\n{history}"));
             }
         }
-        Ok(report_not_found(&view, &self.id, whole.len() + found_results, cut))
+        Ok(report_not_found(&view, &self.id, whole.len() + found_results, is_incomplete))
     }
 }
 

@@ -51,5 +51,5 @@ fn a_job_is_found_wherever_it_is() {
     let text = run(BUILD, &redis, &["find", &delivered]).stdout;
     assert!(text.contains("succeeded with 200 after 1 attempt"), "{text}");
     let (_, all) = document(BUILD, &redis, &["find", "7-0"]);
-    assert_eq!((&all["jobs"][0]["state"], &all["cut"]), (&json!("scheduled"), &json!(false)));
+    assert_eq!((&all["jobs"][0]["state"], &all["incomplete"]), (&json!("scheduled"), &json!(false)));
 }

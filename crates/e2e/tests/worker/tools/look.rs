@@ -24,7 +24,7 @@ fn a_job_is_found_by_its_job_id_its_entry_and_its_label(build: Build) {
     queue.schedule("1795396102000-0", &[("url", NOWHERE), ("label", "order-2")]);
     let found = |id: &str| {
         let (code, answer) = document(build, &redis, &["jobs", "show", id]);
-        assert_eq!((code, answer["cut"].as_bool()), (0, Some(false)), "{id}: {answer}");
+        assert_eq!((code, answer["incomplete"].as_bool()), (0, Some(false)), "{id}: {answer}");
         let job_ids = answer["jobs"].as_array().expect("a list").iter().map(|job| job["job_id"].to_string());
         job_ids.collect::<Vec<_>>().join(" ").replace('"', "")
     };
