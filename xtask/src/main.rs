@@ -13,6 +13,7 @@ mod engine;
 mod fuzz;
 mod images;
 mod links;
+mod sources;
 mod stack;
 mod step;
 mod test;
