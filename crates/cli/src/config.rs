@@ -19,7 +19,7 @@ use postrider_worker::settings::Egress;
 use postrider_worker::settings::Overrides;
 use postrider_worker::settings::Secrets;
 use postrider_worker::settings::{HttpConfig, KeptResults};
-use postrider_worker::settings::{RetryPolicies, RetryPolicy, Waits};
+use postrider_worker::settings::{RetryPolicies, RetryPolicy, RetryWaits};
 use toml::de::DeTable;
 
 use problems::{Problems, line};
@@ -251,8 +251,8 @@ fn retry(table: &mut Table<'_, '_>) -> RetryPolicy {
         None => 10,
     });
     let waits = match list {
-        Some(list) => Waits::List(list),
-        None => Waits::Exponential {
+        Some(list) => RetryWaits::List(list),
+        None => RetryWaits::Exponential {
             base: base.unwrap_or(Duration::from_secs(1)),
             cap: cap.unwrap_or(Duration::from_secs(3600)),
         },

@@ -46,16 +46,16 @@ pub struct Inspector {
     operations: Mutex<Vec<Arc<Operations>>>,
 }
 
-/// One shard of a queue. Written as in its keys: `mail`, `mail/1`.
+/// The name of one shard of a queue. Written as in its keys: `mail`, `mail/1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shard {
+pub struct ShardName {
     /// The queue.
     pub queue: QueueName,
     /// Its number. A queue that is not split has only shard 0.
     pub number: u32,
 }
 
-impl std::fmt::Display for Shard {
+impl std::fmt::Display for ShardName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.number {
             0 => write!(f, "{}", self.queue),
@@ -73,7 +73,7 @@ pub fn is_of_wrong_type(error: &Error) -> bool {
 #[derive(Clone, Debug)]
 pub struct FoundJob {
     /// The queue.
-    pub queue: Shard,
+    pub queue: ShardName,
     /// The job id, which is unique.
     pub id: String,
     /// Where it is.
@@ -145,7 +145,7 @@ impl Inspector {
         self.redis.run(Command::new(name), call).await
     }
 
-    fn keys(shard: &Shard) -> Keys {
+    fn keys(shard: &ShardName) -> Keys {
         Keys::new(&shard.queue, shard.number)
     }
 }

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 
 pub use entry::{Delivery, ENTRY_BYTES_MAX, EntryId, Fields, Lease, Producer};
-pub use fields::{Admitted, Context, FIELDS, Trail, is_job_id, number};
+pub use fields::{Admitted, FIELDS, ProducerContext, Trail, is_job_id, number};
 pub use flow::{FlowId, destination, flow_name, of_fields, port_of};
 pub use headers::is_reserved;
 pub use host::{BadHost, Host};
@@ -55,22 +55,22 @@ pub struct Job {
     /// The name of the secret that signs or authenticates its requests. Default: none.
     pub secret: Option<Bytes>,
     /// The producer's delay of the first attempt.
-    pub wait: Option<Wait>,
+    pub wait: Option<ProducerDelay>,
     /// The job is not sent after this time, Unix milliseconds.
     pub expires_at: Option<u64>,
     /// How long the result is kept. Default: not at all.
     pub result_ttl: Option<Duration>,
     /// The producer's W3C context, unchanged.
-    pub context: Context,
+    pub context: ProducerContext,
     /// The names of the first few fields that are not known and have no effect.
     pub unknown: Vec<Bytes>,
     /// The worker's own fields.
     pub trail: Trail,
 }
 
-/// When a job's first attempt may be made: the later of two times.
+/// The delay that a producer set: the first attempt is made at the later of two times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wait {
+pub struct ProducerDelay {
     /// The delay after the enqueue.
     pub delay: Duration,
     /// The earliest time, Unix milliseconds.
@@ -79,7 +79,7 @@ pub struct Wait {
 
 impl Job {
     /// The wait that the job may still need; `None` if it has none, or has waited already.
-    pub fn must_wait(&self) -> Option<Wait> {
+    pub fn must_wait(&self) -> Option<ProducerDelay> {
         self.wait.filter(|_| !self.trail.has_waited)
     }
 

@@ -11,13 +11,13 @@ mod link;
 mod mark;
 mod operation;
 mod operation_spans;
-mod queue;
+mod queue_shard;
 mod reply;
 mod scripts;
 mod server;
 
 pub use call_spans::{Receives, Spans};
-pub use client::{Redis, Shards};
+pub use client::{Redis, ShardCounts};
 pub use clock::Clock;
 pub use connect::ConnectError;
 pub use fred::error::Error;
@@ -25,7 +25,7 @@ pub use keys::{BadQueueName, QueueName};
 pub use link::{Link, is_answer, is_refusal};
 pub use operation::Operation;
 pub use operation_spans::Operations;
-pub use queue::{Consumer, Queue};
+pub use queue_shard::{Consumer, QueueShard};
 pub use reply::Settled;
 pub use server::{ServerInfo, Stray};
 

@@ -11,8 +11,8 @@ mod transition;
 mod wait_reason;
 
 pub use crate::redis::{
-    Clock, Consumer, Link, Operation, Operations, Queue, Receives, ServerInfo, Settled, Shards, Spans, Stray,
-    is_answer, is_refusal,
+    Clock, Consumer, Link, Operation, Operations, QueueShard, Receives, ServerInfo, Settled, ShardCounts,
+    Spans, Stray, is_answer, is_refusal,
 };
 pub use crate::trail::{Kept, Phases, TraceparentOnly, fields, history};
 pub use fetch::{DELIVERIES_MAX, Reclaimed};
@@ -20,7 +20,7 @@ pub use flow::{Admission, BreakerState, FlowLimit, FlowReport, FlowRequest, Gran
 pub use promoted::Promoted;
 pub use stats::QueueStats;
 pub use sweep::{Claimed, SweepPosition, Swept};
-pub use transition::{KeptResult, Transition, Waiting};
+pub use transition::{KeptResult, Transition, WaitingJob};
 pub use wait_reason::WaitReason;
 
 pub(crate) use bounds::push_bounds;

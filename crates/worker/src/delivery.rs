@@ -1,6 +1,5 @@
 //! The work on one delivery, from the fetched entry to its settlement.
 
-mod checks;
 pub(crate) mod deliver;
 pub(crate) mod deliveries;
 mod flow_acquire;
@@ -10,4 +9,5 @@ pub(crate) mod flow_wake;
 mod hold;
 pub(crate) mod process_span;
 mod record;
+mod sendable;
 pub(crate) mod settlement;

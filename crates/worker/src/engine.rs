@@ -3,8 +3,8 @@
 mod descriptors;
 mod health;
 mod running;
+mod server_warnings;
 mod shards;
-mod surroundings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,13 +26,13 @@ use crate::loops::fetcher::{Fetcher, Order};
 use crate::loops::stall_watch;
 use crate::observe::gauges::Gauges;
 use crate::observe::retry_traces::Retries;
-use crate::policy::{RetryPolicies, Unknown, UnknownFields};
+use crate::policy::{RetryPolicies, UnknownFieldLog, UnknownFields};
 use crate::shard::settings::{CurrentSettings, Settings};
 use crate::shard::slots::Slots;
 pub(crate) use health::Health;
 use running::Engine;
+use server_warnings::ServerWarnings;
 use shards::Shards;
-use surroundings::Surroundings;
 
 /// A queue to read, and its weight relative to the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,7 +133,7 @@ pub(crate) async fn run(
         redis = Redis::connect_with(&config.redis_url, telemetry, config.spans) => redis?,
         () = stop.cancelled() => return Ok(()),
     };
-    let server = Surroundings::of(&redis, config).await;
+    let server = ServerWarnings::of(&redis, config).await;
     let engine = Engine {
         redis,
         consumer: Consumer { name: consumer_name(), lease: config.lease },
@@ -187,7 +187,7 @@ fn settings(config: &WorkerConfig, slots: usize, telemetry: &Telemetry) -> Resul
     let refusing = config.queues.iter().filter(|queue| queue.unknown_fields == UnknownFields::Refuse);
     let settings = Settings {
         retry: config.retry.clone(),
-        unknown: Unknown::new(refusing.map(|queue| queue.name.to_string())),
+        unknown: UnknownFieldLog::new(refusing.map(|queue| queue.name.to_string())),
         secrets: config.secrets.clone(),
         flows: config.flows.clone(),
         sender: Sender::new(&sender, telemetry)?,

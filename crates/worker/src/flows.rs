@@ -12,7 +12,7 @@ mod silence;
 #[cfg(test)]
 mod simulation;
 mod table;
-mod waiting;
+mod waiting_flows;
 mod window;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,14 +22,14 @@ use std::time::{Duration, Instant};
 use postrider_queue::job::FlowId;
 
 pub(crate) use candidate::{Candidate, Line};
-pub(crate) use evidence::Kind;
-pub(crate) use flow::End;
+pub(crate) use evidence::JobKind;
+pub(crate) use flow::AttemptEnd;
 pub(crate) use held::HeldFlows;
-pub(crate) use pass::{EnterResult, Pass, Wait};
+pub(crate) use pass::{EnterResult, Pass, SlotWait};
 pub(crate) use window::{SLOT_WAIT_MAX, Verdict};
 
 use silence::AttemptKey;
-use table::{Decision, Table};
+use table::{Decision, FlowTable};
 
 /// All flows that a worker knows. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub(crate) struct Flows(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     slots: usize,
-    table: Mutex<Table>,
+    table: Mutex<FlowTable>,
     /// The flows that hold jobs, for each shard.
     held: Mutex<Vec<Arc<HeldFlows>>>,
     /// Jobs that wait in their slots for room.
@@ -61,7 +61,7 @@ impl Flows {
     pub(crate) fn new(slots: usize) -> Self {
         Self(Arc::new(Shared {
             slots,
-            table: Mutex::new(Table::new(slots, Instant::now())),
+            table: Mutex::new(FlowTable::new(slots, Instant::now())),
             held: Mutex::default(),
             waiting_in_slots: AtomicUsize::new(0),
         }))
@@ -141,9 +141,9 @@ impl Flows {
     }
 
     /// The right to wait in a slot, unless a quarter of the slots is used by jobs that do.
-    pub(crate) fn wait_in_slot(&self) -> Option<Wait> {
+    pub(crate) fn wait_in_slot(&self) -> Option<SlotWait> {
         let waiting = self.0.waiting_in_slots.fetch_add(1, Ordering::Relaxed);
-        let wait = Wait(self.clone());
+        let wait = SlotWait(self.clone());
         (waiting < self.0.slots.div_ceil(4)).then_some(wait)
     }
 
@@ -219,7 +219,7 @@ impl Flows {
         self.0.held.lock().expect("nothing panics while it holds this lock")
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    fn lock(&self) -> MutexGuard<'_, FlowTable> {
         self.0.table.lock().expect("nothing panics while it holds this lock")
     }
 }

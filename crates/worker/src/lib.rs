@@ -38,7 +38,7 @@ pub mod settings {
     pub use crate::loops::fetcher::Order;
     pub use crate::observe::retry_traces::Retries;
     pub use crate::policy::{
-        BadStatuses, Overrides, RetryPolicies, RetryPolicy, StatusClass, Statuses, UnknownFields, Waits,
+        BadStatuses, Overrides, RetryPolicies, RetryPolicy, RetryWaits, StatusClass, Statuses, UnknownFields,
     };
 }
 

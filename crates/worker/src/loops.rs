@@ -6,7 +6,7 @@ pub(crate) mod fetcher;
 pub(crate) mod heartbeat;
 pub(crate) mod reclaimer;
 pub(crate) mod scheduler;
-pub(crate) mod shards;
+pub(crate) mod shard_list;
 pub(crate) mod stall_watch;
 pub(crate) mod sweeper;
 pub(crate) mod unsettled;

@@ -7,8 +7,8 @@ mod statuses;
 mod unknown;
 
 pub use outcome::{Answer, Circumstances, Outcome, SendResult};
-pub use retry::{RetryPolicies, RetryPolicy, Waits};
+pub use retry::{RetryPolicies, RetryPolicy, RetryWaits};
 pub use retry_after::retry_after;
 pub use statuses::{BadStatuses, Overrides, StatusClass, Statuses};
-pub(crate) use unknown::Unknown;
+pub(crate) use unknown::UnknownFieldLog;
 pub use unknown::UnknownFields;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postrider_worker::WorkerConfig;
-use postrider_worker::settings::{RetryPolicy, Waits};
+use postrider_worker::settings::{RetryPolicy, RetryWaits};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -48,7 +48,7 @@ pub(super) fn warnings(config: &WorkerConfig) -> Vec<String> {
 /// Base and cap of a policy whose base exceeds its cap.
 fn inverted(policy: &RetryPolicy) -> Option<(Duration, Duration)> {
     match policy.waits {
-        Waits::Exponential { base, cap } if base > cap => Some((base, cap)),
+        RetryWaits::Exponential { base, cap } if base > cap => Some((base, cap)),
         _ => None,
     }
 }
@@ -60,7 +60,8 @@ mod tests {
     #[test]
     fn a_base_above_the_cap_is_found() {
         let policy = |base, cap| {
-            let waits = Waits::Exponential { base: Duration::from_secs(base), cap: Duration::from_secs(cap) };
+            let waits =
+                RetryWaits::Exponential { base: Duration::from_secs(base), cap: Duration::from_secs(cap) };
             RetryPolicy { waits, ..RetryPolicy::default() }
         };
         assert!(inverted(&policy(2, 1)).is_some());

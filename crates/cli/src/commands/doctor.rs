@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use postrider_queue::admin::{Inspector, Queues, Shard};
+use postrider_queue::admin::{Inspector, Queues, ShardName};
 use serde_json::{Value, json};
 
 use self::queue::Look;
@@ -150,7 +150,7 @@ impl DoctorArgs {
             )
         }));
         let queues = found.shards;
-        let default = Shard { queue: "default".parse().expect("a valid name"), number: 0 };
+        let default = ShardName { queue: "default".parse().expect("a valid name"), number: 0 };
         match inspector.refused(queues.first().unwrap_or(&default)).await {
             Ok(refused) => findings.extend(server::rights(&refused)),
             Err(error) => findings.push(failed("rights", error)),
@@ -192,7 +192,7 @@ fn configuration(path: &Path) -> Vec<Finding> {
 }
 
 /// What `doctor` reads of a queue.
-async fn look_at(inspector: &Inspector, queue: &Shard) -> Result<Look, postrider_queue::Error> {
+async fn look_at(inspector: &Inspector, queue: &ShardName) -> Result<Look, postrider_queue::Error> {
     let survey = inspector.survey(queue, LOOKED_UP).await?;
     if !survey.faults.is_empty() {
         return Ok(Look { survey, wrong_keys: inspector.wrong_keys(queue).await?, sample: vec![] });

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use postrider_queue::JobResult;
-use postrider_queue::admin::{DeadLetter, FoundJob, Shard};
+use postrider_queue::admin::{DeadLetter, FoundJob, ShardName};
 use serde_json::{Value, json};
 use telemetry::Telemetry;
 
@@ -39,7 +39,7 @@ struct Found {
     /// Live jobs, and why each waits.
     jobs: Vec<(FoundJob, Option<String>)>,
     dead: Vec<DeadLetter>,
-    results: Vec<(Shard, String, JobResult)>,
+    results: Vec<(ShardName, String, JobResult)>,
     is_incomplete: bool,
 }
 
@@ -74,7 +74,7 @@ impl FindArgs {
     async fn search(&self, view: &View) -> Result<Found, Box<dyn Error>> {
         let (inspector, mut found) = (&view.inspector, Found::default());
         let now = inspector.now().await?;
-        let look = async |queue: &Shard| {
+        let look = async |queue: &ShardName| {
             let search = inspector.find_about(queue, &self.id).await?;
             Ok((search, inspector.dead_about(queue, &self.id).await?))
         };
@@ -132,7 +132,7 @@ impl Found {
     }
 }
 
-fn print(queue: &Shard, job_id: &str, state: &str, fields: &postrider_queue::Fields) {
+fn print(queue: &ShardName, job_id: &str, state: &str, fields: &postrider_queue::Fields) {
     let width = terminal::width();
     print_line!("{}", wrapped(&format!("queue {queue}, job id {job_id}: {state}"), "", width));
     let label = line(fields, "label", 128);

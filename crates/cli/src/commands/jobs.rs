@@ -34,9 +34,9 @@ enum Command {
     /// Cancel a job: it is dead-lettered with the reason `cancelled`
     ///
     /// The request of a running job may have been sent already.
-    Cancel(by_hand::ActArgs),
+    Cancel(by_hand::ActionArgs),
     /// Run a scheduled or held job now
-    RunNow(by_hand::ActArgs),
+    RunNow(by_hand::ActionArgs),
 }
 
 /// List jobs: running, ready, scheduled by due time, then held
@@ -71,8 +71,8 @@ impl JobsArgs {
         match self.command {
             Command::List(args) => args.run(telemetry).await,
             Command::Show(args) => args.run(telemetry).await,
-            Command::Cancel(args) => args.run(telemetry, by_hand::Act::Cancel).await,
-            Command::RunNow(args) => args.run(telemetry, by_hand::Act::RunNow).await,
+            Command::Cancel(args) => args.run(telemetry, by_hand::Action::Cancel).await,
+            Command::RunNow(args) => args.run(telemetry, by_hand::Action::RunNow).await,
         }
     }
 }

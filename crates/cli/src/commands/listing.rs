@@ -1,6 +1,6 @@
 //! Lists of jobs and of dead letters: a table for people, one JSON object a line for programs.
 
-use postrider_queue::admin::Shard;
+use postrider_queue::admin::ShardName;
 use postrider_queue::job::Fields;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ const LABEL_MIN: usize = 8;
 
 /// A job or a dead letter of a list.
 pub(super) struct Listed<'a, const N: usize> {
-    pub(super) queue: &'a Shard,
+    pub(super) queue: &'a ShardName,
     pub(super) job_id: &'a str,
     pub(super) fields: &'a Fields,
     /// Its own columns, between LABEL and ATTEMPTS.
@@ -22,7 +22,7 @@ pub(super) struct Listed<'a, const N: usize> {
 }
 
 /// The members that all lists have.
-pub(super) fn summary(queue: &Shard, job_id: &str, fields: &Fields) -> Value {
+pub(super) fn summary(queue: &ShardName, job_id: &str, fields: &Fields) -> Value {
     let label = field(fields, "label").map(|value| plain(value, 200));
     json!({
         "queue": queue.to_string(),
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     fn shown(width: Option<usize>, error: &str) -> String {
-        let queue = Shard { queue: "mail".parse().unwrap(), number: 0 };
+        let queue = ShardName { queue: "mail".parse().unwrap(), number: 0 };
         let url = format!("http://h/{}", "x".repeat(200));
         let fields: Fields = vec![("url".into(), url.into()), ("label".into(), "a".repeat(100).into())];
         let columns = ["1m ago".to_owned()];

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use postrider_queue::admin::{Life, Shard, Survey, SurveyedConsumer};
-use postrider_queue::work::{Shards, Spans};
+use postrider_queue::admin::{Life, ShardName, Survey, SurveyedConsumer};
+use postrider_queue::work::{ShardCounts, Spans};
 use postrider_queue::{QueueName, Redis};
 use serde_json::{Value, json};
 use telemetry::Telemetry;
@@ -59,7 +59,7 @@ impl ShardsArgs {
         let redis = Redis::connect_with(self.redis.url(), telemetry, spans).await?;
         let shards = redis.reshard(&self.queue, self.shards).await;
         redis.close().await;
-        let Shards { now, read } = shards?;
+        let ShardCounts { now, read } = shards?;
         if self.json {
             print_line!("{}", json!({"queue": self.queue.to_string(), "shards": now, "read": read}));
             return Ok(ExitCode::SUCCESS);
@@ -95,7 +95,7 @@ impl QueuesArgs {
     }
 }
 
-fn print(surveys: &[(&Shard, Survey)]) {
+fn print(surveys: &[(&ShardName, Survey)]) {
     let header = ["QUEUE", "READY", "RUNNING", "SCHEDULED", "HELD", "DEAD", "OLDEST", "WORKERS"];
     print_line!("{}", table(header, surveys.iter().map(|(queue, survey)| row(queue, survey))));
     let workers: Vec<_> = surveys
@@ -110,7 +110,7 @@ fn print(surveys: &[(&Shard, Survey)]) {
     }
 }
 
-fn row(queue: &Shard, survey: &Survey) -> [String; 8] {
+fn row(queue: &ShardName, survey: &Survey) -> [String; 8] {
     let oldest = match survey.oldest_ms {
         Some(age) => brief(Duration::from_millis(age)),
         None if survey.ready > 0 => "?".to_owned(),
@@ -128,7 +128,7 @@ fn row(queue: &Shard, survey: &Survey) -> [String; 8] {
     ]
 }
 
-fn worker_row(queue: &Shard, worker: &SurveyedConsumer) -> [String; 6] {
+fn worker_row(queue: &ShardName, worker: &SurveyedConsumer) -> [String; 6] {
     let seen = worker.seen_ms.map_or("never".to_owned(), |ago| brief(Duration::from_millis(ago)) + " ago");
     [
         queue.to_string(),
@@ -153,7 +153,7 @@ fn alive(survey: &Survey) -> usize {
     survey.consumers.iter().filter(|worker| worker.alive()).count()
 }
 
-fn json_of(queue: &Shard, survey: &Survey) -> Value {
+fn json_of(queue: &ShardName, survey: &Survey) -> Value {
     let workers = survey.consumers.iter().map(|worker| {
         json!({
             "name": worker.name,

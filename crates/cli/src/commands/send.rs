@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Args;
-use postrider_queue::admin::{Inspector, Shard};
+use postrider_queue::admin::{Inspector, ShardName};
 use postrider_queue::job::{Delivery, EntryId, Fields, Job, Lease};
 use postrider_queue::{Enqueuing, IdempotencyKey, JobResult, Publication, QueueName, Redis};
 use serde_json::{Map, Value, json};
@@ -210,7 +210,7 @@ impl SendArgs {
 
     async fn wait(&self, redis: &Redis, job: &Publication) -> Result<Option<JobResult>, Box<dyn Error>> {
         let (began, job_id) = (Instant::now(), job.entry.to_string());
-        let queue = redis.producer(&self.queue, job.shard);
+        let queue = redis.producer_shard(&self.queue, job.shard);
         loop {
             let result = queue.result(&job_id).await?;
             if result.is_some() || began.elapsed() >= self.wait_timeout {
@@ -227,7 +227,7 @@ impl SendArgs {
     /// The state of a job that is not done yet; `None` if it cannot be found out: that is no failure of the command.
     async fn state(&self, job: &Publication, telemetry: &Telemetry) -> Option<String> {
         let inspector = Inspector::connect(&self.redis.redis_url, telemetry).await.ok()?;
-        let shard = Shard { queue: self.queue.clone(), number: job.shard };
+        let shard = ShardName { queue: self.queue.clone(), number: job.shard };
         let found = inspector.find(&shard, &job.entry.to_string()).await.ok()?.jobs.into_iter().next()?;
         let now = inspector.now().await.ok()?;
         let why = why::of_job(&inspector, &found, now).await.ok()?;

@@ -25,8 +25,12 @@ pub(super) struct SinkArgs {
     listen: SocketAddr,
 }
 
-const BOUNDS: listen::Bounds =
-    listen::Bounds { connections: 1024, body: 16 << 20, headers: Duration::from_secs(10), single: None };
+const BOUNDS: listen::ServerBounds = listen::ServerBounds {
+    connections: 1024,
+    body: 16 << 20,
+    headers: Duration::from_secs(10),
+    single: None,
+};
 
 impl SinkArgs {
     pub(super) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {

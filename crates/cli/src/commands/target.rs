@@ -5,7 +5,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Args;
-use postrider_queue::admin::{Inspector, Queues, Shard, is_of_wrong_type};
+use postrider_queue::admin::{Inspector, Queues, ShardName, is_of_wrong_type};
 use postrider_queue::job::meant;
 use postrider_queue::{BadQueueName, ConnectError, QueueName};
 use telemetry::Telemetry;
@@ -27,7 +27,7 @@ pub(super) struct LookArgs {
 pub(super) struct View {
     pub(super) inspector: Inspector,
     /// Each shard separately.
-    pub(super) queues: Vec<Shard>,
+    pub(super) queues: Vec<ShardName>,
     /// Whether a queue was left out.
     is_incomplete: Cell<bool>,
 }
@@ -57,7 +57,7 @@ impl LookArgs {
     }
 
     /// The named queues; without names, all queues that are found. Notes on standard error report what is wrong.
-    pub(super) async fn queues(&self, inspector: &Inspector) -> Result<Vec<Shard>, CannotSearch> {
+    pub(super) async fn queues(&self, inspector: &Inspector) -> Result<Vec<ShardName>, CannotSearch> {
         let found = self.search(inspector).await?;
         if found.is_incomplete {
             eprintln!(
@@ -99,8 +99,8 @@ impl View {
     /// The result of `look` for each queue. A queue with a key of a wrong type is named and left out.
     pub(super) async fn each<T>(
         &self,
-        look: impl AsyncFn(&Shard) -> Result<T, postrider_queue::Error>,
-    ) -> Result<Vec<(&Shard, T)>, postrider_queue::Error> {
+        look: impl AsyncFn(&ShardName) -> Result<T, postrider_queue::Error>,
+    ) -> Result<Vec<(&ShardName, T)>, postrider_queue::Error> {
         let mut all = Vec::new();
         for queue in &self.queues {
             match look(queue).await {
@@ -115,7 +115,7 @@ impl View {
     /// Names the keys of a queue that have a wrong type, and what that means for the command.
     pub(super) async fn name_wrong_keys(
         &self,
-        queue: &Shard,
+        queue: &ShardName,
         effect: &str,
     ) -> Result<(), postrider_queue::Error> {
         self.is_incomplete.set(true);
@@ -135,7 +135,7 @@ impl View {
 
     /// The names, for a sentence.
     pub(super) fn names(&self) -> String {
-        let names: Vec<_> = self.queues.iter().map(Shard::to_string).collect();
+        let names: Vec<_> = self.queues.iter().map(ShardName::to_string).collect();
         if names.is_empty() { "no queue".to_owned() } else { names.join(", ") }
     }
 }

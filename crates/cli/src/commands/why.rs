@@ -98,14 +98,14 @@ pub(super) fn span(from: u64, to: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use postrider_queue::admin::Shard;
+    use postrider_queue::admin::ShardName;
 
     use super::*;
 
     const NOW: u64 = 1_795_396_101_000;
 
     fn holding() -> HeldFlow {
-        let queue = Shard { queue: "mail".parse().unwrap(), number: 0 };
+        let queue = ShardName { queue: "mail".parse().unwrap(), number: 0 };
         HeldFlow { held: vec![(queue, 3)], ..HeldFlow::default() }
     }
 

@@ -17,7 +17,7 @@ use postrider_worker::settings::Order;
 use postrider_worker::settings::Retries;
 use postrider_worker::settings::{BadProxy, HttpConfig, SenderConfig};
 use postrider_worker::settings::{BadRule, Egress, Rule};
-use postrider_worker::settings::{RetryPolicies, RetryPolicy, Waits};
+use postrider_worker::settings::{RetryPolicies, RetryPolicy, RetryWaits};
 use postrider_worker::shutdown;
 use postrider_worker::{WeightedQueue, WorkerConfig};
 use telemetry::{Propagators, Telemetry};
@@ -177,10 +177,10 @@ impl WorkerArgs {
         }
         if self.retry_base.is_some() || self.retry_cap.is_some() {
             let (base, cap) = match policy.waits {
-                Waits::Exponential { base, cap } => (base, cap),
-                Waits::List(_) => (Duration::from_secs(1), Duration::from_secs(3600)),
+                RetryWaits::Exponential { base, cap } => (base, cap),
+                RetryWaits::List(_) => (Duration::from_secs(1), Duration::from_secs(3600)),
             };
-            policy.waits = Waits::Exponential {
+            policy.waits = RetryWaits::Exponential {
                 base: self.retry_base.unwrap_or(base),
                 cap: self.retry_cap.unwrap_or(cap),
             };

@@ -96,7 +96,7 @@ impl Inspector {
     }
 
     /// Begins an operation on one job, in the job's trace if it has one.
-    fn act_on(&self, operation: Operation, job: &FoundJob) -> Act {
+    fn act_on(&self, operation: Operation, job: &FoundJob) -> OperationByHand {
         let kept = || {
             let text = field(&job.fields, "_traceparent")?;
             Some(self.telemetry.extract(&TraceparentOnly(String::from_utf8(text.to_vec()).ok()?)))
@@ -113,11 +113,11 @@ impl Inspector {
     }
 
     /// Begins an operation by hand.
-    pub(super) fn act(&self, operation: Operation, queue: &QueueName, parent: &Context) -> Act {
+    pub(super) fn act(&self, operation: Operation, queue: &QueueName, parent: &Context) -> OperationByHand {
         let (operations, began) = (self.operations(queue), Instant::now());
         let builder = operations.span(operation).parent(parent);
         let span = builder.start(|attributes| operations.describe(operation, attributes));
-        Act { span, operations, operation, began }
+        OperationByHand { span, operations, operation, began }
     }
 
     /// Replaces a dead letter by a new job. The replay's span is the root of a new trace, with links to the
@@ -174,14 +174,14 @@ impl Inspector {
 }
 
 /// A running operation by hand, with its span.
-pub(super) struct Act {
+pub(super) struct OperationByHand {
     pub(super) span: Span,
     operations: Arc<Operations>,
     operation: Operation,
     began: Instant,
 }
 
-impl Act {
+impl OperationByHand {
     /// Ends the operation, and records its error.
     pub(super) fn end(self, error: Option<&Error>) {
         let error = error.map(fred_otel::error_type);

@@ -7,7 +7,7 @@ use telemetry::{Context, semconv};
 
 use super::find::is_about;
 use super::peek::{PAGE, Peek, Peeked};
-use super::{Inspector, Shard, field, job_id};
+use super::{Inspector, ShardName, field, job_id};
 use crate::job::{EntryId, Fields};
 use crate::redis::{Error, Operation};
 
@@ -18,7 +18,7 @@ const SEARCHED_MAX: usize = 200_000;
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
     /// The queue.
-    pub queue: Shard,
+    pub queue: ShardName,
     /// Whether it is among the rejected entries, which are not jobs.
     pub is_rejected: bool,
     /// Its entry among the dead letters, or among the rejected entries.
@@ -44,7 +44,7 @@ impl Inspector {
     /// fred's.
     pub async fn dead_before(
         &self,
-        queue: &Shard,
+        queue: &ShardName,
         before: Option<EntryId>,
     ) -> Result<Vec<DeadLetter>, Error> {
         let to = before.map_or("+".to_owned(), |id| format!("({id}"));
@@ -58,7 +58,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn find_dead(&self, queue: &Shard, id: &str) -> Result<Vec<DeadLetter>, Error> {
+    pub async fn find_dead(&self, queue: &ShardName, id: &str) -> Result<Vec<DeadLetter>, Error> {
         if EntryId::parse(id.as_bytes()).is_some() {
             let found = self.dead_letter(queue, id).await?;
             if !found.is_empty() {
@@ -72,7 +72,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn labelled_dead(&self, queue: &Shard, label: &str) -> Result<Vec<DeadLetter>, Error> {
+    pub async fn labelled_dead(&self, queue: &ShardName, label: &str) -> Result<Vec<DeadLetter>, Error> {
         let has_label = |letter: &DeadLetter| field(&letter.fields, "label").is_some_and(|own| *own == label);
         self.search_dead(queue, has_label).await
     }
@@ -82,7 +82,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn dead_about(&self, queue: &Shard, id: &str) -> Result<Vec<DeadLetter>, Error> {
+    pub async fn dead_about(&self, queue: &ShardName, id: &str) -> Result<Vec<DeadLetter>, Error> {
         let is_it = |letter: &DeadLetter| {
             letter.entry.to_string() == id || is_about(&letter.fields, &letter.job_id, id)
         };
@@ -91,7 +91,7 @@ impl Inspector {
 
     async fn search_dead(
         &self,
-        queue: &Shard,
+        queue: &ShardName,
         wanted: impl Fn(&DeadLetter) -> bool,
     ) -> Result<Vec<DeadLetter>, Error> {
         let (mut found, mut before, mut seen) = (Vec::new(), None, 0);
@@ -107,7 +107,7 @@ impl Inspector {
     }
 
     /// The dead letter and the rejected entry of this id, with whole values.
-    pub(super) async fn dead_letter(&self, queue: &Shard, entry: &str) -> Result<Vec<DeadLetter>, Error> {
+    pub(super) async fn dead_letter(&self, queue: &ShardName, entry: &str) -> Result<Vec<DeadLetter>, Error> {
         let peek = || Peek { group: "", ..Peek::one(entry) };
         let keys = Self::keys(queue);
         let mut found = letters(queue, self.peek_at(keys.dead, peek()).await?, false);
@@ -119,7 +119,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn purge(&self, queue: &Shard, letters: &[&DeadLetter]) -> Result<u64, Error> {
+    pub async fn purge(&self, queue: &ShardName, letters: &[&DeadLetter]) -> Result<u64, Error> {
         if letters.is_empty() {
             return Ok(0);
         }
@@ -130,7 +130,7 @@ impl Inspector {
         purged
     }
 
-    async fn delete(&self, queue: &Shard, letters: &[&DeadLetter]) -> Result<u64, Error> {
+    async fn delete(&self, queue: &ShardName, letters: &[&DeadLetter]) -> Result<u64, Error> {
         let keys = Self::keys(queue);
         let mut deleted = 0;
         for (key, is_rejected) in [(keys.dead, false), (keys.rejected, true)] {
@@ -145,7 +145,7 @@ impl Inspector {
     }
 }
 
-fn letters(queue: &Shard, peeked: Vec<Peeked>, is_rejected: bool) -> Vec<DeadLetter> {
+fn letters(queue: &ShardName, peeked: Vec<Peeked>, is_rejected: bool) -> Vec<DeadLetter> {
     let letter = |Peeked { entry, fields, .. }| DeadLetter {
         queue: queue.clone(),
         is_rejected,
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn dead_letters_and_rejected_entries_are_listed_in_one_order() {
-        let queue = Shard { queue: "mail".parse().unwrap(), number: 0 };
+        let queue = ShardName { queue: "mail".parse().unwrap(), number: 0 };
         let letter = |millis: u64, is_rejected: bool| DeadLetter {
             queue: queue.clone(),
             is_rejected,

@@ -6,7 +6,7 @@ use fred::types::Value;
 use fred_otel::Command;
 
 use super::peek::{CUT, PAGE, Peek, PeekWaiting, WHOLE, in_stream};
-use super::{FoundJob, Inspector, Place, Shard, field, job_id};
+use super::{FoundJob, Inspector, Place, ShardName, field, job_id};
 use crate::job::{EntryId, Fields, of_fields};
 use crate::redis::{Error, Keys};
 use crate::trail::JobResult;
@@ -29,7 +29,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn find(&self, queue: &Shard, id: &str) -> Result<Search, Error> {
+    pub async fn find(&self, queue: &ShardName, id: &str) -> Result<Search, Error> {
         let own = Self::keys(queue);
         let mut jobs: Vec<_> = self.find_waiting(queue, id).await?.into_iter().collect();
         if EntryId::parse(id.as_bytes()).is_some() {
@@ -47,7 +47,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn find_about(&self, queue: &Shard, id: &str) -> Result<Search, Error> {
+    pub async fn find_about(&self, queue: &ShardName, id: &str) -> Result<Search, Error> {
         self.search(queue, &Self::keys(queue), |fields, job_id| is_about(fields, job_id, id)).await
     }
 
@@ -56,7 +56,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn result(&self, queue: &Shard, job_id: &str) -> Result<Option<JobResult>, Error> {
+    pub async fn result(&self, queue: &ShardName, job_id: &str) -> Result<Option<JobResult>, Error> {
         let key = Self::keys(queue).result(job_id.as_bytes());
         let get = |client: Client| async move { client.get::<Option<String>, _>(key).await };
         let found = self.redis.run(Command::new("GET"), get).await?;
@@ -66,7 +66,7 @@ impl Inspector {
 
     async fn search(
         &self,
-        queue: &Shard,
+        queue: &ShardName,
         own: &Keys,
         wanted: impl Fn(&Fields, &str) -> bool,
     ) -> Result<Search, Error> {
@@ -129,7 +129,7 @@ impl Inspector {
     }
 
     /// The waiting job of an id, with whole values.
-    async fn find_waiting(&self, queue: &Shard, job_id: &str) -> Result<Option<FoundJob>, Error> {
+    async fn find_waiting(&self, queue: &ShardName, job_id: &str) -> Result<Option<FoundJob>, Error> {
         let peek = PeekWaiting { flow: None, order: "job_id", start: job_id, count: 1, most: WHOLE };
         let (_, found) = self.peek_waiting(queue, peek).await?;
         match found.into_iter().next() {

@@ -8,7 +8,7 @@ use fred::interfaces::ClientLike;
 use fred_otel::Command;
 
 use super::queues::scanned;
-use super::{Inspector, Place, Shard, array, is_of_wrong_type};
+use super::{Inspector, Place, ShardName, array, is_of_wrong_type};
 use crate::job::FlowId;
 use crate::redis::{Error, Keys};
 
@@ -35,7 +35,7 @@ pub struct HeldFlow {
     /// How many attempts all workers make of it; `None` without a limit of concurrency.
     pub attempts: Option<u64>,
     /// How many jobs it holds, by shard.
-    pub held: Vec<(Shard, u64)>,
+    pub held: Vec<(ShardName, u64)>,
 }
 
 impl HeldFlow {
@@ -50,7 +50,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub(super) async fn flows(&self, queue: &Shard) -> Result<Vec<FlowId>, Error> {
+    pub(super) async fn flows(&self, queue: &ShardName) -> Result<Vec<FlowId>, Error> {
         let key = Self::keys(queue).flows;
         let args = vec![key.clone().into(), "0".into(), (FLOWS_MAX - 1).to_string().into()];
         let found = array(self.command("ZRANGE", Some(&key), args).await?)?;
@@ -62,7 +62,11 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn held_flows(&self, queues: &[Shard], all: bool) -> Result<Vec<(FlowId, HeldFlow)>, Error> {
+    pub async fn held_flows(
+        &self,
+        queues: &[ShardName],
+        all: bool,
+    ) -> Result<Vec<(FlowId, HeldFlow)>, Error> {
         let mut held: BTreeMap<FlowId, HeldFlow> = BTreeMap::new();
         for queue in queues {
             for (flow, jobs) in self.survey(queue, 0).await?.held {
@@ -93,7 +97,7 @@ impl Inspector {
     }
 
     /// The flow's name, read from its first job.
-    async fn name(&self, queue: &Shard, flow: FlowId) -> Result<Option<String>, Error> {
+    async fn name(&self, queue: &ShardName, flow: FlowId) -> Result<Option<String>, Error> {
         let first = self.due(queue, Some(flow), 1).await?.into_iter().next();
         Ok(first.and_then(|job| match job.place {
             Place::Held { name, .. } => Some(name).filter(|name| !name.is_empty()),

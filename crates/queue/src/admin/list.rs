@@ -1,7 +1,7 @@
 //! Lists the jobs of a queue by their state.
 
 use super::peek::{CUT, PAGE, Peek, PeekWaiting, in_stream};
-use super::{FoundJob, Inspector, Shard};
+use super::{FoundJob, Inspector, ShardName};
 use crate::job::FlowId;
 use crate::redis::{Error, GROUP, Keys};
 
@@ -33,7 +33,12 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn list(&self, queue: &Shard, state: Option<State>, limit: usize) -> Result<Listing, Error> {
+    pub async fn list(
+        &self,
+        queue: &ShardName,
+        state: Option<State>,
+        limit: usize,
+    ) -> Result<Listing, Error> {
         let own = Self::keys(queue);
         let most = limit as u64 + 1;
         let wanted = |one: State| state.is_none_or(|state| state == one);
@@ -65,7 +70,7 @@ impl Inspector {
     /// The first jobs of the schedule or of a flow, up to `most`, read a page at a time.
     pub(super) async fn due(
         &self,
-        queue: &Shard,
+        queue: &ShardName,
         flow: Option<FlowId>,
         most: usize,
     ) -> Result<Vec<FoundJob>, Error> {
@@ -87,7 +92,7 @@ impl Inspector {
     /// Up to `most` jobs of the stream, read a page at a time so that no call blocks Redis for long.
     async fn gather(
         &self,
-        queue: &Shard,
+        queue: &ShardName,
         own: &Keys,
         order: &'static str,
         mut from: String,

@@ -2,7 +2,7 @@
 
 use fred::types::{Key, Value};
 
-use super::{FoundJob, Inspector, Place, Shard, array, job_id, text};
+use super::{FoundJob, Inspector, Place, ShardName, array, job_id, text};
 use crate::job::{EntryId, Fields, FlowId, of_fields};
 use crate::redis::{Error, GROUP, Keys, entry_id, fields, number, unexpected};
 
@@ -84,7 +84,7 @@ impl Inspector {
     /// The next cursor, and a page of waiting jobs.
     pub(super) async fn peek_waiting(
         &self,
-        queue: &Shard,
+        queue: &ShardName,
         peek: PeekWaiting<'_>,
     ) -> Result<(String, Vec<FoundJob>), Error> {
         let own = Self::keys(queue);
@@ -111,7 +111,7 @@ fn peeked(row: Value) -> Result<Peeked, Error> {
     })
 }
 
-pub(super) fn in_stream(queue: &Shard, peeked: Peeked) -> FoundJob {
+pub(super) fn in_stream(queue: &ShardName, peeked: Peeked) -> FoundJob {
     let Peeked { entry, fields, holder, idle_ms, deliveries } = peeked;
     let place = if holder.is_empty() {
         Place::Ready(entry)
@@ -121,7 +121,7 @@ pub(super) fn in_stream(queue: &Shard, peeked: Peeked) -> FoundJob {
     FoundJob { queue: queue.clone(), id: job_id(&fields, entry), place, fields }
 }
 
-fn waiting(queue: &Shard, flow: Option<FlowId>, row: Value) -> Result<FoundJob, Error> {
+fn waiting(queue: &ShardName, flow: Option<FlowId>, row: Value) -> Result<FoundJob, Error> {
     let [job_id, due, own] = <[Value; 3]>::try_from(array(row)?).map_err(|_| unexpected())?;
     let fields = fields(own)?;
     let place = match flow {

@@ -9,14 +9,14 @@ use fred::types::{Key, Value};
 use fred_otel::Command;
 use futures_util::{Stream, StreamExt};
 
-use super::{Inspector, Shard, array, is_of_wrong_type};
+use super::{Inspector, ShardName, array, is_of_wrong_type};
 use crate::redis::{Error, Keys, QueueName, SHARDS_MAX, Stray};
 
 /// The queues of a server.
 #[derive(Clone, Debug, Default)]
 pub struct Queues {
     /// Each shard, in alphabetical order.
-    pub shards: Vec<Shard>,
+    pub shards: Vec<ShardName>,
     /// Keys that end in `:jobs` and are no queue's: for example without the braces. At most 20.
     pub strays: Vec<Stray>,
     /// Whether the search stopped early.
@@ -99,7 +99,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn wrong_keys(&self, queue: &Shard) -> Result<Vec<(String, &'static str)>, Error> {
+    pub async fn wrong_keys(&self, queue: &ShardName) -> Result<Vec<(String, &'static str)>, Error> {
         let own = Self::keys(queue);
         let counts = [
             ("XLEN", own.jobs, "stream"),
@@ -125,12 +125,12 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn shards(&self, queue: &QueueName) -> Result<Vec<Shard>, Error> {
+    pub async fn shards(&self, queue: &QueueName) -> Result<Vec<ShardName>, Error> {
         let key = Keys::meta(queue);
         let args = vec![key.clone().into(), "shards".into(), "shards_before".into()];
         let found = array(self.command("HMGET", Some(&key), args).await?)?;
         let most = found.iter().filter_map(Value::as_u64).max().unwrap_or(1).clamp(1, SHARDS_MAX.into());
-        Ok((0..most as u32).map(|number| Shard { queue: queue.clone(), number }).collect())
+        Ok((0..most as u32).map(|number| ShardName { queue: queue.clone(), number }).collect())
     }
 }
 
@@ -157,8 +157,8 @@ pub(super) async fn scanned<S: Scanner<Page = Vec<Key>>, T: Ord>(
     Ok((found, false))
 }
 
-fn shards((name, number): (String, u32)) -> Option<Shard> {
-    Some(Shard { queue: name.parse().ok()?, number })
+fn shards((name, number): (String, u32)) -> Option<ShardName> {
+    Some(ShardName { queue: name.parse().ok()?, number })
 }
 
 /// The queue and shard of a key. Results of jobs do not count.

@@ -8,7 +8,7 @@ use fred::interfaces::ClientLike;
 use fred::types::Value;
 use fred_otel::Command;
 
-use super::{Inspector, Shard, array, text};
+use super::{Inspector, ShardName, array, text};
 use crate::job::FlowId;
 use crate::redis::{Error, GROUP, Keys};
 
@@ -86,7 +86,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's, if the connection breaks.
-    pub async fn refused(&self, queue: &Shard) -> Result<Vec<(String, String)>, Error> {
+    pub async fn refused(&self, queue: &ShardName) -> Result<Vec<(String, String)>, Error> {
         let user = match self.command("ACL", None, vec!["WHOAMI".into()]).await {
             Ok(user) => text(&user).ok(),
             Err(_) => None,
@@ -136,7 +136,7 @@ fn owned((name, value): (&str, &str)) -> (String, String) {
 
 /// All use keys that do not exist, and none creates one: a command that would gets arguments that Redis
 /// refuses after it has checked the right.
-fn probes(queue: &Shard) -> Vec<Probe> {
+fn probes(queue: &ShardName) -> Vec<Probe> {
     let key = format!("postrider:{{{queue}}}:doctor");
     let of = |name: &'static str, args: &[&str]| {
         let args = args.iter().map(|arg| if *arg == "KEY" { key.as_str().into() } else { (*arg).into() });

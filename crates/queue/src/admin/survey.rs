@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Inspector, Shard, text};
+use super::{Inspector, ShardName, text};
 use crate::job::{EntryId, FlowId};
 use crate::redis::{Error, GROUP, number, unexpected};
 
@@ -97,7 +97,7 @@ impl SurveyedConsumer {
 }
 
 #[derive(Deserialize)]
-struct Record {
+struct ConsumerRecord {
     seen: Option<u64>,
     lease_ms: Option<u64>,
     version: Option<String>,
@@ -108,7 +108,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn survey(&self, queue: &Shard, looked_up: u64) -> Result<Survey, Error> {
+    pub async fn survey(&self, queue: &ShardName, looked_up: u64) -> Result<Survey, Error> {
         /// A flow may start to hold jobs between two calls, but not again and again.
         const SURVEY_TRIES: usize = 5;
         let own = Self::keys(queue);
@@ -183,7 +183,7 @@ fn consumers(told: &Value, now: u64) -> Vec<SurveyedConsumer> {
             consumers.len() - 1
         });
         let record = row["record"].as_str().unwrap_or_default();
-        if let Ok(record) = serde_json::from_str::<Record>(record) {
+        if let Ok(record) = serde_json::from_str::<ConsumerRecord>(record) {
             let consumer = &mut consumers[index];
             consumer.seen_ms = record.seen.map(|seen| now.saturating_sub(seen));
             consumer.lease_ms = record.lease_ms;

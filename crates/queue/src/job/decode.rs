@@ -5,7 +5,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Uri};
 
 use super::entry::{Delivery, ENTRY_BYTES_MAX};
-use super::fields::{Context, Known, is_label};
+use super::fields::{Known, ProducerContext, is_label};
 use super::numbers::{max_attempts, result_ttl, timeout, unix_millis, wait, whole};
 use super::reason::Reason;
 use super::url::Destination;
@@ -35,7 +35,7 @@ impl Job {
         let known = Known::pick(fields)?;
         version(&known)?;
         let mut headers = headers::parse(known.headers.as_ref())?;
-        let context = Context {
+        let context = ProducerContext {
             traceparent: known.traceparent.clone(),
             tracestate: known.tracestate.clone(),
             baggage: known.baggage.clone(),
@@ -226,7 +226,7 @@ mod tests {
         let context = |pairs: &[(&str, &str)]| {
             let job = decode(&[&[URL], pairs].concat()).unwrap();
             let left: Vec<String> = job.headers.keys().map(ToString::to_string).collect();
-            let Context { traceparent, tracestate, baggage } = job.context;
+            let ProducerContext { traceparent, tracestate, baggage } = job.context;
             ([traceparent, tracestate, baggage].map(text), left)
         };
         let some =

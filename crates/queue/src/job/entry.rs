@@ -60,7 +60,7 @@ pub struct Delivery {
     /// The first span of the job, if its fields contain no parent.
     pub first_span: OnceLock<Context>,
     /// The bytes of the entry, if Redis kept its large fields: it can only be dead-lettered.
-    pub cut_from: Option<usize>,
+    pub whole_bytes: Option<usize>,
 }
 
 /// The maximum size of a job in bytes: names and values of the fields that its producer gave.
@@ -69,14 +69,14 @@ pub const ENTRY_BYTES_MAX: usize = 4 << 20;
 impl Delivery {
     /// A delivery without a span so far.
     pub fn new(lease: Lease, fields: Fields) -> Self {
-        Self { lease, fields, first_span: OnceLock::new(), cut_from: None }
+        Self { lease, fields, first_span: OnceLock::new(), whole_bytes: None }
     }
 
     /// The size of its producer's fields, names and values together. What the worker has added does not count, so
     /// that a job that was accepted once stays acceptable.
     pub fn bytes(&self) -> usize {
         let own = self.fields.iter().filter(|(name, _)| name.first() != Some(&b'_'));
-        self.cut_from.unwrap_or_else(|| own.map(|(name, value)| name.len() + value.len()).sum())
+        self.whole_bytes.unwrap_or_else(|| own.map(|(name, value)| name.len() + value.len()).sum())
     }
 
     /// Whether it is larger than [`ENTRY_BYTES_MAX`].

@@ -12,7 +12,7 @@ use super::entry::Fields;
 /// The W3C context of a producer. Every build keeps and forwards it unparsed. It comes from the fields of
 /// these names, or from the headers of the job.
 #[derive(Clone, Debug, Default)]
-pub struct Context {
+pub struct ProducerContext {
     /// `traceparent`.
     pub traceparent: Option<Bytes>,
     /// `tracestate`.
@@ -25,7 +25,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
-impl Context {
+impl ProducerContext {
     /// Moves the context out of the job's headers, where some producers put it. A field takes precedence over
     /// the header of its name. A field `traceparent` also takes precedence over the header `tracestate`,
     /// which belongs to another span.
@@ -66,7 +66,7 @@ fn take(headers: &mut HeaderMap, name: &HeaderName) -> Option<Bytes> {
     Some(joined)
 }
 
-impl Carrier for Context {
+impl Carrier for ProducerContext {
     fn get(&self, name: &str) -> Option<&str> {
         std::str::from_utf8(self.field(name)?).ok()
     }

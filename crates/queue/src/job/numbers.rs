@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::fields::{Known, number};
-use super::{Malformed, Wait};
+use super::{Malformed, ProducerDelay};
 
 /// A smaller Unix time (before March 1973) is in seconds, not in milliseconds.
 const UNIX_MILLIS_MIN: u64 = 100_000_000_000;
@@ -43,14 +43,14 @@ pub(super) fn max_attempts(known: &Known) -> Result<Option<u32>, Malformed> {
     }
 }
 
-pub(super) fn wait(known: &Known) -> Result<Option<Wait>, Malformed> {
+pub(super) fn wait(known: &Known) -> Result<Option<ProducerDelay>, Malformed> {
     let delay = whole("delay_ms", &known.delay_ms)?.unwrap_or(0);
     if delay > DELAY_MILLIS_MAX {
         return Err(Malformed::new("field `delay_ms` is more than ten years"));
     }
     let not_before = unix_millis("not_before", &known.not_before)?.unwrap_or(0);
     let waits = delay > 0 || not_before > 0;
-    Ok(waits.then_some(Wait { delay: Duration::from_millis(delay), not_before }))
+    Ok(waits.then_some(ProducerDelay { delay: Duration::from_millis(delay), not_before }))
 }
 
 pub(super) fn unix_millis(name: &str, field: &Option<Bytes>) -> Result<Option<u64>, Malformed> {

@@ -8,7 +8,7 @@ use fred_otel::Command;
 use telemetry::{Carrier, Context, ErrorType, Span, semconv};
 
 use crate::job::{EntryId, Fields, Producer};
-use crate::redis::{Error, Operation, Queue, number, push_fields, unexpected};
+use crate::redis::{Error, Operation, QueueShard, number, push_fields, unexpected};
 use crate::trail::JobResult;
 
 /// How many jobs one script call enqueues at most: it blocks Redis.
@@ -67,7 +67,7 @@ pub enum EnqueueError {
     Redis(#[from] Error),
 }
 
-impl Queue {
+impl QueueShard {
     /// Enqueues a job under a span, and gives the job the span's context. A context that the job already has
     /// is kept, and the span links to it. `has_all` means that its key is claimed in all other shards.
     ///

@@ -2,7 +2,7 @@
 
 use super::enqueue::{EnqueueError, Enqueuing, IdempotencyKey, Publication};
 use crate::job::{EntryId, Fields};
-use crate::redis::{Error, Keys, Queue, QueueName, Redis, SHARDS_MAX, number};
+use crate::redis::{Error, Keys, QueueName, QueueShard, Redis, SHARDS_MAX, number};
 
 /// How often an enqueue follows a number of shards that changes.
 const MOVES_MAX: usize = 5;
@@ -22,19 +22,19 @@ impl Redis {
     ) -> Result<Publication, EnqueueError> {
         let Some(key) = &how.key else {
             let shards = self.shards(name).await?;
-            return self.producer(name, fastrand::u32(..shards.now)).enqueue(fields, how, false).await;
+            return self.producer_shard(name, fastrand::u32(..shards.now)).enqueue(fields, how, false).await;
         };
         let mut seen = vec![];
         for _ in 0..MOVES_MAX {
             let homes = self.key_homes(name, key).await?;
             for shard in &homes[1..] {
-                if let Some(entry) = self.producer(name, *shard).claim_key(key).await? {
+                if let Some(entry) = self.producer_shard(name, *shard).claim_key(key).await? {
                     return Ok(Publication { entry, shard: *shard, known: true, trace_id: None });
                 }
             }
             // A key that has moved from here, and is nowhere else: its producer ended before it enqueued.
             let has_all = homes == seen;
-            match self.producer(name, homes[0]).enqueue(fields.clone(), how, has_all).await {
+            match self.producer_shard(name, homes[0]).enqueue(fields.clone(), how, has_all).await {
                 Err(EnqueueError::Moved) => seen = homes,
                 enqueued => return enqueued,
             }
@@ -44,24 +44,24 @@ impl Redis {
 
     /// The shards in which a key may be, each once, beginning with its present one.
     async fn key_homes(&self, name: &QueueName, key: &IdempotencyKey) -> Result<Vec<u32>, Error> {
-        let producer = self.producer(name, 0);
+        let producer = self.producer_shard(name, 0);
         let args = vec![number(key.ttl.as_millis() as u64)];
         let keys = vec![Keys::meta(name)];
         let reply = producer.0.scripts.key_homes.poll(&producer.0.redis, keys, args).await?;
         Ok(homes(&key.key, &reply.convert::<Vec<u32>>()?))
     }
 
-    /// Enqueues many jobs together into any shard of a queue, as [`Queue::enqueue_all`] does.
+    /// Enqueues many jobs together into any shard of a queue, as [`QueueShard::enqueue_all`] does.
     ///
     /// # Errors
     /// fred's.
     pub async fn enqueue_all(&self, name: &QueueName, jobs: Vec<Fields>) -> Result<Vec<EntryId>, Error> {
         let shards = self.shards(name).await?;
-        self.producer(name, fastrand::u32(..shards.now)).enqueue_all(jobs).await
+        self.producer_shard(name, fastrand::u32(..shards.now)).enqueue_all(jobs).await
     }
 }
 
-impl Queue {
+impl QueueShard {
     /// The id of the job that was enqueued under an idempotency key; `None` if there is none, and the key is
     /// claimed here.
     async fn claim_key(&self, key: &IdempotencyKey) -> Result<Option<EntryId>, Error> {

@@ -17,7 +17,7 @@ use super::keys::{Keys, QueueName};
 use super::link::Link;
 use super::mark::Mark;
 use super::operation_spans::{Instruments, Operations};
-use super::queue::{Consumer, Inner, Queue};
+use super::queue_shard::{Consumer, Inner, QueueShard};
 use super::scripts::Scripts;
 use super::server::{ServerInfo, Stray};
 
@@ -37,7 +37,7 @@ pub struct Redis {
 
 /// How many shards a queue has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shards {
+pub struct ShardCounts {
     /// The shards that producers use.
     pub now: u32,
     /// The shards that workers read: the former number too, until the higher shards are empty.
@@ -69,15 +69,15 @@ impl Redis {
     ///
     /// # Errors
     /// As [`Redis::connect`].
-    pub async fn worker(
+    pub async fn worker_shard(
         &self,
         name: &QueueName,
         shard: u32,
         consumer: Consumer,
-    ) -> Result<Queue, ConnectError> {
+    ) -> Result<QueueShard, ConnectError> {
         let reader = connect::connect(&self.url, true).await?;
         let reader = traced(reader, &self.telemetry, self.spans.commands);
-        let queue = self.queue(name, shard, Some(reader), consumer);
+        let queue = self.shard(name, shard, Some(reader), consumer);
         if let Err(error) = queue.join().await {
             // The caller may try again, with another connection.
             queue.close().await;
@@ -89,12 +89,18 @@ impl Redis {
     }
 
     /// A shard of a queue for a producer.
-    pub fn producer(&self, name: &QueueName, shard: u32) -> Queue {
-        self.queue(name, shard, None, Consumer { name: String::new(), lease: Duration::ZERO })
+    pub fn producer_shard(&self, name: &QueueName, shard: u32) -> QueueShard {
+        self.shard(name, shard, None, Consumer { name: String::new(), lease: Duration::ZERO })
     }
 
-    fn queue(&self, name: &QueueName, shard: u32, reader: Option<TracedClient>, consumer: Consumer) -> Queue {
-        Queue(Arc::new(Inner {
+    fn shard(
+        &self,
+        name: &QueueName,
+        shard: u32,
+        reader: Option<TracedClient>,
+        consumer: Consumer,
+    ) -> QueueShard {
+        QueueShard(Arc::new(Inner {
             shard,
             keys: Keys::new(name, shard),
             operations: Operations::new(self.instruments.clone(), name, &consumer.name),
@@ -116,7 +122,7 @@ impl Redis {
     ///
     /// # Errors
     /// fred's.
-    pub async fn shards(&self, name: &QueueName) -> Result<Shards, Error> {
+    pub async fn shards(&self, name: &QueueName) -> Result<ShardCounts, Error> {
         let key = Keys::meta(name);
         let get = |client: Client| async move {
             client.hmget::<Vec<Option<u32>>, _, _>(key, vec!["shards", "shards_before"]).await
@@ -126,19 +132,19 @@ impl Redis {
         let number = |found: Option<&Option<u32>>| found.copied().flatten().unwrap_or(1).clamp(1, SHARDS_MAX);
         let found = found?;
         let (now, before) = (number(found.first()), number(found.get(1)));
-        Ok(Shards { now, read: now.max(before) })
+        Ok(ShardCounts { now, read: now.max(before) })
     }
 
     /// Changes the number of shards of a queue, 1 to 64, while jobs run.
     ///
     /// # Errors
     /// fred's.
-    pub async fn reshard(&self, name: &QueueName, shards: u32) -> Result<Shards, Error> {
+    pub async fn reshard(&self, name: &QueueName, shards: u32) -> Result<ShardCounts, Error> {
         let keys = vec![Keys::meta(name)];
         let args = vec![shards.clamp(1, SHARDS_MAX).to_string().into()];
         let reply = self.scripts.reshard.call(&self.client, &Context::none(), keys, args).await?;
         let (now, read) = reply.convert()?;
-        Ok(Shards { now, read })
+        Ok(ShardCounts { now, read })
     }
 
     /// Makes workers read shards again that hold jobs and that no worker reads, until they are empty. A
@@ -147,7 +153,7 @@ impl Redis {
     ///
     /// # Errors
     /// fred's.
-    pub async fn reopen(&self, name: &QueueName, shards: Shards) -> Result<u32, Error> {
+    pub async fn reopen(&self, name: &QueueName, shards: ShardCounts) -> Result<u32, Error> {
         let counts = (shards.read..SHARDS_MAX).map(|shard| self.jobs_in(name, shard));
         let counts = futures_util::future::try_join_all(counts).await?;
         let Some(highest) = (shards.read..).zip(counts).filter(|(_, jobs)| *jobs > 0).last() else {
@@ -176,7 +182,7 @@ impl Redis {
     ///
     /// # Errors
     /// fred's.
-    pub async fn shrink(&self, name: &QueueName, shards: Shards) -> Result<bool, Error> {
+    pub async fn shrink(&self, name: &QueueName, shards: ShardCounts) -> Result<bool, Error> {
         for shard in shards.now..shards.read {
             if self.jobs_in(name, shard).await? > 0 {
                 return Ok(false);

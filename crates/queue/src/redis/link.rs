@@ -27,11 +27,11 @@ pub struct Link {
     /// The last failure.
     failed: Mutex<Option<Instant>>,
     /// The refusals of the last [`SOUND`], by their texts.
-    refusals: Mutex<HashMap<String, Refusal>>,
+    refusals: Mutex<HashMap<String, RefusedCommand>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Refusal {
+struct RefusedCommand {
     seen: Instant,
     /// Whether the shard works without that call.
     is_tolerable: bool,
@@ -121,7 +121,7 @@ impl Link {
         if !is_known && refusals.len() >= TEXTS_MAX {
             return;
         }
-        refusals.insert(error.details().to_owned(), Refusal { seen: Instant::now(), is_tolerable });
+        refusals.insert(error.details().to_owned(), RefusedCommand { seen: Instant::now(), is_tolerable });
         drop(refusals);
         if !is_known {
             warn!(queue = self.shard, %error, "Redis refuses a command; retrying until it is allowed or the job's lease is lost");

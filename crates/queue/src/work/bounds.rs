@@ -11,15 +11,15 @@ use crate::redis::{Keys, number};
 const DEAD_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The bounds of a stream of entries that ended without success. The oldest are deleted first.
-struct Bounds {
+struct StreamBounds {
     count: u64,
     bytes: u64,
 }
 
 /// Dead letters.
-const DEAD: Bounds = Bounds { count: 100_000, bytes: 512 << 20 };
+const DEAD: StreamBounds = StreamBounds { count: 100_000, bytes: 512 << 20 };
 /// Entries that are not jobs. They have their own stream, so that garbage displaces no dead letter.
-const REJECTED: Bounds = Bounds { count: 10_000, bytes: 64 << 20 };
+const REJECTED: StreamBounds = StreamBounds { count: 10_000, bytes: 64 << 20 };
 
 /// The stream of entries with this reason.
 pub(crate) fn stream(keys: &Keys, reason: Reason) -> Key {
@@ -28,7 +28,7 @@ pub(crate) fn stream(keys: &Keys, reason: Reason) -> Key {
 
 /// Adds the bounds of this stream (number, bytes, age), and the job's result with how long it is kept.
 pub(crate) fn push_bounds(args: &mut Vec<Value>, reason: Reason, result: Option<(Duration, &str)>) {
-    let Bounds { count, bytes } = if reason == Reason::Malformed { REJECTED } else { DEAD };
+    let StreamBounds { count, bytes } = if reason == Reason::Malformed { REJECTED } else { DEAD };
     let (ttl, text) = result.unwrap_or_default();
     let millis = |time: Duration| number(time.as_millis() as u64);
     args.extend([number(count), number(bytes), millis(DEAD_AGE_MAX), millis(ttl), text.into()]);

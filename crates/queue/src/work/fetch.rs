@@ -11,11 +11,11 @@ use telemetry::{Context, Span, semconv};
 use super::promoted::{Promoted, promoted};
 use crate::job::{Delivery, ENTRY_BYTES_MAX, Lease, Producer};
 use crate::redis::{
-    BLOCKING_READ_TIMEOUT, Error, GROUP, Mark, Operation, Queue, Receives, entry_id, fields, number,
+    BLOCKING_READ_TIMEOUT, Error, GROUP, Mark, Operation, QueueShard, Receives, entry_id, fields, number,
     push_leases, read, unexpected,
 };
 
-/// The result of [`Queue::reclaim`].
+/// The result of [`QueueShard::reclaim`].
 #[derive(Clone, Debug)]
 pub struct Reclaimed {
     /// The jobs.
@@ -26,7 +26,7 @@ pub struct Reclaimed {
     pub now: u64,
 }
 
-impl Queue {
+impl QueueShard {
     /// Fetches up to `count` new jobs without waiting.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl Queue {
     /// Waits for a new job, at most 5 s, and fetches it.
     ///
     /// # Errors
-    /// As [`Queue::read`].
+    /// As [`QueueShard::read`].
     pub async fn wait(&self) -> Result<Vec<Delivery>, Error> {
         let reader = self.0.reader.as_ref().ok_or_else(unexpected)?;
         self.read_with(reader, 1, Some(BLOCKING_READ_TIMEOUT.as_millis() as u64)).await
@@ -204,7 +204,7 @@ impl Queue {
         }
     }
 
-    /// Ends a running [`Queue::wait`], which then returns no job.
+    /// Ends a running [`QueueShard::wait`], which then returns no job.
     pub async fn wake(&self) {
         let Some(reader) = &self.0.reader else { return };
         let ping = |client: Client| async move { client.ping::<()>(None).await };
@@ -243,10 +243,10 @@ fn reclaimed(reply: Value, epoch: u32, mark: &Mark) -> Result<Reclaimed, Error> 
         let [id, count, row_fields, bytes] = <[Value; 4]>::try_from(row).map_err(|_| unexpected())?;
         let number = |value: Value| value.as_u64().ok_or_else(unexpected);
         let lease = Lease { entry: entry_id(&id)?, delivery: number(count)?, epoch };
-        let cut_from = Some(number(bytes)? as usize).filter(|bytes| *bytes > 0);
+        let whole_bytes = Some(number(bytes)? as usize).filter(|bytes| *bytes > 0);
         let mut fields = fields(row_fields)?;
         mark.check(&mut fields);
-        Ok(Delivery { cut_from, ..Delivery::new(lease, fields) })
+        Ok(Delivery { whole_bytes, ..Delivery::new(lease, fields) })
     });
     Ok(Reclaimed {
         taken: taken.collect::<Result<_, _>>()?,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fred::types::Value;
 
 use crate::job::{Admitted, Breaker, FlowId, Limits};
-use crate::redis::{Error, Keys, Queue, number, unexpected};
+use crate::redis::{Error, Keys, QueueShard, number, unexpected};
 
 /// A trial without a report after this time was lost with its worker.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -112,7 +112,7 @@ fn bounded(error: &str) -> &str {
     &error[..error.floor_char_boundary(BYTES_MAX)]
 }
 
-impl Queue {
+impl QueueShard {
     /// Acquires attempts of a flow. A granted attempt that is not used costs a token, and nothing else.
     ///
     /// # Errors

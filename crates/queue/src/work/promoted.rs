@@ -5,7 +5,7 @@ use fred::types::Value;
 use crate::job::FlowId;
 use crate::redis::Error;
 
-/// The result of [`Queue::promote`](super::Queue::promote).
+/// The result of [`QueueShard::promote`](super::QueueShard::promote).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Promoted {
     /// How many jobs it moved to the stream.

@@ -8,17 +8,17 @@ use telemetry::Context;
 
 use super::bounds::{push_bounds, stream};
 use super::fetch::IN_FLIGHT_MAX;
-use super::transition::{KeptResult, Transition, Waiting};
+use super::transition::{KeptResult, Transition, WaitingJob};
 use super::wait_reason::WaitReason;
 use crate::job::{Fields, Lease, Reason};
-use crate::redis::{Error, MARK_FIELD, Queue, Settled, ids, number, push_fields, unexpected};
+use crate::redis::{Error, MARK_FIELD, QueueShard, Settled, ids, number, push_fields, unexpected};
 use crate::trail::fields::{has_delay, value};
 
 /// How many bytes of an entry are kept that is too large.
 const RAW_BYTES: u64 = 64 * 1024;
 
 /// Where a job waits, for the script that moves it there.
-struct Place {
+struct WaitingPlace {
     /// The schedule three times, or the set of a flow, the set of flows, and the set of expiring jobs.
     sets: [Key; 3],
     mode: &'static str,
@@ -28,7 +28,7 @@ struct Place {
     expires: u64,
 }
 
-impl Queue {
+impl QueueShard {
     /// Removes succeeded jobs: at most 256, in ascending order of their entries.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl Queue {
             }
             Transition::Schedule { delay, not_before, why, job } => {
                 let mode = if *why == WaitReason::Delay { "delay" } else { "retry" };
-                let place = Place {
+                let place = WaitingPlace {
                     sets: [(); 3].map(|()| own.scheduled.clone()),
                     mode,
                     delay: *delay,
@@ -84,7 +84,7 @@ impl Queue {
                 self.postpone(lease, place, job, parent).await
             }
             Transition::Hold { flow, within, failures, expires, job, .. } => {
-                let place = Place {
+                let place = WaitingPlace {
                     sets: [own.flow(*flow), own.flows.clone(), own.expiring.clone()],
                     mode: "flow",
                     delay: *within,
@@ -94,10 +94,10 @@ impl Queue {
                 };
                 self.postpone(lease, place, job, parent).await
             }
-            Transition::DeadLetter { reason, fields, is_cut, result, .. } => {
+            Transition::DeadLetter { reason, fields, is_partial, result, .. } => {
                 let mut args = self.lease(lease);
                 let keys = self.dead_stream(&mut args, *reason, result.as_ref());
-                self.dead_letter(keys, args, (*reason, fields, *is_cut), parent).await
+                self.dead_letter(keys, args, (*reason, fields, *is_partial), parent).await
             }
             Transition::HandBack { fields, .. } => self.hand_back(lease, fields, parent).await,
         }
@@ -122,8 +122,8 @@ impl Queue {
     async fn postpone(
         &self,
         lease: Lease,
-        place: Place,
-        job: &Waiting,
+        place: WaitingPlace,
+        job: &WaitingJob,
         parent: &Context,
     ) -> Result<Settled, Error> {
         let mut keys = vec![self.0.keys.jobs.clone(), self.0.keys.waiting.clone()];
@@ -178,10 +178,10 @@ impl Queue {
         &self,
         keys: Vec<Key>,
         mut args: Vec<Value>,
-        (reason, fields, is_cut): (Reason, &Fields, bool),
+        (reason, fields, is_partial): (Reason, &Fields, bool),
         parent: &Context,
     ) -> Result<Settled, Error> {
-        let script = if is_cut {
+        let script = if is_partial {
             args.extend([number(RAW_BYTES), number((reason != Reason::Malformed).into())]);
             args.push(self.0.mark.text().as_ref().into());
             let is_new = |name: &Bytes| matches!(name.as_ref(), b"_job_id" | b"_reason" | b"_error");

@@ -3,7 +3,7 @@
 use fred::types::Value;
 
 use crate::job::EntryId;
-use crate::redis::{Error, GROUP, Queue, unexpected};
+use crate::redis::{Error, GROUP, QueueShard, unexpected};
 
 /// An entry's id with an older time was chosen by its producer, ms.
 const WAIT_MS_MAX: u64 = 366 * 24 * 3600 * 1000;
@@ -32,7 +32,7 @@ pub struct QueueStats {
     pub at_ms: u64,
 }
 
-impl Queue {
+impl QueueShard {
     /// Counts the jobs of this shard. With `only_one`, returns `None` if another worker counts.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use fred::types::Value;
 
 use crate::job::{EntryId, Fields, FlowId, of_fields};
-use crate::redis::{Error, Queue, entry_id, number, unexpected};
+use crate::redis::{Error, QueueShard, entry_id, number, unexpected};
 
 /// About how many waiting jobs a call reads at most: it blocks Redis.
 const PAGE_JOBS_MAX: u64 = 100;
@@ -50,7 +50,7 @@ pub struct Swept {
     pub listed: u64,
 }
 
-/// What a page of [`Queue::claim_lost`] has found.
+/// What a page of [`QueueShard::claim_lost`] has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claimed {
     /// How many entries were claimed.
@@ -59,7 +59,7 @@ pub struct Claimed {
     pub after: Option<EntryId>,
 }
 
-impl Queue {
+impl QueueShard {
     /// Reads the next page of waiting jobs, and makes its orphans due.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ pub enum Transition {
         /// Why it waits. With [`WaitReason::Delay`], a job that is already due is not moved.
         why: WaitReason,
         /// The job.
-        job: Waiting,
+        job: WaitingJob,
     },
     /// The job waits for its flow, which admits jobs in the order of their failures and age.
     Hold {
@@ -42,7 +42,7 @@ pub enum Transition {
         /// When it expires, Unix milliseconds.
         expires: Option<u64>,
         /// The job.
-        job: Waiting,
+        job: WaitingJob,
     },
     /// The job ended without success.
     DeadLetter {
@@ -55,7 +55,7 @@ pub enum Transition {
         /// Its fields, with `_reason` and `_error`.
         fields: Fields,
         /// Whether Redis kept the entry's own fields. The script adds these.
-        is_cut: bool,
+        is_partial: bool,
         /// The result, if its producer wants it.
         result: Option<KeptResult>,
     },
@@ -70,7 +70,7 @@ pub enum Transition {
 
 /// A job to schedule or to hold.
 #[derive(Clone, Debug)]
-pub struct Waiting {
+pub struct WaitingJob {
     /// The job id.
     pub job_id: Bytes,
     /// When it was enqueued, Unix milliseconds, if known.

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use hyper_otel::Attempt;
 use postrider_queue::job::{Delivery, FlowId, Job, Malformed};
-use postrider_queue::work::{Queue, Transition};
+use postrider_queue::work::{QueueShard, Transition};
 use telemetry::{Context, ErrorType};
 use tracing::{debug, warn};
 
-use super::checks::{self, Refusal};
 use super::flow_gate::Gate;
 use super::process_span::{JobSpans, Process};
 use super::record::{self, Record};
+use super::sendable::{self, Unsendable};
 use crate::flows::Pass;
 use crate::observe::counters::Counts;
 use crate::policy::{Circumstances, Outcome, RetryPolicy, SendResult};
@@ -23,7 +23,7 @@ use crate::shard::settings::{CurrentSettings, Settings};
 #[derive(Debug)]
 pub(crate) struct Dependencies {
     /// The shard: its clock and its consumer.
-    pub queue: Queue,
+    pub queue: QueueShard,
     /// Retry policies, secrets, limits, and the sender.
     pub settings: CurrentSettings,
     /// Lets jobs pass their flows.
@@ -55,14 +55,14 @@ pub(crate) async fn deliver(
 ) -> Completion {
     let settings = with.settings.get();
     let refusal = match decoded {
-        Err(malformed) => Refusal::Malformed(malformed.clone()),
+        Err(malformed) => Unsendable::Malformed(malformed.clone()),
         Ok(job) => {
-            let is_poison = checks::is_poison(delivery);
+            let is_poison = sendable::is_poison(delivery);
             if let Some(wait) = job.must_wait().filter(|_| !is_due && !is_poison) {
                 return Completion { transition: record::delayed(delivery, job, wait), process: None };
             }
             let known = check_fields(job, &settings, with);
-            match known.and_then(|()| checks::sendable(delivery, job, &settings, with.queue.clock().now())) {
+            match known.and_then(|()| sendable::check(delivery, job, &settings, with.queue.clock().now())) {
                 Ok(policy) => return pass_and_send(delivery, job, policy, &settings, with).await,
                 Err(refusal) => *refusal,
             }
@@ -73,12 +73,12 @@ pub(crate) async fn deliver(
 }
 
 /// Counts and logs fields that are not known, or refuses the job.
-fn check_fields<'a>(job: &Job, settings: &Settings, with: &Dependencies) -> Result<(), Box<Refusal<'a>>> {
+fn check_fields<'a>(job: &Job, settings: &Settings, with: &Dependencies) -> Result<(), Box<Unsendable<'a>>> {
     if job.unknown.is_empty() {
         return Ok(());
     }
     with.counts.unknown_fields();
-    let refused = |malformed| Box::new(Refusal::Malformed(malformed));
+    let refused = |malformed| Box::new(Unsendable::Malformed(malformed));
     for field in settings.unknown.check(with.queue.name(), &job.unknown).map_err(refused)? {
         warn!("a job has the field {field}; it has no effect (each such field is logged once)");
     }
@@ -86,16 +86,21 @@ fn check_fields<'a>(job: &Job, settings: &Settings, with: &Dependencies) -> Resu
 }
 
 /// Dead-letters a job that must not be sent.
-fn refuse(delivery: &Delivery, job: Option<&Job>, refusal: Refusal<'_>, with: &Dependencies) -> Completion {
+fn refuse(
+    delivery: &Delivery,
+    job: Option<&Job>,
+    refusal: Unsendable<'_>,
+    with: &Dependencies,
+) -> Completion {
     let process = Process::begin(&with.spans, delivery, job);
     let context = process.context();
     let (outcome, keep) = (refusal.outcome(), process.traceparent_to_keep());
     process.end(&outcome);
     let transition = match refusal {
-        Refusal::Dead(job, outcome) => {
+        Unsendable::Dead(job, outcome) => {
             Record::new(delivery, job, &context).transition(outcome, keep, with.queue.clock().now())
         }
-        Refusal::Malformed(malformed) => record::malformed(delivery, &malformed, context.trace_id()),
+        Unsendable::Malformed(malformed) => record::malformed(delivery, &malformed, context.trace_id()),
     };
     Completion { transition, process: Some(context) }
 }
@@ -117,7 +122,7 @@ async fn pass_and_send(
             Completion { transition: record::hand_back(delivery, with.queue.clock().now()), process: None }
         }
         Err(hold) => {
-            let expires = checks::expires(delivery, job, policy, with.queue.clock().now());
+            let expires = sendable::expires(delivery, job, policy, with.queue.clock().now());
             Completion { transition: record::held(delivery, job, flow, hold, expires), process: None }
         }
     }
@@ -158,7 +163,7 @@ fn circumstances(delivery: &Delivery, job: &Job, number: u32, now: u64) -> Circu
     Circumstances {
         number,
         max_attempts: job.max_attempts,
-        age: checks::age(delivery, job, now),
+        age: sendable::age(delivery, job, now),
         left: job.expires_at.map(|expires| Duration::from_millis(expires.saturating_sub(now))),
         random: fastrand::f64(),
     }

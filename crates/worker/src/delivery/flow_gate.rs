@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postrider_queue::job::{Admitted, Delivery, FlowId, FlowLimits, Job, Limits, of_fields};
-use postrider_queue::work::{FlowLimit, FlowRequest, Queue, WaitReason};
+use postrider_queue::work::{FlowLimit, FlowRequest, QueueShard, WaitReason};
 use tracing::debug;
 
 use super::hold::{CHECK_INTERVAL, Hold};
-use crate::flows::{Candidate, EnterResult, Flows, HeldFlows, Kind, Line, Pass, SLOT_WAIT_MAX};
+use crate::flows::{Candidate, EnterResult, Flows, HeldFlows, JobKind, Line, Pass, SLOT_WAIT_MAX};
 use crate::observe::counters::Counts;
 
 /// The flows of a worker, as one shard uses them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
     /// The shard. All workers share the state of flows over any connection.
-    pub queue: Queue,
+    pub queue: QueueShard,
     /// The attempts of this worker.
     pub flows: Flows,
     /// The flows that hold jobs of this shard.
@@ -59,7 +59,7 @@ impl Gate {
             None => Line::Free,
         };
         let is_shared = limits.are_shared() || self.flows.has_learned_rate(id);
-        let kind = Kind::of(job.uri.path(), job.timeout);
+        let kind = JobKind::of(job.uri.path(), job.timeout);
         Candidate { flow: id, line, kind, has_failed: job.trail.attempts > 0, is_shared }
     }
 

@@ -9,7 +9,7 @@ use telemetry::ErrorType;
 use tracing::{debug, info, warn};
 
 use super::flow_gate::Gate;
-use crate::flows::{End, Pass, Verdict};
+use crate::flows::{AttemptEnd, Pass, Verdict};
 use crate::policy::SendResult;
 
 impl Gate {
@@ -150,7 +150,7 @@ impl Gate {
 
 /// What an attempt may show about its destination. A response proves that it works, except 502, 503 and 504,
 /// which a gateway may send for it. A request that was not sent proves nothing.
-fn end_of(job: &Job, result: &SendResult) -> Option<End> {
+fn end_of(job: &Job, result: &SendResult) -> Option<AttemptEnd> {
     let verdict = match (result.status(), result.error()) {
         (Some(429), _) => Verdict::TooMany,
         (Some(502..=504), _) => Verdict::Fails,
@@ -171,7 +171,7 @@ fn end_of(job: &Job, result: &SendResult) -> Option<End> {
         )
     );
     let job = if verdict == Verdict::Fails { job_number(job) } else { 0 };
-    Some(End { verdict, is_timeout, job })
+    Some(AttemptEnd { verdict, is_timeout, job })
 }
 
 /// Tells jobs apart, almost always.

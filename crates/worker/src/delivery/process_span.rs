@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use postrider_queue::job::{Delivery, Job};
 use postrider_queue::names;
-use postrider_queue::work::{Operation, Queue};
+use postrider_queue::work::{Operation, QueueShard};
 use telemetry::{Context, ErrorType, Span, Telemetry, semconv};
 
 use crate::observe::counters::Counts;
@@ -27,7 +27,7 @@ pub(crate) struct JobSpans {
     /// Records spans.
     pub telemetry: Telemetry,
     /// The shard.
-    pub queue: Queue,
+    pub queue: QueueShard,
     /// Records how long jobs have waited.
     pub counts: Arc<Counts>,
     /// How the traces of further attempts are connected to the earlier ones.

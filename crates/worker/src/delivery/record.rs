@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use postrider_queue::JobResult;
-use postrider_queue::job::{Delivery, Fields, FlowId, Job, Malformed, Reason, Wait};
+use postrider_queue::job::{Delivery, Fields, FlowId, Job, Malformed, ProducerDelay, Reason};
 use postrider_queue::work::fields::{
     enqueued_at, handed_back, job_id, of_malformed, own_fields, push, waited_for, without_place,
 };
-use postrider_queue::work::{Kept, KeptResult, Phases, Transition, WaitReason, Waiting, history};
+use postrider_queue::work::{Kept, KeptResult, Phases, Transition, WaitReason, WaitingJob, history};
 use telemetry::Context;
 
 use super::hold::Hold;
@@ -87,7 +87,7 @@ impl<'a> Record<'a> {
     fn schedule(&self, delay: Duration, why: WaitReason, keep: Option<String>) -> Transition {
         let mut fields = own_fields(&self.delivery.fields);
         self.push_trail(&mut fields, keep);
-        let job = Waiting { job_id: self.job.id.clone(), enqueued: self.job.trail.at, fields };
+        let job = WaitingJob { job_id: self.job.id.clone(), enqueued: self.job.trail.at, fields };
         Transition::Schedule { delay, not_before: 0, why, job }
     }
 
@@ -103,8 +103,8 @@ impl<'a> Record<'a> {
             let (reason, error) = (Some(reason.as_str().to_owned()), Some(error.clone()));
             self.kept(ttl, &JobResult { reason, error, ..self.result("dead") })
         });
-        let is_cut = self.delivery.cut_from.is_some();
-        Transition::DeadLetter { job_id: self.job.id.clone(), reason, error, fields, is_cut, result }
+        let is_partial = self.delivery.whole_bytes.is_some();
+        Transition::DeadLetter { job_id: self.job.id.clone(), reason, error, fields, is_partial, result }
     }
 
     fn kept(&self, ttl: Duration, result: &JobResult) -> KeptResult {
@@ -149,13 +149,13 @@ pub(crate) fn malformed(delivery: &Delivery, malformed: &Malformed, trace_id: Op
         let result = JobResult { trace_id, ..JobResult::dead(0, reason, &error) };
         KeptResult { job_id: job_id.clone(), ttl, text: result.to_json() }
     });
-    let (fields, is_cut) = (of_malformed(delivery, malformed), delivery.cut_from.is_some());
-    Transition::DeadLetter { job_id, reason, error, fields, is_cut, result }
+    let (fields, is_partial) = (of_malformed(delivery, malformed), delivery.whole_bytes.is_some());
+    Transition::DeadLetter { job_id, reason, error, fields, is_partial, result }
 }
 
 /// The job waits for the time that its producer set.
-pub(super) fn delayed(delivery: &Delivery, job: &Job, wait: Wait) -> Transition {
-    let Wait { delay, not_before } = wait;
+pub(super) fn delayed(delivery: &Delivery, job: &Job, wait: ProducerDelay) -> Transition {
+    let ProducerDelay { delay, not_before } = wait;
     Transition::Schedule { delay, not_before, why: WaitReason::Delay, job: unsent(delivery, job) }
 }
 
@@ -183,7 +183,7 @@ pub(super) fn hand_back(delivery: &Delivery, now: u64) -> Transition {
 }
 
 /// A job that waits before its attempt, with all its fields.
-fn unsent(delivery: &Delivery, job: &Job) -> Waiting {
+fn unsent(delivery: &Delivery, job: &Job) -> WaitingJob {
     let fields = without_place(&delivery.fields);
-    Waiting { job_id: job.id.clone(), enqueued: job.trail.at, fields }
+    WaitingJob { job_id: job.id.clone(), enqueued: job.trail.at, fields }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use postrider_queue::Error;
 use postrider_queue::job::{Delivery, Job, Lease, Reason, of_fields};
 use postrider_queue::names;
-use postrider_queue::work::{Queue, Settled, Transition, WaitReason, fields, is_answer};
+use postrider_queue::work::{QueueShard, Settled, Transition, WaitReason, fields, is_answer};
 use telemetry::{Attributes, Context};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -19,13 +19,13 @@ use crate::observe::counters::Counts;
 use crate::observe::dead_lines::DeadLines;
 use crate::shard::alarm::Alarm;
 use crate::shard::leases::Leases;
-use crate::shard::unsettled::{Unsettled, Waiting};
+use crate::shard::unsettled::{Unsettled, UnsettledJob};
 
 /// Settles the jobs of one shard.
 #[derive(Debug)]
 pub(crate) struct Settlements {
     /// The shard.
-    pub queue: Queue,
+    pub queue: QueueShard,
     /// The jobs in flight.
     pub leases: Arc<Leases>,
     /// Rings for jobs that wait.
@@ -95,7 +95,7 @@ impl Settlements {
             None => self.begin_waiting(delivery, job, &mut transition),
             Some(mut context) => {
                 // From here on a shutdown does not hand the job back: it would be sent again.
-                self.leases.in_flight.done(lease);
+                self.leases.in_flight.work_ended(lease);
                 if let Transition::Complete { enqueued, result: None } = transition {
                     match self.succeeded.try_send(Succeeded { lease, context, enqueued }) {
                         Ok(()) => return None,
@@ -117,7 +117,7 @@ impl Settlements {
             }
             Err(error) => {
                 // A shutdown does not hand it back either: it may be settled already.
-                self.leases.in_flight.done(lease);
+                self.leases.in_flight.work_ended(lease);
                 let (operation, bytes) = (settlement.transition.operation(), delivery.bytes());
                 self.unsettled.add(settlement, operation, bytes, self.queue.link().down(&error, 0));
                 None
@@ -126,7 +126,7 @@ impl Settlements {
     }
 
     /// Repeats a settlement that has failed before.
-    pub(crate) async fn repeat(&self, mut waiting: Waiting<Settlement>) {
+    pub(crate) async fn repeat(&self, mut waiting: UnsettledJob<Settlement>) {
         let delivery = waiting.settlement.delivery.clone();
         telemetry::about(self.queue.name(), delivery, async {
             match self.write(&mut waiting.settlement).await {

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use tokio::sync::SetOnce;
 use tracing::error;
 
-use crate::loops::shards::ShardList;
+use crate::loops::shard_list::ShardList;
 
 /// The health of the worker. Cheap to clone.
 #[derive(Clone, Debug, Default)]

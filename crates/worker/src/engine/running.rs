@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use postrider_queue::work::{Consumer, Queue};
+use postrider_queue::work::{Consumer, QueueShard};
 use postrider_queue::{ConnectError, QueueName, Redis};
 use telemetry::Telemetry;
 use tokio::sync::mpsc;
@@ -24,7 +24,7 @@ use crate::delivery::settlement::{Settlements, Succeeded};
 use crate::flows::Flows;
 use crate::loops::completer::{self, Completer};
 use crate::loops::reclaimer::{self, Reclaimer};
-use crate::loops::shards::Shard;
+use crate::loops::shard_list::ServedShard;
 use crate::loops::{heartbeat, scheduler, sweeper, unsettled};
 use crate::observe::counters::Counts;
 use crate::observe::gauges::Troubles;
@@ -40,7 +40,7 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How many successful jobs may be on their way to the completer, besides those that have slots. A shard with
 /// more takes in no more jobs, so that no job waits for a place here.
-const SUCCEEDED_JOBS_MAX: usize = 2 * 1024;
+const COMPLETER_JOBS_MAX: usize = 2 * 1024;
 
 /// What all shards of a worker use.
 pub(super) struct Engine {
@@ -58,12 +58,12 @@ pub(super) struct Engine {
 
 impl Engine {
     /// Connects to a shard of a queue.
-    pub(super) async fn connect(&self, name: &QueueName, shard: u32) -> Result<Queue, ConnectError> {
-        self.redis.worker(name, shard, self.consumer.clone()).await
+    pub(super) async fn connect(&self, name: &QueueName, shard: u32) -> Result<QueueShard, ConnectError> {
+        self.redis.worker_shard(name, shard, self.consumer.clone()).await
     }
 
     /// The work on the jobs of a shard. Successful jobs go to `succeeded`.
-    fn deliveries(&self, queue: &Queue, succeeded: mpsc::Sender<Succeeded>) -> Deliveries {
+    fn deliveries(&self, queue: &QueueShard, succeeded: mpsc::Sender<Succeeded>) -> Deliveries {
         let counts = Arc::new(Counts::new(&self.telemetry, queue.name()));
         let leases = Arc::new(Leases::new(counts.clone()));
         let (flows, held) = (self.flows.clone(), self.flows.join());
@@ -99,7 +99,7 @@ impl Engine {
 
 /// One shard with its loops.
 pub(super) struct ShardLoops {
-    queue: Queue,
+    queue: QueueShard,
     gate: Gate,
     settings: CurrentSettings,
     deliveries: Arc<Deliveries>,
@@ -116,9 +116,9 @@ pub(super) struct ShardLoops {
 
 impl ShardLoops {
     /// Starts the loops, and lets the fetcher read the shard.
-    pub(super) fn start(engine: &Engine, queue: Queue, weight: u32) -> Self {
+    pub(super) fn start(engine: &Engine, queue: QueueShard, weight: u32) -> Self {
         let Engine { health, stop, settings, .. } = engine;
-        let (succeeded, to_settle) = mpsc::channel(SUCCEEDED_JOBS_MAX + engine.slots.all());
+        let (succeeded, to_settle) = mpsc::channel(COMPLETER_JOBS_MAX + engine.slots.all());
         let deliveries = Arc::new(engine.deliveries(&queue, succeeded));
         let Deliveries { leases, dependencies: Dependencies { gate, counts, .. }, settlements, .. } =
             &*deliveries;
@@ -147,7 +147,7 @@ impl ShardLoops {
         if let Some(troubles) = &engine.troubles {
             troubles.join(queue.clone());
         }
-        let shard = Shard { queue: queue.clone(), weight, deliveries: deliveries.clone() };
+        let shard = ServedShard { queue: queue.clone(), weight, deliveries: deliveries.clone() };
         health.shards().join(Arc::new(shard));
         Self { queue, gate, settings, deliveries, taking, settling, drained, heartbeat, stop_leases }
     }

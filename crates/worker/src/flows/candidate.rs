@@ -2,7 +2,7 @@
 
 use postrider_queue::job::FlowId;
 
-use super::evidence::Kind;
+use super::evidence::JobKind;
 
 /// Position of a job among the jobs of its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(crate) enum Line {
 pub(crate) struct Candidate {
     pub(crate) flow: FlowId,
     pub(crate) line: Line,
-    pub(crate) kind: Kind,
+    pub(crate) kind: JobKind,
     /// Whether it has failed before.
     pub(crate) has_failed: bool,
     /// Whether all workers share a limit of its flow.
@@ -31,6 +31,6 @@ pub(crate) struct Candidate {
 impl Candidate {
     /// A new job of a flow without limits.
     pub(super) fn of(flow: FlowId) -> Self {
-        Self { flow, line: Line::Free, kind: Kind::default(), has_failed: false, is_shared: false }
+        Self { flow, line: Line::Free, kind: JobKind::default(), has_failed: false, is_shared: false }
     }
 }

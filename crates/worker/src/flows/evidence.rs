@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 /// What jobs have in common that fail for a reason of their own: the path of their URL, and the time that
 /// they give the destination, as a power of two. Different kinds may have the same number, which is harmless.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Kind(pub(crate) u32);
+pub(crate) struct JobKind(pub(crate) u32);
 
-impl Kind {
+impl JobKind {
     /// The kind of a job. `timeout` is its own deadline.
     pub(crate) fn of(path: &str, timeout: Option<Duration>) -> Self {
         // FNV-1a: it is the same in all workers, and paths are short.
@@ -22,18 +22,18 @@ impl Kind {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Evidence {
     /// Kinds of which the last attempt has failed. The first ones have failed since the flow's last success.
-    failed: Vec<Kind>,
+    failed: Vec<JobKind>,
     /// How many of these have failed since then.
     in_a_row: usize,
     /// The job that failed first since then, and whether another one has.
     first: Option<u64>,
     is_first_alone: bool,
     /// The last two kinds of jobs, and when each came last.
-    seen: [Option<(Kind, Instant)>; 2],
+    seen: [Option<(JobKind, Instant)>; 2],
     /// When Redis was last asked to let a job of another kind pass the open breaker.
     asked: Option<Instant>,
     /// The kind of a held job that could be a second opinion.
-    opinion: Option<Kind>,
+    opinion: Option<JobKind>,
 }
 
 impl Evidence {
@@ -45,7 +45,7 @@ impl Evidence {
     const ASK_INTERVAL: Duration = Duration::from_millis(250);
 
     /// A job came.
-    pub(super) fn saw(&mut self, kind: Kind, now: Instant) {
+    pub(super) fn saw(&mut self, kind: JobKind, now: Instant) {
         if self.seen[0].is_none_or(|(last, _)| last != kind) {
             self.seen[1] = self.seen[0];
         }
@@ -53,13 +53,13 @@ impl Evidence {
     }
 
     /// An attempt was answered.
-    pub(super) fn succeeded(&mut self, kind: Kind) {
+    pub(super) fn succeeded(&mut self, kind: JobKind) {
         self.failed.retain(|failed| *failed != kind);
         (self.in_a_row, self.first, self.is_first_alone) = (0, None, true);
     }
 
     /// An attempt of this job failed, and not for a reason of its own.
-    pub(super) fn failed(&mut self, kind: Kind, job: u64) {
+    pub(super) fn failed(&mut self, kind: JobKind, job: u64) {
         match self.first {
             None => (self.first, self.is_first_alone) = (Some(job), true),
             Some(first) => self.is_first_alone &= first == job,
@@ -89,18 +89,18 @@ impl Evidence {
     }
 
     /// Whether the last attempt of this kind has failed.
-    pub(super) fn is_suspect(&self, kind: Kind) -> bool {
+    pub(super) fn is_suspect(&self, kind: JobKind) -> bool {
         self.failed.contains(&kind)
     }
 
     /// Kinds that have failed since the last success.
-    pub(super) fn failed_in_a_row(&self) -> &[Kind] {
+    pub(super) fn failed_in_a_row(&self) -> &[JobKind] {
         &self.failed[..self.in_a_row]
     }
 
     /// Whether to ask Redis to let a job of this kind pass the open breaker: it may tell the destination's
     /// faults from those of other jobs.
-    pub(super) fn asks(&mut self, kind: Kind, now: Instant) -> bool {
+    pub(super) fn asks(&mut self, kind: JobKind, now: Instant) -> bool {
         let is_early = self.asked.is_some_and(|at| now.saturating_duration_since(at) < Self::ASK_INTERVAL);
         self.offer(kind);
         let asks = !is_early && self.opinion() == Some(kind);
@@ -112,14 +112,14 @@ impl Evidence {
 
     /// A job that has not failed came while the breaker was open. If it is held, it may be a second opinion
     /// later.
-    pub(super) fn offer(&mut self, kind: Kind) {
+    pub(super) fn offer(&mut self, kind: JobKind) {
         if !self.is_suspect(kind) {
             self.opinion = Some(kind);
         }
     }
 
     /// The kind of a held job that could be a second opinion.
-    pub(super) fn opinion(&self) -> Option<Kind> {
+    pub(super) fn opinion(&self) -> Option<JobKind> {
         self.opinion.filter(|kind| !self.is_suspect(*kind) && self.in_a_row < Self::KINDS_MAX)
     }
 
@@ -138,8 +138,8 @@ mod tests {
     /// After these failures, as kind and job, of which these kinds came.
     fn opens(failures: &[(u32, u64)], came: &[u32]) -> bool {
         let (mut evidence, now) = (Evidence::default(), Instant::now());
-        came.iter().for_each(|kind| evidence.saw(Kind(*kind), now));
-        failures.iter().for_each(|(kind, job)| evidence.failed(Kind(*kind), *job));
+        came.iter().for_each(|kind| evidence.saw(JobKind(*kind), now));
+        failures.iter().for_each(|(kind, job)| evidence.failed(JobKind(*kind), *job));
         evidence.opens(failures.len() as u32, LIMIT, now)
     }
 
@@ -157,37 +157,37 @@ mod tests {
     #[test]
     fn a_success_begins_again_and_remembers_suspects() {
         let (mut evidence, now) = (Evidence::default(), Instant::now());
-        evidence.saw(Kind(1), now);
-        (0..5).for_each(|job| evidence.failed(Kind(1), job));
-        evidence.succeeded(Kind(2));
-        assert!(evidence.is_suspect(Kind(1)) && evidence.failed_in_a_row().is_empty());
+        evidence.saw(JobKind(1), now);
+        (0..5).for_each(|job| evidence.failed(JobKind(1), job));
+        evidence.succeeded(JobKind(2));
+        assert!(evidence.is_suspect(JobKind(1)) && evidence.failed_in_a_row().is_empty());
         assert!(!evidence.opens(0, LIMIT, now));
-        evidence.failed(Kind(3), 9);
-        assert_eq!(evidence.failed_in_a_row(), [Kind(3)]);
-        evidence.failed(Kind(1), 9);
-        assert_eq!(evidence.failed_in_a_row(), [Kind(3), Kind(1)]);
-        evidence.succeeded(Kind(1));
-        assert!(!evidence.is_suspect(Kind(1)) && evidence.is_suspect(Kind(3)));
+        evidence.failed(JobKind(3), 9);
+        assert_eq!(evidence.failed_in_a_row(), [JobKind(3)]);
+        evidence.failed(JobKind(1), 9);
+        assert_eq!(evidence.failed_in_a_row(), [JobKind(3), JobKind(1)]);
+        evidence.succeeded(JobKind(1));
+        assert!(!evidence.is_suspect(JobKind(1)) && evidence.is_suspect(JobKind(3)));
     }
 
     #[test]
     fn evidence_is_bounded() {
         let mut evidence = Evidence::default();
-        (0..100).for_each(|kind| evidence.failed(Kind(kind), 1));
+        (0..100).for_each(|kind| evidence.failed(JobKind(kind), 1));
         assert!(evidence.failed.len() <= Evidence::KINDS_MAX);
         assert_eq!(evidence.in_a_row, evidence.failed.len());
-        assert!(!evidence.asks(Kind(1000), Instant::now()), "it fails for all kinds");
+        assert!(!evidence.asks(JobKind(1000), Instant::now()), "it fails for all kinds");
     }
 
     #[test]
     fn a_job_of_another_kind_is_a_second_opinion() {
         let (mut evidence, now) = (Evidence::default(), Instant::now());
-        evidence.failed(Kind(1), 1);
-        assert!(!evidence.asks(Kind(1), now));
-        assert!(evidence.asks(Kind(2), now));
-        assert!(!evidence.asks(Kind(3), now), "not more often than four times a second");
-        assert_eq!(evidence.opinion(), Some(Kind(3)), "but it is remembered while it is held");
-        assert!(evidence.asks(Kind(3), now + Evidence::ASK_INTERVAL));
+        evidence.failed(JobKind(1), 1);
+        assert!(!evidence.asks(JobKind(1), now));
+        assert!(evidence.asks(JobKind(2), now));
+        assert!(!evidence.asks(JobKind(3), now), "not more often than four times a second");
+        assert_eq!(evidence.opinion(), Some(JobKind(3)), "but it is remembered while it is held");
+        assert!(evidence.asks(JobKind(3), now + Evidence::ASK_INTERVAL));
         evidence.granted();
         assert_eq!(evidence.opinion(), None);
     }
@@ -195,12 +195,12 @@ mod tests {
     #[test]
     fn a_kind_is_a_path_and_a_deadline() {
         let seconds = |seconds| Some(Duration::from_secs(seconds));
-        assert_eq!(Kind::of("/a", None), Kind::of("/a", None));
-        assert_eq!(Kind::of("/a", seconds(9)), Kind::of("/a", seconds(10)));
+        assert_eq!(JobKind::of("/a", None), JobKind::of("/a", None));
+        assert_eq!(JobKind::of("/a", seconds(9)), JobKind::of("/a", seconds(10)));
         for (path, timeout) in
             [("/b", None), ("/a", seconds(1)), ("/a", seconds(60)), ("/a", Some(Duration::ZERO))]
         {
-            assert_ne!(Kind::of("/a", None), Kind::of(path, timeout), "{path} {timeout:?}");
+            assert_ne!(JobKind::of("/a", None), JobKind::of(path, timeout), "{path} {timeout:?}");
         }
     }
 }

@@ -13,7 +13,7 @@ use super::window::{Verdict, Window};
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct End {
+pub(crate) struct AttemptEnd {
     pub(crate) verdict: Verdict,
     /// Whether the job waited for an answer until its deadline.
     pub(crate) is_timeout: bool,
@@ -77,7 +77,7 @@ impl Flow {
     /// and where it has failed before while others were answered.
     pub(super) fn judge(
         &mut self,
-        end: End,
+        end: AttemptEnd,
         attempt: &TrackedAttempt,
         took: Duration,
         now: Instant,

@@ -8,7 +8,7 @@ use postrider_queue::job::FlowId;
 use tokio::sync::Notify;
 
 use super::Flows;
-use super::flow::End;
+use super::flow::AttemptEnd;
 use super::silence::AttemptKey;
 use super::window::Verdict;
 
@@ -44,12 +44,12 @@ pub(crate) struct Pass {
 
 impl Pass {
     /// Ends the attempt. `end` is `None` if it shows nothing about the destination. Returns what it shows.
-    pub(crate) fn end(mut self, end: Option<End>) -> Option<Verdict> {
+    pub(crate) fn end(mut self, end: Option<AttemptEnd>) -> Option<Verdict> {
         self.has_ended = true;
         self.leave(end)
     }
 
-    fn leave(&self, end: Option<End>) -> Option<Verdict> {
+    fn leave(&self, end: Option<AttemptEnd>) -> Option<Verdict> {
         let mut table = self.flows.lock();
         if self.is_counted {
             table.uncount(self.id);
@@ -68,9 +68,9 @@ impl Drop for Pass {
 
 /// The right of a job to wait in its slot for room. Few have it at once, since they keep others from the slots.
 #[derive(Debug)]
-pub(crate) struct Wait(pub(super) Flows);
+pub(crate) struct SlotWait(pub(super) Flows);
 
-impl Drop for Wait {
+impl Drop for SlotWait {
     fn drop(&mut self) {
         self.0.0.waiting_in_slots.fetch_sub(1, Ordering::Relaxed);
     }

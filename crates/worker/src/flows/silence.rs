@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use postrider_queue::job::FlowId;
 
 use super::candidate::Candidate;
-use super::evidence::Kind;
+use super::evidence::JobKind;
 
 /// An attempt that takes longer is silent, if nothing is known about its flow.
 pub(super) const SILENT_AFTER: Duration = Duration::from_secs(1);
@@ -24,7 +24,7 @@ pub(super) struct TrackedAttempt {
     /// Whether it has been silent for long.
     pub(super) is_silent: bool,
     /// The kind of its job.
-    pub(super) kind: Kind,
+    pub(super) kind: JobKind,
     /// Whether its job has failed before.
     pub(super) has_failed: bool,
 }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use postrider_queue::job::FlowId;
 
 use super::candidate::{Candidate, Line};
-use super::flow::End;
+use super::flow::AttemptEnd;
 use super::silence::AttemptKey;
-use super::table::{Decision, Table};
+use super::table::{Decision, FlowTable};
 use super::window::Verdict;
 
 /// A destination.
@@ -33,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A worker, its jobs and its destinations.
 struct Simulation {
-    table: Table,
+    table: FlowTable,
     start: Instant,
     now: Instant,
     hosts: Vec<Host>,
@@ -59,7 +59,7 @@ impl Simulation {
     fn new(hosts: Vec<Host>) -> Self {
         let start = Instant::now();
         let mut simulation = Self {
-            table: Table::new(SLOTS, start),
+            table: FlowTable::new(SLOTS, start),
             start,
             now: start,
             events: BTreeMap::new(),
@@ -99,7 +99,7 @@ impl Simulation {
                 Event::Arrival { host } => self.stream.push_back((host, self.now)),
                 Event::End { host, key, verdict } => {
                     self.in_flight -= 1;
-                    let end = End { verdict, is_timeout: verdict == Verdict::Fails, job: self.number };
+                    let end = AttemptEnd { verdict, is_timeout: verdict == Verdict::Fails, job: self.number };
                     self.table.leave(key, Some(end), self.now);
                     self.wake(host);
                     self.wake_waiting();

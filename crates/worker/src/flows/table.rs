@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 use postrider_queue::job::FlowId;
 
 use super::candidate::{Candidate, Line};
-use super::flow::{End, Flow};
+use super::flow::{AttemptEnd, Flow};
 use super::share::Share;
 use super::silence::{AttemptKey, Attempts, SILENT_AFTER};
-use super::waiting::Waiting;
-use super::window::{Surroundings, Verdict};
+use super::waiting_flows::WaitingFlows;
+use super::window::{Verdict, WorkerLoad};
 
 /// All flows, and the attempts under way.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct FlowTable {
     slots: usize,
     flows: HashMap<FlowId, Flow>,
     attempts: Attempts,
     share: Share,
-    waiting: Waiting,
+    waiting: WaitingFlows,
     /// Attempts of slow flows under way.
     slow: usize,
     /// Since when more attempts are silent than their share allows: flows may be stopping together, so each
@@ -40,7 +40,7 @@ pub(super) enum Decision {
     Crowded,
 }
 
-impl Table {
+impl FlowTable {
     /// Number of flows below which none is removed.
     const CLEANUP_FLOWS_MIN: usize = 1024;
     /// Number of flows above which idle ones are removed at once.
@@ -54,7 +54,7 @@ impl Table {
             flows: HashMap::new(),
             attempts: Attempts::default(),
             share: Share::new(slots, now),
-            waiting: Waiting::default(),
+            waiting: WaitingFlows::default(),
             slow: 0,
             suspicious_since: None,
             sweep_at: Self::CLEANUP_FLOWS_MIN,
@@ -69,11 +69,11 @@ impl Table {
     pub(super) fn enter(&mut self, job: &Candidate, now: Instant) -> Decision {
         let Candidate { flow: id, line, is_shared, .. } = *job;
         self.find_silent(now);
-        let around = self.surroundings();
+        let load = self.load();
         let crowded = self.share.room(self.slow) == 0;
         let flow = self.flow(id, now);
         let on_probation = flow.window.is_on_probation(job.has_failed, now);
-        let (room, is_brisk) = (flow.window.room(around, now), flow.window.is_brisk(now));
+        let (room, is_brisk) = (flow.window.room(load, now), flow.window.is_brisk(now));
         let reserved = match line {
             Line::Admitted => 0,
             _ if is_shared => flow.expected.count(now),
@@ -81,7 +81,7 @@ impl Table {
             Line::Free => flow.expected.count(now).min(flow.window.half()),
             Line::Behind => flow.window.half(),
         };
-        let must_queue = around.others_wait && flow.is_tried && line != Line::Admitted;
+        let must_queue = load.others_wait && flow.is_tried && line != Line::Admitted;
         if on_probation && (crowded || must_queue) {
             return Decision::Crowded;
         }
@@ -104,7 +104,12 @@ impl Table {
     }
 
     /// Ends an attempt. `end` is `None` if it was cut short. Returns what it shows about the destination.
-    pub(super) fn leave(&mut self, key: AttemptKey, end: Option<End>, now: Instant) -> Option<Verdict> {
+    pub(super) fn leave(
+        &mut self,
+        key: AttemptKey,
+        end: Option<AttemptEnd>,
+        now: Instant,
+    ) -> Option<Verdict> {
         self.find_silent(now);
         let ended = self.attempts.end(key);
         self.share.held -= usize::from(ended.on_probation);
@@ -157,17 +162,17 @@ impl Table {
     /// waits for its turn.
     pub(super) fn room(&mut self, id: FlowId, now: Instant) -> usize {
         self.find_silent(now);
-        let around = self.surroundings();
+        let load = self.load();
         let has_turn = std::mem::take(&mut self.flow(id, now).has_turn);
         self.share.expected.remove(usize::from(has_turn));
         let share = self.share.room_for_held(self.slow, now);
         let flow = self.flow(id, now);
         let expected = flow.expected.count(now);
-        let room = flow.window.room(around, now).max(flow.window.returning(now)).saturating_sub(expected);
+        let room = flow.window.room(load, now).max(flow.window.returning(now)).saturating_sub(expected);
         if !flow.needs_share(now) {
             return room;
         }
-        if room > 0 && (share == 0 || around.others_wait && !has_turn) {
+        if room > 0 && (share == 0 || load.others_wait && !has_turn) {
             self.wait(id, now);
             return 0;
         }
@@ -257,9 +262,9 @@ impl Table {
         self.flows.iter()
     }
 
-    fn surroundings(&self) -> Surroundings {
+    fn load(&self) -> WorkerLoad {
         let free = (self.slots + self.share.excess()).saturating_sub(self.slow + self.share.held);
         let others_wait = !self.waiting.is_empty();
-        Surroundings { slots: self.slots, free, others_wait, suspicious_since: self.suspicious_since }
+        WorkerLoad { slots: self.slots, free, others_wait, suspicious_since: self.suspicious_since }
     }
 }

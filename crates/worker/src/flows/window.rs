@@ -33,7 +33,7 @@ pub(crate) enum Verdict {
 
 /// What a window depends on besides its own flow.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Surroundings {
+pub(super) struct WorkerLoad {
     /// The worker's slots.
     pub(super) slots: usize,
     /// Slots that neither slow flows nor attempts on probation hold.
@@ -97,24 +97,24 @@ impl Window {
     }
 
     /// How many more attempts may begin now.
-    pub(super) fn room(&self, around: Surroundings, now: Instant) -> usize {
+    pub(super) fn room(&self, load: WorkerLoad, now: Instant) -> usize {
         let active = self.active();
         if active >= INITIAL_ATTEMPTS && now.saturating_duration_since(self.moved) > STALL_AFTER {
             return 0;
         }
-        if !self.is_proven(now) && around.others_wait {
+        if !self.is_proven(now) && load.others_wait {
             return usize::from(self.in_flight == 0);
         }
-        let is_suspect = around.suspicious_since.is_some_and(|since| self.answered <= Some(since));
+        let is_suspect = load.suspicious_since.is_some_and(|since| self.answered <= Some(since));
         if self.is_stuck || is_suspect {
             return usize::from(active == 0);
         }
         // A quarter of the slots is always left to other flows. A slow flow gets at most three times the
         // slots that slow flows leave free, so that they never take all together (dynamic thresholds:
         // Choudhury and Hahne, 1998).
-        let mut most = self.size.min((around.slots - around.slots / 4).saturating_sub(self.silent));
+        let mut most = self.size.min((load.slots - load.slots / 4).saturating_sub(self.silent));
         if self.slow {
-            most = most.min(3 * around.free);
+            most = most.min(3 * load.free);
         }
         most.max(1).saturating_sub(active)
     }

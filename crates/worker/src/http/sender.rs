@@ -43,7 +43,7 @@ use tracing::{info, warn};
 use crate::http::egress::Egress;
 use crate::http::secrets::{Identity, Secret};
 use crate::policy::{Answer, SendResult, retry_after};
-use body::Bounds;
+use body::AttemptBounds;
 use connector::{Connector, place, proxy_of};
 use deadline::Deadline;
 use error::SendError;
@@ -193,7 +193,7 @@ impl Sender {
     ) -> (Result<Answer, SendError>, Phases) {
         let progress = Arc::new(Progress::new(Instant::now()));
         let http = &self.shared.http;
-        let bounds = Bounds {
+        let bounds = AttemptBounds {
             at,
             headers: http.headers_timeout,
             body: http.body_timeout,

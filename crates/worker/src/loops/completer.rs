@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use postrider_queue::job::Lease;
 use postrider_queue::names;
-use postrider_queue::work::{Operation, Queue, Settled, is_answer};
+use postrider_queue::work::{Operation, QueueShard, Settled, is_answer};
 use telemetry::ErrorType;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -27,7 +27,7 @@ const GATHER_TIME: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(crate) struct Completer {
     /// The shard.
-    pub queue: Queue,
+    pub queue: QueueShard,
     /// The jobs in flight.
     pub leases: Arc<Leases>,
     /// Makes the spans of settlements.

@@ -9,7 +9,7 @@ use postrider_queue::work::QueueStats;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::shards::{Shard, ShardList};
+use super::shard_list::{ServedShard, ShardList};
 use crate::flows::Flows;
 use crate::observe::gauges::{Depth, Gauges};
 
@@ -46,8 +46,8 @@ pub(crate) async fn run(shards: ShardList, flows: Flows, gauges: Gauges, stop: C
 }
 
 /// The shards of each queue, in their order.
-fn by_queue(shards: Vec<Arc<Shard>>) -> Vec<(&'static str, Vec<Arc<Shard>>)> {
-    let mut queues: Vec<(&'static str, Vec<Arc<Shard>>)> = vec![];
+fn by_queue(shards: Vec<Arc<ServedShard>>) -> Vec<(&'static str, Vec<Arc<ServedShard>>)> {
+    let mut queues: Vec<(&'static str, Vec<Arc<ServedShard>>)> = vec![];
     for shard in shards {
         let queue = shard.queue.name();
         match queues.iter_mut().find(|(known, _)| *known == queue) {
@@ -59,7 +59,7 @@ fn by_queue(shards: Vec<Arc<Shard>>) -> Vec<(&'static str, Vec<Arc<Shard>>)> {
 }
 
 /// The first shard decides which worker reports, since every worker of the queue reads it.
-async fn count(shards: &[Arc<Shard>]) -> Result<Option<QueueStats>, Error> {
+async fn count(shards: &[Arc<ServedShard>]) -> Result<Option<QueueStats>, Error> {
     let mut sum = QueueStats::default();
     for (index, shard) in shards.iter().enumerate() {
         let Some(stats) = shard.queue.stats(index == 0).await? else { return Ok(None) };

@@ -13,7 +13,7 @@ use postrider_queue::Error;
 use postrider_queue::job::Delivery;
 use tokio_util::sync::CancellationToken;
 
-use super::shards::{Shard, ShardList};
+use super::shard_list::{ServedShard, ShardList};
 use crate::flows::Flows;
 use crate::shard::slots::{Slot, Slots};
 use round_robin::RoundRobin;
@@ -35,7 +35,7 @@ pub enum Order {
 
 /// The result of a blocking read.
 struct ReadResult {
-    shard: Arc<Shard>,
+    shard: Arc<ServedShard>,
     taken: Result<Vec<Delivery>, Error>,
     sent: Instant,
 }

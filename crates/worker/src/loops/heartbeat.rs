@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use postrider_queue::work::Queue;
+use postrider_queue::work::QueueShard;
 use tokio_util::sync::CancellationToken;
 
 use crate::shard::leases::Leases;
@@ -12,7 +12,7 @@ use crate::shard::leases::Leases;
 const LEASES_MAX: usize = 1000;
 
 /// Renews all leases three times within a lease, until stopped.
-pub(crate) async fn run(queue: Queue, leases: Arc<Leases>, stop: CancellationToken) {
+pub(crate) async fn run(queue: QueueShard, leases: Arc<Leases>, stop: CancellationToken) {
     let mut pause = Duration::ZERO;
     loop {
         tokio::select! {

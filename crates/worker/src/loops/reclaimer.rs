@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use postrider_queue::Error;
-use postrider_queue::work::Queue;
+use postrider_queue::work::QueueShard;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -25,7 +25,7 @@ const SUSPECT_DELIVERIES_MIN: u64 = 3;
 #[derive(Debug)]
 pub(crate) struct Reclaimer {
     /// The shard.
-    pub queue: Queue,
+    pub queue: QueueShard,
     /// Begins to work on what it takes over.
     pub deliveries: Arc<Deliveries>,
     /// Counts what it takes over.
@@ -99,7 +99,7 @@ struct Steadiness {
 
 impl Steadiness {
     /// After a jump of Redis' clock, all leases look expired. Live workers renew theirs within a lease.
-    fn is_steady(&mut self, queue: &Queue) -> bool {
+    fn is_steady(&mut self, queue: &QueueShard) -> bool {
         let lease = queue.consumer().lease;
         let steady = queue.clock().steady_for(lease);
         if !steady && !self.jumped {
@@ -133,8 +133,8 @@ impl Reclaimer {
         }
         let any = !reclaimed.taken.is_empty();
         for (delivery, mut slot) in reclaimed.taken.into_iter().zip(free) {
-            // One that is cut is only dead-lettered.
-            if delivery.lease.delivery >= SUSPECT_DELIVERIES_MIN && delivery.cut_from.is_none() {
+            // A partial one is only dead-lettered.
+            if delivery.lease.delivery >= SUSPECT_DELIVERIES_MIN && delivery.whole_bytes.is_none() {
                 slot.suspect = suspect.take();
             }
             self.deliveries.begin(delivery, sent, Some(slot));

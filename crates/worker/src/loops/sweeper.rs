@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_queue::Error;
-use postrider_queue::work::{Queue, SweepPosition, Swept};
+use postrider_queue::work::{QueueShard, SweepPosition, Swept};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -21,7 +21,12 @@ const PAGES_MAX: u32 = 20;
 
 /// Sweeps every 10 s until stopped. Each call to Redis is short, and they follow each other only after their
 /// replies, so that other clients have their turn.
-pub(crate) async fn run(queue: Queue, alarm: Arc<Alarm>, lines: Arc<DeadLines>, stop: CancellationToken) {
+pub(crate) async fn run(
+    queue: QueueShard,
+    alarm: Arc<Alarm>,
+    lines: Arc<DeadLines>,
+    stop: CancellationToken,
+) {
     let mut position = SweepPosition::default();
     for round in 0_u64.. {
         tokio::select! {
@@ -47,7 +52,7 @@ pub(crate) async fn run(queue: Queue, alarm: Arc<Alarm>, lines: Arc<DeadLines>, 
 }
 
 /// Claims the entries that were delivered and are pending for no consumer.
-async fn claim_lost(queue: &Queue) -> Result<(), Error> {
+async fn claim_lost(queue: &QueueShard) -> Result<(), Error> {
     let (mut after, mut jobs) = (None, 0);
     loop {
         let claimed = queue.claim_lost(after).await?;
@@ -67,7 +72,11 @@ async fn claim_lost(queue: &Queue) -> Result<(), Error> {
 }
 
 /// Makes waiting jobs due that nothing points to.
-async fn requeue_orphans(queue: &Queue, alarm: &Alarm, position: &mut SweepPosition) -> Result<(), Error> {
+async fn requeue_orphans(
+    queue: &QueueShard,
+    alarm: &Alarm,
+    position: &mut SweepPosition,
+) -> Result<(), Error> {
     let mut all = Swept::default();
     let mut pages = 0;
     while pages < PAGES_MAX {

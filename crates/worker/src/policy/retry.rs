@@ -9,7 +9,7 @@ use super::statuses::Overrides;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// The waits between attempts.
-    pub waits: Waits,
+    pub waits: RetryWaits,
     /// Attempts of a job that sets no limit itself. Default: 10; for a list, one more than it has waits.
     pub max_attempts: u32,
     /// A job that was enqueued longer ago than this is not tried again. Default: none.
@@ -22,7 +22,7 @@ pub struct RetryPolicy {
 
 /// The waits between attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Waits {
+pub enum RetryWaits {
     /// Exponential backoff with full jitter: a random time between 0 and `base * 2^(n-1)`, at most `cap`,
     /// after attempt n. Full jitter spreads jobs that failed together.
     Exponential {
@@ -38,7 +38,7 @@ pub enum Waits {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        let waits = Waits::Exponential { base: Duration::from_secs(1), cap: Duration::from_secs(3600) };
+        let waits = RetryWaits::Exponential { base: Duration::from_secs(1), cap: Duration::from_secs(3600) };
         Self {
             waits,
             max_attempts: 10,
@@ -55,10 +55,10 @@ impl RetryPolicy {
         let random = random.clamp(0.0, 1.0);
         let failed = attempt.saturating_sub(1);
         match &self.waits {
-            Waits::Exponential { base, cap } => {
+            RetryWaits::Exponential { base, cap } => {
                 base.saturating_mul(1 << failed.min(31)).min(*cap).mul_f64(random)
             }
-            Waits::List(list) => {
+            RetryWaits::List(list) => {
                 let wait = list.get(failed as usize).or(list.last()).copied().unwrap_or_default();
                 wait.mul_f64(1.0 + random / 10.0)
             }
@@ -89,14 +89,14 @@ impl RetryPolicies {
 mod tests {
     use super::*;
 
-    fn policy(waits: Waits) -> RetryPolicy {
+    fn policy(waits: RetryWaits) -> RetryPolicy {
         RetryPolicy { waits, ..RetryPolicy::default() }
     }
 
     #[test]
     fn the_longest_wait_doubles_up_to_the_cap() {
         let policy =
-            policy(Waits::Exponential { base: Duration::from_secs(1), cap: Duration::from_secs(60) });
+            policy(RetryWaits::Exponential { base: Duration::from_secs(1), cap: Duration::from_secs(60) });
         let longest: Vec<u64> = (1..=8).map(|attempt| policy.delay(attempt, 1.0).as_secs()).collect();
         assert_eq!(longest, [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(policy.delay(u32::MAX, 1.0), Duration::from_secs(60));
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_list_is_followed_and_its_last_wait_repeated() {
-        let policy = policy(Waits::List(vec![Duration::from_secs(5), Duration::from_secs(60)]));
+        let policy = policy(RetryWaits::List(vec![Duration::from_secs(5), Duration::from_secs(60)]));
         let waits: Vec<u64> = (1..=3).map(|attempt| policy.delay(attempt, 0.0).as_secs()).collect();
         assert_eq!(waits, [5, 60, 60]);
         assert_eq!(policy.delay(1, 1.0), Duration::from_millis(5500));
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_policy_is_found_by_its_name() {
         let mut policies = RetryPolicies::default();
-        policies.named.insert("gentle".into(), policy(Waits::List(vec![])));
+        policies.named.insert("gentle".into(), policy(RetryWaits::List(vec![])));
         assert_eq!(policies.get(None), Some(&policies.default));
         assert_eq!(policies.get(Some(b"default")), Some(&policies.default));
         assert!(policies.get(Some(b"gentle")).is_some());

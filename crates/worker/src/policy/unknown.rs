@@ -34,12 +34,12 @@ impl FromStr for UnknownFields {
 
 /// The queues that refuse jobs with unknown fields, and which names were logged.
 #[derive(Debug, Default)]
-pub(crate) struct Unknown {
+pub(crate) struct UnknownFieldLog {
     refusing: HashSet<String>,
     logged: Mutex<HashSet<(&'static str, Bytes)>>,
 }
 
-impl Unknown {
+impl UnknownFieldLog {
     /// By the queues that refuse them.
     pub(crate) fn new(refusing: impl IntoIterator<Item = String>) -> Self {
         Self { refusing: refusing.into_iter().collect(), logged: Mutex::default() }
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn each_name_is_described_once() {
-        let unknown = Unknown::default();
+        let unknown = UnknownFieldLog::default();
         let check = |names: &[&'static str]| {
             unknown.check("mail", &names.iter().map(|name| Bytes::from(*name)).collect::<Vec<_>>()).unwrap()
         };
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_queue_may_refuse_them() {
-        let refused = Unknown::new(["mail".to_owned()]).check("mail", &["json".into()]).unwrap_err();
+        let refused = UnknownFieldLog::new(["mail".to_owned()]).check("mail", &["json".into()]).unwrap_err();
         let error =
             "field \"json\", which is not known (did you mean `body`?); this queue refuses unknown fields";
         assert_eq!(refused.error, error);

@@ -1,6 +1,6 @@
 //! A small HTTP server. The only module that uses hyper's server.
 
-mod places;
+mod connections;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,11 +17,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use places::{Place, Places};
+use connections::{ConnectionPlace, Connections};
 
 /// Limits of a server.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct ServerBounds {
     /// Concurrent connections. A further one takes the place of the connection that has waited longest for its client;
     /// if none waits for its client, the further one waits.
     pub connections: usize,
@@ -40,18 +40,18 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const ACCEPTED_AT_ONCE: usize = 4;
 
 /// Serves until stopped; connections that are open then are closed.
-pub async fn serve<A, F>(listener: TcpListener, stop: CancellationToken, bounds: Bounds, answer: A)
+pub async fn serve<A, F>(listener: TcpListener, stop: CancellationToken, bounds: ServerBounds, answer: A)
 where
     A: Fn(Request<Bytes>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    let mut places = Places::new(bounds.connections);
+    let mut connections = Connections::new(bounds.connections);
     let mut accepted = 0;
     loop {
         tokio::select! {
-            stream = listener.accept(), if places.has_room() => match stream {
+            stream = listener.accept(), if connections.has_room() => match stream {
                 Ok((stream, _)) => {
-                    places.fill(|place| connection(stream, bounds, place, answer.clone()));
+                    connections.fill(|place| connection(stream, bounds, place, answer.clone()));
                     accepted += 1;
                     if accepted % ACCEPTED_AT_ONCE == 0 {
                         tokio::task::yield_now().await;
@@ -60,17 +60,17 @@ where
                 // Most likely there are no file descriptors left, until connections close.
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
-                    places.make_room();
+                    connections.make_room();
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
-            () = places.changed() => {}
+            () = connections.changed() => {}
             () = stop.cancelled() => return,
         }
     }
 }
 
-async fn connection<A, F>(stream: TcpStream, bounds: Bounds, place: Place, answer: A)
+async fn connection<A, F>(stream: TcpStream, bounds: ServerBounds, place: ConnectionPlace, answer: A)
 where
     A: Fn(Request<Bytes>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
@@ -126,7 +126,7 @@ mod tests {
 
     const TEST_TIMEOUT: Duration = Duration::from_secs(30);
     const LONG: Duration = Duration::from_secs(3600);
-    const BOUNDS: Bounds = Bounds { connections: 8, body: 1024, headers: LONG, single: None };
+    const BOUNDS: ServerBounds = ServerBounds { connections: 8, body: 1024, headers: LONG, single: None };
 
     /// A server whose answer to `/wait` needs a permit, and whose answer to `/large` fits into no buffer.
     struct Server {

@@ -14,11 +14,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::listen::{self, Bounds};
+use super::listen::{self, ServerBounds};
 use crate::engine::Health;
 
 /// Requests are short and rare.
-const BOUNDS: Bounds = Bounds {
+const BOUNDS: ServerBounds = ServerBounds {
     connections: 32,
     body: 1024,
     headers: Duration::from_secs(5),

@@ -69,7 +69,7 @@ impl InFlight {
     }
 
     /// The work is done and only the settlement is left, so [`InFlight::cut`] leaves the job out.
-    pub fn done(&self, lease: Lease) {
+    pub fn work_ended(&self, lease: Lease) {
         if let Some(held) = self.lock().get_mut(&lease.entry).filter(|held| held.lease.epoch == lease.epoch) {
             held.task = None;
         }
@@ -190,7 +190,7 @@ mod tests {
             let in_flight = InFlight::default();
             let job = delivery(1, 0);
             assert!(in_flight.take(&job, Instant::now()));
-            in_flight.done(job.lease);
+            in_flight.work_ended(job.lease);
             // The first reply of Redis reports the loss, and the other finds nothing to report.
             let told = if lost_first {
                 [in_flight.lose(job.lease), in_flight.remove(job.lease)]

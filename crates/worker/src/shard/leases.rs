@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postrider_queue::job::Lease;
-use postrider_queue::work::{Queue, Settled};
+use postrider_queue::work::{QueueShard, Settled};
 use tracing::warn;
 
 use super::in_flight::InFlight;
@@ -24,7 +24,7 @@ impl Leases {
     }
 
     /// Extends leases and gives up jobs whose lease is lost. Returns whether Redis replied.
-    pub(crate) async fn extend(&self, queue: &Queue, leases: &[Lease]) -> bool {
+    pub(crate) async fn extend(&self, queue: &QueueShard, leases: &[Lease]) -> bool {
         let sent = Instant::now();
         match queue.extend(leases).await {
             Ok(kept) => {
@@ -60,7 +60,7 @@ impl Leases {
     /// Confirms a lease before its request is sent, unless it was confirmed less than half a lease ago.
     /// Returns whether it is confirmed: not if Redis does not answer. If the lease is lost, the task is
     /// aborted here.
-    pub(crate) async fn confirm(&self, queue: &Queue, lease: Lease) -> bool {
+    pub(crate) async fn confirm(&self, queue: &QueueShard, lease: Lease) -> bool {
         let half = queue.consumer().lease / 2;
         while !self.in_flight.is_fresh(lease, half) {
             let Some(current) = self.in_flight.current(lease) else {

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::http::secrets::Secrets;
 use crate::http::sender::Sender;
-use crate::policy::{RetryPolicies, Unknown};
+use crate::policy::{RetryPolicies, UnknownFieldLog};
 
 /// The settings that deliveries use. They are replaced together: a delivery reads them once.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Settings {
     /// Secrets that sign and authenticate requests.
     pub secrets: Secrets,
     /// What becomes of jobs with unknown fields.
-    pub unknown: Unknown,
+    pub unknown: UnknownFieldLog,
     /// The limits of flows.
     pub flows: FlowLimits,
     /// Sends requests, to the addresses that may be reached.

@@ -21,7 +21,7 @@ const SUCCEEDED_JOBS_MAX: usize = 1024;
 /// The jobs of one shard that wait for their settlement. `S` is such a settlement.
 #[derive(Debug)]
 pub(crate) struct Unsettled<S> {
-    kinds: Mutex<Vec<Kind<S>>>,
+    kinds: Mutex<Vec<SettlementKind<S>>>,
     added: Notify,
     jobs: AtomicUsize,
     bytes: AtomicUsize,
@@ -33,9 +33,9 @@ pub(crate) struct Unsettled<S> {
 
 /// One kind of settlement: Redis may refuse it and take the others.
 #[derive(Debug)]
-struct Kind<S> {
+struct SettlementKind<S> {
     operation: Operation,
-    waiting: VecDeque<Waiting<S>>,
+    waiting: VecDeque<UnsettledJob<S>>,
     /// Failures in a row.
     failed: u32,
     next: Instant,
@@ -43,7 +43,7 @@ struct Kind<S> {
 
 /// A settlement that waits.
 #[derive(Debug)]
-pub(crate) struct Waiting<S> {
+pub(crate) struct UnsettledJob<S> {
     /// The settlement.
     pub settlement: S,
     operation: Operation,
@@ -86,13 +86,13 @@ impl<S> Unsettled<S> {
         if kind.waiting.is_empty() {
             (kind.failed, kind.next) = (1, Instant::now() + pause);
         }
-        kind.waiting.push_back(Waiting { settlement, operation, bytes });
+        kind.waiting.push_back(UnsettledJob { settlement, operation, bytes });
         drop(kinds);
         self.added.notify_one();
     }
 
     /// Waits for the next settlement that is due. Only one task may wait.
-    pub(crate) async fn due(&self) -> Waiting<S> {
+    pub(crate) async fn due(&self) -> UnsettledJob<S> {
         loop {
             let next = match self.take_due() {
                 Ok(waiting) => return waiting,
@@ -109,7 +109,7 @@ impl<S> Unsettled<S> {
     }
 
     /// A settlement that is due, or when the next one is.
-    fn take_due(&self) -> Result<Waiting<S>, Option<Instant>> {
+    fn take_due(&self) -> Result<UnsettledJob<S>, Option<Instant>> {
         let mut kinds = self.kinds();
         let waiting = kinds.iter_mut().filter(|kind| !kind.waiting.is_empty());
         let Some(kind) = waiting.min_by_key(|kind| kind.next) else { return Err(None) };
@@ -121,7 +121,7 @@ impl<S> Unsettled<S> {
 
     /// It has failed again: it waits behind the others of its kind. `pause` is the time until the next of them
     /// is tried, by the number of failures in a row.
-    pub(crate) fn again(&self, waiting: Waiting<S>, pause: impl FnOnce(u32) -> Duration) {
+    pub(crate) fn again(&self, waiting: UnsettledJob<S>, pause: impl FnOnce(u32) -> Duration) {
         let mut kinds = self.kinds();
         let kind = kind(&mut kinds, waiting.operation);
         kind.next = Instant::now() + pause(kind.failed);
@@ -130,7 +130,7 @@ impl<S> Unsettled<S> {
     }
 
     /// It is settled, so the others of its kind are tried at once. Returns whether it was the last of all.
-    pub(crate) fn settled(&self, waiting: &Waiting<S>) -> bool {
+    pub(crate) fn settled(&self, waiting: &UnsettledJob<S>) -> bool {
         let mut kinds = self.kinds();
         let kind = kind(&mut kinds, waiting.operation);
         (kind.failed, kind.next) = (0, Instant::now());
@@ -154,16 +154,16 @@ impl<S> Unsettled<S> {
         }
     }
 
-    fn kinds(&self) -> MutexGuard<'_, Vec<Kind<S>>> {
+    fn kinds(&self) -> MutexGuard<'_, Vec<SettlementKind<S>>> {
         self.kinds.lock().expect("nothing panics while it holds this lock")
     }
 }
 
 /// The settlements of one kind.
-fn kind<S>(kinds: &mut Vec<Kind<S>>, operation: Operation) -> &mut Kind<S> {
+fn kind<S>(kinds: &mut Vec<SettlementKind<S>>, operation: Operation) -> &mut SettlementKind<S> {
     let index = kinds.iter().position(|kind| kind.operation == operation).unwrap_or_else(|| {
         let next = Instant::now();
-        kinds.push(Kind { operation, waiting: VecDeque::new(), failed: 0, next });
+        kinds.push(SettlementKind { operation, waiting: VecDeque::new(), failed: 0, next });
         kinds.len() - 1
     });
     &mut kinds[index]

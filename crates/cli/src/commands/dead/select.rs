@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use postrider_queue::admin::{DeadLetter, Inspector, Shard};
+use postrider_queue::admin::{DeadLetter, Inspector, ShardName};
 use postrider_queue::job::Reason;
 use postrider_worker::settings::Statuses;
 
@@ -144,7 +144,7 @@ fn ended_in(letter: &DeadLetter, wanted: &Statuses) -> bool {
 /// Calls `take` for each matching dead letter of a queue, newest first, until it breaks.
 pub(super) async fn each(
     inspector: &Inspector,
-    queue: &Shard,
+    queue: &ShardName,
     filter: &Filter,
     mut take: impl FnMut(DeadLetter) -> ControlFlow<()>,
 ) -> Result<(), postrider_queue::Error> {
@@ -167,7 +167,7 @@ pub(super) async fn each(
 
 /// All matching dead letters, queue by queue, oldest first. Jobs that die during the search are left out.
 pub(super) async fn select(view: &View, filter: &Filter) -> Result<Vec<DeadLetter>, Box<dyn Error>> {
-    let of_queue = async |queue: &Shard| {
+    let of_queue = async |queue: &ShardName| {
         let mut selected = Vec::new();
         each(&view.inspector, queue, filter, |letter| {
             // The fields are no longer needed, and many would fill the memory.
@@ -221,7 +221,7 @@ mod tests {
         let rest = standard.iter().filter(|(name, _)| !changed(name));
         DeadLetter {
             is_rejected: false,
-            queue: Shard { queue: "default".parse().unwrap(), number: 0 },
+            queue: ShardName { queue: "default".parse().unwrap(), number: 0 },
             entry: EntryId { millis: 100, sequence: 0 },
             job_id: "1-0".to_owned(),
             fields: fields

@@ -134,7 +134,7 @@ fn json_of(kind: &Kind, group: Group) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use postrider_queue::admin::Shard;
+    use postrider_queue::admin::ShardName;
     use postrider_queue::job::EntryId;
 
     use super::*;
@@ -142,7 +142,7 @@ mod tests {
     fn letter(millis: u64, error: &'static str, number: u64) -> DeadLetter {
         DeadLetter {
             is_rejected: false,
-            queue: Shard { queue: "default".parse().unwrap(), number: 0 },
+            queue: ShardName { queue: "default".parse().unwrap(), number: 0 },
             entry: EntryId { millis, sequence: 0 },
             job_id: "1-0".to_owned(),
             fields: vec![

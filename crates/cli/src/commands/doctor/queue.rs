@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use postrider_queue::admin::{HeldFlow, Life, Shard, Survey, SurveyedConsumer};
+use postrider_queue::admin::{HeldFlow, Life, ShardName, Survey, SurveyedConsumer};
 use postrider_queue::job::{FIELDS, Fields, FlowId, meant_field, quoted};
 
 use super::super::render::{brief, count, plain};
@@ -28,7 +28,7 @@ pub(super) struct Look {
     pub(super) sample: Vec<Fields>,
 }
 
-pub(super) fn examine(queue: &Shard, look: &Look) -> Vec<Finding> {
+pub(super) fn examine(queue: &ShardName, look: &Look) -> Vec<Finding> {
     let survey = &look.survey;
     let mut findings: Vec<_> = look.wrong_keys.iter().map(wrong_key).collect();
     if findings.is_empty() {
@@ -50,7 +50,7 @@ pub(super) fn examine(queue: &Shard, look: &Look) -> Vec<Finding> {
     findings
 }
 
-fn broken(queue: &Shard, fault: &str) -> Finding {
+fn broken(queue: &ShardName, fault: &str) -> Finding {
     let advice = format!(
         "find with TYPE which of postrider:{{{queue}}}:jobs (stream), :waiting (hash), :scheduled and :flows \
          (zset), :dead (stream), :workers (hash) has another type, and move it away with RENAME"
@@ -81,7 +81,7 @@ fn unknown_fields(sample: &[Fields]) -> Option<Finding> {
     (!names.is_empty()).then(|| Finding::warn("fields", seen, advice))
 }
 
-fn group(queue: &Shard, survey: &Survey) -> Option<Finding> {
+fn group(queue: &ShardName, survey: &Survey) -> Option<Finding> {
     if !survey.has_stream || survey.delivered.is_some() {
         return None;
     }
@@ -91,7 +91,7 @@ fn group(queue: &Shard, survey: &Survey) -> Option<Finding> {
     Some(Finding::warn("group", seen, advice))
 }
 
-fn last_id(queue: &Shard, survey: &Survey) -> Option<Finding> {
+fn last_id(queue: &ShardName, survey: &Survey) -> Option<Finding> {
     let last = survey.last?;
     let ahead = last.millis.checked_sub(survey.now).filter(|ahead| *ahead > AHEAD_MS)?;
     let key = format!("postrider:{{{queue}}}:jobs");
@@ -127,7 +127,7 @@ fn depth(survey: &Survey) -> Vec<Finding> {
     findings
 }
 
-fn schedule(queue: &Shard, survey: &Survey) -> Vec<Finding> {
+fn schedule(queue: &ShardName, survey: &Survey) -> Vec<Finding> {
     let mut findings = Vec::new();
     if survey.without_job > 0 {
         let seen = format!(
@@ -171,7 +171,7 @@ pub(super) fn held_back(flows: &[(FlowId, HeldFlow)]) -> Option<Finding> {
     ))
 }
 
-fn consumers(queue: &Shard, survey: &Survey) -> Vec<Finding> {
+fn consumers(queue: &ShardName, survey: &Survey) -> Vec<Finding> {
     let lost: Vec<_> = survey.consumers.iter().filter(|worker| !worker.alive()).collect();
     let alive = survey.consumers.iter().any(SurveyedConsumer::alive);
     let name = |worker: &SurveyedConsumer| plain(worker.name.as_bytes(), 100);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     fn found_in(look: Look) -> Vec<(Level, &'static str)> {
-        let found = examine(&Shard { queue: "mail".parse().unwrap(), number: 0 }, &look);
+        let found = examine(&ShardName { queue: "mail".parse().unwrap(), number: 0 }, &look);
         found.iter().map(|finding| (finding.level, finding.check)).collect()
     }
 
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn flows_that_are_only_limited_are_no_finding() {
-        let queue = Shard { queue: "mail".parse().unwrap(), number: 0 };
+        let queue = ShardName { queue: "mail".parse().unwrap(), number: 0 };
         let flow = |trips| {
             (FlowId::of("h:80"), HeldFlow { trips, held: vec![(queue.clone(), 3)], ..HeldFlow::default() })
         };
@@ -277,7 +277,7 @@ mod tests {
         let last_seen = |seen| SurveyedConsumer { seen_ms: Some(seen), lease_ms: Some(30_000), ..gone(0, 0) };
         assert_eq!(found(&with(last_seen(30_000))), [(Level::Ok, "queue")]);
         let silent =
-            consumers(&Shard { queue: "mail".parse().unwrap(), number: 0 }, &with(last_seen(50_000)));
+            consumers(&ShardName { queue: "mail".parse().unwrap(), number: 0 }, &with(last_seen(50_000)));
         assert_eq!(silent[0].seen, "the worker w is silent for 50s");
     }
 

@@ -14,7 +14,7 @@ use super::{find, print, report_not_found};
 
 // It has no doc comment, which would replace those of the commands.
 #[derive(Debug, Args)]
-pub(super) struct ActArgs {
+pub(super) struct ActionArgs {
     /// The job id, entry id or label
     id: String,
     #[command(flatten)]
@@ -29,13 +29,13 @@ pub(super) struct ActArgs {
 
 /// An action on a job.
 #[derive(Clone, Copy)]
-pub(super) enum Act {
+pub(super) enum Action {
     Cancel,
     RunNow,
 }
 
-impl ActArgs {
-    pub(super) async fn run(self, telemetry: &Telemetry, act: Act) -> Result<ExitCode, Box<dyn Error>> {
+impl ActionArgs {
+    pub(super) async fn run(self, telemetry: &Telemetry, act: Action) -> Result<ExitCode, Box<dyn Error>> {
         let view = self.look.open(telemetry).await?;
         let (jobs, is_incomplete) = find(&view, &self.id).await?;
         if jobs.len() > 1 && !self.all {
@@ -87,7 +87,7 @@ impl ActionResult {
     }
 }
 
-impl Act {
+impl Action {
     /// A job may move while the command runs, so it is searched again.
     async fn on(self, view: &View, job: &FoundJob) -> Result<ActionResult, Box<dyn Error>> {
         const TRIES: usize = 3;

@@ -13,7 +13,7 @@
 -- ARGV[9]  the number of bytes of a job's own fields at most
 -- ARGV[10] the number of deliveries of a job at most
 -- Returns  {1 if suspects were skipped, else 0; a list of {entry id, delivery count, fields, 0, or the bytes of
---          the job's own fields if they are cut}; Redis' time, Unix ms}
+--          the job's own fields if only the small ones are returned}; Redis' time, Unix ms}
 -- Uses     clock, whole
 --
 -- Redis measures idle time by its wall clock. After the clock has jumped ahead, all leases look expired: the
@@ -60,7 +60,7 @@ local function sizes_of(fields)
 end
 
 -- The fields up to 128 KiB, without the body and without any of more than 64 KiB: what names the job.
-local function cut(fields)
+local function small_fields(fields)
   local kept, left = {}, 131072
   for i = 1, #fields, 2 do
     local size = #fields[i] + #fields[i + 1]
@@ -117,7 +117,7 @@ repeat
         local own, all = sizes_of(entry[2])
         local is_judged = is_poison or own > tonumber(ARGV[9])
         redis.call('XCLAIM', KEYS[1], group, consumer, 0, id, 'RETRYCOUNT', count, 'JUSTID')
-        taken[#taken + 1] = {id, count, is_judged and cut(entry[2]) or entry[2], is_judged and math.max(own, 1) or 0}
+        taken[#taken + 1] = {id, count, is_judged and small_fields(entry[2]) or entry[2], is_judged and math.max(own, 1) or 0}
         suspects = suspects - (count > 2 and not is_judged and 1 or 0)
         bytes = bytes + all
       end

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use postrider_queue::job::{Delivery, EntryId, Job};
 use postrider_queue::names;
-use postrider_queue::work::{Operation, Queue};
+use postrider_queue::work::{Operation, QueueShard};
 use telemetry::{Attributes, Context, ErrorType, Span, semconv};
 
 use super::origin::{Before, Origin};
@@ -14,7 +14,7 @@ use super::{JobSpans, begins_trace};
 #[derive(Debug)]
 pub(crate) struct Settling {
     span: Span,
-    queue: Queue,
+    queue: QueueShard,
     operation: Operation,
     began: Instant,
 }

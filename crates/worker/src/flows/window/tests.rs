@@ -5,12 +5,12 @@ use super::*;
 const SLOTS: usize = 64;
 const QUICK: Duration = Duration::from_millis(1);
 
-fn around(slow: usize) -> Surroundings {
-    Surroundings { slots: SLOTS, free: SLOTS - slow, others_wait: false, suspicious_since: None }
+fn load(slow: usize) -> WorkerLoad {
+    WorkerLoad { slots: SLOTS, free: SLOTS - slow, others_wait: false, suspicious_since: None }
 }
 
 fn fill(window: &mut Window, slow: usize, now: Instant) -> usize {
-    let room = window.room(around(slow), now);
+    let room = window.room(load(slow), now);
     (0..room).for_each(|_| window.begin(now));
     window.in_flight
 }
@@ -36,10 +36,10 @@ fn a_flow_that_fails_shrinks_to_one() {
         window.end(Some(Verdict::Fails), false, QUICK, SLOTS, now);
         assert_eq!(window.failures, failures);
     }
-    assert_eq!(window.room(around(0), now), 1);
+    assert_eq!(window.room(load(0), now), 1);
     window.begin(now);
     window.end(Some(Verdict::Works), false, QUICK, SLOTS, now);
-    assert_eq!((window.failures, window.room(around(0), now)), (0, 2));
+    assert_eq!((window.failures, window.room(load(0), now)), (0, 2));
 }
 
 #[test]
@@ -48,11 +48,11 @@ fn a_flow_that_stops_responding_gets_no_more() {
     let mut window = Window::new(now);
     (0..40).for_each(|_| window.end(Some(Verdict::Works), false, QUICK, SLOTS, now));
     (0..10).for_each(|_| window.begin(now));
-    assert!(window.room(around(0), now) > 0);
+    assert!(window.room(load(0), now) > 0);
     let later = now + STALL_AFTER + QUICK;
-    assert_eq!(window.room(around(0), later), 0);
+    assert_eq!(window.room(load(0), later), 0);
     window.end(Some(Verdict::Works), false, STALL_AFTER, SLOTS, later);
-    assert!(window.room(around(0), later) > 0);
+    assert!(window.room(load(0), later) > 0);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_flow_that_answers_while_some_attempts_hang_is_not_on_probation() {
     window.begin(later);
     window.fell_silent();
     assert!(!window.is_on_probation(false, later), "it answers while one hangs");
-    assert_eq!(window.room(around(0), later), 1, "one at a time until it answers again");
+    assert_eq!(window.room(load(0), later), 1, "one at a time until it answers again");
     assert!(window.is_on_probation(true, later), "a job that has failed before may be the cause");
     window.end(None, true, QUICK * 2, SLOTS, later + QUICK);
     assert!(window.is_on_probation(false, later), "the other one began after the last answer");
@@ -103,7 +103,7 @@ fn slow_flows_together_leave_slots_free() {
     for _ in 0..SLOTS {
         for which in 0..windows.len() {
             let slow = windows.iter().map(|window| window.in_flight).sum();
-            if windows[which].room(around(slow), now) > 0 {
+            if windows[which].room(load(slow), now) > 0 {
                 windows[which].begin(now);
             }
         }

@@ -14,7 +14,7 @@ use super::error::{Phase, SendError};
 
 /// Limits of an attempt.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(super) struct AttemptBounds {
     /// When the whole attempt ends.
     pub(super) at: Instant,
     /// Time from the connection to the head of the response.
@@ -41,7 +41,7 @@ pin_project! {
 
 impl<B> AttemptBody<B> {
     /// Its time limit starts now: the head has arrived.
-    pub(super) fn new(inner: B, bounds: Bounds) -> Self {
+    pub(super) fn new(inner: B, bounds: AttemptBounds) -> Self {
         let own = Instant::now() + bounds.body;
         let limit = (own < bounds.at).then_some(bounds.body);
         Self { inner, sleep: None, at: own.min(bounds.at), limit, left: bounds.body_cap }
@@ -113,7 +113,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_is_cut_at_the_cap_and_ends_there() {
         let minute = Duration::from_secs(60);
-        let bounds = Bounds { at: Instant::now() + minute, headers: None, body: minute, body_cap: 4 };
+        let bounds = AttemptBounds { at: Instant::now() + minute, headers: None, body: minute, body_cap: 4 };
         let body = AttemptBody::new(Full::new(Bytes::from_static(b"0123456789")), bounds);
         assert_eq!(body.collect().await.unwrap().to_bytes(), "0123");
     }

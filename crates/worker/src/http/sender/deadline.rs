@@ -15,7 +15,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
 use tower_service::Service;
 
-use super::body::{AttemptBody, Bounds};
+use super::body::{AttemptBody, AttemptBounds};
 use super::dialled;
 use super::error::{Phase, SendError};
 use super::pool::PoolClient;
@@ -25,12 +25,12 @@ use super::upload::{Progress, Upload};
 #[derive(Debug)]
 pub(super) struct Deadline {
     client: PoolClient,
-    bounds: Bounds,
+    bounds: AttemptBounds,
     progress: Arc<Progress>,
 }
 
 impl Deadline {
-    pub(super) fn new(client: PoolClient, bounds: Bounds, progress: Arc<Progress>) -> Self {
+    pub(super) fn new(client: PoolClient, bounds: AttemptBounds, progress: Arc<Progress>) -> Self {
         Self { client, bounds, progress }
     }
 }
@@ -71,7 +71,7 @@ pin_project! {
         response: ResponseFuture,
         #[pin]
         sleep: Sleep,
-        bounds: Bounds,
+        bounds: AttemptBounds,
         progress: Arc<Progress>,
     }
 }
@@ -109,7 +109,7 @@ impl Future for DeadlineFuture {
 }
 
 /// The timeout that has expired, or when to check again.
-fn overdue(bounds: Bounds, progress: &Progress, now: Instant) -> Result<SendError, Instant> {
+fn overdue(bounds: AttemptBounds, progress: &Progress, now: Instant) -> Result<SendError, Instant> {
     let phase = match progress.taken() {
         None => Phase::Connection,
         Some(_) if !progress.is_sent() => Phase::Upload,

@@ -93,10 +93,10 @@ pub(super) struct DnsError(#[source] pub(super) std::io::Error);
 #[error("the host was not resolved within {0:?}")]
 pub(super) struct DnsTimeout(pub(super) Duration);
 
-/// All places were taken by other lookups, so this one did not begin. That is no fault of the destination.
+/// All permits were taken by other lookups, so this one did not begin. That is no fault of the destination.
 #[derive(Debug, thiserror::Error)]
 #[error("too many other names were being resolved for {0:?}")]
-pub(super) struct NoPlace(pub(super) Duration);
+pub(super) struct NoLookupPermit(pub(super) Duration);
 
 /// The name servers answer nothing at all. That is no fault of the destination.
 #[derive(Debug, thiserror::Error)]
@@ -163,7 +163,7 @@ fn own(cause: &(dyn Error + 'static)) -> Option<ErrorType> {
         Some(ErrorType::Dns)
     } else if cause.is::<DnsTimeout>() {
         Some(ErrorType::DnsTimeout)
-    } else if cause.is::<NoPlace>() || cause.is::<NoNameServer>() {
+    } else if cause.is::<NoLookupPermit>() || cause.is::<NoNameServer>() {
         Some(WORKER_FAULT)
     } else if cause.is::<Flood>() {
         Some(ErrorType::Protocol)

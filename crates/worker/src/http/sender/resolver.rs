@@ -1,10 +1,10 @@
 //! Looks up the addresses of names. Concurrent lookups of a name share one query, which ends when nobody waits for it
-//! any more. Names that were answered lately have places of their own, so that names whose servers do not respond
+//! any more. Names that were answered lately have permits of their own, so that names whose servers do not respond
 //! delay no other.
 
 mod hosts;
+mod lookup_permits;
 mod name_servers;
-mod places;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,9 +19,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{Shared, WeakShared};
 
-use super::error::{BoxError, DnsError, DnsTimeout, NoNameServer, NoPlace};
+use super::error::{BoxError, DnsError, DnsTimeout, NoLookupPermit, NoNameServer};
+use lookup_permits::{LookupPermit, LookupPermits};
 use name_servers::NameServers;
-use places::{Place, Places};
 
 /// The result of a lookup, shared by all its waiters.
 type Found = Result<Vec<IpAddr>, Arc<io::Error>>;
@@ -33,7 +33,7 @@ pub(super) struct Resolver(Arc<Inner>);
 
 struct Inner {
     source: Source,
-    places: Places,
+    permits: LookupPermits,
     /// The lookups under way, by name.
     running: Mutex<HashMap<String, RunningLookup>>,
     timeout: Duration,
@@ -58,7 +58,7 @@ impl Source {
 
 struct RunningLookup {
     lookup: WeakShared<Lookup>,
-    has_place: Arc<AtomicBool>,
+    has_permit: Arc<AtomicBool>,
 }
 
 impl Resolver {
@@ -73,16 +73,16 @@ impl Resolver {
     }
 
     fn with(source: Source, timeout: Duration) -> Self {
-        Self(Arc::new(Inner { source, places: Places::new(), running: Mutex::default(), timeout }))
+        Self(Arc::new(Inner { source, permits: LookupPermits::new(), running: Mutex::default(), timeout }))
     }
 
     /// All addresses of a host, of both families.
     pub(super) async fn lookup(&self, host: &str) -> Result<Vec<IpAddr>, BoxError> {
-        let (lookup, has_place) = self.begin(host);
+        let (lookup, has_permit) = self.begin(host);
         let timeout = self.0.timeout;
         let found = match tokio::time::timeout(timeout, lookup).await {
             Ok(found) => found,
-            Err(_) if !has_place.load(Ordering::Relaxed) => return Err(NoPlace(timeout).into()),
+            Err(_) if !has_permit.load(Ordering::Relaxed) => return Err(NoLookupPermit(timeout).into()),
             Err(_) => Err(Arc::new(io::ErrorKind::TimedOut.into())),
         };
         match found {
@@ -100,49 +100,49 @@ impl Resolver {
         if let Some(found) = running.get(host)
             && let Some(lookup) = found.lookup.upgrade()
         {
-            return (lookup, Arc::clone(&found.has_place));
+            return (lookup, Arc::clone(&found.has_permit));
         }
-        let has_place = Arc::new(AtomicBool::new(false));
-        let lookup = run(Arc::clone(&self.0), host.to_owned(), Arc::clone(&has_place));
+        let has_permit = Arc::new(AtomicBool::new(false));
+        let lookup = run(Arc::clone(&self.0), host.to_owned(), Arc::clone(&has_permit));
         let lookup = (Box::pin(lookup) as Lookup).shared();
         if matches!(self.0.source, Source::System(_)) {
             // A stuck name has one thread, whatever the number of its lookups.
             tokio::spawn(lookup.clone());
         }
         let weak = lookup.downgrade().expect("it was not polled yet");
-        running.insert(host.to_owned(), RunningLookup { lookup: weak, has_place: Arc::clone(&has_place) });
-        (lookup, has_place)
+        running.insert(host.to_owned(), RunningLookup { lookup: weak, has_permit: Arc::clone(&has_permit) });
+        (lookup, has_permit)
     }
 }
 
-async fn run(inner: Arc<Inner>, host: String, has_place: Arc<AtomicBool>) -> Found {
+async fn run(inner: Arc<Inner>, host: String, has_permit: Arc<AtomicBool>) -> Found {
     let entry = RemoveOnDrop { inner, host };
-    let Inner { source, places, .. } = &*entry.inner;
+    let Inner { source, permits, .. } = &*entry.inner;
     if let Source::NameServers(servers) = source
         && let Some(addresses) = servers.in_hosts(&entry.host)
     {
         return Ok(addresses);
     }
-    let place = places.take(&entry.host).await;
-    has_place.store(true, Ordering::Relaxed);
+    let permit = permits.take(&entry.host).await;
+    has_permit.store(true, Ordering::Relaxed);
     let found = match source {
         Source::NameServers(servers) => match servers.current() {
             Some(resolver) => servers.ask(&resolver, &entry.host).await,
-            None => on_thread(ask_system, entry.host.clone(), place).await,
+            None => on_thread(ask_system, entry.host.clone(), permit).await,
         },
-        Source::System(system) => on_thread(*system, entry.host.clone(), place).await,
+        Source::System(system) => on_thread(*system, entry.host.clone(), permit).await,
     };
     if !matches!(&found, Err(error) if error.kind() == io::ErrorKind::TimedOut) {
-        places.answered(&entry.host);
+        permits.answered(&entry.host);
     }
     found
 }
 
-/// The place is taken until the call ends.
-async fn on_thread(system: fn(&str) -> io::Result<Vec<IpAddr>>, host: String, place: Place) -> Found {
+/// The permit is taken until the call ends.
+async fn on_thread(system: fn(&str) -> io::Result<Vec<IpAddr>>, host: String, permit: LookupPermit) -> Found {
     let call = move || {
         let found = system(&host).map_err(Arc::new);
-        drop(place);
+        drop(permit);
         found
     };
     let called = tokio::task::spawn_blocking(call).await;

@@ -9,7 +9,7 @@ use postrider_queue::work::is_answer;
 use tokio::time::Instant;
 
 use super::Order;
-use crate::loops::shards::{Shard, ShardList};
+use crate::loops::shard_list::{ServedShard, ShardList};
 
 /// The intended size of a reply, in bytes: it must arrive before the command times out.
 const REPLY_BYTES_MAX: usize = 4 << 20;
@@ -35,7 +35,7 @@ pub(super) struct RoundRobin {
 }
 
 struct Source {
-    shard: Arc<Shard>,
+    shard: Arc<ServedShard>,
     /// After a failure, the shard is not read until this time. Then a blocking read tries it, which delays no
     /// other shard.
     rests_until: Option<Instant>,
@@ -89,7 +89,7 @@ impl RoundRobin {
         }
     }
 
-    pub(super) fn shard(&self, source: usize) -> Arc<Shard> {
+    pub(super) fn shard(&self, source: usize) -> Arc<ServedShard> {
         self.sources[source].shard.clone()
     }
 
@@ -126,7 +126,7 @@ impl RoundRobin {
     }
 
     /// Records a failure: the shard rests.
-    pub(super) fn failed(&mut self, shard: &Arc<Shard>, error: &Error) {
+    pub(super) fn failed(&mut self, shard: &Arc<ServedShard>, error: &Error) {
         let Some(index) = self.sources.iter().position(|source| Arc::ptr_eq(&source.shard, shard)) else {
             return;
         };
@@ -143,7 +143,7 @@ impl RoundRobin {
 
     /// The shards that have no blocking read, do not rest, and have room; only failed ones if others have
     /// jobs. Marks them as waiting.
-    pub(super) fn begin_waits(&mut self, only_failed: bool) -> Vec<Arc<Shard>> {
+    pub(super) fn begin_waits(&mut self, only_failed: bool) -> Vec<Arc<ServedShard>> {
         let idle = self.sources.iter_mut().filter(|source| !source.waits && source.rests_until.is_none());
         let wanted =
             idle.filter(|source| (source.failed > 0 || !only_failed) && source.shard.deliveries.has_room());
@@ -156,7 +156,7 @@ impl RoundRobin {
     }
 
     /// The blocking read of a shard is over.
-    pub(super) fn waited(&mut self, shard: &Arc<Shard>, has_failed: bool) {
+    pub(super) fn waited(&mut self, shard: &Arc<ServedShard>, has_failed: bool) {
         if let Some(source) = self.sources.iter_mut().find(|source| Arc::ptr_eq(&source.shard, shard)) {
             source.waits = false;
             if !has_failed {
@@ -166,7 +166,7 @@ impl RoundRobin {
     }
 
     /// The shards that have a blocking read.
-    pub(super) fn waiting(&self) -> Vec<Arc<Shard>> {
+    pub(super) fn waiting(&self) -> Vec<Arc<ServedShard>> {
         self.sources.iter().filter(|source| source.waits).map(|source| source.shard.clone()).collect()
     }
 

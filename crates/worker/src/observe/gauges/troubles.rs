@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use postrider_queue::names;
-use postrider_queue::work::Queue;
+use postrider_queue::work::QueueShard;
 use telemetry::{Observable, Telemetry, semconv};
 
 /// The shards that a worker reads. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Troubles(Arc<Mutex<Vec<Queue>>>);
+pub(crate) struct Troubles(Arc<Mutex<Vec<QueueShard>>>);
 
 impl Troubles {
     /// Registers the gauge.
@@ -29,7 +29,7 @@ impl Troubles {
     }
 
     /// Adds a shard.
-    pub(crate) fn join(&self, queue: Queue) {
+    pub(crate) fn join(&self, queue: QueueShard) {
         self.0.lock().expect("nothing panics while it holds this lock").push(queue);
     }
 

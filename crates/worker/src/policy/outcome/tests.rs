@@ -1,13 +1,13 @@
 //! Tests of what an attempt comes to.
 
 use super::*;
-use crate::policy::Waits;
+use crate::policy::RetryWaits;
 
 const AT: Circumstances =
     Circumstances { number: 1, max_attempts: None, age: Duration::from_secs(10), left: None, random: 1.0 };
 
 fn policy() -> RetryPolicy {
-    let waits = Waits::Exponential { base: Duration::from_secs(1), cap: Duration::from_secs(9) };
+    let waits = RetryWaits::Exponential { base: Duration::from_secs(1), cap: Duration::from_secs(9) };
     RetryPolicy { waits, max_attempts: 3, ..RetryPolicy::default() }
 }
 

@@ -30,7 +30,7 @@ const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
 /// Time for an answer to a question that every name server can answer at once.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Queries on one connection to a name server. The places of lookups are the bound.
+/// Queries on one connection to a name server. The permits of lookups are the bound.
 const QUERIES_MAX: usize = 4096;
 
 pub(super) struct NameServers {
@@ -39,12 +39,12 @@ pub(super) struct NameServers {
     /// The port of the name servers; tests have another.
     port: u16,
     files: Mutex<Files>,
-    health: Mutex<Health>,
+    health: Mutex<AnswerTimes>,
 }
 
 /// When name servers answered last, and when they last answered nothing.
 #[derive(Default)]
-struct Health {
+struct AnswerTimes {
     answered: Option<Instant>,
     silent: Option<Instant>,
 }
@@ -122,7 +122,7 @@ impl NameServers {
         answered
     }
 
-    fn health(&self) -> MutexGuard<'_, Health> {
+    fn health(&self) -> MutexGuard<'_, AnswerTimes> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

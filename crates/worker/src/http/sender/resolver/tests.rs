@@ -12,7 +12,7 @@ use telemetry::ErrorType;
 use tempfile::TempDir;
 
 use super::super::error::error_type;
-use super::places::PLACES_EACH;
+use super::lookup_permits::PERMITS_EACH;
 use super::*;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -117,14 +117,14 @@ fn answer(query: &Message) -> Option<Message> {
     Some(answer)
 }
 
-/// Begins lookups of this number of dead names, and waits until they have all places that they can get.
+/// Begins lookups of this number of dead names, and waits until they have all permits that they can get.
 async fn look_up_dead_names(resolver: &Resolver, count: usize) -> Vec<tokio::task::JoinHandle<()>> {
     let look_up = |number| {
         let resolver = resolver.clone();
         tokio::spawn(async move { drop(resolver.lookup(&format!("dead{number}.test.")).await) })
     };
     let tasks = (0..count).map(look_up).collect();
-    while resolver.0.places.free().1 > PLACES_EACH.saturating_sub(count) {
+    while resolver.0.permits.free().1 > PERMITS_EACH.saturating_sub(count) {
         tokio::task::yield_now().await;
     }
     tasks
@@ -144,7 +144,7 @@ async fn names_that_were_answered_and_names_in_the_hosts_file_wait_for_no_dead_n
     let network = Network::new();
     let resolver = network.resolver(LONG);
     assert_eq!(resolver.lookup("alive.test.").await.unwrap(), [FOUND], "also without an answer for IPv6");
-    let dead = look_up_dead_names(&resolver, 2 * PLACES_EACH).await;
+    let dead = look_up_dead_names(&resolver, 2 * PERMITS_EACH).await;
     assert_eq!(resolver.lookup("alive.test.").await.unwrap(), [FOUND]);
     assert_eq!(resolver.lookup("KNOWN.test").await.unwrap(), [IpAddr::from([10, 0, 0, 1])]);
     dead.iter().for_each(|task| task.abort());
@@ -154,11 +154,11 @@ async fn names_that_were_answered_and_names_in_the_hosts_file_wait_for_no_dead_n
 async fn a_lookup_that_nobody_waits_for_has_no_place() {
     let network = Network::new();
     let resolver = network.resolver(LONG);
-    for task in look_up_dead_names(&resolver, 2 * PLACES_EACH).await {
+    for task in look_up_dead_names(&resolver, 2 * PERMITS_EACH).await {
         task.abort();
         let _ = task.await;
     }
-    assert_eq!(resolver.0.places.free(), (PLACES_EACH, PLACES_EACH));
+    assert_eq!(resolver.0.permits.free(), (PERMITS_EACH, PERMITS_EACH));
     assert!(resolver.0.running().is_empty());
     assert_eq!(resolver.lookup("new.test.").await.unwrap(), [FOUND]);
 }
@@ -167,16 +167,16 @@ async fn a_lookup_that_nobody_waits_for_has_no_place() {
 async fn waiting_for_a_place_is_no_failure_of_the_destination() {
     let network = Network::new();
     let resolver = network.resolver(LONG);
-    let dead = look_up_dead_names(&resolver, PLACES_EACH).await;
-    let (lookup, has_place) = resolver.begin("new.test.");
+    let dead = look_up_dead_names(&resolver, PERMITS_EACH).await;
+    let (lookup, has_permit) = resolver.begin("new.test.");
     assert!(tokio::time::timeout(SHORT, lookup).await.is_err());
-    assert!(!has_place.load(Ordering::Relaxed));
+    assert!(!has_permit.load(Ordering::Relaxed));
     dead.iter().for_each(|task| task.abort());
     let impatient = Resolver::with(Source::System(|_| Ok(Vec::new())), SHORT);
     let _all =
-        futures_util::future::join_all((0..PLACES_EACH).map(|_| impatient.0.places.take("a.test"))).await;
+        futures_util::future::join_all((0..PERMITS_EACH).map(|_| impatient.0.permits.take("a.test"))).await;
     let error = impatient.lookup("b.test").await.unwrap_err();
-    assert!(error.is::<NoPlace>(), "{error}");
+    assert!(error.is::<NoLookupPermit>(), "{error}");
 }
 
 #[tokio::test]
@@ -235,12 +235,12 @@ async fn with_the_system_s_resolver_a_stuck_name_has_one_thread_and_delays_no_ot
         let resolver = resolver.clone();
         tokio::spawn(async move { resolver.lookup("stuck.test").await })
     };
-    let mut stuck: Vec<_> = (0..2 * PLACES_EACH).map(look_up).collect();
+    let mut stuck: Vec<_> = (0..2 * PERMITS_EACH).map(look_up).collect();
     while SYSTEM.asked.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
     // Nobody waits any more, but the thread goes on.
-    for task in stuck.drain(PLACES_EACH..) {
+    for task in stuck.drain(PERMITS_EACH..) {
         task.abort();
     }
     assert_eq!(resolver.lookup("other.test").await.unwrap(), [FOUND]);
@@ -254,7 +254,7 @@ async fn with_the_system_s_resolver_a_stuck_name_has_one_thread_and_delays_no_ot
         assert_eq!(task.await.unwrap().unwrap(), [FOUND], "all share the one result");
     }
     assert_eq!(SYSTEM.asked.load(Ordering::SeqCst), 2, "one call for each name");
-    assert_eq!(resolver.0.places.free(), (PLACES_EACH, PLACES_EACH));
+    assert_eq!(resolver.0.permits.free(), (PERMITS_EACH, PERMITS_EACH));
     for host in ["broken.test", "empty.test"] {
         assert_eq!(error_type(&*resolver.lookup(host).await.unwrap_err()), ErrorType::Dns);
     }

@@ -1,4 +1,4 @@
-//! The places of lookups: a bound on their number, in two halves.
+//! The permits of lookups: a bound on their number, in two halves.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,32 +8,32 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Concurrent lookups of names that were answered lately, and as many of other names. On the system's resolver this is
 /// half of tokio's blocking threads.
-pub(super) const PLACES_EACH: usize = 128;
+pub(super) const PERMITS_EACH: usize = 128;
 /// How long a name counts as answered.
 const LATELY: Duration = Duration::from_secs(300);
 /// Names that are remembered.
 const NAMES_MAX: usize = 10_000;
 
-pub(super) struct Places {
+pub(super) struct LookupPermits {
     answered: Arc<Semaphore>,
     others: Arc<Semaphore>,
     names: Mutex<HashMap<String, Instant>>,
 }
 
 /// Freed when it is dropped.
-pub(super) struct Place(#[expect(dead_code, reason = "it is held")] Option<OwnedSemaphorePermit>);
+pub(super) struct LookupPermit(#[expect(dead_code, reason = "it is held")] Option<OwnedSemaphorePermit>);
 
-impl Places {
+impl LookupPermits {
     pub(super) fn new() -> Self {
-        let half = || Arc::new(Semaphore::new(PLACES_EACH));
+        let half = || Arc::new(Semaphore::new(PERMITS_EACH));
         Self { answered: half(), others: half(), names: Mutex::default() }
     }
 
-    /// Waits for a place for this name.
-    pub(super) async fn take(&self, host: &str) -> Place {
+    /// Waits for a permit for this name.
+    pub(super) async fn take(&self, host: &str) -> LookupPermit {
         let half = if self.was_answered(host) { &self.answered } else { &self.others };
         // It is never closed.
-        Place(Arc::clone(half).acquire_owned().await.ok())
+        LookupPermit(Arc::clone(half).acquire_owned().await.ok())
     }
 
     /// A name server has answered for this name.
@@ -59,8 +59,8 @@ impl Places {
 }
 
 #[cfg(test)]
-impl Places {
-    /// Free places of names that were answered lately, and of others.
+impl LookupPermits {
+    /// Free permits of names that were answered lately, and of others.
     pub(super) fn free(&self) -> (usize, usize) {
         (self.answered.available_permits(), self.others.available_permits())
     }

@@ -1,4 +1,4 @@
-//! The connections of a server. Their number is bounded, and who keeps a connection waiting keeps no other waiting.
+//! The open connections of a server. Their number is bounded, and one that waits for its client keeps no other waiting.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 
 /// The connections that are open.
-pub(super) struct Places {
+pub(super) struct Connections {
     most: usize,
     tasks: JoinSet<()>,
-    taken: Vec<(AbortHandle, Place)>,
+    taken: Vec<(AbortHandle, ConnectionPlace)>,
     shared: Arc<Shared>,
 }
 
@@ -24,7 +24,7 @@ struct Shared {
 
 /// The place of one connection. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(super) struct ConnectionPlace {
     /// The number of its current wait for its client; [`BUSY`] while its request is answered.
     wait: Arc<AtomicU64>,
     shared: Arc<Shared>,
@@ -32,7 +32,7 @@ pub(super) struct Place {
 
 const BUSY: u64 = u64::MAX;
 
-impl Places {
+impl Connections {
     pub(super) fn new(most: usize) -> Self {
         Self { most, tasks: JoinSet::new(), taken: Vec::new(), shared: Arc::default() }
     }
@@ -43,14 +43,14 @@ impl Places {
     }
 
     /// Runs a further connection, in the place of another if all are taken.
-    pub(super) fn fill<F>(&mut self, connection: impl FnOnce(Place) -> F)
+    pub(super) fn fill<F>(&mut self, connection: impl FnOnce(ConnectionPlace) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
         if self.taken.len() >= self.most {
             self.make_room();
         }
-        let place = Place { wait: Arc::default(), shared: Arc::clone(&self.shared) };
+        let place = ConnectionPlace { wait: Arc::default(), shared: Arc::clone(&self.shared) };
         place.wait();
         let task = self.tasks.spawn(connection(place.clone()));
         self.taken.push((task, place));
@@ -81,7 +81,7 @@ impl Places {
     }
 }
 
-impl Place {
+impl ConnectionPlace {
     /// Answers a request. Until then the connection does not wait for its client.
     pub(super) async fn busy<T>(&self, answer: impl Future<Output = T>) -> T {
         self.wait.store(BUSY, Ordering::Relaxed);

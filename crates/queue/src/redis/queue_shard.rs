@@ -19,9 +19,9 @@ use super::mark::Mark;
 use super::operation_spans::Operations;
 use super::scripts::Scripts;
 
-/// One shard of a queue in a process. Cheap to clone.
+/// One shard of a queue in a process, with its state: connection, clock, epoch. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Queue(pub(crate) Arc<Inner>);
+pub struct QueueShard(pub(crate) Arc<Inner>);
 
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -52,7 +52,7 @@ pub struct Consumer {
     pub lease: Duration,
 }
 
-impl Queue {
+impl QueueShard {
     /// Creates the consumer group if it is missing, and reads Redis' time. A created group starts a new
     /// epoch: Redis delivers jobs in flight again.
     ///

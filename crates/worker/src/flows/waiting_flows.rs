@@ -6,13 +6,13 @@ use postrider_queue::job::FlowId;
 
 /// Flows that wait: untried flows first, the newest of them first, then the others in turn.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(super) struct WaitingFlows {
     untried: VecDeque<FlowId>,
     tried: VecDeque<FlowId>,
     known: HashSet<FlowId>,
 }
 
-impl Waiting {
+impl WaitingFlows {
     /// How many flows of each kind it remembers. Any further one waits for its next check in Redis.
     const FLOWS_MAX: usize = 4096;
 
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn the_newest_untried_flow_comes_first() {
-        let mut waiting = Waiting::default();
+        let mut waiting = WaitingFlows::default();
         let [a, b, c, d] = ["a", "b", "c", "d"].map(FlowId::of);
         for (id, is_tried) in [(a, true), (b, false), (c, true), (d, false), (b, false), (a, false)] {
             waiting.push(id, is_tried);
@@ -63,13 +63,13 @@ mod tests {
 
     #[test]
     fn any_number_of_flows_takes_bounded_memory() {
-        let mut waiting = Waiting::default();
-        for number in 0..3 * Waiting::FLOWS_MAX {
+        let mut waiting = WaitingFlows::default();
+        for number in 0..3 * WaitingFlows::FLOWS_MAX {
             waiting.push(FlowId::of(&number.to_string()), number % 2 == 0);
         }
         assert_eq!(waiting.known.len(), waiting.tried.len() + waiting.untried.len());
-        assert!(waiting.known.len() <= 2 * Waiting::FLOWS_MAX);
-        let newest = 3 * Waiting::FLOWS_MAX - 1;
+        assert!(waiting.known.len() <= 2 * WaitingFlows::FLOWS_MAX);
+        let newest = 3 * WaitingFlows::FLOWS_MAX - 1;
         assert_eq!(waiting.pop(), Some(FlowId::of(&newest.to_string())));
     }
 }

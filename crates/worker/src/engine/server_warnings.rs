@@ -10,7 +10,7 @@ const ONE_NODE: &str = "Redis is a cluster of one node: write redis-cluster://, 
 
 /// The server, and the warnings about it.
 #[derive(Debug, Default)]
-pub(super) struct Surroundings {
+pub(super) struct ServerWarnings {
     /// Host and port, without user and password.
     address: String,
     /// Name and version; empty if this user may not call INFO.
@@ -18,7 +18,7 @@ pub(super) struct Surroundings {
     warnings: Vec<String>,
 }
 
-impl Surroundings {
+impl ServerWarnings {
     /// Asks the server. What it refuses to tell is left out: none of it is needed to work.
     pub(super) async fn of(redis: &Redis, config: &WorkerConfig) -> Self {
         let mut found = Self { address: redis.address(), ..Self::default() };

@@ -3,16 +3,16 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use postrider_queue::work::Queue;
+use postrider_queue::work::QueueShard;
 use tokio::sync::Notify;
 
 use crate::delivery::deliveries::Deliveries;
 
-/// One shard, for loops that serve all of them.
+/// One shard that this worker serves, for loops that serve all of them.
 #[derive(Debug)]
-pub(crate) struct Shard {
+pub(crate) struct ServedShard {
     /// One shard of a queue.
-    pub queue: Queue,
+    pub queue: QueueShard,
     /// How often jobs are fetched from it, relative to other shards.
     pub weight: u32,
     /// Begins to work on what is fetched.
@@ -25,19 +25,19 @@ pub(crate) struct ShardList(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    list: Mutex<Vec<Arc<Shard>>>,
+    list: Mutex<Vec<Arc<ServedShard>>>,
     joined: Notify,
 }
 
 impl ShardList {
     /// Adds a shard.
-    pub(crate) fn join(&self, shard: Arc<Shard>) {
+    pub(crate) fn join(&self, shard: Arc<ServedShard>) {
         self.list().push(shard);
         self.0.joined.notify_one();
     }
 
     /// The shards after the first `known` ones.
-    pub(crate) fn from(&self, known: usize) -> Vec<Arc<Shard>> {
+    pub(crate) fn from(&self, known: usize) -> Vec<Arc<ServedShard>> {
         self.list().get(known..).unwrap_or_default().to_vec()
     }
 
@@ -48,7 +48,7 @@ impl ShardList {
         }
     }
 
-    fn list(&self) -> MutexGuard<'_, Vec<Arc<Shard>>> {
+    fn list(&self) -> MutexGuard<'_, Vec<Arc<ServedShard>>> {
         self.0.list.lock().expect("nothing panics while it holds this lock")
     }
 }

@@ -12,14 +12,14 @@ use crate::policy::{Outcome, RetryPolicies, RetryPolicy};
 use crate::shard::settings::Settings;
 
 /// Why a job is dead-lettered without an attempt.
-pub(super) enum Refusal<'a> {
+pub(super) enum Unsendable<'a> {
     /// The entry is not a job, or it needs a policy or secret this worker does not have.
     Malformed(Malformed),
     /// The job is too late, or poison.
     Dead(&'a Job, Outcome),
 }
 
-impl Refusal<'_> {
+impl Unsendable<'_> {
     pub(super) fn outcome(&self) -> Outcome {
         match self {
             Self::Malformed(Malformed { reason, error }) => {
@@ -36,12 +36,12 @@ pub(super) fn is_poison(delivery: &Delivery) -> bool {
 }
 
 /// The retry policy of a job, or why it must not be sent. `now` is Redis' time, Unix milliseconds.
-pub(super) fn sendable<'a>(
+pub(super) fn check<'a>(
     delivery: &Delivery,
     job: &'a Job,
     settings: &'a Settings,
     now: u64,
-) -> Result<&'a RetryPolicy, Box<Refusal<'a>>> {
+) -> Result<&'a RetryPolicy, Box<Unsendable<'a>>> {
     if is_poison(delivery) {
         let deliveries = delivery.lease.delivery - 1;
         let error =
@@ -50,7 +50,7 @@ pub(super) fn sendable<'a>(
     }
     secret_is_for(job, &settings.secrets)?;
     let Some(policy) = settings.retry.get(job.retry.as_deref()) else {
-        return Err(Box::new(Refusal::Malformed(unknown_policy(&settings.retry, job))));
+        return Err(Box::new(Unsendable::Malformed(unknown_policy(&settings.retry, job))));
     };
     match too_late(delivery, job, policy, now) {
         Some(error) => Err(dead(job, Reason::Expired, names::EXPIRED, error.to_owned())),
@@ -58,8 +58,8 @@ pub(super) fn sendable<'a>(
     }
 }
 
-fn dead(job: &Job, reason: Reason, error_type: ErrorType, error: String) -> Box<Refusal<'_>> {
-    Box::new(Refusal::Dead(job, Outcome::Dead { reason, error_type, error }))
+fn dead(job: &Job, reason: Reason, error_type: ErrorType, error: String) -> Box<Unsendable<'_>> {
+    Box::new(Unsendable::Dead(job, Outcome::Dead { reason, error_type, error }))
 }
 
 fn unknown_policy(policies: &RetryPolicies, job: &Job) -> Malformed {
@@ -71,10 +71,10 @@ fn unknown_policy(policies: &RetryPolicies, job: &Job) -> Malformed {
 
 /// A job that needs a signature is never sent without one, and no destination gets a secret that is not for it: the
 /// producer chooses both.
-fn secret_is_for<'a>(job: &'a Job, secrets: &Secrets) -> Result<(), Box<Refusal<'a>>> {
+fn secret_is_for<'a>(job: &'a Job, secrets: &Secrets) -> Result<(), Box<Unsendable<'a>>> {
     let Some(name) = job.secret.as_deref() else { return Ok(()) };
     let Some(secret) = secrets.get(name) else {
-        return Err(Box::new(Refusal::Malformed(unknown_secret(name))));
+        return Err(Box::new(Unsendable::Malformed(unknown_secret(name))));
     };
     secret.check(&job.uri).map_err(|not_for| {
         let named = quoted(&String::from_utf8_lossy(name));
