@@ -1,5 +1,6 @@
 //! The connection to Redis, and the keys, arguments and replies that all scripts share.
 
+mod address;
 mod announced;
 mod args;
 mod call_spans;
@@ -29,9 +30,10 @@ pub use queue_shard::{Consumer, QueueShard};
 pub use reply::Settled;
 pub use server::{ServerInfo, Stray};
 
+pub(crate) use address::address;
 pub(crate) use args::{ids, number, push_fields, push_leases};
 pub(crate) use client::{SHARDS_MAX, traced};
-pub(crate) use connect::{BLOCKING_READ_TIMEOUT, address, connect, quit};
+pub(crate) use connect::{BLOCKING_READ_TIMEOUT, connect, quit};
 pub(crate) use keys::{GROUP, Keys};
 pub(crate) use mark::{FIELD as MARK_FIELD, Mark};
 pub(crate) use operation_spans::Instruments;

@@ -10,6 +10,7 @@ use fred::interfaces::{HashesInterface, StreamsInterface};
 use fred_otel::{Command, Options, TracedClient};
 use telemetry::{Context, Telemetry};
 
+use super::address;
 use super::call_spans::Spans;
 use super::clock::Clock;
 use super::connect::{self, ConnectError, quit};
@@ -60,7 +61,7 @@ impl Redis {
     pub async fn connect_with(url: &str, telemetry: &Telemetry, spans: Spans) -> Result<Self, ConnectError> {
         let client = traced(connect::connect(url, false).await?, telemetry, spans.commands);
         let scripts = Arc::new(Scripts::new());
-        let instruments = Instruments::new(telemetry, connect::address(url));
+        let instruments = Instruments::new(telemetry, address::address(url));
         Ok(Self { url: url.into(), client, scripts, telemetry: telemetry.clone(), spans, instruments })
     }
 
@@ -81,7 +82,7 @@ impl Redis {
         if let Err(error) = queue.join().await {
             // The caller may try again, with another connection.
             queue.close().await;
-            let (server, reason) = (connect::server(&self.url), error.details().to_owned());
+            let (server, reason) = (address::server(&self.url), error.details().to_owned());
             return Err(ConnectError::Refused { server, reason });
         }
         queue.operations().begin_at_zero();
@@ -196,7 +197,7 @@ impl Redis {
 
     /// The server, or the first of a cluster: host and port, without user and password.
     pub fn address(&self) -> String {
-        connect::server(&self.url)
+        address::server(&self.url)
     }
 
     /// What the server reports of itself.

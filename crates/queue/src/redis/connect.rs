@@ -1,17 +1,16 @@
 //! The Redis connections. Each setting has its reason here.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::{ClientLike, StreamsInterface};
-use fred::types::config::{Blocking, Config, ReconnectPolicy, Server, UnresponsiveConfig};
-use fred::types::{Builder, ConnectHandle, RespVersion};
+use fred::types::config::{Blocking, Config, ReconnectPolicy, UnresponsiveConfig};
+use fred::types::{Builder, ConnectHandle};
 use fred_otel::{Command, TracedClient};
 
+use super::address::{self, server};
 use super::announced;
-use crate::job::meant;
 
 /// How long a blocking read waits. Not longer, since a server before Redis 7 does not wake a client whose
 /// group was destroyed.
@@ -22,20 +21,6 @@ const RESTART_PAUSE: Duration = Duration::from_millis(200);
 
 /// The deadline of a command: longer than any script takes, shorter than a lease.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The known schemes. fred takes every other scheme for plain Redis, even `tls://`.
-const SCHEMES: [&str; 10] = [
-    "redis",
-    "rediss",
-    "redis-cluster",
-    "rediss-cluster",
-    "redis-sentinel",
-    "rediss-sentinel",
-    "redis+unix",
-    "valkey",
-    "valkeys",
-    "unix",
-];
 
 /// The URL cannot be used, or the server cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -75,13 +60,7 @@ pub enum ConnectError {
 
 /// Connects a client. Blocking reads need their own connection: a blocked connection answers nothing else.
 pub(crate) async fn connect(url: &str, blocking: bool) -> Result<Client, ConnectError> {
-    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
-    if !scheme.is_some_and(|scheme| SCHEMES.contains(&scheme)) {
-        return Err(ConnectError::Url("it has another scheme, or none".to_owned()));
-    }
-    check_parameters(url)?;
-    let mut config = Config::from_url(url).map_err(|error| ConnectError::Url(flaw(&error)))?;
-    config.version = resp_version(url)?;
+    let config = address::parse(url)?;
     let unreachable =
         |error: Error| ConnectError::Unreachable { server: server(url), reason: reason(&error) };
     let client = build(config, blocking).map_err(unreachable)?;
@@ -120,34 +99,6 @@ async fn owns_a_part(client: &Client) -> bool {
     lengths.iter().any(|length| length.as_ref().is_err_and(|error| error.details().starts_with("MOVED")))
 }
 
-/// Refuses parameters of a URL that would have no effect. Their values are not repeated: they may be secret.
-fn check_parameters(url: &str) -> Result<(), ConnectError> {
-    let (scheme, query) =
-        (url.split("://").next().unwrap_or_default(), url.split_once('?').map_or("", |(_, query)| query));
-    let mut known = vec!["protocol"];
-    if scheme.ends_with("-cluster") || scheme.ends_with("-sentinel") {
-        known.push("node");
-    }
-    if scheme.ends_with("-sentinel") {
-        known.push("sentinelServiceName");
-    }
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let name = pair.split('=').next().unwrap_or(pair);
-        if known.contains(&name) {
-            continue;
-        }
-        let hint = match name {
-            "db" | "database" => "; write the database as redis://host/3".to_owned(),
-            "tls" | "ssl" => "; write rediss:// for TLS".to_owned(),
-            "password" | "user" | "username" => "; write redis://user:password@host".to_owned(),
-            _ => meant(name, known.iter().copied())
-                .map_or(String::new(), |meant| format!("; did you mean `{meant}`?")),
-        };
-        return Err(ConnectError::Url(format!("the parameter `{}` is not known{hint}", name.escape_debug())));
-    }
-    Ok(())
-}
-
 /// Restarts fred's connection task until the client sends QUIT. The task ends for good at some errors that
 /// pass, such as a redirection while a slot migrates, and then every command would hang.
 async fn keep_connected(client: Client, mut connection: ConnectHandle) {
@@ -155,26 +106,6 @@ async fn keep_connected(client: Client, mut connection: ConnectHandle) {
         tokio::time::sleep(RESTART_PAUSE).await;
         connection = client.connect();
     }
-}
-
-/// `?protocol=3` selects RESP3, as in other clients. The default is RESP2.
-fn resp_version(url: &str) -> Result<RespVersion, ConnectError> {
-    let query = url.split_once('?').map_or("", |(_, query)| query);
-    match query.split('&').find_map(|pair| pair.strip_prefix("protocol=")) {
-        None | Some("2") => Ok(RespVersion::RESP2),
-        Some("3") => Ok(RespVersion::RESP3),
-        Some(_) => Err(ConnectError::Url("`protocol` must be 2 or 3".to_owned())),
-    }
-}
-
-/// What is wrong with a URL. fred shows some flaws by its internal names.
-fn flaw(error: &Error) -> String {
-    match error.details() {
-        "InvalidPort" => "the port must be 1 to 65535",
-        "Invalid integer string." => "the database must be a number",
-        other => other.trim_end_matches('.'),
-    }
-    .to_owned()
 }
 
 /// The readable part of an error. fred shows errors in their debug format: an I/O error as
@@ -193,23 +124,6 @@ pub(crate) fn reason(error: &Error) -> String {
     let after = |start: &str| error.details().split_once(start).and_then(|(_, rest)| rest.split_once('"'));
     let told = after("message: \"").or_else(|| after("error: \""));
     told.map_or_else(|| error.details().to_owned(), |(message, _)| message.to_owned())
-}
-
-/// Host and port of a URL, without user and password; the path of a socket.
-pub(crate) fn server(url: &str) -> String {
-    let hosts = Config::from_url(url).map(|config| config.server.hosts()).unwrap_or_default();
-    let shown = |host: &Server| match host.port {
-        0 => host.host.to_string(),
-        port => format!("{}:{port}", host.host),
-    };
-    hosts.first().map(shown).unwrap_or_default()
-}
-
-/// Host and port of the first server of a URL; none for a socket.
-pub(crate) fn address(url: &str) -> Option<(Arc<str>, u16)> {
-    let config = Config::from_url(url).ok()?;
-    let host = config.server.hosts().into_iter().next()?;
-    Some((Arc::from(&*host.host), host.port))
 }
 
 fn build(mut config: Config, blocking: bool) -> Result<Client, Error> {
@@ -267,30 +181,5 @@ mod tests {
             r#"Custom { kind: Uncategorized, error: "failed to lookup address information: Unknown" }"#;
         assert_eq!(told(lookup), "failed to lookup address information: Unknown");
         assert_eq!(told("Connection closed."), "Connection closed.");
-    }
-
-    #[test]
-    fn a_server_is_named_without_its_password() {
-        assert_eq!(server("redis://me:hunter2@redis.internal/3"), "redis.internal:6379");
-        assert_eq!(server("redis+unix:///run/redis.sock"), "/run/redis.sock");
-    }
-
-    #[tokio::test]
-    async fn a_flaw_of_a_url_is_readable() {
-        for (url, flaw) in [
-            ("localhost:6379", "it has another scheme, or none"),
-            ("redis://h:99999", "the port must be 1 to 65535"),
-            ("redis://h/jobs", "the database must be a number"),
-            ("redis://h?protocol=9", "`protocol` must be 2 or 3"),
-            ("redis://h?db=3", "the parameter `db` is not known; write the database as redis://host/3"),
-            ("redis://h?tls=true", "the parameter `tls` is not known; write rediss:// for TLS"),
-            ("redis://h?protokol=3", "the parameter `protokol` is not known; did you mean `protocol`?"),
-            ("redis://h?protocol=3&node=a:1", "the parameter `node` is not known"),
-        ] {
-            let Err(ConnectError::Url(told)) = connect(url, false).await else {
-                panic!("{url} was accepted")
-            };
-            assert_eq!(told, flaw, "{url}");
-        }
     }
 }
