@@ -4,6 +4,7 @@
 mod accidents;
 mod bulkheads;
 mod client_certificates;
+mod cluster;
 mod dashboards;
 mod dead_letters;
 mod delivery;
