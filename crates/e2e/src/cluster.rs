@@ -33,12 +33,12 @@ pub fn start(nodes: usize) -> Vec<RedisServer> {
     servers
 }
 
-/// The node that has the key.
+/// The index of the node that has the key.
 ///
 /// # Panics
 ///
 /// If no node has it.
-pub fn node_of<'a>(nodes: &'a [RedisServer], key: &str) -> &'a RedisServer {
-    let has = |node: &&RedisServer| !matches!(node.command(&["TYPE", key]), Reply::Error(_));
-    nodes.iter().find(has).expect("each slot has a node")
+pub fn index_of(nodes: &[RedisServer], key: &str) -> usize {
+    let has = |node: &RedisServer| !matches!(node.command(&["TYPE", key]), Reply::Error(_));
+    nodes.iter().position(has).expect("each slot has a node")
 }

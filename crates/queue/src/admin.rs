@@ -17,13 +17,12 @@ use bytes::Bytes;
 use fred::clients::Client;
 use fred::interfaces::ClientLike;
 use fred::types::{CustomCommand, Key, Value};
-use fred_otel::{Command, TracedClient};
+use fred_otel::Command;
 use telemetry::Telemetry;
 
 use crate::job::{EntryId, Fields, FlowId};
 use crate::redis::{
-    ConnectError, Error, Instruments, Keys, Operations, QueueName, Scripts, address, connect, quit, traced,
-    unexpected,
+    ConnectError, Connection, Error, Instruments, Keys, Operations, QueueName, Scripts, address, unexpected,
 };
 
 pub use by_hand::{Cancelled, Replayed};
@@ -38,7 +37,7 @@ pub use survey::{Life, Survey, SurveyedConsumer};
 /// A connection that inspects queues. Inspection makes no spans.
 #[derive(Debug)]
 pub struct Inspector {
-    redis: TracedClient,
+    redis: Connection,
     scripts: Scripts,
     telemetry: Telemetry,
     instruments: Instruments,
@@ -115,7 +114,7 @@ impl Inspector {
     /// # Errors
     /// [`ConnectError`] if Redis cannot be reached.
     pub async fn connect(url: &str, telemetry: &Telemetry) -> Result<Self, ConnectError> {
-        let redis = traced(connect(url, false).await?, telemetry, false);
+        let redis = Connection::connect(url, telemetry, false).await?;
         let instruments = Instruments::new(telemetry, address(url));
         let operations = Mutex::default();
         Ok(Self { redis, scripts: Scripts::new(), telemetry: telemetry.clone(), instruments, operations })
@@ -133,16 +132,17 @@ impl Inspector {
 
     /// Closes the connection.
     pub async fn close(&self) {
-        quit(&self.redis).await;
+        self.redis.quit().await;
     }
 
     /// Sends one command. The key selects the node of a cluster.
     async fn command(&self, name: &'static str, key: Option<&Key>, args: Vec<Value>) -> Result<Value, Error> {
         let slot = key.map(Key::cluster_hash);
-        let call = |client: Client| async move {
-            client.custom(CustomCommand::new_static(name, slot, false), args).await
+        let call = |client: Client| {
+            let args = args.clone();
+            async move { client.custom(CustomCommand::new_static(name, slot, false), args).await }
         };
-        self.redis.run(Command::new(name), call).await
+        self.redis.run(key, Command::new(name), call).await
     }
 
     fn keys(shard: &ShardName) -> Keys {

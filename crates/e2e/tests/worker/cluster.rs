@@ -23,8 +23,7 @@ fn the_shards_of_a_queue_spread_over_a_cluster() {
     let (nodes, sink) = (cluster::start(3), Sink::start());
     let url = format!("redis-cluster://127.0.0.1:{}", nodes[0].port);
     let meta = "postrider:{default}:meta";
-    let slot = nodes[0].command(&["CLUSTER", "KEYSLOT", meta]).integer();
-    let home = &nodes[(slot / 5461).min(2) as usize];
+    let home = &nodes[cluster::index_of(&nodes, meta)];
     home.command(&["HSET", meta, "shards", "8", "shards_before", "8"]);
     let environment = [("POSTRIDER_REDIS_URL", url.as_str())];
     let mut worker = Postrider::ready_worker(BUILD, &nodes[0], &["--retry-base", "20ms"], &environment);
@@ -50,8 +49,7 @@ fn a_flow_is_limited_and_its_jobs_held_in_a_cluster() {
     let environment = [("POSTRIDER_REDIS_URL", url.as_str())];
     let arguments = ["--config", config.path()];
     let mut workers = [(); 2].map(|()| Postrider::ready_worker(BUILD, &nodes[0], &arguments, &environment));
-    let slot = nodes[0].command(&["CLUSTER", "KEYSLOT", "postrider:{default}:jobs"]).integer();
-    let queue = Queue::new(&nodes[(slot / 5461).min(2) as usize], "default");
+    let queue = Queue::new(&nodes[cluster::index_of(&nodes, "postrider:{default}:jobs")], "default");
     // Flows of several names, so that some lie on other nodes than the queue.
     for job in 0..JOBS {
         let flow = ["a", "b", "c"][job % 3];
@@ -95,7 +93,7 @@ fn jobs_in_flight_survive_the_migration_of_their_slot() {
     let url = format!("redis-cluster://127.0.0.1:{}", nodes[0].port);
     let jobs = "postrider:{default}:jobs";
     let slot = nodes[0].command(&["CLUSTER", "KEYSLOT", jobs]).integer();
-    let home = (slot / 5461).min(2) as usize;
+    let home = cluster::index_of(&nodes, jobs);
     let (from, to) = (&nodes[home], &nodes[(home + 1) % 3]);
     let environment = [("POSTRIDER_REDIS_URL", url.as_str())];
     let arguments = ["--retry-base", "20ms", "--lease", "2s"];
@@ -177,8 +175,7 @@ fn replicated(node: &RedisServer) {
 fn jobs_survive_the_death_of_their_node() {
     const JOBS: usize = 40;
     let (mut nodes, sink) = (cluster::start(3), Sink::start());
-    let slot = nodes[0].command(&["CLUSTER", "KEYSLOT", "postrider:{default}:jobs"]).integer();
-    let home = (slot / 5461).min(2) as usize;
+    let home = cluster::index_of(&nodes, "postrider:{default}:jobs");
     let replica = replica_of(&nodes, home);
     let others: Vec<String> = (0..3).filter(|node| *node != home).map(|node| nodes[node].url()).collect();
     let url = others[0].replace("redis://", "redis-cluster://");
@@ -209,5 +206,52 @@ fn jobs_survive_the_death_of_their_node() {
     let dead: std::collections::BTreeSet<_> =
         queue.dead().iter().filter_map(|letter| letter.field("url")).collect();
     assert_eq!(dead.len(), JOBS / 4);
+    assert!(worker.stop().success());
+}
+
+/// A flow whose shared state lies on that node, or on another one.
+fn flow_with_state(nodes: &[RedisServer], node: usize, is_there: bool) -> String {
+    const ID: &str = "return string.sub(redis.sha1hex(ARGV[1]), 1, 16)";
+    let names = (0..).map(|number| format!("flow-{number}"));
+    let lies_there = |name: &String| {
+        let id = nodes[node].command(&["EVAL", ID, "0", name]).text();
+        cluster::index_of(nodes, &format!("postrider:flow:{{{id}}}")) == node
+    };
+    names.into_iter().find(|name| lies_there(name) == is_there).expect("each node has many flows")
+}
+
+/// A node that has no key of a queue dies: the jobs of that queue are delivered, all commands work that need only its
+/// keys, and the jobs whose flow has its state there wait.
+#[test]
+fn a_dead_node_holds_up_only_its_own_keys() {
+    let (mut nodes, sink) = (cluster::start(3), Sink::start());
+    let home = cluster::index_of(&nodes, "postrider:{default}:jobs");
+    let (dead, seed) = ((home + 1) % 3, (home + 2) % 3);
+    let url = format!("redis-cluster://127.0.0.1:{}", nodes[seed].port);
+    let config = TextFile::new("[flows.default]\nrate = \"100/s\"\n");
+    let (there, elsewhere) = (flow_with_state(&nodes, dead, true), flow_with_state(&nodes, dead, false));
+    let arguments = ["--config", config.path(), "--concurrency", "4"];
+    let environment = [("POSTRIDER_REDIS_URL", url.as_str())];
+    let start = |redis: &RedisServer| Postrider::ready_worker(Build::Lean, redis, &arguments, &environment);
+    let mut worker = start(&nodes[home]);
+    nodes[dead].kill();
+    let queue = Queue::new(&nodes[home], "default");
+    queue.enqueue(&[("url", sink.url("/ok?there").as_str()), ("flow", &there)]);
+    for job in 0..30 {
+        let path = format!("/ok?{job}");
+        queue.enqueue(&[("url", sink.url(&path).as_str()), ("flow", &elsewhere)]);
+        sink.wait_for_path(&path, 1, Duration::from_secs(3));
+    }
+    worker.wait_for_log("a node of the cluster does not answer", DEADLINE);
+    assert!(worker.stop().success());
+    // What starts now needs that node as little.
+    let mut worker = start(&nodes[home]);
+    assert_eq!(send(&url, &[&sink.url("/ok?sent"), "--wait"]).code(), 0);
+    // A list of all queues would lack those that lie there.
+    let queues = Postrider::run(Build::Lean, &["queues"], &environment, DEADLINE);
+    assert!(queues.code() == 4 && queues.stderr.contains(&nodes[dead].port.to_string()), "{queues:?}");
+    assert_eq!(sink.requests_to("/ok?there").len(), 0);
+    nodes[dead].restart();
+    sink.wait_for_path("/ok?there", 1, DEADLINE);
     assert!(worker.stop().success());
 }

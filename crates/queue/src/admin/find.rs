@@ -58,8 +58,11 @@ impl Inspector {
     /// fred's.
     pub async fn result(&self, queue: &ShardName, job_id: &str) -> Result<Option<JobResult>, Error> {
         let key = Self::keys(queue).result(job_id.as_bytes());
-        let get = |client: Client| async move { client.get::<Option<String>, _>(key).await };
-        let found = self.redis.run(Command::new("GET"), get).await?;
+        let get = |client: Client| {
+            let key = key.clone();
+            async move { client.get::<Option<String>, _>(key).await }
+        };
+        let found = self.redis.run(Some(&key), Command::new("GET"), get).await?;
         // A value that is no result is the producer's own, under a made-up job id.
         Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
     }

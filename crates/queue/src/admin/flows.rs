@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use fred::clients::Client;
-use fred::interfaces::ClientLike;
 use fred_otel::Command;
 
 use super::queues::scanned;
@@ -119,14 +118,10 @@ impl Inspector {
     async fn flows_with_shared_state(&self) -> Result<BTreeSet<FlowId>, Error> {
         let scan = |client: Client| async move {
             const PATTERN: &str = "postrider:flow:{*}";
-            if client.is_clustered() {
-                scanned(client.scan_cluster(PATTERN, Some(1_000), None), id_of).await
-            } else {
-                scanned(client.scan(PATTERN, Some(1_000), None), id_of).await
-            }
+            scanned(client.scan(PATTERN, Some(1_000), None), id_of).await
         };
-        let (found, _) = self.redis.run(Command::new("SCAN"), scan).await?;
-        Ok(found)
+        let found = self.redis.on_each_node(Command::new("SCAN"), scan).await?;
+        Ok(found.into_iter().flat_map(|(found, _)| found).collect())
     }
 }
 

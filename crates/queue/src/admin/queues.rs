@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use fred::clients::Client;
-use fred::interfaces::ClientLike;
 use fred::types::scan::Scanner;
 use fred::types::{Key, Value};
 use fred_otel::Command;
@@ -50,14 +49,12 @@ impl Inspector {
     pub async fn queues(&self) -> Result<Queues, Error> {
         let scan = |client: Client| async move {
             const PATTERN: &str = "postrider:*";
-            if client.is_clustered() {
-                scanned(client.scan_cluster(PATTERN, Some(1_000), None), Seen::of).await
-            } else {
-                scanned(client.scan(PATTERN, Some(1_000), None), Seen::of).await
-            }
+            scanned(client.scan(PATTERN, Some(1_000), None), Seen::of).await
         };
-        let (found, is_incomplete) = self.redis.run(Command::new("SCAN"), scan).await?;
+        let found = self.redis.on_each_node(Command::new("SCAN"), scan).await?;
+        let is_incomplete = found.iter().any(|(_, is_incomplete)| *is_incomplete);
         let mut queues = Queues { is_incomplete, ..Queues::default() };
+        let found: BTreeSet<Seen> = found.into_iter().flat_map(|(found, _)| found).collect();
         for seen in found {
             match seen {
                 Seen::Shard(name, number) => queues.shards.extend(shards((name, number))),

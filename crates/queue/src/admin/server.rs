@@ -3,10 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use fred::clients::Client;
-use fred::interfaces::ClientLike;
 use fred::types::Value;
-use fred_otel::Command;
 
 use super::{Inspector, ShardName, array, text};
 use crate::job::FlowId;
@@ -46,13 +43,12 @@ impl Inspector {
         let ours = (before + took / 2).duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
         let info = self.command("INFO", None, vec![]).await;
         let info = info.and_then(|info| text(&info)).unwrap_or_default();
-        let cluster = |client: Client| async move { Ok::<_, Error>(client.is_clustered()) };
         Ok(Server {
             info: info.lines().filter_map(|line| line.split_once(':')).map(owned).collect(),
             config: self.config().await.unwrap_or_default(),
             ahead_ms: theirs - ours,
             round_trip_ms: took.as_millis() as u64,
-            cluster: self.redis.run(Command::new("INFO"), cluster).await?,
+            cluster: self.redis.is_cluster(),
         })
     }
 

@@ -255,8 +255,11 @@ impl QueueShard {
     /// fred's.
     pub async fn result(&self, job_id: &str) -> Result<Option<JobResult>, Error> {
         let key = self.0.keys.result(job_id.as_bytes());
-        let get = |client: Client| async move { client.get::<Option<String>, _>(key).await };
-        let (found, pending) = self.0.redis.defer(Command::new("GET"), get).await;
+        let get = |client: Client| {
+            let key = key.clone();
+            async move { client.get::<Option<String>, _>(key).await }
+        };
+        let (found, pending) = self.0.redis.defer(&key, Command::new("GET"), get).await;
         // Callers poll this while a job runs: it is not worth a span.
         pending.discard();
         let parse = |text: String| serde_json::from_str(&text).map_err(|_| unexpected());

@@ -7,15 +7,16 @@ use std::time::Duration;
 use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::{HashesInterface, StreamsInterface};
-use fred_otel::{Command, Options, TracedClient};
+use fred_otel::Command;
 use telemetry::{Context, Telemetry};
 
 use super::address;
 use super::call_spans::Spans;
 use super::clock::Clock;
-use super::connect::{self, ConnectError, quit};
+use super::connect::ConnectError;
+use super::connection::Connection;
 use super::keys::{Keys, QueueName};
-use super::link::Link;
+use super::link::{Link, is_answer};
 use super::mark::Mark;
 use super::operation_spans::{Instruments, Operations};
 use super::queue_shard::{Consumer, Inner, QueueShard};
@@ -28,8 +29,7 @@ pub(crate) const SHARDS_MAX: u32 = 64;
 /// A connection that all queues of a process share. Each fetcher also has its own. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Redis {
-    url: Arc<str>,
-    client: TracedClient,
+    connection: Connection,
     scripts: Arc<Scripts>,
     telemetry: Telemetry,
     spans: Spans,
@@ -59,10 +59,10 @@ impl Redis {
     /// # Errors
     /// As [`Redis::connect`].
     pub async fn connect_with(url: &str, telemetry: &Telemetry, spans: Spans) -> Result<Self, ConnectError> {
-        let client = traced(connect::connect(url, false).await?, telemetry, spans.commands);
+        let connection = Connection::connect(url, telemetry, spans.commands).await?;
         let scripts = Arc::new(Scripts::new());
         let instruments = Instruments::new(telemetry, address::address(url));
-        Ok(Self { url: url.into(), client, scripts, telemetry: telemetry.clone(), spans, instruments })
+        Ok(Self { connection, scripts, telemetry: telemetry.clone(), spans, instruments })
     }
 
     /// A shard of a queue for a worker, with its own connection for blocking reads. Creates the consumer
@@ -76,14 +76,16 @@ impl Redis {
         shard: u32,
         consumer: Consumer,
     ) -> Result<QueueShard, ConnectError> {
-        let reader = connect::connect(&self.url, true).await?;
-        let reader = traced(reader, &self.telemetry, self.spans.commands);
+        let reader = self.connection.reader(&self.telemetry, self.spans.commands).await?;
         let queue = self.shard(name, shard, Some(reader), consumer);
         if let Err(error) = queue.join().await {
             // The caller may try again, with another connection.
             queue.close().await;
-            let (server, reason) = (address::server(&self.url), error.details().to_owned());
-            return Err(ConnectError::Refused { server, reason });
+            let (server, reason) = (self.address(), error.details().to_owned());
+            return Err(match is_answer(&error) {
+                true => ConnectError::Refused { server, reason },
+                false => ConnectError::Unreachable { server, reason },
+            });
         }
         queue.operations().begin_at_zero();
         Ok(queue)
@@ -98,7 +100,7 @@ impl Redis {
         &self,
         name: &QueueName,
         shard: u32,
-        reader: Option<TracedClient>,
+        reader: Option<Connection>,
         consumer: Consumer,
     ) -> QueueShard {
         QueueShard(Arc::new(Inner {
@@ -113,7 +115,7 @@ impl Redis {
             mark: Mark::default(),
             telemetry: self.telemetry.clone(),
             receives: self.spans.receives,
-            redis: self.client.clone(),
+            redis: self.connection.clone(),
             reader,
             consumer,
         }))
@@ -125,10 +127,11 @@ impl Redis {
     /// fred's.
     pub async fn shards(&self, name: &QueueName) -> Result<ShardCounts, Error> {
         let key = Keys::meta(name);
-        let get = |client: Client| async move {
-            client.hmget::<Vec<Option<u32>>, _, _>(key, vec!["shards", "shards_before"]).await
+        let get = |client: Client| {
+            let key = key.clone();
+            async move { client.hmget::<Vec<Option<u32>>, _, _>(key, vec!["shards", "shards_before"]).await }
         };
-        let (found, pending) = self.client.defer(Command::new("HMGET"), get).await;
+        let (found, pending) = self.connection.defer(&key, Command::new("HMGET"), get).await;
         pending.discard();
         let number = |found: Option<&Option<u32>>| found.copied().flatten().unwrap_or(1).clamp(1, SHARDS_MAX);
         let found = found?;
@@ -143,7 +146,7 @@ impl Redis {
     pub async fn reshard(&self, name: &QueueName, shards: u32) -> Result<ShardCounts, Error> {
         let keys = vec![Keys::meta(name)];
         let args = vec![shards.clamp(1, SHARDS_MAX).to_string().into()];
-        let reply = self.scripts.reshard.call(&self.client, &Context::none(), keys, args).await?;
+        let reply = self.scripts.reshard.call(&self.connection, &Context::none(), keys, args).await?;
         let (now, read) = reply.convert()?;
         Ok(ShardCounts { now, read })
     }
@@ -161,19 +164,22 @@ impl Redis {
             return Ok(shards.read);
         };
         let args = vec![(highest.0 + 1).to_string().into()];
-        let reply = self.scripts.reopen.poll(&self.client, vec![Keys::meta(name)], args).await?;
+        let reply = self.scripts.reopen.poll(&self.connection, vec![Keys::meta(name)], args).await?;
         reply.convert()
     }
 
     /// How many jobs a shard holds, without dead letters.
     async fn jobs_in(&self, name: &QueueName, shard: u32) -> Result<u64, Error> {
         let keys = Keys::new(name, shard);
-        let count = |client: Client| async move {
-            let jobs: u64 = client.xlen(keys.jobs).await?;
-            let waiting: u64 = client.hlen(keys.waiting).await?;
-            Ok(jobs + waiting)
+        let count = |client: Client| {
+            let (jobs, waiting) = (keys.jobs.clone(), keys.waiting.clone());
+            async move {
+                let jobs: u64 = client.xlen(jobs).await?;
+                let waiting: u64 = client.hlen(waiting).await?;
+                Ok(jobs + waiting)
+            }
         };
-        let (count, pending) = self.client.defer(Command::new("XLEN"), count).await;
+        let (count, pending) = self.connection.defer(&keys.jobs, Command::new("XLEN"), count).await;
         pending.discard();
         count
     }
@@ -191,13 +197,13 @@ impl Redis {
         }
         let keys = vec![Keys::meta(name)];
         let args = vec![shards.now.to_string().into(), shards.read.to_string().into()];
-        let reply = self.scripts.shrunk.poll(&self.client, keys, args).await?;
+        let reply = self.scripts.shrunk.poll(&self.connection, keys, args).await?;
         Ok(reply.as_u64() == Some(1))
     }
 
     /// The server, or the first of a cluster: host and port, without user and password.
     pub fn address(&self) -> String {
-        address::server(&self.url)
+        self.connection.address()
     }
 
     /// What the server reports of itself.
@@ -205,7 +211,7 @@ impl Redis {
     /// # Errors
     /// fred's, also if this user may not call INFO.
     pub async fn server(&self) -> Result<ServerInfo, Error> {
-        ServerInfo::read(&self.client).await
+        ServerInfo::read(&self.connection).await
     }
 
     /// A stream that is meant for this queue, but whose key lacks the braces.
@@ -213,16 +219,11 @@ impl Redis {
     /// # Errors
     /// fred's.
     pub async fn stray_stream(&self, name: &QueueName) -> Result<Option<Stray>, Error> {
-        Stray::of(&self.client, name).await
+        Stray::of(&self.connection, name).await
     }
 
     /// Closes the connection.
     pub async fn close(&self) {
-        quit(&self.client).await;
+        self.connection.quit().await;
     }
-}
-
-/// A client that measures each command, and makes a span of it if `spans` is set.
-pub(crate) fn traced(client: Client, telemetry: &Telemetry, spans: bool) -> TracedClient {
-    TracedClient::with_options(client, telemetry, Options::default().spans(spans))
 }

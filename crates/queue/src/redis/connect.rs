@@ -1,26 +1,23 @@
 //! The Redis connections. Each setting has its reason here.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::{ClientLike, StreamsInterface};
 use fred::types::config::{Blocking, Config, ReconnectPolicy, UnresponsiveConfig};
 use fred::types::{Builder, ConnectHandle};
-use fred_otel::{Command, TracedClient};
-
-use super::address::{self, server};
-use super::announced;
 
 /// How long a blocking read waits. Not longer, since a server before Redis 7 does not wake a client whose
 /// group was destroyed.
 pub(crate) const BLOCKING_READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The pause between the end of fred's connection task and its next start.
+/// The pause between the end of fred's connection task and its next start. It doubles while the task ends soon.
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
+const RESTART_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// The deadline of a command: longer than any script takes, shorter than a lease.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The URL cannot be used, or the server cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -58,42 +55,17 @@ pub enum ConnectError {
     },
 }
 
-/// Connects a client. Blocking reads need their own connection: a blocked connection answers nothing else.
-pub(crate) async fn connect(url: &str, blocking: bool) -> Result<Client, ConnectError> {
-    let config = address::parse(url)?;
-    let unreachable =
-        |error: Error| ConnectError::Unreachable { server: server(url), reason: reason(&error) };
-    let client = build(config, blocking).map_err(unreachable)?;
-    let connection = match client.init().await {
-        Ok(connection) => connection,
-        Err(error) => return Err(unreachable_cluster(url, unreachable(error)).await),
-    };
+/// Connects a client of one server. Blocking reads need their own connection: a blocked connection answers nothing else.
+pub(super) async fn connect(config: Config, blocking: bool) -> Result<Client, Error> {
+    let client = build(config, blocking)?;
+    let connection = client.init().await?;
     tokio::spawn(keep_connected(client.clone(), connection));
-    if !client.is_clustered() && !blocking && owns_a_part(&client).await {
-        let _ = client.quit().await;
-        return Err(ConnectError::Part { server: server(url) });
-    }
     Ok(client)
-}
-
-/// Adds to the error of a cluster's client the addresses that the nodes announce: it is these that it cannot reach, most
-/// often, and not the one of the URL.
-async fn unreachable_cluster(url: &str, error: ConnectError) -> ConnectError {
-    let ConnectError::Unreachable { server, reason } = error else { return error };
-    let single = url.split('?').next().unwrap_or(url).replacen("-cluster://", "://", 1);
-    let is_cluster = url.split("://").next().is_some_and(|scheme| scheme.ends_with("-cluster"));
-    let client = is_cluster.then(|| build(Config::from_url(&single)?, false)).and_then(Result::ok);
-    let announced = match client {
-        Some(client) => announced::by(client, &server).await,
-        None => None,
-    };
-    let reason = announced.map_or(reason.clone(), |announced| format!("{reason}; {announced}"));
-    ConnectError::Unreachable { server, reason }
 }
 
 /// Whether the server is a node of a cluster that does not own all slots: a client of single servers would work for some
 /// queues and not for others. The keys lie in 16 different slots. Errors other than the redirection prove nothing.
-async fn owns_a_part(client: &Client) -> bool {
+pub(super) async fn owns_a_part(client: &Client) -> bool {
     let lengths = (0..16).map(|number| client.xlen::<u64, _>(format!("postrider:{{slot-{number}}}:jobs")));
     let lengths = futures_util::future::join_all(lengths).await;
     lengths.iter().any(|length| length.as_ref().is_err_and(|error| error.details().starts_with("MOVED")))
@@ -101,10 +73,29 @@ async fn owns_a_part(client: &Client) -> bool {
 
 /// Restarts fred's connection task until the client sends QUIT. The task ends for good at some errors that
 /// pass, such as a redirection while a slot migrates, and then every command would hang.
-async fn keep_connected(client: Client, mut connection: ConnectHandle) {
-    while !matches!(connection.await, Ok(Ok(()))) {
-        tokio::time::sleep(RESTART_PAUSE).await;
-        connection = client.connect();
+pub(super) async fn keep_connected(client: Client, connection: ConnectHandle) {
+    let mut connection = Aborted(connection);
+    let mut pause = RESTART_PAUSE;
+    loop {
+        let began = Instant::now();
+        if matches!((&mut connection.0).await, Ok(Ok(()))) {
+            return;
+        }
+        if began.elapsed() > RESTART_PAUSE_MAX {
+            pause = RESTART_PAUSE;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (2 * pause).min(RESTART_PAUSE_MAX);
+        connection = Aborted(client.connect());
+    }
+}
+
+/// A task that ends with this value.
+struct Aborted(ConnectHandle);
+
+impl Drop for Aborted {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -126,8 +117,7 @@ pub(crate) fn reason(error: &Error) -> String {
     told.map_or_else(|| error.details().to_owned(), |(message, _)| message.to_owned())
 }
 
-fn build(mut config: Config, blocking: bool) -> Result<Client, Error> {
-    let clustered = config.server.is_clustered();
+pub(super) fn build(mut config: Config, blocking: bool) -> Result<Client, Error> {
     // A command on the fetcher's connection ends its blocking read, so that a worker stops at once.
     config.blocking = Blocking::Interrupt;
     let wait = if blocking { BLOCKING_READ_TIMEOUT } else { Duration::ZERO };
@@ -138,10 +128,7 @@ fn build(mut config: Config, blocking: bool) -> Result<Client, Error> {
         })
         .with_connection_config(|connection| {
             // fred would repeat a command whose reply was lost, and hide it. The caller repeats it instead.
-            // In a cluster each redirection counts as an attempt, so there must be more attempts than
-            // redirections.
-            connection.max_redirections = 5;
-            connection.max_command_attempts = if clustered { 8 } else { 1 };
+            connection.max_command_attempts = 1;
             connection.connection_timeout = Duration::from_secs(5);
             connection.internal_command_timeout = COMMAND_TIMEOUT;
             // Silence reveals a half-open connection.
@@ -156,14 +143,6 @@ fn build(mut config: Config, blocking: bool) -> Result<Client, Error> {
         // For ever, from 100 ms doubling to 5 s: a worker outlives its Redis.
         .set_policy(ReconnectPolicy::new_exponential(0, 100, 5_000, 2))
         .build()
-}
-
-/// Sends QUIT, and ignores a server that does not answer within 1 s.
-pub(crate) async fn quit(client: &TracedClient) {
-    let quit = client.defer(Command::new("QUIT"), |client: Client| async move { client.quit().await });
-    if let Ok((_, pending)) = tokio::time::timeout(Duration::from_secs(1), quit).await {
-        pending.discard();
-    }
 }
 
 #[cfg(test)]

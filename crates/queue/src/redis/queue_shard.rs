@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use fred::error::Error;
 use fred::types::Value;
-use fred_otel::TracedClient;
 use telemetry::Telemetry;
 use tracing::{debug, warn};
 
 use super::call_spans::Receives;
 use super::clock::Clock;
-use super::connect::quit;
+use super::connection::Connection;
 use super::keys::{GROUP, Keys};
 use super::link::{Link, is_group_missing};
 use super::mark::Mark;
@@ -28,9 +27,9 @@ pub(crate) struct Inner {
     pub(crate) shard: u32,
     pub(crate) keys: Keys,
     pub(crate) scripts: Arc<Scripts>,
-    pub(crate) redis: TracedClient,
+    pub(crate) redis: Connection,
     /// The connection for blocking reads; a producer has none.
-    pub(crate) reader: Option<TracedClient>,
+    pub(crate) reader: Option<Connection>,
     pub(crate) telemetry: Telemetry,
     pub(crate) receives: Receives,
     pub(crate) consumer: Consumer,
@@ -123,7 +122,7 @@ impl QueueShard {
     /// Closes the connection for blocking reads. [`Redis::close`](crate::Redis::close) closes the other one.
     pub async fn close(&self) {
         if let Some(reader) = &self.0.reader {
-            quit(reader).await;
+            reader.quit().await;
         }
     }
 

@@ -5,8 +5,10 @@ use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::LuaInterface;
 use fred::types::{Key, Value};
-use fred_otel::{Command, Pending, TracedClient};
+use fred_otel::{Command, Pending};
 use telemetry::Context;
+
+use super::connection::Connection;
 
 /// A script: its name in spans, and the SHA-1 under which servers cache it.
 #[derive(Debug)]
@@ -53,7 +55,7 @@ impl Script {
     /// fred's, and those of the script. Callers never take them for a malformed job.
     pub(crate) async fn call(
         &self,
-        redis: &TracedClient,
+        redis: &Connection,
         parent: &Context,
         keys: Vec<Key>,
         args: Vec<Value>,
@@ -69,7 +71,7 @@ impl Script {
     /// As [`Script::call`].
     pub(crate) async fn poll(
         &self,
-        redis: &TracedClient,
+        redis: &Connection,
         keys: Vec<Key>,
         args: Vec<Value>,
     ) -> Result<Value, Error> {
@@ -84,40 +86,26 @@ impl Script {
     /// Calls the script once. The caller decides on the span when it knows the result.
     pub(crate) async fn call_deferred<'a>(
         &'a self,
-        redis: &'a TracedClient,
+        redis: &'a Connection,
         keys: Vec<Key>,
         args: Vec<Value>,
     ) -> (Result<Value, Error>, Pending<'a>) {
-        let (result, pending) = self.evalsha(redis, keys.clone(), args.clone()).await;
-        if is_unknown(&result) {
-            // This is no error: EVAL sends the script.
-            pending.discard();
-            return self.eval(redis, keys, args).await;
+        let call = |client: Client| {
+            let (sha1, keys, args) = (self.sha1.clone(), keys.clone(), args.clone());
+            async move { client.evalsha(sha1, keys, args).await }
+        };
+        let (result, pending) =
+            redis.defer(&keys[0], Command::new("EVALSHA").script_name(self.name), call).await;
+        if !is_unknown(&result) {
+            return (result, pending);
         }
-        (result, pending)
-    }
-
-    async fn evalsha<'a>(
-        &'a self,
-        redis: &'a TracedClient,
-        keys: Vec<Key>,
-        args: Vec<Value>,
-    ) -> (Result<Value, Error>, Pending<'a>) {
-        let sha1 = self.sha1.clone();
-        let call = |client: Client| async move { client.evalsha(sha1, keys, args).await };
-        redis.defer(Command::new("EVALSHA").script_name(self.name), call).await
-    }
-
-    /// EVAL runs the script and makes the server cache it, on the right node of a cluster.
-    async fn eval<'a>(
-        &'a self,
-        redis: &'a TracedClient,
-        keys: Vec<Key>,
-        args: Vec<Value>,
-    ) -> (Result<Value, Error>, Pending<'a>) {
-        let source = self.source.clone();
-        let call = |client: Client| async move { client.eval(source, keys, args).await };
-        redis.defer(Command::new("EVAL").script_name(self.name), call).await
+        // This is no error. EVAL runs the script and makes the server cache it, on the right node of a cluster.
+        pending.discard();
+        let call = |client: Client| {
+            let (source, keys, args) = (self.source.clone(), keys.clone(), args.clone());
+            async move { client.eval(source, keys, args).await }
+        };
+        redis.defer(&keys[0], Command::new("EVAL").script_name(self.name), call).await
     }
 }
 

@@ -6,9 +6,11 @@ use std::fmt;
 use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::{ClientLike, StreamsInterface};
+use fred::types::Key;
 use fred::types::{CustomCommand, Value};
-use fred_otel::{Command, TracedClient};
+use fred_otel::Command;
 
+use super::connection::Connection;
 use super::keys::QueueName;
 
 /// The reply of INFO, by name.
@@ -21,15 +23,13 @@ impl ServerInfo {
         Self(pairs.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
     }
 
-    pub(crate) async fn read(redis: &TracedClient) -> Result<Self, Error> {
+    pub(crate) async fn read(redis: &Connection) -> Result<Self, Error> {
         let call = |client: Client| async move {
             let info: String =
                 client.custom(CustomCommand::new_static("INFO", None, false), Vec::<Value>::new()).await?;
             Ok(info)
         };
-        let (info, pending) = redis.defer(Command::new("INFO"), call).await;
-        pending.discard();
-        Ok(Self::parse(&info?))
+        Ok(Self::parse(&redis.run(None, Command::new("INFO"), call).await?))
     }
 
     /// One entry; empty if there is none.
@@ -82,11 +82,14 @@ impl Stray {
     }
 
     /// Looks for the stream of a queue without braces.
-    pub(crate) async fn of(redis: &TracedClient, queue: &QueueName) -> Result<Option<Self>, Error> {
+    pub(crate) async fn of(redis: &Connection, queue: &QueueName) -> Result<Option<Self>, Error> {
         let key = format!("postrider:{queue}:jobs");
-        let name = key.clone();
-        let count = |client: Client| async move { client.xlen::<u64, _>(name).await };
-        let (entries, pending) = redis.defer(Command::new("XLEN"), count).await;
+        let name = Key::from(key.as_str());
+        let count = |client: Client| {
+            let name = name.clone();
+            async move { client.xlen::<u64, _>(name).await }
+        };
+        let (entries, pending) = redis.defer(&name, Command::new("XLEN"), count).await;
         pending.discard();
         Ok((entries? > 0).then_some(Self(key)))
     }

@@ -11,8 +11,8 @@ use telemetry::{Context, Span, semconv};
 use super::promoted::{Promoted, promoted};
 use crate::job::{Delivery, ENTRY_BYTES_MAX, Lease, Producer};
 use crate::redis::{
-    BLOCKING_READ_TIMEOUT, Error, GROUP, Mark, Operation, QueueShard, Receives, entry_id, fields, number,
-    push_leases, read, unexpected,
+    BLOCKING_READ_TIMEOUT, Connection, Error, GROUP, Mark, Operation, QueueShard, Receives, entry_id, fields,
+    number, push_leases, read, unexpected,
 };
 
 /// The result of [`QueueShard::reclaim`].
@@ -46,19 +46,18 @@ impl QueueShard {
 
     async fn read_with(
         &self,
-        redis: &fred_otel::TracedClient,
+        redis: &Connection,
         count: usize,
         block: Option<u64>,
     ) -> Result<Vec<Delivery>, Error> {
         let (epoch, began) = (self.epoch(), Instant::now());
-        let (key, consumer) = (self.0.keys.jobs.clone(), self.0.consumer.name.clone());
         let command = Command::new("XREADGROUP");
         let command = if block.is_some() { command.blocking() } else { command };
-        let (reply, pending) = redis
-            .defer(command, |client| async move {
-                client.xreadgroup(GROUP, consumer, Some(count as u64), block, false, key, ">").await
-            })
-            .await;
+        let call = |client: Client| {
+            let (key, consumer) = (self.0.keys.jobs.clone(), self.0.consumer.name.clone());
+            async move { client.xreadgroup(GROUP, consumer, Some(count as u64), block, false, key, ">").await }
+        };
+        let (reply, pending) = redis.defer(&self.0.keys.jobs, command, call).await;
         let taken = match reply {
             // `wake` ended the read, or the stream was deleted, or the server changed its role. The next read
             // shows which.
@@ -208,7 +207,7 @@ impl QueueShard {
     pub async fn wake(&self) {
         let Some(reader) = &self.0.reader else { return };
         let ping = |client: Client| async move { client.ping::<()>(None).await };
-        let ping = reader.defer(Command::new("PING"), ping);
+        let ping = reader.defer(&self.0.keys.jobs, Command::new("PING"), ping);
         if let Ok((_, pending)) = tokio::time::timeout(Duration::from_secs(1), ping).await {
             pending.discard();
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use postrider_queue::Error;
 use postrider_queue::job::{Admitted, FlowId, Limits};
 use postrider_queue::work::{Admission, FlowLimit, FlowRequest};
+use tracing::debug;
 
 use super::flow_gate::Gate;
 use super::hold::CHECK_INTERVAL;
@@ -55,7 +56,7 @@ impl Waker {
             room = room.min(waiting as usize);
         }
         if room > 0 {
-            self.acquire_for_held(id, limits, room, &mut admission).await?;
+            self.acquire_for_held(id, limits, room, &mut admission).await;
         }
         let again = admission.again;
         // Before the call: a job may arrive before the reply.
@@ -82,7 +83,7 @@ impl Waker {
         limits: &Limits,
         room: usize,
         admission: &mut Admission<'_>,
-    ) -> Result<(), Error> {
+    ) {
         let flows = &self.gate.flows;
         // A held job of a kind that has not failed may pass an open breaker.
         let kind = flows.opinion(id);
@@ -94,7 +95,15 @@ impl Waker {
             is_past_breaker: false,
             kind,
         };
-        let taken = self.gate.acquire_once(id, limits, request).await?;
+        let taken = match self.gate.acquire_once(id, limits, request).await {
+            Ok(taken) => taken,
+            Err(error) => {
+                // In a cluster, the state of a flow may be on another node than the queue, which works.
+                debug!(%error, "cannot acquire attempts for held jobs now");
+                (admission.count, admission.again) = (0, CHECK_INTERVAL);
+                return;
+            }
+        };
         admission.count = taken.granted;
         if taken.why.is_some() {
             admission.again = taken.wait;
@@ -119,7 +128,6 @@ impl Waker {
             _ if flows.is_open(id) => flows.set_open(id, None, false),
             _ => {}
         }
-        Ok(())
     }
 
     /// Admits held jobs that have expired, whatever the limits: they are not sent.

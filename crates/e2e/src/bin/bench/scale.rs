@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) 
 
 impl Setup<'_> {
     fn node(&self, key: &str) -> &RedisServer {
-        cluster::node_of(self.nodes, key)
+        &self.nodes[cluster::index_of(self.nodes, key)]
     }
 
     fn streams(&self) -> Vec<String> {
