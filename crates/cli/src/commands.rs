@@ -16,6 +16,7 @@ mod find;
 mod flows;
 mod health;
 mod jobs;
+mod limits;
 mod listing;
 mod queues;
 mod render;

@@ -1,4 +1,4 @@
-//! Durations and rates as people write them, on the command line and in the configuration file. Pure.
+//! Durations, sizes and rates as people write them, on the command line and in the configuration file. Pure.
 
 use std::time::Duration;
 
@@ -16,6 +16,29 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 pub(crate) fn some_time(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
     if duration < Duration::from_millis(1) { Err("it must be at least 1ms".to_owned()) } else { Ok(duration) }
+}
+
+/// A size in bytes: `65536`, `64KiB`, `64MiB`, `1GiB`.
+pub(crate) fn size(text: &str) -> Result<usize, String> {
+    let wrong = || "write a whole number of bytes, or with a unit: 65536, 64KiB, 64MiB, 1GiB".to_owned();
+    let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
+    let unit = match text[digits.len()..].trim() {
+        "" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err(wrong()),
+    };
+    let number: usize = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(unit).ok_or_else(wrong)
+}
+
+/// The maximum size of a job: 64 KiB to 64 MiB. Beyond, neither Redis' scripts nor the worker are made for it.
+pub(crate) fn job_size(text: &str) -> Result<usize, String> {
+    match size(text)? {
+        bytes @ 0x1_0000..=0x400_0000 => Ok(bytes),
+        _ => Err("it must be 64KiB to 64MiB".to_owned()),
+    }
 }
 
 /// A rate as a number for each second: `100/s`, `5/m`, `1000/h`.
@@ -45,6 +68,16 @@ mod tests {
         for wrong in ["50", "x/s", "0/s", "-1/s", "1/x", "nan/s", "9e9/s", "1000001/s", "1.5/s"] {
             assert!(rate(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_size_is_in_bytes_or_has_a_binary_unit() {
+        assert_eq!((size("65536"), size("64KiB"), size("2 GiB")), (Ok(65_536), Ok(65_536), Ok(2 << 30)));
+        for wrong in ["", "MiB", "1.5MiB", "-1", "64MB", "64m", "99999999999GiB"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!((job_size("64KiB"), job_size("64MiB")), (Ok(64 << 10), Ok(64 << 20)));
+        assert!(job_size("65535").is_err() && job_size("65MiB").is_err());
     }
 
     #[test]

@@ -194,6 +194,19 @@ impl Postrider {
         self.child.pid()
     }
 
+    /// The peak of its resident memory so far, in bytes.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended.
+    pub fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = line.and_then(|size| size.split_whitespace().next()?.parse::<usize>().ok());
+        kibibytes.expect("the kernel reports it") * 1024
+    }
+
     /// Its exit status, or `None` while it runs.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.child.try_wait()

@@ -64,6 +64,10 @@ pub const JOB_DEAD_REASON: &str = "postrider.job.dead_reason";
 pub const JOB_END_TO_END_DURATION: &str = "postrider.job.end_to_end_duration";
 /// Jobs in flight.
 pub const JOB_IN_FLIGHT: &str = "postrider.job.in_flight";
+/// The bytes of the jobs in flight of a worker.
+pub const IN_FLIGHT_USAGE: &str = "postrider.worker.in_flight.usage";
+/// Their limit.
+pub const IN_FLIGHT_LIMIT: &str = "postrider.worker.in_flight.limit";
 /// Jobs that were worked on and cannot be settled.
 pub const JOB_UNSETTLED: &str = "postrider.job.unsettled";
 /// Attempts.

@@ -2,6 +2,7 @@
 
 mod descriptors;
 mod health;
+mod memory;
 mod running;
 mod server_warnings;
 mod shards;
@@ -27,6 +28,7 @@ use crate::loops::stall_watch;
 use crate::observe::gauges::Gauges;
 use crate::observe::retry_traces::Retries;
 use crate::policy::{RetryPolicies, UnknownFieldLog, UnknownFields};
+use crate::shard::bytes::ByteBudget;
 use crate::shard::settings::{CurrentSettings, Settings};
 use crate::shard::slots::Slots;
 pub(crate) use health::Health;
@@ -73,6 +75,11 @@ pub struct WorkerConfig {
     pub order: Order,
     /// The maximum number of requests in flight, over all queues. Default: 64.
     pub concurrency: usize,
+    /// The maximum bytes of jobs in flight, over all queues; never more than a quarter of the memory. Default: a
+    /// quarter of the memory.
+    pub bytes_in_flight_max: Option<usize>,
+    /// The maximum size of a job, bytes: names and values of the fields that its producer gave. Default: 4 MiB.
+    pub job_bytes_max: usize,
     /// How long a job stays with a worker without a heartbeat. Default: 30 s.
     pub lease: Duration,
     /// How long requests in flight may continue after the signal to stop. Default: 25 s.
@@ -126,9 +133,9 @@ pub(crate) async fn run(
     stop: CancellationToken,
     second_signal: CancellationToken,
 ) -> Result<(), EngineError> {
-    let concurrency = descriptors::slots(config.concurrency, descriptors::raise(), config.queues.len());
-    let slots = Slots::new(concurrency);
-    let settings = settings(config, concurrency, telemetry)?;
+    let slots = Slots::new(descriptors::slots(config.concurrency, descriptors::raise(), config.queues.len()));
+    let bytes = budget(config, telemetry);
+    let settings = settings(config, slots.all(), telemetry)?;
     let redis = tokio::select! {
         redis = Redis::connect_with(&config.redis_url, telemetry, config.spans) => redis?,
         () = stop.cancelled() => return Ok(()),
@@ -136,10 +143,11 @@ pub(crate) async fn run(
     let server = ServerWarnings::of(&redis, config).await;
     let engine = Engine {
         redis,
-        consumer: Consumer { name: consumer_name(), lease: config.lease },
+        consumer: consumer(config),
         settings,
-        flows: Flows::new(concurrency),
+        flows: Flows::new(slots.all()),
         slots: slots.clone(),
+        bytes: bytes.clone(),
         telemetry: telemetry.clone(),
         trace_retries: config.trace_retries,
         health: health.clone(),
@@ -155,13 +163,13 @@ pub(crate) async fn run(
         return Err(error.into());
     }
     let list = health.shards();
-    let fetcher = Fetcher::new(list.clone(), slots, flows.clone(), config.order);
+    let fetcher = Fetcher::new(list.clone(), slots, bytes.clone(), flows.clone(), config.order);
     let fetcher = tokio::spawn(health.watch("fetcher", fetcher.run(stop.clone())));
     let sampler =
         gauges.map(|gauges| tokio::spawn(depth_sampler::run(list.clone(), flows, gauges, stop.clone())));
     let stalls = tokio::spawn(stall_watch::run(config.lease, stop.clone()));
     health.started();
-    server.log_start(config, &consumer);
+    server.log_start(config, &consumer, bytes.max());
     poll_shards(&mut shards, health, &stop).await;
     // If a loop has panicked, the others have not been stopped yet.
     stop.cancel();
@@ -175,6 +183,14 @@ pub(crate) async fn run(
     shards.end(deadline, second_signal).await;
     info!("stopped");
     health.panicked_loop().map_or(Ok(()), |name| Err(EngineError::Panicked(name)))
+}
+
+/// The bytes that jobs in flight may use, with their metrics.
+fn budget(config: &WorkerConfig, telemetry: &Telemetry) -> ByteBudget {
+    let max = memory::bytes_in_flight(config.bytes_in_flight_max, config.job_bytes_max);
+    let bytes = ByteBudget::new(max, config.job_bytes_max);
+    bytes.observe(telemetry);
+    bytes
 }
 
 /// The settings, in a channel through which others can replace them.
@@ -221,11 +237,12 @@ async fn poll_shards(shards: &mut Shards, health: &Health, stop: &CancellationTo
     }
 }
 
-/// A name that is unique among all processes: host, process id, and a random number, since process ids
-/// repeat.
-fn consumer_name() -> String {
+/// This process, with a name that is unique among all processes: host, process id, and a random number, since
+/// process ids repeat.
+fn consumer(config: &WorkerConfig) -> Consumer {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host: String =
         host.trim().chars().filter(|char| char.is_ascii_alphanumeric() || ".-_".contains(*char)).collect();
-    format!("{host}-{}-{:08x}", std::process::id(), fastrand::u32(..))
+    let name = format!("{host}-{}-{:08x}", std::process::id(), fastrand::u32(..));
+    Consumer { name, lease: config.lease, entry_bytes_max: config.job_bytes_max }
 }

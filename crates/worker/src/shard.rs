@@ -2,6 +2,7 @@
 //! that it uses.
 
 pub(crate) mod alarm;
+pub(crate) mod bytes;
 pub(crate) mod in_flight;
 pub(crate) mod leases;
 pub(crate) mod settings;

@@ -14,12 +14,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use clap::Args;
 use postrider_queue::admin::{Inspector, ShardName};
-use postrider_queue::job::{Delivery, EntryId, Fields, Job, Lease};
+use postrider_queue::job::Fields;
 use postrider_queue::{Enqueuing, IdempotencyKey, JobResult, Publication, QueueName, Redis};
 use serde_json::{Map, Value, json};
 use telemetry::Telemetry;
 
 use super::jobs::state_text;
+use super::limits::JobLimits;
 use super::target::name;
 use super::why;
 use super::{RedisArgs, Usage};
@@ -47,6 +48,8 @@ pub(super) struct SendArgs {
     from: FromArgs,
     #[command(flatten)]
     redis: RedisArgs,
+    #[command(flatten)]
+    limits: JobLimits,
     /// Header of the request; repeatable
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
@@ -106,7 +109,7 @@ impl SendArgs {
             return from::run(&self, file, telemetry).await;
         }
         let fields = self.fields()?;
-        check(&fields)?;
+        self.limits.check(&fields)?;
         if self.cap == Some(0) {
             eprintln!("warning: with --cap 0 every job is refused");
         }
@@ -247,10 +250,4 @@ fn time(text: &str) -> Result<u64, String> {
 
 fn key(text: &str) -> Result<String, String> {
     if (1..=256).contains(&text.len()) { Ok(text.to_owned()) } else { Err("write 1 to 256 bytes".to_owned()) }
-}
-
-/// The worker's own check, before the job is enqueued.
-fn check(fields: &Fields) -> Result<(), Usage> {
-    let lease = Lease { entry: EntryId { millis: 0, sequence: 0 }, delivery: 1, epoch: 0 };
-    Job::decode(&Delivery::new(lease, fields.clone())).map(drop).map_err(|malformed| Usage(malformed.error))
 }

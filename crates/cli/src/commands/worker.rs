@@ -25,10 +25,11 @@ use tracing::{info, warn};
 
 use super::absurd::warnings;
 use super::doctor::telemetry::destinations;
+use super::limits::JobLimits;
 use super::variables::unknown;
 use super::{RedisArgs, Usage};
 use crate::config::Config;
-use crate::units::{duration, some_time};
+use crate::units::{duration, size, some_time};
 
 /// Fetch jobs from Redis and deliver them, until SIGTERM or SIGINT
 #[derive(Debug, Args)]
@@ -48,6 +49,12 @@ pub(super) struct WorkerArgs {
     /// Maximum number of requests in flight, over all queues
     #[arg(long, env = "POSTRIDER_CONCURRENCY", default_value = "64", value_parser = at_least_one, value_name = "N")]
     concurrency: usize,
+    /// Maximum bytes of jobs in flight, over all queues, as in 64MiB; never more than a quarter of the memory
+    /// [default: a quarter of the container's memory limit, else of the machine's memory]
+    #[arg(long, env = "POSTRIDER_MAX_BYTES_IN_FLIGHT", value_parser = size, value_name = "SIZE")]
+    max_bytes_in_flight: Option<usize>,
+    #[command(flatten)]
+    limits: JobLimits,
     /// Time after which other workers take over the jobs of a silent worker
     #[arg(long, env = "POSTRIDER_LEASE", default_value = "30s", value_parser = lease, value_name = "DURATION")]
     lease: Duration,
@@ -147,6 +154,8 @@ impl WorkerArgs {
             queues,
             order: if self.strict_order { Order::Strict } else { Order::Weighted },
             concurrency: self.concurrency,
+            bytes_in_flight_max: self.max_bytes_in_flight,
+            job_bytes_max: self.limits.max_job_bytes,
             lease: self.lease,
             shutdown_timeout: self.shutdown_timeout,
             sender: SenderConfig {

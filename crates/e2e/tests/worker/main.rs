@@ -3,6 +3,7 @@
 
 mod accidents;
 mod bulkheads;
+mod bytes;
 mod client_certificates;
 mod cluster;
 mod dashboards;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Uri};
 
-use super::entry::{Delivery, ENTRY_BYTES_MAX};
+use super::entry::Delivery;
 use super::fields::{Known, ProducerContext, is_label};
 use super::numbers::{max_attempts, result_ttl, timeout, unix_millis, wait, whole};
 use super::reason::Reason;
@@ -29,8 +29,8 @@ impl Job {
             return Err(Malformed::new(format!("{count} fields are too many; at most {FIELDS_MAX}")));
         }
         if delivery.is_too_large() {
-            let bytes = delivery.bytes();
-            return Err(Malformed::new(format!("{bytes} bytes are too many; at most {ENTRY_BYTES_MAX}")));
+            let (bytes, most) = (delivery.bytes(), delivery.bytes_max);
+            return Err(Malformed::new(format!("{bytes} bytes are too many; at most {most}")));
         }
         let known = Known::pick(fields)?;
         version(&known)?;
@@ -125,6 +125,7 @@ fn flow(known: &Known) -> Result<Option<Bytes>, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ENTRY_BYTES_MAX;
     use super::*;
     use crate::job::{EntryId, Fields, Lease};
 

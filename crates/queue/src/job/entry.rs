@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer as _};
 use telemetry::Context;
@@ -61,15 +61,18 @@ pub struct Delivery {
     pub first_span: OnceLock<Context>,
     /// The bytes of the entry, if Redis kept its large fields: it can only be dead-lettered.
     pub whole_bytes: Option<usize>,
+    /// The maximum of [`Delivery::bytes`]. Default: [`ENTRY_BYTES_MAX`].
+    pub bytes_max: usize,
 }
 
-/// The maximum size of a job in bytes: names and values of the fields that its producer gave.
+/// The maximum size of a job in bytes, unless the worker has another one: names and values of the fields that its
+/// producer gave.
 pub const ENTRY_BYTES_MAX: usize = 4 << 20;
 
 impl Delivery {
     /// A delivery without a span so far.
     pub fn new(lease: Lease, fields: Fields) -> Self {
-        Self { lease, fields, first_span: OnceLock::new(), whole_bytes: None }
+        Self { lease, fields, first_span: OnceLock::new(), whole_bytes: None, bytes_max: ENTRY_BYTES_MAX }
     }
 
     /// The size of its producer's fields, names and values together. What the worker has added does not count, so
@@ -79,9 +82,24 @@ impl Delivery {
         self.whole_bytes.unwrap_or_else(|| own.map(|(name, value)| name.len() + value.len()).sum())
     }
 
-    /// Whether it is larger than [`ENTRY_BYTES_MAX`].
+    /// The size of all fields that arrived, names and values together.
+    pub fn bytes_here(&self) -> usize {
+        self.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
+    /// Copies the fields into memory of their own: those of a reply share its memory, which is not freed before the
+    /// last of them.
+    pub(crate) fn detach(&mut self) {
+        let mut copy = BytesMut::with_capacity(self.bytes_here());
+        for part in self.fields.iter_mut().flat_map(|(name, value)| [name, value]) {
+            copy.extend_from_slice(part);
+            *part = copy.split().freeze();
+        }
+    }
+
+    /// Whether it is larger than its maximum.
     pub fn is_too_large(&self) -> bool {
-        self.bytes() > ENTRY_BYTES_MAX
+        self.bytes() > self.bytes_max
     }
 }
 

@@ -22,6 +22,7 @@ use super::operation_spans::{Instruments, Operations};
 use super::queue_shard::{Consumer, Inner, QueueShard};
 use super::scripts::Scripts;
 use super::server::{ServerInfo, Stray};
+use crate::job::ENTRY_BYTES_MAX;
 
 /// The maximum number of shards of a queue. Each shard costs every worker a connection.
 pub(crate) const SHARDS_MAX: u32 = 64;
@@ -93,7 +94,9 @@ impl Redis {
 
     /// A shard of a queue for a producer.
     pub fn producer_shard(&self, name: &QueueName, shard: u32) -> QueueShard {
-        self.shard(name, shard, None, Consumer { name: String::new(), lease: Duration::ZERO })
+        let nobody =
+            Consumer { name: String::new(), lease: Duration::ZERO, entry_bytes_max: ENTRY_BYTES_MAX };
+        self.shard(name, shard, None, nobody)
     }
 
     fn shard(

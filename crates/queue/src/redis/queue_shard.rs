@@ -49,6 +49,8 @@ pub struct Consumer {
     pub name: String,
     /// How long a job stays with a worker without a heartbeat.
     pub lease: Duration,
+    /// The maximum size of a job, bytes: names and values of the fields that its producer gave.
+    pub entry_bytes_max: usize,
 }
 
 impl QueueShard {

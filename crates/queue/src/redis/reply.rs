@@ -6,8 +6,7 @@ use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
 use fred::types::Value;
 
-use super::mark::Mark;
-use crate::job::{Delivery, EntryId, Fields, Lease};
+use crate::job::{EntryId, Fields};
 
 /// The result of a settlement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,37 +52,6 @@ impl Settled {
 
 pub(crate) fn unexpected() -> Error {
     Error::new(ErrorKind::Protocol, "Redis sent a reply of an undocumented form")
-}
-
-/// The entries of a reply to XREADGROUP for one stream: a list of pairs, a map, or nothing.
-pub(crate) fn read(reply: Value, epoch: u32, mark: &Mark) -> Result<Vec<Delivery>, Error> {
-    let entries = match reply {
-        Value::Null => return Ok(vec![]),
-        // RESP2: [[stream, entries]]
-        Value::Array(streams) => match streams.into_iter().next() {
-            Some(Value::Array(mut pair)) => pair.pop(),
-            _ => None,
-        },
-        // RESP3: {stream: entries}
-        Value::Map(streams) => streams.inner().into_values().next(),
-        _ => None,
-    };
-    let Some(Value::Array(entries)) = entries else { return Ok(vec![]) };
-    entries.into_iter().filter_map(|entry| delivery(entry, epoch, mark).transpose()).collect()
-}
-
-/// One entry on its first delivery. `None` if its payload is gone.
-fn delivery(entry: Value, epoch: u32, mark: &Mark) -> Result<Option<Delivery>, Error> {
-    let Value::Array(entry) = entry else { return Err(unexpected()) };
-    let mut parts = entry.into_iter();
-    let (Some(id), Some(fields)) = (parts.next(), parts.next()) else { return Err(unexpected()) };
-    if matches!(fields, Value::Null) {
-        return Ok(None);
-    }
-    let lease = Lease { entry: entry_id(&id)?, delivery: 1, epoch };
-    let mut fields = self::fields(fields)?;
-    mark.check(&mut fields);
-    Ok(Some(Delivery::new(lease, fields)))
 }
 
 pub(crate) fn entry_id(value: &Value) -> Result<EntryId, Error> {

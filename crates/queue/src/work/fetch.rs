@@ -9,10 +9,10 @@ use fred_otel::{Command, Pending};
 use telemetry::{Context, Span, semconv};
 
 use super::promoted::{Promoted, promoted};
-use crate::job::{Delivery, ENTRY_BYTES_MAX, Lease, Producer};
+use crate::job::{Delivery, Lease, Producer};
 use crate::redis::{
-    BLOCKING_READ_TIMEOUT, Connection, Error, GROUP, Mark, Operation, QueueShard, Receives, entry_id, fields,
-    number, push_leases, read, unexpected,
+    BLOCKING_READ_TIMEOUT, Connection, Error, GROUP, Operation, QueueShard, Received, Receives, number,
+    push_leases, read, unexpected,
 };
 
 /// The result of [`QueueShard::reclaim`].
@@ -62,7 +62,7 @@ impl QueueShard {
             // `wake` ended the read, or the stream was deleted, or the server changed its role. The next read
             // shows which.
             Err(error) if error.details().starts_with("UNBLOCKED") => Ok(vec![]),
-            reply => self.healed(reply).await.and_then(|reply: Value| read(reply, epoch, &self.0.mark)),
+            reply => self.healed(reply).await.and_then(|reply: Value| read(reply, &self.0, epoch)),
         };
         match &taken {
             Ok(taken) if taken.is_empty() => pending.discard(),
@@ -124,12 +124,12 @@ impl QueueShard {
             // A heartbeat renews each lease after a third of it. Half a lease more is still less than a
             // lease.
             number(lease / 2),
-            number(ENTRY_BYTES_MAX as u64),
+            number(self.0.consumer.entry_bytes_max as u64),
             number(DELIVERIES_MAX),
         ]);
         let asked = Instant::now();
         let (reply, pending) = self.0.scripts.reclaim.call_deferred(&self.0.redis, keys, args).await;
-        let reclaimed = self.healed(reply).await.and_then(|reply| reclaimed(reply, epoch, &self.0.mark));
+        let reclaimed = self.healed(reply).await.and_then(|reply| self.reclaimed(reply, epoch));
         match &reclaimed {
             Ok(reclaimed) if reclaimed.taken.is_empty() => pending.discard(),
             Ok(reclaimed) => self.received(Operation::Claim, &reclaimed.taken, pending, began),
@@ -139,6 +139,25 @@ impl QueueShard {
             self.0.clock.set(reclaimed.now, asked);
         }
         reclaimed
+    }
+
+    /// Parses the reply of reclaim.lua.
+    fn reclaimed(&self, reply: Value, epoch: u32) -> Result<Reclaimed, Error> {
+        let Value::Array(parts) = reply else { return Err(unexpected()) };
+        let [passed, Value::Array(rows), now] = <[Value; 3]>::try_from(parts).map_err(|_| unexpected())?
+        else {
+            return Err(unexpected());
+        };
+        let number = |value: Value| value.as_u64().ok_or_else(unexpected);
+        let mut received = Received::new(&self.0, epoch, rows.len());
+        for row in rows {
+            let Value::Array(row) = row else { return Err(unexpected()) };
+            let [id, count, fields, bytes] = <[Value; 4]>::try_from(row).map_err(|_| unexpected())?;
+            let whole_bytes = Some(number(bytes)? as usize).filter(|bytes| *bytes > 0);
+            received.add(&id, number(count)?, fields, whole_bytes)?;
+        }
+        let passed_suspects = passed.as_u64() == Some(1);
+        Ok(Reclaimed { taken: received.all(), passed_suspects, now: number(now)? })
     }
 
     /// Moves up to `count` due jobs from the schedule to the stream, and returns the flows that hold jobs. A
@@ -230,26 +249,3 @@ pub const DELIVERIES_MAX: u64 = 5;
 
 /// An upper bound of one worker's jobs in flight: the COUNT of an XPENDING over its own entries.
 pub(crate) const IN_FLIGHT_MAX: u64 = 100_000;
-
-/// Parses the reply of reclaim.lua.
-fn reclaimed(reply: Value, epoch: u32, mark: &Mark) -> Result<Reclaimed, Error> {
-    let Value::Array(parts) = reply else { return Err(unexpected()) };
-    let [passed, Value::Array(rows), now] = <[Value; 3]>::try_from(parts).map_err(|_| unexpected())? else {
-        return Err(unexpected());
-    };
-    let taken = rows.into_iter().map(|row| {
-        let Value::Array(row) = row else { return Err(unexpected()) };
-        let [id, count, row_fields, bytes] = <[Value; 4]>::try_from(row).map_err(|_| unexpected())?;
-        let number = |value: Value| value.as_u64().ok_or_else(unexpected);
-        let lease = Lease { entry: entry_id(&id)?, delivery: number(count)?, epoch };
-        let whole_bytes = Some(number(bytes)? as usize).filter(|bytes| *bytes > 0);
-        let mut fields = fields(row_fields)?;
-        mark.check(&mut fields);
-        Ok(Delivery { whole_bytes, ..Delivery::new(lease, fields) })
-    });
-    Ok(Reclaimed {
-        taken: taken.collect::<Result<_, _>>()?,
-        passed_suspects: passed.as_u64() == Some(1),
-        now: now.as_u64().ok_or_else(unexpected)?,
-    })
-}

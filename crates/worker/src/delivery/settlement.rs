@@ -118,7 +118,9 @@ impl Settlements {
             Err(error) => {
                 // A shutdown does not hand it back either: it may be settled already.
                 self.leases.in_flight.work_ended(lease);
-                let (operation, bytes) = (settlement.transition.operation(), delivery.bytes());
+                // From here on they are limited by the bytes of the list.
+                self.leases.in_flight.shed();
+                let (operation, bytes) = (settlement.transition.operation(), delivery.bytes_here());
                 self.unsettled.add(settlement, operation, bytes, self.queue.link().down(&error, 0));
                 None
             }

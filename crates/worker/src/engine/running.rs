@@ -29,6 +29,7 @@ use crate::loops::{heartbeat, scheduler, sweeper, unsettled};
 use crate::observe::counters::Counts;
 use crate::observe::gauges::Troubles;
 use crate::observe::retry_traces::Retries;
+use crate::shard::bytes::ByteBudget;
 use crate::shard::leases::Leases;
 use crate::shard::settings::CurrentSettings;
 use crate::shard::slots::{Slots, Work};
@@ -49,6 +50,7 @@ pub(super) struct Engine {
     pub(super) settings: CurrentSettings,
     pub(super) flows: Flows,
     pub(super) slots: Slots,
+    pub(super) bytes: ByteBudget,
     pub(super) telemetry: Telemetry,
     pub(super) trace_retries: Retries,
     pub(super) health: Health,
@@ -65,7 +67,7 @@ impl Engine {
     /// The work on the jobs of a shard. Successful jobs go to `succeeded`.
     fn deliveries(&self, queue: &QueueShard, succeeded: mpsc::Sender<Succeeded>) -> Deliveries {
         let counts = Arc::new(Counts::new(&self.telemetry, queue.name()));
-        let leases = Arc::new(Leases::new(counts.clone()));
+        let leases = Arc::new(Leases::new(counts.clone(), self.bytes.clone()));
         let (flows, held) = (self.flows.clone(), self.flows.join());
         let spans = JobSpans {
             telemetry: self.telemetry.clone(),
@@ -86,7 +88,7 @@ impl Engine {
             leases: leases.clone(),
             alarm: Arc::default(),
             succeeded,
-            unsettled: Arc::new(Unsettled::new(counts.unsettled())),
+            unsettled: Arc::new(Unsettled::new(counts.unsettled(), self.bytes.max())),
             spans,
             counts,
             lines: Arc::default(),
@@ -132,6 +134,7 @@ impl ShardLoops {
             deliveries: deliveries.clone(),
             counts: counts.clone(),
             slots: engine.slots.clone(),
+            bytes: engine.bytes.clone(),
         };
         let mut taking = JoinSet::new();
         taking.spawn(health.watch("reclaimer", reclaimer::run(reclaimer, stop.clone())));

@@ -38,11 +38,12 @@ impl ServerWarnings {
     }
 
     /// Logs that the worker is ready, with what it found.
-    pub(super) fn log_start(&self, config: &WorkerConfig, consumer: &str) {
+    pub(super) fn log_start(&self, config: &WorkerConfig, consumer: &str, bytes_in_flight_max: usize) {
         let queues: Vec<String> = config.queues.iter().map(|queue| queue.name.to_string()).collect();
         info!(
             queues = queues.join(","),
             concurrency = config.concurrency,
+            bytes_in_flight_max,
             consumer,
             redis = self.address,
             server = self.version,

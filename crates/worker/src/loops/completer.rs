@@ -109,6 +109,7 @@ impl Completer {
                 Err(error) => {
                     in_doubt |= !is_answer(&error);
                     self.unsettled.completer_repeats(true, group.len());
+                    self.leases.in_flight.shed();
                     let pause = self.queue.link().down(&error, failed);
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}

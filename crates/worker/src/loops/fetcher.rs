@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::shard_list::{ServedShard, ShardList};
 use crate::flows::Flows;
+use crate::shard::bytes::ByteBudget;
 use crate::shard::slots::{Slot, Slots};
 use round_robin::RoundRobin;
 
@@ -44,6 +45,7 @@ struct ReadResult {
 pub(crate) struct Fetcher {
     sources: RoundRobin,
     slots: Slots,
+    bytes: ByteBudget,
     flows: Flows,
     /// Blocking reads, at most one a shard. They continue while the fetcher does other work: a dropped read
     /// could lose the job that Redis delivers to it.
@@ -52,17 +54,27 @@ pub(crate) struct Fetcher {
 
 impl Fetcher {
     /// A fetcher for these shards, and for shards that join later.
-    pub(crate) fn new(shards: ShardList, slots: Slots, flows: Flows, order: Order) -> Self {
-        Self { sources: RoundRobin::new(shards, order), slots, flows, waits: FuturesUnordered::new() }
+    pub(crate) fn new(
+        shards: ShardList,
+        slots: Slots,
+        bytes: ByteBudget,
+        flows: Flows,
+        order: Order,
+    ) -> Self {
+        Self { sources: RoundRobin::new(shards, order), slots, bytes, flows, waits: FuturesUnordered::new() }
     }
 
     /// Fetches until stopped.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let free = tokio::select! {
-                free = self.slots.take(FETCH_JOBS_MAX) => free,
+                // No slot is held while bytes are missing: the reclaimer may need it.
+                free = async {
+                    self.bytes.room().await;
+                    self.slots.take(FETCH_JOBS_MAX).await
+                } => free,
                 Some(waited) = self.waits.next() => {
-                    // At most one job a shard exceeds the slots.
+                    // At most one job a shard exceeds the slots and the bytes.
                     self.arrived(waited);
                     continue;
                 }
@@ -87,13 +99,19 @@ impl Fetcher {
         self.end().await;
     }
 
-    /// Reads for all free slots without waiting. Returns whether there were any jobs.
+    /// Reads for all free slots without waiting. Returns whether there were any jobs, or there may be more than the
+    /// bytes in flight allow.
     async fn poll(&mut self, mut free: Vec<Slot>) -> bool {
         let mut any = false;
         self.sources.begin_round(free.len());
-        while !free.is_empty()
-            && let Some((source, share)) = self.sources.next(free.len())
-        {
+        while !free.is_empty() {
+            // Any entry may be as large as all together.
+            let fit = free.len().min(self.bytes.entries());
+            if fit == 0 {
+                return true;
+            }
+            let Some((source, share)) = self.sources.next(fit) else { break };
+            let _until_sizes_are_known = self.bytes.reserve(share);
             let sent = Instant::now();
             let shard = self.sources.shard(source);
             match shard.queue.read(share).await {

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use super::stall_watch::stall_min;
 use crate::delivery::deliveries::Deliveries;
 use crate::observe::counters::Counts;
+use crate::shard::bytes::ByteBudget;
 use crate::shard::slots::{Slot, Slots, Suspect};
 
 /// How many jobs one call takes over at most, so that one worker does not get all jobs of a dead one.
@@ -32,12 +33,14 @@ pub(crate) struct Reclaimer {
     pub counts: Arc<Counts>,
     /// Each job needs one.
     pub slots: Slots,
+    /// Each job needs some.
+    pub bytes: ByteBudget,
 }
 
 /// Polls four times within a lease. Polls again at once after it took over jobs, and when a suspect is done
 /// while others wait.
 pub(crate) async fn run(reclaimer: Reclaimer, stop: CancellationToken) {
-    let Reclaimer { queue, deliveries, slots, .. } = &reclaimer;
+    let Reclaimer { queue, deliveries, slots, bytes, .. } = &reclaimer;
     let lease = queue.consumer().lease;
     // Idle time passes while Redis is down: the first worker to reconnect would find all jobs idle. So a
     // worker takes over nothing until it has been connected for a whole lease, in which the others can renew
@@ -58,7 +61,7 @@ pub(crate) async fn run(reclaimer: Reclaimer, stop: CancellationToken) {
             continue;
         }
         wait = lease / 4;
-        if !queue.link().up_for(lease) || !deliveries.has_room() {
+        if !queue.link().up_for(lease) || !deliveries.has_room() || bytes.entries() == 0 {
             continue;
         }
         // Only one until Redis has answered: other shards may need the others.
@@ -79,6 +82,10 @@ pub(crate) async fn run(reclaimer: Reclaimer, stop: CancellationToken) {
             continue;
         }
         free.extend(slots.try_take_some(RECLAIM_JOBS_MAX - 1));
+        free.truncate(bytes.entries());
+        if free.is_empty() {
+            continue;
+        }
         match reclaimer.reclaim(free).await {
             Ok(found) => {
                 suspects_wait = found.passed_suspects;
@@ -122,6 +129,7 @@ impl Reclaimer {
     /// Takes over jobs up to the free slots.
     async fn reclaim(&self, free: Vec<Slot>) -> Result<Poll, Error> {
         let mut suspect: Option<Suspect> = self.slots.suspect();
+        let _until_sizes_are_known = self.bytes.reserve(free.len());
         let sent = Instant::now();
         let counts_own = self.deliveries.panicked.load(Ordering::Relaxed);
         let reclaimed = self.queue.reclaim(free.len(), usize::from(suspect.is_some()), counts_own).await?;

@@ -1,6 +1,7 @@
 //! The jobs in flight in a worker: every job from its delivery to its settlement.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -8,36 +9,67 @@ use postrider_queue::job::{Delivery, EntryId, Lease};
 use telemetry::{BoundUpDownCounter, Telemetry};
 use tokio::task::AbortHandle;
 
+use super::bytes::ByteBudget;
+
 /// The jobs in flight, by their entries.
 #[derive(Debug)]
 pub struct InFlight {
     held: Mutex<HashMap<EntryId, FetchedJob>>,
     /// The metric that counts them.
     in_flight: BoundUpDownCounter,
+    bytes: ByteBudget,
 }
 
 #[derive(Debug)]
 struct FetchedJob {
-    delivery: Arc<Delivery>,
+    known: KnownDelivery,
     /// May be of a later delivery than the one that was taken.
     lease: Lease,
     /// When the call that last confirmed the lease was sent.
     confirmed: Instant,
     task: Option<AbortHandle>,
+    /// What it uses of the bytes in flight.
+    bytes: usize,
 }
 
-/// Empty, without a metric.
+/// What tells a job from another with the same entry id.
+#[derive(Debug)]
+enum KnownDelivery {
+    Whole(Arc<Delivery>),
+    /// Of a job whose fields are no longer kept.
+    Fingerprint(u64),
+}
+
+impl KnownDelivery {
+    fn is_of(&self, delivery: &Delivery) -> bool {
+        match self {
+            Self::Whole(known) => known.fields == delivery.fields,
+            Self::Fingerprint(known) => *known == fingerprint(delivery),
+        }
+    }
+}
+
+/// Of the names and sizes of the fields and of how they begin: a whole body would take milliseconds.
+fn fingerprint(delivery: &Delivery) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for (name, value) in &delivery.fields {
+        (name, value.len(), &value[..value.len().min(256)]).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// Empty, without a metric and without a limit.
 impl Default for InFlight {
     fn default() -> Self {
         let nobody = Telemetry::disabled().up_down_counter("postrider.job.in_flight", "{job}", "");
-        Self::new(nobody.bind(|_| ()))
+        Self::new(nobody.bind(|_| ()), ByteBudget::default())
     }
 }
 
 impl InFlight {
-    /// Empty, with the metric that counts the jobs.
-    pub fn new(in_flight: BoundUpDownCounter) -> Self {
-        Self { held: Mutex::default(), in_flight }
+    /// Empty, with the metric that counts the jobs, and the budget of their bytes.
+    pub(crate) fn new(in_flight: BoundUpDownCounter, bytes: ByteBudget) -> Self {
+        Self { held: Mutex::default(), in_flight, bytes }
     }
 
     /// Adds a delivery. Returns whether to begin with it: a job that is already in flight does not begin
@@ -45,18 +77,26 @@ impl InFlight {
     pub fn take(&self, delivery: &Arc<Delivery>, sent: Instant) -> bool {
         let lease = delivery.lease;
         let mut held = self.lock();
-        if let Some(known) = held.get_mut(&lease.entry) {
+        if let Some(job) = held.get_mut(&lease.entry) {
             // It may be another job: a producer chose the same entry id after the stream was emptied.
-            let same = known.delivery.fields == delivery.fields;
-            if same && known.lease.epoch == lease.epoch {
-                (known.lease, known.confirmed) = (lease, sent);
+            if job.known.is_of(delivery) && job.lease.epoch == lease.epoch {
+                (job.lease, job.confirmed) = (lease, sent);
                 return false;
             }
-            abort(&known.task);
+            abort(&job.task);
         }
-        let job = FetchedJob { delivery: delivery.clone(), lease, confirmed: sent, task: None };
-        if held.insert(lease.entry, job).is_none() {
-            self.in_flight.add(1);
+        let bytes = delivery.bytes_here();
+        self.bytes.add(bytes);
+        let job = FetchedJob {
+            known: KnownDelivery::Whole(delivery.clone()),
+            lease,
+            confirmed: sent,
+            task: None,
+            bytes,
+        };
+        match held.insert(lease.entry, job) {
+            None => self.in_flight.add(1),
+            Some(old) => self.bytes.sub(old.bytes),
         }
         true
     }
@@ -75,6 +115,16 @@ impl InFlight {
         }
     }
 
+    /// Frees the bytes of jobs whose settlement Redis does not take: other shards need them.
+    pub(crate) fn shed(&self) {
+        for job in self.lock().values_mut().filter(|job| job.task.is_none()) {
+            if let KnownDelivery::Whole(delivery) = &job.known {
+                job.known = KnownDelivery::Fingerprint(fingerprint(delivery));
+                self.bytes.sub(std::mem::take(&mut job.bytes));
+            }
+        }
+    }
+
     /// The current lease of a job; `None` if it was lost or the job is not in flight any more.
     pub fn current(&self, lease: Lease) -> Option<Lease> {
         self.lock().get(&lease.entry).map(|held| held.lease).filter(|held| held.epoch == lease.epoch)
@@ -84,11 +134,16 @@ impl InFlight {
     pub fn remove(&self, lease: Lease) -> bool {
         let mut held = self.lock();
         let same = held.get(&lease.entry).is_some_and(|held| held.lease.epoch == lease.epoch);
-        let removed = same && held.remove(&lease.entry).is_some();
-        if removed {
-            self.in_flight.add(-1);
+        let removed = if same { held.remove(&lease.entry) } else { None };
+        if let Some(job) = &removed {
+            self.left(job);
         }
-        removed
+        removed.is_some()
+    }
+
+    fn left(&self, job: &FetchedJob) {
+        self.in_flight.add(-1);
+        self.bytes.sub(job.bytes);
     }
 
     /// Gives up a job whose lease is lost, and aborts its task. Returns whether it was in flight.
@@ -96,7 +151,7 @@ impl InFlight {
         let mut held = self.lock();
         let same = held.get(&lease.entry).is_some_and(|held| held.lease == lease);
         if same && let Some(lost) = held.remove(&lease.entry) {
-            self.in_flight.add(-1);
+            self.left(&lost);
             abort(&lost.task);
         }
         same
@@ -125,11 +180,15 @@ impl InFlight {
     pub fn cut(&self) -> Vec<(Lease, Arc<Delivery>)> {
         let cut: Vec<FetchedJob> =
             self.lock().extract_if(|_, held| held.task.is_some()).map(|(_, held)| held).collect();
-        self.in_flight.add(-(cut.len() as i64));
         cut.into_iter()
-            .map(|held| {
+            .filter_map(|held| {
+                self.left(&held);
                 abort(&held.task);
-                (held.lease, held.delivery)
+                match held.known {
+                    KnownDelivery::Whole(delivery) => Some((held.lease, delivery)),
+                    // Never: its task had ended.
+                    KnownDelivery::Fingerprint(_) => None,
+                }
             })
             .collect()
     }
@@ -161,6 +220,33 @@ mod tests {
         assert!(in_flight.take(&first, Instant::now()));
         assert!(!in_flight.take(&again, Instant::now()));
         assert_eq!(in_flight.current(first.lease), Some(again.lease), "the lease takes the new count");
+    }
+
+    #[test]
+    fn bytes_are_in_use_until_a_job_leaves() {
+        let bytes = ByteBudget::new(1 << 30, 1);
+        let nobody = Telemetry::disabled().up_down_counter("postrider.job.in_flight", "{job}", "");
+        let in_flight = InFlight::new(nobody.bind(|_| ()), bytes.clone());
+        let with_body = |sequence, body: usize| {
+            let entry = EntryId { millis: 1, sequence };
+            let fields = vec![("body".into(), vec![b'x'; body].into())];
+            Arc::new(Delivery::new(Lease { entry, delivery: 1, epoch: 0 }, fields))
+        };
+        let jobs = [with_body(0, 96), with_body(1, 196), with_body(2, 296)];
+        jobs.iter().for_each(|job| assert!(in_flight.take(job, Instant::now())));
+        assert_eq!(bytes.used(), 600);
+        in_flight.take(&with_body(0, 46), Instant::now());
+        assert_eq!(bytes.used(), 550, "another job took the entry's place");
+        in_flight.remove(jobs[0].lease);
+        assert_eq!(bytes.used(), 500);
+        in_flight.lose(jobs[1].lease);
+        assert_eq!(bytes.used(), 300);
+        in_flight.shed();
+        assert_eq!(bytes.used(), 0, "nobody works on the third any more");
+        assert!(!in_flight.take(&jobs[2], Instant::now()), "it is still in flight");
+        assert!(in_flight.take(&with_body(2, 297), Instant::now()), "it is another job");
+        in_flight.remove(jobs[2].lease);
+        assert_eq!((bytes.used(), in_flight.leases()), (0, vec![]));
     }
 
     #[test]

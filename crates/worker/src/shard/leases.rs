@@ -7,6 +7,7 @@ use postrider_queue::job::Lease;
 use postrider_queue::work::{QueueShard, Settled};
 use tracing::warn;
 
+use super::bytes::ByteBudget;
 use super::in_flight::InFlight;
 use crate::observe::counters::Counts;
 
@@ -19,8 +20,8 @@ pub(crate) struct Leases {
 }
 
 impl Leases {
-    pub(crate) fn new(counts: Arc<Counts>) -> Self {
-        Self { in_flight: InFlight::new(counts.in_flight()), counts }
+    pub(crate) fn new(counts: Arc<Counts>, bytes: ByteBudget) -> Self {
+        Self { in_flight: InFlight::new(counts.in_flight(), bytes), counts }
     }
 
     /// Extends leases and gives up jobs whose lease is lost. Returns whether Redis replied.
@@ -110,7 +111,8 @@ mod tests {
     use super::*;
 
     fn leases(jobs: u64) -> (Leases, Vec<Lease>) {
-        let leases = Leases::new(Arc::new(Counts::new(&Telemetry::disabled(), "default")));
+        let leases =
+            Leases::new(Arc::new(Counts::new(&Telemetry::disabled(), "default")), ByteBudget::default());
         let lease = |sequence| Lease { entry: EntryId { millis: 1, sequence }, delivery: 1, epoch: 0 };
         let all: Vec<Lease> = (0..jobs).map(lease).collect();
         for lease in &all {

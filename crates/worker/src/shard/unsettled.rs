@@ -15,6 +15,8 @@ use tokio::time::Instant;
 const JOBS_MAX: usize = 16;
 /// With more bytes than this in waiting jobs, the shard takes in no more.
 const BYTES_MAX: usize = 16 << 20;
+/// The part of the worker's bytes in flight that these bytes are at most.
+const BYTES_PART: usize = 4;
 /// With more successful jobs than this on their way to the completer, the shard takes in no more.
 const SUCCEEDED_JOBS_MAX: usize = 1024;
 
@@ -25,6 +27,7 @@ pub(crate) struct Unsettled<S> {
     added: Notify,
     jobs: AtomicUsize,
     bytes: AtomicUsize,
+    bytes_max: usize,
     /// Whether the completer repeats its call. Then all jobs on their way to it count too.
     completer_repeats: AtomicBool,
     /// The metric that counts the jobs.
@@ -51,13 +54,14 @@ pub(crate) struct UnsettledJob<S> {
 }
 
 impl<S> Unsettled<S> {
-    /// Nothing waits. The metric counts what will.
-    pub(crate) fn new(unsettled: BoundUpDownCounter) -> Self {
+    /// Nothing waits. The metric counts what will. `bytes_in_flight` is the worker's limit.
+    pub(crate) fn new(unsettled: BoundUpDownCounter, bytes_in_flight: usize) -> Self {
         Self {
             kinds: Mutex::default(),
             added: Notify::new(),
             jobs: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
+            bytes_max: BYTES_MAX.min(bytes_in_flight / BYTES_PART),
             completer_repeats: AtomicBool::new(false),
             unsettled,
         }
@@ -72,7 +76,9 @@ impl<S> Unsettled<S> {
         } else {
             SUCCEEDED_JOBS_MAX
         };
-        waiting <= JOBS_MAX && succeeded <= succeeded_max && self.bytes.load(Ordering::Relaxed) <= BYTES_MAX
+        waiting <= JOBS_MAX
+            && succeeded <= succeeded_max
+            && self.bytes.load(Ordering::Relaxed) <= self.bytes_max
     }
 
     /// Adds a settlement of a job of this size that has failed once. `pause` is the time until the next try if
@@ -179,7 +185,7 @@ mod tests {
 
     fn unsettled() -> Unsettled<&'static str> {
         let nobody = Telemetry::disabled().up_down_counter("postrider.job.unsettled", "{job}", "");
-        Unsettled::new(nobody.bind(|_| ()))
+        Unsettled::new(nobody.bind(|_| ()), usize::MAX)
     }
 
     #[tokio::test(start_paused = true)]

@@ -53,7 +53,7 @@ pub(super) async fn run(
     telemetry: &Telemetry,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let (skip, stop) = (args.from.skip, shutdown::listen()?.stop);
-    let mut lines = Lines::open(file, skip).await?;
+    let mut lines = Lines::open(file, skip, args.limits).await?;
     let bar = match lines.extent {
         Some(_) => ProgressBar::new(check(&mut lines, skip, &stop).await?),
         // The writer of a pipe waits for its reader, so the whole input cannot be checked first.

@@ -8,7 +8,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::super::Usage;
-use super::{check, key};
+use super::super::limits::JobLimits;
+use super::key;
 
 /// The job of a line.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub(super) struct JobLine {
 
 impl JobLine {
     /// Reads a line and checks the job as the worker would. Errors omit the values, which may be secret.
-    pub(super) fn parse(line: &[u8]) -> Result<Self, Usage> {
+    pub(super) fn parse(line: &[u8], limits: JobLimits) -> Result<Self, Usage> {
         let text = std::str::from_utf8(line).map_err(|_| Usage("it is not UTF-8".to_owned()))?;
         let mut job = Self::default();
         let mut unknown = Vec::new();
@@ -34,7 +35,7 @@ impl JobLine {
         if !unknown.is_empty() {
             return Err(not_known(&unknown));
         }
-        check(&job.fields)?;
+        limits.check(&job.fields)?;
         Ok(job)
     }
 
@@ -150,7 +151,7 @@ mod tests {
 
     fn parsed(line: &str) -> Vec<(String, String)> {
         let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
-        let job = JobLine::parse(line.as_bytes()).unwrap();
+        let job = JobLine::parse(line.as_bytes(), JobLimits::default()).unwrap();
         let key = job.key.map(|key| ("key".to_owned(), key));
         job.fields.iter().map(|(name, value)| (text(name), text(value))).chain(key).collect()
     }
@@ -163,7 +164,7 @@ mod tests {
 
     #[track_caller]
     fn refused(line: impl AsRef<[u8]>, told: &str) {
-        let error = JobLine::parse(line.as_ref()).unwrap_err().to_string();
+        let error = JobLine::parse(line.as_ref(), JobLimits::default()).unwrap_err().to_string();
         assert!(error.contains(told), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
     }

@@ -4,15 +4,13 @@ use std::io::{self, SeekFrom};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use postrider_queue::job::ENTRY_BYTES_MAX;
 use tokio::fs::File;
 use tokio::io::{AsyncBufReadExt, AsyncSeekExt, BufReader};
 
 use super::super::Usage;
+use super::super::limits::JobLimits;
 use super::line::JobLine;
 
-/// The longest line, bytes. No job needs more: JSON takes at most six bytes (`\u0000`) for one.
-const LINE_BYTES_MAX: usize = 6 * ENTRY_BYTES_MAX + 4096;
 /// Bytes of one read.
 const BUFFER: usize = 64 * 1024;
 
@@ -29,7 +27,8 @@ pub(super) struct Lines {
     /// Lines that have been read.
     pub(super) number: u64,
     skip: u64,
-    /// The current line, up to [`LINE_BYTES_MAX`] bytes.
+    limits: JobLimits,
+    /// The current line, up to [`line_bytes_max`] bytes.
     line: Vec<u8>,
     /// The length of the current line, bytes.
     length: usize,
@@ -45,7 +44,7 @@ pub(super) struct Numbered {
 
 impl Lines {
     /// Opens a file, or standard input as `-`, and skips the first `skip` lines.
-    pub(super) async fn open(path: &Path, skip: u64) -> Result<Self, Usage> {
+    pub(super) async fn open(path: &Path, skip: u64, limits: JobLimits) -> Result<Self, Usage> {
         let (name, opened) = match path.to_str() {
             Some("-") => ("standard input".to_owned(), standard_input()),
             _ => (path.display().to_string(), File::open(path).await),
@@ -63,7 +62,7 @@ impl Lines {
             None
         };
         let reader = BufReader::with_capacity(BUFFER, file);
-        Ok(Self { reader, name, extent, position: 0, number: 0, skip, line: Vec::new(), length: 0 })
+        Ok(Self { reader, name, extent, position: 0, number: 0, skip, limits, line: Vec::new(), length: 0 })
     }
 
     /// The next line that is not empty; `None` at the end. Cancel safe: nothing is lost if it is dropped.
@@ -96,7 +95,7 @@ impl Lines {
             let count = end.map_or(read.len(), |end| end + 1);
             self.length += count;
             self.position += count as u64;
-            if self.length <= LINE_BYTES_MAX && self.number >= self.skip {
+            if self.length <= line_bytes_max(self.limits) && self.number >= self.skip {
                 self.line.extend_from_slice(&read[..count]);
             }
             self.reader.consume(count);
@@ -107,7 +106,7 @@ impl Lines {
     }
 
     fn job(&self) -> Option<Result<JobLine, Usage>> {
-        if self.length > LINE_BYTES_MAX {
+        if self.length > line_bytes_max(self.limits) {
             return Some(Err(Usage(format!("{} bytes are too many for a job", self.length))));
         }
         let line = match self.number {
@@ -115,8 +114,13 @@ impl Lines {
             1 => self.line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.line),
             _ => &self.line,
         };
-        (!line.trim_ascii().is_empty()).then(|| JobLine::parse(line))
+        (!line.trim_ascii().is_empty()).then(|| JobLine::parse(line, self.limits))
     }
+}
+
+/// The longest line, bytes. No job needs more: JSON takes at most six bytes (`\u0000`) for one.
+fn line_bytes_max(limits: JobLimits) -> usize {
+    6 * limits.max_job_bytes + 4096
 }
 
 /// Not `std::io::stdin`: its buffer cannot be rewound, and it blocks the thread.
@@ -134,7 +138,7 @@ mod tests {
     async fn lines(text: &[u8], skip: u64) -> Vec<(u64, bool)> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text).unwrap();
-        let mut lines = Lines::open(file.path(), skip).await.unwrap();
+        let mut lines = Lines::open(file.path(), skip, JobLimits::default()).await.unwrap();
         let first = rest(&mut lines).await;
         assert_eq!(lines.position, text.len() as u64);
         lines.rewind().await.unwrap();
@@ -164,21 +168,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_line_that_is_too_long_is_not_kept_and_the_next_one_is_read() {
-        let long = format!("{{\"url\":\"{}\"}}\n", "x".repeat(LINE_BYTES_MAX));
+        let long = format!("{{\"url\":\"{}\"}}\n", "x".repeat(line_bytes_max(JobLimits::default())));
         let text = [long.as_bytes(), JOB.as_bytes()].concat();
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&text).unwrap();
-        let mut lines = Lines::open(file.path(), 0).await.unwrap();
+        let mut lines = Lines::open(file.path(), 0, JobLimits::default()).await.unwrap();
         let first = lines.next().await.unwrap().unwrap();
         assert!(first.job.unwrap_err().to_string().contains("too many"));
         assert!(lines.next().await.unwrap().unwrap().job.is_ok());
-        assert!(lines.line.capacity() <= 2 * LINE_BYTES_MAX);
+        assert!(lines.line.capacity() <= 2 * line_bytes_max(JobLimits::default()));
     }
 
     #[tokio::test]
     async fn a_file_that_cannot_be_read_is_named() {
-        let error = Lines::open(Path::new("/nowhere/jobs.jsonl"), 0).await.unwrap_err();
+        let error = Lines::open(Path::new("/nowhere/jobs.jsonl"), 0, JobLimits::default()).await.unwrap_err();
         assert!(error.to_string().starts_with("cannot read /nowhere/jobs.jsonl: "), "{error}");
-        assert!(Lines::open(Path::new("/"), 0).await.unwrap_err().to_string().ends_with("it is a folder"));
+        assert!(
+            Lines::open(Path::new("/"), 0, JobLimits::default())
+                .await
+                .unwrap_err()
+                .to_string()
+                .ends_with("it is a folder")
+        );
     }
 }

@@ -3,6 +3,7 @@
 //! Each scenario starts its own servers, and panics with a sentence where an expectation fails. Scaled forms are in the
 //! tests of the worker. Arguments select the scenarios whose names contain one of them; `--list` only prints them.
 
+mod bytes;
 mod cluster;
 mod destinations;
 mod flows;
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
     let is_listed = filters.len() < arguments.len();
     let is_chosen =
         |case: &&Case| filters.is_empty() || filters.iter().any(|filter| case.name.contains(filter.as_str()));
-    let all = [shared::CASES, flows::CASES, queues::CASES, destinations::CASES, cluster::CASES];
+    let all = [shared::CASES, flows::CASES, queues::CASES, destinations::CASES, cluster::CASES, bytes::CASES];
     let chosen: Vec<&Case> = all.into_iter().flatten().filter(is_chosen).collect();
     let mut failed = 0;
     for case in &chosen {

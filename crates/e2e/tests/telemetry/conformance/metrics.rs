@@ -82,6 +82,8 @@ pub(crate) const ROWS: &[Row] = &[
     ("postrider.job.end_to_end_duration", Histogram(WAIT), "s", QUEUE, &[]),
     ("postrider.flow.wait_duration", Histogram(WAIT), "s", QUEUE, &[]),
     ("postrider.job.in_flight", UpDownCounter, "{job}", QUEUE, &[]),
+    ("postrider.worker.in_flight.usage", UpDownCounter, "By", &[], &[]),
+    ("postrider.worker.in_flight.limit", UpDownCounter, "By", &[], &[]),
     ("postrider.job.unsettled", UpDownCounter, "{job}", QUEUE, &[]),
     (
         "postrider.job.attempts",
