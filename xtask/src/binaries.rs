@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::step::{self, Failure};
+use crate::step::{self, Result};
 
 /// Which of the two builds.
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -14,7 +14,12 @@ pub(crate) enum Build {
     Lean,
 }
 
+/// A variable in which tests, bench and demo look for a program, and the program.
+pub(crate) type Variable = (String, PathBuf);
+
 impl Build {
+    pub(crate) const ALL: [Self; 2] = [Self::Otel, Self::Lean];
+
     /// Cargo's flags for this build, without the package.
     pub(crate) fn flags(self) -> &'static [&'static str] {
         match self {
@@ -30,52 +35,36 @@ impl Build {
         }
     }
 
-    /// The variable in which the tests and the bench look for [`counting_worker`].
-    pub(crate) fn counting_variable(self) -> &'static str {
-        match self {
-            Self::Otel => "POSTRIDER_OTEL_ALLOCATIONS_BIN",
-            Self::Lean => "POSTRIDER_LEAN_ALLOCATIONS_BIN",
-        }
+    /// Builds the worker and copies it to `target/e2e/{otel,lean}/postrider`.
+    pub(crate) fn worker(self) -> Result<Variable> {
+        self.built("worker", &["-p", "postrider"], "debug/postrider", self.name())
     }
-}
 
-/// Builds the worker as released and copies it to `target/e2e/{otel,lean}/postrider`.
-pub(crate) fn worker(build: Build) -> Result<PathBuf, Failure> {
-    copied(build, "debug", build.name())
-}
-
-/// The same with optimisation, to `target/e2e/release-{otel,lean}/postrider`.
-pub(crate) fn release_worker(build: Build) -> Result<PathBuf, Failure> {
-    copied(build, "release", &format!("release-{}", build.name()))
-}
-
-/// Builds the worker that counts its allocations, to `target/e2e/{otel,lean}/allocations`.
-pub(crate) fn counting_worker(build: Build) -> Result<PathBuf, Failure> {
-    // The same selection of packages as for the tests, so that Cargo builds no dependency again.
-    let mut cargo = step::cargo(&["build", "--workspace", "--example", "allocations"]);
-    step::run(&format!("build the counting worker ({})", build.name()), cargo.args(build.flags()))?;
-    let built = step::target().join("debug").join("examples").join("allocations");
-    kept(&built, &step::target().join("e2e").join(build.name()).join("allocations"))
-}
-
-fn copied(build: Build, profile: &str, folder: &str) -> Result<PathBuf, Failure> {
-    // `-p postrider` and not `--workspace`: other selected packages would add their features.
-    let mut cargo = step::cargo(&["build", "-p", "postrider"]);
-    cargo.args(build.flags());
-    if profile == "release" {
-        cargo.arg("--release");
+    /// The same with optimisation, to `target/e2e/release-{otel,lean}/postrider`.
+    pub(crate) fn release_worker(self) -> Result<Variable> {
+        let folder = format!("release-{}", self.name());
+        self.built("optimised worker", &["-p", "postrider", "--release"], "release/postrider", &folder)
     }
-    step::run(&format!("build the worker ({}, {profile})", build.name()), &mut cargo)?;
-    // Both builds write this path, so copy the binary before the other build runs.
-    let built = step::target().join(profile).join("postrider");
-    kept(&built, &step::target().join("e2e").join(folder).join("postrider"))
-}
 
-fn kept(built: &Path, copy: &Path) -> Result<PathBuf, Failure> {
-    replace(built, copy).map_err(|error| {
-        Failure::from(format!("could not copy {} to {}: {error}", built.display(), copy.display()))
-    })?;
-    Ok(copy.to_owned())
+    /// Builds the worker that counts its allocations, to `target/e2e/{otel,lean}/allocations`.
+    pub(crate) fn counting_worker(self) -> Result<Variable> {
+        // The same selection of packages as for the tests, so that Cargo builds no dependency again.
+        let example = ["--workspace", "--example", "allocations"];
+        let (variable, program) =
+            self.built("counting worker", &example, "debug/examples/allocations", self.name())?;
+        Ok((variable.replace("_BIN", "_ALLOCATIONS_BIN"), program))
+    }
+
+    /// `-p postrider` and not `--workspace` builds a worker as released: other selected packages would add their features.
+    fn built(self, what: &str, selection: &[&str], program: &str, folder: &str) -> Result<Variable> {
+        let mut cargo = step::cargo(&["build"]);
+        step::run(&format!("build the {what} ({})", self.name()), cargo.args(selection).args(self.flags()))?;
+        // Both builds write this path, so copy the binary before the other build runs.
+        let program = step::target().join(program);
+        let copy = step::target().join("e2e").join(folder).join(program.file_name().unwrap_or_default());
+        replace(&program, &copy).map_err(|error| step::at(&copy, &error))?;
+        Ok((format!("POSTRIDER_{}_BIN", self.name().to_uppercase()), copy))
+    }
 }
 
 /// Copies to a temporary name first: the old file may be running, and no test may see an incomplete file.

@@ -1,20 +1,23 @@
 //! `cargo xtask compose-up`, `compose-down` and `compose-logs`: the stack of compose.yaml.
 
-mod ports;
-mod wait;
-
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 
 use crate::binaries::Build;
-use crate::engine::Engine;
-use crate::images;
-use crate::step::{self, Failure};
+use crate::engine::{self, Engine};
+use crate::sources::expression;
+use crate::step::{self, Result};
+
+/// Images may have to warm up, and Redis to load its file.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The services besides the worker, Redis and the sink.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -30,8 +33,8 @@ pub(crate) enum Profile {
 }
 
 /// How the stack is started.
-#[derive(Args)]
-pub(crate) struct UpOptions {
+#[derive(clap::Args)]
+pub(crate) struct Options {
     /// Services besides the worker, Redis and the sink; may be given several times
     #[arg(long, value_enum, value_name = "PROFILE")]
     profile: Vec<Profile>,
@@ -46,24 +49,13 @@ pub(crate) struct UpOptions {
     build: bool,
 }
 
-/// How the stack is stopped.
-#[derive(Args)]
-pub(crate) struct DownOptions {
-    /// Also remove stored data: jobs, traces in the Collector's queue, metrics
-    #[arg(long)]
-    volumes: bool,
-}
-
-/// What is shown.
-#[derive(Args)]
-pub(crate) struct LogsOptions {
-    /// Follow the log until Ctrl-C
-    #[arg(long, short)]
-    follow: bool,
-    /// Only these services
-    #[arg(value_name = "SERVICE")]
-    services: Vec<String>,
-}
+/// The services without a health check that answer HTTP: their profiles, name and port, and what the user reads there.
+const PAGES: [(&[Profile], &str, u16, Option<&str>); 4] = [
+    (&[Profile::Observability, Profile::Collector], "jaeger", 16686, Some("Jaeger")),
+    (&[Profile::Collector], "otel-collector", 4318, None),
+    (&[Profile::Metrics], "grafana", 3000, Some("Grafana")),
+    (&[Profile::Metrics], "prometheus", 9090, Some("Prometheus")),
+];
 
 /// The stack, with its calls of compose.
 struct Stack {
@@ -74,42 +66,32 @@ struct Stack {
 }
 
 /// Starts the selected services, sends a job through them and prints the addresses.
-pub(crate) fn up(options: &UpOptions) -> Result<(), Failure> {
-    let mut profiles = options.profile.clone();
-    profiles.push(Profile::Demo);
+pub(crate) fn up(options: &Options) -> Result {
+    let profiles = [&options.profile[..], &[Profile::Demo]].concat();
     let settings = settings(&profiles, options.features);
     let stack = Stack::new(profiles, settings)?;
-    step::timed("check the ports", || ports::check(&stack))?;
-    let image = images::tag(options.features);
+    let image = engine::tag(options.features);
     if options.build || !step::works(stack.engine.command().args(["image", "inspect", &image])) {
-        images::image(&stack.engine, options.features, "release")?;
+        stack.engine.image(options.features, "release")?;
     }
     let scale = format!("worker={}", options.scale);
-    step::run("start the stack", &mut stack.call(&["up", "-d", "--scale", &scale]))?;
-    step::timed("wait until all services are healthy", || wait::all(&stack))?;
-    let sample = step::timed_output("send a job through it", &mut sample(&stack))?;
-    print!("{}", where_to_look(&stack, sample.trim()));
+    step::run("start the stack", &mut stack.call(&["up", "-d", "--scale", &scale])).map_err(|failure| {
+        format!("{failure}. If a port is taken: .env.example lists the variables that choose others")
+    })?;
+    step::timed("wait until all services are healthy", || stack.wait())?;
+    let sample = step::timed("send a job through it", || step::output(&mut stack.sample()))?;
+    print!("{}", stack.where_to_look(sample.lines().next().unwrap_or_default()));
     Ok(())
 }
 
-/// Stops all services of the stack, of every profile.
-pub(crate) fn down(options: &DownOptions) -> Result<(), Failure> {
+/// Calls compose for all services of the stack, of every profile.
+pub(crate) fn call(command: &[&str], arguments: &[String]) -> Result {
     let stack = Stack::new(Profile::value_variants().to_vec(), Vec::new())?;
-    let mut command = stack.call(&["down", "--remove-orphans"]);
-    command.args(options.volumes.then_some("--volumes"));
-    step::run("stop the stack", &mut command)
-}
-
-/// Shows the logs of the services.
-pub(crate) fn logs(options: &LogsOptions) -> Result<(), Failure> {
-    let stack = Stack::new(Profile::value_variants().to_vec(), Vec::new())?;
-    let mut command = stack.call(&["logs"]);
-    command.args(options.follow.then_some("--follow")).args(&options.services);
-    step::visibly(&mut command)
+    step::visibly(stack.call(command).args(arguments))
 }
 
 impl Stack {
-    fn new(profiles: Vec<Profile>, settings: Vec<(&'static str, String)>) -> Result<Self, Failure> {
+    fn new(profiles: Vec<Profile>, settings: Vec<(&'static str, String)>) -> Result<Self> {
         let engine = Engine::find()?;
         let compose = engine.compose()?;
         Ok(Self { engine, compose, profiles, settings })
@@ -120,125 +102,130 @@ impl Stack {
     fn call(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.compose[0]);
         command.args(&self.compose[1..]).current_dir(step::root());
-        for profile in &self.profiles {
-            command.args(["--profile", profile.name()]);
+        for profile in self.profiles.iter().filter_map(Profile::to_possible_value) {
+            command.args(["--profile", profile.get_name()]);
         }
         command.args(arguments).envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
 
-    fn has(&self, profile: Profile) -> bool {
-        self.profiles.contains(&profile)
+    /// Sends the job from the worker's container, which has the program and its telemetry settings.
+    fn sample(&self) -> Command {
+        let send = ["exec", "-T", "worker", "/usr/local/bin/postrider", "send", "POST"];
+        let mut command = self.call(&send);
+        command.args(["http://sink:8080/sample", "--data", r#"{"hello":"compose"}"#]);
+        command.args(["--wait", "--wait-timeout", "30s"]);
+        command
+    }
+
+    /// Waits until each container is healthy, and each service without a health check answers.
+    fn wait(&self) -> Result {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let Err(reason) = self.check() else { return Ok(()) };
+            if Instant::now() >= end {
+                return Err(format!(
+                    "{reason} after {} s; `cargo xtask compose-logs` shows why, and `cargo xtask compose-down` stops \
+                     what runs",
+                    DEADLINE.as_secs()
+                ));
+            }
+            thread::sleep(Duration::from_millis(300));
+        }
+    }
+
+    fn check(&self) -> Result {
+        let containers = step::output(&mut self.call(&["ps", "-q"]))?;
+        let mut inspect = self.engine.command();
+        inspect.args([
+            "inspect",
+            "--format",
+            "{{.Name}} {{.State.Status}} {{with .State.Health}}{{.Status}}{{end}}",
+        ]);
+        let states = step::output(inspect.args(containers.split_whitespace()))?;
+        let is_well = |state: &&str| state.ends_with(" running healthy") || state.ends_with(" running ");
+        // The container that prepares the Collector's volume ends.
+        let unwell = states.lines().find(|state| !is_well(state) && !state.contains(" exited "));
+        if let Some(state) = unwell {
+            return Err(state.trim_start_matches('/').to_owned());
+        }
+        for (_, service, port, _) in self.pages() {
+            let address = self.published(service, port)?;
+            answers(&address).map_err(|error| format!("{service} does not answer at {address} ({error})"))?;
+        }
+        Ok(())
+    }
+
+    fn pages(&self) -> impl Iterator<Item = (&[Profile], &str, u16, Option<&str>)> {
+        PAGES.into_iter().filter(|page| page.0.iter().any(|profile| self.profiles.contains(profile)))
     }
 
     /// The address of a service's port on this machine.
-    fn published(&self, service: &str, port_inside: u16) -> Result<SocketAddr, Failure> {
-        let text = step::output(&mut self.call(&["port", service, &port_inside.to_string()]))?;
-        let open = text.trim();
-        let port = open.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-        let message = format!("`port {service} {port_inside}` of compose printed `{open}`, not an address");
-        let (host, port) = port.ok_or_else(|| Failure::from(message))?;
+    fn published(&self, service: &str, port_inside: u16) -> Result<String> {
+        let address = step::output(&mut self.call(&["port", service, &port_inside.to_string()]))?;
         // Open on all addresses, so also on the loopback address.
-        let host = host.trim_matches(['[', ']']).parse().ok().filter(|host: &IpAddr| !host.is_unspecified());
-        Ok(SocketAddr::new(host.unwrap_or(Ipv4Addr::LOCALHOST.into()), port))
+        Ok(address.trim().replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]"))
     }
-}
 
-impl Profile {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Observability => "observability",
-            Self::Collector => "collector",
-            Self::Metrics => "metrics",
-            Self::Demo => "demo",
+    fn where_to_look(&self, sample: &str) -> String {
+        let mut text = format!("\nThe sample job: {sample}\n\n");
+        let mut row = |what: &str, address: &str| text.push_str(&format!("  {what:<12} {address}\n"));
+        for (_, service, port, title) in self.pages() {
+            let (Some(title), Ok(address)) = (title, self.published(service, port)) else { continue };
+            row(title, &format!("http://{address}"));
+            if let Some((_, trace)) = sample.rsplit_once("trace ").filter(|_| service == "jaeger") {
+                row("its trace", &format!("http://{address}/trace/{trace}"));
+            }
         }
+        if self.profiles.contains(&Profile::Collector) {
+            row("", "(the Collector waits 10 s for the rest of a trace before it passes it on)");
+        }
+        row("logs", "cargo xtask compose-logs --follow worker");
+        row("stop", "cargo xtask compose-down");
+        text
     }
 }
 
 /// The worker settings that the profiles need. The user's own settings take precedence.
 fn settings(profiles: &[Profile], features: Build) -> Vec<(&'static str, String)> {
-    let mut settings = vec![("POSTRIDER_FEATURES", features.name().to_owned())];
-    if matches!(features, Build::Lean) {
-        return settings;
-    }
+    let has = |profile: Profile| profiles.contains(&profile);
+    // Jaeger accepts no metrics; Prometheus scrapes them from the worker.
+    let wanted: &[(&str, &str)] = match features {
+        Build::Lean => &[],
+        Build::Otel if has(Profile::Collector) => {
+            &[("OTEL_ENABLED", "true"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel-collector:4317")]
+        }
+        Build::Otel if has(Profile::Observability) => &[
+            ("OTEL_ENABLED", "true"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://jaeger:4317"),
+            ("OTEL_METRICS_EXPORTER", if has(Profile::Metrics) { "prometheus" } else { "none" }),
+        ],
+        Build::Otel if has(Profile::Metrics) => &[
+            ("OTEL_ENABLED", "true"),
+            ("OTEL_TRACES_EXPORTER", "none"),
+            ("OTEL_METRICS_EXPORTER", "prometheus"),
+        ],
+        Build::Otel => &[],
+    };
     // Compose also reads .env, but values set here would take precedence.
     let file = fs::read_to_string(step::root().join(".env")).unwrap_or_default();
-    let mut set = |name: &'static str, value: &str| {
-        if env::var_os(name).is_none_or(|set| set.is_empty()) && in_file(&file, name).is_none() {
-            settings.push((name, value.to_owned()));
-        }
-    };
-    let (collector, jaeger, prometheus) = (
-        profiles.contains(&Profile::Collector),
-        profiles.contains(&Profile::Observability),
-        profiles.contains(&Profile::Metrics),
-    );
-    if collector || jaeger || prometheus {
-        set("OTEL_ENABLED", "true");
-    }
-    if collector {
-        set("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel-collector:4317");
-    } else if jaeger {
-        set("OTEL_EXPORTER_OTLP_ENDPOINT", "http://jaeger:4317");
-    } else if prometheus {
-        set("OTEL_TRACES_EXPORTER", "none");
-    }
-    if !collector {
-        // Jaeger accepts no metrics; Prometheus scrapes them from the worker.
-        set("OTEL_METRICS_EXPORTER", if prometheus { "prometheus" } else { "none" });
-    }
-    settings
+    let is_open = |name: &str| env::var_os(name).is_none_or(|set| set.is_empty()) && !is_set(&file, name);
+    let open =
+        wanted.iter().filter(|(name, _)| is_open(name)).map(|(name, value)| (*name, (*value).to_owned()));
+    open.chain([("POSTRIDER_FEATURES", features.name().to_owned())]).collect()
 }
 
-/// The value of a name in a file of `NAME=value` lines; `None` if it is not there or empty.
-fn in_file<'a>(file: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = file.lines().filter_map(|line| line.trim().trim_start_matches("export ").split_once('='));
-    lines.find(|(set, value)| set.trim() == name && !value.trim().is_empty()).map(|(_, value)| value.trim())
+/// Whether a file of `NAME=value` lines sets a name.
+fn is_set(file: &str, name: &str) -> bool {
+    expression(&format!(r"(?m)^ *(?:export )?{name} *= *\S")).is_match(file)
 }
 
-/// Sends the job from the worker's container, which has the program and its telemetry settings.
-fn sample(stack: &Stack) -> Command {
-    let send =
-        ["exec", "-T", "worker", "/usr/local/bin/postrider", "send", "POST", "http://sink:8080/sample"];
-    let mut command = stack.call(&send);
-    command.args(["--data", r#"{"hello":"compose"}"#, "--wait", "--wait-timeout", "30s"]);
-    command
-}
-
-fn where_to_look(stack: &Stack, sample: &str) -> String {
-    let line = sample.lines().next().unwrap_or_default();
-    let mut text = format!("\nThe sample job: {line}\n\n");
-    let mut row = |what: &str, address: &str| text.push_str(&format!("  {what:<12} {address}\n"));
-    let address = |service: &str, port: u16| {
-        stack.published(service, port).map(|address| format!("http://localhost:{}", address.port()))
-    };
-    if stack.has(Profile::Observability) || stack.has(Profile::Collector) {
-        if let Ok(jaeger) = address("jaeger", 16686) {
-            row("Jaeger", &jaeger);
-            if let Some(trace) = trace_id(line) {
-                row("its trace", &format!("{jaeger}/trace/{trace}"));
-            }
-        }
-        if stack.has(Profile::Collector) {
-            row("", "(the Collector waits 10 s for the rest of a trace before it passes it on)");
-        }
-    }
-    if stack.has(Profile::Metrics) {
-        for (what, service, port) in [("Grafana", "grafana", 3000), ("Prometheus", "prometheus", 9090)] {
-            if let Ok(address) = address(service, port) {
-                row(what, &address);
-            }
-        }
-    }
-    row("logs", "cargo xtask compose-logs --follow worker");
-    row("stop", "cargo xtask compose-down");
-    text
-}
-
-/// The trace id at the end of the line that `postrider send --wait` prints, if there is one.
-fn trace_id(line: &str) -> Option<&str> {
-    let id = line.rsplit_once("trace ")?.1.trim();
-    (id.len() == 32 && id.chars().all(|character| character.is_ascii_hexdigit())).then_some(id)
+/// Any answer will do. Connecting is not enough: the engine's proxy accepts connections before the server runs.
+fn answers(address: &str) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    stream.write_all(format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    stream.read_exact(&mut [0; 12])
 }
 
 #[cfg(test)]
@@ -246,34 +233,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_trace_of_the_sample_is_found_in_the_output() {
-        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        assert_eq!(trace_id(&format!("1795-0  succeeded with 200 after 1 attempt  trace {id}")), Some(id));
-        assert_eq!(trace_id("1795-0  succeeded with 200 after 1 attempt"), None);
-    }
-
-    #[test]
     fn variables_in_the_file_of_the_user_are_found() {
         let file = "# OTEL_ENABLED=true\nOTEL_TRACES_EXPORTER=\n OTEL_METRICS_EXPORTER=otlp\n";
-        let found =
-            ["OTEL_ENABLED", "OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"].map(|name| in_file(file, name));
-        assert_eq!(found, [None, None, Some("otlp")]);
+        let names = ["OTEL_ENABLED", "OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"];
+        assert_eq!(names.map(|name| is_set(file, name)), [false, false, true]);
     }
 
     #[test]
     fn the_collector_gets_everything_and_jaeger_no_metrics() {
-        let of = |profiles: &[Profile]| {
-            let settings = settings(profiles, Build::Otel);
-            move |name: &str| settings.iter().find(|(set, _)| *set == name).map(|(_, value)| value.clone())
+        let of = |profiles: &[Profile], name: &str| {
+            let mut settings = settings(profiles, Build::Otel).into_iter();
+            settings.find(|(set, _)| *set == name).map(|(_, value)| value)
         };
-        let endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
-        let both = of(&[Profile::Observability, Profile::Collector]);
-        assert_eq!(both(endpoint).as_deref(), Some("http://otel-collector:4317"));
-        assert_eq!(both("OTEL_METRICS_EXPORTER"), None);
-        let jaeger = of(&[Profile::Observability]);
-        assert_eq!(jaeger(endpoint).as_deref(), Some("http://jaeger:4317"));
-        assert_eq!(jaeger("OTEL_METRICS_EXPORTER").as_deref(), Some("none"));
-        assert_eq!(of(&[Profile::Demo])("OTEL_ENABLED"), None);
-        assert_eq!(settings(&[Profile::Collector], Build::Lean).len(), 1);
+        let both = [Profile::Observability, Profile::Collector];
+        let endpoint = of(&both, "OTEL_EXPORTER_OTLP_ENDPOINT");
+        assert_eq!(endpoint.as_deref(), Some("http://otel-collector:4317"));
+        assert_eq!(of(&both, "OTEL_METRICS_EXPORTER"), None);
+        assert_eq!(of(&both[..1], "OTEL_METRICS_EXPORTER").as_deref(), Some("none"));
+        let with_metrics = [Profile::Observability, Profile::Metrics];
+        assert_eq!(of(&with_metrics, "OTEL_METRICS_EXPORTER").as_deref(), Some("prometheus"));
+        assert_eq!(of(&[Profile::Demo], "OTEL_ENABLED"), None);
+        assert_eq!(settings(&both, Build::Lean).len(), 1);
     }
 }

@@ -1,20 +1,13 @@
 //! The project's own commands. `cargo xtask --help` lists them.
 
-mod bench;
 mod binaries;
-mod cases;
-mod chaos;
 mod check;
 mod compose;
-mod demo;
-mod deployment;
 mod docs;
 mod engine;
-mod fuzz;
-mod images;
 mod links;
+mod programs;
 mod sources;
-mod stack;
 mod step;
 mod test;
 mod tidy;
@@ -22,16 +15,13 @@ mod tools;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
+use binaries::Build;
+
+/// The project's own commands
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "The project's own commands")]
-struct Arguments {
-    #[command(subcommand)]
-    command: Task,
-}
-
-#[derive(Subcommand)]
+#[command(name = "cargo xtask")]
 enum Task {
     /// Run a demo on this machine: Redis, worker, destination, traces
     Demo {
@@ -56,56 +46,114 @@ enum Task {
     /// Build the site of the documents and the API into target/book, after checking all links; needs mdbook
     Docs,
     /// Compare the worker with a bare loop that does the same jobs
-    Bench(bench::Options),
+    Bench {
+        /// --rounds N, --jobs N, --in-flight N, --json, --plot FILE, and one other measurement: --counts,
+        /// --sink-latency MS,MS, --scale, --backlog, --slow-sink, --fairness, --idle, --startup or --dead-host
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
     /// Run faults found in use again, at full size: minutes each
-    Cases(cases::Options),
+    Cases {
+        /// Run only the cases whose name contains one of these; --list only prints them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
     /// Fuzz the parsers and decoders; needs nightly
-    Fuzz(fuzz::Options),
+    Fuzz {
+        /// Which target to run: the name of a file in fuzz/fuzz_targets [default: all, one after the other]
+        target: Option<String>,
+        /// Seconds to run each target
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Kill workers, connections and Redis by a random plan, and account for every job
-    Chaos(chaos::Options),
+    Chaos {
+        /// For how long jobs are enqueued and faults happen
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        minutes: u64,
+        /// Repeat the plan of this seed [default: a new seed each time]
+        #[arg(long, value_name = "S")]
+        seed: Option<u64>,
+        /// Use two queues, one of them with shards, a tenth of poisonous jobs, and 50 hosts that hang
+        #[arg(long)]
+        hostile: bool,
+    },
     /// Build the worker's images, postrider:otel and postrider:lean
-    Images(images::Options),
+    Images {
+        /// Only this build
+        #[arg(long, value_enum)]
+        features: Option<Build>,
+        /// The profile of Cargo: `dev` builds fast, for tests
+        #[arg(long, value_name = "NAME", default_value = "release")]
+        profile: String,
+    },
     /// Start the stack of compose.yaml, send a job through it and print its addresses
-    ComposeUp(compose::UpOptions),
+    ComposeUp(compose::Options),
     /// Stop the stack
-    ComposeDown(compose::DownOptions),
+    ComposeDown {
+        /// Options of compose: --volumes also removes stored data: jobs, the Collector's queue, metrics
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
     /// Show the logs of the stack
-    ComposeLogs(compose::LogsOptions),
+    ComposeLogs {
+        /// Options of compose, such as --follow, and services
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
     /// Test the images and the stack from outside, also while parts of it are stopped
-    TestStack(stack::Options),
+    TestStack {
+        /// Cargo's profile for the images
+        #[arg(long, value_name = "NAME", default_value = "release")]
+        profile: String,
+        /// Test the existing images
+        #[arg(long)]
+        no_build: bool,
+        /// Read traces not from Jaeger but from this file in the receiver's container, in the format of the
+        /// Collector's file exporter
+        #[arg(long, value_name = "PATH")]
+        traces_file: Option<String>,
+    },
 }
 
 fn main() -> ExitCode {
-    let task = Arguments::parse().command;
+    let task = Task::parse();
     // Ctrl-C reaches all foreground processes: child processes stop and clean up, and xtask waits for them
     // and reports. Without a handler xtask would exit first. Child processes inherit ignored signals, but not
     // caught ones.
     if let Err(error) = ctrlc::set_handler(|| {}) {
         eprintln!("xtask: Ctrl-C will not wait for child processes: {error}");
     }
-    let result = match task {
-        Task::Demo { keep } => demo::run(keep),
-        Task::Picture => demo::picture(),
+    match run(task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\nxtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> step::Result {
+    match task {
+        Task::Demo { keep } => programs::demo(if keep { &["--keep"] } else { &[] }),
+        Task::Picture => programs::demo(&["docs/trace.svg"]),
         Task::Test { filter } => test::run(&filter),
         Task::Check { only } => check::run(only.as_deref()),
         Task::Docs => docs::run(),
-        Task::Bench(options) => bench::run(&options),
-        Task::Cases(options) => cases::run(&options),
-        Task::Fuzz(options) => fuzz::run(&options),
-        Task::Chaos(options) => chaos::run(&options),
-        Task::Images(options) => images::run(&options),
+        Task::Bench { options } => programs::bench(&options),
+        Task::Cases { names } => programs::cases(&names),
+        Task::Fuzz { target, seconds } => programs::fuzz(target, seconds),
+        Task::Chaos { minutes, seed, hostile } => programs::chaos(minutes, seed, hostile),
+        Task::Images { features, profile } => {
+            let engine = engine::Engine::find()?;
+            let builds = features.map_or(Build::ALL.to_vec(), |build| vec![build]);
+            builds.into_iter().try_for_each(|build| engine.image(build, &profile))
+        }
         Task::ComposeUp(options) => compose::up(&options),
-        Task::ComposeDown(options) => compose::down(&options),
-        Task::ComposeLogs(options) => compose::logs(&options),
-        Task::TestStack(options) => stack::run(&options),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            if !failure.message.is_empty() {
-                eprintln!("\nxtask: {}", failure.message);
-            }
-            ExitCode::from(failure.code)
+        Task::ComposeDown { options } => compose::call(&["down", "--remove-orphans"], &options),
+        Task::ComposeLogs { options } => compose::call(&["logs"], &options),
+        Task::TestStack { profile, no_build, traces_file } => {
+            programs::test_stack(&profile, no_build, traces_file.as_deref())
         }
     }
 }

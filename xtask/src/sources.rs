@@ -5,7 +5,7 @@ use std::fs;
 use regex_lite::{Captures, Regex};
 use walkdir::WalkDir;
 
-use crate::step::{self, Failure};
+use crate::step::{self, Result};
 
 /// A file. The path is relative to the root.
 pub(crate) struct Source {
@@ -22,8 +22,8 @@ const ENDINGS: [&str; 4] = [".rs", ".lua", ".toml", ".md"];
 const NOT_CODE: &str = r##"(?s)//[^\n]*|r#+".*?"#+|"(?:\\.|[^"\\])*"|'(?:\\.[^']*|[^'])'"##;
 
 /// All files, in the order of their paths.
-pub(crate) fn all() -> Result<Vec<Source>, Failure> {
-    let not_code = Regex::new(NOT_CODE).expect("a valid expression");
+pub(crate) fn all() -> Result<Vec<Source>> {
+    let not_code = expression(NOT_CODE);
     let mut sources = vec![];
     let entries = WalkDir::new(step::root()).min_depth(1).sort_by_file_name().into_iter();
     let is_ours = |name: &str| !name.starts_with('.') && name != "target";
@@ -39,8 +39,8 @@ pub(crate) fn all() -> Result<Vec<Source>, Failure> {
 }
 
 /// An error that lists all failures, unless there is none.
-pub(crate) fn none(failures: &[String]) -> Result<(), Failure> {
-    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }
+pub(crate) fn none(failures: &[String]) -> Result {
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
 
 /// A text with only the line ends of what an expression matches.
@@ -48,9 +48,9 @@ pub(crate) fn blanked(text: &str, expression: &Regex) -> String {
     expression.replace_all(text, |found: &Captures| "\n".repeat(found[0].matches('\n').count())).into_owned()
 }
 
-/// The number of the line at an offset.
-pub(crate) fn line(text: &str, at: usize) -> usize {
-    1 + text[..at].matches('\n').count()
+/// An expression that is part of the program.
+pub(crate) fn expression(text: &str) -> Regex {
+    Regex::new(text).expect("the expressions of the checks are valid")
 }
 
 impl Source {
@@ -64,9 +64,14 @@ impl Source {
         self.code.split("#[cfg(test)]\nmod ").next().unwrap_or(&self.code)
     }
 
+    /// A failure at an offset of this file's text or code, or of a text with the same lines.
+    pub(crate) fn fault(&self, text: &str, at: usize, reason: &str) -> String {
+        format!("{}:{}: {reason}", self.path, 1 + text[..at].matches('\n').count())
+    }
+
     #[cfg(test)]
     pub(crate) fn of(path: &str, text: &str) -> Self {
-        Self::new(path, text.to_owned(), &Regex::new(NOT_CODE).unwrap())
+        Self::new(path, text.to_owned(), &expression(NOT_CODE))
     }
 }
 
@@ -79,6 +84,6 @@ mod tests {
         let text = "a // b\n\"c \\\" // d\n\" e '\"' f<'g> '\\n' r#\"h \" i\"# j\n#[cfg(test)]\nmod tests {}";
         let source = Source::of("x.rs", text);
         assert_eq!(source.untested(), "a \n\n e  f<'g>   j\n");
-        assert_eq!(line(&source.code, source.code.find('j').unwrap()), 3);
+        assert_eq!(source.fault(&source.code, source.code.find('j').unwrap(), "late"), "x.rs:3: late");
     }
 }

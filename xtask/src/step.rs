@@ -2,25 +2,15 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::io::{BufRead, BufReader};
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::time::Instant;
 
-/// Why xtask fails, and its exit code.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) message: String,
-    pub(crate) code: u8,
-}
-
-impl From<String> for Failure {
-    fn from(message: String) -> Self {
-        Self { message, code: 1 }
-    }
-}
+/// A result, or the sentence with which xtask fails.
+pub(crate) type Result<T = ()> = std::result::Result<T, String>;
 
 /// The root of the workspace: the location of xtask from `cargo run`, or else where it was compiled. They
 /// differ if a target folder was copied from another checkout, because Cargo reuses what it finds there.
@@ -48,56 +38,15 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command.args(arguments).current_dir(root()).env("CARGO_TARGET_DIR", target());
     // `cargo run` sets these variables for xtask. Build scripts watch some of them and would run again
     // whenever Cargo is called first from here and then by hand.
-    for (name, _) in env::vars_os() {
-        if name
-            .to_str()
-            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
-        {
-            command.env_remove(name);
-        }
+    let is_own = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_own)) {
+        command.env_remove(name);
     }
     command
 }
 
-/// Runs one named step whose output the user sees.
-pub(crate) fn run(name: &str, command: &mut Command) -> Result<(), Failure> {
-    timed(name, || visibly(command))
-}
-
-/// Runs a command whose output the user sees.
-pub(crate) fn visibly(command: &mut Command) -> Result<(), Failure> {
-    let status = command.status().map_err(|error| not_started(command, &error))?;
-    success(command, status)
-}
-
-/// Runs one named step whose output the user sees, and reads its lines too.
-pub(crate) fn run_reading(
-    name: &str,
-    command: &mut Command,
-    mut read: impl FnMut(&str),
-) -> Result<(), Failure> {
-    timed(name, || {
-        let not_started = |error| not_started(command, &error);
-        let (lines, writer) = std::io::pipe().map_err(not_started)?;
-        let second = writer.try_clone().map_err(not_started)?;
-        let mut child = command
-            .stdout(writer)
-            .stderr(second)
-            .spawn()
-            .map_err(|error| self::not_started(command, &error))?;
-        // The command holds the ends of the pipe that this process writes to.
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        for line in BufReader::new(lines).lines().map_while(Result::ok) {
-            eprintln!("{line}");
-            read(&line);
-        }
-        let status = child.wait().map_err(|error| self::not_started(command, &error))?;
-        success(command, status)
-    })
-}
-
 /// Runs one named step and prints how long it took.
-pub(crate) fn timed(name: &str, step: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+pub(crate) fn timed<T>(name: &str, step: impl FnOnce() -> Result<T>) -> Result<T> {
     eprintln!("xtask: {name} …");
     let start = Instant::now();
     let result = step();
@@ -106,18 +55,42 @@ pub(crate) fn timed(name: &str, step: impl FnOnce() -> Result<(), Failure>) -> R
     result
 }
 
-/// Runs one named step and returns its standard output.
-pub(crate) fn timed_output(name: &str, command: &mut Command) -> Result<String, Failure> {
-    let mut printed = String::new();
-    timed(name, || output(command).map(|text| printed = text))?;
-    Ok(printed)
+/// Runs one named step whose output the user sees.
+pub(crate) fn run(name: &str, command: &mut Command) -> Result {
+    timed(name, || visibly(command))
+}
+
+/// Runs a command whose output the user sees.
+pub(crate) fn visibly(command: &mut Command) -> Result {
+    let status = command.status();
+    success(command, status)
+}
+
+/// Runs one named step whose output the user sees, and reads its lines, too.
+pub(crate) fn run_reading(name: &str, mut command: Command, mut read: impl FnMut(&str)) -> Result {
+    let mut read_all = |command: &mut Command| {
+        let (lines, writer) = std::io::pipe()?;
+        let mut child = command.stdout(writer.try_clone()?).stderr(writer).spawn()?;
+        // The command holds the ends of the pipe that this process writes to.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        for line in BufReader::new(lines).lines().map_while(std::result::Result::ok) {
+            eprintln!("{line}");
+            read(&line);
+        }
+        child.wait()
+    };
+    timed(name, || {
+        let status = read_all(&mut command);
+        success(&command, status)
+    })
 }
 
 /// The standard output of a command. Its standard error goes to the user.
-pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
-    let output = command.stderr(Stdio::inherit()).output().map_err(|error| not_started(command, &error))?;
-    success(command, output.status)?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command.stderr(Stdio::inherit()).output();
+    let text = output.as_ref().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let text = text.unwrap_or_default();
+    success(command, output.map(|output| output.status)).map(|()| text)
 }
 
 /// Whether a command runs and succeeds. Shows no output.
@@ -126,27 +99,18 @@ pub(crate) fn works(command: &mut Command) -> bool {
     quiet.status().is_ok_and(|status| status.success())
 }
 
-/// The exit code that a shell would report.
-pub(crate) fn exit_code(status: ExitStatus) -> u8 {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+/// The sentence about an error at a path.
+pub(crate) fn at(path: &Path, error: &impl Display) -> String {
+    format!("{}: {error}", path.display())
 }
 
-pub(crate) fn not_started(command: &Command, error: &std::io::Error) -> Failure {
-    Failure::from(format!("could not start `{}`: {error}", line(command)))
-}
-
-fn success(command: &Command, status: ExitStatus) -> Result<(), Failure> {
-    if status.success() {
-        return Ok(());
-    }
-    let message = format!("`{}` ended with {status}; see its output above", line(command));
-    Err(Failure { message, code: exit_code(status) })
-}
-
-/// The command as typed in a shell.
-fn line(command: &Command) -> String {
+fn success(command: &Command, status: std::io::Result<ExitStatus>) -> Result {
     let program = Path::new(command.get_program()).file_name().unwrap_or(OsStr::new("?"));
-    let words = std::iter::once(program).chain(command.get_args());
-    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    let words = std::iter::once(program).chain(command.get_args()).map(OsStr::to_string_lossy);
+    let line = words.collect::<Vec<_>>().join(" ");
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{line}` ended with {status}; see its output above")),
+        Err(error) => Err(format!("could not start `{line}`: {error}")),
+    }
 }

