@@ -116,11 +116,11 @@ impl Outcome {
         };
         let (text, asked) = match result {
             SendResult::Answer(answer) => {
-                let text = result.text();
                 match policy.statuses.class(answer.status, answer.retry_after.is_some()) {
                     StatusClass::Success => return Self::Succeeded,
-                    StatusClass::Passing => (text, answer.retry_after),
+                    StatusClass::Passing => (result.text(), answer.retry_after),
                     StatusClass::Final => {
+                        let text = result.text();
                         return dead(Reason::FinalStatus, format!("{text}, which a retry would not change"));
                     }
                 }
