@@ -41,7 +41,7 @@ impl Job {
             baggage: known.baggage.clone(),
         };
         let context = context.completed_by(&mut headers);
-        let job_id = known.trail.job_id.clone().unwrap_or_else(|| delivery.lease.entry.to_string().into());
+        let job_id = known.trail.job_id.clone().unwrap_or_else(|| delivery.lease.entry.text());
         Ok(Self {
             label: label(&known)?.unwrap_or_else(|| job_id.clone()),
             id: job_id,

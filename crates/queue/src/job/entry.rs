@@ -25,6 +25,24 @@ impl EntryId {
         let (millis, sequence) = std::str::from_utf8(text).ok()?.split_once('-')?;
         Some(Self { millis: millis.parse().ok()?, sequence: sequence.parse().ok()? })
     }
+
+    /// Adds its text.
+    pub(crate) fn push_to(self, text: &mut String) {
+        let mut digits = itoa::Buffer::new();
+        text.push_str(digits.format(self.millis));
+        text.push('-');
+        text.push_str(digits.format(self.sequence));
+    }
+
+    /// Its text.
+    pub(crate) fn text(self) -> Bytes {
+        let mut text = String::with_capacity(Self::USUAL_LENGTH);
+        self.push_to(&mut text);
+        text.into()
+    }
+
+    /// The usual length of its text: 13 digits of a time, a dash, and a few more digits.
+    pub(crate) const USUAL_LENGTH: usize = 17;
 }
 
 impl fmt::Display for EntryId {
@@ -206,7 +224,10 @@ mod tests {
     #[test]
     fn an_id_is_read_and_written_alike_and_ordered_by_time() {
         let id = EntryId::parse(b"1795396101000-12").unwrap();
-        assert_eq!(id.to_string(), "1795396101000-12");
+        assert_eq!(
+            (id.to_string().as_str(), id.text().as_ref()),
+            ("1795396101000-12", &b"1795396101000-12"[..])
+        );
         assert!(id > EntryId::parse(b"1795396101000-2").unwrap());
         assert!(EntryId::parse(b"18446744073709551615-18446744073709551615").is_some());
         for wrong in ["", "1", "1-", "-1", "a-1", "1-1-1", "18446744073709551616-0"] {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use fred::types::Value;
 
-use crate::job::{Fields, Lease};
+use crate::job::{EntryId, Fields, Lease};
 
 /// Sends a number as text: a script must not see it as a float.
 pub(crate) fn number(number: u64) -> Value {
@@ -26,14 +26,11 @@ pub(crate) fn push_leases(args: &mut Vec<Value>, leases: &[Lease]) {
 
 /// The ids of entries. All are slices of one text, so that an id costs no allocation, nor does its copy.
 pub(crate) fn ids(leases: &[Lease]) -> impl Iterator<Item = Value> {
-    use std::fmt::Write;
-    /// The usual length of an id: 13 digits of a time, a dash, and a few more digits.
-    const USUAL: usize = 17;
-    let mut ids = String::with_capacity(leases.len() * USUAL);
+    let mut ids = String::with_capacity(leases.len() * EntryId::USUAL_LENGTH);
     let ends: Vec<usize> = leases
         .iter()
         .map(|lease| {
-            write!(ids, "{}", lease.entry).expect("writing to a String cannot fail");
+            lease.entry.push_to(&mut ids);
             ids.len()
         })
         .collect();

@@ -120,6 +120,7 @@ impl Redis {
             receives: self.spans.receives,
             redis: self.connection.clone(),
             reader,
+            consumer_name: consumer.name.as_str().into(),
             consumer,
         }))
     }

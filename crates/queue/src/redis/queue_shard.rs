@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use fred::bytes_utils::Str;
 use fred::error::Error;
 use fred::types::Value;
 use telemetry::Telemetry;
@@ -33,6 +34,8 @@ pub(crate) struct Inner {
     pub(crate) telemetry: Telemetry,
     pub(crate) receives: Receives,
     pub(crate) consumer: Consumer,
+    /// The consumer's name as shared bytes: a clone allocates nothing.
+    pub(crate) consumer_name: Str,
     pub(crate) clock: Clock,
     pub(crate) link: Link,
     pub(crate) epoch: AtomicU32,
@@ -128,8 +131,10 @@ impl QueueShard {
         }
     }
 
-    /// Group and consumer: the first arguments of most scripts.
-    pub(crate) fn identity(&self) -> Vec<Value> {
-        vec![GROUP.into(), self.0.consumer.name.as_str().into()]
+    /// Group and consumer: the first arguments of most scripts. `more` arguments will follow.
+    pub(crate) fn identity(&self, more: usize) -> Vec<Value> {
+        let mut args = Vec::with_capacity(2 + more);
+        args.extend([Value::from_static_str(GROUP), self.0.consumer_name.clone().into()]);
+        args
     }
 }

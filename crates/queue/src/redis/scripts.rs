@@ -1,6 +1,7 @@
 //! The Lua scripts, one for each transition. Each file documents its KEYS, ARGV and result, and names the parts of
 //! `lua/prelude.lua` that are put before it.
 
+use fred::bytes_utils::Str;
 use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::LuaInterface;
@@ -15,7 +16,7 @@ use super::connection::Connection;
 pub(crate) struct Script {
     name: &'static str,
     source: String,
-    sha1: String,
+    sha1: Str,
 }
 
 /// What scripts share, in parts. A line `---- NAME` begins each part.
@@ -45,7 +46,7 @@ fn with_prelude(script: &str) -> String {
 impl Script {
     fn new(name: &'static str, script: &str) -> Self {
         let source = with_prelude(script);
-        Self { name, sha1: sha1_smol::Sha1::from(&source).digest().to_string(), source }
+        Self { name, sha1: sha1_smol::Sha1::from(&source).digest().to_string().into(), source }
     }
 
     /// Calls the script once, under a child span of `parent`. Sends the source to a server that does not know
@@ -61,6 +62,23 @@ impl Script {
         args: Vec<Value>,
     ) -> Result<Value, Error> {
         let (result, pending) = self.call_deferred(redis, keys, args).await;
+        pending.record(parent, result.as_ref().err());
+        result
+    }
+
+    /// [`Script::call`] with one key, for frequent calls: makes the arguments when they are sent, so that nothing is
+    /// copied in case the call is repeated.
+    ///
+    /// # Errors
+    /// As [`Script::call`].
+    pub(crate) async fn call_with(
+        &self,
+        redis: &Connection,
+        parent: &Context,
+        key: &Key,
+        args: impl Fn() -> Vec<Value> + Sync,
+    ) -> Result<Value, Error> {
+        let (result, pending) = self.send(redis, key, || (vec![key.clone()], args())).await;
         pending.record(parent, result.as_ref().err());
         result
     }
@@ -90,22 +108,31 @@ impl Script {
         keys: Vec<Key>,
         args: Vec<Value>,
     ) -> (Result<Value, Error>, Pending<'a>) {
+        self.send(redis, &keys[0], || (keys.clone(), args.clone())).await
+    }
+
+    /// `make` makes keys and arguments.
+    async fn send<'a>(
+        &'a self,
+        redis: &'a Connection,
+        key: &Key,
+        make: impl Fn() -> (Vec<Key>, Vec<Value>) + Sync,
+    ) -> (Result<Value, Error>, Pending<'a>) {
         let call = |client: Client| {
-            let (sha1, keys, args) = (self.sha1.clone(), keys.clone(), args.clone());
+            let (sha1, (keys, args)) = (self.sha1.clone(), make());
             async move { client.evalsha(sha1, keys, args).await }
         };
-        let (result, pending) =
-            redis.defer(&keys[0], Command::new("EVALSHA").script_name(self.name), call).await;
+        let (result, pending) = redis.defer(key, Command::new("EVALSHA").script_name(self.name), call).await;
         if !is_unknown(&result) {
             return (result, pending);
         }
         // This is no error. EVAL runs the script and makes the server cache it, on the right node of a cluster.
         pending.discard();
         let call = |client: Client| {
-            let (source, keys, args) = (self.source.clone(), keys.clone(), args.clone());
+            let (source, (keys, args)) = (self.source.clone(), make());
             async move { client.eval(source, keys, args).await }
         };
-        redis.defer(&keys[0], Command::new("EVAL").script_name(self.name), call).await
+        redis.defer(key, Command::new("EVAL").script_name(self.name), call).await
     }
 }
 

@@ -54,7 +54,7 @@ impl QueueShard {
         let command = Command::new("XREADGROUP");
         let command = if block.is_some() { command.blocking() } else { command };
         let call = |client: Client| {
-            let (key, consumer) = (self.0.keys.jobs.clone(), self.0.consumer.name.clone());
+            let (key, consumer) = (self.0.keys.jobs.clone(), self.0.consumer_name.clone());
             async move { client.xreadgroup(GROUP, consumer, Some(count as u64), block, false, key, ">").await }
         };
         let (reply, pending) = redis.defer(&self.0.keys.jobs, command, call).await;
@@ -113,7 +113,7 @@ impl QueueShard {
     pub async fn reclaim(&self, count: usize, suspects: usize, counts_own: bool) -> Result<Reclaimed, Error> {
         let (epoch, began) = (self.epoch(), Instant::now());
         let keys = vec![self.0.keys.jobs.clone(), self.0.keys.workers.clone()];
-        let mut args = self.identity();
+        let mut args = self.identity(8);
         let lease = self.0.consumer.lease.as_millis() as u64;
         args.extend([
             number(lease),
@@ -190,9 +190,9 @@ impl QueueShard {
     /// fred's.
     pub async fn extend(&self, leases: &[Lease]) -> Result<Vec<bool>, Error> {
         let keys = vec![self.0.keys.jobs.clone(), self.0.keys.workers.clone()];
-        let mut args = self.identity();
+        let mut args = self.identity(2 + 2 * leases.len());
         args.push(self.record().into());
-        args.push(number(IN_FLIGHT_MAX));
+        args.push(Value::from_static_str(IN_FLIGHT_MAX));
         push_leases(&mut args, leases);
         let asked = Instant::now();
         let reply = self.0.scripts.extend.poll(&self.0.redis, keys, args).await;
@@ -211,7 +211,7 @@ impl QueueShard {
         let mut handed_back = 0;
         loop {
             let keys = vec![self.0.keys.jobs.clone(), self.0.keys.workers.clone()];
-            let mut args = self.identity();
+            let mut args = self.identity(1);
             args.push(self.0.mark.text().as_ref().into());
             let reply = self.0.scripts.leave.poll(&self.0.redis, keys, args).await?;
             let (jobs, left): (u64, u64) = reply.convert()?;
@@ -248,4 +248,4 @@ impl QueueShard {
 pub const DELIVERIES_MAX: u64 = 5;
 
 /// An upper bound of one worker's jobs in flight: the COUNT of an XPENDING over its own entries.
-pub(crate) const IN_FLIGHT_MAX: u64 = 100_000;
+pub(crate) const IN_FLIGHT_MAX: &str = "100000";

@@ -37,11 +37,14 @@ impl QueueShard {
         let mut settled = Vec::with_capacity(leases.len());
         // Nearly all jobs are on their first delivery, which needs one call.
         for same in leases.chunk_by(|one, next| one.delivery == next.delivery) {
-            let mut args = self.identity();
-            args.extend([number(IN_FLIGHT_MAX), number(same[0].delivery)]);
-            args.extend(ids(same));
-            let keys = vec![self.0.keys.jobs.clone()];
-            let reply = self.0.scripts.complete.call(&self.0.redis, parent, keys, args).await;
+            let args = || {
+                let mut args = self.identity(2 + same.len());
+                args.extend([Value::from_static_str(IN_FLIGHT_MAX), number(same[0].delivery)]);
+                args.extend(ids(same));
+                args
+            };
+            let own = &self.0;
+            let reply = own.scripts.complete.call_with(&own.redis, parent, &own.keys.jobs, args).await;
             let reply = self.healed(reply).await?;
             settled.extend(Settled::parse(&reply)?);
         }
@@ -198,7 +201,7 @@ impl QueueShard {
 
     /// Group, consumer, entry and delivery: the first arguments of a settlement of one job.
     fn lease(&self, lease: Lease) -> Vec<Value> {
-        let mut args = self.identity();
+        let mut args = self.identity(2);
         args.push(lease.entry.to_string().into());
         args.push(number(lease.delivery));
         args

@@ -103,7 +103,7 @@ impl QueueShard {
     /// # Errors
     /// fred's.
     pub async fn claim_lost(&self, after: Option<EntryId>) -> Result<Claimed, Error> {
-        let mut args = self.identity();
+        let mut args = self.identity(3);
         args.push(after.map_or_else(|| "-".to_owned(), |after| after.to_string()).into());
         args.push(number(PENDING_MAX));
         args.push(number(self.0.consumer.lease.as_millis() as u64));
