@@ -1,8 +1,8 @@
 //! The flows that hold jobs of a shard.
 
-use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard};
 
+use foldhash::HashSet;
 use postrider_queue::job::FlowId;
 use tokio::sync::Notify;
 

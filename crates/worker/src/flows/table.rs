@@ -1,8 +1,8 @@
 //! The state of all flows that a worker knows. Pure.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use foldhash::HashMap;
 use postrider_queue::job::FlowId;
 
 use super::candidate::{Candidate, Line};
@@ -51,7 +51,7 @@ impl FlowTable {
     pub(super) fn new(slots: usize, now: Instant) -> Self {
         Self {
             slots,
-            flows: HashMap::new(),
+            flows: HashMap::default(),
             attempts: Attempts::default(),
             share: Share::new(slots, now),
             waiting: WaitingFlows::default(),

@@ -1,5 +1,6 @@
 //! The completer: settles successful jobs, at once while it is idle and in groups under load.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,9 @@ pub(crate) struct Completer {
 pub(crate) async fn run(mut completer: Completer) {
     let mut group = Vec::with_capacity(GROUP_JOBS_MAX);
     let mut open = true;
+    let drained = completer.drained.clone();
+    // Lasts as long as the loop: registering it again would cost each group more than polling it.
+    let mut drained = pin!(drained.cancelled());
     let mut earliest = Instant::now();
     loop {
         tokio::select! {
@@ -64,7 +68,7 @@ pub(crate) async fn run(mut completer: Completer) {
                 earliest = Instant::now() + GATHER_TIME;
                 group.clear();
             }
-            () = completer.drained.cancelled(), if open => {
+            () = &mut drained, if open => {
                 completer.succeeded.close();
                 open = false;
             }

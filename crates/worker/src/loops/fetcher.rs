@@ -3,6 +3,7 @@
 
 mod round_robin;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use postrider_queue::Error;
 use postrider_queue::job::Delivery;
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::shard_list::{ServedShard, ShardList};
@@ -66,6 +68,10 @@ impl Fetcher {
 
     /// Fetches until stopped.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
+        // Both last as long as the loop: registering them again would cost each job more than polling them.
+        let mut stopped = pin!(stop.cancelled());
+        let mut lends = interval(LEND_INTERVAL);
+        lends.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
             let free = tokio::select! {
                 // No slot is held while bytes are missing: the reclaimer may need it.
@@ -78,11 +84,11 @@ impl Fetcher {
                     self.arrived(waited);
                     continue;
                 }
-                () = tokio::time::sleep(LEND_INTERVAL) => {
+                _ = lends.tick() => {
                     self.slots.lend(self.flows.excess());
                     continue;
                 }
-                () = stop.cancelled() => break,
+                () = &mut stopped => break,
             };
             self.slots.lend(self.flows.excess());
             self.sources.refresh();
@@ -92,7 +98,7 @@ impl Fetcher {
                 // The slots were released: waiting for jobs must not keep the reclaimer from working.
                 tokio::select! {
                     () = self.wait() => {}
-                    () = stop.cancelled() => break,
+                    () = &mut stopped => break,
                 }
             }
         }

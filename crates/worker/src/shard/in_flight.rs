@@ -1,10 +1,10 @@
 //! The jobs in flight in a worker: every job from its delivery to its settlement.
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use foldhash::HashMap;
 use postrider_queue::job::{Delivery, EntryId, Lease};
 use telemetry::{BoundUpDownCounter, Telemetry};
 use tokio::task::AbortHandle;
