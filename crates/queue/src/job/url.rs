@@ -27,13 +27,12 @@ impl Destination {
     /// # Errors
     /// What is wrong with it. The text is not repeated, except its host: it may contain secrets.
     pub fn parse(field: &Bytes) -> Result<Self, Malformed> {
-        let destination = if is_plain(field) {
-            Self { uri: uri(field.clone())?, authorization: None }
-        } else {
-            let text = std::str::from_utf8(field)
-                .map_err(|_| Malformed::new("field `url` is not text: it must be UTF-8"))?;
-            Self::of_url(parse(text)?)?
-        };
+        if is_plain(field) {
+            return Ok(Self { uri: uri(field.clone())?, authorization: None });
+        }
+        let text = std::str::from_utf8(field)
+            .map_err(|_| Malformed::new("field `url` is not text: it must be UTF-8"))?;
+        let destination = Self::of_url(parse(text)?)?;
         check(&destination.uri)?;
         Ok(destination)
     }
@@ -112,7 +111,7 @@ fn authorization(url: &Url) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Whether the standard leaves the URL as it is. Most are so, and cost no second copy.
+/// Whether the standard leaves the URL as it is, and [`check`] accepts it. Most are so, and cost no second copy.
 fn is_plain(url: &[u8]) -> bool {
     let (rest, implied): (_, &[u8]) = match (url.strip_prefix(b"http://"), url.strip_prefix(b"https://")) {
         (Some(rest), _) => (rest, b"80"),
@@ -135,10 +134,11 @@ fn is_plain_host(host: &[u8]) -> bool {
     else {
         return false;
     };
-    match host.rsplit('.').next().and_then(|last| last.bytes().next()) {
+    let last = host.bytes().rposition(|byte| byte == b'.').map_or(0, |dot| dot + 1);
+    match host.as_bytes().get(last) {
         Some(b'0'..=b'9') => host.parse::<Ipv4Addr>().is_ok(),
         // A name in its DNS form may be one that stands for nothing.
-        Some(_) => !host.contains("xn--"),
+        Some(_) => !host.contains("xn--") && Host::parse(host).is_ok(),
         None => false,
     }
 }
