@@ -6,6 +6,7 @@ mod evidence;
 mod expected;
 mod flow;
 mod held;
+mod ids;
 mod pass;
 mod share;
 mod silence;
@@ -19,7 +20,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use postrider_queue::job::FlowId;
+use http::Uri;
+use postrider_queue::job::{FlowId, Job};
 
 pub(crate) use candidate::{Candidate, Line};
 pub(crate) use evidence::JobKind;
@@ -28,6 +30,7 @@ pub(crate) use held::HeldFlows;
 pub(crate) use pass::{EnterResult, Pass, SlotWait};
 pub(crate) use window::{SLOT_WAIT_MAX, Verdict};
 
+use ids::FlowIds;
 use silence::AttemptKey;
 use table::{Decision, FlowTable};
 
@@ -39,6 +42,7 @@ pub(crate) struct Flows(Arc<Shared>);
 struct Shared {
     slots: usize,
     table: Mutex<FlowTable>,
+    ids: FlowIds,
     /// The flows that hold jobs, for each shard.
     held: Mutex<Vec<Arc<HeldFlows>>>,
     /// Jobs that wait in their slots for room.
@@ -62,9 +66,20 @@ impl Flows {
         Self(Arc::new(Shared {
             slots,
             table: Mutex::new(FlowTable::new(slots, Instant::now())),
+            ids: FlowIds::default(),
             held: Mutex::default(),
             waiting_in_slots: AtomicUsize::new(0),
         }))
+    }
+
+    /// The flow of a job.
+    pub(crate) fn id_of(&self, job: &Job) -> FlowId {
+        if job.flow.is_some() { FlowId::of_job(job) } else { self.destination(&job.uri) }
+    }
+
+    /// The flow of a destination, whatever flow a job names.
+    pub(crate) fn destination(&self, uri: &Uri) -> FlowId {
+        self.0.ids.of(uri)
     }
 
     /// Adds a shard. Returns the set of flows that hold its jobs.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper_otel::Attempt;
-use postrider_queue::job::{Delivery, FlowId, Job, Malformed};
+use postrider_queue::job::{Delivery, Job, Malformed};
 use postrider_queue::work::{QueueShard, Transition};
 use telemetry::{Context, ErrorType};
 use tracing::{debug, warn};
@@ -112,7 +112,7 @@ async fn pass_and_send(
     settings: &Settings,
     with: &Dependencies,
 ) -> Completion {
-    let flow = FlowId::of_job(job);
+    let flow = with.gate.flows.id_of(job);
     match with.gate.pass(flow, settings.flows.get(flow), delivery, job).await {
         Ok(pass) if with.leases.confirm(&with.queue, delivery.lease).await => {
             attempt(delivery, job, policy, pass, settings, with).await

@@ -124,7 +124,7 @@ impl Gate {
     /// In a flow that jobs name for several destinations, one that asks to wait holds its own jobs only. They
     /// are scheduled, since the flow goes on.
     fn hold_of_host(&self, id: FlowId, job: &Job) -> Option<Hold> {
-        let host = job.flow.as_ref().map(|_| FlowId::of_destination(&job.uri))?;
+        let host = job.flow.as_ref().map(|_| self.flows.destination(&job.uri))?;
         let wait = self.flows.has_several_hosts(id, host).then(|| self.flows.held_for(host))??;
         // Spread by up to a tenth, so that not all come at once.
         let within = wait.mul_f64(1.0 + fastrand::f64() / 10.0);

@@ -129,7 +129,7 @@ impl Gate {
     /// and share a rate from then on.
     async fn report_too_many(&self, id: FlowId, job: &Job, result: &SendResult, limits: &Limits) {
         let wait = result.retry_after().unwrap_or_default();
-        let host = job.flow.as_ref().map(|_| FlowId::of_destination(&job.uri));
+        let host = job.flow.as_ref().map(|_| self.flows.destination(&job.uri));
         let own = host.filter(|host| self.flows.has_several_hosts(id, *host));
         let target = own.unwrap_or(id);
         let accepted = self.flows.accepted(id);
