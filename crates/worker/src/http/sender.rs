@@ -48,7 +48,7 @@ use connector::{Connector, place, proxy_of};
 use deadline::Deadline;
 use error::SendError;
 use own_addresses::OwnAddresses;
-use pool::Pool;
+use pool::{Pool, PoolClient};
 use request::{forward_context, request};
 use resolver::Resolver;
 use stream::OpenCount;
@@ -184,7 +184,7 @@ impl Sender {
 
     async fn exchange(
         &self,
-        client: pool::PoolClient,
+        client: Arc<PoolClient>,
         job: &Job,
         attempt: &Attempt,
         secret: Option<&Secret>,

@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::ResponseFuture;
 use pin_project_lite::pin_project;
@@ -24,18 +23,18 @@ use super::upload::{Progress, Upload};
 /// A client for one attempt.
 #[derive(Debug)]
 pub(super) struct Deadline {
-    client: PoolClient,
+    client: Arc<PoolClient>,
     bounds: AttemptBounds,
     progress: Arc<Progress>,
 }
 
 impl Deadline {
-    pub(super) fn new(client: PoolClient, bounds: AttemptBounds, progress: Arc<Progress>) -> Self {
+    pub(super) fn new(client: Arc<PoolClient>, bounds: AttemptBounds, progress: Arc<Progress>) -> Self {
         Self { client, bounds, progress }
     }
 }
 
-impl Service<Request<Full<Bytes>>> for Deadline {
+impl Service<Request<Bytes>> for Deadline {
     type Response = Response<AttemptBody<Incoming>>;
     type Error = SendError;
     type Future = DeadlineFuture;
@@ -44,9 +43,9 @@ impl Service<Request<Full<Bytes>>> for Deadline {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Full<Bytes>>) -> DeadlineFuture {
+    fn call(&mut self, request: Request<Bytes>) -> DeadlineFuture {
         let (began, progress) = (self.progress.began(), Arc::clone(&self.progress));
-        let request = request.map(|body| Upload::new(whole(body), Arc::clone(&progress)));
+        let request = request.map(|body| Upload::new(body, Arc::clone(&progress)));
         let first = self.bounds.headers.map_or(self.bounds.at, |headers| self.bounds.at.min(began + headers));
         DeadlineFuture {
             response: self.client.request(request),
@@ -55,14 +54,6 @@ impl Service<Request<Full<Bytes>>> for Deadline {
             progress,
         }
     }
-}
-
-/// The bytes of a body, which is one piece and ready at once.
-fn whole(body: Full<Bytes>) -> Bytes {
-    use futures_util::FutureExt;
-    use http_body_util::BodyExt;
-    let collected = body.collect().now_or_never().and_then(Result::ok);
-    collected.map(http_body_util::Collected::to_bytes).unwrap_or_default()
 }
 
 pin_project! {

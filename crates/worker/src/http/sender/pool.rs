@@ -1,6 +1,6 @@
 //! The connection pool, with a limit over all destinations.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Uri;
@@ -44,13 +44,13 @@ pub(super) struct Pool {
 
 #[derive(Debug)]
 struct Clients {
-    any: PoolClient,
-    http1: PoolClient,
+    any: Arc<PoolClient>,
+    http1: Arc<PoolClient>,
 }
 
 impl Clients {
-    fn of(&self, is_http1: bool) -> PoolClient {
-        if is_http1 { self.http1.clone() } else { self.any.clone() }
+    fn of(&self, is_http1: bool) -> Arc<PoolClient> {
+        Arc::clone(if is_http1 { &self.http1 } else { &self.any })
     }
 }
 
@@ -81,7 +81,7 @@ impl Pool {
     /// The client for a request. hyper limits the idle connections of one destination, not of all. If too
     /// many are idle, a new client replaces the one that keeps them, which closes them all. Requests in
     /// flight keep their connections to the end.
-    pub(super) fn client(&self, uri: &Uri) -> PoolClient {
+    pub(super) fn client(&self, uri: &Uri) -> Arc<PoolClient> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if self.open.get().saturating_sub(self.busy.get()) > self.most {
             *kept = clients(&self.builder, &self.connector, &self.http1);
@@ -90,7 +90,7 @@ impl Pool {
     }
 
     /// A client that makes a new connection for each request.
-    pub(super) fn fresh(&self, uri: &Uri) -> PoolClient {
+    pub(super) fn fresh(&self, uri: &Uri) -> Arc<PoolClient> {
         self.fresh.of(self.http1_hosts.has(uri))
     }
 
@@ -101,12 +101,12 @@ impl Pool {
 }
 
 fn clients(builder: &Builder, connector: &Connector, http1: &Connector) -> Clients {
-    Clients { any: builder.build(connector.clone()), http1: builder.build(http1.clone()) }
+    let client = |connector: &Connector| Arc::new(builder.build(connector.clone()));
+    Clients { any: client(connector), http1: client(http1) }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Instant;
 
     use bytes::Bytes;

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, Request};
-use http_body_util::Full;
 use hyper_otel::Propagation;
 use postrider_queue::job::Job;
 use serde::de::IgnoredAny;
@@ -12,12 +11,14 @@ use crate::http::secrets::Secret;
 
 /// The default `user-agent`.
 const AGENT: &str = concat!("postrider/", env!("CARGO_PKG_VERSION"));
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const LABEL: HeaderName = HeaderName::from_static("postrider-label");
 /// Bytes of a body that are parsed to find out whether it is JSON.
 const JSON_BYTES_MAX: usize = 64 * 1024;
 
 /// The request of a job, signed with its secret. `now` is in Unix milliseconds.
-pub(super) fn request(job: &Job, secret: Option<&Secret>, now: u64) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(job.body.clone()));
+pub(super) fn request(job: &Job, secret: Option<&Secret>, now: u64) -> Request<Bytes> {
+    let mut request = Request::new(job.body.clone());
     *request.method_mut() = job.method.clone();
     *request.uri_mut() = job.uri.clone();
     let headers = request.headers_mut();
@@ -31,8 +32,8 @@ pub(super) fn request(job: &Job, secret: Option<&Secret>, now: u64) -> Request<F
     if job.body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&job.method) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    set(headers, "idempotency-key", &job.id);
-    set(headers, "postrider-label", &job.label);
+    set(headers, IDEMPOTENCY_KEY, &job.id);
+    set(headers, LABEL, &job.label);
     if let Some(secret) = secret {
         secret.apply(headers, &job.id, &job.body, now);
     }
@@ -65,9 +66,9 @@ pub(super) fn forward_context(job: &Job, policy: &Propagation, headers: &mut Hea
     }
 }
 
-fn set(headers: &mut HeaderMap, name: &'static str, value: &Bytes) {
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &Bytes) {
     if let Ok(value) = HeaderValue::from_maybe_shared(value.clone()) {
-        headers.entry(HeaderName::from_static(name)).or_insert(value);
+        headers.entry(name).or_insert(value);
     }
 }
 
