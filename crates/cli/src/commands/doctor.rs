@@ -3,6 +3,7 @@
 mod queue;
 mod server;
 pub(super) mod telemetry;
+mod workers;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

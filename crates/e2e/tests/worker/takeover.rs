@@ -182,6 +182,8 @@ fn jobs_that_are_pending_for_no_worker_are_found() {
     queue.enqueue(&[("url", sink.url("/ok?killed"))]);
     redis.command(&["XREADGROUP", "GROUP", "postrider", "killed", "STREAMS", JOBS, ">"]);
     redis.command(&["XGROUP", "DELCONSUMER", JOBS, "postrider", "killed"]);
+    let doctor = Postrider::run(BUILD, &["doctor", "--redis-url", &redis.url()], &[], DEADLINE).stdout;
+    assert!(doctor.contains("at least 2 jobs were delivered and are pending for no worker"), "{doctor}");
     let mut worker = Postrider::ready_worker(BUILD, &redis, &["--lease", "1s"], &[]);
     sink.wait_for(2, DEADLINE);
     queue.wait_until_drained(DEADLINE);

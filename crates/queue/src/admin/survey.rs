@@ -27,6 +27,8 @@ pub struct Survey {
     pub held: Vec<(FlowId, u64)>,
     /// How many of the checked scheduled job ids have no job.
     pub without_job: u64,
+    /// Entries that were delivered and are pending for no consumer, among the first ones. They are counted as ready too.
+    pub lost: u64,
     /// Dead letters.
     pub dead: u64,
     /// Whether the stream exists.
@@ -104,7 +106,8 @@ struct ConsumerRecord {
 }
 
 impl Inspector {
-    /// Counts the jobs of a queue, and checks the job of the first `looked_up` scheduled job ids.
+    /// Counts the jobs of a queue, and checks the job of the first `looked_up` scheduled job ids, and up to as many
+    /// entries for being lost.
     ///
     /// # Errors
     /// fred's.
@@ -155,6 +158,7 @@ fn parse(told: &Value, known: &[FlowId]) -> Survey {
             .filter(|(_, jobs)| *jobs > 0)
             .collect(),
         without_job: count("without_job"),
+        lost: count("lost"),
         dead: count("dead"),
         has_stream: told["entries"].is_u64(),
         delivered: told["delivered_id"].as_str().map(str::to_owned),

@@ -3,16 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use postrider_queue::admin::{HeldFlow, Life, ShardName, Survey, SurveyedConsumer};
+use postrider_queue::admin::{HeldFlow, ShardName, Survey};
 use postrider_queue::job::{FIELDS, Fields, FlowId, meant_field, quoted};
 
-use super::super::render::{brief, count, plain};
-use super::Finding;
+use super::super::render::{brief, count};
+use super::{Finding, workers};
 
 /// An id that is further ahead of the clock was chosen by a producer.
 const AHEAD_MS: u64 = 60_000;
-/// A consumer that is idle for longer, and not a live worker, is left over.
-const STALE_MS: u64 = 60_000;
 /// Unknown fields that are named.
 const NAMES_MAX: usize = 10;
 const MANY_READY: u64 = 100_000;
@@ -39,7 +37,8 @@ pub(super) fn examine(queue: &ShardName, look: &Look) -> Vec<Finding> {
     findings.extend(last_id(queue, survey));
     findings.extend(depth(survey));
     findings.extend(schedule(queue, survey));
-    findings.extend(consumers(queue, survey));
+    findings.extend(lost(queue, survey));
+    findings.extend(workers::examine(queue, survey));
     if findings.is_empty() {
         let Survey { ready, in_flight, scheduled, dead, .. } = survey;
         let held = survey.held_back();
@@ -151,6 +150,19 @@ fn schedule(queue: &ShardName, survey: &Survey) -> Vec<Finding> {
     findings
 }
 
+fn lost(queue: &ShardName, survey: &Survey) -> Option<Finding> {
+    let jobs = count(survey.lost as usize, "job was", "jobs were");
+    let seen = format!(
+        "at least {jobs} delivered and {} pending for no worker",
+        if survey.lost == 1 { "is" } else { "are" }
+    );
+    let advice = format!(
+        "a worker finds and delivers them within a minute. Somebody has deleted a consumer of \
+         postrider:{{{queue}}}:jobs, acknowledged by hand, or created the group behind them"
+    );
+    (survey.lost > 0).then(|| Finding::warn("queue", seen, advice))
+}
+
 /// Reports flows whose breaker is open.
 pub(super) fn held_back(flows: &[(FlowId, HeldFlow)]) -> Option<Finding> {
     let broken: Vec<_> = flows.iter().map(|(_, flow)| flow).filter(|flow| flow.trips > 0).collect();
@@ -169,36 +181,6 @@ pub(super) fn held_back(flows: &[(FlowId, HeldFlow)]) -> Option<Finding> {
         seen,
         "see `postrider flows`; the workers keep retrying each, nothing to do here",
     ))
-}
-
-fn consumers(queue: &ShardName, survey: &Survey) -> Vec<Finding> {
-    let lost: Vec<_> = survey.consumers.iter().filter(|worker| !worker.alive()).collect();
-    let alive = survey.consumers.iter().any(SurveyedConsumer::alive);
-    let name = |worker: &SurveyedConsumer| plain(worker.name.as_bytes(), 100);
-    let missed = lost.iter().filter(|worker| worker.pending > 0 || worker.life() == Life::Silent).map(|worker| {
-        let seen = worker.seen_ms.map(|seen| format!("silent for {}", brief(Duration::from_millis(seen))));
-        let state = seen.filter(|_| worker.life() == Life::Silent).unwrap_or("gone".to_owned());
-        let jobs = match worker.pending {
-            0 => String::new(),
-            jobs => format!(", with {}", count(jobs as usize, "job", "jobs")),
-        };
-        let advice = if alive {
-            "it was killed or hangs; another worker takes over its jobs when the lease expires: nothing to do"
-        } else {
-            "start a worker: it takes over its jobs after it has been connected for a whole lease"
-        };
-        Finding::warn("workers", format!("the worker {} is {state}{jobs}", name(worker)), advice)
-    });
-    let is_stale = |worker: &SurveyedConsumer| {
-        worker.reads && worker.pending == 0 && worker.idle_ms > STALE_MS && worker.life() == Life::Gone
-    };
-    let stale = lost.iter().filter(|worker| is_stale(worker)).map(|worker| {
-        let name = name(worker);
-        let idle = brief(Duration::from_millis(worker.idle_ms));
-        let advice = format!("XGROUP DELCONSUMER postrider:{{{queue}}}:jobs postrider {name}");
-        Finding::warn("workers", format!("the consumer {name} is left over, idle for {idle}"), advice)
-    });
-    missed.chain(stale).collect()
 }
 
 #[cfg(test)]
@@ -222,10 +204,6 @@ mod tests {
         found.iter().map(|finding| (finding.level, finding.check)).collect()
     }
 
-    fn gone(pending: u64, idle_ms: u64) -> SurveyedConsumer {
-        SurveyedConsumer { name: "w".into(), pending, reads: true, idle_ms, ..SurveyedConsumer::default() }
-    }
-
     #[test]
     fn a_healthy_queue_is_ok() {
         assert_eq!(found(&well()), [(Level::Ok, "queue")]);
@@ -245,6 +223,7 @@ mod tests {
         assert_eq!(found(&Survey { delivered: None, ..well() }), [(Level::Warn, "group")]);
         assert_eq!(found(&Survey { without_job: 1, ..well() }), [(Level::Warn, "schedule")]);
         assert_eq!(found(&Survey { waiting: 2, scheduled: 1, ..well() }), [(Level::Warn, "schedule")]);
+        assert_eq!(found(&Survey { lost: 1, ..well() }), [(Level::Warn, "queue")]);
         let held = |jobs| vec![(postrider_queue::job::FlowId::of("h:80"), jobs)];
         let waiting = |jobs| Survey { waiting: 3, scheduled: 1, held: held(jobs), ..well() };
         assert_eq!(found(&waiting(2)), [(Level::Ok, "queue")]);
@@ -266,19 +245,6 @@ mod tests {
             (found.level, found.seen.as_str()),
             (Level::Warn, "1 destination does not answer, and 3 jobs wait for it")
         );
-    }
-
-    #[test]
-    fn workers_that_are_gone_are_reported() {
-        let with = |consumer| Survey { consumers: vec![consumer], ..well() };
-        assert_eq!(found(&with(gone(3, 0))), [(Level::Warn, "workers")]);
-        assert_eq!(found(&with(gone(0, 60_001))), [(Level::Warn, "workers")]);
-        assert_eq!(found(&with(gone(0, 1_000))), [(Level::Ok, "queue")]);
-        let last_seen = |seen| SurveyedConsumer { seen_ms: Some(seen), lease_ms: Some(30_000), ..gone(0, 0) };
-        assert_eq!(found(&with(last_seen(30_000))), [(Level::Ok, "queue")]);
-        let silent =
-            consumers(&ShardName { queue: "mail".parse().unwrap(), number: 0 }, &with(last_seen(50_000)));
-        assert_eq!(silent[0].seen, "the worker w is silent for 50s");
     }
 
     #[test]

@@ -8,7 +8,7 @@
 -- KEYS[6]  flows
 -- KEYS[7…] the sets of the flows that the caller knows
 -- ARGV[1]  group
--- ARGV[2]  the number of scheduled job ids to check for a missing job
+-- ARGV[2]  the number of scheduled job ids to check for a missing job, and of lost entries to count, at most
 -- Returns  a JSON object; an empty list is written {}; `faults` lists the errors of counts that failed
 -- Uses     clock
 local counts = {now = clock(), faults = {}, consumers = {}, workers = {}}
@@ -30,6 +30,34 @@ local function named(flat)
   return map
 end
 
+-- Counts entries that were delivered and are pending for no consumer. No pending entry is read: only the gaps between
+-- the first of them are. Lost entries are read with their bodies, so it stops after 1 MB of these.
+local function count_lost(last, limit)
+  local lost, bytes, after = 0, 0, '-'
+  local function count_until(to)
+    while lost < limit and bytes < 1048576 do
+      local found = redis.pcall('XRANGE', KEYS[1], after == '-' and '-' or '(' .. after, to, 'COUNT', 1)
+      -- A range after the greatest possible id is an error.
+      if found.err or not found[1] then
+        return
+      end
+      after, lost = found[1][1], lost + 1
+      for _, part in ipairs(found[1][2]) do
+        bytes = bytes + #part
+      end
+    end
+  end
+  local pending = call('XPENDING', KEYS[1], ARGV[1], '-', last, limit) or {}
+  for _, row in ipairs(pending) do
+    count_until('(' .. row[1])
+    after = row[1]
+  end
+  if #pending < limit then
+    count_until(last)
+  end
+  return lost
+end
+
 local function survey_stream()
   local stream = call('XINFO', 'STREAM', KEYS[1])
   if not stream then
@@ -41,6 +69,9 @@ local function survey_stream()
     group = named(group)
     if group.name == ARGV[1] then
       counts.pending, counts.delivered_id = group.pending, group['last-delivered-id']
+      if ARGV[2] ~= '0' then
+        counts.lost = count_lost(counts.delivered_id, tonumber(ARGV[2]))
+      end
       for _, consumer in ipairs(call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1]) or {}) do
         consumer = named(consumer)
         counts.consumers[#counts.consumers + 1] =
