@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use postrider_queue::job::{Delivery, Job, Lease};
 use postrider_queue::work::Settled;
@@ -13,9 +13,6 @@ use super::settlement::Settlements;
 use crate::shard::in_flight::InFlight;
 use crate::shard::leases::Leases;
 use crate::shard::slots::{Slot, Work};
-
-/// How long a suspect is the only one that a worker works on.
-const SUSPECT_ALONE: Duration = Duration::from_secs(5);
 
 /// The deliveries under way in one shard.
 #[derive(Debug)]
@@ -74,10 +71,14 @@ impl Deliveries {
             }
         });
         let mut work = pin!(work);
-        if suspect.is_none() || tokio::time::timeout(SUSPECT_ALONE, &mut work).await.is_err() {
-            // It has not killed this worker so far: the next suspect must not wait for a destination.
-            drop(suspect);
-            work.await;
+        match suspect {
+            None => work.await,
+            Some(suspect) => {
+                if tokio::time::timeout(suspect.alone(), &mut work).await.is_err() {
+                    suspect.outlives();
+                    work.await;
+                }
+            }
         }
         drop(slot);
         std::mem::forget(remove_on_drop);
@@ -129,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_that_is_cut_keeps_no_lease_alive_and_is_not_a_panic() {
-        let cut = tokio::time::timeout(Duration::ZERO, std::future::pending::<()>());
+        let cut = tokio::time::timeout(std::time::Duration::ZERO, std::future::pending::<()>());
         assert_eq!(after(async || drop(cut.await)).await, (false, false));
     }
 }

@@ -135,6 +135,7 @@ impl ShardLoops {
             counts: counts.clone(),
             slots: engine.slots.clone(),
             bytes: engine.bytes.clone(),
+            suspects_outlived: Arc::default(),
         };
         let mut taking = JoinSet::new();
         taking.spawn(health.watch("reclaimer", reclaimer::run(reclaimer, stop.clone())));

@@ -1,7 +1,7 @@
 //! The reclaimer: takes over the jobs of workers without a heartbeat.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use postrider_queue::Error;
@@ -35,6 +35,8 @@ pub(crate) struct Reclaimer {
     pub slots: Slots,
     /// Each job needs some.
     pub bytes: ByteBudget,
+    /// How many suspects have outlived their time alone since none waited.
+    pub suspects_outlived: Arc<AtomicU32>,
 }
 
 /// Polls four times within a lease. Polls again at once after it took over jobs, and when a suspect is done
@@ -128,7 +130,7 @@ struct Poll {
 impl Reclaimer {
     /// Takes over jobs up to the free slots.
     async fn reclaim(&self, free: Vec<Slot>) -> Result<Poll, Error> {
-        let mut suspect: Option<Suspect> = self.slots.suspect();
+        let mut suspect: Option<Suspect> = self.slots.suspect(&self.suspects_outlived);
         let _until_sizes_are_known = self.bytes.reserve(free.len());
         let sent = Instant::now();
         let counts_own = self.deliveries.panicked.load(Ordering::Relaxed);
@@ -140,6 +142,9 @@ impl Reclaimer {
             self.counts.reclaimed(jobs);
         }
         let any = !reclaimed.taken.is_empty();
+        if !any && !reclaimed.passed_suspects {
+            self.suspects_outlived.store(0, Ordering::Relaxed);
+        }
         for (delivery, mut slot) in reclaimed.taken.into_iter().zip(free) {
             // A partial one is only dead-lettered.
             if delivery.lease.delivery >= SUSPECT_DELIVERIES_MIN && delivery.whole_bytes.is_none() {

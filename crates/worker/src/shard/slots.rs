@@ -2,11 +2,16 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
+
+/// How long the first suspect is the only one that a worker works on, and each at least.
+const ALONE_MAX: Duration = Duration::from_secs(4);
+const ALONE_MIN: Duration = Duration::from_millis(125);
 
 /// The right to work on one job, given back when dropped.
 #[derive(Debug)]
@@ -21,6 +26,21 @@ pub(crate) struct Slot {
 pub(crate) struct Suspect {
     _permit: OwnedSemaphorePermit,
     done: Arc<Notify>,
+    outlived: Arc<AtomicU32>,
+}
+
+impl Suspect {
+    /// How long it is the only one. The time halves with each suspect that outlived its own, so that all are tried within
+    /// seconds, also where their destinations hang.
+    pub(crate) fn alone(&self) -> Duration {
+        let outlived = self.outlived.load(Ordering::Relaxed);
+        (ALONE_MAX / 2u32.saturating_pow(outlived)).max(ALONE_MIN)
+    }
+
+    /// It has not killed this worker so far: the next one must not wait for its destination.
+    pub(crate) fn outlives(self) {
+        self.outlived.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Suspect {
@@ -95,10 +115,11 @@ impl Slots {
         Some(Slot { _permit: permit, suspect: None })
     }
 
-    /// The right to work on a suspect, if it is free.
-    pub(crate) fn suspect(&self) -> Option<Suspect> {
+    /// The right to work on a suspect, if it is free. `outlived` counts the suspects before it that outlived their time
+    /// alone.
+    pub(crate) fn suspect(&self, outlived: &Arc<AtomicU32>) -> Option<Suspect> {
         let permit = self.suspect.clone().try_acquire_owned().ok()?;
-        Some(Suspect { _permit: permit, done: self.suspect_done.clone() })
+        Some(Suspect { _permit: permit, done: self.suspect_done.clone(), outlived: outlived.clone() })
     }
 
     /// Waits until the work on a suspect is done.
@@ -127,6 +148,24 @@ impl Work {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn suspects_that_hang_are_all_tried_within_seconds() {
+        let (slots, outlived) = (Slots::new(1), Arc::default());
+        let alone: Vec<Duration> = (0..20)
+            .map(|_| {
+                let suspect = slots.suspect(&outlived).expect("the last one has given it back");
+                assert!(slots.suspect(&outlived).is_none());
+                let alone = suspect.alone();
+                suspect.outlives();
+                alone
+            })
+            .collect();
+        assert_eq!((alone[0], alone[1], alone[19]), (ALONE_MAX, ALONE_MAX / 2, ALONE_MIN));
+        assert!(alone.iter().sum::<Duration>() < Duration::from_secs(10), "{alone:?}");
+        outlived.store(0, Ordering::Relaxed);
+        assert_eq!(slots.suspect(&outlived).map(|suspect| suspect.alone()), Some(ALONE_MAX));
+    }
 
     #[tokio::test]
     async fn lent_slots_are_taken_back_when_they_are_free() {
