@@ -61,11 +61,16 @@ pub(crate) fn filter(log: &Log, config: &Config) -> Result<Targets, StartError> 
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
     let is_part = |part: &&str| match part.split_once('=') {
         Some((module, level)) => {
-            !module.is_empty() && !module.contains(char::is_whitespace) && is_level(level)
+            !module.is_empty()
+                && !module.contains(char::is_whitespace)
+                && !level.is_empty()
+                && is_level(level)
         }
         None => is_level(part),
     };
-    if parts.is_empty() || !parts.iter().all(is_part) {
+    // And so would a list of modules only.
+    let has_level = parts.iter().any(|part| !part.contains('='));
+    if !has_level || !parts.iter().all(is_part) {
         return Err(wrong());
     }
     let filter: Targets = parts.join(",").parse().map_err(|_| wrong())?;
@@ -96,9 +101,18 @@ mod tests {
             let filter = of(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
             assert!(filter.would_enable("any", &tracing::Level::INFO), "{text:?}");
         }
-        for text in
-            ["", ",", " ", "loud", "info,loud", "my_crate=loud", "=info", "my crate=info", "info debug"]
-        {
+        for text in [
+            "",
+            ",",
+            " ",
+            "loud",
+            "info,loud",
+            "=info",
+            "info,my crate=info",
+            "info debug",
+            "info,a=",
+            "my_crate=info",
+        ] {
             assert!(of(text).is_err(), "{text:?}");
         }
     }
