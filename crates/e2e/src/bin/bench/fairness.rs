@@ -8,7 +8,8 @@ use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::wait;
 
-use crate::summary::Rows;
+use crate::arguments::Arguments;
+use crate::summary::{Rows, Summary};
 
 /// How long each measurement takes, and the window in which the worst share is looked for.
 const TIME: Duration = Duration::from_secs(30);
@@ -19,36 +20,57 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The good jobs of one measurement: which share was delivered in the worst window, and how long they took.
 struct Measured {
     share: f64,
-    p50: Duration,
-    p99: Duration,
+    /// In milliseconds.
+    p50: f64,
+    /// In milliseconds.
+    p99: f64,
 }
 
-impl Measured {
-    fn cells(&self) -> [String; 3] {
-        let millis = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1000.0);
-        [format!("{:.2}", self.share), millis(self.p50), millis(self.p99)]
-    }
-}
-
-pub(crate) fn run() -> Rows {
-    let mut rows = Rows::new(&["good jobs", "beside", "worst 5 s", "p50 ms", "p99 ms"]);
+/// Rounds alternate between the variants, so that a busy machine slows all alike; the table has medians.
+pub(crate) fn run(arguments: &Arguments) -> Rows {
+    let mut rows = Rows::new(&["good jobs", "beside", "worst 5 s", "p50 ms", "p99 ms", "p99 ratio"]);
     for healthy in [1, 100] {
-        for hanging in [0, 1, 100, 1000] {
-            let measured = beside_hanging(healthy, hanging);
-            let names = [format!("100/s to {healthy} flows"), format!("{hanging} flows that hang")];
-            rows.rows.push(names.into_iter().chain(measured.cells()).collect());
-            eprintln!("{:?}", rows.rows.last());
-        }
+        let hanging = [0, 1, 100, 1000];
+        let names = hanging.map(|hanging| format!("{hanging} flows that hang"));
+        let measured = alternating(arguments.rounds, &hanging, |hanging| beside_hanging(healthy, *hanging));
+        add(&mut rows, &format!("100/s to {healthy} flows"), &names, &measured);
     }
     for a_second in [1, 10, 40] {
-        for (path, name) in [("/hang", "hang"), ("/status/503", "get 503")] {
-            let measured = among_poisonous(a_second, path);
-            let names = [format!("{a_second}/s to one flow"), format!("10 % that {name}")];
-            rows.rows.push(names.into_iter().chain(measured.cells()).collect());
-            eprintln!("{:?}", rows.rows.last());
-        }
+        let paths = ["/ok?bad", "/hang", "/status/503"];
+        let names = ["10 % more", "10 % that hang", "10 % that get 503"].map(str::to_owned);
+        let measured = alternating(arguments.rounds, &paths, |path| among_poisonous(a_second, path));
+        add(&mut rows, &format!("{a_second}/s to one flow"), &names, &measured);
     }
     rows
+}
+
+/// Measures each variant once a round.
+fn alternating<T>(rounds: usize, variants: &[T], measure: impl Fn(&T) -> Measured) -> Vec<Vec<Measured>> {
+    let mut measured: Vec<Vec<Measured>> = variants.iter().map(|_| vec![]).collect();
+    for _ in 0..rounds {
+        for (variant, measured) in variants.iter().zip(&mut measured) {
+            measured.push(measure(variant));
+        }
+    }
+    measured
+}
+
+/// Adds a row for each variant. The first one is what the others are compared with.
+fn add(rows: &mut Rows, jobs: &str, names: &[String], measured: &[Vec<Measured>]) {
+    let of = |rounds: &[Measured], value: fn(&Measured) -> f64| Summary::of(rounds.iter().map(value));
+    let alone = of(&measured[0], |one| one.p99).median;
+    for (name, rounds) in names.iter().zip(measured) {
+        let p99 = of(rounds, |one| one.p99);
+        rows.rows.push(vec![
+            jobs.to_owned(),
+            name.clone(),
+            of(rounds, |one| one.share).text(2),
+            of(rounds, |one| one.p50).text(1),
+            p99.text(1),
+            format!("{:.2}", p99.median / alone),
+        ]);
+        eprintln!("{:?}", rows.rows.last());
+    }
 }
 
 /// Good jobs to flows that answer, in turn, beside flows that hang and get six jobs each.
@@ -69,6 +91,10 @@ fn beside_hanging(healthy: usize, hanging: usize) -> Measured {
             ("flow", &format!("hanging-{}", number % hanging)),
         ]);
     }
+    // A queue is read in order: good jobs behind this burst would wait until it has been read, whatever becomes of it.
+    wait::eventually("the burst is read", wait::DEADLINE, || {
+        (queue.depth() <= queue.pending()).then_some(())
+    });
     let sent = steadily(PAUSE, |number| send(healthy + number));
     measured(&good, &sent, |number| format!("/ok?{}", healthy + number))
 }
@@ -122,9 +148,10 @@ fn measured(sink: &Sink, sent: &[Instant], path: impl Fn(usize) -> String) -> Me
         .map(|(sent, arrived)| arrived.map_or(TIME, |arrived| arrived.saturating_duration_since(*sent)))
         .collect();
     took.sort_unstable();
+    let millis = |at: usize| took[at].as_secs_f64() * 1000.0;
     Measured {
         share: share.fold(1.0, f64::min),
-        p50: took[took.len() / 2],
-        p99: took[(took.len() - 1) * 99 / 100],
+        p50: millis(took.len() / 2),
+        p99: millis((took.len() - 1) * 99 / 100),
     }
 }

@@ -73,7 +73,7 @@ fn run(arguments: &Arguments) -> String {
         Mode::SinkLatency(latencies) => sink_latency::run(arguments, &redis, latencies),
         Mode::Scale => scale::run(arguments, &redis, &sink()),
         Mode::Backlog => backlog::run(arguments, &redis, &sink()),
-        Mode::Fairness => fairness::run(),
+        Mode::Fairness => fairness::run(arguments),
         Mode::SlowSink => slow_sink::run(arguments, &redis),
         Mode::Idle => idle::run(arguments, &redis, &sink()),
         Mode::Startup => startup::run(arguments, &redis, &sink()),
