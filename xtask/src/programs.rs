@@ -76,7 +76,9 @@ pub(crate) fn bench(arguments: &[String]) -> Result {
 pub(crate) fn cases(arguments: &[String]) -> Result {
     let mut command = built("dev", &["cases"])?;
     if !arguments.iter().any(|argument| argument == "--list") {
-        command.env("POSTRIDER_REDIS_SERVER", tools::redis_server()?).envs([Build::Lean.release_worker()?]);
+        // Two cases are about telemetry, and not about time.
+        let workers = [Build::Lean.release_worker()?, Build::Otel.worker()?];
+        command.env("POSTRIDER_REDIS_SERVER", tools::redis_server()?).envs(workers);
     }
     step::visibly(command.args(arguments))
 }

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use build::through;
+
 pub use build::Build;
 pub use nix::sys::signal::Signal;
 
@@ -100,6 +102,25 @@ impl Postrider {
         environment: &[(&str, &str)],
     ) -> Postrider {
         Postrider::start(worker_command(build, redis, arguments, environment))
+    }
+
+    /// Starts a worker like [`Postrider::ready_worker`] through another program that executes it, for example
+    /// `["prlimit", "--nofile=36"]`.
+    ///
+    /// # Panics
+    ///
+    /// With its log if it does not read its queue.
+    pub fn ready_worker_through(
+        program: &[&str],
+        build: Build,
+        redis: &RedisServer,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Postrider {
+        let command = worker_command(build, redis, arguments, environment);
+        let mut worker = Postrider::spawn(through(program, &command));
+        worker.wait_for_log("worker is ready", READY_DEADLINE);
+        worker
     }
 
     fn spawn(command: Command) -> Postrider {

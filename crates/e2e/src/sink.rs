@@ -8,6 +8,7 @@
 //! | `/flaky/N/KEY` | 503 for the first N requests with that KEY, then 200 |
 //! | `/flaky/N/KEY/MS` | the same after that many milliseconds |
 //! | `/status/CODE` | that status |
+//! | `/rate/N` | 200 for N requests a second to all such paths, 429 for the others |
 //! | `/redirect/CODE?URL` | that status, with the URL as its `location` |
 //! | `/hang` | none, ever |
 //! | `/reply` | as in the request's body: a status, lines of headers, an empty line, a body |

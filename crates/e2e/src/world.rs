@@ -66,6 +66,15 @@ impl World {
         Postrider::ready_worker(self.build, &self.redis, arguments, &environment)
     }
 
+    /// Starts a worker through another program that executes it, for example `["prlimit", "--nofile=36"]`.
+    ///
+    /// # Panics
+    ///
+    /// With its log if it does not read its queue.
+    pub fn worker_through(&self, program: &[&str], arguments: &[&str]) -> Postrider {
+        Postrider::ready_worker_through(program, self.build, &self.redis, arguments, &self.environment())
+    }
+
     /// Runs a command that ends by itself.
     ///
     /// # Panics

@@ -35,6 +35,8 @@ pub enum Behaviour {
     Drip(Vec<u8>, Vec<u8>, Duration),
     /// Answers the first request on a connection, and closes it at the first byte of the second.
     CloseAtReuse,
+    /// Answers this number of requests on a connection, and closes it after the last one without notice.
+    CloseAfter(usize),
     /// HTTP/2.
     Http2(Http2),
     /// A proxy that opens tunnels to the target of CONNECT, with this status.
@@ -142,6 +144,12 @@ async fn talk(mut stream: Box<dyn Stream>, behaviour: Behaviour, seen: &Seen, fi
             }
             Behaviour::Tunnel(status) => return tunnel(stream, &head, status).await,
             Behaviour::CloseAtReuse => stream.write_all(OK).await?,
+            Behaviour::CloseAfter(requests) => {
+                stream.write_all(OK).await?;
+                if number + 1 == *requests {
+                    return stream.shutdown().await;
+                }
+            }
             _ => std::future::pending().await,
         }
         stream.flush().await?;

@@ -65,7 +65,7 @@ fn of_path(world: &World, start: &str) -> Vec<SinkRequest> {
     world.sink.requests().into_iter().filter(|request| request.path.starts_with(start)).collect()
 }
 
-fn hanging_destinations() {
+fn hanging_destinations() -> String {
     const WINDOW: Duration = Duration::from_secs(5);
     let world = World::new(BUILD);
     let queue = world.queue();
@@ -83,15 +83,18 @@ fn hanging_destinations() {
         format!("/ok?{number}")
     });
     let arrived = of_path(&world, "/ok");
+    let mut worst: f64 = 1.0;
     for from in (0..25).map(|second| enqueued[0] + Duration::from_secs(second)) {
         let within = |at: Instant| at >= from && at < from + WINDOW;
         let expected = enqueued.iter().filter(|at| within(**at)).count();
         let found = arrived.iter().filter(|request| within(request.arrived)).count();
-        assert!(found * 10 >= expected * 9, "{found} of {expected} within 5 s");
+        worst = worst.min(found as f64 / expected as f64);
     }
+    assert!(worst >= 0.9, "{worst:.2} of the jobs in the worst 5 s");
+    format!("{worst:.2} of the jobs in the worst 5 s")
 }
 
-fn short_deadlines() {
+fn short_deadlines() -> String {
     let world = World::new(BUILD);
     let (queue, sink) = (world.queue(), &world.sink);
     let _worker = world.worker(&[]);
@@ -109,9 +112,10 @@ fn short_deadlines() {
             count => Err(format!("{count} requests after {:?}", began.elapsed())),
         }
     });
+    format!("200 jobs after {:.1?}", began.elapsed())
 }
 
-fn failing_path() {
+fn failing_path() -> String {
     let world = World::new(BUILD);
     let (queue, sink) = (world.queue(), &world.sink);
     let _worker = world.worker(&[]);
@@ -119,6 +123,7 @@ fn failing_path() {
         queue.enqueue(&[("url", sink.url("/status/503"))]);
     }
     wait::unless_interrupted(Duration::from_secs(4));
+    let began = Instant::now();
     for number in 0..40 {
         queue.enqueue(&[("url", sink.url(&format!("/ok?{number}")))]);
     }
@@ -128,9 +133,10 @@ fn failing_path() {
             count => Err(format!("{count} requests")),
         }
     });
+    format!("40 jobs after {:.1?}", began.elapsed())
 }
 
-fn asks_for_a_pause() {
+fn asks_for_a_pause() -> String {
     let world = World::new(BUILD);
     let (queue, sink) = (world.queue(), &world.sink);
     let _worker = world.worker(&[]);
@@ -151,9 +157,10 @@ fn asks_for_a_pause() {
     assert!(early <= 4, "{early} were sent within the pause");
     queue.wait_until_drained(DEADLINE);
     assert_eq!(queue.dead().len(), 0);
+    format!("{early} were sent within the pause, all after {:.1?}", asked.elapsed())
 }
 
-fn hanging_jobs() {
+fn hanging_jobs() -> String {
     let world = World::new(BUILD);
     let queue = world.queue();
     let _worker = world.worker(&["--timeout", "30s"]);
@@ -168,14 +175,15 @@ fn hanging_jobs() {
             count => Err(format!("{count} of {}", enqueued.len())),
         }
     });
-    for (number, at) in enqueued.iter().enumerate() {
-        let sent = of_path(&world, &format!("/ok?{number}"))[0].arrived;
-        let waited = sent.saturating_duration_since(*at);
-        assert!(waited < Duration::from_secs(10), "job {number} waited {waited:?}");
-    }
+    let waited = enqueued.iter().enumerate().map(|(number, at)| {
+        world.sink.requests_to(&format!("/ok?{number}"))[0].arrived.saturating_duration_since(*at)
+    });
+    let longest = waited.max().expect("there are jobs");
+    assert!(longest < Duration::from_secs(10), "a job waited {longest:?}");
+    format!("the longest wait was {longest:.1?}")
 }
 
-fn held_jobs_expire() {
+fn held_jobs_expire() -> String {
     let world = World::new(BUILD);
     let (queue, nowhere) = (world.queue(), "http://127.0.0.1:9/");
     let config = TextFile::new("[retry.long]\nmax_attempts = 100\n[retry.short]\nmax_age = \"2s\"\n");
@@ -183,10 +191,12 @@ fn held_jobs_expire() {
     for (count, policy) in [(300, "long"), (20, "short")] {
         (0..count).for_each(|_| drop(queue.enqueue(&[("url", nowhere), ("retry", policy)])));
     }
+    let began = Instant::now();
     wait::eventually_or("20 jobs expire", Duration::from_secs(15), || {
         match queue.dead().iter().filter(|letter| letter.reason() == "expired").count() {
             20 => Ok(()),
             count => Err(format!("{count}")),
         }
     });
+    format!("20 jobs expired after {:.1?}", began.elapsed())
 }

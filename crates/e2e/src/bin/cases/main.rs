@@ -1,15 +1,24 @@
-//! Faults found in use, at full size: `cargo xtask cases` runs them, one after another, and prints a table of them.
+//! Faults found in use, at full size: `cargo xtask cases` runs them, one after another.
 //!
-//! Each scenario starts its own servers, and panics with a sentence where an expectation fails. Scaled forms are in the
-//! tests of the worker. Arguments select the scenarios whose names contain one of them; `--list` only prints them.
+//! Each scenario starts its own servers, and panics with a sentence where an expectation fails; otherwise it returns what
+//! it has measured. Scaled forms are in the tests of the worker. Arguments select the scenarios whose names contain one of
+//! them; `--list` only prints them.
 
 mod bytes;
 mod cluster;
+mod command_line;
 mod destinations;
 mod flows;
+mod limits;
+mod names;
+mod operation;
+mod pace;
 mod queues;
+mod requests;
 mod shared;
+mod trust;
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -24,10 +33,11 @@ struct Case {
     does: &'static str,
     /// What must come of it.
     expects: &'static str,
-    run: fn(),
+    /// Returns what was measured.
+    run: fn() -> String,
 }
 
-/// The worker of all scenarios: none is about telemetry.
+/// The worker of all scenarios except those about telemetry.
 const BUILD: Build = Build::Lean;
 
 fn main() -> ExitCode {
@@ -36,27 +46,44 @@ fn main() -> ExitCode {
     let is_listed = filters.len() < arguments.len();
     let is_chosen =
         |case: &&Case| filters.is_empty() || filters.iter().any(|filter| case.name.contains(filter.as_str()));
-    let all = [shared::CASES, flows::CASES, queues::CASES, destinations::CASES, cluster::CASES, bytes::CASES];
+    let all = [
+        shared::CASES,
+        names::CASES,
+        flows::CASES,
+        pace::CASES,
+        limits::CASES,
+        bytes::CASES,
+        queues::CASES,
+        cluster::CASES,
+        trust::CASES,
+        destinations::CASES,
+        requests::CASES,
+        command_line::CASES,
+        operation::CASES,
+    ];
     let chosen: Vec<&Case> = all.into_iter().flatten().filter(is_chosen).collect();
-    let mut failed = 0;
-    for case in &chosen {
-        println!("{}\n  {}\n  must: {}", case.name, case.does, case.expects);
-        if !is_listed && !passes(case) {
-            failed += 1;
-        }
-    }
     if is_listed {
+        chosen.iter().for_each(|case| println!("{}\n  {}\n  must: {}", case.name, case.does, case.expects));
         return ExitCode::SUCCESS;
     }
-    println!("\n{} of {} cases passed", chosen.len() - failed, chosen.len());
+    let failed = chosen.iter().filter(|case| !passes(case)).count();
+    println!("{} of {} cases passed", chosen.len() - failed, chosen.len());
     if failed == 0 && !chosen.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Runs a scenario; the panic of a failure is printed by the standard hook.
+/// Runs a scenario and prints a line about it.
 fn passes(case: &Case) -> bool {
     let began = Instant::now();
     let result = catch_unwind(AssertUnwindSafe(case.run));
-    let verdict = if result.is_ok() { "passed" } else { "FAILED" };
-    println!("  {verdict} in {:.1} s", began.elapsed().as_secs_f64());
+    let (verdict, text) = match &result {
+        Ok(measured) => ("passed", measured.clone()),
+        Err(panic) => ("FAILED", format!("{}; must: {}", sentence(panic.as_ref()), case.expects)),
+    };
+    println!("{verdict} {:6.1} s  {}: {text}", began.elapsed().as_secs_f64(), case.name);
     result.is_ok()
+}
+
+fn sentence(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given").to_owned()
 }
