@@ -85,6 +85,7 @@ impl Inspector {
             own.scheduled,
             own.flows,
             own.dead,
+            own.log,
             own.workers,
             Keys::meta(queue),
         ];
@@ -104,6 +105,7 @@ impl Inspector {
             ("ZCARD", own.scheduled, "sorted set"),
             ("ZCARD", own.flows, "sorted set"),
             ("XLEN", own.dead, "stream"),
+            ("XLEN", own.log, "stream"),
             ("HLEN", own.workers, "hash"),
         ];
         let mut wrong = Vec::new();
@@ -165,7 +167,7 @@ fn shard_of(key: &str) -> Option<(String, u32)> {
         Some((name, number)) => (name, number.parse().ok()?),
         None => (tag, 0),
     };
-    ["jobs", "waiting", "scheduled", "flows", "dead", "workers"]
+    ["jobs", "waiting", "scheduled", "flows", "dead", "log", "workers"]
         .contains(&what)
         .then(|| (name.to_owned(), number))
 }
@@ -179,6 +181,7 @@ mod tests {
         let of = |key: &str| shard_of(key).and_then(shards).map(|shard| shard.to_string());
         assert_eq!(of("postrider:{mail}:jobs").as_deref(), Some("mail"));
         assert_eq!(of("postrider:{mail/3}:dead").as_deref(), Some("mail/3"));
+        assert_eq!(of("postrider:{mail/4}:log").as_deref(), Some("mail/4"));
         for other in [
             "postrider:{mail}:result:1-0",
             "postrider:{mail}:meta",

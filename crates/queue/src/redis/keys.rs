@@ -58,6 +58,8 @@ pub(crate) struct Keys {
     pub(crate) rejected: Key,
     /// Hash: number and bytes of the entries of `dead` and `rejected`.
     pub(crate) sizes: Key,
+    /// Stream: the delivery log, records of jobs that have ended.
+    pub(crate) log: Key,
     /// Sorted set: flows that hold jobs, by the time of their next check.
     pub(crate) flows: Key,
     /// Sorted set: held jobs by the time when they expire, each as its flow and its id in one text.
@@ -84,6 +86,7 @@ impl Keys {
             dead: key("dead"),
             rejected: key("rejected"),
             sizes: key("sizes"),
+            log: key("log"),
             flows: key("flows"),
             expiring: key("expiring"),
             mark: key("mark"),
@@ -138,6 +141,7 @@ mod tests {
         let keys = Keys::new(&queue, 0);
         assert_eq!(keys.jobs.as_str(), Some("postrider:{default}:jobs"));
         assert_eq!(Keys::new(&queue, 3).dead.as_str(), Some("postrider:{default/3}:dead"));
+        assert_eq!(Keys::new(&queue, 3).log.as_str(), Some("postrider:{default/3}:log"));
         assert_eq!(keys.result(b"7-0").as_str(), Some("postrider:{default}:result:7-0"));
     }
 }
