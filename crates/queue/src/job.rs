@@ -29,6 +29,8 @@ pub use reason::Reason;
 pub use spelling::{meant, meant_field};
 pub use url::Destination;
 
+pub(crate) use fields::is_label;
+
 /// One HTTP request to be made, with its policy.
 #[derive(Clone, Debug)]
 pub struct Job {

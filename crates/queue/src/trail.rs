@@ -2,9 +2,12 @@
 
 pub mod fields;
 pub mod history;
+mod log_record;
+mod packed_attempt;
 mod phases;
 mod result;
 
 pub use fields::TraceparentOnly;
+pub use log_record::LogRecord;
 pub use phases::Phases;
 pub use result::{JobResult, Kept};

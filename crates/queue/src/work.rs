@@ -11,10 +11,10 @@ mod transition;
 mod wait_reason;
 
 pub use crate::redis::{
-    Clock, Consumer, Link, Operation, Operations, QueueShard, Receives, ServerInfo, Settled, ShardCounts,
-    Spans, Stray, is_answer, is_refusal,
+    Clock, Consumer, Link, Operation, Operations, QueueShard, Receives, ServerInfo, Settled,
+    ShardCounts, Spans, Stray, is_answer, is_refusal,
 };
-pub use crate::trail::{Kept, Phases, TraceparentOnly, fields, history};
+pub use crate::trail::{Kept, LogRecord, Phases, TraceparentOnly, fields, history};
 pub use fetch::{DELIVERIES_MAX, Reclaimed};
 pub use flow::{Admission, BreakerState, FlowLimit, FlowReport, FlowRequest, Grant};
 pub use promoted::Promoted;

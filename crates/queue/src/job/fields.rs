@@ -206,7 +206,7 @@ pub fn number(text: &[u8]) -> Option<u64> {
 }
 
 /// Whether it can be a job's label: 1 to 128 printable ASCII characters without a blank.
-pub(super) fn is_label(text: &[u8]) -> bool {
+pub(crate) fn is_label(text: &[u8]) -> bool {
     (1..=128).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic)
 }
 

@@ -34,6 +34,53 @@ pub struct AttemptRecord {
     pub traceparent: Option<String>,
 }
 
+impl AttemptRecord {
+    /// Its JSON.
+    pub fn to_json(&self) -> Value {
+        let mut object = Map::new();
+        object.insert("attempt".into(), self.attempt.into());
+        object.insert("at".into(), self.at.into());
+        object.insert("ms".into(), u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX).into());
+        if let Some(status) = self.status {
+            object.insert("status".into(), status.into());
+        }
+        if let Some(error) = &self.error {
+            object.insert("error".into(), error.as_str().into());
+        }
+        let phases = self.phases.to_json();
+        if !phases.is_empty() {
+            object.insert("us".into(), phases.into());
+        }
+        if let Some((trace, span)) = self.ids() {
+            object.insert("trace_id".into(), trace.into());
+            object.insert("span_id".into(), span.into());
+        }
+        Value::Object(object)
+    }
+
+    /// Reads its JSON. Fields of a wrong type count as missing.
+    pub fn from_json(json: &Value) -> Self {
+        let number = |name: &str| json[name].as_u64();
+        let text = |name: &str| json[name].as_str();
+        let ids = text("trace_id").zip(text("span_id"));
+        Self {
+            attempt: number("attempt").and_then(|number| number.try_into().ok()).unwrap_or(0),
+            at: number("at").unwrap_or(0),
+            took: Duration::from_millis(number("ms").unwrap_or(0)),
+            status: number("status").and_then(|status| status.try_into().ok()),
+            error: text("error").map(str::to_owned),
+            phases: Phases::from_json(&json["us"]),
+            traceparent: ids.map(|(trace, span)| format!("00-{trace}-{span}-01")),
+        }
+    }
+
+    /// The ids of its trace and of its span, if it was recorded.
+    pub(super) fn ids(&self) -> Option<(&str, &str)> {
+        let mut ids = self.traceparent.as_deref()?.split('-').skip(1);
+        ids.next().zip(ids.next())
+    }
+}
+
 /// Adds an attempt to a list, and replaces any other text by a list.
 pub fn append(history: Option<&Bytes>, entry: &AttemptRecord) -> Bytes {
     let mut list = parse(history);
@@ -41,7 +88,7 @@ pub fn append(history: Option<&Bytes>, entry: &AttemptRecord) -> Bytes {
     if list.len() >= ATTEMPTS_MAX {
         list.drain(1..=list.len() + 1 - ATTEMPTS_MAX);
     }
-    list.push(json(entry));
+    list.push(entry.to_json());
     Value::Array(list).to_string().into()
 }
 
@@ -67,34 +114,16 @@ pub fn parse(history: Option<&Bytes>) -> Vec<Value> {
     history.and_then(|text| serde_json::from_slice(text).ok()).unwrap_or_default()
 }
 
+/// The attempts of a history that the worker wrote.
+pub fn attempts(history: Option<&Bytes>) -> Vec<AttemptRecord> {
+    parse(history).iter().map(AttemptRecord::from_json).collect()
+}
+
 /// The last attempt of a history; also of one whose start is missing.
 pub fn last(history: &[u8]) -> Option<Value> {
     const START: &str = "{\"at";
     let text = std::str::from_utf8(history).ok()?.strip_suffix(']')?;
     serde_json::from_str(&text[text.rfind(START)?..]).ok()
-}
-
-fn json(entry: &AttemptRecord) -> Value {
-    let mut object = Map::new();
-    object.insert("attempt".into(), entry.attempt.into());
-    object.insert("at".into(), entry.at.into());
-    object.insert("ms".into(), u64::try_from(entry.took.as_millis()).unwrap_or(u64::MAX).into());
-    if let Some(status) = entry.status {
-        object.insert("status".into(), status.into());
-    }
-    if let Some(error) = &entry.error {
-        object.insert("error".into(), error.as_str().into());
-    }
-    let phases = entry.phases.to_json();
-    if !phases.is_empty() {
-        object.insert("us".into(), phases.into());
-    }
-    let mut ids = entry.traceparent.as_deref().unwrap_or_default().split('-').skip(1);
-    if let (Some(trace), Some(span)) = (ids.next(), ids.next()) {
-        object.insert("trace_id".into(), trace.into());
-        object.insert("span_id".into(), span.into());
-    }
-    Value::Object(object)
 }
 
 #[cfg(test)]
@@ -159,6 +188,18 @@ mod tests {
         let list = parse(history.as_ref());
         assert_eq!(list.len(), ATTEMPTS_MAX);
         assert_eq!((list[0]["at"].as_u64(), list[ATTEMPTS_MAX - 1]["at"].as_u64()), (Some(0), Some(99)));
+    }
+
+    #[test]
+    fn an_attempt_is_read_as_it_was_written() {
+        let span = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let phases = Phases { dns: Some(Duration::from_micros(80)), ..Phases::default() };
+        let failed = AttemptRecord { error: Some("timeout".into()), status: None, ..entry(2) };
+        let recorded = AttemptRecord { traceparent: Some(span.into()), phases, ..entry(3) };
+        let history = append(Some(&append(None, &failed)), &recorded);
+        assert_eq!(attempts(Some(&history)), [failed, recorded]);
+        assert_eq!(attempts(Some(&Bytes::from_static(b"[7]"))), [AttemptRecord::default()]);
+        assert_eq!(attempts(None), []);
     }
 
     #[test]

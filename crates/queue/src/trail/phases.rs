@@ -53,6 +53,19 @@ impl Phases {
         }
     }
 
+    /// Reads [`Phases::to_json`].
+    pub(super) fn from_json(json: &Value) -> Self {
+        let time = |name: &str| json[name].as_u64().map(Duration::from_micros);
+        Self {
+            dns: time("dns"),
+            connect: time("connect"),
+            tls: time("tls"),
+            request: time("request"),
+            first_byte: time("first_byte"),
+            body: time("body"),
+        }
+    }
+
     /// An object with the microseconds of each phase; empty without any.
     pub(super) fn to_json(self) -> Map<String, Value> {
         let micros = |took: Duration| u64::try_from(took.as_micros()).unwrap_or(u64::MAX).into();
