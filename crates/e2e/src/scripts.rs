@@ -2,9 +2,11 @@
 
 mod by_hand;
 mod flows;
+mod log;
 mod stage;
 
 pub use flows::{Ask, Report, flow_key};
+pub use log::LOG_BOUNDS;
 pub use stage::{Copies, RunningJob, Stage};
 
 const GROUP: &str = "postrider";

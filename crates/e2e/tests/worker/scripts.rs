@@ -16,6 +16,7 @@ mod flow_answers;
 mod flow_limits;
 mod full;
 mod held;
+mod logged;
 mod swept;
 mod taking;
 

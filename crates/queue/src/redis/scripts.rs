@@ -183,7 +183,7 @@ mod tests {
         assert!(
             complete.source.contains("function settled(") && complete.source.ends_with("return letters\n")
         );
-        assert!(!complete.source.contains("function clock("));
+        assert!(!complete.source.contains("function add_dead("));
         assert!(join.source.starts_with("-- Redis' time, Unix ms.\nlocal function clock()"));
         assert_eq!(flow_release.source, include_str!("lua/flow_release.lua"));
     }

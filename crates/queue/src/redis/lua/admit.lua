@@ -7,14 +7,16 @@
 -- KEYS[4]  rejected
 -- KEYS[5]  flows
 -- KEYS[6]  expiring
+-- KEYS[7]  log, and KEYS[8] sizes; missing if no log is kept
 -- ARGV[1]  the flow: the last part of KEYS[3]
 -- ARGV[2]  the number of jobs to move at most; may be 0
 -- ARGV[3]  the value of `_admitted` that the moved jobs carry, so that they need not ask the flow again
 -- ARGV[4]  the time until the flow's next check, ms
 -- ARGV[5]  1 to move only jobs that have not failed, else 0
--- ARGV[6…] ids of jobs that have expired: they are moved in addition, if the flow holds them, and carry `old`
+-- ARGV[6…] with a log: how long a record is kept, ms; how many jobs; how many bytes
+-- ARGV[6…], or ARGV[9…] with a log: ids of jobs that have expired: they are moved in addition, if the flow holds them, and carry `old`
 -- Returns  {jobs moved, jobs that the flow still holds, Redis' time in Unix ms}
--- Uses     clock, whole, waiting, unreadable, settled
+-- Uses     clock, whole, waiting, unreadable, log, settled
 --
 -- The script stops after 4 MB of jobs, so that it does not block Redis. A member without a job is dropped. A
 -- job that cannot be read is rejected with its bytes; where Redis refuses that, it moves behind the
@@ -40,7 +42,8 @@ local function move(job_ids, mark)
       leave_waiting(KEYS[2], KEYS[3], job_id)
       moved, bytes = moved + 1, bytes + #packed
     elseif reject_unreadable(KEYS[4], job_id, packed, now) then
-      settled('dead', leave_waiting, KEYS[2], KEYS[3], job_id)
+      local log = KEYS[7] and {KEYS[7], KEYS[8], ARGV[6], ARGV[7], ARGV[8], unreadable_record(job_id)}
+      settled('dead', log, 1, leave_waiting, KEYS[2], KEYS[3], job_id)
     else
       redis.call('ZADD', KEYS[3], whole(9e15 + now), job_id)
     end
@@ -51,7 +54,7 @@ local function move(job_ids, mark)
 end
 
 local moved = 0
-for i = 6, #ARGV do
+for i = KEYS[7] and 9 or 6, #ARGV do
   if redis.call('ZSCORE', KEYS[3], ARGV[i]) then
     moved = moved + move({ARGV[i]}, 'old')
   else

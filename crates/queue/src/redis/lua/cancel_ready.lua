@@ -5,6 +5,7 @@
 -- KEYS[3]  sizes
 -- KEYS[4]  result; the same key as KEYS[2] without a result
 -- KEYS[5]  mark
+-- KEYS[6]  log, and KEYS[7] sizes; missing if no log is kept
 -- ARGV[1]  group
 -- ARGV[2]  entry id
 -- ARGV[3]  job id
@@ -14,9 +15,11 @@
 -- ARGV[7]  how long they are kept, ms
 -- ARGV[8]  how long the result is kept, ms, or 0 for no result
 -- ARGV[9]  the result
+-- ARGV[10…] with a log: how long a record is kept, ms; how many jobs; how many bytes; the record, a line
 -- Returns  o it was ready, r it was running, g gone, b too many fields to move it
--- Uses     clock, whole, probe, stream, trust, letter, dead, settled
+-- Uses     clock, whole, probe, stream, trust, letter, dead, log, settled
 --
+-- The job is cancelled, also if Redis refuses its record.
 -- The worker that ran it finds its lease lost: it aborts the request, and can no longer settle the job.
 local entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
 if not entry then
@@ -35,5 +38,5 @@ for _, text in ipairs({'_job_id', ARGV[3], '_reason', 'cancelled', '_error', ARG
 end
 probe_stream(KEYS[1], ARGV[1])
 add_dead(2, 5, fields, clock())
-settled('cancelled', leave_stream, KEYS[1], ARGV[1], ARGV[2])
+settled('cancelled', KEYS[6] and {KEYS[6], KEYS[7], unpack(ARGV, 10)}, 1, leave_stream, KEYS[1], ARGV[1], ARGV[2])
 return not held.err and held[1] and 'r' or 'o'

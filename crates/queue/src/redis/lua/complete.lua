@@ -1,19 +1,23 @@
 -- Removes succeeded jobs.
 --
 -- KEYS[1]  jobs
+-- KEYS[2]  log, and KEYS[3] sizes; missing if no log is kept
 -- ARGV[1]  group
 -- ARGV[2]  consumer
 -- ARGV[3]  an upper bound of the entries that the consumer holds
 -- ARGV[4]  delivery count of all the entries
--- ARGV[5…] entry id; in ascending order; at most 256
--- Returns  a text with a letter for each entry: o finished, l lost to another delivery, g gone
+-- ARGV[5…] with a log: how long a record is kept, ms; how many jobs; how many bytes; a record for each entry, a line each
+-- ARGV[5…], or ARGV[9…] with a log: entry id; in ascending order; at most 256
+-- Returns  a text with a letter for each entry: o finished, l lost to another delivery, g gone; or a list of this text and
+--          why Redis refuses the records
 --
 -- A repeated call returns g: nothing is pending any more.
--- Uses     stream, settled
-local rows = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[5], ARGV[#ARGV], ARGV[3], ARGV[2])
+-- Uses     clock, whole, stream, log, settled
+local start = KEYS[2] and 9 or 5
+local rows = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[start], ARGV[#ARGV], ARGV[3], ARGV[2])
 local count, row, held = tonumber(ARGV[4]), 1, true
 -- Both are in ascending order. Nearly always, the consumer still holds all entries: that case needs no table.
-for i = 5, #ARGV do
+for i = start, #ARGV do
   while rows[row] and rows[row][1] ~= ARGV[i] do
     row = row + 1
   end
@@ -22,16 +26,16 @@ for i = 5, #ARGV do
     break
   end
 end
-local finished, first, letters = ARGV, 5, nil
+local finished, first, letters, records = ARGV, start, nil, ARGV[8]
 if held then
-  letters = string.rep('o', #ARGV - 4)
+  letters = string.rep('o', #ARGV - start + 1)
 else
   local counts, each = {}, {}
   for _, pending in ipairs(rows) do
     counts[pending[1]] = pending[4]
   end
   finished, first = {}, 1
-  for i = 5, #ARGV do
+  for i = start, #ARGV do
     local id = ARGV[i]
     if counts[id] == count then
       each[#each + 1] = 'o'
@@ -43,8 +47,18 @@ else
     end
   end
   letters = table.concat(each)
+  if KEYS[2] then
+    local kept, i = {}, 0
+    for record in string.gmatch(records, '[^\n]*\n') do
+      i = i + 1
+      kept[#kept + 1] = each[i] == 'o' and record or nil
+    end
+    records = table.concat(kept)
+  end
 end
 if #finished >= first then
-  settled('succeeded', leave_stream, KEYS[1], ARGV[1], unpack(finished, first))
+  local log = KEYS[2] and {KEYS[2], KEYS[3], ARGV[5], ARGV[6], ARGV[7], records}
+  local refusal = settled('succeeded', log, #finished - first + 1, leave_stream, KEYS[1], ARGV[1], unpack(finished, first))
+  return refusal and {letters, refusal} or letters
 end
 return letters

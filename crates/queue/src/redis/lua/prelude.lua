@@ -166,6 +166,11 @@ local function add_dead(key, arg, fields, now)
 end
 
 ---- unreadable
+-- The record of a waiting job that cannot be read, for the log.
+local function unreadable_record(job_id)
+  return cjson.encode({job_id, 0, 'malformed'}) .. '\n'
+end
+
 -- Rejects a waiting job that cannot be read. Returns false if Redis refuses it.
 local function reject_unreadable(rejected, job_id, packed, now)
   local added = redis.pcall('XADD', rejected, 'MAXLEN', '~', 10000, '*', '_job_id', job_id, '_reason', 'malformed',
@@ -173,10 +178,71 @@ local function reject_unreadable(rejected, job_id, packed, now)
   return type(added) ~= 'table' or not added.err
 end
 
+---- log
+-- Writes records of jobs that have ended to the delivery log, in one entry. `log` is a list: the keys of the log and of
+-- `sizes`, how long a record is kept, ms, how many jobs and how many bytes are kept at most, and the records, a line
+-- each. Returns why Redis refuses it, or nil. Nothing here may be an error: the jobs are settled.
+--
+-- An entry has the sums of all jobs and bytes up to it, so that two entries show how much is between them, whoever
+-- deletes others. `sizes` has the last sums, and those of an entry that was once the oldest: while the difference is
+-- within the bounds, the log is, and no entry is read. Else the oldest are deleted, at most 20 in a call. Old entries
+-- are deleted in whole blocks of about 100, and without new records the whole log expires.
+local function write_log(log, count)
+  local key, sizes, age, jobs_max, bytes_max, records = unpack(log)
+  local function number(text)
+    return tonumber(string.match(text or '', '^%d+$') or '')
+  end
+  local function sums(command, from, to)
+    local found, named = redis.pcall(command, key, from, to, 'COUNT', 1), {}
+    local entry = found[1]
+    for i = 1, entry and #entry[2] or 0, 2 do
+      named[entry[2][i]] = entry[2][i + 1]
+    end
+    return number(named.jobs) or 0, number(named.bytes) or 0, entry and entry[1]
+  end
+  local known = redis.pcall('HMGET', sizes, 'log', 'log_bytes', 'log_first', 'log_first_bytes')
+  local jobs, bytes = number(known[1]), number(known[2])
+  if not jobs or not bytes then
+    jobs, bytes = sums('XREVRANGE', '+', '-')
+  end
+  jobs, bytes = jobs + count, bytes + #records
+  local added = redis.pcall('XADD', key, 'MINID', '~', whole(math.max(clock() - age, 0)), 'LIMIT', 1000, '*',
+    'records', records, 'jobs', whole(jobs), 'bytes', whole(bytes))
+  if type(added) == 'table' then
+    return added.err
+  end
+  redis.pcall('PEXPIRE', key, age)
+  redis.pcall('HSET', sizes, 'log', whole(jobs), 'log_bytes', whole(bytes))
+  local function is_within(first, first_bytes)
+    local kept, kept_bytes = jobs - first, bytes - first_bytes
+    return kept >= 0 and kept < tonumber(jobs_max) and kept_bytes >= 0 and kept_bytes < tonumber(bytes_max)
+  end
+  local first, first_bytes = number(known[3]), number(known[4])
+  if first and first_bytes and is_within(first, first_bytes) then
+    return nil
+  end
+  for _ = 1, 20 do
+    local oldest
+    first, first_bytes, oldest = sums('XRANGE', '-', '+')
+    if oldest == added or is_within(first, first_bytes) or redis.pcall('XDEL', key, oldest) ~= 1 then
+      break
+    end
+  end
+  redis.pcall('HSET', sizes, 'log_first', whole(first), 'log_first_bytes', whole(first_bytes))
+end
+
 ---- settled
--- Ends jobs: `succeeded`, `dead` or `cancelled`. `leave` removes them from their place, `leave_stream` or
+-- Ends jobs: `succeeded`, `dead` or `cancelled`. `leave` removes them from `place`, by `leave_stream` or
 -- `leave_waiting`, with the arguments that follow. Every end of a job is here, after everything that must
 -- exist by then: whatever is to be recorded of it belongs here.
-local function settled(_outcome, leave, ...)
-  leave(...)
+--
+-- `log` is nil, or what `write_log` gets with the records of `count` jobs. Returns why Redis refuses these, or nil.
+local function settled(_outcome, log, count, leave, place, ...)
+  -- Changes nothing, since the place exists. Redis refuses it over maxmemory, where the log must not grow; after the
+  -- first write of a script, it allows everything.
+  local refused = log and redis.pcall('SET', place, '', 'NX')
+  leave(place, ...)
+  if log then
+    return refused and refused.err or write_log(log, count)
+  end
 end
