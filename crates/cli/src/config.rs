@@ -3,6 +3,7 @@
 mod flows;
 mod problems;
 mod requests;
+mod results;
 mod secret;
 mod table;
 mod traces;
@@ -10,10 +11,9 @@ mod traces;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::HeaderName;
-use http::header::SET_COOKIE;
 use hyper_otel::Propagation;
 use postrider_queue::job::{FlowId, FlowLimits, destination};
+use postrider_queue::work::LogBounds;
 use postrider_worker::WeightedQueue;
 use postrider_worker::settings::Egress;
 use postrider_worker::settings::Overrides;
@@ -35,6 +35,7 @@ pub(crate) use traces::Traces;
 ///
 /// [queues.bulk]            # weight 1
 /// unknown_fields = "refuse"   # dead-letters jobs with unknown fields; default: "warn"
+/// keep = "7d"              # its delivery log, instead of that of [results]
 ///
 /// [retry.default]          # exponential, with full jitter
 /// base = "1s"
@@ -69,6 +70,7 @@ pub(crate) use traces::Traces;
 /// [results]                # the kept part of a response, for a job with `result_ttl_ms`
 /// headers = ["content-type", "location"]
 /// max_body = 16384         # bytes, at most 65536
+/// keep = "1d"              # the delivery log: a record of each job that ends; default: none
 ///
 /// [egress]                 # see the module `egress` for the order of these
 /// allow = ["10.0.0.0/8", "hooks.internal:8080"]
@@ -99,6 +101,8 @@ pub struct Config {
     pub flows: FlowLimits,
     /// The part of a response that is kept with the result.
     pub results: KeptResults,
+    /// What the delivery logs of queues keep; with an age of zero, nothing.
+    pub log: LogBounds,
     /// The secrets that sign and authenticate requests.
     pub secrets: Secrets,
     /// The destinations that jobs may reach.
@@ -187,7 +191,7 @@ impl Config {
             }
         });
         root.each_table("secrets", |name, table| config.secrets.insert(name, secret::secret(table)));
-        root.one_table("results", |table| config.results = results(table));
+        root.one_table("results", |table| (config.results, config.log) = results::read(table));
         let mut named = vec![];
         root.each_table("flows", |name, table| named.push((name.to_owned(), flows::limits(table))));
         for (name, limits) in named {
@@ -211,8 +215,9 @@ impl Config {
 fn queue(name: &str, table: &mut Table<'_, '_>) -> Option<WeightedQueue> {
     let weight = table.whole("weight", 1, 1000).map_or(1, |weight| weight as u32);
     let unknown_fields = table.text("unknown_fields").unwrap_or_default();
+    let keep = table.duration("keep");
     match name.parse() {
-        Ok(name) => Some(WeightedQueue { name, weight, unknown_fields }),
+        Ok(name) => Some(WeightedQueue { name, weight, unknown_fields, keep }),
         Err(error) => {
             table.problem(error);
             None
@@ -269,17 +274,6 @@ fn retry(table: &mut Table<'_, '_>) -> RetryPolicy {
     let standard = RetryPolicy::default();
     let retry_after_cap = table.duration("retry_after_cap").unwrap_or(standard.retry_after_cap);
     RetryPolicy { waits, max_attempts: most, max_age, statuses, retry_after_cap }
-}
-
-fn results(table: &mut Table<'_, '_>) -> KeptResults {
-    let standard = KeptResults::default();
-    let headers: Vec<HeaderName> =
-        if table.has("headers") { table.texts("headers", str::parse) } else { standard.headers };
-    if headers.contains(&SET_COOKIE) {
-        table.problem("`headers`: set-cookie contains secrets and is never kept; leave it out");
-    }
-    let max_body = table.whole("max_body", 0, 64 * 1024).map_or(standard.max_body, |bytes| bytes as usize);
-    KeptResults { headers, max_body }
 }
 
 #[cfg(test)]

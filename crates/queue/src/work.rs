@@ -11,7 +11,7 @@ mod transition;
 mod wait_reason;
 
 pub use crate::redis::{
-    Clock, Consumer, Link, Operation, Operations, QueueShard, Receives, ServerInfo, Settled,
+    Clock, Consumer, Link, LogBounds, Operation, Operations, QueueShard, Receives, ServerInfo, Settled,
     ShardCounts, Spans, Stray, is_answer, is_refusal,
 };
 pub use crate::trail::{Kept, LogRecord, Phases, TraceparentOnly, fields, history};

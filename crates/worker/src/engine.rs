@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_queue::job::FlowLimits;
-use postrider_queue::work::{Consumer, Spans};
+use postrider_queue::work::{Consumer, LogBounds, Spans};
 use postrider_queue::{BadQueueName, ConnectError, QueueName, Redis};
 use telemetry::Telemetry;
 use tokio::sync::watch;
@@ -45,6 +45,16 @@ pub struct WeightedQueue {
     pub weight: u32,
     /// What it does with jobs that have unknown fields. Default: warn.
     pub unknown_fields: UnknownFields,
+    /// How long its delivery log keeps a record, instead of the worker's time; zero for no log.
+    pub keep: Option<Duration>,
+}
+
+impl WeightedQueue {
+    /// What its delivery log keeps, by the worker's bounds; `None` if it keeps nothing.
+    fn log(&self, worker: LogBounds) -> Option<LogBounds> {
+        let age_ms = self.keep.map_or(worker.age_ms, |keep| keep.as_millis() as u64);
+        (age_ms > 0).then_some(LogBounds { age_ms, ..worker })
+    }
 }
 
 impl std::str::FromStr for WeightedQueue {
@@ -60,7 +70,7 @@ impl std::str::FromStr for WeightedQueue {
             None => (text, 1),
         };
         let name = name.parse().map_err(|error: BadQueueName| error.to_string())?;
-        Ok(Self { name, weight, unknown_fields: UnknownFields::default() })
+        Ok(Self { name, weight, unknown_fields: UnknownFields::default(), keep: None })
     }
 }
 
@@ -92,6 +102,8 @@ pub struct WorkerConfig {
     pub secrets: Secrets,
     /// The limits of flows.
     pub flows: FlowLimits,
+    /// What the delivery logs of queues keep; with an age of zero, nothing.
+    pub log: LogBounds,
     /// How the traces of further attempts are connected. Default: children of the producer's span.
     pub trace_retries: Retries,
     /// Which Redis calls become spans. Default: reads of jobs whose producer's span is recorded, and no
@@ -155,7 +167,7 @@ pub(crate) async fn run(
         stop: stop.clone(),
     };
     let (consumer, flows) = (engine.consumer.name.clone(), engine.flows.clone());
-    let mut shards = Shards::new(config.queues.clone(), engine);
+    let mut shards = Shards::new(config.queues.clone(), config.log, engine);
     if let Err(error) = shards.grow().await {
         // Ends the shards that have begun. The fetcher has not begun.
         stop.cancel();
@@ -245,4 +257,23 @@ fn consumer(config: &WorkerConfig) -> Consumer {
         host.trim().chars().filter(|char| char.is_ascii_alphanumeric() || ".-_".contains(*char)).collect();
     let name = format!("{host}-{}-{:08x}", std::process::id(), fastrand::u32(..));
     Consumer { name, lease: config.lease, entry_bytes_max: config.job_bytes_max }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use super::*;
+
+    #[test]
+    fn a_queue_may_keep_its_delivery_log_for_another_time() {
+        let queue = |keep| WeightedQueue { keep, ..WeightedQueue::from_str("mail").unwrap() };
+        let age = |keep: Option<u64>, worker: u64| {
+            let log =
+                queue(keep.map(Duration::from_secs)).log(LogBounds::for_age(Duration::from_secs(worker)));
+            log.map(|log| log.age_ms / 1000)
+        };
+        assert_eq!([age(None, 0), age(Some(0), 0), age(Some(0), 5)], [None; 3]);
+        assert_eq!([age(None, 5), age(Some(7), 5), age(Some(7), 0)], [Some(5), Some(7), Some(7)]);
+    }
 }

@@ -1,5 +1,6 @@
 //! Configuration files, and the errors in them.
 
+use http::HeaderName;
 use postrider_queue::job::Rate;
 use postrider_queue::work::Receives;
 use postrider_worker::settings::{Retries, UnknownFields};
@@ -43,7 +44,7 @@ fn all_errors_are_reported_at_once_with_their_lines() {
     );
     assert!(
         told[3].ends_with(
-            "`wieght` is not known here (did you mean `weight`?); known are unknown_fields, weight"
+            "`wieght` is not known here (did you mean `weight`?); known are keep, unknown_fields, weight"
         ),
         "{told:?}"
     );
@@ -272,4 +273,15 @@ fn a_key_in_a_wrong_table_is_told_where_it_belongs() {
     ] {
         assert!(problems(text).iter().any(|told| told.contains(hint)), "{:?}", problems(text));
     }
+}
+
+#[test]
+fn the_delivery_log_is_off_unless_a_time_is_set() {
+    let log = |text: &str| Config::parse(text).unwrap().log;
+    assert_eq!(log(""), LogBounds { age_ms: 0, jobs: 1_000_000, bytes: 256 << 20 });
+    let set = "[results]\nkeep = \"1d\"\nkeep_jobs = 5\nkeep_bytes = 1000\n";
+    assert_eq!(log(set), LogBounds { age_ms: 86_400_000, jobs: 5, bytes: 1000 });
+    let queues = Config::parse("[queues.a]\nkeep = \"0s\"\n[queues.b]\n").unwrap().queues;
+    assert_eq!(queues.iter().map(|queue| queue.keep).collect::<Vec<_>>(), [Some(Duration::ZERO), None]);
+    assert_eq!(problems("[results]\nkeep = 1\nkeep_jobs = 0\n").len(), 2);
 }

@@ -15,6 +15,7 @@ use super::call_spans::Spans;
 use super::clock::Clock;
 use super::connect::ConnectError;
 use super::connection::Connection;
+use super::delivery_log::{DeliveryLog, LogBounds};
 use super::keys::{Keys, QueueName};
 use super::link::{Link, is_answer};
 use super::mark::Mark;
@@ -67,7 +68,7 @@ impl Redis {
     }
 
     /// A shard of a queue for a worker, with its own connection for blocking reads. Creates the consumer
-    /// group if it is missing.
+    /// group if it is missing. `log` is what its delivery log keeps, if it has one.
     ///
     /// # Errors
     /// As [`Redis::connect`].
@@ -76,9 +77,10 @@ impl Redis {
         name: &QueueName,
         shard: u32,
         consumer: Consumer,
+        log: Option<LogBounds>,
     ) -> Result<QueueShard, ConnectError> {
         let reader = self.connection.reader(&self.telemetry, self.spans.commands).await?;
-        let queue = self.shard(name, shard, Some(reader), consumer);
+        let queue = self.shard(name, shard, Some(reader), consumer, log);
         if let Err(error) = queue.join().await {
             // The caller may try again, with another connection.
             queue.close().await;
@@ -96,7 +98,7 @@ impl Redis {
     pub fn producer_shard(&self, name: &QueueName, shard: u32) -> QueueShard {
         let nobody =
             Consumer { name: String::new(), lease: Duration::ZERO, entry_bytes_max: ENTRY_BYTES_MAX };
-        self.shard(name, shard, None, nobody)
+        self.shard(name, shard, None, nobody, None)
     }
 
     fn shard(
@@ -105,6 +107,7 @@ impl Redis {
         shard: u32,
         reader: Option<Connection>,
         consumer: Consumer,
+        log: Option<LogBounds>,
     ) -> QueueShard {
         QueueShard(Arc::new(Inner {
             shard,
@@ -116,6 +119,7 @@ impl Redis {
             epoch: AtomicU32::new(0),
             joining: tokio::sync::Mutex::default(),
             mark: Mark::default(),
+            log: log.map(DeliveryLog::new),
             telemetry: self.telemetry.clone(),
             receives: self.spans.receives,
             redis: self.connection.clone(),

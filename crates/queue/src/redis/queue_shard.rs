@@ -13,6 +13,7 @@ use tracing::{debug, warn};
 use super::call_spans::Receives;
 use super::clock::Clock;
 use super::connection::Connection;
+use super::delivery_log::{DeliveryLog, LogBounds};
 use super::keys::{GROUP, Keys};
 use super::link::{Link, is_group_missing};
 use super::mark::Mark;
@@ -42,6 +43,8 @@ pub(crate) struct Inner {
     /// Held while the consumer group is created again.
     pub(crate) joining: tokio::sync::Mutex<()>,
     pub(crate) mark: Mark,
+    /// `None` unless records of ended jobs are kept.
+    pub(crate) log: Option<DeliveryLog>,
     pub(crate) operations: Operations,
 }
 
@@ -117,6 +120,11 @@ impl QueueShard {
     /// The state of the connection.
     pub fn link(&self) -> &Link {
         &self.0.link
+    }
+
+    /// What the delivery log keeps; `None` if there is none.
+    pub fn log_bounds(&self) -> Option<LogBounds> {
+        self.0.log.as_ref().map(|log| log.bounds)
     }
 
     /// The epoch of new leases.

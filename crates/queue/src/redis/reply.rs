@@ -32,9 +32,14 @@ impl Settled {
         if in_doubt && self == Self::Gone { Self::Done } else { self }
     }
 
-    pub(crate) fn parse(letters: &Value) -> Result<Vec<Self>, Error> {
-        let letters = letters.as_str().ok_or_else(unexpected)?;
-        letters
+    /// The results, and why Redis refuses the records of the delivery log, if it does.
+    pub(crate) fn parse(reply: &Value) -> Result<(Vec<Self>, Option<String>), Error> {
+        let (letters, refusal) = match reply {
+            Value::Array(both) => (both.first(), both.get(1).and_then(Value::as_string)),
+            letters => (Some(letters), None),
+        };
+        let letters = letters.and_then(Value::as_str).ok_or_else(unexpected)?;
+        let settled: Result<_, _> = letters
             .bytes()
             .map(|letter| match letter {
                 b'o' => Ok(Self::Done),
@@ -42,11 +47,8 @@ impl Settled {
                 b'g' => Ok(Self::Gone),
                 _ => Err(unexpected()),
             })
-            .collect()
-    }
-
-    pub(crate) fn parse_one(letter: &Value) -> Result<Self, Error> {
-        Self::parse(letter)?.into_iter().next().ok_or_else(unexpected)
+            .collect();
+        Ok((settled?, refusal))
     }
 }
 
@@ -71,4 +73,21 @@ pub(crate) fn fields(fields: Value) -> Result<Fields, Error> {
 
 fn bytes(value: Value) -> Result<Bytes, Error> {
     value.into_bytes().ok_or_else(unexpected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_record_does_not_hide_that_jobs_are_settled() {
+        let letters: Value = "og".into();
+        let settled = vec![Settled::Done, Settled::Gone];
+        assert_eq!(Settled::parse(&letters).unwrap(), (settled.clone(), None));
+        let both = Value::Array(vec![letters, "WRONGTYPE".into()]);
+        assert_eq!(Settled::parse(&both).unwrap(), (settled, Some("WRONGTYPE".to_owned())));
+        for other in [Value::Null, "x".into(), Value::Array(vec![])] {
+            assert!(Settled::parse(&other).is_err(), "{other:?}");
+        }
+    }
 }

@@ -66,8 +66,8 @@ impl Script {
         result
     }
 
-    /// [`Script::call`] with one key, for frequent calls: makes the arguments when they are sent, so that nothing is
-    /// copied in case the call is repeated.
+    /// [`Script::call`] for frequent calls: makes keys and arguments when they are sent, so that nothing is copied in
+    /// case the call is repeated. `key` is one of the keys.
     ///
     /// # Errors
     /// As [`Script::call`].
@@ -76,9 +76,9 @@ impl Script {
         redis: &Connection,
         parent: &Context,
         key: &Key,
-        args: impl Fn() -> Vec<Value> + Sync,
+        make: impl Fn() -> (Vec<Key>, Vec<Value>) + Sync,
     ) -> Result<Value, Error> {
-        let (result, pending) = self.send(redis, key, || (vec![key.clone()], args())).await;
+        let (result, pending) = self.send(redis, key, make).await;
         pending.record(parent, result.as_ref().err());
         result
     }

@@ -167,7 +167,7 @@ impl QueueShard {
     /// fred's.
     pub async fn promote(&self, count: usize, again: Duration) -> Result<Promoted, Error> {
         let own = &self.0.keys;
-        let keys = vec![
+        let mut keys = vec![
             own.jobs.clone(),
             own.waiting.clone(),
             own.scheduled.clone(),
@@ -175,7 +175,10 @@ impl QueueShard {
             own.flows.clone(),
             own.expiring.clone(),
         ];
-        let args = vec![number(count as u64), number(again.as_millis() as u64)];
+        let mut args = vec![number(count as u64), number(again.as_millis() as u64)];
+        if let Some(bounds) = self.log_bounds() {
+            bounds.push(own, &mut keys, &mut args);
+        }
         let asked = Instant::now();
         let reply = self.0.scripts.promote.poll(&self.0.redis, keys, args).await?;
         let promoted = promoted(reply)?;
@@ -239,6 +242,8 @@ impl QueueShard {
             "version": env!("CARGO_PKG_VERSION"),
             // One of the workers that measure reports the queue stats.
             "measures": self.0.telemetry.is_on(),
+            // What is cancelled by hand is recorded likewise.
+            "log": self.log_bounds(),
         })
         .to_string()
     }

@@ -205,7 +205,7 @@ impl QueueShard {
     /// fred's.
     pub async fn admit(&self, id: FlowId, admission: &Admission<'_>) -> Result<(usize, u64), Error> {
         let own = &self.0.keys;
-        let keys = vec![
+        let mut keys = vec![
             own.jobs.clone(),
             own.waiting.clone(),
             own.flow(id),
@@ -220,6 +220,9 @@ impl QueueShard {
             number(admission.again.as_millis() as u64),
             number(admission.untried_only.into()),
         ];
+        if let Some(bounds) = self.log_bounds() {
+            bounds.push(own, &mut keys, &mut args);
+        }
         args.extend(admission.expired.iter().map(|job_id| Value::from(job_id.as_str())));
         let asked = Instant::now();
         let reply = self.0.scripts.admit.poll(&self.0.redis, keys, args).await?;

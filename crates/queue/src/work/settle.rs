@@ -29,24 +29,33 @@ struct WaitingPlace {
 }
 
 impl QueueShard {
-    /// Removes succeeded jobs: at most 256, in ascending order of their entries.
+    /// Removes succeeded jobs: at most 256, in ascending order of their entries. `log` has the record of each, if there
+    /// is a delivery log.
     ///
     /// # Errors
     /// fred's. Then none, some or all of them may be settled.
-    pub async fn complete(&self, leases: &[Lease], parent: &Context) -> Result<Vec<Settled>, Error> {
+    pub async fn complete<'a>(
+        &self,
+        leases: &[Lease],
+        log: impl Fn(Lease) -> Option<&'a str>,
+        parent: &Context,
+    ) -> Result<Vec<Settled>, Error> {
         let mut settled = Vec::with_capacity(leases.len());
         // Nearly all jobs are on their first delivery, which needs one call.
         for same in leases.chunk_by(|one, next| one.delivery == next.delivery) {
-            let args = || {
+            let records = self.0.log.is_some().then(|| records(same, &log));
+            let make = || {
+                let mut keys = vec![self.0.keys.jobs.clone()];
                 let mut args = self.identity(2 + same.len());
                 args.extend([Value::from_static_str(IN_FLIGHT_MAX), number(same[0].delivery)]);
+                self.push_records(&mut keys, &mut args, records.clone());
                 args.extend(ids(same));
-                args
+                (keys, args)
             };
             let own = &self.0;
-            let reply = own.scripts.complete.call_with(&own.redis, parent, &own.keys.jobs, args).await;
+            let reply = own.scripts.complete.call_with(&own.redis, parent, &own.keys.jobs, make).await;
             let reply = self.healed(reply).await?;
-            settled.extend(Settled::parse(&reply)?);
+            settled.extend(self.settled(&reply)?);
         }
         Ok(settled)
     }
@@ -68,11 +77,12 @@ impl QueueShard {
     async fn write(&self, lease: Lease, transition: &Transition, parent: &Context) -> Result<Settled, Error> {
         let own = &self.0.keys;
         match transition {
-            Transition::Complete { result: None, .. } => {
-                Ok(self.complete(&[lease], parent).await?.first().copied().unwrap_or(Settled::Gone))
+            Transition::Complete { result: None, log, .. } => {
+                let settled = self.complete(&[lease], |_| log.as_deref(), parent).await?;
+                Ok(settled.first().copied().unwrap_or(Settled::Gone))
             }
-            Transition::Complete { result: Some(result), .. } => {
-                self.complete_with_result(lease, result, parent).await
+            Transition::Complete { result: Some(result), log, .. } => {
+                self.complete_with_result(lease, result, log.as_deref(), parent).await
             }
             Transition::Schedule { delay, not_before, why, job } => {
                 let mode = if *why == WaitReason::Delay { "delay" } else { "retry" };
@@ -97,10 +107,10 @@ impl QueueShard {
                 };
                 self.postpone(lease, place, job, parent).await
             }
-            Transition::DeadLetter { reason, fields, is_partial, result, .. } => {
+            Transition::DeadLetter { reason, fields, is_partial, result, log, .. } => {
                 let mut args = self.lease(lease);
                 let keys = self.dead_stream(&mut args, *reason, result.as_ref());
-                self.dead_letter(keys, args, (*reason, fields, *is_partial), parent).await
+                self.dead_letter(keys, args, (*reason, fields, *is_partial), log.as_deref(), parent).await
             }
             Transition::HandBack { fields, .. } => self.hand_back(lease, fields, parent).await,
         }
@@ -111,14 +121,16 @@ impl QueueShard {
         &self,
         lease: Lease,
         result: &KeptResult,
+        log: Option<&str>,
         parent: &Context,
     ) -> Result<Settled, Error> {
-        let keys = vec![self.0.keys.jobs.clone(), self.0.keys.result(&result.job_id)];
+        let mut keys = vec![self.0.keys.jobs.clone(), self.0.keys.result(&result.job_id)];
         let mut args = self.lease(lease);
         args.push(number(result.ttl.as_millis() as u64));
         args.push(result.text.as_str().into());
+        self.push_record(&mut keys, &mut args, log);
         let script = &self.0.scripts.complete_with_result;
-        Settled::parse_one(&script.call(&self.0.redis, parent, keys, args).await?)
+        self.settled_one(&script.call(&self.0.redis, parent, keys, args).await?)
     }
 
     /// Moves a job to the schedule, or to the set of its flow.
@@ -164,7 +176,7 @@ impl QueueShard {
         let job_id = value(fields, "_job_id").unwrap_or_default();
         args.extend([MARK_FIELD.into(), self.0.mark.of(&job_id).into()]);
         let keys = vec![self.0.keys.jobs.clone()];
-        Settled::parse_one(&self.0.scripts.hand_back.call(&self.0.redis, parent, keys, args).await?)
+        self.settled_one(&self.0.scripts.hand_back.call(&self.0.redis, parent, keys, args).await?)
     }
 
     /// The keys of a dead letter. Adds the bounds of its stream, and its result.
@@ -179,24 +191,53 @@ impl QueueShard {
     /// Dead-letters a job.
     async fn dead_letter(
         &self,
-        keys: Vec<Key>,
+        mut keys: Vec<Key>,
         mut args: Vec<Value>,
         (reason, fields, is_partial): (Reason, &Fields, bool),
+        log: Option<&str>,
         parent: &Context,
     ) -> Result<Settled, Error> {
         let script = if is_partial {
             args.extend([number(RAW_BYTES), number((reason != Reason::Malformed).into())]);
             args.push(self.0.mark.text().as_ref().into());
+            self.push_record(&mut keys, &mut args, log);
             let is_new = |name: &Bytes| matches!(name.as_ref(), b"_job_id" | b"_reason" | b"_error");
             for (name, value) in fields.iter().filter(|(name, _)| is_new(name)) {
                 args.extend([name.clone().into(), value.clone().into()]);
             }
             &self.0.scripts.dead_letter_entry
         } else {
+            self.push_record(&mut keys, &mut args, log);
             push_fields(&mut args, fields);
             &self.0.scripts.dead_letter
         };
-        Settled::parse_one(&script.call(&self.0.redis, parent, keys, args).await?)
+        self.settled_one(&script.call(&self.0.redis, parent, keys, args).await?)
+    }
+
+    /// Adds the record of one job for the delivery log, if there is one.
+    fn push_record(&self, keys: &mut Vec<Key>, args: &mut Vec<Value>, record: Option<&str>) {
+        self.push_records(keys, args, record.map(|record| Bytes::copy_from_slice(record.as_bytes())));
+    }
+
+    /// Adds the keys and the bounds of the delivery log, if there is one, and the records.
+    fn push_records(&self, keys: &mut Vec<Key>, args: &mut Vec<Value>, records: Option<Bytes>) {
+        if let (Some(log), Some(records)) = (&self.0.log, records) {
+            log.bounds.push(&self.0.keys, keys, args);
+            args.push(records.into());
+        }
+    }
+
+    /// Reads the reply of a script that ends jobs.
+    fn settled(&self, reply: &Value) -> Result<Vec<Settled>, Error> {
+        let (settled, refusal) = Settled::parse(reply)?;
+        if let (Some(log), Some(refusal)) = (&self.0.log, refusal) {
+            log.refused(self.0.link.shard(), &refusal);
+        }
+        Ok(settled)
+    }
+
+    fn settled_one(&self, reply: &Value) -> Result<Settled, Error> {
+        self.settled(reply)?.into_iter().next().ok_or_else(unexpected)
     }
 
     /// Group, consumer, entry and delivery: the first arguments of a settlement of one job.
@@ -206,4 +247,9 @@ impl QueueShard {
         args.push(number(lease.delivery));
         args
     }
+}
+
+/// The records of jobs, a line each, also for a job without one: the lines are in the order of the jobs.
+fn records<'a>(leases: &[Lease], log: impl Fn(Lease) -> Option<&'a str>) -> Bytes {
+    leases.iter().map(|lease| log(*lease).unwrap_or("\n")).collect::<String>().into()
 }

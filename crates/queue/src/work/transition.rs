@@ -17,6 +17,8 @@ pub enum Transition {
         enqueued: u64,
         /// The result, if its producer wants it.
         result: Option<KeptResult>,
+        /// Its record in the delivery log, if there is one.
+        log: Option<Box<str>>,
     },
     /// The job waits for a time.
     Schedule {
@@ -58,6 +60,8 @@ pub enum Transition {
         is_partial: bool,
         /// The result, if its producer wants it.
         result: Option<KeptResult>,
+        /// Its record in the delivery log, if there is one.
+        log: Option<Box<str>>,
     },
     /// The job was not sent, and returns to the end of the stream.
     HandBack {

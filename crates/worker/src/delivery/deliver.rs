@@ -36,6 +36,13 @@ pub(crate) struct Dependencies {
     pub counts: Arc<Counts>,
 }
 
+impl Dependencies {
+    /// Whether the shard keeps a delivery log.
+    fn is_logged(&self) -> bool {
+        self.queue.log_bounds().is_some()
+    }
+}
+
 /// How a delivery ends.
 #[derive(Debug)]
 pub(crate) struct Completion {
@@ -96,12 +103,14 @@ fn refuse(
     let context = process.context();
     let (outcome, keep) = (refusal.outcome(), process.traceparent_to_keep());
     process.end(&outcome);
-    let transition = match refusal {
-        Unsendable::Dead(job, outcome) => {
-            Record::new(delivery, job, &context).transition(outcome, keep, with.queue.clock().now())
-        }
-        Unsendable::Malformed(malformed) => record::malformed(delivery, &malformed, context.trace_id()),
-    };
+    let transition =
+        match refusal {
+            Unsendable::Dead(job, outcome) => Record::new(delivery, job, &context, with.is_logged())
+                .transition(outcome, keep, with.queue.clock().now()),
+            Unsendable::Malformed(malformed) => {
+                record::malformed(delivery, &malformed, context.trace_id(), with.is_logged())
+            }
+        };
     Completion { transition, process: Some(context) }
 }
 
@@ -139,7 +148,7 @@ async fn attempt(
 ) -> Completion {
     let process = Process::begin(&with.spans, delivery, Some(job));
     let context = process.context();
-    let mut record = Record::new(delivery, job, &context);
+    let mut record = Record::new(delivery, job, &context, with.is_logged());
     let (at, started) = (with.queue.clock().now(), Instant::now());
     let secret = job.secret.as_deref().and_then(|name| settings.secrets.get(name));
     let attempt = Attempt::default().parent(context.clone()).resend_count(job.trail.attempts);

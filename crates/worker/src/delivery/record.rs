@@ -8,7 +8,8 @@ use postrider_queue::job::{Delivery, Fields, FlowId, Job, Malformed, ProducerDel
 use postrider_queue::work::fields::{
     enqueued_at, handed_back, job_id, of_malformed, own_fields, push, waited_for, without_place,
 };
-use postrider_queue::work::{Kept, KeptResult, Phases, Transition, WaitReason, WaitingJob, history};
+use postrider_queue::work::history::{self, AttemptRecord};
+use postrider_queue::work::{Kept, KeptResult, LogRecord, Phases, Transition, WaitReason, WaitingJob};
 use telemetry::Context;
 
 use super::hold::Hold;
@@ -26,11 +27,15 @@ pub(crate) struct Record<'a> {
     kept: Option<Box<Kept>>,
     history: Option<Bytes>,
     trace: &'a Context,
+    /// Whether a record goes to the delivery log.
+    is_logged: bool,
+    /// This attempt, if it is logged.
+    logged: Option<Box<AttemptRecord>>,
 }
 
 impl<'a> Record<'a> {
     /// Starts before an attempt; `trace` is its process span.
-    pub(crate) fn new(delivery: &'a Delivery, job: &'a Job, trace: &'a Context) -> Self {
+    pub(crate) fn new(delivery: &'a Delivery, job: &'a Job, trace: &'a Context, is_logged: bool) -> Self {
         let history = job.trail.history.clone();
         Self {
             delivery,
@@ -41,6 +46,8 @@ impl<'a> Record<'a> {
             kept: None,
             history,
             trace,
+            is_logged,
+            logged: None,
         }
     }
 
@@ -56,15 +63,19 @@ impl<'a> Record<'a> {
         if let SendResult::Answer(answer) = result {
             self.kept.clone_from(&answer.kept);
         }
-        if result.error().is_some() || self.job.result_ttl.is_some() {
+        let is_kept = result.error().is_some() || self.job.result_ttl.is_some();
+        if is_kept || self.is_logged {
             let error = match result {
                 SendResult::Answer(_) => None,
                 SendResult::Failed { error, .. } => Some(error.as_str().into_owned()),
             };
             let traceparent = self.trace.traceparent();
             let (attempt, status) = (self.job.trail.attempts.saturating_add(1), result.status());
-            let entry = history::AttemptRecord { attempt, at, took, status, error, phases, traceparent };
-            self.history = Some(history::append(self.history.as_ref(), &entry));
+            let entry = AttemptRecord { attempt, at, took, status, error, phases, traceparent };
+            if is_kept {
+                self.history = Some(history::append(self.history.as_ref(), &entry));
+            }
+            self.logged = self.is_logged.then(|| Box::new(entry));
         }
     }
 
@@ -75,7 +86,8 @@ impl<'a> Record<'a> {
             Outcome::Succeeded => {
                 let enqueued = enqueued_at(self.delivery, self.job, now);
                 let result = self.job.result_ttl.map(|ttl| self.kept(ttl, &self.result("succeeded")));
-                Transition::Complete { enqueued, result }
+                let log = self.is_logged.then(|| self.log(None, enqueued));
+                Transition::Complete { enqueued, result, log }
             }
             Outcome::Retry { after, why } => self.schedule(after, why, keep),
             Outcome::HandedBack { after, why } => self.schedule(after, why, keep),
@@ -104,7 +116,31 @@ impl<'a> Record<'a> {
             self.kept(ttl, &JobResult { reason, error, ..self.result("dead") })
         });
         let is_partial = self.delivery.whole_bytes.is_some();
-        Transition::DeadLetter { job_id: self.job.id.clone(), reason, error, fields, is_partial, result }
+        let log = self.is_logged.then(|| self.log(Some(reason), at));
+        Transition::DeadLetter { job_id: self.job.id.clone(), reason, error, fields, is_partial, result, log }
+    }
+
+    /// The record for the delivery log: attempts before this delivery, and this one.
+    fn log(&self, reason: Option<Reason>, enqueued_at: u64) -> Box<str> {
+        let mut attempts = history::attempts(self.job.trail.history.as_ref());
+        attempts.extend(self.logged.as_deref().cloned());
+        LogRecord {
+            job_id: String::from_utf8_lossy(&self.job.id),
+            enqueued_at,
+            reason: reason.map(|reason| reason.as_str().into()),
+            attempts: self.attempts,
+            status: self.status,
+            // The path and the query may be secrets.
+            host: self.job.uri.authority().map(|host| host.as_str().into()),
+            label: Some(&self.job.label)
+                .filter(|label| **label != self.job.id)
+                .map(|label| String::from_utf8_lossy(label)),
+            trace_id: self.trace.trace_id().map(Into::into),
+            replay_of: self.job.trail.replay_of.as_ref().map(|job_id| String::from_utf8_lossy(job_id)),
+            history: attempts,
+        }
+        .pack()
+        .into()
     }
 
     fn kept(&self, ttl: Duration, result: &JobResult) -> KeptResult {
@@ -142,7 +178,12 @@ impl<'a> Record<'a> {
 }
 
 /// The dead letter of an entry that is not a job, or that needs a policy or secret this worker does not have.
-pub(crate) fn malformed(delivery: &Delivery, malformed: &Malformed, trace_id: Option<String>) -> Transition {
+pub(crate) fn malformed(
+    delivery: &Delivery,
+    malformed: &Malformed,
+    trace_id: Option<String>,
+    is_logged: bool,
+) -> Transition {
     let job_id = job_id(delivery);
     let Malformed { reason, error } = malformed.clone();
     let result = waited_for(&delivery.fields).map(|ttl| {
@@ -150,7 +191,12 @@ pub(crate) fn malformed(delivery: &Delivery, malformed: &Malformed, trace_id: Op
         KeptResult { job_id: job_id.clone(), ttl, text: result.to_json() }
     });
     let (fields, is_partial) = (of_malformed(delivery, malformed), delivery.whole_bytes.is_some());
-    Transition::DeadLetter { job_id, reason, error, fields, is_partial, result }
+    let log = is_logged.then(|| {
+        let job_id = String::from_utf8_lossy(&job_id);
+        let record = LogRecord::of_fields(&job_id, &delivery.fields, delivery.lease.entry.millis, reason);
+        record.pack().into()
+    });
+    Transition::DeadLetter { job_id, reason, error, fields, is_partial, result, log }
 }
 
 /// The job waits for the time that its producer set.

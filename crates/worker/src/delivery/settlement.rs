@@ -72,6 +72,8 @@ pub(crate) struct Succeeded {
     pub context: Context,
     /// When it was enqueued, Unix milliseconds.
     pub enqueued: u64,
+    /// Its record in the delivery log, if there is one.
+    pub log: Option<Box<str>>,
 }
 
 impl Settlements {
@@ -96,11 +98,14 @@ impl Settlements {
             Some(mut context) => {
                 // From here on a shutdown does not hand the job back: it would be sent again.
                 self.leases.in_flight.work_ended(lease);
-                if let Transition::Complete { enqueued, result: None } = transition {
-                    match self.succeeded.try_send(Succeeded { lease, context, enqueued }) {
+                if let Transition::Complete { enqueued, result: None, log } = &mut transition {
+                    let (enqueued, record) = (*enqueued, log.take());
+                    match self.succeeded.try_send(Succeeded { lease, context, enqueued, log: record }) {
                         Ok(()) => return None,
                         // The completer outlives every task, unless it has panicked.
-                        Err(TrySendError::Closed(job) | TrySendError::Full(job)) => context = job.context,
+                        Err(TrySendError::Closed(job) | TrySendError::Full(job)) => {
+                            (context, *log) = (job.context, job.log);
+                        }
                     }
                 }
                 let jobs = [(lease.entry, &context)];

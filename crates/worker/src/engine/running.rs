@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use postrider_queue::work::{Consumer, QueueShard};
+use postrider_queue::work::{Consumer, LogBounds, QueueShard};
 use postrider_queue::{ConnectError, QueueName, Redis};
 use telemetry::Telemetry;
 use tokio::sync::mpsc;
@@ -60,8 +60,13 @@ pub(super) struct Engine {
 
 impl Engine {
     /// Connects to a shard of a queue.
-    pub(super) async fn connect(&self, name: &QueueName, shard: u32) -> Result<QueueShard, ConnectError> {
-        self.redis.worker_shard(name, shard, self.consumer.clone()).await
+    pub(super) async fn connect(
+        &self,
+        queue: &QueueName,
+        shard: u32,
+        log: Option<LogBounds>,
+    ) -> Result<QueueShard, ConnectError> {
+        self.redis.worker_shard(queue, shard, self.consumer.clone(), log).await
     }
 
     /// The work on the jobs of a shard. Successful jobs go to `succeeded`.

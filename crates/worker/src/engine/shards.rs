@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use postrider_queue::work::LogBounds;
 use postrider_queue::{ConnectError, Error, QueueName};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -14,6 +15,8 @@ use super::running::{Engine, ShardLoops};
 /// All shards of a worker.
 pub(super) struct Shards {
     queues: Vec<WeightedQueue>,
+    /// What the delivery logs of queues keep, unless a queue sets another time.
+    log: LogBounds,
     engine: Engine,
     running: Vec<ShardLoops>,
     /// How many shards of each queue are read.
@@ -23,8 +26,8 @@ pub(super) struct Shards {
 }
 
 impl Shards {
-    pub(super) fn new(queues: Vec<WeightedQueue>, engine: Engine) -> Self {
-        Self { queues, engine, running: vec![], read: HashMap::new(), unread: BTreeMap::new() }
+    pub(super) fn new(queues: Vec<WeightedQueue>, log: LogBounds, engine: Engine) -> Self {
+        Self { queues, log, engine, running: vec![], read: HashMap::new(), unread: BTreeMap::new() }
     }
 
     /// Starts the loops of shards that are new.
@@ -100,7 +103,7 @@ impl Shards {
         let from = self.read.get(&queue.name.to_string()).copied().unwrap_or(0);
         for shard in from..shards {
             let weight = share(queue.weight, shards);
-            let queue_shard = self.engine.connect(&queue.name, shard).await?;
+            let queue_shard = self.engine.connect(&queue.name, shard, queue.log(self.log)).await?;
             let running = ShardLoops::start(&self.engine, queue_shard, weight);
             self.running.push(running);
             self.read.insert(queue.name.to_string(), shard + 1);

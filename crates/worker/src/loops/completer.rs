@@ -101,7 +101,7 @@ impl Completer {
             if leases.is_empty() {
                 return Some(names::LEASE_LOST);
             }
-            match self.queue.complete(leases, &settling.context()).await {
+            match self.queue.complete(leases, |lease| record(group, lease), &settling.context()).await {
                 Ok(settled) => {
                     self.queue.link().up();
                     let settled: Vec<_> =
@@ -145,4 +145,10 @@ impl Completer {
             }
         }
     }
+}
+
+/// The record of a job for the delivery log. The group is in the order of the entries.
+fn record(group: &[Succeeded], lease: Lease) -> Option<&str> {
+    let index = group.binary_search_by_key(&lease.entry, |job| job.lease.entry).ok()?;
+    group[index].log.as_deref()
 }
