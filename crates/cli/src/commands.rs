@@ -9,6 +9,7 @@ macro_rules! print_line {
 }
 
 mod absurd;
+mod attempts;
 mod dead;
 mod doctor;
 mod failure;
@@ -18,6 +19,7 @@ mod health;
 mod jobs;
 mod limits;
 mod listing;
+mod logged;
 mod queues;
 mod render;
 mod results;

@@ -68,6 +68,7 @@ scripts! {
     CancelWaiting "cancel_waiting",
     RunNow "run_now",
     Replay "replay",
+    SearchLog "search_log",
 }
 
 impl Script {

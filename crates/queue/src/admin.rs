@@ -3,6 +3,7 @@
 
 mod by_hand;
 mod dead;
+mod delivery_log;
 mod find;
 mod flows;
 mod list;
@@ -27,6 +28,7 @@ use crate::redis::{
 
 pub use by_hand::{Cancelled, Replayed};
 pub use dead::DeadLetter;
+pub use delivery_log::{LogSearch, LoggedJob};
 pub use find::Search;
 pub use flows::HeldFlow;
 pub use list::{Listing, State};

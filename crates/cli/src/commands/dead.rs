@@ -15,8 +15,9 @@ use postrider_queue::job::Fields;
 use serde_json::{Value, json};
 use telemetry::Telemetry;
 
+use super::attempts::{attempts_table, of_fields};
 use super::listing;
-use super::render::{field, fields_json, fields_table, history_table, host, last_outcome, line, plain, time};
+use super::render::{field, fields_json, fields_table, host, last_outcome, line, plain, time};
 use super::target::{LookArgs, View};
 
 /// List, show, replay or delete dead letters
@@ -88,7 +89,9 @@ impl ShowArgs {
                 let DeadLetter { queue, entry, job_id, .. } = letter;
                 print_line!("queue {queue}, dead letter {entry}, job id {job_id}");
                 print_line!("{}", fields_table(&letter.fields, self.reveal));
-                history_table(&letter.fields).iter().for_each(|history| print_line!("\n{history}"));
+                attempts_table(&of_fields(&letter.fields))
+                    .iter()
+                    .for_each(|history| print_line!("\n{history}"));
             }
         }
         if found.is_empty() {

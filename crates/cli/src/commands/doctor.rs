@@ -195,11 +195,12 @@ fn configuration(path: &Path) -> Vec<Finding> {
 /// What `doctor` reads of a queue.
 async fn look_at(inspector: &Inspector, queue: &ShardName) -> Result<Look, postrider_queue::Error> {
     let survey = inspector.survey(queue, LOOKED_UP).await?;
+    let wrong_keys = inspector.wrong_keys(queue).await?;
     if !survey.faults.is_empty() {
-        return Ok(Look { survey, wrong_keys: inspector.wrong_keys(queue).await?, sample: vec![] });
+        return Ok(Look { survey, wrong_keys, sample: vec![] });
     }
     let sample = inspector.list(queue, None, SAMPLED).await?.jobs;
-    Ok(Look { survey, wrong_keys: vec![], sample: sample.into_iter().map(|job| job.fields).collect() })
+    Ok(Look { survey, wrong_keys, sample: sample.into_iter().map(|job| job.fields).collect() })
 }
 
 fn print(findings: &[Finding]) {

@@ -6,29 +6,29 @@ use std::process::ExitCode;
 
 use clap::Args;
 use postrider_queue::JobResult;
-use postrider_queue::admin::{DeadLetter, FoundJob, ShardName};
+use postrider_queue::admin::{DeadLetter, FoundJob, LogSearch, LoggedJob, ShardName, is_of_wrong_type};
 use serde_json::{Value, json};
 use telemetry::Telemetry;
 
-use super::dead;
 use super::jobs::{show, state_text};
-use super::render::{history_table, line, method, time, url};
+use super::render::{line, method, time, url};
 use super::target::{LookArgs, View};
 use super::terminal::{self, wrapped};
-use super::{results, why};
+use super::{attempts, dead, logged, results, why};
 
-/// Find what happened to a job: among live jobs, dead letters and results
+/// Find what happened to a job: among live jobs, dead letters, results and the delivery log
 ///
-/// Prints the state of each job, and its attempts so far. Of delivered jobs, only results are kept (`result_ttl_ms`), and a
-/// result is found by its job id. Searches 10,000 entries and 10,000 waiting jobs of each queue, and all dead letters.
-/// Exit code 1: nothing was found.
+/// Prints the state of each job, and its attempts with their phases. Jobs that have ended are in the delivery log of their queue,
+/// which `[results] keep` switches on in the worker's configuration; without it, a delivered job is found only by its job id,
+/// and only if its result is kept (`result_ttl_ms`). Searches 10,000 entries and 10,000 waiting jobs of each queue, all dead
+/// letters, and the delivery log up to 100 jobs. Exit code 1: nothing was found.
 #[derive(Debug, Args)]
 pub(super) struct FindArgs {
     /// Label, job id (also that of a job that was replayed), entry id or trace id
     id: String,
     #[command(flatten)]
     look: LookArgs,
-    /// Print one JSON document: the lists `jobs`, `dead` and `results`, and whether the search is `incomplete`
+    /// Print one JSON document: the lists `jobs`, `dead`, `results` and `log`, and whether the search is `incomplete`
     #[arg(long)]
     json: bool,
 }
@@ -40,14 +40,19 @@ struct Found {
     jobs: Vec<(FoundJob, Option<String>)>,
     dead: Vec<DeadLetter>,
     results: Vec<(ShardName, String, JobResult)>,
+    log: Vec<LoggedJob>,
     is_incomplete: bool,
 }
+
+const LOG_OFF: &str = "the delivery log is off; `[results] keep = \"1d\"` in the file of `postrider worker --config` keeps a record \
+                       of each job that ends";
 
 impl FindArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         let view = self.look.open(telemetry).await?;
         let found = self.search(&view).await?;
         let now = view.inspector.now().await?;
+        let hint = if found.is_empty() { hint(&view).await? } else { None };
         view.inspector.close().await;
         if self.json {
             print_line!("{}", found.json(&self.id));
@@ -56,7 +61,8 @@ impl FindArgs {
         }
         if found.is_incomplete {
             eprintln!(
-                "note: the search stopped after 10000 entries or waiting jobs of a queue; there may be more"
+                "note: the search stopped after 10000 entries or waiting jobs of a queue, or 100 jobs of a delivery log; \
+                 there may be more"
             );
         }
         if found.is_empty() {
@@ -66,6 +72,7 @@ impl FindArgs {
                 self.id,
                 view.names()
             );
+            hint.iter().for_each(|hint| eprintln!("note: {hint}"));
             return Ok(ExitCode::from(1));
         }
         Ok(view.code())
@@ -76,11 +83,14 @@ impl FindArgs {
         let now = inspector.now().await?;
         let look = async |queue: &ShardName| {
             let search = inspector.find_about(queue, &self.id).await?;
-            Ok((search, inspector.dead_about(queue, &self.id).await?))
+            let dead = inspector.dead_about(queue, &self.id).await?;
+            Ok((search, dead, self.search_log(view, queue).await?))
         };
         let mut ids = BTreeSet::from([self.id.clone()]);
-        for (_, (search, dead)) in view.each(look).await? {
-            found.is_incomplete |= search.is_incomplete;
+        for (_, (search, dead, log)) in view.each(look).await? {
+            found.is_incomplete |= search.is_incomplete | log.is_incomplete;
+            ids.extend(log.jobs.iter().map(|job| job.record.job_id.to_string()));
+            found.log.extend(log.jobs);
             ids.extend(search.jobs.iter().map(|job| job.id.clone()));
             ids.extend(dead.iter().map(|letter| letter.job_id.clone()));
             for job in search.jobs {
@@ -98,11 +108,32 @@ impl FindArgs {
         }
         Ok(found)
     }
+
+    /// A log of a wrong type hides nothing else.
+    async fn search_log(&self, view: &View, queue: &ShardName) -> Result<LogSearch, postrider_queue::Error> {
+        match view.inspector.logged_about(queue, &self.id).await {
+            Err(error) if is_of_wrong_type(&error) => {
+                view.name_wrong_keys(queue, "is searched in part").await?;
+                Ok(LogSearch::default())
+            }
+            other => other,
+        }
+    }
+}
+
+/// How to find more the next time.
+async fn hint(view: &View) -> Result<Option<&'static str>, postrider_queue::Error> {
+    for queue in &view.queues {
+        if view.inspector.has_log(queue).await? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(LOG_OFF))
 }
 
 impl Found {
     fn is_empty(&self) -> bool {
-        self.jobs.is_empty() && self.dead.is_empty() && self.results.is_empty()
+        self.jobs.is_empty() && self.dead.is_empty() && self.results.is_empty() && self.log.is_empty()
     }
 
     fn json(&self, id: &str) -> Value {
@@ -112,7 +143,9 @@ impl Found {
         let results = self.results.iter().map(
             |(queue, job_id, result)| json!({"queue": queue.to_string(), "job_id": job_id, "result": result}),
         );
-        json!({"id": id, "jobs": jobs, "dead": dead, "results": results.collect::<Vec<_>>(), "incomplete": self.is_incomplete})
+        let results: Vec<_> = results.collect();
+        let log: Vec<_> = self.log.iter().map(logged::json).collect();
+        json!({"id": id, "jobs": jobs, "dead": dead, "results": results, "log": log, "incomplete": self.is_incomplete})
     }
 
     fn print(&self, now: u64) {
@@ -128,7 +161,13 @@ impl Found {
         for (queue, job_id, result) in &self.results {
             print_line!("queue {queue}, job id {job_id}: {}", results::line(result));
             results::answer(result).iter().for_each(|answer| print_line!("{answer}"));
+            if self.log.iter().all(|job| job.record.job_id != *job_id) {
+                attempts::print(&result.history);
+            }
         }
+        // A dead letter shows the same, and more.
+        let is_dead = |job: &&LoggedJob| self.dead.iter().any(|letter| letter.job_id == job.record.job_id);
+        self.log.iter().filter(|job| !is_dead(job)).for_each(logged::print);
     }
 }
 
@@ -138,5 +177,5 @@ fn print(queue: &ShardName, job_id: &str, state: &str, fields: &postrider_queue:
     let label = line(fields, "label", 128);
     let label = if label.is_empty() { label } else { format!(" (label {label})") };
     print_line!("{}", wrapped(&format!("{} {}{label}", method(fields), url(fields)), "    ", width));
-    history_table(fields).iter().for_each(|history| print_line!("{history}"));
+    attempts::print(&attempts::of_fields(fields));
 }

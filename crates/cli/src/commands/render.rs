@@ -166,22 +166,6 @@ pub(super) fn host(fields: &Fields) -> Option<(String, Option<u16>)> {
     Some((uri.host()?.to_ascii_lowercase(), uri.port_u16()))
 }
 
-/// The attempts of a job; `None` if there was none.
-pub(super) fn history_table(fields: &Fields) -> Option<Table> {
-    let attempts: Vec<Value> = serde_json::from_slice(field(fields, "_history")?).ok()?;
-    let rows = attempts.iter().map(|attempt| {
-        let number = |name: &str| attempt[name].as_u64();
-        let text = |name: &str| plain(attempt[name].as_str().unwrap_or_default().as_bytes(), 100);
-        [
-            number("at").map_or(String::new(), time),
-            number("ms").map_or(String::new(), |ms| brief(Duration::from_millis(ms))),
-            number("status").map_or_else(|| text("error"), |status| status.to_string()),
-            text("trace_id"),
-        ]
-    });
-    Some(table(["ATTEMPT AT", "TOOK", "OUTCOME", "TRACE"], rows))
-}
-
 /// A length of time in at most two units: `1h 5m`.
 pub(super) fn brief(time: Duration) -> String {
     if time < Duration::from_secs(1) {

@@ -32,6 +32,11 @@ impl Call {
         self
     }
 
+    /// Searches the delivery log for a text, at most about `page` records.
+    pub fn search_log(before: &str, page: &str, text: &str) -> Call {
+        Call::new(Script::SearchLog, &["log"], &[before, page, "100", text])
+    }
+
     /// Completes these jobs in one call. Each has its entry id as its record.
     pub fn complete_logged(held: &[RunningJob], bounds: [&str; 3]) -> Call {
         let mut call = Call::settle(Script::Complete, &held[0], &[]);

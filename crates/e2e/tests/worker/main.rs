@@ -9,6 +9,7 @@ mod cluster;
 mod dashboards;
 mod dead_letters;
 mod delivery;
+mod delivery_log;
 mod deployments;
 mod doctor;
 mod egress;

@@ -8,8 +8,10 @@ use telemetry::{Context, Span, semconv};
 
 use super::{DeadLetter, FoundJob, Inspector, Place, field, text};
 use crate::job::{Admitted, EntryId, Producer, Reason};
-use crate::redis::{Error, GROUP, Keys, Mark, Operation, Operations, QueueName, number, unexpected};
-use crate::trail::{TraceparentOnly, fields as written, history};
+use crate::redis::{
+    Error, GROUP, Keys, LogBounds, Mark, Operation, Operations, QueueName, number, unexpected,
+};
+use crate::trail::{LogRecord, TraceparentOnly, fields as written, history};
 use crate::work::push_bounds;
 
 /// The result of cancelling a job.
@@ -54,16 +56,19 @@ impl Inspector {
         let result = written::cancelled(&job.fields, ERROR);
         let result_key = if result.is_some() { own.result(job.id.as_bytes()) } else { own.dead.clone() };
         let mut bounds = vec![ERROR.into()];
+        let log = self.log_bounds(&job.queue).await?;
         push_bounds(&mut bounds, Reason::Cancelled, result.as_ref().map(|(ttl, text)| (*ttl, text.as_str())));
         let reply = match &job.place {
             Place::Scheduled(_) | Place::Held { .. } => {
                 let (set, flows) = waiting_sets(&own, &job.place);
-                let keys = vec![own.waiting, set, own.dead, own.sizes, result_key, flows];
+                let mut keys = vec![own.waiting, set, own.dead, own.sizes, result_key, flows];
+                push_record(log, job, &mut keys, &mut bounds);
                 bounds.insert(0, job.id.as_str().into());
                 self.scripts.cancel_waiting.call(&self.redis, &Context::none(), keys, bounds).await?
             }
             Place::Ready(entry) | Place::Running { entry, .. } => {
-                let keys = vec![own.jobs, own.dead, own.sizes, result_key, own.mark];
+                let mut keys = vec![own.jobs, own.dead, own.sizes, result_key, own.mark];
+                push_record(log, job, &mut keys, &mut bounds);
                 let mut args = vec![GROUP.into(), entry.to_string().into(), job.id.as_str().into()];
                 args.append(&mut bounds);
                 self.scripts.cancel_ready.call(&self.redis, &Context::none(), keys, args).await?
@@ -190,6 +195,17 @@ impl OperationByHand {
         }
         self.operations.record_duration(self.operation, self.began, error.as_ref());
     }
+}
+
+/// Adds what the delivery log gets of a cancelled job, if there is one.
+fn push_record(log: Option<LogBounds>, job: &FoundJob, keys: &mut Vec<Key>, args: &mut Vec<Value>) {
+    let Some(bounds) = log else { return };
+    let entered = match &job.place {
+        Place::Ready(entry) | Place::Running { entry, .. } => entry.millis,
+        Place::Scheduled(_) | Place::Held { .. } => 0,
+    };
+    bounds.push(&Inspector::keys(&job.queue), keys, args);
+    args.push(LogRecord::of_fields(&job.id, &job.fields, entered, Reason::Cancelled).pack().into());
 }
 
 /// The set that contains a waiting job, and the set of flows; for a scheduled job, both are the schedule.

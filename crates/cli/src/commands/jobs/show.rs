@@ -8,7 +8,8 @@ use postrider_queue::admin::{FoundJob, Inspector};
 use serde_json::{Value, json};
 use telemetry::Telemetry;
 
-use super::super::render::{fields_json, fields_table, history_table};
+use super::super::attempts::{attempts_table, of_fields};
+use super::super::render::{fields_json, fields_table};
 use super::super::results;
 use super::super::target::LookArgs;
 use super::super::terminal::{self, wrapped};
@@ -63,7 +64,7 @@ impl ShowArgs {
                 let text = format!("queue {}, job id {}: {}{why}", job.queue, job.id, state_text(job, now));
                 print_line!("{}", wrapped(&text, "", terminal::width()));
                 print_line!("{}", fields_table(&job.fields, self.reveal));
-                history_table(&job.fields).iter().for_each(|history| print_line!("\n{history}"));
+                attempts_table(&of_fields(&job.fields)).iter().for_each(|history| print_line!("\n{history}"));
             }
         }
         Ok(report_not_found(&view, &self.id, whole.len() + found_results, is_incomplete))

@@ -252,3 +252,35 @@ fn a_full_redis_drains_without_records() {
     complete(&stage, LOG_BOUNDS, "after");
     assert_eq!(log(&stage), ["after\n"]);
 }
+
+/// The ids of the records found, and the calls that it took.
+fn search(stage: &Stage, text: &str, page: &str) -> (Vec<String>, usize) {
+    let (mut before, mut found, mut calls) = ("+".to_owned(), vec![], 0);
+    while !before.is_empty() {
+        let reply = stage.call(&Call::search_log(&before, page, text));
+        let [next, read, rows] = reply.array() else { panic!("{reply:?}") };
+        assert!(read.integer() <= 1000 + 4 * 256, "{read:?}");
+        before = next.text();
+        found.extend(rows.array().iter().map(|row| row.array()[1].text()));
+        calls += 1;
+    }
+    (found, calls)
+}
+
+#[test]
+fn a_search_returns_the_newest_first_and_reads_in_pages() {
+    let stage = Stage::new();
+    assert_eq!(search(&stage, "x", "1000"), (vec![], 1), "without a log");
+    for group in 0..30 {
+        let held: [RunningJob; 10] = deliver(&stage);
+        let records: String = (0..10).map(|job| format!("job-{group}-{job} \"x{}\"\n", job % 5)).collect();
+        let mut call = Call::complete_logged(&held, LOG_BOUNDS);
+        call.args[7] = records.into_bytes();
+        stage.call(&call);
+    }
+    let (found, calls) = search(&stage, "\"x3\"", "40");
+    assert_eq!((found.len(), calls), (60, 8));
+    assert_eq!(found[..3], ["job-29-3 \"x3\"", "job-29-8 \"x3\"", "job-28-3 \"x3\""]);
+    assert_eq!(search(&stage, "job-7-7 ", "1000"), (vec!["job-7-7 \"x2\"".to_owned()], 1));
+    assert_eq!(search(&stage, "%d", "1000").0, [""; 0], "the text is no pattern");
+}
