@@ -48,7 +48,8 @@ enum Task {
     /// Compare the worker with a bare loop that does the same jobs
     Bench {
         /// --rounds N, --jobs N, --in-flight N, --json, --plot FILE, and one other measurement: --counts,
-        /// --sink-latency MS,MS, --scale, --backlog, --slow-sink, --fairness, --idle, --startup or --dead-host
+        /// --sink-latency MS,MS, --scale, --backlog, --slow-sink, --fairness, --idle, --startup, --delivery-log or
+        /// --dead-host
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },

@@ -62,7 +62,7 @@ pub(crate) fn bench(arguments: &[String]) -> Result {
         built("release", &["bare-loop", "otlp-receiver", "bench"])?
     };
     // Every other word is a measurement that counts no allocations. Optimisation does not change their number.
-    let counting = ["--rounds=", "--jobs=", "--in-flight=", "--json", "--counts"];
+    let counting = ["--rounds=", "--jobs=", "--in-flight=", "--json", "--counts", "--delivery-log"];
     if !is_dead_host && words.iter().all(|word| counting.iter().any(|start| word.starts_with(start))) {
         variables.extend([Build::Lean.counting_worker()?, Build::Otel.counting_worker()?]);
     }

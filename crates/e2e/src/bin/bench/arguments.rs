@@ -39,10 +39,12 @@ pub(crate) enum Mode {
     Idle,
     /// The time from a worker's start to its first request.
     Startup,
+    /// What the delivery log costs a job.
+    DeliveryLog,
 }
 
 const KNOWN: &str = "--rounds=N, --jobs=N, --in-flight=N, --json, --plot=FILE and the modes --sink-latency=MS,MS, \
-                     --counts, --scale, --backlog, --slow-sink, --fairness, --idle and --startup";
+                     --counts, --scale, --backlog, --slow-sink, --fairness, --idle, --startup and --delivery-log";
 
 impl Arguments {
     pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Arguments, String> {
@@ -86,6 +88,7 @@ fn mode(name: &str, value: &str) -> Option<Mode> {
         "--fairness" => Mode::Fairness,
         "--idle" => Mode::Idle,
         "--startup" => Mode::Startup,
+        "--delivery-log" => Mode::DeliveryLog,
         _ => return None,
     })
 }

@@ -6,6 +6,7 @@ use e2e::callgrind;
 use e2e::drain::{Drain, Late};
 use e2e::otlp::Receiver;
 use e2e::redis::{RedisServer, on_path};
+use e2e::text_file::TextFile;
 
 use crate::summary::Rows;
 use crate::variant::{Variant, path_in};
@@ -35,7 +36,9 @@ pub(crate) fn of(variant: Variant, redis: &RedisServer) -> Cost {
     let late = &Late::new(redis);
     let receiver = variant.is_recording().then(|| Receiver::start(path_in("POSTRIDER_OTLP_RECEIVER_BIN")));
     let endpoint = receiver.as_ref().map(Receiver::grpc_endpoint);
+    let config = variant.config().map(TextFile::new);
     let mut environment = variant.recording();
+    environment.extend(config.iter().map(|config| ("POSTRIDER_CONFIG", config.path())));
     if let Some(endpoint) = &endpoint {
         environment.push(("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint));
     }

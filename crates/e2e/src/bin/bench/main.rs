@@ -12,6 +12,7 @@ mod arguments;
 mod backlog;
 mod compare;
 mod cost;
+mod delivery_log;
 mod fairness;
 mod idle;
 mod measure;
@@ -77,6 +78,7 @@ fn run(arguments: &Arguments) -> String {
         Mode::SlowSink => slow_sink::run(arguments, &redis),
         Mode::Idle => idle::run(arguments, &redis, &sink()),
         Mode::Startup => startup::run(arguments, &redis, &sink()),
+        Mode::DeliveryLog => delivery_log::run(arguments, &redis, &sink()),
     };
     if arguments.json {
         return format!("{:#}", json!({ "header": table.header, "rows": table.rows }));

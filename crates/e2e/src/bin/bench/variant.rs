@@ -26,7 +26,12 @@ pub(crate) enum Variant {
     OtelOn,
     /// The same for one trace in a hundred.
     OtelPart,
+    /// The worker without OpenTelemetry, with a delivery log.
+    Logged,
 }
+
+/// Of [`Variant::Logged`].
+const LOG_CONFIG: &str = "[results]\nkeep = \"1d\"\n";
 
 impl Variant {
     pub(crate) const ALL: [Variant; 5] =
@@ -67,6 +72,11 @@ impl Variant {
         }
         let folder = tempfile::Builder::new().prefix("postrider-bench-").tempdir();
         let folder = folder.expect("the folder for temporary files can be written");
+        if let Some(text) = self.config() {
+            let path = folder.path().join("config");
+            std::fs::write(&path, text).expect("a new folder can be written");
+            command.env("POSTRIDER_CONFIG", path);
+        }
         let log = File::create(folder.path().join("log")).expect("a new folder can be written");
         let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let began = Instant::now();
@@ -76,6 +86,11 @@ impl Variant {
 
     pub(crate) fn is_recording(self) -> bool {
         matches!(self, Variant::OtelOn | Variant::OtelPart)
+    }
+
+    /// The configuration file, if it needs one.
+    pub(crate) fn config(self) -> Option<&'static str> {
+        (self == Variant::Logged).then_some(LOG_CONFIG)
     }
 
     /// The environment variables, except the receiver's address.
@@ -90,7 +105,7 @@ impl Variant {
                 ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
                 ("OTEL_TRACES_SAMPLER_ARG", "0.01"),
             ],
-            Variant::Bare | Variant::Lean | Variant::OtelOff => Vec::new(),
+            Variant::Bare | Variant::Lean | Variant::OtelOff | Variant::Logged => Vec::new(),
         }
     }
 
@@ -102,7 +117,7 @@ impl Variant {
     pub(crate) fn program(self) -> PathBuf {
         path_in(match self {
             Variant::Bare => "POSTRIDER_BARE_LOOP_BIN",
-            Variant::Lean => "POSTRIDER_LEAN_BIN",
+            Variant::Lean | Variant::Logged => "POSTRIDER_LEAN_BIN",
             Variant::OtelOff | Variant::OtelOn | Variant::OtelPart => "POSTRIDER_OTEL_BIN",
         })
     }
@@ -111,7 +126,7 @@ impl Variant {
     pub(crate) fn counting_program(self) -> Option<PathBuf> {
         let variable = match self {
             Variant::Bare => return None,
-            Variant::Lean => "POSTRIDER_LEAN_ALLOCATIONS_BIN",
+            Variant::Lean | Variant::Logged => "POSTRIDER_LEAN_ALLOCATIONS_BIN",
             Variant::OtelOff | Variant::OtelOn | Variant::OtelPart => "POSTRIDER_OTEL_ALLOCATIONS_BIN",
         };
         std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from)
@@ -126,6 +141,7 @@ impl Display for Variant {
             Variant::OtelOff => "worker, otel off",
             Variant::OtelOn => "worker, otel on",
             Variant::OtelPart => "worker, otel 1 %",
+            Variant::Logged => "worker, delivery log",
         })
     }
 }

@@ -183,8 +183,8 @@ end
 -- `sizes`, how long a record is kept, ms, how many jobs and how many bytes are kept at most, and the records, a line
 -- each. Returns why Redis refuses it, or nil. Nothing here may be an error: the jobs are settled.
 --
--- An entry has the sums of all jobs and bytes up to it, so that two entries show how much is between them, whoever
--- deletes others. `sizes` has the last sums, and those of an entry that was once the oldest: while the difference is
+-- An entry has the sums of all jobs and bytes up to it, so that two entries show how much is between them, also if
+-- somebody deletes others. `sizes` has the last sums, and those of an entry that was once the oldest: while the difference is
 -- within the bounds, the log is, and no entry is read. Else the oldest are deleted, at most 20 in a call. Old entries
 -- are deleted in whole blocks of about 100, and without new records the whole log expires.
 local function write_log(log, count)
