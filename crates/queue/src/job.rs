@@ -80,6 +80,15 @@ pub struct ProducerDelay {
 }
 
 impl Job {
+    /// Checks the fields of a job that is not enqueued yet, as a worker with this limit of their size will.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn check(fields: &Fields, bytes_max: usize) -> Result<(), Malformed> {
+        let lease = Lease { entry: EntryId { millis: 0, sequence: 0 }, delivery: 1, epoch: 0 };
+        Self::decode(&Delivery { bytes_max, ..Delivery::new(lease, fields.clone()) }).map(drop)
+    }
+
     /// The wait that the job may still need; `None` if it has none, or has waited already.
     pub fn must_wait(&self) -> Option<ProducerDelay> {
         self.wait.filter(|_| !self.trail.has_waited)

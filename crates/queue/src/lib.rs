@@ -13,6 +13,6 @@ mod trail;
 pub mod work;
 
 pub use job::{EntryId, Fields};
-pub use produce::{EnqueueError, Enqueuing, IdempotencyKey, Publication};
+pub use produce::{EnqueueError, Enqueuing, IdempotencyKey, JsonJob, NotAJob, Publication};
 pub use redis::{BadQueueName, ConnectError, Error, QueueName, Redis};
 pub use trail::JobResult;

@@ -1,7 +1,7 @@
 //! The limits of a job that its producer and its worker share.
 
 use clap::Args;
-use postrider_queue::job::{Delivery, ENTRY_BYTES_MAX, EntryId, Fields, Job, Lease};
+use postrider_queue::job::{ENTRY_BYTES_MAX, Fields, Job};
 
 use super::Usage;
 use crate::units::job_size;
@@ -29,9 +29,7 @@ impl Default for JobLimits {
 impl JobLimits {
     /// The worker's own check, before the job is enqueued.
     pub(super) fn check(self, fields: &Fields) -> Result<(), Usage> {
-        let lease = Lease { entry: EntryId { millis: 0, sequence: 0 }, delivery: 1, epoch: 0 };
-        let delivery = Delivery { bytes_max: self.max_job_bytes, ..Delivery::new(lease, fields.clone()) };
-        Job::decode(&delivery).map(drop).map_err(|malformed| Usage(malformed.error))
+        Job::check(fields, self.max_job_bytes).map_err(|malformed| Usage(malformed.error))
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod batch;
 mod from;
-mod line;
 mod lines;
 mod report;
 
@@ -248,6 +247,6 @@ fn time(text: &str) -> Result<u64, String> {
     u64::try_from(since.as_millis()).map_err(|_| "that is too late".to_owned())
 }
 
-fn key(text: &str) -> Result<String, String> {
-    if (1..=256).contains(&text.len()) { Ok(text.to_owned()) } else { Err("write 1 to 256 bytes".to_owned()) }
+fn key(text: &str) -> Result<String, &'static str> {
+    IdempotencyKey::check(text).map(|()| text.to_owned())
 }

@@ -45,6 +45,16 @@ pub struct IdempotencyKey {
     pub ttl: Duration,
 }
 
+impl IdempotencyKey {
+    /// Checks the length of a key.
+    ///
+    /// # Errors
+    /// What to write instead.
+    pub fn check(key: &str) -> Result<(), &'static str> {
+        if (1..=256).contains(&key.len()) { Ok(()) } else { Err("write 1 to 256 bytes") }
+    }
+}
+
 /// A job was not enqueued.
 #[derive(Debug, thiserror::Error)]
 pub enum EnqueueError {

@@ -7,12 +7,11 @@ use futures_util::stream::{self, StreamExt};
 use indicatif::ProgressBar;
 use postrider_queue::job::Fields;
 use postrider_queue::work::is_answer;
-use postrider_queue::{EnqueueError, Enqueuing, IdempotencyKey, QueueName, Redis};
+use postrider_queue::{EnqueueError, Enqueuing, IdempotencyKey, JsonJob, QueueName, Redis};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::super::Usage;
-use super::line::JobLine;
 use super::lines::{Lines, Numbered};
 
 /// Jobs of one call.
@@ -49,7 +48,7 @@ pub(super) struct Done {
 
 /// Jobs that are enqueued together; either all of them have keys, or none.
 struct Batch {
-    jobs: Vec<(u64, JobLine)>,
+    jobs: Vec<(u64, JsonJob)>,
     bytes: usize,
     /// When the batch is sent, even if it is not full.
     due: Instant,
@@ -101,7 +100,7 @@ impl Sending<'_> {
         }
     }
 
-    async fn enqueue_together(&mut self, jobs: Vec<(u64, JobLine)>) -> Result<(), Box<dyn Error>> {
+    async fn enqueue_together(&mut self, jobs: Vec<(u64, JsonJob)>) -> Result<(), Box<dyn Error>> {
         let (first, last) = (jobs[0].0, jobs[jobs.len() - 1].0);
         let jobs: Vec<Fields> = jobs.into_iter().map(|(_, job)| job.fields).collect();
         let count = jobs.len() as u64;
@@ -118,10 +117,10 @@ impl Sending<'_> {
 
     /// A job with a key can be enqueued again safely, so several calls run at once. Without keys they run one by
     /// one: no job may be enqueued behind one that failed.
-    async fn enqueue_singly(&mut self, jobs: Vec<(u64, JobLine)>) -> Result<(), Box<dyn Error>> {
+    async fn enqueue_singly(&mut self, jobs: Vec<(u64, JsonJob)>) -> Result<(), Box<dyn Error>> {
         let at_once = if jobs[0].1.key.is_some() { CONCURRENT_CALLS } else { 1 };
         let (redis, queue, cap, ttl) = (self.redis, self.queue, self.cap, self.key_ttl);
-        let put = |(number, job): (u64, JobLine)| async move {
+        let put = |(number, job): (u64, JsonJob)| async move {
             let how = Enqueuing { key: job.key.map(|key| IdempotencyKey { key, ttl }), cap };
             (number, redis.enqueue(queue, job.fields, &how).await)
         };
@@ -158,7 +157,7 @@ impl Batch {
         Self { jobs: Vec::new(), bytes: 0, due: Instant::now() }
     }
 
-    fn is_full_before(&self, job: &JobLine) -> bool {
+    fn is_full_before(&self, job: &JsonJob) -> bool {
         self.jobs.first().is_some_and(|(_, first)| {
             self.jobs.len() >= BATCH_JOBS_MAX
                 || self.bytes + job.bytes() > BATCH_BYTES_MAX
@@ -166,7 +165,7 @@ impl Batch {
         })
     }
 
-    fn push(&mut self, number: u64, job: JobLine) {
+    fn push(&mut self, number: u64, job: JsonJob) {
         if self.jobs.is_empty() {
             self.due = Instant::now() + LINGER;
         }

@@ -4,12 +4,12 @@ use std::io::{self, SeekFrom};
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use postrider_queue::JsonJob;
 use tokio::fs::File;
 use tokio::io::{AsyncBufReadExt, AsyncSeekExt, BufReader};
 
 use super::super::Usage;
 use super::super::limits::JobLimits;
-use super::line::JobLine;
 
 /// Bytes of one read.
 const BUFFER: usize = 64 * 1024;
@@ -28,7 +28,7 @@ pub(super) struct Lines {
     pub(super) number: u64,
     skip: u64,
     limits: JobLimits,
-    /// The current line, up to [`line_bytes_max`] bytes.
+    /// The current line, up to [`JsonJob::text_bytes_max`] bytes.
     line: Vec<u8>,
     /// The length of the current line, bytes.
     length: usize,
@@ -39,7 +39,7 @@ pub(super) struct Lines {
 pub(super) struct Numbered {
     /// Counted from 1.
     pub(super) number: u64,
-    pub(super) job: Result<JobLine, Usage>,
+    pub(super) job: Result<JsonJob, Usage>,
 }
 
 impl Lines {
@@ -95,7 +95,7 @@ impl Lines {
             let count = end.map_or(read.len(), |end| end + 1);
             self.length += count;
             self.position += count as u64;
-            if self.length <= line_bytes_max(self.limits) && self.number >= self.skip {
+            if self.length <= JsonJob::text_bytes_max(self.limits.max_job_bytes) && self.number >= self.skip {
                 self.line.extend_from_slice(&read[..count]);
             }
             self.reader.consume(count);
@@ -105,8 +105,8 @@ impl Lines {
         }
     }
 
-    fn job(&self) -> Option<Result<JobLine, Usage>> {
-        if self.length > line_bytes_max(self.limits) {
+    fn job(&self) -> Option<Result<JsonJob, Usage>> {
+        if self.length > JsonJob::text_bytes_max(self.limits.max_job_bytes) {
             return Some(Err(Usage(format!("{} bytes are too many for a job", self.length))));
         }
         let line = match self.number {
@@ -114,13 +114,9 @@ impl Lines {
             1 => self.line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.line),
             _ => &self.line,
         };
-        (!line.trim_ascii().is_empty()).then(|| JobLine::parse(line, self.limits))
+        let parse = || JsonJob::parse(line, self.limits.max_job_bytes);
+        (!line.trim_ascii().is_empty()).then(|| parse().map_err(|error| Usage(error.to_string())))
     }
-}
-
-/// The longest line, bytes. No job needs more: JSON takes at most six bytes (`\u0000`) for one.
-fn line_bytes_max(limits: JobLimits) -> usize {
-    6 * limits.max_job_bytes + 4096
 }
 
 /// Not `std::io::stdin`: its buffer cannot be rewound, and it blocks the thread.
@@ -132,6 +128,8 @@ fn standard_input() -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+
+    use postrider_queue::job::ENTRY_BYTES_MAX;
 
     use super::*;
 
@@ -168,7 +166,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_line_that_is_too_long_is_not_kept_and_the_next_one_is_read() {
-        let long = format!("{{\"url\":\"{}\"}}\n", "x".repeat(line_bytes_max(JobLimits::default())));
+        let long = format!("{{\"url\":\"{}\"}}\n", "x".repeat(JsonJob::text_bytes_max(ENTRY_BYTES_MAX)));
         let text = [long.as_bytes(), JOB.as_bytes()].concat();
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&text).unwrap();
@@ -176,7 +174,7 @@ mod tests {
         let first = lines.next().await.unwrap().unwrap();
         assert!(first.job.unwrap_err().to_string().contains("too many"));
         assert!(lines.next().await.unwrap().unwrap().job.is_ok());
-        assert!(lines.line.capacity() <= 2 * line_bytes_max(JobLimits::default()));
+        assert!(lines.line.capacity() <= 2 * JsonJob::text_bytes_max(ENTRY_BYTES_MAX));
     }
 
     #[tokio::test]

@@ -1,28 +1,36 @@
-//! A line of `send --from`: a JSON object whose members are the fields of a job. Pure.
+//! A job as a JSON object whose members are the fields of a job. Pure.
 
 use std::fmt;
 
 use bytes::Bytes;
-use postrider_queue::job::{FIELDS, Fields, meant, quoted};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::super::Usage;
-use super::super::limits::JobLimits;
-use super::key;
+use super::enqueue::IdempotencyKey;
+use crate::job::{FIELDS, Fields, Job, meant, quoted};
 
-/// The job of a line.
+/// A job that was given as a JSON object. `headers` is an object, `body` is text that is sent unchanged, or any other
+/// JSON. The member `key` is an idempotency key.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct JobLine {
-    pub(super) fields: Fields,
+pub struct JsonJob {
+    /// The fields of the job.
+    pub fields: Fields,
     /// Its idempotency key.
-    pub(super) key: Option<String>,
+    pub key: Option<String>,
 }
 
-impl JobLine {
-    /// Reads a line and checks the job as the worker would. Errors omit the values, which may be secret.
-    pub(super) fn parse(line: &[u8], limits: JobLimits) -> Result<Self, Usage> {
-        let text = std::str::from_utf8(line).map_err(|_| Usage("it is not UTF-8".to_owned()))?;
+/// The text is not a job: what is wrong, where, and what to write instead. It contains no value, which may be secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotAJob(pub(super) String);
+
+impl JsonJob {
+    /// Reads an object and checks the job as a worker with this limit of a job's fields would.
+    ///
+    /// # Errors
+    /// [`NotAJob`].
+    pub fn parse(json: &[u8], max_job_bytes: usize) -> Result<Self, NotAJob> {
+        let text = std::str::from_utf8(json).map_err(|_| NotAJob("it is not UTF-8".to_owned()))?;
         let mut job = Self::default();
         let mut unknown = Vec::new();
         for (name, value) in members(text)? {
@@ -35,20 +43,25 @@ impl JobLine {
         if !unknown.is_empty() {
             return Err(not_known(&unknown));
         }
-        limits.check(&job.fields)?;
+        Job::check(&job.fields, max_job_bytes).map_err(|malformed| NotAJob(malformed.error))?;
         Ok(job)
     }
 
+    /// The longest text of a job of this size: JSON takes at most six bytes (`\u0000`) for one.
+    pub fn text_bytes_max(max_job_bytes: usize) -> usize {
+        6 * max_job_bytes + 4096
+    }
+
     /// The bytes of all names and values.
-    pub(super) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
 
-    fn take_key(&mut self, value: &str) -> Result<(), Usage> {
+    fn take_key(&mut self, value: &str) -> Result<(), NotAJob> {
         let text = String::from_utf8_lossy(&bytes("key", value)?).into_owned();
-        let text = key(&text).map_err(|error| Usage(format!("field `key`: {error}")))?;
+        IdempotencyKey::check(&text).map_err(|error| NotAJob(format!("field `key`: {error}")))?;
         match self.key.replace(text) {
-            Some(_) => Err(Usage("field `key` is given twice; give it once".to_owned())),
+            Some(_) => Err(NotAJob("field `key` is given twice; give it once".to_owned())),
             None => Ok(()),
         }
     }
@@ -82,26 +95,26 @@ impl<'de> Visitor<'de> for Reader {
     }
 }
 
-fn members(text: &str) -> Result<Vec<(String, &str)>, Usage> {
+fn members(text: &str) -> Result<Vec<(String, &str)>, NotAJob> {
     match text.trim_start().chars().next() {
         Some('{') => {}
         Some('[') => {
-            return Err(Usage(
+            return Err(NotAJob(
                 "it is a JSON list; write one object a line, as `jq -c '.[]'` does".to_owned(),
             ));
         }
-        _ => return Err(Usage("it is not a JSON object".to_owned())),
+        _ => return Err(NotAJob("it is not a JSON object".to_owned())),
     }
     match serde_json::from_str::<Members<'_>>(text) {
         Ok(members) => Ok(members.0),
         Err(error) if error.is_eof() => {
-            Err(Usage("the object does not end on its line; write each on one, as `jq -c` does".to_owned()))
+            Err(NotAJob("the object does not end on its line; write each on one, as `jq -c` does".to_owned()))
         }
         Err(error) => {
             // serde_json reports a line number, too, but the text has only one line.
             let (column, text) = (error.column(), error.to_string());
             let text = text.split(" at line ").next().unwrap_or(&text);
-            Err(Usage(format!("it is not JSON: {text} (column {column})")))
+            Err(NotAJob(format!("it is not JSON: {text} (column {column})")))
         }
     }
 }
@@ -112,22 +125,22 @@ fn unquoted(json: &str) -> Result<String, &'static str> {
 }
 
 /// The value of a member in the entry of a job.
-fn bytes(name: &str, json: &str) -> Result<Bytes, Usage> {
+fn bytes(name: &str, json: &str) -> Result<Bytes, NotAJob> {
     let own = || Bytes::copy_from_slice(json.as_bytes());
     match (name, json.as_bytes().first()) {
         (_, Some(b'"')) => match unquoted(json) {
             Ok(text) => Ok(text.into()),
-            Err(error) => Err(Usage(format!("field `{name}` {error}"))),
+            Err(error) => Err(NotAJob(format!("field `{name}` {error}"))),
         },
         ("body", _) | ("headers", Some(b'{')) => Ok(own()),
-        ("headers", _) => Err(Usage("field `headers` must be an object, or the text of one".to_owned())),
+        ("headers", _) => Err(NotAJob("field `headers` must be an object, or the text of one".to_owned())),
         (_, Some(b'-' | b'0'..=b'9')) => Ok(own()),
-        (_, Some(b'n')) => Err(Usage(format!("field `{name}` is null; leave it out"))),
-        _ => Err(Usage(format!("field `{name}` must be a text or a number"))),
+        (_, Some(b'n')) => Err(NotAJob(format!("field `{name}` is null; leave it out"))),
+        _ => Err(NotAJob(format!("field `{name}` must be a text or a number"))),
     }
 }
 
-fn not_known(names: &[String]) -> Usage {
+fn not_known(names: &[String]) -> NotAJob {
     let meant: Vec<_> =
         names.iter().map(|name| meant(name, ["key"].into_iter().chain(FIELDS.iter().copied()))).collect();
     let told = names.iter().zip(&meant).map(|(name, meant)| match meant {
@@ -142,16 +155,17 @@ fn not_known(names: &[String]) -> Usage {
     } else {
         String::new()
     };
-    Usage(format!("{told} {verb} not known here{hint}"))
+    NotAJob(format!("{told} {verb} not known here{hint}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::ENTRY_BYTES_MAX;
 
     fn parsed(line: &str) -> Vec<(String, String)> {
         let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
-        let job = JobLine::parse(line.as_bytes(), JobLimits::default()).unwrap();
+        let job = JsonJob::parse(line.as_bytes(), ENTRY_BYTES_MAX).unwrap();
         let key = job.key.map(|key| ("key".to_owned(), key));
         job.fields.iter().map(|(name, value)| (text(name), text(value))).chain(key).collect()
     }
@@ -164,7 +178,7 @@ mod tests {
 
     #[track_caller]
     fn refused(line: impl AsRef<[u8]>, told: &str) {
-        let error = JobLine::parse(line.as_ref(), JobLimits::default()).unwrap_err().to_string();
+        let error = JsonJob::parse(line.as_ref(), ENTRY_BYTES_MAX).unwrap_err().to_string();
         assert!(error.contains(told), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
     }
