@@ -11,6 +11,7 @@ mod log;
 mod numbers;
 mod reason;
 mod spelling;
+mod statuses;
 mod url;
 
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use limits::{Breaker, FlowLimits, Limits, Rate};
 pub use numbers::RESULT_TTL_MILLIS_MAX;
 pub use reason::Reason;
 pub use spelling::{meant, meant_field};
+pub use statuses::{BadStatuses, Statuses};
 pub use url::Destination;
 
 pub(crate) use fields::is_label;

@@ -37,9 +37,7 @@ pub mod settings {
     };
     pub use crate::loops::fetcher::Order;
     pub use crate::observe::retry_traces::Retries;
-    pub use crate::policy::{
-        BadStatuses, Overrides, RetryPolicies, RetryPolicy, RetryWaits, StatusClass, Statuses, UnknownFields,
-    };
+    pub use crate::policy::{Overrides, RetryPolicies, RetryPolicy, RetryWaits, StatusClass, UnknownFields};
 }
 
 /// For fuzz targets, property tests and benches: unstable.

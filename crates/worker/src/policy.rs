@@ -9,6 +9,6 @@ mod unknown;
 pub use outcome::{Answer, Circumstances, Outcome, SendResult};
 pub use retry::{RetryPolicies, RetryPolicy, RetryWaits};
 pub use retry_after::retry_after;
-pub use statuses::{BadStatuses, Overrides, StatusClass, Statuses};
+pub use statuses::{Overrides, StatusClass};
 pub(crate) use unknown::UnknownFieldLog;
 pub use unknown::UnknownFields;

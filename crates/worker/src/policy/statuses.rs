@@ -1,8 +1,8 @@
 //! Which status codes are worth another attempt. Pure.
 
-use std::fmt;
 use std::ops::RangeInclusive;
-use std::str::FromStr;
+
+use postrider_queue::job::Statuses;
 
 /// The class of a status code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,50 +32,6 @@ const RULES: [(RangeInclusive<u16>, StatusClass); 5] = [
     (500..=599, StatusClass::Passing),
 ];
 
-/// Status codes as a policy names them: `409`, `5xx`, `520-529`; from 300 to 599.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Statuses(RangeInclusive<u16>);
-
-/// Text that names no status codes.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a status code from 300 to 599, a class or a range, as \"409\", \"5xx\" or \"520-529\"")]
-pub struct BadStatuses(String);
-
-impl FromStr for Statuses {
-    type Err = BadStatuses;
-
-    fn from_str(text: &str) -> Result<Self, BadStatuses> {
-        let range = range(text).filter(|range| !range.is_empty());
-        range.map(Self).ok_or_else(|| BadStatuses(text.to_owned()))
-    }
-}
-
-fn range(text: &str) -> Option<RangeInclusive<u16>> {
-    let code = |text: &str| {
-        let is_code = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
-        text.parse().ok().filter(|code| is_code && (300..=599).contains(code))
-    };
-    match (text.split_once('-'), text.strip_suffix("xx")) {
-        (Some((from, to)), _) => Some(code(from)?..=code(to)?),
-        (None, Some(class)) => code(&format!("{class}00")).map(|from| from..=from + 99),
-        (None, None) => code(text).map(|code| code..=code),
-    }
-}
-
-impl Statuses {
-    /// Whether they contain a status code.
-    pub fn contains(&self, status: u16) -> bool {
-        self.0.contains(&status)
-    }
-}
-
-impl fmt::Display for Statuses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (from, to) = (self.0.start(), self.0.end());
-        if from == to { write!(f, "{from}") } else { write!(f, "{from}-{to}") }
-    }
-}
-
 /// A policy's exceptions from the default rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
@@ -89,7 +45,7 @@ impl Overrides {
     /// The class of a status code. `asks` is whether the response asks to wait: 403 and 413 that do are limits of a rate
     /// or of a size (RFC 9110 §15.5.14), which pass.
     pub fn class(&self, status: u16, asks: bool) -> StatusClass {
-        let among = |list: &[Statuses]| list.iter().any(|statuses| statuses.0.contains(&status));
+        let among = |list: &[Statuses]| list.iter().any(|statuses| statuses.contains(status));
         if among(&self.passing) {
             return StatusClass::Passing;
         }
@@ -107,9 +63,8 @@ impl Overrides {
 
     /// Two entries that contradict each other, if there are any.
     pub fn contradiction(&self) -> Option<(&Statuses, &Statuses)> {
-        let meet = |a: &Statuses, b: &Statuses| a.0.start() <= b.0.end() && b.0.start() <= a.0.end();
         self.passing.iter().find_map(|passing| {
-            let other = self.is_final.iter().find(|other| meet(passing, other));
+            let other = self.is_final.iter().find(|other| passing.overlap(other));
             other.map(|other| (passing, other))
         })
     }
@@ -164,15 +119,5 @@ mod tests {
         let rules = Overrides { passing: statuses("5xx"), is_final: statuses("501") };
         let (passing, other) = rules.contradiction().unwrap();
         assert_eq!((passing.to_string(), other.to_string()), ("500-599".to_owned(), "501".to_owned()));
-    }
-
-    #[test]
-    fn text_that_names_no_statuses_is_refused() {
-        for wrong in [
-            "", "x", "2xx", "200", "299", "600", "40", "4040", "5x", "6xx", "500-", "509-500", "-", "+40",
-            "5XX",
-        ] {
-            assert_eq!(wrong.parse::<Statuses>(), Err(BadStatuses(wrong.to_owned())));
-        }
     }
 }

@@ -9,8 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use postrider_queue::admin::{DeadLetter, Inspector, ShardName};
-use postrider_queue::job::Reason;
-use postrider_worker::settings::Statuses;
+use postrider_queue::job::{Reason, Statuses};
 
 use super::super::Usage;
 use super::super::render::{host, last_outcome};
