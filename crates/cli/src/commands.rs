@@ -28,7 +28,6 @@ mod sink;
 mod target;
 mod terminal;
 mod variables;
-mod why;
 mod worker;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -39,6 +38,7 @@ use std::time::Duration;
 
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use hyper_otel::HostPattern;
+use postrider_console::view;
 use postrider_queue::names;
 use telemetry::{Config, Exporter, Log, LogFormat, Telemetry, flush_lines, print_line};
 use tracing::warn;
@@ -222,7 +222,7 @@ async fn run(cli: Cli) -> ExitCode {
         .install_default()
         .expect("this is the first thing that the program does with TLS");
     let mut config = Config::of(names::PROGRAM);
-    config.log = Some(cli.log.log(!matches!(cli.command, Command::Worker(_) | Command::Sink(_))));
+    config.log = Some(cli.log.log(!cli.command.serves()));
     if !matches!(cli.command, Command::Worker(_)) {
         // Each call would make a new series with one point. And many trace receivers accept no metrics: each
         // call would log a warning.
@@ -230,7 +230,7 @@ async fn run(cli: Cli) -> ExitCode {
         config.prometheus = false;
     }
     // The lines of these commands are read by programs.
-    let as_line = matches!(cli.command, Command::Worker(_) | Command::Sink(_)) && cli.log.is_json();
+    let as_line = cli.command.serves() && cli.log.is_json();
     let failed = move |error: &(dyn std::error::Error + 'static)| {
         if as_line { failed_as_line(error) } else { failed(error) }
     };
@@ -238,7 +238,7 @@ async fn run(cli: Cli) -> ExitCode {
         Ok(running) => running,
         Err(error) => return failed(&error),
     };
-    render::hide_paths_of(cli.secret_paths.clone());
+    view::hide_paths_of(cli.secret_paths.clone());
     let code = cli.command.run(&running.handle(), cli.secret_paths, &failed).await;
     if let Err(error) = running.shutdown(FLUSH).await {
         warn!("{error}");
@@ -247,6 +247,11 @@ async fn run(cli: Cli) -> ExitCode {
 }
 
 impl Command {
+    /// Whether it runs until it is stopped.
+    fn serves(&self) -> bool {
+        matches!(self, Self::Worker(_) | Self::Sink(_))
+    }
+
     async fn run(
         self,
         telemetry: &Telemetry,

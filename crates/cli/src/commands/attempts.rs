@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use comfy_table::Table;
+use postrider_console::view::{brief, field, plain, time};
 use postrider_queue::job::Fields;
 use serde_json::Value;
 
-use super::render::{brief, field, plain, table, time};
+use super::render::table;
 use super::terminal::{self, wrapped};
 
 /// The attempts in a job's field `_history`; none if it is not a list.

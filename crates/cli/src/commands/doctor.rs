@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use postrider_console::view::plain;
 use postrider_queue::admin::{Inspector, Queues, ShardName};
 use serde_json::{Value, json};
 
 use self::queue::Look;
-use super::render::{count, plain};
+use super::render::count;
 use super::target::LookArgs;
 use super::terminal::{self, wrapped};
 use super::variables::unknown as variables;

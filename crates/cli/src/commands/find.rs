@@ -5,16 +5,16 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Args;
+use postrider_console::view::{DeadView, JobView, line, method, time, url, why_waiting};
 use postrider_queue::JobResult;
 use postrider_queue::admin::{DeadLetter, FoundJob, LogSearch, LoggedJob, ShardName, is_of_wrong_type};
 use serde_json::{Value, json};
 use telemetry::Telemetry;
 
-use super::jobs::{show, state_text};
-use super::render::{line, method, time, url};
+use super::jobs::state_text;
 use super::target::{LookArgs, View};
 use super::terminal::{self, wrapped};
-use super::{attempts, dead, logged, results, why};
+use super::{attempts, logged, results};
 
 /// Find what happened to a job: among live jobs, dead letters, results and the delivery log
 ///
@@ -95,7 +95,7 @@ impl FindArgs {
             ids.extend(dead.iter().map(|letter| letter.job_id.clone()));
             for job in search.jobs {
                 let whole = inspector.whole(&job).await?.unwrap_or(job);
-                let why = why::of_job(inspector, &whole, now).await?;
+                let why = why_waiting(inspector, &whole, now).await?;
                 found.jobs.push((whole, why));
             }
             found.dead.extend(dead);
@@ -138,8 +138,8 @@ impl Found {
 
     fn json(&self, id: &str) -> Value {
         let jobs: Vec<_> =
-            self.jobs.iter().map(|(job, why)| show::whole_json(job, why.as_deref(), false)).collect();
-        let dead: Vec<_> = self.dead.iter().map(|letter| dead::whole_json(letter, false)).collect();
+            self.jobs.iter().map(|(job, why)| JobView::whole(job, why.clone(), false)).collect();
+        let dead: Vec<_> = self.dead.iter().map(|letter| DeadView::whole(letter, false)).collect();
         let results = self.results.iter().map(
             |(queue, job_id, result)| json!({"queue": queue.to_string(), "job_id": job_id, "result": result}),
         );

@@ -1,19 +1,19 @@
 //! `postrider jobs`
 
 mod by_hand;
-pub(super) mod show;
+mod show;
 
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use postrider_console::view::{JobView, brief, state_name, waits_for};
 use postrider_queue::admin::{FoundJob, Place, State};
-use serde_json::{Value, json};
+use serde_json::json;
 use telemetry::Telemetry;
 
 use super::listing::{self, Listed};
-use super::render::{brief, plain, time};
 use super::target::{LookArgs, View};
 
 /// List and show live jobs, cancel them, or run them now
@@ -90,7 +90,7 @@ impl ListArgs {
         let now = view.inspector.now().await?;
         view.inspector.close().await;
         if self.json {
-            jobs.iter().for_each(|job| print_line!("{}", summary_json(job)));
+            jobs.iter().for_each(|job| print_line!("{}", json!(JobView::new(job))));
         } else {
             print(&jobs, now);
         }
@@ -129,15 +129,6 @@ fn report_not_found(view: &View, id: &str, found: usize, is_incomplete: bool) ->
     ExitCode::from(1)
 }
 
-fn state_name(job: &FoundJob) -> &'static str {
-    match job.place {
-        Place::Ready(_) => "ready",
-        Place::Running { .. } => "running",
-        Place::Scheduled(_) => "scheduled",
-        Place::Held { .. } => "held",
-    }
-}
-
 pub(super) fn state_text(job: &FoundJob, now: u64) -> String {
     match &job.place {
         Place::Ready(_) => "ready".to_owned(),
@@ -145,19 +136,6 @@ pub(super) fn state_text(job: &FoundJob, now: u64) -> String {
         Place::Scheduled(None) => "scheduled, without a time".to_owned(),
         Place::Scheduled(Some(due)) if *due <= now => "scheduled, due".to_owned(),
         Place::Scheduled(Some(due)) => format!("scheduled, in {}", brief(Duration::from_millis(due - now))),
-    }
-}
-
-/// The worker that a running job is on, or the flow that a held one waits for; else empty.
-fn waits_for(job: &FoundJob) -> String {
-    match &job.place {
-        Place::Running { worker, deliveries, .. } => {
-            let worker = plain(worker.as_bytes(), 100);
-            let again = if *deliveries > 1 { format!(", delivery {deliveries}") } else { String::new() };
-            format!("on {worker}{again}")
-        }
-        Place::Held { name, .. } => format!("for {}", plain(name.as_bytes(), 256)),
-        Place::Ready(_) | Place::Scheduled(_) => String::new(),
     }
 }
 
@@ -171,25 +149,4 @@ fn print(jobs: &[FoundJob], now: u64) {
         })
         .collect();
     listing::print(["STATE"], "WAITS", &rows);
-}
-
-fn summary_json(job: &FoundJob) -> Value {
-    let (mut entry, mut worker, mut due, mut flow) = (None, None, None, None);
-    match &job.place {
-        Place::Ready(id) => entry = Some(id.to_string()),
-        Place::Running { entry: id, worker: holder, .. } => {
-            (entry, worker) = (Some(id.to_string()), Some(holder.clone()));
-        }
-        Place::Scheduled(at) => due = *at,
-        Place::Held { name, .. } => flow = Some(plain(name.as_bytes(), 300)),
-    }
-    let own = json!({
-        "state": state_name(job),
-        "entry": entry,
-        "worker": worker,
-        "held_for": flow,
-        "due_at": due,
-        "due": due.map(time),
-    });
-    listing::with(listing::summary(&job.queue, &job.id, &job.fields), own)
 }

@@ -1,10 +1,10 @@
 //! Lists of jobs and of dead letters: a table for people, one JSON object a line for programs.
 
+use postrider_console::view::{field, line, method, plain, url};
 use postrider_queue::admin::ShardName;
 use postrider_queue::job::Fields;
-use serde_json::{Value, json};
 
-use super::render::{field, line, method, plain, table, url};
+use super::render::table;
 use super::terminal;
 
 /// The least width of a label.
@@ -21,29 +21,8 @@ pub(super) struct Listed<'a, const N: usize> {
     pub(super) note: String,
 }
 
-/// The members that all lists have.
-pub(super) fn summary(queue: &ShardName, job_id: &str, fields: &Fields) -> Value {
-    let label = field(fields, "label").map(|value| plain(value, 200));
-    json!({
-        "queue": queue.to_string(),
-        "job_id": job_id,
-        "label": label,
-        "attempts": attempts(fields),
-        "method": method(fields),
-        "url": url(fields),
-    })
-}
-
 fn attempts(fields: &Fields) -> u32 {
     field(fields, "_attempt").and_then(|made| std::str::from_utf8(made).ok()?.parse().ok()).unwrap_or(0)
-}
-
-/// A summary with further members.
-pub(super) fn with(mut summary: Value, members: Value) -> Value {
-    if let (Value::Object(all), Value::Object(more)) = (&mut summary, members) {
-        all.extend(more);
-    }
-    summary
 }
 
 /// Prints a table. On a terminal, request and note are on lines of their own below each row, within the terminal's

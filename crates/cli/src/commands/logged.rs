@@ -1,10 +1,10 @@
 //! Renders jobs of the delivery log.
 
+use postrider_console::view::{plain, time};
 use postrider_queue::admin::LoggedJob;
 use serde_json::{Value, json};
 
 use super::attempts;
-use super::render::{plain, time};
 use super::terminal::{self, wrapped};
 
 /// A job, for programs.

@@ -5,14 +5,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use postrider_console::view::{QueueView, brief, plain};
 use postrider_queue::admin::{Life, ShardName, Survey, SurveyedConsumer};
 use postrider_queue::work::{ShardCounts, Spans};
 use postrider_queue::{QueueName, Redis};
-use serde_json::{Value, json};
+use serde_json::json;
 use telemetry::Telemetry;
 
 use super::RedisArgs;
-use super::render::{brief, table};
+use super::render::table;
 use super::target::{LookArgs, name};
 
 /// Show queues: jobs by state, age of the oldest ready job, workers
@@ -87,7 +88,9 @@ impl QueuesArgs {
         }
         view.inspector.close().await;
         if self.json {
-            surveys.iter().for_each(|(queue, survey)| print_line!("{}", json_of(queue, survey)));
+            surveys
+                .iter()
+                .for_each(|(queue, survey)| print_line!("{}", json!(QueueView::new(queue, survey))));
         } else {
             print(&surveys);
         }
@@ -132,11 +135,11 @@ fn worker_row(queue: &ShardName, worker: &SurveyedConsumer) -> [String; 6] {
     let seen = worker.seen_ms.map_or("never".to_owned(), |ago| brief(Duration::from_millis(ago)) + " ago");
     [
         queue.to_string(),
-        super::render::plain(worker.name.as_bytes(), 100),
+        plain(worker.name.as_bytes(), 100),
         worker.pending.to_string(),
         seen,
         life(worker),
-        super::render::plain(worker.version.as_deref().unwrap_or("?").as_bytes(), 20),
+        plain(worker.version.as_deref().unwrap_or("?").as_bytes(), 20),
     ]
 }
 
@@ -151,31 +154,4 @@ fn life(worker: &SurveyedConsumer) -> String {
 
 fn alive(survey: &Survey) -> usize {
     survey.consumers.iter().filter(|worker| worker.alive()).count()
-}
-
-fn json_of(queue: &ShardName, survey: &Survey) -> Value {
-    let workers = survey.consumers.iter().map(|worker| {
-        json!({
-            "name": worker.name,
-            "alive": worker.alive(),
-            "state": life(worker).split(' ').next(),
-            "pending": worker.pending,
-            "seen_ms_ago": worker.seen_ms,
-            "lease_ms": worker.lease_ms,
-            "version": worker.version,
-        })
-    });
-    json!({
-        "queue": queue.to_string(),
-        "ready": survey.ready,
-        "running": survey.in_flight,
-        "scheduled": survey.scheduled,
-        "held": survey.held_back(),
-        "waiting": survey.waiting,
-        "dead": survey.dead,
-        "oldest_ms": survey.oldest_ms,
-        "workers_alive": alive(survey),
-        "workers": workers.collect::<Vec<_>>(),
-        "faults": survey.faults,
-    })
 }

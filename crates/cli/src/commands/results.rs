@@ -1,8 +1,7 @@
 //! Renders a job's result for people.
 
+use postrider_console::view::plain;
 use postrider_queue::JobResult;
-
-use super::render::plain;
 
 /// Characters of a body that are shown on a terminal; `--json` prints all that was kept.
 const BODY_CHARS_MAX: usize = 1000;

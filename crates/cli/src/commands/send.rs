@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Args;
+use postrider_console::view::why_waiting;
 use postrider_queue::admin::{Inspector, ShardName};
 use postrider_queue::job::Fields;
 use postrider_queue::{Enqueuing, IdempotencyKey, JobResult, Publication, QueueName, Redis};
@@ -21,7 +22,6 @@ use telemetry::Telemetry;
 use super::jobs::state_text;
 use super::limits::JobLimits;
 use super::target::name;
-use super::why;
 use super::{RedisArgs, Usage};
 use crate::units::{duration, some_time};
 use from::FromArgs;
@@ -232,7 +232,7 @@ impl SendArgs {
         let shard = ShardName { queue: self.queue.clone(), number: job.shard };
         let found = inspector.find(&shard, &job.entry.to_string()).await.ok()?.jobs.into_iter().next()?;
         let now = inspector.now().await.ok()?;
-        let why = why::of_job(&inspector, &found, now).await.ok()?;
+        let why = why_waiting(&inspector, &found, now).await.ok()?;
         inspector.close().await;
         let state = state_text(&found, now);
         Some(why.map_or(state.clone(), |why| format!("{state}: {why}")))

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use postrider_console::view::{DeadView, brief, dead_error, line};
 use postrider_queue::admin::DeadLetter;
+use serde_json::json;
 use telemetry::Telemetry;
 
 use super::super::listing::{self, Listed};
-use super::super::render::{brief, line};
 use super::super::target::LookArgs;
 use super::select::{FilterArgs, each};
-use super::{error, summary_json};
 
 /// List dead letters, newest first
 #[derive(Debug, Args)]
@@ -56,7 +56,7 @@ impl ListArgs {
         }
         view.inspector.close().await;
         if self.json {
-            letters.iter().for_each(|letter| print_line!("{}", summary_json(letter)));
+            letters.iter().for_each(|letter| print_line!("{}", json!(DeadView::new(letter))));
         } else {
             print(&letters, now);
         }
@@ -74,7 +74,7 @@ fn print(letters: &[DeadLetter], now: u64) {
             let ago = Duration::from_millis(now.saturating_sub(letter.entry.millis));
             let columns = [format!("{} ago", brief(ago)), line(&letter.fields, "_reason", 20)];
             let (queue, job_id, fields) = (&letter.queue, letter.job_id.as_str(), &letter.fields);
-            Listed { queue, job_id, fields, columns, note: error(fields) }
+            Listed { queue, job_id, fields, columns, note: dead_error(fields) }
         })
         .collect();
     listing::print(["DIED", "REASON"], "ERROR", &rows);

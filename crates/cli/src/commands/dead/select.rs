@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use postrider_console::view::DeadFilter;
 use postrider_queue::admin::{DeadLetter, Inspector, ShardName};
 use postrider_queue::job::{Reason, Statuses};
 
 use super::super::Usage;
-use super::super::render::{host, last_outcome};
 use super::super::target::View;
 use crate::units::duration;
 
@@ -50,25 +50,10 @@ fn reasons() -> PossibleValuesParser {
     PossibleValuesParser::new(Reason::ALL.map(Reason::as_str))
 }
 
-/// [`FilterArgs`] with absolute times by Redis' clock.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Filter {
-    ids: HashSet<String>,
-    reason: Option<String>,
-    label: Option<String>,
-    host: Option<String>,
-    status: Option<Statuses>,
-    url_contains: Option<String>,
-    /// Unix ms.
-    not_before: Option<u64>,
-    /// Unix ms.
-    before: Option<u64>,
-}
-
 impl FilterArgs {
-    pub(super) fn at(&self, now: u64) -> Filter {
+    pub(super) fn at(&self, now: u64) -> DeadFilter {
         let ago = |time: Duration| now.saturating_sub(time.as_millis() as u64);
-        Filter {
+        DeadFilter {
             ids: self.ids.iter().cloned().collect(),
             reason: self.reason.clone(),
             label: self.label.clone(),
@@ -106,45 +91,11 @@ impl FilterArgs {
     }
 }
 
-impl Filter {
-    pub(super) fn matches(&self, letter: &DeadLetter) -> bool {
-        let has = |name: &str, ok: &dyn Fn(String) -> bool| letter.text(name).is_some_and(ok);
-        (self.ids.is_empty() || self.names(letter))
-            && self.reason.as_ref().is_none_or(|reason| has("_reason", &|own| own == *reason))
-            && self.label.as_ref().is_none_or(|label| has("label", &|own| own == *label))
-            && self.host.as_ref().is_none_or(|wanted| is_for(letter, wanted))
-            && self.status.as_ref().is_none_or(|wanted| ended_in(letter, wanted))
-            && self.url_contains.as_ref().is_none_or(|part| has("url", &|own| own.contains(part)))
-            && self.not_before.is_none_or(|time| letter.entry.millis >= time)
-            && self.before.is_none_or(|time| letter.entry.millis < time)
-    }
-
-    fn names(&self, letter: &DeadLetter) -> bool {
-        self.ids.contains(&letter.job_id) || self.ids.contains(&letter.entry.to_string())
-    }
-
-    /// Whether this dead letter, and all before it, died too early.
-    fn is_before(&self, letter: &DeadLetter) -> bool {
-        self.not_before.is_some_and(|time| letter.entry.millis < time)
-    }
-}
-
-fn is_for(letter: &DeadLetter, wanted: &str) -> bool {
-    host(&letter.fields).is_some_and(|(host, port)| {
-        host == wanted || port.is_some_and(|port| format!("{host}:{port}") == wanted)
-    })
-}
-
-fn ended_in(letter: &DeadLetter, wanted: &Statuses) -> bool {
-    let status = last_outcome(&letter.fields).and_then(|outcome| outcome.parse().ok());
-    status.is_some_and(|status| wanted.contains(status))
-}
-
 /// Calls `take` for each matching dead letter of a queue, newest first, until it breaks.
 pub(super) async fn each(
     inspector: &Inspector,
     queue: &ShardName,
-    filter: &Filter,
+    filter: &DeadFilter,
     mut take: impl FnMut(DeadLetter) -> ControlFlow<()>,
 ) -> Result<(), postrider_queue::Error> {
     let mut before = None;
@@ -152,7 +103,7 @@ pub(super) async fn each(
         let page = inspector.dead_before(queue, before).await?;
         let Some(last) = page.last() else { return Ok(()) };
         before = Some(last.entry);
-        let is_past = filter.is_before(last);
+        let is_past = filter.is_past(last);
         for letter in page.into_iter().filter(|letter| filter.matches(letter)) {
             if take(letter).is_break() {
                 return Ok(());
@@ -165,7 +116,7 @@ pub(super) async fn each(
 }
 
 /// All matching dead letters, queue by queue, oldest first. Jobs that die during the search are left out.
-pub(super) async fn select(view: &View, filter: &Filter) -> Result<Vec<DeadLetter>, Box<dyn Error>> {
+pub(super) async fn select(view: &View, filter: &DeadFilter) -> Result<Vec<DeadLetter>, Box<dyn Error>> {
     let of_queue = async |queue: &ShardName| {
         let mut selected = Vec::new();
         each(&view.inspector, queue, filter, |letter| {
@@ -209,68 +160,16 @@ mod tests {
     use super::*;
     use postrider_queue::job::EntryId;
 
-    fn letter(fields: &[(&'static str, &'static str)]) -> DeadLetter {
-        let standard = [
-            ("url", "http://Example.org:81/x"),
-            ("label", "a"),
-            ("_reason", "attempts"),
-            ("_history", r#"…, {"attempt":3,"at":1,"ms":7,"status":503}]"#),
-        ];
-        let changed = |name: &str| fields.iter().any(|(own, _)| *own == name);
-        let rest = standard.iter().filter(|(name, _)| !changed(name));
-        DeadLetter {
+    #[test]
+    fn an_id_that_no_dead_letter_has_is_missing() {
+        let letter = DeadLetter {
             is_rejected: false,
             queue: ShardName { queue: "default".parse().unwrap(), number: 0 },
             entry: EntryId { millis: 100, sequence: 0 },
             job_id: "1-0".to_owned(),
-            fields: fields
-                .iter()
-                .chain(rest)
-                .map(|(name, value)| ((*name).into(), (*value).into()))
-                .collect(),
-        }
-    }
-
-    fn at(millis: u64) -> DeadLetter {
-        DeadLetter { entry: EntryId { millis, sequence: 0 }, ..letter(&[]) }
-    }
-
-    #[test]
-    fn a_dead_letter_must_match_every_condition() {
-        let filter = Filter {
-            ids: ["1-0".to_owned()].into(),
-            reason: Some("attempts".into()),
-            label: Some("a".into()),
-            host: Some("example.org".into()),
-            status: Some("5xx".parse().unwrap()),
-            url_contains: Some("Example".into()),
-            not_before: Some(100),
-            before: Some(200),
+            fields: vec![],
         };
-        assert!(filter.matches(&letter(&[])));
-        for other in [
-            at(99),
-            at(200),
-            letter(&[("_reason", "expired")]),
-            letter(&[("url", "http://other.org/?Example")]),
-            letter(&[("url", "http://example.org/x")]),
-            letter(&[("label", "b")]),
-            letter(&[("_history", r#"[{"attempt":1,"at":1,"ms":7,"error":"connect"}]"#)]),
-            DeadLetter { job_id: "2-0".into(), ..letter(&[]) },
-        ] {
-            assert!(!filter.matches(&other), "{other:?}");
-        }
-        assert!(Filter::default().matches(&letter(&[])));
-        assert!(filter.is_before(&at(99)));
-    }
-
-    #[test]
-    fn an_id_is_that_of_the_job_or_of_its_entry() {
         let ids = ["1-0", "100-0", "7-0"].map(str::to_owned);
-        assert_eq!(missing(&ids, &[letter(&[])]), ["7-0"]);
-        let by = |id: &str| Filter { ids: [id.to_owned()].into(), ..Filter::default() }.matches(&letter(&[]));
-        assert!(by("1-0") && by("100-0") && !by("7-0"));
-        let on = |host: &str| is_for(&letter(&[]), host);
-        assert!(on("example.org") && on("example.org:81") && !on("example.org:80") && !on("ample.org"));
+        assert_eq!(missing(&ids, &[letter]), ["7-0"]);
     }
 }

@@ -9,14 +9,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use postrider_console::view::{brief, dead_error, host, last_outcome, line, time};
 use postrider_queue::admin::DeadLetter;
 use serde_json::{Value, json};
 use telemetry::Telemetry;
 
 use super::super::listing::print_noted;
-use super::super::render::{brief, host, last_outcome, line, time};
 use super::super::target::LookArgs;
-use super::error;
 use super::select::{FilterArgs, each};
 
 /// Characters of an error by which dead letters are grouped.
@@ -105,7 +104,7 @@ fn kind(letter: &DeadLetter) -> Kind {
         reason: line(fields, "_reason", 20),
         host: host.unwrap_or_default(),
         status: last_outcome(fields).unwrap_or_default(),
-        error: error(fields).chars().take(ERROR_MAX).collect(),
+        error: dead_error(fields).chars().take(ERROR_MAX).collect(),
     }
 }
 

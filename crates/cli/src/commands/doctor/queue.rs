@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use postrider_console::view::brief;
 use postrider_queue::admin::{HeldFlow, ShardName, Survey};
 use postrider_queue::job::{FIELDS, Fields, FlowId, meant_field, quoted};
 
-use super::super::render::{brief, count};
+use super::super::render::count;
 use super::{Finding, workers};
 
 /// An id that is further ahead of the clock was chosen by a producer.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use postrider_console::view::{brief, plain};
 use postrider_queue::admin::{Life, ShardName, Survey, SurveyedConsumer};
 
-use super::super::render::{brief, count, plain};
+use super::super::render::count;
 use super::Finding;
 
 /// A consumer that is idle for longer, and not a live worker, is left over.

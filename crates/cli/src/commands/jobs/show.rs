@@ -4,17 +4,17 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Args;
+use postrider_console::view::{JobView, why_waiting};
 use postrider_queue::admin::{FoundJob, Inspector};
-use serde_json::{Value, json};
+use serde_json::json;
 use telemetry::Telemetry;
 
 use super::super::attempts::{attempts_table, of_fields};
-use super::super::render::{fields_json, fields_table};
+use super::super::render::fields_table;
 use super::super::results;
 use super::super::target::LookArgs;
 use super::super::terminal::{self, wrapped};
-use super::super::why;
-use super::{find, report_not_found, state_text, summary_json};
+use super::{find, report_not_found, state_text};
 
 /// Show a job with all its fields, or its result while it is kept; possible secrets are masked
 #[derive(Debug, Args)]
@@ -50,7 +50,8 @@ impl ShowArgs {
         let whys = whys(&view.inspector, &whole, now).await?;
         view.inspector.close().await;
         if self.json {
-            let jobs = whole.iter().zip(&whys).map(|(job, why)| whole_json(job, why.as_deref(), self.reveal));
+            let jobs =
+                whole.iter().zip(&whys).map(|(job, why)| JobView::whole(job, why.clone(), self.reveal));
             let jobs: Vec<_> = jobs.collect();
             let results: Vec<_> = results.iter().map(|(_, result)| result).collect();
             print_line!("{}", json!({"jobs": jobs, "incomplete": is_incomplete, "results": results}));
@@ -79,14 +80,7 @@ async fn whys(
 ) -> Result<Vec<Option<String>>, postrider_queue::Error> {
     let mut whys = Vec::new();
     for job in jobs {
-        whys.push(why::of_job(inspector, job, now).await?);
+        whys.push(why_waiting(inspector, job, now).await?);
     }
     Ok(whys)
-}
-
-pub(in super::super) fn whole_json(job: &FoundJob, why: Option<&str>, reveal: bool) -> Value {
-    let mut whole = summary_json(job);
-    whole["why"] = why.into();
-    whole["fields"] = fields_json(&job.fields, reveal);
-    whole
 }

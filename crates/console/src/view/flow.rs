@@ -1,17 +1,73 @@
-//! Why a flow holds jobs, and until when.
+//! A flow that holds jobs: why, and until when.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use postrider_queue::Error;
 use postrider_queue::admin::{FoundJob, HeldFlow, Inspector, Place};
+use postrider_queue::job::FlowId;
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::render::{brief, last_outcome, plain};
+use super::dead::last_outcome;
+use super::text::{plain, span, time};
 
 /// Characters of an error.
-const ERROR_MAX: usize = 300;
+const ERROR_CHARS_MAX: usize = 300;
 
-/// What holds the jobs of a flow: the words of `postrider.hold.reason`, and `retry_after`.
-pub(super) fn word(flow: &HeldFlow, now: u64) -> &'static str {
+/// A flow that holds jobs, or whose breaker is open.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct FlowView {
+    /// Its name, if known: `host:port`, or the key that jobs name.
+    pub flow: Option<String>,
+    /// Its id.
+    pub id: String,
+    /// What holds its jobs: `breaker`, `retry_after`, `rate`, `concurrency` or `window`.
+    pub why: Option<&'static str>,
+    /// `closed`, `open` or `half-open`.
+    pub breaker: &'static str,
+    /// How often in a row its breaker has opened.
+    pub trips: u32,
+    /// When its breaker opened, Unix milliseconds.
+    pub opened_at: Option<u64>,
+    /// The same as RFC 3339.
+    pub opened: Option<String>,
+    /// When the breaker's pause ends, Unix milliseconds.
+    pub open_until: Option<u64>,
+    /// Until when the destination asked for a pause, Unix milliseconds.
+    pub hold_until: Option<u64>,
+    /// Why the last attempt failed.
+    pub error: Option<String>,
+    /// How many attempts all workers make of it.
+    pub attempts: Option<u64>,
+    /// How many jobs it holds.
+    pub held: u64,
+    /// How many jobs it holds, by queue.
+    pub queues: BTreeMap<String, u64>,
+}
+
+impl FlowView {
+    /// At a time of Redis' clock, Unix ms.
+    pub fn new(id: FlowId, flow: &HeldFlow, now: u64) -> Self {
+        Self {
+            flow: flow.name.as_ref().map(|name| plain(name.as_bytes(), 256)),
+            id: id.to_string(),
+            why: Some(why(flow, now)).filter(|word| *word != "-"),
+            breaker: breaker(flow, now),
+            trips: flow.trips,
+            opened_at: flow.since,
+            opened: flow.since.map(time),
+            open_until: flow.open_until,
+            hold_until: flow.hold_until,
+            error: Some(flow_error(flow)).filter(|error| !error.is_empty()),
+            attempts: flow.attempts,
+            held: flow.jobs(),
+            queues: flow.held.iter().map(|(queue, jobs)| (queue.to_string(), *jobs)).collect(),
+        }
+    }
+}
+
+/// What holds the jobs of a flow: the words of `postrider.hold.reason`, and `retry_after`; `-` if nothing does.
+pub fn why(flow: &HeldFlow, now: u64) -> &'static str {
     if flow.trips > 0 {
         "breaker"
     } else if flow.hold_until.is_some_and(|until| until > now) {
@@ -28,7 +84,7 @@ pub(super) fn word(flow: &HeldFlow, now: u64) -> &'static str {
 }
 
 /// The state of its breaker.
-pub(super) fn breaker(flow: &HeldFlow, now: u64) -> &'static str {
+fn breaker(flow: &HeldFlow, now: u64) -> &'static str {
     match flow {
         HeldFlow { trips: 0, .. } => "closed",
         HeldFlow { open_until: Some(until), .. } if *until > now => "open",
@@ -37,8 +93,8 @@ pub(super) fn breaker(flow: &HeldFlow, now: u64) -> &'static str {
 }
 
 /// When the next attempt is made, as far as that is known.
-pub(super) fn next(flow: &HeldFlow, now: u64) -> Option<String> {
-    let until = match word(flow, now) {
+pub fn next_attempt(flow: &HeldFlow, now: u64) -> Option<String> {
+    let until = match why(flow, now) {
         "breaker" => flow.open_until.unwrap_or(now),
         "retry_after" => flow.hold_until?,
         _ => return None,
@@ -47,18 +103,18 @@ pub(super) fn next(flow: &HeldFlow, now: u64) -> Option<String> {
 }
 
 /// Why its last attempt failed.
-pub(super) fn error(flow: &HeldFlow) -> String {
+pub fn flow_error(flow: &HeldFlow) -> String {
     let Some(error) = &flow.error else { return String::new() };
     // The error of a request begins with its destination.
     let name = flow.name.as_deref().unwrap_or_default();
     let error = error.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(error);
-    plain(error.as_bytes(), ERROR_MAX).replace('\n', " ")
+    plain(error.as_bytes(), ERROR_CHARS_MAX).replace('\n', " ")
 }
 
 /// One sentence about a flow that holds a job.
-pub(super) fn sentence(flow: &HeldFlow, now: u64) -> String {
-    let next = next(flow, now);
-    let text = match word(flow, now) {
+fn sentence(flow: &HeldFlow, now: u64) -> String {
+    let next = next_attempt(flow, now);
+    let text = match why(flow, now) {
         "breaker" => {
             let since = flow.since.map_or(String::new(), |since| format!(" for {}", span(since, now)));
             let trial = next.map_or(String::new(), |next| format!(", next trial {next}"));
@@ -71,14 +127,25 @@ pub(super) fn sentence(flow: &HeldFlow, now: u64) -> String {
         "concurrency" => "its flow makes as many attempts at once as it may".to_owned(),
         _ => "the window of its flow is full: earlier attempts have not been answered".to_owned(),
     };
-    match error(flow) {
+    match flow_error(flow) {
         error if error.is_empty() => text,
         error => format!("{text}; last error: {error}"),
     }
 }
 
+/// Whether a flow is the one of that key, or of that host on any port.
+pub fn is_meant(wanted: &str, id: FlowId, flow: &HeldFlow) -> bool {
+    let host = flow.name.as_deref().and_then(|name| name.rsplit_once(':')).map(|(host, _)| host);
+    id == FlowId::of(wanted)
+        || id.to_string() == wanted
+        || host.is_some_and(|host| host.eq_ignore_ascii_case(wanted))
+}
+
 /// Why a held job, or one that is tried again, waits; `None` for any other job.
-pub(super) async fn of_job(inspector: &Inspector, job: &FoundJob, now: u64) -> Result<Option<String>, Error> {
+///
+/// # Errors
+/// fred's.
+pub async fn why_waiting(inspector: &Inspector, job: &FoundJob, now: u64) -> Result<Option<String>, Error> {
     match &job.place {
         Place::Held { flow, .. } => {
             let shared = inspector.flow(*flow).await?;
@@ -89,11 +156,6 @@ pub(super) async fn of_job(inspector: &Inspector, job: &FoundJob, now: u64) -> R
         }
         Place::Ready(_) | Place::Running { .. } => Ok(None),
     }
-}
-
-/// The time between two times in Unix ms.
-pub(super) fn span(from: u64, to: u64) -> String {
-    brief(Duration::from_millis(to.saturating_sub(from)))
 }
 
 #[cfg(test)]
@@ -115,14 +177,14 @@ mod tests {
         assert_eq!(breaker(&flow(0, None), NOW), "closed");
         assert_eq!(breaker(&flow(1, Some(NOW + 1)), NOW), "open");
         assert_eq!(breaker(&flow(1, Some(NOW)), NOW), "half-open");
-        assert_eq!(next(&flow(1, Some(NOW + 5_000)), NOW).as_deref(), Some("in 5s"));
-        assert_eq!(next(&flow(1, Some(NOW)), NOW).as_deref(), Some("now"));
-        assert_eq!(next(&flow(0, None), NOW), None);
+        assert_eq!(next_attempt(&flow(1, Some(NOW + 5_000)), NOW).as_deref(), Some("in 5s"));
+        assert_eq!(next_attempt(&flow(1, Some(NOW)), NOW).as_deref(), Some("now"));
+        assert_eq!(next_attempt(&flow(0, None), NOW), None);
     }
 
     #[test]
     fn each_reason_has_its_word() {
-        let word = |flow: HeldFlow| word(&flow, NOW);
+        let word = |flow: HeldFlow| why(&flow, NOW);
         assert_eq!(word(HeldFlow::default()), "-");
         assert_eq!(word(holding()), "window");
         assert_eq!(word(HeldFlow { attempts: Some(2), ..holding() }), "concurrency");
@@ -147,5 +209,15 @@ mod tests {
             "its destination has not answered for 1m 1s, next trial in 7s; last error: the destination answered \
              503\\u{1b}"
         );
+    }
+
+    #[test]
+    fn a_flow_is_found_by_its_name_and_by_its_host() {
+        let flow = HeldFlow { name: Some("acme.example:443".into()), ..HeldFlow::default() };
+        let id = FlowId::of("acme.example:443");
+        for wanted in ["acme.example:443", "acme.example", "ACME.example", &id.to_string()] {
+            assert!(is_meant(wanted, id, &flow), "{wanted}");
+        }
+        assert!(!is_meant("example", id, &flow) && !is_meant("acme.example:80", id, &flow));
     }
 }

@@ -1,0 +1,3 @@
+//! How jobs, dead letters, queues and flows are shown.
+
+pub mod view;
