@@ -10,6 +10,7 @@ macro_rules! print_line {
 
 mod absurd;
 mod attempts;
+mod console;
 mod dead;
 mod doctor;
 mod failure;
@@ -77,6 +78,7 @@ enum Command {
     Worker(worker::WorkerArgs),
     Send(send::SendArgs),
     Sink(sink::SinkArgs),
+    Console(console::ConsoleArgs),
     Health(health::HealthArgs),
     Queues(queues::QueuesArgs),
     Flows(flows::FlowsArgs),
@@ -223,7 +225,7 @@ async fn run(cli: Cli) -> ExitCode {
         .expect("this is the first thing that the program does with TLS");
     let mut config = Config::of(names::PROGRAM);
     config.log = Some(cli.log.log(!cli.command.serves()));
-    if !matches!(cli.command, Command::Worker(_)) {
+    if !matches!(cli.command, Command::Worker(_) | Command::Console(_)) {
         // Each call would make a new series with one point. And many trace receivers accept no metrics: each
         // call would log a warning.
         config.metrics.exporter = Exporter::None;
@@ -249,7 +251,11 @@ async fn run(cli: Cli) -> ExitCode {
 impl Command {
     /// Whether it runs until it is stopped.
     fn serves(&self) -> bool {
-        matches!(self, Self::Worker(_) | Self::Sink(_))
+        match self {
+            Self::Worker(_) | Self::Sink(_) => true,
+            Self::Console(args) => args.serves(),
+            _ => false,
+        }
     }
 
     async fn run(
@@ -262,6 +268,7 @@ impl Command {
             Self::Worker(args) => args.run(telemetry, secret_paths).await,
             Self::Send(args) => args.run(telemetry).await,
             Self::Sink(args) => args.run().await,
+            Self::Console(args) => args.run(telemetry).await,
             Self::Health(args) => Ok(args.run()),
             Self::Queues(args) => args.run(telemetry).await,
             Self::Flows(args) => args.run(telemetry).await,

@@ -24,6 +24,8 @@ pub const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
 pub const URL_FULL: &str = "url.full";
 /// The path of a URL.
 pub const URL_PATH: &str = "url.path";
+/// `http` or `https`.
+pub const URL_SCHEME: &str = "url.scheme";
 
 /// One of the known methods, else `_OTHER`.
 pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
@@ -37,6 +39,8 @@ pub const HTTP_REQUEST_BODY_SIZE: &str = "http.request.body.size";
 pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
 /// The path of the URL with its variable parts left as names; from the caller, never from the path.
 pub const URL_TEMPLATE: &str = "url.template";
+/// The route of a server that a request matches: the path with its variable parts left as names.
+pub const HTTP_ROUTE: &str = "http.route";
 /// What the attributes of captured request headers begin with; the name follows in lower case.
 pub const HTTP_REQUEST_HEADER: &str = "http.request.header.";
 /// What the attributes of captured response headers begin with; the name follows in lower case.
@@ -85,6 +89,8 @@ pub const CPU_MODE: &str = "cpu.mode";
 /// `voluntary` or `involuntary`.
 pub const PROCESS_CONTEXT_SWITCH_TYPE: &str = "process.context_switch.type";
 
+/// Duration of a request that an HTTP server answers, in seconds.
+pub const HTTP_SERVER_REQUEST_DURATION: &str = "http.server.request.duration";
 /// Duration of an HTTP attempt, in seconds.
 pub const HTTP_CLIENT_REQUEST_DURATION: &str = "http.client.request.duration";
 /// Attempts under way.

@@ -1,0 +1,126 @@
+//! Refuses what browsers send on behalf of other sites.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::header::{HOST, ORIGIN};
+use http::{HeaderMap, Method, StatusCode, Uri};
+
+use crate::problem::Problem;
+
+/// The names under which the console is reached. Addresses and `localhost` are always allowed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hosts(Arc<[String]>);
+
+impl Hosts {
+    pub(crate) fn new(names: &[String]) -> Self {
+        Self(names.iter().map(|name| name.to_ascii_lowercase()).collect())
+    }
+
+    fn allow(&self, host: &str) -> bool {
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        host == "localhost"
+            || host.ends_with(".localhost")
+            || host.parse::<IpAddr>().is_ok()
+            || self.0.contains(&host)
+    }
+}
+
+/// Middleware: refuses unknown names in `Host`, since a site can let its own name point to this machine (DNS rebinding),
+/// and changes that a page of another origin asks for.
+pub(crate) async fn check_origin(
+    State(hosts): State<Hosts>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    check(&hosts, request.method(), request.uri(), request.headers())?;
+    Ok(next.run(request).await)
+}
+
+fn check(hosts: &Hosts, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    let host =
+        headers.get(HOST).and_then(|host| host.to_str().ok()).or(uri.authority().map(|own| own.as_str()));
+    let host = host.and_then(|host| host.parse::<Uri>().ok()).filter(|host| host.host().is_some());
+    let Some(host) = host else {
+        return Err(Problem::parameter("host", "the header `Host` is missing or wrong"));
+    };
+    if !hosts.allow(host.host().unwrap_or_default()) {
+        let detail = "the console does not serve this host; allow its name with --host";
+        return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
+    }
+    if method.is_safe() {
+        return Ok(());
+    }
+    let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+    let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+    let is_own = origin.is_some_and(|origin| {
+        origin.host() == host.host() && port(&origin) == host.port_u16().unwrap_or(port(&origin))
+    });
+    if is_own {
+        Ok(())
+    } else {
+        Err(Problem::new(StatusCode::FORBIDDEN, "the request comes from another site"))
+    }
+}
+
+fn port(uri: &Uri) -> u16 {
+    uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(method: Method, headers: &[(&'static str, &str)]) -> Option<u16> {
+        let hosts = Hosts::new(&["Jobs.example.org".to_owned()]);
+        let headers =
+            headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        let problem = check(&hosts, &method, &Uri::from_static("/v1/queues"), &headers).err()?;
+        serde_json::to_value(problem).unwrap()["status"].as_u64().map(|status| status as u16)
+    }
+
+    #[test]
+    fn only_known_hosts_are_served() {
+        for known in [
+            "localhost",
+            "localhost:8025",
+            "a.localhost",
+            "127.0.0.1:8025",
+            "[::1]:8025",
+            "10.0.0.1",
+            "jobs.EXAMPLE.org",
+        ] {
+            assert_eq!(answer(Method::GET, &[("host", known)]), None, "{known}");
+        }
+        for (other, status) in [
+            ("evil.example", 421),
+            ("localhost.evil.example", 421),
+            ("127.0.0.1.evil.example:80", 421),
+            ("a b", 400),
+            ("", 400),
+        ] {
+            assert_eq!(answer(Method::GET, &[("host", other)]), Some(status), "{other}");
+        }
+        assert_eq!(answer(Method::GET, &[]), Some(400));
+    }
+
+    #[test]
+    fn a_change_that_another_site_asks_for_is_refused() {
+        let host = ("host", "localhost:8025");
+        assert_eq!(answer(Method::POST, &[host]), None, "no browser");
+        assert_eq!(answer(Method::POST, &[host, ("origin", "http://localhost:8025")]), None);
+        for other in ["http://evil.example", "http://localhost:9000", "https://localhost", "null"] {
+            assert_eq!(answer(Method::POST, &[host, ("origin", other)]), Some(403), "{other}");
+            assert_eq!(answer(Method::GET, &[host, ("origin", other)]), None, "{other}");
+        }
+        let named = ("host", "jobs.example.org");
+        assert_eq!(
+            answer(Method::POST, &[named, ("origin", "https://jobs.example.org")]),
+            None,
+            "behind a proxy"
+        );
+    }
+}

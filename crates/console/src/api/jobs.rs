@@ -1,0 +1,157 @@
+//! `/v1/jobs`: live jobs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::{Extension, Json};
+use postrider_queue::JobResult;
+use postrider_queue::admin::State as JobState;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::access::{Caller, Scope};
+use crate::problem::Problem;
+use crate::state::Shared;
+use crate::view::{DeadView, JobView, why_waiting};
+
+/// How many jobs of each queue a list shows by default, and at most.
+const LIST: (usize, usize) = (20, 1_000);
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParameters {
+    /// Only jobs of this queue.
+    queue: Option<String>,
+    /// Only jobs in this state: `ready`, `running`, `scheduled` or `held`.
+    state: Option<String>,
+    /// At most this many of each shard of a queue: 1 to 1000. Default: 20.
+    limit: Option<usize>,
+}
+
+/// Jobs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Jobs {
+    /// Running, ready, scheduled by due time, then held.
+    jobs: Vec<JobView>,
+    /// Whether there are more.
+    more: bool,
+}
+
+/// List live jobs
+#[utoipa::path(operation_id = "listJobs", get, path = "/v1/jobs", tag = "jobs", params(ListParameters),
+    responses((status = 200, body = Jobs), (status = 400, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn list(
+    State(shared): State<Arc<Shared>>,
+    parameters: Result<Query<ListParameters>, QueryRejection>,
+) -> Result<Json<Jobs>, Problem> {
+    let Query(ListParameters { queue, state, limit }) = parameters?;
+    let limit = super::limit(limit, LIST)?;
+    let state = state.as_deref().map(job_state).transpose()?;
+    let mut all = Jobs { jobs: vec![], more: false };
+    for shard in shared.shards(queue.as_deref()).await? {
+        let listing = shared.inspector.list(&shard, state, limit).await?;
+        all.jobs.extend(listing.jobs.iter().map(JobView::new));
+        all.more |= listing.has_more;
+    }
+    Ok(Json(all))
+}
+
+fn job_state(text: &str) -> Result<JobState, Problem> {
+    match text {
+        "ready" => Ok(JobState::Ready),
+        "running" => Ok(JobState::Running),
+        "scheduled" => Ok(JobState::Scheduled),
+        "held" => Ok(JobState::Held),
+        "dead" => Err(Problem::parameter("state", "dead jobs are listed by /v1/dead")),
+        _ => Err(Problem::parameter("state", "parameter `state`: write ready, running, scheduled or held")),
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct FindParameters {
+    /// Only this queue.
+    queue: Option<String>,
+    /// Show secrets; needs the scope `reveal`.
+    #[serde(default)]
+    reveal: bool,
+}
+
+/// All that is known of a job.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Found {
+    /// Live jobs.
+    jobs: Vec<JobView>,
+    /// Dead letters.
+    dead: Vec<DeadView>,
+    /// Results that are kept.
+    results: Vec<FoundResult>,
+    /// Whether the search stopped early: there may be more.
+    incomplete: bool,
+}
+
+/// A result.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct FoundResult {
+    /// The queue.
+    queue: String,
+    /// The job id.
+    job_id: String,
+    /// The result.
+    #[schema(value_type = Object)]
+    result: JobResult,
+}
+
+/// Find out what happened to a job
+///
+/// Searches live jobs, dead letters and results.
+#[utoipa::path(operation_id = "findJob", get, path = "/v1/jobs/{id}", tag = "jobs",
+    params(("id" = String, Path, description = "Job id, label or trace id."), FindParameters),
+    responses((status = 200, body = Found), (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn find(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    parameters: Result<Query<FindParameters>, QueryRejection>,
+) -> Result<Json<Found>, Problem> {
+    let Query(FindParameters { queue, reveal }) = parameters?;
+    if reveal {
+        caller.require(Scope::Reveal)?;
+    }
+    let (inspector, now) = (&shared.inspector, shared.inspector.now().await?);
+    let shards = shared.shards(queue.as_deref()).await?;
+    let mut found = Found { jobs: vec![], dead: vec![], results: vec![], incomplete: false };
+    let mut ids = BTreeSet::from([id.clone()]);
+    for shard in &shards {
+        let search = inspector.find_about(shard, &id).await?;
+        found.incomplete |= search.is_incomplete;
+        for job in search.jobs {
+            let whole = inspector.whole(&job).await?.unwrap_or(job);
+            ids.insert(whole.id.clone());
+            found.jobs.push(JobView::whole(&whole, why_waiting(inspector, &whole, now).await?, reveal));
+        }
+        for letter in inspector.dead_about(shard, &id).await? {
+            ids.insert(letter.job_id.clone());
+            found.dead.push(DeadView::whole(&letter, reveal));
+        }
+    }
+    for shard in &shards {
+        for job_id in &ids {
+            if let Some(result) = inspector.result(shard, job_id).await? {
+                found.results.push(FoundResult { queue: shard.to_string(), job_id: job_id.clone(), result });
+            }
+        }
+    }
+    if found.jobs.is_empty() && found.dead.is_empty() && found.results.is_empty() {
+        let detail = format!(
+            "nothing is known of {id}: it was delivered without a result that is kept, or was purged, or is in another \
+             Redis"
+        );
+        return Err(Problem::not_found(detail));
+    }
+    Ok(Json(found))
+}

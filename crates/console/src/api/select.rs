@@ -1,0 +1,173 @@
+//! Selects dead letters, a page at a time.
+
+use std::time::Duration;
+
+use postrider_queue::admin::{DeadLetter, ShardName};
+use postrider_queue::job::{EntryId, Reason};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::problem::Problem;
+use crate::state::Shared;
+use crate::view::DeadFilter;
+
+/// How many dead letters one request reads at most; then it answers with what it has found.
+const READ_MAX: usize = 20_000;
+
+/// Which dead letters. All conditions must hold.
+#[derive(Debug, Default, Serialize, Deserialize, IntoParams, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Conditions {
+    /// Only this queue.
+    queue: Option<String>,
+    /// Only this reason.
+    reason: Option<String>,
+    /// Only this label.
+    label: Option<String>,
+    /// Only this host, on the port of `host:port` if given.
+    host: Option<String>,
+    /// Only where the last attempt got this status: `404`, `5xx` or `500-503`.
+    status: Option<String>,
+    /// Only where the URL contains this.
+    url_contains: Option<String>,
+    /// Only what died within this time: `1h`.
+    since: Option<String>,
+    /// Only what died longer ago than this: `7d`.
+    older_than: Option<String>,
+    /// At most this many.
+    pub(super) limit: Option<usize>,
+    /// Continue behind another page: `next` of its answer.
+    cursor: Option<String>,
+}
+
+/// Dead letters, queue by queue, the newest first, and the cursor behind them.
+#[derive(Debug, Default)]
+pub(super) struct Selected {
+    pub(super) letters: Vec<DeadLetter>,
+    pub(super) next: Option<String>,
+}
+
+impl Conditions {
+    /// Whether a condition selects among dead letters.
+    pub(super) fn select_something(&self) -> bool {
+        let texts = [&self.queue, &self.reason, &self.label, &self.host, &self.status, &self.url_contains];
+        texts.iter().any(|text| text.is_some()) || self.since.is_some() || self.older_than.is_some()
+    }
+
+    fn filter(&self, ids: &[String], now: u64) -> Result<DeadFilter, Problem> {
+        let ago = |name: &str, text: &Option<String>| -> Result<Option<u64>, Problem> {
+            let Some(text) = text else { return Ok(None) };
+            let time: Duration = humantime::parse_duration(text).map_err(|error| {
+                Problem::parameter(name, format!("parameter `{name}`: {error}; write it as in 1h"))
+            })?;
+            Ok(Some(now.saturating_sub(time.as_millis() as u64)))
+        };
+        let reason = self.reason.as_deref().map(known_reason).transpose()?;
+        let status = self.status.as_deref().map(str::parse).transpose();
+        Ok(DeadFilter {
+            ids: ids.iter().cloned().collect(),
+            reason: reason.map(str::to_owned),
+            label: self.label.clone(),
+            host: self.host.as_ref().map(|host| host.to_ascii_lowercase()),
+            status: status.map_err(|error: postrider_queue::job::BadStatuses| {
+                Problem::parameter("status", format!("parameter `status`: {error}"))
+            })?,
+            url_contains: self.url_contains.clone(),
+            not_before: ago("since", &self.since)?,
+            before: ago("older_than", &self.older_than)?,
+        })
+    }
+}
+
+fn known_reason(text: &str) -> Result<&'static str, Problem> {
+    let mut known = Reason::ALL.iter().map(|reason| reason.as_str());
+    known.find(|known| *known == text).ok_or_else(|| {
+        let all: Vec<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        Problem::parameter("reason", format!("parameter `reason`: write one of {}", all.join(", ")))
+    })
+}
+
+/// Up to `limit` dead letters that fulfil the conditions and have one of the ids, if there are any.
+pub(super) async fn select(
+    shared: &Shared,
+    conditions: &Conditions,
+    ids: &[String],
+    limit: usize,
+) -> Result<Selected, Problem> {
+    let filter = conditions.filter(ids, shared.inspector.now().await?)?;
+    let mut shards = shared.shards(conditions.queue.as_deref()).await?;
+    let mut before = None;
+    if let Some(cursor) = &conditions.cursor {
+        let (shard, entry) = place(cursor, &shards)?;
+        shards.drain(..shard);
+        before = Some(entry);
+    }
+    let (mut selected, mut read) = (Selected::default(), 0);
+    for shard in &shards {
+        loop {
+            let page = shared.inspector.dead_before(shard, before.take()).await?;
+            let Some(last) = page.last() else { break };
+            (before, read) = (Some(last.entry), read + page.len());
+            let is_past = filter.is_past(last);
+            for letter in page.into_iter().filter(|letter| filter.matches(letter)) {
+                if selected.letters.len() == limit {
+                    selected.next = selected.letters.last().map(|last| cursor(&last.queue, last.entry));
+                    return Ok(selected);
+                }
+                selected.letters.push(letter);
+            }
+            if is_past {
+                before = None;
+                break;
+            }
+            if read >= READ_MAX {
+                selected.next = before.map(|entry| cursor(shard, entry));
+                return Ok(selected);
+            }
+        }
+    }
+    Ok(selected)
+}
+
+fn cursor(shard: &ShardName, entry: EntryId) -> String {
+    format!("{shard}:{entry}")
+}
+
+/// The index of the shard, and the entry, that a cursor names.
+fn place(cursor: &str, shards: &[ShardName]) -> Result<(usize, EntryId), Problem> {
+    let place = cursor.rsplit_once(':').and_then(|(name, entry)| {
+        let shard = shards.iter().position(|shard| shard.to_string() == name)?;
+        Some((shard, EntryId::parse(entry.as_bytes())?))
+    });
+    place.ok_or_else(|| Problem::parameter("cursor", "parameter `cursor`: write `next` of the page before"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_back() {
+        let shard = |number: u32| ShardName { queue: "mail".parse().unwrap(), number };
+        let shards = [shard(0), shard(1)];
+        let entry = EntryId { millis: 17, sequence: 3 };
+        assert_eq!(place(&cursor(&shards[1], entry), &shards).unwrap(), (1, entry));
+        for wrong in ["", "mail", "mail:", "mail/7:17-3", "mail:x"] {
+            assert!(place(wrong, &shards).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn wrong_conditions_are_named() {
+        let wrong = |conditions: Conditions, part: &str| {
+            let problem = serde_json::to_value(conditions.filter(&[], 0).unwrap_err()).unwrap();
+            assert!(problem["detail"].as_str().unwrap().contains(part), "{problem}");
+        };
+        wrong(Conditions { since: Some("1".into()), ..Conditions::default() }, "`since`");
+        wrong(Conditions { status: Some("2xx".into()), ..Conditions::default() }, "`status`");
+        wrong(Conditions { reason: Some("no".into()), ..Conditions::default() }, "write one of");
+        assert!(!Conditions::default().select_something());
+        assert!(Conditions { host: Some("h".into()), ..Conditions::default() }.select_something());
+    }
+}

@@ -1,0 +1,158 @@
+//! Serves the API on an address, with bounds for each connection.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use postrider_queue::ConnectError;
+use telemetry::Telemetry;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::access::{Access, Open};
+use crate::api;
+use crate::state::Shared;
+
+/// Connections at once. A further one waits until another ends.
+const CONNECTIONS_MAX: usize = 1_024;
+/// Bytes of a request's head. A longer head is refused with 431.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// How long a client may take for a request's head, or keep an idle connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long requests may take to end after a stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What to serve, where, and to which callers.
+#[derive(Debug)]
+pub struct Options {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// The address of Redis.
+    pub redis_url: String,
+    /// How callers prove who they are.
+    pub access: Access,
+    /// The limit of a job's fields together, bytes: the same as of the workers.
+    pub max_job_bytes: usize,
+    /// Names in the header `Host` that are served, besides addresses and `localhost`.
+    pub hosts: Vec<String>,
+}
+
+/// The console cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is open to everybody.
+    #[error(transparent)]
+    Open(#[from] Open),
+    /// Redis cannot be reached.
+    #[error(transparent)]
+    Redis(#[from] ConnectError),
+    /// The address is not available.
+    #[error("cannot listen on {0}")]
+    Listen(SocketAddr, #[source] io::Error),
+}
+
+/// A console that listens.
+#[derive(Debug)]
+pub struct Console {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    router: Router,
+}
+
+impl Console {
+    /// Connects to Redis and listens.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(options: Options, telemetry: &Telemetry) -> Result<Self, StartError> {
+        options.access.check(options.listen)?;
+        let listener = TcpListener::bind(options.listen).await;
+        let listener = listener.map_err(|error| StartError::Listen(options.listen, error))?;
+        let shared = Arc::new(Shared::connect(&options.redis_url, options.max_job_bytes, telemetry).await?);
+        let is_local = matches!(options.access, Access::Local);
+        let router = api::router(shared.clone(), options.access, &options.hosts, telemetry);
+        if let Ok(address) = listener.local_addr() {
+            let who =
+                if is_local { "everybody on this machine, without tokens" } else { "callers with a token" };
+            info!(%address, "serves the API to {who}");
+        }
+        Ok(Self { listener, shared, router })
+    }
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until stopped. Then requests have 5 s to end.
+    pub async fn run(self, stop: CancellationToken) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let graceful = GracefulShutdown::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = accept(&self.listener, &places) => accepted,
+                () = stop.cancelled() => break,
+            };
+            match accepted {
+                Ok((stream, place)) => self.spawn(stream, place, &graceful),
+                // Most likely there are no file descriptors left, until connections close.
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        drop(self.listener);
+        if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+            warn!("requests that have not ended are cut");
+        }
+        self.shared.close().await;
+    }
+
+    fn spawn(&self, stream: TcpStream, place: OwnedSemaphorePermit, graceful: &GracefulShutdown) {
+        let _ = stream.set_nodelay(true);
+        let router = self.router.clone();
+        let service = tower::service_fn(move |request: Request<Incoming>| {
+            let mut router = router.clone();
+            async move {
+                use tower::Service;
+                Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|never| match never {}))
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(%error, "a connection ended with an error");
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}

@@ -1,0 +1,83 @@
+//! What all requests share.
+
+use std::time::Duration;
+
+use postrider_queue::admin::{Inspector, ShardName};
+use postrider_queue::{ConnectError, QueueName, Redis};
+use telemetry::Telemetry;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::problem::Problem;
+
+/// Bytes of bodies that are in memory at once, in KiB.
+const BODIES_KIB_MAX: u32 = 128 * 1024;
+/// Requests that wait for the outcome of their job at once.
+const WAITING_MAX: usize = 256;
+/// How long a body may wait for its place.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The connections to Redis, and the places that requests share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) redis: Redis,
+    pub(crate) inspector: Inspector,
+    /// The limit of a job's fields.
+    pub(crate) max_job_bytes: usize,
+    bodies: Semaphore,
+    waiting: Semaphore,
+}
+
+impl Shared {
+    pub(crate) async fn connect(
+        url: &str,
+        max_job_bytes: usize,
+        telemetry: &Telemetry,
+    ) -> Result<Self, ConnectError> {
+        Ok(Self {
+            redis: Redis::connect(url, telemetry).await?,
+            inspector: Inspector::connect(url, telemetry).await?,
+            max_job_bytes,
+            bodies: Semaphore::new(BODIES_KIB_MAX as usize),
+            waiting: Semaphore::new(WAITING_MAX),
+        })
+    }
+
+    pub(crate) async fn close(&self) {
+        self.redis.close().await;
+        self.inspector.close().await;
+    }
+
+    /// A place for a body of this size, until it is dropped.
+    pub(crate) async fn body_place(&self, bytes: u64) -> Result<SemaphorePermit<'_>, Problem> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, BODIES_KIB_MAX);
+        let place = tokio::time::timeout(PLACE_TIMEOUT, self.bodies.acquire_many(kib)).await;
+        place.ok().and_then(Result::ok).ok_or_else(|| {
+            Problem::unavailable("too many large requests are being received; try again later")
+        })
+    }
+
+    /// A place for a request that waits for an outcome.
+    pub(crate) fn waiting_place(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.waiting.try_acquire().map_err(|_| {
+            Problem::unavailable("too many requests wait for outcomes; send this one without `wait`")
+        })
+    }
+
+    /// The shards of a queue, or of all queues that are found.
+    pub(crate) async fn shards(&self, queue: Option<&str>) -> Result<Vec<ShardName>, Problem> {
+        let Some(queue) = queue else { return Ok(self.inspector.queues().await?.shards) };
+        let name = queue_name(queue)?;
+        if !self.inspector.exists(&name).await? {
+            return Err(Problem::not_found(format!(
+                "there is no queue {name}: no job has been enqueued there"
+            )));
+        }
+        Ok(self.inspector.shards(&name).await?)
+    }
+}
+
+/// Reads the name of a queue.
+pub(crate) fn queue_name(text: &str) -> Result<QueueName, Problem> {
+    text.parse()
+        .map_err(|error: postrider_queue::BadQueueName| Problem::parameter("queue", error.to_string()))
+}
