@@ -3,6 +3,7 @@
 mod build;
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -88,6 +89,27 @@ impl Postrider {
         let mut postrider = Postrider::spawn(command);
         let stdin = postrider.child.streams().stdin.take().expect("standard input is a pipe");
         (postrider, stdin)
+    }
+
+    /// Starts `postrider console` on that Redis and a free port, and waits until it listens. Returns its address, too.
+    ///
+    /// # Panics
+    ///
+    /// With its log if it does not.
+    pub fn console(
+        build: Build,
+        redis: &RedisServer,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> (Postrider, SocketAddr) {
+        let url = redis.url();
+        let variables = [&[("POSTRIDER_REDIS_URL", url.as_str())], environment].concat();
+        let arguments = [&["console", "--listen", "127.0.0.1:0"], arguments].concat();
+        let mut console = Postrider::spawn(build.command(&arguments, &variables));
+        let line = console.wait_for_log("serves the API", READY_DEADLINE);
+        let line: serde_json::Value = serde_json::from_str(&line).expect("a line of JSON");
+        let address = line["address"].as_str().and_then(|address| address.parse().ok());
+        (console, address.expect("the line names the address"))
     }
 
     /// Starts a worker like [`Postrider::worker`], but nobody reads its log before [`Postrider::read_log`].

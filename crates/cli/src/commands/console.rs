@@ -119,6 +119,7 @@ impl ConsoleArgs {
             listen: self.listen,
             redis_url: self.redis.url().to_owned(),
             access,
+            max_job_bytes: self.limits.max_job_bytes,
             hosts: self.hosts,
         };
         Console::start(options, telemetry).await?.run(shutdown.stop).await;

@@ -6,6 +6,7 @@ mod bulkheads;
 mod bytes;
 mod client_certificates;
 mod cluster;
+mod console;
 mod dashboards;
 mod dead_letters;
 mod delivery;

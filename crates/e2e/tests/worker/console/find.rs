@@ -1,0 +1,76 @@
+//! Lists, and what happened to a job.
+
+use e2e::queue::Queue;
+use e2e::wait::DEADLINE;
+use e2e::world::World;
+use serde_json::{Value, json};
+
+use super::{BUILD, Console, NOWHERE};
+
+#[test]
+fn a_job_is_found_with_masked_secrets() {
+    let world = World::new(BUILD);
+    let console = Console::start(&world);
+    let url = "http://me:hunter2@127.0.0.1:9/x?token=hunter2";
+    let headers = r#"{"authorization":"hunter2"}"#;
+    let job = world.queue().enqueue(&[("url", url), ("headers", headers), ("label", "order:1")]);
+    for id in [job.as_str(), "order:1"] {
+        let (status, found) = console.get(&format!("/v1/jobs/{id}"));
+        assert_eq!(
+            (status, &found["jobs"][0]["job_id"], &found["jobs"][0]["state"]),
+            (200, &json!(job), &json!("ready"))
+        );
+        assert!(!found.to_string().contains("hunter2"), "{found}");
+        let revealed = console.get(&format!("/v1/jobs/{id}?reveal=true")).1;
+        assert!(
+            revealed["jobs"][0]["fields"]["url"].as_str().is_some_and(|url| url.contains("hunter2")),
+            "{revealed}"
+        );
+    }
+    console.refuses(("GET", "/v1/jobs/nosuch", &[], ""), 404, "nothing is known of nosuch");
+    console.refuses(("GET", "/v1/jobs/order:1?queue=other", &[], ""), 404, "no queue other");
+}
+
+#[test]
+fn a_delivered_job_is_found_by_its_result() {
+    let world = World::new(BUILD);
+    let console = Console::start(&world);
+    let _worker = world.worker(&[]);
+    let job = world.queue().enqueue(&[("url", world.sink.url("/ok")), ("result_ttl_ms", "60000".to_owned())]);
+    world.sink.wait_for(1, DEADLINE);
+    world.queue().wait_until_drained(DEADLINE);
+    let (_, found) = console.get(&format!("/v1/jobs/{job}"));
+    assert_eq!(found["results"][0]["result"]["outcome"], "succeeded", "{found}");
+    assert_eq!(found["results"][0]["result"]["history"][0]["status"], 200);
+}
+
+#[test]
+fn lists_show_each_state() {
+    let world = World::new(BUILD);
+    let console = Console::start(&world);
+    let (queue, other) = (world.queue(), Queue::new(&world.redis, "other"));
+    let ready = queue.enqueue(&[("url", NOWHERE)]);
+    queue.schedule("7-0", &[("url", NOWHERE)]);
+    queue.postpone("h:1", "8-0", &[("url", NOWHERE), ("flow", "h:1")]);
+    other.enqueue(&[("url", NOWHERE)]);
+    let ids = |path: &str| -> Vec<Value> {
+        let (status, answer) = console.get(path);
+        assert_eq!(status, 200, "{answer}");
+        answer["jobs"].as_array().expect("a list").iter().map(|job| job["job_id"].clone()).collect()
+    };
+    assert_eq!(ids("/v1/jobs").len(), 4);
+    assert_eq!(ids("/v1/jobs?queue=default&state=ready"), [json!(ready)]);
+    assert_eq!(ids("/v1/jobs?queue=default&state=scheduled"), [json!("7-0")]);
+    assert_eq!(ids("/v1/jobs?queue=default&state=held"), [json!("8-0")]);
+    assert_eq!(console.get("/v1/jobs?queue=default&limit=1").1["more"], true);
+    console.refuses(("GET", "/v1/jobs?state=dead", &[], ""), 400, "/v1/dead");
+    console.refuses(("GET", "/v1/jobs?limit=0", &[], ""), 400, "write 1 to 1000");
+    let (_, flows) = console.get("/v1/flows?flow=h:1");
+    assert_eq!((&flows["flows"][0]["flow"], &flows["flows"][0]["held"]), (&json!("h:1"), &json!(1)));
+    let (_, shards) = console.get("/v1/queues/default");
+    assert_eq!(
+        (&shards[0]["ready"], &shards[0]["scheduled"], &shards[0]["held"]),
+        (&json!(1), &json!(1), &json!(1))
+    );
+    console.refuses(("GET", "/v1/queues/nosuch", &[], ""), 404, "no queue nosuch");
+}
