@@ -91,24 +91,17 @@ impl Postrider {
         (postrider, stdin)
     }
 
-    /// Starts `postrider console` on that Redis and a free port, and waits until it listens. Returns its address, too.
+    /// Starts `postrider console` on a free port, and waits until it listens. Returns its address, too.
     ///
     /// # Panics
     ///
     /// With its log if it does not.
-    pub fn console(
-        build: Build,
-        redis: &RedisServer,
-        arguments: &[&str],
-        environment: &[(&str, &str)],
-    ) -> (Postrider, SocketAddr) {
-        let url = redis.url();
-        let variables = [&[("POSTRIDER_REDIS_URL", url.as_str())], environment].concat();
+    pub fn console(build: Build, arguments: &[&str], variables: &[(&str, &str)]) -> (Postrider, SocketAddr) {
         let arguments = [&["console", "--listen", "127.0.0.1:0"], arguments].concat();
-        let mut console = Postrider::spawn(build.command(&arguments, &variables));
+        let mut console = Postrider::spawn(build.command(&arguments, variables));
         let line = console.wait_for_log("serves the API", READY_DEADLINE);
-        let line: serde_json::Value = serde_json::from_str(&line).expect("a line of JSON");
-        let address = line["address"].as_str().and_then(|address| address.parse().ok());
+        let line = serde_json::from_str::<serde_json::Value>(&line).ok();
+        let address = line.and_then(|line| line["address"].as_str()?.parse().ok());
         (console, address.expect("the line names the address"))
     }
 

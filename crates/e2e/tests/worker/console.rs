@@ -32,7 +32,8 @@ impl Console {
     }
 
     fn with(world: &World, arguments: &[&str]) -> Console {
-        let (process, address) = Postrider::console(BUILD, &world.redis, arguments, &[]);
+        let variables = [("POSTRIDER_REDIS_URL", &*world.redis.url())];
+        let (process, address) = Postrider::console(BUILD, arguments, &variables);
         Console { process, address }
     }
 
