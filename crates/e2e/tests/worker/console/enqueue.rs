@@ -21,7 +21,7 @@ fn the_answer_can_be_the_outcome() {
     );
     let request = &world.sink.requests_to("/ok")[0];
     assert_eq!((request.header("x-own"), request.header("postrider-label")), (Some("1"), Some("order:7")));
-    assert_eq!(request.body, br#"{"order":7}"#);
+    assert_eq!(&request.body[..], br#"{"order":7}"#);
     let (status, answer) =
         console.post(&format!("{JOBS}?wait=30s"), &json!({"url": world.sink.url("/status/404")}));
     assert_eq!(
