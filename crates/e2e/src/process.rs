@@ -1,9 +1,9 @@
 //! The real `postrider` binaries, lean and with telemetry, as processes.
 
 mod build;
+mod console;
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -89,20 +89,6 @@ impl Postrider {
         let mut postrider = Postrider::spawn(command);
         let stdin = postrider.child.streams().stdin.take().expect("standard input is a pipe");
         (postrider, stdin)
-    }
-
-    /// Starts `postrider console` on a free port, and waits until it listens. Returns its address, too.
-    ///
-    /// # Panics
-    ///
-    /// With its log if it does not.
-    pub fn console(build: Build, arguments: &[&str], variables: &[(&str, &str)]) -> (Postrider, SocketAddr) {
-        let arguments = [&["console", "--listen", "127.0.0.1:0"], arguments].concat();
-        let mut console = Postrider::spawn(build.command(&arguments, variables));
-        let line = console.wait_for_log("serves the API", READY_DEADLINE);
-        let line = serde_json::from_str::<serde_json::Value>(&line).ok();
-        let address = line.and_then(|line| line["address"].as_str()?.parse().ok());
-        (console, address.expect("the line names the address"))
     }
 
     /// Starts a worker like [`Postrider::worker`], but nobody reads its log before [`Postrider::read_log`].
