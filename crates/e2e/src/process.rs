@@ -71,7 +71,7 @@ impl Postrider {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Postrider {
-        Postrider::spawn(worker_command(build, redis, arguments, environment))
+        Postrider::spawn(build.worker_command(redis, arguments, environment))
     }
 
     /// Starts a command whose standard input is an open pipe.
@@ -102,7 +102,7 @@ impl Postrider {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Postrider {
-        Postrider::start(worker_command(build, redis, arguments, environment))
+        Postrider::start(build.worker_command(redis, arguments, environment))
     }
 
     /// Starts a worker like [`Postrider::ready_worker`] through another program that executes it, for example
@@ -118,7 +118,7 @@ impl Postrider {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Postrider {
-        let command = worker_command(build, redis, arguments, environment);
+        let command = build.worker_command(redis, arguments, environment);
         let mut worker = Postrider::spawn(through(program, &command));
         worker.wait_for_log("worker is ready", READY_DEADLINE);
         worker
@@ -273,22 +273,6 @@ impl Postrider {
             reader.join().expect("reading does not panic");
         }
     }
-}
-
-fn worker_command(
-    build: Build,
-    redis: &RedisServer,
-    arguments: &[&str],
-    environment: &[(&str, &str)],
-) -> Command {
-    let url = redis.url();
-    let mut variables = vec![
-        ("POSTRIDER_REDIS_URL", url.as_str()),
-        ("POSTRIDER_EGRESS_ALLOW", "127.0.0.0/8"),
-        ("POSTRIDER_LOG", "info"),
-    ];
-    variables.extend_from_slice(environment);
-    build.command(&[&["worker"], arguments].concat(), &variables)
 }
 
 fn read_all(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {

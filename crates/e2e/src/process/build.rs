@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use crate::redis::RedisServer;
+
 /// Which of the two binaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Build {
@@ -57,4 +59,21 @@ pub(super) fn through(program: &[&str], command: &Command) -> Command {
         };
     }
     outer
+
+    /// `postrider worker` on that Redis, allowed to reach 127.0.0.0/8.
+    pub(super) fn worker_command(
+        self,
+        redis: &RedisServer,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Command {
+        let url = redis.url();
+        let mut variables = vec![
+            ("POSTRIDER_REDIS_URL", url.as_str()),
+            ("POSTRIDER_EGRESS_ALLOW", "127.0.0.0/8"),
+            ("POSTRIDER_LOG", "info"),
+        ];
+        variables.extend_from_slice(environment);
+        self.command(&[&["worker"], arguments].concat(), &variables)
+    }
 }
