@@ -4,6 +4,7 @@
 mod dead;
 mod flow;
 mod job;
+mod log;
 mod mask;
 mod queue;
 mod text;
@@ -11,6 +12,7 @@ mod text;
 pub use dead::{DeadFilter, DeadView, dead_error, host, last_outcome};
 pub use flow::{FlowView, flow_error, is_meant, next_attempt, why, why_waiting};
 pub use job::{JobView, Summary, state_name, waits_for};
+pub use log::LogView;
 pub use mask::{field, fields_json, hide_paths_of, line, masked, method, url};
 pub use queue::{QueueView, WorkerView, life};
 pub use text::{brief, plain, span, time};

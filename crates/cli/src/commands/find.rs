@@ -5,7 +5,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Args;
-use postrider_console::view::{DeadView, JobView, line, method, time, url, why_waiting};
+use postrider_console::view::{DeadView, JobView, LogView, line, method, time, url, why_waiting};
 use postrider_queue::JobResult;
 use postrider_queue::admin::{DeadLetter, FoundJob, LogSearch, LoggedJob, ShardName, is_of_wrong_type};
 use serde_json::{Value, json};
@@ -144,7 +144,7 @@ impl Found {
             |(queue, job_id, result)| json!({"queue": queue.to_string(), "job_id": job_id, "result": result}),
         );
         let results: Vec<_> = results.collect();
-        let log: Vec<_> = self.log.iter().map(logged::json).collect();
+        let log: Vec<_> = self.log.iter().map(LogView::new).collect();
         json!({"id": id, "jobs": jobs, "dead": dead, "results": results, "log": log, "incomplete": self.is_incomplete})
     }
 

@@ -2,30 +2,9 @@
 
 use postrider_console::view::{plain, time};
 use postrider_queue::admin::LoggedJob;
-use serde_json::{Value, json};
 
 use super::attempts;
 use super::terminal::{self, wrapped};
-
-/// A job, for programs.
-pub(super) fn json(job: &LoggedJob) -> Value {
-    let record = &job.record;
-    json!({
-        "queue": job.queue.to_string(),
-        "job_id": record.job_id,
-        "label": record.label,
-        "replay_of": record.replay_of,
-        "host": record.host,
-        "outcome": record.outcome(),
-        "reason": record.reason,
-        "status": record.status,
-        "attempts": record.attempts,
-        "enqueued_at": (record.enqueued_at > 0).then_some(record.enqueued_at),
-        "ended_at": job.ended_at,
-        "trace_id": record.trace_id,
-        "history": record.history_json(),
-    })
-}
 
 /// Prints a job, with its attempts and their phases.
 pub(super) fn print(job: &LoggedJob) {
@@ -67,6 +46,7 @@ fn second_line(job: &LoggedJob) -> String {
 
 #[cfg(test)]
 mod tests {
+    use postrider_console::view::LogView;
     use postrider_queue::admin::ShardName;
     use postrider_queue::work::LogRecord;
 
@@ -99,7 +79,7 @@ mod tests {
         let cancelled = LogRecord { reason: Some("cancelled".into()), ..dead };
         assert!(first_line(&job(cancelled.clone())).ends_with("000Z after 0 attempts"));
         assert_eq!(second_line(&job(cancelled.clone())), "to an unknown destination");
-        assert_eq!(json(&job(cancelled))["enqueued_at"], Value::Null);
+        assert_eq!(LogView::new(&job(cancelled)).enqueued_at, None);
     }
 
     #[test]

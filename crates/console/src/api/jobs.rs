@@ -7,14 +7,14 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
 use postrider_queue::JobResult;
-use postrider_queue::admin::State as JobState;
+use postrider_queue::admin::{State as JobState, is_of_wrong_type};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::{Caller, Scope};
 use crate::problem::Problem;
 use crate::state::Shared;
-use crate::view::{DeadView, JobView, why_waiting};
+use crate::view::{DeadView, JobView, LogView, why_waiting};
 
 /// How many jobs of each queue a list shows by default, and at most.
 const LIST: (usize, usize) = (20, 1_000);
@@ -90,8 +90,16 @@ pub(super) struct Found {
     dead: Vec<DeadView>,
     /// Results that are kept.
     results: Vec<FoundResult>,
+    /// Jobs that have ended, in the delivery logs of queues that keep one.
+    log: Vec<LogView>,
     /// Whether the search stopped early: there may be more.
     incomplete: bool,
+}
+
+impl Found {
+    fn is_empty(&self) -> bool {
+        self.jobs.is_empty() && self.dead.is_empty() && self.results.is_empty() && self.log.is_empty()
+    }
 }
 
 /// A result.
@@ -108,7 +116,7 @@ pub(super) struct FoundResult {
 
 /// Find out what happened to a job
 ///
-/// Searches live jobs, dead letters and results.
+/// Searches live jobs, dead letters, results and delivery logs.
 #[utoipa::path(operation_id = "findJob", get, path = "/v1/jobs/{id}", tag = "jobs",
     params(("id" = String, Path, description = "Job id, label or trace id."), FindParameters),
     responses((status = 200, body = Found), (status = 403, body = Problem), (status = 404, body = Problem)))]
@@ -124,7 +132,7 @@ pub(super) async fn find(
     }
     let (inspector, now) = (&shared.inspector, shared.inspector.now().await?);
     let shards = shared.shards(queue.as_deref()).await?;
-    let mut found = Found { jobs: vec![], dead: vec![], results: vec![], incomplete: false };
+    let mut found = Found { jobs: vec![], dead: vec![], results: vec![], log: vec![], incomplete: false };
     let mut ids = BTreeSet::from([id.clone()]);
     for shard in &shards {
         let search = inspector.find_about(shard, &id).await?;
@@ -140,15 +148,24 @@ pub(super) async fn find(
         }
     }
     for shard in &shards {
+        match inspector.logged_about(shard, &id).await {
+            Ok(log) => {
+                found.incomplete |= log.is_incomplete;
+                found.log.extend(log.jobs.iter().map(LogView::new));
+            }
+            // A log of a wrong type hides nothing else.
+            Err(error) if is_of_wrong_type(&error) => found.incomplete = true,
+            Err(error) => return Err(error.into()),
+        }
         for job_id in &ids {
             if let Some(result) = inspector.result(shard, job_id).await? {
                 found.results.push(FoundResult { queue: shard.to_string(), job_id: job_id.clone(), result });
             }
         }
     }
-    if found.jobs.is_empty() && found.dead.is_empty() && found.results.is_empty() {
+    if found.is_empty() {
         let detail = format!(
-            "nothing is known of {id}: it was delivered without a result that is kept, or was purged, or is in another \
+            "nothing is known of {id}: it was delivered without a result that is kept or a delivery log, or was purged, or is in another \
              Redis"
         );
         return Err(Problem::not_found(detail));

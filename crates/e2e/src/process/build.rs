@@ -34,6 +34,23 @@ impl Build {
         }
     }
 
+    /// `postrider worker` on that Redis, allowed to reach 127.0.0.0/8.
+    pub(super) fn worker_command(
+        self,
+        redis: &RedisServer,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Command {
+        let url = redis.url();
+        let mut variables = vec![
+            ("POSTRIDER_REDIS_URL", url.as_str()),
+            ("POSTRIDER_EGRESS_ALLOW", "127.0.0.0/8"),
+            ("POSTRIDER_LOG", "info"),
+        ];
+        variables.extend_from_slice(environment);
+        self.command(&[&["worker"], arguments].concat(), &variables)
+    }
+
     /// The binary with exactly `environment`, without inherited `OTEL_*` and `POSTRIDER_*` variables.
     pub(super) fn command(self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
         let mut command = Command::new(self.program());
@@ -59,21 +76,4 @@ pub(super) fn through(program: &[&str], command: &Command) -> Command {
         };
     }
     outer
-
-    /// `postrider worker` on that Redis, allowed to reach 127.0.0.0/8.
-    pub(super) fn worker_command(
-        self,
-        redis: &RedisServer,
-        arguments: &[&str],
-        environment: &[(&str, &str)],
-    ) -> Command {
-        let url = redis.url();
-        let mut variables = vec![
-            ("POSTRIDER_REDIS_URL", url.as_str()),
-            ("POSTRIDER_EGRESS_ALLOW", "127.0.0.0/8"),
-            ("POSTRIDER_LOG", "info"),
-        ];
-        variables.extend_from_slice(environment);
-        self.command(&[&["worker"], arguments].concat(), &variables)
-    }
 }
