@@ -16,7 +16,7 @@ pub use crate::redis::{
 };
 pub use crate::trail::{Kept, LogRecord, Phases, TraceparentOnly, fields, history};
 pub use fetch::{DELIVERIES_MAX, Reclaimed};
-pub use flow::{Admission, BreakerState, FlowLimit, FlowReport, FlowRequest, Grant};
+pub use flow::{Admission, AdmissionOrder, BreakerState, FlowLimit, FlowReport, FlowRequest, Grant};
 pub use promoted::Promoted;
 pub use stats::QueueStats;
 pub use sweep::{Claimed, SweepPosition, Swept};

@@ -197,6 +197,11 @@ impl Flows {
         self.lock().admits_untried_only(id, Instant::now())
     }
 
+    /// How many of the next `jobs` admitted jobs are to be ones that have failed before.
+    pub(crate) fn admits_failed(&self, id: FlowId, jobs: usize) -> usize {
+        self.lock().flow(id, Instant::now()).evidence.admits_failed(jobs)
+    }
+
     /// Expects this number of admitted jobs, which another worker may fetch.
     pub(crate) fn expect(&self, id: FlowId, jobs: usize) {
         if jobs > 0 {

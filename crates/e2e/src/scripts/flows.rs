@@ -76,7 +76,7 @@ impl Call {
     /// The same for a job that has failed before, and expires at a time, Unix ms.
     pub fn postpone_failed(held: &RunningJob, fields: &[(&str, &str)], failures: u32, expires: i64) -> Call {
         let mut call = Call::postpone_into_flow(held, fields);
-        call.args[9] = failures.to_string().into_bytes();
+        call.args[9] = (2 * failures).to_string().into_bytes();
         call.args[10] = expires.to_string().into_bytes();
         call
     }

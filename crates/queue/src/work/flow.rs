@@ -63,6 +63,8 @@ pub struct Grant {
     pub why: Option<FlowLimit>,
     /// Whether the flow has a rate that was learned from its destination.
     pub has_learned_rate: bool,
+    /// Whether a trial is for a held job that has failed before, if there is one.
+    pub is_for_failed: bool,
 }
 
 /// What limits a flow.
@@ -100,10 +102,19 @@ pub struct Admission<'a> {
     pub admitted: Admitted,
     /// The time until the flow's next check.
     pub again: Duration,
-    /// Whether only jobs that have not failed are admitted.
-    pub untried_only: bool,
+    /// Which jobs come first.
+    pub order: AdmissionOrder,
     /// The ids of jobs that are admitted in addition: they have expired.
     pub expired: &'a [String],
+}
+
+/// The order in which a flow admits jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdmissionOrder {
+    /// This number of jobs that have failed before, then the others by their failures and their age.
+    FailedFirst(usize),
+    /// Only jobs that have not failed, and whose kind does not fail.
+    UntriedOnly,
 }
 
 /// The text of an error, of bounded length.
@@ -142,17 +153,18 @@ impl QueueShard {
         let keys = vec![Keys::limits(id)];
         let reply = self.0.scripts.flow_acquire.poll(&self.0.redis, keys, args).await?;
         let (granted, wait, why, learned): (usize, u64, String, u64) = reply.convert()?;
+        let is_for_failed = why == "T";
         let why = match why.as_str() {
             "-" => None,
             "h" => Some(FlowLimit::Asked),
             "o" => Some(FlowLimit::Open),
-            "t" => Some(FlowLimit::Trial),
+            "t" | "T" => Some(FlowLimit::Trial),
             "r" => Some(FlowLimit::Rate),
             "c" => Some(FlowLimit::Concurrency),
             _ => return Err(unexpected()),
         };
         let wait = Duration::from_millis(wait.max(10));
-        Ok(Grant { granted, wait, why, has_learned_rate: learned > 0 })
+        Ok(Grant { granted, wait, why, has_learned_rate: learned > 0, is_for_failed })
     }
 
     /// Reports to a flow what its attempts have shown. The tools show `name` and `error`.
@@ -218,7 +230,10 @@ impl QueueShard {
             number(admission.count as u64),
             admission.admitted.as_str().into(),
             number(admission.again.as_millis() as u64),
-            number(admission.untried_only.into()),
+            match admission.order {
+                AdmissionOrder::FailedFirst(jobs) => number(jobs as u64),
+                AdmissionOrder::UntriedOnly => "-1".into(),
+            },
         ];
         if let Some(bounds) = self.log_bounds() {
             bounds.push(own, &mut keys, &mut args);

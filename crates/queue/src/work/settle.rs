@@ -24,7 +24,7 @@ struct WaitingPlace {
     mode: &'static str,
     delay: Duration,
     not_before: u64,
-    failures: u32,
+    rank: u32,
     expires: u64,
 }
 
@@ -91,18 +91,18 @@ impl QueueShard {
                     mode,
                     delay: *delay,
                     not_before: *not_before,
-                    failures: 0,
+                    rank: 0,
                     expires: 0,
                 };
                 self.postpone(lease, place, job, parent).await
             }
-            Transition::Hold { flow, within, failures, expires, job, .. } => {
+            Transition::Hold { flow, within, rank, expires, job, .. } => {
                 let place = WaitingPlace {
                     sets: [own.flow(*flow), own.flows.clone(), own.expiring.clone()],
                     mode: "flow",
                     delay: *within,
                     not_before: 0,
-                    failures: (*failures).min(900),
+                    rank: (*rank).min(1800),
                     expires: expires.unwrap_or(0),
                 };
                 self.postpone(lease, place, job, parent).await
@@ -149,7 +149,7 @@ impl QueueShard {
         args.push(number(place.delay.as_millis() as u64));
         args.push(number(place.not_before));
         args.push(number(job.enqueued.unwrap_or(0)));
-        args.extend([number(place.failures.into()), number(place.expires)]);
+        args.extend([number(place.rank.into()), number(place.expires)]);
         args.push(self.0.mark.text().as_ref().into());
         push_fields(&mut args, &job.fields);
         // When it returns, its producer's delay is over: it waited for that now, or had passed it before.

@@ -39,8 +39,9 @@ pub enum Transition {
         within: Duration,
         /// Why it waits.
         why: WaitReason,
-        /// How often it has failed, 0 to 900: the flow admits others first.
-        failures: u32,
+        /// Twice the number of its failures, and 1 more if jobs of its kind fail now, 0 to 1800: the flow admits
+        /// others first.
+        rank: u32,
         /// When it expires, Unix milliseconds.
         expires: Option<u64>,
         /// The job.

@@ -47,7 +47,13 @@ impl Gate {
             Err(error) => {
                 // In a cluster, the state of a flow may be on another node than the queue, which works.
                 debug!(%error, "cannot acquire an attempt now; the job is held");
-                Grant { granted: 0, wait: CHECK_INTERVAL, why: None, has_learned_rate: false }
+                Grant {
+                    granted: 0,
+                    wait: CHECK_INTERVAL,
+                    why: None,
+                    has_learned_rate: false,
+                    is_for_failed: false,
+                }
             }
         }
     }
@@ -71,7 +77,13 @@ impl Gate {
                 // Logged once. The connection is not down.
                 self.queue.link().tolerate(&error);
                 let granted = if limits.are_shared() { 0 } else { request.more };
-                Ok(Grant { granted, wait: CHECK_INTERVAL, why: None, has_learned_rate: false })
+                Ok(Grant {
+                    granted,
+                    wait: CHECK_INTERVAL,
+                    why: None,
+                    has_learned_rate: false,
+                    is_for_failed: false,
+                })
             }
             Err(error) => Err(error),
         }

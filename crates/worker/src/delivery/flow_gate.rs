@@ -48,8 +48,8 @@ impl Gate {
             self.held.insert(id);
         }
         self.counts.held();
-        let failures = job.trail.attempts + u32::from(self.flows.is_suspect(&candidate));
-        Err(Hold { failures, ..hold })
+        let rank = 2 * job.trail.attempts + u32::from(self.flows.is_suspect(&candidate));
+        Err(Hold { rank, ..hold })
     }
 
     fn candidate(&self, id: FlowId, limits: &Limits, admitted: Option<Admitted>, job: &Job) -> Candidate {

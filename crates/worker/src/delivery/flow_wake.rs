@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use postrider_queue::Error;
 use postrider_queue::job::{Admitted, FlowId, Limits};
-use postrider_queue::work::{Admission, FlowLimit, FlowRequest};
+use postrider_queue::work::{Admission, AdmissionOrder, FlowLimit, FlowRequest};
 use tracing::debug;
 
 use super::flow_gate::Gate;
@@ -42,12 +42,11 @@ impl Waker {
             flows.notify_waiting();
             return Ok(());
         }
-        let untried_only = flows.admits_untried_only(id);
         let mut admission = Admission {
             count: 0,
             admitted: Admitted::Yes,
             again: CHECK_INTERVAL,
-            untried_only,
+            order: AdmissionOrder::FailedFirst(0),
             expired: &[],
         };
         if limits.rate.is_some() || flows.has_learned_rate(id) {
@@ -57,6 +56,9 @@ impl Waker {
         }
         if room > 0 {
             self.acquire_for_held(id, limits, room, &mut admission).await;
+        }
+        if flows.admits_untried_only(id) {
+            admission.order = AdmissionOrder::UntriedOnly;
         }
         let again = admission.again;
         // Before the call: a job may arrive before the reply.
@@ -105,6 +107,11 @@ impl Waker {
             }
         };
         admission.count = taken.granted;
+        let failed = match taken.why {
+            Some(FlowLimit::Trial) => usize::from(taken.is_for_failed),
+            _ => flows.admits_failed(id, taken.granted),
+        };
+        admission.order = AdmissionOrder::FailedFirst(failed);
         if taken.why.is_some() {
             admission.again = taken.wait;
         }
@@ -139,7 +146,7 @@ impl Waker {
             count: 0,
             admitted: Admitted::Old,
             again: CHECK_INTERVAL,
-            untried_only: false,
+            order: AdmissionOrder::FailedFirst(0),
             expired: job_ids,
         };
         let (_, left) = self.gate.queue.admit(id, &expired).await?;

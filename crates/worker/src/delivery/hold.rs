@@ -13,8 +13,8 @@ pub(super) struct Hold {
     /// The time until the flow's next check, at the latest.
     pub(super) within: Duration,
     pub(super) why: WaitReason,
-    /// How often the job has failed. The flow admits others first.
-    pub(super) failures: u32,
+    /// Twice the number of the job's failures, and 1 more if jobs of its kind fail now. The flow admits others first.
+    pub(super) rank: u32,
     /// Whether only this job waits, by the schedule, and not its flow.
     pub(super) is_scheduled: bool,
 }
@@ -27,7 +27,7 @@ impl Hold {
 
     /// Until the flow's next check after this time at the latest.
     pub(super) fn within(within: Duration, why: WaitReason) -> Self {
-        Self { within, why, failures: 0, is_scheduled: false }
+        Self { within, why, rank: 0, is_scheduled: false }
     }
 
     /// Because attempts whose destinations do not answer hold their whole share of the slots. A place may

@@ -214,12 +214,12 @@ pub(super) fn held(
     hold: Hold,
     expires: Option<u64>,
 ) -> Transition {
-    let Hold { within, why, failures, is_scheduled } = hold;
+    let Hold { within, why, rank, is_scheduled } = hold;
     let job = unsent(delivery, job);
     if is_scheduled {
         return Transition::Schedule { delay: within, not_before: 0, why, job };
     }
-    Transition::Hold { flow, within, why, failures, expires, job }
+    Transition::Hold { flow, within, why, rank, expires, job }
 }
 
 /// The job returns to the stream, since its lease could not be confirmed. `now` is Redis' time, Unix

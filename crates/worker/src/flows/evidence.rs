@@ -34,11 +34,17 @@ pub(super) struct Evidence {
     asked: Option<Instant>,
     /// The kind of a held job that could be a second opinion.
     opinion: Option<JobKind>,
+    /// Whether the last success was of a job that had failed before.
+    is_success_of_failed: bool,
+    /// Jobs admitted, counted up to a share of those that have failed.
+    admitted: usize,
 }
 
 impl Evidence {
     /// How many kinds are remembered. A destination that fails for that many has failed altogether.
     pub(crate) const KINDS_MAX: usize = 8;
+    /// One of this number of admitted jobs is one that has failed before.
+    const FAILED_SHARE: usize = 8;
     /// How long it is remembered that a kind of jobs came.
     const SEEN: Duration = Duration::from_secs(60);
     /// The shortest time between two questions to Redis.
@@ -52,8 +58,22 @@ impl Evidence {
         self.seen[0] = Some((kind, now));
     }
 
+    /// How many of the next `jobs` admitted jobs are to be ones that have failed before. All, if such a job was the
+    /// last to succeed. Half, while attempts fail: it may be that all fail at first. Else an eighth, so that
+    /// those that failed once do not wait as long as others come.
+    pub(super) fn admits_failed(&mut self, jobs: usize) -> usize {
+        if self.is_success_of_failed {
+            return jobs;
+        }
+        let share = if self.in_a_row > 0 { 2 } else { Self::FAILED_SHARE };
+        let before = self.admitted % share;
+        self.admitted = before + jobs;
+        self.admitted / share
+    }
+
     /// An attempt was answered.
-    pub(super) fn succeeded(&mut self, kind: JobKind) {
+    pub(super) fn succeeded(&mut self, kind: JobKind, has_failed: bool) {
+        self.is_success_of_failed = has_failed;
         self.failed.retain(|failed| *failed != kind);
         (self.in_a_row, self.first, self.is_first_alone) = (0, None, true);
     }
@@ -159,15 +179,28 @@ mod tests {
         let (mut evidence, now) = (Evidence::default(), Instant::now());
         evidence.saw(JobKind(1), now);
         (0..5).for_each(|job| evidence.failed(JobKind(1), job));
-        evidence.succeeded(JobKind(2));
+        evidence.succeeded(JobKind(2), false);
         assert!(evidence.is_suspect(JobKind(1)) && evidence.failed_in_a_row().is_empty());
         assert!(!evidence.opens(0, LIMIT, now));
         evidence.failed(JobKind(3), 9);
         assert_eq!(evidence.failed_in_a_row(), [JobKind(3)]);
         evidence.failed(JobKind(1), 9);
         assert_eq!(evidence.failed_in_a_row(), [JobKind(3), JobKind(1)]);
-        evidence.succeeded(JobKind(1));
+        evidence.succeeded(JobKind(1), false);
         assert!(!evidence.is_suspect(JobKind(1)) && evidence.is_suspect(JobKind(3)));
+    }
+
+    #[test]
+    fn jobs_that_have_failed_have_their_share_of_admissions() {
+        let mut evidence = Evidence::default();
+        assert_eq!((0..16).map(|_| evidence.admits_failed(1)).sum::<usize>(), 2);
+        assert_eq!(evidence.admits_failed(16), 2);
+        evidence.failed(JobKind(1), 1);
+        assert_eq!(evidence.admits_failed(16), 8, "while attempts fail");
+        evidence.succeeded(JobKind(1), true);
+        assert_eq!(evidence.admits_failed(16), 16, "one of them has succeeded");
+        evidence.succeeded(JobKind(1), false);
+        assert_eq!(evidence.admits_failed(16), 2);
     }
 
     #[test]

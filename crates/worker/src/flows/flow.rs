@@ -83,7 +83,7 @@ impl Flow {
         now: Instant,
     ) -> Option<Verdict> {
         if end.verdict != Verdict::Fails {
-            self.evidence.succeeded(attempt.kind);
+            self.evidence.succeeded(attempt.kind, attempt.has_failed);
             return Some(end.verdict);
         }
         let is_proven = self.open_until.is_none() && self.window.is_proven(now);

@@ -157,13 +157,29 @@ fn a_job_that_has_failed_less_often_comes_first() {
         stage.call(&Call::postpone_failed(&held, &[("body", mark)], failures, 0));
     }
     let mut untried = Call::admit(9, &[]);
-    untried.args[4] = b"1".to_vec();
+    untried.args[4] = b"-1".to_vec();
     assert_eq!(admitted(&stage.call(&untried)), (2, 2), "only those that have not failed");
     for mark in ["failed-once", "failed-twice"] {
         assert_eq!(stage.copies(mark).waiting, 1);
         assert_eq!(admitted(&stage.call(&Call::admit(1, &[]))).0, 1);
         assert_eq!(stage.copies(mark), in_stream(1), "{mark}: {}", stage.snapshot());
     }
+}
+
+#[test]
+fn a_job_that_has_failed_may_go_before_others() {
+    let stage = Stage::new();
+    for (mark, failures) in [("never-failed", 0), ("failed-once", 1), ("failed-twice", 2)] {
+        let held = stage.deliver("holder", &[("body", mark)]);
+        stage.call(&Call::postpone_failed(&held, &[("body", mark)], failures, 0));
+    }
+    let mut one_failed = Call::admit(2, &[]);
+    one_failed.args[4] = b"1".to_vec();
+    assert_eq!(admitted(&stage.call(&one_failed)), (2, 1));
+    for mark in ["failed-once", "never-failed"] {
+        assert_eq!(stage.copies(mark), in_stream(1), "{mark}: {}", stage.snapshot());
+    }
+    assert_eq!(admitted(&stage.call(&one_failed)), (1, 0), "with only one left, that one");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 -- Moves the first jobs that a flow holds to the stream, and schedules the flow's next check. The first are
--- those that have failed least often, and of these the oldest.
+-- those that have failed least often, and of these the oldest. Some of those that have failed may go before them.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  waiting
@@ -12,7 +12,7 @@
 -- ARGV[2]  the number of jobs to move at most; may be 0
 -- ARGV[3]  the value of `_admitted` that the moved jobs carry, so that they need not ask the flow again
 -- ARGV[4]  the time until the flow's next check, ms
--- ARGV[5]  1 to move only jobs that have not failed, else 0
+-- ARGV[5]  the number of these jobs to take first from those that have failed; -1 to take none of them
 -- ARGV[6…] with a log: how long a record is kept, ms; how many jobs; how many bytes
 -- ARGV[6…], or ARGV[9…] with a log: ids of jobs that have expired: they are moved in addition, if the flow holds them, and carry `old`
 -- Returns  {jobs moved, jobs that the flow still holds, Redis' time in Unix ms}
@@ -61,9 +61,15 @@ for i = KEYS[7] and 9 or 6, #ARGV do
     redis.pcall('ZREM', KEYS[6], ARGV[1] .. ARGV[i])
   end
 end
-if ARGV[2] ~= '0' then
-  local most = ARGV[5] == '1' and '(1e13' or '+inf'
-  moved = moved + move(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', most, 'LIMIT', 0, ARGV[2]), ARGV[3])
+local limit, failed = tonumber(ARGV[2]), tonumber(ARGV[5])
+if failed > 0 then
+  local tried = move(redis.call('ZRANGEBYSCORE', KEYS[3], '1e13', '+inf', 'LIMIT', 0, failed), ARGV[3])
+  moved, limit = moved + tried, limit - tried
+end
+if limit > 0 then
+  -- Jobs of a kind that fails now are not among the untried ones.
+  local most = failed < 0 and '(5e12' or '+inf'
+  moved = moved + move(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', most, 'LIMIT', 0, limit), ARGV[3])
 end
 local left = redis.call('ZCARD', KEYS[3])
 -- The jobs are moved: an error on this key must not hide their number.

@@ -18,7 +18,7 @@
 --          for, else empty
 -- Returns  {attempts granted; time until the next request, ms; why not all: - for no reason, h the
 --          destination asked to wait, o the breaker is open or a trial is under way, t only one, as a trial,
---          r rate, c concurrency; 1 if the flow has a learned rate, else 0}
+--          T the same of a job that has failed before, r rate, c concurrency; 1 if the flow has a learned rate, else 0}
 -- Uses     clock, whole
 --
 -- Fields: `open_until`, `opened_at`, `opened_by`, `trips`, `kinds`, `name` and `error` of the breaker,
@@ -68,7 +68,9 @@ if granted > 0 and ARGV[9] == '0' then
   elseif is_tried then
     granted, wait, why = 0, math.min(flow.trial_until - now, 1000), 'o'
   else
-    granted, wait, why = 1, 1000, 't'
+    -- Every other trial is of a job that has failed: where all others fail at first, their trials would say
+    -- the same again and again.
+    granted, wait, why = 1, 1000, flow.trips % 2 == 0 and 'T' or 't'
   end
 end
 if granted > 0 and most > 0 and others + making + granted > most then
@@ -106,7 +108,7 @@ if is_learned and granted > 0 and ARGV[12] == '0' then
     redis.call('HSET', KEYS[1], 'rate', string.format('%.6f', rate), 'rate_at', whole(now), 'limited_at', whole(limited_at))
   end
 end
-if granted == 1 and why == 't' then
+if granted == 1 and (why == 't' or why == 'T') then
   redis.call('HSET', KEYS[1], 'trial_until', whole(now + ARGV[8]))
 end
 if most > 0 then

@@ -15,7 +15,7 @@
 -- ARGV[7]  the delay, ms; for `flow`, the time until the flow's next check at the latest
 -- ARGV[8]  not before, Unix ms, or 0
 -- ARGV[9]  when the job was enqueued, Unix ms, or 0 where that is not known yet
--- ARGV[10] for `flow`: how often the job has failed, 0 to 900
+-- ARGV[10] for `flow`: twice the number of the job's failures, and 1 more if jobs of its kind fail now, 0 to 1800
 -- ARGV[11] for `flow`: the job expires at this time, Unix ms, or 0
 -- ARGV[12] the mark of the shard
 -- ARGV[13…] the fields, name and value, without `_job_id` and `_enqueued_at`
@@ -62,7 +62,7 @@ probe_stream(stream, group)
 if ARGV[6] == 'flow' then
   -- The last part of the set's key names the flow.
   local flow = string.match(KEYS[3], '[^:]+$')
-  redis.call('ZADD', KEYS[3], whole(ARGV[10] * 1e13 + math.min(at, 1e13 - 1)), job_id)
+  redis.call('ZADD', KEYS[3], whole(ARGV[10] * 5e12 + math.min(at, 5e12 - 1)), job_id)
   redis.call('ZADD', KEYS[4], 'LT', whole(due), flow)
   if ARGV[11] ~= '0' then
     redis.call('ZADD', KEYS[5], ARGV[11], flow .. job_id)
