@@ -1,6 +1,7 @@
 //! Errors that end an attempt, their `error.type`, and whether the request may be repeated at once.
 
-use std::net::SocketAddr;
+mod connecting;
+
 use std::time::Duration;
 use std::{error::Error, io};
 
@@ -12,6 +13,10 @@ use telemetry::ErrorType;
 
 use super::stream::Flood;
 use crate::http::egress::Refusal;
+
+pub(super) use connecting::{
+    ConnectTimeout, DnsError, DnsTimeout, NoConnection, NoLookupPermit, NoNameServer, ProxyError, TlsTimeout,
+};
 
 /// Any error on the way to a connection.
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
@@ -81,54 +86,6 @@ impl Phase {
             Self::Body => ErrorType::BodyTimeout,
         }
     }
-}
-
-/// The name of a host could not be resolved.
-#[derive(Debug, thiserror::Error)]
-#[error("the host cannot be resolved")]
-pub(super) struct DnsError(#[source] pub(super) std::io::Error);
-
-/// The lookup of a name took too long.
-#[derive(Debug, thiserror::Error)]
-#[error("the host was not resolved within {0:?}")]
-pub(super) struct DnsTimeout(pub(super) Duration);
-
-/// All permits were taken by other lookups, so this one did not begin. That is no fault of the destination.
-#[derive(Debug, thiserror::Error)]
-#[error("too many other names were being resolved for {0:?}")]
-pub(super) struct NoLookupPermit(pub(super) Duration);
-
-/// The name servers answer nothing at all. That is no fault of the destination.
-#[derive(Debug, thiserror::Error)]
-#[error("no name server answers; see /etc/resolv.conf")]
-pub(super) struct NoNameServer;
-
-/// No address of a host accepted a connection. This is the first failure.
-#[derive(Debug, thiserror::Error)]
-#[error("no connection to {address}")]
-pub(super) struct NoConnection {
-    pub(super) address: SocketAddr,
-    #[source]
-    pub(super) error: std::io::Error,
-}
-
-/// No connection within the connection's deadline, which is shorter than the attempt's.
-#[derive(Debug, thiserror::Error)]
-#[error("no connection within {0:?}")]
-pub(super) struct ConnectTimeout(pub(super) Duration);
-
-/// The handshake took too long.
-#[derive(Debug, thiserror::Error)]
-#[error("the TLS handshake did not end within {0:?}")]
-pub(super) struct TlsTimeout(pub(super) Duration);
-
-/// The proxy could not be reached, or did not connect to the destination.
-#[derive(Debug, thiserror::Error)]
-#[error("the proxy {place} failed")]
-pub(super) struct ProxyError {
-    pub(super) place: String,
-    #[source]
-    pub(super) error: BoxError,
 }
 
 pub(super) fn error_type(error: &(dyn Error + 'static)) -> ErrorType {
