@@ -8,6 +8,8 @@ mod dial;
 mod dialled;
 mod error;
 mod http1_hosts;
+mod machine;
+mod network;
 mod own_addresses;
 mod pool;
 mod proxy;
@@ -47,7 +49,7 @@ use body::AttemptBounds;
 use connector::{Connector, place, proxy_of};
 use deadline::Deadline;
 use error::SendError;
-use own_addresses::OwnAddresses;
+use machine::Machine;
 use pool::{Pool, PoolClient};
 use request::{forward_context, request};
 use resolver::Resolver;
@@ -95,6 +97,7 @@ struct Shared {
     /// Whether the last request through the proxy failed because of the proxy.
     proxy_fails: AtomicBool,
     worker_fault: WorkerFault,
+    machine: Machine,
     anonymous: Pool,
     /// By secret. A connection presents one client certificate, so each certificate has its own pool.
     identified: BTreeMap<String, Pool>,
@@ -108,14 +111,14 @@ impl Sender {
     pub(crate) fn new(config: &SenderConfig, telemetry: &Telemetry) -> Result<Self, TlsError> {
         let (http, open, busy) = (&config.http, OpenCount::default(), OpenCount::default());
         let trusted = tls::trusted(http)?;
-        let (resolver, own) = (Resolver::new(http.dns_timeout, http.system_resolver), OwnAddresses::new());
+        let (resolver, machine) = (Resolver::new(http.dns_timeout, http.system_resolver), Machine::new());
         let connections = Connections::new(telemetry, config.connections);
         let pool = |identity| -> Result<Pool, TlsError> {
             let tls = tls::client(http, &trusted, identity)?;
-            let (egress, resolver, own) = (config.egress.clone(), resolver.clone(), own.clone());
+            let (egress, resolver, machine) = (config.egress.clone(), resolver.clone(), machine.clone());
             let (open, connections) = (open.clone(), connections.clone());
             let connector =
-                Connector::new(egress, http.clone(), tls, resolver, own, open.clone(), connections);
+                Connector::new(egress, http.clone(), tls, resolver, machine, open.clone(), connections);
             Ok(Pool::new(http, connector, open, busy.clone()))
         };
         let identified = config.identities.iter().map(|(name, own)| Ok((name.clone(), pool(Some(own))?)));
@@ -127,6 +130,7 @@ impl Sender {
             busy: busy.clone(),
             proxy_fails: AtomicBool::new(false),
             worker_fault: WorkerFault::new(),
+            machine: machine.clone(),
             anonymous: pool(None)?,
             identified: identified.collect::<Result<_, TlsError>>()?,
         };
@@ -167,7 +171,11 @@ impl Sender {
         }
         self.shared.watch_proxy(&job.uri, &result);
         let result = match result {
-            Ok(answer) => SendResult::Answer(answer),
+            Ok(answer) => {
+                // By a connection that was made before.
+                self.shared.machine.network.reached();
+                SendResult::Answer(answer)
+            }
             Err(error) => SendResult::Failed {
                 error: error::error_type(&error),
                 text: error::sentence(&error, &place(&job.uri)),

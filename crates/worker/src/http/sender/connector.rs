@@ -18,8 +18,8 @@ use tracing::{Instrument, Span, debug_span};
 
 use super::dial::dial;
 use super::dialled::Measured;
-use super::error::{BoxError, ConnectTimeout, DnsError, ProxyError, TlsTimeout, error_type};
-use super::own_addresses::OwnAddresses;
+use super::error::{BoxError, ConnectTimeout, DnsError, NetworkGone, ProxyError, TlsTimeout, error_type};
+use super::machine::Machine;
 use super::proxy::{Proxy, is_exempt};
 use super::resolver::Resolver;
 use super::server_name::server_name;
@@ -40,7 +40,7 @@ struct Shared {
     http: HttpConfig,
     tls: Arc<ClientConfig>,
     resolver: Resolver,
-    own: OwnAddresses,
+    machine: Machine,
     open: OpenCount,
     connections: Connections,
 }
@@ -51,11 +51,11 @@ impl Connector {
         http: HttpConfig,
         tls: Arc<ClientConfig>,
         resolver: Resolver,
-        own: OwnAddresses,
+        machine: Machine,
         open: OpenCount,
         connections: Connections,
     ) -> Self {
-        Self(Arc::new(Shared { egress, http, tls, resolver, own, open, connections }))
+        Self(Arc::new(Shared { egress, http, tls, resolver, machine, open, connections }))
     }
 
     /// The same without HTTP/2.
@@ -115,7 +115,23 @@ impl Shared {
 
     async fn direct(&self, uri: &Uri, measured: &Measured) -> Result<TcpStream, BoxError> {
         let addresses = self.allowed(uri, Some(measured)).await?;
-        measured.connect(to_first(&addresses)).await
+        measured.connect(self.to_first(&addresses)).await
+    }
+
+    /// Tells a network that is gone from a destination that is.
+    async fn to_first(&self, addresses: &[SocketAddr]) -> Result<TcpStream, BoxError> {
+        match dial(addresses).await {
+            Ok(stream) => {
+                self.machine.network.reached();
+                Ok(stream)
+            }
+            Err(error)
+                if error.is_unreachable() && self.machine.network.is_gone(error.address, Instant::now()) =>
+            {
+                Err(NetworkGone(error).into())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The operator chooses the proxy, not a job, so its address is not checked.
@@ -130,7 +146,7 @@ impl Shared {
         let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port_of(&proxy.uri)));
         let addresses: Vec<SocketAddr> = addresses.collect();
         let reach = async {
-            let stream = to_first(&addresses).await?;
+            let stream = self.to_first(&addresses).await?;
             if https { tunnel(stream, &place(uri), proxy.authorization.as_ref()).await } else { Ok(stream) }
         };
         measured.connect(reach).await
@@ -142,7 +158,7 @@ impl Shared {
             (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default(), port_of(uri));
         self.egress.check_name(scheme, host, port)?;
         let mut refusal: Option<Refusal> = None;
-        let (mut allowed, own) = (Vec::new(), self.own.get(Instant::now()));
+        let (mut allowed, own) = (Vec::new(), self.machine.own.get(Instant::now()));
         for address in self.addresses(host, measured).await? {
             let checked = self.egress.check(host, address, port);
             match checked.and_then(|()| self.egress.check_own(host, address, port, &own)) {
@@ -184,10 +200,6 @@ impl Shared {
     }
 }
 
-async fn to_first(addresses: &[SocketAddr]) -> Result<TcpStream, BoxError> {
-    Ok(dial(addresses).await?)
-}
-
 async fn within<T>(
     timeout: Duration,
     connecting: impl Future<Output = Result<T, BoxError>>,
@@ -222,8 +234,8 @@ mod tests {
         let tls = tls::client(&http, &tls::Trusted::nobody(), None).unwrap();
         let resolver = Resolver::new(Duration::from_secs(5), true);
         let connections = Connections::new(&telemetry::Telemetry::disabled(), ConnectionOptions::default());
-        let (own, open) = (OwnAddresses::new(), OpenCount::default());
-        Shared { egress, http, tls, resolver, own, open, connections }
+        let (machine, open) = (Machine::new(), OpenCount::default());
+        Shared { egress, http, tls, resolver, machine, open, connections }
     }
 
     fn uri(host: &str) -> Uri {

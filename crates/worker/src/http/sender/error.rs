@@ -15,7 +15,8 @@ use super::stream::Flood;
 use crate::http::egress::Refusal;
 
 pub(super) use connecting::{
-    ConnectTimeout, DnsError, DnsTimeout, NoConnection, NoLookupPermit, NoNameServer, ProxyError, TlsTimeout,
+    ConnectTimeout, DnsError, DnsTimeout, NetworkGone, NoConnection, NoLookupPermit, NoNameServer,
+    ProxyError, TlsTimeout,
 };
 
 /// Any error on the way to a connection.
@@ -120,7 +121,7 @@ fn own(cause: &(dyn Error + 'static)) -> Option<ErrorType> {
         Some(ErrorType::Dns)
     } else if cause.is::<DnsTimeout>() {
         Some(ErrorType::DnsTimeout)
-    } else if cause.is::<NoLookupPermit>() || cause.is::<NoNameServer>() {
+    } else if cause.is::<NoLookupPermit>() || cause.is::<NoNameServer>() || cause.is::<NetworkGone>() {
         Some(WORKER_FAULT)
     } else if cause.is::<Flood>() {
         Some(ErrorType::Protocol)

@@ -117,7 +117,7 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::task::JoinHandle;
 
-    use super::super::own_addresses::OwnAddresses;
+    use super::super::machine::Machine;
     use super::super::resolver::Resolver;
     use super::super::tls;
     use super::super::upload::Progress;
@@ -132,15 +132,8 @@ mod tests {
         let tls = tls::client(&http, &tls::Trusted::nobody(), None).unwrap();
         let connections = Connections::new(&telemetry::Telemetry::disabled(), ConnectionOptions::default());
         let resolver = Resolver::new(http.dns_timeout, http.system_resolver);
-        let connector = Connector::new(
-            egress,
-            http.clone(),
-            tls,
-            resolver,
-            OwnAddresses::new(),
-            open.clone(),
-            connections,
-        );
+        let connector =
+            Connector::new(egress, http.clone(), tls, resolver, Machine::new(), open.clone(), connections);
         Pool::new(&http, connector, open, busy)
     }
 

@@ -1,5 +1,6 @@
 //! Errors on the way to a connection.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -33,6 +34,18 @@ pub(in crate::http::sender) struct NoConnection {
     #[source]
     pub(in crate::http::sender) error: std::io::Error,
 }
+
+impl NoConnection {
+    /// Whether there is no way to the address: ENETUNREACH or EHOSTUNREACH.
+    pub(in crate::http::sender) fn is_unreachable(&self) -> bool {
+        matches!(self.error.kind(), ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable)
+    }
+}
+
+/// There is no way to this address, nor to any other. That is no fault of the destination.
+#[derive(Debug, thiserror::Error)]
+#[error("this machine reaches no destination; is its network up?")]
+pub(in crate::http::sender) struct NetworkGone(#[source] pub(in crate::http::sender) NoConnection);
 
 /// No connection within the connection's deadline, which is shorter than the attempt's.
 #[derive(Debug, thiserror::Error)]
