@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use e2e::hostile::{Behaviour, Hostile};
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
@@ -151,4 +152,33 @@ fn a_worker_without_descriptors_closes_no_destination() {
     let logged = |part: &str| worker.log().iter().filter(|line| line.contains(part)).count();
     assert_eq!(logged("this worker lacks what attempts need"), 1, "once");
     assert_eq!(logged("the destination does not answer"), 0);
+}
+
+/// A worker whose proxy reaches nothing cannot be told from one whose destinations are down, except by another worker.
+/// The pause of the breaker is longer than the test.
+#[test]
+fn a_worker_that_reaches_nothing_closes_no_destination_for_others() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let config = TextFile::new("[flows.default]\nbreaker_pause = \"2m\"\nbreaker_longest = \"2m\"\n");
+    let more = ["--concurrency", "16", "--max-attempts", "50", "--config", config.path()];
+    let mut healthy = worker(&redis, &more);
+    let paths: Vec<String> = (0..200).map(|number| format!("/ok/{}?{number}", number % 5)).collect();
+    let enqueue = |path: &String| drop(queue.enqueue(&[("url", sink.url(path))]));
+    paths[..20].iter().for_each(enqueue);
+    wait_for_paths(&sink, &paths[..20], TEST_TIMEOUT);
+    let answer = b"HTTP/1.1 504 Gateway Timeout\r\ncontent-length: 0\r\n\r\n".to_vec();
+    let proxy = Hostile::start(Behaviour::Answer(answer), None);
+    let url = format!("http://127.0.0.1:{}", proxy.port());
+    let mut sick = worker(&redis, &[&more[..], &["--http-proxy", &url]].concat());
+    for path in &paths[20..170] {
+        enqueue(path);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    sick.wait_for_log("the destination does not answer", TEST_TIMEOUT);
+    healthy.wait_for_log("this worker reaches a destination that another one does not", TEST_TIMEOUT);
+    paths[170..].iter().for_each(enqueue);
+    wait_for_paths(&sink, &paths, 4 * TEST_TIMEOUT);
+    queue.wait_until_drained(TEST_TIMEOUT);
+    assert!(!proxy.heads().is_empty() && queue.dead().is_empty());
 }

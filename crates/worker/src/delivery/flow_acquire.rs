@@ -26,7 +26,12 @@ impl Gate {
             is_past_breaker: is_paid || pass.is_trial,
             kind: None,
         };
-        let taken = self.acquire_or_hold(pass.id, limits, request).await;
+        let mut taken = self.acquire_or_hold(pass.id, limits, request).await;
+        if taken.why == Some(FlowLimit::Open) && self.flows.contradicts(pass.id) {
+            // Else this worker, too, would believe another one that reaches less.
+            self.contradict(pass.id).await;
+            taken = self.acquire_or_hold(pass.id, limits, request).await;
+        }
         if taken.granted == 0 {
             match taken.why {
                 Some(FlowLimit::Open) => self.flows.set_open(pass.id, Some(taken.wait), false),

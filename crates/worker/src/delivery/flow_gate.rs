@@ -144,8 +144,10 @@ impl Gate {
                     return self.trial(candidate, limits, Some(candidate.kind.0)).await;
                 }
                 EnterResult::Open(within) => {
-                    let soon = self.flows.opinion(id).map_or(within, |_| within.min(CHECK_INTERVAL));
-                    return Err(Hold::within(soon, WaitReason::Breaker));
+                    // Others may admit the job before that.
+                    let is_soon = self.flows.opinion(id).is_some() || self.flows.is_open_alone(id);
+                    let within = if is_soon { within.min(CHECK_INTERVAL) } else { within };
+                    return Err(Hold::within(within, WaitReason::Breaker));
                 }
                 // Held jobs are tried in their order.
                 EnterResult::Trial if line == Line::Behind => return Err(Hold::by(WaitReason::Breaker)),

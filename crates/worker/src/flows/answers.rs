@@ -55,6 +55,13 @@ impl Flows {
         (flow.open_until, flow.is_open_alone) = (wait.map(|wait| now + wait), is_alone);
     }
 
+    /// Whether the breaker is open for this worker alone: others admit the flow's held jobs.
+    pub(crate) fn is_open_alone(&self, id: FlowId) -> bool {
+        let now = Instant::now();
+        let is_alone = |flow: &Flow| flow.is_open_alone && left(flow.open_until, now).is_some();
+        self.lock().known(id).is_some_and(is_alone)
+    }
+
     /// Whether this worker knows better than another that has opened the breaker: it had an answer within the
     /// last seconds, and no failure since.
     pub(crate) fn contradicts(&self, id: FlowId) -> bool {
