@@ -18,6 +18,7 @@ mod operation;
 mod operation_spans;
 mod queue_shard;
 mod received;
+mod refusals;
 mod reply;
 mod scripts;
 mod server;

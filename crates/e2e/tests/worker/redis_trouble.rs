@@ -257,3 +257,20 @@ fn it_comes_back_with_a_job_that_was_in_flight(build: Build) {
     troubled.world.sink.wait_for(2, DEADLINE);
     troubled.ends_well();
 }
+
+#[test]
+fn it_has_too_many_clients() {
+    let world = World::new(Build::Lean);
+    let mut worker = world.worker(&[]);
+    let mut operator = world.redis.connect();
+    let mut command = |arguments: &[&str]| operator.command(arguments).expect("Redis answers");
+    command(&["CONFIG", "SET", "maxclients", "1"]);
+    command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    worker.wait_for_log("max number of clients", DEADLINE);
+    command(&["CONFIG", "SET", "maxclients", "1000"]);
+    world.queue().enqueue(&[("url", world.sink.url("/ok"))]);
+    world.sink.wait_for(1, DEADLINE);
+    assert!(worker.stop().success());
+    let refusals = worker.log().iter().filter(|line| line.contains("max number of clients")).count();
+    assert!(refusals <= 2, "{refusals} lines: {}", worker.log().join("\n"));
+}

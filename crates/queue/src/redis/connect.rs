@@ -8,6 +8,8 @@ use fred::interfaces::{ClientLike, StreamsInterface};
 use fred::types::config::{Blocking, Config, ReconnectPolicy, UnresponsiveConfig};
 use fred::types::{Builder, ConnectHandle};
 
+use super::refusals::log_refusals;
+
 /// How long a blocking read waits. Not longer, since a server before Redis 7 does not wake a client whose
 /// group was destroyed.
 pub(crate) const BLOCKING_READ_TIMEOUT: Duration = Duration::from_secs(5);
@@ -121,7 +123,7 @@ pub(super) fn build(mut config: Config, blocking: bool) -> Result<Client, Error>
     // A command on the fetcher's connection ends its blocking read, so that a worker stops at once.
     config.blocking = Blocking::Interrupt;
     let wait = if blocking { BLOCKING_READ_TIMEOUT } else { Duration::ZERO };
-    Builder::from_config(config)
+    let client = Builder::from_config(config)
         .with_performance_config(|performance| {
             // fred has no default: the client would wait for a lost reply forever.
             performance.default_command_timeout = COMMAND_TIMEOUT + wait;
@@ -142,7 +144,12 @@ pub(super) fn build(mut config: Config, blocking: bool) -> Result<Client, Error>
         })
         // For ever, from 100 ms doubling to 5 s: a worker outlives its Redis.
         .set_policy(ReconnectPolicy::new_exponential(0, 100, 5_000, 2))
-        .build()
+        .build()?;
+    if !blocking {
+        // One connection of a worker is enough to tell.
+        log_refusals(&client);
+    }
+    Ok(client)
 }
 
 #[cfg(test)]
