@@ -10,8 +10,8 @@
 -- ARGV[2]  consumer
 -- ARGV[3]  1 to count only if this worker is the one, else 0
 -- Returns  an empty list if it is not; else {Redis' time, Unix ms; the numbers of jobs that are ready,
---          running, scheduled, held, dead; the id of the first ready job, or an empty text; the numbers of
---          dead letters and of rejected entries that were deleted before their age}
+--          running, scheduled, held, dead; the id of the first ready job, or the time of its enqueue as an
+--          id if a producer chose a time in the future, or an empty text; the numbers of dead letters and of rejected entries that were deleted before their age}
 -- Uses     clock
 --
 -- The worker with the smallest name reports, among those that are alive and measure. The script writes
@@ -50,7 +50,14 @@ end
 local ready, first = math.max(entries - pending, 0), ''
 if ready > 0 then
   local reply = redis.pcall('XRANGE', KEYS[1], delivered and '(' .. delivered or '-', '+', 'COUNT', 1)
-  first = not reply.err and reply[1] and reply[1][1] or ''
+  local entry = not reply.err and reply[1]
+  first = entry and entry[1] or ''
+  local fields = entry and tonumber(string.match(first, '^%d+')) > now + 60000 and entry[2] or {}
+  for i = 1, #fields, 2 do
+    if fields[i] == '_enqueued_at' and string.find(fields[i + 1], '^%d+$') then
+      first = fields[i + 1] .. '-0'
+    end
+  end
 end
 local scheduled = number(redis.pcall('ZCARD', KEYS[3]))
 local held = math.max(number(redis.pcall('HLEN', KEYS[2])) - scheduled, 0)

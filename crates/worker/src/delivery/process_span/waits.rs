@@ -47,7 +47,7 @@ impl Waits {
     fn until(ready_at: u64, now: u64, job: &Job) -> Self {
         let ready = Duration::from_millis(now.saturating_sub(ready_at));
         if ready > WAIT_MAX || ready_at > now + AHEAD_MS_MAX {
-            return Self::default();
+            return Self { ready: since_enqueue(now, job), ..Self::default() };
         }
         let (scheduled, held) = before(ready_at, job);
         let held = held.filter(|held| *held <= WAIT_MAX);
@@ -66,6 +66,15 @@ impl Waits {
             }
         }
     }
+}
+
+/// How long a job was ready whose entry id is no time: since it was enqueued, if that is known and it has waited for
+/// nothing else.
+fn since_enqueue(now: u64, job: &Job) -> Option<Duration> {
+    let trail = &job.trail;
+    let has_waited = job.wait.is_some() || trail.admitted.is_some() || trail.history.is_some();
+    let enqueued = trail.at.filter(|_| !has_waited && trail.attempts == 0)?;
+    Some(Duration::from_millis(now.checked_sub(enqueued)?)).filter(|wait| *wait <= WAIT_MAX)
 }
 
 /// How long a job was scheduled and held before it was ready.
@@ -96,7 +105,11 @@ mod tests {
     /// The waits of a job that returned to the stream 10 s after it was enqueued and was delivered 1 s later,
     /// in milliseconds: ready, scheduled, held.
     fn waits(fields: &[(&'static str, &str)]) -> [Option<u64>; 3] {
-        let entry = EntryId { millis: ENQUEUED + 10_000, sequence: 0 };
+        waits_at(ENQUEUED + 10_000, fields)
+    }
+
+    fn waits_at(millis: u64, fields: &[(&'static str, &str)]) -> [Option<u64>; 3] {
+        let entry = EntryId { millis, sequence: 0 };
         let lease = Lease { entry, delivery: 1, epoch: 0 };
         let fields = [&[("url", "http://a.test/")], fields].concat();
         let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
@@ -131,6 +144,17 @@ mod tests {
         assert_eq!(waits(&handed_back), [Some(1000), Some(7500), None]);
         let replay = [("_replay_of", "7-1"), ("_history", history.as_str())];
         assert_eq!(waits(&replay), [Some(1000), None, None], "a replay is a new job");
+    }
+
+    #[test]
+    fn where_the_entry_id_is_no_time_the_wait_counts_from_the_enqueue() {
+        let at = &ENQUEUED.to_string();
+        let chosen = |fields: &[(&'static str, &str)]| waits_at(9_999_999_999_999, fields);
+        assert_eq!(chosen(&[("_enqueued_at", at)]), [Some(11_000), None, None]);
+        assert_eq!(chosen(&[]), [None; 3], "it is not known");
+        assert_eq!(chosen(&[("_enqueued_at", "5")]), [None; 3], "that is not credible");
+        assert_eq!(chosen(&[("_enqueued_at", at), ("_admitted", "yes")]), [None; 3], "it was held");
+        assert_eq!(chosen(&[("_enqueued_at", at), ("_attempt", "1")]), [None; 3], "it was scheduled");
     }
 
     #[test]
