@@ -9,6 +9,7 @@ macro_rules! print_line {
 }
 
 mod absurd;
+mod arguments;
 mod attempts;
 mod console;
 mod dead;
@@ -37,14 +38,15 @@ use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use hyper_otel::HostPattern;
 use postrider_console::view;
 use postrider_queue::names;
 use telemetry::{Config, Exporter, Log, LogFormat, Telemetry, flush_lines, print_line};
 use tracing::warn;
 
-use self::failure::{Usage, failed, failed_as_line};
+use self::arguments::{own_lines_are_json, usage, without_empty_variables};
+use self::failure::{Usage, failed, failed_as_line, print_as_line};
 use crate::config::secret_file;
 
 /// Reliable HTTP jobs from Redis, with a trace for every delivery.
@@ -197,25 +199,7 @@ fn print_panic(panic: &PanicHookInfo<'_>) {
     if backtrace.status() == BacktraceStatus::Captured {
         text.push_str(&format!("\nstack backtrace:\n{backtrace}"));
     }
-    print_line(&text);
-}
-
-/// Prints help to standard output, or what is wrong with the arguments to standard error.
-fn usage(error: &clap::Error) -> ExitCode {
-    if error.use_stderr() && !std::io::stderr().is_terminal() {
-        print_line(error.render().to_string().trim_end());
-    } else {
-        let _ = error.print();
-    }
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
-}
-
-/// An empty variable counts as unset, as OpenTelemetry's do: `POSTRIDER_QUEUE=` is common in files of variables.
-fn without_empty_variables(command: clap::Command) -> clap::Command {
-    let is_empty = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
-    command
-        .mut_args(|arg| if is_empty(&arg) { arg.env(None::<&'static str>) } else { arg })
-        .mut_subcommands(without_empty_variables)
+    if own_lines_are_json() { print_as_line(&text) } else { print_line(&text) }
 }
 
 async fn run(cli: Cli) -> ExitCode {

@@ -32,6 +32,12 @@ pub(super) fn warnings(config: &WorkerConfig) -> Vec<String> {
     );
     let named = config.retry.named.iter().map(|(name, policy)| (name.as_str(), policy));
     for (name, policy) in [("default", &config.retry.default)].into_iter().chain(named) {
+        warn(
+            waits_for_nothing(policy),
+            format!(
+                "retry policy {name}: failed attempts follow each other without a pause; a base of 1s is usual"
+            ),
+        );
         if let Some((base, cap)) = inverted(policy) {
             let (base, cap) = (shown(base), shown(cap));
             warn(
@@ -43,6 +49,15 @@ pub(super) fn warnings(config: &WorkerConfig) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// Whether no wait of a policy is above zero.
+fn waits_for_nothing(policy: &RetryPolicy) -> bool {
+    policy.max_attempts > 1
+        && match &policy.waits {
+            RetryWaits::Exponential { base, cap } => base.is_zero() || cap.is_zero(),
+            RetryWaits::List(waits) => waits.iter().all(Duration::is_zero),
+        }
 }
 
 /// Base and cap of a policy whose base exceeds its cap.
@@ -66,5 +81,18 @@ mod tests {
         };
         assert!(inverted(&policy(2, 1)).is_some());
         assert!(inverted(&policy(1, 1)).is_none() && inverted(&RetryPolicy::default()).is_none());
+    }
+
+    #[test]
+    fn a_policy_without_any_pause_is_found() {
+        let policy = |waits, max_attempts| RetryPolicy { waits, max_attempts, ..RetryPolicy::default() };
+        let exponential = |base, cap| RetryWaits::Exponential { base, cap };
+        let (zero, second) = (Duration::ZERO, Duration::from_secs(1));
+        assert!(waits_for_nothing(&policy(exponential(zero, second), 2)));
+        assert!(waits_for_nothing(&policy(exponential(second, zero), 2)));
+        assert!(waits_for_nothing(&policy(RetryWaits::List(vec![zero]), 2)));
+        assert!(!waits_for_nothing(&policy(exponential(zero, zero), 1)), "it is the only attempt");
+        assert!(!waits_for_nothing(&policy(RetryWaits::List(vec![zero, second]), 3)));
+        assert!(!waits_for_nothing(&RetryPolicy::default()));
     }
 }

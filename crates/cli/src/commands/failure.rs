@@ -21,10 +21,15 @@ pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
 
 /// Prints an error as the log lines are: in JSON.
 pub(super) fn failed_as_line(error: &(dyn std::error::Error + 'static)) -> ExitCode {
-    let timestamp = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
-    let line = json!({"timestamp": timestamp, "level": "ERROR", "message": with_causes(error)});
-    print_line(&printable(&line.to_string(), Escape::Json));
+    print_as_line(&with_causes(error));
     code(error)
+}
+
+/// Prints a message as the log lines are: in JSON.
+pub(super) fn print_as_line(message: &str) {
+    let timestamp = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
+    let line = json!({"timestamp": timestamp, "level": "ERROR", "message": message});
+    print_line(&printable(&line.to_string(), Escape::Json));
 }
 
 fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {

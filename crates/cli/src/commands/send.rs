@@ -104,14 +104,14 @@ pub(super) struct SendArgs {
 
 impl SendArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        if self.cap == Some(0) {
+            eprintln!("warning: with --cap 0 every job is refused");
+        }
         if let Some(file) = &self.from.file {
             return from::run(&self, file, telemetry).await;
         }
         let fields = self.fields()?;
         self.limits.check(&fields)?;
-        if self.cap == Some(0) {
-            eprintln!("warning: with --cap 0 every job is refused");
-        }
         let redis = Redis::connect(self.redis.url(), telemetry).await?;
         let publication = redis.enqueue(&self.queue, fields, &self.enqueuing()).await?;
         let (mut outcome, mut result, mut why) = ("enqueued", None, None);
