@@ -46,7 +46,13 @@ impl Clock {
 
     /// Unix milliseconds by Redis' clock.
     pub fn now(&self) -> u64 {
-        self.redis_at_origin.load(Ordering::Relaxed) + self.elapsed()
+        self.at(Instant::now())
+    }
+
+    /// The same at another time of this machine's monotonic clock.
+    pub fn at(&self, time: Instant) -> u64 {
+        let since = time.saturating_duration_since(self.origin).as_millis();
+        self.redis_at_origin.load(Ordering::Relaxed) + u64::try_from(since).unwrap_or(u64::MAX / 2)
     }
 
     /// Whether Redis' clock has not jumped for `time`. It jumps when somebody sets it, or a machine was

@@ -1,7 +1,7 @@
 //! The one door of delivery: a delivery goes in, and how it ends comes out.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper_otel::Attempt;
 use postrider_queue::job::{Delivery, Job, Malformed};
@@ -75,7 +75,7 @@ pub(crate) async fn deliver(
             }
         }
     };
-    with.gate.decline(&settings.flows, delivery).await;
+    Box::pin(with.gate.decline(&settings.flows, delivery)).await;
     refuse(delivery, decoded.as_ref().ok(), refusal, with)
 }
 
@@ -149,10 +149,11 @@ async fn attempt(
     let process = Process::begin(&with.spans, delivery, Some(job));
     let context = process.context();
     let mut record = Record::new(delivery, job, &context, with.is_logged());
-    let (at, started) = (with.queue.clock().now(), Instant::now());
+    let started = process.began();
+    let at = with.queue.clock().at(started);
     let secret = job.secret.as_deref().and_then(|name| settings.secrets.get(name));
     let attempt = Attempt::default().parent(context.clone()).resend_count(job.trail.attempts);
-    let (result, phases) = settings.sender.send(job, &attempt, secret, at).await;
+    let (result, phases) = settings.sender.send(job, &attempt, secret, (started, at)).await;
     let took = started.elapsed();
     with.gate.end(settings.flows.get(pass.id), job, pass, &result).await;
     record.attempted(&result, at, took, phases);

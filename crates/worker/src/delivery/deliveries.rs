@@ -74,7 +74,7 @@ impl Deliveries {
         match suspect {
             None => work.await,
             Some(suspect) => {
-                if tokio::time::timeout(suspect.alone(), &mut work).await.is_err() {
+                if Box::pin(tokio::time::timeout(suspect.alone(), &mut work)).await.is_err() {
                     suspect.outlives();
                     work.await;
                 }

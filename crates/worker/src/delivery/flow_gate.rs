@@ -26,7 +26,8 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// Begins an attempt of a job if its flow allows it. Otherwise the job is held until the flow admits it. A
-    /// held job occupies no slot, and the delivery does not count as an attempt.
+    /// held job occupies no slot, and the delivery does not count as an attempt. Questions to Redis are boxed, since they
+    /// are rare and the task of each job would be larger by them.
     pub(super) async fn pass(
         &self,
         id: FlowId,
@@ -43,7 +44,7 @@ impl Gate {
             Ok(pass) => return Ok(pass),
             Err(hold) => hold,
         };
-        self.release(id, limits, job.trail.admitted).await;
+        Box::pin(self.release(id, limits, job.trail.admitted)).await;
         if !hold.is_scheduled {
             self.held.insert(id);
         }
@@ -116,7 +117,7 @@ impl Gate {
         let has_rate = limits.rate.is_some() || self.flows.has_learned_rate(id);
         let is_unknown = line == Line::Behind && self.flows.must_ask(id);
         if limits.concurrency.is_some() || has_rate && admitted.is_none() || is_unknown && !pass.is_trial {
-            self.acquire(limits, &mut pass, admitted.is_some()).await?;
+            Box::pin(self.acquire(limits, &mut pass, admitted.is_some())).await?;
         }
         Ok(pass)
     }
@@ -134,14 +135,13 @@ impl Gate {
     /// Checks the limits that this worker knows without Redis.
     async fn enter(&self, candidate: &Candidate, limits: &Limits) -> Result<Pass, Hold> {
         let Candidate { flow: id, line, .. } = *candidate;
-        let mut wait = None;
-        let until = tokio::time::Instant::now() + SLOT_WAIT_MAX;
+        let (mut wait, mut until) = (None, None);
         loop {
             match self.flows.enter(candidate, Instant::now()) {
                 EnterResult::Go(pass) => return Ok(pass),
                 EnterResult::Asked(within) => return Err(Hold::within(within, WaitReason::RetryAfter)),
                 EnterResult::Open(_) if self.flows.is_second_opinion(candidate) => {
-                    return self.trial(candidate, limits, Some(candidate.kind.0)).await;
+                    return Box::pin(self.trial(candidate, limits, Some(candidate.kind.0))).await;
                 }
                 EnterResult::Open(within) => {
                     // Others may admit the job before that.
@@ -151,7 +151,7 @@ impl Gate {
                 }
                 // Held jobs are tried in their order.
                 EnterResult::Trial if line == Line::Behind => return Err(Hold::by(WaitReason::Breaker)),
-                EnterResult::Trial => return self.trial(candidate, limits, None).await,
+                EnterResult::Trial => return Box::pin(self.trial(candidate, limits, None)).await,
                 EnterResult::Crowded => {
                     self.flows.wait_for_share(id);
                     return Err(Hold::crowded());
@@ -164,6 +164,7 @@ impl Gate {
                         wait = Some(self.flows.wait_in_slot().ok_or(Hold::by(WaitReason::Window))?);
                     }
                     let full = |_| Hold::by(WaitReason::Window);
+                    let until = *until.get_or_insert_with(|| tokio::time::Instant::now() + SLOT_WAIT_MAX);
                     tokio::time::timeout_at(until, room.notified()).await.map_err(full)?;
                 }
             }

@@ -13,7 +13,8 @@ use crate::flows::{AttemptEnd, Pass, Verdict};
 use crate::policy::SendResult;
 
 impl Gate {
-    /// Ends an attempt: reports what it shows to the flow that all workers share, and wakes held jobs.
+    /// Ends an attempt: reports what it shows to the flow that all workers share, and wakes held jobs. The reports
+    /// are boxed, since they are rare and the task of each job would be larger by them.
     pub(crate) async fn end(&self, limits: &Limits, job: &Job, pass: Pass, result: &SendResult) {
         let (id, is_trial, is_counted) = (pass.id, pass.is_trial, pass.is_counted);
         let end = end_of(job, result);
@@ -22,23 +23,23 @@ impl Gate {
         let is_open = self.flows.is_open(id);
         match verdict {
             Some(Verdict::Fails) if limit > 0 && (is_trial || !is_open && self.flows.opens(id, limit)) => {
-                self.report_failure(id, job, result, limits.breaker).await;
+                Box::pin(self.report_failure(id, job, result, limits.breaker)).await;
             }
             Some(Verdict::Works | Verdict::TooMany) if is_trial || is_open => {
-                self.report_success(id, job).await;
+                Box::pin(self.report_success(id, job)).await;
             }
             // The egress policy refused this trial, or its failure is the job's or the worker's own. That proves
             // nothing about the destination: the next job is tried. A failed proxy gives no trial back, since it would fail
             // each of them.
             None if is_trial && result.error() != Some(ErrorType::Proxy) => {
-                self.release(id, limits, Some(Admitted::Trial)).await;
+                Box::pin(self.release(id, limits, Some(Admitted::Trial))).await;
             }
             _ => {}
         }
         if verdict == Some(Verdict::TooMany) {
-            self.report_too_many(id, job, result, limits).await;
+            Box::pin(self.report_too_many(id, job, result, limits)).await;
         }
-        if is_counted && let Err(error) = self.report_attempts(id, limits).await {
+        if is_counted && let Err(error) = Box::pin(self.report_attempts(id, limits)).await {
             debug!(%error, "could not report the end of an attempt; the next report contains it");
         }
         self.flows.notify(id);

@@ -63,6 +63,11 @@ impl<'a> Process<'a> {
         Self { span, spans, began, origin, has_ended: false }
     }
 
+    /// When it began.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// The span, as the parent of others.
     pub(crate) fn context(&self) -> Context {
         self.span.context()

@@ -115,7 +115,8 @@ impl Settlements {
             }
         };
         let mut settlement = Settlement { delivery: delivery.clone(), transition, settling, in_doubt: false };
-        match self.write(&mut settlement).await {
+        // Boxed: it is rare, and the task of each job would be larger by it.
+        match Box::pin(self.write(&mut settlement)).await {
             Ok(settled) => {
                 self.end(settlement, settled);
                 settled

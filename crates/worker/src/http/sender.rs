@@ -1,6 +1,7 @@
 //! Sends one HTTP request for a job: deadlines, egress policy, proxy, body cap. The only module that uses
 //! hyper's client.
 
+mod answer;
 mod body;
 mod connector;
 mod deadline;
@@ -30,24 +31,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
 use http::header::PROXY_AUTHORIZATION;
-use http::{HeaderMap, StatusCode, Uri};
-use http_body::Body;
-use http_body_util::BodyExt;
-use hyper_otel::{Attempt, ConnectionOptions, Connections, Options, Propagation, Traced};
+use http::{StatusCode, Uri};
+use hyper_otel::{Attempt, ConnectionOptions, Connections, Options, Propagation, ResponseFuture, Traced};
 use postrider_queue::job::Job;
 use postrider_queue::names::WORKER_FAULT;
-use postrider_queue::work::{Kept, Phases};
+use postrider_queue::work::Phases;
 use telemetry::{ErrorType, Telemetry};
 use tracing::{info, warn};
 
 use crate::http::egress::Egress;
 use crate::http::secrets::{Identity, Secret};
-use crate::policy::{Answer, SendResult, retry_after};
+use crate::policy::{Answer, SendResult};
+use answer::answer;
 use body::AttemptBounds;
 use connector::{Connector, place, proxy_of};
-use deadline::Deadline;
+use deadline::{Deadline, DeadlineFuture};
 use error::SendError;
 use machine::Machine;
 use pool::{Pool, PoolClient};
@@ -140,23 +139,24 @@ impl Sender {
     }
 
     /// Makes one attempt, signed and identified with the job's secret if it has one. The attempt ends with
-    /// the response's body, at the latest at the job's deadline. `now` is in Unix milliseconds. Also returns
-    /// how long each phase took.
+    /// the response's body, at the latest at the job's deadline. It begins at `began`; `now` is the same time in Unix
+    /// milliseconds. Also returns how long each phase took.
     pub(crate) async fn send(
         &self,
         job: &Job,
         attempt: &Attempt,
         secret: Option<&Secret>,
-        now: u64,
+        (began, now): (Instant, u64),
     ) -> (SendResult, Phases) {
-        let deadline = Instant::now() + job.timeout.unwrap_or(self.shared.timeout);
+        let deadline = began + job.timeout.unwrap_or(self.shared.timeout);
         let name = job.secret.as_deref().and_then(|name| std::str::from_utf8(name).ok());
         let pool = name.and_then(|name| self.shared.identified.get(name));
         let pool = pool.unwrap_or(&self.shared.anonymous);
         // Before this request counts as busy, since it does not use a connection yet.
         let client = pool.client(&job.uri);
         let _busy = self.shared.busy.open();
-        let (mut result, mut phases) = self.exchange(client, job, attempt, secret, deadline, now).await;
+        let (mut result, mut phases) =
+            self.exchange(client, job, attempt, secret, (began, deadline, now)).await;
         for number in 1..=2 {
             let Err(error) = &result else { break };
             if error::needs_http1(error) {
@@ -165,8 +165,10 @@ impl Sender {
                 break;
             }
             let again = attempt.clone().resend_count(attempt.resend_count + number);
-            let (second, took) =
-                self.exchange(pool.fresh(&job.uri), job, &again, secret, deadline, now).await;
+            // Boxed: it is rare, and the task of each job would be larger by it.
+            let second =
+                self.exchange(pool.fresh(&job.uri), job, &again, secret, (Instant::now(), deadline, now));
+            let (second, took) = Box::pin(second).await;
             (result, phases) = (second, phases.plus(took));
         }
         self.shared.watch_proxy(&job.uri, &result);
@@ -196,53 +198,63 @@ impl Sender {
         job: &Job,
         attempt: &Attempt,
         secret: Option<&Secret>,
-        at: Instant,
-        now: u64,
+        (began, deadline, now): (Instant, Instant, u64),
     ) -> (Result<Answer, SendError>, Phases) {
-        let progress = Arc::new(Progress::new(Instant::now()));
-        let http = &self.shared.http;
-        let bounds = AttemptBounds {
-            at,
-            headers: http.headers_timeout,
-            body: http.body_timeout,
-            body_cap: http.max_response_body,
+        let progress = Arc::new(Progress::new(began));
+        let (http, bounds) = (&self.shared.http, self.shared.bounds(deadline));
+        let keep = job.result_ttl.map(|_| &self.shared.results);
+        let client = Deadline::new(client, bounds, Arc::clone(&progress));
+        // The response is taken apart at once: else the attempt's future would hold it twice.
+        let (head, body) = match self.begin(client, job, attempt, secret, now).await {
+            Ok(response) => response.into_parts(),
+            Err(error) => return (Err(error), progress.phases(Instant::now())),
         };
-        let client = self.traced.map(|()| Deadline::new(client, bounds, Arc::clone(&progress)));
-        let result = self.response(client, job, attempt, secret, now).await;
+        let is_refused = head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+        let result = if is_refused && self.shared.asked(&job.uri).is_some() {
+            Err(SendError::ProxyRefused)
+        } else {
+            Ok(answer(&head, pin!(body), keep, http.max_response_body, now).await)
+        };
         (result, progress.phases(Instant::now()))
     }
 
-    async fn response(
+    /// Sends the request. A function of its own: else the attempt's future would hold the request and the client
+    /// until it ends.
+    fn begin(
         &self,
-        mut client: Traced<Deadline>,
+        client: Deadline,
         job: &Job,
         attempt: &Attempt,
         secret: Option<&Secret>,
         now: u64,
-    ) -> Result<Answer, SendError> {
-        let http = &self.shared.http;
+    ) -> ResponseFuture<DeadlineFuture> {
         let mut request = request(job, secret, now);
         forward_context(job, &self.shared.propagation, request.headers_mut());
-        // Only for `http`: in a tunnel the destination would see the header, so there CONNECT carries it.
-        let proxy = proxy_of(http, &job.uri).filter(|_| job.uri.scheme_str() == Some("http"));
+        let proxy = self.shared.asked(&job.uri);
         if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
         }
-        let response = client.attempt(request, attempt).await?;
-        if proxy.is_some() && response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-            return Err(SendError::ProxyRefused);
-        }
-        let (head, body) = response.into_parts();
-        let status = head.status.as_u16();
-        let retry_after =
-            if head.status.is_success() { None } else { retry_after(status, &head.headers, now) };
-        let keep = job.result_ttl.map(|_| &self.shared.results);
-        let kept = read(body, &head.headers, keep, http.max_response_body).await;
-        Ok(Answer { status, retry_after, kept })
+        self.traced.map(|()| client).attempt(request, attempt)
     }
 }
 
 impl Shared {
+    fn bounds(&self, at: Instant) -> AttemptBounds {
+        let http = &self.http;
+        AttemptBounds {
+            at,
+            headers: http.headers_timeout,
+            body: http.body_timeout,
+            body_cap: http.max_response_body,
+        }
+    }
+
+    /// The proxy that the request itself asks. Only for `http`: in a tunnel the destination would see its header, so
+    /// there CONNECT carries it.
+    fn asked(&self, uri: &Uri) -> Option<&Proxy> {
+        proxy_of(&self.http, uri).filter(|_| uri.scheme_str() == Some("http"))
+    }
+
     /// Logs once when the proxy fails, and once when it recovers. Its jobs only wait.
     fn watch_proxy(&self, uri: &Uri, result: &Result<Answer, SendError>) {
         if proxy_of(&self.http, uri).is_none() {
@@ -262,38 +274,6 @@ impl Shared {
             _ => {}
         }
     }
-}
-
-/// Reads a body to its end or to the cap, so that the connection can be reused and the span is complete. The
-/// head decides the outcome. A body that breaks off only costs the connection, and the span shows it.
-async fn read<B: Body<Data = Bytes>>(
-    body: B,
-    headers: &HeaderMap,
-    keep: Option<&KeptResults>,
-    cap: usize,
-) -> Option<Box<Kept>> {
-    let mut body = pin!(body);
-    let (mut start, mut length, mut broken) = (BytesMut::new(), 0, false);
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else {
-            broken = true;
-            break;
-        };
-        if let (Some(keep), Ok(data)) = (keep, frame.into_data()) {
-            length += data.len();
-            let room = keep.max_body.saturating_sub(start.len());
-            start.extend_from_slice(&data[..data.len().min(room)]);
-        }
-    }
-    let keep = keep?;
-    let truncated = broken || length > start.len() || length >= cap;
-    let mut kept = Kept { headers: HeaderMap::new(), body: start.freeze(), truncated };
-    for name in &keep.headers {
-        headers.get_all(name).iter().for_each(|value| {
-            kept.headers.append(name, value.clone());
-        });
-    }
-    Some(Box::new(kept))
 }
 
 #[cfg(test)]

@@ -68,7 +68,8 @@ impl Leases {
                 // Lost: `InFlight::lose` has aborted this task, which ends at this await.
                 return std::future::pending().await;
             };
-            if !self.extend(queue, &[current]).await {
+            // Boxed: it is rare, and the task of each job would be larger by it.
+            if !Box::pin(self.extend(queue, &[current])).await {
                 return false;
             }
         }

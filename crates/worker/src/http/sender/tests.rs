@@ -1,35 +1,13 @@
-//! Bodies that are read, and requests that are repeated.
+//! Requests that are repeated.
 
 use std::net::SocketAddr;
 
-use futures_util::stream;
-
-use http_body::Frame;
-use http_body_util::StreamBody;
 use postrider_queue::job::{Delivery, EntryId, Lease};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::*;
-
-async fn kept(parts: Vec<Result<&'static [u8], ()>>, max_body: usize) -> (Bytes, bool) {
-    let frames = parts.into_iter().map(|part| part.map(|data| Frame::data(Bytes::from_static(data))));
-    let keep = KeptResults { headers: vec![], max_body };
-    let body = StreamBody::new(stream::iter(frames));
-    let kept = read(body, &HeaderMap::new(), Some(&keep), 100).await.expect("a result is kept");
-    (kept.body, kept.truncated)
-}
-
-#[tokio::test]
-async fn a_kept_body_is_marked_if_it_is_not_whole() {
-    let whole = (Bytes::from_static(b"abcd"), false);
-    assert_eq!(kept(vec![Ok(b"ab"), Ok(b"cd")], 4).await, whole);
-    assert_eq!(kept(vec![Ok(b"ab"), Ok(b"cde")], 4).await, (Bytes::from_static(b"abcd"), true));
-    assert_eq!(kept(vec![Ok(b"ab"), Err(())], 4).await, (Bytes::from_static(b"ab"), true), "it broke off");
-    assert_eq!(kept(vec![Err(())], 4).await, (Bytes::new(), true));
-    assert_eq!(kept(vec![], 4).await, (Bytes::new(), false));
-}
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -53,7 +31,7 @@ fn sent(sender: &Sender, address: SocketAddr) -> tokio::task::JoinHandle<SendRes
     let lease = Lease { entry: EntryId { millis: 1, sequence: 0 }, delivery: 1, epoch: 0 };
     let job = Job::decode(&Delivery::new(lease, fields)).unwrap();
     let sender = sender.clone();
-    tokio::spawn(async move { sender.send(&job, &Attempt::default(), None, 0).await.0 })
+    tokio::spawn(async move { sender.send(&job, &Attempt::default(), None, (Instant::now(), 0)).await.0 })
 }
 
 /// Whether a request came before the end of the stream.
