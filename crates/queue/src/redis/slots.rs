@@ -28,7 +28,11 @@ impl Slots {
             let Value::Array(node) = row.get(2)? else { return None };
             let port = u16::try_from(node.get(1)?.as_u64()?).ok()?;
             let index = slots.index(Server::new(host(node, asked), port));
-            slots.owners.get_mut(number(0)?..=number(1)?)?.fill(Some(index));
+            let (first, last) = (number(0)?, number(1)?);
+            if first > last {
+                return None;
+            }
+            slots.owners.get_mut(first..=last)?.fill(Some(index));
         }
         (!slots.nodes.is_empty()).then_some(slots)
     }
