@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use fred::clients::Client;
+use fred::error::ErrorKind;
 use fred::types::scan::Scanner;
 use fred::types::{Key, Value};
 use fred_otel::Command;
 use futures_util::{Stream, StreamExt};
+use tokio::time::timeout;
 
 use super::{Inspector, ShardName, array, is_of_wrong_type};
-use crate::redis::{Error, Keys, QueueName, SHARDS_MAX, Stray};
+use crate::redis::{COMMAND_TIMEOUT, Error, Keys, QueueName, SHARDS_MAX, Stray};
 
 /// The queues of a server.
 #[derive(Clone, Debug, Default)]
@@ -142,7 +144,9 @@ pub(super) async fn scanned<S: Scanner<Page = Vec<Key>>, T: Ord>(
     const PAGES_MAX: usize = 1_000;
     let mut pages = std::pin::pin!(pages);
     let (mut found, mut seen) = (BTreeSet::new(), 0);
-    while let Some(page) = pages.next().await {
+    // fred bounds no page: without a connection, the first one would be waited for until there is one.
+    let late = |_| Error::new(ErrorKind::Timeout, "Redis does not answer a SCAN in time");
+    while let Some(page) = timeout(COMMAND_TIMEOUT, pages.next()).await.map_err(late)? {
         let mut page = page?;
         let keys = page.take_results().unwrap_or_default();
         found.extend(keys.iter().filter_map(|key| of(key.as_str()?)));

@@ -19,7 +19,7 @@ const RESTART_PAUSE: Duration = Duration::from_millis(200);
 const RESTART_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// The deadline of a command: longer than any script takes, shorter than a lease.
-pub(super) const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The URL cannot be used, or the server cannot be reached.
 #[derive(Debug, thiserror::Error)]
