@@ -26,7 +26,7 @@ fn the_answer_can_be_the_outcome() {
         console.post(&format!("{JOBS}?wait=30s"), &json!({"url": world.sink.url("/status/404")}));
     assert_eq!(
         (status, &answer["outcome"], &answer["result"]["reason"]),
-        (201, &json!("dead"), &json!("status"))
+        (201, &json!("dead"), &json!("final_status"))
     );
     let (status, answer) =
         console.post(&format!("{JOBS}?wait=0s"), &json!({"url": NOWHERE, "delay_ms": 60_000}));
