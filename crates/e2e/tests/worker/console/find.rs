@@ -51,7 +51,7 @@ fn lists_show_each_state() {
     let (queue, other) = (world.queue(), Queue::new(&world.redis, "other"));
     let ready = queue.enqueue(&[("url", NOWHERE)]);
     queue.schedule("7-0", &[("url", NOWHERE)]);
-    queue.postpone("h:1", "8-0", &[("url", NOWHERE), ("flow", "h:1")]);
+    queue.postpone("9658403816409e66", "8-0", &[("url", NOWHERE), ("flow", "orders")]);
     other.enqueue(&[("url", NOWHERE)]);
     let ids = |path: &str| -> Vec<Value> {
         let (status, answer) = console.get(path);
@@ -65,8 +65,8 @@ fn lists_show_each_state() {
     assert_eq!(console.get("/v1/jobs?queue=default&limit=1").1["more"], true);
     console.refuses(("GET", "/v1/jobs?state=dead", &[], ""), 400, "/v1/dead");
     console.refuses(("GET", "/v1/jobs?limit=0", &[], ""), 400, "write 1 to 1000");
-    let (_, flows) = console.get("/v1/flows?flow=h:1");
-    assert_eq!((&flows["flows"][0]["flow"], &flows["flows"][0]["held"]), (&json!("h:1"), &json!(1)));
+    let (_, flows) = console.get("/v1/flows?flow=orders");
+    assert_eq!((&flows["flows"][0]["flow"], &flows["flows"][0]["held"]), (&json!("orders"), &json!(1)));
     let (_, shards) = console.get("/v1/queues/default");
     assert_eq!(
         (&shards[0]["ready"], &shards[0]["scheduled"], &shards[0]["held"]),
