@@ -14,20 +14,10 @@ pub(crate) fn run() -> Result {
     let sources = sources::all()?;
     let mut failures = rules::failures(&sources);
     failures.extend(sources.iter().flat_map(words::old_words));
-    failures.extend(sources.iter().filter_map(long_file));
     failures.extend(missing_paths(&sources));
     failures.extend(unused_items(&sources));
     failures.extend(imports::circles(&sources));
     sources::none(&failures)
-}
-
-fn long_file(source: &Source) -> Option<String> {
-    const LINES_MAX: usize = 300;
-    let length = source.text.lines().count();
-    (source.path.ends_with(".rs") && length > LINES_MAX).then(|| {
-        let path = &source.path;
-        format!("{path}:{length}: more than {LINES_MAX} lines: find the second responsibility")
-    })
 }
 
 /// The paths in the documents of the architecture that do not exist. A leading slash is an address, and build output may
@@ -77,12 +67,6 @@ fn unused_items(sources: &[Source]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_is_short() {
-        let file = |lines: usize| Source::of("crates/worker/src/job.rs", &"\n".repeat(lines));
-        assert_eq!((long_file(&file(301)).is_some(), long_file(&file(300))), (true, None));
-    }
 
     #[test]
     fn the_paths_that_the_text_names_exist() {

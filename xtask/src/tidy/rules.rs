@@ -69,11 +69,12 @@ const NOT_IN_CODE: [Rule; 14] = [
 
 /// What a whole file may not contain, not even in comments.
 #[rustfmt::skip]
-const NOT_IN_TEXT: [Rule; 2] = [
+const NOT_IN_TEXT: [Rule; 3] = [
     rule(r"^crates/(otel-facade|fred-otel|hyper-otel)/", NEVER, "(?i)postrider",
         "the crate is for other programs: the caller supplies names of this product"),
     rule(r"\.rs$", r"^xtask/src/tidy/rules\.rs:", r"\b(Became|Ending|Meaning)\b",
         "this is an old name; name the outcome, result or class"),
+    rule(r"\.rs$", NEVER, r"\A(?:.*\n){300}\n*.+", "more than 300 lines: find the second responsibility"),
 ];
 
 /// What a file must contain.
@@ -162,6 +163,13 @@ mod tests {
         ("crates/queue/src/lua/x.lua", "-- KEYS[1] the stream\nlocal x = 1\n-- ARGV[1] an id", &[1, 1]),
         ("crates/queue/src/lua/x.lua", "-- KEYS[1] the stream\n-- ARGV[1] an id\n-- Returns 1", &[]),
     ];
+
+    #[test]
+    fn a_file_is_short() {
+        let failures = |lines| failures(&[Source::of("x.rs", &"//! x\n".repeat(lines))]);
+        assert_eq!(failures(300), [""; 0]);
+        assert!(failures(301)[0].starts_with("x.rs:301: "));
+    }
 
     #[test]
     fn each_rule_finds_its_fault_and_nothing_else() {
