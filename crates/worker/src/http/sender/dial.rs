@@ -17,6 +17,9 @@ const NEXT_ADDRESS_DELAY: Duration = Duration::from_millis(250);
 /// Addresses that are tried for one name. Honest names have fewer, and no name may make the worker scan a
 /// network.
 const ADDRESSES_MAX: usize = 16;
+/// Bytes that the kernel keeps for a connection before it sends them. What is on its way is not among them, so a fast
+/// and distant destination is as fast as without this limit.
+const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 
 /// Connects to the first address that responds. `addresses` must not be empty. The caller sets a deadline.
 pub(super) async fn dial(addresses: &[SocketAddr]) -> Result<TcpStream, NoConnection> {
@@ -56,7 +59,18 @@ async fn open(address: SocketAddr) -> Result<TcpStream, NoConnection> {
     let stream = TcpStream::connect(address).await.map_err(|error| NoConnection { address, error })?;
     // A socket without it works, but slower.
     let _ = stream.set_nodelay(true);
+    limit_unsent(&stream);
     Ok(stream)
+}
+
+/// Else the kernel takes 4 MiB for a destination that reads nothing: memory for each such connection, and the attempt
+/// would end as if the destination had taken the request.
+fn limit_unsent(stream: &TcpStream) {
+    // Other systems have no such option. A socket without it works.
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    let _ = stream;
 }
 
 /// Alternates the families, each in the resolver's order: a whole family may be unreachable (RFC 8305 §4).
@@ -116,6 +130,21 @@ mod tests {
         let stream =
             timeout(TEST_TIMEOUT, dial(&[first.address, second.address, alive])).await.expect("in time");
         assert_eq!(stream.unwrap().peer_addr().unwrap(), alive);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_kernel_keeps_little_for_a_destination_that_reads_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = dial(&[listener.local_addr().unwrap()]).await.unwrap();
+        let (peer, _) = listener.accept().await.unwrap();
+        let (piece, mut taken) = (vec![0; 64 * 1024], 0);
+        while timeout(NEXT_ADDRESS_DELAY, stream.writable()).await.is_ok() {
+            taken += stream.try_write(&piece).unwrap_or(0);
+            assert!(taken < 1 << 20, "it has no limit");
+        }
+        assert!(taken > 0);
+        drop(peer);
     }
 
     #[tokio::test]
