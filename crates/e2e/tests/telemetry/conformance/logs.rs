@@ -31,6 +31,7 @@ const OTHERS: &[(&str, Type)] = &[
     ("messaging.client.id", Text),
     ("messaging.message.id", Text),
     ("postrider.after", Text),
+    ("postrider.bytes_in_flight_max", Whole),
     ("postrider.concurrency", Whole),
     ("postrider.flow.name", Text),
     ("postrider.job.dead_reason", Type::OneOf(super::spans::REASONS)),
