@@ -11,6 +11,7 @@ macro_rules! print_line {
 mod absurd;
 mod arguments;
 mod attempts;
+mod audit;
 mod console;
 mod dead;
 mod doctor;
@@ -87,6 +88,7 @@ enum Command {
     Find(find::FindArgs),
     Jobs(jobs::JobsArgs),
     Dead(dead::DeadArgs),
+    Audit(audit::AuditArgs),
     Doctor(doctor::DoctorArgs),
 }
 
@@ -259,6 +261,7 @@ impl Command {
             Self::Find(args) => args.run(telemetry).await,
             Self::Jobs(args) => args.run(telemetry).await,
             Self::Dead(args) => args.run(telemetry).await,
+            Self::Audit(args) => args.run(telemetry).await,
             Self::Doctor(args) => args.run(telemetry).await,
         };
         result.unwrap_or_else(|error| failed(error.as_ref()))

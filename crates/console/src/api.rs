@@ -1,5 +1,6 @@
 //! The API, version 1.
 
+mod audit;
 mod change;
 mod dead;
 mod enqueue;
@@ -42,7 +43,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
     info(
         title = "Postrider",
         // By Semantic Versioning; its first number is that of the paths.
-        version = "1.0.0",
+        version = "1.1.0",
         description = "Enqueue HTTP jobs, and find out what happened to them. Every error is a `Problem` (RFC 9457).",
         license(name = "MIT OR Apache-2.0")
     ),
@@ -75,6 +76,7 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::find))
         .routes(routes!(dead::list))
+        .routes(routes!(audit::list))
         .route_layer(scope(Scope::Read));
     let enqueue = OpenApiRouter::new().routes(routes!(enqueue::enqueue)).route_layer(scope(Scope::Enqueue));
     let operate = OpenApiRouter::new()

@@ -6,6 +6,7 @@ use postrider_queue::admin::{Inspector, ShardName};
 use postrider_queue::{ConnectError, QueueName, Redis};
 use telemetry::Telemetry;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_util::task::TaskTracker;
 
 use crate::problem::Problem;
 
@@ -16,6 +17,9 @@ const WAITING_MAX: usize = 256;
 /// How long a body may wait for its place.
 const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long changes may take to end after the last request.
+const CHANGES_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The connections to Redis, and the places that requests share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -25,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) max_job_bytes: usize,
     bodies: Semaphore,
     waiting: Semaphore,
+    changes: TaskTracker,
 }
 
 impl Shared {
@@ -39,10 +44,26 @@ impl Shared {
             max_job_bytes,
             bodies: Semaphore::new(BODIES_KIB_MAX as usize),
             waiting: Semaphore::new(WAITING_MAX),
+            changes: TaskTracker::new(),
         })
     }
 
+    /// Makes a change to its end, also if the client leaves in the middle: what was done by then must be recorded.
+    pub(crate) async fn finish<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        match self.changes.spawn(change).await {
+            Ok(made) => made,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
     pub(crate) async fn close(&self) {
+        self.changes.close();
+        if tokio::time::timeout(CHANGES_TIMEOUT, self.changes.wait()).await.is_err() {
+            tracing::warn!("changes that have not ended are cut");
+        }
         self.redis.close().await;
         self.inspector.close().await;
     }

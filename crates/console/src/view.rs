@@ -1,6 +1,7 @@
 //! How jobs, dead letters, queues and flows are shown: by the API, and by the command line. Secrets are masked, and
 //! characters that could change how a terminal or a page shows the rest are escaped.
 
+mod change;
 mod dead;
 mod flow;
 mod job;
@@ -9,6 +10,7 @@ mod mask;
 mod queue;
 mod text;
 
+pub use change::ChangeView;
 pub use dead::{DeadFilter, DeadView, dead_error, host, last_outcome};
 pub use flow::{FlowView, flow_error, is_meant, next_attempt, why, why_waiting};
 pub use job::{JobView, Summary, state_name, waits_for};

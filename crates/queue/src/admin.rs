@@ -1,6 +1,7 @@
 //! Inspects queues from outside, and changes single jobs by hand. Nothing here creates a key, a group or a
 //! consumer.
 
+mod audit;
 mod by_hand;
 mod dead;
 mod delivery_log;
@@ -26,6 +27,7 @@ use crate::redis::{
     ConnectError, Connection, Error, Instruments, Keys, Operations, QueueName, Scripts, address, unexpected,
 };
 
+pub use audit::{Change, ChangeRecord};
 pub use by_hand::{Cancelled, Replayed};
 pub use dead::DeadLetter;
 pub use delivery_log::{LogSearch, LoggedJob};

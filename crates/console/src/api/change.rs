@@ -5,9 +5,8 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use http::StatusCode;
-use postrider_queue::admin::{Cancelled, FoundJob, Place, Replayed};
+use postrider_queue::admin::{self, Cancelled, FoundJob, Place, Replayed};
 use serde::Serialize;
-use tracing::info;
 use utoipa::ToSchema;
 
 use crate::access::Caller;
@@ -37,7 +36,7 @@ pub(super) async fn cancel(
     Extension(caller): Extension<Caller>,
     Path((queue, job_id)): Path<(String, String)>,
 ) -> Result<Json<Changed>, Problem> {
-    Change::Cancel.apply(&shared, &caller, queue, job_id).await
+    shared.clone().finish(Change::Cancel.apply(shared, caller, queue, job_id)).await
 }
 
 /// Run a job now
@@ -51,7 +50,7 @@ pub(super) async fn run_now(
     Extension(caller): Extension<Caller>,
     Path((queue, job_id)): Path<(String, String)>,
 ) -> Result<Json<Changed>, Problem> {
-    Change::RunNow.apply(&shared, &caller, queue, job_id).await
+    shared.clone().finish(Change::RunNow.apply(shared, caller, queue, job_id)).await
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -61,18 +60,28 @@ enum Change {
 }
 
 impl Change {
-    /// Changes a job, and logs who did it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::RunNow => "run_now",
+        }
+    }
+
+    /// Changes a job, and records who did it.
     async fn apply(
         self,
-        shared: &Shared,
-        caller: &Caller,
+        shared: Arc<Shared>,
+        caller: Caller,
         queue: String,
         job_id: String,
     ) -> Result<Json<Changed>, Problem> {
         for _ in 0..TRIES {
-            let Some(job) = find(shared, &queue, &job_id).await? else { break };
-            if let Some(outcome) = self.once(shared, &job).await? {
-                info!(caller = &*caller.name, change = outcome, queue, job_id, "changed a job");
+            let Some(job) = find(&shared, &queue, &job_id).await? else { break };
+            if let Some(outcome) = self.once(&shared, &job).await? {
+                let (queue, subject) = (Some(queue.as_str()), job_id.as_str());
+                let change =
+                    admin::Change { caller: &caller.name, change: self.name(), queue, subject, jobs: 1 };
+                shared.inspector.record(&change).await;
                 return Ok(Json(Changed { job_id, outcome }));
             }
         }

@@ -1,5 +1,6 @@
 //! `/v1/dead`: dead letters.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -7,9 +8,9 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::{Extension, Json};
 use http::{HeaderMap, StatusCode};
-use postrider_queue::admin::{DeadLetter, Replayed};
+use postrider_queue::QueueName;
+use postrider_queue::admin::{Change, DeadLetter, Replayed};
 use serde::{Deserialize, Serialize};
-use tracing::info;
 use utoipa::ToSchema;
 
 use super::extract;
@@ -42,7 +43,7 @@ pub(super) async fn list(
 ) -> Result<Json<Page>, Problem> {
     let Query(conditions) = conditions?;
     let limit = super::limit(conditions.limit, PAGE)?;
-    let Selected { letters, next } = select(&shared, &conditions, &[], limit).await?;
+    let Selected { letters, next, .. } = select(&shared, &conditions, &[], limit).await?;
     Ok(Json(Page { dead: letters.iter().map(DeadView::new).collect(), next }))
 }
 
@@ -114,23 +115,53 @@ pub(super) async fn replay(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<AllReplayed>, Problem> {
-    let Selected { letters, next } = Selection::of(&shared, &headers, body).await?;
-    let mut all = AllReplayed { replayed: vec![], failed: vec![], more: next.is_some() };
-    for letter in &letters {
+    let selected = Selection::of(&shared, &headers, body).await?;
+    shared.clone().finish(replay_all(shared, caller, selected)).await
+}
+
+async fn replay_all(
+    shared: Arc<Shared>,
+    caller: Caller,
+    selected: Selected,
+) -> Result<Json<AllReplayed>, Problem> {
+    let mut all = AllReplayed { replayed: vec![], failed: vec![], more: selected.next.is_some() };
+    let (mut changed, mut stopped) = (Changed::new(), Ok(()));
+    for letter in &selected.letters {
         let queue = letter.queue.to_string();
-        let outcome = match shared.inspector.replay(letter, None).await? {
-            Replayed::As(entry) => {
+        let outcome = match shared.inspector.replay(letter, None).await {
+            Ok(Replayed::As(entry)) => {
                 let (job_id, replay_of) = (entry.to_string(), letter.job_id.clone());
                 all.replayed.push(NewId { queue, job_id, replay_of });
+                count(&mut changed, letter, 1);
                 continue;
             }
-            Replayed::Gone => "gone",
-            Replayed::NoJob => "no_job",
+            Ok(Replayed::Gone) => "gone",
+            Ok(Replayed::NoJob) => "no_job",
+            Err(error) => {
+                stopped = Err(error);
+                break;
+            }
         };
         all.failed.push(Failed { queue, entry: letter.entry.to_string(), outcome });
     }
-    info!(caller = &*caller.name, change = "replay", jobs = all.replayed.len(), "changed dead letters");
+    record(&shared, &caller, "replay", &selected.subject, changed).await;
+    stopped?;
     Ok(Json(all))
+}
+
+/// How many dead letters of each queue were changed.
+type Changed = BTreeMap<QueueName, u64>;
+
+fn count(changed: &mut Changed, letter: &DeadLetter, jobs: u64) {
+    *changed.entry(letter.queue.queue.clone()).or_default() += jobs;
+}
+
+/// Records what was changed, queue by queue.
+async fn record(shared: &Shared, caller: &Caller, change: &'static str, subject: &str, changed: Changed) {
+    for (queue, jobs) in changed.into_iter().filter(|(_, jobs)| *jobs > 0) {
+        let queue = Some(queue.as_str());
+        shared.inspector.record(&Change { caller: &caller.name, change, queue, subject, jobs }).await;
+    }
 }
 
 /// Dead letters that were deleted.
@@ -153,12 +184,24 @@ pub(super) async fn purge(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Purged>, Problem> {
-    let Selected { letters, next } = Selection::of(&shared, &headers, body).await?;
-    let mut purged = 0;
-    for same in letters.chunk_by(|one, other| one.queue == other.queue) {
+    let selected = Selection::of(&shared, &headers, body).await?;
+    shared.clone().finish(purge_all(shared, caller, selected)).await
+}
+
+async fn purge_all(shared: Arc<Shared>, caller: Caller, selected: Selected) -> Result<Json<Purged>, Problem> {
+    let (mut changed, mut stopped) = (Changed::new(), Ok(()));
+    for same in selected.letters.chunk_by(|one, other| one.queue == other.queue) {
         let all: Vec<&DeadLetter> = same.iter().collect();
-        purged += shared.inspector.purge(&same[0].queue, &all).await?;
+        match shared.inspector.purge(&same[0].queue, &all).await {
+            Ok(purged) => count(&mut changed, &same[0], purged),
+            Err(error) => {
+                stopped = Err(error);
+                break;
+            }
+        }
     }
-    info!(caller = &*caller.name, change = "purge", jobs = purged, "changed dead letters");
-    Ok(Json(Purged { purged, more: next.is_some() }))
+    let purged = changed.values().sum();
+    record(&shared, &caller, "purge", &selected.subject, changed).await;
+    stopped?;
+    Ok(Json(Purged { purged, more: selected.next.is_some() }))
 }

@@ -45,6 +45,8 @@ pub(super) struct Conditions {
 #[derive(Debug, Default)]
 pub(super) struct Selected {
     pub(super) letters: Vec<DeadLetter>,
+    /// The conditions, for the record of a change.
+    pub(super) subject: String,
     pub(super) next: Option<String>,
 }
 
@@ -103,7 +105,7 @@ pub(super) async fn select(
         shards.drain(..shard);
         before = Some(entry);
     }
-    let (mut selected, mut read) = (Selected::default(), 0);
+    let (mut selected, mut read) = (Selected { subject: filter.to_string(), ..Selected::default() }, 0);
     for shard in &shards {
         loop {
             let page = shared.inspector.dead_before(shard, before.take()).await?;

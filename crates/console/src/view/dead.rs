@@ -1,6 +1,7 @@
 //! A dead letter, and which of them are selected.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use bytes::Bytes;
 use postrider_queue::admin::DeadLetter;
@@ -11,7 +12,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::job::Summary;
-use super::mask::{field, fields_json, line};
+use super::mask::{MASK, field, fields_json, line};
 use super::text::{plain, time};
 
 /// A job that ended without success.
@@ -139,6 +140,30 @@ impl DeadFilter {
     }
 }
 
+/// For records of changes: without the part of a URL, which may be a secret.
+impl fmt::Display for DeadFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut ids: Vec<_> = self.ids.iter().map(String::as_str).collect();
+        ids.sort_unstable();
+        let conditions = [
+            ("ids", Some(ids.join(" ")).filter(|ids| !ids.is_empty())),
+            ("reason", self.reason.clone()),
+            ("label", self.label.clone()),
+            ("host", self.host.clone()),
+            ("status", self.status.as_ref().map(ToString::to_string)),
+            ("url_contains", self.url_contains.as_ref().map(|_| MASK.to_owned())),
+            ("died_since", self.not_before.map(time)),
+            ("died_before", self.before.map(time)),
+        ];
+        let mut set = conditions.into_iter().filter_map(|(name, value)| Some((name, value?))).peekable();
+        if set.peek().is_none() {
+            return f.write_str("all");
+        }
+        let texts: Vec<_> = set.map(|(name, value)| format!("{name}: {value}")).collect();
+        f.write_str(&texts.join(", "))
+    }
+}
+
 fn is_for(letter: &DeadLetter, wanted: &str) -> bool {
     host(&letter.fields).is_some_and(|(host, port)| {
         host == wanted || port.is_some_and(|port| format!("{host}:{port}") == wanted)
@@ -207,6 +232,12 @@ mod tests {
         ] {
             assert!(!filter.matches(&other), "{other:?}");
         }
+        assert_eq!(
+            filter.to_string(),
+            "ids: 1-0, reason: attempts, label: a, host: example.org, status: 500-599, url_contains: REDACTED, \
+             died_since: 1970-01-01T00:00:00.100Z, died_before: 1970-01-01T00:00:00.200Z"
+        );
+        assert_eq!(DeadFilter::default().to_string(), "all");
         assert!(DeadFilter::default().matches(&letter(&[])));
         assert!(filter.is_past(&at(99)));
     }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::text::plain;
 
 /// Shown instead of a secret.
-const MASK: &str = "REDACTED";
+pub(super) const MASK: &str = "REDACTED";
 
 /// The first field of that name.
 pub fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a [u8]> {

@@ -1,6 +1,7 @@
 //! The HTTP API of `postrider console`.
 
 mod access;
+mod audit;
 mod change;
 mod enqueue;
 mod find;

@@ -209,6 +209,7 @@ mod tests {
         for key in [
             "postrider:mail:dead",
             "postrider:flow:{0123}",
+            "postrider:{audit}",
             "postrider:{mail}:result:7-0",
             "postrider:{mail}:meta",
         ] {

@@ -9,7 +9,7 @@ use crate::job::FlowId;
 pub(crate) const GROUP: &str = "postrider";
 
 /// The name of a queue: `[A-Za-z0-9_.-]{1,64}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueueName(String);
 
 /// A text is not a queue's name.
@@ -103,6 +103,11 @@ impl Keys {
     /// Hash with TTL: the state of a flow that all workers share, over all queues.
     pub(crate) fn limits(id: FlowId) -> Key {
         Key::from(format!("postrider:flow:{{{id}}}"))
+    }
+
+    /// Stream: changes by hand, over all queues.
+    pub(crate) fn audit() -> Key {
+        Key::from_static_str("postrider:{audit}")
     }
 
     /// Hash: how many shards the queue has.

@@ -4,10 +4,11 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Args;
-use postrider_queue::admin::DeadLetter;
+use postrider_queue::admin::{DeadLetter, Inspector};
 use serde_json::json;
 use telemetry::Telemetry;
 
+use super::super::audit;
 use super::super::render::count;
 use super::super::target::LookArgs;
 use super::select::{FilterArgs, confirm, missing, select};
@@ -41,7 +42,8 @@ impl PurgeArgs {
         self.filter.require(self.all)?;
         let view = self.look.open(telemetry).await?;
         let now = view.inspector.now().await?;
-        let letters = select(&view, &self.filter.at(now)).await?;
+        let filter = self.filter.at(now);
+        let letters = select(&view, &filter).await?;
         let missing = missing(self.filter.ids(), &letters);
         missing.iter().for_each(|id| super::not_found(&view, "entry id or job id", id));
         let code = if missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) };
@@ -55,14 +57,9 @@ impl PurgeArgs {
             eprintln!("nothing was deleted");
             return Ok(ExitCode::from(1));
         }
-        let mut purged = 0;
-        for queue in &view.queues {
-            let letters: Vec<&DeadLetter> = letters.iter().filter(|letter| letter.queue == *queue).collect();
-            for letters in letters.chunks(GROUP) {
-                purged += view.inspector.purge(queue, letters).await?;
-            }
-        }
+        let purged = purge(&view.inspector, &letters, &filter.to_string()).await;
         view.inspector.close().await;
+        let purged = purged?;
         let done = count(purged as usize, "dead letter was", "dead letters were");
         self.print_result("purged", purged, &format!("{done} deleted"));
         Ok(code)
@@ -71,4 +68,30 @@ impl PurgeArgs {
     fn print_result(&self, name: &str, number: u64, text: &str) {
         if self.json { print_line!("{}", json!({ name: number })) } else { print_line!("{text}") }
     }
+}
+
+/// Deletes dead letters, which are in the order of their queues, and records it, queue by queue.
+async fn purge(
+    inspector: &Inspector,
+    letters: &[DeadLetter],
+    subject: &str,
+) -> Result<u64, postrider_queue::Error> {
+    let mut purged = 0;
+    for own in letters.chunk_by(|one, other| one.queue.queue == other.queue.queue) {
+        let (mut deleted, mut stopped) = (0, Ok(()));
+        let shards = own.chunk_by(|one, other| one.queue == other.queue);
+        for group in shards.flat_map(|shard| shard.chunks(GROUP)) {
+            match inspector.purge(&group[0].queue, &group.iter().collect::<Vec<_>>()).await {
+                Ok(count) => deleted += count,
+                Err(error) => {
+                    stopped = Err(error);
+                    break;
+                }
+            }
+        }
+        audit::record(inspector, "purge", own[0].queue.queue.as_str(), subject, deleted).await;
+        stopped?;
+        purged += deleted;
+    }
+    Ok(purged)
 }

@@ -1,16 +1,20 @@
 //! `postrider dead replay`
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use indicatif::ProgressBar;
+use postrider_console::view::DeadFilter;
 use postrider_queue::admin::{DeadLetter, Replayed};
+use postrider_worker::shutdown;
 use serde_json::{Value, json};
 use telemetry::Telemetry;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use super::super::audit;
 use super::super::render::count;
 use super::super::target::{LookArgs, View};
 use super::select::{FilterArgs, confirm, missing, select};
@@ -50,6 +54,8 @@ pub(super) struct ReplayArgs {
 struct Report {
     replayed: Vec<Value>,
     failed: Vec<Value>,
+    /// How many of each queue were replayed.
+    changed: BTreeMap<String, u64>,
 }
 
 impl ReplayArgs {
@@ -57,7 +63,8 @@ impl ReplayArgs {
         self.filter.require(self.all)?;
         let view = self.look.open(telemetry).await?;
         let mut report = Report::default();
-        let letters = self.letters(&view, &mut report).await?;
+        let filter = self.filter.at(view.inspector.now().await?);
+        let letters = self.letters(&view, &filter, &mut report).await?;
         let what = count(letters.len(), "dead letter", "dead letters");
         if self.dry_run {
             self.print_result(&format!("{what} of {} would be replayed", view.names()));
@@ -68,7 +75,14 @@ impl ReplayArgs {
             eprintln!("nothing was replayed");
             return Ok(ExitCode::from(1));
         }
-        let stopped = self.replay(&view, &letters, &mut report).await;
+        let signals = shutdown::listen()?;
+        let stopped: Result<(), Box<dyn Error>> = tokio::select! {
+            stopped = self.replay(&view, &letters, &mut report) => stopped.map_err(Into::into),
+            () = signals.stop.cancelled() => Err("interrupted".into()),
+        };
+        for (queue, jobs) in &report.changed {
+            audit::record(&view.inspector, "replay", queue, &filter.to_string(), *jobs).await;
+        }
         view.inspector.close().await;
         let done = count(report.replayed.len(), "dead letter was", "dead letters were");
         self.print_result(&format!("{done} replayed"));
@@ -79,9 +93,13 @@ impl ReplayArgs {
         }
     }
 
-    async fn letters(&self, view: &View, report: &mut Report) -> Result<Vec<DeadLetter>, Box<dyn Error>> {
-        let now = view.inspector.now().await?;
-        let letters = select(view, &self.filter.at(now)).await?;
+    async fn letters(
+        &self,
+        view: &View,
+        filter: &DeadFilter,
+        report: &mut Report,
+    ) -> Result<Vec<DeadLetter>, Box<dyn Error>> {
+        let letters = select(view, filter).await?;
         for id in missing(self.filter.ids(), &letters) {
             super::not_found(view, "entry id or job id (for a label, give --label)", id);
             report.failed.push(json!({"id": id, "outcome": "not_found"}));
@@ -109,6 +127,7 @@ impl ReplayArgs {
                     if !self.filter.ids().is_empty() && !self.json {
                         print_line!("{replay_of}  replayed as {job_id}");
                     }
+                    *report.changed.entry(letter.queue.queue.to_string()).or_default() += 1;
                     report.replayed.push(json!({"queue": queue, "job_id": job_id, "replay_of": replay_of}));
                 }
                 Replayed::Gone => {

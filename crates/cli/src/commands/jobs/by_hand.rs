@@ -1,5 +1,6 @@
 //! `postrider jobs cancel` and `postrider jobs run-now`
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::process::ExitCode;
 
@@ -8,6 +9,7 @@ use postrider_queue::admin::{Cancelled, FoundJob, Place, Replayed};
 use serde_json::json;
 use telemetry::Telemetry;
 
+use super::super::audit;
 use super::super::render::count;
 use super::super::target::{LookArgs, View};
 use super::{find, print, report_not_found};
@@ -48,10 +50,18 @@ impl ActionArgs {
             );
             return Ok(ExitCode::from(1));
         }
-        let (mut rows, mut done) = (Vec::new(), true);
+        let (mut rows, mut done, mut stopped) = (Vec::new(), true, Ok(()));
+        let mut changed: BTreeMap<&str, u64> = BTreeMap::new();
         for job in &jobs {
-            let outcome = act.on(&view, job).await?;
+            let outcome = match act.on(&view, job).await {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    stopped = Err(error);
+                    break;
+                }
+            };
             done &= outcome.ok;
+            *changed.entry(job.queue.queue.as_str()).or_default() += u64::from(outcome.ok);
             if !self.json {
                 print_line!("{}  {}", job.id, outcome.text);
             }
@@ -60,7 +70,12 @@ impl ActionArgs {
                 "entry": outcome.entry,
             }));
         }
+        let subject = if let [job] = jobs.as_slice() { &job.id } else { &self.id };
+        for (queue, count) in changed {
+            audit::record(&view.inspector, act.name(), queue, subject, count).await;
+        }
         view.inspector.close().await;
+        stopped?;
         if self.json {
             print_line!("{}", json!({"jobs": rows, "incomplete": is_incomplete}));
         }
@@ -88,6 +103,13 @@ impl ActionResult {
 }
 
 impl Action {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::RunNow => "run_now",
+        }
+    }
+
     /// A job may move while the command runs, so it is searched again.
     async fn on(self, view: &View, job: &FoundJob) -> Result<ActionResult, Box<dyn Error>> {
         const TRIES: usize = 3;

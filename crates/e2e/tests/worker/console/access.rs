@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{BUILD, Console, JSON, NOWHERE};
 
 /// A token with this scope, and its table for the token file.
-fn token(name: &str, scope: &str) -> (String, String) {
+pub(super) fn token(name: &str, scope: &str) -> (String, String) {
     let made = Postrider::run(
         BUILD,
         &["console", "token", "create", name, "--scope", scope, "--json"],
