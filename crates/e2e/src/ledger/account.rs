@@ -144,8 +144,9 @@ impl Ledger {
                     self.details.push(format!("{kind:?} {number}: {}; {fault}", story(visits)));
                 }
                 None => self.problems.push(format!(
-                    "job {number} ({kind:?}) was delivered twice, and nothing explains it: {}",
-                    story(visits)
+                    "job {number} ({kind:?}) was delivered twice, and nothing explains it: {}; faults then: {}",
+                    story(visits),
+                    faults.near(from, to, visits[0].arrived)
                 )),
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::LEASE;
 use super::peer::Processes;
@@ -27,13 +28,13 @@ pub(super) struct Visit {
     pub(super) answer: Option<u16>,
 }
 
-/// The process of the worker, if it was alive at the lookup after its connect. The lookup takes milliseconds,
-/// and no request waits for it.
-type Peer = Arc<OnceLock<u32>>;
+/// The process of the worker, `None` until the lookup has ended. No request gets its answer before, so a worker that waits
+/// for an answer is found unless it has died.
+type Peer = watch::Receiver<Option<Option<u32>>>;
 
 impl Visit {
     pub(super) fn pid(&self) -> Option<u32> {
-        self.peer.get().copied()
+        self.peer.borrow().flatten()
     }
 }
 
@@ -77,15 +78,13 @@ async fn serve(listener: std::net::TcpListener, book: Book, processes: Processes
     let flaky = Arc::new(Mutex::new(HashSet::new()));
     while let Ok((stream, client)) = listener.accept().await {
         let server = stream.local_addr().expect("a connection has an address");
-        let peer = Peer::default();
-        tokio::task::spawn_blocking({
-            let (processes, peer) = (processes.clone(), Arc::clone(&peer));
-            move || processes.at(client, server).map(|pid| peer.set(pid))
-        });
+        let (found, peer) = watch::channel(None);
+        let processes = processes.clone();
+        tokio::task::spawn_blocking(move || found.send_replace(Some(processes.at(client, server))));
         let (book, flaky) = (book.clone(), Arc::clone(&flaky));
         tokio::spawn(async move {
             let service = hyper::service::service_fn(|request| {
-                answer(request, Arc::clone(&peer), book.clone(), Arc::clone(&flaky))
+                answer(request, peer.clone(), book.clone(), Arc::clone(&flaky))
             });
             // The tests make workers close connections within a request.
             let _ = hyper::server::conn::http1::Builder::new()
@@ -97,7 +96,7 @@ async fn serve(listener: std::net::TcpListener, book: Book, processes: Processes
 
 async fn answer(
     request: Request<Incoming>,
-    peer: Peer,
+    mut peer: Peer,
     book: Book,
     flaky: Arc<Mutex<HashSet<u64>>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -112,9 +111,11 @@ async fn answer(
     };
     let index = {
         let mut visits = book.lock();
-        visits.push(Visit { number, peer, arrived, answer: None });
+        visits.push(Visit { number, peer: peer.clone(), arrived, answer: None });
         visits.len() - 1
     };
+    // It ends with the lookup.
+    let _ = peer.wait_for(Option::is_some).await;
     let (pause, status) = match head.uri.path() {
         "/slow" => (LEASE / 3, StatusCode::OK),
         "/very-slow" => (LEASE * 3 / 2, StatusCode::OK),

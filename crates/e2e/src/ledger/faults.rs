@@ -31,8 +31,8 @@ impl Window {
     /// How long a fault has effects after its end: leases expire and workers reconnect.
     fn echo(self) -> Duration {
         match self {
-            Window::Killed => Duration::ZERO,
-            Window::Paused => LEASE,
+            // The destination may read a request after the death of the worker that sent it.
+            Window::Killed | Window::Paused => LEASE,
             _ => 3 * LEASE,
         }
     }
@@ -99,5 +99,30 @@ impl Faults {
             (fault.pid.is_none() || of(fault, pids)) && fault.touches(from, to, fault.window.echo())
         };
         self.0.iter().filter(may).min_by_key(|fault| rank(fault))
+    }
+
+    /// All faults within a few leases of this time, for a person. Times are since `zero`.
+    pub(super) fn near(&self, from: Instant, to: Instant, zero: Instant) -> String {
+        let near = self.0.iter().filter(|fault| fault.touches(from, to + 3 * LEASE, 3 * LEASE));
+        near.map(|fault| fault.describe(zero)).collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_death_just_before_the_destination_reads_the_request_explains_its_repetition() {
+        let death = Instant::now();
+        let fault = Fault { window: Window::Killed, pid: Some(7), from: death, to: Some(death) };
+        let faults = Faults(vec![fault]);
+        let explains = |first: Option<u32>, after: Duration| {
+            faults.explain(&[first, Some(8)], death + after, death + after + LEASE).is_some()
+        };
+        // The lookup of the sender finds no process.
+        assert!(explains(None, LEASE / 100) && explains(Some(7), LEASE / 100));
+        assert!(!explains(Some(9), LEASE / 100), "another worker's death");
+        assert!(!explains(None, 2 * LEASE), "that was long before");
     }
 }

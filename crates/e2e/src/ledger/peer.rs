@@ -15,7 +15,9 @@ impl Processes {
 
     /// The process that has the client's end open, or `None` if it is already gone.
     pub(super) fn at(&self, client: SocketAddr, server: SocketAddr) -> Option<u32> {
-        let socket = format!("socket:[{}]", inode(client, server)?);
+        // A table that changes while it is read may lack a row.
+        let inode = (0..3).find_map(|_| inode(client, server))?;
+        let socket = format!("socket:[{inode}]");
         let pids = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // The latest first: most others are dead.
         pids.into_iter().rev().find(|pid| holds(*pid, &socket))
