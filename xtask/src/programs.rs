@@ -95,7 +95,7 @@ pub(crate) fn chaos(minutes: u64, seed: Option<u64>, is_hostile: bool) -> Result
     step::run("chaos", &mut command)
 }
 
-/// Builds the images, unless told otherwise, and tests them and the stack from outside.
+/// Builds the images, except with `no_build`, and tests them and the stack from outside.
 pub(crate) fn test_stack(profile: &str, no_build: bool, traces_file: Option<&str>) -> Result {
     let engine = Engine::find()?;
     let compose = engine.compose()?;

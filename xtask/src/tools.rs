@@ -53,7 +53,7 @@ pub(crate) fn validate() -> Result {
     step::visibly(python.env("PYTHONPATH", packages("schemas", &SCHEMAS, &[])?))
 }
 
-/// Installs Python packages into a folder of their own in `target/tools`, once: no Python installation changes.
+/// Installs Python packages into their own folder in `target/tools`, once: no Python installation changes.
 fn packages(folder: &str, names: &[&str], options: &[&str]) -> Result<PathBuf> {
     let folder = step::target().join("tools").join(folder);
     // Written last, so that an interrupted installation is not taken for a complete one.

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 /// After how many seconds a client may repeat a request that was refused for a reason that passes.
 const RETRY_SECONDS: u32 = 5;
 
-/// Why a request failed (RFC 9457). `type` is `about:blank`: the status says what kind of problem it is.
+/// Why a request failed (RFC 9457). `type` is `about:blank`: the status is the kind of problem.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"type": "about:blank", "title": "Unprocessable Entity", "status": 422,
     "detail": "field `url` is missing", "field": "url"}))]

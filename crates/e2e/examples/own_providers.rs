@@ -1,4 +1,4 @@
-//! The two instrumentation crates in a program that has OpenTelemetry providers of its own: here they write to the
+//! The two instrumentation crates in a program that has its own OpenTelemetry providers: here they write to the
 //! terminal. Needs a Redis server (`REDIS_URL`, default `redis://127.0.0.1:6379`).
 //!
 //! `cargo run -p postrider-e2e --example own_providers -- http://127.0.0.1:8080/`

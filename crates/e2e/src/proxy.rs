@@ -30,7 +30,7 @@ pub enum Mode {
     /// reply.
     LoseReplyTo(Vec<u8>),
     /// Forwards nothing on a connection from the first request that contains these bytes, and keeps it open.
-    HoldBack(Vec<u8>),
+    Withhold(Vec<u8>),
 }
 
 /// A running proxy. Its connections close when it is dropped.
@@ -86,7 +86,7 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// Changes the mode. Closes a connection whose bytes the old mode held back.
+    /// Changes the mode. Closes a connection whose bytes the old mode withheld.
     pub fn set(&self, mode: Mode) {
         self.orders.send_modify(|order| order.mode = mode);
     }

@@ -8,7 +8,7 @@ use otel_facade::{Span, guarded};
 
 use crate::command::Command;
 
-/// Functions that are called with the span of a command, to set attributes of their own. They run only where the span
+/// Functions that are called with the span of a command, to set their own attributes. They run only where the span
 /// is recorded. If one panics, the command goes on, and the first panic is logged.
 #[derive(Clone, Default)]
 pub struct Hooks {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
 use otel_facade::{ErrorType, Span, guarded};
 
-/// Functions that are called with the span of an exchange, to set attributes of their own. They run only where the
+/// Functions that are called with the span of an exchange, to set their own attributes. They run only where the
 /// span is recorded. If one panics, the exchange goes on, and the first panic is logged.
 #[derive(Clone, Default)]
 pub struct Hooks {

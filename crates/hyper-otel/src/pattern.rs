@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_text_and_nothing_else_does() {
+    fn a_star_matches_any_text_and_nothing_else_does() {
         let matches = |pattern: &str, text: &str| Pattern::new(pattern).matches(text);
         for (pattern, text) in [
             ("", ""),

@@ -133,7 +133,7 @@ impl Config {
         Self::from_lookup(|name| std::env::var(name).ok())
     }
 
-    /// Reads the environment of the process, for a program with names of its own.
+    /// Reads the environment of the process, for a program with its own names.
     pub fn of(program: Program) -> Self {
         Self::read(Some(program), &|name| std::env::var(name).ok())
     }
@@ -146,7 +146,7 @@ impl Config {
         Self::read(None, &lookup)
     }
 
-    /// Reads variables from anywhere, for a program with names of its own.
+    /// Reads variables from anywhere, for a program with its own names.
     pub fn of_lookup(program: Program, lookup: impl Fn(&str) -> Option<String>) -> Self {
         Self::read(Some(program), &lookup)
     }

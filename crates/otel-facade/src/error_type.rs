@@ -58,7 +58,7 @@ pub enum ErrorType {
 }
 
 impl ErrorType {
-    /// An error type with a name of its own. There must be few names: one that comes from outside must be from a known
+    /// An error type with its own name. There must be few names: one that comes from outside must be from a known
     /// set, or bounded in form.
     pub const fn custom(name: Cow<'static, str>, sentence: &'static str) -> Self {
         Self::Custom { name, sentence }

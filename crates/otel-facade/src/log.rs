@@ -52,7 +52,7 @@ fn subscriber(
     Ok(tracing_subscriber::registry().with(layers))
 }
 
-/// The program's filter, and for the SDK the level of its own variable.
+/// The program's filter, and for the SDK the level that its own variable sets.
 pub(crate) fn filter(log: &Log, config: &Config) -> Result<Targets, StartError> {
     let wrong = || StartError::LogFilter(log.filter.clone());
     // An empty part, or a blank, would name a module and silence all others.

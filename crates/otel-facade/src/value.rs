@@ -17,7 +17,7 @@ pub enum Value {
     F64(f64),
     /// A text known at compile time; costs no allocation.
     Static(&'static str),
-    /// A text of its own.
+    /// An owned text.
     String(String),
     /// A text shared by many spans; costs a reference count.
     Shared(Arc<str>),

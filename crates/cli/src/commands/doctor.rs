@@ -166,7 +166,7 @@ impl DoctorArgs {
             findings.append(&mut found);
         }
         match inspector.held_flows(&queues, false).await {
-            Ok(held) => findings.extend(queue::held_back(&held)),
+            Ok(held) => findings.extend(queue::held_jobs(&held)),
             Err(error) => findings.push(failed("flows", error)),
         }
         if queues.is_empty() {

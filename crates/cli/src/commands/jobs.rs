@@ -61,7 +61,7 @@ fn state(text: &str) -> Result<State, String> {
         "running" => Ok(State::Running),
         "scheduled" => Ok(State::Scheduled),
         "held" => Ok(State::Held),
-        "dead" => Err("dead jobs are listed by `postrider dead list`".to_owned()),
+        "dead" => Err("dead letters are listed by `postrider dead list`".to_owned()),
         _ => Err("write ready, running, scheduled or held".to_owned()),
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct Listed<'a, const N: usize> {
     pub(super) fields: &'a Fields,
     /// Its own columns, between LABEL and ATTEMPTS.
     pub(super) columns: [String; N],
-    /// What else there is to say: an error, or what the job waits for.
+    /// An error, or what the job waits for.
     pub(super) note: String,
 }
 
@@ -25,13 +25,13 @@ fn attempts(fields: &Fields) -> u32 {
     field(fields, "_attempt").and_then(|made| std::str::from_utf8(made).ok()?.parse().ok()).unwrap_or(0)
 }
 
-/// Prints a table. On a terminal, request and note are on lines of their own below each row, within the terminal's
+/// Prints a table. On a terminal, request and note are on their own lines below each row, within the terminal's
 /// width. Elsewhere they are columns, and nothing is cut.
 pub(super) fn print<const N: usize>(columns: [&str; N], note: &str, rows: &[Listed<'_, N>]) {
     print_line!("{}", rendered(columns, note, rows, terminal::width()));
 }
 
-/// Prints a table whose rows have a note of any length. On a terminal, it is on lines of its own below its row.
+/// Prints a table whose rows have a note of any length. On a terminal, it is on its own lines below its row.
 /// Elsewhere it is the last column.
 pub(super) fn print_noted<const N: usize>(header: [&str; N], note: &str, rows: Vec<([String; N], String)>) {
     let width = terminal::width();

@@ -124,7 +124,7 @@ fn row(queue: &ShardName, survey: &Survey) -> [String; 8] {
         survey.ready.to_string(),
         survey.in_flight.to_string(),
         survey.scheduled.to_string(),
-        survey.held_back().to_string(),
+        survey.held_jobs().to_string(),
         survey.dead.to_string(),
         oldest,
         alive(survey).to_string(),

@@ -33,7 +33,7 @@ fn among(set: &[String], known: &[String]) -> Vec<String> {
     };
     let mut unknown: Vec<_> = set.iter().filter(is_unknown).collect();
     unknown.sort_unstable();
-    let told = unknown.into_iter().map(|name| {
+    let warnings = unknown.into_iter().map(|name| {
         let known = known.iter().map(|known| known.trim_start_matches(VARIABLE_PREFIX));
         let lower: Vec<String> = known.map(str::to_ascii_lowercase).collect();
         let meant = meant(name.trim_start_matches(VARIABLE_PREFIX), lower.iter().map(String::as_str));
@@ -41,7 +41,7 @@ fn among(set: &[String], known: &[String]) -> Vec<String> {
             meant.map(|meant| format!("; did you mean {VARIABLE_PREFIX}{}?", meant.to_ascii_uppercase()));
         format!("the variable {name} is not known, and has no effect{}", hint.unwrap_or_default())
     });
-    told.collect()
+    warnings.collect()
 }
 
 #[cfg(test)]
@@ -54,10 +54,10 @@ mod tests {
         assert!(known.iter().any(|name| name == "POSTRIDER_CONCURRENCY"));
         let among =
             |names: &[&str]| among(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), &known);
-        let told = among(&["POSTRIDER_CONCURENCY", "POSTRIDER_COLOUR", "PATH"]);
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[0].starts_with("the variable POSTRIDER_COLOUR is not known"), "{told:?}");
-        assert!(told[1].ends_with("did you mean POSTRIDER_CONCURRENCY?"), "{told:?}");
+        let warnings = among(&["POSTRIDER_CONCURENCY", "POSTRIDER_COLOUR", "PATH"]);
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(warnings[0].starts_with("the variable POSTRIDER_COLOUR is not known"), "{warnings:?}");
+        assert!(warnings[1].ends_with("did you mean POSTRIDER_CONCURRENCY?"), "{warnings:?}");
         let usual = [
             "POSTRIDER_LOG",
             "POSTRIDER_TRACE_INTERNALS",

@@ -31,29 +31,29 @@ fn a_whole_file_is_read() {
 
 #[test]
 fn all_errors_are_reported_at_once_with_their_lines() {
-    let told = problems(
+    let found = problems(
         "colour = 1\n[queues.\"a b\"]\n[queues.x]\nweight = 0\nwieght = 1\n[retry.a]\nbase = 5\nmax_attempts = \"x\"\n",
     );
-    assert_eq!(told.len(), 6, "{told:?}");
-    let lines: Vec<_> = told.iter().map(|text| &text[..1]).collect();
-    assert_eq!(lines, ["1", "2", "4", "5", "7", "8"], "{told:?}");
+    assert_eq!(found.len(), 6, "{found:?}");
+    let lines: Vec<_> = found.iter().map(|text| &text[..1]).collect();
+    assert_eq!(lines, ["1", "2", "4", "5", "7", "8"], "{found:?}");
     assert!(
-        told[0]
+        found[0]
             .contains("known are egress, flows, http, propagation, queues, results, retry, secrets, traces"),
-        "{told:?}"
+        "{found:?}"
     );
     assert!(
-        told[3].ends_with(
+        found[3].ends_with(
             "`wieght` is not known here (did you mean `weight`?); known are keep, unknown_fields, weight"
         ),
-        "{told:?}"
+        "{found:?}"
     );
 }
 
 #[test]
 fn a_syntax_error_is_reported_with_its_line() {
-    let told = problems("[queues.x]\nweight = = 1\n");
-    assert!(told.iter().all(|text| text.starts_with("2: ")), "{told:?}");
+    let found = problems("[queues.x]\nweight = = 1\n");
+    assert!(found.iter().all(|text| text.starts_with("2: ")), "{found:?}");
 }
 
 #[test]
@@ -74,14 +74,14 @@ fn the_egress_rules_are_read() {
 
 #[test]
 fn every_wrong_egress_rule_is_reported_with_its_line() {
-    let told = problems(
+    let found = problems(
         "[egress]\nallow = [\n  \"10.0.0.0/99\",\n  3,\n]\ndeny = \"*\"\nports = [443, 0, \"x\"]\n\
          schemes = [\"ftp\"]\nonly = []\ndeny_ports = [1]\n",
     );
-    let lines: Vec<_> = told.iter().map(|text| text.split(':').next().unwrap()).collect();
-    assert_eq!(lines, ["3", "4", "6", "7", "7", "8", "9", "10"], "{told:#?}");
-    assert!(told[0].contains("`allow`: `10.0.0.0/99` is not a rule"), "{told:#?}");
-    assert!(told[6].contains("leave it out"), "{told:#?}");
+    let lines: Vec<_> = found.iter().map(|text| text.split(':').next().unwrap()).collect();
+    assert_eq!(lines, ["3", "4", "6", "7", "7", "8", "9", "10"], "{found:#?}");
+    assert!(found[0].contains("`allow`: `10.0.0.0/99` is not a rule"), "{found:#?}");
+    assert!(found[6].contains("leave it out"), "{found:#?}");
     assert!(problems("egress = 1\n")[0].contains("must be a table, as in [egress]"));
 }
 
@@ -93,58 +93,57 @@ fn the_recipients_of_context_are_a_word_or_a_list_and_every_wrong_host_is_report
     assert_eq!(read("baggage_to = [\"*.a.test\"]").baggage, ["*.a.test".parse().unwrap()]);
     assert_eq!(read("traces_to = [\"a.test\", \"b.test:1\"]").traces, hosts("a.test,b.test:1"));
     assert_eq!(read("").traces, hosts("all"));
-    let told = problems(
+    let found = problems(
         "[propagation]\ntraces_to = [\n  \"http://a.test\",\n  1,\n]\nbaggage_to = \"all\"\nto = 1\n",
     );
-    let lines: Vec<_> = told.iter().map(|text| &text[..1]).collect();
-    assert_eq!(lines, ["3", "4", "6", "7"], "{told:#?}");
-    assert!(told[0].contains("`traces_to`: `http://a.test` is no host"), "{told:#?}");
+    let lines: Vec<_> = found.iter().map(|text| &text[..1]).collect();
+    assert_eq!(lines, ["3", "4", "6", "7"], "{found:#?}");
+    assert!(found[0].contains("`traces_to`: `http://a.test` is no host"), "{found:#?}");
 }
 
 #[test]
-fn how_further_attempts_are_traced_is_a_word_and_a_wrong_one_is_told() {
+fn how_further_attempts_are_traced_is_a_word_and_a_wrong_one_is_reported() {
     let read = |text: &str| Config::parse(&format!("[traces]\n{text}\n")).unwrap().traces.retries;
     assert_eq!(read("retries = \"parent\""), Some(Retries::Parent));
     assert_eq!(read("retries = \"link\""), Some(Retries::Link));
     assert_eq!(read("retries = \"none\""), Some(Retries::None));
     assert_eq!(read(""), None, "the file does not set the default");
     for wrong in ["retries = \"child\"", "retries = 1", "retrys = \"link\""] {
-        let told = problems(&format!("[traces]\n\n{wrong}\n"));
-        assert!(told.len() == 1 && told[0].starts_with("3: ") && told[0].contains("retr"), "{told:?}");
+        let found = problems(&format!("[traces]\n\n{wrong}\n"));
+        assert!(found.len() == 1 && found[0].starts_with("3: ") && found[0].contains("retr"), "{found:?}");
     }
     assert!(problems("[traces]\nretries = \"child\"\n")[0].contains("parent"));
 }
 
 #[test]
-fn which_reads_and_whether_commands_are_traced_is_read_and_a_wrong_word_is_told() {
+fn which_reads_and_whether_commands_are_traced_is_read_and_a_wrong_word_is_reported() {
     let read = |text: &str| Config::parse(&format!("[traces]\n{text}\n")).unwrap().traces;
     let traces = read("receive = \"always\"\nredis = true");
     assert_eq!((traces.receive, traces.redis), (Some(Receives::Always), Some(true)));
     let traces = read("receive = \"sampled\"\nredis = false");
     assert_eq!((traces.receive, traces.redis), (Some(Receives::Sampled), Some(false)));
     assert_eq!(read(""), Traces::default());
-    for (wrong, told_of) in
-        [("receive = true", "receive"), ("redis = \"yes\"", "`redis` must be true or false")]
+    for (wrong, part) in [("receive = true", "receive"), ("redis = \"yes\"", "`redis` must be true or false")]
     {
-        let told = problems(&format!("[traces]\n\n{wrong}\n"));
-        assert!(told.len() == 1 && told[0].starts_with("3: ") && told[0].contains(told_of), "{told:?}");
+        let found = problems(&format!("[traces]\n\n{wrong}\n"));
+        assert!(found.len() == 1 && found[0].starts_with("3: ") && found[0].contains(part), "{found:?}");
     }
     assert!(problems("[traces]\nreceive = \"never\"\n")[0].contains("sampled or always"));
 }
 
 #[test]
-fn what_is_set_of_http_is_read_and_a_password_in_it_is_never_told() {
+fn what_is_set_of_http_is_read_and_a_password_in_it_is_never_shown() {
     let text = "[http]\ntls_timeout = \"2s\"\nmin_tls = \"1.3\"\nno_proxy = [\"a.test\"]\n\
                 proxy = \"http://me:hunter2@p:1\"\nca_files = [\"/ca.pem\"]\nmax_response_body = 1000\n";
     let http = Config::parse(text).unwrap().http;
     assert_eq!((http.tls_timeout, http.max_response_body), (Duration::from_secs(2), 1000));
     assert_eq!((http.min_tls, http.no_proxy.len()), (postrider_worker::settings::TlsVersion::V1_3, 1));
     assert!(http.proxy.is_some() && http.headers_timeout.is_none());
-    let told = problems(
+    let found = problems(
         "[http]\nproxy = \"me:hunter2@p\"\nmin_tls = \"1.1\"\nbody_timeout = \"0s\"\nca_files = [1]\nx = 1\n",
     );
-    assert_eq!(told.len(), 5, "{told:?}");
-    assert!(!told.concat().contains("hunter2"), "{told:?}");
+    assert_eq!(found.len(), 5, "{found:?}");
+    assert!(!found.concat().contains("hunter2"), "{found:?}");
 }
 
 #[test]
@@ -217,8 +216,8 @@ fn secrets_come_from_files_and_variables_and_are_never_repeated() {
         (format!("header = \"x y\"\nvalue = {file}"), "`header`"),
         ("colour = 1".to_owned(), "not known"),
     ] {
-        let told = problems(&format!("[secrets.x]\n{wrong}\n")).join("\n");
-        assert!(told.contains(part) && !told.contains("hunter2"), "{wrong}: {told}");
+        let found = problems(&format!("[secrets.x]\n{wrong}\n")).join("\n");
+        assert!(found.contains(part) && !found.contains("hunter2"), "{wrong}: {found}");
     }
     assert!(problems("[secrets.x]\n")[0].contains("needs `keys`"));
 }
@@ -259,7 +258,7 @@ fn a_queue_may_carry_its_weight() {
 }
 
 #[test]
-fn a_key_in_a_wrong_table_is_told_where_it_belongs() {
+fn a_key_in_a_wrong_table_is_reported_with_the_right_one() {
     for (text, hint) in [
         ("[queue.default]\n", "`queue` is not known here (did you mean `queues`?)"),
         ("[queues.x]\nmax_attempts = 3\n", "`max_attempts` is not known here (it belongs to [retry.NAME])"),
@@ -271,7 +270,7 @@ fn a_key_in_a_wrong_table_is_told_where_it_belongs() {
         ),
         ("[secrets.x]\nbearer = { fille = \"/x\" }\n", "`fille` is not known here (did you mean `file`?)"),
     ] {
-        assert!(problems(text).iter().any(|told| told.contains(hint)), "{:?}", problems(text));
+        assert!(problems(text).iter().any(|found| found.contains(hint)), "{:?}", problems(text));
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn check(data: &[u8]) {
             }
         }
         Err(malformed) => {
-            job::told(&malformed);
+            job::check_error(&malformed);
             let Ok(Value::Object(object)) = json else { return };
             for secret in object.values().flat_map(texts).filter(|text| text.len() > 32) {
                 let named = object.keys().any(|name| name.contains(secret));

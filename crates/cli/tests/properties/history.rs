@@ -26,6 +26,6 @@ pub(crate) fn check(data: &[u8]) {
         // Written once more: a fraction of many digits may end on another digit.
         let first = before.first().map(|first| serde_json::from_str::<Value>(&first.to_string()));
         let first = first.transpose().expect("what is written as JSON can be read");
-        assert!(first.is_none_or(|first| first == list[0]), "the first attempt says how it began");
+        assert!(first.is_none_or(|first| first == list[0]), "the first attempt shows how it began");
     }
 }

@@ -15,7 +15,7 @@ pub(crate) fn check(data: &[u8]) {
     let url = fields.iter().find(|(name, _)| name == "url").map(|(_, value)| value.clone());
     match decode(fields) {
         Ok(job) => sendable(&job, &url.expect("no job without a URL")),
-        Err(malformed) => told(&malformed),
+        Err(malformed) => check_error(&malformed),
     }
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn decode(fields: Fields) -> Result<Job, Malformed> {
 }
 
 /// The sentence is there, is short, and is a line of printable text.
-pub(crate) fn told(malformed: &Malformed) {
+pub(crate) fn check_error(malformed: &Malformed) {
     let error = &malformed.error;
     assert!(!error.is_empty() && error.chars().count() <= 500, "{} characters: {error}", error.len());
     assert!(!error.contains(char::is_control), "{error:?}");

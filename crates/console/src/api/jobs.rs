@@ -65,7 +65,7 @@ fn job_state(text: &str) -> Result<JobState, Problem> {
         "running" => Ok(JobState::Running),
         "scheduled" => Ok(JobState::Scheduled),
         "held" => Ok(JobState::Held),
-        "dead" => Err(Problem::parameter("state", "dead jobs are listed by /v1/dead")),
+        "dead" => Err(Problem::parameter("state", "dead letters are listed by /v1/dead")),
         _ => Err(Problem::parameter("state", "parameter `state`: write ready, running, scheduled or held")),
     }
 }

@@ -58,7 +58,7 @@ impl QueueView {
             ready: survey.ready,
             running: survey.in_flight,
             scheduled: survey.scheduled,
-            held: survey.held_back(),
+            held: survey.held_jobs(),
             waiting: survey.waiting,
             dead: survey.dead,
             oldest_ms: survey.oldest_ms,

@@ -19,8 +19,8 @@ pub enum Window {
     CutInMessage,
     /// A worker's connections forwarded nothing.
     HalfOpen,
-    /// A call of a worker was held back.
-    HeldBack,
+    /// A call of a worker was withheld.
+    Withheld,
     /// Redis was killed and restarted.
     RedisRestarted,
     /// Redis was paused.

@@ -6,7 +6,7 @@ use std::thread;
 /// The number of hosts.
 const HOSTS: u8 = 50;
 
-/// The hosts: one address each, so that each is a flow of its own.
+/// The hosts: one address each, so that each is its own flow.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hanging(Vec<SocketAddr>);
 

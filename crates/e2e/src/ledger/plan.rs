@@ -42,7 +42,7 @@ impl Action {
                 Some("connections cut in a message")
             }
             Action::Break(_, Break::LoseReply(_)) => Some("replies lost"),
-            Action::Break(_, Break::HoldBack(_)) => Some("calls held back"),
+            Action::Break(_, Break::Withhold(_)) => Some("calls withheld"),
             Action::FlushScripts => Some("SCRIPT FLUSH"),
             Action::RestartRedis => Some("SIGKILL of Redis"),
             Action::PauseRedis => Some("SIGSTOP of Redis"),
@@ -59,8 +59,8 @@ pub(super) enum Break {
     RepliesAfter(usize),
     /// Loses the reply to one of the calls that a worker makes, chosen by this number.
     LoseReply(usize),
-    /// Holds back such a call, so that it never reaches Redis.
-    HoldBack(usize),
+    /// Withholds such a call, so that it never reaches Redis.
+    Withhold(usize),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +95,7 @@ impl Dice {
             1 => Break::RequestsAfter(self.index(3000)),
             2 => Break::RepliesAfter(self.index(3000)),
             3..6 => Break::LoseReply(self.index(1000)),
-            _ => Break::HoldBack(self.index(1000)),
+            _ => Break::Withhold(self.index(1000)),
         }
     }
 }

@@ -134,7 +134,7 @@ impl Workers {
             Break::RequestsAfter(bytes) => (Window::CutInMessage, Mode::CutRequestsAfter(bytes)),
             Break::RepliesAfter(bytes) => (Window::CutInMessage, Mode::CutRepliesAfter(bytes)),
             Break::LoseReply(choice) => (Window::ReplyLost, Mode::LoseReplyTo(call(choice))),
-            Break::HoldBack(choice) => (Window::HeldBack, Mode::HoldBack(call(choice))),
+            Break::Withhold(choice) => (Window::Withheld, Mode::Withhold(call(choice))),
         };
         faults.begin(window, self.pid(index));
         self.places[index].proxy.set(mode);

@@ -75,7 +75,7 @@ async fn up(
 ) -> Result<(), Closed> {
     let count = match mode {
         Mode::CutRequestsAfter(most) => bytes.len().min(most.saturating_sub(passed.requests)),
-        Mode::HoldBack(what) if contains(bytes, what) => {
+        Mode::Withhold(what) if contains(bytes, what) => {
             passed.silent = true;
             struck.fetch_add(1, Ordering::SeqCst);
             return Ok(());

@@ -211,14 +211,14 @@ impl Stage {
     /// # Panics
     ///
     /// If it is not held.
-    pub fn hold_back(&self, fields: &[(&str, &str)]) -> String {
+    pub fn hold(&self, fields: &[(&str, &str)]) -> String {
         let held = self.deliver("holder", fields);
         assert_eq!(letter(&self.call(&Call::postpone_into_flow(&held, fields))), "o");
         held.job_id
     }
 
     /// Adds a member to the set of [`FLOW`], with its packed job if given.
-    pub fn hold_back_raw(&self, score: &str, job_id: &str, packed: Option<&[u8]>) {
+    pub fn hold_raw(&self, score: &str, job_id: &str, packed: Option<&[u8]>) {
         if let Some(packed) = packed {
             self.command(&[b"HSET", key("waiting").as_bytes(), job_id.as_bytes(), packed]);
         }

@@ -155,8 +155,8 @@ fn a_body_without_an_end_shows_though_the_job_is_delivered() {
     let [post] = &posts[..] else { panic!("one request: {posts:#?}") };
     assert_eq!(post.attributes.get("http.response.status_code"), Some(&json!(200)), "{post:#?}");
     assert_eq!(post.text("error.type").as_deref(), Some("body_timeout"), "{post:#?}");
-    let told = "the response did not end within 200ms".to_owned();
-    assert_eq!(post.status, Status::Error(told), "{post:#?}");
+    let reason = "the response did not end within 200ms".to_owned();
+    assert_eq!(post.status, Status::Error(reason), "{post:#?}");
     assert!(post.duration() >= Duration::from_millis(200), "the span lasts as long as the body: {post:#?}");
     assert_eq!(destination.heads().len(), 1);
     assert_eq!(process.attributes.get("error.type"), None, "it was delivered: {process:#?}");

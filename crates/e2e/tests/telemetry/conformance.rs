@@ -165,12 +165,12 @@ fn check_with_promtool(text: &str) {
     };
     promtool.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("promtool reads");
     let output = promtool.wait_with_output().expect("promtool ends");
-    let told = String::from_utf8_lossy(&output.stderr);
+    let printed = String::from_utf8_lossy(&output.stderr);
     let of_names = "should not have \"_count\" suffix";
     let is_expected = |line: &str| {
         line.ends_with(of_names) && NAMES_BY_CONVENTION.iter().any(|name| line.starts_with(name))
     };
-    let complaints: Vec<&str> = told.lines().filter(|line| !is_expected(line)).collect();
+    let complaints: Vec<&str> = printed.lines().filter(|line| !is_expected(line)).collect();
     assert!(complaints.is_empty(), "{complaints:#?}\n{text}");
 }
 
@@ -226,15 +226,19 @@ fn one_worker_exports_the_depth_of_a_queue_and_another_takes_over() {
         (worker, address)
     };
     let mut workers = vec![start(), start()];
-    let tells = |address: SocketAddr| get(address, "/metrics").1.contains("postrider_queue_depth{");
-    let mut teller = None;
+    let exports = |address: SocketAddr| get(address, "/metrics").1.contains("postrider_queue_depth{");
+    let mut exporting = None;
     eventually_or("exactly one that exports", DEADLINE, || {
-        let told: Vec<bool> = workers.iter().map(|(_, address)| tells(*address)).collect();
-        teller = told.iter().position(|tells| *tells);
-        if told.iter().filter(|tells| **tells).count() == 1 { Ok(()) } else { Err(format!("{told:?}")) }
+        let found: Vec<bool> = workers.iter().map(|(_, address)| exports(*address)).collect();
+        exporting = found.iter().position(|exports| *exports);
+        if found.iter().filter(|exports| **exports).count() == 1 { Ok(()) } else { Err(format!("{found:?}")) }
     });
-    let (mut first, _) = workers.remove(teller.expect("it was waited for"));
+    let (mut first, _) = workers.remove(exporting.expect("it was waited for"));
     first.kill();
     let (_, address) = workers[0];
-    eventually_or("the other exports", DEADLINE, || if tells(address) { Ok(()) } else { Err("it does not") });
+    eventually_or(
+        "the other exports",
+        DEADLINE,
+        || if exports(address) { Ok(()) } else { Err("it does not") },
+    );
 }

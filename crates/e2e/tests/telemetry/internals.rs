@@ -54,8 +54,8 @@ fn internal_spans_are_children_in_the_trace_of_the_job_and_follow_the_convention
         assert!(internal.is_child_of(post), "{internal:#?} {post:#?}");
         assert_eq!(internal.kind, SpanKind::Internal);
         assert!(internal.start >= post.start && internal.duration() <= post.duration(), "{internal:#?}");
-        let told: BTreeSet<&str> = internal.attributes.keys().map(String::as_str).collect();
-        assert_eq!(told, keys.iter().copied().collect(), "nothing of time, place, level and thread");
+        let recorded: BTreeSet<&str> = internal.attributes.keys().map(String::as_str).collect();
+        assert_eq!(recorded, keys.iter().copied().collect(), "nothing of time, place, level and thread");
     }
     assert_eq!(named(&spans, "resolve")[0].text("server.address").as_deref(), Some("localhost"));
     assert_eq!(named(&spans, "dial")[0].attributes["network.peer.port"], json!(port), "a number");

@@ -119,7 +119,7 @@ fn a_success_without_an_otlp_response_counts_as_lost() {
     receiver.set_mode(Mode::Page);
     let line = warning("http/protobuf", &receiver.http_endpoint());
     assert!(line.contains("not with an OTLP response") && line.contains("counts as lost"), "{line}");
-    // Each exporter has an event of its own for this.
+    // Each exporter has its own event for this.
     let (redis, endpoint) = (RedisServer::start(), receiver.http_endpoint());
     let environment = [
         ("OTEL_ENABLED", "true"),

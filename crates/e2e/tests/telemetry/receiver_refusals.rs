@@ -212,9 +212,9 @@ fn a_receiver_that_is_killed_and_started_again_gets_what_comes_later_and_the_cou
             "spans are dropped",
             "no more spans are dropped",
         ];
-        let told = changes.map(|change| refused.lines(change));
+        let counts = changes.map(|change| refused.lines(change));
         // The last of them contains the one before.
-        assert_eq!(told, [1, 1, 1, 1, 2, 1], "{protocol}: {:#?}", refused.worker.log());
+        assert_eq!(counts, [1, 1, 1, 1, 2, 1], "{protocol}: {:#?}", refused.worker.log());
     }
 }
 

@@ -187,14 +187,15 @@ fn a_secret_for_another_destination_is_not_sent(build: Build) {
     let (redis, sink, setting) = (RedisServer::start(), Sink::start(), Setting::new());
     let queue = Queue::new(&redis, "default");
     let _worker = setting.worker(build, &redis, &[]);
-    for (secret, told) in [("elsewhere", "is not for this host"), ("encrypted", "is sent over https only")] {
+    for (secret, reason) in [("elsewhere", "is not for this host"), ("encrypted", "is sent over https only")]
+    {
         queue.enqueue(&[("url", sink.url("/ok").as_str()), ("secret", secret)]);
         queue.enqueue(&[("url", sink.url("/next"))]);
         queue.wait_until_drained(DEADLINE);
         let letter = queue.dead().pop().expect("it is dead-lettered");
         assert_eq!((letter.reason(), letter.field("_attempt")), ("refused".to_owned(), Some("0".to_owned())));
         let error = letter.field("_error").expect("it is there");
-        assert!(error.contains(told) && error.contains(secret), "{error}");
+        assert!(error.contains(reason) && error.contains(secret), "{error}");
         assert!(!error.contains("elsewhere.test") && !error.contains("acme"), "{error}");
     }
     assert_eq!((sink.requests_to("/ok").len(), sink.requests_to("/next").len()), (0, 2));

@@ -185,7 +185,7 @@ fn a_log_record_holds_no_more_than_its_limits() {
     assert_eq!(dead_lettered.attributes.len(), 2, "{dead_lettered:#?}");
     assert_eq!(
         dead_lettered.dropped, 0,
-        "the exporter counts dropped attributes now: say so in docs/telemetry-variables.md"
+        "the exporter counts dropped attributes now: document it in docs/telemetry-variables.md"
     );
     let long =
         dead_lettered.attributes.values().filter_map(Value::as_str).filter(|text| text.chars().count() > 4);

@@ -127,7 +127,7 @@ fn requests_are_compressed_where_that_is_asked_for() {
 }
 
 #[test]
-fn each_signal_has_an_endpoint_and_a_protocol_of_its_own() {
+fn each_signal_has_its_own_endpoint_and_protocol() {
     let (one, other) = (receiver(), receiver());
     work(&[
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &one.grpc_endpoint()),
@@ -140,7 +140,7 @@ fn each_signal_has_an_endpoint_and_a_protocol_of_its_own() {
 }
 
 #[test]
-fn an_endpoint_without_a_scheme_is_insecure_only_where_that_is_said() {
+fn an_endpoint_without_a_scheme_is_insecure_only_where_that_is_set() {
     let receiver = receiver();
     let endpoint = receiver.grpc_endpoint().replace("http://", "");
     let insecure = ("OTEL_EXPORTER_OTLP_INSECURE", "true");
@@ -211,7 +211,7 @@ fn the_random_flag_of_a_producer_goes_on_to_the_destination() {
 }
 
 #[test]
-fn the_resource_says_who_sends_and_from_where() {
+fn the_resource_names_the_sender_and_its_place() {
     let (receiver, _) = worked(&[
         ("OTEL_SERVICE_NAME", "mailer"),
         ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test%2C1,os.type=mine"),

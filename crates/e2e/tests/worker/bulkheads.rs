@@ -29,7 +29,7 @@ fn settlements_without_a_group_create_it_again() {
     let (queue, sink) = (world.queue(), &world.sink);
     let _worker = world.worker(&["--concurrency", "4"]);
     for number in 0..SLOTS {
-        // Of a flow of its own, so that none is held.
+        // In its own flow, so that none is held.
         let flow = format!("flow-{number}");
         queue.enqueue(&[("url", sink.url("/hang")), ("timeout_ms", "3000".to_owned()), ("flow", flow)]);
     }

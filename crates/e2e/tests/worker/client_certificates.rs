@@ -79,8 +79,8 @@ fn a_certificate_and_a_key_that_do_not_match_are_an_error_at_the_start(build: Bu
     assert_eq!(output.code(), 2, "{output:?}");
     // Lines count from 1, and the certificate is below the name.
     let line = text.lines().position(|line| line == "[secrets.bank]").expect("it was written") + 2;
-    let told =
+    let expected =
         format!("line {line}: the client certificate cannot be used: its key is that of another certificate");
-    assert!(output.stderr.contains(&told) && output.stderr.contains(config.path()), "{}", output.stderr);
+    assert!(output.stderr.contains(&expected) && output.stderr.contains(config.path()), "{}", output.stderr);
     assert_eq!(output.stderr.matches("line ").count(), 1, "{}", output.stderr);
 }

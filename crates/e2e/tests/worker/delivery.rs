@@ -13,7 +13,7 @@ e2e::in_both_builds!(
     a_job_enqueued_by_redis_cli_arrives_as_it_was_written,
     the_redis_cli_tool_is_a_producer,
     a_job_without_a_method_is_a_post,
-    send_says_what_became_of_the_job,
+    send_reports_the_outcome_of_the_job,
     send_prints_the_job_id,
     send_refuses_what_is_not_a_job,
     a_failed_job_is_tried_again_as_it_was,
@@ -87,7 +87,7 @@ fn a_job_without_a_method_is_a_post(build: Build) {
     assert_eq!((request.method.as_str(), request.body.len()), ("POST", 0));
 }
 
-fn send_says_what_became_of_the_job(build: Build) {
+fn send_reports_the_outcome_of_the_job(build: Build) {
     let world = World::new(build);
     let sink = &world.sink;
     let _worker = world.worker(&[]);

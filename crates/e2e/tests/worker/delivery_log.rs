@@ -88,8 +88,8 @@ fn a_log_of_another_program_stops_no_job_and_is_named() {
     queue.wait_until_drained(DEADLINE);
     let line = worker.wait_for_log("Redis refuses the delivery log", DEADLINE);
     assert!(line.contains("WRONGTYPE"), "{line}");
-    let said = worker.log().iter().filter(|line| line.contains("delivery log")).count();
-    assert_eq!(said, 1, "{}", worker.log().join("\n"));
+    let logged = worker.log().iter().filter(|line| line.contains("delivery log")).count();
+    assert_eq!(logged, 1, "{}", worker.log().join("\n"));
     for id in [&delivered, &dead] {
         let output = world.run(&["find", id]);
         let named = "the key postrider:{default}:log is no stream";
@@ -100,7 +100,7 @@ fn a_log_of_another_program_stops_no_job_and_is_named() {
 }
 
 #[test]
-fn without_a_log_find_says_how_to_have_one() {
+fn without_a_log_find_reports_how_to_have_one() {
     let world = World::new(Build::Lean);
     let _worker = world.worker(&[]);
     world.queue().enqueue(&[("url", world.sink.url("/ok"))]);

@@ -15,7 +15,7 @@ fn send(url: &str, arguments: &[&str]) -> Output {
     Postrider::run(BUILD, &arguments, &[], DEADLINE)
 }
 
-/// A delivered, a retried and a dead job, each sent and waited for over this URL.
+/// A delivered, a retried and a dead-lettered job, each sent and waited for over this URL.
 fn the_main_job(redis: &RedisServer, url: &str) {
     let sink = Sink::start();
     let fast = ["--retry-base", "20ms"];

@@ -47,9 +47,9 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("100.100.100.200", "100.100.100.200 is not a public address but the metadata service of Alibaba"),
     ("100.64.0.1", "100.64.0.1 is not a public address but shared with the provider"),
     ("168.63.129.16", "168.63.129.16 is not a public address but the platform service of Azure"),
-    ("192.0.0.1", "192.0.0.1 is not a public address but for protocols"),
-    ("192.0.2.1", "192.0.2.1 is not a public address but for documentation"),
-    ("198.18.0.1", "198.18.0.1 is not a public address but for benchmarks"),
+    ("192.0.0.1", "192.0.0.1 is not a public address but reserved for protocols"),
+    ("192.0.2.1", "192.0.2.1 is not a public address but reserved for documentation"),
+    ("198.18.0.1", "198.18.0.1 is not a public address but reserved for benchmarks"),
     ("224.0.0.1", "224.0.0.1 is not a public address but multicast"),
     ("240.0.0.1", "240.0.0.1 is not a public address but reserved"),
     ("255.255.255.255", "255.255.255.255 is not a public address but broadcast"),
@@ -60,16 +60,16 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("[::ffff:7f00:1]", "127.0.0.1 ([::ffff:7f00:1]) is not a public address but loopback"),
     ("[::127.0.0.1]", "::7f00:1 is not a public address but IPv4-compatible"),
     ("[64:ff9b::7f00:1]", "127.0.0.1 ([64:ff9b::7f00:1]) is not a public address but loopback"),
-    ("[64:ff9b:1::a00:1]", "64:ff9b:1::a00:1 is not a public address but for this network's NAT64"),
+    ("[64:ff9b:1::a00:1]", "64:ff9b:1::a00:1 is not a public address but reserved for this network's NAT64"),
     ("[2002:7f00:1::]", "2002:7f00:1:: is not a public address but loopback"),
     ("[2001::7f00:1]", "2001::7f00:1 is not a public address but Teredo"),
-    ("[2001:db8::1]", "2001:db8::1 is not a public address but for documentation"),
+    ("[2001:db8::1]", "2001:db8::1 is not a public address but reserved for documentation"),
     ("[fc00::1]", "fc00::1 is not a public address but unique-local"),
     ("[fd00:ec2::254]", "fd00:ec2::254 is not a public address but the metadata service of AWS"),
     ("[fe80::1]", "fe80::1 is not a public address but link-local"),
     ("[fec0::1]", "fec0::1 is not a public address but site-local"),
     ("[ff02::1]", "ff02::1 is not a public address but multicast"),
-    ("[5f00::1]", "5f00::1 is not a public address but for segment routing"),
+    ("[5f00::1]", "5f00::1 is not a public address but reserved for segment routing"),
 ];
 
 /// Listeners that must never see a connection, on the loopback addresses of both families.
@@ -143,15 +143,15 @@ fn addresses_that_are_not_public_are_refused_in_every_form(build: Build) {
     trap.assert_untouched();
     for ((host, text), letters) in FORBIDDEN.iter().zip(letters.chunks(2)) {
         for letter in letters {
-            let told = error(letter);
-            assert!(told.starts_with(text), "{host}: {told}");
-            if told.contains(" service ") {
-                assert!(told.ends_with("no job needs it"), "{host}: {told}");
+            let shown = error(letter);
+            assert!(shown.starts_with(text), "{host}: {shown}");
+            if shown.contains(" service ") {
+                assert!(shown.ends_with("no job needs it"), "{host}: {shown}");
                 continue;
             }
-            let address = told.split(' ').next().unwrap_or_default();
+            let address = shown.split(' ').next().unwrap_or_default();
             let flag = format!("`--egress-allow {address}` (POSTRIDER_EGRESS_ALLOW) allows it");
-            assert!(told.ends_with(&flag), "{host}: {told}");
+            assert!(shown.ends_with(&flag), "{host}: {shown}");
         }
     }
 }
@@ -190,8 +190,8 @@ fn the_rules_of_the_file_are_asked_in_their_order(build: Build) {
     let letters = refused(&mut worker, queue, &sink, &urls);
     trap.assert_untouched();
     for ((url, text), letter) in cases.iter().zip(letters) {
-        let told = error(&letter);
-        assert!(told.starts_with(text) && told.contains("[egress] of the configuration"), "{url}: {told}");
+        let shown = error(&letter);
+        assert!(shown.starts_with(text) && shown.contains("[egress] of the configuration"), "{url}: {shown}");
     }
 }
 

@@ -244,8 +244,8 @@ fn a_refusal_of_redis_keeps_no_slot(build: Build) {
     redis.command(&["DEL", &key]);
     queue.wait_until_drained(DEADLINE);
     assert_eq!(sink.requests().len(), JOBS + 1);
-    let told = worker.log().iter().filter(|line| line.contains("WRONGTYPE")).count();
-    assert_eq!(told, 1, "{}", worker.log().join("\n"));
+    let logged = worker.log().iter().filter(|line| line.contains("WRONGTYPE")).count();
+    assert_eq!(logged, 1, "{}", worker.log().join("\n"));
     assert_eq!(worker.stop().code(), Some(0));
 }
 

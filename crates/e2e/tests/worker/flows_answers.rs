@@ -1,4 +1,4 @@
-//! A flow judges its destination by the answers, and not by single jobs: jobs that fail for a reason of their own do not
+//! A flow judges its destination by the answers, and not by single jobs: jobs that fail for their own reasons do not
 //! stop others, and a destination that asks to wait gets what it asks for.
 
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ fn wait_for_paths(sink: &Sink, paths: &[String], deadline: Duration) {
     });
 }
 
-/// Jobs that give up earlier than the destination answers say nothing about it, and are no trials.
+/// Jobs that give up earlier than the destination answers prove nothing about it, and are no trials.
 #[test]
 fn jobs_with_short_deadlines_do_not_stop_others() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
@@ -132,7 +132,7 @@ fn held_jobs_expire_behind_others_that_do_not() {
     assert_eq!(added(), before, "an idle flow moves no jobs");
 }
 
-/// A worker that has too few file descriptors says nothing about the destinations, and its jobs spend no attempts.
+/// A worker that has too few file descriptors proves nothing about the destinations, and its jobs spend no attempts.
 #[test]
 fn a_worker_without_descriptors_closes_no_destination() {
     const JOBS: usize = 200;
@@ -154,7 +154,7 @@ fn a_worker_without_descriptors_closes_no_destination() {
     assert_eq!(logged("the destination does not answer"), 0);
 }
 
-/// A worker whose proxy reaches nothing cannot be told from one whose destinations are down, except by another worker.
+/// A worker whose proxy reaches nothing cannot be distinguished from one whose destinations are down, except by another worker.
 /// The pause of the breaker is longer than the test.
 #[test]
 fn a_worker_that_reaches_nothing_closes_no_destination_for_others() {

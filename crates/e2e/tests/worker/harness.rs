@@ -14,7 +14,7 @@ fn post(sink: &Sink, path: &str, body: &str) -> Answer {
 }
 
 #[test]
-fn the_sink_answers_as_the_path_says() {
+fn the_sink_answers_as_the_path_asks() {
     let sink = Sink::start();
     let statuses =
         ["/ok", "/anything", "/status/410", "/flaky/2/a", "/flaky/2/b", "/flaky/2/a", "/flaky/2/a"]
@@ -106,7 +106,7 @@ fn a_wait_ends_with_the_first_answer() {
 }
 
 #[test]
-fn a_wait_that_ends_without_an_answer_says_what_it_saw() {
+fn a_wait_that_ends_without_an_answer_reports_what_it_saw() {
     let panic = catch_unwind(|| {
         eventually_or("the moon", Duration::ZERO, || Err::<(), _>("a cloud"));
     });

@@ -34,9 +34,9 @@ fn a_worker_is_ready_while_it_has_redis_and_alive_all_the_same(build: Build) {
     redis.kill();
     eventually_or("the worker is not ready without Redis", DEADLINE, || {
         let unwell = health(build, &address, &[]);
-        let is_told = unwell.code() == 1
+        let is_reported = unwell.code() == 1
             && unwell.stderr.contains("answered 503: the queue default does not work: Redis");
-        if is_told { Ok(()) } else { Err(format!("{unwell:?}")) }
+        if is_reported { Ok(()) } else { Err(format!("{unwell:?}")) }
     });
     let alive = health(build, &address, &["--live"]);
     assert_eq!(alive.code(), 0, "{alive:?}");

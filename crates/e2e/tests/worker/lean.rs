@@ -118,6 +118,6 @@ fn the_lean_build_logs_once_that_it_has_no_telemetry_and_works() {
     assert_eq!(sink.wait_for(1, DEADLINE)[0].header("traceparent"), None);
     assert_eq!(worker.stop().code(), Some(0));
     let log = worker.log();
-    let said = log.iter().filter(|line| line.contains("not compiled in")).count();
-    assert_eq!(said, 1, "{}", log.join("\n"));
+    let logged = log.iter().filter(|line| line.contains("not compiled in")).count();
+    assert_eq!(logged, 1, "{}", log.join("\n"));
 }

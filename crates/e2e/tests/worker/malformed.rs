@@ -32,7 +32,7 @@ fn cases() -> Vec<(Fields, &'static str)> {
 
 fn urls() -> Vec<(Fields, &'static str)> {
     let mut cases = vec![];
-    for (text, told) in [
+    for (text, part) in [
         ("", "must be absolute"),
         ("http://", "not a URL"),
         ("/path", "must be absolute"),
@@ -50,7 +50,7 @@ fn urls() -> Vec<(Fields, &'static str)> {
         ("http://h/a\0b", "control character"),
         ("http://256.1.1.1/", "ends in a number"),
     ] {
-        cases.push((url(text), told));
+        cases.push((url(text), part));
     }
     cases.push((url(b"http://h/\xff\xfe".to_vec()), "`url`"));
     cases
@@ -63,7 +63,7 @@ fn all_headers() -> Vec<(Fields, &'static str)> {
         format!("{}{}", "[".repeat(30_000), "]".repeat(30_000)),
         "[".repeat(1 << 20),
     );
-    for (text, told) in [
+    for (text, part) in [
         ("", "is empty; leave it out"),
         ("{", "not JSON"),
         ("[1]", "must be a JSON object"),
@@ -92,7 +92,7 @@ fn all_headers() -> Vec<(Fields, &'static str)> {
         (r#"{"proxy-authorization":"x"}"#, "`proxy-authorization` is set by the worker"),
         (r#"{"proxy-connection":"x"}"#, "`proxy-connection` is set by the worker"),
     ] {
-        cases.push((headers(text), told));
+        cases.push((headers(text), part));
     }
     cases.push((with("headers", b"{\"x\":\"\xff\"}".to_vec()), "not JSON"));
     cases
@@ -110,7 +110,7 @@ fn fields_that_are_wrong() -> Vec<(Fields, &'static str)> {
         (with("flow", ""), "1 to 256 bytes"),
         (with("flow", [b'x'; 257]), "1 to 256 bytes"),
     ];
-    for (name, values, told) in [
+    for (name, values, part) in [
         ("v", &["2", "9999999999999999"][..], "is newer than"),
         ("v", &["0"], "at least 1"),
         ("v", &["", "x", "1.0"], "1 to 16 digits"),
@@ -127,7 +127,7 @@ fn fields_that_are_wrong() -> Vec<(Fields, &'static str)> {
         ("label", &["é", "", "a b", "a\r\nb"], "printable ASCII"),
         ("result_ttl_ms", &["604800001"], "more than seven days"),
     ] {
-        cases.extend(values.iter().map(|value| (with(name, *value), told)));
+        cases.extend(values.iter().map(|value| (with(name, *value), part)));
     }
     let many = (0..300).flat_map(|_| with("unknown", "x")[1..].to_vec());
     cases.push((url("http://127.0.0.1:1/").into_iter().chain(many).collect(), "301 fields are too many"));
@@ -153,15 +153,15 @@ fn every_malformed_entry_is_dead_lettered_and_reported(build: Build) {
     queue.wait_until_drained(DEADLINE);
     let dead = queue.dead();
     assert_eq!((dead.len(), sink.requests().len()), (cases.len(), cases.len()));
-    for ((fields, told), job_id) in cases.iter().zip(job_ids) {
+    for ((fields, part), job_id) in cases.iter().zip(job_ids) {
         let shown: Vec<_> =
             fields.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))).collect();
         let shown = format!("{:.200}", format!("{shown:?}"));
         let letter = dead.iter().find(|letter| letter.field("_job_id").as_ref() == Some(&job_id));
         let letter = letter.unwrap_or_else(|| panic!("{shown} is not dead-lettered"));
-        let reason = if *told == "is newer than" { "version" } else { "malformed" };
+        let reason = if *part == "is newer than" { "version" } else { "malformed" };
         assert_eq!(letter.reason(), reason, "{shown}");
-        assert!(error(letter).contains(told), "{shown}: {}", error(letter));
+        assert!(error(letter).contains(part), "{shown}: {}", error(letter));
         assert!(!error(letter).contains(char::is_control), "{shown}: {}", error(letter));
         if fields.len() <= 256 {
             let own: Vec<_> =
@@ -225,8 +225,8 @@ fn garbage_displaces_no_dead_letter_and_does_not_flood_the_log() {
     let reasons: Vec<_> = letters.iter().take(2).map(DeadLetter::reason).collect();
     assert_eq!(reasons, ["final_status", "malformed"], "each has its stream");
     assert_eq!((letters.len(), queue.rejected().len()), (GARBAGE + 1, GARBAGE));
-    let told = worker.wait_for_log("left out lines", DEADLINE);
-    assert!(told.contains("\"reason\":\"malformed\"") && told.contains("\"lines\":"), "{told}");
+    let part = worker.wait_for_log("left out lines", DEADLINE);
+    assert!(part.contains("\"reason\":\"malformed\"") && part.contains("\"lines\":"), "{part}");
     let lines = worker.log().iter().filter(|line| line.contains("job dead-lettered")).count();
     assert!(lines < 300, "{lines} lines");
     assert!(worker.stop().success());

@@ -55,7 +55,7 @@ fn killed_between_the_answer_and_its_settlement(build: Build) {
         let (redis, sink) = (&world.redis, &world.sink);
         let (queue, proxy) = (world.queue(), Proxy::start(redis.port));
         let mut first = behind(&proxy, build, redis, &FAST);
-        proxy.set(Mode::HoldBack(sha1(redis, script)));
+        proxy.set(Mode::Withhold(sha1(redis, script)));
         queue.enqueue(&[("url", sink.url(path).as_str()), field]);
         proxy.wait_for_strike(0, DEADLINE);
         first.kill();

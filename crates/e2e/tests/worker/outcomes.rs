@@ -11,14 +11,14 @@ use e2e::wait::DEADLINE;
 use e2e::world::World;
 
 e2e::in_both_builds!(
-    a_policy_says_which_statuses_pass,
+    a_policy_decides_which_statuses_pass,
     a_retry_waits_as_long_as_the_destination_asks,
     a_result_is_kept_for_a_producer_that_waits,
     half_an_answer_is_not_taken_for_all_of_it,
     no_result_is_kept_for_longer_than_seven_days,
 );
 
-fn a_policy_says_which_statuses_pass(build: Build) {
+fn a_policy_decides_which_statuses_pass(build: Build) {
     let world = World::new(build);
     let (queue, sink) = (world.queue(), &world.sink);
     let config = TextFile::new(
@@ -59,7 +59,7 @@ fn a_retry_waits_as_long_as_the_destination_asks(build: Build) {
     ];
     for (number, (answer, _)) in cases.into_iter().enumerate() {
         let url = sink.url(&format!("/reply-once/{number}"));
-        // A flow of its own: a 429 holds the flow.
+        // In its own flow: a 429 holds the flow.
         queue.enqueue(&[("url", url.as_str()), ("body", answer), ("flow", &format!("case-{number}"))]);
     }
     queue.wait_until_drained(DEADLINE);
@@ -88,16 +88,16 @@ fn show(build: Build, redis: &RedisServer, job_id: &str, more: &[&str]) -> Outpu
 fn a_result_is_kept_for_a_producer_that_waits(build: Build) {
     let world = World::new(build);
     let (redis, sink) = (&world.redis, &world.sink);
-    let config = TextFile::new("[results]\nheaders = [\"x-told\", \"content-type\"]\nmax_body = 100\n");
+    let config = TextFile::new("[results]\nheaders = [\"x-shown\", \"content-type\"]\nmax_body = 100\n");
     let _worker = world.worker(&["--config", config.path()]);
     let url = sink.url("/reply");
     let answer =
-        "201\ncontent-type: text/plain\nset-cookie: hunter2\nx-told: a\nx-told: b\n\nhello \u{1b}[2J";
+        "201\ncontent-type: text/plain\nset-cookie: hunter2\nx-shown: a\nx-shown: b\n\nhello \u{1b}[2J";
     let sent = send(build, redis, &[&url, "-d", answer]);
     assert_eq!(sent.code(), 0, "{sent:?}");
     assert!(sent.stdout.contains("succeeded with 201 after 1 attempt"), "{}", sent.stdout);
     assert!(
-        sent.stdout.contains("x-told: a, b") && sent.stdout.contains("hello \\u{1b}[2J"),
+        sent.stdout.contains("x-shown: a, b") && sent.stdout.contains("hello \\u{1b}[2J"),
         "{}",
         sent.stdout
     );

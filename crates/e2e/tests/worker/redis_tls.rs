@@ -64,10 +64,10 @@ fn a_server_that_cannot_be_trusted_is_refused(build: Build) {
         let environment = [("SSL_CERT_FILE", trusted.path())];
         let refused = Postrider::run(build, &["worker", "--redis-url", &url], &environment, DEADLINE);
         assert_eq!(refused.code(), 4, "{flaw:?}: {refused:?}");
-        let said = &refused.stderr;
-        assert!(said.contains(reason), "{flaw:?}: {said}");
-        assert!(said.contains(&format!("localhost:{}", tls.front.port)), "{flaw:?}: {said}");
-        assert!(said.contains("SSL_CERT_FILE"), "{flaw:?}: {said}");
-        assert!(!said.contains("hunter2"), "{flaw:?}: {said}");
+        let error = &refused.stderr;
+        assert!(error.contains(reason), "{flaw:?}: {error}");
+        assert!(error.contains(&format!("localhost:{}", tls.front.port)), "{flaw:?}: {error}");
+        assert!(error.contains("SSL_CERT_FILE"), "{flaw:?}: {error}");
+        assert!(!error.contains("hunter2"), "{flaw:?}: {error}");
     }
 }

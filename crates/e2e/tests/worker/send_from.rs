@@ -18,11 +18,11 @@ e2e::in_both_builds!(
     a_wrong_line_is_named_and_no_job_is_enqueued,
     the_lines_of_a_pipe_before_a_wrong_one_are_enqueued,
     a_pipe_that_stays_open_holds_up_no_job,
-    an_interruption_says_where_to_go_on,
+    an_interruption_reports_where_to_go_on,
     with_keys_a_file_can_be_sent_again,
     no_job_is_enqueued_beyond_the_cap,
-    a_redis_that_becomes_full_says_where_to_go_on,
-    a_lost_reply_says_which_jobs_may_be_in,
+    a_redis_that_becomes_full_reports_where_to_go_on,
+    a_lost_reply_reports_which_jobs_may_be_in,
     options_of_one_job_are_refused_with_a_file,
 );
 
@@ -148,7 +148,7 @@ fn a_pipe_that_stays_open_holds_up_no_job(build: Build) {
     assert_eq!(command.wait_exit(DEADLINE).code(), Some(0), "{:?}", command.log());
 }
 
-fn an_interruption_says_where_to_go_on(build: Build) {
+fn an_interruption_reports_where_to_go_on(build: Build) {
     let redis = RedisServer::start();
     let arguments = ["send", "--from", "-", "--redis-url", &redis.url()];
     let (mut command, mut stdin) = Postrider::reading(build, &arguments, &[]);
@@ -196,7 +196,7 @@ fn no_job_is_enqueued_beyond_the_cap(build: Build) {
     assert_eq!(to_skip(&output), 7);
 }
 
-fn a_redis_that_becomes_full_says_where_to_go_on(build: Build) {
+fn a_redis_that_becomes_full_reports_where_to_go_on(build: Build) {
     let redis = RedisServer::start();
     // Eight batches of about 150 KB: more than one fits into Redis, and not all.
     let padding = "x".repeat(300);
@@ -222,7 +222,7 @@ fn a_redis_that_becomes_full_says_where_to_go_on(build: Build) {
     assert_eq!(ready(&redis), (1..=4000).collect::<Vec<_>>());
 }
 
-fn a_lost_reply_says_which_jobs_may_be_in(build: Build) {
+fn a_lost_reply_reports_which_jobs_may_be_in(build: Build) {
     let redis = RedisServer::start();
     let proxy = Proxy::start(redis.port);
     proxy.set(Mode::LoseReplyTo(b"the-lost".to_vec()));

@@ -164,8 +164,8 @@ fn jobs_in_a_shard_that_no_worker_reads_are_found() {
     for shard in ["default/3", "default/5", "default/63"] {
         Queue::new(redis, shard).wait_until_drained(DEADLINE);
     }
-    let told = worker.wait_for_log("higher shards hold jobs", DEADLINE);
-    assert!(told.contains("\"read\":64"), "{told}");
+    let line = worker.wait_for_log("higher shards hold jobs", DEADLINE);
+    assert!(line.contains("\"read\":64"), "{line}");
     eventually("shards that are given up", DEADLINE, || {
         (redis.command(&["HGET", "postrider:{default}:meta", "shards_before"]).text() == "1").then_some(())
     });

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 /// crate that wrote the line.
 pub type LogNames = fn(target: &str, field: &str) -> Option<Cow<'static, str>>;
 
-/// Used where the program does not say.
+/// Used where the program sets none.
 const METRICS_HINT: &str = "the program decides where its metrics are served";
 
 /// A program that records telemetry, and the names that are its own.
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_names_its_service_and_says_where_its_metrics_are() {
+    fn a_program_names_its_service_and_where_its_metrics_are() {
         let program = Program::new("mine", "1.2.3").metrics_hint("look at /numbers");
         let variables = |name: &str| match name {
             "OTEL_ENABLED" => Some("true".to_owned()),

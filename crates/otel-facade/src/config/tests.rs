@@ -52,7 +52,7 @@ fn the_switch_of_the_specification_wins_and_only_true_is_true() {
 }
 
 #[test]
-fn an_unclear_switch_is_off_and_says_so_once() {
+fn an_unclear_switch_is_off_and_reported_once() {
     let config = read(&[("OTEL_ENABLED", "maybe"), ("OTEL_BSP_MAX_QUEUE_SIZE", "none")]);
     assert!(!config.enabled);
     assert_eq!(config.warnings.len(), 1);
@@ -60,7 +60,7 @@ fn an_unclear_switch_is_off_and_says_so_once() {
 }
 
 #[test]
-fn a_receiver_without_the_switch_is_told_how_to_turn_it_on() {
+fn a_receiver_without_the_switch_causes_a_hint_how_to_turn_it_on() {
     for name in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_LOGS_HEADERS", "OTEL_METRICS_EXPORTER"] {
         let config = read(&[(name, "http://collector:4317")]);
         assert_eq!(config.warnings.len(), 1, "{name}");
@@ -242,7 +242,7 @@ fn the_level_of_the_sdks_own_log_is_none_unless_asked_for() {
 }
 
 #[test]
-fn what_is_not_supported_is_said() {
+fn what_is_not_supported_is_reported() {
     for name in ["OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_CONFIG_FILE"] {
         warned(name, "/etc/otel.yaml");
     }

@@ -1,4 +1,4 @@
-//! Standard error, written by a thread of its own. Its reader may be slow or stop reading, as when a supervisor hangs
+//! Standard error, written by its own thread. Its reader may be slow or stop reading, as when a supervisor hangs
 //! or a terminal is stopped with Ctrl-S: a write would then block the thread that logs.
 
 use std::io::{self, Write};

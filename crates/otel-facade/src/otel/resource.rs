@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_has_an_id_of_its_own_and_a_host_and_a_process() {
+    fn an_instance_has_its_own_id_and_a_host_and_a_process() {
         let resource = with(&[]);
         assert_eq!(text(&resource, "service.instance.id").map(|id| id.len()), Some(36));
         assert_eq!(text(&resource, "process.pid"), Some(std::process::id().to_string()));

@@ -1,4 +1,4 @@
-//! Spans on the OpenTelemetry API. Each lives in a context of its own, so that it can be made current and
+//! Spans on the OpenTelemetry API. Each lives in its own context, so that it can be made current and
 //! shared with its children without a copy.
 
 use std::borrow::Cow;

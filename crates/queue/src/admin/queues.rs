@@ -27,7 +27,7 @@ pub struct Queues {
 /// How many stray keys are listed.
 const STRAYS_MAX: usize = 20;
 
-/// What a key tells.
+/// What a key shows.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Seen {
     Shard(String, u32),

@@ -65,9 +65,9 @@ impl Inspector {
     async fn config(&self) -> Result<HashMap<String, String>, Error> {
         let mut config = HashMap::new();
         for name in ["maxmemory-policy", "appendonly", "appendfsync", "save"] {
-            let told = self.command("CONFIG", None, vec!["GET".into(), name.into()]).await?;
+            let reply = self.command("CONFIG", None, vec!["GET".into(), name.into()]).await?;
             // A map in RESP3, else a list of name and value.
-            let value = match told {
+            let value = match reply {
                 Value::Map(map) => map.inner().into_values().next(),
                 list => array(list)?.pop(),
             };
@@ -93,12 +93,12 @@ impl Inspector {
                 Some(part) if ["XINFO", "XGROUP", "CLIENT"].contains(&name) => format!("{name}|{part}"),
                 _ => name.to_owned(),
             };
-            let said = match self.dry_run(user.as_deref(), name, &args).await {
-                Some(said) => said,
+            let answer = match self.dry_run(user.as_deref(), name, &args).await {
+                Some(answer) => answer,
                 None => self.try_out(name, args).await?,
             };
-            if said != MAY {
-                refused.push((named, said));
+            if answer != MAY {
+                refused.push((named, answer));
             }
         }
         Ok(refused)

@@ -77,7 +77,7 @@ pub enum Life {
 
 impl Survey {
     /// How many jobs the flows hold.
-    pub fn held_back(&self) -> u64 {
+    pub fn held_jobs(&self) -> u64 {
         self.held.iter().map(|(_, jobs)| jobs).sum()
     }
 }
@@ -123,11 +123,11 @@ impl Inspector {
             keys.extend(known.iter().map(|flow| own.flow(*flow)));
             let args = vec![GROUP.into(), number(looked_up)];
             let reply = self.scripts.survey.poll(&self.redis, keys, args).await?;
-            let told = serde_json::from_str(&text(&reply)?).map_err(|_| unexpected())?;
-            let flows = flows(&told);
+            let counted = serde_json::from_str(&text(&reply)?).map_err(|_| unexpected())?;
+            let flows = flows(&counted);
             looks += 1;
             if looks >= SURVEY_TRIES || flows.iter().all(|flow| known.contains(flow)) {
-                return Ok(parse(&told, &known));
+                return Ok(parse(&counted, &known));
             }
             known = flows;
         }
@@ -135,13 +135,13 @@ impl Inspector {
 }
 
 /// The flows that hold jobs. Foreign members are ignored.
-fn flows(told: &Value) -> Vec<FlowId> {
-    list(told, "flows").iter().filter_map(|flow| FlowId::parse(flow.as_str()?)).collect()
+fn flows(counted: &Value) -> Vec<FlowId> {
+    list(counted, "flows").iter().filter_map(|flow| FlowId::parse(flow.as_str()?)).collect()
 }
 
-fn parse(told: &Value, known: &[FlowId]) -> Survey {
-    let count = |name: &str| told[name].as_u64().unwrap_or(0);
-    let id = |name: &str| told[name].as_str().and_then(|id| EntryId::parse(id.as_bytes()));
+fn parse(counted: &Value, known: &[FlowId]) -> Survey {
+    let count = |name: &str| counted[name].as_u64().unwrap_or(0);
+    let id = |name: &str| counted[name].as_str().and_then(|id| EntryId::parse(id.as_bytes()));
     let now = count("now");
     let age = |id: EntryId| now.checked_sub(id.millis).filter(|age| *age < WAIT_MS_MAX);
     Survey {
@@ -153,25 +153,25 @@ fn parse(told: &Value, known: &[FlowId]) -> Survey {
         scheduled: count("scheduled"),
         held: known
             .iter()
-            .zip(list(told, "held"))
+            .zip(list(counted, "held"))
             .map(|(flow, jobs)| (*flow, jobs.as_u64().unwrap_or(0)))
             .filter(|(_, jobs)| *jobs > 0)
             .collect(),
         without_job: count("without_job"),
         lost: count("lost"),
         dead: count("dead"),
-        has_stream: told["entries"].is_u64(),
-        delivered: told["delivered_id"].as_str().map(str::to_owned),
+        has_stream: counted["entries"].is_u64(),
+        delivered: counted["delivered_id"].as_str().map(str::to_owned),
         last: id("last_id"),
         oldest_ms: id("first_ready_id").and_then(age),
-        consumers: consumers(told, now),
-        faults: list(told, "faults").iter().filter_map(|fault| Some(fault.as_str()?.to_owned())).collect(),
+        consumers: consumers(counted, now),
+        faults: list(counted, "faults").iter().filter_map(|fault| Some(fault.as_str()?.to_owned())).collect(),
     }
 }
 
-fn consumers(told: &Value, now: u64) -> Vec<SurveyedConsumer> {
+fn consumers(counted: &Value, now: u64) -> Vec<SurveyedConsumer> {
     let name = |row: &Value| row["name"].as_str().unwrap_or_default().to_owned();
-    let mut consumers: Vec<_> = list(told, "consumers")
+    let mut consumers: Vec<_> = list(counted, "consumers")
         .iter()
         .map(|row| SurveyedConsumer {
             name: name(row),
@@ -181,7 +181,7 @@ fn consumers(told: &Value, now: u64) -> Vec<SurveyedConsumer> {
             ..SurveyedConsumer::default()
         })
         .collect();
-    for row in list(told, "workers") {
+    for row in list(counted, "workers") {
         let index = consumers.iter().position(|consumer| consumer.name == name(row)).unwrap_or_else(|| {
             consumers.push(SurveyedConsumer { name: name(row), ..SurveyedConsumer::default() });
             consumers.len() - 1
@@ -198,8 +198,8 @@ fn consumers(told: &Value, now: u64) -> Vec<SurveyedConsumer> {
 }
 
 /// A list. The script writes an empty list as an object.
-fn list<'a>(told: &'a Value, name: &str) -> &'a [Value] {
-    told[name].as_array().map_or(&[], Vec::as_slice)
+fn list<'a>(counted: &'a Value, name: &str) -> &'a [Value] {
+    counted[name].as_array().map_or(&[], Vec::as_slice)
 }
 
 #[cfg(test)]
@@ -212,8 +212,8 @@ mod tests {
 
     #[test]
     fn pending_jobs_are_not_ready() {
-        let told = json!({"now": NOW, "entries": 5, "pending": 2, "delivered_id": "1-0", "faults": {}});
-        let survey = parse(&told, &[]);
+        let counted = json!({"now": NOW, "entries": 5, "pending": 2, "delivered_id": "1-0", "faults": {}});
+        let survey = parse(&counted, &[]);
         assert_eq!((survey.ready, survey.in_flight, survey.has_stream), (3, 2, true));
         assert_eq!(parse(&json!({"now": NOW, "entries": 0, "pending": 2}), &[]).ready, 0);
         assert!(!parse(&json!({"now": NOW}), &[]).has_stream);
@@ -223,9 +223,9 @@ mod tests {
     fn held_jobs_are_counted_by_flow() {
         let known = [FlowId::of("a:80"), FlowId::of("b:80")];
         let survey = parse(&json!({"now": NOW, "held": [3, 0]}), &known);
-        assert_eq!((survey.held.as_slice(), survey.held_back()), ([(known[0], 3)].as_slice(), 3));
-        let told = json!({"flows": [known[1].to_string(), "not a flow"]});
-        assert_eq!((flows(&told), flows(&json!({"flows": {}}))), (vec![known[1]], vec![]));
+        assert_eq!((survey.held.as_slice(), survey.held_jobs()), ([(known[0], 3)].as_slice(), 3));
+        let counted = json!({"flows": [known[1].to_string(), "not a flow"]});
+        assert_eq!((flows(&counted), flows(&json!({"flows": {}}))), (vec![known[1]], vec![]));
     }
 
     #[test]
@@ -240,9 +240,9 @@ mod tests {
     fn a_worker_is_alive_for_a_lease_and_silent_for_ten() {
         let worker = |seen: u64| {
             let record = json!({"seen": seen, "lease_ms": 1000, "version": "0.1.0"}).to_string();
-            let told = json!({"now": NOW, "consumers": [{"name": "a", "pending": 3, "idle_ms": 9}],
+            let counted = json!({"now": NOW, "consumers": [{"name": "a", "pending": 3, "idle_ms": 9}],
                 "workers": [{"name": "a", "record": record}, {"name": "b", "record": "?"}]});
-            consumers(&told, NOW)
+            consumers(&counted, NOW)
         };
         let both = worker(NOW - 1_000);
         assert_eq!((both.len(), both[0].pending, both[0].life()), (2, 3, Life::Alive));

@@ -182,14 +182,14 @@ mod tests {
         for (method, sent) in [("get", "GET"), ("Post", "POST"), ("query", "QUERY")] {
             assert_eq!(decode(&[URL, ("method", method)]).unwrap().method, sent);
         }
-        for (wrong, told) in [
+        for (wrong, reason) in [
             ("CONNECT", "for proxies"),
             ("connect", "for proxies"),
             ("NO SPACE", "is not an HTTP method"),
             ("GET\r\nx: y", "is not an HTTP method"),
             ("", "is not an HTTP method"),
         ] {
-            assert!(refused(&[("method", wrong)]).contains(told), "{wrong:?}");
+            assert!(refused(&[("method", wrong)]).contains(reason), "{wrong:?}");
         }
     }
 

@@ -105,7 +105,7 @@ impl Delivery {
         self.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
 
-    /// Copies the fields into memory of their own: those of a reply share its memory, which is not freed before the
+    /// Copies the fields into their own memory: those of a reply share its memory, which is not freed before the
     /// last of them.
     pub(crate) fn detach(&mut self) {
         let mut copy = BytesMut::with_capacity(self.bytes_here());

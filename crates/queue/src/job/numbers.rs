@@ -117,8 +117,8 @@ mod tests {
 
     #[test]
     fn seconds_are_distinguished_from_milliseconds() {
-        for (text, told) in [("1795396101", "looks like seconds"), ("1795396101000000", "milliseconds")] {
-            assert!(error(unix_millis("not_before", &field(text))).contains(told), "{text}");
+        for (text, reason) in [("1795396101", "looks like seconds"), ("1795396101000000", "milliseconds")] {
+            assert!(error(unix_millis("not_before", &field(text))).contains(reason), "{text}");
         }
         assert_eq!(unix_millis("not_before", &field("1795396101000")), Ok(Some(1_795_396_101_000)));
     }

@@ -17,7 +17,7 @@ use super::{Malformed, quoted};
 pub struct Destination {
     /// The URL with its host in DNS form and everything else percent-encoded, without user information and fragment.
     pub uri: Uri,
-    /// The header `authorization` that the URL's user information stands for (RFC 7617).
+    /// The header `authorization` that the URL's user information means (RFC 7617).
     pub authorization: Option<HeaderValue>,
 }
 
@@ -137,7 +137,7 @@ fn is_plain_host(host: &[u8]) -> bool {
     let last = host.bytes().rposition(|byte| byte == b'.').map_or(0, |dot| dot + 1);
     match host.as_bytes().get(last) {
         Some(b'0'..=b'9') => host.parse::<Ipv4Addr>().is_ok(),
-        // A name in its DNS form may be one that stands for nothing.
+        // A name in its DNS form may be one without a meaning.
         Some(_) => !host.contains("xn--") && Host::parse(host).is_ok(),
         None => false,
     }

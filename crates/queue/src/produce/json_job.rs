@@ -163,11 +163,11 @@ fn decoded(json: &str) -> Result<Bytes, NotAJob> {
 fn not_known(names: &[String]) -> NotAJob {
     let meant: Vec<_> =
         names.iter().map(|name| meant(name, OWN.into_iter().chain(FIELDS.iter().copied()))).collect();
-    let told = names.iter().zip(&meant).map(|(name, meant)| match meant {
+    let listed = names.iter().zip(&meant).map(|(name, meant)| match meant {
         Some(meant) => format!("{} (did you mean {meant}?)", quoted(name)),
         None => quoted(name),
     });
-    let (told, verb) = (told.collect::<Vec<_>>().join(", "), if names.len() == 1 { "is" } else { "are" });
+    let (listed, verb) = (listed.collect::<Vec<_>>().join(", "), if names.len() == 1 { "is" } else { "are" });
     let hint = if names.iter().all(|name| name.starts_with('_')) {
         ": names that begin with `_` belong to the worker".to_owned()
     } else if meant.contains(&None) {
@@ -175,7 +175,7 @@ fn not_known(names: &[String]) -> NotAJob {
     } else {
         String::new()
     };
-    NotAJob(format!("{told} {verb} not known here{hint}"))
+    NotAJob(format!("{listed} {verb} not known here{hint}"))
 }
 
 #[cfg(test)]

@@ -122,8 +122,8 @@ mod tests {
             ("redis://h?protokol=3", "the parameter `protokol` is not known; did you mean `protocol`?"),
             ("redis://h?protocol=3&node=a:1", "the parameter `node` is not known"),
         ] {
-            let Err(ConnectError::Url(told)) = parse(url) else { panic!("{url} was accepted") };
-            assert_eq!(told, flaw, "{url}");
+            let Err(ConnectError::Url(found)) = parse(url) else { panic!("{url} was accepted") };
+            assert_eq!(found, flaw, "{url}");
         }
     }
 }

@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn a_late_reply_is_no_jump_and_a_clock_that_was_set_is_one() {
         let moments = Duration::from_millis(20);
-        for (told, jumps) in [
+        for (time, jumps) in [
             (NOW + 10_000, false),
             (NOW - 10_000, false),
             (NOW + 3_600_000, true),
@@ -99,8 +99,8 @@ mod tests {
             while !clock.steady_for(moments) {
                 std::thread::yield_now();
             }
-            clock.set(told, Instant::now());
-            assert_eq!(clock.steady_for(moments), !jumps, "{told}");
+            clock.set(time, Instant::now());
+            assert_eq!(clock.steady_for(moments), !jumps, "{time}");
         }
     }
 

@@ -115,8 +115,8 @@ pub(crate) fn reason(error: &Error) -> String {
         );
     }
     let after = |start: &str| error.details().split_once(start).and_then(|(_, rest)| rest.split_once('"'));
-    let told = after("message: \"").or_else(|| after("error: \""));
-    told.map_or_else(|| error.details().to_owned(), |(message, _)| message.to_owned())
+    let message = after("message: \"").or_else(|| after("error: \""));
+    message.map_or_else(|| error.details().to_owned(), |(message, _)| message.to_owned())
 }
 
 pub(super) fn build(mut config: Config, blocking: bool) -> Result<Client, Error> {
@@ -160,12 +160,12 @@ mod tests {
 
     #[test]
     fn a_reason_is_readable() {
-        let told = |details: &'static str| reason(&Error::new(ErrorKind::IO, details));
+        let shown = |details: &'static str| reason(&Error::new(ErrorKind::IO, details));
         let refused = r#"Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }"#;
-        assert_eq!(told(refused), "Connection refused");
+        assert_eq!(shown(refused), "Connection refused");
         let lookup =
             r#"Custom { kind: Uncategorized, error: "failed to lookup address information: Unknown" }"#;
-        assert_eq!(told(lookup), "failed to lookup address information: Unknown");
-        assert_eq!(told("Connection closed."), "Connection closed.");
+        assert_eq!(shown(lookup), "failed to lookup address information: Unknown");
+        assert_eq!(shown("Connection closed."), "Connection closed.");
     }
 }

@@ -13,7 +13,7 @@ use super::keys::QueueName;
 pub enum Operation {
     /// Enqueue a job, which carries the context of this span.
     Publish,
-    /// Enqueue several jobs, each with the context of its own [`Operation::Create`].
+    /// Enqueue several jobs, each with the context of an [`Operation::Create`] for this job.
     PublishAll,
     /// Begin the trace of a job that is enqueued with others.
     Create,

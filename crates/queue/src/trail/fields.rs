@@ -31,8 +31,8 @@ pub fn enqueued_at(delivery: &Delivery, job: &Job, now: u64) -> u64 {
 /// The time in the entry's id, unless a producer chose the id: then `now`.
 fn entry_time(delivery: &Delivery, now: u64) -> u64 {
     const DAY: u64 = 24 * 3600 * 1000;
-    let told = delivery.lease.entry.millis;
-    if told <= now && told >= now.saturating_sub(DAY) { told } else { now }
+    let claimed = delivery.lease.entry.millis;
+    if claimed <= now && claimed >= now.saturating_sub(DAY) { claimed } else { now }
 }
 
 /// The fields of a malformed entry's dead letter: its own fields, unchanged and in order, and why it is

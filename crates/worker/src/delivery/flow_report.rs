@@ -175,7 +175,7 @@ fn end_of(job: &Job, result: &SendResult) -> Option<AttemptEnd> {
     Some(AttemptEnd { verdict, is_timeout, job })
 }
 
-/// Tells jobs apart, almost always.
+/// Distinguishes jobs, almost always.
 fn job_number(job: &Job) -> u64 {
     let mut hasher = DefaultHasher::new();
     job.id.hash(&mut hasher);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// What jobs have in common that fail for a reason of their own: the path of their URL, and the time that
+/// What jobs have in common that fail for their own reasons: the path of their URL, and the time that
 /// they give the destination, as a power of two. Different kinds may have the same number, which is harmless.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JobKind(pub(crate) u32);
@@ -78,7 +78,7 @@ impl Evidence {
         (self.in_a_row, self.first, self.is_first_alone) = (0, None, true);
     }
 
-    /// An attempt of this job failed, and not for a reason of its own.
+    /// An attempt of this job failed, and not for its own reason.
     pub(super) fn failed(&mut self, kind: JobKind, job: u64) {
         match self.first {
             None => (self.first, self.is_first_alone) = (Some(job), true),

@@ -218,7 +218,7 @@ impl Sender {
         (result, progress.phases(Instant::now()))
     }
 
-    /// Sends the request. A function of its own: else the attempt's future would hold the request and the client
+    /// Sends the request. In its own function: else the attempt's future would hold the request and the client
     /// until it ends.
     fn begin(
         &self,

@@ -28,22 +28,22 @@ pub fn listen() -> std::io::Result<Shutdown> {
     let (mut quit, mut user1, mut user2) =
         on([SignalKind::quit(), SignalKind::user_defined1(), SignalKind::user_defined2()])?;
     let shutdown = Shutdown::default();
-    let told = shutdown.clone();
+    let on_signal = shutdown.clone();
     // Runs until the program ends. A third signal has no effect.
     tokio::spawn(async move {
-        while !told.second_signal.is_cancelled() {
-            let is_last = told.stop.is_cancelled();
+        while !on_signal.second_signal.is_cancelled() {
+            let is_last = on_signal.stop.is_cancelled();
             tokio::select! {
                 _ = term.recv() => {}
                 _ = int.recv() => {}
                 _ = hangup.recv() => {}
-                _ = quit.recv() => told.second_signal.cancel(),
+                _ = quit.recv() => on_signal.second_signal.cancel(),
                 _ = user1.recv() => { info!("SIGUSR1 is ignored"); continue }
                 _ = user2.recv() => { info!("SIGUSR2 is ignored"); continue }
             }
-            told.stop.cancel();
+            on_signal.stop.cancel();
             if is_last {
-                told.second_signal.cancel();
+                on_signal.second_signal.cancel();
             }
         }
         warn!("received SIGQUIT or a second signal: not waiting for requests in flight any more");

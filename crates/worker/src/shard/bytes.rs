@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_for_room_goes_on_when_enough_is_freed() {
+    async fn a_waiting_read_goes_on_when_enough_is_freed() {
         let budget = ByteBudget::new(2 * ENTRY_MAX, ENTRY_MAX);
         let waits = async || tokio::time::timeout(Duration::from_secs(1), budget.room()).await.is_err();
         assert!(!waits().await);

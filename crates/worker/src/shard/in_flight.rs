@@ -32,7 +32,7 @@ struct FetchedJob {
     bytes: usize,
 }
 
-/// What tells a job from another with the same entry id.
+/// What distinguishes a job from another with the same entry id.
 #[derive(Debug)]
 enum KnownDelivery {
     Whole(Arc<Delivery>),
@@ -278,12 +278,12 @@ mod tests {
             assert!(in_flight.take(&job, Instant::now()));
             in_flight.work_ended(job.lease);
             // The first reply of Redis reports the loss, and the other finds nothing to report.
-            let told = if lost_first {
+            let reports = if lost_first {
                 [in_flight.lose(job.lease), in_flight.remove(job.lease)]
             } else {
                 [in_flight.remove(job.lease), in_flight.lose(job.lease)]
             };
-            assert_eq!(told, [true, false]);
+            assert_eq!(reports, [true, false]);
         }
     }
 

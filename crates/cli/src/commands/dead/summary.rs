@@ -20,7 +20,7 @@ use super::select::{FilterArgs, each};
 
 /// Characters of an error by which dead letters are grouped.
 const ERROR_MAX: usize = 200;
-/// Groups that are told apart; further dead letters are counted together.
+/// Groups that are counted apart; further dead letters are counted together.
 const GROUPS_MAX: usize = 10_000;
 
 /// Count dead letters by reason, host, status and error, most frequent first

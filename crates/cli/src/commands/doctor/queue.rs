@@ -42,7 +42,7 @@ pub(super) fn examine(queue: &ShardName, look: &Look) -> Vec<Finding> {
     findings.extend(workers::examine(queue, survey));
     if findings.is_empty() {
         let Survey { ready, in_flight, scheduled, dead, .. } = survey;
-        let held = survey.held_back();
+        let held = survey.held_jobs();
         let seen =
             format!("{ready} ready, {in_flight} running, {scheduled} scheduled, {held} held, {dead} dead");
         findings.push(Finding::ok("queue", seen));
@@ -71,11 +71,11 @@ fn unknown_fields(sample: &[Fields]) -> Option<Finding> {
         .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
         .filter(|name| !name.starts_with('_') && !FIELDS.contains(&name.as_str()))
         .collect();
-    let told = names.iter().take(NAMES_MAX).map(|name| match meant_field(name) {
+    let listed = names.iter().take(NAMES_MAX).map(|name| match meant_field(name) {
         Some(meant) => format!("{} (did you mean {meant}?)", quoted(name)),
         None => quoted(name),
     });
-    let seen = format!("jobs have fields that are not known: {}", told.collect::<Vec<_>>().join(", "));
+    let seen = format!("jobs have fields that are not known: {}", listed.collect::<Vec<_>>().join(", "));
     let advice =
         "they have no effect: correct the producer; unknown_fields = \"refuse\" of a queue refuses such jobs";
     (!names.is_empty()).then(|| Finding::warn("fields", seen, advice))
@@ -138,7 +138,7 @@ fn schedule(queue: &ShardName, survey: &Survey) -> Vec<Finding> {
             "no job is lost: they are dropped when they are due. Does another program write these keys?";
         findings.push(Finding::warn("schedule", seen, advice));
     }
-    let stray = survey.waiting.saturating_sub(survey.scheduled + survey.held_back());
+    let stray = survey.waiting.saturating_sub(survey.scheduled + survey.held_jobs());
     if stray > 0 {
         let jobs = count(stray as usize, "job waits", "jobs wait");
         let advice = format!(
@@ -165,7 +165,7 @@ fn lost(queue: &ShardName, survey: &Survey) -> Option<Finding> {
 }
 
 /// Reports flows whose breaker is open.
-pub(super) fn held_back(flows: &[(FlowId, HeldFlow)]) -> Option<Finding> {
+pub(super) fn held_jobs(flows: &[(FlowId, HeldFlow)]) -> Option<Finding> {
     let broken: Vec<_> = flows.iter().map(|(_, flow)| flow).filter(|flow| flow.trips > 0).collect();
     let jobs: u64 = broken.iter().map(|flow| flow.jobs()).sum();
     if broken.is_empty() {
@@ -240,8 +240,8 @@ mod tests {
         let flow = |trips| {
             (FlowId::of("h:80"), HeldFlow { trips, held: vec![(queue.clone(), 3)], ..HeldFlow::default() })
         };
-        assert!(held_back(&[flow(0)]).is_none());
-        let found = held_back(&[flow(0), flow(2)]).expect("a finding");
+        assert!(held_jobs(&[flow(0)]).is_none());
+        let found = held_jobs(&[flow(0), flow(2)]).expect("a finding");
         assert_eq!(
             (found.level, found.seen.as_str()),
             (Level::Warn, "1 destination does not answer, and 3 jobs wait for it")

@@ -193,10 +193,10 @@ pub(super) fn rights(refused: &[(String, String)]) -> Vec<Finding> {
     if refused.is_empty() {
         return vec![Finding::ok("rights", "this user may call all needed commands")];
     }
-    let finding = |(command, said): &(String, String)| {
+    let finding = |(command, answer): &(String, String)| {
         let level = if NOT_NEEDED_TO_WORK.contains(&command.as_str()) { Level::Warn } else { Level::Error };
         let advice = format!("ACL SETUSER … +{} ~postrider:*", command.to_ascii_lowercase());
-        Finding { level, ..Finding::error("rights", format!("{command}: {said}"), advice) }
+        Finding { level, ..Finding::error("rights", format!("{command}: {answer}"), advice) }
     };
     refused.iter().map(finding).collect()
 }

@@ -60,13 +60,13 @@ pub(in super::super) fn destinations() -> String {
     }
     let signals = [("traces", &config.traces), ("metrics", &config.metrics), ("logs", &config.logs)];
     let sent = signals.into_iter().filter(|(_, signal)| signal.exporter == Exporter::Otlp);
-    let mut told: Vec<_> = sent
+    let mut exported: Vec<_> = sent
         .map(|(name, signal)| {
             format!("{name} to {}", address(signal).unwrap_or_else(|_| "no URL".to_owned()))
         })
         .collect();
-    told.extend(config.prometheus.then(|| "metrics at /metrics".to_owned()));
-    if told.is_empty() { "nothing is exported".to_owned() } else { told.join(", ") }
+    exported.extend(config.prometheus.then(|| "metrics at /metrics".to_owned()));
+    if exported.is_empty() { "nothing is exported".to_owned() } else { exported.join(", ") }
 }
 
 /// Reports a certificate or key file that cannot be read: the signal is not sent.

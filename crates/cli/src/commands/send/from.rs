@@ -82,7 +82,7 @@ pub(super) async fn run(
 async fn check(lines: &mut Lines, skip: u64, stop: &CancellationToken) -> Result<u64, Box<dyn Error>> {
     let (_, bytes) = lines.extent.unwrap_or_default();
     let bar = ProgressBar::new(bytes).with_style(style("checking {wide_bar} {percent}%"));
-    let (mut jobs, mut wrong, mut told) = (0, 0, String::new());
+    let (mut jobs, mut wrong, mut errors) = (0, 0, String::new());
     loop {
         let next = tokio::select! {
             biased;
@@ -96,18 +96,20 @@ async fn check(lines: &mut Lines, skip: u64, stop: &CancellationToken) -> Result
             Err(error) => {
                 wrong += 1;
                 if wrong <= REPORTED_LINES_MAX {
-                    told.push_str(&format!("\n  line {}: {error}", line.number));
+                    errors.push_str(&format!("\n  line {}: {error}", line.number));
                 }
             }
         }
     }
     bar.finish_and_clear();
     if wrong > REPORTED_LINES_MAX {
-        told.push_str(&format!("\n  and {} more", wrong - REPORTED_LINES_MAX));
+        errors.push_str(&format!("\n  and {} more", wrong - REPORTED_LINES_MAX));
     }
     if wrong > 0 {
         let wrong = count(wrong, "line is", "lines are");
-        return Err(Usage(format!("{wrong} wrong in {}, and nothing was enqueued:{told}", lines.name)).into());
+        return Err(
+            Usage(format!("{wrong} wrong in {}, and nothing was enqueued:{errors}", lines.name)).into()
+        );
     }
     within(lines, skip)?;
     lines.rewind().await?;

@@ -144,7 +144,10 @@ mod tests {
 
     #[test]
     fn a_job_may_cost_up_to_the_limit() {
-        let told = too_many(&counted(200_000.0, 200_000.0));
-        assert!(told.len() == 2 && told[0].contains("worker, lean: 200000 instructions a job"), "{told:?}");
+        let complaints = too_many(&counted(200_000.0, 200_000.0));
+        assert!(
+            complaints.len() == 2 && complaints[0].contains("worker, lean: 200000 instructions a job"),
+            "{complaints:?}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What the command line and its output say.
+//! What the command line accepts and prints.
 
 use e2e::hostile::{Behaviour, Hostile};
 use e2e::process::{Build, Output, Postrider};
@@ -96,8 +96,8 @@ fn mistakes() -> String {
     ];
     for (arguments, code, part) in rows {
         let output = Postrider::run(BUILD, arguments, &[], DEADLINE);
-        let told = [output.stdout.as_str(), output.stderr.as_str()].concat();
-        assert!(output.code() == code && told.contains(part), "{arguments:?}: {part}: {output:?}");
+        let printed = [output.stdout.as_str(), output.stderr.as_str()].concat();
+        assert!(output.code() == code && printed.contains(part), "{arguments:?}: {part}: {output:?}");
     }
     format!("{} command lines", rows.len())
 }
@@ -168,8 +168,8 @@ fn control_characters() -> String {
     let mut shown: Vec<Output> = commands.iter().map(|command| world.run(command)).collect();
     assert_eq!(worker.stop().code(), Some(0));
     for (command, output) in commands.iter().zip(&mut shown) {
-        let told = [output.stdout.as_str(), output.stderr.as_str()].concat();
-        assert!(!told.contains(['\u{202e}', '\u{2028}', '\u{9b}']), "{command:?}: {told:?}");
+        let printed = [output.stdout.as_str(), output.stderr.as_str()].concat();
+        assert!(!printed.contains(['\u{202e}', '\u{2028}', '\u{9b}']), "{command:?}: {printed:?}");
     }
     let log = worker.log().join("\n");
     assert!(log.contains("dead-lettered") && !log.contains(['\u{202e}', '\u{2028}', '\u{9b}']), "{log:?}");

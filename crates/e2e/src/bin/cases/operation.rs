@@ -1,4 +1,4 @@
-//! What an operator does to a worker and to Redis, and what the worker says of it.
+//! What an operator does to a worker and to Redis, and what the worker reports.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "an_entry_of_the_year_2286",
         does: "an entry id of the year 2286 among ordinary jobs",
-        expects: "all are delivered, `queues` shows no absurd age, and `doctor` says how to repair the stream",
+        expects: "all are delivered, `queues` shows no absurd age, and `doctor` shows how to repair the stream",
         run: far_future,
     },
     Case {

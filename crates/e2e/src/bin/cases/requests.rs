@@ -87,8 +87,8 @@ fn urls() -> String {
         queue.enqueue(&[("url", url.as_str()), ("max_attempts", "1")]);
         let is_its = |letter: &DeadLetter| letter.field("url").as_ref() == Some(&url);
         let dead = wait::eventually("a dead letter", DEADLINE, || queue.dead().into_iter().find(is_its));
-        let told = dead.field("_error").unwrap_or_default();
-        assert!(told.contains(error) && !told.contains("hunter2"), "{url}: {told}");
+        let shown = dead.field("_error").unwrap_or_default();
+        assert!(shown.contains(error) && !shown.contains("hunter2"), "{url}: {shown}");
     }
     let log = worker.log().join("\n");
     assert!(!log.contains("hunter2"), "{log}");

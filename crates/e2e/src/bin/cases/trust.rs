@@ -71,7 +71,7 @@ fn secrets() -> String {
     "3 refused without a request, the id of the entry signed".to_owned()
 }
 
-/// A worker in a network of its own, whose only interface has this address. It reaches Redis by a socket of Unix.
+/// A worker in its own network, whose only interface has this address. It reaches Redis by a socket of Unix.
 fn worker_at(world: &World, address: &str) -> Postrider {
     let script = format!("ip link set lo up && ip addr add {address}/32 dev lo && exec \"$@\"");
     world.worker_through(&["unshare", "--net", "sh", "-c", &script, "sh"], &["--listen", "0.0.0.0:7777"])

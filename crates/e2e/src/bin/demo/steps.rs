@@ -34,7 +34,7 @@ pub(crate) fn run(keep: bool) {
     step("waiting", "until each job is delivered or dead");
     wait_for_fates(&setup, &jobs);
     setup.stop_worker();
-    let stories = tell(&setup, &jobs);
+    let stories = stories_of(&setup, &jobs);
     print!("{}", report::table(&stories));
     for story in &stories {
         print!("{}", report::trace(story));
@@ -81,7 +81,7 @@ fn wait_for_fates(setup: &Setup, jobs: &[Job]) {
 }
 
 /// Combines the data of the sink, Redis and the receiver on each job.
-fn tell(setup: &Setup, jobs: &[Job]) -> Vec<Story> {
+fn stories_of(setup: &Setup, jobs: &[Job]) -> Vec<Story> {
     let dead = setup.queue().dead();
     let heard: Vec<(&Job, Vec<SinkRequest>)> =
         jobs.iter().map(|job| (job, setup.world.sink.requests_to(job.path))).collect();

@@ -110,7 +110,7 @@ impl Store {
         *self.mode.lock().expect("no one panics with this lock") = mode;
     }
 
-    /// Takes `count` items as the mode says; never returns while it hangs.
+    /// Takes `count` items according to the mode; never returns while it hangs.
     pub(crate) async fn take(
         &self,
         protocol: Protocol,

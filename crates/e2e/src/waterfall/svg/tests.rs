@@ -59,7 +59,7 @@ fn an_error_has_its_own_colour_and_its_mark() {
 }
 
 #[test]
-fn a_trace_without_errors_tells_nothing_of_errors() {
+fn a_trace_without_errors_has_no_word_about_errors() {
     let mut spans = retried_job();
     spans[2].status = Status::Unset;
     let svg = svg(&spans);

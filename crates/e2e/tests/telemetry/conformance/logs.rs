@@ -58,7 +58,7 @@ pub(crate) fn faults(line: &LogLine, spans: &[SpanRecord]) -> Vec<String> {
     check(SEVERITIES.contains(&severity), format!("its severity is {severity:?}"));
     check(!line.body.is_empty(), "it has no body".to_owned());
     check(line.event_name.is_empty(), format!("it is no event, and is named {:?}", line.event_name));
-    check(line.observed_time > 0, "nothing tells when it was observed".to_owned());
+    check(line.observed_time > 0, "it has no time at which it was observed".to_owned());
     check(line.time <= line.observed_time, "it was written after it was observed".to_owned());
     check(line.dropped == 0, "it has lost something".to_owned());
     check(line.scope_name.starts_with("postrider"), format!("its scope is {:?}", line.scope_name));

@@ -113,7 +113,7 @@ fn play_a_broken_destination(observed: &ObservedWorld, worker: &mut Postrider) {
 }
 
 /// Another worker takes a job over while it is being sent.
-fn play_a_theft(observed: &ObservedWorld, worker: &mut Postrider, path: &str, told: &str) {
+fn play_a_theft(observed: &ObservedWorld, worker: &mut Postrider, path: &str, line: &str) {
     let before = observed.world.sink.requests().len();
     let entry = observed.queue().enqueue(&[("url", observed.world.sink.url(path))]);
     observed.world.sink.wait_for(before + 1, DEADLINE);
@@ -121,6 +121,6 @@ fn play_a_theft(observed: &ObservedWorld, worker: &mut Postrider, path: &str, to
     let claimed =
         observed.world.redis.command(&["XCLAIM", &jobs, "postrider", "thief", "0", &entry, "JUSTID"]);
     assert_eq!(claimed.array().len(), 1, "{claimed:?}");
-    worker.wait_for_log(told, DEADLINE);
+    worker.wait_for_log(line, DEADLINE);
     observed.remove(&entry);
 }

@@ -18,7 +18,7 @@ impl SpanExporter for Kept {
 }
 
 #[tokio::test]
-async fn spans_go_to_the_providers_of_the_program_and_are_children_of_its_own() {
+async fn spans_go_to_the_providers_of_the_program_and_are_children_of_its_spans() {
     use opentelemetry::trace::{TraceContextExt, Tracer, TracerProvider};
     let kept = Kept::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(kept.clone()).build();

@@ -169,8 +169,8 @@ fn an_error_is_named_by_its_prefix_and_measured() {
     let span = got.span();
     assert_eq!(span.attributes["db.response.status_code"], json!("WRONGTYPE"));
     assert_eq!(span.attributes["error.type"], json!("WRONGTYPE"));
-    let told = "WRONGTYPE Operation against a key holding the wrong kind of value".to_owned();
-    assert_eq!(span.status, Status::Error(told));
+    let error = "WRONGTYPE Operation against a key holding the wrong kind of value".to_owned();
+    assert_eq!(span.status, Status::Error(error));
     let point = got.points("db.client.operation.duration")[0];
     assert_eq!(text(point, "error.type"), Some("WRONGTYPE"));
     assert_eq!(text(point, "db.response.status_code"), Some("WRONGTYPE"));
@@ -231,13 +231,13 @@ fn the_query_text_is_shown_on_request_and_holds_no_value() {
 #[test]
 fn hooks_see_the_command_and_its_error_and_may_panic() {
     let (program, server) = (Program::start(), RedisServer::start());
-    let told = Hooks::default()
+    let hooks = Hooks::default()
         .on_start(|span, command| span.set("app.command", command.operation()))
         .on_end(|span, _, error| span.set("app.failed", error.is_some()));
     let panics =
         Hooks::default().on_start(|_, _| panic!("on purpose")).on_end(|_, _, _| panic!("on purpose"));
     program.run(async {
-        let redis = connect(&server, &program, Options::default().hooks(told)).await;
+        let redis = connect(&server, &program, Options::default().hooks(hooks)).await;
         redis.send::<Value>(Call::new("NOSUCH")).await.expect_err("there is none");
         let redis = connect(&server, &program, Options::default().hooks(panics)).await;
         let _: () = redis.send(set("a")).await.expect("it is set");

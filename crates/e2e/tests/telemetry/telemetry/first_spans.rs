@@ -201,7 +201,7 @@ fn a_job_that_is_handed_back_is_one_trace() {
 }
 
 #[test]
-fn a_job_that_turns_out_malformed_after_its_delay_is_one_trace_that_says_why() {
+fn a_job_that_turns_out_malformed_after_its_delay_is_one_trace_that_shows_why() {
     let mut observed = ObservedWorker::start(GRPC, &[]);
     let fields =
         [("url", observed.world.sink.url("/ok")), ("delay_ms", "100".into()), ("retry", "unknown".into())];

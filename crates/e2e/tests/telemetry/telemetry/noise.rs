@@ -119,8 +119,8 @@ fn the_switches_are_variables_and_fields_of_the_file_and_a_flag_goes_first() {
         let environment = [&super::environment(GRPC, &endpoint)[..], variables].concat();
         observed.worker = Postrider::ready_worker(Build::Otel, &observed.world.redis, flags, &environment);
         let spans = spans_of(&mut observed, &[None]);
-        let told = [roots(&spans).contains(&"receive default"), !commands(&spans).is_empty()];
-        assert_eq!(told, expected, "{variables:?} {flags:?}: {spans:#?}");
+        let exported = [roots(&spans).contains(&"receive default"), !commands(&spans).is_empty()];
+        assert_eq!(exported, expected, "{variables:?} {flags:?}: {spans:#?}");
     }
 }
 

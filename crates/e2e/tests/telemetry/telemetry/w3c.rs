@@ -89,9 +89,9 @@ fn every_case_of_the_w3c_suite_goes_through_the_queue_as_it_must() {
         let sent = requests.remove(&path).unwrap_or_default();
         assert_eq!(sent.len(), case.requests, "{path} {case:?}");
         let found = sent.iter().filter_map(|request| fault(case, request, &mut ids));
-        let told =
+        let line =
             |fault| format!("case {}, {}, {path}: {fault}: {:?}", case.number, case.name, case.headers);
-        faults.extend(found.map(told));
+        faults.extend(found.map(line));
     }
     assert_eq!(faults, [""; 0]);
 }

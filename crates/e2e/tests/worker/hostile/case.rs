@@ -189,8 +189,8 @@ fn play(build: Build, redis: &RedisServer, sink: &Sink, case: &Case) {
     eventually("the next job", DEADLINE, || (sink.requests().len() > before).then_some(()));
     let log = worker.log().join("\n");
     assert!(!log.contains("hunter2"), "{}: {log}", case.name);
-    let told = usize::from(matches!(case.expected, Expected::HandedBack));
-    assert_eq!(log.matches("the proxy fails").count(), told, "{}: {log}", case.name);
+    let warnings = usize::from(matches!(case.expected, Expected::HandedBack));
+    assert_eq!(log.matches("the proxy fails").count(), warnings, "{}: {log}", case.name);
 }
 
 fn judge(case: &Case, servers: &Servers, dead: &[DeadLetter]) {
@@ -199,8 +199,8 @@ fn judge(case: &Case, servers: &Servers, dead: &[DeadLetter]) {
         assert_eq!(dead.len(), case.jobs, "{name}: {dead:?}");
     }
     let is = |letter: &DeadLetter, reason: &str, attempts: &str| {
-        let told = (letter.reason(), letter.field("_attempt").unwrap_or_default());
-        assert_eq!(told, (reason.to_owned(), attempts.to_owned()), "{name}: {letter:?}");
+        let recorded = (letter.reason(), letter.field("_attempt").unwrap_or_default());
+        assert_eq!(recorded, (reason.to_owned(), attempts.to_owned()), "{name}: {letter:?}");
     };
     match case.expected {
         Expected::Succeeded(requests) => {
@@ -214,8 +214,8 @@ fn judge(case: &Case, servers: &Servers, dead: &[DeadLetter]) {
             in_time(letter, [error; 2], case);
             let text = letter.field("_error").unwrap_or_default();
             let place = case.url(servers).split('/').nth(2).unwrap_or_default().to_owned();
-            let told = if error.parse::<u16>().is_ok() { format!("answered {error}") } else { place };
-            assert!(text.contains(&told) && !text.contains("hunter2"), "{name}: {text}");
+            let shown = if error.parse::<u16>().is_ok() { format!("answered {error}") } else { place };
+            assert!(text.contains(&shown) && !text.contains("hunter2"), "{name}: {text}");
         }),
         Expected::Final(status) => dead.iter().for_each(|letter| {
             is(letter, "final_status", "1");

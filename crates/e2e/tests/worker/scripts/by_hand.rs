@@ -39,7 +39,7 @@ const MOVES: [Move; 7] = [
     },
     Move {
         name: "cancel what is held",
-        prepare: |stage| Call::cancel_held(&stage.hold_back(JOB)),
+        prepare: |stage| Call::cancel_held(&stage.hold(JOB)),
         after: DEAD,
         target: "dead",
     },
@@ -51,7 +51,7 @@ const MOVES: [Move; 7] = [
     },
     Move {
         name: "run what is held",
-        prepare: |stage| Call::run_held_now(&stage.hold_back(JOB)),
+        prepare: |stage| Call::run_held_now(&stage.hold(JOB)),
         after: READY,
         target: "jobs",
     },

@@ -22,7 +22,7 @@ fn is(granted: i64, why: &str) -> (i64, String) {
 }
 
 /// The pause of the breaker, ms, and its number of trips in a row.
-fn tell(stage: &Stage, works: bool) -> (i64, i64) {
+fn report(stage: &Stage, works: bool) -> (i64, i64) {
     let report = if works { Report::Works } else { Report::Fails(" 7 ") };
     let reply = stage.call(&Call::flow_report("a", report));
     (reply.array()[0].integer(), reply.array()[1].integer())
@@ -116,10 +116,10 @@ fn a_breaker_is_open_for_twice_as_long_each_time_up_to_a_cap() {
     let stage = Stage::new();
     let mut pauses = Vec::new();
     for trips in 1..=6 {
-        let (pause, told) = tell(&stage, false);
-        assert_eq!(told, trips);
+        let (pause, counted) = report(&stage, false);
+        assert_eq!(counted, trips);
         pauses.push(pause);
-        assert_eq!(tell(&stage, false).1, trips, "reported again while it is open, it counts once");
+        assert_eq!(report(&stage, false).1, trips, "reported again while it is open, it counts once");
         wait_out(&stage);
     }
     assert_eq!(pauses, [5_000, 10_000, 20_000, 40_000, 60_000, 60_000]);
@@ -133,7 +133,7 @@ fn a_breaker_allows_one_trial_at_a_time() {
     let stage = Stage::new();
     let ask = Ask { more: 5, ..Ask::default() };
     assert_eq!(granted(&stage, ask), is(5, "-"));
-    tell(&stage, false);
+    report(&stage, false);
     let (none, wait, why) = take(&stage, ask);
     assert_eq!((none, why.as_str()), (0, "o"));
     assert!((1..=5_000).contains(&wait), "{wait}");
@@ -142,12 +142,12 @@ fn a_breaker_allows_one_trial_at_a_time() {
     let (none, wait, why) = take(&stage, ask);
     assert_eq!((none, why.as_str()), (0, "o"), "while the trial runs");
     assert!((1..=1_000).contains(&wait), "{wait}");
-    assert_eq!(tell(&stage, false).1, 2, "the trial failed");
+    assert_eq!(report(&stage, false).1, 2, "the trial failed");
     wait_out(&stage);
     assert_eq!(granted(&stage, ask), is(1, "T"), "every other one is of a job that has failed");
     set(&stage, "trial_until", "1");
     assert_eq!(granted(&stage, ask), is(1, "T"), "one that was lost is made again");
-    assert_eq!(tell(&stage, true), (0, 0));
+    assert_eq!(report(&stage, true), (0, 0));
     assert_eq!(granted(&stage, ask), is(5, "-"));
     assert_eq!(stage.command(&["EXISTS", &flow_key()]), Reply::Integer(0), "nothing is left of it");
 }
@@ -157,7 +157,7 @@ fn a_breaker_allows_one_trial_at_a_time() {
 #[test]
 fn a_trial_that_was_granted_is_not_refused() {
     let stage = Stage::new();
-    tell(&stage, false);
+    report(&stage, false);
     wait_out(&stage);
     let ask = Ask { most: 2, is_made: false, ..Ask::default() };
     assert_eq!(granted(&stage, ask), is(1, "t"));
@@ -170,12 +170,12 @@ fn a_trial_that_was_granted_is_not_refused() {
 fn a_clock_that_is_set_back_closes_no_flow() {
     let stage = Stage::new();
     let far = |stage: &Stage| (stage.now() + 3_600_000).to_string();
-    tell(&stage, false);
+    report(&stage, false);
     set(&stage, "open_until", &far(&stage));
     assert_eq!(granted(&stage, Ask::default()), is(1, "t"));
     set(&stage, "trial_until", &far(&stage));
     assert_eq!(granted(&stage, Ask::default()), is(1, "t"));
-    assert_eq!(tell(&stage, false), (10_000, 2));
+    assert_eq!(report(&stage, false), (10_000, 2));
 }
 
 #[test]
@@ -202,9 +202,9 @@ fn a_full_redis_still_grants_and_still_opens() {
     let stage = Stage::new();
     fill(&stage);
     assert_eq!(granted(&stage, Ask { most: 2, ..BUCKET }), is(2, "c"));
-    assert_eq!(tell(&stage, false), (5_000, 1));
+    assert_eq!(report(&stage, false), (5_000, 1));
     assert_eq!(granted(&stage, Ask { more: 1, ..BUCKET }), is(0, "o"));
-    assert_eq!(tell(&stage, true), (0, 0));
+    assert_eq!(report(&stage, true), (0, 0));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_breaker_that_may_not_be_written_stays_unchanged() {
             assert!(matches!(reply, Reply::Error(_)), "-{command}: {reply:?}");
         }
         assert_eq!(granted(&stage, Ask::default()), is(1, "-"), "-{command}");
-        assert_eq!(tell(&stage, false), (5_000, 1), "-{command}");
+        assert_eq!(report(&stage, false), (5_000, 1), "-{command}");
     }
 }
 
@@ -266,7 +266,7 @@ fn unused_grants_are_released() {
     assert_eq!(granted(&stage, BUCKET), is(1, "r"));
     (0..5).for_each(|_| back(false, 3));
     assert_eq!(granted(&stage, BUCKET), is(3, "r"), "never more than the bucket holds");
-    tell(&stage, false);
+    report(&stage, false);
     wait_out(&stage);
     assert_eq!(granted(&stage, Ask::default()), is(1, "t"));
     assert_eq!(granted(&stage, Ask::default()), is(0, "o"));

@@ -60,7 +60,7 @@ fn a_right_that_is_given_later_holds_each_job_once() {
 fn an_admission_without_a_right_moves_each_job_once_in_the_end() {
     for command in Script::Admit.commands() {
         let stage = Stage::new();
-        let job_id = stage.hold_back(JOB);
+        let job_id = stage.hold(JOB);
         for expired in [&[][..], &[], &[job_id.as_str()], &[job_id.as_str()]] {
             stage.call_without(command, &Call::admit(1, expired));
             assert!(stage.copies(MARK).found() >= 1, "-{command}: {}", stage.snapshot());
@@ -74,7 +74,7 @@ fn an_admission_without_a_right_moves_each_job_once_in_the_end() {
 fn a_key_of_a_wrong_type_admits_no_job_twice() {
     for target in ["jobs", "waiting", "flows", &format!("flow:{FLOW}")] {
         let stage = Stage::new();
-        stage.hold_back(JOB);
+        stage.hold(JOB);
         stage.command(&["RENAME", &key(target), "aside"]);
         stage.command(&["SET", &key(target), "of another type"]);
         for _ in 0..3 {
@@ -91,8 +91,8 @@ fn a_key_of_a_wrong_type_admits_no_job_twice() {
 #[test]
 fn an_admission_that_is_repeated_moves_nothing_twice() {
     let stage = Stage::new();
-    stage.hold_back(JOB);
-    stage.hold_back(&[("url", "http://127.0.0.1/"), ("body", "the-second")]);
+    stage.hold(JOB);
+    stage.hold(&[("url", "http://127.0.0.1/"), ("body", "the-second")]);
     assert_eq!(admitted(&stage.call(&Call::admit(0, &[]))), (0, 2), "none is a number, too");
     for expected in [(1, 1), (1, 0), (0, 0)] {
         assert_eq!(admitted(&stage.call(&Call::admit(1, &[]))), expected);
@@ -110,7 +110,7 @@ fn an_admission_moves_about_as_much_as_fits_into_a_reply() {
     let stage = Stage::new();
     let large = stage.pack(&format!("{{'url','http://h/','body',('{MARK}'):rep(60000)}}"));
     for job_id in ["1", "2", "3", "4", "5", "6"] {
-        stage.hold_back_raw(job_id, job_id, Some(&large));
+        stage.hold_raw(job_id, job_id, Some(&large));
     }
     assert_eq!(admitted(&stage.call(&Call::admit(100, &[]))), (4, 2));
     assert_eq!(admitted(&stage.call(&Call::admit(1, &["5"]))), (2, 0), "also of those that may be too old");
@@ -118,7 +118,7 @@ fn an_admission_moves_about_as_much_as_fits_into_a_reply() {
 }
 
 #[test]
-fn jobs_that_have_expired_go_besides_and_say_so() {
+fn jobs_that_have_expired_go_besides_and_report_it() {
     let stage = Stage::new();
     let hold = |body, expires| {
         let held = stage.deliver("holder", &[("url", "http://127.0.0.1/"), ("body", body)]);
@@ -187,8 +187,8 @@ fn an_admission_passes_what_it_cannot_read() {
     for (name, lua) in UNREADABLE {
         let stage = Stage::new();
         let bytes = lua.map_or_else(|| b"\xc1garbage".to_vec(), |lua| stage.pack(lua));
-        stage.hold_back_raw("1", "bad", Some(&bytes));
-        stage.hold_back_raw("2", "good", Some(&packed(&stage)));
+        stage.hold_raw("1", "bad", Some(&bytes));
+        stage.hold_raw("2", "good", Some(&packed(&stage)));
         let reply = stage.call(&Call::admit(2, &[]));
         assert_eq!(admitted(&reply).1, 0, "{name}: {reply:?}");
         assert_eq!(stage.copies(MARK), in_stream(1), "{name}: {}", stage.snapshot());
@@ -198,8 +198,8 @@ fn an_admission_passes_what_it_cannot_read() {
 #[test]
 fn a_member_without_a_job_is_dropped() {
     let stage = Stage::new();
-    stage.hold_back_raw("1", "nothing", None);
-    stage.hold_back_raw("2", "good", Some(&packed(&stage)));
+    stage.hold_raw("1", "nothing", None);
+    stage.hold_raw("2", "good", Some(&packed(&stage)));
     assert_eq!(admitted(&stage.call(&Call::admit(2, &[]))), (1, 0));
     assert_eq!(stage.copies(MARK), in_stream(1));
 }
@@ -208,8 +208,8 @@ fn a_member_without_a_job_is_dropped() {
 fn rejected_entries_of_a_wrong_type_do_not_stop_an_admission() {
     let stage = Stage::new();
     stage.command(&["SET", &key("rejected"), "of another type"]);
-    stage.hold_back_raw("1", "bad", Some(b"not-msgpack"));
-    stage.hold_back_raw("2", "good", Some(&packed(&stage)));
+    stage.hold_raw("1", "bad", Some(b"not-msgpack"));
+    stage.hold_raw("2", "good", Some(&packed(&stage)));
     for _ in 0..2 {
         stage.call(&Call::admit(1, &[]));
         assert_eq!(stage.copies("not-msgpack").waiting, 1, "{}", stage.snapshot());
@@ -224,7 +224,7 @@ fn rejected_entries_of_a_wrong_type_do_not_stop_an_admission() {
 fn a_full_redis_still_holds_and_admits() {
     let stage = Stage::new();
     let held = stage.deliver("a", JOB);
-    stage.hold_back_raw("1", "bad", Some(b"not-msgpack"));
+    stage.hold_raw("1", "bad", Some(b"not-msgpack"));
     fill(&stage);
     assert_eq!(stage.call(&Call::postpone_into_flow(&held, JOB)).array()[0].text(), "o");
     assert_eq!(stage.copies(MARK), HELD);

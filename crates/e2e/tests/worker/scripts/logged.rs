@@ -79,7 +79,7 @@ fn jobs_that_are_cancelled_and_jobs_that_cannot_be_read_are_recorded() {
     stage.call(&Call::cancel_scheduled("7-0").logged(LOG_BOUNDS, "two\n"));
     stage.schedule("1", "8-0", Some(b"not-msgpack"));
     stage.call(&Call::promote().logged(LOG_BOUNDS, ""));
-    stage.hold_back_raw("1", "9-0", Some(b"not-msgpack"));
+    stage.hold_raw("1", "9-0", Some(b"not-msgpack"));
     stage.call(&Call::admit(10, &[]).logged(LOG_BOUNDS, ""));
     let unreadable = |job_id: &str| format!("[\"{job_id}\",0,\"malformed\"]\n");
     assert_eq!(log(&stage), ["one\n".to_owned(), "two\n".to_owned(), unreadable("8-0"), unreadable("9-0")]);

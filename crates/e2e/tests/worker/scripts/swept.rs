@@ -57,8 +57,8 @@ fn a_job_whose_time_never_comes_is_due_now() {
 #[test]
 fn a_flow_that_holds_jobs_and_is_not_listed_is_listed_again() {
     let stage = Stage::new();
-    stage.hold_back(JOB);
-    stage.hold_back(&[("url", "http://127.0.0.1/"), ("body", "the-second")]);
+    stage.hold(JOB);
+    stage.hold(&[("url", "http://127.0.0.1/"), ("body", "the-second")]);
     stage.command(&["DEL", &key("flows")]);
     assert_eq!(stage.copies(MARK).stray, 1);
     assert_eq!((sweep(&stage), sweep(&stage)), ((0, 1), (0, 0)));
@@ -70,7 +70,7 @@ fn a_flow_that_holds_jobs_and_is_not_listed_is_listed_again() {
 #[test]
 fn a_job_whose_flow_lost_its_set_is_due_now() {
     let stage = Stage::new();
-    stage.hold_back(JOB);
+    stage.hold(JOB);
     stage.command(&["DEL", &key(&format!("flow:{FLOW}"))]);
     assert_eq!((sweep(&stage), sweep(&stage)), ((1, 0), (0, 0)));
     stage.call(&Call::promote());
@@ -128,7 +128,7 @@ fn a_sweep_of_many_flows_finds_every_orphan_and_each_call_is_short() {
 fn a_full_redis_is_swept_and_a_missing_right_loses_no_job() {
     for command in [Script::Sweep.commands(), Script::Requeue.commands()].concat() {
         let stage = Stage::new();
-        stage.hold_back(JOB);
+        stage.hold(JOB);
         stage.command(&["DEL", &key("flows")]);
         fill(&stage);
         stage.call_without(command, &Call::sweep("0"));
@@ -142,7 +142,7 @@ fn a_full_redis_is_swept_and_a_missing_right_loses_no_job() {
 fn with_a_key_of_a_wrong_type_nothing_is_requeued() {
     for target in ["waiting", "scheduled"] {
         let stage = Stage::new();
-        let job_id = stage.hold_back(JOB);
+        let job_id = stage.hold(JOB);
         stage.command(&["RENAME", &key(target), "aside"]);
         stage.command(&["SET", &key(target), "of another type"]);
         for call in [Call::sweep("0"), Call::requeue(&[job_id])] {

@@ -85,7 +85,7 @@ fn the_address_of_redis_may_be_in_a_file_and_a_path_that_is_a_secret_is_hidden()
         run(&list).stdout.contains("in.house.test/hunter2"),
         "only the known hosts are hidden by default"
     );
-    for (arguments, told) in [
+    for (arguments, part) in [
         (&["--redis-url", url.as_str(), "--redis-url-file", url_file.path()][..], "cannot be used with"),
         (&["--redis-url-file", "/nowhere/hunter"], "cannot be read"),
         (&["--redis-url-file", "/"], "not a regular file"),
@@ -93,6 +93,6 @@ fn the_address_of_redis_may_be_in_a_file_and_a_path_that_is_a_secret_is_hidden()
     ] {
         let output = run(&[&["queues"], arguments].concat());
         assert_eq!(output.code(), 2, "{output:?}");
-        assert!(output.stderr.contains(told), "{output:?}");
+        assert!(output.stderr.contains(part), "{output:?}");
     }
 }

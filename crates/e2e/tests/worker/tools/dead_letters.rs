@@ -139,8 +139,8 @@ fn each_command_selects_dead_letters_in_the_same_way() {
         for (command, word) in [("replay", "replayed"), ("purge", "deleted")] {
             let output = run(build, &redis, &[&["dead", command, "--dry-run"], selection].concat());
             let plural = if expected.len() == 1 { "" } else { "s" };
-            let told = format!("{} dead letter{plural}", expected.len());
-            assert!(output.stdout.starts_with(&told) && output.stdout.contains(word), "{output:?}");
+            let count = format!("{} dead letter{plural}", expected.len());
+            assert!(output.stdout.starts_with(&count) && output.stdout.contains(word), "{output:?}");
         }
     }
     let groups = lines(build, &redis, &["dead", "summary"]);

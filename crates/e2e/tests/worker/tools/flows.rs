@@ -14,7 +14,7 @@ e2e::in_both_builds!(
     held_jobs_are_counted_and_found,
     a_held_job_is_cancelled_once,
     a_held_job_goes_past_its_flow,
-    flows_that_are_held_back_are_shown,
+    flows_that_hold_jobs_are_shown,
     a_job_is_sent_into_a_flow,
 );
 
@@ -32,11 +32,11 @@ fn held_jobs_are_counted_and_found(build: Build) {
     let row = &lines(build, &redis, &["queues"])[0];
     assert_eq!((&row["held"], &row["scheduled"], &row["waiting"]), (&json!(3), &json!(1), &json!(4)));
     let held = lines(build, &redis, &["jobs", "list", "--state", "held"]);
-    let mut told: Vec<_> =
+    let mut found: Vec<_> =
         held.iter().map(|job| format!("{} {} {}", job["job_id"], job["state"], job["held_for"])).collect();
-    told.sort();
+    found.sort();
     let expected = [("2-0", "orders"), ("3-0", "127.0.0.1:9"), ("4-0", "127.0.0.1:9")];
-    assert_eq!(told, expected.map(|(job_id, flow)| format!(r#""{job_id}" "held" "{flow}""#)));
+    assert_eq!(found, expected.map(|(job_id, flow)| format!(r#""{job_id}" "held" "{flow}""#)));
     assert_eq!(lines(build, &redis, &["jobs", "list"]).len(), 4);
     assert_eq!(lines(build, &redis, &["jobs", "list", "--limit", "2"]).len(), 2);
     assert_eq!(lines(build, &redis, &["jobs", "list", "--state", "scheduled"]).len(), 1);
@@ -92,7 +92,7 @@ fn a_held_job_goes_past_its_flow(build: Build) {
     assert_eq!((sink.requests().len(), queue.depth(), queue.waiting()), (1, 0, 1));
 }
 
-fn flows_that_are_held_back_are_shown(build: Build) {
+fn flows_that_hold_jobs_are_shown(build: Build) {
     let redis = RedisServer::start();
     let queue = Queue::new(&redis, "mail");
     assert_eq!(lines(build, &redis, &["flows"]).len(), 0);
@@ -100,7 +100,7 @@ fn flows_that_are_held_back_are_shown(build: Build) {
     for _ in 0..20 {
         queue.enqueue(&[("url", NOWHERE)]);
     }
-    let flow = eventually("a flow that is held back", DEADLINE, || {
+    let flow = eventually("a flow that holds jobs", DEADLINE, || {
         let flows = lines(build, &redis, &["flows"]);
         flows.into_iter().find(|flow| flow["breaker"] == "open" && flow["held"].as_u64() > Some(10))
     });

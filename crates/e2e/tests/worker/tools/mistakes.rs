@@ -91,9 +91,9 @@ fn a_killed_worker_is_silent_after_one_lease() {
     eventually("a silent worker", DEADLINE, || (state() == json!("silent")).then_some(()));
     let (_, doctor) = document(BUILD, &redis, &["doctor"]);
     let findings = doctor["findings"].as_array().expect("a list").iter();
-    let told =
+    let is_named =
         findings.filter_map(|finding| finding["seen"].as_str()).any(|seen| seen.contains("is silent for"));
-    assert!(told, "{doctor}");
+    assert!(is_named, "{doctor}");
     eventually("a worker that is gone", DEADLINE, || (state() == json!("gone")).then_some(()));
 }
 
@@ -134,7 +134,7 @@ fn a_fatal_error_is_json_where_the_log_is() {
 }
 
 #[test]
-fn a_wrong_word_on_the_command_line_is_told_the_right_one() {
+fn a_wrong_word_on_the_command_line_is_answered_with_the_right_one() {
     let redis = RedisServer::start();
     Queue::new(&redis, "mail").enqueue(&[("url", NOWHERE)]);
     let dead = run(BUILD, &redis, &["jobs", "list", "--state", "dead"]);

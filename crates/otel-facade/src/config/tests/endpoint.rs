@@ -31,7 +31,7 @@ fn the_endpoint_of_a_signal_is_used_as_it_is() {
 }
 
 #[test]
-fn an_endpoint_without_a_scheme_is_secure_unless_said_otherwise() {
+fn an_endpoint_without_a_scheme_is_secure_unless_set_otherwise() {
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317");
     assert_eq!(quiet(&[endpoint]).traces.endpoint, "https://collector:4317");
     let insecure = quiet(&[endpoint, ("OTEL_EXPORTER_OTLP_INSECURE", "TRUE")]);

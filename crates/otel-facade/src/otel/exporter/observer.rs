@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_export_saw_is_forgotten_with_the_next_but_for_the_connection() {
+    fn what_an_export_saw_is_forgotten_with_the_next_except_the_connection() {
         let observer = ResponseObserver::default();
         observer.connection(ConnectionState::Mistaken(Mistake::SpeaksTls));
         observer.http_attempt(Some(HttpFailure::Status(400)), Some(Mistake::SpeaksGrpc));

@@ -53,7 +53,7 @@ fn user_information_becomes_basic_authentication() {
 
 #[test]
 fn what_cannot_be_called_is_refused_without_being_repeated() {
-    for (wrong, told) in [
+    for (wrong, reason) in [
         ("", "has no scheme"),
         ("h", "has no scheme"),
         ("example.org/hunter2", "has no scheme; write https://"),
@@ -77,7 +77,7 @@ fn what_cannot_be_called_is_refused_without_being_repeated() {
         ("ht\ntp://h/", "control character"),
     ] {
         let error = read(wrong).map(|read| read.uri).expect_err(wrong);
-        assert!(error.contains(told) && error.starts_with("field `url`"), "{wrong:?}: {error}");
+        assert!(error.contains(reason) && error.starts_with("field `url`"), "{wrong:?}: {error}");
         assert!(!error.contains("hunter2"), "{error}");
     }
     let error = Destination::parse(&Bytes::from_static(b"http://h/\xff")).unwrap_err().error;

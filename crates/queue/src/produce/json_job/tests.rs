@@ -1,4 +1,4 @@
-//! Which texts are jobs, and what is said of the others.
+//! Which texts are jobs, and how the others are refused.
 
 use super::*;
 use crate::job::ENTRY_BYTES_MAX;
@@ -17,9 +17,9 @@ fn member(name: &str, json: &str) -> String {
 }
 
 #[track_caller]
-fn refused(line: impl AsRef<[u8]>, told: &str) {
+fn refused(line: impl AsRef<[u8]>, reason: &str) {
     let error = JsonJob::parse(line.as_ref(), ENTRY_BYTES_MAX).unwrap_err().to_string();
-    assert!(error.contains(told), "{error}");
+    assert!(error.contains(reason), "{error}");
     assert!(!error.contains("hunter2"), "{error}");
 }
 
@@ -110,8 +110,8 @@ fn an_unknown_member_is_named() {
 
 #[test]
 fn a_member_of_a_wrong_kind_is_named() {
-    let wrong = |name: &str, json: &str, told: &str| {
-        refused(format!(r#"{{"url":"http://h/x","{name}":{json}}}"#), told)
+    let wrong = |name: &str, json: &str, reason: &str| {
+        refused(format!(r#"{{"url":"http://h/x","{name}":{json}}}"#), reason)
     };
     wrong("label", "null", "field `label` is null; leave it out");
     wrong("label", "{}", "field `label` must be a text or a number");
@@ -130,8 +130,8 @@ fn a_member_of_a_wrong_kind_is_named() {
 
 #[test]
 fn the_workers_own_check_is_made() {
-    let wrong = |name: &str, json: &str, told: &str| {
-        refused(format!(r#"{{"url":"http://h/x","{name}":{json}}}"#), told)
+    let wrong = |name: &str, json: &str, reason: &str| {
+        refused(format!(r#"{{"url":"http://h/x","{name}":{json}}}"#), reason)
     };
     refused("{}", "field `url` is missing");
     refused(r#"{"url":"/x"}"#, "must be absolute");

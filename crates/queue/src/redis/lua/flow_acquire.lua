@@ -33,12 +33,12 @@ redis.call('PEXPIRE', KEYS[1], 7200000)
 local flow, others, kinds = {}, 0, ''
 local flat = redis.call('HGETALL', KEYS[1])
 for i = 1, #flat, 2 do
-  local made, told = string.match(flat[i + 1], '^(%d+) (%d+)$')
+  local made, reported = string.match(flat[i + 1], '^(%d+) (%d+)$')
   if flat[i] == 'kinds' then
     kinds = flat[i + 1]
   elseif string.sub(flat[i], 1, 2) ~= 'w:' then
     flow[flat[i]] = tonumber(flat[i + 1])
-  elseif not made or math.abs(now - told) > 15000 or made == '0' then
+  elseif not made or math.abs(now - reported) > 15000 or made == '0' then
     redis.call('HDEL', KEYS[1], flat[i])
   elseif flat[i] ~= 'w:' .. ARGV[1] then
     others = others + made

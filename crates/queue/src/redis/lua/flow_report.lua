@@ -57,7 +57,7 @@ if ARGV[1] == 'asks' then
   local rate, lowered_at = tonumber(found[7] or ''), tonumber(found[8] or '') or 0
   -- One answer of many to the same burst lowers it.
   if not rate and accepted == 0 and ARGV[5] ~= '0' then
-    -- Nothing is known of its rate yet, and it says itself when to come again.
+    -- Nothing is known of its rate yet, and its answer names the time to come again.
     redis.call('HSET', KEYS[1], 'hold_until', whole(hold_until), 'name', ARGV[3], 'error', ARGV[4])
     redis.call('PEXPIRE', KEYS[1], 7200000)
     return {hold_until - now, trips, 0}

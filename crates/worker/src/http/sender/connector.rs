@@ -118,7 +118,7 @@ impl Shared {
         measured.connect(self.to_first(&addresses)).await
     }
 
-    /// Tells a network that is gone from a destination that is.
+    /// Distinguishes a network that is gone from a destination that is.
     async fn to_first(&self, addresses: &[SocketAddr]) -> Result<TcpStream, BoxError> {
         match dial(addresses).await {
             Ok(stream) => {

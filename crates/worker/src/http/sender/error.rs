@@ -215,7 +215,7 @@ pub(super) fn sentence(error: &SendError, place: &str) -> String {
     sentence_from(error, place.to_owned())
 }
 
-/// The same for a span, which tells the place in other attributes.
+/// The same for a span, which has the place in other attributes.
 pub(super) fn description(error: &(dyn Error + 'static)) -> String {
     sentence_from(error, String::new())
 }

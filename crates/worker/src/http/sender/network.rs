@@ -1,4 +1,4 @@
-//! Tells a network that is gone from a destination that is: the first is no fault of any job.
+//! Distinguishes a network that is gone from a destination that is: the first is no fault of any job.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};

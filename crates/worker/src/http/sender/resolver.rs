@@ -1,5 +1,5 @@
 //! Looks up the addresses of names. Concurrent lookups of a name share one query, which ends when nobody waits for it
-//! any more. Names that were answered lately have permits of their own, so that names whose servers do not respond
+//! any more. Names that were answered lately have their own permits, so that names whose servers do not respond
 //! delay no other.
 
 mod hosts;

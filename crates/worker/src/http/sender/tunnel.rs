@@ -127,13 +127,13 @@ mod tests {
 
     #[tokio::test]
     async fn another_status_is_in_the_error() {
-        for (answer, told) in [
+        for (answer, reason) in [
             ("HTTP/1.1 407 x\r\ncontent-length: 0\r\n\r\n", "407 Proxy Authentication Required: it requires"),
             ("HTTP/1.1 502 x\r\ncontent-length: 3\r\n\r\nno!", "CONNECT with 502 Bad Gateway"),
             ("HTTP/1.1 301 x\r\n\r\n", "CONNECT with 301 Moved Permanently"),
         ] {
             let error = asked(answer).await.1.expect_err(answer).to_string();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(reason), "{error}");
         }
         let error = asked("HTTP/1.1 200 OK\r\n\r\n220 mail").await.1.expect_err("bytes").to_string();
         assert!(error.contains("sent bytes"), "{error}");

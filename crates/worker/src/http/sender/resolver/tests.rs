@@ -190,7 +190,7 @@ async fn without_a_name_server_the_worker_is_at_fault() {
 }
 
 #[tokio::test]
-async fn a_name_server_s_answers_are_told_apart() {
+async fn a_name_server_s_answers_are_distinguished() {
     let network = Network::new();
     let resolver = network.resolver(LONG);
     let found = tokio::time::timeout(LONG, resolver.lookup("alive.test.")).await.expect("in time");
