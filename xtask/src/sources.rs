@@ -16,7 +16,24 @@ pub(crate) struct Source {
 }
 
 /// The endings of the files that checks read.
-const ENDINGS: [&str; 4] = [".rs", ".lua", ".toml", ".md"];
+const ENDINGS: [&str; 13] = [
+    ".rs",
+    ".lua",
+    ".toml",
+    ".md",
+    ".yaml",
+    ".yml",
+    ".json",
+    ".py",
+    ".sh",
+    ".css",
+    ".Dockerfile",
+    ".env.example",
+    "run",
+];
+
+/// The hidden files and folders that checks read.
+const HIDDEN: [&str; 4] = [".ci", ".config", ".env.example", ".github"];
 
 /// Comments and literals of Rust.
 const NOT_CODE: &str = r##"(?s)//[^\n]*|r#+".*?"#+|"(?:\\.|[^"\\])*"|'(?:\\.[^']*|[^'])'"##;
@@ -26,7 +43,7 @@ pub(crate) fn all() -> Result<Vec<Source>> {
     let not_code = expression(NOT_CODE);
     let mut sources = vec![];
     let entries = WalkDir::new(step::root()).min_depth(1).sort_by_file_name().into_iter();
-    let is_ours = |name: &str| !name.starts_with('.') && name != "target";
+    let is_ours = |name: &str| (!name.starts_with('.') || HIDDEN.contains(&name)) && name != "target";
     for entry in entries.filter_entry(|entry| entry.file_name().to_str().is_some_and(is_ours)) {
         let entry = entry.map_err(|error| error.to_string())?;
         let path = entry.path().strip_prefix(step::root()).unwrap_or(entry.path()).to_string_lossy();

@@ -31,7 +31,7 @@ const NEVER: &str = "^$";
 
 /// What code may not contain, outside of comments and literals.
 #[rustfmt::skip]
-const NOT_IN_CODE: [Rule; 14] = [
+const NOT_IN_CODE: [Rule; 16] = [
     rule(OURS, r"^crates/otel-facade/src/lib\.rs:", r"\bfeature *=",
         "a feature of Cargo changes code only in crates/otel-facade/src/lib.rs"),
     rule(r"^crates/otel-facade/src/lib\.rs$", NEVER, r"(?s)(?:\bfeature *=.*?){5}",
@@ -65,6 +65,9 @@ const NOT_IN_CODE: [Rule; 14] = [
             "worker/.* (internals|settings)$|console/.* view$|cli/.* internals$|otel-facade/.* semconv$)"),
         r"(?m)^pub mod \w+",
         "re-export what is for users with `pub use`, or list the module in xtask/src/tidy/rules.rs"),
+    rule(r"\.rs$", NEVER, r"\b(?:(?:const|static) (?:MOST|LONGEST|LOOKS?|SOON|FRESH)|fn (?:tell\w*|came|begun))\b",
+        "name what it limits, with its unit, or what it does"),
+    rule(r"\.lua$", NEVER, r"\blocal (?:\w+, *)*[a-hj-z]\b", "a local of Lua has a word for its name; `i` is an index"),
 ];
 
 /// What a whole file may not contain, not even in comments.
@@ -137,7 +140,7 @@ mod tests {
 
     /// A file, and the lines in which it breaks a rule.
     #[rustfmt::skip]
-    const FAULTS: [(&str, &str, &[usize]); 24] = [
+    const FAULTS: [(&str, &str, &[usize]); 26] = [
         ("crates/worker/src/x.rs", "//!\n#[cfg(feature = \"otel\")]\n// feature = \"otel\"", &[2]),
         ("crates/otel-facade/src/lib.rs", "//!\n(feature=\"\", feature=\"\")\nfeature=\"\"\nfeature=\"\"\nfeature", &[]),
         ("crates/otel-facade/src/lib.rs", "//!\n(feature=\"\", feature=\"\")\nfeature=\"\"\nfeature=\"\"\nfeature=\"\"", &[5]),
@@ -160,7 +163,9 @@ mod tests {
         ("crates/queue/src/admin/x.rs", "//!\npub mod redis;\nSystemTime::now()", &[]),
         ("crates/hyper-otel/README.md", "# x\nPOSTRIDER_X", &[2]),
         ("crates/queue/src/x.rs", "use std::fmt;", &[1]),
-        ("crates/queue/src/lua/x.lua", "-- KEYS[1] the stream\nlocal x = 1\n-- ARGV[1] an id", &[1, 1]),
+        ("crates/queue/src/x.rs", "//!\nconst LOOK: u8 = 1;\nstatic LOOKUP: u8 = 1;\nfn came() {}\nfn teller() {}\nlet SOON", &[2, 4, 5]),
+        ("crates/queue/src/lua/x.lua", "-- KEYS x\n-- ARGV x\n-- Returns 1\nlocal at, o = 1\nlocal i = 0\nlocal due, lost", &[4]),
+        ("crates/queue/src/lua/x.lua", "-- KEYS[1] the stream\nlocal at = 1\n-- ARGV[1] an id", &[1, 1]),
         ("crates/queue/src/lua/x.lua", "-- KEYS[1] the stream\n-- ARGV[1] an id\n-- Returns 1", &[]),
     ];
 

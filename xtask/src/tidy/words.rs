@@ -2,62 +2,52 @@
 
 use crate::sources::Source;
 
-/// An old word, and what replaces it. Found wherever it is a whole word, or a whole part of a name.
-const OLD_WORDS: [(&str, &str); 16] = [
-    ("ticket", "job id"),
-    ("tickets", "job ids"),
-    ("lane", "shard"),
-    ("lanes", "shards"),
-    ("bury", "dead-letter"),
-    ("buries", "dead-letters"),
-    ("buried", "dead-lettered"),
-    ("burial", "dead letter"),
-    ("mender", "sweeper"),
-    ("settler", "completer"),
-    ("park", "hold, or schedule"),
-    ("parks", "holds, or schedules"),
-    ("parked", "held, or scheduled"),
-    ("parking", "hold, or schedule"),
-    ("seat", "shard of the fetcher"),
-    ("seats", "shards of the fetcher"),
+/// Old words, and what replaces them. Found wherever one is a whole word, or a whole part of a name.
+const OLD_WORDS: [(&str, &str); 14] = [
+    ("ticket tickets", "job id"),
+    ("lane lanes", "shard"),
+    ("bury buries buried burying burial burials", "dead-letter, or dead letter"),
+    ("mender menders", "sweeper"),
+    ("settler settlers", "completer"),
+    ("park parks parked parking", "hold, or schedule"),
+    ("seat seats", "shard of the fetcher"),
+    ("reporter reporters", "depth sampler"),
+    ("told tells", "report, return, log, show or distinguish"),
+    ("become_of became_of", "the name of what is meant"),
+    ("dead_job dead_jobs", "dead letter"),
+    ("sign_of_life signs_of_life", "heartbeat"),
+    ("held_back hold_back holds_back holding_back", "hold"),
+    ("put_aside puts_aside putting_aside put_down puts_down", "hold, schedule or settle"),
 ];
 
 /// Phrases that a reader has to translate.
-const PHRASES: [&str; 20] = [
-    "anew",
-    "as many as there is room for",
-    "by turns",
-    "for so long",
-    "for who",
-    "for whom",
-    "it is looked",
-    "meanwhile",
-    "of its own accord",
-    "put aside",
-    "say who",
-    "says who",
-    "so many",
-    "stand in",
-    "stands in",
-    "thereby",
-    "told of",
-    "whereof",
-    "who waits",
-    "whoever",
-];
+const PHRASES: &str = "anew as_many_as_there_is_room_for but_for by_turns fares for_so_long for_who for_whom it_is_looked \
+                       looked_after meanwhile of_its_own of_their_own say_who says_who so_many stand_for stand_in \
+                       stands_for stands_in stood_in the_ones_whose thereby to_whom was_had were_had whereof who_waits \
+                       whoever whom";
 
-/// The old words and the phrases in a file, except in the lists above.
+/// What only people and specifications say, in a document.
+const SAYS: &str = "said says";
+
+/// The old words and the phrases in a file and its path, except in the lists above.
 pub(super) fn old_words(source: &Source) -> Vec<String> {
     let mut failures = vec![];
-    let lines = if source.path == "xtask/src/tidy/words.rs" { "" } else { &source.text };
-    for (number, line) in (1..).zip(lines.lines()) {
-        let line = line.to_lowercase();
+    let text = if source.path == "xtask/src/tidy/words.rs" { "" } else { &source.text };
+    let is_code = [".rs", ".lua"].iter().any(|ending| source.path.ends_with(ending));
+    let phrases = [PHRASES, if is_code { SAYS } else { "" }];
+    // The path is line 0.
+    for (number, line) in std::iter::once(source.path.as_str()).chain(text.lines()).enumerate() {
+        let line = line.to_lowercase().replace(' ', "_");
         let mut fail = |rule: String| failures.push(format!("{}:{number}: {rule}", source.path));
-        for (old, new) in OLD_WORDS.iter().filter(|(old, _)| has_word(&line, old)) {
-            fail(format!("`{old}` is an old word; write {new}"));
+        for (words, new) in OLD_WORDS {
+            for old in words.split(' ').filter(|old| has_word(&line, old)) {
+                fail(format!("`{}` is an old word; write {new}", old.replace('_', " ")));
+            }
         }
-        for phrase in PHRASES.iter().filter(|phrase| has_word(&line, phrase)) {
-            fail(format!("say it plainly, without “{phrase}”"));
+        for phrase in phrases.iter().flat_map(|list| list.split_whitespace()) {
+            if has_word(&line, phrase) {
+                fail(format!("use plain English, without “{}”", phrase.replace('_', " ")));
+            }
         }
     }
     failures
@@ -75,11 +65,26 @@ fn has_word(line: &str, word: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn found(path: &str, text: &str) -> usize {
+        old_words(&Source::of(path, text)).len()
+    }
+
     #[test]
     fn old_words_are_found_in_names_and_in_prose_but_not_within_words() {
-        let found = |text: &str| old_words(&Source::of("crates/x/src/x.rs", text)).len();
+        let found = |text: &str| found("crates/x/src/x.rs", text);
         assert_eq!(found("let job_ticket = 1; // The ticket.\nfn ok() {}"), 1);
-        assert_eq!(found("It is parked.\nIt stands in the log, and is told of."), 3);
-        assert_eq!(found("planes, sparking, depending, so manyfold, renewed, a standing order"), 0);
+        assert_eq!(found("It is parked.\nIt stands in the log, and who waits is told."), 4);
+        assert_eq!(found("fn held_back() {} // Held back, but for x."), 2);
+        assert_eq!(
+            found("planes, sparking, depending, so manyfold, renewed, a standing order, stand-ins"),
+            0
+        );
+    }
+
+    #[test]
+    fn every_file_is_read_and_so_is_its_name() {
+        assert_eq!(found("docker/grafana/x.json", "\"description\": \"Parked jobs\""), 1);
+        assert_eq!(found("crates/x/src/flow_reporter.rs", "//! Fine."), 1);
+        assert_eq!((found("x.lua", "-- It says so"), found("x.md", "as the RFC says")), (1, 0));
     }
 }
