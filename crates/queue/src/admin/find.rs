@@ -31,24 +31,35 @@ impl Inspector {
     /// fred's.
     pub async fn find(&self, queue: &ShardName, id: &str) -> Result<Search, Error> {
         let own = Self::keys(queue);
-        let mut jobs: Vec<_> = self.find_waiting(queue, id).await?.into_iter().collect();
-        if EntryId::parse(id.as_bytes()).is_some() {
-            let found = self.peek(&own, Peek::one(id)).await?;
-            jobs.extend(found.into_iter().map(|peeked| in_stream(queue, peeked)));
-        }
+        let jobs = self.look_up(queue, &own, id).await?;
         if !jobs.is_empty() {
             return Ok(Search { jobs, is_incomplete: false });
         }
         self.search(queue, &own, |fields, job_id| job_id == id || has(fields, "label", id)).await
     }
 
-    /// The jobs that are about an id: a label, a job id, also of the job that was replayed, or a trace id. A bounded
-    /// search, which truncates long values.
+    /// The jobs that are about an id: a label, a job id, also of the job that was replayed, or a trace id. The id of a
+    /// waiting job or of an entry is looked up first; the rest is a bounded search, which truncates long values.
     ///
     /// # Errors
     /// fred's.
     pub async fn find_about(&self, queue: &ShardName, id: &str) -> Result<Search, Error> {
-        self.search(queue, &Self::keys(queue), |fields, job_id| is_about(fields, job_id, id)).await
+        let own = Self::keys(queue);
+        let mut jobs = self.look_up(queue, &own, id).await?;
+        let search = self.search(queue, &own, |fields, job_id| is_about(fields, job_id, id)).await?;
+        let known: Vec<String> = jobs.iter().map(|job| job.id.clone()).collect();
+        jobs.extend(search.jobs.into_iter().filter(|job| !known.contains(&job.id)));
+        Ok(Search { jobs, is_incomplete: search.is_incomplete })
+    }
+
+    /// The waiting job of an id, and the entry of an id, with whole values.
+    async fn look_up(&self, queue: &ShardName, own: &Keys, id: &str) -> Result<Vec<FoundJob>, Error> {
+        let mut jobs: Vec<_> = self.find_waiting(queue, id).await?.into_iter().collect();
+        if EntryId::parse(id.as_bytes()).is_some() {
+            let found = self.peek(own, Peek::one(id)).await?;
+            jobs.extend(found.into_iter().map(|peeked| in_stream(queue, peeked)));
+        }
+        Ok(jobs)
     }
 
     /// The kept result of a job, by its id; `None` if the job keeps none, has none yet, or its result has

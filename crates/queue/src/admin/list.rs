@@ -67,6 +67,19 @@ impl Inspector {
         Ok(Listing { jobs, has_more })
     }
 
+    /// The first jobs that a flow holds in a shard, up to `most`; long values are truncated.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn held_by(
+        &self,
+        queue: &ShardName,
+        flow: FlowId,
+        most: usize,
+    ) -> Result<Vec<FoundJob>, Error> {
+        self.due(queue, Some(flow), most).await
+    }
+
     /// The first jobs of the schedule or of a flow, up to `most`, read a page at a time.
     pub(super) async fn due(
         &self,
