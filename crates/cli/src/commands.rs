@@ -30,6 +30,7 @@ mod send;
 mod sink;
 mod target;
 mod terminal;
+mod trace_url;
 mod variables;
 mod worker;
 

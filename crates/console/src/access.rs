@@ -1,6 +1,9 @@
 //! Who may do what: tokens with scopes, and which requests of browsers are refused.
 
+mod attempts;
+mod header;
 mod origin;
+mod session;
 mod tokens;
 
 use std::net::SocketAddr;
@@ -8,14 +11,19 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
+pub use header::TrustedHeader;
 pub use tokens::{BadTokens, NewToken, Tokens};
 
-pub(crate) use origin::{Hosts, check_origin};
+pub(crate) use attempts::Attempts;
+pub(crate) use origin::{Hosts, check_origin, is_loopback};
+pub(crate) use session::{is_of_page, sign_out, to_login};
+
+use session::Sessions;
 
 use crate::problem::Problem;
 
@@ -48,22 +56,31 @@ impl Scope {
     }
 }
 
+/// The address that a connection comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
 /// Who sent a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) name: Arc<str>,
     scopes: Vec<Scope>,
+    /// Whether it is a browser that is signed in, and so can sign out.
+    pub(crate) has_session: bool,
 }
 
 impl Caller {
-    /// Somebody on this machine, where no tokens are used.
-    fn local() -> Self {
-        Self { name: "local".into(), scopes: Scope::ALL.to_vec() }
+    fn new(name: impl Into<Arc<str>>, scopes: &[Scope]) -> Self {
+        Self { name: name.into(), scopes: scopes.to_vec(), has_session: false }
+    }
+
+    pub(crate) fn may(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope)
     }
 
     /// Fails with 403 unless the caller has this scope.
     pub(crate) fn require(&self, scope: Scope) -> Result<(), Problem> {
-        if self.scopes.contains(&scope) {
+        if self.may(scope) {
             return Ok(());
         }
         let detail = format!("the token {} lacks the scope `{}`", self.name, scope.as_str());
@@ -72,12 +89,11 @@ impl Caller {
 }
 
 /// How callers prove who they are.
-#[derive(Debug)]
-pub enum Access {
-    /// Everybody who reaches the address may do everything: it is one of this machine's own.
-    Local,
-    /// A caller needs a token.
-    Tokens(Tokens),
+#[derive(Debug, Default)]
+pub struct Access {
+    tokens: Option<Tokens>,
+    header: Option<TrustedHeader>,
+    sessions: Sessions,
 }
 
 /// An address that others can reach must not be open to everybody.
@@ -89,42 +105,85 @@ pub enum Access {
 pub struct Open(pub SocketAddr);
 
 impl Access {
-    /// Refuses an address that is open to others without tokens.
+    /// A caller needs one of these tokens. Without tokens and without a header, everybody who reaches the address may do
+    /// everything.
+    #[must_use]
+    pub fn tokens(mut self, tokens: Tokens) -> Self {
+        self.tokens = Some(tokens);
+        self
+    }
+
+    /// A proxy names the caller in a header.
+    #[must_use]
+    pub fn header(mut self, header: TrustedHeader) -> Self {
+        self.header = Some(header);
+        self
+    }
+
+    /// Whether nobody has to prove anything.
+    pub(crate) fn is_open(&self) -> bool {
+        self.tokens.is_none() && self.header.is_none()
+    }
+
+    /// Whether callers can sign in with a token.
+    pub(crate) fn has_tokens(&self) -> bool {
+        self.tokens.is_some()
+    }
+
+    /// Refuses an address that is open to others.
     ///
     /// # Errors
     /// [`Open`].
     pub fn check(&self, address: SocketAddr) -> Result<(), Open> {
-        match self {
-            Self::Local if !address.ip().is_loopback() => Err(Open(address)),
-            _ => Ok(()),
-        }
+        if self.is_open() && !address.ip().is_loopback() { Err(Open(address)) } else { Ok(()) }
     }
 
-    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let Self::Tokens(tokens) = self else { return Ok(Caller::local()) };
+    /// The cookie of a new session, if the token is known.
+    pub(crate) fn sign_in(&self, token: &str) -> Option<(Arc<str>, String)> {
+        let token = self.tokens.as_ref()?.find(token)?;
+        Some((token.name.clone(), self.sessions.start(token)))
+    }
+
+    fn caller(&self, headers: &HeaderMap, peer: Option<Peer>) -> Result<Caller, Problem> {
+        if self.is_open() {
+            return Ok(Caller::new("local", &Scope::ALL));
+        }
+        if let Some(caller) = self.header.as_ref().and_then(|header| header.caller(headers, peer)) {
+            return Ok(caller);
+        }
         let unauthorized = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, detail);
+        let Some(tokens) = &self.tokens else {
+            return Err(unauthorized("requests must come through the proxy that names the caller"));
+        };
         let Some(value) = headers.get(AUTHORIZATION) else {
-            return Err(unauthorized("send a token: `Authorization: Bearer TOKEN`"));
+            let session = self.sessions.find(headers, tokens);
+            return session.ok_or_else(|| unauthorized("send a token: `Authorization: Bearer TOKEN`"));
         };
         let token = value.to_str().ok().and_then(|value| {
             let (scheme, token) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         });
         let token = token.ok_or_else(|| unauthorized("write `Authorization: Bearer TOKEN`"))?;
-        let (name, scopes) = tokens.find(token).ok_or_else(|| unauthorized("the token is not known"))?;
-        Ok(Caller { name, scopes })
+        let token = tokens.find(token).ok_or_else(|| unauthorized("the token is not known"))?;
+        Ok(Caller::new(token.name.clone(), &token.scopes))
     }
 }
 
-/// Middleware: finds out who the caller is, and refuses callers without access.
+/// Middleware: finds out who the caller is, and refuses callers without access. A browser is sent to the login page.
 pub(crate) async fn authenticate(
     State(access): State<Arc<Access>>,
     mut request: Request,
     next: Next,
-) -> Result<Response, Problem> {
-    let caller = access.caller(request.headers())?;
-    request.extensions_mut().insert(caller);
-    Ok(next.run(request).await)
+) -> Response {
+    let peer = request.extensions().get::<Peer>().copied();
+    match access.caller(request.headers(), peer) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(_) if access.has_tokens() && is_of_page(&request) => to_login(&request),
+        Err(problem) => problem.into_response(),
+    }
 }
 
 /// Middleware: requires a scope.
@@ -149,19 +208,19 @@ mod tests {
         for (address, ok) in
             [("127.0.0.1:1", true), ("[::1]:1", true), ("0.0.0.0:1", false), ("10.0.0.1:1", false)]
         {
-            assert_eq!(Access::Local.check(address.parse().unwrap()).is_ok(), ok, "{address}");
+            assert_eq!(Access::default().check(address.parse().unwrap()).is_ok(), ok, "{address}");
         }
-        let tokens = Access::Tokens(Tokens::parse("").unwrap());
+        let tokens = Access::default().tokens(Tokens::parse("").unwrap());
         assert!(tokens.check("0.0.0.0:1".parse().unwrap()).is_ok());
     }
 
     #[test]
     fn a_token_allows_its_scopes_and_no_others() {
         let entry = NewToken::generate("ci", &[Scope::Read]);
-        let access = Access::Tokens(Tokens::parse(&entry.entry).unwrap());
+        let access = Access::default().tokens(Tokens::parse(&entry.entry).unwrap());
         let with = |value: &str| {
             let headers = HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())]);
-            access.caller(&headers)
+            access.caller(&headers, None)
         };
         let caller = with(&format!("bearer {}", entry.token)).unwrap();
         assert_eq!(&*caller.name, "ci");
@@ -169,6 +228,6 @@ mod tests {
         for wrong in ["Bearer x", "Basic dTpw", "Bearer", &format!("Bearer {}x", entry.token)] {
             assert!(with(wrong).is_err(), "{wrong}");
         }
-        assert!(access.caller(&HeaderMap::new()).is_err());
+        assert!(access.caller(&HeaderMap::new(), None).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Serves the API on an address, with bounds for each connection.
+//! Serves API and pages on an address, with bounds for each connection.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,8 +20,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::access::{Access, Open};
-use crate::api;
+use crate::access::{Access, Open, Peer};
+use crate::router::router;
 use crate::state::Shared;
 
 /// Connections at once. A further one waits until another ends.
@@ -44,6 +44,8 @@ pub struct Options {
     pub access: Access,
     /// The limit of a job's fields together, bytes: the same as of the workers.
     pub max_job_bytes: usize,
+    /// The address of a trace in the tracing backend, with `{trace_id}` in place of its id.
+    pub trace_url: Option<String>,
     /// Names in the header `Host` that are served, besides addresses and `localhost`.
     pub hosts: Vec<String>,
 }
@@ -79,13 +81,15 @@ impl Console {
         options.access.check(options.listen)?;
         let listener = TcpListener::bind(options.listen).await;
         let listener = listener.map_err(|error| StartError::Listen(options.listen, error))?;
-        let shared = Arc::new(Shared::connect(&options.redis_url, options.max_job_bytes, telemetry).await?);
-        let is_local = matches!(options.access, Access::Local);
-        let router = api::router(shared.clone(), options.access, &options.hosts, telemetry);
+        let shared =
+            Shared::connect(&options.redis_url, options.max_job_bytes, options.trace_url, telemetry).await?;
+        let shared = Arc::new(shared);
+        let is_open = options.access.is_open();
+        let router = router(shared.clone(), options.access, &options.hosts, telemetry);
         if let Ok(address) = listener.local_addr() {
             let who =
-                if is_local { "everybody on this machine, without tokens" } else { "callers with a token" };
-            info!(%address, "serves the API to {who}");
+                if is_open { "everybody on this machine, without tokens" } else { "callers with a token" };
+            info!(%address, "serves the console to {who}");
         }
         Ok(Self { listener, shared, router })
     }
@@ -108,7 +112,7 @@ impl Console {
                 () = stop.cancelled() => break,
             };
             match accepted {
-                Ok((stream, place)) => self.spawn(stream, place, &graceful),
+                Ok((stream, peer, place)) => self.spawn(stream, Peer(peer), place, &graceful),
                 // Most likely there are no file descriptors left, until connections close.
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
@@ -123,10 +127,11 @@ impl Console {
         self.shared.close().await;
     }
 
-    fn spawn(&self, stream: TcpStream, place: OwnedSemaphorePermit, graceful: &GracefulShutdown) {
+    fn spawn(&self, stream: TcpStream, peer: Peer, place: OwnedSemaphorePermit, graceful: &GracefulShutdown) {
         let _ = stream.set_nodelay(true);
         let router = self.router.clone();
-        let service = tower::service_fn(move |request: Request<Incoming>| {
+        let service = tower::service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
             let mut router = router.clone();
             async move {
                 use tower::Service;
@@ -151,8 +156,8 @@ impl Console {
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, place))
 }

@@ -1,14 +1,24 @@
 //! What all requests share.
 
+mod looks;
+mod operations;
+mod seen;
+
 use std::time::Duration;
 
-use postrider_queue::admin::{Inspector, ShardName};
+use postrider_queue::admin::{Inspector, Queues, ShardName};
 use postrider_queue::{ConnectError, QueueName, Redis};
 use telemetry::Telemetry;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use looks::Counted;
+pub(crate) use operations::{Operation, Operations, Progress};
+use seen::Seen;
+
 use crate::problem::Problem;
+use crate::view::FlowView;
 
 /// Bytes of bodies that are in memory at once, in KiB.
 const BODIES_KIB_MAX: u32 = 128 * 1024;
@@ -27,24 +37,40 @@ pub(crate) struct Shared {
     pub(crate) inspector: Inspector,
     /// The limit of a job's fields.
     pub(crate) max_job_bytes: usize,
+    /// The address of a trace, with `{trace_id}` in place of its id.
+    pub(crate) trace_url: Option<String>,
+    pub(crate) operations: Operations,
+    /// Work that no request waits for.
+    tasks: TaskTracker,
+    /// Ends that work.
+    pub(crate) stop: CancellationToken,
+    queues: Seen<Queues>,
+    flows: Seen<Vec<FlowView>>,
+    groups: Seen<Counted>,
     bodies: Semaphore,
     waiting: Semaphore,
-    changes: TaskTracker,
 }
 
 impl Shared {
     pub(crate) async fn connect(
         url: &str,
         max_job_bytes: usize,
+        trace_url: Option<String>,
         telemetry: &Telemetry,
     ) -> Result<Self, ConnectError> {
         Ok(Self {
+            trace_url,
+            operations: Operations::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            queues: Seen::default(),
+            flows: Seen::default(),
+            groups: Seen::default(),
             redis: Redis::connect(url, telemetry).await?,
             inspector: Inspector::connect(url, telemetry).await?,
             max_job_bytes,
             bodies: Semaphore::new(BODIES_KIB_MAX as usize),
             waiting: Semaphore::new(WAITING_MAX),
-            changes: TaskTracker::new(),
         })
     }
 
@@ -53,19 +79,25 @@ impl Shared {
         &self,
         change: impl Future<Output = T> + Send + 'static,
     ) -> T {
-        match self.changes.spawn(change).await {
+        match self.tasks.spawn(change).await {
             Ok(made) => made,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
 
     pub(crate) async fn close(&self) {
-        self.changes.close();
-        if tokio::time::timeout(CHANGES_TIMEOUT, self.changes.wait()).await.is_err() {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(CHANGES_TIMEOUT, self.tasks.wait()).await.is_err() {
             tracing::warn!("changes that have not ended are cut");
         }
         self.redis.close().await;
         self.inspector.close().await;
+    }
+
+    /// Runs work that no request waits for. The console waits for its end.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(work);
     }
 
     /// A place for a body of this size, until it is dropped.

@@ -1,18 +1,22 @@
 //! How jobs, dead letters, queues and flows are shown: by the API, and by the command line. Secrets are masked, and
 //! characters that could change how a terminal or a page shows the rest are escaped.
 
+mod advice;
 mod change;
 mod dead;
 mod flow;
+mod groups;
 mod job;
 mod log;
 mod mask;
 mod queue;
 mod text;
 
+pub use advice::{advice, advice_for_reason};
 pub use change::ChangeView;
 pub use dead::{DeadFilter, DeadView, dead_error, host, last_outcome};
 pub use flow::{FlowView, flow_error, is_meant, next_attempt, why, why_waiting};
+pub use groups::{DeadGroups, Group, Kind};
 pub use job::{JobView, Summary, state_name, waits_for};
 pub use log::LogView;
 pub use mask::{field, fields_json, hide_paths_of, line, masked, method, url};

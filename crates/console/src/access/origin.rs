@@ -6,10 +6,12 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::header::{HOST, ORIGIN};
+use http::header::{HOST, HeaderName, ORIGIN};
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use crate::problem::Problem;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The names under which the console is reached. Addresses and `localhost` are always allowed.
 #[derive(Clone, Debug, Default)]
@@ -22,11 +24,20 @@ impl Hosts {
 
     fn allow(&self, host: &str) -> bool {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        host == "localhost"
-            || host.ends_with(".localhost")
-            || host.parse::<IpAddr>().is_ok()
-            || self.0.contains(&host)
+        is_localhost(&host) || host.parse::<IpAddr>().is_ok() || self.0.contains(&host)
     }
+}
+
+fn is_localhost(host: &str) -> bool {
+    host == "localhost" || host.ends_with(".localhost")
+}
+
+/// Whether the request was sent to this machine by one of its loopback names or addresses.
+pub(crate) fn is_loopback(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()?.parse::<Uri>().ok());
+    let host =
+        host.as_ref().and_then(Uri::host).unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    is_localhost(host) || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Middleware: refuses unknown names in `Host`, since a site can let its own name point to this machine (DNS rebinding),
@@ -54,16 +65,21 @@ fn check(hosts: &Hosts, method: &Method, uri: &Uri, headers: &HeaderMap) -> Resu
     if method.is_safe() {
         return Ok(());
     }
+    // Browsers send it to safe origins, and no script can set it. They write the origin of a form as `null` where the
+    // page's policy is to send no referrer, so that this header is believed first.
+    if let Some(site) = headers.get(SEC_FETCH_SITE) {
+        return if site == "same-origin" { Ok(()) } else { Err(foreign()) };
+    }
     let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
     let is_own = origin.is_some_and(|origin| {
         origin.host() == host.host() && port(&origin) == host.port_u16().unwrap_or(port(&origin))
     });
-    if is_own {
-        Ok(())
-    } else {
-        Err(Problem::new(StatusCode::FORBIDDEN, "the request comes from another site"))
-    }
+    if is_own { Ok(()) } else { Err(foreign()) }
+}
+
+fn foreign() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "the request comes from another site")
 }
 
 fn port(uri: &Uri) -> u16 {
@@ -115,6 +131,11 @@ mod tests {
         for other in ["http://evil.example", "http://localhost:9000", "https://localhost", "null"] {
             assert_eq!(answer(Method::POST, &[host, ("origin", other)]), Some(403), "{other}");
             assert_eq!(answer(Method::GET, &[host, ("origin", other)]), None, "{other}");
+        }
+        let null = ("origin", "null");
+        assert_eq!(answer(Method::POST, &[host, null, ("sec-fetch-site", "same-origin")]), None, "a form");
+        for site in ["same-site", "cross-site", "none"] {
+            assert_eq!(answer(Method::POST, &[host, ("sec-fetch-site", site)]), Some(403), "{site}");
         }
         let named = ("host", "jobs.example.org");
         assert_eq!(

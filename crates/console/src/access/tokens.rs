@@ -22,10 +22,10 @@ const TOKEN_BYTES: usize = 32;
 pub struct Tokens(Vec<Token>);
 
 #[derive(Debug)]
-struct Token {
-    name: Arc<str>,
-    scopes: Vec<Scope>,
-    sha256: [u8; 32],
+pub(super) struct Token {
+    pub(super) name: Arc<str>,
+    pub(super) scopes: Vec<Scope>,
+    pub(super) sha256: [u8; 32],
 }
 
 /// The token file is wrong.
@@ -69,12 +69,15 @@ impl Tokens {
         Ok(Self(tokens.into_iter().map(token).collect::<Result<_, BadTokens>>()?))
     }
 
-    /// The name and the scopes of a token. Hashes are compared in constant time.
-    pub(super) fn find(&self, token: &str) -> Option<(Arc<str>, Vec<Scope>)> {
+    /// The entry of a token. Hashes are compared in constant time.
+    pub(super) fn find(&self, token: &str) -> Option<&Token> {
         let hash = digest(&SHA256, token.as_bytes());
-        let is_it = |known: &&Token| bool::from(known.sha256.ct_eq(hash.as_ref()));
-        let found = self.0.iter().find(is_it)?;
-        Some((found.name.clone(), found.scopes.clone()))
+        self.0.iter().find(|known| bool::from(known.sha256.ct_eq(hash.as_ref())))
+    }
+
+    /// The entry of this name.
+    pub(super) fn named(&self, name: &str) -> Option<&Token> {
+        self.0.iter().find(|known| &*known.name == name)
     }
 }
 
@@ -129,9 +132,10 @@ mod tests {
         let file = format!("{}\n{}", first.entry, second.entry);
         assert!(!file.contains(&first.token));
         let tokens = Tokens::parse(&file).unwrap();
-        let (name, scopes) = tokens.find(&first.token).unwrap();
-        assert_eq!((&*name, scopes.as_slice()), ("ci", &[Scope::Read, Scope::Enqueue][..]));
-        assert_eq!(&*tokens.find(&second.token).unwrap().0, "web shop");
+        let found = tokens.find(&first.token).unwrap();
+        assert_eq!((&*found.name, found.scopes.as_slice()), ("ci", &[Scope::Read, Scope::Enqueue][..]));
+        assert_eq!(&*tokens.find(&second.token).unwrap().name, "web shop");
+        assert_eq!(tokens.named("ci").unwrap().sha256, found.sha256);
         assert!(tokens.find("").is_none() && tokens.find(&first.token[1..]).is_none());
     }
 

@@ -18,11 +18,11 @@ const TRIES: usize = 3;
 
 /// What a change has done.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Changed {
+pub(crate) struct Changed {
     /// The job id.
     job_id: String,
     /// `cancelled`; `cancelled_while_running`: its request may have been sent; `ready`: the job runs now.
-    outcome: &'static str,
+    pub(crate) outcome: &'static str,
 }
 
 /// Cancel a job
@@ -53,8 +53,9 @@ pub(super) async fn run_now(
     shared.clone().finish(Change::RunNow.apply(shared, caller, queue, job_id)).await
 }
 
+/// A change of one job.
 #[derive(Clone, Copy, Debug)]
-enum Change {
+pub(crate) enum Change {
     Cancel,
     RunNow,
 }
@@ -68,7 +69,7 @@ impl Change {
     }
 
     /// Changes a job, and records who did it.
-    async fn apply(
+    pub(crate) async fn apply(
         self,
         shared: Arc<Shared>,
         caller: Caller,

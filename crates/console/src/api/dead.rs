@@ -1,23 +1,25 @@
 //! `/v1/dead`: dead letters.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
-use postrider_queue::QueueName;
-use postrider_queue::admin::{Change, DeadLetter, Replayed};
+use postrider_queue::admin::{DeadLetter, Replayed};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::changed::{Changed, count, record};
 use super::extract;
+use super::operations::{self, RATE, Work};
 use super::select::{Conditions, Selected, select};
 use crate::access::Caller;
 use crate::problem::Problem;
-use crate::state::Shared;
+use crate::state::{Progress, Shared};
 use crate::view::DeadView;
 
 /// How many dead letters a page has by default, and at most.
@@ -55,19 +57,37 @@ pub(super) struct Selection {
     ids: Vec<String>,
     /// All dead letters: required if there are neither ids nor conditions.
     all: bool,
-    /// Which of them; `limit` is at most 1000, 100 by default.
+    /// Which of them; `limit` is at most 1000, 100 by default, and means nothing for an operation.
     conditions: Conditions,
+    /// Change all that match, this many a second, in an operation that goes on after the request: 1 to 1000.
+    rate: Option<u32>,
 }
 
 impl Selection {
-    async fn of(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Selected, Problem> {
-        let Self { ids, all, conditions } = extract::json(shared, headers, body).await?;
-        if !all && ids.is_empty() && !conditions.select_something() {
+    async fn of(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Self, Problem> {
+        let own: Self = extract::json(shared, headers, body).await?;
+        if !own.all && own.ids.is_empty() && !own.conditions.select_something() {
             let detail = "give `ids`, `conditions`, or `all`: a request without a selection must not change everything";
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
         }
-        let limit = super::limit(conditions.limit, CHANGES)?;
-        select(shared, &conditions, &ids, limit).await
+        if own.rate.is_some_and(|rate| !(1..=RATE.1).contains(&rate)) {
+            return Err(Problem::parameter("rate", format!("`rate`: write 1 to {}", RATE.1)));
+        }
+        Ok(own)
+    }
+
+    async fn letters(&self, shared: &Shared) -> Result<Selected, Problem> {
+        let limit = super::limit(self.conditions.limit, CHANGES)?;
+        select(shared, &self.conditions, &self.ids, limit).await
+    }
+
+    /// Begins an operation, and answers with it.
+    async fn begin(self, shared: &Arc<Shared>, caller: &Caller, is_purge: bool) -> Result<Response, Problem> {
+        let rate = self.rate.unwrap_or(RATE.0);
+        let work = Work { conditions: self.conditions, ids: self.ids, is_purge, rate };
+        let progress = operations::begin(shared, caller, work).await?.progress();
+        let location = [(LOCATION, format!("/v1/operations/{}", progress.id))];
+        Ok((StatusCode::ACCEPTED, location, Json(progress)).into_response())
     }
 }
 
@@ -106,24 +126,27 @@ pub(super) struct Failed {
 
 /// Turn dead letters into new jobs
 ///
-/// The new job has a new job id and all its attempts, and is sent at once. One request replays up to 1,000.
+/// The new job has a new job id and all its attempts, and is sent at once. One request replays up to 1,000. With `rate`, an
+/// operation replays all that match.
 #[utoipa::path(operation_id = "replayDeadLetters", post, path = "/v1/dead/replay", tag = "dead letters", request_body = Selection,
-    responses((status = 200, body = AllReplayed), (status = 422, body = Problem)))]
+    responses((status = 200, body = AllReplayed), (status = 202, description = "An operation has begun.", body = Progress),
+        (status = 422, body = Problem)))]
 pub(super) async fn replay(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<AllReplayed>, Problem> {
-    let selected = Selection::of(&shared, &headers, body).await?;
-    shared.clone().finish(replay_all(shared, caller, selected)).await
+) -> Result<Response, Problem> {
+    let selection = Selection::of(&shared, &headers, body).await?;
+    if selection.rate.is_some() {
+        return selection.begin(&shared, &caller, false).await;
+    }
+    let selected = selection.letters(&shared).await?;
+    let all = shared.clone().finish(replay_all(shared, caller, selected)).await?;
+    Ok(Json(all).into_response())
 }
 
-async fn replay_all(
-    shared: Arc<Shared>,
-    caller: Caller,
-    selected: Selected,
-) -> Result<Json<AllReplayed>, Problem> {
+async fn replay_all(shared: Arc<Shared>, caller: Caller, selected: Selected) -> Result<AllReplayed, Problem> {
     let mut all = AllReplayed { replayed: vec![], failed: vec![], more: selected.next.is_some() };
     let (mut changed, mut stopped) = (Changed::new(), Ok(()));
     for letter in &selected.letters {
@@ -146,22 +169,7 @@ async fn replay_all(
     }
     record(&shared, &caller, "replay", &selected.subject, changed).await;
     stopped?;
-    Ok(Json(all))
-}
-
-/// How many dead letters of each queue were changed.
-type Changed = BTreeMap<QueueName, u64>;
-
-fn count(changed: &mut Changed, letter: &DeadLetter, jobs: u64) {
-    *changed.entry(letter.queue.queue.clone()).or_default() += jobs;
-}
-
-/// Records what was changed, queue by queue.
-async fn record(shared: &Shared, caller: &Caller, change: &'static str, subject: &str, changed: Changed) {
-    for (queue, jobs) in changed.into_iter().filter(|(_, jobs)| *jobs > 0) {
-        let queue = Some(queue.as_str());
-        shared.inspector.record(&Change { caller: &caller.name, change, queue, subject, jobs }).await;
-    }
+    Ok(all)
 }
 
 /// Dead letters that were deleted.
@@ -175,20 +183,26 @@ pub(super) struct Purged {
 
 /// Delete dead letters for good
 ///
-/// One request deletes up to 1,000.
+/// One request deletes up to 1,000. With `rate`, an operation deletes all that match.
 #[utoipa::path(operation_id = "purgeDeadLetters", post, path = "/v1/dead/purge", tag = "dead letters", request_body = Selection,
-    responses((status = 200, body = Purged), (status = 422, body = Problem)))]
+    responses((status = 200, body = Purged), (status = 202, description = "An operation has begun.", body = Progress),
+        (status = 422, body = Problem)))]
 pub(super) async fn purge(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Purged>, Problem> {
-    let selected = Selection::of(&shared, &headers, body).await?;
-    shared.clone().finish(purge_all(shared, caller, selected)).await
+) -> Result<Response, Problem> {
+    let selection = Selection::of(&shared, &headers, body).await?;
+    if selection.rate.is_some() {
+        return selection.begin(&shared, &caller, true).await;
+    }
+    let selected = selection.letters(&shared).await?;
+    let all = shared.clone().finish(purge_all(shared, caller, selected)).await?;
+    Ok(Json(all).into_response())
 }
 
-async fn purge_all(shared: Arc<Shared>, caller: Caller, selected: Selected) -> Result<Json<Purged>, Problem> {
+async fn purge_all(shared: Arc<Shared>, caller: Caller, selected: Selected) -> Result<Purged, Problem> {
     let (mut changed, mut stopped) = (Changed::new(), Ok(()));
     for same in selected.letters.chunk_by(|one, other| one.queue == other.queue) {
         let all: Vec<&DeadLetter> = same.iter().collect();
@@ -203,5 +217,5 @@ async fn purge_all(shared: Arc<Shared>, caller: Caller, selected: Selected) -> R
     let purged = changed.values().sum();
     record(&shared, &caller, "purge", &selected.subject, changed).await;
     stopped?;
-    Ok(Json(Purged { purged, more: selected.next.is_some() }))
+    Ok(Purged { purged, more: selected.next.is_some() })
 }

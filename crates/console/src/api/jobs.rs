@@ -7,7 +7,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
 use postrider_queue::JobResult;
-use postrider_queue::admin::{State as JobState, is_of_wrong_type};
+use postrider_queue::admin::{ShardName, State as JobState, is_of_wrong_type};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -33,11 +33,11 @@ pub(super) struct ListParameters {
 
 /// Jobs.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Jobs {
+pub(crate) struct Jobs {
     /// Running, ready, scheduled by due time, then held.
-    jobs: Vec<JobView>,
+    pub(crate) jobs: Vec<JobView>,
     /// Whether there are more.
-    more: bool,
+    pub(crate) more: bool,
 }
 
 /// List live jobs
@@ -50,16 +50,28 @@ pub(super) async fn list(
     let Query(ListParameters { queue, state, limit }) = parameters?;
     let limit = super::limit(limit, LIST)?;
     let state = state.as_deref().map(job_state).transpose()?;
+    let shards = shared.shards(queue.as_deref()).await?;
+    jobs_of(&shared, &shards, state, limit).await.map(Json)
+}
+
+/// Up to `limit` jobs of each of these shards.
+pub(crate) async fn jobs_of(
+    shared: &Shared,
+    shards: &[ShardName],
+    state: Option<JobState>,
+    limit: usize,
+) -> Result<Jobs, Problem> {
     let mut all = Jobs { jobs: vec![], more: false };
-    for shard in shared.shards(queue.as_deref()).await? {
-        let listing = shared.inspector.list(&shard, state, limit).await?;
+    for shard in shards {
+        let listing = shared.inspector.list(shard, state, limit).await?;
         all.jobs.extend(listing.jobs.iter().map(JobView::new));
         all.more |= listing.has_more;
     }
-    Ok(Json(all))
+    Ok(all)
 }
 
-fn job_state(text: &str) -> Result<JobState, Problem> {
+/// Reads the state of a live job.
+pub(crate) fn job_state(text: &str) -> Result<JobState, Problem> {
     match text {
         "ready" => Ok(JobState::Ready),
         "running" => Ok(JobState::Running),
@@ -82,36 +94,36 @@ pub(super) struct FindParameters {
 }
 
 /// All that is known of a job.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Found {
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct Found {
     /// Live jobs.
-    jobs: Vec<JobView>,
+    pub(crate) jobs: Vec<JobView>,
     /// Dead letters.
-    dead: Vec<DeadView>,
+    pub(crate) dead: Vec<DeadView>,
     /// Results that are kept.
-    results: Vec<FoundResult>,
+    pub(crate) results: Vec<FoundResult>,
     /// Jobs that have ended, in the delivery logs of queues that keep one.
-    log: Vec<LogView>,
+    pub(crate) log: Vec<LogView>,
     /// Whether the search stopped early: there may be more.
-    incomplete: bool,
+    pub(crate) incomplete: bool,
 }
 
 impl Found {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.jobs.is_empty() && self.dead.is_empty() && self.results.is_empty() && self.log.is_empty()
     }
 }
 
 /// A result.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct FoundResult {
+pub(crate) struct FoundResult {
     /// The queue.
-    queue: String,
+    pub(crate) queue: String,
     /// The job id.
-    job_id: String,
+    pub(crate) job_id: String,
     /// The result.
     #[schema(value_type = Object)]
-    result: JobResult,
+    pub(crate) result: JobResult,
 }
 
 /// Find out what happened to a job
@@ -130,25 +142,43 @@ pub(super) async fn find(
     if reveal {
         caller.require(Scope::Reveal)?;
     }
+    let found = look_up(&shared, &id, queue.as_deref(), reveal).await?;
+    if found.is_empty() {
+        let detail = format!(
+            "nothing is known of {id}: it was delivered without a result that is kept or a delivery log, or was purged, or is in another \
+             Redis"
+        );
+        return Err(Problem::not_found(detail));
+    }
+    Ok(Json(found))
+}
+
+/// All that is known of an id: a job id, a label or a trace id.
+pub(crate) async fn look_up(
+    shared: &Shared,
+    id: &str,
+    queue: Option<&str>,
+    reveal: bool,
+) -> Result<Found, Problem> {
     let (inspector, now) = (&shared.inspector, shared.inspector.now().await?);
-    let shards = shared.shards(queue.as_deref()).await?;
-    let mut found = Found { jobs: vec![], dead: vec![], results: vec![], log: vec![], incomplete: false };
-    let mut ids = BTreeSet::from([id.clone()]);
+    let shards = shared.shards(queue).await?;
+    let mut found = Found::default();
+    let mut ids = BTreeSet::from([id.to_owned()]);
     for shard in &shards {
-        let search = inspector.find_about(shard, &id).await?;
+        let search = inspector.find_about(shard, id).await?;
         found.incomplete |= search.is_incomplete;
         for job in search.jobs {
             let whole = inspector.whole(&job).await?.unwrap_or(job);
             ids.insert(whole.id.clone());
             found.jobs.push(JobView::whole(&whole, why_waiting(inspector, &whole, now).await?, reveal));
         }
-        for letter in inspector.dead_about(shard, &id).await? {
+        for letter in inspector.dead_about(shard, id).await? {
             ids.insert(letter.job_id.clone());
             found.dead.push(DeadView::whole(&letter, reveal));
         }
     }
     for shard in &shards {
-        match inspector.logged_about(shard, &id).await {
+        match inspector.logged_about(shard, id).await {
             Ok(log) => {
                 found.incomplete |= log.is_incomplete;
                 found.log.extend(log.jobs.iter().map(LogView::new));
@@ -163,12 +193,5 @@ pub(super) async fn find(
             }
         }
     }
-    if found.is_empty() {
-        let detail = format!(
-            "nothing is known of {id}: it was delivered without a result that is kept or a delivery log, or was purged, or is in another \
-             Redis"
-        );
-        return Err(Problem::not_found(detail));
-    }
-    Ok(Json(found))
+    Ok(found)
 }

@@ -18,42 +18,54 @@ const READ_MAX: usize = 20_000;
 #[derive(Debug, Default, Serialize, Deserialize, IntoParams, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Conditions {
+pub(crate) struct Conditions {
     /// Only this queue.
-    queue: Option<String>,
+    pub(crate) queue: Option<String>,
     /// Only this reason.
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// Only this label.
-    label: Option<String>,
+    pub(crate) label: Option<String>,
     /// Only this host, on the port of `host:port` if given.
-    host: Option<String>,
+    pub(crate) host: Option<String>,
     /// Only where the last attempt got this status: `404`, `5xx` or `500-503`.
-    status: Option<String>,
+    pub(crate) status: Option<String>,
     /// Only where the URL contains this.
-    url_contains: Option<String>,
+    pub(crate) url_contains: Option<String>,
+    /// Only this error, as a summary of dead letters groups them.
+    pub(crate) error: Option<String>,
     /// Only what died within this time: `1h`.
-    since: Option<String>,
+    pub(crate) since: Option<String>,
     /// Only what died longer ago than this: `7d`.
-    older_than: Option<String>,
+    pub(crate) older_than: Option<String>,
     /// At most this many.
-    pub(super) limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
     /// Continue behind another page: `next` of its answer.
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
 }
 
 /// Dead letters, queue by queue, the newest first, and the cursor behind them.
 #[derive(Debug, Default)]
-pub(super) struct Selected {
-    pub(super) letters: Vec<DeadLetter>,
+pub(crate) struct Selected {
+    pub(crate) letters: Vec<DeadLetter>,
     /// The conditions, for the record of a change.
-    pub(super) subject: String,
-    pub(super) next: Option<String>,
+    pub(crate) subject: String,
+    pub(crate) next: Option<String>,
+    /// How many dead letters were read.
+    pub(crate) read: usize,
 }
 
 impl Conditions {
     /// Whether a condition selects among dead letters.
-    pub(super) fn select_something(&self) -> bool {
-        let texts = [&self.queue, &self.reason, &self.label, &self.host, &self.status, &self.url_contains];
+    pub(crate) fn select_something(&self) -> bool {
+        let texts = [
+            &self.queue,
+            &self.reason,
+            &self.label,
+            &self.host,
+            &self.status,
+            &self.url_contains,
+            &self.error,
+        ];
         texts.iter().any(|text| text.is_some()) || self.since.is_some() || self.older_than.is_some()
     }
 
@@ -76,6 +88,7 @@ impl Conditions {
                 Problem::parameter("status", format!("parameter `status`: {error}"))
             })?,
             url_contains: self.url_contains.clone(),
+            error: self.error.clone(),
             not_before: ago("since", &self.since)?,
             before: ago("older_than", &self.older_than)?,
         })
@@ -91,7 +104,7 @@ fn known_reason(text: &str) -> Result<&'static str, Problem> {
 }
 
 /// Up to `limit` dead letters that fulfil the conditions and have one of the ids, if there are any.
-pub(super) async fn select(
+pub(crate) async fn select(
     shared: &Shared,
     conditions: &Conditions,
     ids: &[String],
@@ -105,12 +118,13 @@ pub(super) async fn select(
         shards.drain(..shard);
         before = Some(entry);
     }
-    let (mut selected, mut read) = (Selected { subject: filter.to_string(), ..Selected::default() }, 0);
+    let mut selected = Selected { subject: filter.to_string(), ..Selected::default() };
     for shard in &shards {
         loop {
             let page = shared.inspector.dead_before(shard, before.take()).await?;
             let Some(last) = page.last() else { break };
-            (before, read) = (Some(last.entry), read + page.len());
+            before = Some(last.entry);
+            selected.read += page.len();
             let is_past = filter.is_past(last);
             for letter in page.into_iter().filter(|letter| filter.matches(letter)) {
                 if selected.letters.len() == limit {
@@ -123,7 +137,7 @@ pub(super) async fn select(
                 before = None;
                 break;
             }
-            if read >= READ_MAX {
+            if selected.read >= READ_MAX {
                 selected.next = before.map(|entry| cursor(shard, entry));
                 return Ok(selected);
             }

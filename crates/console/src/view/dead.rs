@@ -95,6 +95,12 @@ pub fn dead_error(fields: &Fields) -> String {
     }
 }
 
+/// The error by which dead letters are grouped.
+pub(super) fn grouped_error(fields: &Fields) -> String {
+    const CHARS_MAX: usize = 200;
+    dead_error(fields).chars().take(CHARS_MAX).collect()
+}
+
 /// Selects dead letters. All conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub struct DeadFilter {
@@ -110,6 +116,8 @@ pub struct DeadFilter {
     pub status: Option<Statuses>,
     /// A part of the URL.
     pub url_contains: Option<String>,
+    /// The error by which dead letters are grouped.
+    pub error: Option<String>,
     /// Died at this time or later, Unix ms.
     pub not_before: Option<u64>,
     /// Died before this time, Unix ms.
@@ -126,6 +134,7 @@ impl DeadFilter {
             && self.host.as_ref().is_none_or(|wanted| is_for(letter, wanted))
             && self.status.as_ref().is_none_or(|wanted| ended_in(letter, wanted))
             && self.url_contains.as_ref().is_none_or(|part| has("url", &|own| own.contains(part)))
+            && self.error.as_ref().is_none_or(|error| grouped_error(&letter.fields) == *error)
             && self.not_before.is_none_or(|time| letter.entry.millis >= time)
             && self.before.is_none_or(|time| letter.entry.millis < time)
     }
@@ -186,6 +195,7 @@ mod tests {
             ("url", "http://Example.org:81/x"),
             ("label", "a"),
             ("_reason", "attempts"),
+            ("_error", "no answer"),
             ("_history", r#"…, {"attempt":3,"at":1,"ms":7,"status":503}]"#),
         ];
         let changed = |name: &str| fields.iter().any(|(own, _)| *own == name);
@@ -216,6 +226,7 @@ mod tests {
             host: Some("example.org".into()),
             status: Some("5xx".parse().unwrap()),
             url_contains: Some("Example".into()),
+            error: Some("no answer".into()),
             not_before: Some(100),
             before: Some(200),
         };
@@ -227,6 +238,7 @@ mod tests {
             letter(&[("url", "http://other.org/?Example")]),
             letter(&[("url", "http://example.org/x")]),
             letter(&[("label", "b")]),
+            letter(&[("_error", "an answer")]),
             letter(&[("_history", r#"[{"attempt":1,"at":1,"ms":7,"error":"connect"}]"#)]),
             DeadLetter { job_id: "2-0".into(), ..letter(&[]) },
         ] {

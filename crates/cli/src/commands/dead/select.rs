@@ -37,6 +37,9 @@ pub(super) struct FilterArgs {
     /// Only jobs whose URL contains this
     #[arg(long, value_name = "TEXT")]
     url_contains: Option<String>,
+    /// Only jobs with this error, as `postrider dead summary` prints it
+    #[arg(long, value_name = "TEXT")]
+    error: Option<String>,
     /// Only jobs that died within this time
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     since: Option<Duration>,
@@ -60,6 +63,7 @@ impl FilterArgs {
             host: self.host.as_ref().map(|host| host.to_ascii_lowercase()),
             status: self.status.clone(),
             url_contains: self.url_contains.clone(),
+            error: self.error.clone(),
             not_before: self.since.map(ago),
             before: self.older_than.map(ago),
         }
@@ -78,12 +82,13 @@ impl FilterArgs {
             || self.host.is_some()
             || self.status.is_some()
             || self.url_contains.is_some()
+            || self.error.is_some()
             || self.since.is_some()
             || self.older_than.is_some();
         match (all, selects) {
             (false, false) => Err(Usage(
-                "give IDs, --all, or a condition: --reason, --label, --host, --status, --url-contains, --since or \
-                 --older-than"
+                "give IDs, --all, or a condition: --reason, --label, --host, --status, --url-contains, --error, \
+                 --since or --older-than"
                     .to_owned(),
             )),
             _ => Ok(()),

@@ -1,0 +1,160 @@
+//! What happened to a job.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::response::{Html, Redirect};
+use http::StatusCode;
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::layout::{Failure, Place, page};
+use super::overview::{queue_link, queue_of};
+use super::parts::{encoded, job_path, state};
+use super::story::{Story, stories};
+use super::viewer::{Operator, Viewer};
+use super::waterfall;
+use crate::access::{Caller, Scope};
+use crate::api::change::Change;
+use crate::api::jobs::look_up;
+use crate::problem::Problem;
+use crate::state::Shared;
+use crate::view::{advice_for_reason, time};
+
+/// What a change has done, and whether to show secrets.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Parameters {
+    done: String,
+    reveal: bool,
+}
+
+pub(super) async fn show(
+    State(shared): State<Arc<Shared>>,
+    Viewer(caller): Viewer,
+    Path(id): Path<String>,
+    Query(Parameters { done, reveal }): Query<Parameters>,
+) -> Result<(StatusCode, Html<String>), Failure> {
+    if reveal {
+        caller.require(Scope::Reveal)?;
+    }
+    let found = look_up(&shared, &id, None, reveal).await?;
+    if found.is_empty() {
+        return Err(Failure(Problem::not_found(format!(
+            "Nothing is known of {id}. It may have been delivered without a result that is kept or a delivery log, have been \
+             purged, or be in another Redis."
+        ))));
+    }
+    let stories = stories(&found);
+    let title = match &stories[..] {
+        [one] => format!("Job {}", one.label.as_deref().unwrap_or(&one.job_id)),
+        many => format!("{} jobs of {id}", many.len()),
+    };
+    let trace_url = shared.trace_url.as_deref();
+    let body = html! {
+        @if let Some(text) = notice(&done) { p .notice.good role="status" { (text) } }
+        @if found.incomplete { p .hint { "The search stopped early: there may be more." } }
+        @for story in &stories { (card(story, &caller, trace_url, reveal)) }
+    };
+    Ok((StatusCode::OK, page(&caller, Place::Jobs, &title, body)))
+}
+
+/// What has just been done.
+fn notice(done: &str) -> Option<&'static str> {
+    Some(match done {
+        "cancelled" => "The job is cancelled.",
+        "cancelled_while_running" => "The job is cancelled. Its request may have been sent.",
+        "ready" => "The job runs now.",
+        "replayed" => "This is the new job.",
+        _ => return None,
+    })
+}
+
+fn card(story: &Story<'_>, caller: &Caller, trace_url: Option<&str>, reveal: bool) -> Markup {
+    html! {
+        article .card {
+            header {
+                h2 { (state(story.state)) " " code { (story.job_id) } }
+                @if caller.may(Scope::Operate) { (actions(story)) }
+            }
+            (facts(story))
+            @if let Some(sentence) = &story.sentence { p .cause { (sentence) } }
+            @if let Some(advice) = story.reason.and_then(advice_for_reason) { p { (advice) } }
+            @if !story.attempts.is_empty() {
+                h3 { "What happened" }
+                (waterfall::life(story.enqueued_at, &story.attempts))
+                @for (index, attempt) in story.attempts.iter().enumerate().rev() {
+                    (waterfall::attempt(attempt, story.attempts.get(index + 1), trace_url))
+                }
+            }
+            (story.request(caller, reveal))
+            (story.response())
+        }
+    }
+}
+
+fn facts(story: &Story<'_>) -> Markup {
+    html! {
+        dl .facts {
+            @if let Some(label) = &story.label {
+                div { dt { "Label" } dd { a href={ "/jobs/" (encoded(label)) } { (label) } } }
+            }
+            div { dt { "Queue" } dd { (queue_link(queue_of(story.queue))) } }
+            @if let Some(url) = &story.url { div { dt { "Request" } dd { (story.method) " " (url) } } }
+            @if let Some(enqueued) = story.enqueued_at {
+                div { dt { "Enqueued" } dd { time datetime=(time(enqueued)) { (time(enqueued)) } } }
+            }
+            @if let Some(ended) = story.ended_at {
+                div { dt { "Ended" } dd { time datetime=(time(ended)) { (time(ended)) } } }
+            }
+            @if let Some(reason) = story.reason { div { dt { "Reason" } dd { code { (reason) } } } }
+            @if let Some(original) = &story.replay_of {
+                div { dt { "Replay of" } dd { a href={ "/jobs/" (encoded(original)) } { code { (original) } } } }
+            }
+        }
+    }
+}
+
+/// The changes that are possible in this state.
+fn actions(story: &Story<'_>) -> Markup {
+    let button = |action: &str, name: &str, kind: &str| {
+        html! {
+            form method="post" action={ "/queues/" (encoded(queue_of(story.queue))) "/jobs/" (encoded(&story.job_id)) "/" (action) } {
+                button class=(kind) { (name) }
+            }
+        }
+    };
+    html! {
+        div .actions {
+            @match (story.state, story.entry) {
+                ("scheduled" | "held", _) => { (button("run-now", "Run now", "")) (button("cancel", "Cancel", "quiet")) }
+                ("ready" | "running", _) => (button("cancel", "Cancel", "quiet")),
+                ("dead", Some(entry)) => {
+                    form method="post" action="/dead/change" {
+                        input type="hidden" name="ids" value=(entry);
+                        input type="hidden" name="queue" value=(queue_of(story.queue));
+                        button name="change" value="replay" { "Replay" }
+                        button .quiet name="change" value="purge" { "Purge" }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Cancels a job, or runs it now.
+pub(super) async fn change(
+    State(shared): State<Arc<Shared>>,
+    Operator(caller): Operator,
+    Path((queue, job_id, change)): Path<(String, String, String)>,
+) -> Result<Redirect, Failure> {
+    let change = match change.as_str() {
+        "cancel" => Change::Cancel,
+        "run-now" => Change::RunNow,
+        _ => return Err(Failure(Problem::not_found(format!("A job cannot be changed by {change}.")))),
+    };
+    let path = job_path(&job_id);
+    let changed = shared.clone().finish(change.apply(shared, caller, queue, job_id)).await?;
+    Ok(Redirect::to(&format!("{path}?done={}", changed.outcome)))
+}

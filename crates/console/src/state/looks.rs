@@ -1,0 +1,133 @@
+//! What pages show of all queues together.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use postrider_queue::admin::{Queues, ShardName, is_of_wrong_type};
+
+use super::Shared;
+use super::seen::Seen;
+use crate::problem::Problem;
+use crate::view::{DeadGroups, FlowView, Group, Kind, QueueView};
+
+/// Dead letters, counted by what they have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    /// Most frequent first.
+    pub(crate) groups: Vec<(Kind, Group)>,
+    /// How many were counted.
+    pub(crate) counted: u64,
+    /// Whether there are more.
+    pub(crate) is_incomplete: bool,
+}
+
+/// How many dead letters are counted: as many as a queue keeps by default.
+const COUNTED_MAX: u64 = 100_000;
+
+impl Shared {
+    /// A value that pages show: a new one, or the last one where reading takes long.
+    async fn seen<T, F>(
+        self: &Arc<Self>,
+        of: fn(&Self) -> &Seen<T>,
+        read: fn(Arc<Self>) -> F,
+    ) -> Result<Arc<T>, Problem>
+    where
+        T: Send + Sync + 'static,
+        F: Future<Output = Result<T, Problem>> + Send + 'static,
+    {
+        let Some((value, is_old)) = of(self).slow() else {
+            return of(self).read(read(self.clone())).await;
+        };
+        if is_old && !of(self).is_being_read() {
+            let shared = self.clone();
+            self.spawn(async move {
+                tokio::select! {
+                    _ = of(&shared).read(read(shared.clone())) => {}
+                    () = shared.stop.cancelled() => {}
+                }
+            });
+        }
+        Ok(value)
+    }
+
+    /// All queues.
+    pub(crate) async fn queues_seen(self: &Arc<Self>) -> Result<Arc<Queues>, Problem> {
+        self.seen(|shared| &shared.queues, Self::read_queues).await
+    }
+
+    async fn read_queues(self: Arc<Self>) -> Result<Queues, Problem> {
+        Ok(self.inspector.queues().await?)
+    }
+
+    /// The names of all queues.
+    pub(crate) async fn queue_names(self: &Arc<Self>) -> Result<Vec<String>, Problem> {
+        let queues = self.queues_seen().await?;
+        let names: BTreeSet<String> = queues.shards.iter().map(|shard| shard.queue.to_string()).collect();
+        Ok(names.into_iter().collect())
+    }
+
+    /// The shards of a queue, or of all queues.
+    pub(crate) async fn shards_seen(
+        self: &Arc<Self>,
+        queue: Option<&str>,
+    ) -> Result<Vec<ShardName>, Problem> {
+        match queue {
+            Some(queue) => self.shards(Some(queue)).await,
+            None => Ok(self.queues_seen().await?.shards.clone()),
+        }
+    }
+
+    /// The counts of all shards, and what else was seen.
+    pub(crate) async fn overview(self: &Arc<Self>) -> Result<(Vec<QueueView>, Vec<String>), Problem> {
+        let found = self.queues_seen().await?;
+        let mut notes: Vec<String> = found.strays.iter().map(ToString::to_string).collect();
+        let mut queues = vec![];
+        for shard in &found.shards {
+            match self.inspector.survey(shard, 0).await {
+                Ok(survey) => queues.push(QueueView::new(shard, &survey)),
+                Err(error) if is_of_wrong_type(&error) => {
+                    notes.push(format!("queue {shard}: a key has a wrong type"));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok((queues, notes))
+    }
+
+    /// The flows that hold jobs, or whose breaker is open.
+    pub(crate) async fn flows_seen(self: &Arc<Self>) -> Result<Arc<Vec<FlowView>>, Problem> {
+        self.seen(|shared| &shared.flows, Self::read_flows).await
+    }
+
+    async fn read_flows(self: Arc<Self>) -> Result<Vec<FlowView>, Problem> {
+        let now = self.inspector.now().await?;
+        let shards = self.shards_seen(None).await?;
+        let flows = self.inspector.held_flows(&shards, true).await?;
+        Ok(flows.iter().map(|(id, flow)| FlowView::new(*id, flow, now)).collect())
+    }
+
+    /// All dead letters, counted by what they have in common.
+    pub(crate) async fn groups_seen(self: &Arc<Self>) -> Result<Arc<Counted>, Problem> {
+        self.seen(|shared| &shared.groups, Self::count_groups).await
+    }
+
+    async fn count_groups(self: Arc<Self>) -> Result<Counted, Problem> {
+        let (mut groups, mut counted) = (DeadGroups::default(), Counted::default());
+        for shard in &self.shards_seen(None).await? {
+            let mut before = None;
+            loop {
+                let page = self.inspector.dead_before(shard, before).await?;
+                let Some(last) = page.last() else { break };
+                if counted.counted >= COUNTED_MAX {
+                    counted.is_incomplete = true;
+                    break;
+                }
+                before = Some(last.entry);
+                counted.counted += page.len() as u64;
+                page.iter().for_each(|letter| groups.add(letter));
+            }
+        }
+        counted.groups = groups.sorted();
+        Ok(counted)
+    }
+}
