@@ -1,10 +1,12 @@
 //! The worker's scripts, called by EVAL from their own files, with the arguments that their headers define.
 
 mod by_hand;
+mod control;
 mod flows;
 mod log;
 mod stage;
 
+pub use control::CONTROL;
 pub use flows::{Ask, Report, flow_key};
 pub use log::LOG_BOUNDS;
 pub use stage::{Copies, RunningJob, Stage};
@@ -69,6 +71,9 @@ scripts! {
     RunNow "run_now",
     Replay "replay",
     SearchLog "search_log",
+    Control "control",
+    Pause "pause",
+    Resume "resume",
 }
 
 impl Script {

@@ -8,6 +8,7 @@ mod delivery_log;
 mod find;
 mod flows;
 mod list;
+mod pauses;
 mod peek;
 mod queues;
 mod server;
@@ -27,6 +28,7 @@ use crate::redis::{
     ConnectError, Connection, Error, Instruments, Keys, Operations, QueueName, Scripts, address, unexpected,
 };
 
+pub use crate::redis::{Pausable, PauseEnd, PauseError, PauseNote, SetPauses, ToPause};
 pub use audit::{Change, ChangeRecord};
 pub use by_hand::{Cancelled, Replayed};
 pub use dead::DeadLetter;
@@ -34,6 +36,7 @@ pub use delivery_log::{LogSearch, LoggedJob};
 pub use find::Search;
 pub use flows::HeldFlow;
 pub use list::{Listing, State};
+pub use pauses::{Pause, Pauses};
 pub use queues::Queues;
 pub use server::Server;
 pub use survey::{Life, Survey, SurveyedConsumer};

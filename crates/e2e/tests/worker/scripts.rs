@@ -17,6 +17,7 @@ mod flow_limits;
 mod full;
 mod held;
 mod logged;
+mod paused;
 mod swept;
 mod taking;
 

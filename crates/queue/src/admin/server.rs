@@ -180,7 +180,9 @@ fn probes(queue: &ShardName) -> Vec<Probe> {
         of("CLIENT", &["UNBLOCK", "0"]),
         of("TIME", &[]),
         of("PING", &[]),
-        // This key has another pattern than those of queues.
+        // These keys have other patterns than those of queues.
         Probe("HSET", vec![Keys::limits(FlowId::of("doctor")).into(), "a".into(), "b".into(), "c".into()]),
+        Probe("HSET", vec![Keys::control().into(), "a".into(), "b".into(), "c".into()]),
+        Probe("HDEL", vec![Keys::control().into(), "a".into()]),
     ]
 }

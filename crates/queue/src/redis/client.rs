@@ -31,8 +31,8 @@ pub(crate) const SHARDS_MAX: u32 = 64;
 /// A connection that all queues of a process share. Each fetcher also has its own. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Redis {
-    connection: Connection,
-    scripts: Arc<Scripts>,
+    pub(super) connection: Connection,
+    pub(super) scripts: Arc<Scripts>,
     telemetry: Telemetry,
     spans: Spans,
     instruments: Instruments,

@@ -110,6 +110,11 @@ impl Keys {
         Key::from_static_str("postrider:{audit}")
     }
 
+    /// Hash: what operators have set for all workers. A queue of this name uses the same slot and other keys.
+    pub(crate) fn control() -> Key {
+        Key::from_static_str("postrider:{control}")
+    }
+
     /// Hash: how many shards the queue has.
     pub(crate) fn meta(queue: &QueueName) -> Key {
         Key::from(format!("postrider:{{{queue}}}:meta"))

@@ -231,6 +231,37 @@ local function write_log(log, count)
   redis.pcall('HSET', sizes, 'log_first', whole(first), 'log_first_bytes', whole(first_bytes))
 end
 
+---- control
+-- A field of the hash `control` begins with its end, Unix ms, or 0 for none, and the time at which it was set. Returns
+-- both; false if it has ended, nil if it has another form.
+local function lasting(value, now)
+  local ends, since = string.match(value or '', '^(%d+) ?(%d*)')
+  ends = tonumber(ends or '')
+  if ends and ends > 0 and ends <= now then
+    return false
+  end
+  return ends, tonumber(since or '') or 0
+end
+
+-- The fields of the hash `control` that have not ended, each with its end. Removes the others.
+local function read_control(key, now)
+  local flat, lasts, ended = redis.call('HGETALL', key), {}, {}
+  for i = 1, #flat, 2 do
+    local ends = lasting(flat[i + 1], now)
+    if ends then
+      lasts[#lasts + 1] = flat[i]
+      lasts[#lasts + 1] = whole(ends)
+    elseif ends == false and #ended < 1000 then
+      ended[#ended + 1] = flat[i]
+    end
+  end
+  if #ended > 0 then
+    -- A server that refuses writes must not hide what is set.
+    redis.pcall('HDEL', key, unpack(ended))
+  end
+  return lasts
+end
+
 ---- settled
 -- Ends jobs: `succeeded`, `dead` or `cancelled`. `leave` removes them from `place`, by `leave_stream` or
 -- `leave_waiting`, with the arguments that follow. Every end of a job is here, after everything that must
