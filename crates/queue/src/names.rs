@@ -92,6 +92,10 @@ pub const FLOW_WAIT_DURATION: &str = "postrider.flow.wait_duration";
 pub const FLOW_BREAKER_TRIPS: &str = "postrider.flow.breaker_trips";
 /// Flows by the state of their breaker.
 pub const FLOW_BREAKERS: &str = "postrider.flow.breakers";
+/// How many flows are paused.
+pub const FLOW_PAUSED: &str = "postrider.flow.paused";
+/// Whether a queue is paused.
+pub const QUEUE_PAUSED: &str = "postrider.queue.paused";
 /// Shards of a queue that a worker cannot serve.
 pub const QUEUE_TROUBLED_SHARDS: &str = "postrider.queue.troubled_shards";
 /// Jobs of a queue, by their state.

@@ -1,5 +1,6 @@
 //! A worker: its configuration, its start and its shutdown.
 
+mod common_loops;
 mod descriptors;
 mod health;
 mod memory;
@@ -22,9 +23,8 @@ use tracing::{debug, info};
 use crate::flows::Flows;
 use crate::http::secrets::Secrets;
 use crate::http::sender::{Sender, SenderConfig, TlsError};
-use crate::loops::depth_sampler;
-use crate::loops::fetcher::{Fetcher, Order};
-use crate::loops::stall_watch;
+use crate::loops::control::ControlReader;
+use crate::loops::fetcher::Order;
 use crate::observe::gauges::Gauges;
 use crate::observe::retry_traces::Retries;
 use crate::policy::{RetryPolicies, UnknownFieldLog, UnknownFields};
@@ -153,20 +153,23 @@ pub(crate) async fn run(
         () = stop.cancelled() => return Ok(()),
     };
     let server = ServerWarnings::of(&redis, config).await;
+    let (reader, control) = ControlReader::new(redis.clone(), common_loops::queues(config));
+    let Some(reader) = common_loops::first_read(reader, &stop).await else { return Ok(()) };
     let engine = Engine {
         redis,
         consumer: consumer(config),
         settings,
+        control,
         flows: Flows::new(slots.all()),
-        slots: slots.clone(),
-        bytes: bytes.clone(),
+        slots,
+        bytes,
         telemetry: telemetry.clone(),
         trace_retries: config.trace_retries,
         health: health.clone(),
         troubles: gauges.as_ref().map(|gauges| gauges.troubles.clone()),
         stop: stop.clone(),
     };
-    let (consumer, flows) = (engine.consumer.name.clone(), engine.flows.clone());
+    let (consumer, bytes_max) = (engine.consumer.name.clone(), engine.bytes.max());
     let mut shards = Shards::new(config.queues.clone(), config.log, engine);
     if let Err(error) = shards.grow().await {
         // Ends the shards that have begun. The fetcher has not begun.
@@ -174,24 +177,16 @@ pub(crate) async fn run(
         shards.end(Instant::now() + config.shutdown_timeout, second_signal).await;
         return Err(error.into());
     }
-    let list = health.shards();
-    let fetcher = Fetcher::new(list.clone(), slots, bytes.clone(), flows.clone(), config.order);
-    let fetcher = tokio::spawn(health.watch("fetcher", fetcher.run(stop.clone())));
-    let sampler =
-        gauges.map(|gauges| tokio::spawn(depth_sampler::run(list.clone(), flows, gauges, stop.clone())));
-    let stalls = tokio::spawn(stall_watch::run(config.lease, stop.clone()));
+    let mut loops = common_loops::start(config, shards.engine(), reader, gauges);
     health.started();
-    server.log_start(config, &consumer, bytes.max());
+    server.log_start(config, &consumer, bytes_max);
     poll_shards(&mut shards, health, &stop).await;
     // If a loop has panicked, the others have not been stopped yet.
     stop.cancel();
     health.stopping();
     info!("stopping: no new jobs, requests in flight may finish");
     let deadline = Instant::now() + config.shutdown_timeout;
-    let (_, _) = (fetcher.await, stalls.await);
-    if let Some(sampler) = sampler {
-        let _ = sampler.await;
-    }
+    while loops.join_next().await.is_some() {}
     shards.end(deadline, second_signal).await;
     info!("stopped");
     health.panicked_loop().map_or(Ok(()), |name| Err(EngineError::Panicked(name)))

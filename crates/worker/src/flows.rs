@@ -90,11 +90,11 @@ impl Flows {
     }
 
     /// The flow may have room: notifies one shard with held jobs of the flow. The shard is chosen at random,
-    /// so that none waits for ever.
+    /// so that none waits for ever. A paused queue admits none.
     pub(crate) fn notify(&self, id: FlowId) {
         let shards = self.held();
         let (before, from) = shards.split_at(fastrand::usize(..shards.len().max(1)).min(shards.len()));
-        if let Some(held) = from.iter().chain(before).find(|held| held.contains(id)) {
+        if let Some(held) = from.iter().chain(before).find(|held| !held.is_paused() && held.contains(id)) {
             held.notify(id);
         }
     }

@@ -1,6 +1,7 @@
 //! The loops of a worker: they fetch jobs, keep their leases, settle them, and move waiting jobs.
 
 pub(crate) mod completer;
+pub(crate) mod control;
 pub(crate) mod depth_sampler;
 pub(crate) mod fetcher;
 pub(crate) mod heartbeat;

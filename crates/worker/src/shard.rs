@@ -3,6 +3,7 @@
 
 pub(crate) mod alarm;
 pub(crate) mod bytes;
+pub(crate) mod control;
 pub(crate) mod in_flight;
 pub(crate) mod leases;
 pub(crate) mod settings;

@@ -27,6 +27,7 @@ mod ledger;
 mod malformed;
 mod named_points;
 mod outcomes;
+mod paused;
 mod propagators;
 mod queues;
 mod redis_tls;

@@ -15,6 +15,8 @@ pub enum WaitReason {
     WorkerFault,
     /// The worker shuts down and hands it back.
     Shutdown,
+    /// Somebody has paused its flow.
+    Paused,
     /// The breaker of its flow is open, or another job is its trial.
     Breaker,
     /// Its flow has reached its rate limit.
@@ -39,6 +41,7 @@ impl WaitReason {
             Self::Proxy => "proxy",
             Self::WorkerFault => "worker_fault",
             Self::Shutdown => "shutdown",
+            Self::Paused => "paused",
             Self::Breaker => "breaker",
             Self::Rate => "rate",
             Self::Concurrency => "concurrency",

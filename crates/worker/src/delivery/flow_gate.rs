@@ -10,6 +10,7 @@ use tracing::debug;
 use super::hold::{CHECK_INTERVAL, Hold};
 use crate::flows::{Candidate, EnterResult, Flows, HeldFlows, JobKind, Line, Pass, SLOT_WAIT_MAX};
 use crate::observe::counters::Counts;
+use crate::shard::control::CurrentControl;
 
 /// The flows of a worker, as one shard uses them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct Gate {
     pub flows: Flows,
     /// The flows that hold jobs of this shard.
     pub held: Arc<HeldFlows>,
+    /// What is paused.
+    pub control: CurrentControl,
     /// Counts jobs that are held.
     pub counts: Arc<Counts>,
 }
@@ -103,6 +106,9 @@ impl Gate {
         job: &Job,
     ) -> Result<Pass, Hold> {
         let Candidate { flow: id, line, is_shared, .. } = *candidate;
+        if self.control.pauses_flow(id) {
+            return Err(Hold::by(WaitReason::Paused));
+        }
         if let Some(hold) = self.hold_of_host(id, job) {
             return Err(hold);
         }

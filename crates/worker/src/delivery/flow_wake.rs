@@ -37,7 +37,8 @@ impl Waker {
         let limits = settings.flows.get(id);
         let Gate { queue, flows, held, .. } = &self.gate;
         let mut room = flows.room(id).min(ADMIT_JOBS_MAX);
-        if room == 0 || flows.held_for(id).is_some() || flows.is_open_alone(id) {
+        let is_held = flows.held_for(id).is_some() || self.gate.control.pauses_flow(id);
+        if room == 0 || is_held || flows.is_open_alone(id) {
             // The place in the share, if it got one, is for the next flow that waits.
             flows.notify_waiting();
             return Ok(());

@@ -30,6 +30,7 @@ use crate::observe::counters::Counts;
 use crate::observe::gauges::Troubles;
 use crate::observe::retry_traces::Retries;
 use crate::shard::bytes::ByteBudget;
+use crate::shard::control::CurrentControl;
 use crate::shard::leases::Leases;
 use crate::shard::settings::CurrentSettings;
 use crate::shard::slots::{Slots, Work};
@@ -48,6 +49,7 @@ pub(super) struct Engine {
     pub(super) redis: Redis,
     pub(super) consumer: Consumer,
     pub(super) settings: CurrentSettings,
+    pub(super) control: CurrentControl,
     pub(super) flows: Flows,
     pub(super) slots: Slots,
     pub(super) bytes: ByteBudget,
@@ -83,7 +85,13 @@ impl Engine {
         let dependencies = Dependencies {
             queue: queue.clone(),
             settings: self.settings.clone(),
-            gate: Gate { queue: queue.clone(), flows, held, counts: counts.clone() },
+            gate: Gate {
+                queue: queue.clone(),
+                flows,
+                held,
+                control: self.control.clone(),
+                counts: counts.clone(),
+            },
             leases: leases.clone(),
             spans: spans.clone(),
             counts: counts.clone(),
@@ -140,6 +148,7 @@ impl ShardLoops {
             counts: counts.clone(),
             slots: engine.slots.clone(),
             bytes: engine.bytes.clone(),
+            control: engine.control.clone(),
             suspects_outlived: Arc::default(),
         };
         let mut taking = JoinSet::new();

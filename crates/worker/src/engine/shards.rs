@@ -30,6 +30,11 @@ impl Shards {
         Self { queues, log, engine, running: vec![], read: HashMap::new(), unread: BTreeMap::new() }
     }
 
+    /// What all shards use.
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Starts the loops of shards that are new.
     ///
     /// # Errors

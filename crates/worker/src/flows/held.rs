@@ -1,5 +1,6 @@
 //! The flows that hold jobs of a shard.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use foldhash::HashSet;
@@ -13,12 +14,24 @@ pub(crate) struct HeldFlows {
     /// Flows that may have room again, in the order in which they are to be woken.
     wanted: Mutex<Vec<FlowId>>,
     called: Notify,
+    /// Whether the queue is paused: then none of its held jobs may be admitted.
+    is_paused: AtomicBool,
 }
 
 impl HeldFlows {
     /// Whether the flow holds jobs.
     pub(crate) fn contains(&self, id: FlowId) -> bool {
         self.flows().contains(&id)
+    }
+
+    /// Whether its held jobs may not be admitted, since the queue is paused.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.is_paused.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether the queue is paused.
+    pub(crate) fn set_paused(&self, is_paused: bool) {
+        self.is_paused.store(is_paused, Ordering::Relaxed);
     }
 
     /// Adds a flow that holds a job.

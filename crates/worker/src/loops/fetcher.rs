@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::shard_list::{ServedShard, ShardList};
 use crate::flows::Flows;
 use crate::shard::bytes::ByteBudget;
+use crate::shard::control::CurrentControl;
 use crate::shard::slots::{Slot, Slots};
 use round_robin::RoundRobin;
 
@@ -26,6 +27,9 @@ const FETCH_JOBS_MAX: usize = 256;
 
 /// How often the fetcher checks for attempts that do not answer while no slot is free.
 const LEND_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The time until the blocking read of a paused queue is ended again, if it has not ended.
+const WAKE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How shards are chosen while several have jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +53,7 @@ pub(crate) struct Fetcher {
     slots: Slots,
     bytes: ByteBudget,
     flows: Flows,
+    control: CurrentControl,
     /// Blocking reads, at most one a shard. They continue while the fetcher does other work: a dropped read
     /// could lose the job that Redis delivers to it.
     waits: FuturesUnordered<BoxFuture<'static, ReadResult>>,
@@ -61,9 +66,11 @@ impl Fetcher {
         slots: Slots,
         bytes: ByteBudget,
         flows: Flows,
+        control: CurrentControl,
         order: Order,
     ) -> Self {
-        Self { sources: RoundRobin::new(shards, order), slots, bytes, flows, waits: FuturesUnordered::new() }
+        let sources = RoundRobin::new(shards, control.clone(), order);
+        Self { sources, slots, bytes, flows, control, waits: FuturesUnordered::new() }
     }
 
     /// Fetches until stopped.
@@ -141,17 +148,20 @@ impl Fetcher {
         for shard in self.sources.begin_waits(only_failed) {
             // The lease counts from when the read was sent: a process that is paused during the read cannot
             // know when the job arrived.
-            let sent = Instant::now();
-            self.waits
-                .push(Box::pin(async move { ReadResult { taken: shard.queue.wait().await, shard, sent } }));
+            let (sent, control) = (Instant::now(), self.control.clone());
+            self.waits.push(Box::pin(async move {
+                let taken = wait_unless_paused(&shard, control).await;
+                ReadResult { shard, taken, sent }
+            }));
         }
     }
 
-    /// Waits until a job arrives in one of the shards, or a failed shard can be tried again.
+    /// Waits until a job arrives in one of the shards, a failed shard can be tried again, or a pause begins or ends.
     async fn wait(&mut self) {
         tokio::select! {
             Some(waited) = self.waits.next() => self.arrived(waited),
             () = self.sources.changed() => {}
+            () = self.control.changed() => {}
         }
     }
 
@@ -184,5 +194,28 @@ impl Fetcher {
             }
         };
         let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
+    }
+}
+
+/// The blocking read of a shard. A pause of its queue ends it, by a command: a dropped read could lose a job.
+async fn wait_unless_paused(
+    shard: &ServedShard,
+    mut control: CurrentControl,
+) -> Result<Vec<Delivery>, Error> {
+    let ServedShard { queue, .. } = shard;
+    if control.pauses_queue(queue.name()) {
+        return Ok(vec![]);
+    }
+    let end = async {
+        loop {
+            control.paused(queue.name()).await;
+            queue.wake().await;
+            tokio::time::sleep(WAKE_INTERVAL).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        taken = queue.wait() => taken,
+        never = end => never,
     }
 }

@@ -13,6 +13,7 @@ use super::stall_watch::stall_min;
 use crate::delivery::deliveries::Deliveries;
 use crate::observe::counters::Counts;
 use crate::shard::bytes::ByteBudget;
+use crate::shard::control::CurrentControl;
 use crate::shard::slots::{Slot, Slots, Suspect};
 
 /// How many jobs one call takes over at most, so that one worker does not get all jobs of a dead one.
@@ -35,6 +36,8 @@ pub(crate) struct Reclaimer {
     pub slots: Slots,
     /// Each job needs some.
     pub bytes: ByteBudget,
+    /// It takes over nothing while the queue is paused.
+    pub control: CurrentControl,
     /// How many suspects have outlived their time alone since none waited.
     pub suspects_outlived: Arc<AtomicU32>,
 }
@@ -63,7 +66,8 @@ pub(crate) async fn run(reclaimer: Reclaimer, stop: CancellationToken) {
             continue;
         }
         wait = lease / 4;
-        if !queue.link().up_for(lease) || !deliveries.has_room() || bytes.entries() == 0 {
+        let is_paused = reclaimer.control.pauses_queue(queue.name());
+        if is_paused || !queue.link().up_for(lease) || !deliveries.has_room() || bytes.entries() == 0 {
             continue;
         }
         // Only one until Redis has answered: other shards may need the others.

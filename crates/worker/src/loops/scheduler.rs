@@ -21,13 +21,20 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Promotes until stopped.
 pub(crate) async fn run(waker: Waker, stop: CancellationToken) {
-    let Waker { gate: Gate { queue, held, .. }, alarm, .. } = &waker;
+    let Waker { gate: Gate { queue, held, control, .. }, alarm, .. } = &waker;
+    let mut control = control.clone();
+    held.set_paused(control.pauses_queue(queue.name()));
     let mut failed = 0;
     loop {
         tokio::select! {
             () = alarm.ring() => {}
             wanted = held.next_notified() => {
                 wake(&waker, &wanted).await;
+                continue;
+            }
+            () = control.changed() => {
+                held.set_paused(control.pauses_queue(queue.name()));
+                alarm.due_in(Duration::ZERO);
                 continue;
             }
             () = stop.cancelled() => return,
@@ -74,9 +81,13 @@ async fn expire(waker: &Waker, expired: &[(FlowId, Vec<String>)]) {
     }
 }
 
-/// Admits held jobs of these flows. In a cluster, the state of a flow may be on a node that does not answer: it
+/// Admits held jobs of these flows, unless the queue is paused: what a flow grants to a job that nobody fetches would be
+/// lost for its other jobs. In a cluster, the state of a flow may be on a node that does not answer: it
 /// delays the others by one deadline of a command.
 async fn wake(waker: &Waker, flows: &[FlowId]) {
+    if waker.gate.held.is_paused() {
+        return;
+    }
     let flows = futures_util::stream::iter(flows);
     flows
         .for_each_concurrent(FLOWS_AT_ONCE, async |id| {

@@ -1,7 +1,8 @@
-//! Gauges that each collection of metrics reads: of the process, its runtime, queues and breakers.
+//! Gauges that each collection of metrics reads: of the process, its runtime, queues, breakers and pauses.
 
 mod breakers;
 mod depths;
+mod pauses;
 mod process;
 mod runtime;
 mod troubles;
@@ -10,6 +11,7 @@ use telemetry::Telemetry;
 
 pub(crate) use breakers::BreakerStates;
 pub(crate) use depths::{Depth, Depths};
+pub(crate) use pauses::Pauses;
 pub(crate) use troubles::Troubles;
 
 /// Gauges of queues and flows. Cheap to clone.
@@ -19,6 +21,8 @@ pub(crate) struct Gauges {
     pub depths: Depths,
     /// Breaker states of flows.
     pub breakers: BreakerStates,
+    /// What is paused.
+    pub pauses: Pauses,
     /// Shards that cannot be served.
     pub troubles: Troubles,
 }
@@ -34,6 +38,7 @@ impl Gauges {
         Some(Self {
             depths: Depths::new(telemetry),
             breakers: BreakerStates::new(telemetry),
+            pauses: Pauses::new(telemetry),
             troubles: Troubles::new(telemetry),
         })
     }

@@ -107,6 +107,8 @@ pub(crate) const ROWS: &[Row] = &[
     ("postrider.queue.depth", Gauge, "{job}", &["messaging.destination.name", "postrider.queue.state"], &[]),
     ("postrider.queue.oldest_age", Gauge, "s", QUEUE, &[]),
     ("postrider.queue.counted_at", Gauge, "s", QUEUE, &[]),
+    ("postrider.queue.paused", Gauge, "{queue}", QUEUE, &[]),
+    ("postrider.flow.paused", Gauge, "{flow}", &[], &[]),
     ("postrider.queue.troubled_shards", Gauge, "{shard}", QUEUE, &[]),
     (
         "postrider.queue.deleted",

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Order;
 use crate::loops::shard_list::{ServedShard, ShardList};
+use crate::shard::control::CurrentControl;
 
 /// The intended size of a reply, in bytes: it must arrive before the command times out.
 const REPLY_BYTES_MAX: usize = 4 << 20;
@@ -24,6 +25,7 @@ const ENTRY_BYTES_ASSUMED: usize = REPLY_BYTES_MAX / 16;
 /// The shards that a fetcher knows.
 pub(super) struct RoundRobin {
     shards: ShardList,
+    control: CurrentControl,
     order: Order,
     sources: Vec<Source>,
     /// One for each shard.
@@ -71,8 +73,8 @@ struct Turn {
 }
 
 impl RoundRobin {
-    pub(super) fn new(shards: ShardList, order: Order) -> Self {
-        Self { shards, order, sources: vec![], turns: vec![], began: None, hurried: false }
+    pub(super) fn new(shards: ShardList, control: CurrentControl, order: Order) -> Self {
+        Self { shards, control, order, sources: vec![], turns: vec![], began: None, hurried: false }
     }
 
     /// Adds shards that have joined.
@@ -93,17 +95,18 @@ impl RoundRobin {
         self.sources[source].shard.clone()
     }
 
-    /// Begins a round with the slots that have become free: every shard may have jobs again, except resting
-    /// shards.
+    /// Begins a round with the slots that have become free: every shard may have jobs again, except those that
+    /// rest or are paused.
     pub(super) fn begin_round(&mut self, free: usize) {
-        let now = Instant::now();
+        let (now, control) = (Instant::now(), self.control.get());
         let quick = HURRIED_SLOT_TIME * u32::try_from(free).unwrap_or(u32::MAX);
         self.hurried = self.began.replace(now).is_some_and(|before| now - before < quick);
         for (source, turn) in self.sources.iter_mut().zip(&mut self.turns) {
             if source.rests_until.is_some_and(|until| until <= now) {
                 source.rests_until = None;
             }
-            turn.open = source.is_sound() && source.shard.deliveries.has_room();
+            let is_paused = control.pauses_queue(source.shard.queue.name());
+            turn.open = !is_paused && source.is_sound() && source.shard.deliveries.has_room();
         }
     }
 
@@ -141,10 +144,14 @@ impl RoundRobin {
         self.turns[index].open = false;
     }
 
-    /// The shards that have no blocking read, do not rest, and have room; only failed ones if others have
+    /// The shards that have no blocking read, do not rest, are not paused, and have room; only failed ones if others have
     /// jobs. Marks them as waiting.
     pub(super) fn begin_waits(&mut self, only_failed: bool) -> Vec<Arc<ServedShard>> {
-        let idle = self.sources.iter_mut().filter(|source| !source.waits && source.rests_until.is_none());
+        let control = self.control.get();
+        let idle = self.sources.iter_mut().filter(|source| {
+            let is_paused = control.pauses_queue(source.shard.queue.name());
+            !source.waits && source.rests_until.is_none() && !is_paused
+        });
         let wanted =
             idle.filter(|source| (source.failed > 0 || !only_failed) && source.shard.deliveries.has_room());
         wanted

@@ -139,7 +139,10 @@ pub(crate) const RULES: &[Rule] = &[
         kind: SpanKind::Client,
         required: &[
             ("messaging.message.id", Text),
-            ("postrider.hold.reason", OneOf(&["breaker", "rate", "concurrency", "window", "order", "redis"])),
+            (
+                "postrider.hold.reason",
+                OneOf(&["paused", "breaker", "rate", "concurrency", "window", "order", "redis"]),
+            ),
             ("postrider.flow.name", Text),
             ("postrider.job.due_at", Time),
         ],
