@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod change;
 mod changed;
+mod counts;
 pub(crate) mod dead;
 mod enqueue;
 mod extract;
@@ -39,7 +40,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
     info(
         title = "Postrider",
         // By Semantic Versioning; its first number is that of the paths.
-        version = "1.1.0",
+        version = "1.2.0",
         description = "Enqueue HTTP jobs, and find out what happened to them. Every error is a `Problem` (RFC 9457).",
         license(name = "MIT OR Apache-2.0")
     ),
@@ -68,6 +69,7 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
     let read = OpenApiRouter::new()
         .routes(routes!(queues::list))
         .routes(routes!(queues::one))
+        .routes(routes!(counts::list))
         .routes(routes!(flows::list))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::find))

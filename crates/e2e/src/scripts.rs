@@ -145,20 +145,22 @@ impl Call {
         let call = |keys: &[&str], more: &[&str]| Call::new(script, keys, &[&own, more].concat());
         let result = format!("result:{}", held.id);
         match script {
-            Script::Complete => {
-                Call::new(script, &["jobs"], &[GROUP, &held.consumer, "100000", &held.count, &held.id])
-            }
-            Script::CompleteWithResult => call(&["jobs", &result], &["60000", "{}"]),
+            Script::Complete => Call::new(
+                script,
+                &["jobs", "stats"],
+                &[GROUP, &held.consumer, "100000", &held.count, &held.id],
+            ),
+            Script::CompleteWithResult => call(&["jobs", &result, "stats"], &["60000", "{}"]),
             Script::Postpone => {
-                let keys = ["jobs", "waiting", "scheduled", "scheduled", "scheduled"];
+                let keys = ["jobs", "waiting", "scheduled", "scheduled", "scheduled", "stats"];
                 call(&keys, &[&held.job_id, "retry", "0", "0", "0", "0", "0", MARK]).with_fields(fields)
             }
             Script::HandBack => call(&["jobs"], &[]).with_fields(fields),
             Script::DeadLetter => {
-                call(&["jobs", "dead", "sizes", &result], &by_hand::BOUNDS).with_fields(fields)
+                call(&["jobs", "dead", "sizes", &result, "stats"], &by_hand::BOUNDS).with_fields(fields)
             }
             Script::DeadLetterEntry => call(
-                &["jobs", "dead", "sizes", &result],
+                &["jobs", "dead", "sizes", &result, "stats"],
                 &[&by_hand::BOUNDS[..], &["65536", "1", MARK]].concat(),
             )
             .with_fields(
@@ -184,7 +186,7 @@ impl Call {
 
     /// Moves up to a hundred due jobs to the stream.
     pub fn promote() -> Call {
-        let keys = ["jobs", "waiting", "scheduled", "rejected", "flows", "expiring"];
+        let keys = ["jobs", "waiting", "scheduled", "rejected", "flows", "expiring", "stats"];
         Call::new(Script::Promote, &keys, &["100", "1000"])
     }
 

@@ -3,6 +3,7 @@
 
 mod audit;
 mod by_hand;
+mod counts;
 mod dead;
 mod delivery_log;
 mod find;
@@ -31,6 +32,7 @@ use crate::redis::{
 pub use crate::redis::{Pausable, PauseEnd, PauseError, PauseNote, SetPauses, ToPause};
 pub use audit::{Change, ChangeRecord};
 pub use by_hand::{Cancelled, Replayed};
+pub use counts::{Bucket, CountRange};
 pub use dead::DeadLetter;
 pub use delivery_log::{LogSearch, LoggedJob};
 pub use find::Search;

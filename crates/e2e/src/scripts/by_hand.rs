@@ -23,7 +23,8 @@ impl Call {
     /// Cancels a job in the stream.
     pub fn cancel_ready(entry: &str) -> Call {
         let args = [&[GROUP, entry, entry, "given up"], &BOUNDS[..]].concat();
-        Call::new(Script::CancelReady, &["jobs", "dead", "sizes", &format!("result:{entry}"), "mark"], &args)
+        let keys = ["jobs", "dead", "sizes", &format!("result:{entry}"), "mark", "stats"];
+        Call::new(Script::CancelReady, &keys, &args)
     }
 
     /// Cancels a job in the schedule.
@@ -37,7 +38,7 @@ impl Call {
     }
 
     fn cancel_waiting(job_id: &str, set: &str, flows: &str) -> Call {
-        let keys = ["waiting", set, "dead", "sizes", &format!("result:{job_id}"), flows];
+        let keys = ["waiting", set, "dead", "sizes", &format!("result:{job_id}"), flows, "stats"];
         Call::new(Script::CancelWaiting, &keys, &[&[job_id, "given up"], &BOUNDS[..]].concat())
     }
 

@@ -84,7 +84,7 @@ impl Call {
     /// Admits `count` jobs of [`FLOW`], and also these, which have expired.
     pub fn admit(count: u32, expired: &[&str]) -> Call {
         let set = format!("flow:{FLOW}");
-        let keys = ["jobs", "waiting", &set, "rejected", "flows", "expiring"];
+        let keys = ["jobs", "waiting", &set, "rejected", "flows", "expiring", "stats"];
         let count = count.to_string();
         let args = [&[FLOW, &count, "yes", "1000", "0"], expired].concat();
         Call::new(Script::Admit, &keys, &args)

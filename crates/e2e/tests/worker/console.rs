@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod change;
+mod counts;
 mod enqueue;
 mod find;
 

@@ -11,6 +11,7 @@ mod accidents;
 mod batches;
 mod by_hand;
 mod clocks;
+mod counted;
 mod dead_letters;
 mod flow_answers;
 mod flow_limits;

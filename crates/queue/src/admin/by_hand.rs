@@ -61,13 +61,13 @@ impl Inspector {
         let reply = match &job.place {
             Place::Scheduled(_) | Place::Held { .. } => {
                 let (set, flows) = waiting_sets(&own, &job.place);
-                let mut keys = vec![own.waiting, set, own.dead, own.sizes, result_key, flows];
+                let mut keys = vec![own.waiting, set, own.dead, own.sizes, result_key, flows, own.stats];
                 push_record(log, job, &mut keys, &mut bounds);
                 bounds.insert(0, job.id.as_str().into());
                 self.scripts.cancel_waiting.call(&self.redis, &Context::none(), keys, bounds).await?
             }
             Place::Ready(entry) | Place::Running { entry, .. } => {
-                let mut keys = vec![own.jobs, own.dead, own.sizes, result_key, own.mark];
+                let mut keys = vec![own.jobs, own.dead, own.sizes, result_key, own.mark, own.stats];
                 push_record(log, job, &mut keys, &mut bounds);
                 let mut args = vec![GROUP.into(), entry.to_string().into(), job.id.as_str().into()];
                 args.append(&mut bounds);

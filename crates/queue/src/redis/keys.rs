@@ -58,6 +58,8 @@ pub(crate) struct Keys {
     pub(crate) rejected: Key,
     /// Hash: number and bytes of the entries of `dead` and `rejected`.
     pub(crate) sizes: Key,
+    /// String: how many jobs had which outcome, by minute and by hour.
+    pub(crate) stats: Key,
     /// Stream: the delivery log, records of jobs that have ended.
     pub(crate) log: Key,
     /// Sorted set: flows that hold jobs, by the time of their next check.
@@ -86,6 +88,7 @@ impl Keys {
             dead: key("dead"),
             rejected: key("rejected"),
             sizes: key("sizes"),
+            stats: key("stats"),
             log: key("log"),
             flows: key("flows"),
             expiring: key("expiring"),

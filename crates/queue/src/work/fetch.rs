@@ -174,6 +174,7 @@ impl QueueShard {
             own.rejected.clone(),
             own.flows.clone(),
             own.expiring.clone(),
+            own.stats.clone(),
         ];
         let mut args = vec![number(count as u64), number(again.as_millis() as u64)];
         if let Some(bounds) = self.log_bounds() {

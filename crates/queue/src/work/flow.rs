@@ -224,6 +224,7 @@ impl QueueShard {
             own.rejected.clone(),
             own.flows.clone(),
             own.expiring.clone(),
+            own.stats.clone(),
         ];
         let mut args: Vec<Value> = vec![
             id.to_string().into(),

@@ -22,6 +22,8 @@ struct WaitingPlace {
     /// The schedule three times, or the set of a flow, the set of flows, and the set of expiring jobs.
     sets: [Key; 3],
     mode: &'static str,
+    /// Whether an attempt has failed.
+    is_retry: bool,
     delay: Duration,
     not_before: u64,
     rank: u32,
@@ -45,7 +47,7 @@ impl QueueShard {
         for same in leases.chunk_by(|one, next| one.delivery == next.delivery) {
             let records = self.0.log.is_some().then(|| records(same, &log));
             let make = || {
-                let mut keys = vec![self.0.keys.jobs.clone()];
+                let mut keys = vec![self.0.keys.jobs.clone(), self.0.keys.stats.clone()];
                 let mut args = self.identity(2 + same.len());
                 args.extend([Value::from_static_str(IN_FLIGHT_MAX), number(same[0].delivery)]);
                 self.push_records(&mut keys, &mut args, records.clone());
@@ -87,6 +89,7 @@ impl QueueShard {
             Transition::Schedule { delay, not_before, why, job } => {
                 let mode = if *why == WaitReason::Delay { "delay" } else { "retry" };
                 let place = WaitingPlace {
+                    is_retry: matches!(why, WaitReason::Backoff | WaitReason::RetryAfter),
                     sets: [(); 3].map(|()| own.scheduled.clone()),
                     mode,
                     delay: *delay,
@@ -99,6 +102,7 @@ impl QueueShard {
             Transition::Hold { flow, within, rank, expires, job, .. } => {
                 let place = WaitingPlace {
                     sets: [own.flow(*flow), own.flows.clone(), own.expiring.clone()],
+                    is_retry: false,
                     mode: "flow",
                     delay: *within,
                     not_before: 0,
@@ -124,7 +128,8 @@ impl QueueShard {
         log: Option<&str>,
         parent: &Context,
     ) -> Result<Settled, Error> {
-        let mut keys = vec![self.0.keys.jobs.clone(), self.0.keys.result(&result.job_id)];
+        let own = &self.0.keys;
+        let mut keys = vec![own.jobs.clone(), own.result(&result.job_id), own.stats.clone()];
         let mut args = self.lease(lease);
         args.push(number(result.ttl.as_millis() as u64));
         args.push(result.text.as_str().into());
@@ -143,6 +148,7 @@ impl QueueShard {
     ) -> Result<Settled, Error> {
         let mut keys = vec![self.0.keys.jobs.clone(), self.0.keys.waiting.clone()];
         keys.extend(place.sets);
+        keys.extend(place.is_retry.then(|| self.0.keys.stats.clone()));
         let mut args = self.lease(lease);
         args.push(job.job_id.clone().into());
         args.push(place.mode.into());
@@ -185,6 +191,7 @@ impl QueueShard {
         let mut keys = vec![own.jobs.clone(), stream(own, reason), own.sizes.clone()];
         push_bounds(args, reason, result.map(|result| (result.ttl, result.text.as_str())));
         keys.push(result.map_or_else(|| keys[1].clone(), |result| own.result(&result.job_id)));
+        keys.push(own.stats.clone());
         keys
     }
 

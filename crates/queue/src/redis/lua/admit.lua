@@ -7,7 +7,8 @@
 -- KEYS[4]  rejected
 -- KEYS[5]  flows
 -- KEYS[6]  expiring
--- KEYS[7]  log, and KEYS[8] sizes; missing if no log is kept
+-- KEYS[7]  stats
+-- KEYS[8]  log, and KEYS[9] sizes; missing if no log is kept
 -- ARGV[1]  the flow: the last part of KEYS[3]
 -- ARGV[2]  the number of jobs to move at most; may be 0
 -- ARGV[3]  the value of `_admitted` that the moved jobs carry, so that they need not ask the flow again
@@ -16,7 +17,7 @@
 -- ARGV[6…] with a log: how long a record is kept, ms; how many jobs; how many bytes
 -- ARGV[6…], or ARGV[9…] with a log: ids of jobs that have expired: they are moved in addition, if the flow holds them, and carry `old`
 -- Returns  {jobs moved, jobs that the flow still holds, Redis' time in Unix ms}
--- Uses     clock, whole, waiting, unreadable, log, settled
+-- Uses     clock, whole, waiting, unreadable, count, log, settled
 --
 -- The script stops after 4 MB of jobs, so that it does not block Redis. A member without a job is dropped. A
 -- job that cannot be read is rejected with its bytes; where Redis refuses that, it moves behind the
@@ -42,8 +43,8 @@ local function move(job_ids, mark)
       leave_waiting(KEYS[2], KEYS[3], job_id)
       moved, bytes = moved + 1, bytes + #packed
     elseif reject_unreadable(KEYS[4], job_id, packed, now) then
-      local log = KEYS[7] and {KEYS[7], KEYS[8], ARGV[6], ARGV[7], ARGV[8], unreadable_record(job_id)}
-      settled('dead', log, 1, leave_waiting, KEYS[2], KEYS[3], job_id)
+      local log = KEYS[8] and {KEYS[8], KEYS[9], ARGV[6], ARGV[7], ARGV[8], unreadable_record(job_id)}
+      settled(2, KEYS[7], log, 1, leave_waiting, KEYS[2], KEYS[3], job_id)
     else
       redis.call('ZADD', KEYS[3], whole(9e15 + now), job_id)
     end
@@ -54,7 +55,7 @@ local function move(job_ids, mark)
 end
 
 local moved = 0
-for i = KEYS[7] and 9 or 6, #ARGV do
+for i = KEYS[8] and 9 or 6, #ARGV do
   if redis.call('ZSCORE', KEYS[3], ARGV[i]) then
     moved = moved + move({ARGV[i]}, 'old')
   else

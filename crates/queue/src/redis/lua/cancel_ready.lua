@@ -5,7 +5,8 @@
 -- KEYS[3]  sizes
 -- KEYS[4]  result; the same key as KEYS[2] without a result
 -- KEYS[5]  mark
--- KEYS[6]  log, and KEYS[7] sizes; missing if no log is kept
+-- KEYS[6]  stats
+-- KEYS[7]  log, and KEYS[8] sizes; missing if no log is kept
 -- ARGV[1]  group
 -- ARGV[2]  entry id
 -- ARGV[3]  job id
@@ -17,7 +18,7 @@
 -- ARGV[9]  the result
 -- ARGV[10…] with a log: how long a record is kept, ms; how many jobs; how many bytes; the record, a line
 -- Returns  o it was ready, r it was running, g gone, b too many fields to move it
--- Uses     clock, whole, probe, stream, trust, letter, dead, log, settled
+-- Uses     clock, whole, probe, stream, trust, letter, dead, count, log, settled
 --
 -- The job is cancelled, also if Redis refuses its record.
 -- The worker that ran it finds its lease lost: it aborts the request, and can no longer settle the job.
@@ -38,5 +39,6 @@ for _, text in ipairs({'_job_id', ARGV[3], '_reason', 'cancelled', '_error', ARG
 end
 probe_stream(KEYS[1], ARGV[1])
 add_dead(2, 5, fields, clock())
-settled('cancelled', KEYS[6] and {KEYS[6], KEYS[7], unpack(ARGV, 10)}, 1, leave_stream, KEYS[1], ARGV[1], ARGV[2])
+local log = KEYS[7] and {KEYS[7], KEYS[8], unpack(ARGV, 10)}
+settled(3, KEYS[6], log, 1, leave_stream, KEYS[1], ARGV[1], ARGV[2])
 return not held.err and held[1] and 'r' or 'o'

@@ -6,7 +6,8 @@
 -- KEYS[4]  sizes
 -- KEYS[5]  result; the same key as KEYS[3] without a result
 -- KEYS[6]  flows; the same key as KEYS[2] for a scheduled job
--- KEYS[7]  log, and KEYS[8] sizes; missing if no log is kept
+-- KEYS[7]  stats
+-- KEYS[8]  log, and KEYS[9] sizes; missing if no log is kept
 -- ARGV[1]  job id
 -- ARGV[2]  `_error`, one sentence
 -- ARGV[3]  how many dead letters are kept; the oldest are deleted
@@ -16,7 +17,7 @@
 -- ARGV[7]  the result
 -- ARGV[8…] with a log: how long a record is kept, ms; how many jobs; how many bytes; the record, a line
 -- Returns  o cancelled, g gone
--- Uses     clock, whole, waiting, letter, dead, log, settled
+-- Uses     clock, whole, waiting, letter, dead, count, log, settled
 --
 -- The job is cancelled, also if Redis refuses its record.
 -- The dead letter of a job that cannot be read has its bytes.
@@ -32,7 +33,8 @@ end
 probe_waiting(KEYS[1], KEYS[2])
 redis.call('ZREM', KEYS[6], '')
 add_dead(3, 3, fields, clock())
-settled('cancelled', KEYS[7] and {KEYS[7], KEYS[8], unpack(ARGV, 8)}, 1, leave_waiting, KEYS[1], KEYS[2], ARGV[1])
+local log = KEYS[8] and {KEYS[8], KEYS[9], unpack(ARGV, 8)}
+settled(3, KEYS[7], log, 1, leave_waiting, KEYS[1], KEYS[2], ARGV[1])
 if KEYS[6] ~= KEYS[2] and redis.call('EXISTS', KEYS[2]) == 0 then
   -- It was the flow's last held job.
   redis.call('ZREM', KEYS[6], string.match(KEYS[2], '[^:]+$'))

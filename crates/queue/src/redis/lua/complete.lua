@@ -1,7 +1,8 @@
 -- Removes succeeded jobs.
 --
 -- KEYS[1]  jobs
--- KEYS[2]  log, and KEYS[3] sizes; missing if no log is kept
+-- KEYS[2]  stats
+-- KEYS[3]  log, and KEYS[4] sizes; missing if no log is kept
 -- ARGV[1]  group
 -- ARGV[2]  consumer
 -- ARGV[3]  an upper bound of the entries that the consumer holds
@@ -12,8 +13,8 @@
 --          why Redis refuses the records
 --
 -- A repeated call returns g: nothing is pending any more.
--- Uses     clock, whole, stream, log, settled
-local start = KEYS[2] and 9 or 5
+-- Uses     clock, whole, stream, count, log, settled
+local start = KEYS[3] and 9 or 5
 local rows = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[start], ARGV[#ARGV], ARGV[3], ARGV[2])
 local count, row, held = tonumber(ARGV[4]), 1, true
 -- Both are in ascending order. Nearly always, the consumer still holds all entries: that case needs no table.
@@ -47,7 +48,7 @@ else
     end
   end
   letters = table.concat(each)
-  if KEYS[2] then
+  if KEYS[3] then
     local kept, i = {}, 0
     for record in string.gmatch(records, '[^\n]*\n') do
       i = i + 1
@@ -57,8 +58,8 @@ else
   end
 end
 if #finished >= first then
-  local log = KEYS[2] and {KEYS[2], KEYS[3], ARGV[5], ARGV[6], ARGV[7], records}
-  local refusal = settled('succeeded', log, #finished - first + 1, leave_stream, KEYS[1], ARGV[1], unpack(finished, first))
+  local log = KEYS[3] and {KEYS[3], KEYS[4], ARGV[5], ARGV[6], ARGV[7], records}
+  local refusal = settled(0, KEYS[2], log, #finished - first + 1, leave_stream, KEYS[1], ARGV[1], unpack(finished, first))
   return refusal and {letters, refusal} or letters
 end
 return letters

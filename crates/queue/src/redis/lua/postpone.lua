@@ -5,6 +5,7 @@
 -- KEYS[3]  scheduled, or the set of a flow
 -- KEYS[4]  flows; the same key as KEYS[3] for a scheduled job
 -- KEYS[5]  expiring; the same key as KEYS[3] for a scheduled job
+-- KEYS[6]  stats; missing unless an attempt has failed
 -- ARGV[1]  group
 -- ARGV[2]  consumer
 -- ARGV[3]  entry id
@@ -21,7 +22,7 @@
 -- ARGV[13…] the fields, name and value, without `_job_id` and `_enqueued_at`
 -- Returns  {letter, due, now}, times in Unix ms: o scheduled or held, d already due and still leased (only
 --          for `delay`), l lost to another delivery, g gone
--- Uses     clock, whole, fence, probe, stream
+-- Uses     clock, whole, fence, probe, stream, count
 local stream, group, id, now = KEYS[1], ARGV[1], ARGV[3], clock()
 local lost = refused(stream, group, ARGV[2], id, ARGV[4])
 if lost then
@@ -72,4 +73,7 @@ else
 end
 redis.call('HSET', KEYS[2], job_id, cmsgpack.pack(fields))
 leave_stream(stream, group, id)
+if KEYS[6] then
+  count_jobs(KEYS[6], 1, 1)
+end
 return {'o', due, now}

@@ -262,17 +262,61 @@ local function read_control(key, now)
   return lasts
 end
 
+---- count
+-- Counts jobs by minute and by hour: 0 succeeded, 1 retry, 2 dead, 3 cancelled. `stats` is a string of 32-bit numbers, four for
+-- each slot: the minute of the last count; then a ring of a day of minutes, then one of 14 days of hours, with a number for each
+-- outcome. The first count of a minute clears what the rings still have from a day, or 14 days, before. If the clock was set
+-- back, it clears what was counted after the new time. No error here may be one of the script: the jobs are settled.
+local function count_jobs(stats, outcome, count)
+  local time = redis.pcall('TIME')
+  if time.err then
+    return
+  end
+  local minute = math.floor(time[1] / 60)
+  local hour = math.floor(minute / 60)
+  local in_minute = 128 * (1 + minute % 1440) + 32 * outcome
+  local in_hour = 128 * (1441 + hour % 336) + 32 * outcome
+  local counted = redis.pcall('BITFIELD', stats, 'INCRBY', 'u32', in_minute, count, 'INCRBY', 'u32', in_hour, count,
+    'GET', 'u32', 0)
+  local last = counted[3]
+  if counted.err or last == minute then
+    return
+  end
+  -- The slots after `from` up to `to` of the ring that begins at `base`.
+  local function clear(base, slots, from, to)
+    local left = math.min(to - from, slots)
+    local slot = (to - left + 1) % slots
+    while left > 0 do
+      local length = math.min(left, slots - slot)
+      redis.pcall('SETRANGE', stats, 16 * (base + slot), string.rep('\0', 16 * length))
+      left, slot = left - length, 0
+    end
+  end
+  local last_hour = math.floor(last / 60)
+  clear(1, 1440, math.min(last, minute), math.max(last, minute))
+  clear(1441, 336, math.min(last_hour, hour), math.max(last_hour, hour))
+  if minute > last then
+    redis.pcall('BITFIELD', stats, 'SET', 'u32', in_minute, count)
+  end
+  if hour > last_hour then
+    redis.pcall('BITFIELD', stats, 'SET', 'u32', in_hour, count)
+  end
+  redis.pcall('BITFIELD', stats, 'SET', 'u32', 0, minute)
+  redis.pcall('PEXPIRE', stats, 1296000000)
+end
+
 ---- settled
--- Ends jobs: `succeeded`, `dead` or `cancelled`. `leave` removes them from `place`, by `leave_stream` or
+-- Ends jobs. `outcome` and `stats` are those of `count_jobs`. `leave` removes them from `place`, by `leave_stream` or
 -- `leave_waiting`, with the arguments that follow. Every end of a job is here, after everything that must
 -- exist by then: whatever is to be recorded of it belongs here.
 --
--- `log` is nil, or what `write_log` gets with the records of `count` jobs. Returns why Redis refuses these, or nil.
-local function settled(_outcome, log, count, leave, place, ...)
+-- Counts the jobs. `log` is nil, or what `write_log` gets with the records of `count` jobs. Returns why Redis refuses these, or nil.
+local function settled(outcome, stats, log, count, leave, place, ...)
   -- Changes nothing, since the place exists. Redis refuses it over maxmemory, where the log must not grow; after the
   -- first write of a script, it allows everything.
   local refused = log and redis.pcall('SET', place, '', 'NX')
   leave(place, ...)
+  count_jobs(stats, outcome, count)
   if log then
     return refused and refused.err or write_log(log, count)
   end

@@ -6,14 +6,15 @@
 -- KEYS[4]  rejected
 -- KEYS[5]  flows
 -- KEYS[6]  expiring
--- KEYS[7]  log, and KEYS[8] sizes; missing if no log is kept
+-- KEYS[7]  stats
+-- KEYS[8]  log, and KEYS[9] sizes; missing if no log is kept
 -- ARGV[1]  the number of jobs to move at most
 -- ARGV[2]  the time until a flow that is returned as due is due again, ms, so that one worker checks it
 -- ARGV[3…] with a log: how long a record is kept, ms; how many jobs; how many bytes
 -- Returns  {jobs moved; when the next job or flow is due, Unix ms, or 0 for none; Redis' time, Unix ms; jobs
 --          in the stream; a list of up to 100 flows that hold jobs; a list of up to 16 of these flows that
 --          are due; up to 100 held jobs that have expired, each as its flow and its id in one text}
--- Uses     clock, whole, waiting, unreadable, log, settled
+-- Uses     clock, whole, waiting, unreadable, count, log, settled
 --
 -- The script stops after 4 MB of jobs, so that it does not block Redis. A member without a job is dropped. A
 -- job that cannot be read is rejected with its bytes.
@@ -34,8 +35,8 @@ for _, job_id in ipairs(due) do
     leave_waiting(KEYS[2], KEYS[3], job_id)
     moved, bytes = moved + 1, bytes + #packed
   elseif reject_unreadable(KEYS[4], job_id, packed, now) then
-    local log = KEYS[7] and {KEYS[7], KEYS[8], ARGV[3], ARGV[4], ARGV[5], unreadable_record(job_id)}
-    settled('dead', log, 1, leave_waiting, KEYS[2], KEYS[3], job_id)
+    local log = KEYS[8] and {KEYS[8], KEYS[9], ARGV[3], ARGV[4], ARGV[5], unreadable_record(job_id)}
+    settled(2, KEYS[7], log, 1, leave_waiting, KEYS[2], KEYS[3], job_id)
   else
     -- Try again in a minute: it must not block the jobs behind it.
     redis.call('ZADD', KEYS[3], whole(now + 60000), job_id)
