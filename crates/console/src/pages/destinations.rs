@@ -111,7 +111,7 @@ pub(super) async fn one(
             h2 { "Dead letters of this host" }
             @if dead.is_empty() { (nothing("There are none.")) }
             @else {
-                ul .plain { @for letter in &dead {
+                ul .bare { @for letter in &dead {
                     li { a href={ "/jobs/" (encoded(&letter.summary.job_id)) } { code { (letter.summary.job_id) } } " "
                         (ago(now, letter.dead_at)) " " (letter.error.as_deref().unwrap_or_default()) }
                 } }

@@ -74,7 +74,7 @@ pub(super) fn table(jobs: &[JobView]) -> Markup {
                 td data-label="State" { (state(job.state)) }
                 (job_cells(&job.summary))
                 td data-label="Attempts" { (job.summary.attempts) }
-                td data-label="Waits" { (waits(job)) }
+                td data-label="Waits" { span { (waits(job)) } }
             } } }
         }
     }

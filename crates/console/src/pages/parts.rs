@@ -59,7 +59,7 @@ pub(super) fn job_cells(summary: &Summary) -> Markup {
         td data-label="Job" { a href=(job_path(&summary.job_id)) { code { (summary.job_id) } } }
         td data-label="Label" { @if let Some(label) = &summary.label { (label) } }
         td data-label="Queue" { (summary.queue) }
-        td .wide data-label="Request" { span .method { (summary.method) } " " (summary.url) }
+        td .wide data-label="Request" { span { span .method { (summary.method) } " " (summary.url) } }
     }
 }
 

@@ -2,10 +2,13 @@
 
 mod access;
 mod audit;
+mod browser;
 mod change;
 mod counts;
 mod enqueue;
 mod find;
+mod pages;
+mod sign_in;
 
 use std::net::SocketAddr;
 use std::time::Duration;
