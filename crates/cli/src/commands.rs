@@ -24,6 +24,7 @@ mod limits;
 mod listing;
 mod logged;
 mod queues;
+mod redis;
 mod render;
 mod results;
 mod send;
@@ -49,7 +50,7 @@ use tracing::warn;
 
 use self::arguments::{own_lines_are_json, usage, without_empty_variables};
 use self::failure::{Usage, failed, failed_as_line, print_as_line};
-use crate::config::secret_file;
+use self::redis::RedisArgs;
 
 /// Reliable HTTP jobs from Redis, with a trace for every delivery.
 ///
@@ -111,47 +112,6 @@ struct LogArgs {
 enum Format {
     Text,
     Json,
-}
-
-/// The address of Redis.
-#[derive(Debug, Args)]
-struct RedisArgs {
-    /// Address of Redis: redis://[user:password@]host[:port][/database], rediss:// for TLS,
-    /// redis-cluster://, redis-sentinel://, redis+unix://. With a password, use the variable or
-    /// --redis-url-file: every user of the machine can see arguments
-    // The value may hold a password: `--help` must not show it.
-    #[arg(
-        long,
-        env = "POSTRIDER_REDIS_URL",
-        default_value = "redis://127.0.0.1:6379",
-        hide_env_values = true,
-        value_name = "URL"
-    )]
-    redis_url: String,
-    /// File with the address of Redis
-    // It is read with the arguments.
-    #[arg(
-        long,
-        env = "POSTRIDER_REDIS_URL_FILE",
-        conflicts_with = "redis_url",
-        value_parser = redis_url_file,
-        value_name = "FILE"
-    )]
-    redis_url_file: Option<String>,
-}
-
-impl RedisArgs {
-    /// The address.
-    fn url(&self) -> &str {
-        self.redis_url_file.as_deref().unwrap_or(&self.redis_url)
-    }
-}
-
-fn redis_url_file(path: &str) -> Result<String, String> {
-    match secret_file(path) {
-        Ok(url) if url.is_empty() => Err("it is empty".to_owned()),
-        read => read.map_err(|error| format!("it cannot be read: {error}")),
-    }
 }
 
 /// How long telemetry may flush at the end.

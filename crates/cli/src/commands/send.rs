@@ -228,7 +228,7 @@ impl SendArgs {
 impl SendArgs {
     /// The state of a job that is not done yet; `None` if it cannot be found out: that is no failure of the command.
     async fn state(&self, job: &Publication, telemetry: &Telemetry) -> Option<String> {
-        let inspector = Inspector::connect(&self.redis.redis_url, telemetry).await.ok()?;
+        let inspector = Inspector::connect(self.redis.url(), telemetry).await.ok()?;
         let shard = ShardName { queue: self.queue.clone(), number: job.shard };
         let found = inspector.find(&shard, &job.entry.to_string()).await.ok()?.jobs.into_iter().next()?;
         let now = inspector.now().await.ok()?;

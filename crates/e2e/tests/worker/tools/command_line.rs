@@ -66,8 +66,13 @@ fn the_address_of_redis_may_be_in_a_file_and_a_path_that_is_a_secret_is_hidden()
     let (url, url_file) = (redis.url(), TextFile::new(&format!("{}\n", redis.url())));
     let run = |arguments: &[&str]| Postrider::run(Build::Lean, arguments, &[], DEADLINE);
     for url in ["https://hooks.slack.com/services/T0/B0/hunter2", "https://in.house.test/hunter2"] {
-        let output = run(&["send", "--redis-url-file", url_file.path(), "--in", "1h", "POST", url]);
-        assert_eq!(output.code(), 0, "{output:?}");
+        let redis = ["--redis-url-file", url_file.path()];
+        let wait = ["--in", "1h", "--wait", "--wait-timeout", "10ms", "POST", url];
+        let output = run(&[&["send"], &redis[..], &wait].concat());
+        assert!(
+            output.code() == 3 && output.stdout.contains("ready"),
+            "the state is in the same Redis: {output:?}"
+        );
     }
     let _worker = Postrider::ready_worker(Build::Lean, &redis, &[], &[]);
     let list = ["jobs", "list", "--redis-url-file", url_file.path(), "--json"];
