@@ -35,35 +35,33 @@ impl Build {
         }
     }
 
-    /// Builds the worker and copies it to `target/e2e/{otel,lean}/postrider`.
-    pub(crate) fn worker(self) -> Result<Variable> {
-        self.built("worker", &["-p", "postrider"], "debug/postrider", self.name())
+    /// Builds the worker, and the one that counts its allocations, and copies them to `target/e2e/{otel,lean}`.
+    pub(crate) fn workers(self) -> Result<[Variable; 2]> {
+        // The same selection of packages as for the tests, so that Cargo builds nothing twice: `--bin` alone would leave
+        // out the features that tests and examples add.
+        self.build("workers", &["--workspace", "--bin", "postrider", "--example", "allocations"])?;
+        let (worker, counting) = ("debug/postrider", "debug/examples/allocations");
+        Ok([self.copied("BIN", worker, self.name())?, self.copied("ALLOCATIONS_BIN", counting, self.name())?])
     }
 
-    /// The same with optimisation, to `target/e2e/release-{otel,lean}/postrider`.
+    /// Builds the optimised worker as released, and copies it to `target/e2e/release-{otel,lean}/postrider`.
     pub(crate) fn release_worker(self) -> Result<Variable> {
-        let folder = format!("release-{}", self.name());
-        self.built("optimised worker", &["-p", "postrider", "--release"], "release/postrider", &folder)
+        // Not `--workspace`: other selected packages would add their features.
+        self.build("optimised worker", &["-p", "postrider", "--release"])?;
+        self.copied("BIN", "release/postrider", &format!("release-{}", self.name()))
     }
 
-    /// Builds the worker that counts its allocations, to `target/e2e/{otel,lean}/allocations`.
-    pub(crate) fn counting_worker(self) -> Result<Variable> {
-        // The same selection of packages as for the tests, so that Cargo builds no dependency again.
-        let example = ["--workspace", "--example", "allocations"];
-        let (variable, program) =
-            self.built("counting worker", &example, "debug/examples/allocations", self.name())?;
-        Ok((variable.replace("_BIN", "_ALLOCATIONS_BIN"), program))
-    }
-
-    /// `-p postrider` and not `--workspace` builds a worker as released: other selected packages would add their features.
-    fn built(self, what: &str, selection: &[&str], program: &str, folder: &str) -> Result<Variable> {
+    fn build(self, what: &str, selection: &[&str]) -> Result {
         let mut cargo = step::cargo(&["build"]);
-        step::run(&format!("build the {what} ({})", self.name()), cargo.args(selection).args(self.flags()))?;
-        // Both builds write this path, so copy the binary before the other build runs.
+        step::run(&format!("build the {what} ({})", self.name()), cargo.args(selection).args(self.flags()))
+    }
+
+    /// Both builds write the same path, so each program is copied before the other build runs.
+    fn copied(self, kind: &str, program: &str, folder: &str) -> Result<Variable> {
         let program = step::target().join(program);
         let copy = step::target().join("e2e").join(folder).join(program.file_name().unwrap_or_default());
         replace(&program, &copy).map_err(|error| step::at(&copy, &error))?;
-        Ok((format!("POSTRIDER_{}_BIN", self.name().to_uppercase()), copy))
+        Ok((format!("POSTRIDER_{}_{kind}", self.name().to_uppercase()), copy))
     }
 }
 

@@ -64,7 +64,8 @@ pub(crate) fn bench(arguments: &[String]) -> Result {
     // Every other word is a measurement that counts no allocations. Optimisation does not change their number.
     let counting = ["--rounds=", "--jobs=", "--in-flight=", "--json", "--counts", "--delivery-log"];
     if !is_dead_host && words.iter().all(|word| counting.iter().any(|start| word.starts_with(start))) {
-        variables.extend([Build::Lean.counting_worker()?, Build::Otel.counting_worker()?]);
+        let ([_, lean], [_, otel]) = (Build::Lean.workers()?, Build::Otel.workers()?);
+        variables.extend([lean, otel]);
     }
     let folder = step::target().join("release");
     command.env("POSTRIDER_BARE_LOOP_BIN", folder.join("bare-loop")).env("POSTRIDER_REDIS_SERVER", redis);
@@ -77,7 +78,8 @@ pub(crate) fn cases(arguments: &[String]) -> Result {
     let mut command = built("dev", &["cases"])?;
     if !arguments.iter().any(|argument| argument == "--list") {
         // Two cases are about telemetry, and not about time.
-        let workers = [Build::Lean.release_worker()?, Build::Otel.worker()?];
+        let [otel, _] = Build::Otel.workers()?;
+        let workers = [Build::Lean.release_worker()?, otel];
         command.env("POSTRIDER_REDIS_SERVER", tools::redis_server()?).envs(workers);
     }
     step::visibly(command.args(arguments))
@@ -89,7 +91,7 @@ pub(crate) fn chaos(minutes: u64, seed: Option<u64>, is_hostile: bool) -> Result
         step::cargo(&["test", "--workspace", "--test", "worker", "--", "--nocapture", "--exact"]);
     command.arg(if is_hostile { SEVERAL_QUEUES } else { ONE_QUEUE });
     command.env("POSTRIDER_REDIS_SERVER", tools::redis_server()?);
-    command.envs([Build::Lean.worker()?, Build::Otel.worker()?]);
+    command.envs([Build::Lean.workers()?, Build::Otel.workers()?].concat());
     command.env("LEDGER_SECONDS", (minutes * 60).to_string());
     command.envs(seed.map(|seed| ("LEDGER_SEED", seed.to_string())));
     step::run("chaos", &mut command)

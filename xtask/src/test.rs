@@ -1,8 +1,8 @@
 //! `cargo xtask test`: every test in both builds.
 //!
 //! Cargo unites the features of all selected packages, so each further selection of packages causes another
-//! build of tokio, hyper and the crates that use them. So there are only two selections for each build: the
-//! worker alone (as released) and the whole workspace. All steps of one build run in sequence.
+//! build of tokio, hyper and the crates that use them. So there is one selection for each build, the whole workspace.
+//! `cargo xtask bench` and the images build the worker alone, as released. All steps of one build run in sequence.
 
 use std::process::Command;
 use std::thread;
@@ -33,7 +33,7 @@ fn run_all(filter: &[String], counts: &mut [u64; 3]) -> Result {
     let has_nextest = step::works(&mut step::cargo(&["nextest", "--version"]));
     // The end-to-end tests need the feature `otel`, so the second build runs them, with both binaries.
     for build in [Build::Lean, Build::Otel] {
-        variables.extend([build.worker()?, build.counting_worker()?]);
+        variables.extend(build.workers()?);
         let mut tests = |name: &str, command: &[&str], options: &[String]| {
             let command = tests(build, command, options, &variables);
             step::run_reading(&format!("{name} ({})", build.name()), command, |line| count(line, counts))
