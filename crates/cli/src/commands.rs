@@ -12,6 +12,7 @@ mod absurd;
 mod arguments;
 mod attempts;
 mod audit;
+mod completions;
 mod console;
 mod dead;
 mod doctor;
@@ -23,6 +24,7 @@ mod jobs;
 mod limits;
 mod listing;
 mod logged;
+mod man;
 mod queues;
 mod redis;
 mod render;
@@ -49,6 +51,7 @@ use telemetry::{Config, Exporter, Log, LogFormat, Telemetry, flush_lines, print_
 use tracing::warn;
 
 use self::arguments::{own_lines_are_json, usage, without_empty_variables};
+use self::completions::Complete;
 use self::failure::{Usage, failed, failed_as_line, print_as_line};
 use self::redis::RedisArgs;
 
@@ -92,6 +95,8 @@ enum Command {
     Dead(dead::DeadArgs),
     Audit(audit::AuditArgs),
     Doctor(doctor::DoctorArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Options of all commands are listed after a command's own.
@@ -124,14 +129,31 @@ pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(print_panic));
     // Also if the main thread panics.
     let _flush = FlushAtExit;
+    match Complete::from_args() {
+        None => {}
+        Some(Ok(complete)) => return in_runtime(complete.run()),
+        Some(Err(error)) => return usage(&error),
+    }
     let matches = without_empty_variables(Cli::command()).try_get_matches();
     let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    if let Command::Health(args) = &cli.command {
-        return args.run();
-    }
+    // These start nothing else, no telemetry either.
+    let code = match &cli.command {
+        Command::Health(args) => Ok(args.run()),
+        Command::Completions(args) => Ok(args.run()),
+        Command::Man(args) => args.run(),
+        _ => return in_runtime(run(cli)),
+    };
+    code.unwrap_or_else(|error: Box<dyn std::error::Error>| failed(error.as_ref()))
+}
+
+fn in_runtime(run: impl Future<Output = ExitCode>) -> ExitCode {
+    // Two dependencies use rustls; both must use this provider.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .expect("this is the first thing that the program does with TLS");
     // One thread: in measurements, a second one gained nothing, and each wake-up costs more. More throughput
     // comes from more workers.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -139,7 +161,7 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    let code = runtime.block_on(run(cli));
+    let code = runtime.block_on(run);
     // A hanging name lookup must not delay the exit.
     runtime.shutdown_background();
     code
@@ -166,10 +188,6 @@ fn print_panic(panic: &PanicHookInfo<'_>) {
 }
 
 async fn run(cli: Cli) -> ExitCode {
-    // Two dependencies use rustls; both must use this provider.
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .expect("this is the first thing that the program does with TLS");
     let mut config = Config::of(names::PROGRAM);
     config.log = Some(cli.log.log(!cli.command.serves()));
     if !matches!(cli.command, Command::Worker(_) | Command::Console(_)) {
@@ -216,7 +234,6 @@ impl Command {
             Self::Send(args) => args.run(telemetry).await,
             Self::Sink(args) => args.run().await,
             Self::Console(args) => args.run(telemetry).await,
-            Self::Health(args) => Ok(args.run()),
             Self::Queues(args) => args.run(telemetry).await,
             Self::Flows(args) => args.run(telemetry).await,
             Self::Find(args) => args.run(telemetry).await,
@@ -224,6 +241,8 @@ impl Command {
             Self::Dead(args) => args.run(telemetry).await,
             Self::Audit(args) => args.run(telemetry).await,
             Self::Doctor(args) => args.run(telemetry).await,
+            // These have run before telemetry starts.
+            Self::Health(_) | Self::Completions(_) | Self::Man(_) => Ok(ExitCode::SUCCESS),
         };
         result.unwrap_or_else(|error| failed(error.as_ref()))
     }

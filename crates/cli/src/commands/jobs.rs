@@ -4,10 +4,12 @@ mod by_hand;
 mod show;
 
 use std::error::Error;
+use std::ffi::OsStr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Args, Subcommand};
 use postrider_console::view::{JobView, brief, state_name, waits_for};
 use postrider_queue::admin::{FoundJob, Place, State};
 use serde_json::json;
@@ -44,8 +46,8 @@ enum Command {
 struct ListArgs {
     #[command(flatten)]
     look: LookArgs,
-    /// Only jobs in this state: ready, running, scheduled or held
-    #[arg(long, value_parser = state, value_name = "STATE")]
+    /// Only jobs in this state
+    #[arg(long, value_parser = StateParser, value_name = "STATE")]
     state: Option<State>,
     /// At most this many of each queue
     #[arg(long, default_value = "20", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
@@ -55,15 +57,40 @@ struct ListArgs {
     json: bool,
 }
 
-fn state(text: &str) -> Result<State, String> {
-    match text {
-        "ready" => Ok(State::Ready),
-        "running" => Ok(State::Running),
-        "scheduled" => Ok(State::Scheduled),
-        "held" => Ok(State::Held),
-        "dead" => Err("dead letters are listed by `postrider dead list`".to_owned()),
-        _ => Err("write ready, running, scheduled or held".to_owned()),
+/// The states, which help and completions list. `dead` has another command.
+#[derive(Clone)]
+struct StateParser;
+
+impl TypedValueParser for StateParser {
+    type Value = State;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<State, clap::Error> {
+        state.parse_ref(command, arg, value)
     }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(STATES.iter().map(|(name, _)| PossibleValue::new(*name))))
+    }
+}
+
+const STATES: [(&str, State); 4] = [
+    ("ready", State::Ready),
+    ("running", State::Running),
+    ("scheduled", State::Scheduled),
+    ("held", State::Held),
+];
+
+fn state(text: &str) -> Result<State, &'static str> {
+    let found = STATES.iter().find(|(name, _)| *name == text).map(|(_, state)| *state);
+    found.ok_or(match text {
+        "dead" => "dead letters are listed by `postrider dead list`",
+        _ => "write ready, running, scheduled or held",
+    })
 }
 
 impl JobsArgs {

@@ -2,6 +2,7 @@
 //! accident loses a job.
 
 mod command_line;
+mod completions;
 mod dead_letters;
 mod find;
 mod flows;
