@@ -12,6 +12,7 @@ mod login;
 mod operation;
 mod overview;
 mod parts;
+mod plot;
 mod queue;
 mod search;
 mod story;

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Html;
 use maud::{Markup, html};
+use postrider_queue::admin::CountRange;
 
 use super::layout::{Failure, Place, page};
 use super::parts::{count, encoded, length, nothing, state};
+use super::plot::plot;
 use super::viewer::Viewer;
 use crate::state::Shared;
 use crate::view::{FlowView, QueueView, WorkerView};
@@ -22,9 +24,15 @@ pub(super) async fn show(
 ) -> Result<Html<String>, Failure> {
     let (queues, notes) = shared.overview().await?;
     let flows = shared.flows_seen().await?;
+    let shards = shared.shards_seen(None).await?;
+    let hour = shared.inspector.counts(&shards, CountRange::Hour).await?;
+    let day = shared.inspector.counts(&shards, CountRange::Day).await?;
     let body = html! {
         div data-live {
             (attention(&queues, &flows, &notes))
+            @if !queues.is_empty() {
+                div .plots { (plot(&hour, CountRange::Hour)) (plot(&day, CountRange::Day)) }
+            }
             section { h2 { "Queues" } (queue_table(&queues)) }
             section { h2 { "Workers" } (workers(&queues)) }
         }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::response::Html;
 use maud::{Markup, html};
+use postrider_queue::admin::{CountRange, ShardName};
 
 use super::layout::{Failure, Place, page};
 use super::overview::workers;
 use super::parts::{count, encoded, length};
+use super::plot::plot;
 use super::viewer::Viewer;
 use crate::state::Shared;
 use crate::view::QueueView;
@@ -18,19 +20,29 @@ pub(super) async fn show(
     Viewer(caller): Viewer,
     Path(queue): Path<String>,
 ) -> Result<Html<String>, Failure> {
-    let mut shards = vec![];
-    for shard in shared.shards(Some(&queue)).await? {
-        let survey = shared.inspector.survey(&shard, 0).await?;
-        shards.push(QueueView::new(&shard, &survey));
+    let (mut shards, names) = (vec![], shared.shards(Some(&queue)).await?);
+    for shard in &names {
+        let survey = shared.inspector.survey(shard, 0).await?;
+        shards.push(QueueView::new(shard, &survey));
     }
+    let plots = plots(&shared, &names).await?;
     let body = html! {
         div data-live {
             (tiles(&queue, &shards))
+            (plots)
             @if shards.len() > 1 { section { h2 { "Shards" } (table(&shards)) } }
             section { h2 { "Workers" } (workers(&shards)) }
         }
     };
     Ok(page(&caller, Place::Other, &format!("Queue {queue}"), body))
+}
+
+async fn plots(shared: &Shared, shards: &[ShardName]) -> Result<Markup, Failure> {
+    let mut plots = vec![];
+    for range in [CountRange::Hour, CountRange::Day] {
+        plots.push(plot(&shared.inspector.counts(shards, range).await?, range));
+    }
+    Ok(html! { div .plots { @for plot in &plots { (plot) } } })
 }
 
 /// The counts of all shards together.
