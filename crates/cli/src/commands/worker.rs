@@ -24,6 +24,7 @@ use telemetry::{Propagators, Telemetry};
 use tracing::{info, warn};
 
 use super::absurd::warnings;
+use super::console::Beside;
 use super::doctor::telemetry::destinations;
 use super::limits::JobLimits;
 use super::variables::unknown;
@@ -112,6 +113,10 @@ pub(super) struct WorkerArgs {
     /// Address to serve /livez, /readyz and /metrics on [default: none]
     #[arg(long, env = "POSTRIDER_LISTEN", value_name = "ADDR:PORT")]
     listen: Option<String>,
+    /// Address to serve a console on, too; its other settings come from the variables of `postrider console`
+    /// [default: none]
+    #[arg(long, env = "POSTRIDER_CONSOLE", value_name = "ADDR:PORT")]
+    console: Option<SocketAddr>,
 }
 
 impl WorkerArgs {
@@ -123,11 +128,17 @@ impl WorkerArgs {
     ) -> Result<ExitCode, Box<dyn Error>> {
         let shutdown = shutdown::listen()?;
         let listen = self.listen.as_deref().filter(|text| !text.is_empty()).map(address).transpose()?;
+        let console = self.console;
         let mut config = self.worker_config()?;
         config.sender.recording.redaction = Redaction::default().paths_of(secret_paths);
         info!(version = env!("CARGO_PKG_VERSION"), telemetry = destinations(), "postrider starts");
         warnings(&config).into_iter().chain(unknown()).for_each(|warning| warn!("{warning}"));
-        postrider_worker::run(&config, listen, telemetry, shutdown.stop, shutdown.second_signal).await?;
+        let start = |address| Beside::start(address, &config.redis_url, config.job_bytes_max, telemetry);
+        let console = console.map(start).transpose()?;
+        let result =
+            postrider_worker::run(&config, listen, telemetry, shutdown.stop, shutdown.second_signal).await;
+        console.into_iter().for_each(Beside::stop);
+        result?;
         Ok(ExitCode::SUCCESS)
     }
 

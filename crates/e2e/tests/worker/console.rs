@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod beside;
 mod browser;
 mod change;
 mod counts;
