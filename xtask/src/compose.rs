@@ -28,6 +28,8 @@ pub(crate) enum Profile {
     Collector,
     /// Prometheus and Grafana
     Metrics,
+    /// The console: pages and the HTTP API
+    Console,
     /// A small echo server that jobs may reach; always runs, because the sample job goes to it
     Demo,
 }
@@ -50,9 +52,10 @@ pub(crate) struct Options {
 }
 
 /// The services without a health check that answer HTTP: their profiles, name and port, and what the user reads there.
-const PAGES: [(&[Profile], &str, u16, Option<&str>); 4] = [
+const PAGES: [(&[Profile], &str, u16, Option<&str>); 5] = [
     (&[Profile::Observability, Profile::Collector], "jaeger", 16686, Some("Jaeger")),
     (&[Profile::Collector], "otel-collector", 4318, None),
+    (&[Profile::Console], "console", 8025, Some("the console")),
     (&[Profile::Metrics], "grafana", 3000, Some("Grafana")),
     (&[Profile::Metrics], "prometheus", 9090, Some("Prometheus")),
 ];
@@ -207,11 +210,13 @@ fn settings(profiles: &[Profile], features: Build) -> Vec<(&'static str, String)
         ],
         Build::Otel => &[],
     };
+    const TRACE_URL: (&str, &str) = ("POSTRIDER_TRACE_URL", "http://localhost:16686/trace/{trace_id}");
+    let shows_traces = !wanted.is_empty() && (has(Profile::Observability) || has(Profile::Collector));
+    let wanted = wanted.iter().copied().chain(shows_traces.then_some(TRACE_URL));
     // Compose also reads .env, but values set here would take precedence.
     let file = fs::read_to_string(step::root().join(".env")).unwrap_or_default();
     let is_open = |name: &str| env::var_os(name).is_none_or(|set| set.is_empty()) && !is_set(&file, name);
-    let open =
-        wanted.iter().filter(|(name, _)| is_open(name)).map(|(name, value)| (*name, (*value).to_owned()));
+    let open = wanted.filter(|(name, _)| is_open(name)).map(|(name, value)| (name, value.to_owned()));
     open.chain([("POSTRIDER_FEATURES", features.name().to_owned())]).collect()
 }
 

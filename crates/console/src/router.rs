@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::State;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
@@ -28,6 +30,8 @@ pub(crate) fn router(shared: Arc<Shared>, access: Access, hosts: &[String], tele
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };
+    let probes = Router::new().route("/readyz", get(ready)).with_state(shared.clone());
+    let probes = probes.route("/livez", get(async || "ok\n"));
     api::router()
         .merge(pages::router())
         .method_not_allowed_fallback(wrong_method)
@@ -35,6 +39,7 @@ pub(crate) fn router(shared: Arc<Shared>, access: Access, hosts: &[String], tele
         .with_state(shared)
         .layer(from_fn_with_state(access.clone(), access::authenticate))
         .merge(pages::public(access))
+        .merge(probes)
         .layer(from_fn(api::within))
         .layer(from_fn_with_state(Hosts::new(hosts), check_origin))
         .layer(CatchPanicLayer::custom(|_| panicked()))
@@ -43,6 +48,12 @@ pub(crate) fn router(shared: Arc<Shared>, access: Access, hosts: &[String], tele
         .layer(header(CACHE_CONTROL, "no-store"))
         .layer(header(CONTENT_SECURITY_POLICY, CONTENT_POLICY))
         .layer(from_fn_with_state(Requests::new(telemetry), trace::record))
+}
+
+/// Whether Redis answers.
+async fn ready(State(shared): State<Arc<Shared>>) -> Result<&'static str, Problem> {
+    shared.inspector.now().await?;
+    Ok("ok\n")
 }
 
 async fn no_route(uri: Uri) -> Problem {

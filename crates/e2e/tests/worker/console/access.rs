@@ -79,7 +79,13 @@ fn requests_that_other_sites_ask_for_are_refused() {
 fn redis_may_go_and_come_back() {
     let mut world = World::new(BUILD);
     let console = Console::start(&world);
+    let probe = |path: &str| {
+        let answer = e2e::http_call::exchange(console.address, "GET", path, &[], b"", DEADLINE);
+        answer.expect("an answer").status
+    };
+    assert_eq!((probe("/livez"), probe("/readyz")), (200, 200));
     world.redis.kill();
+    assert_eq!((probe("/livez"), probe("/readyz")), (200, 503));
     console.refuses(("GET", "/v1/queues", &[], ""), 503, "Redis");
     let job = json!({"url": NOWHERE}).to_string();
     console.refuses(("POST", "/v1/queues/default/jobs", &[JSON], &job), 503, "Idempotency-Key");
