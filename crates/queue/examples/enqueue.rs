@@ -1,4 +1,4 @@
-//! A producer in Rust: enqueues one job under an idempotency key, then many in one round trip.
+//! A producer in Rust: enqueues one job under an idempotency key, then many in few calls.
 //!
 //! `cargo run -p postrider-queue --example enqueue -- redis://127.0.0.1:6379 http://127.0.0.1:8080/`
 
@@ -6,7 +6,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use postrider_queue::{Enqueuing, Fields, IdempotencyKey, QueueName, Redis};
+use postrider_queue::{Enqueuing, Fields, IdempotencyKey, NewJob, QueueName, Redis};
 use telemetry::Telemetry;
 
 #[tokio::main(flavor = "current_thread")]
@@ -25,7 +25,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let job = redis.enqueue(&name, job(url, r#"{"order":7}"#), &how).await?;
     println!("{}{}", job.entry, if job.known { " existed already" } else { "" });
 
-    let many = (0..100).map(|number| job_number(url, number)).collect();
+    let key = |number| IdempotencyKey { key: format!("order-{number}"), ttl: Duration::from_secs(3600) };
+    let new = |number| NewJob { fields: job_number(url, number), key: Some(key(number)) };
+    let many = (0..100).map(new).collect();
     println!("and {} more", redis.enqueue_all(&name, many).await?.len());
     redis.close().await;
     Ok(())

@@ -13,6 +13,8 @@ mod trail;
 pub mod work;
 
 pub use job::{EntryId, Fields};
-pub use produce::{EnqueueError, Enqueuing, IdempotencyKey, JsonJob, NotAJob, Publication};
+pub use produce::{
+    BatchError, EnqueueError, Enqueuing, IdempotencyKey, JsonJob, NewJob, NotAJob, Publication,
+};
 pub use redis::{BadQueueName, ConnectError, Error, QueueName, Redis};
 pub use trail::JobResult;

@@ -9,11 +9,10 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt};
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
 use postrider_queue::job::Fields;
-use postrider_queue::{Enqueuing, IdempotencyKey, JobResult, JsonJob, QueueName};
+use postrider_queue::{Enqueuing, IdempotencyKey, JobResult, JsonJob, NewJob, QueueName};
 use serde::{Deserialize, Serialize};
 use telemetry::Context;
 use utoipa::{IntoParams, ToSchema};
@@ -25,8 +24,6 @@ use crate::state::{Shared, queue_name};
 
 /// The longest body with many jobs.
 const JOBS_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Calls at once for jobs with keys, which are enqueued one by one.
-const CONCURRENT_CALLS: usize = 32;
 /// How long a key is remembered by default.
 const KEY_TTL: Duration = Duration::from_secs(24 * 3600);
 
@@ -186,25 +183,27 @@ async fn many(
         with_context_of(headers, &mut job.fields);
     }
     let ttl = key_ttl(parameters)?;
-    let mut all = AllEnqueued { enqueued: 0, known: 0, job_ids: Vec::with_capacity(jobs.len()) };
-    if jobs.iter().all(|(_, job)| job.key.is_none()) {
-        let jobs: Vec<Fields> = jobs.into_iter().map(|(_, job)| job.fields).collect();
-        let entries = shared.redis.enqueue_all(queue, jobs).await?;
-        all.enqueued = entries.len() as u64;
-        all.job_ids.extend(entries.iter().map(ToString::to_string));
-        return Ok((StatusCode::CREATED, Json(all)).into_response());
+    let (numbers, jobs): (Vec<u64>, Vec<NewJob>) = jobs
+        .into_iter()
+        .map(|(line, job)| {
+            let key = job.key.map(|key| IdempotencyKey { key, ttl });
+            (line, NewJob { fields: job.fields, key })
+        })
+        .unzip();
+    match shared.redis.enqueue_all(queue, jobs).await {
+        Ok(publications) => {
+            let known = publications.iter().filter(|publication| publication.known).count() as u64;
+            let job_ids: Vec<String> =
+                publications.iter().map(|publication| publication.entry.to_string()).collect();
+            let all = AllEnqueued { enqueued: job_ids.len() as u64 - known, known, job_ids };
+            Ok((StatusCode::CREATED, Json(all)).into_response())
+        }
+        Err(failed) => {
+            let new = failed.publications.iter().flatten().filter(|publication| !publication.known).count();
+            let first = failed.publications.iter().position(Option::is_none).unwrap_or_default();
+            Err(Problem::from(failed.error).on_line(numbers[first]).after(new as u64))
+        }
     }
-    let put = |(line, job): (u64, JsonJob)| async move {
-        let how = Enqueuing { key: job.key.map(|key| IdempotencyKey { key, ttl }), cap: None };
-        (line, shared.redis.enqueue(queue, job.fields, &how).await)
-    };
-    let mut under_way = stream::iter(jobs).map(put).buffered(CONCURRENT_CALLS);
-    while let Some((line, put)) = under_way.next().await {
-        let publication = put.map_err(|error| Problem::from(error).on_line(line).after(all.enqueued))?;
-        *(if publication.known { &mut all.known } else { &mut all.enqueued }) += 1;
-        all.job_ids.push(publication.entry.to_string());
-    }
-    Ok((StatusCode::CREATED, Json(all)).into_response())
 }
 
 /// The jobs of all lines that are not empty, with the numbers of the lines.

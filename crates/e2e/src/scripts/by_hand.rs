@@ -12,10 +12,15 @@ impl Call {
         Call::new(Script::Enqueue, &keys, &["60000", &cap.to_string(), "0"]).with_fields(fields)
     }
 
-    /// Enqueues jobs together.
-    pub fn enqueue_all(jobs: &[&[(&str, &str)]]) -> Call {
-        jobs.iter().fold(Call::new(Script::EnqueueAll, &["jobs"], &[]), |mut call, fields| {
-            call.args.push((2 * fields.len()).to_string().into_bytes());
+    /// Enqueues jobs together, each with an idempotency key or an empty text.
+    pub fn enqueue_all(jobs: &[(&str, &[(&str, &str)])]) -> Call {
+        let keys: Vec<String> =
+            jobs.iter().filter(|(key, _)| !key.is_empty()).map(|(key, _)| format!("key:{key}")).collect();
+        let keys: Vec<&str> = ["jobs"].into_iter().chain(keys.iter().map(String::as_str)).collect();
+        jobs.iter().fold(Call::new(Script::EnqueueAll, &keys, &[]), |mut call, (key, fields)| {
+            let ttl = if key.is_empty() { "0" } else { "60000" };
+            let count = (2 * fields.len()).to_string();
+            call.args.extend([ttl, "0", &count].map(|argument| argument.as_bytes().to_vec()));
             call.with_fields(fields)
         })
     }

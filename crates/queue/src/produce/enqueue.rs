@@ -11,9 +11,6 @@ use crate::job::{EntryId, Fields, Producer};
 use crate::redis::{Error, Operation, QueueShard, number, push_fields, unexpected};
 use crate::trail::JobResult;
 
-/// How many jobs one script call enqueues at most: it blocks Redis.
-const CALL_JOBS_MAX: usize = 1000;
-
 /// An enqueued job.
 #[derive(Clone, Debug)]
 pub struct Publication {
@@ -77,6 +74,15 @@ pub enum EnqueueError {
     Redis(#[from] Error),
 }
 
+impl EnqueueError {
+    pub(super) fn error_type(&self) -> ErrorType {
+        match self {
+            Self::Full { .. } | Self::Moved => ErrorType::Refused,
+            Self::Redis(error) => fred_otel::error_type(error),
+        }
+    }
+}
+
 impl QueueShard {
     /// Enqueues a job under a span, and gives the job the span's context. A context that the job already has
     /// is kept, and the span links to it. `has_all` means that its key is claimed in all other shards.
@@ -93,11 +99,7 @@ impl QueueShard {
         let context = span.context();
         self.inject(&context, operation, std::slice::from_mut(&mut fields));
         let entered = self.enter(&context, &fields, how, has_all).await;
-        let error = match &entered {
-            Ok(_) => None,
-            Err(EnqueueError::Full { .. } | EnqueueError::Moved) => Some(ErrorType::Refused),
-            Err(EnqueueError::Redis(error)) => Some(fred_otel::error_type(error)),
-        };
+        let error = entered.as_ref().err().map(EnqueueError::error_type);
         self.published(&span, operation, 1, began, error.as_ref());
         let (entry, known) = entered?;
         span.set_with(semconv::MESSAGING_MESSAGE_ID, || entry.to_string().into());
@@ -132,90 +134,10 @@ impl QueueShard {
         Ok((entry, letter == "k"))
     }
 
-    /// Enqueues many jobs, up to 1,000 with each call. Redis enqueues all jobs of a call or none; after a
-    /// timeout or a broken connection, it is not known which. Each of several jobs gets its own trace, whose
-    /// root links to the span of this operation. A job that already has a context keeps it.
-    ///
-    /// # Errors
-    /// fred's. The jobs of earlier calls are enqueued.
-    pub async fn enqueue_all(&self, mut jobs: Vec<Fields>) -> Result<Vec<EntryId>, Error> {
-        let (span, operation, began) = self.publish_span(&jobs);
-        let context = span.context();
-        self.inject(&context, operation, &mut jobs);
-        let entered = self.enter_all(&context, operation, &mut jobs).await;
-        let error = entered.as_ref().err().map(fred_otel::error_type);
-        self.published(&span, operation, jobs.len(), began, error.as_ref());
-        entered
-    }
-
-    async fn enter_all(
-        &self,
-        publish: &Context,
-        operation: Operation,
-        jobs: &mut [Fields],
-    ) -> Result<Vec<EntryId>, Error> {
-        let mut entries = Vec::with_capacity(jobs.len());
-        for jobs in jobs.chunks_mut(CALL_JOBS_MAX) {
-            let roots = if operation == Operation::PublishAll { self.roots(publish, jobs) } else { vec![] };
-            let entered = self.enter_together(publish, jobs).await;
-            for (index, root) in roots {
-                match &entered {
-                    Ok(entered) => {
-                        root.set_with(semconv::MESSAGING_MESSAGE_ID, || entered[index].to_string().into());
-                    }
-                    Err(error) => root.fail(&fred_otel::error_type(error)),
-                }
-            }
-            entries.extend(entered?);
-        }
-        Ok(entries)
-    }
-
-    async fn enter_together(&self, parent: &Context, jobs: &[Fields]) -> Result<Vec<EntryId>, Error> {
-        let mut args = Vec::new();
-        for fields in jobs {
-            args.push(number(2 * fields.len() as u64));
-            push_fields(&mut args, fields);
-        }
-        let keys = vec![self.0.keys.jobs.clone()];
-        let reply = self.0.scripts.enqueue_all.call(&self.0.redis, parent, keys, args).await?;
-        let job_ids: Vec<String> = reply.convert()?;
-        if job_ids.len() != jobs.len() {
-            return Err(unexpected());
-        }
-        let entry = |job_id: String| EntryId::parse(job_id.as_bytes()).ok_or_else(unexpected);
-        job_ids.into_iter().map(entry).collect()
-    }
-
-    /// Begins the trace of each job without a context: a root with a link to the publish span. It is recorded
-    /// if the parent of the publish span is; without a parent, the sampler decides for each job. Returns each
-    /// root with the index of its job.
-    fn roots(&self, publish: &Context, jobs: &mut [Fields]) -> Vec<(usize, Span)> {
-        if !self.0.telemetry.is_on() {
-            return vec![];
-        }
-        let (operations, current, none) = (self.operations(), Context::current(), Context::none());
-        let linked = if publish.is_sampled() { publish } else { &none };
-        let mut roots = Vec::with_capacity(jobs.len());
-        for (index, fields) in jobs.iter_mut().enumerate() {
-            if self.0.telemetry.extract(&Producer(fields)).is_some() {
-                continue;
-            }
-            let builder = operations.span(Operation::Create).root_as_sampled(&current).link(linked);
-            let root = builder.start(|attributes| operations.describe(Operation::Create, attributes));
-            let context = root.context();
-            if context.is_some() {
-                context.inject(&mut Outgoing(fields));
-                roots.push((index, root));
-            }
-        }
-        roots
-    }
-
     /// The publish span. For one job without a context, it is a producer span, and the parent of the job's
     /// spans. For several jobs, or jobs with a context, it is a client span. It links to each job's own
     /// context.
-    fn publish_span(&self, jobs: &[Fields]) -> (Span, Operation, Instant) {
+    pub(super) fn publish_span(&self, jobs: &[Fields]) -> (Span, Operation, Instant) {
         let own: Vec<Context> = jobs
             .iter()
             .map(|fields| self.0.telemetry.extract(&Producer(fields)))
@@ -238,13 +160,13 @@ impl QueueShard {
     }
 
     /// Gives a job the context of its publish span.
-    fn inject(&self, context: &Context, operation: Operation, jobs: &mut [Fields]) {
+    pub(super) fn inject(&self, context: &Context, operation: Operation, jobs: &mut [Fields]) {
         if let (Operation::Publish, true, [fields]) = (operation, context.is_some(), jobs) {
             context.inject(&mut Outgoing(fields));
         }
     }
 
-    fn published(
+    pub(super) fn published(
         &self,
         span: &Span,
         operation: Operation,
@@ -278,7 +200,7 @@ impl QueueShard {
 }
 
 /// The fields of a job that is about to be enqueued.
-struct Outgoing<'a>(&'a mut Fields);
+pub(super) struct Outgoing<'a>(pub(super) &'a mut Fields);
 
 impl Carrier for Outgoing<'_> {
     fn get(&self, name: &str) -> Option<&str> {

@@ -1,11 +1,13 @@
 //! Chooses the shard of a job.
 
+use std::time::Duration;
+
 use super::enqueue::{EnqueueError, Enqueuing, IdempotencyKey, Publication};
 use crate::job::{EntryId, Fields};
 use crate::redis::{Error, Keys, QueueName, QueueShard, Redis, SHARDS_MAX, number};
 
 /// How often an enqueue follows a number of shards that changes.
-const MOVES_MAX: usize = 5;
+pub(super) const MOVES_MAX: usize = 5;
 
 impl Redis {
     /// Enqueues a job into any shard of a queue. An idempotency key always selects the same shard. After the
@@ -28,7 +30,8 @@ impl Redis {
         for _ in 0..MOVES_MAX {
             let homes = self.key_homes(name, key).await?;
             for shard in &homes[1..] {
-                if let Some(entry) = self.producer_shard(name, *shard).claim_key(key).await? {
+                let claimed = self.producer_shard(name, *shard).claim_keys([key].into_iter()).await?;
+                if let Some(entry) = claimed.into_iter().next().flatten() {
                     return Ok(Publication { entry, shard: *shard, known: true, trace_id: None });
                 }
             }
@@ -44,36 +47,42 @@ impl Redis {
 
     /// The shards in which a key may be, each once, beginning with its present one.
     async fn key_homes(&self, name: &QueueName, key: &IdempotencyKey) -> Result<Vec<u32>, Error> {
-        let producer = self.producer_shard(name, 0);
-        let args = vec![number(key.ttl.as_millis() as u64)];
-        let keys = vec![Keys::meta(name)];
-        let reply = producer.0.scripts.key_homes.poll(&producer.0.redis, keys, args).await?;
-        Ok(homes(&key.key, &reply.convert::<Vec<u32>>()?))
+        Ok(homes(&key.key, &self.shard_numbers(name, key.ttl).await?))
     }
 
-    /// Enqueues many jobs together into any shard of a queue, as [`QueueShard::enqueue_all`] does.
-    ///
-    /// # Errors
-    /// fred's.
-    pub async fn enqueue_all(&self, name: &QueueName, jobs: Vec<Fields>) -> Result<Vec<EntryId>, Error> {
-        let shards = self.shards(name).await?;
-        self.producer_shard(name, fastrand::u32(..shards.now)).enqueue_all(jobs).await
+    /// The number of shards, and the former ones that keys with this TTL may have been enqueued by.
+    pub(super) async fn shard_numbers(&self, name: &QueueName, ttl: Duration) -> Result<Vec<u32>, Error> {
+        let producer = self.producer_shard(name, 0);
+        let args = vec![number(ttl.as_millis() as u64)];
+        let keys = vec![Keys::meta(name)];
+        let reply = producer.0.scripts.key_homes.poll(&producer.0.redis, keys, args).await?;
+        reply.convert()
     }
 }
 
 impl QueueShard {
-    /// The id of the job that was enqueued under an idempotency key; `None` if there is none, and the key is
-    /// claimed here.
-    async fn claim_key(&self, key: &IdempotencyKey) -> Result<Option<EntryId>, Error> {
-        let args = vec![number(key.ttl.as_millis() as u64)];
-        let keys = vec![self.0.keys.idempotency(&key.key)];
-        let reply = self.0.scripts.claim_key.poll(&self.0.redis, keys, args).await?;
-        Ok(reply.as_bytes().and_then(EntryId::parse))
+    /// The ids of the jobs that were enqueued under idempotency keys. `None` if there is none: then the key is claimed
+    /// here.
+    pub(super) async fn claim_keys<'a>(
+        &self,
+        claimed: impl Iterator<Item = &'a IdempotencyKey>,
+    ) -> Result<Vec<Option<EntryId>>, Error> {
+        let (mut keys, mut args) = (vec![], vec![]);
+        for key in claimed {
+            keys.push(self.0.keys.idempotency(&key.key));
+            args.push(number(key.ttl.as_millis() as u64));
+        }
+        if keys.is_empty() {
+            return Ok(vec![]);
+        }
+        let reply = self.0.scripts.claim_keys.poll(&self.0.redis, keys, args).await?;
+        let job_ids: Vec<String> = reply.convert()?;
+        Ok(job_ids.iter().map(|job_id| EntryId::parse(job_id.as_bytes())).collect())
     }
 }
 
 /// The shards that these numbers of shards select for a key, each once.
-fn homes(key: &str, numbers: &[u32]) -> Vec<u32> {
+pub(super) fn homes(key: &str, numbers: &[u32]) -> Vec<u32> {
     let hash = u32::from(crc16(key.as_bytes()));
     let mut homes = vec![];
     for number in numbers {

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use indicatif::ProgressBar;
-use postrider_queue::job::Fields;
 use postrider_queue::work::is_answer;
-use postrider_queue::{EnqueueError, Enqueuing, IdempotencyKey, JsonJob, QueueName, Redis};
+use postrider_queue::{EnqueueError, Enqueuing, IdempotencyKey, JsonJob, NewJob, QueueName, Redis};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +17,7 @@ use super::lines::{Lines, Numbered};
 const BATCH_JOBS_MAX: usize = 500;
 /// Bytes of one call: Redis does nothing else while it runs.
 const BATCH_BYTES_MAX: usize = 1 << 20;
-/// Concurrent calls for jobs with keys, which are enqueued one by one.
+/// Concurrent calls for jobs with keys under a cap, which are enqueued one by one.
 const CONCURRENT_CALLS: usize = 32;
 /// The longest time that a job waits for others of its batch.
 const LINGER: Duration = Duration::from_millis(50);
@@ -46,7 +45,7 @@ pub(super) struct Done {
     pub(super) unsure: bool,
 }
 
-/// Jobs that are enqueued together; either all of them have keys, or none.
+/// Jobs that are enqueued together.
 struct Batch {
     jobs: Vec<(u64, JsonJob)>,
     bytes: usize,
@@ -95,30 +94,42 @@ impl Sending<'_> {
         let jobs = std::mem::replace(batch, Batch::new()).jobs;
         match jobs.first() {
             None => Ok(()),
-            Some((_, job)) if job.key.is_none() && self.cap.is_none() => self.enqueue_together(jobs).await,
+            Some(_) if self.cap.is_none() => self.enqueue_together(jobs).await,
             Some(_) => self.enqueue_singly(jobs).await,
         }
     }
 
     async fn enqueue_together(&mut self, jobs: Vec<(u64, JsonJob)>) -> Result<(), Box<dyn Error>> {
-        let (first, last) = (jobs[0].0, jobs[jobs.len() - 1].0);
-        let jobs: Vec<Fields> = jobs.into_iter().map(|(_, job)| job.fields).collect();
-        let count = jobs.len() as u64;
-        match self.redis.enqueue_all(self.queue, jobs).await {
-            Ok(_) => {
-                self.done.enqueued += count;
-                self.done.lines = last;
-                self.bar.inc(count);
-                Ok(())
-            }
-            Err(error) => Err(self.failed(first, last, &error.into())),
+        let (numbers, jobs): (Vec<u64>, Vec<NewJob>) = jobs
+            .into_iter()
+            .map(|(number, job)| {
+                let key = job.key.map(|key| IdempotencyKey { key, ttl: self.key_ttl });
+                (number, NewJob { fields: job.fields, key })
+            })
+            .unzip();
+        let (publications, error) = match self.redis.enqueue_all(self.queue, jobs).await {
+            Ok(publications) => (publications.into_iter().map(Some).collect(), None),
+            Err(failed) => (failed.publications, Some(failed.error)),
+        };
+        let known = publications.iter().flatten().filter(|publication| publication.known).count() as u64;
+        let done = publications.iter().flatten().count() as u64;
+        self.done.known += known;
+        self.done.enqueued += done - known;
+        self.bar.inc(done);
+        let first = publications.iter().position(Option::is_none).unwrap_or(numbers.len());
+        if let Some(last) = numbers[..first].last() {
+            self.done.lines = *last;
+        }
+        match error {
+            None => Ok(()),
+            Some(error) => Err(self.failed(numbers[first], numbers[numbers.len() - 1], &error)),
         }
     }
 
     /// A job with a key can be enqueued again safely, so several calls run at once. Without keys they run one by
     /// one: no job may be enqueued behind one that failed.
     async fn enqueue_singly(&mut self, jobs: Vec<(u64, JsonJob)>) -> Result<(), Box<dyn Error>> {
-        let at_once = if jobs[0].1.key.is_some() { CONCURRENT_CALLS } else { 1 };
+        let at_once = if jobs.iter().all(|(_, job)| job.key.is_some()) { CONCURRENT_CALLS } else { 1 };
         let (redis, queue, cap, ttl) = (self.redis, self.queue, self.cap, self.key_ttl);
         let put = |(number, job): (u64, JsonJob)| async move {
             let how = Enqueuing { key: job.key.map(|key| IdempotencyKey { key, ttl }), cap };
@@ -158,11 +169,8 @@ impl Batch {
     }
 
     fn is_full_before(&self, job: &JsonJob) -> bool {
-        self.jobs.first().is_some_and(|(_, first)| {
-            self.jobs.len() >= BATCH_JOBS_MAX
-                || self.bytes + job.bytes() > BATCH_BYTES_MAX
-                || first.key.is_some() != job.key.is_some()
-        })
+        !self.jobs.is_empty()
+            && (self.jobs.len() >= BATCH_JOBS_MAX || self.bytes + job.bytes() > BATCH_BYTES_MAX)
     }
 
     fn push(&mut self, number: u64, job: JsonJob) {

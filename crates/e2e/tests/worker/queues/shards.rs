@@ -3,6 +3,7 @@
 use e2e::process::Postrider;
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
+use e2e::text_file::TextFile;
 use e2e::wait::{DEADLINE, eventually};
 use e2e::world::World;
 
@@ -98,4 +99,47 @@ fn an_idempotency_key_outlives_changes_of_the_number_of_shards() {
         redis.command(&["HSET", "postrider:{default}:meta", "shards_before", shards]);
         assert_eq!(enqueue(), first, "{shards} shards");
     }
+}
+
+/// The same for the jobs of a file, which are enqueued in groups.
+#[test]
+fn the_keys_of_a_file_outlive_changes_of_the_number_of_shards() {
+    let redis = RedisServer::start();
+    let line = |number: usize| format!("{{\"url\":\"http://127.0.0.1:1/\",\"key\":\"order-{number}\"}}\n");
+    let file = TextFile::new(&(0..300).map(line).collect::<String>());
+    let calls = || {
+        let stats = redis.command(&["INFO", "commandstats"]).text();
+        let calls = |name: &str| {
+            let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
+            line.and_then(|line| line.split(',').next()?.parse::<u64>().ok()).unwrap_or(0)
+        };
+        calls("evalsha") + calls("eval")
+    };
+    let enqueue = || {
+        let arguments = ["send", "--from", file.path(), "--json", "--redis-url", &redis.url()];
+        let report = Postrider::run(BUILD, &arguments, &[], DEADLINE).json();
+        (report["enqueued"].as_u64(), report["known"].as_u64())
+    };
+    let reshard = |shards: &str| {
+        let meta = "postrider:{default}:meta";
+        let arguments = ["queues", "shards", "default", shards, "--redis-url", &redis.url()];
+        assert_eq!(Postrider::run(BUILD, &arguments, &[], DEADLINE).code(), 0);
+        // As if the former shards were drained, and read no more.
+        redis.command(&["HSET", meta, "shards_before", shards]);
+    };
+    reshard("3");
+    assert_eq!(enqueue(), (Some(300), Some(0)));
+    let depths = ["default", "default/1", "default/2"].map(|name| Queue::new(&redis, name).depth());
+    assert!(depths.iter().all(|depth| *depth > 0) && depths.iter().sum::<i64>() == 300, "{depths:?}");
+    for shards in ["4", "2", "1"] {
+        reshard(shards);
+        let before = calls();
+        assert_eq!(enqueue(), (Some(0), Some(300)), "{shards} shards");
+        assert!(calls() - before < 20, "{} calls", calls() - before);
+    }
+    // A single job has the same key, and the same shard.
+    let single = send(&redis, &["http://127.0.0.1:1/", "--key", "order-7"]);
+    let depths =
+        ["default", "default/1", "default/2", "default/3"].map(|name| Queue::new(&redis, name).depth());
+    assert_eq!((single.code(), depths.iter().sum::<i64>()), (0, 300), "{single:?}");
 }

@@ -201,9 +201,9 @@ fn a_job_that_may_not_be_enqueued_is_not_in_the_queue() {
 #[test]
 fn jobs_are_enqueued_together_or_not_at_all() {
     let stage = Stage::new();
-    let good = Call::enqueue_all(&[JOB, &[("url", "http://127.0.0.1/2")], JOB]);
-    let entries = stage.call(&good);
-    let job_ids: Vec<String> = entries.array().iter().map(Reply::text).collect();
+    let good = Call::enqueue_all(&[("", JOB), ("", &[("url", "http://127.0.0.1/2")]), ("", JOB)]);
+    let entered = stage.call(&good);
+    let job_ids: Vec<String> = entered.array().chunks(2).map(|pair| pair[1].text()).collect();
     let stream = stage.command(&["XRANGE", &key("jobs"), "-", "+"]);
     let in_stream: Vec<String> = stream.array().iter().map(|entry| entry.array()[0].text()).collect();
     assert_eq!((job_ids.len(), &job_ids), (3, &in_stream));
@@ -212,11 +212,37 @@ fn jobs_are_enqueued_together_or_not_at_all() {
     let before = stage.snapshot();
     let many = vec![("a", "b"); 2049];
     for wrong in [&[][..], &many] {
-        assert!(is_error(&stage.call(&Call::enqueue_all(&[JOB, wrong]))));
+        assert!(is_error(&stage.call(&Call::enqueue_all(&[("", JOB), ("", wrong)]))));
     }
     assert!(is_error(&stage.call_without("XADD", &good)));
     assert_eq!(stage.snapshot(), before);
     fill(&stage);
     assert!(is_error(&stage.call(&good)), "a full Redis takes no new job");
     assert_eq!(stage.copies(MARK).stream, 2);
+}
+
+#[test]
+fn each_of_many_jobs_is_enqueued_once_for_its_key() {
+    let stage = Stage::new();
+    let call = Call::enqueue_all(&[("a", JOB), ("", JOB), ("b", JOB), ("a", JOB)]);
+    let letters = |reply: &Reply| reply.array().chunks(2).map(|pair| pair[0].text()).collect::<String>();
+    let ids = |reply: &Reply| reply.array().chunks(2).map(|pair| pair[1].text()).collect::<Vec<_>>();
+    let first = stage.call(&call);
+    assert_eq!((letters(&first).as_str(), stage.copies(MARK)), ("oook", in_stream(3)));
+    let again = stage.call(&call);
+    assert_eq!((letters(&again).as_str(), stage.copies(MARK)), ("kokk", in_stream(4)));
+    let (first, again) = (ids(&first), ids(&again));
+    assert_eq!([&first[0], &first[0], &first[2]], [&first[3], &again[0], &again[2]]);
+    let ttl = stage.command(&["PTTL", &key("key:b")]).integer();
+    assert!((1..=60_000).contains(&ttl), "{ttl}");
+    stage.command(&["SET", &key("key:c"), "moved"]);
+    let moved = stage.call(&Call::enqueue_all(&[("c", JOB), ("d", JOB)]));
+    assert_eq!((letters(&moved).as_str(), stage.copies(MARK)), ("mo", in_stream(5)));
+    // A job that may not be enqueued leaves no key that would count.
+    for command in call.script.commands() {
+        let stage = Stage::new();
+        assert!(is_error(&stage.call_without(command, &call)), "-{command}");
+        assert_eq!(stage.copies(MARK), Copies::default(), "-{command}");
+        assert_eq!(letters(&stage.call(&call)), "oook", "-{command}");
+    }
 }

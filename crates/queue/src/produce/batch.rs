@@ -1,0 +1,256 @@
+//! Enqueues many jobs in few calls.
+
+use std::collections::BTreeMap;
+
+use fred::types::Value;
+use telemetry::{Context, Span, semconv};
+
+use super::enqueue::{EnqueueError, IdempotencyKey, Outgoing, Publication};
+use super::shard::{MOVES_MAX, homes};
+use crate::job::{EntryId, Fields, Producer};
+use crate::redis::{Error, Operation, QueueName, QueueShard, Redis, number, push_fields, unexpected};
+
+/// How many jobs one script call enqueues at most: it blocks Redis.
+const CALL_JOBS_MAX: usize = 1000;
+/// Bytes of one call at most, unless one job alone has more.
+const CALL_BYTES_MAX: usize = 1 << 20;
+
+/// One of many jobs.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// Its fields.
+    pub fields: Fields,
+    /// Enqueues one job for a key within the key's TTL, however often the producer repeats the call.
+    pub key: Option<IdempotencyKey>,
+}
+
+impl From<Fields> for NewJob {
+    fn from(fields: Fields) -> Self {
+        Self { fields, key: None }
+    }
+}
+
+/// Not all of many jobs are enqueued, or Redis has not confirmed all.
+#[derive(Debug, thiserror::Error)]
+#[error("not all jobs are enqueued")]
+pub struct BatchError {
+    /// What Redis has confirmed, in the order of the jobs. Jobs without a key are enqueued after those with one, in their
+    /// order: enqueueing all from the first `None` on repeats no job, unless Redis did not answer to a call without keys.
+    pub publications: Vec<Option<Publication>>,
+    /// Why it ended.
+    #[source]
+    pub error: EnqueueError,
+}
+
+/// Many jobs on their way.
+struct Batch<'a> {
+    redis: &'a Redis,
+    name: &'a QueueName,
+    operation: Operation,
+    publish: Context,
+    jobs: Vec<Fields>,
+    keys: Vec<Option<IdempotencyKey>>,
+    publications: Vec<Option<Publication>>,
+}
+
+impl Redis {
+    /// Enqueues many jobs, with up to 1,000 jobs and 1 MiB in each call. Jobs without a key go together into any shard;
+    /// a key selects its shard as in [`Redis::enqueue`]. Redis enqueues all jobs of a call or none. Each of several jobs
+    /// gets its own trace, whose root links to the span of this operation. A job that already has a context keeps it.
+    ///
+    /// # Errors
+    /// [`BatchError`], which has the jobs of earlier calls.
+    pub async fn enqueue_all(
+        &self,
+        name: &QueueName,
+        jobs: Vec<NewJob>,
+    ) -> Result<Vec<Publication>, BatchError> {
+        let (mut jobs, keys): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.fields, job.key)).unzip();
+        let producer = self.producer_shard(name, 0);
+        let (span, operation, began) = producer.publish_span(&jobs);
+        let publish = span.context();
+        producer.inject(&publish, operation, &mut jobs);
+        let publications = vec![None; jobs.len()];
+        let mut batch = Batch { redis: self, name, operation, publish, jobs, keys, publications };
+        let enqueued = batch.run().await;
+        let error = enqueued.as_ref().err().map(EnqueueError::error_type);
+        producer.published(&span, operation, batch.jobs.len(), began, error.as_ref());
+        match enqueued {
+            Ok(()) => Ok(batch.publications.into_iter().flatten().collect()),
+            Err(error) => Err(BatchError { publications: batch.publications, error }),
+        }
+    }
+}
+
+impl Batch<'_> {
+    async fn run(&mut self) -> Result<(), EnqueueError> {
+        let ttl = self.keys.iter().flatten().map(|key| key.ttl).max();
+        let mut seen = vec![];
+        for _ in 0..MOVES_MAX {
+            let numbers = match ttl {
+                None => vec![self.redis.shards(self.name).await?.now],
+                Some(ttl) => self.redis.shard_numbers(self.name, ttl).await?,
+            };
+            self.claim(&numbers).await?;
+            // A key that has moved from its shard, and is nowhere else: its producer ended before it enqueued.
+            let has_all = numbers == seen;
+            let (keyed, others): (Vec<_>, Vec<_>) =
+                self.left().partition(|index| self.keys[*index].is_some());
+            let mut groups = BTreeMap::<u32, Vec<usize>>::new();
+            for index in keyed {
+                groups.entry(self.homes(index, &numbers)[0]).or_default().push(index);
+            }
+            // Those without a key last: nothing is after them that could fail, and they must not be repeated.
+            let any = fastrand::u32(..numbers.first().map_or(1, |now| (*now).max(1)));
+            for (shard, indices) in groups.into_iter().chain([(any, others)]) {
+                for call in self.calls(&indices) {
+                    self.enter(shard, call, has_all).await?;
+                }
+            }
+            if self.left().next().is_none() {
+                return Ok(());
+            }
+            seen = numbers;
+        }
+        Err(EnqueueError::Moved)
+    }
+
+    /// The jobs that are not enqueued yet.
+    fn left(&self) -> impl Iterator<Item = usize> {
+        (0..).zip(&self.publications).filter(|(_, done)| done.is_none()).map(|(index, _)| index)
+    }
+
+    /// The shards in which the key of a job may be, beginning with its present one; none without a key.
+    fn homes(&self, index: usize, numbers: &[u32]) -> Vec<u32> {
+        self.keys[index].as_ref().map(|key| homes(&key.key, numbers)).unwrap_or_default()
+    }
+
+    /// Claims the keys in the shards where they would be by former numbers of shards.
+    async fn claim(&mut self, numbers: &[u32]) -> Result<(), Error> {
+        let mut former = BTreeMap::<u32, Vec<usize>>::new();
+        for index in self.left().filter(|_| numbers.len() > 1) {
+            for shard in self.homes(index, numbers).into_iter().skip(1) {
+                former.entry(shard).or_default().push(index);
+            }
+        }
+        for (shard, indices) in former {
+            for indices in indices.chunks(CALL_JOBS_MAX) {
+                let unknown: Vec<usize> =
+                    indices.iter().copied().filter(|index| self.publications[*index].is_none()).collect();
+                let keys = unknown.iter().filter_map(|index| self.keys[*index].as_ref());
+                let found = self.redis.producer_shard(self.name, shard).claim_keys(keys).await?;
+                for (index, entry) in unknown.into_iter().zip(found) {
+                    let known = |entry| Publication { entry, shard, known: true, trace_id: None };
+                    self.publications[index] = entry.map(known);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Divides jobs of one shard into calls.
+    fn calls<'i>(&self, mut indices: &'i [usize]) -> Vec<&'i [usize]> {
+        let size = |index: &usize| -> usize {
+            self.jobs[*index].iter().map(|(name, value)| name.len() + value.len()).sum()
+        };
+        let mut calls = vec![];
+        while !indices.is_empty() {
+            let (mut bytes, mut count) = (0, 0);
+            for index in indices.iter().take(CALL_JOBS_MAX) {
+                bytes += size(index);
+                if count > 0 && bytes > CALL_BYTES_MAX {
+                    break;
+                }
+                count += 1;
+            }
+            let (call, rest) = indices.split_at(count);
+            calls.push(call);
+            indices = rest;
+        }
+        calls
+    }
+
+    async fn enter(&mut self, shard: u32, call: &[usize], has_all: bool) -> Result<(), EnqueueError> {
+        let queue = self.redis.producer_shard(self.name, shard);
+        let roots = match self.operation {
+            Operation::PublishAll => self.roots(&queue, call),
+            _ => BTreeMap::new(),
+        };
+        let jobs = call.iter().map(|index| (&self.jobs[*index], self.keys[*index].as_ref()));
+        let entered = queue.enter_all(&self.publish, jobs, has_all).await;
+        if let Err(error) = &entered {
+            roots.values().for_each(|root| root.fail(&fred_otel::error_type(error)));
+        }
+        for (index, entered) in call.iter().zip(entered?) {
+            let Some((entry, known)) = entered else { continue };
+            let root = roots.get(index);
+            if let Some(root) = root {
+                root.set_with(semconv::MESSAGING_MESSAGE_ID, || entry.to_string().into());
+            }
+            let trace_id = root.and_then(|root| root.context().trace_id());
+            self.publications[*index] = Some(Publication { entry, shard, known, trace_id });
+        }
+        Ok(())
+    }
+
+    /// Begins the trace of each job without a context: a root with a link to the publish span. It is recorded
+    /// if the parent of the publish span is; without a parent, the sampler decides for each job. Returns each
+    /// root with the index of its job.
+    fn roots(&mut self, queue: &QueueShard, call: &[usize]) -> BTreeMap<usize, Span> {
+        let telemetry = &queue.0.telemetry;
+        if !telemetry.is_on() {
+            return BTreeMap::new();
+        }
+        let (operations, current, none) = (queue.operations(), Context::current(), Context::none());
+        let linked = if self.publish.is_sampled() { &self.publish } else { &none };
+        let mut roots = BTreeMap::new();
+        for index in call {
+            let fields = &mut self.jobs[*index];
+            if telemetry.extract(&Producer(fields)).is_some() {
+                continue;
+            }
+            let builder = operations.span(Operation::Create).root_as_sampled(&current).link(linked);
+            let root = builder.start(|attributes| operations.describe(Operation::Create, attributes));
+            let context = root.context();
+            if context.is_some() {
+                context.inject(&mut Outgoing(fields));
+                roots.insert(*index, root);
+            }
+        }
+        roots
+    }
+}
+
+impl QueueShard {
+    /// Enqueues jobs in one call. Returns the entry of each, and whether it existed before; `None` if its key belongs
+    /// elsewhere.
+    async fn enter_all<'a>(
+        &self,
+        parent: &Context,
+        jobs: impl Iterator<Item = (&'a Fields, Option<&'a IdempotencyKey>)>,
+        has_all: bool,
+    ) -> Result<Vec<Option<(EntryId, bool)>>, Error> {
+        let (mut keys, mut args) = (vec![self.0.keys.jobs.clone()], Vec::<Value>::new());
+        let mut count = 0;
+        for (fields, key) in jobs {
+            keys.extend(key.map(|key| self.0.keys.idempotency(&key.key)));
+            let ttl = key.map_or(0, |key| key.ttl.as_millis() as u64);
+            args.extend([number(ttl), number(has_all.into()), number(2 * fields.len() as u64)]);
+            push_fields(&mut args, fields);
+            count += 1;
+        }
+        let reply = self.0.scripts.enqueue_all.call(&self.0.redis, parent, keys, args).await?;
+        let reply: Vec<String> = reply.convert()?;
+        if reply.len() != 2 * count {
+            return Err(unexpected());
+        }
+        let entered = |pair: &[String]| match pair[0].as_str() {
+            "m" => Ok(None),
+            letter => {
+                let entry = EntryId::parse(pair[1].as_bytes()).ok_or_else(unexpected)?;
+                Ok(Some((entry, letter == "k")))
+            }
+        };
+        reply.chunks_exact(2).map(entered).collect()
+    }
+}
