@@ -6,9 +6,9 @@ use crate::job::{EntryId, Fields, FlowId, of_fields};
 use crate::redis::{Error, QueueShard, entry_id, number, unexpected};
 
 /// About how many waiting jobs a call reads at most: it blocks Redis.
-const PAGE_JOBS_MAX: u64 = 100;
+const PAGE_JOBS_MAX: u64 = 50;
 /// About how many bytes of waiting jobs a call reads.
-const PAGE_BYTES: u64 = 1 << 20;
+const PAGE_BYTES: u64 = 1 << 19;
 /// How many bytes of a job's URL decide its flow.
 const URL_BYTES_MAX: u64 = 4096;
 /// How many pending entries a call passes at most.
@@ -149,10 +149,10 @@ mod tests {
             position.advance("7".to_owned(), bytes);
             position.jobs
         };
-        assert_eq!(after(0), 100);
-        assert_eq!(after(4 * PAGE_BYTES), 25);
+        assert_eq!(after(0), 50);
+        assert_eq!(after(4 * PAGE_BYTES), 12);
         assert_eq!(after(100 * PAGE_BYTES), 1, "never none");
-        assert_eq!(after(PAGE_BYTES / 50), 50, "and larger again");
+        assert_eq!(after(PAGE_BYTES / 30), 30, "and larger again");
     }
 
     #[test]

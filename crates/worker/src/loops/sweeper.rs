@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use postrider_queue::Error;
 use postrider_queue::work::{QueueShard, SweepPosition, Swept};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -17,10 +18,15 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// Every this number of sweeps, beginning with the first, also looks for lost entries: 30 s.
 const LOST_SWEEPS: u64 = 3;
 /// How many pages of waiting jobs a sweep reads. It goes on while it finds orphans.
-const PAGES_MAX: u32 = 20;
+const PAGES_MAX: u32 = 40;
+/// After a page the sweep waits for this many times as long as the page took, so that it uses at most a tenth of Redis' time,
+/// also while it finds orphans.
+const PAUSE_SHARE: u32 = 9;
+/// The longest pause: a slow answer is rather due to the network or to other clients.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
 
-/// Sweeps every 10 s until stopped. Each call to Redis is short, and they follow each other only after their
-/// replies, so that other clients have their turn.
+/// Sweeps every 10 s until stopped. Each call to Redis is short, and a pause follows it, so that other clients have
+/// their turn.
 pub(crate) async fn run(
     queue: QueueShard,
     alarm: Arc<Alarm>,
@@ -51,11 +57,19 @@ pub(crate) async fn run(
     }
 }
 
+/// Waits for a page, and then for a time in which Redis does something else.
+async fn paced<T>(page: impl Future<Output = T>) -> T {
+    let began = Instant::now();
+    let read = page.await;
+    tokio::time::sleep((began.elapsed() * PAUSE_SHARE).min(PAUSE_MAX)).await;
+    read
+}
+
 /// Claims the entries that were delivered and are pending for no consumer.
 async fn claim_lost(queue: &QueueShard) -> Result<(), Error> {
     let (mut after, mut jobs) = (None, 0);
     loop {
-        let claimed = queue.claim_lost(after).await?;
+        let claimed = paced(queue.claim_lost(after)).await?;
         (after, jobs) = (claimed.after, jobs + claimed.jobs);
         if after.is_none() {
             break;
@@ -80,7 +94,7 @@ async fn requeue_orphans(
     let mut all = Swept::default();
     let mut pages = 0;
     while pages < PAGES_MAX {
-        let swept = queue.sweep(position).await?;
+        let swept = paced(queue.sweep(position)).await?;
         pages += 1;
         if swept != Swept::default() {
             pages = 0;
@@ -103,4 +117,19 @@ async fn requeue_orphans(
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sweep_takes_a_tenth_of_the_time() {
+        let page = |millis| paced(tokio::time::sleep(Duration::from_millis(millis)));
+        for (took, all) in [(0, 0), (5, 50), (100, 350)] {
+            let began = Instant::now();
+            page(took).await;
+            assert_eq!(began.elapsed(), Duration::from_millis(all), "a page of {took} ms");
+        }
+    }
 }
