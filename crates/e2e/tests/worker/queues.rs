@@ -113,7 +113,7 @@ fn a_job_follows_the_retry_policy_that_it_names() {
     let queue = world.queue();
     queue.enqueue(&[("url", sink.url("/status/503").as_str()), ("retry", "gentle")]);
     queue.enqueue(&[("url", sink.url("/status/502").as_str()), ("retry", "brief")]);
-    queue.enqueue(&[("url", sink.url("/ok").as_str()), ("retry", "rough")]);
+    queue.enqueue(&[("url", sink.url("/ok").as_str()), ("retry", "gentel")]);
     let dead =
         eventually("three dead letters", DEADLINE, || Some(queue.dead()).filter(|dead| dead.len() == 3));
     let reason = |part: &str| {
@@ -126,7 +126,8 @@ fn a_job_follows_the_retry_policy_that_it_names() {
     assert_eq!(reason("/status/502").0, "expired");
     let (malformed, error) = reason("/ok");
     assert_eq!(malformed, "malformed");
-    assert!(error.contains("no policy is named \"rough\"; known are default brief, gentle"), "{error}");
+    let meant = "no policy is named \"gentel\" (did you mean `gentle`?); known are default, brief, gentle";
+    assert!(error.contains(meant), "{error}");
     assert_eq!(sink.requests_to("/status/503").len(), 3, "one attempt more than there are waits");
     assert_eq!(sink.requests().len(), 4);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postrider_queue::job::{Admitted, Delivery, Job, Malformed, Reason, quoted};
+use postrider_queue::job::{Admitted, Delivery, Job, Malformed, Reason, meant, quoted};
 use postrider_queue::names;
 use postrider_queue::work::{DELIVERIES_MAX, fields};
 use telemetry::ErrorType;
@@ -63,10 +63,12 @@ fn dead(job: &Job, reason: Reason, error_type: ErrorType, error: String) -> Box<
 }
 
 fn unknown_policy(policies: &RetryPolicies, job: &Job) -> Malformed {
-    let named = quoted(&String::from_utf8_lossy(job.retry.as_deref().unwrap_or_default()));
-    let known: Vec<&str> = policies.named.keys().map(String::as_str).collect();
-    let known = known.join(", ");
-    Malformed::new(format!("field `retry`: no policy is named {named}; known are default {known}").trim_end())
+    let named = String::from_utf8_lossy(job.retry.as_deref().unwrap_or_default());
+    let known: Vec<&str> = ["default"].into_iter().chain(policies.named.keys().map(String::as_str)).collect();
+    let meant = meant(&named, known.iter().copied());
+    let meant = meant.map_or(String::new(), |meant| format!(" (did you mean `{meant}`?)"));
+    let (named, known) = (quoted(&named), known.join(", "));
+    Malformed::new(format!("field `retry`: no policy is named {named}{meant}; known are {known}"))
 }
 
 /// A job that needs a signature is never sent without one, and no destination gets a secret that is not for it: the
