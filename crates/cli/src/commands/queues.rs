@@ -99,7 +99,7 @@ impl QueuesArgs {
 }
 
 fn print(surveys: &[(&ShardName, Survey)]) {
-    let header = ["QUEUE", "READY", "RUNNING", "SCHEDULED", "HELD", "DEAD", "OLDEST", "WORKERS"];
+    let header = ["QUEUE", "READY", "RUNNING", "SCHEDULED", "HELD", "DEAD", "REJECTED", "OLDEST", "WORKERS"];
     print_line!("{}", table(header, surveys.iter().map(|(queue, survey)| row(queue, survey))));
     let workers: Vec<_> = surveys
         .iter()
@@ -113,7 +113,7 @@ fn print(surveys: &[(&ShardName, Survey)]) {
     }
 }
 
-fn row(queue: &ShardName, survey: &Survey) -> [String; 8] {
+fn row(queue: &ShardName, survey: &Survey) -> [String; 9] {
     let oldest = match survey.oldest_ms {
         Some(age) => brief(Duration::from_millis(age)),
         None if survey.ready > 0 => "?".to_owned(),
@@ -126,6 +126,7 @@ fn row(queue: &ShardName, survey: &Survey) -> [String; 8] {
         survey.scheduled.to_string(),
         survey.held_jobs().to_string(),
         survey.dead.to_string(),
+        survey.rejected.to_string(),
         oldest,
         alive(survey).to_string(),
     ]

@@ -19,8 +19,10 @@ pub struct QueueView {
     pub held: u64,
     /// Jobs that are scheduled, held or orphaned.
     pub waiting: u64,
-    /// Dead letters.
+    /// Dead letters of jobs.
     pub dead: u64,
+    /// Entries that were no jobs. They are listed with the dead letters, with the reason `malformed`.
+    pub rejected: u64,
     /// The age of the first ready job, ms; null if there is none, or its time is not known.
     pub oldest_ms: Option<u64>,
     /// How many workers have sent a heartbeat within a lease.
@@ -61,6 +63,7 @@ impl QueueView {
             held: survey.held_jobs(),
             waiting: survey.waiting,
             dead: survey.dead,
+            rejected: survey.rejected,
             oldest_ms: survey.oldest_ms,
             workers_alive: survey.consumers.iter().filter(|worker| worker.alive()).count(),
             workers: survey.consumers.iter().map(WorkerView::new).collect(),

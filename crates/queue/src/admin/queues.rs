@@ -87,6 +87,7 @@ impl Inspector {
             own.scheduled,
             own.flows,
             own.dead,
+            own.rejected,
             own.log,
             own.workers,
             Keys::meta(queue),
@@ -107,6 +108,7 @@ impl Inspector {
             ("ZCARD", own.scheduled, "sorted set"),
             ("ZCARD", own.flows, "sorted set"),
             ("XLEN", own.dead, "stream"),
+            ("XLEN", own.rejected, "stream"),
             ("XLEN", own.log, "stream"),
             ("HLEN", own.workers, "hash"),
         ];
@@ -171,7 +173,7 @@ fn shard_of(key: &str) -> Option<(String, u32)> {
         Some((name, number)) => (name, number.parse().ok()?),
         None => (tag, 0),
     };
-    ["jobs", "waiting", "scheduled", "flows", "dead", "log", "workers"]
+    ["jobs", "waiting", "scheduled", "flows", "dead", "rejected", "log", "workers"]
         .contains(&what)
         .then(|| (name.to_owned(), number))
 }

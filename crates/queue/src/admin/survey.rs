@@ -31,6 +31,8 @@ pub struct Survey {
     pub lost: u64,
     /// Dead letters.
     pub dead: u64,
+    /// Entries that were no jobs. They have their own stream, and are not among the dead letters here.
+    pub rejected: u64,
     /// Whether the stream exists.
     pub has_stream: bool,
     /// The last id that was delivered to the group; `None` without a group.
@@ -119,7 +121,7 @@ impl Inspector {
         let mut looks = 0;
         loop {
             let mut keys = vec![own.jobs.clone(), own.waiting.clone(), own.scheduled.clone()];
-            keys.extend([own.dead.clone(), own.workers.clone(), own.flows.clone()]);
+            keys.extend([own.dead.clone(), own.workers.clone(), own.flows.clone(), own.rejected.clone()]);
             keys.extend(known.iter().map(|flow| own.flow(*flow)));
             let args = vec![GROUP.into(), number(looked_up)];
             let reply = self.scripts.survey.poll(&self.redis, keys, args).await?;
@@ -160,6 +162,7 @@ fn parse(counted: &Value, known: &[FlowId]) -> Survey {
         without_job: count("without_job"),
         lost: count("lost"),
         dead: count("dead"),
+        rejected: count("rejected"),
         has_stream: counted["entries"].is_u64(),
         delivered: counted["delivered_id"].as_str().map(str::to_owned),
         last: id("last_id"),

@@ -3,6 +3,7 @@
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
+use e2e::wait::eventually;
 use e2e::world::World;
 use serde_json::{Value, json};
 
@@ -65,20 +66,26 @@ fn queues_are_counted(build: Build) {
     queue.schedule("1-0", &[("url", NOWHERE)]);
     queue.dead_letter("2-0", "attempts", NOWHERE);
     let mut worker = world.worker(&["--queue", "mail", "--concurrency", "1"]);
+    for _ in 0..2 {
+        queue.enqueue(&[("no", "job")]);
+    }
+    eventually("rejected entries", DEADLINE, || (queue.rejected().len() == 2).then_some(()));
     queue.enqueue(&[("url", sink.url("/hang"))]);
     sink.wait_for(1, DEADLINE);
     queue.enqueue(&[("url", sink.url("/ok"))]);
     let counted = |rows: Vec<Value>| {
         let row = &rows[0];
-        ["queue", "ready", "running", "scheduled", "dead", "workers_alive"].map(|name| row[name].clone())
+        ["queue", "ready", "running", "scheduled", "dead", "rejected", "workers_alive"]
+            .map(|name| row[name].clone())
     };
-    let expected = [json!("mail"), json!(1), json!(1), json!(1), json!(1), json!(1)];
+    let expected = [json!("mail"), json!(1), json!(1), json!(1), json!(1), json!(2), json!(1)];
     let rows = lines(build, redis, &["queues"]);
     assert_eq!((rows.len(), counted(rows.clone())), (1, expected));
     assert_eq!(rows[0]["workers"][0]["pending"], 1);
     assert!(rows[0]["oldest_ms"].as_u64().is_some_and(|age| age < 60_000), "{rows:?}");
     let table = run(build, redis, &["queues"]).stdout;
-    assert!(table.contains("mail") && table.contains("alive"), "{table}");
+    assert!(table.contains("mail") && table.contains("alive") && table.contains("REJECTED"), "{table}");
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
     worker.kill();
 }
 

@@ -6,7 +6,8 @@
 -- KEYS[4]  dead
 -- KEYS[5]  workers
 -- KEYS[6]  flows
--- KEYS[7…] the sets of the flows that the caller knows
+-- KEYS[7]  rejected
+-- KEYS[8…] the sets of the flows that the caller knows
 -- ARGV[1]  group
 -- ARGV[2]  the number of scheduled job ids to check for a missing job, and of lost entries to count, at most
 -- Returns  a JSON object; an empty list is written {}; `faults` lists the errors of counts that failed
@@ -91,10 +92,11 @@ end
 counts.waiting = call('HLEN', KEYS[2])
 counts.scheduled = call('ZCARD', KEYS[3])
 counts.dead = call('XLEN', KEYS[4])
+counts.rejected = call('XLEN', KEYS[7])
 -- A caller that finds a flow here whose set it did not give calls again.
 counts.flows, counts.held = call('ZRANGE', KEYS[6], 0, 999), {}
-for i = 7, #KEYS do
-  counts.held[i - 6] = call('ZCARD', KEYS[i])
+for i = 8, #KEYS do
+  counts.held[i - 7] = call('ZCARD', KEYS[i])
 end
 local records = call('HGETALL', KEYS[5]) or {}
 for i = 1, #records, 2 do
