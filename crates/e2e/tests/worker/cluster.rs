@@ -1,5 +1,7 @@
 //! A Redis Cluster: its slots move, its nodes die.
 
+mod silent_nodes;
+
 use std::time::Duration;
 
 use e2e::cluster;

@@ -131,7 +131,7 @@ pub(super) struct ShardLoops {
 
 impl ShardLoops {
     /// Starts the loops, and lets the fetcher read the shard.
-    pub(super) fn start(engine: &Engine, queue: QueueShard, weight: u32) -> Self {
+    pub(super) fn start(engine: &Engine, queue: QueueShard, weight: u32, rank: (usize, u32)) -> Self {
         let Engine { health, stop, settings, .. } = engine;
         let (succeeded, to_settle) = mpsc::channel(COMPLETER_JOBS_MAX + engine.slots.all());
         let deliveries = Arc::new(engine.deliveries(&queue, succeeded));
@@ -165,7 +165,7 @@ impl ShardLoops {
         if let Some(troubles) = &engine.troubles {
             troubles.join(queue.clone());
         }
-        let shard = ServedShard { queue: queue.clone(), weight, deliveries: deliveries.clone() };
+        let shard = ServedShard { queue: queue.clone(), weight, rank, deliveries: deliveries.clone() };
         health.shards().join(Arc::new(shard));
         Self { queue, gate, settings, deliveries, taking, settling, drained, heartbeat, stop_leases }
     }

@@ -1,33 +1,62 @@
 //! The shards of a worker: one for each shard of each queue, including shards that are added later.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
-use postrider_queue::work::LogBounds;
+use postrider_queue::work::{LogBounds, QueueShard};
 use postrider_queue::{ConnectError, Error, QueueName};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::WeightedQueue;
 use super::running::{Engine, ShardLoops};
 
+/// How long a worker waits for shards that do not answer, before it works with the others.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A shard of a queue, by the queue's name and its number.
+type ShardId = (String, u32);
+
+/// A connection that is made or has failed.
+struct Connected {
+    shard: ShardId,
+    weight: u32,
+    rank: (usize, u32),
+    queue: Result<QueueShard, ConnectError>,
+}
+
 /// All shards of a worker.
 pub(super) struct Shards {
     queues: Vec<WeightedQueue>,
     /// What the delivery logs of queues keep, unless a queue sets another time.
     log: LogBounds,
-    engine: Engine,
+    engine: Arc<Engine>,
     running: Vec<ShardLoops>,
-    /// How many shards of each queue are read.
-    read: HashMap<String, u32>,
-    /// Queues with a shard that cannot be read, and why.
-    unread: BTreeMap<String, String>,
+    /// Shards that are read.
+    read: HashSet<ShardId>,
+    /// Shards to which the worker is connecting.
+    connecting: JoinSet<Connected>,
+    pending: HashSet<ShardId>,
+    /// Shards that cannot be read, and why.
+    unread: BTreeMap<ShardId, String>,
 }
 
 impl Shards {
     pub(super) fn new(queues: Vec<WeightedQueue>, log: LogBounds, engine: Engine) -> Self {
-        Self { queues, log, engine, running: vec![], read: HashMap::new(), unread: BTreeMap::new() }
+        Self {
+            queues,
+            log,
+            engine: Arc::new(engine),
+            running: vec![],
+            read: HashSet::new(),
+            connecting: JoinSet::new(),
+            pending: HashSet::new(),
+            unread: BTreeMap::new(),
+        }
     }
 
     /// What all shards use.
@@ -35,43 +64,89 @@ impl Shards {
         &self.engine
     }
 
-    /// Starts the loops of shards that are new.
+    /// Starts the loops of shards that are new. One that does not answer keeps no other waiting: the next calls go on
+    /// with it.
     ///
     /// # Errors
-    /// The last one, if no shard runs. Otherwise an error of one queue does not keep the others waiting: it is
-    /// logged once, and the next call tries again.
+    /// The last one, if no shard runs. Otherwise an error is logged once, and the next call tries again.
     pub(super) async fn grow(&mut self) -> Result<(), ConnectError> {
-        let (mut unread, mut last) = (BTreeMap::new(), None);
-        for queue in self.queues.clone() {
-            if let Err(error) = self.grow_queue(&queue).await {
-                unread.insert(queue.name.to_string(), error.to_string());
-                last = Some(error);
+        let before = self.unread.clone();
+        for (place, queue) in self.queues.clone().iter().enumerate() {
+            self.grow_queue(place, queue).await;
+        }
+        let (patience, mut last) = (sleep(PATIENCE), None);
+        let mut patience = pin!(patience);
+        loop {
+            let connected = tokio::select! {
+                biased;
+                connected = self.connecting.join_next() => connected,
+                () = &mut patience, if !self.running.is_empty() => break,
+            };
+            let Some(connected) = connected else { break };
+            match connected {
+                Ok(connected) => last = self.connected(connected).or(last),
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Err(_) => {}
             }
         }
         if let Some(error) = last.filter(|_| self.running.is_empty()) {
             return Err(error);
         }
-        for (queue, error) in &unread {
-            if self.unread.get(queue) != Some(error) {
-                warn!(queue, error, "cannot read a shard of this queue; retrying until it can be read");
-            }
+        let of_queues = |unread: &BTreeMap<ShardId, String>| -> BTreeMap<String, String> {
+            unread.iter().map(|((queue, _), error)| (queue.clone(), error.clone())).collect()
+        };
+        let (before, unread) = (of_queues(&before), of_queues(&self.unread));
+        for (queue, error) in unread.iter().filter(|(queue, error)| before.get(*queue) != Some(error)) {
+            warn!(queue, error, "cannot read a shard of this queue; retrying until it can be read");
         }
         self.engine.health.set_unread(&unread);
-        self.unread = unread;
         Ok(())
     }
 
-    async fn grow_queue(&mut self, queue: &WeightedQueue) -> Result<(), ConnectError> {
-        let Ok(shards) = self.engine.redis.shards(&queue.name).await else {
+    /// Connects to the shards of a queue that are new.
+    async fn grow_queue(&mut self, place: usize, queue: &WeightedQueue) {
+        let redis = self.engine.redis.clone();
+        let Ok(Ok(shards)) = timeout(PATIENCE, redis.shards(&queue.name)).await else {
             // Shard 0 always exists, so the first poll needs no reply.
-            return self.start(queue, 1).await;
+            return self.connect(place, queue, 1);
         };
-        self.start(queue, shards.read).await?;
-        let redis = &self.engine.redis;
+        self.connect(place, queue, shards.read);
         if shards.read > shards.now && redis.shrink(&queue.name, shards).await.unwrap_or(false) {
             info!(queue = %queue.name, shards = shards.now, "the higher shards are empty and no longer read");
         }
-        Ok(())
+    }
+
+    fn connect(&mut self, place: usize, queue: &WeightedQueue, shards: u32) {
+        for number in 0..shards {
+            let shard = (queue.name.to_string(), number);
+            if self.read.contains(&shard) || !self.pending.insert(shard.clone()) {
+                continue;
+            }
+            let (engine, name, log) = (self.engine.clone(), queue.name.clone(), queue.log(self.log));
+            let (weight, rank) = (share(queue.weight, shards), (place, number));
+            self.connecting.spawn(async move {
+                let queue = engine.connect(&name, number, log).await;
+                Connected { shard, weight, rank, queue }
+            });
+        }
+    }
+
+    /// Starts the loops of a shard that is connected. Returns the error of one that is not.
+    fn connected(&mut self, connected: Connected) -> Option<ConnectError> {
+        let Connected { shard, weight, rank, queue } = connected;
+        self.pending.remove(&shard);
+        match queue {
+            Ok(queue) => {
+                self.running.push(ShardLoops::start(&self.engine, queue, weight, rank));
+                self.unread.remove(&shard);
+                self.read.insert(shard);
+                None
+            }
+            Err(error) => {
+                self.unread.insert(shard, error.to_string());
+                Some(error)
+            }
+        }
     }
 
     /// Makes workers read higher shards again that still hold jobs.
@@ -104,20 +179,10 @@ impl Shards {
         }
     }
 
-    async fn start(&mut self, queue: &WeightedQueue, shards: u32) -> Result<(), ConnectError> {
-        let from = self.read.get(&queue.name.to_string()).copied().unwrap_or(0);
-        for shard in from..shards {
-            let weight = share(queue.weight, shards);
-            let queue_shard = self.engine.connect(&queue.name, shard, queue.log(self.log)).await?;
-            let running = ShardLoops::start(&self.engine, queue_shard, weight);
-            self.running.push(running);
-            self.read.insert(queue.name.to_string(), shard + 1);
-        }
-        Ok(())
-    }
-
     /// Ends all shards.
-    pub(super) async fn end(self, deadline: Instant, second_signal: CancellationToken) {
+    pub(super) async fn end(mut self, deadline: Instant, second_signal: CancellationToken) {
+        // That may leave a consumer in a shard. It has no jobs, and other workers remove it like that of a dead worker.
+        self.connecting.shutdown().await;
         let mut ends = JoinSet::new();
         for shard in self.running {
             ends.spawn(

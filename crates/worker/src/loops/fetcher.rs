@@ -12,12 +12,12 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use postrider_queue::Error;
 use postrider_queue::job::Delivery;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::shard_list::{ServedShard, ShardList};
 use crate::flows::Flows;
-use crate::shard::bytes::ByteBudget;
+use crate::shard::bytes::{ByteBudget, Reserved};
 use crate::shard::control::CurrentControl;
 use crate::shard::slots::{Slot, Slots};
 use round_robin::RoundRobin;
@@ -40,11 +40,17 @@ pub enum Order {
     Strict,
 }
 
-/// The result of a blocking read.
+/// How long a read may delay the reads of other shards.
+const READ_PATIENCE: Duration = Duration::from_millis(250);
+
+/// The result of a blocking read, or of another one that was late.
 struct ReadResult {
     shard: Arc<ServedShard>,
     taken: Result<Vec<Delivery>, Error>,
     sent: Instant,
+    /// What the jobs of a late read use. A blocking read has none.
+    slots: Vec<Slot>,
+    until_sizes_are_known: Option<Reserved>,
 }
 
 /// Fetches jobs.
@@ -54,7 +60,7 @@ pub(crate) struct Fetcher {
     bytes: ByteBudget,
     flows: Flows,
     control: CurrentControl,
-    /// Blocking reads, at most one a shard. They continue while the fetcher does other work: a dropped read
+    /// Blocking and late reads, at most one a shard. They continue while the fetcher does other work: a dropped read
     /// could lose the job that Redis delivers to it.
     waits: FuturesUnordered<BoxFuture<'static, ReadResult>>,
 }
@@ -124,10 +130,9 @@ impl Fetcher {
                 return true;
             }
             let Some((source, share)) = self.sources.next(fit) else { break };
-            let _until_sizes_are_known = self.bytes.reserve(share);
-            let sent = Instant::now();
-            let shard = self.sources.shard(source);
-            match shard.queue.read(share).await {
+            let Some(read) = self.read(source, share, &mut free).await else { continue };
+            let ReadResult { shard, taken, sent, until_sizes_are_known: _until_all_begin, .. } = read;
+            match taken {
                 Ok(taken) => {
                     shard.queue.link().up();
                     self.sources.fetched(source, &taken, share);
@@ -143,6 +148,29 @@ impl Fetcher {
         any
     }
 
+    /// Reads from a shard. `None` if that takes long: then the read goes on beside the others, with its part of the free
+    /// slots. A dropped read could lose the job that Redis delivers to it.
+    async fn read(&mut self, source: usize, share: usize, free: &mut Vec<Slot>) -> Option<ReadResult> {
+        let (shard, sent) = (self.sources.shard(source), Instant::now());
+        let until_sizes_are_known = Some(self.bytes.reserve(share));
+        // Alone, it delays nobody.
+        if self.sources.is_alone() {
+            let taken = shard.queue.read(share).await;
+            return Some(ReadResult { shard, taken, sent, slots: vec![], until_sizes_are_known });
+        }
+        let reading = shard.clone();
+        let mut read = Box::pin(async move { reading.queue.read(share).await });
+        if let Ok(taken) = timeout(READ_PATIENCE, &mut read).await {
+            return Some(ReadResult { shard, taken, sent, slots: vec![], until_sizes_are_known });
+        }
+        self.sources.late(source);
+        let slots = free.split_off(free.len() - share);
+        self.waits.push(Box::pin(async move {
+            ReadResult { taken: read.await, shard, sent, slots, until_sizes_are_known }
+        }));
+        None
+    }
+
     /// Begins the blocking reads of all idle shards, or only of those that have failed.
     fn begin_waits(&mut self, only_failed: bool) {
         for shard in self.sources.begin_waits(only_failed) {
@@ -150,8 +178,8 @@ impl Fetcher {
             // know when the job arrived.
             let (sent, control) = (Instant::now(), self.control.clone());
             self.waits.push(Box::pin(async move {
-                let taken = wait_unless_paused(&shard, control).await;
-                ReadResult { shard, taken, sent }
+                let (taken, slots) = (wait_unless_paused(&shard, control).await, vec![]);
+                ReadResult { taken, shard, sent, slots, until_sizes_are_known: None }
             }));
         }
     }
@@ -165,15 +193,16 @@ impl Fetcher {
         }
     }
 
-    /// Begins the job of a blocking read, without a slot if none is free.
+    /// Begins the job of a blocking read, without a slot if none is free, or those of a late one.
     fn arrived(&mut self, waited: ReadResult) {
-        let ReadResult { shard, taken, sent } = waited;
-        self.sources.waited(&shard, taken.is_err());
+        let ReadResult { shard, taken, sent, mut slots, until_sizes_are_known } = waited;
+        self.sources.waited(&shard, until_sizes_are_known.is_some(), taken.is_err());
         match taken {
             Ok(taken) => {
                 shard.queue.link().up();
                 for delivery in taken {
-                    shard.deliveries.begin(delivery, sent, self.slots.try_take());
+                    let slot = slots.pop().or_else(|| self.slots.try_take());
+                    shard.deliveries.begin(delivery, sent, slot);
                 }
             }
             Err(error) => self.sources.failed(&shard, &error),

@@ -15,6 +15,8 @@ pub(crate) struct ServedShard {
     pub queue: QueueShard,
     /// How often jobs are fetched from it, relative to other shards.
     pub weight: u32,
+    /// The place of its queue in the configuration, and its number: shards join in any order.
+    pub rank: (usize, u32),
     /// Begins to work on what is fetched.
     pub deliveries: Arc<Deliveries>,
 }

@@ -26,12 +26,12 @@ struct Inner {
 
 /// Bytes that are in use until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Reserved<'a> {
-    budget: &'a ByteBudget,
+pub(crate) struct Reserved {
+    budget: ByteBudget,
     bytes: usize,
 }
 
-impl Drop for Reserved<'_> {
+impl Drop for Reserved {
     fn drop(&mut self) {
         self.budget.sub(self.bytes);
     }
@@ -81,10 +81,10 @@ impl ByteBudget {
     }
 
     /// Reserves room for this number of entries before they are read, when their sizes are not known.
-    pub(crate) fn reserve(&self, entries: usize) -> Reserved<'_> {
+    pub(crate) fn reserve(&self, entries: usize) -> Reserved {
         let bytes = entries * self.0.read_max;
         self.add(bytes);
-        Reserved { budget: self, bytes }
+        Reserved { budget: self.clone(), bytes }
     }
 
     /// Uses bytes. A blocking read may fetch what does not fit: one job for each shard. So this never fails.

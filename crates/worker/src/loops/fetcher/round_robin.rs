@@ -42,7 +42,10 @@ struct Source {
     /// other shard.
     rests_until: Option<Instant>,
     failed: u32,
+    /// A blocking read is under way.
     waits: bool,
+    /// Another read is under way and takes long.
+    is_late: bool,
     /// A running mean of the size of entries, in bytes.
     entry_bytes: usize,
 }
@@ -50,7 +53,7 @@ struct Source {
 impl Source {
     /// Whether it may be read together with others, one after the other.
     fn is_sound(&self) -> bool {
-        self.rests_until.is_none() && self.failed == 0
+        self.rests_until.is_none() && self.failed == 0 && !self.is_late
     }
 
     /// How many jobs fit into a reply.
@@ -67,6 +70,7 @@ impl Source {
 /// A shard's place in a weighted round robin, and whether it may have jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Turn {
+    rank: (usize, u32),
     weight: u32,
     credit: i64,
     open: bool,
@@ -80,12 +84,13 @@ impl RoundRobin {
     /// Adds shards that have joined.
     pub(super) fn refresh(&mut self) {
         for shard in self.shards.from(self.sources.len()) {
-            self.turns.push(Turn { weight: shard.weight, credit: 0, open: true });
+            self.turns.push(Turn { rank: shard.rank, weight: shard.weight, credit: 0, open: true });
             self.sources.push(Source {
                 shard,
                 rests_until: None,
                 failed: 0,
                 waits: false,
+                is_late: false,
                 entry_bytes: ENTRY_BYTES_ASSUMED,
             });
         }
@@ -128,6 +133,17 @@ impl RoundRobin {
         }
     }
 
+    /// Whether there is no other shard to read.
+    pub(super) fn is_alone(&self) -> bool {
+        self.sources.len() == 1
+    }
+
+    /// A read of this shard takes long. It is not read before that has ended.
+    pub(super) fn late(&mut self, source: usize) {
+        self.turns[source].open = false;
+        self.sources[source].is_late = true;
+    }
+
     /// Records a failure: the shard rests.
     pub(super) fn failed(&mut self, shard: &Arc<ServedShard>, error: &Error) {
         let Some(index) = self.sources.iter().position(|source| Arc::ptr_eq(&source.shard, shard)) else {
@@ -150,7 +166,7 @@ impl RoundRobin {
         let control = self.control.get();
         let idle = self.sources.iter_mut().filter(|source| {
             let is_paused = control.pauses_queue(source.shard.queue.name());
-            !source.waits && source.rests_until.is_none() && !is_paused
+            !source.waits && !source.is_late && source.rests_until.is_none() && !is_paused
         });
         let wanted =
             idle.filter(|source| (source.failed > 0 || !only_failed) && source.shard.deliveries.has_room());
@@ -162,10 +178,10 @@ impl RoundRobin {
             .collect()
     }
 
-    /// The blocking read of a shard is over.
-    pub(super) fn waited(&mut self, shard: &Arc<ServedShard>, has_failed: bool) {
+    /// The blocking read of a shard is over, or the one that was late.
+    pub(super) fn waited(&mut self, shard: &Arc<ServedShard>, is_late: bool, has_failed: bool) {
         if let Some(source) = self.sources.iter_mut().find(|source| Arc::ptr_eq(&source.shard, shard)) {
-            source.waits = false;
+            *(if is_late { &mut source.is_late } else { &mut source.waits }) = false;
             if !has_failed {
                 source.failed = 0;
             }
@@ -193,9 +209,9 @@ impl RoundRobin {
 
 /// The shard with the most credit, and how many of the free slots it gets: its share, or `all`.
 fn choose(turns: &[Turn], order: Order, free: usize, all: bool) -> Option<(usize, usize)> {
-    let mut open = turns.iter().enumerate().filter(|(_, turn)| turn.open);
+    let open = turns.iter().enumerate().filter(|(_, turn)| turn.open);
     if order == Order::Strict {
-        return open.next().map(|(first, _)| (first, free));
+        return open.min_by_key(|(_, turn)| turn.rank).map(|(first, _)| (first, free));
     }
     let total: usize = open.clone().map(|(_, turn)| turn.weight as usize).sum();
     // The weight is added, so that among equal credits the heaviest shard comes first.
@@ -220,7 +236,10 @@ mod tests {
     use super::*;
 
     fn turns(weights: &[u32]) -> Vec<Turn> {
-        weights.iter().map(|weight| Turn { weight: *weight, credit: 0, open: true }).collect()
+        (0..)
+            .zip(weights)
+            .map(|(place, weight)| Turn { rank: (place, 0), weight: *weight, credit: 0, open: true })
+            .collect()
     }
 
     /// How many jobs each shard gets if `rounds` slots become free one by one.
@@ -267,6 +286,9 @@ mod tests {
 
     #[test]
     fn in_strict_order_the_first_takes_all() {
-        assert_eq!(singly(&mut turns(&[1, 9]), Order::Strict, 10), [10, 0]);
+        let mut turns = turns(&[1, 9]);
+        assert_eq!(singly(&mut turns, Order::Strict, 10), [10, 0]);
+        turns.reverse();
+        assert_eq!(singly(&mut turns, Order::Strict, 10), [0, 10], "whatever joins first");
     }
 }
