@@ -144,9 +144,9 @@ fn a_missing_right_is_named(build: Build) {
         let url = user(&redis, &[WORKER, TOOLS, "-xclaim -zscore", how]);
         assert_eq!(doctor(build, &url, &[]), expected, "{how}");
     }
-    // The keys of flows are none of a queue.
+    // The keys of flows and of pauses are none of a queue.
     let url = user(&redis, &[WORKER, TOOLS, "resetkeys ~postrider:{*}:*"]);
-    assert_eq!(doctor(build, &url, &[]), (1, vec!["error rights".to_owned()]));
+    assert_eq!(doctor(build, &url, &[]), (1, vec!["error rights".to_owned(); 2]));
     let url = user(&redis, &[WORKER]);
     let (code, found) = doctor(build, &url, &[]);
     assert_eq!((code, found.iter().any(|finding| finding.starts_with("error"))), (0, false), "{found:?}");

@@ -183,6 +183,5 @@ fn probes(queue: &ShardName) -> Vec<Probe> {
         // These keys have other patterns than those of queues.
         Probe("HSET", vec![Keys::limits(FlowId::of("doctor")).into(), "a".into(), "b".into(), "c".into()]),
         Probe("HSET", vec![Keys::control().into(), "a".into(), "b".into(), "c".into()]),
-        Probe("HDEL", vec![Keys::control().into(), "a".into()]),
     ]
 }
