@@ -26,6 +26,9 @@ pub(super) enum Action {
     /// SIGSTOP; [`Action::ResumeRedis`] follows.
     PauseRedis,
     ResumeRedis,
+    /// Pauses the queue of this shard for all workers; [`Action::ResumeQueue`] follows.
+    PauseQueue(usize),
+    ResumeQueue(usize),
 }
 
 impl Action {
@@ -46,7 +49,8 @@ impl Action {
             Action::FlushScripts => Some("SCRIPT FLUSH"),
             Action::RestartRedis => Some("SIGKILL of Redis"),
             Action::PauseRedis => Some("SIGSTOP of Redis"),
-            Action::Resume(_) | Action::Sweep(_) | Action::ResumeRedis => None,
+            Action::PauseQueue(_) => Some("pause of a queue"),
+            Action::Resume(_) | Action::Sweep(_) | Action::ResumeRedis | Action::ResumeQueue(_) => None,
         }
     }
 }
@@ -109,7 +113,8 @@ pub(super) fn plan(options: &Options) -> Vec<Step> {
     while at < options.time {
         let roll = dice.throw(100);
         if roll < 12 && redis_free <= at {
-            redis_free = at + of_redis(&mut dice, at, &mut steps) + dice.millis(2000, 6000);
+            redis_free =
+                at + of_redis(&mut dice, at, options.homes.len(), &mut steps) + dice.millis(2000, 6000);
         } else if let Some(worker) = pick(&mut dice, &free, at) {
             free[worker] = at + of_worker(&mut dice, at, worker, &mut steps) + dice.millis(300, 1500);
         }
@@ -125,10 +130,10 @@ fn pick(dice: &mut Dice, free: &[Duration], at: Duration) -> Option<usize> {
     (idle.len() > 1).then(|| idle[dice.index(idle.len())])
 }
 
-/// Adds a fault of Redis and returns how long it takes.
-fn of_redis(dice: &mut Dice, at: Duration, steps: &mut Vec<Step>) -> Duration {
+/// Adds a fault of Redis, or a pause of a queue, and returns how long it takes.
+fn of_redis(dice: &mut Dice, at: Duration, homes: usize, steps: &mut Vec<Step>) -> Duration {
     let mut step = |at, action| steps.push(Step { at, action });
-    match dice.throw(6) {
+    match dice.throw(8) {
         0..3 => {
             step(at, Action::RestartRedis);
             Duration::from_secs(1)
@@ -137,6 +142,12 @@ fn of_redis(dice: &mut Dice, at: Duration, steps: &mut Vec<Step>) -> Duration {
             let time = dice.millis(200, 2500);
             step(at, Action::PauseRedis);
             step(at + time, Action::ResumeRedis);
+            time
+        }
+        4..6 => {
+            let (home, time) = (dice.index(homes), dice.millis(500, 4000));
+            step(at, Action::PauseQueue(home));
+            step(at + time, Action::ResumeQueue(home));
             time
         }
         _ => {
@@ -187,13 +198,17 @@ mod tests {
     }
 
     #[test]
-    fn paused_workers_are_resumed_and_killed_workers_are_restarted() {
+    fn what_is_paused_is_resumed_and_killed_workers_are_restarted() {
         for seed in 0..50 {
             let steps = plan(&options(seed));
             let count = |test: fn(&Action) -> bool| steps.iter().filter(|step| test(&step.action)).count();
             assert_eq!(
                 count(|action| matches!(action, Action::Pause(_))),
                 count(|action| matches!(action, Action::Resume(_)))
+            );
+            assert_eq!(
+                count(|action| matches!(action, Action::PauseQueue(_))),
+                count(|action| matches!(action, Action::ResumeQueue(_)))
             );
             assert_eq!(
                 count(|action| matches!(action, Action::Kill(_) | Action::Leave(_))),

@@ -16,7 +16,7 @@ use super::{Homes, LEASE, Options};
 use crate::process::Signal;
 use crate::queue::Queue;
 use crate::redis::RedisServer;
-use crate::scripts::Script;
+use crate::scripts::{CONTROL, Script};
 use crate::wait;
 
 /// Every waiting job is due or expires within half a minute. The rest of the time is for a loaded machine, on which a long
@@ -135,6 +135,12 @@ impl Scenario {
                 faults.begin(Window::RedisPaused, None);
                 self.redis.signal(Signal::SIGSTOP);
             }
+            Action::PauseQueue(home) => {
+                self.redis.command(&["HSET", CONTROL, &self.pause_field(home), "0 0 {}"]);
+            }
+            Action::ResumeQueue(home) => {
+                self.redis.command(&["HDEL", CONTROL, &self.pause_field(home)]);
+            }
             Action::ResumeRedis => {
                 self.redis.signal(Signal::SIGCONT);
                 faults.end(None);
@@ -143,6 +149,11 @@ impl Scenario {
         if let Some(name) = action.name() {
             *self.taken.entry(name).or_default() += 1;
         }
+    }
+
+    /// The field that pauses the queue of a shard.
+    fn pause_field(&self, home: usize) -> String {
+        format!("q:{}", self.homes[home].split('/').next().unwrap_or_default())
     }
 
     fn restart_redis(&mut self) {
