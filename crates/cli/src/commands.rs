@@ -25,6 +25,7 @@ mod limits;
 mod listing;
 mod logged;
 mod man;
+mod pause;
 mod queues;
 mod redis;
 mod render;

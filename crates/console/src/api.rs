@@ -11,6 +11,7 @@ mod flows;
 pub(crate) mod jobs;
 mod new_job;
 pub(crate) mod operations;
+mod pause;
 mod queues;
 pub(crate) mod select;
 mod waiting;
@@ -84,6 +85,10 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(change::run_now))
         .routes(routes!(dead::replay))
         .routes(routes!(dead::purge))
+        .routes(routes!(pause::pause_queue))
+        .routes(routes!(pause::resume_queue))
+        .routes(routes!(pause::pause_flow))
+        .routes(routes!(pause::resume_flow))
         .routes(routes!(operations::stop))
         .route_layer(scope(Scope::Operate));
     OpenApiRouter::with_openapi(Document::openapi()).merge(read).merge(enqueue).merge(operate)

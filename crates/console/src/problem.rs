@@ -66,6 +66,12 @@ impl Problem {
         Self { field: Some(name.into()), ..Self::new(StatusCode::BAD_REQUEST, detail) }
     }
 
+    /// The same with another status.
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        Self { title, status: status.as_u16(), ..self }
+    }
+
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }

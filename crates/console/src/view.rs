@@ -9,6 +9,7 @@ mod groups;
 mod job;
 mod log;
 mod mask;
+mod pause;
 mod queue;
 mod text;
 
@@ -20,5 +21,6 @@ pub use groups::{DeadGroups, Group, Kind};
 pub use job::{JobView, Summary, state_name, waits_for};
 pub use log::LogView;
 pub use mask::{field, fields_json, hide_paths_of, line, masked, method, url};
+pub use pause::{PauseView, end_text, pause_end, pause_text};
 pub use queue::{QueueView, WorkerView, life};
 pub use text::{brief, plain, span, time};

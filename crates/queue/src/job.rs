@@ -21,7 +21,7 @@ use http::{HeaderMap, Method, Uri};
 
 pub use entry::{Delivery, ENTRY_BYTES_MAX, EntryId, Fields, Lease, Producer};
 pub use fields::{Admitted, FIELDS, ProducerContext, Trail, is_job_id, number};
-pub use flow::{FlowId, destination, flow_name, of_fields, port_of};
+pub use flow::{FlowId, destination, flow_name, flows_meant, of_fields, port_of};
 pub use headers::is_reserved;
 pub use host::{BadHost, Host};
 pub use limits::{Breaker, FlowLimits, Limits, Rate};

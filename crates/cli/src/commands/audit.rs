@@ -12,7 +12,7 @@ use telemetry::Telemetry;
 use super::RedisArgs;
 use super::render::table;
 
-/// Show who changed jobs by hand: cancel, run-now, replay, purge; the newest first
+/// Show who changed something by hand: cancel, run-now, replay, purge, pause, resume; the newest first
 ///
 /// The last 10,000 changes are kept, about, those over the HTTP API and those with this program.
 #[derive(Debug, Args)]
@@ -56,9 +56,22 @@ pub(super) async fn record(
     jobs: u64,
 ) {
     if jobs > 0 {
-        let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
-        let user = user.filter(|user| !user.is_empty());
-        let caller = user.map_or("cli".to_owned(), |user| format!("cli:{user}"));
-        inspector.record(&Change { caller: &caller, change, queue: Some(queue), subject, jobs }).await;
+        inspector.record(&Change { caller: &caller(), change, queue: Some(queue), subject, jobs }).await;
     }
+}
+
+/// Records a pause, or its end, that was set with this program.
+pub(super) async fn record_pause(
+    inspector: &Inspector,
+    change: &'static str,
+    queue: Option<&str>,
+    subject: &str,
+) {
+    inspector.record(&Change { caller: &caller(), change, queue, subject, jobs: 0 }).await;
+}
+
+/// Who uses this program.
+pub(super) fn caller() -> String {
+    let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    user.filter(|user| !user.is_empty()).map_or("cli".to_owned(), |user| format!("cli:{user}"))
 }

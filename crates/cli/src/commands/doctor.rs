@@ -1,5 +1,6 @@
 //! `postrider doctor`
 
+mod pauses;
 mod queue;
 mod server;
 pub(super) mod telemetry;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 use clap::Args;
 use postrider_console::view::plain;
 use postrider_queue::admin::{Inspector, Queues, ShardName};
+use postrider_queue::work::is_refusal;
 use serde_json::{Value, json};
 
 use self::queue::Look;
@@ -169,10 +171,22 @@ impl DoctorArgs {
             Ok(held) => findings.extend(queue::held_jobs(&held)),
             Err(error) => findings.push(failed("flows", error)),
         }
+        let paused = pauses(inspector).await;
+        findings.extend(paused.unwrap_or_else(|error| vec![failed("paused", error)]));
         if queues.is_empty() {
             findings.push(Finding::ok("queue", "there are none"));
         }
         findings
+    }
+}
+
+/// What is paused.
+async fn pauses(inspector: &Inspector) -> Result<Vec<Finding>, postrider_queue::Error> {
+    match inspector.pauses().await {
+        Ok(pauses) => Ok(pauses::examine(&pauses, inspector.now().await?)),
+        // The check of the rights names that.
+        Err(error) if is_refusal(&error) => Ok(vec![]),
+        Err(error) => Err(error),
     }
 }
 

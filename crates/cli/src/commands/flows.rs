@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use postrider_console::view::{FlowView, flow_error, is_meant, next_attempt, plain, span, why};
 use postrider_queue::admin::HeldFlow;
 use postrider_queue::job::FlowId;
@@ -11,16 +11,20 @@ use serde_json::json;
 use telemetry::Telemetry;
 
 use super::listing::print_noted;
+use super::pause::{PauseFlowArgs, ResumeFlowArgs};
 use super::target::LookArgs;
 
-/// Show flows with an open breaker or held jobs, and why
+/// Show flows with an open breaker or held jobs, and paused flows, and why
 ///
-/// WHY is `breaker`: consecutive attempts had no response, and nothing is sent until one attempt is made as a trial;
+/// WHY is `paused`: somebody has paused the flow; `breaker`: consecutive attempts had no response, and nothing is sent until one attempt is made as a trial;
 /// `retry_after`: the destination asked for a pause; `rate` or `concurrency`: a limit of the configuration; `window`: the
 /// destination is slow, and earlier attempts have not been answered. With --queue, only flows that hold jobs of these
 /// queues are shown.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct FlowsArgs {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Only this flow: HOST, HOST:PORT, or the key of the field `flow` [default: all]
     #[arg(value_name = "HOST")]
     flow: Option<String>,
@@ -31,8 +35,19 @@ pub(super) struct FlowsArgs {
     json: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    Pause(PauseFlowArgs),
+    Resume(ResumeFlowArgs),
+}
+
 impl FlowsArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        match self.command {
+            Some(Command::Pause(args)) => return args.run(telemetry).await,
+            Some(Command::Resume(args)) => return args.run(telemetry).await,
+            None => {}
+        }
         let all = !self.look.names_queues();
         let view = self.look.open(telemetry).await?;
         let mut flows = view.inspector.held_flows(&view.queues, all).await?;
@@ -72,11 +87,16 @@ fn row(id: FlowId, flow: &HeldFlow, now: u64) -> [String; 6] {
     [
         name(id, flow),
         why(flow, now).to_owned(),
-        flow.since.map_or("-".to_owned(), |since| format!("{} ago", span(since, now))),
+        since(flow).map_or("-".to_owned(), |since| format!("{} ago", span(since, now))),
         next_attempt(flow, now).unwrap_or("-".to_owned()),
         flow.jobs().to_string(),
         queues.join(", "),
     ]
+}
+
+/// Since when it is paused, or its breaker open.
+fn since(flow: &HeldFlow) -> Option<u64> {
+    flow.pause.as_ref().map_or(flow.since, |pause| pause.since)
 }
 
 #[cfg(test)]

@@ -13,10 +13,11 @@ use serde_json::json;
 use telemetry::Telemetry;
 
 use super::RedisArgs;
+use super::pause::{self, PauseQueueArgs, ResumeQueueArgs};
 use super::render::table;
 use super::target::{LookArgs, name};
 
-/// Show queues: jobs by state, age of the oldest ready job, workers
+/// Show queues: jobs by state, age of the oldest ready job, workers, and what is paused
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct QueuesArgs {
@@ -32,6 +33,8 @@ pub(super) struct QueuesArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     Shards(ShardsArgs),
+    Pause(PauseQueueArgs),
+    Resume(ResumeQueueArgs),
 }
 
 /// Change a queue's number of shards while jobs run
@@ -78,21 +81,34 @@ impl ShardsArgs {
 
 impl QueuesArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
-        if let Some(Command::Shards(args)) = self.command {
-            return args.run(telemetry).await;
+        match self.command {
+            Some(Command::Shards(args)) => return args.run(telemetry).await,
+            Some(Command::Pause(args)) => return args.run(telemetry).await,
+            Some(Command::Resume(args)) => return args.run(telemetry).await,
+            None => {}
         }
-        let view = self.look.open(telemetry).await?;
+        let mut view = self.look.open(telemetry).await?;
+        let mut pauses = view.pauses().await;
+        if self.look.names_queues() {
+            pauses.queues.retain(|name, _| view.queues.iter().any(|queue| queue.queue.as_str() == name));
+        }
+        view.queues.extend(pauses.queues_without_keys(&view.queues));
         let surveys = view.each(async |queue| view.inspector.survey(queue, 0).await).await?;
         for (queue, _) in surveys.iter().filter(|(_, survey)| !survey.faults.is_empty()) {
             view.name_wrong_keys(queue, "is shown in part").await?;
         }
+        let now = view.inspector.now().await?;
         view.inspector.close().await;
         if self.json {
             surveys
                 .iter()
-                .for_each(|(queue, survey)| print_line!("{}", json!(QueueView::new(queue, survey))));
+                .for_each(|(queue, survey)| print_line!("{}", json!(QueueView::new(queue, survey, &pauses))));
         } else {
             print(&surveys);
+            let lines = pause::lines(pauses.queues.iter(), now);
+            if !lines.is_empty() {
+                print_line!("\n{}", lines.join("\n"));
+            }
         }
         Ok(view.code())
     }

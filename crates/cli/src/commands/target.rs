@@ -5,7 +5,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Args;
-use postrider_queue::admin::{Inspector, Queues, ShardName, is_of_wrong_type};
+use postrider_queue::admin::{Inspector, Pauses, Queues, ShardName, is_of_wrong_type};
 use postrider_queue::job::meant;
 use postrider_queue::{BadQueueName, ConnectError, QueueName};
 use telemetry::Telemetry;
@@ -70,10 +70,7 @@ impl LookArgs {
 
     /// A misspelt name looks like an empty queue.
     async fn say_unknown(&self, inspector: &Inspector, queue: &QueueName) {
-        let all = inspector.queues().await.map(|found| found.shards).unwrap_or_default();
-        let names: Vec<_> = all.iter().map(|shard| shard.queue.as_str()).collect();
-        let hint =
-            meant(queue.as_str(), names).map_or(String::new(), |meant| format!("; did you mean {meant}?"));
+        let hint = meant_queue(inspector, queue).await;
         eprintln!("note: there is no queue {queue} in this Redis: no job has been enqueued there{hint}");
     }
 
@@ -128,6 +125,14 @@ impl View {
         Ok(())
     }
 
+    /// What is paused. In a cluster, that may be on a node that does not answer: then nothing else is hidden.
+    pub(super) async fn pauses(&self) -> Pauses {
+        self.inspector.pauses().await.unwrap_or_else(|error| {
+            eprintln!("note: what is paused cannot be read: {}", error.details());
+            Pauses::default()
+        })
+    }
+
     /// The exit code of a command that has succeeded otherwise: 1 if a queue was left out.
     pub(super) fn code(&self) -> ExitCode {
         ExitCode::from(u8::from(self.is_incomplete.get()))
@@ -138,6 +143,13 @@ impl View {
         let names: Vec<_> = self.queues.iter().map(ShardName::to_string).collect();
         if names.is_empty() { "no queue".to_owned() } else { names.join(", ") }
     }
+}
+
+/// The queue that a misspelt name most likely means, as the end of a sentence.
+pub(super) async fn meant_queue(inspector: &Inspector, queue: &QueueName) -> String {
+    let all = inspector.queues().await.map(|found| found.shards).unwrap_or_default();
+    let names: Vec<_> = all.iter().map(|shard| shard.queue.as_str()).collect();
+    meant(queue.as_str(), names).map_or(String::new(), |meant| format!("; did you mean {meant}?"))
 }
 
 /// A queue's name. The worker's variable may append a weight, as in `mail:4`, which is ignored here.

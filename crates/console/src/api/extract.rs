@@ -1,6 +1,6 @@
 //! The bodies of requests.
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
@@ -51,6 +51,18 @@ pub(super) async fn read<'a>(
 
 fn is_too_large(error: &axum::Error) -> bool {
     std::error::Error::source(error).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>())
+}
+
+/// [`json`], or the default if there is no body.
+pub(super) async fn json_or_default<T: DeserializeOwned + Default>(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, Problem> {
+    if body.is_end_stream() {
+        return Ok(T::default());
+    }
+    json(shared, headers, body).await
 }
 
 /// Reads a JSON document of moderate size.

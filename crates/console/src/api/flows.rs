@@ -27,7 +27,7 @@ pub(super) struct Flows {
     flows: Vec<FlowView>,
 }
 
-/// List flows that hold jobs, or whose breaker is open
+/// List flows that hold jobs, whose breaker is open, or that are paused
 #[utoipa::path(operation_id = "listFlows", get, path = "/v1/flows", tag = "queues", params(Parameters), responses((status = 200, body = Flows)))]
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,

@@ -20,10 +20,11 @@ pub(super) async fn show(
     Viewer(caller): Viewer,
     Path(queue): Path<String>,
 ) -> Result<Html<String>, Failure> {
+    let pauses = shared.inspector.pauses().await.unwrap_or_default();
     let (mut shards, names) = (vec![], shared.shards(Some(&queue)).await?);
     for shard in &names {
         let survey = shared.inspector.survey(shard, 0).await?;
-        shards.push(QueueView::new(shard, &survey));
+        shards.push(QueueView::new(shard, &survey, &pauses));
     }
     let plots = plots(&shared, &names).await?;
     let body = html! {

@@ -81,10 +81,12 @@ impl Shared {
     pub(crate) async fn overview(self: &Arc<Self>) -> Result<(Vec<QueueView>, Vec<String>), Problem> {
         let found = self.queues_seen().await?;
         let mut notes: Vec<String> = found.strays.iter().map(ToString::to_string).collect();
+        // In a cluster, they may be on a node that does not answer.
+        let pauses = self.inspector.pauses().await.unwrap_or_default();
         let mut queues = vec![];
         for shard in &found.shards {
             match self.inspector.survey(shard, 0).await {
-                Ok(survey) => queues.push(QueueView::new(shard, &survey)),
+                Ok(survey) => queues.push(QueueView::new(shard, &survey, &pauses)),
                 Err(error) if is_of_wrong_type(&error) => {
                     notes.push(format!("queue {shard}: a key has a wrong type"));
                 }
@@ -94,7 +96,7 @@ impl Shared {
         Ok((queues, notes))
     }
 
-    /// The flows that hold jobs, or whose breaker is open.
+    /// The flows that hold jobs, whose breaker is open, or that are paused.
     pub(crate) async fn flows_seen(self: &Arc<Self>) -> Result<Arc<Vec<FlowView>>, Problem> {
         self.seen(|shared| &shared.flows, Self::read_flows).await
     }

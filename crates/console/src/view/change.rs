@@ -17,11 +17,11 @@ pub struct ChangeView {
     pub time: String,
     /// Who made it: the name of a token, `local` where no tokens are used, or `cli` and the name of the user.
     pub caller: String,
-    /// `cancel`, `run_now`, `replay` or `purge`.
+    /// `cancel`, `run_now`, `replay`, `purge`, `pause` or `resume`.
     pub change: String,
     /// The queue.
     pub queue: Option<String>,
-    /// The job id, or which jobs were selected.
+    /// The job id, which jobs were selected, or what is paused and until when.
     pub subject: String,
     /// How many jobs were changed.
     pub jobs: u64,

@@ -9,19 +9,20 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::dead::last_outcome;
+use super::pause::{PauseView, pause_text};
 use super::text::{plain, span, time};
 
 /// Characters of an error.
 const ERROR_CHARS_MAX: usize = 300;
 
-/// A flow that holds jobs, or whose breaker is open.
+/// A flow that holds jobs, whose breaker is open, or that is paused.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct FlowView {
     /// Its name, if known: `host:port`, or the key that jobs name.
     pub flow: Option<String>,
     /// Its id.
     pub id: String,
-    /// What holds its jobs: `breaker`, `retry_after`, `rate`, `concurrency` or `window`.
+    /// What holds its jobs: `paused`, `breaker`, `retry_after`, `rate`, `concurrency` or `window`.
     pub why: Option<&'static str>,
     /// `closed`, `open` or `half-open`.
     pub breaker: &'static str,
@@ -35,6 +36,8 @@ pub struct FlowView {
     pub open_until: Option<u64>,
     /// Until when the destination asked for a pause, Unix milliseconds.
     pub hold_until: Option<u64>,
+    /// Its pause; null if it is not paused.
+    pub paused: Option<PauseView>,
     /// Why the last attempt failed.
     pub error: Option<String>,
     /// How many attempts all workers make of it.
@@ -58,6 +61,7 @@ impl FlowView {
             opened: flow.since.map(time),
             open_until: flow.open_until,
             hold_until: flow.hold_until,
+            paused: flow.pause.as_ref().map(PauseView::new),
             error: Some(flow_error(flow)).filter(|error| !error.is_empty()),
             attempts: flow.attempts,
             held: flow.jobs(),
@@ -68,7 +72,9 @@ impl FlowView {
 
 /// What holds the jobs of a flow: the words of `postrider.hold.reason`, and `retry_after`; `-` if nothing does.
 pub fn why(flow: &HeldFlow, now: u64) -> &'static str {
-    if flow.trips > 0 {
+    if flow.pause.is_some() {
+        "paused"
+    } else if flow.trips > 0 {
         "breaker"
     } else if flow.hold_until.is_some_and(|until| until > now) {
         "retry_after"
@@ -92,9 +98,10 @@ fn breaker(flow: &HeldFlow, now: u64) -> &'static str {
     }
 }
 
-/// When the next attempt is made, as far as that is known.
+/// When the next attempt is made, or a pause ends, as far as that is known.
 pub fn next_attempt(flow: &HeldFlow, now: u64) -> Option<String> {
     let until = match why(flow, now) {
+        "paused" => flow.pause.as_ref()?.until?,
         "breaker" => flow.open_until.unwrap_or(now),
         "retry_after" => flow.hold_until?,
         _ => return None,
@@ -113,6 +120,9 @@ pub fn flow_error(flow: &HeldFlow) -> String {
 
 /// One sentence about a flow that holds a job.
 fn sentence(flow: &HeldFlow, now: u64) -> String {
+    if let Some(pause) = &flow.pause {
+        return format!("its flow is {}", pause_text(pause, now));
+    }
     let next = next_attempt(flow, now);
     let text = match why(flow, now) {
         "breaker" => {
@@ -141,26 +151,35 @@ pub fn is_meant(wanted: &str, id: FlowId, flow: &HeldFlow) -> bool {
         || host.is_some_and(|host| host.eq_ignore_ascii_case(wanted))
 }
 
-/// Why a held job, or one that is tried again, waits; `None` for any other job.
+/// Why a job waits that is held, is tried again, or is in a paused queue; `None` for any other job.
 ///
 /// # Errors
 /// fred's.
 pub async fn why_waiting(inspector: &Inspector, job: &FoundJob, now: u64) -> Result<Option<String>, Error> {
-    match &job.place {
+    if let Place::Running { .. } = job.place {
+        return Ok(None);
+    }
+    // In a cluster, they may be on a node that does not answer.
+    let pauses = inspector.pauses().await.unwrap_or_default();
+    let queue =
+        pauses.queue(&job.queue.queue).map(|pause| format!("its queue is {}", pause_text(pause, now)));
+    let own = match &job.place {
         Place::Held { flow, .. } => {
-            let shared = inspector.flow(*flow).await?;
-            Ok(Some(sentence(&HeldFlow { held: vec![(job.queue.clone(), 1)], ..shared }, now)))
+            let (shared, pause) = (inspector.flow(*flow).await?, pauses.flows.get(flow).cloned());
+            Some(sentence(&HeldFlow { held: vec![(job.queue.clone(), 1)], pause, ..shared }, now))
         }
         Place::Scheduled(_) => {
-            Ok(last_outcome(&job.fields).map(|last| format!("the last attempt ended in {last}")))
+            last_outcome(&job.fields).map(|last| format!("the last attempt ended in {last}"))
         }
-        Place::Ready(_) | Place::Running { .. } => Ok(None),
-    }
+        Place::Ready(_) | Place::Running { .. } => None,
+    };
+    let all: Vec<String> = queue.into_iter().chain(own).collect();
+    Ok((!all.is_empty()).then(|| all.join("; ")))
 }
 
 #[cfg(test)]
 mod tests {
-    use postrider_queue::admin::ShardName;
+    use postrider_queue::admin::{Pause, ShardName};
 
     use super::*;
 
@@ -192,7 +211,9 @@ mod tests {
         assert_eq!(word(HeldFlow { tokens: Some(1.5), ..holding() }), "window");
         assert_eq!(word(HeldFlow { hold_until: Some(NOW + 1), ..holding() }), "retry_after");
         assert_eq!(word(HeldFlow { hold_until: Some(NOW), ..holding() }), "window");
-        assert_eq!(word(HeldFlow { trips: 1, hold_until: Some(NOW + 1), ..holding() }), "breaker");
+        let broken = HeldFlow { trips: 1, hold_until: Some(NOW + 1), ..holding() };
+        assert_eq!(word(broken.clone()), "breaker");
+        assert_eq!(word(HeldFlow { pause: Some(Pause::default()), ..broken }), "paused");
     }
 
     #[test]
@@ -209,6 +230,15 @@ mod tests {
             "its destination has not answered for 1m 1s, next trial in 7s; last error: the destination answered \
              503\\u{1b}"
         );
+    }
+
+    #[test]
+    fn a_paused_flow_goes_on_at_its_end() {
+        let pause = Pause { until: Some(NOW + 5_000), since: Some(NOW - 1_000), ..Pause::default() };
+        let flow = |until| HeldFlow { pause: Some(Pause { until, ..pause.clone() }), trips: 1, ..holding() };
+        assert_eq!(next_attempt(&flow(pause.until), NOW).as_deref(), Some("in 5s"));
+        assert_eq!(next_attempt(&flow(None), NOW), None);
+        assert_eq!(sentence(&flow(None), NOW), "its flow is paused for 1s, until it is resumed");
     }
 
     #[test]

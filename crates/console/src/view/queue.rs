@@ -1,8 +1,10 @@
 //! A queue, and its workers.
 
-use postrider_queue::admin::{Life, ShardName, Survey, SurveyedConsumer};
+use postrider_queue::admin::{Life, Pauses, ShardName, Survey, SurveyedConsumer};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use super::pause::PauseView;
 
 /// The contents of a shard of a queue at one instant.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -23,6 +25,8 @@ pub struct QueueView {
     pub dead: u64,
     /// Entries that were no jobs. They are listed with the dead letters, with the reason `malformed`.
     pub rejected: u64,
+    /// The pause of the queue; null if it is not paused.
+    pub paused: Option<PauseView>,
     /// The age of the first ready job, ms; null if there is none, or its time is not known.
     pub oldest_ms: Option<u64>,
     /// How many workers have sent a heartbeat within a lease.
@@ -54,7 +58,7 @@ pub struct WorkerView {
 
 impl QueueView {
     /// Of a survey.
-    pub fn new(queue: &ShardName, survey: &Survey) -> Self {
+    pub fn new(queue: &ShardName, survey: &Survey, pauses: &Pauses) -> Self {
         Self {
             queue: queue.to_string(),
             ready: survey.ready,
@@ -64,6 +68,7 @@ impl QueueView {
             waiting: survey.waiting,
             dead: survey.dead,
             rejected: survey.rejected,
+            paused: pauses.queue(&queue.queue).map(PauseView::new),
             oldest_ms: survey.oldest_ms,
             workers_alive: survey.consumers.iter().filter(|worker| worker.alive()).count(),
             workers: survey.consumers.iter().map(WorkerView::new).collect(),

@@ -9,6 +9,7 @@ mod counts;
 mod enqueue;
 mod find;
 mod pages;
+mod pause;
 mod sign_in;
 
 use std::net::SocketAddr;

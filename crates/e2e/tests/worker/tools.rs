@@ -9,6 +9,7 @@ mod flows;
 mod jobs;
 mod look;
 mod mistakes;
+mod pauses;
 
 use e2e::process::{Build, Output, Postrider};
 use e2e::redis::RedisServer;

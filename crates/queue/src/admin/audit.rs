@@ -19,11 +19,11 @@ const SUBJECT_BYTES_MAX: usize = 512;
 pub struct Change<'a> {
     /// Who made it: the name of a token, `local`, or `cli` and the name of the user.
     pub caller: &'a str,
-    /// What was done: `cancel`, `run_now`, `replay` or `purge`.
+    /// What was done: `cancel`, `run_now`, `replay`, `purge`, `pause` or `resume`.
     pub change: &'static str,
     /// The queue, if it was one.
     pub queue: Option<&'a str>,
-    /// The job id, or which jobs were selected; without secrets.
+    /// The job id, which jobs were selected, or what is paused and until when; without secrets.
     pub subject: &'a str,
     /// How many jobs were changed.
     pub jobs: u64,

@@ -1,4 +1,4 @@
-//! Flows whose breaker is open, or that hold jobs.
+//! Flows whose breaker is open, that hold jobs, or that are paused.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fred::clients::Client;
 use fred_otel::Command;
 
+use super::pauses::Pause;
 use super::queues::scanned;
 use super::{Inspector, Place, ShardName, array, is_of_wrong_type};
 use crate::job::FlowId;
@@ -14,7 +15,7 @@ use crate::redis::{Error, Keys};
 /// How many flows of a shard are listed at most.
 const FLOWS_MAX: u64 = 1_000;
 
-/// A flow whose breaker is open, or that holds jobs.
+/// A flow whose breaker is open, that holds jobs, or that is paused.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HeldFlow {
     /// Its name, if known.
@@ -33,6 +34,8 @@ pub struct HeldFlow {
     pub tokens: Option<f64>,
     /// How many attempts all workers make of it; `None` without a limit of concurrency.
     pub attempts: Option<u64>,
+    /// Its pause, if somebody has paused it.
+    pub pause: Option<Pause>,
     /// How many jobs it holds, by shard.
     pub held: Vec<(ShardName, u64)>,
 }
@@ -56,8 +59,8 @@ impl Inspector {
         Ok(found.iter().filter_map(|flow| FlowId::parse(flow.as_str()?.as_ref())).collect())
     }
 
-    /// The flows that hold jobs of these shards, and with `all` every flow whose breaker is open. The flows
-    /// that hold most jobs come first.
+    /// The flows that hold jobs of these shards, and with `all` every flow whose breaker is open or that is
+    /// paused. The flows that hold most jobs come first.
     ///
     /// # Errors
     /// fred's.
@@ -84,12 +87,21 @@ impl Inspector {
                 held.entry(flow).or_default();
             }
         }
+        // In a cluster, they may be on a node that does not answer.
+        let mut pauses = self.pauses().await.unwrap_or_default().flows;
+        if all {
+            for flow in pauses.keys() {
+                held.entry(*flow).or_default();
+            }
+        }
         for (flow, one) in &mut held {
             let HeldFlow { name, held, .. } = std::mem::take(one);
             let shared = self.flow(*flow).await?;
-            *one = HeldFlow { name: name.or(shared.name), held, ..shared };
+            let pause = pauses.remove(flow);
+            let given = pause.as_ref().and_then(|pause| pause.name.clone());
+            *one = HeldFlow { name: name.or(shared.name).or(given), held, pause, ..shared };
         }
-        held.retain(|_, one| one.trips > 0 || !one.held.is_empty());
+        held.retain(|_, one| one.trips > 0 || !one.held.is_empty() || one.pause.is_some());
         let mut held: Vec<_> = held.into_iter().collect();
         held.sort_by_key(|(_, one)| (Reverse(one.jobs()), one.name.clone()));
         Ok(held)
@@ -145,6 +157,7 @@ fn parse(fields: &BTreeMap<String, String>) -> HeldFlow {
             .filter_map(|name| fields.get(*name)?.parse::<f64>().ok())
             .reduce(f64::min),
         attempts: making.reduce(|sum, one| sum + one),
+        pause: None,
         held: vec![],
     }
 }

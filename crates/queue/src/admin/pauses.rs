@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 
-use super::Inspector;
+use super::{Inspector, ShardName};
 use crate::job::FlowId;
 use crate::redis::{Error, Keys, Pausable, QueueName};
 
@@ -33,6 +33,13 @@ pub struct Pauses {
 }
 
 impl Pauses {
+    /// The first shards of paused queues that are not among these: a queue may be paused before its first job.
+    pub fn queues_without_keys(&self, known: &[ShardName]) -> Vec<ShardName> {
+        let is_known = |name: &str| known.iter().any(|shard| shard.queue.as_str() == name);
+        let unknown = self.queues.keys().filter(|name| !is_known(name));
+        unknown.filter_map(|name| Some(ShardName { queue: name.parse().ok()?, number: 0 })).collect()
+    }
+
     /// The pause of a queue.
     pub fn queue(&self, queue: &QueueName) -> Option<&Pause> {
         self.queues.get(queue.as_str())

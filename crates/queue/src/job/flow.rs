@@ -85,6 +85,29 @@ pub fn destination(text: &str) -> Option<String> {
     Some(format!("{}:{port}", usual(host)))
 }
 
+/// The flows that a person means by a text: the flow of this name; for `HOST:PORT` and a URL its destination; for a host
+/// without a port its destinations on 443 and 80; for an id its flow, whose name is not known.
+pub fn flows_meant(text: &str) -> Vec<(FlowId, Option<String>)> {
+    let named = |name: &str| (FlowId::of(name), Some(name.to_owned()));
+    if let Some(id) = FlowId::parse(text).filter(|id| id.to_string() == text) {
+        return vec![(id, None)];
+    }
+    if text.contains("://")
+        && let Ok(url) = Destination::parse(&Bytes::copy_from_slice(text.as_bytes()))
+    {
+        return vec![named(&name_of_parts(None, &url.uri))];
+    }
+    let is_host = text.contains('.') || text.starts_with('[') || text.eq_ignore_ascii_case("localhost");
+    let ports =
+        if is_host { [443, 80].map(|port| destination(&format!("{text}:{port}"))) } else { [None, None] };
+    let mut meant: Vec<_> =
+        ports.into_iter().chain([destination(text)]).flatten().map(|name| named(&name)).collect();
+    if meant.iter().all(|(id, _)| *id != FlowId::of(text)) {
+        meant.push(named(text));
+    }
+    meant
+}
+
 /// A host in its usual form, so that another spelling does not bypass a destination's limits: in lower case,
 /// without a dot at its end, an address in its usual form. Allocates nothing for a host that is already in
 /// this form.
@@ -189,6 +212,24 @@ mod tests {
         for other in ["api.example.org", "orders", "a:b", "h:0", "https://h:80/", ":80", "::1"] {
             assert_eq!(destination(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_text_means_a_flow_or_the_destinations_of_a_host() {
+        let meant = |text: &str| -> Vec<String> {
+            let flows = flows_meant(text);
+            assert!(flows.iter().all(|(id, name)| name.as_ref().is_none_or(|name| *id == FlowId::of(name))));
+            flows.into_iter().map(|(id, name)| name.unwrap_or(id.to_string())).collect()
+        };
+        assert_eq!(meant("orders"), ["orders"]);
+        assert_eq!(meant("api.example.org:8443"), ["api.example.org:8443"]);
+        assert_eq!(meant("API.example.org:8443"), ["api.example.org:8443", "API.example.org:8443"]);
+        assert_eq!(meant("h.test"), ["h.test:443", "h.test:80", "h.test"]);
+        assert_eq!(meant("localhost"), ["localhost:443", "localhost:80", "localhost"]);
+        assert_eq!(meant("https://h.test/a?b"), ["h.test:443"]);
+        assert_eq!(meant("tenant 7: a.b/c"), ["tenant 7: a.b/c"]);
+        let id = FlowId::of("orders").to_string();
+        assert_eq!(meant(&id), [id]);
     }
 
     #[test]

@@ -1,0 +1,266 @@
+//! Pauses of queues and flows.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use http::{HeaderMap, StatusCode};
+use postrider_queue::admin::{self, Pausable, Pause, PauseEnd, PauseError, PauseNote, SetPauses, ToPause};
+use postrider_queue::job::flows_meant;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::extract;
+use crate::access::Caller;
+use crate::problem::Problem;
+use crate::state::{Shared, queue_name};
+use crate::view::{PauseView, pause_end, time};
+
+/// Bytes of a flow's name, and of a reason.
+const TEXT_BYTES_MAX: usize = 256;
+
+/// How long to pause, and why.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PauseRequest {
+    /// When the pause ends: a duration, as `30m`, or a time in RFC 3339. Default: when it is resumed.
+    until: Option<String>,
+    /// Why; shown where the pause is shown.
+    why: Option<String>,
+}
+
+impl PauseRequest {
+    fn end(&self) -> Result<PauseEnd, Problem> {
+        let end = self.until.as_deref().map_or(Ok(PauseEnd::Never), pause_end);
+        end.map_err(|error| wrong("until", format!("member `until`: {error}")))
+    }
+
+    fn note(&self, caller: &Caller) -> Result<PauseNote, Problem> {
+        let why = self.why.as_deref().map(|why| short("why", why)).transpose()?;
+        Ok(PauseNote { by: Some(caller.name.to_string()), why: why.map(str::to_owned) })
+    }
+}
+
+fn wrong(field: &str, detail: String) -> Problem {
+    Problem::parameter(field, detail).with_status(StatusCode::UNPROCESSABLE_ENTITY)
+}
+
+fn short<'a>(field: &str, text: &'a str) -> Result<&'a str, Problem> {
+    if (1..=TEXT_BYTES_MAX).contains(&text.len()) {
+        return Ok(text);
+    }
+    Err(wrong(field, format!("member `{field}`: write 1 to {TEXT_BYTES_MAX} bytes")))
+}
+
+/// A queue that was paused or resumed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct QueuePause {
+    /// The queue.
+    queue: String,
+    /// Its pause; null if it is not paused now.
+    paused: Option<PauseView>,
+    /// Whether it was paused before.
+    was_paused: bool,
+    /// What to know about it: for example that no job has been enqueued there yet.
+    note: Option<String>,
+}
+
+/// Pause a queue
+///
+/// Within 2 s, no worker fetches a job of it. Jobs keep arriving, and running attempts end normally. A request for a queue
+/// that is paused changes the end of its pause. The body may be empty.
+#[utoipa::path(operation_id = "pauseQueue", post, path = "/v1/queues/{queue}/pause", tag = "queues",
+    params(("queue" = String, Path, description = "The queue.")), request_body = Option<PauseRequest>,
+    responses((status = 200, body = QueuePause), (status = 400, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn pause_queue(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    Path(queue): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<QueuePause>, Problem> {
+    let queue = queue_name(&queue)?;
+    let request: PauseRequest = extract::json_or_default(&shared, &headers, body).await?;
+    let (end, note) = (request.end()?, request.note(&caller)?);
+    let change = {
+        let shared = shared.clone();
+        async move {
+            let to_pause = ToPause { what: Pausable::Queue(queue.clone()), name: None };
+            let set = shared.redis.pause(&[to_pause], end, &note).await?;
+            let (name, subject) = (queue.as_str(), subject("", set.until, note.why.as_deref()));
+            record(&shared, &caller, "pause", Some(name), &subject).await;
+            let is_known = shared.inspector.exists(&queue).await?;
+            let advice = (!is_known)
+                .then(|| "no job has been enqueued there yet: it is paused before its first job".to_owned());
+            let pause = Pause { until: set.until, since: None, by: note.by, why: note.why, name: None };
+            let pauses = shared.inspector.pauses().await.unwrap_or_default();
+            let paused = PauseView::new(pauses.queue(&queue).unwrap_or(&pause));
+            let was_paused = set.were.first() == Some(&true);
+            Ok(Json(QueuePause { queue: queue.to_string(), paused: Some(paused), was_paused, note: advice }))
+        }
+    };
+    shared.finish(change).await
+}
+
+/// Resume a queue
+///
+/// Workers fetch its jobs again within 2 s. It is no error if the queue is not paused.
+#[utoipa::path(operation_id = "resumeQueue", post, path = "/v1/queues/{queue}/resume", tag = "queues",
+    params(("queue" = String, Path, description = "The queue.")),
+    responses((status = 200, body = QueuePause), (status = 400, body = Problem)))]
+pub(super) async fn resume_queue(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    Path(queue): Path<String>,
+) -> Result<Json<QueuePause>, Problem> {
+    let queue = queue_name(&queue)?;
+    let change = {
+        let shared = shared.clone();
+        async move {
+            let was_paused =
+                shared.redis.resume(&[Pausable::Queue(queue.clone())]).await?.first() == Some(&true);
+            if was_paused {
+                record(&shared, &caller, "resume", Some(queue.as_str()), "").await;
+            }
+            Ok(Json(QueuePause { queue: queue.to_string(), paused: None, was_paused, note: None }))
+        }
+    };
+    shared.finish(change).await
+}
+
+/// Which flow to pause, how long, and why.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FlowPauseRequest {
+    /// The key that jobs name, `HOST:PORT`, a URL, an id, or a host: then its destinations on 443 and 80.
+    flow: String,
+    /// When the pause ends: a duration, as `30m`, or a time in RFC 3339. Default: when it is resumed.
+    #[serde(default)]
+    until: Option<String>,
+    /// Why; shown where the pause is shown.
+    #[serde(default)]
+    why: Option<String>,
+}
+
+/// Which flow to resume.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FlowResumeRequest {
+    /// As it was paused.
+    flow: String,
+}
+
+/// Flows that were paused or resumed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct FlowPauses {
+    /// Each flow that the text means.
+    flows: Vec<FlowPause>,
+}
+
+/// A flow that was paused or resumed.
+#[derive(Debug, Serialize, ToSchema)]
+struct FlowPause {
+    /// Its name, if known.
+    flow: Option<String>,
+    /// Its id.
+    id: String,
+    /// Its pause; null if it is not paused now.
+    paused: Option<PauseView>,
+    /// Whether it was paused before.
+    was_paused: bool,
+}
+
+/// Pause a flow
+///
+/// Its jobs are held, in all queues, without an attempt.
+#[utoipa::path(operation_id = "pauseFlow", post, path = "/v1/flows/pause", tag = "queues", request_body = FlowPauseRequest,
+    responses((status = 200, body = FlowPauses), (status = 422, body = Problem)))]
+pub(super) async fn pause_flow(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<FlowPauses>, Problem> {
+    let FlowPauseRequest { flow, until, why } = extract::json(&shared, &headers, body).await?;
+    let meant = flows_meant(short("flow", &flow)?);
+    let request = PauseRequest { until, why };
+    let (end, note) = (request.end()?, request.note(&caller)?);
+    let change = {
+        let shared = shared.clone();
+        async move {
+            let to_pause =
+                |(id, name): &(_, Option<String>)| ToPause { what: Pausable::Flow(*id), name: name.clone() };
+            let all: Vec<ToPause> = meant.iter().map(to_pause).collect();
+            let SetPauses { until, were, .. } = shared.redis.pause(&all, end, &note).await?;
+            let subject = subject(&flow, until, note.why.as_deref());
+            record(&shared, &caller, "pause", None, &subject).await;
+            let pauses = shared.inspector.pauses().await.unwrap_or_default();
+            let set = Pause { until, since: None, by: note.by, why: note.why, name: None };
+            let paused = |id| Some(PauseView::new(pauses.flows.get(id).unwrap_or(&set)));
+            let rows = meant.iter().zip(were).map(|((id, name), was_paused)| FlowPause {
+                flow: name.clone(),
+                id: id.to_string(),
+                paused: paused(id),
+                was_paused,
+            });
+            Ok(Json(FlowPauses { flows: rows.collect() }))
+        }
+    };
+    shared.finish(change).await
+}
+
+/// Resume a flow
+///
+/// Its held jobs are let go in the order of their age. It is no error if the flow is not paused.
+#[utoipa::path(operation_id = "resumeFlow", post, path = "/v1/flows/resume", tag = "queues", request_body = FlowResumeRequest,
+    responses((status = 200, body = FlowPauses), (status = 422, body = Problem)))]
+pub(super) async fn resume_flow(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<FlowPauses>, Problem> {
+    let FlowResumeRequest { flow } = extract::json(&shared, &headers, body).await?;
+    let meant = flows_meant(short("flow", &flow)?);
+    let change = {
+        let shared = shared.clone();
+        async move {
+            let all: Vec<Pausable> = meant.iter().map(|(id, _)| Pausable::Flow(*id)).collect();
+            let were = shared.redis.resume(&all).await?;
+            if were.contains(&true) {
+                record(&shared, &caller, "resume", None, &flow).await;
+            }
+            let rows = meant.into_iter().zip(were).map(|((id, flow), was_paused)| FlowPause {
+                flow,
+                id: id.to_string(),
+                paused: None,
+                was_paused,
+            });
+            Ok(Json(FlowPauses { flows: rows.collect() }))
+        }
+    };
+    shared.finish(change).await
+}
+
+/// The text of the record: which flow, until when, and why.
+fn subject(flow: &str, until: Option<u64>, why: Option<&str>) -> String {
+    let end =
+        until.map_or_else(|| "until it is resumed".to_owned(), |until| format!("until {}", time(until)));
+    let flow = if flow.is_empty() { String::new() } else { format!("{flow} ") };
+    format!("{flow}{end}{}", why.map_or(String::new(), |why| format!(": {why}")))
+}
+
+async fn record(shared: &Shared, caller: &Caller, change: &'static str, queue: Option<&str>, subject: &str) {
+    shared.inspector.record(&admin::Change { caller: &caller.name, change, queue, subject, jobs: 0 }).await;
+}
+
+impl From<PauseError> for Problem {
+    fn from(error: PauseError) -> Self {
+        match error {
+            PauseError::Redis(error) => error.into(),
+            PauseError::Over(_) => wrong("until", format!("member `until`: {error}")),
+            PauseError::TooMany => Self::new(StatusCode::CONFLICT, error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! A pause of a queue or a flow, and how people write its end.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use postrider_queue::admin::{Pause, PauseEnd};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::text::{plain, span, time};
+
+/// Characters of a text.
+const TEXT_CHARS_MAX: usize = 300;
+/// A pause is at most as long as this: a longer one is a mistake.
+const LENGTH_MAX: Duration = Duration::from_secs(3650 * 24 * 3600);
+
+/// A pause of a queue or a flow.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PauseView {
+    /// When it ends, Unix milliseconds; null if it lasts until somebody resumes.
+    pub until: Option<u64>,
+    /// When it began, Unix milliseconds.
+    pub since: Option<u64>,
+    /// Who has paused.
+    pub by: Option<String>,
+    /// Why.
+    pub why: Option<String>,
+}
+
+impl PauseView {
+    /// Of a pause.
+    pub fn new(pause: &Pause) -> Self {
+        let text = |text: &String| plain(text.as_bytes(), TEXT_CHARS_MAX).replace('\n', " ");
+        Self {
+            until: pause.until,
+            since: pause.since,
+            by: pause.by.as_ref().map(text),
+            why: pause.why.as_ref().map(text),
+        }
+    }
+}
+
+/// A pause in a phrase: `paused for 5m by ann, until 2026-12-24T18:00:00.000Z (2h left): a move`.
+pub fn pause_text(pause: &Pause, now: u64) -> String {
+    let PauseView { until, since, by, why } = PauseView::new(pause);
+    let since =
+        since.filter(|since| *since > 0).map_or(String::new(), |since| format!(" for {}", span(since, now)));
+    let by = by.map_or(String::new(), |by| format!(" by {by}"));
+    let why = why.map_or(String::new(), |why| format!(": {why}"));
+    format!("paused{since}{by}, {}{why}", end_text(until, now))
+}
+
+/// When a pause ends, in a phrase.
+pub fn end_text(until: Option<u64>, now: u64) -> String {
+    match until {
+        Some(until) => format!("until {} ({} left)", time(until), span(now, until)),
+        None => "until it is resumed".to_owned(),
+    }
+}
+
+/// The end of a pause as people write it: a duration, or a time in RFC 3339.
+///
+/// # Errors
+/// What is wrong, and what to write.
+pub fn pause_end(text: &str) -> Result<PauseEnd, String> {
+    let wrong = "write a duration, as 30m, or a time, as 2026-12-24T18:00:00Z";
+    if text.contains(':') {
+        let at = instant(text).ok_or_else(|| format!("this is no time; {wrong}"))?;
+        return Ok(PauseEnd::At(at));
+    }
+    let length = humantime::parse_duration(text).map_err(|error| format!("{error}; {wrong}"))?;
+    if length < Duration::from_secs(1) || length > LENGTH_MAX {
+        return Err("a pause takes at least 1s and at most 3650 days".to_owned());
+    }
+    Ok(PauseEnd::After(length))
+}
+
+/// A time in RFC 3339, Unix ms.
+fn instant(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (local, ahead_ms) = match text.rfind(['+', '-']).filter(|at| *at > 10) {
+        Some(at) => {
+            let (hours, minutes) = text[at + 1..].split_once(':')?;
+            let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
+            let sign = if text[at..].starts_with('-') { -1 } else { 1 };
+            (&text[..at], sign * (hours * 60 + minutes) * 60_000)
+        }
+        None => (text, 0),
+    };
+    let utc: SystemTime = humantime::parse_rfc3339_weak(local.trim_end_matches(['Z', 'z'])).ok()?;
+    let millis = i64::try_from(utc.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()?;
+    u64::try_from(millis - ahead_ms).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_795_396_101_000;
+
+    #[test]
+    fn an_end_is_a_duration_or_a_time() {
+        assert_eq!(pause_end("90s"), Ok(PauseEnd::After(Duration::from_secs(90))));
+        for (text, at) in [
+            ("2026-11-23T01:08:21Z", NOW),
+            ("2026-11-23 01:08:21", NOW),
+            ("2026-11-23T01:08:21.500Z", NOW + 500),
+            ("2026-11-23T03:08:21+02:00", NOW),
+            ("2026-11-22T19:38:21-05:30", NOW),
+        ] {
+            assert_eq!(pause_end(text), Ok(PauseEnd::At(at)), "{text}");
+        }
+        for wrong in [
+            "",
+            "soon",
+            "30",
+            "0s",
+            "100ms",
+            "9999y",
+            "12:00",
+            "2026-11-23T25:00:00Z",
+            "x:y",
+            "1960-01-01T00:00:00Z",
+        ] {
+            assert!(pause_end(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_pause_is_shown_in_a_phrase() {
+        let mut pause = Pause { since: Some(NOW - 300_000), ..Pause::default() };
+        assert_eq!(pause_text(&pause, NOW), "paused for 5m, until it is resumed");
+        pause.until = Some(NOW + 7_200_000);
+        (pause.by, pause.why) = (Some("ann".into()), Some("a move\u{1b}".into()));
+        assert_eq!(
+            pause_text(&pause, NOW),
+            "paused for 5m by ann, until 2026-11-23T03:08:21.000Z (2h left): a move\\u{1b}"
+        );
+        assert_eq!(pause_text(&Pause::default(), NOW), "paused, until it is resumed");
+    }
+}
