@@ -28,7 +28,7 @@ const FETCH_JOBS_MAX: usize = 256;
 /// How often the fetcher checks for attempts that do not answer while no slot is free.
 const LEND_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The time until the blocking read of a paused queue is ended again, if it has not ended.
+/// The time until a blocking read is ended again, if it has not ended.
 const WAKE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How shards are chosen while several have jobs.
@@ -209,11 +209,18 @@ impl Fetcher {
         }
     }
 
-    /// Ends the blocking reads, and begins the jobs that they still fetch.
+    /// Ends the blocking reads, and begins the jobs that they still fetch. A read that was not sent yet is sent first: a
+    /// command that is sent before it would not end it.
     async fn end(mut self) {
-        for shard in self.sources.waiting() {
-            shard.queue.wake().await;
-        }
+        let waiting = self.sources.waiting();
+        let wake = async {
+            loop {
+                for shard in &waiting {
+                    shard.queue.wake().await;
+                }
+                tokio::time::sleep(WAKE_INTERVAL).await;
+            }
+        };
         let rest = async {
             while let Some(waited) = self.waits.next().await {
                 // An error no longer matters.
@@ -222,7 +229,12 @@ impl Fetcher {
                 }
             }
         };
-        let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
+        tokio::select! {
+            biased;
+            () = rest => {}
+            never = wake => never,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
     }
 }
 
