@@ -45,9 +45,14 @@ pub(super) async fn list(
     let now = shared.inspector.now().await?;
     let letters: Vec<DeadView> = selected.letters.iter().map(DeadView::new).collect();
     let is_filtered = conditions.select_something();
-    let counted = if is_filtered { None } else { Some(shared.groups_seen().await?) };
+    let counted = if is_filtered { None } else { shared.groups_seen().await? };
     let body = html! {
-        @if let Some(counted) = &counted { (groups(counted, now)) }
+        @if !is_filtered {
+            div data-live {
+                @if let Some(counted) = &counted { (groups(counted, now)) }
+                @else { p .hint { "The dead letters are being counted; load the page again in a moment." } }
+            }
+        }
         section {
             h2 { @if is_filtered { "Those that match" } @else { "One by one, the last first" } }
             (filter(&fields))

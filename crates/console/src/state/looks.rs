@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use postrider_queue::admin::{Queues, ShardName, is_of_wrong_type};
+
+use tokio::sync::oneshot;
 
 use super::Shared;
 use super::seen::Seen;
@@ -21,6 +24,8 @@ pub(crate) struct Counted {
     pub(crate) is_incomplete: bool,
 }
 
+/// How long a page waits for the first count of the dead letters.
+const FIRST_COUNT_MAX: Duration = Duration::from_millis(50);
 /// How many dead letters are counted: as many as a queue keeps by default.
 const COUNTED_MAX: u64 = 100_000;
 
@@ -108,9 +113,25 @@ impl Shared {
         Ok(flows.iter().map(|(id, flow)| FlowView::new(*id, flow, now)).collect())
     }
 
-    /// All dead letters, counted by what they have in common.
-    pub(crate) async fn groups_seen(self: &Arc<Self>) -> Result<Arc<Counted>, Problem> {
-        self.seen(|shared| &shared.groups, Self::count_groups).await
+    /// All dead letters, counted by what they have in common; `None` while the first count takes long.
+    pub(crate) async fn groups_seen(self: &Arc<Self>) -> Result<Option<Arc<Counted>>, Problem> {
+        if self.groups.slow().is_some() {
+            return self.seen(|shared| &shared.groups, Self::count_groups).await.map(Some);
+        }
+        if self.groups.is_being_read() {
+            return Ok(None);
+        }
+        let (shared, (done, counted)) = (self.clone(), oneshot::channel());
+        self.spawn(async move {
+            tokio::select! {
+                counted = shared.groups.read(Self::count_groups(shared.clone())) => drop(done.send(counted)),
+                () = shared.stop.cancelled() => {}
+            }
+        });
+        match tokio::time::timeout(FIRST_COUNT_MAX, counted).await {
+            Ok(Ok(counted)) => counted.map(Some),
+            _ => Ok(None),
+        }
     }
 
     async fn count_groups(self: Arc<Self>) -> Result<Counted, Problem> {
