@@ -5,6 +5,7 @@ pub(crate) mod change;
 mod changed;
 mod counts;
 pub(crate) mod dead;
+mod document;
 mod enqueue;
 mod extract;
 mod flows;
@@ -24,11 +25,11 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use http::StatusCode;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::document::{Bearer, add_errors};
 use crate::access::{self, Scope};
 use crate::problem::Problem;
 use crate::state::Shared;
@@ -54,16 +55,6 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
     )
 )]
 struct Document;
-
-/// Tokens are sent as `Authorization: Bearer TOKEN`.
-struct Bearer;
-
-impl Modify for Bearer {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-        document.components.get_or_insert_default().add_security_scheme("token", scheme);
-    }
-}
 
 fn routes() -> OpenApiRouter<Arc<Shared>> {
     let scope = |scope: Scope| from_fn_with_state(scope, access::require);
@@ -94,18 +85,25 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::with_openapi(Document::openapi()).merge(read).merge(enqueue).merge(operate)
 }
 
+/// The routes, and their document.
+fn parts() -> (Router<Arc<Shared>>, utoipa::openapi::OpenApi) {
+    let (router, mut document) = routes().split_for_parts();
+    add_errors(&mut document);
+    (router, document)
+}
+
 /// The OpenAPI 3.1 document of the API, as JSON.
 ///
 /// # Panics
 /// Never: it contains nothing that JSON cannot.
 pub fn openapi() -> String {
-    let (_, document) = routes().split_for_parts();
+    let (_, document) = parts();
     document.to_pretty_json().expect("a document is JSON")
 }
 
 /// The routes of the API.
 pub(crate) fn router() -> Router<Arc<Shared>> {
-    let (router, document) = routes().split_for_parts();
+    let (router, document) = parts();
     let document = Arc::new(document);
     router.route("/v1/openapi.json", axum::routing::get(async move || axum::Json(document.as_ref().clone())))
 }

@@ -176,6 +176,15 @@ fn job_id(fields: &Fields, entry: EntryId) -> String {
     }
 }
 
+/// The end of a range that ends before an id; `None` if nothing is before it. Redis refuses `(0-0`.
+fn end_before(before: Option<EntryId>) -> Option<String> {
+    match before {
+        None => Some("+".to_owned()),
+        Some(EntryId { millis: 0, sequence: 0 }) => None,
+        Some(id) => Some(format!("({id}")),
+    }
+}
+
 fn array(value: Value) -> Result<Vec<Value>, Error> {
     match value {
         Value::Array(values) => Ok(values),
@@ -192,6 +201,16 @@ fn text(value: &Value) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_before_the_first_id() {
+        let before = |millis, sequence| end_before(Some(EntryId { millis, sequence }));
+        assert_eq!(end_before(None).as_deref(), Some("+"));
+        assert_eq!(
+            (before(0, 0), before(0, 1).as_deref(), before(7, 0).as_deref()),
+            (None, Some("(0-1"), Some("(7-0"))
+        );
+    }
 
     #[test]
     fn an_invalid_job_id_is_ignored() {

@@ -21,9 +21,11 @@ const PAGE: (usize, usize) = (50, 1_000);
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Parameters {
-    /// At most this many.
+    /// At most this many: 1 to 1000.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// Continue behind another page: `next` of its answer.
+    #[param(pattern = "^[0-9]{1,15}-[0-9]{1,15}$")]
     cursor: Option<String>,
 }
 

@@ -18,6 +18,7 @@ use crate::state::Shared;
 #[into_params(parameter_in = Query)]
 pub(super) struct Parameters {
     /// The time until now: `1h`, by minute (the default); `24h`, by ten minutes; `14d`, by hour.
+    #[param(pattern = "^(1h|24h|14d)$")]
     over: Option<String>,
 }
 

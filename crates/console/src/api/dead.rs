@@ -60,6 +60,7 @@ pub(super) struct Selection {
     /// Which of them; `limit` is at most 1000, 100 by default, and means nothing for an operation.
     conditions: Conditions,
     /// Change all that match, this many a second, in an operation that goes on after the request: 1 to 1000.
+    #[schema(minimum = 1, maximum = 1000)]
     rate: Option<u32>,
 }
 

@@ -26,8 +26,10 @@ pub(super) struct ListParameters {
     /// Only jobs of this queue.
     queue: Option<String>,
     /// Only jobs in this state: `ready`, `running`, `scheduled` or `held`.
+    #[param(pattern = "^(ready|running|scheduled|held)$")]
     state: Option<String>,
     /// At most this many of each shard of a queue: 1 to 1000. Default: 20.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 

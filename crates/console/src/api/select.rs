@@ -37,7 +37,9 @@ pub(crate) struct Conditions {
     pub(crate) since: Option<String>,
     /// Only what died longer ago than this: `7d`.
     pub(crate) older_than: Option<String>,
-    /// At most this many.
+    /// At most this many: 1 to 1000.
+    #[param(minimum = 1, maximum = 1000)]
+    #[schema(minimum = 1, maximum = 1000)]
     pub(crate) limit: Option<usize>,
     /// Continue behind another page: `next` of its answer.
     pub(crate) cursor: Option<String>,

@@ -70,7 +70,7 @@ impl Inspector {
     /// fred's.
     pub async fn changes(&self, before: Option<EntryId>, count: usize) -> Result<Vec<ChangeRecord>, Error> {
         let key = Keys::audit();
-        let to = before.map_or("+".to_owned(), |id| format!("({id}"));
+        let Some(to) = super::end_before(before) else { return Ok(vec![]) };
         let args = vec![key.clone().into(), to.into(), "-".into(), "COUNT".into(), number(count as u64)];
         let rows = array(self.command("XREVRANGE", Some(&key), args).await?)?;
         rows.into_iter().map(read).collect()

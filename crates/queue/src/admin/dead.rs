@@ -47,7 +47,7 @@ impl Inspector {
         queue: &ShardName,
         before: Option<EntryId>,
     ) -> Result<Vec<DeadLetter>, Error> {
-        let to = before.map_or("+".to_owned(), |id| format!("({id}"));
+        let Some(to) = super::end_before(before) else { return Ok(vec![]) };
         let keys = Self::keys(queue);
         let dead = self.peek_at(keys.dead, Peek::page("last", "-", &to)).await?;
         let rejected = self.peek_at(keys.rejected, Peek::page("last", "-", &to)).await?;

@@ -1,0 +1,43 @@
+//! What all routes have in common in the OpenAPI document.
+
+use utoipa::Modify;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
+
+const PROBLEM: &str = "#/components/schemas/Problem";
+/// The type of errors (RFC 9457).
+const PROBLEM_TYPE: &str = "application/problem+json";
+
+/// Tokens are sent as `Authorization: Bearer TOKEN`.
+pub(super) struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut OpenApi) {
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        document.components.get_or_insert_default().add_security_scheme("token", scheme);
+    }
+}
+
+/// Every error is a problem, and each route can answer with some that it does not list.
+pub(super) fn add_errors(document: &mut OpenApi) {
+    for path in document.paths.paths.values_mut() {
+        path.get.iter_mut().chain(&mut path.post).for_each(add_errors_of);
+    }
+}
+
+fn add_errors_of(operation: &mut Operation) {
+    let responses = &mut operation.responses.responses;
+    for response in responses.values_mut() {
+        if let RefOr::T(response) = response
+            && let Some(content) = response.content.get("application/json")
+            && matches!(&content.schema, Some(RefOr::Ref(schema)) if schema.ref_location == PROBLEM)
+            && let Some(content) = response.content.shift_remove("application/json")
+        {
+            response.content.insert(PROBLEM_TYPE.to_owned(), content);
+        }
+    }
+    let content = ContentBuilder::new().schema(Some(Ref::new(PROBLEM))).build();
+    let other = ResponseBuilder::new().description("Any other error.").content(PROBLEM_TYPE, content);
+    responses.insert("default".to_owned(), other.build().into());
+}
