@@ -32,6 +32,7 @@ mod render;
 mod results;
 mod send;
 mod sink;
+mod tail;
 mod target;
 mod terminal;
 mod trace_url;
@@ -95,6 +96,7 @@ enum Command {
     Jobs(jobs::JobsArgs),
     Dead(dead::DeadArgs),
     Audit(audit::AuditArgs),
+    Tail(tail::TailArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -241,6 +243,7 @@ impl Command {
             Self::Jobs(args) => args.run(telemetry).await,
             Self::Dead(args) => args.run(telemetry).await,
             Self::Audit(args) => args.run(telemetry).await,
+            Self::Tail(args) => args.run(telemetry).await,
             Self::Doctor(args) => args.run(telemetry).await,
             // These have run before telemetry starts.
             Self::Health(_) | Self::Completions(_) | Self::Man(_) => Ok(ExitCode::SUCCESS),

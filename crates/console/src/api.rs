@@ -15,6 +15,7 @@ pub(crate) mod operations;
 mod pause;
 mod queues;
 pub(crate) mod select;
+mod tail;
 mod waiting;
 
 use std::sync::Arc;
@@ -42,7 +43,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
     info(
         title = "Postrider",
         // By Semantic Versioning; its first number is that of the paths.
-        version = "1.2.0",
+        version = "1.3.0",
         description = "Enqueue HTTP jobs, and find out what happened to them. Every error is a `Problem` (RFC 9457).",
         license(name = "MIT OR Apache-2.0")
     ),
@@ -67,6 +68,7 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(jobs::find))
         .routes(routes!(dead::list))
         .routes(routes!(audit::list))
+        .routes(routes!(tail::follow))
         .routes(routes!(operations::list))
         .routes(routes!(operations::one))
         .route_layer(scope(Scope::Read));

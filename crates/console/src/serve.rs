@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use postrider_queue::ConnectError;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use telemetry::Telemetry;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -25,11 +26,15 @@ use crate::router::router;
 use crate::state::Shared;
 
 /// Connections at once. A further one waits until another ends.
-const CONNECTIONS_MAX: usize = 1_024;
+const CONNECTIONS_MAX: usize = 2_048;
 /// Bytes of a request's head. A longer head is refused with 431.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// How long a client may take for a request's head, or keep an idle connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may read nothing of what is sent to it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes that the kernel keeps for a connection before it sends them.
+const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 /// How long requests may take to end after a stop.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -104,6 +109,7 @@ impl Console {
 
     /// Serves until stopped. Then requests have 5 s to end.
     pub async fn run(self, stop: CancellationToken) {
+        raise_open_files();
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let graceful = GracefulShutdown::new();
         loop {
@@ -121,6 +127,7 @@ impl Console {
             }
         }
         drop(self.listener);
+        self.shared.hub.stop();
         if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
             warn!("requests that have not ended are cut");
         }
@@ -129,6 +136,7 @@ impl Console {
 
     fn spawn(&self, stream: TcpStream, peer: Peer, place: OwnedSemaphorePermit, graceful: &GracefulShutdown) {
         let _ = stream.set_nodelay(true);
+        bound(&stream);
         let router = self.router.clone();
         let service = tower::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
@@ -160,4 +168,41 @@ async fn accept(
     let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     Ok((stream, peer, place))
+}
+
+/// Ends a connection whose client reads nothing, and limits what the kernel keeps for it.
+fn bound(stream: &TcpStream) {
+    // Other systems have no such options. A socket without them works.
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    {
+        let socket = socket2::SockRef::from(stream);
+        let _ = socket.set_tcp_user_timeout(Some(WRITE_TIMEOUT));
+        let _ = socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+    }
+    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    let _ = (stream, WRITE_TIMEOUT, UNSENT_BYTES_MAX);
+}
+
+/// Raises the soft limit of open files to the hard one: many clients may follow deliveries.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_kernel_ends_a_connection_whose_client_reads_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        bound(&stream);
+        let socket = socket2::SockRef::from(&stream);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(WRITE_TIMEOUT));
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT_BYTES_MAX);
+    }
 }

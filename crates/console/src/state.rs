@@ -1,5 +1,6 @@
 //! What all requests share.
 
+mod hub;
 mod looks;
 mod operations;
 mod seen;
@@ -13,6 +14,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use hub::{Hub, Listener};
 pub(crate) use looks::Counted;
 pub(crate) use operations::{Operation, Operations, Progress};
 use seen::Seen;
@@ -42,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) operations: Operations,
     /// Work that no request waits for.
     tasks: TaskTracker,
+    pub(crate) hub: Hub,
     /// Ends that work.
     pub(crate) stop: CancellationToken,
     queues: Seen<Queues>,
@@ -62,6 +65,7 @@ impl Shared {
             trace_url,
             operations: Operations::default(),
             tasks: TaskTracker::new(),
+            hub: Hub::new(),
             stop: CancellationToken::new(),
             queues: Seen::default(),
             flows: Seen::default(),

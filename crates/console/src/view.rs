@@ -11,6 +11,7 @@ mod log;
 mod mask;
 mod pause;
 mod queue;
+mod tail;
 mod text;
 
 pub use advice::{advice, advice_for_reason};
@@ -23,4 +24,5 @@ pub use log::LogView;
 pub use mask::{field, fields_json, hide_paths_of, line, masked, method, url};
 pub use pause::{PauseView, end_text, pause_end, pause_text};
 pub use queue::{QueueView, WorkerView, life};
+pub use tail::{TailFilter, TailView};
 pub use text::{brief, plain, span, time};

@@ -14,6 +14,7 @@ mod peek;
 mod queues;
 mod server;
 mod survey;
+mod tail;
 
 use std::sync::{Arc, Mutex};
 
@@ -42,6 +43,7 @@ pub use pauses::{Pause, Pauses};
 pub use queues::Queues;
 pub use server::Server;
 pub use survey::{Life, Survey, SurveyedConsumer};
+pub use tail::{Ended, Tail};
 
 /// A connection that inspects queues. Inspection makes no spans.
 #[derive(Debug)]

@@ -47,6 +47,7 @@ pub(crate) use args::{ids, number, push_fields, push_leases};
 pub(crate) use client::SHARDS_MAX;
 pub(crate) use connect::{BLOCKING_READ_TIMEOUT, COMMAND_TIMEOUT};
 pub(crate) use connection::Connection;
+pub(crate) use delivery_log::LogTarget;
 pub(crate) use keys::{GROUP, Keys};
 pub(crate) use mark::{FIELD as MARK_FIELD, Mark};
 pub(crate) use operation_spans::Instruments;

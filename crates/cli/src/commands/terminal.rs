@@ -17,8 +17,16 @@ pub(super) fn width() -> Option<usize> {
 
 /// Prints a line. A line that is JSON stays JSON.
 pub(super) fn print(text: &str) {
+    let _ = try_print(text);
+}
+
+/// The same, for commands that end when nobody reads any more.
+///
+/// # Errors
+/// The system's.
+pub(super) fn try_print(text: &str) -> std::io::Result<()> {
     let escape = if text.starts_with('{') { Escape::Json } else { Escape::Text };
-    let _ = writeln!(std::io::stdout(), "{}", printable(text, escape));
+    writeln!(std::io::stdout(), "{}", printable(text, escape))
 }
 
 /// The text, indented; wrapped to the width if there is one.

@@ -11,6 +11,7 @@ mod find;
 mod pages;
 mod pause;
 mod sign_in;
+mod tail;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -15,6 +15,7 @@ mod counted;
 mod dead_letters;
 mod flow_answers;
 mod flow_limits;
+mod followed;
 mod full;
 mod held;
 mod logged;

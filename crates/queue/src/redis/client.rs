@@ -1,7 +1,7 @@
 //! A connection to Redis, and its queues.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
 use fred::clients::Client;
@@ -36,6 +36,8 @@ pub struct Redis {
     telemetry: Telemetry,
     spans: Spans,
     instruments: Instruments,
+    /// Whether somebody follows jobs as they end.
+    pub(super) is_followed: Arc<AtomicBool>,
 }
 
 /// How many shards a queue has.
@@ -64,7 +66,8 @@ impl Redis {
         let connection = Connection::connect(url, telemetry, spans.commands).await?;
         let scripts = Arc::new(Scripts::new());
         let instruments = Instruments::new(telemetry, address::address(url));
-        Ok(Self { connection, scripts, telemetry: telemetry.clone(), spans, instruments })
+        let (telemetry, is_followed) = (telemetry.clone(), Arc::default());
+        Ok(Self { connection, scripts, telemetry, spans, instruments, is_followed })
     }
 
     /// A shard of a queue for a worker, with its own connection for blocking reads. Creates the consumer
@@ -119,7 +122,7 @@ impl Redis {
             epoch: AtomicU32::new(0),
             joining: tokio::sync::Mutex::default(),
             mark: Mark::default(),
-            log: log.map(DeliveryLog::new),
+            log: DeliveryLog::new(log, self.is_followed.clone()),
             telemetry: self.telemetry.clone(),
             receives: self.spans.receives,
             redis: self.connection.clone(),

@@ -5,6 +5,7 @@
 //! kinds, so that whatever has ended is removed by the same rule.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use fred::error::Error;
@@ -109,7 +110,10 @@ impl Redis {
         clock.set(now, asked);
         let pairs = fields.chunks_exact(2);
         let known = pairs.filter_map(|pair| Some((pair[0].as_string()?, pair[1].as_u64()?)));
-        Ok(Control::parse(known.collect()))
+        let known: Vec<_> = known.collect();
+        let is_followed = known.iter().any(|(field, _)| field == "tail");
+        self.is_followed.store(is_followed, Ordering::Relaxed);
+        Ok(Control::parse(known))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The delivery log of a shard: what it keeps, and whether Redis takes it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fred::types::{Key, Value};
@@ -42,17 +43,53 @@ impl LogBounds {
     }
 }
 
+/// What is recorded while somebody follows jobs and no log is kept: enough for readers that look once a second.
+const FOLLOWED: LogBounds = LogBounds { age_ms: 60_000, jobs: 20_000, bytes: 8 << 20 };
+
+/// Where records go now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogTarget {
+    bounds: LogBounds,
+    is_kept: bool,
+}
+
+impl LogTarget {
+    /// Adds the keys of the stream, and the bounds.
+    pub(crate) fn push(&self, own: &Keys, keys: &mut Vec<Key>, args: &mut Vec<Value>) {
+        self.bounds.push(own, keys, args);
+        if !self.is_kept {
+            // Another worker may keep a log there, which these bounds would shorten.
+            let log = keys.len() - 2;
+            keys[log] = own.tail.clone();
+        }
+    }
+}
+
 /// The delivery log that a worker writes.
 #[derive(Debug)]
 pub(crate) struct DeliveryLog {
-    pub(crate) bounds: LogBounds,
+    /// What is kept; `None` unless a log is kept.
+    pub(crate) kept: Option<LogBounds>,
+    /// Whether somebody follows jobs as they end.
+    is_followed: Arc<AtomicBool>,
     /// When the last refusal was logged.
     refused: Mutex<Option<Instant>>,
 }
 
 impl DeliveryLog {
-    pub(crate) fn new(bounds: LogBounds) -> Self {
-        Self { bounds, refused: Mutex::default() }
+    pub(crate) fn new(kept: Option<LogBounds>, is_followed: Arc<AtomicBool>) -> Self {
+        Self { kept, is_followed, refused: Mutex::default() }
+    }
+
+    /// Where records go now; `None` if nothing is recorded.
+    pub(crate) fn target(&self) -> Option<LogTarget> {
+        match self.kept {
+            Some(bounds) => Some(LogTarget { bounds, is_kept: true }),
+            None if self.is_followed.load(Ordering::Relaxed) => {
+                Some(LogTarget { bounds: FOLLOWED, is_kept: false })
+            }
+            None => None,
+        }
     }
 
     /// Redis has refused records. Jobs are settled without them, so it is logged, once a minute.

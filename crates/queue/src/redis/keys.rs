@@ -62,6 +62,8 @@ pub(crate) struct Keys {
     pub(crate) stats: Key,
     /// Stream: the delivery log, records of jobs that have ended.
     pub(crate) log: Key,
+    /// Stream with TTL: records of jobs that have ended while somebody followed them and no log was kept.
+    pub(crate) tail: Key,
     /// Sorted set: flows that hold jobs, by the time of their next check.
     pub(crate) flows: Key,
     /// Sorted set: held jobs by the time when they expire, each as its flow and its id in one text.
@@ -90,6 +92,7 @@ impl Keys {
             sizes: key("sizes"),
             stats: key("stats"),
             log: key("log"),
+            tail: key("tail"),
             flows: key("flows"),
             expiring: key("expiring"),
             mark: key("mark"),

@@ -43,8 +43,7 @@ pub(crate) struct Inner {
     /// Held while the consumer group is created again.
     pub(crate) joining: tokio::sync::Mutex<()>,
     pub(crate) mark: Mark,
-    /// `None` unless records of ended jobs are kept.
-    pub(crate) log: Option<DeliveryLog>,
+    pub(crate) log: DeliveryLog,
     pub(crate) operations: Operations,
 }
 
@@ -124,7 +123,12 @@ impl QueueShard {
 
     /// What the delivery log keeps; `None` if there is none.
     pub fn log_bounds(&self) -> Option<LogBounds> {
-        self.0.log.as_ref().map(|log| log.bounds)
+        self.0.log.kept
+    }
+
+    /// Whether jobs that end are recorded: in the delivery log, or while somebody follows them.
+    pub fn is_logged(&self) -> bool {
+        self.0.log.target().is_some()
     }
 
     /// The epoch of new leases.

@@ -177,8 +177,8 @@ impl QueueShard {
             own.stats.clone(),
         ];
         let mut args = vec![number(count as u64), number(again.as_millis() as u64)];
-        if let Some(bounds) = self.log_bounds() {
-            bounds.push(own, &mut keys, &mut args);
+        if let Some(target) = self.0.log.target() {
+            target.push(own, &mut keys, &mut args);
         }
         let asked = Instant::now();
         let reply = self.0.scripts.promote.poll(&self.0.redis, keys, args).await?;

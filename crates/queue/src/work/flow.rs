@@ -236,8 +236,8 @@ impl QueueShard {
                 AdmissionOrder::UntriedOnly => "-1".into(),
             },
         ];
-        if let Some(bounds) = self.log_bounds() {
-            bounds.push(own, &mut keys, &mut args);
+        if let Some(target) = self.0.log.target() {
+            target.push(own, &mut keys, &mut args);
         }
         args.extend(admission.expired.iter().map(|job_id| Value::from(job_id.as_str())));
         let asked = Instant::now();

@@ -11,7 +11,7 @@ use super::fetch::IN_FLIGHT_MAX;
 use super::transition::{KeptResult, Transition, WaitingJob};
 use super::wait_reason::WaitReason;
 use crate::job::{Fields, Lease, Reason};
-use crate::redis::{Error, MARK_FIELD, QueueShard, Settled, ids, number, push_fields, unexpected};
+use crate::redis::{Error, LogTarget, MARK_FIELD, QueueShard, Settled, ids, number, push_fields, unexpected};
 use crate::trail::fields::{has_delay, value};
 
 /// How many bytes of an entry are kept that is too large.
@@ -45,12 +45,13 @@ impl QueueShard {
         let mut settled = Vec::with_capacity(leases.len());
         // Nearly all jobs are on their first delivery, which needs one call.
         for same in leases.chunk_by(|one, next| one.delivery == next.delivery) {
-            let records = self.0.log.is_some().then(|| records(same, &log));
+            let target = self.0.log.target();
+            let records = target.map(|_| records(same, &log));
             let make = || {
                 let mut keys = vec![self.0.keys.jobs.clone(), self.0.keys.stats.clone()];
                 let mut args = self.identity(2 + same.len());
                 args.extend([Value::from_static_str(IN_FLIGHT_MAX), number(same[0].delivery)]);
-                self.push_records(&mut keys, &mut args, records.clone());
+                self.push_records(&mut keys, &mut args, target, records.clone());
                 args.extend(ids(same));
                 (keys, args)
             };
@@ -223,13 +224,20 @@ impl QueueShard {
 
     /// Adds the record of one job for the delivery log, if there is one.
     fn push_record(&self, keys: &mut Vec<Key>, args: &mut Vec<Value>, record: Option<&str>) {
-        self.push_records(keys, args, record.map(|record| Bytes::copy_from_slice(record.as_bytes())));
+        let target = self.0.log.target();
+        self.push_records(keys, args, target, record.map(|record| Bytes::copy_from_slice(record.as_bytes())));
     }
 
     /// Adds the keys and the bounds of the delivery log, if there is one, and the records.
-    fn push_records(&self, keys: &mut Vec<Key>, args: &mut Vec<Value>, records: Option<Bytes>) {
-        if let (Some(log), Some(records)) = (&self.0.log, records) {
-            log.bounds.push(&self.0.keys, keys, args);
+    fn push_records(
+        &self,
+        keys: &mut Vec<Key>,
+        args: &mut Vec<Value>,
+        target: Option<LogTarget>,
+        records: Option<Bytes>,
+    ) {
+        if let (Some(target), Some(records)) = (target, records) {
+            target.push(&self.0.keys, keys, args);
             args.push(records.into());
         }
     }
@@ -237,8 +245,8 @@ impl QueueShard {
     /// Reads the reply of a script that ends jobs.
     fn settled(&self, reply: &Value) -> Result<Vec<Settled>, Error> {
         let (settled, refusal) = Settled::parse(reply)?;
-        if let (Some(log), Some(refusal)) = (&self.0.log, refusal) {
-            log.refused(self.0.link.shard(), &refusal);
+        if let Some(refusal) = refusal {
+            self.0.log.refused(self.0.link.shard(), &refusal);
         }
         Ok(settled)
     }

@@ -37,9 +37,9 @@ pub(crate) struct Dependencies {
 }
 
 impl Dependencies {
-    /// Whether the shard keeps a delivery log.
+    /// Whether the end of a job is recorded.
     fn is_logged(&self) -> bool {
-        self.queue.log_bounds().is_some()
+        self.queue.is_logged()
     }
 }
 

@@ -200,7 +200,9 @@ local function write_log(log, count)
     end
     return number(named.jobs) or 0, number(named.bytes) or 0, entry and entry[1]
   end
-  local known = redis.pcall('HMGET', sizes, 'log', 'log_bytes', 'log_first', 'log_first_bytes')
+  -- `log`, or `tail` for what is recorded only while somebody follows it.
+  local name = string.match(key, '[^:]+$')
+  local known = redis.pcall('HMGET', sizes, name, name .. '_bytes', name .. '_first', name .. '_first_bytes')
   local jobs, bytes = number(known[1]), number(known[2])
   if not jobs or not bytes then
     jobs, bytes = sums('XREVRANGE', '+', '-')
@@ -212,7 +214,7 @@ local function write_log(log, count)
     return added.err
   end
   redis.pcall('PEXPIRE', key, age)
-  redis.pcall('HSET', sizes, 'log', whole(jobs), 'log_bytes', whole(bytes))
+  redis.pcall('HSET', sizes, name, whole(jobs), name .. '_bytes', whole(bytes))
   local function is_within(first, first_bytes)
     local kept, kept_bytes = jobs - first, bytes - first_bytes
     return kept >= 0 and kept < tonumber(jobs_max) and kept_bytes >= 0 and kept_bytes < tonumber(bytes_max)
@@ -228,7 +230,7 @@ local function write_log(log, count)
       break
     end
   end
-  redis.pcall('HSET', sizes, 'log_first', whole(first), 'log_first_bytes', whole(first_bytes))
+  redis.pcall('HSET', sizes, name .. '_first', whole(first), name .. '_first_bytes', whole(first_bytes))
 end
 
 ---- control
