@@ -205,6 +205,20 @@ mod tests {
         assert!(untraced.len() <= 130, "{}", untraced.len());
     }
 
+    /// `docs/configuration.md` has these numbers.
+    #[test]
+    fn each_further_attempt_makes_a_record_a_little_longer() {
+        let lasts = |trace: Option<&str>| {
+            let failed =
+                |at: u64| AttemptRecord { status: Some(503), ..attempt(1_795_396_101_005 + at, trace) };
+            let with = |history: Vec<AttemptRecord>| {
+                LogRecord { trace_id: trace.map(Into::into), history, ..record() }.pack().len()
+            };
+            with(vec![failed(0), failed(1500), failed(60_000)]) - with(vec![failed(0), failed(1500)])
+        };
+        assert_eq!([lasts(None), lasts(Some(TRACE))], [41, 60]);
+    }
+
     #[test]
     fn every_form_of_a_record_is_read_back() {
         let failed = |error: &str| AttemptRecord {
