@@ -103,6 +103,12 @@ impl RedisServer {
         self.connect().command(arguments).expect("the Redis server of the test answers")
     }
 
+    /// How many reads of workers wait for a job.
+    pub fn blocked_reads(&self) -> usize {
+        let clients = self.command(&["CLIENT", "LIST", "TYPE", "normal"]).text();
+        clients.lines().filter(|line| line.contains("cmd=xreadgroup") && line.contains("flags=b")).count()
+    }
+
     /// Sends a signal, for example `SIGSTOP`.
     pub fn signal(&mut self, signal: Signal) {
         self.child.signal(signal);

@@ -59,12 +59,8 @@ fn delivers_others(world: &World, name: &str) {
 
 /// Waits until as many reads block on these servers: those of paused queues have ended.
 fn wait_for_blocked_reads(servers: &[&RedisServer], reads: usize, began: Instant) {
-    let blocked = |redis: &&RedisServer| {
-        let clients = redis.command(&["CLIENT", "LIST", "TYPE", "normal"]).text();
-        clients.lines().filter(|line| line.contains("cmd=xreadgroup") && line.contains("flags=b")).count()
-    };
     eventually_or("the reads of the paused queue have ended", DEADLINE, || {
-        let blocked: usize = servers.iter().map(blocked).sum();
+        let blocked: usize = servers.iter().map(|redis| redis.blocked_reads()).sum();
         if blocked == reads { Ok(()) } else { Err(format!("{blocked} reads block")) }
     });
     assert!(began.elapsed() < NOTICED, "{:?}", began.elapsed());
@@ -144,6 +140,7 @@ fn a_pause_ends_by_itself(build: Build) {
     let (began, time) = (Instant::now(), Duration::from_secs(4));
     pause(redis, "q:default", now(redis) + time.as_millis() as u64);
     worker.wait_for_log(PAUSED, DEADLINE);
+    wait_for_blocked_reads(&[redis], 0, began);
     let path = &enqueue(world.queue(), sink, "first", 1)[0];
     let request = &sink.wait_for_path(path, 1, DEADLINE)[0];
     assert!(request.arrived >= began + time, "{:?}", request.arrived - began);

@@ -119,6 +119,7 @@ fn workers_follow_the_commands(build: Build) {
     assert_eq!(run(build, redis, &["queues", "pause", "default"]).code(), 0);
     assert_eq!(run(build, redis, &["flows", "resume", &address]).code(), 0);
     worker.wait_for_log("the queue is paused", DEADLINE);
+    eventually("the blocking read has ended", DEADLINE, || (redis.blocked_reads() == 0).then_some(()));
     let sent = run(build, redis, &["send", &url, "--wait", "--wait-timeout", "1s"]);
     ends(&sent, 3, "its queue is paused for ");
     assert_eq!((sink.requests().len(), queue.held()), (0, 1));
