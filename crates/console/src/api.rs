@@ -12,7 +12,7 @@ mod flows;
 pub(crate) mod jobs;
 mod new_job;
 pub(crate) mod operations;
-mod pause;
+pub(crate) mod pause;
 mod queues;
 pub(crate) mod select;
 mod tail;

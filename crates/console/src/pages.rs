@@ -12,6 +12,7 @@ mod login;
 mod operation;
 mod overview;
 mod parts;
+mod pause;
 mod plot;
 mod queue;
 mod search;
@@ -36,6 +37,10 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
     Router::new()
         .route("/", get(overview::show))
         .route("/queues/{queue}", get(queue::show))
+        .route("/queues/{queue}/pause", post(pause::pause_queue))
+        .route("/queues/{queue}/resume", post(pause::resume_queue))
+        .route("/destination/pause", post(pause::pause_destination))
+        .route("/destination/resume", post(pause::resume_destination))
         .route("/queues/{queue}/jobs/{job_id}/{change}", post(job::change))
         .route("/jobs", get(jobs::list))
         .route("/jobs/{id}", get(job::show))

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use http::{HeaderMap, StatusCode};
+use postrider_queue::QueueName;
 use postrider_queue::admin::{self, Pausable, Pause, PauseEnd, PauseError, PauseNote, SetPauses, ToPause};
 use postrider_queue::job::flows_meant;
 use serde::{Deserialize, Serialize};
@@ -23,11 +24,11 @@ const TEXT_BYTES_MAX: usize = 256;
 /// How long to pause, and why.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct PauseRequest {
+pub(crate) struct PauseRequest {
     /// When the pause ends: a duration, as `30m`, or a time in RFC 3339. Default: when it is resumed.
-    until: Option<String>,
+    pub(crate) until: Option<String>,
     /// Why; shown where the pause is shown.
-    why: Option<String>,
+    pub(crate) why: Option<String>,
 }
 
 impl PauseRequest {
@@ -55,7 +56,7 @@ fn short<'a>(field: &str, text: &'a str) -> Result<&'a str, Problem> {
 
 /// A queue that was paused or resumed.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct QueuePause {
+pub(crate) struct QueuePause {
     /// The queue.
     queue: String,
     /// Its pause; null if it is not paused now.
@@ -82,25 +83,29 @@ pub(super) async fn pause_queue(
 ) -> Result<Json<QueuePause>, Problem> {
     let queue = queue_name(&queue)?;
     let request: PauseRequest = extract::json_or_default(&shared, &headers, body).await?;
+    shared.clone().finish(set_queue_pause(shared, caller, queue, request)).await.map(Json)
+}
+
+/// Pauses a queue, and records who did it.
+pub(crate) async fn set_queue_pause(
+    shared: Arc<Shared>,
+    caller: Caller,
+    queue: QueueName,
+    request: PauseRequest,
+) -> Result<QueuePause, Problem> {
     let (end, note) = (request.end()?, request.note(&caller)?);
-    let change = {
-        let shared = shared.clone();
-        async move {
-            let to_pause = ToPause { what: Pausable::Queue(queue.clone()), name: None };
-            let set = shared.redis.pause(&[to_pause], end, &note).await?;
-            let (name, subject) = (queue.as_str(), subject("", set.until, note.why.as_deref()));
-            record(&shared, &caller, "pause", Some(name), &subject).await;
-            let is_known = shared.inspector.exists(&queue).await?;
-            let advice = (!is_known)
-                .then(|| "no job has been enqueued there yet: it is paused before its first job".to_owned());
-            let pause = Pause { until: set.until, since: None, by: note.by, why: note.why, name: None };
-            let pauses = shared.inspector.pauses().await.unwrap_or_default();
-            let paused = PauseView::new(pauses.queue(&queue).unwrap_or(&pause));
-            let was_paused = set.were.first() == Some(&true);
-            Ok(Json(QueuePause { queue: queue.to_string(), paused: Some(paused), was_paused, note: advice }))
-        }
-    };
-    shared.finish(change).await
+    let to_pause = ToPause { what: Pausable::Queue(queue.clone()), name: None };
+    let set = shared.redis.pause(&[to_pause], end, &note).await?;
+    let (name, subject) = (queue.as_str(), subject("", set.until, note.why.as_deref()));
+    record(&shared, &caller, "pause", Some(name), &subject).await;
+    let is_known = shared.inspector.exists(&queue).await?;
+    let advice = (!is_known)
+        .then(|| "no job has been enqueued there yet: it is paused before its first job".to_owned());
+    let pause = Pause { until: set.until, since: None, by: note.by, why: note.why, name: None };
+    let pauses = shared.inspector.pauses().await.unwrap_or_default();
+    let paused = PauseView::new(pauses.queue(&queue).unwrap_or(&pause));
+    let was_paused = set.were.first() == Some(&true);
+    Ok(QueuePause { queue: queue.to_string(), paused: Some(paused), was_paused, note: advice })
 }
 
 /// Resume a queue
@@ -115,18 +120,20 @@ pub(super) async fn resume_queue(
     Path(queue): Path<String>,
 ) -> Result<Json<QueuePause>, Problem> {
     let queue = queue_name(&queue)?;
-    let change = {
-        let shared = shared.clone();
-        async move {
-            let was_paused =
-                shared.redis.resume(&[Pausable::Queue(queue.clone())]).await?.first() == Some(&true);
-            if was_paused {
-                record(&shared, &caller, "resume", Some(queue.as_str()), "").await;
-            }
-            Ok(Json(QueuePause { queue: queue.to_string(), paused: None, was_paused, note: None }))
-        }
-    };
-    shared.finish(change).await
+    shared.clone().finish(end_queue_pause(shared, caller, queue)).await.map(Json)
+}
+
+/// Resumes a queue, and records who did it.
+pub(crate) async fn end_queue_pause(
+    shared: Arc<Shared>,
+    caller: Caller,
+    queue: QueueName,
+) -> Result<QueuePause, Problem> {
+    let was_paused = shared.redis.resume(&[Pausable::Queue(queue.clone())]).await?.first() == Some(&true);
+    if was_paused {
+        record(&shared, &caller, "resume", Some(queue.as_str()), "").await;
+    }
+    Ok(QueuePause { queue: queue.to_string(), paused: None, was_paused, note: None })
 }
 
 /// Which flow to pause, how long, and why.
@@ -153,7 +160,7 @@ pub(super) struct FlowResumeRequest {
 
 /// Flows that were paused or resumed.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct FlowPauses {
+pub(crate) struct FlowPauses {
     /// Each flow that the text means.
     flows: Vec<FlowPause>,
 }
@@ -183,31 +190,35 @@ pub(super) async fn pause_flow(
     body: Body,
 ) -> Result<Json<FlowPauses>, Problem> {
     let FlowPauseRequest { flow, until, why } = extract::json(&shared, &headers, body).await?;
-    let meant = flows_meant(short("flow", &flow)?);
     let request = PauseRequest { until, why };
+    shared.clone().finish(set_flow_pause(shared, caller, flow, request)).await.map(Json)
+}
+
+/// Pauses the flows that a text means, and records who did it.
+pub(crate) async fn set_flow_pause(
+    shared: Arc<Shared>,
+    caller: Caller,
+    flow: String,
+    request: PauseRequest,
+) -> Result<FlowPauses, Problem> {
+    let meant = flows_meant(short("flow", &flow)?);
     let (end, note) = (request.end()?, request.note(&caller)?);
-    let change = {
-        let shared = shared.clone();
-        async move {
-            let to_pause =
-                |(id, name): &(_, Option<String>)| ToPause { what: Pausable::Flow(*id), name: name.clone() };
-            let all: Vec<ToPause> = meant.iter().map(to_pause).collect();
-            let SetPauses { until, were, .. } = shared.redis.pause(&all, end, &note).await?;
-            let subject = subject(&flow, until, note.why.as_deref());
-            record(&shared, &caller, "pause", None, &subject).await;
-            let pauses = shared.inspector.pauses().await.unwrap_or_default();
-            let set = Pause { until, since: None, by: note.by, why: note.why, name: None };
-            let paused = |id| Some(PauseView::new(pauses.flows.get(id).unwrap_or(&set)));
-            let rows = meant.iter().zip(were).map(|((id, name), was_paused)| FlowPause {
-                flow: name.clone(),
-                id: id.to_string(),
-                paused: paused(id),
-                was_paused,
-            });
-            Ok(Json(FlowPauses { flows: rows.collect() }))
-        }
-    };
-    shared.finish(change).await
+    let to_pause =
+        |(id, name): &(_, Option<String>)| ToPause { what: Pausable::Flow(*id), name: name.clone() };
+    let all: Vec<ToPause> = meant.iter().map(to_pause).collect();
+    let SetPauses { until, were, .. } = shared.redis.pause(&all, end, &note).await?;
+    let subject = subject(&flow, until, note.why.as_deref());
+    record(&shared, &caller, "pause", None, &subject).await;
+    let pauses = shared.inspector.pauses().await.unwrap_or_default();
+    let set = Pause { until, since: None, by: note.by, why: note.why, name: None };
+    let paused = |id| Some(PauseView::new(pauses.flows.get(id).unwrap_or(&set)));
+    let rows = meant.iter().zip(were).map(|((id, name), was_paused)| FlowPause {
+        flow: name.clone(),
+        id: id.to_string(),
+        paused: paused(id),
+        was_paused,
+    });
+    Ok(FlowPauses { flows: rows.collect() })
 }
 
 /// Resume a flow
@@ -222,25 +233,28 @@ pub(super) async fn resume_flow(
     body: Body,
 ) -> Result<Json<FlowPauses>, Problem> {
     let FlowResumeRequest { flow } = extract::json(&shared, &headers, body).await?;
+    shared.clone().finish(end_flow_pause(shared, caller, flow)).await.map(Json)
+}
+
+/// Resumes the flows that a text means, and records who did it.
+pub(crate) async fn end_flow_pause(
+    shared: Arc<Shared>,
+    caller: Caller,
+    flow: String,
+) -> Result<FlowPauses, Problem> {
     let meant = flows_meant(short("flow", &flow)?);
-    let change = {
-        let shared = shared.clone();
-        async move {
-            let all: Vec<Pausable> = meant.iter().map(|(id, _)| Pausable::Flow(*id)).collect();
-            let were = shared.redis.resume(&all).await?;
-            if were.contains(&true) {
-                record(&shared, &caller, "resume", None, &flow).await;
-            }
-            let rows = meant.into_iter().zip(were).map(|((id, flow), was_paused)| FlowPause {
-                flow,
-                id: id.to_string(),
-                paused: None,
-                was_paused,
-            });
-            Ok(Json(FlowPauses { flows: rows.collect() }))
-        }
-    };
-    shared.finish(change).await
+    let all: Vec<Pausable> = meant.iter().map(|(id, _)| Pausable::Flow(*id)).collect();
+    let were = shared.redis.resume(&all).await?;
+    if were.contains(&true) {
+        record(&shared, &caller, "resume", None, &flow).await;
+    }
+    let rows = meant.into_iter().zip(were).map(|((id, flow), was_paused)| FlowPause {
+        flow,
+        id: id.to_string(),
+        paused: None,
+        was_paused,
+    });
+    Ok(FlowPauses { flows: rows.collect() })
 }
 
 /// The text of the record: which flow, until when, and why.

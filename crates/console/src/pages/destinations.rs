@@ -13,7 +13,9 @@ use super::jobs;
 use super::layout::{Failure, Place, page};
 use super::overview::queue_link;
 use super::parts::{ago, count, encoded, nothing, state};
+use super::pause;
 use super::viewer::Viewer;
+use crate::access::Scope;
 use crate::api::select::{Conditions, select};
 use crate::problem::Problem;
 use crate::state::Shared;
@@ -43,7 +45,7 @@ fn table(flows: &[FlowView], now: u64) -> Markup {
         table .list {
             thead { tr { th { "Breaker" } th { "Destination" } th .number { "Held" } th { "Why" } th { "Since" } th { "Next attempt" } th { "Last error" } } }
             tbody { @for flow in flows { tr {
-                td data-label="Breaker" { (state(flow.breaker)) }
+                td data-label="Breaker" { @if flow.paused.is_some() { (state("paused")) } @else { (state(flow.breaker)) } }
                 td .wide data-label="Destination" { a href={ "/destination?name=" (encoded(&flow.id)) } { (name(flow)) } }
                 td .number data-label="Held" { (count(flow.held)) }
                 td data-label="Why" { (reason(flow)) }
@@ -62,6 +64,7 @@ fn name(flow: &FlowView) -> &str {
 /// Why it holds jobs, for people.
 fn reason(flow: &FlowView) -> &'static str {
     match flow.why {
+        Some("paused") => "paused",
         Some("breaker") => "does not answer",
         Some("retry_after") => "asked for a pause",
         Some("rate") => "its rate is used up",
@@ -106,6 +109,9 @@ pub(super) async fn one(
     let body = html! {
         @if own.is_empty() { p .notice.good { "It holds no job, and its breaker is closed: jobs for it are sent as they come." } }
         @for flow in &own { (card(flow, now)) }
+        @if caller.may(Scope::Operate) {
+            (pause::form("/destination", Some(&name), own.iter().any(|flow| flow.paused.is_some())))
+        }
         @if !held.is_empty() { section { h2 { "Held jobs" } (jobs::table(&held)) } }
         section {
             h2 { "Dead letters of this host" }
@@ -143,6 +149,7 @@ fn card(flow: &FlowView, now: u64) -> Markup {
                     @for (queue, jobs) in &flow.queues { (queue_link(super::overview::queue_of(queue))) " " (count(*jobs)) " " }
                 } }
             }
+            @if let Some(pause) = &flow.paused { p .notice.bad { (pause::sentence(pause, now)) } }
             @if let Some(error) = &flow.error { p .cause { (error) } }
         }
     }

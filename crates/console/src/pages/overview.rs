@@ -10,10 +10,11 @@ use postrider_queue::admin::CountRange;
 
 use super::layout::{Failure, Place, page};
 use super::parts::{count, encoded, length, nothing, state};
+use super::pause;
 use super::plot::plot;
 use super::viewer::Viewer;
 use crate::state::Shared;
-use crate::view::{FlowView, QueueView, WorkerView};
+use crate::view::{FlowView, PauseView, QueueView, WorkerView};
 
 /// How many broken destinations are named.
 const BROKEN_MAX: usize = 5;
@@ -27,9 +28,10 @@ pub(super) async fn show(
     let shards = shared.shards_seen(None).await?;
     let hour = shared.inspector.counts(&shards, CountRange::Hour).await?;
     let day = shared.inspector.counts(&shards, CountRange::Day).await?;
+    let now = shared.inspector.now().await?;
     let body = html! {
         div data-live {
-            (attention(&queues, &flows, &notes))
+            (attention(&queues, &flows, &notes, now))
             @if !queues.is_empty() {
                 div .plots { (plot(&hour, CountRange::Hour)) (plot(&day, CountRange::Day)) }
             }
@@ -73,7 +75,9 @@ fn sums(shards: &[QueueView]) -> BTreeMap<&str, Sum> {
 }
 
 /// What a person should look at, the worst first.
-fn attention(queues: &[QueueView], flows: &[FlowView], notes: &[String]) -> Markup {
+fn attention(queues: &[QueueView], flows: &[FlowView], notes: &[String], now: u64) -> Markup {
+    let paused: BTreeMap<&str, &PauseView> =
+        queues.iter().filter_map(|queue| Some((queue_of(&queue.queue), queue.paused.as_ref()?))).collect();
     let stopped = sums(queues)
         .into_iter()
         .filter(|(_, sum)| sum.workers == 0 && sum.ready + sum.scheduled + sum.held > 0);
@@ -82,12 +86,19 @@ fn attention(queues: &[QueueView], flows: &[FlowView], notes: &[String]) -> Mark
     let broken: Vec<_> = flows.iter().filter(|flow| flow.trips > 0).collect();
     let faults: Vec<_> =
         queues.iter().flat_map(|queue| queue.faults.iter().map(move |fault| (queue, fault))).collect();
-    if stopped.is_empty() && silent.is_empty() && broken.is_empty() && notes.is_empty() && faults.is_empty() {
+    if paused.is_empty()
+        && stopped.is_empty()
+        && silent.is_empty()
+        && broken.is_empty()
+        && notes.is_empty()
+        && faults.is_empty()
+    {
         return html! { p .notice.good { "Nothing needs attention." } };
     }
     html! {
         section .notice.bad aria-label="Needs attention" {
             ul {
+                @for (queue, pause) in &paused { li { (queue_link(queue)) ": " (pause::sentence(pause, now)) } }
                 @for (queue, sum) in &stopped {
                     li { "No worker serves " (queue_link(queue)) ", and " (count(sum.ready + sum.scheduled + sum.held)) " jobs wait." }
                 }

@@ -10,8 +10,10 @@ use postrider_queue::admin::{CountRange, ShardName};
 use super::layout::{Failure, Place, page};
 use super::overview::workers;
 use super::parts::{count, encoded, length};
+use super::pause;
 use super::plot::plot;
 use super::viewer::Viewer;
+use crate::access::Scope;
 use crate::state::Shared;
 use crate::view::QueueView;
 
@@ -26,13 +28,19 @@ pub(super) async fn show(
         let survey = shared.inspector.survey(shard, 0).await?;
         shards.push(QueueView::new(shard, &survey, &pauses));
     }
+    let pause = shards.first().and_then(|shard| shard.paused.as_ref());
+    let now = shared.inspector.now().await?;
     let plots = plots(&shared, &names).await?;
     let body = html! {
         div data-live {
+            @if let Some(pause) = pause { p .notice.bad { (pause::sentence(pause, now)) } }
             (tiles(&queue, &shards))
             (plots)
             @if shards.len() > 1 { section { h2 { "Shards" } (table(&shards)) } }
             section { h2 { "Workers" } (workers(&shards)) }
+        }
+        @if caller.may(Scope::Operate) {
+            (pause::form(&format!("/queues/{}", encoded(&queue)), None, pause.is_some()))
         }
     };
     Ok(page(&caller, Place::Other, &format!("Queue {queue}"), body))

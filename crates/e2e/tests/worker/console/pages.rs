@@ -178,3 +178,35 @@ fn check(browser: &Browser, axe: &str, page: &str, is_dark: bool, width: u32) {
     let dark = browser.script("return matchMedia('(prefers-color-scheme: dark)').matches");
     assert_eq!(dark, is_dark, "{what}");
 }
+
+#[test]
+fn a_queue_is_paused_and_resumed_on_its_page() {
+    let stage = Stage::new();
+    let Some(browser) = Browser::start(WIDE) else { return };
+    stage.world.queue().enqueue(&[("url", NOWHERE)]);
+    stage.sign_in(&browser, "/queues/default");
+    browser.press("Pause");
+    browser.fill("input[name=until]", "2h");
+    browser.fill("input[name=why]", "the destination moves");
+    browser.press("Pause now");
+    browser.wait_for("by ann: the destination moves");
+    browser.press("Overview");
+    browser.wait_for("default: Paused until");
+    browser.open(&stage.url("/queues/default"));
+    browser.press("Resume");
+    browser.wait_for("Pause");
+    assert!(!browser.text().contains("the destination moves"), "{}", browser.text());
+}
+
+#[test]
+fn a_destination_is_paused_and_resumed_on_its_page() {
+    let stage = Stage::new();
+    let Some(browser) = Browser::start(WIDE) else { return };
+    stage.world.queue().enqueue(&[("url", NOWHERE)]);
+    stage.sign_in(&browser, "/destination?name=acme.example%3A443");
+    browser.press("Pause");
+    browser.press("Pause now");
+    browser.wait_for("Paused until it is resumed, by ann");
+    browser.press("Resume");
+    browser.wait_for("It holds no job");
+}
