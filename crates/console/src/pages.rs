@@ -17,6 +17,7 @@ mod plot;
 mod queue;
 mod search;
 mod story;
+mod tail;
 mod viewer;
 mod waterfall;
 
@@ -49,6 +50,7 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/dead/change", post(dead::change))
         .route("/operations/{id}", get(operation::show))
         .route("/operations/{id}/stop", post(operation::stop))
+        .route("/live", get(tail::show))
         .route("/audit", get(audit::list))
         .route("/destinations", get(destinations::list))
         .route("/destination", get(destinations::one))

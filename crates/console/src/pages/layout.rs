@@ -15,16 +15,18 @@ pub(super) enum Place {
     Jobs,
     Dead,
     Destinations,
+    Live,
     Audit,
     /// A page that the navigation does not list.
     Other,
 }
 
-const NAVIGATION: [(Place, &str, &str); 5] = [
+const NAVIGATION: [(Place, &str, &str); 6] = [
     (Place::Overview, "/", "Overview"),
     (Place::Jobs, "/jobs", "Jobs"),
     (Place::Dead, "/dead", "Dead letters"),
     (Place::Destinations, "/destinations", "Destinations"),
+    (Place::Live, "/live", "Live"),
     (Place::Audit, "/audit", "Audit"),
 ];
 

@@ -122,6 +122,20 @@ fn a_job_is_cancelled_on_its_page() {
     browser.wait_for("1 deleted");
 }
 
+#[test]
+fn deliveries_appear_as_they_end() {
+    let stage = Stage::new();
+    let Some(browser) = Browser::start(WIDE) else { return };
+    let _worker = stage.world.worker(&[]);
+    stage.sign_in(&browser, "/live");
+    browser.wait_for("Connected.");
+    // Workers notice within a second that somebody listens.
+    e2e::wait::eventually("a delivery on the page", DEADLINE, || {
+        stage.world.queue().enqueue(&[("url", &*stage.world.sink.url("/ok")), ("label", "seen-live")]);
+        browser.text().contains("seen-live").then_some(())
+    });
+}
+
 /// Pages in light and dark, wide and narrow: each is accessible, and fits its window.
 #[test]
 fn pages_are_accessible_and_fit() {
@@ -146,6 +160,7 @@ fn pages_are_accessible_and_fit() {
         "/dead?host=nowhere.test",
         "/destinations",
         "/destination?name=orders",
+        "/live",
         "/audit",
         "/jobs/nothing",
     ];
