@@ -92,7 +92,11 @@ fn delivered_jobs_leave_redis_as_large_as_before() {
         "the stream, the workers, the mark and the counts"
     );
     assert!(worker.stop().success());
-    assert_eq!(redis.command(&["KEYS", "*"]).array().len(), 2, "the stream with its group, and the mark");
+    assert_eq!(
+        redis.command(&["KEYS", "*"]).array().len(),
+        3,
+        "the stream with its group, the mark and the counts"
+    );
 }
 
 #[test]
