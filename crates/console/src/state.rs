@@ -1,9 +1,9 @@
 //! What all requests share.
 
-mod hub;
 mod looks;
 mod operations;
 mod seen;
+mod tail_hub;
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use hub::{Hub, Listener};
 pub(crate) use looks::Counted;
 pub(crate) use operations::{Operation, Operations, Progress};
 use seen::Seen;
+pub(crate) use tail_hub::{Hub, Listener};
 
 use crate::problem::Problem;
 use crate::view::FlowView;

@@ -28,7 +28,7 @@ use crate::loops::fetcher::Order;
 use crate::observe::gauges::Gauges;
 use crate::observe::retry_traces::Retries;
 use crate::policy::{RetryPolicies, UnknownFieldLog, UnknownFields};
-use crate::shard::bytes::ByteBudget;
+use crate::shard::byte_budget::ByteBudget;
 use crate::shard::settings::{CurrentSettings, Settings};
 use crate::shard::slots::Slots;
 pub(crate) use health::Health;

@@ -1,14 +1,14 @@
 //! The outcome of an attempt: which responses are retried, when, and how often. Pure.
 
 mod outcome;
-mod retry;
 mod retry_after;
+mod retry_policy;
 mod statuses;
 mod unknown;
 
 pub use outcome::{Answer, Circumstances, Outcome, SendResult};
-pub use retry::{RetryPolicies, RetryPolicy, RetryWaits};
 pub use retry_after::retry_after;
+pub use retry_policy::{RetryPolicies, RetryPolicy, RetryWaits};
 pub use statuses::{Overrides, StatusClass};
 pub(crate) use unknown::UnknownFieldLog;
 pub use unknown::UnknownFields;

@@ -2,7 +2,7 @@
 //! that it uses.
 
 pub(crate) mod alarm;
-pub(crate) mod bytes;
+pub(crate) mod byte_budget;
 pub(crate) mod control;
 pub(crate) mod in_flight;
 pub(crate) mod leases;

@@ -29,7 +29,7 @@ use crate::loops::{heartbeat, scheduler, sweeper, unsettled};
 use crate::observe::counters::Counts;
 use crate::observe::gauges::Troubles;
 use crate::observe::retry_traces::Retries;
-use crate::shard::bytes::ByteBudget;
+use crate::shard::byte_budget::ByteBudget;
 use crate::shard::control::CurrentControl;
 use crate::shard::leases::Leases;
 use crate::shard::settings::CurrentSettings;

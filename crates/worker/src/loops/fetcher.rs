@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::shard_list::{ServedShard, ShardList};
 use crate::flows::Flows;
-use crate::shard::bytes::{ByteBudget, Reserved};
+use crate::shard::byte_budget::{ByteBudget, Reserved};
 use crate::shard::control::CurrentControl;
 use crate::shard::slots::{Slot, Slots};
 use round_robin::RoundRobin;

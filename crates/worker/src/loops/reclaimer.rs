@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::stall_watch::stall_min;
 use crate::delivery::deliveries::Deliveries;
 use crate::observe::counters::Counts;
-use crate::shard::bytes::ByteBudget;
+use crate::shard::byte_budget::ByteBudget;
 use crate::shard::control::CurrentControl;
 use crate::shard::slots::{Slot, Slots, Suspect};
 

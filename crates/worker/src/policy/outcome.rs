@@ -7,7 +7,7 @@ use postrider_queue::names::WORKER_FAULT;
 use postrider_queue::work::{Kept, WaitReason};
 use telemetry::ErrorType;
 
-use super::retry::RetryPolicy;
+use super::retry_policy::RetryPolicy;
 use super::statuses::StatusClass;
 
 /// A job that is handed back waits like a job with this number of attempts more. The number does not grow

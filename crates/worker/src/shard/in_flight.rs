@@ -9,7 +9,7 @@ use postrider_queue::job::{Delivery, EntryId, Lease};
 use telemetry::{BoundUpDownCounter, Telemetry};
 use tokio::task::AbortHandle;
 
-use super::bytes::ByteBudget;
+use super::byte_budget::ByteBudget;
 
 /// The jobs in flight, by their entries.
 #[derive(Debug)]

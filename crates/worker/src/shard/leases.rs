@@ -7,7 +7,7 @@ use postrider_queue::job::Lease;
 use postrider_queue::work::{QueueShard, Settled};
 use tracing::warn;
 
-use super::bytes::ByteBudget;
+use super::byte_budget::ByteBudget;
 use super::in_flight::InFlight;
 use crate::observe::counters::Counts;
 
