@@ -1,4 +1,4 @@
-//! Reads once for all listeners.
+//! The live tail: reads once for all listeners.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

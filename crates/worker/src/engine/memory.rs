@@ -1,4 +1,4 @@
-//! The memory that this process may use, and the part of it that jobs in flight may use.
+//! The memory that this process may use, and the part of it for jobs in flight; `shard::byte_budget` holds it.
 
 use std::fs;
 use std::path::Path;

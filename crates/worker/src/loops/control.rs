@@ -1,4 +1,4 @@
-//! Reads what operators have set for all workers: once a second, in one call for the whole process.
+//! Reads the pauses and the other settings of operators for all workers: once a second, in one call for the process.
 
 use std::sync::Arc;
 use std::time::Duration;

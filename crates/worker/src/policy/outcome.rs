@@ -1,4 +1,4 @@
-//! Decides the outcome of an attempt from its result. Pure.
+//! Decides the outcome of an attempt from its result: whether its job has succeeded, is retried, handed back or dead. Pure.
 
 use std::time::Duration;
 

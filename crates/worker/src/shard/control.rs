@@ -1,4 +1,4 @@
-//! What operators have set for all workers, as this worker knows it.
+//! The pauses and the other settings of operators for all workers, as this worker knows them.
 
 use std::sync::Arc;
 

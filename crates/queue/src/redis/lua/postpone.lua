@@ -1,4 +1,4 @@
--- Moves a job from the stream to the schedule, or to the set of the flow that holds it.
+-- Moves a job from the stream to the schedule, for a retry or a delay, or to the set of the flow that holds it.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  waiting
