@@ -248,7 +248,8 @@ fn a_dead_node_holds_up_only_its_own_keys() {
     assert!(worker.stop().success());
     // What starts now needs that node as little.
     let mut worker = start(&nodes[home]);
-    assert_eq!(send(&url, &[&sink.url("/ok?sent"), "--wait"]).code(), 0);
+    let sent = send(&url, &[&sink.url("/ok?sent"), "--wait"]);
+    assert_eq!(sent.code(), 0, "{sent:?}");
     // A list of all queues would lack those that lie there.
     let queues = Postrider::run(Build::Lean, &["queues"], &environment, DEADLINE);
     assert!(queues.code() == 4 && queues.stderr.contains(&nodes[dead].port.to_string()), "{queues:?}");
