@@ -22,7 +22,7 @@ pub use flow::{FlowView, flow_error, is_meant, next_attempt, why, why_waiting};
 pub use job::{JobView, Summary, state_name, waits_for};
 pub use log::LogView;
 pub use mask::{field, fields_json, hide_paths_of, line, masked, method, url};
-pub use pause::{PauseView, end_text, pause_end, pause_text};
+pub use pause::{PauseView, end_text, pause_end, pause_subject, pause_text, pause_words};
 pub use queue::{QueueView, WorkerView, life};
 pub use tail::{TailFilter, TailView};
 pub use text::{brief, plain, span, time};

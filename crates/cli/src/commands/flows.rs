@@ -54,7 +54,7 @@ impl FlowsArgs {
         let now = view.inspector.now().await?;
         view.inspector.close().await;
         if let Some(wanted) = &self.flow {
-            flows.retain(|(id, flow)| is_meant(wanted, *id, flow));
+            flows.retain(|(id, flow)| is_meant(wanted, *id, flow.name.as_deref()));
         }
         if self.json {
             flows.iter().for_each(|(id, flow)| print_line!("{}", json!(FlowView::new(*id, flow, now))));

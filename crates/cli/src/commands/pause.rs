@@ -4,7 +4,9 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Args;
-use postrider_console::view::{PauseView, end_text, pause_end, pause_text, plain, time};
+use postrider_console::view::{
+    PauseView, end_text, pause_end, pause_subject, pause_text, pause_words, plain,
+};
 use postrider_queue::admin::{
     Inspector, Pausable, Pause, PauseEnd, PauseError, PauseNote, SetPauses, ToPause,
 };
@@ -56,7 +58,7 @@ pub(super) struct ResumeQueueArgs {
 #[derive(Debug, Args)]
 pub(super) struct PauseFlowArgs {
     /// The key of the field `flow`, HOST:PORT, HOST, a URL, or the flow's id
-    #[arg(value_name = "FLOW|HOST", value_parser = flow)]
+    #[arg(value_name = "FLOW|HOST", value_parser = pause_words)]
     flow: String,
     #[command(flatten)]
     pause: PauseArgs,
@@ -71,7 +73,7 @@ pub(super) struct PauseFlowArgs {
 #[derive(Debug, Args)]
 pub(super) struct ResumeFlowArgs {
     /// As it was paused
-    #[arg(value_name = "FLOW|HOST", value_parser = flow)]
+    #[arg(value_name = "FLOW|HOST", value_parser = pause_words)]
     flow: String,
     #[command(flatten)]
     redis: RedisArgs,
@@ -87,7 +89,7 @@ struct PauseArgs {
     #[arg(long, value_name = "TIME", value_parser = pause_end)]
     until: Option<PauseEnd>,
     /// Reason, shown where the pause is shown
-    #[arg(long, value_name = "TEXT", value_parser = text)]
+    #[arg(long, value_name = "TEXT", value_parser = pause_words)]
     why: Option<String>,
 }
 
@@ -111,11 +113,8 @@ impl PauseArgs {
         Pause { until: set.until, since: None, by, why, name: None }
     }
 
-    fn subject(&self, flow: &str, until: Option<u64>) -> String {
-        let end =
-            until.map_or_else(|| "until it is resumed".to_owned(), |until| format!("until {}", time(until)));
-        let why = self.why.as_ref().map_or(String::new(), |why| format!(": {why}"));
-        format!("{flow}{}{end}{why}", if flow.is_empty() { "" } else { " " })
+    fn subject(&self, flow: Option<&str>, until: Option<u64>) -> String {
+        pause_subject(flow, until, self.why.as_deref())
     }
 }
 
@@ -137,7 +136,7 @@ impl PauseQueueArgs {
         let to_pause = ToPause { what: Pausable::Queue(self.queue.clone()), name: None };
         let set = self.pause.set(&redis, &[to_pause]).await?;
         let queue = self.queue.as_str();
-        audit::record_pause(&inspector, "pause", Some(queue), &self.pause.subject("", set.until)).await;
+        audit::record_pause(&inspector, "pause", Some(queue), &self.pause.subject(None, set.until)).await;
         if !inspector.exists(&self.queue).await? {
             let hint = target::meant_queue(&inspector, &self.queue).await;
             eprintln!(
@@ -186,7 +185,7 @@ impl PauseFlowArgs {
             .map(|(id, name)| ToPause { what: Pausable::Flow(*id), name: name.clone() })
             .collect();
         let set = self.pause.set(&redis, &all).await?;
-        let subject = self.pause.subject(&self.flow, set.until);
+        let subject = self.pause.subject(Some(&self.flow), set.until);
         audit::record_pause(&inspector, "pause", None, &subject).await;
         close((redis, inspector)).await;
         let view = PauseView::new(&self.pause.pause(&set));
@@ -242,16 +241,4 @@ fn flow_row((id, name): &(FlowId, Option<String>), paused: Value, was_paused: bo
 /// One line for each pause of these queues: `mail: paused for 5m, until it is resumed`.
 pub(super) fn lines<'a>(pauses: impl Iterator<Item = (&'a String, &'a Pause)>, now: u64) -> Vec<String> {
     pauses.map(|(queue, pause)| format!("{queue}: {}", pause_text(pause, now))).collect()
-}
-
-fn flow(value: &str) -> Result<String, String> {
-    text(value)
-}
-
-fn text(value: &str) -> Result<String, String> {
-    const BYTES_MAX: usize = 256;
-    if (1..=BYTES_MAX).contains(&value.len()) {
-        return Ok(value.to_owned());
-    }
-    Err(format!("write 1 to {BYTES_MAX} bytes"))
 }

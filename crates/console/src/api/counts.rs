@@ -60,7 +60,7 @@ pub(super) async fn list(
     let Query(Parameters { over }) = parameters?;
     let range = range(over.as_deref())?;
     let shards = shared.shards(Some(&queue)).await?;
-    let buckets = shared.inspector.counts(&shards, range).await?;
+    let [buckets] = shared.inspector.counts(&shards, [range]).await?;
     let view = |Bucket { at, succeeded, retried, dead, cancelled }| BucketView {
         at,
         succeeded,

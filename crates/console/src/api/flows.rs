@@ -38,7 +38,7 @@ pub(super) async fn list(
     let shards = shared.shards(None).await?;
     let mut flows = shared.inspector.held_flows(&shards, true).await?;
     if let Some(wanted) = wanted {
-        flows.retain(|(id, flow)| is_meant(&wanted, *id, flow));
+        flows.retain(|(id, flow)| is_meant(&wanted, *id, flow.name.as_deref()));
     }
     Ok(Json(Flows { flows: flows.iter().map(|(id, flow)| FlowView::new(*id, flow, now)).collect() }))
 }

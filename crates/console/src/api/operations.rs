@@ -57,10 +57,15 @@ pub(super) async fn stop(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Progress>, Problem> {
-    let operation = find(&shared, &id)?;
+    Ok(Json(end(&shared, &caller, &id)?.progress()))
+}
+
+/// Stops an operation.
+pub(crate) fn end(shared: &Shared, caller: &Caller, id: &str) -> Result<Arc<Operation>, Problem> {
+    let operation = find(shared, id)?;
     operation.stop.cancel();
     info!(caller = &*caller.name, change = "stop", "stopped an operation");
-    Ok(Json(operation.progress()))
+    Ok(operation)
 }
 
 /// The operation of an id.

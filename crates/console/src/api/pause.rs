@@ -16,10 +16,7 @@ use super::extract;
 use crate::access::Caller;
 use crate::problem::Problem;
 use crate::state::{Shared, queue_name};
-use crate::view::{PauseView, pause_end, time};
-
-/// Bytes of a flow's name, and of a reason.
-const TEXT_BYTES_MAX: usize = 256;
+use crate::view::{PauseView, pause_end, pause_subject, pause_words};
 
 /// How long to pause, and why.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -38,8 +35,8 @@ impl PauseRequest {
     }
 
     fn note(&self, caller: &Caller) -> Result<PauseNote, Problem> {
-        let why = self.why.as_deref().map(|why| short("why", why)).transpose()?;
-        Ok(PauseNote { by: Some(caller.name.to_string()), why: why.map(str::to_owned) })
+        let why = self.why.as_deref().map(|why| words("why", why)).transpose()?;
+        Ok(PauseNote { by: Some(caller.name.to_string()), why })
     }
 }
 
@@ -47,11 +44,8 @@ fn wrong(field: &str, detail: String) -> Problem {
     Problem::parameter(field, detail).with_status(StatusCode::UNPROCESSABLE_ENTITY)
 }
 
-fn short<'a>(field: &str, text: &'a str) -> Result<&'a str, Problem> {
-    if (1..=TEXT_BYTES_MAX).contains(&text.len()) {
-        return Ok(text);
-    }
-    Err(wrong(field, format!("member `{field}`: write 1 to {TEXT_BYTES_MAX} bytes")))
+fn words(field: &str, text: &str) -> Result<String, Problem> {
+    pause_words(text).map_err(|error| wrong(field, format!("member `{field}`: {error}")))
 }
 
 /// A queue that was paused or resumed.
@@ -96,7 +90,7 @@ pub(crate) async fn set_queue_pause(
     let (end, note) = (request.end()?, request.note(&caller)?);
     let to_pause = ToPause { what: Pausable::Queue(queue.clone()), name: None };
     let set = shared.redis.pause(&[to_pause], end, &note).await?;
-    let (name, subject) = (queue.as_str(), subject("", set.until, note.why.as_deref()));
+    let (name, subject) = (queue.as_str(), pause_subject(None, set.until, note.why.as_deref()));
     record(&shared, &caller, "pause", Some(name), &subject).await;
     let is_known = shared.inspector.exists(&queue).await?;
     let advice = (!is_known)
@@ -201,13 +195,13 @@ pub(crate) async fn set_flow_pause(
     flow: String,
     request: PauseRequest,
 ) -> Result<FlowPauses, Problem> {
-    let meant = flows_meant(short("flow", &flow)?);
+    let meant = flows_meant(&words("flow", &flow)?);
     let (end, note) = (request.end()?, request.note(&caller)?);
     let to_pause =
         |(id, name): &(_, Option<String>)| ToPause { what: Pausable::Flow(*id), name: name.clone() };
     let all: Vec<ToPause> = meant.iter().map(to_pause).collect();
     let SetPauses { until, were, .. } = shared.redis.pause(&all, end, &note).await?;
-    let subject = subject(&flow, until, note.why.as_deref());
+    let subject = pause_subject(Some(&flow), until, note.why.as_deref());
     record(&shared, &caller, "pause", None, &subject).await;
     let pauses = shared.inspector.pauses().await.unwrap_or_default();
     let set = Pause { until, since: None, by: note.by, why: note.why, name: None };
@@ -242,7 +236,7 @@ pub(crate) async fn end_flow_pause(
     caller: Caller,
     flow: String,
 ) -> Result<FlowPauses, Problem> {
-    let meant = flows_meant(short("flow", &flow)?);
+    let meant = flows_meant(&words("flow", &flow)?);
     let all: Vec<Pausable> = meant.iter().map(|(id, _)| Pausable::Flow(*id)).collect();
     let were = shared.redis.resume(&all).await?;
     if were.contains(&true) {
@@ -255,14 +249,6 @@ pub(crate) async fn end_flow_pause(
         was_paused,
     });
     Ok(FlowPauses { flows: rows.collect() })
-}
-
-/// The text of the record: which flow, until when, and why.
-fn subject(flow: &str, until: Option<u64>, why: Option<&str>) -> String {
-    let end =
-        until.map_or_else(|| "until it is resumed".to_owned(), |until| format!("until {}", time(until)));
-    let flow = if flow.is_empty() { String::new() } else { format!("{flow} ") };
-    format!("{flow}{end}{}", why.map_or(String::new(), |why| format!(": {why}")))
 }
 
 async fn record(shared: &Shared, caller: &Caller, change: &'static str, queue: Option<&str>, subject: &str) {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use postrider_queue::admin::is_of_wrong_type;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -31,18 +30,8 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<Queue
     let mut found = shared.inspector.queues().await?;
     let pauses = shared.inspector.pauses().await?;
     found.shards.extend(pauses.queues_without_keys(&found.shards));
-    let notes = found.strays.iter().map(ToString::to_string).collect();
-    let mut queues = Queues { queues: vec![], incomplete: found.is_incomplete, notes };
-    for shard in &found.shards {
-        match shared.inspector.survey(shard, 0).await {
-            Ok(survey) => queues.queues.push(QueueView::new(shard, &survey, &pauses)),
-            Err(error) if is_of_wrong_type(&error) => {
-                queues.notes.push(format!("queue {shard}: a key has a wrong type"));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(Json(queues))
+    let (queues, notes) = shared.views(&found, &pauses).await?;
+    Ok(Json(Queues { queues, incomplete: found.is_incomplete, notes }))
 }
 
 /// Show a queue
@@ -53,11 +42,6 @@ pub(super) async fn one(
     State(shared): State<Arc<Shared>>,
     Path(queue): Path<String>,
 ) -> Result<Json<Vec<QueueView>>, Problem> {
-    let pauses = shared.inspector.pauses().await.unwrap_or_default();
-    let mut shards = vec![];
-    for shard in shared.shards(Some(&queue)).await? {
-        let survey = shared.inspector.survey(&shard, 0).await?;
-        shards.push(QueueView::new(&shard, &survey, &pauses));
-    }
-    Ok(Json(shards))
+    let shards = shared.shards(Some(&queue)).await?;
+    shared.views_of(&shards).await.map(Json)
 }

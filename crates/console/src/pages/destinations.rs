@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::form::{Fields, query};
 use super::jobs;
 use super::layout::{Failure, Place, page};
-use super::overview::queue_link;
+use super::overview::{queue_link, queue_of};
 use super::parts::{ago, count, encoded, nothing, state};
 use super::pause;
 use super::viewer::Viewer;
@@ -19,7 +19,7 @@ use crate::access::Scope;
 use crate::api::select::{Conditions, select};
 use crate::problem::Problem;
 use crate::state::Shared;
-use crate::view::{DeadView, FlowView, JobView};
+use crate::view::{DeadView, FlowView, JobView, is_meant};
 
 /// Held jobs, and dead letters, that a destination's page shows.
 const LISTED: usize = 20;
@@ -102,7 +102,7 @@ pub(super) async fn one(
 ) -> Result<Html<String>, Failure> {
     let flows = shared.flows_seen().await?;
     let now = shared.inspector.now().await?;
-    let own: Vec<&FlowView> = flows.iter().filter(|flow| is_meant(&name, flow)).collect();
+    let own: Vec<&FlowView> = flows.iter().filter(|flow| is_about(flow, &name)).collect();
     let host = own.first().map_or(name.as_str(), |flow| self::name(flow)).to_owned();
     let dead = dead(&shared, &host).await?;
     let held = held(&shared, &own).await?;
@@ -128,10 +128,8 @@ pub(super) async fn one(
     Ok(page(&caller, Place::Destinations, &host, body))
 }
 
-fn is_meant(name: &str, flow: &FlowView) -> bool {
-    let own = flow.flow.as_deref().unwrap_or_default();
-    let host = own.rsplit_once(':').map_or(own, |(host, _)| host);
-    flow.id == name || own == name || host.eq_ignore_ascii_case(name)
+fn is_about(flow: &FlowView, name: &str) -> bool {
+    FlowId::parse(&flow.id).is_some_and(|id| is_meant(name, id, flow.flow.as_deref()))
 }
 
 fn card(flow: &FlowView, now: u64) -> Markup {
@@ -146,7 +144,7 @@ fn card(flow: &FlowView, now: u64) -> Markup {
                 @if flow.trips > 0 { div { dt { "Breaker opened" } dd { (flow.trips) " times in a row" } } }
                 @if let Some(attempts) = flow.attempts { div { dt { "Attempts now" } dd { (attempts) } } }
                 div { dt { "Queues" } dd {
-                    @for (queue, jobs) in &flow.queues { (queue_link(super::overview::queue_of(queue))) " " (count(*jobs)) " " }
+                    @for (queue, jobs) in &flow.queues { (queue_link(queue_of(queue))) " " (count(*jobs)) " " }
                 } }
             }
             @if let Some(pause) = &flow.paused { p .notice.bad { (pause::sentence(pause, now)) } }
@@ -159,9 +157,9 @@ fn card(flow: &FlowView, now: u64) -> Markup {
 async fn held(shared: &Shared, flows: &[&FlowView]) -> Result<Vec<JobView>, Problem> {
     let mut held = vec![];
     for flow in flows {
-        let Some(id) = FlowId::parse(flow.id.as_ref()) else { continue };
+        let Some(id) = FlowId::parse(&flow.id) else { continue };
         for queue in flow.queues.keys() {
-            for shard in shared.shards(Some(super::overview::queue_of(queue))).await? {
+            for shard in shared.shards(Some(queue_of(queue))).await? {
                 let jobs = shared.inspector.held_by(&shard, id, LISTED).await?;
                 held.extend(jobs.iter().map(JobView::new));
             }

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::response::{Html, Redirect};
 use maud::html;
-use tracing::info;
 
 use super::layout::{Failure, Place, page};
 use super::parts::{count, state};
 use super::viewer::{Operator, Viewer};
 use crate::access::Scope;
-use crate::api::operations::find;
+use crate::api::operations::{end, find};
 use crate::state::Shared;
 
 pub(super) async fn show(
@@ -49,7 +48,6 @@ pub(super) async fn stop(
     Operator(caller): Operator,
     Path(id): Path<String>,
 ) -> Result<Redirect, Failure> {
-    find(&shared, &id)?.stop.cancel();
-    info!(caller = &*caller.name, change = "stop", "stopped an operation");
+    end(&shared, &caller, &id)?;
     Ok(Redirect::to(&format!("/operations/{id}")))
 }

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Html;
 use maud::{Markup, html};
-use postrider_queue::admin::CountRange;
 
 use super::layout::{Failure, Place, page};
 use super::parts::{count, encoded, length, nothing, state};
 use super::pause;
-use super::plot::plot;
+use super::plot::plots;
 use super::viewer::Viewer;
 use crate::state::Shared;
 use crate::view::{FlowView, PauseView, QueueView, WorkerView};
@@ -23,18 +22,15 @@ pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     Viewer(caller): Viewer,
 ) -> Result<Html<String>, Failure> {
-    let (queues, notes) = shared.overview().await?;
+    let found = shared.queues_seen().await?;
+    let (queues, notes) = shared.views(&found, &shared.pauses_if_known().await).await?;
     let flows = shared.flows_seen().await?;
-    let shards = shared.shards_seen(None).await?;
-    let hour = shared.inspector.counts(&shards, CountRange::Hour).await?;
-    let day = shared.inspector.counts(&shards, CountRange::Day).await?;
+    let plots = plots(&shared, &found.shards).await?;
     let now = shared.inspector.now().await?;
     let body = html! {
         div data-live {
             (attention(&queues, &flows, &notes, now))
-            @if !queues.is_empty() {
-                div .plots { (plot(&hour, CountRange::Hour)) (plot(&day, CountRange::Day)) }
-            }
+            @if !queues.is_empty() { (plots) }
             section { h2 { "Queues" } (queue_table(&queues)) }
             section { h2 { "Workers" } (workers(&queues)) }
         }

@@ -5,15 +5,12 @@ use std::time::Duration;
 use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::view::{Summary, brief, time};
+use crate::view::{Summary, brief, span, time};
 
 /// A time in Unix ms, as the distance from now, with the whole time as a tooltip.
 pub(super) fn ago(now: u64, millis: u64) -> Markup {
-    let text = if millis > now {
-        format!("in {}", brief(Duration::from_millis(millis - now)))
-    } else {
-        format!("{} ago", brief(Duration::from_millis(now - millis)))
-    };
+    let text =
+        if millis > now { format!("in {}", span(now, millis)) } else { format!("{} ago", span(millis, now)) };
     html! { time datetime=(time(millis)) title=(time(millis)) { (text) } }
 }
 

@@ -1,9 +1,11 @@
 //! Counts over time, as small plots.
 
 use maud::{Markup, html};
-use postrider_queue::admin::{Bucket, CountRange};
+use postrider_queue::admin::{Bucket, CountRange, ShardName};
 
+use super::layout::Failure;
 use super::parts::count;
+use crate::state::Shared;
 use crate::view::time;
 
 /// The size of a plot, in its own units.
@@ -11,8 +13,17 @@ const SIZE: (f64, f64) = (600.0, 56.0);
 /// Part of a bucket's place that its bar takes.
 const BAR: f64 = 0.8;
 
+/// The plots of the last hour and the last day of these shards.
+pub(super) async fn plots(shared: &Shared, shards: &[ShardName]) -> Result<Markup, Failure> {
+    let ranges = [CountRange::Hour, CountRange::Day];
+    let counts = shared.inspector.counts(shards, ranges).await?;
+    Ok(html! {
+        div .plots { @for (buckets, range) in counts.iter().zip(ranges) { (plot(buckets, range)) } }
+    })
+}
+
 /// How many jobs ended in each bucket: those that succeeded, and on top those that died.
-pub(super) fn plot(buckets: &[Bucket], range: CountRange) -> Markup {
+fn plot(buckets: &[Bucket], range: CountRange) -> Markup {
     let succeeded: u64 = buckets.iter().map(|bucket| bucket.succeeded).sum();
     let dead: u64 = buckets.iter().map(|bucket| bucket.dead).sum();
     let retried: u64 = buckets.iter().map(|bucket| bucket.retried).sum();

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::response::Html;
 use maud::{Markup, html};
-use postrider_queue::admin::{CountRange, ShardName};
 
 use super::layout::{Failure, Place, page};
 use super::overview::workers;
 use super::parts::{count, encoded, length};
 use super::pause;
-use super::plot::plot;
+use super::plot::plots;
 use super::viewer::Viewer;
 use crate::access::Scope;
 use crate::state::Shared;
@@ -22,12 +21,8 @@ pub(super) async fn show(
     Viewer(caller): Viewer,
     Path(queue): Path<String>,
 ) -> Result<Html<String>, Failure> {
-    let pauses = shared.inspector.pauses().await.unwrap_or_default();
-    let (mut shards, names) = (vec![], shared.shards(Some(&queue)).await?);
-    for shard in &names {
-        let survey = shared.inspector.survey(shard, 0).await?;
-        shards.push(QueueView::new(shard, &survey, &pauses));
-    }
+    let names = shared.shards(Some(&queue)).await?;
+    let shards = shared.views_of(&names).await?;
     let pause = shards.first().and_then(|shard| shard.paused.as_ref());
     let now = shared.inspector.now().await?;
     let plots = plots(&shared, &names).await?;
@@ -44,14 +39,6 @@ pub(super) async fn show(
         }
     };
     Ok(page(&caller, Place::Other, &format!("Queue {queue}"), body))
-}
-
-async fn plots(shared: &Shared, shards: &[ShardName]) -> Result<Markup, Failure> {
-    let mut plots = vec![];
-    for range in [CountRange::Hour, CountRange::Day] {
-        plots.push(plot(&shared.inspector.counts(shards, range).await?, range));
-    }
-    Ok(html! { div .plots { @for plot in &plots { (plot) } } })
 }
 
 /// The counts of all shards together.

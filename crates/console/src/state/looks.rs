@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postrider_queue::admin::{Queues, ShardName, is_of_wrong_type};
-
+use postrider_queue::admin::{Pauses, Queues, ShardName, is_of_wrong_type};
 use tokio::sync::oneshot;
 
 use super::Shared;
@@ -44,15 +43,29 @@ impl Shared {
             return of(self).read(read(self.clone())).await;
         };
         if is_old && !of(self).is_being_read() {
-            let shared = self.clone();
-            self.spawn(async move {
-                tokio::select! {
-                    _ = of(&shared).read(read(shared.clone())) => {}
-                    () = shared.stop.cancelled() => {}
-                }
-            });
+            drop(self.read_in_background(of, read));
         }
         Ok(value)
+    }
+
+    /// Reads a value that pages show, whether or not somebody waits for it.
+    fn read_in_background<T, F>(
+        self: &Arc<Self>,
+        of: fn(&Self) -> &Seen<T>,
+        read: fn(Arc<Self>) -> F,
+    ) -> oneshot::Receiver<Result<Arc<T>, Problem>>
+    where
+        T: Send + Sync + 'static,
+        F: Future<Output = Result<T, Problem>> + Send + 'static,
+    {
+        let (shared, (done, value)) = (self.clone(), oneshot::channel());
+        self.spawn(async move {
+            tokio::select! {
+                value = of(&shared).read(read(shared.clone())) => drop(done.send(value)),
+                () = shared.stop.cancelled() => {}
+            }
+        });
+        value
     }
 
     /// All queues.
@@ -82,23 +95,39 @@ impl Shared {
         }
     }
 
-    /// The counts of all shards, and what else was seen.
-    pub(crate) async fn overview(self: &Arc<Self>) -> Result<(Vec<QueueView>, Vec<String>), Problem> {
-        let found = self.queues_seen().await?;
+    /// The counts of all shards that were found, and what cannot be read.
+    pub(crate) async fn views(
+        &self,
+        found: &Queues,
+        pauses: &Pauses,
+    ) -> Result<(Vec<QueueView>, Vec<String>), Problem> {
         let mut notes: Vec<String> = found.strays.iter().map(ToString::to_string).collect();
-        // In a cluster, they may be on a node that does not answer.
-        let pauses = self.inspector.pauses().await.unwrap_or_default();
-        let mut queues = vec![];
+        let mut views = vec![];
         for shard in &found.shards {
             match self.inspector.survey(shard, 0).await {
-                Ok(survey) => queues.push(QueueView::new(shard, &survey, &pauses)),
+                Ok(survey) => views.push(QueueView::new(shard, &survey, pauses)),
                 Err(error) if is_of_wrong_type(&error) => {
                     notes.push(format!("queue {shard}: a key has a wrong type"));
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok((queues, notes))
+        Ok((views, notes))
+    }
+
+    /// The counts of the shards of one queue.
+    pub(crate) async fn views_of(&self, shards: &[ShardName]) -> Result<Vec<QueueView>, Problem> {
+        let pauses = self.pauses_if_known().await;
+        let mut views = vec![];
+        for shard in shards {
+            views.push(QueueView::new(shard, &self.inspector.survey(shard, 0).await?, &pauses));
+        }
+        Ok(views)
+    }
+
+    /// What is paused; nothing if that is not known: in a cluster, it may be on a node that does not answer.
+    pub(crate) async fn pauses_if_known(&self) -> Pauses {
+        self.inspector.pauses().await.unwrap_or_default()
     }
 
     /// The flows that hold jobs, whose breaker is open, or that are paused.
@@ -121,13 +150,7 @@ impl Shared {
         if self.groups.is_being_read() {
             return Ok(None);
         }
-        let (shared, (done, counted)) = (self.clone(), oneshot::channel());
-        self.spawn(async move {
-            tokio::select! {
-                counted = shared.groups.read(Self::count_groups(shared.clone())) => drop(done.send(counted)),
-                () = shared.stop.cancelled() => {}
-            }
-        });
+        let counted = self.read_in_background(|shared| &shared.groups, Self::count_groups);
         match tokio::time::timeout(FIRST_COUNT_MAX, counted).await {
             Ok(Ok(counted)) => counted.map(Some),
             _ => Ok(None),

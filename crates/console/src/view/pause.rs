@@ -57,6 +57,25 @@ pub fn end_text(until: Option<u64>, now: u64) -> String {
     }
 }
 
+/// What the record of a pause is about: which flow, none for a queue; until when; why.
+pub fn pause_subject(flow: Option<&str>, until: Option<u64>, why: Option<&str>) -> String {
+    let flow = flow.map_or(String::new(), |flow| format!("{flow} "));
+    let end = until.map_or("until it is resumed".to_owned(), |until| format!("until {}", time(until)));
+    format!("{flow}{end}{}", why.map_or(String::new(), |why| format!(": {why}")))
+}
+
+/// A flow's name, or a reason, of a pause.
+///
+/// # Errors
+/// What to write.
+pub fn pause_words(text: &str) -> Result<String, String> {
+    const BYTES_MAX: usize = 256;
+    match text.len() {
+        1..=BYTES_MAX => Ok(text.to_owned()),
+        _ => Err(format!("write 1 to {BYTES_MAX} bytes")),
+    }
+}
+
 /// The end of a pause as people write it: a duration, or a time in RFC 3339.
 ///
 /// # Errors
@@ -123,6 +142,15 @@ mod tests {
         ] {
             assert!(pause_end(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_subject_of_a_record_has_flow_end_and_reason() {
+        assert_eq!(pause_subject(None, None, None), "until it is resumed");
+        let whole = pause_subject(Some("h:80"), Some(NOW), Some("a move"));
+        assert_eq!(whole, "h:80 until 2026-11-23T01:08:21.000Z: a move");
+        assert!(pause_words("").is_err() && pause_words(&"x".repeat(257)).is_err());
+        assert_eq!(pause_words("x"), Ok("x".to_owned()));
     }
 
     #[test]

@@ -61,29 +61,40 @@ impl CountRange {
             Self::Fortnight => 60,
         }
     }
+
+    /// Its buckets up to this minute since 1970, without jobs.
+    fn empty(self, now: u64) -> Vec<Bucket> {
+        let first = (now / self.bucket_minutes()).saturating_sub(self.buckets() - 1);
+        (first..first + self.buckets())
+            .map(|index| Bucket { at: index * self.bucket_ms(), ..Bucket::default() })
+            .collect()
+    }
 }
 
 impl Inspector {
-    /// How many jobs of these shards together had which outcome: the oldest bucket first, the current one last.
+    /// How many jobs of these shards together had which outcome, for each range: the oldest bucket first, the current one
+    /// last.
     ///
     /// # Errors
     /// fred's.
-    pub async fn counts(&self, shards: &[ShardName], range: CountRange) -> Result<Vec<Bucket>, Error> {
+    pub async fn counts<const N: usize>(
+        &self,
+        shards: &[ShardName],
+        ranges: [CountRange; N],
+    ) -> Result<[Vec<Bucket>; N], Error> {
         let now = self.now().await? / 60_000;
-        let (each, count) = (range.bucket_minutes(), range.buckets());
-        let first = (now / each).saturating_sub(count - 1);
-        let mut buckets: Vec<Bucket> = (first..first + count)
-            .map(|index| Bucket { at: index * range.bucket_ms(), ..Bucket::default() })
-            .collect();
+        let mut counts = ranges.map(|range| range.empty(now));
         for shard in shards {
             let key = Self::keys(shard).stats;
             let stats = match self.command("GET", Some(&key), vec![key.clone().into()]).await? {
                 Value::Null => continue,
                 stats => stats.into_bytes().ok_or_else(unexpected)?,
             };
-            add(&mut buckets, &stats, range, now);
+            for (buckets, range) in counts.iter_mut().zip(ranges) {
+                add(buckets, &stats, range, now);
+            }
         }
-        Ok(buckets)
+        Ok(counts)
     }
 }
 
