@@ -14,6 +14,7 @@ mod peer;
 mod plan;
 mod producer;
 mod scenario;
+mod stalls;
 mod workers;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -25,6 +25,10 @@ pub enum Window {
     RedisRestarted,
     /// Redis was paused.
     RedisPaused,
+    /// Redis did not reply for half a lease, unplanned: for example its disk was slow to write.
+    RedisStalled,
+    /// No process was scheduled for half a lease, unplanned.
+    MachineStalled,
 }
 
 impl Window {
@@ -32,7 +36,7 @@ impl Window {
     fn echo(self) -> Duration {
         match self {
             // The destination may read a request after the death of the worker that sent it.
-            Window::Killed | Window::Paused => LEASE,
+            Window::Killed | Window::Paused | Window::MachineStalled => LEASE,
             _ => 3 * LEASE,
         }
     }
@@ -42,7 +46,7 @@ impl Window {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fault {
     pub(super) window: Window,
-    /// The process id of the affected worker, or `None` for Redis, which affects all workers.
+    /// The process id of the affected worker, or `None` for Redis or the machine, which affect all workers.
     pub(super) pid: Option<u32>,
     pub(super) from: Instant,
     /// `None` while it lasts.
@@ -56,7 +60,7 @@ impl Fault {
             Some(after) => format!("+{}", after.as_millis()),
             None => format!("-{}", (zero - time).as_millis()),
         };
-        let whose = self.pid.map_or_else(|| "Redis".to_owned(), |pid| pid.to_string());
+        let whose = self.pid.map_or_else(|| "all".to_owned(), |pid| pid.to_string());
         let to = self.to.map_or_else(|| "the end".to_owned(), millis);
         format!("{:?} of {whose} from {} to {to} ms", self.window, millis(self.from))
     }

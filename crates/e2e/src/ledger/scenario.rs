@@ -11,6 +11,7 @@ use super::hanging::Hanging;
 use super::peer::Processes;
 use super::plan::{Action, Step};
 use super::producer::Producer;
+use super::stalls::Stalls;
 use super::workers::Workers;
 use super::{Homes, LEASE, Options};
 use crate::process::Signal;
@@ -52,6 +53,7 @@ pub(super) fn run(options: &Options, plan: &[Step]) -> Ledger {
     let destination = Destination::start(processes.clone());
     let workers = Workers::new(&redis, options.workers, options.homes, processes, calls(&redis));
     let homes = options.homes;
+    let stalls = Stalls::watch(redis.port);
     let mut scenario = Scenario { redis, homes, workers, faults: Faults::default(), taken: BTreeMap::new() };
     scenario.prepare();
     scenario.workers.start_all(&scenario.redis);
@@ -74,6 +76,7 @@ pub(super) fn run(options: &Options, plan: &[Step]) -> Ledger {
     scenario.taken.insert("start of a worker without Redis", scenario.workers.false_starts);
     let dead: Vec<_> = scenario.queues().flat_map(|queue| queue.dead()).collect();
     let visits = destination.visits();
+    scenario.faults.0.extend(stalls.end());
     let mut ledger = account::close(options, &jobs, &visits, &dead, &scenario.faults, scenario.taken);
     if let Err(state) = drained {
         let logs = scenario.workers.logs();
