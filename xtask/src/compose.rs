@@ -1,5 +1,7 @@
 //! `cargo xtask compose-up`, `compose-down` and `compose-logs`: the stack of compose.yaml.
 
+mod ports;
+
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -73,14 +75,13 @@ pub(crate) fn up(options: &Options) -> Result {
     let profiles = [&options.profile[..], &[Profile::Demo]].concat();
     let settings = settings(&profiles, options.features);
     let stack = Stack::new(profiles, settings)?;
+    step::timed("check the ports", || ports::check(&stack))?;
     let image = engine::tag(options.features);
     if options.build || !step::works(stack.engine.command().args(["image", "inspect", &image])) {
         stack.engine.image(options.features, "release")?;
     }
     let scale = format!("worker={}", options.scale);
-    step::run("start the stack", &mut stack.call(&["up", "-d", "--scale", &scale])).map_err(|failure| {
-        format!("{failure}. If a port is taken: .env.example lists the variables that choose others")
-    })?;
+    step::run("start the stack", &mut stack.call(&["up", "-d", "--scale", &scale]))?;
     step::timed("wait until all services are healthy", || stack.wait())?;
     let sample = step::timed("send a job through it", || step::output(&mut stack.sample()))?;
     print!("{}", stack.where_to_look(sample.lines().next().unwrap_or_default()));
@@ -100,13 +101,20 @@ impl Stack {
         Ok(Self { engine, compose, profiles, settings })
     }
 
+    fn profile_names(&self) -> impl Iterator<Item = String> {
+        self.profiles
+            .iter()
+            .filter_map(Profile::to_possible_value)
+            .map(|profile| profile.get_name().to_owned())
+    }
+
     /// A call of compose with the stack's profiles and settings. Compose reads the rest from the environment
     /// and .env.
     fn call(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.compose[0]);
         command.args(&self.compose[1..]).current_dir(step::root());
-        for profile in self.profiles.iter().filter_map(Profile::to_possible_value) {
-            command.args(["--profile", profile.get_name()]);
+        for profile in self.profile_names() {
+            command.args(["--profile", &profile]);
         }
         command.args(arguments).envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
@@ -215,14 +223,16 @@ fn settings(profiles: &[Profile], features: Build) -> Vec<(&'static str, String)
     let wanted = wanted.iter().copied().chain(shows_traces.then_some(TRACE_URL));
     // Compose also reads .env, but values set here would take precedence.
     let file = fs::read_to_string(step::root().join(".env")).unwrap_or_default();
-    let is_open = |name: &str| env::var_os(name).is_none_or(|set| set.is_empty()) && !is_set(&file, name);
+    let is_open =
+        |name: &str| env::var_os(name).is_none_or(|set| set.is_empty()) && set_to(&file, name).is_none();
     let open = wanted.filter(|(name, _)| is_open(name)).map(|(name, value)| (name, value.to_owned()));
     open.chain([("POSTRIDER_FEATURES", features.name().to_owned())]).collect()
 }
 
-/// Whether a file of `NAME=value` lines sets a name.
-fn is_set(file: &str, name: &str) -> bool {
-    expression(&format!(r"(?m)^ *(?:export )?{name} *= *\S")).is_match(file)
+/// What a file of `NAME=value` lines sets a name to.
+fn set_to(file: &str, name: &str) -> Option<String> {
+    let line = expression(&format!(r#"(?m)^ *(?:export )?{name} *= *["']?([^"'\s#]+)"#));
+    Some(line.captures(file)?[1].to_owned())
 }
 
 /// Any answer will do. Connecting is not enough: the engine's proxy accepts connections before the server runs.
@@ -241,7 +251,7 @@ mod tests {
     fn variables_in_the_file_of_the_user_are_found() {
         let file = "# OTEL_ENABLED=true\nOTEL_TRACES_EXPORTER=\n OTEL_METRICS_EXPORTER=otlp\n";
         let names = ["OTEL_ENABLED", "OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"];
-        assert_eq!(names.map(|name| is_set(file, name)), [false, false, true]);
+        assert_eq!(names.map(|name| set_to(file, name)), [None, None, Some("otlp".to_owned())]);
     }
 
     #[test]
