@@ -137,7 +137,7 @@ impl PauseQueueArgs {
         let set = self.pause.set(&redis, &[to_pause]).await?;
         let queue = self.queue.as_str();
         audit::record_pause(&inspector, "pause", Some(queue), &self.pause.subject(None, set.until)).await;
-        if !inspector.exists(&self.queue).await? {
+        if !inspector.has_keys(&self.queue).await? {
             let hint = target::meant_queue(&inspector, &self.queue).await;
             eprintln!(
                 "note: no job has been enqueued in {queue} in this Redis: it is paused before its first job{hint}"

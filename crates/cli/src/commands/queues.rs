@@ -87,12 +87,11 @@ impl QueuesArgs {
             Some(Command::Resume(args)) => return args.run(telemetry).await,
             None => {}
         }
-        let mut view = self.look.open(telemetry).await?;
+        let view = self.look.open(telemetry).await?;
         let mut pauses = view.pauses().await;
         if self.look.names_queues() {
             pauses.queues.retain(|name, _| view.queues.iter().any(|queue| queue.queue.as_str() == name));
         }
-        view.queues.extend(pauses.queues_without_keys(&view.queues));
         let surveys = view.each(async |queue| view.inspector.survey(queue, 0).await).await?;
         for (queue, _) in surveys.iter().filter(|(_, survey)| !survey.faults.is_empty()) {
             view.name_wrong_keys(queue, "is shown in part").await?;

@@ -92,7 +92,7 @@ pub(crate) async fn set_queue_pause(
     let set = shared.redis.pause(&[to_pause], end, &note).await?;
     let (name, subject) = (queue.as_str(), pause_subject(None, set.until, note.why.as_deref()));
     record(&shared, &caller, "pause", Some(name), &subject).await;
-    let is_known = shared.inspector.exists(&queue).await?;
+    let is_known = shared.inspector.has_keys(&queue).await?;
     let advice = (!is_known)
         .then(|| "no job has been enqueued there yet: it is paused before its first job".to_owned());
     let pause = Pause { until: set.until, since: None, by: note.by, why: note.why, name: None };

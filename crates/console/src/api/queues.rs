@@ -27,9 +27,8 @@ pub(super) struct Queues {
 /// A queue appears with its first job, or when it is paused.
 #[utoipa::path(operation_id = "listQueues", get, path = "/v1/queues", tag = "queues", responses((status = 200, body = Queues)))]
 pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<Queues>, Problem> {
-    let mut found = shared.inspector.queues().await?;
+    let found = shared.inspector.queues().await?;
     let pauses = shared.inspector.pauses().await?;
-    found.shards.extend(pauses.queues_without_keys(&found.shards));
     let (queues, notes) = shared.views(&found, &pauses).await?;
     Ok(Json(Queues { queues, incomplete: found.is_incomplete, notes }))
 }

@@ -31,7 +31,7 @@ pub(super) async fn list(
     let flows = shared.flows_seen().await?;
     let now = shared.inspector.now().await?;
     let body = html! {
-        p .hint { "Destinations that hold jobs, or whose breaker is open. All others take jobs as they come." }
+        p .hint { "Destinations that hold jobs, whose breaker is open, or that are paused. All others take jobs as they come." }
         div data-live { (table(&flows, now)) }
     };
     Ok(page(&caller, Place::Destinations, "Destinations", body))
@@ -39,7 +39,7 @@ pub(super) async fn list(
 
 fn table(flows: &[FlowView], now: u64) -> Markup {
     if flows.is_empty() {
-        return nothing("No destination holds jobs, and no breaker is open.");
+        return nothing("No destination holds jobs or is paused, and no breaker is open.");
     }
     html! {
         table .list {
@@ -76,6 +76,7 @@ fn reason(flow: &FlowView) -> &'static str {
 
 fn next(flow: &FlowView, now: u64) -> Markup {
     let at = match flow.why {
+        Some("paused") => flow.paused.as_ref().and_then(|pause| pause.until),
         Some("breaker") => flow.open_until,
         Some("retry_after") => flow.hold_until,
         _ => None,

@@ -12,6 +12,7 @@ use super::layout::Failure;
 use super::parts::encoded;
 use super::viewer::Operator;
 use crate::api::pause::{PauseRequest, end_flow_pause, end_queue_pause, set_flow_pause, set_queue_pause};
+use crate::problem::Problem;
 use crate::state::{Shared, queue_name};
 use crate::view::{PauseView, end_text};
 
@@ -48,8 +49,10 @@ pub(super) async fn resume_queue(
     Path(queue): Path<String>,
 ) -> Result<Redirect, Failure> {
     let name = queue_name(&queue)?;
-    shared.clone().finish(end_queue_pause(shared, caller, name)).await?;
-    Ok(Redirect::to(&format!("/queues/{}", encoded(&queue))))
+    shared.clone().finish(end_queue_pause(shared.clone(), caller, name.clone())).await?;
+    // A queue that was paused before its first job has no page any more.
+    let has_page = shared.inspector.exists(&name).await.map_err(Problem::from)?;
+    Ok(Redirect::to(&if has_page { format!("/queues/{}", encoded(&queue)) } else { "/".to_owned() }))
 }
 
 pub(super) async fn pause_destination(

@@ -34,7 +34,7 @@ pub struct Pauses {
 
 impl Pauses {
     /// The first shards of paused queues that are not among these: a queue may be paused before its first job.
-    pub fn queues_without_keys(&self, known: &[ShardName]) -> Vec<ShardName> {
+    pub(super) fn queues_without_keys(&self, known: &[ShardName]) -> Vec<ShardName> {
         let is_known = |name: &str| known.iter().any(|shard| shard.queue.as_str() == name);
         let unknown = self.queues.keys().filter(|name| !is_known(name));
         unknown.filter_map(|name| Some(ShardName { queue: name.parse().ok()?, number: 0 })).collect()

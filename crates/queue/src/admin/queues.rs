@@ -44,7 +44,7 @@ impl Seen {
 }
 
 impl Inspector {
-    /// All queues that have a key in Redis, and keys that are meant for one and are none.
+    /// All queues that have a key in Redis or are paused, and keys that are meant for one and are none.
     ///
     /// # Errors
     /// fred's.
@@ -64,6 +64,9 @@ impl Inspector {
             }
         }
         queues.strays.truncate(STRAYS_MAX);
+        // In a cluster, they may be on a node that does not answer.
+        let paused = self.pauses().await.unwrap_or_default();
+        queues.shards.extend(paused.queues_without_keys(&queues.shards));
         Ok(queues)
     }
 
@@ -75,11 +78,19 @@ impl Inspector {
         Stray::of(&self.redis, queue).await
     }
 
-    /// Whether a queue has any key.
+    /// Whether a queue has any key, or is paused: it may be paused before its first job.
     ///
     /// # Errors
     /// fred's.
     pub async fn exists(&self, queue: &QueueName) -> Result<bool, Error> {
+        Ok(self.has_keys(queue).await? || self.pauses().await.unwrap_or_default().queue(queue).is_some())
+    }
+
+    /// Whether a queue has any key: those of its jobs, or of its settings.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn has_keys(&self, queue: &QueueName) -> Result<bool, Error> {
         let own = Keys::new(queue, 0);
         let keys = [
             own.jobs.clone(),
@@ -173,7 +184,7 @@ fn shard_of(key: &str) -> Option<(String, u32)> {
         Some((name, number)) => (name, number.parse().ok()?),
         None => (tag, 0),
     };
-    ["jobs", "waiting", "scheduled", "flows", "dead", "rejected", "log", "workers"]
+    ["jobs", "waiting", "scheduled", "flows", "dead", "rejected", "log", "workers", "meta"]
         .contains(&what)
         .then(|| (name.to_owned(), number))
 }
@@ -188,9 +199,13 @@ mod tests {
         assert_eq!(of("postrider:{mail}:jobs").as_deref(), Some("mail"));
         assert_eq!(of("postrider:{mail/3}:dead").as_deref(), Some("mail/3"));
         assert_eq!(of("postrider:{mail/4}:log").as_deref(), Some("mail/4"));
+        assert_eq!(
+            of("postrider:{mail}:meta").as_deref(),
+            Some("mail"),
+            "it has a number of shards, and no job yet"
+        );
         for other in [
             "postrider:{mail}:result:1-0",
-            "postrider:{mail}:meta",
             "postrider:flow:{1}",
             "jobs",
             "postrider:{mail:jobs",
@@ -213,7 +228,6 @@ mod tests {
             "postrider:flow:{0123}",
             "postrider:{audit}",
             "postrider:{mail}:result:7-0",
-            "postrider:{mail}:meta",
         ] {
             assert!(Seen::of(key).is_none(), "{key}");
         }

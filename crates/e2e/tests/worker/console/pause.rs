@@ -8,6 +8,7 @@ use e2e::world::World;
 use serde_json::{Value, json};
 
 use super::access::token;
+use super::sign_in::{FORM, HTML, exchange, header, status};
 use super::{BUILD, Console, JSON, NOWHERE};
 
 const PAUSE: &str = "/v1/queues/default/pause";
@@ -50,6 +51,55 @@ fn a_queue_is_paused_and_resumed() {
         audit["changes"][1]["subject"].as_str().is_some_and(|subject| subject.ends_with(": a move")),
         "{audit}"
     );
+}
+
+/// Its counts, and the page.
+fn shown(console: &Console, queue: &str) -> (Value, String) {
+    let (code, mut shards) = console.get(&format!("/v1/queues/{queue}"));
+    assert_eq!(code, 200, "{shards}");
+    for path in ["jobs?queue=", "dead?queue="] {
+        assert_eq!(console.get(&format!("/v1/{path}{queue}")).0, 200, "{path}");
+    }
+    assert_eq!(console.get(&format!("/v1/queues/{queue}/counts")).0, 200);
+    let (_, all) = console.get("/v1/queues");
+    assert!(all["queues"].as_array().is_some_and(|all| all.contains(&shards[0])), "{all} {shards}");
+    let page = exchange(console, ("GET", &format!("/queues/{queue}")), &[HTML], "");
+    let overview = exchange(console, ("GET", "/"), &[HTML], "");
+    assert!(overview.contains(&format!("href=\"/queues/{queue}\"")), "{overview}");
+    (shards[0].take(), page)
+}
+
+#[test]
+fn a_queue_without_a_job_is_shown_while_it_is_paused() {
+    let world = World::new(BUILD);
+    let console = Console::start(&world);
+    console.refuses(("GET", "/v1/queues/default", &[], ""), 404, "there is no queue default");
+    console.post(PAUSE, &json!({"why": "a move"}));
+    let (shard, page) = shown(&console, "default");
+    let expected = [&json!("default"), &json!(0), &json!(0), &json!("a move")];
+    assert_eq!([&shard["queue"], &shard["ready"], &shard["dead"], &shard["paused"]["why"]], expected);
+    assert!(page.contains("Paused until it is resumed, by local: a move"), "{page}");
+    let resumed = exchange(&console, ("POST", "/queues/default/resume"), &[FORM], "");
+    assert_eq!((status(&resumed), header(&resumed, "location")), ("303", "/"), "it has no page any more");
+    console.refuses(("GET", "/v1/queues/default", &[], ""), 404, "there is no queue default");
+    // The same for one that has only a number of shards.
+    assert_eq!(world.run(&["queues", "shards", "mail", "2"]).code(), 0);
+    let (shard, page) = shown(&console, "mail");
+    assert_eq!((&shard["queue"], &shard["paused"]), (&json!("mail"), &Value::Null));
+    assert!(page.contains("mail/1"), "{page}");
+}
+
+#[test]
+fn a_flow_without_a_job_is_shown_while_it_is_paused() {
+    let world = World::new(BUILD);
+    let console = Console::start(&world);
+    console.post("/v1/flows/pause", &json!({"flow": "acme.example:443", "why": "a move"}));
+    let (_, flows) = console.get("/v1/flows?flow=acme.example");
+    assert_eq!((&flows["flows"][0]["why"], &flows["flows"][0]["held"]), (&json!("paused"), &json!(0)));
+    for path in ["/destinations", "/destination?name=acme.example%3A443"] {
+        let page = exchange(&console, ("GET", path), &[HTML], "");
+        assert!(page.contains("acme.example:443") && page.to_lowercase().contains("paused"), "{page}");
+    }
 }
 
 #[test]

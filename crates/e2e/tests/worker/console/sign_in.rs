@@ -9,11 +9,16 @@ use e2e::world::World;
 use super::access::token;
 use super::{BUILD, Console};
 
-const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
-const HTML: (&str, &str) = ("accept", "text/html");
+pub(super) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+pub(super) const HTML: (&str, &str) = ("accept", "text/html");
 
 /// The whole response: its head matters here.
-fn exchange(console: &Console, request: (&str, &str), headers: &[(&str, &str)], body: &str) -> String {
+pub(super) fn exchange(
+    console: &Console,
+    request: (&str, &str),
+    headers: &[(&str, &str)],
+    body: &str,
+) -> String {
     let (method, path) = request;
     let mut stream = TcpStream::connect(console.address).expect("a connection");
     stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
@@ -29,11 +34,11 @@ fn exchange(console: &Console, request: (&str, &str), headers: &[(&str, &str)], 
     response
 }
 
-fn status(response: &str) -> &str {
+pub(super) fn status(response: &str) -> &str {
     response.split(' ').nth(1).unwrap_or_default()
 }
 
-fn header<'a>(response: &'a str, name: &str) -> &'a str {
+pub(super) fn header<'a>(response: &'a str, name: &str) -> &'a str {
     let mut lines = response.lines().take_while(|line| !line.is_empty());
     lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap_or_default()
 }
