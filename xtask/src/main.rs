@@ -3,6 +3,7 @@
 mod binaries;
 mod check;
 mod compose;
+mod dist;
 mod docs;
 mod engine;
 mod links;
@@ -13,7 +14,7 @@ mod test;
 mod tidy;
 mod tools;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use clap::Parser;
 
@@ -88,6 +89,13 @@ enum Task {
         #[arg(long, value_name = "NAME", default_value = "release")]
         profile: String,
     },
+    /// Build what a release consists of into target/dist: static binaries, packages, images, sums
+    Dist(dist::Options),
+    /// Install each package of target/dist into a fresh Debian, deliver a job, remove it; needs root and debootstrap
+    InstallTest {
+        /// Only these: archive, deb, service, pip, npm, image
+        ways: Vec<String>,
+    },
     /// Start the stack of compose.yaml, send a job through it and print its addresses
     ComposeUp(compose::Options),
     /// Stop the stack
@@ -149,6 +157,11 @@ fn run(task: Task) -> step::Result {
             let engine = engine::Engine::find()?;
             let builds = features.map_or(Build::ALL.to_vec(), |build| vec![build]);
             builds.into_iter().try_for_each(|build| engine.image(build, &profile))
+        }
+        Task::Dist(options) => dist::run(&options),
+        Task::InstallTest { ways } => {
+            let mut script = Command::new(step::root().join("packaging/install-test.sh"));
+            step::run("install", script.arg(step::target()).args(ways))
         }
         Task::ComposeUp(options) => compose::up(&options),
         Task::ComposeDown { options } => compose::call(&["down", "--remove-orphans"], &options),

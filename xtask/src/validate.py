@@ -25,6 +25,7 @@ CATALOGUE = {
     ".github/workflows/audit.yml": "https://json.schemastore.org/github-workflow.json",
     ".github/workflows/check.yml": "https://json.schemastore.org/github-workflow.json",
     ".github/workflows/docs.yml": "https://json.schemastore.org/github-workflow.json",
+    ".github/workflows/release.yml": "https://json.schemastore.org/github-workflow.json",
     "compose.yaml": "https://raw.githubusercontent.com/compose-spec/compose-spec/master/schema/compose-spec.json",
     "docker/kubernetes/kustomization.yaml": "https://json.schemastore.org/kustomization.json",
     "docker/prometheus/prometheus.yml": "https://json.schemastore.org/prometheus.json",
