@@ -80,6 +80,12 @@ enum Task {
         #[arg(long)]
         hostile: bool,
     },
+    /// Check the scripts on a model of Redis
+    Model {
+        /// --differential N compares N random steps with a server; --seed S repeats them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
     /// Build the worker's images, postrider:otel and postrider:lean
     Images {
         /// Only this build
@@ -153,6 +159,7 @@ fn run(task: Task) -> step::Result {
         Task::Cases { names } => programs::cases(&names),
         Task::Fuzz { target, seconds } => programs::fuzz(target, seconds),
         Task::Chaos { minutes, seed, hostile } => programs::chaos(minutes, seed, hostile),
+        Task::Model { options } => programs::model(&options),
         Task::Images { features, profile } => {
             let engine = engine::Engine::find()?;
             let builds = features.map_or(Build::ALL.to_vec(), |build| vec![build]);

@@ -97,6 +97,13 @@ pub(crate) fn chaos(minutes: u64, seed: Option<u64>, is_hostile: bool) -> Result
     step::run("chaos", &mut command)
 }
 
+/// Checks the model of the protocol, or compares its Redis with a server.
+pub(crate) fn model(arguments: &[String]) -> Result {
+    let mut command = built("dev", &["model"])?;
+    command.env("POSTRIDER_REDIS_SERVER", tools::redis_server()?);
+    step::visibly(command.args(arguments))
+}
+
 /// Builds the images, except with `no_build`, and tests them and the stack from outside.
 pub(crate) fn test_stack(profile: &str, no_build: bool, traces_file: Option<&str>) -> Result {
     let engine = Engine::find()?;

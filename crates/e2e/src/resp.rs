@@ -104,6 +104,17 @@ impl Connection {
         self.reply()
     }
 
+    /// Sends commands at once and reads their replies, so that little time passes between them on the server.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::command`].
+    pub fn pipeline(&mut self, commands: &[&[Vec<u8>]]) -> io::Result<Vec<Reply>> {
+        let bytes: Vec<u8> = commands.iter().flat_map(|command| encode(command)).collect();
+        self.stream.get_mut().write_all(&bytes)?;
+        commands.iter().map(|_| self.reply()).collect()
+    }
+
     fn reply(&mut self) -> io::Result<Reply> {
         let line = self.line()?;
         let Some((kind, rest)) = line.split_at_checked(1) else { return Err(invalid("an empty line")) };

@@ -18,3 +18,9 @@ pub use produce::{
 };
 pub use redis::{BadQueueName, ConnectError, Error, QueueName, Redis};
 pub use trail::JobResult;
+
+/// For the model of the protocol: unstable.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::redis::script_sources;
+}

@@ -40,6 +40,7 @@ pub use operation_spans::Operations;
 pub use pause::{PauseEnd, PauseError, PauseNote, SetPauses, ToPause};
 pub use queue_shard::{Consumer, QueueShard};
 pub use reply::Settled;
+pub use scripts::script_sources;
 pub use server::{ServerInfo, Stray};
 
 pub(crate) use address::address;

@@ -159,7 +159,6 @@ macro_rules! scripts {
                 }
             }
 
-            #[cfg(test)]
             fn all(&self) -> Vec<&Script> {
                 vec![$(&self.$name,)+]
             }
@@ -171,6 +170,11 @@ scripts! {
     join, complete, complete_with_result, postpone, hand_back, dead_letter, dead_letter_entry, extend, reclaim, promote, sweep, requeue, claim_lost, admit,
     flow_acquire, flow_report, flow_release, leave, enqueue, enqueue_all, key_homes, claim_keys, reshard, reopen, shrunk, survey, peek,
     peek_waiting, search_log, cancel_ready, cancel_waiting, run_now, replay, stats, control, watch, pause, resume,
+}
+
+/// The name and the text of every script, as it is sent to Redis.
+pub fn script_sources() -> Vec<(&'static str, String)> {
+    Scripts::new().all().into_iter().map(|script| (script.name, script.source.clone())).collect()
 }
 
 #[cfg(test)]
