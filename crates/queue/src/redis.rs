@@ -19,6 +19,7 @@ mod operation;
 mod operation_spans;
 mod pause;
 mod queue_shard;
+mod reason;
 mod received;
 mod refusals;
 mod reply;

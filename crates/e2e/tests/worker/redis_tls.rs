@@ -11,6 +11,7 @@ use e2e::wait::DEADLINE;
 e2e::in_both_builds!(
     jobs_go_over_tls_and_survive_a_restart_of_redis,
     a_server_that_cannot_be_trusted_is_refused,
+    the_scheme_is_suspected_if_only_one_side_speaks_tls,
 );
 
 /// Redis with TLS in front, and its certificate.
@@ -69,5 +70,20 @@ fn a_server_that_cannot_be_trusted_is_refused(build: Build) {
         assert!(error.contains(&format!("localhost:{}", tls.front.port)), "{flaw:?}: {error}");
         assert!(error.contains("SSL_CERT_FILE"), "{flaw:?}: {error}");
         assert!(!error.contains("hunter2"), "{flaw:?}: {error}");
+    }
+}
+
+fn the_scheme_is_suspected_if_only_one_side_speaks_tls(build: Build) {
+    let tls = TlsRedis::new(Flaw::None);
+    let of = |url: String| {
+        let refused = Postrider::run(build, &["queues", "--redis-url", &url], &[], DEADLINE);
+        assert_eq!(refused.code(), 4, "{url}: {refused:?}");
+        refused.stderr
+    };
+    for scheme in ["redis", "redis-cluster"] {
+        let error = of(format!("{scheme}://127.0.0.1:{}", tls.front.port));
+        assert!(error.contains("does the server expect TLS?"), "{scheme}: {error}");
+        let error = of(format!("{}://127.0.0.1:{}", scheme.replace("redis", "rediss"), tls.redis.port));
+        assert!(error.contains("does the server speak TLS?"), "{scheme}: {error}");
     }
 }

@@ -13,8 +13,9 @@ use futures_util::future::{join, select_ok};
 use tokio::time::{sleep, timeout};
 
 use super::announced;
-use super::connect::{COMMAND_TIMEOUT, reason};
+use super::connect::COMMAND_TIMEOUT;
 use super::nodes::{Node, Nodes};
+use super::reason::{self, reason};
 use super::reply::unexpected;
 use super::slots::{Redirection, Slots};
 
@@ -43,16 +44,17 @@ impl Cluster {
     /// # Errors
     /// A readable reason.
     pub(super) async fn connect(config: Config) -> Result<Self, String> {
+        let is_tls = config.tls.is_some();
         let (seeds, nodes) = (config.server.hosts(), Nodes::new(config, false));
         let connected = async {
-            let slots = lookup(&nodes, &seeds).await.map_err(|error| reason(&error))?;
+            let slots = lookup(&nodes, &seeds).await.map_err(|error| reason::of_first(&error, is_tls))?;
             nodes.keep(slots.nodes());
             let reached = first_connected(&nodes, slots.nodes()).await;
             reached.map_err(|error| announced::with(&reason(&error), slots.nodes(), &seeds))?;
             Ok(slots)
         };
         let in_time = timeout(COMMAND_TIMEOUT, connected).await;
-        match in_time.unwrap_or_else(|_| Err("no node answers in time".to_owned())) {
+        match in_time.unwrap_or_else(|_| Err(reason::of_silence("no node answers in time", is_tls))) {
             Ok(slots) => {
                 let (slots, looked_up) = (RwLock::new(slots), tokio::sync::Mutex::new(Instant::now()));
                 Ok(Self { seeds, slots, nodes, looked_up })

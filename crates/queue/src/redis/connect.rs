@@ -101,24 +101,6 @@ impl Drop for Aborted {
     }
 }
 
-/// The readable part of an error. fred shows errors in their debug format: an I/O error as
-/// `Os { code: 111, kind: …, message: "Connection refused" }`, a failed lookup as
-/// `Custom { kind: Uncategorized, error: "failed to lookup address information: …" }`, an error of rustls
-/// as `Custom { kind: InvalidData, error: InvalidCertificate(UnknownIssuer) }`.
-pub(crate) fn reason(error: &Error) -> String {
-    if let Some((_, flaw)) = error.details().split_once("InvalidCertificate(") {
-        let end = flaw.find([',', ' ', '{', ')']).unwrap_or(flaw.len());
-        return format!(
-            "its certificate cannot be trusted ({}); it must be valid now, for that host, and issued by an \
-             authority of the system or of the file that SSL_CERT_FILE names",
-            &flaw[..end]
-        );
-    }
-    let after = |start: &str| error.details().split_once(start).and_then(|(_, rest)| rest.split_once('"'));
-    let message = after("message: \"").or_else(|| after("error: \""));
-    message.map_or_else(|| error.details().to_owned(), |(message, _)| message.to_owned())
-}
-
 pub(super) fn build(mut config: Config, blocking: bool) -> Result<Client, Error> {
     // A command on the fetcher's connection ends its blocking read, so that a worker stops at once.
     config.blocking = Blocking::Interrupt;
@@ -150,22 +132,4 @@ pub(super) fn build(mut config: Config, blocking: bool) -> Result<Client, Error>
         log_refusals(&client);
     }
     Ok(client)
-}
-
-#[cfg(test)]
-mod tests {
-    use fred::error::ErrorKind;
-
-    use super::*;
-
-    #[test]
-    fn a_reason_is_readable() {
-        let shown = |details: &'static str| reason(&Error::new(ErrorKind::IO, details));
-        let refused = r#"Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }"#;
-        assert_eq!(shown(refused), "Connection refused");
-        let lookup =
-            r#"Custom { kind: Uncategorized, error: "failed to lookup address information: Unknown" }"#;
-        assert_eq!(shown(lookup), "failed to lookup address information: Unknown");
-        assert_eq!(shown("Connection closed."), "Connection closed.");
-    }
 }

@@ -13,8 +13,9 @@ use telemetry::Telemetry;
 
 use super::address::{self, server};
 use super::cluster::Cluster;
-use super::connect::{self, ConnectError, reason};
+use super::connect::{self, ConnectError};
 use super::nodes::Nodes;
+use super::reason::{self, reason};
 
 /// How long a server may take to answer QUIT.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -48,9 +49,9 @@ impl Connection {
     /// [`ConnectError`].
     pub(crate) async fn connect(url: &str, telemetry: &Telemetry, spans: bool) -> Result<Self, ConnectError> {
         let config = address::parse(url)?;
-        let is_cluster = config.server.is_clustered();
+        let (is_cluster, is_tls) = (config.server.is_clustered(), config.tls.is_some());
         let unreachable = |reason| ConnectError::Unreachable { server: server(url), reason };
-        let failed = |error: Error| unreachable(reason(&error));
+        let failed = |error: Error| unreachable(reason::of_first(&error, is_tls));
         let (client, cluster) = if is_cluster {
             let client = connect::build(config.clone(), false).map_err(failed)?;
             let cluster = Arc::new(Cluster::connect(config).await.map_err(unreachable)?);
