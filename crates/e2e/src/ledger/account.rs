@@ -24,6 +24,8 @@ pub struct Ledger {
     pub dead: BTreeMap<String, usize>,
     /// From the enqueue to the first successful request of plain jobs: the median and the 99th percentile.
     pub latency: Option<(Duration, Duration)>,
+    /// The same for the plain jobs of each half minute of the run.
+    pub latencies: Vec<(Duration, Duration)>,
     /// Requests, including those without a response.
     pub requests: usize,
     /// Duplicate successes, by the fault window that explains them.
@@ -44,6 +46,9 @@ impl fmt::Display for Ledger {
         writeln!(formatter, "requests        {}", self.requests)?;
         if let Some((median, p99)) = self.latency {
             writeln!(formatter, "plain jobs      p50 {median:.0?}, p99 {p99:.0?} from enqueue to request")?;
+        }
+        for (number, (median, p99)) in self.latencies.iter().enumerate() {
+            writeln!(formatter, "  from {:>4} s     p50 {median:.0?}, p99 {p99:.0?}", number * 30)?;
         }
         for (reason, count) in &self.dead {
             writeln!(formatter, "dead            {count} ({reason})")?;
@@ -88,22 +93,33 @@ pub(super) fn close(
         }
     }
     let mut latencies = Vec::new();
+    let mut halves: BTreeMap<u64, Vec<Duration>> = BTreeMap::new();
+    let start = jobs.first().map(|job| job.at);
     for (number, job) in (0..).zip(jobs) {
         let visits = by_job.remove(&number).unwrap_or_default();
         let letters = letters.remove(&number).unwrap_or_default();
         let kind = Kind::of(number, options.hostile);
         if let Some(first) = visits.iter().find(|visit| visit.answer == Some(200) && kind == Kind::Plain) {
-            latencies.push(first.arrived.saturating_duration_since(job.at));
+            let latency = first.arrived.saturating_duration_since(job.at);
+            latencies.push(latency);
+            let half = start.map_or(0, |start| job.at.saturating_duration_since(start).as_secs() / 30);
+            halves.entry(half).or_default().push(latency);
         }
         ledger.book((number, kind), *job, &visits, &letters, faults);
     }
-    latencies.sort_unstable();
-    let percentile = |percent: usize| latencies.get(latencies.len() * percent / 100).copied();
-    ledger.latency = percentile(50).zip(percentile(99));
+    ledger.latency = percentiles(&mut latencies);
+    ledger.latencies = halves.values_mut().filter_map(|latencies| percentiles(latencies)).collect();
     for number in by_job.keys().chain(letters.keys()) {
         ledger.problems.push(format!("job {number} was never enqueued"));
     }
     ledger
+}
+
+/// The median and the 99th percentile.
+fn percentiles(latencies: &mut [Duration]) -> Option<(Duration, Duration)> {
+    latencies.sort_unstable();
+    let percentile = |percent: usize| latencies.get(latencies.len() * percent / 100).copied();
+    percentile(50).zip(percentile(99))
 }
 
 impl Ledger {
