@@ -3,6 +3,7 @@
 //! `cargo run -p postrider-queue --example enqueue -- redis://127.0.0.1:6379 http://127.0.0.1:8080/`
 
 use std::error::Error;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let name: QueueName = "default".parse()?;
 
     let key = IdempotencyKey { key: "order-7".to_owned(), ttl: Duration::from_secs(3600) };
-    let how = Enqueuing { key: Some(key), cap: Some(1_000_000) };
+    let how = Enqueuing { key: Some(key), cap: NonZeroU64::new(1_000_000) };
     let job = redis.enqueue(&name, job(url, r#"{"order":7}"#), &how).await?;
     println!("{}{}", job.entry, if job.known { " existed already" } else { "" });
 

@@ -7,6 +7,7 @@ mod report;
 
 use std::error::Error;
 use std::io::Read;
+use std::num::NonZeroU64;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -68,8 +69,8 @@ pub(super) struct SendArgs {
     #[arg(long, default_value = "24h", value_parser = some_time, value_name = "DURATION")]
     key_ttl: Duration,
     /// Refuse if the queue contains this many jobs [default: no limit]
-    #[arg(long, env = "POSTRIDER_QUEUE_CAP", value_name = "N")]
-    cap: Option<u64>,
+    #[arg(long, env = "POSTRIDER_QUEUE_CAP", value_parser = cap, value_name = "N")]
+    cap: Option<NonZeroU64>,
     /// Name of a retry policy in the worker's configuration
     #[arg(long, value_name = "NAME")]
     retry: Option<String>,
@@ -104,9 +105,6 @@ pub(super) struct SendArgs {
 
 impl SendArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
-        if self.cap == Some(0) {
-            eprintln!("warning: with --cap 0 every job is refused");
-        }
         if let Some(file) = &self.from.file {
             return from::run(&self, file, telemetry).await;
         }
@@ -245,6 +243,10 @@ fn time(text: &str) -> Result<u64, String> {
         .map_err(|error| format!("{error}; write it in UTC, as 2026-12-24T18:00:00Z"))?;
     let since = time.duration_since(std::time::UNIX_EPOCH).map_err(|_| "that is before 1970".to_owned())?;
     u64::try_from(since.as_millis()).map_err(|_| "that is too late".to_owned())
+}
+
+fn cap(text: &str) -> Result<NonZeroU64, &'static str> {
+    text.parse().map_err(|_| "write a number, at least 1; without --cap there is no limit")
 }
 
 fn key(text: &str) -> Result<String, &'static str> {

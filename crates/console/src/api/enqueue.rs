@@ -1,5 +1,6 @@
 //! `POST /v1/queues/{queue}/jobs`
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +37,8 @@ pub(super) struct Parameters {
     /// How long an idempotency key is remembered: `24h`.
     key_ttl: Option<String>,
     /// Refuse the job with 429 if the queue contains this many jobs. Only for one job.
-    cap: Option<u64>,
+    #[param(value_type = Option<u64>, minimum = 1)]
+    cap: Option<NonZeroU64>,
 }
 
 /// The request's header.

@@ -1,5 +1,6 @@
 //! The producer's side: enqueueing jobs, and reading their results.
 
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use fred::clients::Client;
@@ -30,7 +31,7 @@ pub struct Enqueuing {
     /// Enqueues one job for a key within the key's TTL, however often the producer repeats the call.
     pub key: Option<IdempotencyKey>,
     /// The cap on the shard's jobs. Default: none.
-    pub cap: Option<u64>,
+    pub cap: Option<NonZeroU64>,
 }
 
 /// A key that makes a repeated enqueue harmless.
@@ -119,7 +120,7 @@ impl QueueShard {
             None => (0, self.0.keys.jobs.clone()),
         };
         let keys = vec![self.0.keys.jobs.clone(), self.0.keys.waiting.clone(), key];
-        let cap = how.cap.unwrap_or(0);
+        let cap = how.cap.map_or(0, NonZeroU64::get);
         let mut args = vec![number(ttl), number(cap), number(has_all.into())];
         push_fields(&mut args, fields);
         let reply = self.0.scripts.enqueue.call(&self.0.redis, parent, keys, args).await?;

@@ -1,6 +1,7 @@
 //! Enqueues the jobs of `send --from`, in the order of their lines.
 
 use std::error::Error;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
@@ -27,7 +28,7 @@ pub(super) struct Sending<'a> {
     pub(super) redis: &'a Redis,
     pub(super) queue: &'a QueueName,
     pub(super) key_ttl: Duration,
-    pub(super) cap: Option<u64>,
+    pub(super) cap: Option<NonZeroU64>,
     pub(super) bar: ProgressBar,
     pub(super) done: Done,
 }
