@@ -11,7 +11,7 @@ set -euo pipefail
 document=$(cd "$(dirname "$0")/.." && pwd -P)/docs/getting-started.md
 cd "$1"
 shift
-mkdir -p install-test/{apt,root}
+mkdir -p install-test/{apt,changes,root}
 cd install-test
 root=$PWD/root
 
@@ -27,12 +27,12 @@ commands() {
 
 inside() {
     chroot "$root" /usr/bin/env -i -C /root PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
-        DEBIAN_FRONTEND=noninteractive "$@"
+        DEBIAN_FRONTEND=noninteractive STORAGE_DRIVER=vfs "$@"
 }
 
 logged() { inside "$@" >log 2>&1 || { cat log; exit 1; }; }
 
-# A Debian as debootstrap made it. What changes goes to the folder `changes`.
+# A Debian as debootstrap made it. What changes stays in memory.
 fresh() {
     if ! [ -e base/complete ]; then
         rm -rf base
@@ -43,10 +43,10 @@ fresh() {
         echo 'APT::Get::Assume-Yes "true";' >base/etc/apt/apt.conf.d/90assume-yes
         touch base/complete
     fi
-    if mountpoint -q "$root"; then umount --recursive "$root"; fi
-    rm -rf changes scratch
-    mkdir changes scratch
-    mount -t overlay overlay -o lowerdir=base,upperdir=changes,workdir=scratch "$root"
+    if mountpoint -q "$root"; then umount --recursive "$root" changes; fi
+    mount -t tmpfs tmpfs changes
+    mkdir changes/{files,work}
+    mount -t overlay overlay -o lowerdir=base,upperdir=changes/files,workdir=changes/work "$root"
     mount -t proc proc "$root/proc"
     mount --rbind /sys "$root/sys"
     mount --rbind /dev "$root/dev"
@@ -59,7 +59,8 @@ fresh() {
 # All files, except what installers keep for themselves.
 files() {
     (cd "$root" && find . -xdev \( -path ./tmp -o -path ./var/log -o -path ./var/cache -o -path ./var/lib/apt \
-        -o -path ./var/lib/dpkg -o -path ./var/lib/containers -o -path ./root/.npm -o -path ./root/.cache \) -prune -o -print | sort)
+        -o -path ./var/lib/dpkg -o -path ./var/lib/containers -o -path ./root/.npm -o -path ./root/.cache \
+        -o -path ./usr/local/lib/node_modules -empty \) -prune -o -print | sort)
 }
 
 # try HEADING PACKAGES FILE: install, deliver, remove, and see what is left
