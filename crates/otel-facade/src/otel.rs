@@ -43,7 +43,7 @@ pub(crate) use suppression::{Suppressed, is_suppressed, suppress, suppressed};
 pub(crate) const COMPILED: bool = true;
 
 /// Makes mimalloc the allocator of a program, which has to depend on it. Spans are allocated on the threads of the
-/// program and freed on the exporters', which glibc's allocator makes expensive. Without OpenTelemetry it does nothing.
+/// program and freed on the exporters', which glibc's allocator makes expensive. Without OpenTelemetry it does so only with musl.
 #[macro_export]
 macro_rules! use_exporters_allocator {
     () => {
