@@ -49,6 +49,7 @@ scripts! {
     Join "join",
     Complete "complete",
     CompleteWithResult "complete_with_result",
+    Count "count",
     Postpone "postpone",
     HandBack "hand_back",
     DeadLetter "dead_letter",
@@ -148,7 +149,7 @@ impl Call {
             Script::Complete => Call::new(
                 script,
                 &["jobs", "stats"],
-                &[GROUP, &held.consumer, "100000", &held.count, &held.id],
+                &[GROUP, &held.consumer, "100000", &held.count, "0", &held.id],
             ),
             Script::CompleteWithResult => call(&["jobs", &result, "stats"], &["60000", "{}"]),
             Script::Postpone => {

@@ -15,8 +15,7 @@ impl Call {
     pub fn logged(mut self, bounds: [&str; 3], records: &str) -> Call {
         let before = match self.script {
             Script::Promote => 2,
-            Script::Complete => 4,
-            Script::Admit => 5,
+            Script::Complete | Script::Admit => 5,
             Script::CompleteWithResult => 6,
             Script::CancelWaiting => 7,
             Script::DeadLetter | Script::CancelReady => 9,

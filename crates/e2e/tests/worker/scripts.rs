@@ -127,7 +127,7 @@ fn a_job_in_flight_between_jobs_that_are_done_stays_in_flight() {
     call.args.push(held[3].id.clone().into_bytes());
     assert_eq!(stage.call(&call), Reply::Bulk(b"oo".to_vec()));
     assert_eq!(stage.copies(MARK), in_stream(3));
-    call.args.truncate(4);
+    call.args.truncate(5);
     call.args.extend([&held[0], &held[1]].map(|held| held.id.clone().into_bytes()));
     assert_eq!(stage.call(&call), Reply::Bulk(b"og".to_vec()));
     let mut earlier = Call::settle(Script::Complete, &held[2], &[]);

@@ -46,7 +46,7 @@ pub(crate) struct Postpone<'a> {
 impl Shard {
     /// Removes succeeded jobs of one delivery count.
     pub(crate) fn complete(self, consumer: &str, count: u64, ids: &[String], log: Option<Log>) -> Call {
-        let own = [GROUP, consumer, "100000", &count.to_string()].map(str::to_owned);
+        let own = [GROUP, consumer, "100000", &count.to_string(), "0"].map(str::to_owned);
         let records = "[1]\n".repeat(ids.len());
         let call = self.call("complete", &["jobs", "stats"], &own).with_log(self, log, Some(&records));
         let ids: Vec<Bytes> = ids.iter().map(|id| id.clone().into_bytes()).collect();

@@ -167,7 +167,7 @@ macro_rules! scripts {
 }
 
 scripts! {
-    join, complete, complete_with_result, postpone, hand_back, dead_letter, dead_letter_entry, extend, reclaim, promote, sweep, requeue, claim_lost, admit,
+    join, complete, complete_with_result, count, postpone, hand_back, dead_letter, dead_letter_entry, extend, reclaim, promote, sweep, requeue, claim_lost, admit,
     flow_acquire, flow_report, flow_release, leave, enqueue, enqueue_all, key_homes, claim_keys, reshard, reopen, shrunk, survey, peek,
     peek_waiting, search_log, cancel_ready, cancel_waiting, run_now, replay, stats, control, watch, pause, resume,
 }

@@ -32,7 +32,8 @@ struct WaitingPlace {
 
 impl QueueShard {
     /// Removes succeeded jobs: at most 256, in ascending order of their entries. `log` has the record of each, if there
-    /// is a delivery log.
+    /// is a delivery log. `count` is how many jobs of earlier calls to count with these; with `None`, a later call or
+    /// [`QueueShard::count`] has to count these.
     ///
     /// # Errors
     /// fred's. Then none, some or all of them may be settled.
@@ -40,6 +41,7 @@ impl QueueShard {
         &self,
         leases: &[Lease],
         log: impl Fn(Lease) -> Option<&'a str>,
+        mut count: Option<u64>,
         parent: &Context,
     ) -> Result<Vec<Settled>, Error> {
         let mut settled = Vec::with_capacity(leases.len());
@@ -49,18 +51,31 @@ impl QueueShard {
             let records = target.map(|_| records(same, &log));
             let make = || {
                 let mut keys = vec![self.0.keys.jobs.clone(), self.0.keys.stats.clone()];
-                let mut args = self.identity(2 + same.len());
+                let mut args = self.identity(3 + same.len());
                 args.extend([Value::from_static_str(IN_FLIGHT_MAX), number(same[0].delivery)]);
+                args.push(count.map_or(Value::from_static_str(""), number));
                 self.push_records(&mut keys, &mut args, target, records.clone());
                 args.extend(ids(same));
                 (keys, args)
             };
             let own = &self.0;
             let reply = own.scripts.complete.call_with(&own.redis, parent, &own.keys.jobs, make).await;
-            let reply = self.healed(reply).await?;
-            settled.extend(self.settled(&reply)?);
+            let own = self.settled(&self.healed(reply).await?)?;
+            if own.contains(&Settled::Done) {
+                count = count.map(|_| 0);
+            }
+            settled.extend(own);
         }
         Ok(settled)
+    }
+
+    /// Counts succeeded jobs that [`QueueShard::complete`] has settled and not counted.
+    ///
+    /// # Errors
+    /// fred's. Then they may be counted or not.
+    pub async fn count(&self, jobs: u64) -> Result<(), Error> {
+        let own = &self.0;
+        own.scripts.count.poll(&own.redis, vec![own.keys.stats.clone()], vec![number(jobs)]).await.map(drop)
     }
 
     /// Settles one job.
@@ -81,7 +96,7 @@ impl QueueShard {
         let own = &self.0.keys;
         match transition {
             Transition::Complete { result: None, log, .. } => {
-                let settled = self.complete(&[lease], |_| log.as_deref(), parent).await?;
+                let settled = self.complete(&[lease], |_| log.as_deref(), Some(0), parent).await?;
                 Ok(settled.first().copied().unwrap_or(Settled::Gone))
             }
             Transition::Complete { result: Some(result), log, .. } => {

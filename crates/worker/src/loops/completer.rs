@@ -11,6 +11,7 @@ use telemetry::ErrorType;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use crate::delivery::process_span::{JobSpans, Settling};
 use crate::delivery::settlement::{Settlement, Succeeded};
@@ -23,6 +24,17 @@ const GROUP_JOBS_MAX: usize = 256;
 /// The pause after a settlement, in which the next group gathers. A call costs Redis and both ends of the
 /// connection as much for one job as for many, and successful jobs wait without a slot.
 const GATHER_TIME: Duration = Duration::from_millis(1);
+
+/// How long settled jobs may be uncounted. A count costs Redis a quarter of the settlement of one job.
+const COUNT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Settled jobs that are not counted yet: a killed worker never counts them.
+#[derive(Debug)]
+struct Uncounted {
+    jobs: u64,
+    /// When a settlement counts again.
+    due: Instant,
+}
 
 /// The completer of one shard.
 #[derive(Debug)]
@@ -51,12 +63,14 @@ pub(crate) async fn run(mut completer: Completer) {
     // Lasts as long as the loop: registering it again would cost each group more than polling it.
     let mut drained = pin!(drained.cancelled());
     let mut earliest = Instant::now();
+    let mut uncounted = Uncounted { jobs: 0, due: earliest };
+    let mut quiet = pin!(sleep_until(earliest));
     loop {
         tokio::select! {
             biased;
             count = completer.succeeded.recv_many(&mut group, GROUP_JOBS_MAX) => {
                 if count == 0 {
-                    return;
+                    return completer.count(&mut uncounted).await;
                 }
                 if Instant::now() < earliest {
                     sleep_until(earliest).await;
@@ -64,9 +78,17 @@ pub(crate) async fn run(mut completer: Completer) {
                         group.push(more);
                     }
                 }
-                completer.settle(&mut group).await;
+                let had_none = uncounted.jobs == 0;
+                completer.settle(&mut group, &mut uncounted).await;
+                if had_none && uncounted.jobs > 0 {
+                    quiet.as_mut().reset(uncounted.due);
+                }
                 earliest = Instant::now() + GATHER_TIME;
                 group.clear();
+            }
+            () = &mut quiet, if uncounted.jobs > 0 => {
+                completer.count(&mut uncounted).await;
+                quiet.as_mut().reset(uncounted.due);
             }
             () = &mut drained, if open => {
                 completer.succeeded.close();
@@ -77,13 +99,13 @@ pub(crate) async fn run(mut completer: Completer) {
 }
 
 impl Completer {
-    async fn settle(&self, group: &mut [Succeeded]) {
+    async fn settle(&self, group: &mut [Succeeded], uncounted: &mut Uncounted) {
         group.sort_unstable_by_key(|job| job.lease.entry);
         let mut leases: Vec<_> =
             group.iter().filter_map(|job| self.leases.in_flight.current(job.lease)).collect();
         let jobs: Vec<_> = group.iter().map(|job| (job.lease.entry, &job.context)).collect();
         let settling = Settling::begin(&self.spans, Operation::Ack, &jobs, |_| ());
-        let error = self.complete(group, &mut leases, &settling).await;
+        let error = self.complete(group, &mut leases, uncounted, &settling).await;
         self.unsettled.completer_repeats(false, group.len());
         settling.end(error.as_ref());
     }
@@ -94,18 +116,23 @@ impl Completer {
         &self,
         group: &[Succeeded],
         leases: &mut Vec<Lease>,
+        uncounted: &mut Uncounted,
         settling: &Settling,
     ) -> Option<ErrorType> {
         let mut in_doubt = false;
+        // The same in all calls: a call that was made and whose reply was lost has counted.
+        let count = uncounted.take();
         for failed in 0.. {
             if leases.is_empty() {
                 return Some(names::LEASE_LOST);
             }
-            match self.queue.complete(leases, |lease| record(group, lease), &settling.context()).await {
+            match self.queue.complete(leases, |lease| record(group, lease), count, &settling.context()).await
+            {
                 Ok(settled) => {
                     self.queue.link().up();
                     let settled: Vec<_> =
                         settled.into_iter().map(|settled| settled.after(in_doubt)).collect();
+                    uncounted.settled(count, &settled);
                     self.delivered(group, leases, &settled);
                     let all = self.leases.settled(leases.iter().copied().zip(settled));
                     return (!all).then_some(names::LEASE_LOST);
@@ -133,6 +160,22 @@ impl Completer {
         None
     }
 
+    /// Counts what no settlement has counted. What Redis does not count now, it counts later.
+    async fn count(&self, uncounted: &mut Uncounted) {
+        if uncounted.jobs == 0 {
+            return;
+        }
+        let jobs = std::mem::take(&mut uncounted.jobs);
+        uncounted.due = Instant::now() + COUNT_INTERVAL;
+        tokio::select! {
+            counted = self.queue.count(jobs) => if let Err(error) = counted {
+                debug!(%error, queue = self.queue.name(), jobs, "cannot count jobs now");
+                uncounted.jobs = jobs;
+            },
+            () = self.cut.cancelled() => {}
+        }
+    }
+
     /// Records the time from enqueue to settlement. Both lists are in the order of the entries.
     fn delivered(&self, group: &[Succeeded], leases: &[Lease], settled: &[Settled]) {
         if !self.spans.telemetry.is_on() {
@@ -143,6 +186,27 @@ impl Completer {
             if let Ok(index) = group.binary_search_by_key(&lease.entry, |job| job.lease.entry) {
                 self.leases.delivered(group[index].enqueued, now);
             }
+        }
+    }
+}
+
+impl Uncounted {
+    /// How many jobs the next settlement counts besides its own; `None` if it counts none.
+    fn take(&mut self) -> Option<u64> {
+        let now = Instant::now();
+        (now >= self.due).then(|| {
+            self.due = now + COUNT_INTERVAL;
+            std::mem::take(&mut self.jobs)
+        })
+    }
+
+    /// Learns what a settlement with this count has settled. One that has settled nothing has counted nothing.
+    fn settled(&mut self, count: Option<u64>, settled: &[Settled]) {
+        let done = settled.iter().filter(|settled| **settled == Settled::Done).count() as u64;
+        match count {
+            None => self.jobs += done,
+            Some(earlier) if done == 0 => self.jobs += earlier,
+            Some(_) => {}
         }
     }
 }

@@ -60,3 +60,14 @@ fn the_shards_of_a_queue_are_counted_together() {
         (counts(&console, "mail", "1h").1 == [12, 0, 0, 0]).then_some(())
     });
 }
+
+#[test]
+fn a_worker_counts_all_before_it_ends() {
+    let world = World::new(BUILD);
+    let console = Console::start(&world);
+    let mut worker = world.worker(&[]);
+    (0..300).for_each(|_| drop(world.queue().enqueue(&[("url", world.sink.url("/ok"))])));
+    world.sink.wait_for(300, DEADLINE);
+    worker.stop();
+    assert_eq!(counts(&console, "default", "1h").1, [300, 0, 0, 0]);
+}

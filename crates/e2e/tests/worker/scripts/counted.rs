@@ -75,6 +75,26 @@ fn of_a_group_the_jobs_that_were_really_removed_are_counted() {
 }
 
 #[test]
+fn a_settlement_counts_earlier_jobs_with_its_own_or_leaves_its_own_to_a_later_call() {
+    let stage = Stage::new();
+    let settle = |count: &str, expected: &str| {
+        let held = stage.deliver("a", JOB);
+        let mut call = Call::settle(Script::Complete, &held, &[]);
+        call.args[4] = count.as_bytes().to_vec();
+        assert_eq!(stage.call(&call).text(), "o");
+        assert_eq!(counted(&stage), [expected.parse().expect("a number"), 0, 0, 0], "{count:?}");
+        call
+    };
+    settle("", "0");
+    let last = settle("7", "8");
+    assert_eq!(stage.call(&last).text(), "g");
+    assert_eq!(counted(&stage), [8, 0, 0, 0], "a repeated call counts neither");
+    settle("", "8");
+    stage.call(&Call { script: Script::Count, keys: vec![key("stats")], args: vec![b"5".to_vec()] });
+    assert_eq!(counted(&stage), [13, 0, 0, 0]);
+}
+
+#[test]
 fn jobs_that_are_cancelled_and_jobs_that_cannot_be_read_are_counted() {
     let stage = Stage::new();
     let entry = stage.enqueue(JOB);

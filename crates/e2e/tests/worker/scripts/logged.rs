@@ -275,7 +275,7 @@ fn a_search_returns_the_newest_first_and_reads_in_pages() {
         let held: [RunningJob; 10] = deliver(&stage);
         let records: String = (0..10).map(|job| format!("job-{group}-{job} \"x{}\"\n", job % 5)).collect();
         let mut call = Call::complete_logged(&held, LOG_BOUNDS);
-        call.args[7] = records.into_bytes();
+        call.args[8] = records.into_bytes();
         stage.call(&call);
     }
     let (found, calls) = search(&stage, "\"x3\"", "40");

@@ -7,14 +7,15 @@
 -- ARGV[2]  consumer
 -- ARGV[3]  an upper bound of the entries that the consumer holds
 -- ARGV[4]  delivery count of all the entries
--- ARGV[5…] with a log: how long a record is kept, ms; how many jobs; how many bytes; a record for each entry, a line each
--- ARGV[5…], or ARGV[9…] with a log: entry id; in ascending order; at most 256
+-- ARGV[5]  how many succeeded jobs of earlier calls to count with those of this one; '' to count nothing: a later call does
+-- ARGV[6…] with a log: how long a record is kept, ms; how many jobs; how many bytes; a record for each entry, a line each
+-- ARGV[6…], or ARGV[10…] with a log: entry id; in ascending order; at most 256
 -- Returns  a text with a letter for each entry: o finished, l lost to another delivery, g gone; or a list of this text and
 --          why Redis refuses the records
 --
 -- A repeated call returns g: nothing is pending any more.
 -- Uses     clock, whole, stream, count, log, settled
-local start = KEYS[3] and 9 or 5
+local start = KEYS[3] and 10 or 6
 local rows = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[start], ARGV[#ARGV], ARGV[3], ARGV[2])
 local count, row, held = tonumber(ARGV[4]), 1, true
 -- Both are in ascending order. Nearly always, the consumer still holds all entries: that case needs no table.
@@ -27,7 +28,7 @@ for i = start, #ARGV do
     break
   end
 end
-local finished, first, letters, records = ARGV, start, nil, ARGV[8]
+local finished, first, letters, records = ARGV, start, nil, ARGV[9]
 if held then
   letters = string.rep('o', #ARGV - start + 1)
 else
@@ -58,8 +59,12 @@ else
   end
 end
 if #finished >= first then
-  local log = KEYS[3] and {KEYS[3], KEYS[4], ARGV[5], ARGV[6], ARGV[7], records}
-  local refusal = settled(0, KEYS[2], log, #finished - first + 1, leave_stream, KEYS[1], ARGV[1], unpack(finished, first))
+  local log = KEYS[3] and {KEYS[3], KEYS[4], ARGV[6], ARGV[7], ARGV[8], records}
+  local jobs = #finished - first + 1
+  local refusal = settled(nil, nil, log, jobs, leave_stream, KEYS[1], ARGV[1], unpack(finished, first))
+  if ARGV[5] ~= '' then
+    count_jobs(KEYS[2], 0, jobs + ARGV[5])
+  end
   return refusal and {letters, refusal} or letters
 end
 return letters

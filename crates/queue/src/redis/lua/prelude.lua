@@ -308,9 +308,9 @@ local function count_jobs(stats, outcome, count)
 end
 
 ---- settled
--- Ends jobs. `outcome` and `stats` are those of `count_jobs`. `leave` removes them from `place`, by `leave_stream` or
--- `leave_waiting`, with the arguments that follow. Every end of a job is here, after everything that must
--- exist by then: whatever is to be recorded of it belongs here.
+-- Ends jobs. `outcome` and `stats` are those of `count_jobs`, or nil if the caller counts the jobs. `leave` removes them from
+-- `place`, by `leave_stream` or `leave_waiting`, with the arguments that follow. Every end of a job is here, after everything that
+-- must exist by then: whatever is to be recorded of it belongs here.
 --
 -- Counts the jobs. `log` is nil, or what `write_log` gets with the records of `count` jobs. Returns why Redis refuses these, or nil.
 local function settled(outcome, stats, log, count, leave, place, ...)
@@ -318,7 +318,9 @@ local function settled(outcome, stats, log, count, leave, place, ...)
   -- first write of a script, it allows everything.
   local refused = log and redis.pcall('SET', place, '', 'NX')
   leave(place, ...)
-  count_jobs(stats, outcome, count)
+  if outcome then
+    count_jobs(stats, outcome, count)
+  end
   if log then
     return refused and refused.err or write_log(log, count)
   end
