@@ -71,6 +71,8 @@ scripts! {
     CancelWaiting "cancel_waiting",
     RunNow "run_now",
     Replay "replay",
+    Search "search",
+    SearchWaiting "search_waiting",
     SearchLog "search_log",
     Control "control",
     Pause "pause",

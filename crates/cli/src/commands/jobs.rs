@@ -21,7 +21,7 @@ use super::target::{LookArgs, View};
 /// List and show live jobs, cancel them, or run them now
 ///
 /// ID is the job id that `send` prints, the id of the job's entry in the stream, or its label. A job id is found at
-/// once; a label is searched among at most 10,000 entries and 10,000 waiting jobs of each queue. Exit code 1: there
+/// once; a label is searched among at most 100,000 entries and 100,000 waiting jobs of each queue. Exit code 1: there
 /// is no such job, or the change failed.
 #[derive(Debug, Args)]
 pub(super) struct JobsArgs {
@@ -141,7 +141,7 @@ async fn find(view: &View, id: &str) -> Result<(Vec<FoundJob>, bool), Box<dyn Er
 fn report_not_found(view: &View, id: &str, found: usize, is_incomplete: bool) -> ExitCode {
     if is_incomplete {
         eprintln!(
-            "note: the search stopped after 10000 entries or waiting jobs of a queue; there may be more. A job id \
+            "note: the search stopped after 100000 entries or waiting jobs of a queue; there may be more. A job id \
              is found directly"
         );
     }

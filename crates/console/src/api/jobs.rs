@@ -1,20 +1,19 @@
 //! `/v1/jobs`: live jobs.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
-use postrider_queue::JobResult;
-use postrider_queue::admin::{ShardName, State as JobState, is_of_wrong_type};
+use postrider_queue::admin::{ShardName, State as JobState};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::search::{Found, look_up};
 use crate::access::{Caller, Scope};
 use crate::problem::Problem;
 use crate::state::Shared;
-use crate::view::{DeadView, JobView, LogView, why_waiting};
+use crate::view::JobView;
 
 /// How many jobs of each queue a list shows by default, and at most.
 const LIST: (usize, usize) = (20, 1_000);
@@ -93,44 +92,14 @@ pub(super) struct FindParameters {
     /// Show secrets; needs the scope `reveal`.
     #[serde(default)]
     reveal: bool,
-}
-
-/// All that is known of a job.
-#[derive(Debug, Default, Serialize, ToSchema)]
-pub(crate) struct Found {
-    /// Live jobs.
-    pub(crate) jobs: Vec<JobView>,
-    /// Dead letters.
-    pub(crate) dead: Vec<DeadView>,
-    /// Results that are kept.
-    pub(crate) results: Vec<FoundResult>,
-    /// Jobs that have ended, in the delivery logs of queues that keep one.
-    pub(crate) log: Vec<LogView>,
-    /// Whether the search stopped early: there may be more.
-    pub(crate) incomplete: bool,
-}
-
-impl Found {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.jobs.is_empty() && self.dead.is_empty() && self.results.is_empty() && self.log.is_empty()
-    }
-}
-
-/// A result.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct FoundResult {
-    /// The queue.
-    pub(crate) queue: String,
-    /// The job id.
-    pub(crate) job_id: String,
-    /// The result.
-    #[schema(value_type = Object)]
-    pub(crate) result: JobResult,
+    /// Continue a search: `next.cursor` of its answer.
+    cursor: Option<String>,
 }
 
 /// Find out what happened to a job
 ///
-/// Searches live jobs, dead letters, results and delivery logs.
+/// Searches live jobs, dead letters, results and delivery logs. A job id is looked up at once. Else the search answers within a second
+/// with what it has found by then, and `next`, with which it can be continued.
 #[utoipa::path(operation_id = "findJob", get, path = "/v1/jobs/{id}", tag = "jobs",
     params(("id" = String, Path, description = "Job id, label or trace id."), FindParameters),
     responses((status = 200, body = Found), (status = 403, body = Problem), (status = 404, body = Problem)))]
@@ -140,12 +109,12 @@ pub(super) async fn find(
     Path(id): Path<String>,
     parameters: Result<Query<FindParameters>, QueryRejection>,
 ) -> Result<Json<Found>, Problem> {
-    let Query(FindParameters { queue, reveal }) = parameters?;
+    let Query(FindParameters { queue, reveal, cursor }) = parameters?;
     if reveal {
         caller.require(Scope::Reveal)?;
     }
-    let found = look_up(&shared, &id, queue.as_deref(), reveal).await?;
-    if found.is_empty() {
+    let found = look_up(&shared, &id, queue.as_deref(), reveal, cursor.as_deref()).await?;
+    if found.is_empty() && found.next.is_none() {
         let detail = format!(
             "nothing is known of {id}: it was delivered without a result that is kept or a delivery log, or was purged, or is in another \
              Redis"
@@ -153,47 +122,4 @@ pub(super) async fn find(
         return Err(Problem::not_found(detail));
     }
     Ok(Json(found))
-}
-
-/// All that is known of an id: a job id, a label or a trace id.
-pub(crate) async fn look_up(
-    shared: &Shared,
-    id: &str,
-    queue: Option<&str>,
-    reveal: bool,
-) -> Result<Found, Problem> {
-    let (inspector, now) = (&shared.inspector, shared.inspector.now().await?);
-    let shards = shared.shards(queue).await?;
-    let mut found = Found::default();
-    let mut ids = BTreeSet::from([id.to_owned()]);
-    for shard in &shards {
-        let search = inspector.find_about(shard, id).await?;
-        found.incomplete |= search.is_incomplete;
-        for job in search.jobs {
-            let whole = inspector.whole(&job).await?.unwrap_or(job);
-            ids.insert(whole.id.clone());
-            found.jobs.push(JobView::whole(&whole, why_waiting(inspector, &whole, now).await?, reveal));
-        }
-        for letter in inspector.dead_about(shard, id).await? {
-            ids.insert(letter.job_id.clone());
-            found.dead.push(DeadView::whole(&letter, reveal));
-        }
-    }
-    for shard in &shards {
-        match inspector.logged_about(shard, id).await {
-            Ok(log) => {
-                found.incomplete |= log.is_incomplete;
-                found.log.extend(log.jobs.iter().map(LogView::new));
-            }
-            // A log of a wrong type hides nothing else.
-            Err(error) if is_of_wrong_type(&error) => found.incomplete = true,
-            Err(error) => return Err(error.into()),
-        }
-        for job_id in &ids {
-            if let Some(result) = inspector.result(shard, job_id).await? {
-                found.results.push(FoundResult { queue: shard.to_string(), job_id: job_id.clone(), result });
-            }
-        }
-    }
-    Ok(found)
 }

@@ -1,8 +1,8 @@
 //! Selects dead letters, a page at a time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use postrider_queue::admin::{DeadLetter, ShardName};
+use postrider_queue::admin::{DeadLetter, DeadPage, ShardName};
 use postrider_queue::job::{EntryId, Reason};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -13,6 +13,8 @@ use crate::view::DeadFilter;
 
 /// How many dead letters one request reads at most; then it answers with what it has found.
 const READ_MAX: usize = 20_000;
+/// The same for those that read longer than this: a list must come quickly.
+const READ_MAX_SLOW: (usize, Duration) = (1_000, Duration::from_millis(50));
 
 /// Which dead letters. All conditions must hold.
 #[derive(Debug, Default, Serialize, Deserialize, IntoParams, ToSchema)]
@@ -121,14 +123,17 @@ pub(crate) async fn select(
         before = Some(entry);
     }
     let mut selected = Selected { subject: filter.to_string(), ..Selected::default() };
+    let began = Instant::now();
+    let is_enough =
+        |read: usize| read >= READ_MAX || read >= READ_MAX_SLOW.0 && began.elapsed() >= READ_MAX_SLOW.1;
     for shard in &shards {
         loop {
-            let page = shared.inspector.dead_before(shard, before.take()).await?;
-            let Some(last) = page.last() else { break };
-            before = Some(last.entry);
-            selected.read += page.len();
-            let is_past = filter.is_past(last);
-            for letter in page.into_iter().filter(|letter| filter.matches(letter)) {
+            let most = limit + 1 - selected.letters.len();
+            let page = page(shared, shard, before.take(), &filter, most).await?;
+            before = page.next;
+            selected.read += page.read as usize;
+            let is_past = page.next.is_some_and(|next| filter.is_past(next));
+            for letter in page.letters.into_iter().filter(|letter| filter.matches(letter)) {
                 if selected.letters.len() == limit {
                     selected.next = selected.letters.last().map(|last| cursor(&last.queue, last.entry));
                     return Ok(selected);
@@ -137,15 +142,47 @@ pub(crate) async fn select(
             }
             if is_past {
                 before = None;
-                break;
             }
-            if selected.read >= READ_MAX {
-                selected.next = before.map(|entry| cursor(shard, entry));
+            let Some(entry) = before else { break };
+            if is_enough(selected.read) {
+                selected.next = Some(cursor(shard, entry));
                 return Ok(selected);
             }
         }
     }
     Ok(selected)
+}
+
+/// A page of dead letters: of those only that may match, if Redis can tell.
+async fn page(
+    shared: &Shared,
+    shard: &ShardName,
+    before: Option<EntryId>,
+    filter: &DeadFilter,
+    most: usize,
+) -> Result<DeadPage, Problem> {
+    if let Some((field, text)) = sought(filter) {
+        return Ok(shared.inspector.dead_with(shard, before, (field, &text), most).await?);
+    }
+    let letters = shared.inspector.dead_before(shard, before).await?;
+    Ok(DeadPage { next: letters.last().map(|last| last.entry), read: letters.len() as u64, letters })
+}
+
+/// A field, and a text in lower case that it has in all dead letters that match; `None` if there is no such text.
+fn sought(filter: &DeadFilter) -> Option<(&'static str, String)> {
+    for (field, text) in [("label", &filter.label), ("url", &filter.url_contains)] {
+        if let Some(text) = text {
+            return Some((field, text.to_ascii_lowercase()));
+        }
+    }
+    let host = filter.host.as_deref()?;
+    let host = match host.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => host,
+    };
+    // A URL may spell these in other ways.
+    let is_odd = host.contains("xn--") || host.ends_with(|last: char| last.is_ascii_digit() || last == ']');
+    (!is_odd).then(|| ("url", host.to_owned()))
 }
 
 fn cursor(shard: &ShardName, entry: EntryId) -> String {
@@ -187,5 +224,16 @@ mod tests {
         wrong(Conditions { reason: Some("no".into()), ..Conditions::default() }, "write one of");
         assert!(!Conditions::default().select_something());
         assert!(Conditions { host: Some("h".into()), ..Conditions::default() }.select_something());
+    }
+
+    #[test]
+    fn only_texts_that_every_match_has_are_sought() {
+        let host = |host: &str| sought(&DeadFilter { host: Some(host.into()), ..DeadFilter::default() });
+        assert_eq!(host("example.org:81"), Some(("url", "example.org".to_owned())));
+        for spelled in ["10.0.0.1", "10.0.0.1:80", "[::1]", "[::1]:80", "xn--bcher-kva.example"] {
+            assert_eq!(host(spelled), None, "{spelled}");
+        }
+        let by = DeadFilter { label: Some("A".into()), ..DeadFilter::default() };
+        assert_eq!((sought(&by), sought(&DeadFilter::default())), (Some(("label", "a".to_owned())), None));
     }
 }

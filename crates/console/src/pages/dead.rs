@@ -57,6 +57,9 @@ pub(super) async fn list(
             h2 { @if is_filtered { "Those that match" } @else { "One by one, the last first" } }
             (filter(&fields))
             (table(&letters, &fields, &caller, now))
+            @if selected.next.is_some() && letters.len() < PAGE {
+                p .hint { "These are those among " (count(selected.read as u64)) " dead letters; there are older ones." }
+            }
             @if let Some(next) = &selected.next {
                 p .pager { a href={ "/dead?" (query(&fields.with("cursor", next))) } rel="next" { "Older" } }
             }

@@ -105,7 +105,7 @@ pub(super) async fn one(
     let now = shared.inspector.now().await?;
     let own: Vec<&FlowView> = flows.iter().filter(|flow| is_about(flow, &name)).collect();
     let host = own.first().map_or(name.as_str(), |flow| self::name(flow)).to_owned();
-    let dead = dead(&shared, &host).await?;
+    let (dead, next) = dead(&shared, &host).await?;
     let held = held(&shared, &own).await?;
     let body = html! {
         @if own.is_empty() { p .notice.good { "It holds no job, and its breaker is closed: jobs for it are sent as they come." } }
@@ -116,7 +116,11 @@ pub(super) async fn one(
         @if !held.is_empty() { section { h2 { "Held jobs" } (jobs::table(&held)) } }
         section {
             h2 { "Dead letters of this host" }
-            @if dead.is_empty() { (nothing("There are none.")) }
+            @if let (Some(_), true) = (&next, dead.is_empty()) {
+                (nothing("There are none among the last ones."))
+                p { a href={ "/dead?" (query(&Fields::default().with("host", &host))) } { "Look at older ones" } }
+            }
+            @else if dead.is_empty() { (nothing("There are none.")) }
             @else {
                 ul .bare { @for letter in &dead {
                     li { a href={ "/jobs/" (encoded(&letter.summary.job_id)) } { code { (letter.summary.job_id) } } " "
@@ -170,8 +174,9 @@ async fn held(shared: &Shared, flows: &[&FlowView]) -> Result<Vec<JobView>, Prob
     Ok(held)
 }
 
-async fn dead(shared: &Shared, host: &str) -> Result<Vec<DeadView>, Problem> {
+/// The last dead letters of a host, and whether there may be more.
+async fn dead(shared: &Shared, host: &str) -> Result<(Vec<DeadView>, Option<String>), Problem> {
     let conditions = Conditions { host: Some(host.to_owned()), ..Conditions::default() };
     let selected = select(shared, &conditions, &[], LISTED).await?;
-    Ok(selected.letters.iter().map(DeadView::new).collect())
+    Ok((selected.letters.iter().map(DeadView::new).collect(), selected.next))
 }

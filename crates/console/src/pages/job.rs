@@ -10,13 +10,13 @@ use serde::Deserialize;
 
 use super::layout::{Failure, Place, page};
 use super::overview::{queue_link, queue_of};
-use super::parts::{encoded, job_path, state};
+use super::parts::{count, encoded, job_path, state};
 use super::story::{Story, stories};
 use super::viewer::{Operator, Viewer};
 use super::waterfall;
 use crate::access::{Caller, Scope};
 use crate::api::change::Change;
-use crate::api::jobs::look_up;
+use crate::api::search::{Next, look_up};
 use crate::problem::Problem;
 use crate::state::Shared;
 use crate::view::{advice_for_reason, time};
@@ -27,19 +27,20 @@ use crate::view::{advice_for_reason, time};
 pub(super) struct Parameters {
     done: String,
     reveal: bool,
+    cursor: Option<String>,
 }
 
 pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     Viewer(caller): Viewer,
     Path(id): Path<String>,
-    Query(Parameters { done, reveal }): Query<Parameters>,
+    Query(Parameters { done, reveal, cursor }): Query<Parameters>,
 ) -> Result<(StatusCode, Html<String>), Failure> {
     if reveal {
         caller.require(Scope::Reveal)?;
     }
-    let found = look_up(&shared, &id, None, reveal).await?;
-    if found.is_empty() {
+    let found = look_up(&shared, &id, None, reveal, cursor.as_deref()).await?;
+    if found.is_empty() && found.next.is_none() {
         return Err(Failure(Problem::not_found(format!(
             "Nothing is known of {id}. It may have been delivered without a result that is kept or a delivery log, have been \
              purged, or be in another Redis."
@@ -47,16 +48,30 @@ pub(super) async fn show(
     }
     let stories = stories(&found);
     let title = match &stories[..] {
+        [] => format!("Search for {id}"),
         [one] => format!("Job {}", one.label.as_deref().unwrap_or(&one.job_id)),
         many => format!("{} jobs of {id}", many.len()),
     };
     let trace_url = shared.trace_url.as_deref();
     let body = html! {
         @if let Some(text) = notice(&done) { p .notice.good role="status" { (text) } }
-        @if found.incomplete { p .hint { "The search stopped early: there may be more." } }
+        @if let Some(next) = &found.next { (go_on(&id, next, stories.is_empty())) }
+        @else if found.incomplete { p .hint { "Something cannot be read: there may be more." } }
         @for story in &stories { (card(story, &caller, trace_url, reveal)) }
     };
     Ok((StatusCode::OK, page(&caller, Place::Jobs, &title, body)))
+}
+
+/// How far the search has come, and a link to continue it.
+fn go_on(id: &str, next: &Next, is_empty: bool) -> Markup {
+    html! {
+        p .notice {
+            @if is_empty { "Nothing was found yet. " }
+            "The search has read " (count(next.read)) @if let Some(of) = next.of { " of " (count(of)) } " " (next.part) " of queue "
+            (queue_link(queue_of(&next.queue))) ", and not everything after them. "
+            a href={ (job_path(id)) "?cursor=" (encoded(&next.cursor)) } rel="next" { "Continue the search" }
+        }
+    }
 }
 
 /// What has just been done.

@@ -8,7 +8,7 @@ use postrider_queue::work::history::AttemptRecord;
 use serde_json::Value;
 
 use crate::access::{Caller, Scope};
-use crate::api::jobs::Found;
+use crate::api::search::Found;
 use crate::view::{DeadView, JobView, LogView, Summary, plain};
 
 /// Characters of a body that a page shows.
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_job_in_two_places_has_one_story() {
         let result = JobResult { outcome: "succeeded".into(), status: Some(200), ..JobResult::default() };
-        let ended = |id: &str| crate::api::jobs::FoundResult {
+        let ended = |id: &str| crate::api::search::FoundResult {
             queue: "mail".into(),
             job_id: id.into(),
             result: result.clone(),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use postrider_queue::admin::DeadLetter;
-use postrider_queue::job::{Destination, Fields, Statuses};
+use postrider_queue::job::{Destination, EntryId, Fields, Statuses};
 use postrider_queue::work::history;
 use serde::Serialize;
 use serde_json::Value;
@@ -139,9 +139,9 @@ impl DeadFilter {
             && self.before.is_none_or(|time| letter.entry.millis < time)
     }
 
-    /// Whether this dead letter, and all before it, died too early.
-    pub fn is_past(&self, letter: &DeadLetter) -> bool {
-        self.not_before.is_some_and(|time| letter.entry.millis < time)
+    /// Whether the dead letter of this entry, and all before it, died too early.
+    pub fn is_past(&self, entry: EntryId) -> bool {
+        self.not_before.is_some_and(|time| entry.millis < time)
     }
 
     fn names(&self, letter: &DeadLetter) -> bool {
@@ -188,7 +188,6 @@ fn ended_in(letter: &DeadLetter, wanted: &Statuses) -> bool {
 mod tests {
     use super::*;
     use postrider_queue::admin::ShardName;
-    use postrider_queue::job::EntryId;
 
     fn letter(fields: &[(&'static str, &'static str)]) -> DeadLetter {
         let standard = [
@@ -251,7 +250,7 @@ mod tests {
         );
         assert_eq!(DeadFilter::default().to_string(), "all");
         assert!(DeadFilter::default().matches(&letter(&[])));
-        assert!(filter.is_past(&at(99)));
+        assert!(filter.is_past(at(99).entry) && !filter.is_past(at(100).entry));
     }
 
     #[test]

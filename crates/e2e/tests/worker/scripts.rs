@@ -20,6 +20,7 @@ mod full;
 mod held;
 mod logged;
 mod paused;
+mod searched;
 mod swept;
 mod taking;
 

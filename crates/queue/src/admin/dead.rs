@@ -5,14 +5,14 @@ use std::cmp::Reverse;
 use fred::types::Value;
 use telemetry::{Context, semconv};
 
-use super::find::is_about;
-use super::peek::{PAGE, Peek, Peeked};
+use super::peek::{CUT, PAGE, Peek, Peeked};
+use super::scan::{Ids, SearchPart};
 use super::{Inspector, ShardName, field, job_id};
 use crate::job::{EntryId, Fields};
 use crate::redis::{Error, Operation};
 
 /// How many dead letters a search reads at most: more than are kept.
-const SEARCHED_MAX: usize = 200_000;
+const SEARCHED_MAX: u64 = 200_000;
 
 /// A job that ended without success.
 #[derive(Clone, Debug)]
@@ -27,6 +27,17 @@ pub struct DeadLetter {
     pub job_id: String,
     /// Its fields; values may be truncated.
     pub fields: Fields,
+}
+
+/// Dead letters, and where to go on.
+#[derive(Clone, Debug, Default)]
+pub struct DeadPage {
+    /// In descending order.
+    pub letters: Vec<DeadLetter>,
+    /// The entry before which to go on; `None` at the end.
+    pub next: Option<EntryId>,
+    /// How many were read.
+    pub read: u64,
 }
 
 impl DeadLetter {
@@ -59,13 +70,11 @@ impl Inspector {
     /// # Errors
     /// fred's.
     pub async fn find_dead(&self, queue: &ShardName, id: &str) -> Result<Vec<DeadLetter>, Error> {
-        if EntryId::parse(id.as_bytes()).is_some() {
-            let found = self.dead_letter(queue, id).await?;
-            if !found.is_empty() {
-                return Ok(found);
-            }
+        let found = self.dead_letter_of(queue, id).await?;
+        if !found.is_empty() {
+            return Ok(found);
         }
-        self.search_dead(queue, |letter| letter.job_id == id).await
+        self.search_dead(queue, id, |letter| letter.job_id == id).await
     }
 
     /// The dead letters whose jobs have a label, with whole values, the last ones first.
@@ -74,7 +83,7 @@ impl Inspector {
     /// fred's.
     pub async fn labelled_dead(&self, queue: &ShardName, label: &str) -> Result<Vec<DeadLetter>, Error> {
         let has_label = |letter: &DeadLetter| field(&letter.fields, "label").is_some_and(|own| *own == label);
-        self.search_dead(queue, has_label).await
+        self.search_dead(queue, label, has_label).await
     }
 
     /// The dead letters that are about an id: an entry id, a label, a job id, also of the job that was replayed, or a
@@ -83,27 +92,83 @@ impl Inspector {
     /// # Errors
     /// fred's.
     pub async fn dead_about(&self, queue: &ShardName, id: &str) -> Result<Vec<DeadLetter>, Error> {
-        let is_it = |letter: &DeadLetter| {
-            letter.entry.to_string() == id || is_about(&letter.fields, &letter.job_id, id)
-        };
-        self.search_dead(queue, is_it).await
+        let mut found = self.dead_letter_of(queue, id).await?;
+        found.extend(self.search_dead(queue, id, |letter| letter.entry.to_string() != id).await?);
+        found.sort_by_key(|letter| Reverse(letter.entry));
+        Ok(found)
     }
 
     async fn search_dead(
         &self,
         queue: &ShardName,
+        id: &str,
         wanted: impl Fn(&DeadLetter) -> bool,
     ) -> Result<Vec<DeadLetter>, Error> {
-        let (mut found, mut before, mut seen) = (Vec::new(), None, 0);
-        while seen < SEARCHED_MAX {
-            let page = self.dead_before(queue, before).await?;
-            let Some(last) = page.last() else { break };
-            (before, seen) = (Some(last.entry), seen + page.len());
-            for letter in page.iter().filter(|letter| wanted(letter)) {
-                found.extend(self.dead_letter(queue, &letter.entry.to_string()).await?);
+        let mut found = Vec::new();
+        for part in [SearchPart::Dead, SearchPart::Rejected] {
+            let (mut behind, mut read) = (String::new(), 0);
+            while read < SEARCHED_MAX {
+                let page = self.search_page(queue, part, &behind, id).await?;
+                read += page.read;
+                found.extend(page.dead.into_iter().filter(&wanted));
+                let Some(next) = page.next else { break };
+                behind = next;
             }
         }
+        found.sort_by_key(|letter| Reverse(letter.entry));
         Ok(found)
+    }
+
+    /// The dead letters, and the rejected entries, before `before`, or from the last one on, that may contain a text in a
+    /// field: up to `most`, in descending order; long values are truncated.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn dead_with(
+        &self,
+        queue: &ShardName,
+        before: Option<EntryId>,
+        sought: (&str, &str),
+        most: usize,
+    ) -> Result<DeadPage, Error> {
+        let behind = before.map(|id| id.to_string()).unwrap_or_default();
+        if behind == "0-0" {
+            return Ok(DeadPage::default());
+        }
+        let keys = Self::keys(queue);
+        let (mut page, mut found) = (DeadPage::default(), Vec::new());
+        for (stream, is_rejected) in [(&keys.dead, false), (&keys.rejected, true)] {
+            let Ids { ids, next, read } = self.scan(stream.clone(), "last", &behind, &[sought]).await?;
+            let entries = ids.iter().filter_map(|id| EntryId::parse(id.as_bytes()));
+            found.extend(entries.map(|entry| (entry, is_rejected)));
+            // What is before the end of the shorter page has not been read in both streams.
+            page.next = page.next.max(next.and_then(|next| EntryId::parse(next.as_bytes())));
+            page.read += read;
+        }
+        found.retain(|(entry, _)| page.next.is_none_or(|next| *entry >= next));
+        found.sort_by_key(|(entry, _)| Reverse(*entry));
+        if found.len() > most {
+            found.truncate(most);
+            page.next = found.last().map(|(entry, _)| *entry);
+        }
+        for (entry, is_rejected) in found {
+            let stream = if is_rejected { &keys.rejected } else { &keys.dead };
+            let (id, most) = (entry.to_string(), CUT);
+            let peeked = self.peek_at(stream.clone(), Peek { group: "", most, ..Peek::one(&id) }).await?;
+            page.letters.extend(letters(queue, peeked, is_rejected));
+        }
+        Ok(page)
+    }
+
+    /// The dead letter of an entry's id, if it is one.
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn dead_letter_of(&self, queue: &ShardName, id: &str) -> Result<Vec<DeadLetter>, Error> {
+        match EntryId::parse(id.as_bytes()) {
+            Some(_) => self.dead_letter(queue, id).await,
+            None => Ok(vec![]),
+        }
     }
 
     /// The dead letter and the rejected entry of this id, with whole values.

@@ -39,25 +39,39 @@ impl Inspector {
     /// # Errors
     /// fred's.
     pub async fn logged_about(&self, queue: &ShardName, id: &str) -> Result<LogSearch, Error> {
-        let key = Self::keys(queue).log;
-        let texts = texts(id);
-        let (mut search, mut before) = (LogSearch::default(), "+".to_owned());
-        while !before.is_empty() {
-            let mut args: Vec<Value> =
-                vec![before.as_str().into(), number(PAGE), number((FOUND_MAX - search.jobs.len()) as u64)];
-            args.extend(texts.iter().map(|text| Value::from(text.as_str())));
-            let reply = self.scripts.search_log.poll(&self.redis, vec![key.clone()], args).await?;
-            let [next, _read, rows] = <[Value; 3]>::try_from(array(reply)?).map_err(|_| unexpected())?;
-            before = text(&next)?;
-            for row in array(rows)? {
-                search.jobs.extend(logged(queue, row)?.filter(|job| job.record.is_about(id)));
-            }
+        let (mut search, mut behind) = (LogSearch::default(), String::new());
+        loop {
+            let (jobs, next, _) = self.log_page(queue, &behind, id, PAGE).await?;
+            search.jobs.extend(jobs);
+            let Some(next) = next else { return Ok(search) };
             if search.jobs.len() >= FOUND_MAX {
-                search.is_incomplete = !before.is_empty();
-                break;
+                search.is_incomplete = true;
+                return Ok(search);
             }
+            behind = next;
         }
-        Ok(search)
+    }
+
+    /// About `count` records before an entry, or from the last one on: those about an id, the entry before which to go on,
+    /// and how many were read.
+    pub(super) async fn log_page(
+        &self,
+        queue: &ShardName,
+        behind: &str,
+        id: &str,
+        count: u64,
+    ) -> Result<(Vec<LoggedJob>, Option<String>, u64), Error> {
+        let key = Self::keys(queue).log;
+        let before = if behind.is_empty() { "+" } else { behind };
+        let mut args: Vec<Value> = vec![before.into(), number(count), number(FOUND_MAX as u64)];
+        args.extend(texts(id).iter().map(|text| Value::from(text.as_str())));
+        let reply = self.scripts.search_log.poll(&self.redis, vec![key], args).await?;
+        let [next, read, rows] = <[Value; 3]>::try_from(array(reply)?).map_err(|_| unexpected())?;
+        let mut jobs = vec![];
+        for row in array(rows)? {
+            jobs.extend(logged(queue, row)?.filter(|job| job.record.is_about(id)));
+        }
+        Ok((jobs, Some(text(&next)?).filter(|next| !next.is_empty()), read.as_u64().unwrap_or(0)))
     }
 
     /// What the delivery log of a queue keeps, as the worker with the latest heartbeat has it; `None` if it keeps

@@ -5,14 +5,15 @@ use fred::interfaces::KeysInterface;
 use fred::types::Value;
 use fred_otel::Command;
 
-use super::peek::{CUT, PAGE, Peek, PeekWaiting, WHOLE, in_stream};
-use super::{FoundJob, Inspector, Place, ShardName, field, job_id};
+use super::peek::{Peek, PeekWaiting, WHOLE, in_stream};
+use super::scan::SearchPart;
+use super::{FoundJob, Inspector, Place, ShardName, field};
 use crate::job::{EntryId, Fields, of_fields};
-use crate::redis::{Error, Keys};
+use crate::redis::Error;
 use crate::trail::JobResult;
 
 /// How many entries, and how many waiting jobs, a search reads at most.
-const SEARCHED_MAX: usize = 10_000;
+const SEARCHED_MAX: u64 = 100_000;
 
 /// The result of a search.
 #[derive(Clone, Debug, Default)]
@@ -30,12 +31,11 @@ impl Inspector {
     /// # Errors
     /// fred's.
     pub async fn find(&self, queue: &ShardName, id: &str) -> Result<Search, Error> {
-        let own = Self::keys(queue);
-        let jobs = self.look_up(queue, &own, id).await?;
+        let jobs = self.look_up(queue, id).await?;
         if !jobs.is_empty() {
             return Ok(Search { jobs, is_incomplete: false });
         }
-        self.search(queue, &own, |fields, job_id| job_id == id || has(fields, "label", id)).await
+        self.search(queue, id, |job| job.id == id || has(&job.fields, "label", id)).await
     }
 
     /// The jobs that are about an id: a label, a job id, also of the job that was replayed, or a trace id. The id of a
@@ -44,16 +44,19 @@ impl Inspector {
     /// # Errors
     /// fred's.
     pub async fn find_about(&self, queue: &ShardName, id: &str) -> Result<Search, Error> {
-        let own = Self::keys(queue);
-        let mut jobs = self.look_up(queue, &own, id).await?;
-        let search = self.search(queue, &own, |fields, job_id| is_about(fields, job_id, id)).await?;
+        let mut jobs = self.look_up(queue, id).await?;
+        let search = self.search(queue, id, |_| true).await?;
         let known: Vec<String> = jobs.iter().map(|job| job.id.clone()).collect();
         jobs.extend(search.jobs.into_iter().filter(|job| !known.contains(&job.id)));
         Ok(Search { jobs, is_incomplete: search.is_incomplete })
     }
 
     /// The waiting job of an id, and the entry of an id, with whole values.
-    async fn look_up(&self, queue: &ShardName, own: &Keys, id: &str) -> Result<Vec<FoundJob>, Error> {
+    ///
+    /// # Errors
+    /// fred's.
+    pub async fn look_up(&self, queue: &ShardName, id: &str) -> Result<Vec<FoundJob>, Error> {
+        let own = &Self::keys(queue);
         let mut jobs: Vec<_> = self.find_waiting(queue, id).await?.into_iter().collect();
         if EntryId::parse(id.as_bytes()).is_some() {
             let found = self.peek(own, Peek::one(id)).await?;
@@ -78,54 +81,29 @@ impl Inspector {
         Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
+    /// The jobs of the stream, and the waiting jobs, that are about an id and wanted.
     async fn search(
         &self,
         queue: &ShardName,
-        own: &Keys,
-        wanted: impl Fn(&Fields, &str) -> bool,
+        id: &str,
+        wanted: impl Fn(&FoundJob) -> bool,
     ) -> Result<Search, Error> {
         let mut search = Search::default();
-        let (mut from, mut seen) = ("-".to_owned(), 0);
-        loop {
-            let page = self.peek(own, Peek::page("first", &from, "+")).await?;
-            seen += page.len();
-            let Some(last) = page.last() else { break };
-            from = format!("({}", last.entry);
-            let last = page.len() < PAGE as usize;
-            for peeked in page
-                .into_iter()
-                .filter(|peeked| wanted(&peeked.fields, &job_id(&peeked.fields, peeked.entry)))
-            {
-                // Read again, with its holder.
-                let entry = peeked.entry.to_string();
-                let again = self.peek(own, Peek { most: CUT, ..Peek::one(&entry) }).await?;
-                search.jobs.extend(again.into_iter().map(|peeked| in_stream(queue, peeked)));
-            }
-            if last {
-                break;
-            }
-            if seen >= SEARCHED_MAX {
-                search.is_incomplete = true;
-                break;
+        for part in [SearchPart::Stream, SearchPart::Waiting] {
+            let (mut behind, mut read) = (String::new(), 0);
+            loop {
+                let page = self.search_page(queue, part, &behind, id).await?;
+                read += page.read;
+                search.jobs.extend(page.jobs.into_iter().filter(&wanted));
+                let Some(next) = page.next else { break };
+                if read >= SEARCHED_MAX {
+                    search.is_incomplete = true;
+                    break;
+                }
+                behind = next;
             }
         }
-        let (mut cursor, mut seen) = ("0".to_owned(), 0);
-        loop {
-            let peek = PeekWaiting { flow: None, order: "scan", start: &cursor, count: PAGE, most: CUT };
-            let (next, page) = self.peek_waiting(queue, peek).await?;
-            seen += page.len();
-            for job in page.into_iter().filter(|job| wanted(&job.fields, &job.id)) {
-                search.jobs.push(self.locate(job).await?);
-            }
-            if next == "0" {
-                return Ok(search);
-            }
-            if seen >= SEARCHED_MAX {
-                search.is_incomplete = true;
-                return Ok(search);
-            }
-            cursor = next;
-        }
+        Ok(search)
     }
 
     /// The same job with whole values; `None` if it has moved since.
@@ -143,7 +121,11 @@ impl Inspector {
     }
 
     /// The waiting job of an id, with whole values.
-    async fn find_waiting(&self, queue: &ShardName, job_id: &str) -> Result<Option<FoundJob>, Error> {
+    pub(super) async fn find_waiting(
+        &self,
+        queue: &ShardName,
+        job_id: &str,
+    ) -> Result<Option<FoundJob>, Error> {
         let peek = PeekWaiting { flow: None, order: "job_id", start: job_id, count: 1, most: WHOLE };
         let (_, found) = self.peek_waiting(queue, peek).await?;
         match found.into_iter().next() {

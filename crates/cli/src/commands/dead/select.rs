@@ -108,7 +108,7 @@ pub(super) async fn each(
         let page = inspector.dead_before(queue, before).await?;
         let Some(last) = page.last() else { return Ok(()) };
         before = Some(last.entry);
-        let is_past = filter.is_past(last);
+        let is_past = filter.is_past(last.entry);
         for letter in page.into_iter().filter(|letter| filter.matches(letter)) {
             if take(letter).is_break() {
                 return Ok(());

@@ -32,6 +32,37 @@ fn a_job_is_found_with_masked_secrets() {
 }
 
 #[test]
+fn a_search_with_many_results_is_continued() {
+    let world = World::new(BUILD);
+    let console = Console::start(&world);
+    let queue = world.queue();
+    let mut jobs: Vec<String> =
+        (0..250).map(|_| queue.enqueue(&[("url", NOWHERE), ("label", "order:1")])).collect();
+    let (mut path, mut found, mut answers) = ("/v1/jobs/order:1".to_owned(), vec![], 0);
+    loop {
+        let (status, answer) = console.get(&path);
+        assert_eq!(status, 200, "{answer}");
+        let ids = answer["jobs"].as_array().expect("a list").iter().map(|job| job["job_id"].as_str());
+        found.extend(ids.map(|id| id.expect("an id").to_owned()));
+        answers += 1;
+        let next = &answer["next"];
+        assert_eq!(answer["incomplete"], json!(!next.is_null()));
+        let Some(cursor) = next["cursor"].as_str() else { break };
+        assert_eq!(
+            (&next["part"], &next["queue"], &next["of"]),
+            (&json!("ready jobs"), &json!("default"), &json!(250))
+        );
+        path = format!("/v1/jobs/order:1?cursor={cursor}");
+    }
+    jobs.sort();
+    found.sort();
+    assert!(answers > 1 && found == jobs, "{answers} answers, {} jobs", found.len());
+    let behind = format!("/v1/jobs/order:1?cursor=4:default:{}:0", jobs[248]);
+    assert_eq!(console.get(&behind).1["jobs"].as_array().map(Vec::len), Some(1));
+    console.refuses(("GET", "/v1/jobs/order:1?cursor=9:default::0", &[], ""), 400, "next.cursor");
+}
+
+#[test]
 fn a_delivered_job_is_found_by_its_result() {
     let world = World::new(BUILD);
     let console = Console::start(&world);

@@ -233,6 +233,36 @@ local function write_log(log, count)
   redis.pcall('HSET', sizes, name .. '_first', whole(first), name .. '_first_bytes', whole(first_bytes))
 end
 
+---- find
+-- Returns a function of fields that finds out whether one of them contains a text, upper and lower case alike. From the argument
+-- `first` on, ARGV has pairs of a field's name and a text in lower case. The function returns also how many bytes the fields have.
+-- The caller judges what is found, so a URL that may be another spelling of what is sought is found, too.
+local function finder(first)
+  local texts = {}
+  for i = first, #ARGV, 2 do
+    texts[ARGV[i]] = texts[ARGV[i]] or {}
+    table.insert(texts[ARGV[i]], ARGV[i + 1])
+  end
+  local function has(name, value)
+    local lower = string.lower(value)
+    for _, text in ipairs(texts[name]) do
+      if string.find(lower, text, 1, true) then
+        return true
+      end
+    end
+    return name == 'url' and string.find(value, '[%c%%\128-\255]') ~= nil
+  end
+  return function(fields)
+    local found, bytes = false, 0
+    for i = 1, #fields, 2 do
+      local name, value = fields[i], fields[i + 1]
+      bytes = bytes + #value
+      found = found or texts[name] and has(name, value)
+    end
+    return found, bytes
+  end
+end
+
 ---- control
 -- A field of the hash `control` begins with its end, Unix ms, or 0 for none, and the time at which it was set. Returns
 -- both; false if it has ended, nil if it has another form.
