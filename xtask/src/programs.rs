@@ -59,7 +59,7 @@ pub(crate) fn bench(arguments: &[String]) -> Result {
         built("release", &["dead-host"])?
     } else {
         variables.push(Build::Otel.release_worker()?);
-        built("release", &["bare-loop", "otlp-receiver", "bench"])?
+        built("release", &["bare-loop", "bare-post", "otlp-receiver", "bench"])?
     };
     // Every other word is a measurement that counts no allocations. Optimisation does not change their number.
     let counting = ["--rounds=", "--jobs=", "--in-flight=", "--json", "--counts", "--delivery-log"];
@@ -69,6 +69,7 @@ pub(crate) fn bench(arguments: &[String]) -> Result {
     }
     let folder = step::target().join("release");
     command.env("POSTRIDER_BARE_LOOP_BIN", folder.join("bare-loop")).env("POSTRIDER_REDIS_SERVER", redis);
+    command.env("POSTRIDER_BARE_POST_BIN", folder.join("bare-post"));
     command.env("POSTRIDER_OTLP_RECEIVER_BIN", folder.join("otlp-receiver")).envs(variables);
     step::run("bench", command.args(words))
 }

@@ -41,10 +41,21 @@ pub(crate) enum Mode {
     Startup,
     /// What the delivery log costs a job.
     DeliveryLog,
+    /// What it costs to enqueue over HTTP.
+    Enqueue,
+    /// What the readers of a console cost a worker.
+    Readers,
+    /// What the counters cost Redis.
+    Settlements,
+    /// How long the console takes for its lists and searches while very many jobs wait.
+    Lists,
+    /// How long the sweeper blocks Redis while very many jobs wait.
+    Sweep,
 }
 
 const KNOWN: &str = "--rounds=N, --jobs=N, --in-flight=N, --json, --plot=FILE and the modes --sink-latency=MS,MS, \
-                     --counts, --scale, --backlog, --slow-sink, --fairness, --idle, --startup and --delivery-log";
+                     --counts, --scale, --backlog, --slow-sink, --fairness, --idle, --startup, --delivery-log, --enqueue, \
+                     --readers, --settlements, --lists and --sweep";
 
 impl Arguments {
     pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Arguments, String> {
@@ -89,6 +100,11 @@ fn mode(name: &str, value: &str) -> Option<Mode> {
         "--idle" => Mode::Idle,
         "--startup" => Mode::Startup,
         "--delivery-log" => Mode::DeliveryLog,
+        "--enqueue" => Mode::Enqueue,
+        "--readers" => Mode::Readers,
+        "--settlements" => Mode::Settlements,
+        "--lists" => Mode::Lists,
+        "--sweep" => Mode::Sweep,
         _ => return None,
     })
 }

@@ -81,7 +81,7 @@ fn once(variant: Variant, arguments: &Arguments, redis: &RedisServer, sink: &Qui
 }
 
 /// The time of all calls of a command, in microseconds, from `INFO commandstats`.
-fn micros(statistics: &str, name: &str) -> f64 {
+pub(crate) fn micros(statistics: &str, name: &str) -> f64 {
     let line = statistics.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:")));
     let value = line.and_then(|line| line.split(',').find_map(|part| part.strip_prefix("usec=")));
     value.and_then(|micros| micros.parse().ok()).unwrap_or(0.0)

@@ -13,17 +13,23 @@ mod backlog;
 mod compare;
 mod cost;
 mod delivery_log;
+mod enqueue;
 mod fairness;
+mod http_load;
 mod idle;
+mod lists;
 mod measure;
 mod plot;
 mod process;
+mod readers;
 mod report;
 mod scale;
+mod settlements;
 mod sink_latency;
 mod slow_sink;
 mod startup;
 mod summary;
+mod sweep;
 mod variant;
 
 use std::process::ExitCode;
@@ -79,6 +85,11 @@ fn run(arguments: &Arguments) -> String {
         Mode::Idle => idle::run(arguments, &redis, &sink()),
         Mode::Startup => startup::run(arguments, &redis, &sink()),
         Mode::DeliveryLog => delivery_log::run(arguments, &redis, &sink()),
+        Mode::Enqueue => enqueue::run(arguments, &redis),
+        Mode::Readers => readers::run(arguments, &redis, &sink()),
+        Mode::Settlements => settlements::run(arguments, &redis),
+        Mode::Lists => lists::run(arguments, &redis),
+        Mode::Sweep => sweep::run(&redis),
     };
     if arguments.json {
         return format!("{:#}", json!({ "header": table.header, "rows": table.rows }));

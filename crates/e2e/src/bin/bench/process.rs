@@ -33,6 +33,18 @@ pub(crate) fn usage(process: u32) -> Usage {
     Usage { time: time.into(), ended }
 }
 
+/// The processor time so far of a process' first thread, on which a worker works.
+///
+/// # Panics
+///
+/// If there is no such process.
+pub(crate) fn thread_time(process: u32) -> Duration {
+    let path = format!("/proc/{process}/task/{process}/schedstat");
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or_else(|| panic!("{path} is not as in proc(5): {text}")))
+}
+
 /// The peak resident memory, in MiB, or `None` once the process has ended.
 pub(crate) fn peak_memory(process: u32) -> Option<f64> {
     let text = fs::read_to_string(format!("/proc/{process}/status")).ok()?;

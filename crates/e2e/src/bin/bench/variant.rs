@@ -48,14 +48,33 @@ impl Variant {
 
     /// The same, with the time at which the program itself was started.
     pub(crate) fn start_timed(self, redis_url: &str, in_flight: usize, jobs: usize) -> (Running, Instant) {
-        let in_flight = in_flight.to_string();
-        let mut command = Command::new(self.program());
         if self == Variant::Bare {
-            command.args([redis_url, &in_flight, &jobs.to_string()]);
-        } else {
-            command.args(["worker", "--redis-url", redis_url, "--queue", "default"]);
-            command.args(["--concurrency", &in_flight, "--egress-allow", "127.0.0.0/8"]);
+            let mut command = Command::new(self.program());
+            command.args([redis_url, &in_flight.to_string(), &jobs.to_string()]);
+            return self.spawn(command);
         }
+        self.spawn(self.worker(redis_url, in_flight))
+    }
+
+    /// Starts the worker with more arguments.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub(crate) fn start_with(self, redis_url: &str, in_flight: usize, more: &[&str]) -> Running {
+        let mut command = self.worker(redis_url, in_flight);
+        command.args(more);
+        self.spawn(command).0
+    }
+
+    fn worker(self, redis_url: &str, in_flight: usize) -> Command {
+        let mut command = Command::new(self.program());
+        command.args(["worker", "--redis-url", redis_url, "--queue", "default"]);
+        command.args(["--concurrency", &in_flight.to_string(), "--egress-allow", "127.0.0.0/8"]);
+        command
+    }
+
+    fn spawn(self, mut command: Command) -> (Running, Instant) {
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("OTEL_") || name.starts_with("POSTRIDER_")) {
                 command.env_remove(&name);

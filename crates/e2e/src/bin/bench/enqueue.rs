@@ -1,0 +1,173 @@
+//! What it costs to enqueue over HTTP: many jobs in one request beside `enqueue_all`, and one in each beside a bare handler.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use e2e::drain::command;
+use e2e::process::{Build, Postrider};
+use e2e::redis::{RedisServer, free_port};
+use e2e::wait;
+use postrider_queue::{Fields, NewJob, QueueName, Redis};
+use telemetry::Telemetry;
+
+use crate::arguments::Arguments;
+use crate::http_load::{Answered, load, post};
+use crate::summary::{Rows, Summary};
+use crate::variant::{PATIENCE, path_in};
+
+const URL: &str = "http://127.0.0.1:9/hook";
+/// Jobs of one request, and of one call of `enqueue_all`.
+const BATCH: usize = 5_000;
+const CONNECTIONS: [usize; 3] = [1, 16, 64];
+/// How long each variant is measured in a round.
+const TIME: Duration = Duration::from_secs(2);
+
+const BUILDS: [(Build, &str); 2] = [(Build::Lean, "console, lean"), (Build::Otel, "console, otel off")];
+
+pub(crate) fn run(arguments: &Arguments, redis: &RedisServer) -> Rows {
+    let mut rows = Rows::new(&["", "a second", "to reference", "p50 ms", "p99 ms", "p99 to reference"]);
+    batches(arguments, redis, &mut rows);
+    for connections in CONNECTIONS {
+        singles(arguments, redis, connections, &mut rows);
+    }
+    rows
+}
+
+fn body() -> String {
+    "x".repeat(512)
+}
+
+fn console(build: Build, redis: &RedisServer) -> (Postrider, SocketAddr) {
+    Postrider::console(build, &["--redis-url", &redis.url()], &[("POSTRIDER_LOG", "info")])
+}
+
+/// NDJSON, beside `enqueue_all` with jobs that are in memory.
+fn batches(arguments: &Arguments, redis: &RedisServer, rows: &mut Rows) {
+    let line = format!("{{\"url\":\"{URL}\",\"body\":\"{}\"}}\n", body());
+    let request = post("/v1/queues/default/jobs", "application/x-ndjson", &line.repeat(BATCH));
+    let consoles = BUILDS.map(|(build, _)| console(build, redis));
+    let mut rates = [const { vec![] }; 3];
+    for round in 0..arguments.rounds {
+        for index in in_turn(round, 3) {
+            command(&mut redis.connect(), &["FLUSHALL"]);
+            let rate = match index.checked_sub(1) {
+                None => enqueue_all(redis),
+                Some(index) => load(consoles[index].1, &request, 1, TIME).per_second * BATCH as f64,
+            };
+            eprintln!("{index}: {rate:.0} jobs/s");
+            rates[index].push(rate);
+        }
+    }
+    let names = ["enqueue_all", "NDJSON to the console, lean", "NDJSON to the console, otel off"];
+    for (name, own) in names.iter().zip(&rates) {
+        let share = ratios(own, &rates[0]);
+        rows.rows.push(vec![
+            format!("{name}, jobs"),
+            Summary::of(own.iter().copied()).text(0),
+            share.text(2),
+            String::new(),
+            String::new(),
+            String::new(),
+        ]);
+    }
+    command(&mut redis.connect(), &["FLUSHALL"]);
+}
+
+/// The jobs that one caller enqueues in a second, [`BATCH`] in a call.
+fn enqueue_all(redis: &RedisServer) -> f64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime needs no more than a few file descriptors");
+    runtime.block_on(async {
+        let producer = Redis::connect(&redis.url(), &Telemetry::disabled()).await.expect("Redis answers");
+        let name: QueueName = "default".parse().expect("a name of a queue");
+        let fields: Fields = vec![("url".into(), URL.into()), ("body".into(), body().into())];
+        let jobs: Vec<NewJob> = vec![NewJob::from(fields); BATCH];
+        let (began, mut measured) = (Instant::now(), None::<(Instant, usize)>);
+        loop {
+            producer.enqueue_all(&name, jobs.clone()).await.expect("Redis takes the jobs");
+            match &mut measured {
+                Some((_, batches)) => *batches += 1,
+                None if began.elapsed() > TIME / 5 => measured = Some((Instant::now(), 0)),
+                None => {}
+            }
+            if let Some((since, batches)) = measured
+                && began.elapsed() >= TIME
+            {
+                producer.close().await;
+                return (batches * BATCH) as f64 / since.elapsed().as_secs_f64();
+            }
+        }
+    })
+}
+
+/// A job in each request, beside the bare handler.
+fn singles(arguments: &Arguments, redis: &RedisServer, connections: usize, rows: &mut Rows) {
+    let job = format!("{{\"url\":\"{URL}\",\"body\":\"{}\"}}", body());
+    let requests = [
+        post("/", "application/json", &job),
+        post("/v1/queues/default/jobs", "application/json", &job),
+        post("/v1/queues/default/jobs", "application/json", &job),
+    ];
+    let (_bare, bare) = bare(redis);
+    let consoles = BUILDS.map(|(build, _)| console(build, redis));
+    let addresses = [bare, consoles[0].1, consoles[1].1];
+    let mut all: [Vec<Answered>; 3] = [const { vec![] }; 3];
+    for round in 0..arguments.rounds {
+        for index in in_turn(round, 3) {
+            command(&mut redis.connect(), &["FLUSHALL"]);
+            let answered = load(addresses[index], &requests[index], connections, TIME);
+            eprintln!("{connections} connections, {index}: {answered:?}");
+            all[index].push(answered);
+        }
+    }
+    let of = |index: usize, of: fn(&Answered) -> f64| -> Vec<f64> { all[index].iter().map(of).collect() };
+    let p99 = |answered: &Answered| answered.latency.p99.as_secs_f64() * 1e3;
+    for (index, name) in ["bare handler", BUILDS[0].1, BUILDS[1].1].into_iter().enumerate() {
+        let rate = of(index, |answered| answered.per_second);
+        let p50 = of(index, |answered| answered.latency.p50.as_secs_f64() * 1e3);
+        rows.rows.push(vec![
+            format!("{name}, {connections} connections"),
+            Summary::of(rate.iter().copied()).text(0),
+            ratios(&rate, &of(0, |answered| answered.per_second)).text(2),
+            Summary::of(p50).text(2),
+            Summary::of(of(index, p99)).text(2),
+            ratios(&of(index, p99), &of(0, p99)).text(2),
+        ]);
+    }
+    command(&mut redis.connect(), &["FLUSHALL"]);
+}
+
+/// The bare handler. It is killed and reaped when dropped.
+struct Bare(Child);
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        // These fail if it has already ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn bare(redis: &RedisServer) -> (Bare, SocketAddr) {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    let mut command = Command::new(path_in("POSTRIDER_BARE_POST_BIN"));
+    command.args([&redis.url(), &address.to_string()]).stdin(Stdio::null());
+    let child = Bare(command.spawn().expect("the bare handler can be started"));
+    wait::eventually("the bare handler listens", PATIENCE, || std::net::TcpStream::connect(address).ok());
+    (child, address)
+}
+
+/// The order of a round: every other one is reversed.
+pub(crate) fn in_turn(round: usize, variants: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..variants).collect();
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order
+}
+
+/// Each value to that of the reference in the same round.
+pub(crate) fn ratios(values: &[f64], references: &[f64]) -> Summary {
+    Summary::of(values.iter().zip(references).map(|(value, reference)| value / reference))
+}
