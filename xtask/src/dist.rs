@@ -58,7 +58,8 @@ pub(crate) fn run(options: &Options) -> Result {
             dist.package(machine, build, &parts)?;
         }
     }
-    step::visibly(&mut dist.shell("sha256sum -- * >../SHA256SUMS && mv ../SHA256SUMS ."))?;
+    let sums = ["-euc", "sha256sum -- * >../SHA256SUMS && mv ../SHA256SUMS ."];
+    step::visibly(Command::new("sh").args(sums).current_dir(&dist.out).env("LC_ALL", "C"))?;
     eprintln!("xtask: everything is in {}", dist.out.display());
     if options.twice { again() } else { Ok(()) }
 }
@@ -137,12 +138,6 @@ impl Dist {
         command
     }
 
-    fn shell(&self, line: &str) -> Command {
-        let mut sh = Command::new("sh");
-        sh.args(["-euc", line]).current_dir(&self.out).env("LC_ALL", "C");
-        sh
-    }
-
     /// Compiles a static binary that contains the list of its dependencies, and no path of this machine.
     fn compile(&self, machine: &str, build: Build) -> Result {
         let home = env::var_os("CARGO_HOME").map(PathBuf::from);
@@ -158,6 +153,8 @@ impl Dist {
             paths.map(|path| option("--remap-path-prefix", path)).join("\u{1f}"),
         );
         cargo.env("CFLAGS", paths.map(|path| option("-ffile-prefix-map", path)).join(" "));
+        // mimalloc contains the time at which it was compiled, which in a warm folder is that of an earlier commit.
+        cargo.env("SOURCE_DATE_EPOCH", "0");
         step::run(&format!("compile for {machine} ({})", build.name()), cargo.args(build.flags()))
     }
 
