@@ -25,11 +25,13 @@ use toml::de::DeTable;
 use problems::{Problems, line};
 pub(crate) use secret::secret_file;
 use table::Table;
-pub(crate) use traces::Traces;
+pub(crate) use traces::{Traces, trace_pattern, trace_url};
 
 /// The contents of the file.
 ///
 /// ```toml
+/// trace_url = "http://localhost:16686/trace/{trace_id}"   # of the console and the command line
+///
 /// [queues.default]
 /// weight = 4
 ///
@@ -207,6 +209,7 @@ impl Config {
         root.one_table("http", |table| config.http = requests::read(table));
         root.one_table("propagation", |table| config.propagation = traces::propagation(table));
         root.one_table("traces", |table| config.traces = Traces::read(table));
+        traces::check_trace_url(&mut root);
         root.complete();
         config
     }

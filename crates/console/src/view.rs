@@ -13,6 +13,7 @@ mod pause;
 mod queue;
 mod tail;
 mod text;
+mod trace;
 
 pub use advice::{advice, advice_for_reason};
 pub use change::ChangeView;
@@ -26,3 +27,4 @@ pub use pause::{PauseView, end_text, pause_end, pause_subject, pause_text, pause
 pub use queue::{QueueView, WorkerView, life};
 pub use tail::{TailFilter, TailView};
 pub use text::{brief, plain, span, time};
+pub use trace::{trace_address, trace_id};

@@ -18,6 +18,7 @@ use telemetry::Telemetry;
 use super::attempts::{attempts_table, of_fields};
 use super::render::fields_table;
 use super::target::{LookArgs, View};
+use super::trace_url::TraceUrl;
 
 /// List, show, replay or delete dead letters
 ///
@@ -45,6 +46,8 @@ struct ShowArgs {
     id: String,
     #[command(flatten)]
     look: LookArgs,
+    #[command(flatten)]
+    trace_url: TraceUrl,
     /// Print one JSON document: the list `dead`
     #[arg(long)]
     json: bool,
@@ -67,6 +70,7 @@ impl DeadArgs {
 
 impl ShowArgs {
     async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        let links = self.trace_url.links();
         let view = self.look.open(telemetry).await?;
         let mut found = Vec::new();
         for (_, own) in view.each(async |queue| view.inspector.find_dead(queue, &self.id).await).await? {
@@ -82,15 +86,15 @@ impl ShowArgs {
         view.inspector.close().await;
         if self.json {
             let letters: Vec<_> = found.iter().map(|letter| DeadView::whole(letter, self.reveal)).collect();
-            print_line!("{}", json!({ "dead": letters }));
+            print_line!("{}", links.added_to(json!({ "dead": letters })));
         } else {
             for letter in &found {
                 let DeadLetter { queue, entry, job_id, .. } = letter;
                 print_line!("queue {queue}, dead letter {entry}, job id {job_id}");
                 print_line!("{}", fields_table(&letter.fields, self.reveal));
-                attempts_table(&of_fields(&letter.fields))
-                    .iter()
-                    .for_each(|history| print_line!("\n{history}"));
+                let attempts = of_fields(&letter.fields);
+                attempts_table(&attempts).iter().for_each(|history| print_line!("\n{history}"));
+                links.print_of(&letter.fields, &attempts);
             }
         }
         if found.is_empty() {

@@ -14,6 +14,7 @@ use telemetry::Telemetry;
 use super::jobs::state_text;
 use super::target::{LookArgs, View};
 use super::terminal::{self, wrapped};
+use super::trace_url::{TraceLinks, TraceUrl};
 use super::{attempts, logged, results};
 
 /// Find what happened to a job: among live jobs, dead letters, results and the delivery log
@@ -28,6 +29,8 @@ pub(super) struct FindArgs {
     id: String,
     #[command(flatten)]
     look: LookArgs,
+    #[command(flatten)]
+    trace_url: TraceUrl,
     /// Print one JSON document: the lists `jobs`, `dead`, `results` and `log`, and whether the search is `incomplete`
     #[arg(long)]
     json: bool,
@@ -49,15 +52,16 @@ const LOG_OFF: &str = "the delivery log is off; `[results] keep = \"1d\"` in the
 
 impl FindArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        let links = self.trace_url.clone().links();
         let view = self.look.open(telemetry).await?;
         let found = self.search(&view).await?;
         let now = view.inspector.now().await?;
         let hint = if found.is_empty() { hint(&view).await? } else { None };
         view.inspector.close().await;
         if self.json {
-            print_line!("{}", found.json(&self.id));
+            print_line!("{}", links.added_to(found.json(&self.id)));
         } else {
-            found.print(now);
+            found.print(now, &links);
         }
         if found.is_incomplete {
             eprintln!(
@@ -148,34 +152,37 @@ impl Found {
         json!({"id": id, "jobs": jobs, "dead": dead, "results": results, "log": log, "incomplete": self.is_incomplete})
     }
 
-    fn print(&self, now: u64) {
+    fn print(&self, now: u64, links: &TraceLinks) {
         for (job, why) in &self.jobs {
             let why = why.as_ref().map_or(String::new(), |why| format!(": {why}"));
-            print(&job.queue, &job.id, &format!("{}{why}", state_text(job, now)), &job.fields);
+            print(&job.queue, &job.id, &format!("{}{why}", state_text(job, now)), &job.fields, links);
         }
         for letter in &self.dead {
             let (died, reason) = (time(letter.entry.millis), line(&letter.fields, "_reason", 20));
             let text = format!("dead since {died}, {reason}: {}", line(&letter.fields, "_error", 1_000));
-            print(&letter.queue, &letter.job_id, &text, &letter.fields);
+            print(&letter.queue, &letter.job_id, &text, &letter.fields, links);
         }
         for (queue, job_id, result) in &self.results {
             print_line!("queue {queue}, job id {job_id}: {}", results::line(result));
             results::answer(result).iter().for_each(|answer| print_line!("{answer}"));
             if self.log.iter().all(|job| job.record.job_id != *job_id) {
                 attempts::print(&result.history);
+                links.print(&result.history, result.trace_id.as_deref());
             }
         }
         // A dead letter shows the same, and more.
         let is_dead = |job: &&LoggedJob| self.dead.iter().any(|letter| letter.job_id == job.record.job_id);
-        self.log.iter().filter(|job| !is_dead(job)).for_each(logged::print);
+        self.log.iter().filter(|job| !is_dead(job)).for_each(|job| logged::print(job, links));
     }
 }
 
-fn print(queue: &ShardName, job_id: &str, state: &str, fields: &postrider_queue::Fields) {
+fn print(queue: &ShardName, job_id: &str, state: &str, fields: &postrider_queue::Fields, links: &TraceLinks) {
     let width = terminal::width();
     print_line!("{}", wrapped(&format!("queue {queue}, job id {job_id}: {state}"), "", width));
     let label = line(fields, "label", 128);
     let label = if label.is_empty() { label } else { format!(" (label {label})") };
     print_line!("{}", wrapped(&format!("{} {}{label}", method(fields), url(fields)), "    ", width));
-    attempts::print(&attempts::of_fields(fields));
+    let attempts = attempts::of_fields(fields);
+    attempts::print(&attempts);
+    links.print_of(fields, &attempts);
 }

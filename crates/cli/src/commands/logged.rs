@@ -5,13 +5,17 @@ use postrider_queue::admin::LoggedJob;
 
 use super::attempts;
 use super::terminal::{self, wrapped};
+use super::trace_url::TraceLinks;
 
 /// Prints a job, with its attempts and their phases.
-pub(super) fn print(job: &LoggedJob) {
+pub(super) fn print(job: &LoggedJob, links: &TraceLinks) {
     let width = terminal::width();
     print_line!("{}", wrapped(&first_line(job), "", width));
     print_line!("{}", wrapped(&second_line(job), "    ", width));
-    attempts::print(job.record.history_json().as_array().map_or(&[], Vec::as_slice));
+    let history = job.record.history_json();
+    let attempts = history.as_array().map_or(&[][..], Vec::as_slice);
+    attempts::print(attempts);
+    links.print(attempts, job.record.trace_id.as_deref());
 }
 
 fn first_line(job: &LoggedJob) -> String {

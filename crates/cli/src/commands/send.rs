@@ -23,6 +23,7 @@ use telemetry::Telemetry;
 use super::jobs::state_text;
 use super::limits::JobLimits;
 use super::target::name;
+use super::trace_url::TraceUrl;
 use super::{RedisArgs, Usage};
 use crate::units::{duration, some_time};
 use from::FromArgs;
@@ -98,6 +99,8 @@ pub(super) struct SendArgs {
     /// Longest time to wait
     #[arg(long, default_value = "60s", value_parser = duration, value_name = "DURATION")]
     wait_timeout: Duration,
+    #[command(flatten)]
+    trace_url: TraceUrl,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -123,8 +126,8 @@ impl SendArgs {
             }
         }
         redis.close().await;
-        let report =
-            Report { publication, label: self.label, queue: self.queue.to_string(), outcome, result, why };
+        let (queue, links) = (self.queue.to_string(), self.trace_url.links());
+        let report = Report { publication, label: self.label, queue, outcome, result, why, links };
         if self.json {
             print_line!("{}", report.json());
         } else {

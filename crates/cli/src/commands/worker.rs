@@ -128,12 +128,13 @@ impl WorkerArgs {
     ) -> Result<ExitCode, Box<dyn Error>> {
         let shutdown = shutdown::listen()?;
         let listen = self.listen.as_deref().filter(|text| !text.is_empty()).map(address).transpose()?;
-        let console = self.console;
+        let (console, file) = (self.console, self.config.clone());
         let mut config = self.worker_config()?;
         config.sender.recording.redaction = Redaction::default().paths_of(secret_paths);
         info!(version = env!("CARGO_PKG_VERSION"), telemetry = destinations(), "postrider starts");
         warnings(&config).into_iter().chain(unknown()).for_each(|warning| warn!("{warning}"));
-        let start = |address| Beside::start(address, &config.redis_url, config.job_bytes_max, telemetry);
+        let start =
+            |address| Beside::start(address, &config.redis_url, config.job_bytes_max, file, telemetry);
         let console = console.map(start).transpose()?;
         let result =
             postrider_worker::run(&config, listen, telemetry, shutdown.stop, shutdown.second_signal).await;

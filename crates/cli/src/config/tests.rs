@@ -38,8 +38,9 @@ fn all_errors_are_reported_at_once_with_their_lines() {
     let lines: Vec<_> = found.iter().map(|text| &text[..1]).collect();
     assert_eq!(lines, ["1", "2", "4", "5", "7", "8"], "{found:?}");
     assert!(
-        found[0]
-            .contains("known are egress, flows, http, propagation, queues, results, retry, secrets, traces"),
+        found[0].contains(
+            "known are egress, flows, http, propagation, queues, results, retry, secrets, trace_url, traces"
+        ),
         "{found:?}"
     );
     assert!(
@@ -283,4 +284,15 @@ fn the_delivery_log_is_off_unless_a_time_is_set() {
     let queues = Config::parse("[queues.a]\nkeep = \"0s\"\n[queues.b]\n").unwrap().queues;
     assert_eq!(queues.iter().map(|queue| queue.keep).collect::<Vec<_>>(), [Some(Duration::ZERO), None]);
     assert_eq!(problems("[results]\nkeep = 1\nkeep_jobs = 0\n").len(), 2);
+}
+
+#[test]
+fn the_address_of_traces_is_above_the_first_table() {
+    assert!(Config::parse("trace_url = \"http://t/{trace_id}\"\n[queues.x]\n").is_ok());
+    let found = problems("trace_url = \"http://t/\"\n[queues.x]\ntrace_url = \"http://t/{trace_id}\"\n");
+    assert!(found[0].starts_with("1: `trace_url`: write an address with {trace_id}"), "{found:?}");
+    assert!(
+        found[1].starts_with("3: `trace_url` is not known here (it belongs above the first table)"),
+        "{found:?}"
+    );
 }

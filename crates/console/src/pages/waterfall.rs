@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use postrider_queue::work::history::AttemptRecord;
 
 use super::parts::{length, status};
-use crate::view::{advice, plain, time};
+use crate::view::{advice, plain, time, trace_address};
 
 /// The width of a drawing, in its own units.
 const WIDTH: f64 = 1000.0;
@@ -71,8 +71,8 @@ pub(super) fn attempt(
 /// A link to the trace of an attempt, or its id.
 fn trace_link(attempt: &AttemptRecord, trace_url: Option<&str>) -> Option<Markup> {
     let trace = attempt.traceparent.as_deref()?.split('-').nth(1)?;
-    Some(match trace_url {
-        Some(pattern) => html! { a href=(pattern.replace("{trace_id}", trace)) { "trace" } },
+    Some(match trace_url.and_then(|pattern| trace_address(pattern, trace)) {
+        Some(address) => html! { a href=(address) { "trace" } },
         None => html! { span .muted { "trace " code { (trace) } } },
     })
 }

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::job::Summary;
 use super::mask::{MASK, field, fields_json, line};
 use super::text::{plain, time};
+use super::trace::trace_id;
 
 /// A job that ended without success.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -33,6 +34,9 @@ pub struct DeadView {
     pub status: Option<u16>,
     /// Why it is dead, in a sentence.
     pub error: Option<String>,
+    /// Its trace: that of its last attempt, else its producer's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
     /// Its attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
@@ -55,6 +59,7 @@ impl DeadView {
             reason: text("_reason"),
             status: last_outcome(&letter.fields).and_then(|outcome| outcome.parse().ok()),
             error: text("_error"),
+            trace_id: None,
             history: None,
             fields: None,
         }
@@ -64,7 +69,8 @@ impl DeadView {
     pub fn whole(letter: &DeadLetter, reveal: bool) -> Self {
         let history = field(&letter.fields, "_history").and_then(|text| serde_json::from_slice(text).ok());
         let history = Some(history.unwrap_or(Value::Null));
-        Self { history, fields: Some(fields_json(&letter.fields, reveal)), ..Self::new(letter) }
+        let trace_id = trace_id(&letter.fields);
+        Self { trace_id, history, fields: Some(fields_json(&letter.fields, reveal)), ..Self::new(letter) }
     }
 }
 

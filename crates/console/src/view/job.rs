@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::mask::{field, fields_json, method, url};
 use super::text::{plain, time};
+use super::trace::trace_id;
 
 /// What lists show of a job or a dead letter.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -65,6 +66,9 @@ pub struct JobView {
     /// Why it waits, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// Its trace: that of its last attempt, else its producer's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
     /// All its fields; possible secrets are masked.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -83,6 +87,7 @@ impl JobView {
             due_at: None,
             due: None,
             why: None,
+            trace_id: None,
             fields: None,
         };
         match &job.place {
@@ -98,7 +103,8 @@ impl JobView {
 
     /// With all fields, and why it waits.
     pub fn whole(job: &FoundJob, why: Option<String>, reveal: bool) -> Self {
-        Self { why, fields: Some(fields_json(&job.fields, reveal)), ..Self::new(job) }
+        let trace_id = trace_id(&job.fields);
+        Self { why, trace_id, fields: Some(fields_json(&job.fields, reveal)), ..Self::new(job) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
@@ -22,14 +23,17 @@ pub(in super::super) struct Beside {
 type Failure = Box<dyn Error + Send + Sync>;
 
 impl Beside {
-    /// Starts it at this address, with the settings of `postrider console` from their variables.
+    /// Starts it at this address, with the settings of `postrider console` from their variables, and `trace_url` also from
+    /// the worker's file.
     pub(in super::super) fn start(
         listen: SocketAddr,
         redis_url: &str,
         max_job_bytes: usize,
+        config: Option<PathBuf>,
         telemetry: &Telemetry,
     ) -> Result<Self, Box<dyn Error>> {
-        let options = Settings::from_variables()?.options(listen, redis_url, max_job_bytes)?;
+        let settings = Settings::from_variables()?.with_file(config);
+        let options = settings.options(listen, redis_url, max_job_bytes)?;
         let (stop, telemetry) = (CancellationToken::new(), telemetry.clone());
         let (own, (started, result)) = (stop.clone(), mpsc::channel::<Result<(), Failure>>());
         let thread = std::thread::Builder::new().name("console".to_owned()).spawn(move || {

@@ -56,6 +56,12 @@ impl Settings {
         variables.map(|variables| variables.settings).map_err(|error| Usage(error.to_string()))
     }
 
+    /// The same, with `trace_url` of a worker's file, if nothing else sets it.
+    pub(super) fn with_file(mut self, config: Option<PathBuf>) -> Self {
+        self.trace_url = self.trace_url.or_file(config);
+        self
+    }
+
     /// The options of a console at this address.
     pub(super) fn options(
         self,
@@ -68,7 +74,7 @@ impl Settings {
             redis_url: redis_url.to_owned(),
             access: self.access()?,
             max_job_bytes,
-            trace_url: self.trace_url.url,
+            trace_url: self.trace_url.pattern(),
             hosts: self.hosts,
         })
     }

@@ -14,6 +14,7 @@ use super::super::render::fields_table;
 use super::super::results;
 use super::super::target::LookArgs;
 use super::super::terminal::{self, wrapped};
+use super::super::trace_url::TraceUrl;
 use super::{find, report_not_found, state_text};
 
 /// Show a job with all its fields, or its result while it is kept; possible secrets are masked
@@ -23,6 +24,8 @@ pub(super) struct ShowArgs {
     id: String,
     #[command(flatten)]
     look: LookArgs,
+    #[command(flatten)]
+    trace_url: TraceUrl,
     /// Print one JSON document: the lists `jobs` and `results`, and whether the search is `incomplete`
     #[arg(long)]
     json: bool,
@@ -33,6 +36,7 @@ pub(super) struct ShowArgs {
 
 impl ShowArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
+        let links = self.trace_url.links();
         let view = self.look.open(telemetry).await?;
         let (jobs, is_incomplete) = find(&view, &self.id).await?;
         let mut whole = Vec::new();
@@ -54,18 +58,22 @@ impl ShowArgs {
                 whole.iter().zip(&whys).map(|(job, why)| JobView::whole(job, why.clone(), self.reveal));
             let jobs: Vec<_> = jobs.collect();
             let results: Vec<_> = results.iter().map(|(_, result)| result).collect();
-            print_line!("{}", json!({"jobs": jobs, "incomplete": is_incomplete, "results": results}));
+            let document = json!({"jobs": jobs, "incomplete": is_incomplete, "results": results});
+            print_line!("{}", links.added_to(document));
         } else {
             for (queue, result) in &results {
                 print_line!("queue {queue}, job id {}: {}", self.id, results::line(result));
                 results::answer(result).iter().for_each(|answer| print_line!("{answer}"));
+                links.print(&result.history, result.trace_id.as_deref());
             }
             for (job, why) in whole.iter().zip(&whys) {
                 let why = why.as_ref().map_or(String::new(), |why| format!(": {why}"));
                 let text = format!("queue {}, job id {}: {}{why}", job.queue, job.id, state_text(job, now));
                 print_line!("{}", wrapped(&text, "", terminal::width()));
                 print_line!("{}", fields_table(&job.fields, self.reveal));
-                attempts_table(&of_fields(&job.fields)).iter().for_each(|history| print_line!("\n{history}"));
+                let attempts = of_fields(&job.fields);
+                attempts_table(&attempts).iter().for_each(|history| print_line!("\n{history}"));
+                links.print_of(&job.fields, &attempts);
             }
         }
         Ok(report_not_found(&view, &self.id, whole.len() + found_results, is_incomplete))

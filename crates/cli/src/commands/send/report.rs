@@ -6,6 +6,7 @@ use postrider_queue::{JobResult, Publication};
 use serde_json::{Value, json};
 
 use super::super::results;
+use super::super::trace_url::TraceLinks;
 
 /// The outcome of the job, as far as it is known.
 pub(super) struct Report {
@@ -16,6 +17,7 @@ pub(super) struct Report {
     pub(super) result: Option<JobResult>,
     /// The state of a job that is not done yet, and why.
     pub(super) why: Option<String>,
+    pub(super) links: TraceLinks,
 }
 
 impl Report {
@@ -27,7 +29,7 @@ impl Report {
     pub(super) fn json(&self) -> Value {
         let result = self.result.as_ref();
         let job_id = self.publication.entry.to_string();
-        json!({
+        self.links.added_to(json!({
             "job_id": job_id,
             "label": self.label.as_ref().unwrap_or(&job_id),
             "queue": self.queue,
@@ -39,7 +41,7 @@ impl Report {
             "error": result.and_then(|result| result.error.as_deref()),
             "why": self.why,
             "result": result,
-        })
+        }))
     }
 
     pub(super) fn text(&self) -> String {
@@ -55,7 +57,7 @@ impl Report {
         text = format!("{job_id}  {text}");
         if let Some(trace_id) = self.trace_id() {
             text.push_str("  trace ");
-            text.push_str(trace_id);
+            text.push_str(&self.links.address(trace_id).unwrap_or_else(|| trace_id.to_owned()));
         }
         if let Some(answer) = self.result.as_ref().and_then(results::answer) {
             text.push('\n');
@@ -70,5 +72,39 @@ impl Report {
             "waiting" => ExitCode::from(3),
             _ => ExitCode::SUCCESS,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postrider_queue::job::EntryId;
+
+    use super::super::super::trace_url::TraceUrl;
+    use super::*;
+
+    #[test]
+    fn the_trace_of_a_job_is_linked_if_its_address_is_known() {
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        let report = |url: Option<&str>| Report {
+            publication: Publication {
+                entry: EntryId { millis: 7, sequence: 0 },
+                known: false,
+                shard: 0,
+                trace_id: Some(trace.to_owned()),
+            },
+            label: None,
+            queue: "mail".to_owned(),
+            outcome: "succeeded",
+            result: Some(JobResult { outcome: "succeeded".to_owned(), attempts: 1, ..JobResult::default() }),
+            why: None,
+            links: TraceUrl::at(url).links(),
+        };
+        let linked = report(Some("http://t/{trace_id}"));
+        assert!(linked.text().ends_with(&format!("  trace http://t/{trace}")), "{}", linked.text());
+        assert_eq!(linked.json()["trace_url"], format!("http://t/{trace}"));
+        let plain = report(None);
+        assert!(
+            plain.text().ends_with(&format!("  trace {trace}")) && plain.json().get("trace_url").is_none()
+        );
     }
 }
