@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Args;
-use postrider_console::view::why_waiting;
+use postrider_console::view::{instant, why_waiting};
 use postrider_queue::admin::{Inspector, ShardName};
 use postrider_queue::job::Fields;
 use postrider_queue::{Enqueuing, IdempotencyKey, JobResult, Publication, QueueName, Redis};
@@ -81,7 +81,7 @@ pub(super) struct SendArgs {
     /// Send the job after this time
     #[arg(long = "in", value_parser = duration, value_name = "DURATION")]
     delay: Option<Duration>,
-    /// Send the job not before this time, RFC 3339 and UTC: 2026-12-24T18:00:00Z
+    /// Send the job not before this time, RFC 3339: 2026-12-24T18:00:00Z, or 2026-12-24T19:00:00+01:00
     #[arg(long, value_parser = time, value_name = "TIME", conflicts_with = "delay")]
     at: Option<u64>,
     /// Deadline of each attempt [default: the worker's]
@@ -241,11 +241,8 @@ impl SendArgs {
 }
 
 /// Unix milliseconds.
-fn time(text: &str) -> Result<u64, String> {
-    let time = humantime::parse_rfc3339_weak(text)
-        .map_err(|error| format!("{error}; write it in UTC, as 2026-12-24T18:00:00Z"))?;
-    let since = time.duration_since(std::time::UNIX_EPOCH).map_err(|_| "that is before 1970".to_owned())?;
-    u64::try_from(since.as_millis()).map_err(|_| "that is too late".to_owned())
+fn time(text: &str) -> Result<u64, &'static str> {
+    instant(text).ok_or("this is no time; write 2026-12-24T18:00:00Z, or 2026-12-24T19:00:00+01:00")
 }
 
 fn cap(text: &str) -> Result<NonZeroU64, &'static str> {

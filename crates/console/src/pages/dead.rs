@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::form::{Fields, query};
 use super::layout::{Failure, Place, page};
-use super::parts::{ago, count, job_cells, job_heads, nothing, status};
+use super::parts::{self, ago, count, job_cells, job_heads, nothing, status};
 use super::viewer::{Operator, Viewer};
 use crate::access::{Caller, Scope};
 use crate::api::operations::{RATE, Work, begin};
@@ -82,8 +82,9 @@ fn groups(counted: &Counted, now: u64) -> Markup {
                 tbody { @for (kind, group) in counted.groups.iter().take(GROUPS) { (row(kind, *group, now)) } }
             }
             p .hint {
-                (count(counted.counted)) @if counted.is_incomplete { " of the newest" } " dead letters in "
-                (count(counted.groups.len() as u64)) " groups."
+                @if counted.is_incomplete { "The newest " }
+                (parts::counted(counted.counted, "dead letter", "dead letters")) " in "
+                (parts::counted(counted.groups.len() as u64, "group", "groups")) "."
                 @if counted.groups.len() > GROUPS { " Only the most frequent are shown." }
             }
         }

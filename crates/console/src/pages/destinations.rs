@@ -49,7 +49,7 @@ fn table(flows: &[FlowView], now: u64) -> Markup {
                 td .wide data-label="Destination" { a href={ "/destination?name=" (encoded(&flow.id)) } { (name(flow)) } }
                 td .number data-label="Held" { (count(flow.held)) }
                 td data-label="Why" { (reason(flow)) }
-                td data-label="Since" { @if let Some(since) = flow.opened_at { (ago(now, since)) } }
+                td data-label="Since" { @if let Some(since) = since(flow) { (ago(now, since)) } }
                 td data-label="Next attempt" { (next(flow, now)) }
                 td .wide data-label="Last error" { (flow.error.as_deref().unwrap_or_default()) }
             } } }
@@ -72,6 +72,11 @@ fn reason(flow: &FlowView) -> &'static str {
         Some("window") => "earlier attempts are not answered yet",
         _ => "–",
     }
+}
+
+/// When its pause began, or its breaker opened.
+fn since(flow: &FlowView) -> Option<u64> {
+    flow.paused.as_ref().map_or(flow.opened_at, |pause| pause.since)
 }
 
 fn next(flow: &FlowView, now: u64) -> Markup {

@@ -92,7 +92,7 @@ fn card(story: &Story<'_>, caller: &Caller, trace_url: Option<&str>, reveal: boo
                 h2 { (state(story.state)) " " code { (story.job_id) } }
                 @if caller.may(Scope::Operate) { (actions(story)) }
             }
-            (facts(story))
+            (facts(story, trace_url))
             @if let Some(sentence) = &story.sentence { p .cause { (sentence) } }
             @if let Some(advice) = story.reason.and_then(advice_for_reason) { p { (advice) } }
             @if !story.attempts.is_empty() {
@@ -108,7 +108,7 @@ fn card(story: &Story<'_>, caller: &Caller, trace_url: Option<&str>, reveal: boo
     }
 }
 
-fn facts(story: &Story<'_>) -> Markup {
+fn facts(story: &Story<'_>, trace_url: Option<&str>) -> Markup {
     html! {
         dl .facts {
             @if let Some(label) = &story.label {
@@ -121,6 +121,10 @@ fn facts(story: &Story<'_>) -> Markup {
             }
             @if let Some(ended) = story.ended_at {
                 div { dt { "Ended" } dd { time datetime=(time(ended)) { (time(ended)) } } }
+            }
+            // Attempts have their own links. Without telemetry they have none, but the job has its producer's trace.
+            @if let Some(trace) = story.trace_id.filter(|_| story.attempts.iter().all(|attempt| attempt.traceparent.is_none())) {
+                div { dt { "Trace" } dd { (waterfall::link(trace, trace_url)) } }
             }
             @if let Some(reason) = story.reason { div { dt { "Reason" } dd { code { (reason) } } } }
             @if let Some(original) = &story.replay_of {

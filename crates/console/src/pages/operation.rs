@@ -7,7 +7,7 @@ use axum::response::{Html, Redirect};
 use maud::html;
 
 use super::layout::{Failure, Place, page};
-use super::parts::{count, state};
+use super::parts::{count, counted, state};
 use super::viewer::{Operator, Viewer};
 use crate::access::Scope;
 use crate::api::operations::{end, find};
@@ -29,7 +29,7 @@ pub(super) async fn show(
             @if is_running { progress max=(total) value=(read) aria-label="Progress" {} }
             p { strong { (count(progress.changed)) } " " (done)
                 @if progress.failed > 0 { ", " (count(progress.failed)) " could not be, since they are no jobs or are gone" }
-                "; " (count(read)) " of " (count(progress.total)) " dead letters looked at." }
+                "; " (count(read)) " of " (counted(progress.total, "dead letter", "dead letters")) " looked at." }
             @if let Some(error) = &progress.error { p .cause { (error) } }
             @if is_running {
                 noscript { meta http-equiv="refresh" content="2"; }

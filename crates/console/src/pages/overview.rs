@@ -8,7 +8,7 @@ use axum::response::Html;
 use maud::{Markup, html};
 
 use super::layout::{Failure, Place, page};
-use super::parts::{count, encoded, length, nothing, state};
+use super::parts::{count, counted, encoded, length, nothing, state};
 use super::pause;
 use super::plot::plots;
 use super::viewer::Viewer;
@@ -96,7 +96,7 @@ fn attention(queues: &[QueueView], flows: &[FlowView], notes: &[String], now: u6
             ul {
                 @for (queue, pause) in &paused { li { (queue_link(queue)) ": " (pause::sentence(pause, now)) } }
                 @for (queue, sum) in &stopped {
-                    li { "No worker serves " (queue_link(queue)) ", and " (count(sum.ready + sum.scheduled + sum.held)) " jobs wait." }
+                    li { "No worker serves " (queue_link(queue)) ", and " (counted(sum.ready + sum.scheduled + sum.held, "job waits", "jobs wait")) "." }
                 }
                 @for worker in &silent {
                     li { "Worker " code { (worker.name) } " has sent no heartbeat for "
@@ -104,7 +104,7 @@ fn attention(queues: &[QueueView], flows: &[FlowView], notes: &[String], now: u6
                 }
                 @for flow in broken.iter().take(BROKEN_MAX) {
                     li { a href={ "/destination?name=" (encoded(&flow.id)) } { (flow.flow.as_deref().unwrap_or(&flow.id)) }
-                        " has stopped answering; " (count(flow.held)) " jobs wait for it." }
+                        " has stopped answering; " (counted(flow.held, "job waits", "jobs wait")) " for it." }
                 }
                 @if broken.len() > BROKEN_MAX {
                     li { a href="/destinations" { (broken.len() - BROKEN_MAX) " more destinations" } " have stopped answering." }

@@ -65,6 +65,11 @@ pub(super) fn job_heads() -> Markup {
     html! { th { "Job" } th { "Label" } th { "Queue" } th { "Request" } }
 }
 
+/// How many, with the word for one or for many.
+pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
 /// A number with separated thousands.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();

@@ -30,6 +30,8 @@ pub(super) struct Story<'a> {
     pub(super) ended_at: Option<u64>,
     pub(super) reason: Option<&'a str>,
     pub(super) replay_of: Option<String>,
+    /// Its trace.
+    pub(super) trace_id: Option<&'a str>,
     /// Why it waits, or why it is dead.
     pub(super) sentence: Option<String>,
     pub(super) attempts: Vec<AttemptRecord>,
@@ -79,6 +81,7 @@ impl<'a> Story<'a> {
             ended_at: None,
             reason: None,
             replay_of: None,
+            trace_id: None,
             sentence: None,
             attempts: vec![],
             fields: None,
@@ -105,7 +108,8 @@ impl<'a> Story<'a> {
 
     fn live(job: &'a JobView) -> Self {
         let sentence = job.why.as_ref().map(|why| format!("It waits: {why}."));
-        Self { sentence, ..Self::of(&job.summary, job.state, job.fields.as_ref()) }
+        let story = Self::of(&job.summary, job.state, job.fields.as_ref());
+        Self { sentence, trace_id: job.trace_id.as_deref(), ..story }
     }
 
     fn dead(letter: &'a DeadView) -> Self {
@@ -114,6 +118,7 @@ impl<'a> Story<'a> {
             ended_at: Some(letter.dead_at),
             reason: letter.reason.as_deref(),
             sentence: letter.error.clone(),
+            trace_id: letter.trace_id.as_deref(),
             ..Self::of(&letter.summary, "dead", letter.fields.as_ref())
         }
     }
@@ -126,6 +131,7 @@ impl<'a> Story<'a> {
             ended_at: Some(job.ended_at),
             reason: job.reason.as_deref(),
             replay_of: job.replay_of.clone(),
+            trace_id: job.trace_id.as_deref(),
             attempts: attempts(Some(&job.history)),
             ..Self::new(&job.queue, &job.job_id, job.outcome)
         }
@@ -135,6 +141,7 @@ impl<'a> Story<'a> {
         Self {
             reason: result.reason.as_deref(),
             sentence: result.error.clone(),
+            trace_id: result.trace_id.as_deref(),
             attempts: result.history.iter().map(AttemptRecord::from_json).collect(),
             result: Some(result),
             ..Self::new(queue, job_id, &result.outcome)

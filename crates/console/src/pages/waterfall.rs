@@ -71,10 +71,15 @@ pub(super) fn attempt(
 /// A link to the trace of an attempt, or its id.
 fn trace_link(attempt: &AttemptRecord, trace_url: Option<&str>) -> Option<Markup> {
     let trace = attempt.traceparent.as_deref()?.split('-').nth(1)?;
-    Some(match trace_url.and_then(|pattern| trace_address(pattern, trace)) {
+    Some(link(trace, trace_url))
+}
+
+/// A link to a trace, or its id.
+pub(super) fn link(trace: &str, trace_url: Option<&str>) -> Markup {
+    match trace_url.and_then(|pattern| trace_address(pattern, trace)) {
         Some(address) => html! { a href=(address) { "trace" } },
         None => html! { span .muted { "trace " code { (trace) } } },
-    })
+    }
 }
 
 fn phases(attempt: &AttemptRecord) -> Vec<Bar> {

@@ -1,12 +1,12 @@
 //! A pause of a queue or a flow, and how people write its end.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use postrider_queue::admin::{Pause, PauseEnd};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::text::{plain, span, time};
+use super::text::{instant, plain, span, time};
 
 /// Characters of a text.
 const TEXT_CHARS_MAX: usize = 300;
@@ -83,31 +83,13 @@ pub fn pause_words(text: &str) -> Result<String, String> {
 pub fn pause_end(text: &str) -> Result<PauseEnd, String> {
     let wrong = "write a duration, as 30m, or a time, as 2026-12-24T18:00:00Z";
     if text.contains(':') {
-        let at = instant(text).ok_or_else(|| format!("this is no time; {wrong}"))?;
-        return Ok(PauseEnd::At(at));
+        return instant(text).map(PauseEnd::At).ok_or_else(|| format!("this is no time; {wrong}"));
     }
     let length = humantime::parse_duration(text).map_err(|error| format!("{error}; {wrong}"))?;
     if length < Duration::from_secs(1) || length > LENGTH_MAX {
         return Err("a pause takes at least 1s and at most 3650 days".to_owned());
     }
     Ok(PauseEnd::After(length))
-}
-
-/// A time in RFC 3339, Unix ms.
-fn instant(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let (local, ahead_ms) = match text.rfind(['+', '-']).filter(|at| *at > 10) {
-        Some(at) => {
-            let (hours, minutes) = text[at + 1..].split_once(':')?;
-            let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
-            let sign = if text[at..].starts_with('-') { -1 } else { 1 };
-            (&text[..at], sign * (hours * 60 + minutes) * 60_000)
-        }
-        None => (text, 0),
-    };
-    let utc: SystemTime = humantime::parse_rfc3339_weak(local.trim_end_matches(['Z', 'z'])).ok()?;
-    let millis = i64::try_from(utc.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()?;
-    u64::try_from(millis - ahead_ms).ok()
 }
 
 #[cfg(test)]
@@ -119,27 +101,10 @@ mod tests {
     #[test]
     fn an_end_is_a_duration_or_a_time() {
         assert_eq!(pause_end("90s"), Ok(PauseEnd::After(Duration::from_secs(90))));
-        for (text, at) in [
-            ("2026-11-23T01:08:21Z", NOW),
-            ("2026-11-23 01:08:21", NOW),
-            ("2026-11-23T01:08:21.500Z", NOW + 500),
-            ("2026-11-23T03:08:21+02:00", NOW),
-            ("2026-11-22T19:38:21-05:30", NOW),
-        ] {
+        for (text, at) in [("2026-11-23T01:08:21Z", NOW), ("2026-11-23T03:08:21+02:00", NOW)] {
             assert_eq!(pause_end(text), Ok(PauseEnd::At(at)), "{text}");
         }
-        for wrong in [
-            "",
-            "soon",
-            "30",
-            "0s",
-            "100ms",
-            "9999y",
-            "12:00",
-            "2026-11-23T25:00:00Z",
-            "x:y",
-            "1960-01-01T00:00:00Z",
-        ] {
+        for wrong in ["", "soon", "30", "0s", "100ms", "9999y", "12:00", "x:y"] {
             assert!(pause_end(wrong).is_err(), "{wrong}");
         }
     }

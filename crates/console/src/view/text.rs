@@ -49,6 +49,32 @@ pub fn time(millis: u64) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
 
+/// A time in RFC 3339 as Unix ms: in UTC (`Z`, or nothing), or with an offset; `None` if it is none, or before 1970.
+pub fn instant(text: &str) -> Option<u64> {
+    let text = text.trim();
+    // The dashes of the date are before this.
+    let offset = text.rfind(['+', '-']).filter(|at| *at > 10);
+    let (local, ahead_ms) = match offset {
+        Some(at) => (&text[..at], offset_ms(&text[at..])?),
+        None => (text.strip_suffix(['Z', 'z']).unwrap_or(text), 0),
+    };
+    let is_local = local.bytes().next_back().is_some_and(|byte| byte.is_ascii_digit());
+    let time: SystemTime = humantime::parse_rfc3339_weak(local).ok().filter(|_| is_local)?;
+    let millis = i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()?;
+    u64::try_from(millis - ahead_ms).ok()
+}
+
+/// `+02:00`, in ms.
+fn offset_ms(offset: &str) -> Option<i64> {
+    let number = |text: &str, below: i64| {
+        let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|number: &i64| digits && *number < below)
+    };
+    let (hours, minutes) = offset[1..].split_once(':')?;
+    let ms = (number(hours, 24)? * 60 + number(minutes, 60)?) * 60_000;
+    Some(if offset.starts_with('-') { -ms } else { ms })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +85,35 @@ mod tests {
         assert_eq!(plain("a\u{202e}b\u{2028}\u{9b}".as_bytes(), 10), "a\\u{202e}b\\u{2028}\\u{9b}");
         assert_eq!(plain(&[0xff], 10), "(1 bytes that are not text)");
         assert_eq!(plain("äöü".as_bytes(), 2), "äö… (6 bytes)");
+    }
+
+    #[test]
+    fn a_time_has_an_offset_or_is_utc() {
+        const NOW: u64 = 1_795_396_101_000;
+        for (text, at) in [
+            ("2026-11-23T01:08:21Z", NOW),
+            ("2026-11-23 01:08:21", NOW),
+            ("2026-11-23T01:08:21.500z", NOW + 500),
+            ("2026-11-23T03:08:21+02:00", NOW),
+            ("2026-11-22T19:38:21.250-05:30", NOW + 250),
+        ] {
+            assert_eq!(instant(text), Some(at), "{text}");
+        }
+        for wrong in [
+            "",
+            "2026-11-23",
+            "2026-11-23T25:00:00Z",
+            "1960-01-01T00:00:00Z",
+            "1970-01-01T00:00:00+01:00",
+            "2026-11-23T01:08:21Z+02:00",
+            "2026-11-23T01:08:21+2:00",
+            "2026-11-23T01:08:21+24:00",
+            "2026-11-23T01:08:21-05:60",
+            "2026-11-23T01:08:21+0200",
+            "2026-11-23T01:08:21ZZ",
+        ] {
+            assert_eq!(instant(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

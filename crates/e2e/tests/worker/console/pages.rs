@@ -12,14 +12,14 @@ use super::{BUILD, Console, NOWHERE};
 const WIDE: View = View { width: 1280, is_dark: false, has_scripts: true };
 
 /// A console with some of everything, and the token of an operator.
-struct Stage {
-    world: World,
+pub(super) struct Stage {
+    pub(super) world: World,
     console: Console,
     token: String,
 }
 
 impl Stage {
-    fn new() -> Stage {
+    pub(super) fn new() -> Stage {
         let world = World::new(BUILD);
         let (token, entry) = token("ann", "read,operate,reveal");
         let mut file = tempfile::NamedTempFile::new().expect("a file");
@@ -28,12 +28,12 @@ impl Stage {
         Stage { world, console, token }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.console.address)
     }
 
     /// Opens a page, by way of the login.
-    fn sign_in(&self, browser: &Browser, path: &str) {
+    pub(super) fn sign_in(&self, browser: &Browser, path: &str) {
         browser.open(&self.url(path));
         browser.fill("#token", &self.token);
         browser.press("Sign in");
@@ -71,7 +71,7 @@ fn a_failed_job_is_found_and_replayed(view: View) {
     browser.wait_for("waiting for the answer");
     assert!(!browser.text().contains("hunter2"));
     browser.press("Dead letters");
-    browser.wait_for("3 dead letters in 1 groups.");
+    browser.wait_for("3 dead letters in 1 group.");
     browser.press("the destination answered 404, which a retry would not change");
     browser.wait_for("Change all that match");
     browser.press("Replay all that match");
@@ -106,7 +106,7 @@ fn the_overview_follows_what_happens() {
     stage.sign_in(&browser, "/");
     browser.wait_for("There is no queue yet.");
     stage.world.queue().enqueue(&[("url", NOWHERE)]);
-    browser.wait_for("No worker serves default, and 1 jobs wait.");
+    browser.wait_for("No worker serves default, and 1 job waits.");
 }
 
 #[test]
