@@ -10,6 +10,7 @@ mod enqueue;
 mod find;
 mod pages;
 mod pause;
+mod pictures;
 mod sign_in;
 mod tail;
 

@@ -100,8 +100,8 @@ fn it_is_shown(redis: &RedisServer) {
     assert_eq!(again.stdout.trim(), job);
 }
 
-fn it_is_delivered(redis: &RedisServer) {
-    let sink = Sink::start();
+/// Lets everything go that waits for somebody.
+fn release(redis: &RedisServer) {
     for change in [
         &["flows", "resume", "partner"][..],
         &["queues", "resume", "quiet"],
@@ -114,6 +114,11 @@ fn it_is_delivered(redis: &RedisServer) {
     }
     // The job whose worker was killed has a path that the sink does not answer.
     assert_eq!(run(redis, &["jobs", "cancel", "running"]).code(), 0);
+}
+
+fn it_is_delivered(redis: &RedisServer) {
+    let sink = Sink::start();
+    release(redis);
     let mut worker = worker(redis, &sink, "mail,quiet");
     let labels = [
         "cancelled",

@@ -128,6 +128,15 @@ impl Browser {
         std::fs::write(file, picture).expect("the picture is written");
     }
 
+    /// Writes a picture of the upper part of the page.
+    pub(super) fn cut_out(&self, file: &Path, width: u32, height: u32) {
+        // A window of a headless browser is that much higher than its page.
+        let inner = self.script("return window.outerHeight - window.innerHeight").as_u64().unwrap_or(0);
+        self.run(self.client.set_window_size(width, height + inner as u32));
+        let picture = self.run(self.client.screenshot());
+        std::fs::write(file, picture).expect("the picture is written");
+    }
+
     fn run<T>(&self, command: impl Future<Output = Result<T, CmdError>>) -> T {
         self.runtime.block_on(command).expect("the browser does it")
     }
