@@ -128,7 +128,7 @@ impl Flows {
         let is_checked = job.line != Line::Admitted || flow.is_open_alone;
         if let Some(until) = flow.open_until.filter(|_| is_checked) {
             if !job.has_failed {
-                flow.evidence.offer(job.kind);
+                flow.evidence.offer(job.kind, now);
             }
             return match left(Some(until), now) {
                 Some(wait) => EnterResult::Open(wait),

@@ -44,6 +44,27 @@ fn jobs_with_short_deadlines_do_not_stop_others() {
     wait_for_paths(&sink, &paths, TEST_TIMEOUT);
 }
 
+/// Jobs that come during a trial are held, behind jobs of the kind that fails: one of them passes the breaker as soon as the
+/// trial has ended. The pause of the breaker is longer than the test.
+#[test]
+fn a_held_job_of_another_kind_passes_after_a_trial() {
+    let (redis, sink) = (RedisServer::start(), Sink::start());
+    let queue = Queue::new(&redis, "default");
+    let config = TextFile::new("[flows.default]\nbreaker_pause = \"2m\"\nbreaker_longest = \"2m\"\n");
+    let mut worker = worker(&redis, &["--concurrency", "16", "--config", config.path()]);
+    for _ in 0..12 {
+        queue.enqueue(&[("url", sink.url("/slow/300?short").as_str()), ("timeout_ms", "100")]);
+    }
+    worker.wait_for_log("the destination does not answer", TEST_TIMEOUT);
+    let flows = redis.command(&["KEYS", "postrider:flow:*"]);
+    let seconds: u64 = redis.command(&["TIME"]).array()[0].text().parse().expect("a number");
+    let trial_until = ((seconds + 3) * 1000).to_string();
+    redis.command(&["HSET", flows.array()[0].text().as_str(), "trial_until", &trial_until]);
+    let paths: Vec<String> = (0..60).map(|number| format!("/slow/300?{number}")).collect();
+    paths.iter().for_each(|path| drop(queue.enqueue(&[("url", sink.url(path))])));
+    wait_for_paths(&sink, &paths, TEST_TIMEOUT);
+}
+
 /// A path that fails is not its whole destination. The pause of the breaker is longer than the test.
 #[test]
 fn a_path_that_fails_does_not_stop_other_paths() {

@@ -115,6 +115,8 @@ pub enum AdmissionOrder {
     FailedFirst(usize),
     /// Only jobs that have not failed, and whose kind does not fail.
     UntriedOnly,
+    /// Only such jobs, the newest first: an older one may be of a kind that has failed since it was held.
+    NewestUntried,
 }
 
 /// The text of an error, of bounded length.
@@ -234,6 +236,7 @@ impl QueueShard {
             match admission.order {
                 AdmissionOrder::FailedFirst(jobs) => number(jobs as u64),
                 AdmissionOrder::UntriedOnly => "-1".into(),
+                AdmissionOrder::NewestUntried => "-2".into(),
             },
         ];
         if let Some(target) = self.0.log.target() {

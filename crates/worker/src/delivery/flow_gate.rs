@@ -200,7 +200,7 @@ impl Gate {
             let soon = self.flows.opinion(id).map_or(hold.within, |_| hold.within.min(CHECK_INTERVAL));
             return Err(Hold { within: soon, ..hold });
         }
-        self.flows.granted_trial(id);
+        self.flows.granted_trial(id, Some(candidate.kind));
         let mut pass = self.flows.enter_trial(candidate, Instant::now());
         pass.is_trial = taken.why == Some(FlowLimit::Trial);
         if !pass.is_trial {

@@ -58,7 +58,7 @@ impl Waker {
         if room > 0 {
             self.acquire_for_held(id, limits, room, &mut admission).await;
         }
-        if flows.admits_untried_only(id) {
+        if flows.admits_untried_only(id) && matches!(admission.order, AdmissionOrder::FailedFirst(_)) {
             admission.order = AdmissionOrder::UntriedOnly;
         }
         let again = admission.again;
@@ -72,11 +72,24 @@ impl Waker {
         } else {
             held.remove(id);
         }
+        if admission.admitted == Admitted::Trial {
+            self.used_trial(id, limits, moved).await;
+        }
         if moved == 0 {
             // The place in the share, if it got one, is for the next flow that waits.
             flows.notify_waiting();
         }
         Ok(())
+    }
+
+    /// A trial that no job got is given back. A job that may have it may be about to be held.
+    async fn used_trial(&self, id: FlowId, limits: &Limits, moved: usize) {
+        if moved > 0 {
+            self.gate.flows.granted_trial(id, None);
+        } else {
+            self.gate.flows.missed_trial(id);
+            self.gate.release(id, limits, Some(Admitted::Trial)).await;
+        }
     }
 
     /// Asks Redis for the right to make `room` attempts by held jobs.
@@ -112,7 +125,9 @@ impl Waker {
             Some(FlowLimit::Trial) => usize::from(taken.is_for_failed),
             _ => flows.admits_failed(id, taken.granted),
         };
-        admission.order = AdmissionOrder::FailedFirst(failed);
+        let is_opinion = kind.is_some() && taken.why == Some(FlowLimit::Trial) && failed == 0;
+        admission.order =
+            if is_opinion { AdmissionOrder::NewestUntried } else { AdmissionOrder::FailedFirst(failed) };
         if taken.why.is_some() {
             admission.again = taken.wait;
         }
@@ -129,7 +144,6 @@ impl Waker {
                 }
             }
             Some(FlowLimit::Trial) => {
-                flows.granted_trial(id);
                 admission.admitted = Admitted::Trial;
             }
             // Another worker has closed the breaker.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use postrider_queue::job::FlowId;
 
 use super::candidate::Candidate;
+use super::evidence::JobKind;
 use super::flow::Flow;
 use super::{Flows, left};
 
@@ -42,9 +43,15 @@ impl Flows {
         flow.evidence.opinion().map(|kind| kind.0)
     }
 
-    /// Redis has granted a trial.
-    pub(crate) fn granted_trial(&self, id: FlowId) {
-        self.lock().flow(id, Instant::now()).evidence.granted();
+    /// A job got a trial: of this kind, or a held one of any kind.
+    pub(crate) fn granted_trial(&self, id: FlowId, kind: Option<JobKind>) {
+        self.lock().flow(id, Instant::now()).evidence.granted(kind);
+    }
+
+    /// Redis had granted a trial to a held job, and there was none.
+    pub(crate) fn missed_trial(&self, id: FlowId) {
+        let now = Instant::now();
+        self.lock().flow(id, now).evidence.missed(now);
     }
 
     /// Sets the breaker open for `wait`, or closed.

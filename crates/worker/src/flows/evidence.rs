@@ -32,8 +32,8 @@ pub(super) struct Evidence {
     seen: [Option<(JobKind, Instant)>; 2],
     /// When Redis was last asked to let a job of another kind pass the open breaker.
     asked: Option<Instant>,
-    /// The kind of a held job that could be a second opinion.
-    opinion: Option<JobKind>,
+    /// The kind of a held job that could be a second opinion, and when such a job last came.
+    opinion: Option<(JobKind, Instant)>,
     /// Whether the last success was of a job that had failed before.
     is_success_of_failed: bool,
     /// Jobs admitted, counted up to a share of those that have failed.
@@ -49,6 +49,8 @@ impl Evidence {
     const SEEN: Duration = Duration::from_secs(60);
     /// The shortest time between two questions to Redis.
     const ASK_INTERVAL: Duration = Duration::from_millis(250);
+    /// How long it may take to hold a job.
+    const HOLDING_MAX: Duration = Duration::from_secs(2);
 
     /// A job came.
     pub(super) fn saw(&mut self, kind: JobKind, now: Instant) {
@@ -122,7 +124,7 @@ impl Evidence {
     /// faults from those of other jobs.
     pub(super) fn asks(&mut self, kind: JobKind, now: Instant) -> bool {
         let is_early = self.asked.is_some_and(|at| now.saturating_duration_since(at) < Self::ASK_INTERVAL);
-        self.offer(kind);
+        self.offer(kind, now);
         let asks = !is_early && self.opinion() == Some(kind);
         if asks {
             self.asked = Some(now);
@@ -132,20 +134,29 @@ impl Evidence {
 
     /// A job that has not failed came while the breaker was open. If it is held, it may be a second opinion
     /// later.
-    pub(super) fn offer(&mut self, kind: JobKind) {
+    pub(super) fn offer(&mut self, kind: JobKind, now: Instant) {
         if !self.is_suspect(kind) {
-            self.opinion = Some(kind);
+            self.opinion = Some((kind, now));
         }
     }
 
     /// The kind of a held job that could be a second opinion.
     pub(super) fn opinion(&self) -> Option<JobKind> {
-        self.opinion.filter(|kind| !self.is_suspect(*kind) && self.in_a_row < Self::KINDS_MAX)
+        let (kind, _) = self.opinion?;
+        (!self.is_suspect(kind) && self.in_a_row < Self::KINDS_MAX).then_some(kind)
     }
 
-    /// Redis has granted a trial.
-    pub(super) fn granted(&mut self) {
-        self.opinion = None;
+    /// A job got a trial: of this kind, or a held one of any kind.
+    pub(super) fn granted(&mut self, kind: Option<JobKind>) {
+        if kind.is_none() || self.opinion.is_some_and(|(held, _)| Some(held) == kind) {
+            self.opinion = None;
+        }
+    }
+
+    /// Redis had granted a trial to a held job, and there was none. One that came just now may be about to be held.
+    pub(super) fn missed(&mut self, now: Instant) {
+        self.opinion =
+            self.opinion.filter(|(_, came)| now.saturating_duration_since(*came) < Self::HOLDING_MAX);
     }
 }
 
@@ -221,7 +232,20 @@ mod tests {
         assert!(!evidence.asks(JobKind(3), now), "not more often than four times a second");
         assert_eq!(evidence.opinion(), Some(JobKind(3)), "but it is remembered while it is held");
         assert!(evidence.asks(JobKind(3), now + Evidence::ASK_INTERVAL));
-        evidence.granted();
+        evidence.granted(Some(JobKind(2)));
+        assert_eq!(evidence.opinion(), Some(JobKind(3)), "the trial was of another kind");
+        evidence.granted(Some(JobKind(3)));
+        assert_eq!(evidence.opinion(), None);
+    }
+
+    #[test]
+    fn a_second_opinion_that_is_not_held_yet_is_remembered_for_a_moment() {
+        let (mut evidence, now) = (Evidence::default(), Instant::now());
+        evidence.failed(JobKind(1), 1);
+        evidence.offer(JobKind(2), now);
+        evidence.missed(now + Evidence::HOLDING_MAX / 2);
+        assert_eq!(evidence.opinion(), Some(JobKind(2)));
+        evidence.missed(now + Evidence::HOLDING_MAX);
         assert_eq!(evidence.opinion(), None);
     }
 

@@ -13,7 +13,8 @@
 -- ARGV[2]  the number of jobs to move at most; may be 0
 -- ARGV[3]  the value of `_admitted` that the moved jobs carry, so that they need not ask the flow again
 -- ARGV[4]  the time until the flow's next check, ms
--- ARGV[5]  the number of these jobs to take first from those that have failed; -1 to take none of them
+-- ARGV[5]  the number of these jobs to take first from those that have failed; -1 to take none of them; -2 to take only the
+--          newest of the others: an older one may be of a kind that has failed since it was held
 -- ARGV[6…] with a log: how long a record is kept, ms; how many jobs; how many bytes
 -- ARGV[6…], or ARGV[9…] with a log: ids of jobs that have expired: they are moved in addition, if the flow holds them, and carry `old`
 -- Returns  {jobs moved, jobs that the flow still holds, Redis' time in Unix ms}
@@ -69,8 +70,11 @@ if failed > 0 then
 end
 if limit > 0 then
   -- Jobs of a kind that fails now are not among the untried ones.
-  local most = failed < 0 and '(5e12' or '+inf'
-  moved = moved + move(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', most, 'LIMIT', 0, limit), ARGV[3])
+  local command, from, to = 'ZRANGEBYSCORE', '-inf', failed < 0 and '(5e12' or '+inf'
+  if failed == -2 then
+    command, from, to = 'ZREVRANGEBYSCORE', to, from
+  end
+  moved = moved + move(redis.call(command, KEYS[3], from, to, 'LIMIT', 0, limit), ARGV[3])
 end
 local left = redis.call('ZCARD', KEYS[3])
 -- The jobs are moved: an error on this key must not hide their number.
