@@ -83,9 +83,10 @@ enum Task {
         #[arg(long)]
         hostile: bool,
     },
-    /// Check the scripts on a model of Redis
+    /// Check every interleaving of the scripts on a model of Redis
     Model {
-        /// --differential N compares N random steps with a server; --seed S repeats them
+        /// --minutes N for how long [default: 5]; or --mutations to plant faults, each of which must be found; or
+        /// --differential N to compare N random steps with a server. --seed S repeats what is random
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },

@@ -1,9 +1,17 @@
-//! A model of the protocol: the scripts of `crates/queue`, unchanged, on a small Redis that is a value. It is compared
-//! with real servers.
+//! A model of the protocol: the scripts of `crates/queue`, unchanged, on a small Redis that is a value. Every interleaving of
+//! workers, producers, operators and faults is checked up to a depth, and the small Redis is compared with real servers.
 
 mod calls;
 mod differential;
+
 mod lua;
+mod mutations;
 mod redis;
+mod report;
+mod scripts;
+mod search;
+mod story;
+mod world;
 
 pub use differential::compare;
+pub use report::{explore, mutate};

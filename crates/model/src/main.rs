@@ -1,8 +1,10 @@
 //! `cargo xtask model`: long runs of the model.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-/// `--differential N` compares N steps with a server; `--seed S` chooses them.
+/// `--minutes N` explores the protocol, `--mutations` plants faults in it, `--differential N` compares N steps with a server;
+/// `--seed S` chooses the random ones.
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |name: &str| {
@@ -10,10 +12,14 @@ fn main() -> ExitCode {
         arguments.get(at + 1)?.parse::<u64>().ok()
     };
     let seed = number("--seed").unwrap_or_else(|| fastrand::u64(..1 << 32));
-    let result = match number("--differential") {
-        Some(steps) => model::compare(seed, usize::try_from(steps).unwrap_or(usize::MAX))
-            .map(|compared| format!("{compared} replies of the model and of the server are the same")),
-        None => Err("--differential N [--seed S]".to_owned()),
+    let result = if let Some(steps) = number("--differential") {
+        model::compare(seed, usize::try_from(steps).unwrap_or(usize::MAX))
+            .map(|compared| format!("{compared} replies of the model and of the server are the same"))
+    } else if arguments.iter().any(|argument| argument == "--mutations") {
+        model::mutate(Duration::from_secs(60)).map(|all| format!("all {all} planted faults are found"))
+    } else {
+        let time = Duration::from_secs(60 * number("--minutes").unwrap_or(5));
+        model::explore(time, usize::MAX, seed).map(|()| "every invariant holds".to_owned())
     };
     match result {
         Ok(text) => {

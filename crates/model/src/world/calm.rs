@@ -1,0 +1,97 @@
+//! Liveness: from any state, once faults stop and every loop has its turn, all jobs end.
+
+use super::fault::Kind;
+use super::worker::{Answer, Life};
+use super::{Fate, Invariant, JOBS, Rules, Slip, WORKERS, World};
+use crate::calls::GROUP;
+use crate::redis::Id;
+
+/// How long it may take, in ticks: two leases, the retries, and the time by which the clock was set back.
+const TICKS: usize = 20;
+
+impl World {
+    /// Whether jobs do not end from here.
+    pub(super) fn broken_end(&self, rules: &Rules) -> Option<Invariant> {
+        let mut world = self.clone();
+        world.left = [0; Kind::ALL.len()];
+        world.past = None;
+        world.server.db.is_full = false;
+        for worker in 0..WORKERS {
+            match world.workers[worker].life {
+                Life::Absent => world.start_worker(worker, rules),
+                Life::Paused => world.workers[worker].life = Life::Up,
+                Life::Up => {}
+            }
+        }
+        for _ in 0..TICKS {
+            for worker in 0..WORKERS {
+                world.take_turns(rules, worker);
+            }
+            if let Some(broken) = world.broken {
+                return Some(broken);
+            }
+            if world.is_quiet() {
+                return None;
+            }
+            world.pass(rules);
+        }
+        Some(Invariant::End)
+    }
+
+    /// Every loop of a worker has its turn.
+    fn take_turns(&mut self, rules: &Rules, worker: usize) {
+        self.work(rules, worker);
+        if rules.slip != Some(Slip::Promotion) && (self.has_due("scheduled") || self.has_due("flows")) {
+            self.promote(rules, worker, Fate::Answered);
+        }
+        if self.workers[worker].wakes {
+            self.admit(rules, worker, Fate::Answered);
+        }
+        if self.has_lost() && rules.slip != Some(Slip::SearchForLost) {
+            self.claim_lost(rules, worker);
+        }
+        if self.value("waiting").is_some() && rules.slip != Some(Slip::Sweep) {
+            self.sweep(rules, worker);
+            self.requeue(rules, worker);
+        }
+        if self.has_expired(worker) && rules.slip != Some(Slip::Takeover) {
+            self.ask(rules, worker);
+            if self.workers[worker].is_asked {
+                self.reclaim(rules, worker, Fate::Answered);
+            }
+        }
+        self.work(rules, worker);
+    }
+
+    /// A worker fetches jobs, sends them with success, and settles them.
+    fn work(&mut self, rules: &Rules, worker: usize) {
+        for _ in 0..2 * JOBS {
+            let ids: Vec<Id> = self.workers[worker].flights.keys().copied().collect();
+            for id in ids {
+                if self.workers[worker].flights.get(&id).is_some_and(|flight| flight.ending.is_none()) {
+                    self.try_job(rules, worker, id, Answer::Success);
+                }
+                self.settle(rules, worker, id, Fate::Answered);
+            }
+            if !self.has_new() {
+                return;
+            }
+            self.fetch(rules, worker, Fate::Answered);
+        }
+    }
+
+    /// Whether no job waits or runs, and nothing is left of those that have ended.
+    fn is_quiet(&self) -> bool {
+        let pending = self.jobs().and_then(|stream| stream.groups.get(GROUP.as_bytes()));
+        let is_idle = self.workers.iter().all(|worker| worker.flights.is_empty());
+        let is_empty = self.jobs().is_none_or(|stream| stream.entries.is_empty());
+        is_idle
+            && is_empty
+            && pending.is_some_and(|group| group.pending.is_empty())
+            && self.value("waiting").is_none()
+            && !self.has_members("scheduled")
+            && !self.has_members("flows")
+            && !self.has_members("expiring")
+            && !self.has_held()
+    }
+}

@@ -1,0 +1,37 @@
+//! What must be true in every state. `docs/guarantees.md` explains each in plain words.
+
+/// An invariant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Invariant {
+    /// An acknowledged job is in a place that a loop finds.
+    Place,
+    /// It is there once.
+    Once,
+    /// A settlement under a lost lease has no effect.
+    Fence,
+    /// A worker that renews its leases loses none.
+    Lease,
+    /// A request is sent only under a lease.
+    Send,
+    /// A waiting job has an alarm.
+    Alarm,
+    /// It has no more attempts than it may have.
+    Attempts,
+    /// Once faults stop, every job ends, and nothing is left of it.
+    End,
+}
+
+impl Invariant {
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Place => "place: an acknowledged job is in a place that a loop finds",
+            Self::Once => "once: a job is in one place",
+            Self::Fence => "fence: a settlement under a lost lease has no effect",
+            Self::Lease => "lease: a worker that renews its leases loses none",
+            Self::Send => "send: a request is sent only under a lease that was confirmed within half of it",
+            Self::Alarm => "alarm: a waiting job has a due time, or its flow a check",
+            Self::Attempts => "attempts: no more than the maximum",
+            Self::End => "end: once faults stop, every job ends, and nothing is left of it",
+        }
+    }
+}
