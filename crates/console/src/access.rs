@@ -21,7 +21,7 @@ pub use tokens::{BadTokens, NewToken, Tokens};
 
 pub(crate) use attempts::Attempts;
 pub(crate) use origin::{Hosts, check_origin, is_loopback};
-pub(crate) use session::{is_of_page, sign_out, to_login};
+pub(crate) use session::{accepts_page, is_of_page, sign_out, to_login};
 
 use session::Sessions;
 

@@ -31,7 +31,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::document::{Bearer, add_errors};
+use self::document::{Bearer, add_errors, add_names};
 use crate::access::{self, Scope};
 use crate::problem::Problem;
 use crate::state::Shared;
@@ -44,7 +44,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
     info(
         title = "Postrider",
         // By Semantic Versioning; its first number is that of the paths.
-        version = "1.4.0",
+        version = "1.5.0",
         description = "Enqueue HTTP jobs, and find out what happened to them. Every error is a `Problem` (RFC 9457).",
         license(name = "MIT OR Apache-2.0")
     ),
@@ -91,6 +91,7 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
 /// The routes, and their document.
 fn parts() -> (Router<Arc<Shared>>, utoipa::openapi::OpenApi) {
     let (router, mut document) = routes().split_for_parts();
+    add_names(&mut document);
     add_errors(&mut document);
     (router, document)
 }

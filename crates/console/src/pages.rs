@@ -23,12 +23,13 @@ mod waterfall;
 
 use std::sync::Arc;
 
+use crate::access::Access;
+use crate::problem::Problem;
+use crate::state::Shared;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-
-use crate::access::Access;
-use crate::state::Shared;
 
 /// Bytes of a form.
 const FORM_BYTES_MAX: usize = 64 * 1024;
@@ -66,4 +67,9 @@ pub(crate) fn public(access: Arc<Access>) -> Router {
         .route("/logout", post(login::leave))
         .route("/assets/{name}", get(assets::file))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+}
+
+/// An error as a page.
+pub(crate) fn failed(problem: Problem) -> Response {
+    layout::Failure(problem).into_response()
 }

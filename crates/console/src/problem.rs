@@ -12,6 +12,9 @@ use utoipa::ToSchema;
 /// After how many seconds a client may repeat a request that was refused for a reason that passes.
 const RETRY_SECONDS: u32 = 5;
 
+/// The type of errors (RFC 9457).
+pub(crate) const PROBLEM_TYPE: &str = "application/problem+json";
+
 /// Why a request failed (RFC 9457). `type` is `about:blank`: the status is the kind of problem.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"type": "about:blank", "title": "Unprocessable Entity", "status": 422,
@@ -92,6 +95,11 @@ impl Problem {
         self
     }
 
+    pub(crate) fn hinting(mut self, hint: &str) -> Self {
+        self.detail = format!("{}{hint}", self.detail).into();
+        self
+    }
+
     pub(crate) fn after(mut self, enqueued: u64) -> Self {
         self.enqueued = Some(enqueued);
         self
@@ -104,7 +112,7 @@ impl IntoResponse for Problem {
         let retry_after = self.retry_after;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
         }
@@ -146,6 +154,10 @@ impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
         let text = rejection.body_text();
         // axum's text is `Failed to deserialize query string: NAME: WHAT`.
+        if let Some((_, name)) = text.split_once(": duplicate field `") {
+            let name = name.trim_end_matches('`');
+            return Self::parameter(name, format!("parameter `{name}` is given twice; give it once"));
+        }
         match text.splitn(3, ": ").collect::<Vec<_>>().as_slice() {
             [_, name, what] => Self::parameter(name, format!("parameter `{name}`: {what}")),
             _ => Self::new(StatusCode::BAD_REQUEST, text),

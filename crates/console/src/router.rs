@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Method, StatusCode, Uri};
 use telemetry::Telemetry;
@@ -16,7 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::access::{self, Access, Hosts, check_origin};
-use crate::problem::Problem;
+use crate::problem::{PROBLEM_TYPE, Problem};
 use crate::state::Shared;
 use crate::trace::{self, Requests};
 use crate::{api, pages};
@@ -24,6 +26,9 @@ use crate::{api, pages};
 /// Everything comes from here, and nothing is inline.
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
                               form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Bytes of an error.
+const ERROR_BYTES_MAX: usize = 64 * 1024;
 
 pub(crate) fn router(shared: Arc<Shared>, access: Access, hosts: &[String], telemetry: &Telemetry) -> Router {
     let access = Arc::new(access);
@@ -43,6 +48,7 @@ pub(crate) fn router(shared: Arc<Shared>, access: Access, hosts: &[String], tele
         .layer(from_fn(api::within))
         .layer(from_fn_with_state(Hosts::new(hosts), check_origin))
         .layer(CatchPanicLayer::custom(|_| panicked()))
+        .layer(from_fn(in_its_form))
         .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(REFERRER_POLICY, "no-referrer"))
         .layer(header(CACHE_CONTROL, "no-store"))
@@ -63,6 +69,33 @@ async fn no_route(uri: Uri) -> Problem {
 async fn wrong_method(method: Method, uri: Uri) -> Problem {
     let detail = format!("{} does not allow {method}; see /v1/openapi.json", uri.path());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+}
+
+/// Middleware: gives every error the form that its reader expects: a page for a browser, and otherwise a problem, also
+/// where axum has written a text or nothing.
+async fn in_its_form(request: Request, next: Next) -> Response {
+    let is_page = !request.uri().path().starts_with("/v1/") && access::accepts_page(request.headers());
+    let (mut head, body) = next.run(request).await.into_parts();
+    let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let is_error = head.status.is_client_error() || head.status.is_server_error();
+    let is_problem = kind == PROBLEM_TYPE;
+    if !is_error || !(kind.is_empty() || kind.starts_with("text/plain") || is_problem && is_page) {
+        return Response::from_parts(head, body);
+    }
+    let bytes = to_bytes(body, ERROR_BYTES_MAX).await.unwrap_or_default();
+    let mut detail = String::from_utf8_lossy(&bytes).into_owned();
+    if is_problem {
+        let problem: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        detail = problem["detail"].as_str().unwrap_or_default().to_owned();
+    } else if detail.is_empty() {
+        detail = head.status.canonical_reason().unwrap_or("it failed").to_owned();
+    }
+    let problem = Problem::new(head.status, detail);
+    let answer = if is_page { pages::failed(problem) } else { problem.into_response() };
+    let (new, body) = answer.into_parts();
+    head.headers.remove(CONTENT_LENGTH);
+    head.headers.extend(new.headers);
+    Response::from_parts(head, body)
 }
 
 fn panicked() -> Response {

@@ -67,7 +67,7 @@ pub(super) struct SendArgs {
     #[arg(long, value_parser = key, value_name = "KEY")]
     key: Option<String>,
     /// Time for which a key is remembered
-    #[arg(long, default_value = "24h", value_parser = some_time, value_name = "DURATION")]
+    #[arg(long, default_value = "24h", value_parser = key_ttl, value_name = "DURATION")]
     key_ttl: Duration,
     /// Refuse if the queue contains this many jobs [default: no limit]
     #[arg(long, env = "POSTRIDER_QUEUE_CAP", value_parser = cap, value_name = "N")]
@@ -247,6 +247,11 @@ fn time(text: &str) -> Result<u64, &'static str> {
 
 fn cap(text: &str) -> Result<NonZeroU64, &'static str> {
     text.parse().map_err(|_| "write a number, at least 1; without --cap there is no limit")
+}
+
+fn key_ttl(text: &str) -> Result<Duration, String> {
+    let ttl = some_time(text)?;
+    if ttl > IdempotencyKey::TTL_MAX { Err("it must be at most 3650days".to_owned()) } else { Ok(ttl) }
 }
 
 fn key(text: &str) -> Result<String, &'static str> {

@@ -6,12 +6,16 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::header::{HOST, HeaderName, ORIGIN};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, ORIGIN};
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use crate::problem::Problem;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Headers that must come at most once: which of two counts would be a guess.
+const ONCE: [HeaderName; 6] =
+    [HOST, ORIGIN, SEC_FETCH_SITE, AUTHORIZATION, CONTENT_TYPE, HeaderName::from_static("idempotency-key")];
 
 /// The names under which the console is reached. Addresses and `localhost` are always allowed.
 #[derive(Clone, Debug, Default)]
@@ -52,8 +56,18 @@ pub(crate) async fn check_origin(
 }
 
 fn check(hosts: &Hosts, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
-    let host =
-        headers.get(HOST).and_then(|host| host.to_str().ok()).or(uri.authority().map(|own| own.as_str()));
+    for name in ONCE {
+        if headers.get_all(&name).iter().nth(1).is_some() {
+            let name = name.as_str();
+            return Err(Problem::parameter(
+                name,
+                format!("the header `{name}` is given twice; send it once"),
+            ));
+        }
+    }
+    // The host of an absolute URL counts, and not the header (RFC 9112 §3.2.2).
+    let named = uri.authority().map(|own| own.as_str());
+    let host = named.or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok()));
     let host = host.and_then(|host| host.parse::<Uri>().ok()).filter(|host| host.host().is_some());
     let Some(host) = host else {
         return Err(Problem::parameter("host", "the header `Host` is missing or wrong"));
@@ -92,9 +106,13 @@ mod tests {
 
     fn answer(method: Method, headers: &[(&'static str, &str)]) -> Option<u16> {
         let hosts = Hosts::new(&["Jobs.example.org".to_owned()]);
-        let headers =
+        let headers: HeaderMap =
             headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        let problem = check(&hosts, &method, &Uri::from_static("/v1/queues"), &headers).err()?;
+        refused(&hosts, &method, "/v1/queues", &headers)
+    }
+
+    fn refused(hosts: &Hosts, method: &Method, uri: &'static str, headers: &HeaderMap) -> Option<u16> {
+        let problem = check(hosts, method, &Uri::from_static(uri), headers).err()?;
         serde_json::to_value(problem).unwrap()["status"].as_u64().map(|status| status as u16)
     }
 
@@ -121,6 +139,16 @@ mod tests {
             assert_eq!(answer(Method::GET, &[("host", other)]), Some(status), "{other}");
         }
         assert_eq!(answer(Method::GET, &[]), Some(400));
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        let hosts =
+            |names: &[&str]| names.iter().map(|name| (HOST, name.parse().unwrap())).collect::<HeaderMap>();
+        let get = |uri, names: &[&str]| refused(&Hosts::default(), &Method::GET, uri, &hosts(names));
+        assert_eq!(get("/", &["localhost", "localhost"]), Some(400));
+        assert_eq!(get("http://evil.example/", &["localhost"]), Some(421), "the URL counts");
+        assert_eq!(get("http://localhost/", &["localhost"]), None);
     }
 
     #[test]

@@ -84,8 +84,13 @@ pub(crate) fn sign_out() -> String {
 
 /// Whether a browser asks for a page.
 pub(crate) fn is_of_page(request: &Request) -> bool {
-    let accepts = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    request.method() == Method::GET && accepts.contains("text/html")
+    request.method() == Method::GET && accepts_page(request.headers())
+}
+
+/// Whether the caller is a browser, which shows a page better than a problem.
+pub(crate) fn accepts_page(headers: &HeaderMap) -> bool {
+    let accepts = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    accepts.is_some_and(|accepts| accepts.contains("text/html"))
 }
 
 /// Sends a browser to the login page. A link on another site does not carry the cookie of a session, so such a request is

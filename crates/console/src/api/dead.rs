@@ -50,14 +50,17 @@ pub(super) async fn list(
 }
 
 /// Which dead letters to change.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Selection {
     /// Entry ids or job ids.
+    #[serde(default)]
     ids: Vec<String>,
     /// All dead letters: required if there are neither ids nor conditions.
+    #[serde(default)]
     all: bool,
     /// Which of them; `limit` is at most 1000, 100 by default, and means nothing for an operation.
+    #[serde(default, deserialize_with = "extract::object")]
     conditions: Conditions,
     /// Change all that match, this many a second, in an operation that goes on after the request: 1 to 1000.
     #[schema(minimum = 1, maximum = 1000)]

@@ -1,13 +1,14 @@
 //! What all routes have in common in the OpenAPI document.
 
+use crate::problem::PROBLEM_TYPE;
 use utoipa::Modify;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder, Schema};
 
+/// The names of queues, as a regular expression.
+const QUEUE_NAME: &str = "^[A-Za-z0-9_.-]{1,64}$";
 const PROBLEM: &str = "#/components/schemas/Problem";
-/// The type of errors (RFC 9457).
-const PROBLEM_TYPE: &str = "application/problem+json";
 
 /// Tokens are sent as `Authorization: Bearer TOKEN`.
 pub(super) struct Bearer;
@@ -16,6 +17,19 @@ impl Modify for Bearer {
     fn modify(&self, document: &mut OpenApi) {
         let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
         document.components.get_or_insert_default().add_security_scheme("token", scheme);
+    }
+}
+
+/// Describes what a queue may be called, wherever a parameter is one.
+pub(super) fn add_names(document: &mut OpenApi) {
+    let operations =
+        document.paths.paths.values_mut().flat_map(|path| path.get.iter_mut().chain(&mut path.post));
+    for parameter in operations.filter_map(|operation| operation.parameters.as_mut()).flatten() {
+        if parameter.name == "queue"
+            && let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
+        {
+            schema.pattern = Some(QUEUE_NAME.to_owned());
+        }
     }
 }
 

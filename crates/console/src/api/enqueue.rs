@@ -14,6 +14,7 @@ use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
 use postrider_queue::job::Fields;
 use postrider_queue::{Enqueuing, IdempotencyKey, JobResult, JsonJob, NewJob, QueueName};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use telemetry::Context;
 use utoipa::{IntoParams, ToSchema};
@@ -25,6 +26,8 @@ use crate::state::{Shared, queue_name};
 
 /// The longest body with many jobs.
 const JOBS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Jobs of one body: small ones take more memory than their text.
+const JOBS_MAX: usize = 100_000;
 /// How long a key is remembered by default.
 const KEY_TTL: Duration = Duration::from_secs(24 * 3600);
 
@@ -34,12 +37,15 @@ const KEY_TTL: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct Parameters {
     /// Answer with the outcome, or with `waiting` after this time: `10s`; at most 60s. Only for one job.
     wait: Option<String>,
-    /// How long an idempotency key is remembered: `24h`.
+    /// How long an idempotency key is remembered: `24h`; at most 3650d.
     key_ttl: Option<String>,
     /// Refuse the job with 429 if the queue contains this many jobs. Only for one job.
     #[param(value_type = Option<u64>, minimum = 1)]
     cap: Option<NonZeroU64>,
 }
+
+/// What to do with many jobs.
+const MANY: &str = "; send many jobs as `application/x-ndjson`, one on each line";
 
 /// The request's header.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -75,6 +81,15 @@ pub(super) struct AllEnqueued {
     job_ids: Vec<String>,
 }
 
+/// What is enqueued.
+#[expect(dead_code, reason = "it only describes the answers")]
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum EnqueuedOneOrMany {
+    One(Enqueued),
+    Many(AllEnqueued),
+}
+
 /// Enqueue a job, or many
 ///
 /// The answer comes after Redis has confirmed the jobs. A body with many jobs is checked whole before the first one is
@@ -99,7 +114,7 @@ pub(super) struct AllEnqueued {
     ),
     responses(
         (status = 200, description = "The job existed before, under the same idempotency key.", body = Enqueued),
-        (status = 201, description = "Enqueued. With many jobs: `AllEnqueued`.", body = Enqueued),
+        (status = 201, description = "Enqueued. With many jobs: their number and ids.", body = EnqueuedOneOrMany),
         (status = 413, description = "The body is too large.", body = Problem),
         (status = 415, description = "The body has another type.", body = Problem),
         (status = 422, description = "A job is wrong, and nothing was enqueued.", body = Problem),
@@ -119,7 +134,8 @@ pub(super) async fn enqueue(
         Some("application/json") => {
             let (bytes, _place) =
                 read(&shared, &headers, body, JsonJob::text_bytes_max(shared.max_job_bytes)).await?;
-            one(&shared, &queue, &parameters, &headers, &bytes).await
+            let answer = one(&shared, &queue, &parameters, &headers, &bytes).await;
+            answer.map_err(|problem| if has_many(&bytes) { problem.hinting(MANY) } else { problem })
         }
         Some("application/x-ndjson" | "application/jsonl") => {
             let (bytes, _place) = read(&shared, &headers, body, JOBS_BYTES_MAX).await?;
@@ -127,6 +143,15 @@ pub(super) async fn enqueue(
         }
         _ => Err(unsupported("application/json` or `application/x-ndjson")),
     }
+}
+
+/// Whether a body that is no job looks like many.
+fn has_many(body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    let is_value = |line: &[u8]| serde_json::from_slice::<IgnoredAny>(line).is_ok();
+    body.starts_with(b"[")
+        || body.split(|byte| *byte == b'\n').nth(1).is_some()
+            && body.split(|byte| *byte == b'\n').all(is_value)
 }
 
 async fn one(
@@ -145,9 +170,9 @@ async fn one(
     {
         job.fields.push(("result_ttl_ms".into(), wait.result_ttl_millis().into()));
     }
-    let key =
-        key(headers, job.key)?.map(|key| Ok::<_, Problem>(IdempotencyKey { key, ttl: key_ttl(parameters)? }));
-    let how = Enqueuing { key: key.transpose()?, cap: parameters.cap };
+    let ttl = key_ttl(parameters)?;
+    let key = key(headers, job.key)?.map(|key| IdempotencyKey { key, ttl });
+    let how = Enqueuing { key, cap: parameters.cap };
     let publication = shared.redis.enqueue(queue, job.fields, &how).await?;
     let result = match wait {
         Some(wait) => wait.result(shared, queue, &publication).await?,
@@ -213,6 +238,11 @@ fn lines(body: &[u8], max_job_bytes: usize) -> Result<Vec<(u64, JsonJob)>, Probl
     let mut jobs = Vec::new();
     for (number, line) in (1..).zip(body.split(|byte| *byte == b'\n')) {
         if !line.trim_ascii().is_empty() {
+            if jobs.len() == JOBS_MAX {
+                let detail =
+                    format!("the body has more than {JOBS_MAX} jobs; send the rest in another request");
+                return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).on_line(number));
+            }
             let job =
                 JsonJob::parse(line, max_job_bytes).map_err(|error| Problem::from(error).on_line(number))?;
             jobs.push((number, job));
@@ -243,6 +273,7 @@ fn key_ttl(parameters: &Parameters) -> Result<Duration, Problem> {
     let Some(text) = &parameters.key_ttl else { return Ok(KEY_TTL) };
     let wrong = |why: String| Problem::parameter("key_ttl", format!("parameter `key_ttl`: {why}"));
     match humantime::parse_duration(text) {
+        Ok(ttl) if ttl > IdempotencyKey::TTL_MAX => Err(wrong("write at most 3650d".to_owned())),
         Ok(ttl) if ttl.as_millis() > 0 => Ok(ttl),
         Ok(_) => Err(wrong("write more than 0".to_owned())),
         Err(error) => Err(wrong(format!("{error}; write it as in 24h"))),

@@ -93,8 +93,10 @@ pub(crate) async fn begin(
     work: Work,
 ) -> Result<Arc<Operation>, Problem> {
     let mut total = 0;
-    for shard in shared.shards(work.conditions.queue.as_deref()).await? {
-        total += shared.inspector.survey(&shard, 0).await?.dead;
+    let shards = shared.shards(work.conditions.queue.as_deref()).await?;
+    work.conditions.check(&shards)?;
+    for shard in &shards {
+        total += shared.inspector.survey(shard, 0).await?.dead;
     }
     let change = if work.is_purge { "purge" } else { "replay" };
     let operation = shared.operations.begin(change, &caller.name, total, shared.stop.child_token());

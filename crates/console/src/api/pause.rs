@@ -25,6 +25,7 @@ pub(crate) struct PauseRequest {
     /// When the pause ends: a duration, as `30m`, or a time in RFC 3339. Default: when it is resumed.
     pub(crate) until: Option<String>,
     /// Why; shown where the pause is shown.
+    #[schema(min_length = 1, max_length = 256)]
     pub(crate) why: Option<String>,
 }
 
@@ -135,11 +136,13 @@ pub(crate) async fn end_queue_pause(
 #[serde(deny_unknown_fields)]
 pub(super) struct FlowPauseRequest {
     /// The key that jobs name, `HOST:PORT`, a URL, an id, or a host: then its destinations on 443 and 80.
+    #[schema(min_length = 1, max_length = 256)]
     flow: String,
     /// When the pause ends: a duration, as `30m`, or a time in RFC 3339. Default: when it is resumed.
     #[serde(default)]
     until: Option<String>,
     /// Why; shown where the pause is shown.
+    #[schema(min_length = 1, max_length = 256)]
     #[serde(default)]
     why: Option<String>,
 }
@@ -149,6 +152,7 @@ pub(super) struct FlowPauseRequest {
 #[serde(deny_unknown_fields)]
 pub(super) struct FlowResumeRequest {
     /// As it was paused.
+    #[schema(min_length = 1, max_length = 256)]
     flow: String,
 }
 

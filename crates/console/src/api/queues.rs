@@ -24,7 +24,7 @@ pub(super) struct Queues {
 
 /// List all queues
 ///
-/// A queue appears with its first job, or when it is paused.
+/// A queue appears with its first job, when it is paused, or when its number of shards is set.
 #[utoipa::path(operation_id = "listQueues", get, path = "/v1/queues", tag = "queues", responses((status = 200, body = Queues)))]
 pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<Queues>, Problem> {
     let found = shared.inspector.queues().await?;

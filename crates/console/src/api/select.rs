@@ -73,6 +73,13 @@ impl Conditions {
         texts.iter().any(|text| text.is_some()) || self.since.is_some() || self.older_than.is_some()
     }
 
+    /// Whether all conditions can be understood.
+    pub(crate) fn check(&self, shards: &[ShardName]) -> Result<(), Problem> {
+        self.filter(&[], 0)?;
+        self.cursor.as_deref().map(|cursor| place(cursor, shards)).transpose()?;
+        Ok(())
+    }
+
     fn filter(&self, ids: &[String], now: u64) -> Result<DeadFilter, Problem> {
         let ago = |name: &str, text: &Option<String>| -> Result<Option<u64>, Problem> {
             let Some(text) = text else { return Ok(None) };

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 use utoipa::IntoParams;
 
 use crate::problem::Problem;
@@ -20,6 +20,8 @@ use crate::view::{TailFilter, TailView};
 
 /// A comment after this time without an event shows that the connection lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// The longest time that a client may ask for.
+const FOR_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Which deliveries. All conditions must hold.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -32,9 +34,22 @@ pub(super) struct Parameters {
     host: Option<String>,
     /// Only where the last attempt got this status: `200`, `404`, `5xx` or `500-503`.
     status: Option<String>,
+    /// End the stream after this time: `10s`; at most 24h. Without it, the stream ends when one of both sides stops.
+    r#for: Option<String>,
 }
 
 impl Parameters {
+    /// When the stream ends, if that was asked for.
+    fn end(&self) -> Result<Option<Instant>, Problem> {
+        let Some(text) = &self.r#for else { return Ok(None) };
+        let wrong = |why: &str| Problem::parameter("for", format!("parameter `for`: {why}"));
+        match humantime::parse_duration(text) {
+            Ok(length) if length <= FOR_MAX => Ok(Some(Instant::now() + length)),
+            Ok(_) => Err(wrong("write at most 24h")),
+            Err(error) => Err(wrong(&format!("{error}; write it as in 10s"))),
+        }
+    }
+
     fn filter(self) -> Result<TailFilter, Problem> {
         let status = self.status.as_deref().map(TailFilter::statuses).transpose();
         Ok(TailFilter {
@@ -59,6 +74,7 @@ pub(super) async fn follow(
     parameters: Result<Query<Parameters>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(parameters) = parameters?;
+    let end = parameters.end()?;
     let filter = parameters.filter()?;
     // If Redis refuses this, nothing will be seen, and the client must know why.
     shared.inspector.watch().await?;
@@ -69,12 +85,20 @@ pub(super) async fn follow(
         async move {
             let next = match first {
                 Some(first) => Some(first),
-                None => next(&mut listener, &filter).await,
+                None => until(end, next(&mut listener, &filter)).await,
             };
             next.map(|bytes| (Ok::<_, Infallible>(bytes), (listener, None)))
         }
     });
     Ok(([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response())
+}
+
+/// The next events; `None` at the end of the stream, too.
+async fn until(end: Option<Instant>, next: impl Future<Output = Option<Bytes>>) -> Option<Bytes> {
+    match end {
+        Some(end) => timeout_at(end, next).await.ok().flatten(),
+        None => next.await,
+    }
 }
 
 /// The next events in one piece; `None` at the end.

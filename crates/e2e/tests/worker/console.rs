@@ -6,12 +6,14 @@ mod beside;
 mod browser;
 mod change;
 mod counts;
+mod document;
 mod enqueue;
 mod find;
 mod pages;
 mod pause;
 mod pictures;
 mod sign_in;
+mod strange;
 mod tail;
 
 use std::net::SocketAddr;

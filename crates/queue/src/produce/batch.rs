@@ -84,7 +84,7 @@ impl Redis {
 
 impl Batch<'_> {
     async fn run(&mut self) -> Result<(), EnqueueError> {
-        let ttl = self.keys.iter().flatten().map(|key| key.ttl).max();
+        let ttl = self.keys.iter().flatten().map(IdempotencyKey::ttl_millis).max();
         let mut seen = vec![];
         for _ in 0..MOVES_MAX {
             let numbers = match ttl {
@@ -234,7 +234,7 @@ impl QueueShard {
         let mut count = 0;
         for (fields, key) in jobs {
             keys.extend(key.map(|key| self.0.keys.idempotency(&key.key)));
-            let ttl = key.map_or(0, |key| key.ttl.as_millis() as u64);
+            let ttl = key.map_or(0, |key| key.ttl_millis());
             args.extend([number(ttl), number(has_all.into()), number(2 * fields.len() as u64)]);
             push_fields(&mut args, fields);
             count += 1;

@@ -39,11 +39,18 @@ pub struct Enqueuing {
 pub struct IdempotencyKey {
     /// 1 to 256 bytes.
     pub key: String,
-    /// How long it is remembered.
+    /// How long it is remembered: at most [`IdempotencyKey::TTL_MAX`].
     pub ttl: Duration,
 }
 
 impl IdempotencyKey {
+    /// The longest time for which a key is remembered.
+    pub const TTL_MAX: Duration = Duration::from_secs(3650 * 24 * 3600);
+
+    pub(super) fn ttl_millis(&self) -> u64 {
+        self.ttl.min(Self::TTL_MAX).as_millis() as u64
+    }
+
     /// Checks the length of a key.
     ///
     /// # Errors
@@ -116,7 +123,7 @@ impl QueueShard {
         has_all: bool,
     ) -> Result<(EntryId, bool), EnqueueError> {
         let (ttl, key) = match &how.key {
-            Some(own) => (own.ttl.as_millis() as u64, self.0.keys.idempotency(&own.key)),
+            Some(own) => (own.ttl_millis(), self.0.keys.idempotency(&own.key)),
             None => (0, self.0.keys.jobs.clone()),
         };
         let keys = vec![self.0.keys.jobs.clone(), self.0.keys.waiting.clone(), key];

@@ -5,11 +5,15 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::enqueue::IdempotencyKey;
 use crate::job::{FIELDS, Fields, Job, meant, quoted};
+
+/// Members of an object, and unknown ones that are named.
+const MEMBERS_MAX: usize = 64;
+const NAMED_MAX: usize = 8;
 
 /// The members that are no fields of a job.
 const OWN: [&str; 2] = ["key", "body_base64"];
@@ -43,6 +47,8 @@ impl JsonJob {
     /// [`NotAJob`].
     pub fn parse(json: &[u8], max_job_bytes: usize) -> Result<Self, NotAJob> {
         let text = std::str::from_utf8(json).map_err(|_| NotAJob("it is not UTF-8".to_owned()))?;
+        // Some editors and shells begin every text with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut job = Self::default();
         let mut unknown = Vec::new();
         for (name, value) in members(text)? {
@@ -50,6 +56,7 @@ impl JsonJob {
                 Some(known) => job.fields.push((Bytes::from_static(known.as_bytes()), bytes(known, value)?)),
                 None if name == "key" => job.take_key(value)?,
                 None if name == "body_base64" => job.fields.push(("body".into(), decoded(value)?)),
+                None if unknown.len() == NAMED_MAX => {}
                 None => unknown.push(name),
             }
         }
@@ -80,7 +87,7 @@ impl JsonJob {
     }
 }
 
-/// The members of an object in their order, including repeated ones. The values stay texts, so that no number in a body
+/// The members of an object in their order, including repeated ones, up to one more than there may be. The values stay texts, so that no number in a body
 /// loses a digit.
 struct Members<'a>(Vec<(String, &'a str)>);
 
@@ -101,9 +108,13 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::new();
-        while let Some((name, value)) = object.next_entry::<String, &RawValue>()? {
+        while members.len() <= MEMBERS_MAX {
+            let Some((name, value)) = object.next_entry::<String, &RawValue>()? else {
+                return Ok(Members(members));
+            };
             members.push((name, value.get()));
         }
+        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Members(members))
     }
 }
@@ -119,7 +130,10 @@ fn members(text: &str) -> Result<Vec<(String, &str)>, NotAJob> {
         _ => return Err(NotAJob("it is not a JSON object".to_owned())),
     }
     match serde_json::from_str::<Members<'_>>(text) {
-        Ok(members) => Ok(members.0),
+        Ok(Members(members)) if members.len() > MEMBERS_MAX => {
+            Err(NotAJob(format!("it has more than {MEMBERS_MAX} members, and a job has about twenty fields")))
+        }
+        Ok(Members(members)) => Ok(members),
         Err(error) if error.is_eof() => {
             Err(NotAJob("the object does not end on its line; write each on one, as `jq -c` does".to_owned()))
         }
@@ -178,6 +192,5 @@ fn not_known(names: &[String]) -> NotAJob {
     NotAJob(format!("{listed} {verb} not known here{hint}"))
 }
 
-#[cfg(test)]
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,5 @@
 //! Chooses the shard of a job.
 
-use std::time::Duration;
-
 use super::enqueue::{EnqueueError, Enqueuing, IdempotencyKey, Publication};
 use crate::job::{EntryId, Fields};
 use crate::redis::{Error, Keys, QueueName, QueueShard, Redis, SHARDS_MAX, number};
@@ -47,13 +45,13 @@ impl Redis {
 
     /// The shards in which a key may be, each once, beginning with its present one.
     async fn key_homes(&self, name: &QueueName, key: &IdempotencyKey) -> Result<Vec<u32>, Error> {
-        Ok(homes(&key.key, &self.shard_numbers(name, key.ttl).await?))
+        Ok(homes(&key.key, &self.shard_numbers(name, key.ttl_millis()).await?))
     }
 
     /// The number of shards, and the former ones that keys with this TTL may have been enqueued by.
-    pub(super) async fn shard_numbers(&self, name: &QueueName, ttl: Duration) -> Result<Vec<u32>, Error> {
+    pub(super) async fn shard_numbers(&self, name: &QueueName, ttl_millis: u64) -> Result<Vec<u32>, Error> {
         let producer = self.producer_shard(name, 0);
-        let args = vec![number(ttl.as_millis() as u64)];
+        let args = vec![number(ttl_millis)];
         let keys = vec![Keys::meta(name)];
         let reply = producer.0.scripts.key_homes.poll(&producer.0.redis, keys, args).await?;
         reply.convert()
@@ -70,7 +68,7 @@ impl QueueShard {
         let (mut keys, mut args) = (vec![], vec![]);
         for key in claimed {
             keys.push(self.0.keys.idempotency(&key.key));
-            args.push(number(key.ttl.as_millis() as u64));
+            args.push(number(key.ttl_millis()));
         }
         if keys.is_empty() {
             return Ok(vec![]);

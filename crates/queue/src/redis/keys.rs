@@ -14,7 +14,7 @@ pub struct QueueName(String);
 
 /// A text is not a queue's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a queue's name must be 1 to 64 letters, digits, `_`, `.` or `-`, and `{0}` is not")]
+#[error("a queue's name must be 1 to 64 letters, digits, `_`, `.` or `-`, and not only dots; `{0}` is none")]
 pub struct BadQueueName(String);
 
 impl std::str::FromStr for QueueName {
@@ -22,7 +22,9 @@ impl std::str::FromStr for QueueName {
 
     fn from_str(name: &str) -> Result<Self, BadQueueName> {
         let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-        if (1..=64).contains(&name.len()) && name.bytes().all(known) {
+        // No URL can contain the path segments `.` and `..`.
+        let is_dots = name.bytes().all(|byte| byte == b'.');
+        if (1..=64).contains(&name.len()) && name.bytes().all(known) && !is_dots {
             Ok(Self(name.to_owned()))
         } else {
             Err(BadQueueName(name.to_owned()))

@@ -144,3 +144,17 @@ fn the_workers_own_check_is_made() {
     wrong("label", "\"a b\"", "field `label` must be");
     wrong("v", "2", "format version 2");
 }
+
+#[test]
+fn an_object_with_very_many_members_is_refused_in_one_line() {
+    let members =
+        |number: usize| (0..number).map(|index| format!("\"a{index}\":1")).collect::<Vec<_>>().join(",");
+    refused(format!("{{{}}}", members(65)), "more than 64 members");
+    let error = JsonJob::parse(format!("{{{}}}", members(64)).as_bytes(), ENTRY_BYTES_MAX).unwrap_err();
+    assert!(error.to_string().len() < 500, "{error}");
+}
+
+#[test]
+fn a_byte_order_mark_is_not_part_of_the_object() {
+    assert_eq!(parsed("\u{feff}{\"url\":\"http://h/x\"}"), [("url".to_owned(), "http://h/x".to_owned())]);
+}
