@@ -1,6 +1,7 @@
 //! Tests of the telemetry about jobs that a worker exports to an OTLP receiver.
 
 mod commands;
+mod console;
 mod contexts;
 mod first_spans;
 mod metrics;

@@ -9,6 +9,7 @@ mod counts;
 mod document;
 mod enqueue;
 mod find;
+mod hostile;
 mod pages;
 mod pause;
 mod pictures;
