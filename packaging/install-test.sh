@@ -65,7 +65,7 @@ files() {
 
 # try HEADING PACKAGES FILE: install, deliver, remove, and see what is left
 try() {
-    local heading=$1 packages=$2 file=$3 begin seconds
+    local heading=$1 packages=$2 file=$3 begin tenths
     fresh
     # shellcheck disable=SC2086
     [ -z "$packages" ] || logged apt-get install --no-install-recommends $packages
