@@ -82,7 +82,7 @@ pub(super) struct AllEnqueued {
 }
 
 /// What is enqueued.
-#[expect(dead_code, reason = "it only describes the answers")]
+#[expect(dead_code, clippy::large_enum_variant, reason = "it only describes the answers")]
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum EnqueuedOneOrMany {
