@@ -205,6 +205,7 @@ pub(crate) async fn set_flow_pause(
         |(id, name): &(_, Option<String>)| ToPause { what: Pausable::Flow(*id), name: name.clone() };
     let all: Vec<ToPause> = meant.iter().map(to_pause).collect();
     let SetPauses { until, were, .. } = shared.redis.pause(&all, end, &note).await?;
+    shared.forget_flows();
     let subject = pause_subject(Some(&flow), until, note.why.as_deref());
     record(&shared, &caller, "pause", None, &subject).await;
     let pauses = shared.inspector.pauses().await.unwrap_or_default();
@@ -243,6 +244,7 @@ pub(crate) async fn end_flow_pause(
     let meant = flows_meant(&words("flow", &flow)?);
     let all: Vec<Pausable> = meant.iter().map(|(id, _)| Pausable::Flow(*id)).collect();
     let were = shared.redis.resume(&all).await?;
+    shared.forget_flows();
     if were.contains(&true) {
         record(&shared, &caller, "resume", None, &flow).await;
     }

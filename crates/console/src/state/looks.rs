@@ -135,6 +135,11 @@ impl Shared {
         self.seen(|shared| &shared.flows, Self::read_flows).await
     }
 
+    /// After a pause or its end, so that the next page shows it, even if Redis is slow.
+    pub(crate) fn forget_flows(&self) {
+        self.flows.forget();
+    }
+
     async fn read_flows(self: Arc<Self>) -> Result<Vec<FlowView>, Problem> {
         let now = self.inspector.now().await?;
         let shards = self.shards_seen(None).await?;

@@ -53,6 +53,11 @@ impl<T> Seen<T> {
         Ok(value)
     }
 
+    /// Forgets the value, since it has just been changed. The next reader waits for a new one.
+    pub(crate) fn forget(&self) {
+        *self.known.lock().expect("nothing panics while it holds this lock") = None;
+    }
+
     /// Whether somebody reads it now.
     pub(crate) fn is_being_read(&self) -> bool {
         self.reading.try_lock().is_err()
@@ -78,5 +83,7 @@ mod tests {
         assert_eq!((*value, is_old), (2, false));
         let failed = seen.read(async { Err::<u32, _>(Problem::unavailable("no")) }).await;
         assert!(failed.is_err() && *seen.slow().unwrap().0 == 2, "a failure keeps what is known");
+        seen.forget();
+        assert!(seen.slow().is_none(), "a changed one is read again");
     }
 }
