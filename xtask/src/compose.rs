@@ -221,12 +221,27 @@ fn settings(profiles: &[Profile], features: Build) -> Vec<(&'static str, String)
     const TRACE_URL: (&str, &str) = ("POSTRIDER_TRACE_URL", "http://localhost:16686/trace/{trace_id}");
     let shows_traces = !wanted.is_empty() && (has(Profile::Observability) || has(Profile::Collector));
     let wanted = wanted.iter().copied().chain(shows_traces.then_some(TRACE_URL));
-    // Compose also reads .env, but values set here would take precedence.
-    let file = fs::read_to_string(step::root().join(".env")).unwrap_or_default();
-    let is_open =
-        |name: &str| env::var_os(name).is_none_or(|set| set.is_empty()) && set_to(&file, name).is_none();
-    let open = wanted.filter(|(name, _)| is_open(name)).map(|(name, value)| (name, value.to_owned()));
+    // What is set here would take precedence.
+    let user = UserSettings::read();
+    let open = wanted.filter(|(name, _)| user.get(name).is_none());
+    let open = open.map(|(name, value)| (name, value.to_owned()));
     open.chain([("POSTRIDER_FEATURES", features.name().to_owned())]).collect()
+}
+
+/// What the user has set: compose reads the environment, and then .env.
+struct UserSettings {
+    file: String,
+}
+
+impl UserSettings {
+    fn read() -> Self {
+        Self { file: fs::read_to_string(step::root().join(".env")).unwrap_or_default() }
+    }
+
+    fn get(&self, name: &str) -> Option<String> {
+        let set = env::var_os(name).filter(|value| !value.is_empty());
+        set.map(|value| value.to_string_lossy().into_owned()).or_else(|| set_to(&self.file, name))
+    }
 }
 
 /// What a file of `NAME=value` lines sets a name to.

@@ -1,10 +1,9 @@
 //! The ports that the stack publishes: one that another program has is named before anything is built.
 
-use std::env;
 use std::fs;
 use std::net::TcpListener;
 
-use super::{Stack, set_to};
+use super::{Stack, UserSettings};
 use crate::sources::expression;
 use crate::step::{self, Result};
 
@@ -12,11 +11,8 @@ use crate::step::{self, Result};
 pub(super) fn check(stack: &Stack) -> Result {
     let compose = fs::read_to_string(step::root().join("compose.yaml"))
         .map_err(|error| format!("compose.yaml: {error}"))?;
-    let file = fs::read_to_string(step::root().join(".env")).unwrap_or_default();
-    let value = |name: &str, default: &str| {
-        let set = env::var(name).ok().filter(|value| !value.is_empty());
-        set.or_else(|| set_to(&file, name)).unwrap_or_else(|| default.to_owned())
-    };
+    let user = UserSettings::read();
+    let value = |name: &str, default: &str| user.get(name).unwrap_or_else(|| default.to_owned());
     let address = value("BIND_ADDRESS", "127.0.0.1");
     let profiles: Vec<_> = stack.profile_names().collect();
     let is_ours = |service| {
