@@ -29,15 +29,25 @@ fn wait_for_paths(sink: &Sink, paths: &[String], deadline: Duration) {
     });
 }
 
+/// A breaker that pauses for longer than a test takes.
+fn long_pause() -> TextFile {
+    TextFile::new("[flows.default]\nbreaker_pause = \"2m\"\nbreaker_longest = \"2m\"\n")
+}
+
+/// Twelve jobs that give up earlier than their destination answers.
+fn enqueue_with_short_deadlines(queue: &Queue<'_>, sink: &Sink) {
+    for _ in 0..12 {
+        queue.enqueue(&[("url", sink.url("/slow/300?short").as_str()), ("timeout_ms", "100")]);
+    }
+}
+
 /// Jobs that give up earlier than the destination answers prove nothing about it, and are no trials.
 #[test]
 fn jobs_with_short_deadlines_do_not_stop_others() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
     let _worker = worker(&redis, &["--concurrency", "16"]);
-    for _ in 0..12 {
-        queue.enqueue(&[("url", sink.url("/slow/300?short").as_str()), ("timeout_ms", "100")]);
-    }
+    enqueue_with_short_deadlines(&queue, &sink);
     sink.wait_for(5, TEST_TIMEOUT);
     let paths: Vec<String> = (0..60).map(|number| format!("/slow/300?{number}")).collect();
     paths.iter().for_each(|path| drop(queue.enqueue(&[("url", sink.url(path))])));
@@ -50,11 +60,9 @@ fn jobs_with_short_deadlines_do_not_stop_others() {
 fn a_held_job_of_another_kind_passes_after_a_trial() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
-    let config = TextFile::new("[flows.default]\nbreaker_pause = \"2m\"\nbreaker_longest = \"2m\"\n");
+    let config = long_pause();
     let mut worker = worker(&redis, &["--concurrency", "16", "--config", config.path()]);
-    for _ in 0..12 {
-        queue.enqueue(&[("url", sink.url("/slow/300?short").as_str()), ("timeout_ms", "100")]);
-    }
+    enqueue_with_short_deadlines(&queue, &sink);
     worker.wait_for_log("the destination does not answer", TEST_TIMEOUT);
     let flows = redis.command(&["KEYS", "postrider:flow:*"]);
     let seconds: u64 = redis.command(&["TIME"]).array()[0].text().parse().expect("a number");
@@ -70,7 +78,7 @@ fn a_held_job_of_another_kind_passes_after_a_trial() {
 fn a_path_that_fails_does_not_stop_other_paths() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
-    let config = TextFile::new("[flows.default]\nbreaker_pause = \"2m\"\nbreaker_longest = \"2m\"\n");
+    let config = long_pause();
     let mut worker = worker(&redis, &["--concurrency", "16", "--config", config.path()]);
     for _ in 0..30 {
         queue.enqueue(&[("url", sink.url("/status/503")), ("max_attempts", "100".to_owned())]);
@@ -181,7 +189,7 @@ fn a_worker_without_descriptors_closes_no_destination() {
 fn a_worker_that_reaches_nothing_closes_no_destination_for_others() {
     let (redis, sink) = (RedisServer::start(), Sink::start());
     let queue = Queue::new(&redis, "default");
-    let config = TextFile::new("[flows.default]\nbreaker_pause = \"2m\"\nbreaker_longest = \"2m\"\n");
+    let config = long_pause();
     let more = ["--concurrency", "16", "--max-attempts", "50", "--config", config.path()];
     let mut healthy = worker(&redis, &more);
     let paths: Vec<String> = (0..200).map(|number| format!("/ok/{}?{number}", number % 5)).collect();
