@@ -10,14 +10,12 @@ use walkdir::WalkDir;
 use crate::links;
 use crate::sources::expression;
 use crate::step::{self, Result};
+use crate::tools;
 
 /// Builds the site into `target/book`, and the API into `target/book/api`.
 pub(crate) fn run() -> Result {
     step::timed("check links", links::check)?;
-    if !step::works(Command::new("mdbook").arg("--version")) {
-        let install = "`cargo install mdbook --locked --version 0.5.4`";
-        return Err(format!("`mdbook` is not on the PATH; install it: {install}"));
-    }
+    let mdbook = tools::mdbook()?;
     let (sources, book) = (step::target().join("book-sources"), step::target().join("book"));
     let _ = fs::remove_dir_all(&sources);
     copy(&step::root().join("docs"), &sources)?;
@@ -30,7 +28,7 @@ pub(crate) fn run() -> Result {
             fs::write(path, text).map_err(|error| step::at(path, &error))?;
         }
     }
-    let mut build = Command::new("mdbook");
+    let mut build = Command::new(mdbook);
     step::run("mdbook", build.arg("build").arg(&sources).arg("--dest-dir").arg(&book))?;
     step::run("cargo doc", &mut step::cargo(&["doc", "--workspace", "--no-deps"]))?;
     copy(&step::target().join("doc"), &book.join("api"))?;

