@@ -27,7 +27,7 @@ commands() {
 
 inside() {
     chroot "$root" /usr/bin/env -i -C /root PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
-        DEBIAN_FRONTEND=noninteractive STORAGE_DRIVER=vfs "$@"
+        DEBIAN_FRONTEND=noninteractive "$@"
 }
 
 logged() { inside "$@" >log 2>&1 || { cat log; exit 1; }; }
@@ -53,6 +53,12 @@ fresh() {
     mount --bind apt "$root/var/cache/apt/archives"
     mount -t tmpfs tmpfs "$root/tmp"
     cp /etc/resolv.conf "$root/etc/resolv.conf"
+    # Podman, where this itself may run in a container: images are copied instead of mounted, and nothing is limited.
+    mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
+    mkdir "$root/etc/containers"
+    printf '[containers]\ncgroups = "disabled"\n' >"$root/etc/containers/containers.conf"
+    printf '[storage]\ndriver = "vfs"\nrunroot = "/run/containers/storage"\ngraphroot = "/var/lib/containers/storage"\n' \
+        >"$root/etc/containers/storage.conf"
     logged apt-get update
 }
 
