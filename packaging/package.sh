@@ -82,12 +82,15 @@ wheel() {
 # One package with the binaries of all machines: this is called for each.
 npm() {
     [ "$BUILD" = otel ] || return 0
+    package=postrider-$VERSION.npm.tgz
+    stage npm
+    [ ! -e "$OUT/$package" ] || tar -C "$stage" -xzf "$OUT/$package"
     stage npm/package keep
     install -D package/postrider "$stage/$MACHINE/postrider"
     cp "$root/packaging/npm/postrider" "$root/README.md" "$root/LICENSE" "$stage"
     with_version "$root/packaging/npm/package.json" >"$stage/package.json"
     stage=$(dirname "$stage")
-    compress "postrider-$VERSION.npm.tgz" package
+    compress "$package" package
 }
 
 # The paths of the checkout are no part of it.
