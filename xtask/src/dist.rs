@@ -153,6 +153,10 @@ impl Dist {
             paths.map(|path| option("--remap-path-prefix", path)).join("\u{1f}"),
         );
         cargo.env("CFLAGS", paths.map(|path| option("-ffile-prefix-map", path)).join(" "));
+        // Zig's cache keeps objects with the paths of the folder that first compiled them.
+        for cache in ["ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"] {
+            cargo.env(cache, step::target().join("zig"));
+        }
         // mimalloc contains the time at which it was compiled, which in a warm folder is that of an earlier commit.
         cargo.env("SOURCE_DATE_EPOCH", "0");
         step::run(&format!("compile for {machine} ({})", build.name()), cargo.args(build.flags()))
