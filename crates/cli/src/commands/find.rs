@@ -21,7 +21,7 @@ use super::{attempts, logged, results};
 ///
 /// Prints the state of each job, and its attempts with their phases. Jobs that have ended are in the delivery log of their queue,
 /// which `[results] keep` switches on in the worker's configuration; without it, a delivered job is found only by its job id,
-/// and only if its result is kept (`result_ttl_ms`). Searches 100,000 entries and 100,000 waiting jobs of each queue, all dead
+/// and only if its result is kept (`result_ttl_ms`). Searches a million entries and a million waiting jobs of each queue, all dead
 /// letters, and the delivery log up to 100 jobs. Exit code 1: nothing was found.
 #[derive(Debug, Args)]
 pub(super) struct FindArgs {

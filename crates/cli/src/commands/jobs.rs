@@ -20,9 +20,9 @@ use super::target::{LookArgs, View};
 
 /// List and show live jobs, cancel them, or run them now
 ///
-/// ID is the job id that `send` prints, the id of the job's entry in the stream, or its label. A job id is found at
-/// once; a label is searched among at most 100,000 entries and 100,000 waiting jobs of each queue. Exit code 1: there
-/// is no such job, or the change failed.
+/// ID is the job id that `send` prints, the id of the job's entry in the stream, or its label. The job id of a
+/// job that waits, or has not waited yet, is looked up at once; all else is searched for among at most a million entries and a
+/// million waiting jobs of each queue. Exit code 1: there is no such job, or the change failed.
 #[derive(Debug, Args)]
 pub(super) struct JobsArgs {
     #[command(subcommand)]

@@ -98,8 +98,9 @@ pub(super) struct FindParameters {
 
 /// Find out what happened to a job
 ///
-/// Searches live jobs, dead letters, results and delivery logs. A job id is looked up at once. Else the search answers within a second
-/// with what it has found by then, and `next`, with which it can be continued.
+/// Searches live jobs, dead letters, results and delivery logs. The id of a job that waits, or has not waited yet, is looked up at once.
+/// All else is searched for, also the id of a job that is dead. A search answers within a second with what it has found by then, and `next`,
+/// with which it can be continued.
 #[utoipa::path(operation_id = "findJob", get, path = "/v1/jobs/{id}", tag = "jobs",
     params(("id" = String, Path, description = "Job id, label or trace id."), FindParameters),
     responses((status = 200, body = Found), (status = 403, body = Problem), (status = 404, body = Problem)))]

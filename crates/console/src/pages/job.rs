@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::response::{Html, Redirect};
-use http::StatusCode;
+use http::HeaderMap;
+use http::header::REFRESH;
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -35,7 +36,7 @@ pub(super) async fn show(
     Viewer(caller): Viewer,
     Path(id): Path<String>,
     Query(Parameters { done, reveal, cursor }): Query<Parameters>,
-) -> Result<(StatusCode, Html<String>), Failure> {
+) -> Result<(HeaderMap, Html<String>), Failure> {
     if reveal {
         caller.require(Scope::Reveal)?;
     }
@@ -59,17 +60,27 @@ pub(super) async fn show(
         @else if found.incomplete { p .hint { "Something cannot be read: there may be more." } }
         @for story in &stories { (card(story, &caller, trace_url, reveal)) }
     };
-    Ok((StatusCode::OK, page(&caller, Place::Jobs, &title, body)))
+    let mut headers = HeaderMap::new();
+    if let Some(next) = found.next.as_ref().filter(|_| stories.is_empty()) {
+        // Without a script: the browser follows at once.
+        headers.extend(format!("0; url={}", continued(&id, next)).try_into().ok().map(|to| (REFRESH, to)));
+    }
+    Ok((headers, page(&caller, Place::Jobs, &title, body)))
+}
+
+/// The page on which a search goes on.
+fn continued(id: &str, next: &Next) -> String {
+    format!("{}?cursor={}", job_path(id), encoded(&next.cursor))
 }
 
 /// How far the search has come, and a link to continue it.
 fn go_on(id: &str, next: &Next, is_empty: bool) -> Markup {
     html! {
         p .notice {
-            @if is_empty { "Nothing was found yet. " }
+            @if is_empty { "Nothing was found yet, and the search goes on by itself. " }
             "The search has read " (count(next.read)) @if let Some(of) = next.of { " of " (count(of)) } " " (next.part) " of queue "
             (queue_link(queue_of(&next.queue))) ", and not everything after them. "
-            a href={ (job_path(id)) "?cursor=" (encoded(&next.cursor)) } rel="next" { "Continue the search" }
+            a href=(continued(id, next)) rel="next" { "Continue the search" }
         }
     }
 }

@@ -41,7 +41,7 @@ impl Inspector {
     pub async fn logged_about(&self, queue: &ShardName, id: &str) -> Result<LogSearch, Error> {
         let (mut search, mut behind) = (LogSearch::default(), String::new());
         loop {
-            let (jobs, next, _) = self.log_page(queue, &behind, id, PAGE).await?;
+            let (jobs, next, _) = self.log_page(queue, &behind, id).await?;
             search.jobs.extend(jobs);
             let Some(next) = next else { return Ok(search) };
             if search.jobs.len() >= FOUND_MAX {
@@ -52,18 +52,17 @@ impl Inspector {
         }
     }
 
-    /// About `count` records before an entry, or from the last one on: those about an id, the entry before which to go on,
+    /// About [`PAGE`] records before an entry, or from the last one on: those about an id, the entry before which to go on,
     /// and how many were read.
     pub(super) async fn log_page(
         &self,
         queue: &ShardName,
         behind: &str,
         id: &str,
-        count: u64,
     ) -> Result<(Vec<LoggedJob>, Option<String>, u64), Error> {
         let key = Self::keys(queue).log;
         let before = if behind.is_empty() { "+" } else { behind };
-        let mut args: Vec<Value> = vec![before.into(), number(count), number(FOUND_MAX as u64)];
+        let mut args: Vec<Value> = vec![before.into(), number(PAGE), number(FOUND_MAX as u64)];
         args.extend(texts(id).iter().map(|text| Value::from(text.as_str())));
         let reply = self.scripts.search_log.poll(&self.redis, vec![key], args).await?;
         let [next, read, rows] = <[Value; 3]>::try_from(array(reply)?).map_err(|_| unexpected())?;

@@ -13,7 +13,7 @@ use crate::redis::Error;
 use crate::trail::JobResult;
 
 /// How many entries, and how many waiting jobs, a search reads at most.
-const SEARCHED_MAX: u64 = 100_000;
+const SEARCHED_MAX: u64 = 1_000_000;
 
 /// The result of a search.
 #[derive(Clone, Debug, Default)]

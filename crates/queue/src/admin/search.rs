@@ -2,7 +2,7 @@
 
 use super::find::is_about;
 use super::peek::{CUT, Peek, in_stream};
-use super::scan::{Ids, PAGE, SearchPart, about};
+use super::scan::{Ids, SearchPart, about};
 use super::{DeadLetter, FoundJob, Inspector, LoggedJob, ShardName};
 use crate::redis::Error;
 
@@ -43,7 +43,7 @@ impl Inspector {
             SearchPart::Stream => self.scan(own.jobs, "first", behind, &about(&lower)).await?,
             SearchPart::Waiting => self.scan_waiting(own.waiting, behind, &about(&lower)).await?,
             SearchPart::Log => {
-                (page.log, page.next, page.read) = self.log_page(queue, behind, id, PAGE * 5).await?;
+                (page.log, page.next, page.read) = self.log_page(queue, behind, id).await?;
                 return Ok(page);
             }
         };

@@ -8,10 +8,10 @@
 -- Returns  {the id behind which to go on, or '' at the end; the number of entries read; the ids of the entries found}
 -- Uses     find
 --
--- Reads up to 32 entries at once, fewer where they are large, and stops after 1 MB.
+-- Reads up to 32 entries at once, fewer where they are large, until they cost more than a page may.
 local is_last, behind, most = ARGV[1] == 'last', ARGV[2], tonumber(ARGV[3])
-local is_found, read, bytes, found, count = finder(4), 0, 0, {}, 4
-while read < most and bytes < 1048576 do
+local is_found, read, cost, found, count = finder(4), 0, 0, {}, 4
+while read < most and cost < PAGE_COST do
   local from = behind == '' and (is_last and '+' or '-') or '(' .. behind
   count = math.min(count, most - read)
   local page
@@ -21,8 +21,8 @@ while read < most and bytes < 1048576 do
     page = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', count)
   end
   for _, entry in ipairs(page) do
-    local is_one, length = is_found(entry[2])
-    bytes = bytes + length
+    local is_one, own_cost = is_found(entry[2])
+    cost = cost + own_cost
     if is_one then
       found[#found + 1] = entry[1]
     end
@@ -32,6 +32,6 @@ while read < most and bytes < 1048576 do
     return {'', read, found}
   end
   behind = page[#page][1]
-  count = math.max(1, math.min(32, math.floor(65536 * read / math.max(bytes, 1))))
+  count = math.max(1, math.min(32, math.floor(65536 * read / math.max(cost, 1))))
 end
 return {behind, read, found}
