@@ -1,5 +1,7 @@
 //! Serves API and pages on an address, with bounds for each connection.
 
+mod places;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -17,15 +19,15 @@ use postrider_queue::ConnectError;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use telemetry::Telemetry;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::access::{Access, Open, Peer};
 use crate::router::router;
+use crate::serve::places::{Connection, Places};
 use crate::state::Shared;
 
-/// Connections at once. A further one waits until another ends.
+/// Connections at once. A further one takes the place of one that has no request.
 const CONNECTIONS_MAX: usize = 2_048;
 /// Bytes of a request's head. A longer head is refused with 431.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -110,7 +112,7 @@ impl Console {
     /// Serves until stopped. Then requests have 5 s to end.
     pub async fn run(self, stop: CancellationToken) {
         raise_open_files();
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let places = Places::new(CONNECTIONS_MAX);
         let graceful = GracefulShutdown::new();
         loop {
             let accepted = tokio::select! {
@@ -118,7 +120,7 @@ impl Console {
                 () = stop.cancelled() => break,
             };
             match accepted {
-                Ok((stream, peer, place)) => self.spawn(stream, Peer(peer), place, &graceful),
+                Ok((stream, peer, connection)) => self.spawn(stream, Peer(peer), connection, &graceful),
                 // Most likely there are no file descriptors left, until connections close.
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
@@ -134,16 +136,17 @@ impl Console {
         self.shared.close().await;
     }
 
-    fn spawn(&self, stream: TcpStream, peer: Peer, place: OwnedSemaphorePermit, graceful: &GracefulShutdown) {
+    fn spawn(&self, stream: TcpStream, peer: Peer, place: Arc<Connection>, graceful: &GracefulShutdown) {
         let _ = stream.set_nodelay(true);
         bound(&stream);
-        let router = self.router.clone();
+        let (router, own) = (self.router.clone(), place.clone());
         let service = tower::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
-            let mut router = router.clone();
+            let (mut router, busy) = (router.clone(), own.becomes_busy());
             async move {
                 use tower::Service;
-                Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|never| match never {}))
+                let response = router.call(request).await.unwrap_or_else(|never| match never {});
+                Ok::<_, Infallible>(busy.until_sent(response))
             }
         });
         let connection = http1::Builder::new()
@@ -153,21 +156,24 @@ impl Console {
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%error, "a connection ended with an error");
+            tokio::select! {
+                ended = connection => {
+                    if let Err(error) = ended {
+                        debug!(%error, "a connection ended with an error");
+                    }
+                }
+                () = place.closed() => debug!("a connection without a request makes room for another"),
             }
-            drop(place);
         });
     }
 }
 
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    places: &Arc<Places>,
+) -> io::Result<(TcpStream, SocketAddr, Arc<Connection>)> {
     let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, place))
+    Ok((stream, peer, places.take().await))
 }
 
 /// Ends a connection whose client reads nothing, and limits what the kernel keeps for it.

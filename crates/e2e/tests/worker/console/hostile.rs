@@ -1,7 +1,8 @@
 //! Clients that are slow, silent or too many: they hold up neither the console nor the worker beside it.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use e2e::http_call::exchange;
 use e2e::wait::{self, DEADLINE};
@@ -107,6 +108,28 @@ fn hostile_clients_hold_up_neither_the_console_nor_the_worker() {
         (console.get("/v1/queues").0 == 200).then_some(())
     });
     works(&world, &console, &mut hostile);
+}
+
+/// As many connections as the console has places never send a whole head.
+#[test]
+fn slow_heads_keep_nobody_out() {
+    const PLACES: usize = 2_048;
+    let world = World::new(BUILD);
+    let console = Console::start(&world);
+    let listening = connection(console.address, "GET /v1/tail HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    let head = "GET /v1/queues HTTP/1.1\r\nhost: localhost\r\nx-slow: ";
+    let slow: Vec<TcpStream> = (0..PLACES).map(|_| connection(console.address, head)).collect();
+    let began = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(console.post("/v1/queues/default/jobs", &json!({"url": NOWHERE})).0, 201);
+    }
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    // The oldest ones made room, and no connection with a request.
+    let is_open = |stream: &TcpStream| matches!(stream.peek(&mut [0; 1]), Err(error) if error.kind() == ErrorKind::WouldBlock);
+    assert!(!is_open(&slow[0]) && is_open(&slow[PLACES - 1]));
+    let mut start = [0; 12];
+    wait::eventually("the stream begins", DEADLINE, || listening.peek(&mut start).is_ok().then_some(()));
+    assert!(start.ends_with(b"200"));
 }
 
 #[test]
