@@ -26,5 +26,5 @@ pub use mask::{field, fields_json, hide_paths_of, line, masked, method, url};
 pub use pause::{PauseView, end_text, pause_end, pause_subject, pause_text, pause_words};
 pub use queue::{QueueView, WorkerView, life};
 pub use tail::{TailFilter, TailView};
-pub use text::{brief, instant, plain, span, time};
+pub use text::{brief, exact, instant, plain, span, time};
 pub use trace::{trace_address, trace_id};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use postrider_console::view::exact;
 use postrider_worker::WorkerConfig;
 use postrider_worker::settings::{RetryPolicy, RetryWaits};
 
@@ -11,23 +12,22 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub(super) fn warnings(config: &WorkerConfig) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut warn = |is_absurd: bool, text: String| warnings.extend(is_absurd.then_some(text));
-    let shown = |time: Duration| humantime::format_duration(time).to_string();
     let lease = config.lease;
     warn(
         lease > HOUR,
-        format!("--lease {}: the jobs of a dead worker wait for that long; 30s is usual", shown(lease)),
+        format!("--lease {}: the jobs of a dead worker wait for that long; 30s is usual", exact(lease)),
     );
     let timeout = config.sender.timeout;
     warn(
         timeout > HOUR,
-        format!("--timeout {}: a hanging request keeps its slot for that long", shown(timeout)),
+        format!("--timeout {}: a hanging request keeps its slot for that long", exact(timeout)),
     );
     let end = config.shutdown_timeout;
     warn(
         end > HOUR,
         format!(
             "--shutdown-timeout {}: most systems kill a process that takes this long to stop",
-            shown(end)
+            exact(end)
         ),
     );
     let named = config.retry.named.iter().map(|(name, policy)| (name.as_str(), policy));
@@ -39,7 +39,7 @@ pub(super) fn warnings(config: &WorkerConfig) -> Vec<String> {
             ),
         );
         if let Some((base, cap)) = inverted(policy) {
-            let (base, cap) = (shown(base), shown(cap));
+            let (base, cap) = (exact(base), exact(cap));
             warn(
                 true,
                 format!(

@@ -29,8 +29,28 @@ pub fn brief(time: Duration) -> String {
     if time < Duration::from_secs(1) {
         return format!("{}ms", time.as_millis());
     }
-    let whole = humantime::format_duration(Duration::from_secs(time.as_secs())).to_string();
-    whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
+    in_units(Duration::from_secs(time.as_secs()), 2)
+}
+
+/// A length of time to the millisecond, as it is written in a configuration: `100d`, `1h 30m`, `500ms`.
+pub fn exact(time: Duration) -> String {
+    match in_units(time, usize::MAX) {
+        empty if empty.is_empty() => "0s".to_owned(),
+        text => text,
+    }
+}
+
+/// In the first units that are not zero, up to `most`. The largest is a day: people count months differently.
+fn in_units(time: Duration, most: usize) -> String {
+    let mut left = time.as_millis();
+    let mut parts = vec![];
+    for (unit, millis) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
+        let count = left / millis;
+        left %= millis;
+        parts.extend((count > 0).then(|| format!("{count}{unit}")));
+    }
+    parts.truncate(most);
+    parts.join(" ")
 }
 
 /// The time between two times in Unix ms, as [`brief`].
@@ -120,6 +140,11 @@ mod tests {
     fn times_are_short_and_impossible_ones_are_numbers() {
         assert_eq!(brief(Duration::from_millis(3_723_004)), "1h 2m");
         assert_eq!(brief(Duration::from_millis(7)), "7ms");
+        assert_eq!((brief(Duration::ZERO), exact(Duration::ZERO)), ("0ms".to_owned(), "0s".to_owned()));
+        assert_eq!(brief(Duration::from_secs(100 * 86_400 + 1)), "100d 1s");
+        for length in ["100d", "1h 30m", "45d 2h 3m 4s 5ms", "500ms", "3650d"] {
+            assert_eq!(exact(humantime::parse_duration(length).unwrap()), length);
+        }
         assert_eq!(time(1_795_396_101_000), "2026-11-23T01:08:21.000Z");
         assert_eq!(time(9_999_999_999_999_999), "9999999999999999");
     }

@@ -117,7 +117,7 @@ fn settings_that_are_most_likely_not_meant_are_named() {
     let arguments = ["--lease", "100d", "--retry-base", "2h"];
     let mut worker = Postrider::ready_worker(BUILD, &redis, &arguments, &variables);
     worker.wait_for_log("did you mean POSTRIDER_CONCURRENCY?", DEADLINE);
-    worker.wait_for_log("the jobs of a dead worker wait for that long", DEADLINE);
+    worker.wait_for_log("--lease 100d: the jobs of a dead worker wait for that long", DEADLINE);
     worker.wait_for_log("base 2h is more than cap 1h", DEADLINE);
 }
 
