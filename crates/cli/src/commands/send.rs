@@ -29,6 +29,9 @@ use crate::units::{duration, some_time};
 use from::FromArgs;
 use report::Report;
 
+/// What is taken for a method where there is no URL.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 /// Enqueue a job; with --wait, print its outcome
 ///
 /// With --from, each line of a file is a job: a JSON object with the job's fields. `url` is required, `headers` is an
@@ -147,6 +150,9 @@ impl SendArgs {
                 return Err(Usage(format!("write the method before the URL: postrider send {method} …")));
             }
             [method, url] => (Some(method), url),
+            [method] if METHODS.contains(&method.to_ascii_uppercase().as_str()) => {
+                return Err(Usage(format!("the URL is missing: postrider send {method} https://…")));
+            }
             [url, ..] => (None, url),
             [] => return Err(Usage("the URL is missing".to_owned())),
         };

@@ -269,6 +269,9 @@ fn options_of_one_job_are_refused_with_a_file(build: Build) {
         let output = Postrider::run(build, wrong, &[("POSTRIDER_REDIS_URL", &redis.url())], DEADLINE);
         assert_eq!(output.code(), 2, "{wrong:?}: {output:?}");
     }
+    let only_a_method =
+        Postrider::run(build, &["send", "post"], &[("POSTRIDER_REDIS_URL", &redis.url())], DEADLINE);
+    assert!(only_a_method.stderr.contains("the URL is missing"), "{only_a_method:?}");
     let beyond = send(build, &redis.url(), &file, &["--skip", "4"]);
     assert!(beyond.code() == 2 && beyond.stderr.contains("has 3 lines"), "{beyond:?}");
     assert!(ready(&redis).is_empty());
