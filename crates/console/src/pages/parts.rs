@@ -50,12 +50,17 @@ pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
+/// The class of a cell whose text is short enough for one line: browsers also break a name at its hyphens.
+fn unbroken(text: &str) -> Option<&'static str> {
+    (text.chars().count() <= 20).then_some("unbroken")
+}
+
 /// The cells that all lists of jobs begin with: job, label, queue, request.
 pub(super) fn job_cells(summary: &Summary) -> Markup {
     html! {
         td data-label="Job" { a href=(job_path(&summary.job_id)) { code { (summary.job_id) } } }
-        td data-label="Label" { @if let Some(label) = &summary.label { (label) } }
-        td data-label="Queue" { (summary.queue) }
+        td class=[summary.label.as_deref().and_then(unbroken)] data-label="Label" { @if let Some(label) = &summary.label { (label) } }
+        td class=[unbroken(&summary.queue)] data-label="Queue" { (summary.queue) }
         td .wide data-label="Request" { span { span .method { (summary.method) } " " (summary.url) } }
     }
 }
