@@ -18,6 +18,7 @@ mod nodes;
 mod operation;
 mod operation_spans;
 mod pause;
+mod producers;
 mod queue_shard;
 mod reason;
 mod received;

@@ -21,8 +21,7 @@ impl Redis {
         how: &Enqueuing,
     ) -> Result<Publication, EnqueueError> {
         let Some(key) = &how.key else {
-            let shards = self.shards(name).await?;
-            return self.producer_shard(name, fastrand::u32(..shards.now)).enqueue(fields, how, false).await;
+            return self.any_shard(name).await?.enqueue(fields, how, false).await;
         };
         let mut seen = vec![];
         for _ in 0..MOVES_MAX {

@@ -20,6 +20,7 @@ use super::keys::{Keys, QueueName};
 use super::link::{Link, is_answer};
 use super::mark::Mark;
 use super::operation_spans::{Instruments, Operations};
+use super::producers::Producers;
 use super::queue_shard::{Consumer, Inner, QueueShard};
 use super::scripts::Scripts;
 use super::server::{ServerInfo, Stray};
@@ -38,6 +39,7 @@ pub struct Redis {
     instruments: Instruments,
     /// Whether somebody follows jobs as they end.
     pub(super) is_followed: Arc<AtomicBool>,
+    producers: Arc<Producers>,
 }
 
 /// How many shards a queue has.
@@ -66,8 +68,8 @@ impl Redis {
         let connection = Connection::connect(url, telemetry, spans.commands).await?;
         let scripts = Arc::new(Scripts::new());
         let instruments = Instruments::new(telemetry, address::address(url));
-        let (telemetry, is_followed) = (telemetry.clone(), Arc::default());
-        Ok(Self { connection, scripts, telemetry, spans, instruments, is_followed })
+        let (telemetry, is_followed, producers) = (telemetry.clone(), Arc::default(), Arc::default());
+        Ok(Self { connection, scripts, telemetry, spans, instruments, is_followed, producers })
     }
 
     /// A shard of a queue for a worker, with its own connection for blocking reads. Creates the consumer
@@ -99,9 +101,27 @@ impl Redis {
 
     /// A shard of a queue for a producer.
     pub fn producer_shard(&self, name: &QueueName, shard: u32) -> QueueShard {
-        let nobody =
-            Consumer { name: String::new(), lease: Duration::ZERO, entry_bytes_max: ENTRY_BYTES_MAX };
-        self.shard(name, shard, None, nobody, None)
+        self.producers.shard(name, shard, || {
+            let nobody =
+                Consumer { name: String::new(), lease: Duration::ZERO, entry_bytes_max: ENTRY_BYTES_MAX };
+            self.shard(name, shard, None, nobody, None)
+        })
+    }
+
+    /// Any shard of a queue for a producer.
+    ///
+    /// # Errors
+    /// fred's.
+    pub(crate) async fn any_shard(&self, name: &QueueName) -> Result<QueueShard, Error> {
+        let count = match self.producers.count(name) {
+            Some(count) => count,
+            None => {
+                let count = self.shards(name).await?.now;
+                self.producers.set_count(name, count);
+                count
+            }
+        };
+        Ok(self.producer_shard(name, fastrand::u32(..count)))
     }
 
     fn shard(
