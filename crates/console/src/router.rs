@@ -14,6 +14,7 @@ use http::header::{
 };
 use http::{HeaderValue, Method, StatusCode, Uri};
 use telemetry::Telemetry;
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -37,6 +38,17 @@ pub(crate) fn router(shared: Arc<Shared>, access: Access, hosts: &[String], tele
     };
     let probes = Router::new().route("/readyz", get(ready)).with_state(shared.clone());
     let probes = probes.route("/livez", get(async || "ok\n"));
+    // One layer of all: each further one would be cloned with the routes inside it, for each request.
+    let layers = ServiceBuilder::new()
+        .layer(from_fn_with_state(Requests::new(telemetry), trace::record))
+        .layer(header(CONTENT_SECURITY_POLICY, CONTENT_POLICY))
+        .layer(header(CACHE_CONTROL, "no-store"))
+        .layer(header(REFERRER_POLICY, "no-referrer"))
+        .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(from_fn(in_its_form))
+        .layer(CatchPanicLayer::custom(|_| panicked()))
+        .layer(from_fn_with_state(Hosts::new(hosts), check_origin))
+        .layer(from_fn(api::within));
     api::router()
         .merge(pages::router())
         .method_not_allowed_fallback(wrong_method)
@@ -45,15 +57,7 @@ pub(crate) fn router(shared: Arc<Shared>, access: Access, hosts: &[String], tele
         .layer(from_fn_with_state(access.clone(), access::authenticate))
         .merge(pages::public(access))
         .merge(probes)
-        .layer(from_fn(api::within))
-        .layer(from_fn_with_state(Hosts::new(hosts), check_origin))
-        .layer(CatchPanicLayer::custom(|_| panicked()))
-        .layer(from_fn(in_its_form))
-        .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(header(REFERRER_POLICY, "no-referrer"))
-        .layer(header(CACHE_CONTROL, "no-store"))
-        .layer(header(CONTENT_SECURITY_POLICY, CONTENT_POLICY))
-        .layer(from_fn_with_state(Requests::new(telemetry), trace::record))
+        .layer(layers)
 }
 
 /// Whether Redis answers.
