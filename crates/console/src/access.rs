@@ -20,7 +20,7 @@ pub use header::TrustedHeader;
 pub use tokens::{BadTokens, NewToken, Tokens};
 
 pub(crate) use attempts::Attempts;
-pub(crate) use origin::{Hosts, check_origin, is_loopback};
+pub(crate) use origin::{Hosts, is_loopback};
 pub(crate) use session::{accepts_page, is_of_page, sign_out, to_login};
 
 use session::Sessions;

@@ -23,10 +23,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
-use http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use http::Uri;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -120,11 +118,9 @@ fn limit(given: Option<usize>, (default, most): (usize, usize)) -> Result<usize,
     }
 }
 
-/// Middleware: ends requests that take too long.
-pub(crate) async fn within(request: Request, next: Next) -> Result<Response, Problem> {
-    let limit = REQUEST_TIMEOUT + waiting::asked(request.uri());
-    let late = |_| Problem::new(StatusCode::GATEWAY_TIMEOUT, "the request took too long").retry();
-    tokio::time::timeout(limit, next.run(request)).await.map_err(late)
+/// How long a request may take.
+pub(crate) fn time_limit(uri: &Uri) -> Duration {
+    REQUEST_TIMEOUT + waiting::asked(uri)
 }
 
 #[cfg(test)]

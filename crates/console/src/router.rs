@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::{
@@ -18,7 +18,7 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::access::{self, Access, Hosts, check_origin};
+use crate::access::{self, Access, Hosts};
 use crate::problem::{PROBLEM_TYPE, Problem};
 use crate::state::Shared;
 use crate::trace::{self, Requests};
@@ -40,15 +40,13 @@ pub(crate) fn router(shared: Arc<Shared>, access: Access, hosts: &[String], tele
     let probes = probes.route("/livez", get(async || "ok\n"));
     // One layer of all: each further one would be cloned with the routes inside it, for each request.
     let layers = ServiceBuilder::new()
-        .layer(from_fn_with_state(Requests::new(telemetry), trace::record))
+        .option_layer(telemetry.is_on().then(|| from_fn_with_state(Requests::new(telemetry), trace::record)))
         .layer(header(CONTENT_SECURITY_POLICY, CONTENT_POLICY))
         .layer(header(CACHE_CONTROL, "no-store"))
         .layer(header(REFERRER_POLICY, "no-referrer"))
         .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(from_fn(in_its_form))
-        .layer(CatchPanicLayer::custom(|_| panicked()))
-        .layer(from_fn_with_state(Hosts::new(hosts), check_origin))
-        .layer(from_fn(api::within));
+        .layer(from_fn_with_state(Hosts::new(hosts), guard))
+        .layer(CatchPanicLayer::custom(|_| panicked()));
     api::router()
         .merge(pages::router())
         .method_not_allowed_fallback(wrong_method)
@@ -75,11 +73,23 @@ async fn wrong_method(method: Method, uri: Uri) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }
 
-/// Middleware: gives every error the form that its reader expects: a page for a browser, and otherwise a problem, also
-/// where axum has written a text or nothing.
-async fn in_its_form(request: Request, next: Next) -> Response {
+/// Middleware: refuses requests on behalf of other sites, ends those that take too long, and gives every error the form that
+/// its reader expects.
+async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
     let is_page = !request.uri().path().starts_with("/v1/") && access::accepts_page(request.headers());
-    let (mut head, body) = next.run(request).await.into_parts();
+    if let Err(problem) = hosts.check_origin(&request) {
+        return in_its_form(problem.into_response(), is_page).await;
+    }
+    let limit = api::time_limit(request.uri());
+    let answer = tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, "the request took too long").retry().into_response()
+    });
+    in_its_form(answer, is_page).await
+}
+
+/// An error as a page for a browser, and otherwise as a problem, also where axum has written a text or nothing.
+async fn in_its_form(answer: Response, is_page: bool) -> Response {
+    let (mut head, body) = answer.into_parts();
     let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let is_error = head.status.is_client_error() || head.status.is_server_error();
     let is_problem = kind == PROBLEM_TYPE;

@@ -3,9 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::Request;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, ORIGIN};
 use http::{HeaderMap, Method, StatusCode, Uri};
 
@@ -26,6 +24,12 @@ impl Hosts {
         Self(names.iter().map(|name| name.to_ascii_lowercase()).collect())
     }
 
+    /// Refuses unknown names in `Host`, since a site can let its own name point to this machine (DNS rebinding), and
+    /// changes that a page of another origin asks for.
+    pub(crate) fn check_origin(&self, request: &Request) -> Result<(), Problem> {
+        check(self, request.method(), request.uri(), request.headers())
+    }
+
     fn allow(&self, host: &str) -> bool {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
         is_localhost(&host) || host.parse::<IpAddr>().is_ok() || self.0.contains(&host)
@@ -42,17 +46,6 @@ pub(crate) fn is_loopback(headers: &HeaderMap) -> bool {
     let host =
         host.as_ref().and_then(Uri::host).unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     is_localhost(host) || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// Middleware: refuses unknown names in `Host`, since a site can let its own name point to this machine (DNS rebinding),
-/// and changes that a page of another origin asks for.
-pub(crate) async fn check_origin(
-    State(hosts): State<Hosts>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    check(&hosts, request.method(), request.uri(), request.headers())?;
-    Ok(next.run(request).await)
 }
 
 fn check(hosts: &Hosts, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
