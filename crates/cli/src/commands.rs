@@ -14,6 +14,7 @@ mod attempts;
 mod audit;
 mod completions;
 mod console;
+mod cron;
 mod dead;
 mod doctor;
 mod failure;
@@ -92,6 +93,7 @@ enum Command {
     Health(health::HealthArgs),
     Queues(queues::QueuesArgs),
     Flows(flows::FlowsArgs),
+    Cron(cron::CronArgs),
     Find(find::FindArgs),
     Jobs(jobs::JobsArgs),
     Dead(dead::DeadArgs),
@@ -209,7 +211,7 @@ async fn run(cli: Cli) -> ExitCode {
         Err(error) => return failed(&error),
     };
     view::hide_paths_of(cli.secret_paths.clone());
-    let code = cli.command.run(&running.handle(), cli.secret_paths, &failed).await;
+    let code = Box::pin(cli.command.run(&running.handle(), cli.secret_paths, &failed)).await;
     if let Err(error) = running.shutdown(FLUSH).await {
         warn!("{error}");
     }
@@ -239,6 +241,7 @@ impl Command {
             Self::Console(args) => args.run(telemetry).await,
             Self::Queues(args) => args.run(telemetry).await,
             Self::Flows(args) => args.run(telemetry).await,
+            Self::Cron(args) => args.run(telemetry).await,
             Self::Find(args) => args.run(telemetry).await,
             Self::Jobs(args) => args.run(telemetry).await,
             Self::Dead(args) => args.run(telemetry).await,

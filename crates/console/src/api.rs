@@ -4,12 +4,14 @@ pub(crate) mod audit;
 pub(crate) mod change;
 mod changed;
 mod counts;
+mod cron;
 pub(crate) mod dead;
 mod document;
 mod enqueue;
 mod extract;
 mod flows;
 pub(crate) mod jobs;
+mod new_definition;
 mod new_job;
 pub(crate) mod operations;
 pub(crate) mod pause;
@@ -42,7 +44,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
     info(
         title = "Postrider",
         // By Semantic Versioning; its first number is that of the paths.
-        version = "1.5.1",
+        version = "1.6.0",
         description = "Enqueue HTTP jobs, and find out what happened to them. Every error is a `Problem` (RFC 9457).",
         license(name = "MIT OR Apache-2.0")
     ),
@@ -51,6 +53,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
     tags(
         (name = "jobs", description = "Enqueue jobs, find them, change them."),
         (name = "dead letters", description = "Jobs that ended without success."),
+        (name = "cron", description = "Periodic jobs."),
         (name = "queues", description = "Queues, their workers, and the flows that hold jobs."),
     )
 )]
@@ -62,6 +65,8 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(queues::list))
         .routes(routes!(queues::one))
         .routes(routes!(counts::list))
+        .routes(routes!(cron::list))
+        .routes(routes!(cron::show))
         .routes(routes!(flows::list))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::find))
@@ -81,6 +86,10 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(pause::resume_queue))
         .routes(routes!(pause::pause_flow))
         .routes(routes!(pause::resume_flow))
+        .routes(routes!(cron::set, cron::remove))
+        .routes(routes!(cron::pause))
+        .routes(routes!(cron::resume))
+        .routes(routes!(cron::run_now))
         .routes(routes!(operations::stop))
         .route_layer(scope(Scope::Operate));
     OpenApiRouter::with_openapi(Document::openapi()).merge(read).merge(enqueue).merge(operate)

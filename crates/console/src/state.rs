@@ -120,6 +120,12 @@ impl Shared {
         })
     }
 
+    /// All queues that are found.
+    pub(crate) async fn all_queues(&self) -> Result<Vec<QueueName>, Problem> {
+        let shards = self.inspector.queues().await?.shards;
+        Ok(shards.into_iter().filter(|shard| shard.number == 0).map(|shard| shard.queue).collect())
+    }
+
     /// The shards of a queue, or of all queues that are found.
     pub(crate) async fn shards(&self, queue: Option<&str>) -> Result<Vec<ShardName>, Problem> {
         let Some(queue) = queue else { return Ok(self.inspector.queues().await?.shards) };

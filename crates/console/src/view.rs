@@ -3,6 +3,7 @@
 
 mod advice;
 mod change;
+mod cron;
 mod dead;
 mod dead_groups;
 mod flow;
@@ -17,6 +18,7 @@ mod trace;
 
 pub use advice::{advice, advice_for_reason};
 pub use change::ChangeView;
+pub use cron::CronView;
 pub use dead::{DeadFilter, DeadView, dead_error, host, last_outcome};
 pub use dead_groups::{DeadGroups, Group, Kind};
 pub use flow::{FlowView, flow_error, is_meant, next_attempt, why, why_waiting};

@@ -4,6 +4,7 @@
 mod audit;
 mod by_hand;
 mod counts;
+mod crons;
 mod dead;
 mod delivery_log;
 mod find;
@@ -36,6 +37,7 @@ pub use crate::redis::{Pausable, PauseEnd, PauseError, PauseNote, SetPauses, ToP
 pub use audit::{Change, ChangeRecord};
 pub use by_hand::{Cancelled, Replayed};
 pub use counts::{Bucket, CountRange};
+pub use crons::{Applied, ApplyError, Cron};
 pub use dead::{DeadLetter, DeadPage};
 pub use delivery_log::{LogSearch, LoggedJob};
 pub use find::Search;

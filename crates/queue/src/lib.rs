@@ -2,9 +2,10 @@
 //! crate.
 //!
 //! [`Redis::enqueue`] enqueues a job, and [`Redis`] reads its result. The modules [`job`], [`work`],
-//! [`admin`] and [`names`] are for the worker and its tools, and may change with any release.
+//! [`cron`], [`admin`] and [`names`] are for the worker and its tools, and may change with any release.
 
 pub mod admin;
+pub mod cron;
 pub mod job;
 pub mod names;
 mod produce;

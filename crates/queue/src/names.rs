@@ -86,6 +86,10 @@ pub const JOB_DEAD: &str = "postrider.job.dead";
 pub const JOB_UNKNOWN_FIELDS: &str = "postrider.job.unknown_fields";
 /// Jobs that their flow held.
 pub const JOB_HOLDS: &str = "postrider.job.holds";
+/// Ticks of periodic definitions.
+pub const CRON_TICKS: &str = "postrider.cron.ticks";
+/// Whether a tick has `made` a job, was `missed`, or was `skipped`.
+pub const CRON_OUTCOME: &str = "postrider.cron.outcome";
 /// How long jobs waited for their flow, in seconds.
 pub const FLOW_WAIT_DURATION: &str = "postrider.flow.wait_duration";
 /// How often breakers were opened.

@@ -2,6 +2,7 @@
 
 pub(crate) mod completer;
 pub(crate) mod control;
+pub(crate) mod cron;
 pub(crate) mod depth_sampler;
 pub(crate) mod fetcher;
 pub(crate) mod heartbeat;

@@ -61,7 +61,7 @@ const NOT_IN_CODE: [Rule; 16] = [
         "in the worker only http/sender and process/listen call hyper"),
     rule(r"^crates/(queue|worker)/src/.*\.rs$", r"^crates/queue/src/admin/", r"\bSystemTime\b",
         "the machine's clock decides nothing: Redis provides the time"),
-    rule(r"^crates/[^/]*/src/lib\.rs$", concat!(r"^crates/(e2e/|queue/.* (admin|internals|job|names|work)$|",
+    rule(r"^crates/[^/]*/src/lib\.rs$", concat!(r"^crates/(e2e/|queue/.* (admin|cron|internals|job|names|work)$|",
             "worker/.* (internals|settings)$|console/.* view$|cli/.* internals$|otel-facade/.* semconv$)"),
         r"(?m)^pub mod \w+",
         "re-export what is for users with `pub use`, or list the module in xtask/src/tidy/rules.rs"),

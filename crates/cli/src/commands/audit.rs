@@ -12,7 +12,7 @@ use telemetry::Telemetry;
 use super::RedisArgs;
 use super::render::table;
 
-/// Show who changed something by hand: cancel, run-now, replay, purge, pause, resume; the newest first
+/// Show who changed something by hand: cancel, run-now, replay, purge, pause, resume, cron; the newest first
 ///
 /// The last 10,000 changes are kept, about, those over the HTTP API and those with this program.
 #[derive(Debug, Args)]

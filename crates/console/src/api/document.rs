@@ -20,12 +20,16 @@ impl Modify for Bearer {
     }
 }
 
-/// Describes what a queue may be called, wherever a parameter is one.
+fn operations(document: &mut OpenApi) -> impl Iterator<Item = &mut Operation> {
+    document.paths.paths.values_mut().flat_map(|path| {
+        [&mut path.get, &mut path.post, &mut path.put, &mut path.delete].into_iter().flatten()
+    })
+}
+
+/// Describes what a queue or a definition may be called, wherever a parameter is one.
 pub(super) fn add_names(document: &mut OpenApi) {
-    let operations =
-        document.paths.paths.values_mut().flat_map(|path| path.get.iter_mut().chain(&mut path.post));
-    for parameter in operations.filter_map(|operation| operation.parameters.as_mut()).flatten() {
-        if parameter.name == "queue"
+    for parameter in operations(document).filter_map(|operation| operation.parameters.as_mut()).flatten() {
+        if ["queue", "name"].contains(&parameter.name.as_str())
             && let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
         {
             schema.pattern = Some(QUEUE_NAME.to_owned());
@@ -35,9 +39,7 @@ pub(super) fn add_names(document: &mut OpenApi) {
 
 /// Every error is a problem, and each route can answer with some that it does not list.
 pub(super) fn add_errors(document: &mut OpenApi) {
-    for path in document.paths.paths.values_mut() {
-        path.get.iter_mut().chain(&mut path.post).for_each(add_errors_of);
-    }
+    operations(document).for_each(add_errors_of);
 }
 
 fn add_errors_of(operation: &mut Operation) {

@@ -17,7 +17,7 @@ pub struct ChangeView {
     pub time: String,
     /// Who made it: the name of a token, `local` where no tokens are used, or `cli` and the name of the user.
     pub caller: String,
-    /// `cancel`, `run_now`, `replay`, `purge`, `pause` or `resume`.
+    /// `cancel`, `run_now`, `replay`, `purge`, `pause`, `resume`, `apply` or `remove`.
     pub change: String,
     /// The queue.
     pub queue: Option<String>,

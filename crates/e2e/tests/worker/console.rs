@@ -6,6 +6,7 @@ mod beside;
 mod browser;
 mod change;
 mod counts;
+mod cron;
 mod document;
 mod enqueue;
 mod find;

@@ -7,6 +7,7 @@ mod bytes;
 mod client_certificates;
 mod cluster;
 mod console;
+mod cron;
 mod dashboards;
 mod dead_letters;
 mod delivery;

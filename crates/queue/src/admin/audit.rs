@@ -19,7 +19,7 @@ const SUBJECT_BYTES_MAX: usize = 512;
 pub struct Change<'a> {
     /// Who made it: the name of a token, `local`, or `cli` and the name of the user.
     pub caller: &'a str,
-    /// What was done: `cancel`, `run_now`, `replay`, `purge`, `pause` or `resume`.
+    /// What was done: `cancel`, `run_now`, `replay`, `purge`, `pause`, `resume`, `apply` or `remove`.
     pub change: &'static str,
     /// The queue, if it was one.
     pub queue: Option<&'a str>,

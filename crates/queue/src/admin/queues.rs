@@ -92,6 +92,7 @@ impl Inspector {
     /// fred's.
     pub async fn has_keys(&self, queue: &QueueName) -> Result<bool, Error> {
         let own = Keys::new(queue, 0);
+        let [cron, _] = own.cron();
         let keys = [
             own.jobs.clone(),
             own.waiting,
@@ -100,6 +101,7 @@ impl Inspector {
             own.dead,
             own.rejected,
             own.log,
+            cron,
             own.workers,
             Keys::meta(queue),
         ];
@@ -184,7 +186,7 @@ fn shard_of(key: &str) -> Option<(String, u32)> {
         Some((name, number)) => (name, number.parse().ok()?),
         None => (tag, 0),
     };
-    ["jobs", "waiting", "scheduled", "flows", "dead", "rejected", "log", "workers", "meta"]
+    ["jobs", "waiting", "scheduled", "flows", "dead", "rejected", "log", "workers", "meta", "cron"]
         .contains(&what)
         .then(|| (name.to_owned(), number))
 }

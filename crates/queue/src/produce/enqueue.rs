@@ -145,7 +145,7 @@ impl QueueShard {
     /// The publish span. For one job without a context, it is a producer span, and the parent of the job's
     /// spans. For several jobs, or jobs with a context, it is a client span. It links to each job's own
     /// context.
-    pub(super) fn publish_span(&self, jobs: &[Fields]) -> (Span, Operation, Instant) {
+    pub(crate) fn publish_span(&self, jobs: &[Fields]) -> (Span, Operation, Instant) {
         let own: Vec<Context> = jobs
             .iter()
             .map(|fields| self.0.telemetry.extract(&Producer(fields)))
@@ -168,13 +168,13 @@ impl QueueShard {
     }
 
     /// Gives a job the context of its publish span.
-    pub(super) fn inject(&self, context: &Context, operation: Operation, jobs: &mut [Fields]) {
+    pub(crate) fn inject(&self, context: &Context, operation: Operation, jobs: &mut [Fields]) {
         if let (Operation::Publish, true, [fields]) = (operation, context.is_some(), jobs) {
             context.inject(&mut Outgoing(fields));
         }
     }
 
-    pub(super) fn published(
+    pub(crate) fn published(
         &self,
         span: &Span,
         operation: Operation,

@@ -128,6 +128,12 @@ impl Keys {
         Key::from(format!("postrider:{{{queue}}}:meta"))
     }
 
+    /// Hash: the definitions of periodic jobs, and their state; sorted set: their names by the time of the next look. They
+    /// are with the first shard.
+    pub(crate) fn cron(&self) -> [Key; 2] {
+        ["cron", "cron_due"].map(|name| Key::from(format!("{}{name}", self.prefix)))
+    }
+
     /// String with TTL: the id of the job that was enqueued under an idempotency key.
     pub(crate) fn idempotency(&self, key: &str) -> Key {
         Key::from(format!("{}key:{key}", self.prefix))

@@ -106,6 +106,11 @@ impl QueueShard {
         self.0.operations.queue()
     }
 
+    /// Its number; the first one is 0.
+    pub fn number(&self) -> u32 {
+        self.0.shard
+    }
+
     /// This process' consumer.
     pub fn consumer(&self) -> &Consumer {
         &self.0.consumer

@@ -23,6 +23,7 @@ use crate::delivery::process_span::JobSpans;
 use crate::delivery::settlement::{Settlements, Succeeded};
 use crate::flows::Flows;
 use crate::loops::completer::{self, Completer};
+use crate::loops::cron::Cron;
 use crate::loops::reclaimer::{self, Reclaimer};
 use crate::loops::shard_list::ServedShard;
 use crate::loops::{heartbeat, scheduler, sweeper, unsettled};
@@ -118,7 +119,7 @@ pub(super) struct ShardLoops {
     gate: Gate,
     settings: CurrentSettings,
     deliveries: Arc<Deliveries>,
-    /// Reclaimer, scheduler and sweeper. They end first.
+    /// Reclaimer, scheduler, sweeper and cron. They end first.
     taking: JoinSet<()>,
     /// Completer and repeater of settlements.
     settling: JoinSet<()>,
@@ -162,6 +163,11 @@ impl ShardLoops {
                 sweeper::run(queue.clone(), alarm, settlements.lines.clone(), stop.clone()),
             ),
         );
+        // The definitions of a queue are with its first shard.
+        if queue.number() == 0 {
+            let cron = Cron::new(queue.clone(), counts.clone());
+            taking.spawn(health.watch("cron", cron.run(stop.clone())));
+        }
         if let Some(troubles) = &engine.troubles {
             troubles.join(queue.clone());
         }

@@ -45,6 +45,7 @@ pub(crate) struct Counts {
     held: BoundCounter,
     hold_duration: BoundHistogram,
     trips: BoundCounter,
+    ticks: [BoundCounter; 3],
 }
 
 /// Makes instruments that are bound to a queue.
@@ -58,6 +59,18 @@ impl Maker<'_> {
 
     fn jobs(&self, name: &'static str, description: &'static str) -> BoundCounter {
         self.0.counter(name, "{job}", description).bind(self.queue())
+    }
+
+    /// By whether they have made a job, were missed, or were skipped.
+    fn ticks(&self) -> [BoundCounter; 3] {
+        let ticks = "Ticks of periodic definitions, by whether they made a job";
+        let ticks = self.0.counter(names::CRON_TICKS, "{tick}", ticks);
+        ["made", "missed", "skipped"].map(|outcome| {
+            ticks.bind(|attributes| {
+                attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.1);
+                attributes.set(names::CRON_OUTCOME, outcome);
+            })
+        })
     }
 
     fn seconds(&self, name: &'static str, description: &'static str) -> BoundHistogram {
@@ -93,6 +106,7 @@ impl Counts {
             held: make.jobs(names::JOB_HOLDS, HELD),
             hold_duration: make.seconds(names::FLOW_WAIT_DURATION, HOLD_DURATION),
             trips: trips.bind(make.queue()),
+            ticks: make.ticks(),
         };
         counts.begin_at_zero();
         counts
@@ -105,6 +119,7 @@ impl Counts {
         for counter in jobs.into_iter().chain([&self.trips, &self.unknown_fields]) {
             counter.add(0);
         }
+        self.ticked([0; 3]);
         self.unsettled.add(0);
         // Jobs are cancelled by hand, and no worker counts that.
         for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::Cancelled) {
@@ -197,6 +212,13 @@ impl Counts {
     /// A job was held for its flow.
     pub(crate) fn held(&self) {
         self.held.add(1);
+    }
+
+    /// Ticks have made jobs, were missed, or were skipped.
+    pub(crate) fn ticked(&self, numbers: [u64; 3]) {
+        for (counter, number) in self.ticks.iter().zip(numbers) {
+            counter.add(number);
+        }
     }
 
     /// A closed breaker was opened.

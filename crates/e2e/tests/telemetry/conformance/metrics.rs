@@ -103,6 +103,13 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     ("postrider.job.unknown_fields", Counter, "{job}", QUEUE, &[]),
     ("postrider.job.holds", Counter, "{job}", QUEUE, &[]),
+    (
+        "postrider.cron.ticks",
+        Counter,
+        "{tick}",
+        &["messaging.destination.name", "postrider.cron.outcome"],
+        &[],
+    ),
     ("postrider.flow.breakers", Gauge, "{flow}", &["postrider.breaker.state"], &[]),
     ("postrider.queue.depth", Gauge, "{job}", &["messaging.destination.name", "postrider.queue.state"], &[]),
     ("postrider.queue.oldest_age", Gauge, "s", QUEUE, &[]),
