@@ -4,7 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod change;
 mod changed;
 mod counts;
-mod cron;
+pub(crate) mod cron;
 pub(crate) mod dead;
 mod document;
 mod enqueue;

@@ -2,6 +2,7 @@
 
 mod assets;
 mod audit;
+mod cron;
 mod dead;
 mod destinations;
 mod form;
@@ -53,6 +54,8 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/operations/{id}/stop", post(operation::stop))
         .route("/live", get(tail::show))
         .route("/audit", get(audit::list))
+        .route("/cron", get(cron::list))
+        .route("/cron/{queue}/{name}/{change}", post(cron::change))
         .route("/destinations", get(destinations::list))
         .route("/destination", get(destinations::one))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))

@@ -15,6 +15,7 @@ mod plan;
 mod producer;
 mod scenario;
 mod stalls;
+mod ticks;
 mod workers;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -64,6 +64,7 @@ scripts! {
     FlowAcquire "flow_acquire",
     FlowReport "flow_report",
     FlowRelease "flow_release",
+    CronTick "cron_tick",
     Leave "leave",
     Enqueue "enqueue",
     EnqueueAll "enqueue_all",

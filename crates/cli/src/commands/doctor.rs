@@ -1,5 +1,6 @@
 //! `postrider doctor`
 
+mod cron;
 mod pauses;
 mod queue;
 mod server;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use postrider_console::view::plain;
-use postrider_queue::admin::{Inspector, Queues, ShardName};
+use postrider_queue::admin::{Inspector, Queues, ShardName, is_of_wrong_type};
 use postrider_queue::work::is_refusal;
 use serde_json::{Value, json};
 
@@ -131,9 +132,6 @@ impl DoctorArgs {
     /// Runs all checks. A check that fails is a finding too, and does not stop the others.
     async fn examine(&self, inspector: &Inspector) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let failed = |check, error: postrider_queue::Error| {
-            Finding::error(check, error.to_string(), "see Redis' log, and check the rights of this user")
-        };
         match inspector.server().await {
             Ok(server) => findings.extend(server::examine(&server)),
             Err(error) => findings.push(failed("connection", error)),
@@ -160,12 +158,7 @@ impl DoctorArgs {
             Err(error) => findings.push(failed("rights", error)),
         }
         for queue in &queues {
-            let mut found = match look_at(inspector, queue).await {
-                Ok(look) => queue::examine(queue, &look),
-                Err(error) => vec![failed("queue", error)],
-            };
-            found.iter_mut().for_each(|finding| finding.queue = Some(queue.to_string()));
-            findings.append(&mut found);
+            findings.extend(examine_queue(inspector, queue).await);
         }
         match inspector.held_flows(&queues, false).await {
             Ok(held) => findings.extend(queue::held_jobs(&held)),
@@ -177,6 +170,36 @@ impl DoctorArgs {
             findings.push(Finding::ok("queue", "there are none"));
         }
         findings
+    }
+}
+
+fn failed(check: &'static str, error: postrider_queue::Error) -> Finding {
+    Finding::error(check, error.to_string(), "see Redis' log, and check the rights of this user")
+}
+
+/// What is wrong with a shard, and, with the first one, with the periodic jobs of its queue.
+async fn examine_queue(inspector: &Inspector, queue: &ShardName) -> Vec<Finding> {
+    let mut findings = match look_at(inspector, queue).await {
+        Ok(look) => queue::examine(queue, &look),
+        Err(error) => vec![failed("queue", error)],
+    };
+    findings.iter_mut().for_each(|finding| finding.queue = Some(queue.to_string()));
+    if queue.number == 0 {
+        match crons(inspector, queue).await {
+            Ok(found) => findings.extend(found),
+            Err(error) => findings.push(failed("cron", error)),
+        }
+    }
+    findings
+}
+
+/// Periodic jobs that are not made.
+async fn crons(inspector: &Inspector, queue: &ShardName) -> Result<Vec<Finding>, postrider_queue::Error> {
+    match inspector.crons(&queue.queue).await {
+        Ok(all) => Ok(cron::examine(&all, inspector.now().await?)),
+        // The check of the rights, or of the keys, names that.
+        Err(error) if is_refusal(&error) || is_of_wrong_type(&error) => Ok(vec![]),
+        Err(error) => Err(error),
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) struct Definitions {
 
 /// A change of a definition.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct CronChanged {
+pub(crate) struct CronChanged {
     /// The queue.
     queue: String,
     /// The name.
@@ -46,7 +46,7 @@ pub(super) struct CronChanged {
     /// `paused`, `resumed`, `removed` or `enqueued`; or `unchanged`: it was so before.
     outcome: &'static str,
     /// The job that was enqueued.
-    job_id: Option<String>,
+    pub(crate) job_id: Option<String>,
 }
 
 /// A definition, by the path of a request.
@@ -81,9 +81,9 @@ impl Named {
         shared.inspector.record(&change).await;
     }
 
-    fn changed(&self, outcome: &'static str, job_id: Option<String>) -> Json<CronChanged> {
+    fn changed(&self, outcome: &'static str, job_id: Option<String>) -> CronChanged {
         let (queue, name) = (self.queue.to_string(), self.name.to_string());
-        Json(CronChanged { queue, name, outcome, job_id })
+        CronChanged { queue, name, outcome, job_id }
     }
 }
 
@@ -99,11 +99,16 @@ pub(super) async fn list(
         Some(queue) => vec![queue_name(&queue)?],
         None => shared.all_queues().await?,
     };
-    let mut cron = Vec::new();
-    for queue in &queues {
-        cron.extend(shared.inspector.crons(queue).await?.iter().map(|cron| CronView::new(cron, false)));
+    Ok(Json(Definitions { cron: views(&shared, &queues).await? }))
+}
+
+/// The definitions of these queues, by queue and name.
+pub(crate) async fn views(shared: &Shared, queues: &[QueueName]) -> Result<Vec<CronView>, Problem> {
+    let mut views = Vec::new();
+    for queue in queues {
+        views.extend(shared.inspector.crons(queue).await?.iter().map(|cron| CronView::new(cron, false)));
     }
-    Ok(Json(Definitions { cron }))
+    Ok(views)
 }
 
 /// Show a definition of periodic jobs
@@ -171,7 +176,7 @@ pub(super) async fn remove(
             return Err(named.unknown());
         }
         named.record(&shared, &caller, "remove", 0).await;
-        Ok(named.changed("removed", None))
+        Ok(Json(named.changed("removed", None)))
     };
     own.finish(change).await
 }
@@ -187,15 +192,7 @@ pub(super) async fn pause(
     Extension(caller): Extension<Caller>,
     Path(path): Path<(String, String)>,
 ) -> Result<Json<CronChanged>, Problem> {
-    let named = Named::parse(path)?;
-    let own = shared.clone();
-    let change = async move {
-        let paused = shared.inspector.pause_cron(&named.queue, &named.name).await?;
-        let outcome = if paused.ok_or_else(|| named.unknown())? { "unchanged" } else { "paused" };
-        named.record(&shared, &caller, "pause", 0).await;
-        Ok(named.changed(outcome, None))
-    };
-    own.finish(change).await
+    shared.clone().finish(CronChange::Pause.apply(shared, caller, path)).await.map(Json)
 }
 
 /// Resume a definition of periodic jobs
@@ -209,15 +206,7 @@ pub(super) async fn resume(
     Extension(caller): Extension<Caller>,
     Path(path): Path<(String, String)>,
 ) -> Result<Json<CronChanged>, Problem> {
-    let named = Named::parse(path)?;
-    let own = shared.clone();
-    let change = async move {
-        let was_paused = shared.inspector.resume_cron(&named.queue, &named.name).await?;
-        let outcome = if was_paused.ok_or_else(|| named.unknown())? { "resumed" } else { "unchanged" };
-        named.record(&shared, &caller, "resume", 0).await;
-        Ok(named.changed(outcome, None))
-    };
-    own.finish(change).await
+    shared.clone().finish(CronChange::Resume.apply(shared, caller, path)).await.map(Json)
 }
 
 /// Make a periodic job now
@@ -231,18 +220,54 @@ pub(super) async fn run_now(
     Extension(caller): Extension<Caller>,
     Path(path): Path<(String, String)>,
 ) -> Result<Json<CronChanged>, Problem> {
-    let named = Named::parse(path)?;
-    let own = shared.clone();
-    let change = async move {
-        let Ok(definition) = named.find(&shared).await?.definition else {
-            return Err(Problem::new(StatusCode::CONFLICT, "the definition is wrong; set a right one"));
-        };
-        let fields = definition.job_at(&named.name, shared.inspector.now().await?);
-        let job = shared.redis.enqueue(&named.queue, fields, &Enqueuing::default()).await?;
-        named.record(&shared, &caller, "run_now", 1).await;
-        Ok(named.changed("enqueued", Some(job.entry.to_string())))
-    };
-    own.finish(change).await
+    shared.clone().finish(CronChange::RunNow.apply(shared, caller, path)).await.map(Json)
+}
+
+/// A change of a definition's state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum CronChange {
+    Pause,
+    Resume,
+    RunNow,
+}
+
+impl CronChange {
+    /// Changes a definition, and records who did it.
+    pub(crate) async fn apply(
+        self,
+        shared: Arc<Shared>,
+        caller: Caller,
+        path: (String, String),
+    ) -> Result<CronChanged, Problem> {
+        let named = Named::parse(path)?;
+        let unknown = || named.unknown();
+        match self {
+            Self::Pause => {
+                let was =
+                    shared.inspector.pause_cron(&named.queue, &named.name).await?.ok_or_else(unknown)?;
+                named.record(&shared, &caller, "pause", 0).await;
+                Ok(named.changed(if was { "unchanged" } else { "paused" }, None))
+            }
+            Self::Resume => {
+                let was =
+                    shared.inspector.resume_cron(&named.queue, &named.name).await?.ok_or_else(unknown)?;
+                named.record(&shared, &caller, "resume", 0).await;
+                Ok(named.changed(if was { "resumed" } else { "unchanged" }, None))
+            }
+            Self::RunNow => {
+                let Ok(definition) = named.find(&shared).await?.definition else {
+                    return Err(Problem::new(
+                        StatusCode::CONFLICT,
+                        "the definition is wrong; set a right one",
+                    ));
+                };
+                let fields = definition.job_at(&named.name, shared.inspector.now().await?);
+                let job = shared.redis.enqueue(&named.queue, fields, &Enqueuing::default()).await?;
+                named.record(&shared, &caller, "run_now", 1).await;
+                Ok(named.changed("enqueued", Some(job.entry.to_string())))
+            }
+        }
+    }
 }
 
 impl From<ApplyError> for Problem {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::LOCATION;
+use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use postrider_queue::job::Fields;
 use postrider_queue::{Enqueuing, IdempotencyKey, JobResult, JsonJob, NewJob, QueueName};
@@ -126,10 +126,10 @@ pub(super) async fn enqueue(
     State(shared): State<Arc<Shared>>,
     Path(queue): Path<String>,
     parameters: Result<Query<Parameters>, QueryRejection>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Response, Problem> {
     let (queue, Query(parameters)) = (queue_name(&queue)?, parameters?);
+    let (Parts { headers, .. }, body) = request.into_parts();
     match content_type(&headers).as_deref() {
         Some("application/json") => {
             let (bytes, _place) =

@@ -15,17 +15,19 @@ pub(super) enum Place {
     Jobs,
     Dead,
     Destinations,
+    Cron,
     Live,
     Audit,
     /// A page that the navigation does not list.
     Other,
 }
 
-const NAVIGATION: [(Place, &str, &str); 6] = [
+const NAVIGATION: [(Place, &str, &str); 7] = [
     (Place::Overview, "/", "Overview"),
     (Place::Jobs, "/jobs", "Jobs"),
     (Place::Dead, "/dead", "Dead letters"),
     (Place::Destinations, "/destinations", "Destinations"),
+    (Place::Cron, "/cron", "Periodic"),
     (Place::Live, "/live", "Live"),
     (Place::Audit, "/audit", "Audit"),
 ];

@@ -20,6 +20,8 @@ pub struct Ledger {
     pub acknowledged: usize,
     /// Jobs that received a successful response.
     pub delivered: usize,
+    /// Ticks of periodic jobs.
+    pub ticks: usize,
     /// Jobs among the dead letters, by reason.
     pub dead: BTreeMap<String, usize>,
     /// From the enqueue to the first successful request of plain jobs: the median and the 99th percentile.
@@ -44,6 +46,7 @@ impl fmt::Display for Ledger {
         writeln!(formatter, "acknowledged    {}", self.acknowledged)?;
         writeln!(formatter, "delivered       {}", self.delivered)?;
         writeln!(formatter, "requests        {}", self.requests)?;
+        writeln!(formatter, "ticks           {}", self.ticks)?;
         if let Some((median, p99)) = self.latency {
             writeln!(formatter, "plain jobs      p50 {median:.0?}, p99 {p99:.0?} from enqueue to request")?;
         }

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::LEASE;
 use super::peer::Processes;
+use super::ticks::TickBook;
 use crate::background::Background;
 
 /// One request.
@@ -41,6 +42,7 @@ impl Visit {
 pub(super) struct Destination {
     address: SocketAddr,
     book: Book,
+    ticks: TickBook,
     _server: Background,
 }
 
@@ -59,13 +61,17 @@ impl Destination {
             std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
         listener.set_nonblocking(true).expect("a listener can be made non-blocking");
         let address = listener.local_addr().expect("a listener has an address");
-        let book = Book::default();
-        let server = Background::start("destination", serve(listener, book.clone(), processes));
-        Destination { address, book, _server: server }
+        let (book, ticks) = (Book::default(), TickBook::default());
+        let server = serve(listener, book.clone(), ticks.clone(), processes);
+        Destination { address, book, ticks, _server: Background::start("destination", server) }
     }
 
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    pub(super) fn ticks(&self) -> TickBook {
+        self.ticks.clone()
     }
 
     pub(super) fn visits(&self) -> Vec<Visit> {
@@ -73,7 +79,7 @@ impl Destination {
     }
 }
 
-async fn serve(listener: std::net::TcpListener, book: Book, processes: Processes) {
+async fn serve(listener: std::net::TcpListener, book: Book, ticks: TickBook, processes: Processes) {
     let listener = TcpListener::from_std(listener).expect("the runtime takes a non-blocking listener");
     let flaky = Arc::new(Mutex::new(HashSet::new()));
     while let Ok((stream, client)) = listener.accept().await {
@@ -81,10 +87,13 @@ async fn serve(listener: std::net::TcpListener, book: Book, processes: Processes
         let (found, peer) = watch::channel(None);
         let processes = processes.clone();
         tokio::task::spawn_blocking(move || found.send_replace(Some(processes.at(client, server))));
-        let (book, flaky) = (book.clone(), Arc::clone(&flaky));
+        let (book, ticks, flaky) = (book.clone(), ticks.clone(), Arc::clone(&flaky));
         tokio::spawn(async move {
-            let service = hyper::service::service_fn(|request| {
-                answer(request, peer.clone(), book.clone(), Arc::clone(&flaky))
+            let service = hyper::service::service_fn(async |request: Request<Incoming>| {
+                if ticks.note(request.headers()) {
+                    return Ok(Response::new(Full::new(Bytes::new())));
+                }
+                answer(request, peer.clone(), book.clone(), Arc::clone(&flaky)).await
             });
             // The tests make workers close connections within a request.
             let _ = hyper::server::conn::http1::Builder::new()

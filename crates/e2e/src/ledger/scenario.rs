@@ -12,6 +12,7 @@ use super::peer::Processes;
 use super::plan::{Action, Step};
 use super::producer::Producer;
 use super::stalls::Stalls;
+use super::ticks::Ticks;
 use super::workers::Workers;
 use super::{Homes, LEASE, Options};
 use crate::process::Signal;
@@ -25,7 +26,7 @@ use crate::wait;
 const DRAIN_DEADLINE_MIN: Duration = Duration::from_secs(120);
 
 /// The calls that move jobs. A proxy can search for them.
-const MOVING: [Script; 10] = [
+const MOVING: [Script; 11] = [
     Script::Complete,
     Script::CompleteWithResult,
     Script::Postpone,
@@ -36,6 +37,7 @@ const MOVING: [Script; 10] = [
     Script::Admit,
     Script::FlowAcquire,
     Script::FlowReport,
+    Script::CronTick,
 ];
 
 struct Scenario {
@@ -57,6 +59,7 @@ pub(super) fn run(options: &Options, plan: &[Step]) -> Ledger {
     let mut scenario = Scenario { redis, homes, workers, faults: Faults::default(), taken: BTreeMap::new() };
     scenario.prepare();
     scenario.workers.start_all(&scenario.redis);
+    let ticks = Ticks::start(&scenario.redis, homes, &destination.url(), destination.ticks());
     let keys = scenario.queues().map(|queue| queue.key("jobs")).collect();
     let hanging = if options.hostile { Hanging::start() } else { Hanging::default() };
     let producer = Producer::start(scenario.redis.port, keys, destination.url(), hanging, options.rate);
@@ -68,6 +71,7 @@ pub(super) fn run(options: &Options, plan: &[Step]) -> Ledger {
     scenario.wait_until(start + options.time);
     scenario.workers.start_all(&scenario.redis);
     let jobs = producer.stop();
+    let ends = ticks.end(&scenario.redis);
     let deadline = DRAIN_DEADLINE_MIN.max(options.time / 2);
     let drained = scenario.drain(deadline);
     if drained.is_ok() {
@@ -78,6 +82,9 @@ pub(super) fn run(options: &Options, plan: &[Step]) -> Ledger {
     let visits = destination.visits();
     scenario.faults.0.extend(stalls.end());
     let mut ledger = account::close(options, &jobs, &visits, &dead, &scenario.faults, scenario.taken);
+    let (made, problems) = ticks.account(&ends);
+    ledger.ticks = made;
+    ledger.problems.extend(problems);
     if let Err(state) = drained {
         let logs = scenario.workers.logs();
         ledger.problems.insert(0, format!("not drained within {deadline:?}: {state}\n{logs}"));

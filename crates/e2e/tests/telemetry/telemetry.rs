@@ -3,6 +3,7 @@
 mod commands;
 mod console;
 mod contexts;
+mod cron;
 mod first_spans;
 mod metrics;
 mod noise;

@@ -115,6 +115,7 @@ impl Inspector {
     /// fred's.
     pub async fn wrong_keys(&self, queue: &ShardName) -> Result<Vec<(String, &'static str)>, Error> {
         let own = Self::keys(queue);
+        let [cron, cron_due] = own.cron();
         let counts = [
             ("XLEN", own.jobs, "stream"),
             ("HLEN", own.waiting, "hash"),
@@ -124,6 +125,8 @@ impl Inspector {
             ("XLEN", own.rejected, "stream"),
             ("XLEN", own.log, "stream"),
             ("HLEN", own.workers, "hash"),
+            ("HLEN", cron, "hash"),
+            ("ZCARD", cron_due, "sorted set"),
         ];
         let mut wrong = Vec::new();
         for (command, key, kind) in counts {

@@ -159,6 +159,7 @@ fn probes(queue: &ShardName) -> Vec<Probe> {
         of("HMGET", &["KEY", "a"]),
         of("HGETALL", &["KEY"]),
         of("HEXISTS", &["KEY", "a"]),
+        of("HKEYS", &["KEY"]),
         of("HLEN", &["KEY"]),
         of("HSCAN", &["KEY", "0"]),
         of("HDEL", &["KEY", "a"]),

@@ -73,9 +73,7 @@ impl Cron {
                 let Ticked { made, missed, skipped } = ticked;
                 self.counts.ticked([made, missed, skipped]);
                 if missed + skipped > 0 {
-                    info!(queue, cron = due.name, made, missed, skipped, "some ticks make no job");
-                } else {
-                    debug!(queue, cron = due.name, made, "ticked");
+                    info!(queue, cron = due.name, missed, skipped, "ticks of a definition make no job");
                 }
             }
             Err(TickError::Redis(error)) => debug!(%error, queue, cron = due.name, "cannot tick now"),

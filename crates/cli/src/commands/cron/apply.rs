@@ -12,7 +12,7 @@ use postrider_queue::admin::{Applied, Change, Inspector};
 use postrider_queue::cron::{CronName, Definition};
 use telemetry::Telemetry;
 
-use super::super::{RedisArgs, Usage, audit};
+use super::super::{RedisArgs, Usage, audit, target};
 use super::file;
 
 /// Apply the definitions of a file: all of them, or none if one is wrong
@@ -59,6 +59,12 @@ impl ApplyArgs {
         }
         let inspector = Inspector::connect(self.redis.url(), telemetry).await?;
         for (queue, all) in &queues {
+            if !inspector.has_keys(queue).await? {
+                let hint = target::meant_queue(&inspector, queue).await;
+                eprintln!(
+                    "note: there is no queue {queue} in this Redis yet: no worker reads it, and no job was enqueued there{hint}"
+                );
+            }
             self.apply(&inspector, queue, all).await?;
         }
         inspector.close().await;

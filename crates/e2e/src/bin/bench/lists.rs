@@ -81,6 +81,7 @@ fn paths(connection: &mut Connection) -> Vec<(&'static str, String)> {
         "/dead?label=dead:5",
         &format!("/dead?cursor=default:{oldest}"),
         "/destinations",
+        "/cron",
         "/destination?name=host-7.test",
         "/audit",
         "/v1/queues",

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use e2e::text_file::TextFile;
 use e2e::wait::DEADLINE;
 use e2e::world::World;
 
@@ -150,6 +151,7 @@ fn pages_are_accessible_and_fit() {
     stage.world.queue().schedule("7-0", &[("url", NOWHERE), ("label", "later")]);
     stage.world.queue().postpone("9658403816409e66", "8-0", &[("url", NOWHERE), ("flow", "orders")]);
     drop(worker);
+    apply_cron(&stage);
     let pages = [
         "/",
         "/queues/default",
@@ -160,6 +162,7 @@ fn pages_are_accessible_and_fit() {
         "/dead?host=nowhere.test",
         "/destinations",
         "/destination?name=orders",
+        "/cron",
         "/live",
         "/audit",
         "/jobs/nothing",
@@ -175,6 +178,30 @@ fn pages_are_accessible_and_fit() {
             check(&browser, &axe, page, is_dark, width);
         }
     }
+}
+
+/// A definition that has no tick while the test runs.
+fn apply_cron(stage: &Stage) {
+    let file = TextFile::new(
+        "[cron.report]\nexpression = \"0 3 1 1 *\"\njob = { url = \"http://127.0.0.1:9/report\" }\n",
+    );
+    assert_eq!(stage.world.run(&["cron", "apply", file.path()]).code(), 0);
+}
+
+#[test]
+fn a_periodic_job_is_run_and_paused_on_its_page() {
+    let stage = Stage::new();
+    let Some(browser) = Browser::start(WIDE) else { return };
+    apply_cron(&stage);
+    stage.sign_in(&browser, "/cron");
+    browser.wait_for("0 3 1 1 *");
+    browser.press("Pause");
+    browser.wait_for("Resume");
+    assert!(browser.text().contains("paused"), "{}", browser.text());
+    browser.press("Resume");
+    browser.wait_for("Pause");
+    browser.press("Run now");
+    browser.wait_for("Job report");
 }
 
 fn check(browser: &Browser, axe: &str, page: &str, is_dark: bool, width: u32) {

@@ -16,7 +16,7 @@ local first = 4 + tonumber(ARGV[3])
 local sizes, changed = {}, 0
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
   if string.sub(field, 1, 2) == 'd:' then
-    sizes[string.sub(field, 3)] = redis.call('HSTRLEN', KEYS[1], field)
+    sizes[string.sub(field, 3)] = #redis.call('HGET', KEYS[1], field)
   end
 end
 for i = first, #ARGV, 4 do

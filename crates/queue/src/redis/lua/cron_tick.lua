@@ -19,7 +19,8 @@
 -- The jobs first: Redis refuses them over maxmemory, as every enqueue, and then the tick stays due. A missing right, or a
 -- key of a wrong type, shows before. A definition without a next tick is looked at again after a day.
 local name = ARGV[1]
-local own = redis.call('HMGET', KEYS[2], 'd:' .. name, 'n:' .. name, 'j:' .. name, 'p:' .. name)
+local own = redis.call('HMGET', KEYS[2], 'd:' .. name, 'n:' .. name, 'j:' .. name, 'p:' .. name, 'made:' .. name,
+  'missed:' .. name, 'skipped:' .. name)
 if not own[1] or own[4] or redis.sha1hex(own[1]) ~= ARGV[2] or (own[2] or '') ~= ARGV[3] or (own[3] or '') ~= ARGV[4] then
   return {'c'}
 end
@@ -31,18 +32,14 @@ while at <= #ARGV do
   reply[#reply + 1] = redis.call('XADD', KEYS[1], '*', unpack(ARGV, at + 1, last))
   at = last + 1
 end
-if #reply > 1 then
-  redis.call('HSET', KEYS[2], 'j:' .. name, reply[#reply])
+local function sum(known, more)
+  return whole((tonumber(known or '') or 0) + more)
 end
--- Empty for none: a worker then compares the same.
-redis.call('HSET', KEYS[2], 'n:' .. name, ARGV[5])
+-- Without a next tick, it is empty.
+redis.call('HSET', KEYS[2], 'n:' .. name, ARGV[5], 'j:' .. name, #reply > 1 and reply[#reply] or ARGV[4],
+  'made:' .. name, sum(own[5], #reply - 1), 'missed:' .. name, sum(own[6], ARGV[6]), 'skipped:' .. name, sum(own[7], ARGV[7]))
 redis.call('ZADD', KEYS[3], ARGV[5] ~= '' and ARGV[5] or whole(clock() + 86400000), name)
-for kind, count in pairs({made = #reply - 1, missed = tonumber(ARGV[6]), skipped = tonumber(ARGV[7])}) do
-  if count > 0 then
-    redis.pcall('HINCRBY', KEYS[2], kind .. ':' .. name, count)
-  end
-end
 if KEYS[4] then
-  redis.pcall('DEL', KEYS[4])
+  redis.pcall('PEXPIRE', KEYS[4], 1)
 end
 return reply
