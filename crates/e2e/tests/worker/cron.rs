@@ -207,6 +207,19 @@ fn a_definition_without_a_next_tick_is_found() {
     world.sink.wait_for(2, DEADLINE);
 }
 
+/// As when a worker finds a definition due and somebody changes it before its job is made.
+#[test]
+fn a_changed_definition_does_not_wait_for_the_worker_that_has_found_it_due() {
+    let world = World::new(BUILD);
+    applied(&world, &each_second("beat", &world.sink.url("/ok?old"), ""));
+    let due = world.queue().key("cron_due");
+    world.redis.command(&["ZADD", &due, "9999999999999", "beat"]);
+    let _worker = world.worker(&[]);
+    applied(&world, &each_second("beat", &world.sink.url("/ok?new"), ""));
+    world.sink.wait_for_path("/ok?new", 2, DEADLINE);
+    assert_eq!(world.sink.requests_to("/ok?old").len(), 0);
+}
+
 #[test]
 fn a_full_redis_delays_a_tick_and_loses_none() {
     let world = World::new(BUILD);

@@ -42,19 +42,18 @@ type Named = (CronName, Definition);
 impl ApplyArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         let all = file::read(&self.text()?)
-            .map_err(|errors| Usage(format!("{}: nothing was applied:{errors}", self.file.display())))?;
+            .map_err(|errors| Usage(format!("{}: nothing was applied:{errors}", self.name())))?;
         let mut queues = BTreeMap::<QueueName, Vec<Named>>::new();
         for (queue, name, definition) in all {
             queues.entry(queue).or_default().push((name, definition));
         }
         if queues.is_empty() {
-            let message =
-                format!("{}: it has no table [cron.NAME]: nothing was applied", self.file.display());
+            let message = format!("{}: it has no table [cron.NAME]: nothing was applied", self.name());
             return Err(Usage(message).into());
         }
         if self.check {
             let count: usize = queues.values().map(Vec::len).sum();
-            print_line!("{}: {count} definitions, all right", self.file.display());
+            print_line!("{}: {count} definitions, all right", self.name());
             return Ok(ExitCode::SUCCESS);
         }
         let inspector = Inspector::connect(self.redis.url(), telemetry).await?;
@@ -71,6 +70,15 @@ impl ApplyArgs {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// The file, for people.
+    fn name(&self) -> String {
+        if self.file.as_os_str() == "-" {
+            "standard input".to_owned()
+        } else {
+            self.file.display().to_string()
+        }
+    }
+
     fn text(&self) -> Result<String, Usage> {
         let mut text = String::new();
         let read = if self.file.as_os_str() == "-" {
@@ -78,7 +86,7 @@ impl ApplyArgs {
         } else {
             std::fs::read_to_string(&self.file)
         };
-        read.map_err(|error| Usage(format!("cannot read {}: {error}", self.file.display())))
+        read.map_err(|error| Usage(format!("cannot read {}: {error}", self.name())))
     }
 
     async fn apply(

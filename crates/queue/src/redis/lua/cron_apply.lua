@@ -39,6 +39,10 @@ if first <= #ARGV and (count > tonumber(ARGV[1]) or bytes > tonumber(ARGV[2])) t
 end
 for i = first, #ARGV, 4 do
   local name, next = ARGV[i], ARGV[i + 3]
+  if next == '' then
+    next = redis.call('HGET', KEYS[1], 'n:' .. name) or ''
+  end
+  -- Also if a worker has found the old definition due: it no longer makes that tick.
   if next ~= '' and redis.call('HEXISTS', KEYS[1], 'p:' .. name) == 0 then
     redis.call('HSET', KEYS[1], 'n:' .. name, next)
     redis.call('ZADD', KEYS[2], next, name)
