@@ -130,12 +130,22 @@ fn steadily(pause: Duration, enqueue: impl Fn(usize)) -> Vec<Instant> {
     sent
 }
 
-fn measured(sink: &Sink, sent: &[Instant], path: impl Fn(usize) -> String) -> Measured {
+/// When each good job arrived first.
+fn arrivals(sink: &Sink, jobs: usize, path: impl Fn(usize) -> String) -> Vec<Option<Instant>> {
     let requests = sink.requests();
     let first: std::collections::HashMap<&str, Instant> =
         requests.iter().rev().map(|request| (request.path.as_str(), request.arrived)).collect();
-    let arrived: Vec<Option<Instant>> =
-        (0..sent.len()).map(|number| first.get(path(number).as_str()).copied()).collect();
+    (0..jobs).map(|number| first.get(path(number).as_str()).copied()).collect()
+}
+
+fn measured(sink: &Sink, sent: &[Instant], path: impl Fn(usize) -> String) -> Measured {
+    // The last ones may still be held. One that has not arrived by then counts as the whole time.
+    let end = Instant::now() + WINDOW;
+    let mut arrived = arrivals(sink, sent.len(), &path);
+    while arrived.iter().any(Option::is_none) && Instant::now() < end {
+        wait::unless_interrupted(PAUSE);
+        arrived = arrivals(sink, sent.len(), &path);
+    }
     let begins = (0..=(TIME - WINDOW).as_secs()).map(|second| sent[0] + Duration::from_secs(second));
     let share = begins.map(|begin| {
         let within = |at: &Instant| *at >= begin && *at < begin + WINDOW;
