@@ -1,6 +1,7 @@
 //! Lists, and what happened to a job.
 
 use e2e::queue::Queue;
+use e2e::resp::Reply;
 use e2e::wait::DEADLINE;
 use e2e::world::World;
 use serde_json::{Value, json};
@@ -35,10 +36,12 @@ fn a_job_is_found_with_masked_secrets() {
 fn a_search_with_many_results_is_continued() {
     let world = World::new(BUILD);
     let console = Console::start(&world);
-    let queue = world.queue();
-    let mut jobs: Vec<String> =
-        (0..250).map(|_| queue.enqueue(&[("url", NOWHERE), ("label", "order:1")])).collect();
-    let last_but_one = jobs[248].clone();
+    // More than a page of the search has.
+    let add = "local ids = {} for i = 1, 2500 do ids[i] = redis.call('XADD', KEYS[1], '*', 'url', ARGV[1], 'label', 'order:1') end \
+               return ids";
+    let added = world.redis.command(&["EVAL", add, "1", &world.queue().key("jobs"), NOWHERE]);
+    let mut jobs: Vec<String> = added.array().iter().map(Reply::text).collect();
+    let last_but_one = jobs[jobs.len() - 2].clone();
     let (mut path, mut found, mut answers) = ("/v1/jobs/order:1".to_owned(), vec![], 0);
     loop {
         let (status, answer) = console.get(&path);
@@ -51,7 +54,7 @@ fn a_search_with_many_results_is_continued() {
         let Some(cursor) = next["cursor"].as_str() else { break };
         assert_eq!(
             (&next["part"], &next["queue"], &next["of"]),
-            (&json!("ready jobs"), &json!("default"), &json!(250))
+            (&json!("ready jobs"), &json!("default"), &json!(jobs.len()))
         );
         path = format!("/v1/jobs/order:1?cursor={cursor}");
     }
