@@ -19,6 +19,8 @@ mod headers;
 mod history;
 #[path = "properties/job.rs"]
 mod job;
+#[path = "properties/json_job.rs"]
+mod json_job;
 #[path = "properties/redaction.rs"]
 mod redaction;
 #[path = "properties/retry_after.rs"]
@@ -74,6 +76,12 @@ fn an_entry_is_a_job_that_can_be_sent_or_is_refused_in_a_sentence() {
         data
     });
     holds("job", job::check, prop_oneof![vec(any::<u8>(), 0..300), fields]);
+}
+
+#[test]
+fn a_job_in_json_is_the_same_when_it_is_written_again() {
+    let members = r#"\{"url":"https?://[a-z.]{1,12}(/[ -~é]{0,12})?"(,"(method|body|headers|label|key|delay_ms|v|x)":("[ -!#-\[\]-~é]{0,40}"|[0-9]{1,17}|null|\{"a":"b"\}|"\\ud83d\\ude00")){0,4}\}"#;
+    holds("json_job", json_job::check, like(members));
 }
 
 #[test]
