@@ -29,7 +29,7 @@ fn worker(stage: &Stage) -> Postrider {
 fn fill(stage: &Stage) {
     let (orders, mail) = (Queue::new(&stage.world.redis, "orders"), Queue::new(&stage.world.redis, "mail"));
     for number in 0..60 {
-        enqueue(&orders, "/slow/20", &format!("order:{}", 4_700 + number), &[]);
+        enqueue(&orders, "/slow/20", &format!("order:{}", 4_500 + number), &[]);
     }
     for number in 0..24 {
         enqueue(&orders, "/status/404", &format!("order:{}", 4_600 + number), &[]);
@@ -38,10 +38,12 @@ fn fill(stage: &Stage) {
         enqueue(&orders, "/status/401", &format!("refund:{}", 310 + number), &[]);
         enqueue(&mail, "http://10.0.0.8/hook", &format!("mail:{number}"), &[]);
     }
-    enqueue(&orders, "/flaky/2/first/180", "order:4711", &[]);
     for queue in [&orders, &mail] {
         queue.wait_until_drained(DEADLINE);
     }
+    // Alone, so that it does not wait in the queue.
+    enqueue(&orders, "/flaky/2/first/180", "order:4711", &[]);
+    orders.wait_until_drained(DEADLINE);
     enqueue(&mail, "/ok", "reminder:1", &[("delay_ms", "86400000")]);
     let invoices = stage.world.run(&["queues", "pause", "invoices", "--why", "the accountant asked"]);
     assert_eq!(invoices.code(), 0, "{invoices:?}");
@@ -53,21 +55,21 @@ fn pictures_of_the_guide() {
     let Some(folder) = pictures() else { return };
     std::fs::create_dir_all(&folder).expect("the folder for pictures");
     let stage = Stage::new();
-    let view = View { width: 1_000, is_dark: false, has_scripts: true };
+    let view = View { width: 1_120, is_dark: false, has_scripts: true };
     let Some(browser) = Browser::start(view) else { return };
     let _worker = worker(&stage);
     fill(&stage);
     stage.sign_in(&browser, "/");
     browser.wait_for("the accountant asked");
-    browser.cut_out(&folder.join("overview.png"), 1_000, 640);
+    browser.cut_out(&folder.join("overview.png"), 1_120, 640);
     browser.open(&stage.url("/jobs/order:4711"));
     browser.wait_for("until the retry");
-    browser.cut_out(&folder.join("job.png"), 1_000, 700);
+    browser.cut_out(&folder.join("job.png"), 1_120, 600);
     eventually("the groups", DEADLINE, || {
         browser.open(&stage.url("/dead"));
         browser.text().contains("By cause").then_some(())
     });
-    browser.cut_out(&folder.join("dead.png"), 1_000, 480);
+    browser.cut_out(&folder.join("dead.png"), 1_120, 480);
     browser.open(&stage.url("/live"));
     browser.wait_for("Connected.");
     let orders = Queue::new(&stage.world.redis, "orders");
@@ -78,5 +80,5 @@ fn pictures_of_the_guide() {
         number += 1;
         (browser.text().matches("order:48").count() >= 8).then_some(())
     });
-    browser.cut_out(&folder.join("live.png"), 1_000, 430);
+    browser.cut_out(&folder.join("live.png"), 1_120, 430);
 }
