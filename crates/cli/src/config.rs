@@ -117,6 +117,8 @@ pub struct Config {
     pub traces: Traces,
     /// Warnings: settings that are valid, but probably not intended.
     pub notes: Vec<String>,
+    /// The files of secrets that were read.
+    pub files: Vec<PathBuf>,
 }
 
 /// The file cannot be used.
@@ -211,6 +213,7 @@ impl Config {
         root.one_table("traces", |table| config.traces = Traces::read(table));
         traces::check_trace_url(&mut root);
         root.complete();
+        config.files = problems.files.iter().cloned().collect();
         config
     }
 }

@@ -86,6 +86,10 @@ pub const JOB_DEAD: &str = "postrider.job.dead";
 pub const JOB_UNKNOWN_FIELDS: &str = "postrider.job.unknown_fields";
 /// Jobs that their flow held.
 pub const JOB_HOLDS: &str = "postrider.job.holds";
+/// How often a changed configuration was read.
+pub const CONFIG_RELOADS: &str = "postrider.config.reloads";
+/// Whether it is used: `applied`, `refused`.
+pub const CONFIG_OUTCOME: &str = "postrider.config.outcome";
 /// Ticks of periodic definitions.
 pub const CRON_TICKS: &str = "postrider.cron.ticks";
 /// Whether a tick has `made` a job, was `missed`, or was `skipped`.

@@ -15,7 +15,7 @@ use postrider_queue::job::FlowLimits;
 use postrider_queue::work::{Consumer, LogBounds, Spans};
 use postrider_queue::{BadQueueName, ConnectError, QueueName, Redis};
 use telemetry::Telemetry;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
@@ -25,6 +25,7 @@ use crate::http::secrets::Secrets;
 use crate::http::sender::{Sender, SenderConfig, TlsError};
 use crate::loops::control::ControlReader;
 use crate::loops::fetcher::Order;
+use crate::loops::reload;
 use crate::observe::gauges::Gauges;
 use crate::observe::retry_traces::Retries;
 use crate::policy::{RetryPolicies, UnknownFieldLog, UnknownFields};
@@ -139,6 +140,7 @@ const POLLS_PER_REOPEN: u32 = 30;
 /// same order by itself.
 pub(crate) async fn run(
     config: &WorkerConfig,
+    reloads: mpsc::Receiver<WorkerConfig>,
     telemetry: &Telemetry,
     gauges: Option<Gauges>,
     health: &Health,
@@ -147,7 +149,7 @@ pub(crate) async fn run(
 ) -> Result<(), EngineError> {
     let slots = Slots::new(descriptors::slots(config.concurrency, descriptors::raise(), config.queues.len()));
     let bytes = budget(config, telemetry);
-    let settings = settings(config, slots.all(), telemetry)?;
+    let (settings, current) = watch::channel(Arc::new(made_settings(config, slots.all(), telemetry)?));
     let redis = tokio::select! {
         redis = Redis::connect_with(&config.redis_url, telemetry, config.spans) => redis?,
         () = stop.cancelled() => return Ok(()),
@@ -158,7 +160,7 @@ pub(crate) async fn run(
     let engine = Engine {
         redis,
         consumer: consumer(config),
-        settings,
+        settings: CurrentSettings::new(current),
         control,
         flows: Flows::new(slots.all()),
         slots,
@@ -178,6 +180,9 @@ pub(crate) async fn run(
         return Err(error.into());
     }
     let mut loops = common_loops::start(config, shards.engine(), reader, gauges);
+    let (slots, telemetry) = (shards.engine().slots.all(), telemetry.clone());
+    let make = move |config: &WorkerConfig| made_settings(config, slots, &telemetry);
+    loops.spawn(health.watch("reload", reload::run(reloads, settings, make, stop.clone())));
     health.started();
     server.log_start(config, &consumer, bytes_max);
     poll_shards(&mut shards, health, &stop).await;
@@ -200,22 +205,21 @@ fn budget(config: &WorkerConfig, telemetry: &Telemetry) -> ByteBudget {
     bytes
 }
 
-/// The settings, in a channel through which others can replace them.
-fn settings(config: &WorkerConfig, slots: usize, telemetry: &Telemetry) -> Result<CurrentSettings, TlsError> {
+/// The settings that deliveries use.
+fn made_settings(config: &WorkerConfig, slots: usize, telemetry: &Telemetry) -> Result<Settings, TlsError> {
     let mut sender = config.sender.clone();
     if slots < config.concurrency {
         // Idle connections must not take the descriptors that requests need.
         sender.http.max_idle = sender.http.max_idle.min(slots);
     }
     let refusing = config.queues.iter().filter(|queue| queue.unknown_fields == UnknownFields::Refuse);
-    let settings = Settings {
+    Ok(Settings {
         retry: config.retry.clone(),
         unknown: UnknownFieldLog::new(refusing.map(|queue| queue.name.to_string())),
         secrets: config.secrets.clone(),
         flows: config.flows.clone(),
         sender: Sender::new(&sender, telemetry)?,
-    };
-    Ok(CurrentSettings::new(watch::channel(Arc::new(settings)).1))
+    })
 }
 
 /// Starts new shards, and renews the reports to flows, until the worker is stopped or a loop panics.

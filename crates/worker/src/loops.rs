@@ -7,6 +7,7 @@ pub(crate) mod depth_sampler;
 pub(crate) mod fetcher;
 pub(crate) mod heartbeat;
 pub(crate) mod reclaimer;
+pub(crate) mod reload;
 pub(crate) mod scheduler;
 pub(crate) mod shard_list;
 pub(crate) mod stall_watch;

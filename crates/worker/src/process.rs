@@ -7,6 +7,7 @@ mod status;
 use std::net::SocketAddr;
 
 use telemetry::Telemetry;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{self, EngineError, Health, WorkerConfig};
@@ -24,7 +25,8 @@ pub enum RunError {
     Engine(#[from] EngineError),
 }
 
-/// Runs a worker, and serves its health and metrics on `listen`. Works until `stop`, then shuts down in order:
+/// Runs a worker, and serves its health and metrics on `listen`. From each configuration of `reloads`, what deliveries use
+/// counts from then on: policies, secrets, egress, flows, and how requests are sent. Everything else needs a restart. Works until `stop`, then shuts down in order:
 /// it stops fetching, lets requests in flight finish until the deadline or `second_signal`, hands the other jobs back,
 /// settles, and leaves the queues.
 ///
@@ -34,6 +36,7 @@ pub enum RunError {
 pub async fn run(
     config: &WorkerConfig,
     listen: Option<SocketAddr>,
+    reloads: mpsc::Receiver<WorkerConfig>,
     telemetry: &Telemetry,
     stop: CancellationToken,
     second_signal: CancellationToken,
@@ -44,7 +47,7 @@ pub async fn run(
         None => None,
     };
     let gauges = Gauges::register(telemetry);
-    let result = engine::run(config, telemetry, gauges, &health, stop, second_signal).await;
+    let result = engine::run(config, reloads, telemetry, gauges, &health, stop, second_signal).await;
     // Until the end, the endpoint reports that the worker is not ready.
     if let Some(status) = status {
         status.end().await;

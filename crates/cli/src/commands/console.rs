@@ -90,7 +90,7 @@ impl ConsoleArgs {
             }
             None => {}
         }
-        let shutdown = shutdown::listen()?;
+        let shutdown = shutdown::listen(None)?;
         let options = self.settings.options(self.listen, self.redis.url(), self.limits.max_job_bytes)?;
         Console::start(options, telemetry).await?.run(shutdown.stop).await;
         Ok(ExitCode::SUCCESS)

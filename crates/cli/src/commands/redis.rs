@@ -5,7 +5,7 @@ use clap::Args;
 use crate::config::secret_file;
 
 /// The address of Redis.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct RedisArgs {
     /// Address of Redis: redis://[user:password@]host[:port][/database], rediss:// for TLS,
     /// redis-cluster://, redis-sentinel://, redis+unix://. With a password, use the variable or

@@ -34,7 +34,7 @@ const BOUNDS: listen::ServerBounds = listen::ServerBounds {
 
 impl SinkArgs {
     pub(super) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
-        let shutdown = shutdown::listen()?;
+        let shutdown = shutdown::listen(None)?;
         let listener = tokio::net::TcpListener::bind(self.listen).await.map_err(|error| {
             format!("cannot listen on {}: {error}; choose another with --listen", self.listen)
         })?;

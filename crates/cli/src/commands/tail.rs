@@ -40,7 +40,7 @@ pub(super) struct TailArgs {
 
 impl TailArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
-        let signals = shutdown::listen()?;
+        let signals = shutdown::listen(None)?;
         let inspector = self.look.connect(telemetry).await?;
         let named = self.look.names_queues();
         let only = if named { Some(self.look.queues(&inspector).await?) } else { None };

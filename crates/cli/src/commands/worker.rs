@@ -1,28 +1,33 @@
 //! `postrider worker`
 
+mod reload;
+mod values;
+
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use hyper_otel::{
-    BadHostPattern, ConnectionOptions, HostPattern, Options, Propagation, Recipients, Redaction,
-};
+use hyper_otel::{ConnectionOptions, HostPattern, Options, Redaction};
 use postrider_queue::work::{Receives, Spans};
 use postrider_queue::{QueueName, names};
 use postrider_worker::settings::Order;
 use postrider_worker::settings::Retries;
-use postrider_worker::settings::{BadProxy, HttpConfig, SenderConfig};
-use postrider_worker::settings::{BadRule, Egress, Rule};
+use postrider_worker::settings::Rule;
+use postrider_worker::settings::SenderConfig;
 use postrider_worker::settings::{RetryPolicies, RetryPolicy, RetryWaits};
-use postrider_worker::shutdown;
+use postrider_worker::shutdown::{self, Shutdown};
 use postrider_worker::{WeightedQueue, WorkerConfig};
-use telemetry::{Propagators, Telemetry};
+use telemetry::Telemetry;
+use tokio::sync::{Notify, mpsc};
 use tracing::{info, warn};
 
+use self::reload::{Read, Reloader};
+use self::values::{address, allow, at_least_one, egress, lease, propagation, recipient, with_proxy};
 use super::absurd::warnings;
 use super::console::Beside;
 use super::doctor::telemetry::destinations;
@@ -33,7 +38,7 @@ use crate::config::Config;
 use crate::units::{duration, size, some_time};
 
 /// Fetch jobs from Redis and deliver them, until SIGTERM or SIGINT
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct WorkerArgs {
     #[command(flatten)]
     redis: RedisArgs,
@@ -117,6 +122,9 @@ pub(super) struct WorkerArgs {
     /// [default: none]
     #[arg(long, env = "POSTRIDER_CONSOLE", value_name = "ADDR:PORT")]
     console: Option<SocketAddr>,
+    /// The hosts whose paths no span shows: an option of all commands.
+    #[arg(skip)]
+    secret_paths: Vec<HostPattern>,
 }
 
 impl WorkerArgs {
@@ -126,24 +134,41 @@ impl WorkerArgs {
         telemetry: &Telemetry,
         secret_paths: Vec<HostPattern>,
     ) -> Result<ExitCode, Box<dyn Error>> {
-        let shutdown = shutdown::listen()?;
+        let hangup = self.config.is_some().then(Arc::<Notify>::default);
+        let shutdown = shutdown::listen(hangup.clone())?;
         let listen = self.listen.as_deref().filter(|text| !text.is_empty()).map(address).transpose()?;
-        let (console, file) = (self.console, self.config.clone());
-        let mut config = self.worker_config()?;
-        config.sender.recording.redaction = Redaction::default().paths_of(secret_paths);
+        let (console, file, args) = (self.console, self.config.clone(), Self { secret_paths, ..self });
+        let read = args.clone().read()?;
+        let config = &read.config;
         info!(version = env!("CARGO_PKG_VERSION"), telemetry = destinations(), "postrider starts");
-        warnings(&config).into_iter().chain(unknown()).for_each(|warning| warn!("{warning}"));
+        warnings(config).into_iter().chain(unknown()).for_each(|warning| warn!("{warning}"));
         let start =
             |address| Beside::start(address, &config.redis_url, config.job_bytes_max, file, telemetry);
         let console = console.map(start).transpose()?;
-        let result =
-            postrider_worker::run(&config, listen, telemetry, shutdown.stop, shutdown.second_signal).await;
+        // Without a file, nothing is sent.
+        let (configs, reloads) = mpsc::channel(1);
+        if let Some(hangup) = hangup {
+            tokio::spawn(Reloader::new(args, &read, configs, telemetry).run(hangup));
+        }
+        let Shutdown { stop, second_signal } = shutdown;
+        let result = postrider_worker::run(config, listen, reloads, telemetry, stop, second_signal).await;
         console.into_iter().for_each(Beside::stop);
         result?;
         Ok(ExitCode::SUCCESS)
     }
 
-    fn worker_config(self) -> Result<WorkerConfig, Usage> {
+    /// Reads the configuration file, and the files that it names.
+    fn read(mut self) -> Result<Read, Usage> {
+        let (path, secret_paths) = (self.config.clone(), std::mem::take(&mut self.secret_paths));
+        let (mut config, mut files) = self.worker_config()?;
+        config.sender.recording.redaction = Redaction::default().paths_of(secret_paths);
+        files.extend(path);
+        files.extend(config.sender.http.ca_files.iter().cloned());
+        Ok(Read { config, files })
+    }
+
+    /// The configuration, and the files that it has read besides its own.
+    fn worker_config(self) -> Result<(WorkerConfig, Vec<PathBuf>), Usage> {
         let file = match &self.config {
             Some(path) => Config::read(path).map_err(|error| Usage(error.to_string()))?,
             None => Config::default(),
@@ -161,7 +186,7 @@ impl WorkerArgs {
         file.notes.iter().for_each(|note| warn!("{note}"));
         let http = with_proxy(file.http, self.http_proxy.as_deref())?;
         let propagation = propagation(file.propagation, self.traces_to.as_deref(), self.baggage_to)?;
-        Ok(WorkerConfig {
+        let config = WorkerConfig {
             redis_url: self.redis.url().to_owned(),
             queues,
             order: if self.strict_order { Order::Strict } else { Order::Weighted },
@@ -188,7 +213,8 @@ impl WorkerArgs {
                 commands: self.trace_redis.or(file.traces.redis).unwrap_or_default(),
             },
             secrets: file.secrets,
-        })
+        };
+        Ok((config, file.files))
     }
 
     /// A flag overrides the file; the file overrides the default.
@@ -211,87 +237,7 @@ impl WorkerArgs {
     }
 }
 
-/// The flags add to the file. A rule that exposes the machine's own credentials to jobs is allowed, with a warning.
-fn egress(mut egress: Egress, allow: Vec<Option<Rule>>) -> Egress {
-    egress.allow.extend(allow.into_iter().flatten());
-    for rule in egress.allow.iter().filter(|rule| rule.opens_metadata()) {
-        warn!(%rule, "this egress rule lets jobs reach the metadata services of clouds, which give out credentials");
-    }
-    egress
-}
-
-/// The flag overrides the file. An empty variable counts as unset.
-fn with_proxy(mut http: HttpConfig, flag: Option<&str>) -> Result<HttpConfig, Usage> {
-    if let Some(text) = flag.filter(|text| !text.is_empty()) {
-        http.proxy = Some(text.parse().map_err(|error: BadProxy| Usage(format!("--http-proxy: {error}")))?);
-    }
-    Ok(http)
-}
-
-/// A flag overrides the file.
-fn propagation(
-    mut policy: Propagation,
-    traces_to: Option<&str>,
-    baggage_to: Vec<Option<HostPattern>>,
-) -> Result<Propagation, Usage> {
-    if let Some(text) = traces_to.filter(|text| !text.is_empty()) {
-        let traces = text.parse().map_err(|error: BadHostPattern| Usage(format!("--traces-to: {error}")))?;
-        policy.traces = traces;
-    }
-    let baggage: Vec<HostPattern> = baggage_to.into_iter().flatten().collect();
-    if !baggage.is_empty() {
-        policy.baggage = baggage;
-    }
-    Ok(limited(policy, telemetry::Config::from_env().propagators))
-}
-
-/// `OTEL_PROPAGATORS` limits propagation in every build, also with telemetry off, which passes the context on
-/// unchanged.
-fn limited(mut policy: Propagation, known: Propagators) -> Propagation {
-    if !known.trace_context {
-        policy.traces = Recipients::Only(vec![]);
-    }
-    if !known.baggage {
-        policy.baggage.clear();
-    }
-    policy
-}
-
-/// An empty variable, `POSTRIDER_BAGGAGE_TO=`, counts as unset.
-fn recipient(text: &str) -> Result<Option<HostPattern>, BadHostPattern> {
-    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
-}
-
-fn address(text: &str) -> Result<SocketAddr, Usage> {
-    text.parse().map_err(|_| {
-        Usage(format!(
-            "--listen: {text} is not an address with a port; write 127.0.0.1:9090, or 0.0.0.0:9090 for all"
-        ))
-    })
-}
-
 fn twice(queues: &[WeightedQueue]) -> Option<&QueueName> {
     let names: Vec<&QueueName> = queues.iter().map(|queue| &queue.name).collect();
     names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)).map(|(_, name)| *name)
-}
-
-/// An empty variable, `POSTRIDER_EGRESS_ALLOW=`, counts as unset.
-fn allow(text: &str) -> Result<Option<Rule>, BadRule> {
-    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number @ 1..=100_000) => Ok(number),
-        _ => Err("write a whole number from 1 to 100000".to_owned()),
-    }
-}
-
-/// At least 500 ms: with a shorter lease, a short pause of the system or the network would lose leases.
-fn lease(text: &str) -> Result<Duration, String> {
-    let lease = duration(text)?;
-    if lease < Duration::from_millis(500) {
-        return Err("a lease must be at least 500ms".to_owned());
-    }
-    Ok(lease)
 }

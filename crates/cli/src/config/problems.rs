@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::PathBuf;
 
 use postrider_queue::job::meant;
 
@@ -13,6 +14,8 @@ pub struct Problems {
     pub(super) unknown: Vec<UnknownKey>,
     /// The keys of each table that was read.
     pub(super) keys: BTreeMap<String, BTreeSet<String>>,
+    /// The files that were read.
+    pub(super) files: BTreeSet<PathBuf>,
 }
 
 /// A key that is not known in its table.

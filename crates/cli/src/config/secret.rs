@@ -122,6 +122,9 @@ fn sources(table: &mut Table<'_, '_>, key: &str) -> Vec<(usize, String)> {
 }
 
 fn read(table: &mut Table<'_, '_>, key: &str, at: usize, source: &Source) -> Option<(usize, String)> {
+    if let Source::File(path) = source {
+        table.reads(path);
+    }
     let text = match source {
         Source::File(path) => {
             secret_file(path).map_err(|error| format!("cannot read the file {path}: {error}"))

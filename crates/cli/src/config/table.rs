@@ -74,6 +74,11 @@ impl<'a, 'i> Table<'a, 'i> {
         table.complete();
     }
 
+    /// Remembers a file that is read.
+    pub(super) fn reads(&mut self, path: &str) {
+        self.problems.files.insert(path.into());
+    }
+
     /// Whether the file has any error so far.
     pub(super) fn has_problems(&self) -> bool {
         !self.problems.found.is_empty() || !self.problems.unknown.is_empty()

@@ -34,6 +34,7 @@ mod queues;
 mod recorded;
 mod redis_tls;
 mod redis_trouble;
+mod reload;
 mod runbook;
 mod same_bytes;
 mod scripts;

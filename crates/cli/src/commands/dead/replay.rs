@@ -75,7 +75,7 @@ impl ReplayArgs {
             eprintln!("nothing was replayed");
             return Ok(ExitCode::from(1));
         }
-        let signals = shutdown::listen()?;
+        let signals = shutdown::listen(None)?;
         let stopped: Result<(), Box<dyn Error>> = tokio::select! {
             stopped = self.replay(&view, &letters, &mut report) => stopped.map_err(Into::into),
             () = signals.stop.cancelled() => Err("interrupted".into()),

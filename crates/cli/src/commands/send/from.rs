@@ -52,7 +52,7 @@ pub(super) async fn run(
     file: &Path,
     telemetry: &Telemetry,
 ) -> Result<ExitCode, Box<dyn Error>> {
-    let (skip, stop) = (args.from.skip, shutdown::listen()?.stop);
+    let (skip, stop) = (args.from.skip, shutdown::listen(None)?.stop);
     let mut lines = Lines::open(file, skip, args.limits).await?;
     let bar = match lines.extent {
         Some(_) => ProgressBar::new(check(&mut lines, skip, &stop).await?),

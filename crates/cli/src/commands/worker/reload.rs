@@ -1,0 +1,138 @@
+//! Reads the configuration again when its files have changed, or on SIGHUP.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postrider_queue::names;
+use postrider_worker::{WeightedQueue, WorkerConfig};
+use telemetry::{BoundCounter, Telemetry};
+use tokio::sync::{Notify, mpsc};
+use tracing::{info, warn};
+
+use super::{Usage, WorkerArgs};
+
+/// The time between two looks at the files.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What changes when a file is written or replaced, also by a change of a symbolic link: device, inode, size and time.
+type Stamp = Option<(u64, u64, u64, i64, i64)>;
+
+/// A configuration and the files that it was read from.
+pub(super) struct Read {
+    pub(super) config: WorkerConfig,
+    pub(super) files: Vec<PathBuf>,
+}
+
+/// Reads again, and sends what is right.
+pub(super) struct Reloader {
+    args: WorkerArgs,
+    files: Vec<PathBuf>,
+    stamps: Vec<Stamp>,
+    /// Those that are read until a restart.
+    queues: Vec<WeightedQueue>,
+    configs: mpsc::Sender<WorkerConfig>,
+    applied: BoundCounter,
+    refused: BoundCounter,
+}
+
+impl Reloader {
+    pub(super) fn new(
+        args: WorkerArgs,
+        Read { config, files }: &Read,
+        configs: mpsc::Sender<WorkerConfig>,
+        telemetry: &Telemetry,
+    ) -> Self {
+        let reloads = "Times that a changed configuration was read, by whether it is used";
+        let reloads = telemetry.counter(names::CONFIG_RELOADS, "{reload}", reloads);
+        let [applied, refused] = ["applied", "refused"].map(|outcome| {
+            let counter = reloads.bind(|attributes| attributes.set(names::CONFIG_OUTCOME, outcome));
+            counter.add(0);
+            counter
+        });
+        let (stamps, files, queues) = (stamps(files), files.clone(), config.queues.clone());
+        Self { args, files, stamps, queues, configs, applied, refused }
+    }
+
+    /// Runs until the worker ends. The files may be on a disk that does not answer, so another thread reads them.
+    pub(super) async fn run(mut self, hangup: Arc<Notify>) {
+        loop {
+            let is_asked = tokio::select! {
+                () = hangup.notified() => true,
+                () = tokio::time::sleep(LOOK_INTERVAL) => false,
+            };
+            let look = tokio::task::spawn_blocking(move || {
+                let read = self.look(is_asked);
+                (self, read)
+            });
+            let Ok((own, read)) = look.await else { return };
+            self = own;
+            match read {
+                None => {}
+                Some(Ok(config)) => {
+                    self.applied.add(1);
+                    info!("the configuration was read again and is used from now on");
+                    if config.queues != self.queues {
+                        warn!("[queues] has changed, too: that needs a restart");
+                    }
+                    if self.configs.send(config).await.is_err() {
+                        return;
+                    }
+                }
+                Some(Err(error)) => {
+                    self.refused.add(1);
+                    warn!(error = error.0, "the changed configuration is wrong, so nothing changes");
+                }
+            }
+        }
+    }
+
+    /// The configuration, if its files have changed, or if somebody has asked for it.
+    fn look(&mut self, is_asked: bool) -> Option<Result<WorkerConfig, Usage>> {
+        let now = stamps(&self.files);
+        if now == self.stamps && !is_asked {
+            return None;
+        }
+        self.stamps = now;
+        let Read { config, files } = match self.args.clone().read() {
+            Ok(read) => read,
+            Err(error) => return Some(Err(error)),
+        };
+        if files != self.files {
+            self.stamps = stamps(&files);
+            self.files = files;
+        }
+        Some(Ok(config))
+    }
+}
+
+fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
+    let stamp = |path: &PathBuf| {
+        let found = std::fs::metadata(path).ok()?;
+        Some((found.dev(), found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+    };
+    files.iter().map(stamp).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_replaced_has_another_stamp() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second, link) = ("a", "b", folder.path().join("link"));
+        for name in [first, second] {
+            std::fs::write(folder.path().join(name), "same").unwrap();
+        }
+        std::os::unix::fs::symlink(folder.path().join(first), &link).unwrap();
+        let files = [link.clone(), folder.path().join("missing")];
+        let before = stamps(&files);
+        assert_eq!(stamps(&files), before);
+        std::fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(folder.path().join(second), &link).unwrap();
+        assert_ne!(stamps(&files)[0], before[0]);
+        assert_eq!(stamps(&files)[1], None);
+    }
+}
