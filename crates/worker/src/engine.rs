@@ -140,7 +140,7 @@ const POLLS_PER_REOPEN: u32 = 30;
 /// same order by itself.
 pub(crate) async fn run(
     config: &WorkerConfig,
-    reloads: mpsc::Receiver<WorkerConfig>,
+    reloads: mpsc::Receiver<Result<WorkerConfig, String>>,
     telemetry: &Telemetry,
     gauges: Option<Gauges>,
     health: &Health,
@@ -180,9 +180,10 @@ pub(crate) async fn run(
         return Err(error.into());
     }
     let mut loops = common_loops::start(config, shards.engine(), reader, gauges);
-    let (slots, telemetry) = (shards.engine().slots.all(), telemetry.clone());
-    let make = move |config: &WorkerConfig| made_settings(config, slots, &telemetry);
-    loops.spawn(health.watch("reload", reload::run(reloads, settings, make, stop.clone())));
+    let (slots, own) = (shards.engine().slots.all(), telemetry.clone());
+    let make = move |config: &WorkerConfig| made_settings(config, slots, &own);
+    let reloads = reload::run(reloads, settings, make, telemetry.clone(), stop.clone());
+    loops.spawn(health.watch("reload", reloads));
     health.started();
     server.log_start(config, &consumer, bytes_max);
     poll_shards(&mut shards, health, &stop).await;

@@ -26,7 +26,7 @@ pub enum RunError {
 }
 
 /// Runs a worker, and serves its health and metrics on `listen`. From each configuration of `reloads`, what deliveries use
-/// counts from then on: policies, secrets, egress, flows, and how requests are sent. Everything else needs a restart. Works until `stop`, then shuts down in order:
+/// counts from then on, unless it is an error, which is logged and counted: policies, secrets, egress, flows, and how requests are sent. Everything else needs a restart. Works until `stop`, then shuts down in order:
 /// it stops fetching, lets requests in flight finish until the deadline or `second_signal`, hands the other jobs back,
 /// settles, and leaves the queues.
 ///
@@ -36,7 +36,7 @@ pub enum RunError {
 pub async fn run(
     config: &WorkerConfig,
     listen: Option<SocketAddr>,
-    reloads: mpsc::Receiver<WorkerConfig>,
+    reloads: mpsc::Receiver<Result<WorkerConfig, String>>,
     telemetry: &Telemetry,
     stop: CancellationToken,
     second_signal: CancellationToken,

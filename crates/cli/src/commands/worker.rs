@@ -148,7 +148,7 @@ impl WorkerArgs {
         // Without a file, nothing is sent.
         let (configs, reloads) = mpsc::channel(1);
         if let Some(hangup) = hangup {
-            tokio::spawn(Reloader::new(args, &read, configs, telemetry).run(hangup));
+            tokio::spawn(Reloader::new(args, &read, configs).run(hangup));
         }
         let Shutdown { stop, second_signal } = shutdown;
         let result = postrider_worker::run(config, listen, reloads, telemetry, stop, second_signal).await;

@@ -5,11 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postrider_queue::names;
 use postrider_worker::{WeightedQueue, WorkerConfig};
-use telemetry::{BoundCounter, Telemetry};
 use tokio::sync::{Notify, mpsc};
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::{Usage, WorkerArgs};
 
@@ -25,34 +23,24 @@ pub(super) struct Read {
     pub(super) files: Vec<PathBuf>,
 }
 
-/// Reads again, and sends what is right.
+/// Reads again, and sends what it has read, or what is wrong with it.
 pub(super) struct Reloader {
     args: WorkerArgs,
     files: Vec<PathBuf>,
     stamps: Vec<Stamp>,
     /// Those that are read until a restart.
     queues: Vec<WeightedQueue>,
-    configs: mpsc::Sender<WorkerConfig>,
-    applied: BoundCounter,
-    refused: BoundCounter,
+    configs: mpsc::Sender<Result<WorkerConfig, String>>,
 }
 
 impl Reloader {
     pub(super) fn new(
         args: WorkerArgs,
         Read { config, files }: &Read,
-        configs: mpsc::Sender<WorkerConfig>,
-        telemetry: &Telemetry,
+        configs: mpsc::Sender<Result<WorkerConfig, String>>,
     ) -> Self {
-        let reloads = "Times that a changed configuration was read, by whether it is used";
-        let reloads = telemetry.counter(names::CONFIG_RELOADS, "{reload}", reloads);
-        let [applied, refused] = ["applied", "refused"].map(|outcome| {
-            let counter = reloads.bind(|attributes| attributes.set(names::CONFIG_OUTCOME, outcome));
-            counter.add(0);
-            counter
-        });
         let (stamps, files, queues) = (stamps(files), files.clone(), config.queues.clone());
-        Self { args, files, stamps, queues, configs, applied, refused }
+        Self { args, files, stamps, queues, configs }
     }
 
     /// Runs until the worker ends. The files may be on a disk that does not answer, so another thread reads them.
@@ -68,22 +56,12 @@ impl Reloader {
             });
             let Ok((own, read)) = look.await else { return };
             self = own;
-            match read {
-                None => {}
-                Some(Ok(config)) => {
-                    self.applied.add(1);
-                    info!("the configuration was read again and is used from now on");
-                    if config.queues != self.queues {
-                        warn!("[queues] has changed, too: that needs a restart");
-                    }
-                    if self.configs.send(config).await.is_err() {
-                        return;
-                    }
-                }
-                Some(Err(error)) => {
-                    self.refused.add(1);
-                    warn!(error = error.0, "the changed configuration is wrong, so nothing changes");
-                }
+            let Some(read) = read else { continue };
+            if read.as_ref().is_ok_and(|config| config.queues != self.queues) {
+                warn!("[queues] has changed: that needs a restart");
+            }
+            if self.configs.send(read.map_err(|error| error.0)).await.is_err() {
+                return;
             }
         }
     }
