@@ -124,7 +124,7 @@ impl Script {
         };
         let (result, pending) = redis.defer(key, Command::new("EVALSHA").script_name(self.name), call).await;
         if !is_unknown(&result) {
-            return (result, pending);
+            return (result.map_err(of_command), pending);
         }
         // This is no error. EVAL runs the script and makes the server cache it, on the right node of a cluster.
         pending.discard();
@@ -132,8 +132,25 @@ impl Script {
             let (source, (keys, args)) = (self.source.clone(), make());
             async move { client.eval(source, keys, args).await }
         };
-        redis.defer(key, Command::new("EVAL").script_name(self.name), call).await
+        let (result, pending) = redis.defer(key, Command::new("EVAL").script_name(self.name), call).await;
+        (result.map_err(of_command), pending)
     }
+}
+
+/// The error of a command in a script. Redis 6.2 puts before its code where it happened:
+/// `ERR Error running script (call to f_SHA): @user_script:12: NOGROUP No such key`, or `…:12: @user_script: 12: -OOM command`.
+fn of_command(error: Error) -> Error {
+    let Some((_, mut text)) =
+        error.details().strip_prefix("ERR Error running script (").and_then(|rest| rest.split_once("): "))
+    else {
+        return error;
+    };
+    while let Some((_, rest)) = text.strip_prefix("@user_script:").and_then(|rest| rest.split_once(": ")) {
+        text = rest;
+    }
+    let text = text.strip_prefix('-').unwrap_or(text).to_owned();
+    let named = Error::new(error.kind().clone(), text);
+    if fred_otel::reply_code(&named).is_some() { named } else { error }
 }
 
 /// Whether the server does not have the script: it is new, was restarted, or got SCRIPT FLUSH.
@@ -191,6 +208,20 @@ mod tests {
         assert!(!complete.source.contains("function add_dead("));
         assert!(join.source.starts_with("-- Redis' time, Unix ms.\nlocal function clock()"));
         assert_eq!(flow_release.source, include_str!("lua/flow_release.lua"));
+    }
+
+    #[test]
+    fn the_error_of_a_command_has_its_code_also_from_redis_6() {
+        let code = |text: &str| {
+            let error = of_command(Error::new(fred::error::ErrorKind::Unknown, text.to_owned()));
+            fred_otel::reply_code(&error).map(str::to_owned)
+        };
+        let six = |text: &str| code(&format!("ERR Error running script (call to f_1d2a): {text}"));
+        assert_eq!(six("@user_script:12: NOGROUP No such key 'x'").unwrap(), "NOGROUP");
+        assert_eq!(six("@user_script:1: @user_script: 1: -OOM command not allowed").unwrap(), "OOM");
+        assert_eq!(six("@user_script:1: @user_script: 1: The user executing the script").unwrap(), "ERR");
+        assert_eq!(six("@user_script:7: attempt to index a nil value").unwrap(), "ERR");
+        assert_eq!(code("NOGROUP No such key 'x' script: 1d2a, on @user_script:12.").unwrap(), "NOGROUP");
     }
 
     /// A name that no part defines is an error in Lua only when the line runs.
