@@ -1,6 +1,6 @@
 //! A key of a wrong type, a missing right: the job stays somewhere, and the repeated call completes the transition.
 
-use super::{Call, JOB, MARK, Script, Stage, in_stream, key, settled};
+use super::{Call, JOB, MARK, Reply, Script, Stage, in_stream, key, settled};
 
 /// Keys that a script writes besides the stream; SET overwrites any type, so a result is not among them.
 fn targets(script: Script) -> &'static [&'static str] {
@@ -88,6 +88,20 @@ fn a_right_that_is_given_later_completes_every_move() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Else a heartbeat would drop what is pending without an entry, and the repeated call could neither count nor record the job.
+#[test]
+fn a_success_without_a_right_deletes_nothing() {
+    for command in ["XDEL", "XACK"] {
+        let stage = Stage::new();
+        let held = stage.deliver("a", JOB);
+        let before = stage.snapshot();
+        let call = Call::settle(Script::Complete, &held, &[]);
+        assert!(matches!(stage.call_without(command, &call), Reply::Error(_)), "-{command}");
+        assert_eq!(stage.snapshot(), before, "-{command}");
+        assert_eq!(stage.call(&call).text(), "o", "-{command}");
+    }
 }
 
 #[test]

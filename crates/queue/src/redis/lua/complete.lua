@@ -59,9 +59,15 @@ else
   end
 end
 if #finished >= first then
+  -- The first XACK changes nothing: a missing right shows before an entry is deleted. Else a heartbeat would drop what is
+  -- pending without an entry, and a repeated call could neither count nor record the job.
+  local function leave(stream, group, ...)
+    redis.call('XACK', stream, group, '0-0')
+    leave_stream(stream, group, ...)
+  end
   local log = KEYS[3] and {KEYS[3], KEYS[4], ARGV[6], ARGV[7], ARGV[8], records}
   local jobs = #finished - first + 1
-  local refusal = settled(nil, nil, log, jobs, leave_stream, KEYS[1], ARGV[1], unpack(finished, first))
+  local refusal = settled(nil, nil, log, jobs, leave, KEYS[1], ARGV[1], unpack(finished, first))
   if ARGV[5] ~= '' then
     count_jobs(KEYS[2], 0, jobs + ARGV[5])
   end
