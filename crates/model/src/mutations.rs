@@ -81,7 +81,7 @@ pub(crate) const ALL: [Mutation; 47] = [
     of_a_flow("requeue: lists no flow", &[("requeue",
         "redis.call('ZADD', KEYS[3], 'NX', now, string.match(set, '[^:]+$'))", "0")], &[Kind::Key]),
     script("enqueue: keeps no job id", &[("enqueue", "redis.call('SET', KEYS[3], job_id, 'PX', ARGV[1])", "")], &[Kind::Reply]),
-    script("enqueue: ignores the key", &[("enqueue", "elseif known and known ~= '' then", "elseif false then")], &[Kind::Reply]),
+    script("enqueue: ignores the key", &[("enqueue", "elseif known ~= '' then", "elseif false then")], &[Kind::Reply]),
     script("cancel_ready: leaves the entry", &[("cancel_ready", "settled(3, KEYS[6], log, 1, leave_stream, KEYS[1], ARGV[1], ARGV[2])", "")],
         &[Kind::ByHand]),
     script("cancel_waiting: leaves the job", &[("cancel_waiting", "settled(3, KEYS[7], log, 1, leave_waiting, KEYS[1], KEYS[2], ARGV[1])", "")],

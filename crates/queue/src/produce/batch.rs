@@ -6,7 +6,7 @@ use fred::types::Value;
 use telemetry::{Context, Span, semconv};
 
 use super::enqueue::{EnqueueError, IdempotencyKey, Outgoing, Publication};
-use super::shard::{MOVES_MAX, homes};
+use super::shard::{MOVES_MAX, Numbers, homes};
 use crate::job::{EntryId, Fields, Producer};
 use crate::redis::{Error, Operation, QueueName, QueueShard, Redis, number, push_fields, unexpected};
 
@@ -85,26 +85,25 @@ impl Redis {
 impl Batch<'_> {
     async fn run(&mut self) -> Result<(), EnqueueError> {
         let ttl = self.keys.iter().flatten().map(IdempotencyKey::ttl_millis).max();
-        let mut seen = vec![];
+        let mut seen = Numbers::default();
         for _ in 0..MOVES_MAX {
             let numbers = match ttl {
-                None => vec![self.redis.shards(self.name).await?.now],
+                None => Numbers { changes: 0, all: vec![self.redis.shards(self.name).await?.now] },
                 Some(ttl) => self.redis.shard_numbers(self.name, ttl).await?,
             };
             self.claim(&numbers).await?;
-            // A key that has moved from its shard, and is nowhere else: its producer ended before it enqueued.
-            let has_all = numbers == seen;
+            let changes = numbers.changes_after(&seen);
             let (keyed, others): (Vec<_>, Vec<_>) =
                 self.left().partition(|index| self.keys[*index].is_some());
             let mut groups = BTreeMap::<u32, Vec<usize>>::new();
             for index in keyed {
-                groups.entry(self.homes(index, &numbers)[0]).or_default().push(index);
+                groups.entry(self.homes(index, &numbers.all)[0]).or_default().push(index);
             }
             // Those without a key last: nothing is after them that could fail, and they must not be repeated.
-            let any = fastrand::u32(..numbers.first().map_or(1, |now| (*now).max(1)));
+            let any = fastrand::u32(..numbers.all.first().map_or(1, |now| (*now).max(1)));
             for (shard, indices) in groups.into_iter().chain([(any, others)]) {
                 for call in self.calls(&indices) {
-                    self.enter(shard, call, has_all).await?;
+                    self.enter(shard, call, changes).await?;
                 }
             }
             if self.left().next().is_none() {
@@ -126,10 +125,10 @@ impl Batch<'_> {
     }
 
     /// Claims the keys in the shards where they would be by former numbers of shards.
-    async fn claim(&mut self, numbers: &[u32]) -> Result<(), Error> {
+    async fn claim(&mut self, numbers: &Numbers) -> Result<(), Error> {
         let mut former = BTreeMap::<u32, Vec<usize>>::new();
-        for index in self.left().filter(|_| numbers.len() > 1) {
-            for shard in self.homes(index, numbers).into_iter().skip(1) {
+        for index in self.left().filter(|_| numbers.all.len() > 1) {
+            for shard in self.homes(index, &numbers.all).into_iter().skip(1) {
                 former.entry(shard).or_default().push(index);
             }
         }
@@ -138,7 +137,8 @@ impl Batch<'_> {
                 let unknown: Vec<usize> =
                     indices.iter().copied().filter(|index| self.publications[*index].is_none()).collect();
                 let keys = unknown.iter().filter_map(|index| self.keys[*index].as_ref());
-                let found = self.redis.producer_shard(self.name, shard).claim_keys(keys).await?;
+                let queue = self.redis.producer_shard(self.name, shard);
+                let found = queue.claim_keys(numbers.changes, keys).await?;
                 for (index, entry) in unknown.into_iter().zip(found) {
                     let known = |entry| Publication { entry, shard, known: true, trace_id: None };
                     self.publications[index] = entry.map(known);
@@ -170,14 +170,14 @@ impl Batch<'_> {
         calls
     }
 
-    async fn enter(&mut self, shard: u32, call: &[usize], has_all: bool) -> Result<(), EnqueueError> {
+    async fn enter(&mut self, shard: u32, call: &[usize], changes: u64) -> Result<(), EnqueueError> {
         let queue = self.redis.producer_shard(self.name, shard);
         let roots = match self.operation {
             Operation::PublishAll => self.roots(&queue, call),
             _ => BTreeMap::new(),
         };
         let jobs = call.iter().map(|index| (&self.jobs[*index], self.keys[*index].as_ref()));
-        let entered = queue.enter_all(&self.publish, jobs, has_all).await;
+        let entered = queue.enter_all(&self.publish, jobs, changes).await;
         if let Err(error) = &entered {
             roots.values().for_each(|root| root.fail(&fred_otel::error_type(error)));
         }
@@ -228,14 +228,14 @@ impl QueueShard {
         &self,
         parent: &Context,
         jobs: impl Iterator<Item = (&'a Fields, Option<&'a IdempotencyKey>)>,
-        has_all: bool,
+        changes: u64,
     ) -> Result<Vec<Option<(EntryId, bool)>>, Error> {
         let (mut keys, mut args) = (vec![self.0.keys.jobs.clone()], Vec::<Value>::new());
         let mut count = 0;
         for (fields, key) in jobs {
             keys.extend(key.map(|key| self.0.keys.idempotency(&key.key)));
             let ttl = key.map_or(0, |key| key.ttl_millis());
-            args.extend([number(ttl), number(has_all.into()), number(2 * fields.len() as u64)]);
+            args.extend([number(ttl), number(changes), number(2 * fields.len() as u64)]);
             push_fields(&mut args, fields);
             count += 1;
         }

@@ -93,7 +93,8 @@ impl EnqueueError {
 
 impl QueueShard {
     /// Enqueues a job under a span, and gives the job the span's context. A context that the job already has
-    /// is kept, and the span links to it. `has_all` means that its key is claimed in all other shards.
+    /// is kept, and the span links to it. Its key is claimed in all other shards where it
+    /// may be after that many changes of their number.
     ///
     /// # Errors
     /// [`EnqueueError`].
@@ -101,12 +102,12 @@ impl QueueShard {
         &self,
         mut fields: Fields,
         how: &Enqueuing,
-        has_all: bool,
+        changes: u64,
     ) -> Result<Publication, EnqueueError> {
         let (span, operation, began) = self.publish_span(std::slice::from_ref(&fields));
         let context = span.context();
         self.inject(&context, operation, std::slice::from_mut(&mut fields));
-        let entered = self.enter(&context, &fields, how, has_all).await;
+        let entered = self.enter(&context, &fields, how, changes).await;
         let error = entered.as_ref().err().map(EnqueueError::error_type);
         self.published(&span, operation, 1, began, error.as_ref());
         let (entry, known) = entered?;
@@ -120,7 +121,7 @@ impl QueueShard {
         parent: &Context,
         fields: &Fields,
         how: &Enqueuing,
-        has_all: bool,
+        changes: u64,
     ) -> Result<(EntryId, bool), EnqueueError> {
         let (ttl, key) = match &how.key {
             Some(own) => (own.ttl_millis(), self.0.keys.idempotency(&own.key)),
@@ -128,7 +129,7 @@ impl QueueShard {
         };
         let keys = vec![self.0.keys.jobs.clone(), self.0.keys.waiting.clone(), key];
         let cap = how.cap.map_or(0, NonZeroU64::get);
-        let mut args = vec![number(ttl), number(cap), number(has_all.into())];
+        let mut args = vec![number(ttl), number(cap), number(changes)];
         push_fields(&mut args, fields);
         let reply = self.0.scripts.enqueue.call(&self.0.redis, parent, keys, args).await?;
         let (letter, text): (String, String) = reply.convert()?;

@@ -2,7 +2,7 @@
 
 use super::enqueue::{EnqueueError, Enqueuing, IdempotencyKey, Publication};
 use crate::job::{EntryId, Fields};
-use crate::redis::{Error, Keys, QueueName, QueueShard, Redis, SHARDS_MAX, number};
+use crate::redis::{Error, Keys, QueueName, QueueShard, Redis, SHARDS_MAX, number, unexpected};
 
 /// How often an enqueue follows a number of shards that changes.
 pub(super) const MOVES_MAX: usize = 5;
@@ -21,39 +21,56 @@ impl Redis {
         how: &Enqueuing,
     ) -> Result<Publication, EnqueueError> {
         let Some(key) = &how.key else {
-            return self.any_shard(name).await?.enqueue(fields, how, false).await;
+            return self.any_shard(name).await?.enqueue(fields, how, 0).await;
         };
-        let mut seen = vec![];
+        let mut seen = Numbers::default();
         for _ in 0..MOVES_MAX {
-            let homes = self.key_homes(name, key).await?;
+            let numbers = self.shard_numbers(name, key.ttl_millis()).await?;
+            let homes = homes(&key.key, &numbers.all);
             for shard in &homes[1..] {
-                let claimed = self.producer_shard(name, *shard).claim_keys([key].into_iter()).await?;
+                let queue = self.producer_shard(name, *shard);
+                let claimed = queue.claim_keys(numbers.changes, [key].into_iter()).await?;
                 if let Some(entry) = claimed.into_iter().next().flatten() {
                     return Ok(Publication { entry, shard: *shard, known: true, trace_id: None });
                 }
             }
-            // A key that has moved from here, and is nowhere else: its producer ended before it enqueued.
-            let has_all = homes == seen;
-            match self.producer_shard(name, homes[0]).enqueue(fields.clone(), how, has_all).await {
-                Err(EnqueueError::Moved) => seen = homes,
+            let changes = numbers.changes_after(&seen);
+            match self.producer_shard(name, homes[0]).enqueue(fields.clone(), how, changes).await {
+                Err(EnqueueError::Moved) => seen = numbers,
                 enqueued => return enqueued,
             }
         }
         Err(EnqueueError::Moved)
     }
 
-    /// The shards in which a key may be, each once, beginning with its present one.
-    async fn key_homes(&self, name: &QueueName, key: &IdempotencyKey) -> Result<Vec<u32>, Error> {
-        Ok(homes(&key.key, &self.shard_numbers(name, key.ttl_millis()).await?))
-    }
-
     /// The number of shards, and the former ones that keys with this TTL may have been enqueued by.
-    pub(super) async fn shard_numbers(&self, name: &QueueName, ttl_millis: u64) -> Result<Vec<u32>, Error> {
+    pub(super) async fn shard_numbers(&self, name: &QueueName, ttl_millis: u64) -> Result<Numbers, Error> {
         let producer = self.producer_shard(name, 0);
         let args = vec![number(ttl_millis)];
         let keys = vec![Keys::meta(name)];
         let reply = producer.0.scripts.key_homes.poll(&producer.0.redis, keys, args).await?;
-        reply.convert()
+        let mut numbers = reply.convert::<Vec<u64>>()?.into_iter();
+        let changes = numbers.next().ok_or_else(unexpected)?;
+        let all = numbers.map(|number| u32::try_from(number).unwrap_or(SHARDS_MAX)).collect();
+        Ok(Numbers { changes, all })
+    }
+}
+
+/// The numbers of shards that select where keys may be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Numbers {
+    /// How often the number has changed.
+    pub(super) changes: u64,
+    /// The present one first.
+    pub(super) all: Vec<u32>,
+}
+
+impl Numbers {
+    /// Up to which change somebody else may have claimed a key that this producer enqueues. It claims its keys everywhere else
+    /// before, and of two producers, the one that knows of fewer changes enqueues where the other has claimed the key,
+    /// or where it finds the job. If the numbers are those by which the key was claimed by a later change, Redis has lost that change.
+    pub(super) fn changes_after(&self, seen: &Self) -> u64 {
+        if self == seen { u64::MAX } else { self.changes }
     }
 }
 
@@ -62,9 +79,10 @@ impl QueueShard {
     /// here.
     pub(super) async fn claim_keys<'a>(
         &self,
+        changes: u64,
         claimed: impl Iterator<Item = &'a IdempotencyKey>,
     ) -> Result<Vec<Option<EntryId>>, Error> {
-        let (mut keys, mut args) = (vec![], vec![]);
+        let (mut keys, mut args) = (vec![], vec![number(changes)]);
         for key in claimed {
             keys.push(self.0.keys.idempotency(&key.key));
             args.push(number(key.ttl_millis()));

@@ -235,7 +235,7 @@ fn each_of_many_jobs_is_enqueued_once_for_its_key() {
     assert_eq!([&first[0], &first[0], &first[2]], [&first[3], &again[0], &again[2]]);
     let ttl = stage.command(&["PTTL", &key("key:b")]).integer();
     assert!((1..=60_000).contains(&ttl), "{ttl}");
-    stage.command(&["SET", &key("key:c"), "moved"]);
+    stage.command(&["SET", &key("key:c"), "moved 1"]);
     let moved = stage.call(&Call::enqueue_all(&[("c", JOB), ("d", JOB)]));
     assert_eq!((letters(&moved).as_str(), stage.copies(MARK)), ("mo", in_stream(5)));
     // A job that may not be enqueued leaves no key that would count.

@@ -5,19 +5,21 @@
 -- KEYS[3]  idempotency key; the same key as KEYS[1] for none
 -- ARGV[1]  how long the idempotency key is kept, ms; 0 for none
 -- ARGV[2]  the cap on the queue's ready, running and waiting jobs; 0 for none
--- ARGV[3]  1 if the caller has claimed the key in all other shards where it may be, else 0
+-- ARGV[3]  how often the number of shards had changed when the caller claimed the key in all other shards where it may be
 -- ARGV[4…] the fields, name and value
 -- Returns  {letter, text}: o enqueued, and its job id; k the key is known, and the first job's id; f full,
---          and the number of jobs; m the number of shards has changed, and the key belongs elsewhere
+--          and the number of jobs; m the number of shards has changed since, and the key belongs elsewhere
 --
 -- Redis refuses it over maxmemory, as every enqueue.
 if ARGV[1] ~= '0' then
-  local known = redis.call('GET', KEYS[3])
-  if known == 'moved' then
-    if ARGV[3] == '0' then
+  local known = redis.call('GET', KEYS[3]) or ''
+  local moved = string.match(known, '^moved (%d+)$')
+  if moved then
+    -- Those who claimed it earlier have ended, or find the key claimed where they are.
+    if tonumber(moved) > tonumber(ARGV[3]) then
       return {'m', ''}
     end
-  elseif known and known ~= '' then
+  elseif known ~= '' then
     return {'k', known}
   end
 end

@@ -2,10 +2,11 @@
 --
 -- KEYS[1]  jobs
 -- KEYS[2…] the idempotency keys of the jobs that have one, in order
--- ARGV     for each job: how long its key is kept, ms, or 0 for no key; 1 if the caller has claimed the key in all other
---          shards where it may be, else 0; the number of arguments of its fields; the fields, name and value
+-- ARGV     for each job: how long its key is kept, ms, or 0 for no key; how often the number of shards had changed when the
+--          caller claimed the key in all other shards where it may be; the number of arguments of its fields; the fields,
+--          name and value
 -- Returns  for each job, letter and text: o enqueued, and its job id; k the key is known, and the first job's id; m the
---          number of shards has changed, and the key belongs elsewhere
+--          number of shards has changed since, and the key belongs elsewhere
 --
 -- Redis refuses it over maxmemory, as every enqueue.
 local results = {}
@@ -18,12 +19,14 @@ while at <= #ARGV do
   end
   if ttl ~= '0' then
     key = key + 1
-    local known = redis.call('GET', KEYS[key])
-    if known == 'moved' then
-      if ARGV[at + 1] == '0' then
+    local known = redis.call('GET', KEYS[key]) or ''
+    local moved = string.match(known, '^moved (%d+)$')
+    if moved then
+      -- Those who claimed it earlier have ended, or find the key claimed where they are.
+      if tonumber(moved) > tonumber(ARGV[at + 1]) then
         results[KEYS[key]] = {'m', ''}
       end
-    elseif known and known ~= '' then
+    elseif known ~= '' then
       results[KEYS[key]] = {'k', known}
     end
   end
