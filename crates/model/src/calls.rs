@@ -115,10 +115,11 @@ impl Shard {
         self.call("requeue", &keys.collect::<Vec<_>>(), &arguments)
     }
 
-    /// Enqueues a job, under an idempotency key for a time, if given. `has_all` is whether it is claimed elsewhere.
-    pub(crate) fn enqueue(self, key: Option<(&str, u64)>, cap: u64, has_all: bool, fields: &[Bytes]) -> Call {
+    /// Enqueues a job, under an idempotency key for a time, if given, which is claimed elsewhere after that many changes of the
+    /// number of shards.
+    pub(crate) fn enqueue(self, key: Option<(&str, u64)>, cap: u64, changes: u64, fields: &[Bytes]) -> Call {
         let name = key.map_or_else(|| "jobs".to_owned(), |(key, _)| format!("key:{key}"));
-        let numbers = [key.map_or(0, |(_, ttl)| ttl), cap, has_all.into()];
+        let numbers = [key.map_or(0, |(_, ttl)| ttl), cap, changes];
         let mut call =
             self.call("enqueue", &["jobs", "waiting", &name], &numbers.map(|number| number.to_string()));
         call.arguments.extend_from_slice(fields);
@@ -126,11 +127,11 @@ impl Shard {
     }
 
     /// Enqueues a job for each key.
-    pub(crate) fn enqueue_all(self, jobs: &[Option<(&str, u64)>], has_all: bool, fields: &[Bytes]) -> Call {
+    pub(crate) fn enqueue_all(self, jobs: &[Option<(&str, u64)>], changes: u64, fields: &[Bytes]) -> Call {
         let mut call = self.call("enqueue_all", &["jobs"], &[] as &[&str]);
         for key in jobs {
             call.keys.extend(key.map(|(key, _)| self.key(&format!("key:{key}"))));
-            let numbers = [key.map_or(0, |(_, ttl)| ttl), has_all.into(), fields.len() as u64];
+            let numbers = [key.map_or(0, |(_, ttl)| ttl), changes, fields.len() as u64];
             call.arguments.extend(numbers.map(|number| number.to_string().into_bytes()));
             call.arguments.extend_from_slice(fields);
         }
@@ -138,8 +139,8 @@ impl Shard {
     }
 
     /// Claims idempotency keys.
-    pub(crate) fn claim_keys(self, key: &str, ttl_ms: u64) -> Call {
-        self.call("claim_keys", &[&format!("key:{key}")], &[ttl_ms.to_string()])
+    pub(crate) fn claim_keys(self, key: &str, changes: u64, ttl_ms: u64) -> Call {
+        self.call("claim_keys", &[&format!("key:{key}")], &[changes, ttl_ms].map(|number| number.to_string()))
     }
 
     /// Reads where an idempotency key may be.

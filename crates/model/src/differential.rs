@@ -1,9 +1,10 @@
 //! Compares the model of Redis with a real server: random commands and scripts have the same replies and leave the same
 //! state.
 //!
-//! A server reads its clock at some time between a command and its reply, so the model follows every time that fits: it
-//! keeps all states that explain the replies so far. Of an error, the code is compared.
+//! A server reads its clock at some time between a command and its reply, and before 7.2 also while a script runs, so the model
+//! follows every time that fits: it keeps all states that explain the replies so far. Of an error, the code is compared.
 
+mod clock;
 mod dump;
 mod generate;
 mod normal;
@@ -15,13 +16,17 @@ use e2e::resp::{Connection, Reply};
 
 use crate::calls::Call;
 use crate::lua::Interpreter;
-use crate::redis::{Bytes, Db};
+use crate::redis::{Bytes, Db, Release};
 use generate::Generator;
 
 /// How many steps follow one another on the same state.
 const SEQUENCE_STEPS: usize = 120;
 /// How often the whole state is compared.
 const DUMP_STEPS: usize = 15;
+/// How many states the model follows at most. With more, the steps so far are not compared.
+const STATES_MAX: usize = 256;
+/// How many sequences of steps may be dropped, for each hundred replies.
+const DROPPED_MAX: usize = 10;
 
 /// What a client does.
 #[derive(Clone, Debug)]
@@ -42,43 +47,69 @@ struct Pair {
     sources: Vec<(&'static str, String)>,
     /// All states that explain the replies so far.
     states: Vec<Db>,
+    release: Release,
     /// The last steps, for the message of a failure.
     story: Vec<String>,
+    /// Whether nobody knows at which time the server has done the last step.
+    is_lost: bool,
 }
 
-/// Compares `steps` random steps, and returns how many commands and scripts were compared.
+/// Compares random steps until that number of replies is compared. Returns their number, and the name of the server.
 ///
 /// # Errors
 /// The steps that lead to a difference.
 ///
 /// # Panics
 /// If there is no Redis.
-pub fn compare(seed: u64, steps: usize) -> Result<usize, String> {
+pub fn compare(seed: u64, replies: usize) -> Result<(usize, String), String> {
     let sources = postrider_queue::internals::script_sources();
     let server = RedisServer::start();
+    let (name, release) = release(&server);
     let real = server.connect();
     let interpreter = Interpreter::new(&sources);
-    let mut pair = Pair { server, real, interpreter, sources, states: vec![Db::default()], story: vec![] };
+    let (states, story) = (vec![], vec![]);
+    let mut pair = Pair { server, real, interpreter, sources, states, release, story, is_lost: true };
     let mut generator = Generator::new(seed);
-    let mut compared = 0;
-    for step in 0..steps {
-        if step % SEQUENCE_STEPS == 0 {
+    let (mut compared, mut dropped, mut step) = (0, 0, 0);
+    while compared < replies {
+        if pair.is_lost || step % SEQUENCE_STEPS == 0 {
+            dropped += usize::from(pair.is_lost);
+            if dropped > DROPPED_MAX * (1 + replies / 100) {
+                return Err(format!("{compared} replies are the same; the machine is too busy for more"));
+            }
             pair.reset();
+            step = 0;
         }
         let (next, denied) = generator.next(&pair.states[0]);
         compared += pair.step(&next, denied)?;
-        if step % DUMP_STEPS == DUMP_STEPS - 1 {
+        step += 1;
+        if step % DUMP_STEPS == 0 {
             compared += pair.dump()?;
         }
     }
-    Ok(compared)
+    Ok((compared, name))
+}
+
+/// The name of the server, and which commands it has.
+fn release(server: &RedisServer) -> (String, Release) {
+    let info = server.command(&["INFO", "server"]).text();
+    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let version = field("redis_version:").unwrap_or_default();
+    let release = match version.split('.').collect::<Vec<_>>()[..] {
+        _ if field("valkey_version:").is_some() => Release::Valkey,
+        ["6", ..] => Release::Six,
+        ["7", "0", ..] => Release::Seven,
+        _ => Release::Later,
+    };
+    (field("valkey_version:").map_or(format!("Redis {version}"), |own| format!("Valkey {own}")), release)
 }
 
 impl Pair {
     fn reset(&mut self) {
         self.send(&[b"FLUSHALL".to_vec()]);
+        self.is_lost = false;
         self.step(&Step::SetFull(false), None).ok();
-        self.states = vec![Db::default()];
+        self.states = vec![Db { release: self.release, ..Db::default() }];
         self.story.clear();
     }
 
@@ -104,38 +135,33 @@ impl Pair {
                 self.states.iter_mut().for_each(|state| state.is_full = *is_full);
                 Ok(0)
             }
-            Step::Command(_) | Step::Script(_) => self.both(step, denied).map(|()| 1),
+            Step::Command(_) | Step::Script(_) => self.both(step, denied),
         }
     }
 
-    fn both(&mut self, step: &Step, denied: Option<&'static str>) -> Result<(), String> {
+    fn both(&mut self, step: &Step, denied: Option<&'static str>) -> Result<usize, String> {
         let command = match step {
             Step::Script(call) => self.eval(call),
             Step::Command(command) => command.clone(),
-            _ => return Ok(()),
+            _ => return Ok(0),
         };
         let mut limited = denied.map(|denied| self.without(denied));
         let connection = limited.as_mut().unwrap_or(&mut self.real);
         let time = [b"TIME".to_vec()];
         let replies = connection.pipeline(&[&time, &command, &time]).expect("the server answers");
         let (from, to) = (millis(&replies[0]), millis(&replies[2]));
+        if to - from > clock::SPAN_MS {
+            self.is_lost = true;
+            return Ok(0);
+        }
         let wanted = normal::reply(step, replies[1].clone());
-        let mut kept = HashSet::new();
-        let mut others = vec![];
+        let (mut kept, mut seen, mut others) = (vec![], HashSet::new(), vec![]);
         for state in std::mem::take(&mut self.states) {
-            for now in from..=to {
-                let mut state = Db { now, ..state.clone() };
-                let reply = match step {
-                    Step::Script(call) => {
-                        self.interpreter.call(&mut state, call.script, &call.keys, &call.arguments, denied)
-                    }
-                    _ => state.command(&command, denied),
-                };
-                let reply = normal::reply(step, reply);
-                if reply == wanted {
-                    kept.insert(state);
-                } else {
+            for (reply, after) in self.explained(step, &state, from, to, denied) {
+                if normal::reply(step, reply.clone()) != wanted {
                     others.push(reply);
+                } else if seen.insert(after.clone()) {
+                    kept.push(after);
                 }
             }
         }
@@ -143,8 +169,42 @@ impl Pair {
             let story = self.story.join("\n");
             return Err(format!("{story}\nthe server: {wanted:?}\nthe model:  {:?}", others.first()));
         }
-        self.states = kept.into_iter().collect();
-        Ok(())
+        self.is_lost = kept.len() > STATES_MAX;
+        self.states = kept;
+        Ok(1)
+    }
+
+    /// What the model replies if the server has done a step between these times, and the state after it.
+    fn explained(
+        &self,
+        step: &Step,
+        state: &Db,
+        from: u64,
+        to: u64,
+        denied: Option<&'static str>,
+    ) -> Vec<(Reply, Db)> {
+        let at = |now| Db { now, ..state.clone() };
+        let ended = |(reply, after): (Reply, Db)| (reply, Db { now: to, ..after });
+        let call = match step {
+            Step::Script(call) => call,
+            Step::Command(command) => {
+                let run = |now| {
+                    let mut after = at(now);
+                    ended((after.command(command, denied), after))
+                };
+                return (from..=to).map(run).collect();
+            }
+            _ => return vec![],
+        };
+        let run = |moves: &clock::Moves| {
+            let mut after = at(moves.from);
+            let (reply, calls) = self.interpreter.call_while(&mut after, call, denied, &moves.later);
+            (ended((reply, after)), calls)
+        };
+        let still: Vec<_> = (from..=to).map(|now| run(&clock::Moves::none(now))).collect();
+        let calls = still.iter().map(|(_, calls)| *calls).max().unwrap_or(0);
+        let moving = clock::moves(from, to, if self.release >= Release::Later { 0 } else { calls });
+        still.into_iter().chain(moving.iter().map(run)).map(|(explained, _)| explained).collect()
     }
 
     /// A connection of a user without the right to one command.
@@ -168,11 +228,14 @@ impl Pair {
     fn dump(&mut self) -> Result<usize, String> {
         let commands = dump::commands(&self.states[0]);
         let length = self.story.len();
+        let mut compared = 0;
         for command in &commands {
-            self.step(&Step::Command(command.clone()), None)?;
-            self.story.truncate(length);
+            if !self.is_lost {
+                compared += self.step(&Step::Command(command.clone()), None)?;
+                self.story.truncate(length);
+            }
         }
-        Ok(commands.len())
+        Ok(compared)
     }
 }
 

@@ -3,7 +3,7 @@
 
 mod calls;
 mod differential;
-
+mod keys;
 mod lua;
 mod mutations;
 mod redis;

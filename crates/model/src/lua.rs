@@ -10,7 +10,8 @@ use std::rc::Rc;
 use e2e::resp::Reply;
 use mlua::{Function, IntoLua, Lua, MultiValue, Table, Value, Variadic};
 
-use crate::redis::{Bytes, Db};
+use crate::calls::Call;
+use crate::redis::{Bytes, Db, Release};
 
 /// Forbids what Redis forbids: globals of scripts.
 const GLOBALS: &str = "
@@ -31,6 +32,22 @@ struct Server {
     denied: Option<&'static str>,
     /// Whether the script has written.
     is_dirty: bool,
+    /// How many commands it has called.
+    calls: usize,
+    /// When the clock moves on, and to which time: before the command with this number.
+    moves: Vec<(usize, u64)>,
+}
+
+impl Server {
+    fn run(&mut self, arguments: &[Bytes]) -> Reply {
+        self.calls += 1;
+        for (call, now) in &self.moves {
+            if *call == self.calls {
+                self.db.now = *now;
+            }
+        }
+        self.db.run(arguments, self.denied, Some(&mut self.is_dirty))
+    }
 }
 
 /// An interpreter with compiled scripts.
@@ -55,20 +72,32 @@ impl Interpreter {
     ///
     /// # Panics
     /// If there is no such script.
-    pub(crate) fn call(
+    pub(crate) fn call(&self, db: &mut Db, call: &Call, denied: Option<&'static str>) -> Reply {
+        self.call_while(db, call, denied, &[]).0
+    }
+
+    /// Runs a script while the clock moves on: before commands with these numbers, to these times. Also returns how many
+    /// commands it has called.
+    pub(crate) fn call_while(
         &self,
         db: &mut Db,
-        name: &str,
-        keys: &[Bytes],
-        arguments: &[Bytes],
+        call: &Call,
         denied: Option<&'static str>,
-    ) -> Reply {
+        moves: &[(usize, u64)],
+    ) -> (Reply, usize) {
         db.expire();
-        *self.server.borrow_mut() = Server { db: std::mem::take(db), denied, is_dirty: false };
+        let (moves, is_dirty, calls) = (moves.to_vec(), false, 0);
+        *self.server.borrow_mut() = Server { db: std::mem::take(db), denied, is_dirty, calls, moves };
+        let name = call.script;
         let script = self.scripts.get(name).unwrap_or_else(|| panic!("there is no script {name}"));
-        let result = self.run(script, keys, arguments);
-        *db = std::mem::take(&mut self.server.borrow_mut().db);
-        result.unwrap_or_else(|error| Reply::Error(text_of(&error)))
+        let result = self.run(script, &call.keys, &call.arguments);
+        let mut server = self.server.borrow_mut();
+        *db = std::mem::take(&mut server.db);
+        let failed = |error| match text_of(&error) {
+            text if db.release == Release::Six => format!("ERR Error running script: {text}"),
+            text => text,
+        };
+        (result.unwrap_or_else(|error| Reply::Error(failed(error))), server.calls)
     }
 
     fn run(&self, script: &Function, keys: &[Bytes], arguments: &[Bytes]) -> mlua::Result<Reply> {
@@ -98,8 +127,7 @@ fn provide(lua: &Lua, server: &Rc<RefCell<Server>>) -> mlua::Result<()> {
         let server = server.clone();
         let call = lua.create_function(move |lua, arguments: Variadic<Value>| {
             let arguments: Vec<Bytes> = arguments.iter().map(argument).collect::<mlua::Result<_>>()?;
-            let Server { db, denied, is_dirty } = &mut *server.borrow_mut();
-            let reply = db.run(&arguments, *denied, Some(is_dirty));
+            let reply = server.borrow_mut().run(&arguments);
             match reply {
                 Reply::Error(error) if !is_protected => Err(mlua::Error::external(Raised(error))),
                 reply => value(lua, reply),

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// `--minutes N` explores the protocol, `--mutations` plants faults in it, `--differential N` compares N steps with a server;
+/// `--minutes N` explores the protocol, `--mutations` plants faults in it, `--differential N` compares N replies with a server;
 /// `--seed S` chooses the random ones.
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -14,9 +14,9 @@ fn main() -> ExitCode {
     let seed = number("--seed").unwrap_or_else(|| fastrand::u64(..1 << 32));
     let result = if let Some(steps) = number("--differential") {
         model::compare(seed, usize::try_from(steps).unwrap_or(usize::MAX))
-            .map(|compared| format!("{compared} replies of the model and of the server are the same"))
+            .map(|(compared, server)| format!("{compared} replies of the model and of {server} are the same"))
     } else if arguments.iter().any(|argument| argument == "--mutations") {
-        model::mutate(Duration::from_secs(60)).map(|all| format!("all {all} planted faults are found"))
+        model::mutate(Duration::from_secs(240)).map(|all| format!("all {all} planted faults are found"))
     } else {
         let time = Duration::from_secs(60 * number("--minutes").unwrap_or(5));
         model::explore(time, usize::MAX, seed).map(|()| "every invariant holds".to_owned())

@@ -1,11 +1,12 @@
 //! Faults that are planted in the scripts and in the worker's decisions: the model must find each.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::scripts::Sources;
 use crate::search::{Explored, Search};
-use crate::world::{Kind, Rules, Shape, Slip};
+use crate::world::{JOBS, Kind, Rules, Shape, Slip};
 
 /// A change of a script: its name, what is replaced, and by what.
 type Change = (&'static str, &'static str, &'static str);
@@ -36,12 +37,16 @@ const FENCE: &str = "if row[2] ~= consumer or row[4] ~= tonumber(count) then";
 
 /// All of them.
 #[rustfmt::skip]
-pub(crate) const ALL: [Mutation; 47] = [
+pub(crate) const ALL: [Mutation; 49] = [
     script("complete: no fence",
         &[("complete", "ARGV[3], ARGV[2])", "ARGV[3])"), ("complete", "rows[row][4] ~= count", "false")], &[Kind::Pause]),
     script("postpone: no fence", &[("postpone", FENCE, "if false then")], &[Kind::Pause]),
     script("dead_letter: no fence", &[("dead_letter", FENCE, "if false then")], &[Kind::Pause]),
     script("hand_back: no fence", &[("hand_back", FENCE, "if false then")], &[Kind::Pause, Kind::Stop]),
+    script("complete: deletes before a right is missing",
+        &[("complete", "redis.call('XACK', stream, group, '0-0')", "")], &[Kind::Rights]),
+    script("complete: writes no record",
+        &[("complete", "return refused and refused.err or write_log(log, count)", "return nil")], &[]),
     script("complete: leaves the entry", &[("complete", "redis.call('XDEL', stream, ...)", "")], &[]),
     script("postpone: leaves the entry", &[("postpone", "leave_stream(stream, group, id)\nif", "if")], &[]),
     script("dead_letter: leaves the entry",
@@ -100,9 +105,15 @@ pub(crate) const ALL: [Mutation; 47] = [
 ];
 
 impl Mutation {
-    /// Looks for the fault: first everything to a small depth, then random walks.
+    /// Looks for the fault: first everything to a small depth, then what happens to one job, then random walks.
     pub(crate) fn find(&self, time: Duration) -> Explored {
-        let rules = Rules { sources: Arc::new(Sources::new(self.changes)), slip: self.slip, ticks_max: 8 };
+        let rules = Rules {
+            sources: Arc::new(Sources::new(self.changes)),
+            slip: self.slip,
+            ticks_max: 8,
+            jobs: JOBS,
+            calm: Rc::default(),
+        };
         let faults = self.faults.to_vec();
         let search = Search {
             rules,
@@ -110,14 +121,27 @@ impl Mutation {
             each: 1,
             shapes: [self.shape; 2],
             depth: 5,
-            time: time / 3,
+            time: time / 4,
             states_max: usize::MAX,
         };
-        let explored = search.run();
-        if explored.found.is_some() {
-            return explored;
-        }
         // More faults in one walk: most come at a time at which they change nothing.
-        Search { time, each: 3, ..search }.walk(7)
+        let tries: [&dyn Fn() -> Explored; 4] = [
+            &|| search.run(),
+            &|| {
+                let rules = Rules { jobs: 1, ..search.rules.clone() };
+                Search { rules, depth: 40, ..search.clone() }.run()
+            },
+            &|| Search { each: 3, ..search.clone() }.walk(7),
+            &|| search.walk(7),
+        ];
+        let mut all = Explored { states: 0, depth: 0, took: Duration::ZERO, found: None };
+        for explore in tries {
+            let Explored { states, depth, took, found } = explore();
+            all = Explored { states: all.states + states, depth, took: all.took + took, found };
+            if all.found.is_some() {
+                break;
+            }
+        }
+        all
     }
 }

@@ -1,7 +1,7 @@
 //! A small Redis: exactly the commands that the scripts and the worker use, with their errors. Its state is a value:
 //! cheap to clone, comparable, and without a clock.
 //!
-//! It differs from a server in these points. Trimming with `~` removes nothing, since a server removes only whole nodes of
+//! It differs from a server in these points. In a script, time stands still unless the caller moves it. Trimming with `~` removes nothing, since a server removes only whole nodes of
 //! 100 entries. `HSCAN` returns everything in one page. Hashes are in the order of their fields.
 
 mod commands;
@@ -65,9 +65,24 @@ pub(crate) struct Entry {
     pub(crate) expires: Option<u64>,
 }
 
+/// The releases whose commands differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Release {
+    /// Redis 6.2: `XCLAIM` also claims entries that were deleted while they were pending.
+    Six,
+    /// Redis 7.0: it forgets these. In both, a consumer exists from its first delivery on.
+    Seven,
+    /// Redis 7.2 and later: a consumer exists from its first call on.
+    #[default]
+    Later,
+    /// Valkey: in a script, it looks at its memory before it looks at rights.
+    Valkey,
+}
+
 /// The state of the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Db {
+    pub(crate) release: Release,
     pub(crate) keys: BTreeMap<Bytes, Entry>,
     /// The server's clock, Unix milliseconds.
     pub(crate) now: u64,
@@ -145,12 +160,15 @@ impl Db {
         }
         let mut own = false;
         let is_dirty = is_dirty.unwrap_or(&mut own);
-        if self.is_full && command.is_refused_when_full(arguments) && !*is_dirty {
+        let refused = || Err(format!("ERR ACL failure in script: {refusal}"));
+        if is_denied && self.release != Release::Valkey {
+            return refused();
+        }
+        if self.is_full && command.is_refused_when_full(self.release, arguments) && !*is_dirty {
             return Err("OOM command not allowed when used memory > 'maxmemory'.".to_owned());
         }
-        // In a script, memory comes before rights.
         if is_denied {
-            return Err(format!("ERR ACL failure in script: {refusal}"));
+            return refused();
         }
         *is_dirty |= command.is_write;
         (command.run)(self, &arguments[1..])

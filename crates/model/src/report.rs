@@ -1,13 +1,15 @@
 //! Runs of the model, and their tables.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::keys;
 use crate::mutations;
 use crate::scripts::Sources;
 use crate::search::{Explored, Search};
 use crate::story;
-use crate::world::{Kind, Rules, Shape};
+use crate::world::{JOBS, Kind, Rules, Shape};
 
 /// The jobs of a run.
 const SHAPES: [[Shape; 2]; 2] = [[Shape::Limited, Shape::Plain], [Shape::Delayed, Shape::Limited]];
@@ -16,8 +18,9 @@ const TICKS_MAX: u8 = 8;
 /// A depth that no run reaches.
 const DEPTH_MAX: usize = 40;
 
-/// How many states the random walks explore, for each state of another run.
+/// How many states the random walks explore, for each state of another run, and how many the run of keys does.
 const WALKS: usize = 30;
+const KEYS: usize = 50;
 
 /// Explores each kind of fault alone, each pair, and all together by random walks, for a time, and at most `states_max` states in
 /// a run. Prints a table.
@@ -48,7 +51,16 @@ pub fn explore(time: Duration, states_max: usize, seed: u64) -> Result<(), Strin
         .map(|shapes| search(&Kind::ALL, shapes, time / 3 / 2, states_max.saturating_mul(WALKS)).walk(seed));
     let (states, depth) = sums(&walks);
     println!("| all, random walks | {states} | walks of {depth} | {:.1} |", began.elapsed().as_secs_f64());
-    println!("{} states in all", all + states);
+    let keys = keys::explore(&Sources::new(&[]), 4, time / 10, states_max.saturating_mul(KEYS));
+    let whole = if keys.is_whole { "all states" } else { "a part" };
+    println!(
+        "| keys and shards | {} | {}, {whole} | {:.1} |",
+        keys.states,
+        keys.depth,
+        keys.took.as_secs_f64()
+    );
+    println!("{} states in all", all + states + keys.states);
+    failures.extend(keys.found);
     failures.extend(walks.iter().filter_map(story_of));
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
@@ -74,11 +86,32 @@ pub fn mutate(time: Duration) -> Result<usize, String> {
             }
         }
     }
-    if survivors.is_empty() { Ok(mutations::ALL.len()) } else { Err(survivors.join("\n")) }
+    for (name, script, from, to) in keys::MUTATIONS {
+        let found = keys::explore(&Sources::new(&[(script, from, to)]), 4, time, usize::MAX);
+        let (states, seconds) = (found.states, found.took.as_secs_f64());
+        match found.found {
+            Some(_) => println!("| {name} | key | {} | {states} | {seconds:.1} |", found.depth + 1),
+            None => {
+                println!("| {name} | NOT FOUND | | {states} | {seconds:.1} |");
+                survivors.push(name);
+            }
+        }
+    }
+    if survivors.is_empty() {
+        Ok(mutations::ALL.len() + keys::MUTATIONS.len())
+    } else {
+        Err(survivors.join("\n"))
+    }
 }
 
 fn search(faults: &[Kind], shapes: [Shape; 2], time: Duration, states_max: usize) -> Search {
-    let rules = Rules { sources: Arc::new(Sources::new(&[])), slip: None, ticks_max: TICKS_MAX };
+    let rules = Rules {
+        sources: Arc::new(Sources::new(&[])),
+        slip: None,
+        ticks_max: TICKS_MAX,
+        jobs: JOBS,
+        calm: Rc::default(),
+    };
     Search { rules, faults: faults.to_vec(), each: 1, shapes, depth: DEPTH_MAX, time, states_max }
 }
 

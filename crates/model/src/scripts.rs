@@ -42,7 +42,7 @@ impl Sources {
     pub(crate) fn call(&self, db: &mut Db, call: &Call, denied: Option<&'static str>) -> Reply {
         INTERPRETERS.with_borrow_mut(|all| {
             let interpreter = all.entry(self.number).or_insert_with(|| Interpreter::new(&self.texts));
-            interpreter.call(db, call.script, &call.keys, &call.arguments, denied)
+            interpreter.call(db, call, denied)
         })
     }
 }

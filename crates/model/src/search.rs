@@ -4,12 +4,11 @@
 //! for it, and its properties see a state alone: it could not leave out what follows a broken one.
 
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use crate::world::{Action, Invariant, JOBS, Kind, Rules, Shape, World};
+use crate::world::{Action, Invariant, JOBS, Kind, Rules, Shape, World, fingerprint};
 
 /// How often a random walk begins again.
 const WALK_STEPS: usize = 60;
@@ -39,13 +38,6 @@ pub(crate) struct Explored {
     pub(crate) took: Duration,
     /// A broken invariant, and the steps to it.
     pub(crate) found: Option<(Invariant, Vec<Action>)>,
-}
-
-/// A hash of a state. Two different states are taken for one with a chance of about 1 in 10^8 among a million.
-fn fingerprint(world: &World) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    world.hash(&mut hasher);
-    hasher.finish()
 }
 
 impl Search {

@@ -15,6 +15,10 @@ mod settlement;
 mod steps;
 mod worker;
 
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use e2e::resp::Reply;
@@ -116,6 +120,17 @@ pub(crate) struct Rules {
     pub(crate) sources: Arc<Sources>,
     pub(crate) slip: Option<Slip>,
     pub(crate) ticks_max: u8,
+    /// How many jobs are enqueued.
+    pub(crate) jobs: usize,
+    /// States from which every job ends, if nothing goes wrong any more.
+    pub(crate) calm: Rc<RefCell<HashSet<u64>>>,
+}
+
+/// A hash of a state. Two different states are taken for one with a chance of about 1 in 10^8 among a million.
+pub(crate) fn fingerprint(world: &World) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    world.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl World {
@@ -158,10 +173,16 @@ impl World {
 
     /// Redis runs a script.
     fn call(&mut self, rules: &Rules, call: &Call, fate: Fate) -> Reply {
+        self.run(rules, call, fate).0
+    }
+
+    /// Redis runs a script. Also returns whether it has written to the delivery log, which is dropped like the counters.
+    fn run(&mut self, rules: &Rules, call: &Call, fate: Fate) -> (Reply, bool) {
         let denied = if let Fate::Denied(command) = fate { Some(command) } else { None };
         let before = self.server.clone();
         let reply = rules.sources.call(&mut self.server.db, call, denied);
         self.server.db.keys.remove(&SHARD.key("stats"));
+        let is_recorded = self.server.db.keys.remove(&SHARD.key("log")).is_some();
         if self.server.db.keys != before.db.keys {
             if matches!(reply, Reply::Error(_)) {
                 // It stopped in the middle. Then a job may be in two places.
@@ -169,7 +190,7 @@ impl World {
             }
             self.remember(before);
         }
-        reply
+        (reply, is_recorded)
     }
 
     /// Redis runs a command.

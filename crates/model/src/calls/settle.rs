@@ -44,13 +44,26 @@ pub(crate) struct Postpone<'a> {
 }
 
 impl Shard {
-    /// Removes succeeded jobs of one delivery count.
-    pub(crate) fn complete(self, consumer: &str, count: u64, ids: &[String], log: Option<Log>) -> Call {
-        let own = [GROUP, consumer, "100000", &count.to_string(), "0"].map(str::to_owned);
+    /// Removes succeeded jobs of one delivery count, and counts them with `earlier` ones, or nothing.
+    pub(crate) fn complete(
+        self,
+        consumer: &str,
+        count: u64,
+        earlier: Option<u64>,
+        ids: &[String],
+        log: Option<Log>,
+    ) -> Call {
+        let earlier = earlier.map_or_else(String::new, |earlier| earlier.to_string());
+        let own = [GROUP, consumer, "100000", &count.to_string(), &earlier].map(str::to_owned);
         let records = "[1]\n".repeat(ids.len());
         let call = self.call("complete", &["jobs", "stats"], &own).with_log(self, log, Some(&records));
         let ids: Vec<Bytes> = ids.iter().map(|id| id.clone().into_bytes()).collect();
         call.with(&ids)
+    }
+
+    /// Counts succeeded jobs.
+    pub(crate) fn count(self, jobs: u64) -> Call {
+        self.call("count", &["stats"], &[jobs.to_string()])
     }
 
     /// Removes a succeeded job, and stores its result.

@@ -1,6 +1,6 @@
 //! The table of commands.
 
-use super::{Bytes, Db, Result, groups, hashes, parse, sorted, streams, strings};
+use super::{Bytes, Db, Release, Result, groups, hashes, parse, sorted, streams, strings};
 
 /// A command: its properties, and what it does with the arguments after its name.
 pub(super) struct Command {
@@ -14,10 +14,10 @@ pub(super) struct Command {
 }
 
 impl Command {
-    /// The subcommands of `XGROUP` differ.
-    pub(super) fn is_refused_when_full(&self, arguments: &[Bytes]) -> bool {
-        self.is_deny_oom
-            && (self.name != "XGROUP" || arguments.get(1).is_some_and(|name| parse::is(name, "CREATE")))
+    /// Since Redis 7.0, the subcommands of `XGROUP` differ.
+    pub(super) fn is_refused_when_full(&self, release: Release, arguments: &[Bytes]) -> bool {
+        let is_whole = self.name != "XGROUP" || release == Release::Six;
+        self.is_deny_oom && (is_whole || arguments.get(1).is_some_and(|name| parse::is(name, "CREATE")))
     }
 }
 
@@ -36,7 +36,7 @@ const fn grow(name: &'static str, arguments_min: usize, run: fn(&mut Db, &[Bytes
 }
 
 #[rustfmt::skip]
-pub(super) const COMMANDS: [Command; 37] = [
+pub(super) const COMMANDS: [Command; 38] = [
     read("TIME", 1, strings::time),
     read("GET", 2, strings::get),
     grow("SET", 3, strings::set),
@@ -62,6 +62,7 @@ pub(super) const COMMANDS: [Command; 37] = [
     read("ZSCORE", 3, sorted::zscore),
     read("ZRANGE", 4, sorted::zrange),
     read("ZRANGEBYSCORE", 4, sorted::zrangebyscore),
+    read("ZREVRANGEBYSCORE", 4, sorted::zrevrangebyscore),
     grow("XADD", 5, streams::xadd),
     free("XDEL", 3, streams::xdel),
     read("XLEN", 2, streams::xlen),

@@ -5,7 +5,7 @@ use e2e::resp::Reply;
 use super::parse::{at, integer as number, is, natural, syntax};
 use super::stream::{EntryFields, Group, Pending};
 use super::streams::{entry, ids};
-use super::{Bytes, Db, Id, Result, Stream, bulk, integer, ok};
+use super::{Bytes, Db, Id, Release, Result, Stream, bulk, integer, ok};
 
 const NO_KEY: &str = "ERR The XGROUP subcommand requires the key to exist.";
 
@@ -133,6 +133,9 @@ pub(super) fn xreadgroup(db: &mut Db, arguments: &[Bytes]) -> Result {
         })
         .unwrap_or_default();
     let now = db.now;
+    if new.is_empty() && db.release < Release::Later {
+        return Ok(Reply::Nil);
+    }
     change_group(db, &key, group, |_, group| {
         group.consumers.insert(consumer.clone());
         for (id, _) in &new {
@@ -177,6 +180,7 @@ pub(super) fn xpending(db: &mut Db, arguments: &[Bytes]) -> Result {
 /// The options of `XCLAIM`.
 #[derive(Default)]
 struct Claim {
+    release: Release,
     delivered_at: u64,
     count: Option<u64>,
     is_forced: bool,
@@ -188,7 +192,7 @@ pub(super) fn xclaim(db: &mut Db, arguments: &[Bytes]) -> Result {
     let is_id = |text: &&Bytes| Id::parse(text, 0).is_some();
     let length = arguments[4..].iter().take_while(is_id).count();
     let ids = ids(&arguments[4..4 + length])?;
-    let mut claim = Claim { delivered_at: db.now, ..Claim::default() };
+    let mut claim = Claim { release: db.release, delivered_at: db.now, ..Claim::default() };
     let mut index = 4 + length;
     while index < arguments.len() {
         if is(&arguments[index], "FORCE") {
@@ -221,14 +225,21 @@ impl Claim {
         let Stream { entries, groups, .. } = stream;
         let Some(group) = groups.get_mut(&names[0]) else { return vec![] };
         let consumer = &names[1];
-        group.consumers.insert(consumer.clone());
+        if self.release >= Release::Later {
+            group.consumers.insert(consumer.clone());
+        }
         let mut claimed = vec![];
         for id in ids {
-            let Some(fields) = entries.get(id) else {
+            let fields = entries.get(id);
+            if fields.is_none() {
                 // Deleted while it was pending.
-                group.pending.remove(id);
-                continue;
-            };
+                if self.release > Release::Six {
+                    group.pending.remove(id);
+                }
+                if !group.pending.contains_key(id) {
+                    continue;
+                }
+            }
             let new = || Pending { consumer: consumer.clone(), delivered_at: 0, count: 1 };
             let pending = match group.pending.get_mut(id) {
                 Some(pending) => pending,
@@ -238,7 +249,12 @@ impl Claim {
             pending.consumer.clone_from(consumer);
             pending.delivered_at = self.delivered_at;
             pending.count = self.count.unwrap_or(pending.count + u64::from(!self.is_id_only));
-            claimed.push(if self.is_id_only { bulk(id.to_string()) } else { entry((id, fields)) });
+            group.consumers.insert(consumer.clone());
+            claimed.push(match fields {
+                _ if self.is_id_only => bulk(id.to_string()),
+                Some(fields) => entry((id, fields)),
+                None => Reply::Nil,
+            });
         }
         claimed
     }

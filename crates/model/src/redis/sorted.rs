@@ -133,29 +133,40 @@ pub(super) fn zrange(db: &mut Db, arguments: &[Bytes]) -> Result {
 }
 
 pub(super) fn zrangebyscore(db: &mut Db, arguments: &[Bytes]) -> Result {
+    by_score(db, &arguments[0], [&arguments[1], &arguments[2]], &arguments[3..], false)
+}
+
+pub(super) fn zrevrangebyscore(db: &mut Db, arguments: &[Bytes]) -> Result {
+    by_score(db, &arguments[0], [&arguments[2], &arguments[1]], &arguments[3..], true)
+}
+
+fn by_score(db: &Db, key: &[u8], [from, to]: [&Bytes; 2], options: &[Bytes], is_reversed: bool) -> Result {
     let end = |text: &[u8]| {
         let (text, is_open) = text.strip_prefix(b"(").map_or((text, false), |rest| (rest, true));
         let end = score(text).map_err(|_| "ERR min or max is not a float".to_owned())?;
         Ok::<_, String>((end, is_open))
     };
-    let ((from, after), (to, before)) = (end(&arguments[1])?, end(&arguments[2])?);
-    let (mut with_scores, mut skip, mut most, mut index) = (false, 0, -1, 3);
-    while index < arguments.len() {
-        if is(&arguments[index], "WITHSCORES") {
+    let ((from, after), (to, before)) = (end(from)?, end(to)?);
+    let (mut with_scores, mut skip, mut most, mut index) = (false, 0, -1, 0);
+    while index < options.len() {
+        if is(&options[index], "WITHSCORES") {
             with_scores = true;
-        } else if is(&arguments[index], "LIMIT") {
-            (skip, most) = (number(at(arguments, index + 1)?)?, number(at(arguments, index + 2)?)?);
+        } else if is(&options[index], "LIMIT") {
+            (skip, most) = (number(at(options, index + 1)?)?, number(at(options, index + 2)?)?);
             index += 2;
         } else {
             return Err(syntax());
         }
         index += 1;
     }
-    let mut all = ordered(db.get(&arguments[0])?);
+    let mut all = ordered(db.get(key)?);
     all.retain(|(_, score)| {
         (if after { score.0 > from } else { score.0 >= from })
             && (if before { score.0 < to } else { score.0 <= to })
     });
+    if is_reversed {
+        all.reverse();
+    }
     let skip = usize::try_from(skip).unwrap_or(all.len()).min(all.len());
     let most = usize::try_from(most).unwrap_or(all.len()).min(all.len() - skip);
     Ok(rows(&all[skip..skip + most], with_scores))

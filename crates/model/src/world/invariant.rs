@@ -17,6 +17,8 @@ pub(crate) enum Invariant {
     Alarm,
     /// It has no more attempts than it may have.
     Attempts,
+    /// A job that a worker ends is in the delivery log.
+    Record,
     /// Once faults stop, every job ends, and nothing is left of it.
     End,
 }
@@ -31,6 +33,7 @@ impl Invariant {
             Self::Send => "send: a request is sent only under a lease that was confirmed within half of it",
             Self::Alarm => "alarm: a waiting job has a due time, or its flow a check",
             Self::Attempts => "attempts: no more than the maximum",
+            Self::Record => "record: a job that a worker ends is recorded, unless Redis refuses that",
             Self::End => "end: once faults stop, every job ends, and nothing is left of it",
         }
     }

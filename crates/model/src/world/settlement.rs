@@ -7,8 +7,11 @@ use postrider_queue::work::fields;
 use super::job::{self, FLOW_ID};
 use super::worker::{Conclusion, Flight};
 use super::{Rules, SHARD, Slip, TICK_MS, World};
-use crate::calls::{Call, Held, MARK, Postpone};
+use crate::calls::{Call, Held, Log, MARK, Postpone};
 use crate::redis::Id;
+
+/// What the delivery log keeps.
+const LOG: Option<Log> = Some(Log { age_ms: 3_600_000, jobs: 1000, bytes: 1 << 20 });
 
 impl World {
     /// The call that settles a job.
@@ -42,7 +45,7 @@ impl World {
         }
         Some(match ending {
             Conclusion::Complete => {
-                SHARD.complete(&held.consumer, held.count, std::slice::from_ref(&held.id), None)
+                SHARD.complete(&held.consumer, held.count, Some(0), std::slice::from_ref(&held.id), LOG)
             }
             Conclusion::Retry => {
                 let mut written = job::after_attempt(&delivery, decoded.as_ref().ok()?, attempts);
@@ -80,7 +83,7 @@ fn dead_letter(held: &Held, delivery: &Delivery, job_id: &str, attempts: u32, is
     fields::push(&mut written, "_reason", "attempts");
     if is_partial {
         // Redis has the other fields.
-        return SHARD.dead_letter_entry(held, true, None, &job::flat(&written));
+        return SHARD.dead_letter_entry(held, true, LOG, &job::flat(&written));
     }
-    SHARD.dead_letter(held, "dead", None, None, &job::flat(&written))
+    SHARD.dead_letter(held, "dead", None, LOG, &job::flat(&written))
 }

@@ -61,7 +61,7 @@ impl World {
             }
         }
         // In their order: they are alike.
-        if let Some(job) = (0..JOBS).find(|job| !self.server.is_enqueued[*job]) {
+        if let Some(job) = (0..rules.jobs).find(|job| !self.server.is_enqueued[*job]) {
             actions.push(Action::Enqueue(job, shapes[job], Fate::Answered));
             actions.extend(self.has(Kind::Reply).then_some(Action::Enqueue(job, shapes[job], Fate::Lost)));
         }
@@ -179,7 +179,7 @@ impl World {
     /// A producer enqueues a job: the second under a key, so that it may repeat the call.
     fn enqueue(&mut self, rules: &Rules, job: usize, shape: Shape, fate: Fate) {
         let key = (job == 1).then_some(("k", 3_600_000));
-        let call = SHARD.enqueue(key, 0, false, &fields_of(job, shape));
+        let call = SHARD.enqueue(key, 0, 0, &fields_of(job, shape));
         self.call(rules, &call, fate);
         if fate == Fate::Lost {
             let reply = self.call(rules, &call, Fate::Answered);

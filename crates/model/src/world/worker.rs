@@ -35,6 +35,11 @@ impl Conclusion {
     pub(super) fn is_of_attempt(self) -> bool {
         matches!(self, Self::Complete | Self::Retry | Self::Dead)
     }
+
+    /// Whether the job ends.
+    fn is_last(self) -> bool {
+        matches!(self, Self::Complete | Self::Dead)
+    }
 }
 
 /// A job in flight.
@@ -221,7 +226,7 @@ impl World {
         let call = self.settlement(rules, &held, id, &flight, ending)?;
         let is_ours = self.is_held(&held, id);
         let before = self.server.db.clone();
-        let reply = self.call(rules, &call, fate);
+        let (reply, is_recorded) = self.run(rules, &call, fate);
         if !is_ours && self.server.db.keys != before.keys {
             self.broken = Some(Invariant::Fence);
         }
@@ -229,6 +234,10 @@ impl World {
         if is_ours && is_removed && ending == Conclusion::Complete {
             let job = flight.fields.iter().find_map(|part| job::number_of(part))?;
             self.server.is_over[job] = true;
+        }
+        let is_refused = before.is_full || fate == Fate::Denied("xadd");
+        if is_ours && is_removed && ending.is_last() && !is_recorded && !is_refused {
+            self.broken = Some(Invariant::Record);
         }
         self.settled(rules, worker, id, &reply, fate);
         Some(())

@@ -56,7 +56,7 @@ impl Generator {
                 };
                 ids.sort_by_key(order);
                 ids.dedup();
-                SHARD.complete(&held.consumer, held.count, &ids, log)
+                SHARD.complete(&held.consumer, held.count, self.one(&[None, Some(0), Some(3)]), &ids, log)
             }
             1 => SHARD.complete_with_result(&held, &held.id.clone(), 60_000, log),
             2 => {
@@ -86,12 +86,12 @@ impl Generator {
 
     fn produce(&mut self) -> Call {
         let key = Some(("k", self.rng.u64(5..40)));
-        let (fields, has_all) = (self.fields(), self.rng.bool());
+        let (fields, changes) = (self.fields(), self.rng.u64(..3));
         match self.rng.u32(..6) {
-            0 | 1 => SHARD.enqueue(None, self.rng.u64(..8), false, &fields),
-            2 => SHARD.enqueue(key, 0, has_all, &fields),
-            3 => SHARD.enqueue_all(&[None, key, key], has_all, &fields),
-            4 => SHARD.claim_keys("k", 20),
+            0 | 1 => SHARD.enqueue(None, self.rng.u64(..8), 0, &fields),
+            2 => SHARD.enqueue(key, 0, changes, &fields),
+            3 => SHARD.enqueue_all(&[None, key, key], changes, &fields),
+            4 => SHARD.claim_keys("k", changes, 20),
             _ => match self.rng.u32(..4) {
                 0 => SHARD.key_homes(20),
                 1 => SHARD.reshard("reopen", &[self.rng.u32(1..4)]),
@@ -122,7 +122,7 @@ impl Generator {
             0 | 1 => {
                 let expired = [self.waiting(db)];
                 let expired = if self.rng.bool() { &expired[..] } else { &[] };
-                SHARD.admit(FLOW, self.rng.u64(..3), self.rng.i64(-1..2), 5, expired, None)
+                SHARD.admit(FLOW, self.rng.u64(..3), self.rng.i64(-2..2), 5, expired, None)
             }
             2 => Call::flow_release(self.rng.bool()),
             3 => {
@@ -137,7 +137,8 @@ impl Generator {
 
     fn loops(&mut self, db: &Db) -> Call {
         let consumer = self.consumer();
-        match self.rng.u32(..12) {
+        match self.rng.u32(..13) {
+            12 => SHARD.count(2),
             0 | 1 => SHARD.join(),
             2 => SHARD.leave(consumer),
             3 => {

@@ -12,7 +12,7 @@ for index, key in ipairs(KEYS) do
   if known ~= '' and not moved then
     job_ids[index] = known
   else
-    -- The latest change counts: whoever knows only earlier ones must not enqueue here.
+    -- The latest change counts: a producer that knows only earlier ones must not enqueue here.
     redis.call('SET', key, 'moved ' .. math.max(changes, tonumber(moved or '0')), 'PX', ARGV[index + 1])
     job_ids[index] = ''
   end

@@ -1,0 +1,195 @@
+//! Idempotency keys while the number of shards changes: what several producers of one key and an operator can do to each other,
+//! in every order of their calls. Nothing removes a job here, so that two jobs of the key are seen.
+//!
+//! A producer is restated: it reads where the key may be, claims it in all former homes, and enqueues in the present one
+//! (`queue/src/produce/shard.rs`). One that dies is one that makes no further call.
+
+mod producer;
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use crate::calls::Shard;
+use crate::redis::{Db, Id, Value};
+use crate::scripts::Sources;
+use producer::{Producer, Turn};
+
+const PRODUCERS: usize = 3;
+/// The numbers of shards that an operator sets.
+const NUMBERS: [u32; 3] = [1, 2, 3];
+const START_MS: u64 = 1_800_000_000_000;
+
+/// Faults that are planted in the scripts of producers: the name, the script, what is replaced, and by what.
+pub(crate) const MUTATIONS: [(&str, &str, &str, &str); 9] = [
+    ("enqueue: ignores a later change", "enqueue", "tonumber(moved) > tonumber(ARGV[3])", "false"),
+    ("enqueue: refuses whatever has moved", "enqueue", "tonumber(moved) > tonumber(ARGV[3])", "true"),
+    ("enqueue: overwrites a job", "enqueue", "elseif known ~= '' then", "elseif false then"),
+    (
+        "enqueue_all: ignores a later change",
+        "enqueue_all",
+        "tonumber(moved) > tonumber(ARGV[at + 1])",
+        "false",
+    ),
+    ("claim_keys: claims nothing", "claim_keys", "redis.call('SET', key,", "redis.call('SET', key .. 'x',"),
+    ("claim_keys: overwrites a job", "claim_keys", "if known ~= '' and not moved then", "if false then"),
+    ("reshard: counts no change", "reshard", "changes, homes[1] = changes + 1, now", "homes[1] = now"),
+    ("reshard: forgets former numbers", "reshard", "'homes', table.concat(homes, ' ')", "'homes', ''"),
+    ("key_homes: returns no former number", "key_homes", "homes[#homes + 1] = tonumber(shards)", ""),
+];
+
+/// A state.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Keys {
+    db: Db,
+    producers: [Producer; PRODUCERS],
+    /// How often the number of shards may still change.
+    changes_left: u8,
+    /// How many replies may still be lost.
+    losses_left: u8,
+}
+
+/// One step.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// A producer makes its next call. Its reply may be lost: then the producer begins again.
+    Call {
+        producer: usize,
+        is_lost: bool,
+    },
+    Reshard(u32),
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) struct Explored {
+    pub(crate) states: usize,
+    pub(crate) depth: usize,
+    pub(crate) took: Duration,
+    /// Whether every state was explored.
+    pub(crate) is_whole: bool,
+    /// What is wrong, and the steps to it.
+    pub(crate) found: Option<String>,
+}
+
+/// The jobs in all shards.
+fn jobs(db: &Db) -> Vec<(u32, Id)> {
+    let entries = |shard: u32| match db.keys.get(&Shard(shard).key("jobs")).map(|entry| &*entry.value) {
+        Some(Value::Stream(stream)) => stream.entries.keys().map(|id| (shard, *id)).collect(),
+        _ => vec![],
+    };
+    (0..NUMBERS.len() as u32).flat_map(entries).collect()
+}
+
+impl Keys {
+    fn start(changes: u8, losses: u8) -> Self {
+        let db = Db { now: START_MS, ..Db::default() };
+        let producers = std::array::from_fn(|_| Producer::default());
+        Self { db, producers, changes_left: changes, losses_left: losses }
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let mut steps = vec![];
+        for producer in 0..PRODUCERS {
+            if !self.producers[producer].is_done() {
+                steps.push(Step::Call { producer, is_lost: false });
+                steps.extend((self.losses_left > 0).then_some(Step::Call { producer, is_lost: true }));
+            }
+        }
+        if self.changes_left > 0 {
+            steps.extend(NUMBERS.map(Step::Reshard));
+        }
+        steps
+    }
+
+    fn after(&self, sources: &Sources, step: Step) -> Self {
+        let mut next = self.clone();
+        match step {
+            Step::Call { producer, is_lost } => {
+                let own = &mut next.producers[producer];
+                own.call(sources, &mut next.db, producer % 2 == 1);
+                if is_lost {
+                    *own = Producer::default();
+                    next.losses_left -= 1;
+                }
+            }
+            Step::Reshard(number) => {
+                sources.call(&mut next.db, &Shard(0).reshard("reshard", &[number]), None);
+                next.changes_left -= 1;
+            }
+        }
+        next
+    }
+
+    /// What is wrong.
+    fn check(&self, sources: &Sources) -> Option<&'static str> {
+        let jobs = jobs(&self.db);
+        if jobs.len() > 1 {
+            return Some("key: an idempotency key enqueues once");
+        }
+        let is_known = |own: &Producer| own.job().is_none_or(|job| jobs.contains(&job));
+        if !self.producers.iter().all(is_known) {
+            return Some("key: a producer learns the job of its key");
+        }
+        // Whatever others have left behind, a call succeeds.
+        let (mut db, mut own) = (self.db.clone(), Producer::default());
+        for _ in 0..40 {
+            if own.call(sources, &mut db, false) == Turn::Refused {
+                break;
+            }
+        }
+        own.job().is_none().then_some("key: a producer that nobody disturbs succeeds")
+    }
+}
+
+/// Explores every order of the calls, as far as the time is enough, and at most `states_max` states.
+pub(crate) fn explore(sources: &Sources, changes: u8, time: Duration, states_max: usize) -> Explored {
+    let began = Instant::now();
+    let start = Keys::start(changes, 1);
+    let mut seen = HashSet::from([start.clone()]);
+    let mut origins: Vec<Option<(usize, Step)>> = vec![None];
+    let mut level = vec![(start, 0)];
+    let mut depth = 0;
+    let explored =
+        |states, depth, is_whole, found| Explored { states, depth, took: began.elapsed(), is_whole, found };
+    while !level.is_empty() {
+        let mut next_level = vec![];
+        for (state, number) in level {
+            for step in state.steps() {
+                let next = state.after(sources, step);
+                if !seen.insert(next.clone()) {
+                    continue;
+                }
+                origins.push(Some((number, step)));
+                let own = origins.len() - 1;
+                if let Some(wrong) = next.check(sources) {
+                    return explored(seen.len(), depth, false, Some(story(&origins, own, wrong)));
+                }
+                next_level.push((next, own));
+            }
+            if began.elapsed() > time || seen.len() >= states_max {
+                return explored(seen.len(), depth, false, None);
+            }
+        }
+        depth += 1;
+        level = next_level;
+    }
+    explored(seen.len(), depth, true, None)
+}
+
+/// The numbered steps, and what is wrong after them.
+fn story(origins: &[Option<(usize, Step)>], end: usize, wrong: &str) -> String {
+    let mut lines = vec![];
+    let mut at = end;
+    while let Some((before, step)) = origins[at] {
+        lines.push(match step {
+            Step::Call { producer, is_lost } => {
+                let lost = if is_lost { "; Redis does it, and the reply is lost" } else { "" };
+                format!("producer {} makes its next call{lost}", producer + 1)
+            }
+            Step::Reshard(number) => format!("an operator sets the number of shards to {number}"),
+        });
+        at = before;
+    }
+    let lines = lines.iter().rev().enumerate().map(|(index, line)| format!("{:3}. {line}\n", index + 1));
+    format!("{}     Broken: {wrong}\n", lines.collect::<String>())
+}
