@@ -38,8 +38,8 @@ binary() {
     rm -rf package
     mkdir -p package/man package/completions
     objcopy --only-keep-debug postrider "package/$file.debug"
-    # No link to the symbols: it would contain their checksum, and so the path of Zig on this machine.
-    objcopy --strip-all postrider package/postrider
+    # The list of dependencies stays. No link to the symbols: it would contain their checksum, and so the path of Zig on this machine.
+    objcopy --strip-all --keep-section=.dep-v0 postrider package/postrider
     gzip -9n "package/$file.debug"
     mv "package/$file.debug.gz" "$OUT"
     $emulator package/postrider man package/man
