@@ -210,8 +210,8 @@ impl Which {
 
     async fn remove(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         let inspector = Inspector::connect(self.redis.url(), telemetry).await?;
-        let names = std::slice::from_ref(&self.definition);
-        let (_, removed) = inspector.apply_crons(&self.queue, &[], names).await?;
+        let names = [self.definition.to_string()];
+        let (_, removed) = inspector.apply_crons(&self.queue, &[], &names).await?;
         if removed == 0 {
             return Ok(self.unknown());
         }

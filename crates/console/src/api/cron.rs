@@ -170,8 +170,8 @@ pub(super) async fn remove(
     let named = Named::parse(path)?;
     let own = shared.clone();
     let change = async move {
-        let names = std::slice::from_ref(&named.name);
-        let (_, removed) = shared.inspector.apply_crons(&named.queue, &[], names).await?;
+        let names = [named.name.to_string()];
+        let (_, removed) = shared.inspector.apply_crons(&named.queue, &[], &names).await?;
         if removed == 0 {
             return Err(named.unknown());
         }

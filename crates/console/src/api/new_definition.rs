@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use http::{HeaderMap, StatusCode};
-use postrider_queue::cron::Definition;
+use postrider_queue::cron::{BadDefinition, Definition};
 use utoipa::ToSchema;
 
 use super::extract;
@@ -48,10 +48,16 @@ pub(super) async fn read(shared: &Shared, headers: &HeaderMap, body: Body) -> Re
         Problem::parameter(field, detail).with_status(StatusCode::UNPROCESSABLE_ENTITY)
     };
     let text = std::str::from_utf8(&bytes).map_err(|_| wrong("body", "the body is not UTF-8".to_owned()))?;
-    Definition::parse(text, shared.max_job_bytes).map_err(|errors| {
+    let definition = Definition::parse(text, shared.max_job_bytes).map_err(|errors| {
         let field = errors.first().map(|error| error.member.clone()).unwrap_or_default();
-        let texts: Vec<_> =
-            errors.iter().map(|error| format!("{}: {}", error.member, error.message)).collect();
+        let texts: Vec<_> = errors.iter().map(BadDefinition::line).collect();
         wrong(&field, texts.join("; "))
-    })
+    })?;
+    let (now, timing) = (shared.inspector.now().await?, definition.timing.clone());
+    // That may search for a while.
+    let check = tokio::task::spawn_blocking(move || timing.check(now)).await;
+    match check {
+        Ok(Err(error)) => Err(wrong("expression", format!("expression: {error}"))),
+        _ => Ok(definition),
+    }
 }

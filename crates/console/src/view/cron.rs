@@ -1,6 +1,7 @@
 //! Definitions of periodic jobs.
 
 use postrider_queue::admin::Cron;
+use postrider_queue::cron::BadDefinition;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -44,7 +45,7 @@ impl CronView {
     pub fn new(cron: &Cron, reveal: bool) -> Self {
         let mut definition: Value = serde_json::from_str(&cron.text).unwrap_or_default();
         let error = cron.definition.as_ref().err().map(|errors| {
-            let texts = errors.iter().map(|error| format!("{}: {}", error.member, error.message));
+            let texts = errors.iter().map(BadDefinition::line);
             plain(texts.collect::<Vec<_>>().join("; ").as_bytes(), 1_000)
         });
         let when = when(&definition);

@@ -1,5 +1,7 @@
 //! Periodic jobs: each tick makes one job, over all workers, whatever happens to them.
 
+mod troubles;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -197,50 +199,17 @@ fn missed_ticks_make_one_job_or_all_or_none() {
 }
 
 #[test]
-fn a_definition_without_a_next_tick_is_found() {
-    let world = World::new(BUILD);
-    applied(&world, &each_second("beat", &world.sink.url("/ok"), ""));
-    let queue = world.queue();
-    world.redis.command(&["DEL", &queue.key("cron_due")]);
-    world.redis.command(&["HDEL", &queue.key("cron"), "n:beat"]);
-    let _worker = world.worker(&[]);
-    world.sink.wait_for(2, DEADLINE);
-}
-
-/// As when a worker finds a definition due and somebody changes it before its job is made.
-#[test]
-fn a_changed_definition_does_not_wait_for_the_worker_that_has_found_it_due() {
-    let world = World::new(BUILD);
-    applied(&world, &each_second("beat", &world.sink.url("/ok?old"), ""));
-    let due = world.queue().key("cron_due");
-    world.redis.command(&["ZADD", &due, "9999999999999", "beat"]);
-    let _worker = world.worker(&[]);
-    applied(&world, &each_second("beat", &world.sink.url("/ok?new"), ""));
-    world.sink.wait_for_path("/ok?new", 2, DEADLINE);
-    assert_eq!(world.sink.requests_to("/ok?old").len(), 0);
-}
-
-#[test]
-fn a_full_redis_delays_a_tick_and_loses_none() {
+fn a_cron_expression_makes_a_job_at_each_tick() {
     let world = World::new(BUILD);
     let _worker = world.worker(&[]);
-    applied(&world, &each_second("beat", &world.sink.url("/ok"), "catch_up = \"all\""));
-    world.sink.wait_for(1, DEADLINE);
-    world.redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
-    let before = shown(&world, "beat")["next_at"].clone();
-    eventually_or("a tick that is due", DEADLINE, || {
-        let view = world.run(&["cron", "list"]).stdout;
-        if view.contains("late by") { Ok(()) } else { Err(view) }
-    });
-    world.redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
-    eventually_or("further ticks", DEADLINE, || {
-        let state = shown(&world, "beat");
-        let is_made = state["next_at"].as_u64() > before.as_u64().map(|before| before + 2 * SECOND);
-        if is_made { Ok(()) } else { Err(state) }
-    });
-    let count = world.sink.requests().len();
-    let requests = world.sink.wait_for(count + 1, DEADLINE);
-    assert!(has_no_gap(&ticks(&requests)), "{:?}", ticks(&requests));
+    let text = format!(
+        "[cron.beat]\nexpression = \"* * * * * *\"\ntime_zone = \"Europe/Berlin\"\njob = {{ url = \"{}\" }}\n",
+        world.sink.url("/ok")
+    );
+    applied(&world, &text);
+    let requests = world.sink.wait_for(4, DEADLINE);
+    let ticks = ticks(&requests);
+    assert!(ticks.len() == requests.len() && has_no_gap(&ticks), "{ticks:?}");
 }
 
 #[test]

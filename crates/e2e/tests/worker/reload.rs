@@ -78,6 +78,25 @@ fn a_wrong_file_changes_nothing(build: Build) {
     assert!(tokens(&world).contains("token-1"));
 }
 
+/// Reading a pipe would wait for ever.
+#[test]
+fn a_pipe_in_place_of_a_file_is_refused() {
+    let world = World::new(BUILD);
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "token-0").expect("the secret is written");
+    let file = TextFile::new(&configuration(secret.to_str().expect("a path")));
+    let mut worker = world.worker(&["--config", file.path()]);
+    fs::remove_file(&secret).expect("the secret is removed");
+    nix::unistd::mkfifo(&secret, nix::sys::stat::Mode::S_IRUSR).expect("a pipe");
+    worker.signal(Signal::SIGHUP);
+    worker.wait_for_log("is not a regular file", DEADLINE);
+    fs::remove_file(&secret).expect("the pipe is removed");
+    fs::write(&secret, "token-1").expect("the secret is written");
+    worker.signal(Signal::SIGHUP);
+    worker.wait_for_log("the configuration was read again", DEADLINE);
+}
+
 /// As Kubernetes replaces the files of a Secret.
 #[test]
 fn a_link_to_another_file_is_seen_without_a_signal() {

@@ -82,7 +82,11 @@ impl Inspector {
     pub async fn crons(&self, queue: &QueueName) -> Result<Vec<Cron>, Error> {
         let [cron, _] = Keys::new(queue, 0).cron();
         let found = self.command("HGETALL", Some(&cron), vec![cron.clone().into()]).await?;
-        let mut fields: HashMap<String, String> = found.convert()?;
+        let found: HashMap<String, Value> = found.convert()?;
+        // What is no text is a wrong definition, and must not hide others.
+        let lossy = |value: Value| String::from_utf8_lossy(value.as_bytes().unwrap_or_default()).into_owned();
+        let mut fields: HashMap<String, String> =
+            found.into_iter().map(|(field, value)| (field, lossy(value))).collect();
         let names: BTreeMap<String, String> = fields
             .extract_if(|field, _| field.starts_with("d:"))
             .map(|(field, text)| (field[2..].to_owned(), text))
@@ -99,13 +103,13 @@ impl Inspector {
         &self,
         queue: &QueueName,
         all: &[(CronName, Definition)],
-        remove: &[CronName],
+        remove: &[String],
     ) -> Result<(Vec<Applied>, u64), ApplyError> {
         for _ in 0..TRIES_MAX {
             let (now, known) = (self.now().await?, self.crons(queue).await?);
             let mut args =
                 vec![number(DEFINITIONS_MAX), number(DEFINITIONS_BYTES_MAX), number(remove.len() as u64)];
-            args.extend(remove.iter().map(|name| Value::from(name.to_string())));
+            args.extend(remove.iter().map(|name| Value::from(name.as_str())));
             let mut applied = Vec::with_capacity(all.len());
             for (name, definition) in all {
                 let before = known.iter().find(|known| known.name == name.to_string());
@@ -175,10 +179,13 @@ fn push(
     now: u64,
 ) -> Applied {
     let digest = |text: &str| sha1_smol::Sha1::from(text).digest().to_string();
+    let next = definition.timing.after(now);
+    // A tick that is later than the next one by the clock was set by a clock that was ahead.
     let is_kept = before.is_some_and(|before| {
-        before.definition.as_ref().is_ok_and(|before| before.has_timing_of(definition))
+        let has_timing = before.definition.as_ref().is_ok_and(|before| before.has_timing_of(definition));
+        has_timing && before.next.is_some_and(|own| next.is_some_and(|next| own <= next))
     });
-    let next = if is_kept { None } else { definition.timing.after(now) };
+    let next = next.filter(|_| !is_kept);
     args.push(name.to_string().into());
     args.push(before.map_or_else(String::new, |before| digest(&before.text)).into());
     args.push(definition.text().into());

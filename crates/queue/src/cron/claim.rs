@@ -35,8 +35,8 @@ pub struct DueTick {
     /// The name of the definition.
     pub name: String,
     text: String,
-    /// The tick that is due, Unix ms; `None` if it was lost.
-    tick: Option<u64>,
+    /// The tick that is due, as Redis has it: Unix ms. Anything else was lost.
+    tick: String,
     /// The last job, or empty.
     last_job: String,
 }
@@ -56,7 +56,7 @@ pub struct Ticked {
 #[derive(Debug, thiserror::Error)]
 pub enum TickError {
     /// The definition is wrong: written by another program, or for another version.
-    #[error("the definition is wrong: {}", .0.iter().map(|bad| format!("{}: {}", bad.member, bad.message)).collect::<Vec<_>>().join("; "))]
+    #[error("the definition is wrong: {}", .0.iter().map(BadDefinition::line).collect::<Vec<_>>().join("; "))]
     Definition(Vec<BadDefinition>),
     /// Redis failed.
     #[error(transparent)]
@@ -74,13 +74,15 @@ impl QueueShard {
         let args =
             vec![number(hold.as_millis() as u64), number(DEFINITIONS_MAX), number(look_for_lost.into())];
         let reply = self.0.scripts.cron_due.poll(&self.0.redis, keys.to_vec(), args).await?;
-        let (now, next, found): (u64, u64, Vec<String>) = reply.convert()?;
+        let (now, next, found): (u64, u64, Vec<Value>) = reply.convert()?;
+        // What is no text is a wrong definition, and must not hide others.
+        let text = |value: &Value| String::from_utf8_lossy(value.as_bytes().unwrap_or_default()).into_owned();
         let next_in = (next > 0).then(|| Duration::from_millis(next.saturating_sub(now)));
         let due = found.chunks_exact(4).map(|own| DueTick {
-            name: own[0].clone(),
-            text: own[1].clone(),
-            tick: own[2].parse().ok(),
-            last_job: own[3].clone(),
+            name: text(&own[0]),
+            text: text(&own[1]),
+            tick: text(&own[2]),
+            last_job: text(&own[3]),
         });
         Ok(DueTicks { now, next_in, due: due.collect() })
     }
@@ -97,9 +99,9 @@ impl QueueShard {
                 message: error.to_string(),
             }])
         })?;
-        let mut plan = match due.tick {
-            Some(tick) => definition.plan(tick, now),
-            None => Plan { ticks: vec![], missed: 0, next: definition.timing.after(now) },
+        let mut plan = match due.tick.parse() {
+            Ok(tick) => definition.plan(tick, now),
+            Err(_) => Plan { ticks: vec![], missed: 0, next: definition.timing.after(now) },
         };
         let mut skipped = 0;
         if definition.overlap == Overlap::Skip && !plan.ticks.is_empty() {
@@ -114,7 +116,7 @@ impl QueueShard {
     /// Whether a job has not ended: it has no result. Results are kept so long that a job without one counts as ended.
     async fn is_live(&self, job_id: &str, now: u64) -> Result<bool, Error> {
         let Some(entry) = EntryId::parse(job_id.as_bytes()) else { return Ok(false) };
-        Ok(now < entry.millis + RESULT_TTL_MILLIS_MAX && self.result(job_id).await?.is_none())
+        Ok(now < entry.millis.saturating_add(RESULT_TTL_MILLIS_MAX) && self.result(job_id).await?.is_none())
     }
 }
 
@@ -139,7 +141,8 @@ impl Claim<'_> {
                 return Ok(if first { Ticked::default() } else { ticked });
             };
             ticked.made += jobs.len() as u64;
-            (self.due.tick, rest) = (next, later);
+            self.due.tick = next.map_or_else(String::new, |next| next.to_string());
+            rest = later;
             if let Some(last) = jobs.last() {
                 self.due.last_job = last.to_string();
             }
@@ -199,13 +202,12 @@ impl Claim<'_> {
         if !jobs.is_empty() && !self.due.last_job.is_empty() && template::keeps_own_result(&self.definition) {
             keys.push(self.shard.0.keys.result(self.due.last_job.as_bytes()));
         }
-        let time = |time: Option<u64>| time.map_or(Value::from(""), number);
         let mut args: Vec<Value> = vec![
             self.name.to_string().into(),
             sha1_smol::Sha1::from(&self.due.text).digest().to_string().into(),
-            time(self.due.tick),
+            self.due.tick.as_str().into(),
             self.due.last_job.as_str().into(),
-            time(next),
+            next.map_or(Value::from(""), number),
             number(missed),
             number(skipped),
         ];

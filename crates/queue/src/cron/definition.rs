@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::tick_headers::{HEADERS, headers};
-use super::timing::{BadTiming, Timing};
+use super::timing::{BadTiming, Timing, time_zone};
 use crate::job::{Fields, meant};
 use crate::produce::JsonJob;
 
@@ -106,6 +106,15 @@ impl BadDefinition {
     fn new(member: impl Into<String>, message: impl Into<String>) -> Self {
         Self { member: member.into(), message: message.into() }
     }
+
+    /// The member, if it is one, and the message.
+    pub fn line(&self) -> String {
+        if self.member.is_empty() {
+            self.message.clone()
+        } else {
+            format!("{}: {}", self.member, self.message)
+        }
+    }
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -174,11 +183,10 @@ impl Written {
     fn timing(&self) -> Result<Timing, BadDefinition> {
         match (&self.expression, &self.every) {
             (Some(text), None) => {
-                let zone = self.time_zone.as_deref();
-                Timing::expression(text, None)
-                    .map_err(|BadTiming(error)| BadDefinition::new("expression", error))?;
+                let zone = time_zone(self.time_zone.as_deref())
+                    .map_err(|BadTiming(error)| BadDefinition::new("time_zone", error))?;
                 Timing::expression(text, zone)
-                    .map_err(|BadTiming(error)| BadDefinition::new("time_zone", error))
+                    .map_err(|BadTiming(error)| BadDefinition::new("expression", error))
             }
             (None, Some(_)) if self.time_zone.is_some() => {
                 Err(BadDefinition::new("time_zone", "only an `expression` has a time zone; leave it out"))

@@ -96,6 +96,18 @@ mod tests {
     }
 
     #[test]
+    fn a_tick_of_an_expression_makes_a_job_within_its_second() {
+        let json = r#"{"expression":"*/5 * * * *","job":{"url":"http://h/x"}}"#;
+        let definition = Definition::parse(json, ENTRY_BYTES_MAX).unwrap();
+        for late in [0, 1, 50, 999, 5_000] {
+            let expected = Plan { ticks: vec![HOUR], missed: 0, next: Some(HOUR + 300_000) };
+            assert_eq!(definition.plan(HOUR, HOUR + late), expected, "{late}");
+        }
+        let early = Plan { ticks: vec![], missed: 0, next: Some(HOUR) };
+        assert_eq!(definition.plan(HOUR, HOUR - 1), early);
+    }
+
+    #[test]
     fn after_a_year_the_last_thousand_are_made_at_most() {
         let now = 366 * 24 * HOUR;
         let plan = plan("all", "1s", 1_000, now);

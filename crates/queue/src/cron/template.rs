@@ -32,7 +32,7 @@ fn job(definition: &Definition, name: &CronName, tick: u64) -> Fields {
     let late = jitter(definition.jitter, name, tick);
     if late > 0 {
         let own = value(&fields, "delay_ms").and_then(|text| number(text)).unwrap_or(0);
-        set(&mut fields, "delay_ms", (own + late).to_string());
+        set(&mut fields, "delay_ms", own.saturating_add(late).to_string());
     }
     if keeps_own_result(definition) {
         // Only by its result, a later tick knows that it has ended.

@@ -46,11 +46,11 @@ impl Timing {
     }
 
     /// A cron expression of five fields (minute, hour, day of the month, month, day of the week), or six with seconds
-    /// first; `@hourly` and the like. `zone` is a name of the IANA time zone database; without one, it is UTC.
+    /// first; `@hourly` and the like.
     ///
     /// # Errors
     /// [`BadTiming`].
-    pub fn expression(text: &str, zone: Option<&str>) -> Result<Self, BadTiming> {
+    pub(super) fn expression(text: &str, zone: TimeZone) -> Result<Self, BadTiming> {
         let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
         let cron = parser.parse(text.trim()).map_err(|error| {
             BadTiming(format!(
@@ -58,18 +58,24 @@ impl Timing {
                  week, as in `0 3 * * MON`"
             ))
         })?;
-        let own = Self::Expression(Box::new(Expression { cron, zone: time_zone(zone)? }));
-        match own.after(Timestamp::UNIX_EPOCH.as_millisecond() as u64 + 1_700_000_000_000) {
-            Some(_) => Ok(own),
-            None => Err(BadTiming("it has no tick in the next years: is the date possible?".to_owned())),
-        }
+        Ok(Self::Expression(Box::new(Expression { cron, zone })))
+    }
+
+    /// Checks that there is a tick after a time, Unix ms. For a date that does not exist, that searches thousands of years: a
+    /// tenth of a second.
+    ///
+    /// # Errors
+    /// [`BadTiming`].
+    pub fn check(&self, now: u64) -> Result<(), BadTiming> {
+        let none = || BadTiming("it has no tick in the next years: is the date possible?".to_owned());
+        self.after(now).map(|_| ()).ok_or_else(none)
     }
 
     /// The first tick after a time, Unix ms; `None` if there is none for years.
     pub fn after(&self, time: u64) -> Option<u64> {
         match self {
-            Self::Every(interval) => Some((time / interval + 1) * interval),
-            Self::Expression(expression) => expression.next(time, Direction::Forward),
+            Self::Every(interval) => (time / interval).checked_add(1)?.checked_mul(*interval),
+            Self::Expression(expression) => expression.next(time / 1000 * 1000, Direction::Forward),
         }
     }
 
@@ -77,7 +83,10 @@ impl Timing {
     pub fn before(&self, time: u64) -> Option<u64> {
         match self {
             Self::Every(interval) => time.checked_sub(1).map(|time| time / interval * interval),
-            Self::Expression(expression) => expression.next(time, Direction::Backward),
+            // Ticks are at whole seconds, and the search begins with the second before that of the time.
+            Self::Expression(expression) => {
+                expression.next(time.checked_next_multiple_of(1000)?, Direction::Backward)
+            }
         }
     }
 }
@@ -101,7 +110,7 @@ impl Expression {
 }
 
 /// The time zone of this name; UTC without one.
-fn time_zone(name: Option<&str>) -> Result<TimeZone, BadTiming> {
+pub(super) fn time_zone(name: Option<&str>) -> Result<TimeZone, BadTiming> {
     let Some(name) = name else { return Ok(TimeZone::UTC) };
     TimeZone::get(name).map_err(|_| {
         BadTiming(format!(
@@ -121,7 +130,7 @@ mod tests {
 
     /// The ticks after a time, in UTC.
     fn after(expression: &str, zone: &str, time: &str, count: usize) -> Vec<String> {
-        let timing = Timing::expression(expression, Some(zone)).unwrap();
+        let timing = Timing::expression(expression, time_zone(Some(zone)).unwrap()).unwrap();
         let mut time = at(time);
         let mut tick = || {
             time = timing.after(time).unwrap();
@@ -142,11 +151,13 @@ mod tests {
 
     #[test]
     fn a_wrong_timing_is_refused_with_advice() {
-        for wrong in ["", "* * * *", "60 * * * *", "* * * * * * *", "x", "0 0 30 2 *"] {
-            let error = Timing::expression(wrong, None).unwrap_err().0;
-            assert!(error.contains("write five fields") || error.contains("no tick"), "{wrong}: {error}");
+        for wrong in ["", "* * * *", "60 * * * *", "* * * * * * *", "x"] {
+            let error = Timing::expression(wrong, TimeZone::UTC).unwrap_err().0;
+            assert!(error.contains("write five fields"), "{wrong}: {error}");
         }
-        let error = Timing::expression("* * * * *", Some("Europe/Bern")).unwrap_err().0;
+        let never = Timing::expression("0 0 30 2 *", TimeZone::UTC).unwrap();
+        assert!(never.check(at("2026-11-29T13:00:00Z")).unwrap_err().0.contains("no tick"));
+        let error = time_zone(Some("Europe/Bern")).unwrap_err().0;
         assert!(error.contains("`Europe/Bern` is no time zone"), "{error}");
         for wrong in [0, 999, 1500, 367 * 24 * 3600 * 1000] {
             assert!(Timing::every(Duration::from_millis(wrong)).is_err(), "{wrong}");
@@ -187,9 +198,26 @@ mod tests {
     }
 
     #[test]
+    fn a_tick_is_before_each_later_millisecond_and_after_each_earlier_one() {
+        let second = Timing::expression("*/2 * * * * *", TimeZone::UTC).unwrap();
+        let every = Timing::every(Duration::from_secs(2)).unwrap();
+        for timing in [&second, &every] {
+            for late in [1, 50, 999, 1000, 1999, 2000] {
+                assert_eq!(timing.before(1_700_000_000_000 + late), Some(1_700_000_000_000), "{late}");
+            }
+            for late in [0, 1, 50, 999, 1000, 1999] {
+                assert_eq!(timing.after(1_700_000_000_000 + late), Some(1_700_000_002_000), "{late}");
+            }
+            for odd in [0, u64::MAX - 1, u64::MAX] {
+                let _ = (timing.after(odd), timing.before(odd));
+            }
+        }
+    }
+
+    #[test]
     fn backwards_are_the_same_ticks_as_forwards() {
         for expression in ["30 2 * * *", "*/30 * * * *", "15 */2 * * *"] {
-            let timing = Timing::expression(expression, Some("Europe/Berlin")).unwrap();
+            let timing = Timing::expression(expression, time_zone(Some("Europe/Berlin")).unwrap()).unwrap();
             for day in ["2027-03-27T20:00:00Z", "2027-10-30T20:00:00Z"] {
                 let mut forwards = vec![timing.after(at(day)).unwrap()];
                 while forwards.len() < 60 {

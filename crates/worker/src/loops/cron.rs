@@ -72,8 +72,15 @@ impl Cron {
             Ok(ticked) => {
                 let Ticked { made, missed, skipped } = ticked;
                 self.counts.ticked([made, missed, skipped]);
-                if missed + skipped > 0 {
-                    info!(queue, cron = due.name, missed, skipped, "ticks of a definition make no job");
+                if missed > 0 {
+                    info!(
+                        queue,
+                        cron = due.name,
+                        missed,
+                        "ticks of a definition make no job: nobody claimed them in time"
+                    );
+                } else if skipped > 0 {
+                    debug!(queue, cron = due.name, skipped, "ticks make no job: the last one has not ended");
                 }
             }
             Err(TickError::Redis(error)) => debug!(%error, queue, cron = due.name, "cannot tick now"),

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use postrider_queue::QueueName;
@@ -39,9 +40,15 @@ pub(super) struct ApplyArgs {
 /// A definition with its name.
 type Named = (CronName, Definition);
 
+/// This machine's time, Unix ms: only to find out whether a date is possible.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl ApplyArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
-        let all = file::read(&self.text()?)
+        let all = file::read(&self.text()?, now())
             .map_err(|errors| Usage(format!("{}: nothing was applied:{errors}", self.name())))?;
         let mut queues = BTreeMap::<QueueName, Vec<Named>>::new();
         for (queue, name, definition) in all {
@@ -97,11 +104,8 @@ impl ApplyArgs {
     ) -> Result<(), Box<dyn Error>> {
         let known = if self.prune { inspector.crons(queue).await? } else { vec![] };
         let is_left = |name: &str| all.iter().any(|(own, _)| own.to_string() == name);
-        let gone: Vec<CronName> = known
-            .iter()
-            .filter(|cron| !is_left(&cron.name))
-            .filter_map(|cron| cron.name.parse().ok())
-            .collect();
+        let gone: Vec<String> =
+            known.iter().map(|cron| cron.name.clone()).filter(|name| !is_left(name)).collect();
         let (applied, _) = inspector.apply_crons(queue, all, &gone).await?;
         let changed = applied.iter().filter(|applied| **applied != Applied::Unchanged).count();
         if changed + gone.len() > 0 {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use postrider_queue::QueueName;
-use postrider_queue::cron::{CronName, Definition};
+use postrider_queue::cron::{BadDefinition, CronName, Definition};
 use postrider_queue::job::ENTRY_BYTES_MAX;
 use serde_json::{Map, Value};
 use toml::Spanned;
@@ -19,11 +19,11 @@ impl fmt::Display for Errors {
     }
 }
 
-/// The definitions of a file, with their queues and names.
+/// The definitions of a file, with their queues and names. `now` is in Unix ms.
 ///
 /// # Errors
 /// All of them.
-pub(super) fn read(text: &str) -> Result<Vec<(QueueName, CronName, Definition)>, Errors> {
+pub(super) fn read(text: &str, now: u64) -> Result<Vec<(QueueName, CronName, Definition)>, Errors> {
     let (root, broken) = DeTable::parse_recoverable(text);
     let mut errors = Errors::default();
     for error in broken {
@@ -35,7 +35,7 @@ pub(super) fn read(text: &str) -> Result<Vec<(QueueName, CronName, Definition)>,
         match value.into_inner() {
             DeValue::Table(tables) if key.get_ref() == "cron" => {
                 for (name, value) in tables {
-                    all.extend(definition(text, &name, value, &mut errors));
+                    all.extend(definition((text, now), &name, value, &mut errors));
                 }
             }
             _ => errors.0.push((
@@ -53,7 +53,7 @@ pub(super) fn read(text: &str) -> Result<Vec<(QueueName, CronName, Definition)>,
 
 /// One definition; `None` if it is wrong.
 fn definition(
-    text: &str,
+    (text, now): (&str, u64),
     name: &Spanned<std::borrow::Cow<'_, str>>,
     value: Spanned<DeValue<'_>>,
     errors: &mut Errors,
@@ -86,6 +86,12 @@ fn definition(
         }
     };
     let parsed = Definition::parse(&Value::Object(members).to_string(), ENTRY_BYTES_MAX);
+    let parsed = parsed.and_then(|definition| match definition.timing.check(now) {
+        Ok(()) => Ok(definition),
+        Err(error) => {
+            Err(vec![BadDefinition { member: "expression".to_owned(), message: error.to_string() }])
+        }
+    });
     let parsed = parsed.map_err(|wrong| {
         for error in wrong {
             let member = if error.member.is_empty() { String::new() } else { format!(".{}", error.member) };
@@ -138,6 +144,15 @@ fn line(text: &str, at: usize) -> usize {
 mod tests {
     use super::*;
 
+    const NOW: u64 = 1_795_396_101_000;
+
+    #[test]
+    fn a_date_that_does_not_exist_is_refused() {
+        let text = "[cron.a]\nexpression = \"0 0 30 2 *\"\njob = { url = \"http://h/x\" }\n";
+        let errors = read(text, NOW).unwrap_err().to_string();
+        assert!(errors.contains("line 2: cron.a.expression: it has no tick"), "{errors}");
+    }
+
     #[test]
     fn a_file_has_a_table_for_each_definition() {
         let all = read(
@@ -156,6 +171,7 @@ body = { kind = "daily", rows = [1, 2.5, true] }
 every = "5m"
 job = { url = "http://h/x" }
 "#,
+            NOW,
         )
         .unwrap();
         let names: Vec<String> = all.iter().map(|(queue, name, _)| format!("{queue} {name}")).collect();
@@ -178,6 +194,7 @@ url = "http://h/x"
 timout_ms = 3
 [other]
 "#,
+            NOW,
         )
         .unwrap_err()
         .to_string();
@@ -189,7 +206,7 @@ timout_ms = 3
 
     #[test]
     fn a_file_that_is_no_toml_is_refused_with_the_line() {
-        let errors = read("[cron.a]\nevery = 5m\n").unwrap_err().to_string();
+        let errors = read("[cron.a]\nevery = 5m\n", NOW).unwrap_err().to_string();
         assert!(errors.contains("line 2"), "{errors}");
     }
 }

@@ -73,6 +73,11 @@ impl Reloader {
             return None;
         }
         self.stamps = now;
+        // Reading a pipe would wait for somebody who writes.
+        let is_other = |path: &&PathBuf| std::fs::metadata(path).is_ok_and(|found| !found.is_file());
+        if let Some(path) = self.files.iter().find(is_other) {
+            return Some(Err(Usage(format!("{} is not a regular file", path.display()))));
+        }
         let Read { config, files } = match self.args.clone().read() {
             Ok(read) => read,
             Err(error) => return Some(Err(error)),

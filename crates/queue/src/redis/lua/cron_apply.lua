@@ -37,8 +37,20 @@ end
 if first <= #ARGV and (count > tonumber(ARGV[1]) or bytes > tonumber(ARGV[2])) then
   return count > tonumber(ARGV[1]) and {'f', count} or {'b', bytes}
 end
+-- A missing right, or a key of a wrong type, shows before anything is changed.
+redis.call('ZADD', KEYS[2], 'XX', 0, '')
+redis.call('ZREM', KEYS[2], '')
+redis.call('HDEL', KEYS[1], '')
+local function clear(name)
+  for _, kind in ipairs({'n:', 'j:', 'p:', 'made:', 'skipped:', 'missed:'}) do
+    redis.call('HDEL', KEYS[1], kind .. name)
+  end
+end
 for i = first, #ARGV, 4 do
   local name, next = ARGV[i], ARGV[i + 3]
+  if redis.call('HEXISTS', KEYS[1], 'd:' .. name) == 0 then
+    clear(name)
+  end
   if next == '' then
     next = redis.call('HGET', KEYS[1], 'n:' .. name) or ''
   end
@@ -53,8 +65,6 @@ local removed = 0
 for i = 4, first - 1 do
   removed = removed + redis.call('HDEL', KEYS[1], 'd:' .. ARGV[i])
   redis.call('ZREM', KEYS[2], ARGV[i])
-  for _, kind in ipairs({'n:', 'j:', 'p:', 'made:', 'skipped:', 'missed:'}) do
-    redis.call('HDEL', KEYS[1], kind .. ARGV[i])
-  end
+  clear(ARGV[i])
 end
 return {'o', removed}

@@ -14,6 +14,10 @@ local was_paused = redis.call('HEXISTS', KEYS[1], 'p:' .. name) == 1
 if was_paused == (ARGV[2] == '') then
   return 2
 end
+-- A missing right, or a key of a wrong type, shows before anything is changed.
+redis.call('ZADD', KEYS[2], 'XX', 0, '')
+redis.call('ZREM', KEYS[2], '')
+redis.call('HDEL', KEYS[1], '')
 if was_paused then
   redis.call('HSET', KEYS[1], 'n:' .. name, ARGV[2])
   redis.call('ZADD', KEYS[2], ARGV[2], name)
