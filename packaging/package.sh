@@ -27,11 +27,7 @@ compress() {
 }
 with_version() { sed "s/\"version\": \"0.0.0\"/\"version\": \"$VERSION\"/; s/^version = \"0.0.0\"/version = \"$VERSION\"/" "$1"; }
 
-# Rust's own, which knows all machines.
-objcopy() {
-    rust=$(rustc --print sysroot)
-    LD_LIBRARY_PATH=$rust/lib "$rust/lib/rustlib/$(rustc --print host-tuple)/bin/rust-objcopy" "$@"
-}
+objcopy() { "$root/packaging/objcopy.sh" "$@"; }
 
 # `package` has the stripped binary, its manual pages and completions. Each binary runs here once.
 binary() {

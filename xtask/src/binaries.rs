@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::step::{self, Result};
 
 /// Which of the two builds.
-#[derive(Clone, Copy, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Build {
     /// With OpenTelemetry
     Otel,

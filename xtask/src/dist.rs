@@ -19,6 +19,9 @@ pub(crate) struct Options {
     /// Only for these machines
     #[arg(long, value_delimiter = ',', value_name = "MACHINE", value_parser = MACHINES)]
     target: Vec<String>,
+    /// Only these builds
+    #[arg(long, value_delimiter = ',', value_name = "BUILD", value_enum)]
+    build: Vec<Build>,
     /// Only these parts
     #[arg(long, value_delimiter = ',', value_name = "PART", value_parser = PARTS)]
     only: Vec<String>,
@@ -43,6 +46,9 @@ struct Dist {
 /// Builds everything into an empty `target/dist`.
 pub(crate) fn run(options: &Options) -> Result {
     let dist = Dist::prepare()?;
+    let builds =
+        Build::ALL.into_iter().filter(|build| options.build.is_empty() || options.build.contains(build));
+    let builds: Vec<Build> = builds.collect();
     let chosen = |all: &[&'static str], chosen: &[String]| {
         all.iter().copied().filter(|name| chosen.is_empty() || chosen.iter().any(|one| one == name)).collect()
     };
@@ -53,11 +59,13 @@ pub(crate) fn run(options: &Options) -> Result {
             eprintln!("xtask: dist for {machine}: skipped, because {reason}");
             continue;
         }
-        for build in Build::ALL {
+        dist.c_library(machine)?;
+        for &build in &builds {
             dist.compile(machine, build)?;
             dist.package(machine, build, &parts)?;
         }
     }
+    dist.verify()?;
     let sums = ["-euc", "sha256sum -- * >../SHA256SUMS && mv ../SHA256SUMS ."];
     step::visibly(Command::new("sh").args(sums).current_dir(&dist.out).env("LC_ALL", "C"))?;
     eprintln!("xtask: everything is in {}", dist.out.display());
@@ -66,6 +74,15 @@ pub(crate) fn run(options: &Options) -> Result {
 
 fn triple(machine: &str) -> String {
     format!("{machine}-unknown-linux-musl")
+}
+
+fn zig_cache() -> PathBuf {
+    step::target().join("zig")
+}
+
+fn cargo_home() -> Result<PathBuf> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    home.or_else(|| Some(env::home_dir()?.join(".cargo"))).ok_or("there is no home folder".into())
 }
 
 /// Why nothing can be built for a machine here.
@@ -138,28 +155,54 @@ impl Dist {
         command
     }
 
-    /// Compiles a static binary that contains the list of its dependencies, and no path of this machine.
+    /// Lets Zig compile its C library, by linking an empty program as the worker will be linked, and removes the debug symbols
+    /// from that. They name this folder and Zig's, for which Zig has no option, and it does not look into its cache again.
+    fn c_library(&self, machine: &str) -> Result {
+        let empty = step::target().join("empty");
+        let manifest = empty.join("Cargo.toml");
+        let write = |path: PathBuf, text| fs::write(&path, text).map_err(|error| step::at(&path, &error));
+        fs::create_dir_all(&empty).map_err(|error| step::at(&empty, &error))?;
+        write(empty.join("main.rs"), "fn main() {}\n")?;
+        write(
+            manifest.clone(),
+            "[package]\nname = 'empty'\nedition = '2024'\n\n[[bin]]\nname = 'empty'\npath = 'main.rs'\n\n[workspace]\n",
+        )?;
+        let mut cargo = self.zigbuild(&["zigbuild", "--manifest-path"], machine, &manifest)?;
+        step::run(&format!("compile the C library for {machine}"), &mut cargo)?;
+        let mut find = Command::new("find");
+        find.arg(zig_cache()).args(["(", "-name", "*.a", "-o", "-name", "*crt?.o", ")", "-exec"]);
+        find.arg(step::root().join("packaging/objcopy.sh")).args(["--strip-debug", "{}", ";"]);
+        step::visibly(&mut find)
+    }
+
+    /// Compiles a static binary that contains the list of its dependencies.
     fn compile(&self, machine: &str, build: Build) -> Result {
-        let home = env::var_os("CARGO_HOME").map(PathBuf::from);
-        let home = home.or_else(|| Some(env::home_dir()?.join(".cargo"))).ok_or("there is no home folder")?;
-        let paths = [(step::root(), "/postrider"), (&home, "/cargo")];
-        let option = |name, (from, to): (&Path, &str)| format!("{name}={}={to}", from.display());
-        let triple = triple(machine);
-        let words =
-            ["auditable", "zigbuild", "--locked", "--release", "-p", "postrider", "--target", &triple];
-        let mut cargo = self.with_tools(step::cargo(&words));
-        cargo.env(
-            "CARGO_ENCODED_RUSTFLAGS",
-            paths.map(|path| option("--remap-path-prefix", path)).join("\u{1f}"),
-        );
-        cargo.env("CFLAGS", paths.map(|path| option("-ffile-prefix-map", path)).join(" "));
+        let words = ["auditable", "zigbuild", "--locked", "-p", "postrider", "--manifest-path"];
+        let mut cargo = self.zigbuild(&words, machine, &step::root().join("Cargo.toml"))?;
+        step::run(&format!("compile for {machine} ({})", build.name()), cargo.args(build.flags()))
+    }
+
+    /// A call of Cargo that compiles with Zig and puts no path of this machine into a binary.
+    fn zigbuild(&self, words: &[&str], machine: &str, manifest: &Path) -> Result<Command> {
+        // Of several that match, the last one counts.
+        let paths = [
+            (cargo_home()?, "/cargo"),
+            (step::root().into(), "/postrider"),
+            (step::target(), "/postrider/target"),
+        ];
+        let option = |name, (from, to): &(PathBuf, &str)| format!("{name}={}={to}", from.display());
+        let mut cargo = self.with_tools(step::cargo(words));
+        cargo.arg(manifest).args(["--release", "--target", &triple(machine)]);
+        let flags = paths.each_ref().map(|path| option("--remap-path-prefix", path));
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+        cargo.env("CFLAGS", paths.each_ref().map(|path| option("-ffile-prefix-map", path)).join(" "));
         // Zig's cache keeps objects with the paths of the folder that first compiled them.
         for cache in ["ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"] {
-            cargo.env(cache, step::target().join("zig"));
+            cargo.env(cache, zig_cache());
         }
         // mimalloc contains the time at which it was compiled, which in a warm folder is that of an earlier commit.
         cargo.env("SOURCE_DATE_EPOCH", "0");
-        step::run(&format!("compile for {machine} ({})", build.name()), cargo.args(build.flags()))
+        Ok(cargo)
     }
 
     fn package(&self, machine: &str, build: Build, parts: &[&str]) -> Result {
@@ -171,5 +214,17 @@ impl Dist {
             .env("VERSION", env!("CARGO_PKG_VERSION"))
             .env("COMMIT", &self.commit);
         step::run(&format!("package for {machine} ({})", build.name()), &mut script)
+    }
+
+    /// Checks in all files what docs/releasing.md promises: one binary, its dependencies, no path of this machine.
+    fn verify(&self) -> Result {
+        let mut script = self.with_tools(Command::new("python3"));
+        script
+            .arg("-B")
+            .arg(step::root().join("packaging/verify.py"))
+            .arg(&self.out)
+            .arg(env!("CARGO_PKG_VERSION"));
+        script.arg(step::root()).arg(step::target()).arg(cargo_home()?);
+        step::run("verify", &mut script)
     }
 }
