@@ -4,7 +4,9 @@
 #
 #   install-test.sh TARGET [WAY...]     TARGET is Cargo's folder; WAY is archive, deb, service, pip, npm or image
 #
-# The commands are those of the document, word for word. The time begins with Debian and the installer of the way (tar, apt,
+# WAY-lean is the other build, for archive, deb and image. WAY-aarch64 and WAY-lean-aarch64 run the binary for arm64 in an
+# emulator, on Debian for this machine; the image needs one that the kernel calls (binfmt_misc).
+# The commands are those of the document, word for word, with the names of build and machine. The time begins with Debian and the installer of the way (tar, apt,
 # pip, npm, Podman), and ends with the first delivered job. Redis is installed within it. At most 60 s are allowed.
 set -euo pipefail
 [ -n "${IN_NAMESPACE:-}" ] || IN_NAMESPACE=1 exec unshare --mount --propagation private "$0" "$@"
@@ -22,7 +24,13 @@ commands() {
         !below { next }
         /^    / { if (!inside) block++; inside = 1; if (block == wanted) print substr($0, 5); next }
         { inside = 0 }
-    ' "$document"
+    ' "$document" | sed "s/x86_64/$machine/g; s/amd64/$architecture/g" | as_build
+}
+
+# Images have the name of the build; all others have it if it is not the usual one.
+as_build() {
+    [ "$build" != otel ] || exec cat
+    sed "/otel/ { s/otel/$build/g; b; }; s/postrider\([-_][0-9]\)/postrider-$build\1/g; s/purge postrider\$/&-$build/"
 }
 
 inside() {
@@ -69,10 +77,20 @@ files() {
         -o -path ./root/.cache -o -path ./etc/cni -o -path ./usr/local/lib/node_modules -empty \) -prune -o -print | sort)
 }
 
+# A binary for another machine runs in an emulator, without one that the kernel calls.
+emulate() {
+    : >"$root/tmp/again"
+    [ "$machine" != "$(uname -m)" ] || return 0
+    cp "$(command -v "qemu-$machine-static")" "$root/tmp/qemu"
+    echo 'postrider() { /tmp/qemu "$(type -P postrider)" "$@"; }' >"$root/tmp/again"
+    logged dpkg --add-architecture "$architecture"
+}
+
 # try HEADING PACKAGES FILE: install, deliver, remove, and see what is left
 try() {
     local heading=$1 packages=$2 file=$3 begin tenths
     fresh
+    emulate
     # shellcheck disable=SC2086
     [ -z "$packages" ] || logged apt-get install --no-install-recommends $packages
     begin=$(date +%s%N)
@@ -87,7 +105,7 @@ try() {
     } >"$root/tmp/use"
     logged bash -euc '. /tmp/install'
     # A separate network, in which everything ends with the script. A second shell needs what the first one has set.
-    grep -E 'activate|^postrider\(\)' "$root/tmp/install" >"$root/tmp/again" || true
+    grep -E 'activate|^postrider\(\)' "$root/tmp/install" >>"$root/tmp/again" || true
     cat >"$root/tmp/script" <<'EOF'
 redis-server --daemonize yes --save "" --pidfile /tmp/redis.pid >/dev/null
 until redis-cli ping >/dev/null 2>&1; do sleep 0.1; done
@@ -104,7 +122,7 @@ EOF
     rm "$root/root/$file"
     files >after
     diff before after || { echo "install-test: the files above (>) are left behind, or (<) gone"; exit 1; }
-    echo "install-test: ${heading#\#* }: $((tenths / 10)).$((tenths % 10)) s to the first delivered job; removed without a trace"
+    echo "install-test: ${heading#\#* } ($build, $machine): $((tenths / 10)).$((tenths % 10)) s to the first delivered job; removed without a trace"
     [ "$tenths" -le 600 ] || { echo "install-test: that is more than 60 s"; exit 1; }
 }
 
@@ -150,19 +168,34 @@ EOF
     echo 'install-test: service: started by hand, delivered a job in its sandbox, and was purged'
 }
 
+# Whether the binary of `machine` can be run in this way.
+runs() {
+    [ "$machine" != "$(uname -m)" ] || return 0
+    command -v "qemu-$machine-static" >/dev/null || return 1
+    [ "$way" != image ] || grep -qs enabled "/proc/sys/fs/binfmt_misc/qemu-$machine"
+}
+
 export root
 export -f inside
-architecture=$(dpkg --print-architecture)
-[ $# -gt 0 ] || set -- archive deb service pip npm image
-machine=$(uname -m)
-for way in "$@"; do
-    case $way in
-        archive) try '### Archive' '' "$(basename ../dist/postrider-[0-9]*-"$machine"-linux.tar.gz)" ;;
-        deb) try '### Debian and Ubuntu' '' "$(basename ../dist/postrider_*"$architecture".deb)" ;;
+[ $# -gt 0 ] || set -- archive deb service pip npm image {archive,deb,image}{-lean,-aarch64,-lean-aarch64}
+for wanted in "$@"; do
+    way=${wanted%%-*} build=otel machine=$(uname -m)
+    case $wanted in *-lean*) build=lean ;; esac
+    case $wanted in *-aarch64) machine=aarch64 ;; esac
+    case $machine in x86_64) architecture=amd64 ;; aarch64) architecture=arm64 ;; esac
+    name=postrider
+    [ "$build" = otel ] || name=postrider-$build
+    if ! runs; then
+        echo "install-test: $wanted: skipped, because no emulator runs a binary for $machine"
+        continue
+    fi
+    case $wanted in
+        archive*) try '### Archive' '' "$(basename ../dist/"$name"-[0-9]*-"$machine"-linux.tar.gz)" ;;
+        deb*) try '### Debian and Ubuntu' '' "$(basename ../dist/"$name"_*"$architecture".deb)" ;;
         service) service ;;
         pip) try '### pip' python3-venv "$(basename ../dist/postrider-*"$machine".whl)" ;;
         npm) try '### npm' 'nodejs npm' "$(basename ../dist/postrider-*.npm.tgz)" ;;
-        image) try '### Container image' 'podman podman-docker crun' "$(basename ../dist/postrider-*-otel-"$architecture".oci.tar)" ;;
-        *) echo "install-test: there is no way '$way'" >&2; exit 2 ;;
+        image*) try '### Container image' 'podman podman-docker crun' "$(basename ../dist/postrider-*-"$build-$architecture".oci.tar)" ;;
+        *) echo "install-test: there is no way '$wanted'" >&2; exit 2 ;;
     esac
 done

