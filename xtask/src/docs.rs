@@ -32,6 +32,11 @@ pub(crate) fn run() -> Result {
     step::run("mdbook", build.arg("build").arg(&sources).arg("--dest-dir").arg(&book))?;
     step::run("cargo doc", &mut step::cargo(&["doc", "--workspace", "--no-deps"]))?;
     copy(&step::target().join("doc"), &book.join("api"))?;
+    let mut check = Command::new("python3");
+    step::run(
+        "check the site",
+        check.args(["-B", "xtask/src/site.py"]).arg(&book).current_dir(step::root()),
+    )?;
     eprintln!("xtask: open {}", book.join("index.html").display());
     Ok(())
 }
