@@ -22,11 +22,15 @@ const SEVERAL_QUEUES: &str =
 /// packages Cargo would build their dependencies again.
 fn built(profile: &str, programs: &[&str]) -> Result<Command> {
     let last = programs[programs.len() - 1];
-    let folder = if profile == "dev" { "debug" } else { profile };
     let mut cargo = step::cargo(&["build", "--workspace", "--profile", profile]);
     cargo.args(programs.iter().flat_map(|program| ["--bin", program]));
     step::run(&format!("build {last}"), &mut cargo)?;
-    Ok(Command::new(step::target().join(folder).join(last)))
+    Ok(Command::new(step::target().join(folder_of(profile)).join(last)))
+}
+
+/// The folder for a profile of Cargo.
+fn folder_of(profile: &str) -> &str {
+    if profile == "dev" { "debug" } else { profile }
 }
 
 /// Runs the demo with its arguments.
@@ -51,15 +55,18 @@ pub(crate) fn bench(arguments: &[String]) -> Result {
             _ => words.push(word.clone()),
         }
     }
-    let is_dead_host = words.iter().any(|word| word == "--dead-host");
+    let has = |word: &str| words.iter().any(|one| one == word);
+    let (is_dead_host, only_counts) = (has("--dead-host"), has("--counts"));
     words.retain(|word| word != "--dead-host");
     let redis = tools::redis_server()?;
     let mut variables = vec![Build::Lean.release_worker()?];
+    // What only counts needs no fast programs around the worker, and takes those that the tests have built.
+    let profile = if only_counts { "dev" } else { "release" };
     let mut command = if is_dead_host {
         built("release", &["dead-host"])?
     } else {
         variables.push(Build::Otel.release_worker()?);
-        built("release", &["bare-loop", "bare-post", "otlp-receiver", "bench"])?
+        built(profile, &["bare-loop", "bare-post", "otlp-receiver", "bench"])?
     };
     // Every other word is a measurement that counts no allocations. Optimisation does not change their number.
     let counting = ["--rounds=", "--jobs=", "--in-flight=", "--json", "--counts", "--delivery-log"];
@@ -67,7 +74,7 @@ pub(crate) fn bench(arguments: &[String]) -> Result {
         let ([_, lean], [_, otel]) = (Build::Lean.workers()?, Build::Otel.workers()?);
         variables.extend([lean, otel]);
     }
-    let folder = step::target().join("release");
+    let folder = step::target().join(folder_of(profile));
     command.env("POSTRIDER_BARE_LOOP_BIN", folder.join("bare-loop")).env("POSTRIDER_REDIS_SERVER", redis);
     command.env("POSTRIDER_BARE_POST_BIN", folder.join("bare-post"));
     command.env("POSTRIDER_OTLP_RECEIVER_BIN", folder.join("otlp-receiver")).envs(variables);

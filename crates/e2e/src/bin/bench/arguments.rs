@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Mode {
     /// The cost of the worker compared with the bare loop.
     Compare,
-    /// Only allocations and instructions, which do not depend on other load of the machine.
+    /// Only allocations and instructions of the variants that have a limit. Other load of the machine changes neither.
     Counts,
     /// Throughput by requests in flight, for destinations with these latencies in milliseconds.
     SinkLatency(Vec<u64>),
