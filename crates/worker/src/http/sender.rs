@@ -19,6 +19,7 @@ mod resolver;
 mod self_signed;
 mod server_name;
 mod settings;
+mod shared;
 mod stream;
 mod tls;
 mod tunnel;
@@ -28,30 +29,29 @@ mod worker_fault;
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use http::header::PROXY_AUTHORIZATION;
-use http::{StatusCode, Uri};
-use hyper_otel::{Attempt, ConnectionOptions, Connections, Options, Propagation, ResponseFuture, Traced};
+use hyper_otel::{Attempt, ConnectionOptions, Connections, Options, ResponseFuture, Traced};
 use postrider_queue::job::Job;
 use postrider_queue::names::WORKER_FAULT;
 use postrider_queue::work::Phases;
-use telemetry::{ErrorType, Telemetry};
-use tracing::{info, warn};
+use telemetry::Telemetry;
 
 use crate::http::egress::Egress;
 use crate::http::secrets::{Identity, Secret};
 use crate::policy::{Answer, SendResult};
 use answer::answer;
-use body::AttemptBounds;
-use connector::{Connector, place, proxy_of};
+use connector::{Connector, place};
 use deadline::{Deadline, DeadlineFuture};
 use error::SendError;
 use machine::Machine;
 use pool::{Pool, PoolClient};
 use request::{forward_context, request};
 use resolver::Resolver;
+use shared::Shared;
 use stream::OpenCount;
 use upload::Progress;
 use worker_fault::WorkerFault;
@@ -84,22 +84,6 @@ pub struct SenderConfig {
 pub(crate) struct Sender {
     traced: Traced<()>,
     shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    timeout: Duration,
-    http: HttpConfig,
-    results: KeptResults,
-    propagation: Propagation,
-    busy: OpenCount,
-    /// Whether the last request through the proxy failed because of the proxy.
-    proxy_fails: AtomicBool,
-    worker_fault: WorkerFault,
-    machine: Machine,
-    anonymous: Pool,
-    /// By secret. A connection presents one client certificate, so each certificate has its own pool.
-    identified: BTreeMap<String, Pool>,
 }
 
 impl Sender {
@@ -235,44 +219,6 @@ impl Sender {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
         }
         self.traced.map(|()| client).attempt(request, attempt)
-    }
-}
-
-impl Shared {
-    fn bounds(&self, at: Instant) -> AttemptBounds {
-        let http = &self.http;
-        AttemptBounds {
-            at,
-            headers: http.headers_timeout,
-            body: http.body_timeout,
-            body_cap: http.max_response_body,
-        }
-    }
-
-    /// The proxy that the request itself asks. Only for `http`: in a tunnel the destination would see its header, so
-    /// there CONNECT carries it.
-    fn asked(&self, uri: &Uri) -> Option<&Proxy> {
-        proxy_of(&self.http, uri).filter(|_| uri.scheme_str() == Some("http"))
-    }
-
-    /// Logs once when the proxy fails, and once when it recovers. Its jobs only wait.
-    fn watch_proxy(&self, uri: &Uri, result: &Result<Answer, SendError>) {
-        if proxy_of(&self.http, uri).is_none() {
-            return;
-        }
-        match result {
-            Ok(_) if self.proxy_fails.swap(false, Ordering::Relaxed) => {
-                info!("the proxy has recovered")
-            }
-            Err(error)
-                if error::error_type(error) == ErrorType::Proxy
-                    && !self.proxy_fails.swap(true, Ordering::Relaxed) =>
-            {
-                let error = error::sentence(error, &place(uri));
-                warn!(error, "the proxy fails: its jobs wait, without using up an attempt");
-            }
-            _ => {}
-        }
     }
 }
 
