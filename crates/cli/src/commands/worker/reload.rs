@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use postrider_queue::work::{LogBounds, Spans};
+use postrider_worker::settings::Retries;
 use postrider_worker::{WeightedQueue, WorkerConfig};
 use tokio::sync::{Notify, mpsc};
 use tracing::warn;
@@ -28,9 +30,33 @@ pub(super) struct Reloader {
     args: WorkerArgs,
     files: Vec<PathBuf>,
     stamps: Vec<Stamp>,
-    /// Those that are read until a restart.
-    queues: Vec<WeightedQueue>,
+    fixed: Fixed,
     configs: mpsc::Sender<Result<WorkerConfig, String>>,
+}
+
+/// What a worker uses until its restart.
+struct Fixed {
+    queues: Vec<WeightedQueue>,
+    log: LogBounds,
+    retries: Retries,
+    spans: Spans,
+}
+
+impl Fixed {
+    fn of(config: &WorkerConfig) -> Self {
+        let WorkerConfig { queues, log, trace_retries, spans, .. } = config;
+        Self { queues: queues.clone(), log: *log, retries: *trace_retries, spans: *spans }
+    }
+
+    /// What in the file differs.
+    fn changed(&self, new: &Self) -> Vec<&'static str> {
+        let parts = [
+            ("[queues]", self.queues != new.queues),
+            ("the delivery log of [results]", self.log != new.log),
+            ("[traces]", self.retries != new.retries || self.spans != new.spans),
+        ];
+        parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()
+    }
 }
 
 impl Reloader {
@@ -39,8 +65,7 @@ impl Reloader {
         Read { config, files }: &Read,
         configs: mpsc::Sender<Result<WorkerConfig, String>>,
     ) -> Self {
-        let (stamps, files, queues) = (stamps(files), files.clone(), config.queues.clone());
-        Self { args, files, stamps, queues, configs }
+        Self { args, files: files.clone(), stamps: stamps(files), fixed: Fixed::of(config), configs }
     }
 
     /// Runs until the worker ends. The files may be on a disk that does not answer, so another thread reads them.
@@ -57,8 +82,8 @@ impl Reloader {
             let Ok((own, read)) = look.await else { return };
             self = own;
             let Some(read) = read else { continue };
-            if read.as_ref().is_ok_and(|config| config.queues != self.queues) {
-                warn!("[queues] has changed: that needs a restart");
+            for part in read.iter().flat_map(|config| self.fixed.changed(&Fixed::of(config))) {
+                warn!("{part} has changed: that needs a restart");
             }
             if self.configs.send(read.map_err(|error| error.0)).await.is_err() {
                 return;
