@@ -69,6 +69,13 @@ pub(crate) use traces::{Traces, trace_pattern, trace_url};
 /// bearer = { env = "PARTNER_TOKEN" }
 /// hosts = ["api.partner.example"]   # the only ones that get it, over https
 ///
+/// [secrets.crm]            # access tokens of OAuth 2.0, by client credentials
+/// token_url = "https://login.example/oauth2/token"
+/// client_id = "postrider"
+/// client_secret = { file = "/run/secrets/crm" }
+/// scopes = ["jobs.write"]
+/// hosts = ["crm.example"]
+///
 /// [results]                # the kept part of a response, for a job with `result_ttl_ms`
 /// headers = ["content-type", "location"]
 /// max_body = 16384         # bytes, at most 65536

@@ -27,6 +27,7 @@ pub mod scripts;
 pub mod sink;
 pub mod sources;
 pub mod text_file;
+pub mod token_server;
 pub mod wait;
 pub mod waterfall;
 pub mod world;

@@ -28,6 +28,10 @@ pub const WORKER_FAULT: ErrorType = ErrorType::custom(
     "the worker lacked something that the attempt needed, such as a name server",
 );
 
+/// The error type of a job whose secret got no access token: nothing was sent to the destination.
+pub const TOKEN: ErrorType =
+    ErrorType::custom(Cow::Borrowed("token"), "no access token could be got from the token endpoint");
+
 /// The outcome of a delivery: `succeeded`, `retry`, `handed_back` or `dead`; `interrupted` where a lost lease or the end of
 /// the worker stopped the work.
 pub const JOB_OUTCOME: &str = "postrider.job.outcome";
@@ -49,7 +53,7 @@ pub const JOB_DUE_AT: &str = "postrider.job.due_at";
 pub const FLOW_NAME: &str = "postrider.flow.name";
 /// Why the job is held: `breaker`, `rate`, `concurrency`, `window`, `order` or `redis`.
 pub const HOLD_REASON: &str = "postrider.hold.reason";
-/// Why the job is scheduled: `delay`, `backoff`, `retry_after`, `proxy` or `shutdown`.
+/// Why the job is scheduled: `delay`, `backoff`, `retry_after`, `proxy`, `worker_fault`, `token` or `shutdown`.
 pub const SCHEDULE_REASON: &str = "postrider.schedule.reason";
 /// The class of a response's status, `2xx`; `none` without a response.
 pub const RESPONSE_STATUS_CLASS: &str = "postrider.response.status_class";
@@ -90,6 +94,10 @@ pub const JOB_HOLDS: &str = "postrider.job.holds";
 pub const CONFIG_RELOADS: &str = "postrider.config.reloads";
 /// Whether it is used: `applied`, `refused`.
 pub const CONFIG_OUTCOME: &str = "postrider.config.outcome";
+/// Requests for access tokens.
+pub const TOKEN_REQUESTS: &str = "postrider.token.requests";
+/// How they ended: `granted`, `failed`.
+pub const TOKEN_OUTCOME: &str = "postrider.token.outcome";
 /// Ticks of periodic definitions.
 pub const CRON_TICKS: &str = "postrider.cron.ticks";
 /// Whether a tick has `made` a job, was `missed`, or was `skipped`.

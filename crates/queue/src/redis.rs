@@ -27,6 +27,7 @@ mod reply;
 mod scripts;
 mod server;
 mod slots;
+mod warnings;
 
 pub use call_spans::{Receives, Spans};
 pub use client::{Redis, ShardCounts};
@@ -44,6 +45,7 @@ pub use queue_shard::{Consumer, QueueShard};
 pub use reply::Settled;
 pub use scripts::script_sources;
 pub use server::{ServerInfo, Stray};
+pub use warnings::Warnings;
 
 pub(crate) use address::address;
 pub(crate) use args::{ids, number, push_fields, push_leases};

@@ -12,7 +12,7 @@ mod wait_reason;
 
 pub use crate::redis::{
     Clock, Consumer, Control, Link, LogBounds, Operation, Operations, QueueShard, Receives, ServerInfo,
-    Settled, ShardCounts, Spans, Stray, is_answer, is_refusal,
+    Settled, ShardCounts, Spans, Stray, Warnings, is_answer, is_refusal,
 };
 pub use crate::trail::{Kept, LogRecord, Phases, TraceparentOnly, fields, history};
 pub use fetch::{DELIVERIES_MAX, Reclaimed};

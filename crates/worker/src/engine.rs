@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_queue::job::FlowLimits;
-use postrider_queue::work::{Consumer, LogBounds, Spans};
+use postrider_queue::work::{Consumer, LogBounds, Spans, Warnings};
 use postrider_queue::{BadQueueName, ConnectError, QueueName, Redis};
 use telemetry::Telemetry;
 use tokio::sync::{mpsc, watch};
@@ -149,7 +149,10 @@ pub(crate) async fn run(
 ) -> Result<(), EngineError> {
     let slots = Slots::new(descriptors::slots(config.concurrency, descriptors::raise(), config.queues.len()));
     let bytes = budget(config, telemetry);
-    let (settings, current) = watch::channel(Arc::new(made_settings(config, slots.all(), telemetry)?));
+    let consumer = consumer(config);
+    let warnings = consumer.warnings.clone();
+    let (settings, current) =
+        watch::channel(Arc::new(made_settings(config, slots.all(), telemetry, &warnings)?));
     let redis = tokio::select! {
         redis = Redis::connect_with(&config.redis_url, telemetry, config.spans) => redis?,
         () = stop.cancelled() => return Ok(()),
@@ -159,7 +162,7 @@ pub(crate) async fn run(
     let Some(reader) = common_loops::first_read(reader, &stop).await else { return Ok(()) };
     let engine = Engine {
         redis,
-        consumer: consumer(config),
+        consumer,
         settings: CurrentSettings::new(current),
         control,
         flows: Flows::new(slots.all()),
@@ -180,9 +183,9 @@ pub(crate) async fn run(
         return Err(error.into());
     }
     let mut loops = common_loops::start(config, shards.engine(), reader, gauges);
-    let (slots, own) = (shards.engine().slots.all(), telemetry.clone());
-    let make = move |config: &WorkerConfig| made_settings(config, slots, &own);
-    let reloads = reload::run(reloads, settings, make, telemetry.clone(), stop.clone());
+    let (slots, own, warned) = (shards.engine().slots.all(), telemetry.clone(), warnings.clone());
+    let make = move |config: &WorkerConfig| made_settings(config, slots, &own, &warned);
+    let reloads = reload::run(reloads, settings, make, telemetry.clone(), warnings, stop.clone());
     loops.spawn(health.watch("reload", reloads));
     health.started();
     server.log_start(config, &consumer, bytes_max);
@@ -207,7 +210,12 @@ fn budget(config: &WorkerConfig, telemetry: &Telemetry) -> ByteBudget {
 }
 
 /// The settings that deliveries use.
-fn made_settings(config: &WorkerConfig, slots: usize, telemetry: &Telemetry) -> Result<Settings, TlsError> {
+fn made_settings(
+    config: &WorkerConfig,
+    slots: usize,
+    telemetry: &Telemetry,
+    warnings: &Warnings,
+) -> Result<Settings, TlsError> {
     let mut sender = config.sender.clone();
     if slots < config.concurrency {
         // Idle connections must not take the descriptors that requests need.
@@ -219,7 +227,7 @@ fn made_settings(config: &WorkerConfig, slots: usize, telemetry: &Telemetry) -> 
         unknown: UnknownFieldLog::new(refusing.map(|queue| queue.name.to_string())),
         secrets: config.secrets.clone(),
         flows: config.flows.clone(),
-        sender: Sender::new(&sender, telemetry)?,
+        sender: Sender::new(&sender, telemetry, warnings)?,
     })
 }
 
@@ -256,7 +264,8 @@ fn consumer(config: &WorkerConfig) -> Consumer {
     let host: String =
         host.trim().chars().filter(|char| char.is_ascii_alphanumeric() || ".-_".contains(*char)).collect();
     let name = format!("{host}-{}-{:08x}", std::process::id(), fastrand::u32(..));
-    Consumer { name, lease: config.lease, entry_bytes_max: config.job_bytes_max }
+    let warnings = Warnings::default();
+    Consumer { name, lease: config.lease, entry_bytes_max: config.job_bytes_max, warnings }
 }
 
 #[cfg(test)]

@@ -30,7 +30,8 @@ pub use process::{RunError, listen, run, shutdown};
 pub mod settings {
     pub use crate::http::egress::{BadRule, Egress, Rule};
     pub use crate::http::secrets::{
-        BadIdentity, BadKey, Identity, NotFor, Secret, Secrets, SigningKey, sensitive,
+        BadIdentity, BadKey, ClientAuthentication, ClientCredentials, Identity, NotFor, Secret, Secrets,
+        SigningKey, sensitive,
     };
     pub use crate::http::sender::{
         BadProxy, Exempt, HttpConfig, KeptResults, Proxy, SenderConfig, TlsError, TlsVersion,

@@ -201,6 +201,7 @@ impl WorkerArgs {
                 results: file.results,
                 http,
                 identities: file.secrets.identities(),
+                tokens: file.secrets.tokens(),
                 recording: Options::from_env(names::VARIABLE_PREFIX).propagation(propagation),
                 connections: ConnectionOptions::from_env(names::VARIABLE_PREFIX),
             },

@@ -3,11 +3,10 @@
 use std::fs::File;
 use std::io::Read;
 
-use http::HeaderName;
 use http::header::AUTHORIZATION;
-use postrider_queue::job::is_reserved;
-use postrider_worker::settings::Identity;
-use postrider_worker::settings::{Secret, sensitive};
+use http::{HeaderName, Uri};
+use postrider_queue::job::{Destination, is_reserved};
+use postrider_worker::settings::{ClientAuthentication, ClientCredentials, Identity, Secret, sensitive};
 
 use super::table::{Source, Table};
 
@@ -31,6 +30,7 @@ pub(super) fn secret(table: &mut Table<'_, '_>) -> Secret {
     bearer(table, &mut secret);
     basic(table, &mut secret);
     own_header(table, &mut secret);
+    tokens(table, &mut secret);
     match (source(table, "cert"), source(table, "key")) {
         (Some((at, chain)), Some((_, key))) => match Identity::from_pem(chain.as_bytes(), key.as_bytes()) {
             Ok(identity) => secret.identity = Some(identity),
@@ -39,12 +39,11 @@ pub(super) fn secret(table: &mut Table<'_, '_>) -> Secret {
         (None, None) => {}
         _ => table.problem("a client certificate needs both `cert` and `key`"),
     }
-    if secret.keys.is_empty()
-        && secret.headers.is_empty()
-        && secret.identity.is_none()
-        && !table.has_problems()
-    {
-        table.problem("a secret needs `keys`, `bearer`, `user` and `password`, `header` and `value`, or `cert` and `key`");
+    if secret.keys.is_empty() && !secret.has_credentials() && !table.has_problems() {
+        table.problem(
+            "a secret needs `keys`, `bearer`, `user` and `password`, `header` and `value`, `token_url`, or `cert` \
+             and `key`",
+        );
     }
     if secret.has_credentials() && secret.hosts.is_empty() && !table.has_problems() {
         table.problem(
@@ -91,6 +90,70 @@ fn own_header(table: &mut Table<'_, '_>, secret: &mut Secret) {
         },
         (None, None) => {}
         _ => table.problem("a header needs both `header` and `value`"),
+    }
+}
+
+/// OAuth 2.0 client credentials (RFC 6749 §4.4). The client's name is not secret.
+fn tokens(table: &mut Table<'_, '_>, secret: &mut Secret) {
+    let (url, client_id) = (table.string("token_url"), table.string("client_id"));
+    let client_secret = source(table, "client_secret");
+    let (scopes, audience) = (table.texts("scopes", scope), table.string("audience"));
+    let authentication = table.string("client_auth");
+    let Some((at, url)) = url else {
+        if client_id.is_some() || client_secret.is_some() || authentication.is_some() {
+            table.problem("access tokens need `token_url`, the address of the token endpoint");
+        }
+        return;
+    };
+    let (Some((_, client_id)), Some((_, client_secret))) = (client_id, client_secret) else {
+        return table.problem("access tokens need both `client_id` and `client_secret`");
+    };
+    if secret.headers.iter().any(|(known, _)| *known == AUTHORIZATION) {
+        table.problem_at(at, "the header `authorization` is set twice; give one way to do it");
+    }
+    let authentication = match authentication.as_ref().map(|(at, text)| (*at, text.as_str())) {
+        None | Some((_, "basic")) => ClientAuthentication::Basic,
+        Some((_, "body")) => ClientAuthentication::Body,
+        Some((at, _)) => {
+            return table.problem_at(at, "`client_auth` must be \"basic\", the default, or \"body\"");
+        }
+    };
+    match token_url(url, secret.allow_http) {
+        Ok(token_url) => {
+            let audience = audience.map(|(_, audience)| audience);
+            let tokens =
+                ClientCredentials { token_url, client_id, client_secret, scopes, audience, authentication };
+            secret.tokens = Some(tokens);
+        }
+        Err(problem) => table.problem_at(at, problem),
+    }
+}
+
+fn token_url(text: String, allow_http: bool) -> Result<Uri, String> {
+    let found = Destination::parse(&text.into())
+        .map_err(|malformed| malformed.error.replacen("field `url`", "`token_url`", 1))?;
+    if found.authorization.is_some() {
+        return Err(
+            "`token_url` must have no user and password; they are `client_id` and `client_secret`".to_owned()
+        );
+    }
+    // RFC 6749 §3.2.
+    if found.uri.scheme_str() != Some("https") && !allow_http {
+        return Err(
+            "`token_url` must be https, unless `allow_http` is true: the client's secret is sent there"
+                .to_owned(),
+        );
+    }
+    Ok(found.uri)
+}
+
+/// RFC 6749 §3.3.
+fn scope(text: &str) -> Result<String, &'static str> {
+    let is_allowed = |byte: u8| byte.is_ascii_graphic() && !b"\"\\".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err("a scope is one word of visible ASCII characters, without quotes and backslashes")
     }
 }
 
@@ -158,3 +221,6 @@ pub(crate) fn secret_file(path: &str) -> std::io::Result<String> {
     text.truncate(text.trim_end_matches(['\r', '\n']).len());
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests;

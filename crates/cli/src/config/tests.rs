@@ -181,49 +181,6 @@ fn the_kept_part_of_responses_can_be_set() {
 }
 
 #[test]
-fn secrets_come_from_files_and_variables_and_are_never_repeated() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("key");
-    std::fs::write(&path, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
-    let file = format!("{{ file = {:?} }}", path.to_str().unwrap());
-    let text = format!(
-        "[secrets.a]\nkeys = [{file}]\n[secrets.b]\nuser = \"me\"\npassword = {file}\n\
-         hosts = [\"a.test\"]\n\
-         [secrets.c]\nheader = \"X-Key\"\nvalue = {{ env = \"PATH\" }}\nhosts = [\"*.b.test:81\"]\nallow_http = true\n"
-    );
-    let secrets = Config::parse(&text).unwrap().secrets;
-    assert_eq!(secrets.get(b"a").unwrap().keys.len(), 1);
-    assert_eq!(secrets.get(b"b").unwrap().headers[0].0, "authorization");
-    let c = secrets.get(b"c").unwrap();
-    assert!(c.allow_http && c.check(&"http://x.b.test:81/".parse().unwrap()).is_ok());
-    assert!(!secrets.get(b"b").unwrap().allow_http);
-    assert_eq!(c.headers[0].0.as_str(), "x-key");
-    for (wrong, part) in [
-        ("keys = [\"whsec_hunter2\"]".to_owned(), "no secrets in this file"),
-        ("bearer = \"hunter2\"".to_owned(), "no secrets in this file"),
-        ("bearer = { file = \"/nowhere/hunter\" }".to_owned(), "cannot read"),
-        ("bearer = { file = \"/\" }".to_owned(), "not a regular file"),
-        ("bearer = { env = \"POSTRIDER_NO_SUCH\" }".to_owned(), "is not set"),
-        ("bearer = { }".to_owned(), "either `file` or `env`"),
-        (format!("bearer = {file}"), "`hosts` is missing"),
-        (format!("bearer = {file}\nhosts = []"), "`hosts` is empty"),
-        (format!("keys = [{file}]\nhosts = [\"http://a.test\"]"), "`hosts`: `http://a.test` is no host"),
-        (format!("bearer = {file}\nuser = \"me\"\npassword = {file}"), "twice"),
-        ("user = \"me\"".to_owned(), "both `user` and `password`"),
-        (format!("cert = {file}"), "both `cert` and `key`"),
-        (format!("cert = {file}\nkey = {file}"), "no certificate"),
-        (format!("header = \"Host\"\nvalue = {file}"), "belongs to the connection"),
-        (format!("header = \"transfer-encoding\"\nvalue = {file}"), "belongs to the connection"),
-        (format!("header = \"x y\"\nvalue = {file}"), "`header`"),
-        ("colour = 1".to_owned(), "not known"),
-    ] {
-        let found = problems(&format!("[secrets.x]\n{wrong}\n")).join("\n");
-        assert!(found.contains(part) && !found.contains("hunter2"), "{wrong}: {found}");
-    }
-    assert!(problems("[secrets.x]\n")[0].contains("needs `keys`"));
-}
-
-#[test]
 fn a_flow_has_limits() {
     let config = Config::parse(
         "[flows.default]\nbreaker_failures = 0\n[flows.\"h:80\"]\nconcurrency = 2\nrate = \"90/m\"\n",

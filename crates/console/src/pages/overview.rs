@@ -184,7 +184,10 @@ pub(super) fn workers(queues: &[QueueView]) -> Markup {
             thead { tr { th { "State" } th { "Worker" } th .number { "Running" } th { "Heartbeat" } th { "Version" } } }
             tbody { @for worker in workers.values() { tr {
                 td data-label="State" { (state(worker.state)) }
-                td .wide data-label="Worker" { code { (worker.name) } }
+                td .wide data-label="Worker" {
+                    code { (worker.name) }
+                    @for warning in &worker.warnings { p { "Warning: " (warning) } }
+                }
                 td .number data-label="Running" { (count(worker.pending)) }
                 td data-label="Heartbeat" { (worker.seen_ms_ago.map_or("–".to_owned(), |ms| format!("{} ago", length(ms)))) }
                 td data-label="Version" { (worker.version.as_deref().unwrap_or("–")) }

@@ -66,6 +66,9 @@ fn of_error(error: &str) -> Option<&'static str> {
         "worker_fault" => {
             "The worker lacks something, for example a name server. That costs no attempt; see its log."
         }
+        "token" => {
+            "The token endpoint of the job's secret gave no access token. That costs no attempt; see the worker's log."
+        }
         "refused" => {
             "The egress policy forbids this destination. Change the URL, or the worker's configuration."
         }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::pause::PauseView;
+use super::text::plain;
 
 /// The contents of a shard of a queue at one instant.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -54,6 +55,8 @@ pub struct WorkerView {
     pub lease_ms: Option<u64>,
     /// Its version.
     pub version: Option<String>,
+    /// What is wrong with it although it works, in sentences.
+    pub warnings: Vec<String>,
 }
 
 impl QueueView {
@@ -87,6 +90,7 @@ impl WorkerView {
             seen_ms_ago: worker.seen_ms,
             lease_ms: worker.lease_ms,
             version: worker.version.clone(),
+            warnings: worker.warnings.iter().map(|warning| plain(warning.as_bytes(), 300)).collect(),
         }
     }
 }

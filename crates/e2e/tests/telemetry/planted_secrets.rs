@@ -10,6 +10,7 @@ use e2e::queue::Queue;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
 use e2e::text_file::TextFile;
+use e2e::token_server::{TokenMode, TokenServer};
 use e2e::wait::{DEADLINE, eventually_or};
 
 /// The start of each planted secret, which appears nowhere else.
@@ -29,6 +30,13 @@ const SECRETS: &str = r#"
     [secrets.club]
     header = "x-club"
     value = { env = "CLUB" }
+    hosts = ["127.0.0.1"]
+    allow_http = true
+    [secrets.crm]
+    token_url = "TOKEN_URL"
+    client_id = "me"
+    client_secret = { env = "CRM" }
+    client_auth = "body"
     hosts = ["127.0.0.1"]
     allow_http = true
 "#;
@@ -79,7 +87,8 @@ fn a_secret_shows_in_no_span_metric_log_error_or_reason() {
     redis.command(&["ACL", "SETUSER", "worker", "on", ">hunter2-redis", "~*", "&*", "+@all"]);
     let url = redis.url().replace("redis://", "redis://worker:hunter2-redis@");
     let endpoint = receiver.grpc_endpoint();
-    let config = TextFile::new(SECRETS);
+    let tokens = TokenServer::start(TokenMode::Grant(3600));
+    let config = TextFile::new(&SECRETS.replace("TOKEN_URL", &tokens.url("/token")));
     let variables = [
         ("POSTRIDER_REDIS_URL", url.as_str()),
         ("POSTRIDER_LOG", "trace"),
@@ -87,6 +96,7 @@ fn a_secret_shows_in_no_span_metric_log_error_or_reason() {
         ("BANK", "hunter2-bank"),
         ("SHOP", SIGNING),
         ("CLUB", "hunter2-club"),
+        ("CRM", "hunter2-crm"),
         ("OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST", "authorization,cookie,x-club"),
         ("OTEL_ENABLED", "true"),
         ("OTEL_LOG_LEVEL", "debug"),
@@ -102,7 +112,10 @@ fn a_secret_shows_in_no_span_metric_log_error_or_reason() {
     for secret in ["bank", "shop", "club"] {
         queue.enqueue(&[("url", sink.url("/ok").as_str()), ("secret", secret), ("body", "hunter2-body")]);
     }
+    let with_token = tokens.url("/ok");
+    queue.enqueue(&[("url", with_token.as_str()), ("secret", "crm"), ("body", "hunter2-body")]);
     queue.wait_until_drained(DEADLINE);
+    assert_eq!((tokens.asked().len(), tokens.used()), (1, vec![1]));
     assert_eq!(leaks(&scraped(&mut worker)), [""; 0]);
     assert_eq!(worker.stop().code(), Some(0));
     for header in ["authorization", "webhook-signature", "x-club"] {

@@ -41,5 +41,6 @@ mod scripts;
 mod send_from;
 mod shutdown;
 mod takeover;
+mod tokens;
 mod tools;
 mod volume;

@@ -61,11 +61,13 @@ fn a_wrong_file_changes_nothing(build: Build) {
     let world = World::new(build);
     let secret = TextFile::new("token-0");
     let file = TextFile::new(&configuration(secret.path()));
-    let mut worker = world.worker(&["--config", file.path()]);
+    let mut worker = world.worker(&["--config", file.path(), "--lease", "3s"]);
     fs::write(file.path(), "[secrets.acme]\nbeerer = 1\n").expect("the file is written");
     worker.signal(Signal::SIGHUP);
     let line = worker.wait_for_log("the changed configuration is wrong, so nothing changes", DEADLINE);
     assert!(line.contains("line 2") && !line.contains("token-0"), "{line}");
+    let doctor_warns = || world.run(&["doctor"]).stdout.contains("its changed configuration is wrong");
+    eventually("the word of doctor", DEADLINE, || doctor_warns().then_some(()));
     enqueue(&world, 0);
     world.sink.wait_for(1, DEADLINE);
     assert_eq!(tokens(&world), BTreeSet::from(["token-0".to_owned()]));
@@ -76,6 +78,7 @@ fn a_wrong_file_changes_nothing(build: Build) {
     enqueue(&world, 1);
     world.sink.wait_for(2, DEADLINE);
     assert!(tokens(&world).contains("token-1"));
+    eventually("the end of the warning", DEADLINE, || (!doctor_warns()).then_some(()));
 }
 
 /// Reading a pipe would wait for ever.

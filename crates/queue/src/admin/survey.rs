@@ -64,6 +64,8 @@ pub struct SurveyedConsumer {
     pub lease_ms: Option<u64>,
     /// Its version.
     pub version: Option<String>,
+    /// What is wrong with it, in sentences.
+    pub warnings: Vec<String>,
 }
 
 /// Whether a worker works.
@@ -105,6 +107,8 @@ struct ConsumerRecord {
     seen: Option<u64>,
     lease_ms: Option<u64>,
     version: Option<String>,
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 impl Inspector {
@@ -195,6 +199,7 @@ fn consumers(counted: &Value, now: u64) -> Vec<SurveyedConsumer> {
             consumer.seen_ms = record.seen.map(|seen| now.saturating_sub(seen));
             consumer.lease_ms = record.lease_ms;
             consumer.version = record.version;
+            consumer.warnings = record.warnings;
         }
     }
     consumers

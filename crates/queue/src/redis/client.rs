@@ -24,6 +24,7 @@ use super::producers::Producers;
 use super::queue_shard::{Consumer, Inner, QueueShard};
 use super::scripts::Scripts;
 use super::server::{ServerInfo, Stray};
+use super::warnings::Warnings;
 use crate::job::ENTRY_BYTES_MAX;
 
 /// The maximum number of shards of a queue. Each shard costs every worker a connection.
@@ -102,8 +103,12 @@ impl Redis {
     /// A shard of a queue for a producer.
     pub fn producer_shard(&self, name: &QueueName, shard: u32) -> QueueShard {
         self.producers.shard(name, shard, || {
-            let nobody =
-                Consumer { name: String::new(), lease: Duration::ZERO, entry_bytes_max: ENTRY_BYTES_MAX };
+            let nobody = Consumer {
+                name: String::new(),
+                lease: Duration::ZERO,
+                entry_bytes_max: ENTRY_BYTES_MAX,
+                warnings: Warnings::default(),
+            };
             self.shard(name, shard, None, nobody, None)
         })
     }

@@ -19,6 +19,7 @@ use super::link::{Link, is_group_missing};
 use super::mark::Mark;
 use super::operation_spans::Operations;
 use super::scripts::Scripts;
+use super::warnings::Warnings;
 
 /// One shard of a queue in a process, with its state: connection, clock, epoch. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -56,6 +57,8 @@ pub struct Consumer {
     pub lease: Duration,
     /// The maximum size of a job, bytes: names and values of the fields that its producer gave.
     pub entry_bytes_max: usize,
+    /// What is wrong with it.
+    pub warnings: Warnings,
 }
 
 impl QueueShard {

@@ -245,6 +245,7 @@ impl QueueShard {
             "measures": self.0.telemetry.is_on(),
             // What is cancelled by hand is recorded likewise.
             "log": self.log_bounds(),
+            "warnings": self.0.consumer.warnings.sentences(),
         })
         .to_string()
     }

@@ -101,7 +101,9 @@ impl Transition {
         match self {
             Self::Complete { .. } => Operation::Ack,
             Self::Schedule { why: WaitReason::Delay, .. } => Operation::Delay,
-            Self::Schedule { why: WaitReason::Proxy | WaitReason::WorkerFault, .. }
+            Self::Schedule {
+                why: WaitReason::Proxy | WaitReason::WorkerFault | WaitReason::Token, ..
+            }
             | Self::HandBack { .. } => Operation::HandBack,
             Self::Schedule { .. } => Operation::Retry,
             Self::Hold { .. } => Operation::Hold,

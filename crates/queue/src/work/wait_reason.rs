@@ -13,6 +13,8 @@ pub enum WaitReason {
     Proxy,
     /// The worker lacked something that the attempt needed.
     WorkerFault,
+    /// The token endpoint of its secret gives no access token.
+    Token,
     /// The worker shuts down and hands it back.
     Shutdown,
     /// Somebody has paused its flow.
@@ -40,6 +42,7 @@ impl WaitReason {
             Self::RetryAfter => "retry_after",
             Self::Proxy => "proxy",
             Self::WorkerFault => "worker_fault",
+            Self::Token => "token",
             Self::Shutdown => "shutdown",
             Self::Paused => "paused",
             Self::Breaker => "breaker",

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use hyper_otel::Attempt;
 use postrider_queue::job::{Delivery, Job, Malformed};
-use postrider_queue::work::{QueueShard, Transition};
+use postrider_queue::names::TOKEN;
+use postrider_queue::work::{Phases, QueueShard, Transition};
 use telemetry::{Context, ErrorType};
 use tracing::{debug, warn};
 
@@ -14,6 +16,7 @@ use super::process_span::{JobSpans, Process};
 use super::record::{self, Record};
 use super::sendable::{self, Unsendable};
 use crate::flows::Pass;
+use crate::http::sender::Credentials;
 use crate::observe::counters::Counts;
 use crate::policy::{Circumstances, Outcome, RetryPolicy, SendResult};
 use crate::shard::leases::Leases;
@@ -121,10 +124,15 @@ async fn pass_and_send(
     settings: &Settings,
     with: &Dependencies,
 ) -> Completion {
+    // Before its flow grants an attempt, which nobody else could use while the job waits for a token.
+    let token = match settings.sender.token(job).await {
+        Ok(token) => token,
+        Err(error) => return Box::pin(without_token(delivery, job, policy, error, settings, with)).await,
+    };
     let flow = with.gate.flows.id_of(job);
     match with.gate.pass(flow, settings.flows.get(flow), delivery, job).await {
         Ok(pass) if with.leases.confirm(&with.queue, delivery.lease).await => {
-            attempt(delivery, job, policy, pass, settings, with).await
+            attempt(delivery, job, policy, (pass, token), settings, with).await
         }
         // Redis does not answer: the job waits for it without a slot. What its flow granted renews with time.
         Ok(_) => {
@@ -142,7 +150,7 @@ async fn attempt(
     delivery: &Delivery,
     job: &Job,
     policy: &RetryPolicy,
-    pass: Pass,
+    (pass, token): (Pass, Option<HeaderValue>),
     settings: &Settings,
     with: &Dependencies,
 ) -> Completion {
@@ -152,8 +160,9 @@ async fn attempt(
     let started = process.began();
     let at = with.queue.clock().at(started);
     let secret = job.secret.as_deref().and_then(|name| settings.secrets.get(name));
+    let credentials = Credentials { secret, token };
     let attempt = Attempt::default().parent(context.clone()).resend_count(job.trail.attempts);
-    let (result, phases) = settings.sender.send(job, &attempt, secret, (started, at)).await;
+    let (result, phases) = settings.sender.send(job, &attempt, &credentials, (started, at)).await;
     let took = started.elapsed();
     with.gate.end(settings.flows.get(pass.id), job, pass, &result).await;
     record.attempted(&result, at, took, phases);
@@ -167,6 +176,29 @@ async fn attempt(
     process.end(&outcome);
     let transition = record.transition(outcome, keep, now);
     Completion { transition, process: Some(context) }
+}
+
+/// Hands back a job whose secret has no access token now.
+async fn without_token(
+    delivery: &Delivery,
+    job: &Job,
+    policy: &RetryPolicy,
+    error: String,
+    settings: &Settings,
+    with: &Dependencies,
+) -> Completion {
+    with.gate.decline(&settings.flows, delivery).await;
+    let process = Process::begin(&with.spans, delivery, Some(job));
+    let context = process.context();
+    let mut record = Record::new(delivery, job, &context, with.is_logged());
+    let now = with.queue.clock().now();
+    let result = SendResult::Failed { error: TOKEN, text: error };
+    record.attempted(&result, now, Duration::ZERO, Phases::default());
+    let outcome = Outcome::judge(&result, policy, &circumstances(delivery, job, record.attempts, now));
+    log(&outcome, &result, Duration::ZERO);
+    let keep = process.traceparent_to_keep();
+    process.end(&outcome);
+    Completion { transition: record.transition(outcome, keep, now), process: Some(context) }
 }
 
 fn circumstances(delivery: &Delivery, job: &Job, number: u32, now: u64) -> Circumstances {

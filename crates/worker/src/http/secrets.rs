@@ -1,6 +1,7 @@
 //! Secrets by name, which sign and authenticate a job's request. The worker reads them from files or the
 //! environment when it starts. They never appear in Redis, logs, spans or errors.
 
+mod client_credentials;
 mod identity;
 mod signing;
 
@@ -12,6 +13,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use hyper_otel::HostPattern;
 use postrider_queue::job::port_of;
 
+pub use client_credentials::{ClientAuthentication, ClientCredentials};
+pub(crate) use client_credentials::{Granted, read_reply};
 pub use identity::{BadIdentity, Identity};
 pub use signing::{BadKey, SigningKey};
 
@@ -19,13 +22,15 @@ pub use signing::{BadKey, SigningKey};
 #[derive(Clone, Debug, Default)]
 pub struct Secrets(BTreeMap<String, Secret>);
 
-/// One secret: any of signing keys, headers and a client certificate.
+/// One secret: any of signing keys, headers, access tokens and a client certificate.
 #[derive(Clone, Default)]
 pub struct Secret {
     /// Each key makes a signature, so that keys can be rotated without a gap.
     pub keys: Vec<SigningKey>,
     /// Headers that are set on each request and replace the job's own.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// How the worker gets access tokens for it. Each is sent in `Authorization`.
+    pub tokens: Option<ClientCredentials>,
     /// The client certificate for destinations that request one.
     pub identity: Option<Identity>,
     /// The hosts that may get it. Default: none, which is all; only a secret without credentials may go to all.
@@ -64,15 +69,23 @@ impl Secrets {
 
     /// The client certificates, by the names of their secrets.
     pub fn identities(&self) -> BTreeMap<String, Identity> {
-        let with = self.0.iter().filter_map(|(name, secret)| Some((name.clone(), secret.identity.clone()?)));
-        with.collect()
+        self.parts(|secret| secret.identity.clone())
+    }
+
+    /// How access tokens are got, by the names of their secrets.
+    pub fn tokens(&self) -> BTreeMap<String, ClientCredentials> {
+        self.parts(|secret| secret.tokens.clone())
+    }
+
+    fn parts<T>(&self, of: impl Fn(&Secret) -> Option<T>) -> BTreeMap<String, T> {
+        self.0.iter().filter_map(|(name, secret)| Some((name.clone(), of(secret)?))).collect()
     }
 }
 
 impl Secret {
     /// Whether it contains what lets its holder act as this worker's operator. A signature does not.
     pub fn has_credentials(&self) -> bool {
-        !self.headers.is_empty() || self.identity.is_some()
+        !self.headers.is_empty() || self.tokens.is_some() || self.identity.is_some()
     }
 
     /// Checks that it may be sent to a URL.

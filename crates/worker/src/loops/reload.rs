@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use postrider_queue::names;
+use postrider_queue::work::Warnings;
 use telemetry::Telemetry;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,7 @@ pub(crate) async fn run<C: Send + 'static>(
     settings: watch::Sender<Arc<Settings>>,
     make: impl Fn(&C) -> Result<Settings, TlsError> + Clone + Send + 'static,
     telemetry: Telemetry,
+    warnings: Warnings,
     stop: CancellationToken,
 ) {
     let reloads = "Times that a changed configuration was read, by whether it is used";
@@ -40,11 +42,15 @@ pub(crate) async fn run<C: Send + 'static>(
         match made {
             Ok(made) => {
                 settings.send_replace(Arc::new(made));
+                // Whatever else is wrong shows itself again.
+                warnings.end_all();
                 applied.add(1);
                 info!("the configuration was read again and is used from now on");
             }
             Err(error) => {
                 refused.add(1);
+                let sentence = "its changed configuration is wrong, so it works with the old one; its log names the errors";
+                warnings.set("config", sentence.to_owned());
                 warn!(error, "the changed configuration is wrong, so nothing changes");
             }
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postrider_queue::job::Reason;
-use postrider_queue::names::WORKER_FAULT;
+use postrider_queue::names::{TOKEN, WORKER_FAULT};
 use postrider_queue::work::{Kept, WaitReason};
 use telemetry::ErrorType;
 
@@ -130,8 +130,11 @@ impl Outcome {
             }
             SendResult::Failed { error, .. } if costs_nothing(error) => {
                 let after = policy.delay(at.number + HAND_BACK_BACKOFF_ATTEMPTS, at.random);
-                let why =
-                    if *error == ErrorType::Proxy { WaitReason::Proxy } else { WaitReason::WorkerFault };
+                let why = match error {
+                    ErrorType::Proxy => WaitReason::Proxy,
+                    error if *error == TOKEN => WaitReason::Token,
+                    _ => WaitReason::WorkerFault,
+                };
                 return Self::HandedBack { after: after.max(HAND_BACK_WAIT_MIN), why };
             }
             SendResult::Failed { text, .. } => (text.clone(), None),
@@ -182,8 +185,8 @@ impl SendResult {
         }
     }
 
-    /// Whether the destination was involved: not if the egress policy refused the request, nor if the proxy failed or
-    /// the worker lacked something.
+    /// Whether the destination was involved: not if the egress policy refused the request, nor if the proxy failed, or
+    /// the worker lacked something or got no access token.
     pub fn was_attempt(&self) -> bool {
         !matches!(self, Self::Failed { error, .. } if costs_nothing(error) || *error == ErrorType::Refused)
     }
@@ -200,7 +203,7 @@ impl SendResult {
 
 /// Whether neither the job nor its destination is at fault.
 fn costs_nothing(error: &ErrorType) -> bool {
-    *error == ErrorType::Proxy || *error == WORKER_FAULT
+    *error == ErrorType::Proxy || *error == WORKER_FAULT || *error == TOKEN
 }
 
 #[cfg(test)]

@@ -38,7 +38,18 @@ pub(super) fn examine(queue: &ShardName, survey: &Survey) -> Vec<Finding> {
         let advice = format!("XGROUP DELCONSUMER postrider:{{{queue}}}:jobs postrider {name}");
         Finding::warn("workers", format!("the consumer {name} is left over, idle for {idle}"), advice)
     });
-    missed.chain(stale).collect()
+    let warned = survey.consumers.iter().filter(|worker| worker.alive()).flat_map(|worker| {
+        let warning = |sentence: &String| {
+            let seen = format!("the worker {}: {}", name(worker), plain(sentence.as_bytes(), 300));
+            Finding::warn(
+                "workers",
+                seen,
+                "it goes on working; what is wrong is in its configuration or its surroundings",
+            )
+        };
+        worker.warnings.iter().map(warning)
+    });
+    missed.chain(stale).chain(warned).collect()
 }
 
 #[cfg(test)]
@@ -66,5 +77,8 @@ mod tests {
         assert_eq!(found(with(last_seen(30_000))), []);
         let silent = examine(&shard(), &with(last_seen(50_000)));
         assert_eq!(silent[0].seen, "the worker w is silent for 50s");
+        let warnings = vec!["its changed configuration is wrong".to_owned()];
+        let warned = examine(&shard(), &with(SurveyedConsumer { warnings, ..last_seen(1_000) }));
+        assert_eq!(warned[0].seen, "the worker w: its changed configuration is wrong");
     }
 }

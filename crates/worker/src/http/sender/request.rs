@@ -1,13 +1,13 @@
 //! The request of a job.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, Request};
 use hyper_otel::Propagation;
 use postrider_queue::job::Job;
 use serde::de::IgnoredAny;
 
-use crate::http::secrets::Secret;
+use super::Credentials;
 
 /// The default `user-agent`.
 const AGENT: &str = concat!("postrider/", env!("CARGO_PKG_VERSION"));
@@ -16,8 +16,8 @@ const LABEL: HeaderName = HeaderName::from_static("postrider-label");
 /// Bytes of a body that are parsed to find out whether it is JSON.
 const JSON_BYTES_MAX: usize = 64 * 1024;
 
-/// The request of a job, signed with its secret. `now` is in Unix milliseconds.
-pub(super) fn request(job: &Job, secret: Option<&Secret>, now: u64) -> Request<Bytes> {
+/// The request of a job, with what identifies it. `now` is in Unix milliseconds.
+pub(super) fn request(job: &Job, credentials: &Credentials<'_>, now: u64) -> Request<Bytes> {
     let mut request = Request::new(job.body.clone());
     *request.method_mut() = job.method.clone();
     *request.uri_mut() = job.uri.clone();
@@ -34,8 +34,11 @@ pub(super) fn request(job: &Job, secret: Option<&Secret>, now: u64) -> Request<B
     }
     set(headers, IDEMPOTENCY_KEY, &job.id);
     set(headers, LABEL, &job.label);
-    if let Some(secret) = secret {
+    if let Some(secret) = credentials.secret {
         secret.apply(headers, &job.id, &job.body, now);
+    }
+    if let Some(token) = &credentials.token {
+        headers.insert(AUTHORIZATION, token.clone());
     }
     request
 }

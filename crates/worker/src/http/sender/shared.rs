@@ -17,6 +17,7 @@ use super::pool::Pool;
 use super::proxy::Proxy;
 use super::settings::{HttpConfig, KeptResults};
 use super::stream::OpenCount;
+use super::tokens::Tokens;
 use super::worker_fault::WorkerFault;
 use crate::policy::Answer;
 
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub(super) anonymous: Pool,
     /// By secret. A connection presents one client certificate, so each certificate has its own pool.
     pub(super) identified: BTreeMap<String, Pool>,
+    pub(super) tokens: Tokens,
 }
 
 impl Shared {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use postrider_queue::job::{Delivery, EntryId, Lease};
+use telemetry::ErrorType;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -19,10 +20,11 @@ fn sender() -> Sender {
         results: KeptResults::default(),
         http: HttpConfig::default(),
         identities: BTreeMap::new(),
+        tokens: BTreeMap::new(),
         recording: Options::default(),
         connections: ConnectionOptions::default(),
     };
-    Sender::new(&config, &Telemetry::disabled()).unwrap()
+    Sender::new(&config, &Telemetry::disabled(), &Warnings::default()).unwrap()
 }
 
 /// Sends a job in the background.
@@ -31,7 +33,9 @@ fn sent(sender: &Sender, address: SocketAddr) -> tokio::task::JoinHandle<SendRes
     let lease = Lease { entry: EntryId { millis: 1, sequence: 0 }, delivery: 1, epoch: 0 };
     let job = Job::decode(&Delivery::new(lease, fields)).unwrap();
     let sender = sender.clone();
-    tokio::spawn(async move { sender.send(&job, &Attempt::default(), None, (Instant::now(), 0)).await.0 })
+    tokio::spawn(async move {
+        sender.send(&job, &Attempt::default(), &Credentials::default(), (Instant::now(), 0)).await.0
+    })
 }
 
 /// Whether a request came before the end of the stream.
