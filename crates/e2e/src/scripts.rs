@@ -1,11 +1,13 @@
 //! The worker's scripts, called by EVAL from their own files, with the arguments that their headers define.
 
 mod by_hand;
+mod callback;
 mod control;
 mod flows;
 mod log;
 mod stage;
 
+pub use callback::{CALLBACK_ID, REPORT};
 pub use control::CONTROL;
 pub use flows::{Ask, Report, flow_key};
 pub use log::LOG_BOUNDS;

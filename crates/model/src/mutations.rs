@@ -60,7 +60,7 @@ pub(crate) const ALL: [Mutation; 49] = [
     of_a_flow("postpone: the flow is not listed", &[("postpone", "redis.call('ZADD', KEYS[4], 'LT', whole(due), flow)", "")], &[]),
     of_a_flow("postpone: the flow does not have the job",
         &[("postpone", "redis.call('ZADD', KEYS[3], whole(ARGV[10] * 5e12 + math.min(at, 5e12 - 1)), job_id)", "")], &[]),
-    script("dead_letter: no dead letter", &[("dead_letter", "add_dead(2, 5, fields, clock())", "")], &[]),
+    script("dead_letter: no dead letter", &[("dead_letter", "add_dead(2, 5, fields, clock(), callback)", "")], &[]),
     script("hand_back: no new entry", &[("hand_back", "redis.call('XADD', KEYS[1], '*', unpack(ARGV, 5))", "")], &[Kind::Stop]),
     script("hand_back: leaves the entry", &[("hand_back", "leave_stream(KEYS[1], ARGV[1], ARGV[3])", "")], &[Kind::Stop]),
     script("promote: leaves the waiting job", &[("promote", "leave_waiting(KEYS[2], KEYS[3], job_id)\n    moved", "moved")], &[]),

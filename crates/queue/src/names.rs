@@ -39,6 +39,10 @@ pub const JOB_OUTCOME: &str = "postrider.job.outcome";
 pub const JOB_ID: &str = "postrider.job.id";
 /// The number of this attempt, from 1.
 pub const JOB_ATTEMPT: &str = "postrider.job.attempt";
+/// The job id of the callback that was enqueued when the job ended.
+pub const JOB_CALLBACK: &str = "postrider.job.callback";
+/// The job id of the job whose end this one reports.
+pub const JOB_CALLBACK_OF: &str = "postrider.job.callback_of";
 /// How often the job has been delivered without a settlement, this time included; absent the first time.
 pub const JOB_DELIVERIES: &str = "postrider.job.deliveries";
 /// How long the job was ready before a worker began with it, in seconds. A metric's name too.
@@ -86,6 +90,10 @@ pub const JOB_LEASES_LOST: &str = "postrider.job.leases_lost";
 pub const JOB_SETTLEMENTS_REFUSED: &str = "postrider.job.settlements_refused";
 /// Jobs that were dead-lettered.
 pub const JOB_DEAD: &str = "postrider.job.dead";
+/// Callbacks that were enqueued.
+pub const JOB_CALLBACKS: &str = "postrider.job.callbacks";
+/// Whether a callback reports a success (`on_success`) or a dead letter (`on_failure`).
+pub const CALLBACK_EVENT: &str = "postrider.callback.event";
 /// Jobs with fields that are not known.
 pub const JOB_UNKNOWN_FIELDS: &str = "postrider.job.unknown_fields";
 /// Jobs that their flow held.

@@ -14,7 +14,9 @@ pub use crate::redis::{
     Clock, Consumer, Control, Link, LogBounds, Operation, Operations, QueueShard, Receives, ServerInfo,
     Settled, ShardCounts, Spans, Stray, Warnings, is_answer, is_refusal,
 };
-pub use crate::trail::{Kept, LogRecord, Phases, TraceparentOnly, fields, history};
+pub use crate::trail::{
+    CallbackBody, CallbackJob, Kept, LogRecord, Phases, TraceparentOnly, callback_id, fields, history,
+};
 pub use fetch::{DELIVERIES_MAX, Reclaimed};
 pub use flow::{Admission, AdmissionOrder, BreakerState, FlowLimit, FlowReport, FlowRequest, Grant};
 pub use promoted::Promoted;

@@ -42,7 +42,13 @@ fn second_line(job: &LoggedJob) -> String {
     if record.enqueued_at > 0 {
         text.push_str(&format!(", enqueued at {}", time(record.enqueued_at)));
     }
-    for (name, value) in [("label", &record.label), ("replay of", &record.replay_of)] {
+    let others = [
+        ("label", &record.label),
+        ("replay of", &record.replay_of),
+        ("reports", &record.callback_of),
+        ("callback", &record.callback),
+    ];
+    for (name, value) in others {
         text.extend(value.iter().map(|value| format!(" ({name} {value})")));
     }
     plain(text.as_bytes(), usize::MAX).replace('\n', " ")

@@ -93,6 +93,12 @@ pub(super) struct SendArgs {
     /// Name of the secret that the worker signs the request with
     #[arg(long, value_name = "NAME")]
     secret: Option<String>,
+    /// URL that is called when the job has succeeded, or a JSON object with `url`, `method`, `headers`, `secret`
+    #[arg(long, value_name = "URL")]
+    on_success: Option<String>,
+    /// The same for a job that is dead-lettered or cancelled
+    #[arg(long, value_name = "URL")]
+    on_failure: Option<String>,
     /// Maximum number of attempts [default: the worker's]
     #[arg(long, value_name = "N")]
     max_attempts: Option<u32>,
@@ -172,6 +178,8 @@ impl SendArgs {
         push("flow", self.flow.clone().map(Bytes::from));
         push("secret", self.secret.clone().map(Bytes::from));
         push("retry", self.retry.clone().map(Bytes::from));
+        push("on_success", self.on_success.clone().map(Bytes::from));
+        push("on_failure", self.on_failure.clone().map(Bytes::from));
         push("max_attempts", self.max_attempts.map(|attempts| attempts.to_string().into()));
         // The result outlives the wait, so that the last poll finds it.
         let kept = self.wait.then(|| millis(self.wait_timeout + Duration::from_secs(60)));

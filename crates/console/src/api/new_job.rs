@@ -53,6 +53,13 @@ pub(super) struct NewJob {
     /// How long the result is kept, ms.
     #[schema(nullable = false)]
     result_ttl_ms: Option<u64>,
+    /// The URL that is called when the job has succeeded, or an object with `url` and optionally `method`, `headers`,
+    /// `secret`, `flow` and `retry`.
+    #[schema(nullable = false)]
+    on_success: Option<serde_json::Value>,
+    /// The same for a job that is dead-lettered.
+    #[schema(nullable = false)]
+    on_failure: Option<serde_json::Value>,
     /// W3C Trace Context; default: that of the request.
     #[schema(nullable = false)]
     traceparent: Option<String>,

@@ -138,8 +138,10 @@ fn facts(story: &Story<'_>, trace_url: Option<&str>) -> Markup {
                 div { dt { "Trace" } dd { (waterfall::link(trace, trace_url)) } }
             }
             @if let Some(reason) = story.reason { div { dt { "Reason" } dd { code { (reason) } } } }
-            @if let Some(original) = &story.replay_of {
-                div { dt { "Replay of" } dd { a href={ "/jobs/" (encoded(original)) } { code { (original) } } } }
+            @for (name, other) in [("Replay of", &story.replay_of), ("Reports", &story.callback_of), ("Callback", &story.callback)] {
+                @if let Some(id) = other {
+                    div { dt { (name) } dd { a href={ "/jobs/" (encoded(id)) } { code { (id) } } } }
+                }
             }
         }
     }

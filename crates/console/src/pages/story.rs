@@ -30,6 +30,10 @@ pub(super) struct Story<'a> {
     pub(super) ended_at: Option<u64>,
     pub(super) reason: Option<&'a str>,
     pub(super) replay_of: Option<String>,
+    /// The job that reports its end.
+    pub(super) callback: Option<String>,
+    /// The job whose end it reports.
+    pub(super) callback_of: Option<String>,
     /// Its trace.
     pub(super) trace_id: Option<&'a str>,
     /// Why it waits, or why it is dead.
@@ -81,6 +85,8 @@ impl<'a> Story<'a> {
             ended_at: None,
             reason: None,
             replay_of: None,
+            callback: None,
+            callback_of: None,
             trace_id: None,
             sentence: None,
             attempts: vec![],
@@ -93,13 +99,16 @@ impl<'a> Story<'a> {
         let story = Self::new(&summary.queue, &summary.job_id, state);
         let field = |name: &str| fields.and_then(|fields| fields[name].as_str());
         let enqueued_at = field("_enqueued_at").and_then(|at| at.parse().ok()).or(story.enqueued_at);
+        let id = |name: &str| field(name).map(|id| plain(id.as_bytes(), 200));
         let history = field("_history").and_then(|history| serde_json::from_str(history).ok());
         Self {
             label: summary.label.clone(),
             method: summary.method.clone(),
             url: Some(summary.url.clone()),
             enqueued_at,
-            replay_of: field("_replay_of").map(|id| plain(id.as_bytes(), 200)),
+            replay_of: id("_replay_of"),
+            callback: id("_callback"),
+            callback_of: id("_callback_of"),
             attempts: attempts(history.as_ref()),
             fields,
             ..story
@@ -131,6 +140,8 @@ impl<'a> Story<'a> {
             ended_at: Some(job.ended_at),
             reason: job.reason.as_deref(),
             replay_of: job.replay_of.clone(),
+            callback: job.callback.clone(),
+            callback_of: job.callback_of.clone(),
             trace_id: job.trace_id.as_deref(),
             attempts: attempts(Some(&job.history)),
             ..Self::new(&job.queue, &job.job_id, job.outcome)
@@ -214,6 +225,8 @@ mod tests {
             job_id: "1700000000000-0".into(),
             label: Some("a".into()),
             replay_of: None,
+            callback: Some("1700000000000-0-callback".into()),
+            callback_of: None,
             host: Some("h.test".into()),
             outcome: "succeeded",
             reason: None,
@@ -232,6 +245,7 @@ mod tests {
         let stories = stories(&found);
         assert_eq!(stories.len(), 2);
         assert!(stories[0].result.is_some() && stories[0].attempts.len() == 1);
+        assert_eq!(stories[0].callback.as_deref(), Some("1700000000000-0-callback"));
         assert_eq!((stories[1].enqueued_at, stories[1].state), (None, "succeeded"));
     }
 }

@@ -16,6 +16,10 @@ pub struct LogView {
     pub label: Option<String>,
     /// The id of the dead letter that was replayed as this job.
     pub replay_of: Option<String>,
+    /// The job id of the callback that reports its end.
+    pub callback: Option<String>,
+    /// The job id of the job whose end it reports.
+    pub callback_of: Option<String>,
     /// The host of its URL.
     pub host: Option<String>,
     /// `succeeded`, `dead` or `cancelled`.
@@ -47,6 +51,8 @@ impl LogView {
             job_id: record.job_id.to_string(),
             label: text(&record.label),
             replay_of: text(&record.replay_of),
+            callback: text(&record.callback),
+            callback_of: text(&record.callback_of),
             host: text(&record.host),
             outcome: record.outcome(),
             reason: text(&record.reason),

@@ -61,11 +61,35 @@ fn masked_headers(headers: &[u8]) -> String {
     }
 }
 
+/// A callback: a URL, or an object with a URL, headers and others.
+fn masked_callback(callback: &[u8]) -> String {
+    if callback.first() != Some(&b'{') {
+        return masked_url(callback);
+    }
+    let Ok(mut members) = serde_json::from_slice::<Map<String, Value>>(callback) else {
+        return format!("({} bytes that are no JSON object)", callback.len());
+    };
+    for (name, value) in &mut members {
+        let shown = match (name.as_str(), &*value) {
+            ("headers", Value::Object(_)) => {
+                let masked = masked_headers(value.to_string().as_bytes());
+                serde_json::from_str(&masked).ok()
+            }
+            (_, Value::String(text)) => masked(name, text.as_bytes()).map(Value::from),
+            // It makes the job malformed.
+            _ => Some(MASK.into()),
+        };
+        *value = shown.unwrap_or_else(|| value.take());
+    }
+    Value::Object(members).to_string()
+}
+
 /// A field's masked value; `None` if it needs no mask.
 pub fn masked(name: &str, value: &[u8]) -> Option<String> {
     match name {
         "url" => Some(masked_url(value)),
         "headers" => Some(masked_headers(value)),
+        "on_success" | "on_failure" => Some(masked_callback(value)),
         // A whole job that could not be read: it may contain anything.
         "_raw" => Some(format!("({} bytes; --reveal shows them)", value.len())),
         name if is_secret(name) => Some(MASK.to_owned()),
@@ -108,12 +132,17 @@ mod tests {
             ("my_password", "hunter2"),
             ("_raw", "hunter2"),
             ("body", "hello"),
+            ("on_success", "https://u:hunter2@h/p?token=hunter2"),
+            ("on_failure", r#"{"url":"https://h/p?token=hunter2","headers":{"Authorization":"hunter2","x-of":"kept"},"flow":"f"}"#),
         ]
         .map(|(name, value)| (name.into(), value.into()))
         .to_vec();
         let shown = fields_json(&fields, false).to_string();
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(shown.contains("a=b") && shown.contains("text/html") && shown.contains("hello"), "{shown}");
+        assert!(shown.contains("kept") && shown.contains(r#"\"flow\":\"f\""#), "{shown}");
+        assert!(!masked_callback(br#"{"url":["hunter2"]}"#).contains("hunter2"));
+        assert_eq!(masked_callback(br#"{"url":"hunt"#), "(12 bytes that are no JSON object)");
         assert!(fields_json(&fields, true).to_string().contains("hunter2"));
         assert_eq!(
             url(&fields),

@@ -43,7 +43,8 @@ impl Call {
     }
 
     fn cancel_waiting(job_id: &str, set: &str, flows: &str) -> Call {
-        let keys = ["waiting", set, "dead", "sizes", &format!("result:{job_id}"), flows, "stats"];
+        let result = format!("result:{job_id}");
+        let keys = ["waiting", set, "dead", "sizes", &result, flows, "stats", "jobs", "mark"];
         Call::new(Script::CancelWaiting, &keys, &[&[job_id, "given up"], &BOUNDS[..]].concat())
     }
 

@@ -4,6 +4,7 @@
 mod accidents;
 mod bulkheads;
 mod bytes;
+mod callbacks;
 mod client_certificates;
 mod cluster;
 mod console;

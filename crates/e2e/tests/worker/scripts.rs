@@ -10,6 +10,7 @@ use e2e::scripts::{Call, Copies, RunningJob, Script, Stage, key};
 mod accidents;
 mod batches;
 mod by_hand;
+mod callbacks;
 mod clocks;
 mod counted;
 mod dead_letters;

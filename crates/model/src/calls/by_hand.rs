@@ -33,7 +33,7 @@ impl Shard {
         let [set, flows] = sets(flow);
         let own = [job_id, ERROR].map(str::to_owned).to_vec();
         let arguments = [own, bounds(result_ms.map(|ttl| (job_id, ttl)))].concat();
-        let keys = ["waiting", &set, "dead", "sizes", &key, &flows, "stats"];
+        let keys = ["waiting", &set, "dead", "sizes", &key, &flows, "stats", "jobs", "mark"];
         self.call("cancel_waiting", &keys, &arguments).with_log(self, log, Some("[1]\n"))
     }
 

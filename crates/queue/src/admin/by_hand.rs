@@ -11,7 +11,7 @@ use crate::job::{Admitted, EntryId, Producer, Reason};
 use crate::redis::{
     Error, GROUP, Keys, LogBounds, Mark, Operation, Operations, QueueName, number, unexpected,
 };
-use crate::trail::{LogRecord, TraceparentOnly, fields as written, history};
+use crate::trail::{CallbackJob, LogRecord, TraceparentOnly, fields as written, history};
 use crate::work::push_bounds;
 
 /// The result of cancelling a job.
@@ -45,13 +45,14 @@ impl Inspector {
     /// fred's. The job is then where it was, or both there and among the dead letters.
     pub async fn cancel(&self, job: &FoundJob) -> Result<Cancelled, Error> {
         let act = self.act_on(Operation::Cancel, job);
-        let cancelled = self.move_to_dead(job).await;
+        let cancelled = self.move_to_dead(job, &act.span.context()).await;
         act.end(cancelled.as_ref().err());
         cancelled
     }
 
-    async fn move_to_dead(&self, job: &FoundJob) -> Result<Cancelled, Error> {
+    async fn move_to_dead(&self, job: &FoundJob, span: &Context) -> Result<Cancelled, Error> {
         const ERROR: &str = "cancelled by hand, with `postrider jobs cancel`";
+        let Some(callback) = self.callback(job, ERROR, span).await? else { return Ok(Cancelled::Gone) };
         let own = Self::keys(&job.queue);
         let result = written::cancelled(&job.fields, ERROR);
         let result_key = if result.is_some() { own.result(job.id.as_bytes()) } else { own.dead.clone() };
@@ -62,13 +63,16 @@ impl Inspector {
             Place::Scheduled(_) | Place::Held { .. } => {
                 let (set, flows) = waiting_sets(&own, &job.place);
                 let mut keys = vec![own.waiting, set, own.dead, own.sizes, result_key, flows, own.stats];
-                push_record(log, job, &mut keys, &mut bounds);
+                keys.extend([own.jobs, own.mark]);
+                push_record(log, job, callback.as_ref(), &mut keys, &mut bounds);
+                push_callback(callback, &mut bounds);
                 bounds.insert(0, job.id.as_str().into());
                 self.scripts.cancel_waiting.call(&self.redis, &Context::none(), keys, bounds).await?
             }
             Place::Ready(entry) | Place::Running { entry, .. } => {
                 let mut keys = vec![own.jobs, own.dead, own.sizes, result_key, own.mark, own.stats];
-                push_record(log, job, &mut keys, &mut bounds);
+                push_record(log, job, callback.as_ref(), &mut keys, &mut bounds);
+                push_callback(callback, &mut bounds);
                 let mut args = vec![GROUP.into(), entry.to_string().into(), job.id.as_str().into()];
                 args.append(&mut bounds);
                 self.scripts.cancel_ready.call(&self.redis, &Context::none(), keys, args).await?
@@ -81,6 +85,28 @@ impl Inspector {
             "b" => Ok(Cancelled::Unmovable),
             _ => Err(unexpected()),
         }
+    }
+
+    /// The job that reports that a job is cancelled, if it has one. A search truncates long values, so its fields are read
+    /// again: returns `None` if the job has moved since.
+    async fn callback(
+        &self,
+        job: &FoundJob,
+        error: &str,
+        span: &Context,
+    ) -> Result<Option<Option<CallbackJob>>, Error> {
+        if field(&job.fields, "on_failure").is_none() {
+            return Ok(Some(None));
+        }
+        let Some(whole) = self.whole(job).await? else { return Ok(None) };
+        let time = self.command("TIME", Some(&Self::keys(&job.queue).jobs), vec![]).await?;
+        let (seconds, micros): (u64, u64) = time.convert()?;
+        let (names, now) = ((whole.id.as_str(), job.queue.queue.as_str()), seconds * 1000 + micros / 1000);
+        let kept =
+            || field(&whole.fields, "_traceparent").map(|text| String::from_utf8_lossy(text).into_owned());
+        let traceparent = span.traceparent().or_else(kept);
+        let times = (entered(&whole), now);
+        Ok(Some(CallbackJob::of_cancelled(names, &whole.fields, error, times, traceparent)))
     }
 
     /// Moves a scheduled or held job to the stream. A held job passes its flow's rate limit and breaker, but
@@ -198,14 +224,34 @@ impl OperationByHand {
 }
 
 /// Adds what the delivery log gets of a cancelled job, if there is one.
-fn push_record(log: Option<LogBounds>, job: &FoundJob, keys: &mut Vec<Key>, args: &mut Vec<Value>) {
+fn push_record(
+    log: Option<LogBounds>,
+    job: &FoundJob,
+    callback: Option<&CallbackJob>,
+    keys: &mut Vec<Key>,
+    args: &mut Vec<Value>,
+) {
     let Some(bounds) = log else { return };
-    let entered = match &job.place {
+    bounds.push(&Inspector::keys(&job.queue), keys, args);
+    let record = LogRecord::of_fields(&job.id, &job.fields, entered(job), Reason::Cancelled);
+    let callback = callback.map(|callback| callback.job_id.as_str().into());
+    args.push(LogRecord { callback, ..record }.pack().into());
+}
+
+/// Adds the callback of a cancelled job, if it has one, and a mark for a shard without one.
+fn push_callback(callback: Option<CallbackJob>, args: &mut Vec<Value>) {
+    if let Some(callback) = callback {
+        let mark = Mark::default().proposal();
+        args.extend([callback.list(None).into(), callback.job_id.into(), mark.as_ref().into()]);
+    }
+}
+
+/// The time in the id of a job's entry, Unix ms; 0 if it waits.
+fn entered(job: &FoundJob) -> u64 {
+    match &job.place {
         Place::Ready(entry) | Place::Running { entry, .. } => entry.millis,
         Place::Scheduled(_) | Place::Held { .. } => 0,
-    };
-    bounds.push(&Inspector::keys(&job.queue), keys, args);
-    args.push(LogRecord::of_fields(&job.id, &job.fields, entered, Reason::Cancelled).pack().into());
+    }
 }
 
 /// The set that contains a waiting job, and the set of flows; for a scheduled job, both are the schedule.

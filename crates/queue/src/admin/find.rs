@@ -146,7 +146,7 @@ impl Inspector {
     }
 }
 
-/// Whether a job is about an id: its label, its job id or that of the job that it replays, or one of its traces.
+/// Whether a job is about an id: its label, its job id or that of the job that it replays or reports, or one of its traces.
 pub(super) fn is_about(fields: &Fields, job_id: &str, id: &str) -> bool {
     /// The fields with the ids of traces.
     const TRACES: [&str; 4] = ["traceparent", "_traceparent", "_history", "headers"];
@@ -158,6 +158,7 @@ pub(super) fn is_about(fields: &Fields, job_id: &str, id: &str) -> bool {
     job_id == id
         || has(fields, "label", id)
         || has(fields, "_replay_of", id)
+        || has(fields, "_callback_of", id)
         || is_trace && TRACES.iter().any(names_trace)
 }
 
@@ -175,11 +176,12 @@ mod tests {
         let fields: Fields = [
             ("label", "order-1".to_owned()),
             ("_replay_of", "5-0".to_owned()),
+            ("_callback_of", "4-0".to_owned()),
             ("_history", format!(r#"[{{"attempt":1,"trace_id":"{TRACE}"}}]"#)),
         ]
         .map(|(name, value)| (name.into(), value.into()))
         .to_vec();
-        for id in ["order-1", "5-0", "7-0", TRACE, &TRACE.to_uppercase()] {
+        for id in ["order-1", "5-0", "4-0", "7-0", TRACE, &TRACE.to_uppercase()] {
             assert!(is_about(&fields, "7-0", id), "{id}");
         }
         for id in ["order", "8-0", "attempt", &TRACE[1..]] {

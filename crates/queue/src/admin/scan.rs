@@ -80,7 +80,7 @@ fn ids(reply: Value, end: &str) -> Result<Ids, Error> {
 /// Where the texts are of what is about an id, in lower case.
 pub(super) fn about(lower: &str) -> Vec<Sought<'_>> {
     let is_trace = lower.len() == 32;
-    let names = ["label", "_job_id", "_replay_of"].into_iter();
+    let names = ["label", "_job_id", "_replay_of", "_callback_of"].into_iter();
     let traces = ["traceparent", "_traceparent", "_history", "headers"].into_iter().filter(|_| is_trace);
     names.chain(traces).map(|name| (name, lower)).collect()
 }

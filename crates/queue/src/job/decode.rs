@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Uri};
 
+use super::callbacks::Callbacks;
 use super::entry::Delivery;
 use super::fields::{Known, ProducerContext, is_label};
 use super::numbers::{max_attempts, result_ttl, timeout, unix_millis, wait, whole};
@@ -56,6 +57,7 @@ impl Job {
             wait: wait(&known)?,
             expires_at: unix_millis("expires_at", &known.expires_at)?,
             result_ttl: result_ttl(&known)?,
+            callbacks: Callbacks::of(&known)?,
             body: known.body.unwrap_or_default(),
             context,
             unknown: known.unknown,

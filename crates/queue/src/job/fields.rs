@@ -95,6 +95,8 @@ pub struct Trail {
     pub admitted: Option<Admitted>,
     /// The job id of the dead letter that was replayed as this job.
     pub replay_of: Option<Bytes>,
+    /// The job id of the job whose end this one reports.
+    pub callback_of: Option<Bytes>,
 }
 
 /// The mark of a job that its flow held and then admitted.
@@ -155,7 +157,7 @@ macro_rules! known_fields {
 
 known_fields! {
     url, method, headers, body, label, delay_ms, not_before, expires_at, timeout_ms, max_attempts, retry, flow,
-    secret, result_ttl_ms, traceparent, tracestate, baggage, v,
+    secret, result_ttl_ms, on_success, on_failure, traceparent, tracestate, baggage, v,
 }
 
 /// How many unknown names are kept.
@@ -192,6 +194,7 @@ impl Trail {
             }
             b"_traceparent" if value.len() <= 128 => self.traceparent = Some(value.clone()),
             b"_replay_of" if is_job_id(value) => self.replay_of = Some(value.clone()),
+            b"_callback_of" if is_job_id(value) => self.callback_of = Some(value.clone()),
             b"_admitted" => self.admitted = Admitted::parse(value),
             b"_history" => self.history = Some(value.clone()),
             _ => {}

@@ -159,7 +159,7 @@ fn bytes(name: &str, json: &str) -> Result<Bytes, NotAJob> {
             Ok(text) => Ok(text.into()),
             Err(error) => Err(NotAJob(format!("field `{name}` {error}"))),
         },
-        ("body", _) | ("headers", Some(b'{')) => Ok(own()),
+        ("body", _) | ("headers" | "on_success" | "on_failure", Some(b'{')) => Ok(own()),
         ("headers", _) => Err(NotAJob("field `headers` must be an object, or the text of one".to_owned())),
         (_, Some(b'-' | b'0'..=b'9')) => Ok(own()),
         (_, Some(b'n')) => Err(NotAJob(format!("field `{name}` is null; leave it out"))),

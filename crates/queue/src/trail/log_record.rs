@@ -31,6 +31,10 @@ pub struct LogRecord<'a> {
     pub trace_id: Option<Cow<'a, str>>,
     /// The job id of the dead letter that was replayed as this job.
     pub replay_of: Option<Cow<'a, str>>,
+    /// The job id of the callback that reports this end.
+    pub callback: Option<Cow<'a, str>>,
+    /// The job id of the job whose end this one reports.
+    pub callback_of: Option<Cow<'a, str>>,
     /// The attempts that are known.
     pub history: Vec<AttemptRecord>,
 }
@@ -48,7 +52,15 @@ struct Line<'a>(
     #[serde(default)] Option<Cow<'a, str>>,
     #[serde(default)] Option<Cow<'a, str>>,
     #[serde(default)] Vec<PackedAttempt<'a>>,
+    #[serde(default, skip_serializing_if = "is_without")] Callbacks<'a>,
 );
+
+/// The callback of a job, and the job whose callback it is.
+type Callbacks<'a> = (Option<Cow<'a, str>>, Option<Cow<'a, str>>);
+
+fn is_without(callbacks: &Callbacks<'_>) -> bool {
+    callbacks.0.is_none() && callbacks.1.is_none()
+}
 
 impl LogRecord<'_> {
     /// The record of a job that was not decoded. `entered` is the time in its entry's id, Unix milliseconds.
@@ -72,6 +84,8 @@ impl LogRecord<'_> {
             label: text("label", is_label),
             trace_id,
             replay_of: text("_replay_of", is_job_id),
+            callback: text("_callback", is_job_id),
+            callback_of: text("_callback_of", is_job_id),
             history,
         }
     }
@@ -92,6 +106,7 @@ impl LogRecord<'_> {
             self.trace_id.as_deref().map(Cow::Borrowed),
             self.replay_of.as_deref().map(Cow::Borrowed),
             attempts.collect(),
+            (self.callback.as_deref().map(Cow::Borrowed), self.callback_of.as_deref().map(Cow::Borrowed)),
         );
         let mut text = serde_json::to_string(&line).expect("texts and numbers always serialize");
         text.push('\n');
@@ -101,8 +116,19 @@ impl LogRecord<'_> {
     /// Reads a line; `None` if it is no record.
     pub fn unpack(line: &str) -> Option<LogRecord<'static>> {
         let line: Line<'_> = serde_json::from_str(line).ok()?;
-        let Line(job_id, enqueued_at, reason, attempts, status, host, label, trace_id, replay_of, packed) =
-            line;
+        let Line(
+            job_id,
+            enqueued_at,
+            reason,
+            attempts,
+            status,
+            host,
+            label,
+            trace_id,
+            replay_of,
+            packed,
+            callbacks,
+        ) = line;
         let owned = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));
         let history =
             packed.into_iter().map(|packed| packed.unpack(enqueued_at, trace_id.as_deref())).collect();
@@ -116,6 +142,8 @@ impl LogRecord<'_> {
             label: owned(label),
             trace_id: owned(trace_id),
             replay_of: owned(replay_of),
+            callback: owned(callbacks.0),
+            callback_of: owned(callbacks.1),
             history,
         })
     }
@@ -129,7 +157,8 @@ impl LogRecord<'_> {
         }
     }
 
-    /// Whether it is about an id: its label, its job id or that of the job that it replays, or one of its traces.
+    /// Whether it is about an id: its label, its job id or that of the job that it replays or reports, or one of its
+    /// traces.
     pub fn is_about(&self, id: &str) -> bool {
         let is_trace = |attempt: &AttemptRecord| {
             let trace = attempt.traceparent.as_deref().and_then(|text| text.split('-').nth(1));
@@ -139,6 +168,7 @@ impl LogRecord<'_> {
         self.job_id == id
             || is_it(&self.label)
             || is_it(&self.replay_of)
+            || is_it(&self.callback_of)
             || self.trace_id.as_deref().is_some_and(|trace| trace.eq_ignore_ascii_case(id))
             || self.history.iter().any(is_trace)
     }
@@ -232,6 +262,8 @@ mod tests {
             let record = LogRecord {
                 reason: reason.map(Into::into),
                 replay_of: Some("5-0".into()),
+                callback: reason.map(|_| "7-0-callback".into()),
+                callback_of: Some("4-0".into()).filter(|_| reason != Some("attempts")),
                 label: Some("\"".repeat(128).into()),
                 history: history.clone(),
                 ..record()

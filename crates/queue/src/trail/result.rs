@@ -86,21 +86,23 @@ impl JobResult {
     /// headers and the oldest attempts, and is marked as truncated.
     pub fn to_json(&self) -> String {
         let text = json(self);
-        if text.len() <= JSON_BYTES_MAX { text } else { json(&self.shortened()) }
+        if text.len() <= JSON_BYTES_MAX { text } else { json(&self.shortened(JSON_BYTES_MAX)) }
     }
 
-    fn shortened(&self) -> Self {
+    /// The result with at most this number of bytes of JSON, at least 24 KiB.
+    pub(super) fn shortened(&self, bytes_max: usize) -> Self {
         let mut short = Self { truncated: true, body: None, body_base64: None, ..self.clone() };
+        let part = (bytes_max / 6).min(PART_BYTES_MAX);
         short.error = short.error.map(|error| beginning(&error, ERROR_BYTES_MAX).to_owned());
-        let mut left = PART_BYTES_MAX;
+        let mut left = part;
         short.headers.retain(|name, value| {
             let size = json(name).len() + json(value).len() + 2;
             left.checked_sub(size).map(|rest| left = rest).is_some()
         });
-        while json(&short.history).len() > PART_BYTES_MAX {
+        while json(&short.history).len() > part {
             short.history.remove(0);
         }
-        let left = JSON_BYTES_MAX.saturating_sub(json(&short).len() + BODY_SYNTAX_BYTES);
+        let left = bytes_max.saturating_sub(json(&short).len() + BODY_SYNTAX_BYTES);
         short.body = self.body.as_deref().map(|body| beginning(body, left).to_owned());
         // Four characters are three bytes.
         let base64 = self.body_base64.as_deref();

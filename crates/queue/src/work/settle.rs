@@ -12,6 +12,7 @@ use super::transition::{KeptResult, Transition, WaitingJob};
 use super::wait_reason::WaitReason;
 use crate::job::{Fields, Lease, Reason};
 use crate::redis::{Error, LogTarget, MARK_FIELD, QueueShard, Settled, ids, number, push_fields, unexpected};
+use crate::trail::CallbackJob;
 use crate::trail::fields::{has_delay, value};
 
 /// How many bytes of an entry are kept that is too large.
@@ -95,12 +96,13 @@ impl QueueShard {
     async fn write(&self, lease: Lease, transition: &Transition, parent: &Context) -> Result<Settled, Error> {
         let own = &self.0.keys;
         match transition {
-            Transition::Complete { result: None, log, .. } => {
+            Transition::Complete { result: None, callback: None, log, .. } => {
                 let settled = self.complete(&[lease], |_| log.as_deref(), Some(0), parent).await?;
                 Ok(settled.first().copied().unwrap_or(Settled::Gone))
             }
-            Transition::Complete { result: Some(result), log, .. } => {
-                self.complete_with_result(lease, result, log.as_deref(), parent).await
+            Transition::Complete { result, log, callback, .. } => {
+                let (result, callback) = (result.as_ref(), callback.as_deref());
+                self.complete_one(lease, result, callback, log.as_deref(), parent).await
             }
             Transition::Schedule { delay, not_before, why, job } => {
                 let mode = if *why == WaitReason::Delay { "delay" } else { "retry" };
@@ -127,29 +129,28 @@ impl QueueShard {
                 };
                 self.postpone(lease, place, job, parent).await
             }
-            Transition::DeadLetter { reason, fields, is_partial, result, log, .. } => {
-                let mut args = self.lease(lease);
-                let keys = self.dead_stream(&mut args, *reason, result.as_ref());
-                self.dead_letter(keys, args, (*reason, fields, *is_partial), log.as_deref(), parent).await
-            }
+            Transition::DeadLetter { .. } => self.dead_letter(lease, transition, parent).await,
             Transition::HandBack { fields, .. } => self.hand_back(lease, fields, parent).await,
         }
     }
 
-    /// Removes one succeeded job and stores its result.
-    async fn complete_with_result(
+    /// Removes one succeeded job, stores its result and enqueues its callback.
+    async fn complete_one(
         &self,
         lease: Lease,
-        result: &KeptResult,
+        result: Option<&KeptResult>,
+        callback: Option<&CallbackJob>,
         log: Option<&str>,
         parent: &Context,
     ) -> Result<Settled, Error> {
         let own = &self.0.keys;
-        let mut keys = vec![own.jobs.clone(), own.result(&result.job_id), own.stats.clone()];
+        let key = result.map_or_else(|| own.jobs.clone(), |result| own.result(&result.job_id));
+        let mut keys = vec![own.jobs.clone(), key, own.stats.clone()];
         let mut args = self.lease(lease);
-        args.push(number(result.ttl.as_millis() as u64));
-        args.push(result.text.as_str().into());
+        args.push(number(result.map_or(0, |result| result.ttl.as_millis() as u64)));
+        args.push(result.map_or("", |result| &result.text).into());
         self.push_record(&mut keys, &mut args, log);
+        self.push_callback(&mut args, callback);
         let script = &self.0.scripts.complete_with_result;
         self.settled_one(&script.call(&self.0.redis, parent, keys, args).await?)
     }
@@ -214,17 +215,22 @@ impl QueueShard {
     /// Dead-letters a job.
     async fn dead_letter(
         &self,
-        mut keys: Vec<Key>,
-        mut args: Vec<Value>,
-        (reason, fields, is_partial): (Reason, &Fields, bool),
-        log: Option<&str>,
+        lease: Lease,
+        letter: &Transition,
         parent: &Context,
     ) -> Result<Settled, Error> {
-        let script = if is_partial {
-            args.extend([number(RAW_BYTES), number((reason != Reason::Malformed).into())]);
+        let Transition::DeadLetter { reason, fields, is_partial, result, log, callback, .. } = letter else {
+            return Err(unexpected());
+        };
+        let mut args = self.lease(lease);
+        let mut keys = self.dead_stream(&mut args, *reason, result.as_ref());
+        let log = log.as_deref();
+        let script = if *is_partial {
+            args.extend([number(RAW_BYTES), number((*reason != Reason::Malformed).into())]);
             args.push(self.0.mark.text().as_ref().into());
             self.push_record(&mut keys, &mut args, log);
-            let is_new = |name: &Bytes| matches!(name.as_ref(), b"_job_id" | b"_reason" | b"_error");
+            let is_new =
+                |name: &Bytes| matches!(name.as_ref(), b"_job_id" | b"_reason" | b"_error" | b"_callback");
             for (name, value) in fields.iter().filter(|(name, _)| is_new(name)) {
                 args.extend([name.clone().into(), value.clone().into()]);
             }
@@ -234,7 +240,16 @@ impl QueueShard {
             push_fields(&mut args, fields);
             &self.0.scripts.dead_letter
         };
+        self.push_callback(&mut args, callback.as_deref());
         self.settled_one(&script.call(&self.0.redis, parent, keys, args).await?)
+    }
+
+    /// Adds the callback of a job, if it has one, with the mark of an entry that a script of ours writes.
+    fn push_callback(&self, args: &mut Vec<Value>, callback: Option<&CallbackJob>) {
+        if let Some(callback) = callback {
+            let mark = self.0.mark.of(callback.job_id.as_bytes());
+            args.push(callback.list(Some((MARK_FIELD, mark))).into());
+        }
     }
 
     /// Adds the record of one job for the delivery log, if there is one.

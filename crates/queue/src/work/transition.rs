@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::wait_reason::WaitReason;
 use crate::job::{Fields, FlowId, Reason};
 use crate::redis::Operation;
+use crate::trail::CallbackJob;
 
 /// How a delivery ends: what is written for its job. Each is one script, harmless when repeated.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub enum Transition {
         result: Option<KeptResult>,
         /// Its record in the delivery log, if there is one.
         log: Option<Box<str>>,
+        /// The job that reports it, if its producer wants one.
+        callback: Option<Box<CallbackJob>>,
     },
     /// The job waits for a time.
     Schedule {
@@ -63,6 +66,8 @@ pub enum Transition {
         result: Option<KeptResult>,
         /// Its record in the delivery log, if there is one.
         log: Option<Box<str>>,
+        /// The job that reports it, if its producer wants one.
+        callback: Option<Box<CallbackJob>>,
     },
     /// The job was not sent, and returns to the end of the stream.
     HandBack {
@@ -96,6 +101,14 @@ pub struct KeptResult {
 }
 
 impl Transition {
+    /// The job that reports the end of this one.
+    pub fn callback(&self) -> Option<&CallbackJob> {
+        match self {
+            Self::Complete { callback, .. } | Self::DeadLetter { callback, .. } => callback.as_deref(),
+            Self::Schedule { .. } | Self::Hold { .. } | Self::HandBack { .. } => None,
+        }
+    }
+
     /// The operation that spans and metrics name.
     pub fn operation(&self) -> Operation {
         match self {

@@ -44,6 +44,11 @@ impl Dependencies {
     fn is_logged(&self) -> bool {
         self.queue.is_logged()
     }
+
+    /// Begins the record of a job.
+    fn record<'a>(&self, delivery: &'a Delivery, job: &'a Job, trace: &'a Context) -> Record<'a> {
+        Record::new(delivery, job, trace, self.queue.name(), self.is_logged())
+    }
 }
 
 /// How a delivery ends.
@@ -106,14 +111,14 @@ fn refuse(
     let context = process.context();
     let (outcome, keep) = (refusal.outcome(), process.traceparent_to_keep());
     process.end(&outcome);
-    let transition =
-        match refusal {
-            Unsendable::Dead(job, outcome) => Record::new(delivery, job, &context, with.is_logged())
-                .transition(outcome, keep, with.queue.clock().now()),
-            Unsendable::Malformed(malformed) => {
-                record::malformed(delivery, &malformed, context.trace_id(), with.is_logged())
-            }
-        };
+    let transition = match refusal {
+        Unsendable::Dead(job, outcome) => {
+            with.record(delivery, job, &context).transition(outcome, keep, with.queue.clock().now())
+        }
+        Unsendable::Malformed(malformed) => {
+            record::malformed(delivery, &malformed, context.trace_id(), with.is_logged())
+        }
+    };
     Completion { transition, process: Some(context) }
 }
 
@@ -156,7 +161,7 @@ async fn attempt(
 ) -> Completion {
     let process = Process::begin(&with.spans, delivery, Some(job));
     let context = process.context();
-    let mut record = Record::new(delivery, job, &context, with.is_logged());
+    let mut record = with.record(delivery, job, &context);
     let started = process.began();
     let at = with.queue.clock().at(started);
     let secret = job.secret.as_deref().and_then(|name| settings.secrets.get(name));

@@ -142,6 +142,9 @@ fn span(spans: &JobSpans, delivery: &Delivery, job: Option<&Job>, origin: &Origi
                 let job_id = String::from_utf8_lossy(&job.id).into_owned();
                 attributes.set(names::JOB_ID, job_id);
             }
+            if let Some(reported) = &job.trail.callback_of {
+                attributes.set(names::JOB_CALLBACK_OF, String::from_utf8_lossy(reported).into_owned());
+            }
         }
         attributes.set(semconv::MESSAGING_MESSAGE_ID, entry);
         waits.describe(attributes);

@@ -9,7 +9,9 @@ use postrider_queue::work::fields::{
     enqueued_at, handed_back, job_id, of_malformed, own_fields, push, waited_for, without_place,
 };
 use postrider_queue::work::history::{self, AttemptRecord};
-use postrider_queue::work::{Kept, KeptResult, LogRecord, Phases, Transition, WaitReason, WaitingJob};
+use postrider_queue::work::{
+    CallbackBody, CallbackJob, Kept, KeptResult, LogRecord, Phases, Transition, WaitReason, WaitingJob,
+};
 use telemetry::Context;
 
 use super::hold::Hold;
@@ -27,6 +29,7 @@ pub(crate) struct Record<'a> {
     kept: Option<Box<Kept>>,
     history: Option<Bytes>,
     trace: &'a Context,
+    queue: &'static str,
     /// Whether a record goes to the delivery log.
     is_logged: bool,
     /// This attempt, if it is logged.
@@ -35,7 +38,13 @@ pub(crate) struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// Starts before an attempt; `trace` is its process span.
-    pub(crate) fn new(delivery: &'a Delivery, job: &'a Job, trace: &'a Context, is_logged: bool) -> Self {
+    pub(crate) fn new(
+        delivery: &'a Delivery,
+        job: &'a Job,
+        trace: &'a Context,
+        queue: &'static str,
+        is_logged: bool,
+    ) -> Self {
         let history = job.trail.history.clone();
         Self {
             delivery,
@@ -46,13 +55,14 @@ impl<'a> Record<'a> {
             kept: None,
             history,
             trace,
+            queue,
             is_logged,
             logged: None,
         }
     }
 
     /// Adds an attempt that began `at`, Unix milliseconds. A success enters the history only if the job's
-    /// result is kept. A request that the egress policy refused, or that failed at the proxy, does not count
+    /// result is kept or reported. A request that the egress policy refused, or that failed at the proxy, does not count
     /// as an attempt: nothing was sent.
     pub(crate) fn attempted(&mut self, result: &SendResult, at: u64, took: Duration, phases: Phases) {
         if result.was_attempt() {
@@ -63,7 +73,8 @@ impl<'a> Record<'a> {
         if let SendResult::Answer(answer) = result {
             self.kept.clone_from(&answer.kept);
         }
-        let is_kept = result.error().is_some() || self.job.result_ttl.is_some();
+        let is_reported = self.job.result_ttl.is_some() || self.job.callbacks.is_some();
+        let is_kept = result.error().is_some() || is_reported;
         if is_kept || self.is_logged {
             let error = match result {
                 SendResult::Answer(_) => None,
@@ -86,12 +97,15 @@ impl<'a> Record<'a> {
             Outcome::Succeeded => {
                 let enqueued = enqueued_at(self.delivery, self.job, now);
                 let result = self.job.result_ttl.map(|ttl| self.kept(ttl, &self.result("succeeded")));
-                let log = self.is_logged.then(|| self.log(None, enqueued));
-                Transition::Complete { enqueued, result, log }
+                let callbacks = self.job.callbacks.as_deref();
+                let callback = callbacks.and_then(|callbacks| callbacks.on_success.as_ref());
+                let callback = callback.map(|to| self.callback(to, self.result("succeeded"), enqueued, now));
+                let log = self.is_logged.then(|| self.log(None, enqueued, callback.as_deref()));
+                Transition::Complete { enqueued, result, log, callback }
             }
             Outcome::Retry { after, why } => self.schedule(after, why, keep),
             Outcome::HandedBack { after, why } => self.schedule(after, why, keep),
-            Outcome::Dead { reason, error, .. } => self.dead_letter(reason, error, keep),
+            Outcome::Dead { reason, error, .. } => self.dead_letter(reason, error, keep, now),
         }
     }
 
@@ -103,7 +117,7 @@ impl<'a> Record<'a> {
         Transition::Schedule { delay, not_before: 0, why, job }
     }
 
-    fn dead_letter(&self, reason: Reason, error: String, keep: Option<String>) -> Transition {
+    fn dead_letter(&self, reason: Reason, error: String, keep: Option<String>, now: u64) -> Transition {
         let mut fields = own_fields(&self.delivery.fields);
         push(&mut fields, "_job_id", self.job.id.clone());
         let at = self.job.trail.at.unwrap_or(self.delivery.lease.entry.millis);
@@ -111,17 +125,43 @@ impl<'a> Record<'a> {
         self.push_trail(&mut fields, keep);
         push(&mut fields, "_reason", reason.as_str());
         push(&mut fields, "_error", error.clone());
-        let result = self.job.result_ttl.map(|ttl| {
-            let (reason, error) = (Some(reason.as_str().to_owned()), Some(error.clone()));
-            self.kept(ttl, &JobResult { reason, error, ..self.result("dead") })
-        });
+        let result = || JobResult {
+            reason: Some(reason.as_str().to_owned()),
+            error: Some(error.clone()),
+            ..self.result("dead")
+        };
+        let callback = self.job.callbacks.as_deref().and_then(|callbacks| callbacks.on_failure.as_ref());
+        let callback = callback.map(|to| self.callback(to, result(), at, now));
+        if let Some(callback) = &callback {
+            push(&mut fields, "_callback", callback.job_id.clone());
+        }
+        let result = self.job.result_ttl.map(|ttl| self.kept(ttl, &result()));
         let is_partial = self.delivery.whole_bytes.is_some();
-        let log = self.is_logged.then(|| self.log(Some(reason), at));
-        Transition::DeadLetter { job_id: self.job.id.clone(), reason, error, fields, is_partial, result, log }
+        let log = self.is_logged.then(|| self.log(Some(reason), at, callback.as_deref()));
+        let job_id = self.job.id.clone();
+        Transition::DeadLetter { job_id, reason, error, fields, is_partial, result, log, callback }
+    }
+
+    /// The job that reports this end. It is in the trace of the job: a child of its process span, or without one, of the
+    /// parent of that span.
+    fn callback(&self, to: &Fields, result: JobResult, enqueued_at: u64, ended_at: u64) -> Box<CallbackJob> {
+        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+        let trail = &self.job.trail;
+        let parent = || self.job.context.traceparent.as_ref().or(trail.traceparent.as_ref()).map(text);
+        let body = CallbackBody {
+            job_id: text(&self.job.id),
+            label: text(&self.job.label),
+            queue: self.queue.to_owned(),
+            enqueued_at,
+            ended_at,
+            replay_of: trail.replay_of.as_ref().map(text),
+            result,
+        };
+        Box::new(CallbackJob::new(to, &body, self.trace.traceparent().or_else(parent)))
     }
 
     /// The record for the delivery log: attempts before this delivery, and this one.
-    fn log(&self, reason: Option<Reason>, enqueued_at: u64) -> Box<str> {
+    fn log(&self, reason: Option<Reason>, enqueued_at: u64, callback: Option<&CallbackJob>) -> Box<str> {
         let mut attempts = history::attempts(self.job.trail.history.as_ref());
         attempts.extend(self.logged.as_deref().cloned());
         LogRecord {
@@ -137,6 +177,8 @@ impl<'a> Record<'a> {
                 .map(|label| String::from_utf8_lossy(label)),
             trace_id: self.trace.trace_id().map(Into::into),
             replay_of: self.job.trail.replay_of.as_ref().map(|job_id| String::from_utf8_lossy(job_id)),
+            callback: callback.map(|callback| callback.job_id.as_str().into()),
+            callback_of: self.job.trail.callback_of.as_ref().map(|job_id| String::from_utf8_lossy(job_id)),
             history: attempts,
         }
         .pack()
@@ -151,6 +193,9 @@ impl<'a> Record<'a> {
         push(fields, "_attempt", self.attempts.to_string());
         if let Some(job_id) = &self.job.trail.replay_of {
             push(fields, "_replay_of", job_id.clone());
+        }
+        if let Some(job_id) = &self.job.trail.callback_of {
+            push(fields, "_callback_of", job_id.clone());
         }
         if let Some(keep) = keep {
             push(fields, "_traceparent", keep);
@@ -196,7 +241,7 @@ pub(crate) fn malformed(
         let record = LogRecord::of_fields(&job_id, &delivery.fields, delivery.lease.entry.millis, reason);
         record.pack().into()
     });
-    Transition::DeadLetter { job_id, reason, error, fields, is_partial, result, log }
+    Transition::DeadLetter { job_id, reason, error, fields, is_partial, result, log, callback: None }
 }
 
 /// The job waits for the time that its producer set.

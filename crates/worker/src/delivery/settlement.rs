@@ -6,7 +6,7 @@ use std::time::Duration;
 use postrider_queue::Error;
 use postrider_queue::job::{Delivery, Job, Lease, Reason, of_fields};
 use postrider_queue::names;
-use postrider_queue::work::{QueueShard, Settled, Transition, WaitReason, fields, is_answer};
+use postrider_queue::work::{CallbackJob, QueueShard, Settled, Transition, WaitReason, fields, is_answer};
 use telemetry::{Attributes, Context};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -98,7 +98,8 @@ impl Settlements {
             Some(mut context) => {
                 // From here on a shutdown does not hand the job back: it would be sent again.
                 self.leases.in_flight.work_ended(lease);
-                if let Transition::Complete { enqueued, result: None, log } = &mut transition {
+                if let Transition::Complete { enqueued, result: None, callback: None, log } = &mut transition
+                {
                     let (enqueued, record) = (*enqueued, log.take());
                     match self.succeeded.try_send(Succeeded { lease, context, enqueued, log: record }) {
                         Ok(()) => return None,
@@ -126,7 +127,9 @@ impl Settlements {
                 self.leases.in_flight.work_ended(lease);
                 // From here on they are limited by the bytes of the list.
                 self.leases.in_flight.shed();
-                let (operation, bytes) = (settlement.transition.operation(), delivery.bytes_here());
+                let callback = settlement.transition.callback().map_or(0, CallbackJob::bytes);
+                let (operation, bytes) =
+                    (settlement.transition.operation(), delivery.bytes_here() + callback);
                 self.unsettled.add(settlement, operation, bytes, self.queue.link().down(&error, 0));
                 None
             }
@@ -219,6 +222,9 @@ impl Settlements {
             Settled::Done | Settled::Lost | Settled::Gone => {}
         }
         self.leases.settled([(lease, settled)]);
+        if settled == Settled::Done && transition.callback().is_some() {
+            self.counts.called_back(matches!(transition, Transition::Complete { .. }));
+        }
         match transition {
             Transition::Complete { enqueued, .. } if settled == Settled::Done => {
                 self.leases.delivered(*enqueued, self.queue.clock().now());
@@ -243,13 +249,18 @@ impl Settlements {
     }
 }
 
-/// Sets why a job waits, and its flow.
+/// Sets why a job waits and its flow, or the callback of one that has ended.
 fn describe(transition: &Transition, attributes: &mut Attributes) {
     let (name, why, fields) = match transition {
         Transition::Schedule { why, job, .. } => (names::SCHEDULE_REASON, *why, &job.fields),
         Transition::Hold { why, job, .. } => (names::HOLD_REASON, *why, &job.fields),
         Transition::HandBack { why, fields } => (names::SCHEDULE_REASON, *why, fields),
-        Transition::Complete { .. } | Transition::DeadLetter { .. } => return,
+        Transition::Complete { .. } | Transition::DeadLetter { .. } => {
+            if let Some(callback) = transition.callback() {
+                attributes.set(names::JOB_CALLBACK, callback.job_id.clone());
+            }
+            return;
+        }
     };
     attributes.set(name, why.as_str());
     if let Some((_, flow)) = of_fields(fields) {

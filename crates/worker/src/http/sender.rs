@@ -248,7 +248,8 @@ impl Sender {
     ) -> (Result<Answer, SendError>, Phases) {
         let progress = Arc::new(Progress::new(began));
         let (http, bounds) = (&self.shared.http, self.shared.bounds(deadline));
-        let keep = job.result_ttl.map(|_| &self.shared.results);
+        let is_reported = job.result_ttl.is_some() || job.callbacks.is_some();
+        let keep = is_reported.then_some(&self.shared.results);
         let client = Deadline::new(client, bounds, Arc::clone(&progress));
         // The response is taken apart at once: else the attempt's future would hold it twice.
         let (head, body) = match self.begin(client, job, attempt, credentials, now).await {

@@ -41,6 +41,7 @@ pub(crate) struct Counts {
     settlements_refused: BoundCounter,
     reclaimed: BoundCounter,
     dead: Counter,
+    callbacks: [BoundCounter; 2],
     unknown_fields: BoundCounter,
     held: BoundCounter,
     hold_duration: BoundHistogram,
@@ -69,6 +70,18 @@ impl Maker<'_> {
             ticks.bind(|attributes| {
                 attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.1);
                 attributes.set(names::CRON_OUTCOME, outcome);
+            })
+        })
+    }
+
+    /// By whether the job succeeded.
+    fn callbacks(&self) -> [BoundCounter; 2] {
+        let callbacks = "Callbacks that were enqueued with the end of their job";
+        let callbacks = self.0.counter(names::JOB_CALLBACKS, "{job}", callbacks);
+        ["on_failure", "on_success"].map(|event| {
+            callbacks.bind(|attributes| {
+                attributes.set(semconv::MESSAGING_DESTINATION_NAME, self.1);
+                attributes.set(names::CALLBACK_EVENT, event);
             })
         })
     }
@@ -102,6 +115,7 @@ impl Counts {
             settlements_refused: make.jobs(names::JOB_SETTLEMENTS_REFUSED, REFUSED),
             reclaimed: make.jobs(names::JOB_RECLAIMED, RECLAIMED),
             dead: telemetry.counter(names::JOB_DEAD, "{job}", dead),
+            callbacks: make.callbacks(),
             unknown_fields: make.jobs(names::JOB_UNKNOWN_FIELDS, UNKNOWN),
             held: make.jobs(names::JOB_HOLDS, HELD),
             hold_duration: make.seconds(names::FLOW_WAIT_DURATION, HOLD_DURATION),
@@ -120,6 +134,7 @@ impl Counts {
             counter.add(0);
         }
         self.ticked([0; 3]);
+        self.callbacks.iter().for_each(|counter| counter.add(0));
         self.unsettled.add(0);
         // Jobs are cancelled by hand, and no worker counts that.
         for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::Cancelled) {
@@ -195,6 +210,11 @@ impl Counts {
     /// A job was dead-lettered.
     pub(crate) fn dead(&self, reason: Reason) {
         self.add_dead(reason, 1);
+    }
+
+    /// The end of a job has enqueued its callback.
+    pub(crate) fn called_back(&self, has_succeeded: bool) {
+        self.callbacks[usize::from(has_succeeded)].add(1);
     }
 
     fn add_dead(&self, reason: Reason, jobs: u64) {

@@ -30,7 +30,7 @@ pub(super) struct FromArgs {
         value_name = "FILE",
         conflicts_with_all = [
             "target", "headers", "data", "label", "key", "retry", "flow", "delay", "at", "timeout", "secret",
-            "max_attempts", "wait", "wait_timeout",
+            "on_success", "on_failure", "max_attempts", "wait", "wait_timeout",
         ]
     )]
     pub(super) file: Option<PathBuf>,

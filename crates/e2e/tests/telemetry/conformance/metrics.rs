@@ -101,6 +101,13 @@ pub(crate) const ROWS: &[Row] = &[
         &["messaging.destination.name", "postrider.job.dead_reason"],
         &[],
     ),
+    (
+        "postrider.job.callbacks",
+        Counter,
+        "{job}",
+        &["messaging.destination.name", "postrider.callback.event"],
+        &[],
+    ),
     ("postrider.job.unknown_fields", Counter, "{job}", QUEUE, &[]),
     ("postrider.job.holds", Counter, "{job}", QUEUE, &[]),
     ("postrider.config.reloads", Counter, "{reload}", &["postrider.config.outcome"], &[]),

@@ -59,10 +59,12 @@ pub(super) fn play(observed: &ObservedWorld) -> String {
 }
 
 fn play_each_outcome(observed: &ObservedWorld) {
+    let called = observed.world.sink.url("/ok?called");
     observed.run(&["send", "POST", &observed.world.sink.url("/ok")]);
+    observed.run(&["send", "POST", &observed.world.sink.url("/ok"), "--on-success", &called]);
     observed.run(&["send", "POST", &observed.world.sink.url("/flaky/1/a")]);
     observed.run(&["send", "POST", &observed.world.sink.url("/ok?later"), "--in", "300ms"]);
-    observed.run(&["send", "POST", &observed.world.sink.url("/status/410")]);
+    observed.run(&["send", "POST", &observed.world.sink.url("/status/410"), "--on-failure", &called]);
     observed.queue().enqueue(&[("method", "GET")]);
     play_jobs_that_are_enqueued_together(observed);
     play_by_hand(observed);

@@ -125,3 +125,33 @@ fn a_replay_by_a_tool_that_records_is_the_root_of_the_new_trace() {
     let process = process.expect("it was waited for");
     assert!(process.is_child_of(root) && process.links_to(the_only(&old, "process default")), "{process:#?}");
 }
+
+#[test]
+fn a_callback_is_in_the_trace_of_its_job() {
+    let observed = ObservedWorker::start(GRPC, &[]);
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let sink = &observed.world.sink;
+    for (path, end) in [("/ok", "ack default"), ("/status/410", "dead_letter default")] {
+        let trace = if path == "/ok" { traceparent.to_owned() } else { traceparent.replace("319c", "319d") };
+        let (url, called) = (sink.url(path), sink.url(&format!("/called{path}")));
+        let fields =
+            [("url", &*url), ("traceparent", &*trace), ("on_success", &*called), ("on_failure", &*called)];
+        let job_id = observed.queue().enqueue(&fields);
+        observed.drained();
+        observed.trace(&trace[3..35], "process default", 2);
+        // The callback has its own `ack`.
+        let spans = observed.trace(&trace[3..35], end, if path == "/ok" { 2 } else { 1 });
+        let is_callback = |span: &&SpanRecord| span.attributes.contains_key("postrider.job.callback_of");
+        let processes = || spans.iter().filter(|span| span.name == "process default");
+        let (callback, job) = (processes().find(is_callback), processes().find(|span| !is_callback(span)));
+        let (callback, job) = (callback.expect("the callback's span"), job.expect("the job's span"));
+        assert!(callback.is_child_of(job), "{callback:?}");
+        assert_eq!(callback.text("postrider.job.callback_of"), Some(job_id.clone()));
+        assert_eq!(callback.text("postrider.job.id"), Some(format!("{job_id}-callback")));
+        let settled = spans.iter().find(|span| span.name == end && span.is_child_of(job));
+        let settled = settled.expect("the end of the job has a span of its own");
+        assert_eq!(settled.text("postrider.job.callback"), Some(format!("{job_id}-callback")));
+        let request = &sink.wait_for_path(&format!("/called{path}"), 1, DEADLINE)[0];
+        assert!(request.header("traceparent").is_some_and(|own| own.contains(&trace[3..35])), "{request:?}");
+    }
+}

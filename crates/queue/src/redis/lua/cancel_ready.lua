@@ -1,4 +1,4 @@
--- Cancels a job that is in the stream, ready or running, and dead-letters it.
+-- Cancels a job that is in the stream, ready or running, dead-letters it, and enqueues its callback.
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  dead
@@ -17,8 +17,10 @@
 -- ARGV[8]  how long the result is kept, ms, or 0 for no result
 -- ARGV[9]  the result
 -- ARGV[10…] with a log: how long a record is kept, ms; how many jobs; how many bytes; the record, a line
+-- ARGV[10…], or ARGV[14…] with a log: the callback, as `call_back` gets it; its job id; a mark, for a shard without one; missing
+--          for none
 -- Returns  o it was ready, r it was running, g gone, b too many fields to move it
--- Uses     clock, whole, probe, stream, trust, letter, dead, count, log, settled
+-- Uses     clock, whole, probe, stream, trust, letter, callback, dead, count, log, settled
 --
 -- The job is cancelled, also if Redis refuses its record.
 -- The worker that ran it finds its lease lost: it aborts the request, and can no longer settle the job.
@@ -38,7 +40,13 @@ for _, text in ipairs({'_job_id', ARGV[3], '_reason', 'cancelled', '_error', ARG
   fields[#fields + 1] = text
 end
 probe_stream(KEYS[1], ARGV[1])
-add_dead(2, 5, fields, clock())
-local log = KEYS[7] and {KEYS[7], KEYS[8], unpack(ARGV, 10)}
+local callback, callback_id, mark = unpack(ARGV, KEYS[7] and 14 or 10)
+if callback then
+  fields[#fields + 1] = '_callback'
+  fields[#fields + 1] = callback_id
+  redis.call('SET', KEYS[5], mark, 'NX')
+end
+add_dead(2, 5, fields, clock(), callback and {KEYS[1], callback, redis.call('GET', KEYS[5])})
+local log = KEYS[7] and {KEYS[7], KEYS[8], unpack(ARGV, 10, 13)}
 settled(3, KEYS[6], log, 1, leave_stream, KEYS[1], ARGV[1], ARGV[2])
 return not held.err and held[1] and 'r' or 'o'

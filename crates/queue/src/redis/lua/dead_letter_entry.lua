@@ -19,9 +19,10 @@
 -- ARGV[11] 1 if the dead letter has the entry's fields, unless a script cannot carry them; else 0
 -- ARGV[12] the mark of the shard
 -- ARGV[13…] with a log: how long a record is kept, ms; how many jobs; how many bytes; the record, a line
--- ARGV[13…], or ARGV[17…] with a log: further fields, name and value, without `_dead_at`
+-- ARGV[13…], or ARGV[17…] with a log: further fields, name and value, without `_dead_at`; then the callback, as
+--          `call_back` gets it, with its mark; missing for none
 -- Returns  o dead-lettered, l lost to another delivery, g gone; or a list of o and why Redis refuses the record
--- Uses     clock, whole, fence, probe, stream, trust, letter, dead, count, log, settled
+-- Uses     clock, whole, fence, probe, stream, trust, letter, callback, dead, count, log, settled
 local lost = refused(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 if lost then
   return lost
@@ -44,11 +45,13 @@ if not fields then
   end
   fields = {'_raw', table.concat(lines), '_raw_fields', whole(#entry[2] / 2)}
 end
-for i = KEYS[6] and 17 or 13, #ARGV do
+local first = KEYS[6] and 17 or 13
+local callback = (#ARGV - first) % 2 == 0 and {KEYS[1], ARGV[#ARGV]} or nil
+for i = first, #ARGV - (callback and 1 or 0) do
   fields[#fields + 1] = ARGV[i]
 end
 probe_stream(KEYS[1], ARGV[1])
-add_dead(2, 5, fields, clock())
+add_dead(2, 5, fields, clock(), callback)
 local log = KEYS[6] and {KEYS[6], KEYS[7], unpack(ARGV, 13, 16)}
 local refusal = settled(2, KEYS[5], log, 1, leave_stream, KEYS[1], ARGV[1], ARGV[3])
 return refusal and {'o', refusal} or 'o'

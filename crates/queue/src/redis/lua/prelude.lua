@@ -98,7 +98,7 @@ local function letter_of(id, fields)
   if #fields > 1024 then
     return nil
   end
-  local kept = {_enqueued_at = true, _attempt = true, _traceparent = true, _history = true, _replay_of = true}
+  local kept = {_enqueued_at = true, _attempt = true, _traceparent = true, _history = true, _replay_of = true, _callback_of = true}
   local letter, enqueued_at = {}, string.match(id, '^%d+')
   for i = 1, #fields, 2 do
     local name, value = fields[i], fields[i + 1]
@@ -115,21 +115,42 @@ local function letter_of(id, fields)
   return letter
 end
 
+---- callback
+-- Enqueues the callback of a job that ends. It is called when the rest of the script can fail no more. `text` is a JSON list of
+-- the callback's fields, name and value, beginning with `_job_id`; nil for none. `mark` is that of the shard, or nil if the
+-- fields contain theirs.
+local function call_back(jobs, text, mark)
+  if not text then
+    return
+  end
+  local fields = cjson.decode(text)
+  if mark then
+    fields[#fields + 1] = '_mark'
+    fields[#fields + 1] = redis.sha1hex(mark .. fields[2])
+  end
+  redis.call('XADD', jobs, '*', unpack(fields))
+end
+
 ---- dead
--- Stores the result of a job, and adds an entry to the dead letters or to the rejected entries. The result first: if
--- Redis refuses it, a repeated call must not add another dead letter. Then deletes the oldest entries, at most 100 in
+-- Stores the result of a job, enqueues its callback, and adds an entry to the dead letters or to the rejected entries. The
+-- result first: if Redis refuses it, a repeated call must not add another dead letter. Then deletes the oldest entries, at most 100 in
 -- a call: those beyond `count`, those beyond `bytes` in all, and those that are older than `age` ms.
 --
 -- KEYS[key…] are the stream, `sizes` and the result. ARGV[arg…] are `count`, `bytes`, `age`, how long the result is
--- kept, or 0 for no result, and the result.
+-- kept, or 0 for no result, and the result. `callback` is nil, or a list of what `call_back` gets.
 --
 -- `sizes` has the number and the bytes of the entries as of the last call, and how many were deleted before their
 -- age. Others may have deleted some since: the average counts. The entry exists by then, so errors are ignored.
-local function add_dead(key, arg, fields, now)
+local function add_dead(key, arg, fields, now, callback)
   local stream, sizes, result = unpack(KEYS, key, key + 2)
   local count, bytes, age, ttl, text = unpack(ARGV, arg, arg + 4)
   if ttl ~= '0' then
     redis.call('SET', result, text, 'PX', ttl)
+  end
+  if callback then
+    -- It changes nothing. What prevents the dead letter shows before: a repeated call must not enqueue another callback.
+    redis.call('XDEL', stream, '0-0')
+    call_back(unpack(callback))
   end
   fields[#fields + 1] = '_dead_at'
   fields[#fields + 1] = whole(now)

@@ -59,17 +59,22 @@ local function sizes_of(fields)
   return own, all
 end
 
--- The fields up to 128 KiB, without the body and without any of more than 64 KiB: what names the job.
+-- The fields up to 128 KiB, without the body and without any of more than 64 KiB: what names the job. First of all whom to
+-- call.
 local function small_fields(fields)
   local kept, left = {}, 131072
-  for i = 1, #fields, 2 do
-    local size = #fields[i] + #fields[i + 1]
-    if fields[i] ~= 'body' and size <= math.min(left, 65536) then
-      kept[#kept + 1] = fields[i]
-      kept[#kept + 1] = fields[i + 1]
-      left = left - size
+  local function keep(is_first)
+    for i = 1, #fields, 2 do
+      local size = #fields[i] + #fields[i + 1]
+      if (fields[i] == 'on_failure') == is_first and fields[i] ~= 'body' and size <= math.min(left, 65536) then
+        kept[#kept + 1] = fields[i]
+        kept[#kept + 1] = fields[i + 1]
+        left = left - size
+      end
     end
   end
+  keep(true)
+  keep(false)
   return kept
 end
 

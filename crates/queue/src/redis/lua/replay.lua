@@ -10,7 +10,7 @@
 -- Returns  the new job's entry id, which is its job id; or g gone, b no job can be made of it
 -- Uses     clock, whole
 --
--- The new job is ready at once. It keeps the history and its own fields, except those of times that are over.
+-- The new job is ready at once. It keeps the history, its own fields, and whose callback it is, except those of times that are over.
 local entry = redis.call('XRANGE', KEYS[2], ARGV[1], ARGV[1])[1]
 if not entry then
   return 'g'
@@ -23,7 +23,7 @@ for i = 1, #entry[2], 2 do
   if name == '_job_id' then
     job_id = value
   end
-  if name == '_history' or (string.sub(name, 1, 1) ~= '_' and not over[name]) then
+  if name == '_history' or name == '_callback_of' or (string.sub(name, 1, 1) ~= '_' and not over[name]) then
     fields[#fields + 1] = name
     fields[#fields + 1] = value
   end

@@ -62,6 +62,14 @@ pub(super) const CONSUMER: &[(&str, Type)] =
 const OF_ONE_OR_SEVERAL: &[(&str, Type)] =
     &[("messaging.message.id", Text), ("messaging.batch.message_count", Whole), ("error.type", Error)];
 
+/// Attributes of an operation that ends one job or several.
+const ENDS: &[(&str, Type)] = &[
+    ("messaging.message.id", Text),
+    ("messaging.batch.message_count", Whole),
+    ("postrider.job.callback", Text),
+    ("error.type", Error),
+];
+
 pub(crate) const REASONS: &[&str] =
     &["malformed", "version", "refused", "final_status", "attempts", "expired", "poison", "cancelled"];
 
@@ -129,6 +137,7 @@ pub(crate) const RULES: &[Rule] = &[
             ("postrider.job.schedule_duration", Number),
             ("postrider.job.hold_duration", Number),
             ("postrider.job.deliveries", Whole),
+            ("postrider.job.callback_of", Text),
             ("postrider.job.dead_reason", OneOf(REASONS)),
             ("error.type", Error),
         ],
@@ -164,7 +173,7 @@ pub(crate) const RULES: &[Rule] = &[
         is_it: |span| matches!(operation(span).as_deref(), Some("ack" | "dead_letter")),
         kind: SpanKind::Client,
         required: &[],
-        optional: OF_ONE_OR_SEVERAL,
+        optional: ENDS,
     },
     Rule {
         name: "by hand",
