@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Options;
 use super::destination::Visit;
 use super::faults::{Faults, Window};
-use super::job::Kind;
+use super::job::{CALLBACK, Kind, callback_number, has_callback};
 use super::producer::Enqueued;
 use crate::queue::DeadLetter;
 
@@ -20,6 +20,8 @@ pub struct Ledger {
     pub acknowledged: usize,
     /// Jobs that received a successful response.
     pub delivered: usize,
+    /// Callbacks that received a successful response.
+    pub callbacks: usize,
     /// Ticks of periodic jobs.
     pub ticks: usize,
     /// Jobs among the dead letters, by reason.
@@ -46,6 +48,7 @@ impl fmt::Display for Ledger {
         writeln!(formatter, "acknowledged    {}", self.acknowledged)?;
         writeln!(formatter, "delivered       {}", self.delivered)?;
         writeln!(formatter, "requests        {}", self.requests)?;
+        writeln!(formatter, "callbacks       {}", self.callbacks)?;
         writeln!(formatter, "ticks           {}", self.ticks)?;
         if let Some((median, p99)) = self.latency {
             writeln!(formatter, "plain jobs      p50 {median:.0?}, p99 {p99:.0?} from enqueue to request")?;
@@ -88,10 +91,13 @@ pub(super) fn close(
     for visit in visits {
         by_job.entry(visit.number).or_default().push(visit);
     }
-    let mut letters: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    let mut all_letters: BTreeMap<u64, Vec<String>> = BTreeMap::new();
     for letter in dead {
-        match letter.field("body").and_then(|body| body.parse().ok()) {
-            Some(number) => letters.entry(number).or_default().push(letter.reason()),
+        let url = letter.field("url").unwrap_or_default();
+        let path = url.find("/called").map_or("", |from| &url[from..]);
+        let own = || letter.field("body").and_then(|body| body.parse().ok());
+        match callback_number(path).or_else(own) {
+            Some(number) => all_letters.entry(number).or_default().push(letter.reason()),
             None => ledger.problems.push(format!("a dead letter of no job: {letter:?}")),
         }
     }
@@ -100,7 +106,7 @@ pub(super) fn close(
     let start = jobs.first().map(|job| job.at);
     for (number, job) in (0..).zip(jobs) {
         let visits = by_job.remove(&number).unwrap_or_default();
-        let letters = letters.remove(&number).unwrap_or_default();
+        let letters = all_letters.remove(&number).unwrap_or_default();
         let kind = Kind::of(number, options.hostile);
         if let Some(first) = visits.iter().find(|visit| visit.answer == Some(200) && kind == Kind::Plain) {
             let latency = first.arrived.saturating_duration_since(job.at);
@@ -109,10 +115,16 @@ pub(super) fn close(
             halves.entry(half).or_default().push(latency);
         }
         ledger.book((number, kind), *job, &visits, &letters, faults);
+        if has_callback(number) {
+            let has_ended = visits.iter().any(|visit| visit.answer == Some(200)) || !letters.is_empty();
+            let reports = by_job.remove(&(CALLBACK + number)).unwrap_or_default();
+            let letters = all_letters.remove(&(CALLBACK + number)).unwrap_or_default();
+            ledger.book_callback(number, *job, has_ended, (&reports, &letters), faults);
+        }
     }
     ledger.latency = percentiles(&mut latencies);
     ledger.latencies = halves.values_mut().filter_map(|latencies| percentiles(latencies)).collect();
-    for number in by_job.keys().chain(letters.keys()) {
+    for number in by_job.keys().chain(all_letters.keys()) {
         ledger.problems.push(format!("job {number} was never enqueued"));
     }
     ledger
@@ -126,6 +138,25 @@ fn percentiles(latencies: &mut [Duration]) -> Option<(Duration, Duration)> {
 }
 
 impl Ledger {
+    /// The end of a job and its callback are one: the callback of a job that has ended is delivered or dead, and nobody calls
+    /// for one that has not.
+    fn book_callback(
+        &mut self,
+        number: u64,
+        job: Enqueued,
+        has_ended: bool,
+        (visits, letters): (&[&Visit], &[String]),
+        faults: &Faults,
+    ) {
+        if !has_ended && !(visits.is_empty() && letters.is_empty()) {
+            self.problems.push(format!("job {number} has a callback and no end: {}", story(visits)));
+        }
+        let (job, delivered) = (Enqueued { acknowledged: has_ended, ..job }, self.delivered);
+        self.book((CALLBACK + number, Kind::Callback), job, visits, letters, faults);
+        self.callbacks += self.delivered - delivered;
+        self.delivered = delivered;
+    }
+
     fn book(
         &mut self,
         (number, kind): (u64, Kind),

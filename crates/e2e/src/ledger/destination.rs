@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::LEASE;
+use super::job;
 use super::peer::Processes;
 use super::ticks::TickBook;
 use crate::background::Background;
@@ -113,7 +114,9 @@ async fn answer(
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let mut response = Response::new(Full::new(Bytes::new()));
-    let Some(number) = std::str::from_utf8(&body).ok().and_then(|text| text.parse().ok()) else {
+    let path = head.uri.path_and_query().map_or("", |path| path.as_str());
+    let own = || std::str::from_utf8(&body).ok()?.parse().ok();
+    let Some(number) = job::callback_number(path).or_else(own) else {
         // The body was cut, so the job is unknown.
         *response.status_mut() = StatusCode::BAD_REQUEST;
         return Ok(response);

@@ -10,6 +10,9 @@ const BURST: u64 = 40;
 /// After this time, jobs that cannot succeed are not tried again.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The number of a job's callback is that of the job and this.
+pub(super) const CALLBACK: u64 = 1 << 40;
+
 /// The flow with limits.
 pub(super) const LIMITED: &str = "orders";
 
@@ -37,6 +40,8 @@ pub(super) enum Kind {
     Poisonous,
     /// Is for a host that never responds.
     Hanging,
+    /// Reports the end of another job.
+    Callback,
 }
 
 impl Kind {
@@ -74,6 +79,7 @@ impl Kind {
     pub(super) fn path(self, number: u64) -> &'static str {
         match self {
             Kind::Plain | Kind::Watched | Kind::Delayed | Kind::Burst | Kind::Limited => "/ok",
+            Kind::Callback => "/called",
             Kind::Flaky => "/flaky",
             Kind::Slow => "/slow",
             Kind::VerySlow => "/very-slow",
@@ -85,6 +91,17 @@ impl Kind {
     }
 }
 
+/// Whether the end of a job is reported: jobs of every kind have callbacks.
+pub(super) fn has_callback(number: u64) -> bool {
+    number.is_multiple_of(3)
+}
+
+/// The number of the callback that is sent to this path and query.
+pub(super) fn callback_number(path: &str) -> Option<u64> {
+    let number: u64 = path.strip_prefix(Kind::Callback.path(0))?.strip_prefix('?')?.parse().ok()?;
+    Some(CALLBACK + number)
+}
+
 /// The fields of a job, for the destination at `base`, or for a hanging host.
 pub(super) fn fields(number: u64, base: &str, hanging: &Hanging) -> Vec<(&'static str, String)> {
     let host = hanging.url(number);
@@ -92,6 +109,11 @@ pub(super) fn fields(number: u64, base: &str, hanging: &Hanging) -> Vec<(&'stati
     let host = host.filter(|_| kind == Kind::Hanging);
     let url = format!("{}{}", host.as_deref().unwrap_or(base), kind.path(number));
     let mut fields = vec![("url", url), ("body", number.to_string())];
+    if has_callback(number) {
+        let called = format!("{base}{}?{number}", Kind::Callback.path(number));
+        fields.push(("on_success", called.clone()));
+        fields.push(("on_failure", format!(r#"{{"url":"{called}","flow":"reports"}}"#)));
+    }
     match kind {
         Kind::Poisonous | Kind::Hanging => {
             fields.push(("timeout_ms", "500".to_owned()));
