@@ -1,6 +1,7 @@
 //! Reads the configuration file, `postrider.toml`, and reports all errors at once, each with its line.
 
 mod flows;
+mod notice;
 mod problems;
 mod requests;
 mod results;
@@ -16,6 +17,7 @@ use postrider_queue::job::{FlowId, FlowLimits, destination};
 use postrider_queue::work::LogBounds;
 use postrider_worker::WeightedQueue;
 use postrider_worker::settings::Egress;
+use postrider_worker::settings::NoticeSettings;
 use postrider_worker::settings::Overrides;
 use postrider_worker::settings::Secrets;
 use postrider_worker::settings::{HttpConfig, KeptResults};
@@ -95,6 +97,13 @@ pub(crate) use traces::{Traces, trace_pattern, trace_url};
 /// [http]                   # deadlines, limits, TLS and the proxy of requests
 /// headers_timeout = "20s"
 ///
+/// [notice]                 # jobs for operators
+/// url = "https://ops.example/hooks/postrider"
+/// secret = "ops"
+/// queue = "ops"            # default: the first queue of the worker
+/// flow_failed_after = "1h"
+/// oldest_ready = "15m"
+///
 /// [traces]
 /// retries = "link"         # or parent, none: how a further attempt's trace relates to the earlier one
 /// ```
@@ -118,6 +127,8 @@ pub struct Config {
     pub egress: Egress,
     /// How requests are sent.
     pub http: HttpConfig,
+    /// Where operators get notices.
+    pub notices: Option<NoticeSettings>,
     /// The destinations that receive trace context.
     pub propagation: Propagation,
     /// Which spans are made.
@@ -151,7 +162,7 @@ pub enum ConfigError {
 
 /// A file with every table, to learn the keys of each.
 const TABLES: &str = "[queues.NAME]\n[retry.NAME]\n[secrets.NAME]\n[flows.NAME]\n[results]\n[egress]\n[http]\n\
-                      [propagation]\n[traces]\n";
+                      [propagation]\n[traces]\n[notice]\n";
 
 impl Config {
     /// Reads a file.
@@ -217,6 +228,7 @@ impl Config {
         root.one_table("egress", |table| config.egress = egress(table));
         root.one_table("http", |table| config.http = requests::read(table));
         root.one_table("propagation", |table| config.propagation = traces::propagation(table));
+        root.one_table("notice", |table| config.notices = notice::read(table));
         root.one_table("traces", |table| config.traces = Traces::read(table));
         traces::check_trace_url(&mut root);
         root.complete();

@@ -110,6 +110,10 @@ pub const TOKEN_OUTCOME: &str = "postrider.token.outcome";
 pub const CRON_TICKS: &str = "postrider.cron.ticks";
 /// Whether a tick has `made` a job, was `missed`, or was `skipped`.
 pub const CRON_OUTCOME: &str = "postrider.cron.outcome";
+/// Notices that were enqueued.
+pub const NOTICES: &str = "postrider.notices";
+/// What a notice reports: `flow_failed`, `flow_recovered`, `queue_late` or `queue_in_time`.
+pub const NOTICE_KIND: &str = "postrider.notice.kind";
 /// How long jobs waited for their flow, in seconds.
 pub const FLOW_WAIT_DURATION: &str = "postrider.flow.wait_duration";
 /// How often breakers were opened.

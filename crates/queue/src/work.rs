@@ -3,6 +3,7 @@
 mod bounds;
 mod fetch;
 mod flow;
+mod notice;
 mod promoted;
 mod settle;
 mod stats;
@@ -19,6 +20,7 @@ pub use crate::trail::{
 };
 pub use fetch::{DELIVERIES_MAX, Reclaimed};
 pub use flow::{Admission, AdmissionOrder, BreakerState, FlowLimit, FlowReport, FlowRequest, Grant};
+pub use notice::{FailingFlow, Notice};
 pub use promoted::Promoted;
 pub use stats::QueueStats;
 pub use sweep::{Claimed, SweepPosition, Swept};

@@ -28,6 +28,7 @@ use crate::loops::fetcher::Order;
 use crate::loops::reload;
 use crate::observe::gauges::Gauges;
 use crate::observe::retry_traces::Retries;
+use crate::policy::notice::NoticeSettings;
 use crate::policy::{RetryPolicies, UnknownFieldLog, UnknownFields};
 use crate::shard::byte_budget::ByteBudget;
 use crate::shard::settings::{CurrentSettings, Settings};
@@ -103,6 +104,8 @@ pub struct WorkerConfig {
     pub secrets: Secrets,
     /// The limits of flows.
     pub flows: FlowLimits,
+    /// Where operators get notices. Default: nowhere.
+    pub notices: Option<NoticeSettings>,
     /// What the delivery logs of queues keep; with an age of zero, nothing.
     pub log: LogBounds,
     /// How the traces of further attempts are connected. Default: children of the producer's span.
@@ -227,6 +230,7 @@ fn made_settings(
         unknown: UnknownFieldLog::new(refusing.map(|queue| queue.name.to_string())),
         secrets: config.secrets.clone(),
         flows: config.flows.clone(),
+        notices: config.notices.clone(),
         sender: Sender::new(&sender, telemetry, warnings)?,
     })
 }

@@ -113,6 +113,12 @@ impl Flows {
         breakers
     }
 
+    /// The flows whose breaker is open, as far as this worker knows.
+    pub(crate) fn open(&self) -> Vec<FlowId> {
+        let table = self.lock();
+        table.all().filter(|(_, flow)| flow.open_until.is_some()).map(|(id, _)| *id).collect()
+    }
+
     /// Begins an attempt if the worker's own view of the flow allows it. The breaker is not checked for
     /// admitted jobs, since Redis has admitted them, unless it is open for this worker alone.
     pub(crate) fn enter(&self, job: &Candidate, now: Instant) -> EnterResult {

@@ -38,6 +38,7 @@ pub mod settings {
     };
     pub use crate::loops::fetcher::Order;
     pub use crate::observe::retry_traces::Retries;
+    pub use crate::policy::notice::NoticeSettings;
     pub use crate::policy::{Overrides, RetryPolicies, RetryPolicy, RetryWaits, StatusClass, UnknownFields};
 }
 

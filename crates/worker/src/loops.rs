@@ -6,6 +6,7 @@ pub(crate) mod cron;
 pub(crate) mod depth_sampler;
 pub(crate) mod fetcher;
 pub(crate) mod heartbeat;
+pub(crate) mod notices;
 pub(crate) mod reclaimer;
 pub(crate) mod reload;
 pub(crate) mod scheduler;

@@ -3,4 +3,5 @@
 pub(crate) mod counters;
 pub(crate) mod dead_lines;
 pub(crate) mod gauges;
+pub(crate) mod notice_counts;
 pub(crate) mod retry_traces;

@@ -1,5 +1,6 @@
-//! The outcome of an attempt: which responses are retried, when, and how often. Pure.
+//! The outcome of an attempt: which responses are retried, when, and how often; and which notices are due. Pure.
 
+pub(crate) mod notice;
 mod outcome;
 mod retry_after;
 mod retry_policy;

@@ -208,6 +208,7 @@ impl WorkerArgs {
             retry,
             flows: file.flows,
             log: file.log,
+            notices: file.notices,
             trace_retries: self.trace_retries.or(file.traces.retries).unwrap_or_default(),
             spans: Spans {
                 receives: self.trace_receive.or(file.traces.receive).unwrap_or_default(),

@@ -148,7 +148,7 @@ impl Ledger {
         (visits, letters): (&[&Visit], &[String]),
         faults: &Faults,
     ) {
-        if !has_ended && !(visits.is_empty() && letters.is_empty()) {
+        if !(has_ended || visits.is_empty() && letters.is_empty()) {
             self.problems.push(format!("job {number} has a callback and no end: {}", story(visits)));
         }
         let (job, delivered) = (Enqueued { acknowledged: has_ended, ..job }, self.delivered);

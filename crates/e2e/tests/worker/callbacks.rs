@@ -39,6 +39,9 @@ fn reports(sink: &Sink, path: &str, count: usize) -> Vec<Value> {
     requests.iter().map(report).collect()
 }
 
+/// A name, the URL of a job, its further fields, its reason if it dies, and how many attempts it has.
+type End<'a> = (&'a str, String, &'a [(&'a str, &'a str)], Option<&'a str>, u64);
+
 fn each_end_is_reported_to_whom_it_concerns(build: Build) {
     let world = World::new(build);
     let (queue, sink) = (world.queue(), &world.sink);
@@ -46,7 +49,7 @@ fn each_end_is_reported_to_whom_it_concerns(build: Build) {
     let _worker = world.worker(&["--config", config.path()]);
     let refused = "http://10.0.0.1/ok?job".to_owned();
     let past = "1795396101000".to_owned();
-    let cases: [(&str, String, &[(&str, &str)], Option<&str>, u64); 5] = [
+    let cases: [End<'_>; 5] = [
         ("ok", sink.url("/ok?job"), &[], None, 1),
         ("gone", sink.url("/status/410?job"), &[], Some("final_status"), 1),
         ("attempts", sink.url("/status/503?job"), &[("max_attempts", "2")], Some("attempts"), 2),

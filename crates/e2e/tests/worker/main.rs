@@ -28,6 +28,7 @@ mod lean;
 mod ledger;
 mod malformed;
 mod named_points;
+mod notices;
 mod outcomes;
 mod paused;
 mod propagators;

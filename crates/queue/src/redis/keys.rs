@@ -134,6 +134,11 @@ impl Keys {
         ["cron", "cron_due"].map(|name| Key::from(format!("{}{name}", self.prefix)))
     }
 
+    /// Hash with TTL: what workers have given notice of and has not ended. It is with the first shard of the notices' queue.
+    pub(crate) fn notices(&self) -> Key {
+        Key::from(format!("{}notices", self.prefix))
+    }
+
     /// String with TTL: the id of the job that was enqueued under an idempotency key.
     pub(crate) fn idempotency(&self, key: &str) -> Key {
         Key::from(format!("{}key:{key}", self.prefix))

@@ -8,8 +8,10 @@ use super::WorkerConfig;
 use super::running::Engine;
 use crate::loops::control::ControlReader;
 use crate::loops::fetcher::Fetcher;
+use crate::loops::notices::Notices;
 use crate::loops::{depth_sampler, stall_watch};
 use crate::observe::gauges::Gauges;
+use crate::observe::notice_counts::NoticeCounts;
 
 /// Reads for the first time what operators have set, before any loop begins. `None` if the worker is stopped.
 pub(super) async fn first_read(mut reader: ControlReader, stop: &CancellationToken) -> Option<ControlReader> {
@@ -39,6 +41,18 @@ pub(super) fn start(
     let mut loops = JoinSet::new();
     loops.spawn(health.watch("fetcher", fetcher.run(stop.clone())));
     loops.spawn(health.watch("control", reader.run(stop.clone())));
+    if let Some(queue) = queues(config).into_iter().next() {
+        let notices = Notices {
+            redis: engine.redis.clone(),
+            shards: list.clone(),
+            flows: flows.clone(),
+            control: control.clone(),
+            settings: engine.settings.clone(),
+            queue,
+            counts: NoticeCounts::new(&engine.telemetry),
+        };
+        loops.spawn(health.watch("notices", notices.run(stop.clone())));
+    }
     loops.spawn(stall_watch::run(config.lease, stop.clone()));
     if let Some(gauges) = gauges {
         gauges.pauses.report(queues(config).iter().map(QueueName::to_string).collect(), control.clone());

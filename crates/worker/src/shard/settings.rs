@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::http::secrets::Secrets;
 use crate::http::sender::Sender;
+use crate::policy::notice::NoticeSettings;
 use crate::policy::{RetryPolicies, UnknownFieldLog};
 
 /// The settings that deliveries use. They are replaced together: a delivery reads them once.
@@ -20,6 +21,8 @@ pub(crate) struct Settings {
     pub unknown: UnknownFieldLog,
     /// The limits of flows.
     pub flows: FlowLimits,
+    /// Where operators get notices; `None` for nowhere.
+    pub notices: Option<NoticeSettings>,
     /// Sends requests, to the addresses that may be reached.
     pub sender: Sender,
 }

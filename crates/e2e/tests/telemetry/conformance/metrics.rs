@@ -110,6 +110,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     ("postrider.job.unknown_fields", Counter, "{job}", QUEUE, &[]),
     ("postrider.job.holds", Counter, "{job}", QUEUE, &[]),
+    ("postrider.notices", Counter, "{notice}", &["postrider.notice.kind"], &[]),
     ("postrider.config.reloads", Counter, "{reload}", &["postrider.config.outcome"], &[]),
     ("postrider.token.requests", Counter, "{request}", &["postrider.token.outcome"], &[]),
     (
