@@ -20,6 +20,10 @@ use crate::shard::settings::CurrentSettings;
 
 /// The mean time between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// How many flows a look asks Redis about, besides those that were noticed. Of more, each look takes others.
+const FLOWS_PER_LOOK: usize = 256;
+/// How many notices may have no end yet: where nothing works, the first ones say it.
+const NOTICED_MAX: usize = 1_000;
 
 /// The loop of a worker.
 #[derive(Debug)]
@@ -82,8 +86,11 @@ impl Notices {
         to: &QueueShard,
         known: &BTreeMap<String, String>,
     ) -> Result<(), Error> {
+        let mut open = self.flows.open();
+        fastrand::shuffle(&mut open);
+        open.truncate(if known.len() < NOTICED_MAX { FLOWS_PER_LOOK } else { 0 });
         let noticed = known.keys().filter_map(|subject| notice::flow_of(subject));
-        let mut ids: BTreeSet<FlowId> = noticed.chain(self.flows.open()).collect();
+        let mut ids: BTreeSet<FlowId> = noticed.chain(open).collect();
         // Else each notice would fail, and make another one.
         if let Some(own) = self.flow_of(settings) {
             ids.remove(&own);
