@@ -20,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 
-pub use callbacks::{CALLBACK_FIELD_BYTES_MAX, CALLBACK_MEMBERS, Callbacks};
+pub use callbacks::Callbacks;
 pub use entry::{Delivery, ENTRY_BYTES_MAX, EntryId, Fields, Lease, Producer};
 pub use fields::{Admitted, FIELDS, ProducerContext, Trail, is_job_id, number};
 pub use flow::{FlowId, destination, flow_name, flows_meant, of_fields, port_of};
@@ -66,7 +66,7 @@ pub struct Job {
     pub expires_at: Option<u64>,
     /// How long the result is kept. Default: not at all.
     pub result_ttl: Option<Duration>,
-    /// Whom to call when the job has ended. Default: nobody.
+    /// What to call when the job has ended. Default: nothing.
     pub callbacks: Option<Box<Callbacks>>,
     /// The producer's W3C context, unchanged.
     pub context: ProducerContext,

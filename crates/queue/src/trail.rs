@@ -8,7 +8,7 @@ mod packed_attempt;
 mod phases;
 mod result;
 
-pub use callback::{CallbackBody, CallbackJob, callback_id};
+pub use callback::{CallbackBody, CallbackJob};
 pub use fields::TraceparentOnly;
 pub use log_record::LogRecord;
 pub use phases::Phases;

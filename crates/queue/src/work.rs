@@ -16,7 +16,7 @@ pub use crate::redis::{
     Settled, ShardCounts, Spans, Stray, Warnings, is_answer, is_refusal,
 };
 pub use crate::trail::{
-    CallbackBody, CallbackJob, Kept, LogRecord, Phases, TraceparentOnly, callback_id, fields, history,
+    CallbackBody, CallbackJob, Kept, LogRecord, Phases, TraceparentOnly, fields, history,
 };
 pub use fetch::{DELIVERIES_MAX, Reclaimed};
 pub use flow::{Admission, AdmissionOrder, BreakerState, FlowLimit, FlowReport, FlowRequest, Grant};

@@ -14,7 +14,7 @@ use e2e::world::World;
 use serde_json::{Value, json};
 
 e2e::in_both_builds!(
-    each_end_is_reported_to_whom_it_concerns,
+    each_end_is_reported_by_the_callback_for_it,
     a_callback_reports_the_kept_part_of_the_response_and_no_secret,
     a_callback_has_the_same_promise_as_any_job,
     a_cancelled_job_is_reported,
@@ -44,7 +44,7 @@ fn reports(sink: &Sink, path: &str, count: usize) -> Vec<Value> {
 /// A name, the URL of a job, its further fields, its reason if it dies, and how many attempts it has.
 type End<'a> = (&'a str, String, &'a [(&'a str, &'a str)], Option<&'a str>, u64);
 
-fn each_end_is_reported_to_whom_it_concerns(build: Build) {
+fn each_end_is_reported_by_the_callback_for_it(build: Build) {
     let world = World::new(build);
     let (queue, sink) = (world.queue(), &world.sink);
     let config = TextFile::new("[retry.default]\nwaits = [\"1ms\"]\n");

@@ -1,4 +1,4 @@
-//! The fields `on_success` and `on_failure`: whom to call when a job has ended. Pure.
+//! The fields `on_success` and `on_failure`: what to call when a job has ended. Pure.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -7,15 +7,15 @@ use super::fields::Known;
 use super::{Fields, Job, Malformed, quoted};
 
 /// The maximum size of each of the two fields, in bytes.
-pub const CALLBACK_FIELD_BYTES_MAX: usize = 16 * 1024;
+const CALLBACK_FIELD_BYTES_MAX: usize = 16 * 1024;
 
 /// The members of a callback that is a JSON object: fields of the callback's job, with the same meaning.
-pub const CALLBACK_MEMBERS: [&str; 6] = ["url", "method", "headers", "secret", "flow", "retry"];
+const CALLBACK_MEMBERS: [&str; 6] = ["url", "method", "headers", "secret", "flow", "retry"];
 
-/// Whom to call when a job has ended.
+/// What to call when a job has ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Callbacks {
-    /// The fields of the job that is enqueued when this one succeeds: `url`, and others of [`CALLBACK_MEMBERS`].
+    /// The fields of the job that is enqueued when this one succeeds: `url`, and others.
     pub on_success: Option<Fields>,
     /// Those of the job that is enqueued when this one is dead-lettered.
     pub on_failure: Option<Fields>,
@@ -29,7 +29,7 @@ impl Callbacks {
         }
         let on_success = known.on_success.as_ref().map(|field| target("on_success", field)).transpose()?;
         let on_failure = known.on_failure.as_ref().map(|field| target("on_failure", field)).transpose()?;
-        // A callback has none of its own, whoever wrote its fields.
+        // A callback has no callback, whatever its fields are.
         let is_one = known.trail.callback_of.is_some();
         Ok((!is_one).then(|| Box::new(Self { on_success, on_failure })))
     }

@@ -111,7 +111,7 @@ impl CallbackJob {
 }
 
 /// The job id of a job's callback.
-pub fn callback_id(job_id: &str) -> String {
+fn callback_id(job_id: &str) -> String {
     // The end of a long id is what makes it unique.
     let most = JOB_ID_BYTES_MAX - ID_SUFFIX.len();
     let from = job_id.len().saturating_sub(most);

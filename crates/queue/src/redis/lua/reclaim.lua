@@ -59,8 +59,8 @@ local function sizes_of(fields)
   return own, all
 end
 
--- The fields up to 128 KiB, without the body and without any of more than 64 KiB: what names the job. First of all whom to
--- call.
+-- The fields up to 128 KiB, without the body and without any of more than 64 KiB: what names the job. The field
+-- `on_failure` comes first.
 local function small_fields(fields)
   local kept, left = {}, 131072
   local function keep(is_first)
