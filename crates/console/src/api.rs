@@ -44,7 +44,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
     info(
         title = "Postrider",
         // By Semantic Versioning; its first number is that of the paths.
-        version = "1.7.0",
+        version = "1.8.0",
         description = "Enqueue HTTP jobs, and find out what happened to them. Every error is a `Problem` (RFC 9457).",
         license(name = "MIT OR Apache-2.0")
     ),
