@@ -17,10 +17,9 @@ use postrider_queue::job::{FlowId, FlowLimits, destination};
 use postrider_queue::work::LogBounds;
 use postrider_worker::WeightedQueue;
 use postrider_worker::settings::Egress;
-use postrider_worker::settings::NoticeSettings;
 use postrider_worker::settings::Overrides;
 use postrider_worker::settings::Secrets;
-use postrider_worker::settings::{HttpConfig, KeptResults};
+use postrider_worker::settings::{HttpConfig, KeptResults, NoticeSettings};
 use postrider_worker::settings::{RetryPolicies, RetryPolicy, RetryWaits};
 use toml::de::DeTable;
 
@@ -99,10 +98,6 @@ pub(crate) use traces::{Traces, trace_pattern, trace_url};
 ///
 /// [notice]                 # jobs for operators
 /// url = "https://ops.example/hooks/postrider"
-/// secret = "ops"
-/// queue = "ops"            # default: the first queue of the worker
-/// flow_failed_after = "1h"
-/// oldest_ready = "15m"
 ///
 /// [traces]
 /// retries = "link"         # or parent, none: how a further attempt's trace relates to the earlier one

@@ -195,7 +195,7 @@ async fn without_token(
     with.gate.decline(&settings.flows, delivery).await;
     let process = Process::begin(&with.spans, delivery, Some(job));
     let context = process.context();
-    let mut record = Record::new(delivery, job, &context, with.is_logged());
+    let mut record = with.record(delivery, job, &context);
     let now = with.queue.clock().now();
     let result = SendResult::Failed { error: TOKEN, text: error };
     record.attempted(&result, now, Duration::ZERO, Phases::default());
