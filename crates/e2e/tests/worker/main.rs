@@ -5,6 +5,7 @@ mod accidents;
 mod bulkheads;
 mod bytes;
 mod callbacks;
+mod callbacks_in_trouble;
 mod client_certificates;
 mod cluster;
 mod console;

@@ -149,7 +149,7 @@ fn a_callback_is_in_the_trace_of_its_job() {
         assert_eq!(callback.text("postrider.job.callback_of"), Some(job_id.clone()));
         assert_eq!(callback.text("postrider.job.id"), Some(format!("{job_id}-callback")));
         let settled = spans.iter().find(|span| span.name == end && span.is_child_of(job));
-        let settled = settled.expect("the end of the job has a span of its own");
+        let settled = settled.expect("the end of the job has its span");
         assert_eq!(settled.text("postrider.job.callback"), Some(format!("{job_id}-callback")));
         let request = &sink.wait_for_path(&format!("/called{path}"), 1, DEADLINE)[0];
         assert!(request.header("traceparent").is_some_and(|own| own.contains(&trace[3..35])), "{request:?}");
