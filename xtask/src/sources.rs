@@ -16,7 +16,7 @@ pub(crate) struct Source {
 }
 
 /// The endings of the files that checks read.
-const ENDINGS: [&str; 13] = [
+const ENDINGS: [&str; 15] = [
     ".rs",
     ".lua",
     ".toml",
@@ -25,6 +25,8 @@ const ENDINGS: [&str; 13] = [
     ".yml",
     ".json",
     ".py",
+    ".js",
+    ".ts",
     ".sh",
     ".css",
     ".Dockerfile",
@@ -43,7 +45,9 @@ pub(crate) fn all() -> Result<Vec<Source>> {
     let not_code = expression(NOT_CODE);
     let mut sources = vec![];
     let entries = WalkDir::new(step::root()).min_depth(1).sort_by_file_name().into_iter();
-    let is_ours = |name: &str| (!name.starts_with('.') || HIDDEN.contains(&name)) && name != "target";
+    let is_ours = |name: &str| {
+        (!name.starts_with('.') || HIDDEN.contains(&name)) && !["target", "node_modules"].contains(&name)
+    };
     for entry in entries.filter_entry(|entry| entry.file_name().to_str().is_some_and(is_ours)) {
         let entry = entry.map_err(|error| error.to_string())?;
         let path = entry.path().strip_prefix(step::root()).unwrap_or(entry.path()).to_string_lossy();

@@ -25,11 +25,15 @@ pub(crate) fn run(filter: &[String]) -> Result {
 }
 
 fn run_all(filter: &[String], counts: &mut [u64; 3]) -> Result {
+    let [node, node_kit] = tools::node_kit()?;
     let mut variables = vec![
         ("POSTRIDER_REDIS_SERVER".to_owned(), tools::redis_server()?),
         ("POSTRIDER_STANDARDWEBHOOKS".to_owned(), tools::webhooks_library()?),
         ("POSTRIDER_AXE".to_owned(), tools::axe()?),
         ("POSTRIDER_API_TOOLS".to_owned(), tools::api()?),
+        ("POSTRIDER_PYTHON_KIT".to_owned(), tools::python_kit()?),
+        ("POSTRIDER_NODE".to_owned(), node),
+        ("POSTRIDER_NODE_KIT".to_owned(), node_kit),
     ];
     let has_nextest = step::works(&mut step::cargo(&["nextest", "--version"]));
     // The end-to-end tests need the feature `otel`, so the second build runs them, with both binaries.

