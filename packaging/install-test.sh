@@ -194,7 +194,7 @@ for wanted in "$@"; do
         deb*) try '### Debian and Ubuntu' '' "$(basename ../dist/"$name"_*"$architecture".deb)" ;;
         service) service ;;
         pip) try '### pip' python3-venv "$(basename ../dist/postrider-*"$machine".whl)" ;;
-        npm) try '### npm' 'nodejs npm' "$(basename ../dist/postrider-*.npm.tgz)" ;;
+        npm) try '### npm' 'nodejs npm' "$(basename ../dist/postrider-[0-9]*.npm.tgz)" ;;
         image*) try '### Container image' 'podman podman-docker crun' "$(basename ../dist/postrider-*-"$build-$architecture".oci.tar)" ;;
         *) echo "install-test: there is no way '$wanted'" >&2; exit 2 ;;
     esac

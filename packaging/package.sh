@@ -90,6 +90,21 @@ npm() {
     compress "$package" package
 }
 
+# The clients are the same for all machines.
+clients() {
+    [ "$BUILD" = otel ] || return 0
+    stage clients
+    cp -R "$root/clients/python/src" "$root/clients/python/README.md" "$root/LICENSE" "$stage"
+    find "$stage" -name __pycache__ -prune -exec rm -rf {} +
+    with_version "$root/clients/python/pyproject.toml" >"$stage/pyproject.toml"
+    (cd "$stage" && python3 -m hatchling build --target sdist --target wheel --directory "$OUT" >/dev/null)
+    stage clients/package
+    cp -R "$root/clients/node/src" "$root/clients/node/README.md" "$root/LICENSE" "$stage"
+    with_version "$root/clients/node/package.json" >"$stage/package.json"
+    stage=$(dirname "$stage")
+    compress "postrider-client-$VERSION.npm.tgz" package
+}
+
 # The paths of the checkout are no part of it.
 sbom() {
     features=

@@ -89,6 +89,8 @@ def main(folder, version, *paths):
     binaries = {}
     for path in sorted(pathlib.Path(folder).iterdir()):
         has_binary, is_lean = path.name.endswith((".debug.gz", ".json")), "-lean" in path.name
+        # The clients contain none.
+        has_binary = has_binary or path.name.startswith(("postrider_client-", "postrider-client-"))
         try:
             for name, content in contents(path):
                 for place in paths:

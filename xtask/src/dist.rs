@@ -32,7 +32,7 @@ pub(crate) struct Options {
 
 const MACHINES: [&str; 2] = ["x86_64", "aarch64"];
 /// The functions of `packaging/package.sh`, without `binary`, which they need.
-const PARTS: [&str; 6] = ["archive", "deb", "image", "wheel", "npm", "sbom"];
+const PARTS: [&str; 7] = ["archive", "deb", "image", "wheel", "npm", "clients", "sbom"];
 
 /// What all steps share.
 struct Dist {
