@@ -151,8 +151,7 @@ pub(crate) async fn run(
     second_signal: CancellationToken,
 ) -> Result<(), EngineError> {
     let slots = Slots::new(descriptors::slots(config.concurrency, descriptors::raise(), config.queues.len()));
-    let bytes = budget(config, telemetry);
-    let consumer = consumer(config);
+    let (bytes, consumer) = (budget(config, telemetry), consumer(config));
     let warnings = consumer.warnings.clone();
     let (settings, current) =
         watch::channel(Arc::new(made_settings(config, slots.all(), telemetry, &warnings)?));
@@ -186,8 +185,7 @@ pub(crate) async fn run(
         return Err(error.into());
     }
     let mut loops = common_loops::start(config, shards.engine(), reader, gauges);
-    let (slots, own, warned) = (shards.engine().slots.all(), telemetry.clone(), warnings.clone());
-    let make = move |config: &WorkerConfig| made_settings(config, slots, &own, &warned);
+    let make = making(shards.engine().slots.all(), telemetry, &warnings);
     let reloads = reload::run(reloads, settings, make, telemetry.clone(), warnings, stop.clone());
     loops.spawn(health.watch("reload", reloads));
     health.started();
@@ -202,6 +200,15 @@ pub(crate) async fn run(
     shards.end(deadline, second_signal).await;
     info!("stopped");
     health.panicked_loop().map_or(Ok(()), |name| Err(EngineError::Panicked(name)))
+}
+
+fn making(
+    slots: usize,
+    telemetry: &Telemetry,
+    warnings: &Warnings,
+) -> impl Fn(&WorkerConfig) -> Result<Settings, TlsError> + Clone + Send + use<> {
+    let (telemetry, warnings) = (telemetry.clone(), warnings.clone());
+    move |config| made_settings(config, slots, &telemetry, &warnings)
 }
 
 /// The bytes that jobs in flight may use, with their metrics.

@@ -38,7 +38,6 @@ use http::header::PROXY_AUTHORIZATION;
 use http::{HeaderValue, StatusCode};
 use hyper_otel::{Attempt, ConnectionOptions, Connections, Options, ResponseFuture, Traced};
 use postrider_queue::job::Job;
-use postrider_queue::names::WORKER_FAULT;
 use postrider_queue::work::{Phases, Warnings};
 use telemetry::Telemetry;
 
@@ -203,25 +202,7 @@ impl Sender {
             let (second, took) = Box::pin(second).await;
             (result, phases) = (second, phases.plus(took));
         }
-        self.shared.watch_proxy(&job.uri, &result);
-        let result = match result {
-            Ok(answer) => {
-                // By a connection that was made before.
-                self.shared.machine.network.reached();
-                SendResult::Answer(answer)
-            }
-            Err(error) => SendResult::Failed {
-                error: error::error_type(&error),
-                text: error::sentence(&error, &place(&job.uri)),
-            },
-        };
-        match &result {
-            SendResult::Failed { error, text } if *error == WORKER_FAULT => {
-                self.shared.worker_fault.failed(text)
-            }
-            _ => self.shared.worker_fault.passed(),
-        }
-        (result, phases)
+        (self.shared.concluded(&job.uri, result), phases)
     }
 
     /// What identifies the second request of an attempt, if the destination has rejected the access token of the first

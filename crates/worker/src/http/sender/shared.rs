@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::Uri;
 use hyper_otel::Propagation;
+use postrider_queue::names::WORKER_FAULT;
 use telemetry::ErrorType;
 use tracing::{info, warn};
 
@@ -19,7 +20,7 @@ use super::settings::{HttpConfig, KeptResults};
 use super::stream::OpenCount;
 use super::tokens::Tokens;
 use super::worker_fault::WorkerFault;
-use crate::policy::Answer;
+use crate::policy::{Answer, SendResult};
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -47,6 +48,27 @@ impl Shared {
             body: http.body_timeout,
             body_cap: http.max_response_body,
         }
+    }
+
+    /// The result of an attempt, by what its last request came to.
+    pub(super) fn concluded(&self, uri: &Uri, result: Result<Answer, SendError>) -> SendResult {
+        self.watch_proxy(uri, &result);
+        let result = match result {
+            Ok(answer) => {
+                // By a connection that was made before.
+                self.machine.network.reached();
+                SendResult::Answer(answer)
+            }
+            Err(error) => SendResult::Failed {
+                error: error::error_type(&error),
+                text: error::sentence(&error, &place(uri)),
+            },
+        };
+        match &result {
+            SendResult::Failed { error, text } if *error == WORKER_FAULT => self.worker_fault.failed(text),
+            _ => self.worker_fault.passed(),
+        }
+        result
     }
 
     /// The proxy that the request itself asks. Only for `http`: in a tunnel the destination would see its header, so
