@@ -6,6 +6,9 @@ type Scalar = string | number | boolean;
 /** Pairs of a form or a query; a list is several values of one name. */
 export type Pairs = Record<string, Scalar | Scalar[]> | Iterable<[string, Scalar]>;
 
+/** A URL, or fields of the callback's job. */
+export type Callback = string | { url: string; method?: string; headers?: Headers; secret?: string; flow?: string; retry?: string };
+
 /**
  * One HTTP request to be made, with its policy. Names and limits are those of the page "Job fields" of the documents. Durations
  * are milliseconds; times are Unix milliseconds, or a `Date`.
@@ -38,6 +41,10 @@ export interface Job {
   secret?: string | null;
   /** Keeps the result for `wait` this long: 1 ms to 7 days. */
   result_ttl_ms?: number | null;
+  /** Called when the job has succeeded: up to 16 KiB. */
+  on_success?: Callback | null;
+  /** Called when it is dead-lettered. */
+  on_failure?: Callback | null;
   traceparent?: string | null;
   tracestate?: string | null;
   baggage?: string | null;

@@ -7,6 +7,7 @@ export const JOB_BYTES_MAX = 4 << 20;
 export const DAY_MS = 86_400_000;
 const HEADERS_BYTES_MAX = 64 << 10;
 const HEADER_VALUES_MAX = 256;
+const CALLBACK_BYTES_MAX = 16 << 10;
 /** The longest JSON that the worker recognizes as such. */
 const JSON_BYTES_MAX = 64 << 10;
 const RESERVED = new Set(
@@ -121,6 +122,29 @@ const body = (name, value) => {
   return any(name, value);
 };
 
+const flow = sized('must be 1 to 256 bytes');
+
+const CALLBACK = { url, method, headers, secret: any, flow, retry: any };
+
+const callback = (name, value) => {
+  const members = typeof value === 'string' ? { url: value } : value;
+  if (typeof members !== 'object' || Array.isArray(members)) throw new InvalidJob(name, 'must be a URL, or an object with `url`');
+  for (const [member, own] of Object.entries(members)) {
+    if (!(member in CALLBACK)) {
+      throw new InvalidJob(name, `: ${JSON.stringify(member).slice(0, 64)} is not known here; known are ${Object.keys(CALLBACK).join(', ')}`);
+    }
+    try {
+      CALLBACK[member](member, own);
+    } catch (error) {
+      throw new InvalidJob(name, `: ${error.message.replace(/^field /, '')}`);
+    }
+  }
+  if (!('url' in members)) throw new InvalidJob(name, ': `url` is missing');
+  const text = typeof value === 'string' ? value : JSON.stringify(members);
+  if (bytes(text) > CALLBACK_BYTES_MAX) throw new InvalidJob(name, `has ${bytes(text)} bytes; at most ${CALLBACK_BYTES_MAX}`);
+  return text;
+};
+
 /** The fields of an entry, each with what checks and writes it. */
 const FIELDS = {
   url,
@@ -134,9 +158,11 @@ const FIELDS = {
   timeout_ms: number(1, 3_600_000, 'is more than an hour'),
   max_attempts: number(1, 100, 'must be 1 to 100', 'must be 1 to 100'),
   retry: any,
-  flow: sized('must be 1 to 256 bytes'),
+  flow,
   secret: any,
   result_ttl_ms: number(1, 604_800_000, 'is more than seven days'),
+  on_success: callback,
+  on_failure: callback,
   traceparent: any,
   tracestate: any,
   baggage: any,

@@ -33,7 +33,7 @@ export interface Delivered {
 }
 
 /**
- * Delivers jobs with a real worker, without their delays, and returns their results, in their order.
+ * Delivers jobs with a real worker, without their delays and callbacks, and returns their results, in their order.
  *
  * No request leaves this process: the worker's proxy is a sink here, which calls `respond` for each request; what that throws, this
  * throws. A job for `https` is sent as `http`, so a secret needs `allow_http = true`. `config` is the worker's configuration file;

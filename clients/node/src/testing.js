@@ -60,7 +60,7 @@ export class FakePostrider {
   }
 }
 
-/** Delivers jobs with a real worker, without their delays, and returns their results, in their order. */
+/** Delivers jobs with a real worker, without their delays and callbacks, and returns their results, in their order. */
 export async function deliverNow(
   jobs,
   { respond = () => 200, config = CONFIG, environment = {}, binary = null, redisUrl = null, timeoutMs = 30_000 } = {},
@@ -143,7 +143,7 @@ class Sink {
       this.#secure.add(whole.replace(/^.*@/, '').toLowerCase());
       url = `http://${whole}${rest}`;
     }
-    return { ...job, url, delay_ms: undefined, not_before: undefined, result_ttl_ms: 3_600_000 };
+    return { ...job, url, delay_ms: undefined, not_before: undefined, on_success: undefined, on_failure: undefined, result_ttl_ms: 3_600_000 };
   }
 
   close() {

@@ -13,12 +13,15 @@ from urllib.parse import urlencode
 
 Headers = Mapping[str, Union[str, Sequence[str]]]
 Pairs = Union[Mapping[str, Any], Sequence[tuple[str, Any]]]
+#: A URL, or `url` with `method`, `headers`, `secret`, `flow` and `retry` of the callback's job.
+Callback = Union[str, Mapping[str, Any]]
 
 DAY = timedelta(days=1)
 #: The bytes of a job's fields that a worker accepts, unless its `--max-job-bytes` is another.
 JOB_BYTES_MAX = 4 << 20
 _HEADERS_BYTES_MAX = 64 << 10
 _HEADER_VALUES_MAX = 256
+_CALLBACK_BYTES_MAX = 16 << 10
 #: The longest JSON that the worker recognizes as such.
 _JSON_BYTES_MAX = 64 << 10
 _RESERVED = frozenset(
@@ -151,6 +154,29 @@ def _body(name: str, value: Any) -> str | bytes:
     return value
 
 
+def _flow(name: str, value: Any) -> str:
+    return _sized(name, value, "must be 1 to 256 bytes")
+
+
+def _callback(name: str, value: Any) -> str:
+    members = {"url": value} if isinstance(value, str) else value
+    if not isinstance(members, Mapping):
+        raise InvalidJob(name, "must be a URL, or an object with `url`")
+    for member, own in members.items():
+        if member not in _CALLBACK:
+            raise InvalidJob(name, f": {member!r:.64} is not known here; known are {', '.join(_CALLBACK)}")
+        try:
+            _CALLBACK[member](member, own)
+        except InvalidJob as error:
+            raise InvalidJob(name, f": {str(error).removeprefix('field ')}") from None
+    if "url" not in members:
+        raise InvalidJob(name, ": `url` is missing")
+    text = value if isinstance(value, str) else dumps(dict(members))
+    if (size := len(text.encode(errors="surrogatepass"))) > _CALLBACK_BYTES_MAX:
+        raise InvalidJob(name, f"has {size} bytes; at most {_CALLBACK_BYTES_MAX}")
+    return text
+
+
 def size_of(entry: Mapping[str, str | bytes]) -> int:
     """The bytes of all names and values."""
     return sum(len(name) + len(value if isinstance(value, bytes) else value.encode()) for name, value in entry.items())
@@ -167,6 +193,7 @@ def _wire(encode: Callable[[str, Any], str | bytes]) -> Any:
 
 
 _any = _text("(?s).*", "")
+_CALLBACK = {"url": _url, "method": _method, "headers": _headers, "secret": _any, "flow": _flow, "retry": _any}
 
 
 @dataclass(frozen=True, repr=False)
@@ -188,9 +215,11 @@ class Job:
     timeout_ms: int | timedelta | None = _wire(_number(1, 3_600_000, "is more than an hour"))
     max_attempts: int | None = _wire(_number(1, 100, "must be 1 to 100", "must be 1 to 100"))
     retry: str | None = _wire(_any)
-    flow: str | None = _wire(lambda name, value: _sized(name, value, "must be 1 to 256 bytes"))
+    flow: str | None = _wire(_flow)
     secret: str | None = _wire(_any)
     result_ttl_ms: int | timedelta | None = _wire(_number(1, 604_800_000, "is more than seven days"))
+    on_success: Callback | None = _wire(_callback)
+    on_failure: Callback | None = _wire(_callback)
     traceparent: str | None = _wire(_any)
     tracestate: str | None = _wire(_any)
     baggage: str | None = _wire(_any)

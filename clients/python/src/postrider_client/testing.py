@@ -123,7 +123,7 @@ def deliver_now(
     redis_url: str | None = None,
     timeout: float = 30,
 ) -> list[Delivered]:
-    """Delivers jobs with a real worker, without their delays, and returns their results, in their order.
+    """Delivers jobs with a real worker, without their delays and callbacks, and returns their results, in their order.
 
     No request leaves this process: the worker's proxy is a sink here, which calls `respond` for each request. It returns a status,
     or a status with a body and headers; what it raises, this raises. A job for `https` is sent as `http`, so a secret needs `allow_http = true`.
@@ -221,7 +221,7 @@ class _Sink:
             authority += "" if re.search(r":[0-9]+$", authority) else ":443"
             self._secure.add(authority.rpartition("@")[2].lower())
             url = f"http://{authority}{rest}"
-        return replace(job, url=url, delay_ms=None, not_before=None, result_ttl_ms=3_600_000)
+        return replace(job, url=url, delay_ms=None, not_before=None, on_success=None, on_failure=None, result_ttl_ms=3_600_000)
 
     def __enter__(self) -> _Sink:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

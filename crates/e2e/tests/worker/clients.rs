@@ -42,6 +42,19 @@ fn the_clients_have_the_scripts_of_the_queue() {
     }
 }
 
+/// A new field needs a line in each client, and a case.
+#[test]
+fn every_field_has_a_case() {
+    let cases = cases::jobs();
+    for name in postrider_queue::job::FIELDS {
+        let has = |case: &Case| match &case.expected {
+            Expected::Entry { fields, .. } => fields.iter().any(|(own, _)| own == name),
+            Expected::Refused { .. } => false,
+        };
+        assert!(cases.iter().any(has), "no case has the field `{name}`");
+    }
+}
+
 /// The value of a variable that `cargo xtask test` sets.
 fn tool(variable: &str) -> PathBuf {
     let path = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.exists());
