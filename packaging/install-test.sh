@@ -143,6 +143,7 @@ set -eux
 trap 'systemctl poweroff' EXIT
 dpkg --install /root/postrider_*.deb
 if systemctl is-enabled postrider || systemctl is-active postrider; then exit 1; fi
+systemd-analyze security --threshold=20 --no-pager postrider
 echo POSTRIDER_EGRESS_ALLOW=127.0.0.0/8 >>/etc/default/postrider
 systemctl enable --now postrider
 postrider sink &

@@ -158,16 +158,8 @@ impl Dist {
     /// Lets Zig compile its C library, by linking an empty program as the worker will be linked, and removes the debug symbols
     /// from that. They name this folder and Zig's, for which Zig has no option, and it does not look into its cache again.
     fn c_library(&self, machine: &str) -> Result {
-        let empty = step::target().join("empty");
-        let manifest = empty.join("Cargo.toml");
-        let write = |path: PathBuf, text| fs::write(&path, text).map_err(|error| step::at(&path, &error));
-        fs::create_dir_all(&empty).map_err(|error| step::at(&empty, &error))?;
-        write(empty.join("main.rs"), "fn main() {}\n")?;
-        write(
-            manifest.clone(),
-            "[package]\nname = 'empty'\nedition = '2024'\n\n[[bin]]\nname = 'empty'\npath = 'main.rs'\n\n[workspace]\n",
-        )?;
-        let mut cargo = self.zigbuild(&["zigbuild", "--manifest-path"], machine, &manifest)?;
+        let empty = step::root().join("packaging/empty/Cargo.toml");
+        let mut cargo = self.zigbuild(&["zigbuild", "--locked", "--manifest-path"], machine, &empty)?;
         step::run(&format!("compile the C library for {machine}"), &mut cargo)?;
         let mut find = Command::new("find");
         find.arg(zig_cache()).args(["(", "-name", "*.a", "-o", "-name", "*crt?.o", ")", "-exec"]);
