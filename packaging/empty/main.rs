@@ -1,1 +1,3 @@
+//! Links what every program links, and does nothing.
+
 fn main() {}
