@@ -122,7 +122,7 @@ fn a_full_redis_drains_jobs_and_their_callbacks(build: Build) {
     assert_eq!(ids.len(), JOBS, "each job is reported once");
     eventually_or("an empty queue", DEADLINE, || match (queue.depth(), queue.pending(), queue.waiting()) {
         (0, 0, 0) => Ok(()),
-        left => Err(left),
+        left => Err(format!("{left:?}")),
     });
     assert_eq!(queue.dead().len(), JOBS / 2);
 }
