@@ -153,7 +153,8 @@ impl<'a> Record<'a> {
             label: text(&self.job.label),
             queue: self.queue.to_owned(),
             enqueued_at,
-            ended_at,
+            // This worker knows Redis' clock to some milliseconds.
+            ended_at: ended_at.max(enqueued_at),
             replay_of: trail.replay_of.as_ref().map(text),
             result,
         };
