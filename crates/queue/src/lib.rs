@@ -20,8 +20,8 @@ pub use produce::{
 pub use redis::{BadQueueName, ConnectError, Error, QueueName, Redis};
 pub use trail::JobResult;
 
-/// For the model of the protocol: unstable.
+/// For the model of the protocol and the tests of the scripts: unstable.
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::redis::script_sources;
+    pub use crate::redis::{script_sources, without_line};
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Inspector, ShardName, text};
 use crate::job::{EntryId, FlowId};
-use crate::redis::{Error, GROUP, number, unexpected};
+use crate::redis::{Error, GROUP, number, unexpected, without_line};
 
 /// An entry's id with an older time was chosen by its producer, ms.
 const WAIT_MS_MAX: u64 = 366 * 24 * 3600 * 1000;
@@ -172,7 +172,10 @@ fn parse(counted: &Value, known: &[FlowId]) -> Survey {
         last: id("last_id"),
         oldest_ms: id("first_ready_id").and_then(age),
         consumers: consumers(counted, now),
-        faults: list(counted, "faults").iter().filter_map(|fault| Some(fault.as_str()?.to_owned())).collect(),
+        faults: list(counted, "faults")
+            .iter()
+            .filter_map(|fault| Some(without_line(fault.as_str()?).to_owned()))
+            .collect(),
     }
 }
 

@@ -35,9 +35,10 @@ impl Settled {
     /// The results, and why Redis refuses the records of the delivery log, if it does.
     pub(crate) fn parse(reply: &Value) -> Result<(Vec<Self>, Option<String>), Error> {
         let (letters, refusal) = match reply {
-            Value::Array(both) => (both.first(), both.get(1).and_then(Value::as_string)),
+            Value::Array(both) => (both.first(), both.get(1).and_then(Value::as_str)),
             letters => (Some(letters), None),
         };
+        let refusal = refusal.map(|refusal| without_line(&refusal).to_owned());
         let letters = letters.and_then(Value::as_str).ok_or_else(unexpected)?;
         let settled: Result<_, _> = letters
             .bytes()
@@ -50,6 +51,15 @@ impl Settled {
             .collect();
         Ok((settled?, refusal))
     }
+}
+
+/// The error of a command in a script, without the lines that Redis 6.2 puts before it: `@user_script: 12: -OOM command …`.
+pub fn without_line(error: &str) -> &str {
+    let mut text = error;
+    while let Some((_, rest)) = text.strip_prefix("@user_script:").and_then(|rest| rest.split_once(": ")) {
+        text = rest;
+    }
+    text.strip_prefix('-').unwrap_or(text)
 }
 
 pub(crate) fn unexpected() -> Error {
@@ -86,6 +96,8 @@ mod tests {
         assert_eq!(Settled::parse(&letters).unwrap(), (settled.clone(), None));
         let both = Value::Array(vec![letters, "WRONGTYPE".into()]);
         assert_eq!(Settled::parse(&both).unwrap(), (settled, Some("WRONGTYPE".to_owned())));
+        let six = Value::Array(vec!["o".into(), "@user_script: 332: -OOM command not allowed".into()]);
+        assert_eq!(Settled::parse(&six).unwrap().1.unwrap(), "OOM command not allowed");
         for other in [Value::Null, "x".into(), Value::Array(vec![])] {
             assert!(Settled::parse(&other).is_err(), "{other:?}");
         }

@@ -10,6 +10,7 @@ use fred_otel::{Command, Pending};
 use telemetry::Context;
 
 use super::connection::Connection;
+use super::reply::without_line;
 
 /// A script: its name in spans, and the SHA-1 under which servers cache it.
 #[derive(Debug)]
@@ -138,18 +139,18 @@ impl Script {
 }
 
 /// The error of a command in a script. Redis 6.2 puts before its code where it happened:
-/// `ERR Error running script (call to f_SHA): @user_script:12: NOGROUP No such key`, or `…:12: @user_script: 12: -OOM command`.
+/// `ERR Error running script (call to f_SHA): @user_script:12: NOGROUP No such key`, or `…:12: @user_script: 12: -OOM command`;
+/// of an error that the script has caught and returns, `@user_script: 12: -NOPERM this user`.
 fn of_command(error: Error) -> Error {
-    let Some((_, mut text)) =
-        error.details().strip_prefix("ERR Error running script (").and_then(|rest| rest.split_once("): "))
-    else {
-        return error;
+    let raised = error.details().strip_prefix("ERR Error running script (");
+    let text = match raised.and_then(|rest| rest.split_once("): ")) {
+        Some((_, raised)) => without_line(raised),
+        None => without_line(error.details()),
     };
-    while let Some((_, rest)) = text.strip_prefix("@user_script:").and_then(|rest| rest.split_once(": ")) {
-        text = rest;
+    if text.len() == error.details().len() {
+        return error;
     }
-    let text = text.strip_prefix('-').unwrap_or(text).to_owned();
-    let named = Error::new(error.kind().clone(), text);
+    let named = Error::new(error.kind().clone(), text.to_owned());
     if fred_otel::reply_code(&named).is_some() { named } else { error }
 }
 
@@ -221,6 +222,8 @@ mod tests {
         assert_eq!(six("@user_script:1: @user_script: 1: -OOM command not allowed").unwrap(), "OOM");
         assert_eq!(six("@user_script:1: @user_script: 1: The user executing the script").unwrap(), "ERR");
         assert_eq!(six("@user_script:7: attempt to index a nil value").unwrap(), "ERR");
+        assert_eq!(code("@user_script: 33: -NOPERM this user has no permissions").unwrap(), "NOPERM");
+        assert_eq!(code("@user_script: 33: attempt to index a nil value"), None);
         assert_eq!(code("NOGROUP No such key 'x' script: 1d2a, on @user_script:12.").unwrap(), "NOGROUP");
     }
 

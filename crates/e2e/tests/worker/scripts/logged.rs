@@ -3,6 +3,8 @@
 
 use e2e::scripts::{LOG_BOUNDS, RunningJob};
 
+use postrider_queue::internals::without_line;
+
 use super::full::fill;
 use super::{Call, JOB, MARK, Reply, Script, Stage, held_by, in_stream, key, settled};
 
@@ -198,10 +200,10 @@ fn entries_of_others_do_not_break_the_bounds() {
     }
 }
 
-/// The letter, and why the record was refused.
+/// The letter, and why the record was refused, as the worker reads it.
 fn refused(reply: &Reply) -> (String, String) {
     let Reply::Array(parts) = reply else { panic!("the record was not refused: {reply:?}") };
-    (parts[0].text(), parts[1].text())
+    (parts[0].text(), without_line(&parts[1].text()).to_owned())
 }
 
 #[test]
