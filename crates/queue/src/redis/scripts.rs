@@ -151,7 +151,14 @@ fn of_command(error: Error) -> Error {
         return error;
     }
     let named = Error::new(error.kind().clone(), text.to_owned());
-    if fred_otel::reply_code(&named).is_some() { named } else { error }
+    if fred_otel::reply_code(&named).is_some() {
+        named
+    } else if raised.is_some() {
+        error
+    } else {
+        // A missing right has no code there.
+        Error::new(error.kind().clone(), format!("ERR {text}"))
+    }
 }
 
 /// Whether the server does not have the script: it is new, was restarted, or got SCRIPT FLUSH.
@@ -223,7 +230,7 @@ mod tests {
         assert_eq!(six("@user_script:1: @user_script: 1: The user executing the script").unwrap(), "ERR");
         assert_eq!(six("@user_script:7: attempt to index a nil value").unwrap(), "ERR");
         assert_eq!(code("@user_script: 33: -NOPERM this user has no permissions").unwrap(), "NOPERM");
-        assert_eq!(code("@user_script: 33: attempt to index a nil value"), None);
+        assert_eq!(code("@user_script: 33: The user executing the script can't run this").unwrap(), "ERR");
         assert_eq!(code("NOGROUP No such key 'x' script: 1d2a, on @user_script:12.").unwrap(), "NOGROUP");
     }
 
