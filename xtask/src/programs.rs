@@ -105,9 +105,12 @@ pub(crate) fn chaos(minutes: u64, seed: Option<u64>, is_hostile: bool) -> Result
     step::run("chaos", &mut command)
 }
 
-/// Checks the model of the protocol, or compares its Redis with a server.
+/// Checks the model of the protocol, or compares it with a server and a worker.
 pub(crate) fn model(arguments: &[String]) -> Result {
+    let is_replay = arguments.iter().any(|argument| argument == "--replay");
+    let workers = if is_replay { Build::Lean.workers()?.to_vec() } else { vec![] };
     let mut command = built("dev", &["model"])?;
+    command.envs(workers);
     command.env("POSTRIDER_REDIS_SERVER", tools::redis_server()?);
     step::visibly(command.args(arguments))
 }

@@ -1,10 +1,13 @@
 //! Calls of scripts, with the keys and arguments that their headers define, as the worker, producers and tools make them.
 
 mod by_hand;
+mod cron;
 mod flows;
 mod settle;
 
-pub(crate) use flows::{FLOW, Report};
+pub(crate) use by_hand::CONTROL;
+pub(crate) use cron::{HOLD_MS, Tick};
+pub(crate) use flows::{Ask, FLOW, FlowLimits, Report, TRIAL_MS};
 pub(crate) use settle::{Held, Log, Postpone};
 
 use crate::redis::Bytes;

@@ -6,15 +6,15 @@
 
 mod producer;
 
-use std::collections::HashSet;
-use std::time::{Duration, Instant};
-
 use crate::calls::Shard;
 use crate::redis::{Db, Id, Value};
 use crate::scripts::Sources;
+use crate::small::{self, Bounds, Explored, Small};
 use producer::{Producer, Turn};
 
 const PRODUCERS: usize = 3;
+/// How often the number of shards changes at most.
+const CHANGES: u8 = 4;
 /// The numbers of shards that an operator sets.
 const NUMBERS: [u32; 3] = [1, 2, 3];
 const START_MS: u64 = 1_800_000_000_000;
@@ -59,18 +59,6 @@ enum Step {
     Reshard(u32),
 }
 
-/// What was found.
-#[derive(Debug)]
-pub(crate) struct Explored {
-    pub(crate) states: usize,
-    pub(crate) depth: usize,
-    pub(crate) took: Duration,
-    /// Whether every state was explored.
-    pub(crate) is_whole: bool,
-    /// What is wrong, and the steps to it.
-    pub(crate) found: Option<String>,
-}
-
 /// The jobs in all shards.
 fn jobs(db: &Db) -> Vec<(u32, Id)> {
     let entries = |shard: u32| match db.keys.get(&Shard(shard).key("jobs")).map(|entry| &*entry.value) {
@@ -86,6 +74,10 @@ impl Keys {
         let producers = std::array::from_fn(|_| Producer::default());
         Self { db, producers, changes_left: changes, losses_left: losses }
     }
+}
+
+impl Small for Keys {
+    type Step = Step;
 
     fn steps(&self) -> Vec<Step> {
         let mut steps = vec![];
@@ -120,7 +112,6 @@ impl Keys {
         next
     }
 
-    /// What is wrong.
     fn check(&self, sources: &Sources) -> Option<&'static str> {
         let jobs = jobs(&self.db);
         if jobs.len() > 1 {
@@ -139,57 +130,19 @@ impl Keys {
         }
         own.job().is_none().then_some("key: a producer that nobody disturbs succeeds")
     }
-}
 
-/// Explores every order of the calls, as far as the time is enough, and at most `states_max` states.
-pub(crate) fn explore(sources: &Sources, changes: u8, time: Duration, states_max: usize) -> Explored {
-    let began = Instant::now();
-    let start = Keys::start(changes, 1);
-    let mut seen = HashSet::from([start.clone()]);
-    let mut origins: Vec<Option<(usize, Step)>> = vec![None];
-    let mut level = vec![(start, 0)];
-    let mut depth = 0;
-    let explored =
-        |states, depth, is_whole, found| Explored { states, depth, took: began.elapsed(), is_whole, found };
-    while !level.is_empty() {
-        let mut next_level = vec![];
-        for (state, number) in level {
-            for step in state.steps() {
-                let next = state.after(sources, step);
-                if !seen.insert(next.clone()) {
-                    continue;
-                }
-                origins.push(Some((number, step)));
-                let own = origins.len() - 1;
-                if let Some(wrong) = next.check(sources) {
-                    return explored(seen.len(), depth, false, Some(story(&origins, own, wrong)));
-                }
-                next_level.push((next, own));
-            }
-            if began.elapsed() > time || seen.len() >= states_max {
-                return explored(seen.len(), depth, false, None);
-            }
-        }
-        depth += 1;
-        level = next_level;
-    }
-    explored(seen.len(), depth, true, None)
-}
-
-/// The numbered steps, and what is wrong after them.
-fn story(origins: &[Option<(usize, Step)>], end: usize, wrong: &str) -> String {
-    let mut lines = vec![];
-    let mut at = end;
-    while let Some((before, step)) = origins[at] {
-        lines.push(match step {
+    fn sentence(step: Step) -> String {
+        match step {
             Step::Call { producer, is_lost } => {
                 let lost = if is_lost { "; Redis does it, and the reply is lost" } else { "" };
                 format!("producer {} makes its next call{lost}", producer + 1)
             }
             Step::Reshard(number) => format!("an operator sets the number of shards to {number}"),
-        });
-        at = before;
+        }
     }
-    let lines = lines.iter().rev().enumerate().map(|(index, line)| format!("{:3}. {line}\n", index + 1));
-    format!("{}     Broken: {wrong}\n", lines.collect::<String>())
+}
+
+/// Explores every order of the calls.
+pub(crate) fn explore(sources: &Sources, bounds: Bounds) -> Explored {
+    small::explore(&Keys::start(CHANGES, 1), sources, bounds)
 }

@@ -3,15 +3,21 @@
 
 mod calls;
 mod differential;
+mod faults;
 mod keys;
+mod limits;
 mod lua;
 mod mutations;
 mod redis;
+mod replay;
 mod report;
 mod scripts;
 mod search;
+mod small;
 mod story;
+mod ticks;
 mod world;
 
 pub use differential::compare;
-pub use report::{explore, mutate};
+pub use replay::replay;
+pub use report::{explore, explore_shortly, mutate};

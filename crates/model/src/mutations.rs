@@ -1,147 +1,113 @@
 //! Faults that are planted in the scripts and in the worker's decisions: the model must find each.
 
-use std::rc::Rc;
-use std::sync::Arc;
+mod jobs;
+
 use std::time::Duration;
 
+use crate::faults::Kind;
+use crate::keys;
+use crate::limits::{self, Limits};
 use crate::scripts::Sources;
-use crate::search::{Explored, Search};
-use crate::world::{JOBS, Kind, Rules, Shape, Slip};
+use crate::search::Explored;
+use crate::small::{self, Bounds, Small};
+use crate::ticks::{self, Ticks};
 
-/// A change of a script: its name, what is replaced, and by what.
-type Change = (&'static str, &'static str, &'static str);
+/// A planted fault of a small world: its name, the script, what is replaced, and by what.
+pub(crate) type SmallMutation = (&'static str, &'static str, &'static str, &'static str);
 
 /// A planted fault.
-pub(crate) struct Mutation {
-    pub(crate) name: &'static str,
-    changes: &'static [Change],
-    slip: Option<Slip>,
-    /// The faults under which it shows.
-    faults: &'static [Kind],
-    shape: Shape,
+pub(crate) enum Planted {
+    Jobs(&'static jobs::Mutation),
+    Keys(&'static SmallMutation),
+    Flow(&'static SmallMutation),
+    Ticks(&'static SmallMutation),
 }
 
-const fn script(name: &'static str, changes: &'static [Change], faults: &'static [Kind]) -> Mutation {
-    Mutation { name, changes, slip: None, faults, shape: Shape::Plain }
+/// What a search for one has found: the invariant that is broken, and the number of steps to it.
+pub(crate) struct Outcome {
+    pub(crate) states: usize,
+    pub(crate) took: Duration,
+    pub(crate) found: Option<(String, usize)>,
 }
-
-const fn decision(name: &'static str, slip: Slip, faults: &'static [Kind]) -> Mutation {
-    Mutation { name, changes: &[], slip: Some(slip), faults, shape: Shape::Plain }
-}
-
-const fn of_a_flow(name: &'static str, changes: &'static [Change], faults: &'static [Kind]) -> Mutation {
-    Mutation { name, changes, slip: None, faults, shape: Shape::Limited }
-}
-
-const FENCE: &str = "if row[2] ~= consumer or row[4] ~= tonumber(count) then";
 
 /// All of them.
-#[rustfmt::skip]
-pub(crate) const ALL: [Mutation; 49] = [
-    script("complete: no fence",
-        &[("complete", "ARGV[3], ARGV[2])", "ARGV[3])"), ("complete", "rows[row][4] ~= count", "false")], &[Kind::Pause]),
-    script("postpone: no fence", &[("postpone", FENCE, "if false then")], &[Kind::Pause]),
-    script("dead_letter: no fence", &[("dead_letter", FENCE, "if false then")], &[Kind::Pause]),
-    script("hand_back: no fence", &[("hand_back", FENCE, "if false then")], &[Kind::Pause, Kind::Stop]),
-    script("complete: deletes before a right is missing",
-        &[("complete", "redis.call('XACK', stream, group, '0-0')", "")], &[Kind::Rights]),
-    script("complete: writes no record",
-        &[("complete", "return refused and refused.err or write_log(log, count)", "return nil")], &[]),
-    script("complete: leaves the entry", &[("complete", "redis.call('XDEL', stream, ...)", "")], &[]),
-    script("postpone: leaves the entry", &[("postpone", "leave_stream(stream, group, id)\nif", "if")], &[]),
-    script("dead_letter: leaves the entry",
-        &[("dead_letter", "local refusal = settled(2, KEYS[5], log, 1, leave_stream, KEYS[1], ARGV[1], ARGV[3])", "local refusal")], &[]),
-    script("postpone: removes before it writes",
-        &[("postpone", "probe_stream(stream, group)\n-- Add", "leave_stream(stream, group, id)\n-- Add")], &[Kind::Rights]),
-    script("postpone: no due time", &[("postpone", "redis.call('ZADD', KEYS[3], whole(due), job_id)", "")], &[]),
-    script("postpone: no job", &[("postpone", "redis.call('HSET', KEYS[2], job_id, cmsgpack.pack(fields))", "")], &[]),
-    script("postpone: no mark", &[("postpone", "fields[#fields + 1] = '_mark'\n", "fields[#fields + 1] = 'mark'\n")], &[]),
-    script("postpone: no job id", &[("postpone", "fields[#fields + 1] = '_job_id'\n", "fields[#fields + 1] = 'x'\n")], &[]),
-    of_a_flow("postpone: the flow is not listed", &[("postpone", "redis.call('ZADD', KEYS[4], 'LT', whole(due), flow)", "")], &[]),
-    of_a_flow("postpone: the flow does not have the job",
-        &[("postpone", "redis.call('ZADD', KEYS[3], whole(ARGV[10] * 5e12 + math.min(at, 5e12 - 1)), job_id)", "")], &[]),
-    script("dead_letter: no dead letter", &[("dead_letter", "add_dead(2, 5, fields, clock(), callback)", "")], &[]),
-    script("hand_back: no new entry", &[("hand_back", "redis.call('XADD', KEYS[1], '*', unpack(ARGV, 5))", "")], &[Kind::Stop]),
-    script("hand_back: leaves the entry", &[("hand_back", "leave_stream(KEYS[1], ARGV[1], ARGV[3])", "")], &[Kind::Stop]),
-    script("promote: leaves the waiting job", &[("promote", "leave_waiting(KEYS[2], KEYS[3], job_id)\n    moved", "moved")], &[]),
-    script("promote: removes before it writes", &[("promote",
-        "redis.call('XADD', KEYS[1], '*', unpack(fields))\n    leave_waiting(KEYS[2], KEYS[3], job_id)",
-        "leave_waiting(KEYS[2], KEYS[3], job_id)\n    redis.call('XADD', KEYS[1], '*', unpack(fields))")], &[Kind::Rights]),
-    script("promote: moves nothing", &[("promote", "'LIMIT', 0, ARGV[1])", "'LIMIT', 0, 0)")], &[]),
-    of_a_flow("promote: returns no flow", &[("promote", "wake[#wake + 1] = held[i]", "")], &[]),
-    of_a_flow("admit: leaves the waiting job", &[("admit", "leave_waiting(KEYS[2], KEYS[3], job_id)\n      moved", "moved")], &[]),
-    of_a_flow("admit: forgets the flow", &[("admit", "if left == 0 then", "if true then")], &[]),
-    of_a_flow("admit: moves nothing", &[("admit", "'LIMIT', 0, limit), ARGV[3])", "'LIMIT', 0, 0), ARGV[3])")], &[]),
-    script("extend: renews nothing",
-        &[("extend", "redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(mine))", "")], &[]),
-    script("extend: hides a loss", &[("extend", "letters[#letters + 1] = 'l'", "letters[#letters + 1] = 'o'")], &[Kind::Pause]),
-    script("reclaim: takes what is not idle", &[("reclaim", "'IDLE', whole(shortest)", "'IDLE', '0'"),
-        ("reclaim", "if idle >= (leases[holder] or tonumber(ARGV[3])) then", "if true then")], &[Kind::Kill]),
-    script("reclaim: trusts any clock", &[("reclaim", "if math.abs(now - ARGV[7]) > tonumber(ARGV[8]) then", "if false then")],
-        &[Kind::Clock, Kind::Kill]),
-    script("reclaim: takes nothing", &[("reclaim", "for _, row in ipairs(page) do\n    local id, holder", "for _, row in ipairs({}) do\n    local id, holder")],
-        &[Kind::Kill]),
-    script("claim_lost: claims nothing", &[("claim_lost", "'FORCE', 'JUSTID')", "'JUSTID')")], &[Kind::Acknowledge]),
-    script("requeue: makes nothing due", &[("requeue", "redis.call('ZADD', KEYS[2], now, job_id)", "")], &[Kind::Key]),
-    of_a_flow("requeue: lists no flow", &[("requeue",
-        "redis.call('ZADD', KEYS[3], 'NX', now, string.match(set, '[^:]+$'))", "0")], &[Kind::Key]),
-    script("enqueue: keeps no job id", &[("enqueue", "redis.call('SET', KEYS[3], job_id, 'PX', ARGV[1])", "")], &[Kind::Reply]),
-    script("enqueue: ignores the key", &[("enqueue", "elseif known ~= '' then", "elseif false then")], &[Kind::Reply]),
-    script("cancel_ready: leaves the entry", &[("cancel_ready", "settled(3, KEYS[6], log, 1, leave_stream, KEYS[1], ARGV[1], ARGV[2])", "")],
-        &[Kind::ByHand]),
-    script("cancel_waiting: leaves the job", &[("cancel_waiting", "settled(3, KEYS[7], log, 1, leave_waiting, KEYS[1], KEYS[2], ARGV[1])", "")],
-        &[Kind::ByHand]),
-    script("run_now: leaves the waiting job", &[("run_now", "leave_waiting(KEYS[2], KEYS[3], ARGV[1])\nif", "if")], &[Kind::ByHand]),
-    script("replay: leaves the dead letter", &[("replay", "redis.call('XDEL', KEYS[2], ARGV[1])\nreturn id", "return id")], &[Kind::ByHand]),
-    decision("worker: no heartbeat", Slip::Heartbeat, &[]),
-    decision("worker: sends under an old lease", Slip::Confirmation, &[Kind::Pause]),
-    decision("worker: counts no attempt", Slip::AttemptCount, &[]),
-    decision("worker: takes over after a jump of the clock", Slip::SteadyClock, &[Kind::Clock]),
-    decision("worker: takes over nothing", Slip::Takeover, &[Kind::Kill]),
-    decision("worker: promotes nothing", Slip::Promotion, &[]),
-    decision("worker: sweeps nothing", Slip::Sweep, &[Kind::Key]),
-    decision("worker: looks for no lost entry", Slip::SearchForLost, &[Kind::Acknowledge]),
-    decision("worker: does not create the group again", Slip::Join, &[Kind::Group]),
-];
+pub(crate) fn all() -> Vec<Planted> {
+    let jobs = jobs::ALL.iter().map(Planted::Jobs);
+    let small = keys::MUTATIONS.iter().map(Planted::Keys).chain(limits::MUTATIONS.iter().map(Planted::Flow));
+    jobs.chain(small).chain(ticks::MUTATIONS.iter().map(Planted::Ticks)).collect()
+}
 
-impl Mutation {
-    /// Looks for the fault: first everything to a small depth, then what happens to one job, then random walks.
-    pub(crate) fn find(&self, time: Duration) -> Explored {
-        let rules = Rules {
-            sources: Arc::new(Sources::new(self.changes)),
-            slip: self.slip,
-            ticks_max: 8,
-            jobs: JOBS,
-            calm: Rc::default(),
+impl Planted {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Jobs(mutation) => mutation.name,
+            Self::Keys(mutation) | Self::Flow(mutation) | Self::Ticks(mutation) => mutation.0,
+        }
+    }
+
+    pub(crate) fn find(&self, time: Duration) -> Outcome {
+        let bounds = Bounds { time: time / 8, states_max: usize::MAX };
+        let explored: Vec<small::Explored> = match self {
+            Self::Jobs(mutation) => return outcome_of(mutation.find(time)),
+            Self::Keys((_, script, from, to)) => {
+                vec![keys::explore(&Sources::new(&[(script, from, to)]), Bounds { time, ..bounds })]
+            }
+            Self::Flow((_, script, from, to)) => {
+                let sources = Sources::new(&[(script, from, to)]);
+                let starts =
+                    limits::LIMITS.map(|limits| move |faults: &[Kind]| Limits::start(limits, faults));
+                find_small(&starts, &limits::FAULTS, &sources, bounds)
+            }
+            Self::Ticks((_, script, from, to)) => {
+                let sources = Sources::new(&[(script, from, to)]);
+                let start = |shape| {
+                    let sources = &sources;
+                    move |faults: &[Kind]| Ticks::start(shape, faults, sources)
+                };
+                let starts: Vec<_> = (0..ticks::SHAPES.len()).map(start).collect();
+                find_small(&starts, &ticks::FAULTS, &sources, bounds)
+            }
         };
-        let faults = self.faults.to_vec();
-        let search = Search {
-            rules,
-            faults,
-            each: 1,
-            shapes: [self.shape; 2],
-            depth: 5,
-            time: time / 4,
-            states_max: usize::MAX,
-        };
-        // More faults in one walk: most come at a time at which they change nothing.
-        let tries: [&dyn Fn() -> Explored; 4] = [
-            &|| search.run(),
-            &|| {
-                let rules = Rules { jobs: 1, ..search.rules.clone() };
-                Search { rules, depth: 40, ..search.clone() }.run()
-            },
-            &|| Search { each: 3, ..search.clone() }.walk(7),
-            &|| search.walk(7),
-        ];
-        let mut all = Explored { states: 0, depth: 0, took: Duration::ZERO, found: None };
-        for explore in tries {
-            let Explored { states, depth, took, found } = explore();
-            all = Explored { states: all.states + states, depth, took: all.took + took, found };
-            if all.found.is_some() {
-                break;
+        let states = explored.iter().map(|explored| explored.states).sum();
+        let took = explored.iter().map(|explored| explored.took).sum();
+        let found = explored.into_iter().find_map(|explored| explored.found);
+        let found = found.map(|found| (named(found.invariant), found.steps));
+        Outcome { states, took, found }
+    }
+}
+
+/// Looks for a fault in a small world: what happens without faults, with each kind of them, and at random.
+fn find_small<S: Small>(
+    starts: &[impl Fn(&[Kind]) -> S],
+    kinds: &[Kind],
+    sources: &Sources,
+    bounds: Bounds,
+) -> Vec<small::Explored> {
+    let mut all = vec![];
+    let few = Bounds { states_max: 1500, ..bounds };
+    let sets: Vec<Vec<Kind>> = [vec![]].into_iter().chain(kinds.iter().map(|kind| vec![*kind])).collect();
+    for faults in &sets {
+        for start in starts {
+            all.push(small::explore(&start(faults), sources, few));
+            if all.last().is_some_and(|last| last.found.is_some()) {
+                return all;
             }
         }
-        all
     }
+    for start in starts {
+        all.push(small::walk(&start(kinds), sources, bounds, 7));
+        if all.last().is_some_and(|last| last.found.is_some()) {
+            return all;
+        }
+    }
+    all
+}
+
+fn named(invariant: &str) -> String {
+    invariant.split(':').next().unwrap_or_default().to_owned()
+}
+
+fn outcome_of(explored: Explored) -> Outcome {
+    let Explored { states, took, found, .. } = explored;
+    Outcome { states, took, found: found.map(|(invariant, steps)| (named(invariant.text()), steps.len())) }
 }

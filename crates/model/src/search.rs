@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use crate::world::{Action, Invariant, JOBS, Kind, Rules, Shape, World, fingerprint};
+use crate::faults::Kind;
+use crate::world::{Action, Invariant, JOBS, Rules, Shape, World, fingerprint};
 
 /// How often a random walk begins again.
 const WALK_STEPS: usize = 60;

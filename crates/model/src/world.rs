@@ -6,13 +6,18 @@
 //! `crates/queue`. The counters (`stats`) are dropped after each call: they decide nothing.
 
 mod calm;
+mod control;
+mod expiry;
 mod fault;
 mod invariant;
 mod invariants;
 mod job;
+mod leases;
 mod loops;
+mod replies;
 mod settlement;
 mod steps;
+mod track;
 mod worker;
 
 use std::cell::RefCell;
@@ -24,13 +29,16 @@ use std::sync::Arc;
 use e2e::resp::Reply;
 
 use crate::calls::{Call, Shard};
+use crate::faults::{Fate, Kind, Left};
 use crate::redis::{Db, Stream, Value};
 use crate::scripts::Sources;
 
-pub(crate) use fault::{Fault, Kind};
+pub(crate) use control::Pausable;
+pub(crate) use fault::Fault;
 pub(crate) use invariant::Invariant;
-pub(crate) use job::Shape;
+pub(crate) use job::{FLOW_ID, RESULT_MS, Shape, attempts};
 pub(crate) use steps::Action;
+pub(crate) use track::{Event, Place, Seen, Track};
 pub(crate) use worker::{Answer, Worker};
 
 /// A tick, ms. A lease is two.
@@ -46,16 +54,6 @@ const START_MS: u64 = 1_800_000_000_000;
 /// The only shard.
 pub(crate) const SHARD: Shard = Shard(0);
 
-/// How the reply of a call arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Answered,
-    /// Redis has run it, and the caller does not learn that.
-    Lost,
-    /// The caller has no right to this command.
-    Denied(&'static str),
-}
-
 /// Redis, and what is true of the jobs in it: it goes back together with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Server {
@@ -64,6 +62,8 @@ pub(crate) struct Server {
     pub(crate) is_enqueued: [bool; JOBS],
     /// Whether a job has succeeded, or was deleted by hand.
     pub(crate) is_over: [bool; JOBS],
+    /// What operators have paused.
+    pub(crate) pauses: [Option<control::SetPause>; 2],
 }
 
 /// What explains copies and attempts of a job.
@@ -91,6 +91,7 @@ pub(crate) enum Slip {
     SteadyClock,
     AttemptCount,
     Promotion,
+    Expiry,
 }
 
 /// A state.
@@ -104,8 +105,8 @@ pub(crate) struct World {
     pub(crate) offset: i64,
     pub(crate) workers: [Worker; WORKERS],
     pub(crate) accounts: [Account; JOBS],
-    /// How many faults of each kind may still happen.
-    pub(crate) left: [u8; Kind::ALL.len()],
+    /// The faults that may still happen.
+    pub(crate) left: Left,
     /// Whether somebody has deleted a key: then only a sweep finds some jobs.
     pub(crate) is_damaged: bool,
     /// Whether something has happened that costs a worker its lease: a pause, a failover, or somebody's hand.
@@ -136,10 +137,6 @@ pub(crate) fn fingerprint(world: &World) -> u64 {
 impl World {
     /// Both workers run, and nothing is enqueued.
     pub(crate) fn start(rules: &Rules, faults: &[Kind], each: u8) -> Self {
-        let mut left = [0; Kind::ALL.len()];
-        for kind in faults {
-            left[*kind as usize] += each;
-        }
         let mut world = Self {
             server: Server::default(),
             past: None,
@@ -147,7 +144,7 @@ impl World {
             offset: 0,
             workers: [Worker::absent(0), Worker::absent(1)],
             accounts: Default::default(),
-            left,
+            left: Left::new(faults, each),
             is_damaged: false,
             is_disturbed: false,
             broken: None,
@@ -164,6 +161,12 @@ impl World {
     fn set_clock(&mut self) {
         let ticks = i64::from(self.tick) + self.offset;
         self.server.db.now = START_MS.saturating_add_signed(ticks * TICK_MS.cast_signed());
+    }
+
+    /// Redis' time, as a worker believes, Unix ms.
+    fn clock_of(&self, worker: usize) -> u64 {
+        let ticks = i64::from(self.tick) + self.workers[worker].offset;
+        START_MS.saturating_add_signed(ticks * TICK_MS.cast_signed())
     }
 
     /// How many ticks a time of Redis is ahead of the true time.
@@ -205,7 +208,7 @@ impl World {
     }
 
     fn remember(&mut self, before: Server) {
-        if self.left[Kind::Failover as usize] > 0 {
+        if self.left.has(Kind::Failover) {
             self.past = Some(Arc::new(before));
         }
     }

@@ -58,7 +58,7 @@ fn sets(flow: Option<&str>) -> [String; 2] {
 }
 
 /// The hash of what operators set for all workers.
-const CONTROL: &str = "postrider:{control}";
+pub(crate) const CONTROL: &str = "postrider:{control}";
 
 impl Call {
     fn control(script: &'static str, arguments: &[&str]) -> Call {

@@ -10,7 +10,7 @@ use crate::calls::Shard;
 use crate::redis::{Bytes, Db, Stream, Value};
 
 /// The keys of the shard that steps use.
-pub(super) const KEYS: [&str; 16] = [
+pub(super) const KEYS: [&str; 18] = [
     "jobs",
     "waiting",
     "scheduled",
@@ -27,6 +27,8 @@ pub(super) const KEYS: [&str; 16] = [
     "key:k",
     "result:1-0",
     "meta",
+    "cron",
+    "cron_due",
 ];
 
 /// The commands that a user may lack the right to.

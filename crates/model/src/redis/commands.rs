@@ -36,7 +36,7 @@ const fn grow(name: &'static str, arguments_min: usize, run: fn(&mut Db, &[Bytes
 }
 
 #[rustfmt::skip]
-pub(super) const COMMANDS: [Command; 38] = [
+pub(super) const COMMANDS: [Command; 39] = [
     read("TIME", 1, strings::time),
     read("GET", 2, strings::get),
     grow("SET", 3, strings::set),
@@ -52,6 +52,7 @@ pub(super) const COMMANDS: [Command; 38] = [
     read("HGET", 3, hashes::hget),
     read("HMGET", 3, hashes::hmget),
     read("HGETALL", 2, hashes::hgetall),
+    read("HKEYS", 2, hashes::hkeys),
     read("HEXISTS", 3, hashes::hexists),
     read("HLEN", 2, hashes::hlen),
     grow("HINCRBY", 4, hashes::hincrby),

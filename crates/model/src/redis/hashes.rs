@@ -46,6 +46,11 @@ pub(super) fn hgetall(db: &mut Db, arguments: &[Bytes]) -> Result {
     Ok(Reply::Array(pairs.flat_map(|(field, value)| [bulk(field.clone()), bulk(value.clone())]).collect()))
 }
 
+pub(super) fn hkeys(db: &mut Db, arguments: &[Bytes]) -> Result {
+    let fields = db.get::<Hash>(&arguments[0])?.into_iter().flat_map(BTreeMap::keys);
+    Ok(Reply::Array(fields.map(|field| bulk(field.clone())).collect()))
+}
+
 pub(super) fn hexists(db: &mut Db, arguments: &[Bytes]) -> Result {
     Ok(integer(db.get::<Hash>(&arguments[0])?.is_some_and(|hash| hash.contains_key(&arguments[1])).into()))
 }

@@ -1,9 +1,10 @@
 //! Liveness: from any state, once faults stop and every loop has its turn, all jobs end.
 
-use super::fault::Kind;
+use super::control::Pausable;
 use super::worker::{Answer, Life};
-use super::{Fate, Invariant, JOBS, Rules, Slip, WORKERS, World, fingerprint};
+use super::{Invariant, JOBS, Rules, Slip, WORKERS, World, fingerprint};
 use crate::calls::GROUP;
+use crate::faults::{Fate, Left};
 use crate::redis::Id;
 
 /// How long it may take, in ticks: two leases, the retries, and the time by which the clock was set back.
@@ -13,7 +14,7 @@ impl World {
     /// Whether jobs do not end from here.
     pub(super) fn broken_end(&self, rules: &Rules) -> Option<Invariant> {
         let mut world = self.clone();
-        world.left = [0; Kind::ALL.len()];
+        world.left = Left::default();
         world.past = None;
         world.server.db.is_full = false;
         for worker in 0..WORKERS {
@@ -25,6 +26,17 @@ impl World {
         }
         // What has happened so far explains other invariants.
         world.accounts = Default::default();
+        for what in Pausable::ALL {
+            // The others end by themselves.
+            if world.server.pauses[what as usize].is_some_and(|pause| pause.is_endless()) {
+                world.resume_jobs(rules, what);
+            }
+        }
+        if !world.is_damaged
+            && let Some(broken) = world.never_expires(rules)
+        {
+            return Some(broken);
+        }
         let mut passed = vec![];
         for _ in 0..TICKS {
             let state = fingerprint(&world);
@@ -34,7 +46,7 @@ impl World {
             }
             passed.push(state);
             for worker in 0..WORKERS {
-                world.take_turns(rules, worker);
+                world.take_turns(rules, worker, true);
             }
             if let Some(broken) = world.broken {
                 return Some(broken);
@@ -47,14 +59,20 @@ impl World {
         Some(Invariant::End)
     }
 
-    /// Every loop of a worker has its turn.
-    fn take_turns(&mut self, rules: &Rules, worker: usize) {
-        self.work(rules, worker);
-        if rules.slip != Some(Slip::Promotion) && (self.has_due("scheduled") || self.has_due("flows")) {
+    /// Every loop of a worker has its turn. Without `admits`, flows have no room.
+    pub(super) fn take_turns(&mut self, rules: &Rules, worker: usize, admits: bool) {
+        if self.has_news(worker) {
+            self.read_control(rules, worker);
+        }
+        self.work(rules, worker, admits);
+        if rules.slip != Some(Slip::Promotion) && self.has_due_jobs() {
             self.promote(rules, worker, Fate::Answered);
         }
-        if self.workers[worker].wakes {
+        if self.workers[worker].wakes && admits {
             self.admit(rules, worker, Fate::Answered);
+        }
+        if !self.workers[worker].expired.is_empty() {
+            self.expire(rules, worker, Fate::Answered);
         }
         if self.has_lost() && rules.slip != Some(Slip::SearchForLost) {
             self.claim_lost(rules, worker);
@@ -63,26 +81,31 @@ impl World {
             self.sweep(rules, worker);
             self.requeue(rules, worker);
         }
-        if self.has_expired(worker) && rules.slip != Some(Slip::Takeover) {
+        if self.has_expired(worker)
+            && !self.pauses(worker, Pausable::Queue)
+            && rules.slip != Some(Slip::Takeover)
+        {
             self.ask(rules, worker);
             if self.workers[worker].is_asked {
                 self.reclaim(rules, worker, Fate::Answered);
             }
         }
-        self.work(rules, worker);
+        self.work(rules, worker, admits);
     }
 
     /// A worker fetches jobs, sends them with success, and settles them.
-    fn work(&mut self, rules: &Rules, worker: usize) {
+    fn work(&mut self, rules: &Rules, worker: usize, admits: bool) {
         for _ in 0..2 * JOBS {
             let ids: Vec<Id> = self.workers[worker].flights.keys().copied().collect();
             for id in ids {
-                if self.workers[worker].flights.get(&id).is_some_and(|flight| flight.ending.is_none()) {
-                    self.try_job(rules, worker, id, Answer::Success);
+                let Some(flight) = self.workers[worker].flights.get(&id) else { continue };
+                if flight.ending.is_none() {
+                    let answer = if !admits && flight.is_limited() { Answer::Held } else { Answer::Success };
+                    self.try_job(rules, worker, id, answer);
                 }
                 self.settle(rules, worker, id, Fate::Answered);
             }
-            if !self.has_new() {
+            if !self.has_new() || self.pauses(worker, Pausable::Queue) {
                 return;
             }
             self.fetch(rules, worker, Fate::Answered);
@@ -102,5 +125,6 @@ impl World {
             && !self.has_members("flows")
             && !self.has_members("expiring")
             && !self.has_held()
+            && self.is_resumed()
     }
 }

@@ -1,67 +1,15 @@
 //! What goes wrong, and what operators do.
 
 use e2e::resp::Reply;
+use postrider_queue::work::fields;
 
-use super::job::{self, FLOW_ID};
+use super::control::Pausable;
+use super::job::{self, FLOW_ID, RESULT_MS};
 use super::worker::Life;
-use super::{CLOCK_TICKS, Fate, Rules, SHARD, World};
+use super::{CLOCK_TICKS, Invariant, Rules, SHARD, TICK_MS, World};
 use crate::calls::GROUP;
+use crate::faults::{Fate, Kind};
 use crate::redis::{Id, Stream, Value};
-
-/// A kind of fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    Kill,
-    Pause,
-    Stop,
-    Reply,
-    Rights,
-    Memory,
-    Clock,
-    Failover,
-    ByHand,
-    Acknowledge,
-    Consumer,
-    Key,
-    Group,
-}
-
-impl Kind {
-    pub(crate) const ALL: [Kind; 13] = [
-        Self::Kill,
-        Self::Pause,
-        Self::Stop,
-        Self::Reply,
-        Self::Rights,
-        Self::Memory,
-        Self::Clock,
-        Self::Failover,
-        Self::ByHand,
-        Self::Acknowledge,
-        Self::Consumer,
-        Self::Key,
-        Self::Group,
-    ];
-
-    /// For tables.
-    pub(crate) fn text(self) -> &'static str {
-        match self {
-            Self::Kill => "kill",
-            Self::Pause => "pause",
-            Self::Stop => "stop",
-            Self::Reply => "reply lost",
-            Self::Rights => "no right",
-            Self::Memory => "memory full",
-            Self::Clock => "clock set",
-            Self::Failover => "failover",
-            Self::ByHand => "by hand",
-            Self::Acknowledge => "XACK",
-            Self::Consumer => "DELCONSUMER",
-            Self::Key => "DEL",
-            Self::Group => "group gone",
-        }
-    }
-}
 
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,10 +28,14 @@ pub(crate) enum Fault {
     DeleteConsumer(usize),
     DeleteKey(&'static str),
     DestroyGroup,
+    /// For this time, ms, or until it is resumed.
+    PauseJobs(Pausable, u64),
 }
 
 /// The keys whose loss must cost no job.
-const KEYS: [&str; 5] = ["scheduled", "flow", "flows", "workers", "mark"];
+const KEYS: [&str; 6] = ["scheduled", "flow", "flows", "expiring", "workers", "mark"];
+/// How long a pause lasts that ends by itself, ms.
+const PAUSE_MS: u64 = TICK_MS;
 
 impl Fault {
     pub(crate) fn kind(self) -> Kind {
@@ -99,6 +51,7 @@ impl Fault {
             Self::DeleteConsumer(_) => Kind::Consumer,
             Self::DeleteKey(_) => Kind::Key,
             Self::DestroyGroup => Kind::Group,
+            Self::PauseJobs(..) => Kind::Control,
         }
     }
 
@@ -140,6 +93,9 @@ impl Fault {
             faults.push(Self::DestroyGroup);
             faults.extend(group.pending.keys().copied().map(Self::Acknowledge));
         }
+        faults.extend(
+            Pausable::ALL.iter().flat_map(|what| [0, PAUSE_MS].map(|time| Self::PauseJobs(*what, time))),
+        );
         let exists = |name: &&str| world.value(&key_of(name)).is_some();
         faults.extend(KEYS.into_iter().filter(exists).map(Self::DeleteKey));
         faults
@@ -152,14 +108,14 @@ fn key_of(name: &str) -> String {
 
 impl World {
     /// The first entry of a job in a stream.
-    fn entry_of(&self, stream: &str, job: usize) -> Option<Id> {
+    pub(super) fn entry_of(&self, stream: &str, job: usize) -> Option<Id> {
         let Some(Value::Stream(Stream { entries, .. })) = self.value(stream) else { return None };
         let is_it = |fields: &[Vec<u8>]| fields.iter().any(|part| job::number_of(part) == Some(job));
         entries.iter().find(|(_, fields)| is_it(fields)).map(|(id, _)| *id)
     }
 
     /// The id of a waiting job, and its flow if that holds it.
-    fn waiting_of(&self, job: usize) -> Option<(String, Option<&'static str>)> {
+    pub(super) fn waiting_of(&self, job: usize) -> Option<(String, Option<&'static str>)> {
         let Some(Value::Hash(waiting)) = self.value("waiting") else { return None };
         let (job_id, _) = waiting.iter().find(|(_, packed)| job::number_of(packed) == Some(job))?;
         let is_held =
@@ -207,6 +163,7 @@ impl World {
                 self.is_damaged = true;
                 self.command(&[b"DEL", &SHARD.key(&key_of(name))]);
             }
+            Fault::PauseJobs(what, for_ms) => self.pause_jobs(rules, what, for_ms, fate),
             Fault::DestroyGroup => {
                 self.command(&[b"XGROUP", b"DESTROY", &SHARD.key("jobs"), GROUP.as_bytes()]);
             }
@@ -217,18 +174,37 @@ impl World {
         Some(())
     }
 
+    /// Cancels a job, and stores its result if it asks for one.
+    fn cancel(&mut self, rules: &Rules, job: usize, fate: Fate) -> Option<()> {
+        let wants = |fields: &[Vec<u8>]| fields.iter().any(|part| part == b"result_ttl_ms");
+        let kept = |wants: bool| wants.then_some(RESULT_MS);
+        let (job_id, kept, call) = if let Some((job_id, flow)) = self.waiting_of(job) {
+            let Some(Value::Hash(waiting)) = self.value("waiting") else { return None };
+            let packed = waiting.get(job_id.as_bytes())?;
+            let name = b"result_ttl_ms";
+            let kept = kept(packed.windows(name.len()).any(|part| part == name));
+            let call = SHARD.cancel_waiting(&job_id, flow, kept, None);
+            (job_id, kept, call)
+        } else {
+            let id = self.entry_of("jobs", job)?;
+            let fields = self.jobs()?.entries.get(&id)?.clone();
+            let job_id = fields::job_id(&job::delivery(id, 1, &fields));
+            let job_id = String::from_utf8_lossy(&job_id).into_owned();
+            let kept = kept(wants(&fields));
+            let call = SHARD.cancel_ready(&id.to_string(), &job_id, kept, None);
+            (job_id, kept, call)
+        };
+        let [live, _] = self.copies(job);
+        self.call(rules, &call, fate);
+        if kept.is_some() && self.copies(job)[0] < live && !self.has_result(&job_id) {
+            self.broken = Some(Invariant::Result);
+        }
+        Some(())
+    }
+
     fn change_by_hand(&mut self, rules: &Rules, fault: Fault, fate: Fate) -> Option<()> {
         match fault {
-            Fault::Cancel(job) => {
-                let call = match self.waiting_of(job) {
-                    Some((job_id, flow)) => SHARD.cancel_waiting(&job_id, flow, None, None),
-                    None => {
-                        let id = self.entry_of("jobs", job)?.to_string();
-                        SHARD.cancel_ready(&id, &id, None, None)
-                    }
-                };
-                self.call(rules, &call, fate);
-            }
+            Fault::Cancel(job) => self.cancel(rules, job, fate)?,
             Fault::RunNow(job) => {
                 let (job_id, flow) = self.waiting_of(job)?;
                 self.call(rules, &SHARD.run_now(&job_id, flow), fate);

@@ -19,6 +19,12 @@ pub(crate) enum Invariant {
     Attempts,
     /// A job that a worker ends is in the delivery log.
     Record,
+    /// What operators pause is paused, until its end.
+    Pause,
+    /// A job that has expired is not sent, and does not wait for its flow.
+    Expiry,
+    /// A job that asks for a result has one when it ends, and not before.
+    Result,
     /// Once faults stop, every job ends, and nothing is left of it.
     End,
 }
@@ -34,6 +40,9 @@ impl Invariant {
             Self::Alarm => "alarm: a waiting job has a due time, or its flow a check",
             Self::Attempts => "attempts: no more than the maximum",
             Self::Record => "record: a job that a worker ends is recorded, unless Redis refuses that",
+            Self::Pause => "pause: what operators pause is paused, until its end and no longer",
+            Self::Expiry => "expiry: a job that has expired is not sent, and does not wait for its flow",
+            Self::Result => "result: a job that asks for a result has one when it ends, and not before",
             Self::End => "end: once faults stop, every job ends, and nothing is left of it",
         }
     }

@@ -39,6 +39,9 @@ impl World {
             if live + dead + usize::from(is_over) > 1 + usize::from(account.copies) {
                 return Some(Invariant::Once);
             }
+            if account.copies + account.replays == 0 && self.has_early_result(job) {
+                return Some(Invariant::Result);
+            }
             if account.sends
                 > ATTEMPTS_MAX * (1 + account.copies + account.replays)
                     + account.unwritten
@@ -47,7 +50,16 @@ impl World {
                 return Some(Invariant::Attempts);
             }
         }
-        (!self.is_damaged && !self.has_alarms()).then_some(Invariant::Alarm)
+        if !self.has_all_pauses() {
+            return Some(Invariant::Pause);
+        }
+        if self.is_damaged {
+            return None;
+        }
+        if !self.has_all_expiring() {
+            return Some(Invariant::Expiry);
+        }
+        (!self.has_alarms()).then_some(Invariant::Alarm)
     }
 
     /// How many attempts of a job have an outcome that a worker has not written, and no longer can.

@@ -18,7 +18,14 @@ pub(crate) enum Shape {
     Delayed,
     /// Its flow may hold it.
     Limited,
+    /// Its flow may hold it, and it expires after two ticks.
+    Expiring,
+    /// It asks for a result.
+    Result,
 }
+
+/// How long a result is kept, ms.
+pub(crate) const RESULT_MS: u64 = 3_600_000;
 
 /// The flow of limited jobs.
 pub(crate) static FLOW_ID: LazyLock<String> = LazyLock::new(|| FlowId::of("mine").to_string());
@@ -36,18 +43,30 @@ pub(crate) fn number_of(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-/// The fields that a producer sends.
-pub(crate) fn fields_of(job: usize, shape: Shape) -> Vec<Bytes> {
+/// The fields that a producer sends at a time.
+pub(crate) fn fields_of(job: usize, shape: Shape, now: u64) -> Vec<Bytes> {
     let most = ATTEMPTS_MAX.to_string();
     let url = url(job);
     let mut fields = vec!["url", &url, "max_attempts", &most];
-    let delay = TICK_MS.to_string();
+    let [delay, expires, kept] = [TICK_MS, now + 2 * TICK_MS, RESULT_MS].map(|number| number.to_string());
     match shape {
         Shape::Plain => {}
         Shape::Delayed => fields.extend(["delay_ms", &delay]),
         Shape::Limited => fields.extend(["flow", "mine"]),
+        Shape::Expiring => fields.extend(["flow", "mine", "expires_at", &expires]),
+        Shape::Result => fields.extend(["result_ttl_ms", &kept]),
     }
     fields.into_iter().map(|part| part.as_bytes().to_vec()).collect()
+}
+
+/// When a waiting job expires, by its packed fields.
+pub(crate) fn expires_of(packed: &[u8]) -> Option<u64> {
+    let name = b"expires_at";
+    let at = packed.windows(name.len()).position(|part| part == name)? + name.len();
+    // After the length of a short text.
+    let digits: String =
+        packed[at + 1..].iter().map_while(|byte| byte.is_ascii_digit().then_some(*byte as char)).collect();
+    digits.parse().ok()
 }
 
 /// The flow of a waiting job, as a sweep finds it.
@@ -86,4 +105,10 @@ pub(crate) fn after_attempt(delivery: &Delivery, job: &Job, attempts: u32) -> Fi
 /// Names and values, alternating.
 pub(crate) fn flat(fields: &Fields) -> Vec<Bytes> {
     fields.iter().flat_map(|(name, value)| [name.to_vec(), value.to_vec()]).collect()
+}
+
+/// How many attempts the fields of a dead letter count.
+pub(crate) fn attempts(fields: &[Vec<u8>]) -> u64 {
+    let own = fields.chunks_exact(2).find(|pair| pair[0] == b"_attempt");
+    own.and_then(|pair| String::from_utf8_lossy(&pair[1]).parse().ok()).unwrap_or(0)
 }

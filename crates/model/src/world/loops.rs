@@ -2,24 +2,14 @@
 
 use e2e::resp::Reply;
 
+use super::control::Pausable;
 use super::job::{self, FLOW_ID};
+use super::replies::{bytes, number, parts};
 use super::worker::{Conclusion, Flight, Life, Worker};
-use super::{Fate, LEASE_MS, Rules, SHARD, Slip, TICK_MS, World};
+use super::{LEASE_MS, Rules, SHARD, Slip, TICK_MS, World};
 use crate::calls::GROUP;
+use crate::faults::Fate;
 use crate::redis::{Bytes, Id, Value};
-
-/// A part of a reply.
-fn parts(reply: &Reply) -> &[Reply] {
-    if let Reply::Array(parts) = reply { parts } else { &[] }
-}
-
-fn bytes(reply: &Reply) -> Bytes {
-    if let Reply::Bulk(bytes) = reply { bytes.clone() } else { vec![] }
-}
-
-fn number(reply: Option<&Reply>) -> u64 {
-    if let Some(Reply::Integer(number)) = reply { number.unsigned_abs() } else { 0 }
-}
 
 /// An entry of a reply: its id and its fields.
 fn entry(id: &Reply, fields: &Reply) -> Option<(Id, Vec<Bytes>)> {
@@ -34,6 +24,7 @@ impl World {
         self.workers[worker] = Worker { offset: self.offset, reclaims_from: self.tick + 2, ..new };
         self.join(rules, worker);
         self.heartbeat(rules, worker);
+        self.read_control(rules, worker);
     }
 
     /// Creates the group if it is missing: then a new epoch begins.
@@ -97,11 +88,18 @@ impl World {
         if let (Reply::Array(parts), Fate::Answered) = (&reply, fate) {
             self.saw_time(worker, &parts[2]);
             self.workers[worker].wakes |= matches!(&parts[5], Reply::Array(due) if !due.is_empty());
+            let Reply::Array(expired) = &parts[6] else { return };
+            let ids = expired.iter().map(|member| bytes(member)[FLOW_ID.len()..].to_vec());
+            self.workers[worker].expired = ids.collect();
         }
     }
 
-    /// Admits a held job, whose flow is due.
+    /// Admits a held job, whose flow is due, unless it is paused: then the flow is checked again.
     pub(super) fn admit(&mut self, rules: &Rules, worker: usize, fate: Fate) {
+        if Pausable::ALL.into_iter().any(|what| self.pauses(worker, what)) {
+            self.workers[worker].wakes = false;
+            return;
+        }
         let reply = self.call(rules, &SHARD.admit(&FLOW_ID, 1, 0, 1000, &[], None), fate);
         self.workers[worker].wakes = false;
         if let (Reply::Array(parts), Fate::Answered) = (&reply, fate) {
@@ -178,6 +176,9 @@ impl World {
             self.workers[worker].is_asked = false;
             if self.workers[worker].life == Life::Up && rules.slip != Some(Slip::Heartbeat) {
                 self.heartbeat(rules, worker);
+                if self.has_news(worker) {
+                    self.read_control(rules, worker);
+                }
             }
         }
     }
@@ -220,5 +221,10 @@ impl World {
         #[allow(clippy::cast_precision_loss)]
         let now = self.server.db.now as f64;
         matches!(self.value(name), Some(Value::Sorted(set)) if set.values().any(|score| score.0 <= now))
+    }
+
+    /// Whether a promotion finds something.
+    pub(super) fn has_due_jobs(&self) -> bool {
+        ["scheduled", "flows", "expiring"].into_iter().any(|name| self.has_due(name))
     }
 }

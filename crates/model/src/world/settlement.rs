@@ -4,7 +4,7 @@ use postrider_queue::Fields;
 use postrider_queue::job::{Delivery, Job};
 use postrider_queue::work::fields;
 
-use super::job::{self, FLOW_ID};
+use super::job::{self, FLOW_ID, RESULT_MS};
 use super::worker::{Conclusion, Flight};
 use super::{Rules, SHARD, Slip, TICK_MS, World};
 use crate::calls::{Call, Held, Log, MARK, Postpone};
@@ -29,6 +29,7 @@ impl World {
         let made = decoded.as_ref().map_or(0, |job| job.trail.attempts);
         let attempts = made + u32::from(rules.slip != Some(Slip::AttemptCount));
         let enqueued_at = decoded.as_ref().ok().and_then(|job| job.trail.at).unwrap_or(0);
+        let expires = decoded.as_ref().ok().and_then(|job| job.expires_at).unwrap_or(0);
         let how = |mode, delay_ms| Postpone {
             mode,
             delay_ms,
@@ -36,26 +37,24 @@ impl World {
             enqueued_at,
             flow: &FLOW_ID,
             rank: 0,
-            expires: 0,
+            expires,
             is_counted: mode == "retry",
         };
-        let mut waiting = fields::without_place(&delivery.fields);
-        if fields::has_delay(&waiting) {
-            fields::push(&mut waiting, "_waited", "1");
-        }
+        let waiting = waited(fields::without_place(&delivery.fields));
+        let kept = decoded.as_ref().is_ok_and(World::wants_result).then_some((job_id.as_str(), RESULT_MS));
         Some(match ending {
+            Conclusion::Complete if kept.is_some() => {
+                SHARD.complete_with_result(held, &job_id, RESULT_MS, LOG)
+            }
             Conclusion::Complete => {
                 SHARD.complete(&held.consumer, held.count, Some(0), std::slice::from_ref(&held.id), LOG)
             }
             Conclusion::Retry => {
-                let mut written = job::after_attempt(&delivery, decoded.as_ref().ok()?, attempts);
-                if fields::has_delay(&written) {
-                    fields::push(&mut written, "_waited", "1");
-                }
+                let written = waited(job::after_attempt(&delivery, decoded.as_ref().ok()?, attempts));
                 SHARD.postpone(held, &job_id, &how("retry", TICK_MS), &job::flat(&written))
             }
             Conclusion::Delay => {
-                let wait = decoded.ok()?.wait?;
+                let wait = decoded.as_ref().ok()?.wait?;
                 let delay_ms = u64::try_from(wait.delay.as_millis()).unwrap_or(0);
                 SHARD.postpone(held, &job_id, &how("delay", delay_ms), &job::flat(&waiting))
             }
@@ -66,13 +65,29 @@ impl World {
                 fields::push(&mut written, "_mark", mark);
                 SHARD.hand_back(held, &job::flat(&written))
             }
-            Conclusion::Dead => dead_letter(held, &delivery, &job_id, attempts, flight.is_partial),
+            Conclusion::Dead => dead_letter(held, &delivery, &job_id, attempts, flight.is_partial, kept),
+            Conclusion::Expire => dead_letter(held, &delivery, &job_id, made, false, kept),
         })
     }
 }
 
+/// The fields of a job whose delay is over.
+fn waited(mut fields: Fields) -> Fields {
+    if fields::has_delay(&fields) {
+        fields::push(&mut fields, "_waited", "1");
+    }
+    fields
+}
+
 /// The call that dead-letters a job.
-fn dead_letter(held: &Held, delivery: &Delivery, job_id: &str, attempts: u32, is_partial: bool) -> Call {
+fn dead_letter(
+    held: &Held,
+    delivery: &Delivery,
+    job_id: &str,
+    attempts: u32,
+    is_partial: bool,
+    kept: Option<(&str, u64)>,
+) -> Call {
     let decoded = Job::decode(delivery);
     let mut written = match &decoded {
         _ if is_partial => Fields::new(),
@@ -85,5 +100,5 @@ fn dead_letter(held: &Held, delivery: &Delivery, job_id: &str, attempts: u32, is
         // Redis has the other fields.
         return SHARD.dead_letter_entry(held, true, LOG, &job::flat(&written));
     }
-    SHARD.dead_letter(held, "dead", None, LOG, &job::flat(&written))
+    SHARD.dead_letter(held, "dead", kept, LOG, &job::flat(&written))
 }

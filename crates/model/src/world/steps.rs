@@ -1,9 +1,11 @@
 //! The steps that are possible in a state.
 
-use super::fault::{Fault, Kind};
+use super::control::Pausable;
+use super::fault::Fault;
 use super::job::{FLOW_ID, Shape, fields_of};
 use super::worker::{Answer, Life};
-use super::{Fate, JOBS, Rules, SHARD, Slip, World};
+use super::{JOBS, Rules, SHARD, Slip, World};
+use crate::faults::{Fate, Kind};
 use crate::redis::{Id, Value};
 
 /// One step.
@@ -16,6 +18,9 @@ pub(crate) enum Action {
     Settle(usize, Id, Fate),
     Promote(usize, Fate),
     Admit(usize, Fate),
+    Expire(usize, Fate),
+    ReadControl(usize),
+    Resume(Pausable),
     Sweep(usize),
     Requeue(usize),
     ClaimLost(usize),
@@ -28,18 +33,14 @@ pub(crate) enum Action {
 }
 
 /// The commands without which a script is tried.
-const RIGHTS: [&str; 6] = ["xadd", "xdel", "xack", "zadd", "hset", "hdel"];
+const RIGHTS: [&str; 7] = ["xadd", "xdel", "xack", "zadd", "hset", "hdel", "set"];
 
 impl World {
-    fn has(&self, kind: Kind) -> bool {
-        self.left[kind as usize] > 0
-    }
-
     /// The fates that a call may have.
     fn fates(&self) -> Vec<Fate> {
         let mut fates = vec![Fate::Answered];
-        fates.extend(self.has(Kind::Reply).then_some(Fate::Lost));
-        if self.has(Kind::Rights) {
+        fates.extend(self.left.has(Kind::Reply).then_some(Fate::Lost));
+        if self.left.has(Kind::Rights) {
             fates.extend(RIGHTS.map(Fate::Denied));
         }
         fates
@@ -63,13 +64,22 @@ impl World {
         // In their order: they are alike.
         if let Some(job) = (0..rules.jobs).find(|job| !self.server.is_enqueued[*job]) {
             actions.push(Action::Enqueue(job, shapes[job], Fate::Answered));
-            actions.extend(self.has(Kind::Reply).then_some(Action::Enqueue(job, shapes[job], Fate::Lost)));
+            actions.extend(self.left.has(Kind::Reply).then_some(Action::Enqueue(
+                job,
+                shapes[job],
+                Fate::Lost,
+            )));
         }
         if self.server.db.is_full {
             actions.push(Action::FreeMemory);
         }
-        for fault in Fault::possible(self).into_iter().filter(|fault| self.has(fault.kind())) {
-            let is_script = matches!(fault, Fault::Cancel(_) | Fault::RunNow(_) | Fault::Replay(_));
+        let is_set = |what: &Pausable| self.server.pauses[*what as usize].is_some();
+        actions.extend(Pausable::ALL.into_iter().filter(is_set).map(Action::Resume));
+        for fault in Fault::possible(self).into_iter().filter(|fault| self.left.has(fault.kind())) {
+            let is_script = matches!(
+                fault,
+                Fault::Cancel(_) | Fault::RunNow(_) | Fault::Replay(_) | Fault::PauseJobs(..)
+            );
             let fates = if is_script { &fates[..] } else { &[Fate::Answered] };
             actions.extend(fates.iter().map(|fate| Action::Happen(fault, *fate)));
         }
@@ -81,9 +91,9 @@ impl World {
 
     fn add_loops(&self, rules: &Rules, worker: usize, fates: &[Fate], actions: &mut Vec<Action>) {
         let own = &self.workers[worker];
-        if own.flights.len() < JOBS && self.has_new() {
+        if own.flights.len() < JOBS && self.has_new() && !self.pauses(worker, Pausable::Queue) {
             actions.push(Action::Fetch(worker, Fate::Answered));
-            actions.extend(self.has(Kind::Reply).then_some(Action::Fetch(worker, Fate::Lost)));
+            actions.extend(self.left.has(Kind::Reply).then_some(Action::Fetch(worker, Fate::Lost)));
         }
         for (id, flight) in &own.flights {
             if flight.ending.is_some() {
@@ -91,14 +101,19 @@ impl World {
                 continue;
             }
             actions.extend([Answer::Success, Answer::Failure].map(|answer| Action::Try(worker, *id, answer)));
-            let is_limited = flight.fields.iter().any(|part| part == b"mine");
-            actions.extend(is_limited.then_some(Action::Try(worker, *id, Answer::Held)));
+            actions.extend(flight.is_limited().then_some(Action::Try(worker, *id, Answer::Held)));
         }
-        if rules.slip != Some(Slip::Promotion) && (self.has_due("scheduled") || self.has_due("flows")) {
+        if rules.slip != Some(Slip::Promotion) && self.has_due_jobs() {
             actions.extend(fates.iter().map(|fate| Action::Promote(worker, *fate)));
         }
         if own.wakes {
             actions.extend(fates.iter().map(|fate| Action::Admit(worker, *fate)));
+        }
+        if !own.expired.is_empty() {
+            actions.extend(fates.iter().map(|fate| Action::Expire(worker, *fate)));
+        }
+        if self.has_news(worker) {
+            actions.push(Action::ReadControl(worker));
         }
         let has_waiting = matches!(self.value("waiting"), Some(Value::Hash(_)));
         if has_waiting && self.is_damaged && rules.slip != Some(Slip::Sweep) {
@@ -113,8 +128,9 @@ impl World {
         if own.is_asked {
             let fates = fates.iter().filter(|fate| !matches!(fate, Fate::Denied(_)));
             actions.extend(fates.map(|fate| Action::Reclaim(worker, *fate)));
-        } else if (self.has_expired(worker) || self.has(Kind::Clock))
+        } else if (self.has_expired(worker) || self.left.has(Kind::Clock))
             && self.may_reclaim(rules, worker)
+            && !self.pauses(worker, Pausable::Queue)
             && rules.slip != Some(Slip::Takeover)
         {
             actions.push(Action::Ask(worker));
@@ -127,27 +143,23 @@ impl World {
         let fate = match action {
             Action::Enqueue(_, _, fate) | Action::Fetch(_, fate) | Action::Settle(_, _, fate) => fate,
             Action::Promote(_, fate) | Action::Admit(_, fate) | Action::Reclaim(_, fate) => fate,
+            Action::Expire(_, fate) => fate,
             Action::Happen(fault, fate) => {
-                next.spend(fault.kind());
+                next.left.spend(fault.kind());
                 fate
             }
             _ => Fate::Answered,
         };
         match fate {
             Fate::Answered => {}
-            Fate::Lost => next.spend(Kind::Reply),
-            Fate::Denied(_) => next.spend(Kind::Rights),
+            Fate::Lost => next.left.spend(Kind::Reply),
+            Fate::Denied(_) => next.left.spend(Kind::Rights),
         }
         next.step(rules, action)?;
-        if next.left[Kind::Failover as usize] == 0 {
+        if !next.left.has(Kind::Failover) {
             next.past = None;
         }
         Some(next)
-    }
-
-    fn spend(&mut self, kind: Kind) {
-        let left = &mut self.left[kind as usize];
-        *left = left.saturating_sub(1);
     }
 
     fn step(&mut self, rules: &Rules, action: Action) -> Option<()> {
@@ -159,6 +171,9 @@ impl World {
             Action::Settle(worker, id, fate) => self.settle(rules, worker, id, fate)?,
             Action::Promote(worker, fate) => self.promote(rules, worker, fate),
             Action::Admit(worker, fate) => self.admit(rules, worker, fate),
+            Action::Expire(worker, fate) => self.expire(rules, worker, fate),
+            Action::ReadControl(worker) => self.read_control(rules, worker),
+            Action::Resume(what) => self.resume_jobs(rules, what),
             Action::Sweep(worker) => self.sweep(rules, worker),
             Action::Requeue(worker) => self.requeue(rules, worker),
             Action::ClaimLost(worker) => self.claim_lost(rules, worker),
@@ -177,9 +192,9 @@ impl World {
     }
 
     /// A producer enqueues a job: the second under a key, so that it may repeat the call.
-    fn enqueue(&mut self, rules: &Rules, job: usize, shape: Shape, fate: Fate) {
+    pub(super) fn enqueue(&mut self, rules: &Rules, job: usize, shape: Shape, fate: Fate) {
         let key = (job == 1).then_some(("k", 3_600_000));
-        let call = SHARD.enqueue(key, 0, 0, &fields_of(job, shape));
+        let call = SHARD.enqueue(key, 0, 0, &fields_of(job, shape, self.server.db.now));
         self.call(rules, &call, fate);
         if fate == Fate::Lost {
             let reply = self.call(rules, &call, Fate::Answered);

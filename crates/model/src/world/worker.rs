@@ -6,9 +6,11 @@ use std::sync::Arc;
 use e2e::resp::Reply;
 use postrider_queue::job::Job;
 
+use super::control::Pausable;
 use super::job;
-use super::{Fate, Invariant, LEASE_MS, Rules, SHARD, Slip, World};
+use super::{Invariant, Rules, Slip, TICK_MS, World};
 use crate::calls::Held;
+use crate::faults::Fate;
 use crate::redis::{Bytes, Id};
 
 /// Whether a worker's process exists.
@@ -28,6 +30,7 @@ pub(crate) enum Conclusion {
     Delay,
     Hold,
     HandBack,
+    Expire,
 }
 
 impl Conclusion {
@@ -38,7 +41,7 @@ impl Conclusion {
 
     /// Whether the job ends.
     fn is_last(self) -> bool {
-        matches!(self, Self::Complete | Self::Dead)
+        matches!(self, Self::Complete | Self::Dead | Self::Expire)
     }
 }
 
@@ -60,6 +63,13 @@ pub(crate) struct Flight {
     pub(crate) is_due: bool,
 }
 
+impl Flight {
+    /// Whether its flow may hold the job.
+    pub(super) fn is_limited(&self) -> bool {
+        self.fields.iter().any(|part| part == b"mine")
+    }
+}
+
 /// A worker.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Worker {
@@ -79,6 +89,10 @@ pub(crate) struct Worker {
     pub(crate) wakes: bool,
     /// What a sweep has found: the next call requeues it.
     pub(crate) swept: Vec<(Bytes, Option<String>)>,
+    /// The held jobs that have expired: the next call admits them.
+    pub(crate) expired: Vec<Bytes>,
+    /// Until when queue and flow are paused, as it has read: Unix ms, 0 for no end.
+    pub(crate) paused: [Option<u64>; 2],
 }
 
 impl Worker {
@@ -94,6 +108,8 @@ impl Worker {
             is_asked: false,
             wakes: false,
             swept: vec![],
+            expired: vec![],
+            paused: [None; 2],
         }
     }
 
@@ -139,21 +155,6 @@ impl World {
         own.flights.insert(id, flight);
     }
 
-    /// Redis has refused a lease. A worker that runs loses none, unless somebody has a hand in it, or the job is over.
-    fn refused(&mut self, worker: usize, id: Id) {
-        let Some(flight) = self.workers[worker].flights.get(&id) else { return };
-        let job = flight.fields.iter().find_map(|part| job::number_of(part));
-        let is_over = job.is_some_and(|job| self.server.is_over[job]);
-        if flight.in_doubt {
-            self.workers[worker].flights.remove(&id);
-            return;
-        }
-        if !self.is_disturbed && !is_over {
-            self.broken = Some(Invariant::Lease);
-        }
-        self.give_up(worker, id);
-    }
-
     /// A job is no longer in flight. If its outcome is not written, the next attempt is one more.
     pub(super) fn give_up(&mut self, worker: usize, id: Id) {
         let Some(flight) = self.workers[worker].flights.remove(&id) else { return };
@@ -167,13 +168,17 @@ impl World {
     pub(super) fn try_job(&mut self, rules: &Rules, worker: usize, id: Id, answer: Answer) -> Option<()> {
         let own = &self.workers[worker];
         let flight = own.flights.get(&id)?.clone();
-        let delivery = job::delivery(id, flight.count, &flight.fields);
-        let decoded = Job::decode(&delivery);
+        let decoded = Job::decode(&job::delivery(id, flight.count, &flight.fields));
         let ending = match (&decoded, answer) {
             _ if flight.is_partial => Conclusion::Dead,
             (Err(_), _) => Conclusion::Dead,
             (Ok(job), _) if job.must_wait().is_some() && !flight.is_due => Conclusion::Delay,
+            (Ok(job), _) if self.has_expired_for(worker, job) && rules.slip != Some(Slip::Expiry) => {
+                Conclusion::Expire
+            }
+            (Ok(job), _) if job.flow.is_some() && self.pauses(worker, Pausable::Flow) => Conclusion::Hold,
             (Ok(_), Answer::Held) => Conclusion::Hold,
+            (Ok(_), Answer::Open) => return Some(()),
             (Ok(job), Answer::Failure | Answer::Success) => {
                 let was_fresh = flight.confirmed >= self.tick;
                 match self.confirm(rules, worker, id) {
@@ -189,11 +194,17 @@ impl World {
                     self.broken = Some(Invariant::Send);
                 }
                 let number = job::number_of(job.uri.to_string().as_bytes())?;
+                if self.has_expired_for(worker, job) {
+                    self.broken = Some(Invariant::Expiry);
+                }
                 self.accounts[number].sends += 1;
                 match answer {
                     Answer::Success => Conclusion::Complete,
                     // The judgement of the worker.
                     _ if job.trail.attempts + 1 >= job.max_attempts.unwrap_or(10) => Conclusion::Dead,
+                    _ if job.expires_at.is_some_and(|expires| expires < self.clock_of(worker) + TICK_MS) => {
+                        Conclusion::Dead
+                    }
                     _ => Conclusion::Retry,
                 }
             }
@@ -201,20 +212,15 @@ impl World {
         self.end(worker, id, ending)
     }
 
+    /// Whether a job has expired, by the time that the worker knows.
+    fn has_expired_for(&self, worker: usize, job: &Job) -> bool {
+        job.expires_at.is_some_and(|expires| expires <= self.clock_of(worker))
+    }
+
     /// The delivery ends so.
     fn end(&mut self, worker: usize, id: Id, ending: Conclusion) -> Option<()> {
         self.workers[worker].flights.get_mut(&id)?.ending = Some(ending);
         Some(())
-    }
-
-    /// Confirms a lease that was confirmed half a lease ago. Returns whether Redis answers; `None` if the lease is lost.
-    fn confirm(&mut self, rules: &Rules, worker: usize, id: Id) -> Option<bool> {
-        let own = &self.workers[worker];
-        if own.flights.get(&id)?.confirmed >= self.tick || rules.slip == Some(Slip::Confirmation) {
-            return Some(true);
-        }
-        let is_answered = self.heartbeat(rules, worker);
-        self.workers[worker].flights.contains_key(&id).then_some(is_answered)
     }
 
     /// Settles a job. `None` if that is not possible.
@@ -235,7 +241,10 @@ impl World {
             let job = flight.fields.iter().find_map(|part| job::number_of(part))?;
             self.server.is_over[job] = true;
         }
-        let is_refused = before.is_full || fate == Fate::Denied("xadd");
+        if is_ours && is_removed && ending.is_last() && !flight.is_partial {
+            self.check_result(&held, id, &flight.fields);
+        }
+        let is_refused = before.is_full || [Fate::Denied("xadd"), Fate::Denied("set")].contains(&fate);
         if is_ours && is_removed && ending.is_last() && !is_recorded && !is_refused {
             self.broken = Some(Invariant::Record);
         }
@@ -256,36 +265,6 @@ impl World {
             _ => self.refused(worker, id),
         }
     }
-
-    /// Whether an entry is pending for a consumer at a delivery count.
-    pub(super) fn is_held(&self, held: &Held, id: Id) -> bool {
-        let group = self.jobs().and_then(|stream| stream.groups.get(crate::calls::GROUP.as_bytes()));
-        let pending = group.and_then(|group| group.pending.get(&id));
-        pending.is_some_and(|own| own.consumer == held.consumer.as_bytes() && own.count == held.count)
-    }
-
-    /// A worker renews its leases, and learns which are lost. Returns whether Redis answers.
-    pub(super) fn heartbeat(&mut self, rules: &Rules, worker: usize) -> bool {
-        let own = &self.workers[worker];
-        let leases: Vec<(String, u64)> =
-            own.flights.iter().map(|(id, flight)| (id.to_string(), flight.count)).collect();
-        let ids: Vec<Id> = own.flights.keys().copied().collect();
-        let reply = self.call(rules, &SHARD.extend(&own.name(), LEASE_MS, &leases), Fate::Answered);
-        let Reply::Array(parts) = &reply else {
-            self.join(rules, worker);
-            return false;
-        };
-        self.saw_time(worker, &parts[0]);
-        let letters = if let Reply::Bulk(letters) = &parts[1] { letters.clone() } else { vec![] };
-        for (id, letter) in ids.into_iter().zip(letters) {
-            if letter != b'o' {
-                self.refused(worker, id);
-            } else if let Some(flight) = self.workers[worker].flights.get_mut(&id) {
-                flight.confirmed = self.tick;
-            }
-        }
-        true
-    }
 }
 
 /// What happens to a job that a worker works on.
@@ -294,4 +273,6 @@ pub(crate) enum Answer {
     Success,
     Failure,
     Held,
+    /// It has not come yet.
+    Open,
 }

@@ -1,8 +1,8 @@
 //! Calls of scripts, mostly with arguments that fit the present state.
 
 use super::Generator;
-use crate::calls::{Call, FLOW, Held, Log, Postpone, Report, Shard};
-use crate::redis::Db;
+use crate::calls::{Ask, Call, FLOW, FlowLimits, Held, Log, Postpone, Report, Shard, Tick};
+use crate::redis::{Db, Value};
 
 /// A lease that expires while steps follow one another, ms.
 const LEASE_MS: u64 = 5;
@@ -11,7 +11,8 @@ const SHARD: Shard = Shard(0);
 
 impl Generator {
     pub(super) fn script(&mut self, db: &Db) -> Call {
-        match self.rng.u32(..10) {
+        match self.rng.u32(..11) {
+            10 => self.periodic(db),
             0..4 => self.settlement(db),
             4 | 5 => self.produce(),
             6 => self.by_hand(db),
@@ -131,7 +132,17 @@ impl Generator {
                     [Report::Works, Report::Fails { pause_ms: 3 }, Report::Asks { wait_ms, accepted: 2 }];
                 Call::flow_report(consumer, self.one(&reports))
             }
-            _ => Call::flow_acquire(consumer, self.rng.u64(..2), self.rng.u64(..3), 0, self.one(&[0, 2])),
+            _ => {
+                let ask = Ask {
+                    making: self.rng.u64(..2),
+                    more: self.rng.u64(..3),
+                    is_made: self.rng.bool(),
+                    is_paid: self.chance(3),
+                    is_past_breaker: self.chance(3),
+                    limits: FlowLimits { rate: self.one(&["0", "0", "100"]), most: self.one(&[0, 2]) },
+                };
+                Call::flow_acquire(consumer, ask)
+            }
         }
     }
 
@@ -157,6 +168,37 @@ impl Generator {
             _ => {
                 let (one, other) = (self.waiting(db), self.waiting(db));
                 SHARD.requeue(&[(one, Some(FLOW)), (other, None)])
+            }
+        }
+    }
+
+    /// A definition as Redis has it, mostly.
+    fn due(&mut self, db: &Db) -> Tick {
+        let field = |kind: &str| match db.keys.get(&SHARD.key("cron")).map(|entry| &*entry.value) {
+            Some(Value::Hash(hash)) => hash.get(format!("{kind}:p").as_bytes()).cloned(),
+            _ => None,
+        };
+        let text = |kind: &str| String::from_utf8(field(kind).unwrap_or_default()).unwrap_or_default();
+        let tick = if self.chance(6) { "5".to_owned() } else { text("n") };
+        Tick { name: "p".to_owned(), text: text("d"), tick, last_job: text("j") }
+    }
+
+    fn periodic(&mut self, db: &Db) -> Call {
+        let (due, next) = (self.due(db), Some(db.now + self.rng.u64(..10)));
+        match self.rng.u32(..8) {
+            0 | 1 => {
+                let before = if self.chance(5) { "another" } else { due.text.as_str() };
+                let next = next.filter(|_| self.rng.bool());
+                let text = self.one(&["a definition", "another"]);
+                SHARD.cron_apply(Some(("p", before, text)), next, self.one(&[&[] as &[&str], &["q"]]))
+            }
+            2 if self.chance(3) => SHARD.cron_apply(None, None, &["p"]),
+            2 => SHARD.cron_pause("p", None),
+            3 => SHARD.cron_pause("p", next),
+            4 | 5 => SHARD.cron_due(self.rng.bool()),
+            _ => {
+                let jobs = vec![self.fields(); self.rng.usize(..3)];
+                SHARD.cron_tick(&due, next.filter(|_| self.rng.bool()), [1, 0], &jobs)
             }
         }
     }
