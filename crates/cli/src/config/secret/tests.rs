@@ -16,8 +16,7 @@ fn secrets_come_from_files_and_variables_and_are_never_repeated() {
     std::fs::write(&path, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
     let file = format!("{{ file = {:?} }}", path.to_str().unwrap());
     let text = format!(
-        "[secrets.a]\nkeys = [{file}]\n[secrets.b]\nuser = \"me\"\npassword = {file}\n\
-         hosts = [\"a.test\"]\n\
+        "[secrets.a]\nkeys = [{file}]\n[secrets.b]\nuser = \"me\"\npassword = {file}\nhosts = [\"a.test\"]\n\
          [secrets.c]\nheader = \"X-Key\"\nvalue = {{ env = \"PATH\" }}\nhosts = [\"*.b.test:81\"]\nallow_http = true\n"
     );
     let secrets = Config::parse(&text).unwrap().secrets;
