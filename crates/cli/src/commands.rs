@@ -26,6 +26,7 @@ mod limits;
 mod listing;
 mod logged;
 mod man;
+mod order;
 mod pause;
 mod queues;
 mod redis;
@@ -96,6 +97,7 @@ enum Command {
     Cron(cron::CronArgs),
     Find(find::FindArgs),
     Jobs(jobs::JobsArgs),
+    Order(order::OrderArgs),
     Dead(dead::DeadArgs),
     Audit(audit::AuditArgs),
     Tail(tail::TailArgs),
@@ -239,11 +241,12 @@ impl Command {
             Self::Send(args) => args.run(telemetry).await,
             Self::Sink(args) => args.run().await,
             Self::Console(args) => args.run(telemetry).await,
-            Self::Queues(args) => args.run(telemetry).await,
-            Self::Flows(args) => args.run(telemetry).await,
+            Self::Queues(args) => Box::pin(args.run(telemetry)).await,
+            Self::Flows(args) => Box::pin(args.run(telemetry)).await,
             Self::Cron(args) => args.run(telemetry).await,
             Self::Find(args) => args.run(telemetry).await,
             Self::Jobs(args) => args.run(telemetry).await,
+            Self::Order(args) => args.run(telemetry).await,
             Self::Dead(args) => args.run(telemetry).await,
             Self::Audit(args) => args.run(telemetry).await,
             Self::Tail(args) => args.run(telemetry).await,

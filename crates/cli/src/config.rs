@@ -38,6 +38,7 @@ pub(crate) use traces::{Traces, trace_pattern, trace_url};
 ///
 /// [queues.bulk]            # weight 1
 /// unknown_fields = "refuse"   # dead-letters jobs with unknown fields; default: "warn"
+/// on_dead = "stop"         # a dead letter stops the later jobs of its order key; default: "skip"
 /// keep = "7d"              # its delivery log, instead of that of [results]
 ///
 /// [retry.default]          # exponential, with full jitter
@@ -235,9 +236,10 @@ impl Config {
 fn queue(name: &str, table: &mut Table<'_, '_>) -> Option<WeightedQueue> {
     let weight = table.whole("weight", 1, 1000).map_or(1, |weight| weight as u32);
     let unknown_fields = table.text("unknown_fields").unwrap_or_default();
+    let on_dead = table.text("on_dead").unwrap_or_default();
     let keep = table.duration("keep");
     match name.parse() {
-        Ok(name) => Some(WeightedQueue { name, weight, unknown_fields, keep }),
+        Ok(name) => Some(WeightedQueue { name, weight, unknown_fields, on_dead, keep }),
         Err(error) => {
             table.problem(error);
             None

@@ -10,6 +10,7 @@ mod destination;
 mod faults;
 mod hanging;
 mod job;
+mod order;
 mod peer;
 mod plan;
 mod producer;

@@ -149,6 +149,11 @@ impl<'a> Queue<'a> {
         self.redis.command(&["HLEN", &self.key("waiting")]).integer()
     }
 
+    /// Jobs that wait for their turns.
+    pub fn in_line(&self) -> i64 {
+        self.redis.command(&["HLEN", &self.key("order_waiting")]).integer()
+    }
+
     /// The fields of a waiting job.
     ///
     /// # Panics
@@ -189,16 +194,20 @@ impl<'a> Queue<'a> {
         command(&["HLEN", &self.key("waiting")]);
         command(&["ZCARD", &self.key("scheduled")]);
         command(&["XPENDING", &jobs, "postrider"]);
+        command(&["HLEN", &self.key("order_waiting")]);
         let Reply::Array(replies) = command(&["EXEC"]) else {
             // The server is becoming the primary, or loads its data.
             return Err("the server accepts no reads now".to_owned());
         };
         let [depth, waiting, scheduled] = [0, 1, 2].map(|index: usize| replies[index].integer());
         let pending = pending_count(&replies[3]);
-        if [depth, waiting, scheduled, pending] == [0; 4] {
+        let in_line = replies[4].integer();
+        if [depth, waiting, scheduled, pending, in_line] == [0; 5] {
             return Ok(());
         }
-        Err(format!("{depth} in the stream, {pending} pending, {waiting} waiting, {scheduled} scheduled"))
+        Err(format!(
+            "{depth} in the stream, {pending} pending, {waiting} waiting, {scheduled} scheduled, {in_line} in line"
+        ))
     }
 
     /// Waits until only dead letters are left.

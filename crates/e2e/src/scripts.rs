@@ -67,6 +67,7 @@ scripts! {
     FlowReport "flow_report",
     FlowRelease "flow_release",
     CronTick "cron_tick",
+    TakeTurns "take_turns",
     Leave "leave",
     Enqueue "enqueue",
     EnqueueAll "enqueue_all",

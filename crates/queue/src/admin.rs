@@ -9,6 +9,7 @@ mod dead;
 mod delivery_log;
 mod find;
 mod flows;
+mod lines;
 mod list;
 mod pauses;
 mod peek;
@@ -42,6 +43,7 @@ pub use dead::{DeadLetter, DeadPage};
 pub use delivery_log::{LogSearch, LoggedJob};
 pub use find::Search;
 pub use flows::HeldFlow;
+pub use lines::{LineCounts, StoppedLine};
 pub use list::{Listing, State};
 pub use pauses::{Pause, Pauses};
 pub use queues::Queues;
@@ -122,6 +124,13 @@ pub enum Place {
         flow: FlowId,
         /// The flow's name.
         name: String,
+    },
+    /// Held: it waits for its turn in the line of its order key.
+    InLine {
+        /// The order key.
+        key: String,
+        /// How many jobs are before it, with the one that has the turn.
+        before: u64,
     },
 }
 

@@ -8,6 +8,7 @@ mod flow;
 mod headers;
 mod host;
 mod limits;
+mod line;
 mod log;
 mod numbers;
 mod reason;
@@ -27,6 +28,7 @@ pub use flow::{FlowId, destination, flow_name, flows_meant, of_fields, port_of};
 pub use headers::is_reserved;
 pub use host::{BadHost, Host};
 pub use limits::{Breaker, FlowLimits, Limits, Rate};
+pub use line::{LineId, LinePlace, ORDER_BYTES_MAX};
 pub use numbers::RESULT_TTL_MILLIS_MAX;
 pub use reason::Reason;
 pub use spelling::{meant, meant_field};
@@ -58,6 +60,9 @@ pub struct Job {
     pub retry: Option<Bytes>,
     /// The key of its flow. Default: the destination's `host:port`.
     pub flow: Option<Bytes>,
+    /// Its order key: jobs of one key are attempted one after the other, in the order in which they were enqueued.
+    /// Default: none.
+    pub order: Option<Bytes>,
     /// The name of the secret that signs or authenticates its requests. Default: none.
     pub secret: Option<Bytes>,
     /// The producer's delay of the first attempt.

@@ -51,11 +51,13 @@ pub const JOB_WAIT_DURATION: &str = "postrider.job.wait_duration";
 pub const JOB_SCHEDULE_DURATION: &str = "postrider.job.schedule_duration";
 /// For how long the job's flow held it before it was ready, in seconds.
 pub const JOB_HOLD_DURATION: &str = "postrider.job.hold_duration";
+/// For how long the job waited for its turn in the line of its order key before it was ready, in seconds.
+pub const JOB_TURN_DURATION: &str = "postrider.job.turn_duration";
 /// When a waiting job is due, or its flow is asked again (RFC 3339).
 pub const JOB_DUE_AT: &str = "postrider.job.due_at";
 /// The flow of a waiting job: its field `flow`, or the destination's `host:port`.
 pub const FLOW_NAME: &str = "postrider.flow.name";
-/// Why the job is held: `breaker`, `rate`, `concurrency`, `window`, `order` or `redis`.
+/// Why the job is held: `breaker`, `rate`, `concurrency`, `window`, `order`, `turn` or `redis`.
 pub const HOLD_REASON: &str = "postrider.hold.reason";
 /// Why the job is scheduled: `delay`, `backoff`, `retry_after`, `proxy`, `worker_fault`, `token` or `shutdown`.
 pub const SCHEDULE_REASON: &str = "postrider.schedule.reason";

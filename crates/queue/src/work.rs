@@ -1,13 +1,16 @@
 //! The transitions of a job in Redis. Each is one script. Unstable: only for the crates of this project.
 
 mod bounds;
+mod complete;
 mod fetch;
 mod flow;
+mod line;
 mod notice;
 mod promoted;
 mod settle;
 mod stats;
 mod sweep;
+mod sweep_lines;
 mod transition;
 mod wait_reason;
 
@@ -20,10 +23,12 @@ pub use crate::trail::{
 };
 pub use fetch::{DELIVERIES_MAX, Reclaimed};
 pub use flow::{Admission, AdmissionOrder, BreakerState, FlowLimit, FlowReport, FlowRequest, Grant};
+pub use line::{InLine, StopNote, TURNS_MAX, Turn};
 pub use notice::{FailingFlow, Notice};
 pub use promoted::Promoted;
 pub use stats::QueueStats;
 pub use sweep::{Claimed, SweepPosition, Swept};
+pub use sweep_lines::{LostSearch, SweptLines, SweptWaiting};
 pub use transition::{KeptResult, Transition, WaitingJob};
 pub use wait_reason::WaitReason;
 

@@ -29,7 +29,7 @@ use crate::loops::reload;
 use crate::observe::gauges::Gauges;
 use crate::observe::retry_traces::Retries;
 use crate::policy::notice::NoticeSettings;
-use crate::policy::{RetryPolicies, UnknownFieldLog, UnknownFields};
+use crate::policy::{OnDead, RetryPolicies, StoppingQueues, UnknownFieldLog, UnknownFields};
 use crate::shard::byte_budget::ByteBudget;
 use crate::shard::settings::{CurrentSettings, Settings};
 use crate::shard::slots::Slots;
@@ -47,6 +47,8 @@ pub struct WeightedQueue {
     pub weight: u32,
     /// What it does with jobs that have unknown fields. Default: warn.
     pub unknown_fields: UnknownFields,
+    /// What a dead letter does to the later jobs of its order key. Default: nothing.
+    pub on_dead: OnDead,
     /// How long its delivery log keeps a record, instead of the worker's time; zero for no log.
     pub keep: Option<Duration>,
 }
@@ -72,7 +74,8 @@ impl std::str::FromStr for WeightedQueue {
             None => (text, 1),
         };
         let name = name.parse().map_err(|error: BadQueueName| error.to_string())?;
-        Ok(Self { name, weight, unknown_fields: UnknownFields::default(), keep: None })
+        let (unknown_fields, on_dead) = (UnknownFields::default(), OnDead::default());
+        Ok(Self { name, weight, unknown_fields, on_dead, keep: None })
     }
 }
 
@@ -232,8 +235,10 @@ fn made_settings(
         sender.http.max_idle = sender.http.max_idle.min(slots);
     }
     let refusing = config.queues.iter().filter(|queue| queue.unknown_fields == UnknownFields::Refuse);
+    let stopping = config.queues.iter().filter(|queue| queue.on_dead == OnDead::Stop);
     Ok(Settings {
         retry: config.retry.clone(),
+        on_dead: StoppingQueues::new(stopping.map(|queue| queue.name.to_string())),
         unknown: UnknownFieldLog::new(refusing.map(|queue| queue.name.to_string())),
         secrets: config.secrets.clone(),
         flows: config.flows.clone(),

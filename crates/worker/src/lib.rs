@@ -39,7 +39,9 @@ pub mod settings {
     pub use crate::loops::fetcher::Order;
     pub use crate::observe::retry_traces::Retries;
     pub use crate::policy::notice::NoticeSettings;
-    pub use crate::policy::{Overrides, RetryPolicies, RetryPolicy, RetryWaits, StatusClass, UnknownFields};
+    pub use crate::policy::{
+        OnDead, Overrides, RetryPolicies, RetryPolicy, RetryWaits, StatusClass, UnknownFields,
+    };
 }
 
 /// For fuzz targets, property tests and benches: unstable.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Arg, Args, Subcommand};
 use postrider_console::view::{JobView, brief, state_name, waits_for};
-use postrider_queue::admin::{FoundJob, Place, State};
+use postrider_queue::admin::{FoundJob, Listing, Place, ShardName, State};
 use serde_json::json;
 use telemetry::Telemetry;
 
@@ -49,6 +49,9 @@ struct ListArgs {
     /// Only jobs in this state
     #[arg(long, value_parser = StateParser, value_name = "STATE")]
     state: Option<State>,
+    /// Only jobs with this order key, in their order
+    #[arg(long, value_name = "KEY", conflicts_with = "state")]
+    order: Option<String>,
     /// At most this many of each queue
     #[arg(long, default_value = "20", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     limit: u16,
@@ -108,9 +111,7 @@ impl ListArgs {
     async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         let view = self.look.open(telemetry).await?;
         let (mut jobs, mut has_more) = (Vec::new(), false);
-        for (_, listing) in
-            view.each(async |queue| view.inspector.list(queue, self.state, self.limit.into()).await).await?
-        {
+        for (_, listing) in view.each(async |queue| self.list(&view, queue).await).await? {
             jobs.extend(listing.jobs);
             has_more |= listing.has_more;
         }
@@ -125,6 +126,17 @@ impl ListArgs {
             eprintln!("note: there are more; --limit shows up to 10000 of each queue");
         }
         Ok(view.code())
+    }
+}
+
+impl ListArgs {
+    async fn list(&self, view: &View, queue: &ShardName) -> Result<Listing, postrider_queue::Error> {
+        let limit = usize::from(self.limit);
+        let Some(key) = &self.order else { return view.inspector.list(queue, self.state, limit).await };
+        let mut jobs = view.inspector.line(queue, key, limit + 1).await?;
+        let has_more = jobs.len() > limit;
+        jobs.truncate(limit);
+        Ok(Listing { jobs, has_more })
     }
 }
 
@@ -159,7 +171,9 @@ fn report_not_found(view: &View, id: &str, found: usize, is_incomplete: bool) ->
 pub(super) fn state_text(job: &FoundJob, now: u64) -> String {
     match &job.place {
         Place::Ready(_) => "ready".to_owned(),
-        Place::Running { .. } | Place::Held { .. } => format!("{}, {}", state_name(job), waits_for(job)),
+        Place::Running { .. } | Place::Held { .. } | Place::InLine { .. } => {
+            format!("{}, {}", state_name(job), waits_for(job))
+        }
         Place::Scheduled(None) => "scheduled, without a time".to_owned(),
         Place::Scheduled(Some(due)) if *due <= now => "scheduled, due".to_owned(),
         Place::Scheduled(Some(due)) => format!("scheduled, in {}", brief(Duration::from_millis(due - now))),

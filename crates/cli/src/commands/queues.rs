@@ -104,7 +104,8 @@ impl QueuesArgs {
                 .for_each(|(queue, survey)| print_line!("{}", json!(QueueView::new(queue, survey, &pauses))));
         } else {
             print(&surveys);
-            let lines = pause::lines(pauses.queues.iter(), now);
+            let lines: Vec<_> =
+                pause::lines(pauses.queues.iter(), now).into_iter().chain(stopped(&surveys)).collect();
             if !lines.is_empty() {
                 print_line!("\n{}", lines.join("\n"));
             }
@@ -128,6 +129,15 @@ fn print(surveys: &[(&ShardName, Survey)]) {
     }
 }
 
+/// One line for each queue with stopped order keys.
+fn stopped(surveys: &[(&ShardName, Survey)]) -> impl Iterator<Item = String> {
+    let stopped = surveys.iter().filter(|(_, survey)| survey.lines.stopped > 0);
+    stopped.map(|(queue, survey)| {
+        let letters = survey.lines.stopped;
+        format!("{queue}: dead letters that stop order keys: {letters}; see `postrider order list`")
+    })
+}
+
 fn row(queue: &ShardName, survey: &Survey) -> [String; 9] {
     let oldest = match survey.oldest_ms {
         Some(age) => brief(Duration::from_millis(age)),
@@ -139,7 +149,7 @@ fn row(queue: &ShardName, survey: &Survey) -> [String; 9] {
         survey.ready.to_string(),
         survey.in_flight.to_string(),
         survey.scheduled.to_string(),
-        survey.held_jobs().to_string(),
+        survey.all_held().to_string(),
         survey.dead.to_string(),
         survey.rejected.to_string(),
         oldest,

@@ -78,6 +78,9 @@ pub(super) struct SendArgs {
     /// Name of a retry policy in the worker's configuration
     #[arg(long, value_name = "NAME")]
     retry: Option<String>,
+    /// Order key: jobs of one key are attempted one after the other, in the order in which they were enqueued
+    #[arg(long, value_name = "KEY")]
+    order: Option<String>,
     /// Flow: jobs of one flow are limited together [default: the destination's host and port]
     #[arg(long, value_name = "KEY")]
     flow: Option<String>,
@@ -175,6 +178,7 @@ impl SendArgs {
         push("delay_ms", self.delay.map(millis));
         push("not_before", self.at.map(|at| at.to_string().into()));
         push("timeout_ms", self.timeout.map(millis));
+        push("order", self.order.clone().map(Bytes::from));
         push("flow", self.flow.clone().map(Bytes::from));
         push("secret", self.secret.clone().map(Bytes::from));
         push("retry", self.retry.clone().map(Bytes::from));

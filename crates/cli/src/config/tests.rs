@@ -45,7 +45,7 @@ fn all_errors_are_reported_at_once_with_their_lines() {
     );
     assert!(
         found[3].ends_with(
-            "`wieght` is not known here (did you mean `weight`?); known are keep, unknown_fields, weight"
+            "`wieght` is not known here (did you mean `weight`?); known are keep, on_dead, unknown_fields, weight"
         ),
         "{found:?}"
     );

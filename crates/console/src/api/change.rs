@@ -106,6 +106,9 @@ impl Change {
                     Replayed::Gone => Ok(None),
                     Replayed::NoJob => Err(conflict("it cannot be read; it is dead-lettered when it is due")),
                 },
+                Place::InLine { .. } => {
+                    Err(conflict("it waits for its turn: earlier jobs of its order key have not ended"))
+                }
                 Place::Ready(_) => Err(conflict("it is neither scheduled nor held: it is ready")),
                 Place::Running { .. } => Err(conflict("it is neither scheduled nor held: it is running")),
             },

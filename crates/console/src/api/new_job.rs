@@ -47,6 +47,9 @@ pub(super) struct NewJob {
     /// Jobs of one flow are limited together. Default: the destination's host and port.
     #[schema(nullable = false)]
     flow: Option<String>,
+    /// Jobs of one order key are attempted one after the other, in the order in which they were enqueued.
+    #[schema(nullable = false)]
+    order: Option<String>,
     /// The name of the secret that the worker signs the request with.
     #[schema(nullable = false)]
     secret: Option<String>,

@@ -90,6 +90,7 @@ fn name(part: SearchPart) -> &'static str {
         SearchPart::Rejected => "rejected entries",
         SearchPart::Log => "delivery log",
         SearchPart::Waiting => "waiting jobs",
+        SearchPart::InLine => "jobs that wait for their turns",
         SearchPart::Stream => "ready jobs",
     }
 }
@@ -227,6 +228,7 @@ impl Search<'_> {
             SearchPart::Rejected => Some(survey.rejected),
             SearchPart::Log => None,
             SearchPart::Waiting => Some(survey.waiting),
+            SearchPart::InLine => Some(survey.lines.waiting),
             SearchPart::Stream => Some(survey.ready + survey.in_flight),
         };
         let (cursor, queue, read) = (place.text(shard), shard.to_string(), place.read);

@@ -87,6 +87,7 @@ fn waits(job: &JobView) -> Markup {
             "for " a href={ "/destination?name=" (encoded(flow)) } { (flow) }
         }
         @else if let Some(worker) = &job.worker { "on " (worker) }
+        @else if let Some(behind) = job.behind { "for its turn, behind " (behind) }
     }
 }
 

@@ -171,6 +171,15 @@ pub async fn why_waiting(inspector: &Inspector, job: &FoundJob, now: u64) -> Res
         Place::Scheduled(_) => {
             last_outcome(&job.fields).map(|last| format!("the last attempt ended in {last}"))
         }
+        Place::InLine { .. } => {
+            let line = inspector.stopped_line_of(job).await?;
+            Some(match line {
+                Some(letter) => {
+                    format!("the dead letter of {} stops its order key", plain(letter.job_id.as_bytes(), 128))
+                }
+                None => "earlier jobs of its order key have not ended".to_owned(),
+            })
+        }
         Place::Ready(_) | Place::Running { .. } => None,
     };
     let all: Vec<String> = queue.into_iter().chain(own).collect();

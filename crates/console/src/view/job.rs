@@ -59,6 +59,12 @@ pub struct JobView {
     pub worker: Option<String>,
     /// The flow that holds it.
     pub held_for: Option<String>,
+    /// Its order key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
+    /// How many jobs of its order key are before it, with the one that has the turn, while it waits for its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind: Option<u64>,
     /// When a scheduled job is due, Unix milliseconds.
     pub due_at: Option<u64>,
     /// The same as RFC 3339.
@@ -84,6 +90,8 @@ impl JobView {
             entry: None,
             worker: None,
             held_for: None,
+            order: field(&job.fields, "order").map(|key| plain(key, 256)),
+            behind: None,
             due_at: None,
             due: None,
             why: None,
@@ -97,6 +105,7 @@ impl JobView {
             }
             Place::Scheduled(at) => (view.due_at, view.due) = (*at, at.map(time)),
             Place::Held { name, .. } => view.held_for = Some(plain(name.as_bytes(), 300)),
+            Place::InLine { before, .. } => view.behind = Some(*before),
         }
         view
     }
@@ -114,11 +123,11 @@ pub fn state_name(job: &FoundJob) -> &'static str {
         Place::Ready(_) => "ready",
         Place::Running { .. } => "running",
         Place::Scheduled(_) => "scheduled",
-        Place::Held { .. } => "held",
+        Place::Held { .. } | Place::InLine { .. } => "held",
     }
 }
 
-/// The worker that a running job is on, or the flow that a held one waits for; else empty.
+/// The worker that a running job is on, or what a held one waits for; else empty.
 pub fn waits_for(job: &FoundJob) -> String {
     match &job.place {
         Place::Running { worker, deliveries, .. } => {
@@ -127,6 +136,9 @@ pub fn waits_for(job: &FoundJob) -> String {
             format!("on {worker}{again}")
         }
         Place::Held { name, .. } => format!("for {}", plain(name.as_bytes(), 256)),
+        Place::InLine { key, before } => {
+            format!("for its turn, behind {before} of {}", plain(key.as_bytes(), 256))
+        }
         Place::Ready(_) | Place::Scheduled(_) => String::new(),
     }
 }

@@ -18,9 +18,13 @@ pub struct QueueView {
     pub running: u64,
     /// Jobs that wait for a time.
     pub scheduled: u64,
-    /// Jobs that their flows hold.
+    /// Jobs that their flows hold, or that wait for their turns.
     pub held: u64,
-    /// Jobs that are scheduled, held or orphaned.
+    /// Of these, jobs that wait for their turns: earlier jobs of their order keys have not ended.
+    pub in_line: u64,
+    /// Dead letters that stop the later jobs of their order keys.
+    pub stopped_keys: u64,
+    /// Jobs that are scheduled, held by flows, or orphaned.
     pub waiting: u64,
     /// Dead letters of jobs.
     pub dead: u64,
@@ -67,7 +71,9 @@ impl QueueView {
             ready: survey.ready,
             running: survey.in_flight,
             scheduled: survey.scheduled,
-            held: survey.held_jobs(),
+            held: survey.all_held(),
+            in_line: survey.lines.waiting,
+            stopped_keys: survey.lines.stopped,
             waiting: survey.waiting,
             dead: survey.dead,
             rejected: survey.rejected,

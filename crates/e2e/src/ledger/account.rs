@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::Options;
 use super::destination::Visit;
 use super::faults::{Faults, Window};
-use super::job::{CALLBACK, Kind, callback_number, has_callback};
+use super::job::{CALLBACK, Kind, callback_number, has_callback, order_key};
+use super::order::{self, Disorder};
 use super::producer::Enqueued;
 use crate::queue::DeadLetter;
 
@@ -34,6 +35,8 @@ pub struct Ledger {
     pub requests: usize,
     /// Duplicate successes, by the fault window that explains them.
     pub duplicates: BTreeMap<Window, usize>,
+    /// Requests after one for a later job of their order key: repetitions that a fault explains.
+    pub late: usize,
     /// One line for each duplicate and each poison dead letter, for a person.
     pub details: Vec<String>,
     /// The number of faults of the workers and of Redis, by name.
@@ -63,6 +66,7 @@ impl fmt::Display for Ledger {
         for (window, count) in &self.duplicates {
             writeln!(formatter, "                {count} ({window:?})")?;
         }
+        writeln!(formatter, "late            {} (after a later job of their key)", self.late)?;
         for (name, count) in &self.faults {
             writeln!(formatter, "fault           {count} × {name}")?;
         }
@@ -108,7 +112,9 @@ pub(super) fn close(
         let visits = by_job.remove(&number).unwrap_or_default();
         let letters = all_letters.remove(&number).unwrap_or_default();
         let kind = Kind::of(number, options.hostile);
-        if let Some(first) = visits.iter().find(|visit| visit.answer == Some(200) && kind == Kind::Plain) {
+        // A job that waits for its turn is not late.
+        let is_plain = kind == Kind::Plain && order_key(number).is_none();
+        if let Some(first) = visits.iter().find(|visit| visit.answer == Some(200) && is_plain) {
             let latency = first.arrived.saturating_duration_since(job.at);
             latencies.push(latency);
             let half = start.map_or(0, |start| job.at.saturating_duration_since(start).as_secs() / 30);
@@ -122,6 +128,9 @@ pub(super) fn close(
             ledger.book_callback(number, *job, has_ended, (&reports, &letters), faults);
         }
     }
+    let Disorder { explained, problems } = order::check(visits, faults);
+    ledger.late = explained;
+    ledger.problems.extend(problems);
     ledger.latency = percentiles(&mut latencies);
     ledger.latencies = halves.values_mut().filter_map(|latencies| percentiles(latencies)).collect();
     for number in by_job.keys().chain(all_letters.keys()) {

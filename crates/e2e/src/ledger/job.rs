@@ -102,6 +102,11 @@ pub(super) fn callback_number(path: &str) -> Option<u64> {
     Some(CALLBACK + number)
 }
 
+/// The order key of a job, if it has one: a third of them have one of 40 keys. A key is in one shard, whether there is one or are four.
+pub(super) fn order_key(number: u64) -> Option<u64> {
+    number.is_multiple_of(3).then_some(number % 120)
+}
+
 /// The fields of a job, for the destination at `base`, or for a hanging host.
 pub(super) fn fields(number: u64, base: &str, hanging: &Hanging) -> Vec<(&'static str, String)> {
     let host = hanging.url(number);
@@ -114,6 +119,7 @@ pub(super) fn fields(number: u64, base: &str, hanging: &Hanging) -> Vec<(&'stati
         fields.push(("on_success", called.clone()));
         fields.push(("on_failure", format!(r#"{{"url":"{called}","flow":"reports"}}"#)));
     }
+    fields.extend(order_key(number).map(|key| ("order", format!("key-{key}"))));
     match kind {
         Kind::Poisonous | Kind::Hanging => {
             fields.push(("timeout_ms", "500".to_owned()));

@@ -26,7 +26,7 @@ use crate::wait;
 const DRAIN_DEADLINE_MIN: Duration = Duration::from_secs(120);
 
 /// The calls that move jobs. A proxy can search for them.
-const MOVING: [Script; 11] = [
+const MOVING: [Script; 12] = [
     Script::Complete,
     Script::CompleteWithResult,
     Script::Postpone,
@@ -38,6 +38,7 @@ const MOVING: [Script; 11] = [
     Script::FlowAcquire,
     Script::FlowReport,
     Script::CronTick,
+    Script::TakeTurns,
 ];
 
 struct Scenario {

@@ -26,8 +26,8 @@ e2e::in_both_builds!(
 /// The list in `docs/operating.md`.
 const WORKER: &str = "+ping +time +eval +evalsha +xadd +xreadgroup +xack +xdel +xclaim +xpending +xrange +xtrim +xlen \
                       +xgroup|create +xgroup|delconsumer +xinfo|groups +hget +hmget +hset +hdel +hgetall +hlen +hexists +hkeys +zadd +zrem +zrange \
-                      +zrangebyscore +zcard +zscore +hscan +pexpire +get +set +client|id +client|unblock";
-const TOOLS: &str = "+scan +info +config|get +xrevrange +xinfo|stream +xinfo|consumers +exists";
+                      +zrangebyscore +zrangebylex +zcard +zscore +hscan +pexpire +get +set +client|id +client|unblock";
+const TOOLS: &str = "+scan +info +config|get +xrevrange +xinfo|stream +xinfo|consumers +exists +zlexcount";
 
 /// The exit code, and `LEVEL CHECK` of each finding that is not ok.
 fn doctor(build: Build, url: &str, environment: &[(&str, &str)]) -> (i32, Vec<String>) {

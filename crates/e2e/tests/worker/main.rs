@@ -31,6 +31,7 @@ mod ledger;
 mod malformed;
 mod named_points;
 mod notices;
+mod order;
 mod outcomes;
 mod paused;
 mod propagators;

@@ -62,6 +62,7 @@ pub(super) const COMMANDS: [Command; 39] = [
     read("ZCARD", 2, sorted::zcard),
     read("ZSCORE", 3, sorted::zscore),
     read("ZRANGE", 4, sorted::zrange),
+    read("ZRANGEBYLEX", 4, sorted::zrangebylex),
     read("ZRANGEBYSCORE", 4, sorted::zrangebyscore),
     read("ZREVRANGEBYSCORE", 4, sorted::zrevrangebyscore),
     grow("XADD", 5, streams::xadd),

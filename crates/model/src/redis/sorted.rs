@@ -140,6 +140,34 @@ pub(super) fn zrevrangebyscore(db: &mut Db, arguments: &[Bytes]) -> Result {
     by_score(db, &arguments[0], [&arguments[2], &arguments[1]], &arguments[3..], true)
 }
 
+/// Of a set in which all scores are the same; for any other, Redis' reply is not specified.
+pub(super) fn zrangebylex(db: &mut Db, arguments: &[Bytes]) -> Result {
+    let end = |text: &Bytes| match text.split_first() {
+        Some((b'[', text)) => Ok(Some((text.to_vec(), false))),
+        Some((b'(', text)) => Ok(Some((text.to_vec(), true))),
+        Some((b'-' | b'+', [])) => Ok(None),
+        _ => Err("ERR min or max not valid string range item".to_owned()),
+    };
+    let (from, to) = (end(&arguments[1])?, end(&arguments[2])?);
+    let (mut skip, mut most) = (0, -1);
+    match &arguments[3..] {
+        [] => {}
+        [word, own_skip, own_most] if is(word, "LIMIT") => {
+            (skip, most) = (number(own_skip)?, number(own_most)?);
+        }
+        _ => return Err(syntax()),
+    }
+    let mut all = ordered(db.get(&arguments[0])?);
+    all.retain(|(member, _)| {
+        let member: &Bytes = member;
+        from.as_ref().is_none_or(|(from, is_open)| if *is_open { member > from } else { member >= from })
+            && to.as_ref().is_none_or(|(to, is_open)| if *is_open { member < to } else { member <= to })
+    });
+    let skip = usize::try_from(skip).unwrap_or(all.len()).min(all.len());
+    let most = usize::try_from(most).unwrap_or(all.len()).min(all.len() - skip);
+    Ok(rows(&all[skip..skip + most], false))
+}
+
 fn by_score(db: &Db, key: &[u8], [from, to]: [&Bytes; 2], options: &[Bytes], is_reversed: bool) -> Result {
     let end = |text: &[u8]| {
         let (text, is_open) = text.strip_prefix(b"(").map_or((text, false), |rest| (rest, true));

@@ -7,7 +7,7 @@ use fred::types::{Key, Value};
 use telemetry::{Context, Span, semconv};
 
 use super::{DeadLetter, FoundJob, Inspector, Place, field, text};
-use crate::job::{Admitted, EntryId, Producer, Reason};
+use crate::job::{Admitted, EntryId, LinePlace, Producer, Reason};
 use crate::redis::{
     Error, GROUP, Keys, LogBounds, Mark, Operation, Operations, QueueName, number, unexpected,
 };
@@ -60,22 +60,35 @@ impl Inspector {
         let log = self.log_bounds(&job.queue).await?;
         push_bounds(&mut bounds, Reason::Cancelled, result.as_ref().map(|(ttl, text)| (*ttl, text.as_str())));
         let reply = match &job.place {
-            Place::Scheduled(_) | Place::Held { .. } => {
+            Place::Scheduled(_) | Place::Held { .. } | Place::InLine { .. } => {
                 let (set, flows) = waiting_sets(&own, &job.place);
-                let mut keys = vec![own.waiting, set, own.dead, own.sizes, result_key, flows, own.stats];
-                keys.extend([own.jobs, own.mark]);
+                let is_in_line = matches!(job.place, Place::InLine { .. });
+                let waiting = if is_in_line { &own.order_waiting } else { &own.waiting };
+                let mut keys = vec![waiting.clone(), set, own.dead.clone(), own.sizes.clone(), result_key];
+                keys.extend([flows, own.stats.clone(), own.jobs.clone(), own.mark.clone()]);
                 push_record(log, job, callback.as_ref(), &mut keys, &mut bounds);
                 push_callback(callback, &mut bounds);
                 bounds.insert(0, job.id.as_str().into());
-                self.scripts.cancel_waiting.call(&self.redis, &Context::none(), keys, bounds).await?
+                let scripts = &self.scripts;
+                let script = match push_line(&own, job, &mut keys, &mut bounds) {
+                    true => &scripts.in_line.cancel_waiting,
+                    false => &scripts.cancel_waiting,
+                };
+                script.call(&self.redis, &Context::none(), keys, bounds).await?
             }
             Place::Ready(entry) | Place::Running { entry, .. } => {
-                let mut keys = vec![own.jobs, own.dead, own.sizes, result_key, own.mark, own.stats];
+                let mut keys = vec![own.jobs.clone(), own.dead.clone(), own.sizes.clone(), result_key];
+                keys.extend([own.mark.clone(), own.stats.clone()]);
                 push_record(log, job, callback.as_ref(), &mut keys, &mut bounds);
                 push_callback(callback, &mut bounds);
                 let mut args = vec![GROUP.into(), entry.to_string().into(), job.id.as_str().into()];
                 args.append(&mut bounds);
-                self.scripts.cancel_ready.call(&self.redis, &Context::none(), keys, args).await?
+                let scripts = &self.scripts;
+                let script = match push_line(&own, job, &mut keys, &mut args) {
+                    true => &scripts.in_line.cancel_ready,
+                    false => &scripts.cancel_ready,
+                };
+                script.call(&self.redis, &Context::none(), keys, args).await?
             }
         };
         match text(&reply)?.as_str() {
@@ -138,7 +151,7 @@ impl Inspector {
         let act = self.act(operation, &job.queue.queue, &origin.unwrap_or_else(Context::none));
         act.span.set_with(semconv::MESSAGING_MESSAGE_ID, || match &job.place {
             Place::Ready(entry) | Place::Running { entry, .. } => entry.to_string().into(),
-            Place::Scheduled(_) | Place::Held { .. } => job.id.clone().into(),
+            Place::Scheduled(_) | Place::Held { .. } | Place::InLine { .. } => job.id.clone().into(),
         });
         act
     }
@@ -162,14 +175,18 @@ impl Inspector {
         let own = Self::keys(&letter.queue);
         let expires = expires_in.map_or(0, |time| time.as_millis().max(1) as u64);
         let traceparent = span.context().traceparent().unwrap_or_default();
-        let args: Vec<Value> = vec![
+        let mut args: Vec<Value> = vec![
             letter.entry.to_string().into(),
             number(expires),
             traceparent.into(),
             Mark::default().proposal().as_ref().into(),
         ];
         let from = if letter.is_rejected { own.rejected } else { own.dead };
-        let keys = vec![own.jobs, from, own.mark];
+        let mut keys = vec![own.jobs, from, own.mark];
+        if let Some(place) = letter.place() {
+            keys.extend([own.order, own.order_stopped]);
+            args.extend([place.as_str().into(), place.position().unwrap_or_default().into()]);
+        }
         let reply = self.scripts.replay.call(&self.redis, &span.context(), keys, args).await;
         let replayed = reply.and_then(|reply| moved(&reply));
         let error = replayed.as_ref().err().map(fred_otel::error_type);
@@ -250,7 +267,7 @@ fn push_callback(callback: Option<CallbackJob>, args: &mut Vec<Value>) {
 fn entered(job: &FoundJob) -> u64 {
     match &job.place {
         Place::Ready(entry) | Place::Running { entry, .. } => entry.millis,
-        Place::Scheduled(_) | Place::Held { .. } => 0,
+        Place::Scheduled(_) | Place::Held { .. } | Place::InLine { .. } => 0,
     }
 }
 
@@ -258,8 +275,18 @@ fn entered(job: &FoundJob) -> u64 {
 fn waiting_sets(own: &Keys, place: &Place) -> (Key, Key) {
     match place {
         Place::Held { flow, .. } => (own.flow(*flow), own.flows.clone()),
+        // Its place is another text than its id: nothing is removed.
+        Place::InLine { .. } => (own.order.clone(), own.order.clone()),
         _ => (own.scheduled.clone(), own.scheduled.clone()),
     }
+}
+
+/// Adds what the end of an ordered job needs. Returns whether it is one. A cancelled job stops no line.
+fn push_line(own: &Keys, job: &FoundJob, keys: &mut Vec<Key>, args: &mut Vec<Value>) -> bool {
+    let Some(place) = LinePlace::of(&job.fields, job.id.as_bytes()) else { return false };
+    keys.extend([&own.jobs, &own.order, &own.order_waiting, &own.order_stopped].map(Clone::clone));
+    args.extend([place.as_str().into(), 1.into(), "pass".into(), "".into()]);
+    true
 }
 
 fn moved(reply: &Value) -> Result<Replayed, Error> {

@@ -8,7 +8,7 @@ use telemetry::{Context, semconv};
 use super::peek::{CUT, PAGE, Peek, Peeked};
 use super::scan::{Ids, SearchPart};
 use super::{Inspector, ShardName, field, job_id};
-use crate::job::{EntryId, Fields};
+use crate::job::{EntryId, Fields, LinePlace};
 use crate::redis::{Error, Operation};
 
 /// How many dead letters a search reads at most: more than are kept.
@@ -44,6 +44,11 @@ impl DeadLetter {
     /// A field as text.
     pub fn text(&self, name: &str) -> Option<String> {
         field(&self.fields, name).map(|value| String::from_utf8_lossy(value).into_owned())
+    }
+
+    /// Its place in the line of its order key, if it has one.
+    pub(super) fn place(&self) -> Option<LinePlace> {
+        LinePlace::of(&self.fields, self.job_id.as_bytes())
     }
 }
 
@@ -205,6 +210,11 @@ impl Inspector {
                 args.insert(0, key.clone().into());
                 deleted += self.command("XDEL", Some(&key), args).await?.convert::<u64>()?;
             }
+        }
+        // Afterwards: what is purged must not stop its line, and a line that goes on has no dead letter to replay.
+        let places: Vec<_> = letters.iter().filter_map(|letter| letter.place()).collect();
+        if !places.is_empty() {
+            self.resume_lines(queue, &places).await?;
         }
         Ok(deleted)
     }

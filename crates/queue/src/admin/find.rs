@@ -5,7 +5,7 @@ use fred::interfaces::KeysInterface;
 use fred::types::Value;
 use fred_otel::Command;
 
-use super::peek::{Peek, PeekWaiting, WHOLE, in_stream};
+use super::peek::{Peek, PeekWaiting, Source, WHOLE, in_stream};
 use super::scan::SearchPart;
 use super::{FoundJob, Inspector, Place, ShardName, field};
 use crate::job::{EntryId, Fields, of_fields};
@@ -89,7 +89,7 @@ impl Inspector {
         wanted: impl Fn(&FoundJob) -> bool,
     ) -> Result<Search, Error> {
         let mut search = Search::default();
-        for part in [SearchPart::Stream, SearchPart::Waiting] {
+        for part in [SearchPart::Stream, SearchPart::Waiting, SearchPart::InLine] {
             let (mut behind, mut read) = (String::new(), 0);
             loop {
                 let page = self.search_page(queue, part, &behind, id).await?;
@@ -116,7 +116,9 @@ impl Inspector {
                 let found = self.peek(&Self::keys(&job.queue), Peek::one(&entry.to_string())).await?;
                 Ok(found.into_iter().next().map(|peeked| in_stream(&job.queue, peeked)))
             }
-            Place::Scheduled(_) | Place::Held { .. } => self.find_waiting(&job.queue, &job.id).await,
+            Place::Scheduled(_) | Place::Held { .. } | Place::InLine { .. } => {
+                self.find_waiting(&job.queue, &job.id).await
+            }
         }
     }
 
@@ -126,12 +128,15 @@ impl Inspector {
         queue: &ShardName,
         job_id: &str,
     ) -> Result<Option<FoundJob>, Error> {
-        let peek = PeekWaiting { flow: None, order: "job_id", start: job_id, count: 1, most: WHOLE };
-        let (_, found) = self.peek_waiting(queue, peek).await?;
-        match found.into_iter().next() {
-            Some(job) => self.locate(job).await.map(Some),
-            None => Ok(None),
+        let peek = |source| PeekWaiting { source, order: "job_id", start: job_id, count: 1, most: WHOLE };
+        let (_, found) = self.peek_waiting(queue, peek(Source::Schedule)).await?;
+        if let Some(job) = found.into_iter().next() {
+            return self.locate(job).await.map(Some);
         }
+        let (_, found) = self.peek_waiting(queue, peek(Source::Line)).await?;
+        let Some(mut job) = found.into_iter().next() else { return Ok(None) };
+        self.count_before(&mut job).await?;
+        Ok(Some(job))
     }
 
     /// Looks for a job that is not in the schedule in the set of its flow.

@@ -1,6 +1,6 @@
 //! Lists the jobs of a queue by their state.
 
-use super::peek::{CUT, PAGE, Peek, PeekWaiting, in_stream};
+use super::peek::{CUT, PAGE, Peek, PeekWaiting, Source, in_stream};
 use super::{FoundJob, Inspector, ShardName};
 use crate::job::FlowId;
 use crate::redis::{Error, GROUP, Keys};
@@ -14,7 +14,7 @@ pub enum State {
     Running,
     /// Waiting for a time.
     Scheduled,
-    /// Held by its flow.
+    /// Held by its flow, or waiting for its turn.
     Held,
 }
 
@@ -22,7 +22,7 @@ pub enum State {
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     /// The jobs: running, then ready, then scheduled by their due time, then held, flow by flow in the order
-    /// in which they were enqueued.
+    /// in which they were enqueued, then those that wait for their turns.
     pub jobs: Vec<FoundJob>,
     /// Whether the limit was reached.
     pub has_more: bool,
@@ -61,6 +61,7 @@ impl Inspector {
                     break;
                 }
             }
+            jobs.extend(self.in_line(queue, (limit + 1).saturating_sub(jobs.len())).await?);
         }
         let has_more = jobs.len() > limit;
         jobs.truncate(limit);
@@ -91,7 +92,8 @@ impl Inspector {
         let mut start = 0;
         while jobs.len() < most {
             let count = PAGE.min((most - jobs.len()) as u64);
-            let peek = PeekWaiting { flow, order: "due", start: &start.to_string(), count, most: CUT };
+            let source = flow.map_or(Source::Schedule, Source::Flow);
+            let peek = PeekWaiting { source, order: "due", start: &start.to_string(), count, most: CUT };
             let (_, page) = self.peek_waiting(queue, peek).await?;
             start += count;
             if page.is_empty() {

@@ -2,7 +2,7 @@
 
 use fred::types::{Key, Value};
 
-use super::{FoundJob, Inspector, Place, ShardName, array, job_id, text};
+use super::{FoundJob, Inspector, Place, ShardName, array, field, job_id, text};
 use crate::job::{EntryId, Fields, FlowId, of_fields};
 use crate::redis::{Error, GROUP, Keys, entry_id, fields, number, unexpected};
 
@@ -43,8 +43,8 @@ impl<'a> Peek<'a> {
 
 /// Which waiting jobs to read, and how.
 pub(super) struct PeekWaiting<'a> {
-    /// The flow that holds them; `None` for scheduled jobs.
-    pub(super) flow: Option<FlowId>,
+    /// Where they wait.
+    pub(super) source: Source,
     /// `due`, `scan` or `job_id`.
     pub(super) order: &'static str,
     /// The number of jobs to skip, the cursor, or the job id.
@@ -53,6 +53,17 @@ pub(super) struct PeekWaiting<'a> {
     pub(super) count: u64,
     /// The number of bytes of each value at most.
     pub(super) most: u64,
+}
+
+/// Where jobs wait.
+#[derive(Clone, Copy)]
+pub(super) enum Source {
+    /// In the schedule, or in a place that is not known.
+    Schedule,
+    /// In a flow.
+    Flow(FlowId),
+    /// In a line.
+    Line,
 }
 
 /// An entry that [`Peek`] read.
@@ -88,13 +99,17 @@ impl Inspector {
         peek: PeekWaiting<'_>,
     ) -> Result<(String, Vec<FoundJob>), Error> {
         let own = Self::keys(queue);
-        let PeekWaiting { flow, order, start, count, most } = peek;
+        let PeekWaiting { source, order, start, count, most } = peek;
         let args = vec![order.into(), start.into(), number(count), number(most)];
-        let set = flow.map_or(own.scheduled.clone(), |flow| own.flow(flow));
-        let keys = vec![own.waiting, set];
+        let keys = match source {
+            Source::Schedule => vec![own.waiting, own.scheduled],
+            Source::Flow(flow) => vec![own.waiting.clone(), own.flow(flow)],
+            Source::Line => vec![own.order_waiting, own.order],
+        };
         let reply = self.scripts.peek_waiting.poll(&self.redis, keys, args).await?;
         let [cursor, rows] = <[Value; 2]>::try_from(array(reply)?).map_err(|_| unexpected())?;
-        let jobs = array(rows)?.into_iter().map(|row| waiting(queue, flow, row)).collect::<Result<_, _>>()?;
+        let jobs =
+            array(rows)?.into_iter().map(|row| waiting(queue, source, row)).collect::<Result<_, _>>()?;
         Ok((text(&cursor)?, jobs))
     }
 }
@@ -121,15 +136,19 @@ pub(super) fn in_stream(queue: &ShardName, peeked: Peeked) -> FoundJob {
     FoundJob { queue: queue.clone(), id: job_id(&fields, entry), place, fields }
 }
 
-fn waiting(queue: &ShardName, flow: Option<FlowId>, row: Value) -> Result<FoundJob, Error> {
+fn waiting(queue: &ShardName, source: Source, row: Value) -> Result<FoundJob, Error> {
     let [job_id, due, own] = <[Value; 3]>::try_from(array(row)?).map_err(|_| unexpected())?;
     let fields = fields(own)?;
-    let place = match flow {
-        Some(flow) => {
+    let place = match source {
+        Source::Flow(flow) => {
             let name = of_fields(&fields).map(|(_, name)| name).unwrap_or_default();
             Place::Held { flow, name }
         }
-        None => {
+        Source::Line => {
+            let key = field(&fields, "order").map(|key| String::from_utf8_lossy(key).into_owned());
+            Place::InLine { key: key.unwrap_or_default(), before: 0 }
+        }
+        Source::Schedule => {
             // Redis writes a score as a float.
             let due = text(&due)?.parse::<f64>().ok().filter(|due| *due >= 0.0).map(|due| due as u64);
             Place::Scheduled(due)

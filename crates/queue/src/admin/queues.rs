@@ -101,6 +101,8 @@ impl Inspector {
             own.dead,
             own.rejected,
             own.log,
+            own.order_waiting,
+            own.order_stopped,
             cron,
             own.workers,
             Keys::meta(queue),
@@ -124,6 +126,9 @@ impl Inspector {
             ("XLEN", own.dead, "stream"),
             ("XLEN", own.rejected, "stream"),
             ("XLEN", own.log, "stream"),
+            ("ZCARD", own.order, "sorted set"),
+            ("HLEN", own.order_waiting, "hash"),
+            ("HLEN", own.order_stopped, "hash"),
             ("HLEN", own.workers, "hash"),
             ("HLEN", cron, "hash"),
             ("ZCARD", cron_due, "sorted set"),
@@ -189,9 +194,21 @@ fn shard_of(key: &str) -> Option<(String, u32)> {
         Some((name, number)) => (name, number.parse().ok()?),
         None => (tag, 0),
     };
-    ["jobs", "waiting", "scheduled", "flows", "dead", "rejected", "log", "workers", "meta", "cron"]
-        .contains(&what)
-        .then(|| (name.to_owned(), number))
+    const KEYS: [&str; 12] = [
+        "jobs",
+        "waiting",
+        "scheduled",
+        "flows",
+        "dead",
+        "rejected",
+        "log",
+        "order_waiting",
+        "order_stopped",
+        "workers",
+        "meta",
+        "cron",
+    ];
+    KEYS.contains(&what).then(|| (name.to_owned(), number))
 }
 
 #[cfg(test)]

@@ -19,13 +19,16 @@ pub enum SearchPart {
     Log,
     /// Scheduled and held jobs.
     Waiting,
+    /// Jobs that wait for their turns.
+    InLine,
     /// Ready and running jobs, the first one first.
     Stream,
 }
 
 impl SearchPart {
     /// All parts: those first in which people look most often.
-    pub const ALL: [Self; 5] = [Self::Dead, Self::Rejected, Self::Log, Self::Waiting, Self::Stream];
+    pub const ALL: [Self; 6] =
+        [Self::Dead, Self::Rejected, Self::Log, Self::Waiting, Self::InLine, Self::Stream];
 }
 
 /// A field, and a text in lower case that it contains.

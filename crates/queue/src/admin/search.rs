@@ -42,6 +42,7 @@ impl Inspector {
             SearchPart::Rejected => self.scan(own.rejected, "last", behind, &about(&lower)).await?,
             SearchPart::Stream => self.scan(own.jobs, "first", behind, &about(&lower)).await?,
             SearchPart::Waiting => self.scan_waiting(own.waiting, behind, &about(&lower)).await?,
+            SearchPart::InLine => self.scan_waiting(own.order_waiting, behind, &about(&lower)).await?,
             SearchPart::Log => {
                 (page.log, page.next, page.read) = self.log_page(queue, behind, id).await?;
                 return Ok(page);
@@ -50,7 +51,9 @@ impl Inspector {
         (page.next, page.read) = (next, read);
         for found in ids {
             match part {
-                SearchPart::Waiting => page.jobs.extend(self.find_waiting(queue, &found).await?),
+                SearchPart::Waiting | SearchPart::InLine => {
+                    page.jobs.extend(self.find_waiting(queue, &found).await?)
+                }
                 SearchPart::Stream => page.jobs.extend(self.entry(queue, &found).await?),
                 _ => {
                     let letters = self.dead_letter(queue, &found).await?;

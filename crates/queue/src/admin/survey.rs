@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Inspector, ShardName, text};
+use super::{Inspector, LineCounts, ShardName, text};
 use crate::job::{EntryId, FlowId};
 use crate::redis::{Error, GROUP, number, unexpected, without_line};
 
@@ -23,6 +23,8 @@ pub struct Survey {
     pub waiting: u64,
     /// Job ids in the schedule.
     pub scheduled: u64,
+    /// Jobs that wait for their turns, and dead letters that stop lines.
+    pub lines: LineCounts,
     /// Job ids that each flow holds.
     pub held: Vec<(FlowId, u64)>,
     /// How many of the checked scheduled job ids have no job.
@@ -80,6 +82,11 @@ pub enum Life {
 }
 
 impl Survey {
+    /// How many jobs are held: by their flows, or until they have their turns.
+    pub fn all_held(&self) -> u64 {
+        self.held_jobs() + self.lines.waiting
+    }
+
     /// How many jobs the flows hold.
     pub fn held_jobs(&self) -> u64 {
         self.held.iter().map(|(_, jobs)| jobs).sum()
@@ -133,7 +140,9 @@ impl Inspector {
             let flows = flows(&counted);
             looks += 1;
             if looks >= SURVEY_TRIES || flows.iter().all(|flow| known.contains(flow)) {
-                return Ok(parse(&counted, &known));
+                // A user may lack the right to read these keys, or they may have a wrong type.
+                let lines = Box::pin(self.line_counts(queue)).await.unwrap_or_default();
+                return Ok(Survey { lines, ..parse(&counted, &known) });
             }
             known = flows;
         }
@@ -155,6 +164,7 @@ fn parse(counted: &Value, known: &[FlowId]) -> Survey {
         // Redis still counts entries as pending that were deleted while they were pending.
         ready: count("entries").saturating_sub(count("pending")),
         in_flight: count("pending"),
+        lines: LineCounts::default(),
         waiting: count("waiting"),
         scheduled: count("scheduled"),
         held: known

@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, Uri};
 use super::callbacks::Callbacks;
 use super::entry::Delivery;
 use super::fields::{Known, ProducerContext, is_label};
+use super::line::{ORDER_BYTES_MAX, is_order_key};
 use super::numbers::{max_attempts, result_ttl, timeout, unix_millis, wait, whole};
 use super::reason::Reason;
 use super::url::Destination;
@@ -53,6 +54,7 @@ impl Job {
             max_attempts: max_attempts(&known)?,
             retry: known.retry.clone(),
             flow: flow(&known)?,
+            order: order(&known)?,
             secret: known.secret.clone(),
             wait: wait(&known)?,
             expires_at: unix_millis("expires_at", &known.expires_at)?,
@@ -122,6 +124,15 @@ fn flow(known: &Known) -> Result<Option<Bytes>, Malformed> {
             Err(Malformed::new("field `flow` must be 1 to 256 bytes"))
         }
         flow => Ok(flow.clone()),
+    }
+}
+
+fn order(known: &Known) -> Result<Option<Bytes>, Malformed> {
+    match &known.order {
+        Some(key) if !is_order_key(key) => {
+            Err(Malformed::new(format!("field `order` must be 1 to {ORDER_BYTES_MAX} bytes")))
+        }
+        key => Ok(key.clone()),
     }
 }
 

@@ -97,6 +97,10 @@ pub struct Trail {
     pub replay_of: Option<Bytes>,
     /// The job id of the job whose end this one reports.
     pub callback_of: Option<Bytes>,
+    /// The id whose place in its line the job has, if it is not its own.
+    pub place: Option<Bytes>,
+    /// Since when the job waited for its turn before this delivery, Unix milliseconds.
+    pub line_since: Option<u64>,
 }
 
 /// The mark of a job that its flow held and then admitted.
@@ -157,7 +161,7 @@ macro_rules! known_fields {
 
 known_fields! {
     url, method, headers, body, label, delay_ms, not_before, expires_at, timeout_ms, max_attempts, retry, flow,
-    secret, result_ttl_ms, on_success, on_failure, traceparent, tracestate, baggage, v,
+    order, secret, result_ttl_ms, on_success, on_failure, traceparent, tracestate, baggage, v,
 }
 
 /// How many unknown names are kept.
@@ -195,6 +199,8 @@ impl Trail {
             b"_traceparent" if value.len() <= 128 => self.traceparent = Some(value.clone()),
             b"_replay_of" if is_job_id(value) => self.replay_of = Some(value.clone()),
             b"_callback_of" if is_job_id(value) => self.callback_of = Some(value.clone()),
+            b"_place" if is_job_id(value) => self.place = Some(value.clone()),
+            b"_line_since" => self.line_since = number(value),
             b"_admitted" => self.admitted = Admitted::parse(value),
             b"_history" => self.history = Some(value.clone()),
             _ => {}

@@ -6,7 +6,7 @@ use fred::types::Value;
 use telemetry::{Context, Span, semconv};
 
 use super::enqueue::{EnqueueError, IdempotencyKey, Outgoing, Publication};
-use super::shard::{MOVES_MAX, Numbers, homes};
+use super::shard::{MOVES_MAX, Numbers, homes, order_key};
 use crate::job::{EntryId, Fields, Producer};
 use crate::redis::{Error, Operation, QueueName, QueueShard, Redis, number, push_fields, unexpected};
 
@@ -34,8 +34,9 @@ impl From<Fields> for NewJob {
 #[derive(Debug, thiserror::Error)]
 #[error("not all jobs are enqueued")]
 pub struct BatchError {
-    /// What Redis has confirmed, in the order of the jobs. Jobs without a key are enqueued after those with one, in their
-    /// order: enqueueing all from the first `None` on repeats no job, unless Redis did not answer to a call without keys.
+    /// What Redis has confirmed, in the order of the jobs. Jobs without any key are enqueued after those with an order key
+    /// or an idempotency key, in their order: where no job has an order key, enqueueing all from the first `None` on repeats no
+    /// job, unless Redis did not answer to a call without idempotency keys.
     pub publications: Vec<Option<Publication>>,
     /// Why it ended.
     #[source]
@@ -55,7 +56,7 @@ struct Batch<'a> {
 
 impl Redis {
     /// Enqueues many jobs, with up to 1,000 jobs and 1 MiB in each call. Jobs without a key go together into any shard;
-    /// a key selects its shard as in [`Redis::enqueue`]. Redis enqueues all jobs of a call or none. Each of several jobs
+    /// an order key or an idempotency key selects its shard as in [`Redis::enqueue`]. Redis enqueues all jobs of a call or none. Each of several jobs
     /// gets its own trace, whose root links to the span of this operation. A job that already has a context keeps it.
     ///
     /// # Errors
@@ -94,7 +95,7 @@ impl Batch<'_> {
             self.claim(&numbers).await?;
             let changes = numbers.changes_after(&seen);
             let (keyed, others): (Vec<_>, Vec<_>) =
-                self.left().partition(|index| self.keys[*index].is_some());
+                self.left().partition(|index| self.route(*index).is_some());
             let mut groups = BTreeMap::<u32, Vec<usize>>::new();
             for index in keyed {
                 groups.entry(self.homes(index, &numbers.all)[0]).or_default().push(index);
@@ -119,15 +120,22 @@ impl Batch<'_> {
         (0..).zip(&self.publications).filter(|(_, done)| done.is_none()).map(|(index, _)| index)
     }
 
+    /// The key that selects the shard of a job, if it has one.
+    fn route(&self, index: usize) -> Option<&[u8]> {
+        let key = || self.keys[index].as_ref().map(|key| key.key.as_bytes());
+        order_key(&self.jobs[index]).map(AsRef::as_ref).or_else(key)
+    }
+
     /// The shards in which the key of a job may be, beginning with its present one; none without a key.
     fn homes(&self, index: usize, numbers: &[u32]) -> Vec<u32> {
-        self.keys[index].as_ref().map(|key| homes(&key.key, numbers)).unwrap_or_default()
+        self.route(index).map(|key| homes(key, numbers)).unwrap_or_default()
     }
 
     /// Claims the keys in the shards where they would be by former numbers of shards.
     async fn claim(&mut self, numbers: &Numbers) -> Result<(), Error> {
         let mut former = BTreeMap::<u32, Vec<usize>>::new();
-        for index in self.left().filter(|_| numbers.all.len() > 1) {
+        let has_key = |index: &usize| numbers.all.len() > 1 && self.keys[*index].is_some();
+        for index in self.left().filter(has_key) {
             for shard in self.homes(index, &numbers.all).into_iter().skip(1) {
                 former.entry(shard).or_default().push(index);
             }

@@ -127,8 +127,10 @@ impl QueueShard {
             Some(own) => (own.ttl_millis(), self.0.keys.idempotency(&own.key)),
             None => (0, self.0.keys.jobs.clone()),
         };
-        let keys = vec![self.0.keys.jobs.clone(), self.0.keys.waiting.clone(), key];
+        let own = &self.0.keys;
+        let mut keys = vec![own.jobs.clone(), own.waiting.clone(), key];
         let cap = how.cap.map_or(0, NonZeroU64::get);
+        keys.extend((cap > 0).then(|| own.order_waiting.clone()));
         let mut args = vec![number(ttl), number(cap), number(changes)];
         push_fields(&mut args, fields);
         let reply = self.0.scripts.enqueue.call(&self.0.redis, parent, keys, args).await?;

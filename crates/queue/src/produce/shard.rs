@@ -1,5 +1,7 @@
 //! Chooses the shard of a job.
 
+use bytes::Bytes;
+
 use super::enqueue::{EnqueueError, Enqueuing, IdempotencyKey, Publication};
 use crate::job::{EntryId, Fields};
 use crate::redis::{Error, Keys, QueueName, QueueShard, Redis, SHARDS_MAX, number, unexpected};
@@ -8,9 +10,9 @@ use crate::redis::{Error, Keys, QueueName, QueueShard, Redis, SHARDS_MAX, number
 pub(super) const MOVES_MAX: usize = 5;
 
 impl Redis {
-    /// Enqueues a job into any shard of a queue. An idempotency key always selects the same shard. After the
-    /// number of shards has changed, the key also counts where former numbers selected its shard, for its whole
-    /// life.
+    /// Enqueues a job into any shard of a queue. An order key always selects the same shard, and without one an
+    /// idempotency key does. After the number of shards has changed, the idempotency key also counts where former numbers
+    /// selected its shard, for its whole life.
     ///
     /// # Errors
     /// [`EnqueueError`].
@@ -20,13 +22,17 @@ impl Redis {
         fields: Fields,
         how: &Enqueuing,
     ) -> Result<Publication, EnqueueError> {
+        let order = order_key(&fields).cloned();
         let Some(key) = &how.key else {
-            return self.any_shard(name).await?.enqueue(fields, how, 0).await;
+            let count = self.recent_shards(name).await?;
+            let shard = order.map_or_else(|| fastrand::u32(..count), |order| home_of(&order, count));
+            return self.producer_shard(name, shard).enqueue(fields, how, 0).await;
         };
+        let route = order.as_deref().unwrap_or(key.key.as_bytes());
         let mut seen = Numbers::default();
         for _ in 0..MOVES_MAX {
             let numbers = self.shard_numbers(name, key.ttl_millis()).await?;
-            let homes = homes(&key.key, &numbers.all);
+            let homes = homes(route, &numbers.all);
             for shard in &homes[1..] {
                 let queue = self.producer_shard(name, *shard);
                 let claimed = queue.claim_keys(numbers.changes, [key].into_iter()).await?;
@@ -96,12 +102,21 @@ impl QueueShard {
     }
 }
 
+/// The order key of a job that is not enqueued yet.
+pub(super) fn order_key(fields: &Fields) -> Option<&Bytes> {
+    fields.iter().find(|(name, _)| name == "order").map(|(_, key)| key)
+}
+
+/// The shard that a number of shards selects for a key.
+fn home_of(key: &[u8], shards: u32) -> u32 {
+    u32::from(crc16(key)) % shards.clamp(1, SHARDS_MAX)
+}
+
 /// The shards that these numbers of shards select for a key, each once.
-pub(super) fn homes(key: &str, numbers: &[u32]) -> Vec<u32> {
-    let hash = u32::from(crc16(key.as_bytes()));
+pub(super) fn homes(key: &[u8], numbers: &[u32]) -> Vec<u32> {
     let mut homes = vec![];
     for number in numbers {
-        let home = hash % (*number).clamp(1, SHARDS_MAX);
+        let home = home_of(key, *number);
         if !homes.contains(&home) {
             homes.push(home);
         }
@@ -133,8 +148,8 @@ mod tests {
 
     #[test]
     fn a_key_has_one_home_for_each_number_of_shards() {
-        assert_eq!(homes("123456789", &[4]), [3]);
-        assert_eq!(homes("123456789", &[2, 4, 1]), [1, 3, 0]);
-        assert_eq!(homes("123456789", &[2, 1, 2, 6]), [1, 0], "each once");
+        assert_eq!(homes(b"123456789", &[4]), [3]);
+        assert_eq!(homes(b"123456789", &[2, 4, 1]), [1, 3, 0]);
+        assert_eq!(homes(b"123456789", &[2, 1, 2, 6]), [1, 0], "each once");
     }
 }

@@ -113,20 +113,17 @@ impl Redis {
         })
     }
 
-    /// Any shard of a queue for a producer.
+    /// How many shards a queue has for producers, as of a moment ago.
     ///
     /// # Errors
     /// fred's.
-    pub(crate) async fn any_shard(&self, name: &QueueName) -> Result<QueueShard, Error> {
-        let count = match self.producers.count(name) {
-            Some(count) => count,
-            None => {
-                let count = self.shards(name).await?.now;
-                self.producers.set_count(name, count);
-                count
-            }
-        };
-        Ok(self.producer_shard(name, fastrand::u32(..count)))
+    pub(crate) async fn recent_shards(&self, name: &QueueName) -> Result<u32, Error> {
+        if let Some(count) = self.producers.count(name) {
+            return Ok(count);
+        }
+        let count = self.shards(name).await?.now;
+        self.producers.set_count(name, count);
+        Ok(count)
     }
 
     fn shard(
@@ -208,11 +205,13 @@ impl Redis {
     async fn jobs_in(&self, name: &QueueName, shard: u32) -> Result<u64, Error> {
         let keys = Keys::new(name, shard);
         let count = |client: Client| {
-            let (jobs, waiting) = (keys.jobs.clone(), keys.waiting.clone());
+            let own = [&keys.jobs, &keys.waiting, &keys.order_waiting].map(Clone::clone);
+            let [jobs, waiting, order_waiting] = own;
             async move {
                 let jobs: u64 = client.xlen(jobs).await?;
                 let waiting: u64 = client.hlen(waiting).await?;
-                Ok(jobs + waiting)
+                let order_waiting: u64 = client.hlen(order_waiting).await?;
+                Ok(jobs + waiting + order_waiting)
             }
         };
         let (count, pending) = self.connection.defer(&keys.jobs, Command::new("XLEN"), count).await;

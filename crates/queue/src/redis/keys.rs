@@ -70,6 +70,12 @@ pub(crate) struct Keys {
     pub(crate) flows: Key,
     /// Sorted set: held jobs by the time when they expire, each as its flow and its id in one text.
     pub(crate) expiring: Key,
+    /// Sorted set: the places of ordered jobs in the lines of their keys.
+    pub(crate) order: Key,
+    /// Hash: job id to the fields of a job that waits for its turn.
+    pub(crate) order_waiting: Key,
+    /// Hash: the place of a dead letter that stops its line, to what is known of it.
+    pub(crate) order_stopped: Key,
     /// String: the mark of the entries that our scripts write.
     pub(crate) mark: Key,
     /// Hash: consumer to its last heartbeat.
@@ -97,6 +103,9 @@ impl Keys {
             tail: key("tail"),
             flows: key("flows"),
             expiring: key("expiring"),
+            order: key("order"),
+            order_waiting: key("order_waiting"),
+            order_stopped: key("order_stopped"),
             mark: key("mark"),
             workers: key("workers"),
             prefix,

@@ -25,7 +25,12 @@ const PRELUDE: &str = include_str!("lua/prelude.lua");
 /// Begins the line of a script's header that names its parts of the prelude.
 const USES: &str = "-- Uses ";
 
-/// A script with its parts of the prelude before it, in the order in which it names them.
+/// Settles ordered jobs: the text of another script is put into it.
+const IN_LINE: &str = include_str!("lua/in_line.lua");
+/// Where.
+const HERE: &str = "  -- HERE\n";
+
+/// A script with its parts of the prelude before it, in the order in which it names them, each once.
 ///
 /// # Panics
 /// If there is no such part.
@@ -34,13 +39,15 @@ fn with_prelude(script: &str) -> String {
         let parts = PRELUDE.split("\n---- ").skip(1);
         parts.filter_map(|part| part.split_once('\n')).find(|(own, _)| *own == name).map(|(_, text)| text)
     };
-    let names = script
-        .lines()
-        .find_map(|line| line.strip_prefix(USES))
-        .into_iter()
-        .flat_map(|names| names.split(','));
+    let uses = script.lines().filter_map(|line| line.strip_prefix(USES));
+    let mut names: Vec<&str> = vec![];
+    for name in uses.flat_map(|names| names.split(',')).map(str::trim) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     let parts =
-        names.map(|name| part(name.trim()).unwrap_or_else(|| panic!("the prelude has no part {name}")));
+        names.into_iter().map(|name| part(name).unwrap_or_else(|| panic!("the prelude has no part {name}")));
     parts.chain([script]).collect::<Vec<_>>().join("\n")
 }
 
@@ -172,14 +179,42 @@ macro_rules! scripts {
         #[derive(Debug)]
         pub(crate) struct Scripts {
             $(pub(crate) $name: Script,)+
+            /// The same for ordered jobs.
+            pub(crate) in_line: InLine,
         }
 
         impl Scripts {
             pub(crate) fn new() -> Self {
                 Self {
+                    in_line: InLine::new(),
                     $($name: Script::new(
                         stringify!($name),
                         include_str!(concat!("lua/", stringify!($name), ".lua")),
+                    ),)+
+                }
+            }
+
+            fn all(&self) -> Vec<&Script> {
+                [vec![$(&self.$name,)+], self.in_line.all()].concat()
+            }
+        }
+    };
+}
+
+macro_rules! in_line_scripts {
+    ($($name:ident),+ $(,)?) => {
+        /// The scripts that settle ordered jobs: those of the transitions, in `lua/in_line.lua`.
+        #[derive(Debug)]
+        pub(crate) struct InLine {
+            $(pub(crate) $name: Script,)+
+        }
+
+        impl InLine {
+            fn new() -> Self {
+                Self {
+                    $($name: Script::new(
+                        concat!(stringify!($name), "_in_line"),
+                        &IN_LINE.replace(HERE, include_str!(concat!("lua/", stringify!($name), ".lua"))),
                     ),)+
                 }
             }
@@ -191,11 +226,15 @@ macro_rules! scripts {
     };
 }
 
+in_line_scripts! {
+    complete, complete_with_result, dead_letter, dead_letter_entry, hand_back, cancel_ready, cancel_waiting,
+}
+
 scripts! {
     join, complete, complete_with_result, count, postpone, hand_back, dead_letter, dead_letter_entry, extend, reclaim, promote, sweep, requeue, claim_lost, admit,
     flow_acquire, flow_report, flow_release, leave, enqueue, enqueue_all, key_homes, claim_keys, reshard, reopen, shrunk, survey, peek,
     peek_waiting, search, search_waiting, search_log, cancel_ready, cancel_waiting, run_now, replay, stats, control, watch, pause, resume,
-    cron_apply, cron_due, cron_pause, cron_tick, notice,
+    cron_apply, cron_due, cron_pause, cron_tick, notice, take_turns, sweep_lines, sweep_order_waiting, drop_places, resume_line,
 }
 
 /// The name and the text of every script, as it is sent to Redis.

@@ -67,11 +67,13 @@ pub fn handed_back(delivery: &Delivery, now: u64) -> Fields {
 }
 
 /// The fields without `_job_id` and `_enqueued_at`, which the script adds that schedules or holds a job, and without
-/// `_admitted`, which is valid for one delivery.
+/// `_admitted` and `_line_since`, which are valid for one delivery.
 pub fn without_place(fields: &Fields) -> Fields {
     fields
         .iter()
-        .filter(|(name, _)| !matches!(name.as_ref(), b"_job_id" | b"_enqueued_at" | b"_admitted"))
+        .filter(|(name, _)| {
+            !matches!(name.as_ref(), b"_job_id" | b"_enqueued_at" | b"_admitted" | b"_line_since")
+        })
         .cloned()
         .collect()
 }

@@ -214,7 +214,8 @@ impl QueueShard {
     pub async fn leave(&self) -> Result<u64, Error> {
         let mut handed_back = 0;
         loop {
-            let keys = vec![self.0.keys.jobs.clone(), self.0.keys.workers.clone()];
+            let own = &self.0.keys;
+            let keys = vec![own.jobs.clone(), own.workers.clone(), own.order.clone()];
             let mut args = self.identity(1);
             args.push(self.0.mark.text().as_ref().into());
             let reply = self.0.scripts.leave.poll(&self.0.redis, keys, args).await?;

@@ -7,11 +7,11 @@ use fred::types::{Key, Value};
 use telemetry::Context;
 
 use super::bounds::{push_bounds, stream};
-use super::fetch::IN_FLIGHT_MAX;
+use super::line::{InLine, LineMode};
 use super::transition::{KeptResult, Transition, WaitingJob};
 use super::wait_reason::WaitReason;
 use crate::job::{Fields, Lease, Reason};
-use crate::redis::{Error, LogTarget, MARK_FIELD, QueueShard, Settled, ids, number, push_fields, unexpected};
+use crate::redis::{Error, LogTarget, MARK_FIELD, QueueShard, Settled, number, push_fields, unexpected};
 use crate::trail::CallbackJob;
 use crate::trail::fields::{has_delay, value};
 
@@ -32,54 +32,7 @@ struct WaitingPlace {
 }
 
 impl QueueShard {
-    /// Removes succeeded jobs: at most 256, in ascending order of their entries. `log` has the record of each, if there
-    /// is a delivery log. `count` is how many jobs of earlier calls to count with these; with `None`, a later call or
-    /// [`QueueShard::count`] has to count these.
-    ///
-    /// # Errors
-    /// fred's. Then none, some or all of them may be settled.
-    pub async fn complete<'a>(
-        &self,
-        leases: &[Lease],
-        log: impl Fn(Lease) -> Option<&'a str>,
-        mut count: Option<u64>,
-        parent: &Context,
-    ) -> Result<Vec<Settled>, Error> {
-        let mut settled = Vec::with_capacity(leases.len());
-        // Nearly all jobs are on their first delivery, which needs one call.
-        for same in leases.chunk_by(|one, next| one.delivery == next.delivery) {
-            let target = self.0.log.target();
-            let records = target.map(|_| records(same, &log));
-            let make = || {
-                let mut keys = vec![self.0.keys.jobs.clone(), self.0.keys.stats.clone()];
-                let mut args = self.identity(3 + same.len());
-                args.extend([Value::from_static_str(IN_FLIGHT_MAX), number(same[0].delivery)]);
-                args.push(count.map_or(Value::from_static_str(""), number));
-                self.push_records(&mut keys, &mut args, target, records.clone());
-                args.extend(ids(same));
-                (keys, args)
-            };
-            let own = &self.0;
-            let reply = own.scripts.complete.call_with(&own.redis, parent, &own.keys.jobs, make).await;
-            let own = self.settled(&self.healed(reply).await?)?;
-            if own.contains(&Settled::Done) {
-                count = count.map(|_| 0);
-            }
-            settled.extend(own);
-        }
-        Ok(settled)
-    }
-
-    /// Counts succeeded jobs that [`QueueShard::complete`] has settled and not counted.
-    ///
-    /// # Errors
-    /// fred's. Then they may be counted or not.
-    pub async fn count(&self, jobs: u64) -> Result<(), Error> {
-        let own = &self.0;
-        own.scripts.count.poll(&own.redis, vec![own.keys.stats.clone()], vec![number(jobs)]).await.map(drop)
-    }
-
-    /// Settles one job.
+    /// Settles one job. `line` is what becomes of its line if it has an order key.
     ///
     /// # Errors
     /// fred's. Then the job may be settled or not.
@@ -87,22 +40,30 @@ impl QueueShard {
         &self,
         lease: Lease,
         transition: &Transition,
+        line: Option<&InLine>,
         parent: &Context,
     ) -> Result<Settled, Error> {
-        let settled = self.write(lease, transition, parent).await;
+        let settled = self.write(lease, transition, line, parent).await;
         self.healed(settled).await
     }
 
-    async fn write(&self, lease: Lease, transition: &Transition, parent: &Context) -> Result<Settled, Error> {
+    async fn write(
+        &self,
+        lease: Lease,
+        transition: &Transition,
+        line: Option<&InLine>,
+        parent: &Context,
+    ) -> Result<Settled, Error> {
         let own = &self.0.keys;
         match transition {
             Transition::Complete { result: None, callback: None, log, .. } => {
-                let settled = self.complete(&[lease], |_| log.as_deref(), Some(0), parent).await?;
+                let place = line.map(|line| |_| Some(&line.place));
+                let settled = self.complete(&[lease], |_| log.as_deref(), place, Some(0), parent).await?;
                 Ok(settled.first().copied().unwrap_or(Settled::Gone))
             }
             Transition::Complete { result, log, callback, .. } => {
-                let (result, callback) = (result.as_ref(), callback.as_deref());
-                self.complete_one(lease, result, callback, log.as_deref(), parent).await
+                let ended = (result.as_ref(), callback.as_deref(), line);
+                self.complete_one(lease, ended, log.as_deref(), parent).await
             }
             Transition::Schedule { delay, not_before, why, job } => {
                 let mode = if *why == WaitReason::Delay { "delay" } else { "retry" };
@@ -129,8 +90,8 @@ impl QueueShard {
                 };
                 self.postpone(lease, place, job, parent).await
             }
-            Transition::DeadLetter { .. } => self.dead_letter(lease, transition, parent).await,
-            Transition::HandBack { fields, .. } => self.hand_back(lease, fields, parent).await,
+            Transition::DeadLetter { .. } => self.dead_letter(lease, transition, line, parent).await,
+            Transition::HandBack { fields, .. } => self.hand_back(lease, fields, line, parent).await,
         }
     }
 
@@ -138,8 +99,7 @@ impl QueueShard {
     async fn complete_one(
         &self,
         lease: Lease,
-        result: Option<&KeptResult>,
-        callback: Option<&CallbackJob>,
+        (result, callback, line): (Option<&KeptResult>, Option<&CallbackJob>, Option<&InLine>),
         log: Option<&str>,
         parent: &Context,
     ) -> Result<Settled, Error> {
@@ -151,7 +111,14 @@ impl QueueShard {
         args.push(result.map_or("", |result| &result.text).into());
         self.push_record(&mut keys, &mut args, log);
         self.push_callback(&mut args, callback);
-        let script = &self.0.scripts.complete_with_result;
+        let scripts = &self.0.scripts;
+        let script = match line {
+            None => &scripts.complete_with_result,
+            Some(line) => {
+                self.push_end(&mut keys, &mut args, line);
+                &scripts.in_line.complete_with_result
+            }
+        };
         self.settled_one(&script.call(&self.0.redis, parent, keys, args).await?)
     }
 
@@ -193,13 +160,28 @@ impl QueueShard {
     }
 
     /// Hands a job back to the end of the stream.
-    async fn hand_back(&self, lease: Lease, fields: &Fields, parent: &Context) -> Result<Settled, Error> {
+    async fn hand_back(
+        &self,
+        lease: Lease,
+        fields: &Fields,
+        line: Option<&InLine>,
+        parent: &Context,
+    ) -> Result<Settled, Error> {
         let mut args = self.lease(lease);
         push_fields(&mut args, fields);
         let job_id = value(fields, "_job_id").unwrap_or_default();
         args.extend([MARK_FIELD.into(), self.0.mark.of(&job_id).into()]);
-        let keys = vec![self.0.keys.jobs.clone()];
-        self.settled_one(&self.0.scripts.hand_back.call(&self.0.redis, parent, keys, args).await?)
+        let mut keys = vec![self.0.keys.jobs.clone()];
+        let scripts = &self.0.scripts;
+        let script = match line {
+            None => &scripts.hand_back,
+            Some(line) => {
+                let places = std::iter::once(&line.place);
+                self.push_line(&mut keys, &mut args, places, LineMode::Keep, None);
+                &scripts.in_line.hand_back
+            }
+        };
+        self.settled_one(&script.call(&self.0.redis, parent, keys, args).await?)
     }
 
     /// The keys of a dead letter. Adds the bounds of its stream, and its result.
@@ -217,6 +199,7 @@ impl QueueShard {
         &self,
         lease: Lease,
         letter: &Transition,
+        line: Option<&InLine>,
         parent: &Context,
     ) -> Result<Settled, Error> {
         let Transition::DeadLetter { reason, fields, is_partial, result, log, callback, .. } = letter else {
@@ -224,8 +207,8 @@ impl QueueShard {
         };
         let mut args = self.lease(lease);
         let mut keys = self.dead_stream(&mut args, *reason, result.as_ref());
-        let log = log.as_deref();
-        let script = if *is_partial {
+        let (log, scripts) = (log.as_deref(), &self.0.scripts);
+        let (script, in_line) = if *is_partial {
             args.extend([number(RAW_BYTES), number((*reason != Reason::Malformed).into())]);
             args.push(self.0.mark.text().as_ref().into());
             self.push_record(&mut keys, &mut args, log);
@@ -234,13 +217,20 @@ impl QueueShard {
             for (name, value) in fields.iter().filter(|(name, _)| is_new(name)) {
                 args.extend([name.clone().into(), value.clone().into()]);
             }
-            &self.0.scripts.dead_letter_entry
+            (&scripts.dead_letter_entry, &scripts.in_line.dead_letter_entry)
         } else {
             self.push_record(&mut keys, &mut args, log);
             push_fields(&mut args, fields);
-            &self.0.scripts.dead_letter
+            (&scripts.dead_letter, &scripts.in_line.dead_letter)
         };
         self.push_callback(&mut args, callback.as_deref());
+        let script = match line {
+            None => script,
+            Some(line) => {
+                self.push_end(&mut keys, &mut args, line);
+                in_line
+            }
+        };
         self.settled_one(&script.call(&self.0.redis, parent, keys, args).await?)
     }
 
@@ -252,6 +242,11 @@ impl QueueShard {
         }
     }
 
+    /// Adds what the end of an ordered job needs.
+    fn push_end(&self, keys: &mut Vec<Key>, args: &mut Vec<Value>, line: &InLine) {
+        self.push_line(keys, args, std::iter::once(&line.place), LineMode::End, line.stop.as_ref());
+    }
+
     /// Adds the record of one job for the delivery log, if there is one.
     fn push_record(&self, keys: &mut Vec<Key>, args: &mut Vec<Value>, record: Option<&str>) {
         let target = self.0.log.target();
@@ -259,7 +254,7 @@ impl QueueShard {
     }
 
     /// Adds the keys and the bounds of the delivery log, if there is one, and the records.
-    fn push_records(
+    pub(super) fn push_records(
         &self,
         keys: &mut Vec<Key>,
         args: &mut Vec<Value>,
@@ -273,7 +268,7 @@ impl QueueShard {
     }
 
     /// Reads the reply of a script that ends jobs.
-    fn settled(&self, reply: &Value) -> Result<Vec<Settled>, Error> {
+    pub(super) fn settled(&self, reply: &Value) -> Result<Vec<Settled>, Error> {
         let (settled, refusal) = Settled::parse(reply)?;
         if let Some(refusal) = refusal {
             self.0.log.refused(self.0.link.shard(), &refusal);
@@ -292,9 +287,4 @@ impl QueueShard {
         args.push(number(lease.delivery));
         args
     }
-}
-
-/// The records of jobs, a line each, also for a job without one: the lines are in the order of the jobs.
-fn records<'a>(leases: &[Lease], log: impl Fn(Lease) -> Option<&'a str>) -> Bytes {
-    leases.iter().map(|lease| log(*lease).unwrap_or("\n")).collect::<String>().into()
 }

@@ -17,7 +17,7 @@ pub struct QueueStats {
     pub running: u64,
     /// Jobs that wait for a time.
     pub scheduled: u64,
-    /// Jobs that wait for their flow.
+    /// Jobs that wait for their flow, or for their turn.
     pub held: u64,
     /// Dead letters.
     pub dead: u64,
@@ -46,6 +46,7 @@ impl QueueShard {
             own.dead.clone(),
             own.workers.clone(),
             own.sizes.clone(),
+            own.order_waiting.clone(),
         ];
         let only_one = if only_one { "1" } else { "0" };
         let args = vec![GROUP.into(), self.0.consumer.name.as_str().into(), only_one.into()];

@@ -29,6 +29,8 @@ pub enum WaitReason {
     Window,
     /// Older jobs of its flow are held.
     Order,
+    /// An earlier job of its order key has not ended.
+    Turn,
     /// Redis does not answer the call that checks its flow's limits or its lease.
     Redis,
 }
@@ -50,6 +52,7 @@ impl WaitReason {
             Self::Concurrency => "concurrency",
             Self::Window => "window",
             Self::Order => "order",
+            Self::Turn => "turn",
             Self::Redis => "redis",
         }
     }

@@ -3,13 +3,20 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use postrider_queue::job::{Delivery, Job, Lease};
-use postrider_queue::work::Settled;
+use postrider_queue::job::{Delivery, Job, Lease, flow_name};
+use postrider_queue::names;
+use postrider_queue::work::{Operation, Settled, Turn, WaitReason};
+use telemetry::Attributes;
 
-use super::deliver::{Dependencies, deliver};
+use super::deliver::{Completion, Dependencies, deliver};
+use super::line::place_of;
+use super::process_span::Settling;
+use super::record;
+use super::sendable::is_poison;
 use super::settlement::Settlements;
+use super::turn::{TurnAnswer, Turns};
 use crate::shard::in_flight::InFlight;
 use crate::shard::leases::Leases;
 use crate::shard::slots::{Slot, Work};
@@ -23,6 +30,8 @@ pub(crate) struct Deliveries {
     pub dependencies: Dependencies,
     /// Settles them.
     pub settlements: Arc<Settlements>,
+    /// Asks for the turns of ordered jobs.
+    pub turns: Turns,
     /// The tasks.
     pub work: Work,
     /// Whether a task has panicked. If so, a job that returns to this worker may be the cause.
@@ -49,6 +58,41 @@ impl Deliveries {
         self.settlements.has_room()
     }
 
+    /// Whether an ordered job has its turn. Otherwise it waits for that, is handed back, or its lease was lost.
+    async fn has_turn(&self, delivery: &Arc<Delivery>, job: &Job) -> bool {
+        let lease = delivery.lease;
+        let Some(place) = place_of(delivery, Some(job)).filter(|_| !is_poison(delivery)) else { return true };
+        match self.turns.ask(lease, place).await {
+            TurnAnswer::Turn(Turn::Taken) => return true,
+            TurnAnswer::Turn(Turn::Waits) => {
+                self.dependencies.counts.held();
+                self.record_wait(delivery, job);
+                self.leases.settled([(lease, Settled::Waits(Duration::ZERO))]);
+            }
+            TurnAnswer::Turn(Turn::Lost | Turn::Gone) => {
+                self.leases.settled([(lease, Settled::Lost)]);
+            }
+            TurnAnswer::Unknown { in_doubt } => {
+                let now = self.dependencies.queue.clock().now();
+                let completion = Completion { transition: record::hand_back(delivery, now), process: None };
+                self.settlements.settle(delivery, Some(job), completion, in_doubt).await;
+            }
+        }
+        false
+    }
+
+    /// Records in the job's trace that it waits, if it has one. Redis has moved it already, so that it can keep no other.
+    fn record_wait(&self, delivery: &Delivery, job: &Job) {
+        if job.context.traceparent.is_some() || job.trail.traceparent.is_some() {
+            let spans = &self.dependencies.spans;
+            let describe = |attributes: &mut Attributes| {
+                attributes.set(names::HOLD_REASON, WaitReason::Turn.as_str());
+                attributes.set(names::FLOW_NAME, flow_name(job));
+            };
+            Settling::waiting(spans, Operation::Hold, delivery, Some(job), describe).0.end(None);
+        }
+    }
+
     /// Works on a delivery until it is settled, or waits for its settlement without a slot. Code that drops this future earlier must take care of the
     /// job.
     async fn work(self: Arc<Self>, delivery: Arc<Delivery>, mut slot: Option<Slot>) {
@@ -60,10 +104,17 @@ impl Deliveries {
         };
         let work = telemetry::about(self.dependencies.queue.name(), delivery.clone(), async {
             let job = Job::decode(&delivery);
+            // Boxed: only ordered jobs need it, and the task of each job would be larger by it.
+            if let Ok(job) = &job
+                && job.order.is_some()
+                && !Box::pin(self.has_turn(&delivery, job)).await
+            {
+                return;
+            }
             let mut is_due = false;
             loop {
                 let completion = deliver(&delivery, &job, is_due, &self.dependencies).await;
-                let settled = self.settlements.settle(&delivery, job.as_ref().ok(), completion).await;
+                let settled = self.settlements.settle(&delivery, job.as_ref().ok(), completion, false).await;
                 is_due = settled == Some(Settled::Due);
                 if !is_due {
                     break;

@@ -198,6 +198,9 @@ impl<'a> Record<'a> {
         if let Some(job_id) = &self.job.trail.callback_of {
             push(fields, "_callback_of", job_id.clone());
         }
+        if let Some(place) = &self.job.trail.place {
+            push(fields, "_place", place.clone());
+        }
         if let Some(keep) = keep {
             push(fields, "_traceparent", keep);
         }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_queue::Error;
-use postrider_queue::job::{Delivery, Job, Lease, Reason, of_fields};
+use postrider_queue::job::{Delivery, Job, Lease, LinePlace, Reason, of_fields};
 use postrider_queue::names;
-use postrider_queue::work::{CallbackJob, QueueShard, Settled, Transition, WaitReason, fields, is_answer};
+use postrider_queue::work::{
+    CallbackJob, InLine, QueueShard, Settled, Transition, WaitReason, fields, is_answer,
+};
 use telemetry::{Attributes, Context};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -14,11 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::deliver::Completion;
+use super::line::in_line;
 use super::process_span::{JobSpans, Settling};
 use crate::observe::counters::Counts;
 use crate::observe::dead_lines::DeadLines;
 use crate::shard::alarm::Alarm;
 use crate::shard::leases::Leases;
+use crate::shard::settings::CurrentSettings;
 use crate::shard::unsettled::{Unsettled, UnsettledJob};
 
 /// Settles the jobs of one shard.
@@ -28,6 +32,8 @@ pub(crate) struct Settlements {
     pub queue: QueueShard,
     /// The jobs in flight.
     pub leases: Arc<Leases>,
+    /// Whether dead letters stop their lines.
+    pub settings: CurrentSettings,
     /// Rings for jobs that wait.
     pub alarm: Arc<Alarm>,
     /// Sends successful jobs to the completer.
@@ -49,6 +55,8 @@ pub(crate) struct Settlements {
 pub(crate) struct Settlement {
     delivery: Arc<Delivery>,
     transition: Transition,
+    /// Of an ordered job.
+    line: Option<InLine>,
     settling: Settling,
     /// Whether a call had no reply: it may have settled the job.
     in_doubt: bool,
@@ -74,6 +82,8 @@ pub(crate) struct Succeeded {
     pub enqueued: u64,
     /// Its record in the delivery log, if there is one.
     pub log: Option<Box<str>>,
+    /// Its place in its line, if it is ordered.
+    pub place: Option<LinePlace>,
 }
 
 impl Settlements {
@@ -84,15 +94,18 @@ impl Settlements {
 
     /// Settles a job. Successful jobs go to the completer, which settles them in groups. All others are rare
     /// and are settled here one by one. If Redis does not take the settlement, it waits without a slot, since
-    /// other shards may need the slot. Returns `None` if the job is not settled yet, or its lease was lost.
+    /// other shards may need the slot. Returns `None` if the job is not settled yet, or its lease was lost. `in_doubt`: an
+    /// earlier call may have moved it.
     pub(crate) async fn settle(
         &self,
         delivery: &Arc<Delivery>,
         job: Option<&Job>,
         completion: Completion,
+        in_doubt: bool,
     ) -> Option<Settled> {
         let lease = delivery.lease;
         let Completion { mut transition, process } = completion;
+        let line = self.in_line(delivery, job, &transition);
         let settling = match process {
             None => self.begin_waiting(delivery, job, &mut transition),
             Some(mut context) => {
@@ -101,7 +114,9 @@ impl Settlements {
                 if let Transition::Complete { enqueued, result: None, callback: None, log } = &mut transition
                 {
                     let (enqueued, record) = (*enqueued, log.take());
-                    match self.succeeded.try_send(Succeeded { lease, context, enqueued, log: record }) {
+                    let place = line.as_ref().map(|line| line.place.clone());
+                    let succeeded = Succeeded { lease, context, enqueued, log: record, place };
+                    match self.succeeded.try_send(succeeded) {
                         Ok(()) => return None,
                         // The completer outlives every task, unless it has panicked.
                         Err(TrySendError::Closed(job) | TrySendError::Full(job)) => {
@@ -115,7 +130,9 @@ impl Settlements {
                 })
             }
         };
-        let mut settlement = Settlement { delivery: delivery.clone(), transition, settling, in_doubt: false };
+        let delivery = delivery.clone();
+        let bytes = delivery.bytes_here();
+        let mut settlement = Settlement { delivery, transition, line, settling, in_doubt };
         // Boxed: it is rare, and the task of each job would be larger by it.
         match Box::pin(self.write(&mut settlement)).await {
             Ok(settled) => {
@@ -127,13 +144,21 @@ impl Settlements {
                 self.leases.in_flight.work_ended(lease);
                 // From here on they are limited by the bytes of the list.
                 self.leases.in_flight.shed();
-                let callback = settlement.transition.callback().map_or(0, CallbackJob::bytes);
-                let (operation, bytes) =
-                    (settlement.transition.operation(), delivery.bytes_here() + callback);
+                let operation = settlement.transition.operation();
+                let bytes = bytes + settlement.transition.callback().map_or(0, CallbackJob::bytes);
                 self.unsettled.add(settlement, operation, bytes, self.queue.link().down(&error, 0));
                 None
             }
         }
+    }
+
+    /// What becomes of the line of an ordered job.
+    fn in_line(&self, delivery: &Delivery, job: Option<&Job>, transition: &Transition) -> Option<InLine> {
+        if job.is_some_and(|job| job.order.is_none()) {
+            return None;
+        }
+        let stops = self.settings.get().on_dead.stops(self.queue.name());
+        in_line(delivery, job, transition, (stops, self.queue.clock().now()))
     }
 
     /// Repeats a settlement that has failed before.
@@ -182,7 +207,8 @@ impl Settlements {
         let fields = fields::handed_back(delivery, self.queue.clock().now());
         let mut transition = Transition::HandBack { why: WaitReason::Shutdown, fields };
         let settling = self.begin_waiting(delivery, job.as_ref(), &mut transition);
-        let settled = self.queue.settle(lease, &transition, &settling.context()).await;
+        let line = self.in_line(delivery, job.as_ref(), &transition);
+        let settled = self.queue.settle(lease, &transition, line.as_ref(), &settling.context()).await;
         settling.end(settled.as_ref().err().map(fred_otel::error_type).as_ref());
         if let Err(error) = settled {
             warn!(entry = %lease.entry, %error, "could not hand back a job; another worker will take it over");
@@ -191,10 +217,10 @@ impl Settlements {
 
     /// Writes a transition once. A repeated call is harmless. Returns `None` if the lease was lost.
     async fn write(&self, settlement: &mut Settlement) -> Result<Option<Settled>, Error> {
-        let Settlement { delivery, transition, settling, in_doubt } = settlement;
+        let Settlement { delivery, transition, line, settling, in_doubt } = settlement;
         // Its delivery count may have changed since.
         let Some(lease) = self.leases.in_flight.current(delivery.lease) else { return Ok(None) };
-        match self.queue.settle(lease, transition, &settling.context()).await {
+        match self.queue.settle(lease, transition, line.as_ref(), &settling.context()).await {
             Ok(settled) => {
                 self.queue.link().up();
                 Ok(Some(settled.after(*in_doubt)))

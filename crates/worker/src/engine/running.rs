@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use postrider_queue::work::{Consumer, LogBounds, QueueShard};
+use postrider_queue::work::{Consumer, LogBounds, QueueShard, TURNS_MAX};
 use postrider_queue::{ConnectError, QueueName, Redis};
 use telemetry::Telemetry;
 use tokio::sync::mpsc;
@@ -21,11 +21,13 @@ use crate::delivery::flow_gate::Gate;
 use crate::delivery::flow_wake::Waker;
 use crate::delivery::process_span::JobSpans;
 use crate::delivery::settlement::{Settlements, Succeeded};
+use crate::delivery::turn::Turns;
 use crate::flows::Flows;
 use crate::loops::completer::{self, Completer};
 use crate::loops::cron::Cron;
 use crate::loops::reclaimer::{self, Reclaimer};
 use crate::loops::shard_list::ServedShard;
+use crate::loops::turn_taker::{self, TurnTaker};
 use crate::loops::{heartbeat, scheduler, sweeper, unsettled};
 use crate::observe::counters::Counts;
 use crate::observe::gauges::Troubles;
@@ -73,7 +75,7 @@ impl Engine {
     }
 
     /// The work on the jobs of a shard. Successful jobs go to `succeeded`.
-    fn deliveries(&self, queue: &QueueShard, succeeded: mpsc::Sender<Succeeded>) -> Deliveries {
+    fn deliveries(&self, queue: &QueueShard, succeeded: mpsc::Sender<Succeeded>, turns: Turns) -> Deliveries {
         let counts = Arc::new(Counts::new(&self.telemetry, queue.name()));
         let leases = Arc::new(Leases::new(counts.clone(), self.bytes.clone()));
         let (flows, held) = (self.flows.clone(), self.flows.join());
@@ -100,6 +102,7 @@ impl Engine {
         let settlements = Settlements {
             queue: queue.clone(),
             leases: leases.clone(),
+            settings: self.settings.clone(),
             alarm: Arc::default(),
             succeeded,
             unsettled: Arc::new(Unsettled::new(counts.unsettled(), self.bytes.max())),
@@ -109,7 +112,7 @@ impl Engine {
             cut: CancellationToken::new(),
         };
         let (work, panicked) = (Work::default(), AtomicBool::new(false));
-        Deliveries { leases, dependencies, settlements: Arc::new(settlements), work, panicked }
+        Deliveries { leases, dependencies, settlements: Arc::new(settlements), turns, work, panicked }
     }
 }
 
@@ -135,11 +138,15 @@ impl ShardLoops {
     pub(super) fn start(engine: &Engine, queue: QueueShard, weight: u32, rank: (usize, u32)) -> Self {
         let Engine { health, stop, settings, .. } = engine;
         let (succeeded, to_settle) = mpsc::channel(COMPLETER_JOBS_MAX + engine.slots.all());
-        let deliveries = Arc::new(engine.deliveries(&queue, succeeded));
+        let (turns, requests) = mpsc::channel(TURNS_MAX);
+        let deliveries = Arc::new(engine.deliveries(&queue, succeeded, Turns(turns)));
         let Deliveries { leases, dependencies: Dependencies { gate, counts, .. }, settlements, .. } =
             &*deliveries;
         let drained = CancellationToken::new();
-        let settling = settle(engine, &deliveries, to_settle, &drained);
+        let mut settling = settle(engine, &deliveries, to_settle, &drained);
+        let (own, leases_of_turns, drained_turns) = (queue.clone(), leases.clone(), drained.clone());
+        let taker = TurnTaker { queue: own, leases: leases_of_turns, requests, drained: drained_turns };
+        settling.spawn(health.watch("turn taker", turn_taker::run(taker)));
         let stop_leases = CancellationToken::new();
         let heartbeat = heartbeat::run(queue.clone(), leases.clone(), stop_leases.clone());
         let heartbeat = tokio::spawn(health.watch("heartbeat", heartbeat));

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postrider_queue::job::Lease;
+use postrider_queue::job::{Lease, LinePlace};
 use postrider_queue::names;
 use postrider_queue::work::{Operation, QueueShard, Settled, is_answer};
 use telemetry::ErrorType;
@@ -103,6 +103,10 @@ impl Completer {
         group.sort_unstable_by_key(|job| job.lease.entry);
         let mut leases: Vec<_> =
             group.iter().filter_map(|job| self.leases.in_flight.current(job.lease)).collect();
+        // Those of ordered jobs are settled by another script.
+        if group.iter().any(|job| job.place.is_some()) {
+            leases.sort_by_key(|lease| place(group, *lease).is_some());
+        }
         let jobs: Vec<_> = group.iter().map(|job| (job.lease.entry, &job.context)).collect();
         let settling = Settling::begin(&self.spans, Operation::Ack, &jobs, |_| ());
         let error = self.complete(group, &mut leases, uncounted, &settling).await;
@@ -119,6 +123,8 @@ impl Completer {
         uncounted: &mut Uncounted,
         settling: &Settling,
     ) -> Option<ErrorType> {
+        let is_any_ordered = group.iter().any(|job| job.place.is_some());
+        let place = is_any_ordered.then_some(|lease| place(group, lease));
         let mut in_doubt = false;
         // The same in all calls: a call that was made and whose reply was lost has counted.
         let count = uncounted.take();
@@ -126,8 +132,8 @@ impl Completer {
             if leases.is_empty() {
                 return Some(names::LEASE_LOST);
             }
-            match self.queue.complete(leases, |lease| record(group, lease), count, &settling.context()).await
-            {
+            let log = |lease| record(group, lease);
+            match self.queue.complete(leases, log, place, count, &settling.context()).await {
                 Ok(settled) => {
                     self.queue.link().up();
                     let settled: Vec<_> =
@@ -209,6 +215,12 @@ impl Uncounted {
             Some(_) => {}
         }
     }
+}
+
+/// The place of a job in its line. The group is in the order of the entries.
+fn place(group: &[Succeeded], lease: Lease) -> Option<&LinePlace> {
+    let index = group.binary_search_by_key(&lease.entry, |job| job.lease.entry).ok()?;
+    group[index].place.as_ref()
 }
 
 /// The record of a job for the delivery log. The group is in the order of the entries.

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use postrider_queue::Error;
 use postrider_queue::work::{QueueShard, SweepPosition, Swept};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::line_sweep::LineSweep;
+use super::paced::paced;
 use crate::observe::dead_lines::DeadLines;
 use crate::shard::alarm::Alarm;
 
@@ -19,12 +20,6 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 const LOST_SWEEPS: u64 = 3;
 /// How many pages of waiting jobs a sweep reads. It goes on while it finds orphans.
 const PAGES_MAX: u32 = 40;
-/// After a page the sweep waits for this many times as long as the page took, so that it uses at most a tenth of Redis' time,
-/// also while it finds orphans.
-const PAUSE_SHARE: u32 = 9;
-/// The longest pause: a slow answer is rather due to the network or to other clients.
-const PAUSE_MAX: Duration = Duration::from_millis(250);
-
 /// Sweeps every 10 s until stopped. Each call to Redis is short, and a pause follows it, so that other clients have
 /// their turn.
 pub(crate) async fn run(
@@ -34,6 +29,7 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let mut position = SweepPosition::default();
+    let mut lines_of_keys = LineSweep::default();
     for round in 0_u64.. {
         tokio::select! {
             () = tokio::time::sleep(SWEEP_INTERVAL) => {}
@@ -44,7 +40,8 @@ pub(crate) async fn run(
             if round % LOST_SWEEPS == 0 {
                 claim_lost(&queue).await?;
             }
-            requeue_orphans(&queue, &alarm, &mut position).await
+            requeue_orphans(&queue, &alarm, &mut position).await?;
+            lines_of_keys.sweep(&queue).await
         };
         tokio::select! {
             swept = sweep => {
@@ -55,14 +52,6 @@ pub(crate) async fn run(
             () = stop.cancelled() => return,
         }
     }
-}
-
-/// Waits for a page, and then for a time in which Redis does something else.
-async fn paced<T>(page: impl Future<Output = T>) -> T {
-    let began = Instant::now();
-    let read = page.await;
-    tokio::time::sleep((began.elapsed() * PAUSE_SHARE).min(PAUSE_MAX)).await;
-    read
 }
 
 /// Claims the entries that were delivered and are pending for no consumer.
@@ -117,19 +106,4 @@ async fn requeue_orphans(
         );
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_sweep_takes_a_tenth_of_the_time() {
-        let page = |millis| paced(tokio::time::sleep(Duration::from_millis(millis)));
-        for (took, all) in [(0, 0), (5, 50), (100, 350)] {
-            let began = Instant::now();
-            page(took).await;
-            assert_eq!(began.elapsed(), Duration::from_millis(all), "a page of {took} ms");
-        }
-    }
 }

@@ -22,7 +22,8 @@ const REFUSED: &str = "Settlements that were refused because another worker has 
 const UNSETTLED: &str =
     "Jobs that a worker has worked on and cannot settle now, since Redis does not take it";
 const RECLAIMED: &str = "Jobs taken over from workers without a heartbeat";
-const HELD: &str = "Jobs that were held because their flow had reached a limit";
+const HELD: &str =
+    "Jobs that were held because their flow had reached a limit, or until they have their turn";
 const UNKNOWN: &str = "Jobs with fields that are not known and have no effect";
 const HOLD_DURATION: &str = "Time that held jobs waited for their flow before their first attempt";
 

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::http::secrets::Secrets;
 use crate::http::sender::Sender;
 use crate::policy::notice::NoticeSettings;
-use crate::policy::{RetryPolicies, UnknownFieldLog};
+use crate::policy::{RetryPolicies, StoppingQueues, UnknownFieldLog};
 
 /// The settings that deliveries use. They are replaced together: a delivery reads them once.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     pub secrets: Secrets,
     /// What becomes of jobs with unknown fields.
     pub unknown: UnknownFieldLog,
+    /// The queues in which a dead letter stops the later jobs of its order key.
+    pub on_dead: StoppingQueues,
     /// The limits of flows.
     pub flows: FlowLimits,
     /// Where operators get notices; `None` for nowhere.

@@ -38,11 +38,12 @@ pub(super) fn examine(queue: &ShardName, look: &Look) -> Vec<Finding> {
     findings.extend(last_id(queue, survey));
     findings.extend(depth(survey));
     findings.extend(schedule(queue, survey));
+    findings.extend(stopped_keys(queue, survey));
     findings.extend(lost(queue, survey));
     findings.extend(workers::examine(queue, survey));
     if findings.is_empty() {
         let Survey { ready, in_flight, scheduled, dead, .. } = survey;
-        let held = survey.held_jobs();
+        let held = survey.all_held();
         let seen =
             format!("{ready} ready, {in_flight} running, {scheduled} scheduled, {held} held, {dead} dead");
         findings.push(Finding::ok("queue", seen));
@@ -149,6 +150,24 @@ fn schedule(queue: &ShardName, survey: &Survey) -> Vec<Finding> {
         findings.push(Finding::warn("schedule", seen, advice));
     }
     findings
+}
+
+/// Nobody may have noticed that jobs wait behind a dead letter.
+fn stopped_keys(queue: &ShardName, survey: &Survey) -> Option<Finding> {
+    let stopped = survey.lines.stopped;
+    (stopped > 0).then(|| {
+        let seen = format!(
+            "{} the later jobs of {}",
+            count(stopped as usize, "dead letter stops", "dead letters stop"),
+            if stopped == 1 { "its order key" } else { "their order keys" }
+        );
+        let advice = format!(
+            "`postrider order list --queue {0}` shows them; `postrider dead replay` tries them again, and `postrider \
+             order resume KEY --queue {0}` lets the later jobs go",
+            queue.queue
+        );
+        Finding::warn("order", seen, advice)
+    })
 }
 
 fn lost(queue: &ShardName, survey: &Survey) -> Option<Finding> {

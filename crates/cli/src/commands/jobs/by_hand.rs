@@ -154,6 +154,10 @@ impl Action {
                         ActionResult::not("unreadable", "cannot be read; it is dead-lettered when it is due")
                     }
                 }),
+                Place::InLine { .. } => Ok(ActionResult::not(
+                    "in_line",
+                    "waits for its turn: earlier jobs of its order key have not ended",
+                )),
                 Place::Ready(_) => {
                     Ok(ActionResult::not("not_waiting", "is neither scheduled nor held: it is ready"))
                 }

@@ -29,8 +29,7 @@ pub(super) struct FromArgs {
         long = "from",
         value_name = "FILE",
         conflicts_with_all = [
-            "target", "headers", "data", "label", "key", "retry", "flow", "delay", "at", "timeout", "secret",
-            "on_success", "on_failure", "max_attempts", "wait", "wait_timeout",
+            "target", "headers", "data", "label", "key", "retry", "order", "flow", "delay", "at", "timeout", "secret", "on_success", "on_failure", "max_attempts", "wait", "wait_timeout",
         ]
     )]
     pub(super) file: Option<PathBuf>,

@@ -4,11 +4,12 @@
 --
 -- KEYS[1]  jobs
 -- KEYS[2]  workers
+-- KEYS[3]  order
 -- ARGV[1]  group
 -- ARGV[2]  consumer
 -- ARGV[3]  the mark of the shard
 -- Returns  {jobs handed back; 1 if the worker is removed, 0 if it still holds entries}
--- Uses     clock, whole, probe, stream, trust
+-- Uses     clock, whole, probe, stream, waiting, trust, line
 --
 -- A call hands back at most 100 jobs.
 probe_stream(KEYS[1], ARGV[1])
@@ -21,6 +22,11 @@ for i = 1, math.min(#pending, 100) do
   -- An entry with more fields than a script can carry stays pending for the reclaimer of another worker.
   if not entry or #entry[2] <= 2048 then
     if entry then
+      local place = place_of_entry(id, entry[2], ARGV[3])
+      if place then
+        -- Jobs of its line that are before its new entry must not overtake it.
+        redis.call('ZADD', KEYS[3], 0, place)
+      end
       local fields, is_ours = trusted(entry[2], ARGV[3])
       local named
       for index = 1, #fields, 2 do

@@ -91,6 +91,116 @@ local function trusted(fields, mark)
   return kept, is_ours
 end
 
+---- line
+-- The line of an order key: its jobs in the order in which they were enqueued. The sorted set `order` has the places of all lines, with
+-- the same score, so that they are sorted by their bytes. A place begins with the line, 16 hex digits of the SHA-1 of the
+-- key. Then the two numbers of an id, each after a letter for its length: the id with which the job was enqueued, or the
+-- one whose place a replay has taken. If that is not the job's id, the job's id follows after a blank.
+--
+-- The first place of a line has the turn. The set also has, as a text that begins with `!`, the last entry that was looked at.
+local function place_of(key, job_id, position)
+  local millis, sequence = string.match(position or job_id, '^(%d+)%-(%d+)')
+  local numbers, id = '@', ''
+  if millis and #millis <= 20 and #sequence <= 20 then
+    numbers = string.char(64 + #millis) .. millis .. string.char(64 + #sequence) .. sequence
+    id = millis .. '-' .. sequence
+  end
+  return string.sub(redis.sha1hex(key), 1, 16) .. numbers .. (id == job_id and '' or ' ' .. job_id)
+end
+
+-- The id of the job that has a place.
+local function job_in(place)
+  local millis, sequence = string.match(place, '^%u(%d+)%u(%d+)$', 17)
+  return millis and millis .. '-' .. sequence or string.match(place, ' (.*)$') or ''
+end
+
+-- The place of an entry, and its fields without the mark; nil if its job has no valid order key.
+local function place_of_entry(id, fields, mark)
+  local key, has_own = nil, false
+  for i = 1, #fields, 2 do
+    key = key or fields[i] == 'order' and fields[i + 1] or nil
+    has_own = has_own or string.sub(fields[i], 1, 1) == '_'
+  end
+  if not key or #key < 1 or #key > 256 then
+    return nil
+  end
+  local named, kept = {}, fields
+  if has_own then
+    kept = trusted(fields, mark)
+    for i = 1, #kept, 2 do
+      named[kept[i]] = named[kept[i]] or kept[i + 1]
+    end
+  end
+  return place_of(key, named._job_id or id, named._place), kept
+end
+
+-- The first place of the line of this place.
+local function first_in_line(order, place)
+  local line = string.sub(place, 1, 16)
+  return redis.call('ZRANGEBYLEX', order, '[' .. line, '(' .. line .. '~', 'LIMIT', 0, 1)[1]
+end
+
+-- Moves the first job of the line of this place to the stream, if it waits for its turn. Returns its place.
+local function call_first(jobs, order, order_waiting, place)
+  for _ = 1, 100 do
+    local first = first_in_line(order, place)
+    local packed = first and redis.call('HGET', order_waiting, job_in(first))
+    if not packed then
+      return nil
+    end
+    local fields = fields_of(packed)
+    if fields then
+      redis.call('XADD', jobs, '*', unpack(fields))
+      redis.call('HDEL', order_waiting, job_in(first))
+      return first
+    end
+    -- It must not stop its line. The sweeper rejects it.
+    redis.call('ZREM', order, first)
+  end
+end
+
+-- Ends the places of jobs that have ended, and lets the next jobs of their lines have their turns. No error here may be one of the
+-- script, since the jobs are settled: what is left undone, the sweeper does.
+local function leave_lines(jobs, order, order_waiting, places)
+  pcall(function()
+    if #places == 0 then
+      return
+    end
+    redis.call('ZREM', order, unpack(places))
+    -- Nearly always, no job of the shard waits for its turn.
+    local waiting = redis.call('HLEN', order_waiting)
+    for i = 1, waiting > 0 and #places or 0 do
+      call_first(jobs, order, order_waiting, places[i])
+    end
+  end)
+end
+
+---- again
+-- The fields of a job that gets another entry, with its job id, the time of its enqueue and the mark. `fields` are those of the entry
+-- `id`, of which only what is trusted is left.
+local function fields_again(id, fields, job_id, mark, now)
+  local again, enqueued_at = {}, nil
+  local replaced = {_job_id = true, _enqueued_at = true, _admitted = true, _line_since = true}
+  for i = 1, #fields, 2 do
+    if fields[i] == '_enqueued_at' then
+      enqueued_at = fields[i + 1]
+    elseif not replaced[fields[i]] then
+      again[#again + 1] = fields[i]
+      again[#again + 1] = fields[i + 1]
+    end
+  end
+  if not enqueued_at then
+    -- The entry's id contains the time of the enqueue, unless a producer chose the id.
+    local at = tonumber(string.match(id, '^%d+'))
+    enqueued_at = whole((at > now or at < now - 86400000) and now or at)
+  end
+  for _, text in ipairs({'_job_id', job_id, '_enqueued_at', enqueued_at, '_line_since', whole(now), '_mark',
+    redis.sha1hex(mark .. job_id)}) do
+    again[#again + 1] = text
+  end
+  return again
+end
+
 ---- letter
 -- The fields of an entry that its dead letter has: the producer's, and those of the worker's that outlive it. Returns
 -- nil if they are more than a script can carry.
@@ -98,7 +208,8 @@ local function letter_of(id, fields)
   if #fields > 1024 then
     return nil
   end
-  local kept = {_enqueued_at = true, _attempt = true, _traceparent = true, _history = true, _replay_of = true, _callback_of = true}
+  local kept = {_enqueued_at = true, _attempt = true, _traceparent = true, _history = true, _replay_of = true, _callback_of = true,
+    _place = true}
   local letter, enqueued_at = {}, string.match(id, '^%d+')
   for i = 1, #fields, 2 do
     local name, value = fields[i], fields[i + 1]

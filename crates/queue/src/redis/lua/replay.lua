@@ -3,14 +3,17 @@
 -- KEYS[1]  jobs
 -- KEYS[2]  dead, or rejected
 -- KEYS[3]  mark
+-- KEYS[4]  order, and KEYS[5] order_stopped; missing for a job without an order key
 -- ARGV[1]  the dead letter's entry id
 -- ARGV[2]  the time until the new job expires, ms, or 0 for never
 -- ARGV[3]  the traceparent of its attempts' parent, or an empty text
 -- ARGV[4]  a mark, for a shard without one
+-- ARGV[5]  with KEYS[4]: the place of the dead letter in its line, and ARGV[6] the id that decides its position
 -- Returns  the new job's entry id, which is its job id; or g gone, b no job can be made of it
 -- Uses     clock, whole
 --
 -- The new job is ready at once. It keeps the history, its own fields, and whose callback it is, except those of times that are over.
+-- If the dead letter stops its line, the new job takes its place.
 local entry = redis.call('XRANGE', KEYS[2], ARGV[1], ARGV[1])[1]
 if not entry then
   return 'g'
@@ -47,6 +50,16 @@ if ARGV[2] ~= '0' then
   fields[#fields + 1] = 'expires_at'
   fields[#fields + 1] = whole(clock() + ARGV[2])
 end
+local stops = KEYS[5] and redis.call('HEXISTS', KEYS[5], ARGV[5]) == 1
+if stops then
+  fields[#fields + 1] = '_place'
+  fields[#fields + 1] = ARGV[6]
+end
 local id = redis.call('XADD', KEYS[1], '*', unpack(fields))
+if stops then
+  redis.call('ZADD', KEYS[4], 0, string.match(ARGV[5], '^[^ ]*') .. ' ' .. id)
+  redis.call('HDEL', KEYS[5], ARGV[5])
+  redis.call('ZREM', KEYS[4], ARGV[5])
+end
 redis.call('XDEL', KEYS[2], ARGV[1])
 return id

@@ -6,6 +6,7 @@
 -- KEYS[4]  dead
 -- KEYS[5]  workers
 -- KEYS[6]  sizes
+-- KEYS[7]  order_waiting
 -- ARGV[1]  group
 -- ARGV[2]  consumer
 -- ARGV[3]  1 to count only if this worker is the one, else 0
@@ -61,6 +62,7 @@ if ready > 0 then
 end
 local scheduled = number(redis.pcall('ZCARD', KEYS[3]))
 local held = math.max(number(redis.pcall('HLEN', KEYS[2])) - scheduled, 0)
+  + (KEYS[7] and number(redis.pcall('HLEN', KEYS[7])) or 0)
 local deleted = redis.pcall('HMGET', KEYS[6], 'dead_deleted', 'rejected_deleted')
 return {now, ready, pending, scheduled, held, number(redis.pcall('XLEN', KEYS[4])), first,
   tonumber(deleted[1] or '') or 0, tonumber(deleted[2] or '') or 0}

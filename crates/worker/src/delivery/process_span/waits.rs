@@ -24,6 +24,8 @@ pub(super) struct Waits {
     scheduled: Option<Duration>,
     /// For its flow.
     held: Option<Duration>,
+    /// For its turn.
+    turn: Option<Duration>,
 }
 
 impl Waits {
@@ -51,7 +53,9 @@ impl Waits {
         }
         let (scheduled, held) = before(ready_at, job);
         let held = held.filter(|held| *held <= WAIT_MAX);
-        Self { ready: Some(ready), scheduled, held }
+        let since = job.trail.line_since.and_then(|since| ready_at.checked_sub(since));
+        let turn = since.map(Duration::from_millis).filter(|turn| *turn <= WAIT_MAX);
+        Self { ready: Some(ready), scheduled, held, turn }
     }
 
     pub(super) fn describe(&self, attributes: &mut Attributes) {
@@ -59,6 +63,7 @@ impl Waits {
             (names::JOB_WAIT_DURATION, self.ready),
             (names::JOB_SCHEDULE_DURATION, self.scheduled),
             (names::JOB_HOLD_DURATION, self.held),
+            (names::JOB_TURN_DURATION, self.turn),
         ];
         for (name, part) in parts {
             if let Some(part) = part {
@@ -115,7 +120,7 @@ mod tests {
         let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
         let fields = fields.iter().map(|(name, value)| (bytes(name), bytes(value))).collect();
         let job = Job::decode(&Delivery::new(lease, fields)).expect("a job");
-        let Waits { ready, scheduled, held } = Waits::until(entry.millis, ENQUEUED + 11_000, &job);
+        let Waits { ready, scheduled, held, .. } = Waits::until(entry.millis, ENQUEUED + 11_000, &job);
         [ready, scheduled, held].map(|part| part.map(|part| part.as_millis() as u64))
     }
 

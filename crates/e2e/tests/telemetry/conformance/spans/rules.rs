@@ -136,6 +136,7 @@ pub(crate) const RULES: &[Rule] = &[
             ("postrider.job.wait_duration", Number),
             ("postrider.job.schedule_duration", Number),
             ("postrider.job.hold_duration", Number),
+            ("postrider.job.turn_duration", Number),
             ("postrider.job.deliveries", Whole),
             ("postrider.job.callback_of", Text),
             ("postrider.job.dead_reason", OneOf(REASONS)),
@@ -150,12 +151,11 @@ pub(crate) const RULES: &[Rule] = &[
             ("messaging.message.id", Text),
             (
                 "postrider.hold.reason",
-                OneOf(&["paused", "breaker", "rate", "concurrency", "window", "order", "redis"]),
+                OneOf(&["paused", "breaker", "rate", "concurrency", "window", "order", "turn", "redis"]),
             ),
             ("postrider.flow.name", Text),
-            ("postrider.job.due_at", Time),
         ],
-        optional: &[("error.type", Error)],
+        optional: &[("postrider.job.due_at", Time), ("error.type", Error)],
     },
     Rule {
         name: "settle",
