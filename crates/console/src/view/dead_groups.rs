@@ -86,6 +86,7 @@ mod tests {
             queue: ShardName { queue: "default".parse().unwrap(), number: 0 },
             entry: EntryId { millis, sequence: 0 },
             job_id: "1-0".to_owned(),
+            place: None,
             fields: vec![
                 ("url".into(), format!("https://h.test/{number}").into()),
                 ("_reason".into(), "attempts".into()),

@@ -183,7 +183,7 @@ impl Inspector {
         ];
         let from = if letter.is_rejected { own.rejected } else { own.dead };
         let mut keys = vec![own.jobs, from, own.mark];
-        if let Some(place) = letter.place() {
+        if let Some(place) = &letter.place {
             keys.extend([own.order, own.order_stopped]);
             args.extend([place.as_str().into(), place.position().unwrap_or_default().into()]);
         }

@@ -25,6 +25,8 @@ pub struct DeadLetter {
     pub entry: EntryId,
     /// The id of the job.
     pub job_id: String,
+    /// Its place in the line of its order key, if it has one.
+    pub place: Option<LinePlace>,
     /// Its fields; values may be truncated.
     pub fields: Fields,
 }
@@ -44,11 +46,6 @@ impl DeadLetter {
     /// A field as text.
     pub fn text(&self, name: &str) -> Option<String> {
         field(&self.fields, name).map(|value| String::from_utf8_lossy(value).into_owned())
-    }
-
-    /// Its place in the line of its order key, if it has one.
-    pub(super) fn place(&self) -> Option<LinePlace> {
-        LinePlace::of(&self.fields, self.job_id.as_bytes())
     }
 }
 
@@ -212,7 +209,7 @@ impl Inspector {
             }
         }
         // Afterwards: what is purged must not stop its line, and a line that goes on has no dead letter to replay.
-        let places: Vec<_> = letters.iter().filter_map(|letter| letter.place()).collect();
+        let places: Vec<_> = letters.iter().filter_map(|letter| letter.place.clone()).collect();
         if !places.is_empty() {
             self.resume_lines(queue, &places).await?;
         }
@@ -221,12 +218,10 @@ impl Inspector {
 }
 
 fn letters(queue: &ShardName, peeked: Vec<Peeked>, is_rejected: bool) -> Vec<DeadLetter> {
-    let letter = |Peeked { entry, fields, .. }| DeadLetter {
-        queue: queue.clone(),
-        is_rejected,
-        entry,
-        job_id: job_id(&fields, entry),
-        fields,
+    let letter = |Peeked { entry, fields, .. }| {
+        let job_id = job_id(&fields, entry);
+        let place = LinePlace::of(&fields, job_id.as_bytes());
+        DeadLetter { queue: queue.clone(), is_rejected, entry, job_id, place, fields }
     };
     peeked.into_iter().map(letter).collect()
 }
@@ -254,6 +249,7 @@ mod tests {
             is_rejected,
             entry: EntryId { millis, sequence: 0 },
             job_id: String::new(),
+            place: None,
             fields: Fields::new(),
         };
         let (dead, rejected) = ([4, 2, 1].map(|id| letter(id, false)), [3, 2].map(|id| letter(id, true)));

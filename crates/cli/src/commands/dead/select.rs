@@ -172,6 +172,7 @@ mod tests {
             queue: ShardName { queue: "default".parse().unwrap(), number: 0 },
             entry: EntryId { millis: 100, sequence: 0 },
             job_id: "1-0".to_owned(),
+            place: None,
             fields: vec![],
         };
         let ids = ["1-0", "100-0", "7-0"].map(str::to_owned);
