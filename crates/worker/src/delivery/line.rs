@@ -1,7 +1,9 @@
-//! The place of an ordered job in its line, and what its settlement does to the line. Pure.
+//! The place of an ordered job in its line, and what its settlement does to the line.
 
 use postrider_queue::job::{Delivery, Job, LinePlace};
-use postrider_queue::work::{InLine, StopNote, Transition, fields};
+use postrider_queue::work::{InLine, QueueShard, StopNote, Transition, fields};
+
+use crate::shard::settings::CurrentSettings;
 
 /// The place of a job in its line; `None` for a job without a valid order key. `job` is `None` for an entry that is none.
 pub(super) fn place_of(delivery: &Delivery, job: Option<&Job>) -> Option<LinePlace> {
@@ -11,18 +13,19 @@ pub(super) fn place_of(delivery: &Delivery, job: Option<&Job>) -> Option<LinePla
     }
 }
 
-/// What becomes of the line of a job. `stops`: a dead letter stops it.
+/// What becomes of the line of a job, if it is ordered.
 pub(super) fn in_line(
     delivery: &Delivery,
     job: Option<&Job>,
     transition: &Transition,
-    (stops, now): (bool, u64),
+    settings: &CurrentSettings,
+    queue: &QueueShard,
 ) -> Option<InLine> {
     let place = place_of(delivery, job)?;
     let stop = match transition {
-        Transition::DeadLetter { job_id, reason, .. } if stops => {
+        Transition::DeadLetter { job_id, reason, .. } if settings.get().on_dead.stops(queue.name()) => {
             let order = fields::value(&delivery.fields, "order").unwrap_or_default();
-            Some(StopNote::new(&order, job_id, *reason, now))
+            Some(StopNote::new(&order, job_id, *reason, queue.clock().now()))
         }
         _ => None,
     };

@@ -105,7 +105,7 @@ impl Settlements {
     ) -> Option<Settled> {
         let lease = delivery.lease;
         let Completion { mut transition, process } = completion;
-        let line = self.in_line(delivery, job, &transition);
+        let line = in_line(delivery, job, &transition, &self.settings, &self.queue);
         let settling = match process {
             None => self.begin_waiting(delivery, job, &mut transition),
             Some(mut context) => {
@@ -150,15 +150,6 @@ impl Settlements {
                 None
             }
         }
-    }
-
-    /// What becomes of the line of an ordered job.
-    fn in_line(&self, delivery: &Delivery, job: Option<&Job>, transition: &Transition) -> Option<InLine> {
-        if job.is_some_and(|job| job.order.is_none()) {
-            return None;
-        }
-        let stops = self.settings.get().on_dead.stops(self.queue.name());
-        in_line(delivery, job, transition, (stops, self.queue.clock().now()))
     }
 
     /// Repeats a settlement that has failed before.
@@ -207,7 +198,7 @@ impl Settlements {
         let fields = fields::handed_back(delivery, self.queue.clock().now());
         let mut transition = Transition::HandBack { why: WaitReason::Shutdown, fields };
         let settling = self.begin_waiting(delivery, job.as_ref(), &mut transition);
-        let line = self.in_line(delivery, job.as_ref(), &transition);
+        let line = in_line(delivery, job.as_ref(), &transition, &self.settings, &self.queue);
         let settled = self.queue.settle(lease, &transition, line.as_ref(), &settling.context()).await;
         settling.end(settled.as_ref().err().map(fred_otel::error_type).as_ref());
         if let Err(error) = settled {
