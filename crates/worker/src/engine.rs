@@ -142,8 +142,7 @@ const POLLS_PER_REOPEN: u32 = 30;
 /// process.
 ///
 /// # Errors
-/// If it cannot start. A running worker waits until errors pass. Only if a loop panics, it shuts down in the
-/// same order by itself.
+/// If it cannot start. Later it waits until errors pass; if a loop panics, it shuts down in the same order.
 pub(crate) async fn run(
     config: &WorkerConfig,
     reloads: mpsc::Receiver<Result<WorkerConfig, String>>,
