@@ -8,7 +8,6 @@ use super::Options;
 use super::destination::Visit;
 use super::faults::{Faults, Window};
 use super::job::{CALLBACK, Kind, callback_number, has_callback, order_key};
-use super::order::{self, Disorder};
 use super::producer::Enqueued;
 use crate::queue::DeadLetter;
 
@@ -128,9 +127,6 @@ pub(super) fn close(
             ledger.book_callback(number, *job, has_ended, (&reports, &letters), faults);
         }
     }
-    let Disorder { explained, problems } = order::check(visits, faults);
-    ledger.late = explained;
-    ledger.problems.extend(problems);
     ledger.latency = percentiles(&mut latencies);
     ledger.latencies = halves.values_mut().filter_map(|latencies| percentiles(latencies)).collect();
     for number in by_job.keys().chain(all_letters.keys()) {

@@ -8,6 +8,7 @@ use super::account::{self, Ledger};
 use super::destination::Destination;
 use super::faults::{Faults, Window};
 use super::hanging::Hanging;
+use super::order::{self, Disorder};
 use super::peer::Processes;
 use super::plan::{Action, Step};
 use super::producer::Producer;
@@ -83,6 +84,9 @@ pub(super) fn run(options: &Options, plan: &[Step]) -> Ledger {
     let visits = destination.visits();
     scenario.faults.0.extend(stalls.end());
     let mut ledger = account::close(options, &jobs, &visits, &dead, &scenario.faults, scenario.taken);
+    let Disorder { explained, problems } = order::check(&visits, &scenario.faults);
+    ledger.late = explained;
+    ledger.problems.extend(problems);
     let (made, problems) = ticks.account(&ends);
     ledger.ticks = made;
     ledger.problems.extend(problems);
