@@ -20,11 +20,10 @@ fn secrets_come_from_files_and_variables_and_are_never_repeated() {
          [secrets.c]\nheader = \"X-Key\"\nvalue = {{ env = \"PATH\" }}\nhosts = [\"*.b.test:81\"]\nallow_http = true\n"
     );
     let secrets = Config::parse(&text).unwrap().secrets;
-    assert_eq!(secrets.get(b"a").unwrap().keys.len(), 1);
-    assert_eq!(secrets.get(b"b").unwrap().headers[0].0, "authorization");
-    let c = secrets.get(b"c").unwrap();
+    let [a, b, c] = [b"a", b"b", b"c"].map(|name| secrets.get(name).unwrap());
+    assert_eq!((a.keys.len(), b.headers[0].0.as_str()), (1, "authorization"));
     assert!(c.allow_http && c.check(&"http://x.b.test:81/".parse().unwrap()).is_ok());
-    assert!(!secrets.get(b"b").unwrap().allow_http);
+    assert!(!b.allow_http);
     assert_eq!(c.headers[0].0.as_str(), "x-key");
     for (wrong, part) in [
         ("keys = [\"whsec_hunter2\"]".to_owned(), "no secrets in this file"),
