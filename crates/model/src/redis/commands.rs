@@ -36,7 +36,7 @@ const fn grow(name: &'static str, arguments_min: usize, run: fn(&mut Db, &[Bytes
 }
 
 #[rustfmt::skip]
-pub(super) const COMMANDS: [Command; 39] = [
+pub(super) const COMMANDS: [Command; 40] = [
     read("TIME", 1, strings::time),
     read("GET", 2, strings::get),
     grow("SET", 3, strings::set),
