@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { JOB_BYTES_MAX, fields, hasKey, keyTtl, sizeOf } from './job.js';
+import { JOB_BYTES_MAX, fields, hasKey, keyTtl, routeOf, sizeOf } from './job.js';
 import { ANY_CHANGE, CALL_JOBS_MAX, MOVES_MAX, SCRIPTS, calls, clamped, homes, keysOf } from './protocol.js';
 import { Publishing } from './telemetry.js';
 
@@ -64,29 +64,35 @@ export class Postrider {
     const publishing = new Publishing(this.#queue, this.#redis, [entry], this.#maxJobBytes);
     return publishing.run(async () => {
       publishing.inject(entry);
-      const receipt = hasKey(job) ? await this.#placeKeyed(entry, job.key, keyTtl(job)) : await this.#place(entry);
+      const receipt = hasKey(job) ? await this.#placeKeyed(entry, job) : await this.#place(entry, job);
       publishing.enqueued(0, receipt.job_id);
       return receipt;
     });
   }
 
-  async #place(entry) {
-    const shard = Math.floor(Math.random() * (await this.#shards()));
+  async #place(entry, job) {
+    const shards = await this.#shards();
+    const route = routeOf(job);
+    const shard = route === null ? Math.floor(Math.random() * shards) : homes(route, [shards])[0];
     const jobs = this.#key('jobs', shard);
     if (this.#cap === null) return { job_id: await this.#redis.xadd(jobs, '*', ...flat(entry)), shard, known: false };
-    return this.#receipt(await this.#script('enqueue', [jobs, this.#key('waiting', shard), jobs], [0, this.#cap, 0, ...flat(entry)]), shard);
+    const keys = [jobs, this.#key('waiting', shard), jobs, this.#key('order_waiting', shard)];
+    return this.#receipt(await this.#script('enqueue', keys, [0, this.#cap, 0, ...flat(entry)]), shard);
   }
 
-  async #placeKeyed(entry, key, ttl) {
+  async #placeKeyed(entry, job) {
+    const [key, ttl] = [job.key, keyTtl(job)];
+    // The script counts the jobs in line only for the cap.
+    const line = this.#cap === null ? [] : ['order_waiting'];
     let seen = null;
     for (let move = 0; move < MOVES_MAX; move += 1) {
       const numbers = await this.#numbers(ttl);
-      const [home, ...former] = homes(key, numbers.slice(1));
+      const [home, ...former] = homes(routeOf(job), numbers.slice(1));
       for (const shard of former) {
         const [job_id] = await this.#script('claim_keys', [this.#key(`key:${key}`, shard)], [numbers[0], ttl]);
         if (job_id) return { job_id, shard, known: true };
       }
-      const keys = ['jobs', 'waiting', `key:${key}`].map((what) => this.#key(what, home));
+      const keys = ['jobs', 'waiting', `key:${key}`, ...line].map((what) => this.#key(what, home));
       const changes = same(numbers, seen) ? ANY_CHANGE : numbers[0];
       const reply = await this.#script('enqueue', keys, [ttl, this.#cap ?? 0, changes, ...flat(entry)]);
       if (reply[0] !== 'm') return this.#receipt(reply, home);
@@ -126,11 +132,9 @@ export class Postrider {
       const changes = same(numbers, seen) ? ANY_CHANGE : numbers[0];
       const [groups, others] = [new Map(), []];
       for (const index of left(receipts)) {
-        if (!hasKey(jobs[index])) {
-          others.push(index);
-          continue;
-        }
-        add(groups, homes(jobs[index].key, [numbers[1]])[0], index);
+        const route = routeOf(jobs[index]);
+        if (route === null) others.push(index);
+        else add(groups, homes(route, [numbers[1]])[0], index);
       }
       // Those without a key last: nothing is after them that could fail, and they must not be repeated.
       const any = Math.floor(Math.random() * clamped(numbers[1]));
@@ -166,7 +170,7 @@ export class Postrider {
   async #claimMany(jobs, receipts, numbers) {
     const former = new Map();
     for (const index of left(receipts).filter((one) => hasKey(jobs[one]))) {
-      for (const shard of homes(jobs[index].key, numbers.slice(1)).slice(1)) add(former, shard, index);
+      for (const shard of homes(routeOf(jobs[index]), numbers.slice(1)).slice(1)) add(former, shard, index);
     }
     for (const [shard, indices] of former) {
       for (let at = 0; at < indices.length; at += CALL_JOBS_MAX) {

@@ -37,6 +37,8 @@ export interface Job {
   retry?: string | null;
   /** What the job is limited with: 1 to 256 bytes. Default: the destination's `host:port`. */
   flow?: string | null;
+  /** Jobs of one key, 1 to 256 bytes, are attempted one after the other. */
+  order?: string | null;
   /** The name of a secret of the worker. */
   secret?: string | null;
   /** Keeps the result for `wait` this long: 1 ms to 7 days. */

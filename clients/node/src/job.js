@@ -159,6 +159,7 @@ const FIELDS = {
   max_attempts: number(1, 100, 'must be 1 to 100', 'must be 1 to 100'),
   retry: any,
   flow,
+  order: flow,
   secret: any,
   result_ttl_ms: number(1, 604_800_000, 'is more than seven days'),
   on_success: callback,
@@ -193,6 +194,8 @@ export function fields(job, maxJobBytes = JOB_BYTES_MAX) {
 
 export const sizeOf = (entry) => Object.entries(entry).reduce((sum, [name, value]) => sum + name.length + bytes(value), 0);
 export const hasKey = (job) => job.key !== undefined && job.key !== null;
+/** The key that selects the shard of a job; `null` if any shard will do. */
+export const routeOf = (job) => job.order ?? job.key ?? null;
 export const keyTtl = (job) => job.key_ttl_ms ?? DAY_MS;
 
 function encoded(pairs) {

@@ -55,12 +55,12 @@ describe('enqueue', () => {
         } else if (step.holds) {
           assert.equal(await redis.get(key(`key:${step.holds.key}`, step.holds.shard)), step.holds.value);
         } else if (step.enqueue) {
-          const receipt = await own.enqueue({ url: URL, key: step.enqueue, key_ttl_ms: HOUR_MS });
+          const receipt = await own.enqueue({ url: URL, key: step.enqueue, order: step.order, key_ttl_ms: HOUR_MS });
           assert.deepEqual([receipt.shard, receipt.known], [step.shard, step.known], JSON.stringify(step));
           if (step.job_id) assert.equal(receipt.job_id, step.job_id);
           else isJob(step.job, receipt);
         } else {
-          const receipts = await own.enqueueMany(step.enqueue_many.map((one) => ({ url: URL, key: one, key_ttl_ms: HOUR_MS })));
+          const receipts = await own.enqueueMany(step.enqueue_many.map((one, at) => ({ url: URL, key: one, order: step.order?.[at], key_ttl_ms: HOUR_MS })));
           assert.deepEqual(receipts.map(({ known }) => known), step.known);
           assert.deepEqual(receipts.map(({ shard }, at) => (step.shard[at] === null ? null : shard)), step.shard);
           receipts.forEach((receipt, at) => isJob(step.jobs[at], receipt));

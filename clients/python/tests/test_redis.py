@@ -91,13 +91,16 @@ class Enqueue(OnRedis):
             case {"holds": held}:
                 self.assertEqual(self.redis.get(self.key(f"key:{held['key']}", held["shard"], queue)), held["value"])
             case {"enqueue": key}:
-                receipt = client.enqueue(Job(URL, key=key, key_ttl=timedelta(hours=1)))
+                receipt = client.enqueue(Job(URL, key=key, order=step.get("order"), key_ttl=timedelta(hours=1)))
                 self.assertEqual((receipt.shard, receipt.known), (step["shard"], step["known"]))
                 expected = step.get("job_id") or jobs.setdefault(step["job"], receipt.job_id)
                 self.assertEqual(receipt.job_id, expected)
                 self.assertLess(3_000_000, self.redis.pttl(self.key(f"key:{key}", receipt.shard, queue)))
             case {"enqueue_many": keys}:
-                receipts = client.enqueue_many([Job(URL, key=key, key_ttl=timedelta(hours=1)) for key in keys])
+                orders = step.get("order", [None] * len(keys))
+                receipts = client.enqueue_many(
+                    [Job(URL, key=key, order=order, key_ttl=timedelta(hours=1)) for key, order in zip(keys, orders, strict=True)]
+                )
                 for receipt, shard, known, name in zip(receipts, step["shard"], step["known"], step["jobs"], strict=True):
                     self.assertIn(shard, (receipt.shard, None))
                     self.assertEqual((receipt.known, receipt.job_id), (known, jobs.setdefault(name, receipt.job_id)))

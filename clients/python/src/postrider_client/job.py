@@ -216,6 +216,7 @@ class Job:
     max_attempts: int | None = _wire(_number(1, 100, "must be 1 to 100", "must be 1 to 100"))
     retry: str | None = _wire(_any)
     flow: str | None = _wire(_flow)
+    order: str | None = _wire(_flow)
     secret: str | None = _wire(_any)
     result_ttl_ms: int | timedelta | None = _wire(_number(1, 604_800_000, "is more than seven days"))
     on_success: Callback | None = _wire(_callback)

@@ -160,27 +160,31 @@ class Queue:
         fields = job.fields(self.max_job_bytes)
         with Publishing(self.name, server, [fields], self.max_job_bytes) as publishing:
             publishing.inject(fields)
-            receipt = yield from self._place(fields, job.key, _millis(job.key_ttl))
+            receipt = yield from self._place(fields, job)
             publishing.enqueued(0, receipt.job_id)
         return receipt
 
-    def _place(self, fields: dict[str, str | bytes], key: str | None, ttl: int) -> Steps[Receipt]:
+    def _place(self, fields: dict[str, str | bytes], job: Job) -> Steps[Receipt]:
+        key, ttl = job.key, _millis(job.key_ttl)
+        # The script counts the jobs in line only for the cap.
+        line = [] if self.cap is None else ["order_waiting"]
         if key is None:
-            shard = random.randrange((yield from self.count()))
+            count = yield from self.count()
+            shard = random.randrange(count) if job.order is None else homes(job.order, [count])[0]
             jobs = self.key("jobs", shard)
             if self.cap is None:
                 return Receipt(text((yield Call("XADD", [jobs], ["*", *_flat(fields)]))), shard)
-            keys = [jobs, self.key("waiting", shard), jobs]
+            keys = [jobs, self.key("waiting", shard), jobs, self.key("order_waiting", shard)]
             return self._receipt((yield Call("enqueue", keys, [0, self.cap, 0, *_flat(fields)])), shard)
         seen = None
         for _ in range(_MOVES_MAX):
             numbers = yield from self._numbers(ttl)
-            home, *former = homes(key, numbers[1:])
+            home, *former = homes(_route(job) or key, numbers[1:])
             for shard in former:
                 claim = Call("claim_keys", [self.key(f"key:{key}", shard)], [numbers[0], ttl])
                 if job_id := text((yield claim)[0]):
                     return Receipt(job_id, shard, known=True)
-            keys = [self.key(what, home) for what in ("jobs", "waiting", f"key:{key}")]
+            keys = [self.key(what, home) for what in ("jobs", "waiting", f"key:{key}", *line)]
             args = [ttl, self.cap or 0, _changes(numbers, seen), *_flat(fields)]
             reply = yield Call("enqueue", keys, args)
             if text(reply[0]) != "m":
@@ -220,9 +224,9 @@ class Queue:
             yield from self._claim_many(jobs, receipts, numbers)
             groups: dict[int, list[int]] = {}
             # Those without a key last: nothing is after them that could fail, and they must not be repeated.
-            for index in sorted(_left(receipts), key=lambda index: jobs[index].key is None):
-                key = jobs[index].key
-                groups.setdefault(-1 if key is None else homes(key, numbers[1:2])[0], []).append(index)
+            for index in sorted(_left(receipts), key=lambda index: _route(jobs[index]) is None):
+                route = _route(jobs[index])
+                groups.setdefault(-1 if route is None else homes(route, numbers[1:2])[0], []).append(index)
             for home, indices in groups.items():
                 shard = random.randrange(numbers[1]) if home < 0 else home
                 for call in _calls(indices, entries):
@@ -245,8 +249,8 @@ class Queue:
     def _claim_many(self, jobs: Sequence[Job], receipts: list[Receipt | None], numbers: list[int]) -> Steps[None]:
         former: dict[int, list[int]] = {}
         for index in _left(receipts):
-            if (key := jobs[index].key) is not None:
-                for shard in homes(key, numbers[1:])[1:]:
+            if jobs[index].key is not None:
+                for shard in homes(_route(jobs[index]) or "", numbers[1:])[1:]:
                     former.setdefault(shard, []).append(index)
         for shard, indices in former.items():
             for at in range(0, len(indices), _CALL_JOBS_MAX):
@@ -286,6 +290,11 @@ class Queue:
 def _changes(numbers: list[int], seen: list[int] | None) -> int:
     # If the numbers are those by which a later change has claimed the key, Redis has lost that change.
     return 2**64 - 1 if numbers == seen else numbers[0]
+
+
+def _route(job: Job) -> str | None:
+    """The key that selects the shard of a job."""
+    return job.key if job.order is None else job.order
 
 
 def _left(receipts: list[Receipt | None]) -> list[int]:

@@ -3,6 +3,7 @@
 -- KEYS[1]  jobs
 -- KEYS[2]  waiting
 -- KEYS[3]  idempotency key; the same key as KEYS[1] for none
+-- KEYS[4]  order_waiting
 -- ARGV[1]  how long the idempotency key is kept, ms; 0 for none
 -- ARGV[2]  the cap on the queue's ready, running and waiting jobs; 0 for none
 -- ARGV[3]  how often the number of shards had changed when the caller claimed the key in all other shards where it may be
@@ -25,7 +26,7 @@ if ARGV[1] ~= '0' then
 end
 local cap = tonumber(ARGV[2])
 if cap > 0 then
-  local jobs = redis.call('XLEN', KEYS[1]) + redis.call('HLEN', KEYS[2])
+  local jobs = redis.call('XLEN', KEYS[1]) + redis.call('HLEN', KEYS[2]) + (KEYS[4] and redis.call('HLEN', KEYS[4]) or 0)
   if jobs >= cap then
     return {'f', tostring(jobs)}
   end

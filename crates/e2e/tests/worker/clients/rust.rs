@@ -120,7 +120,7 @@ impl Scenario {
             let found = self.client.server.command(&["GET", &self.key_of(held)]).text();
             assert_eq!(found, text(&held["value"]), "{step}");
         } else if let Some(own) = member("enqueue") {
-            let job = self.client.enqueue(&self.queue, job(), Some(text(own)));
+            let job = self.client.enqueue(&self.queue, ordered(&step["order"]), Some(text(own)));
             self.check(step, &job, &step["shard"], &step["known"], &step["job"]);
         } else {
             self.enqueue_many(step);
@@ -129,9 +129,12 @@ impl Scenario {
 
     fn enqueue_many(&mut self, step: &Value) {
         let keys = step["enqueue_many"].as_array().unwrap_or_else(|| panic!("an unknown step: {step}"));
-        let new = |own: &Value| NewJob { fields: job(), key: own.as_str().map(idempotency) };
+        let new = |(index, own): (usize, &Value)| NewJob {
+            fields: ordered(&step["order"][index]),
+            key: own.as_str().map(idempotency),
+        };
         let name: QueueName = self.queue.parse().expect("a name");
-        let all = self.client.redis.enqueue_all(&name, keys.iter().map(new).collect());
+        let all = self.client.redis.enqueue_all(&name, keys.iter().enumerate().map(new).collect());
         let all = self.client.runtime.block_on(all).expect("all are enqueued");
         assert_eq!(all.len(), keys.len());
         for (index, job) in all.iter().enumerate() {
@@ -176,4 +179,10 @@ fn idempotency(own: &str) -> IdempotencyKey {
 
 fn job() -> Fields {
     vec![("url".into(), "http://sink.test/x".into())]
+}
+
+/// A job with an order key, if there is one.
+fn ordered(key: &Value) -> Fields {
+    let key = key.as_str().map(|key| ("order".into(), key.to_owned().into()));
+    job().into_iter().chain(key).collect()
 }
