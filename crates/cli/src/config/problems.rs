@@ -40,9 +40,9 @@ impl Problems {
             let own = self.keys.get(&table).into_iter().flatten().map(String::as_str);
             let other = all.keys.iter().find(|(_, keys)| keys.contains(&key)).map(|(table, _)| table);
             let hint = match (meant(&key, own.clone()), other) {
-                (_, Some(other)) if other.is_empty() => " (it belongs above the first table)".to_owned(),
-                (_, Some(other)) => format!(" (it belongs to [{other}])"),
-                (Some(meant), None) => format!(" (did you mean `{meant}`?)"),
+                (Some(meant), _) => format!(" (did you mean `{meant}`?)"),
+                (None, Some(other)) if other.is_empty() => " (it belongs above the first table)".to_owned(),
+                (None, Some(other)) => format!(" (it belongs to [{other}])"),
                 (None, None) => String::new(),
             };
             let known = own.collect::<Vec<_>>().join(", ");

@@ -39,7 +39,7 @@ fn all_errors_are_reported_at_once_with_their_lines() {
     assert_eq!(lines, ["1", "2", "4", "5", "7", "8"], "{found:?}");
     assert!(
         found[0].contains(
-            "known are egress, flows, http, propagation, queues, results, retry, secrets, trace_url, traces"
+            "known are egress, flows, http, notice, propagation, queues, results, retry, secrets, trace_url, traces"
         ),
         "{found:?}"
     );

@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(Place::parse(&place.text(&shards[1]), &shards).unwrap(), place);
         let begin = Place { part: 1, ..Place::default() };
         assert_eq!(Place::parse(&begin.text(&shards[0]), &shards).unwrap(), begin);
-        for wrong in ["", "4", "5:mail::0", "0:other::0", "0:mail:x:0", "0:mail:1-0:-1", "0:mail:1-0:1:1"] {
+        for wrong in ["", "4", "6:mail::0", "0:other::0", "0:mail:x:0", "0:mail:1-0:-1", "0:mail:1-0:1:1"] {
             assert!(Place::parse(wrong, &shards).is_err(), "{wrong}");
         }
     }

@@ -37,6 +37,7 @@ fn each_field_of_the_wire_format_is_known() {
             "not_before" | "expires_at" => "1795396101000",
             "headers" => "{}",
             "method" => r#""PUT""#,
+            "on_success" | "on_failure" => r#""http://h/x""#,
             _ => "1",
         };
         assert_eq!(member(name, value), value.trim_matches('"'), "{name}");
