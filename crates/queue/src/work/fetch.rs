@@ -239,16 +239,20 @@ impl QueueShard {
 
     /// This worker's record for the other workers.
     fn record(&self) -> String {
-        serde_json::json!({
+        let warnings = self.0.consumer.warnings.sentences();
+        let mut record = serde_json::json!({
             "lease_ms": self.0.consumer.lease.as_millis() as u64,
             "version": env!("CARGO_PKG_VERSION"),
             // One of the workers that measure reports the queue stats.
             "measures": self.0.telemetry.is_on(),
             // What is cancelled by hand is recorded likewise.
             "log": self.log_bounds(),
-            "warnings": self.0.consumer.warnings.sentences(),
-        })
-        .to_string()
+        });
+        // An empty list would come back from Lua as an object.
+        if !warnings.is_empty() {
+            record["warnings"] = warnings.into();
+        }
+        record.to_string()
     }
 }
 
