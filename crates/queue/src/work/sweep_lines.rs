@@ -1,6 +1,6 @@
 //! Finds lines of order keys that do not move: the job that has the turn is gone, or nothing points to a waiting one.
 
-use fred::types::Value;
+use fred::types::{Key, Value};
 
 use crate::job::{EntryId, LinePlace};
 use crate::redis::{Error, QueueShard, number, unexpected};
@@ -49,16 +49,8 @@ impl QueueShard {
     /// # Errors
     /// fred's.
     pub async fn sweep_lines(&self, after: Option<&str>) -> Result<SweptLines, Error> {
-        let own = &self.0.keys;
-        let keys = vec![
-            own.jobs.clone(),
-            own.waiting.clone(),
-            own.order.clone(),
-            own.order_waiting.clone(),
-            own.order_stopped.clone(),
-        ];
         let args = vec![after.unwrap_or_default().into(), number(LINES_MAX)];
-        let reply = self.0.scripts.sweep_lines.poll(&self.0.redis, keys, args).await?;
+        let reply = self.0.scripts.sweep_lines.poll(&self.0.redis, self.keys_of_turns(), args).await?;
         let (next, moved, missing): (String, u64, Vec<String>) = reply.convert()?;
         Ok(SweptLines { next: Some(next).filter(|next| !next.is_empty()), moved, missing: places(&missing) })
     }
@@ -76,24 +68,22 @@ impl QueueShard {
         Ok(SweptWaiting { next: Some(next).filter(|next| next != "0"), mended })
     }
 
+    /// Where the job that has the turn of a line can be, and what decides who has it.
+    fn keys_of_turns(&self) -> Vec<Key> {
+        let own = &self.0.keys;
+        [&own.jobs, &own.waiting, &own.order, &own.order_waiting, &own.order_stopped].map(Key::clone).to_vec()
+    }
+
     /// Looks for the jobs of places in a page of the stream, after an entry or from the first one on. The last page ends the places of
     /// those that are nowhere. At most 100 places are looked for.
     ///
     /// # Errors
     /// fred's.
     pub async fn drop_places(&self, after: Option<EntryId>, lost: &[LinePlace]) -> Result<LostSearch, Error> {
-        let own = &self.0.keys;
-        let keys = vec![
-            own.jobs.clone(),
-            own.waiting.clone(),
-            own.order.clone(),
-            own.order_waiting.clone(),
-            own.order_stopped.clone(),
-        ];
         let after = after.map_or_else(|| "-".to_owned(), |after| after.to_string());
         let mut args = vec![self.0.mark.text().as_ref().into(), after.into(), number(ENTRIES_MAX)];
         args.extend(lost.iter().take(PLACES_MAX).map(|place| Value::from(place.as_str())));
-        let reply = self.0.scripts.drop_places.poll(&self.0.redis, keys, args).await?;
+        let reply = self.0.scripts.drop_places.poll(&self.0.redis, self.keys_of_turns(), args).await?;
         let (next, left): (String, Vec<String>) = reply.convert()?;
         match next.as_str() {
             "" => Ok(LostSearch::Ended(places(&left))),
