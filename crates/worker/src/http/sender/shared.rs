@@ -36,7 +36,8 @@ pub(super) struct Shared {
     pub(super) anonymous: Pool,
     /// By secret. A connection presents one client certificate, so each certificate has its own pool.
     pub(super) identified: BTreeMap<String, Pool>,
-    pub(super) tokens: Tokens,
+    /// If any secret has them.
+    pub(super) tokens: Option<Tokens>,
 }
 
 impl Shared {
