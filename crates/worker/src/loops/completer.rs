@@ -103,10 +103,6 @@ impl Completer {
         group.sort_unstable_by_key(|job| job.lease.entry);
         let mut leases: Vec<_> =
             group.iter().filter_map(|job| self.leases.in_flight.current(job.lease)).collect();
-        // Those of ordered jobs are settled by another script.
-        if group.iter().any(|job| job.place.is_some()) {
-            leases.sort_by_key(|lease| place(group, *lease).is_some());
-        }
         let jobs: Vec<_> = group.iter().map(|job| (job.lease.entry, &job.context)).collect();
         let settling = Settling::begin(&self.spans, Operation::Ack, &jobs, |_| ());
         let error = self.complete(group, &mut leases, uncounted, &settling).await;
@@ -124,6 +120,10 @@ impl Completer {
         settling: &Settling,
     ) -> Option<ErrorType> {
         let is_any_ordered = group.iter().any(|job| job.place.is_some());
+        if is_any_ordered {
+            // Another script settles these.
+            leases.sort_by_key(|lease| place(group, *lease).is_some());
+        }
         let place = is_any_ordered.then_some(|lease| place(group, lease));
         let mut in_doubt = false;
         // The same in all calls: a call that was made and whose reply was lost has counted.
