@@ -14,6 +14,7 @@ pub(crate) mod jobs;
 mod new_definition;
 mod new_job;
 pub(crate) mod operations;
+pub(crate) mod order;
 pub(crate) mod pause;
 mod queues;
 pub(crate) mod search;
@@ -44,7 +45,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
     info(
         title = "Postrider",
         // By Semantic Versioning; its first number is that of the paths.
-        version = "1.8.0",
+        version = "1.9.0",
         description = "Enqueue HTTP jobs, and find out what happened to them. Every error is a `Problem` (RFC 9457).",
         license(name = "MIT OR Apache-2.0")
     ),
@@ -65,6 +66,7 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(queues::list))
         .routes(routes!(queues::one))
         .routes(routes!(counts::list))
+        .routes(routes!(order::list))
         .routes(routes!(cron::list))
         .routes(routes!(cron::show))
         .routes(routes!(flows::list))
@@ -84,6 +86,7 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(dead::purge))
         .routes(routes!(pause::pause_queue))
         .routes(routes!(pause::resume_queue))
+        .routes(routes!(order::resume))
         .routes(routes!(pause::pause_flow))
         .routes(routes!(pause::resume_flow))
         .routes(routes!(cron::set, cron::remove))

@@ -11,6 +11,7 @@ mod jobs;
 mod layout;
 mod login;
 mod operation;
+mod order;
 mod overview;
 mod parts;
 mod pause;
@@ -42,6 +43,7 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/queues/{queue}", get(queue::show))
         .route("/queues/{queue}/pause", post(pause::pause_queue))
         .route("/queues/{queue}/resume", post(pause::resume_queue))
+        .route("/queues/{queue}/order/resume", post(order::resume))
         .route("/destination/pause", post(pause::pause_destination))
         .route("/destination/resume", post(pause::resume_destination))
         .route("/queues/{queue}/jobs/{job_id}/{change}", post(job::change))

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use postrider_console::view::{StoppedKeyView, plain, span};
-use postrider_queue::admin::StoppedLine;
-use postrider_queue::job::LinePlace;
+use postrider_queue::Error as QueueError;
+use postrider_queue::admin::{Inspector, ShardName, StoppedLine};
 use serde_json::json;
 use telemetry::Telemetry;
 
@@ -67,7 +67,7 @@ impl OrderArgs {
 }
 
 async fn stopped(view: &View) -> Result<Vec<StoppedLine>, Box<dyn Error>> {
-    let all = view.each(async |queue| view.inspector.stopped_lines(queue).await).await?;
+    let all = view.each(async |queue| view.inspector.stopped_lines(queue, None).await).await?;
     Ok(all.into_iter().flat_map(|(_, lines)| lines).collect())
 }
 
@@ -106,29 +106,8 @@ fn row(line: &StoppedLine, now: u64) -> [String; 6] {
 impl ResumeArgs {
     async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         let view = self.look.open(telemetry).await?;
-        let lines = stopped(&view).await?;
-        let mut resumed = 0;
-        for queue in &view.queues {
-            let is_meant = |line: &&StoppedLine| {
-                line.queue == *queue && (self.all || self.keys.contains(&line.note.order))
-            };
-            let own: Vec<&StoppedLine> = lines.iter().filter(is_meant).collect();
-            for line in &own {
-                let places: [LinePlace; 1] = [line.place.clone()];
-                if view.inspector.resume_lines(queue, &places).await? == 0 {
-                    continue;
-                }
-                resumed += 1;
-                let name = queue.queue.as_str();
-                audit::record(&view.inspector, "resume", name, &line.note.order, line.behind.max(1)).await;
-                if self.json {
-                    print_line!("{}", json!(StoppedKeyView::new(line)));
-                } else {
-                    let key = plain(line.note.order.as_bytes(), 256);
-                    print_line!("queue {queue}, order key {key}: resumed, {} behind", line.behind);
-                }
-            }
-        }
+        let resumed = view.each(async |queue| self.resume_in(&view.inspector, queue).await).await?;
+        let resumed: u64 = resumed.iter().map(|(_, lines)| lines).sum();
         let (code, names) = (view.code(), view.names());
         view.inspector.close().await;
         if resumed == 0 {
@@ -136,5 +115,48 @@ impl ResumeArgs {
             return Ok(ExitCode::from(1));
         }
         Ok(code)
+    }
+
+    /// Resumes the keys that are meant. Returns how many lines were stopped.
+    async fn resume_in(&self, inspector: &Inspector, queue: &ShardName) -> Result<u64, QueueError> {
+        let mut resumed = 0;
+        for key in &self.keys {
+            let lines = inspector.stopped_lines(queue, Some(key)).await?;
+            resumed += self.resume(inspector, queue, &lines).await?;
+        }
+        // A list has at most 1,000.
+        while self.all {
+            let lines = inspector.stopped_lines(queue, None).await?;
+            let own = self.resume(inspector, queue, &lines).await?;
+            resumed += own;
+            if own == 0 {
+                break;
+            }
+        }
+        Ok(resumed)
+    }
+
+    async fn resume(
+        &self,
+        inspector: &Inspector,
+        queue: &ShardName,
+        lines: &[StoppedLine],
+    ) -> Result<u64, QueueError> {
+        let mut resumed = 0;
+        for line in lines {
+            if inspector.resume_lines(queue, std::slice::from_ref(&line.place)).await? == 0 {
+                continue;
+            }
+            resumed += 1;
+            let (name, jobs) = (queue.queue.as_str(), line.behind.max(1));
+            audit::record(inspector, "resume", name, &line.note.order, jobs).await;
+            if self.json {
+                print_line!("{}", json!(StoppedKeyView::new(line)));
+            } else {
+                let key = plain(line.note.order.as_bytes(), 256);
+                print_line!("queue {queue}, order key {key}: resumed, {} behind", line.behind);
+            }
+        }
+        Ok(resumed)
     }
 }

@@ -45,6 +45,7 @@ struct Sum {
     running: u64,
     scheduled: u64,
     held: u64,
+    stopped_keys: u64,
     dead: u64,
     oldest_ms: Option<u64>,
     workers: usize,
@@ -63,6 +64,7 @@ fn sums(shards: &[QueueView]) -> BTreeMap<&str, Sum> {
         sum.running += shard.running;
         sum.scheduled += shard.scheduled;
         sum.held += shard.held;
+        sum.stopped_keys += shard.stopped_keys;
         sum.dead += shard.dead;
         sum.oldest_ms = sum.oldest_ms.max(shard.oldest_ms);
         sum.workers = sum.workers.max(shard.workers_alive);
@@ -74,15 +76,16 @@ fn sums(shards: &[QueueView]) -> BTreeMap<&str, Sum> {
 fn attention(queues: &[QueueView], flows: &[FlowView], notes: &[String], now: u64) -> Markup {
     let paused: BTreeMap<&str, &PauseView> =
         queues.iter().filter_map(|queue| Some((queue_of(&queue.queue), queue.paused.as_ref()?))).collect();
-    let stopped = sums(queues)
-        .into_iter()
-        .filter(|(_, sum)| sum.workers == 0 && sum.ready + sum.scheduled + sum.held > 0);
-    let stopped: Vec<_> = stopped.collect();
+    let sums = sums(queues);
+    let unserved = |sum: &Sum| sum.workers == 0 && sum.ready + sum.scheduled + sum.held > 0;
+    let unserved: Vec<_> = sums.iter().filter(|(_, sum)| unserved(sum)).collect();
+    let stopped: Vec<_> = sums.iter().filter(|(_, sum)| sum.stopped_keys > 0).collect();
     let silent: Vec<_> = workers_of(queues).into_values().filter(|worker| worker.state == "silent").collect();
     let broken: Vec<_> = flows.iter().filter(|flow| flow.trips > 0).collect();
     let faults: Vec<_> =
         queues.iter().flat_map(|queue| queue.faults.iter().map(move |fault| (queue, fault))).collect();
     if paused.is_empty()
+        && unserved.is_empty()
         && stopped.is_empty()
         && silent.is_empty()
         && broken.is_empty()
@@ -95,8 +98,11 @@ fn attention(queues: &[QueueView], flows: &[FlowView], notes: &[String], now: u6
         section .notice.bad aria-label="Needs attention" {
             ul {
                 @for (queue, pause) in &paused { li { (queue_link(queue)) ": " (pause::sentence(pause, now)) } }
-                @for (queue, sum) in &stopped {
+                @for (queue, sum) in &unserved {
                     li { "No worker serves " (queue_link(queue)) ", and " (counted(sum.ready + sum.scheduled + sum.held, "job waits", "jobs wait")) "." }
+                }
+                @for (queue, sum) in &stopped {
+                    li { (queue_link(queue)) ": dead letters stop " (counted(sum.stopped_keys, "order key", "order keys")) "." }
                 }
                 @for worker in &silent {
                     li { "Worker " code { (worker.name) } " has sent no heartbeat for "

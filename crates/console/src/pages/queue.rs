@@ -7,12 +7,14 @@ use axum::response::Html;
 use maud::{Markup, html};
 
 use super::layout::{Failure, Place, page};
+use super::order;
 use super::overview::workers;
 use super::parts::{count, encoded, length};
 use super::pause;
 use super::plot::plots;
 use super::viewer::Viewer;
 use crate::access::Scope;
+use crate::api::order::stopped_keys;
 use crate::state::Shared;
 use crate::view::QueueView;
 
@@ -26,15 +28,18 @@ pub(super) async fn show(
     let pause = shards.first().and_then(|shard| shard.paused.as_ref());
     let now = shared.inspector.now().await?;
     let plots = plots(&shared, &names).await?;
+    let stopped = stopped_keys(&shared, &queue).await?;
+    let may_change = caller.may(Scope::Operate);
     let body = html! {
         div data-live {
             @if let Some(pause) = pause { p .notice.bad { (pause::sentence(pause, now)) } }
             (tiles(&queue, &shards))
+            (order::section(&queue, &stopped, now, may_change))
             (plots)
             @if shards.len() > 1 { section { h2 { "Shards" } (table(&shards)) } }
             section { h2 { "Workers" } (workers(&shards)) }
         }
-        @if caller.may(Scope::Operate) {
+        @if may_change {
             (pause::form(&format!("/queues/{}", encoded(&queue)), None, pause.is_some()))
         }
     };

@@ -11,6 +11,7 @@ mod document;
 mod enqueue;
 mod find;
 mod hostile;
+mod order;
 mod pages;
 mod pause;
 mod pictures;

@@ -75,16 +75,25 @@ impl Inspector {
         Ok(self.command(command, Some(key), args).await?.as_u64().unwrap_or(0))
     }
 
-    /// The lines that dead letters stop, the first stopped one first: up to 1,000.
+    /// The lines that dead letters stop, the first stopped one first: up to 1,000. With an order key, only those of this key.
     ///
     /// # Errors
     /// fred's.
-    pub async fn stopped_lines(&self, queue: &ShardName) -> Result<Vec<StoppedLine>, Error> {
+    pub async fn stopped_lines(
+        &self,
+        queue: &ShardName,
+        key: Option<&str>,
+    ) -> Result<Vec<StoppedLine>, Error> {
         let own = Self::keys(queue);
+        let (pattern, count) = match key {
+            // A line has no character that a pattern gives a meaning.
+            Some(key) => (format!("{}*", LineId::of(key.as_bytes())), 1_000),
+            None => ("*".to_owned(), 100),
+        };
         let (mut cursor, mut lines) = ("0".to_owned(), Vec::new());
         loop {
-            let args =
-                vec![own.order_stopped.clone().into(), cursor.as_str().into(), "COUNT".into(), 100.into()];
+            let mut args: Vec<Value> = vec![own.order_stopped.clone().into(), cursor.as_str().into()];
+            args.extend(["MATCH".into(), pattern.as_str().into(), "COUNT".into(), count.into()]);
             let reply = array(self.command("HSCAN", Some(&own.order_stopped), args).await?)?;
             cursor = reply.first().map(text).transpose()?.unwrap_or_default();
             let pairs = reply.into_iter().nth(1).map(array).transpose()?.unwrap_or_default();
@@ -98,7 +107,9 @@ impl Inspector {
                 break;
             }
         }
-        lines.sort_by_key(|line| line.note.at);
+        // HSCAN may reply a field twice.
+        lines.sort_by_key(|line| (line.note.at, line.place.clone()));
+        lines.dedup_by(|one, other| one.place == other.place);
         lines.truncate(STOPPED_MAX);
         for line in &mut lines {
             let (from, to) = (format!("({}", line.place.as_str()), format!("({}~", line.place.line()));
