@@ -134,6 +134,8 @@ pub const QUEUE_DEPTH: &str = "postrider.queue.depth";
 pub const QUEUE_OLDEST_AGE: &str = "postrider.queue.oldest_age";
 /// Dead letters and rejected entries of a queue that were deleted before their age.
 pub const QUEUE_DELETED: &str = "postrider.queue.deleted";
+/// Order keys of a queue that dead letters have stopped.
+pub const QUEUE_STOPPED_KEYS: &str = "postrider.queue.stopped_keys";
 /// When a queue's depth was last counted, in seconds since 1970.
 pub const QUEUE_COUNTED_AT: &str = "postrider.queue.counted_at";
 /// Tasks of the runtime that have not ended.

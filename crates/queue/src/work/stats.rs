@@ -28,6 +28,8 @@ pub struct QueueStats {
     pub dead_deleted: u64,
     /// The same of rejected entries.
     pub rejected_deleted: u64,
+    /// Dead letters that stop the later jobs of their order keys.
+    pub stopped_keys: u64,
     /// The time of the count: Redis' time, Unix ms.
     pub at_ms: u64,
 }
@@ -47,6 +49,7 @@ impl QueueShard {
             own.workers.clone(),
             own.sizes.clone(),
             own.order_waiting.clone(),
+            own.order_stopped.clone(),
         ];
         let only_one = if only_one { "1" } else { "0" };
         let args = vec![GROUP.into(), self.0.consumer.name.as_str().into(), only_one.into()];
@@ -58,13 +61,14 @@ fn parse(reply: Value) -> Result<Option<QueueStats>, Error> {
     if matches!(&reply, Value::Array(list) if list.is_empty()) || reply.is_null() {
         return Ok(None);
     }
-    type Counts = (u64, u64, u64, u64, u64, u64, String, u64, u64);
-    let (now, ready, running, scheduled, held, dead, first, dead_deleted, rejected_deleted): Counts =
-        reply.convert().map_err(|_| unexpected())?;
+    type Counts = (u64, u64, u64, u64, u64, u64, String, u64, u64, u64);
+    let counts: Counts = reply.convert().map_err(|_| unexpected())?;
+    let (now, ready, running, scheduled, held, dead, first, dead_deleted, rejected_deleted, stopped_keys) =
+        counts;
     let age = |id: EntryId| now.checked_sub(id.millis).filter(|age| *age < WAIT_MS_MAX);
     let oldest_ms = if first.is_empty() { Some(0) } else { EntryId::parse(first.as_bytes()).and_then(age) };
-    let deleted = QueueStats { dead_deleted, rejected_deleted, ..QueueStats::default() };
-    Ok(Some(QueueStats { ready, running, scheduled, held, dead, oldest_ms, at_ms: now, ..deleted }))
+    let letters = QueueStats { dead, dead_deleted, rejected_deleted, stopped_keys, ..QueueStats::default() };
+    Ok(Some(QueueStats { ready, running, scheduled, held, oldest_ms, at_ms: now, ..letters }))
 }
 
 #[cfg(test)]
@@ -75,8 +79,8 @@ mod tests {
     fn another_workers_part_is_no_stats_and_an_id_that_a_producer_chose_has_no_age() {
         let reply = |first: &str| {
             let counts = [1_795_396_101_000_i64, 5, 4, 3, 2, 1].map(Value::Integer);
-            let deleted = [Value::from(first), Value::Integer(7), Value::Integer(8)];
-            Value::Array(counts.into_iter().chain(deleted).collect())
+            let letters = [7, 8, 9].map(Value::Integer);
+            Value::Array(counts.into_iter().chain([Value::from(first)]).chain(letters).collect())
         };
         assert_eq!(parse(Value::Array(vec![])).unwrap(), None);
         let stats = parse(reply("1795396100000-3")).unwrap().unwrap();
@@ -92,6 +96,7 @@ mod tests {
                 oldest_ms,
                 dead_deleted: 7,
                 rejected_deleted: 8,
+                stopped_keys: 9,
                 at_ms
             }
         );

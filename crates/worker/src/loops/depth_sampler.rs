@@ -70,6 +70,7 @@ async fn count(shards: &[Arc<ServedShard>]) -> Result<Option<QueueStats>, Error>
         sum.dead += stats.dead;
         sum.dead_deleted += stats.dead_deleted;
         sum.rejected_deleted += stats.rejected_deleted;
+        sum.stopped_keys += stats.stopped_keys;
         sum.oldest_ms = sum.oldest_ms.max(stats.oldest_ms);
         sum.at_ms = sum.at_ms.max(stats.at_ms);
     }

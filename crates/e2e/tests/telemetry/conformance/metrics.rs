@@ -123,6 +123,7 @@ pub(crate) const ROWS: &[Row] = &[
     ("postrider.flow.breakers", Gauge, "{flow}", &["postrider.breaker.state"], &[]),
     ("postrider.queue.depth", Gauge, "{job}", &["messaging.destination.name", "postrider.queue.state"], &[]),
     ("postrider.queue.oldest_age", Gauge, "s", QUEUE, &[]),
+    ("postrider.queue.stopped_keys", Gauge, "{key}", QUEUE, &[]),
     ("postrider.queue.counted_at", Gauge, "s", QUEUE, &[]),
     ("postrider.queue.paused", Gauge, "{queue}", QUEUE, &[]),
     ("postrider.flow.paused", Gauge, "{flow}", &[], &[]),

@@ -7,12 +7,14 @@
 -- KEYS[5]  workers
 -- KEYS[6]  sizes
 -- KEYS[7]  order_waiting
+-- KEYS[8]  order_stopped
 -- ARGV[1]  group
 -- ARGV[2]  consumer
 -- ARGV[3]  1 to count only if this worker is the one, else 0
 -- Returns  an empty list if it is not; else {Redis' time, Unix ms; the numbers of jobs that are ready,
 --          running, scheduled, held, dead; the id of the first ready job, or the time of its enqueue as an
---          id if a producer chose a time in the future, or an empty text; the numbers of dead letters and of rejected entries that were deleted before their age}
+--          id if a producer chose a time in the future, or an empty text; the numbers of dead letters and of rejected entries that were deleted before their age;
+--          the number of dead letters that stop their lines}
 -- Uses     clock
 --
 -- The worker with the smallest name reports, among those that are alive and measure. The script writes
@@ -65,4 +67,4 @@ local held = math.max(number(redis.pcall('HLEN', KEYS[2])) - scheduled, 0)
   + (KEYS[7] and number(redis.pcall('HLEN', KEYS[7])) or 0)
 local deleted = redis.pcall('HMGET', KEYS[6], 'dead_deleted', 'rejected_deleted')
 return {now, ready, pending, scheduled, held, number(redis.pcall('XLEN', KEYS[4])), first,
-  tonumber(deleted[1] or '') or 0, tonumber(deleted[2] or '') or 0}
+  tonumber(deleted[1] or '') or 0, tonumber(deleted[2] or '') or 0, number(redis.pcall('HLEN', KEYS[8]))}

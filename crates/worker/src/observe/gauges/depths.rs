@@ -27,6 +27,7 @@ pub(crate) struct Depth {
     until: AtomicU64,
     jobs: [AtomicU64; STATES.len()],
     oldest_ms: AtomicU64,
+    stopped_keys: AtomicU64,
     /// Of dead letters and of rejected entries.
     deleted: [AtomicU64; 2],
     at_ms: AtomicU64,
@@ -65,8 +66,25 @@ impl Depths {
             "When the depth of a queue was last counted: Redis' time, in seconds since 1970",
         );
         depths.observe_seconds(telemetry, counted, |depth| &depth.at_ms);
+        depths.observe_stopped(telemetry);
         depths.observe_deleted(telemetry);
         depths
+    }
+
+    fn observe_stopped(&self, telemetry: &Telemetry) {
+        let stopped = Observable::gauge(
+            names::QUEUE_STOPPED_KEYS,
+            "{key}",
+            "Order keys whose later jobs a dead letter stops; one worker reports it for all",
+        );
+        let reported = self.clone();
+        telemetry.observe(stopped, move |to| {
+            for depth in reported.fresh() {
+                to.record(depth.stopped_keys.load(Ordering::Relaxed) as f64, |attributes| {
+                    attributes.set(semconv::MESSAGING_DESTINATION_NAME, depth.queue);
+                });
+            }
+        });
     }
 
     fn observe_deleted(&self, telemetry: &Telemetry) {
@@ -111,6 +129,7 @@ impl Depths {
             until: AtomicU64::new(0),
             jobs: Default::default(),
             oldest_ms: AtomicU64::new(0),
+            stopped_keys: AtomicU64::new(0),
             deleted: Default::default(),
             at_ms: AtomicU64::new(0),
         });
@@ -137,6 +156,7 @@ impl Depth {
             own.store(jobs, Ordering::Relaxed);
         }
         self.oldest_ms.store(oldest_ms.unwrap_or(UNKNOWN), Ordering::Relaxed);
+        self.stopped_keys.store(stats.stopped_keys, Ordering::Relaxed);
         self.at_ms.store(at_ms, Ordering::Relaxed);
         self.until.store((self.origin.elapsed() + validity).as_millis() as u64, Ordering::Release);
     }
