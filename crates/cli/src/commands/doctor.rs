@@ -235,10 +235,13 @@ async fn look_at(inspector: &Inspector, queue: &ShardName) -> Result<Look, postr
     let survey = inspector.survey(queue, LOOKED_UP).await?;
     let wrong_keys = inspector.wrong_keys(queue).await?;
     if !survey.faults.is_empty() {
-        return Ok(Look { survey, wrong_keys, sample: vec![] });
+        return Ok(Look { survey, wrong_keys, ..Look::default() });
     }
     let sample = inspector.list(queue, None, SAMPLED).await?.jobs;
-    Ok(Look { survey, wrong_keys, sample: sample.into_iter().map(|job| job.fields).collect() })
+    let sample = sample.into_iter().map(|job| job.fields).collect();
+    let stopped = if survey.lines.stopped > 0 { inspector.stopped_lines(queue, None).await? } else { vec![] };
+    let deleted = stopped.iter().filter(|line| line.is_deleted).count();
+    Ok(Look { survey, wrong_keys, sample, deleted })
 }
 
 fn print(findings: &[Finding]) {

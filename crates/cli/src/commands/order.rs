@@ -87,6 +87,12 @@ impl ListArgs {
                 "{}",
                 table(["QUEUE", "ORDER KEY", "DEAD LETTER", "REASON", "SINCE", "BEHIND"], rows)
             );
+            if lines.iter().any(|line| line.is_deleted) {
+                eprintln!(
+                    "note: a deleted dead letter was beyond the bounds of the dead letters, and cannot be replayed; `postrider order \
+                     resume KEY` lets its key go"
+                );
+            }
         }
         Ok(view.code())
     }
@@ -96,7 +102,7 @@ fn row(line: &StoppedLine, now: u64) -> [String; 6] {
     [
         line.queue.to_string(),
         plain(line.note.order.as_bytes(), 256),
-        plain(line.note.job_id.as_bytes(), 128),
+        plain(line.note.job_id.as_bytes(), 128) + if line.is_deleted { " (deleted)" } else { "" },
         plain(line.note.reason.as_bytes(), 40),
         span(line.note.at, now),
         line.behind.to_string(),

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::layout::Failure;
-use super::parts::{ago, count, encoded, job_path};
+use super::parts::{ago, count, encoded, job_path, state};
 use super::viewer::Operator;
 use crate::api::order::{ResumeRequest, StoppedKeys, resume_keys};
 use crate::state::Shared;
@@ -43,6 +43,9 @@ pub(super) fn section(queue: &str, stopped: &StoppedKeys, now: u64, may_change: 
         section {
             h2 { "Stopped order keys" }
             p .hint { "A dead letter stops the later jobs of its order key. Replay it, and they follow; resume the key, and they go on without it." }
+            @if stopped.keys.iter().any(|key| key.deleted) {
+                p .hint { "A deleted dead letter was beyond the bounds of the dead letters. It cannot be replayed: only a resume lets its key go." }
+            }
             (table(queue, &stopped.keys, now, may_change))
             @if stopped.total > stopped.keys.len() as u64 { p .hint { "There are " (count(stopped.total)) " in all." } }
             @if may_change && stopped.keys.len() > 1 {
@@ -61,7 +64,10 @@ fn table(queue: &str, keys: &[StoppedKeyView], now: u64, may_change: bool) -> Ma
             } }
             tbody { @for key in keys { tr {
                 td .wide data-label="Order key" { span { (key.order) } }
-                td data-label="Dead letter" { a href=(job_path(&key.job_id)) { code { (key.job_id) } } }
+                td data-label="Dead letter" {
+                    a href=(job_path(&key.job_id)) { code { (key.job_id) } }
+                    @if key.deleted { " " (state("deleted")) }
+                }
                 td data-label="Reason" { (key.reason) }
                 td data-label="Stopped" { (ago(now, key.stopped_at)) }
                 td .number data-label="Behind" { (count(key.behind)) }

@@ -24,7 +24,7 @@ pub(super) fn state(word: &str) -> Markup {
     let kind = match word {
         "succeeded" | "alive" | "closed" => "good",
         "dead" | "gone" | "open" | "failed" => "bad",
-        "held" | "silent" | "half-open" | "paused" | "cancelled" => "warn",
+        "held" | "deleted" | "silent" | "half-open" | "paused" | "cancelled" => "warn",
         _ => "plain",
     };
     html! { span class={ "state " (kind) } { (word) } }

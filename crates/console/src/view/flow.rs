@@ -174,8 +174,10 @@ pub async fn why_waiting(inspector: &Inspector, job: &FoundJob, now: u64) -> Res
         Place::InLine { .. } => {
             let line = inspector.stopped_line_of(job).await?;
             Some(match line {
-                Some(letter) => {
-                    format!("the dead letter of {} stops its order key", plain(letter.job_id.as_bytes(), 128))
+                Some(line) => {
+                    let job_id = plain(line.note.job_id.as_bytes(), 128);
+                    let deleted = if line.is_deleted { ", which was deleted since," } else { "" };
+                    format!("the dead letter of {job_id}{deleted} stops its order key")
                 }
                 None => "earlier jobs of its order key have not ended".to_owned(),
             })

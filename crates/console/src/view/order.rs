@@ -17,6 +17,9 @@ pub struct StoppedKeyView {
     pub job_id: String,
     /// Why it died.
     pub reason: String,
+    /// Whether the dead letter was deleted since: it was beyond the bounds of the dead letters, or somebody deleted it in Redis.
+    /// Then it cannot be replayed, and the key goes on only when it is resumed.
+    pub deleted: bool,
     /// When, Unix milliseconds.
     pub stopped_at: u64,
     /// The same as RFC 3339.
@@ -33,6 +36,7 @@ impl StoppedKeyView {
             order: plain(line.note.order.as_bytes(), 256),
             job_id: plain(line.note.job_id.as_bytes(), 128),
             reason: plain(line.note.reason.as_bytes(), 40),
+            deleted: line.is_deleted,
             stopped_at: line.note.at,
             stopped: time(line.note.at),
             behind: line.behind,

@@ -3,7 +3,7 @@
 use fred::types::{Key, Value};
 use telemetry::Context;
 
-use super::peek::{CUT, PeekWaiting, Source};
+use super::peek::{CUT, Peek, PeekWaiting, Source};
 use super::scan::Ids;
 use super::{FoundJob, Inspector, Place, ShardName, array, field, text};
 use crate::job::{LineId, LinePlace};
@@ -26,6 +26,9 @@ pub struct StoppedLine {
     pub note: StopNote,
     /// How many jobs have places behind it: those that were delivered to a worker once.
     pub behind: u64,
+    /// Whether the dead letter was deleted since, so that nothing can be replayed: it was beyond the bounds of the dead letters, or
+    /// somebody deleted it in Redis.
+    pub is_deleted: bool,
 }
 
 /// How many jobs of a shard wait for their turns, and how many dead letters stop lines.
@@ -52,7 +55,7 @@ impl Inspector {
     ///
     /// # Errors
     /// fred's.
-    pub async fn stopped_line_of(&self, job: &FoundJob) -> Result<Option<StopNote>, Error> {
+    pub async fn stopped_line_of(&self, job: &FoundJob) -> Result<Option<StoppedLine>, Error> {
         let Some(place) = LinePlace::of(&job.fields, job.id.as_bytes()) else { return Ok(None) };
         let own = Self::keys(&job.queue);
         let args: Vec<Value> = vec![
@@ -64,10 +67,34 @@ impl Inspector {
             1.into(),
         ];
         let first = array(self.command("ZRANGEBYLEX", Some(&own.order), args).await?)?;
-        let Some(first) = first.first() else { return Ok(None) };
-        let args = vec![own.order_stopped.clone().into(), first.clone()];
+        let Some(first) = first.first().map(text).transpose()? else { return Ok(None) };
+        let args = vec![own.order_stopped.clone().into(), first.as_str().into()];
         let note = self.command("HGET", Some(&own.order_stopped), args).await?;
-        Ok(note.as_string().and_then(|note| serde_json::from_str(&note).ok()))
+        let note = note.as_string().and_then(|note| serde_json::from_str(&note).ok());
+        match LinePlace::parse(&first).zip(note) {
+            Some((place, note)) => self.stopped_line(&job.queue, place, note).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What else is known of a line that a dead letter stops.
+    async fn stopped_line(
+        &self,
+        queue: &ShardName,
+        place: LinePlace,
+        note: StopNote,
+    ) -> Result<StoppedLine, Error> {
+        let own = Self::keys(queue);
+        let (from, to) = (format!("({}", place.as_str()), format!("({}~", place.line()));
+        let behind = self.line_count("ZLEXCOUNT", &own.order, vec![from.into(), to.into()]).await?;
+        let mut is_deleted = note.entry.is_some();
+        for stream in [own.dead, own.rejected] {
+            if let Some(entry) = note.entry.as_deref().filter(|_| is_deleted) {
+                let peek = Peek { group: "", most: CUT, ..Peek::one(entry) };
+                is_deleted = self.peek_at(stream, peek).await?.is_empty();
+            }
+        }
+        Ok(StoppedLine { queue: queue.clone(), place, note, behind, is_deleted })
     }
 
     async fn line_count(&self, command: &'static str, key: &Key, more: Vec<Value>) -> Result<u64, Error> {
@@ -90,7 +117,7 @@ impl Inspector {
             Some(key) => (format!("{}*", LineId::of(key.as_bytes())), 1_000),
             None => ("*".to_owned(), 100),
         };
-        let (mut cursor, mut lines) = ("0".to_owned(), Vec::new());
+        let (mut cursor, mut found) = ("0".to_owned(), Vec::<(LinePlace, StopNote)>::new());
         loop {
             let mut args: Vec<Value> = vec![own.order_stopped.clone().into(), cursor.as_str().into()];
             args.extend(["MATCH".into(), pattern.as_str().into(), "COUNT".into(), count.into()]);
@@ -99,21 +126,19 @@ impl Inspector {
             let pairs = reply.into_iter().nth(1).map(array).transpose()?.unwrap_or_default();
             for pair in pairs.chunks_exact(2) {
                 let (place, note) = (text(&pair[0])?, text(&pair[1])?);
-                if let (Some(place), Ok(note)) = (LinePlace::parse(&place), serde_json::from_str(&note)) {
-                    lines.push(StoppedLine { queue: queue.clone(), place, note, behind: 0 });
-                }
+                found.extend(LinePlace::parse(&place).zip(serde_json::from_str(&note).ok()));
             }
-            if cursor == "0" || cursor.is_empty() || lines.len() >= STOPPED_MAX {
+            if cursor == "0" || cursor.is_empty() || found.len() >= STOPPED_MAX {
                 break;
             }
         }
         // HSCAN may reply a field twice.
-        lines.sort_by_key(|line| (line.note.at, line.place.clone()));
-        lines.dedup_by(|one, other| one.place == other.place);
-        lines.truncate(STOPPED_MAX);
-        for line in &mut lines {
-            let (from, to) = (format!("({}", line.place.as_str()), format!("({}~", line.place.line()));
-            line.behind = self.line_count("ZLEXCOUNT", &own.order, vec![from.into(), to.into()]).await?;
+        found.sort_by_key(|(place, note)| (note.at, place.clone()));
+        found.dedup_by(|(one, _), (other, _)| one == other);
+        found.truncate(STOPPED_MAX);
+        let mut lines = vec![];
+        for (place, note) in found {
+            lines.push(self.stopped_line(queue, place, note).await?);
         }
         Ok(lines)
     }

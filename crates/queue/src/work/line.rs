@@ -45,13 +45,17 @@ pub struct StopNote {
     pub reason: String,
     /// When, Unix milliseconds.
     pub at: u64,
+    /// The entry of the dead letter, which the script adds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
 }
 
 impl StopNote {
     /// The note of a job that dies now.
     pub fn new(order: &[u8], job_id: &[u8], reason: Reason, at: u64) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self { order: text(order), job_id: text(job_id), reason: reason.as_str().to_owned(), at }
+        let reason = reason.as_str().to_owned();
+        Self { order: text(order), job_id: text(job_id), reason, at, entry: None }
     }
 }
 

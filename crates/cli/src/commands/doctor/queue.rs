@@ -25,6 +25,8 @@ pub(super) struct Look {
     pub(super) wrong_keys: Vec<(String, &'static str)>,
     /// The fields of some jobs.
     pub(super) sample: Vec<Fields>,
+    /// How many dead letters that stop order keys were deleted.
+    pub(super) deleted: usize,
 }
 
 pub(super) fn examine(queue: &ShardName, look: &Look) -> Vec<Finding> {
@@ -38,7 +40,7 @@ pub(super) fn examine(queue: &ShardName, look: &Look) -> Vec<Finding> {
     findings.extend(last_id(queue, survey));
     findings.extend(depth(survey));
     findings.extend(schedule(queue, survey));
-    findings.extend(stopped_keys(queue, survey));
+    findings.extend(stopped_keys(queue, look));
     findings.extend(lost(queue, survey));
     findings.extend(workers::examine(queue, survey));
     if findings.is_empty() {
@@ -153,11 +155,16 @@ fn schedule(queue: &ShardName, survey: &Survey) -> Vec<Finding> {
 }
 
 /// Nobody may have noticed that jobs wait behind a dead letter.
-fn stopped_keys(queue: &ShardName, survey: &Survey) -> Option<Finding> {
-    let stopped = survey.lines.stopped;
+fn stopped_keys(queue: &ShardName, look: &Look) -> Option<Finding> {
+    let stopped = look.survey.lines.stopped;
     (stopped > 0).then(|| {
+        let deleted = match look.deleted {
+            0 => String::new(),
+            1 => "; 1 of them was deleted since, and cannot be replayed".to_owned(),
+            deleted => format!("; {deleted} of them were deleted since, and cannot be replayed"),
+        };
         let seen = format!(
-            "{} the later jobs of {}",
+            "{} the later jobs of {}{deleted}",
             count(stopped as usize, "dead letter stops", "dead letters stop"),
             if stopped == 1 { "its order key" } else { "their order keys" }
         );
@@ -279,6 +286,6 @@ mod tests {
         assert!(unknown_fields(&[vec![("url".into(), "x".into())]]).is_none());
         let wrong_keys = vec![("postrider:{mail}:jobs".to_owned(), "stream")];
         let survey = Survey { faults: vec!["WRONGTYPE".into()], ..well() };
-        assert_eq!(found_in(Look { survey, wrong_keys, sample: vec![] }), [(Level::Error, "keys")]);
+        assert_eq!(found_in(Look { survey, wrong_keys, ..Look::default() }), [(Level::Error, "keys")]);
     }
 }

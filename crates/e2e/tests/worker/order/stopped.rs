@@ -78,3 +78,30 @@ fn a_purge_lets_the_later_jobs_go() {
     world.queue().wait_until_drained(DEADLINE);
     assert_eq!(requests_of(&world.sink.requests(), "a"), [0, 1, 2, 3]);
 }
+
+/// The bounds of the dead letters delete the oldest ones. The later jobs must not go on by that, and everything that shows the key names
+/// the way that is left.
+#[test]
+fn a_deleted_dead_letter_stops_its_key_and_is_shown_as_deleted() {
+    let (world, config) = (World::new(BUILD), TextFile::new(STOPS));
+    let _worker = stopped(&world, &config, "/status/410");
+    let (queue, sink) = (world.queue(), &world.sink);
+    let listed = || -> Value { world.run(&["order", "list", "--json"]).json() };
+    assert_eq!(listed()["deleted"], false);
+    let letter = listed()["job_id"].as_str().expect("an id").to_owned();
+    world.redis.command(&["XTRIM", &queue.key("dead"), "MAXLEN", "0"]);
+    assert_eq!((&listed()["deleted"], &listed()["behind"]), (&true.into(), &3.into()));
+    let list = world.run(&["order", "list"]);
+    assert!(list.stdout.contains(&format!("{letter} (deleted)")), "{list:?}");
+    assert!(list.stderr.contains("cannot be replayed; `postrider order resume KEY`"), "{list:?}");
+    let doctor = world.run(&["doctor"]).stdout;
+    assert!(doctor.contains("1 of them was deleted since, and cannot be replayed"), "{doctor}");
+    let held = enqueue(&queue, &sink.url("/ok"), "a", 4, &[]);
+    eventually("a fourth job behind it", DEADLINE, || (queue.in_line() == 4).then_some(()));
+    let shown = world.run(&["jobs", "show", &held]).stdout;
+    assert!(shown.contains("which was deleted since, stops its order key"), "{shown}");
+    assert_eq!(world.run(&["dead", "replay", &letter, "--yes"]).code(), 1);
+    assert_eq!(world.run(&["order", "resume", "a"]).code(), 0);
+    queue.wait_until_drained(DEADLINE);
+    assert_eq!(requests_of(&sink.requests(), "a"), [0, 1, 2, 3, 4]);
+}

@@ -32,6 +32,8 @@ else
     -- The place first: without it, the line would not be stopped, or the job would be overtaken.
     redis.pcall('ZADD', order, 0, place)
     if mode == 'stop' then
+      -- Only scripts that dead-letter a job stop a line. The note gets the entry of the dead letter.
+      note = string.sub(note, 1, -2) .. ',"entry":"' .. new_letter.id .. '"}'
       redis.pcall('HSET', stopped, place, note)
     end
   end

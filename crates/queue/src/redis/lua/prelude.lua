@@ -250,8 +250,11 @@ end
 -- KEYS[key…] are the stream, `sizes` and the result. ARGV[arg…] are `count`, `bytes`, `age`, how long the result is
 -- kept, or 0 for no result, and the result. `callback` is nil, or a list of what `call_back` gets.
 --
+-- `new_letter.id` is then the entry's id.
+--
 -- `sizes` has the number and the bytes of the entries as of the last call, and how many were deleted before their
 -- age. Others may have deleted some since: the average counts. The entry exists by then, so errors are ignored.
+local new_letter = {}
 local function add_dead(key, arg, fields, now, callback)
   local stream, sizes, result = unpack(KEYS, key, key + 2)
   local count, bytes, age, ttl, text = unpack(ARGV, arg, arg + 4)
@@ -265,7 +268,7 @@ local function add_dead(key, arg, fields, now, callback)
   end
   fields[#fields + 1] = '_dead_at'
   fields[#fields + 1] = whole(now)
-  redis.call('XADD', stream, '*', unpack(fields))
+  new_letter.id = redis.call('XADD', stream, '*', unpack(fields))
   -- Whole blocks of old entries at once.
   redis.pcall('XTRIM', stream, 'MINID', '~', whole(math.max(now - age, 0)))
   local size, kind = 0, string.match(stream, '[^:]+$')
