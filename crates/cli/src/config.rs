@@ -222,7 +222,7 @@ impl Config {
         root.one_table("egress", |table| config.egress = egress(table));
         root.one_table("http", |table| config.http = requests::read(table));
         root.one_table("propagation", |table| config.propagation = traces::propagation(table));
-        root.one_table("notice", |table| config.notices = notice::read(table));
+        root.one_table("notice", |own| config.notices = notice::read(own, &config.secrets, &config.retry));
         root.one_table("traces", |table| config.traces = Traces::read(table));
         traces::check_trace_url(&mut root);
         root.complete();

@@ -1,6 +1,7 @@
 //! `postrider doctor`
 
 mod cron;
+mod notice;
 mod pauses;
 mod queue;
 mod server;
@@ -102,7 +103,8 @@ impl DoctorArgs {
     pub(super) async fn run(self, telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         let mut findings = match self.look.connect(telemetry).await {
             Ok(inspector) => {
-                let findings = self.examine(&inspector).await;
+                let mut findings = self.examine(&inspector).await;
+                findings.extend(self.notices(&inspector).await);
                 inspector.close().await;
                 findings
             }
@@ -127,6 +129,17 @@ impl DoctorArgs {
             print(&findings);
         }
         Ok(if worst == Level::Error { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    }
+
+    /// A notice that is dead.
+    async fn notices(&self, inspector: &Inspector) -> Option<Finding> {
+        let config = Config::read(self.config.as_deref()?).ok()?;
+        match notice::examine(inspector, &config).await {
+            Ok(found) => found,
+            // The check of the rights, or of the keys, names that.
+            Err(error) if is_refusal(&error) || is_of_wrong_type(&error) => None,
+            Err(error) => Some(failed("notice", error)),
+        }
     }
 
     /// Runs all checks. A check that fails is a finding too, and does not stop the others.

@@ -15,6 +15,8 @@ e2e::in_both_builds!(
     a_flow_that_fails_for_long_is_reported_once_and_so_is_its_recovery,
     a_notice_that_cannot_be_delivered_makes_no_other,
     a_late_queue_is_reported_once_and_so_is_its_end,
+    a_notice_that_is_dead_or_cannot_be_enqueued_is_named_by_doctor,
+    a_worker_refuses_a_notice_whose_secret_does_not_exist,
 );
 
 /// A breaker that opens soon and is tried soon.
@@ -129,4 +131,41 @@ fn a_late_queue_is_reported_once_and_so_is_its_end(build: Build) {
     assert!(all[0]["oldest_ms"].as_u64() > Some(2000) && all[0]["ready"].as_u64() >= Some(1), "{}", all[0]);
     queue.wait_until_drained(DEADLINE);
     let _: [Postrider; 2] = [first, second];
+}
+
+fn a_notice_that_is_dead_or_cannot_be_enqueued_is_named_by_doctor(build: Build) {
+    let world = World::new(build);
+    let (redis, queue, url) = (&world.redis, world.queue(), world.sink.url("/status/410"));
+    let config = config(&url, "");
+    let doctor = || world.run(&["doctor", "--config", config.path()]).stdout;
+    assert!(!doctor().contains("notice"), "nothing is wrong yet");
+    let _worker = world.worker(&["--config", config.path()]);
+    let letter = queue.enqueue(&[("url", url.as_str()), ("label", "queue_late")]);
+    eventually_or("a dead letter", DEADLINE, || match queue.dead().len() {
+        1 => Ok(()),
+        found => Err(found),
+    });
+    let found = doctor();
+    assert!(found.contains(&format!("the notice {letter} (queue_late) is dead")), "{found}");
+    assert!(!world.run(&["doctor"]).stdout.contains("is dead"), "only with the configuration");
+    redis.command(&["SET", &queue.key("notices"), "another program"]);
+    eventually_or("a worker that cannot enqueue", DEADLINE, || {
+        let found = doctor();
+        if found.contains("it cannot enqueue notices") { Ok(()) } else { Err(found) }
+    });
+    redis.command(&["DEL", &queue.key("notices")]);
+    eventually_or("a worker that can", DEADLINE, || {
+        let found = doctor();
+        if found.contains("it cannot enqueue notices") { Err(found) } else { Ok(()) }
+    });
+}
+
+fn a_worker_refuses_a_notice_whose_secret_does_not_exist(build: Build) {
+    let world = World::new(build);
+    let config = config("https://ops.test/hook", "secret = \"ops\"\n");
+    let output = world.run(&["worker", "--config", config.path()]);
+    assert_eq!(output.code(), 2, "{output:?}");
+    let problem =
+        "line 7: `secret`: there is no table [secrets.ops] in this file; add it, or correct the name";
+    assert!(output.stderr.contains(problem), "{output:?}");
 }

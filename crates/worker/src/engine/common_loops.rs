@@ -50,6 +50,7 @@ pub(super) fn start(
             settings: engine.settings.clone(),
             queue,
             counts: NoticeCounts::new(&engine.telemetry),
+            warnings: engine.consumer.warnings.clone(),
         };
         loops.spawn(health.watch("notices", notices.run(stop.clone())));
     }

@@ -62,6 +62,11 @@ impl Secrets {
         self.0.get(std::str::from_utf8(name).ok()?)
     }
 
+    /// The names of all secrets.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Adds a secret.
     pub fn insert(&mut self, name: &str, secret: Secret) {
         self.0.insert(name.to_owned(), secret);

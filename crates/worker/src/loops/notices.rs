@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_queue::job::{Delivery, EntryId, FlowId, Job, Lease};
-use postrider_queue::work::{Notice, QueueShard};
+use postrider_queue::work::{Notice, QueueShard, Warnings};
 use postrider_queue::{Error, QueueName, Redis};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
@@ -22,6 +22,8 @@ use crate::shard::settings::CurrentSettings;
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// How many flows a look asks Redis about, besides those that were noticed. Of more, each look takes others.
 const FLOWS_PER_LOOK: usize = 256;
+/// The name of the warning that no notice can be enqueued.
+const WARNING: &str = "notice";
 /// How many notices may have no end yet: where nothing works, the first ones say it.
 const NOTICED_MAX: usize = 1_000;
 
@@ -42,6 +44,8 @@ pub(crate) struct Notices {
     pub queue: QueueName,
     /// Counts notices.
     pub counts: NoticeCounts,
+    /// What is wrong with this worker.
+    pub warnings: Warnings,
 }
 
 impl Notices {
@@ -53,16 +57,26 @@ impl Notices {
             let look = async {
                 tokio::time::sleep(pause).await;
                 let settings = self.settings.get();
-                // Other loops log that Redis fails.
-                if let Some(notices) = &settings.notices
-                    && let Err(error) = self.look(notices).await
-                {
-                    debug!(%error, "cannot look for what to give notice of now");
+                match &settings.notices {
+                    Some(notices) => self.note(self.look(notices).await),
+                    None => self.warnings.end(WARNING),
                 }
             };
             tokio::select! {
                 () = look => {}
                 () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    fn note(&self, looked: Result<(), Error>) {
+        match looked {
+            Ok(()) => self.warnings.end(WARNING),
+            // Other loops log that Redis fails.
+            Err(error) => {
+                debug!(%error, "cannot look for what to give notice of now");
+                let sentence = format!("it cannot enqueue notices: {}", error.details());
+                self.warnings.set(WARNING, sentence);
             }
         }
     }
