@@ -1,4 +1,4 @@
-//! `bench [MODE] [--rounds=N] [--jobs=N] [--in-flight=N] [--plot=FILE] [--json]`
+//! `bench [MODE] [--rounds=N] [--jobs=N] [--in-flight=N] [--keys=N] [--plot=FILE] [--json]`
 
 use std::path::PathBuf;
 
@@ -12,6 +12,8 @@ pub(crate) struct Arguments {
     pub(crate) jobs: usize,
     /// Jobs in flight at most, if given.
     pub(crate) in_flight: Option<usize>,
+    /// Order keys of [`Mode::Order`].
+    pub(crate) keys: usize,
     /// Prints JSON instead of a table.
     pub(crate) json: bool,
     /// The file for the plot of [`Mode::SinkLatency`].
@@ -49,13 +51,15 @@ pub(crate) enum Mode {
     Settlements,
     /// How long the console takes for its lists and searches while very many jobs wait.
     Lists,
+    /// What order keys cost.
+    Order,
     /// How long the sweeper blocks Redis while very many jobs wait.
     Sweep,
 }
 
-const KNOWN: &str = "--rounds=N, --jobs=N, --in-flight=N, --json, --plot=FILE and the modes --sink-latency=MS,MS, \
+const KNOWN: &str = "--rounds=N, --jobs=N, --in-flight=N, --keys=N, --json, --plot=FILE and the modes --sink-latency=MS,MS, \
                      --counts, --scale, --backlog, --slow-sink, --fairness, --idle, --startup, --delivery-log, --enqueue, \
-                     --readers, --settlements, --lists and --sweep";
+                     --readers, --settlements, --lists, --order and --sweep";
 
 impl Arguments {
     pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Arguments, String> {
@@ -64,6 +68,7 @@ impl Arguments {
             rounds: 5,
             jobs: 50_000,
             in_flight: None,
+            keys: 1_000_000,
             json: false,
             plot: None,
         };
@@ -77,6 +82,7 @@ impl Arguments {
                 "--rounds" => arguments.rounds = number()?,
                 "--jobs" => arguments.jobs = number()?,
                 "--in-flight" => arguments.in_flight = Some(number()?),
+                "--keys" => arguments.keys = number()?,
                 "--json" => arguments.json = true,
                 "--plot" => arguments.plot = Some(value.into()),
                 _ => arguments.mode = mode(name, value).ok_or(format!("`{word}`: use {KNOWN}"))?,
@@ -104,6 +110,7 @@ fn mode(name: &str, value: &str) -> Option<Mode> {
         "--readers" => Mode::Readers,
         "--settlements" => Mode::Settlements,
         "--lists" => Mode::Lists,
+        "--order" => Mode::Order,
         "--sweep" => Mode::Sweep,
         _ => return None,
     })
@@ -121,7 +128,8 @@ mod tests {
     fn a_number_is_read_and_the_rest_keeps_its_default() {
         let arguments = parse(&["--jobs=7", "--json"]).unwrap();
         assert_eq!((arguments.jobs, arguments.rounds, arguments.json), (7, 5, true));
-        assert_eq!(arguments.mode, Mode::Compare);
+        assert_eq!((arguments.mode, arguments.keys), (Mode::Compare, 1_000_000));
+        assert_eq!(parse(&["--order", "--keys=9"]).unwrap().keys, 9);
     }
 
     #[test]

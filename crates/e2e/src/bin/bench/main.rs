@@ -19,6 +19,7 @@ mod http_load;
 mod idle;
 mod lists;
 mod measure;
+mod order;
 mod plot;
 mod process;
 mod readers;
@@ -89,6 +90,7 @@ fn run(arguments: &Arguments) -> String {
         Mode::Readers => readers::run(arguments, &redis, &sink()),
         Mode::Settlements => settlements::run(arguments, &redis),
         Mode::Lists => lists::run(arguments, &redis),
+        Mode::Order => order::run(arguments, &redis, &sink()),
         Mode::Sweep => sweep::run(&redis),
     };
     if arguments.json {
