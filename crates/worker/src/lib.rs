@@ -24,7 +24,7 @@ mod process;
 mod shard;
 
 pub use engine::{EngineError, WeightedQueue, WorkerConfig};
-pub use process::{RunError, listen, run, shutdown};
+pub use process::{Probes, RunError, StatusServer, listen, run, shutdown};
 
 /// Types of a worker's configuration.
 pub mod settings {

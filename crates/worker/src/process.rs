@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::{self, EngineError, Health, WorkerConfig};
 use crate::observe::gauges::Gauges;
-use status::{ListenError, Status};
+use status::ListenError;
+pub use status::{Probes, StatusServer};
 
 /// The worker could not start, or could not continue.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +44,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let health = Health::default();
     let status = match listen {
-        Some(address) => Some(Status::start(address, health.clone(), telemetry).await?),
+        Some(address) => Some(StatusServer::start(address, probes(health.clone()), telemetry).await?),
         None => None,
     };
     let gauges = Gauges::register(telemetry);
@@ -53,4 +54,16 @@ pub async fn run(
         status.end().await;
     }
     Ok(result?)
+}
+
+fn probes(health: Health) -> Probes {
+    let live = health.clone();
+    let ready = move || match (health.why_not_ready(), health.troubled()) {
+        (None, troubled) if !troubled.is_empty() => {
+            Ok(format!("ok for other queues; {}", troubled.join("; ")))
+        }
+        (None, _) => Ok("ok".to_owned()),
+        (Some(why), _) => Err(why),
+    };
+    Probes::new(move || live.why_not_live(), ready)
 }

@@ -1,4 +1,4 @@
-//! A worker's HTTP endpoint: liveness, readiness, and metrics.
+//! The HTTP endpoint of a process: liveness, readiness, and metrics.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::listen::{self, ServerBounds};
-use crate::engine::Health;
 
 /// Requests are short and rare.
 const BOUNDS: ServerBounds = ServerBounds {
@@ -25,14 +24,32 @@ const BOUNDS: ServerBounds = ServerBounds {
     single: Some(Duration::from_secs(30)),
 };
 
+/// What probes get. Cheap to clone.
+#[derive(Clone)]
+pub struct Probes {
+    live: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    ready: Arc<dyn Fn() -> Result<String, String> + Send + Sync>,
+}
+
+impl Probes {
+    /// `live` returns why the process should be restarted, if it should; `ready` a sentence for 200, or why the process
+    /// does not do its work.
+    pub fn new(
+        live: impl Fn() -> Option<String> + Send + Sync + 'static,
+        ready: impl Fn() -> Result<String, String> + Send + Sync + 'static,
+    ) -> Self {
+        Self { live: Arc::new(live), ready: Arc::new(ready) }
+    }
+}
+
 /// The server of the endpoint.
 #[derive(Debug)]
-pub(crate) struct Status {
+pub struct StatusServer {
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-/// The worker cannot listen on the address.
+/// The process cannot listen on the address.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {error}; choose another address or port with --listen")]
 pub struct ListenError {
@@ -40,21 +57,21 @@ pub struct ListenError {
     error: std::io::Error,
 }
 
-impl Status {
-    /// Serves until [`Status::end`].
+impl StatusServer {
+    /// Serves until [`StatusServer::end`].
     ///
     /// # Errors
     /// If the address is in use, or is not an address of this machine.
-    pub(crate) async fn start(
+    pub async fn start(
         address: SocketAddr,
-        health: Health,
+        probes: Probes,
         telemetry: &Telemetry,
     ) -> Result<Self, ListenError> {
         let refused = |error| ListenError { address, error };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         info!("status listens on http://{address}/");
-        let page = Page { health, metrics: Metrics::new(telemetry) };
+        let page = Page { probes, metrics: Metrics::new(telemetry) };
         let answer = move |request: Request<Bytes>| {
             let page = page.clone();
             async move { page.answer(&request).await }
@@ -65,7 +82,7 @@ impl Status {
     }
 
     /// Stops the server.
-    pub(crate) async fn end(self) {
+    pub async fn end(self) {
         self.stop.cancel();
         let _ = self.task.await;
     }
@@ -73,7 +90,7 @@ impl Status {
 
 #[derive(Clone)]
 struct Page {
-    health: Health,
+    probes: Probes,
     metrics: Metrics,
 }
 
@@ -83,12 +100,10 @@ impl Page {
             return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are supported here");
         }
         match request.uri().path() {
-            "/livez" => health_response(self.health.why_not_live()),
-            "/readyz" => match (self.health.why_not_ready(), self.health.troubled()) {
-                (None, troubled) if !troubled.is_empty() => {
-                    plain(StatusCode::OK, &format!("ok for other queues; {}", troubled.join("; ")))
-                }
-                (why_not, _) => health_response(why_not),
+            "/livez" => (self.probes.live)().map_or_else(ok, |why| unavailable(&why)),
+            "/readyz" => match (self.probes.ready)() {
+                Ok(sentence) => plain(StatusCode::OK, &sentence),
+                Err(why) => unavailable(&why),
             },
             "/metrics" => self.metrics.answer().await,
             _ => plain(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics"),
@@ -138,11 +153,12 @@ impl Metrics {
     }
 }
 
-fn health_response(why_not: Option<String>) -> Response<Full<Bytes>> {
-    match why_not {
-        None => plain(StatusCode::OK, "ok"),
-        Some(why) => plain(StatusCode::SERVICE_UNAVAILABLE, &why),
-    }
+fn ok() -> Response<Full<Bytes>> {
+    plain(StatusCode::OK, "ok")
+}
+
+fn unavailable(why: &str) -> Response<Full<Bytes>> {
+    plain(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
 fn plain(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
