@@ -30,6 +30,7 @@ mod order;
 mod pause;
 mod queues;
 mod redis;
+mod relay;
 mod render;
 mod results;
 mod send;
@@ -89,6 +90,7 @@ struct Cli {
 enum Command {
     Worker(worker::WorkerArgs),
     Send(send::SendArgs),
+    Relay(relay::RelayArgs),
     Sink(sink::SinkArgs),
     Console(console::ConsoleArgs),
     Health(health::HealthArgs),
@@ -197,7 +199,7 @@ fn print_panic(panic: &PanicHookInfo<'_>) {
 async fn run(cli: Cli) -> ExitCode {
     let mut config = Config::of(names::PROGRAM);
     config.log = Some(cli.log.log(!cli.command.serves()));
-    if !matches!(cli.command, Command::Worker(_) | Command::Console(_)) {
+    if !cli.command.serves() || matches!(cli.command, Command::Sink(_)) {
         // Each call would make a new series with one point. And many trace receivers accept no metrics: each
         // call would log a warning.
         config.metrics.exporter = Exporter::None;
@@ -226,6 +228,7 @@ impl Command {
         match self {
             Self::Worker(_) | Self::Sink(_) => true,
             Self::Console(args) => args.serves(),
+            Self::Relay(args) => args.serves(),
             _ => false,
         }
     }
@@ -239,6 +242,7 @@ impl Command {
         let result = match self {
             Self::Worker(args) => args.run(telemetry, secret_paths).await,
             Self::Send(args) => args.run(telemetry).await,
+            Self::Relay(args) => Box::pin(args.run(telemetry)).await,
             Self::Sink(args) => args.run().await,
             Self::Console(args) => args.run(telemetry).await,
             Self::Queues(args) => Box::pin(args.run(telemetry)).await,

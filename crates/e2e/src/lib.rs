@@ -16,6 +16,7 @@ pub mod hostile;
 pub mod http_call;
 pub mod ledger;
 pub mod otlp;
+pub mod postgres;
 pub mod process;
 pub mod program;
 pub mod proxy;

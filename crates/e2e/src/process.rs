@@ -2,6 +2,7 @@
 
 mod build;
 mod console;
+mod relay;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};

@@ -108,6 +108,12 @@ pub const CONFIG_OUTCOME: &str = "postrider.config.outcome";
 pub const TOKEN_REQUESTS: &str = "postrider.token.requests";
 /// How they ended: `granted`, `failed`.
 pub const TOKEN_OUTCOME: &str = "postrider.token.outcome";
+/// Rows of the outbox that the relay has taken.
+pub const RELAY_ROWS: &str = "postrider.relay.rows";
+/// What became of them: `enqueued`, of which `known` were enqueued before, or `refused`.
+pub const RELAY_OUTCOME: &str = "postrider.relay.outcome";
+/// How long rows were in the outbox before they were enqueued, in seconds.
+pub const RELAY_WAIT_DURATION: &str = "postrider.relay.wait_duration";
 /// Ticks of periodic definitions.
 pub const CRON_TICKS: &str = "postrider.cron.ticks";
 /// Whether a tick has `made` a job, was `missed`, or was `skipped`.

@@ -27,7 +27,8 @@ use tokio::sync::{Notify, mpsc};
 use tracing::{info, warn};
 
 use self::reload::{Read, Reloader};
-use self::values::{address, allow, at_least_one, egress, lease, propagation, recipient, with_proxy};
+pub(super) use self::values::address;
+use self::values::{allow, at_least_one, egress, lease, propagation, recipient, with_proxy};
 use super::absurd::warnings;
 use super::console::Beside;
 use super::doctor::telemetry::destinations;

@@ -39,6 +39,7 @@ mod queues;
 mod recorded;
 mod redis_tls;
 mod redis_trouble;
+mod relay;
 mod reload;
 mod runbook;
 mod same_bytes;

@@ -62,7 +62,7 @@ pub(super) fn recipient(text: &str) -> Result<Option<HostPattern>, BadHostPatter
     if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
 }
 
-pub(super) fn address(text: &str) -> Result<SocketAddr, Usage> {
+pub(in super::super) fn address(text: &str) -> Result<SocketAddr, Usage> {
     text.parse().map_err(|_| {
         Usage(format!(
             "--listen: {text} is not an address with a port; write 127.0.0.1:9090, or 0.0.0.0:9090 for all"

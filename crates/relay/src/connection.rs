@@ -1,0 +1,101 @@
+//! One connection to PostgreSQL, and what it reports.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{AsyncMessage, Client, Statement};
+
+use crate::row;
+use crate::url::{Postgres, cause};
+
+/// How long one step with PostgreSQL may take.
+pub(crate) const STEP_MAX: Duration = Duration::from_secs(10);
+/// A relay that is stopped for longer loses its transaction, so that others get its rows.
+const SETUP: &str =
+    "set idle_in_transaction_session_timeout = '60s'; set statement_timeout = '10s'; listen postrider_outbox";
+
+/// The relay cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// The table is not there.
+    #[error(
+        "this database has no table postrider_outbox: make it with `postrider relay schema | psql …`, or name its schema \
+         with `?options=-c%20search_path%3DNAME`"
+    )]
+    NoTable,
+    /// PostgreSQL does not answer, or answers with an error.
+    #[error("PostgreSQL {0}")]
+    Postgres(String),
+    /// Redis does not take the jobs of a queue.
+    #[error("Redis does not take the jobs of queue {0}: {1}")]
+    Redis(String, String),
+}
+
+impl From<tokio_postgres::Error> for RelayError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(answer) if *answer.code() == SqlState::UNDEFINED_TABLE => Self::NoTable,
+            // Its details may contain values of a row.
+            Some(answer) => {
+                Self::Postgres(format!("refuses: {} ({})", answer.message(), answer.code().code()))
+            }
+            None => Self::Postgres(format!("does not answer: {error}: {}", cause(&error))),
+        }
+    }
+}
+
+/// A connection and its statements.
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    pub(crate) lock: Statement,
+    pub(crate) read: Statement,
+    driver: JoinHandle<()>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// Connects. `wake` is notified when rows have been committed.
+pub(crate) async fn connect(postgres: &Postgres, wake: Arc<Notify>) -> Result<Connection, RelayError> {
+    in_time(async {
+        let (client, mut connection) = postgres.config.connect(postgres.tls.0.clone()).await?;
+        let driver = tokio::spawn(async move {
+            // Errors reach those who wait for an answer.
+            while let Some(Ok(message)) = poll_fn(|task| connection.poll_message(task)).await {
+                if matches!(message, AsyncMessage::Notification(_)) {
+                    wake.notify_one();
+                }
+            }
+        });
+        let prepare = async {
+            client.batch_execute(SETUP).await?;
+            Ok::<_, tokio_postgres::Error>((
+                client.prepare(&row::lock()).await?,
+                client.prepare(&row::read()).await?,
+            ))
+        };
+        match prepare.await {
+            Ok((lock, read)) => Ok(Connection { client, lock, read, driver }),
+            Err(error) => {
+                driver.abort();
+                Err(error.into())
+            }
+        }
+    })
+    .await
+}
+
+/// The result of a step, unless it takes too long.
+pub(crate) async fn in_time<T>(step: impl Future<Output = Result<T, RelayError>>) -> Result<T, RelayError> {
+    match tokio::time::timeout(STEP_MAX, step).await {
+        Ok(result) => result,
+        Err(_) => Err(RelayError::Postgres(format!("does not answer within {} s", STEP_MAX.as_secs()))),
+    }
+}

@@ -1,0 +1,112 @@
+//! A connection that takes rows, for as long as the relay runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postrider_queue::Redis;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::RelayConfig;
+use crate::connection::{Connection, RelayError, connect, in_time};
+use crate::health::Health;
+use crate::take::{Instruments, Taking};
+
+/// Waits between attempts to connect: the first, and the longest.
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// How long the rows of a queue wait that Redis does not take, so that the others have their turn.
+const QUEUE_PAUSE: Duration = Duration::from_secs(1);
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
+/// Rows that one statement deletes.
+const PRUNE: &str = "delete from postrider_outbox where id = any (array(
+    select id from postrider_outbox where enqueued_at < now() - make_interval(secs => $1)
+    order by enqueued_at limit 10000))";
+
+pub(crate) struct Lane {
+    pub(crate) config: RelayConfig,
+    pub(crate) redis: Redis,
+    pub(crate) health: Health,
+    pub(crate) instruments: Instruments,
+    pub(crate) number: usize,
+    /// Notified when there may be rows.
+    pub(crate) wake: Arc<Notify>,
+    /// The lane that helps while many rows wait.
+    pub(crate) next: Option<Arc<Notify>>,
+}
+
+impl Lane {
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut wait = RECONNECT.0;
+        while !stop.is_cancelled() {
+            let began = Instant::now();
+            let Err(error) = self.work(&stop).await else { return };
+            self.report(&error);
+            wait = if began.elapsed() > RECONNECT.1 { RECONNECT.0 } else { (wait * 2).min(RECONNECT.1) };
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Works with one connection until it fails, or until `stop`.
+    async fn work(&self, stop: &CancellationToken) -> Result<(), RelayError> {
+        // One lane is notified, and wakes the others if there is more than it takes at once.
+        let wake = if self.number == 0 { Arc::clone(&self.wake) } else { Arc::default() };
+        let connection = connect(&self.config.postgres, wake).await?;
+        let mut paused = BTreeMap::<String, Instant>::new();
+        let mut prune_at = Instant::now();
+        while !stop.is_cancelled() {
+            paused.retain(|_, until| *until > Instant::now());
+            if self.number == 0 && !self.config.keep.is_zero() && prune_at <= Instant::now() {
+                self.prune(&connection).await?;
+                prune_at = Instant::now() + PRUNE_INTERVAL;
+            }
+            let taken = self.taking(&connection).take(paused.keys().cloned().collect()).await?;
+            for error in &taken.failed {
+                if let RelayError::Redis(queue, _) = error {
+                    paused.insert(queue.clone(), Instant::now() + QUEUE_PAUSE);
+                }
+                self.report(error);
+            }
+            if paused.is_empty() && self.health.works(self.number) {
+                info!("the relay works again");
+            }
+            if taken.is_full {
+                self.next.iter().for_each(|next| next.notify_one());
+                continue;
+            }
+            let wait = if paused.is_empty() {
+                self.config.poll_interval
+            } else {
+                QUEUE_PAUSE.min(self.config.poll_interval)
+            };
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = sleep(wait) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn taking<'a>(&'a self, connection: &'a Connection) -> Taking<'a> {
+        Taking { config: &self.config, redis: &self.redis, instruments: &self.instruments, connection }
+    }
+
+    async fn prune(&self, connection: &Connection) -> Result<(), RelayError> {
+        let keep = self.config.keep.as_secs_f64();
+        in_time(async { Ok(connection.client.execute(PRUNE, &[&keep]).await?) }).await?;
+        Ok(())
+    }
+
+    fn report(&self, error: &RelayError) {
+        let why = error.to_string();
+        if self.health.fails(self.number, &why) {
+            warn!("{why}; its rows wait");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The columns of a row, and the job that it is.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use postrider_queue::job::{Fields, Job};
+use postrider_queue::{IdempotencyKey, NewJob, QueueName};
+use tokio_postgres::Row;
+use tokio_postgres::types::FromSql;
+
+/// How long PostgreSQL may bring a row again.
+const KEY_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The fields of a job, and the expressions for their values as bytes.
+const COLUMNS: [(&str, &str); 20] = [
+    ("url", "url"),
+    ("method", "method"),
+    ("headers", "headers::text"),
+    ("label", "label"),
+    ("delay_ms", "delay_ms::text"),
+    ("not_before", "ceil(extract(epoch from not_before) * 1000)::bigint::text"),
+    ("expires_at", "floor(extract(epoch from expires_at) * 1000)::bigint::text"),
+    ("timeout_ms", "timeout_ms::text"),
+    ("max_attempts", "max_attempts::text"),
+    ("retry", "retry"),
+    ("flow", "flow"),
+    ("order", "order_key"),
+    ("secret", "secret"),
+    ("result_ttl_ms", "result_ttl_ms::text"),
+    ("on_success", "on_success"),
+    ("on_failure", "on_failure"),
+    ("traceparent", "traceparent"),
+    ("tracestate", "tracestate"),
+    ("baggage", "baggage"),
+    ("body", "body"),
+];
+
+/// Locks waiting rows and returns their ids and bytes: up to $1, without those of the queues $2. One relay at a time takes rows
+/// with an order key, so that they are enqueued in their order.
+pub(crate) fn lock() -> String {
+    let sizes = COLUMNS.map(|(_, expression)| format!("coalesce(octet_length({expression}), 0)")).join(" + ");
+    format!(
+        "with turn as materialized (
+             select pg_try_advisory_xact_lock('postrider_outbox'::regclass::oid::integer, 0) as is_ours
+         )
+         select id, coalesce(octet_length(body_bytes), 0)::bigint + {sizes}
+         from postrider_outbox o, turn
+         where enqueued_at is null and error is null and queue <> all ($2) and (order_key is null or is_ours)
+         order by id limit $1 for update of o skip locked"
+    )
+}
+
+/// Reads the rows with the ids $1.
+pub(crate) fn read() -> String {
+    let columns = COLUMNS.map(|(_, expression)| expression).join(", ");
+    format!(
+        "select id, queue, key, extract(epoch from clock_timestamp() - created_at)::float8, body_bytes, {columns} \
+         from postrider_outbox where id = any ($1) order by id"
+    )
+}
+
+/// A row that can be enqueued.
+pub(crate) struct Waiting {
+    pub(crate) id: i64,
+    pub(crate) queue: QueueName,
+    pub(crate) job: NewJob,
+    /// Seconds since it was inserted.
+    pub(crate) age: f64,
+}
+
+/// A text or bytes, as they are.
+struct Raw<'a>(&'a [u8]);
+
+impl<'a> FromSql<'a> for Raw<'a> {
+    fn from_sql(
+        _: &tokio_postgres::types::Type,
+        raw: &'a [u8],
+    ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(raw))
+    }
+
+    fn accepts(_: &tokio_postgres::types::Type) -> bool {
+        true
+    }
+}
+
+/// Reads the row's job, or says why it is none.
+pub(crate) fn decode(row: &Row, job_bytes_max: usize) -> (i64, Result<Waiting, String>) {
+    let id: i64 = row.get(0);
+    (id, job(row, id, job_bytes_max))
+}
+
+fn job(row: &Row, id: i64, job_bytes_max: usize) -> Result<Waiting, String> {
+    let queue: QueueName =
+        row.get::<_, &str>(1).parse().map_err(|error| format!("column `queue`: {error}"))?;
+    let key: String = row.get(2);
+    let mut fields: Fields = Vec::new();
+    let body = row.get::<_, Option<Raw<'_>>>(4);
+    fields.extend(body.map(|body| (Bytes::from_static(b"body"), Bytes::copy_from_slice(body.0))));
+    for (index, (name, _)) in COLUMNS.iter().enumerate() {
+        if let Some(value) = row.get::<_, Option<Raw<'_>>>(5 + index) {
+            fields.push((Bytes::from_static(name.as_bytes()), Bytes::copy_from_slice(value.0)));
+        }
+    }
+    Job::check(&fields, job_bytes_max).map_err(|malformed| malformed.error)?;
+    let key = Some(IdempotencyKey { key, ttl: KEY_TTL });
+    Ok(Waiting { id, queue, job: NewJob { fields, key }, age: row.get(3) })
+}
+
+#[cfg(test)]
+mod tests {
+    use postrider_queue::job::FIELDS;
+
+    use super::*;
+
+    #[test]
+    fn every_field_of_a_job_has_a_column() {
+        let missing: Vec<_> =
+            FIELDS.iter().filter(|field| !COLUMNS.iter().any(|(name, _)| name == *field)).collect();
+        // There is one version of the format.
+        assert_eq!(missing, [&"v"]);
+        for (name, expression) in COLUMNS {
+            assert!(FIELDS.contains(&name), "{name}");
+            let column = expression.trim_start_matches("ceil(extract(epoch from ");
+            let column = column.trim_start_matches("floor(extract(epoch from ");
+            let column = column.split([':', ')']).next().unwrap();
+            assert!(crate::SCHEMA.contains(&format!("\n    {column} ")), "{column}");
+        }
+    }
+}

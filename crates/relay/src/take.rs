@@ -1,0 +1,198 @@
+//! One transaction: takes waiting rows, enqueues their jobs, and deletes the rows.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::try_join;
+use postrider_queue::{NewJob, Publication, QueueName, Redis, names};
+use telemetry::{Counter, Histogram, Telemetry};
+use tracing::warn;
+
+use crate::RelayConfig;
+use crate::connection::{Connection, RelayError, in_time};
+use crate::row::{self, Waiting};
+
+/// Rows of one transaction.
+const ROWS_MAX: i64 = 500;
+/// Bytes of one transaction, unless one row alone has more.
+const BYTES_MAX: usize = 4 << 20;
+/// Bounds of the histogram, in seconds.
+const BOUNDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 10.0, 60.0, 600.0];
+
+/// What the relay counts.
+#[derive(Clone, Debug)]
+pub(crate) struct Instruments {
+    rows: Counter,
+    wait: Histogram,
+}
+
+impl Instruments {
+    pub(crate) fn new(telemetry: &Telemetry) -> Self {
+        Self {
+            rows: telemetry.counter(
+                names::RELAY_ROWS,
+                "{row}",
+                "Rows of the outbox that the relay has taken.",
+            ),
+            wait: telemetry.histogram(
+                names::RELAY_WAIT_DURATION,
+                "s",
+                "How long rows were in the outbox before they were enqueued.",
+                &BOUNDS,
+            ),
+        }
+    }
+
+    fn count(&self, outcome: &'static str, rows: usize) {
+        if rows > 0 {
+            self.rows.add(rows as u64, |attributes| attributes.set(names::RELAY_OUTCOME, outcome));
+        }
+    }
+}
+
+/// What one transaction needs.
+pub(crate) struct Taking<'a> {
+    pub(crate) config: &'a RelayConfig,
+    pub(crate) redis: &'a Redis,
+    pub(crate) instruments: &'a Instruments,
+    pub(crate) connection: &'a Connection,
+}
+
+/// What one transaction has done.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// Whether more rows may wait.
+    pub(crate) is_full: bool,
+    /// Queues whose jobs were not all enqueued.
+    pub(crate) failed: Vec<RelayError>,
+}
+
+/// What becomes of the rows.
+#[derive(Debug, Default)]
+struct Settled {
+    enqueued: Vec<(i64, String)>,
+    refused: Vec<(i64, String)>,
+}
+
+impl Taking<'_> {
+    /// Takes what waits, except for some queues. After an error the transaction is open: the connection must be closed.
+    pub(crate) async fn take(&self, except: Vec<String>) -> Result<Taken, RelayError> {
+        let Connection { client, lock, .. } = self.connection;
+        let locked = in_time(async {
+            let begin = client.batch_execute("begin");
+            Ok(try_join(begin, client.query(lock, &[&ROWS_MAX, &except])).await?.1)
+        })
+        .await?;
+        let mut taken = Taken { is_full: locked.len() as i64 == ROWS_MAX, ..Taken::default() };
+        let mut settled = Settled::default();
+        let mut ids = Vec::new();
+        let mut bytes = 0;
+        for row in &locked {
+            let (id, size) = (row.get::<_, i64>(0), row.get::<_, i64>(1) as usize);
+            if size > self.config.job_bytes_max {
+                let most = self.config.job_bytes_max;
+                settled.refused.push((id, format!("it has {size} bytes, and a job may have {most}")));
+                continue;
+            }
+            if !ids.is_empty() && bytes + size > BYTES_MAX {
+                taken.is_full = true;
+                break;
+            }
+            bytes += size;
+            ids.push(id);
+        }
+        let waiting = self.read(&ids, &mut settled.refused).await?;
+        for (queue, rows) in waiting.into_values() {
+            taken.failed.extend(self.enqueue(&queue, rows, &mut settled.enqueued).await.err());
+        }
+        self.settle(&settled).await?;
+        Ok(taken)
+    }
+
+    /// The jobs of rows, by queue and in the order of the rows.
+    async fn read(
+        &self,
+        ids: &[i64],
+        refused: &mut Vec<(i64, String)>,
+    ) -> Result<BTreeMap<String, (QueueName, Vec<Waiting>)>, RelayError> {
+        let mut waiting = BTreeMap::<String, (QueueName, Vec<Waiting>)>::new();
+        if ids.is_empty() {
+            return Ok(waiting);
+        }
+        let Connection { client, read, .. } = self.connection;
+        let rows = in_time(async { Ok(client.query(read, &[&ids]).await?) }).await?;
+        for row in &rows {
+            match row::decode(row, self.config.job_bytes_max) {
+                (_, Ok(row)) => {
+                    let new = || (row.queue.clone(), Vec::new());
+                    waiting.entry(row.queue.to_string()).or_insert_with(new).1.push(row);
+                }
+                (id, Err(error)) => refused.push((id, error)),
+            }
+        }
+        Ok(waiting)
+    }
+
+    async fn enqueue(
+        &self,
+        queue: &QueueName,
+        rows: Vec<Waiting>,
+        enqueued: &mut Vec<(i64, String)>,
+    ) -> Result<(), RelayError> {
+        let (places, jobs): (Vec<(i64, f64)>, Vec<NewJob>) =
+            rows.into_iter().map(|row| ((row.id, row.age), row.job)).unzip();
+        let (publications, error) = match self.redis.enqueue_all(queue, jobs).await {
+            Ok(publications) => (publications.into_iter().map(Some).collect(), None),
+            Err(failed) => (failed.publications, Some(failed.error)),
+        };
+        let mut known = 0;
+        for ((id, age), publication) in places.into_iter().zip(publications) {
+            let Some(Publication { entry, known: was_known, .. }) = publication else { continue };
+            known += usize::from(was_known);
+            self.instruments.wait.record(age.max(0.0), |_| {});
+            enqueued.push((id, entry.to_string()));
+        }
+        self.instruments.count("known", known);
+        match error {
+            None => Ok(()),
+            Some(error) => Err(RelayError::Redis(queue.to_string(), crate::url::cause(&error))),
+        }
+    }
+
+    /// Deletes or marks the rows, and ends the transaction.
+    async fn settle(&self, settled: &Settled) -> Result<(), RelayError> {
+        let client = &self.connection.client;
+        let (ids, job_ids): (Vec<i64>, Vec<&str>) =
+            settled.enqueued.iter().map(|(id, job_id)| (*id, job_id.as_str())).unzip();
+        let (refused, errors): (Vec<i64>, Vec<&str>) =
+            settled.refused.iter().map(|(id, error)| (*id, error.as_str())).unzip();
+        in_time(async {
+            if !refused.is_empty() {
+                client.execute(REFUSE, &[&refused, &errors]).await?;
+            }
+            let mark = async {
+                if ids.is_empty() {
+                    Ok(0)
+                } else if self.config.keep.is_zero() {
+                    client.execute("delete from postrider_outbox where id = any ($1)", &[&ids]).await
+                } else {
+                    client.execute(MARK, &[&ids, &job_ids]).await
+                }
+            };
+            // Sent together: if the first fails, PostgreSQL rolls back.
+            Ok(try_join(mark, client.batch_execute("commit")).await?)
+        })
+        .await?;
+        self.instruments.count("enqueued", ids.len());
+        self.instruments.count("refused", refused.len());
+        for (id, error) in &settled.refused {
+            warn!(row = id, "a row of the outbox is no job, and waits for somebody: {error}");
+        }
+        Ok(())
+    }
+}
+
+const REFUSE: &str =
+    "update postrider_outbox o set error = r.error from unnest($1::bigint[], $2::text[]) as r (id, error)
+    where o.id = r.id";
+const MARK: &str = "update postrider_outbox o set enqueued_at = clock_timestamp(), job_id = e.job_id
+    from unnest($1::bigint[], $2::text[]) as e (id, job_id) where o.id = e.id";
