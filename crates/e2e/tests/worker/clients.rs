@@ -56,7 +56,7 @@ fn every_field_has_a_case() {
 }
 
 /// The value of a variable that `cargo xtask test` sets.
-fn tool(variable: &str) -> PathBuf {
+pub(super) fn tool(variable: &str) -> PathBuf {
     let path = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.exists());
     path.unwrap_or_else(|| panic!("{variable} names nothing that exists; `cargo xtask test` fetches it"))
 }

@@ -1,5 +1,6 @@
 //! The outbox: jobs that applications insert into PostgreSQL.
 
+mod examples;
 mod order;
 mod troubles;
 

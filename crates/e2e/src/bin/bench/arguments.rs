@@ -45,6 +45,8 @@ pub(crate) enum Mode {
     DeliveryLog,
     /// What it costs to enqueue over HTTP.
     Enqueue,
+    /// What the relay costs.
+    Outbox,
     /// What the readers of a console cost a worker.
     Readers,
     /// What the counters cost Redis.
@@ -58,7 +60,7 @@ pub(crate) enum Mode {
 }
 
 const KNOWN: &str = "--rounds=N, --jobs=N, --in-flight=N, --keys=N, --json, --plot=FILE and the modes --sink-latency=MS,MS, \
-                     --counts, --scale, --backlog, --slow-sink, --fairness, --idle, --startup, --delivery-log, --enqueue, \
+                     --counts, --scale, --backlog, --slow-sink, --fairness, --idle, --startup, --delivery-log, --enqueue, --outbox, \
                      --readers, --settlements, --lists, --order and --sweep";
 
 impl Arguments {
@@ -107,6 +109,7 @@ fn mode(name: &str, value: &str) -> Option<Mode> {
         "--startup" => Mode::Startup,
         "--delivery-log" => Mode::DeliveryLog,
         "--enqueue" => Mode::Enqueue,
+        "--outbox" => Mode::Outbox,
         "--readers" => Mode::Readers,
         "--settlements" => Mode::Settlements,
         "--lists" => Mode::Lists,

@@ -20,6 +20,7 @@ mod idle;
 mod lists;
 mod measure;
 mod order;
+mod outbox;
 mod plot;
 mod process;
 mod readers;
@@ -87,6 +88,7 @@ fn run(arguments: &Arguments) -> String {
         Mode::Startup => startup::run(arguments, &redis, &sink()),
         Mode::DeliveryLog => delivery_log::run(arguments, &redis, &sink()),
         Mode::Enqueue => enqueue::run(arguments, &redis),
+        Mode::Outbox => outbox::run(arguments, &redis),
         Mode::Readers => readers::run(arguments, &redis, &sink()),
         Mode::Settlements => settlements::run(arguments, &redis),
         Mode::Lists => lists::run(arguments, &redis),
