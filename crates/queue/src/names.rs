@@ -110,7 +110,7 @@ pub const TOKEN_REQUESTS: &str = "postrider.token.requests";
 pub const TOKEN_OUTCOME: &str = "postrider.token.outcome";
 /// Rows of the outbox that the relay has taken.
 pub const RELAY_ROWS: &str = "postrider.relay.rows";
-/// What became of them: `enqueued`, of which `known` were enqueued before, or `refused`.
+/// Their outcome: `enqueued`, of which `known` were enqueued before, or `refused`.
 pub const RELAY_OUTCOME: &str = "postrider.relay.outcome";
 /// How long rows were in the outbox before they were enqueued, in seconds.
 pub const RELAY_WAIT_DURATION: &str = "postrider.relay.wait_duration";

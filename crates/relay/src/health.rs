@@ -10,7 +10,6 @@ pub struct Health(Arc<Mutex<Inner>>);
 #[derive(Debug, Default)]
 struct Inner {
     is_started: bool,
-    is_stopping: bool,
     /// By connection.
     troubles: BTreeMap<usize, String>,
 }
@@ -19,30 +18,22 @@ impl Health {
     /// Why no row is enqueued now; `None` if rows are.
     pub fn why_not_ready(&self) -> Option<String> {
         let inner = self.inner();
-        if inner.is_stopping {
-            return Some("stopping".to_owned());
-        }
         if !inner.is_started {
             return Some("starting: not connected to PostgreSQL yet".to_owned());
         }
         inner.troubles.values().next().cloned()
     }
 
-    /// The relay takes no more rows.
-    pub fn stopping(&self) {
-        self.inner().is_stopping = true;
-    }
-
     /// A connection works; returns whether it had not worked before.
-    pub(crate) fn works(&self, lane: usize) -> bool {
+    pub(crate) fn works(&self, taker: usize) -> bool {
         let mut inner = self.inner();
         inner.is_started = true;
-        inner.troubles.remove(&lane).is_some()
+        inner.troubles.remove(&taker).is_some()
     }
 
     /// A connection does not work; returns whether that is news.
-    pub(crate) fn fails(&self, lane: usize, why: &str) -> bool {
-        self.inner().troubles.insert(lane, why.to_owned()).as_deref() != Some(why)
+    pub(crate) fn fails(&self, taker: usize, why: &str) -> bool {
+        self.inner().troubles.insert(taker, why.to_owned()).as_deref() != Some(why)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -1,15 +1,15 @@
-//! A transactional outbox: an application inserts jobs into a table of its own PostgreSQL, in the transaction that makes them
+//! A transactional outbox: an application inserts jobs into a table in its PostgreSQL, in the transaction that makes them
 //! necessary, and [`run`] enqueues them after the commit.
 //!
 //! A row is enqueued under its own idempotency key, inside a transaction that deletes it. Whatever stops in between, the row is
 //! still there, and enqueueing it again makes no second job while the key lives (seven days).
 
+mod batch;
 mod connection;
 mod health;
-mod lane;
 mod row;
 mod status;
-mod take;
+mod taker;
 mod url;
 
 use std::sync::Arc;
@@ -26,8 +26,8 @@ pub use health::Health;
 pub use status::{Refused, Status, status};
 pub use url::{BadPostgres, Postgres};
 
-use lane::Lane;
-use take::Instruments;
+use batch::Instruments;
+use taker::Taker;
 
 /// The SQL that makes the table, its indexes and the trigger that wakes the relay.
 pub const SCHEMA: &str = include_str!("../schema.sql");
@@ -62,8 +62,8 @@ pub async fn run(
     drop(first);
     let instruments = Instruments::new(telemetry);
     let wakes: Vec<Arc<Notify>> = (0..config.connections.max(1)).map(|_| Arc::default()).collect();
-    let lanes = wakes.iter().enumerate().map(|(index, wake)| {
-        Lane {
+    let takers = wakes.iter().enumerate().map(|(index, wake)| {
+        Taker {
             config: config.clone(),
             redis: redis.clone(),
             health: health.clone(),
@@ -74,6 +74,6 @@ pub async fn run(
         }
         .run(stop.clone())
     });
-    join_all(lanes).await;
+    join_all(takers).await;
     Ok(())
 }

@@ -84,7 +84,7 @@ impl<'a> FromSql<'a> for Raw<'a> {
     }
 }
 
-/// Reads the row's job, or says why it is none.
+/// The row's id, and its job or why it is none.
 pub(crate) fn decode(row: &Row, job_bytes_max: usize) -> (i64, Result<Waiting, String>) {
     let id: i64 = row.get(0);
     (id, job(row, id, job_bytes_max))

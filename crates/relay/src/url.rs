@@ -95,7 +95,7 @@ fn without_own_options(text: &str, files: &mut Vec<PathBuf>) -> Result<String, B
     Ok(format!("{address}?{}", kept.finish().replace('+', "%20")))
 }
 
-/// The end of the chain of causes, which says what is wrong; the errors before it only say where.
+/// The end of the chain of causes, which explains the fault; the errors before it only name the place.
 pub(crate) fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.last().map_or_else(String::new, ToString::to_string)
@@ -103,7 +103,7 @@ pub(crate) fn cause(error: &(dyn std::error::Error + 'static)) -> String {
 
 fn client(files: &[PathBuf]) -> Result<ClientConfig, BadPostgres> {
     let mut roots = RootCertStore::empty();
-    // Without any, a connection that needs TLS fails and says so.
+    // Without any, a connection that needs TLS fails with that reason.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     for path in files {
         let wrong = |error: String| {

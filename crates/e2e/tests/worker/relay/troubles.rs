@@ -115,6 +115,20 @@ fn a_relay_takes_as_much_as_it_can_keep() {
 }
 
 #[test]
+fn kept_rows_are_deleted_after_their_time() {
+    let Some(outbox) = Outbox::start(Build::Lean) else { return };
+    outbox.insert(
+        "url, enqueued_at, job_id",
+        "('http://h/', now() - interval '2 hours', '1-0'), ('http://h/', now() - interval '30 minutes', '2-0')",
+    );
+    let _relay = outbox.relay(&["--keep", "1h"]);
+    eventually_or("one row", DEADLINE, || {
+        let kept = outbox.postgres.sql("select job_id from postrider_outbox");
+        if kept == "2-0" { Ok(()) } else { Err(kept) }
+    });
+}
+
+#[test]
 fn mistakes_of_a_beginner_are_named() {
     let Some(outbox) = Outbox::start(Build::Lean) else { return };
     outbox.postgres.sql("drop table postrider_outbox");

@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::RelayConfig;
+use crate::batch::{Batch, Instruments};
 use crate::connection::{Connection, RelayError, connect, in_time};
 use crate::health::Health;
-use crate::take::{Instruments, Taking};
 
 /// Waits between attempts to connect: the first, and the longest.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -25,7 +25,7 @@ const PRUNE: &str = "delete from postrider_outbox where id = any (array(
     select id from postrider_outbox where enqueued_at < now() - make_interval(secs => $1)
     order by enqueued_at limit 10000))";
 
-pub(crate) struct Lane {
+pub(crate) struct Taker {
     pub(crate) config: RelayConfig,
     pub(crate) redis: Redis,
     pub(crate) health: Health,
@@ -33,11 +33,11 @@ pub(crate) struct Lane {
     pub(crate) number: usize,
     /// Notified when there may be rows.
     pub(crate) wake: Arc<Notify>,
-    /// The lane that helps while many rows wait.
+    /// The taker that helps while many rows wait.
     pub(crate) next: Option<Arc<Notify>>,
 }
 
-impl Lane {
+impl Taker {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut wait = RECONNECT.0;
         while !stop.is_cancelled() {
@@ -54,7 +54,7 @@ impl Lane {
 
     /// Works with one connection until it fails, or until `stop`.
     async fn work(&self, stop: &CancellationToken) -> Result<(), RelayError> {
-        // One lane is notified, and wakes the others if there is more than it takes at once.
+        // One taker is notified, and wakes the others if there is more than it takes at once.
         let wake = if self.number == 0 { Arc::clone(&self.wake) } else { Arc::default() };
         let connection = connect(&self.config.postgres, wake).await?;
         let mut paused = BTreeMap::<String, Instant>::new();
@@ -65,7 +65,7 @@ impl Lane {
                 self.prune(&connection).await?;
                 prune_at = Instant::now() + PRUNE_INTERVAL;
             }
-            let taken = self.taking(&connection).take(paused.keys().cloned().collect()).await?;
+            let taken = self.batch(&connection).take(paused.keys().cloned().collect()).await?;
             for error in &taken.failed {
                 if let RelayError::Redis(queue, _) = error {
                     paused.insert(queue.clone(), Instant::now() + QUEUE_PAUSE);
@@ -93,8 +93,8 @@ impl Lane {
         Ok(())
     }
 
-    fn taking<'a>(&'a self, connection: &'a Connection) -> Taking<'a> {
-        Taking { config: &self.config, redis: &self.redis, instruments: &self.instruments, connection }
+    fn batch<'a>(&'a self, connection: &'a Connection) -> Batch<'a> {
+        Batch { config: &self.config, redis: &self.redis, instruments: &self.instruments, connection }
     }
 
     async fn prune(&self, connection: &Connection) -> Result<(), RelayError> {

@@ -50,7 +50,7 @@ impl Instruments {
 }
 
 /// What one transaction needs.
-pub(crate) struct Taking<'a> {
+pub(crate) struct Batch<'a> {
     pub(crate) config: &'a RelayConfig,
     pub(crate) redis: &'a Redis,
     pub(crate) instruments: &'a Instruments,
@@ -73,7 +73,7 @@ struct Settled {
     refused: Vec<(i64, String)>,
 }
 
-impl Taking<'_> {
+impl Batch<'_> {
     /// Takes what waits, except for some queues. After an error the transaction is open: the connection must be closed.
     pub(crate) async fn take(&self, except: Vec<String>) -> Result<Taken, RelayError> {
         let Connection { client, lock, .. } = self.connection;
