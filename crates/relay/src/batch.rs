@@ -15,8 +15,11 @@ use crate::row::{self, Waiting};
 const ROWS_MAX: i64 = 500;
 /// Bytes of one transaction, unless one row alone has more.
 const BYTES_MAX: usize = 4 << 20;
-/// Bounds of the histogram, in seconds.
-const BOUNDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 10.0, 60.0, 600.0];
+/// Bounds of the histogram, in seconds: those of the time that a job waits.
+const BOUNDS: [f64; 18] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
+    14_400.0, 86_400.0,
+];
 
 /// What the relay counts.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 mod logs;
 mod metrics;
 mod play;
+mod relay;
 mod spans;
 
 use std::collections::BTreeSet;

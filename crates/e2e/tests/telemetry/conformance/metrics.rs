@@ -150,6 +150,12 @@ pub(crate) const ROWS: &[Row] = &[
     ("process.uptime", Gauge, "s", &[], &[]),
 ];
 
+/// Those of a relay.
+pub(crate) const RELAY: &[Row] = &[
+    ("postrider.relay.rows", Counter, "{row}", &["postrider.relay.outcome"], &[]),
+    ("postrider.relay.wait_duration", Histogram(WAIT), "s", &[], &[]),
+];
+
 /// Metrics that libraries record of themselves, each with its own tests.
 pub(crate) const OTHERS: &[&str] = &["otel.sdk.", "http.client.", "dns.lookup."];
 
@@ -167,7 +173,7 @@ pub(crate) fn faults(metric: &MetricRecord) -> Vec<String> {
     for name in metric.points.iter().flat_map(|point| point.attributes.keys()) {
         check(name.contains('.'), format!("{name} has no namespace"));
     }
-    let row = ROWS.iter().find(|row| row.0 == metric.name);
+    let row = ROWS.iter().chain(RELAY).find(|row| row.0 == metric.name);
     let Some((_, instrument, unit, required, optional)) = row else {
         let is_others = OTHERS.iter().any(|prefix| metric.name.starts_with(prefix));
         check(is_others, "no row knows it".to_owned());
