@@ -126,12 +126,10 @@ impl Sender {
         let identified = config.identities.iter().map(own_pool);
         let options = config.recording.clone().classify(error::error_type).describe(error::description);
         let traced = Traced::with_options((), telemetry, options);
-        let tokens = if config.tokens.is_empty() {
-            None
-        } else {
-            let pool = pool(None, &token_endpoints(&config.tokens))?;
-            let client = TokenClient { traced: traced.clone(), pool, timeout: config.timeout };
-            Some(Tokens::new(&config.tokens, client, telemetry, warnings.clone()))
+        let tokens = TokenClient {
+            traced: traced.clone(),
+            pool: pool(None, &token_endpoints(&config.tokens))?,
+            timeout: config.timeout,
         };
         let shared = Shared {
             timeout: config.timeout,
@@ -144,7 +142,7 @@ impl Sender {
             machine: machine.clone(),
             anonymous: pool(None, &config.egress)?,
             identified: identified.collect::<Result<_, TlsError>>()?,
-            tokens,
+            tokens: Tokens::new(&config.tokens, tokens, telemetry, warnings.clone()),
         };
         Ok(Self { traced, shared: Arc::new(shared) })
     }
@@ -154,9 +152,9 @@ impl Sender {
     /// # Errors
     /// Why there is none, in one sentence without secrets.
     pub(crate) async fn token(&self, job: &Job) -> Result<Option<HeaderValue>, String> {
-        match (&self.shared.tokens, secret_name(job)) {
-            (Some(tokens), Some(name)) => tokens.get(name).await,
-            _ => Ok(None),
+        match secret_name(job) {
+            Some(name) => self.shared.tokens.get(name).await,
+            None => Ok(None),
         }
     }
 
@@ -217,7 +215,7 @@ impl Sender {
     ) -> Option<Credentials<'a>> {
         let rejected =
             credentials.token.as_ref().filter(|_| matches!(result, Ok(answer) if answer.status == 401));
-        let token = self.shared.tokens.as_ref()?.instead_of(secret_name(job)?, rejected?).await?;
+        let token = self.shared.tokens.instead_of(secret_name(job)?, rejected?).await?;
         Some(Credentials { secret: credentials.secret, token: Some(token) })
     }
 

@@ -36,8 +36,7 @@ pub(super) struct Shared {
     pub(super) anonymous: Pool,
     /// By secret. A connection presents one client certificate, so each certificate has its own pool.
     pub(super) identified: BTreeMap<String, Pool>,
-    /// If any secret has them.
-    pub(super) tokens: Option<Tokens>,
+    pub(super) tokens: Tokens,
 }
 
 impl Shared {
