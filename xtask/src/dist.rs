@@ -80,6 +80,12 @@ fn zig_cache() -> PathBuf {
     step::target().join("zig")
 }
 
+/// The folder of the tools, without links on the way.
+fn real_tools() -> Result<PathBuf> {
+    let tools = step::target().join("tools");
+    fs::canonicalize(&tools).map_err(|error| step::at(&tools, &error))
+}
+
 fn cargo_home() -> Result<PathBuf> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     home.or_else(|| Some(env::home_dir()?.join(".cargo"))).ok_or("there is no home folder".into())
@@ -181,6 +187,8 @@ impl Dist {
             (cargo_home()?, "/cargo"),
             (step::root().into(), "/postrider"),
             (step::target(), "/postrider/target"),
+            // Zig's headers are there, by their real path; `--twice` has a link to them.
+            (real_tools()?, "/postrider/target/tools"),
         ];
         let option = |name, (from, to): &(PathBuf, &str)| format!("{name}={}={to}", from.display());
         let mut cargo = self.with_tools(step::cargo(words));
@@ -216,7 +224,7 @@ impl Dist {
             .arg(step::root().join("packaging/verify.py"))
             .arg(&self.out)
             .arg(env!("CARGO_PKG_VERSION"));
-        script.arg(step::root()).arg(step::target()).arg(cargo_home()?);
+        script.arg(step::root()).arg(step::target()).arg(cargo_home()?).arg(real_tools()?);
         step::run("verify", &mut script)
     }
 }
