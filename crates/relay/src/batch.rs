@@ -90,7 +90,7 @@ impl Batch<'_> {
         let mut ids = Vec::new();
         let mut bytes = 0;
         for row in &locked {
-            let (id, size) = (row.get::<_, i64>(0), row.get::<_, i64>(1) as usize);
+            let (id, size) = (row.try_get::<_, i64>(0)?, row.try_get::<_, i64>(1)? as usize);
             if size > self.config.job_bytes_max {
                 let most = self.config.job_bytes_max;
                 settled.refused.push((id, format!("it has {size} bytes, and a job may have {most}")));
@@ -124,7 +124,7 @@ impl Batch<'_> {
         let Connection { client, read, .. } = self.connection;
         let rows = in_time(async { Ok(client.query(read, &[&ids]).await?) }).await?;
         for row in &rows {
-            match row::decode(row, self.config.job_bytes_max) {
+            match row::decode(row, self.config.job_bytes_max)? {
                 (_, Ok(row)) => {
                     let new = || (row.queue.clone(), Vec::new());
                     waiting.entry(row.queue.to_string()).or_insert_with(new).1.push(row);

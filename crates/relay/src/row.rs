@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use postrider_queue::job::{Fields, Job};
 use postrider_queue::{IdempotencyKey, NewJob, QueueName};
-use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
+use tokio_postgres::{Error, Row};
 
 /// How long PostgreSQL may bring a row again.
 const KEY_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -85,26 +85,22 @@ impl<'a> FromSql<'a> for Raw<'a> {
 }
 
 /// The row's id, and its job or why it is none.
-pub(crate) fn decode(row: &Row, job_bytes_max: usize) -> (i64, Result<Waiting, String>) {
-    let id: i64 = row.get(0);
-    (id, job(row, id, job_bytes_max))
-}
-
-fn job(row: &Row, id: i64, job_bytes_max: usize) -> Result<Waiting, String> {
-    let queue: QueueName =
-        row.get::<_, &str>(1).parse().map_err(|error| format!("column `queue`: {error}"))?;
-    let key: String = row.get(2);
+pub(crate) fn decode(row: &Row, job_bytes_max: usize) -> Result<(i64, Result<Waiting, String>), Error> {
+    let id: i64 = row.try_get(0)?;
+    let (queue, key, age): (&str, String, f64) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
     let mut fields: Fields = Vec::new();
-    let body = row.get::<_, Option<Raw<'_>>>(4);
-    fields.extend(body.map(|body| (Bytes::from_static(b"body"), Bytes::copy_from_slice(body.0))));
-    for (index, (name, _)) in COLUMNS.iter().enumerate() {
-        if let Some(value) = row.get::<_, Option<Raw<'_>>>(5 + index) {
-            fields.push((Bytes::from_static(name.as_bytes()), Bytes::copy_from_slice(value.0)));
+    for (index, name) in std::iter::once("body").chain(COLUMNS.map(|(name, _)| name)).enumerate() {
+        if let Some(Raw(value)) = row.try_get(4 + index)? {
+            fields.push((Bytes::from_static(name.as_bytes()), Bytes::copy_from_slice(value)));
         }
     }
-    Job::check(&fields, job_bytes_max).map_err(|malformed| malformed.error)?;
-    let key = Some(IdempotencyKey { key, ttl: KEY_TTL });
-    Ok(Waiting { id, queue, job: NewJob { fields, key }, age: row.get(3) })
+    let job = || -> Result<Waiting, String> {
+        let queue = queue.parse().map_err(|error| format!("column `queue`: {error}"))?;
+        Job::check(&fields, job_bytes_max).map_err(|malformed| malformed.error)?;
+        let key = Some(IdempotencyKey { key, ttl: KEY_TTL });
+        Ok(Waiting { id, queue, job: NewJob { fields, key }, age })
+    };
+    Ok((id, job()))
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_postgres::{Error, Row};
+
 use crate::connection::{RelayError, connect, in_time};
 use crate::url::Postgres;
 
@@ -49,13 +51,13 @@ pub async fn status(postgres: &Postgres) -> Result<Status, RelayError> {
     in_time(async {
         let counts = connection.client.query_one(COUNTS, &[]).await?;
         let examples = connection.client.query(EXAMPLES, &[&REFUSED_MAX]).await?;
-        let refused = |row: &tokio_postgres::Row| Refused { id: row.get(0), error: row.get(1) };
+        let refused = |row: &Row| Ok::<_, Error>(Refused { id: row.try_get(0)?, error: row.try_get(1)? });
         Ok(Status {
-            waiting: counts.get(0),
-            oldest_seconds: counts.get(1),
-            refused: counts.get(2),
-            examples: examples.iter().map(refused).collect(),
-            kept: counts.get(3),
+            waiting: counts.try_get(0)?,
+            oldest_seconds: counts.try_get(1)?,
+            refused: counts.try_get(2)?,
+            examples: examples.iter().map(refused).collect::<Result<_, _>>()?,
+            kept: counts.try_get(3)?,
         })
     })
     .await

@@ -16,7 +16,7 @@ fn outcomes(metrics: &[MetricRecord]) -> BTreeSet<String> {
     let points = rows.flat_map(|metric| &metric.points);
     points
         .filter_map(|point| point.attributes.get("postrider.relay.outcome"))
-        .map(ToString::to_string)
+        .filter_map(|value| value.as_str().map(str::to_owned))
         .collect()
 }
 
