@@ -130,16 +130,17 @@ impl ResumeArgs {
             let lines = inspector.stopped_lines(queue, Some(key)).await?;
             resumed += self.resume(inspector, queue, &lines).await?;
         }
+        if !self.all {
+            return Ok(resumed);
+        }
         // A list has at most 1,000.
-        while self.all {
+        loop {
             let lines = inspector.stopped_lines(queue, None).await?;
-            let own = self.resume(inspector, queue, &lines).await?;
-            resumed += own;
-            if own == 0 {
-                break;
+            match self.resume(inspector, queue, &lines).await? {
+                0 => return Ok(resumed),
+                own => resumed += own,
             }
         }
-        Ok(resumed)
     }
 
     async fn resume(
