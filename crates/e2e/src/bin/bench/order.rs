@@ -133,8 +133,11 @@ impl Setup {
         };
         let first = until(arguments.keys.div_ceil(20));
         // In parts, since a busy machine may need longer than the patience for all.
-        let (done, end, used) =
-            (1..=20).map(|part| until(arguments.keys * part / 20)).last().expect("a part");
+        let mut last = first;
+        for part in 2..=20 {
+            last = until(arguments.keys * part / 20);
+        }
+        let (done, end, used) = last;
         let jobs = (done - first.0) as f64;
         assert!(jobs > 0.0, "{} jobs are too few: all were done at the first check", arguments.keys);
         let micros = |index: usize| (used[index] - first.2[index]).as_secs_f64() * 1e6 / jobs;
