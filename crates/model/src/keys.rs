@@ -93,23 +93,21 @@ impl Small for Keys {
         steps
     }
 
-    fn after(&self, sources: &Sources, step: Step) -> Self {
-        let mut next = self.clone();
+    fn step(&mut self, sources: &Sources, step: Step) {
         match step {
             Step::Call { producer, is_lost } => {
-                let own = &mut next.producers[producer];
-                own.call(sources, &mut next.db, producer % 2 == 1);
+                let own = &mut self.producers[producer];
+                own.call(sources, &mut self.db, producer % 2 == 1);
                 if is_lost {
                     *own = Producer::default();
-                    next.losses_left -= 1;
+                    self.losses_left -= 1;
                 }
             }
             Step::Reshard(number) => {
-                sources.call(&mut next.db, &Shard(0).reshard("reshard", &[number]), None);
-                next.changes_left -= 1;
+                sources.call(&mut self.db, &Shard(0).reshard("reshard", &[number]), None);
+                self.changes_left -= 1;
             }
         }
-        next
     }
 
     fn check(&self, sources: &Sources) -> Option<&'static str> {

@@ -4,6 +4,7 @@
 mod calls;
 mod differential;
 mod faults;
+mod faulty;
 mod keys;
 mod limits;
 mod lua;

@@ -9,13 +9,10 @@ mod check;
 mod planted;
 mod worker;
 
-use std::sync::Arc;
-
-use e2e::resp::Reply;
-
-use crate::calls::{Call, FLOW, FlowLimits};
+use crate::calls::{FLOW, FlowLimits};
 use crate::faults::{Fate, Kind, Left};
-use crate::redis::{Db, Value};
+use crate::faulty::{Event, FaultyRedis};
+use crate::redis::Value;
 use crate::scripts::Sources;
 use crate::small::Small;
 
@@ -27,7 +24,6 @@ const TICK_MS: u64 = 5_000;
 /// How far the clock of Redis is set, in ticks: longer than anything lasts that a flow remembers.
 const CLOCK_TICKS: i64 = 60;
 const TICKS_MAX: u8 = 12;
-const START_MS: u64 = 1_800_000_000_000;
 /// How many processes a worker has at most.
 const PROCESSES_MAX: u8 = 2;
 /// The faults that concern a flow.
@@ -82,10 +78,9 @@ struct Worker {
     owes: bool,
 }
 
-/// Redis, and what is true of it: it goes back together with it.
+/// What is true of the flow.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Server {
-    db: Db,
+struct Truth {
     /// How many tokens were taken and not given back.
     taken: i32,
     /// The tick at which a trial was granted of which nothing is known yet.
@@ -97,17 +92,11 @@ struct Server {
 /// A state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Limits {
-    server: Server,
-    /// Before the last write, if Redis may lose it.
-    past: Option<Arc<Server>>,
+    redis: FaultyRedis<Truth>,
     limits: FlowLimits,
-    tick: u8,
-    /// How far the clock of Redis is ahead, in ticks.
-    offset: i64,
     workers: [Worker; WORKERS],
     /// Whether a held job was admitted, and is the trial.
     admitted: Option<bool>,
-    left: Left,
     /// Whether a fault explains that a limit is exceeded: until all workers have reported.
     is_excused: bool,
     /// Whether a fault explains that more tokens were taken.
@@ -135,10 +124,7 @@ pub(crate) enum Step {
     Pause(usize),
     Start(usize),
     Continue(usize),
-    FillMemory,
-    FreeMemory,
-    SetClock(i64),
-    Failover,
+    Happen(Event),
     DeleteKey,
 }
 
@@ -154,62 +140,30 @@ impl Limits {
             has_trial: false,
             owes: false,
         };
-        let mut start = Self {
-            server: Server::default(),
-            past: None,
+        Self {
+            redis: FaultyRedis::new(Truth::default(), Left::new(faults, 1), TICK_MS, CLOCK_TICKS),
             limits,
-            tick: 0,
-            offset: 0,
             workers: [worker.clone(), worker],
             admitted: None,
-            left: Left::new(faults, 1),
             is_excused: false,
             is_filled: false,
             broken: None,
-        };
-        start.set_clock();
-        start
-    }
-
-    fn set_clock(&mut self) {
-        let ticks = i64::from(self.tick) + self.offset;
-        self.server.db.now = START_MS.saturating_add_signed(ticks * TICK_MS.cast_signed());
+        }
     }
 
     fn name(&self, worker: usize) -> String {
         format!("{}{}", ["a", "b"][worker], self.workers[worker].process)
     }
 
-    /// Redis runs a script.
-    fn call(&mut self, sources: &Sources, call: &Call, fate: Fate) -> Reply {
-        let denied = if let Fate::Denied(command) = fate { Some(command) } else { None };
-        let before = self.left.has(Kind::Failover).then(|| Arc::new(self.server.clone()));
-        let reply = sources.call(&mut self.server.db, call, denied);
-        if before.as_ref().is_some_and(|before| before.db.keys != self.server.db.keys) {
-            self.past = before;
-        }
-        reply
-    }
-
     /// Whether the flow remembers this in Redis.
     fn remembers(&self, name: &str) -> bool {
-        let hash = self.server.db.keys.get(&key()).map(|entry| &*entry.value);
+        let hash = self.redis.db.keys.get(&key()).map(|entry| &*entry.value);
         matches!(hash, Some(Value::Hash(hash)) if hash.contains_key(name.as_bytes()))
-    }
-
-    /// The fates that a call may have.
-    fn fates(&self) -> Vec<Fate> {
-        let mut fates = vec![Fate::Answered];
-        fates.extend(self.left.has(Kind::Reply).then_some(Fate::Lost));
-        if self.left.has(Kind::Rights) {
-            fates.extend(RIGHTS.map(Fate::Denied));
-        }
-        fates
     }
 
     fn add_calls(&self, worker: usize, steps: &mut Vec<Step>) {
         let own = &self.workers[worker];
-        for fate in self.fates() {
+        for fate in self.redis.fates(&RIGHTS) {
             if own.attempts < 2 {
                 steps.push(Step::Begin(worker, fate));
             }
@@ -234,8 +188,8 @@ impl Limits {
         match self.workers[worker].life {
             Life::Up => {
                 self.add_calls(worker, steps);
-                steps.extend(self.left.has(Kind::Kill).then_some(Step::Kill(worker)));
-                steps.extend(self.left.has(Kind::Pause).then_some(Step::Pause(worker)));
+                steps.extend(self.redis.left.has(Kind::Kill).then_some(Step::Kill(worker)));
+                steps.extend(self.redis.left.has(Kind::Pause).then_some(Step::Pause(worker)));
             }
             Life::Paused => steps.push(Step::Continue(worker)),
             Life::Absent if self.workers[worker].process < PROCESSES_MAX => steps.push(Step::Start(worker)),
@@ -253,33 +207,18 @@ impl Small for Limits {
             return steps;
         }
         (0..WORKERS).for_each(|worker| self.add_faults(worker, &mut steps));
-        if self.server.db.is_full {
-            steps.push(Step::FreeMemory);
-        } else if self.left.has(Kind::Memory) {
-            steps.push(Step::FillMemory);
-        }
-        if self.left.has(Kind::Clock) {
-            steps.extend([CLOCK_TICKS, -CLOCK_TICKS].map(Step::SetClock));
-        }
-        if self.left.has(Kind::Failover) && self.past.is_some() {
-            steps.push(Step::Failover);
-        }
-        if self.left.has(Kind::Key) && !self.server.db.keys.is_empty() {
+        steps.extend(self.redis.events().into_iter().map(Step::Happen));
+        if self.redis.left.has(Kind::Key) && !self.redis.db.keys.is_empty() {
             steps.push(Step::DeleteKey);
         }
-        if self.tick < TICKS_MAX {
+        if self.redis.time < TICKS_MAX {
             steps.push(Step::Pass);
         }
         steps
     }
 
-    fn after(&self, sources: &Sources, step: Step) -> Self {
-        let mut next = self.clone();
-        next.step(sources, step);
-        if !next.left.has(Kind::Failover) {
-            next.past = None;
-        }
-        next
+    fn step(&mut self, sources: &Sources, step: Step) {
+        self.do_step(sources, step);
     }
 
     fn check(&self, sources: &Sources) -> Option<&'static str> {

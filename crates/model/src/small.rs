@@ -19,8 +19,15 @@ pub(crate) trait Small: Clone + Hash {
     /// The steps that are possible.
     fn steps(&self) -> Vec<Self::Step>;
 
+    /// Does one.
+    fn step(&mut self, sources: &Sources, step: Self::Step);
+
     /// The state after one.
-    fn after(&self, sources: &Sources, step: Self::Step) -> Self;
+    fn after(&self, sources: &Sources, step: Self::Step) -> Self {
+        let mut next = self.clone();
+        next.step(sources, step);
+        next
+    }
 
     /// What is wrong: the name of an invariant, and a text.
     fn check(&self, sources: &Sources) -> Option<&'static str>;

@@ -1,7 +1,6 @@
 //! Liveness: from any state, once faults stop, each worker is granted an attempt, and gives it back.
 
 use super::{Fate, Life, Limits, Step, Verdict, WORKERS};
-use crate::faults::Left;
 use crate::scripts::Sources;
 
 /// How long it may take, in ticks: a trial that is lost, and the pauses of the breaker.
@@ -11,7 +10,7 @@ impl Limits {
     /// What is wrong if some worker is never granted an attempt.
     pub(super) fn never_granted(&self, sources: &Sources) -> Option<&'static str> {
         let mut world = self.clone();
-        (world.left, world.past, world.server.db.is_full) = (Left::default(), None, false);
+        world.redis.calm_down();
         // Whatever has happened, nobody looks at the limits here.
         (world.is_excused, world.is_filled) = (true, true);
         for worker in 0..WORKERS {
@@ -23,7 +22,7 @@ impl Limits {
             world.end_all(sources, worker);
         }
         if world.admitted.is_some() {
-            world.step(sources, Step::Decline(0, Fate::Answered));
+            world.do_step(sources, Step::Decline(0, Fate::Answered));
         }
         for worker in 0..WORKERS {
             let mut ticks = 0;
@@ -32,9 +31,9 @@ impl Limits {
                     return Some("grant: once faults stop, each worker is granted an attempt");
                 }
                 // The second call of a trial follows the first one.
-                world.step(sources, Step::Begin(worker, Fate::Answered));
+                world.do_step(sources, Step::Begin(worker, Fate::Answered));
                 if world.workers[worker].has_trial {
-                    world.step(sources, Step::Begin(worker, Fate::Answered));
+                    world.do_step(sources, Step::Begin(worker, Fate::Answered));
                 }
                 if world.workers[worker].attempts == 0 {
                     world.pass(sources);
@@ -50,7 +49,7 @@ impl Limits {
     fn end_all(&mut self, sources: &Sources, worker: usize) {
         while self.workers[worker].attempts > 0 {
             let is_trial = self.workers[worker].trials > 0;
-            self.step(sources, Step::End(worker, is_trial, Verdict::Works, Fate::Answered));
+            self.do_step(sources, Step::End(worker, is_trial, Verdict::Works, Fate::Answered));
         }
         self.report_count(sources, worker, Fate::Answered);
     }

@@ -1,6 +1,6 @@
 //! What must be true of a flow, and its steps in words.
 
-use super::{CLOCK_TICKS, Limits, Step, Verdict};
+use super::{Limits, Step, Verdict};
 use crate::faults::with_fate;
 
 /// The tokens that the bucket holds at first.
@@ -18,7 +18,7 @@ impl Limits {
             return Some("limit: no more attempts at once than the flow allows, over all workers");
         }
         let is_limited = self.limits.rate != "0" && !self.is_filled;
-        let is_over = is_limited && self.server.taken > BURST + i32::from(self.tick);
+        let is_over = is_limited && self.redis.truth.taken > BURST + i32::from(self.redis.time);
         is_over.then_some("rate: no more tokens than the bucket has held and got")
     }
 }
@@ -52,13 +52,7 @@ pub(super) fn sentence(step: Step) -> String {
         Step::Pause(own) => format!("{} stands still", worker(own)),
         Step::Start(own) => format!("{} starts again, as a new process", worker(own)),
         Step::Continue(own) => format!("{} goes on", worker(own)),
-        Step::FillMemory => "the memory of Redis is full".to_owned(),
-        Step::FreeMemory => "Redis has memory again".to_owned(),
-        Step::SetClock(ticks) => {
-            let way = if ticks == CLOCK_TICKS { "ahead" } else { "back" };
-            format!("the clock of Redis is set {way} by five minutes")
-        }
-        Step::Failover => "a failover of Redis loses the last write".to_owned(),
+        Step::Happen(event) => event.sentence("five minutes"),
         Step::DeleteKey => "somebody deletes the key of the flow".to_owned(),
     }
 }

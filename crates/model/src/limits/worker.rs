@@ -1,12 +1,11 @@
 //! What a worker does between two calls.
 
-use std::sync::Arc;
-
 use e2e::resp::Reply;
 
-use super::{CLOCK_TICKS, Fate, Life, Limits, Step, TICK_MS, Verdict, WORKERS, key};
+use super::{Fate, Life, Limits, Step, TICK_MS, Verdict, WORKERS, key};
 use crate::calls::{Ask, Call, Report, TRIAL_MS};
 use crate::faults::Kind;
+use crate::faulty::Event;
 use crate::scripts::Sources;
 
 /// The first pause of the breaker.
@@ -48,7 +47,7 @@ impl Limits {
     /// Asks the flow, and notes what is true of it then. Without a reply nothing is granted.
     fn acquire(&mut self, sources: &Sources, worker: usize, ask: Ask, fate: Fate) -> Grant {
         let call = Call::flow_acquire(&self.name(worker), ask);
-        let reply = self.call(sources, &call, fate);
+        let reply = self.redis.call(sources, &call, fate);
         let grant = Grant { granted: number(&reply, 0), why: letter(&reply, 2) };
         self.judge(&ask, &grant);
         if fate == Fate::Answered { grant } else { Grant { granted: 0, why: 0 } }
@@ -59,19 +58,20 @@ impl Limits {
             return;
         }
         if !ask.is_paid {
-            self.server.taken += 1;
+            self.redis.truth.taken += 1;
         }
         let is_trial = b"tT".contains(&grant.why);
-        let is_open = self.server.open_until.is_some_and(|until| self.tick < until);
+        let is_open = self.redis.truth.open_until.is_some_and(|until| self.redis.time < until);
         if is_open && !ask.is_past_breaker && !self.is_excused {
             self.broken = Some("breaker: while it is open, nothing is granted");
         }
         if is_trial {
             let ticks = u8::try_from(TRIAL_MS / TICK_MS).unwrap_or(u8::MAX);
-            if self.server.trial.is_some_and(|since| self.tick < since + ticks) && !self.is_excused {
+            if self.redis.truth.trial.is_some_and(|since| self.redis.time < since + ticks) && !self.is_excused
+            {
                 self.broken = Some("trial: one at a time, until it is known or its time is over");
             }
-            self.server.trial = Some(self.tick);
+            self.redis.truth.trial = Some(self.redis.time);
         }
     }
 
@@ -116,15 +116,15 @@ impl Limits {
 
     /// Gives back what was granted to a job that is not sent.
     fn release(&mut self, sources: &Sources, is_trial: bool, fate: Fate) {
-        let reply = self.call(sources, &Call::flow_release(is_trial), fate);
+        let reply = self.redis.call(sources, &Call::flow_release(is_trial), fate);
         if is_trial && !matches!(reply, Reply::Error(_)) {
-            self.server.trial = None;
+            self.redis.truth.trial = None;
             if self.remembers("trial_until") {
                 self.broken = Some("trial: one that is given back is free");
             }
         }
         // A right may be missing after the token was given back.
-        self.server.taken -= 1;
+        self.redis.truth.taken -= 1;
     }
 
     fn end(&mut self, sources: &Sources, worker: usize, is_trial: bool, verdict: Verdict, fate: Fate) {
@@ -136,9 +136,9 @@ impl Limits {
         match verdict {
             Verdict::Works if is_trial || own.is_open => {
                 own.is_open = false;
-                let reply = self.call(sources, &Call::flow_report(&name, Report::Works), fate);
+                let reply = self.redis.call(sources, &Call::flow_report(&name, Report::Works), fate);
                 if !matches!(reply, Reply::Error(_)) {
-                    (self.server.trial, self.server.open_until) = (None, None);
+                    (self.redis.truth.trial, self.redis.truth.open_until) = (None, None);
                     if self.remembers("trips") {
                         self.broken = Some("breaker: an answer closes it");
                     }
@@ -147,12 +147,12 @@ impl Limits {
             Verdict::Fails if is_trial || !own.is_open => {
                 own.is_open = true;
                 let report = Report::Fails { pause_ms: PAUSE_MS };
-                let reply = self.call(sources, &Call::flow_report(&name, report), fate);
+                let reply = self.redis.call(sources, &Call::flow_report(&name, report), fate);
                 let is_alone = number(&reply, 2) == 1;
                 if !matches!(reply, Reply::Error(_)) && !is_alone {
                     let ticks = u8::try_from(number(&reply, 0).div_ceil(TICK_MS)).unwrap_or(u8::MAX);
-                    self.server.trial = None;
-                    self.server.open_until = Some(self.tick.saturating_add(ticks));
+                    self.redis.truth.trial = None;
+                    self.redis.truth.open_until = Some(self.redis.time.saturating_add(ticks));
                 }
             }
             Verdict::NotSent if is_trial => self.release(sources, true, fate),
@@ -169,8 +169,7 @@ impl Limits {
 
     /// Time passes. Each worker that runs reports its attempts again.
     pub(super) fn pass(&mut self, sources: &Sources) {
-        self.tick += 1;
-        self.set_clock();
+        self.redis.pass();
         for worker in 0..WORKERS {
             if self.workers[worker].life == Life::Up && self.workers[worker].attempts > 0 {
                 self.report_count(sources, worker, Fate::Answered);
@@ -182,12 +181,9 @@ impl Limits {
         }
     }
 
-    pub(super) fn step(&mut self, sources: &Sources, step: Step) {
-        if let Some(Fate::Lost) = fate_of(step) {
-            self.left.spend(Kind::Reply);
-        }
-        if let Some(Fate::Denied(_)) = fate_of(step) {
-            self.left.spend(Kind::Rights);
+    pub(super) fn do_step(&mut self, sources: &Sources, step: Step) {
+        if let Some(fate) = fate_of(step) {
+            self.redis.spend(fate);
         }
         match step {
             Step::Pass => self.pass(sources),
@@ -208,7 +204,6 @@ impl Limits {
             Step::Count(worker, fate) => self.report_count(sources, worker, fate),
             Step::Start(worker) => self.start_worker(worker),
             Step::Continue(worker) => self.workers[worker].life = Life::Up,
-            Step::FreeMemory => self.server.db.is_full = false,
             fault => self.happen(fault),
         }
     }
@@ -221,46 +216,34 @@ impl Limits {
     /// Whatever Redis knew of the flow is over, or deleted.
     fn forget(&mut self) {
         (self.is_excused, self.is_filled) = (true, true);
-        (self.server.trial, self.server.open_until) = (None, None);
+        (self.redis.truth.trial, self.redis.truth.open_until) = (None, None);
     }
 
     fn happen(&mut self, fault: Step) {
         match fault {
             Step::Kill(worker) => {
-                self.left.spend(Kind::Kill);
+                self.redis.left.spend(Kind::Kill);
                 let own = &mut self.workers[worker];
                 (own.life, own.attempts, own.trials) = (Life::Absent, 0, 0);
                 (own.is_open, own.has_trial, own.owes) = (false, false, false);
             }
             Step::Pause(worker) => {
-                self.left.spend(Kind::Pause);
+                self.redis.left.spend(Kind::Pause);
                 self.workers[worker].life = Life::Paused;
                 // Its report expires, and its attempts go on.
                 self.is_excused = true;
             }
-            Step::FillMemory => {
-                self.left.spend(Kind::Memory);
-                self.server.db.is_full = true;
-            }
-            Step::SetClock(ticks) => {
-                self.left.spend(Kind::Clock);
-                debug_assert!(ticks.abs() == CLOCK_TICKS);
-                self.offset += ticks;
-                self.set_clock();
-                self.forget();
-            }
-            Step::Failover => {
-                self.left.spend(Kind::Failover);
-                if let Some(past) = self.past.take() {
-                    let now = (self.server.db.now, self.server.db.is_full);
-                    self.server = Arc::unwrap_or_clone(past);
-                    (self.server.db.now, self.server.db.is_full) = now;
+            Step::Happen(event) => {
+                self.redis.happen(event);
+                match event {
+                    Event::SetClock { .. } => self.forget(),
+                    Event::Failover => self.is_excused = true,
+                    Event::FillMemory | Event::FreeMemory => {}
                 }
-                self.is_excused = true;
             }
             Step::DeleteKey => {
-                self.left.spend(Kind::Key);
-                self.server.db.keys.remove(&key());
+                self.redis.left.spend(Kind::Key);
+                self.redis.db.keys.remove(&key());
                 self.forget();
             }
             _ => {}

@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 
 use super::operator::{Intent, definition, interval, text};
 use super::worker::job_of;
-use super::{CLOCK_STEPS, Fate, SHARD, START_MS, STEP_MS, Step, Ticks, WORKERS};
+use super::{CLOCK_STEPS, Fate, SHARD, STEP_MS, Step, Ticks, WORKERS};
 use crate::calls::HOLD_MS;
-use crate::faults::{Left, with_fate};
+use crate::faults::with_fate;
+use crate::faulty::START_MS;
 use crate::redis::{Bytes, Id, Value};
 use crate::scripts::Sources;
 
@@ -25,7 +26,7 @@ fn headers(fields: &[Bytes]) -> Option<&Bytes> {
 impl Ticks {
     /// All jobs, and the tick of each.
     pub(super) fn jobs(&self) -> Vec<(Id, u64)> {
-        let entry = self.server.db.keys.get(&SHARD.key("jobs"));
+        let entry = self.redis.db.keys.get(&SHARD.key("jobs"));
         let Some(Value::Stream(stream)) = entry.map(|entry| &*entry.value) else { return vec![] };
         let tick = |fields: &[Bytes]| headers(fields).and_then(|own| HEADERS.get(own)).copied();
         stream.entries.iter().map(|(id, fields)| (*id, tick(fields).unwrap_or(0))).collect()
@@ -51,7 +52,8 @@ impl Ticks {
         if !self.may_repeat && made.values().any(|count| *count > 1) {
             return Some("tick: it makes one job");
         }
-        let is_overlapping = self.jobs().iter().filter(|(id, _)| !self.server.ended.contains(id)).count() > 1;
+        let is_overlapping =
+            self.jobs().iter().filter(|(id, _)| !self.redis.truth.ended.contains(id)).count() > 1;
         if self.is_skipping() && !self.may_overlap && is_overlapping {
             return Some("overlap: no job is made while the last one has not ended");
         }
@@ -60,38 +62,39 @@ impl Ticks {
             return Some("alarm: a definition has a next look, unless it is paused");
         }
         let next = self.field("n").and_then(|next| next.parse::<u64>().ok())?;
-        let [before, without_before] = self.server.counted;
+        let [before, without_before] = self.redis.truth.counted;
         let [with_job, without] = self.counts();
-        let ticks = next.saturating_sub(self.server.since) / interval(&definition);
-        if self.server.since > 0 && with_job - before + (without - without_before) != ticks {
+        let ticks = next.saturating_sub(self.redis.truth.since) / interval(&definition);
+        if self.redis.truth.since > 0 && with_job - before + (without - without_before) != ticks {
             return Some("tick: each one is accounted for");
         }
-        let jobs: usize =
-            made.range(self.server.since..next.max(self.server.since)).map(|(_, count)| count).sum();
-        let is_one = self.may_repeat || self.server.since == 0 || jobs as u64 == with_job - before;
+        let jobs: usize = made
+            .range(self.redis.truth.since..next.max(self.redis.truth.since))
+            .map(|(_, count)| count)
+            .sum();
+        let is_one = self.may_repeat || self.redis.truth.since == 0 || jobs as u64 == with_job - before;
         (!is_one).then_some("tick: each one that is counted as made has made a job")
     }
 
     /// Liveness: once faults stop, what is due is made.
     pub(super) fn never_made(&self, sources: &Sources) -> Option<&'static str> {
         let mut world = self.clone();
-        (world.left, world.past, world.server.db.is_full) = (Left::default(), None, false);
+        world.redis.calm_down();
         (world.is_up, world.claims, world.pending) = ([true; WORKERS], [None, None], None);
         // A worker that died while the clock was ahead has put off the next look by as much.
-        let ahead = u64::from(self.jumps) * CLOCK_STEPS.unsigned_abs();
+        let ahead = u64::from(self.redis.jumps) * CLOCK_STEPS.unsigned_abs();
         for _ in 0..3 + ahead {
             let mut looks = 0;
             while world.is_due() && looks < 4 {
-                world.step(sources, Step::Look(0, Fate::Answered));
+                world.do_step(sources, Step::Look(0, Fate::Answered));
                 while world.claims[0].is_some() {
-                    world.step(sources, Step::Make(0, Fate::Answered));
+                    world.do_step(sources, Step::Make(0, Fate::Answered));
                 }
                 looks += 1;
             }
-            world.pass();
+            world.redis.pass();
         }
-        world.time -= 1;
-        world.set_clock();
+        world.redis.pass_back();
         if world.broken.is_some() || world.miscounted().is_some() {
             return world.broken.or_else(|| world.miscounted());
         }
@@ -99,7 +102,7 @@ impl Ticks {
         if world.field("p").is_some() {
             return None;
         }
-        let now = world.server.db.now;
+        let now = world.redis.db.now;
         let is_set = world.field("n").and_then(|next| next.parse::<u64>().ok()).is_some_and(|next| {
             #[allow(clippy::cast_precision_loss)]
             let latest = next.max(now + HOLD_MS) as f64;
@@ -133,13 +136,7 @@ pub(super) fn sentence(step: Step) -> String {
         Step::Do(fate) => with_fate("the operator does it".to_owned(), fate),
         Step::Kill(own) => format!("{} is killed", worker(own)),
         Step::Start(own) => format!("{} starts again", worker(own)),
-        Step::FillMemory => "the memory of Redis is full".to_owned(),
-        Step::FreeMemory => "Redis has memory again".to_owned(),
-        Step::SetClock(steps) => {
-            let way = if steps == CLOCK_STEPS { "ahead" } else { "back" };
-            format!("the clock of Redis is set {way} by 15 s")
-        }
-        Step::Failover => "a failover of Redis loses the last write".to_owned(),
+        Step::Happen(event) => event.sentence("15 seconds"),
         Step::DeleteDue => "somebody deletes the key `cron_due`".to_owned(),
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn interval(text: &str) -> u64 {
 impl Ticks {
     /// Reads what is there. Whatever is done follows later.
     pub(super) fn read(&mut self, intent: Intent) {
-        let (before, now) = (self.field("d").unwrap_or_default(), self.server.db.now);
+        let (before, now) = (self.field("d").unwrap_or_default(), self.redis.db.now);
         let after = |text: &str| definition(text).timing.after(now);
         let next = match intent {
             Intent::Create | Intent::Change | Intent::Retime => {
@@ -95,12 +95,12 @@ impl Ticks {
 
     /// Does what the operator wants.
     pub(super) fn carry_out(&mut self, sources: &Sources, fate: Fate) {
-        self.left.spend(Kind::ByHand);
+        self.redis.left.spend(Kind::ByHand);
         let Some(pending) = self.pending.take() else { return };
         let Some(call) = self.intended(&pending) else { return };
         let (text_before, next_before, was_paused) =
             (self.field("d"), self.field("n"), self.field("p").is_some());
-        let reply = self.call(sources, &call, fate);
+        let reply = self.redis.call(sources, &call, fate);
         let is_paused = self.field("p").is_some();
         match pending.intent {
             // It must be paused now, whatever it was, unless there is none or Redis has refused.
@@ -128,12 +128,13 @@ impl Ticks {
     /// Every tick from the next one on is accounted for.
     fn account_from_now(&mut self, is_set: bool) {
         let next = self.field("n").and_then(|next| next.parse().ok());
-        let Some(next) = next.filter(|next| is_set || self.server.since == 0 || self.server.since > *next)
+        let Some(next) =
+            next.filter(|next| is_set || self.redis.truth.since == 0 || self.redis.truth.since > *next)
         else {
             return;
         };
-        self.server.since = next;
-        self.server.counted = self.counts();
+        self.redis.truth.since = next;
+        self.redis.truth.counted = self.counts();
         self.may_repeat |= self.made().last_key_value().is_some_and(|(last, _)| *last >= next);
     }
 }

@@ -1,12 +1,10 @@
 //! What a worker does between two calls.
 
-use std::sync::Arc;
-
 use e2e::resp::Reply;
 use postrider_queue::cron::{Definition, Overlap};
 
 use super::operator::definition;
-use super::{CLOCK_STEPS, Claim, NAME, SHAPES, SHARD, Step, Tick, Ticks};
+use super::{Claim, NAME, SHAPES, SHARD, Step, Tick, Ticks};
 use crate::faults::{Fate, Kind};
 use crate::redis::{Bytes, Id};
 use crate::scripts::Sources;
@@ -36,7 +34,7 @@ impl Ticks {
 
     /// A worker looks for what is due.
     fn look(&mut self, sources: &Sources, worker: usize, fate: Fate) {
-        let reply = self.call(sources, &SHARD.cron_due(self.is_damaged), fate);
+        let reply = self.redis.call(sources, &SHARD.cron_due(self.is_damaged), fate);
         let (Some(Reply::Integer(now)), Fate::Answered) = (parts(&reply).first(), fate) else { return };
         let found = parts(&reply).get(2).map(parts).unwrap_or_default();
         let [name, own, tick, last_job, ..] = found else { return };
@@ -54,7 +52,7 @@ impl Ticks {
         let (mut ticks, mut skipped) = (plan.ticks, 0);
         if definition.overlap == Overlap::Skip && !ticks.is_empty() {
             let is_live = Id::parse(due.last_job.as_bytes(), 0).is_some()
-                && !self.server.db.keys.contains_key(&SHARD.key(&format!("result:{}", due.last_job)));
+                && !self.redis.db.keys.contains_key(&SHARD.key(&format!("result:{}", due.last_job)));
             skipped = ticks.len() - usize::from(!is_live);
             ticks.drain(..skipped);
         }
@@ -74,7 +72,7 @@ impl Ticks {
             call.keys.push(SHARD.key(&format!("result:{}", due.last_job)));
         }
         let (paused, before, made) = (self.field("p").is_some(), self.field("d"), self.jobs().len());
-        let reply = self.call(sources, &call, fate);
+        let reply = self.redis.call(sources, &call, fate);
         if self.jobs().len() > made {
             if paused {
                 self.broken = Some("pause: a definition that is paused makes no job");
@@ -94,76 +92,47 @@ impl Ticks {
 
     /// A job of the definition that has not ended.
     pub(super) fn last_running(&self) -> Option<Id> {
-        self.jobs().into_iter().map(|(id, _)| id).find(|id| !self.server.ended.contains(id))
+        self.jobs().into_iter().map(|(id, _)| id).find(|id| !self.redis.truth.ended.contains(id))
     }
 
     fn end_job(&mut self) {
         let Some(id) = self.last_running() else { return };
         let key = SHARD.key(&format!("result:{id}"));
         let words = [b"SET".to_vec(), key, b"{}".to_vec(), b"PX".to_vec(), RESULT_TTL_MS.to_vec()];
-        let is_full = std::mem::take(&mut self.server.db.is_full);
-        self.server.db.command(&words, None);
-        self.server.db.is_full = is_full;
-        self.server.ended.insert(id);
-        self.past = None;
+        let is_full = std::mem::take(&mut self.redis.db.is_full);
+        self.redis.db.command(&words, None);
+        self.redis.db.is_full = is_full;
+        self.redis.truth.ended.insert(id);
+        self.redis.forget_past();
     }
 
-    pub(super) fn step(&mut self, sources: &Sources, step: Step) {
+    pub(super) fn do_step(&mut self, sources: &Sources, step: Step) {
         match step {
-            Step::Look(_, Fate::Lost) | Step::Make(_, Fate::Lost) | Step::Do(Fate::Lost) => {
-                self.left.spend(Kind::Reply);
-            }
-            Step::Look(_, Fate::Denied(_)) | Step::Make(_, Fate::Denied(_)) | Step::Do(Fate::Denied(_)) => {
-                self.left.spend(Kind::Rights);
-            }
+            Step::Look(_, fate) | Step::Make(_, fate) | Step::Do(fate) => self.redis.spend(fate),
             _ => {}
         }
         match step {
-            Step::Pass => self.pass(),
+            Step::Pass => self.redis.pass(),
             Step::Look(worker, fate) => self.look(sources, worker, fate),
             Step::Make(worker, fate) => self.make(sources, worker, fate),
             Step::EndJob => self.end_job(),
             Step::Read(intent) => self.read(intent),
             Step::Do(fate) => self.carry_out(sources, fate),
             Step::Start(worker) => self.is_up[worker] = true,
-            Step::FreeMemory => self.server.db.is_full = false,
+            Step::Happen(event) => self.redis.happen(event),
             fault => self.happen(fault),
         }
-    }
-
-    pub(super) fn pass(&mut self) {
-        self.time += 1;
-        self.set_clock();
     }
 
     fn happen(&mut self, fault: Step) {
         match fault {
             Step::Kill(worker) => {
-                self.left.spend(Kind::Kill);
+                self.redis.left.spend(Kind::Kill);
                 (self.is_up[worker], self.claims[worker]) = (false, None);
             }
-            Step::FillMemory => {
-                self.left.spend(Kind::Memory);
-                self.server.db.is_full = true;
-            }
-            Step::SetClock(steps) => {
-                self.left.spend(Kind::Clock);
-                debug_assert!(steps.abs() == CLOCK_STEPS);
-                self.offset += steps;
-                self.jumps += 1;
-                self.set_clock();
-            }
-            Step::Failover => {
-                self.left.spend(Kind::Failover);
-                if let Some(past) = self.past.take() {
-                    let now = (self.server.db.now, self.server.db.is_full);
-                    self.server = Arc::unwrap_or_clone(past);
-                    (self.server.db.now, self.server.db.is_full) = now;
-                }
-            }
             Step::DeleteDue => {
-                self.left.spend(Kind::Key);
-                self.server.db.keys.remove(&SHARD.key("cron_due"));
+                self.redis.left.spend(Kind::Key);
+                self.redis.db.keys.remove(&SHARD.key("cron_due"));
                 self.is_damaged = true;
             }
             _ => {}
