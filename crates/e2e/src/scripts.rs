@@ -183,6 +183,12 @@ impl Call {
         Call::new(Script::Extend, &["jobs", "workers"], &args)
     }
 
+    /// Asks for the turn of an ordered job with this place.
+    pub fn take_turns(held: &RunningJob, place: &str) -> Call {
+        let args = [GROUP, &held.consumer, MARK, "100000", &held.id, &held.count, place];
+        Call::new(Script::TakeTurns, &["jobs", "order", "order_waiting"], &args)
+    }
+
     /// Takes over up to ten jobs with an expired lease, suspects or not, at any Redis time. `lease_ms` is the
     /// lease of a worker that stored none.
     pub fn reclaim(consumer: &str, lease_ms: u32) -> Call {

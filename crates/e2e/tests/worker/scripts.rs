@@ -24,6 +24,7 @@ mod paused;
 mod searched;
 mod swept;
 mod taking;
+mod turns;
 
 const MARK: &str = "the-mark-of-the-job";
 const JOB: &[(&str, &str)] = &[("url", "http://127.0.0.1/"), ("body", MARK)];

@@ -29,9 +29,9 @@ local function add(place)
   places[#places + 1] = place
 end
 for i = 5, #ARGV, 3 do
-  own[ARGV[i]] = true
-  -- Of a lost lease, the job may have ended.
+  -- Under a lost lease, the job may have ended, or another worker has it: then it is an earlier job like any other.
   if held[ARGV[i]] == tonumber(ARGV[i + 1]) then
+    own[ARGV[i]] = true
     add(ARGV[i + 2])
   end
 end
