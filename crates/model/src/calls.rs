@@ -3,11 +3,13 @@
 mod by_hand;
 mod cron;
 mod flows;
+mod lines;
 mod settle;
 
 pub(crate) use by_hand::CONTROL;
 pub(crate) use cron::{HOLD_MS, Tick};
 pub(crate) use flows::{Ask, FLOW, FlowLimits, Report, TRIAL_MS};
+pub(crate) use lines::{Asking, LineMode};
 pub(crate) use settle::{Held, Log, Postpone};
 
 use crate::redis::Bytes;
@@ -56,7 +58,7 @@ impl Shard {
 
     /// Removes a worker.
     pub(crate) fn leave(self, consumer: &str) -> Call {
-        self.call("leave", &["jobs", "workers"], &[GROUP, consumer, MARK])
+        self.call("leave", &["jobs", "workers", "order"], &[GROUP, consumer, MARK])
     }
 
     /// Renews leases: the id and the delivery count of each, in ascending order.

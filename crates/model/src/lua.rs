@@ -13,6 +13,8 @@ use mlua::{Function, IntoLua, Lua, MultiValue, Table, Value, Variadic};
 use crate::calls::Call;
 use crate::redis::{Bytes, Db, Release};
 
+pub(crate) use message_pack::texts;
+
 /// Forbids what Redis forbids: globals of scripts.
 const GLOBALS: &str = "
 setmetatable(_G, {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// `--minutes N` explores the protocol, `--mutations` plants faults in it (`--only TEXT` those whose name contains it),
+/// `--minutes N` explores the protocol, `--mutations` plants faults in it (`--only TEXT` worlds or faults whose name contains it),
 /// `--differential N` compares N replies with a server, `--replay N` N runs with a worker;
 /// `--seed S` chooses the random ones.
 fn main() -> ExitCode {
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
             .map(|all| format!("all {all} planted faults are found"))
     } else {
         let time = Duration::from_secs(60 * number("--minutes").unwrap_or(5));
-        model::explore(time, seed).map(|()| "every invariant holds".to_owned())
+        model::explore(time, seed, text("--only").as_deref()).map(|()| "every invariant holds".to_owned())
     };
     match result {
         Ok(text) => {

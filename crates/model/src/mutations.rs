@@ -7,9 +7,12 @@ use std::time::Duration;
 use crate::faults::Kind;
 use crate::keys;
 use crate::limits::{self, Limits};
+use crate::lines::{self, Lines};
+use crate::notices::{self, Notices};
 use crate::scripts::Sources;
 use crate::search::Explored;
 use crate::small::{self, Bounds, Small};
+use crate::story;
 use crate::ticks::{self, Ticks};
 
 /// A planted fault of a small world: its name, the script, what is replaced, and by what.
@@ -21,6 +24,8 @@ pub(crate) enum Planted {
     Keys(&'static SmallMutation),
     Flow(&'static SmallMutation),
     Ticks(&'static SmallMutation),
+    Lines(&'static SmallMutation),
+    Notices(&'static SmallMutation),
 }
 
 /// What a search for one has found: the invariant that is broken, and the number of steps to it.
@@ -28,20 +33,24 @@ pub(crate) struct Outcome {
     pub(crate) states: usize,
     pub(crate) took: Duration,
     pub(crate) found: Option<(String, usize)>,
+    /// The steps in words.
+    pub(crate) story: Option<String>,
 }
 
 /// All of them.
 pub(crate) fn all() -> Vec<Planted> {
     let jobs = jobs::ALL.iter().map(Planted::Jobs);
     let small = keys::MUTATIONS.iter().map(Planted::Keys).chain(limits::MUTATIONS.iter().map(Planted::Flow));
-    jobs.chain(small).chain(ticks::MUTATIONS.iter().map(Planted::Ticks)).collect()
+    let more = ticks::MUTATIONS.iter().map(Planted::Ticks).chain(lines::MUTATIONS.iter().map(Planted::Lines));
+    jobs.chain(small).chain(more).chain(notices::MUTATIONS.iter().map(Planted::Notices)).collect()
 }
 
 impl Planted {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Jobs(mutation) => mutation.name,
-            Self::Keys(mutation) | Self::Flow(mutation) | Self::Ticks(mutation) => mutation.0,
+            Self::Keys(mutation) | Self::Flow(mutation) => mutation.0,
+            Self::Ticks(mutation) | Self::Lines(mutation) | Self::Notices(mutation) => mutation.0,
         }
     }
 
@@ -67,12 +76,25 @@ impl Planted {
                 let starts: Vec<_> = (0..ticks::SHAPES.len()).map(start).collect();
                 find_small(&starts, &ticks::FAULTS, &sources, bounds)
             }
+            Self::Notices((_, script, from, to)) => {
+                let sources = Sources::new(&[(script, from, to)]);
+                find_small(&[Notices::start], &notices::FAULTS, &sources, bounds)
+            }
+            Self::Lines((_, script, from, to)) => {
+                let sources = Sources::new(&[(script, from, to)]);
+                let start = |stops| {
+                    let sources = &sources;
+                    move |faults: &[Kind]| Lines::start(stops, faults, sources)
+                };
+                find_small(&lines::SHAPES.map(start), &lines::FAULTS, &sources, bounds)
+            }
         };
         let states = explored.iter().map(|explored| explored.states).sum();
         let took = explored.iter().map(|explored| explored.took).sum();
         let found = explored.into_iter().find_map(|explored| explored.found);
+        let story = found.as_ref().map(|found| found.story.clone());
         let found = found.map(|found| (named(found.invariant), found.steps));
-        Outcome { states, took, found }
+        Outcome { states, took, found, story }
     }
 }
 
@@ -109,5 +131,7 @@ fn named(invariant: &str) -> String {
 
 fn outcome_of(explored: Explored) -> Outcome {
     let Explored { states, took, found, .. } = explored;
-    Outcome { states, took, found: found.map(|(invariant, steps)| (named(invariant.text()), steps.len())) }
+    let story = found.as_ref().map(|(invariant, steps)| story::in_words(*invariant, steps));
+    let found = found.map(|(invariant, steps)| (named(invariant.text()), steps.len()));
+    Outcome { states, took, found, story }
 }

@@ -13,7 +13,7 @@ use crate::search::{Explored, Search};
 use crate::small::{self, Bounds, Small};
 use crate::story;
 use crate::world::{JOBS, Rules, Shape};
-use crate::{keys, limits, ticks};
+use crate::{keys, limits, lines, notices, ticks};
 
 /// The jobs of a run.
 const SHAPES: [[Shape; 2]; 2] = [[Shape::Limited, Shape::Result], [Shape::Delayed, Shape::Expiring]];
@@ -74,12 +74,13 @@ fn sets(kinds: &[Kind], states_max: usize) -> Vec<Vec<Kind>> {
     sets
 }
 
-/// Explores each kind of fault alone, each pair, and all together by random walks, for a time. Prints a table.
+/// Explores each kind of fault alone, each pair, and all together by random walks, for a time. Prints a table. `only`: in the
+/// worlds whose names contain this text.
 ///
 /// # Errors
 /// The counterexamples, in words.
-pub fn explore(time: Duration, seed: u64) -> Result<(), String> {
-    of_all(time, usize::MAX, seed)
+pub fn explore(time: Duration, seed: u64, only: Option<&str>) -> Result<(), String> {
+    of_all(time, usize::MAX, seed, only)
 }
 
 /// Explores each kind of fault alone and all together by random walks: the same states on every machine.
@@ -87,27 +88,53 @@ pub fn explore(time: Duration, seed: u64) -> Result<(), String> {
 /// # Errors
 /// The counterexamples, in words.
 pub fn explore_shortly() -> Result<(), String> {
-    of_all(Duration::from_secs(3600), STATES_SHORT, 1)
+    of_all(Duration::from_secs(3600), STATES_SHORT, 1, None)
 }
 
+/// The worlds, and the part of the time that each gets, in hundredths.
+const WORLDS: [(&str, u32); 6] = [
+    ("jobs", 60),
+    ("keys and shards", 4),
+    ("flow", 11),
+    ("periodic jobs", 11),
+    ("lines and callbacks", 12),
+    ("notices", 2),
+];
+
 /// Explores for a time, and at most `states_max` states in a run. With that, no pairs of faults.
-fn of_all(time: Duration, states_max: usize, seed: u64) -> Result<(), String> {
+fn of_all(time: Duration, states_max: usize, seed: u64, only: Option<&str>) -> Result<(), String> {
     println!("| faults | states | every order of steps up to | s |\n|---|---|---|---|");
-    let mut rows = of_jobs(time * 7 / 10, states_max, seed);
-    let rest = time * 3 / 10;
-    rows.extend(of_keys(rest / 7, states_max));
-    let flows: Vec<_> = limits::LIMITS
-        .iter()
-        .map(|limits| move |faults: &[Kind]| limits::Limits::start(*limits, faults))
-        .collect();
-    rows.extend(of_small("flow", &limits::FAULTS, &flows, rest * 3 / 7, states_max, seed));
-    let crons: Vec<_> = (0..ticks::SHAPES.len())
-        .map(|shape| move |faults: &[Kind]| ticks::Ticks::start(shape, faults, &Sources::new(&[])))
-        .collect();
-    rows.extend(of_small("periodic jobs", &ticks::FAULTS, &crons, rest * 3 / 7, states_max, seed));
+    let worlds: Vec<_> =
+        WORLDS.into_iter().filter(|(name, _)| only.is_none_or(|only| name.contains(only))).collect();
+    let shares: u32 = worlds.iter().map(|(_, share)| share).sum();
+    let mut rows = vec![];
+    for (name, share) in worlds {
+        rows.extend(of_world(name, time * share / shares, states_max, seed));
+    }
     println!("{} states in all", rows.iter().map(|row| row.states).sum::<usize>());
     let stories: Vec<String> = rows.into_iter().flat_map(|row| row.stories).collect();
     if stories.is_empty() { Ok(()) } else { Err(stories.join("\n")) }
+}
+
+fn of_world(name: &str, time: Duration, states_max: usize, seed: u64) -> Vec<Row> {
+    match name {
+        "keys and shards" => of_keys(time, states_max).into_iter().collect(),
+        "flow" => {
+            let starts = limits::LIMITS.map(|own| move |faults: &[Kind]| limits::Limits::start(own, faults));
+            of_small(name, &limits::FAULTS, &starts, time, states_max, seed)
+        }
+        "periodic jobs" => {
+            let start = |shape| move |faults: &[Kind]| ticks::Ticks::start(shape, faults, &Sources::new(&[]));
+            let starts: Vec<_> = (0..ticks::SHAPES.len()).map(start).collect();
+            of_small(name, &ticks::FAULTS, &starts, time, states_max, seed)
+        }
+        "lines and callbacks" => {
+            let start = |stops| move |faults: &[Kind]| lines::Lines::start(stops, faults, &Sources::new(&[]));
+            of_small(name, &lines::FAULTS, &lines::SHAPES.map(start), time, states_max, seed)
+        }
+        "notices" => of_small(name, &notices::FAULTS, &[notices::Notices::start], time, states_max, seed),
+        _ => of_jobs(time, states_max, seed),
+    }
 }
 
 /// Runs of the world of jobs.
@@ -230,7 +257,7 @@ fn in_parallel<T: Sync, R: Send>(all: &[T], run: impl Fn(&T) -> R + Sync) -> Vec
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-/// Looks for each planted fault, and prints a table. Returns how many there are.
+/// Looks for each planted fault, and prints a table; the steps to one that is named. Returns how many there are.
 ///
 /// # Errors
 /// The names of those that were not found.
@@ -238,11 +265,12 @@ pub fn mutate(time: Duration, only: Option<&str>) -> Result<usize, String> {
     println!("| planted fault | found by | steps | states | s |\n|---|---|---|---|---|");
     let (mut survivors, mut count) = (vec![], 0);
     for mutation in mutations::all().iter().filter(|one| only.is_none_or(|only| one.name().contains(only))) {
-        let Outcome { states, took, found } = mutation.find(time);
+        let Outcome { states, took, found, story } = mutation.find(time);
         let (name, seconds) = (mutation.name(), took.as_secs_f64());
         count += 1;
         if let Some((invariant, steps)) = found {
             println!("| {name} | {invariant} | {steps} | {states} | {seconds:.1} |");
+            story.filter(|_| only == Some(name)).iter().for_each(|story| println!("{story}"));
         } else {
             println!("| {name} | NOT FOUND | | {states} | {seconds:.1} |");
             survivors.push(name.to_owned());

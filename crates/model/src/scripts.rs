@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use e2e::resp::Reply;
@@ -36,6 +37,13 @@ impl Sources {
             *text = text.replacen(from, to, 1);
         }
         Self { number: NEXT.fetch_add(1, Ordering::Relaxed), texts }
+    }
+
+    /// A hash of a state of these texts.
+    pub(crate) fn fingerprint(&self, state: &impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.number, state).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Runs a script.

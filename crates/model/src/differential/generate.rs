@@ -1,6 +1,7 @@
 //! Makes random steps, most of which are possible on the present state.
 
 mod commands;
+mod lines;
 mod scripts;
 
 use fastrand::Rng;
@@ -10,7 +11,7 @@ use crate::calls::Shard;
 use crate::redis::{Bytes, Db, Stream, Value};
 
 /// The keys of the shard that steps use.
-pub(super) const KEYS: [&str; 18] = [
+pub(super) const KEYS: [&str; 22] = [
     "jobs",
     "waiting",
     "scheduled",
@@ -29,6 +30,10 @@ pub(super) const KEYS: [&str; 18] = [
     "meta",
     "cron",
     "cron_due",
+    "order",
+    "order_waiting",
+    "order_stopped",
+    "notices",
 ];
 
 /// The commands that a user may lack the right to.
@@ -124,6 +129,9 @@ impl Generator {
         }
         if self.chance(3) {
             fields.extend(["_attempt", "2"]);
+        }
+        if self.chance(2) {
+            fields.extend(["order", "k"]);
         }
         if self.chance(4) {
             fields.extend(["expires_at", "5", "body", "a body of some length, to have a long field"]);

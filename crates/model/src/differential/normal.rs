@@ -30,7 +30,7 @@ pub(super) fn reply(step: &Step, reply: Reply) -> Reply {
             other => other,
         },
         Step::Command(words) if words[0] == b"XINFO" => known_pairs(reply),
-        Step::Script(call) if ENDING.contains(&call.script) => match reply {
+        Step::Script(call) if ENDING.contains(&call.script.trim_end_matches("_in_line")) => match reply {
             Reply::Array(parts) => Reply::Array(parts.into_iter().map(refusal_code).collect()),
             other => other,
         },

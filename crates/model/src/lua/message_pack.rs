@@ -3,6 +3,7 @@
 use mlua::{Lua, MultiValue, Table, Value};
 
 use super::{function, wrong};
+use crate::redis::Bytes;
 
 /// `cmsgpack.pack` and `cmsgpack.unpack`.
 pub(super) fn library(lua: &Lua) -> mlua::Result<Table> {
@@ -97,6 +98,26 @@ fn unpack(lua: &Lua, rest: &mut &[u8]) -> mlua::Result<Value> {
         }
         _ => Err(wrong("Bad data format in input.")),
     }
+}
+
+/// The texts of a packed list; `None` if it is none.
+pub(crate) fn texts(packed: &[u8]) -> Option<Vec<Bytes>> {
+    let mut rest = packed;
+    let length = match take(&mut rest, 1).ok()?[0] {
+        kind @ 0x90..=0x9f => usize::from(kind & 0x0f),
+        0xdc => number(&mut rest, 2).ok()?,
+        _ => return None,
+    };
+    let mut text = || {
+        let length = match take(&mut rest, 1).ok()?[0] {
+            kind @ 0xa0..=0xbf => usize::from(kind & 0x1f),
+            0xd9 => number(&mut rest, 1).ok()?,
+            0xda => number(&mut rest, 2).ok()?,
+            _ => return None,
+        };
+        Some(take(&mut rest, length).ok()?.to_vec())
+    };
+    (0..length).map(|_| text()).collect()
 }
 
 fn list(lua: &Lua, rest: &mut &[u8], length: usize) -> mlua::Result<Value> {

@@ -55,10 +55,14 @@ impl Generator {
                 let set = self.one(&[&*key("scheduled"), &set]).to_owned();
                 return vec![b"ZADD".to_vec(), set.into_bytes(), score.into_bytes(), job_id];
             }
-            2 => return vec![b"HDEL".to_vec(), key("waiting").into_bytes(), self.waiting(db)],
+            2 => {
+                let hash = self.one(&["waiting", "waiting", "order_waiting"]);
+                return vec![b"HDEL".to_vec(), key(hash).into_bytes(), self.waiting(db)];
+            }
             3 => {
                 let value = self.one(&["", "\u{1}", "\u{fffd}x", "text"]);
-                ["HSET", &key("waiting"), "9-9", value].map(Into::into).into()
+                let hash = self.one(&["waiting", "order_waiting"]);
+                ["HSET", &key(hash), "9-9", value].map(Into::into).into()
             }
             _ => {
                 let from = self.one(&["-inf", "(5", "0"]);

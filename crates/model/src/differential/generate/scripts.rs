@@ -11,8 +11,9 @@ const SHARD: Shard = Shard(0);
 
 impl Generator {
     pub(super) fn script(&mut self, db: &Db) -> Call {
-        match self.rng.u32(..11) {
+        match self.rng.u32(..13) {
             10 => self.periodic(db),
+            11 | 12 => self.line(db),
             0..4 => self.settlement(db),
             4 | 5 => self.produce(),
             6 => self.by_hand(db),
@@ -22,7 +23,7 @@ impl Generator {
     }
 
     /// A delivery, mostly one that exists.
-    fn held(&mut self, db: &Db) -> Held {
+    pub(super) fn held(&mut self, db: &Db) -> Held {
         let group = self.stream(db, "jobs").and_then(|stream| stream.groups.get(b"postrider".as_slice()));
         let rows: Vec<Held> = group
             .into_iter()
@@ -48,7 +49,8 @@ impl Generator {
     fn settlement(&mut self, db: &Db) -> Call {
         let (held, log) = (self.held(db), self.log());
         let fields = self.fields();
-        match self.rng.u32(..7) {
+        let mut job_ids = vec![held.id.clone()];
+        let call = match self.rng.u32(..7) {
             0 => {
                 let mut ids = vec![held.id.clone(), self.entry(db, "jobs")];
                 let order = |id: &String| {
@@ -57,6 +59,7 @@ impl Generator {
                 };
                 ids.sort_by_key(order);
                 ids.dedup();
+                job_ids.clone_from(&ids);
                 SHARD.complete(&held.consumer, held.count, self.one(&[None, Some(0), Some(3)]), &ids, log)
             }
             1 => SHARD.complete_with_result(&held, &held.id.clone(), 60_000, log),
@@ -82,7 +85,8 @@ impl Generator {
                 let job_id = if self.chance(3) { "1-0".to_owned() } else { held.id.clone() };
                 SHARD.postpone(&held, &job_id, &how, &fields)
             }
-        }
+        };
+        self.more_of(call, &job_ids)
     }
 
     fn produce(&mut self) -> Call {
@@ -107,8 +111,14 @@ impl Generator {
         let (result_ms, log) = (self.rng.bool().then_some(50), self.log());
         let job_id = String::from_utf8_lossy(&self.waiting(db)).into_owned();
         match self.rng.u32(..8) {
-            0 | 1 => SHARD.cancel_ready(&self.entry(db, "jobs"), &job_id, result_ms, log),
-            2 => SHARD.cancel_waiting(&job_id, flow, result_ms, log),
+            0 | 1 => {
+                let call = SHARD.cancel_ready(&self.entry(db, "jobs"), &job_id, result_ms, log);
+                self.more_of(call, &[job_id])
+            }
+            2 => {
+                let call = SHARD.cancel_waiting(&job_id, flow, result_ms, log);
+                self.more_of(call, &[job_id])
+            }
             3 => SHARD.run_now(&job_id, flow),
             4 => SHARD.replay("dead", &self.entry(db, "dead"), self.one(&[0, 10])),
             5 => Call::pause("q:m", self.one(&[0, db.now + 5]), self.one(&[0, 5])),
