@@ -92,7 +92,14 @@ impl Lines {
         };
         let flights = self.workers[worker].flights.iter();
         let (ids, jobs): (Vec<Id>, Vec<Asking>) = flights.filter(is_asking).filter_map(asking).unzip();
+        let has =
+            |world: &Self, id: &Id| world.stream("jobs").is_some_and(|jobs| jobs.entries.contains_key(id));
+        let is_lost = |(id, job): &(&Id, &Asking)| has(self, id) && !self.is_held(worker, **id, job.count);
+        let lost: Vec<Id> = ids.iter().zip(&jobs).filter(is_lost).map(|(id, _)| *id).collect();
         let reply = self.redis.call(sources, &SHARD.take_turns(&self.name(worker), &jobs), fate);
+        if lost.iter().any(|id| !has(self, id)) {
+            self.broken = Some("fence: a question under a lost lease moves nothing");
+        }
         let answer = match (&reply, fate) {
             (Reply::Array(parts), Fate::Answered | Fate::Denied(_)) => Some(bytes(&parts[0])),
             _ => None,
