@@ -84,7 +84,7 @@ pub(crate) enum Verdict {
 
 /// How a delivery ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Ending {
+enum Conclusion {
     Success,
     Retry,
     Dead,
@@ -97,7 +97,7 @@ enum Stage {
     New,
     HasTurn,
     Sending,
-    Ends(Ending),
+    Ends(Conclusion),
 }
 
 /// A job in flight.

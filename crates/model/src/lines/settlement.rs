@@ -6,7 +6,7 @@ use postrider_queue::job::{Delivery, Job};
 use postrider_queue::work::{CallbackBody, CallbackJob, fields};
 
 use super::view::{callback_of, number_of, place_of};
-use super::{ATTEMPTS_MAX, Ending, Fate, Lines, SHARD, STEP_MS, Stage, Verdict};
+use super::{ATTEMPTS_MAX, Conclusion, Fate, Lines, SHARD, STEP_MS, Stage, Verdict};
 use crate::calls::{Call, Held, LineMode, MARK, Postpone};
 use crate::redis::Id;
 use crate::scripts::Sources;
@@ -70,21 +70,21 @@ impl Lines {
         let decoded = Job::decode(&job::delivery(id, flight.count, &flight.fields));
         let made = decoded.as_ref().map_or(0, |job| job.trail.attempts);
         flight.stage = Stage::Ends(match verdict {
-            _ if decoded.is_err() => Ending::Dead,
-            Verdict::Works => Ending::Success,
-            Verdict::Fails if made + 1 < ATTEMPTS_MAX => Ending::Retry,
-            Verdict::Fails | Verdict::Refused => Ending::Dead,
+            _ if decoded.is_err() => Conclusion::Dead,
+            Verdict::Works => Conclusion::Success,
+            Verdict::Fails if made + 1 < ATTEMPTS_MAX => Conclusion::Retry,
+            Verdict::Fails | Verdict::Refused => Conclusion::Dead,
         });
         self.settle(sources, worker, id, fate);
     }
 
     /// The call that settles a job.
-    fn settlement(&self, held: &Held, delivery: &Delivery, ending: Ending) -> Option<Call> {
+    fn settlement(&self, held: &Held, delivery: &Delivery, ending: Conclusion) -> Option<Call> {
         let (decoded, now) = (Job::decode(delivery).ok()?, self.redis.db.now);
         let job_id = job_id_of(delivery);
         let called = |succeeds| callback(delivery, succeeds, now, true).map(|(text, _)| text);
         let (call, mode) = match ending {
-            Ending::Success => match called(true) {
+            Conclusion::Success => match called(true) {
                 None => {
                     let ids = std::slice::from_ref(&held.id);
                     (SHARD.complete(&held.consumer, held.count, Some(0), ids, None), LineMode::Pass)
@@ -94,7 +94,7 @@ impl Lines {
                     (call.with_callback(called), LineMode::Pass)
                 }
             },
-            Ending::Retry => {
+            Conclusion::Retry => {
                 let how = Postpone {
                     mode: "retry",
                     delay_ms: STEP_MS,
@@ -107,7 +107,7 @@ impl Lines {
                 };
                 return Some(SHARD.postpone(held, &job_id, &how, &job::flat(&attempted(delivery, &decoded))));
             }
-            Ending::Dead => {
+            Conclusion::Dead => {
                 let mut written = attempted(delivery, &decoded);
                 fields::push(&mut written, "_job_id", job_id);
                 fields::push(&mut written, "_reason", "attempts");
@@ -115,7 +115,7 @@ impl Lines {
                 let call = SHARD.dead_letter(held, "dead", None, None, &job::flat(&written));
                 (call.with_callback(called(false)), mode)
             }
-            Ending::HandBack => {
+            Conclusion::HandBack => {
                 let mut written = fields::handed_back(delivery, now);
                 fields::push(&mut written, "_mark", mark_of(&job_id));
                 (SHARD.hand_back(held, &job::flat(&written)), LineMode::Keep)
@@ -145,7 +145,7 @@ impl Lines {
             if let Some(job) = number_of(&flight.fields) {
                 self.ended(job, ending, fate);
             } else if let Some((job, kind)) =
-                callback_of(&flight.fields).filter(|_| ending == Ending::Success)
+                callback_of(&flight.fields).filter(|_| ending == Conclusion::Success)
             {
                 self.redis.truth[job].called[kind] += 1;
             }
@@ -164,21 +164,21 @@ impl Lines {
     }
 
     /// A settlement has removed the entry of a job.
-    fn ended(&mut self, job: usize, ending: Ending, fate: Fate) {
+    fn ended(&mut self, job: usize, ending: Conclusion, fate: Fate) {
         let (is_stopping, is_copied) = (self.is_stopping, self.live(job) > 0);
         let account = &mut self.redis.truth[job];
         match ending {
-            Ending::Success => {
+            Conclusion::Success => {
                 account.ends[0] += 1;
                 (account.is_over, account.is_nowhere) = (true, true);
             }
-            Ending::Dead => {
+            Conclusion::Dead => {
                 account.ends[1] += 1;
                 account.is_over = true;
                 // Without the right, it is not noted.
                 account.stops = is_stopping && !matches!(fate, Fate::Denied(_));
             }
-            Ending::Retry | Ending::HandBack => {}
+            Conclusion::Retry | Conclusion::HandBack => {}
         }
         if is_copied && account.is_over && self.is_torn {
             // Another copy of it will be sent.

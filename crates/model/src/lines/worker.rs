@@ -5,7 +5,7 @@ use std::sync::Arc;
 use e2e::resp::Reply;
 
 use super::view::{number_of, place_of};
-use super::{Ending, Fate, Flight, LEASE_MS, Life, Lines, SHARD, STEP_MS, Stage, Step, WORKERS};
+use super::{Conclusion, Fate, Flight, LEASE_MS, Life, Lines, SHARD, STEP_MS, Stage, Step, WORKERS};
 use crate::calls::{Asking, GROUP};
 use crate::faulty::START_MS;
 use crate::redis::{Bytes, Id};
@@ -110,7 +110,9 @@ impl Lines {
             match letter {
                 Some(b't') => flight.stage = Stage::HasTurn,
                 Some(_) => drop(self.workers[worker].flights.remove(&id)),
-                None => (flight.stage, flight.in_doubt) = (Stage::Ends(Ending::HandBack), fate == Fate::Lost),
+                None => {
+                    (flight.stage, flight.in_doubt) = (Stage::Ends(Conclusion::HandBack), fate == Fate::Lost)
+                }
             }
         }
     }
@@ -201,7 +203,7 @@ impl Lines {
             if let Some(flight) = self.workers[worker].flights.get_mut(&id)
                 && !matches!(flight.stage, Stage::Ends(_))
             {
-                flight.stage = Stage::Ends(Ending::HandBack);
+                flight.stage = Stage::Ends(Conclusion::HandBack);
             }
             self.settle(sources, worker, id, Fate::Answered);
         }
