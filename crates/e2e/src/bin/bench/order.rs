@@ -13,7 +13,7 @@ use crate::process;
 use crate::summary::{Rows, Summary};
 use crate::variant::{PATIENCE, Running, Variant};
 
-/// Jobs of the key with a long line; a tenth of the keys, if these are fewer.
+/// Jobs of the key with a long line; as many as keys, if these are fewer.
 const LINE_MAX: usize = 100_000;
 /// What each job of that key takes: its line lasts as long as the measurement.
 const LINE_DELAY: Duration = Duration::from_millis(200);
@@ -117,7 +117,7 @@ impl Setup {
         let mut connection = redis.connect();
         command(&mut connection, &["FLUSHALL"]);
         if self.is_beside_line {
-            make_line(&mut connection, redis, slow, LINE_MAX.min(arguments.keys / 10).max(1));
+            make_line(&mut connection, redis, slow, LINE_MAX.min(arguments.keys));
         }
         add(&mut connection, sink.url(), self.order, arguments.keys);
         let (server, before) = (process::of_server(&mut connection), sink.requests());
