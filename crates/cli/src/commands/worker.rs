@@ -28,7 +28,9 @@ use tracing::{info, warn};
 
 use self::reload::{Read, Reloader};
 pub(super) use self::values::address;
-use self::values::{allow, at_least_one, egress, lease, propagation, recipient, with_proxy};
+use self::values::{
+    NamedQueue, allow, at_least_one, egress, lease, propagation, queue, recipient, with_proxy,
+};
 use super::absurd::warnings;
 use super::console::Beside;
 use super::doctor::telemetry::destinations;
@@ -45,8 +47,8 @@ pub(super) struct WorkerArgs {
     redis: RedisArgs,
     /// Queue to read, with an optional weight: a queue of weight 4 gets four times the share of a queue of
     /// weight 1; repeatable [default: those of --config, else default]
-    #[arg(long, env = "POSTRIDER_QUEUE", value_delimiter = ',', value_name = "NAME[:WEIGHT]")]
-    queue: Vec<WeightedQueue>,
+    #[arg(long, env = "POSTRIDER_QUEUE", value_delimiter = ',', value_parser = queue, value_name = "NAME[:WEIGHT]")]
+    queue: Vec<NamedQueue>,
     /// Read the queues in the given order: a queue only while all before it are empty
     #[arg(long, env = "POSTRIDER_STRICT_ORDER")]
     strict_order: bool,
@@ -177,7 +179,7 @@ impl WorkerArgs {
         let retry =
             RetryPolicies { default: self.retry(file.default_retry.clone()), named: file.retry.named };
         let queues = match (self.queue.is_empty(), file.queues.is_empty()) {
-            (false, _) => self.queue,
+            (false, _) => self.queue.into_iter().map(|named| named.with_file(&file.queues)).collect(),
             (true, false) => file.queues,
             (true, true) => vec!["default".parse().map_err(Usage)?],
         };

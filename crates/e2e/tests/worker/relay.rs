@@ -135,20 +135,29 @@ fn rows_that_are_no_jobs_wait_for_somebody_and_keep_no_other_waiting(build: Buil
     outbox.insert("url, queue", "('not a url', 'default'), ('http://h/', 'not a queue')");
     outbox.insert("url, body", "('http://h/', repeat('x', 70000)), ('http://h/hunter2', repeat('x', 65000))");
     outbox.insert("url, max_attempts", "('http://h/hunter2', 1000)");
+    outbox.insert(
+        "url, not_before, expires_at",
+        "('http://h/', 'infinity', null), ('http://h/', null, '-infinity')",
+    );
     outbox.insert("url", &format!("('{url}')"));
     outbox.world.sink.wait_for(1, DEADLINE);
     outbox.wait_until_empty();
     let status = outbox.status().json();
-    assert_eq!((&status["waiting"], &status["refused"]), (&0.into(), &4.into()), "{status}");
+    assert_eq!((&status["waiting"], &status["refused"]), (&0.into(), &6.into()), "{status}");
     let errors: Vec<&str> = status["refused_rows"]
         .as_array()
         .expect("rows")
         .iter()
         .filter_map(|row| row["error"].as_str())
         .collect();
-    for (error, part) in
-        errors.iter().zip(["field `url`", "column `queue`", "may have 65536", "`max_attempts`"])
-    {
+    for (error, part) in errors.iter().zip([
+        "field `url`",
+        "column `queue`",
+        "may have 65536",
+        "`max_attempts`",
+        "`not_before`",
+        "`expires_at`",
+    ]) {
         assert!(error.contains(part), "{errors:?}");
     }
     let log = relay.log().join("\n");

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hyper_otel::{BadHostPattern, HostPattern, Propagation, Recipients};
+use postrider_worker::WeightedQueue;
 use postrider_worker::settings::{BadProxy, BadRule, Egress, HttpConfig, Rule};
 use telemetry::Propagators;
 use tracing::warn;
@@ -62,6 +63,29 @@ pub(super) fn recipient(text: &str) -> Result<Option<HostPattern>, BadHostPatter
     if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
 }
 
+/// A queue that an argument names.
+#[derive(Clone, Debug)]
+pub(super) struct NamedQueue {
+    queue: WeightedQueue,
+    has_weight: bool,
+}
+
+impl NamedQueue {
+    /// With the settings of the file for it, if it has some; a weight of the argument counts.
+    pub(super) fn with_file(self, file: &[WeightedQueue]) -> WeightedQueue {
+        match file.iter().find(|known| known.name == self.queue.name) {
+            Some(known) if self.has_weight => WeightedQueue { weight: self.queue.weight, ..known.clone() },
+            Some(known) => known.clone(),
+            None => self.queue,
+        }
+    }
+}
+
+/// `NAME` or `NAME:WEIGHT`.
+pub(super) fn queue(text: &str) -> Result<NamedQueue, String> {
+    Ok(NamedQueue { queue: text.parse()?, has_weight: text.contains(':') })
+}
+
 pub(in super::super) fn address(text: &str) -> Result<SocketAddr, Usage> {
     text.parse().map_err(|_| {
         Usage(format!(
@@ -89,4 +113,25 @@ pub(super) fn lease(text: &str) -> Result<Duration, String> {
         return Err("a lease must be at least 500ms".to_owned());
     }
     Ok(lease)
+}
+
+#[cfg(test)]
+mod tests {
+    use postrider_worker::settings::OnDead;
+
+    use super::*;
+
+    #[test]
+    fn a_named_queue_has_the_settings_of_the_file() {
+        let file: Vec<WeightedQueue> = ["mail:4", "bulk:2"].map(|text| text.parse().unwrap()).into();
+        let file: Vec<_> =
+            file.into_iter().map(|queue| WeightedQueue { on_dead: OnDead::Stop, ..queue }).collect();
+        for (text, weight, on_dead) in
+            [("mail", 4, OnDead::Stop), ("mail:1", 1, OnDead::Stop), ("other", 1, OnDead::Skip)]
+        {
+            let named = queue(text).unwrap().with_file(&file);
+            assert_eq!((named.weight, named.on_dead), (weight, on_dead), "{text}");
+        }
+        assert!(queue("mail:0").is_err());
+    }
 }
