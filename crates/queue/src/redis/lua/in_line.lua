@@ -18,6 +18,9 @@ local function settle_all()
 end
 
 local reply = settle_all()
+if type(reply) == 'table' and reply.err then
+  return reply
+end
 local letters, ended = type(reply) == 'table' and reply[1] or reply, {}
 for i, place in ipairs(places) do
   local letter = string.sub(letters, i, i)
