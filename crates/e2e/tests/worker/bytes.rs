@@ -38,12 +38,13 @@ fn jobs_that_cannot_be_settled_leave_their_bytes_to_other_queues() {
     let world = World::new(BUILD);
     let (broken, healthy) = (Queue::new(&world.redis, "broken"), Queue::new(&world.redis, "healthy"));
     world.redis.command(&["SET", &broken.key("dead"), "of a wrong type"]);
-    let _worker =
-        world.worker(&["--queue", "broken", "--queue", "healthy", "--max-bytes-in-flight", "16MiB"]);
     let body = vec![b'x'; LARGE];
     for _ in 0..8 {
         broken.enqueue(&[("url", world.sink.url("/status/404").as_bytes()), ("body", &body)]);
     }
+    // After the jobs: the first read takes four. Of one after the other, a fourth might find no room.
+    let _worker =
+        world.worker(&["--queue", "broken", "--queue", "healthy", "--max-bytes-in-flight", "16MiB"]);
     world.sink.wait_for_path("/status/404", 4, DEADLINE);
     for number in 1..=5 {
         healthy.enqueue(&[("url", world.sink.url("/ok").as_bytes()), ("body", &body)]);
