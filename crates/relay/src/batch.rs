@@ -104,7 +104,7 @@ impl Batch<'_> {
             ids.push(id);
         }
         let waiting = self.read(&ids, &mut settled.refused).await?;
-        for (queue, rows) in waiting.into_values() {
+        for (queue, rows) in waiting {
             taken.failed.extend(self.enqueue(&queue, rows, &mut settled.enqueued).await.err());
         }
         self.settle(&settled).await?;
@@ -116,8 +116,8 @@ impl Batch<'_> {
         &self,
         ids: &[i64],
         refused: &mut Vec<(i64, String)>,
-    ) -> Result<BTreeMap<String, (QueueName, Vec<Waiting>)>, RelayError> {
-        let mut waiting = BTreeMap::<String, (QueueName, Vec<Waiting>)>::new();
+    ) -> Result<BTreeMap<QueueName, Vec<Waiting>>, RelayError> {
+        let mut waiting = BTreeMap::<QueueName, Vec<Waiting>>::new();
         if ids.is_empty() {
             return Ok(waiting);
         }
@@ -125,10 +125,7 @@ impl Batch<'_> {
         let rows = in_time(async { Ok(client.query(read, &[&ids]).await?) }).await?;
         for row in &rows {
             match row::decode(row, self.config.job_bytes_max)? {
-                (_, Ok(row)) => {
-                    let new = || (row.queue.clone(), Vec::new());
-                    waiting.entry(row.queue.to_string()).or_insert_with(new).1.push(row);
-                }
+                (_, Ok(row)) => waiting.entry(row.queue.clone()).or_default().push(row),
                 (id, Err(error)) => refused.push((id, error)),
             }
         }

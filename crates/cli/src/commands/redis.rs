@@ -25,7 +25,7 @@ pub(super) struct RedisArgs {
         long,
         env = "POSTRIDER_REDIS_URL_FILE",
         conflicts_with = "redis_url",
-        value_parser = redis_url_file,
+        value_parser = address_file,
         value_name = "FILE"
     )]
     redis_url_file: Option<String>,
@@ -38,7 +38,8 @@ impl RedisArgs {
     }
 }
 
-fn redis_url_file(path: &str) -> Result<String, String> {
+/// The address in a file.
+pub(super) fn address_file(path: &str) -> Result<String, String> {
     match secret_file(path) {
         Ok(url) if url.is_empty() => Err("it is empty".to_owned()),
         read => read.map_err(|error| format!("it cannot be read: {error}")),

@@ -14,10 +14,10 @@ use telemetry::Telemetry;
 use tracing::info;
 
 use super::limits::JobLimits;
+use super::redis::address_file;
 use super::render::table;
 use super::worker::address;
 use super::{RedisArgs, Usage};
-use crate::config::secret_file;
 use crate::units::{duration, some_time};
 
 /// Enqueue the jobs that applications insert into a table of PostgreSQL, until SIGTERM or SIGINT
@@ -82,7 +82,8 @@ struct PostgresArgs {
     )]
     postgres: Option<String>,
     /// File with the address of PostgreSQL
-    #[arg(long, env = "POSTRIDER_POSTGRES_FILE", conflicts_with = "postgres", value_name = "FILE")]
+    // It is read with the arguments.
+    #[arg(long, env = "POSTRIDER_POSTGRES_FILE", conflicts_with = "postgres", value_parser = address_file, value_name = "FILE")]
     postgres_file: Option<String>,
     /// PEM file of authorities that are trusted besides the system's
     #[arg(long, env = "POSTRIDER_POSTGRES_CA", value_name = "FILE")]
@@ -91,12 +92,8 @@ struct PostgresArgs {
 
 impl PostgresArgs {
     fn read(&self) -> Result<Postgres, Usage> {
-        let from_file = |path: &String| {
-            let read = secret_file(path);
-            read.map_err(|error| Usage(format!("--postgres-file: {path} cannot be read: {error}")))
-        };
-        let url = self.postgres_file.as_ref().map(from_file).transpose()?.or_else(|| self.postgres.clone());
-        let parsed = Postgres::parse(&url.unwrap_or_default(), self.postgres_ca.as_deref());
+        let url = self.postgres_file.as_deref().or(self.postgres.as_deref()).unwrap_or_default();
+        let parsed = Postgres::parse(url, self.postgres_ca.as_deref());
         parsed.map_err(|error| Usage(error.to_string()))
     }
 }
