@@ -101,38 +101,60 @@ fn enqueue_all(redis: &RedisServer) -> f64 {
     })
 }
 
-/// A job in each request, beside the bare handler.
+/// A program that is asked to enqueue one job a request.
+struct Single {
+    name: &'static str,
+    address: SocketAddr,
+    path: &'static str,
+    /// The index of the bare handler with the same allocator.
+    reference: usize,
+    answered: Vec<Answered>,
+}
+
+impl Single {
+    fn new(name: &'static str, address: SocketAddr, path: &'static str, reference: usize) -> Single {
+        Single { name, address, path, reference, answered: vec![] }
+    }
+
+    fn of(&self, of: fn(&Answered) -> f64) -> Vec<f64> {
+        self.answered.iter().map(of).collect()
+    }
+}
+
+/// A job in each request, each build beside the bare handler with its allocator.
 fn singles(arguments: &Arguments, redis: &RedisServer, connections: usize, rows: &mut Rows) {
+    const JOBS: &str = "/v1/queues/default/jobs";
     let job = format!("{{\"url\":\"{URL}\",\"body\":\"{}\"}}", body());
-    let requests = [
-        post("/", "application/json", &job),
-        post("/v1/queues/default/jobs", "application/json", &job),
-        post("/v1/queues/default/jobs", "application/json", &job),
-    ];
-    let (_bare, bare) = bare(redis);
+    let bare = ["POSTRIDER_BARE_POST_SYSTEM_BIN", "POSTRIDER_BARE_POST_BIN"].map(|bin| bare(bin, redis));
     let consoles = BUILDS.map(|(build, _)| console(build, redis));
-    let addresses = [bare, consoles[0].1, consoles[1].1];
-    let mut all: [Vec<Answered>; 3] = [const { vec![] }; 3];
+    let mut singles = [
+        Single::new("bare handler, glibc", bare[0].1, "/", 0),
+        Single::new("bare handler, mimalloc", bare[1].1, "/", 1),
+        Single::new(BUILDS[0].1, consoles[0].1, JOBS, 0),
+        Single::new(BUILDS[1].1, consoles[1].1, JOBS, 1),
+    ];
     for round in 0..arguments.rounds {
-        for index in in_turn(round, 3) {
+        for index in in_turn(round, singles.len()) {
             command(&mut redis.connect(), &["FLUSHALL"]);
-            let answered = load(addresses[index], &requests[index], connections, TIME);
-            eprintln!("{connections} connections, {index}: {answered:?}");
-            all[index].push(answered);
+            let single = &mut singles[index];
+            let request = post(single.path, "application/json", &job);
+            let answered = load(single.address, &request, connections, TIME);
+            eprintln!("{connections} connections, {}: {answered:?}", single.name);
+            single.answered.push(answered);
         }
     }
-    let of = |index: usize, of: fn(&Answered) -> f64| -> Vec<f64> { all[index].iter().map(of).collect() };
+    let rate = |answered: &Answered| answered.per_second;
     let p99 = |answered: &Answered| answered.latency.p99.as_secs_f64() * 1e3;
-    for (index, name) in ["bare handler", BUILDS[0].1, BUILDS[1].1].into_iter().enumerate() {
-        let rate = of(index, |answered| answered.per_second);
-        let p50 = of(index, |answered| answered.latency.p50.as_secs_f64() * 1e3);
+    for single in &singles {
+        let reference = &singles[single.reference];
+        let p50 = single.of(|answered| answered.latency.p50.as_secs_f64() * 1e3);
         rows.rows.push(vec![
-            format!("{name}, {connections} connections"),
-            Summary::of(rate.iter().copied()).text(0),
-            ratios(&rate, &of(0, |answered| answered.per_second)).text(2),
+            format!("{}, {connections} connections", single.name),
+            Summary::of(single.of(rate)).text(0),
+            ratios(&single.of(rate), &reference.of(rate)).text(2),
             Summary::of(p50).text(2),
-            Summary::of(of(index, p99)).text(2),
-            ratios(&of(index, p99), &of(0, p99)).text(2),
+            Summary::of(single.of(p99)).text(2),
+            ratios(&single.of(p99), &reference.of(p99)).text(2),
         ]);
     }
     command(&mut redis.connect(), &["FLUSHALL"]);
@@ -149,9 +171,9 @@ impl Drop for Bare {
     }
 }
 
-fn bare(redis: &RedisServer) -> (Bare, SocketAddr) {
+fn bare(bin: &str, redis: &RedisServer) -> (Bare, SocketAddr) {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-    let mut command = Command::new(path_in("POSTRIDER_BARE_POST_BIN"));
+    let mut command = Command::new(path_in(bin));
     command.args([&redis.url(), &address.to_string()]).stdin(Stdio::null());
     let child = Bare(command.spawn().expect("the bare handler can be started"));
     wait::eventually("the bare handler listens", PATIENCE, || std::net::TcpStream::connect(address).ok());

@@ -1,7 +1,5 @@
 //! The reference for the console's cost: an axum handler that adds the body of a POST to the stream, and nothing else. Like the
 //! console it has one thread.
-//!
-//! `bare-post REDIS_URL ADDRESS`
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -14,17 +12,18 @@ use bytes::Bytes;
 use fred::prelude::*;
 use fred::types::config::TcpConfig;
 
-/// The console's allocator where it has telemetry, so that what is compared is the work.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const STREAM: &str = "postrider:{default}:jobs";
 
+/// Serves until it is killed. The program's arguments are the address of Redis and the one to listen on.
+///
+/// # Errors
+///
+/// A wrong call, an address that is not available, no Redis.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn serve() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [redis_url, address] = arguments.as_slice() else {
-        return Err("usage: bare-post REDIS_URL ADDRESS".into());
+        return Err("usage: REDIS_URL ADDRESS".into());
     };
     let mut builder = Builder::from_config(Config::from_url(redis_url)?);
     builder.with_connection_config(|connection| {
