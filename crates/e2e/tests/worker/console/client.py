@@ -1,13 +1,16 @@
 # Uses a client that was generated from docs/openapi.json. It is started with the console's address.
 import sys
 
+import httpx
+
 from postrider import Client
 from postrider.api.dead_letters import list_dead_letters, replay_dead_letters
 from postrider.api.jobs import enqueue_job, find_job
 from postrider.api.queues import get_queue, pause_queue
 from postrider.models import Enqueued, NewJob, PauseRequest, Problem, Selection
 
-client = Client(base_url=sys.argv[1])
+# Not the 5 s of httpx: the machine may be busy.
+client = Client(base_url=sys.argv[1], timeout=httpx.Timeout(60))
 job = NewJob(url="https://example.org/hook", label="order:4711", body={"order": 7})
 
 # A repeated request with the same key enqueues nothing.
