@@ -28,6 +28,15 @@ impl Build {
         }
     }
 
+    /// Cargo's flags for the packages whose tests are run, and for this build.
+    pub(crate) fn tested(self) -> &'static [&'static str] {
+        match self {
+            Self::Otel => &["--workspace"],
+            // These commands have no builds.
+            Self::Lean => &["--workspace", "--exclude", "xtask", "--no-default-features"],
+        }
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Otel => "otel",
@@ -39,21 +48,32 @@ impl Build {
     pub(crate) fn workers(self) -> Result<[Variable; 2]> {
         // The same selection of packages as for the tests, so that Cargo builds nothing twice: `--bin` alone would leave
         // out the features that tests and examples add.
-        self.build("workers", &["--workspace", "--bin", "postrider", "--example", "allocations"])?;
+        let programs = ["--bin", "postrider", "--example", "allocations"];
+        self.build("workers", &[self.tested(), &programs].concat())?;
         let (worker, counting) = ("debug/postrider", "debug/examples/allocations");
         Ok([self.copied("BIN", worker, self.name())?, self.copied("ALLOCATIONS_BIN", counting, self.name())?])
     }
 
     /// Builds the optimised worker as released, and copies it to `target/e2e/release-{otel,lean}/postrider`.
     pub(crate) fn release_worker(self) -> Result<Variable> {
+        self.optimised_worker("release")
+    }
+
+    /// The same with the profile `counts`, which takes less time to build.
+    pub(crate) fn counted_worker(self) -> Result<Variable> {
+        self.optimised_worker("counts")
+    }
+
+    fn optimised_worker(self, profile: &str) -> Result<Variable> {
         // Not `--workspace`: other selected packages would add their features.
-        self.build("optimised worker", &["-p", "postrider", "--release"])?;
-        self.copied("BIN", "release/postrider", &format!("release-{}", self.name()))
+        let selection = ["-p", "postrider", "--profile", profile];
+        self.build("optimised worker", &[&selection, self.flags()].concat())?;
+        self.copied("BIN", &format!("{profile}/postrider"), &format!("{profile}-{}", self.name()))
     }
 
     fn build(self, what: &str, selection: &[&str]) -> Result {
         let mut cargo = step::cargo(&["build"]);
-        step::run(&format!("build the {what} ({})", self.name()), cargo.args(selection).args(self.flags()))
+        step::run(&format!("build the {what} ({})", self.name()), cargo.args(selection))
     }
 
     /// Both builds write the same path, so each program is copied before the other build runs.

@@ -56,7 +56,7 @@ fn clippy(packages: &[&str]) -> Result {
 }
 
 fn doc(packages: &[&str]) -> Result {
-    let mut command = cargo(&["doc", "--no-deps"]);
+    let mut command = cargo(&["doc", "--no-deps", "--lib"]);
     step::visibly(command.args(packages).env("RUSTDOCFLAGS", "-D warnings"))
 }
 

@@ -1,7 +1,8 @@
 //! `cargo xtask test`: every test in both builds.
 //!
 //! Cargo unites the features of all selected packages, so each further selection of packages causes another
-//! build of tokio, hyper and the crates that use them. So there is one selection for each build, the whole workspace.
+//! build of tokio, hyper and the crates that use them. So there is one selection for each build, the whole workspace (in the
+//! lean build without these commands, which have no builds).
 //! `cargo xtask bench` and the images build the worker alone, as released. All steps of one build run in sequence.
 
 use std::process::Command;
@@ -59,7 +60,7 @@ fn run_all(filter: &[String], counts: &mut [u64; 3]) -> Result {
 
 fn tests(build: Build, command: &[&str], options: &[String], variables: &[Variable]) -> Command {
     let mut command = step::cargo(command);
-    command.args(["--workspace", "--no-fail-fast"]).args(build.flags()).args(options);
+    command.arg("--no-fail-fast").args(build.tested()).args(options);
     command.envs(variables.iter().cloned());
     command
 }
