@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { JOB_BYTES_MAX, fields, hasKey, keyTtl, routeOf, sizeOf } from './job.js';
+import { JOB_BYTES_MAX, entriesOf, fields, hasKey, keyTtl, kind, known, routeOf, sizeOf } from './job.js';
 import { ANY_CHANGE, CALL_JOBS_MAX, MOVES_MAX, SCRIPTS, calls, clamped, homes, keysOf } from './protocol.js';
 import { Publishing } from './telemetry.js';
 
@@ -35,7 +35,7 @@ export class ShardsChanging extends EnqueueError {
 export class NotAllEnqueued extends EnqueueError {
   name = 'NotAllEnqueued';
   constructor(receipts, cause) {
-    super(`${receipts.filter(Boolean).length} of ${receipts.length} jobs are enqueued`, { cause });
+    super(`${receipts.filter(Boolean).length} of ${receipts.length} jobs are enqueued: ${cause.message}`, { cause });
     this.receipts = receipts;
   }
 }
@@ -54,7 +54,10 @@ export class Postrider {
   #maxJobBytes;
   #count = { shards: 0, read: 0 };
 
-  constructor(redis, { queue = 'default', cap = null, maxJobBytes = JOB_BYTES_MAX } = {}) {
+  constructor(redis, options = {}) {
+    if (typeof redis?.hget !== 'function') throw new TypeError(`give a client of ioredis, as new Redis(…), not ${kind(redis)}`);
+    known(options, ['queue', 'cap', 'maxJobBytes']);
+    const { queue = 'default', cap = null, maxJobBytes = JOB_BYTES_MAX } = options;
     [this.#redis, this.#queue, this.#key] = [redis, queue, keysOf(queue)];
     [this.#cap, this.#maxJobBytes] = [cap, maxJobBytes];
   }
@@ -108,7 +111,7 @@ export class Postrider {
 
   async enqueueMany(jobs) {
     const all = [...jobs];
-    const entries = all.map((job) => fields(job, this.#maxJobBytes));
+    const entries = entriesOf(all, this.#maxJobBytes);
     const receipts = all.map(() => null);
     const publishing = new Publishing(this.#queue, this.#redis, entries, this.#maxJobBytes);
     try {
@@ -186,19 +189,25 @@ export class Postrider {
   }
 
   async result(job) {
-    let shards = [job.shard];
+    const id = job?.job_id ?? job;
+    if (typeof id !== 'string' || !/^[0-9]+-[0-9]+(-callback)?$/.test(id)) {
+      throw new TypeError(`give what \`enqueue\` has returned, or a job id, as 1795396101000-0: ${JSON.stringify(job)?.slice(0, 64)} is neither`);
+    }
+    let shards = [job.shard ?? 0];
     if (typeof job === 'string') {
       const counts = await this.#redis.hmget(this.#key('meta'), 'shards', 'shards_before');
       shards = Array(Math.max(...counts.map(clamped))).keys();
     }
     for (const shard of shards) {
-      const found = await this.#redis.get(this.#key(`result:${job.job_id ?? job}`, shard));
+      const found = await this.#redis.get(this.#key(`result:${id}`, shard));
       if (found) return JSON.parse(found);
     }
     return null;
   }
 
-  async wait(job, { timeoutMs = 60_000 } = {}) {
+  async wait(job, options = {}) {
+    known(options, ['timeoutMs']);
+    const { timeoutMs = 60_000 } = options;
     const end = performance.now() + timeoutMs;
     for (let pause = 20; ; pause = Math.min(2 * pause, 500)) {
       const result = await this.result(job);

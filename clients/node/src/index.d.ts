@@ -6,7 +6,7 @@ type Scalar = string | number | boolean;
 /** Pairs of a form or a query; a list is several values of one name. */
 export type Pairs = Record<string, Scalar | Scalar[]> | Iterable<[string, Scalar]>;
 
-/** A URL, or fields of the callback's job. */
+/** A URL, or fields of the callback's job, also as the text of their JSON. */
 export type Callback = string | { url: string; method?: string; headers?: Headers; secret?: string; flow?: string; retry?: string };
 
 /**
@@ -123,6 +123,8 @@ export function fields(job: Job, maxJobBytes?: number): Record<string, string | 
 export class InvalidJob extends TypeError {
   /** The wrong field; `null` if the job as a whole is wrong. */
   field: string | null;
+  /** Its place among the jobs of `enqueueMany`; `null` for one job. */
+  index: number | null;
 }
 /** A job was not enqueued. */
 export class EnqueueError extends Error {}

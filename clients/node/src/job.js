@@ -16,8 +16,12 @@ const RESERVED = new Set(
 );
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
-/** No worker would accept the job. `field` is the wrong field; `null` if the job as a whole is wrong. */
+/**
+ * No worker would accept the job. `field` is the wrong field; `null` if the job as a whole is wrong. `index` is its place among
+ * those of `enqueueMany`.
+ */
 export class InvalidJob extends TypeError {
+  index = null;
   constructor(field, error) {
     super(field ? `field \`${field}\`${error.startsWith(':') ? '' : ' '}${error}` : error);
     this.name = 'InvalidJob';
@@ -126,8 +130,18 @@ const flow = sized('must be 1 to 256 bytes');
 
 const CALLBACK = { url, method, headers, secret: any, flow, retry: any };
 
+const object = (name, value) => {
+  try {
+    return JSON.parse(value);
+  } catch {
+    throw new InvalidJob(name, ': it is not a JSON object');
+  }
+};
+
 const callback = (name, value) => {
-  const members = typeof value === 'string' ? { url: value } : value;
+  let members = value;
+  // Or the text of an object, as the field is in Redis.
+  if (typeof value === 'string') members = value.startsWith('{') ? object(name, value) : { url: value };
   if (typeof members !== 'object' || Array.isArray(members)) throw new InvalidJob(name, 'must be a URL, or an object with `url`');
   for (const [member, own] of Object.entries(members)) {
     if (!(member in CALLBACK)) {
@@ -174,6 +188,7 @@ const OTHERS = ['json', 'form', 'params', 'key', 'key_ttl_ms'];
 
 /** The fields of a job's entry, checked as a worker with this `--max-job-bytes` does. Throws `InvalidJob`. */
 export function fields(job, maxJobBytes = JOB_BYTES_MAX) {
+  if (typeof job !== 'object' || job === null) throw new InvalidJob(null, `a job is an object with \`url\`, not ${kind(job)}`);
   const unknown = Object.keys(job).filter((name) => !(name in FIELDS) && !OTHERS.includes(name));
   if (unknown.length > 0) {
     throw new InvalidJob(null, `${JSON.stringify(unknown[0])} is not known here; known are ${[...Object.keys(FIELDS), ...OTHERS].join(', ')}`);
@@ -190,6 +205,27 @@ export function fields(job, maxJobBytes = JOB_BYTES_MAX) {
   }
   if (sizeOf(entry) > maxJobBytes) throw new InvalidJob(null, `${sizeOf(entry)} bytes are too many; at most ${maxJobBytes}`);
   return entry;
+}
+
+/** The fields of many jobs. */
+export function entriesOf(jobs, maxJobBytes) {
+  return jobs.map((job, index) => {
+    try {
+      return fields(job, maxJobBytes);
+    } catch (error) {
+      if (error instanceof InvalidJob) Object.assign(error, { index, message: `jobs[${index}]: ${error.message}` });
+      throw error;
+    }
+  });
+}
+
+/** What a value is, for an error. */
+export const kind = (value) => (value === null || value === undefined ? String(value) : `a ${value.constructor?.name ?? typeof value}`);
+
+/** Options, of which a misspelt one would have no effect. */
+export function known(options, names) {
+  const unknown = Object.keys(options).find((name) => !names.includes(name));
+  if (unknown !== undefined) throw new TypeError(`the option ${JSON.stringify(unknown)} is not known; known are ${names.join(', ')}`);
 }
 
 export const sizeOf = (entry) => Object.entries(entry).reduce((sum, [name, value]) => sum + name.length + bytes(value), 0);

@@ -39,7 +39,8 @@ export interface Delivered {
  * throws. A job for `https` is sent as `http`, so a secret needs `allow_http = true`. `config` is the worker's configuration file;
  * by default, retries follow at once, and all addresses are allowed. `environment` has the variables that it names. `binary` is the
  * program `postrider`: by default that of `POSTRIDER_BINARY`, or on the PATH. Without a `redisUrl`, `redis-server` is started for the
- * time of the call. Throws if a job has not ended after `timeoutMs`, 30 seconds by default.
+ * time of the call. Throws if a job has not ended after `timeoutMs`, 30 seconds by default, or if the worker ends, as it does with a
+ * wrong `config`; the error contains its log.
  */
 export function deliverNow(
   jobs: Iterable<Job>,

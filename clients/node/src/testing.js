@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 
 import { Postrider } from './client.js';
-import { fields, hasKey } from './job.js';
+import { entriesOf, fields, hasKey, known } from './job.js';
 
 /** Retries follow at once, and destinations may be private, since nothing is sent there. */
 const CONFIG = '[retry.default]\nbase = "20ms"\ncap = "20ms"\n[egress]\nallow = ["0.0.0.0/0", "::/0"]\n';
@@ -25,8 +25,9 @@ export class FakePostrider {
   #results = new Map();
   #maxJobBytes;
 
-  constructor({ maxJobBytes } = {}) {
-    this.#maxJobBytes = maxJobBytes;
+  constructor(options = {}) {
+    known(options, ['maxJobBytes']);
+    this.#maxJobBytes = options.maxJobBytes;
   }
 
   async enqueue(job) {
@@ -40,7 +41,7 @@ export class FakePostrider {
 
   async enqueueMany(jobs) {
     const all = [...jobs];
-    for (const job of all) fields(job, this.#maxJobBytes);
+    entriesOf(all, this.#maxJobBytes);
     return Promise.all(all.map((job) => this.enqueue(job)));
   }
 
@@ -61,10 +62,9 @@ export class FakePostrider {
 }
 
 /** Delivers jobs with a real worker, without their delays and callbacks, and returns their results, in their order. */
-export async function deliverNow(
-  jobs,
-  { respond = () => 200, config = CONFIG, environment = {}, binary = null, redisUrl = null, timeoutMs = 30_000 } = {},
-) {
+export async function deliverNow(jobs, options = {}) {
+  known(options, ['respond', 'config', 'environment', 'binary', 'redisUrl', 'timeoutMs']);
+  const { respond = () => 200, config = CONFIG, environment = {}, binary = null, redisUrl = null, timeoutMs = 30_000 } = options;
   const program = binary ?? process.env.POSTRIDER_BINARY ?? onPath('postrider');
   if (!program) throw new Error('there is no program `postrider`: npm install postrider, or set POSTRIDER_BINARY');
   const folder = mkdtempSync(join(tmpdir(), 'postrider-'));
@@ -78,15 +78,11 @@ export async function deliverNow(
     const queue = `deliver_now_${process.pid}_${process.hrtime.bigint()}`;
     const client = new Postrider(redis, { queue });
     const receipts = await client.enqueueMany([...jobs].map((job) => sink.redirect(job)));
-    const log = startWorker(program, { url, queue, config, folder, proxy: sink.port, environment }, cleanups);
-    const end = performance.now() + timeoutMs;
-    const results = [];
-    for (const receipt of receipts) {
-      results.push(
-        await client.wait(receipt, { timeoutMs: Math.max(end - performance.now(), 100) }).catch((cause) => {
-          throw new Error(`not all jobs ended within ${timeoutMs} ms; the worker's log:\n${log().slice(-4000)}`, { cause });
-        }),
-      );
+    const { worker, log } = startWorker(program, { url, queue, config, folder, proxy: sink.port, environment }, cleanups);
+    const results = await resultsOf(client, receipts, performance.now() + timeoutMs, worker);
+    if (results.length < receipts.length) {
+      const why = hasEnded(worker) ? `the worker has ended with the code ${worker.exitCode}; its log` : `not all jobs ended within ${timeoutMs} ms; the worker's log`;
+      throw new Error(`${why}:\n${log().slice(-4000)}`);
     }
     if (sink.error) throw sink.error;
     return [...jobs].map((job, index) => {
@@ -99,6 +95,22 @@ export async function deliverNow(
   } finally {
     for (const cleanup of cleanups.reverse()) await cleanup();
   }
+}
+
+const hasEnded = ({ exitCode, signalCode }) => exitCode !== null || signalCode !== null;
+
+/** The results of the first jobs: up to one that has not ended when the time is over, or the worker ends. */
+async function resultsOf(client, receipts, end, worker) {
+  const results = [];
+  for (const receipt of receipts) {
+    let result;
+    while (!(result = await client.result(receipt))) {
+      if (performance.now() > end || hasEnded(worker)) return results;
+      await sleep(20);
+    }
+    results.push(result);
+  }
+  return results;
 }
 
 /** An HTTP proxy that answers itself. */
@@ -198,7 +210,7 @@ function startWorker(program, { url, queue, config, folder, proxy, environment }
   const env = { ...own, POSTRIDER_REDIS_URL: url, ...environment };
   const words = ['worker', '--queue', queue, '--config', file, '--http-proxy', `http://127.0.0.1:${proxy}`];
   const output = openSync(log, 'w');
-  stopped(spawn(program, words, { env, stdio: ['ignore', output, output] }), cleanups);
+  const worker = stopped(spawn(program, words, { env, stdio: ['ignore', output, output] }), cleanups);
   closeSync(output);
-  return () => readFileSync(log, 'utf8');
+  return { worker, log: () => readFileSync(log, 'utf8') };
 }

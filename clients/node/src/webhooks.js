@@ -10,6 +10,7 @@ export class InvalidSignature extends Error {
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
 function parsed(key) {
+  if (typeof key !== 'string') throw new TypeError('give at least one key, each as a text');
   const [, prefix, text] = /^(\w+?)_(.*)$/s.exec(key) ?? [];
   if (!BASE64.test(text ?? '?')) throw new TypeError('the text after `whsec_` or `whpk_` must be Base64');
   const raw = Buffer.from(text, 'base64');
@@ -33,7 +34,7 @@ export class Verifier {
 
   constructor(keys, { toleranceSeconds = 300 } = {}) {
     this.#keys = [keys].flat().map(parsed);
-    if (this.#keys.length === 0) throw new TypeError('give at least one key');
+    if (this.#keys.length === 0) throw new TypeError('give at least one key, each as a text');
     this.#tolerance = toleranceSeconds;
   }
 
@@ -47,6 +48,9 @@ export class Verifier {
     if (!/^[0-9]+$/.test(timestamp)) throw new InvalidSignature('the header webhook-timestamp is not Unix time in seconds');
     if (Math.abs(Number(timestamp) - now) > this.#tolerance) {
       throw new InvalidSignature('the header webhook-timestamp is too far from now');
+    }
+    if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
+      throw new TypeError('give the body as it came, as a text or bytes: the signature is of its bytes');
     }
     const content = Buffer.concat([Buffer.from(`${id}.${timestamp}.`), Buffer.from(body)]);
     for (const signature of signatures.split(' ')) {

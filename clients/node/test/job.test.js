@@ -6,7 +6,12 @@ import { test } from 'node:test';
 
 import { InvalidJob, InvalidSignature, Postrider, Verifier, fields } from '../src/index.js';
 import { crc16, homes } from '../src/protocol.js';
+import { FakePostrider, deliverNow } from '../src/testing.js';
 import { cases, job } from './conformance.js';
+
+const KEY = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
+/** A client that is never asked. */
+const REDIS = { hget: () => assert.fail('Redis was asked'), get: () => assert.fail('Redis was asked') };
 
 const bytes = (value) => (typeof value === 'object' && 'base64' in value ? Buffer.from(value.base64, 'base64') : value);
 
@@ -51,8 +56,37 @@ function thrownBy(work) {
 
 test('names of queues', () => {
   for (const queue of ['', 'a}b', 'a/1', '.', '..', 'x'.repeat(65), 'é', 'a\n']) {
-    assert.throws(() => new Postrider({}, { queue }), TypeError, queue);
+    assert.throws(() => new Postrider(REDIS, { queue }), /a queue's name must be/, queue);
   }
+});
+
+test('what is no job', async () => {
+  const client = new Postrider(REDIS);
+  for (const wrong of ['http://h/', null, 7]) {
+    await assert.rejects(client.enqueue(wrong), { name: 'InvalidJob', message: /^a job is an object with `url`, not / });
+  }
+  const many = client.enqueueMany([{ url: 'http://h/' }, { url: 'h' }]);
+  await assert.rejects(many, { name: 'InvalidJob', field: 'url', index: 1, message: /^jobs\[1\]: field `url` must be absolute/ });
+});
+
+test('what is no client, and options that are not known', async () => {
+  for (const wrong of ['redis://127.0.0.1', undefined]) assert.throws(() => new Postrider(wrong), /give a client of ioredis/);
+  assert.throws(() => new Postrider(REDIS, { queu: 'mail' }), /the option "queu" is not known; known are queue, cap, maxJobBytes/);
+  await assert.rejects(new Postrider(REDIS).wait('7-0', { timeout: 1 }), /the option "timeout" is not known; known are timeoutMs/);
+  assert.throws(() => new FakePostrider({ queue: 'mail' }), /the option "queue" is not known/);
+  await assert.rejects(deliverNow([], { respnd: () => 500 }), /the option "respnd" is not known/);
+});
+
+test('what is no job id', async () => {
+  for (const wrong of [null, undefined, '', 'order-7', '7', 7, {}]) {
+    await assert.rejects(new Postrider(REDIS).result(wrong), /or a job id/);
+  }
+});
+
+test('what is no key, and a body that was parsed', () => {
+  for (const wrong of [undefined, [], [KEY, undefined]]) assert.throws(() => new Verifier(wrong), /give at least one key, each as a text/);
+  const headers = { 'webhook-id': '7-0', 'webhook-timestamp': '7', 'webhook-signature': 'v1,AAAA' };
+  assert.throws(() => new Verifier(KEY).verify(headers, { order: 7 }, { now: 7 }), /give the body as it came/);
 });
 
 test('each key', () => {

@@ -99,6 +99,7 @@ describe('enqueue', () => {
     await redis.set(key('jobs', 3), '');
     const isExpected = (error) => {
       assert.ok(error instanceof NotAllEnqueued && error.cause.message.includes('WRONGTYPE'), String(error));
+      assert.match(error.message, /^1 of 2 jobs are enqueued: .*WRONGTYPE/);
       assert.deepEqual(error.receipts.map(Boolean), [true, false]);
       return true;
     };

@@ -43,6 +43,11 @@ test('a job that does not end is an error with the log', async () => {
   await assert.rejects(deliverNow([{ url: 'http://sink.test/x' }], options), /not all jobs ended within 200 ms; the worker's log:\n/);
 });
 
+test('a worker that does not start is an error at once', async () => {
+  const isExpected = /the worker has ended with the code 2; its log:\n.*did you mean `retry`/;
+  await assert.rejects(deliverNow([{ url: 'http://sink.test/x' }], { config: '[retri.default]' }), isExpected);
+});
+
 test('the signatures of the worker are verified', async () => {
   const jobs = ['', 'Grüße ✓', Buffer.from([255, 0])].map((body) => ({ url: 'http://sink.test/x', secret: 'acme', body }));
   const delivered = await deliverNow(jobs, { config: SECRETS, environment: { ACME_KEY: KEY, ACME_SEED: SEED } });

@@ -4,10 +4,14 @@ import base64
 import unittest
 from datetime import datetime, timedelta, timezone
 
+import redis
+import redis.asyncio
 from conformance import cases, job
 
-from postrider_client import InvalidJob, InvalidSignature, Job, Verifier
+from postrider_client import AsyncPostrider, InvalidJob, InvalidSignature, Job, Postrider, Verifier
 from postrider_client.protocol import Queue, crc16, homes
+
+KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 def text(value):
@@ -55,6 +59,31 @@ class Jobs(unittest.TestCase):
                 Job("http://h/", **wrong).fields()
         self.assertEqual(repr(Job("http://h/", label="x")), "Job(url='http://h/', label='x')")
 
+    def test_what_is_no_job(self):
+        for wrong in ("http://h/", None, {"url": "http://h/"}):
+            with self.assertRaisesRegex(TypeError, "give a Job, not"):
+                next(Queue("default").enqueue(wrong))
+            with self.assertRaisesRegex(TypeError, r"jobs\[1\] must be a Job, not"):
+                next(Queue("default").enqueue_many([Job("http://h/"), wrong]))
+
+    def test_a_client_of_the_other_kind(self):
+        for client, connection in (
+            (Postrider, redis.asyncio.Redis()),
+            (AsyncPostrider, redis.Redis()),
+            (AsyncPostrider, redis.RedisCluster.__new__(redis.RedisCluster)),
+        ):
+            with self.assertRaisesRegex(TypeError, "Postrider takes a redis.Redis"):
+                client(connection)
+        with self.assertRaisesRegex(TypeError, "give a client of redis-py, as Redis.from_url"):
+            Postrider("redis://127.0.0.1")
+
+    def test_what_is_no_job_id(self):
+        for wrong in (None, "", "order-7", "7", 7):
+            with self.assertRaisesRegex(ValueError, "or a job id"):
+                next(Queue("default").result(wrong))
+        for right in ("7-0", "7-0-callback"):
+            next(Queue("default").result(right))
+
     def test_names_of_queues(self):
         for wrong in ("", "a}b", "a/1", ".", "..", "x" * 65, "é", "a\n"):
             with self.assertRaises(ValueError, msg=wrong):
@@ -93,8 +122,14 @@ class Webhooks(unittest.TestCase):
             with self.assertRaises(ValueError, msg=wrong) as raised:
                 Verifier(wrong)
             self.assertNotIn("c2hvcnQ", str(raised.exception))
-        with self.assertRaises(ValueError):
-            Verifier()
+        for missing in ((), (None,), (KEY, None), ([KEY],)):
+            with self.assertRaisesRegex(ValueError, "give at least one key, each as a text"):
+                Verifier(*missing)
+
+    def test_a_body_that_was_parsed(self):
+        headers = {"webhook-id": "7-0", "webhook-timestamp": "7", "webhook-signature": "v1,AAAA"}
+        with self.assertRaisesRegex(TypeError, "give the body as it came, not dict"):
+            Verifier(KEY).verify(headers, {"order": 7}, now=7)
 
 
 if __name__ == "__main__":

@@ -126,8 +126,9 @@ class Enqueue(OnRedis):
         self.assertEqual(client.enqueue_many([]), [])
 
     def test_no_job_of_many_is_enqueued_if_one_is_wrong(self):
-        with self.assertRaises(InvalidJob):
+        with self.assertRaisesRegex(InvalidJob, r"^jobs\[1\]: field `label` must be") as raised:
             self.client(self.redis, self.queue).enqueue_many([Job(URL), Job(URL, label="a b")])
+        self.assertEqual((raised.exception.field, raised.exception.index), ("label", 1))
         self.assertEqual(self.entries(), [])
 
     def test_an_error_in_the_middle_names_what_is_enqueued(self):
@@ -138,6 +139,7 @@ class Enqueue(OnRedis):
             self.client(self.redis, self.queue).enqueue_many([Job(URL, key="a"), Job(URL, key="order-7")])
         error = raised.exception
         self.assertIsInstance(error.__cause__, redis.ResponseError)
+        self.assertRegex(str(error), "^0 of 2 jobs are enqueued: .*WRONGTYPE")
         self.assertEqual(error.receipts, [None, None])
         with self.assertRaises(NotAllEnqueued) as raised:
             self.client(self.redis, self.queue).enqueue_many([Job(URL, key="order-7"), Job(URL, key="a")])

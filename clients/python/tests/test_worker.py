@@ -55,6 +55,10 @@ class DeliverNow(unittest.TestCase):
         with self.assertRaisesRegex(TimeoutError, "not all jobs ended within 0.2 s; the worker's log:\n"):
             deliver_now([Job("http://sink.test/x")], respond=lambda request: 503, config=config, timeout=0.2)
 
+    def test_a_worker_that_does_not_start_is_an_error_at_once(self):
+        with self.assertRaisesRegex(RuntimeError, "the worker has ended with the code 2; its log:\n.*did you mean `retry`"):
+            deliver_now([Job("http://sink.test/x")], config="[retri.default]")
+
     def test_the_signatures_of_the_worker_are_verified(self):
         jobs = [Job("http://sink.test/x", secret="acme", body=body) for body in ("", "Grüße ✓", b"\xff\0")]
         delivered = deliver_now(jobs, config=SECRETS, environment={"ACME_KEY": KEY, "ACME_SEED": SEED})

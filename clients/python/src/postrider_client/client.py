@@ -35,8 +35,16 @@ def _pauses(timeout: float) -> Iterator[float]:
 
 
 class _Base:
+    _is_async = False
+
     def __init__(self, redis: Any, queue: str = "default", *, cap: int | None = None, max_job_bytes: int = JOB_BYTES_MAX) -> None:
         """Enqueues into `queue`. `cap` refuses a job if its shard contains that many. `max_job_bytes` is that of the workers."""
+        if not hasattr(redis, "execute_command"):
+            raise TypeError(f"give a client of redis-py, as Redis.from_url(…), not {type(redis).__name__}")
+        modules = [base.__module__ for base in type(redis).__mro__]
+        is_async = any(module.startswith("redis.asyncio") for module in modules)
+        if is_async != self._is_async and any(module.startswith("redis.") for module in modules):
+            raise TypeError("Postrider takes a redis.Redis, and AsyncPostrider a redis.asyncio.Redis")
         self._redis = redis
         self._queue = Queue(queue, cap, max_job_bytes)
 
@@ -103,6 +111,8 @@ class Postrider(_Base):
 
 class AsyncPostrider(_Base):
     """A producer of jobs, on redis.asyncio."""
+
+    _is_async = True
 
     def __init__(
         self,

@@ -32,11 +32,13 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class InvalidJob(ValueError):
-    """No worker would accept the job. `field` is the wrong field; `None` if the job as a whole is too large."""
+    """No worker would accept the job. `field` is the wrong field; `None` if the job as a whole is too large. `index` is its
+    place among those of `enqueue_many`."""
 
     def __init__(self, field: str | None, error: str) -> None:
         super().__init__(f"field `{field}`{'' if error.startswith(':') else ' '}{error}" if field else error)
         self.field = field
+        self.index: int | None = None
 
 
 def _text(pattern: str, error: str) -> Callable[[str, Any], str]:
@@ -159,7 +161,10 @@ def _flow(name: str, value: Any) -> str:
 
 
 def _callback(name: str, value: Any) -> str:
-    members = {"url": value} if isinstance(value, str) else value
+    members = value
+    if isinstance(value, str):
+        # Or the text of an object, as the field is in Redis.
+        members = _object(name, value) if value.startswith("{") else {"url": value}
     if not isinstance(members, Mapping):
         raise InvalidJob(name, "must be a URL, or an object with `url`")
     for member, own in members.items():
@@ -175,6 +180,27 @@ def _callback(name: str, value: Any) -> str:
     if (size := len(text.encode(errors="surrogatepass"))) > _CALLBACK_BYTES_MAX:
         raise InvalidJob(name, f"has {size} bytes; at most {_CALLBACK_BYTES_MAX}")
     return text
+
+
+def _object(name: str, text: str) -> Any:
+    try:
+        return _json.loads(text)
+    except ValueError as error:
+        raise InvalidJob(name, f": it is not a JSON object: {error}") from None
+
+
+def entries_of(jobs: Sequence[Job], max_job_bytes: int) -> list[dict[str, str | bytes]]:
+    """The fields of many jobs. Raises `InvalidJob` for the first wrong one."""
+    entries = []
+    for index, job in enumerate(jobs):
+        if not isinstance(job, Job):
+            raise TypeError(f"jobs[{index}] must be a Job, not {type(job).__name__}")
+        try:
+            entries.append(job.fields(max_job_bytes))
+        except InvalidJob as error:
+            error.index, error.args = index, (f"jobs[{index}]: {error}",)
+            raise
+    return entries
 
 
 def size_of(entry: Mapping[str, str | bytes]) -> int:

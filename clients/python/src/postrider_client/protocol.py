@@ -14,7 +14,7 @@ from datetime import timedelta
 from importlib import resources
 from typing import Any, TypeVar, Union
 
-from .job import JOB_BYTES_MAX, Job, size_of
+from .job import JOB_BYTES_MAX, Job, entries_of, size_of
 from .telemetry import Publishing
 
 Value = Union[str, bytes, int]
@@ -47,10 +47,11 @@ class ShardsChanging(EnqueueError):
 
 
 class NotAllEnqueued(EnqueueError):
-    """Redis has not confirmed all of many jobs. `receipts` has what it has confirmed, in the order of the jobs."""
+    """Redis has not confirmed all of many jobs. `receipts` has what it has confirmed, in the order of the jobs; `__cause__` is
+    the error."""
 
-    def __init__(self, receipts: list[Receipt | None]) -> None:
-        super().__init__(f"{sum(receipt is not None for receipt in receipts)} of {len(receipts)} jobs are enqueued")
+    def __init__(self, receipts: list[Receipt | None], error: Exception) -> None:
+        super().__init__(f"{sum(receipt is not None for receipt in receipts)} of {len(receipts)} jobs are enqueued: {error}")
         self.receipts = receipts
 
 
@@ -157,6 +158,8 @@ class Queue:
         return f"postrider:{{{tag}}}:{what}"
 
     def enqueue(self, job: Job, server: tuple[str, int | None] | None = None) -> Steps[Receipt]:
+        if not isinstance(job, Job):
+            raise TypeError(f"give a Job, not {type(job).__name__}")
         fields = job.fields(self.max_job_bytes)
         with Publishing(self.name, server, [fields], self.max_job_bytes) as publishing:
             publishing.inject(fields)
@@ -199,7 +202,7 @@ class Queue:
         return Receipt(answer, shard, known=letter == "k")
 
     def enqueue_many(self, jobs: Sequence[Job], server: tuple[str, int | None] | None = None) -> Steps[list[Receipt]]:
-        entries = [job.fields(self.max_job_bytes) for job in jobs]
+        entries = entries_of(jobs, self.max_job_bytes)
         receipts: list[Receipt | None] = [None] * len(jobs)
         try:
             with Publishing(self.name, server, entries, self.max_job_bytes) as publishing:
@@ -207,7 +210,7 @@ class Queue:
                     publishing.inject(entries[0])
                 yield from self._place_many(jobs, entries, receipts, publishing)
         except Exception as error:
-            raise NotAllEnqueued(receipts) from error
+            raise NotAllEnqueued(receipts, error) from error
         return [receipt for receipt in receipts if receipt]
 
     def _place_many(
@@ -278,6 +281,8 @@ class Queue:
         if isinstance(job, Receipt):
             shards: Iterable[int] = [job.shard]
             job = job.job_id
+        elif not isinstance(job, str) or not re.fullmatch(r"[0-9]+-[0-9]+(-callback)?", job):
+            raise ValueError(f"give what `enqueue` has returned, or a job id, as 1795396101000-0: {job!r:.64} is neither")
         else:
             counts = yield Call("HMGET", [self.key("meta")], ["shards", "shards_before"])
             shards = range(min(max(int(count or 1) for count in counts), SHARDS_MAX))

@@ -23,10 +23,12 @@ from typing import Any, Union
 import redis
 
 from .client import Postrider
-from .job import JOB_BYTES_MAX, Job
+from .job import JOB_BYTES_MAX, Job, entries_of
 from .protocol import Receipt, Result
 
 Response = Union[int, "tuple[int, bytes | str]", "tuple[int, bytes | str, Mapping[str, str]]"]
+#: The worker's process, and its log.
+_Worker = tuple["subprocess.Popen[bytes]", Path]
 #: Retries follow at once, and destinations may be private, since nothing is sent there.
 _CONFIG = '[retry.default]\nbase = "20ms"\ncap = "20ms"\n[egress]\nallow = ["0.0.0.0/0", "::/0"]\n'
 #: pip puts programs beside that of Python, which is not on the PATH if a virtual environment is not activated.
@@ -55,8 +57,7 @@ class FakePostrider:
 
     def enqueue_many(self, jobs: Iterable[Job]) -> list[Receipt]:
         jobs = list(jobs)
-        for job in jobs:
-            job.fields(self._max_job_bytes)
+        entries_of(jobs, self._max_job_bytes)
         return [FakePostrider.enqueue(self, job) for job in jobs]
 
     def finish(self, job: Receipt | str, status: int = 200, body: str | None = None, **members: Any) -> None:
@@ -130,7 +131,8 @@ def deliver_now(
 
     `config` is the worker's configuration file; by default, retries follow at once, and all addresses are allowed. `environment` has the variables that it names.
     `binary` is the program `postrider`: by default that of `POSTRIDER_BINARY`, or on the PATH (`pip install postrider`). Without a
-    `redis_url`, `redis-server` is started for the time of the call. Raises `TimeoutError` if a job has not ended after `timeout` seconds.
+    `redis_url`, `redis-server` is started for the time of the call. Raises `TimeoutError` if a job has not ended after `timeout` seconds,
+    and `RuntimeError` if the worker ends, as it does with a wrong `config`; both contain its log.
     """
     jobs = list(jobs)
     program = binary or os.environ.get("POSTRIDER_BINARY") or shutil.which("postrider", path=_PATH)
@@ -143,14 +145,13 @@ def deliver_now(
             receipts = client.enqueue_many([sink.redirect(job) for job in jobs])
             file = Path(folder, "postrider.toml")
             file.write_text(config)
-            with _worker(program, url, queue, file, sink.port, environment or {}) as log:
-                try:
-                    end = time.monotonic() + timeout
-                    results = [client.wait(receipt, max(end - time.monotonic(), 0.1)) for receipt in receipts]
-                except TimeoutError as error:
-                    raise TimeoutError(
-                        f"not all jobs ended within {timeout} s; the worker's log:\n{log.read_text()[-4000:]}"
-                    ) from error
+            with _worker(program, url, queue, file, sink.port, environment or {}) as (worker, file):
+                results = _results(client, receipts, time.monotonic() + timeout, worker)
+                log = file.read_text()[-4000:]
+                if len(results) < len(jobs) and worker.poll() is not None:
+                    raise RuntimeError(f"the worker has ended with the code {worker.returncode}; its log:\n{log}")
+                if len(results) < len(jobs):
+                    raise TimeoutError(f"not all jobs ended within {timeout} s; the worker's log:\n{log}")
         if sink.error:
             raise sink.error
         # The job id, unless the job has its own header.
@@ -160,6 +161,18 @@ def deliver_now(
         ]
         own = [[sent for sent in sink.requests if sent.headers.get("idempotency-key") == key] for key in keys]
         return [Delivered(*parts) for parts in zip(jobs, receipts, results, own)]
+
+
+def _results(client: Postrider, receipts: list[Receipt], end: float, worker: subprocess.Popen[bytes]) -> list[Result]:
+    """Those of the first jobs: up to one that has not ended when the time is over, or the worker ends."""
+    results: list[Result] = []
+    for receipt in receipts:
+        while not (result := client.result(receipt)):
+            if time.monotonic() > end or worker.poll() is not None:
+                return results
+            time.sleep(0.02)
+        results.append(result)
+    return results
 
 
 def _parts(answer: Response) -> tuple[int, bytes, Mapping[str, str]]:
@@ -266,7 +279,7 @@ def _redis(url: str | None, folder: str) -> Iterator[str]:
 
 
 @contextmanager
-def _worker(program: str, url: str, queue: str, config: Path, proxy: int, environment: Mapping[str, str]) -> Iterator[Path]:
+def _worker(program: str, url: str, queue: str, config: Path, proxy: int, environment: Mapping[str, str]) -> Iterator[_Worker]:
     own = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "POSTRIDER_"))}
     own |= {"POSTRIDER_REDIS_URL": url, **environment}
     words = ["worker", "--queue", queue, "--config", str(config), "--http-proxy", f"http://127.0.0.1:{proxy}"]
@@ -274,7 +287,7 @@ def _worker(program: str, url: str, queue: str, config: Path, proxy: int, enviro
     with log.open("wb") as file:
         process = subprocess.Popen([program, *words], env=own, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
     with _stopped(process):
-        yield log
+        yield process, log
 
 
 @contextmanager

@@ -19,8 +19,8 @@ class Verifier:
     package `cryptography`). `tolerance` is how many seconds a request may be old, or early."""
 
     def __init__(self, *keys: str, tolerance: float = 300) -> None:
-        if not keys:
-            raise ValueError("give at least one key")
+        if not keys or not all(isinstance(key, str) for key in keys):
+            raise ValueError("give at least one key, each as a text")
         self._keys = [_key(key) for key in keys]
         self._tolerance = tolerance
 
@@ -36,6 +36,8 @@ class Verifier:
         if abs(int(timestamp) - (time.time() if now is None else now)) > self._tolerance:
             raise InvalidSignature("the header webhook-timestamp is too far from now")
         body = body.encode() if isinstance(body, str) else body
+        if not isinstance(body, bytes):
+            raise TypeError(f"give the body as it came, not {type(body).__name__}: the signature is of its bytes")
         content = b".".join([job_id.encode(), timestamp.encode(), body])
         for signature in signatures.split(" "):
             version, _, text = signature.partition(",")
