@@ -71,6 +71,9 @@ scripts! {
     Leave "leave",
     Enqueue "enqueue",
     EnqueueAll "enqueue_all",
+    KeyHomes "key_homes",
+    ClaimKeys "claim_keys",
+    Reshard "reshard",
     CancelReady "cancel_ready",
     CancelWaiting "cancel_waiting",
     RunNow "run_now",
@@ -229,7 +232,13 @@ impl Call {
     }
 }
 
-/// The key of the queue `default` with that last part.
+/// The key of the queue `default` with that last part, in its first shard.
 pub fn key(what: &str) -> String {
-    format!("postrider:{{default}}:{what}")
+    key_of(0, what)
+}
+
+/// The key of a shard of the queue `default` with that last part.
+pub fn key_of(shard: u32, what: &str) -> String {
+    let tag = if shard == 0 { "default".to_owned() } else { format!("default/{shard}") };
+    format!("postrider:{{{tag}}}:{what}")
 }

@@ -1,6 +1,6 @@
 //! The scripts of producers and tools.
 
-use super::{Call, FLOW, GROUP, MARK, Script};
+use super::{Call, FLOW, GROUP, MARK, Script, key_of};
 
 /// The number of dead letters kept, their bytes, their lifetime, the lifetime of a result (both ms), and the result.
 pub(super) const BOUNDS: [&str; 5] = ["100000", "536870912", "2592000000", "60000", "{}"];
@@ -10,6 +10,30 @@ impl Call {
     pub fn enqueue(idempotency_key: &str, cap: u32, fields: &[(&str, &str)]) -> Call {
         let keys = ["jobs", "waiting", &format!("key:{idempotency_key}")];
         Call::new(Script::Enqueue, &keys, &["60000", &cap.to_string(), "0"]).with_fields(fields)
+    }
+
+    /// Enqueues a job under an idempotency key in one shard, for a producer that knows of that number of changes of the number
+    /// of shards.
+    pub fn enqueue_in(shard: u32, idempotency_key: &str, changes: u64, fields: &[(&str, &str)]) -> Call {
+        let keys = ["jobs", "waiting", &format!("key:{idempotency_key}")].map(|what| key_of(shard, what));
+        let call = Call::new(Script::Enqueue, &[], &["60000", "0", &changes.to_string()]);
+        Call { keys: keys.into(), ..call }.with_fields(fields)
+    }
+
+    /// Claims an idempotency key in one shard, for such a producer.
+    pub fn claim_key(shard: u32, idempotency_key: &str, changes: u64) -> Call {
+        let call = Call::new(Script::ClaimKeys, &[], &[&changes.to_string(), "60000"]);
+        Call { keys: vec![key_of(shard, &format!("key:{idempotency_key}"))], ..call }
+    }
+
+    /// Reads how often the number of shards has changed, the number, and former ones.
+    pub fn key_homes() -> Call {
+        Call::new(Script::KeyHomes, &["meta"], &["60000"])
+    }
+
+    /// Sets the number of shards.
+    pub fn reshard(shards: u32) -> Call {
+        Call::new(Script::Reshard, &["meta"], &[&shards.to_string()])
     }
 
     /// Enqueues jobs together, each with an idempotency key or an empty text.

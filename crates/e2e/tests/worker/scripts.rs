@@ -19,6 +19,7 @@ mod flow_limits;
 mod followed;
 mod full;
 mod held;
+mod homes;
 mod logged;
 mod paused;
 mod searched;
