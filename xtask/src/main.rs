@@ -85,9 +85,9 @@ enum Task {
     },
     /// Check every interleaving of the scripts on a model of Redis
     Model {
-        /// --minutes N for how long [default: 5]; or --mutations to plant faults, each of which must be found (--only TEXT
-        /// plants those whose name contains it); or --differential N to compare N random steps with a server; or --replay N to
-        /// compare N random runs with a worker. --seed S repeats what is random
+        /// --minutes N for how long [default: 5]; or --short for what the test explores; or --mutations to plant faults, each of
+        /// which must be found (--only TEXT: those whose name contains it); or --differential N to compare N random steps with a
+        /// server; or --replay N to compare N random runs with a worker. --seed S repeats what is random
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },

@@ -127,6 +127,7 @@ impl Shard {
         let numbers = [key.map_or(0, |(_, ttl)| ttl), cap, changes];
         let mut call =
             self.call("enqueue", &["jobs", "waiting", &name], &numbers.map(|number| number.to_string()));
+        call.keys.extend((cap > 0).then(|| self.key("order_waiting")));
         call.arguments.extend_from_slice(fields);
         call
     }

@@ -83,7 +83,11 @@ impl Left {
     }
 
     pub(crate) fn has(self, kind: Kind) -> bool {
-        self.0[kind as usize] > 0
+        self.of(kind) > 0
+    }
+
+    pub(crate) fn of(self, kind: Kind) -> u8 {
+        self.0[kind as usize]
     }
 
     /// One of them happens.

@@ -46,6 +46,7 @@ pub(crate) struct FaultyRedis<T> {
     past: Option<Arc<(Db, T)>>,
     /// In steps of `step_ms`.
     pub(crate) time: u8,
+    time_max: u8,
     step_ms: u64,
     /// How far the clock of Redis is set, in steps.
     jump: i64,
@@ -58,9 +59,10 @@ pub(crate) struct FaultyRedis<T> {
 }
 
 impl<T: Clone> FaultyRedis<T> {
-    pub(crate) fn new(truth: T, left: Left, step_ms: u64, jump: i64) -> Self {
+    /// Time goes on for that number of steps. `jump`: how far the clock is set, in steps.
+    pub(crate) fn new(truth: T, left: Left, step_ms: u64, time_max: u8, jump: i64) -> Self {
         let (db, past) = (Db::default(), None);
-        let mut new = Self { db, truth, past, time: 0, step_ms, jump, offset: 0, jumps: 0, left };
+        let mut new = Self { db, truth, past, time: 0, time_max, step_ms, jump, offset: 0, jumps: 0, left };
         new.set_clock();
         new
     }
@@ -82,10 +84,14 @@ impl<T: Clone> FaultyRedis<T> {
         self.set_clock();
     }
 
-    /// Runs a script.
+    /// Runs a script. A right that it does not need is not missing: so that state is not another one.
     pub(crate) fn call(&mut self, sources: &Sources, call: &Call, fate: Fate) -> Reply {
         let denied = if let Fate::Denied(command) = fate { Some(command) } else { None };
-        self.remembering(|db| sources.call(db, call, denied))
+        let (reply, lacks_right) = self.remembering(|db| sources.call_without(db, call, denied));
+        if lacks_right {
+            self.left.spend(Kind::Rights);
+        }
+        reply
     }
 
     /// Runs a command.
@@ -94,7 +100,7 @@ impl<T: Clone> FaultyRedis<T> {
         self.remembering(|db| db.command(&words, None))
     }
 
-    fn remembering(&mut self, run: impl FnOnce(&mut Db) -> Reply) -> Reply {
+    fn remembering<R>(&mut self, run: impl FnOnce(&mut Db) -> R) -> R {
         let before = self.left.has(Kind::Failover).then(|| Arc::new((self.db.clone(), self.truth.clone())));
         let reply = run(&mut self.db);
         if before.as_ref().is_some_and(|before| before.0.keys != self.db.keys) {
@@ -118,12 +124,10 @@ impl<T: Clone> FaultyRedis<T> {
         fates
     }
 
-    /// A call has this fate.
+    /// A call has this fate. Whether a right is missing shows in the call.
     pub(crate) fn spend(&mut self, fate: Fate) {
-        match fate {
-            Fate::Answered => {}
-            Fate::Lost => self.left.spend(Kind::Reply),
-            Fate::Denied(_) => self.left.spend(Kind::Rights),
+        if fate == Fate::Lost {
+            self.left.spend(Kind::Reply);
         }
     }
 
@@ -142,6 +146,22 @@ impl<T: Clone> FaultyRedis<T> {
             events.push(Event::Failover);
         }
         events
+    }
+
+    /// Adds what may happen to Redis now: to its memory and its clock, that somebody deletes one of these keys, and that time
+    /// passes.
+    pub(crate) fn add_steps<S>(
+        &self,
+        steps: &mut Vec<S>,
+        happen: fn(Event) -> S,
+        deletes: impl IntoIterator<Item = S>,
+        pass: Option<S>,
+    ) {
+        steps.extend(self.events().into_iter().map(happen));
+        if self.left.has(Kind::Key) {
+            steps.extend(deletes);
+        }
+        steps.extend(pass.filter(|_| self.time < self.time_max));
     }
 
     pub(crate) fn happen(&mut self, event: Event) {

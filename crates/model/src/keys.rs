@@ -7,9 +7,10 @@
 mod producer;
 
 use crate::calls::Shard;
+use crate::faulty::START_MS;
 use crate::redis::{Db, Id, Value};
 use crate::scripts::Sources;
-use crate::small::{self, Bounds, Explored, Small};
+use crate::small::{Mutation, Small, planted};
 use producer::{Producer, Turn};
 
 const PRODUCERS: usize = 3;
@@ -17,29 +18,24 @@ const PRODUCERS: usize = 3;
 const CHANGES: u8 = 4;
 /// The numbers of shards that an operator sets.
 const NUMBERS: [u32; 3] = [1, 2, 3];
-const START_MS: u64 = 1_800_000_000_000;
 
-/// Faults that are planted in the scripts of producers: the name, the script, what is replaced, and by what.
-pub(crate) const MUTATIONS: [(&str, &str, &str, &str); 9] = [
-    ("enqueue: ignores a later change", "enqueue", "tonumber(moved) > tonumber(ARGV[3])", "false"),
-    ("enqueue: refuses whatever has moved", "enqueue", "tonumber(moved) > tonumber(ARGV[3])", "true"),
-    ("enqueue: overwrites a job", "enqueue", "elseif known ~= '' then", "elseif false then"),
-    (
-        "enqueue_all: ignores a later change",
-        "enqueue_all",
-        "tonumber(moved) > tonumber(ARGV[at + 1])",
-        "false",
-    ),
-    ("claim_keys: claims nothing", "claim_keys", "redis.call('SET', key,", "redis.call('SET', key .. 'x',"),
-    ("claim_keys: overwrites a job", "claim_keys", "if known ~= '' and not moved then", "if false then"),
-    ("reshard: counts no change", "reshard", "changes, homes[1] = changes + 1, now", "homes[1] = now"),
-    ("reshard: forgets former numbers", "reshard", "'homes', table.concat(homes, ' ')", "'homes', ''"),
-    ("key_homes: returns no former number", "key_homes", "homes[#homes + 1] = tonumber(shards)", ""),
+/// Faults that are planted in the scripts: each must be found.
+#[rustfmt::skip]
+pub(crate) const MUTATIONS: [Mutation; 9] = [
+    planted("enqueue: ignores a later change", "enqueue", ["tonumber(moved) > tonumber(ARGV[3])", "false"], &[], 0),
+    planted("enqueue: refuses whatever has moved", "enqueue", ["tonumber(moved) > tonumber(ARGV[3])", "true"], &[], 0),
+    planted("enqueue: overwrites a job", "enqueue", ["elseif known ~= '' then", "elseif false then"], &[], 0),
+    planted("enqueue_all: ignores a later change", "enqueue_all", ["tonumber(moved) > tonumber(ARGV[at + 1])", "false"], &[], 0),
+    planted("claim_keys: claims nothing", "claim_keys", ["redis.call('SET', key,", "redis.call('SET', key .. 'x',"], &[], 0),
+    planted("claim_keys: overwrites a job", "claim_keys", ["if known ~= '' and not moved then", "if false then"], &[], 0),
+    planted("reshard: counts no change", "reshard", ["changes, homes[1] = changes + 1, now", "homes[1] = now"], &[], 0),
+    planted("reshard: forgets former numbers", "reshard", ["'homes', table.concat(homes, ' ')", "'homes', ''"], &[], 0),
+    planted("key_homes: returns no former number", "key_homes", ["homes[#homes + 1] = tonumber(shards)", ""], &[], 0),
 ];
 
 /// A state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Keys {
+pub(crate) struct Keys {
     db: Db,
     producers: [Producer; PRODUCERS],
     /// How often the number of shards may still change.
@@ -50,7 +46,7 @@ struct Keys {
 
 /// One step.
 #[derive(Clone, Copy, Debug)]
-enum Step {
+pub(crate) enum Step {
     /// A producer makes its next call. Its reply may be lost: then the producer begins again.
     Call {
         producer: usize,
@@ -69,10 +65,11 @@ fn jobs(db: &Db) -> Vec<(u32, Id)> {
 }
 
 impl Keys {
-    fn start(changes: u8, losses: u8) -> Self {
+    /// Nobody has begun to enqueue, and there is one shard.
+    pub(crate) fn start() -> Self {
         let db = Db { now: START_MS, ..Db::default() };
         let producers = std::array::from_fn(|_| Producer::default());
-        Self { db, producers, changes_left: changes, losses_left: losses }
+        Self { db, producers, changes_left: CHANGES, losses_left: 1 }
     }
 }
 
@@ -104,7 +101,7 @@ impl Small for Keys {
                 }
             }
             Step::Reshard(number) => {
-                sources.call(&mut self.db, &Shard(0).reshard("reshard", &[number]), None);
+                sources.call(&mut self.db, &Shard(0).reshard("reshard", &[number]));
                 self.changes_left -= 1;
             }
         }
@@ -126,7 +123,11 @@ impl Small for Keys {
                 break;
             }
         }
-        own.job().is_none().then_some("key: a producer that nobody disturbs succeeds")
+        let Some(job) = own.job() else {
+            return Some("key: a producer that nobody disturbs succeeds");
+        };
+        (self::jobs(&db) != [job])
+            .then_some("key: it enqueues once, also for a producer that nobody disturbs")
     }
 
     fn sentence(step: Step) -> String {
@@ -138,9 +139,4 @@ impl Small for Keys {
             Step::Reshard(number) => format!("an operator sets the number of shards to {number}"),
         }
     }
-}
-
-/// Explores every order of the calls.
-pub(crate) fn explore(sources: &Sources, bounds: Bounds) -> Explored {
-    small::explore(&Keys::start(CHANGES, 1), sources, bounds)
 }

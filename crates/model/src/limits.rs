@@ -141,7 +141,7 @@ impl Limits {
             owes: false,
         };
         Self {
-            redis: FaultyRedis::new(Truth::default(), Left::new(faults, 1), TICK_MS, CLOCK_TICKS),
+            redis: FaultyRedis::new(Truth::default(), Left::new(faults, 1), TICK_MS, TICKS_MAX, CLOCK_TICKS),
             limits,
             workers: [worker.clone(), worker],
             admitted: None,
@@ -203,17 +203,9 @@ impl Small for Limits {
 
     fn steps(&self) -> Vec<Step> {
         let mut steps = vec![];
-        if self.broken.is_some() {
-            return steps;
-        }
         (0..WORKERS).for_each(|worker| self.add_faults(worker, &mut steps));
-        steps.extend(self.redis.events().into_iter().map(Step::Happen));
-        if self.redis.left.has(Kind::Key) && !self.redis.db.keys.is_empty() {
-            steps.push(Step::DeleteKey);
-        }
-        if self.redis.time < TICKS_MAX {
-            steps.push(Step::Pass);
-        }
+        let deletes = (!self.redis.db.keys.is_empty()).then_some(Step::DeleteKey);
+        self.redis.add_steps(&mut steps, Step::Happen, deletes, Some(Step::Pass));
         steps
     }
 

@@ -19,7 +19,9 @@ mod worker;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::calls::Shard;
+use e2e::resp::Reply;
+
+use crate::calls::{Call, Shard};
 use crate::faults::{Fate, Kind, Left};
 use crate::faulty::{Event, FaultyRedis};
 use crate::redis::{Bytes, Id};
@@ -204,7 +206,7 @@ impl Lines {
             missing: vec![],
         };
         let mut start = Self {
-            redis: FaultyRedis::new(Truth::default(), Left::new(faults, 1), STEP_MS, CLOCK_STEPS),
+            redis: FaultyRedis::new(Truth::default(), Left::new(faults, 1), STEP_MS, TIME_MAX, CLOCK_STEPS),
             is_stopping,
             workers: [worker.clone(), worker],
             is_disordered: false,
@@ -218,11 +220,19 @@ impl Lines {
         }
         for job in 0..JOBS {
             let call = SHARD.enqueue(None, 0, 0, &view::fields_of(job));
-            start.redis.call(sources, &call, Fate::Answered);
+            start.call(sources, &call, Fate::Answered);
             start.redis.truth[job].position = start.last_position() + 1;
         }
         start.redis.forget_past();
         start
+    }
+
+    /// Redis runs a script.
+    fn call(&mut self, sources: &Sources, call: &Call, fate: Fate) -> Reply {
+        let before = self.redis.left.of(Kind::Rights);
+        let reply = self.redis.call(sources, call, fate);
+        self.is_torn |= self.redis.left.of(Kind::Rights) < before;
+        reply
     }
 
     fn name(&self, worker: usize) -> String {
@@ -235,9 +245,6 @@ impl Small for Lines {
 
     fn steps(&self) -> Vec<Step> {
         let mut steps = vec![];
-        if self.broken.is_some() {
-            return steps;
-        }
         let fates = self.redis.fates(&RIGHTS);
         // As long as they are alike, one of them is enough.
         let workers = if self.workers[0] == self.workers[1] { 1 } else { WORKERS };
@@ -245,14 +252,9 @@ impl Small for Lines {
         if self.redis.left.has(Kind::ByHand) {
             self.add_changes(&fates, &mut steps);
         }
-        steps.extend(self.redis.events().into_iter().map(Step::Happen));
-        if self.redis.left.has(Kind::Key) {
-            let is_there = |name: &&&str| self.redis.db.keys.contains_key(&SHARD.key(name));
-            steps.extend(KEYS.iter().filter(is_there).map(|name| Step::DeleteKey(name)));
-        }
-        if self.redis.time < TIME_MAX {
-            steps.push(Step::Pass);
-        }
+        let is_there = |name: &&'static str| self.redis.db.keys.contains_key(&SHARD.key(name));
+        let deletes = KEYS.into_iter().filter(is_there).map(Step::DeleteKey);
+        self.redis.add_steps(&mut steps, Step::Happen, deletes, Some(Step::Pass));
         steps
     }
 

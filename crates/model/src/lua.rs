@@ -38,6 +38,8 @@ struct Server {
     calls: usize,
     /// When the clock moves on, and to which time: before the command with this number.
     moves: Vec<(usize, u64)>,
+    /// Whether it has called the command to which the caller has no right.
+    lacks_right: bool,
 }
 
 impl Server {
@@ -48,6 +50,9 @@ impl Server {
                 self.db.now = *now;
             }
         }
+        let is_denied = |name: &Bytes, denied: &str| name.eq_ignore_ascii_case(denied.as_bytes());
+        self.lacks_right |=
+            self.denied.is_some_and(|denied| arguments.first().is_some_and(|name| is_denied(name, denied)));
         self.db.run(arguments, self.denied, Some(&mut self.is_dirty))
     }
 }
@@ -78,6 +83,11 @@ impl Interpreter {
         self.call_while(db, call, denied, &[]).0
     }
 
+    /// Whether the last call has lacked the right to a command.
+    pub(crate) fn lacks_right(&self) -> bool {
+        self.server.borrow().lacks_right
+    }
+
     /// Runs a script while the clock moves on: before commands with these numbers, to these times. Also returns how many
     /// commands it has called.
     pub(crate) fn call_while(
@@ -88,8 +98,8 @@ impl Interpreter {
         moves: &[(usize, u64)],
     ) -> (Reply, usize) {
         db.expire();
-        let (moves, is_dirty, calls) = (moves.to_vec(), false, 0);
-        *self.server.borrow_mut() = Server { db: std::mem::take(db), denied, is_dirty, calls, moves };
+        let (moves, db_before) = (moves.to_vec(), std::mem::take(db));
+        *self.server.borrow_mut() = Server { db: db_before, denied, moves, ..Server::default() };
         let name = call.script;
         let script = self.scripts.get(name).unwrap_or_else(|| panic!("there is no script {name}"));
         let result = self.run(script, &call.keys, &call.arguments);

@@ -6,7 +6,7 @@ use crate::faults::{Fate, Kind, Left, with_fate};
 use crate::faulty::{Event, FaultyRedis};
 use crate::redis::Value;
 use crate::scripts::Sources;
-use crate::small::Small;
+use crate::small::{Mutation, Small, planted};
 
 const WORKERS: usize = 2;
 const SHARD: Shard = Shard(0);
@@ -20,22 +20,15 @@ pub(crate) const FAULTS: [Kind; 6] =
 /// The commands without which the script is tried.
 const RIGHTS: [&str; 4] = ["xadd", "hset", "hdel", "pexpire"];
 
-/// Faults that are planted in the script: the name, the script, what is replaced, and by what.
-pub(crate) const MUTATIONS: [(&str, &str, &str, &str); 4] = [
-    (
-        "notice: reports what was reported",
-        "notice",
-        "if (redis.call('HGET', KEYS[2], subject) or '') ~= ARGV[2] then",
-        "if false then",
-    ),
-    ("notice: is not remembered", "notice", "redis.call('HSET', KEYS[2], subject, ARGV[3])", ""),
-    ("notice: enqueues nothing", "notice", "redis.call('XADD', KEYS[1], '*', unpack(ARGV, 5))", ""),
-    (
-        "notice: no look at rights",
-        "notice",
-        "redis.call('HSET', KEYS[2], subject, ARGV[2])\nredis.call('HDEL', KEYS[2], '')\n",
-        "",
-    ),
+/// Faults that are planted in the scripts: each must be found.
+#[rustfmt::skip]
+pub(crate) const MUTATIONS: [Mutation; 4] = [
+    planted("notice: reports what was reported", "notice",
+        ["if (redis.call('HGET', KEYS[2], subject) or '') ~= ARGV[2] then", "if false then"],
+        &[], 0),
+    planted("notice: is not remembered", "notice", ["redis.call('HSET', KEYS[2], subject, ARGV[3])", ""], &[], 0),
+    planted("notice: enqueues nothing", "notice", ["redis.call('XADD', KEYS[1], '*', unpack(ARGV, 5))", ""], &[], 0),
+    planted("notice: no look at rights", "notice", ["redis.call('HSET', KEYS[2], subject, ARGV[2])\nredis.call('HDEL', KEYS[2], '')\n", ""], &[Kind::Rights], 0),
 ];
 
 /// A state.
@@ -64,7 +57,7 @@ pub(crate) enum Step {
 impl Notices {
     /// The flow works, and nothing is reported.
     pub(crate) fn start(faults: &[Kind]) -> Self {
-        let redis = FaultyRedis::new(0, Left::new(faults, 1), STEP_MS, 0);
+        let redis = FaultyRedis::new(0, Left::new(faults, 1), STEP_MS, 0, 0);
         Self { redis, is_failing: false, turns: 0, pending: [None; WORKERS] }
     }
 
@@ -107,8 +100,8 @@ impl Small for Notices {
                 }
             }
         }
-        steps.extend(self.redis.events().into_iter().map(Step::Happen));
-        steps.extend((self.redis.left.has(Kind::Key) && self.reported()).then_some(Step::DeleteKey));
+        let deletes = self.reported().then_some(Step::DeleteKey);
+        self.redis.add_steps(&mut steps, Step::Happen, deletes, None);
         steps
     }
 
@@ -140,6 +133,9 @@ impl Small for Notices {
                 world.step(sources, Step::Look(worker));
             }
             world.report(sources, worker, Fate::Answered);
+        }
+        if world.notices() != usize::from(world.redis.truth) {
+            return Some("notice: once faults stop, each change of what is reported enqueues one");
         }
         (world.reported() != world.is_failing).then_some("notice: once faults stop, what is reported is true")
     }

@@ -1,5 +1,7 @@
 //! Runs of the model, and their tables.
 
+mod planted;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,13 +9,14 @@ use std::thread;
 use std::time::Duration;
 
 use crate::faults::Kind;
-use crate::mutations::{self, Outcome};
 use crate::scripts::Sources;
 use crate::search::{Explored, Search};
 use crate::small::{self, Bounds, Small};
 use crate::story;
 use crate::world::{JOBS, Rules, Shape};
 use crate::{keys, limits, lines, notices, ticks};
+
+pub use planted::mutate;
 
 /// The jobs of a run.
 const SHAPES: [[Shape; 2]; 2] = [[Shape::Limited, Shape::Result], [Shape::Delayed, Shape::Expiring]];
@@ -24,7 +27,7 @@ const DEPTH_MAX: usize = 40;
 /// How many states a run of the short test explores.
 const STATES_SHORT: usize = 60;
 /// How many states a random walk explores, for each state of another run.
-const WALKS: usize = 30;
+const WALKS: usize = 15;
 
 /// One line of a table.
 #[derive(Clone, Debug)]
@@ -93,11 +96,11 @@ pub fn explore_shortly() -> Result<(), String> {
 
 /// The worlds, and the part of the time that each gets, in hundredths.
 const WORLDS: [(&str, u32); 6] = [
-    ("jobs", 60),
+    ("jobs", 50),
     ("keys and shards", 4),
     ("flow", 11),
     ("periodic jobs", 11),
-    ("lines and callbacks", 12),
+    ("lines and callbacks", 22),
     ("notices", 2),
 ];
 
@@ -181,8 +184,8 @@ fn row(faults: &[Kind], explored: &[Explored]) -> Row {
 
 /// The run of the world of idempotency keys.
 fn of_keys(time: Duration, states_max: usize) -> Option<Row> {
-    let bounds = Bounds { time, states_max: states_max.saturating_mul(WALKS) };
-    let row = small_row(&[], &[keys::explore(&Sources::new(&[]), bounds)]);
+    let bounds = Bounds { time, states_max: states_max.saturating_mul(2 * WALKS) };
+    let row = small_row(&[], &[small::explore(&keys::Keys::start(), &Sources::new(&[]), bounds)]);
     row.print("keys and shards", "");
     Some(row)
 }
@@ -255,28 +258,6 @@ fn in_parallel<T: Sync, R: Send>(all: &[T], run: impl Fn(&T) -> R + Sync) -> Vec
     });
     done.sort_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, result)| result).collect()
-}
-
-/// Looks for each planted fault, and prints a table; the steps to one that is named. Returns how many there are.
-///
-/// # Errors
-/// The names of those that were not found.
-pub fn mutate(time: Duration, only: Option<&str>) -> Result<usize, String> {
-    println!("| planted fault | found by | steps | states | s |\n|---|---|---|---|---|");
-    let (mut survivors, mut count) = (vec![], 0);
-    for mutation in mutations::all().iter().filter(|one| only.is_none_or(|only| one.name().contains(only))) {
-        let Outcome { states, took, found, story } = mutation.find(time);
-        let (name, seconds) = (mutation.name(), took.as_secs_f64());
-        count += 1;
-        if let Some((invariant, steps)) = found {
-            println!("| {name} | {invariant} | {steps} | {states} | {seconds:.1} |");
-            story.filter(|_| only == Some(name)).iter().for_each(|story| println!("{story}"));
-        } else {
-            println!("| {name} | NOT FOUND | | {states} | {seconds:.1} |");
-            survivors.push(name.to_owned());
-        }
-    }
-    if survivors.is_empty() { Ok(count) } else { Err(survivors.join("\n")) }
 }
 
 fn search(faults: &[Kind], shapes: [Shape; 2], time: Duration, states_max: usize) -> Search {

@@ -47,10 +47,21 @@ impl Sources {
     }
 
     /// Runs a script.
-    pub(crate) fn call(&self, db: &mut Db, call: &Call, denied: Option<&'static str>) -> Reply {
+    pub(crate) fn call(&self, db: &mut Db, call: &Call) -> Reply {
+        self.call_without(db, call, None).0
+    }
+
+    /// Runs a script without the right to a command. Also returns whether it lacked that.
+    pub(crate) fn call_without(
+        &self,
+        db: &mut Db,
+        call: &Call,
+        denied: Option<&'static str>,
+    ) -> (Reply, bool) {
         INTERPRETERS.with_borrow_mut(|all| {
             let interpreter = all.entry(self.number).or_insert_with(|| Interpreter::new(&self.texts));
-            interpreter.call(db, call, denied)
+            let reply = interpreter.call(db, call, denied);
+            (reply, interpreter.lacks_right())
         })
     }
 }

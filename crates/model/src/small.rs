@@ -1,5 +1,7 @@
 //! Explores a small world: every order of its steps, breadth first.
 
+mod mutation;
+
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
@@ -7,6 +9,8 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use crate::scripts::Sources;
+
+pub(crate) use mutation::{Mutation, planted};
 
 /// How often a random walk begins again.
 const WALK_STEPS: usize = 50;

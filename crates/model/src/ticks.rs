@@ -23,6 +23,7 @@ use crate::small::Small;
 pub(crate) use planted::MUTATIONS;
 
 const WORKERS: usize = 2;
+const OPERATORS: usize = 2;
 /// A step of time, ms.
 const STEP_MS: u64 = 5_000;
 /// How far the clock of Redis is set, in steps.
@@ -82,8 +83,8 @@ pub(crate) struct Ticks {
     /// Whether each worker runs.
     is_up: [bool; WORKERS],
     claims: [Option<Claim>; WORKERS],
-    /// What the operator is about to do, by what was read.
-    pending: Option<operator::Pending>,
+    /// What each operator is about to do, by what was read.
+    pending: [Option<operator::Pending>; OPERATORS],
     /// Whether `cron_due` was deleted: then the definition is found later.
     is_damaged: bool,
     /// Whether a tick was set that had made a job: the clock was set back, and somebody has changed the definition.
@@ -101,10 +102,10 @@ pub(crate) enum Step {
     Make(usize, Fate),
     /// The last job ends.
     EndJob,
-    /// The operator reads, to do this.
-    Read(operator::Intent),
-    /// The operator does it.
-    Do(Fate),
+    /// An operator reads, to do this.
+    Read(usize, operator::Intent),
+    /// An operator does it.
+    Do(usize, Fate),
     Kill(usize),
     Start(usize),
     Happen(Event),
@@ -115,19 +116,20 @@ impl Ticks {
     /// Both workers run, and there is a definition.
     pub(crate) fn start(shape: usize, faults: &[Kind], sources: &Sources) -> Self {
         let mut start = Self {
-            redis: FaultyRedis::new(Truth::default(), Left::new(faults, 2), STEP_MS, CLOCK_STEPS),
+            redis: FaultyRedis::new(Truth::default(), Left::default(), STEP_MS, TIME_MAX, CLOCK_STEPS),
             shape,
             is_up: [true; WORKERS],
             claims: [None, None],
-            pending: None,
+            pending: [None, None],
             is_damaged: false,
             may_repeat: false,
             may_overlap: false,
             broken: None,
         };
-        start.read(operator::Intent::Create);
-        start.carry_out(sources, Fate::Answered);
+        start.read(0, operator::Intent::Create);
+        start.carry_out(sources, 0, Fate::Answered);
         start.redis.forget_past();
+        start.redis.left = Left::new(faults, 2);
         start
     }
 
@@ -171,26 +173,14 @@ impl Small for Ticks {
 
     fn steps(&self) -> Vec<Step> {
         let mut steps = vec![];
-        if self.broken.is_some() {
-            return steps;
-        }
         let fates = self.redis.fates(&RIGHTS);
         (0..WORKERS).for_each(|worker| self.add_worker(worker, &fates, &mut steps));
         if self.last_running().is_some() && self.is_skipping() {
             steps.push(Step::EndJob);
         }
-        if self.pending.is_some() {
-            steps.extend(fates.iter().map(|fate| Step::Do(*fate)));
-        } else if self.redis.left.has(Kind::ByHand) {
-            steps.extend(operator::Intent::ALL.map(Step::Read));
-        }
-        steps.extend(self.redis.events().into_iter().map(Step::Happen));
-        if self.redis.left.has(Kind::Key) && self.alarm().is_some() {
-            steps.push(Step::DeleteDue);
-        }
-        if self.redis.time < TIME_MAX {
-            steps.push(Step::Pass);
-        }
+        self.add_operators(&fates, &mut steps);
+        let deletes = self.alarm().map(|_| Step::DeleteDue);
+        self.redis.add_steps(&mut steps, Step::Happen, deletes, Some(Step::Pass));
         steps
     }
 

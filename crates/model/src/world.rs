@@ -30,6 +30,7 @@ use e2e::resp::Reply;
 
 use crate::calls::{Call, Shard};
 use crate::faults::{Fate, Kind, Left};
+use crate::faulty::START_MS;
 use crate::redis::{Db, Stream, Value};
 use crate::scripts::Sources;
 
@@ -50,7 +51,6 @@ pub(crate) const CLOCK_TICKS: i64 = 3;
 pub(crate) const ATTEMPTS_MAX: u8 = 2;
 pub(crate) const JOBS: usize = 2;
 pub(crate) const WORKERS: usize = 2;
-const START_MS: u64 = 1_800_000_000_000;
 /// The only shard.
 pub(crate) const SHARD: Shard = Shard(0);
 
@@ -183,7 +183,10 @@ impl World {
     fn run(&mut self, rules: &Rules, call: &Call, fate: Fate) -> (Reply, bool) {
         let denied = if let Fate::Denied(command) = fate { Some(command) } else { None };
         let before = self.server.clone();
-        let reply = rules.sources.call(&mut self.server.db, call, denied);
+        let (reply, lacks_right) = rules.sources.call_without(&mut self.server.db, call, denied);
+        if lacks_right {
+            self.left.spend(Kind::Rights);
+        }
         self.server.db.keys.remove(&SHARD.key("stats"));
         let is_recorded = self.server.db.keys.remove(&SHARD.key("log")).is_some();
         if self.server.db.keys != before.db.keys {

@@ -71,15 +71,14 @@ impl Producer {
             return Turn::GoesOn;
         }
         if self.numbers.is_empty() {
-            let reply = texts(&sources.call(db, &Shard(0).key_homes(TTL_MS), None));
+            let reply = texts(&sources.call(db, &Shard(0).key_homes(TTL_MS)));
             let number = |text: &Bytes| String::from_utf8_lossy(text).parse().unwrap_or(0);
             (self.numbers, self.claimed) = (reply.iter().map(number).collect(), 0);
             return Turn::GoesOn;
         }
         let homes = self.homes();
         if let Some(home) = homes.get(1 + self.claimed) {
-            let reply =
-                texts(&sources.call(db, &Shard(*home).claim_keys("k", self.numbers[0], TTL_MS), None));
+            let reply = texts(&sources.call(db, &Shard(*home).claim_keys("k", self.numbers[0], TTL_MS)));
             self.claimed += 1;
             self.job = reply.first().and_then(|text| Id::parse(text, 0)).map(|id| (*home, id));
             return Turn::GoesOn;
@@ -96,7 +95,7 @@ impl Producer {
         } else {
             Shard(home).enqueue(key, 0, changes, &fields)
         };
-        let reply = texts(&sources.call(db, &call, None));
+        let reply = texts(&sources.call(db, &call));
         if reply.first().is_some_and(|letter| letter == b"m") {
             self.round += 1;
             self.seen = std::mem::take(&mut self.numbers);

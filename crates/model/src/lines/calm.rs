@@ -38,8 +38,9 @@ impl Lines {
             for worker in 0..WORKERS {
                 world.take_turns(sources, worker);
             }
-            if world.broken.is_some() {
-                return world.broken;
+            let broken = world.broken.or_else(|| world.first_broken());
+            if broken.is_some() {
+                return broken;
             }
             if world.is_stopped() {
                 world.resume(sources, Fate::Answered);

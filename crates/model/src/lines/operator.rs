@@ -59,7 +59,7 @@ impl Lines {
         let Some(place) = place_of(&delivery) else { return };
         let call = call.with_callback_of(callback(&delivery, false, now, false));
         let call = call.in_line(SHARD, &[place.as_str().to_owned()], LineMode::Pass);
-        self.redis.call(sources, &call, fate);
+        self.call(sources, &call, fate);
         if self.live(job) < live && self.entries_of("dead", job).len() > dead {
             let account = &mut self.redis.truth[job];
             account.is_over = true;
@@ -74,7 +74,7 @@ impl Lines {
         let Some(place) = place_of_letter(&fields) else { return };
         let position = place.position().unwrap_or_default();
         let live = self.live(job);
-        self.redis.call(sources, &SHARD.replay_in_line(&id.to_string(), place.as_str(), &position), fate);
+        self.call(sources, &SHARD.replay_in_line(&id.to_string(), place.as_str(), &position), fate);
         if self.live(job) > live {
             let next = self.last_position() + 1;
             let account = &mut self.redis.truth[job];
@@ -93,7 +93,7 @@ impl Lines {
         self.redis.command(&[b"XDEL", &SHARD.key("dead"), id.to_string().as_bytes()]);
         let account = &mut self.redis.truth[job];
         (account.is_nowhere, account.stops) = (true, false);
-        self.redis.call(sources, &SHARD.resume_line(&[place.as_str().to_owned()]), fate);
+        self.call(sources, &SHARD.resume_line(&[place.as_str().to_owned()]), fate);
     }
 
     /// Lets the jobs behind dead letters go.
@@ -101,6 +101,6 @@ impl Lines {
         self.redis.left.spend(Kind::ByHand);
         self.redis.truth.iter_mut().for_each(|account| account.stops = false);
         let stopped = self.stopped();
-        self.redis.call(sources, &SHARD.resume_line(&stopped), fate);
+        self.call(sources, &SHARD.resume_line(&stopped), fate);
     }
 }

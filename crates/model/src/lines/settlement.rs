@@ -8,6 +8,7 @@ use postrider_queue::work::{CallbackBody, CallbackJob, fields};
 use super::view::{callback_of, number_of, place_of};
 use super::{ATTEMPTS_MAX, Conclusion, Fate, Lines, SHARD, STEP_MS, Stage, Verdict};
 use crate::calls::{Call, Held, LineMode, MARK, Postpone};
+use crate::faults::Kind;
 use crate::redis::Id;
 use crate::scripts::Sources;
 use crate::world::job;
@@ -137,13 +138,15 @@ impl Lines {
         let is_there = |world: &Self| world.stream("jobs").is_some_and(|jobs| jobs.entries.contains_key(&id));
         let is_ours = self.is_held(worker, id, flight.count) && is_there(self);
         let before = self.redis.db.keys.clone();
-        let reply = self.redis.call(sources, &call, fate);
+        let rights = self.redis.left.of(Kind::Rights);
+        let reply = self.call(sources, &call, fate);
+        let lacks_right = self.redis.left.of(Kind::Rights) < rights;
         if !is_ours && self.redis.db.keys != before {
             self.broken = Some("fence: a settlement under a lost lease has no effect");
         }
         if is_ours && !is_there(self) {
             if let Some(job) = number_of(&flight.fields) {
-                self.ended(job, ending, fate);
+                self.ended(job, ending, lacks_right);
             } else if let Some((job, kind)) =
                 callback_of(&flight.fields).filter(|_| ending == Conclusion::Success)
             {
@@ -160,11 +163,11 @@ impl Lines {
             // Done, or its lease is lost.
             _ => drop(flights.remove(&id)),
         }
-        debug_assert!(letter(&reply).is_none_or(|letter| b"ogl".contains(&letter)));
+        assert!(letter(&reply).is_none_or(|letter| b"ogl".contains(&letter)));
     }
 
     /// A settlement has removed the entry of a job.
-    fn ended(&mut self, job: usize, ending: Conclusion, fate: Fate) {
+    fn ended(&mut self, job: usize, ending: Conclusion, lacks_right: bool) {
         let (is_stopping, is_copied) = (self.is_stopping, self.live(job) > 0);
         let account = &mut self.redis.truth[job];
         match ending {
@@ -176,7 +179,7 @@ impl Lines {
                 account.ends[1] += 1;
                 account.is_over = true;
                 // Without the right, it is not noted.
-                account.stops = is_stopping && !matches!(fate, Fate::Denied(_));
+                account.stops = is_stopping && !lacks_right;
             }
             Conclusion::Retry | Conclusion::HandBack => {}
         }

@@ -43,12 +43,12 @@ impl Lines {
     }
 
     pub(super) fn sweep_waiting(&mut self, sources: &Sources, fate: Fate) {
-        self.redis.call(sources, &SHARD.sweep_order_waiting(), fate);
+        self.call(sources, &SHARD.sweep_order_waiting(), fate);
     }
 
     /// Learns which jobs that have the turn are missing.
     pub(super) fn sweep_lines(&mut self, sources: &Sources, worker: usize, fate: Fate) {
-        let reply = self.redis.call(sources, &SHARD.sweep_lines(""), fate);
+        let reply = self.call(sources, &SHARD.sweep_lines(""), fate);
         if let ([_, _, missing], Fate::Answered) = (parts(&reply), fate) {
             let text = |place| String::from_utf8_lossy(&bytes(place)).into_owned();
             self.workers[worker].missing = parts(missing).iter().map(text).collect();
@@ -60,7 +60,7 @@ impl Lines {
         let mut lost = std::mem::take(&mut self.workers[worker].missing);
         let mut after = "-".to_owned();
         while !lost.is_empty() {
-            let reply = self.redis.call(sources, &SHARD.drop_places(&after, ENTRIES_MAX, &lost), fate);
+            let reply = self.call(sources, &SHARD.drop_places(&after, ENTRIES_MAX, &lost), fate);
             let ([next, left], Fate::Answered) = (parts(&reply), fate) else { return };
             let text = |place| String::from_utf8_lossy(&bytes(place)).into_owned();
             let left: Vec<String> = parts(left).iter().map(text).collect();

@@ -19,7 +19,7 @@ impl Lines {
         let (own, time) = (&mut self.workers[worker], self.redis.time);
         (own.life, own.process, own.reclaims_from) = (Life::Up, own.process + 1, time + 2);
         own.missing.clear();
-        self.redis.call(sources, &SHARD.join(), Fate::Answered);
+        self.call(sources, &SHARD.join(), Fate::Answered);
         self.heartbeat(sources, worker);
         self.workers[worker].reclaims_from = time + 2;
     }
@@ -41,7 +41,7 @@ impl Lines {
         let leases: Vec<_> = flights.iter().map(|(id, flight)| (id.to_string(), flight.count)).collect();
         let ids: Vec<Id> = flights.keys().copied().collect();
         let call = SHARD.extend(&self.name(worker), LEASE_MS, &leases);
-        let reply = self.redis.call(sources, &call, Fate::Answered);
+        let reply = self.call(sources, &call, Fate::Answered);
         let [now, letters, ..] = parts(&reply) else { return };
         self.saw_time(worker, now);
         let time = self.redis.time;
@@ -96,7 +96,7 @@ impl Lines {
             |world: &Self, id: &Id| world.stream("jobs").is_some_and(|jobs| jobs.entries.contains_key(id));
         let is_lost = |(id, job): &(&Id, &Asking)| has(self, id) && !self.is_held(worker, **id, job.count);
         let lost: Vec<Id> = ids.iter().zip(&jobs).filter(is_lost).map(|(id, _)| *id).collect();
-        let reply = self.redis.call(sources, &SHARD.take_turns(&self.name(worker), &jobs), fate);
+        let reply = self.call(sources, &SHARD.take_turns(&self.name(worker), &jobs), fate);
         if lost.iter().any(|id| !has(self, id)) {
             self.broken = Some("fence: a question under a lost lease moves nothing");
         }
@@ -161,7 +161,7 @@ impl Lines {
     }
 
     fn promote(&mut self, sources: &Sources, worker: usize, fate: Fate) {
-        let reply = self.redis.call(sources, &SHARD.promote(1000, None), fate);
+        let reply = self.call(sources, &SHARD.promote(1000, None), fate);
         if let ([_, _, now, ..], Fate::Answered) = (parts(&reply), fate) {
             self.saw_time(worker, now);
         }
@@ -177,7 +177,7 @@ impl Lines {
         let steps = i64::from(self.redis.time) + own.offset;
         let expected = START_MS.saturating_add_signed(steps * STEP_MS.cast_signed());
         let call = SHARD.reclaim(&self.name(worker), LEASE_MS, 1, false, expected);
-        let reply = self.redis.call(sources, &call, fate);
+        let reply = self.call(sources, &call, fate);
         let ([_, taken, now], Fate::Answered) = (parts(&reply), fate) else { return };
         for row in parts(taken) {
             let row = parts(row);
@@ -207,14 +207,13 @@ impl Lines {
             }
             self.settle(sources, worker, id, Fate::Answered);
         }
-        self.redis.call(sources, &SHARD.leave(&self.name(worker)), Fate::Answered);
+        self.call(sources, &SHARD.leave(&self.name(worker)), Fate::Answered);
         (self.workers[worker].life, self.workers[worker].flights) = (Life::Absent, Default::default());
     }
 
     pub(super) fn do_step(&mut self, sources: &Sources, step: Step) {
         if let Some(fate) = fate_of(step) {
             self.redis.spend(fate);
-            self.is_torn |= matches!(fate, Fate::Denied(_));
         }
         match step {
             Step::Pass => self.pass(sources),

@@ -9,6 +9,14 @@ use crate::scripts::Sources;
 use crate::search::{Explored, Search};
 use crate::world::{JOBS, Rules, Shape, Slip};
 
+/// A depth that no search reaches.
+const DEPTH_MAX: usize = 40;
+/// How many states a search explores before another one is tried.
+const FEW: usize = 200;
+const MANY: usize = 3_000;
+/// The seed of the walks.
+const SEED: u64 = 7;
+
 /// A change of a script: its name, what is replaced, and by what.
 type Change = (&'static str, &'static str, &'static str);
 
@@ -144,7 +152,7 @@ pub(super) const ALL: [Mutation; 68] = [
 ];
 
 impl Mutation {
-    /// Looks for the fault: first everything to a small depth, then what happens to one job, then random walks.
+    /// Looks for the fault: first in the first steps of two jobs, then in everything that can happen to one, then by random walks.
     pub(super) fn find(&self, time: Duration) -> Explored {
         let rules = Rules {
             sources: Arc::new(Sources::new(self.changes)),
@@ -153,25 +161,27 @@ impl Mutation {
             jobs: JOBS,
             calm: Rc::default(),
         };
-        let faults = self.faults.to_vec();
         let search = Search {
             rules,
-            faults,
+            faults: self.faults.to_vec(),
             each: 1,
             shapes: [self.shape; 2],
-            depth: 5,
+            depth: DEPTH_MAX,
             time: time / 4,
             states_max: usize::MAX,
         };
+        let orders = |jobs, states_max| {
+            let rules = Rules { jobs, ..search.rules.clone() };
+            Search { rules, states_max, ..search.clone() }.run()
+        };
         // More faults in one walk: most come at a time at which they change nothing.
-        let tries: [&dyn Fn() -> Explored; 4] = [
-            &|| search.run(),
-            &|| {
-                let rules = Rules { jobs: 1, ..search.rules.clone() };
-                Search { rules, depth: 40, ..search.clone() }.run()
-            },
-            &|| Search { each: 3, ..search.clone() }.walk(7),
-            &|| search.walk(7),
+        let walks = |each, states_max| Search { each, states_max, ..search.clone() }.walk(SEED);
+        let tries: [&dyn Fn() -> Explored; 5] = [
+            &|| orders(JOBS, FEW),
+            &|| orders(1, MANY),
+            &|| walks(3, 4 * MANY),
+            &|| orders(1, 4 * MANY),
+            &|| walks(1, usize::MAX),
         ];
         let mut all = Explored { states: 0, depth: 0, took: Duration::ZERO, found: None };
         for explore in tries {

@@ -80,7 +80,7 @@ impl Ticks {
     pub(super) fn never_made(&self, sources: &Sources) -> Option<&'static str> {
         let mut world = self.clone();
         world.redis.calm_down();
-        (world.is_up, world.claims, world.pending) = ([true; WORKERS], [None, None], None);
+        (world.is_up, world.claims, world.pending) = ([true; WORKERS], [None, None], [None, None]);
         // A worker that died while the clock was ahead has put off the next look by as much.
         let ahead = u64::from(self.redis.jumps) * CLOCK_STEPS.unsigned_abs();
         for _ in 0..3 + ahead {
@@ -116,13 +116,17 @@ fn worker(index: usize) -> &'static str {
     ["worker A", "worker B"][index]
 }
 
+fn operator(index: usize) -> &'static str {
+    ["operator A", "operator B"][index]
+}
+
 pub(super) fn sentence(step: Step) -> String {
     match step {
         Step::Pass => "five seconds pass".to_owned(),
         Step::Look(own, fate) => with_fate(format!("{} looks for ticks", worker(own)), fate),
         Step::Make(own, fate) => with_fate(format!("{} makes the job of a tick", worker(own)), fate),
         Step::EndJob => "the oldest job ends".to_owned(),
-        Step::Read(intent) => {
+        Step::Read(own, intent) => {
             let what = match intent {
                 Intent::Create => "set the first definition",
                 Intent::Change => "set one with another job",
@@ -131,9 +135,9 @@ pub(super) fn sentence(step: Step) -> String {
                 Intent::Pause => "pause it",
                 Intent::Resume => "resume it",
             };
-            format!("an operator reads the definition, to {what}")
+            format!("{} reads the definition, to {what}", operator(own))
         }
-        Step::Do(fate) => with_fate("the operator does it".to_owned(), fate),
+        Step::Do(own, fate) => with_fate(format!("{} does it", operator(own)), fate),
         Step::Kill(own) => format!("{} is killed", worker(own)),
         Step::Start(own) => format!("{} starts again", worker(own)),
         Step::Happen(event) => event.sentence("15 seconds"),

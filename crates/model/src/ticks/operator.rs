@@ -4,7 +4,7 @@ use e2e::resp::Reply;
 use postrider_queue::cron::{CatchUp, Definition, Overlap};
 use postrider_queue::job::ENTRY_BYTES_MAX;
 
-use super::{NAME, SHAPES, SHARD, Ticks};
+use super::{NAME, OPERATORS, SHAPES, SHARD, Step, Ticks};
 use crate::calls::Call;
 use crate::faults::{Fate, Kind};
 use crate::scripts::Sources;
@@ -63,8 +63,22 @@ pub(super) fn interval(text: &str) -> u64 {
 }
 
 impl Ticks {
-    /// Reads what is there. Whatever is done follows later.
-    pub(super) fn read(&mut self, intent: Intent) {
+    /// What operators may do. The second one comes only between the two steps of the first one.
+    pub(super) fn add_operators(&self, fates: &[Fate], steps: &mut Vec<Step>) {
+        for operator in 0..OPERATORS {
+            if self.pending[operator].is_some() {
+                steps.extend(fates.iter().map(|fate| Step::Do(operator, *fate)));
+            }
+        }
+        let busy = self.pending.iter().flatten().count();
+        let next = self.pending.iter().position(Option::is_none);
+        if let Some(operator) = next.filter(|_| usize::from(self.redis.left.of(Kind::ByHand)) > busy) {
+            steps.extend(Intent::ALL.map(|intent| Step::Read(operator, intent)));
+        }
+    }
+
+    /// An operator reads what is there. Whatever is done follows later.
+    pub(super) fn read(&mut self, operator: usize, intent: Intent) {
         let (before, now) = (self.field("d").unwrap_or_default(), self.redis.db.now);
         let after = |text: &str| definition(text).timing.after(now);
         let next = match intent {
@@ -78,7 +92,7 @@ impl Ticks {
             Intent::Resume => after(&before),
             Intent::Remove | Intent::Pause => None,
         };
-        self.pending = Some(Pending { intent, before, next });
+        self.pending[operator] = Some(Pending { intent, before, next });
     }
 
     fn intended(&self, pending: &Pending) -> Option<Call> {
@@ -93,13 +107,13 @@ impl Ticks {
         })
     }
 
-    /// Does what the operator wants.
-    pub(super) fn carry_out(&mut self, sources: &Sources, fate: Fate) {
+    /// Does what an operator wants.
+    pub(super) fn carry_out(&mut self, sources: &Sources, operator: usize, fate: Fate) {
         self.redis.left.spend(Kind::ByHand);
-        let Some(pending) = self.pending.take() else { return };
+        let Some(pending) = self.pending[operator].take() else { return };
         let Some(call) = self.intended(&pending) else { return };
-        let (text_before, next_before, was_paused) =
-            (self.field("d"), self.field("n"), self.field("p").is_some());
+        let [text_before, next_before, job_before] = ["d", "n", "j"].map(|kind| self.field(kind));
+        let was_paused = self.field("p").is_some();
         let reply = self.redis.call(sources, &call, fate);
         let is_paused = self.field("p").is_some();
         match pending.intent {
@@ -120,7 +134,7 @@ impl Ticks {
             _ => {}
         }
         if text_before != self.field("d") || next_before != self.field("n") {
-            self.may_overlap |= self.field("j").is_none();
+            self.may_overlap |= job_before.is_some() && self.field("j").is_none();
             self.account_from_now(pending.next.is_some());
         }
     }

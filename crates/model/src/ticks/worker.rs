@@ -108,7 +108,7 @@ impl Ticks {
 
     pub(super) fn do_step(&mut self, sources: &Sources, step: Step) {
         match step {
-            Step::Look(_, fate) | Step::Make(_, fate) | Step::Do(fate) => self.redis.spend(fate),
+            Step::Look(_, fate) | Step::Make(_, fate) | Step::Do(_, fate) => self.redis.spend(fate),
             _ => {}
         }
         match step {
@@ -116,8 +116,8 @@ impl Ticks {
             Step::Look(worker, fate) => self.look(sources, worker, fate),
             Step::Make(worker, fate) => self.make(sources, worker, fate),
             Step::EndJob => self.end_job(),
-            Step::Read(intent) => self.read(intent),
-            Step::Do(fate) => self.carry_out(sources, fate),
+            Step::Read(operator, intent) => self.read(operator, intent),
+            Step::Do(operator, fate) => self.carry_out(sources, operator, fate),
             Step::Start(worker) => self.is_up[worker] = true,
             Step::Happen(event) => self.redis.happen(event),
             fault => self.happen(fault),

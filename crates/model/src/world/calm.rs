@@ -24,8 +24,7 @@ impl World {
                 Life::Up => {}
             }
         }
-        // What has happened so far explains other invariants.
-        world.accounts = Default::default();
+        world.forget_attempts();
         for what in Pausable::ALL {
             // The others end by themselves.
             if world.server.pauses[what as usize].is_some_and(|pause| pause.is_endless()) {
@@ -48,15 +47,20 @@ impl World {
             for worker in 0..WORKERS {
                 world.take_turns(rules, worker, true);
             }
-            if let Some(broken) = world.broken {
+            if let Some(broken) = world.broken.or_else(|| world.first_broken()) {
                 return Some(broken);
             }
-            world.accounts = Default::default();
+            world.forget_attempts();
             if !world.is_quiet() {
                 world.pass(rules);
             }
         }
         Some(Invariant::End)
+    }
+
+    /// What was attempted so far explains no attempt from now on.
+    pub(super) fn forget_attempts(&mut self) {
+        self.accounts.iter_mut().for_each(|account| (account.sends, account.unwritten) = (0, 0));
     }
 
     /// Every loop of a worker has its turn. Without `admits`, flows have no room.

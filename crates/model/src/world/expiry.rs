@@ -52,10 +52,11 @@ impl World {
             for worker in 0..super::WORKERS {
                 world.take_turns(rules, worker, false);
             }
-            if world.broken.is_some() {
-                return world.broken;
+            let broken = world.broken.or_else(|| world.first_broken());
+            if broken.is_some() {
+                return broken;
             }
-            world.accounts = Default::default();
+            world.forget_attempts();
             world.pass(rules);
         }
         let is_late =

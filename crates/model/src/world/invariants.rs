@@ -29,7 +29,7 @@ impl World {
         self.broken.or_else(|| self.first_broken()).or_else(|| self.broken_end(rules))
     }
 
-    fn first_broken(&self) -> Option<Invariant> {
+    pub(super) fn first_broken(&self) -> Option<Invariant> {
         for job in (0..JOBS).filter(|job| self.server.is_enqueued[*job]) {
             let ([live, dead], account) = (self.copies(job), &self.accounts[job]);
             let is_over = self.server.is_over[job];

@@ -9,6 +9,7 @@ use super::worker::{Conclusion, Flight, Life, Worker};
 use super::{LEASE_MS, Rules, SHARD, Slip, TICK_MS, World};
 use crate::calls::GROUP;
 use crate::faults::Fate;
+use crate::faulty::START_MS;
 use crate::redis::{Bytes, Id, Value};
 
 /// An entry of a reply: its id and its fields.
@@ -150,8 +151,7 @@ impl World {
         let is_suspect = |flight: &Flight| flight.count > 2 && flight.ending.is_none();
         let suspects = u64::from(!own.flights.values().any(is_suspect));
         let ahead = if rules.slip == Some(Slip::SteadyClock) { self.offset } else { own.offset };
-        let expected =
-            super::START_MS.saturating_add_signed((i64::from(self.tick) + ahead) * TICK_MS.cast_signed());
+        let expected = START_MS.saturating_add_signed((i64::from(self.tick) + ahead) * TICK_MS.cast_signed());
         let call = SHARD.reclaim(&own.name(), LEASE_MS, suspects, false, expected);
         let reply = self.call(rules, &call, fate);
         self.workers[worker].is_asked = false;

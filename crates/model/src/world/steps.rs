@@ -150,10 +150,9 @@ impl World {
             }
             _ => Fate::Answered,
         };
-        match fate {
-            Fate::Answered => {}
-            Fate::Lost => next.left.spend(Kind::Reply),
-            Fate::Denied(_) => next.left.spend(Kind::Rights),
+        // Whether a right is missing shows in the call.
+        if fate == Fate::Lost {
+            next.left.spend(Kind::Reply);
         }
         next.step(rules, action)?;
         if !next.left.has(Kind::Failover) {
