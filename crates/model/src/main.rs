@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         model::replay(seed, runs)
             .map(|compared| format!("after {compared} events, the model and a worker are at the same place"))
     } else if arguments.iter().any(|argument| argument == "--mutations") {
-        model::mutate(Duration::from_secs(240), text("--only").as_deref())
+        model::mutate(Duration::from_secs(600), text("--only").as_deref())
             .map(|all| format!("all {all} planted faults are found"))
     } else if arguments.iter().any(|argument| argument == "--short") {
         model::explore_shortly().map(|()| "every invariant holds".to_owned())

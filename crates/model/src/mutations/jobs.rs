@@ -167,7 +167,7 @@ impl Mutation {
             each: 1,
             shapes: [self.shape; 2],
             depth: DEPTH_MAX,
-            time: time / 4,
+            time,
             states_max: usize::MAX,
         };
         let orders = |jobs, states_max| {
@@ -180,7 +180,7 @@ impl Mutation {
             &|| orders(JOBS, FEW),
             &|| orders(1, MANY),
             &|| walks(3, 4 * MANY),
-            &|| orders(1, 4 * MANY),
+            &|| orders(1, 6 * MANY),
             &|| walks(1, usize::MAX),
         ];
         let mut all = Explored { states: 0, depth: 0, took: Duration::ZERO, found: None };
