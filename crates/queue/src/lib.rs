@@ -17,7 +17,7 @@ pub use job::{EntryId, Fields};
 pub use produce::{
     BatchError, EnqueueError, Enqueuing, IdempotencyKey, JsonJob, NewJob, NotAJob, Publication,
 };
-pub use redis::{BadQueueName, ConnectError, Error, QueueName, Redis};
+pub use redis::{BadQueueName, ConnectError, Error, QueueName, Redis, error_text};
 pub use trail::JobResult;
 
 /// For the model of the protocol and the tests of the scripts: unstable.

@@ -42,6 +42,7 @@ pub use operation::Operation;
 pub use operation_spans::Operations;
 pub use pause::{PauseEnd, PauseError, PauseNote, SetPauses, ToPause};
 pub use queue_shard::{Consumer, QueueShard};
+pub use reason::error_text;
 pub use reply::{Settled, without_line};
 pub use scripts::script_sources;
 pub use server::{ServerInfo, Stray};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::try_join;
-use postrider_queue::{NewJob, Publication, QueueName, Redis, names};
+use postrider_queue::{EnqueueError, NewJob, Publication, QueueName, Redis, error_text, names};
 use telemetry::{Counter, Histogram, Telemetry};
 use tracing::warn;
 
@@ -52,6 +52,14 @@ impl Instruments {
     }
 }
 
+/// Why jobs were not enqueued.
+fn reason(error: &EnqueueError) -> String {
+    match error {
+        EnqueueError::Redis(error) => error_text(error),
+        other => crate::url::cause(other),
+    }
+}
+
 /// What one transaction needs.
 pub(crate) struct Batch<'a> {
     pub(crate) config: &'a RelayConfig,
@@ -65,8 +73,10 @@ pub(crate) struct Batch<'a> {
 pub(crate) struct Taken {
     /// Whether more rows may wait.
     pub(crate) is_full: bool,
-    /// Queues whose jobs were not all enqueued.
-    pub(crate) failed: Vec<RelayError>,
+    /// Queues whose jobs were all enqueued.
+    pub(crate) enqueued: Vec<String>,
+    /// Queues whose jobs were not all enqueued, and why.
+    pub(crate) failed: Vec<(String, RelayError)>,
 }
 
 /// What becomes of the rows.
@@ -105,7 +115,10 @@ impl Batch<'_> {
         }
         let waiting = self.read(&ids, &mut settled.refused).await?;
         for (queue, rows) in waiting {
-            taken.failed.extend(self.enqueue(&queue, rows, &mut settled.enqueued).await.err());
+            match self.enqueue(&queue, rows, &mut settled.enqueued).await {
+                Ok(()) => taken.enqueued.push(queue.to_string()),
+                Err(error) => taken.failed.push((queue.to_string(), error)),
+            }
         }
         self.settle(&settled).await?;
         Ok(taken)
@@ -154,7 +167,7 @@ impl Batch<'_> {
         self.instruments.count("known", known);
         match error {
             None => Ok(()),
-            Some(error) => Err(RelayError::Redis(queue.to_string(), crate::url::cause(&error))),
+            Some(error) => Err(RelayError::Redis(queue.to_string(), reason(&error))),
         }
     }
 

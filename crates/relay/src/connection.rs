@@ -27,6 +27,12 @@ pub enum RelayError {
          with `?options=-c%20search_path%3DNAME`"
     )]
     NoTable,
+    /// The user may not do what a relay does.
+    #[error(
+        "the user of PostgreSQL's address lacks the rights {0} on postrider_outbox: a relay needs them, as by `grant select, \
+         update, delete on postrider_outbox to …`"
+    )]
+    Rights(String),
     /// PostgreSQL does not answer, or answers with an error.
     #[error("PostgreSQL {0}")]
     Postgres(String),
@@ -34,6 +40,11 @@ pub enum RelayError {
     #[error("Redis does not take the jobs of queue {0}: {1}")]
     Redis(String, String),
 }
+
+/// The rights that a relay needs, and this user does not have; empty if there is none.
+const MISSING_RIGHTS: &str =
+    "select coalesce(string_agg(needed, ', '), '') from unnest(array['SELECT', 'UPDATE', 'DELETE']) needed
+    where not has_table_privilege('postrider_outbox', needed)";
 
 impl From<tokio_postgres::Error> for RelayError {
     fn from(error: tokio_postgres::Error) -> Self {
@@ -43,7 +54,7 @@ impl From<tokio_postgres::Error> for RelayError {
             Some(answer) => {
                 Self::Postgres(format!("refuses: {} ({})", answer.message(), answer.code().code()))
             }
-            None => Self::Postgres(format!("does not answer: {error}: {}", cause(&error))),
+            None => Self::Postgres(format!("does not answer: {}", cause(&error))),
         }
     }
 }
@@ -53,43 +64,54 @@ pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) lock: Statement,
     pub(crate) read: Statement,
-    driver: JoinHandle<()>,
+    _driver: Driver,
 }
 
-impl Drop for Connection {
+/// The task that reads what PostgreSQL sends. It ends with this value.
+pub(crate) struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
     fn drop(&mut self) {
-        self.driver.abort();
+        self.0.abort();
     }
 }
 
 /// Connects. `wake` is notified when rows have been committed.
 pub(crate) async fn connect(postgres: &Postgres, wake: Arc<Notify>) -> Result<Connection, RelayError> {
     in_time(async {
-        let (client, mut connection) = postgres.config.connect(postgres.tls.0.clone()).await?;
-        let driver = tokio::spawn(async move {
-            // Errors reach those who wait for an answer.
-            while let Some(Ok(message)) = poll_fn(|task| connection.poll_message(task)).await {
-                if matches!(message, AsyncMessage::Notification(_)) {
-                    wake.notify_one();
-                }
-            }
-        });
-        let prepare = async {
-            client.batch_execute(SETUP).await?;
-            Ok::<_, tokio_postgres::Error>((
-                client.prepare(&row::lock()).await?,
-                client.prepare(&row::read()).await?,
-            ))
-        };
-        match prepare.await {
-            Ok((lock, read)) => Ok(Connection { client, lock, read, driver }),
-            Err(error) => {
-                driver.abort();
-                Err(error.into())
-            }
-        }
+        let (client, driver) = open(postgres, wake).await?;
+        client.batch_execute(SETUP).await?;
+        let (lock, read) = (client.prepare(&row::lock()).await?, client.prepare(&row::read()).await?);
+        Ok(Connection { client, lock, read, _driver: driver })
     })
     .await
+}
+
+/// Connects, and prepares nothing.
+pub(crate) async fn open(postgres: &Postgres, wake: Arc<Notify>) -> Result<(Client, Driver), RelayError> {
+    let connect = postgres.config.connect(postgres.tls.0.clone());
+    let (client, mut connection) = connect.await.map_err(|error| match error.as_db_error() {
+        Some(_) => error.into(),
+        None => RelayError::Postgres(format!("at {} does not answer: {}", postgres.address(), cause(&error))),
+    })?;
+    let driver = tokio::spawn(async move {
+        // Errors reach those who wait for an answer.
+        while let Some(Ok(message)) = poll_fn(|task| connection.poll_message(task)).await {
+            if matches!(message, AsyncMessage::Notification(_)) {
+                wake.notify_one();
+            }
+        }
+    });
+    Ok((client, Driver(driver)))
+}
+
+impl Connection {
+    /// Whether this user may do what a relay does.
+    pub(crate) async fn check_rights(&self) -> Result<(), RelayError> {
+        let missing: String =
+            in_time(async { Ok(self.client.query_one(MISSING_RIGHTS, &[]).await?.try_get(0)?) }).await?;
+        if missing.is_empty() { Ok(()) } else { Err(RelayError::Rights(missing)) }
+    }
 }
 
 /// The result of a step, unless it takes too long.

@@ -50,7 +50,7 @@ pub struct RelayConfig {
 /// Enqueues rows until `stop`. Waits until errors pass, and reports them to `health` and the log.
 ///
 /// # Errors
-/// [`RelayError`] if the first connection does not succeed, or the table is missing.
+/// [`RelayError`] if the first connection does not succeed, the table is missing, or a right on it.
 pub async fn run(
     config: &RelayConfig,
     redis: &Redis,
@@ -58,10 +58,11 @@ pub async fn run(
     telemetry: &Telemetry,
     stop: CancellationToken,
 ) -> Result<(), RelayError> {
-    let first = connection::connect(&config.postgres, Arc::default()).await?;
-    drop(first);
     let instruments = Instruments::new(telemetry);
     let wakes: Vec<Arc<Notify>> = (0..config.connections.max(1)).map(|_| Arc::default()).collect();
+    let first = connection::connect(&config.postgres, Arc::clone(&wakes[0])).await?;
+    first.check_rights().await?;
+    let mut first = Some(first);
     let takers = wakes.iter().enumerate().map(|(index, wake)| {
         Taker {
             config: config.clone(),
@@ -72,7 +73,7 @@ pub async fn run(
             wake: Arc::clone(wake),
             next: wakes.get(index + 1).cloned(),
         }
-        .run(stop.clone())
+        .run(first.take(), stop.clone())
     });
     join_all(takers).await;
     Ok(())

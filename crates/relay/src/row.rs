@@ -102,11 +102,22 @@ pub(crate) fn decode(row: &Row, job_bytes_max: usize) -> Result<(i64, Result<Wai
     }
     let job = || -> Result<Waiting, String> {
         let queue = queue.parse().map_err(|error| format!("column `queue`: {error}"))?;
-        Job::check(&fields, job_bytes_max).map_err(|malformed| malformed.error)?;
+        Job::check(&fields, job_bytes_max).map_err(|malformed| of_column(&malformed.error))?;
         let key = Some(IdempotencyKey { key, ttl: KEY_TTL });
         Ok(Waiting { id, queue, job: NewJob { fields, key }, age })
     };
     Ok((id, job()))
+}
+
+/// An error about a field, as one about its column.
+fn of_column(error: &str) -> String {
+    match error.strip_prefix("field `") {
+        Some(rest) => format!(
+            "column `{}",
+            rest.replacen("order`", "order_key`", usize::from(rest.starts_with("order`")))
+        ),
+        None => error.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +125,18 @@ mod tests {
     use postrider_queue::job::FIELDS;
 
     use super::*;
+
+    #[test]
+    fn an_error_names_the_column() {
+        let cases = [
+            ("field `order` must be 1 to 256 bytes", "column `order_key` must be 1 to 256 bytes"),
+            ("field `on_success`: `url` must be absolute", "column `on_success`: `url` must be absolute"),
+            ("it has 9 bytes", "it has 9 bytes"),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(of_column(error), expected);
+        }
+    }
 
     #[test]
     fn every_field_of_a_job_has_a_column() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_postgres::{Error, Row};
 
-use crate::connection::{RelayError, connect, in_time};
+use crate::connection::{RelayError, in_time, open};
 use crate::url::Postgres;
 
 /// Refused rows that are shown.
@@ -47,10 +47,10 @@ const EXAMPLES: &str =
 /// # Errors
 /// [`RelayError`].
 pub async fn status(postgres: &Postgres) -> Result<Status, RelayError> {
-    let connection = connect(postgres, Arc::default()).await?;
     in_time(async {
-        let counts = connection.client.query_one(COUNTS, &[]).await?;
-        let examples = connection.client.query(EXAMPLES, &[&REFUSED_MAX]).await?;
+        let (client, _driver) = open(postgres, Arc::default()).await?;
+        let counts = client.query_one(COUNTS, &[]).await?;
+        let examples = client.query(EXAMPLES, &[&REFUSED_MAX]).await?;
         let refused = |row: &Row| Ok::<_, Error>(Refused { id: row.try_get(0)?, error: row.try_get(1)? });
         Ok(Status {
             waiting: counts.try_get(0)?,

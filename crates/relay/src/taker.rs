@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postrider_queue::Redis;
+use postrider_queue::{Redis, error_text};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,8 @@ use crate::health::Health;
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 /// How long the rows of a queue wait that Redis does not take, so that the others have their turn.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
+/// How often Redis is asked for an answer.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 /// Rows that one statement deletes.
 const PRUNE: &str = "delete from postrider_outbox where id = any (array(
@@ -38,12 +40,15 @@ pub(crate) struct Taker {
 }
 
 impl Taker {
-    pub(crate) async fn run(self, stop: CancellationToken) {
+    /// Takes rows until `stop`, with its first connection if there is one.
+    pub(crate) async fn run(self, mut first: Option<Connection>, stop: CancellationToken) {
         let mut wait = RECONNECT.0;
         while !stop.is_cancelled() {
             let began = Instant::now();
-            let Err(error) = self.work(&stop).await else { return };
-            self.report(&error);
+            let Err(error) = self.work(first.take(), &stop).await else { return };
+            if self.health.connection_fails(self.number, &error) {
+                warn!("{error}; its rows wait");
+            }
             wait = if began.elapsed() > RECONNECT.1 { RECONNECT.0 } else { (wait * 2).min(RECONNECT.1) };
             tokio::select! {
                 () = sleep(wait) => {}
@@ -53,12 +58,15 @@ impl Taker {
     }
 
     /// Works with one connection until it fails, or until `stop`.
-    async fn work(&self, stop: &CancellationToken) -> Result<(), RelayError> {
+    async fn work(&self, first: Option<Connection>, stop: &CancellationToken) -> Result<(), RelayError> {
         // One taker is notified, and wakes the others if there is more than it takes at once.
         let wake = if self.number == 0 { Arc::clone(&self.wake) } else { Arc::default() };
-        let connection = connect(&self.config.postgres, wake).await?;
+        let connection = match first {
+            Some(connection) => connection,
+            None => connect(&self.config.postgres, wake).await?,
+        };
         let mut paused = BTreeMap::<String, Instant>::new();
-        let mut prune_at = Instant::now();
+        let (mut prune_at, mut ping_at) = (Instant::now(), Instant::now());
         while !stop.is_cancelled() {
             paused.retain(|_, until| *until > Instant::now());
             if self.number == 0 && !self.config.keep.is_zero() && prune_at <= Instant::now() {
@@ -66,13 +74,19 @@ impl Taker {
                 prune_at = Instant::now() + PRUNE_INTERVAL;
             }
             let taken = self.batch(&connection).take(paused.keys().cloned().collect()).await?;
-            for error in &taken.failed {
-                if let RelayError::Redis(queue, _) = error {
-                    paused.insert(queue.clone(), Instant::now() + QUEUE_PAUSE);
+            let mut is_well_again = self.health.connection_works(self.number);
+            for (queue, error) in &taken.failed {
+                paused.insert(queue.clone(), Instant::now() + QUEUE_PAUSE);
+                if self.health.queue_fails(queue, error.to_string(), Instant::now().into_std()) {
+                    warn!("{error}; its rows wait");
                 }
-                self.report(error);
             }
-            if paused.is_empty() && self.health.works(self.number) {
+            is_well_again |= self.health.queues_work(&taken.enqueued);
+            if self.number == 0 && ping_at <= Instant::now() {
+                is_well_again |= self.ping().await;
+                ping_at = Instant::now() + PING_INTERVAL;
+            }
+            if is_well_again {
                 info!("the relay works again");
             }
             if taken.is_full {
@@ -103,10 +117,17 @@ impl Taker {
         Ok(())
     }
 
-    fn report(&self, error: &RelayError) {
-        let why = error.to_string();
-        if self.health.fails(self.number, &why) {
-            warn!("{why}; its rows wait");
+    /// Whether Redis answers: while no row waits, nothing else asks. Returns whether all works again.
+    async fn ping(&self) -> bool {
+        match self.redis.ping().await {
+            Ok(()) => self.health.redis_answers(Instant::now().into_std()),
+            Err(error) => {
+                let why = format!("Redis does not answer: {}", error_text(&error));
+                if self.health.redis_fails(why.clone()) {
+                    warn!("{why}; rows wait");
+                }
+                false
+            }
         }
     }
 }

@@ -8,9 +8,12 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::Config;
+use tokio_postgres::config::Host;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What an address looks like.
+const FORM: &str = "postgresql://USER:PASSWORD@HOST/DATABASE";
 /// How long a peer may keep silent before the system closes the connection.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
@@ -48,14 +51,15 @@ impl Postgres {
         let text = if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             without_own_options(text, &mut files)?
         } else if text.contains("://") {
-            return Err(BadPostgres("begins with another scheme; write postgresql://HOST/DATABASE".into()));
+            return Err(BadPostgres(format!("begins with another scheme; write {FORM}")));
         } else {
             text.to_owned()
         };
-        let mut config: Config =
-            text.parse().map_err(|error| BadPostgres(format!("is wrong: {}", cause(&error))))?;
+        let mut config: Config = text
+            .parse()
+            .map_err(|error| BadPostgres(format!("is wrong: {}; write {FORM}", cause(&error))))?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(BadPostgres("has no host; write postgresql://HOST/DATABASE".into()));
+            return Err(BadPostgres(format!("has no host; write {FORM}")));
         }
         config.connect_timeout(config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT));
         config.keepalives_idle(SILENCE_MAX / 2).keepalives_interval(SILENCE_MAX / 6).keepalives_retries(3);
@@ -64,6 +68,17 @@ impl Postgres {
             config.application_name("postrider-relay");
         }
         Ok(Self { config, tls: Tls(MakeRustlsConnect::new(client(&files)?)) })
+    }
+
+    /// The hosts and ports, without user and password.
+    pub(crate) fn address(&self) -> String {
+        let ports = self.config.get_ports();
+        let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+        let hosts = self.config.get_hosts().iter().enumerate().map(|(index, host)| match host {
+            Host::Tcp(name) => format!("{name}:{}", port(index)),
+            Host::Unix(folder) => folder.display().to_string(),
+        });
+        hosts.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -155,6 +170,13 @@ mod tests {
     fn errors_name_what_is_wrong_and_no_password() {
         assert!(wrong("mysql://me:hunter2@db/app").contains("another scheme"));
         assert!(wrong("postgresql:///app").contains("has no host"));
+        assert!(wrong("127.0.0.1:5432/app").contains("write postgresql://"));
+        let several = Postgres::parse("postgresql://me:hunter2@one,two:1/app", None).unwrap();
+        assert!(
+            !several.address().contains("hunter2") && several.address().starts_with("one:"),
+            "{}",
+            several.address()
+        );
         assert!(wrong("postgresql://me:hunter2@db:port/app").contains("port"));
         assert!(wrong("postgresql://me:hunter2@db/app?sslmode=maybe").contains("sslmode"));
         assert!(wrong("postgresql://db/app?sslrootcert=/no/such/file").contains("/no/such/file"));

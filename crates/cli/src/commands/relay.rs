@@ -26,7 +26,7 @@ use crate::units::{duration, some_time};
 /// transaction is rolled back, there is no job; once it is committed, there is one, whatever stops in between.
 /// `postrider relay schema` prints the SQL that makes the table. Several relays may work on one table.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct RelayArgs {
     #[command(subcommand)]
     command: Option<Command>,
@@ -67,19 +67,16 @@ struct StatusArgs {
     json: bool,
 }
 
+const NO_ADDRESS: &str = "give the address of PostgreSQL: in POSTRIDER_POSTGRES, or in a file that POSTRIDER_POSTGRES_FILE or \
+    --postgres-file names, as postgresql://USER:PASSWORD@HOST/DATABASE; without a password also as --postgres";
+
 /// Where PostgreSQL is.
 #[derive(Debug, Args)]
 struct PostgresArgs {
     /// Address of PostgreSQL: postgresql://[user:password@]host[:port]/database[?options]. With a password, use the
     /// variable or --postgres-file: every user of the machine can see arguments
     // The value may hold a password: `--help` must not show it.
-    #[arg(
-        long,
-        env = "POSTRIDER_POSTGRES",
-        required_unless_present = "postgres_file",
-        hide_env_values = true,
-        value_name = "URL"
-    )]
+    #[arg(long, env = "POSTRIDER_POSTGRES", hide_env_values = true, value_name = "URL")]
     postgres: Option<String>,
     /// File with the address of PostgreSQL
     // It is read with the arguments.
@@ -92,7 +89,8 @@ struct PostgresArgs {
 
 impl PostgresArgs {
     fn read(&self) -> Result<Postgres, Usage> {
-        let url = self.postgres_file.as_deref().or(self.postgres.as_deref()).unwrap_or_default();
+        let url = self.postgres_file.as_deref().or(self.postgres.as_deref()).filter(|url| !url.is_empty());
+        let url = url.ok_or_else(|| Usage(NO_ADDRESS.to_owned()))?;
         let parsed = Postgres::parse(url, self.postgres_ca.as_deref());
         parsed.map_err(|error| Usage(error.to_string()))
     }

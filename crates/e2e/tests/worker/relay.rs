@@ -151,7 +151,7 @@ fn rows_that_are_no_jobs_wait_for_somebody_and_keep_no_other_waiting(build: Buil
         .filter_map(|row| row["error"].as_str())
         .collect();
     for (error, part) in errors.iter().zip([
-        "field `url`",
+        "column `url`",
         "column `queue`",
         "may have 65536",
         "`max_attempts`",

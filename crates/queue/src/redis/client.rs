@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fred::clients::Client;
 use fred::error::Error;
-use fred::interfaces::{HashesInterface, StreamsInterface};
+use fred::interfaces::{ClientLike, HashesInterface, StreamsInterface};
 use fred_otel::Command;
 use telemetry::{Context, Telemetry};
 
@@ -247,6 +247,15 @@ impl Redis {
     /// fred's, also if this user may not call INFO.
     pub async fn server(&self) -> Result<ServerInfo, Error> {
         ServerInfo::read(&self.connection).await
+    }
+
+    /// Asks Redis for an answer: in a cluster, any node.
+    ///
+    /// # Errors
+    /// fred's, after 5 s without an answer.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let call = |client: Client| async move { client.ping::<()>(None).await };
+        self.connection.run(None, Command::new("PING"), call).await
     }
 
     /// A stream that is meant for this queue, but whose key lacks the braces.

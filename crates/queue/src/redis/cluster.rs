@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::announced;
 use super::connect::COMMAND_TIMEOUT;
 use super::nodes::{Node, Nodes};
-use super::reason::{self, reason};
+use super::reason::{self, error_text};
 use super::reply::unexpected;
 use super::slots::{Redirection, Slots};
 
@@ -50,7 +50,7 @@ impl Cluster {
             let slots = lookup(&nodes, &seeds).await.map_err(|error| reason::of_first(&error, is_tls))?;
             nodes.keep(slots.nodes());
             let reached = first_connected(&nodes, slots.nodes()).await;
-            reached.map_err(|error| announced::with(&reason(&error), slots.nodes(), &seeds))?;
+            reached.map_err(|error| announced::with(&error_text(&error), slots.nodes(), &seeds))?;
             Ok(slots)
         };
         let in_time = timeout(COMMAND_TIMEOUT, connected).await;
@@ -136,7 +136,7 @@ impl Cluster {
             let node = self.nodes.get(&server)?;
             match timeout(COMMAND_TIMEOUT, node.connected()).await {
                 Ok(Ok(())) => nodes.push(node),
-                Ok(Err(error)) => return Err(unreachable(&server, &reason(&error))),
+                Ok(Err(error)) => return Err(unreachable(&server, &error_text(&error))),
                 Err(_) => return Err(unreachable(&server, "it does not answer")),
             }
         }
@@ -155,7 +155,7 @@ impl Cluster {
                 Some(node) if node.is_connected() => return Ok(node.clone()),
                 Some(node) => match timeout(NODE_PATIENCE, node.connected()).await {
                     Ok(Ok(())) if Instant::now() < end => continue,
-                    Ok(Err(error)) => unreachable(&node.server, &reason(&error)),
+                    Ok(Err(error)) => unreachable(&node.server, &error_text(&error)),
                     _ => unreachable(&node.server, "it does not answer"),
                 },
             };

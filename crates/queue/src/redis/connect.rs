@@ -61,6 +61,10 @@ pub enum ConnectError {
 pub(super) async fn connect(config: Config, blocking: bool) -> Result<Client, Error> {
     let client = build(config, blocking)?;
     let connection = client.init().await?;
+    if !blocking {
+        // One connection of a worker is enough to tell. Not earlier: a refusal of the first try ends the program.
+        log_refusals(&client);
+    }
     tokio::spawn(keep_connected(client.clone(), connection));
     Ok(client)
 }
@@ -127,9 +131,5 @@ pub(super) fn build(mut config: Config, blocking: bool) -> Result<Client, Error>
         // For ever, from 100 ms doubling to 5 s: a worker outlives its Redis.
         .set_policy(ReconnectPolicy::new_exponential(0, 100, 5_000, 2))
         .build()?;
-    if !blocking {
-        // One connection of a worker is enough to tell.
-        log_refusals(&client);
-    }
     Ok(client)
 }

@@ -15,7 +15,7 @@ use super::address::{self, server};
 use super::cluster::Cluster;
 use super::connect::{self, ConnectError};
 use super::nodes::Nodes;
-use super::reason::{self, reason};
+use super::reason::{self, error_text};
 
 /// How long a server may take to answer QUIT.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -74,8 +74,10 @@ impl Connection {
     /// [`ConnectError`].
     pub(crate) async fn reader(&self, telemetry: &Telemetry, spans: bool) -> Result<Self, ConnectError> {
         let config = address::parse(&self.url)?;
-        let failed =
-            |error: Error| ConnectError::Unreachable { server: server(&self.url), reason: reason(&error) };
+        let failed = |error: Error| ConnectError::Unreachable {
+            server: server(&self.url),
+            reason: error_text(&error),
+        };
         let client = match &self.cluster {
             Some(_) => connect::build(config, true),
             None => connect::connect(config, true).await,

@@ -10,6 +10,7 @@ use fred::error::Error;
 use tracing::{info, warn};
 
 use super::keys::QueueName;
+use super::reason::error_text;
 
 /// The time without a failure before Redis counts as up again. Longer than any pause between tries.
 const UP_AFTER: Duration = Duration::from_millis(2500);
@@ -99,7 +100,11 @@ impl Link {
                 self.refused(error, false);
             } else if !self.away.swap(true, Ordering::Relaxed) {
                 // fred's error holds no password.
-                warn!(queue = self.shard, %error, "Redis does not answer as it should; retrying until it does");
+                let error = error_text(error);
+                warn!(
+                    queue = self.shard,
+                    error, "Redis does not answer as it should; retrying until it does"
+                );
             }
         }
         let longest =

@@ -12,6 +12,8 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::connect::{build, keep_connected};
+use super::reason::error_text;
+use super::refusals::log_refusals;
 
 /// How long after an error of its connection a client counts as disconnected. fred notices it itself only before its next
 /// try, at least 100 ms later; until then it would take commands, and leave them without an answer.
@@ -74,6 +76,9 @@ impl Nodes {
     fn start(&self, server: &Server) -> Result<Node, Error> {
         let server_config = ServerConfig::Centralized { server: server.clone() };
         let client = build(Config { server: server_config, ..self.config.clone() }, self.is_blocking)?;
+        if !self.is_blocking {
+            log_refusals(&client);
+        }
         let health = Arc::new(Mutex::new(Health::default()));
         let failing = health.clone();
         client.on_error(move |_| {
@@ -136,7 +141,7 @@ impl Node {
         let mut health = lock(&self.health);
         if !health.is_reported && !self.is_blocking {
             health.is_reported = true;
-            warn!(redis = %self.server, %error, "a node of the cluster does not answer; calls for its keys fail");
+            warn!(redis = %self.server, error = error_text(error), "a node of the cluster does not answer; calls for its keys fail");
         }
     }
 

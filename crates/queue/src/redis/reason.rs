@@ -1,11 +1,11 @@
-//! Why there is no connection to Redis, in words: fred shows the errors of the system and of TLS in their debug format.
+//! Errors of Redis and its connection in words: fred shows the errors of the system and of TLS in their debug format.
 
 use fred::error::{Error, ErrorKind};
 
 /// The readable part of an error: an I/O error is shown as `Os { code: 111, kind: …, message: "Connection refused" }`, a
 /// failed lookup as `Custom { kind: Uncategorized, error: "failed to lookup address information: …" }`, an error of rustls
 /// as `Custom { kind: InvalidData, error: InvalidCertificate(UnknownIssuer) }`.
-pub(crate) fn reason(error: &Error) -> String {
+pub fn error_text(error: &Error) -> String {
     let details = error.details();
     if let Some(flaw) = argument(details, "InvalidCertificate(") {
         return format!(
@@ -24,7 +24,7 @@ pub(crate) fn reason(error: &Error) -> String {
 /// The reason why the first connection failed, with advice where it looks as if only one side spoke TLS: a server without TLS
 /// waits for more bytes of the handshake, and one with TLS ends a connection that begins with a command, or sends an alert.
 pub(super) fn of_first(error: &Error, is_tls: bool) -> String {
-    let text = reason(error);
+    let text = error_text(error);
     let is_not_redis = text.contains("Invalid frame type");
     match error.kind() {
         ErrorKind::Timeout => of_silence(&text, is_tls),
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_reason_is_readable() {
-        let shown = |details: &'static str| reason(&Error::new(ErrorKind::IO, details));
+        let shown = |details: &'static str| error_text(&Error::new(ErrorKind::IO, details));
         let refused = r#"Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }"#;
         assert_eq!(shown(refused), "Connection refused");
         let lookup =

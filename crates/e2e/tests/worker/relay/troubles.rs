@@ -1,7 +1,7 @@
 //! What stops between the commit and the job.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e::process::{Build, Postrider, Signal};
 use e2e::redis::RedisServer;
@@ -84,12 +84,21 @@ fn a_relay_goes_on_after_silence_and_reports_it() {
     };
     ready("answered 200");
     outbox.world.redis.kill();
+    // No row waits.
+    ready("Redis does not answer");
     let url = outbox.world.sink.url("/ok");
     outbox.insert("url", &format!("('{url}')"));
-    ready("Redis does not take the jobs of queue default");
+    relay.wait_for_log("Redis does not take the jobs of queue default", DEADLINE);
+    // Longer than one taker tries: the other one finds no row meanwhile, which proves nothing.
+    let tries_end = Instant::now() + Duration::from_secs(8);
+    while Instant::now() < tries_end {
+        ready("503");
+    }
+    assert!(!relay.log().iter().any(|line| line.contains("works again")), "{:?}", relay.log());
     outbox.world.redis.restart();
     outbox.world.sink.wait_for(1, DEADLINE);
     ready("answered 200");
+    relay.wait_for_log("the relay works again", DEADLINE);
     outbox.postgres.signal(Signal::SIGSTOP);
     ready("PostgreSQL does not answer within 10 s");
     outbox.postgres.signal(Signal::SIGCONT);
@@ -142,10 +151,33 @@ fn mistakes_of_a_beginner_are_named() {
     let (code, text) = ended(&["--postgres", &url]);
     assert!(code == 4 && text.contains("postrider relay schema"), "{code} {text}");
     let (code, text) = ended(&[]);
-    assert!(code == 2 && text.contains("--postgres"), "{code} {text}");
+    assert!(code == 2 && text.contains("POSTRIDER_POSTGRES"), "{code} {text}");
+    let (code, text) = ended(&["--postgres", "127.0.0.1:5432/shop"]);
+    assert!(code == 2 && text.contains("write postgresql://USER:PASSWORD@HOST/DATABASE"), "{code} {text}");
+    // Nothing listens on port 1.
+    let (code, text) = ended(&["--postgres", "postgresql://me:hunter2@127.0.0.1:1/db"]);
+    let named = text.contains("PostgreSQL at 127.0.0.1:1 does not answer: Connection refused");
+    assert!(code == 4 && named && !text.contains("hunter2"), "{code} {text}");
     let (code, text) = ended(&["--postgres", "mysql://me:hunter2@h/db"]);
     assert!(code == 2 && text.contains("write postgresql://") && !text.contains("hunter2"), "{code} {text}");
     let wrong = url.replace("/postgres?", "/nosuch?").replace("/postgres", "/nosuch");
     let (code, text) = ended(&["status", "--postgres", &wrong]);
     assert!(code == 4 && text.contains("nosuch"), "{code} {text}");
+}
+
+#[test]
+fn a_relay_without_a_right_does_not_start() {
+    let Some(outbox) = Outbox::start(Build::Lean) else { return };
+    outbox.postgres.sql("create role relay login; grant select, update on postrider_outbox to relay");
+    let url = outbox.postgres.url().replace("postgres@", "relay@");
+    let redis = outbox.world.redis.url();
+    let variables = [("POSTRIDER_POSTGRES", url.as_str()), ("POSTRIDER_REDIS_URL", &redis)];
+    let output = Postrider::run(Build::Lean, &["relay"], &variables, DEADLINE);
+    let names_it = output.stderr.contains("lacks the rights DELETE on postrider_outbox");
+    assert!(output.code() == 4 && names_it, "{} {}", output.code(), output.stderr);
+    outbox.postgres.sql("grant delete on postrider_outbox to relay");
+    let mut relay = outbox.relay(&["--postgres", &url]);
+    outbox.insert("url", "('http://h/')");
+    outbox.wait_until_empty();
+    assert_eq!(relay.stop().code(), Some(0));
 }
