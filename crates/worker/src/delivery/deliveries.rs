@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use postrider_queue::job::{Delivery, Job, Lease, flow_name};
 use postrider_queue::names;
@@ -67,7 +67,6 @@ impl Deliveries {
             TurnAnswer::Turn(Turn::Waits) => {
                 self.dependencies.counts.held();
                 self.record_wait(delivery, job);
-                self.leases.settled([(lease, Settled::Waits(Duration::ZERO))]);
             }
             TurnAnswer::Turn(Turn::Lost | Turn::Gone) => {
                 self.leases.settled([(lease, Settled::Lost)]);

@@ -1,8 +1,10 @@
 //! Asks for the turns of ordered jobs: at once while it is idle, and for many in one call under load.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use postrider_queue::work::{QueueShard, TURNS_MAX, is_answer};
+use postrider_queue::job::Lease;
+use postrider_queue::work::{QueueShard, Settled, TURNS_MAX, Turn, is_answer};
 use telemetry::Context;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +59,7 @@ impl TurnTaker {
                 Ok(None) => {}
                 Ok(Some(turns)) => {
                     self.queue.link().up();
+                    release_waiting(&self.leases, jobs.iter().map(|(lease, _)| *lease), &turns);
                     for (reply, turn) in replies.into_iter().zip(turns) {
                         let _ = reply.send(TurnAnswer::Turn(turn));
                     }
@@ -77,5 +80,38 @@ impl TurnTaker {
                 }
             }
         }
+    }
+}
+
+/// Removes the jobs that Redis has moved out of the stream. Their tasks would do it later than the heartbeat reads its next
+/// reply, which would then take their leases for lost.
+fn release_waiting(leases: &Leases, jobs: impl Iterator<Item = Lease>, turns: &[Turn]) {
+    let waiting = jobs.zip(turns).filter(|(_, turn)| **turn == Turn::Waits);
+    leases.settled(waiting.map(|(lease, _)| (lease, Settled::Waits(Duration::ZERO))));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use postrider_queue::job::{Delivery, EntryId};
+    use telemetry::Telemetry;
+
+    use super::*;
+    use crate::observe::counters::Counts;
+    use crate::shard::byte_budget::ByteBudget;
+
+    #[test]
+    fn a_job_that_waits_for_its_turn_leaves_before_its_task_learns_it() {
+        let counts = Arc::new(Counts::new(&Telemetry::disabled(), "default"));
+        let leases = Leases::new(counts, ByteBudget::default());
+        let lease = |sequence| Lease { entry: EntryId { millis: 1, sequence }, delivery: 1, epoch: 0 };
+        let all: Vec<Lease> = (0..4).map(lease).collect();
+        for lease in &all {
+            leases.in_flight.take(&Arc::new(Delivery::new(*lease, vec![])), Instant::now());
+        }
+        let turns = [Turn::Taken, Turn::Waits, Turn::Lost, Turn::Gone];
+        release_waiting(&leases, all.iter().copied(), &turns);
+        assert_eq!(leases.in_flight.leases(), [all[0], all[2], all[3]]);
     }
 }
