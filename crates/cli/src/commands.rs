@@ -117,7 +117,7 @@ struct LogArgs {
     #[arg(long, env = "POSTRIDER_LOG_FORMAT", global = true, display_order = LAST)]
     log_format: Option<Format>,
     /// Lowest level to log, and exceptions by module: `info,postrider=debug` [default: info for
-    /// `worker` and `sink`, else warn]
+    /// `worker`, `relay`, `console` and `sink`, else warn]
     #[arg(long = "log", env = "POSTRIDER_LOG", global = true, display_order = LAST)]
     filter: Option<String>,
 }

@@ -148,7 +148,8 @@ impl View {
 /// The queue that a misspelt name most likely means, as the end of a sentence.
 pub(super) async fn meant_queue(inspector: &Inspector, queue: &QueueName) -> String {
     let all = inspector.queues().await.map(|found| found.shards).unwrap_or_default();
-    let names: Vec<_> = all.iter().map(|shard| shard.queue.as_str()).collect();
+    let others = all.iter().filter(|shard| shard.queue != *queue);
+    let names: Vec<_> = others.map(|shard| shard.queue.as_str()).collect();
     meant(queue.as_str(), names).map_or(String::new(), |meant| format!("; did you mean {meant}?"))
 }
 

@@ -196,7 +196,10 @@ fn read(table: &mut Table<'_, '_>, key: &str, at: usize, source: &Source) -> Opt
     };
     let problem = match text {
         Ok(text) => match text.as_str() {
-            "" => "it is empty".to_owned(),
+            "" => match source {
+                Source::File(path) => format!("the file {path} is empty"),
+                Source::Env(name) => format!("the variable {name} is empty"),
+            },
             text => return Some((at, text.to_owned())),
         },
         Err(problem) => problem,

@@ -33,6 +33,7 @@ fn a_pause_of_a_queue_is_shown_everywhere(build: Build) {
     let first = tool(&["queues", "pause", "mail"]);
     ends(&first, 0, "no job has been enqueued in mail in this Redis: it is paused before its first job");
     ends(&first, 0, "mail: paused until it is resumed");
+    assert!(!first.stderr.contains("did you mean"), "the pause itself is no other queue: {first:?}");
     let rows = lines(build, &redis, &["queues"]);
     assert_eq!((&rows[0]["queue"], &rows[0]["paused"]["until"]), (&json!("mail"), &Value::Null), "{rows:?}");
     let job_id = Queue::new(&redis, "mail").enqueue(&[("url", NOWHERE)]);
