@@ -156,7 +156,7 @@ impl ResumeArgs {
             }
             resumed += 1;
             let (name, jobs) = (queue.queue.as_str(), line.behind.max(1));
-            audit::record(inspector, "resume", name, &line.note.order, jobs).await;
+            audit::record(inspector, "resume", name, &format!("order: {}", line.note.order), jobs).await;
             if self.json {
                 print_line!("{}", json!(StoppedKeyView::new(line)));
             } else {

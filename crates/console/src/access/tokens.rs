@@ -56,6 +56,11 @@ struct Entry {
 }
 
 impl Tokens {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Reads the text of a file: for each token a table `[tokens.NAME]` with `scopes` and `sha256`.
     ///
     /// # Errors

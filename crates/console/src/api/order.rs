@@ -101,9 +101,9 @@ pub(crate) async fn resume_keys(
         if shared.inspector.resume_lines(&line.queue, std::slice::from_ref(&line.place)).await? == 0 {
             continue;
         }
-        let (subject, jobs) = (line.note.order.as_str(), line.behind.max(1));
+        let (subject, jobs) = (format!("order: {}", line.note.order), line.behind.max(1));
         let queue = Some(line.queue.queue.as_str());
-        let change = admin::Change { caller: &caller.name, change: "resume", queue, subject, jobs };
+        let change = admin::Change { caller: &caller.name, change: "resume", queue, subject: &subject, jobs };
         shared.inspector.record(&change).await;
         resumed.push(StoppedKeyView::new(&line));
     }

@@ -78,11 +78,16 @@ fn go_on(id: &str, next: &Next, is_empty: bool) -> Markup {
     html! {
         p .notice {
             @if is_empty { "Nothing was found yet, and the search goes on by itself. " }
-            "The search has read " (count(next.read)) @if let Some(of) = next.of { " of " (count(of)) } " " (next.part) " of queue "
+            "The search has read " (count(next.read)) @if let Some(of) = next.of { " of " (count(of)) } " " (what_is_read(next.part)) " of queue "
             (queue_link(queue_of(&next.queue))) ", and not everything after them. "
             a href=(continued(id, next)) rel="next" { "Continue the search" }
         }
     }
+}
+
+/// What the search counts in a part.
+fn what_is_read(part: &'static str) -> &'static str {
+    if part == "delivery log" { "records of the delivery log" } else { part }
 }
 
 /// What has just been done.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use ipnet::IpNet;
 use postrider_console::{Access, Options, Scope, Tokens, TrustedHeader};
+use tracing::warn;
 
 use super::super::trace_url::TraceUrl;
 use super::super::{Usage, without_empty_variables};
@@ -99,7 +100,11 @@ fn tokens(path: &Path) -> Result<Tokens, Usage> {
     let wrong = |error: String| Usage(format!("--tokens {}: {error}", path.display()));
     let text =
         secret_file(&path.to_string_lossy()).map_err(|error| wrong(format!("it cannot be read: {error}")))?;
-    Tokens::parse(&text).map_err(|error| wrong(error.to_string()))
+    let tokens = Tokens::parse(&text).map_err(|error| wrong(error.to_string()))?;
+    if tokens.is_empty() {
+        warn!(file = %path.display(), "the token file has no token: nobody can sign in or call the API");
+    }
+    Ok(tokens)
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

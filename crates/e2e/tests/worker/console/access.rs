@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use e2e::process::Postrider;
+use e2e::text_file::TextFile;
 use e2e::wait::{self, DEADLINE};
 use e2e::world::World;
 use serde_json::json;
@@ -61,6 +62,10 @@ fn an_address_that_others_reach_needs_tokens() {
     assert!(output.stderr.contains("no tokens are set"), "{output:?}");
     let output = world.run(&["console", "--tokens", "/nowhere/tokens.toml"]);
     assert!(output.code() == 2 && output.stderr.contains("/nowhere/tokens.toml"), "{output:?}");
+    let empty = TextFile::new("");
+    let mut console = Console::with(&world, &["--tokens", empty.path()]);
+    console.process.wait_for_log("the token file has no token", DEADLINE);
+    console.refuses(("GET", "/v1/queues", &[], ""), 401, "token");
 }
 
 #[test]

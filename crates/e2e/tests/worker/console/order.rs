@@ -67,7 +67,7 @@ fn stopped_keys_are_listed_and_resumed() {
     let row = |row: &Value| (row["change"].clone(), row["subject"].clone(), row["jobs"].clone());
     let rows: Vec<_> = audit["changes"].as_array().expect("a list").iter().map(row).collect();
     assert_eq!(rows.len(), 3, "{audit}");
-    assert_eq!(rows[2], (json!("resume"), json!("b"), json!(1)), "{audit}");
+    assert_eq!(rows[2], (json!("resume"), json!("order: b"), json!(1)), "{audit}");
     let _worker = world.worker(&[]);
     world.queue().wait_until_drained(DEADLINE);
     assert_eq!(world.sink.requests().len(), 6);
