@@ -89,7 +89,7 @@ fn a_relay_goes_on_after_silence_and_reports_it() {
     let url = outbox.world.sink.url("/ok");
     outbox.insert("url", &format!("('{url}')"));
     relay.wait_for_log("Redis does not take the jobs of queue default", DEADLINE);
-    // Longer than one taker tries: the other one finds no row meanwhile, which proves nothing.
+    // Longer than one taker tries: the other one finds no row, which proves nothing.
     let tries_end = Instant::now() + Duration::from_secs(8);
     while Instant::now() < tries_end {
         ready("503");
