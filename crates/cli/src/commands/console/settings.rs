@@ -102,7 +102,7 @@ fn tokens(path: &Path) -> Result<Tokens, Usage> {
         secret_file(&path.to_string_lossy()).map_err(|error| wrong(format!("it cannot be read: {error}")))?;
     let tokens = Tokens::parse(&text).map_err(|error| wrong(error.to_string()))?;
     if tokens.is_empty() {
-        warn!(file = %path.display(), "the token file has no token: nobody can sign in or call the API");
+        warn!("the token file has no token: nobody can sign in or call the API; see {}", path.display());
     }
     Ok(tokens)
 }
