@@ -56,19 +56,9 @@ impl Build {
 
     /// Builds the optimised worker as released, and copies it to `target/e2e/release-{otel,lean}/postrider`.
     pub(crate) fn release_worker(self) -> Result<Variable> {
-        self.optimised_worker("release")
-    }
-
-    /// The same with the profile `counts`, which takes less time to build.
-    pub(crate) fn counted_worker(self) -> Result<Variable> {
-        self.optimised_worker("counts")
-    }
-
-    fn optimised_worker(self, profile: &str) -> Result<Variable> {
         // Not `--workspace`: other selected packages would add their features.
-        let selection = ["-p", "postrider", "--profile", profile];
-        self.build("optimised worker", &[&selection, self.flags()].concat())?;
-        self.copied("BIN", &format!("{profile}/postrider"), &format!("{profile}-{}", self.name()))
+        self.build("optimised worker", &[&["-p", "postrider", "--release"], self.flags()].concat())?;
+        self.copied("BIN", "release/postrider", &format!("release-{}", self.name()))
     }
 
     fn build(self, what: &str, selection: &[&str]) -> Result {

@@ -59,14 +59,13 @@ pub(crate) fn bench(arguments: &[String]) -> Result {
     let (is_dead_host, only_counts) = (has("--dead-host"), has("--counts"));
     words.retain(|word| word != "--dead-host");
     let redis = tools::redis_server()?;
+    let mut variables = vec![Build::Lean.release_worker()?];
     // What only counts needs no fast programs around the worker, and takes those that the tests have built.
     let profile = if only_counts { "dev" } else { "release" };
-    let worker = |build: Build| if only_counts { build.counted_worker() } else { build.release_worker() };
-    let mut variables = vec![worker(Build::Lean)?];
     let mut command = if is_dead_host {
         built("release", &["dead-host"])?
     } else {
-        variables.push(worker(Build::Otel)?);
+        variables.push(Build::Otel.release_worker()?);
         built(profile, &["bare-loop", "bare-post", "bare-post-system", "otlp-receiver", "bench"])?
     };
     // Every other word is a measurement that counts no allocations. Optimisation does not change their number.
