@@ -3,10 +3,12 @@
 
 mod audit;
 mod by_hand;
+mod certificate;
 mod counts;
 mod crons;
 mod dead;
 mod delivery_log;
+mod failover;
 mod find;
 mod flows;
 mod lines;
@@ -19,6 +21,7 @@ mod search;
 mod server;
 mod survey;
 mod tail;
+mod upstream;
 
 use std::sync::{Arc, Mutex};
 
@@ -34,7 +37,7 @@ use crate::redis::{
     ConnectError, Connection, Error, Instruments, Keys, Operations, QueueName, Scripts, address, unexpected,
 };
 
-pub use crate::redis::{Pausable, PauseEnd, PauseError, PauseNote, SetPauses, ToPause};
+pub use crate::redis::{Pausable, PauseEnd, PauseError, PauseNote, SetPauses, ToPause, script_digests};
 pub use audit::{Change, ChangeRecord};
 pub use by_hand::{Cancelled, Replayed};
 pub use counts::{Bucket, CountRange};
@@ -52,6 +55,7 @@ pub use search::SearchPage;
 pub use server::Server;
 pub use survey::{Life, Survey, SurveyedConsumer};
 pub use tail::{Ended, Tail};
+pub use upstream::{Topology, Upstream, UpstreamStream};
 
 /// A connection that inspects queues. Inspection makes no spans.
 #[derive(Debug)]

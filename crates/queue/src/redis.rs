@@ -44,14 +44,14 @@ pub use pause::{PauseEnd, PauseError, PauseNote, SetPauses, ToPause};
 pub use queue_shard::{Consumer, QueueShard};
 pub use reason::error_text;
 pub use reply::{Settled, without_line};
-pub use scripts::script_sources;
+pub use scripts::{script_digests, script_sources};
 pub use server::{ServerInfo, Stray};
 pub use warnings::Warnings;
 
-pub(crate) use address::address;
+pub(crate) use address::{address, parse as config};
 pub(crate) use args::{ids, number, push_fields, push_leases};
 pub(crate) use client::SHARDS_MAX;
-pub(crate) use connect::{BLOCKING_READ_TIMEOUT, COMMAND_TIMEOUT};
+pub(crate) use connect::{BLOCKING_READ_TIMEOUT, COMMAND_TIMEOUT, connect_one};
 pub(crate) use connection::Connection;
 pub(crate) use delivery_log::LogTarget;
 pub(crate) use keys::{GROUP, Keys};

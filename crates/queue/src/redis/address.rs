@@ -24,7 +24,7 @@ const SCHEMES: [&str; 10] = [
 ];
 
 /// The configuration of a URL.
-pub(super) fn parse(url: &str) -> Result<Config, ConnectError> {
+pub(crate) fn parse(url: &str) -> Result<Config, ConnectError> {
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     if !scheme.is_some_and(|scheme| SCHEMES.contains(&scheme)) {
         return Err(ConnectError::Url("it has another scheme, or none".to_owned()));

@@ -69,6 +69,14 @@ pub(super) async fn connect(config: Config, blocking: bool) -> Result<Client, Er
     Ok(client)
 }
 
+/// Connects a client of one server, without a worker's patience: for a command to a certain node.
+///
+/// # Errors
+/// fred's.
+pub(crate) async fn connect_one(config: Config) -> Result<Client, Error> {
+    connect(config, false).await
+}
+
 /// Whether the server is a node of a cluster that does not own all slots: a client of single servers would work for some
 /// queues and not for others. The keys lie in 16 different slots. Errors other than the redirection prove nothing.
 pub(super) async fn owns_a_part(client: &Client) -> bool {

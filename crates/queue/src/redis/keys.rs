@@ -132,6 +132,11 @@ impl Keys {
         Key::from_static_str("postrider:{control}")
     }
 
+    /// String: the claim of a run of `postrider certify`.
+    pub(crate) fn claim() -> Key {
+        Key::from_static_str("postrider:{certify}:run")
+    }
+
     /// Hash: how many shards the queue has.
     pub(crate) fn meta(queue: &QueueName) -> Key {
         Key::from(format!("postrider:{{{queue}}}:meta"))

@@ -242,6 +242,11 @@ pub fn script_sources() -> Vec<(&'static str, String)> {
     Scripts::new().all().into_iter().map(|script| (script.name, script.source.clone())).collect()
 }
 
+/// The name of every script, and the SHA-1 by which calls name it.
+pub fn script_digests() -> Vec<(&'static str, String)> {
+    Scripts::new().all().into_iter().map(|script| (script.name, script.sha1.to_string())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
