@@ -12,6 +12,7 @@ mod absurd;
 mod arguments;
 mod attempts;
 mod audit;
+mod certify;
 mod completions;
 mod console;
 mod cron;
@@ -63,7 +64,7 @@ use self::redis::RedisArgs;
 /// Reliable HTTP jobs from Redis, with a trace for every delivery.
 ///
 /// Exit codes: 0 success; 1 the awaited job is dead, a named job does not exist, `doctor` found an error,
-/// or the worker is not healthy; 2 wrong usage; 3 the awaited job is not done yet; 4 Redis or a port is not
+/// `certify` a broken promise, or the worker is not healthy; 2 wrong usage; 3 the awaited job is not done yet; 4 Redis or a port is not
 /// available, or a part of the worker has panicked.
 #[derive(Debug, Parser)]
 #[command(name = "postrider", version, max_term_width = 100)]
@@ -104,6 +105,7 @@ enum Command {
     Audit(audit::AuditArgs),
     Tail(tail::TailArgs),
     Doctor(doctor::DoctorArgs),
+    Certify(certify::CertifyArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -153,6 +155,7 @@ pub fn main() -> ExitCode {
         Command::Health(args) => Ok(args.run()),
         Command::Completions(args) => Ok(args.run()),
         Command::Man(args) => args.run(),
+        Command::Certify(args) if args.executes() => args.execute(),
         _ => return in_runtime(run(cli)),
     };
     code.unwrap_or_else(|error: Box<dyn std::error::Error>| failed(error.as_ref()))
@@ -255,6 +258,7 @@ impl Command {
             Self::Audit(args) => args.run(telemetry).await,
             Self::Tail(args) => args.run(telemetry).await,
             Self::Doctor(args) => args.run(telemetry).await,
+            Self::Certify(args) => Box::pin(args.run(telemetry)).await,
             // These have run before telemetry starts.
             Self::Health(_) | Self::Completions(_) | Self::Man(_) => Ok(ExitCode::SUCCESS),
         };

@@ -1,0 +1,302 @@
+//! The workers, each behind a proxy, and the faults applied to them.
+
+mod process;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use postrider_queue::admin::{Inspector, Topology, Upstream, script_digests};
+use rustix::process::Signal;
+
+use super::error::CertifyError;
+use super::faults::{Faults, Window};
+use super::options::Options;
+use super::peer::{Processes, addresses_of};
+use super::plan::{Break, Point};
+use super::proxy::{Caught, Mode, Proxy};
+use process::{Start, Worker};
+
+/// How long a worker may take to end after SIGTERM: longer than its own deadline.
+const EXIT_DEADLINE: Duration = Duration::from_secs(40);
+/// The exit code of a worker that finds no Redis.
+const NO_REDIS: i32 = 4;
+
+/// Why a connection is not broken.
+const NO_PROXY: &str = "no proxy can be put before a cluster or behind Sentinel, since clients follow the addresses that are announced";
+
+/// The calls that move jobs, at which workers are killed and which their connections lose.
+const MOVING: [&str; 16] = [
+    "complete",
+    "complete_with_result",
+    "complete_in_line",
+    "complete_with_result_in_line",
+    "postpone",
+    "hand_back",
+    "dead_letter",
+    "dead_letter_in_line",
+    "promote",
+    "extend",
+    "reclaim",
+    "admit",
+    "flow_acquire",
+    "flow_report",
+    "cron_tick",
+    "take_turns",
+];
+
+/// A slot for a worker. A dead worker is replaced by another.
+struct Place {
+    proxy: Option<Proxy>,
+    worker: Option<Worker>,
+    /// The plan has ended the worker and will start another.
+    ended: bool,
+    /// The point at which it is to be killed.
+    trap: Option<Point>,
+}
+
+/// All workers.
+pub(crate) struct Workers {
+    places: Vec<Place>,
+    starts: Vec<Start>,
+    processes: Processes,
+    /// Names of calls, and parts of them as they appear on the wire, which a proxy can search for.
+    calls: Vec<(&'static str, Vec<u8>)>,
+    /// How many workers were killed where.
+    pub(crate) kills: BTreeMap<String, u64>,
+    /// How many workers ended because there was no Redis when they started.
+    pub(crate) false_starts: u64,
+    /// Workers that ended by themselves.
+    pub(crate) problems: Vec<String>,
+}
+
+impl Workers {
+    pub(crate) async fn new(
+        options: &Options,
+        upstream: &Upstream,
+        processes: Processes,
+        caught: &Caught,
+    ) -> Result<Workers, CertifyError> {
+        let (mut places, mut starts) = (Vec::new(), Vec::new());
+        for index in 0..options.workers {
+            let proxy = match upstream.topology() {
+                Topology::Single => {
+                    let started = Proxy::start(index, upstream.clone(), caught.clone()).await;
+                    Some(started.map_err(|error| CertifyError::System("a proxy cannot listen", error))?)
+                }
+                _ => None,
+            };
+            let url = proxy.as_ref().map(|proxy| upstream.through(proxy.address()));
+            let program = options.programs[index % options.programs.len()].clone();
+            starts.push(Start::new(options, program, url.unwrap_or_else(|| options.redis_url.clone())));
+            places.push(Place { proxy, worker: None, ended: true, trap: None });
+        }
+        let digests = script_digests().into_iter().filter(|(name, _)| MOVING.contains(name));
+        let mut calls: Vec<_> = digests.map(|(name, sha1)| (name, sha1.into_bytes())).collect();
+        calls.push(("XREADGROUP", b"XREADGROUP".to_vec()));
+        let (kills, problems) = (BTreeMap::new(), Vec::new());
+        Ok(Workers { places, starts, processes, calls, kills, false_starts: 0, problems })
+    }
+
+    /// Starts a worker. If the one before it still runs, waits for its end.
+    pub(crate) async fn start(&mut self, index: usize) -> Result<(), CertifyError> {
+        if let Some(mut old) = self.places[index].worker.take() {
+            match old.wait(EXIT_DEADLINE).await {
+                Some(status) if status.code().is_none_or(|code| code == 0) => {}
+                // It was stopped before it had found Redis.
+                Some(status) if status.code() == Some(NO_REDIS) && !old.log().was_ready => {}
+                Some(status) => {
+                    self.problems.push(format!("a worker exited with {status}:\n{}", old.log().text()))
+                }
+                None => self.problems.push(format!("a worker does not exit:\n{}", old.log().text())),
+            }
+            self.processes.remove(old.pid);
+        }
+        let place = &mut self.places[index];
+        if let Some(proxy) = place.proxy.as_ref().filter(|_| place.trap.is_some()) {
+            proxy.set(Mode::Pass);
+        }
+        let worker = Worker::start(&self.starts[index])
+            .map_err(|error| CertifyError::System("a worker cannot be started", error))?;
+        self.processes.add(worker.pid);
+        (place.worker, place.ended, place.trap) = (Some(worker), false, None);
+        Ok(())
+    }
+
+    /// Starts all workers that the plan has ended.
+    pub(crate) async fn start_all(&mut self) -> Result<(), CertifyError> {
+        for index in 0..self.places.len() {
+            if self.places[index].ended {
+                self.start(index).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Restarts a worker that finds no Redis at its start and exits, as a supervisor would. No worker may end by itself in
+    /// another way.
+    pub(crate) async fn restart_exited(&mut self) -> Result<(), CertifyError> {
+        for index in 0..self.places.len() {
+            let place = &mut self.places[index];
+            let Some(worker) = place.worker.as_mut().filter(|_| !place.ended) else { continue };
+            let Some(status) = worker.exited() else { continue };
+            let (was_ready, log) = (worker.log().was_ready, worker.log().text());
+            if status.code() == Some(NO_REDIS) && !was_ready {
+                self.false_starts += 1;
+            } else if !was_ready {
+                return Err(CertifyError::Setup(format!("a worker does not start ({status}):\n{log}")));
+            } else {
+                self.problems.push(format!("a worker ended by itself with {status}:\n{log}"));
+            }
+            self.processes.remove(worker.pid);
+            place.worker = None;
+            self.start(index).await?;
+        }
+        Ok(())
+    }
+
+    /// SIGKILL, if it still runs.
+    pub(crate) fn kill(&mut self, index: usize, faults: &mut Faults) {
+        self.kill_where(index, "at any time".to_owned(), faults);
+    }
+
+    fn kill_where(&mut self, index: usize, place: String, faults: &mut Faults) {
+        if self.places[index].ended {
+            return;
+        }
+        let pid = self.pid(index);
+        faults.begin(Window::Killed, pid);
+        self.places[index].ended = true;
+        self.signal(index, Signal::KILL);
+        faults.end(pid);
+        *self.kills.entry(place).or_default() += 1;
+    }
+
+    /// Makes the proxy wait for the call at which the worker is to be killed.
+    pub(crate) fn set_trap(&mut self, index: usize, point: Point) {
+        let call = self.calls[point.call % self.calls.len()].1.clone();
+        let place = &mut self.places[index];
+        if let Some(proxy) = &place.proxy {
+            proxy.set(if point.has_run { Mode::TrapAfter(call) } else { Mode::TrapBefore(call) });
+            place.trap = Some(point);
+        }
+    }
+
+    /// The worker has come to that call: kills it.
+    pub(crate) fn kill_at_trap(&mut self, index: usize, faults: &mut Faults) {
+        let Some(point) = self.places[index].trap else { return };
+        let (name, _) = self.calls[point.call % self.calls.len()];
+        let when = if point.has_run { "after" } else { "before" };
+        self.kill_where(index, format!("{when} {name}"), faults);
+    }
+
+    /// SIGTERM.
+    pub(crate) fn leave(&mut self, index: usize) {
+        self.places[index].ended = true;
+        self.signal(index, Signal::TERM);
+    }
+
+    pub(crate) fn pause(&mut self, index: usize, faults: &mut Faults) {
+        faults.begin(Window::Paused, self.pid(index));
+        self.signal(index, Signal::STOP);
+    }
+
+    pub(crate) fn resume(&mut self, index: usize, faults: &mut Faults) {
+        self.signal(index, Signal::CONT);
+        faults.end(self.pid(index));
+    }
+
+    /// Closes its connections: by its proxy, or by the server where no proxy can be put.
+    pub(crate) async fn cut(
+        &mut self,
+        index: usize,
+        inspector: &Inspector,
+        faults: &mut Faults,
+    ) -> Result<(), String> {
+        let pid = self.pid(index);
+        if let Some(proxy) = &self.places[index].proxy {
+            faults.begin(Window::Cut, pid);
+            proxy.cut();
+            return Ok(());
+        }
+        // Behind a translation of addresses, the server sees others than the machine does.
+        let seen = inspector.own_address().await.map_err(|error| error.details().to_owned())?;
+        if !addresses_of(std::process::id()).contains(&seen) {
+            return Err(format!("the server sees this machine at {seen}, which is no address of its own"));
+        }
+        faults.begin(Window::Cut, pid);
+        let killed = inspector.kill_clients(&pid.map(addresses_of).unwrap_or_default()).await;
+        killed.map(drop).map_err(|error| error.details().to_owned())
+    }
+
+    /// Breaks its connections, if it has a proxy.
+    pub(crate) fn break_connections(
+        &mut self,
+        index: usize,
+        way: Break,
+        faults: &mut Faults,
+    ) -> Result<(), String> {
+        let call = |choice: usize| self.calls[choice % self.calls.len()].1.clone();
+        let (window, mode) = match way {
+            Break::HalfOpen => (Window::HalfOpen, Mode::HalfOpen),
+            Break::RequestsAfter(bytes) => (Window::CutInMessage, Mode::CutRequestsAfter(bytes)),
+            Break::RepliesAfter(bytes) => (Window::CutInMessage, Mode::CutRepliesAfter(bytes)),
+            Break::LoseReply(choice) => (Window::ReplyLost, Mode::LoseReplyTo(call(choice))),
+            Break::Withhold(choice) => (Window::Withheld, Mode::Withhold(call(choice))),
+        };
+        let pid = self.pid(index);
+        let Some(proxy) = &self.places[index].proxy else { return Err(NO_PROXY.to_owned()) };
+        faults.begin(window, pid);
+        proxy.set(mode);
+        Ok(())
+    }
+
+    pub(crate) fn mend(&mut self, index: usize, faults: &mut Faults) {
+        if let Some(proxy) = &self.places[index].proxy {
+            proxy.set(Mode::Pass);
+        }
+        faults.end(self.pid(index));
+    }
+
+    /// Stops all workers with SIGTERM. Each must report success.
+    pub(crate) async fn stop(&mut self) {
+        for index in 0..self.places.len() {
+            self.signal(index, Signal::TERM);
+        }
+        for worker in self.places.iter_mut().filter_map(|place| place.worker.as_mut()) {
+            match worker.wait(EXIT_DEADLINE).await {
+                Some(status) if status.success() => {}
+                Some(status) => {
+                    self.problems.push(format!("a worker exited with {status}:\n{}", worker.log().text()))
+                }
+                None => self.problems.push(format!("a worker does not exit:\n{}", worker.log().text())),
+            }
+        }
+    }
+
+    /// Kills all workers, waits for their end, and closes the proxies.
+    pub(crate) async fn end(mut self) {
+        for index in 0..self.places.len() {
+            self.signal(index, Signal::KILL);
+        }
+        for worker in self.places.iter_mut().filter_map(|place| place.worker.as_mut()) {
+            worker.wait(EXIT_DEADLINE).await;
+        }
+    }
+
+    /// The last lines of each log.
+    pub(crate) fn logs(&self) -> String {
+        let tail = |worker: &Worker| format!("worker {}:\n{}\n", worker.pid, worker.log().text());
+        self.places.iter().filter_map(|place| place.worker.as_ref()).map(tail).collect()
+    }
+
+    /// The process ids of the workers that run.
+    pub(crate) fn pid(&self, index: usize) -> Option<u32> {
+        self.places[index].worker.as_ref().map(|worker| worker.pid)
+    }
+
+    fn signal(&mut self, index: usize, signal: Signal) {
+        if let Some(worker) = &mut self.places[index].worker {
+            worker.signal(signal);
+        }
+    }
+}
