@@ -1,6 +1,7 @@
 //! The project's own commands. `cargo xtask --help` lists them.
 
 mod binaries;
+mod certificates;
 mod check;
 mod compose;
 mod dist;
@@ -79,9 +80,27 @@ enum Task {
         /// Repeat the plan of this seed [default: a new seed each time]
         #[arg(long, value_name = "S")]
         seed: Option<u64>,
-        /// Use two queues, one of them with shards, a tenth of poisonous jobs, and 50 hosts that hang
-        #[arg(long)]
-        hostile: bool,
+    },
+    /// Make the certificates of docs/certificates: `postrider certify` on several servers
+    Certificates {
+        /// Only those whose name contains this text
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+        /// How long each of them runs
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        minutes: u64,
+        /// The seed of the plans
+        #[arg(long, value_name = "S", default_value_t = 1)]
+        seed: u64,
+    },
+    /// Kill workers 10,000 times and Redis 100 times in an hour, and write the certificate into docs/certificates
+    ManyKills {
+        /// How long it runs
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        minutes: u64,
+        /// The seed of the plan
+        #[arg(long, value_name = "S", default_value_t = 1)]
+        seed: u64,
     },
     /// Check every interleaving of the scripts on a model of Redis
     Model {
@@ -164,7 +183,9 @@ fn run(task: Task) -> step::Result {
         Task::Bench { options } => programs::bench(&options),
         Task::Cases { names } => programs::cases(&names),
         Task::Fuzz { target, seconds } => programs::fuzz(target, seconds),
-        Task::Chaos { minutes, seed, hostile } => programs::chaos(minutes, seed, hostile),
+        Task::Chaos { minutes, seed } => programs::chaos(minutes, seed),
+        Task::Certificates { only, minutes, seed } => certificates::all(only.as_deref(), minutes, seed),
+        Task::ManyKills { minutes, seed } => certificates::many_kills(minutes, seed),
         Task::Model { options } => programs::model(&options),
         Task::Images { features, profile } => {
             let engine = engine::Engine::find()?;

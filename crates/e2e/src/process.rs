@@ -1,6 +1,7 @@
 //! The real `postrider` binaries, lean and with telemetry, as processes.
 
 mod build;
+mod certify;
 mod console;
 mod relay;
 

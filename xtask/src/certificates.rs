@@ -1,0 +1,54 @@
+//! `cargo xtask certificates` and `cargo xtask many-kills`: reports of `postrider certify` for `docs/certificates`.
+
+use std::fs;
+
+use crate::binaries::Build;
+use crate::programs;
+use crate::step::{self, Result};
+use crate::tools;
+
+/// Where they are written.
+const FOLDER: &str = "docs/certificates";
+
+/// Runs on each server, and on a cluster and behind Sentinel of the last one.
+pub(crate) fn all(only: Option<&str>, minutes: u64, seed: u64) -> Result {
+    let servers = tools::servers()?;
+    let last = servers.last().ok_or("there is no server")?.1.clone();
+    let mut runs: Vec<_> = servers.into_iter().map(|(name, server)| ("single", name, server)).collect();
+    runs.push(("cluster", "cluster", last.clone()));
+    runs.push(("sentinel", "sentinel", last));
+    runs.retain(|(_, name, _)| only.is_none_or(|only| name.contains(only)));
+    let options =
+        [format!("--minutes={minutes}"), format!("--seed={seed}"), "--may-disturb-server".to_owned()];
+    for (kind, name, server) in runs {
+        let is_single = kind == "single";
+        // A single server is killed, and the others fail over.
+        let kills = is_single.then(|| "--kill-redis=20".to_owned());
+        run(kind, name, &server, options.iter().cloned().chain(kills))?;
+    }
+    Ok(())
+}
+
+/// One long run: the seconds between two kills of Redis make at least 100 of them.
+pub(crate) fn many_kills(minutes: u64, seed: u64) -> Result {
+    let every = (minutes * 60 / 104).max(1);
+    let kills = 10_400.0 / (minutes as f64 * 60.0);
+    let options = [
+        format!("--minutes={minutes}"),
+        format!("--seed={seed}"),
+        "--workers=12".to_owned(),
+        format!("--kills-per-second={kills:.2}"),
+        format!("--kill-redis={every}"),
+    ];
+    run("single", "many-kills", &tools::redis_server()?, options.into_iter())
+}
+
+fn run(kind: &str, name: &str, server: &std::path::Path, options: impl Iterator<Item = String>) -> Result {
+    let workers = [Build::Lean.release_worker()?, Build::Otel.release_worker()?];
+    let mut command = programs::built("dev", &["certificates"])?;
+    let folder = step::root().join(FOLDER);
+    fs::create_dir_all(&folder).map_err(|error| step::at(&folder, &error))?;
+    command.arg(kind).arg(&folder).arg(name).args(options);
+    command.envs(workers).env("POSTRIDER_REDIS_SERVER", server);
+    step::visibly(&mut command)
+}
