@@ -35,7 +35,7 @@ pub struct Report {
     pub server: ServerFacts,
     /// The machine of workers, destination and producer.
     pub machine: Machine,
-    /// What became of the jobs.
+    /// The account of all jobs.
     pub account: Account,
     /// How often each fault was caused.
     pub faults: BTreeMap<String, u64>,
@@ -53,7 +53,7 @@ pub struct Report {
     pub examples: Vec<String>,
 }
 
-/// What became of the jobs.
+/// The account of all jobs.
 #[derive(Debug, Default, Serialize)]
 pub struct Account {
     /// Jobs that the producer sent.

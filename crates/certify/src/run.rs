@@ -54,9 +54,9 @@ pub async fn run(
     stop: CancellationToken,
     progress: watch::Sender<Progress>,
 ) -> Result<Report, CertifyError> {
-    let claimed = Claimed::begin(options).await?;
+    let claimed = Box::pin(Claimed::begin(options)).await?;
     let result = Box::pin(run_claimed(options, &claimed, &stop, &progress)).await;
-    let released = claimed.release(&options.redis_url).await;
+    let released = Box::pin(claimed.release(&options.redis_url)).await;
     let report = result?;
     released.map(|()| report)
 }

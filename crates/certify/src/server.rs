@@ -164,7 +164,7 @@ async fn remove_all(redis_url: &str) -> Result<u64, CertifyError> {
     let end = Instant::now() + REMOVAL_TIMEOUT;
     let (mut removed, mut last) = (0, String::new());
     while Instant::now() < end {
-        match remove_once(redis_url).await {
+        match Box::pin(remove_once(redis_url)).await {
             Ok(0) => return Ok(removed),
             // What a dead worker has sent may run after the removal.
             Ok(count) => removed += count,
@@ -175,7 +175,7 @@ async fn remove_all(redis_url: &str) -> Result<u64, CertifyError> {
     Err(CertifyError::NotClean(last))
 }
 
-/// With a connection of its own, since another server may have become the master. Returns how many keys there were; if there
+/// With a new connection, since another server may have become the master. Returns how many keys there were; if there
 /// were none, removes the claim.
 async fn remove_once(redis_url: &str) -> Result<u64, CertifyError> {
     let inspector = Inspector::connect(redis_url, &Telemetry::disabled()).await?;

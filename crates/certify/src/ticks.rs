@@ -61,7 +61,7 @@ struct Ticking {
     end: u64,
 }
 
-/// What became of the ticks.
+/// The account of all ticks.
 pub(crate) struct TickAccount {
     /// How many there were.
     pub(crate) made: u64,

@@ -1,11 +1,12 @@
 //! The workers, each behind a proxy, and the faults applied to them.
 
+mod calls;
 mod process;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use postrider_queue::admin::{Inspector, Topology, Upstream, script_digests};
+use postrider_queue::admin::{Inspector, Topology, Upstream};
 use rustix::process::Signal;
 
 use super::error::CertifyError;
@@ -14,6 +15,7 @@ use super::options::Options;
 use super::peer::{Processes, addresses_of};
 use super::plan::{Break, Point};
 use super::proxy::{Caught, Mode, Proxy};
+use calls::calls;
 use process::{Start, Worker};
 
 /// How long a worker may take to end after SIGTERM: longer than its own deadline.
@@ -23,26 +25,6 @@ const NO_REDIS: i32 = 4;
 
 /// Why a connection is not broken.
 const NO_PROXY: &str = "no proxy can be put before a cluster or behind Sentinel, since clients follow the addresses that are announced";
-
-/// The calls that move jobs, at which workers are killed and which their connections lose.
-const MOVING: [&str; 16] = [
-    "complete",
-    "complete_with_result",
-    "complete_in_line",
-    "complete_with_result_in_line",
-    "postpone",
-    "hand_back",
-    "dead_letter",
-    "dead_letter_in_line",
-    "promote",
-    "extend",
-    "reclaim",
-    "admit",
-    "flow_acquire",
-    "flow_report",
-    "cron_tick",
-    "take_turns",
-];
 
 /// A slot for a worker. A dead worker is replaced by another.
 struct Place {
@@ -90,11 +72,8 @@ impl Workers {
             starts.push(Start::new(options, program, url.unwrap_or_else(|| options.redis_url.clone())));
             places.push(Place { proxy, worker: None, ended: true, trap: None });
         }
-        let digests = script_digests().into_iter().filter(|(name, _)| MOVING.contains(name));
-        let mut calls: Vec<_> = digests.map(|(name, sha1)| (name, sha1.into_bytes())).collect();
-        calls.push(("XREADGROUP", b"XREADGROUP".to_vec()));
         let (kills, problems) = (BTreeMap::new(), Vec::new());
-        Ok(Workers { places, starts, processes, calls, kills, false_starts: 0, problems })
+        Ok(Workers { places, starts, processes, calls: calls(), kills, false_starts: 0, problems })
     }
 
     /// Starts a worker. If the one before it still runs, waits for its end.
@@ -139,7 +118,7 @@ impl Workers {
             let place = &mut self.places[index];
             let Some(worker) = place.worker.as_mut().filter(|_| !place.ended) else { continue };
             let Some(status) = worker.exited() else { continue };
-            let (was_ready, log) = (worker.log().was_ready, worker.log().text());
+            let (was_ready, log) = worker.log().state();
             if status.code() == Some(NO_REDIS) && !was_ready {
                 self.false_starts += 1;
             } else if !was_ready {
@@ -221,7 +200,7 @@ impl Workers {
         // Behind a translation of addresses, the server sees others than the machine does.
         let seen = inspector.own_address().await.map_err(|error| error.details().to_owned())?;
         if !addresses_of(std::process::id()).contains(&seen) {
-            return Err(format!("the server sees this machine at {seen}, which is no address of its own"));
+            return Err(format!("the server sees this machine at {seen}, which is none of its addresses"));
         }
         faults.begin(Window::Cut, pid);
         let killed = inspector.kill_clients(&pid.map(addresses_of).unwrap_or_default()).await;
@@ -289,8 +268,7 @@ impl Workers {
         self.places.iter().filter_map(|place| place.worker.as_ref()).map(tail).collect()
     }
 
-    /// The process ids of the workers that run.
-    pub(crate) fn pid(&self, index: usize) -> Option<u32> {
+    fn pid(&self, index: usize) -> Option<u32> {
         self.places[index].worker.as_ref().map(|worker| worker.pid)
     }
 

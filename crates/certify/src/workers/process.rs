@@ -60,6 +60,8 @@ impl Start {
         command.env("POSTRIDER_EGRESS_ALLOW", "127.0.0.0/8").env("POSTRIDER_LOG", "info");
         // Nobody wants to see the spans of a run.
         command.env("OTEL_SDK_DISABLED", "true");
+        // Ctrl-C in a terminal is for this program, which ends its workers.
+        command.process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         command
     }
@@ -74,6 +76,11 @@ pub(super) struct Log {
 }
 
 impl Log {
+    /// Whether it has read its queues, and its last lines.
+    pub(super) fn state(&self) -> (bool, String) {
+        (self.was_ready, self.text())
+    }
+
     /// Its last lines.
     pub(super) fn text(&self) -> String {
         self.lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")

@@ -19,7 +19,7 @@ use super::{RedisArgs, Usage};
 
 /// Prove on this Redis that no job is lost: kill workers under load, and account for every job
 ///
-/// Starts workers, a destination and a producer of its own, and a proxy before each worker. For the given time it
+/// Starts its own workers, destination and producer, and a proxy before each worker. For the given time it
 /// enqueues numbered jobs of every kind, kills, stops and pauses workers at named points and at random, and breaks their
 /// connections. Then it accounts for every job: delivered, a dead letter, or lost, and each duplicate by its fault.
 ///
@@ -83,14 +83,14 @@ impl CertifyArgs {
     pub(super) async fn run(self, _telemetry: &Telemetry) -> Result<ExitCode, Box<dyn Error>> {
         let shutdown = shutdown::listen(None)?;
         if self.clean {
-            let removed = postrider_certify::clean(self.redis.url()).await?;
+            let removed = Box::pin(postrider_certify::clean(self.redis.url())).await?;
             print_line!("removed {removed} keys");
             return Ok(ExitCode::SUCCESS);
         }
         let options = self.options()?;
         let (progress, shown) = watch::channel(Progress::default());
         let bar = tokio::spawn(progress::show(shown, options.time));
-        let report = postrider_certify::run(&options, shutdown.stop, progress).await;
+        let report = Box::pin(postrider_certify::run(&options, shutdown.stop, progress)).await;
         // It ends with the sender of the progress.
         let _ = bar.await;
         self.write(&report?)
