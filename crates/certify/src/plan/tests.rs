@@ -83,7 +83,7 @@ fn without_leave_only_own_workers_and_connections_fail() {
     let of_server = |action: &Action| {
         matches!(
             action,
-            Action::FlushScripts | Action::PauseQueue(_) | Action::ResumeQueue(_) | Action::FailOver
+            Action::FlushScripts | Action::PauseQueue(_) | Action::ResumeQueue(_) | Action::FailOver(_)
         )
     };
     assert_eq!((count(&steps, of_server), steps.is_empty()), (0, false));

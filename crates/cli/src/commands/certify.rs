@@ -100,7 +100,7 @@ impl CertifyArgs {
         let starter =
             std::env::current_exe().map_err(|error| format!("this program is not found: {error}"))?;
         let programs = if self.programs.is_empty() { vec![starter.clone()] } else { self.programs.clone() };
-        for program in programs.iter().filter(|program| !program.is_file()) {
+        if let Some(program) = programs.iter().find(|program| !program.is_file()) {
             return Err(Usage(format!("there is no program {}; give its path", program.display())).into());
         }
         Ok(Options {
