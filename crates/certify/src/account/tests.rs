@@ -97,8 +97,10 @@ fn a_plain_job_may_not_be_dead_but_as_poison() {
 #[test]
 fn two_job_ids_are_two_jobs_and_what_nobody_has_sent_is_a_problem() {
     let made = Made::new();
-    let other = Visit { job: 99, ..made.visit(7, 1, Some(503)) };
+    let mut other = made.visit(7, 1, Some(503));
+    other.job = 99;
     assert!(made.close(&[made.visit(7, 1, Some(200)), other]).1[0].contains("two job ids"));
-    let unknown = Visit { number: 500, ..made.visit(7, 1, Some(200)) };
+    let mut unknown = made.visit(7, 1, Some(200));
+    unknown.number = 500;
     assert!(made.close(&[unknown]).1.contains(&"job 500 was never enqueued".to_owned()));
 }
