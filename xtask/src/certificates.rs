@@ -29,10 +29,11 @@ pub(crate) fn all(only: Option<&str>, minutes: u64, seed: u64) -> Result {
     Ok(())
 }
 
-/// One long run: the seconds between two kills of Redis make at least 100 of them.
+/// One long run of at least 10,000 kills of workers and 100 of Redis, with some to spare: a restart takes time, and a worker may
+/// be about to end when it is to be killed.
 pub(crate) fn many_kills(minutes: u64, seed: u64) -> Result {
-    let every = (minutes * 60 / 104).max(1);
-    let kills = 10_400.0 / (minutes as f64 * 60.0);
+    let every = (minutes * 60 / 112).max(1);
+    let kills = 10_800.0 / (minutes as f64 * 60.0);
     let options = [
         format!("--minutes={minutes}"),
         format!("--seed={seed}"),

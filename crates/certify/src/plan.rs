@@ -84,6 +84,8 @@ impl Action {
 const FIRST: Duration = Duration::from_millis(1500);
 /// The pause between two other faults, for four workers, ms. With shorter ones, nearly every duplicate would have an explanation.
 const FAULT_PAUSE: [u64; 2] = [400, 1600];
+/// When a worker is looked for again if none is free to be killed.
+const KILL_AGAIN: Duration = Duration::from_millis(50);
 /// How long a worker may take to come to a point at which it is killed.
 const POINT_PATIENCE: u64 = 1200;
 
@@ -97,15 +99,20 @@ pub(crate) fn plan(options: &Options) -> Vec<Step> {
     };
     let between_kills = Duration::from_secs_f64(1.0 / options.kills_per_second.max(0.001));
     let workers = u32::try_from(options.workers).unwrap_or(u32::MAX).max(1);
-    let (mut kill_at, mut fault_at, mut server_at) = (FIRST, FIRST, FIRST);
+    let (mut kill_due, mut kill_at, mut fault_at, mut server_at) = (FIRST, FIRST, FIRST, FIRST);
     loop {
         let at = kill_at.min(fault_at).min(server_at);
         if at >= options.time {
             break;
         }
         if at == kill_at {
-            plan.kill(at);
-            kill_at = at + plan.spread(between_kills);
+            // What is late because no worker was free is made up for.
+            if plan.kill(at) {
+                kill_due += plan.spread(between_kills);
+                kill_at = kill_due.max(at + KILL_AGAIN);
+            } else {
+                kill_at = at + KILL_AGAIN;
+            }
         } else if at == fault_at {
             plan.fault(at);
             fault_at = at + plan.dice.millis(FAULT_PAUSE[0], FAULT_PAUSE[1]) * 4 / workers;
@@ -143,15 +150,15 @@ impl Plan {
         self.dice.millis(millis / 2, millis * 3 / 2).max(Duration::from_millis(1))
     }
 
-    /// A worker without a current fault. At least one worker always stays without a fault.
-    fn pick(&mut self, at: Duration) -> Option<usize> {
+    /// A worker without a current fault, if more than this number have none.
+    fn pick(&mut self, at: Duration, rest: usize) -> Option<usize> {
         let idle: Vec<usize> = (0..self.free.len()).filter(|worker| self.free[*worker] <= at).collect();
-        (idle.len() > 1).then(|| idle[self.dice.index(idle.len())])
+        (idle.len() > rest).then(|| idle[self.dice.index(idle.len())])
     }
 
-    /// Half of the kills are at a named point.
-    fn kill(&mut self, at: Duration) {
-        let Some(worker) = self.pick(at) else { return };
+    /// Half of the kills are at a named point. One worker always stays without a fault. Returns whether one is killed.
+    fn kill(&mut self, at: Duration) -> bool {
+        let Some(worker) = self.pick(at, 1) else { return false };
         let mut killed = at;
         if self.dice.throw(2) == 0 {
             let point = Point { call: self.dice.index(1000), has_run: self.dice.throw(2) == 0 };
@@ -162,11 +169,13 @@ impl Plan {
         self.step(killed, Action::Kill(worker));
         self.step(start, Action::Start(worker));
         self.free[worker] = start + self.dice.millis(200, 200 + self.pause_max / 2);
+        true
     }
 
-    /// Another fault of a worker.
+    /// Another fault of a worker. It leaves workers for the kills.
     fn fault(&mut self, at: Duration) {
-        let Some(worker) = self.pick(at) else { return };
+        let rest = if self.free.len() > 2 { 1 + self.free.len() / 4 } else { 1 };
+        let Some(worker) = self.pick(at, rest) else { return };
         let roll = self.dice.throw(14);
         let (first, last, time) = match roll {
             0..4 => (Action::Pause(worker), Action::Resume(worker), self.dice.millis(200, 3000)),
