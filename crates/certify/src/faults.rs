@@ -128,9 +128,9 @@ impl Faults {
         self.0.iter().filter(may).min_by_key(|fault| rank(fault))
     }
 
-    /// Whether a write that was acknowledged at this time may have been lost by a failover: the new master lacks the last ones.
-    pub(crate) fn may_lose(&self, acknowledged: Instant) -> bool {
-        let is_near = |fault: &Fault| fault.touches(acknowledged, acknowledged + 3 * LEASE, Duration::ZERO);
+    /// Whether a failover may have lost a write that was acknowledged in this time: the new master lacks the last ones.
+    pub(crate) fn may_lose(&self, from: Instant, to: Instant) -> bool {
+        let is_near = |fault: &Fault| fault.touches(from, to + 3 * LEASE, Duration::ZERO);
         self.0.iter().any(|fault| fault.window == Window::FailedOver && is_near(fault))
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use postrider_queue::EntryId;
 use postrider_queue::admin::{DeadLetter, Inspector, ShardName};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::error::CertifyError;
 use super::job::callback_number;
@@ -26,10 +26,10 @@ pub(crate) struct Letters {
     read: Vec<(ShardName, Option<EntryId>)>,
 }
 
-/// Reads dead letters until it is stopped.
+/// Reads dead letters until it is stopped or dropped.
 pub(crate) struct Reading {
     stop: CancellationToken,
-    task: JoinHandle<(Inspector, Letters)>,
+    task: AbortOnDropHandle<(Inspector, Letters)>,
 }
 
 impl Reading {
@@ -49,7 +49,7 @@ impl Reading {
             }
             (inspector, letters)
         });
-        Reading { stop, task }
+        Reading { stop, task: AbortOnDropHandle::new(task) }
     }
 
     /// Reads the rest, and returns all.

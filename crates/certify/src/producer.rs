@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use postrider_queue::{Enqueuing, EntryId, NewJob, QueueName, Redis};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::job::Jobs;
 use super::places;
@@ -34,15 +34,15 @@ pub(crate) struct Produced {
     pub(crate) jobs: Vec<Enqueued>,
     /// How many jobs were acknowledged a second time, under their idempotency key.
     pub(crate) repeated: u64,
-    /// Idempotency keys that were acknowledged as two jobs.
-    pub(crate) problems: Vec<String>,
+    /// Idempotency keys that were acknowledged as two jobs, and when they were sent for the first time.
+    pub(crate) twice: Vec<(Instant, String)>,
 }
 
 /// A running producer. It stops when it is dropped.
 pub(crate) struct Producer {
     stop: CancellationToken,
     count: Arc<AtomicU64>,
-    task: JoinHandle<Produced>,
+    task: AbortOnDropHandle<Produced>,
 }
 
 impl Producer {
@@ -58,7 +58,7 @@ impl Producer {
             again: VecDeque::new(),
             count: count.clone(),
         };
-        let task = tokio::spawn(run.produce(stop.clone()));
+        let task = AbortOnDropHandle::new(tokio::spawn(run.produce(stop.clone())));
         Producer { stop, count, task }
     }
 
@@ -162,9 +162,9 @@ impl Run {
             if let (Some(first), Some(second)) = (first, second)
                 && first != second
             {
-                self.produced.problems.push(format!(
-                    "the idempotency key of job {number} was acknowledged as two jobs, {first} and {second}"
-                ));
+                let text =
+                    format!("the idempotency key of job {number} was acknowledged as two jobs, {first} and {second}");
+                self.produced.twice.push((self.produced.jobs[number as usize].at, text));
             }
         }
     }

@@ -125,6 +125,18 @@ impl Account {
 }
 
 impl Report {
+    /// What the run has shown, in a sentence.
+    fn conclusion(&self) -> String {
+        let of_redis = match self.account.lost_in_failover {
+            0 => String::new(),
+            jobs => format!(", Redis lost {jobs} of its acknowledged jobs in a failover"),
+        };
+        match self.certified {
+            true => format!("Postrider lost no job{of_redis}, and every duplicate has its reason"),
+            false => format!("a promise was broken{of_redis}"),
+        }
+    }
+
     /// How many workers were killed.
     pub fn all_kills(&self) -> u64 {
         self.kills.values().sum()

@@ -57,8 +57,8 @@ pub async fn run(
     let claimed = Box::pin(Claimed::begin(options)).await?;
     let result = Box::pin(run_claimed(options, &claimed, &stop, &progress)).await;
     let released = Box::pin(claimed.release(&options.redis_url)).await;
-    let report = result?;
-    released.map(|()| report)
+    // Keys that are left matter more than why the run has ended.
+    released.and(result)
 }
 
 async fn run_claimed(
@@ -140,11 +140,13 @@ impl Run<'_> {
         }
         let Disorder { explained, problems } = order::check(jobs, visits, faults);
         (accounting.account.late, accounting.account.repeated) = (explained, produced.repeated);
-        let TickAccount { made, lost, problems: of_ticks } = ended.ticks;
+        let TickAccount { made, lost, problems: of_ticks } = ended.ticks.account(faults);
         accounting.account.ticks = made;
         accounting.account.lost += lost;
         let of_workers = self.workers.problems.clone();
-        let others = [of_workers, problems, of_ticks, produced.problems, ended.letters.problems.clone()];
+        let twice = produced.twice.into_iter().filter(|(at, _)| !faults.may_lose(*at, *at + LEASE));
+        let of_keys = twice.map(|(_, text)| text).collect();
+        let others = [of_workers, problems, of_ticks, of_keys, ended.letters.problems.clone()];
         accounting.problems_first(others.into_iter().flatten().collect());
         Ok(self.report(accounting, began_at, took))
     }

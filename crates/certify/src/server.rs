@@ -7,7 +7,7 @@ use postrider_queue::Redis;
 use postrider_queue::admin::{Inspector, Pausable, Server, Topology, Upstream};
 use serde::{Deserialize, Serialize};
 use telemetry::Telemetry;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::error::CertifyError;
 use super::options::Options;
@@ -46,7 +46,7 @@ pub(crate) struct Claimed {
     /// The INFO of each node.
     pub(crate) nodes: Vec<HashMap<String, String>>,
     pub(crate) id: String,
-    heartbeat: JoinHandle<()>,
+    heartbeat: AbortOnDropHandle<()>,
 }
 
 impl Claimed {
@@ -64,7 +64,7 @@ impl Claimed {
         if let Some(other) = inspector.claim(&text(&claim)).await? {
             return Err(CertifyError::Refused(format!("another run has just begun: {other}")));
         }
-        let heartbeat = tokio::spawn(beat(options.redis_url.clone(), claim));
+        let heartbeat = AbortOnDropHandle::new(tokio::spawn(beat(options.redis_url.clone(), claim)));
         Ok(Self { inspector, upstream, server, nodes, id, heartbeat })
     }
 

@@ -1,7 +1,8 @@
 //! Periodic jobs beside the numbered ones: each tick makes one job, and its job is delivered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use http::HeaderMap;
 use postrider_queue::QueueName;
@@ -11,6 +12,7 @@ use postrider_queue::job::ENTRY_BYTES_MAX;
 use serde_json::json;
 
 use super::error::CertifyError;
+use super::faults::Faults;
 use super::places::{self, TICKS};
 
 /// Definitions of each queue. All tick each second.
@@ -20,8 +22,8 @@ const INTERVAL: u64 = 1000;
 /// Ticks that may still be made while the definitions are removed, ms.
 const REMOVAL: u64 = 60_000;
 
-/// The ids of the jobs that have arrived, by definition and tick.
-type Arrived = BTreeMap<(String, u64), BTreeSet<String>>;
+/// The ids of the jobs that have arrived, and when, by definition and tick.
+type Arrived = BTreeMap<(String, u64), BTreeMap<String, Instant>>;
 
 /// What has arrived at the destination.
 #[derive(Clone, Default)]
@@ -41,7 +43,7 @@ impl TickBook {
             return false;
         };
         let tick = tick.parse::<jiff::Timestamp>().map_or(0, |tick| tick.as_millisecond().unsigned_abs());
-        self.lock().entry((cron.to_owned(), tick)).or_default().insert(job.to_owned());
+        self.lock().entry((cron.to_owned(), tick)).or_default().entry(job.to_owned()).or_insert_with(Instant::now);
         true
     }
 }
@@ -117,19 +119,19 @@ impl Ticks {
     }
 
     /// How many ticks there were, and what is wrong with them.
-    pub(crate) fn account(&self) -> TickAccount {
+    pub(crate) fn account(&self, faults: &Faults) -> TickAccount {
         let arrived = self.book.lock();
         let (mut made, mut lost, mut problems) = (0, 0, vec![]);
         for Ticking { name, first, end, .. } in &self.definitions {
             for tick in (*first..*end).step_by(INTERVAL as usize) {
                 made += 1;
-                match arrived.get(&(name.clone(), tick)).map_or(0, BTreeSet::len) {
-                    1 => {}
-                    0 => {
-                        lost += 1;
-                        problems.push(format!("the job of {name} at {tick} is lost"));
-                    }
-                    jobs => problems.push(format!("the tick of {name} at {tick} has made {jobs} jobs")),
+                let Some(jobs) = arrived.get(&(name.clone(), tick)) else {
+                    lost += 1;
+                    problems.push(format!("the job of {name} at {tick} is lost"));
+                    continue;
+                };
+                if jobs.len() > 1 && !is_made_again(jobs, faults) {
+                    problems.push(format!("the tick of {name} at {tick} has made {} jobs", jobs.len()));
                 }
             }
             let of_name = arrived.range((name.clone(), 0)..=(name.clone(), u64::MAX));
@@ -142,6 +144,12 @@ impl Ticks {
         }
         TickAccount { made, lost, problems }
     }
+}
+
+/// Whether a failover may have lost a tick with its job after the job had been delivered.
+fn is_made_again(jobs: &BTreeMap<String, Instant>, faults: &Faults) -> bool {
+    let (first, last) = (jobs.values().min(), jobs.values().max());
+    first.zip(last).is_some_and(|(first, last)| faults.may_lose(*first, *last))
 }
 
 /// The next tick of each definition, Unix ms.

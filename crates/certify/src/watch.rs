@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use postrider_queue::admin::Inspector;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::faults::{Fault, Window};
 use super::options::LEASE;
@@ -20,11 +20,11 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// The faults so far.
 type Seen = Arc<Mutex<Vec<Fault>>>;
 
-/// Watches Redis and this process until it is stopped.
+/// Watches Redis and this process until it is stopped or dropped.
 pub(crate) struct Watch {
     stop: CancellationToken,
     seen: Seen,
-    tasks: [JoinHandle<()>; 2],
+    tasks: [AbortOnDropHandle<()>; 2],
 }
 
 impl Watch {
@@ -35,7 +35,7 @@ impl Watch {
             tokio::spawn(ping(pinging, seen.clone(), stop.clone())),
             tokio::spawn(look(looking, seen.clone(), stop.clone(), is_cluster)),
         ];
-        Watch { stop, seen, tasks }
+        Watch { stop, seen, tasks: tasks.map(AbortOnDropHandle::new) }
     }
 
     /// Stops, and returns what it saw.

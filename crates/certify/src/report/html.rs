@@ -60,8 +60,8 @@ impl Report {
             header {
                 p.kind { "Postrider certificate" }
                 h1 class=(if self.certified { "good" } else { "bad" }) {
-                    @if self.certified { "No job is lost, and every duplicate has its reason" }
-                    @else { "A promise was broken" }
+                    @if self.certified { "Certified: " } @else { "Not certified: " }
+                    (self.conclusion())
                 }
                 p { (self.server.version) ", " (self.server.topology) ". " (self.began_at) ", " (duration(self.seconds)) "." }
                 p.again { "The same plan again: " code { (again) } }
@@ -78,6 +78,9 @@ impl Report {
             section.figures {
                 (figure(count(account.acknowledged), "jobs acknowledged", false))
                 (figure(count(account.lost), "lost", account.lost > 0))
+                @if account.lost_in_failover > 0 {
+                    (figure(count(account.lost_in_failover), "lost by Redis in a failover", false))
+                }
                 (figure(count(account.explained()), "duplicates, each explained", false))
                 (figure(count(account.unexplained), "duplicates unexplained", account.unexplained > 0))
                 (figure(count(self.all_kills()), "workers killed", false))

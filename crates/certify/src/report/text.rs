@@ -9,12 +9,8 @@ const PROBLEMS_MAX: usize = 20;
 
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.certified {
-            "certified: no job is lost, and every duplicate has its reason"
-        } else {
-            "NOT certified"
-        };
-        writeln!(f, "{verdict}\n")?;
+        let verdict = if self.certified { "certified" } else { "NOT certified" };
+        writeln!(f, "{verdict}: {}\n", self.conclusion())?;
         self.circumstances(f)?;
         self.jobs(f)?;
         self.duplicates(f)?;

@@ -15,7 +15,7 @@ use crate::peer::Processes;
 use crate::places;
 use crate::producer::Producer;
 use crate::server::Claimed;
-use crate::ticks::{TickAccount, Ticks};
+use crate::ticks::Ticks;
 use crate::watch::Watch;
 
 /// Destination, hosts that hang, periodic jobs, and what watches.
@@ -35,7 +35,7 @@ pub(super) struct Ended {
     pub(super) visits: Vec<Visit>,
     pub(super) letters: Letters,
     pub(super) seen: Vec<Fault>,
-    pub(super) ticks: TickAccount,
+    pub(super) ticks: Ticks,
 }
 
 impl Around {
@@ -85,9 +85,9 @@ impl Around {
     /// Stops everything.
     pub(super) async fn end(self) -> Result<Ended, CertifyError> {
         let (letters, seen) = (self.reading.end().await?, self.watch.end().await);
-        let (visits, ticks) = (self.book.take(), self.ticks.account());
+        let visits = self.book.take();
         drop((self.destination, self.hanging));
-        Ok(Ended { jobs: self.jobs, visits, letters, seen, ticks })
+        Ok(Ended { jobs: self.jobs, visits, letters, seen, ticks: self.ticks })
     }
 }
 
