@@ -88,6 +88,9 @@ impl CertifyArgs {
             return Ok(ExitCode::SUCCESS);
         }
         let options = self.options()?;
+        for path in self.files() {
+            can_be_written(path)?;
+        }
         let (progress, shown) = watch::channel(Progress::default());
         let bar = tokio::spawn(progress::show(shown, options.time));
         let report = Box::pin(postrider_certify::run(&options, shutdown.stop, progress)).await;
@@ -117,6 +120,11 @@ impl CertifyArgs {
         })
     }
 
+    /// The files for the report.
+    fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.html.iter().chain(self.json.iter().filter(|path| *path != Path::new("-")))
+    }
+
     fn write(&self, report: &Report) -> Result<ExitCode, Box<dyn Error>> {
         if let Some(path) = &self.html {
             write(path, &report.html())?;
@@ -131,6 +139,12 @@ impl CertifyArgs {
         }
         Ok(ExitCode::from(u8::from(!report.certified)))
     }
+}
+
+/// Looks before a run of half an hour whether its report has a place.
+fn can_be_written(path: &Path) -> Result<(), String> {
+    let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    opened.map(drop).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
