@@ -155,8 +155,8 @@ impl ResumeArgs {
                 continue;
             }
             resumed += 1;
-            let (name, jobs) = (queue.queue.as_str(), line.behind.max(1));
-            audit::record(inspector, "resume", name, &format!("order: {}", line.note.order), jobs).await;
+            let name = queue.queue.as_str();
+            audit::record(inspector, "resume", name, &line.subject(), line.counted()).await;
             if self.json {
                 print_line!("{}", json!(StoppedKeyView::new(line)));
             } else {

@@ -101,7 +101,7 @@ pub(crate) async fn resume_keys(
         if shared.inspector.resume_lines(&line.queue, std::slice::from_ref(&line.place)).await? == 0 {
             continue;
         }
-        let (subject, jobs) = (format!("order: {}", line.note.order), line.behind.max(1));
+        let (subject, jobs) = (line.subject(), line.counted());
         let queue = Some(line.queue.queue.as_str());
         let change = admin::Change { caller: &caller.name, change: "resume", queue, subject: &subject, jobs };
         shared.inspector.record(&change).await;

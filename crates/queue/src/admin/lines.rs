@@ -31,6 +31,18 @@ pub struct StoppedLine {
     pub is_deleted: bool,
 }
 
+impl StoppedLine {
+    /// What a record of a change names: `order: KEY`, since a queue and a flow are resumed, too.
+    pub fn subject(&self) -> String {
+        format!("order: {}", self.note.order)
+    }
+
+    /// How many jobs a record counts when it is resumed: those behind it, and 1 if there is none.
+    pub fn counted(&self) -> u64 {
+        self.behind.max(1)
+    }
+}
+
 /// How many jobs of a shard wait for their turns, and how many dead letters stop lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LineCounts {
