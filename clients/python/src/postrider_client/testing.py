@@ -145,9 +145,9 @@ def deliver_now(
             receipts = client.enqueue_many([sink.redirect(job) for job in jobs])
             file = Path(folder, "postrider.toml")
             file.write_text(config)
-            with _worker(program, url, queue, file, sink.port, environment or {}) as (worker, file):
+            with _worker(program, url, queue, file, sink.port, environment or {}) as (worker, output):
                 results = _results(client, receipts, time.monotonic() + timeout, worker)
-                log = file.read_text()[-4000:]
+                log = output.read_text()[-4000:]
                 if len(results) < len(jobs) and worker.poll() is not None:
                     raise RuntimeError(f"the worker has ended with the code {worker.returncode}; its log:\n{log}")
                 if len(results) < len(jobs):
