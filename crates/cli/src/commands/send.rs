@@ -85,7 +85,7 @@ pub(super) struct SendArgs {
     #[arg(long, value_name = "KEY")]
     flow: Option<String>,
     /// Send the job after this time
-    #[arg(long = "in", value_parser = duration, value_name = "DURATION")]
+    #[arg(long = "in", visible_alias = "delay", value_parser = duration, value_name = "DURATION")]
     delay: Option<Duration>,
     /// Send the job not before this time, RFC 3339: 2026-12-24T18:00:00Z, or 2026-12-24T19:00:00+01:00
     #[arg(long, value_parser = time, value_name = "TIME", conflicts_with = "delay")]
