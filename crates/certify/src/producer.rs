@@ -162,8 +162,9 @@ impl Run {
             if let (Some(first), Some(second)) = (first, second)
                 && first != second
             {
-                let text =
-                    format!("the idempotency key of job {number} was acknowledged as two jobs, {first} and {second}");
+                let text = format!(
+                    "the idempotency key of job {number} was acknowledged as two jobs, {first} and {second}"
+                );
                 self.produced.twice.push((self.produced.jobs[number as usize].at, text));
             }
         }

@@ -43,7 +43,11 @@ impl TickBook {
             return false;
         };
         let tick = tick.parse::<jiff::Timestamp>().map_or(0, |tick| tick.as_millisecond().unsigned_abs());
-        self.lock().entry((cron.to_owned(), tick)).or_default().entry(job.to_owned()).or_insert_with(Instant::now);
+        self.lock()
+            .entry((cron.to_owned(), tick))
+            .or_default()
+            .entry(job.to_owned())
+            .or_insert_with(Instant::now);
         true
     }
 }
