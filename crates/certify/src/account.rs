@@ -187,9 +187,8 @@ impl<'a> Accounting<'a> {
     /// Counts requests by another worker than the one before, which had no answer or has succeeded.
     fn book_takeovers(&mut self, visits: &[&Visit]) {
         for pair in visits.windows(2) {
-            let (one, other) = (pair[0].pid(), pair[1].pid());
             let is_open = pair[0].answer.is_none() || pair[0].has_succeeded();
-            if is_open && one.is_some() && other.is_some() && one != other {
+            if is_open && pair[0].pid != pair[1].pid {
                 self.account.taken_over += 1;
                 self.timeline.at(pair[1].arrived).taken_over += 1;
             }
@@ -202,7 +201,7 @@ impl<'a> Accounting<'a> {
             let (from, to) = (pair[0].arrived, pair[1].arrived);
             self.timeline.at(to).duplicates += 1;
             let between = visits.iter().filter(|visit| visit.arrived >= from && visit.arrived <= to);
-            let pids: Vec<Option<u32>> = between.map(|visit| visit.pid()).collect();
+            let pids: Vec<u32> = between.map(|visit| visit.pid).collect();
             match faults.explain(&pids, from, to) {
                 Some(fault) => {
                     *self.account.duplicates.entry(fault.window).or_default() += 1;
@@ -226,9 +225,8 @@ impl<'a> Accounting<'a> {
 fn story(visits: &[&Visit]) -> String {
     let tell = |visit: &&Visit| {
         let after = visit.arrived.saturating_duration_since(visits[0].arrived).as_millis();
-        let pid = visit.pid().map_or_else(|| "?".to_owned(), |pid| pid.to_string());
         let answer = visit.answer.map_or_else(|| "none".to_owned(), |status| status.to_string());
-        format!("+{after} ms {pid} {answer}")
+        format!("+{after} ms {} {answer}", visit.pid)
     };
     visits.iter().map(tell).collect::<Vec<_>>().join(", ")
 }

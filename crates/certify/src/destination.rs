@@ -15,12 +15,11 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::job;
 use super::options::LEASE;
-use super::peer::Processes;
+use super::places::WORKER;
 use super::ticks::TickBook;
 
 /// One request.
@@ -29,21 +28,14 @@ pub(crate) struct Visit {
     pub(crate) number: u64,
     /// A hash of the job id, which `Idempotency-Key` has.
     pub(crate) job: u64,
-    peer: Peer,
+    /// The process id of its worker.
+    pub(crate) pid: u32,
     pub(crate) arrived: Instant,
     /// The status passed to the connection. `None` if the worker disconnected before.
     pub(crate) answer: Option<u16>,
 }
 
-/// The process of the worker, `None` until the lookup has ended. No request gets its answer before, so a worker that waits
-/// for an answer is found unless it has died.
-type Peer = watch::Receiver<Option<Option<u32>>>;
-
 impl Visit {
-    pub(crate) fn pid(&self) -> Option<u32> {
-        self.peer.borrow().flatten()
-    }
-
     pub(crate) fn has_succeeded(&self) -> bool {
         self.answer == Some(200)
     }
@@ -53,8 +45,7 @@ impl Visit {
 impl Visit {
     /// A request of a process.
     pub(crate) fn of(number: u64, pid: u32, arrived: Instant, answer: Option<u16>) -> Self {
-        let (_, peer) = watch::channel(Some(Some(pid)));
-        Self { number, job: number, peer, arrived, answer }
+        Self { number, job: number, pid, arrived, answer }
     }
 }
 
@@ -96,11 +87,11 @@ impl Book {
 }
 
 impl Destination {
-    pub(crate) async fn start(processes: Processes) -> io::Result<Destination> {
+    pub(crate) async fn start() -> io::Result<Destination> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let (address, book) = (listener.local_addr()?, Book::default());
         let mut server = JoinSet::new();
-        server.spawn(serve(listener, book.clone(), processes));
+        server.spawn(serve(listener, book.clone()));
         Ok(Destination { address, book, _server: server })
     }
 
@@ -113,13 +104,13 @@ impl Destination {
     }
 }
 
-async fn serve(listener: TcpListener, book: Book, processes: Processes) {
+async fn serve(listener: TcpListener, book: Book) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, client)) => {
-                    connections.spawn(connection(stream, client, book.clone(), processes.clone()));
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, book.clone()));
                 }
                 // Most likely there are no file descriptors left.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -129,19 +120,16 @@ async fn serve(listener: TcpListener, book: Book, processes: Processes) {
     }
 }
 
-async fn connection(stream: TcpStream, client: SocketAddr, book: Book, processes: Processes) {
-    let Ok(server) = stream.local_addr() else { return };
-    let (found, peer) = watch::channel(None);
-    tokio::task::spawn_blocking(move || found.send_replace(Some(processes.at(client, server))));
+async fn connection(stream: TcpStream, book: Book) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let (peer, book) = (peer.clone(), book.clone());
-        async move { Ok::<_, Infallible>(answer(request, peer, book).await) }
+        let book = book.clone();
+        async move { Ok::<_, Infallible>(answer(request, book).await) }
     });
     // Workers are made to close connections within a request.
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn answer(request: Request<Incoming>, mut peer: Peer, book: Book) -> Response<Full<Bytes>> {
+async fn answer(request: Request<Incoming>, book: Book) -> Response<Full<Bytes>> {
     let arrived = Instant::now();
     let (head, body) = request.into_parts();
     if book.ticks.note(&head.headers) {
@@ -150,17 +138,15 @@ async fn answer(request: Request<Incoming>, mut peer: Peer, book: Book) -> Respo
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let path = head.uri.path_and_query().map_or("", |path| path.as_str());
     let own = || std::str::from_utf8(&body).ok()?.parse().ok();
-    let Some(number) = job::callback_number(path).or_else(own) else {
-        // The body was cut, so the job is unknown.
+    let Some((number, pid)) = job::callback_number(path).or_else(own).zip(worker_of(&head.headers)) else {
+        // The body was cut, so the job is unknown; or the request is none of a worker.
         return response(StatusCode::BAD_REQUEST);
     };
     let index = {
         let mut visits = book.visits();
-        visits.push(Visit { number, job: job_of(&head.headers), peer: peer.clone(), arrived, answer: None });
+        visits.push(Visit { number, job: job_of(&head.headers), pid, arrived, answer: None });
         visits.len() - 1
     };
-    // It ends with the lookup.
-    let _ = peer.wait_for(Option::is_some).await;
     let (pause, status) = match head.uri.path() {
         "/slow" => (LEASE / 3, StatusCode::OK),
         "/very-slow" => (LEASE * 3 / 2, StatusCode::OK),
@@ -184,6 +170,10 @@ fn response(status: StatusCode) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::new()));
     *response.status_mut() = status;
     response
+}
+
+fn worker_of(headers: &HeaderMap) -> Option<u32> {
+    headers.get(WORKER)?.to_str().ok()?.parse().ok()
 }
 
 fn job_of(headers: &HeaderMap) -> u64 {

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use super::places::WORKER_VARIABLE;
+
 /// Becomes another program that the kernel kills when the process with the first word's id dies, which is the parent; the
 /// second word is the program, and the others are its arguments. Returns only if that fails.
 pub fn execute(words: &[OsString]) -> io::Error {
@@ -23,5 +25,6 @@ pub fn execute(words: &[OsString]) -> io::Error {
             return io::Error::other("the parent is dead");
         }
     }
-    Command::new(program).args(arguments).exec()
+    // The other program will have the same process id.
+    Command::new(program).args(arguments).env(WORKER_VARIABLE, std::process::id().to_string()).exec()
 }

@@ -111,12 +111,9 @@ impl Faults {
 
     /// The fault that explains a second delivery within this time. A fault active in that time comes before
     /// one with later effects; a fault of the first worker comes before those of other workers, and these
-    /// before one of Redis. If the worker is unknown, the fault must be its death.
-    pub(crate) fn explain(&self, pids: &[Option<u32>], from: Instant, to: Instant) -> Option<&Fault> {
-        let of = |fault: &Fault, pids: &[Option<u32>]| match fault.pid {
-            None => false,
-            Some(pid) => pids.contains(&Some(pid)) || fault.window == Window::Killed && pids.contains(&None),
-        };
+    /// before one of Redis.
+    pub(crate) fn explain(&self, pids: &[u32], from: Instant, to: Instant) -> Option<&Fault> {
+        let of = |fault: &Fault, pids: &[u32]| fault.pid.is_some_and(|pid| pids.contains(&pid));
         let rank = |fault: &Fault| {
             let lasted = fault.touches(from, to, Duration::ZERO);
             let whose = if of(fault, &pids[..1]) { 0 } else { 1 + usize::from(fault.pid.is_none()) };
@@ -150,12 +147,11 @@ mod tests {
         let death = Instant::now();
         let fault = Fault { window: Window::Killed, pid: Some(7), from: death, to: Some(death) };
         let faults = Faults(vec![fault]);
-        let explains = |first: Option<u32>, after: Duration| {
-            faults.explain(&[first, Some(8)], death + after, death + after + LEASE).is_some()
+        let explains = |first: u32, after: Duration| {
+            faults.explain(&[first, 8], death + after, death + after + LEASE).is_some()
         };
-        // The lookup of the sender finds no process.
-        assert!(explains(None, LEASE / 100) && explains(Some(7), LEASE / 100));
-        assert!(!explains(Some(9), LEASE / 100), "another worker's death");
-        assert!(!explains(None, 2 * LEASE), "that was long before");
+        assert!(explains(7, LEASE / 100));
+        assert!(!explains(9, LEASE / 100), "another worker's death");
+        assert!(!explains(7, 2 * LEASE), "that was long before");
     }
 }

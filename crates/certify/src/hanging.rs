@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 
 use super::places::HOSTS;
 
-/// Connections that a host keeps open: what is older, the worker has closed.
-const OPEN_MAX: usize = 64;
+/// Connections that a host keeps open: a worker that has waited half a second closes its own.
+const OPEN_MAX: usize = 8;
 
 /// The hosts: one address each, so that each is its own destination. They stop when it is dropped.
 pub(crate) struct Hanging {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use postrider_queue::{Fields, IdempotencyKey};
 
-use super::places::{CALLBACKS, DESTINATION, LIMITED, host_flow};
+use super::places::{CALLBACKS, DESTINATION, LIMITED, WORKER, host_flow};
 
 /// The number of consecutive jobs that share one due time.
 const BURST: u64 = 40;
@@ -158,8 +158,12 @@ impl Jobs {
         ];
         if has_callback(number) {
             let called = format!("{base}/called?{number}");
-            fields.push(("on_success", format!(r#"{{"url":"{called}","flow":"{DESTINATION}"}}"#)));
-            fields.push(("on_failure", format!(r#"{{"url":"{called}","flow":"{CALLBACKS}"}}"#)));
+            let callback = |flow| format!(r#"{{"url":"{called}","flow":"{flow}","secret":"{WORKER}"}}"#);
+            fields.push(("on_success", callback(DESTINATION)));
+            fields.push(("on_failure", callback(CALLBACKS)));
+        }
+        if kind != Kind::Hanging {
+            fields.push(("secret", WORKER.to_owned()));
         }
         fields.extend(self.order_key(number).map(|key| ("order", format!("key-{key}"))));
         match kind {

@@ -32,7 +32,7 @@ pub(crate) fn check(jobs: &Jobs, visits: &[Visit], faults: &Faults) -> Disorder 
             let is_same = |other: &&&Visit| other.number == visit.number;
             let from = own.iter().find(is_same).map_or(visit.arrived, |first| first.arrived);
             let is_between = |other: &&&Visit| other.arrived >= from && other.arrived <= visit.arrived;
-            let pids: Vec<_> = own.iter().filter(is_between).map(|other| other.pid()).collect();
+            let pids: Vec<u32> = own.iter().filter(is_between).map(|other| other.pid).collect();
             let is_first = from == visit.arrived;
             match faults.explain(&pids, from, visit.arrived) {
                 Some(_) if !is_first => found.explained += 1,

@@ -1,51 +1,7 @@
-//! Finds the worker at the other end of a connection, from the kernel's tables in `/proc`.
+//! The connections of a process, from the kernel's tables in `/proc`.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// The candidates: the workers that may still run.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Processes(Arc<Mutex<Vec<u32>>>);
-
-impl Processes {
-    pub(crate) fn add(&self, pid: u32) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(pid);
-    }
-
-    /// The process has ended.
-    pub(crate) fn remove(&self, pid: u32) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|own| *own != pid);
-    }
-
-    /// The process that has the client's end open, or `None` if it is already gone.
-    pub(crate) fn at(&self, client: SocketAddr, server: SocketAddr) -> Option<u32> {
-        // A table that changes while it is read may lack a row.
-        let inode = (0..3).find_map(|_| inode(client, server))?;
-        let socket = format!("socket:[{inode}]");
-        let pids = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // The latest first: most others are dead.
-        pids.into_iter().rev().find(|pid| holds(*pid, &socket))
-    }
-}
-
-fn inode(client: SocketAddr, server: SocketAddr) -> Option<String> {
-    let table = fs::read_to_string("/proc/net/tcp").ok()?;
-    let (client, server) = (format!(":{:04X}", client.port()), format!(":{:04X}", server.port()));
-    let row = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).find(|row| {
-        row.get(1).is_some_and(|local| local.ends_with(&client))
-            && row.get(2).is_some_and(|remote| remote.ends_with(&server))
-    })?;
-    row.get(9).filter(|inode| **inode != "0").map(|inode| (*inode).to_owned())
-}
-
-fn holds(pid: u32, socket: &str) -> bool {
-    let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-    files.filter_map(Result::ok).filter_map(|file| fs::read_link(file.path()).ok()).any(|link| {
-        // A file closed during the search is no reason to stop.
-        link.as_os_str() == socket
-    })
-}
+use std::net::Ipv4Addr;
 
 /// The addresses of a process's own ends of its IPv4 connections.
 pub(crate) fn addresses_of(pid: u32) -> Vec<String> {
@@ -75,15 +31,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_found_by_its_connection() {
+    fn a_connection_of_a_process_is_found() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let server = listener.local_addr().unwrap();
-        let client = TcpStream::connect(server).unwrap();
-        let address = client.local_addr().unwrap();
-        let processes = Processes::default();
-        assert_eq!(processes.at(address, server), None);
-        processes.add(std::process::id());
-        assert_eq!(processes.at(address, server), Some(std::process::id()));
-        assert!(addresses_of(std::process::id()).contains(&address.to_string()));
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let address = client.local_addr().unwrap().to_string();
+        assert!(addresses_of(std::process::id()).contains(&address));
     }
 }

@@ -14,6 +14,10 @@ pub(crate) const LIMITED: &str = "certify-limited";
 pub(crate) const CALLBACKS: &str = "certify-callbacks";
 /// The flow of periodic jobs.
 pub(crate) const TICKS: &str = "certify-ticks";
+/// The secret by which each worker puts its process id into its requests, and the header with it.
+pub(crate) const WORKER: &str = "certify-worker";
+/// The variable of a worker with its process id.
+pub(crate) const WORKER_VARIABLE: &str = "CERTIFY_WORKER";
 /// Hosts that never answer.
 pub(crate) const HOSTS: u8 = 50;
 

@@ -14,7 +14,6 @@ use super::error::CertifyError;
 use super::faults::Faults;
 use super::options::{LEASE, Options};
 use super::order::{self, Disorder};
-use super::peer::Processes;
 use super::places;
 use super::plan::{self, Action};
 use super::producer::Producer;
@@ -68,8 +67,7 @@ async fn run_claimed(
     progress: &watch::Sender<Progress>,
 ) -> Result<Report, CertifyError> {
     let (caught_by, caught) = mpsc::channel(options.workers.max(1) * 4);
-    let processes = Processes::default();
-    let mut workers = Workers::new(options, &claimed.upstream, processes.clone(), &caught_by).await?;
+    let mut workers = Workers::new(options, &claimed.upstream, &caught_by).await?;
     let result = {
         let run = Run {
             options,
@@ -82,7 +80,7 @@ async fn run_claimed(
             progress,
         };
         tokio::select! {
-            result = Box::pin(run.execute(processes)) => result,
+            result = Box::pin(run.execute()) => result,
             () = stop.cancelled() => Err(CertifyError::Interrupted),
         }
     };
@@ -105,12 +103,12 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn execute(mut self, processes: Processes) -> Result<Report, CertifyError> {
+    async fn execute(mut self) -> Result<Report, CertifyError> {
         let began_at = jiff::Timestamp::try_from(SystemTime::now())
             .map_or_else(|_| String::new(), |now| format!("{now:.0}"));
         let plan = plan::plan(self.options);
         let (claimed, options) = (self.claimed, self.options);
-        let mut around = Around::start(options, claimed, processes).await?;
+        let mut around = Around::start(options, claimed).await?;
         self.workers.start_all().await?;
         let (start, producer) = (Instant::now(), around.produce(options, claimed).await?);
         for step in &plan {

@@ -4,7 +4,7 @@ mod calls;
 mod process;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postrider_queue::admin::{Inspector, Topology, Upstream};
 use rustix::process::Signal;
@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use super::error::CertifyError;
 use super::faults::{Faults, Window};
 use super::options::Options;
-use super::peer::{Processes, addresses_of};
+use super::peer::addresses_of;
 use super::plan::{Break, Point};
 use super::proxy::{Caught, Mode, Proxy};
 use calls::calls;
@@ -20,11 +20,15 @@ use process::{Start, Worker};
 
 /// How long a worker may take to end after SIGTERM: longer than its own deadline.
 const EXIT_DEADLINE: Duration = Duration::from_secs(40);
+/// How long a supervisor waits before it starts a worker again.
+const START_PAUSE: Duration = Duration::from_millis(500);
 /// The exit code of a worker that finds no Redis.
 const NO_REDIS: i32 = 4;
 
 /// Why a connection is not broken.
 const NO_PROXY: &str = "no proxy can be put before a cluster or behind Sentinel, since clients follow the addresses that are announced";
+
+const NO_WORKER: &str = "the worker was not running, since it had found no Redis";
 
 /// A slot for a worker. A dead worker is replaced by another.
 struct Place {
@@ -34,13 +38,14 @@ struct Place {
     ended: bool,
     /// The point at which it is to be killed.
     trap: Option<Point>,
+    /// When a worker is started again that found no Redis.
+    again_at: Option<Instant>,
 }
 
 /// All workers.
 pub(crate) struct Workers {
     places: Vec<Place>,
     starts: Vec<Start>,
-    processes: Processes,
     /// Names of calls, and parts of them as they appear on the wire, which a proxy can search for.
     calls: Vec<(&'static str, Vec<u8>)>,
     /// How many workers were killed where.
@@ -55,7 +60,6 @@ impl Workers {
     pub(crate) async fn new(
         options: &Options,
         upstream: &Upstream,
-        processes: Processes,
         caught: &Caught,
     ) -> Result<Workers, CertifyError> {
         let (mut places, mut starts) = (Vec::new(), Vec::new());
@@ -70,10 +74,10 @@ impl Workers {
             let url = proxy.as_ref().map(|proxy| upstream.through(proxy.address()));
             let program = options.programs[index % options.programs.len()].clone();
             starts.push(Start::new(options, program, url.unwrap_or_else(|| options.redis_url.clone())));
-            places.push(Place { proxy, worker: None, ended: true, trap: None });
+            places.push(Place { proxy, worker: None, ended: true, trap: None, again_at: None });
         }
         let (kills, problems) = (BTreeMap::new(), Vec::new());
-        Ok(Workers { places, starts, processes, calls: calls(), kills, false_starts: 0, problems })
+        Ok(Workers { places, starts, calls: calls(), kills, false_starts: 0, problems })
     }
 
     /// Starts a worker. If the one before it still runs, waits for its end.
@@ -88,7 +92,6 @@ impl Workers {
                 }
                 None => self.problems.push(format!("a worker does not exit:\n{}", old.log().text())),
             }
-            self.processes.remove(old.pid);
         }
         let place = &mut self.places[index];
         if let Some(proxy) = place.proxy.as_ref().filter(|_| place.trap.is_some()) {
@@ -96,8 +99,7 @@ impl Workers {
         }
         let worker = Worker::start(&self.starts[index])
             .map_err(|error| CertifyError::System("a worker cannot be started", error))?;
-        self.processes.add(worker.pid);
-        (place.worker, place.ended, place.trap) = (Some(worker), false, None);
+        (place.worker, place.ended, place.trap, place.again_at) = (Some(worker), false, None, None);
         Ok(())
     }
 
@@ -116,17 +118,22 @@ impl Workers {
     pub(crate) async fn restart_exited(&mut self) -> Result<(), CertifyError> {
         for index in 0..self.places.len() {
             let place = &mut self.places[index];
+            if !place.ended && place.again_at.is_some_and(|at| at <= Instant::now()) {
+                self.start(index).await?;
+                continue;
+            }
             let Some(worker) = place.worker.as_mut().filter(|_| !place.ended) else { continue };
             let Some(status) = worker.exited() else { continue };
             let (was_ready, log) = worker.log().state();
             if status.code() == Some(NO_REDIS) && !was_ready {
                 self.false_starts += 1;
+                (place.worker, place.again_at) = (None, Some(Instant::now() + START_PAUSE));
+                continue;
             } else if !was_ready {
                 return Err(CertifyError::Setup(format!("a worker does not start ({status}):\n{log}")));
             } else {
                 self.problems.push(format!("a worker ended by itself with {status}:\n{log}"));
             }
-            self.processes.remove(worker.pid);
             place.worker = None;
             self.start(index).await?;
         }
@@ -139,12 +146,12 @@ impl Workers {
     }
 
     fn kill_where(&mut self, index: usize, place: String, faults: &mut Faults) {
-        if self.places[index].ended {
+        let was_ended = std::mem::replace(&mut self.places[index].ended, true);
+        let pid = self.pid(index);
+        if was_ended || pid.is_none() {
             return;
         }
-        let pid = self.pid(index);
         faults.begin(Window::Killed, pid);
-        self.places[index].ended = true;
         self.signal(index, Signal::KILL);
         faults.end(pid);
         *self.kills.entry(place).or_default() += 1;
@@ -175,7 +182,8 @@ impl Workers {
     }
 
     pub(crate) fn pause(&mut self, index: usize, faults: &mut Faults) {
-        faults.begin(Window::Paused, self.pid(index));
+        let Some(pid) = self.pid(index) else { return };
+        faults.begin(Window::Paused, Some(pid));
         self.signal(index, Signal::STOP);
     }
 
@@ -192,6 +200,9 @@ impl Workers {
         faults: &mut Faults,
     ) -> Result<(), String> {
         let pid = self.pid(index);
+        if pid.is_none() {
+            return Err(NO_WORKER.to_owned());
+        }
         if let Some(proxy) = &self.places[index].proxy {
             faults.begin(Window::Cut, pid);
             proxy.cut();
@@ -224,6 +235,9 @@ impl Workers {
         };
         let pid = self.pid(index);
         let Some(proxy) = &self.places[index].proxy else { return Err(NO_PROXY.to_owned()) };
+        if pid.is_none() {
+            return Err(NO_WORKER.to_owned());
+        }
         faults.begin(window, pid);
         proxy.set(mode);
         Ok(())

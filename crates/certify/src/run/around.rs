@@ -11,7 +11,6 @@ use crate::hanging::Hanging;
 use crate::job::Jobs;
 use crate::letters::{Letters, Reading};
 use crate::options::Options;
-use crate::peer::Processes;
 use crate::places;
 use crate::producer::Producer;
 use crate::server::Claimed;
@@ -40,13 +39,9 @@ pub(super) struct Ended {
 
 impl Around {
     /// Starts everything but the producer.
-    pub(super) async fn start(
-        options: &Options,
-        claimed: &Claimed,
-        processes: Processes,
-    ) -> Result<Self, CertifyError> {
+    pub(super) async fn start(options: &Options, claimed: &Claimed) -> Result<Self, CertifyError> {
         let listens = |error| CertifyError::System("the destination cannot listen", error);
-        let destination = Destination::start(processes).await.map_err(listens)?;
+        let destination = Destination::start().await.map_err(listens)?;
         let hanging = Hanging::start().await.map_err(listens)?;
         let redis = connect(options).await?;
         for (queue, shards) in places::queues() {

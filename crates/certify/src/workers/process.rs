@@ -13,7 +13,7 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
 
 use crate::options::{LEASE, Options};
-use crate::places::{self, LIMITED};
+use crate::places::{self, LIMITED, WORKER, WORKER_VARIABLE};
 
 /// The last lines of a log that are kept.
 const LINES: usize = 30;
@@ -43,7 +43,11 @@ impl Start {
         arguments.extend(places::queues().map(|(queue, _)| format!("--queue={queue}")));
         // Below a burst of jobs, and above the rate of a long run.
         let per_second = (u64::from(options.rate) * 25).div_ceil(80).max(25);
-        let config = format!("[flows.{LIMITED}]\nconcurrency = 4\nrate = \"{per_second}/s\"\nburst = 2\n");
+        let config = format!(
+            "[flows.{LIMITED}]\nconcurrency = 4\nrate = \"{per_second}/s\"\nburst = 2\n\
+             [secrets.{WORKER}]\nheader = \"{WORKER}\"\nvalue = {{ env = \"{WORKER_VARIABLE}\" }}\n\
+             hosts = [\"127.0.0.1\"]\nallow_http = true\n"
+        );
         Self { starter: options.starter.clone(), program, url, arguments, config }
     }
 
