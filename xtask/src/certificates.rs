@@ -20,13 +20,15 @@ pub(crate) fn all(only: Option<&str>, minutes: u64, seed: u64) -> Result {
     runs.retain(|(_, name, _)| only.is_none_or(|only| name.contains(only)));
     let options =
         [format!("--minutes={minutes}"), format!("--seed={seed}"), "--may-disturb-server".to_owned()];
+    let mut failed = vec![];
     for (kind, name, server) in runs {
-        let is_single = kind == "single";
         // A single server is killed, and the others fail over.
-        let kills = is_single.then(|| "--kill-redis=20".to_owned());
-        run(kind, name, &server, options.iter().cloned().chain(kills))?;
+        let kills = (kind == "single").then(|| "--kill-redis=20".to_owned());
+        if let Err(error) = run(kind, name, &server, options.iter().cloned().chain(kills)) {
+            failed.push(format!("{name}: {error}"));
+        }
     }
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
 }
 
 /// One long run of at least 10,000 kills of workers and 100 of Redis, with some to spare: a restart takes time, and a worker may

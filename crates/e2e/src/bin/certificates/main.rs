@@ -1,9 +1,10 @@
 //! Makes the certificate of one server, or of one kind of installation: `cargo xtask certificates` calls it for each.
 //!
 //! `certificates KIND FOLDER NAME [OPTION…]`: KIND is `single`, `cluster` or `sentinel`; the report is written into FOLDER as
-//! NAME.html and NAME.json; the options are those of `postrider certify`, and `--kill-redis=SECONDS` to kill the server that
-//! often. Servers run `POSTRIDER_REDIS_SERVER`.
+//! NAME.html and NAME.json, and the page README.md of all reports there; the options are those of `postrider certify`, and
+//! `--kill-redis=SECONDS` to kill the server that often. Servers run `POSTRIDER_REDIS_SERVER`.
 
+mod index;
 mod installation;
 
 use std::path::Path;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
     }
     let status = certify.wait_exit(DEADLINE);
     println!("{name}: {status}, {killed} kills of the server\n{}", certify.log().join("\n"));
+    index::write(Path::new(folder));
     ExitCode::from(u8::from(!status.success()))
 }
 
