@@ -117,13 +117,12 @@ impl Limits {
     /// Gives back what was granted to a job that is not sent.
     fn release(&mut self, sources: &Sources, is_trial: bool, fate: Fate) {
         let reply = self.redis.call(sources, &Call::flow_release(is_trial), fate);
-        if is_trial && !matches!(reply, Reply::Error(_)) {
+        // A right may be missing after the trial or the token was given back.
+        if is_trial && !self.remembers("trial_until") {
             self.redis.truth.trial = None;
-            if self.remembers("trial_until") {
-                self.broken = Some("trial: one that is given back is free");
-            }
+        } else if is_trial && !matches!(reply, Reply::Error(_)) {
+            self.broken = Some("trial: one that is given back is free");
         }
-        // A right may be missing after the token was given back.
         self.redis.truth.taken -= 1;
     }
 

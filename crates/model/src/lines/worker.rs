@@ -155,7 +155,11 @@ impl Lines {
         };
         let all =
             (0..WORKERS).flat_map(|own| self.workers[own].flights.iter().map(move |flight| (own, flight)));
-        if !self.is_torn && all.into_iter().any(|(own, (id, flight))| is_beside(own, id, flight)) {
+        // Of a job that was cancelled, or that another worker has by now, the request is late.
+        let count = self.workers[worker].flights.get(&id).map_or(0, |flight| flight.count);
+        let has_lease = self.is_held(worker, id, count);
+        if has_lease && !self.is_torn && all.into_iter().any(|(own, (id, flight))| is_beside(own, id, flight))
+        {
             self.broken = Some("alone: one attempt of a key at a time");
         }
     }
