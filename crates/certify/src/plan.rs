@@ -63,7 +63,6 @@ impl Action {
         match self {
             Self::Pause(_) => Some("SIGSTOP of a worker"),
             Self::Leave(_) => Some("SIGTERM of a worker"),
-            Self::Start(_) => Some("start of a worker"),
             Self::Cut(_) => Some("connections cut"),
             Self::Break(_, Break::HalfOpen) => Some("connections half open"),
             Self::Break(_, Break::RequestsAfter(_) | Break::RepliesAfter(_)) => {
@@ -75,7 +74,8 @@ impl Action {
             Self::PauseQueue(_) => Some("pause of a queue"),
             Self::FailOver(_) => Some("failover"),
             // A kill is counted when it happens.
-            Self::Kill(_) | Self::KillAt(..) | Self::Resume(_) | Self::Mend(_) | Self::ResumeQueue(_) => None,
+            Self::Kill(_) | Self::KillAt(..) => None,
+            Self::Start(_) | Self::Resume(_) | Self::Mend(_) | Self::ResumeQueue(_) => None,
         }
     }
 }
