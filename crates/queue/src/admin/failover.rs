@@ -55,7 +55,9 @@ impl Inspector {
     /// # Errors
     /// Why it was not done, in words.
     pub async fn fail_over(&self, url: &str, queue: &QueueName, choice: usize) -> Result<String, String> {
-        let own = config(url).map_err(|error| error.to_string())?;
+        let mut own = config(url).map_err(|error| error.to_string())?;
+        // A Sentinel has no databases, and a node of a cluster has one.
+        own.database = None;
         let words = |error: Error| error.details().to_owned();
         match own.server.clone() {
             ServerConfig::Sentinel { hosts, service_name } => {
