@@ -72,13 +72,14 @@ fn a_worker_has_one_fault_at_a_time_and_one_worker_has_none() {
 fn enough_workers_are_killed_as_often_as_wanted() {
     for seed in 0..20 {
         // 58.5 s are left after the first.
-        for (kills_per_second, workers, wanted) in [(0.5, 4, 26..=33), (3.0, 12, 165..=186), (0.1, 2, 4..=8)]
+        for (kills_per_second, workers, wanted) in [(0.5, 4, 24..=35), (3.0, 12, 157..=193), (0.1, 2, 4..=9)]
         {
             let steps = plan(&options(seed, kills_per_second, workers));
             let kills = count(&steps, |action| matches!(action, Action::Kill(_)));
             assert!(wanted.contains(&kills), "{kills} of {wanted:?}, seed {seed}");
             let others = |action: &Action| matches!(action, Action::Pause(_) | Action::Break(..));
-            assert!(count(&steps, others) > 10, "seed {seed}");
+            let others = count(&steps, others);
+            assert!(others >= workers, "{others} other faults for {workers} workers, seed {seed}");
         }
     }
 }
