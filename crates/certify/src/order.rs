@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::destination::Visit;
 use super::faults::Faults;
-use super::job::{CALLBACK, Jobs};
+use super::job::Jobs;
+use super::producer::Enqueued;
 
 /// The requests that came after one for a later job of their key.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -16,9 +17,11 @@ pub(crate) struct Disorder {
 }
 
 /// The requests in any order.
-pub(crate) fn check(jobs: &Jobs, visits: &[Visit], faults: &Faults) -> Disorder {
+pub(crate) fn check(jobs: &Jobs, enqueued: &[Enqueued], visits: &[Visit], faults: &Faults) -> Disorder {
     let mut by_key: BTreeMap<u64, Vec<&Visit>> = BTreeMap::new();
-    for visit in visits.iter().filter(|visit| visit.number < CALLBACK) {
+    // The order is that in which Redis has got them.
+    let has_place = |visit: &&Visit| enqueued.get(visit.number as usize).is_some_and(|job| !job.failed_first);
+    for visit in visits.iter().filter(has_place) {
         if let Some(key) = jobs.order_key(visit.number) {
             by_key.entry(key).or_default().push(visit);
         }

@@ -24,6 +24,8 @@ const GROUP_MAX: u64 = 64;
 pub(crate) struct Enqueued {
     /// Whether Redis has acknowledged the job. If not, it may or may not be in the queue.
     pub(crate) acknowledged: bool,
+    /// Whether its first call was not acknowledged. With an idempotency key, a second one may enqueue it, after later jobs.
+    pub(crate) failed_first: bool,
     pub(crate) at: Instant,
 }
 
@@ -111,7 +113,11 @@ impl Run {
     /// Sends the first job alone, and the others together, queue by queue.
     async fn send(&mut self, first: u64, end: u64) {
         let at = Instant::now();
-        self.produced.jobs.extend((first..end).map(|_| Enqueued { acknowledged: false, at }));
+        self.produced.jobs.extend((first..end).map(|_| Enqueued {
+            acknowledged: false,
+            failed_first: false,
+            at,
+        }));
         let entry = self.send_one(first).await;
         self.note(first, entry);
         for queue in 0..self.queues.len() {
@@ -147,7 +153,8 @@ impl Run {
     }
 
     fn note(&mut self, number: u64, entry: Option<EntryId>) {
-        self.produced.jobs[number as usize].acknowledged |= entry.is_some();
+        let job = &mut self.produced.jobs[number as usize];
+        (job.acknowledged, job.failed_first) = (entry.is_some(), entry.is_none());
         if self.jobs.key(number).is_some() {
             self.again.push_back((Instant::now() + AGAIN_AFTER, number, entry));
         }

@@ -136,7 +136,7 @@ impl Run<'_> {
             let logs = self.workers.logs();
             accounting.problem(format!("not drained within {deadline:?}: {left}\n{logs}"));
         }
-        let Disorder { explained, problems } = order::check(jobs, visits, faults);
+        let Disorder { explained, problems } = order::check(jobs, enqueued, visits, faults);
         (accounting.account.late, accounting.account.repeated) = (explained, produced.repeated);
         let TickAccount { made, lost, problems: of_ticks } = ended.ticks.account(faults);
         accounting.account.ticks = made;
@@ -187,7 +187,7 @@ impl Run<'_> {
         producer: &Producer,
     ) -> Result<(), CertifyError> {
         loop {
-            self.workers.restart_exited().await?;
+            self.workers.restart_exited(&mut self.faults).await?;
             self.progress.send_replace(Progress {
                 elapsed: start.elapsed(),
                 enqueued: producer.count(),
@@ -242,7 +242,7 @@ impl Run<'_> {
     async fn drain(&mut self, start: Instant, deadline: Duration) -> Result<Option<String>, CertifyError> {
         let end = Instant::now() + deadline;
         loop {
-            self.workers.restart_exited().await?;
+            self.workers.restart_exited(&mut self.faults).await?;
             let left = self.left().await;
             if let Ok((0, _)) = &left {
                 return Ok(None);

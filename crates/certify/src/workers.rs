@@ -115,7 +115,7 @@ impl Workers {
 
     /// Restarts a worker that finds no Redis at its start and exits, as a supervisor would. No worker may end by itself in
     /// another way.
-    pub(crate) async fn restart_exited(&mut self) -> Result<(), CertifyError> {
+    pub(crate) async fn restart_exited(&mut self, faults: &mut Faults) -> Result<(), CertifyError> {
         for index in 0..self.places.len() {
             let place = &mut self.places[index];
             if !place.ended && place.again_at.is_some_and(|at| at <= Instant::now()) {
@@ -124,6 +124,8 @@ impl Workers {
             }
             let Some(worker) = place.worker.as_mut().filter(|_| !place.ended) else { continue };
             let Some(status) = worker.exited() else { continue };
+            // Its connections are no longer broken.
+            faults.end(Some(worker.pid));
             let (was_ready, log) = worker.log().state();
             if status.code() == Some(NO_REDIS) && !was_ready {
                 self.false_starts += 1;

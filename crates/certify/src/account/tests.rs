@@ -19,7 +19,7 @@ impl Made {
     /// A run with the jobs up to the plain one, of which only this one was acknowledged.
     fn new() -> Self {
         let zero = Instant::now();
-        let job = |number| Enqueued { acknowledged: number == PLAIN, at: zero };
+        let job = |number| Enqueued { acknowledged: number == PLAIN, failed_first: false, at: zero };
         let jobs = Jobs { run: String::new(), rate: 80, destination: String::new(), hosts: vec![] };
         Self {
             jobs,
