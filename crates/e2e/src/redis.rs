@@ -177,7 +177,7 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("a listener has an address").port()
 }
 
-fn server_program() -> PathBuf {
+pub(crate) fn server_program() -> PathBuf {
     std::env::var_os("POSTRIDER_REDIS_SERVER")
         .filter(|path| !path.is_empty())
         .map(PathBuf::from)

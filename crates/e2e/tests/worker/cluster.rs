@@ -8,7 +8,6 @@ use e2e::cluster;
 use e2e::process::{Build, Output, Postrider};
 use e2e::queue::Queue;
 use e2e::redis::RedisServer;
-use e2e::resp::Reply;
 use e2e::sink::Sink;
 use e2e::text_file::TextFile;
 use e2e::wait::{DEADLINE, eventually, eventually_or};
@@ -137,32 +136,6 @@ fn jobs_in_flight_survive_the_migration_of_their_slot() {
     assert!(worker.stop().success());
 }
 
-/// A replica of a node of a cluster of three, which all of them know.
-fn replica_of(nodes: &[RedisServer], home: usize) -> RedisServer {
-    let replica = RedisServer::start_cluster_node();
-    nodes[home].command(&["CLUSTER", "MEET", "127.0.0.1", &replica.port.to_string()]);
-    let id = nodes[home].command(&["CLUSTER", "MYID"]).text();
-    // Logged once: some servers restart their iteration each time.
-    eventually_or("the replica knows the node", DEADLINE, || {
-        match replica.command(&["CLUSTER", "REPLICATE", &id]) {
-            Reply::Error(error) => Err(error),
-            _ => Ok(()),
-        }
-    });
-    eventually("the replica replicates", DEADLINE, || {
-        let info = replica.command(&["INFO", "replication"]).text();
-        (info.contains("role:slave") && info.contains("master_link_status:up")).then_some(())
-    });
-    for node in nodes.iter().chain([&replica]) {
-        // A node that does not know the replica would not follow it.
-        eventually("a cluster of four", DEADLINE, || {
-            let info = node.command(&["CLUSTER", "INFO"]).text();
-            (info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:4")).then_some(())
-        });
-    }
-    replica
-}
-
 /// Waits until a replica has all writes. Writes that it does not have are lost with the node, though Redis has
 /// acknowledged them.
 fn replicated(node: &RedisServer) {
@@ -178,7 +151,7 @@ fn jobs_survive_the_death_of_their_node() {
     const JOBS: usize = 40;
     let (mut nodes, sink) = (cluster::start(3), Sink::start());
     let home = cluster::index_of(&nodes, "postrider:{default}:jobs");
-    let replica = replica_of(&nodes, home);
+    let replica = cluster::replica_of(&nodes, home);
     let others: Vec<String> = (0..3).filter(|node| *node != home).map(|node| nodes[node].url()).collect();
     let url = others[0].replace("redis://", "redis-cluster://");
     let environment = [("POSTRIDER_REDIS_URL", url.as_str())];
