@@ -7,6 +7,7 @@ use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::{CustomCommand, Key, Value};
 use fred_otel::Command;
 
+use super::server::parse_info;
 use super::{Inspector, array, text};
 use crate::job::FlowId;
 use crate::redis::{Error, Keys, unexpected};
@@ -106,11 +107,7 @@ impl Inspector {
             client.custom::<String, Value>(command, vec![]).await
         };
         let infos = self.redis.on_each_node(Command::new("INFO"), info).await?;
-        let pairs = |info: &String| {
-            let pairs = info.lines().filter_map(|line| line.split_once(':'));
-            pairs.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
-        };
-        Ok(infos.iter().map(pairs).collect())
+        Ok(infos.iter().map(|info| parse_info(info)).collect())
     }
 }
 

@@ -44,7 +44,7 @@ impl Inspector {
         let info = self.command("INFO", None, vec![]).await;
         let info = info.and_then(|info| text(&info)).unwrap_or_default();
         Ok(Server {
-            info: info.lines().filter_map(|line| line.split_once(':')).map(owned).collect(),
+            info: parse_info(&info),
             config: self.config().await.unwrap_or_default(),
             ahead_ms: theirs - ours,
             round_trip_ms: took.as_millis() as u64,
@@ -126,8 +126,10 @@ impl Inspector {
     }
 }
 
-fn owned((name, value): (&str, &str)) -> (String, String) {
-    (name.to_owned(), value.trim().to_owned())
+/// The fields of INFO, by name.
+pub(super) fn parse_info(info: &str) -> HashMap<String, String> {
+    let fields = info.lines().filter_map(|line| line.split_once(':'));
+    fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
 }
 
 /// All use keys that do not exist, and none creates one: a command that would gets arguments that Redis
