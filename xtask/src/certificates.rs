@@ -1,8 +1,10 @@
 //! `cargo xtask certificates` and `cargo xtask many-kills`: reports of `postrider certify` for `docs/certificates`.
 
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::binaries::Build;
+use crate::binaries::{Build, Variable};
 use crate::programs;
 use crate::step::{self, Result};
 use crate::tools;
@@ -20,11 +22,12 @@ pub(crate) fn all(only: Option<&str>, minutes: u64, seed: u64) -> Result {
     runs.retain(|(_, name, _)| only.is_none_or(|only| name.contains(only)));
     let options =
         [format!("--minutes={minutes}"), format!("--seed={seed}"), "--may-disturb-server".to_owned()];
+    let program = Program::build()?;
     let mut failed = vec![];
     for (kind, name, server) in runs {
         // A single server is killed, and the others fail over.
         let kills = (kind == "single").then(|| "--kill-redis=20".to_owned());
-        if let Err(error) = run(kind, name, &server, options.iter().cloned().chain(kills)) {
+        if let Err(error) = program.run(kind, name, &server, options.iter().cloned().chain(kills)) {
             failed.push(format!("{name}: {error}"));
         }
     }
@@ -43,15 +46,27 @@ pub(crate) fn many_kills(minutes: u64, seed: u64) -> Result {
         format!("--kills-per-second={kills:.2}"),
         format!("--kill-redis={every}"),
     ];
-    run("single", "many-kills", &tools::redis_server()?, options.into_iter())
+    Program::build()?.run("single", "many-kills", &tools::redis_server()?, options.into_iter())
 }
 
-fn run(kind: &str, name: &str, server: &std::path::Path, options: impl Iterator<Item = String>) -> Result {
-    let workers = [Build::Lean.release_worker()?, Build::Otel.release_worker()?];
-    let mut command = programs::built("dev", &["certificates"])?;
-    let folder = step::root().join(FOLDER);
-    fs::create_dir_all(&folder).map_err(|error| step::at(&folder, &error))?;
-    command.arg(kind).arg(&folder).arg(name).args(options);
-    command.envs(workers).env("POSTRIDER_REDIS_SERVER", server);
-    step::visibly(&mut command)
+/// The program that makes a certificate, and the builds of the worker that it runs.
+struct Program {
+    workers: [Variable; 2],
+    path: PathBuf,
+}
+
+impl Program {
+    fn build() -> Result<Self> {
+        let workers = [Build::Lean.release_worker()?, Build::Otel.release_worker()?];
+        Ok(Self { workers, path: programs::built("dev", &["certificates"])?.get_program().into() })
+    }
+
+    fn run(&self, kind: &str, name: &str, server: &Path, options: impl Iterator<Item = String>) -> Result {
+        let folder = step::root().join(FOLDER);
+        fs::create_dir_all(&folder).map_err(|error| step::at(&folder, &error))?;
+        let mut command = Command::new(&self.path);
+        command.arg(kind).arg(&folder).arg(name).args(options);
+        command.envs(self.workers.clone()).env("POSTRIDER_REDIS_SERVER", server);
+        step::visibly(&mut command)
+    }
 }

