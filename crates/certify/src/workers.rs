@@ -201,12 +201,9 @@ impl Workers {
         inspector: &Inspector,
         faults: &mut Faults,
     ) -> Result<(), String> {
-        let pid = self.pid(index);
-        if pid.is_none() {
-            return Err(NO_WORKER.to_owned());
-        }
+        let pid = self.running(index)?;
         if let Some(proxy) = &self.places[index].proxy {
-            faults.begin(Window::Cut, pid);
+            faults.begin(Window::Cut, Some(pid));
             proxy.cut();
             return Ok(());
         }
@@ -215,8 +212,8 @@ impl Workers {
         if !addresses_of(std::process::id()).contains(&seen) {
             return Err(format!("the server sees this machine at {seen}, which is none of its addresses"));
         }
-        faults.begin(Window::Cut, pid);
-        let killed = inspector.kill_clients(&pid.map(addresses_of).unwrap_or_default()).await;
+        faults.begin(Window::Cut, Some(pid));
+        let killed = inspector.kill_clients(&addresses_of(pid)).await;
         killed.map(drop).map_err(|error| error.details().to_owned())
     }
 
@@ -235,12 +232,8 @@ impl Workers {
             Break::LoseReply(choice) => (Window::ReplyLost, Mode::LoseReplyTo(call(choice))),
             Break::Withhold(choice) => (Window::Withheld, Mode::Withhold(call(choice))),
         };
-        let pid = self.pid(index);
         let Some(proxy) = &self.places[index].proxy else { return Err(NO_PROXY.to_owned()) };
-        if pid.is_none() {
-            return Err(NO_WORKER.to_owned());
-        }
-        faults.begin(window, pid);
+        faults.begin(window, Some(self.running(index)?));
         proxy.set(mode);
         Ok(())
     }
@@ -282,6 +275,11 @@ impl Workers {
     pub(crate) fn logs(&self) -> String {
         let tail = |worker: &Worker| format!("worker {}:\n{}\n", worker.pid, worker.log().text());
         self.places.iter().filter_map(|place| place.worker.as_ref()).map(tail).collect()
+    }
+
+    /// The process id of a worker that is to lose its connections.
+    fn running(&self, index: usize) -> Result<u32, String> {
+        self.pid(index).ok_or_else(|| NO_WORKER.to_owned())
     }
 
     fn pid(&self, index: usize) -> Option<u32> {
