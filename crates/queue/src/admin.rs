@@ -55,7 +55,9 @@ pub use search::SearchPage;
 pub use server::Server;
 pub use survey::{Life, Survey, SurveyedConsumer};
 pub use tail::{Ended, Tail};
-pub use upstream::{Topology, Upstream, UpstreamStream};
+pub use upstream::{Upstream, UpstreamStream};
+
+pub use crate::redis::Topology;
 
 /// A connection that inspects queues. Inspection makes no spans.
 #[derive(Debug)]

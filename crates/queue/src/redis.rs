@@ -29,6 +29,7 @@ mod server;
 mod slots;
 mod warnings;
 
+pub use address::Topology;
 pub use call_spans::{Receives, Spans};
 pub use client::{Redis, ShardCounts};
 pub use clock::Clock;

@@ -7,7 +7,7 @@ use fred::types::Value;
 
 use super::{Inspector, ShardName, array, text};
 use crate::job::FlowId;
-use crate::redis::{Error, GROUP, Keys};
+use crate::redis::{Error, GROUP, Keys, Topology};
 
 /// A server, or one node of a cluster.
 #[derive(Clone, Debug, Default)]
@@ -20,8 +20,8 @@ pub struct Server {
     pub ahead_ms: i64,
     /// How long a command takes, ms.
     pub round_trip_ms: u64,
-    /// Whether this is a node of a cluster.
-    pub cluster: bool,
+    /// How it was found. Of a cluster, this is one node.
+    pub topology: Topology,
 }
 
 /// The reply of ACL DRYRUN for an allowed command.
@@ -48,7 +48,7 @@ impl Inspector {
             config: self.config().await.unwrap_or_default(),
             ahead_ms: theirs - ours,
             round_trip_ms: took.as_millis() as u64,
-            cluster: self.redis.is_cluster(),
+            topology: self.redis.topology(),
         })
     }
 
@@ -64,7 +64,7 @@ impl Inspector {
 
     async fn config(&self) -> Result<HashMap<String, String>, Error> {
         let mut config = HashMap::new();
-        for name in ["maxmemory-policy", "appendonly", "appendfsync", "save"] {
+        for name in ["maxmemory-policy", "appendonly", "appendfsync", "save", "min-replicas-to-write"] {
             let reply = self.command("CONFIG", None, vec!["GET".into(), name.into()]).await?;
             // A map in RESP3, else a list of name and value.
             let value = match reply {

@@ -11,18 +11,7 @@ use tokio_rustls::TlsConnector as Rustls;
 use tokio_rustls::rustls::pki_types::ServerName;
 use url::Url;
 
-use crate::redis::{ConnectError, config};
-
-/// How clients find their server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Topology {
-    /// One server at a known address.
-    Single,
-    /// The nodes of a cluster announce their addresses.
-    Cluster,
-    /// Sentinels know the address of the master.
-    Sentinel,
-}
+use crate::redis::{ConnectError, Topology, config};
 
 /// The server of a Redis URL, for a proxy.
 #[derive(Clone)]
@@ -50,11 +39,7 @@ impl Upstream {
     /// [`ConnectError::Url`].
     pub fn of(url: &str) -> Result<Self, ConnectError> {
         let config = config(url)?;
-        let topology = match config.server {
-            ServerConfig::Clustered { .. } => Topology::Cluster,
-            ServerConfig::Sentinel { .. } => Topology::Sentinel,
-            _ => Topology::Single,
-        };
+        let topology = Topology::of(&config.server);
         let tls = config.tls.map(|tls| match tls.connector {
             TlsConnector::Rustls(connector) => connector,
         });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fred::error::Error;
 use fred::types::RespVersion;
-use fred::types::config::{Config, Server};
+use fred::types::config::{Config, Server, ServerConfig};
 
 use super::connect::ConnectError;
 use crate::job::meant;
@@ -22,6 +22,28 @@ const SCHEMES: [&str; 10] = [
     "valkeys",
     "unix",
 ];
+
+/// How clients find their server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Topology {
+    /// One server at a known address.
+    #[default]
+    Single,
+    /// The nodes of a cluster announce their addresses.
+    Cluster,
+    /// Sentinels know the address of the master.
+    Sentinel,
+}
+
+impl Topology {
+    pub(crate) fn of(server: &ServerConfig) -> Self {
+        match server {
+            ServerConfig::Clustered { .. } => Self::Cluster,
+            ServerConfig::Sentinel { .. } => Self::Sentinel,
+            _ => Self::Single,
+        }
+    }
+}
 
 /// The configuration of a URL.
 pub(crate) fn parse(url: &str) -> Result<Config, ConnectError> {

@@ -11,7 +11,7 @@ use fred::types::Key;
 use fred_otel::{Command, Options, Pending, TracedClient};
 use telemetry::Telemetry;
 
-use super::address::{self, server};
+use super::address::{self, Topology, server};
 use super::cluster::Cluster;
 use super::connect::{self, ConnectError};
 use super::nodes::Nodes;
@@ -26,6 +26,7 @@ pub(crate) struct Connection {
     /// The client of one server. In a cluster it is never connected, and only measures.
     client: TracedClient,
     url: Arc<str>,
+    topology: Topology,
     cluster: Option<Clustered>,
 }
 
@@ -49,10 +50,10 @@ impl Connection {
     /// [`ConnectError`].
     pub(crate) async fn connect(url: &str, telemetry: &Telemetry, spans: bool) -> Result<Self, ConnectError> {
         let config = address::parse(url)?;
-        let (is_cluster, is_tls) = (config.server.is_clustered(), config.tls.is_some());
+        let (topology, is_tls) = (Topology::of(&config.server), config.tls.is_some());
         let unreachable = |reason| ConnectError::Unreachable { server: server(url), reason };
         let failed = |error: Error| unreachable(reason::of_first(&error, is_tls));
-        let (client, cluster) = if is_cluster {
+        let (client, cluster) = if topology == Topology::Cluster {
             let client = connect::build(config.clone(), false).map_err(failed)?;
             let cluster = Arc::new(Cluster::connect(config).await.map_err(unreachable)?);
             (client, Some(Clustered { cluster, readers: None }))
@@ -65,7 +66,7 @@ impl Connection {
             (client, None)
         };
         let client = TracedClient::with_options(client, telemetry, Options::default().spans(spans));
-        Ok(Self { client, url: url.into(), cluster })
+        Ok(Self { client, url: url.into(), topology, cluster })
     }
 
     /// A connection for the blocking reads of one shard.
@@ -88,7 +89,7 @@ impl Connection {
             cluster: cluster.clone(),
             readers: Some(Arc::new(cluster.nodes.blocking())),
         });
-        Ok(Self { client, url: self.url.clone(), cluster })
+        Ok(Self { client, url: self.url.clone(), topology: self.topology, cluster })
     }
 
     /// Host and port of the first server of the URL.
@@ -96,8 +97,8 @@ impl Connection {
         server(&self.url)
     }
 
-    pub(crate) fn is_cluster(&self) -> bool {
-        self.cluster.is_some()
+    pub(crate) fn topology(&self) -> Topology {
+        self.topology
     }
 
     /// Runs a command. The key selects the node of a cluster, and the call is repeated if another node has it.

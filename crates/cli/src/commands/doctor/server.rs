@@ -1,6 +1,6 @@
 //! Checks the server by its INFO, settings, clock and rights. Pure.
 
-use postrider_queue::admin::Server;
+use postrider_queue::admin::{Server, Topology};
 
 use super::{Finding, Level};
 
@@ -25,10 +25,10 @@ const NOT_NEEDED_TO_WORK: [&str; 10] = [
 
 pub(super) fn examine(server: &Server) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("connection", format!("answers within {} ms", server.round_trip_ms))];
-    if server.cluster {
+    if server.topology == Topology::Cluster {
         findings.push(Finding::ok("connection", "a cluster; the server's checks are of one of its nodes"));
     }
-    if !server.cluster && info(server, "cluster_enabled") == "1" {
+    if server.topology == Topology::Single && info(server, "cluster_enabled") == "1" {
         let advice =
             "write redis-cluster:// in --redis-url, so that a failover or a further node stops nothing";
         findings.push(Finding::warn("connection", "a cluster of one node, used as a single server", advice));
@@ -73,7 +73,17 @@ fn role(server: &Server) -> Finding {
         let seen = format!("a replica of {primary}, which takes no writes");
         return Finding::error("role", seen, "point --redis-url at the primary, or use redis-sentinel://");
     }
-    match number(server, "connected_slaves") {
+    let replicas = number(server, "connected_slaves");
+    let needed = server.config.get("min-replicas-to-write").map_or("unknown", String::as_str);
+    if server.topology == Topology::Sentinel && needed == "0" {
+        let seen = format!(
+            "primary, {replicas} connected replicas, behind Sentinel, with min-replicas-to-write 0: after a failover, the \
+             old primary goes on acknowledging jobs for some 13 s, and these are lost"
+        );
+        let advice = "set min-replicas-to-write 1 on all servers, with at least two replicas";
+        return Finding::warn("role", seen, advice);
+    }
+    match replicas {
         0 => Finding::ok("role", "primary, without replicas: jobs are as safe as this machine and its disk"),
         replicas => Finding::ok(
             "role",
@@ -214,11 +224,11 @@ mod tests {
 
     #[test]
     fn a_cluster_of_one_node_is_a_warning() {
-        let warns = |cluster| {
-            let server = Server { cluster, ..server(&[("cluster_enabled", "1")], &[]) };
+        let warns = |topology| {
+            let server = Server { topology, ..server(&[("cluster_enabled", "1")], &[]) };
             examine(&server).iter().any(|found| found.level == Level::Warn && found.seen.contains("one node"))
         };
-        assert_eq!([warns(false), warns(true)], [true, false]);
+        assert_eq!([warns(Topology::Single), warns(Topology::Cluster)], [true, false]);
     }
 
     #[test]
@@ -244,6 +254,17 @@ mod tests {
     fn a_replica_is_an_error() {
         assert_eq!(role(&server(&[("role", "slave")], &[])).level, Level::Error);
         assert_eq!(role(&server(&[("role", "master")], &[])).level, Level::Ok);
+    }
+
+    #[test]
+    fn a_primary_that_would_acknowledge_jobs_after_a_failover_is_a_warning() {
+        let level = |topology, needed| {
+            let server = server(&[("role", "master")], &[("min-replicas-to-write", needed)]);
+            role(&Server { topology, ..server }).level
+        };
+        assert_eq!(level(Topology::Sentinel, "0"), Level::Warn);
+        assert_eq!(level(Topology::Sentinel, "1"), Level::Ok);
+        assert_eq!(level(Topology::Single, "0"), Level::Ok, "a replica for reading or backup");
     }
 
     #[test]
