@@ -11,7 +11,7 @@ use crate::tools;
 /// What the user reads before a build that may take minutes.
 const FIRST_BUILD: &str =
     "xtask: the demo needs the worker, the demo itself and a receiver of traces. The first build
-takes about two minutes on two cores, and 1.1 GB in target/; later ones take seconds.";
+takes about five minutes on two cores, and 1.9 GB in target/; later ones take seconds.";
 
 /// The test of `chaos`.
 const CHAOS: &str = "certify::nothing_is_lost_while_redis_dies_too_and_its_scripts_are_flushed";
