@@ -109,6 +109,15 @@ impl Faults {
         }
     }
 
+    /// A failover begins when it is asked for, and is seen when connections to the old master end: Sentinel lets it go on for
+    /// seconds after the promotion of another. `asked` has the times in order.
+    pub(crate) fn begin_failovers(&mut self, asked: &[Instant]) {
+        for fault in self.0.iter_mut().filter(|fault| fault.window == Window::FailedOver) {
+            let last = asked.iter().rfind(|asked| fault.to.is_none_or(|to| **asked <= to));
+            fault.from = last.map_or(fault.from, |asked| fault.from.min(*asked));
+        }
+    }
+
     /// The fault that explains a second delivery within this time. A fault active in that time comes before
     /// one with later effects; a fault of the first worker comes before those of other workers, and these
     /// before one of Redis.
@@ -141,6 +150,22 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failover_begins_when_the_last_one_before_its_end_was_asked_for() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let of = |window| Fault { window, pid: None, from: at(20), to: Some(at(21)) };
+        let begin = |window, asked: &[Instant]| {
+            let mut faults = Faults(vec![of(window)]);
+            faults.begin_failovers(asked);
+            faults.0[0].from
+        };
+        assert_eq!(begin(Window::FailedOver, &[at(1), at(8), at(30)]), at(8));
+        assert_eq!(begin(Window::FailedOver, &[at(30)]), at(20), "asked for later");
+        assert_eq!(begin(Window::FailedOver, &[]), at(20), "nobody asked");
+        assert_eq!(begin(Window::RedisRestarted, &[at(8)]), at(20), "another fault");
+    }
 
     #[test]
     fn a_death_just_before_the_destination_reads_the_request_explains_its_repetition() {

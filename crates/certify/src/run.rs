@@ -75,6 +75,7 @@ async fn run_claimed(
             workers: &mut workers,
             caught,
             faults: Faults::default(),
+            failovers: Vec::new(),
             taken: BTreeMap::new(),
             skipped: BTreeMap::new(),
             progress,
@@ -95,6 +96,8 @@ struct Run<'a> {
     /// The workers that have come to the call at which they are to be killed.
     caught: mpsc::Receiver<usize>,
     faults: Faults,
+    /// When each failover was asked for.
+    failovers: Vec<Instant>,
     /// How often each action was taken.
     taken: BTreeMap<String, u64>,
     /// What was not done, and why.
@@ -127,6 +130,7 @@ impl Run<'_> {
         let took = start.elapsed();
         let ended = around.end().await?;
         self.faults.0.extend(ended.seen.iter().copied());
+        self.faults.begin_failovers(&self.failovers);
         self.faults.0.sort_by_key(|fault| fault.from);
         let (jobs, letters) = (&ended.jobs, &ended.letters);
         let (enqueued, visits, faults) = (&*produced.jobs, &*ended.visits, &self.faults);
@@ -227,7 +231,10 @@ impl Run<'_> {
             Action::FlushScripts => done = disturb::flush_scripts(self.claimed).await,
             Action::PauseQueue(queue) => done = disturb::pause(self.options, queue).await,
             Action::ResumeQueue(queue) => done = disturb::resume(self.options, queue).await,
-            Action::FailOver(choice) => done = disturb::fail_over(self.claimed, self.options, choice).await,
+            Action::FailOver(choice) => {
+                self.failovers.push(Instant::now());
+                done = disturb::fail_over(self.claimed, self.options, choice).await;
+            }
         }
         if let Some(name) = action.name() {
             match done {

@@ -1,4 +1,4 @@
-//! A server with a replica, and a Sentinel that watches them.
+//! A server with replicas, and a Sentinel that watches them.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,31 +16,33 @@ pub struct Watched {
     port: u16,
     /// The primary, until it fails.
     pub primary: RedisServer,
-    /// Its replica.
-    pub replica: RedisServer,
+    /// Its replicas.
+    pub replicas: Vec<RedisServer>,
     _folder: TempDir,
 }
 
 impl Watched {
-    /// Starts all three, the two servers with these options, and waits until the Sentinel knows the replica.
+    /// Starts a primary with this many replicas, each with these options, and a Sentinel. Waits until it knows them.
     ///
     /// # Panics
     ///
     /// If they do not find each other.
-    pub fn start(options: &[&str]) -> Watched {
+    pub fn start(replicas: usize, options: &[&str]) -> Watched {
         let primary = RedisServer::start_with(options);
         let of_primary = ["--replicaof", "127.0.0.1", &primary.port.to_string()];
-        let replica = RedisServer::start_with(&[options, &of_primary].concat());
-        eventually("a replica in step", DEADLINE, || {
-            primary.command(&["INFO", "replication"]).text().contains("state=online").then_some(())
+        let options = [options, &of_primary].concat();
+        let replicas: Vec<_> = (0..replicas).map(|_| RedisServer::start_with(&options)).collect();
+        eventually("replicas in step", DEADLINE, || {
+            let info = primary.command(&["INFO", "replication"]).text();
+            (info.matches("state=online").count() == replicas.len()).then_some(())
         });
         let folder = tempfile::tempdir().expect("the folder for temporary files can be written");
         let (sentinel, port) = sentinel(folder.path(), primary.port);
-        eventually("a sentinel that knows the replica", DEADLINE, || {
-            let replicas = Connection::open(port).ok()?.command(&["SENTINEL", "REPLICAS", "rig"]).ok()?;
-            matches!(replicas, Reply::Array(known) if known.len() == 1).then_some(())
+        eventually("a sentinel that knows the replicas", DEADLINE, || {
+            let known = Connection::open(port).ok()?.command(&["SENTINEL", "REPLICAS", "rig"]).ok()?;
+            matches!(known, Reply::Array(known) if known.len() == replicas.len()).then_some(())
         });
-        Watched { _sentinel: sentinel, port, primary, replica, _folder: folder }
+        Watched { _sentinel: sentinel, port, primary, replicas, _folder: folder }
     }
 
     /// The URL for clients that ask the Sentinel for the primary.

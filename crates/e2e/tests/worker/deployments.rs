@@ -44,9 +44,10 @@ fn a_unix_socket() {
 #[test]
 fn a_worker_survives_a_failover_by_sentinel_without_a_restart() {
     let sink = Sink::start();
-    let mut watched = Watched::start(&[]);
+    let mut watched = Watched::start(1, &[]);
     let url = watched.url();
-    let Watched { primary, replica, .. } = &mut watched;
+    let Watched { primary, replicas, .. } = &mut watched;
+    let replica = &replicas[0];
     let environment = [("POSTRIDER_REDIS_URL", url.as_str())];
     let mut worker = Postrider::ready_worker(BUILD, replica, &["--lease", "1s"], &environment);
     assert_eq!(send(&url, &[&sink.url("/ok"), "--wait"]).code(), 0);

@@ -1,4 +1,4 @@
-//! A server, a cluster of three masters with a replica each, or a master with a replica and a Sentinel.
+//! A server, a cluster of three masters with a replica each, or a master with two replicas and a Sentinel.
 
 use e2e::cluster;
 use e2e::redis::RedisServer;
@@ -6,6 +6,8 @@ use e2e::sentinel::Watched;
 
 /// Nothing that a server has acknowledged is lost when it is killed.
 const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
+/// A master without a replica refuses writes, so the old one after a failover, too, until it is a replica.
+const REPLICATED: [&str; 2] = ["--min-replicas-to-write", "1"];
 /// The masters of the cluster.
 const MASTERS: usize = 3;
 
@@ -24,7 +26,7 @@ impl Installation {
         match kind {
             "single" => Self::Single(RedisServer::start_with(&DURABLE)),
             "cluster" => Self::Cluster(with_replicas(cluster::start(MASTERS))),
-            "sentinel" => Self::Sentinel(Watched::start(&DURABLE)),
+            "sentinel" => Self::Sentinel(Watched::start(2, &[&DURABLE[..], &REPLICATED[..]].concat())),
             _ => panic!("{kind} is no kind: write single, cluster or sentinel"),
         }
     }
