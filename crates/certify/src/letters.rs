@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::error::CertifyError;
 use super::job::callback_number;
 use super::places;
+use super::server::insist;
 
 /// How often dead letters are read.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -59,7 +60,7 @@ impl Reading {
             .task
             .await
             .map_err(|error| CertifyError::Setup(format!("dead letters are not read: {error}")))?;
-        letters.read(&inspector).await?;
+        insist(async || letters.read(&inspector).await).await?;
         inspector.close().await;
         Ok(letters)
     }

@@ -17,8 +17,10 @@ use super::places::{self, PREFIX};
 const BEAT: Duration = Duration::from_secs(2);
 /// A run whose claim is older than this is dead, ms. Redis may not answer for a while.
 const DEAD_AFTER: u64 = 30_000;
-/// How long the removal of keys may take while Redis does not answer.
-const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long Redis may be away, or refuse writes, at the end of a run.
+const ABSENCE_MAX: Duration = Duration::from_secs(30);
+/// The pause before a call is repeated.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// Bytes of Redis that a second of a run needs at most for each job per second: dead letters, keys, and a backlog.
 const BYTES_PER_JOB: u64 = 1_024;
 /// Bytes that a run needs whatever its length.
@@ -83,6 +85,19 @@ impl Claimed {
         let _ = self.heartbeat.await;
         self.inspector.close().await;
         remove_all(redis_url).await.map(drop)
+    }
+}
+
+/// Calls Redis until it succeeds. At the end of a run, as in its midst, Redis may be away, or refuse writes after a failover.
+pub(crate) async fn insist<T>(
+    mut call: impl AsyncFnMut() -> Result<T, CertifyError>,
+) -> Result<T, CertifyError> {
+    let end = Instant::now() + ABSENCE_MAX;
+    loop {
+        match call().await {
+            Err(_) if Instant::now() < end => tokio::time::sleep(RETRY_INTERVAL).await,
+            result => return result,
+        }
     }
 }
 
@@ -161,7 +176,7 @@ async fn free(inspector: &Inspector, redis_url: &str) -> Result<u64, CertifyErro
 
 /// Removes all keys of runs, and the claim as the last one, however often it takes. Returns how many there were.
 async fn remove_all(redis_url: &str) -> Result<u64, CertifyError> {
-    let end = Instant::now() + REMOVAL_TIMEOUT;
+    let end = Instant::now() + ABSENCE_MAX;
     let (mut removed, mut last) = (0, String::new());
     while Instant::now() < end {
         match Box::pin(remove_once(redis_url)).await {
@@ -170,7 +185,7 @@ async fn remove_all(redis_url: &str) -> Result<u64, CertifyError> {
             Ok(count) => removed += count,
             Err(error) => last = error.to_string(),
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
     Err(CertifyError::NotClean(last))
 }

@@ -13,7 +13,7 @@ use crate::letters::{Letters, Reading};
 use crate::options::Options;
 use crate::places;
 use crate::producer::Producer;
-use crate::server::Claimed;
+use crate::server::{Claimed, insist};
 use crate::ticks::Ticks;
 use crate::watch::Watch;
 
@@ -71,10 +71,14 @@ impl Around {
 
     /// Ends the periodic jobs.
     pub(super) async fn end_ticks(&mut self, options: &Options) -> Result<(), CertifyError> {
-        let inspector = inspect(options).await?;
-        self.ticks.end(&inspector).await?;
-        inspector.close().await;
-        Ok(())
+        // With a new connection each time, since another server may have become the master.
+        let end = async || {
+            let inspector = inspect(options).await?;
+            let ended = self.ticks.end(&inspector).await;
+            inspector.close().await;
+            ended
+        };
+        insist(end).await
     }
 
     /// Stops everything.
