@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::destination::Visit;
 use super::faults::Faults;
 use super::job::{CALLBACK, Jobs, Kind, has_callback};
-use super::letters::Letters;
+use super::letters::{Letter, Letters};
 use super::producer::Enqueued;
 use super::report::{Account, Latency, Timeline};
 
@@ -39,8 +39,8 @@ struct Due {
     number: u64,
     kind: Kind,
     must_end: bool,
-    /// When Redis acknowledged it; `None` for a callback, which a failover loses together with the end of its job.
-    acknowledged: Option<Instant>,
+    /// When Redis acknowledged the job, or that of which this is the callback: a failover that has lost the one has lost the other.
+    at: Instant,
 }
 
 impl<'a> Accounting<'a> {
@@ -109,46 +109,45 @@ impl<'a> Accounting<'a> {
             }
             let has_ended = visits.iter().any(|visit| visit.has_succeeded()) || !letters.is_empty();
             self.account.unacknowledged_done += u64::from(has_ended && !job.acknowledged);
-            let due = Due { number, kind, must_end: job.acknowledged, acknowledged: Some(job.at) };
+            let due = Due { number, kind, must_end: job.acknowledged, at: job.at };
             self.account.delivered += self.book(&due, &visits, letters);
             if has_callback(number) {
                 let reports = by_job.remove(&(CALLBACK + number)).unwrap_or_default();
-                self.book_callback(number, has_ended, &reports);
+                self.book_callback(number, has_ended, &reports, job.at);
             }
         }
         self.account.latency = Latency::of(&mut latencies);
         self.account.latencies = halves.values_mut().filter_map(|latencies| Latency::of(latencies)).collect();
         let known = records.enqueued.len() as u64;
-        let unknown = by_job.keys().chain(records.letters.reasons.keys());
+        let unknown = by_job.keys().chain(records.letters.of_jobs.keys());
         let unknown: Vec<u64> = unknown.filter(|number| **number % CALLBACK >= known).copied().collect();
         for number in unknown {
             self.problem(format!("job {number} was never enqueued"));
         }
     }
 
-    fn letters(&self, number: u64) -> &'a [String] {
-        self.records.letters.reasons.get(&number).map_or(&[], Vec::as_slice)
+    fn letters(&self, number: u64) -> &'a [Letter] {
+        self.records.letters.of_jobs.get(&number).map_or(&[], Vec::as_slice)
     }
 
     /// The end of a job and its callback are one: the callback of a job that has ended is delivered or dead, and nobody calls
     /// for one that has not.
-    fn book_callback(&mut self, number: u64, has_ended: bool, visits: &[&Visit]) {
+    fn book_callback(&mut self, number: u64, has_ended: bool, visits: &[&Visit], at: Instant) {
         let letters = self.letters(CALLBACK + number);
         if !(has_ended || visits.is_empty() && letters.is_empty()) {
             self.problem(format!("job {number} has a callback and no end: {}", story(visits)));
         }
-        let due =
-            Due { number: CALLBACK + number, kind: Kind::Callback, must_end: has_ended, acknowledged: None };
+        let due = Due { number: CALLBACK + number, kind: Kind::Callback, must_end: has_ended, at };
         self.account.callbacks += self.book(&due, visits, letters);
     }
 
     /// Returns 1 if it was delivered, else 0.
-    fn book(&mut self, due: &Due, visits: &[&Visit], letters: &[String]) -> u64 {
-        let Due { number, kind, must_end, acknowledged } = *due;
+    fn book(&mut self, due: &Due, visits: &[&Visit], letters: &[Letter]) -> u64 {
+        let Due { number, kind, must_end, at } = *due;
         let mut successes: Vec<&Visit> =
             visits.iter().filter(|visit| visit.has_succeeded()).copied().collect();
         successes.sort_by_key(|visit| visit.arrived);
-        for reason in letters {
+        for Letter { reason, .. } in letters {
             *self.account.dead.entry(reason.clone()).or_default() += 1;
             if reason == "poison" {
                 self.example(|| format!("{kind:?} {number}, dead as poison: {}", story(visits)));
@@ -158,14 +157,17 @@ impl<'a> Accounting<'a> {
             }
         }
         if must_end && successes.is_empty() && letters.is_empty() {
-            if acknowledged.is_some_and(|at| self.records.faults.may_lose(at, at)) {
+            if self.records.faults.may_lose(at, at) {
                 self.account.lost_in_failover += 1;
             } else {
                 self.account.lost += 1;
                 self.problem(format!("job {number} ({kind:?}) is lost; its requests: {}", story(visits)));
             }
         }
-        if letters.len() > 1 {
+        // A failover loses the end of a job, which then ends again.
+        if let [first, .., last] = letters
+            && !self.records.faults.may_lose(first.read, last.read)
+        {
             self.problem(format!("job {number} ({kind:?}) is dead {} times", letters.len()));
         }
         // A failover loses a job, and its producer or the job that it reports makes it again.

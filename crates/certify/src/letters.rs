@@ -1,7 +1,7 @@
 //! The dead letters of a run, read while it runs: Redis keeps only a limited number.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
 
 use postrider_queue::EntryId;
 use postrider_queue::admin::{DeadLetter, Inspector, ShardName};
@@ -15,16 +15,28 @@ use super::server::insist;
 
 /// How often dead letters are read.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// How far before the last known dead letter others may come later: for a while after a failover, the old master writes, too.
+const LOOK_BACK: Duration = Duration::from_secs(30);
+
+/// A dead letter.
+#[derive(Debug)]
+pub(crate) struct Letter {
+    pub(crate) reason: String,
+    /// When it was read.
+    pub(crate) read: Instant,
+}
 
 /// The dead letters that were read.
 #[derive(Debug, Default)]
 pub(crate) struct Letters {
-    /// Why each job is dead, by its number.
-    pub(crate) reasons: BTreeMap<u64, Vec<String>>,
+    /// By the number of the job.
+    pub(crate) of_jobs: BTreeMap<u64, Vec<Letter>>,
     /// Dead letters of no job.
     pub(crate) problems: Vec<String>,
-    /// Up to which entry each shard was read.
-    read: Vec<(ShardName, Option<EntryId>)>,
+    /// The last entry of each shard that was read.
+    last: Vec<(ShardName, Option<EntryId>)>,
+    /// The entries and jobs that were read.
+    known: HashSet<(EntryId, String)>,
 }
 
 /// Reads dead letters until it is stopped or dropped.
@@ -38,8 +50,8 @@ impl Reading {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
-            let read = places::shards().into_iter().map(|shard| (shard, None)).collect();
-            let mut letters = Letters { read, ..Letters::default() };
+            let last = places::shards().into_iter().map(|shard| (shard, None)).collect();
+            let mut letters = Letters { last, ..Letters::default() };
             while !stopped.is_cancelled() {
                 tokio::select! {
                     () = tokio::time::sleep(INTERVAL) => {}
@@ -69,33 +81,38 @@ impl Reading {
 impl Letters {
     /// Reads what is new, the last one first.
     async fn read(&mut self, inspector: &Inspector) -> Result<(), CertifyError> {
-        for index in 0..self.read.len() {
-            let (shard, known) = self.read[index].clone();
+        for index in 0..self.last.len() {
+            let (shard, last) = self.last[index].clone();
             let (mut before, mut new) = (None, Vec::new());
+            let look_back = LOOK_BACK.as_millis() as u64;
             loop {
                 let page = inspector.dead_before(&shard, before).await?;
-                let Some(last) = page.last() else { break };
-                before = Some(last.entry);
-                let is_end = known.is_some_and(|known| last.entry <= known);
-                new.extend(page.into_iter().filter(|letter| known.is_none_or(|known| letter.entry > known)));
-                if is_end {
+                let Some(oldest) = page.last().map(|letter| letter.entry) else { break };
+                before = Some(oldest);
+                new.extend(page);
+                if last.is_some_and(|last: EntryId| oldest.millis + look_back < last.millis) {
                     break;
                 }
             }
-            // Only when all of them were read: the next time begins after these.
-            self.read[index].1 = new.first().map(|letter| letter.entry).or(known);
+            // Only when all of them were read: the next time begins near these.
+            self.last[index].1 = new.first().map(|letter| letter.entry).max(last);
             new.iter().for_each(|letter| self.add(letter));
         }
         Ok(())
     }
 
     fn add(&mut self, letter: &DeadLetter) {
+        if !self.known.insert((letter.entry, letter.job_id.clone())) {
+            return;
+        }
         let url = letter.text("url").unwrap_or_default();
         let path = url.find("/called").map_or("", |from| &url[from..]);
         let own = || letter.text("body").and_then(|body| body.parse().ok());
         let reason = letter.text("_reason").unwrap_or_default();
         match callback_number(path).or_else(own).filter(|_| !letter.is_rejected) {
-            Some(number) => self.reasons.entry(number).or_default().push(reason),
+            Some(number) => {
+                self.of_jobs.entry(number).or_default().push(Letter { reason, read: Instant::now() });
+            }
             None => self.problems.push(format!("a dead letter of no job: {letter:?}")),
         }
     }

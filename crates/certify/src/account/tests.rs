@@ -34,6 +34,15 @@ impl Made {
         Visit::of(PLAIN, pid, self.zero + leases * LEASE, answer)
     }
 
+    /// The plain job is dead for these reasons, one lease after the other.
+    fn dead(&mut self, reasons: &[&str]) {
+        let letter = |(leases, reason): (u32, &&str)| Letter {
+            reason: (*reason).to_owned(),
+            read: self.zero + leases * LEASE,
+        };
+        self.letters.of_jobs.insert(PLAIN, (1..).zip(reasons).map(letter).collect());
+    }
+
     /// Account, problems.
     fn close(&self, visits: &[Visit]) -> (Account, Vec<String>) {
         let (jobs, enqueued, letters, faults) = (&self.jobs, &self.enqueued, &self.letters, &self.faults);
@@ -85,13 +94,21 @@ fn a_duplicate_needs_a_fault_of_its_worker() {
 #[test]
 fn a_plain_job_may_not_be_dead_but_as_poison() {
     let mut made = Made::new();
-    made.letters.reasons.insert(PLAIN, vec!["final_status".to_owned()]);
+    made.dead(&["final_status"]);
     assert!(made.close(&[]).1[0].contains("is dead: final_status"));
-    made.letters.reasons.insert(PLAIN, vec!["poison".to_owned()]);
+    made.dead(&["poison"]);
     let (account, problems) = made.close(&[]);
     assert_eq!((account.lost, account.dead.get("poison"), problems), (0, Some(&1), vec![]));
-    made.letters.reasons.insert(PLAIN, vec!["poison".to_owned(); 2]);
+}
+
+#[test]
+fn a_job_is_dead_twice_only_if_a_failover_has_lost_its_first_end() {
+    let mut made = Made::new();
+    made.dead(&["poison", "poison"]);
     assert!(made.close(&[]).1[0].contains("is dead 2 times"));
+    let from = made.zero + 2 * LEASE;
+    made.faults = Faults(vec![Fault { window: Window::FailedOver, pid: None, from, to: Some(from + LEASE) }]);
+    assert_eq!(made.close(&[]).1, Vec::<String>::new());
 }
 
 #[test]
