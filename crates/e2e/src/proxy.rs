@@ -41,11 +41,12 @@ pub struct Proxy {
     _server: Background,
 }
 
-/// The mode, and the number of calls of [`Proxy::cut`] so far.
+/// The mode, the number of calls of [`Proxy::cut`] so far, and the port of the server for new connections.
 #[derive(Clone, Debug)]
 struct Order {
     mode: Mode,
     cuts: u64,
+    server: u16,
 }
 
 impl Proxy {
@@ -58,9 +59,9 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
         listener.set_nonblocking(true).expect("a listener can be made non-blocking");
         let address = listener.local_addr().expect("a listener has an address");
-        let (orders, listening) = watch::channel(Order { mode: Mode::Pass, cuts: 0 });
+        let (orders, listening) = watch::channel(Order { mode: Mode::Pass, cuts: 0, server });
         let struck = Arc::new(AtomicU64::new(0));
-        let server = Background::start("proxy", serve(listener, server, listening, Arc::clone(&struck)));
+        let server = Background::start("proxy", serve(listener, listening, Arc::clone(&struck)));
         Proxy { address, orders, struck, _server: server }
     }
 
@@ -96,6 +97,11 @@ impl Proxy {
         self.orders.send_modify(|order| order.cuts += 1);
     }
 
+    /// Directs new connections to the server on this port, as a name does whose address has changed.
+    pub fn redirect(&self, server: u16) {
+        self.orders.send_modify(|order| order.server = server);
+    }
+
     /// How often the mode has taken effect: closed a connection or held a request back.
     pub fn struck(&self) -> u64 {
         self.struck.load(Ordering::SeqCst)
@@ -111,10 +117,11 @@ impl Proxy {
     }
 }
 
-async fn serve(listener: TcpListener, server: u16, orders: watch::Receiver<Order>, struck: Arc<AtomicU64>) {
+async fn serve(listener: TcpListener, orders: watch::Receiver<Order>, struck: Arc<AtomicU64>) {
     let listener = tokio::net::TcpListener::from_std(listener).expect("the runtime takes the listener");
     while let Ok((client, _)) = listener.accept().await {
         let (orders, struck) = (orders.clone(), Arc::clone(&struck));
+        let server = orders.borrow().server;
         tokio::spawn(async move {
             // If no server listens, the client's connection is closed, as it would be without the proxy.
             if let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await {

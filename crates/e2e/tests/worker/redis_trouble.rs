@@ -27,6 +27,7 @@ e2e::in_both_builds!(
     its_password_changes_and_changes_back,
     the_connection_is_half_open,
     it_is_a_replica_for_a_while,
+    it_is_a_replica_for_good_and_its_name_leads_to_the_primary,
     it_has_lost_its_primary,
     it_cannot_write_its_file,
     it_comes_back_with_jobs_that_were_done,
@@ -177,6 +178,17 @@ fn it_is_a_replica_for_a_while(build: Build) {
     troubled.wait_for_trouble();
     troubled.is_idle();
     troubled.command(&["REPLICAOF", "NO", "ONE"]);
+    troubled.ends_well();
+}
+
+/// The failover of a service whose name leads to the primary. The old one lives on, and keeps its connections.
+fn it_is_a_replica_for_good_and_its_name_leads_to_the_primary(build: Build) {
+    let (old, new) = (RedisServer::start(), RedisServer::start());
+    let proxy = Proxy::start(old.port);
+    let mut troubled = TroubledWorker::new(build, old, &[("POSTRIDER_REDIS_URL", &proxy.redis_url())]);
+    troubled.command(&["REPLICAOF", "127.0.0.1", &new.port.to_string()]);
+    proxy.redirect(new.port);
+    let _old = std::mem::replace(&mut troubled.world.redis, new);
     troubled.ends_well();
 }
 
