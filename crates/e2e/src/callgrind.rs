@@ -50,7 +50,7 @@ impl Bench<'_> {
     /// If it fails.
     pub fn bare_loop(&self, program: &Path) -> f64 {
         self.difference(|jobs, file| {
-            drain::preload(&mut self.redis.connect(), STREAM, self.late.sink.url(), jobs);
+            drain::preload(&mut self.redis.connect(), STREAM, &[self.late.sink.url()], jobs);
             let line = self.command_line(program, file);
             let mut command = Command::new(&line[0]);
             command.args(&line[1..]).args([&self.late.proxy.redis_url(), "1", &jobs.to_string()]);

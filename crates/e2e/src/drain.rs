@@ -19,9 +19,10 @@ use crate::wait;
 pub const STREAM: &str = "postrider:{default}:jobs";
 const BODY_BYTES: usize = 512;
 
-/// Adds `ARGV[1]` jobs with the URL `ARGV[2]` and the body `ARGV[3]` to the stream `KEYS[1]`.
-const PRELOAD: &str =
-    "for _ = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'url', ARGV[2], 'body', ARGV[3]) end";
+/// Adds `ARGV[1]` jobs with the body `ARGV[2]` and each of the other arguments in turn as URL to the stream `KEYS[1]`.
+const PRELOAD: &str = "for job = 1, ARGV[1] do
+    redis.call('XADD', KEYS[1], '*', 'url', ARGV[3 + job % (#ARGV - 2)], 'body', ARGV[2])
+end";
 /// Jobs per script call: few enough that a call does not block the server for long.
 const PRELOAD_BATCH: usize = 1000;
 /// At most one job in this many may be scheduled, held or retried: a destination seems to stall while
@@ -78,7 +79,7 @@ impl Drain<'_> {
     /// If it ends early or does not end, or if it schedules, holds or retries more than a few jobs.
     pub fn run(&self, redis: &RedisServer, jobs: usize) -> String {
         let mut connection = redis.connect();
-        preload(&mut connection, STREAM, self.late.sink.url(), jobs);
+        preload(&mut connection, STREAM, &[self.late.sink.url()], jobs);
         command(&mut connection, &["CONFIG", "RESETSTAT"]);
         let folder = tempfile::Builder::new().prefix("postrider-drain-").tempdir();
         let folder = folder.expect("the folder for temporary files can be written");
@@ -137,27 +138,29 @@ fn calls(statistics: &str, command: &str) -> usize {
     line.and_then(|line| line.split(',').next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Empties Redis and adds `jobs` jobs to a stream.
+/// Empties Redis and adds `jobs` jobs for these URLs in turn to a stream.
 ///
 /// # Panics
 ///
 /// If Redis returns an error.
-pub fn preload(connection: &mut Connection, stream: &str, url: &str, jobs: usize) {
+pub fn preload(connection: &mut Connection, stream: &str, urls: &[&str], jobs: usize) {
     command(connection, &["FLUSHALL"]);
-    add(connection, stream, url, jobs);
+    add(connection, stream, urls, jobs);
 }
 
-/// Adds `jobs` jobs to a stream.
+/// Adds `jobs` jobs for these URLs in turn to a stream.
 ///
 /// # Panics
 ///
 /// If Redis returns an error.
-pub fn add(connection: &mut Connection, stream: &str, url: &str, jobs: usize) {
+pub fn add(connection: &mut Connection, stream: &str, urls: &[&str], jobs: usize) {
     let body = "x".repeat(BODY_BYTES);
     let mut left = jobs;
     while left > 0 {
         let batch = left.min(PRELOAD_BATCH);
-        command(connection, &["EVAL", PRELOAD, "1", stream, &batch.to_string(), url, &body]);
+        let batch_text = batch.to_string();
+        let call = ["EVAL", PRELOAD, "1", stream, &batch_text, &body];
+        command(connection, &[&call, urls].concat());
         left -= batch;
     }
 }

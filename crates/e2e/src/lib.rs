@@ -25,6 +25,7 @@ pub mod quick_sink;
 pub mod redis;
 pub mod resp;
 pub mod scripts;
+pub mod secure_sink;
 pub mod sentinel;
 pub mod sink;
 pub mod sources;

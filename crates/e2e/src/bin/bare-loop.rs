@@ -5,7 +5,7 @@
 //! queue is empty, it waits for the next job on a second connection, so it receives the job at once. It has
 //! no lease, retry, deadline or telemetry: a failed job ends the program.
 //!
-//! `bare-loop REDIS_URL IN_FLIGHT JOBS` exits after `JOBS` jobs.
+//! `bare-loop REDIS_URL IN_FLIGHT JOBS [https]` exits after `JOBS` jobs. `https` chooses a client with TLS.
 
 use std::error::Error;
 
@@ -18,14 +18,15 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 /// The worker's allocator where it has telemetry, so that what is compared is the work.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-type Http = hyper_util::client::legacy::Client<HttpConnector, Full<Bytes>>;
+type Http<C> = hyper_util::client::legacy::Client<C, Full<Bytes>>;
 type AnyError = Box<dyn Error>;
 
 const STREAM: &str = "postrider:{default}:jobs";
@@ -46,12 +47,16 @@ struct Job {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), AnyError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [redis_url, in_flight, jobs] = arguments.as_slice() else {
-        return Err("usage: bare-loop REDIS_URL IN_FLIGHT JOBS".into());
+    let [redis_url, in_flight, jobs, tls @ ..] = arguments.as_slice() else {
+        return Err("usage: bare-loop REDIS_URL IN_FLIGHT JOBS [https]".into());
     };
+    let (in_flight, jobs) = (in_flight.parse()?, jobs.parse()?);
     let redis = Redis { redis: connect(redis_url).await?, waiting: connect(redis_url).await? };
     redis.redis.xgroup_create::<(), _, _, _>(STREAM, GROUP, "0", true).await?;
-    run(&redis, &http(), in_flight.parse()?, jobs.parse()?).await
+    match tls {
+        [] => run(&redis, &http(tcp()), in_flight, jobs).await,
+        _ => run(&redis, &http(https()?), in_flight, jobs).await,
+    }
 }
 
 async fn connect(url: &str) -> Result<Client, AnyError> {
@@ -64,16 +69,32 @@ async fn connect(url: &str) -> Result<Client, AnyError> {
     Ok(client)
 }
 
-fn http() -> Http {
+fn tcp() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
+    connector
+}
+
+/// Trusts the system's authorities, or those of `SSL_CERT_FILE`.
+fn https() -> Result<HttpsConnector<HttpConnector>, AnyError> {
+    let mut tcp = tcp();
+    tcp.enforce_http(false);
+    let provider = rustls::crypto::ring::default_provider();
+    let builder = HttpsConnectorBuilder::new().with_provider_and_native_roots(provider)?;
+    Ok(builder.https_only().enable_all_versions().wrap_connector(tcp))
+}
+
+fn http<C: Connect + Clone>(connector: C) -> Http<C> {
     hyper_util::client::legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .retry_canceled_requests(false)
         .build(connector)
 }
 
-async fn run(redis: &Redis, http: &Http, in_flight: usize, jobs: usize) -> Result<(), AnyError> {
+async fn run<C>(redis: &Redis, http: &Http<C>, in_flight: usize, jobs: usize) -> Result<(), AnyError>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
     let (mut read, mut settled) = (0, 0);
     let mut finished = Vec::new();
     // At most one read and one acknowledgement are in progress, on one connection.
@@ -127,7 +148,10 @@ async fn read(redis: &Client, count: usize, block: Option<u64>) -> Result<Value,
 }
 
 /// Sends one job and returns the id of its entry.
-async fn send(http: &Http, job: Job) -> Result<Str, AnyError> {
+async fn send<C>(http: &Http<C>, job: Job) -> Result<Str, AnyError>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
     let request = Request::post(&job.url[..]).body(Full::new(job.body))?;
     let response = http.request(request).await?;
     let status = response.status();

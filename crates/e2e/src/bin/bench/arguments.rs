@@ -43,6 +43,8 @@ pub(crate) enum Mode {
     Startup,
     /// What the delivery log costs a job.
     DeliveryLog,
+    /// The cost of a job to destinations with TLS, compared with the bare loop.
+    Https,
     /// What it costs to enqueue over HTTP.
     Enqueue,
     /// What the relay costs.
@@ -60,7 +62,7 @@ pub(crate) enum Mode {
 }
 
 const KNOWN: &str = "--rounds=N, --jobs=N, --in-flight=N, --keys=N, --json, --plot=FILE and the modes --sink-latency=MS,MS, \
-                     --counts, --scale, --backlog, --slow-sink, --fairness, --idle, --startup, --delivery-log, --enqueue, --outbox, \
+                     --counts, --scale, --backlog, --slow-sink, --fairness, --idle, --startup, --delivery-log, --https, --enqueue, --outbox, \
                      --readers, --settlements, --lists, --order and --sweep";
 
 impl Arguments {
@@ -108,6 +110,7 @@ fn mode(name: &str, value: &str) -> Option<Mode> {
         "--idle" => Mode::Idle,
         "--startup" => Mode::Startup,
         "--delivery-log" => Mode::DeliveryLog,
+        "--https" => Mode::Https,
         "--enqueue" => Mode::Enqueue,
         "--outbox" => Mode::Outbox,
         "--readers" => Mode::Readers,

@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) 
             drain::preload(
                 &mut connection,
                 STREAM,
-                sink.url(),
+                &[sink.url()],
                 if index == 0 { JOBS_FEW } else { JOBS_MANY },
             );
             let running = Variant::Lean.start(&redis.url(), in_flight, 0);
@@ -59,7 +59,7 @@ fn few(
     let before = process::usage(running.process()).time;
     let mut time = Duration::ZERO;
     for _ in 0..jobs.div_ceil(JOBS_FEW) {
-        drain::add(connection, STREAM, sink.url(), JOBS_FEW);
+        drain::add(connection, STREAM, &[sink.url()], JOBS_FEW);
         let start = Instant::now();
         drained_to(connection, running, 0);
         time += start.elapsed();

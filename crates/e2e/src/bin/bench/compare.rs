@@ -8,7 +8,7 @@ use e2e::wait::Interrupted;
 
 use crate::arguments::Arguments;
 use crate::cost::{self, Cost};
-use crate::measure::{self, LATENCY_RATE, Latency, Load, Measurement};
+use crate::measure::{self, LATENCY_RATE, Latency, Load, Measurement, Target};
 use crate::variant::Variant;
 
 /// Seconds of jobs at a steady rate, per round.
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) 
     for round in 0..arguments.rounds {
         let backwards = round % 2 == 1;
         let measurements = in_order(backwards, |variant| {
-            let measurement = measure::run(variant, redis, sink, load);
+            let measurement = measure::run(variant, redis, &Target::of(sink), load);
             eprintln!("round {} of {}: {variant}: {measurement}", round + 1, arguments.rounds);
             measurement
         });

@@ -7,7 +7,7 @@ use e2e::resp::Connection;
 
 use crate::arguments::Arguments;
 use crate::cost;
-use crate::measure::{self, Load, Measurement};
+use crate::measure::{self, Load, Measurement, Target};
 use crate::summary::{Rows, Summary};
 use crate::variant::Variant;
 
@@ -64,7 +64,7 @@ fn once(variant: Variant, arguments: &Arguments, redis: &RedisServer, sink: &Qui
     let mut connection = redis.connect();
     command(&mut connection, &["CONFIG", "RESETSTAT"]);
     let load = Load { jobs: arguments.jobs, in_flight: arguments.in_flight.unwrap_or(64), warm_up: 1_000 };
-    let measured = measure::run(variant, redis, sink, load);
+    let measured = measure::run(variant, redis, &Target::of(sink), load);
     let jobs = arguments.jobs as f64;
     let statistics = command(&mut connection, &["INFO", "commandstats"]).text();
     let micros = |name| micros(&statistics, name) / jobs;

@@ -16,6 +16,7 @@ mod delivery_log;
 mod enqueue;
 mod fairness;
 mod http_load;
+mod https;
 mod idle;
 mod lists;
 mod measure;
@@ -87,6 +88,7 @@ fn run(arguments: &Arguments) -> String {
         Mode::Idle => idle::run(arguments, &redis, &sink()),
         Mode::Startup => startup::run(arguments, &redis, &sink()),
         Mode::DeliveryLog => delivery_log::run(arguments, &redis, &sink()),
+        Mode::Https => https::run(arguments, &redis),
         Mode::Enqueue => enqueue::run(arguments, &redis),
         Mode::Outbox => outbox::run(arguments, &redis),
         Mode::Readers => readers::run(arguments, &redis, &sink()),

@@ -1,6 +1,7 @@
 //! One run of one variant, from its first settled job to its last.
 
 use std::fmt::Display;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use e2e::drain::{self, STREAM, command};
@@ -54,6 +55,19 @@ pub(crate) struct Load {
     pub(crate) warm_up: usize,
 }
 
+/// Where the jobs go, in turn.
+pub(crate) struct Target<'a> {
+    pub(crate) urls: Vec<&'a str>,
+    /// The certificate that programs must trust, if the destination uses TLS.
+    pub(crate) certificate: Option<&'a Path>,
+}
+
+impl<'a> Target<'a> {
+    pub(crate) fn of(sink: &'a QuickSink) -> Self {
+        Self { urls: vec![sink.url()], certificate: None }
+    }
+}
+
 /// The state of a run at one moment.
 struct Moment {
     /// Jobs not yet settled.
@@ -68,11 +82,11 @@ struct Moment {
 /// # Panics
 ///
 /// If the program ends or stalls before that.
-pub(crate) fn run(variant: Variant, redis: &RedisServer, sink: &QuickSink, load: Load) -> Measurement {
+pub(crate) fn run(variant: Variant, redis: &RedisServer, target: &Target, load: Load) -> Measurement {
     let mut connection = redis.connect();
-    drain::preload(&mut connection, STREAM, sink.url(), load.jobs);
+    drain::preload(&mut connection, STREAM, &target.urls, load.jobs);
     let server = process::of_server(&mut connection);
-    let mut running = variant.start(&redis.url(), load.in_flight, load.jobs);
+    let mut running = variant.start_trusting(&redis.url(), load.in_flight, load.jobs, target.certificate);
     let mut memory = 0.0;
     let mut until = |what: &str, left: usize| {
         wait::eventually(&format!("{variant}: {what}"), PATIENCE, || {

@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) 
 fn once(place: Place, arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) -> [f64; 2] {
     let mut connection = redis.connect();
     let backlog = 8 * arguments.jobs;
-    drain::preload(&mut connection, STREAM, sink.url(), backlog);
+    drain::preload(&mut connection, STREAM, &[sink.url()], backlog);
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())).to_string();
     let in_worker = ["--console", &listen];
     let more: &[&str] = if place == Place::InTheWorker { &in_worker } else { &[] };

@@ -90,7 +90,7 @@ impl Setup<'_> {
         let mut connections = Vec::new();
         for stream in self.streams() {
             let mut connection = self.node(&stream).connect();
-            drain::add(&mut connection, &stream, sink.url(), jobs / self.shards);
+            drain::add(&mut connection, &stream, &[sink.url()], jobs / self.shards);
             connections.push((connection, stream));
         }
         let servers: Vec<u32> =

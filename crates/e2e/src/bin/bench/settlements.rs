@@ -59,7 +59,7 @@ fn settle(
     group: usize,
     count: Option<Duration>,
 ) -> f64 {
-    drain::preload(connection, STREAM, "http://127.0.0.1/", jobs);
+    drain::preload(connection, STREAM, &["http://127.0.0.1/"], jobs);
     command(connection, &["XGROUP", "CREATE", STREAM, GROUP, "0"]);
     let stats = key("stats");
     // The first count of a minute clears old ones.

@@ -6,7 +6,7 @@ use e2e::quick_sink::QuickSink;
 use e2e::redis::RedisServer;
 
 use crate::arguments::Arguments;
-use crate::measure::{self, Load};
+use crate::measure::{self, Load, Target};
 use crate::plot::{self, Line};
 use crate::summary::{Rows, Summary};
 use crate::variant::Variant;
@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, latencies: &[u64])
                 (possible.min(JOBS_PER_SECOND_MAX).min(ALONE_A_SECOND * in_flight as f64) * SECONDS) as usize;
             let load = Load { jobs: jobs.max(20), in_flight, warm_up: jobs / 2 };
             let speed = Summary::of((0..arguments.rounds).map(|_| {
-                let measurement = measure::run(Variant::Lean, redis, &sink, load);
+                let measurement = measure::run(Variant::Lean, redis, &Target::of(&sink), load);
                 eprintln!("{latency} ms, {in_flight} in flight: {measurement}");
                 measurement.jobs_per_second
             }));

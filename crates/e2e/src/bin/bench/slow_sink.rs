@@ -6,7 +6,7 @@ use e2e::quick_sink::QuickSink;
 use e2e::redis::RedisServer;
 
 use crate::arguments::Arguments;
-use crate::measure::{self, Load};
+use crate::measure::{self, Load, Target};
 use crate::summary::{Rows, Summary};
 use crate::variant::Variant;
 
@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer) -> Rows {
     let load = Load { jobs: arguments.jobs.max(12 * in_flight), in_flight, warm_up: 4 * in_flight };
     let rounds: Vec<_> = (0..arguments.rounds)
         .map(|round| {
-            let measurement = measure::run(Variant::Lean, redis, &sink, load);
+            let measurement = measure::run(Variant::Lean, redis, &Target::of(&sink), load);
             eprintln!("round {} of {}: {measurement}", round + 1, arguments.rounds);
             measurement
         })

@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) 
 }
 
 fn start(variant: Variant, redis: &RedisServer, sink: &QuickSink) -> Duration {
-    drain::preload(&mut redis.connect(), STREAM, sink.url(), 1);
+    drain::preload(&mut redis.connect(), STREAM, &[sink.url()], 1);
     let before = sink.requests();
     let (running, began) = variant.start_timed(&redis.url(), 64, 1);
     while sink.requests() == before {

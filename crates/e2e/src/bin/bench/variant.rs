@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -46,14 +46,35 @@ impl Variant {
         self.start_timed(redis_url, in_flight, jobs).0
     }
 
-    /// The same, with the time at which the program itself was started.
-    pub(crate) fn start_timed(self, redis_url: &str, in_flight: usize, jobs: usize) -> (Running, Instant) {
-        if self == Variant::Bare {
-            let mut command = Command::new(self.program());
-            command.args([redis_url, &in_flight.to_string(), &jobs.to_string()]);
-            return self.spawn(command);
+    /// The same, with destinations that have this certificate.
+    pub(crate) fn start_trusting(
+        self,
+        redis_url: &str,
+        in_flight: usize,
+        jobs: usize,
+        certificate: Option<&Path>,
+    ) -> Running {
+        let mut command = self.command(redis_url, in_flight, jobs);
+        if let Some(certificate) = certificate {
+            command.env("SSL_CERT_FILE", certificate);
+            // The bare loop has a client without TLS for plain HTTP.
+            command.args((self == Variant::Bare).then_some("https"));
         }
-        self.spawn(self.worker(redis_url, in_flight))
+        self.spawn(command).0
+    }
+
+    /// As [`Variant::start`], with the time at which the program itself was started.
+    pub(crate) fn start_timed(self, redis_url: &str, in_flight: usize, jobs: usize) -> (Running, Instant) {
+        self.spawn(self.command(redis_url, in_flight, jobs))
+    }
+
+    fn command(self, redis_url: &str, in_flight: usize, jobs: usize) -> Command {
+        if self != Variant::Bare {
+            return self.worker(redis_url, in_flight);
+        }
+        let mut command = Command::new(self.program());
+        command.args([redis_url, &in_flight.to_string(), &jobs.to_string()]);
+        command
     }
 
     /// Starts the worker with more arguments.
