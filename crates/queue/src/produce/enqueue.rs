@@ -4,7 +4,8 @@ use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use fred::clients::Client;
-use fred::interfaces::KeysInterface;
+use fred::interfaces::{KeysInterface, StreamsInterface};
+use fred::types::streams::XID;
 use fred_otel::Command;
 use telemetry::{Carrier, Context, ErrorType, Span, semconv};
 
@@ -123,6 +124,9 @@ impl QueueShard {
         how: &Enqueuing,
         changes: u64,
     ) -> Result<(EntryId, bool), EnqueueError> {
+        if how.key.is_none() && how.cap.is_none() {
+            return Ok((self.add(parent, fields).await?, false));
+        }
         let (ttl, key) = match &how.key {
             Some(own) => (own.ttl_millis(), self.0.keys.idempotency(&own.key)),
             None => (0, self.0.keys.jobs.clone()),
@@ -143,6 +147,18 @@ impl QueueShard {
         }
         let entry = EntryId::parse(text.as_bytes()).ok_or_else(unexpected)?;
         Ok((entry, letter == "k"))
+    }
+
+    /// Without a key and a cap, the script would do no more than this, and cost Redis more.
+    async fn add(&self, parent: &Context, fields: &Fields) -> Result<EntryId, Error> {
+        let jobs = &self.0.keys.jobs;
+        let add = |client: Client| {
+            let (jobs, fields) = (jobs.clone(), fields.clone());
+            async move { client.xadd::<String, _, _, _, _>(jobs, false, None, XID::Auto, fields).await }
+        };
+        let (added, pending) = self.0.redis.defer(jobs, Command::new("XADD"), add).await;
+        pending.record(parent, added.as_ref().err());
+        EntryId::parse(added?.as_bytes()).ok_or_else(unexpected)
     }
 
     /// The publish span. For one job without a context, it is a producer span, and the parent of the job's
