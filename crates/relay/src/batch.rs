@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::future::try_join;
 use postrider_queue::{EnqueueError, NewJob, Publication, QueueName, Redis, error_text, names};
 use telemetry::{Counter, Histogram, Telemetry};
+use tokio_postgres::types::ToSql;
 use tracing::warn;
 
 use crate::RelayConfig;
@@ -14,7 +15,7 @@ use crate::row::{self, Waiting};
 /// Rows of one transaction.
 const ROWS_MAX: i64 = 500;
 /// Bytes of one transaction, unless one row alone has more.
-const BYTES_MAX: usize = 4 << 20;
+const BYTES_MAX: i64 = 4 << 20;
 /// Bounds of the histogram, in seconds: those of the time that a job waits.
 const BOUNDS: [f64; 18] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
@@ -89,32 +90,8 @@ struct Settled {
 impl Batch<'_> {
     /// Takes what waits, except for some queues. After an error the transaction is open: the connection must be closed.
     pub(crate) async fn take(&self, except: Vec<String>) -> Result<Taken, RelayError> {
-        let Connection { client, lock, .. } = self.connection;
-        let locked = in_time(async {
-            let begin = client.batch_execute("begin");
-            Ok(try_join(begin, client.query(lock, &[&ROWS_MAX, &except])).await?.1)
-        })
-        .await?;
-        let mut taken = Taken { is_full: locked.len() as i64 == ROWS_MAX, ..Taken::default() };
-        let mut settled = Settled::default();
-        let mut ids = Vec::new();
-        let mut bytes = 0;
-        for row in &locked {
-            let (id, size) = (row.try_get::<_, i64>(0)?, row.try_get::<_, i64>(1)? as usize);
-            if size > self.config.job_bytes_max {
-                let most = self.config.job_bytes_max;
-                settled.refused.push((id, format!("it has {size} bytes, and a job may have {most}")));
-                continue;
-            }
-            if !ids.is_empty() && bytes + size > BYTES_MAX {
-                taken.is_full = true;
-                break;
-            }
-            bytes += size;
-            ids.push(id);
-        }
-        let waiting = self.read(&ids, &mut settled.refused).await?;
-        for (queue, rows) in waiting {
+        let (mut taken, mut settled) = (Taken::default(), Settled::default());
+        for (queue, rows) in self.lock(except, &mut taken, &mut settled).await? {
             match self.enqueue(&queue, rows, &mut settled.enqueued).await {
                 Ok(()) => taken.enqueued.push(queue.to_string()),
                 Err(error) => taken.failed.push((queue.to_string(), error)),
@@ -124,22 +101,34 @@ impl Batch<'_> {
         Ok(taken)
     }
 
-    /// The jobs of rows, by queue and in the order of the rows.
-    async fn read(
+    /// Begins the transaction. Returns the jobs of its rows, by queue and in the order of the rows.
+    async fn lock(
         &self,
-        ids: &[i64],
-        refused: &mut Vec<(i64, String)>,
+        except: Vec<String>,
+        taken: &mut Taken,
+        settled: &mut Settled,
     ) -> Result<BTreeMap<QueueName, Vec<Waiting>>, RelayError> {
+        let Connection { client, take, .. } = self.connection;
+        let most = self.config.job_bytes_max;
+        let row_bytes_max = i64::try_from(most).unwrap_or(i64::MAX);
+        let limits: [&(dyn ToSql + Sync); 4] = [&ROWS_MAX, &except, &row_bytes_max, &BYTES_MAX];
+        let rows = in_time(async {
+            let begin = client.batch_execute("begin");
+            Ok(try_join(begin, client.query(take, &limits)).await?.1)
+        })
+        .await?;
         let mut waiting = BTreeMap::<QueueName, Vec<Waiting>>::new();
-        if ids.is_empty() {
-            return Ok(waiting);
-        }
-        let Connection { client, read, .. } = self.connection;
-        let rows = in_time(async { Ok(client.query(read, &[&ids]).await?) }).await?;
         for row in &rows {
-            match row::decode(row, self.config.job_bytes_max)? {
+            let (size, locked): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
+            taken.is_full = locked == ROWS_MAX || locked > rows.len() as i64;
+            if size > row_bytes_max {
+                let error = format!("it has {size} bytes, and a job may have {most}");
+                settled.refused.push((row.try_get(0)?, error));
+                continue;
+            }
+            match row::decode(row, most)? {
                 (_, Ok(row)) => waiting.entry(row.queue.clone()).or_default().push(row),
-                (id, Err(error)) => refused.push((id, error)),
+                (id, Err(error)) => settled.refused.push((id, error)),
             }
         }
         Ok(waiting)

@@ -59,11 +59,10 @@ impl From<tokio_postgres::Error> for RelayError {
     }
 }
 
-/// A connection and its statements.
+/// A connection and its statement.
 pub(crate) struct Connection {
     pub(crate) client: Client,
-    pub(crate) lock: Statement,
-    pub(crate) read: Statement,
+    pub(crate) take: Statement,
     _driver: Driver,
 }
 
@@ -81,8 +80,8 @@ pub(crate) async fn connect(postgres: &Postgres, wake: Arc<Notify>) -> Result<Co
     in_time(async {
         let (client, driver) = open(postgres, wake).await?;
         client.batch_execute(SETUP).await?;
-        let (lock, read) = (client.prepare(&row::lock()).await?, client.prepare(&row::read()).await?);
-        Ok(Connection { client, lock, read, _driver: driver })
+        let take = client.prepare(&row::take()).await?;
+        Ok(Connection { client, take, _driver: driver })
     })
     .await
 }
