@@ -14,7 +14,7 @@ use crate::view::DeadFilter;
 /// How many dead letters one request reads at most; then it answers with what it has found.
 const READ_MAX: usize = 20_000;
 /// The same for those that read longer than this: a list must come quickly.
-const READ_MAX_SLOW: (usize, Duration) = (1_000, Duration::from_millis(50));
+const READ_MAX_SLOW: (usize, Duration) = (1_000, Duration::from_millis(40));
 
 /// Which dead letters. All conditions must hold.
 #[derive(Debug, Default, Serialize, Deserialize, IntoParams, ToSchema)]

@@ -45,9 +45,10 @@ pub(super) async fn list(
     let now = shared.inspector.now().await?;
     let letters: Vec<DeadView> = selected.letters.iter().map(DeadView::new).collect();
     let is_filtered = conditions.select_something();
-    let counted = if is_filtered { None } else { shared.groups_seen().await? };
+    let has_groups = !is_filtered && conditions.cursor.is_none();
+    let counted = if has_groups { shared.groups_seen().await? } else { None };
     let body = html! {
-        @if !is_filtered {
+        @if has_groups {
             div data-live {
                 @if let Some(counted) = &counted { (groups(counted, now)) }
                 @else { p .hint { "The dead letters are being counted; load the page again in a moment." } }
