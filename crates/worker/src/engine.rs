@@ -9,6 +9,7 @@ mod server_warnings;
 mod shards;
 mod weighted_queue;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,9 +50,11 @@ pub struct WorkerConfig {
     pub queues: Vec<WeightedQueue>,
     /// How queues are chosen while several have jobs.
     pub order: Order,
-    /// The maximum number of requests in flight, over all queues. Default: 64.
+    /// How many threads deliver jobs, each as a worker with its part of the limits. Default: 1.
+    pub threads: NonZeroUsize,
+    /// The maximum number of requests in flight, over all queues and threads. Default: 64.
     pub concurrency: usize,
-    /// The maximum bytes of jobs in flight, over all queues; never more than a quarter of the memory. Default: a
+    /// The maximum bytes of jobs in flight, over all queues and threads; never more than a quarter of the memory. Default: a
     /// quarter of the memory.
     pub bytes_in_flight_max: Option<usize>,
     /// The maximum size of a job, bytes: names and values of the fields that its producer gave. Default: 4 MiB.
@@ -88,6 +91,9 @@ pub enum EngineError {
     /// TLS to destinations cannot be set up.
     #[error(transparent)]
     Roots(#[from] TlsError),
+    /// The system starts no further thread.
+    #[error("a thread cannot be started: {0}")]
+    Thread(#[source] std::io::Error),
     /// One of its loops has panicked, so it ended.
     #[error("the {0} has panicked; see the log, and restart this worker")]
     Panicked(&'static str),
@@ -98,6 +104,19 @@ const SHARD_POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// Every 30th poll, starting with the first, also checks for jobs in shards that no worker reads.
 const POLLS_PER_REOPEN: u32 = 30;
 
+/// What an engine has from its process.
+pub(crate) struct Surroundings {
+    pub telemetry: Telemetry,
+    /// `None` if telemetry is off, or another engine of the process has them.
+    pub gauges: Option<Gauges>,
+    pub health: Health,
+    pub bytes: ByteBudget,
+    /// Whether it is the one that says what concerns all engines of the process.
+    pub is_first: bool,
+    pub stop: CancellationToken,
+    pub second_signal: CancellationToken,
+}
+
 /// Works until `stop`, then shuts down in order: it stops fetching, lets requests in flight finish until the
 /// deadline or `second_signal`, hands the other jobs back, settles, and leaves the queues. Several may run in one
 /// process.
@@ -107,14 +126,13 @@ const POLLS_PER_REOPEN: u32 = 30;
 pub(crate) async fn run(
     config: &WorkerConfig,
     reloads: mpsc::Receiver<Result<WorkerConfig, String>>,
-    telemetry: &Telemetry,
-    gauges: Option<Gauges>,
-    health: &Health,
-    stop: CancellationToken,
-    second_signal: CancellationToken,
+    surroundings: Surroundings,
 ) -> Result<(), EngineError> {
-    let slots = Slots::new(descriptors::slots(config.concurrency, descriptors::raise(), config.queues.len()));
-    let (bytes, consumer) = (budget(config, telemetry), consumer(config));
+    let Surroundings { telemetry, gauges, health, bytes, is_first, stop, second_signal } = surroundings;
+    let (telemetry, health) = (&telemetry, &health);
+    let files = descriptors::raise().map(|limit| limit / config.threads.get() as u64);
+    let slots = Slots::new(descriptors::slots(config.concurrency, files, config.queues.len()));
+    let consumer = consumer(config);
     let warnings = consumer.warnings.clone();
     let (settings, current) =
         watch::channel(Arc::new(made_settings(config, slots.all(), telemetry, &warnings)?));
@@ -153,6 +171,9 @@ pub(crate) async fn run(
     loops.spawn(health.watch("reload", reloads));
     health.started();
     server.log_start(config, &consumer, bytes_max);
+    if is_first {
+        server.log();
+    }
     poll_shards(&mut shards, health, &stop).await;
     // If a loop has panicked, the others have not been stopped yet.
     stop.cancel();
@@ -174,12 +195,14 @@ fn making(
     move |config| made_settings(config, slots, &telemetry, &warnings)
 }
 
-/// The bytes that jobs in flight may use, with their metrics.
-fn budget(config: &WorkerConfig, telemetry: &Telemetry) -> ByteBudget {
-    let max = memory::bytes_in_flight(config.bytes_in_flight_max, config.job_bytes_max);
-    let bytes = ByteBudget::new(max, config.job_bytes_max);
-    bytes.observe(telemetry);
-    bytes
+/// The bytes that jobs in flight may use, for each thread, with their metrics.
+pub(crate) fn budgets(config: &WorkerConfig, telemetry: &Telemetry) -> Vec<ByteBudget> {
+    let threads = config.threads.get();
+    let max = memory::bytes_in_flight(config.bytes_in_flight_max, config.job_bytes_max, threads);
+    let budget = |_| ByteBudget::new(max / threads, config.job_bytes_max);
+    let budgets: Vec<ByteBudget> = (0..threads).map(budget).collect();
+    ByteBudget::observe(&budgets, telemetry);
+    budgets
 }
 
 /// The settings that deliveries use.

@@ -3,14 +3,16 @@
 pub mod listen;
 pub mod shutdown;
 mod status;
+mod threads;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use telemetry::Telemetry;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{self, EngineError, Health, WorkerConfig};
+use crate::engine::{self, EngineError, Health, Surroundings, WorkerConfig};
 use crate::observe::gauges::Gauges;
 use status::ListenError;
 pub use status::{Probes, StatusServer};
@@ -26,7 +28,7 @@ pub enum RunError {
     Engine(#[from] EngineError),
 }
 
-/// Runs a worker, and serves its health and metrics on `listen`. From each configuration of `reloads`, what deliveries use
+/// Runs a worker, on as many threads as it is set to, and serves its health and metrics on `listen`. From each configuration of `reloads`, what deliveries use
 /// counts from then on, unless it is an error, which is logged and counted: policies, secrets, egress, flows, and how requests are sent. Everything else needs a restart. Works until `stop`, then shuts down in order:
 /// it stops fetching, lets requests in flight finish until the deadline or `second_signal`, hands the other jobs back,
 /// settles, and leaves the queues.
@@ -42,13 +44,19 @@ pub async fn run(
     stop: CancellationToken,
     second_signal: CancellationToken,
 ) -> Result<(), RunError> {
-    let health = Health::default();
+    let healths: Vec<Health> = (0..config.threads.get()).map(|_| Health::default()).collect();
     let status = match listen {
-        Some(address) => Some(StatusServer::start(address, probes(health.clone()), telemetry).await?),
+        Some(address) => Some(StatusServer::start(address, probes(healths.clone()), telemetry).await?),
         None => None,
     };
-    let gauges = Gauges::register(telemetry);
-    let result = engine::run(config, reloads, telemetry, gauges, &health, stop, second_signal).await;
+    let mut gauges = Gauges::register(telemetry);
+    let budgets = engine::budgets(config, telemetry);
+    let surroundings = healths.into_iter().zip(budgets).enumerate().map(|(index, (health, bytes))| {
+        let (telemetry, gauges) = (telemetry.clone(), gauges.take());
+        let (is_first, stop, second_signal) = (index == 0, stop.clone(), second_signal.clone());
+        Surroundings { telemetry, gauges, health, bytes, is_first, stop, second_signal }
+    });
+    let result = threads::run(config, reloads, surroundings.collect()).await;
     // Until the end, the endpoint reports that the worker is not ready.
     if let Some(status) = status {
         status.end().await;
@@ -56,14 +64,19 @@ pub async fn run(
     Ok(result?)
 }
 
-fn probes(health: Health) -> Probes {
-    let live = health.clone();
-    let ready = move || match (health.why_not_ready(), health.troubled()) {
-        (None, troubled) if !troubled.is_empty() => {
-            Ok(format!("ok for other queues; {}", troubled.join("; ")))
+/// A process is as well as the engine that is worst. What several say is said once.
+fn probes(healths: Vec<Health>) -> Probes {
+    let live = healths.clone();
+    let ready = move || {
+        let troubled: BTreeSet<String> = healths.iter().flat_map(Health::troubled).collect();
+        match healths.iter().find_map(Health::why_not_ready) {
+            None if troubled.is_empty() => Ok("ok".to_owned()),
+            None => {
+                let troubled: Vec<String> = troubled.into_iter().collect();
+                Ok(format!("ok for other queues; {}", troubled.join("; ")))
+            }
+            Some(why) => Err(why),
         }
-        (None, _) => Ok("ok".to_owned()),
-        (Some(why), _) => Err(why),
     };
-    Probes::new(move || live.why_not_live(), ready)
+    Probes::new(move || live.iter().find_map(Health::why_not_live), ready)
 }

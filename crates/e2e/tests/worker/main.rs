@@ -47,6 +47,7 @@ mod scripts;
 mod send_from;
 mod shutdown;
 mod takeover;
+mod threads;
 mod tokens;
 mod tools;
 mod volume;

@@ -12,16 +12,16 @@ const PART: usize = 4;
 const MEMORY: u64 = 1 << 30;
 
 /// The bytes that jobs in flight may use: a quarter of the memory, or `wanted` if that is less.
-pub(super) fn bytes_in_flight(wanted: Option<usize>, entry_bytes_max: usize) -> usize {
+pub(super) fn bytes_in_flight(wanted: Option<usize>, entry_bytes_max: usize, threads: usize) -> usize {
     let memory = usize::try_from(available().unwrap_or(MEMORY)).unwrap_or(usize::MAX);
     let bytes = wanted.unwrap_or(usize::MAX).min(memory / PART);
     if let Some(wanted) = wanted.filter(|wanted| *wanted > bytes) {
         warn!("{wanted} bytes in flight are more than a quarter of the memory: the limit is {bytes}");
     }
-    if bytes < 4 * entry_bytes_max {
+    if bytes / threads < 4 * entry_bytes_max {
         warn!(
-            "{bytes} bytes in flight are too few to read two jobs of up to {entry_bytes_max} bytes at once, so jobs are \
-             read one by one; allow more memory (--max-bytes-in-flight) or smaller jobs (--max-job-bytes)"
+            "{bytes} bytes in flight are too few to read two jobs of up to {entry_bytes_max} bytes at once in each of \
+             {threads} threads, so jobs are read one by one; allow more memory (--max-bytes-in-flight) or smaller jobs (--max-job-bytes)"
         );
     }
     bytes
@@ -109,8 +109,11 @@ mod tests {
 
     #[test]
     fn jobs_use_what_is_set_up_to_a_quarter_of_the_memory() {
-        let quarter = bytes_in_flight(None, 1);
+        let quarter = bytes_in_flight(None, 1, 1);
         assert_eq!(quarter, available().unwrap() as usize / 4);
-        assert_eq!((bytes_in_flight(Some(5000), 1), bytes_in_flight(Some(usize::MAX), 1)), (5000, quarter));
+        assert_eq!(
+            (bytes_in_flight(Some(5000), 1, 1), bytes_in_flight(Some(usize::MAX), 1, 1)),
+            (5000, quarter)
+        );
     }
 }

@@ -49,6 +49,10 @@ impl ServerWarnings {
             server = self.version,
             "worker is ready"
         );
+    }
+
+    /// Logs what is wrong with the server.
+    pub(super) fn log(&self) {
         self.warnings.iter().for_each(|warning| warn!("{warning}"));
     }
 }

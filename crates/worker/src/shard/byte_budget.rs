@@ -51,13 +51,15 @@ impl ByteBudget {
         Self(Arc::new(Inner { max, read_max, used: AtomicUsize::new(0), freed: Notify::new() }))
     }
 
-    /// Registers the metrics of its use and its limit.
-    pub(crate) fn observe(&self, telemetry: &Telemetry) {
-        let budget = self.clone();
+    /// Registers the metrics of the use and the limit of all budgets of a process.
+    pub(crate) fn observe(budgets: &[Self], telemetry: &Telemetry) {
+        let max = budgets.iter().map(|budget| budget.max()).sum::<usize>() as f64;
+        let budgets = budgets.to_vec();
         let what = "Bytes of the jobs in flight, and those that are reserved for a read";
         let used = Observable::up_down_counter(names::IN_FLIGHT_USAGE, "By", what);
-        telemetry.observe(used, move |to| to.record(budget.used() as f64, |_| ()));
-        let max = self.max() as f64;
+        telemetry.observe(used, move |to| {
+            to.record(budgets.iter().map(Self::used).sum::<usize>() as f64, |_| ());
+        });
         let what = "Limit of the bytes of jobs in flight";
         let limit = Observable::up_down_counter(names::IN_FLIGHT_LIMIT, "By", what);
         telemetry.observe(limit, move |to| to.record(max, |_| ()));

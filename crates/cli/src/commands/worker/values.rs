@@ -1,6 +1,7 @@
 //! Values of the worker's options, and how they go together with the file. Pure.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use hyper_otel::{BadHostPattern, HostPattern, Propagation, Recipients};
@@ -104,6 +105,17 @@ pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
         Ok(number @ 1..=100_000) => Ok(number),
         _ => Err("write a whole number from 1 to 100000".to_owned()),
     }
+}
+
+/// A number, or one for each core that the process may use, by its affinity and its control group.
+pub(super) fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    const THREADS_MAX: usize = 256;
+    if text == "auto" {
+        return std::thread::available_parallelism()
+            .map_err(|error| format!("the number of cores is not known ({error}); write a number"));
+    }
+    let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= THREADS_MAX);
+    number.ok_or_else(|| format!("write auto, or a whole number from 1 to {THREADS_MAX}"))
 }
 
 /// At least 500 ms: with a shorter lease, a short pause of the system or the network would lose leases.

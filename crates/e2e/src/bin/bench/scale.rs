@@ -1,4 +1,4 @@
-//! The cost of a job with more workers, and with more nodes of a cluster.
+//! The cost of a job with more workers or threads, and with more nodes of a cluster.
 
 use std::time::Instant;
 
@@ -21,6 +21,8 @@ struct Setup<'a> {
     url: String,
     shards: usize,
     workers: usize,
+    /// Of each worker.
+    threads: &'static str,
 }
 
 /// The result of one run.
@@ -34,9 +36,10 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) 
     let (alone, three) = (cluster::start(1), cluster::start(3));
     let single = std::slice::from_ref(redis);
     let in_cluster = |nodes: &[RedisServer]| format!("redis-cluster://127.0.0.1:{}", nodes[0].port);
-    let setup = |name, nodes, url, shards, workers| Setup { name, nodes, url, shards, workers };
+    let setup = |name, nodes, url, shards, workers| Setup { name, nodes, url, shards, workers, threads: "1" };
     let setups = [
         setup("1 worker", single, redis.url(), 1, 1),
+        Setup { threads: "2", ..setup("1 worker with 2 threads", single, redis.url(), 1, 1) },
         setup("2 workers", single, redis.url(), 1, 2),
         setup("cluster of 1 node, 1 shard", &alone, in_cluster(&alone), 1, 1),
         setup("cluster of 3 nodes, 3 shards", &three, in_cluster(&three), 3, 1),
@@ -95,8 +98,9 @@ impl Setup<'_> {
         }
         let servers: Vec<u32> =
             self.nodes.iter().map(|node| process::of_server(&mut node.connect())).collect();
+        let threads = ["--threads", self.threads];
         let workers: Vec<Running> =
-            (0..self.workers).map(|_| Variant::Lean.start(&self.url, in_flight, 0)).collect();
+            (0..self.workers).map(|_| Variant::Lean.start_with(&self.url, in_flight, &threads)).collect();
         let programs: Vec<u32> = workers.iter().map(Running::process).collect();
         let mut until = |left: usize| {
             wait::eventually("a drained queue", PATIENCE, || {
