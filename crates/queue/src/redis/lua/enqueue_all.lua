@@ -9,7 +9,7 @@
 --          number of shards has changed since, and the key belongs elsewhere
 --
 -- Redis refuses it over maxmemory, as every enqueue.
-local results = {}
+local results, first = {}, nil
 local at, key = 1, 1
 -- Refuse before the first write what Redis or Lua's stack would refuse in the middle.
 while at <= #ARGV do
@@ -21,27 +21,20 @@ while at <= #ARGV do
     key = key + 1
     local known = redis.call('GET', KEYS[key]) or ''
     local moved = string.match(known, '^moved (%d+)$')
-    if moved then
-      -- Those who claimed it earlier have ended, or find the key claimed where they are.
-      if tonumber(moved) > tonumber(ARGV[at + 1]) then
-        results[KEYS[key]] = {'m', ''}
-      end
-    elseif known ~= '' then
+    if moved and tonumber(moved) > tonumber(ARGV[at + 1]) then
+      results[KEYS[key]] = {'m', ''}
+    elseif known ~= '' and not moved then
       results[KEYS[key]] = {'k', known}
+    else
+      -- Those who claimed it earlier have ended, or find the key claimed where they are.
+      first = first or {KEYS[key], ttl}
     end
   end
   at = at + count + 3
 end
-at, key = 1, 1
-while at <= #ARGV do
-  if ARGV[at] ~= '0' then
-    key = key + 1
-    if not results[KEYS[key]] then
-      -- No job id yet, which counts as no key: a missing right shows before the first job is enqueued.
-      redis.call('SET', KEYS[key], '', 'PX', ARGV[at])
-    end
-  end
-  at = at + tonumber(ARGV[at + 2]) + 3
+if first then
+  -- No job id yet, which counts as no key: a missing right shows before the first job is enqueued.
+  redis.call('SET', first[1], '', 'PX', first[2])
 end
 local reply = {}
 at, key = 1, 1
