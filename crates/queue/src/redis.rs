@@ -11,6 +11,7 @@ mod connect;
 mod connection;
 mod control;
 mod delivery_log;
+mod demotion;
 mod keys;
 mod link;
 mod mark;

@@ -107,6 +107,7 @@ impl Redis {
                 name: String::new(),
                 lease: Duration::ZERO,
                 entry_bytes_max: ENTRY_BYTES_MAX,
+                measures: false,
                 warnings: Warnings::default(),
             };
             self.shard(name, shard, None, nobody, None)

@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::{ClientLike, StreamsInterface};
-use fred::types::config::{Blocking, Config, ReconnectError, ReconnectPolicy, UnresponsiveConfig};
+use fred::types::config::{Blocking, Config, ReconnectPolicy, UnresponsiveConfig};
 use fred::types::{Builder, ConnectHandle};
 
-use super::address::Topology;
 use super::refusals::log_refusals;
 
 /// How long a blocking read waits. Not longer, since a server before Redis 7 does not wake a client whose
@@ -114,20 +113,10 @@ impl Drop for Aborted {
     }
 }
 
-/// The replies of a server that is, most probably, the primary no longer, and may keep its connections for as long as it runs. A
-/// new connection goes where the name of the server, or a Sentinel, points to now.
-fn reconnect_errors(topology: Topology) -> Vec<ReconnectError> {
-    match topology {
-        Topology::Sentinel => vec![ReconnectError::ReadOnly, ReconnectError::NoReplicas],
-        _ => vec![ReconnectError::ReadOnly],
-    }
-}
-
 pub(super) fn build(mut config: Config, blocking: bool) -> Result<Client, Error> {
     // A command on the fetcher's connection ends its blocking read, so that a worker stops at once.
     config.blocking = Blocking::Interrupt;
     let wait = if blocking { BLOCKING_READ_TIMEOUT } else { Duration::ZERO };
-    let reconnect_errors = reconnect_errors(Topology::of(&config.server));
     let client = Builder::from_config(config)
         .with_performance_config(|performance| {
             // fred has no default: the client would wait for a lost reply forever.
@@ -145,7 +134,6 @@ pub(super) fn build(mut config: Config, blocking: bool) -> Result<Client, Error>
             };
             // The worker needs no restart after a corrected password, or a failover during the login.
             connection.reconnect_on_auth_error = true;
-            connection.reconnect_errors = reconnect_errors;
             connection.tcp.nodelay = Some(true);
         })
         // For ever, from 100 ms doubling to 5 s: a worker outlives its Redis.

@@ -14,6 +14,7 @@ use telemetry::Telemetry;
 use super::address::{self, Topology, server};
 use super::cluster::Cluster;
 use super::connect::{self, ConnectError};
+use super::demotion::Demotion;
 use super::nodes::Nodes;
 use super::reason::{self, error_text};
 
@@ -27,6 +28,7 @@ pub(crate) struct Connection {
     client: TracedClient,
     url: Arc<str>,
     topology: Topology,
+    demotion: Demotion,
     cluster: Option<Clustered>,
 }
 
@@ -66,7 +68,7 @@ impl Connection {
             (client, None)
         };
         let client = TracedClient::with_options(client, telemetry, Options::default().spans(spans));
-        Ok(Self { client, url: url.into(), topology, cluster })
+        Ok(Self { client, url: url.into(), topology, demotion: Demotion::default(), cluster })
     }
 
     /// A connection for the blocking reads of one shard.
@@ -89,7 +91,7 @@ impl Connection {
             cluster: cluster.clone(),
             readers: Some(Arc::new(cluster.nodes.blocking())),
         });
-        Ok(Self { client, url: self.url.clone(), topology: self.topology, cluster })
+        Ok(Self { client, demotion: Demotion::default(), cluster, ..self.clone() })
     }
 
     /// Host and port of the first server of the URL.
@@ -111,7 +113,9 @@ impl Connection {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let Some(clustered) = &self.cluster else { return self.client.defer(command, call).await };
+        let Some(clustered) = &self.cluster else {
+            return self.client.defer(command, |client| self.watched(client, &call)).await;
+        };
         let slot = key.cluster_hash();
         self.client.defer(command, |_| clustered.cluster.run(clustered.nodes(), slot, &call)).await
     }
@@ -126,7 +130,9 @@ impl Connection {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let Some(clustered) = &self.cluster else { return self.client.run(command, call).await };
+        let Some(clustered) = &self.cluster else {
+            return self.client.run(command, |client| self.watched(client, &call)).await;
+        };
         let run = |_| async {
             match key {
                 Some(key) => clustered.cluster.run(clustered.nodes(), key.cluster_hash(), &call).await,
@@ -134,6 +140,18 @@ impl Connection {
             }
         };
         self.client.run(command, run).await
+    }
+
+    /// Calls a single server, and leaves it if it is the primary no longer.
+    async fn watched<T, F>(&self, client: Client, call: &impl Fn(Client) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let result = call(client.clone()).await;
+        if let Err(error) = &result {
+            self.demotion.look(self.topology, &client, error);
+        }
+        result
     }
 
     /// Runs a command on each node, one after another.

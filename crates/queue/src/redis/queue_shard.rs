@@ -57,6 +57,8 @@ pub struct Consumer {
     pub lease: Duration,
     /// The maximum size of a job, bytes: names and values of the fields that its producer gave.
     pub entry_bytes_max: usize,
+    /// Whether it reports the queue's stats if it is the one that is chosen for that.
+    pub measures: bool,
     /// What is wrong with it.
     pub warnings: Warnings,
 }

@@ -148,7 +148,7 @@ impl Script {
 /// The error of a command in a script. Redis 6.2 puts before its code where it happened:
 /// `ERR Error running script (call to f_SHA): @user_script:12: NOGROUP No such key`, or `…:12: @user_script: 12: -OOM command`;
 /// of an error that the script has caught and returns, `@user_script: 12: -NOPERM this user`.
-fn of_command(error: Error) -> Error {
+pub(super) fn of_command(error: Error) -> Error {
     let raised = error.details().strip_prefix("ERR Error running script (");
     let text = match raised.and_then(|rest| rest.split_once("): ")) {
         Some((_, raised)) => without_line(raised),

@@ -244,7 +244,7 @@ impl QueueShard {
             "lease_ms": self.0.consumer.lease.as_millis() as u64,
             "version": env!("CARGO_PKG_VERSION"),
             // One of the workers that measure reports the queue stats.
-            "measures": self.0.telemetry.is_on(),
+            "measures": self.0.consumer.measures,
             // What is cancelled by hand is recorded likewise.
             "log": self.log_bounds(),
         });
