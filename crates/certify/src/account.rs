@@ -39,8 +39,9 @@ struct Due {
     number: u64,
     kind: Kind,
     must_end: bool,
-    /// When Redis acknowledged the job, or that of which this is the callback: a failover that has lost the one has lost the other.
-    at: Instant,
+    /// When Redis acknowledged the job, or that of which this is the callback, and when that ended: a failover that has lost both
+    /// has lost the callback.
+    known: [Instant; 2],
 }
 
 impl<'a> Accounting<'a> {
@@ -107,13 +108,14 @@ impl<'a> Accounting<'a> {
                     .push(latency);
                 self.timeline.add_latency(job.at, latency);
             }
-            let has_ended = visits.iter().any(|visit| visit.has_succeeded()) || !letters.is_empty();
-            self.account.unacknowledged_done += u64::from(has_ended && !job.acknowledged);
-            let due = Due { number, kind, must_end: job.acknowledged, at: job.at };
+            let successes = visits.iter().filter(|visit| visit.has_succeeded()).map(|visit| visit.arrived);
+            let ended = successes.chain(letters.iter().map(|letter| letter.read)).max();
+            self.account.unacknowledged_done += u64::from(ended.is_some() && !job.acknowledged);
+            let due = Due { number, kind, must_end: job.acknowledged, known: [job.at; 2] };
             self.account.delivered += self.book(&due, &visits, letters);
             if has_callback(number) {
                 let reports = by_job.remove(&(CALLBACK + number)).unwrap_or_default();
-                self.book_callback(number, has_ended, &reports, job.at);
+                self.book_callback(number, ended, &reports, job.at);
             }
         }
         self.account.latency = Latency::of(&mut latencies);
@@ -132,18 +134,23 @@ impl<'a> Accounting<'a> {
 
     /// The end of a job and its callback are one: the callback of a job that has ended is delivered or dead, and nobody calls
     /// for one that has not.
-    fn book_callback(&mut self, number: u64, has_ended: bool, visits: &[&Visit], at: Instant) {
+    fn book_callback(&mut self, number: u64, ended: Option<Instant>, visits: &[&Visit], at: Instant) {
         let letters = self.letters(CALLBACK + number);
-        if !(has_ended || visits.is_empty() && letters.is_empty()) {
+        if !(ended.is_some() || visits.is_empty() && letters.is_empty()) {
             self.problem(format!("job {number} has a callback and no end: {}", story(visits)));
         }
-        let due = Due { number: CALLBACK + number, kind: Kind::Callback, must_end: has_ended, at };
+        let due = Due {
+            number: CALLBACK + number,
+            kind: Kind::Callback,
+            must_end: ended.is_some(),
+            known: [at, ended.unwrap_or(at)],
+        };
         self.account.callbacks += self.book(&due, visits, letters);
     }
 
     /// Returns 1 if it was delivered, else 0.
     fn book(&mut self, due: &Due, visits: &[&Visit], letters: &[Letter]) -> u64 {
-        let Due { number, kind, must_end, at } = *due;
+        let Due { number, kind, must_end, known } = *due;
         let mut successes: Vec<&Visit> =
             visits.iter().filter(|visit| visit.has_succeeded()).copied().collect();
         successes.sort_by_key(|visit| visit.arrived);
@@ -157,17 +164,16 @@ impl<'a> Accounting<'a> {
             }
         }
         if must_end && successes.is_empty() && letters.is_empty() {
-            if self.records.faults.may_lose(at, at) {
+            if known.iter().all(|at| self.records.faults.may_lose(*at, *at)) {
                 self.account.lost_in_failover += 1;
             } else {
                 self.account.lost += 1;
                 self.problem(format!("job {number} ({kind:?}) is lost; its requests: {}", story(visits)));
             }
         }
-        // A failover loses the end of a job, which then ends again.
-        if let [first, .., last] = letters
-            && !self.records.faults.may_lose(first.read, last.read)
-        {
+        // A failover loses the end of a job soon after it was read, and the job ends again.
+        let is_lost = |letter: &Letter| self.records.faults.may_lose(letter.read, letter.read);
+        if !letters.iter().rev().skip(1).all(is_lost) {
             self.problem(format!("job {number} ({kind:?}) is dead {} times", letters.len()));
         }
         // A failover loses a job, and its producer or the job that it reports makes it again.

@@ -6,6 +6,9 @@ use serde::Serialize;
 
 use super::options::LEASE;
 
+/// How long after it was asked for a failover may be seen: behind Sentinel, connections to the old master end 13 s later.
+const FAILOVER_MAX: Duration = Duration::from_secs(30);
+
 /// A window in which a job may be delivered twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -113,7 +116,11 @@ impl Faults {
     /// seconds after the promotion of another. `asked` has the times in order.
     pub(crate) fn begin_failovers(&mut self, asked: &[Instant]) {
         for fault in self.0.iter_mut().filter(|fault| fault.window == Window::FailedOver) {
-            let last = asked.iter().rfind(|asked| fault.to.is_none_or(|to| **asked <= to));
+            let is_its = |asked: &&Instant| {
+                fault.from.saturating_duration_since(**asked) <= FAILOVER_MAX
+                    && fault.to.is_none_or(|to| **asked <= to)
+            };
+            let last = asked.iter().rfind(is_its);
             fault.from = last.map_or(fault.from, |asked| fault.from.min(*asked));
         }
     }
@@ -164,6 +171,10 @@ mod tests {
         assert_eq!(begin(Window::FailedOver, &[at(1), at(8), at(30)]), at(8));
         assert_eq!(begin(Window::FailedOver, &[at(30)]), at(20), "asked for later");
         assert_eq!(begin(Window::FailedOver, &[]), at(20), "nobody asked");
+        let late = Fault { from: at(60), to: Some(at(61)), ..of(Window::FailedOver) };
+        let mut faults = Faults(vec![late]);
+        faults.begin_failovers(&[at(8)]);
+        assert_eq!(faults.0[0].from, at(60), "another one was asked for long before");
         assert_eq!(begin(Window::RedisRestarted, &[at(8)]), at(20), "another fault");
     }
 

@@ -96,7 +96,7 @@ struct Run<'a> {
     /// The workers that have come to the call at which they are to be killed.
     caught: mpsc::Receiver<usize>,
     faults: Faults,
-    /// When each failover was asked for.
+    /// When each failover was asked for that takes place.
     failovers: Vec<Instant>,
     /// How often each action was taken.
     taken: BTreeMap<String, u64>,
@@ -232,8 +232,9 @@ impl Run<'_> {
             Action::PauseQueue(queue) => done = disturb::pause(self.options, queue).await,
             Action::ResumeQueue(queue) => done = disturb::resume(self.options, queue).await,
             Action::FailOver(choice) => {
-                self.failovers.push(Instant::now());
+                let asked = Instant::now();
                 done = disturb::fail_over(self.claimed, self.options, choice).await;
+                self.failovers.extend(done.is_ok().then_some(asked));
             }
         }
         if let Some(name) = action.name() {
