@@ -166,8 +166,8 @@ fn in_runtime(run: impl Future<Output = ExitCode>) -> ExitCode {
     rustls::crypto::ring::default_provider()
         .install_default()
         .expect("this is the first thing that the program does with TLS");
-    // One thread: in measurements, a second one gained nothing, and each wake-up costs more. More throughput
-    // comes from more workers.
+    // One thread: in measurements, a second one in one runtime gained nothing, and each wake-up costs more. Further threads of a
+    // worker have their own runtimes.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,

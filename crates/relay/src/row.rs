@@ -46,7 +46,7 @@ const COLUMNS: [(&str, &str); 20] = [
 /// enqueued in their order.
 ///
 /// The rows are those that were locked: a second look at the table could find older versions of them. `taken` holds long values by
-/// reference, and only the rows that come are read whole.
+/// reference; except `headers`, only those of the rows that come are read.
 pub(crate) fn take() -> String {
     let columns = COLUMNS.map(|(_, expression)| expression);
     let sizes = columns.map(|expression| format!("coalesce(octet_length({expression}), 0)")).join(" + ");

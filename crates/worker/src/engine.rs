@@ -110,8 +110,10 @@ pub(crate) struct Surroundings {
     /// `None` if telemetry is off, or another engine of the process has them.
     pub gauges: Option<Gauges>,
     pub health: Health,
+    /// How many requests may be in flight.
+    pub slots: usize,
     pub bytes: ByteBudget,
-    /// Whether it is the one that says what concerns all engines of the process.
+    /// Whether it logs and counts what concerns all engines of the process.
     pub is_first: bool,
     pub stop: CancellationToken,
     pub second_signal: CancellationToken,
@@ -128,11 +130,11 @@ pub(crate) async fn run(
     reloads: mpsc::Receiver<Result<WorkerConfig, String>>,
     surroundings: Surroundings,
 ) -> Result<(), EngineError> {
-    let Surroundings { telemetry, gauges, health, bytes, is_first, stop, second_signal } = surroundings;
+    let Surroundings { telemetry, gauges, health, slots, bytes, is_first, stop, second_signal } =
+        surroundings;
     let (telemetry, health) = (&telemetry, &health);
-    let files = descriptors::raise().map(|limit| limit / config.threads.get() as u64);
-    let slots = Slots::new(descriptors::slots(config.concurrency, files, config.queues.len()));
-    let consumer = consumer(config);
+    let slots = Slots::new(slots);
+    let consumer = consumer(config, gauges.is_some());
     let warnings = consumer.warnings.clone();
     let (settings, current) =
         watch::channel(Arc::new(made_settings(config, slots.all(), telemetry, &warnings)?));
@@ -167,7 +169,8 @@ pub(crate) async fn run(
     }
     let mut loops = common_loops::start(config, shards.engine(), reader, gauges);
     let make = making(shards.engine().slots.all(), telemetry, &warnings);
-    let reloads = reload::run(reloads, settings, make, telemetry.clone(), warnings, stop.clone());
+    let counted = if is_first { telemetry.clone() } else { Telemetry::disabled() };
+    let reloads = reload::run(reloads, settings, make, counted, warnings, stop.clone());
     loops.spawn(health.watch("reload", reloads));
     health.started();
     server.log_start(config, &consumer, bytes_max);
@@ -193,6 +196,12 @@ fn making(
 ) -> impl Fn(&WorkerConfig) -> Result<Settings, TlsError> + Clone + Send + use<> {
     let (telemetry, warnings) = (telemetry.clone(), warnings.clone());
     move |config| made_settings(config, slots, &telemetry, &warnings)
+}
+
+/// How many requests may be in flight, over all threads: as many as wanted, if there are descriptors for them.
+pub(crate) fn slots(config: &WorkerConfig) -> usize {
+    let connections = config.queues.len() * config.threads.get();
+    descriptors::slots(config.concurrency, descriptors::raise(), connections)
 }
 
 /// The bytes that jobs in flight may use, for each thread, with their metrics.
@@ -258,13 +267,13 @@ async fn poll_shards(shards: &mut Shards, health: &Health, stop: &CancellationTo
 
 /// This process, with a name that is unique among all processes: host, process id, and a random number, since
 /// process ids repeat.
-fn consumer(config: &WorkerConfig) -> Consumer {
+fn consumer(config: &WorkerConfig, measures: bool) -> Consumer {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host: String =
         host.trim().chars().filter(|char| char.is_ascii_alphanumeric() || ".-_".contains(*char)).collect();
     let name = format!("{host}-{}-{:08x}", std::process::id(), fastrand::u32(..));
     let warnings = Warnings::default();
-    Consumer { name, lease: config.lease, entry_bytes_max: config.job_bytes_max, warnings }
+    Consumer { name, lease: config.lease, entry_bytes_max: config.job_bytes_max, measures, warnings }
 }
 
 #[cfg(test)]

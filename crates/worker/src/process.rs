@@ -50,11 +50,12 @@ pub async fn run(
         None => None,
     };
     let mut gauges = Gauges::register(telemetry);
-    let budgets = engine::budgets(config, telemetry);
+    let (slots, budgets) = (engine::slots(config), engine::budgets(config, telemetry));
     let surroundings = healths.into_iter().zip(budgets).enumerate().map(|(index, (health, bytes))| {
         let (telemetry, gauges) = (telemetry.clone(), gauges.take());
+        let slots = threads::share(slots, config.threads, index);
         let (is_first, stop, second_signal) = (index == 0, stop.clone(), second_signal.clone());
-        Surroundings { telemetry, gauges, health, bytes, is_first, stop, second_signal }
+        Surroundings { telemetry, gauges, health, slots, bytes, is_first, stop, second_signal }
     });
     let result = threads::run(config, reloads, surroundings.collect()).await;
     // Until the end, the endpoint reports that the worker is not ready.
@@ -64,7 +65,7 @@ pub async fn run(
     Ok(result?)
 }
 
-/// A process is as well as the engine that is worst. What several say is said once.
+/// A process is as well as its worst engine. What several report counts once.
 fn probes(healths: Vec<Health>) -> Probes {
     let live = healths.clone();
     let ready = move || {

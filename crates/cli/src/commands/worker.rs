@@ -5,7 +5,6 @@ mod values;
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -30,7 +29,7 @@ use tracing::{info, warn};
 use self::reload::{Read, Reloader};
 pub(super) use self::values::address;
 use self::values::{
-    NamedQueue, allow, at_least_one, egress, lease, propagation, queue, recipient, threads, with_proxy,
+    NamedQueue, Threads, allow, at_least_one, egress, lease, propagation, queue, recipient, with_proxy,
 };
 use super::absurd::warnings;
 use super::console::Beside;
@@ -58,8 +57,8 @@ pub(super) struct WorkerArgs {
     config: Option<PathBuf>,
     /// Threads that deliver jobs, each as a worker with its part of the limits; `auto` is one for each core that this
     /// process may use
-    #[arg(long, env = "POSTRIDER_THREADS", default_value = "1", value_parser = threads, value_name = "N|auto")]
-    threads: NonZeroUsize,
+    #[arg(long, env = "POSTRIDER_THREADS", default_value = "1", value_parser = str::parse::<Threads>, value_name = "N|auto")]
+    threads: Threads,
     /// Maximum number of requests in flight, over all queues and threads
     #[arg(long, env = "POSTRIDER_CONCURRENCY", default_value = "64", value_parser = at_least_one, value_name = "N")]
     concurrency: usize,
@@ -191,12 +190,7 @@ impl WorkerArgs {
         if let Some(twice) = twice(&queues) {
             return Err(Usage(format!("the queue {twice} is named twice; name it once")));
         }
-        if self.concurrency < self.threads.get() {
-            let (threads, slots) = (self.threads, self.concurrency);
-            let text =
-                format!("{threads} threads need a --concurrency of at least {threads}, and it is {slots}");
-            return Err(Usage(text));
-        }
+        let threads = self.threads.for_slots(self.concurrency).map_err(Usage)?;
         file.notes.iter().for_each(|note| warn!("{note}"));
         let http = with_proxy(file.http, self.http_proxy.as_deref())?;
         let propagation = propagation(file.propagation, self.traces_to.as_deref(), self.baggage_to)?;
@@ -204,7 +198,7 @@ impl WorkerArgs {
             redis_url: self.redis.url().to_owned(),
             queues,
             order: if self.strict_order { Order::Strict } else { Order::Weighted },
-            threads: self.threads,
+            threads,
             concurrency: self.concurrency,
             bytes_in_flight_max: self.max_bytes_in_flight,
             job_bytes_max: self.limits.max_job_bytes,

@@ -1,5 +1,7 @@
 //! A worker with several threads: each takes jobs, and all end together.
 
+use std::time::Duration;
+
 use e2e::process::{Build, Postrider, Signal};
 use e2e::resp::Reply;
 use e2e::text_file::TextFile;
@@ -8,12 +10,13 @@ use e2e::world::World;
 
 e2e::in_both_builds!(
     each_thread_is_a_worker_of_its_process,
-    the_limits_are_those_of_the_process,
+    the_slots_of_all_threads_are_those_of_the_process,
     every_thread_reads_a_changed_configuration,
-    all_threads_end_if_one_cannot_start,
+    a_start_that_fails_ends_all_threads,
 );
 
 const THREADS: usize = 3;
+/// It responds after a second.
 const DURATION: &str = "/slow/1000";
 
 fn worker(world: &World, more: &[&str]) -> Postrider {
@@ -50,22 +53,24 @@ fn each_thread_is_a_worker_of_its_process(build: Build) {
     world.queue().wait_until_drained(DEADLINE);
 }
 
-fn the_limits_are_those_of_the_process(build: Build) {
+fn the_slots_of_all_threads_are_those_of_the_process(build: Build) {
     const SLOTS: usize = 4;
     let world = World::new(build);
-    let mut worker = worker(&world, &["--concurrency", "4"]);
-    for _ in 0..3 * SLOTS {
-        world.queue().enqueue(&[("url", world.sink.url("/hang"))]);
-    }
-    world.sink.wait_for(SLOTS, DEADLINE);
-    let slots: Vec<String> = worker
-        .log()
+    let worker = worker(&world, &["--concurrency", "4"]);
+    let log = worker.log();
+    let slots: Vec<usize> = log
         .iter()
-        .filter_map(|line| Some(line.split("concurrency=").nth(1)?[..1].to_owned()))
+        .filter_map(|line| line.split("\"concurrency\":").nth(1)?.split(',').next()?.parse().ok())
         .collect();
-    assert_eq!(slots.len(), THREADS, "{}", worker.log().join("\n"));
-    assert_eq!(slots.iter().map(|slots| slots.parse::<usize>().unwrap_or(0)).sum::<usize>(), SLOTS);
-    worker.kill();
+    assert_eq!((slots.len(), slots.iter().sum()), (THREADS, SLOTS), "{}", log.join("\n"));
+    for _ in 0..2 * SLOTS {
+        world.queue().enqueue(&[("url", world.sink.url(DURATION))]);
+    }
+    let mut arrived: Vec<_> =
+        world.sink.wait_for(2 * SLOTS, DEADLINE).iter().map(|request| request.arrived).collect();
+    arrived.sort();
+    assert!(arrived[SLOTS] - arrived[0] >= Duration::from_secs(1), "one more than the slots: {arrived:?}");
+    world.queue().wait_until_drained(DEADLINE);
 }
 
 fn every_thread_reads_a_changed_configuration(build: Build) {
@@ -80,7 +85,7 @@ fn every_thread_reads_a_changed_configuration(build: Build) {
     assert_eq!(worker.stop().code(), Some(0));
 }
 
-fn all_threads_end_if_one_cannot_start(build: Build) {
+fn a_start_that_fails_ends_all_threads(build: Build) {
     let world = World::new(build);
     world.redis.command(&["SET", "postrider:{default}:jobs", "not a stream"]);
     let arguments = ["worker", "--threads", "3", "--redis-url", &world.redis.url()];

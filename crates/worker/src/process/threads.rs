@@ -1,12 +1,17 @@
-//! The engines of a process: the first one on its main thread, each further one on its own. They share nothing but telemetry and
-//! the signals, so that a thread that is held up holds up its own jobs only, and each takes leases as a worker.
+//! The engines of a process: the first one on its main thread, each further one on its own. They share nothing but telemetry, probes
+//! and signals, so that a thread that is held up holds up its own jobs only, and each takes leases as a worker.
 
+use std::num::NonZeroUsize;
+
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::engine::{self, EngineError, Surroundings, WorkerConfig};
 
 type Reloads = mpsc::Receiver<Result<WorkerConfig, String>>;
+/// The end of an engine on another thread.
+type Ended = oneshot::Receiver<Result<(), EngineError>>;
 
 /// Runs an engine in each of these surroundings until all have ended. When one ends, the others do, in order.
 ///
@@ -17,26 +22,29 @@ pub(super) async fn run(
     reloads: Reloads,
     mut surroundings: Vec<Surroundings>,
 ) -> Result<(), EngineError> {
-    if surroundings.len() == 1 {
-        return engine::run(config, reloads, surroundings.remove(0)).await;
+    let first = surroundings.remove(0);
+    if surroundings.is_empty() {
+        return engine::run(config, reloads, first).await;
     }
-    let (senders, receivers): (Vec<_>, Vec<_>) = surroundings.iter().map(|_| mpsc::channel(1)).unzip();
-    let spread = AbortOnDropHandle::new(tokio::spawn(spread(reloads, senders)));
-    let mut parts = surroundings.into_iter().zip(receivers).enumerate();
-    let first = parts.next();
-    let mut others = Vec::new();
-    for (index, (surroundings, reloads)) in parts {
-        others.push(start(part(config, index), reloads, surroundings, index)?);
+    let (senders, mut receivers): (Vec<_>, Vec<_>) =
+        (0..=surroundings.len()).map(|_| mpsc::channel(1)).unzip();
+    let _spread = AbortOnDropHandle::new(tokio::spawn(spread(reloads, senders)));
+    let (own, stop) = (receivers.remove(0), first.stop.clone());
+    let (mut others, mut result) = (Vec::new(), Ok(()));
+    for (index, (surroundings, reloads)) in (1..).zip(surroundings.into_iter().zip(receivers)) {
+        match start(part(config, index), reloads, surroundings, index) {
+            Ok(ended) => others.push(ended),
+            Err(error) => {
+                stop.cancel();
+                result = Err(error);
+            }
+        }
     }
-    let mut result = Ok(());
-    if let Some((index, (surroundings, reloads))) = first {
-        result = until_all_stop(part(config, index), reloads, surroundings).await;
-    }
+    let ended = until_all_stop(part(config, 0), own, first).await;
+    result = result.and(ended);
     for other in others {
-        let ended = other.await.unwrap_or(Err(EngineError::Panicked("thread")));
-        result = result.and(ended);
+        result = result.and(other.await.unwrap_or(Err(EngineError::Panicked("thread"))));
     }
-    drop(spread);
     result
 }
 
@@ -55,14 +63,13 @@ fn start(
     reloads: Reloads,
     surroundings: Surroundings,
     index: usize,
-) -> Result<oneshot::Receiver<Result<(), EngineError>>, EngineError> {
+) -> Result<Ended, EngineError> {
     let (done, ended) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(EngineError::Thread)?;
     let work = move || {
-        let result = runtime.block_on(until_all_stop(config, reloads, surroundings));
-        // The receiver is gone only if another thread could not be started.
-        let _ = done.send(result);
+        // The receiver is there until all have ended.
+        let _ = done.send(runtime.block_on(until_all_stop(config, reloads, surroundings)));
     };
     let name = format!("engine-{index}");
     std::thread::Builder::new().name(name).spawn(work).map_err(EngineError::Thread)?;
@@ -72,25 +79,26 @@ fn start(
 /// Each engine gets each new configuration.
 async fn spread(mut reloads: Reloads, engines: Vec<mpsc::Sender<Result<WorkerConfig, String>>>) {
     while let Some(reload) = reloads.recv().await {
-        for (index, engine) in engines.iter().enumerate() {
+        let send = |(index, engine): (usize, &mpsc::Sender<_>)| {
+            let (engine, reload) = (engine.clone(), reload.clone().map(|config| part(&config, index)));
             // An engine that has ended needs none.
-            let _ = engine.send(reload.clone().map(|config| part(&config, index))).await;
-        }
+            async move { drop(engine.send(reload).await) }
+        };
+        join_all(engines.iter().enumerate().map(send)).await;
     }
 }
 
 /// The configuration of one engine: its part of the limits that hold for the process.
 fn part(config: &WorkerConfig, index: usize) -> WorkerConfig {
     let mut part = config.clone();
-    let threads = config.threads.get();
-    part.concurrency = share(config.concurrency, threads, index).max(1);
-    part.sender.http.max_idle = share(config.sender.http.max_idle, threads, index);
+    part.concurrency = share(config.concurrency, config.threads, index);
+    part.sender.http.max_idle = share(config.sender.http.max_idle, config.threads, index);
     part
 }
 
-/// The first ones have the rest.
-fn share(all: usize, threads: usize, index: usize) -> usize {
-    all / threads + usize::from(index < all % threads)
+/// At least one; the first threads have the rest.
+pub(super) fn share(all: usize, threads: NonZeroUsize, index: usize) -> usize {
+    (all / threads + usize::from(index < all % threads)).max(1)
 }
 
 #[cfg(test)]
@@ -99,9 +107,12 @@ mod tests {
 
     #[test]
     fn the_shares_of_all_threads_are_the_whole() {
-        let shares = |all, threads| (0..threads).map(|index| share(all, threads, index)).collect::<Vec<_>>();
+        let shares = |all, threads| {
+            let threads = NonZeroUsize::new(threads).unwrap();
+            (0..threads.get()).map(|index| share(all, threads, index)).collect::<Vec<_>>()
+        };
         assert_eq!(shares(64, 1), [64]);
         assert_eq!(shares(10, 4), [3, 3, 2, 2]);
-        assert_eq!(shares(1, 3), [1, 0, 0]);
+        assert_eq!(shares(1, 3), [1, 1, 1]);
     }
 }

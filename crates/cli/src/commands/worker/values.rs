@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::str::FromStr;
 use std::time::Duration;
 
 use hyper_otel::{BadHostPattern, HostPattern, Propagation, Recipients};
@@ -107,15 +108,43 @@ pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
-/// A number, or one for each core that the process may use, by its affinity and its control group.
-pub(super) fn threads(text: &str) -> Result<NonZeroUsize, String> {
-    const THREADS_MAX: usize = 256;
-    if text == "auto" {
-        return std::thread::available_parallelism()
-            .map_err(|error| format!("the number of cores is not known ({error}); write a number"));
+/// How many threads a worker has.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Threads {
+    /// One for each core that the process may use, by its affinity and its control group.
+    Auto,
+    Number(NonZeroUsize),
+}
+
+impl Threads {
+    const MAX: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not 0");
+
+    /// Their number; each needs a slot.
+    pub(super) fn for_slots(self, slots: usize) -> Result<NonZeroUsize, String> {
+        let most = NonZeroUsize::new(slots).unwrap_or(NonZeroUsize::MIN).min(Self::MAX);
+        match self {
+            Self::Number(threads) if threads > most => Err(format!(
+                "{threads} threads need a --concurrency of at least {threads}, and it is {slots}"
+            )),
+            Self::Number(threads) => Ok(threads),
+            // Where the number of cores is not known, one thread works.
+            Self::Auto => Ok(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).min(most)),
+        }
     }
-    let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= THREADS_MAX);
-    number.ok_or_else(|| format!("write auto, or a whole number from 1 to {THREADS_MAX}"))
+}
+
+impl FromStr for Threads {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let number = text.parse().ok().filter(|number| *number <= Self::MAX);
+        number
+            .map(Self::Number)
+            .ok_or_else(|| format!("write auto, or a whole number from 1 to {}", Self::MAX))
+    }
 }
 
 /// At least 500 ms: with a shorter lease, a short pause of the system or the network would lose leases.
