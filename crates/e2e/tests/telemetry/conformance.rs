@@ -221,7 +221,8 @@ fn one_worker_exports_the_depth_of_a_queue_and_another_takes_over() {
     let environment =
         [("OTEL_ENABLED", "true"), ("OTEL_TRACES_EXPORTER", "none"), ("OTEL_METRICS_EXPORTER", "prometheus")];
     let start = || {
-        let arguments = ["--lease", "1s", "--listen", "127.0.0.1:0"];
+        // Of the threads of a worker, only one may be chosen.
+        let arguments = ["--lease", "1s", "--listen", "127.0.0.1:0", "--threads", "3"];
         let mut worker = Postrider::ready_worker(Build::Otel, &redis, &arguments, &environment);
         let address = listens(&mut worker);
         (worker, address)
