@@ -4,6 +4,7 @@ mod cron;
 mod notice;
 mod pauses;
 mod queue;
+mod rights;
 mod server;
 pub(super) mod telemetry;
 mod workers;
@@ -167,7 +168,7 @@ impl DoctorArgs {
         let queues = found.shards;
         let default = ShardName { queue: "default".parse().expect("a valid name"), number: 0 };
         match inspector.refused(queues.first().unwrap_or(&default)).await {
-            Ok(refused) => findings.extend(server::rights(&refused)),
+            Ok(refused) => findings.extend(rights::examine(&refused)),
             Err(error) => findings.push(failed("rights", error)),
         }
         for queue in &queues {

@@ -8,21 +8,6 @@ use super::{Finding, Level};
 const OLDEST: (u32, u32) = (6, 2);
 /// The tolerated difference of the clocks, ms.
 const CLOCK_MS: i64 = 1_000;
-/// Commands that only `queues`, `jobs`, `dead` and `doctor` call, or that the worker can do without. Without
-/// the last two, a worker stops only when its blocking read ends, up to five seconds later.
-const NOT_NEEDED_TO_WORK: [&str; 10] = [
-    "SCAN",
-    "XREVRANGE",
-    "XINFO|STREAM",
-    "XINFO|CONSUMERS",
-    "XTRIM",
-    "HSCAN",
-    "ZSCORE",
-    "EXISTS",
-    "CLIENT|ID",
-    "CLIENT|UNBLOCK",
-];
-
 pub(super) fn examine(server: &Server) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("connection", format!("answers within {} ms", server.round_trip_ms))];
     if server.topology == Topology::Cluster {
@@ -198,19 +183,6 @@ fn clock(server: &Server) -> Finding {
     Finding::warn("clock", seen, advice)
 }
 
-/// Reports the commands that the user may not call.
-pub(super) fn rights(refused: &[(String, String)]) -> Vec<Finding> {
-    if refused.is_empty() {
-        return vec![Finding::ok("rights", "this user may call all needed commands")];
-    }
-    let finding = |(command, answer): &(String, String)| {
-        let level = if NOT_NEEDED_TO_WORK.contains(&command.as_str()) { Level::Warn } else { Level::Error };
-        let advice = format!("ACL SETUSER … +{} ~postrider:*", command.to_ascii_lowercase());
-        Finding { level, ..Finding::error("rights", format!("{command}: {answer}"), advice) }
-    };
-    refused.iter().map(finding).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,14 +262,5 @@ mod tests {
     fn the_clock_is_only_a_warning() {
         let level = |ahead_ms| clock(&Server { ahead_ms, ..Server::default() }).level;
         assert_eq!([level(5), level(-60_000), level(60_000)], [Level::Ok, Level::Warn, Level::Warn]);
-    }
-
-    #[test]
-    fn a_right_that_only_the_tools_need_is_a_warning() {
-        let levels: Vec<_> = rights(&[("XADD".into(), "no".into()), ("SCAN".into(), "no".into())])
-            .iter()
-            .map(|finding| finding.level)
-            .collect();
-        assert_eq!(levels, [Level::Error, Level::Warn]);
     }
 }
