@@ -54,7 +54,7 @@ struct Seen {
 pub struct Handshakes {
     /// With a certificate.
     pub full: u64,
-    /// With a ticket of an earlier connection.
+    /// That resume an earlier session.
     pub resumed: u64,
 }
 

@@ -11,7 +11,7 @@ use fred::interfaces::ClientLike;
 use tracing::debug;
 
 use super::address::Topology;
-use super::scripts::of_command;
+use super::reply::of_command;
 
 /// The shortest time between two new connections: the name may lead to the old primary for a while, and a primary without
 /// replicas may be the right one.

@@ -85,6 +85,29 @@ fn bytes(value: Value) -> Result<Bytes, Error> {
     value.into_bytes().ok_or_else(unexpected)
 }
 
+/// The error of a command in a script. Redis 6.2 puts before its code where it happened:
+/// `ERR Error running script (call to f_SHA): @user_script:12: NOGROUP No such key`, or `…:12: @user_script: 12: -OOM command`;
+/// of an error that the script has caught and returns, `@user_script: 12: -NOPERM this user`.
+pub(super) fn of_command(error: Error) -> Error {
+    let raised = error.details().strip_prefix("ERR Error running script (");
+    let text = match raised.and_then(|rest| rest.split_once("): ")) {
+        Some((_, raised)) => without_line(raised),
+        None => without_line(error.details()),
+    };
+    if text.len() == error.details().len() {
+        return error;
+    }
+    let named = Error::new(error.kind().clone(), text.to_owned());
+    if fred_otel::reply_code(&named).is_some() {
+        named
+    } else if raised.is_some() {
+        error
+    } else {
+        // A missing right has no code there.
+        Error::new(error.kind().clone(), format!("ERR {text}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

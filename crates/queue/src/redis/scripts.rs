@@ -10,7 +10,7 @@ use fred_otel::{Command, Pending};
 use telemetry::Context;
 
 use super::connection::Connection;
-use super::reply::without_line;
+use super::reply::of_command;
 
 /// A script: its name in spans, and the SHA-1 under which servers cache it.
 #[derive(Debug)]
@@ -142,29 +142,6 @@ impl Script {
         };
         let (result, pending) = redis.defer(key, Command::new("EVAL").script_name(self.name), call).await;
         (result.map_err(of_command), pending)
-    }
-}
-
-/// The error of a command in a script. Redis 6.2 puts before its code where it happened:
-/// `ERR Error running script (call to f_SHA): @user_script:12: NOGROUP No such key`, or `…:12: @user_script: 12: -OOM command`;
-/// of an error that the script has caught and returns, `@user_script: 12: -NOPERM this user`.
-pub(super) fn of_command(error: Error) -> Error {
-    let raised = error.details().strip_prefix("ERR Error running script (");
-    let text = match raised.and_then(|rest| rest.split_once("): ")) {
-        Some((_, raised)) => without_line(raised),
-        None => without_line(error.details()),
-    };
-    if text.len() == error.details().len() {
-        return error;
-    }
-    let named = Error::new(error.kind().clone(), text.to_owned());
-    if fred_otel::reply_code(&named).is_some() {
-        named
-    } else if raised.is_some() {
-        error
-    } else {
-        // A missing right has no code there.
-        Error::new(error.kind().clone(), format!("ERR {text}"))
     }
 }
 
