@@ -128,13 +128,10 @@ pub(crate) struct Surroundings {
 pub(crate) async fn run(
     config: &WorkerConfig,
     reloads: mpsc::Receiver<Result<WorkerConfig, String>>,
-    surroundings: Surroundings,
+    own: Surroundings,
 ) -> Result<(), EngineError> {
-    let Surroundings { telemetry, gauges, health, slots, bytes, is_first, stop, second_signal } =
-        surroundings;
-    let (telemetry, health) = (&telemetry, &health);
-    let slots = Slots::new(slots);
-    let consumer = consumer(config, gauges.is_some());
+    let Surroundings { telemetry, gauges, health, slots, bytes, is_first, stop, second_signal } = own;
+    let (slots, consumer, telemetry) = (Slots::new(slots), consumer(config, gauges.is_some()), &telemetry);
     let warnings = consumer.warnings.clone();
     let (settings, current) =
         watch::channel(Arc::new(made_settings(config, slots.all(), telemetry, &warnings)?));
@@ -173,15 +170,11 @@ pub(crate) async fn run(
     let reloads = reload::run(reloads, settings, make, counted, warnings, stop.clone());
     loops.spawn(health.watch("reload", reloads));
     health.started();
-    server.log_start(config, &consumer, bytes_max);
-    if is_first {
-        server.log();
-    }
-    poll_shards(&mut shards, health, &stop).await;
+    server.log_start(config, &consumer, bytes_max, is_first);
+    poll_shards(&mut shards, &health, &stop).await;
     // If a loop has panicked, the others have not been stopped yet.
     stop.cancel();
     health.stopping();
-    info!("stopping: no new jobs, requests in flight may finish");
     let deadline = Instant::now() + config.shutdown_timeout;
     while loops.join_next().await.is_some() {}
     shards.end(deadline, second_signal).await;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::FutureExt;
 use tokio::sync::SetOnce;
-use tracing::error;
+use tracing::{error, info};
 
 use crate::loops::shard_list::ShardList;
 
@@ -78,6 +78,7 @@ impl Health {
 
     /// The worker fetches no more jobs.
     pub(crate) fn stopping(&self) {
+        info!("stopping: no new jobs, requests in flight may finish");
         self.0.is_stopping.store(true, Ordering::Relaxed);
     }
 

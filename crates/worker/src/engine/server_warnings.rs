@@ -37,8 +37,14 @@ impl ServerWarnings {
         found
     }
 
-    /// Logs that the worker is ready, with what it found.
-    pub(super) fn log_start(&self, config: &WorkerConfig, consumer: &str, bytes_in_flight_max: usize) {
+    /// Logs that the worker is ready, and what is wrong with the server if no other engine of the process does.
+    pub(super) fn log_start(
+        &self,
+        config: &WorkerConfig,
+        consumer: &str,
+        bytes_in_flight_max: usize,
+        is_first: bool,
+    ) {
         let queues: Vec<String> = config.queues.iter().map(|queue| queue.name.to_string()).collect();
         info!(
             queues = queues.join(","),
@@ -49,10 +55,8 @@ impl ServerWarnings {
             server = self.version,
             "worker is ready"
         );
-    }
-
-    /// Logs what is wrong with the server.
-    pub(super) fn log(&self) {
-        self.warnings.iter().for_each(|warning| warn!("{warning}"));
+        if is_first {
+            self.warnings.iter().for_each(|warning| warn!("{warning}"));
+        }
     }
 }

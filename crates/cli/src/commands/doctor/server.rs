@@ -2,7 +2,7 @@
 
 use postrider_queue::admin::{Server, Topology};
 
-use super::{Finding, Level};
+use super::Finding;
 
 /// The oldest version that works: XPENDING with IDLE and exclusive ranges.
 const OLDEST: (u32, u32) = (6, 2);
@@ -185,6 +185,7 @@ fn clock(server: &Server) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Level;
     use super::*;
 
     fn server(info: &[(&str, &str)], config: &[(&str, &str)]) -> Server {
