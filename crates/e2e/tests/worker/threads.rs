@@ -21,11 +21,15 @@ const DURATION: &str = "/slow/1000";
 
 fn worker(world: &World, more: &[&str]) -> Postrider {
     let worker = world.worker(&[&["--threads", "3"], more].concat());
-    eventually("every thread", DEADLINE, || {
-        let ready = worker.log().iter().filter(|line| line.contains("worker is ready")).count();
-        (ready == THREADS).then_some(())
-    });
+    every_thread_logs(&worker, "worker is ready");
     worker
+}
+
+fn every_thread_logs(worker: &Postrider, part: &str) {
+    eventually("every thread", DEADLINE, || {
+        let lines = worker.log().iter().filter(|line| line.contains(part)).count();
+        (lines == THREADS).then_some(())
+    });
 }
 
 /// The names of the consumers of the queue.
@@ -78,10 +82,7 @@ fn every_thread_reads_a_changed_configuration(build: Build) {
     let file = TextFile::new("[retry.quick]\nwaits = [\"1s\"]\n");
     let mut worker = worker(&world, &["--config", file.path()]);
     worker.signal(Signal::SIGHUP);
-    eventually("every thread", DEADLINE, || {
-        let read = worker.log().iter().filter(|line| line.contains("read again")).count();
-        (read == THREADS).then_some(())
-    });
+    every_thread_logs(&worker, "read again");
     assert_eq!(worker.stop().code(), Some(0));
 }
 

@@ -5,6 +5,7 @@ use e2e::redis::RedisServer;
 use e2e::secure_sink::{Protocol, SecureSink};
 
 use crate::arguments::Arguments;
+use crate::enqueue::in_turn;
 use crate::measure::{self, Load, Measurement, Target};
 use crate::summary::{Rows, Summary};
 use crate::variant::Variant;
@@ -47,11 +48,7 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer) -> Rows {
         let sink = SecureSink::start(case.protocol, case.hosts);
         let mut runs = VARIANTS.map(|_| Vec::new());
         for round in 0..arguments.rounds {
-            let mut order: Vec<usize> = (0..VARIANTS.len()).collect();
-            if round % 2 == 1 {
-                order.reverse();
-            }
-            for index in order {
+            for index in in_turn(round, VARIANTS.len()) {
                 let run = measure(case, VARIANTS[index], arguments, redis, &sink);
                 eprintln!(
                     "round {} of {}: {}, {}: {}",
