@@ -47,7 +47,7 @@ fn rates(arguments: &Arguments, redis: &RedisServer, postgres: &PostgresServer, 
             if index == 0 {
                 assert_eq!(block_on(take_all(postgres)), arguments.jobs);
             } else {
-                relay_all(redis, postgres);
+                relay_all(redis, postgres, arguments.jobs);
             }
             let rate = arguments.jobs as f64 / began.elapsed().as_secs_f64();
             eprintln!("{index}: {rate:.0} rows/s");
@@ -57,8 +57,14 @@ fn rates(arguments: &Arguments, redis: &RedisServer, postgres: &PostgresServer, 
     push(rows, ["a loop that takes and deletes, rows a second", "relay, rows a second"], &all, 0);
 }
 
-fn relay_all(redis: &RedisServer, postgres: &PostgresServer) {
+fn relay_all(redis: &RedisServer, postgres: &PostgresServer, jobs: usize) {
     let mut relay = Postrider::relay(Build::Lean, postgres, redis, &[], &[]);
+    let mut link = redis.connect();
+    // A question to PostgreSQL would start a process and read all deleted rows, each time.
+    wait::eventually("all jobs in Redis", DEADLINE, || {
+        let length = command(&mut link, &["XLEN", "postrider:{default}:jobs"]).integer();
+        (length == jobs as i64).then_some(())
+    });
     wait::eventually("an empty outbox", DEADLINE, || {
         (postgres.sql("select exists (select from postrider_outbox)") == "f").then_some(())
     });
