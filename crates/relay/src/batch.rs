@@ -6,6 +6,7 @@ use futures_util::future::try_join;
 use postrider_queue::{EnqueueError, NewJob, Publication, QueueName, Redis, error_text, names};
 use telemetry::{Counter, Histogram, Telemetry};
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Error, Row};
 use tracing::warn;
 
 use crate::RelayConfig;
@@ -15,7 +16,10 @@ use crate::row::{self, Waiting};
 /// Rows of one transaction.
 const ROWS_MAX: i64 = 500;
 /// Bytes of one transaction, unless one row alone has more.
-const BYTES_MAX: i64 = 4 << 20;
+const BYTES_MAX: u64 = 4 << 20;
+/// Bytes of a row that comes at once, so that all rows together have at most [`BYTES_MAX`]. Larger ones are read later, as far
+/// as there is room for them.
+const SMALL_BYTES: i64 = BYTES_MAX as i64 / ROWS_MAX;
 /// Bounds of the histogram, in seconds: those of the time that a job waits.
 const BOUNDS: [f64; 18] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
@@ -87,6 +91,22 @@ struct Settled {
     refused: Vec<(i64, String)>,
 }
 
+/// How many rows of these sizes one transaction enqueues. Those over `most` bytes are refused, and take no room.
+fn first_rows(sizes: impl Iterator<Item = u64>, most: u64) -> usize {
+    let mut bytes = 0;
+    sizes
+        .take_while(|size| {
+            let before = bytes;
+            bytes += if *size <= most { *size } else { 0 };
+            before == 0 || bytes <= BYTES_MAX
+        })
+        .count()
+}
+
+fn size(row: &Row) -> Result<u64, Error> {
+    Ok(u64::try_from(row.try_get::<_, i64>(1)?).unwrap_or_default())
+}
+
 impl Batch<'_> {
     /// Takes what waits, except for some queues. After an error the transaction is open: the connection must be closed.
     pub(crate) async fn take(&self, except: Vec<String>) -> Result<Taken, RelayError> {
@@ -110,28 +130,43 @@ impl Batch<'_> {
     ) -> Result<BTreeMap<QueueName, Vec<Waiting>>, RelayError> {
         let Connection { client, take, .. } = self.connection;
         let most = self.config.job_bytes_max;
-        let row_bytes_max = i64::try_from(most).unwrap_or(i64::MAX);
-        let limits: [&(dyn ToSql + Sync); 4] = [&ROWS_MAX, &except, &row_bytes_max, &BYTES_MAX];
+        let limits: [&(dyn ToSql + Sync); 3] = [&ROWS_MAX, &except, &SMALL_BYTES];
         let rows = in_time(async {
             let begin = client.batch_execute("begin");
             Ok(try_join(begin, client.query(take, &limits)).await?.1)
         })
         .await?;
+        let sizes: Vec<(i64, u64)> =
+            rows.iter().map(|row| Ok((row.try_get(0)?, size(row)?))).collect::<Result<_, Error>>()?;
+        let first = first_rows(sizes.iter().map(|(_, size)| *size), most as u64);
+        taken.is_full = rows.len() as i64 == ROWS_MAX || first < rows.len();
+        let large = self.large(&sizes[..first]).await?;
         let mut waiting = BTreeMap::<QueueName, Vec<Waiting>>::new();
-        for row in &rows {
-            let (size, locked): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
-            taken.is_full = locked == ROWS_MAX || locked > rows.len() as i64;
-            if size > row_bytes_max {
+        for (row, (id, size)) in rows[..first].iter().zip(sizes) {
+            if size > most as u64 {
                 let error = format!("it has {size} bytes, and a job may have {most}");
-                settled.refused.push((row.try_get(0)?, error));
+                settled.refused.push((id, error));
                 continue;
             }
-            match row::decode(row, most)? {
+            match row::decode(large.get(&id).unwrap_or(row), most)? {
                 (_, Ok(row)) => waiting.entry(row.queue.clone()).or_default().push(row),
                 (id, Err(error)) => settled.refused.push((id, error)),
             }
         }
         Ok(waiting)
+    }
+
+    /// The rows that came without their jobs, by their ids.
+    async fn large(&self, sizes: &[(i64, u64)]) -> Result<BTreeMap<i64, Row>, RelayError> {
+        let most = self.config.job_bytes_max as u64;
+        let is_large = |size: u64| size > SMALL_BYTES as u64 && size <= most;
+        let ids: Vec<i64> = sizes.iter().filter(|(_, size)| is_large(*size)).map(|(id, _)| *id).collect();
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let Connection { client, read, .. } = self.connection;
+        let rows = in_time(async { Ok(client.query(read, &[&ids]).await?) }).await?;
+        rows.into_iter().map(|row| Ok((row.try_get(0)?, row))).collect()
     }
 
     async fn enqueue(
@@ -162,7 +197,7 @@ impl Batch<'_> {
 
     /// Deletes or marks the rows, and ends the transaction.
     async fn settle(&self, settled: &Settled) -> Result<(), RelayError> {
-        let client = &self.connection.client;
+        let Connection { client, delete, mark, .. } = self.connection;
         let (ids, job_ids): (Vec<i64>, Vec<&str>) =
             settled.enqueued.iter().map(|(id, job_id)| (*id, job_id.as_str())).unzip();
         let (refused, errors): (Vec<i64>, Vec<&str>) =
@@ -171,17 +206,17 @@ impl Batch<'_> {
             if !refused.is_empty() {
                 client.execute(REFUSE, &[&refused, &errors]).await?;
             }
-            let mark = async {
+            let settle = async {
                 if ids.is_empty() {
                     Ok(0)
                 } else if self.config.keep.is_zero() {
-                    client.execute("delete from postrider_outbox where id = any ($1)", &[&ids]).await
+                    client.execute(delete, &[&ids]).await
                 } else {
-                    client.execute(MARK, &[&ids, &job_ids]).await
+                    client.execute(mark, &[&ids, &job_ids]).await
                 }
             };
             // Sent together: if the first fails, PostgreSQL rolls back.
-            Ok(try_join(mark, client.batch_execute("commit")).await?)
+            Ok(try_join(settle, client.batch_execute("commit")).await?)
         })
         .await?;
         self.instruments.count("enqueued", ids.len());
@@ -196,5 +231,22 @@ impl Batch<'_> {
 const REFUSE: &str =
     "update postrider_outbox o set error = r.error from unnest($1::bigint[], $2::text[]) as r (id, error)
     where o.id = r.id";
-const MARK: &str = "update postrider_outbox o set enqueued_at = clock_timestamp(), job_id = e.job_id
-    from unnest($1::bigint[], $2::text[]) as e (id, job_id) where o.id = e.id";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_fill_a_transaction_up_to_its_bytes() {
+        let first = |sizes: &[u64]| first_rows(sizes.iter().copied(), 2 * BYTES_MAX);
+        assert_eq!(first(&[]), 0);
+        assert_eq!(first(&[1, BYTES_MAX - 1, 1]), 2);
+        assert_eq!(first(&[BYTES_MAX + 1, 1]), 1, "one row may have more alone");
+        assert_eq!(first(&[1, BYTES_MAX]), 1);
+        assert_eq!(
+            first(&[2 * BYTES_MAX + 1, BYTES_MAX, 2 * BYTES_MAX + 1, 1]),
+            3,
+            "refused rows take no room"
+        );
+    }
+}

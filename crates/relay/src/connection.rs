@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
@@ -15,8 +16,11 @@ use crate::url::{Postgres, cause};
 /// How long one step with PostgreSQL may take.
 pub(crate) const STEP_MAX: Duration = Duration::from_secs(10);
 /// A relay that is stopped for longer loses its transaction, so that others get its rows.
-const SETUP: &str =
-    "set idle_in_transaction_session_timeout = '60s'; set statement_timeout = '10s'; listen postrider_outbox";
+const SETUP: &str = "set idle_in_transaction_session_timeout = '60s'; set statement_timeout = '10s'";
+const LISTEN: &str = "listen postrider_outbox";
+const DELETE: &str = "delete from postrider_outbox where id = any ($1)";
+const MARK: &str = "update postrider_outbox o set enqueued_at = clock_timestamp(), job_id = e.job_id
+    from unnest($1::bigint[], $2::text[]) as e (id, job_id) where o.id = e.id";
 
 /// The relay cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -59,10 +63,15 @@ impl From<tokio_postgres::Error> for RelayError {
     }
 }
 
-/// A connection and its statement.
+/// A connection and its statements.
 pub(crate) struct Connection {
     pub(crate) client: Client,
+    /// Locks rows and returns them.
     pub(crate) take: Statement,
+    /// Returns rows that are locked.
+    pub(crate) read: Statement,
+    pub(crate) delete: Statement,
+    pub(crate) mark: Statement,
     _driver: Driver,
 }
 
@@ -75,13 +84,23 @@ impl Drop for Driver {
     }
 }
 
-/// Connects. `wake` is notified when rows have been committed.
-pub(crate) async fn connect(postgres: &Postgres, wake: Arc<Notify>) -> Result<Connection, RelayError> {
+/// Connects. `wake` is notified when rows have been committed. A connection that wakes nobody does not listen: PostgreSQL
+/// would wake its process for each commit.
+pub(crate) async fn connect(
+    postgres: &Postgres,
+    wake: Option<Arc<Notify>>,
+) -> Result<Connection, RelayError> {
     in_time(async {
-        let (client, driver) = open(postgres, wake).await?;
+        let listens = wake.is_some();
+        let (client, driver) = open(postgres, wake.unwrap_or_default()).await?;
         client.batch_execute(SETUP).await?;
-        let take = client.prepare(&row::take()).await?;
-        Ok(Connection { client, take, _driver: driver })
+        if listens {
+            client.batch_execute(LISTEN).await?;
+        }
+        let (take, read) = (row::take(), row::read());
+        let (take, read) = try_join(client.prepare(&take), client.prepare(&read)).await?;
+        let (delete, mark) = try_join(client.prepare(DELETE), client.prepare(MARK)).await?;
+        Ok(Connection { client, take, read, delete, mark, _driver: driver })
     })
     .await
 }

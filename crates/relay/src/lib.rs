@@ -60,7 +60,7 @@ pub async fn run(
 ) -> Result<(), RelayError> {
     let instruments = Instruments::new(telemetry);
     let wakes: Vec<Arc<Notify>> = (0..config.connections.max(1)).map(|_| Arc::default()).collect();
-    let first = connection::connect(&config.postgres, Arc::clone(&wakes[0])).await?;
+    let first = connection::connect(&config.postgres, Some(Arc::clone(&wakes[0]))).await?;
     first.check_rights().await?;
     let mut first = Some(first);
     let takers = wakes.iter().enumerate().map(|(index, wake)| {

@@ -41,36 +41,42 @@ const COLUMNS: [(&str, &str); 20] = [
     ("body", "body"),
 ];
 
-/// Locks waiting rows and returns them: up to $1, without those of the queues $2. A row with more bytes than $3 comes with its
-/// size only, and those after the first $4 bytes not at all. One relay at a time takes rows with an order key, so that they are
-/// enqueued in their order.
-///
-/// The rows are those that were locked: a second look at the table could find older versions of them. `taken` holds long values by
-/// reference; except `headers`, only those of the rows that come are read.
+/// Fields whose values have few bytes, which nobody needs to count.
+const SMALL_FIELDS: [&str; 6] =
+    ["delay_ms", "not_before", "expires_at", "timeout_ms", "max_attempts", "result_ttl_ms"];
+
+/// The columns of a job, in the order that [`decode`] expects.
+fn columns() -> String {
+    let columns = COLUMNS.map(|(_, expression)| expression).join(", ");
+    format!("queue, key, extract(epoch from clock_timestamp() - created_at)::float8, body_bytes, {columns}")
+}
+
+/// Locks waiting rows and returns their ids and sizes in bytes, without the small fields: up to $1 rows, without those of the
+/// queues $2. A row of at most $3 bytes comes with its job. One relay at a time takes rows with an order key, so that they are
+/// enqueued in their order: the first such row that a statement meets takes the lock.
 pub(crate) fn take() -> String {
-    let columns = COLUMNS.map(|(_, expression)| expression);
-    let sizes = columns.map(|expression| format!("coalesce(octet_length({expression}), 0)")).join(" + ");
-    let columns = columns.join(", ");
+    let counted = COLUMNS.iter().filter(|(name, _)| !SMALL_FIELDS.contains(name));
+    let sizes = counted.map(|(_, expression)| format!("coalesce(octet_length({expression}), 0)"));
     format!(
-        "with turn as materialized (
-             select pg_try_advisory_xact_lock('postrider_outbox'::regclass::oid::integer, 0) as is_ours
-         ), taken as materialized (
-             select o.*, coalesce(octet_length(body_bytes), 0)::bigint + {sizes} as row_bytes
-             from postrider_outbox o, turn
-             where enqueued_at is null and error is null and queue <> all ($2) and (order_key is null or is_ours)
-             order by id limit $1 for update of o skip locked
-         ), counted as (
-             select *, count(*) over () as rows_locked,
-                 (sum(case when row_bytes <= $3 then row_bytes else 0 end) over (order by id))::bigint - row_bytes as bytes_before
-             from taken
+        "select o.id, row_bytes, job.*
+         from postrider_outbox o
+             cross join lateral (
+                 select coalesce(octet_length(body_bytes), 0)::bigint + {} as row_bytes
+             ) size
+             left join lateral (select {}) job on row_bytes <= $3
+         where o.enqueued_at is null and o.error is null and o.queue <> all ($2) and (
+             o.order_key is null
+             or (select pg_try_advisory_xact_lock('postrider_outbox'::regclass::oid::integer, 0))
          )
-         select id, row_bytes, rows_locked, job.*
-         from counted left join lateral (
-             select queue, key, extract(epoch from clock_timestamp() - created_at)::float8, body_bytes, {columns}
-         ) job on row_bytes <= $3
-         where row_bytes > $3 or bytes_before = 0 or bytes_before + row_bytes <= $4
-         order by id"
+         order by o.id limit $1 for update of o skip locked",
+        sizes.collect::<Vec<_>>().join(" + "),
+        columns()
     )
+}
+
+/// Returns the rows $1, which are locked, as [`take`] does.
+pub(crate) fn read() -> String {
+    format!("select id, 0::bigint, {} from postrider_outbox where id = any ($1)", columns())
 }
 
 /// A row that can be enqueued.
@@ -101,10 +107,10 @@ impl<'a> FromSql<'a> for Raw<'a> {
 /// The row's id, and its job or why it is none.
 pub(crate) fn decode(row: &Row, job_bytes_max: usize) -> Result<(i64, Result<Waiting, String>), Error> {
     let id: i64 = row.try_get(0)?;
-    let (queue, key, age): (&str, String, f64) = (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
+    let (queue, key, age): (&str, String, f64) = (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
     let mut fields: Fields = Vec::new();
     for (index, name) in std::iter::once("body").chain(COLUMNS.map(|(name, _)| name)).enumerate() {
-        if let Some(Raw(value)) = row.try_get(6 + index)? {
+        if let Some(Raw(value)) = row.try_get(5 + index)? {
             fields.push((Bytes::from_static(name.as_bytes()), Bytes::copy_from_slice(value)));
         }
     }

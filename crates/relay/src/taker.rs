@@ -60,7 +60,7 @@ impl Taker {
     /// Works with one connection until it fails, or until `stop`.
     async fn work(&self, first: Option<Connection>, stop: &CancellationToken) -> Result<(), RelayError> {
         // One taker is notified, and wakes the others if there is more than it takes at once.
-        let wake = if self.number == 0 { Arc::clone(&self.wake) } else { Arc::default() };
+        let wake = (self.number == 0).then(|| Arc::clone(&self.wake));
         let connection = match first {
             Some(connection) => connection,
             None => connect(&self.config.postgres, wake).await?,
