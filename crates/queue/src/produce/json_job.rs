@@ -1,5 +1,6 @@
 //! A job as a JSON object whose members are the fields of a job. Pure.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine;
@@ -89,13 +90,20 @@ impl JsonJob {
 
 /// The members of an object in their order, including repeated ones, up to one more than there may be. The values stay texts, so that no number in a body
 /// loses a digit.
-struct Members<'a>(Vec<(String, &'a str)>);
+struct Members<'a>(Vec<Member<'a>>);
+
+/// The name of a member, and the text of its value.
+type Member<'a> = (Cow<'a, str>, &'a str);
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Reader)
     }
 }
+
+/// serde copies a `Cow` unless it is the field of a struct.
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 struct Reader;
 
@@ -109,17 +117,17 @@ impl<'de> Visitor<'de> for Reader {
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::new();
         while members.len() <= MEMBERS_MAX {
-            let Some((name, value)) = object.next_entry::<String, &RawValue>()? else {
+            let Some((name, value)) = object.next_entry::<Name, &RawValue>()? else {
                 return Ok(Members(members));
             };
-            members.push((name, value.get()));
+            members.push((name.0, value.get()));
         }
         while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Members(members))
     }
 }
 
-fn members(text: &str) -> Result<Vec<(String, &str)>, NotAJob> {
+fn members(text: &str) -> Result<Vec<Member<'_>>, NotAJob> {
     match text.trim_start().chars().next() {
         Some('{') => {}
         Some('[') => {
@@ -174,7 +182,7 @@ fn decoded(json: &str) -> Result<Bytes, NotAJob> {
     STANDARD.decode(text).map(Bytes::from).map_err(wrong)
 }
 
-fn not_known(names: &[String]) -> NotAJob {
+fn not_known(names: &[Cow<'_, str>]) -> NotAJob {
     let meant: Vec<_> =
         names.iter().map(|name| meant(name, OWN.into_iter().chain(FIELDS.iter().copied()))).collect();
     let listed = names.iter().zip(&meant).map(|(name, meant)| match meant {
