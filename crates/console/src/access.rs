@@ -7,13 +7,13 @@ mod session;
 mod tokens;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, StatusCode};
+use http::{Extensions, HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
 pub use header::TrustedHeader;
@@ -64,14 +64,14 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) name: Arc<str>,
-    scopes: Vec<Scope>,
+    scopes: Arc<[Scope]>,
     /// Whether it is a browser that is signed in, and so can sign out.
     pub(crate) has_session: bool,
 }
 
 impl Caller {
-    fn new(name: impl Into<Arc<str>>, scopes: &[Scope]) -> Self {
-        Self { name: name.into(), scopes: scopes.to_vec(), has_session: false }
+    fn new(name: impl Into<Arc<str>>, scopes: impl Into<Arc<[Scope]>>) -> Self {
+        Self { name: name.into(), scopes: scopes.into(), has_session: false }
     }
 
     pub(crate) fn may(&self, scope: Scope) -> bool {
@@ -144,9 +144,24 @@ impl Access {
         Some((token.name.clone(), self.sessions.start(token)))
     }
 
+    /// Finds out who the caller is, for the handlers of the request. Returns the answer to callers without access: a browser is
+    /// sent to the login page.
+    pub(crate) fn refuse_unknown(&self, request: &mut Request) -> Option<Response> {
+        let peer = request.extensions().get::<Peer>().copied();
+        match self.caller(request.headers(), peer) {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+                None
+            }
+            Err(_) if self.has_tokens() && is_of_page(request) => Some(to_login(request)),
+            Err(problem) => Some(problem.into_response()),
+        }
+    }
+
     fn caller(&self, headers: &HeaderMap, peer: Option<Peer>) -> Result<Caller, Problem> {
         if self.is_open() {
-            return Ok(Caller::new("local", &Scope::ALL));
+            static LOCAL: LazyLock<Caller> = LazyLock::new(|| Caller::new("local", Scope::ALL));
+            return Ok(LOCAL.clone());
         }
         if let Some(caller) = self.header.as_ref().and_then(|header| header.caller(headers, peer)) {
             return Ok(caller);
@@ -165,24 +180,7 @@ impl Access {
         });
         let token = token.ok_or_else(|| unauthorized("write `Authorization: Bearer TOKEN`"))?;
         let token = tokens.find(token).ok_or_else(|| unauthorized("the token is not known"))?;
-        Ok(Caller::new(token.name.clone(), &token.scopes))
-    }
-}
-
-/// Middleware: finds out who the caller is, and refuses callers without access. A browser is sent to the login page.
-pub(crate) async fn authenticate(
-    State(access): State<Arc<Access>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let peer = request.extensions().get::<Peer>().copied();
-    match access.caller(request.headers(), peer) {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(_) if access.has_tokens() && is_of_page(&request) => to_login(&request),
-        Err(problem) => problem.into_response(),
+        Ok(Caller::new(token.name.clone(), token.scopes.clone()))
     }
 }
 
@@ -192,11 +190,16 @@ pub(crate) async fn require(
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    match request.extensions().get::<Caller>() {
-        Some(caller) => caller.require(scope)?,
-        None => return Err(Problem::new(StatusCode::UNAUTHORIZED, "the caller is not known")),
-    }
+    check(request.extensions(), scope)?;
     Ok(next.run(request).await)
+}
+
+/// Fails unless the caller of a request has this scope.
+pub(crate) fn check(extensions: &Extensions, scope: Scope) -> Result<(), Problem> {
+    match extensions.get::<Caller>() {
+        Some(caller) => caller.require(scope),
+        None => Err(Problem::new(StatusCode::UNAUTHORIZED, "the caller is not known")),
+    }
 }
 
 #[cfg(test)]

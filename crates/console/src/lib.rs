@@ -5,6 +5,7 @@
 
 mod access;
 mod api;
+mod gate;
 mod pages;
 mod problem;
 mod router;

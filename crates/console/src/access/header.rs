@@ -1,6 +1,7 @@
 //! A proxy that has authenticated the caller, and names it in a header.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
@@ -12,13 +13,13 @@ use super::{Caller, Peer, Scope};
 pub struct TrustedHeader {
     name: HeaderName,
     from: Vec<IpNet>,
-    scopes: Vec<Scope>,
+    scopes: Arc<[Scope]>,
 }
 
 impl TrustedHeader {
     /// Every caller that the proxy names gets these scopes.
     pub fn new(name: HeaderName, from: Vec<IpNet>, scopes: Vec<Scope>) -> Self {
-        Self { name, from, scopes }
+        Self { name, from, scopes: scopes.into() }
     }
 
     pub(super) fn caller(&self, headers: &HeaderMap, peer: Option<Peer>) -> Option<Caller> {
@@ -29,7 +30,7 @@ impl TrustedHeader {
         let mut values = headers.get_all(&self.name).iter();
         // Two values: one is the proxy's, and the other perhaps the caller's own.
         let name = values.next().filter(|_| values.next().is_none())?.to_str().ok()?.trim();
-        (!name.is_empty()).then(|| Caller::new(name, &self.scopes))
+        (!name.is_empty()).then(|| Caller::new(name, self.scopes.clone()))
     }
 
     fn trusts(&self, address: IpAddr) -> bool {

@@ -31,8 +31,12 @@ impl Hosts {
     }
 
     fn allow(&self, host: &str) -> bool {
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        is_localhost(&host) || host.parse::<IpAddr>().is_ok() || self.0.contains(&host)
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.parse::<IpAddr>().is_ok() {
+            return true;
+        }
+        let host = host.to_ascii_lowercase();
+        is_localhost(&host) || self.0.contains(&host)
     }
 }
 

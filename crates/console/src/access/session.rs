@@ -57,7 +57,7 @@ impl Sessions {
         let token = tokens.named(&name)?;
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
         hmac::verify(&self.0, &signed(token, end), &signature).ok()?;
-        let caller = Caller { has_session: true, ..Caller::new(token.name.clone(), &token.scopes) };
+        let caller = Caller { has_session: true, ..Caller::new(token.name.clone(), token.scopes.clone()) };
         (end > seconds()).then_some(caller)
     }
 

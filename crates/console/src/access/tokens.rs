@@ -24,7 +24,7 @@ pub struct Tokens(Vec<Token>);
 #[derive(Debug)]
 pub(super) struct Token {
     pub(super) name: Arc<str>,
-    pub(super) scopes: Vec<Scope>,
+    pub(super) scopes: Arc<[Scope]>,
     pub(super) sha256: [u8; 32],
 }
 
@@ -69,7 +69,7 @@ impl Tokens {
         let File { tokens } = toml::from_str(text)?;
         let token = |(name, Entry { scopes, sha256 }): (String, Entry)| {
             let sha256 = unhex(&sha256).ok_or_else(|| BadTokens::Hash(name.clone()))?;
-            Ok(Token { name: name.into(), scopes, sha256 })
+            Ok(Token { name: name.into(), scopes: scopes.into(), sha256 })
         };
         Ok(Self(tokens.into_iter().map(token).collect::<Result<_, BadTokens>>()?))
     }
@@ -138,7 +138,7 @@ mod tests {
         assert!(!file.contains(&first.token));
         let tokens = Tokens::parse(&file).unwrap();
         let found = tokens.find(&first.token).unwrap();
-        assert_eq!((&*found.name, found.scopes.as_slice()), ("ci", &[Scope::Read, Scope::Enqueue][..]));
+        assert_eq!((&*found.name, &*found.scopes), ("ci", &[Scope::Read, Scope::Enqueue][..]));
         assert_eq!(&*tokens.find(&second.token).unwrap().name, "web shop");
         assert_eq!(tokens.named("ci").unwrap().sha256, found.sha256);
         assert!(tokens.find("").is_none() && tokens.find(&first.token[1..]).is_none());

@@ -21,6 +21,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{content_type, read, unsupported};
 use super::waiting::Wait;
+use crate::access::{self, Scope};
 use crate::problem::Problem;
 use crate::state::{Shared, queue_name};
 
@@ -128,6 +129,7 @@ pub(super) async fn enqueue(
     parameters: Result<Query<Parameters>, QueryRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
+    access::check(request.extensions(), Scope::Enqueue)?;
     let (queue, Query(parameters)) = (queue_name(&queue)?, parameters?);
     let (Parts { headers, .. }, body) = request.into_parts();
     match content_type(&headers).as_deref() {
