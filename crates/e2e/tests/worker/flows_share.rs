@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use e2e::drain;
 use e2e::process::{Build, Postrider};
 use e2e::queue::Queue;
+use e2e::quick_sink::QuickSink;
 use e2e::redis::RedisServer;
 use e2e::sink::Sink;
+use e2e::wait;
 
 const TIMEOUT: Duration = Duration::from_secs(6);
 const TEST_TIMEOUT: Duration = Duration::from_secs(2);
@@ -65,4 +68,27 @@ fn flows_that_stop_answering_together_do_not_stop_another() {
     deliver(&queue, &good, "proven", 1, TEST_TIMEOUT);
     hang(&queue, &dead, 0..FLOWS);
     deliver(&queue, &good, "proven", 40, TEST_TIMEOUT);
+}
+
+/// The stream is read faster than the window of the slow destination opens, so most of its jobs are held for a while.
+#[test]
+fn a_slow_destination_alone_gets_all_slots_but_an_eighth_and_delays_no_other() {
+    const SLOTS: usize = 640;
+    let (redis, good) = (RedisServer::start(), Sink::start());
+    let slow = QuickSink::start(Duration::from_millis(600));
+    drain::preload(&mut redis.connect(), drain::STREAM, &[slow.url()], 20 * SLOTS);
+    let _worker = Postrider::ready_worker(
+        Build::Lean,
+        &redis,
+        &["--concurrency", &SLOTS.to_string(), "--shutdown-timeout", "0s"],
+        &[],
+    );
+    let all_but_an_eighth = SLOTS - SLOTS / 8;
+    wait::eventually_or("a full window", wait::DEADLINE, || match slow.under_way() {
+        under_way if under_way > all_but_an_eighth * 15 / 16 => Ok(()),
+        under_way => Err(format!("{under_way} requests under way")),
+    });
+    deliver(&Queue::new(&redis, "default"), &good, "other", 20, TEST_TIMEOUT);
+    let under_way = slow.under_way();
+    assert!(under_way <= all_but_an_eighth, "{under_way}");
 }

@@ -75,6 +75,10 @@ impl Waker {
         if admission.admitted == Admitted::Trial {
             self.used_trial(id, limits, moved).await;
         }
+        if left > 0 && moved == ADMIT_JOBS_MAX {
+            // There may be room for more. Other flows come between.
+            held.notify(id);
+        }
         if moved == 0 {
             // The place in the share, if it got one, is for the next flow that waits.
             flows.notify_waiting();

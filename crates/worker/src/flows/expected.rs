@@ -13,25 +13,41 @@ pub(super) struct Expected {
     turned: Instant,
     /// A job is expected for at least this time, and for at most twice this time.
     life: Duration,
+    /// Whether one has arrived since [`Self::turned`].
+    has_arrived: bool,
+    /// Whether the last one to arrive came late, or none came in its time.
+    is_late: bool,
 }
 
 impl Expected {
     const ARRIVAL_TIME_INITIAL: Duration = Duration::from_millis(500);
     const ARRIVAL_TIME_MIN: Duration = Duration::from_millis(50);
     const ARRIVAL_TIME_MAX: Duration = Duration::from_secs(5);
+    /// A job that arrives after this time was behind a long stream.
+    const LATE_AFTER: Duration = Duration::from_secs(1);
 
     pub(super) fn new(now: Instant) -> Self {
-        Self { young: 0, old: 0, turned: now, life: Self::ARRIVAL_TIME_INITIAL }
+        let life = Self::ARRIVAL_TIME_INITIAL;
+        Self { young: 0, old: 0, turned: now, life, has_arrived: false, is_late: false }
     }
 
     /// How many jobs are expected.
     pub(super) fn count(&mut self, now: Instant) -> usize {
         let passed = now.saturating_duration_since(self.turned);
         if passed >= self.life {
-            self.old = if passed < 2 * self.life { self.young } else { 0 };
-            (self.young, self.turned) = (0, now);
+            let is_over = passed >= 2 * self.life;
+            let missing = self.old + if is_over { self.young } else { 0 };
+            self.is_late |= missing > 0 && !self.has_arrived;
+            self.old = if is_over { 0 } else { self.young };
+            (self.young, self.turned, self.has_arrived) = (0, now, false);
         }
         self.young + self.old
+    }
+
+    /// Whether admitted jobs return late: they are behind a long stream, or other workers get them.
+    pub(super) fn is_late(&mut self, now: Instant) -> bool {
+        self.count(now);
+        self.is_late
     }
 
     /// Adds jobs that were admitted.
@@ -50,6 +66,7 @@ impl Expected {
     /// A job has arrived. `after` is the time since its admission.
     pub(super) fn record_arrival(&mut self, after: Duration) {
         self.remove(1);
+        (self.has_arrived, self.is_late) = (true, after > Self::LATE_AFTER);
         self.life = after.saturating_mul(2).clamp(Self::ARRIVAL_TIME_MIN, Self::ARRIVAL_TIME_MAX);
     }
 }
@@ -90,6 +107,19 @@ mod tests {
         expected.record_arrival(Duration::from_secs(2));
         assert_eq!(expected.count(at(start, 4000)), 2, "there are many jobs before them");
         assert_eq!(expected.count(at(start, 60_000)), 0);
+    }
+
+    #[test]
+    fn jobs_that_do_not_arrive_in_their_time_are_late_until_one_arrives_soon() {
+        let start = Instant::now();
+        let mut expected = Expected::new(start);
+        expected.add(4, start);
+        assert!(!expected.is_late(at(start, 499)));
+        assert!(expected.is_late(at(start, 1000)), "none has arrived");
+        expected.record_arrival(Duration::from_millis(2));
+        assert!(!expected.is_late(at(start, 1001)), "the stream is short again");
+        expected.record_arrival(Duration::from_secs(2));
+        assert!(expected.is_late(at(start, 1002)), "there are many jobs before them");
     }
 
     #[test]

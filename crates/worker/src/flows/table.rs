@@ -65,7 +65,8 @@ impl FlowTable {
     ///
     /// Other jobs leave room for admitted jobs that have not arrived yet, but at most half of the limit:
     /// admitted jobs return at the end of the stream, which takes long if the stream is long. A brisk flow
-    /// reserves no room, since it soon has room again.
+    /// reserves no room, since it soon has room again, and one whose admitted jobs return late reserves none, since its
+    /// destination would idle until then.
     pub(super) fn enter(&mut self, job: &Candidate, now: Instant) -> Decision {
         let Candidate { flow: id, line, is_shared, .. } = *job;
         self.find_silent(now);
@@ -77,7 +78,7 @@ impl FlowTable {
         let reserved = match line {
             Line::Admitted => 0,
             _ if is_shared => flow.expected.count(now),
-            _ if is_brisk => 0,
+            _ if is_brisk || flow.expected.is_late(now) => 0,
             Line::Free => flow.expected.count(now).min(flow.window.half()),
             Line::Behind => flow.window.half(),
         };
@@ -263,8 +264,9 @@ impl FlowTable {
     }
 
     fn load(&self) -> WorkerLoad {
-        let free = (self.slots + self.share.excess()).saturating_sub(self.slow + self.share.held);
+        let busy = self.slow + self.share.held;
+        let free = (self.slots + self.share.excess()).saturating_sub(busy);
         let others_wait = !self.waiting.is_empty();
-        WorkerLoad { slots: self.slots, free, others_wait, suspicious_since: self.suspicious_since }
+        WorkerLoad { slots: self.slots, free, busy, others_wait, suspicious_since: self.suspicious_since }
     }
 }

@@ -14,6 +14,8 @@ pub(super) const INITIAL_ATTEMPTS: usize = 4;
 const SLOW_AFTER: Duration = Duration::from_secs(1);
 /// A flow with [`INITIAL_ATTEMPTS`] attempts under way and no response for this time has stopped responding.
 const STALL_AFTER: Duration = Duration::from_millis(250);
+/// The same for a flow whose answers take longer than that: as long as an answer usually takes, but not longer than this.
+const SLOW_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// A flow that has answered within this time is proven.
 const PROVEN_FOR: Duration = Duration::from_secs(60);
 
@@ -38,10 +40,17 @@ pub(super) struct WorkerLoad {
     pub(super) slots: usize,
     /// Slots that neither slow flows nor attempts on probation hold.
     pub(super) free: usize,
+    /// Slots that these hold.
+    pub(super) busy: usize,
     /// Whether other flows wait for the share of attempts on probation.
     pub(super) others_wait: bool,
     /// Since when more attempts are silent than that share allows.
     pub(super) suspicious_since: Option<Instant>,
+}
+
+/// How many slots one flow always leaves to others: an eighth, and at least one where there are four.
+pub(super) fn left_to_others(slots: usize) -> usize {
+    (slots / 8).max((slots / 4).min(1))
 }
 
 /// The limit of one flow in one worker, and what it depends on.
@@ -99,7 +108,9 @@ impl Window {
     /// How many more attempts may begin now.
     pub(super) fn room(&self, load: WorkerLoad, now: Instant) -> usize {
         let active = self.active();
-        if active >= INITIAL_ATTEMPTS && now.saturating_duration_since(self.moved) > STALL_AFTER {
+        // Attempts that begin together end together, so a slow flow may pause for as long as an answer takes.
+        let pause = STALL_AFTER.max(self.usual.min(SLOW_PAUSE_MAX));
+        if active >= INITIAL_ATTEMPTS && now.saturating_duration_since(self.moved) > pause {
             return 0;
         }
         if !self.is_proven(now) && load.others_wait {
@@ -109,12 +120,14 @@ impl Window {
         if self.is_stuck || is_suspect {
             return usize::from(active == 0);
         }
-        // A quarter of the slots is always left to other flows. A slow flow gets at most three times the
-        // slots that slow flows leave free, so that they never take all together (dynamic thresholds:
-        // Choudhury and Hahne, 1998).
-        let mut most = self.size.min((load.slots - load.slots / 4).saturating_sub(self.silent));
+        let all_for_one = load.slots - left_to_others(load.slots);
+        let mut most = self.size.min(all_for_one.saturating_sub(self.silent));
         if self.slow {
-            most = most.min(3 * load.free);
+            // A slow flow gets at most three times the slots that slow flows leave free, so that they never take
+            // all together (dynamic thresholds: Choudhury and Hahne, 1998). One that is nearly alone gets more,
+            // and gives back two slots for each that the others take.
+            let others = load.busy.saturating_sub(self.in_flight);
+            most = most.min((3 * load.free).max(all_for_one.saturating_sub(2 * others)));
         }
         most.max(1).saturating_sub(active)
     }

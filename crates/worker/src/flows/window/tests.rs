@@ -6,7 +6,7 @@ const SLOTS: usize = 64;
 const QUICK: Duration = Duration::from_millis(1);
 
 fn load(slow: usize) -> WorkerLoad {
-    WorkerLoad { slots: SLOTS, free: SLOTS - slow, others_wait: false, suspicious_since: None }
+    WorkerLoad { slots: SLOTS, free: SLOTS - slow, busy: slow, others_wait: false, suspicious_since: None }
 }
 
 fn fill(window: &mut Window, slow: usize, now: Instant) -> usize {
@@ -24,7 +24,7 @@ fn a_flow_begins_small_and_grows_with_its_responses() {
         window.end(Some(Verdict::Works), false, QUICK, SLOTS, now);
         fill(&mut window, 0, now);
     }
-    assert_eq!(window.in_flight, 48, "a quarter is left to other flows");
+    assert_eq!(window.in_flight, 56, "an eighth is left to other flows");
 }
 
 #[test]
@@ -93,13 +93,14 @@ fn a_flow_that_answers_while_some_attempts_hang_is_not_on_probation() {
     assert!(window.is_on_probation(false, later), "the other one began after the last answer");
 }
 
-#[test]
-fn slow_flows_together_leave_slots_free() {
-    let now = Instant::now();
-    let mut windows = vec![Window::new(now); 8];
-    for window in &mut windows {
-        (0..SLOTS).for_each(|_| window.end(Some(Verdict::Works), false, SLOW_AFTER * 2, SLOTS, now));
-    }
+fn slow(now: Instant) -> Window {
+    let mut window = Window::new(now);
+    (0..SLOTS).for_each(|_| window.end(Some(Verdict::Works), false, SLOW_AFTER * 2, SLOTS, now));
+    window
+}
+
+/// All begin what they may, in turn.
+fn fill_all(windows: &mut [Window], now: Instant) {
     for _ in 0..SLOTS {
         for which in 0..windows.len() {
             let slow = windows.iter().map(|window| window.in_flight).sum();
@@ -108,6 +109,45 @@ fn slow_flows_together_leave_slots_free() {
             }
         }
     }
+}
+
+#[test]
+fn slow_flows_together_leave_slots_free() {
+    let now = Instant::now();
+    let mut windows = vec![slow(now); 8];
+    fill_all(&mut windows, now);
     let held: usize = windows.iter().map(|window| window.in_flight).sum();
     assert!((48..SLOTS).contains(&held), "{held}");
+}
+
+#[test]
+fn a_slow_flow_alone_leaves_an_eighth_and_gives_others_their_part() {
+    let now = Instant::now();
+    let mut windows = vec![slow(now), slow(now)];
+    fill_all(&mut windows[..1], now);
+    assert_eq!(windows[0].in_flight, 56, "an eighth is left");
+    // Its attempts end one by one, and both flows want each slot.
+    for _ in 0..4 * SLOTS {
+        windows[0].end(Some(Verdict::Works), false, SLOW_AFTER * 2, SLOTS, now);
+        fill_all(&mut windows, now);
+    }
+    let held = [windows[0].in_flight, windows[1].in_flight];
+    assert!(held.iter().all(|held| (24..=30).contains(held)), "{held:?}");
+    assert!(held.iter().sum::<usize>() <= 56, "{held:?}");
+}
+
+#[test]
+fn a_worker_with_few_slots_leaves_at_least_one_to_others() {
+    let left = [1, 2, 3, 4, 8, 15, 16, 64, 10_000].map(left_to_others);
+    assert_eq!(left, [0, 0, 0, 1, 1, 1, 2, 8, 1250]);
+}
+
+#[test]
+fn a_slow_flow_may_pause_as_long_as_its_answers_take() {
+    let now = Instant::now();
+    let mut window = slow(now);
+    (0..8).for_each(|_| window.begin(now));
+    let later = |pause: Duration| now + pause + QUICK;
+    assert!(window.room(load(0), later(STALL_AFTER)) > 0, "its attempts began together");
+    assert_eq!(window.room(load(0), later(SLOW_PAUSE_MAX)), 0, "it has stopped responding");
 }
