@@ -215,10 +215,12 @@ fn made_settings(
     warnings: &Warnings,
 ) -> Result<Settings, TlsError> {
     let mut sender = config.sender.clone();
+    let [of_host, mut most] = sender.http.idle_max(config.concurrency);
     if slots < config.concurrency {
         // Idle connections must not take the descriptors that requests need.
-        sender.http.max_idle = sender.http.max_idle.min(slots);
+        most = most.min(slots);
     }
+    (sender.http.max_idle_per_host, sender.http.max_idle) = (Some(of_host), Some(most));
     let refusing = config.queues.iter().filter(|queue| queue.unknown_fields == UnknownFields::Refuse);
     let stopping = config.queues.iter().filter(|queue| queue.on_dead == OnDead::Stop);
     Ok(Settings {

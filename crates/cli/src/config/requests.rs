@@ -18,8 +18,8 @@ pub(super) fn read(table: &mut Table<'_, '_>) -> HttpConfig {
         http.headers_timeout = Some(at_least(table, "headers_timeout", headers));
     }
     count(table, "max_response_body", 16 << 20, &mut http.max_response_body);
-    count(table, "max_idle_per_host", 10_000, &mut http.max_idle_per_host);
-    count(table, "max_idle", 100_000, &mut http.max_idle);
+    http.max_idle_per_host = table.whole("max_idle_per_host", 1, 10_000).map(|number| number as usize);
+    http.max_idle = table.whole("max_idle", 1, 100_000).map(|number| number as usize);
     http.min_tls = table.text("min_tls").unwrap_or(http.min_tls);
     http.ca_files = table.texts("ca_files", str::parse);
     http.proxy = table.text("proxy");

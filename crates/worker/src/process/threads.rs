@@ -92,7 +92,8 @@ async fn spread(mut reloads: Reloads, engines: Vec<mpsc::Sender<Result<WorkerCon
 fn part(config: &WorkerConfig, index: usize) -> WorkerConfig {
     let mut part = config.clone();
     part.concurrency = share(config.concurrency, config.threads, index);
-    part.sender.http.max_idle = share(config.sender.http.max_idle, config.threads, index);
+    let [_, most] = config.sender.http.idle_max(config.concurrency);
+    part.sender.http.max_idle = Some(share(most, config.threads, index));
     part
 }
 

@@ -73,8 +73,10 @@ impl Pool {
             .pool_idle_timeout(http.pool_idle_timeout);
         let http1 = connector.http1_only();
         let fresh = clients(builder.pool_max_idle_per_host(0), &connector, &http1);
-        let kept = clients(builder.pool_max_idle_per_host(http.max_idle_per_host), &connector, &http1);
-        let (kept, http1_hosts, most) = (Mutex::new(kept), Http1Hosts::default(), http.max_idle);
+        // The engine has set both.
+        let [of_host, most] = http.idle_max(0);
+        let kept = clients(builder.pool_max_idle_per_host(of_host), &connector, &http1);
+        let (kept, http1_hosts) = (Mutex::new(kept), Http1Hosts::default());
         Self { builder, connector, http1, open, busy, most, kept, fresh, http1_hosts }
     }
 
@@ -168,8 +170,11 @@ mod tests {
 
     #[tokio::test]
     async fn all_idle_connections_are_closed_if_there_are_too_many() {
-        let pool =
-            pool(HttpConfig { max_idle: 2, pool_idle_timeout: 10 * TEST_TIMEOUT, ..HttpConfig::default() });
+        let pool = pool(HttpConfig {
+            max_idle: Some(2),
+            pool_idle_timeout: 10 * TEST_TIMEOUT,
+            ..HttpConfig::default()
+        });
         let (mut urls, mut ends) = (Vec::new(), Vec::new());
         for _ in 0..4 {
             let (url, end) = destination().await;
@@ -198,8 +203,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_with_a_request_under_way_does_not_count_as_idle() {
-        let pool =
-            pool(HttpConfig { max_idle: 1, pool_idle_timeout: 10 * TEST_TIMEOUT, ..HttpConfig::default() });
+        let pool = pool(HttpConfig {
+            max_idle: Some(1),
+            pool_idle_timeout: 10 * TEST_TIMEOUT,
+            ..HttpConfig::default()
+        });
         let [(first, first_end), (second, second_end)] = [destination().await, destination().await];
         get(&pool, &first).await;
         get(&pool, &second).await;

@@ -29,10 +29,11 @@ pub struct HttpConfig {
     pub max_response_body: usize,
     /// How long an idle connection is kept. Default: 30 s.
     pub pool_idle_timeout: Duration,
-    /// Idle connections that are kept for one destination. Default: 256.
-    pub max_idle_per_host: usize,
-    /// Idle connections that are kept over all destinations. One more closes all of them. Default: 512.
-    pub max_idle: usize,
+    /// Idle connections that are kept for one destination. Default: 256, or the worker's concurrency if that is more.
+    pub max_idle_per_host: Option<usize>,
+    /// Idle connections that are kept over all destinations. One more closes all of them. Default: 512, or the worker's
+    /// concurrency if that is more.
+    pub max_idle: Option<usize>,
     /// The minimum version of TLS. Default: 1.2.
     pub min_tls: TlsVersion,
     /// PEM files of authorities that are trusted in addition to the system's.
@@ -76,13 +77,22 @@ impl Default for HttpConfig {
             body_timeout: Duration::from_secs(10),
             max_response_body: 64 * 1024,
             pool_idle_timeout: Duration::from_secs(30),
-            max_idle_per_host: 256,
-            max_idle: 512,
+            max_idle_per_host: None,
+            max_idle: None,
             min_tls: TlsVersion::V1_2,
             ca_files: Vec::new(),
             proxy: None,
             no_proxy: Vec::new(),
         }
+    }
+}
+
+impl HttpConfig {
+    /// The limits of idle connections, for one destination and over all, of a worker with this concurrency. Answers
+    /// may arrive together, and each connection is needed again for the next request.
+    pub(crate) fn idle_max(&self, concurrency: usize) -> [usize; 2] {
+        [(self.max_idle_per_host, 256), (self.max_idle, 512)]
+            .map(|(set, default): (Option<usize>, usize)| set.unwrap_or(default.max(concurrency)))
     }
 }
 
@@ -99,5 +109,21 @@ impl Default for KeptResults {
     fn default() -> Self {
         let names = ["content-type", "content-encoding", "location", "x-request-id"];
         Self { headers: names.map(HeaderName::from_static).to_vec(), max_body: 16 * 1024 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_with_many_slots_keeps_as_many_idle_connections() {
+        let default = HttpConfig::default();
+        assert_eq!(
+            [64, 300, 10_000].map(|slots| default.idle_max(slots)),
+            [[256, 512], [300, 512], [10_000, 10_000]]
+        );
+        let set = HttpConfig { max_idle_per_host: Some(2), max_idle: Some(3), ..default };
+        assert_eq!(set.idle_max(10_000), [2, 3]);
     }
 }
