@@ -160,7 +160,15 @@ pub fn add(connection: &mut Connection, stream: &str, urls: &[&str], jobs: usize
         let batch = left.min(PRELOAD_BATCH);
         let batch_text = batch.to_string();
         let call = ["EVAL", PRELOAD, "1", stream, &batch_text, &body];
-        command(connection, &[&call, urls].concat());
+        // A batch goes to no more URLs than it has jobs.
+        let own: Vec<&str> = urls
+            .iter()
+            .cycle()
+            .skip((jobs - left) % urls.len())
+            .copied()
+            .take(batch.min(urls.len()))
+            .collect();
+        command(connection, &[&call[..], &own].concat());
         left -= batch;
     }
 }

@@ -3,14 +3,16 @@
 //! It shares the machine with the measured program, so it only parses where an HTTP request ends. It runs on
 //! its own thread until the process ends.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 4096;
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 /// A body that starts with this, followed by a number and a space, contains the time when it was sent.
 const STAMP: &[u8] = b"sent-at ";
@@ -18,7 +20,7 @@ const STAMP: &[u8] = b"sent-at ";
 /// The destination, and what it has received.
 #[derive(Clone)]
 pub struct QuickSink {
-    url: String,
+    urls: Vec<String>,
     seen: Arc<Seen>,
 }
 
@@ -27,6 +29,7 @@ struct Seen {
     start: Instant,
     delay: Duration,
     requests: AtomicUsize,
+    under_way: AtomicUsize,
     latencies: Mutex<Vec<Duration>>,
 }
 
@@ -37,14 +40,34 @@ impl QuickSink {
     ///
     /// If no port is free.
     pub fn start(delay: Duration) -> QuickSink {
-        let listener =
-            std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
-        listener.set_nonblocking(true).expect("a listener can be made non-blocking");
-        let address = listener.local_addr().expect("a listener has an address");
+        let socket = bound(Ipv4Addr::LOCALHOST, None);
+        let address = socket.local_addr().expect("a bound socket has an address");
+        QuickSink::serve(socket, vec![format!("http://{address}/")], delay)
+    }
+
+    /// Starts it at that many addresses of the loopback network, on one port, with one listener: each is a host of its
+    /// own. Other networks do not reach it, since it is bound to the loopback device.
+    ///
+    /// # Panics
+    ///
+    /// If no port is free, or there are more than 60,000 hosts.
+    pub fn start_at(hosts: u16, delay: Duration) -> QuickSink {
+        assert!(hosts <= 60_000, "{hosts} hosts");
+        let socket = bound(Ipv4Addr::UNSPECIFIED, Some(b"lo"));
+        let port = socket.local_addr().expect("a bound socket has an address").port();
+        let urls = (0..hosts).map(|host| {
+            let [third, fourth] = (host + 256).to_be_bytes();
+            format!("http://{}/", SocketAddr::from((Ipv4Addr::new(127, 3, third, fourth), port)))
+        });
+        QuickSink::serve(socket, urls.collect(), delay)
+    }
+
+    fn serve(socket: TcpSocket, urls: Vec<String>, delay: Duration) -> QuickSink {
         let seen = Arc::new(Seen {
             start: Instant::now(),
             delay,
             requests: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
             latencies: Mutex::default(),
         });
         let own = Arc::clone(&seen);
@@ -52,14 +75,24 @@ impl QuickSink {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
             runtime
                 .expect("a runtime needs no more than a few file descriptors")
-                .block_on(serve(listener, own));
+                .block_on(serve(socket, own));
         });
-        QuickSink { url: format!("http://{address}/"), seen }
+        QuickSink { urls, seen }
     }
 
-    /// Its URL.
+    /// Its URL, or the first one.
     pub fn url(&self) -> &str {
-        &self.url
+        &self.urls[0]
+    }
+
+    /// A URL for each host.
+    pub fn urls(&self) -> &[String] {
+        &self.urls
+    }
+
+    /// How many requests it has received and not answered.
+    pub fn under_way(&self) -> usize {
+        self.seen.under_way.load(Ordering::Relaxed)
     }
 
     /// How many requests it has received.
@@ -83,14 +116,38 @@ impl QuickSink {
     }
 }
 
-async fn serve(listener: std::net::TcpListener, seen: Arc<Seen>) {
-    let listener = TcpListener::from_std(listener).expect("the runtime takes a non-blocking listener");
+/// A socket on a free port, at one device only if one is given.
+fn bound(address: Ipv4Addr, device: Option<&[u8]>) -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("there are sockets");
+    socket.bind_device(device).expect("a new socket can be bound to a device");
+    socket.bind(SocketAddr::from((address, 0))).expect("a loopback port is free");
+    socket
+}
+
+async fn serve(socket: TcpSocket, seen: Arc<Seen>) {
+    let listener = socket.listen(BACKLOG).expect("the runtime takes the socket");
     while let Ok((stream, _)) = listener.accept().await {
         let seen = Arc::clone(&seen);
         tokio::spawn(async move {
             // Each run ends by killing the client within a request.
             let _ = answer(stream, &seen).await;
         });
+    }
+}
+
+/// Counts a request until it is dropped.
+pub(crate) struct UnderWay<'a>(&'a AtomicUsize);
+
+impl<'a> UnderWay<'a> {
+    pub(crate) fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -106,6 +163,7 @@ async fn answer(mut stream: TcpStream, seen: &Seen) -> std::io::Result<()> {
             }
             bytes.drain(..length);
             if !seen.delay.is_zero() {
+                let _under_way = UnderWay::begin(&seen.under_way);
                 tokio::time::sleep(seen.delay).await;
             }
             stream.write_all(ANSWER).await?;

@@ -1,4 +1,5 @@
-//! A destination over TLS that responds at once with little work, at one address or many, and counts handshakes.
+//! A destination over TLS that responds with little work, at once or after a delay, at one address or many, and counts
+//! handshakes.
 //!
 //! It runs on its own thread until it is dropped.
 
@@ -7,7 +8,8 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
@@ -23,6 +25,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::background::Background;
+use crate::quick_sink::UnderWay;
 
 /// The protocol of a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +50,11 @@ pub struct SecureSink {
 struct Seen {
     full: AtomicU64,
     resumed: AtomicU64,
+    under_way: AtomicUsize,
 }
+
+/// Streams of one HTTP/2 connection. Servers on the Internet allow some hundred.
+const STREAMS_MAX: u32 = 20_000;
 
 /// Handshakes since the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +72,15 @@ impl SecureSink {
     ///
     /// If no port is free, or there are more than 250 hosts.
     pub fn start(protocol: Protocol, hosts: u8) -> SecureSink {
+        SecureSink::start_slow(protocol, hosts, Duration::ZERO)
+    }
+
+    /// The same, and it responds after `delay`.
+    ///
+    /// # Panics
+    ///
+    /// As [`SecureSink::start`].
+    pub fn start_slow(protocol: Protocol, hosts: u8, delay: Duration) -> SecureSink {
         assert!((1..=250).contains(&hosts), "{hosts} hosts");
         let listeners = listen(hosts);
         let addresses: Vec<SocketAddr> =
@@ -86,7 +102,7 @@ impl SecureSink {
         server.alpn_protocols = vec![name.to_vec()];
         server.ticketer = rustls::crypto::ring::Ticketer::new().expect("the machine has random numbers");
         let (acceptor, seen) = (TlsAcceptor::from(Arc::new(server)), Arc::new(Seen::default()));
-        let serve = serve(listeners, acceptor, seen.clone(), protocol);
+        let serve = serve(listeners, acceptor, seen.clone(), (protocol, delay));
         let urls = addresses.iter().map(|address| format!("https://{address}/")).collect();
         SecureSink { urls, certificate, seen, _server: Background::start("secure sink", serve) }
     }
@@ -99,6 +115,11 @@ impl SecureSink {
     /// The file of the certificate that clients must trust.
     pub fn certificate(&self) -> &Path {
         self.certificate.path()
+    }
+
+    /// How many requests it has received and not answered.
+    pub fn under_way(&self) -> usize {
+        self.seen.under_way.load(Ordering::Relaxed)
     }
 
     /// How many handshakes there were.
@@ -118,35 +139,52 @@ fn listen(hosts: u8) -> Vec<TcpListener> {
     (1..=hosts).map(|host| at(host).expect("a port of the loopback network is free")).collect()
 }
 
-async fn serve(listeners: Vec<TcpListener>, acceptor: TlsAcceptor, seen: Arc<Seen>, protocol: Protocol) {
+async fn serve(
+    listeners: Vec<TcpListener>,
+    acceptor: TlsAcceptor,
+    seen: Arc<Seen>,
+    answers: (Protocol, Duration),
+) {
     let accept = |listener| {
         let (acceptor, seen) = (acceptor.clone(), seen.clone());
         async move {
             let listener =
                 tokio::net::TcpListener::from_std(listener).expect("the runtime takes the listener");
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(connection(stream, acceptor.clone(), seen.clone(), protocol));
+                tokio::spawn(connection(stream, acceptor.clone(), seen.clone(), answers));
             }
         }
     };
     futures_util::future::join_all(listeners.into_iter().map(accept)).await;
 }
 
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor, seen: Arc<Seen>, protocol: Protocol) {
+async fn connection(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    seen: Arc<Seen>,
+    answers: (Protocol, Duration),
+) {
     let _ = stream.set_nodelay(true);
     let Ok(stream) = acceptor.accept(stream).await else { return };
     let is_resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
     if is_resumed { &seen.resumed } else { &seen.full }.fetch_add(1, Ordering::Relaxed);
-    let respond = service_fn(move |request| respond(request, protocol));
+    let respond = service_fn(move |request| respond(request, seen.clone(), answers));
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http2().max_concurrent_streams(STREAMS_MAX);
     // Each run ends by killing the client within a request.
-    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), respond).await;
+    let _ = server.serve_connection(TokioIo::new(stream), respond).await;
 }
 
 async fn respond(
     request: Request<Incoming>,
-    protocol: Protocol,
+    seen: Arc<Seen>,
+    (protocol, delay): (Protocol, Duration),
 ) -> Result<Response<Empty<Bytes>>, Infallible> {
     let _ = request.into_body().collect().await;
+    if !delay.is_zero() {
+        let _under_way = UnderWay::begin(&seen.under_way);
+        tokio::time::sleep(delay).await;
+    }
     let mut response = Response::new(Empty::new());
     if protocol == Protocol::Http1Closing {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -33,7 +33,7 @@ pub(crate) enum Mode {
     Scale,
     /// The cost of a job while very many wait.
     Backlog,
-    /// The cost of very many requests in flight to a destination that takes a second.
+    /// The cost of very many requests in flight to destinations that take long.
     SlowSink,
     /// What flows that hang, and jobs that always fail, cost the others.
     Fairness,

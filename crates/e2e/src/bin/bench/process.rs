@@ -47,10 +47,17 @@ pub(crate) fn thread_time(process: u32) -> Duration {
 
 /// The peak resident memory, in MiB, or `None` once the process has ended.
 pub(crate) fn peak_memory(process: u32) -> Option<f64> {
+    kibibytes(process, "VmHWM:").map(|peak| peak / 1024.0)
+}
+
+/// The resident memory in bytes, or `None` once the process has ended.
+pub(crate) fn memory(process: u32) -> Option<f64> {
+    kibibytes(process, "VmRSS:").map(|now| now * 1024.0)
+}
+
+fn kibibytes(process: u32, name: &str) -> Option<f64> {
     let text = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let kibibytes: f64 =
-        text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()?;
-    Some(kibibytes / 1024.0)
+    text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 
 /// The process id of a Redis server.
