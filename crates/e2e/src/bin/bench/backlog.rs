@@ -10,9 +10,9 @@ use e2e::wait;
 
 use crate::arguments::Arguments;
 use crate::process;
+use crate::running::{PATIENCE, Running};
 use crate::summary::{Rows, Summary};
-use crate::variant::PATIENCE;
-use crate::variant::{Running, Variant};
+use crate::variant::Variant;
 
 const JOBS_FEW: usize = 1_000;
 const JOBS_MANY: usize = 1_000_000;

@@ -8,8 +8,9 @@ use e2e::otlp::Receiver;
 use e2e::redis::{RedisServer, on_path};
 use e2e::text_file::TextFile;
 
+use crate::running::path_in;
 use crate::summary::Rows;
-use crate::variant::{Variant, path_in};
+use crate::variant::Variant;
 
 /// Jobs of the two runs. The result is their difference.
 const ALLOCATION_JOBS: [usize; 2] = [300, 1_300];

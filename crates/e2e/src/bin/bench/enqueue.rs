@@ -13,8 +13,8 @@ use telemetry::Telemetry;
 
 use crate::arguments::Arguments;
 use crate::http_load::{Answered, load, post};
+use crate::running::{PATIENCE, path_in};
 use crate::summary::{Rows, Summary};
-use crate::variant::{PATIENCE, path_in};
 
 const URL: &str = "http://127.0.0.1:9/hook";
 /// Jobs of one request, and of one call of `enqueue_all`.

@@ -10,8 +10,8 @@ use e2e::wait;
 use crate::arguments::Arguments;
 use crate::measure::{self, Latency};
 use crate::process;
+use crate::running::PATIENCE;
 use crate::summary::{Rows, Summary};
-use crate::variant::PATIENCE;
 use crate::variant::Variant;
 
 /// Long enough for work that a worker does once a second.

@@ -26,6 +26,7 @@ mod plot;
 mod process;
 mod readers;
 mod report;
+mod running;
 mod scale;
 mod settlements;
 mod sink_latency;

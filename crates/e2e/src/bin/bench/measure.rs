@@ -11,7 +11,8 @@ use e2e::resp::Connection;
 use e2e::wait;
 
 use crate::process::{self, Usage};
-use crate::variant::{PATIENCE, Running, Variant};
+use crate::running::{PATIENCE, Running};
+use crate::variant::Variant;
 
 /// The result of one run.
 #[derive(Clone, Copy, Debug)]

@@ -10,8 +10,9 @@ use e2e::wait;
 
 use crate::arguments::Arguments;
 use crate::process;
+use crate::running::{PATIENCE, Running};
 use crate::summary::{Rows, Summary};
-use crate::variant::{PATIENCE, Running, Variant};
+use crate::variant::Variant;
 
 /// Jobs of the key with a long line; as many as keys, if these are fewer.
 const LINE_MAX: usize = 100_000;

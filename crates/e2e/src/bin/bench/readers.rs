@@ -18,8 +18,9 @@ use e2e::wait;
 use crate::arguments::Arguments;
 use crate::enqueue::{in_turn, ratios};
 use crate::process;
+use crate::running::PATIENCE;
 use crate::summary::{Rows, Summary};
-use crate::variant::{PATIENCE, Variant};
+use crate::variant::Variant;
 
 /// Where the console is.
 #[derive(Clone, Copy, PartialEq, Eq)]

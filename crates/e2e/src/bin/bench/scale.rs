@@ -10,9 +10,9 @@ use e2e::wait;
 
 use crate::arguments::Arguments;
 use crate::process;
+use crate::running::{PATIENCE, Running};
 use crate::summary::{Rows, Summary};
-use crate::variant::PATIENCE;
-use crate::variant::{Running, Variant};
+use crate::variant::Variant;
 
 /// A deployment: the nodes with the jobs, and the workers.
 struct Setup<'a> {

@@ -15,8 +15,9 @@ use e2e::wait;
 
 use crate::arguments::Arguments;
 use crate::process::{self, Usage};
+use crate::running::{PATIENCE, Running};
 use crate::summary::{Rows, Summary};
-use crate::variant::{PATIENCE, Running, Variant};
+use crate::variant::Variant;
 
 const SHORT: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(1);

@@ -8,8 +8,8 @@ use e2e::redis::RedisServer;
 
 use crate::arguments::Arguments;
 use crate::process;
+use crate::running::PATIENCE;
 use crate::summary::{Rows, Summary};
-use crate::variant::PATIENCE;
 use crate::variant::Variant;
 
 /// Starts per round.
