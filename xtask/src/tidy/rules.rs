@@ -38,7 +38,7 @@ const NOT_IN_CODE: [Rule; 16] = [
         "the feature `otel` appears in four lines of this file"),
     rule(OURS, r"^crates/(e2e/|otel-facade/src/otel)", names!(r"opentelemetry\w*|tracing_opentelemetry"),
         "only crates/otel-facade/src/otel and e2e name a crate of OpenTelemetry"),
-    rule(OURS, r"^crates/otel-facade/src/otel/exporter", names!("opentelemetry_otlp|opentelemetry_http"),
+    rule(OURS, r"^crates/(otel-facade/src/otel/exporter|e2e/peers/)", names!("opentelemetry_otlp|opentelemetry_http"),
         "all signals leave through crates/otel-facade/src/otel/exporter"),
     rule(r"^crates/otel-facade/src/.*\.rs$", r"^crates/otel-facade/src/otel/exporter",
         names!("hyper|hyper_util|hyper_rustls|prost|reqwest|tonic"),
@@ -84,7 +84,7 @@ const NOT_IN_TEXT: [Rule; 3] = [
 #[rustfmt::skip]
 const NEEDED: [Rule; 5] = [
     rule(r"\.rs$", NEVER, r"\A//!", "open the file with `//!` and a description"),
-    rule(r"^crates/.*Cargo\.toml$", r"^crates/otel-facade/", r#"(?m)^default = \["otel"\]$"#,
+    rule(r"^crates/.*Cargo\.toml$", r"^crates/(otel-facade|e2e/peers)/", r#"(?m)^default = \["otel"\]$"#,
         "needs `default = [\"otel\"]` in [features]"),
     rule(r"\.lua$", r"/prelude\.lua:|^clients/", r"\A(--.*\n)*-- KEYS", "the comment at the top needs a line `-- KEYS …`"),
     rule(r"\.lua$", r"/prelude\.lua:|^clients/", r"\A(--.*\n)*-- ARGV", "the comment at the top needs a line `-- ARGV …`"),
