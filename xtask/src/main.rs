@@ -8,6 +8,7 @@ mod dist;
 mod docs;
 mod engine;
 mod links;
+mod peers;
 mod programs;
 mod sources;
 mod step;
@@ -52,9 +53,10 @@ enum Task {
     Chart,
     /// Compare the worker with a bare loop that does the same jobs
     Bench {
-        /// --rounds N, --jobs N, --in-flight N, --json, --plot FILE, and one other measurement: --counts,
-        /// --sink-latency MS,MS, --scale, --backlog, --slow-sink, --fairness, --idle, --startup, --delivery-log or
-        /// --dead-host
+        /// --rounds N, --jobs N, --in-flight N, --keys N, --json, --plot FILE, and one other measurement: --counts,
+        /// --sink-latency MS,MS, --scale, --backlog, --slow-sink, --fairness, --idle, --startup, --delivery-log, --https,
+        /// --enqueue, --outbox, --readers, --settlements, --lists, --order, --sweep, --dead-host, or --peers for other systems
+        /// (--peers NAME,NAME: only apalis, bullmq, asyncio-tuned, asyncio-httpx or celery), which it fetches
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },

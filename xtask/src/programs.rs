@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::binaries::Build;
 use crate::engine::Engine;
+use crate::peers;
 use crate::step::{self, Result};
 use crate::tools;
 
@@ -57,7 +58,9 @@ pub(crate) fn bench(arguments: &[String]) -> Result {
     let (is_dead_host, only_counts) = (has("--dead-host"), has("--counts"));
     words.retain(|word| word != "--dead-host");
     let redis = tools::redis_server()?;
-    let mut variables = vec![Build::Lean.release_worker()?];
+    // First, since a registry may not answer.
+    let mut variables = peers::installed(&words)?;
+    variables.push(Build::Lean.release_worker()?);
     // What only counts needs no fast programs around the worker, and takes those that the tests have built.
     let profile = if only_counts { "dev" } else { "release" };
     let mut command = if is_dead_host {

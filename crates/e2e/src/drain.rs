@@ -17,7 +17,8 @@ use crate::wait;
 
 /// The stream of the queue `default`.
 pub const STREAM: &str = "postrider:{default}:jobs";
-const BODY_BYTES: usize = 512;
+/// The length of the body of an added job.
+pub const BODY_BYTES: usize = 512;
 
 /// Adds `ARGV[1]` jobs with the body `ARGV[2]` and each of the other arguments in turn as URL to the stream `KEYS[1]`.
 const PRELOAD: &str = "for job = 1, ARGV[1] do

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::peer::{self, Peer};
+
 /// The settings of one call.
 pub(crate) struct Arguments {
     /// What to measure.
@@ -45,6 +47,8 @@ pub(crate) enum Mode {
     DeliveryLog,
     /// The cost of a job to destinations with TLS, compared with the bare loop.
     Https,
+    /// The same jobs by these other systems.
+    Peers(Vec<&'static Peer>),
     /// What it costs to enqueue over HTTP.
     Enqueue,
     /// What the relay costs.
@@ -63,7 +67,8 @@ pub(crate) enum Mode {
 
 const KNOWN: &str = "--rounds=N, --jobs=N, --in-flight=N, --keys=N, --json, --plot=FILE and the modes --sink-latency=MS,MS, \
                      --counts, --scale, --backlog, --slow-sink, --fairness, --idle, --startup, --delivery-log, --https, --enqueue, --outbox, \
-                     --readers, --settlements, --lists, --order and --sweep";
+                     --readers, --settlements, --lists, --order, --sweep, and --peers or --peers=NAME,NAME with names of \
+                     apalis, bullmq, asyncio-tuned, asyncio-httpx and celery";
 
 impl Arguments {
     pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Arguments, String> {
@@ -102,6 +107,7 @@ fn mode(name: &str, value: &str) -> Option<Mode> {
             let latencies: Result<_, _> = value.split(',').map(str::parse).collect();
             Mode::SinkLatency(latencies.ok()?)
         }
+        "--peers" => Mode::Peers(peer::named(value)?),
         "--counts" => Mode::Counts,
         "--scale" => Mode::Scale,
         "--backlog" => Mode::Backlog,
@@ -148,5 +154,18 @@ mod tests {
         assert_eq!(parse(&["--sink-latency=0,20"]).unwrap().mode, Mode::SinkLatency(vec![0, 20]));
         assert!(parse(&["--sink-latency=soon"]).is_err());
         assert!(parse(&["--scales"]).is_err());
+    }
+
+    #[test]
+    fn peers_are_all_or_those_that_are_named() {
+        let names = |word: &str| match parse(&[word]).map(|arguments| arguments.mode) {
+            Ok(Mode::Peers(peers)) => peers.iter().map(|peer| peer.name).collect(),
+            other => vec![if other.is_err() { "refused" } else { "another mode" }],
+        };
+        let all = names("--peers");
+        assert_eq!(names("--peers=celery,apalis"), ["celery", "apalis"]);
+        assert_eq!(names("--peers=celery,sidekiq"), ["refused"]);
+        let Err(message) = parse(&["--peers=sidekiq"]) else { panic!("an unknown peer is accepted") };
+        assert!(all.len() == 5 && all.iter().all(|name| message.contains(name)), "{all:?}: {message}");
     }
 }

@@ -22,6 +22,8 @@ mod lists;
 mod measure;
 mod order;
 mod outbox;
+mod peer;
+mod peers;
 mod plot;
 mod process;
 mod readers;
@@ -90,6 +92,7 @@ fn run(arguments: &Arguments) -> String {
         Mode::Startup => startup::run(arguments, &redis, &sink()),
         Mode::DeliveryLog => delivery_log::run(arguments, &redis, &sink()),
         Mode::Https => https::run(arguments, &redis),
+        Mode::Peers(peers) => peers::run(arguments, &redis, &sink(), peers),
         Mode::Enqueue => enqueue::run(arguments, &redis),
         Mode::Outbox => outbox::run(arguments, &redis),
         Mode::Readers => readers::run(arguments, &redis, &sink()),

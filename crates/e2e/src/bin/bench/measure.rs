@@ -153,10 +153,11 @@ pub(crate) fn latency(variant: Variant, redis: &RedisServer, sink: &QuickSink, j
     let warm_up = jobs / 10 + 1;
     let mut running = variant.start(&redis.url(), 64, (warm_up + jobs) as usize);
     let before = sink.requests();
-    paced(&mut connection, sink, warm_up);
+    let mut one = || enqueue(&mut connection, sink);
+    paced(LATENCY_RATE, warm_up, &mut one);
     sink_has(sink, &running, before + warm_up as usize);
     sink.take_latencies();
-    paced(&mut connection, sink, jobs);
+    paced(LATENCY_RATE, jobs, &mut one);
     sink_has(sink, &running, before + (warm_up + jobs) as usize);
     if variant != Variant::Bare {
         running.stop();
@@ -164,13 +165,14 @@ pub(crate) fn latency(variant: Variant, redis: &RedisServer, sink: &QuickSink, j
     Latency::of(sink.take_latencies())
 }
 
-fn paced(connection: &mut Connection, sink: &QuickSink, jobs: u32) {
+/// Enqueues jobs, `rate` of them a second.
+pub(crate) fn paced(rate: u32, jobs: u32, mut enqueue: impl FnMut()) {
     let start = Instant::now();
     for job in 0..jobs {
         // Relative to the start, so that one late job does not delay all later ones.
-        let due = start + Duration::from_secs(1) * job / LATENCY_RATE;
+        let due = start + Duration::from_secs(1) * job / rate;
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        enqueue(connection, sink);
+        enqueue();
     }
 }
 
@@ -180,7 +182,12 @@ pub(crate) fn enqueue(connection: &mut Connection, sink: &QuickSink) {
     command(connection, &["XADD", STREAM, "*", "url", sink.url(), "body", &body]);
 }
 
-fn sink_has(sink: &QuickSink, running: &Running, requests: usize) {
+/// Waits until the destination has got this number of requests.
+///
+/// # Panics
+///
+/// If the program ends before.
+pub(crate) fn sink_has(sink: &QuickSink, running: &Running, requests: usize) {
     wait::eventually_or(&format!("{requests} requests"), PATIENCE, || match sink.requests() {
         seen if seen >= requests => Ok(()),
         seen => {

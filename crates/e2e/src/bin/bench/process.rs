@@ -47,17 +47,42 @@ pub(crate) fn thread_time(process: u32) -> Duration {
 
 /// The peak resident memory, in MiB, or `None` once the process has ended.
 pub(crate) fn peak_memory(process: u32) -> Option<f64> {
-    kibibytes(process, "VmHWM:").map(|peak| peak / 1024.0)
+    mebibytes(&fs::read_to_string(format!("/proc/{process}/status")).ok()?, "VmHWM:")
 }
 
-/// The resident memory in bytes, or `None` once the process has ended.
+/// The resident memory now, in MiB, or `None` once the process has ended.
+pub(crate) fn resident(process: u32) -> Option<f64> {
+    mebibytes(&fs::read_to_string(format!("/proc/{process}/status")).ok()?, "VmRSS:")
+}
+
+/// The kibibytes after this name, in MiB.
+fn mebibytes(text: &str, name: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kibibytes: f64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes / 1024.0)
+}
+
+/// A process and all that it has started, directly or not.
+pub(crate) fn tree(root: u32) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    let parents = entries.filter_map(|entry| {
+        let process: u32 = entry.file_name().to_str()?.parse().ok()?;
+        // It may have ended since.
+        Some((process, parent(&fs::read_to_string(entry.path().join("stat")).ok()?)?))
+    });
+    let parents: Vec<(u32, u32)> = parents.collect();
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(&process) = found.get(next) {
+        found.extend(parents.iter().filter(|(_, parent)| *parent == process).map(|(child, _)| child));
+        next += 1;
+    }
+    found
+}
+
+/// The memory of a process now, in MiB: what it shares with others counts in proportion. `None` once it has ended.
 pub(crate) fn memory(process: u32) -> Option<f64> {
-    kibibytes(process, "VmRSS:").map(|now| now * 1024.0)
-}
-
-fn kibibytes(process: u32, name: &str) -> Option<f64> {
-    let text = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+    mebibytes(&fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?, "Pss:")
 }
 
 /// The process id of a Redis server.
@@ -71,10 +96,17 @@ pub(crate) fn of_server(connection: &mut Connection) -> u32 {
     process.expect("INFO server of Redis has a process_id")
 }
 
-/// The program's name, the second field, is in parentheses and may contain anything. The state follows it.
 fn has_ended(stat: &str) -> Option<bool> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    Some(["Z", "X"].contains(&fields.split_whitespace().next()?))
+    Some(["Z", "X"].contains(&fields(stat)?.next()?))
+}
+
+fn parent(stat: &str) -> Option<u32> {
+    fields(stat)?.nth(1)?.parse().ok()
+}
+
+/// The program's name, the second field, is in parentheses and may contain anything. The state and the parent follow it.
+fn fields(stat: &str) -> Option<std::str::SplitWhitespace<'_>> {
+    Some(stat.rsplit_once(')')?.1.split_whitespace())
 }
 
 #[cfg(test)]
@@ -86,6 +118,26 @@ mod tests {
         assert_eq!(has_ended("42 (a) Z) S 1 2 3"), Some(false));
         assert_eq!(has_ended("42 (a) Z 1 2 3"), Some(true));
         assert_eq!(has_ended(""), None);
+        assert_eq!(parent("42 (a) Z) S 17 2 3"), Some(17));
+    }
+
+    #[test]
+    fn the_memory_is_the_line_of_that_name() {
+        assert_eq!(mebibytes("Rss:  9 kB\nPss:  2048 kB\nPss_Anon: 1 kB\n", "Pss:"), Some(2.0));
+        assert_eq!(mebibytes("", "Pss:"), None);
+    }
+
+    #[test]
+    fn a_tree_has_the_processes_of_processes() {
+        let mut child = std::process::Command::new("sh").args(["-c", "sleep 60 & wait"]).spawn().unwrap();
+        let sleeper = e2e::wait::eventually("two processes", Duration::from_secs(10), || {
+            let tree = tree(child.id());
+            (tree.len() == 2 && tree[0] == child.id() && memory(tree[1]).is_some()).then(|| tree[1])
+        });
+        assert!(tree(std::process::id()).contains(&sleeper));
+        let sleeper = Pid::from_raw(i32::try_from(sleeper).unwrap());
+        nix::sys::signal::kill(sleeper, nix::sys::signal::Signal::SIGKILL).unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

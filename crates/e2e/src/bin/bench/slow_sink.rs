@@ -197,7 +197,7 @@ fn measure(group: &Group, (hosts, latency): Case, in_flight: usize, redis: &Redi
     command(&mut connection, &["FLUSHALL"]);
     let running = Variant::Lean.start_trusting(&redis.url(), in_flight, 0, sink.certificate());
     wait::eventually("the worker is ready", PATIENCE, || running.log().contains("is ready").then_some(()));
-    let idle = process::memory(running.process()).expect("the worker runs");
+    let idle = process::resident(running.process()).expect("the worker runs");
     // A destination's window opens with its responses, so the first waves are smaller. At the end, too few jobs are left.
     let [warm_up, measured, rest] = [3, 6, 2].map(|times| times * in_flight.max(JOBS_MIN));
     drain::add(&mut connection, STREAM, &sink.urls(), warm_up + measured + rest);
@@ -210,7 +210,7 @@ fn measure(group: &Group, (hosts, latency): Case, in_flight: usize, redis: &Redi
             let moment = look(&mut connection, &running, server);
             assert!(!moment.program.ended, "the worker ended:\n{}", running.log());
             under_way.push(sink.under_way() as f64);
-            resident.extend(process::memory(running.process()));
+            resident.extend(process::resident(running.process()));
             (moment.left <= most).then_some(moment)
         })
     };
@@ -223,7 +223,7 @@ fn measure(group: &Group, (hosts, latency): Case, in_flight: usize, redis: &Redi
         jobs_per_second: jobs / (last.time - first.time).as_secs_f64(),
         share: 0.0,
         in_flight: mean(&under_way),
-        bytes_each: (mean(&resident) - idle) / mean(&under_way),
+        bytes_each: (mean(&resident) - idle) * f64::from(1 << 20) / mean(&under_way),
         cpu: micros(first.program, last.program),
         redis_cpu: micros(first.redis, last.redis),
     }
