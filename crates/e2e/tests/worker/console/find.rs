@@ -109,3 +109,26 @@ fn lists_show_each_state() {
     );
     console.refuses(("GET", "/v1/queues/nosuch", &[], ""), 404, "no queue nosuch");
 }
+
+/// Behind its oldest entry, `XREVRANGE` looks at each entry of a stream.
+#[test]
+fn no_list_reads_behind_the_oldest_dead_letter() {
+    let world = World::new(BUILD);
+    let dead = world.queue().key("dead");
+    let add = |label| world.redis.command(&["XADD", &dead, "*", "url", NOWHERE, "label", label]).text();
+    let oldest = ["a", "b", "c"].map(add)[0].clone();
+    let console = Console::start(&world);
+    let of_oldest = format!("/v1/dead?cursor=default:{oldest}");
+    for (path, letters, calls) in [
+        ("/v1/dead", 3, "xrevrange:calls=3,"),
+        ("/v1/dead?label=a", 1, "xrevrange:calls=1,"),
+        (&of_oldest, 0, ""),
+    ] {
+        world.redis.command(&["CONFIG", "RESETSTAT"]);
+        let (_, page) = console.get(path);
+        assert_eq!(page["dead"].as_array().map(Vec::len), Some(letters), "{path}: {page}");
+        let statistics = world.redis.command(&["INFO", "commandstats"]).text();
+        let has_one = statistics.contains("xrevrange");
+        assert!(statistics.contains(calls) && has_one != calls.is_empty(), "{path}: {statistics}");
+    }
+}

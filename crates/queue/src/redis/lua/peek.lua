@@ -11,7 +11,7 @@
 -- ARGV[6]  the number of bytes of each value at most
 -- Returns  a list of {entry id, fields, holder, idle ms, delivery count}; the holder is '' for an entry
 --          without one
--- Uses     trust
+-- Uses     trust, oldest
 local most, mark = tonumber(ARGV[6]), KEYS[2] ~= KEYS[1] and redis.call('GET', KEYS[2])
 
 local function row(entry, pending)
@@ -42,10 +42,17 @@ if ARGV[2] == 'held' then
   return rows
 end
 -- One at a time: many large entries at once would fill the server's memory.
-local from, to = ARGV[3], ARGV[4]
+local is_last, from, to = ARGV[2] == 'last', ARGV[3], ARGV[4]
+local final = to
+if is_last then
+  final = oldest(KEYS[1], from, to)
+  if not final then
+    return rows
+  end
+end
 while #rows < tonumber(ARGV[5]) do
   local entry
-  if ARGV[2] == 'last' then
+  if is_last then
     entry = redis.call('XREVRANGE', KEYS[1], to, from, 'COUNT', 1)[1]
   else
     entry = redis.call('XRANGE', KEYS[1], from, to, 'COUNT', 1)[1]
@@ -59,9 +66,9 @@ while #rows < tonumber(ARGV[5]) do
     pending = not found.err and found[1] or nil
   end
   rows[#rows + 1] = row(entry, pending)
-  if entry[1] == (ARGV[2] == 'last' and ARGV[3] or ARGV[4]) then
+  if entry[1] == final then
     return rows
-  elseif ARGV[2] == 'last' then
+  elseif is_last then
     to = '(' .. entry[1]
   else
     from = '(' .. entry[1]

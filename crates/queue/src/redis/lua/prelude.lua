@@ -14,6 +14,14 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
+---- oldest
+-- The id of the oldest entry between two ids; nil without one. XREVRANGE looks at every entry of the stream where none is at or
+-- before the id that it begins with.
+local function oldest(stream, from, to)
+  local entry = redis.call('XRANGE', stream, from, to, 'COUNT', 1)[1]
+  return entry and entry[1]
+end
+
 ---- fence
 -- Why a consumer may not settle a delivery of an entry: l it has another delivery by now, g it is not pending;
 -- or nil if it may.

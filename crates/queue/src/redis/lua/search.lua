@@ -6,11 +6,15 @@
 -- ARGV[3]  how many entries to read at most
 -- ARGV[4…] pairs of a field's name and a text in lower case
 -- Returns  {the id behind which to go on, or '' at the end; the number of entries read; the ids of the entries found}
--- Uses     find
+-- Uses     find, oldest
 --
 -- Reads up to 32 entries at once, fewer where they are large, until they cost more than a page may.
 local is_last, behind, most = ARGV[1] == 'last', ARGV[2], tonumber(ARGV[3])
 local is_found, read, cost, found, count = finder(4), 0, 0, {}, 4
+local final = is_last and oldest(KEYS[1], '-', behind == '' and '+' or '(' .. behind)
+if is_last and not final then
+  return {'', read, found}
+end
 while read < most and cost < PAGE_COST do
   local from = behind == '' and (is_last and '+' or '-') or '(' .. behind
   count = math.min(count, most - read)
@@ -28,7 +32,7 @@ while read < most and cost < PAGE_COST do
     end
   end
   read = read + #page
-  if #page < count then
+  if #page < count or page[#page][1] == final then
     return {'', read, found}
   end
   behind = page[#page][1]

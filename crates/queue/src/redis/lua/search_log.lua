@@ -7,6 +7,8 @@
 -- ARGV[4…] texts, as they are written in a record: one of them is enough
 -- Returns  {the id before which to go on, or '' at the end; the number of records read; a list of {entry id, record}}
 --
+-- Uses     oldest
+--
 -- A record is a line. An entry without a text is not split into lines.
 local function has_text(records)
   for i = 4, #ARGV do
@@ -17,12 +19,13 @@ local function has_text(records)
 end
 
 local before, read, found, count = ARGV[1], 0, {}, 4
+local final = oldest(KEYS[1], '-', before == '+' and '+' or '(' .. before)
+if not final then
+  return {'', read, found}
+end
 while read < tonumber(ARGV[2]) and #found < tonumber(ARGV[3]) do
   local read_before = read
   local page = redis.call('XREVRANGE', KEYS[1], before == '+' and '+' or '(' .. before, '-', 'COUNT', count)
-  if #page == 0 then
-    return {'', read, found}
-  end
   for _, entry in ipairs(page) do
     read = read + 1
     for i = 1, #entry[2], 2 do
@@ -39,6 +42,9 @@ while read < tonumber(ARGV[2]) and #found < tonumber(ARGV[3]) do
       end
     end
     before = entry[1]
+  end
+  if before == final then
+    return {'', read, found}
   end
   -- An entry may have the record of one job, or those of 256.
   count = read - read_before < 4 * #page and math.min(2 * count, 32) or 4
