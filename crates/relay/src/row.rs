@@ -53,22 +53,26 @@ fn columns() -> String {
 
 /// Locks waiting rows and returns their ids and sizes in bytes, without the small fields: up to $1 rows, without those of the
 /// queues $2. A row of at most $3 bytes comes with its job. One relay at a time takes rows with an order key, so that they are
-/// enqueued in their order: the first such row that a statement meets takes the lock.
+/// enqueued in their order: the first such row that a statement meets takes the lock. What is computed of a row comes after its lock,
+/// so that rows that another connection has cost little.
 pub(crate) fn take() -> String {
     let counted = COLUMNS.iter().filter(|(name, _)| !SMALL_FIELDS.contains(name));
     let sizes = counted.map(|(_, expression)| format!("coalesce(octet_length({expression}), 0)"));
     format!(
         "select o.id, row_bytes, job.*
-         from postrider_outbox o
+         from (
+             select * from postrider_outbox
+             where enqueued_at is null and error is null and queue <> all ($2) and (
+                 order_key is null
+                 or (select pg_try_advisory_xact_lock('postrider_outbox'::regclass::oid::integer, 0))
+             )
+             order by id limit $1 for update skip locked
+         ) o
              cross join lateral (
                  select coalesce(octet_length(body_bytes), 0)::bigint + {} as row_bytes
              ) size
              left join lateral (select {}) job on row_bytes <= $3
-         where o.enqueued_at is null and o.error is null and o.queue <> all ($2) and (
-             o.order_key is null
-             or (select pg_try_advisory_xact_lock('postrider_outbox'::regclass::oid::integer, 0))
-         )
-         order by o.id limit $1 for update of o skip locked",
+         order by o.id",
         sizes.collect::<Vec<_>>().join(" + "),
         columns()
     )
