@@ -11,8 +11,10 @@ use e2e::wait;
 use postrider_queue::{Fields, NewJob, QueueName, Redis};
 use telemetry::Telemetry;
 
+use crate::apart::Apart;
 use crate::arguments::Arguments;
 use crate::http_load::{Answered, load, post};
+use crate::process;
 use crate::running::{PATIENCE, path_in};
 use crate::summary::{Rows, Summary};
 
@@ -121,12 +123,15 @@ impl Single {
     }
 }
 
-/// A job in each request, each build beside the bare handler with its allocator.
+/// A job in each request, each build beside the bare handler with its allocator. The program has a core, and its client and Redis have
+/// another.
 fn singles(arguments: &Arguments, redis: &RedisServer, connections: usize, rows: &mut Rows) {
     const JOBS: &str = "/v1/queues/default/jobs";
     let job = format!("{{\"url\":\"{URL}\",\"body\":\"{}\"}}", body());
     let bare = ["POSTRIDER_BARE_POST_SYSTEM_BIN", "POSTRIDER_BARE_POST_BIN"].map(|bin| bare(bin, redis));
     let consoles = BUILDS.map(|(build, _)| console(build, redis));
+    let measured = [bare[0].0.0.id(), bare[1].0.0.id(), consoles[0].0.pid(), consoles[1].0.pid()];
+    let _apart = Apart::new(&measured, &[process::of_server(&mut redis.connect())]);
     let mut singles = [
         Single::new("bare handler, glibc", bare[0].1, "/", 0),
         Single::new("bare handler, mimalloc", bare[1].1, "/", 1),

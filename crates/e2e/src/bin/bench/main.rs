@@ -8,6 +8,7 @@
 //!
 //! Run it with `cargo xtask bench`, which builds the programs and passes their paths.
 
+mod apart;
 mod arguments;
 mod backlog;
 mod compare;
