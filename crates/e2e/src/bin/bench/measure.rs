@@ -70,12 +70,12 @@ impl<'a> Target<'a> {
 }
 
 /// The state of a run at one moment.
-struct Moment {
+pub(crate) struct Moment {
     /// Jobs not yet settled.
-    left: usize,
-    time: Instant,
-    program: Usage,
-    redis: Usage,
+    pub(crate) left: usize,
+    pub(crate) time: Instant,
+    pub(crate) program: Usage,
+    pub(crate) redis: Usage,
 }
 
 /// Fills the queue, starts the program, and measures until the queue is empty.
@@ -117,7 +117,7 @@ pub(crate) fn run(variant: Variant, redis: &RedisServer, target: &Target, load: 
     }
 }
 
-fn look(connection: &mut Connection, running: &Running, server: u32) -> Moment {
+pub(crate) fn look(connection: &mut Connection, running: &Running, server: u32) -> Moment {
     let left = drain::left(connection);
     let (program, redis) = (process::usage(running.process()), process::usage(server));
     Moment { left, time: Instant::now(), program, redis }
@@ -152,21 +152,37 @@ pub(crate) fn latency(variant: Variant, redis: &RedisServer, sink: &QuickSink, j
     // The first jobs are for connections and other one-time work.
     let warm_up = jobs / 10 + 1;
     let mut running = variant.start(&redis.url(), 64, (warm_up + jobs) as usize);
-    let before = sink.requests();
-    let mut one = || enqueue(&mut connection, sink);
-    paced(LATENCY_RATE, warm_up, &mut one);
-    sink_has(sink, &running, before + warm_up as usize);
-    sink.take_latencies();
-    paced(LATENCY_RATE, jobs, &mut one);
-    sink_has(sink, &running, before + (warm_up + jobs) as usize);
+    let latency =
+        paced_latency(&running, sink, LATENCY_RATE, [warm_up, jobs], || enqueue(&mut connection, sink));
     if variant != Variant::Bare {
         running.stop();
     }
+    latency
+}
+
+/// Enqueues jobs, `rate` of them a second: the first number for what is done once, and the second to measure their latency.
+///
+/// # Panics
+///
+/// If they do not arrive.
+pub(crate) fn paced_latency(
+    running: &Running,
+    sink: &QuickSink,
+    rate: u32,
+    [warm_up, jobs]: [u32; 2],
+    mut enqueue: impl FnMut(),
+) -> Latency {
+    let before = sink.requests() + warm_up as usize;
+    paced(rate, warm_up, &mut enqueue);
+    sink_has(sink, running, before);
+    sink.take_latencies();
+    paced(rate, jobs, &mut enqueue);
+    sink_has(sink, running, before + jobs as usize);
     Latency::of(sink.take_latencies())
 }
 
 /// Enqueues jobs, `rate` of them a second.
-pub(crate) fn paced(rate: u32, jobs: u32, mut enqueue: impl FnMut()) {
+fn paced(rate: u32, jobs: u32, mut enqueue: impl FnMut()) {
     let start = Instant::now();
     for job in 0..jobs {
         // Relative to the start, so that one late job does not delay all later ones.

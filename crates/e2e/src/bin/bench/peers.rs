@@ -228,27 +228,18 @@ impl Subject {
 
     /// Enqueues jobs at [`RATE`], and measures those after the first ones.
     fn latency(self, running: &Running, redis: &RedisServer, sink: &QuickSink) -> Latency {
+        let jobs = [PACED_BEFORE, PACED];
         match self {
             Subject::Ours(_) => {
                 let mut connection = redis.connect();
-                latency(running, sink, || measure::enqueue(&mut connection, sink))
+                measure::paced_latency(running, sink, RATE, jobs, || measure::enqueue(&mut connection, sink))
             }
             Subject::Peer { peer, .. } => {
                 let mut enqueuer = peer.enqueuer(&redis.url(), sink.url());
-                latency(running, sink, || enqueuer.enqueue(&sink.stamped_body()))
+                measure::paced_latency(running, sink, RATE, jobs, || enqueuer.enqueue(&sink.stamped_body()))
             }
         }
     }
-}
-
-fn latency(running: &Running, sink: &QuickSink, mut enqueue: impl FnMut()) -> Latency {
-    let before = sink.requests() + PACED_BEFORE as usize;
-    measure::paced(RATE, PACED_BEFORE, &mut enqueue);
-    measure::sink_has(sink, running, before);
-    sink.take_latencies();
-    measure::paced(RATE, PACED, &mut enqueue);
-    measure::sink_has(sink, running, before + PACED as usize);
-    Latency::of(sink.take_latencies())
 }
 
 impl Display for Subject {

@@ -4,18 +4,18 @@
 //! the slots. Where the processor allows less, the limit is the rate of the same worker to a destination without latency.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use e2e::drain::{self, STREAM, command};
 use e2e::quick_sink::QuickSink;
 use e2e::redis::RedisServer;
-use e2e::resp::Connection;
 use e2e::secure_sink::{Protocol, SecureSink};
 use e2e::wait;
 
 use crate::arguments::Arguments;
+use crate::measure;
 use crate::process::{self, Usage};
-use crate::running::{PATIENCE, Running};
+use crate::running::PATIENCE;
 use crate::summary::{Rows, Summary};
 use crate::variant::Variant;
 
@@ -183,14 +183,6 @@ fn row(group: &Group, (hosts, latency): Case, runs: &[Run]) -> Vec<String> {
     ]
 }
 
-/// The state of a run at one moment.
-struct Moment {
-    left: usize,
-    time: Instant,
-    program: Usage,
-    redis: Usage,
-}
-
 fn measure(group: &Group, (hosts, latency): Case, in_flight: usize, redis: &RedisServer) -> Run {
     let sink = Sink::start(group, hosts, latency);
     let mut connection = redis.connect();
@@ -207,7 +199,7 @@ fn measure(group: &Group, (hosts, latency): Case, in_flight: usize, redis: &Redi
         under_way.clear();
         resident.clear();
         wait::eventually(what, PATIENCE, || {
-            let moment = look(&mut connection, &running, server);
+            let moment = measure::look(&mut connection, &running, server);
             assert!(!moment.program.ended, "the worker ended:\n{}", running.log());
             under_way.push(sink.under_way() as f64);
             resident.extend(process::resident(running.process()));
@@ -227,10 +219,4 @@ fn measure(group: &Group, (hosts, latency): Case, in_flight: usize, redis: &Redi
         cpu: micros(first.program, last.program),
         redis_cpu: micros(first.redis, last.redis),
     }
-}
-
-fn look(connection: &mut Connection, running: &Running, server: u32) -> Moment {
-    let left = drain::left(connection);
-    let (program, redis) = (process::usage(running.process()), process::usage(server));
-    Moment { left, time: Instant::now(), program, redis }
 }
