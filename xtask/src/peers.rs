@@ -73,10 +73,12 @@ fn npm(from: &Path, to: &Path) -> Result {
     fs::write(&list, lock).map_err(|error| step::at(&list, &error))
 }
 
+/// Python finds the programs, and what they share, in one folder.
 fn pip(from: &Path, to: &Path) -> Result {
     let requirements = read(&from.join("requirements.txt"))?;
     let names: Vec<&str> = requirements.lines().collect();
     tools::locked_packages(to.join("packages"), &names)?;
+    copy(&sources().join("python"), to)?;
     copy(from, to)
 }
 

@@ -3,10 +3,13 @@
 import asyncio
 import signal
 
+from opentelemetry import trace
 from redis.asyncio import Redis
 
 STREAM = "jobs"
 GROUP = "workers"
+TRACER = trace.get_tracer("peer")
+KIND = trace.SpanKind.CONSUMER
 
 
 async def connect(redis_url: str) -> Redis:

@@ -12,7 +12,7 @@ import uvloop
 from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
 
 import telemetry
-from jobs import GROUP, STREAM, connect, until_sigterm
+from jobs import GROUP, KIND, STREAM, TRACER, connect, until_sigterm
 
 
 class Loop:
@@ -35,7 +35,7 @@ class Loop:
         while True:
             entry, fields = await self.jobs.get()
             try:
-                with telemetry.TRACER.start_as_current_span(f"process {STREAM}", kind=telemetry.KIND):
+                with TRACER.start_as_current_span(f"process {STREAM}", kind=KIND):
                     async with self.http.post(fields[b"url"].decode(), data=fields[b"body"]) as response:
                         response.raise_for_status()
                         await response.read()
@@ -62,6 +62,6 @@ async def work(redis_url: str, in_flight: int) -> None:
         await asyncio.gather(loop.read(in_flight), loop.acknowledge(), *senders)
 
 
-stop = telemetry.start(AioHttpClientInstrumentor)
+stop = telemetry.start(AioHttpClientInstrumentor().instrument)
 uvloop.run(until_sigterm(work(sys.argv[1], int(sys.argv[2]))))
 stop()

@@ -12,11 +12,11 @@ import httpx
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 
 import telemetry
-from jobs import GROUP, STREAM, connect, until_sigterm
+from jobs import GROUP, KIND, STREAM, TRACER, connect, until_sigterm
 
 
 async def deliver(redis, http, entry, fields) -> None:
-    with telemetry.TRACER.start_as_current_span(f"process {STREAM}", kind=telemetry.KIND):
+    with TRACER.start_as_current_span(f"process {STREAM}", kind=KIND):
         response = await http.post(fields[b"url"].decode(), content=fields[b"body"])
         response.raise_for_status()
         async with redis.pipeline(transaction=False) as pipeline:
@@ -45,6 +45,6 @@ async def work(redis_url: str, in_flight: int) -> None:
                     task.add_done_callback(ended)
 
 
-stop = telemetry.start(HTTPXClientInstrumentor)
+stop = telemetry.start(HTTPXClientInstrumentor().instrument)
 asyncio.run(until_sigterm(work(sys.argv[1], int(sys.argv[2]))))
 stop()

@@ -2,16 +2,12 @@
 
 import os
 
-from opentelemetry import metrics, trace
 
-TRACER = trace.get_tracer("peer")
-KIND = trace.SpanKind.CONSUMER
-
-
-def start(instrumentor):
-    """Returns what exports the rest at the end. Does nothing unless OTEL_EXPORTER_OTLP_ENDPOINT is set."""
+def start(instrument):
+    """Calls `instrument`, and returns what exports the rest at the end. Does nothing unless OTEL_EXPORTER_OTLP_ENDPOINT is set."""
     if "OTEL_EXPORTER_OTLP_ENDPOINT" not in os.environ:
         return lambda: None
+    from opentelemetry import metrics, trace
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.metrics import MeterProvider
@@ -24,7 +20,7 @@ def start(instrumentor):
     trace.set_tracer_provider(spans)
     meters = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())])
     metrics.set_meter_provider(meters)
-    instrumentor().instrument()
+    instrument()
 
     def stop():
         spans.shutdown()
