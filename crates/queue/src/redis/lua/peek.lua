@@ -41,7 +41,6 @@ if ARGV[2] == 'held' then
   end
   return rows
 end
--- One at a time: many large entries at once would fill the server's memory.
 local is_last, from, to = ARGV[2] == 'last', ARGV[3], ARGV[4]
 local final = to
 if is_last then
@@ -50,28 +49,35 @@ if is_last then
     return rows
   end
 end
-while #rows < tonumber(ARGV[5]) do
-  local entry
+-- Up to 8 at once, fewer where they are large: many large entries would fill the server's memory.
+local left, count, bytes = tonumber(ARGV[5]), 1, 0
+while left > 0 do
+  local page
   if is_last then
-    entry = redis.call('XREVRANGE', KEYS[1], to, from, 'COUNT', 1)[1]
+    page = redis.call('XREVRANGE', KEYS[1], to, from, 'COUNT', math.min(count, left))
   else
-    entry = redis.call('XRANGE', KEYS[1], from, to, 'COUNT', 1)[1]
+    page = redis.call('XRANGE', KEYS[1], from, to, 'COUNT', math.min(count, left))
   end
-  if not entry then
-    return rows
+  for _, entry in ipairs(page) do
+    for _, text in ipairs(entry[2]) do
+      bytes = bytes + #text
+    end
+    local pending
+    if ARGV[1] ~= '' then
+      local found = redis.pcall('XPENDING', KEYS[1], ARGV[1], entry[1], entry[1], 1)
+      pending = not found.err and found[1] or nil
+    end
+    rows[#rows + 1] = row(entry, pending)
   end
-  local pending
-  if ARGV[1] ~= '' then
-    local found = redis.pcall('XPENDING', KEYS[1], ARGV[1], entry[1], entry[1], 1)
-    pending = not found.err and found[1] or nil
-  end
-  rows[#rows + 1] = row(entry, pending)
-  if entry[1] == final then
+  local end_of_page = page[#page]
+  if not end_of_page or end_of_page[1] == final then
     return rows
   elseif is_last then
-    to = '(' .. entry[1]
+    to = '(' .. end_of_page[1]
   else
-    from = '(' .. entry[1]
+    from = '(' .. end_of_page[1]
   end
+  left = left - #page
+  count = math.max(1, math.min(8, math.floor(65536 * #rows / math.max(bytes, 1))))
 end
 return rows
