@@ -23,6 +23,7 @@ mod producers;
 mod queue_shard;
 mod reason;
 mod received;
+mod recent;
 mod refusals;
 mod reply;
 mod scripts;

@@ -89,8 +89,8 @@ impl Batch<'_> {
         let mut seen = Numbers::default();
         for _ in 0..MOVES_MAX {
             let numbers = match ttl {
-                None => Numbers { changes: 0, all: vec![self.redis.shards(self.name).await?.now] },
-                Some(ttl) => self.redis.shard_numbers(self.name, ttl).await?,
+                None => Numbers { changes: 0, all: vec![self.redis.recent_shards(self.name).await?] },
+                Some(ttl) => Numbers::read(self.redis, self.name, ttl, &seen).await?,
             };
             self.claim(&numbers).await?;
             let changes = numbers.changes_after(&seen);

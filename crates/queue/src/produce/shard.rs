@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::enqueue::{EnqueueError, Enqueuing, IdempotencyKey, Publication};
 use crate::job::{EntryId, Fields};
-use crate::redis::{Error, Keys, QueueName, QueueShard, Redis, SHARDS_MAX, number, unexpected};
+use crate::redis::{Error, QueueName, QueueShard, Redis, SHARDS_MAX, number, unexpected};
 
 /// How often an enqueue follows a number of shards that changes.
 pub(super) const MOVES_MAX: usize = 5;
@@ -31,7 +31,7 @@ impl Redis {
         let route = order.as_deref().unwrap_or(key.key.as_bytes());
         let mut seen = Numbers::default();
         for _ in 0..MOVES_MAX {
-            let numbers = self.shard_numbers(name, key.ttl_millis()).await?;
+            let numbers = Numbers::read(self, name, key.ttl_millis(), &seen).await?;
             let homes = homes(route, &numbers.all);
             for shard in &homes[1..] {
                 let queue = self.producer_shard(name, *shard);
@@ -48,18 +48,6 @@ impl Redis {
         }
         Err(EnqueueError::Moved)
     }
-
-    /// The number of shards, and the former ones that keys with this TTL may have been enqueued by.
-    pub(super) async fn shard_numbers(&self, name: &QueueName, ttl_millis: u64) -> Result<Numbers, Error> {
-        let producer = self.producer_shard(name, 0);
-        let args = vec![number(ttl_millis)];
-        let keys = vec![Keys::meta(name)];
-        let reply = producer.0.scripts.key_homes.poll(&producer.0.redis, keys, args).await?;
-        let mut numbers = reply.convert::<Vec<u64>>()?.into_iter();
-        let changes = numbers.next().ok_or_else(unexpected)?;
-        let all = numbers.map(|number| u32::try_from(number).unwrap_or(SHARDS_MAX)).collect();
-        Ok(Numbers { changes, all })
-    }
 }
 
 /// The numbers of shards that select where keys may be.
@@ -72,6 +60,22 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
+    /// Reads them, as of a moment ago for the first time, for keys with this TTL. `seen` is what was read before.
+    pub(super) async fn read(
+        redis: &Redis,
+        name: &QueueName,
+        ttl_millis: u64,
+        seen: &Self,
+    ) -> Result<Numbers, Error> {
+        let reply = match seen.all.is_empty() {
+            true => redis.recent_key_homes(name, ttl_millis).await?,
+            false => redis.key_homes(name, ttl_millis).await?,
+        };
+        let (changes, all) = reply.split_first().ok_or_else(unexpected)?;
+        let all = all.iter().map(|number| u32::try_from(*number).unwrap_or(SHARDS_MAX)).collect();
+        Ok(Numbers { changes: *changes, all })
+    }
+
     /// Up to which change somebody else may have claimed a key that this producer enqueues. It claims its keys everywhere else
     /// before, and of two producers, the one that knows of fewer changes enqueues where the other has claimed the key,
     /// or where it finds the job. If the numbers are those by which the key was claimed by a later change, Redis has lost that change.

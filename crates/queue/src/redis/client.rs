@@ -40,7 +40,7 @@ pub struct Redis {
     instruments: Instruments,
     /// Whether somebody follows jobs as they end.
     pub(super) is_followed: Arc<AtomicBool>,
-    producers: Arc<Producers>,
+    pub(super) producers: Arc<Producers>,
 }
 
 /// How many shards a queue has.
@@ -114,19 +114,6 @@ impl Redis {
         })
     }
 
-    /// How many shards a queue has for producers, as of a moment ago.
-    ///
-    /// # Errors
-    /// fred's.
-    pub(crate) async fn recent_shards(&self, name: &QueueName) -> Result<u32, Error> {
-        if let Some(count) = self.producers.count(name) {
-            return Ok(count);
-        }
-        let count = self.shards(name).await?.now;
-        self.producers.set_count(name, count);
-        Ok(count)
-    }
-
     fn shard(
         &self,
         name: &QueueName,
@@ -181,6 +168,7 @@ impl Redis {
         let keys = vec![Keys::meta(name)];
         let args = vec![shards.clamp(1, SHARDS_MAX).to_string().into()];
         let reply = self.scripts.reshard.call(&self.connection, &Context::none(), keys, args).await?;
+        self.producers.forget_numbers(name);
         let (now, read) = reply.convert()?;
         Ok(ShardCounts { now, read })
     }
