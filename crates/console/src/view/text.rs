@@ -9,6 +9,9 @@ pub fn plain(bytes: &[u8], longest: usize) -> String {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return format!("({} bytes that are not text)", bytes.len());
     };
+    if text.len() <= longest && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut plain = String::new();
     for (count, character) in text.chars().enumerate() {
         if count >= longest {

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use fred::types::Value;
+use futures_util::future::try_join;
 use telemetry::{Context, semconv};
 
 use super::peek::{CUT, PAGE, Peek, Peeked};
@@ -62,8 +63,9 @@ impl Inspector {
     ) -> Result<Vec<DeadLetter>, Error> {
         let Some(to) = super::end_before(before) else { return Ok(vec![]) };
         let keys = Self::keys(queue);
-        let dead = self.peek_at(keys.dead, Peek::page("last", "-", &to)).await?;
-        let rejected = self.peek_at(keys.rejected, Peek::page("last", "-", &to)).await?;
+        let dead = self.peek_at(keys.dead, Peek::page("last", "-", &to));
+        let rejected = self.peek_at(keys.rejected, Peek::page("last", "-", &to));
+        let (dead, rejected) = try_join(dead, rejected).await?;
         Ok(merged(letters(queue, dead, false), letters(queue, rejected, true), PAGE as usize))
     }
 

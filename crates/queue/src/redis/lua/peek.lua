@@ -13,6 +13,8 @@
 --          without one
 -- Uses     trust, oldest
 local most, mark = tonumber(ARGV[6]), KEYS[2] ~= KEYS[1] and redis.call('GET', KEYS[2])
+-- Of all values so far.
+local bytes = 0
 
 local function row(entry, pending)
   local fields = entry[2]
@@ -20,8 +22,12 @@ local function row(entry, pending)
     fields = trusted(fields, mark)
   end
   for i = 2, #fields, 2 do
-    -- Of a history, the last attempts are kept.
-    fields[i] = fields[i - 1] == '_history' and most > 0 and string.sub(fields[i], -most) or string.sub(fields[i], 1, most)
+    local value = fields[i]
+    bytes = bytes + #value
+    if #value > most then
+      -- Of a history, the last attempts are kept.
+      fields[i] = fields[i - 1] == '_history' and most > 0 and string.sub(value, -most) or string.sub(value, 1, most)
+    end
   end
   return {entry[1], fields, pending and pending[2] or '', pending and pending[3] or 0, pending and pending[4] or 0}
 end
@@ -50,7 +56,7 @@ if is_last then
   end
 end
 -- Up to 8 at once, fewer where they are large: many large entries would fill the server's memory.
-local left, count, bytes = tonumber(ARGV[5]), 1, 0
+local left, count = tonumber(ARGV[5]), 1
 while left > 0 do
   local page
   if is_last then
@@ -59,9 +65,6 @@ while left > 0 do
     page = redis.call('XRANGE', KEYS[1], from, to, 'COUNT', math.min(count, left))
   end
   for _, entry in ipairs(page) do
-    for _, text in ipairs(entry[2]) do
-      bytes = bytes + #text
-    end
     local pending
     if ARGV[1] ~= '' then
       local found = redis.pcall('XPENDING', KEYS[1], ARGV[1], entry[1], entry[1], 1)
