@@ -1,6 +1,7 @@
 //! `postrider send`
 
 mod batch;
+mod check;
 mod from;
 mod lines;
 mod report;

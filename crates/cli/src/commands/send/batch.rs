@@ -8,6 +8,7 @@ use futures_util::stream::{self, StreamExt};
 use indicatif::ProgressBar;
 use postrider_queue::work::is_answer;
 use postrider_queue::{EnqueueError, Enqueuing, IdempotencyKey, JsonJob, NewJob, QueueName, Redis};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -46,7 +47,20 @@ pub(super) struct Done {
     pub(super) unsure: bool,
 }
 
-/// Jobs that are enqueued together.
+/// Reads the lines a batch at a time.
+struct Reading<'a> {
+    lines: &'a mut Lines,
+    /// The first job of the next batch.
+    next: Option<(u64, JsonJob)>,
+}
+
+/// Jobs that are enqueued together, and what ends them: the end of the input, or a wrong line.
+struct Read {
+    jobs: Vec<(u64, JsonJob)>,
+    end: Option<Result<(), Usage>>,
+}
+
+/// Jobs that are read to be enqueued together.
 struct Batch {
     jobs: Vec<(u64, JsonJob)>,
     bytes: usize,
@@ -55,44 +69,32 @@ struct Batch {
 }
 
 impl Sending<'_> {
-    /// Enqueues all jobs up to the first wrong line, or until it is stopped.
+    /// Enqueues all jobs up to the first wrong line, or until it is stopped. While Redis enqueues a batch, the next one is read.
     pub(super) async fn run(
         &mut self,
         lines: &mut Lines,
         stop: &CancellationToken,
     ) -> Result<(), Box<dyn Error>> {
-        let mut batch = Batch::new();
+        let mut reading = Reading { lines, next: None };
+        let mut read = reading.batch(stop).await?;
         loop {
-            let next = tokio::select! {
-                biased;
-                () = stop.cancelled() => return Err("interrupted".into()),
-                next = lines.next() => next.map_err(|error| format!("cannot read {}: {error}", lines.name))?,
-                () = sleep_until(batch.due), if !batch.jobs.is_empty() => {
-                    self.enqueue(&mut batch).await?;
-                    continue;
+            match read {
+                Read { jobs, end: None } => {
+                    let (enqueued, next) = tokio::join!(self.enqueue(jobs), reading.batch(stop));
+                    enqueued?;
+                    read = next?;
                 }
-            };
-            match next {
-                Some(Numbered { number, job: Ok(job) }) => {
-                    if batch.is_full_before(&job) {
-                        self.enqueue(&mut batch).await?;
-                    }
-                    batch.push(number, job);
+                Read { jobs, end: Some(end) } => {
+                    self.enqueue(jobs).await?;
+                    end?;
+                    self.done.lines = reading.lines.number;
+                    return Ok(());
                 }
-                Some(Numbered { number, job: Err(error) }) => {
-                    self.enqueue(&mut batch).await?;
-                    return Err(Usage(format!("line {number}: {error}")).into());
-                }
-                None => break,
             }
         }
-        self.enqueue(&mut batch).await?;
-        self.done.lines = lines.number;
-        Ok(())
     }
 
-    async fn enqueue(&mut self, batch: &mut Batch) -> Result<(), Box<dyn Error>> {
-        let jobs = std::mem::replace(batch, Batch::new()).jobs;
+    async fn enqueue(&mut self, jobs: Vec<(u64, JsonJob)>) -> Result<(), Box<dyn Error>> {
         match jobs.first() {
             None => Ok(()),
             Some(_) if self.cap.is_none() => self.enqueue_together(jobs).await,
@@ -164,9 +166,47 @@ impl Sending<'_> {
     }
 }
 
-impl Batch {
-    fn new() -> Self {
+impl Reading<'_> {
+    /// Reads the jobs of a batch, up to a wrong line.
+    async fn batch(&mut self, stop: &CancellationToken) -> Result<Read, Box<dyn Error>> {
+        // What was enqueued is sent before this thread reads and checks the next lines.
+        yield_now().await;
+        let mut batch = Batch::default();
+        self.next.take().into_iter().for_each(|(number, job)| batch.push(number, job));
+        loop {
+            let line = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err("interrupted".into()),
+                line = self.lines.next() => {
+                    line.map_err(|error| format!("cannot read {}: {error}", self.lines.name))?
+                }
+                () = sleep_until(batch.due), if !batch.jobs.is_empty() => return Ok(batch.read(None)),
+            };
+            match line {
+                Some(Numbered { number, job: Ok(job) }) if batch.is_full_before(&job) => {
+                    self.next = Some((number, job));
+                    return Ok(batch.read(None));
+                }
+                Some(Numbered { number, job: Ok(job) }) => batch.push(number, job),
+                Some(Numbered { number, job: Err(error) }) => {
+                    let error = Usage(format!("line {number}: {error}"));
+                    return Ok(batch.read(Some(Err(error))));
+                }
+                None => return Ok(batch.read(Some(Ok(())))),
+            }
+        }
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
         Self { jobs: Vec::new(), bytes: 0, due: Instant::now() }
+    }
+}
+
+impl Batch {
+    fn read(self, end: Option<Result<(), Usage>>) -> Read {
+        Read { jobs: self.jobs, end }
     }
 
     fn is_full_before(&self, job: &JsonJob) -> bool {

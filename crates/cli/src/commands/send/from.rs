@@ -5,21 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use postrider_queue::Redis;
 use postrider_worker::shutdown;
 use serde_json::json;
 use telemetry::Telemetry;
-use tokio_util::sync::CancellationToken;
 
 use super::super::Usage;
 use super::super::render::count;
 use super::SendArgs;
 use super::batch::{Done, Sending};
+use super::check::{check, style};
 use super::lines::Lines;
-
-/// Wrong lines that are reported at most.
-const REPORTED_LINES_MAX: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct FromArgs {
@@ -54,7 +51,12 @@ pub(super) async fn run(
     let (skip, stop) = (args.from.skip, shutdown::listen(None)?.stop);
     let mut lines = Lines::open(file, skip, args.limits).await?;
     let bar = match lines.extent {
-        Some(_) => ProgressBar::new(check(&mut lines, skip, &stop).await?),
+        Some(_) => {
+            let jobs = check(&mut lines, &stop).await?;
+            within(&lines, skip)?;
+            lines.rewind().await?;
+            ProgressBar::new(jobs)
+        }
         // The writer of a pipe waits for its reader, so the whole input cannot be checked first.
         None => ProgressBar::no_length().with_style(style("{human_pos} jobs")),
     };
@@ -77,44 +79,6 @@ pub(super) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Checks all lines before the first job is enqueued, and returns the number of jobs.
-async fn check(lines: &mut Lines, skip: u64, stop: &CancellationToken) -> Result<u64, Box<dyn Error>> {
-    let (_, bytes) = lines.extent.unwrap_or_default();
-    let bar = ProgressBar::new(bytes).with_style(style("checking {wide_bar} {percent}%"));
-    let (mut jobs, mut wrong, mut errors) = (0, 0, String::new());
-    loop {
-        let next = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Err("interrupted; nothing was enqueued".into()),
-            next = lines.next() => next.map_err(|error| Usage(format!("cannot read {}: {error}", lines.name)))?,
-        };
-        let Some(line) = next else { break };
-        bar.set_position(lines.position);
-        match line.job {
-            Ok(_) => jobs += 1,
-            Err(error) => {
-                wrong += 1;
-                if wrong <= REPORTED_LINES_MAX {
-                    errors.push_str(&format!("\n  line {}: {error}", line.number));
-                }
-            }
-        }
-    }
-    bar.finish_and_clear();
-    if wrong > REPORTED_LINES_MAX {
-        errors.push_str(&format!("\n  and {} more", wrong - REPORTED_LINES_MAX));
-    }
-    if wrong > 0 {
-        let wrong = count(wrong, "line is", "lines are");
-        return Err(
-            Usage(format!("{wrong} wrong in {}, and nothing was enqueued:{errors}", lines.name)).into()
-        );
-    }
-    within(lines, skip)?;
-    lines.rewind().await?;
-    Ok(jobs)
-}
-
 /// Refuses to skip more lines than the file has: that is a mistake.
 fn within(lines: &Lines, skip: u64) -> Result<(), Usage> {
     if skip <= lines.number {
@@ -122,10 +86,6 @@ fn within(lines: &Lines, skip: u64) -> Result<(), Usage> {
     }
     let there = count(lines.number as usize, "line", "lines");
     Err(Usage(format!("--skip {skip}: {} has {there}", lines.name)))
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the template is right")
 }
 
 impl Done {

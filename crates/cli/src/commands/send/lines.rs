@@ -4,6 +4,7 @@ use std::io::{self, SeekFrom};
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use memchr::memchr;
 use postrider_queue::JsonJob;
 use tokio::fs::File;
 use tokio::io::{AsyncBufReadExt, AsyncSeekExt, BufReader};
@@ -12,7 +13,7 @@ use super::super::Usage;
 use super::super::limits::JobLimits;
 
 /// Bytes of one read.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = 256 * 1024;
 
 /// A file, or standard input.
 #[derive(Debug)]
@@ -27,10 +28,21 @@ pub(super) struct Lines {
     /// Lines that have been read.
     pub(super) number: u64,
     skip: u64,
-    limits: JobLimits,
-    /// The current line, up to [`JsonJob::text_bytes_max`] bytes.
+    pub(super) limits: JobLimits,
+    /// What has been read of the next line, up to [`JsonJob::text_bytes_max`] bytes.
     line: Vec<u8>,
-    /// The length of the current line, bytes.
+    /// The length of that, bytes.
+    length: usize,
+}
+
+/// A line.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// Counted from 1.
+    pub(super) number: u64,
+    /// Nothing of a line that is too long.
+    text: Vec<u8>,
+    /// Bytes.
     length: usize,
 }
 
@@ -67,16 +79,35 @@ impl Lines {
 
     /// The next line that is not empty; `None` at the end. Cancel safe: nothing is lost if it is dropped.
     pub(super) async fn next(&mut self) -> io::Result<Option<Numbered>> {
-        while self.read().await? {
-            self.number += 1;
-            let job = self.job();
-            self.line.clear();
-            self.length = 0;
-            if let Some(job) = job {
-                return Ok(Some(Numbered { number: self.number, job }));
+        while let Some(line) = self.line().await? {
+            if let Some(job) = line.job(self.limits) {
+                return Ok(Some(Numbered { number: line.number, job }));
             }
         }
         Ok(None)
+    }
+
+    /// The next lines: up to that number, and about that many bytes; none at the end.
+    pub(super) async fn some(&mut self, lines_max: usize, bytes_max: usize) -> io::Result<Vec<Line>> {
+        let (mut lines, mut bytes) = (vec![], 0);
+        while lines.len() < lines_max && bytes < bytes_max {
+            let Some(line) = self.line().await? else { break };
+            bytes += line.length;
+            lines.push(line);
+        }
+        Ok(lines)
+    }
+
+    async fn line(&mut self) -> io::Result<Option<Line>> {
+        if !self.read().await? {
+            return Ok(None);
+        }
+        self.number += 1;
+        let (mut text, length) = (std::mem::take(&mut self.line), std::mem::take(&mut self.length));
+        if length > JsonJob::text_bytes_max(self.limits.max_job_bytes) {
+            text = Vec::new();
+        }
+        Ok(Some(Line { number: self.number, text, length }))
     }
 
     /// Starts again; only for input with an extent.
@@ -91,7 +122,7 @@ impl Lines {
     async fn read(&mut self) -> io::Result<bool> {
         loop {
             let read = self.reader.fill_buf().await?;
-            let end = read.iter().position(|byte| *byte == b'\n');
+            let end = memchr(b'\n', read);
             let count = end.map_or(read.len(), |end| end + 1);
             self.length += count;
             self.position += count as u64;
@@ -104,18 +135,21 @@ impl Lines {
             }
         }
     }
+}
 
-    fn job(&self) -> Option<Result<JsonJob, Usage>> {
-        if self.length > JsonJob::text_bytes_max(self.limits.max_job_bytes) {
+impl Line {
+    /// Its job; `None` if it is empty.
+    pub(super) fn job(&self, limits: JobLimits) -> Option<Result<JsonJob, Usage>> {
+        if self.length > JsonJob::text_bytes_max(limits.max_job_bytes) {
             return Some(Err(Usage(format!("{} bytes are too many for a job", self.length))));
         }
-        let line = match self.number {
+        let text = match self.number {
             // Some editors write a byte order mark.
-            1 => self.line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.line),
-            _ => &self.line,
+            1 => self.text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.text),
+            _ => &self.text,
         };
-        let parse = || JsonJob::parse(line, self.limits.max_job_bytes);
-        (!line.trim_ascii().is_empty()).then(|| parse().map_err(|error| Usage(error.to_string())))
+        let parse = || JsonJob::parse(text, limits.max_job_bytes);
+        (!text.trim_ascii().is_empty()).then(|| parse().map_err(|error| Usage(error.to_string())))
     }
 }
 
@@ -123,6 +157,13 @@ impl Lines {
 fn standard_input() -> io::Result<File> {
     let own = io::stdin().as_fd().try_clone_to_owned()?;
     Ok(File::from_std(own.into()))
+}
+
+#[cfg(test)]
+impl Line {
+    pub(super) fn new(number: u64, text: &[u8]) -> Line {
+        Line { number, text: text.to_vec(), length: text.len() }
+    }
 }
 
 #[cfg(test)]
@@ -171,10 +212,11 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&text).unwrap();
         let mut lines = Lines::open(file.path(), 0, JobLimits::default()).await.unwrap();
-        let first = lines.next().await.unwrap().unwrap();
-        assert!(first.job.unwrap_err().to_string().contains("too many"));
+        let first = lines.some(1, 1).await.unwrap().remove(0);
+        assert_eq!((first.text.capacity(), first.length), (0, long.len()));
+        let error = first.job(JobLimits::default()).unwrap().unwrap_err();
+        assert!(error.to_string().contains("too many"));
         assert!(lines.next().await.unwrap().unwrap().job.is_ok());
-        assert!(lines.line.capacity() <= 2 * JsonJob::text_bytes_max(ENTRY_BYTES_MAX));
     }
 
     #[tokio::test]
