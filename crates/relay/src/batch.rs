@@ -5,21 +5,13 @@ use std::collections::BTreeMap;
 use futures_util::future::try_join;
 use postrider_queue::{EnqueueError, NewJob, Publication, QueueName, Redis, error_text, names};
 use telemetry::{Counter, Histogram, Telemetry};
-use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 use tracing::warn;
 
 use crate::RelayConfig;
 use crate::connection::{Connection, RelayError, in_time};
-use crate::row::{self, Waiting};
+use crate::row::{self, BYTES_MAX, ROWS_MAX, SMALL_BYTES, Waiting};
 
-/// Rows of one transaction.
-const ROWS_MAX: i64 = 500;
-/// Bytes of one transaction, unless one row alone has more.
-const BYTES_MAX: u64 = 4 << 20;
-/// Bytes of a row that comes at once, so that all rows together have at most [`BYTES_MAX`]. Larger ones are read later, as far
-/// as there is room for them.
-const SMALL_BYTES: i64 = BYTES_MAX as i64 / ROWS_MAX;
 /// Bounds of the histogram, in seconds: those of the time that a job waits.
 const BOUNDS: [f64; 18] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
@@ -128,18 +120,19 @@ impl Batch<'_> {
         taken: &mut Taken,
         settled: &mut Settled,
     ) -> Result<BTreeMap<QueueName, Vec<Waiting>>, RelayError> {
-        let Connection { client, take, .. } = self.connection;
+        let Connection { client, take, take_except, .. } = self.connection;
         let most = self.config.job_bytes_max;
-        let limits: [&(dyn ToSql + Sync); 3] = [&ROWS_MAX, &except, &SMALL_BYTES];
-        let rows = in_time(async {
-            let begin = client.batch_execute("begin");
-            Ok(try_join(begin, client.query(take, &limits)).await?.1)
-        })
-        .await?;
+        let rows = async {
+            match except.is_empty() {
+                true => client.query(take, &[]).await,
+                false => client.query(take_except, &[&except]).await,
+            }
+        };
+        let rows = in_time(async { Ok(try_join(client.batch_execute("begin"), rows).await?.1) }).await?;
         let sizes: Vec<(i64, u64)> =
             rows.iter().map(|row| Ok((row.try_get(0)?, size(row)?))).collect::<Result<_, Error>>()?;
         let first = first_rows(sizes.iter().map(|(_, size)| *size), most as u64);
-        taken.is_full = rows.len() as i64 == ROWS_MAX || first < rows.len();
+        taken.is_full = rows.len() == ROWS_MAX || first < rows.len();
         let large = self.large(&sizes[..first]).await?;
         let mut waiting = BTreeMap::<QueueName, Vec<Waiting>>::new();
         for (row, (id, size)) in rows[..first].iter().zip(sizes) {
@@ -159,7 +152,7 @@ impl Batch<'_> {
     /// The rows that came without their jobs, by their ids.
     async fn large(&self, sizes: &[(i64, u64)]) -> Result<BTreeMap<i64, Row>, RelayError> {
         let most = self.config.job_bytes_max as u64;
-        let is_large = |size: u64| size > SMALL_BYTES as u64 && size <= most;
+        let is_large = |size: u64| size > SMALL_BYTES && size <= most;
         let ids: Vec<i64> = sizes.iter().filter(|(_, size)| is_large(*size)).map(|(id, _)| *id).collect();
         if ids.is_empty() {
             return Ok(BTreeMap::new());

@@ -51,27 +51,36 @@ fn columns() -> String {
     format!("queue, key, extract(epoch from clock_timestamp() - created_at)::float8, body_bytes, {columns}")
 }
 
-/// Locks waiting rows and returns their ids and sizes in bytes, without the small fields: up to $1 rows, without those of the
-/// queues $2. A row of at most $3 bytes comes with its job. One relay at a time takes rows with an order key, so that they are
+/// Rows of one transaction.
+pub(crate) const ROWS_MAX: usize = 500;
+/// Bytes of one transaction, unless one row alone has more.
+pub(crate) const BYTES_MAX: u64 = 4 << 20;
+/// Bytes of a row that comes at once, so that all rows together have at most [`BYTES_MAX`]. Larger ones are read later, as far
+/// as there is room for them.
+pub(crate) const SMALL_BYTES: u64 = BYTES_MAX / ROWS_MAX as u64;
+
+/// Locks waiting rows that fulfil a further condition and returns their ids and sizes in bytes, without the small fields: up to
+/// [`ROWS_MAX`]. A row of at most [`SMALL_BYTES`] comes with its job. Numbers are part of the text, since PostgreSQL plans a statement
+/// without parameters once. One relay at a time takes rows with an order key, so that they are
 /// enqueued in their order: the first such row that a statement meets takes the lock. What is computed of a row comes after its lock,
 /// so that rows that another connection has cost little.
-pub(crate) fn take() -> String {
+pub(crate) fn take(condition: &str) -> String {
     let counted = COLUMNS.iter().filter(|(name, _)| !SMALL_FIELDS.contains(name));
     let sizes = counted.map(|(_, expression)| format!("coalesce(octet_length({expression}), 0)"));
     format!(
         "select o.id, row_bytes, job.*
          from (
              select * from postrider_outbox
-             where enqueued_at is null and error is null and queue <> all ($2) and (
+             where enqueued_at is null and error is null {condition} and (
                  order_key is null
                  or (select pg_try_advisory_xact_lock('postrider_outbox'::regclass::oid::integer, 0))
              )
-             order by id limit $1 for update skip locked
+             order by id limit {ROWS_MAX} for update skip locked
          ) o
              cross join lateral (
                  select coalesce(octet_length(body_bytes), 0)::bigint + {} as row_bytes
              ) size
-             left join lateral (select {}) job on row_bytes <= $3
+             left join lateral (select {}) job on row_bytes <= {SMALL_BYTES}
          order by o.id",
         sizes.collect::<Vec<_>>().join(" + "),
         columns()
