@@ -11,6 +11,7 @@ mod enqueue;
 mod extract;
 mod flows;
 pub(crate) mod jobs;
+mod jobs_of_flow;
 mod new_definition;
 mod new_job;
 pub(crate) mod operations;
@@ -45,7 +46,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
     info(
         title = "Postrider",
         // By Semantic Versioning; its first number is that of the paths.
-        version = "1.9.0",
+        version = "1.10.0",
         description = "Enqueue HTTP jobs, and find out what happened to them. Every error is a `Problem` (RFC 9457).",
         license(name = "MIT OR Apache-2.0")
     ),

@@ -9,6 +9,7 @@ use postrider_queue::admin::{ShardName, State as JobState};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::jobs_of_flow::jobs_of_flow;
 use super::search::{Found, look_up};
 use crate::access::{Caller, Scope};
 use crate::problem::Problem;
@@ -27,6 +28,9 @@ pub(super) struct ListParameters {
     /// Only jobs in this state: `ready`, `running`, `scheduled` or `held`.
     #[param(pattern = "^(ready|running|scheduled|held)$")]
     state: Option<String>,
+    /// Only jobs of this flow: its key, its id, or a host. All held ones are looked at, and of the others the first 1,000 of
+    /// each shard; `more` is true where there are others.
+    flow: Option<String>,
     /// At most this many of each shard of a queue: 1 to 1000. Default: 20.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
@@ -48,11 +52,17 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     parameters: Result<Query<ListParameters>, QueryRejection>,
 ) -> Result<Json<Jobs>, Problem> {
-    let Query(ListParameters { queue, state, limit }) = parameters?;
+    let Query(ListParameters { queue, state, flow, limit }) = parameters?;
     let limit = super::limit(limit, LIST)?;
     let state = state.as_deref().map(job_state).transpose()?;
     let shards = shared.shards(queue.as_deref()).await?;
-    jobs_of(&shared, &shards, state, limit).await.map(Json)
+    match flow {
+        None => jobs_of(&shared, &shards, state, limit).await.map(Json),
+        Some(flow) => {
+            let (jobs, more) = jobs_of_flow(&shared, &shards, state, &flow, limit).await?;
+            Ok(Json(Jobs { jobs, more }))
+        }
+    }
 }
 
 /// Up to `limit` jobs of each of these shards.

@@ -97,6 +97,13 @@ fn lists_show_each_state() {
     assert_eq!(ids("/v1/jobs?queue=default&state=ready"), [json!(ready)]);
     assert_eq!(ids("/v1/jobs?queue=default&state=scheduled"), [json!("7-0")]);
     assert_eq!(ids("/v1/jobs?queue=default&state=held"), [json!("8-0")]);
+    assert_eq!(ids("/v1/jobs?flow=orders"), [json!("8-0")]);
+    assert_eq!(ids("/v1/jobs?flow=orders&state=ready"), [] as [Value; 0]);
+    assert_eq!(ids("/v1/jobs?flow=9658403816409e66&state=held"), [json!("8-0")]);
+    assert_eq!(ids("/v1/jobs?flow=127.0.0.1&queue=default"), [json!(ready), json!("7-0")]);
+    assert_eq!(ids("/v1/jobs?flow=127.0.0.1&limit=1").len(), 2, "one of each queue");
+    assert_eq!(console.get("/v1/jobs?flow=127.0.0.1&limit=1").1["more"], true);
+    assert_eq!(console.get("/v1/jobs?flow=127.0.0.1").1["more"], false);
     assert_eq!(console.get("/v1/jobs?queue=default&limit=1").1["more"], true);
     console.refuses(("GET", "/v1/jobs?state=dead", &[], ""), 400, "/v1/dead");
     console.refuses(("GET", "/v1/jobs?limit=0", &[], ""), 400, "write 1 to 1000");
