@@ -54,9 +54,10 @@ enum Task {
     /// Compare the worker with a bare loop that does the same jobs
     Bench {
         /// --rounds N, --jobs N, --in-flight N, --keys N, --json, --plot FILE, and one other measurement: --counts,
-        /// --sink-latency MS,MS, --scale, --backlog, --slow-sink, --fairness, --idle, --startup, --delivery-log, --https,
-        /// --enqueue, --outbox, --readers, --settlements, --lists, --order, --sweep, --dead-host, or --peers for other systems
-        /// (--peers NAME,NAME: only apalis, bullmq, asyncio-tuned, asyncio-httpx or celery), which it fetches
+        /// --sink-latency MS,MS, --scale, --backlog, --blocked, --bodies, --latency, --slow-sink, --fairness, --idle, --startup,
+        /// --delivery-log, --https, --enqueue, --enqueue-all, --outbox, --readers, --settlements, --lists, --order, --sweep,
+        /// --dead-host, or --peers for other systems (--peers NAME,NAME: only apalis, bullmq, asyncio-tuned, asyncio-httpx or
+        /// celery), which it fetches
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },

@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::child::OwnedChild;
-use crate::drain::{self, Drain, Late, STREAM};
+use crate::drain::{self, Drain, STREAM};
+use crate::late::Late;
 use crate::redis::RedisServer;
 
 /// Jobs of the two runs. The result is their difference. The first run is long enough for all one-time work:
@@ -29,16 +30,17 @@ pub struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Instructions of a worker per job, with one job in flight, on all threads, in user mode.
+    /// Instructions of a worker per job, with one job in flight, on all threads, in user mode. Each job may be held once.
     ///
     /// # Panics
     ///
-    /// If it does not drain its queue, or schedules or retries more than a few jobs.
-    pub fn worker(&self, program: &Path, environment: &[(&str, &str)]) -> f64 {
+    /// As [`Drain::run`].
+    pub fn worker(&self, program: &Path, environment: &[(&str, &str)], is_held: bool) -> f64 {
         let environment = [environment, &[NO_REPETITIONS]].concat();
         self.difference(|jobs, file| {
             let line = self.command_line(program, file);
-            let drain = Drain { program: &line, environment: &environment, in_flight: 1, late: self.late };
+            let (program, late) = (&line, self.late);
+            let drain = Drain { program, environment: &environment, in_flight: 1, late, is_held };
             drain.run(self.redis, jobs);
         })
     }
@@ -50,11 +52,14 @@ impl Bench<'_> {
     /// If it fails.
     pub fn bare_loop(&self, program: &Path) -> f64 {
         self.difference(|jobs, file| {
-            drain::preload(&mut self.redis.connect(), STREAM, &[self.late.sink.url()], jobs);
+            drain::preload(&mut self.redis.connect(), STREAM, &[self.late.url()], jobs);
             let line = self.command_line(program, file);
             let mut command = Command::new(&line[0]);
             command.args(&line[1..]).args([&self.late.proxy.redis_url(), "1", &jobs.to_string()]);
             command.envs([NO_REPETITIONS]);
+            if let Some(certificate) = self.late.certificate() {
+                command.arg("https").env("SSL_CERT_FILE", certificate);
+            }
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             let status = OwnedChild::spawn(&mut command).wait(PATIENCE).expect("the bare loop ends");
             assert!(status.success(), "the bare loop ended with {status}");

@@ -9,8 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::child::OwnedChild;
-use crate::proxy::{Mode, Proxy};
-use crate::quick_sink::QuickSink;
+use crate::late::Late;
 use crate::redis::RedisServer;
 use crate::resp::{Connection, Reply};
 use crate::wait;
@@ -24,41 +23,14 @@ pub const BODY_BYTES: usize = 512;
 const PRELOAD: &str = "for job = 1, ARGV[1] do
     redis.call('XADD', KEYS[1], '*', 'url', ARGV[3 + job % (#ARGV - 2)], 'body', ARGV[2])
 end";
-/// Jobs per script call: few enough that a call does not block the server for long.
+/// Jobs per script call, and bytes of their bodies: few enough that a call does not block the server for long.
 const PRELOAD_BATCH: usize = 1000;
+const PRELOAD_BYTES: usize = 16 << 20;
 /// At most one job in this many may be scheduled, held or retried: a destination seems to stall while
 /// valgrind translates the program.
 const WAITING_MAX: usize = 100;
 /// Under valgrind everything takes fifty times as long.
 const PATIENCE: Duration = Duration::from_secs(300);
-
-/// A destination and a proxy before Redis that respond only when the worker has nothing else to do. If they
-/// responded at once, the first poll would find the response in some runs and not in others, and the cost of
-/// a job would vary.
-pub struct Late {
-    /// The proxy before Redis.
-    pub proxy: Proxy,
-    /// The destination.
-    pub sink: QuickSink,
-}
-
-impl Late {
-    /// Delays of Redis and the destination. They are longer than the worker's own work in between, even under
-    /// valgrind, and they differ so that the two responses do not arrive together.
-    const AFTER: [Duration; 2] = [Duration::from_millis(3), Duration::from_millis(5)];
-
-    /// Starts both, the proxy before `redis`.
-    ///
-    /// # Panics
-    ///
-    /// If no port is free.
-    pub fn new(redis: &RedisServer) -> Late {
-        let [of_redis, of_sink] = Late::AFTER;
-        let proxy = Proxy::start(redis.port);
-        proxy.set(Mode::Slow(of_redis));
-        Late { proxy, sink: QuickSink::start(of_sink) }
-    }
-}
 
 /// The worker's program and settings.
 pub struct Drain<'a> {
@@ -70,6 +42,8 @@ pub struct Drain<'a> {
     pub in_flight: usize,
     /// The proxy and the destination it connects to.
     pub late: &'a Late,
+    /// Whether each job is held once before its attempt.
+    pub is_held: bool,
 }
 
 impl Drain<'_> {
@@ -77,30 +51,45 @@ impl Drain<'_> {
     ///
     /// # Panics
     ///
-    /// If it ends early or does not end, or if it schedules, holds or retries more than a few jobs.
+    /// If it ends early or does not end, or if it schedules, holds or retries more than a few jobs, apart from those that shall be
+    /// held.
     pub fn run(&self, redis: &RedisServer, jobs: usize) -> String {
         let mut connection = redis.connect();
-        preload(&mut connection, STREAM, &[self.late.sink.url()], jobs);
+        preload(&mut connection, STREAM, &[self.late.url()], jobs);
         command(&mut connection, &["CONFIG", "RESETSTAT"]);
+        if self.is_held {
+            self.flow(redis, "pause");
+        }
         let folder = tempfile::Builder::new().prefix("postrider-drain-").tempdir();
         let folder = folder.expect("the folder for temporary files can be written");
         let [output, log] = ["output", "log"].map(|name| folder.path().join(name));
         let mut child = OwnedChild::spawn(&mut self.command(&output, &log));
         let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_else(|error| error.to_string());
-        wait::eventually_or("an empty queue", PATIENCE, || {
-            assert!(child.try_wait().is_none(), "the worker ended too early:\n{}", read(&log));
-            match left(&mut connection) {
-                0 => Ok(()),
-                left => Err(format!("{left} jobs")),
-            }
-        });
+        let mut until = |what, of: fn(&mut Connection) -> usize, enough: usize| {
+            wait::eventually_or(what, PATIENCE, || {
+                assert!(child.try_wait().is_none(), "the worker ended too early:\n{}", read(&log));
+                match of(&mut connection) {
+                    now if now == enough => Ok(()),
+                    now => Err(format!("{now} jobs")),
+                }
+            });
+        };
+        if self.is_held {
+            until("all jobs are held", held, jobs);
+            self.flow(redis, "resume");
+        }
+        until("an empty queue", left, 0);
         child.signal(Signal::SIGTERM);
         let status = child.wait(PATIENCE).expect("the worker ends on SIGTERM");
         assert!(status.success(), "the worker ended with {status}:\n{}", read(&log));
         // Every waiting job is in a sorted set.
         let statistics = command(&mut connection, &["INFO", "commandstats"]).text();
         let (waited, most) = (calls(&statistics, "zadd"), jobs / WAITING_MAX);
-        assert!(waited <= most, "{waited} of {jobs} jobs waited or were retried:\n{}", read(&log));
+        assert!(
+            self.is_held || waited <= most,
+            "{waited} of {jobs} jobs waited or were retried:\n{}",
+            read(&log)
+        );
         read(&output)
     }
 
@@ -112,6 +101,16 @@ impl Drain<'_> {
     pub fn per_job(&self, redis: &RedisServer, [few, many]: [usize; 2], count: impl Fn(&str) -> f64) -> f64 {
         let [few_cost, many_cost] = [few, many].map(|jobs| count(&self.run(redis, jobs)));
         (many_cost - few_cost) / (many - few) as f64
+    }
+
+    /// Pauses or resumes the flow of the destination.
+    fn flow(&self, redis: &RedisServer, verb: &str) {
+        // Valgrind and its options may stand before the worker's own program.
+        let program = self.program.last().expect("a program has a name");
+        let mut command = Command::new(program);
+        command.args(["flows", verb, self.late.url(), "--redis-url", &redis.url()]).stdout(Stdio::null());
+        let status = OwnedChild::spawn(&mut command).wait(PATIENCE).expect("the command ends");
+        assert!(status.success(), "flows {verb} ended with {status}");
     }
 
     fn command(&self, output: &Path, log: &Path) -> Command {
@@ -127,6 +126,7 @@ impl Drain<'_> {
         command.args(["--concurrency", &self.in_flight.to_string(), "--egress-allow", "127.0.0.0/8"]);
         // A lease that is extended in one run but not in the other would change the cost per job.
         command.args(["--lease", "10m", "--log", "warn"]).envs(self.environment.iter().copied());
+        command.envs(self.late.certificate().map(|file| ("SSL_CERT_FILE", file)));
         let file = |path| std::fs::File::create(path).expect("a new folder can be written");
         command.stdin(Stdio::null()).stdout(file(output)).stderr(file(log));
         command
@@ -155,10 +155,20 @@ pub fn preload(connection: &mut Connection, stream: &str, urls: &[&str], jobs: u
 ///
 /// If Redis returns an error.
 pub fn add(connection: &mut Connection, stream: &str, urls: &[&str], jobs: usize) {
-    let body = "x".repeat(BODY_BYTES);
+    add_with(connection, stream, urls, jobs, BODY_BYTES);
+}
+
+/// The same, with bodies of this length.
+///
+/// # Panics
+///
+/// If Redis returns an error.
+pub fn add_with(connection: &mut Connection, stream: &str, urls: &[&str], jobs: usize, body_bytes: usize) {
+    let body = "x".repeat(body_bytes);
+    let most = PRELOAD_BATCH.min(PRELOAD_BYTES / body_bytes.max(1)).max(1);
     let mut left = jobs;
     while left > 0 {
-        let batch = left.min(PRELOAD_BATCH);
+        let batch = left.min(most);
         let batch_text = batch.to_string();
         let call = ["EVAL", PRELOAD, "1", stream, &batch_text, &body];
         // A batch goes to no more URLs than it has jobs.
@@ -180,9 +190,14 @@ pub fn add(connection: &mut Connection, stream: &str, urls: &[&str], jobs: usize
 ///
 /// If Redis returns an error.
 pub fn left(connection: &mut Connection) -> usize {
-    let left = command(connection, &["XLEN", STREAM]).integer()
-        + command(connection, &["HLEN", "postrider:{default}:waiting"]).integer();
-    usize::try_from(left).expect("nothing has a negative length")
+    let ready = command(connection, &["XLEN", STREAM]).integer();
+    usize::try_from(ready).expect("nothing has a negative length") + held(connection)
+}
+
+/// The jobs of the queue that wait for their flow or for a time.
+fn held(connection: &mut Connection) -> usize {
+    let held = command(connection, &["HLEN", "postrider:{default}:waiting"]).integer();
+    usize::try_from(held).expect("nothing has a negative length")
 }
 
 /// The reply to a command.

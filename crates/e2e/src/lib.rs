@@ -15,6 +15,7 @@ pub mod cluster;
 pub mod drain;
 pub mod hostile;
 pub mod http_call;
+pub mod late;
 pub mod otlp;
 pub mod postgres;
 pub mod process;

@@ -251,6 +251,11 @@ impl Receiver {
         })
     }
 
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
     /// Sends a signal. After `SIGSTOP` its ports accept connections but do not answer.
     pub fn signal(&mut self, signal: Signal) {
         self.child.signal(signal);

@@ -2,27 +2,53 @@
 
 use std::ffi::OsString;
 
-use e2e::drain::{Drain, Late};
+use e2e::drain::Drain;
+use e2e::late::Late;
 use e2e::otlp::Receiver;
 use e2e::redis::RedisServer;
 
 /// Allocations of a job without telemetry, either not compiled in or switched off. It may be lowered.
 const WITHOUT_TELEMETRY: f64 = 90.5;
+/// The same to a destination with TLS, on a connection that stays open.
+const WITH_TLS: f64 = 1.0;
+/// The same where the job is held once before its attempt.
+const HELD: f64 = 1.0;
 /// Allocations of a job on the worker's thread with every span recorded. It may be lowered.
 const WITH_TELEMETRY: f64 = 123.5;
+
+const OTEL: &str = "POSTRIDER_OTEL_ALLOCATIONS_BIN";
 
 const JOBS: [usize; 2] = [300, 1300];
 /// Rare events, such as a reply in two parts, only add to a run: so one of several runs must be within the bound.
 /// Runs differ by 0.2.
 const RUNS: usize = 5;
 
-fn assert_at_most(variable: &str, environment: &[(&str, &str)], bound: f64) {
-    let program = std::env::var_os(variable).filter(|path| !path.is_empty());
+/// A program that counts, and what it does.
+struct Case<'a> {
+    /// The variable with its path.
+    program: &'a str,
+    environment: &'a [(&'a str, &'a str)],
+    destination: fn(&RedisServer) -> Late,
+    is_held: bool,
+    bound: f64,
+}
+
+const LEAN: Case = Case {
+    program: "POSTRIDER_LEAN_ALLOCATIONS_BIN",
+    environment: &[],
+    destination: Late::new,
+    is_held: false,
+    bound: WITHOUT_TELEMETRY,
+};
+
+fn check(case: &Case) {
+    let program = std::env::var_os(case.program).filter(|path| !path.is_empty());
     let program: OsString =
-        program.unwrap_or_else(|| panic!("{variable} is not set: run `cargo xtask test`, which builds it"));
+        program.unwrap_or_else(|| panic!("{} is not set: run `cargo xtask test`", case.program));
     let redis = RedisServer::start();
-    let late = Late::new(&redis);
-    let drain = Drain { program: &[program], environment, in_flight: 1, late: &late };
+    let late = (case.destination)(&redis);
+    let Case { environment, is_held, bound, .. } = *case;
+    let drain = Drain { program: &[program], environment, in_flight: 1, late: &late, is_held };
     let count = |output: &str| output.trim().parse().expect("the program writes a number");
     let mut measured = Vec::new();
     for _ in 0..RUNS {
@@ -38,12 +64,22 @@ fn assert_at_most(variable: &str, environment: &[(&str, &str)], bound: f64) {
 
 #[test]
 fn the_lean_worker_allocates_no_more_for_a_job() {
-    assert_at_most("POSTRIDER_LEAN_ALLOCATIONS_BIN", &[], WITHOUT_TELEMETRY);
+    check(&LEAN);
+}
+
+#[test]
+fn the_lean_worker_allocates_no_more_for_a_job_over_tls() {
+    check(&Case { destination: Late::secure, bound: WITH_TLS, ..LEAN });
+}
+
+#[test]
+fn the_lean_worker_allocates_no_more_for_a_held_job() {
+    check(&Case { is_held: true, bound: HELD, ..LEAN });
 }
 
 #[test]
 fn telemetry_switched_off_allocates_nothing() {
-    assert_at_most("POSTRIDER_OTEL_ALLOCATIONS_BIN", &[], WITHOUT_TELEMETRY);
+    check(&Case { program: OTEL, ..LEAN });
 }
 
 #[test]
@@ -56,6 +92,6 @@ fn telemetry_allocates_no_more_for_a_job() {
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
     ];
-    assert_at_most("POSTRIDER_OTEL_ALLOCATIONS_BIN", &environment, WITH_TELEMETRY);
+    check(&Case { program: OTEL, environment: &environment, bound: WITH_TELEMETRY, ..LEAN });
     assert!(receiver.requests() > 0, "what was recorded was sent");
 }

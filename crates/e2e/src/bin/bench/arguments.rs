@@ -35,6 +35,12 @@ pub(crate) enum Mode {
     Scale,
     /// The cost of a job while very many wait.
     Backlog,
+    /// The time from enqueue to the request, with all processes on all cores and with some of them kept apart.
+    Latency,
+    /// What a thread that stands still costs the jobs of the other threads.
+    Blocked,
+    /// The cost of a megabyte in bodies of several lengths.
+    Bodies,
     /// The cost of very many requests in flight to destinations that take long.
     SlowSink,
     /// What flows that hang, and jobs that always fail, cost the others.
@@ -51,6 +57,8 @@ pub(crate) enum Mode {
     Peers(Vec<&'static Peer>),
     /// What it costs to enqueue over HTTP.
     Enqueue,
+    /// How many jobs a second are enqueued where many are at once.
+    EnqueueAll,
     /// What the relay costs.
     Outbox,
     /// What the readers of a console cost a worker.
@@ -66,7 +74,7 @@ pub(crate) enum Mode {
 }
 
 const KNOWN: &str = "--rounds=N, --jobs=N, --in-flight=N, --keys=N, --json, --plot=FILE and the modes --sink-latency=MS,MS, \
-                     --counts, --scale, --backlog, --slow-sink, --fairness, --idle, --startup, --delivery-log, --https, --enqueue, --outbox, \
+                     --counts, --scale, --backlog, --blocked, --bodies, --latency, --slow-sink, --fairness, --idle, --startup, --delivery-log, --https, --enqueue, --enqueue-all, --outbox, \
                      --readers, --settlements, --lists, --order, --sweep, and --peers or --peers=NAME,NAME with names of \
                      apalis, bullmq, asyncio-tuned, asyncio-httpx and celery";
 
@@ -111,6 +119,9 @@ fn mode(name: &str, value: &str) -> Option<Mode> {
         "--counts" => Mode::Counts,
         "--scale" => Mode::Scale,
         "--backlog" => Mode::Backlog,
+        "--latency" => Mode::Latency,
+        "--blocked" => Mode::Blocked,
+        "--bodies" => Mode::Bodies,
         "--slow-sink" => Mode::SlowSink,
         "--fairness" => Mode::Fairness,
         "--idle" => Mode::Idle,
@@ -118,6 +129,7 @@ fn mode(name: &str, value: &str) -> Option<Mode> {
         "--delivery-log" => Mode::DeliveryLog,
         "--https" => Mode::Https,
         "--enqueue" => Mode::Enqueue,
+        "--enqueue-all" => Mode::EnqueueAll,
         "--outbox" => Mode::Outbox,
         "--readers" => Mode::Readers,
         "--settlements" => Mode::Settlements,

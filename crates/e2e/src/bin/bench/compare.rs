@@ -7,7 +7,7 @@ use e2e::redis::RedisServer;
 use e2e::wait::Interrupted;
 
 use crate::arguments::Arguments;
-use crate::cost::{self, Cost};
+use crate::cost::{self, Cost, Kind, Subject};
 use crate::measure::{self, LATENCY_RATE, Latency, Load, Measurement, Target};
 use crate::variant::Variant;
 
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) 
             measurement
         });
         let latencies = in_order(backwards, |variant| {
-            [Variant::Bare, Variant::Lean, Variant::OtelOn].contains(&variant).then(|| {
+            (variant.is_bare() || [Variant::Lean, Variant::OtelOn].contains(&variant)).then(|| {
                 let latency = measure::latency(variant, redis, sink, LATENCY_SECONDS * LATENCY_RATE);
                 eprintln!("round {} of {}: {variant}: {latency:?}", round + 1, arguments.rounds);
                 latency
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) 
 
 /// A failure here does not discard the earlier measurements.
 fn counted(variant: Variant, redis: &RedisServer) -> Cost {
-    match std::panic::catch_unwind(AssertUnwindSafe(|| cost::of(variant, redis))) {
+    match std::panic::catch_unwind(AssertUnwindSafe(|| cost::of(Subject::new(variant, Kind::Plain), redis))) {
         Ok(cost) => cost,
         Err(reason) if reason.is::<Interrupted>() => std::panic::resume_unwind(reason),
         // The panic has already printed its message.

@@ -1,9 +1,11 @@
 //! Costs that are counted, not timed: allocations and instructions.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 
 use e2e::callgrind;
-use e2e::drain::{Drain, Late};
+use e2e::drain::Drain;
+use e2e::late::Late;
 use e2e::otlp::Receiver;
 use e2e::redis::{RedisServer, on_path};
 use e2e::text_file::TextFile;
@@ -15,10 +17,50 @@ use crate::variant::Variant;
 /// Jobs of the two runs. The result is their difference.
 const ALLOCATION_JOBS: [usize; 2] = [300, 1_300];
 
+/// What is counted: one job in flight of this variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Subject {
+    pub(crate) variant: Variant,
+    pub(crate) kind: Kind,
+}
+
+/// The way of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// To a destination without TLS.
+    Plain,
+    /// To a destination with TLS, on a connection that stays open.
+    Secure,
+    /// It is held once, and then goes to a destination without TLS.
+    Held,
+}
+
+impl Subject {
+    pub(crate) const fn new(variant: Variant, kind: Kind) -> Subject {
+        Subject { variant, kind }
+    }
+}
+
+impl Display for Subject {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match self.kind {
+            Kind::Plain => "",
+            Kind::Secure => ", TLS",
+            Kind::Held => ", held",
+        };
+        formatter.pad(&format!("{}{kind}", self.variant))
+    }
+}
+
 /// The agreed limits, in instructions per job. Lower them when a job becomes cheaper. Runs differ by about
 /// 0.5 %.
-const COST_MAX: [(Variant, f64); 3] =
-    [(Variant::Lean, 136_000.0), (Variant::OtelOff, 124_000.0), (Variant::OtelOn, 240_000.0)];
+const COST_MAX: [(Subject, f64); 5] = [
+    (Subject::new(Variant::Lean, Kind::Plain), 136_000.0),
+    (Subject::new(Variant::Lean, Kind::Secure), 300_000.0),
+    (Subject::new(Variant::Lean, Kind::Held), 300_000.0),
+    (Subject::new(Variant::OtelOff, Kind::Plain), 124_000.0),
+    (Subject::new(Variant::OtelOn, Kind::Plain), 240_000.0),
+];
 /// At most this many runs per count; the lowest is used. Rare events, like a job that has to wait, only add to it.
 const RUNS: usize = 5;
 /// The largest allowed ratio of instructions with telemetry off to those of the lean build.
@@ -33,8 +75,10 @@ pub(crate) struct Cost {
     pub(crate) instructions: Option<f64>,
 }
 
-pub(crate) fn of(variant: Variant, redis: &RedisServer) -> Cost {
-    let late = &Late::new(redis);
+pub(crate) fn of(subject: Subject, redis: &RedisServer) -> Cost {
+    let Subject { variant, kind } = subject;
+    let late = if kind == Kind::Secure { Late::secure(redis) } else { Late::new(redis) };
+    let (late, is_held) = (&late, kind == Kind::Held);
     let receiver = variant.is_recording().then(|| Receiver::start(path_in("POSTRIDER_OTLP_RECEIVER_BIN")));
     let endpoint = receiver.as_ref().map(Receiver::grpc_endpoint);
     let config = variant.config().map(TextFile::new);
@@ -45,30 +89,30 @@ pub(crate) fn of(variant: Variant, redis: &RedisServer) -> Cost {
     }
     let allocations = variant.counting_program().map(|program| {
         let program = [OsString::from(program)];
-        let drain = Drain { program: &program, environment: &environment, in_flight: 1, late };
+        let drain = Drain { program: &program, environment: &environment, in_flight: 1, late, is_held };
         let count = |output: &str| output.trim().parse().expect("the program writes a number");
         drain.per_job(redis, ALLOCATION_JOBS, count)
     });
     let instructions = on_path("valgrind").map(|valgrind| {
         let bench = callgrind::Bench { valgrind: &valgrind, redis, late };
         match variant {
-            Variant::Bare => bench.bare_loop(&variant.program()),
-            _ => bench.worker(&variant.program(), &environment),
+            _ if variant.is_bare() => bench.bare_loop(&variant.program()),
+            _ => bench.worker(&variant.program(), &environment, is_held),
         }
     });
-    eprintln!("{variant}: allocations {allocations:.1?}, instructions {instructions:.0?} a job");
+    eprintln!("{subject}: allocations {allocations:.1?}, instructions {instructions:.0?} a job");
     Cost { allocations, instructions }
 }
 
-/// The counts of all variants that have a limit, and the exceeded limits.
+/// The counts of all that has a limit, and the exceeded limits.
 pub(crate) fn run(redis: &RedisServer) -> (Rows, Vec<String>) {
-    let mut costs = COST_MAX.map(|(variant, _)| (variant, of(variant, redis)));
+    let mut costs = COST_MAX.map(|(subject, _)| (subject, of(subject, redis)));
     for _ in 1..RUNS {
         if too_many(&costs).is_empty() {
             break;
         }
-        for (variant, cost) in &mut costs {
-            *cost = cost.less(of(*variant, redis));
+        for (subject, cost) in &mut costs {
+            *cost = cost.less(of(*subject, redis));
         }
     }
     (rows(&costs), too_many(&costs))
@@ -84,20 +128,24 @@ impl Cost {
     }
 }
 
-fn instructions(costs: &[(Variant, Cost)], of: Variant) -> Option<f64> {
-    costs.iter().find(|(variant, _)| *variant == of)?.1.instructions
+fn instructions(costs: &[(Subject, Cost)], of: Subject) -> Option<f64> {
+    costs.iter().find(|(subject, _)| *subject == of)?.1.instructions
 }
 
-fn rows(costs: &[(Variant, Cost)]) -> Rows {
+fn plain(costs: &[(Subject, Cost)], variant: Variant) -> Option<f64> {
+    instructions(costs, Subject::new(variant, Kind::Plain))
+}
+
+fn rows(costs: &[(Subject, Cost)]) -> Rows {
     let mut rows = Rows::new(&["", "allocations/job", "instructions/job", "to lean"]);
-    let lean = instructions(costs, Variant::Lean);
-    for (variant, cost) in costs {
+    let lean = plain(costs, Variant::Lean);
+    for (subject, cost) in costs {
         let ratio = cost.instructions.zip(lean).map(|(instructions, lean)| instructions / lean);
         let text = |number: Option<f64>, decimals| {
             number.map_or_else(String::new, |number| format!("{number:.decimals$}"))
         };
         rows.rows.push(vec![
-            variant.to_string(),
+            subject.to_string(),
             text(cost.allocations, 1),
             text(cost.instructions, 0),
             text(ratio, 3),
@@ -106,16 +154,16 @@ fn rows(costs: &[(Variant, Cost)]) -> Rows {
     rows
 }
 
-fn too_many(costs: &[(Variant, Cost)]) -> Vec<String> {
-    let counted = |(variant, most)| Some((variant, instructions(costs, variant)?, most));
+fn too_many(costs: &[(Subject, Cost)]) -> Vec<String> {
+    let counted = |(subject, most)| Some((subject, instructions(costs, subject)?, most));
     let above =
         COST_MAX.into_iter().filter_map(counted).filter(|(_, instructions, most)| instructions > most);
     let mut too_many: Vec<String> = above
-        .map(|(variant, instructions, most)| {
-            format!("{variant}: {instructions:.0} instructions a job, the limit is {most}")
+        .map(|(subject, instructions, most)| {
+            format!("{subject}: {instructions:.0} instructions a job, the limit is {most}")
         })
         .collect();
-    let off = instructions(costs, Variant::OtelOff).zip(instructions(costs, Variant::Lean));
+    let off = plain(costs, Variant::OtelOff).zip(plain(costs, Variant::Lean));
     let off = off.map(|(off, lean)| off / lean).filter(|ratio| *ratio > COST_WHEN_OFF_MAX);
     too_many.extend(off.map(|ratio| {
         format!("telemetry switched off costs {ratio:.3} × the instructions of the lean build, limit {COST_WHEN_OFF_MAX}")
@@ -127,9 +175,11 @@ fn too_many(costs: &[(Variant, Cost)]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn counted(lean: f64, off: f64) -> Vec<(Variant, Cost)> {
+    fn counted(lean: f64, off: f64) -> Vec<(Subject, Cost)> {
         let cost = |count| Cost { allocations: None, instructions: Some(count) };
-        vec![(Variant::Lean, cost(lean)), (Variant::OtelOff, cost(off))]
+        [(Variant::Lean, cost(lean)), (Variant::OtelOff, cost(off))]
+            .map(|(variant, cost)| (Subject::new(variant, Kind::Plain), cost))
+            .to_vec()
     }
 
     #[test]

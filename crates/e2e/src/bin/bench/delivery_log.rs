@@ -6,7 +6,7 @@ use e2e::redis::RedisServer;
 use e2e::resp::Connection;
 
 use crate::arguments::Arguments;
-use crate::cost;
+use crate::cost::{self, Kind, Subject};
 use crate::measure::{self, Load, Measurement, Target};
 use crate::summary::{Rows, Summary};
 use crate::variant::Variant;
@@ -24,7 +24,7 @@ struct Run {
 }
 
 pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) -> Rows {
-    let costs = VARIANTS.map(|variant| cost::of(variant, redis));
+    let costs = VARIANTS.map(|variant| cost::of(Subject::new(variant, Kind::Plain), redis));
     let mut runs: [Vec<Run>; 2] = [vec![], vec![]];
     for round in 0..arguments.rounds {
         // Every other round in reverse order.

@@ -1,15 +1,13 @@
-//! What it costs to enqueue over HTTP: many jobs in one request beside `enqueue_all`, and one in each beside a bare handler.
+//! What it costs to enqueue over HTTP, one job in each request, beside a bare handler.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use e2e::drain::command;
 use e2e::process::{Build, Postrider};
 use e2e::redis::{RedisServer, free_port};
 use e2e::wait;
-use postrider_queue::{Fields, NewJob, QueueName, Redis};
-use telemetry::Telemetry;
 
 use crate::apart::Apart;
 use crate::arguments::Arguments;
@@ -18,89 +16,28 @@ use crate::process;
 use crate::running::{PATIENCE, path_in};
 use crate::summary::{Rows, Summary};
 
-const URL: &str = "http://127.0.0.1:9/hook";
-/// Jobs of one request, and of one call of `enqueue_all`.
-const BATCH: usize = 5_000;
+pub(crate) const URL: &str = "http://127.0.0.1:9/hook";
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
 /// How long each variant is measured in a round.
-const TIME: Duration = Duration::from_secs(2);
+pub(crate) const TIME: Duration = Duration::from_secs(2);
 
-const BUILDS: [(Build, &str); 2] = [(Build::Lean, "console, lean"), (Build::Otel, "console, otel off")];
+pub(crate) const BUILDS: [(Build, &str); 2] =
+    [(Build::Lean, "console, lean"), (Build::Otel, "console, otel off")];
 
 pub(crate) fn run(arguments: &Arguments, redis: &RedisServer) -> Rows {
     let mut rows = Rows::new(&["", "a second", "to reference", "p50 ms", "p99 ms", "p99 to reference"]);
-    batches(arguments, redis, &mut rows);
     for connections in CONNECTIONS {
         singles(arguments, redis, connections, &mut rows);
     }
     rows
 }
 
-fn body() -> String {
+pub(crate) fn body() -> String {
     "x".repeat(512)
 }
 
-fn console(build: Build, redis: &RedisServer) -> (Postrider, SocketAddr) {
+pub(crate) fn console(build: Build, redis: &RedisServer) -> (Postrider, SocketAddr) {
     Postrider::console(build, &["--redis-url", &redis.url()], &[("POSTRIDER_LOG", "info")])
-}
-
-/// NDJSON, beside `enqueue_all` with jobs that are in memory.
-fn batches(arguments: &Arguments, redis: &RedisServer, rows: &mut Rows) {
-    let line = format!("{{\"url\":\"{URL}\",\"body\":\"{}\"}}\n", body());
-    let request = post("/v1/queues/default/jobs", "application/x-ndjson", &line.repeat(BATCH));
-    let consoles = BUILDS.map(|(build, _)| console(build, redis));
-    let mut rates = [const { vec![] }; 3];
-    for round in 0..arguments.rounds {
-        for index in in_turn(round, 3) {
-            command(&mut redis.connect(), &["FLUSHALL"]);
-            let rate = match index.checked_sub(1) {
-                None => enqueue_all(redis),
-                Some(index) => load(consoles[index].1, &request, 1, TIME).per_second * BATCH as f64,
-            };
-            eprintln!("{index}: {rate:.0} jobs/s");
-            rates[index].push(rate);
-        }
-    }
-    let names = ["enqueue_all", "NDJSON to the console, lean", "NDJSON to the console, otel off"];
-    for (name, own) in names.iter().zip(&rates) {
-        let share = ratios(own, &rates[0]);
-        rows.rows.push(vec![
-            format!("{name}, jobs"),
-            Summary::of(own.iter().copied()).text(0),
-            share.text(2),
-            String::new(),
-            String::new(),
-            String::new(),
-        ]);
-    }
-    command(&mut redis.connect(), &["FLUSHALL"]);
-}
-
-/// The jobs that one caller enqueues in a second, [`BATCH`] in a call.
-fn enqueue_all(redis: &RedisServer) -> f64 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.expect("a runtime needs no more than a few file descriptors");
-    runtime.block_on(async {
-        let producer = Redis::connect(&redis.url(), &Telemetry::disabled()).await.expect("Redis answers");
-        let name: QueueName = "default".parse().expect("a name of a queue");
-        let fields: Fields = vec![("url".into(), URL.into()), ("body".into(), body().into())];
-        let jobs: Vec<NewJob> = vec![NewJob::from(fields); BATCH];
-        let (began, mut measured) = (Instant::now(), None::<(Instant, usize)>);
-        loop {
-            producer.enqueue_all(&name, jobs.clone()).await.expect("Redis takes the jobs");
-            match &mut measured {
-                Some((_, batches)) => *batches += 1,
-                None if began.elapsed() > TIME / 5 => measured = Some((Instant::now(), 0)),
-                None => {}
-            }
-            if let Some((since, batches)) = measured
-                && began.elapsed() >= TIME
-            {
-                producer.close().await;
-                return (batches * BATCH) as f64 / since.elapsed().as_secs_f64();
-            }
-        }
-    })
 }
 
 /// A program that is asked to enqueue one job a request.

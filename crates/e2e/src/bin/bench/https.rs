@@ -1,17 +1,18 @@
 //! The cost of a job to destinations with TLS 1.3: kept-alive HTTP/1.1 and HTTP/2 of one host and of many, and a new connection
 //! for each job.
 
+use e2e::drain::BODY_BYTES;
 use e2e::redis::RedisServer;
 use e2e::secure_sink::{Protocol, SecureSink};
 
 use crate::arguments::Arguments;
-use crate::enqueue::in_turn;
+use crate::enqueue::{in_turn, ratios};
 use crate::measure::{self, Load, Measurement, Target};
 use crate::summary::{Rows, Summary};
 use crate::variant::Variant;
 
 const MANY_HOSTS: u8 = 100;
-const VARIANTS: [Variant; 3] = [Variant::Bare, Variant::Lean, Variant::OtelOff];
+const VARIANTS: [Variant; 4] = [Variant::Bare, Variant::BareSystem, Variant::Lean, Variant::OtelOff];
 /// A new connection costs five times as much as a job on an old one.
 const CLOSING_SHARE: usize = 5;
 
@@ -77,7 +78,7 @@ fn measure(
         if case.protocol == Protocol::Http1Closing { arguments.jobs / CLOSING_SHARE } else { arguments.jobs };
     let load = Load { jobs, in_flight: arguments.in_flight.unwrap_or(64), warm_up: 0 };
     let urls = sink.urls().iter().map(String::as_str).collect();
-    let target = Target { urls, certificate: Some(sink.certificate()) };
+    let target = Target { urls, certificate: Some(sink.certificate()), body_bytes: BODY_BYTES };
     let before = sink.handshakes();
     let measured = measure::run(variant, redis, &target, load);
     let after = sink.handshakes();
@@ -89,13 +90,14 @@ fn measure(
 fn add(rows: &mut Rows, case: &Case, runs: &[Vec<Run>; VARIANTS.len()]) {
     for (variant, own) in VARIANTS.iter().zip(runs) {
         let of = |value: fn(&Run) -> f64| Summary::of(own.iter().map(value));
-        let ratios = own.iter().zip(&runs[0]).map(|(run, bare)| run.measured.cpu / bare.measured.cpu);
+        let reference = &runs[variant.reference_in(&VARIANTS)];
+        let cpu = |runs: &[Run]| -> Vec<f64> { runs.iter().map(|run| run.measured.cpu).collect() };
         rows.rows.push(vec![
             case.name.to_owned(),
             variant.to_string(),
             of(|run| run.measured.jobs_per_second).text(0),
             of(|run| run.measured.cpu).text(1),
-            Summary::of(ratios).text(2),
+            ratios(&cpu(own), &cpu(reference)).text(2),
             of(|run| run.handshakes).text(4),
             of(|run| run.resumed).text(2),
         ]);

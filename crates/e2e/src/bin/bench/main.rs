@@ -11,14 +11,18 @@
 mod apart;
 mod arguments;
 mod backlog;
+mod blocked;
+mod bodies;
 mod compare;
 mod cost;
 mod delivery_log;
 mod enqueue;
+mod enqueue_all;
 mod fairness;
 mod http_load;
 mod https;
 mod idle;
+mod latency;
 mod lists;
 mod measure;
 mod order;
@@ -87,6 +91,9 @@ fn run(arguments: &Arguments) -> String {
         Mode::SinkLatency(latencies) => sink_latency::run(arguments, &redis, latencies),
         Mode::Scale => scale::run(arguments, &redis, &sink()),
         Mode::Backlog => backlog::run(arguments, &redis, &sink()),
+        Mode::Latency => latency::run(arguments, &redis, &sink()),
+        Mode::Blocked => blocked::run(arguments, &redis, &sink()),
+        Mode::Bodies => bodies::run(arguments, &redis, &sink()),
         Mode::Fairness => fairness::run(arguments),
         Mode::SlowSink => slow_sink::run(arguments, &redis),
         Mode::Idle => idle::run(arguments, &redis, &sink()),
@@ -95,6 +102,7 @@ fn run(arguments: &Arguments) -> String {
         Mode::Https => https::run(arguments, &redis),
         Mode::Peers(peers) => peers::run(arguments, &redis, &sink(), peers),
         Mode::Enqueue => enqueue::run(arguments, &redis),
+        Mode::EnqueueAll => enqueue_all::run(arguments, &redis),
         Mode::Outbox => outbox::run(arguments, &redis),
         Mode::Readers => readers::run(arguments, &redis, &sink()),
         Mode::Settlements => settlements::run(arguments, &redis),

@@ -56,16 +56,17 @@ pub(crate) struct Load {
     pub(crate) warm_up: usize,
 }
 
-/// Where the jobs go, in turn.
+/// Where the jobs go, in turn, and the length of their bodies.
 pub(crate) struct Target<'a> {
     pub(crate) urls: Vec<&'a str>,
     /// The certificate that programs must trust, if the destination uses TLS.
     pub(crate) certificate: Option<&'a Path>,
+    pub(crate) body_bytes: usize,
 }
 
 impl<'a> Target<'a> {
     pub(crate) fn of(sink: &'a QuickSink) -> Self {
-        Self { urls: vec![sink.url()], certificate: None }
+        Self { urls: vec![sink.url()], certificate: None, body_bytes: drain::BODY_BYTES }
     }
 }
 
@@ -85,7 +86,8 @@ pub(crate) struct Moment {
 /// If the program ends or stalls before that.
 pub(crate) fn run(variant: Variant, redis: &RedisServer, target: &Target, load: Load) -> Measurement {
     let mut connection = redis.connect();
-    drain::preload(&mut connection, STREAM, &target.urls, load.jobs);
+    command(&mut connection, &["FLUSHALL"]);
+    drain::add_with(&mut connection, STREAM, &target.urls, load.jobs, target.body_bytes);
     let server = process::of_server(&mut connection);
     let mut running = variant.start_trusting(&redis.url(), load.in_flight, load.jobs, target.certificate);
     let mut memory = 0.0;
@@ -154,7 +156,7 @@ pub(crate) fn latency(variant: Variant, redis: &RedisServer, sink: &QuickSink, j
     let mut running = variant.start(&redis.url(), 64, (warm_up + jobs) as usize);
     let latency =
         paced_latency(&running, sink, LATENCY_RATE, [warm_up, jobs], || enqueue(&mut connection, sink));
-    if variant != Variant::Bare {
+    if !variant.is_bare() {
         running.stop();
     }
     latency

@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::drain::command;
+use e2e::drain::{STREAM, command};
 use e2e::postgres::PostgresServer;
 use e2e::process::{Build, Postrider};
+use e2e::quick_sink::QuickSink;
 use e2e::redis::RedisServer;
-use e2e::sink::Sink;
 use e2e::wait::{self, DEADLINE, unless_interrupted};
 use tokio_postgres::{Client, NoTls};
 
@@ -62,7 +62,7 @@ fn relay_all(redis: &RedisServer, postgres: &PostgresServer, jobs: usize) {
     let mut link = redis.connect();
     // A question to PostgreSQL would start a process and read all deleted rows, each time.
     wait::eventually("all jobs in Redis", DEADLINE, || {
-        let length = command(&mut link, &["XLEN", "postrider:{default}:jobs"]).integer();
+        let length = command(&mut link, &["XLEN", STREAM]).integer();
         (length == jobs as i64).then_some(())
     });
     wait::eventually("an empty outbox", DEADLINE, || {
@@ -84,27 +84,29 @@ async fn take_all(postgres: &PostgresServer) -> usize {
 }
 
 fn latencies(arguments: &Arguments, redis: &RedisServer, postgres: &PostgresServer, rows: &mut Rows) {
-    let sink = Sink::start();
+    let sink = QuickSink::start(Duration::ZERO);
     let _worker = Postrider::ready_worker(Build::Lean, redis, &[], &[]);
     let mut relay = Postrider::relay(Build::Lean, postgres, redis, &[], &[("POSTRIDER_LOG", "info")]);
     relay.wait_for_log("the relay starts", DEADLINE);
-    let url = sink.url("/ok");
     let client = block_on(connect(postgres));
-    let insert = format!("insert into postrider_outbox (url) values ('{url}')");
-    let mut link = redis.connect();
+    let insert = block_on(client.prepare("insert into postrider_outbox (url, body) values ($1, $2)"));
+    let insert = insert.expect("the statement is right");
+    let (mut link, url) = (redis.connect(), sink.url());
     let mut all = [const { vec![] }; 2];
     for round in 0..arguments.rounds {
         for index in in_turn(round, 2) {
             let times = (0..SINGLE_JOBS).map(|_| {
-                let before = sink.requests().len();
+                sink.take_latencies();
+                let (before, began, body) = (sink.requests(), Instant::now(), sink.stamped_body());
                 match index {
-                    0 => drop(command(&mut link, &["XADD", "postrider:{default}:jobs", "*", "url", &url])),
-                    _ => block_on(client.batch_execute(&insert)).expect("PostgreSQL answers"),
+                    0 => drop(command(&mut link, &["XADD", STREAM, "*", "url", url, "body", &body])),
+                    _ => drop(block_on(client.execute(&insert, &[&url, &body])).expect("PostgreSQL answers")),
                 }
-                let committed = Instant::now();
-                let requests = sink.wait_for(before + 1, DEADLINE);
+                let committing = began.elapsed();
+                wait::eventually("a request", DEADLINE, || (sink.requests() > before).then_some(()));
+                let arrived = sink.take_latencies()[0];
                 unless_interrupted(PAUSE);
-                requests[before].arrived.saturating_duration_since(committed).as_secs_f64() * 1e3
+                arrived.saturating_sub(committing).as_secs_f64() * 1e3
             });
             let mut times: Vec<f64> = times.collect();
             times.sort_by(f64::total_cmp);

@@ -80,6 +80,12 @@ pub(crate) fn tree(root: u32) -> Vec<u32> {
     found
 }
 
+/// The ids of a process' threads. The first one has that of the process.
+pub(crate) fn threads(process: u32) -> Vec<u32> {
+    let entries = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
 /// The memory of a process now, in MiB: what it shares with others counts in proportion. `None` once it has ended.
 pub(crate) fn memory(process: u32) -> Option<f64> {
     mebibytes(&fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?, "Pss:")
@@ -138,6 +144,16 @@ mod tests {
         let sleeper = Pid::from_raw(i32::try_from(sleeper).unwrap());
         nix::sys::signal::kill(sleeper, nix::sys::signal::Signal::SIGKILL).unwrap();
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_thread_is_among_those_of_its_process() {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let own = nix::unistd::gettid().as_raw();
+                assert!(threads(std::process::id()).contains(&own.try_into().unwrap()));
+            });
+        });
     }
 
     #[test]

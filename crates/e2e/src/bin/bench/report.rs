@@ -46,13 +46,13 @@ struct Row {
 impl Row {
     fn of(index: usize, variant: Variant, comparison: &Comparison) -> Row {
         let Comparison { rounds, costs } = comparison;
+        let reference = variant.reference_in(&Variant::ALL);
         let of = |value: fn(&Measurement) -> f64| {
             Summary::of(rounds.iter().map(|round| value(&round.measurements[index])))
         };
         let ratio = |value: fn(&Measurement) -> f64| {
-            Summary::of(
-                rounds.iter().map(|round| value(&round.measurements[index]) / value(&round.measurements[0])),
-            )
+            let of = |round: &Round, index: usize| value(&round.measurements[index]);
+            Summary::of(rounds.iter().map(|round| of(round, index) / of(round, reference)))
         };
         let all = |value: &dyn Fn(&Round) -> Option<f64>| {
             let values: Option<Vec<f64>> = rounds.iter().map(value).collect();
@@ -60,7 +60,8 @@ impl Row {
         };
         let latency = |value: fn(&Latency) -> f64| all(&|round| round.latencies[index].as_ref().map(value));
         let latency_ratio = |value: fn(&Latency) -> f64| {
-            all(&|round| Some(value(round.latencies[index].as_ref()?) / value(round.latencies[0].as_ref()?)))
+            let of = |round: &Round, index: usize| round.latencies[index].as_ref().map(value);
+            all(&|round| Some(of(round, index)? / of(round, reference)?))
         };
         let (p50, p99) = (
             |latency: &Latency| latency.p50.as_secs_f64() * 1e3,

@@ -71,6 +71,11 @@ impl Running {
         self.child.id()
     }
 
+    /// The process of the receiver, if it exports.
+    pub(crate) fn receiver(&self) -> Option<u32> {
+        self.receiver.as_ref().map(Receiver::pid)
+    }
+
     /// Its standard error output.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_else(|error| error.to_string())

@@ -11,8 +11,10 @@ use crate::running::{self, Running, path_in};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variant {
-    /// The loop in `bare-loop.rs`.
+    /// The loop in `bare-loop`, with the allocator of a worker with OpenTelemetry.
     Bare,
+    /// The same with the system's allocator, as a worker without OpenTelemetry has it.
+    BareSystem,
     /// The worker without OpenTelemetry.
     Lean,
     /// The worker with OpenTelemetry, switched off, which is the default.
@@ -29,8 +31,32 @@ pub(crate) enum Variant {
 const LOG_CONFIG: &str = "[results]\nkeep = \"1d\"\n";
 
 impl Variant {
-    pub(crate) const ALL: [Variant; 5] =
-        [Variant::Bare, Variant::Lean, Variant::OtelOff, Variant::OtelOn, Variant::OtelPart];
+    pub(crate) const ALL: [Variant; 6] = [
+        Variant::Bare,
+        Variant::BareSystem,
+        Variant::Lean,
+        Variant::OtelOff,
+        Variant::OtelOn,
+        Variant::OtelPart,
+    ];
+
+    /// The loop that it is compared with: what differs is the work, and not the allocator.
+    pub(crate) fn reference(self) -> Variant {
+        match self {
+            Variant::BareSystem | Variant::Lean | Variant::Logged => Variant::BareSystem,
+            Variant::Bare | Variant::OtelOff | Variant::OtelOn | Variant::OtelPart => Variant::Bare,
+        }
+    }
+
+    pub(crate) fn is_bare(self) -> bool {
+        self == self.reference()
+    }
+
+    /// Its reference among these variants, which have it.
+    pub(crate) fn reference_in(self, variants: &[Variant]) -> usize {
+        let found = variants.iter().position(|variant| *variant == self.reference());
+        found.expect("each worker is measured with its reference")
+    }
 
     /// Starts the program on that Redis. The bare loop exits by itself after `jobs` jobs.
     ///
@@ -53,7 +79,7 @@ impl Variant {
         if let Some(certificate) = certificate {
             command.env("SSL_CERT_FILE", certificate);
             // The bare loop has a client without TLS for plain HTTP.
-            command.args((self == Variant::Bare).then_some("https"));
+            command.args(self.is_bare().then_some("https"));
         }
         self.spawn(command).0
     }
@@ -64,7 +90,7 @@ impl Variant {
     }
 
     fn command(self, redis_url: &str, in_flight: usize, jobs: usize) -> Command {
-        if self != Variant::Bare {
+        if !self.is_bare() {
             return self.worker(redis_url, in_flight);
         }
         let mut command = Command::new(self.program());
@@ -120,7 +146,7 @@ impl Variant {
                 ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
                 ("OTEL_TRACES_SAMPLER_ARG", "0.01"),
             ],
-            Variant::Bare | Variant::Lean | Variant::OtelOff | Variant::Logged => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -132,6 +158,7 @@ impl Variant {
     pub(crate) fn program(self) -> PathBuf {
         path_in(match self {
             Variant::Bare => "POSTRIDER_BARE_LOOP_BIN",
+            Variant::BareSystem => "POSTRIDER_BARE_LOOP_SYSTEM_BIN",
             Variant::Lean | Variant::Logged => "POSTRIDER_LEAN_BIN",
             Variant::OtelOff | Variant::OtelOn | Variant::OtelPart => "POSTRIDER_OTEL_BIN",
         })
@@ -140,7 +167,7 @@ impl Variant {
     /// The program that counts its allocations, if there is one.
     pub(crate) fn counting_program(self) -> Option<PathBuf> {
         let variable = match self {
-            Variant::Bare => return None,
+            Variant::Bare | Variant::BareSystem => return None,
             Variant::Lean | Variant::Logged => "POSTRIDER_LEAN_ALLOCATIONS_BIN",
             Variant::OtelOff | Variant::OtelOn | Variant::OtelPart => "POSTRIDER_OTEL_ALLOCATIONS_BIN",
         };
@@ -152,6 +179,7 @@ impl Display for Variant {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.pad(match self {
             Variant::Bare => "bare loop",
+            Variant::BareSystem => "bare loop, glibc",
             Variant::Lean => "worker, lean",
             Variant::OtelOff => "worker, otel off",
             Variant::OtelOn => "worker, otel on",

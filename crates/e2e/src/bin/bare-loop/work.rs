@@ -5,7 +5,7 @@
 //! queue is empty, it waits for the next job on a second connection, so it receives the job at once. It has
 //! no lease, retry, deadline or telemetry: a failed job ends the program.
 //!
-//! `bare-loop REDIS_URL IN_FLIGHT JOBS [https]` exits after `JOBS` jobs. `https` chooses a client with TLS.
+//! `REDIS_URL IN_FLIGHT JOBS [https]`: it exits after `JOBS` jobs. `https` chooses a client with TLS.
 
 use std::error::Error;
 
@@ -22,12 +22,8 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-/// The worker's allocator where it has telemetry, so that what is compared is the work.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 type Http<C> = hyper_util::client::legacy::Client<C, Full<Bytes>>;
-type AnyError = Box<dyn Error>;
+pub(crate) type AnyError = Box<dyn Error>;
 
 const STREAM: &str = "postrider:{default}:jobs";
 const GROUP: &str = "bench";
@@ -44,11 +40,16 @@ struct Job {
     body: Bytes,
 }
 
+/// Does the jobs.
+///
+/// # Errors
+///
+/// A wrong call, no Redis, a job that fails.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), AnyError> {
+pub(crate) async fn work() -> Result<(), AnyError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [redis_url, in_flight, jobs, tls @ ..] = arguments.as_slice() else {
-        return Err("usage: bare-loop REDIS_URL IN_FLIGHT JOBS [https]".into());
+        return Err("usage: REDIS_URL IN_FLIGHT JOBS [https]".into());
     };
     let (in_flight, jobs) = (in_flight.parse()?, jobs.parse()?);
     let redis = Redis { redis: connect(redis_url).await?, waiting: connect(redis_url).await? };

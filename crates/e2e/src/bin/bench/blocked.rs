@@ -1,0 +1,92 @@
+//! What a thread that stands still costs the jobs of the process' other threads.
+
+use e2e::drain::command;
+use e2e::quick_sink::QuickSink;
+use e2e::redis::RedisServer;
+use e2e::wait;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+
+use crate::arguments::Arguments;
+use crate::enqueue::{in_turn, ratios};
+use crate::measure::{self, LATENCY_RATE, Latency};
+use crate::process::threads;
+use crate::running::{PATIENCE, Running};
+use crate::summary::{Rows, Summary};
+use crate::variant::Variant;
+
+const JOBS: u32 = 10 * LATENCY_RATE;
+const NAMES: [&str; 2] = ["2 threads", "2 threads, one stands still"];
+
+pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) -> Rows {
+    let mut runs = NAMES.map(|_| vec![]);
+    for round in 0..arguments.rounds {
+        for index in in_turn(round, NAMES.len()) {
+            let latency = measure(index == 1, redis, sink);
+            eprintln!("round {} of {}: {}: {latency:?}", round + 1, arguments.rounds, NAMES[index]);
+            runs[index].push(latency);
+        }
+    }
+    let p99 = |runs: &[Latency]| -> Vec<f64> {
+        runs.iter().map(|latency| latency.p99.as_secs_f64() * 1e3).collect()
+    };
+    let mut rows = Rows::new(&["", "p50 ms", "p99 ms", "p99 to the first"]);
+    for (name, own) in NAMES.iter().zip(&runs) {
+        rows.rows.push(vec![
+            (*name).to_owned(),
+            Summary::of(own.iter().map(|latency| latency.p50.as_secs_f64() * 1e3)).text(2),
+            Summary::of(p99(own)).text(2),
+            ratios(&p99(own), &p99(&runs[0])).text(2),
+        ]);
+    }
+    rows
+}
+
+fn measure(is_blocked: bool, redis: &RedisServer, sink: &QuickSink) -> Latency {
+    let mut connection = redis.connect();
+    command(&mut connection, &["FLUSHALL"]);
+    // Jobs that the thread has taken are taken over after a lease.
+    let arguments = ["--threads", "2", "--lease", "5s"];
+    let mut running = Variant::Lean.start_with(&redis.url(), 64, &arguments);
+    let are_ready = || running.log().matches("is ready").count() == 2;
+    wait::eventually("both threads are ready", PATIENCE, || are_ready().then_some(()));
+    let mut enqueue = || measure::enqueue(&mut connection, sink);
+    measure::paced_latency(&running, sink, LATENCY_RATE, [LATENCY_RATE, 1], &mut enqueue);
+    let blocked = is_blocked.then(|| Blocked::new(second_thread(&running)));
+    let latency = measure::paced_latency(&running, sink, LATENCY_RATE, [0, JOBS], &mut enqueue);
+    drop(blocked);
+    running.stop();
+    latency
+}
+
+/// # Panics
+///
+/// If the process has none.
+fn second_thread(running: &Running) -> u32 {
+    let is_engine = |thread: &u32| {
+        let path = format!("/proc/{}/task/{thread}/comm", running.process());
+        std::fs::read_to_string(path).is_ok_and(|name| name.trim() == "engine-1")
+    };
+    threads(running.process()).into_iter().find(is_engine).expect("the second engine has a thread")
+}
+
+/// A thread of a child that stands still until this is dropped, while the others go on.
+struct Blocked(Pid);
+
+impl Blocked {
+    fn new(thread: u32) -> Blocked {
+        let thread = Pid::from_raw(i32::try_from(thread).expect("the id of a thread is a positive i32"));
+        ptrace::seize(thread, Options::empty()).expect("a child can be traced");
+        ptrace::interrupt(thread).expect("a traced thread can be stopped");
+        waitpid(thread, Some(WaitPidFlag::__WALL)).expect("the thread stops");
+        Blocked(thread)
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        // The process may have ended.
+        let _ = ptrace::detach(self.0, None);
+    }
+}
