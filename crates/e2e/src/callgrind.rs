@@ -14,6 +14,8 @@ use crate::redis::RedisServer;
 /// Jobs of the two runs. The result is their difference. The first run is long enough for all one-time work:
 /// connections, the slow start of a destination, growing tables.
 const JOBS: [usize; 2] = [300, 1_800];
+/// A held job takes five times as long.
+const HELD_JOBS: [usize; 2] = [100, 400];
 const PATIENCE: Duration = Duration::from_secs(300);
 /// callgrind counts a repeated instruction once per repetition. A copy of a kilobyte by `rep movsb`, a few
 /// cycles on a processor, would count as a thousand instructions. Without it glibc copies in a loop.
@@ -37,7 +39,7 @@ impl Bench<'_> {
     /// As [`Drain::run`].
     pub fn worker(&self, program: &Path, environment: &[(&str, &str)], is_held: bool) -> f64 {
         let environment = [environment, &[NO_REPETITIONS]].concat();
-        self.difference(|jobs, file| {
+        self.difference(if is_held { HELD_JOBS } else { JOBS }, |jobs, file| {
             let line = self.command_line(program, file);
             let (program, late) = (&line, self.late);
             let drain = Drain { program, environment: &environment, in_flight: 1, late, is_held };
@@ -51,7 +53,7 @@ impl Bench<'_> {
     ///
     /// If it fails.
     pub fn bare_loop(&self, program: &Path) -> f64 {
-        self.difference(|jobs, file| {
+        self.difference(JOBS, |jobs, file| {
             drain::preload(&mut self.redis.connect(), STREAM, &[self.late.url()], jobs);
             let line = self.command_line(program, file);
             let mut command = Command::new(&line[0]);
@@ -67,13 +69,13 @@ impl Bench<'_> {
     }
 
     /// The cost of one more job: the difference of a run with few jobs and one with many, per job.
-    fn difference(&self, run: impl Fn(usize, &Path)) -> f64 {
-        let [few, many] = JOBS.map(|jobs| {
+    fn difference(&self, jobs: [usize; 2], run: impl Fn(usize, &Path)) -> f64 {
+        let [few, many] = jobs.map(|jobs| {
             let file = tempfile::NamedTempFile::new().expect("the folder for temporary files can be written");
             run(jobs, file.path());
             total(file.path())
         });
-        (many - few) / (JOBS[1] - JOBS[0]) as f64
+        (many - few) / (jobs[1] - jobs[0]) as f64
     }
 
     fn command_line(&self, program: &Path, output: &Path) -> Vec<OsString> {
