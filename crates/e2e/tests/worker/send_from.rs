@@ -18,6 +18,7 @@ e2e::in_both_builds!(
     a_wrong_line_is_named_and_no_job_is_enqueued,
     the_lines_of_a_pipe_before_a_wrong_one_are_enqueued,
     a_pipe_that_stays_open_holds_up_no_job,
+    a_pipe_that_stays_open_hides_no_error,
     an_interruption_reports_where_to_go_on,
     with_keys_a_file_can_be_sent_again,
     no_job_is_enqueued_beyond_the_cap,
@@ -146,6 +147,19 @@ fn a_pipe_that_stays_open_holds_up_no_job(build: Build) {
     assert_eq!(command.exited(), None);
     drop(stdin);
     assert_eq!(command.wait_exit(DEADLINE).code(), Some(0), "{:?}", command.log());
+}
+
+fn a_pipe_that_stays_open_hides_no_error(build: Build) {
+    let redis = RedisServer::start();
+    redis.command(&["SET", "postrider:{default}:jobs", "not a stream"]);
+    let arguments = ["send", "--from", "-", "--redis-url", &redis.url()];
+    let (mut command, mut stdin) = Postrider::reading(build, &arguments, &[]);
+    let line: String = jobs(1..=1).collect();
+    stdin.write_all((line + "\n").as_bytes()).expect("it reads");
+    assert_eq!(command.wait_exit(DEADLINE).code(), Some(4));
+    let log = command.log().join("\n");
+    assert!(log.contains("Redis refuses line 1") && log.contains("nothing was enqueued"), "{log}");
+    drop(stdin);
 }
 
 fn an_interruption_reports_where_to_go_on(build: Build) {

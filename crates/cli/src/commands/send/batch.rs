@@ -4,6 +4,8 @@ use std::error::Error;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::try_join;
 use futures_util::stream::{self, StreamExt};
 use indicatif::ProgressBar;
 use postrider_queue::work::is_answer;
@@ -54,10 +56,10 @@ struct Reading<'a> {
     next: Option<(u64, JsonJob)>,
 }
 
-/// Jobs that are enqueued together, and what ends them: the end of the input, or a wrong line.
+/// Jobs that are enqueued together, and what ends the reading after them: the end of the input, or an error.
 struct Read {
     jobs: Vec<(u64, JsonJob)>,
-    end: Option<Result<(), Usage>>,
+    end: Option<Result<(), Box<dyn Error>>>,
 }
 
 /// Jobs that are read to be enqueued together.
@@ -76,13 +78,13 @@ impl Sending<'_> {
         stop: &CancellationToken,
     ) -> Result<(), Box<dyn Error>> {
         let mut reading = Reading { lines, next: None };
-        let mut read = reading.batch(stop).await?;
+        let mut read = reading.batch(stop).await;
         loop {
             match read {
                 Read { jobs, end: None } => {
-                    let (enqueued, next) = tokio::join!(self.enqueue(jobs), reading.batch(stop));
-                    enqueued?;
-                    read = next?;
+                    // A job that is not enqueued ends it at once, also while nothing can be read.
+                    let next = reading.batch(stop).map(Ok);
+                    read = try_join(self.enqueue(jobs), next).await?.1;
                 }
                 Read { jobs, end: Some(end) } => {
                     self.enqueue(jobs).await?;
@@ -167,8 +169,8 @@ impl Sending<'_> {
 }
 
 impl Reading<'_> {
-    /// Reads the jobs of a batch, up to a wrong line.
-    async fn batch(&mut self, stop: &CancellationToken) -> Result<Read, Box<dyn Error>> {
+    /// Reads the jobs of a batch, up to a wrong line; none if it is stopped.
+    async fn batch(&mut self, stop: &CancellationToken) -> Read {
         // What was enqueued is sent before this thread reads and checks the next lines.
         yield_now().await;
         let mut batch = Batch::default();
@@ -176,23 +178,25 @@ impl Reading<'_> {
         loop {
             let line = tokio::select! {
                 biased;
-                () = stop.cancelled() => return Err("interrupted".into()),
-                line = self.lines.next() => {
-                    line.map_err(|error| format!("cannot read {}: {error}", self.lines.name))?
-                }
-                () = sleep_until(batch.due), if !batch.jobs.is_empty() => return Ok(batch.read(None)),
+                () = stop.cancelled() => return Read { jobs: vec![], end: Some(Err("interrupted".into())) },
+                line = self.lines.next() => line,
+                () = sleep_until(batch.due), if !batch.jobs.is_empty() => return batch.read(None),
             };
             match line {
-                Some(Numbered { number, job: Ok(job) }) if batch.is_full_before(&job) => {
+                Ok(Some(Numbered { number, job: Ok(job) })) if batch.is_full_before(&job) => {
                     self.next = Some((number, job));
-                    return Ok(batch.read(None));
+                    return batch.read(None);
                 }
-                Some(Numbered { number, job: Ok(job) }) => batch.push(number, job),
-                Some(Numbered { number, job: Err(error) }) => {
+                Ok(Some(Numbered { number, job: Ok(job) })) => batch.push(number, job),
+                Ok(Some(Numbered { number, job: Err(error) })) => {
                     let error = Usage(format!("line {number}: {error}"));
-                    return Ok(batch.read(Some(Err(error))));
+                    return batch.read(Some(Err(error.into())));
                 }
-                None => return Ok(batch.read(Some(Ok(())))),
+                Ok(None) => return batch.read(Some(Ok(()))),
+                Err(error) => {
+                    let error = format!("cannot read {}: {error}", self.lines.name);
+                    return batch.read(Some(Err(error.into())));
+                }
             }
         }
     }
@@ -205,7 +209,7 @@ impl Default for Batch {
 }
 
 impl Batch {
-    fn read(self, end: Option<Result<(), Usage>>) -> Read {
+    fn read(self, end: Option<Result<(), Box<dyn Error>>>) -> Read {
         Read { jobs: self.jobs, end }
     }
 
