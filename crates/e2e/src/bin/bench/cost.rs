@@ -58,8 +58,8 @@ impl Display for Subject {
 /// 0.5 %.
 const COST_MAX: [(Subject, f64); 5] = [
     (Subject::new(Variant::Lean, Kind::Plain), 132_000.0),
-    (Subject::new(Variant::Lean, Kind::Secure), 300_000.0),
-    (Subject::new(Variant::Lean, Kind::Held), 300_000.0),
+    (Subject::new(Variant::Lean, Kind::Secure), 137_000.0),
+    (Subject::new(Variant::Lean, Kind::Held), 356_000.0),
     (Subject::new(Variant::OtelOff, Kind::Plain), 118_000.0),
     (Subject::new(Variant::OtelOn, Kind::Plain), 195_000.0),
 ];
