@@ -26,6 +26,9 @@ end";
 /// Jobs per script call, and bytes of their bodies: few enough that a call does not block the server for long.
 const PRELOAD_BATCH: usize = 1000;
 const PRELOAD_BYTES: usize = 16 << 20;
+/// Jobs of the two runs of which the difference is taken. A held job takes five times as long.
+const JOBS: [usize; 2] = [300, 1_300];
+const HELD_JOBS: [usize; 2] = [100, 350];
 /// At most one job in this many may be scheduled, held or retried: a destination seems to stall while
 /// valgrind translates the program.
 const WAITING_MAX: usize = 100;
@@ -98,7 +101,8 @@ impl Drain<'_> {
     /// # Panics
     ///
     /// As [`Drain::run`].
-    pub fn per_job(&self, redis: &RedisServer, [few, many]: [usize; 2], count: impl Fn(&str) -> f64) -> f64 {
+    pub fn per_job(&self, redis: &RedisServer, count: impl Fn(&str) -> f64) -> f64 {
+        let [few, many] = if self.is_held { HELD_JOBS } else { JOBS };
         let [few_cost, many_cost] = [few, many].map(|jobs| count(&self.run(redis, jobs)));
         (many_cost - few_cost) / (many - few) as f64
     }

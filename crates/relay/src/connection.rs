@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::try_join;
+use futures_util::future::{try_join, try_join3};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
@@ -102,9 +102,9 @@ pub(crate) async fn connect(
         if listens {
             client.batch_execute(LISTEN).await?;
         }
-        let take = client.prepare(&row::take("")).await?;
-        let (except, read) = (row::take("and queue <> all ($1)"), row::read());
-        let (take_except, read) = try_join(client.prepare(&except), client.prepare(&read)).await?;
+        let (take, except, read) = (row::take(""), row::take("and queue <> all ($1)"), row::read());
+        let (take, take_except, read) =
+            try_join3(client.prepare(&take), client.prepare(&except), client.prepare(&read)).await?;
         let (delete, mark) = try_join(client.prepare(DELETE), client.prepare(MARK)).await?;
         Ok(Connection { client, take, take_except, read, delete, mark, _driver: driver })
     })

@@ -18,9 +18,6 @@ const WITH_TELEMETRY: f64 = 97.0;
 
 const OTEL: &str = "POSTRIDER_OTEL_ALLOCATIONS_BIN";
 
-const JOBS: [usize; 2] = [300, 1300];
-/// A held job takes five times as long.
-const HELD_JOBS: [usize; 2] = [100, 350];
 /// Rare events, such as a reply in two parts, only add to a run: so one of several runs must be within the bound.
 /// Runs differ by 0.2.
 const RUNS: usize = 5;
@@ -54,7 +51,7 @@ fn check(case: &Case) {
     let count = |output: &str| output.trim().parse().expect("the program writes a number");
     let mut measured = Vec::new();
     for _ in 0..RUNS {
-        let a_job = drain.per_job(&redis, if is_held { HELD_JOBS } else { JOBS }, count);
+        let a_job = drain.per_job(&redis, count);
         measured.push(a_job);
         if a_job <= bound {
             println!("{measured:.2?} allocations a job");

@@ -173,8 +173,10 @@ impl Reading<'_> {
     async fn batch(&mut self, stop: &CancellationToken) -> Read {
         // What was enqueued is sent before this thread reads and checks the next lines.
         yield_now().await;
-        let mut batch = Batch::default();
-        self.next.take().into_iter().for_each(|(number, job)| batch.push(number, job));
+        let mut batch = Batch::new();
+        if let Some((number, job)) = self.next.take() {
+            batch.push(number, job);
+        }
         loop {
             let line = tokio::select! {
                 biased;
@@ -202,13 +204,11 @@ impl Reading<'_> {
     }
 }
 
-impl Default for Batch {
-    fn default() -> Self {
+impl Batch {
+    fn new() -> Self {
         Self { jobs: Vec::new(), bytes: 0, due: Instant::now() }
     }
-}
 
-impl Batch {
     fn read(self, end: Option<Result<(), Box<dyn Error>>>) -> Read {
         Read { jobs: self.jobs, end }
     }

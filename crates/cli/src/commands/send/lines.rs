@@ -217,6 +217,7 @@ mod tests {
         let error = first.job(JobLimits::default()).unwrap().unwrap_err();
         assert!(error.to_string().contains("too many"));
         assert!(lines.next().await.unwrap().unwrap().job.is_ok());
+        assert!(lines.line.capacity() <= 2 * JsonJob::text_bytes_max(ENTRY_BYTES_MAX));
     }
 
     #[tokio::test]

@@ -3,17 +3,17 @@
 use e2e::drain::command;
 use e2e::quick_sink::QuickSink;
 use e2e::redis::RedisServer;
-use e2e::wait;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use crate::arguments::Arguments;
-use crate::enqueue::{in_turn, ratios};
+use crate::enqueue::in_turn;
+use crate::latency::latency_cells;
 use crate::measure::{self, LATENCY_RATE, Latency};
 use crate::process::threads;
-use crate::running::{PATIENCE, Running};
-use crate::summary::{Rows, Summary};
+use crate::running::Running;
+use crate::summary::Rows;
 use crate::variant::Variant;
 
 const JOBS: u32 = 10 * LATENCY_RATE;
@@ -28,17 +28,9 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) 
             runs[index].push(latency);
         }
     }
-    let p99 = |runs: &[Latency]| -> Vec<f64> {
-        runs.iter().map(|latency| latency.p99.as_secs_f64() * 1e3).collect()
-    };
     let mut rows = Rows::new(&["", "p50 ms", "p99 ms", "p99 to the first"]);
     for (name, own) in NAMES.iter().zip(&runs) {
-        rows.rows.push(vec![
-            (*name).to_owned(),
-            Summary::of(own.iter().map(|latency| latency.p50.as_secs_f64() * 1e3)).text(2),
-            Summary::of(p99(own)).text(2),
-            ratios(&p99(own), &p99(&runs[0])).text(2),
-        ]);
+        rows.rows.push([vec![(*name).to_owned()], latency_cells(own, &runs[0])].concat());
     }
     rows
 }
@@ -49,8 +41,7 @@ fn measure(is_blocked: bool, redis: &RedisServer, sink: &QuickSink) -> Latency {
     // Jobs that the thread has taken are taken over after a lease.
     let arguments = ["--threads", "2", "--lease", "5s"];
     let mut running = Variant::Lean.start_with(&redis.url(), 64, &arguments);
-    let are_ready = || running.log().matches("is ready").count() == 2;
-    wait::eventually("both threads are ready", PATIENCE, || are_ready().then_some(()));
+    running.wait_until_ready(2);
     let mut enqueue = || measure::enqueue(&mut connection, sink);
     measure::paced_latency(&running, sink, LATENCY_RATE, [LATENCY_RATE, 1], &mut enqueue);
     let blocked = is_blocked.then(|| Blocked::new(second_thread(&running)));

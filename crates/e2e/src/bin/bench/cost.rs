@@ -14,11 +14,6 @@ use crate::running::path_in;
 use crate::summary::Rows;
 use crate::variant::Variant;
 
-/// Jobs of the two runs. The result is their difference.
-const ALLOCATION_JOBS: [usize; 2] = [300, 1_300];
-/// A held job takes five times as long.
-const HELD_JOBS: [usize; 2] = [100, 350];
-
 /// What is counted: one job in flight of this variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Subject {
@@ -93,13 +88,14 @@ pub(crate) fn of(subject: Subject, redis: &RedisServer) -> Cost {
         let program = [OsString::from(program)];
         let drain = Drain { program: &program, environment: &environment, in_flight: 1, late, is_held };
         let count = |output: &str| output.trim().parse().expect("the program writes a number");
-        drain.per_job(redis, if is_held { HELD_JOBS } else { ALLOCATION_JOBS }, count)
+        drain.per_job(redis, count)
     });
     let instructions = on_path("valgrind").map(|valgrind| {
         let bench = callgrind::Bench { valgrind: &valgrind, redis, late };
-        match variant {
-            _ if variant.is_bare() => bench.bare_loop(&variant.program()),
-            _ => bench.worker(&variant.program(), &environment, is_held),
+        if variant.is_bare() {
+            bench.bare_loop(&variant.program())
+        } else {
+            bench.worker(&variant.program(), &environment, is_held)
         }
     });
     eprintln!("{subject}: allocations {allocations:.1?}, instructions {instructions:.0?} a job");

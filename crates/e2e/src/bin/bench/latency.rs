@@ -5,14 +5,13 @@ use std::fmt::Display;
 use e2e::drain::command;
 use e2e::quick_sink::QuickSink;
 use e2e::redis::RedisServer;
-use e2e::wait;
 
 use crate::apart::Apart;
 use crate::arguments::Arguments;
 use crate::enqueue::{in_turn, ratios};
 use crate::measure::{self, LATENCY_RATE, Latency};
 use crate::process::{threads, tree};
-use crate::running::{PATIENCE, Running};
+use crate::running::Running;
 use crate::summary::{Rows, Summary};
 use crate::variant::Variant;
 
@@ -52,27 +51,28 @@ pub(crate) fn run(arguments: &Arguments, redis: &RedisServer, sink: &QuickSink) 
                 runs[index].push(latency);
             }
         }
-        let p99 = |runs: &[Latency]| -> Vec<f64> {
-            runs.iter().map(|latency| latency.p99.as_secs_f64() * 1e3).collect()
-        };
         for (variant, own) in VARIANTS.iter().zip(&runs) {
-            rows.rows.push(vec![
-                alone.to_string(),
-                variant.to_string(),
-                Summary::of(own.iter().map(|latency| latency.p50.as_secs_f64() * 1e3)).text(2),
-                Summary::of(p99(own)).text(2),
-                ratios(&p99(own), &p99(&runs[0])).text(2),
-            ]);
+            let names = vec![alone.to_string(), variant.to_string()];
+            rows.rows.push([names, latency_cells(own, &runs[0])].concat());
         }
     }
     rows
+}
+
+/// Medians and 99th percentiles in ms, and these to those of the reference in the same round.
+pub(crate) fn latency_cells(own: &[Latency], reference: &[Latency]) -> Vec<String> {
+    let p50 = own.iter().map(|latency| latency.p50.as_secs_f64() * 1e3);
+    let [p99, of_reference] = [own, reference]
+        .map(|runs| -> Vec<f64> { runs.iter().map(|latency| latency.p99.as_secs_f64() * 1e3).collect() });
+    let ratio = ratios(&p99, &of_reference);
+    [Summary::of(p50), Summary::of(p99), ratio].map(|summary| summary.text(2)).to_vec()
 }
 
 fn measure(variant: Variant, alone: Alone, redis: &RedisServer, sink: &QuickSink) -> Latency {
     let mut connection = redis.connect();
     command(&mut connection, &["FLUSHALL"]);
     let mut running = variant.start(&redis.url(), 64, 0);
-    wait::eventually("the worker is ready", PATIENCE, || running.log().contains("is ready").then_some(()));
+    running.wait_until_ready(1);
     let _apart = apart(alone, &running);
     let jobs = [LATENCY_RATE, SECONDS * LATENCY_RATE];
     let latency = measure::paced_latency(&running, sink, LATENCY_RATE, jobs, || {

@@ -71,6 +71,16 @@ impl Running {
         self.child.id()
     }
 
+    /// Waits until that many threads of the worker read its queue.
+    ///
+    /// # Panics
+    ///
+    /// If they do not.
+    pub(crate) fn wait_until_ready(&self, threads: usize) {
+        let is_ready = || self.log().matches("is ready").count() == threads;
+        e2e::wait::eventually("the worker is ready", PATIENCE, || is_ready().then_some(()));
+    }
+
     /// The process of the receiver, if it exports.
     pub(crate) fn receiver(&self) -> Option<u32> {
         self.receiver.as_ref().map(Receiver::pid)

@@ -188,7 +188,7 @@ fn measure(group: &Group, (hosts, latency): Case, in_flight: usize, redis: &Redi
     let mut connection = redis.connect();
     command(&mut connection, &["FLUSHALL"]);
     let running = Variant::Lean.start_trusting(&redis.url(), in_flight, 0, sink.certificate());
-    wait::eventually("the worker is ready", PATIENCE, || running.log().contains("is ready").then_some(()));
+    running.wait_until_ready(1);
     let idle = process::resident(running.process()).expect("the worker runs");
     // A destination's window opens with its responses, so the first waves are smaller. At the end, too few jobs are left.
     let [warm_up, measured, rest] = [3, 6, 2].map(|times| times * in_flight.max(JOBS_MIN));

@@ -146,7 +146,9 @@ impl Variant {
                 ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
                 ("OTEL_TRACES_SAMPLER_ARG", "0.01"),
             ],
-            _ => Vec::new(),
+            Variant::Bare | Variant::BareSystem | Variant::Lean | Variant::OtelOff | Variant::Logged => {
+                Vec::new()
+            }
         }
     }
 
