@@ -4,9 +4,15 @@
 //! destination holds few slots before it is known to be dead. Slow flows share a limit on the slots that they
 //! hold together. A flow that has stopped responding makes one attempt at a time, on probation.
 
+mod accepted;
+mod load;
+
 use std::time::{Duration, Instant};
 
 use super::silence::{SILENT_AFTER, SILENT_AFTER_MIN};
+use accepted::Accepted;
+pub(super) use load::WorkerLoad;
+use load::left_to_others;
 
 /// Limit of concurrent attempts of a new flow.
 pub(super) const INITIAL_ATTEMPTS: usize = 4;
@@ -31,26 +37,6 @@ pub(crate) enum Verdict {
     TooMany,
     /// It did not respond, or a gateway in front of it reported so.
     Fails,
-}
-
-/// What a window depends on besides its own flow.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct WorkerLoad {
-    /// The worker's slots.
-    pub(super) slots: usize,
-    /// Slots that neither slow flows nor attempts on probation hold.
-    pub(super) free: usize,
-    /// Slots that these hold.
-    pub(super) busy: usize,
-    /// Whether other flows wait for the share of attempts on probation.
-    pub(super) others_wait: bool,
-    /// Since when more attempts are silent than that share allows.
-    pub(super) suspicious_since: Option<Instant>,
-}
-
-/// How many slots one flow always leaves to others: an eighth, and at least one where there are four.
-pub(super) fn left_to_others(slots: usize) -> usize {
-    (slots / 8).max((slots / 4).min(1))
 }
 
 /// The limit of one flow in one worker, and what it depends on.
@@ -78,9 +64,7 @@ pub(super) struct Window {
     answered: Option<Instant>,
     /// How long its responses usually take: a moving average.
     usual: Duration,
-    /// When the present second began, and how many attempts were accepted in it and in the one before.
-    second: Instant,
-    accepted: [u32; 2],
+    accepted: Accepted,
     /// When an attempt last ended, or when the first of those that are not silent began.
     moved: Instant,
 }
@@ -99,8 +83,7 @@ impl Window {
             is_stuck: false,
             answered: None,
             usual: Duration::ZERO,
-            second: now,
-            accepted: [0; 2],
+            accepted: Accepted::new(now),
             moved: now,
         }
     }
@@ -239,8 +222,7 @@ impl Window {
             self.answer(took, now);
         }
         if verdict == Verdict::Works {
-            self.roll(now);
-            self.accepted[0] += 1;
+            self.accepted.count(now);
         }
         if took > SLOW_AFTER {
             self.slow = true;
@@ -251,16 +233,7 @@ impl Window {
 
     /// How many attempts were accepted within the last second, about.
     pub(super) fn accepted(&mut self, now: Instant) -> u32 {
-        self.roll(now);
-        self.accepted[0].max(self.accepted[1])
-    }
-
-    fn roll(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.second).as_secs();
-        if passed > 0 {
-            self.accepted = [0, if passed == 1 { self.accepted[0] } else { 0 }];
-            self.second = now;
-        }
+        self.accepted.lately(now)
     }
 
     /// Whether a job that waited for this time gave up earlier than the flow usually answers: within twice
